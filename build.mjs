@@ -1,0 +1,89 @@
+// Builds dist/: one CommonJS file for sendmail (start-up is a feature), one ES module for nospool, the library by tsc.
+// A dynamic import of a project file in sendmail's sources becomes a file of its own in dist/chunks, loaded by
+// require when it is reached, so that what a run does not need is not even parsed.
+import { spawnSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const root = fileURLToPath(new URL('.', import.meta.url));
+process.chdir(root);
+const stamp = 'dist/.built';
+
+function newest(folder) {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .reduce((latest, entry) => Math.max(latest, statSync(path.join(entry.parentPath ?? entry.path, entry.name)).mtimeMs), 0);
+}
+
+if (process.argv.includes('--if-stale') && existsSync(stamp)) {
+  const sources = Math.max(newest('src'), ...['package.json', 'build.mjs', 'tsconfig.json'].map((file) => statSync(file).mtimeMs));
+  if (statSync(stamp).mtimeMs > sources) process.exit(0);
+}
+
+const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
+const common = {
+  bundle: true,
+  platform: 'node',
+  target: 'node20',
+  legalComments: 'none',
+  define: { __VERSION__: JSON.stringify(version) },
+  logLevel: 'warning',
+};
+
+/** Project files reached by `import()` from sendmail: each is built as its own CommonJS file. */
+const chunks = new Map();
+const lazyChunks = {
+  name: 'lazy-chunks',
+  setup({ onResolve }) {
+    onResolve({ filter: /./ }, ({ kind, path: wanted, resolveDir }) => {
+      if (kind !== 'dynamic-import' || wanted.startsWith('node:')) return undefined;
+      const file = wanted.startsWith('.') ? path.resolve(resolveDir, wanted) : wanted;
+      const name = path.basename(file, '.ts').replaceAll(/[^a-z0-9-]/gi, '-');
+      chunks.set(file, name);
+      return { path: `./chunks/${name}.cjs`, external: true };
+    });
+  },
+};
+
+rmSync('dist', { recursive: true, force: true });
+mkdirSync('dist');
+await build({
+  ...common,
+  entryPoints: ['src/sendmail.ts'],
+  outfile: 'dist/sendmail.cjs',
+  format: 'cjs',
+  minifySyntax: true,
+  minifyWhitespace: true,
+  supported: { 'dynamic-import': false },
+  banner: { js: '#!/usr/bin/env node' },
+  plugins: [lazyChunks],
+});
+for (const [file, name] of chunks) {
+  await build({
+    ...common,
+    entryPoints: [file],
+    outfile: `dist/chunks/${name}.cjs`,
+    format: 'cjs',
+    minifySyntax: true,
+    minifyWhitespace: true,
+    supported: { 'dynamic-import': false },
+  });
+}
+if (existsSync('src/nospool.ts'))
+  await build({
+    ...common,
+    entryPoints: ['src/nospool.ts'],
+    outdir: 'dist',
+    outExtension: { '.js': '.mjs' },
+    chunkNames: 'admin/[name]-[hash]',
+    splitting: true,
+    format: 'esm',
+    // Some dependencies are CommonJS inside: they need a require of their own in an ES module.
+    banner: { js: "#!/usr/bin/env node\nimport { createRequire as __cr } from 'node:module'; const require = __cr(import.meta.url);" },
+  });
+const tsc = spawnSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', '.'], { stdio: 'inherit' });
+if (tsc.status !== 0) process.exit(1);
+for (const command of ['dist/sendmail.cjs', 'dist/nospool.mjs']) if (existsSync(command)) chmodSync(command, 0o755);
+writeFileSync(stamp, `${version}\n`);

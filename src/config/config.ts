@@ -1,0 +1,88 @@
+/**
+ * The configuration as the program uses it: every key of nospool.toml(5), typed, with defaults filled in.
+ * Knows neither TOML nor the environment (`read.ts`).
+ */
+import type { HeaderChanges, Smarthost } from '../router/route.ts';
+import type { ReversePath } from '../smtp/path.ts';
+
+/** Milliseconds; Infinity is "none". */
+export interface Timeouts {
+  readonly resolve: number;
+  readonly connect: number;
+  readonly handshake: number;
+  readonly greeting: number;
+  readonly command: number;
+  readonly data: number;
+  readonly block: number;
+  readonly final: number;
+  readonly input: number;
+  readonly deadline: number;
+}
+
+/** Patterns of a router's preconditions: exact, `*.suffix` (domains), `*@domain` (senders), `*`; '@' in domains = our own names. */
+interface Preconditions {
+  readonly name: string;
+  readonly domains: readonly string[];
+  readonly localParts: readonly string[];
+  readonly senders: readonly string[];
+}
+
+export interface RedirectConfig extends Preconditions {
+  readonly driver: 'redirect';
+  /** Exactly one of the three is set. */
+  readonly file: string;
+  /** Key (local-part, lower case) → redirection list, of an inline `data` table; null when not given. */
+  readonly data: Readonly<Record<string, string>> | null;
+  readonly forward: boolean;
+  readonly qualifyPreserveDomain: boolean;
+  /** A missing file declines instead of deferring: only for the default `aliases` key. */
+  readonly ifPresent: boolean;
+}
+
+export interface ManualrouteConfig extends Preconditions {
+  readonly driver: 'manualroute';
+  readonly hosts: readonly Smarthost[];
+  readonly randomize: boolean;
+  /** undefined: not changed. */
+  readonly errorsTo?: ReversePath;
+  readonly changes: HeaderChanges;
+}
+
+export type RouterConfig = RedirectConfig | ManualrouteConfig;
+
+export interface Config {
+  /** The file it was read from; '' = none, environment and defaults only. */
+  readonly path: string;
+  readonly smarthosts: readonly Smarthost[];
+  readonly randomize: boolean;
+  readonly aliases: readonly string[];
+  readonly lock: boolean;
+  /** EHLO argument as configured; '' = the host's FQDN, or the socket's address literal when it has no dot. */
+  readonly hostname: string;
+  readonly qualifyDomain: string;
+  readonly qualifyRecipient: string;
+  /** Default reverse-path and added From; may contain `{login}`; '' = login@qualify_domain. */
+  readonly from: string;
+  readonly forceFrom: boolean;
+  /** Octets. */
+  readonly replayWindow: number;
+  readonly headerLimit: number;
+  readonly argumentsWithT: 'add' | 'remove';
+  readonly keepBcc: boolean;
+  readonly received: boolean;
+  readonly defaultCharset: string;
+  readonly header8bit: 'encode' | 'send';
+  readonly eightBit: 'convert' | 'send' | 'refuse';
+  readonly longLines: 'send' | 'refuse';
+  readonly dsn: 'drop' | 'require';
+  readonly lmtpPartial: boolean;
+  readonly exitCodes: 'simple' | 'sysexits';
+  /** Path, 'syslog', 'stderr', 'none', or '' = /var/log/nospool.log if writable, else syslog. */
+  readonly log: string;
+  readonly logFormat: 'exim' | 'json';
+  readonly timeouts: Timeouts;
+  /** As written; [] = none, then `aliases` and `smarthosts` are the routers. */
+  readonly routers: readonly RouterConfig[];
+  /** Sender address, bare local-part or `*@domain` → replacement. */
+  readonly rewrite: Readonly<Record<string, string>>;
+}

@@ -1,0 +1,48 @@
+/**
+ * Octets pulled one chunk at a time: the only way message octets move. A Source never pushes, so back-pressure
+ * is the absence of a call. Knows no header, no line.
+ */
+export type Ended =
+  | { readonly end: 'clean' }
+  /** A read error, a changed file, a refused line, a signal: never an end of the message. */
+  | { readonly end: 'failed'; readonly detail: string };
+
+export interface Source {
+  /** The next chunk (never empty), valid until the next call; or how the octets ended, from then on always the same. */
+  read(): Promise<Uint8Array | Ended>;
+  /** No further read follows; a pending read may stay unanswered. */
+  close(): void;
+}
+
+/** Standard input, or what stands in for it. */
+export interface Input extends Source {
+  /** Only a regular file can be read again: `at` opens it at an offset from where the input began. */
+  readonly file?: { readonly size: number; at(offset: number): Source };
+}
+
+export const CLEAN: Ended = { end: 'clean' };
+
+/** One chunk, then a clean end. */
+export function sourceOf(...chunks: readonly Uint8Array[]): Source {
+  const left = chunks.filter((chunk) => chunk.length > 0);
+  return { read: async () => left.shift() ?? CLEAN, close: () => void left.splice(0) };
+}
+
+/** The sources one after another; ends with the first that fails. */
+export function concat(...sources: readonly Source[]): Source {
+  const left = [...sources];
+  return {
+    async read() {
+      for (;;) {
+        const first = left[0];
+        if (first === undefined) return CLEAN;
+        const got = await first.read();
+        if (got instanceof Uint8Array || got.end === 'failed') return got;
+        left.shift();
+      }
+    },
+    close: () => {
+      for (const source of left) source.close();
+    },
+  };
+}

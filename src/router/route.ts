@@ -1,0 +1,77 @@
+/**
+ * What routing is about: smart hosts, routes, routers and their results, as plain data that prints and compares.
+ * Knows no file, no DNS, no clock.
+ */
+import type { ForwardPath, ReversePath } from '../smtp/path.ts';
+
+export interface TlsPolicy {
+  /** 'default' is required, but off where a loopback address or a `unix:` socket is reached. */
+  readonly mode: 'default' | 'required' | 'opportunistic' | 'off';
+  readonly verify: boolean;
+  /** PEM file of trusted certificates; '' = the system's CA store. */
+  readonly caFile: string;
+  /** `sha256:` + 64 hexadecimal digits, of the leaf certificate or of its public key; replaces verification by CA. */
+  readonly fingerprint: readonly string[];
+  /** SNI and the name to verify; '' = the host as configured. */
+  readonly serverName: string;
+  readonly certificate: string;
+  readonly certificateKey: string;
+  readonly minVersion: '1.2' | '1.3';
+}
+
+/** Where a password or token comes from. Read at the attempt, never printed. */
+export type Secret =
+  | { readonly from: 'none' }
+  | { readonly from: 'file'; readonly path: string }
+  | { readonly from: 'command'; readonly argv: readonly string[] }
+  | { readonly from: 'env'; readonly name: string }
+  | { readonly from: 'literal'; readonly value: string };
+
+export interface AuthPolicy {
+  readonly user: string;
+  /** SASL names, upper case, in order of preference; [] = the strongest that both sides have. */
+  readonly mechanisms: readonly string[];
+  readonly secret: Secret;
+  readonly allowPlaintext: boolean;
+}
+
+export type Scheme = 'smtp' | 'submission' | 'submissions' | 'lmtp' | 'unix';
+
+/** One entry of a host list. Two routes are one transaction only if their lists are equal in every field. */
+export interface Smarthost {
+  readonly scheme: Scheme;
+  /** Domain name, IP address without brackets, or the path of a `unix:` socket. */
+  readonly host: string;
+  /** Ignored for `unix:` and for hosts expanded by SRV. */
+  readonly port: number;
+  /** `/MX` and `/SRV` are looked up at the attempt. */
+  readonly expand: 'none' | 'mx' | 'srv';
+  readonly tls: TlsPolicy;
+  readonly auth: AuthPolicy | null;
+}
+
+/** Ports by scheme: RFC 5321 §4.5.4.2, RFC 6409 §3.1, RFC 8314 §7.3, RFC 2033 §5 leaves LMTP's to the site (24 is registered). */
+export const PORTS = { smtp: 25, submission: 587, submissions: 465, lmtp: 24, unix: 0 } as const satisfies Record<Scheme, number>;
+
+export interface HeaderChanges {
+  /** Whole fields without a line end, e.g. `X-Site: main`. */
+  readonly add: readonly string[];
+  /** Field names, compared without case. */
+  readonly remove: readonly string[];
+}
+
+/** Where an address goes: all that must agree for one transaction. */
+export interface Route {
+  /** Smart hosts in the order they are tried. */
+  readonly hosts: readonly Smarthost[];
+  /** undefined: the message's own reverse-path. */
+  readonly errorsTo?: ReversePath;
+  readonly changes: HeaderChanges;
+}
+
+/** A forward-path after redirection, and how it came to be. */
+export interface RoutedRecipient {
+  readonly path: ForwardPath;
+  /** The address as the caller gave it (qualified); ORCPT of RFC 3461 §4.2 when it differs from `path`. */
+  readonly original: ForwardPath;
+}

@@ -1,0 +1,150 @@
+/**
+ * Reverse-paths and forward-paths: RFC 5321 mailboxes as validated atoms. Never reads header text (display
+ * names, comments, groups are `src/message/mailboxes.ts`), never looks a name up.
+ */
+import { type Parsed, parsed, unparsed } from './parsed.ts';
+import { isAscii } from './text.ts';
+
+/**
+ * A mailbox as it stands on the wire. `localPart` is in its shortest form (quoted only when it must be);
+ * `domain` is as written, without a trailing dot, an address literal in its brackets, or '' for a bare
+ * local-part that has still to be qualified. RFC 5321 §4.1.2
+ */
+export interface Mailbox {
+  readonly localPart: string;
+  readonly domain: string;
+}
+export type ForwardPath = Mailbox;
+/** null is the null reverse-path `<>`. RFC 5321 §4.5.5 */
+export type ReversePath = Mailbox | null;
+
+/** RFC 5322 §3.2.3 atext, and any character above ASCII (RFC 6531 §3.3). */
+const ATOM = /^[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~\u0080-\u{10ffff}]+$/u;
+/**
+ * Deviation: dots may lead, end or follow each other (`a..b`), which RFC 5321 §4.1.2 forbids and Exim, Postfix and
+ * the mobile operators that gave out such addresses accept. The smart host decides.
+ */
+const DOT_STRING = /^[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~.\u0080-\u{10ffff}]+$/u;
+/** A label; `_` is accepted because hosts of private networks have it. */
+const LABEL = /^[A-Za-z0-9_\u0080-\u{10ffff}]([A-Za-z0-9_\-\u0080-\u{10ffff}]*[A-Za-z0-9_\u0080-\u{10ffff}])?$/u;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this line looks for.
+const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
+
+/** RFC 5321 §4.5.3.1.3 asks servers for 256 octets at least; 1,000 leaves room for VERP and still bounds a command. */
+const LONGEST = 1000;
+
+/** True for a dotted domain, a single label or an address literal. RFC 5321 §4.1.2 and §4.1.3 */
+export function isDomain(text: string): boolean {
+  if (text.startsWith('[')) return isAddressLiteral(text);
+  // 255: RFC 5321 §4.5.3.1.2; 63: RFC 1035 §2.3.4
+  return text.length > 0 && text.length <= 255 && text.split('.').every((label) => label.length <= 63 && LABEL.test(label));
+}
+
+/** `[192.0.2.1]` or `[IPv6:2001:db8::1]`. RFC 5321 §4.1.3 */
+export function isAddressLiteral(text: string): boolean {
+  if (!text.startsWith('[') || !text.endsWith(']')) return false;
+  const inside = text.slice(1, -1);
+  const v6 = /^IPv6:(.*)$/i.exec(inside);
+  return v6 ? isIPv6(v6[1] as string) : isIPv4(inside);
+}
+
+/** Dotted quad, each part 0 to 255. */
+export function isIPv4(text: string): boolean {
+  const parts = text.split('.');
+  return parts.length === 4 && parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) <= 255);
+}
+
+/** RFC 4291 §2.2, without a zone. */
+export function isIPv6(text: string): boolean {
+  const halves = text.split('::');
+  if (halves.length > 2) return false;
+  const groups = halves.flatMap((half) => (half === '' ? [] : half.split(':')));
+  const last = groups.at(-1);
+  const quad = last?.includes('.') ? isIPv4(last) && !text.endsWith('::') : false;
+  const plain = quad ? groups.slice(0, -1) : groups;
+  if (!plain.every((group) => /^[0-9A-Fa-f]{1,4}$/.test(group))) return false;
+  const count = plain.length + (quad ? 2 : 0);
+  return halves.length === 2 ? count <= 7 : count === 8;
+}
+
+/**
+ * Parses one mailbox, bare or in angle brackets; a source route is dropped (RFC 5321 appendix C). A domain may be
+ * missing: the result's `domain` is ''. Text with display names or comments is refused.
+ */
+export function parseMailbox(text: string): Parsed<Mailbox> {
+  if (CONTROL.test(text)) return unparsed('a control character is not allowed in an address');
+  if (/\p{Cs}/u.test(text)) return unparsed('the address is not valid Unicode text');
+  if (text.length > LONGEST) return unparsed(`the address is longer than ${LONGEST} characters`);
+  let inner = text;
+  if (inner.startsWith('<') || inner.endsWith('>')) {
+    if (!inner.startsWith('<') || !inner.endsWith('>')) return unparsed('unbalanced angle bracket');
+    inner = inner.slice(1, -1);
+  }
+  const route = /^@[^:"<>\s]*:/.exec(inner);
+  if (route) inner = inner.slice(route[0].length);
+  const end = endOfLocalPart(inner);
+  if (end < 0) return unparsed('the quoted local-part is not closed');
+  const rest = inner.slice(end);
+  if (rest !== '' && !rest.startsWith('@')) return unparsed(`"${rest[0]}" may not follow the local-part`);
+  const localPart = shortestLocalPart(inner.slice(0, end));
+  if (!localPart.ok) return localPart;
+  if (rest === '') return parsed({ localPart: localPart.value, domain: '' });
+  const domain = rest.slice(1).replace(/\.$/, '');
+  if (domain === '') return unparsed('the domain is missing after "@"');
+  if (!isDomain(domain)) return unparsed(`"${domain}" is not a domain`);
+  return parsed({ localPart: localPart.value, domain });
+}
+
+/** Parses a reverse-path: as parseMailbox, and '' or `<>` for the null reverse-path. */
+export function parseReversePath(text: string): Parsed<ReversePath> {
+  return text === '' || text === '<>' ? parsed(null) : parseMailbox(text);
+}
+
+function endOfLocalPart(text: string): number {
+  if (!text.startsWith('"')) {
+    const at = text.indexOf('@');
+    return at < 0 ? text.length : at;
+  }
+  for (let i = 1; i < text.length; i++) {
+    if (text[i] === '\\') i++;
+    else if (text[i] === '"') return i + 1;
+  }
+  return -1;
+}
+
+function shortestLocalPart(text: string): Parsed<string> {
+  if (text === '') return unparsed('the local-part is missing');
+  if (!text.startsWith('"'))
+    return DOT_STRING.test(text) ? parsed(text) : unparsed(`"${text}" is not a local-part; quote it if it is meant`);
+  return parsed(quoteLocalPart(text.slice(1, -1).replace(/\\(.)/gs, '$1')));
+}
+
+/** The content of a local-part as it stands on the wire: a dot-string when it can be one, else a quoted-string. RFC 5321 §4.1.2 */
+export function quoteLocalPart(content: string): string {
+  return content.split('.').every((atom) => ATOM.test(atom)) ? content : `"${content.replace(/["\\]/g, '\\$&')}"`;
+}
+
+/** The mailbox without brackets; a bare local-part stands alone. */
+export function printMailbox({ localPart, domain }: Mailbox): string {
+  return domain === '' ? localPart : `${localPart}@${domain}`;
+}
+
+/** `<local-part@domain>`, or `<>` for the null reverse-path. */
+export function printPath(path: ReversePath): string {
+  return path === null ? '<>' : `<${printMailbox(path)}>`;
+}
+
+/** Equal for mailboxes that are the same recipient: the local-part decides by case, the domain does not. RFC 5321 §2.4 */
+export function mailboxKey({ localPart, domain }: Mailbox): string {
+  return `${localPart}@${domain.toLowerCase()}`;
+}
+
+/** The mailbox with `domain` where it had none. */
+export function qualify(mailbox: Mailbox, domain: string): Mailbox {
+  return mailbox.domain === '' ? { ...mailbox, domain } : mailbox;
+}
+
+/** True if the address can be written without SMTPUTF8. RFC 6531 §3.4 */
+export function isAsciiMailbox({ localPart, domain }: Mailbox): boolean {
+  return isAscii(localPart) && isAscii(domain);
+}
