@@ -2,8 +2,7 @@
  * The configuration as the program uses it: every key of nospool.toml(5), typed, with defaults filled in.
  * Knows neither TOML nor the environment (`read.ts`).
  */
-import type { HeaderChanges, Smarthost } from '../router/route.ts';
-import type { ReversePath } from '../smtp/path.ts';
+import type { RouterDefinition, Smarthost } from '../router/route.ts';
 
 /** Milliseconds; Infinity is "none". */
 export interface Timeouts {
@@ -18,37 +17,6 @@ export interface Timeouts {
   readonly input: number;
   readonly deadline: number;
 }
-
-/** Patterns of a router's preconditions: exact, `*.suffix` (domains), `*@domain` (senders), `*`; '@' in domains = our own names. */
-interface Preconditions {
-  readonly name: string;
-  readonly domains: readonly string[];
-  readonly localParts: readonly string[];
-  readonly senders: readonly string[];
-}
-
-export interface RedirectConfig extends Preconditions {
-  readonly driver: 'redirect';
-  /** Exactly one of the three is set. */
-  readonly file: string;
-  /** Key (local-part, lower case) → redirection list, of an inline `data` table; null when not given. */
-  readonly data: Readonly<Record<string, string>> | null;
-  readonly forward: boolean;
-  readonly qualifyPreserveDomain: boolean;
-  /** A missing file declines instead of deferring: only for the default `aliases` key. */
-  readonly ifPresent: boolean;
-}
-
-export interface ManualrouteConfig extends Preconditions {
-  readonly driver: 'manualroute';
-  readonly hosts: readonly Smarthost[];
-  readonly randomize: boolean;
-  /** undefined: not changed. */
-  readonly errorsTo?: ReversePath;
-  readonly changes: HeaderChanges;
-}
-
-export type RouterConfig = RedirectConfig | ManualrouteConfig;
 
 export interface Config {
   /** The file it was read from; '' = none, environment and defaults only. */
@@ -82,7 +50,7 @@ export interface Config {
   readonly logFormat: 'exim' | 'json';
   readonly timeouts: Timeouts;
   /** As written; [] = none, then `aliases` and `smarthosts` are the routers. */
-  readonly routers: readonly RouterConfig[];
+  readonly routers: readonly RouterDefinition[];
   /** Sender address, bare local-part or `*@domain` → replacement. */
   readonly rewrite: Readonly<Record<string, string>>;
 }

@@ -75,3 +75,34 @@ export interface RoutedRecipient {
   /** The address as the caller gave it (qualified); ORCPT of RFC 3461 §4.2 when it differs from `path`. */
   readonly original: ForwardPath;
 }
+
+/** What a router asks of an address before it looks at it: exact, `*.suffix` (domains), `*@domain` (senders), `*`; '@' in `domains` = our own names. [] = any. */
+export interface Preconditions {
+  readonly name: string;
+  readonly domains: readonly string[];
+  readonly localParts: readonly string[];
+  readonly senders: readonly string[];
+}
+
+export interface RedirectDefinition extends Preconditions {
+  readonly driver: 'redirect';
+  /** Absolute path of an alias file; exactly one of `file`, `data` and `forward` is set ('' / null / false when not). */
+  readonly file: string;
+  /** Key (local-part) → redirection list, of an inline `data` table. */
+  readonly data: Readonly<Record<string, string>> | null;
+  /** `~/.forward` of the local-part's user. */
+  readonly forward: boolean;
+  readonly qualifyPreserveDomain: boolean;
+  /** A missing file declines instead of deferring: for the `aliases` key and for `forward`. */
+  readonly ifPresent: boolean;
+}
+
+export interface ManualrouteDefinition extends Preconditions {
+  readonly driver: 'manualroute';
+  readonly hosts: readonly Smarthost[];
+  readonly randomize: boolean;
+  readonly errorsTo?: ReversePath;
+  readonly changes: HeaderChanges;
+}
+
+export type RouterDefinition = RedirectDefinition | ManualrouteDefinition;
