@@ -1,0 +1,54 @@
+/** How a session's work ends: accepted by all, or one failure of a closed set. Knows no smart host list: who is tried next is not decided here. */
+import type { Reply } from './reply.ts';
+
+/** Where the machine stood. */
+export type At =
+  | 'greeting'
+  | 'hello'
+  | 'starttls'
+  | 'handshake'
+  | 'auth'
+  | 'ready'
+  | 'envelope'
+  | 'data'
+  | 'content'
+  | 'commit'
+  | 'reset'
+  | 'quit'
+  | 'closed';
+
+/** A command that was refused, as it stands in the transcript, secrets masked. */
+export interface Refusal {
+  readonly command: string;
+  /** Index into the transaction's recipients when the command was theirs. */
+  readonly recipient: number | null;
+  readonly reply: Reply;
+}
+
+/** What a failure rules out: this address of the smart host, all its addresses, the message everywhere, or nothing. */
+export type Condemned = 'address' | 'host' | 'message' | 'nothing';
+
+export type SessionFailure =
+  /** No usable connection: name, TCP, TLS handshake, certificate. */
+  | { readonly kind: 'connect'; readonly at: At; readonly condemns: Condemned; readonly detail: string }
+  | { readonly kind: 'rejected'; readonly at: At; readonly condemns: Condemned; readonly refusals: readonly [Refusal, ...Refusal[]] }
+  /** The server lacks what the configuration requires or the message needs; nothing was asked of it. */
+  | { readonly kind: 'unsupported'; readonly at: At; readonly condemns: Condemned; readonly detail: string }
+  | { readonly kind: 'malformed'; readonly at: At; readonly condemns: Condemned; readonly detail: string }
+  /** `command` is what was waited for. */
+  | { readonly kind: 'timeout'; readonly at: At; readonly condemns: Condemned; readonly command: string }
+  /** Connection lost, or given up by the server with 421. */
+  | { readonly kind: 'lost'; readonly at: At; readonly condemns: Condemned; readonly command: string; readonly detail: string }
+  /** Our own input failed, or a signal or the deadline ended the delivery. */
+  | { readonly kind: 'content'; readonly at: At; readonly condemns: 'message'; readonly detail: string }
+  /** The terminator went out and no verdict came back: the server may have the message. */
+  | { readonly kind: 'uncertain'; readonly at: At; readonly condemns: 'message'; readonly detail: string };
+
+export type SessionOutcome =
+  | {
+      readonly kind: 'accepted';
+      readonly reply: Reply;
+      /** LMTP only: refusals among the recipients, with `lmtp_partial`. RFC 2033 §4.2 */
+      readonly refusals: readonly Refusal[];
+    }
+  | { readonly kind: 'failed'; readonly failure: SessionFailure };
