@@ -1,0 +1,188 @@
+/**
+ * Message content as the wire wants it: only CRLF ends a line (RFC 5321 §2.3.8), and under DATA the first dot of a
+ * line is doubled (RFC 5321 §4.5.2). Reads LF, CRLF and a lone CR as line ends in any mixture, however the octets
+ * are cut into chunks. Knows no header, no command, and not the terminator, which belongs to the machine.
+ */
+const LF = 10;
+const CR = 13;
+const DOT = 46;
+const NOTHING = new Uint8Array(0);
+
+/** How the content is framed: by transparency and a terminator (RFC 5321 §4.1.1.4), or by counted octets (RFC 3030 §2). */
+export type Framing = 'data' | 'bdat';
+
+/** What was seen so far. All counts are exact up to 2^53. */
+export interface ContentFacts {
+  readonly octetsIn: number;
+  /** Octets returned by push and end: what the wire carries, transparency dots included. */
+  readonly octetsOut: number;
+  /** Octets with CRLF line ends, without transparency dots: the message size of RFC 1870 §5. */
+  readonly size: number;
+  /** True if an octet above 127 was seen. */
+  readonly eightBit: boolean;
+  readonly nul: boolean;
+  /** Octets of the longest line, without its line end and without a transparency dot; an unfinished line counts as far as it goes. */
+  readonly longestLine: number;
+  /** Line ends written. */
+  readonly lines: number;
+}
+
+export interface ContentEncoder {
+  /** The octets to write for this chunk, valid until the next call; the chunk itself when nothing had to change. */
+  push(chunk: Uint8Array): Uint8Array;
+  /** The missing final line end: CRLF if the content does not end with a line end; nothing for empty content. */
+  end(): Uint8Array;
+  /** A snapshot. */
+  readonly facts: ContentFacts;
+}
+
+/** Facts of content that is wholly at hand. */
+export interface ContentScan {
+  /** As ContentFacts.size, with the final line end that `end` would add. */
+  readonly size: number;
+  readonly eightBit: boolean;
+  readonly nul: boolean;
+  readonly longestLine: number;
+}
+
+/** A new encoder at the start of the content, which is the start of a line. */
+export function contentEncoder(framing: Framing): ContentEncoder {
+  return encoder(framing === 'data', true);
+}
+
+/** Measures whole content without writing it anywhere. */
+export function scanContent(octets: Uint8Array): ContentScan {
+  const scanner = encoder(false, false);
+  scanner.push(octets);
+  scanner.end();
+  const { size, eightBit, nul, longestLine } = scanner.facts;
+  return { size, eightBit, nul, longestLine };
+}
+
+/**
+ * The state is two facts: at a line's start, and the last octet was a CR (an LF that follows belongs to it). Octets
+ * are found and moved by the engine's own indexOf and copyWithin, a run at a time: that needs no warming up, which
+ * counts because most messages are shorter than what it takes an engine to compile a loop over octets, and it is
+ * the fastest way where nothing is compiled at all.
+ */
+function encoder(transparent: boolean, writes: boolean): ContentEncoder {
+  let atLineStart = true;
+  let afterCR = false;
+  let out = NOTHING;
+  let octetsIn = 0;
+  let octetsOut = 0;
+  let dots = 0;
+  let lines = 0;
+  let line = 0;
+  let longestLine = 0;
+  let eightBit = false;
+  let nul = false;
+
+  function push(chunk: Uint8Array): Uint8Array {
+    const length = chunk.length;
+    octetsIn += length;
+    eightBit ||= hasEightBit(chunk);
+    nul ||= chunk.includes(0);
+    const find = (octet: number, from: number): number => {
+      const found = chunk.indexOf(octet, from);
+      return found < 0 ? length : found;
+    };
+
+    let at = afterCR && chunk[0] === LF ? 1 : 0;
+    if (length > 0) afterCR = false;
+    const first = at;
+    // Octets from `kept` on stand unchanged in the chunk and are not yet in `out`, which holds `filled` octets.
+    let kept = at;
+    let filled = 0;
+    let added = 0;
+    // The chunk's copy lies in the second half of `out`. What is written never reaches what is still to be moved,
+    // because no octet becomes more than two.
+    let copy = 0;
+    const insert = (before: number, octet: number): void => {
+      added++;
+      if (!writes) return;
+      if (added === 1) {
+        if (out.length < 2 * length) out = new Uint8Array(2 * length);
+        copy = out.length - length;
+        out.set(chunk, copy);
+      }
+      out.copyWithin(filled, copy + kept, copy + before);
+      filled += before - kept;
+      out[filled++] = octet;
+      kept = before;
+    };
+
+    let cr = find(CR, at);
+    let lf = find(LF, at);
+    for (;;) {
+      if (atLineStart && transparent && chunk[at] === DOT) {
+        insert(at, DOT);
+        dots++;
+      }
+      const end = Math.min(cr, lf);
+      line += end - at;
+      if (line > longestLine) longestLine = line;
+      if (at < length) atLineStart = end < length;
+      if (end === length) break;
+      line = 0;
+      lines++;
+      if (lf < cr) {
+        insert(lf, CR);
+        at = lf + 1;
+        lf = find(LF, at);
+      } else if (lf === cr + 1 && lf < length) {
+        at = lf + 1;
+        lf = find(LF, at);
+        cr = find(CR, at);
+      } else {
+        at = cr + 1;
+        insert(at, LF);
+        afterCR = at === length;
+        cr = find(CR, at);
+      }
+    }
+    octetsOut += length - first + added;
+    if (added === 0 || !writes) return first === 0 ? chunk : chunk.subarray(first);
+    out.copyWithin(filled, copy + kept, copy + length);
+    return out.subarray(0, filled + length - kept);
+  }
+
+  return {
+    push,
+    end() {
+      if (atLineStart) return NOTHING;
+      atLineStart = true;
+      line = 0;
+      lines++;
+      octetsOut += 2;
+      return Uint8Array.of(CR, LF);
+    },
+    get facts() {
+      return { octetsIn, octetsOut, size: octetsOut - dots, eightBit, nul, longestLine, lines };
+    },
+  };
+}
+
+/** True if an octet is above 127: looks at the words that lie in the octets eight at a time, and at what is left at either end. */
+function hasEightBit(octets: Uint8Array): boolean {
+  const { length, byteOffset } = octets;
+  const head = Math.min(-byteOffset & 3, length);
+  const count = (length - head) >> 2;
+  const words = new Int32Array(octets.buffer, count > 0 ? byteOffset + head : 0, count);
+  let seen = 0;
+  let k = 0;
+  for (; k + 8 <= count; k += 8)
+    seen |=
+      (words[k] as number) |
+      (words[k + 1] as number) |
+      (words[k + 2] as number) |
+      (words[k + 3] as number) |
+      (words[k + 4] as number) |
+      (words[k + 5] as number) |
+      (words[k + 6] as number) |
+      (words[k + 7] as number);
+  for (; k < count; k++) seen |= words[k] as number;
+  for (let i = 0; i < head; i++) seen |= octets[i] as number;
+  for (let i = head + 4 * count; i < length; i++) seen |= octets[i] as number;
+  return (seen & 0x80808080) !== 0;
+}
