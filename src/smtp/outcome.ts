@@ -30,7 +30,13 @@ export type Condemned = 'address' | 'host' | 'message' | 'nothing';
 
 export type SessionFailure =
   /** No usable connection: name, TCP, TLS handshake, certificate. */
-  | { readonly kind: 'connect'; readonly at: At; readonly condemns: Condemned; readonly detail: string }
+  | {
+      readonly kind: 'connect';
+      readonly at: At;
+      readonly condemns: Condemned;
+      readonly during: 'resolve' | 'connect' | 'tls';
+      readonly detail: string;
+    }
   | { readonly kind: 'rejected'; readonly at: At; readonly condemns: Condemned; readonly refusals: readonly [Refusal, ...Refusal[]] }
   /** The server lacks what the configuration requires or the message needs; nothing was asked of it. */
   | { readonly kind: 'unsupported'; readonly at: At; readonly condemns: Condemned; readonly detail: string }

@@ -7,10 +7,13 @@ import { utf8 } from './text.ts';
 /**
  * One moment of an exchange. `say` is the response to send now; null at the start when the mechanism lets the
  * server speak first. `mayEnd` is true when a 235 now is a success (false until, say, the server proved itself).
+ * `refusal` is what the server said within the exchange of why it is about to refuse, printable: it belongs in front of
+ * the text of the 5yz that follows.
  */
 export interface Exchange {
   readonly say: string | null;
   readonly mayEnd: boolean;
+  readonly refusal?: string;
   hear(challenge: string): Exchange | Cancelled;
 }
 
@@ -25,7 +28,24 @@ export interface Mechanism {
   begin(): Exchange;
 }
 
-const tooMany = (): Cancelled => ({ cancel: 'the server asks for more than the mechanism has' });
+export type Digest = 'md5' | 'sha1' | 'sha256';
+
+/** What the mechanisms need of a platform's cryptography; octet strings in and out, nothing waits. */
+export interface Hashes {
+  hash(digest: Digest, octetString: string): string;
+  /** RFC 2104 §2 */
+  hmac(digest: Digest, key: string, octetString: string): string;
+  /** As many octets as the digest has. RFC 8018 §5.2 */
+  pbkdf2(digest: Digest, password: string, salt: string, iterations: number): string;
+  /** Never the same twice: at least 128 random bits in printable ASCII without a comma. RFC 5802 §5.1 */
+  nonce(): string;
+}
+
+/** Octets of a decoded challenge: RFC 4954 §4 has lines of 12,288 octets of base64 at most. */
+export const LONGEST_CHALLENGE = 9216;
+
+/** For `hear` where no challenge is left. */
+export const tooMany = (): Cancelled => ({ cancel: 'the server asks for more than the mechanism has' });
 
 /** RFC 4616 §2 */
 export function plain(user: string, password: string): Mechanism {

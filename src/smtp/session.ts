@@ -163,7 +163,7 @@ export function advance(plan: Plan, state: State, event: Event): Step {
     case 'secured':
       return state.at === 'handshake' ? secured(plan, state) : unasked(state, 'a TLS handshake');
     case 'insecure':
-      return broken(state, { kind: 'connect', ...where(state), detail: event.detail });
+      return broken(state, { kind: 'connect', ...where(state), during: 'tls', detail: event.detail });
     case 'abort':
     case 'contentFailed':
       return broken(state, { kind: 'content', at: state.at, condemns: 'message', detail: event.detail });

@@ -1,0 +1,384 @@
+/**
+ * Drives one session over one open socket: performs the machine's actions in order, and puts everything that
+ * happens through one inbox. Decides nothing: what to say, when to commit and what a failure means is the machine's.
+ */
+import type { Socket } from 'node:net';
+import type { Ended, Source } from '../message/source.ts';
+import type { Transaction } from '../smtp/commands.ts';
+import { type ContentEncoder, contentEncoder } from '../smtp/content.ts';
+import { Dialogue, type DriverEvent } from '../smtp/dialogue.ts';
+import type { SessionOutcome } from '../smtp/outcome.ts';
+import type { Parsed } from '../smtp/parsed.ts';
+import { type Action, type Channel, type Plan, STEPS } from '../smtp/session.ts';
+
+/** Milliseconds, by the keys of [timeouts]; Infinity is none. */
+export interface SessionTimeouts {
+  readonly handshake: number;
+  readonly greeting: number;
+  readonly command: number;
+  readonly data: number;
+  readonly block: number;
+  readonly final: number;
+}
+
+/** The message's octets, opened when the machine pulls them. */
+export interface Content {
+  /** From the first octet; null when they cannot be read again. */
+  open(eightBit: 'pass' | 'convert' | 'refuse'): Source | null;
+}
+
+/** One line of the conversation: ours (`C`), the server's (`S`), or something that happened (`!`). Secrets are masked. */
+export type Trace = (side: 'C' | 'S' | '!', line: string) => void;
+
+export interface ConnectionOptions {
+  readonly plan: Plan;
+  readonly timeouts: SessionTimeouts;
+  /** Does the handshake and verifies the peer; the value is the socket to go on with. */
+  readonly secure: (socket: Socket) => Promise<Parsed<Socket>>;
+  /** Makes the encoder; a faster one than the portable one may be given. */
+  readonly encoder?: (framing: 'data' | 'bdat') => ContentEncoder;
+  readonly trace?: Trace;
+  readonly note?: (note: string) => void;
+  /** Octets of content written so far. */
+  readonly progress?: (octets: number) => void;
+}
+
+interface Request {
+  readonly transaction: Transaction;
+  readonly content: Content;
+  readonly resolve: (outcome: SessionOutcome) => void;
+}
+
+/** Octets of a BDAT block: large enough that its command and reply cost nothing, small enough to be held. */
+const BLOCK = 256 * 1024;
+/** A socket with more than this waiting is not written to: Node's default high-water mark fits four writes of a pipe's 64 KiB. */
+const UNWRITTEN = 256 * 1024;
+
+/** Turns a Node error of a socket into words; the code alone when it is not a known one. */
+export function socketError(error: NodeJS.ErrnoException): string {
+  const words: Readonly<Record<string, string>> = {
+    ECONNREFUSED: 'connection refused',
+    ECONNRESET: 'connection reset by the server',
+    EPIPE: 'the server closed the connection',
+    ETIMEDOUT: 'connection timed out',
+    EHOSTUNREACH: 'no route to the host',
+    ENETUNREACH: 'network is unreachable',
+    EACCES: 'permission denied',
+    ENOENT: 'no such socket',
+    EADDRNOTAVAIL: 'address not available',
+  };
+  return words[error.code ?? ''] ?? error.message;
+}
+
+export class Connection {
+  readonly #options: ConnectionOptions;
+  readonly #dialogue: Dialogue;
+  #socket: Socket;
+  #request: Request | null = null;
+  #channel: Channel | null = null;
+  #clock: NodeJS.Timeout | undefined;
+  #source: Source | null = null;
+  #encoder: ContentEncoder | null = null;
+  #block: Uint8Array = new Uint8Array(0);
+  #octets = 0;
+  /** Writes of content that have not completed: only then does the block clock run. */
+  #writing = false;
+  #committed = false;
+  #closed: Promise<void>;
+  #heard = '';
+  #removeListeners: () => void = () => {};
+
+  /** The socket is connected; nothing has been read from it. */
+  constructor(socket: Socket, options: ConnectionOptions) {
+    this.#options = options;
+    this.#socket = socket;
+    this.#dialogue = new Dialogue(options.plan);
+    this.#closed = new Promise((resolve) => socket.once('close', () => resolve()));
+    socket.setNoDelay(true);
+    this.#listen();
+    this.#perform(this.#dialogue.begin());
+    this.#rearm();
+  }
+
+  /** True once the terminator was handed to the socket: from here on only the server knows what becomes of the message. */
+  get committed(): boolean {
+    return this.#committed;
+  }
+
+  /** What the server offers, once it has said so. */
+  get channel(): Channel | null {
+    return this.#channel;
+  }
+
+  /** True while a transaction may be given: the session is open and no other is under way. */
+  get usable(): boolean {
+    return this.#request === null && this.#dialogue.state.at !== 'closed' && this.#dialogue.state.at !== 'quit';
+  }
+
+  /** Sends one message; resolves with its fate, never rejects. One at a time. */
+  submit(transaction: Transaction, content: Content): Promise<SessionOutcome> {
+    if (!this.usable) throw new Error('bug: the connection is not free for a transaction');
+    return new Promise((resolve) => {
+      this.#request = { transaction, content, resolve };
+      this.#committed = false;
+      if (this.#dialogue.state.at === 'ready') this.#on({ type: 'transaction', transaction });
+    });
+  }
+
+  /** Ends the session politely and waits for the server's reply, at most `timeouts.command`. */
+  async quit(): Promise<void> {
+    if (this.#dialogue.state.at === 'ready') this.#on({ type: 'quit' });
+    else this.abort('the session was ended');
+    await this.#closed;
+  }
+
+  /** A signal or a deadline: before the commit the message is not sent, after it the outcome is uncertain. */
+  abort(detail: string): void {
+    this.#on({ type: 'abort', detail });
+  }
+
+  /* ---- the inbox ---- */
+
+  #on(event: DriverEvent): void {
+    const before = this.#dialogue.state;
+    this.#perform(this.#dialogue.on(event));
+    if (this.#dialogue.state !== before) this.#rearm();
+  }
+
+  #receive(octets: Buffer): void {
+    const before = this.#dialogue.state;
+    const text = octets.toString('latin1');
+    if (this.#options.trace) this.#traceLines(text);
+    this.#perform(this.#dialogue.receive(text));
+    // A part of a reply changes nothing: a deadline is for the whole of it.
+    if (this.#dialogue.state !== before) this.#rearm();
+  }
+
+  #listen(): void {
+    const socket = this.#socket;
+    let said = '';
+    const onData = (octets: Buffer) => this.#receive(octets);
+    const onEnd = () => this.#on({ type: 'lost', detail: 'the server closed the connection' });
+    const onError = (error: NodeJS.ErrnoException) => {
+      said = socketError(error);
+    };
+    // 'close' follows 'error', and data that was still readable comes before both.
+    const onClose = () => this.#on({ type: 'lost', detail: said || 'the connection was closed' });
+    socket.on('data', onData).on('end', onEnd).on('error', onError).on('close', onClose).resume();
+    this.#removeListeners = () => {
+      // An error listener stays: an 'error' without one would end the process.
+      socket.on('error', () => {});
+      socket.off('data', onData).off('end', onEnd).off('error', onError).off('close', onClose);
+    };
+  }
+
+  #traceLines(text: string): void {
+    const lines = (this.#heard + text).split('\n');
+    this.#heard = lines.pop() ?? '';
+    for (const line of lines) this.#options.trace?.('S', line.replace(/\r$/, ''));
+  }
+
+  /* ---- the clock ---- */
+
+  #rearm(): void {
+    clearTimeout(this.#clock);
+    const { state } = this.#dialogue;
+    const { within } = STEPS[state.at];
+    // Input that is slow to come is not the server's silence: it has its own limit (timeouts.input).
+    if (within === 'none' || (state.at === 'content' && !this.#writing && state.blocks === 0)) return;
+    const milliseconds = this.#options.timeouts[within];
+    if (milliseconds === Number.POSITIVE_INFINITY) return;
+    this.#clock = setTimeout(() => this.#on({ type: 'timeout' }), milliseconds);
+  }
+
+  /* ---- actions ---- */
+
+  #perform(actions: readonly Action[]): void {
+    for (const action of actions) {
+      switch (action.do) {
+        case 'send':
+          this.#send(action.lines, action.secret);
+          break;
+        case 'startTls':
+          void this.#secure();
+          break;
+        case 'ready':
+          this.#channel = action.channel;
+          if (this.#request) this.#on({ type: 'transaction', transaction: this.#request.transaction });
+          break;
+        case 'pull':
+          void (action.framing === 'data' ? this.#pump(action.eightBit) : this.#nextBlock(action.eightBit));
+          break;
+        case 'sendBlock':
+          this.#options.trace?.('C', action.line);
+          this.#writeContent(joined(action.line, this.#block));
+          break;
+        case 'flush':
+          void this.#flush().then(() => this.#on({ type: 'contentSent' }), ignore);
+          break;
+        case 'commit':
+          this.#options.trace?.('C', action.line);
+          this.#committed = true;
+          this.#socket.write(joined(action.line, action.framing === 'bdat' ? this.#block : new Uint8Array(0)));
+          break;
+        case 'note':
+          this.#options.note?.(action.note);
+          break;
+        case 'settle':
+          this.#settle(action.outcome);
+          break;
+        case 'close':
+          this.#leave();
+          this.#socket.end(() => this.#socket.destroy());
+          // A server that no longer reads must not hold the process. One second: QUIT is a courtesy.
+          setTimeout(() => this.#socket.destroy(), 1000).unref();
+          break;
+        case 'destroy':
+          this.#leave();
+          this.#socket.destroy();
+          break;
+      }
+    }
+  }
+
+  #send(lines: readonly string[], secret: boolean): void {
+    if (this.#options.trace) for (const line of lines) this.#options.trace('C', secret ? masked(line) : line);
+    this.#socket.write(`${lines.join('\r\n')}\r\n`, 'latin1');
+  }
+
+  async #secure(): Promise<void> {
+    this.#removeListeners();
+    this.#socket.pause();
+    const lost = () => this.#on({ type: 'insecure', detail: 'the server closed the connection during the TLS handshake' });
+    this.#socket.on('close', lost);
+    const plainSocket = this.#socket;
+    const secured = await this.#options.secure(plainSocket);
+    plainSocket.off('close', lost);
+    if (this.#dialogue.state.at !== 'handshake') return;
+    if (!secured.ok) return this.#on({ type: 'insecure', detail: secured.detail });
+    this.#socket = secured.value;
+    this.#closed = new Promise((resolve) => secured.value.once('close', () => resolve()));
+    this.#options.trace?.('!', 'secured');
+    this.#listen();
+    this.#on({ type: 'secured' });
+  }
+
+  #settle(outcome: SessionOutcome): void {
+    const request = this.#request;
+    this.#request = null;
+    this.#source?.close();
+    this.#source = null;
+    this.#encoder = null;
+    request?.resolve(outcome);
+  }
+
+  #leave(): void {
+    clearTimeout(this.#clock);
+    this.#removeListeners();
+    this.#socket.resume();
+  }
+
+  /* ---- content ---- */
+
+  /** Opens the content when it is pulled for the first time; null when it cannot be opened. */
+  #open(eightBit: 'pass' | 'convert' | 'refuse', framing: 'data' | 'bdat'): Source | null {
+    if (this.#source === null && this.#request !== null) {
+      this.#source = this.#request.content.open(eightBit);
+      this.#encoder = (this.#options.encoder ?? contentEncoder)(framing);
+      this.#octets = 0;
+      if (this.#source === null) this.#on({ type: 'contentFailed', detail: 'the message cannot be read again' });
+      else this.#options.trace?.('!', 'content');
+    }
+    return this.#source;
+  }
+
+  /** All of the content for DATA, pulled by the socket: nothing is read while more than UNWRITTEN octets wait. */
+  async #pump(eightBit: 'pass' | 'convert' | 'refuse'): Promise<void> {
+    const source = this.#open(eightBit, 'data');
+    const encoder = this.#encoder;
+    if (source === null || encoder === null) return;
+    for (;;) {
+      const chunk = await source.read();
+      if (this.#source !== source) return;
+      if (!(chunk instanceof Uint8Array)) return this.#ended(chunk, encoder);
+      const encoded = encoder.push(chunk);
+      // The chunk is the source's again after the next read, and the socket may hold what it was given: a copy unless it is written at once.
+      if (encoded.length > 0) await this.#written(encoded);
+      if (this.#source !== source) return;
+    }
+  }
+
+  #ended(ended: Ended, encoder: ContentEncoder): void {
+    if (ended.end === 'failed') {
+      this.#on({ type: 'contentFailed', detail: ended.detail });
+      return;
+    }
+    const rest = encoder.end();
+    if (rest.length > 0) this.#writeContent(rest);
+    void this.#flush().then(() => this.#on({ type: 'contentSent' }), ignore);
+  }
+
+  /** Writes octets of content and resolves when the socket has taken them. */
+  async #written(octets: Uint8Array): Promise<void> {
+    // One turn of the loop first: what the server said meanwhile is read before a write can fail on a closed connection.
+    await turn();
+    if (this.#dialogue.state.at !== 'content') return;
+    await new Promise<void>((resolve) => this.#writeContent(octets, resolve));
+    // A failed write closes the socket; its 'close' event tells why, so nothing more is pulled until then.
+    if (this.#socket.destroyed) await this.#closed;
+  }
+
+  #writeContent(octets: Uint8Array, done: () => void = () => {}): void {
+    this.#octets += octets.length;
+    this.#writing = true;
+    this.#rearm();
+    this.#socket.write(octets, () => {
+      if (this.#socket.writableLength === 0) this.#writing = false;
+      if (this.#dialogue.state.at === 'content') this.#rearm();
+      this.#options.progress?.(this.#octets);
+      done();
+    });
+  }
+
+  /** Collects the next block of BDAT, as encoded octets of its own. */
+  async #nextBlock(eightBit: 'pass' | 'convert' | 'refuse'): Promise<void> {
+    const source = this.#open(eightBit, 'bdat');
+    const encoder = this.#encoder;
+    if (source === null || encoder === null) return;
+    const parts: Uint8Array[] = [];
+    let octets = 0;
+    let last = false;
+    while (octets < BLOCK && !last) {
+      const chunk = await source.read();
+      if (this.#source !== source) return;
+      if (!(chunk instanceof Uint8Array) && chunk.end === 'failed') return this.#on({ type: 'contentFailed', detail: chunk.detail });
+      last = !(chunk instanceof Uint8Array);
+      const encoded = chunk instanceof Uint8Array ? encoder.push(chunk) : encoder.end();
+      if (encoded.length > 0) parts.push(encoded.slice());
+      octets += encoded.length;
+    }
+    while (this.#socket.writableLength > UNWRITTEN && this.#source === source)
+      await new Promise((resolve) => this.#socket.once('drain', resolve).once('close', resolve));
+    await turn();
+    if (this.#source !== source) return;
+    this.#block = Buffer.concat(parts);
+    this.#on({ type: 'block', octets: this.#block.length, last });
+  }
+
+  /** Every write has completed and the event loop has turned once. */
+  async #flush(): Promise<void> {
+    if (this.#socket.writableLength > 0) await new Promise<void>((resolve) => this.#socket.write('', () => resolve()));
+    await turn();
+    if (this.#socket.destroyed || this.#dialogue.state.at !== 'content') throw new Error('the session ended meanwhile');
+  }
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+const ignore = (): void => {};
+
+function joined(line: string, octets: Uint8Array): Uint8Array {
+  return octets.length === 0 ? Buffer.from(`${line}\r\n`, 'latin1') : Buffer.concat([Buffer.from(`${line}\r\n`, 'latin1'), octets]);
+}
+
+/** The command and its mechanism stay readable; what follows is a secret. */
+const masked = (line: string): string => line.replace(/^(AUTH \S+ )?.*$/, '$1****');
