@@ -1,0 +1,77 @@
+/**
+ * The end of a message as Sendmail reads it without `-i`: a line of one dot. Knows nothing of header or body: it
+ * stands before both. The dot that ends DATA is another matter (`src/smtp`).
+ */
+import { CLEAN, type Ended, type Source } from './source.ts';
+
+const LF = 10;
+const CR = 13;
+const DOT = 46;
+
+/**
+ * The octets of `source` up to a line of one dot, which is taken away, and after which nothing is read; a line that
+ * begins with `..` loses one dot, any other line is as it was. Only LF and CRLF end a line here, and the start of
+ * the input begins one; a lone CR does not, so that no text can end a message by it. A dot that the end of the input
+ * follows is text: without its line end it may be the beginning of a longer line.
+ */
+export function untilDot(source: Source): Source {
+  /** What the octets so far leave open: at the start of a line, after its dot, after its dot and a CR, or within a line. */
+  let place: 'start' | 'dot' | 'dot CR' | 'within' = 'start';
+  let ended: Ended | null = null;
+
+  /** The chunk without what the rule takes away; sets `ended` at a lone dot. */
+  function filter(chunk: Uint8Array): Uint8Array {
+    const view = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
+    const opens = place === 'start' ? view[0] === DOT : place !== 'within';
+    if (!opens && view.indexOf('\n.') < 0) {
+      place = view[view.length - 1] === LF ? 'start' : 'within';
+      return chunk;
+    }
+    // The two octets that an earlier chunk may have left open come on top.
+    const out = new Uint8Array(chunk.length + 2);
+    let length = 0;
+    for (let i = 0; i < view.length && ended === null; ) {
+      const octet = view[i];
+      if (place === 'within') {
+        const line = view.indexOf('\n.', i);
+        const stop = line < 0 ? view.length : line + 1;
+        out.set(view.subarray(i, stop), length);
+        length += stop - i;
+        i = stop;
+        if (view[stop - 1] === LF) place = 'start';
+      } else if (place === 'start') {
+        if (octet === DOT) i++;
+        place = octet === DOT ? 'dot' : 'within';
+      } else if (octet === LF) {
+        ended = CLEAN;
+      } else if (place === 'dot' && octet === CR) {
+        place = 'dot CR';
+        i++;
+      } else {
+        out[length++] = DOT;
+        if (place === 'dot CR') out[length++] = CR;
+        else if (octet === DOT) i++;
+        place = 'within';
+      }
+    }
+    return out.subarray(0, length);
+  }
+
+  return {
+    async read() {
+      while (ended === null) {
+        const got = await source.read();
+        if (got instanceof Uint8Array) {
+          const kept = filter(got);
+          if (kept.length > 0) return kept;
+          continue;
+        }
+        ended = got;
+        if (got.end === 'clean' && place === 'dot') return Uint8Array.of(DOT);
+        if (got.end === 'clean' && place === 'dot CR') return Uint8Array.of(DOT, CR);
+      }
+      return ended;
+    },
+    close: () => source.close(),
+  };
+}
