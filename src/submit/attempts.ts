@@ -1,0 +1,229 @@
+/**
+ * Tries smart hosts, and the addresses of each, until one has given its verdict on the message: the table of
+ * failures and what each rules out. Knows no header field, no configuration file, no word for people but what
+ * it was given.
+ */
+import { isIP, type Socket } from 'node:net';
+import type { Smarthost } from '../router/route.ts';
+import type { Transaction } from '../smtp/commands.ts';
+import type { ContentEncoder } from '../smtp/content.ts';
+import type { SessionFailure } from '../smtp/outcome.ts';
+import type { Parsed } from '../smtp/parsed.ts';
+import type { Mechanism } from '../smtp/sasl.ts';
+import type { Plan } from '../smtp/session.ts';
+import { connectFirst } from '../transport/connect.ts';
+import { Connection, type Content, type SessionTimeouts, type Trace } from '../transport/connection.ts';
+import { type Endpoint, endpointsOf, type Target, targetsOf } from '../transport/resolve.ts';
+import type { Acceptance, Attempt, Outcome } from './outcome.ts';
+import { failedWith } from './outcome.ts';
+
+export interface Delivery {
+  /** In the order they are tried. */
+  readonly hosts: readonly Smarthost[];
+  readonly transaction: Transaction;
+  /** `replayable` is false once octets were pulled that cannot be pulled again. */
+  readonly content: Content & { readonly replayable: boolean };
+}
+
+/** A handshake prepared while TCP connects. */
+export interface Handshake {
+  readonly secure: (socket: Socket) => Promise<Parsed<Socket>>;
+  /** After the handshake: Exim's `X=` text and whether the peer was verified. */
+  readonly facts: () => { readonly cipher: string; readonly verified: boolean } | null;
+}
+
+/** What a connection needs besides sockets; each is made only when it is reached. */
+export interface Security {
+  readonly handshake: (host: Smarthost, target: Target) => Promise<Parsed<Handshake>>;
+  /** Reads the secret and gives the choice of mechanism; null when the host needs no authentication. */
+  readonly authentication: (host: Smarthost, loopback: boolean, handshake: Handshake | null) => Promise<Parsed<Plan['authenticate']>>;
+}
+
+export interface DeliveryOptions {
+  readonly timeouts: SessionTimeouts & { readonly resolve: number; readonly connect: number };
+  /** EHLO argument; '' = the address literal of the socket. */
+  readonly hello: string;
+  readonly partial: boolean;
+  readonly framing: Plan['framing'];
+  readonly security: Security;
+  readonly encoder?: (framing: 'data' | 'bdat') => ContentEncoder;
+  readonly trace?: Trace;
+  readonly note?: (note: string) => void;
+  readonly progress?: (octets: number) => void;
+  /** Ends the delivery; after the commit the verdict is awaited for `grace` more. The reason is a sentence. */
+  readonly signal?: AbortSignal;
+  /** Ends even the wait for the verdict. */
+  readonly urgent?: AbortSignal;
+  /** Milliseconds. */
+  readonly grace?: number;
+}
+
+/** A verdict that a smart host already reached is worth this wait after a signal (milliseconds). */
+const GRACE = 30_000;
+
+/** Where an attempt stands in the list: what is tried next depends on what its failure rules out. */
+type Ended = { readonly by: Acceptance } | { readonly failure: SessionFailure; readonly endpoint: Endpoint };
+
+/** Delivers to the first smart host that takes the message. Never rejects. */
+export async function deliver(delivery: Delivery, options: DeliveryOptions): Promise<Outcome> {
+  const attempts: Attempt[] = [];
+  const last = (more: boolean): Outcome => {
+    const attempt = attempts.at(-1);
+    if (!attempt) return failedWith({ kind: 'route', details: ['no smart host is configured: set smarthosts'], deferred: false });
+    return { kind: 'failed', failure: attempt.failure, attempts, unreplayable: more };
+  };
+  const aborted = (): Outcome => ({
+    kind: 'failed',
+    failure: { kind: 'content', at: 'closed', condemns: 'message', detail: String(options.signal?.reason) },
+    attempts,
+    unreplayable: false,
+  });
+  for (const [hostIndex, host] of delivery.hosts.entries()) {
+    const moreHosts = hostIndex < delivery.hosts.length - 1;
+    const targets = await targetsOf(host, options.timeouts.resolve);
+    if (!targets.ok) {
+      attempts.push({ host, name: host.host, endpoint: null, failure: unresolved(targets.detail) });
+      continue;
+    }
+    targets: for (const target of targets.value) {
+      const found = await endpointsOf(target, options.timeouts.resolve);
+      if (!found.ok) {
+        attempts.push({ host, name: target.name, endpoint: null, failure: unresolved(found.detail) });
+        continue;
+      }
+      let endpoints = found.value;
+      while (endpoints.length > 0) {
+        if (options.signal?.aborted) return aborted();
+        const ended = await attempt(delivery, host, target, endpoints, options, attempts);
+        if (options.signal?.aborted && (ended === null || !('by' in ended))) {
+          if (ended === null) return aborted();
+        }
+        if (ended === null) break;
+        if ('by' in ended) return { kind: 'accepted', by: ended.by, attempts };
+        const { failure, endpoint } = ended;
+        attempts.push({ host, name: target.name, endpoint, failure });
+        const failed = new Set(attempts.filter((a) => a.host === host && a.name === target.name).map((a) => a.endpoint?.address));
+        endpoints = failure.condemns === 'host' ? [] : endpoints.filter(({ address }) => !failed.has(address));
+        if (failure.condemns === 'message') return last(false);
+        if (!delivery.content.replayable) return last(endpoints.length > 0 || moreHosts);
+        if (failure.condemns === 'host') break targets;
+      }
+    }
+  }
+  return last(false);
+}
+
+const unresolved = (detail: string): SessionFailure => ({ kind: 'connect', at: 'greeting', condemns: 'host', during: 'resolve', detail });
+
+/** One connection and one transaction on it. null: no endpoint answered (each is in `attempts`). */
+async function attempt(
+  delivery: Delivery,
+  host: Smarthost,
+  target: Target,
+  endpoints: readonly Endpoint[],
+  options: DeliveryOptions,
+  attempts: Attempt[],
+): Promise<Ended | null> {
+  const { security, trace, timeouts, signal } = options;
+  const mayBeSecured =
+    host.tls.mode !== 'off' && !(host.tls.mode === 'default' && endpoints.every(isLoopback) && host.scheme !== 'submissions');
+  // The context is built while TCP connects.
+  const preparing = mayBeSecured ? security.handshake(host, target) : null;
+  trace?.('!', `connecting to ${target.name}${target.unix ? '' : ` port ${endpoints[0]?.port}`}`);
+  const connected = await connectFirst(endpoints, { within: timeouts.connect, ...(signal ? { signal } : {}) });
+  for (const { endpoint, detail } of connected.failed) {
+    trace?.('!', `${endpoint.address}: ${detail}`);
+    attempts.push({
+      host,
+      name: target.name,
+      endpoint,
+      failure: { kind: 'connect', at: 'greeting', condemns: 'address', during: 'connect', detail },
+    });
+  }
+  const prepared = await preparing;
+  if (connected.winner === null) return null;
+  const { socket, endpoint } = connected.winner;
+  trace?.('!', `connected to ${endpoint.address}`);
+  const unusable = (detail: string): Ended => {
+    socket.destroy();
+    return { endpoint, failure: { kind: 'unsupported', at: 'ready', condemns: 'host', detail } };
+  };
+  if (prepared && !prepared.ok) return unusable(prepared.detail);
+  const handshake = prepared?.value ?? null;
+  const loopback = isLoopback(endpoint);
+  const authentication = await security.authentication(host, loopback, handshake);
+  if (!authentication.ok) return unusable(authentication.detail);
+  let mechanism = '';
+  const plan: Plan = {
+    protocol: host.scheme === 'lmtp' ? 'lmtp' : 'smtp',
+    hello: options.hello === '' ? addressLiteral(socket) : options.hello,
+    tls: tlsOf(host, loopback),
+    authenticate: remember(authentication.value, (name) => {
+      mechanism = name;
+    }),
+    transactions: 'one',
+    framing: options.framing,
+    partial: options.partial,
+  };
+  const connection = new Connection(socket, {
+    plan,
+    timeouts,
+    secure: handshake?.secure ?? (async () => ({ ok: false, detail: 'TLS is off for this host' })),
+    ...(options.encoder ? { encoder: options.encoder } : {}),
+    ...(trace ? { trace } : {}),
+    ...(options.note ? { note: options.note } : {}),
+    ...(options.progress ? { progress: options.progress } : {}),
+  });
+  const release = interruptible(connection, options);
+  const outcome = await connection.submit(delivery.transaction, delivery.content);
+  release();
+  if (outcome.kind === 'failed') return { failure: outcome.failure, endpoint };
+  const { reply, refusals } = outcome;
+  const auth = mechanism === '' || !host.auth ? null : { mechanism, user: host.auth.user };
+  return { by: { host, name: target.name, endpoint, reply, refusals, tls: handshake?.facts() ?? null, auth } };
+}
+
+/** A signal before the commit ends the session; after it the verdict gets `grace`, and a second signal ends that, too. */
+function interruptible(connection: Connection, { signal, urgent, grace = GRACE }: DeliveryOptions): () => void {
+  let timer: NodeJS.Timeout | undefined;
+  const end = () => connection.abort(String((urgent?.aborted ? urgent : signal)?.reason));
+  const interrupt = () => {
+    if (connection.committed) timer = setTimeout(end, grace);
+    else end();
+  };
+  if (signal?.aborted) interrupt();
+  signal?.addEventListener('abort', interrupt, { once: true });
+  urgent?.addEventListener('abort', end, { once: true });
+  return () => {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', interrupt);
+    urgent?.removeEventListener('abort', end);
+  };
+}
+
+function remember(choose: Plan['authenticate'], tell: (name: string) => void): Plan['authenticate'] {
+  if (choose === null) return null;
+  return (offered, secured) => {
+    const chosen: Mechanism | string = choose(offered, secured);
+    if (typeof chosen !== 'string') tell(chosen.name);
+    return chosen;
+  };
+}
+
+/** Implicit TLS goes with the scheme; else the configured mode, and 'default' is off where only this host can listen. */
+function tlsOf({ scheme, tls }: Smarthost, loopback: boolean): Plan['tls'] {
+  if (tls.mode === 'off') return 'off';
+  if (scheme === 'submissions') return 'implicit';
+  if (tls.mode === 'opportunistic') return 'opportunistic';
+  return tls.mode === 'default' && loopback ? 'off' : 'required';
+}
+
+export function isLoopback({ address, family }: Endpoint): boolean {
+  return family === 'unix' || /^127\./.test(address) || address === '::1' || /^::ffff:127\./i.test(address);
+}
+
+/** The socket's own address as an EHLO argument. RFC 5321 §4.1.3 */
+function addressLiteral(socket: Socket): string {
+  const address = (socket.localAddress ?? '127.0.0.1').replace(/^::ffff:/i, '').replace(/%.*$/, '');
+  return isIP(address) === 6 ? `[IPv6:${address}]` : `[${address}]`;
+}

@@ -1,0 +1,143 @@
+/**
+ * The log: one line a fact, in the form of Exim's main log (so that exigrep and eximstats read it) or as JSON.
+ * Its failure never changes a delivery. Knows the outcome, not how it came about.
+ */
+import type { Config } from '../config/config.ts';
+import type { RoutedRecipient } from '../router/route.ts';
+import { printMailbox, type ReversePath } from '../smtp/path.ts';
+import { printReply } from '../smtp/reply.ts';
+import { printable } from '../smtp/text.ts';
+import { type Attempt, type Outcome, printFailure, printOutcome, printServer } from './outcome.ts';
+
+/** What the log says of one message. */
+export interface LogRecord {
+  readonly time: Date;
+  /** Exim's message id: what joins the lines of one message. */
+  readonly id: string;
+  readonly login: string;
+  readonly reversePath: ReversePath;
+  readonly recipients: readonly RoutedRecipient[];
+  /** Addresses that aliases discarded. */
+  readonly discarded: readonly string[];
+  /** Octets sent or read, null when unknown. */
+  readonly octets: number | null;
+  readonly messageId: string;
+  readonly outcome: Outcome;
+  readonly notes: readonly string[];
+}
+
+const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
+
+function base62(value: number, width: number): string {
+  let out = '';
+  for (let left = value, i = 0; i < width; i++, left = Math.floor(left / 62)) out = BASE62[left % 62] + out;
+  return out;
+}
+
+/** An id of Exim's form `tttttt-ppppppppppp-ssss`: seconds, process, fraction of the second. */
+export function logId(now: Date, process: number): string {
+  const milliseconds = now.getTime();
+  return `${base62(Math.floor(milliseconds / 1000), 6)}-${base62(process, 11)}-${base62((milliseconds % 1000) * 500, 4)}`;
+}
+
+/** `YYYY-MM-DD hh:mm:ss` in local time, as Exim writes it. */
+function timestamp(time: Date): string {
+  const two = (n: number) => String(n).padStart(2, '0');
+  return `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())} ${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())}`;
+}
+
+const sender = (path: ReversePath): string => (path === null ? '<>' : printable(printMailbox(path)));
+
+/** The lines of one message, without line ends. */
+export function printLog(record: LogRecord, format: Config['logFormat']): readonly string[] {
+  return format === 'json' ? [printJson(record)] : printExim(record);
+}
+
+function printExim({
+  time,
+  id,
+  login,
+  reversePath,
+  recipients,
+  discarded,
+  octets,
+  messageId,
+  outcome,
+  notes,
+}: LogRecord): readonly string[] {
+  const size = octets === null ? '' : ` S=${octets}`;
+  const lines = [
+    `<= ${sender(reversePath)} U=${printable(login)} P=local${size}${messageId === '' ? '' : ` id=${printable(messageId.replace(/^<|>$/g, ''))}`}`,
+  ];
+  for (const note of notes) lines.push(printable(note));
+  for (const address of discarded) lines.push(`=> :blackhole: <${printable(address)}>`);
+  if (outcome.kind === 'accepted') {
+    for (const attempt of outcome.attempts) lines.push(...printAttempt(attempt));
+    const { by } = outcome;
+    const tls = by.tls === null ? '' : ` X=${by.tls.cipher} CV=${by.tls.verified ? 'yes' : 'no'}`;
+    const auth = by.auth === null ? '' : ` A=${by.auth.mechanism.toLowerCase()}:${printable(by.auth.user)}`;
+    const facts = `R=nospool T=smtp H=${printServer(by)}${tls}${auth} C="${printReply(by.reply).replaceAll('"', "'")}"`;
+    recipients.forEach((recipient, i) => {
+      const refusal = by.refusals.find((r) => r.recipient === i);
+      lines.push(
+        refusal
+          ? `** ${printRecipient(recipient)} R=nospool T=smtp H=${printServer(by)}: ${refusal.command}: ${printReply(refusal.reply)}`
+          : `${i === 0 ? '=>' : '->'} ${printRecipient(recipient)} ${facts}`,
+      );
+    });
+    lines.push('Completed');
+  } else if (outcome.kind === 'discarded') lines.push('Completed');
+  else {
+    for (const attempt of outcome.attempts) lines.push(...printAttempt(attempt));
+    const why = printOutcome(outcome, messageId)
+      .map((line) => printable(line))
+      .join('; ');
+    for (const recipient of recipients) lines.push(`** ${printRecipient(recipient)} R=nospool T=smtp: ${why}`);
+    lines.push(
+      recipients.length === 0
+        ? `not sent: ${why}`
+        : outcome.failure.kind === 'uncertain'
+          ? 'Uncertain: the smart host may have the message'
+          : 'Failed: nobody has the message',
+    );
+  }
+  return lines.map((line) => `${timestamp(time)} ${id} ${line}`);
+}
+
+const printAttempt = (attempt: Attempt): readonly string[] =>
+  printFailure(attempt.failure).map((line) => `H=${printServer(attempt)}: ${printable(line)}`);
+
+function printRecipient({ path, original }: RoutedRecipient): string {
+  const address = printable(printMailbox(path));
+  const first = printable(printMailbox(original));
+  return address === first ? address : `${address} <${first}>`;
+}
+
+function printJson({ time, id, login, reversePath, recipients, discarded, octets, messageId, outcome, notes }: LogRecord): string {
+  const verdict = outcome.kind === 'failed' ? (outcome.failure.kind === 'uncertain' ? 'uncertain' : 'failed') : outcome.kind;
+  return JSON.stringify({
+    time: time.toISOString(),
+    id,
+    outcome: verdict,
+    login,
+    from: reversePath === null ? '' : printMailbox(reversePath),
+    to: recipients.map(({ path }) => printMailbox(path)),
+    discarded,
+    octets,
+    message_id: messageId,
+    server: outcome.kind === 'accepted' ? printServer(outcome.by) : null,
+    reply: outcome.kind === 'accepted' ? printReply(outcome.by.reply) : null,
+    tls: outcome.kind === 'accepted' ? (outcome.by.tls?.cipher ?? null) : null,
+    reasons: printOutcome(outcome, messageId),
+    attempts:
+      outcome.kind === 'discarded'
+        ? []
+        : outcome.attempts.map((a) => ({
+            server: printServer(a),
+            kind: a.failure.kind,
+            at: a.failure.at,
+            reasons: printFailure(a.failure),
+          })),
+    notes,
+  });
+}

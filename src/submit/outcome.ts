@@ -1,0 +1,152 @@
+/**
+ * How a submission ends, and everything that is told of it: failures as a closed set, the sentences for people,
+ * the exit status. Knows no stream and no file.
+ */
+import type { Smarthost } from '../router/route.ts';
+import { PORTS } from '../router/route.ts';
+import type { Refusal, SessionFailure } from '../smtp/outcome.ts';
+import { never } from '../smtp/parsed.ts';
+import { digit, printReply, type Reply } from '../smtp/reply.ts';
+import type { Endpoint } from '../transport/resolve.ts';
+
+/** A smart host, the address of it that was reached, and why it did not take the message. */
+export interface Attempt {
+  readonly host: Smarthost;
+  /** The name that was tried when DNS gave another one (MX, SRV); else the host's own. */
+  readonly name: string;
+  /** null when no address was known. */
+  readonly endpoint: Endpoint | null;
+  readonly failure: SessionFailure;
+}
+
+/** The server that took the message. */
+export interface Acceptance {
+  readonly host: Smarthost;
+  readonly name: string;
+  readonly endpoint: Endpoint;
+  readonly reply: Reply;
+  /** Not empty only with `lmtp_partial`. */
+  readonly refusals: readonly Refusal[];
+  /** `TLS1.3:TLS_AES_256_GCM_SHA384:256` as Exim's log has it, and whether the certificate was verified; null in clear. */
+  readonly tls: { readonly cipher: string; readonly verified: boolean } | null;
+  /** SASL mechanism and user, null without authentication. */
+  readonly auth: { readonly mechanism: string; readonly user: string } | null;
+}
+
+export type Failure =
+  | SessionFailure
+  /** Addresses that cannot be routed, or not in one transaction. */
+  | { readonly kind: 'route'; readonly details: readonly string[]; readonly deferred: boolean }
+  /** The message itself, or what was given as its recipients. */
+  | { readonly kind: 'message'; readonly detail: string }
+  | { readonly kind: 'config'; readonly details: readonly string[] }
+  | { readonly kind: 'usage'; readonly detail: string };
+
+export type Outcome =
+  | { readonly kind: 'accepted'; readonly by: Acceptance; readonly attempts: readonly Attempt[] }
+  /** Aliases discarded every recipient: no smart host was asked. */
+  | { readonly kind: 'discarded' }
+  | {
+      readonly kind: 'failed';
+      readonly failure: Failure;
+      /** Every smart host that was tried, in order; the last one's failure is `failure`. */
+      readonly attempts: readonly Attempt[];
+      /** Smart hosts left untried because the content could not be sent again. */
+      readonly unreplayable: boolean;
+    };
+
+export const failedWith = (failure: Failure): Outcome => ({ kind: 'failed', failure, attempts: [], unreplayable: false });
+
+/** `mail.example.org [192.0.2.1]:2525`, the port only where it is not the scheme's own. */
+export function printServer({ host, name, endpoint }: Pick<Attempt, 'host' | 'name' | 'endpoint'>): string {
+  if (endpoint === null) return name;
+  if (endpoint.family === 'unix') return endpoint.address;
+  const port = endpoint.port === PORTS[host.scheme] ? '' : `:${endpoint.port}`;
+  return name === endpoint.address ? `[${endpoint.address}]${port}` : `${name} [${endpoint.address}]${port}`;
+}
+
+/** What happened at one server: one sentence for each refusal, else one. */
+export function printFailure(failure: Failure): readonly string[] {
+  switch (failure.kind) {
+    case 'connect':
+    case 'unsupported':
+    case 'content':
+    case 'message':
+    case 'usage':
+      return [failure.detail];
+    case 'malformed':
+      return [`protocol error at ${phase(failure)}: ${failure.detail}`];
+    case 'rejected':
+      return failure.refusals.map(({ command, reply }) => `${command}: ${printReply(reply)}`);
+    case 'timeout':
+      return [`no reply to ${failure.command} in time`];
+    case 'lost':
+      return [`connection lost while waiting for ${failure.command}: ${failure.detail}`];
+    case 'uncertain':
+      return [`the message was sent and no verdict came back (${failure.detail}): it may have been delivered`];
+    case 'route':
+    case 'config':
+      return failure.details;
+    /* c8 ignore next 2 */
+    default:
+      return never(failure);
+  }
+}
+
+const phase = ({ at }: SessionFailure): string => (at === 'commit' ? 'the end of the content' : at === 'hello' ? 'EHLO' : at);
+
+/** Everything there is to say of a failure, one fact a line; [] for a success. */
+export function printOutcome(outcome: Outcome, messageId: string): readonly string[] {
+  if (outcome.kind === 'discarded') return [];
+  if (outcome.kind === 'accepted') {
+    const { by } = outcome;
+    return by.refusals.map(({ command, reply }) => `${printServer(by)}: ${command}: ${printReply(reply)}`);
+  }
+  const { failure, attempts, unreplayable } = outcome;
+  const lines = attempts.flatMap((attempt) => printFailure(attempt.failure).map((line) => `${printServer(attempt)}: ${line}`));
+  if (attempts.at(-1)?.failure !== failure) lines.push(...printFailure(failure));
+  if (failure.kind === 'uncertain' && messageId !== '') lines.push(`look for Message-ID ${messageId} before sending it again`);
+  if (unreplayable)
+    lines.push(
+      'the message is larger than replay_window and came from a pipe, so no other smart host could be tried: raise replay_window, or give the message as a file',
+    );
+  return lines;
+}
+
+/** 0 only when every recipient's message was taken. 'sysexits' maps as msmtp does. */
+export function exitStatus(outcome: Outcome, codes: 'simple' | 'sysexits'): number {
+  if (outcome.kind === 'discarded') return 0;
+  if (outcome.kind === 'accepted') return outcome.by.refusals.length === 0 ? 0 : codes === 'simple' ? 1 : 69;
+  return codes === 'simple' ? 1 : sysexit(outcome.failure);
+}
+
+/** Values of sysexits.h. */
+function sysexit(failure: Failure): number {
+  switch (failure.kind) {
+    case 'usage':
+      return 64;
+    case 'message':
+      return 65;
+    case 'route':
+      return failure.deferred ? 75 : 65;
+    case 'config':
+      return 78;
+    case 'connect':
+      return { resolve: 68, connect: 75, tls: 69 }[failure.during];
+    case 'rejected':
+      if (failure.at === 'auth') return 77;
+      return digit(failure.refusals[0].reply) === 5 && failure.at === 'envelope' ? 65 : 69;
+    case 'unsupported':
+      return failure.at === 'hello' ? 77 : 69;
+    case 'timeout':
+    case 'content':
+      return 74;
+    case 'malformed':
+    case 'lost':
+    case 'uncertain':
+      return 76;
+    /* c8 ignore next 2 */
+    default:
+      return never(failure);
+  }
+}
