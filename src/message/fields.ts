@@ -1,0 +1,109 @@
+/**
+ * Header fields as octet strings: finding, removing, changing and printing them without touching anything else.
+ * Knows where a name and a body lie, and which fields belong to one resending; knows no field's syntax.
+ */
+import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
+import { octets } from '../smtp/text.ts';
+
+/** One header field. Both members are octet strings (code units 0 to 255). RFC 5322 §2.2 */
+export interface Field {
+  /** As written, without the colon and without blanks before it. */
+  readonly name: string;
+  /** The whole field with its original folding; lines within are separated by LF, no line end at the end. */
+  readonly raw: string;
+}
+
+/** Replaces `raw.slice(start, end)`. */
+export interface Edit {
+  readonly start: number;
+  readonly end: number;
+  readonly text: string;
+}
+
+/** RFC 5322 §3.6.8: printable US-ASCII except the colon. */
+const NAME = /^[!-9;-~]+$/;
+/** A line end that does not fold. RFC 5322 §2.2.3 */
+const BREAKS_OUT = /[\0\r]|\n(?![ \t])/;
+
+/** True if the field has this name, in any case. `lowerCase` is the name in lower case. RFC 5322 §1.2.2 */
+export function isNamed(field: Field, lowerCase: string): boolean {
+  return field.name.length === lowerCase.length && field.name.toLowerCase() === lowerCase;
+}
+
+/** The first field of that name. */
+export function findField(fields: readonly Field[], lowerCase: string): Field | undefined {
+  return fields.find((field) => isNamed(field, lowerCase));
+}
+
+/** All others, in order. */
+export function withoutFields(fields: readonly Field[], ...lowerCase: readonly string[]): Field[] {
+  return fields.filter((field) => !lowerCase.some((name) => isNamed(field, name)));
+}
+
+/** Where the field's body begins in `raw`: the octet after the colon. */
+export function bodyOffset(field: Field): number {
+  return field.raw.indexOf(':', field.name.length) + 1;
+}
+
+/** The field's body unfolded, without blanks at its ends. RFC 5322 §2.2.3 */
+export function fieldBody(field: Field): string {
+  return field.raw.slice(bodyOffset(field)).replaceAll('\n', '').trim();
+}
+
+/**
+ * `Name: body` as a field. The body may be folded with LF and a blank. Throws where text from outside would break
+ * out of the field: whoever composes a body has to have made it safe.
+ */
+export function makeField(name: string, body: string): Field {
+  if (!NAME.test(name) || BREAKS_OUT.test(body)) throw new Error(`bug: "${name}" would not be one header field`);
+  return { name, raw: `${name}: ${body}` };
+}
+
+/** A field from configuration, `Name: body` as an octet string; errors are sentences. */
+export function parseField(text: string): Parsed<Field> {
+  const colon = text.indexOf(':');
+  const name = text.slice(0, Math.max(colon, 0)).replace(/[ \t]{1,100}$/, '');
+  if (!NAME.test(name)) return unparsed('a header field is a name of printable ASCII characters, a colon and text');
+  if (BREAKS_OUT.test(text)) return unparsed('a header field holds no NUL and no line end, except one before a blank');
+  return parsed({ name, raw: text });
+}
+
+/** The field after the edits, which may come in any order; one that overlaps an earlier one is left out. */
+export function editField(field: Field, edits: readonly Edit[]): Field {
+  if (edits.length === 0) return field;
+  let raw = '';
+  let at = 0;
+  for (const { start, end, text } of [...edits].sort((a, b) => a.start - b.start || a.end - b.end)) {
+    if (start < at) continue;
+    raw += field.raw.slice(at, start) + text;
+    at = end;
+  }
+  return { name: field.name, raw: raw + field.raw.slice(at) };
+}
+
+/** The header section's octets with LF as line end, and the empty line after it. RFC 5322 §2.1 */
+export function printHead(fields: readonly Field[]): Uint8Array {
+  return octets(`${fields.map(({ raw }) => raw).join('\n')}${fields.length > 0 ? '\n' : ''}\n`);
+}
+
+/**
+ * The indexes of the fields of the first (newest) Resent block; empty when the message was never resent.
+ * A block ends where a trace field follows, or where a name comes again after another: resent fields are
+ * prepended as a group and occur once in it. RFC 5322 §3.6.6 and §3.6.7
+ */
+export function resentBlock(fields: readonly Field[]): readonly number[] {
+  const block: number[] = [];
+  const seen = new Set<string>();
+  let last = '';
+  for (const [index, { name }] of fields.entries()) {
+    const key = name.length > 22 ? '' : name.toLowerCase();
+    if (block.length > 0 && (key === 'received' || key === 'return-path')) break;
+    if (!key.startsWith('resent-')) continue;
+    // Two lines of one name beside each other are one list that somebody wrote in two fields.
+    if (key !== last && seen.has(key)) break;
+    seen.add(key);
+    last = key;
+    block.push(index);
+  }
+  return block;
+}

@@ -1,0 +1,249 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { suite } from 'uvu';
+import { printHead } from '../../src/message/fields.ts';
+import { type Head, readHead } from '../../src/message/head.ts';
+import { CLEAN, type Ended, type Source, sourceOf } from '../../src/message/source.ts';
+import type { Parsed } from '../../src/smtp/parsed.ts';
+import { latin1, octets } from '../../src/smtp/text.ts';
+
+const test = suite('message/head');
+
+const wide = { limit: 1 << 20 };
+
+/** What a head says, with the body that follows it: `rest` and everything the source still has. */
+async function read(source: Source, limit = 1 << 20): Promise<unknown> {
+  const head = await readHead(source, { limit });
+  if (!head.ok) return head.detail;
+  let body = latin1(head.value.rest);
+  for (;;) {
+    const got = await source.read();
+    if (!(got instanceof Uint8Array)) break;
+    body += latin1(got);
+  }
+  return [head.value.fields.map(({ name, raw }) => [name, raw]), body, head.value.mboxLine, head.value.consumed];
+}
+
+const pieces = (text: string, size: number) => {
+  const out: Uint8Array[] = [];
+  for (let i = 0; i < text.length; i += size) out.push(octets(text.slice(i, i + size)));
+  return out;
+};
+
+/** [input, fields as [name, raw], body, mbox line, why] */
+const table: [string, [string, string][], string, string | null, string][] = [
+  ['', [], '', null, 'an empty message'],
+  ['\n', [], '', null, 'only the empty line'],
+  ['\r\n', [], '', null, 'only the empty line, CRLF'],
+  ['\r', [], '', null, 'only the empty line, CR'],
+  ['\n\n', [], '\n', null, 'the body begins with an empty line'],
+  ['\r\r\n', [], '\r\n', null, 'a lone CR is an empty line; CRLF after it belongs to the body'],
+  ['\r\n\r\n', [], '\r\n', null, 'CRLF, then a body of CRLF'],
+  ['To: a\n\nb', [['To', 'To: a']], 'b', null, 'LF'],
+  ['To: a\r\n\r\nb', [['To', 'To: a']], 'b', null, 'CRLF'],
+  ['To: a\r\rb', [['To', 'To: a']], 'b', null, 'lone CR'],
+  ['To: a\n\r\n\nb', [['To', 'To: a']], '\nb', null, 'mixed'],
+  ['To: a\r\n\r\r\nb', [['To', 'To: a']], '\r\nb', null, 'the empty line is a lone CR'],
+  ['To: a\r\n\rb', [['To', 'To: a']], 'b', null, 'the empty line is a lone CR before text'],
+  ['To: a\r\n\n\rb', [['To', 'To: a']], '\rb', null, 'the body may begin with a CR'],
+  ['To: a', [['To', 'To: a']], '', null, 'no line end at all'],
+  ['To: a\r', [['To', 'To: a']], '', null, 'ends in CR'],
+  ['To: a\r\n', [['To', 'To: a']], '', null, 'ends after a field'],
+  ['To: a\nSubject', [['To', 'To: a']], 'Subject', null, 'ends within what is no field'],
+  ['To: a\nSubject ', [['To', 'To: a']], 'Subject ', null, 'ends in blanks before the colon'],
+  [
+    'To: a,\n b\nX:\n\t\n',
+    [
+      ['To', 'To: a,\n b'],
+      ['X', 'X:\n\t'],
+    ],
+    '',
+    null,
+    'continuation lines, one of blanks only',
+  ],
+  [
+    'To: a,\r\n b,\r c\rX: 1\r\n\r\n',
+    [
+      ['To', 'To: a,\n b,\n c'],
+      ['X', 'X: 1'],
+    ],
+    '',
+    null,
+    'continuation after CRLF and CR',
+  ],
+  [
+    'To : a\nSubject \t : b\n\n',
+    [
+      ['To', 'To : a'],
+      ['Subject', 'Subject \t : b'],
+    ],
+    '',
+    null,
+    'blanks before the colon',
+  ],
+  ['To:\n\n', [['To', 'To:']], '', null, 'an empty field'],
+  [':a\n\n', [], ':a\n\n', null, 'no name before the colon'],
+  [' To: a\n', [], ' To: a\n', null, 'a first line that begins with a blank'],
+  ['hello world\nTo: a\n\nx', [], 'hello world\nTo: a\n\nx', null, 'no field: the body begins at once'],
+  ['To: a\nhello world\nCc: b\n', [['To', 'To: a']], 'hello world\nCc: b\n', null, 'the first line that is no field begins the body'],
+  ['a\0b\n', [], 'a\0b\n', null, 'NUL in a first line of the body'],
+  ['\0', [], '\0', null, 'only NUL'],
+  ['J\xf6rg: a\n', [], 'J\xf6rg: a\n', null, 'a name is ASCII'],
+  ['.\n', [], '.\n', null, 'a dot is text here'],
+  ['X-\x7f: a\n', [], 'X-\x7f: a\n', null, 'DEL in a name'],
+  ['From joe Mon Jan  1 00:00:00 2026\nTo: a\n\nb', [['To', 'To: a']], 'b', 'From joe Mon Jan  1 00:00:00 2026', 'an mbox line'],
+  ['From joe@x 1 Jan 26 00:00\r\nTo: a\r\n\r\nb', [['To', 'To: a']], 'b', 'From joe@x 1 Jan 26 00:00', 'day before month, CRLF'],
+  ['From "j o"@x Mon, Jan 1 0:00\rTo: a\r\rb', [['To', 'To: a']], 'b', 'From "j o"@x Mon, Jan 1 0:00', 'quoted sender, CR'],
+  [
+    'From 0123456789abcdef Mon Sep 17 00:00:00 2001\nFrom: a\n\n',
+    [['From', 'From: a']],
+    '',
+    'From 0123456789abcdef Mon Sep 17 00:00:00 2001',
+    'git format-patch',
+  ],
+  ['From joe@x\nTo: a\n\nb', [['To', 'To: a']], 'b', 'From joe@x', 'an address without a date'],
+  ['>From joe Mon Jan  1 00:00:00 2026\nTo: a\n\nb', [['To', 'To: a']], 'b', '>From joe Mon Jan  1 00:00:00 2026', 'a quoted one'],
+  ['From joe@x\n>From bob@y\nTo: a\n\nb', [['To', 'To: a']], 'b', 'From joe@x', 'both'],
+  ['From joe@x', [], '', 'From joe@x', 'nothing else'],
+  ['From joe@x\r', [], '', 'From joe@x', 'nothing else, CR'],
+  ['From joe@x\n\nb', [], 'b', 'From joe@x', 'an empty header section'],
+  ['From joe@x\nhello\n', [], 'hello\n', 'From joe@x', 'a body behind it'],
+  ['From now on\nNote: x\n', [], 'From now on\nNote: x\n', null, 'a body that begins with the word'],
+  ['From 10:00 to 11:00\n', [], 'From 10:00 to 11:00\n', null, 'with a time'],
+  ['To: a\nFrom joe@x\nCc: b\n', [['To', 'To: a']], 'From joe@x\nCc: b\n', null, 'only a leading one is an mbox line'],
+  ['From : a@b\n\n', [['From', 'From : a@b']], '', null, 'a blank before the colon of From'],
+  ['From \t: a@b\n\n', [['From', 'From \t: a@b']], '', null, 'blanks before the colon of From'],
+  [`${'x'.repeat(997)}:\n\n`, [['x'.repeat(997), `${'x'.repeat(997)}:`]], '', null, 'the longest name'],
+  [`${'x'.repeat(998)}:\n\n`, [], `${'x'.repeat(998)}:\n\n`, null, 'a line whose first 998 octets have no colon is no field'],
+];
+
+test('the header section ends where the body begins, whole and cut into 1, 2, 3 and 7 octets', async () => {
+  for (const [input, fields, body, mboxLine, why] of table)
+    for (const size of [1, 2, 3, 7, 1 << 20])
+      assert.deepEqual(
+        await read(sourceOf(...pieces(input, size))),
+        [fields, body, mboxLine, input.length - body.length],
+        `${why} (${size})`,
+      );
+});
+
+test('one cut at every place changes nothing', async () => {
+  for (const [input, fields, body, mboxLine, why] of table)
+    for (let cut = 0; cut <= Math.min(input.length, 100); cut++) {
+      const source = sourceOf(octets(input.slice(0, cut)), octets(input.slice(cut)));
+      assert.deepEqual(await read(source), [fields, body, mboxLine, input.length - body.length], `${why} (${cut})`);
+    }
+});
+
+test('a clean end is told, and what was read is a copy', async () => {
+  const chunk = octets('A: 1\n\nbody');
+  const first = await readHead(sourceOf(chunk), wide);
+  chunk.fill(0);
+  assert.ok(first.ok);
+  assert.equal(latin1(first.value.rest), 'body');
+  assert.equal(first.value.ended, false);
+  for (const input of ['', 'A: 1', 'A: 1\n', 'A: 1\n\r', 'hello']) {
+    const head = await readHead(sourceOf(octets(input)), wide);
+    assert.ok(head.ok && head.value.ended, input);
+  }
+});
+
+test('NUL in a field and a section over the limit are refused, wherever the chunks are cut', async () => {
+  const nul = 'the header section holds a NUL octet';
+  const long = (limit: number) => `the header section is longer than ${limit} octets (header_limit)`;
+  const rows: [string, number, unknown][] = [
+    ['A: \0\n\n', 99, nul],
+    ['A: b\n \0\n\n', 99, nul],
+    ['A: b\nC: \0', 99, nul],
+    ['A: 123\n\nx', 8, [[['A', 'A: 123']], 'x', null, 8]],
+    ['A: 1234\n\nx', 8, long(8)],
+    ['A: 12345\n\nx', 8, long(8)],
+    ['A: 123456789', 8, long(8)],
+    ['A: 12345', 8, [[['A', 'A: 12345']], '', null, 8]],
+    ['A: 12345\n', 8, long(8)],
+    ['A: 1234\nbody x', 8, [[['A', 'A: 1234']], 'body x', null, 8]],
+    ['A: 1234\r\nbody x', 8, long(8)],
+    ['A: 1234\r\nB: x', 8, long(8)],
+    ['A: 12\r\n\r\nx', 9, [[['A', 'A: 12']], 'x', null, 9]],
+    ['A: 12\r\n\r\nx', 8, long(8)],
+    ['no field at all', 8, [[], 'no field at all', null, 0]],
+  ];
+  for (const [input, limit, expected] of rows)
+    for (const size of [1, 2, 3, 100])
+      assert.deepEqual(await read(sourceOf(...pieces(input, size)), limit), expected, `${JSON.stringify(input)} ${limit} (${size})`);
+});
+
+test('a failing source is a failure, never an end', async () => {
+  const failed: Ended = { end: 'failed', detail: 'standard input: EIO' };
+  for (const start of ['', 'A: 1', 'A: 1\n', 'A: 1\n\r', 'no']) {
+    const left: (Uint8Array | Ended)[] = start === '' ? [failed] : [octets(start), failed];
+    const head = await readHead({ read: async () => left.shift() ?? CLEAN, close() {} }, wide);
+    assert.deepEqual(head, { ok: false, detail: 'standard input: EIO' });
+  }
+});
+
+test('nothing is read beyond the chunk in which the body begins', async () => {
+  const source = sourceOf(octets('A: 1\n\nb'), octets('ody'));
+  await readHead(source, wide);
+  assert.equal(latin1((await source.read()) as Uint8Array), 'ody');
+  const early = sourceOf(octets('This is'), octets(' a body'));
+  const head = await readHead(early, wide);
+  assert.ok(head.ok && !head.value.ended);
+  assert.equal(latin1((await early.read()) as Uint8Array), ' a body');
+});
+
+test('a large section in single octets is linear work', async () => {
+  const text = `To: ${Array.from({ length: 50_000 }, (_, i) => `r${i}@example.org`).join(',\n ')}\n\nbody`;
+  let at = 0;
+  const one = new Uint8Array(1);
+  const source: Source = {
+    async read() {
+      if (at === text.length) return CLEAN;
+      one[0] = text.charCodeAt(at++);
+      return one;
+    },
+    close() {},
+  };
+  const head = await readHead(source, wide);
+  assert.ok(head.ok);
+  assert.equal(head.value.fields.length, 1);
+  assert.equal(head.value.fields[0]?.raw, text.slice(0, -6));
+});
+
+const line = fc.stringMatching(/^[ -~\x80-\xff\t]{0,12}$/);
+const name = fc.stringMatching(/^[!-9;-~]{1,8}$/).filter((text) => !/^>*From$/.test(text));
+const rawField = fc
+  .tuple(name, fc.array(fc.tuple(fc.constantFrom(' ', '\t', ''), line), { minLength: 1, maxLength: 3 }))
+  .map(([n, lines]) => `${n}:${lines.map(([blank, text], i) => (i === 0 ? blank + text : `\n${blank || ' '}${text}`)).join('')}`);
+
+test('print∘read is the identity, and line ends and cuts do not matter', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(rawField, { maxLength: 5 }),
+      fc.string({ unit: 'binary-ascii' }),
+      fc.infiniteStream(fc.constantFrom('\n', '\r\n')),
+      fc.infiniteStream(fc.integer({ min: 1, max: 9 })),
+      async (raws, body, ends, cuts) => {
+        const head = raws.map((raw) => `${raw}\n`).join('');
+        const text = `${`${head}\n`.replaceAll('\n', () => ends.next().value as string)}${body}`;
+        const chunks: Uint8Array[] = [];
+        for (let i = 0; i < text.length; ) {
+          const size = cuts.next().value as number;
+          chunks.push(octets(text.slice(i, i + size)));
+          i += size;
+        }
+        const source = sourceOf(...chunks);
+        const got: Parsed<Head> = await readHead(source, wide);
+        assert.ok(got.ok);
+        assert.deepEqual(
+          got.value.fields.map(({ raw }) => raw),
+          raws,
+        );
+        assert.equal(latin1(printHead(got.value.fields)), `${head}\n`);
+        assert.equal(got.value.consumed, text.length - body.length);
+      },
+    ),
+  );
+});
+
+test.run();
