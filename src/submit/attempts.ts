@@ -61,69 +61,87 @@ export interface DeliveryOptions {
 /** A verdict that a smart host already reached is worth this wait after a signal (milliseconds). */
 const GRACE = 30_000;
 
-/** Where an attempt stands in the list: what is tried next depends on what its failure rules out. */
-type Ended = { readonly by: Acceptance } | { readonly failure: SessionFailure; readonly endpoint: Endpoint };
+/** One attempt's end; null when no endpoint answered (each is in `attempts` then). */
+type Ended = { readonly by: Acceptance } | { readonly failure: SessionFailure; readonly endpoint: Endpoint } | null;
+
+interface Run {
+  readonly delivery: Delivery;
+  readonly options: DeliveryOptions;
+  readonly attempts: Attempt[];
+}
 
 /** Delivers to the first smart host that takes the message. Never rejects. */
 export async function deliver(delivery: Delivery, options: DeliveryOptions): Promise<Outcome> {
-  const attempts: Attempt[] = [];
-  const last = (more: boolean): Outcome => {
-    const attempt = attempts.at(-1);
-    if (!attempt) return failedWith({ kind: 'route', details: ['no smart host is configured: set smarthosts'], deferred: false });
-    return { kind: 'failed', failure: attempt.failure, attempts, unreplayable: more };
-  };
-  const aborted = (): Outcome => ({
-    kind: 'failed',
-    failure: { kind: 'content', at: 'closed', condemns: 'message', detail: String(options.signal?.reason) },
-    attempts,
-    unreplayable: false,
-  });
-  for (const [hostIndex, host] of delivery.hosts.entries()) {
-    const moreHosts = hostIndex < delivery.hosts.length - 1;
-    const targets = await targetsOf(host, options.timeouts.resolve);
-    if (!targets.ok) {
-      attempts.push({ host, name: host.host, endpoint: null, failure: unresolved(targets.detail) });
-      continue;
-    }
-    targets: for (const target of targets.value) {
-      const found = await endpointsOf(target, options.timeouts.resolve);
-      if (!found.ok) {
-        attempts.push({ host, name: target.name, endpoint: null, failure: unresolved(found.detail) });
-        continue;
-      }
-      let endpoints = found.value;
-      while (endpoints.length > 0) {
-        if (options.signal?.aborted) return aborted();
-        const ended = await attempt(delivery, host, target, endpoints, options, attempts);
-        if (options.signal?.aborted && (ended === null || !('by' in ended))) {
-          if (ended === null) return aborted();
-        }
-        if (ended === null) break;
-        if ('by' in ended) return { kind: 'accepted', by: ended.by, attempts };
-        const { failure, endpoint } = ended;
-        attempts.push({ host, name: target.name, endpoint, failure });
-        const failed = new Set(attempts.filter((a) => a.host === host && a.name === target.name).map((a) => a.endpoint?.address));
-        endpoints = failure.condemns === 'host' ? [] : endpoints.filter(({ address }) => !failed.has(address));
-        if (failure.condemns === 'message') return last(false);
-        if (!delivery.content.replayable) return last(endpoints.length > 0 || moreHosts);
-        if (failure.condemns === 'host') break targets;
-      }
-    }
+  const run: Run = { delivery, options, attempts: [] };
+  for (const [i, host] of delivery.hosts.entries()) {
+    const outcome = await tryHost(run, host, i < delivery.hosts.length - 1);
+    if (outcome !== 'next') return outcome;
   }
-  return last(false);
+  return run.attempts.length > 0 ? gaveUp(run, false) : failedWith({ kind: 'route', details: [NO_HOST], deferred: false });
+}
+
+const NO_HOST = 'no smart host is configured: set smarthosts';
+
+/** The names of a host, in order. */
+async function tryHost(run: Run, host: Smarthost, moreHosts: boolean): Promise<Outcome | 'next'> {
+  const targets = await targetsOf(host, run.options.timeouts.resolve);
+  if (!targets.ok) {
+    run.attempts.push({ host, name: host.host, endpoint: null, failure: unresolved(targets.detail) });
+    return 'next';
+  }
+  for (const [i, target] of targets.value.entries()) {
+    const outcome = await tryTarget(run, host, target, moreHosts || i < targets.value.length - 1);
+    if (outcome === 'next host') return 'next';
+    if (outcome !== 'next') return outcome;
+  }
+  return 'next';
+}
+
+/** The addresses of a name, in order, each until it has failed once. */
+async function tryTarget(run: Run, host: Smarthost, target: Target, more: boolean): Promise<Outcome | 'next' | 'next host'> {
+  const { delivery, options, attempts } = run;
+  const found = await endpointsOf(target, options.timeouts.resolve);
+  if (!found.ok) {
+    attempts.push({ host, name: target.name, endpoint: null, failure: unresolved(found.detail) });
+    return 'next';
+  }
+  const before = attempts.length;
+  let untried = found.value;
+  while (untried.length > 0) {
+    if (options.signal?.aborted) return interrupted(run);
+    const ended = await attempt(run, host, target, untried);
+    if (ended === null) return options.signal?.aborted ? interrupted(run) : 'next';
+    if ('by' in ended) return { kind: 'accepted', by: ended.by, attempts };
+    attempts.push({ host, name: target.name, ...ended });
+    const failed = new Set(attempts.slice(before).map(({ endpoint }) => endpoint?.address));
+    untried = untried.filter(({ address }) => !failed.has(address));
+    if (ended.failure.condemns === 'message') return gaveUp(run, false);
+    if (!delivery.content.replayable) return gaveUp(run, more || untried.length > 0);
+    if (ended.failure.condemns === 'host') return 'next host';
+  }
+  return 'next';
+}
+
+/** The last failure is the delivery's; `unreplayable` when others would have been tried. */
+function gaveUp({ attempts }: Run, unreplayable: boolean): Outcome {
+  const { failure } = attempts.at(-1) as Attempt;
+  return { kind: 'failed', failure, attempts, unreplayable };
+}
+
+function interrupted({ options, attempts }: Run): Outcome {
+  const failure: SessionFailure = { kind: 'content', at: 'closed', condemns: 'message', detail: String(options.signal?.reason) };
+  return { kind: 'failed', failure, attempts, unreplayable: false };
 }
 
 const unresolved = (detail: string): SessionFailure => ({ kind: 'connect', at: 'greeting', condemns: 'host', during: 'resolve', detail });
 
-/** One connection and one transaction on it. null: no endpoint answered (each is in `attempts`). */
+/** One connection and one transaction on it. */
 async function attempt(
-  delivery: Delivery,
+  { delivery, options, attempts }: Run,
   host: Smarthost,
   target: Target,
   endpoints: readonly Endpoint[],
-  options: DeliveryOptions,
-  attempts: Attempt[],
-): Promise<Ended | null> {
+): Promise<Ended> {
   const { security, trace, timeouts, signal } = options;
   const mayBeSecured =
     host.tls.mode !== 'off' && !(host.tls.mode === 'default' && endpoints.every(isLoopback) && host.scheme !== 'submissions');
