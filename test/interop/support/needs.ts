@@ -1,0 +1,77 @@
+/**
+ * Which real programs a suite needs. On a machine without them its tests are skipped and say so; where CI is set they fail,
+ * since .ci/run installs every one. It does not start anything.
+ */
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { suite, type Test } from 'uvu';
+
+/** Where .ci/run unpacks Postfix: Debian lets only one mail transport agent be installed, and that is Exim. */
+export const POSTFIX_UNPACKED = '/var/cache/nospool-peers/postfix';
+
+const require = createRequire(import.meta.url);
+
+function resolves(name: string): boolean {
+  try {
+    require.resolve(name);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const anyOf = (...paths: readonly string[]) => paths.some((path) => existsSync(path));
+
+/** The Debian package (or npm package, or condition) and how it is recognised. */
+const NEEDS = {
+  root: () => process.getuid?.() === 0,
+  unshare: () => anyOf('/usr/bin/unshare') && anyOf('/usr/bin/setpriv'),
+  'exim4-daemon-heavy': () => anyOf('/usr/sbin/exim4'),
+  postfix: () => anyOf(`${POSTFIX_UNPACKED}/usr/sbin/postconf`),
+  'python3-aiosmtpd': () => anyOf('/usr/lib/python3/dist-packages/aiosmtpd'),
+  'smtp-server': () => resolves('smtp-server'),
+  nodemailer: () => resolves('nodemailer'),
+  'dovecot-core': () => anyOf('/usr/sbin/dovecot'),
+  'dovecot-lmtpd': () => anyOf('/usr/lib/dovecot/lmtp'),
+  'dovecot-submissiond': () => anyOf('/usr/lib/dovecot/submission'),
+  cron: () => anyOf('/usr/sbin/cron'),
+  at: () => anyOf('/usr/sbin/atd'),
+  mutt: () => anyOf('/usr/bin/mutt'),
+  'bsd-mailx': () => anyOf('/usr/bin/bsd-mailx'),
+  's-nail': () => anyOf('/usr/bin/s-nail'),
+  mailutils: () => anyOf('/usr/bin/mail.mailutils'),
+  'git-email': () => anyOf('/usr/lib/git-core/git-send-email'),
+  'php-cli': () => anyOf('/usr/bin/php'),
+  'libemail-sender-perl': () => anyOf('/usr/share/perl5/Email/Sender.pm'),
+  'libmime-lite-perl': () => anyOf('/usr/share/perl5/MIME/Lite.pm'),
+  python3: () => anyOf('/usr/bin/python3'),
+  'emacs-nox': () => anyOf('/usr/bin/emacs'),
+} as const satisfies Record<string, () => boolean>;
+
+export type Need = keyof typeof NEEDS;
+
+/** What of `needs` this machine has not. */
+export function missing(...needs: readonly Need[]): readonly Need[] {
+  return needs.filter((need) => !NEEDS[need]());
+}
+
+/**
+ * A suite that needs real programs. `before` and `after` hooks given to it run only when they are all there, so it may start
+ * daemons in them.
+ */
+export function suiteWith(title: string, ...needs: readonly Need[]): Test {
+  const real = suite(title);
+  const lacks = missing(...needs);
+  if (lacks.length === 0) return real;
+  const said = `needs ${lacks.join(', ')}`;
+  const must = process.env.CI === 'true';
+  if (!must) console.log(`${title}: skipped: ${said}`);
+  const nothing = Object.assign(() => undefined, { each: () => undefined });
+  const stand = (name: string) => {
+    if (!must) return real.skip(name, nothing);
+    real(name, () => {
+      throw new Error(`${said}, which .ci/run installs`);
+    });
+  };
+  return Object.assign(stand, { only: stand, skip: real.skip, before: nothing, after: nothing, run: real.run }) as unknown as Test;
+}
