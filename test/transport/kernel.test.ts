@@ -1,0 +1,145 @@
+/** The WebAssembly kernel against the same byte-loop model as the encoder it stands in for, and against its own source. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import fc from 'fast-check';
+import { suite } from 'uvu';
+import { assembled, assembler, GENERATED } from '../../bench/support/assemble.ts';
+import { contentEncoder, type Framing } from '../../src/smtp/content.ts';
+import { latin1, octets } from '../../src/smtp/text.ts';
+import { type Kernel, loadKernel } from '../../src/transport/kernel.ts';
+import { allStrings, check, cut, modelOf, wireOf } from '../smtp/content-model.ts';
+
+const test = suite('transport/kernel');
+const ENDS = [13, 10, 46, 97];
+const loaded = loadKernel();
+assert.ok(loaded, 'every runtime that runs the tests has WebAssembly with SIMD');
+const kernel: Kernel = loaded;
+
+test('every string up to six octets of CR, LF, dot, letter, NUL and 8-bit', () => {
+  for (const input of allStrings([...ENDS, 0, 255], 6)) check(kernel, input, input.length < 5);
+});
+
+test('every string up to six octets of CR, LF, dot and letter, under every cut', () => {
+  for (const input of allStrings(ENDS, 6)) check(kernel, input, true);
+});
+
+test('each octet of interest at each place of three vectors, from each alignment', () => {
+  for (const octet of [...ENDS, 0, 128, 255]) {
+    for (let start = 0; start < 16; start++) {
+      for (let at = 0; at < 48; at++) {
+        const room = kernel.inputBuffer.subarray(start, start + 48).fill(98);
+        room[at] = octet;
+        const input = Uint8Array.from(room);
+        for (const framing of ['data', 'bdat'] as const) {
+          const expected = modelOf(framing, input);
+          const encoder = kernel(framing);
+          assert.deepEqual(wireOf(encoder, [room]), expected.wire);
+          assert.deepEqual(encoder.facts, expected.facts);
+        }
+      }
+    }
+  }
+});
+
+test('every length up to three vectors, with what lies behind the chunk being line ends, dots and 8-bit octets', () => {
+  for (const behind of [10, 13, 46, 0, 255]) {
+    for (let length = 1; length < 50; length++) {
+      for (const input of [octets('b'.repeat(length)), octets('.\n'.repeat(length)).subarray(0, length), octets('\r'.repeat(length))]) {
+        kernel.inputBuffer.fill(behind, 0, 100);
+        kernel.inputBuffer.set(input, 7);
+        const expected = modelOf('data', input);
+        const encoder = kernel('data');
+        assert.deepEqual(wireOf(encoder, [kernel.inputBuffer.subarray(7, 7 + length)]), expected.wire);
+        assert.deepEqual(encoder.facts, expected.facts);
+        assert.ok(
+          kernel.inputBuffer.subarray(7 + length, 100).every((octet) => octet === behind),
+          'what lies behind is left as it was',
+        );
+      }
+    }
+  }
+});
+
+test('long content under random cuts, read in place and copied in', () => {
+  const piece = fc.oneof(
+    fc.constantFrom('\r', '\n', '\r\n', '.', '\n.', '\r\n.\r\n', '\0', 'é'),
+    fc.integer({ min: 0, max: 90 }).map((length) => 'x'.repeat(length)),
+    fc.string({ unit: fc.constantFrom('\r', '\n', '.', 'a'), maxLength: 30 }),
+  );
+  fc.assert(
+    fc.property(
+      fc.array(piece, { maxLength: 60 }).map((pieces) => octets(pieces.join(''))),
+      fc.array(fc.nat(2000), { maxLength: 8 }),
+      fc.constantFrom<Framing>('data', 'bdat'),
+      fc.nat(40),
+      (input, at, framing, start) => {
+        const expected = modelOf(framing, input);
+        const copied = kernel(framing);
+        assert.deepEqual(wireOf(copied, cut(input, at)), expected.wire);
+        assert.deepEqual(copied.facts, expected.facts);
+        const room = kernel.inputBuffer.subarray(start, start + input.length);
+        room.set(input);
+        const inPlace = kernel(framing);
+        assert.deepEqual(wireOf(inPlace, cut(room, at)), expected.wire);
+        assert.deepEqual(inPlace.facts, expected.facts);
+      },
+    ),
+    { numRuns: 1000 },
+  );
+});
+
+test('chunks that fill the input buffer, and larger ones, double at most', () => {
+  const room = kernel.inputBuffer.length;
+  for (const unit of ['\n', '.\r', '.\n', 'x', '.x\r\n']) {
+    for (const length of [room - 1, room, room + 1, 2 * room + 5]) {
+      const input = octets(unit.repeat(length)).subarray(0, length);
+      const plain = contentEncoder('data');
+      const encoder = kernel('data');
+      const wire = latin1(plain.push(input)) + latin1(plain.end());
+      assert.ok(latin1(encoder.push(input)) + latin1(encoder.end()) === wire, `${JSON.stringify(unit)} in ${length} octets`);
+      assert.deepEqual(encoder.facts, plain.facts);
+    }
+  }
+});
+
+test('a line longer than a chunk is counted whole', () => {
+  const encoder = kernel('data');
+  for (let i = 0; i < 5; i++) encoder.push(kernel.inputBuffer.fill(97));
+  encoder.push(octets('\nab'));
+  encoder.end();
+  assert.equal(encoder.facts.longestLine, 5 * kernel.inputBuffer.length);
+  assert.equal(encoder.facts.lines, 2);
+});
+
+test('there is no kernel without WebAssembly, without SIMD, and without address space; none of them is an error', () => {
+  const whole = Object.getOwnPropertyDescriptor(globalThis, 'WebAssembly') as PropertyDescriptor;
+  const { Module, Memory, Instance } = whole.value;
+  const failing = (error: Error) =>
+    class {
+      constructor() {
+        throw error;
+      }
+    };
+  const lacking: [string, unknown][] = [
+    ['--jitless', undefined],
+    ['no SIMD', { Memory, Instance, Module: failing(new TypeError('Wasm SIMD unsupported')) }],
+    ['ulimit -v', { Module, Instance, Memory: failing(new RangeError('could not allocate memory')) }],
+  ];
+  try {
+    for (const [why, value] of lacking) {
+      Object.defineProperty(globalThis, 'WebAssembly', { ...whole, value });
+      assert.equal(loadKernel(), null, why);
+    }
+  } finally {
+    Object.defineProperty(globalThis, 'WebAssembly', whole);
+  }
+  assert.ok(loadKernel(), 'put back');
+});
+
+test('kernel.wasm.ts is what kernel.wat assembles to', async () => {
+  const wabt = await assembler();
+  if (wabt === null) console.log('  (wabt is not installed: the committed module is not compared with its source)');
+  else assert.equal(readFileSync(GENERATED, 'utf8'), assembled(wabt));
+});
+
+test.run();
