@@ -1,0 +1,331 @@
+/**
+ * The body of a message: its first octets, kept so that they can be sent again (the replay window), and the rest,
+ * read only when asked for. Also the conditions a body may have to meet while it passes: not silent, no long line.
+ * Knows no header and no server; who may ask for the rest is decided by who opens the body.
+ */
+import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
+import { type Ended, type Source, sourceOf } from './source.ts';
+
+const LF = 10;
+const CR = 13;
+/** RFC 5322 §2.1.1: octets of a line without its line end. */
+export const LONGEST_LINE = 998;
+/** Octets handed on at once from the window; what a pipe gives at once, too. */
+const SLICE = 64 * 1024;
+
+/** What the octets read before anything connects tell. A body is `whole` when it ended within the window. */
+export interface Facts {
+  readonly whole: boolean;
+  /** Octets as they were read; null when the body is not whole. */
+  readonly octets: number | null;
+  /** Octets with CRLF at the end of every line, the last included, as RFC 1870 counts; null when the body is not whole. */
+  readonly size: number | null;
+  /** For a file longer than the window: its size with as many line ends as the window has. Never exact. */
+  readonly estimate: number | null;
+  /** The remaining facts are of the octets in the window. */
+  readonly eightBit: boolean;
+  readonly nul: boolean;
+  /** Octets of the longest line, without its line end. */
+  readonly longestLine: number;
+  /** The octets themselves, not to be written to. */
+  readonly sample: Uint8Array;
+}
+
+export interface Body {
+  readonly facts: Facts;
+  /** True while `open` gives the body from its start: until octets beyond the window of a pipe were handed out. */
+  readonly replayable: boolean;
+  /**
+   * The body from its start, or null when part of it is gone. An earlier opening gives nothing more. Closing what
+   * this returns leaves standard input as it is: it belongs to who opened it.
+   */
+  open(): Source | null;
+}
+
+export interface BodyOptions {
+  /** Octets to read before anything connects; 0 reads none. The chunk that crosses the limit is kept whole. */
+  readonly window: number;
+  /** The body from its start once more, where that is possible: standard input is a regular file. */
+  readonly again: (() => Source) | null;
+  /** Octets of the body by the file's size, or null if it is no file. */
+  readonly fileSize: number | null;
+}
+
+/** What the attempt that came farthest was given beyond the window. */
+interface Farthest {
+  octets: number;
+  /** CRC-32 of those octets: a changed file is an accident to notice, not an attack. */
+  sum: number;
+  /** Whether that attempt saw the end of the body. */
+  ended: boolean;
+}
+
+/**
+ * Reads up to `window` octets of the body, or to its end. `first`: octets that were read with the header section.
+ * Fails only when the source does.
+ */
+export async function takeBody(first: Uint8Array, source: Source, options: BodyOptions): Promise<Parsed<Body>> {
+  let octets = new Uint8Array(Math.max(first.length, Math.min(options.window, 16 * 1024)));
+  let length = 0;
+  const keep = (chunk: Uint8Array): void => {
+    if (length + chunk.length > octets.length) {
+      const larger = new Uint8Array(Math.max(length + chunk.length, octets.length * 2));
+      larger.set(octets.subarray(0, length));
+      octets = larger;
+    }
+    octets.set(chunk, length);
+    length += chunk.length;
+  };
+  keep(first);
+  let whole = false;
+  while (!whole && options.window > 0 && length <= options.window) {
+    const got = await source.read();
+    if (got instanceof Uint8Array) keep(got);
+    else if (got.end === 'failed') return unparsed(got.detail);
+    else whole = true;
+  }
+  const window = octets.subarray(0, length);
+  const { size, ...seen } = measure(window);
+  const facts = { ...seen, whole, sample: window };
+  if (whole) {
+    const open = (): Source => sourceOf(...slices(window));
+    return parsed({ facts: { ...facts, octets: length, size, estimate: null }, replayable: true, open });
+  }
+  const ratio = length > 0 ? size / length : 1;
+  const estimate = options.fileSize === null || options.fileSize < length ? null : Math.round(options.fileSize * ratio);
+  return parsed(streamed({ ...facts, octets: null, size: null, estimate }, source, options.again));
+}
+
+const CHANGED: Ended = {
+  end: 'failed',
+  detail: 'the file on standard input changed between two attempts to send it; send it again when nothing writes to it',
+};
+/** What an opening that was closed, or that another has followed, gives to a read that was still waiting. */
+const SUPERSEDED: Ended = { end: 'failed', detail: 'bug: the body was opened again' };
+
+/** A body longer than its window. */
+function streamed(facts: Facts, source: Source, again: (() => Source) | null): Body {
+  const window = facts.sample;
+  /** A read of `source` whose octets no opening has handed out yet: they may outlive the opening that asked for them. */
+  let pending: Promise<Uint8Array | Ended> | null = null;
+  let handedOut = false;
+  /** Counts openings and closings: the answer to a read goes to the opening that is current when it comes. */
+  let turn = 0;
+  const farthest: Farthest = { octets: 0, sum: 0, ended: false };
+
+  function onwards(mine: number): Source {
+    return {
+      async read() {
+        if (mine !== turn) return SUPERSEDED;
+        pending ??= source.read();
+        const got = await pending;
+        if (mine !== turn) return SUPERSEDED;
+        pending = null;
+        if (got instanceof Uint8Array) handedOut = true;
+        return got;
+      },
+      close: () => undefined,
+    };
+  }
+
+  return {
+    facts,
+    get replayable() {
+      return !handedOut || again !== null;
+    },
+    open() {
+      if (handedOut && again === null) return null;
+      const mine = ++turn;
+      let beyond: Source | null = null;
+      const start = sourceOf(...slices(window));
+      return {
+        async read() {
+          const got = await start.read();
+          if (got instanceof Uint8Array) return got;
+          // What is read again is opened only here: the window is sent before it.
+          beyond ??= again === null ? onwards(mine) : unchanged(handedOut ? after(window, again()) : onwards(mine), farthest);
+          return beyond.read();
+        },
+        close() {
+          if (mine === turn) turn++;
+          start.close();
+          beyond?.close();
+        },
+      };
+    },
+  };
+}
+
+/** Up to `SLICE` octets at a time. */
+function slices(octets: Uint8Array): Uint8Array[] {
+  return Array.from({ length: Math.ceil(octets.length / SLICE) }, (_, i) => octets.subarray(i * SLICE, (i + 1) * SLICE));
+}
+
+/** Fails when an attempt is given other octets than the attempt that came farthest, or fewer or more where that one saw the end. */
+function unchanged(source: Source, farthest: Farthest): Source {
+  let octets = 0;
+  let sum = 0;
+  let ended: Ended | null = null;
+  return {
+    async read() {
+      if (ended !== null) return ended;
+      const got = await source.read();
+      if (!(got instanceof Uint8Array)) {
+        ended = got.end === 'clean' && octets < farthest.octets ? CHANGED : got;
+        if (ended.end === 'clean') farthest.ended = true;
+        return ended;
+      }
+      const { crc32 } = await import('node:zlib');
+      const known = Math.min(got.length, farthest.octets - octets);
+      if (known > 0) {
+        sum = crc32(got.subarray(0, known), sum);
+        octets += known;
+        if (octets === farthest.octets && sum !== farthest.sum) ended = CHANGED;
+      }
+      if (known < got.length) {
+        if (farthest.ended) ended = CHANGED;
+        sum = crc32(got.subarray(known), sum);
+        octets += got.length - known;
+        if (ended === null) Object.assign(farthest, { octets, sum });
+      }
+      return ended ?? got;
+    },
+    close: () => source.close(),
+  };
+}
+
+/** The octets of `source` after those that must be equal to `start`. */
+function after(start: Uint8Array, source: Source): Source {
+  let equal = 0;
+  let ended: Ended | null = null;
+  return {
+    async read() {
+      while (ended === null) {
+        const got = await source.read();
+        if (!(got instanceof Uint8Array)) {
+          ended = got.end === 'clean' && equal < start.length ? CHANGED : got;
+          break;
+        }
+        const length = Math.min(got.length, start.length - equal);
+        if (Buffer.compare(got.subarray(0, length), start.subarray(equal, equal + length)) !== 0) {
+          ended = CHANGED;
+          break;
+        }
+        equal += length;
+        if (length < got.length) return got.subarray(length);
+      }
+      return ended;
+    },
+    close: () => source.close(),
+  };
+}
+
+/** Line ends are LF, CRLF or a lone CR, in any mixture; each is two octets on the wire, and the last line has one. */
+function measure(octets: Uint8Array): { size: number; eightBit: boolean; nul: boolean; longestLine: number } {
+  let size = 0;
+  let bits = 0;
+  let nul = false;
+  let longestLine = 0;
+  let start = 0;
+  for (let i = 0; i < octets.length; i++) {
+    const octet = octets[i] as number;
+    bits |= octet;
+    if (octet === 0) nul = true;
+    if (octet !== LF && octet !== CR) continue;
+    size += i - start + 2;
+    longestLine = Math.max(longestLine, i - start);
+    if (octet === CR && octets[i + 1] === LF) i++;
+    start = i + 1;
+  }
+  const last = octets.length - start;
+  return { size: last > 0 ? size + last + 2 : size, eightBit: bits > 127, nul, longestLine: Math.max(longestLine, last) };
+}
+
+/**
+ * The octets of `source` after its first `count`. Where they are fewer the source fails: it is read for the second
+ * time, and had as many at the first.
+ */
+export function skip(source: Source, count: number): Source {
+  let left = count;
+  let ended: Ended | null = null;
+  return {
+    async read() {
+      while (ended === null) {
+        const got = await source.read();
+        if (!(got instanceof Uint8Array)) ended = got.end === 'clean' && left > 0 ? CHANGED : got;
+        else if (got.length > left) {
+          const rest = left === 0 ? got : got.subarray(left);
+          left = 0;
+          return rest;
+        } else left -= got.length;
+      }
+      return ended;
+    },
+    close: () => source.close(),
+  };
+}
+
+/**
+ * Fails when a read is not answered within `milliseconds`. For a source that is read while a session is open: servers
+ * give up after five minutes (RFC 5321 §4.5.3.2.5), so silence is reported before they do.
+ */
+export function limitSilence(source: Source, milliseconds: number): Source {
+  const silent: Ended = {
+    end: 'failed',
+    detail:
+      `standard input gave nothing for ${milliseconds / 1000} s while the server was waiting (timeouts.input); ` +
+      'a replay_window larger than the message lets it be read to its end before the server is contacted',
+  };
+  let ended: Ended | null = null;
+  return {
+    async read() {
+      if (ended !== null) return ended;
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const late = new Promise<Ended>((resolve) => {
+        timer = setTimeout(resolve, milliseconds, silent);
+      });
+      const got = await Promise.race([source.read(), late]).finally(() => clearTimeout(timer));
+      if (!(got instanceof Uint8Array)) ended = got;
+      return got;
+    },
+    close: () => source.close(),
+  };
+}
+
+/** Fails at a line of more than 998 octets; for `long_lines = "refuse"`. A chunk is handed on when all of it is known to be good. */
+export function limitLines(source: Source): Source {
+  const long: Ended = {
+    end: 'failed',
+    detail: `the message has a line of more than ${LONGEST_LINE} octets, which long_lines = "refuse" does not let through`,
+  };
+  /** Octets of the line that is still open at the end of the last chunk. */
+  let open = 0;
+  let ended: Ended | null = null;
+  /** From the start of a line, the last line end that is near enough is looked for backwards: one octet in twenty is looked at. */
+  function isGood(chunk: Uint8Array): boolean {
+    let start = -open;
+    const before = (end: number): number => {
+      let i = end;
+      while (i >= 0 && i >= start && chunk[i] !== LF && chunk[i] !== CR) i--;
+      return i;
+    };
+    while (chunk.length - start > LONGEST_LINE) {
+      const end = before(start + LONGEST_LINE);
+      if (end < 0 || end < start) return false;
+      start = end + 1;
+    }
+    const end = before(chunk.length - 1);
+    open = end < 0 ? open + chunk.length : chunk.length - 1 - end;
+    return true;
+  }
+  return {
+    async read() {
+      if (ended !== null) return ended;
+      const got = await source.read();
+      if (!(got instanceof Uint8Array)) ended = got;
+      else if (!isGood(got)) ended = long;
+      return ended ?? got;
+    },
+    close: () => source.close(),
+  };
+}
