@@ -1,0 +1,127 @@
+/**
+ * Content as a server receives it after DATA: finds the end, takes the transparency dots out, and counts what
+ * is not allowed. Works on the chunks as they come and copies nothing. Knows no command and no reply.
+ */
+const CR = 13;
+const LF = 10;
+const DOT = 46;
+const HELD_CR = new Uint8Array([CR]);
+
+/** Where the reader stands, as the last octets seen. */
+type At = 'line' | 'cr' | 'start' | 'dot' | 'dotCr';
+
+/** What a whole content was like, known at its end. */
+export interface ContentFacts {
+  /** Octets of the content, without transparency dots and terminator. */
+  readonly octets: number;
+  /** LF without CR before it, and CR without LF after it: RFC 5321 §2.3.8 forbids both. */
+  readonly bare: number;
+}
+
+export interface ContentReader {
+  /**
+   * Reads `chunk` from `from` on. Each run of content octets is handed to `keep` as a view into the chunk.
+   * Returns the index after the terminator, or -1 when the chunk is used up and the content goes on.
+   */
+  read(chunk: Uint8Array, from: number, keep: (octets: Uint8Array) => void): number;
+  facts(): ContentFacts;
+}
+
+/**
+ * Only CR LF `.` CR LF ends the content, or `.` CR LF at its very beginning (RFC 5321 §4.1.1.4); every other look-alike
+ * is content, however lone CR and LF surround it. A dot after CR LF that does not end the content is taken out
+ * (RFC 5321 §4.5.2).
+ */
+export function readContent(): ContentReader {
+  let at: At = 'start';
+  let octets = 0;
+  let bare = 0;
+  return {
+    facts: () => ({ octets, bare }),
+    read(chunk, from, keep) {
+      /** Start of the octets not yet handed on; a dot at the start of a line, and a CR after it, are held back. */
+      let start = from;
+      const pass = (end: number): void => {
+        if (end <= start) return;
+        octets += end - start;
+        keep(start === 0 && end === chunk.length ? chunk : chunk.subarray(start, end));
+      };
+      for (let i = from; i < chunk.length; i++) {
+        let octet = chunk[i] as number;
+        if (at === 'line') {
+          while (octet !== LF && octet !== CR && ++i < chunk.length) octet = chunk[i] as number;
+          if (i === chunk.length) break;
+          if (octet === LF) bare++;
+          else at = 'cr';
+          continue;
+        }
+        if (at === 'start' && octet === DOT) {
+          pass(i);
+          start = i + 1;
+          at = 'dot';
+          continue;
+        }
+        if (at === 'dot' && octet === CR) {
+          at = 'dotCr';
+          continue;
+        }
+        if (at === 'dotCr') {
+          if (octet === LF) return i + 1;
+          // The CR was no part of a terminator: it is content, and may have come with the chunk before.
+          if (i === from) {
+            octets++;
+            keep(HELD_CR);
+          }
+          at = 'cr';
+        }
+        if (at === 'cr') {
+          if (octet === LF) {
+            at = 'start';
+            continue;
+          }
+          bare++;
+        }
+        if (octet === LF) bare++;
+        at = octet === CR ? 'cr' : 'line';
+      }
+      pass(at === 'dotCr' ? chunk.length - 1 : chunk.length);
+      return -1;
+    },
+  };
+}
+
+/** Index of CR LF `.` CR LF at or after `from`, or -1: handed in, because platforms have a fast one. */
+export type Search = (chunk: Uint8Array, from: number) => number;
+
+/**
+ * As readContent, for content nobody wants: nothing is handed on, lone CR and LF are not looked for, and transparency
+ * dots are counted as content. Fast, for measuring clients.
+ */
+export function skipContent(search: Search): ContentReader {
+  let octets = 0;
+  /** The last octets seen, four at most: all of a terminator but its end. The CR LF of the command is the first. */
+  let tail: Uint8Array = new Uint8Array([CR, LF]);
+  return {
+    facts: () => ({ octets, bare: 0 }),
+    read(chunk, from) {
+      const head = chunk.subarray(from, from + 4);
+      const seam = new Uint8Array(tail.length + head.length);
+      seam.set(tail);
+      seam.set(head, tail.length);
+      const across = search(seam, 0);
+      if (across >= 0 && across < tail.length) {
+        const end = across + 5 - tail.length;
+        octets += end - 3;
+        return from + end;
+      }
+      const found = search(chunk, from);
+      if (found >= 0) {
+        octets += found + 2 - from;
+        return found + 5;
+      }
+      octets += chunk.length - from;
+      tail = chunk.length - from >= 4 ? chunk.slice(-4) : seam.slice(-4);
+      return -1;
+    },
+  };
+}

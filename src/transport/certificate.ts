@@ -1,0 +1,174 @@
+/**
+ * Certificates made at run time for servers on loopback and for tests: a small DER writer (X.690) over node:crypto,
+ * EC keys on P-256, no file and no other program. Makes them wrong on request; verifies nothing.
+ */
+import { createHash, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
+
+/** A certificate and its key, for `tls.createSecureContext` and as the issuer of others. */
+export interface Certificate {
+  /** PEM, PKCS #8. */
+  readonly key: string;
+  /** PEM: this certificate, then its issuers up to a self-signed one, which is left out. */
+  readonly cert: string;
+  /** PEM of this certificate alone: what a client trusts when it is a CA or self-signed. */
+  readonly own: string;
+  /** `sha256:` and 64 hexadecimal digits, of the certificate and of its public key. */
+  readonly fingerprints: { readonly certificate: string; readonly key: string };
+  /** What issuing needs. */
+  readonly subject: Uint8Array;
+  readonly keyIdentifier: Uint8Array;
+  readonly privateKey: KeyObject;
+  readonly chain: string;
+}
+
+export interface CertificateOptions {
+  /** DNS names, also `*.example.org`. */
+  readonly names?: readonly string[];
+  /** IPv4 and IPv6 addresses. */
+  readonly ips?: readonly string[];
+  /** CN of the subject; default: the first name or address. */
+  readonly commonName?: string;
+  /** No subjectAltName, as before RFC 6125: verification fails by RFC 9525 §2. */
+  readonly cnOnly?: boolean;
+  /** Default: self-signed. */
+  readonly issuer?: Certificate;
+  /** May issue others. */
+  readonly ca?: boolean;
+  /** Milliseconds since 1970; default: an hour ago, because clocks differ. */
+  readonly notBefore?: number;
+  /** Milliseconds since 1970; default: `days` after `notBefore`. */
+  readonly notAfter?: number;
+  /** Default 30. */
+  readonly days?: number;
+}
+
+const DAY = 24 * 60 * 60 * 1000;
+
+/** Makes a key and a certificate for it. Throws on an address that is none: these are arguments of ours. */
+export function makeCertificate(options: CertificateOptions = {}): Certificate {
+  const { names = [], ips = [], issuer, ca = false, cnOnly = false, days = 30 } = options;
+  const { notBefore = Date.now() - 60 * 60 * 1000 } = options;
+  const { notAfter = notBefore + days * DAY } = options;
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const spki = publicKey.export({ type: 'spki', format: 'der' });
+  // 64: ub-common-name of RFC 5280 appendix A.1.
+  const subject = name((options.commonName ?? names[0] ?? ips[0] ?? 'nospool').slice(0, 64));
+  const keyIdentifier = createHash('sha1').update(bitsOf(spki)).digest();
+  const alternatives = [...names.map((text) => implicit(2, ascii(text))), ...ips.map((text) => implicit(7, addressOctets(text)))];
+  const extensions = [
+    extension([2, 5, 29, 14], false, octetString(keyIdentifier)), // RFC 5280 §4.2.1.2
+    // RFC 5280 §4.2.1.1: strict verifiers want it of all but self-signed ones.
+    ...(issuer ? [extension([2, 5, 29, 35], false, sequence(implicit(0, issuer.keyIdentifier)))] : []),
+    extension([2, 5, 29, 19], true, sequence(...(ca ? [BOOLEAN_TRUE] : []))), // RFC 5280 §4.2.1.9
+    // RFC 5280 §4.2.1.3: keyCertSign and cRLSign, or digitalSignature.
+    extension([2, 5, 29, 15], true, ca ? tlv(0x03, Uint8Array.of(1, 0x06)) : tlv(0x03, Uint8Array.of(7, 0x80))),
+    // RFC 5280 §4.2.1.12: serverAuth and clientAuth.
+    ...(ca ? [] : [extension([2, 5, 29, 37], false, sequence(oid(1, 3, 6, 1, 5, 5, 7, 3, 1), oid(1, 3, 6, 1, 5, 5, 7, 3, 2)))]),
+    // RFC 5280 §4.2.1.6
+    ...(alternatives.length > 0 && !cnOnly ? [extension([2, 5, 29, 17], false, sequence(...alternatives))] : []),
+  ];
+  const toBeSigned = sequence(
+    explicit(0, integer(Uint8Array.of(2))), // version 3
+    integer(randomBytes(16)),
+    ECDSA_WITH_SHA256,
+    issuer?.subject ?? subject,
+    sequence(time(notBefore), time(notAfter)),
+    subject,
+    spki,
+    explicit(3, sequence(...extensions)),
+  );
+  const signature = sign('sha256', toBeSigned, issuer?.privateKey ?? privateKey);
+  const der = sequence(toBeSigned, ECDSA_WITH_SHA256, tlv(0x03, Uint8Array.of(0), signature));
+  const own = pem(der);
+  return {
+    key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    cert: own + (issuer?.chain ?? ''),
+    own,
+    fingerprints: { certificate: fingerprint(der), key: fingerprint(spki) },
+    subject,
+    keyIdentifier,
+    privateKey,
+    chain: issuer ? own + issuer.chain : '',
+  };
+}
+
+const fingerprint = (der: Uint8Array): string => `sha256:${createHash('sha256').update(der).digest('hex')}`;
+
+function pem(der: Uint8Array): string {
+  const lines = Buffer.from(der)
+    .toString('base64')
+    .match(/.{1,64}/g) as string[];
+  return `-----BEGIN CERTIFICATE-----\n${lines.join('\n')}\n-----END CERTIFICATE-----\n`;
+}
+
+/* ---- DER: tag, length, value. X.690 §8.1 and §10.1 ---- */
+
+function tlv(tag: number, ...values: readonly Uint8Array[]): Uint8Array {
+  const value = Buffer.concat(values);
+  const length: number[] = [];
+  for (let left = value.length; left > 0; left >>>= 8) length.unshift(left & 255);
+  const head = value.length < 128 ? [tag, value.length] : [tag, 0x80 | length.length, ...length];
+  return Buffer.concat([Uint8Array.from(head), value]);
+}
+
+const sequence = (...items: readonly Uint8Array[]): Uint8Array => tlv(0x30, ...items);
+const octetString = (octets: Uint8Array): Uint8Array => tlv(0x04, octets);
+const explicit = (number: number, item: Uint8Array): Uint8Array => tlv(0xa0 | number, item);
+const implicit = (number: number, octets: Uint8Array): Uint8Array => tlv(0x80 | number, octets);
+const BOOLEAN_TRUE = tlv(0x01, Uint8Array.of(0xff));
+
+function ascii(text: string): Uint8Array {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the range is that of IA5String.
+  if (!/^[\u0000-\u007f]*$/.test(text)) throw new TypeError(`not an A-label: ${text}`);
+  return Buffer.from(text, 'latin1');
+}
+
+/** Unsigned, in as few octets as can be. X.690 §8.3.2 */
+function integer(octets: Uint8Array): Uint8Array {
+  let from = 0;
+  while (from < octets.length - 1 && octets[from] === 0) from++;
+  const short = octets.subarray(from);
+  return (short[0] as number) >= 0x80 ? tlv(0x02, Uint8Array.of(0), short) : tlv(0x02, short);
+}
+
+/** X.690 §8.19: the first two numbers share an octet; base 128, high bit on all octets but the last. */
+function oid(first: number, second: number, ...rest: readonly number[]): Uint8Array {
+  const out = [first * 40 + second];
+  for (const number of rest) {
+    const digits = [number & 127];
+    for (let left = number >>> 7; left > 0; left >>>= 7) digits.unshift(0x80 | (left & 127));
+    out.push(...digits);
+  }
+  return tlv(0x06, Uint8Array.from(out));
+}
+
+const ECDSA_WITH_SHA256 = sequence(oid(1, 2, 840, 10045, 4, 3, 2)); // RFC 5758 §3.2
+
+/** A Name with one CN, a UTF8String. RFC 5280 §4.1.2.4 */
+const name = (commonName: string): Uint8Array => sequence(tlv(0x31, sequence(oid(2, 5, 4, 3), tlv(0x0c, Buffer.from(commonName, 'utf8')))));
+
+/** UTCTime until 2049, GeneralizedTime from 2050. RFC 5280 §4.1.2.5 */
+function time(milliseconds: number): Uint8Array {
+  const digits = new Date(milliseconds).toISOString().replace(/\.\d+Z$|[-:T]/g, '');
+  const year = Number(digits.slice(0, 4));
+  const utc = year >= 1950 && year < 2050;
+  return tlv(utc ? 0x17 : 0x18, ascii(`${utc ? digits.slice(2) : digits}Z`));
+}
+
+function extension(id: readonly [number, number, ...number[]], critical: boolean, value: Uint8Array): Uint8Array {
+  return sequence(oid(...id), ...(critical ? [BOOLEAN_TRUE] : []), octetString(value));
+}
+
+/** The key itself inside SubjectPublicKeyInfo: on P-256 its last 65 octets, an uncompressed point. RFC 5480 §2.2 */
+const bitsOf = (spki: Uint8Array): Uint8Array => spki.subarray(-65);
+
+function addressOctets(text: string): Uint8Array {
+  if (/^\d+(\.\d+){3}$/.test(text)) return Uint8Array.from(text.split('.').map(Number));
+  // The URL parser writes an IPv6 address out in one canonical form, without dotted quads.
+  const canonical = new URL(`http://[${text}]/`).hostname.slice(1, -1);
+  const [head = '', tail] = canonical.split('::');
+  const before = head === '' ? [] : head.split(':');
+  const after = tail === undefined || tail === '' ? [] : tail.split(':');
+  const groups = [...before, ...Array<string>(8 - before.length - after.length).fill('0'), ...after];
+  return Uint8Array.from(groups.flatMap((group) => [Number.parseInt(group, 16) >> 8, Number.parseInt(group, 16) & 255]));
+}
