@@ -1,0 +1,128 @@
+/**
+ * Lists of smart hosts with the TLS and credentials of each. Holds the rule that no smart host is handed the
+ * password of another one unless the file says so.
+ */
+import type { AuthPolicy, Smarthost, TlsPolicy } from '../router/route.ts';
+import type { Section } from './keys.ts';
+import { authOf, TLS, tlsOver } from './policy.ts';
+import { type Address, parseSmarthost } from './smarthost.ts';
+import { type Reading, readTable, take } from './table.ts';
+import type { Step } from './toml.ts';
+import type { At, Entries } from './values.ts';
+
+/** 'implied': nothing was written, so [auth] applies if that is safe. */
+type Credentials = AuthPolicy | null | 'default' | 'implied';
+
+/** A smart host whose credentials are not settled yet: that needs all smart hosts of the file. */
+export interface Draft {
+  readonly address: Address;
+  readonly tls: TlsPolicy;
+  readonly auth: Credentials;
+  readonly at: At;
+}
+
+/** What a list of hosts has in common before each host says more. */
+export interface Shared {
+  readonly tls: TlsPolicy;
+  readonly auth: Credentials;
+}
+
+/** The hosts of one key, `smarthosts` or `hosts`, whose entries and path these are. */
+export function draftHosts(
+  reading: Reading,
+  entries: Entries,
+  section: Section,
+  name: 'smarthosts' | 'hosts',
+  path: readonly Step[],
+  shared: Shared,
+): Draft[] {
+  const drafts: Draft[] = [];
+  const written = entries.get(name);
+  if (!written) return drafts;
+  for (const [i, item] of take(reading, entries, section, 'hosts', name).entries()) {
+    const at = written.line === 0 ? { ...written, label: `${written.label}:` } : reading.at([...path, name, i], `key "${name}":`);
+    const draft =
+      typeof item === 'string' ? draftHost(reading, at, item, shared) : draftTable(reading, at, item, [...path, name, i], shared);
+    if (draft) drafts.push(draft);
+  }
+  return drafts;
+}
+
+function draftTable(reading: Reading, at: At, raw: unknown, path: readonly Step[], shared: Shared): Draft | null {
+  if (typeof raw !== 'object' || raw === null || Array.isArray(raw) || raw instanceof Date) {
+    reading.complain(at, 'each item is a text such as "submission://mail.example.org" or a table such as { url = "…", auth = { … } }');
+    return null;
+  }
+  const entries = readTable(reading, 'host', raw as Readonly<Record<string, unknown>>, path, 'of a smart host');
+  const tls = tlsIn(reading, entries, 'host', path, shared.tls, 'of a smart host');
+  const auth = authIn(reading, entries, 'host', path, 'of a smart host') ?? shared.auth;
+  const url = entries.get('url');
+  if (!url) {
+    reading.complain(at, 'a smart host written as a table needs url = "…"');
+    return null;
+  }
+  const text = take(reading, entries, 'host', 'text', 'url');
+  return typeof url.raw === 'string' ? draftHost(reading, { ...url, label: `${url.label}:` }, text, { tls, auth }) : null;
+}
+
+function draftHost(reading: Reading, at: At, text: string, { tls, auth }: Shared): Draft | null {
+  const address = parseSmarthost(text);
+  if (!address.ok) {
+    reading.complain(at, address.detail);
+    return null;
+  }
+  const implicit = address.value.scheme === 'submissions';
+  if (implicit && tls.mode === 'off')
+    reading.complain(at, `"${address.value.host}" is TLS from the first octet (RFC 8314), which contradicts mode = "off"`);
+  // Off means that nothing else of the policy is looked at: equal then for two routes to be one.
+  const settled: TlsPolicy = tls.mode === 'off' ? { ...TLS, mode: 'off' } : implicit ? { ...tls, mode: 'required' } : tls;
+  return { address: address.value, tls: settled, auth, at };
+}
+
+/** The `tls` key of a router or host over what is shared. */
+export function tlsIn(
+  reading: Reading,
+  entries: Entries,
+  section: 'router' | 'host',
+  path: readonly Step[],
+  base: TlsPolicy,
+  title: string,
+): TlsPolicy {
+  const raw = take(reading, entries, section, 'table', 'tls');
+  return tlsOver(reading, base, readTable(reading, 'tls', raw, [...path, 'tls'], `in tls ${title}`));
+}
+
+/** The `auth` key of a router or host; undefined when it is not written. */
+export function authIn(
+  reading: Reading,
+  entries: Entries,
+  section: 'router' | 'host',
+  path: readonly Step[],
+  title: string,
+): Credentials | undefined {
+  if (!entries.has('auth')) return undefined;
+  const raw = take(reading, entries, section, 'auth', 'auth');
+  if (raw === 'default') return raw;
+  return raw === 'none' ? null : authOf(reading, readTable(reading, 'auth', raw, [...path, 'auth'], `in auth ${title}`));
+}
+
+/**
+ * Settles credentials of all lists at once, in the order given: [auth] goes to smart hosts of one name, the first
+ * that says nothing else; a backup's operator must not be handed the primary's password.
+ */
+export function settle(reading: Reading, auth: AuthPolicy | null, lists: readonly (readonly Draft[])[]): readonly (readonly Smarthost[])[] {
+  const first = lists.flat().find((draft) => draft.auth === 'implied')?.address.host;
+  return lists.map((drafts) =>
+    drafts.map((draft) => {
+      const { host } = draft.address;
+      if (draft.auth === 'default' && auth === null)
+        reading.complain(draft.at, `auth = "default" of "${host}" means [auth], which has no user`);
+      if (draft.auth === 'implied' && auth !== null && host !== first)
+        reading.complain(
+          draft.at,
+          `"${host}" would be handed the password for "${first}": write a table { url = "…", auth = { user = "…", … } }, or auth = "default" to use [auth] here too, or auth = "none"`,
+        );
+      return { ...draft.address, tls: draft.tls, auth: typeof draft.auth === 'string' ? auth : draft.auth };
+    }),
+  );
+}

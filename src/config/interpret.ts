@@ -1,0 +1,206 @@
+/**
+ * What was written, in a file and in the environment, as a Config. Reads nothing: both are handed in.
+ */
+import { isDomain, parseMailbox } from '../smtp/path.ts';
+import type { Config, Timeouts } from './config.ts';
+import { draftHosts, settle } from './hosts.ts';
+import { KEYS, keyOfEnv, keysOf, nearest, type Section } from './keys.ts';
+import { authOf, SECRETS, TLS, tlsOver } from './policy.ts';
+import { draftRouters, rewriteOf, withHosts } from './routers.ts';
+import { type Reading, readTable, take } from './table.ts';
+import type { Step, Toml } from './toml.ts';
+import { type At, type Directories, type Entries, fromEnvironment, type Written } from './values.ts';
+
+/** A file as it was read. */
+export interface File {
+  readonly path: string;
+  readonly toml: Toml;
+  /** Permission bits; null when they say nothing: a pipe, a device. */
+  readonly mode: number | null;
+  /** /etc/nospool.toml, the only file where `lock` counts. */
+  readonly isSystem: boolean;
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+export type Interpreted =
+  | { readonly ok: true; readonly config: Config; readonly warnings: readonly string[] }
+  | { readonly ok: false; readonly errors: readonly string[] };
+
+/** All errors are found at once and come in the order of the file's lines, those of the environment last. */
+export function interpret(file: File | null, env: Environment, directories: Directories): Interpreted {
+  const errors: { readonly line: number; readonly text: string }[] = [];
+  const warnings: string[] = [];
+  const reading: Reading = {
+    directories,
+    mode: file?.mode ?? null,
+    at(path, label) {
+      const line = lineOf(file, path);
+      return { place: `${file?.path}:${line}`, label, line };
+    },
+    complain: (at, sentence) => errors.push({ line: at.line || Infinity, text: printAt(at, sentence) }),
+    warn: (at, sentence) => warnings.push(printAt(at, sentence)),
+  };
+  const config = configOf(reading, file, env);
+  if (errors.length === 0) return { ok: true, config, warnings };
+  // Infinity - Infinity is no order.
+  errors.sort((a, b) => (a.line === b.line ? 0 : a.line - b.line));
+  return { ok: false, errors: [...new Set(errors.map(({ text }) => text))] };
+}
+
+const printAt = ({ place, label }: At, sentence: string): string => `${place}: ${label} ${sentence}`;
+
+/** A key inside an inline table that was written with dots stands where its parent does. */
+function lineOf(file: File | null, path: readonly Step[]): number {
+  for (let length = path.length; length > 0; length--) {
+    const line = file?.toml.line(...path.slice(0, length)) ?? 0;
+    if (line > 0) return line;
+  }
+  return 1;
+}
+
+function configOf(reading: Reading, file: File | null, env: Environment): Config {
+  const variables = readVariables(reading, env, file);
+  const top = over(readTable(reading, '', file?.toml.table ?? {}, [], ''), variables.get(''));
+  const section = (name: 'tls' | 'auth' | 'timeouts'): Entries => readSection(reading, top, name);
+  const text = (name: string): string => take(reading, top, '', 'text', name);
+  const isOn = (name: string): boolean => take(reading, top, '', 'switch', name);
+  const choice = <T extends string>(name: string): T => take(reading, top, '', 'choice', name) as T;
+
+  const timeouts = over(section('timeouts'), variables.get('timeouts'));
+  const fileTls = tlsOver(reading, TLS, section('tls'));
+  const tls = variables.has('tls') ? tlsOver(reading, fileTls, variables.get('tls') as Entries) : fileTls;
+  const auth = authOf(reading, authOver(section('auth'), variables.get('auth')));
+  const shared = { tls, auth: 'implied' as const };
+
+  const routerTables = top.get('router');
+  const drafts = routerTables ? draftRouters(reading, routerTables.raw, routerTables, shared) : [];
+  const [smarthosts = [], ...lists] = settle(reading, auth, [
+    draftHosts(reading, top, '', 'smarthosts', [], shared),
+    ...drafts.map((draft) => (draft.driver === 'redirect' ? [] : draft.drafts)),
+  ]);
+  const aliases = top.get('aliases');
+  if (aliases && drafts.length > 0)
+    reading.warn(aliases, 'is not used: where a [[router]] is written, aliases need a [[router]] of their own');
+  const lock = isOn('lock');
+  const locked = top.get('lock');
+  if (locked && lock && !file?.isSystem) reading.warn(locked, 'means nothing here: only the system file can be locked');
+  const rewrite = top.get('rewrite');
+  checkNames(reading, top);
+
+  return {
+    path: file?.path ?? '',
+    smarthosts,
+    randomize: isOn('randomize'),
+    aliases: take(reading, top, '', 'paths', 'aliases'),
+    lock,
+    hostname: text('hostname'),
+    qualifyDomain: text('qualify_domain'),
+    qualifyRecipient: text('qualify_recipient'),
+    from: text('from'),
+    forceFrom: isOn('force_from'),
+    replayWindow: take(reading, top, '', 'size', 'replay_window'),
+    headerLimit: take(reading, top, '', 'size', 'header_limit'),
+    argumentsWithT: choice('arguments_with_t'),
+    keepBcc: isOn('keep_bcc'),
+    received: isOn('received'),
+    defaultCharset: text('default_charset'),
+    header8bit: choice('header_8bit'),
+    eightBit: choice('eight_bit'),
+    longLines: choice('long_lines'),
+    dsn: choice('dsn'),
+    lmtpPartial: isOn('lmtp_partial'),
+    exitCodes: choice('exit_codes'),
+    log: take(reading, top, '', 'log', 'log'),
+    logFormat: choice('log_format'),
+    timeouts: Object.fromEntries(
+      keysOf('timeouts').map(({ name }) => [name, take(reading, timeouts, 'timeouts', 'duration', name)]),
+    ) as unknown as Timeouts,
+    routers: withHosts(drafts, lists),
+    rewrite: rewrite ? rewriteOf(reading, tableOf(reading, rewrite)) : Object.create(null),
+  };
+}
+
+/** What stands in a section of the file: a table, or nothing after a complaint. */
+function tableOf(reading: Reading, written: Written): Readonly<Record<string, unknown>> {
+  const { raw } = written;
+  if (typeof raw === 'object' && raw !== null && !Array.isArray(raw) && !(raw instanceof Date)) return raw as Record<string, unknown>;
+  reading.complain(written, 'expects a table: write it in brackets on a line of its own, with its keys below');
+  return {};
+}
+
+function readSection(reading: Reading, top: Entries, name: Exclude<Section, '' | 'router' | 'host'>): Entries {
+  const written = top.get(name);
+  return written ? readTable(reading, name, tableOf(reading, written), [name], `in [${name}]`) : new Map();
+}
+
+const over = (below: Entries, above: Entries | undefined): Entries => (above ? new Map([...below, ...above]) : below);
+
+/** A secret from the environment replaces the file's, whichever way that one is named. */
+function authOver(below: Entries, above: Entries | undefined): Entries {
+  if (!above) return below;
+  const kept = SECRETS.some((name) => above.has(name)) ? [...below].filter(([name]) => !SECRETS.some((secret) => secret === name)) : below;
+  return new Map([...kept, ...above]);
+}
+
+/** `NOSPOOL_…` variables by section. An empty one counts as unset, as compose files and unit files leave them. */
+function readVariables(reading: Reading, env: Environment, file: File | null): ReadonlyMap<Section, Entries> {
+  const sections = new Map<Section, Map<string, Written>>();
+  const expected = passwordVariables(file, env);
+  for (const [name, value] of Object.entries(env)) {
+    if (!name.startsWith('NOSPOOL_') || name === 'NOSPOOL_CONFIG' || value === undefined || value === '') continue;
+    const at: At = { place: 'environment', label: name, line: 0 };
+    const key = keyOfEnv(name);
+    if (key) {
+      const entries = sections.get(key.section) ?? new Map<string, Written>();
+      entries.set(key.name, { ...at, raw: fromEnvironment(value, key) });
+      sections.set(key.section, entries);
+    } else if (!expected.has(name)) {
+      reading.complain(at, unknownVariable(name));
+    }
+  }
+  return sections;
+}
+
+/** Variables that hold a password because `password_env` somewhere names them. */
+function passwordVariables(file: File | null, env: Environment): ReadonlySet<string> {
+  const names = new Set<string>();
+  const collect = (value: unknown): void => {
+    if (typeof value !== 'object' || value === null || value instanceof Date) return;
+    for (const [name, inner] of Object.entries(value)) {
+      if (name === 'password_env' && typeof inner === 'string') names.add(inner);
+      else collect(inner);
+    }
+  };
+  collect(file?.toml.table);
+  if (env.NOSPOOL_AUTH_PASSWORD_ENV) names.add(env.NOSPOOL_AUTH_PASSWORD_ENV);
+  return names;
+}
+
+const VARIABLES = [...KEYS.map((key) => key.env).filter((name) => name !== ''), 'NOSPOOL_CONFIG'];
+
+function unknownVariable(name: string): string {
+  if (name === 'NOSPOOL_AUTH_PASSWORD_COMMAND')
+    return 'is refused: commands are never taken from the environment; use NOSPOOL_AUTH_PASSWORD_FILE, or password_command in a file';
+  if (name === 'NOSPOOL_LOCK') return 'is refused: lock = true counts in the system file only';
+  if (/^NOSPOOL_(ROUTER|REWRITE)(_|$)/.test(name)) return 'is refused: [[router]] and [rewrite] can be written in a file only';
+  // Kubernetes and Docker put such variables in for a service or container that is called "nospool".
+  if (/^NOSPOOL_(SERVICE_(HOST|PORT)|PORT)(_|$)/.test(name))
+    return 'is unknown; it looks like a service link of Kubernetes: set enableServiceLinks: false in the pod, or give the service another name';
+  const meant = nearest(name, VARIABLES);
+  return meant.near
+    ? `is unknown; did you mean "${meant.name}"?`
+    : `is unknown; the nearest is "${meant.name}", nospool.toml(5) has them all`;
+}
+
+/** Texts that are names or addresses. */
+function checkNames(reading: Reading, top: Entries): void {
+  const check = (name: string, isValid: (text: string) => boolean, sentence: string): void => {
+    const written = top.get(name);
+    if (written && typeof written.raw === 'string' && written.raw !== '' && !isValid(written.raw)) reading.complain(written, sentence);
+  };
+  for (const name of ['hostname', 'qualify_domain', 'qualify_recipient']) check(name, isDomain, 'expects a domain such as "example.org"');
+  check('default_charset', (text) => /^[A-Za-z0-9][\w.:+-]*$/.test(text), 'expects the name of a charset such as "koi8-r"');
+  check('from', (text) => parseMailbox(text.replaceAll('{login}', 'login')).ok, 'expects an address such as "{login}@example.org"');
+  check('from', (text) => !/\{(?!login\})[^{}]*\}/.test(text), 'has a word in braces that is not {login}, the only one that is replaced');
+}

@@ -1,0 +1,281 @@
+/**
+ * Every key of nospool.toml(5), once: reading, validation, suggestions, and the checks of the man page and of
+ * examples/nospool.example.toml are derived from this table. Knows neither TOML nor where a value came from.
+ */
+
+/** What a value must be; `values.ts` has one parser for each. */
+export type Kind =
+  | 'text'
+  | 'switch'
+  | 'choice'
+  | 'size'
+  | 'duration'
+  | 'path'
+  | 'texts'
+  | 'paths'
+  | 'command'
+  | 'log'
+  | 'hosts'
+  | 'table'
+  | 'auth';
+
+/** '' is the top of the file; `host` is a table in `smarthosts` or `hosts`; the others are tables of their own name. */
+export type Section = '' | 'tls' | 'auth' | 'timeouts' | 'router' | 'host' | 'rewrite';
+
+type Driver = 'redirect' | 'manualroute';
+
+export interface Key {
+  readonly section: Section;
+  readonly name: string;
+  readonly kind: Kind;
+  /** As it would be written; null: it must be written, or its absence means something of its own. */
+  readonly initial: string | boolean | readonly string[] | null;
+  readonly meaning: string;
+  /** A value as it is written in the file, for errors. */
+  readonly example: string;
+  /** Of a choice. */
+  readonly choices: readonly string[];
+  /** Of a size, in octets. */
+  readonly range: readonly [number, number];
+  /** Environment variable that overrides it; '' = none. */
+  readonly env: string;
+  /** Of a router's key: the only driver that takes it; null = both. */
+  readonly driver: Driver | null;
+}
+
+/** Tables that stand in brackets in the file. `[[router]]` may be repeated, `[rewrite]` has keys of the user's. */
+export const TABLES = ['tls', 'auth', 'timeouts', 'router', 'rewrite'] as const;
+
+/** Commands run as whoever sends mail, and the lock is what keeps the environment out: neither is taken from it. */
+const NEVER_FROM_ENVIRONMENT = new Set(['auth.password_command', '.lock']);
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+type Rest = Partial<Pick<Key, 'choices' | 'range' | 'driver'>>;
+
+function key(section: Section, name: string, kind: Kind, initial: Key['initial'], example: string, meaning: string, rest: Rest = {}): Key {
+  const settable = section === '' || section === 'tls' || section === 'auth' || section === 'timeouts';
+  const prefix = section === '' ? '' : `${section}_`;
+  const env = settable && !NEVER_FROM_ENVIRONMENT.has(`${section}.${name}`) ? `NOSPOOL_${prefix}${name}`.toUpperCase() : '';
+  return { section, name, kind, initial, meaning, example, choices: [], range: [0, Infinity], driver: null, ...rest, env };
+}
+
+function choice(section: Section, name: string, choices: readonly string[], meaning: string, rest: Rest = {}): Key {
+  const example = `"${choices.find((word) => word !== '')}"`;
+  return key(section, name, 'choice', choices[0] as string, example, meaning, { ...rest, choices });
+}
+
+function duration(name: string, initial: string, meaning: string): Key {
+  return key('timeouts', name, 'duration', initial, `"${initial === 'none' ? '10m' : initial}"`, meaning);
+}
+
+const redirect = { driver: 'redirect' } as const;
+const manualroute = { driver: 'manualroute' } as const;
+
+export const KEYS: readonly Key[] = [
+  key('', 'smarthosts', 'hosts', [], '["submission://mail.example.org"]', 'smart hosts, tried in this order until one takes the message'),
+  key('', 'randomize', 'switch', false, 'true', 'try the smart hosts in random order'),
+  key('', 'aliases', 'paths', ['/etc/aliases'], '["/etc/aliases"]', 'alias files, used if present and only where no [[router]] is written'),
+  key('', 'lock', 'switch', false, 'true', 'in /etc/nospool.toml: the only configuration; user files and environment are ignored'),
+  key('', 'hostname', 'text', '', '"web1.example.org"', 'EHLO argument and right side of Message-ID; "" = the FQDN of the host'),
+  key('', 'qualify_domain', 'text', '', '"example.org"', 'domain of bare senders; "" = hostname'),
+  key('', 'qualify_recipient', 'text', '', '"example.org"', 'domain of bare recipients; "" = qualify_domain'),
+  key('', 'from', 'text', '', '"{login}@example.org"', 'default reverse-path and added From; may contain {login}'),
+  key('', 'force_from', 'switch', false, 'true', 'from wins over -f and the From of the message'),
+  // 1 KiB: a window that holds no small message makes SIZE and fail-over useless. 1 GiB: it is held in memory.
+  key('', 'replay_window', 'size', '256KiB', '"256KiB"', 'octets of body read before connecting, and kept for the next host', {
+    range: [KIB, 1024 * MIB],
+  }),
+  // 1 KiB holds a header section of one line; 64 MiB is what -t with a million recipients needs.
+  key('', 'header_limit', 'size', '1MiB', '"1MiB"', 'longest header section that is accepted', { range: [KIB, 64 * MIB] }),
+  choice('', 'arguments_with_t', ['add', 'remove'], 'recipients in the arguments together with -t'),
+  key('', 'keep_bcc', 'switch', false, 'true', 'leave Bcc in the message when -t was not given'),
+  key('', 'received', 'switch', false, 'true', 'add a Received field'),
+  key('', 'default_charset', 'text', '', '"koi8-r"', 'charset of raw 8-bit text that is not UTF-8; "" = the charset of the locale'),
+  choice('', 'header_8bit', ['encode', 'send'], 'raw 8-bit text in header fields'),
+  choice('', 'eight_bit', ['convert', 'send', 'refuse'], '8-bit content when the server has no 8BITMIME'),
+  choice('', 'long_lines', ['send', 'refuse'], 'lines of more than 998 octets'),
+  choice('', 'dsn', ['drop', 'require'], 'when DSN was asked for and the server does not offer it'),
+  key('', 'lmtp_partial', 'switch', false, 'true', 'allow several recipients over LMTP, where each may fail alone'),
+  choice('', 'exit_codes', ['simple', 'sysexits'], '0 and 1, or the values of sysexits.h'),
+  key(
+    '',
+    'log',
+    'log',
+    '',
+    '"/var/log/nospool.log"',
+    'path, "syslog", "stderr" or "none"; "" = /var/log/nospool.log if writable, else syslog',
+  ),
+  choice('', 'log_format', ['exim', 'json'], 'form of a log line'),
+
+  choice('tls', 'mode', ['', 'required', 'opportunistic', 'off'], '"" = required, but off where a loopback address or unix: is reached'),
+  key('tls', 'verify', 'switch', true, 'false', 'verify the certificate of the server'),
+  key('tls', 'ca_file', 'path', '', '"/etc/ssl/own-ca.pem"', 'trusted certificates, PEM; "" = the CA store of the system'),
+  key(
+    'tls',
+    'fingerprint',
+    'texts',
+    [],
+    `["sha256:${'0123456789abcdef'.repeat(4)}"]`,
+    'of the leaf certificate or key; replaces verification by CA',
+  ),
+  key('tls', 'server_name', 'text', '', '"mail.example.org"', 'SNI and name to verify; "" = the host as configured'),
+  key('tls', 'certificate', 'path', '', '"/etc/nospool/client.pem"', 'client certificate, PEM'),
+  key('tls', 'certificate_key', 'path', '', '"/etc/nospool/client.key"', 'its key, PEM; "" = in the file of the certificate'),
+  choice('tls', 'min_version', ['1.2', '1.3'], 'lowest version of TLS'),
+
+  key('auth', 'user', 'text', '', '"ops@example.org"', '"" = no authentication; set = authentication is required'),
+  key(
+    'auth',
+    'mechanisms',
+    'texts',
+    [],
+    '["SCRAM-SHA-256", "PLAIN"]',
+    'allowed mechanisms, best first; [] = the strongest that both sides have',
+  ),
+  key('auth', 'password_file', 'text', '', '"/etc/nospool/password"', 'file with the password; a bare name is a systemd credential'),
+  key(
+    'auth',
+    'password_command',
+    'command',
+    [],
+    '["/usr/bin/pass", "show", "mail"]',
+    'program that prints the password, with its arguments',
+  ),
+  key('auth', 'password_env', 'text', '', '"MAIL_PASSWORD"', 'environment variable that holds the password'),
+  key('auth', 'password', 'text', '', '"secret"', 'the password; refused if others can read this file'),
+  key('auth', 'allow_plaintext', 'switch', false, 'true', 'send credentials without TLS'),
+
+  duration('resolve', '15s', 'looking up a name'),
+  duration('connect', '30s', 'connecting to one address'),
+  duration('handshake', '30s', 'TLS handshake'),
+  duration('greeting', '5m', 'greeting of the server'),
+  duration('command', '5m', 'reply to a command'),
+  duration('data', '2m', 'reply 354 to DATA'),
+  duration('block', '3m', 'each block of content'),
+  duration('final', '10m', 'reply to the terminator'),
+  duration('input', '4m', 'silence of standard input while a session is open'),
+  duration('deadline', 'none', 'the whole run'),
+
+  key('router', 'name', 'text', null, '"system_aliases"', 'name in reports; required'),
+  key('router', 'driver', 'choice', null, '"redirect"', 'required', { choices: ['redirect', 'manualroute'] }),
+  key('router', 'file', 'path', '', '"/etc/aliases"', 'alias file', redirect),
+  key('router', 'data', 'table', null, '{ root = "ops@example.org" }', 'aliases written here', redirect),
+  key('router', 'forward', 'switch', false, 'true', "~/.forward of the recipient's user", redirect),
+  key(
+    'router',
+    'domains',
+    'texts',
+    null,
+    '["@", "*.example.org"]',
+    'domains of recipients; default ["@"] for redirect, any for manualroute',
+  ),
+  key('router', 'local_parts', 'texts', [], '["root", "postmaster"]', 'local-parts of recipients; [] = any'),
+  key('router', 'senders', 'texts', [], '["*@example.org"]', 'reverse-paths; [] = any'),
+  key('router', 'qualify_preserve_domain', 'switch', false, 'true', 'bare addresses get the domain of the recipient', redirect),
+  key('router', 'hosts', 'hosts', [], '["smtp://mail.internal.example.org"]', 'smart hosts of this route, as in smarthosts', manualroute),
+  key('router', 'randomize', 'switch', false, 'true', 'try them in random order', manualroute),
+  key('router', 'tls', 'table', null, '{ mode = "off" }', 'keys of [tls], for all hosts of this route', manualroute),
+  key(
+    'router',
+    'auth',
+    'auth',
+    null,
+    '{ user = "ops", password_file = "/etc/nospool/password" }',
+    'keys of [auth], for all hosts of this route',
+    manualroute,
+  ),
+  key('router', 'errors_to', 'text', '', '"bounces@example.org"', 'another reverse-path; "<>" = the null reverse-path', manualroute),
+  key('router', 'headers_add', 'texts', [], '["X-Site: main"]', 'header fields to add', manualroute),
+  key('router', 'headers_remove', 'texts', [], '["X-Debug"]', 'names of header fields to remove', manualroute),
+
+  key('host', 'url', 'text', null, '"submission://mail.example.org"', 'where the smart host is; required'),
+  key('host', 'tls', 'table', null, '{ mode = "off" }', 'keys of [tls], for this smart host'),
+  key(
+    'host',
+    'auth',
+    'auth',
+    null,
+    '{ user = "ops", password_file = "/etc/nospool/password" }',
+    'a table with keys of [auth], "default" or "none"',
+  ),
+];
+
+const byName = new Map(KEYS.map((one) => [`${one.section}.${one.name}`, one]));
+const byEnv = new Map(KEYS.filter((one) => one.env !== '').map((one) => [one.env, one]));
+
+export function keyOf(section: Section, name: string): Key | undefined {
+  return byName.get(`${section}.${name}`);
+}
+
+export function keyOfEnv(variable: string): Key | undefined {
+  return byEnv.get(variable);
+}
+
+export function keysOf(section: Section): readonly Key[] {
+  return KEYS.filter((one) => one.section === section);
+}
+
+/** How the section is called in a sentence. */
+export function printSection(section: Section): string {
+  if (section === '') return 'the top of the file';
+  if (section === 'host') return 'a smart host';
+  return section === 'router' ? '[[router]]' : `[${section}]`;
+}
+
+/** The default as it is written in the file; '' when the key has none. */
+export function printInitial({ initial }: Key): string {
+  if (initial === null) return '';
+  if (typeof initial === 'string') return `"${initial}"`;
+  return typeof initial === 'boolean' ? String(initial) : `[${initial.map((item) => `"${item}"`).join(', ')}]`;
+}
+
+/** Names that other programs use, which no edit distance finds. */
+const FOREIGN: Readonly<Record<string, string>> = {
+  relayhost: 'smarthosts',
+  mailhub: 'smarthosts',
+  host: 'smarthosts',
+  server: 'smarthosts',
+  port: 'smarthosts',
+  helo: 'hostname',
+  maildomain: 'qualify_domain',
+  username: 'user',
+  login: 'user',
+  passwordeval: 'password_command',
+  pass: 'password',
+  starttls: 'mode',
+  logfile: 'log',
+};
+
+/** The member of `names` that is most likely meant, and whether it is near enough for a "did you mean". */
+export function nearest(written: string, names: readonly string[]): { readonly name: string; readonly near: boolean } {
+  const folded = written.toLowerCase().replaceAll('-', '_');
+  const foreign = Object.hasOwn(FOREIGN, folded) ? FOREIGN[folded] : undefined;
+  if (foreign !== undefined && names.includes(foreign)) return { name: foreign, near: true };
+  let best = '';
+  let least = Infinity;
+  for (const name of names) {
+    const away = distance(folded, name.toLowerCase());
+    if (away < least) [best, least] = [name, away];
+  }
+  return { name: best, near: least <= Math.max(2, Math.floor(best.length / 3)) };
+}
+
+/** Edits (insert, drop, replace, swap neighbours) that lead from one word to the other. */
+export function distance(a: string, b: string): number {
+  let before: number[] = [];
+  let last = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const same = a[i - 1] === b[j - 1];
+      let least = Math.min((last[j] as number) + 1, (row[j - 1] as number) + 1, (last[j - 1] as number) + (same ? 0 : 1));
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) least = Math.min(least, (before[j - 2] as number) + 1);
+      row.push(least);
+    }
+    before = last;
+    last = row;
+  }
+  return last[b.length] as number;
+}

@@ -1,0 +1,193 @@
+/**
+ * [tls] and [auth] tables, wherever they stand, as policies; what contradicts itself is refused. Reads no secret:
+ * it only says where one comes from.
+ */
+import type { AuthPolicy, Secret, TlsPolicy } from '../router/route.ts';
+import { nearest } from './keys.ts';
+import { type Reading, take } from './table.ts';
+import { type Entries, parsePath, type Written } from './values.ts';
+
+export const TLS: TlsPolicy = {
+  mode: 'default',
+  verify: true,
+  caFile: '',
+  fingerprint: [],
+  serverName: '',
+  certificate: '',
+  certificateKey: '',
+  minVersion: '1.2',
+};
+
+/** `base` with the keys of one table over it. What the table says of trust replaces what `base` says of it. */
+export function tlsOver(reading: Reading, base: TlsPolicy, entries: Entries): TlsPolicy {
+  const text = (kind: 'text' | 'path', name: string): string => take(reading, entries, 'tls', kind, name);
+  const mode = take(reading, entries, 'tls', 'choice', 'mode') as '' | Exclude<TlsPolicy['mode'], 'default'>;
+  const verify = take(reading, entries, 'tls', 'switch', 'verify');
+  const caFile = text('path', 'ca_file');
+  const fingerprint = fingerprints(reading, entries);
+  const serverName = text('text', 'server_name');
+  const certificate = text('path', 'certificate');
+  const certificateKey = text('path', 'certificate_key');
+  const minVersion = take(reading, entries, 'tls', 'choice', 'min_version') as TlsPolicy['minVersion'];
+
+  const contradict = (name: string, sentence: string): void => {
+    const written = entries.get(name);
+    if (written) reading.complain(written, sentence);
+  };
+  if (mode === 'off') {
+    if (!verify) contradict('verify', 'means nothing with mode = "off": remove one of them');
+    for (const [name, value] of Object.entries({ ca_file: caFile, server_name: serverName, certificate, certificate_key: certificateKey }))
+      if (value !== '') contradict(name, 'contradicts mode = "off": remove one of them');
+    if (fingerprint.length > 0) contradict('fingerprint', 'contradicts mode = "off": remove one of them');
+    if (minVersion !== TLS.minVersion) contradict('min_version', 'contradicts mode = "off": remove one of them');
+  }
+  if (!verify && caFile !== '') contradict('ca_file', 'contradicts verify = false: remove one of them');
+  if (!verify && fingerprint.length > 0) contradict('fingerprint', 'contradicts verify = false: it is a way to verify, remove verify');
+  if (caFile !== '' && fingerprint.length > 0)
+    contradict('ca_file', 'would not be used: fingerprint replaces verification by CA, remove one of them');
+  if (certificateKey !== '' && certificate === '') contradict('certificate_key', 'needs certificate beside it');
+
+  let { verify: verified, caFile: trusted, fingerprint: pinned } = base;
+  if (entries.has('verify') || caFile !== '' || fingerprint.length > 0) verified = verify;
+  if (entries.has('ca_file') || fingerprint.length > 0 || !verified) trusted = caFile;
+  if (entries.has('fingerprint') || caFile !== '' || !verified) pinned = fingerprint;
+  const own = entries.has('certificate');
+  return {
+    mode: entries.has('mode') ? mode || 'default' : base.mode,
+    verify: verified,
+    caFile: trusted,
+    fingerprint: pinned,
+    serverName: entries.has('server_name') ? serverName : base.serverName,
+    certificate: own ? certificate : base.certificate,
+    certificateKey: own ? certificateKey || certificate : base.certificateKey,
+    minVersion: entries.has('min_version') ? minVersion : base.minVersion,
+  };
+}
+
+/** `sha256:` and 64 lower-case hexadecimal digits each; openssl prints them in capitals with colons, which is accepted. */
+function fingerprints(reading: Reading, entries: Entries): readonly string[] {
+  const list = take(reading, entries, 'tls', 'texts', 'fingerprint');
+  const digests: string[] = [];
+  for (const item of list) {
+    const found = /^sha-?256:(.*)$/i.exec(item);
+    const digits = (found?.[1] ?? item).replaceAll(':', '').toLowerCase();
+    const written = entries.get('fingerprint');
+    if (found && /^[0-9a-f]{64}$/.test(digits)) digests.push(`sha256:${digits}`);
+    else if (written)
+      reading.complain(written, 'expects "sha256:" and 64 hexadecimal digits, as "nospool check" prints them, in each item');
+  }
+  return digests;
+}
+
+/** SASL mechanisms that the program speaks (SPEC of each in `src/smtp`). */
+export const MECHANISMS = [
+  'PLAIN',
+  'LOGIN',
+  'CRAM-MD5',
+  'SCRAM-SHA-1',
+  'SCRAM-SHA-1-PLUS',
+  'SCRAM-SHA-256',
+  'SCRAM-SHA-256-PLUS',
+  'XOAUTH2',
+  'OAUTHBEARER',
+  'EXTERNAL',
+];
+
+/** The ways to name a secret: exactly one is used. */
+export const SECRETS = ['password_file', 'password_command', 'password_env', 'password'] as const;
+
+/** The policy of one table, which inherits nothing: half of another host's credentials is never right. null = no authentication. */
+export function authOf(reading: Reading, entries: Entries): AuthPolicy | null {
+  const text = (name: string): string => take(reading, entries, 'auth', 'text', name);
+  const user = text('user');
+  const mechanisms = mechanismsOf(reading, entries);
+  const allowPlaintext = take(reading, entries, 'auth', 'switch', 'allow_plaintext');
+  const file = text('password_file');
+  const argv = take(reading, entries, 'auth', 'command', 'password_command');
+  const name = text('password_env');
+  const literal = text('password');
+
+  const sources: Record<(typeof SECRETS)[number], boolean> = {
+    password_file: file !== '',
+    password_command: argv.length > 0,
+    password_env: name !== '',
+    password: literal !== '',
+  };
+  const used = SECRETS.filter((source) => sources[source]);
+  const [first, second] = used;
+  const firstWritten = first && entries.get(first);
+  const secondWritten = second && entries.get(second);
+  if (secondWritten) reading.complain(secondWritten, `contradicts ${first}: keep exactly one of ${SECRETS.join(', ')}`);
+  if (firstWritten && user === '') reading.complain(firstWritten, 'needs user beside it: without a user there is no authentication');
+  const wanted = entries.get('mechanisms');
+  if (wanted && mechanisms.length > 0 && user === '' && !firstWritten)
+    reading.complain(wanted, 'needs user beside it: without a user there is no authentication');
+  const userWritten = entries.get('user');
+  const isNamed = SECRETS.some((source) => !isEmpty(entries.get(source)?.raw));
+  if (userWritten && user !== '' && !isNamed && !mechanisms.includes('EXTERNAL'))
+    reading.complain(userWritten, `needs a password: write one of ${SECRETS.join(', ')} beside it`);
+
+  const { mode } = reading;
+  if (literal !== '') refuseMode(reading, entries.get('password'), mode, 0o004, 'read', 'r');
+  if (argv.length > 0) refuseMode(reading, entries.get('password_command'), mode, 0o002, 'change', 'w');
+  if (user === '') return null;
+  return { user, mechanisms, secret: secretOf(reading, entries, { file, argv, name, literal }), allowPlaintext };
+}
+
+const isEmpty = (raw: unknown): boolean => raw === undefined || raw === '' || (Array.isArray(raw) && raw.length === 0);
+
+/** A file that every user can read keeps no password; one that every user can change runs no command. */
+function refuseMode(reading: Reading, written: Written | undefined, mode: number | null, bit: number, verb: string, letter: string): void {
+  if (!written || written.line === 0 || mode === null || (mode & bit) === 0) return;
+  const path = written.place.replace(/:\d+$/, '');
+  reading.complain(
+    written,
+    `is refused, because every user can ${verb} this file (mode ${printMode(mode)}): run chmod o-${letter} ${path}`,
+  );
+}
+
+/** `0640` */
+export const printMode = (mode: number): string => (mode & 0o7777).toString(8).padStart(4, '0');
+
+function mechanismsOf(reading: Reading, entries: Entries): readonly string[] {
+  const names = take(reading, entries, 'auth', 'texts', 'mechanisms').map((item) => item.toUpperCase());
+  const written = entries.get('mechanisms');
+  for (const name of names)
+    if (written && !MECHANISMS.includes(name))
+      reading.complain(written, `does not know "${name}"; did you mean "${nearest(name, MECHANISMS).name}"?`);
+  return names;
+}
+
+interface Sources {
+  readonly file: string;
+  readonly argv: readonly string[];
+  readonly name: string;
+  readonly literal: string;
+}
+
+function secretOf(reading: Reading, entries: Entries, { file, argv, name, literal }: Sources): Secret {
+  if (file !== '') return { from: 'file', path: secretPath(reading, entries, file) };
+  if (argv.length > 0) return { from: 'command', argv };
+  if (name !== '') {
+    const written = entries.get('password_env');
+    if (written && !/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) reading.complain(written, 'expects the name of an environment variable');
+    return { from: 'env', name };
+  }
+  return literal === '' ? { from: 'none' } : { from: 'literal', value: literal };
+}
+
+/** A bare name is a credential that systemd hands to the service (LoadCredential=, systemd.exec(5)). */
+function secretPath(reading: Reading, entries: Entries, file: string): string {
+  const written = entries.get('password_file');
+  const { credentials } = reading.directories;
+  if (/^[^/~]+$/.test(file) && file !== '.' && file !== '..') {
+    if (credentials !== null) return `${credentials}/${file}`;
+    const sentence = 'is a bare name, which means a systemd credential, but $CREDENTIALS_DIRECTORY is not set';
+    if (written) reading.complain(written, `${sentence}: write an absolute path, or LoadCredential= in the unit`);
+    return file;
+  }
+  const path = parsePath(file, reading.directories);
+  if (path.ok) return path.value;
+  if (written) reading.complain(written, `${path.detail}, or the bare name of a systemd credential`);
+  return file;
+}

@@ -1,0 +1,199 @@
+/**
+ * `[[router]]` tables and `[rewrite]` as definitions for src/router. Checks how they are written; what they do to
+ * an address is the routers' own business.
+ */
+import type { ManualrouteDefinition, Preconditions, RedirectDefinition, RouterDefinition } from '../router/route.ts';
+import { isAddressLiteral, isDomain, parseMailbox, parseReversePath } from '../smtp/path.ts';
+import { authIn, type Draft, draftHosts, type Shared, tlsIn } from './hosts.ts';
+import { keyOf } from './keys.ts';
+import { type Reading, readTable, take } from './table.ts';
+import type { Step } from './toml.ts';
+import type { At, Entries } from './values.ts';
+
+/** A router as written, but for the credentials of its hosts. */
+export type RouterDraft = RedirectDefinition | (Omit<ManualrouteDefinition, 'hosts'> & { readonly drafts: readonly Draft[] });
+
+/** The routers of the value of `router`, in order; what is wrong is complained of and left out. */
+export function draftRouters(reading: Reading, raw: unknown, at: At, shared: Shared): RouterDraft[] {
+  if (!Array.isArray(raw)) {
+    reading.complain(at, 'expects tables: write [[router]], with two brackets on each side');
+    return [];
+  }
+  const drafts: RouterDraft[] = [];
+  const names = new Set<string>();
+  for (const [i, item] of raw.entries()) {
+    const here = reading.at(['router', i], '[[router]]');
+    if (typeof item !== 'object' || item === null) {
+      reading.complain(at, 'expects tables: write [[router]], with two brackets on each side');
+      continue;
+    }
+    const draft = draftRouter(reading, item as Readonly<Record<string, unknown>>, ['router', i], here, shared);
+    if (!draft) continue;
+    if (names.has(draft.name)) reading.complain(here, `"${draft.name}" is the name of an earlier router: give each its own`);
+    names.add(draft.name);
+    drafts.push(draft);
+  }
+  return drafts;
+}
+
+function draftRouter(
+  reading: Reading,
+  raw: Readonly<Record<string, unknown>>,
+  path: readonly Step[],
+  at: At,
+  shared: Shared,
+): RouterDraft | null {
+  const entries = readTable(reading, 'router', raw, path, 'in [[router]]');
+  const missing = ['name', 'driver'].filter((name) => !entries.has(name));
+  for (const name of missing) reading.complain(at, `needs ${name} = ${keyOf('router', name)?.example}`);
+  const name = take(reading, entries, 'router', 'text', 'name');
+  const driver = take(reading, entries, 'router', 'choice', 'driver');
+  const named = entries.get('name');
+  // It stands in log lines and in the output of "nospool route", between blanks.
+  if (named && typeof named.raw === 'string' && !/^[\w.-]+$/.test(name))
+    reading.complain(named, 'expects letters, digits, "_", "-" and "." only');
+  if (missing.length > 0 || driver === '') return null;
+  for (const [other, written] of entries) {
+    const owner = keyOf('router', other)?.driver;
+    if (owner && owner !== driver) reading.complain(written, `is for driver = "${owner}" only`);
+  }
+  const preconditions = preconditionsOf(reading, entries, name, driver === 'redirect' ? ['@'] : []);
+  return driver === 'redirect'
+    ? redirectOf(reading, entries, path, at, preconditions)
+    : manualrouteOf(reading, entries, path, at, preconditions, shared);
+}
+
+function preconditionsOf(reading: Reading, entries: Entries, name: string, domains: readonly string[]): Preconditions {
+  const list = (key: string, isValid: (item: string) => boolean, expected: string): readonly string[] => {
+    const items = take(reading, entries, 'router', 'texts', key);
+    const written = entries.get(key);
+    for (const item of items)
+      if (written && !isValid(item)) reading.complain(written, `expects ${expected} in each item; "${item}" is none of them`);
+    return items;
+  };
+  const own = list('domains', isDomainPattern, '"*", "@", a domain or "*.domain"');
+  return {
+    name,
+    domains: entries.has('domains') ? own : domains,
+    localParts: list('local_parts', isLocalPartPattern, '"*" or a local-part'),
+    senders: list('senders', isSenderPattern, '"*", an address with its domain, or "*@domain"'),
+  };
+}
+
+const isDomainPattern = (item: string): boolean => item === '*' || item === '@' || isDomain(item.replace(/^\*\./, ''));
+
+/** Elsewhere than alone `*` is a character of local-parts: it would match nothing that is meant. */
+function isLocalPartPattern(item: string): boolean {
+  const mailbox = parseMailbox(item);
+  return item === '*' || (mailbox.ok && mailbox.value.domain === '' && !item.includes('*'));
+}
+
+function isSenderPattern(item: string): boolean {
+  if (item === '*') return true;
+  const mailbox = parseMailbox(item);
+  return mailbox.ok && mailbox.value.domain !== '' && (mailbox.value.localPart === '*' || !item.includes('*'));
+}
+
+function redirectOf(reading: Reading, entries: Entries, path: readonly Step[], at: At, preconditions: Preconditions): RedirectDefinition {
+  const file = take(reading, entries, 'router', 'path', 'file');
+  const forward = take(reading, entries, 'router', 'switch', 'forward');
+  const data = entries.has('data')
+    ? textTable(reading, take(reading, entries, 'router', 'table', 'data'), [...path, 'data'], 'in data of [[router]]')
+    : null;
+  const sources = [file !== '', data !== null, forward].filter(Boolean).length;
+  if (sources !== 1)
+    reading.complain(at, `"${preconditions.name}" needs exactly one of file = "/etc/aliases", data = { … } and forward = true`);
+  return {
+    driver: 'redirect',
+    ...preconditions,
+    file,
+    data,
+    forward,
+    qualifyPreserveDomain: take(reading, entries, 'router', 'switch', 'qualify_preserve_domain'),
+    ifPresent: forward,
+  };
+}
+
+function manualrouteOf(
+  reading: Reading,
+  entries: Entries,
+  path: readonly Step[],
+  at: At,
+  preconditions: Preconditions,
+  shared: Shared,
+): RouterDraft {
+  const title = 'of [[router]]';
+  const tls = tlsIn(reading, entries, 'router', path, shared.tls, title);
+  const auth = authIn(reading, entries, 'router', path, title) ?? shared.auth;
+  const drafts = draftHosts(reading, entries, 'router', 'hosts', path, { tls, auth });
+  const hosts = entries.get('hosts')?.raw;
+  if (hosts === undefined || (Array.isArray(hosts) && hosts.length === 0))
+    reading.complain(at, `"${preconditions.name}" needs hosts = ["…"]`);
+  const add = take(reading, entries, 'router', 'texts', 'headers_add');
+  const remove = take(reading, entries, 'router', 'texts', 'headers_remove');
+  const added = entries.get('headers_add');
+  const removed = entries.get('headers_remove');
+  // RFC 5322 §2.2: printable ASCII but the colon.
+  if (added && !add.every((field) => /^[!-9;-~]+:/.test(field))) reading.complain(added, 'expects "Name: text" in each item');
+  if (removed && !remove.every((name) => /^[!-9;-~]+$/.test(name)))
+    reading.complain(removed, 'expects the name of a header field, without a colon, in each item');
+  const definition = {
+    driver: 'manualroute' as const,
+    ...preconditions,
+    drafts,
+    randomize: take(reading, entries, 'router', 'switch', 'randomize'),
+    changes: { add, remove },
+  };
+  const written = entries.get('errors_to');
+  const text = take(reading, entries, 'router', 'text', 'errors_to');
+  if (!written || text === '') return definition;
+  const errorsTo = parseReversePath(text);
+  if (errorsTo.ok) return { ...definition, errorsTo: errorsTo.value };
+  reading.complain(written, `expects an address: ${errorsTo.detail}`);
+  return definition;
+}
+
+/** A table with keys of the user's choice; without a prototype, so that no address finds a method. */
+function textTable(
+  reading: Reading,
+  raw: Readonly<Record<string, unknown>>,
+  path: readonly Step[],
+  title: string,
+): Readonly<Record<string, string>> {
+  const texts: Record<string, string> = Object.create(null);
+  for (const [name, value] of Object.entries(raw)) {
+    const at = reading.at([...path, name], `key "${name}" ${title}`);
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this line looks for.
+    if (typeof value === 'string' && !/[\u0000-\u001f\u007f]/.test(value)) texts[name] = value;
+    else if (typeof value === 'string') reading.complain(at, 'has a control character, which is not allowed');
+    else if (typeof value === 'object' && !Array.isArray(value))
+      reading.complain(at, 'expects a text; a name with a dot in it must be quoted');
+    else reading.complain(at, 'expects a text; several addresses stand in one text, divided by commas');
+  }
+  return texts;
+}
+
+/** `[rewrite]`: sender address, bare local-part or `*@domain` to an address, or to `*@domain`, which keeps the local-part. */
+export function rewriteOf(reading: Reading, raw: Readonly<Record<string, unknown>>): Readonly<Record<string, string>> {
+  const rules = textTable(reading, raw, ['rewrite'], 'in [rewrite]');
+  for (const [from, to] of Object.entries(rules)) {
+    const at = reading.at(['rewrite', from], `key "${from}" in [rewrite]`);
+    const left = parseMailbox(from);
+    const right = parseMailbox(to);
+    if (!left.ok || isAddressLiteral(from) || (from.includes('*') && !from.startsWith('*@')))
+      reading.complain(at, 'expects an address, a bare local-part or "*@domain" as the key');
+    if (!right.ok) reading.complain(at, `expects an address: ${right.detail}`);
+    else if (right.value.localPart.includes('*') && right.value.localPart !== '*') reading.complain(at, 'expects an address or "*@domain"');
+    else if (right.value.localPart === '*' && right.value.domain === '') reading.complain(at, 'expects an address or "*@domain"');
+  }
+  return rules;
+}
+
+/** The definitions, now that the hosts of each router are settled: one list for each draft, empty for a redirect. */
+export function withHosts(drafts: readonly RouterDraft[], lists: readonly ManualrouteDefinition['hosts'][]): RouterDefinition[] {
+  return drafts.map((draft, i) => {
+    if (draft.driver === 'redirect') return draft;
+    const { drafts: _, ...definition } = draft;
+    return { ...definition, hosts: lists[i] ?? [] };
+  });
+}

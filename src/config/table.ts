@@ -1,0 +1,76 @@
+/**
+ * A table of the configuration while it is read: known keys as values, unknown ones as errors that name the
+ * nearest known key. Knows neither files nor what the values mean.
+ */
+import { KEYS, type Key, type Kind, keyOf, keysOf, nearest, printSection, type Section, TABLES } from './keys.ts';
+import type { Step } from './toml.ts';
+import { type At, type Directories, type Entries, parseValue, type Values, type Written } from './values.ts';
+
+/** One reading of the whole configuration. */
+export interface Reading {
+  readonly directories: Directories;
+  /** Where a key of the file stands. */
+  at(path: readonly Step[], label: string): At;
+  /** An error: nothing is sent. `sentence` continues the label. */
+  complain(at: At, sentence: string): void;
+  warn(at: At, sentence: string): void;
+  /** Permission bits of the file; null when they say nothing. */
+  readonly mode: number | null;
+}
+
+/** The keys of a table, each with its place; unknown ones are complained of and left out. `title` is put behind their names. */
+export function readTable(
+  reading: Reading,
+  section: Section,
+  raw: Readonly<Record<string, unknown>>,
+  path: readonly Step[],
+  title: string,
+): Entries {
+  const entries = new Map<string, Written>();
+  for (const [name, value] of Object.entries(raw)) {
+    const at = reading.at([...path, name], `key "${name}"${title === '' ? '' : ` ${title}`}`);
+    if (keyOf(section, name) || (section === '' && TABLES.includes(name as (typeof TABLES)[number])))
+      entries.set(name, { ...at, raw: value });
+    else reading.complain(at, unknown(section, name));
+  }
+  return entries;
+}
+
+function unknown(section: Section, name: string): string {
+  const names = keysOf(section).map((key) => key.name);
+  const meant = nearest(name, section === '' ? [...names, ...TABLES] : names);
+  const elsewhere = KEYS.find((key) => key.name === name && key.section !== 'host' && key.section !== 'router');
+  if (elsewhere && elsewhere.section !== section) {
+    const home = printSection(elsewhere.section);
+    // In TOML every key after a [table] belongs to it: the likeliest slip of all.
+    return elsewhere.section === ''
+      ? `does not belong here but at ${home}, before the first line in brackets`
+      : `does not belong here but in ${home}; did you mean "${meant.name}"?`;
+  }
+  return meant.near
+    ? `is unknown; did you mean "${meant.name}"?`
+    : `is unknown; the nearest key is "${meant.name}", nospool.toml(5) has them all`;
+}
+
+/** What a key has when it is absent or wrong and has no default; an error was reported, or its reader looks first. */
+const NOTHING: { readonly [K in Kind]?: Values[K] } = { text: '', choice: '', texts: [], table: {}, auth: 'none' };
+
+/** The value of a key, or its default. `kind` must be the table's own: a slip is a bug. */
+export function take<K extends Kind>(reading: Reading, entries: Entries, section: Section, kind: K, name: string): Values[K] {
+  const key = keyOf(section, name);
+  if (key?.kind !== kind) throw new Error(`bug: ${section}.${name} is no ${kind}`);
+  const written = entries.get(name);
+  if (written) {
+    const value = parseValue(kind, written.raw, key, reading.directories);
+    if (value.ok) return value.value;
+    reading.complain(written, value.detail);
+  }
+  return initial(kind, key, reading.directories);
+}
+
+function initial<K extends Kind>(kind: K, key: Key, directories: Directories): Values[K] {
+  if (key.initial === null) return NOTHING[kind] as Values[K];
+  const value = parseValue(kind, key.initial, key, directories);
+  if (!value.ok) throw new Error(`bug: the default of ${key.name} ${value.detail}`);
+  return value.value;
+}

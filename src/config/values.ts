@@ -1,0 +1,191 @@
+/**
+ * Single values: durations, sizes, switches, lists, paths. Each parser takes what TOML gave and returns what
+ * the program uses, or what was expected instead. Knows no key and never repeats a value, which may be a secret.
+ */
+import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
+import type { Key, Kind } from './keys.ts';
+
+/** Where something was written: an error is `PLACE: LABEL SENTENCE`. */
+export interface At {
+  /** `FILE:LINE`, or `environment`. */
+  readonly place: string;
+  /** `key "mode" in [tls]`, or the name of a variable. */
+  readonly label: string;
+  /** 0 = not in a file. */
+  readonly line: number;
+}
+
+/** A value as it was written, and where. */
+export interface Written extends At {
+  readonly raw: unknown;
+}
+
+export type Entries = ReadonlyMap<string, Written>;
+
+/** What each kind becomes. Durations are milliseconds, sizes octets; hosts, tables and auth are taken apart by their own files. */
+export interface Values {
+  text: string;
+  switch: boolean;
+  choice: string;
+  size: number;
+  duration: number;
+  path: string;
+  texts: readonly string[];
+  paths: readonly string[];
+  command: readonly string[];
+  log: string;
+  hosts: readonly unknown[];
+  table: Readonly<Record<string, unknown>>;
+  auth: Readonly<Record<string, unknown>> | 'default' | 'none';
+}
+
+/** Directories that only the run knows; null = there is none. */
+export interface Directories {
+  /** Behind `~/`. */
+  readonly home: string | null;
+  /** Where systemd puts credentials: `$CREDENTIALS_DIRECTORY`. */
+  readonly credentials: string | null;
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this line looks for.
+const CONTROL = /[\u0000-\u001f\u007f]/;
+
+const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** What a timer of the runtime can hold (2^31 - 1 ms), in whole days. */
+const LONGEST_DAYS = 24;
+
+const SIZES: Readonly<Record<string, number>> = {
+  '': 1,
+  b: 1,
+  kb: 1e3,
+  mb: 1e6,
+  gb: 1e9,
+  kib: 2 ** 10,
+  mib: 2 ** 20,
+  gib: 2 ** 30,
+};
+
+/** Milliseconds of "500ms", "30s", "5m", "1h30m", "2d"; Infinity of "none". */
+export function parseDuration(raw: unknown): Parsed<number> {
+  if (raw === 'none') return parsed(Infinity);
+  if (typeof raw !== 'string' || !/^(\d+(ms|s|m|h|d))+$/.test(raw)) return unparsed('expects a duration such as "30s", "5m" or "none"');
+  let total = 0;
+  for (const [, count, unit] of raw.matchAll(/(\d+)(ms|s|m|h|d)/g)) total += Number(count) * (UNITS[unit as string] as number);
+  if (total === 0) return unparsed('expects a duration above zero; "none" means no limit');
+  return total <= LONGEST_DAYS * 86_400_000 ? parsed(total) : unparsed(`expects at most "${LONGEST_DAYS}d"; "none" means no limit`);
+}
+
+/** Octets of 4096, "4096", "256KiB", "1MB". */
+export function parseSize(raw: unknown, [least, most]: readonly [number, number] = [0, Infinity]): Parsed<number> {
+  const found = /^(\d+) ?([kmg]i?b|b|)$/i.exec(typeof raw === 'number' ? String(raw) : typeof raw === 'string' ? raw : '?');
+  if (!found) return unparsed('expects a size such as "256KiB", "1MB" or a whole number of octets');
+  const size = Number(found[1]) * (SIZES[(found[2] as string).toLowerCase()] as number);
+  if (size < least || size > most) return unparsed(`expects a size from ${printSize(least)} to ${printSize(most)}`);
+  return parsed(size);
+}
+
+function printSize(size: number): string {
+  if (size >= 2 ** 30) return `"${size / 2 ** 30}GiB"`;
+  return size >= 2 ** 20 ? `"${size / 2 ** 20}MiB"` : `"${size / 2 ** 10}KiB"`;
+}
+
+/** What a value is called in "found a …". */
+function found(raw: unknown): string {
+  if (Array.isArray(raw)) return raw.every((item) => typeof item === 'string') ? 'a list of texts' : 'a list';
+  if (typeof raw === 'string') return 'a text';
+  if (typeof raw === 'boolean') return 'true or false without quotes';
+  if (typeof raw === 'number') return 'a number without quotes';
+  return raw instanceof Date ? 'a date' : 'a table';
+}
+
+const isTable = (raw: unknown): raw is Record<string, unknown> =>
+  typeof raw === 'object' && raw !== null && !Array.isArray(raw) && !(raw instanceof Date);
+
+function text(raw: unknown, { example }: Key): Parsed<string> {
+  if (typeof raw !== 'string') return unparsed(`expects a text such as ${example}, found ${found(raw)}`);
+  return CONTROL.test(raw) ? unparsed('has a control character, which is not allowed') : parsed(raw);
+}
+
+function texts(raw: unknown, key: Key): Parsed<readonly string[]> {
+  if (!Array.isArray(raw)) return unparsed(`expects a list such as ${key.example}, found ${found(raw)}`);
+  for (const item of raw) {
+    if (typeof item !== 'string') return unparsed(`expects a list of texts such as ${key.example}, but one item is ${found(item)}`);
+    if (CONTROL.test(item)) return unparsed('has a control character, which is not allowed');
+    if (item === '') return unparsed('has an empty item');
+  }
+  return parsed(raw);
+}
+
+/** An absolute path; `~/` stands for the home directory. The working directory is the caller's and means nothing here. */
+export function parsePath(raw: string, { home }: Pick<Directories, 'home'>): Parsed<string> {
+  if (raw.startsWith('/')) return parsed(raw);
+  if (!raw.startsWith('~/')) return unparsed('expects an absolute path, or one that begins with "~/"');
+  return home === null ? unparsed('"~/" cannot be used: this user has no home directory') : parsed(`${home}${raw.slice(1)}`);
+}
+
+type Parser<K extends Kind> = (raw: unknown, key: Key, directories: Directories) => Parsed<Values[K]>;
+
+const PARSERS: { readonly [K in Kind]: Parser<K> } = {
+  text,
+  texts,
+  switch: (raw) => (typeof raw === 'boolean' ? parsed(raw) : unparsed(`expects true or false, found ${found(raw)}`)),
+  choice(raw, { choices }) {
+    if (typeof raw === 'string' && choices.includes(raw)) return parsed(raw);
+    const words = choices.map((word) => `"${word}"`);
+    return unparsed(`expects ${words.slice(0, -1).join(', ')} or ${words.at(-1)}`);
+  },
+  size: (raw, { range }) => parseSize(raw, range),
+  duration: (raw) => parseDuration(raw),
+  path(raw, key, directories) {
+    const path = text(raw, key);
+    return !path.ok || path.value === '' ? path : parsePath(path.value, directories);
+  },
+  paths(raw, key, directories) {
+    const list = texts(raw, key);
+    if (!list.ok) return list;
+    const paths: string[] = [];
+    for (const item of list.value) {
+      const path = parsePath(item, directories);
+      if (!path.ok) return path;
+      paths.push(path.value);
+    }
+    return parsed(paths);
+  },
+  command(raw, key, directories) {
+    const argv = texts(raw, key);
+    if (!argv.ok || argv.value.length === 0) return argv;
+    const [program, ...rest] = argv.value as [string, ...string[]];
+    const path = parsePath(program, directories);
+    return path.ok ? parsed([path.value, ...rest]) : unparsed(`${path.detail}, as the program: PATH is the caller's`);
+  },
+  log(raw, key, directories) {
+    const path = text(raw, key);
+    if (!path.ok || ['', 'syslog', 'stderr', 'none'].includes(path.value)) return path;
+    const absolute = parsePath(path.value, directories);
+    return absolute.ok ? absolute : unparsed('expects "syslog", "stderr", "none" or an absolute path');
+  },
+  hosts: (raw, { example }) => (Array.isArray(raw) ? parsed(raw) : unparsed(`expects a list such as ${example}, found ${found(raw)}`)),
+  table: (raw, { example }) => (isTable(raw) ? parsed(raw) : unparsed(`expects a table such as ${example}, found ${found(raw)}`)),
+  auth(raw, { example }) {
+    if (raw === 'default' || raw === 'none') return parsed(raw);
+    return isTable(raw) ? parsed(raw) : unparsed(`expects a table such as ${example}, "default" or "none"`);
+  },
+};
+
+/** The value that `raw` stands for, or what was expected of it: `expects …`. Never repeats `raw`. */
+export function parseValue<K extends Kind>(kind: K, raw: unknown, key: Key, directories: Directories): Parsed<Values[K]> {
+  return PARSERS[kind](raw, key, directories);
+}
+
+const SWITCHES = new Map<string, boolean>([
+  ...['true', 'yes', 'on', '1'].map((word) => [word, true] as const),
+  ...['false', 'no', 'off', '0'].map((word) => [word, false] as const),
+]);
+
+/** What an environment variable's text would be in the file: lists are divided by blanks, switches are words. */
+export function fromEnvironment(value: string, { kind }: Key): unknown {
+  if (kind === 'switch') return SWITCHES.get(value.toLowerCase()) ?? value;
+  if (kind === 'texts' || kind === 'paths' || kind === 'hosts') return value.split(/\s+/).filter((item) => item !== '');
+  return value;
+}

@@ -1,0 +1,151 @@
+import assert from 'node:assert';
+import fc from 'fast-check';
+import { stringify } from 'smol-toml';
+import { suite } from 'uvu';
+import { parseToml, type Step } from '../../src/config/toml.ts';
+
+const test = suite('toml');
+
+const TEXT = `\ufeff# a comment with "quotes" and [brackets]
+top = "a # no comment"      # 2
+list = [                    # 3
+  "one",  # ] 4
+  'two \\', { url = "three", tls = { mode = "off" } },
+  [ 1, 2,
+    3 ],
+] # 8
+long = """
+[not.a.table]
+key = "not a key" \\""" \\
+""""                        # 12
+raw = '''
+x = '' ] '''
+"quo\\"ted \\u00e9" = 1     # 15
+'lite.ral' = 2              # 16
+a.b . "c" = 1979-05-27T07:32:00Z
+a.d = 1.5e3 #18
+[tls] # 19
+mode = "off"
+[[router]]
+name = "x"
+[router.tls]
+mode = "off"
+[[router]]
+
+name = "y"
+data = { root = "a,b", "x y" = 'c' }
+  [ router . auth ]
+  user = ""
+[[a.list]]
+z = true
+[[a.list]]
+[[a.list.deep]]
+q = []
+`;
+
+/** [path, line] */
+const POSITIONS: [Step[], number][] = [
+  [['top'], 2],
+  [['list'], 3],
+  [['list', 0], 4],
+  [['list', 1], 5],
+  [['list', 2], 5],
+  [['list', 2, 'url'], 5],
+  [['list', 2, 'tls', 'mode'], 5],
+  [['list', 3], 6],
+  [['list', 3, 2], 7],
+  [['list', 4], 0],
+  [['long'], 9],
+  [['key'], 0],
+  [['raw'], 13],
+  [['x'], 0],
+  [['quo"ted é'], 15],
+  [['lite.ral'], 16],
+  [['a'], 17],
+  [['a', 'b', 'c'], 17],
+  [['a', 'd'], 18],
+  [['tls'], 19],
+  [['tls', 'mode'], 20],
+  [['router'], 21],
+  [['router', 0], 21],
+  [['router', 0, 'name'], 22],
+  [['router', 0, 'tls'], 23],
+  [['router', 0, 'tls', 'mode'], 24],
+  [['router', 1], 25],
+  [['router', 1, 'name'], 27],
+  [['router', 1, 'data', 'x y'], 28],
+  [['router', 1, 'auth', 'user'], 30],
+  [['a', 'list', 0, 'z'], 32],
+  [['a', 'list', 1], 33],
+  [['a', 'list', 1, 'deep', 0, 'q'], 35],
+  [['never'], 0],
+];
+
+test('every key has its line', () => {
+  for (const text of [TEXT, TEXT.replaceAll('\n', '\r\n')]) {
+    const toml = parseToml(text);
+    assert.ok(toml.ok);
+    for (const [path, line] of POSITIONS) assert.equal(toml.line(...path), line, path.join(' '));
+  }
+});
+
+test('tables have no prototype, so no name of a user is found there', () => {
+  const toml = parseToml('[rewrite]\n__proto__ = "a"\nconstructor = "b"');
+  assert.ok(toml.ok);
+  assert.equal((toml.table.rewrite as Record<string, unknown>).toString, undefined);
+  assert.equal(toml.line('rewrite', '__proto__'), 2);
+});
+
+test('errors have a line and repeat nothing of the file', () => {
+  for (const [text, line] of [
+    ['a = 1\npassword = hunter2', 2],
+    ['a = 1\n\npassword = "hunter2', 3],
+    ['password = "hunter2"\npassword = "hunter2"', 2],
+    ['hunter2', 1],
+    ['a = [\n"hunter2"\n"b"]', 3],
+    ['a = 99999999999999999999', 1],
+  ] as const) {
+    const toml = parseToml(text);
+    assert.ok(!toml.ok, text);
+    assert.equal(toml.line, line, text);
+    assert.doesNotMatch(toml.detail, /hunter2|\n|^Invalid/);
+    assert.ok(toml.detail.length > 10);
+  }
+});
+
+/** Every path of a value, in any depth. */
+function paths(value: unknown, base: Step[] = []): Step[][] {
+  const below = Array.isArray(value)
+    ? value.flatMap((item, i) => paths(item, [...base, i]))
+    : typeof value === 'object' && value !== null && !(value instanceof Date)
+      ? Object.entries(value).flatMap(([name, item]) => paths(item, [...base, name]))
+      : [];
+  return base.length === 0 ? below : [base, ...below];
+}
+
+test('whatever the parser accepts, every key and item of it has a line that holds its name', () => {
+  const leaf = fc.oneof(fc.string(), fc.integer(), fc.boolean(), fc.double({ noNaN: true }));
+  const { tree } = fc.letrec((tie) => ({
+    tree: fc.dictionary(fc.string(), fc.oneof({ depthSize: 'small' }, leaf, tie('tree'), fc.array(leaf), fc.array(tie('tree'))), {
+      maxKeys: 4,
+    }),
+  }));
+  fc.assert(
+    fc.property(tree, fc.array(fc.nat({ max: 4 }), { maxLength: 3 }), (value, comments) => {
+      const written = stringify(value as Record<string, unknown>);
+      const text = comments.map((n) => `# ${'"'.repeat(n)}\n`).join('') + written;
+      const toml = parseToml(text);
+      assert.ok(toml.ok);
+      const lines = text.split('\n');
+      for (const path of paths(toml.table)) {
+        const line = toml.line(...path);
+        assert.ok(line > comments.length && line <= lines.length, `${JSON.stringify(path)} in ${text}`);
+        const last = path.at(-1);
+        if (typeof last === 'string' && /^\w+$/.test(last)) assert.ok((lines[line - 1] as string).includes(last), text);
+      }
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test.run();
