@@ -1,0 +1,126 @@
+import assert from 'node:assert/strict';
+import { suite } from 'uvu';
+import type { Field } from '../../src/message/fields.ts';
+import { collectRecipients, parseOperands, removeBcc } from '../../src/message/recipients.ts';
+import { printMailbox } from '../../src/smtp/path.ts';
+
+const test = suite('message/recipients');
+
+const fieldsOf = (...raws: string[]): Field[] => raws.map((raw) => ({ name: raw.slice(0, raw.indexOf(':')).trimEnd(), raw }));
+
+function collect(raws: string[], operands: string[], t: 'add' | 'remove' | null, qualifyRecipient = 'q.example'): string[] | string {
+  const got = collectRecipients(fieldsOf(...raws), operands, { fromFields: t !== null, argumentsWithT: t ?? 'add', qualifyRecipient });
+  return got.ok ? got.value.map(printMailbox) : got.detail;
+}
+
+/** [fields, arguments, -t with arguments_with_t or null, expected, why] */
+const table: [string[], string[], 'add' | 'remove' | null, string[], string][] = [
+  [[], ['a@x'], null, ['a@x'], 'an argument'],
+  [[], ['a@x,b@y', ' c@z , ', ''], null, ['a@x', 'b@y', 'c@z'], 'comma lists, an empty argument'],
+  [[], ['root', '"x y" <b@y>', 'G: c@d;'], null, ['root@q.example', 'b@y', 'c@d'], 'bare, named, group'],
+  [
+    [],
+    ['a@X', 'A@x', 'a@x', 'root', 'root@Q.example'],
+    null,
+    ['a@X', 'A@x', 'root@q.example'],
+    'each once; the local-part decides by case',
+  ],
+  [['To: n@o'], ['a@x'], null, ['a@x'], 'without -t fields do not count'],
+  [['To: a@x', 'Subject: b@x', 'Cc: c@x', 'Bcc: d@x', 'Reply-To: e@x'], [], 'add', ['a@x', 'c@x', 'd@x'], 'To, Cc, Bcc'],
+  [['bcc: a@x', 'TO: b@x', 'To: c@x'], [], 'add', ['a@x', 'b@x', 'c@x'], 'any case, any order, more than one'],
+  [
+    ['To: "Doe, John" <a@x>,\n\tG: b@x (c, d) ,,\n  c@x;', 'Cc:', 'Bcc: undisclosed-recipients:;'],
+    [],
+    'add',
+    ['a@x', 'b@x', 'c@x'],
+    'folded, group, comment, empty lists',
+  ],
+  [['To: =?utf-8?Q?J,_D?= <a@x>'], [], 'add', ['a@x'], 'an encoded name'],
+  [['To : a@x'], [], 'add', ['a@x'], 'a blank before the colon'],
+  [['To: a@x, b@x', 'Cc: A@X'], ['c@x', 'b@X'], 'add', ['c@x', 'b@X', 'a@x', 'A@X'], 'arguments are added, duplicates not'],
+  [['To: a@x, b@x, root'], ['b@X, root'], 'remove', ['a@x'], 'arguments are removed after qualification'],
+  [['To: a@x'], ['B@x'], 'remove', ['a@x'], 'nothing to remove'],
+  [['To: a@x', 'Resent-To: b@x', 'Cc: c@x', 'Resent-Bcc: d@x'], [], 'add', ['b@x', 'd@x'], 'resent: only its recipients'],
+  [
+    ['Resent-From: r@x', 'Resent-To: b@x', 'Resent-From: s@x', 'Resent-To: c@x', 'To: a@x'],
+    [],
+    'add',
+    ['b@x'],
+    'the first block ends where a name comes again',
+  ],
+  [
+    ['Resent-To: b@x', 'Resent-Cc: e@x', 'Received: x', 'Resent-Bcc: c@x', 'To: a@x'],
+    [],
+    'add',
+    ['b@x', 'e@x'],
+    'the first block ends at a trace field',
+  ],
+  [
+    ['Received: x', 'Resent-To: b@x', 'Resent-To: c@x', 'Resent-Date: x', 'Resent-To: d@x'],
+    [],
+    'add',
+    ['b@x', 'c@x'],
+    'two fields of one name beside each other',
+  ],
+  [['Resent-To: b@x', 'To: a@x', 'Resent-Cc: c@x'], [], 'add', ['b@x', 'c@x'], 'a block may be scattered'],
+  [['Resent-Date: x', 'To: a@x'], ['b@x'], 'add', ['b@x'], 'resent to arguments only: To is of the first sending'],
+];
+
+test('recipients of arguments and fields', () => {
+  for (const [fields, operands, t, expected, why] of table) assert.deepEqual(collect(fields, operands, t), expected, why);
+});
+
+const refused: [string[], string[], 'add' | 'remove' | null, RegExp, string][] = [
+  [[], [], null, /^no recipients: there are no arguments, and -t was not given$/, 'nothing'],
+  [[], [''], null, /^no recipients: the only argument is "", and -t was not given$/, 'an empty argument, as cron with MAILTO=""'],
+  [[], ['', ',', '()', ' '], null, /^no recipients: 4 arguments hold no address \("" "," "\(\)" …\)/, 'several'],
+  [['Subject: x'], [], 'add', /^no recipients: there are no arguments, and the To, Cc, Bcc fields hold no address$/, 'no field'],
+  [
+    ['Resent-Date: x', 'To: a@x'],
+    [],
+    'remove',
+    /the Resent-To, Resent-Cc, Resent-Bcc fields hold no address$/,
+    'a resent message without recipients',
+  ],
+  [['To: a@x'], ['a@X'], 'remove', /^no recipients: the arguments remove all/, 'all removed'],
+  [['To: a@x', 'Cc: b@x, John Smith, c@x'], [], 'add', /^in the Cc field: "John Smith" is not an address: /, 'one bad address fails all'],
+  [['To: a@x'], ['a@x', 'b@@x'], 'add', /^in the argument "b@@x": "b@@x" is not an address/, 'a bad argument'],
+  [[], ['a@x\nb@x'], null, /^in the argument "a@x\\x0ab@x": a control character/, 'a line end in an argument'],
+  [['Cc: x@@y'], [], 'remove', /^in the Cc field/, 'a bad field with remove'],
+  [['To: a@x'], ['"'], 'remove', /^in the argument """/, 'a bad argument with remove'],
+];
+
+test('no recipient at all, or one that is no address, fails the message', () => {
+  for (const [fields, operands, t, expected, why] of refused) {
+    const got = collect(fields, operands, t);
+    assert.match(String(got), expected, why);
+  }
+});
+
+test('a bare address without a domain to qualify it names the key', () => {
+  const wanted = 'the recipient "root" has no domain: set qualify_recipient, or write the address in full';
+  assert.equal(collect([], ['a@x', 'root'], null, ''), wanted);
+  assert.equal(collect(['To: root'], [], 'add', ''), wanted);
+  assert.equal(collect(['To: a@x'], ['root'], 'remove', ''), wanted);
+  assert.equal(collect(['To: root'], ['a@x'], 'remove', ''), wanted);
+});
+
+test('arguments are text, not octets', () => {
+  const got = parseOperands(['jörg@müller.example']);
+  assert.deepEqual(got, { ok: true, value: [{ localPart: 'jörg', domain: 'müller.example' }] });
+});
+
+test('Bcc leaves the message, but for keep_bcc without -t', () => {
+  const fields = fieldsOf('To: a', 'BCC: b', 'Resent-Bcc : c', 'X-Bcc: d', 'Bcc: e');
+  const left = (fromFields: boolean, keep: boolean) => removeBcc(fields, { fromFields, keep }).map(({ raw }) => raw);
+  const without = ['To: a', 'X-Bcc: d'];
+  assert.deepEqual(left(true, false), without);
+  assert.deepEqual(left(false, false), without);
+  assert.deepEqual(left(true, true), without);
+  assert.deepEqual(
+    left(false, true),
+    fields.map(({ raw }) => raw),
+  );
+});
+
+test.run();
