@@ -41,11 +41,30 @@ export interface Hashes {
   nonce(): string;
 }
 
-/** Octets of a decoded challenge: RFC 4954 §4 has lines of 12,288 octets of base64 at most. */
+/** Octets of a decoded challenge: a line of 12,288 octets of base64, which RFC 4954 §4 calls enough for every mechanism. */
 export const LONGEST_CHALLENGE = 9216;
 
 /** For `hear` where no challenge is left. */
 export const tooMany = (): Cancelled => ({ cancel: 'the server asks for more than the mechanism has' });
+
+/** Octets of a command line without CRLF. RFC 5321 §4.5.3.1.4 */
+const LONGEST_COMMAND = 510;
+
+/**
+ * The same mechanism, but silent at first when its initial response would make the AUTH command too long: the server asks
+ * for it with an empty challenge, and the longer lines of RFC 4954 §4 hold for the answer (tokens need it).
+ */
+export function briefly(mechanism: Mechanism): Mechanism {
+  return {
+    name: mechanism.name,
+    begin() {
+      const first = mechanism.begin();
+      const encoded = Math.ceil((first.say ?? '').length / 3) * 4;
+      if (first.say === null || `AUTH ${mechanism.name} `.length + encoded <= LONGEST_COMMAND) return first;
+      return { say: null, mayEnd: false, hear: () => first };
+    },
+  };
+}
 
 /** RFC 4616 §2 */
 export function plain(user: string, password: string): Mechanism {
