@@ -32,7 +32,14 @@ const literal = (text: string) => text.replaceAll(/([\\$:])/g, '\\$1');
 
 function configuration(folder: string, ports: { readonly port: number; readonly tlsPort?: number }, options: EximOptions): string {
   const { tls, mechanisms = ['PLAIN', 'LOGIN', 'CRAM-MD5', 'EXTERNAL'], chunking = true, pipelining = true, prdr = false } = options;
-  const { smtputf8 = true, dsn = true, eightBitMime = true, sizeLimit = 128 * 1024 * 1024, recipientsMax = 0, authRequired = false } = options;
+  const {
+    smtputf8 = true,
+    dsn = true,
+    eightBitMime = true,
+    sizeLimit = 128 * 1024 * 1024,
+    recipientsMax = 0,
+    authRequired = false,
+  } = options;
   const offers = (name: (typeof mechanisms)[number], text: string) => (mechanisms.includes(name) ? text : '');
   const holds = (local: string) => `\${if match{$recipients}{${local}@}}`;
   return `
@@ -103,6 +110,9 @@ acl_predata:
     condition = ${holds('atdata')}
   accept
 acl_data:
+# With BDAT the ACL of the DATA command is not asked.
+  deny message = 550 5.7.1 no content wanted
+    condition = ${holds('atdata')}
   deny message = 552 5.3.4 content not wanted
     condition = ${holds('afterdot')}
   defer message = 451 4.3.0 content not wanted now

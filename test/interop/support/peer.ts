@@ -101,7 +101,12 @@ export function filesBelow(folder: string): number {
   }
 }
 
-export async function atLeast(read: () => readonly Arrived[], mailbox: string, count: number, peer: () => string): Promise<readonly Arrived[]> {
+export async function atLeast(
+  read: () => readonly Arrived[],
+  mailbox: string,
+  count: number,
+  peer: () => string,
+): Promise<readonly Arrived[]> {
   try {
     return await until(`${count} message(s) for ${mailbox}`, () => {
       const there = read();

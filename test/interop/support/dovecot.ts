@@ -1,0 +1,148 @@
+/**
+ * Starts Debian's Dovecot with a configuration and folders of its own: LMTP to Maildirs, submission in front of another
+ * server, or only its authentication service (for Postfix). It knows nothing of the client under test.
+ */
+import { execFileSync } from 'node:child_process';
+import { chownSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { discard, freePort, scratch, startDaemon, until } from './daemon.ts';
+import { atLeast, delivered, MAILBOXES, PASSWORD, type Peer, type PeerOptions, readMaildir, USER } from './peer.ts';
+
+export interface DovecotOptions extends PeerOptions {
+  /** Submission hands what it gets to this server, and answers with that server's replies. */
+  readonly submitTo?: { readonly host: string; readonly port: number };
+  readonly mechanisms?: readonly string[];
+}
+
+export interface Dovecot extends Peer {
+  /** The LMTP port; `port` and `tlsPort` are submission's. */
+  readonly lmtpPort: number;
+  /** The socket at which another server may ask for authentication. */
+  readonly authSocket: string;
+}
+
+/** Local parts whose mailbox is full: accepted at RCPT, refused after the content, each on its own (LMTP). */
+export const FULL = ['afterdot'] as const;
+
+/** In the order in which SASL's users would have them. */
+const MECHANISMS = ['plain', 'login', 'cram-md5', 'digest-md5', 'scram-sha-1', 'scram-sha-256'];
+
+export async function startDovecot(options: DovecotOptions = {}): Promise<Dovecot> {
+  const { tls, submitTo, mechanisms = MECHANISMS } = options;
+  const folder = scratch('dovecot');
+  const [port, tlsPort, lmtpPort] = [await freePort(), await freePort(), await freePort()];
+  const [uid = 0, gid = 0] = ['-u', '-g'].map((flag) => Number(execFileSync('id', [flag, 'nobody'], { encoding: 'utf8' })));
+  for (const name of ['run', 'state', 'mail']) mkdirSync(`${folder}/${name}`, { mode: 0o755 });
+  chownSync(`${folder}/mail`, uid, gid);
+  const secret = `{PLAIN.b64}${Buffer.from(PASSWORD).toString('base64')}`;
+  const user = (name: string, extra = '') => `${name}:${secret}:${uid}:${gid}::${folder}/mail/${name}::${extra}`;
+  const users = [user(USER), ...MAILBOXES.map((name) => user(name)), ...FULL.map((name) => user(name, 'userdb_quota_rule=*:bytes=10'))];
+  writeFileSync(`${folder}/users`, `${users.join('\n')}\n`, { mode: 0o644 });
+  const authSocket = `${folder}/run/auth-for-others`;
+  const file = `${folder}/dovecot.conf`;
+  writeFileSync(
+    file,
+    `
+base_dir = ${folder}/run
+state_dir = ${folder}/state
+instance_name = test
+log_path = ${folder}/log
+listen = 127.0.0.1
+protocols = lmtp ${submitTo === undefined ? '' : 'submission'}
+hostname = dovecot.peer.test
+disable_plaintext_auth = no
+auth_mechanisms = ${mechanisms.join(' ')}
+auth_username_format = %Ln
+auth_verbose = yes
+auth_failure_delay = 0
+passdb {
+  driver = passwd-file
+  args = ${folder}/users
+}
+userdb {
+  driver = passwd-file
+  args = ${folder}/users
+}
+${tls === undefined ? 'ssl = no' : `ssl = yes\nssl_cert = <${tls.certificate}\nssl_key = <${tls.key}`}
+${tls?.ca === undefined ? '' : `ssl_ca = <${tls.ca}\nssl_verify_client_cert = yes\nssl_require_crl = no`}
+mail_location = maildir:~/
+mail_plugins = quota
+plugin {
+  quota = maildir
+}
+lmtp_add_received_header = no
+lmtp_hdr_delivery_address = none
+lmtp_rcpt_check_quota = no
+first_valid_uid = 1
+first_valid_gid = 1
+service auth {
+  unix_listener auth-for-others {
+    mode = 0666
+  }
+}
+service lmtp {
+  unix_listener lmtp {
+    mode = 0666
+  }
+  inet_listener lmtp {
+    address = 127.0.0.1
+    port = ${lmtpPort}
+  }
+}
+service stats {
+  client_limit = 1000
+}
+${
+  submitTo === undefined
+    ? ''
+    : `submission_relay_host = ${submitTo.host}
+submission_relay_port = ${submitTo.port}
+submission_relay_ssl = no
+submission_max_mail_size = 128M
+service submission-login {
+  inet_listener submission {
+    port = ${port}
+  }
+  inet_listener submissions {
+    port = ${tls === undefined ? 0 : tlsPort}
+    ssl = yes
+  }
+}`
+}
+`,
+    { mode: 0o644 },
+  );
+  const ports = [lmtpPort, ...(submitTo === undefined ? [] : [port, ...(tls === undefined ? [] : [tlsPort])])];
+  const daemon = await startDaemon(['/usr/sbin/dovecot', '-F', '-c', file], { log: `${folder}/output`, ports });
+  const said = () =>
+    ['log', 'output']
+      .map((name) => {
+        try {
+          return readFileSync(`${folder}/${name}`, 'utf8');
+        } catch {
+          return '';
+        }
+      })
+      .join('');
+  const read = (mailbox: string) => readMaildir(`${folder}/mail/${mailbox}`).map((octets) => delivered(octets, ['Return-Path']));
+  await until('Dovecot listens for authentication', () => said().includes('starting up'));
+  return {
+    name: 'Dovecot',
+    host: '127.0.0.1',
+    port,
+    ...(tls !== undefined && { tlsPort }),
+    lmtpPort,
+    authSocket,
+    log: `${folder}/log`,
+    said,
+    received: (mailbox, count = 1) => atLeast(() => read(mailbox), mailbox, count, said),
+    // LMTP answers when the message is in the mailbox: nothing is ever on its way.
+    total: async () => MAILBOXES.reduce((sum, mailbox) => sum + read(mailbox).length, 0),
+    clear() {
+      for (const mailbox of MAILBOXES) rmSync(`${folder}/mail/${mailbox}`, { recursive: true, force: true });
+    },
+    async stop() {
+      await daemon.stop();
+      discard(folder);
+    },
+  };
+}
