@@ -5,7 +5,7 @@
 import { type Extensions, limitOf, offers, sizeLimit } from './extensions.ts';
 import { type Parsed, parsed, unparsed } from './parsed.ts';
 import { type ForwardPath, isAsciiMailbox, isDomain, mailboxKey, printMailbox, printPath, type ReversePath } from './path.ts';
-import { isAscii, utf8 } from './text.ts';
+import { isAscii, printable, utf8 } from './text.ts';
 
 export type Notify = 'NEVER' | 'SUCCESS' | 'FAILURE' | 'DELAY';
 
@@ -56,7 +56,7 @@ const CONTROL = /[\u0000-\u001f\u007f]/;
 
 /** EHLO, HELO or LHLO with its domain or address literal. RFC 5321 §4.1.1.1, RFC 2033 §4.1 */
 export function helloCommand(verb: 'EHLO' | 'HELO' | 'LHLO', name: string): Parsed<string> {
-  return isAscii(name) && isDomain(name) ? parsed(`${verb} ${name}`) : unparsed(`"${name}" is neither a domain nor an address literal`);
+  return isAscii(name) && isDomain(name) ? parsed(`${verb} ${name}`) : unparsed(`hostname "${printable(utf8(name))}" is neither a domain nor an address literal`);
 }
 
 /** Printable octets except "+" and "=", all others as "+HH". RFC 3461 §4 */

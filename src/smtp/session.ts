@@ -478,11 +478,19 @@ const rejection = (at: At, refusals: readonly [Refusal, ...Refusal[]]): SessionF
 /** The session is over at once. After the commit nobody knows what became of the message. */
 function broken(state: Exclude<State, In<'closed'>>, failure: SessionFailure): Step {
   // The outcome of what went before is known: nothing is left to settle.
-  if (state.at === 'quit' || state.at === 'reset' || (state.at === 'ready' && failure.kind !== 'content'))
-    return [{ at: 'closed' }, { do: 'destroy' }];
+  if (state.at === 'quit' || state.at === 'reset' || state.at === 'ready') return [{ at: 'closed' }, { do: 'destroy' }];
   const told: SessionFailure =
-    state.at === 'commit' ? { kind: 'uncertain', at: 'commit', condemns: 'message', detail: lastWords(failure) } : failure;
+    state.at === 'commit'
+      ? { kind: 'uncertain', at: 'commit', condemns: 'message', detail: lastWords(failure) }
+      : (refusalBefore(state, failure) ?? failure);
   return [{ at: 'closed' }, ...failed(told), { do: 'destroy' }];
+}
+
+/** A recipient that is refused already fails the message, however the session ends: another host is not asked. */
+function refusalBefore(state: State, failure: SessionFailure): SessionFailure | null {
+  if ((state.at !== 'envelope' && state.at !== 'data') || failure.kind === 'content') return null;
+  const [first, ...rest] = blamed(state.refusals);
+  return first ? rejection('envelope', [first, ...rest]) : null;
 }
 
 function lastWords(failure: SessionFailure): string {

@@ -142,6 +142,7 @@ export class Connection {
   #on(event: DriverEvent): void {
     const before = this.#dialogue.state;
     this.#perform(this.#dialogue.on(event));
+    this.#disappoint();
     if (this.#dialogue.state !== before) this.#rearm();
   }
 
@@ -150,6 +151,7 @@ export class Connection {
     const text = octets.toString('latin1');
     if (this.#options.trace) this.#traceLines(text);
     this.#perform(this.#dialogue.receive(text));
+    this.#disappoint();
     // A part of a reply changes nothing: a deadline is for the whole of it.
     if (this.#dialogue.state !== before) this.#rearm();
   }
@@ -239,6 +241,15 @@ export class Connection {
           break;
       }
     }
+  }
+
+  /** A session that ends between transactions settles nothing: a message that waits for its turn is told here. */
+  #disappoint(): void {
+    if (this.#request === null || this.#dialogue.state.at !== 'closed') return;
+    this.#settle({
+      kind: 'failed',
+      failure: { kind: 'lost', at: 'ready', condemns: 'address', command: 'MAIL', detail: 'the session has ended' },
+    });
   }
 
   #send(lines: readonly string[], secret: boolean): void {

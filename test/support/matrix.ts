@@ -1,0 +1,103 @@
+/** Prints what the machine does in every state at every event, by running it. Knows nothing the machine does not say. */
+import type { Transaction } from '../../src/smtp/commands.ts';
+import { NO_EXTENSIONS } from '../../src/smtp/extensions.ts';
+import type { At, SessionOutcome } from '../../src/smtp/outcome.ts';
+import type { Reply } from '../../src/smtp/reply.ts';
+import { plain } from '../../src/smtp/sasl.ts';
+import { type Action, advance, type Channel, type Event, type Plan, STEPS, type State } from '../../src/smtp/session.ts';
+
+const reply = (code: number): Event => ({ type: 'reply', more: false, reply: { code, enhanced: null, lines: ['text'] } });
+
+const EVENTS: readonly (readonly [string, Event])[] = [
+  ['2yz', reply(250)],
+  ['3yz', reply(354)],
+  ['4yz', reply(450)],
+  ['5yz', reply(550)],
+  ['421', reply(421)],
+  ['malformed', { type: 'malformed', detail: '' }],
+  ['lost', { type: 'lost', detail: '' }],
+  ['timeout', { type: 'timeout' }],
+  ['abort', { type: 'abort', detail: '' }],
+  ['own event', { type: 'quit' }],
+];
+
+const PLAN: Plan = {
+  protocol: 'smtp',
+  hello: 'bar.com',
+  tls: 'opportunistic',
+  authenticate: () => plain('tim', 'secret'),
+  transactions: 'many',
+  framing: 'auto',
+  partial: false,
+};
+
+const TRANSACTION: Transaction = {
+  reversePath: null,
+  recipients: [{ path: { localPart: 'a', domain: 'foo.com' } }],
+  size: null,
+  estimate: null,
+  eightBit: 'none',
+  withoutEightBit: 'convert',
+  smtputf8: false,
+  dsn: 'drop',
+};
+
+const channel: Channel = { secured: true, authenticated: true, extensions: NO_EXTENSIONS };
+const sending = { channel, transaction: TRANSACTION };
+const exchange = plain('tim', 'secret').begin();
+const accepted: Reply = { code: 250, enhanced: null, lines: [''] };
+
+/** A state of each kind, and the event of our own that belongs to it. */
+const STATES: readonly (readonly [string, State, Event | null])[] = [
+  ['greeting', { at: 'greeting' }, null],
+  ['hello', { at: 'hello', verb: 'EHLO', secured: false }, null],
+  ['starttls', { at: 'starttls', channel }, null],
+  ['handshake', { at: 'handshake', implicit: false }, { type: 'secured' }],
+  ['auth', { at: 'auth', channel, mechanism: 'PLAIN', exchange, steps: 0, cancelled: null }, null],
+  ['ready', { at: 'ready', channel }, { type: 'transaction', transaction: TRANSACTION }],
+  ['envelope (MAIL)', { at: 'envelope', ...sending, sent: 1, answered: 0, refusals: [] }, null],
+  ['envelope (last RCPT)', { at: 'envelope', ...sending, sent: 2, answered: 1, refusals: [] }, null],
+  ['data', { at: 'data', ...sending, refusals: [] }, null],
+  [
+    'data, envelope refused',
+    { at: 'data', ...sending, refusals: [{ command: 'RCPT', recipient: 0, reply: { ...accepted, code: 550 } }] },
+    null,
+  ],
+  ['content (DATA)', { at: 'content', ...sending, framing: 'data', blocks: 0, last: null }, { type: 'contentSent', more: false }],
+  ['content (a block unanswered)', { at: 'content', ...sending, framing: 'bdat', blocks: 1, last: 12 }, null],
+  ['commit', { at: 'commit', ...sending, replies: [] }, null],
+  ['reset', { at: 'reset', channel }, null],
+  ['quit', { at: 'quit' }, null],
+  ['closed', { at: 'closed' }, null],
+];
+
+function printSettled(actions: readonly Action[]): string {
+  const settle = actions.find((action) => action.do === 'settle');
+  const commit = actions.some((action) => action.do === 'commit') ? ', **terminator**' : '';
+  return settle ? `: ${printKind(settle.outcome)}` : commit;
+}
+
+const printKind = (outcome: SessionOutcome): string =>
+  outcome.kind === 'accepted' ? 'accepted' : `${outcome.failure.kind}, ${outcome.failure.condemns}`;
+
+/** The table as Markdown: state × event → next state: outcome, what is ruled out. */
+export function printMatrix(): string {
+  const rows = STATES.map(([name, state, own]) => {
+    const cells = EVENTS.map(([label, event]) => {
+      if (label === 'own event' && own === null) return '–';
+      const [next, ...actions] = advance(PLAN, state, label === 'own event' && own ? own : event);
+      return `${next.at}${printSettled(actions)}`;
+    });
+    return `| ${[name, ...cells].join(' | ')} |`;
+  });
+  const head = ['at', ...EVENTS.map(([label]) => label)];
+  return [`| ${head.join(' | ')} |`, `|${'---|'.repeat(head.length)}`, ...rows].join('\n');
+}
+
+/** STEPS as Markdown. */
+export function printSteps(): string {
+  const rows = (Object.keys(STEPS) as At[]).map(
+    (at) => `| ${at} | ${STEPS[at].wants || '–'} | ${STEPS[at].within} | ${STEPS[at].condemns} |`,
+  );
+  return ['| state | first digit wanted | time-out | a refusal rules out |', '|---|---|---|---|', ...rows].join('\n');
+}
