@@ -101,6 +101,7 @@ export function makeReception(settings: Receiving, perform: (action: Performed) 
       if (handed <= settings.sizeLimit) perform({ do: 'content', octets });
     });
     if (end < 0) return chunk.length;
+    perform({ do: 'heard', line: '.' });
     events.push({ type: 'contentEnd', facts: content.facts() });
     return end;
   }

@@ -1,0 +1,339 @@
+/**
+ * `nospool sink`: a smart host on loopback to try things on. Shows the conversation and what arrived, or stores
+ * it; refuses on request. Knows no configuration file and delivers nothing.
+ */
+import { type FileHandle, open, rename, unlink, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import path from 'node:path';
+import type { Parameter } from '../smtp/command.ts';
+import { type ForwardPath, type Mailbox, mailboxKey, parseMailbox, printPath, type ReversePath } from '../smtp/path.ts';
+import { makeReply, type Question, RECEIVING, type Receiving, USUAL_EXTENSIONS, type Visit } from '../smtp/receiver.ts';
+import type { Reply } from '../smtp/reply.ts';
+import { base64, fromUtf8, latin1, printable } from '../smtp/text.ts';
+import { makeCertificate } from '../transport/certificate.ts';
+import { type Client, type Listener, type ListenOptions, listen, type Owner, type Verdict } from '../transport/listen.ts';
+import type { SinkOptions } from './sinkOptions.ts';
+
+/** Where a running sink speaks to. */
+export interface SinkOutput {
+  readonly out: (text: string) => void;
+  readonly err: (text: string) => void;
+}
+
+export interface Sink {
+  readonly listener: Listener;
+  /** Resolves when the sink has ended. */
+  readonly done: Promise<void>;
+  close(): Promise<void>;
+}
+
+/** 1 MiB of a message is kept to be shown; more goes to files only. */
+const SHOWN = 1024 * 1024;
+/** What a client has to say QUIT after the last message wanted. */
+const PARTING = 2000;
+
+interface Message {
+  readonly number: number;
+  readonly reversePath: ReversePath;
+  readonly parameters: readonly Parameter[];
+  readonly recipients: { readonly path: ForwardPath; readonly parameters: readonly Parameter[] }[];
+  readonly begun: number;
+  octets: number;
+  shown: string;
+  file: { readonly handle: FileHandle; readonly partial: string; readonly name: string } | null;
+  /** Resolves when what came so far is in the file. */
+  written: Promise<void>;
+}
+
+/** The settings a sink speaks by; a sentence when an option is wrong. */
+export function sinkSettings(options: SinkOptions): Receiving | string {
+  if (options.tls && options.starttls) return 'choose one of --tls (TLS at once) and --starttls';
+  if (options.auth !== '' && !/^[^:]+:/.test(options.auth)) return '--auth wants user:password';
+  if (options.port > 65_535) return `--port wants a number up to 65535, not ${options.port}`;
+  if (options.discard && options.store !== '') return '--discard keeps nothing to store: leave out one of --discard and --store';
+  for (const text of options.refuseAt)
+    if (refusalAt(text) === null)
+      return `--refuse-at wants connect, mail, data or content, with =CODE from 400 to 599 behind it: not "${text}"`;
+  for (const text of [...options.refuse, ...options.defer])
+    if (!/^@./.test(text) && !parseMailbox(text).ok) return `"${text}" is neither an address nor @domain`;
+  const extensions =
+    options.extensions.length === 0
+      ? USUAL_EXTENSIONS
+      : options.extensions.flatMap((text) => text.split(',')).filter((word) => word !== '' && word.toLowerCase() !== 'none');
+  return {
+    ...RECEIVING,
+    protocol: options.lmtp ? 'lmtp' : 'smtp',
+    hostname: hostname() || 'localhost',
+    extensions: extensions.map((extension) => (/^[a-z0-9-]+$/i.test(extension) ? extension.toUpperCase() : extension)),
+    tls: options.starttls ? 'offered' : 'none',
+    mechanisms: options.auth === '' ? [] : ['PLAIN', 'LOGIN'],
+    authRequired: options.auth !== '',
+    authInClear: !options.starttls,
+    sizeLimit: options.size > 0 ? options.size : Number.POSITIVE_INFINITY,
+  };
+}
+
+function refusalAt(text: string): { readonly about: Question['about']; readonly code: number } | null {
+  const [phase = '', code = '550', ...more] = text.split('=');
+  const about = { connect: 'connection', mail: 'sender', data: 'data', content: 'content' }[phase] as Question['about'] | undefined;
+  return about !== undefined && more.length === 0 && /^[45]\d\d$/.test(code) ? { about, code: Number(code) } : null;
+}
+
+const refusal = (code: number, text: string, detail = '7.1'): Reply => makeReply(code, `${Math.floor(code / 100)}.${detail}`, text);
+
+/** True for an address on the list; its domain and its local-part are compared without case, as people expect of a toy. */
+function listed(list: readonly string[], mailbox: Mailbox): boolean {
+  const key = mailboxKey(mailbox).toLowerCase();
+  return list.some((text) => {
+    if (text.startsWith('@')) return key.endsWith(text.toLowerCase());
+    const read = parseMailbox(text);
+    return read.ok && mailboxKey(read.value).toLowerCase() === key;
+  });
+}
+
+/** Starts a sink; a sentence when it cannot. */
+export async function startSink(options: SinkOptions, output: SinkOutput): Promise<Sink | string> {
+  const receiving = sinkSettings(options);
+  if (typeof receiving === 'string') return receiving;
+  const encrypted = options.tls || options.starttls;
+  const certificate = encrypted
+    ? makeCertificate({ names: [...new Set(['localhost', receiving.hostname])], ips: ['127.0.0.1', '::1'] })
+    : null;
+  const refusals = options.refuseAt.map((text) => refusalAt(text));
+  let accepted = 0;
+  let clients = 0;
+  let stored = 0;
+  let finish = (): void => {};
+  const done = new Promise<void>((resolve) => {
+    finish = resolve;
+  });
+
+  const tell = (event: string, facts: Readonly<Record<string, unknown>>, text: string): void =>
+    output.out(options.json ? `${JSON.stringify({ event, ...facts })}\n` : text);
+
+  /** All the wanted messages are here: the clients may say QUIT, then the sink ends. */
+  function mayEnd(): void {
+    if (options.messages === 0 || accepted < options.messages) return;
+    if (clients === 0) close();
+    else setTimeout(close, PARTING).unref();
+  }
+
+  function owner(client: Client): Owner {
+    clients++;
+    let message: Message | null = null;
+
+    function judge(question: Question, visit: Visit): Verdict | Promise<Verdict> {
+      const refused = refusals.find((item) => item?.about === question.about);
+      switch (question.about) {
+        case 'connection':
+          return refused ? refusal(refused.code, 'this sink refuses connections') : null;
+        case 'credentials':
+          return `${question.user}:${question.password}` === options.auth ? null : refusal(535, 'wrong user or password', '7.8');
+        case 'sender':
+          if (refused) return refusal(refused.code, 'this sink refuses senders');
+          message = begun(question.path, question.parameters);
+          return null;
+        case 'recipient':
+          if (listed(options.refuse, question.path)) return refusal(550, `${printPath(question.path)} is refused by --refuse`, '1.1');
+          if (listed(options.defer, question.path)) return refusal(450, `${printPath(question.path)} is deferred by --defer`, '2.1');
+          message?.recipients.push({ path: question.path, parameters: question.parameters });
+          return null;
+        case 'data':
+          return refused ? refusal(refused.code, 'this sink refuses DATA') : opened();
+        case 'content':
+          return refused
+            ? abandon().then(() => refusal(refused.code, 'this sink refuses what was sent'))
+            : taken(visit, question.facts.octets);
+      }
+    }
+
+    const begun = (reversePath: ReversePath, parameters: readonly Parameter[]): Message => ({
+      number: 0,
+      reversePath,
+      parameters,
+      recipients: [],
+      begun: performance.now(),
+      octets: 0,
+      shown: '',
+      file: null,
+      written: Promise.resolve(),
+    });
+
+    async function opened(): Promise<Verdict> {
+      if (options.store === '' || message === null) return null;
+      stored++;
+      // Time, process and number: no two sinks choose the same name.
+      const stamp = new Date().toISOString().replace(/[-:]|\..*/g, '');
+      const name = path.join(options.store, `${stamp}-${process.pid}-${String(stored).padStart(4, '0')}.eml`);
+      try {
+        message.file = { handle: await open(`${name}.part`, 'wx'), partial: `${name}.part`, name };
+        return null;
+      } catch (error) {
+        return unstorable(error);
+      }
+    }
+
+    function unstorable(error: unknown): Reply {
+      output.err(`nospool: cannot store in ${options.store}: ${(error as Error).message}\n`);
+      return refusal(451, 'the message cannot be stored', '3.0');
+    }
+
+    function content(octets: Uint8Array): void | Promise<void> {
+      const current = message;
+      if (current === null) return undefined;
+      current.octets += octets.length;
+      if (!options.quiet && current.shown.length < SHOWN) current.shown += latin1(octets.subarray(0, SHOWN - current.shown.length));
+      const { file } = current;
+      if (file === null) return undefined;
+      // One write at a time keeps the order; the first failure stays.
+      current.written = current.written.then(() => file.handle.writeFile(octets));
+      return current.written.catch(() => {});
+    }
+
+    async function taken(visit: Visit, octets: number): Promise<Verdict> {
+      const current = message as Message;
+      message = null;
+      if (current.file) {
+        try {
+          await current.written;
+          await current.file.handle.close();
+          await rename(current.file.partial, current.file.name);
+        } catch (error) {
+          await removed(current.file);
+          return unstorable(error);
+        }
+      }
+      accepted++;
+      arrived({ ...current, number: accepted, octets }, visit);
+      mayEnd();
+      return null;
+    }
+
+    function arrived(current: Message, visit: Visit): void {
+      const seconds = (performance.now() - current.begun) / 1000;
+      const facts = {
+        client: client.number,
+        message: current.number,
+        reversePath: printPath(current.reversePath),
+        parameters: parametersOf(current.parameters),
+        recipients: current.recipients.map((recipient) => ({
+          path: printPath(recipient.path),
+          parameters: parametersOf(recipient.parameters),
+        })),
+        hello: visit.hello,
+        user: visit.user,
+        tls: client.tls?.getProtocol() ?? null,
+        octets: current.octets,
+        seconds: Number(seconds.toFixed(6)),
+        file: current.file?.name ?? null,
+        ...(options.quiet || options.discard || current.octets > SHOWN ? {} : contentOf(current.shown)),
+      };
+      const rate = options.discard && seconds > 0 ? `, ${(current.octets / seconds / 1e6).toFixed(0)} MB/s` : '';
+      const to = facts.recipients.map((recipient) => recipient.path).join(', ');
+      const head = `! message ${current.number}: ${current.octets} octets${rate}, from ${facts.reversePath} to ${to}`;
+      tell('message', facts, `${head}${facts.file === null ? '' : `, in ${facts.file}`}\n${options.quiet ? '' : shown(current)}`);
+    }
+
+    async function abandon(): Promise<void> {
+      const file = message?.file;
+      message = null;
+      if (file) await removed(file);
+    }
+
+    const removed = ({ handle, partial }: NonNullable<Message['file']>): Promise<unknown> =>
+      Promise.allSettled([handle.close(), unlink(partial)]);
+
+    function trace(side: 'C' | 'S' | '!', line: string): void {
+      const mark = clients > 1 ? `[${client.number}] ` : '';
+      tell(
+        'line',
+        { client: client.number, side, line: fromUtf8(line) ?? line },
+        `${mark}${side}${side === '!' ? '' : ':'} ${printable(line)}\n`,
+      );
+    }
+
+    return {
+      judge,
+      content,
+      abandon: () => void abandon(),
+      ...(options.quiet ? {} : { trace }),
+      closed() {
+        clients--;
+        mayEnd();
+      },
+    };
+  }
+
+  const at: ListenOptions['at'] = options.unix === '' ? { host: options.listen, port: options.port } : { path: options.unix };
+  const listener = await listen({
+    receiving,
+    at,
+    anywhere: options.anywhere,
+    ...(certificate ? { tls: { key: certificate.key, cert: certificate.cert, implicit: options.tls } } : {}),
+    owner,
+    delay: options.delay,
+    discard: options.discard,
+  });
+  if (!listener.ok) return listener.detail;
+  if (certificate && options.certificate !== '') {
+    const failure = await writeFile(options.certificate, certificate.own).catch((error: Error) => error);
+    if (failure) {
+      await listener.value.close();
+      return `the certificate cannot be written: ${failure.message}`;
+    }
+  }
+  let closing: Promise<void> | null = null;
+  const close = (): Promise<void> => {
+    closing ??= listener.value.close().then(finish);
+    return closing;
+  };
+  const { address, port } = listener.value;
+  const scheme = options.unix === '' ? (options.lmtp ? 'lmtp://' : options.tls ? 'submissions://' : 'submission://') : 'unix:';
+  tell(
+    'listening',
+    { address, port, smarthost: `${scheme}${address}`, fingerprint: certificate?.fingerprints.certificate ?? null },
+    `! listening: smarthosts = ["${scheme}${address}"]\n${certificate ? `! certificate: fingerprint = ["${certificate.fingerprints.certificate}"]\n` : ''}`,
+  );
+  return { listener: listener.value, done, close };
+}
+
+const parametersOf = (parameters: readonly Parameter[]): Record<string, string | null> =>
+  Object.fromEntries(parameters.map(({ keyword, value }) => [keyword, value]));
+
+function contentOf(octets: string): { readonly content: string } | { readonly base64: string } {
+  const text = fromUtf8(octets);
+  return text === null ? { base64: base64(octets) } : { content: text };
+}
+
+/** The message as lines behind a bar, without what a terminal would obey. */
+function shown({ shown: octets, octets: total }: Message): string {
+  if (octets === '') return '';
+  const lines = octets.replace(/\r?\n$/, '').split(/\r?\n/);
+  const text = lines
+    .map(
+      (line) =>
+        `| ${line
+          .split('\t')
+          .map((part) => printable(part, 1000))
+          .join('\t')}\n`,
+    )
+    .join('');
+  return total > octets.length ? `${text}| … and ${total - octets.length} octets more\n` : text;
+}
+
+/** Runs until the messages are here or a signal comes; the exit status. */
+export async function runSink(options: SinkOptions): Promise<number> {
+  const sink = await startSink(options, {
+    out: (text) => void process.stdout.write(text),
+    err: (text) => void process.stderr.write(text),
+  });
+  if (typeof sink === 'string') {
+    process.stderr.write(`nospool: ${sink}\n`);
+    return 1;
+  }
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, sink.close);
+  // Whoever read our output has gone (`| head`).
+  process.stdout.on('error', sink.close);
+  await sink.done;
+  return 0;
+}
