@@ -3,6 +3,7 @@
  * Knows no file, no DNS, no clock.
  */
 import type { ForwardPath, ReversePath } from '../smtp/path.ts';
+import type { AliasEntry } from './aliases.ts';
 
 export interface TlsPolicy {
   /** 'default' is required, but off where a loopback address or a `unix:` socket is reached. */
@@ -106,3 +107,92 @@ export interface ManualrouteDefinition extends Preconditions {
 }
 
 export type RouterDefinition = RedirectDefinition | ManualrouteDefinition;
+
+/** What a router makes of one address. */
+export type RouteResult =
+  /** Its preconditions do not hold, or it has redirected this address before. */
+  | { readonly kind: 'skipped' | 'declined'; readonly detail: string }
+  /** To these addresses instead; `locals` are files and pipes among them, which nobody here delivers to. */
+  | { readonly kind: 'redirected'; readonly to: readonly ForwardPath[]; readonly locals: readonly string[]; readonly detail: string }
+  | { readonly kind: 'accepted'; readonly route: Route; readonly detail: string }
+  /** On purpose: `:blackhole:` or `/dev/null`. */
+  | { readonly kind: 'discarded'; readonly detail: string }
+  | { readonly kind: 'failed' | 'deferred'; readonly detail: string }
+  /** It cannot say before these are answered. */
+  | { readonly kind: 'wanting'; readonly wants: readonly Want[] };
+
+export interface Router {
+  readonly name: string;
+  route(path: ForwardPath): RouteResult;
+}
+
+/** What routing asks of the world outside: one step's questions, each asked once. */
+export type Want =
+  /** The entries of these keys (lower case, without quotes) in an alias file. */
+  | { readonly kind: 'aliases'; readonly file: string; readonly keys: readonly string[] }
+  /** The text of an included list. */
+  | { readonly kind: 'include'; readonly file: string }
+  /** The text of a user's `~/.forward`. */
+  | { readonly kind: 'forward'; readonly user: string };
+
+/** Why there is no answer: nothing is there, or a sentence that says what went wrong. */
+export type Unread = { readonly kind: 'missing' } | { readonly kind: 'unreadable'; readonly detail: string };
+
+/** The answer to one want: the want itself and what was got. Keys that are not in `entries` are not in the file. */
+export type Answer =
+  | (Extract<Want, { kind: 'aliases' }> & { readonly got: Unread | { readonly kind: 'entries'; readonly entries: readonly AliasEntry[] } })
+  | (Extract<Want, { kind: 'include' }> & { readonly got: Unread | ReadList })
+  | (Extract<Want, { kind: 'forward' }> & { readonly got: Unread | ReadList });
+
+export interface ReadList {
+  readonly kind: 'text';
+  /** Where it was read, for error texts. */
+  readonly file: string;
+  readonly text: string;
+}
+
+/** One address and what the routers, in their order, made of it. */
+export interface RoutingNode {
+  readonly path: ForwardPath;
+  readonly steps: readonly RoutingStep[];
+  /** Where the last step led, if it redirected. */
+  readonly children: readonly RoutingNode[];
+}
+
+export interface RoutingStep {
+  /** '' when no router was asked. */
+  readonly router: string;
+  readonly kind: Exclude<RouteResult['kind'], 'wanting'> | 'local delivery' | 'unrouteable' | 'duplicate';
+  readonly detail: string;
+}
+
+/** Why the message cannot go out in one transaction. */
+export type RoutingProblem =
+  | {
+      readonly kind: 'failed' | 'deferred' | 'local delivery' | 'unrouteable';
+      /** As the caller gave it. */
+      readonly address: ForwardPath;
+      /** From `address` to the one that has the problem, both included. */
+      readonly chain: readonly ForwardPath[];
+      /** '' when no router was asked. */
+      readonly router: string;
+      readonly detail: string;
+    }
+  | {
+      readonly kind: 'disagree';
+      /** Two final addresses that cannot share a transaction. */
+      readonly address: ForwardPath;
+      readonly other: ForwardPath;
+      readonly field: RouteField;
+      readonly detail: string;
+    };
+
+/** What two routes can differ in, by the names of the configuration's keys. */
+export type RouteField = 'hosts' | 'tls' | 'auth' | 'errors_to' | 'headers_add' | 'headers_remove';
+
+/** `scheme://host:port`, without credentials. */
+export function printSmarthost({ scheme, host, port, expand }: Smarthost): string {
+  if (scheme === 'unix') return `unix:${host}`;
+  const name = host.includes(':') ? `[${host}]` : host;
+  return `${scheme}://${name}${expand === 'srv' ? '' : `:${port}`}${expand === 'none' ? '' : `/${expand.toUpperCase()}`}`;
+}

@@ -1,0 +1,90 @@
+/**
+ * One transaction or none: compares the routes of all recipients, field by field, and names the first two that differ.
+ * Never prints a credential.
+ */
+import { printPath, type ReversePath } from '../smtp/path.ts';
+import {
+  type AuthPolicy,
+  printSmarthost,
+  type Route,
+  type RoutedRecipient,
+  type RouteField,
+  type RoutingProblem,
+  type Smarthost,
+  type TlsPolicy,
+} from './route.ts';
+
+export interface RoutedTo {
+  readonly recipient: RoutedRecipient;
+  readonly route: Route;
+}
+
+/** The route that all have; null if there are no recipients; a problem where two differ. */
+export function agree(routed: readonly RoutedTo[], reversePath: ReversePath): Route | RoutingProblem | null {
+  const [first] = routed;
+  if (first === undefined) return null;
+  for (const { recipient, route } of routed) {
+    // Most recipients share the very object.
+    const difference = route === first.route ? null : differenceOf(first.route, route, reversePath);
+    if (difference !== null) return { kind: 'disagree', address: first.recipient.path, other: recipient.path, ...difference };
+  }
+  return first.route;
+}
+
+interface Difference {
+  readonly field: RouteField;
+  /** Both values, with "and" between them. */
+  readonly detail: string;
+}
+
+/** The first field in which two routes differ; null if one transaction can serve both. */
+export function differenceOf(a: Route, b: Route, reversePath: ReversePath): Difference | null {
+  const sender = (route: Route) => printPath(route.errorsTo === undefined ? reversePath : route.errorsTo);
+  const added = (route: Route) => printList(route.changes.add);
+  const removed = (route: Route) => printList([...new Set(route.changes.remove.map((name) => name.toLowerCase()))].sort());
+  return (
+    hostsDiffer(a.hosts, b.hosts) ??
+    differ('errors_to', sender(a), sender(b)) ??
+    differ('headers_add', added(a), added(b)) ??
+    differ('headers_remove', removed(a), removed(b))
+  );
+}
+
+function differ(field: RouteField, a: string, b: string): Difference | null {
+  return a === b ? null : { field, detail: `${a} and ${b}` };
+}
+
+/** Lists are equal when they are so host by host, in their order: the order is that in which they are tried. */
+function hostsDiffer(a: readonly Smarthost[], b: readonly Smarthost[]): Difference | null {
+  if (a === b) return null;
+  const addresses = differ('hosts', printList(a.map(printAddress)), printList(b.map(printAddress)));
+  if (addresses !== null) return addresses;
+  for (const [i, host] of a.entries()) {
+    const difference = policiesDiffer(host, b[i] as Smarthost);
+    if (difference !== null) return { ...difference, detail: `${difference.detail} for ${printSmarthost(host)}` };
+  }
+  return null;
+}
+
+/** Names of hosts do not regard case (RFC 4343 §2), paths of sockets do. */
+function printAddress(host: Smarthost): string {
+  return host.scheme === 'unix' ? printSmarthost(host) : printSmarthost(host).toLowerCase();
+}
+
+function policiesDiffer(a: Smarthost, b: Smarthost): Difference | null {
+  for (const key of Object.keys(a.tls) as (keyof TlsPolicy)[]) {
+    const difference = differ('tls', `${key} "${a.tls[key]}"`, `"${b.tls[key]}"`);
+    if (difference !== null) return difference;
+  }
+  return authDiffers(a.auth, b.auth);
+}
+
+function authDiffers(a: AuthPolicy | null, b: AuthPolicy | null): Difference | null {
+  const who = (auth: AuthPolicy | null) => (auth === null ? 'no authentication' : `user ${auth.user}`);
+  if (a === null || b === null || a.user !== b.user) return differ('auth', who(a), who(b));
+  const same = JSON.stringify([a.mechanisms, a.secret, a.allowPlaintext]) === JSON.stringify([b.mechanisms, b.secret, b.allowPlaintext]);
+  // Where a password comes from may itself be one.
+  return same ? null : { field: 'auth', detail: `${who(a)} and the same user with other secrets, mechanisms or allow_plaintext` };
+}
+
+const printList = (items: readonly string[]): string => (items.length === 0 ? 'none' : items.map((item) => `"${item}"`).join(', '));

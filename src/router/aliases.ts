@@ -1,0 +1,203 @@
+/**
+ * The alias file: keys and redirection lists, line by line, over text that comes in pieces of any size, so that a
+ * file of a million entries is passed through once and not kept. Knows neither files nor what a list means
+ * (`redirection.ts`).
+ */
+import { fromUtf8, isAscii } from '../smtp/text.ts';
+
+/** One entry of an alias file. */
+export interface AliasEntry {
+  /** As it is looked up: without quotes, lower case. */
+  readonly key: string;
+  /**
+   * The redirection list: its first line and its continuation lines, without the blanks around them. A newline stands
+   * where a line of the file ended, so that an item's line can be told; it means a blank.
+   */
+  readonly text: string;
+  /** Line of the key, from 1. */
+  readonly line: number;
+  /** Set when the entry cannot be used at all: a sentence that says why. */
+  readonly fault?: string;
+}
+
+/** Takes the file's octets (an octet string, cut anywhere), then its end. */
+export interface AliasReader {
+  read(octets: string): void;
+  end(): void;
+}
+
+/** What a reader calls back. */
+export interface AliasVisitor {
+  /** True if the entry of this key is to be taken; asked once for each key line. */
+  wants(key: string): boolean;
+  take(entry: AliasEntry): void;
+  /** A line that is no part of any entry. */
+  fault?(line: number, detail: string): void;
+}
+
+/** 20,000 addresses of an expanded list take about 1 MiB; sixteen times that is no alias any more. */
+export const LONGEST_ENTRY = 16 * 1024 * 1024;
+
+/** A key as it is compared: without regard to case. Octets that are not UTF-8 stand for themselves. */
+export function foldKey(text: string): string {
+  return text.toLowerCase();
+}
+
+const decode = (octets: string): string => fromUtf8(octets) ?? octets;
+const [QUOTE, HASH, COLON, BACKSLASH] = [34, 35, 58, 92];
+/** Of UTF-8, as some editors put it before the first line. */
+const BYTE_ORDER_MARK = '\u00ef\u00bb\u00bf';
+const isBlank = (unit: number): boolean => unit === 32 || (unit >= 9 && unit <= 13);
+
+/** Not String.trim: in UTF-8 the octet 160 is a part of letters. */
+function trim(octets: string): string {
+  let from = 0;
+  let to = octets.length;
+  while (from < to && isBlank(octets.charCodeAt(from))) from += 1;
+  while (to > from && isBlank(octets.charCodeAt(to - 1))) to -= 1;
+  return octets.slice(from, to);
+}
+
+/**
+ * Reads the alias file of Exim's `lsearch`, which is that of Sendmail and Postfix: `key: list`, `"quoted key": list` or
+ * `key list`; a line that begins with a blank continues the entry; empty lines and comment lines are ignored, also
+ * within an entry. The visitor decides which of several equal keys counts (the first, in all these programs).
+ *
+ * Deviation: a comment line may be indented, as Postfix has it; Exim would take it for a part of the list.
+ */
+export function readAliases(visitor: AliasVisitor): AliasReader {
+  let pieces: string[] = [];
+  let held = 0;
+  let line = 0;
+  let dropping = false;
+  let keys = 0;
+  let entry: { key: string; text: string; line: number; gap: number; long: boolean } | null = null;
+
+  function finish(): void {
+    if (entry === null) return;
+    const { key, text, line: at, long } = entry;
+    entry = null;
+    if (long) visitor.take({ key, line: at, text: '', fault: `the entry is longer than ${LONGEST_ENTRY} octets` });
+    else visitor.take({ key, line: at, text: decode(text) });
+  }
+
+  function readLine(text: string, long: boolean): void {
+    line += 1;
+    readText(line === 1 && text.startsWith(BYTE_ORDER_MARK) ? text.slice(BYTE_ORDER_MARK.length) : text, long);
+  }
+
+  function readText(text: string, long: boolean): void {
+    const first = text.charCodeAt(0);
+    if (text === '' || first === HASH) {
+      if (entry !== null) entry.gap += 1;
+      return;
+    }
+    if (isBlank(first)) readContinuation(trim(text), long);
+    else readKey(text, long);
+  }
+
+  function readContinuation(rest: string, long: boolean): void {
+    if (entry === null) {
+      if (keys === 0 && rest !== '' && !rest.startsWith('#'))
+        visitor.fault?.(line, 'this line begins with a blank, but there is no entry that it could continue');
+    } else if (rest === '' || rest.startsWith('#')) entry.gap += 1;
+    else {
+      entry.long ||= long || entry.text.length + rest.length > LONGEST_ENTRY;
+      if (!entry.long) entry.text += '\n'.repeat(entry.gap + 1) + rest;
+      entry.gap = 0;
+    }
+  }
+
+  function readKey(text: string, long: boolean): void {
+    finish();
+    keys += 1;
+    const quoted = text.charCodeAt(0) === QUOTE;
+    let at = quoted ? 1 : 0;
+    let key = '';
+    let from = at;
+    for (; at < text.length; at++) {
+      const unit = text.charCodeAt(at);
+      if (quoted ? unit === QUOTE : unit === COLON || isBlank(unit)) break;
+      if (!quoted || unit !== BACKSLASH) continue;
+      key += text.slice(from, at);
+      from = ++at;
+    }
+    key += text.slice(from, at);
+    if (quoted && at++ >= text.length) visitor.fault?.(line, 'the closing quote of the key is missing');
+    if (key === '') visitor.fault?.(line, 'the key is missing');
+    key = foldKey(isAscii(key) ? key : decode(key));
+    if (key === '' || !visitor.wants(key)) return;
+    const rest = trim(text.slice(at));
+    entry = { key, text: rest.startsWith(':') ? trim(rest.slice(1)) : rest, line, gap: 0, long };
+  }
+
+  function drop(): void {
+    pieces = [];
+    held = 0;
+  }
+
+  return {
+    read(octets) {
+      let at = 0;
+      for (;;) {
+        const end = octets.indexOf('\n', at);
+        if (end < 0) break;
+        if (dropping) dropping = false;
+        else if (held === 0) readLine(octets.slice(at, end), false);
+        else {
+          pieces.push(octets.slice(at, end));
+          const whole = pieces.join('');
+          drop();
+          readLine(whole, false);
+        }
+        at = end + 1;
+      }
+      if (dropping || at === octets.length) return;
+      pieces.push(octets.slice(at));
+      held += octets.length - at;
+      if (held <= LONGEST_ENTRY) return;
+      const beginning = pieces.join('');
+      drop();
+      dropping = true;
+      readLine(beginning, true);
+    },
+    end() {
+      if (held > 0) readLine(pieces.join(''), false);
+      drop();
+      finish();
+    },
+  };
+}
+
+/** Looks keys (as foldKey gives them) up in one pass over a file; the first entry of a key is the one that counts. */
+export interface AliasSearch extends AliasReader {
+  /** Whole once the reader has been told the end, or `isDone`. */
+  readonly entries: readonly AliasEntry[];
+  /** Nothing further in the file can matter. */
+  readonly isDone: boolean;
+}
+
+export function searchAliases(keys: Iterable<string>): AliasSearch {
+  const missing = new Set(keys);
+  const entries: AliasEntry[] = [];
+  let pending = 0;
+  const { read, end } = readAliases({
+    wants(key) {
+      const isFirst = missing.delete(key);
+      if (isFirst) pending += 1;
+      return isFirst;
+    },
+    take(entry) {
+      pending -= 1;
+      entries.push(entry);
+    },
+  });
+  return {
+    read,
+    end,
+    entries,
+    get isDone() {
+      return missing.size === 0 && pending === 0;
+    },
+  };
+}

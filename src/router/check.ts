@@ -1,0 +1,60 @@
+/**
+ * Checks alias files without routing anything: for `newaliases`, which has no database to build. Reads them with the
+ * same readers that routing uses.
+ */
+import { type AliasReader, readAliases } from './aliases.ts';
+import { listOfEntry } from './data.ts';
+import { parseRedirection, printPlace, type Redirection } from './redirection.ts';
+
+export interface AliasCheck {
+  /** Counted when the reader has been told the end. */
+  readonly entries: number;
+  /** `file:line: what is wrong`; mail to such an entry is deferred, which here means that it fails. */
+  readonly faults: readonly string[];
+  /** `file:line: target`, of files and pipes: mail to such an entry fails, the file is right all the same. */
+  readonly locals: readonly string[];
+  /** Included files, each once, in the order in which they are met. */
+  readonly includes: readonly string[];
+  /** Reads an alias file. */
+  aliases(file: string): AliasReader;
+  /** Reads an included list. */
+  list(file: string, text: string): void;
+}
+
+export function checkAliases(): AliasCheck {
+  let entries = 0;
+  const faults: string[] = [];
+  const locals: string[] = [];
+  const includes: string[] = [];
+  const met = new Set<string>();
+
+  function look(list: Redirection): void {
+    for (const item of list.items) {
+      if (item.kind === 'fault') faults.push(`${printPlace(list, item.line)}: ${item.detail}`);
+      else if (item.kind === 'local') locals.push(`${printPlace(list, item.line)}: ${item.target}`);
+      else if (item.kind === 'include' && !met.has(item.file)) {
+        met.add(item.file);
+        includes.push(item.file);
+      }
+    }
+  }
+
+  return {
+    get entries() {
+      return entries;
+    },
+    faults,
+    locals,
+    includes,
+    aliases: (file) =>
+      readAliases({
+        wants: () => true,
+        take(entry) {
+          entries += 1;
+          look(listOfEntry(entry, file));
+        },
+        fault: (line, detail) => void faults.push(`${file}:${line}: ${detail}`),
+      }),
+    list: (file, text) => look(parseRedirection(text, file)),
+  };
+}

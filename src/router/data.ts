@@ -1,0 +1,77 @@
+/**
+ * What has been answered so far: alias entries, included lists and `~/.forward` files, each parsed once. Grows with
+ * each generation of addresses and never changes what it said.
+ */
+import { never } from '../smtp/parsed.ts';
+import type { AliasEntry } from './aliases.ts';
+import { parseRedirection, type Redirection } from './redirection.ts';
+import type { Answer, ReadList, Unread } from './route.ts';
+
+/** 'absent': the file is there and does not have the key. */
+export type Found = { readonly kind: 'list'; readonly list: Redirection } | { readonly kind: 'absent' } | Unread;
+
+export interface RoutingData {
+  /** undefined, here and below: not asked yet. */
+  alias(file: string, key: string): Found | undefined;
+  include(file: string): Found | undefined;
+  forward(user: string): Found | undefined;
+  learn(answers: readonly Answer[]): void;
+}
+
+/** Characters of an included list or a `~/.forward`: Exim's MAX_INCLUDE_SIZE. */
+export const LONGEST_LIST = 1024 * 1024;
+
+const ABSENT: Found = { kind: 'absent' };
+
+export function routingData(): RoutingData {
+  const aliases = new Map<string, Map<string, Found>>();
+  const includes = new Map<string, Found>();
+  const forwards = new Map<string, Found>();
+
+  function learnOne(answer: Answer): void {
+    switch (answer.kind) {
+      case 'aliases': {
+        const known = aliases.get(answer.file) ?? new Map<string, Found>();
+        aliases.set(answer.file, known);
+        const { got } = answer;
+        for (const key of answer.keys) known.set(key, got.kind === 'entries' ? ABSENT : got);
+        if (got.kind === 'entries')
+          for (const entry of got.entries) known.set(entry.key, { kind: 'list', list: listOfEntry(entry, answer.file) });
+        return;
+      }
+      case 'include':
+        includes.set(answer.file, answer.got.kind === 'text' ? listOfText(answer.got) : answer.got);
+        return;
+      case 'forward':
+        forwards.set(answer.user, answer.got.kind === 'text' ? listOfForward(answer.got) : answer.got);
+        return;
+      /* c8 ignore next 2 */
+      default:
+        never(answer);
+    }
+  }
+
+  return {
+    alias: (file, key) => aliases.get(file)?.get(key),
+    include: (file) => includes.get(file),
+    forward: (user) => forwards.get(user),
+    learn: (answers) => answers.forEach(learnOne),
+  };
+}
+
+/** The list of an alias file's entry. */
+export function listOfEntry({ text, line, fault }: AliasEntry, file: string): Redirection {
+  if (fault === undefined) return parseRedirection(text, file, line, true);
+  return { source: file, line, items: [{ kind: 'fault', detail: fault, line }] };
+}
+
+function listOfText({ file, text }: ReadList): Found {
+  if (text.length > LONGEST_LIST) return { kind: 'unreadable', detail: `${file} is longer than ${LONGEST_LIST} octets` };
+  return { kind: 'list', list: parseRedirection(text, file) };
+}
+
+/** Exim and Sieve tell their filters by the first line; to read one as a list would send mail to its words. */
+function listOfForward(got: ReadList): Found {
+  if (!/^#\s*(exim|sieve)\s+filter/i.test(got.text)) return listOfText(got);
+  return { kind: 'unreadable', detail: `${got.file} is a filter; only a list of addresses is read` };
+}

@@ -1,0 +1,41 @@
+/**
+ * The routers that are asked, from what is configured: those that are written, or the alias files; and the smart hosts
+ * as the last. Knows nothing of how a configuration is written.
+ */
+import type { RouterDefinition, Smarthost } from './route.ts';
+
+export interface RouterConfig {
+  readonly routers: readonly RouterDefinition[];
+  readonly aliases: readonly string[];
+  readonly smarthosts: readonly Smarthost[];
+  readonly randomize: boolean;
+}
+
+export function withDefaults({ routers, aliases, smarthosts, randomize }: RouterConfig): readonly RouterDefinition[] {
+  const any = { localParts: [], senders: [] };
+  const files = routers.length > 0 ? [] : aliases;
+  const redirects = files.map(
+    (file, i): RouterDefinition => ({
+      driver: 'redirect',
+      name: i === 0 ? 'aliases' : `aliases${i + 1}`,
+      ...any,
+      domains: ['@'],
+      file,
+      data: null,
+      forward: false,
+      qualifyPreserveDomain: false,
+      ifPresent: true,
+    }),
+  );
+  if (smarthosts.length === 0) return [...routers, ...redirects];
+  const last: RouterDefinition = {
+    driver: 'manualroute',
+    name: 'smarthosts',
+    ...any,
+    domains: [],
+    hosts: smarthosts,
+    randomize,
+    changes: { add: [], remove: [] },
+  };
+  return [...routers, ...redirects, last];
+}

@@ -1,0 +1,160 @@
+/**
+ * The `redirect` router: replaces an address by those that an alias file, an inline table or a `~/.forward` gives for
+ * its local-part. Reads no file: what it does not know yet it asks for.
+ */
+import type { ForwardPath, ReversePath } from '../smtp/path.ts';
+import { qualify } from '../smtp/path.ts';
+import { foldKey } from './aliases.ts';
+import type { Found, RoutingData } from './data.ts';
+import { localPartContent, readPreconditions } from './match.ts';
+import { parseRedirection, printPlace, type Redirection, type RedirectionItem } from './redirection.ts';
+import type { RedirectDefinition, RouteResult, Router, Want } from './route.ts';
+
+/** What a router has to know of the message and of this host. */
+export interface Surroundings {
+  /** Domains that '@' stands for. */
+  readonly ours: readonly string[];
+  /** For bare addresses in lists; '' leaves them bare. */
+  readonly qualifyRecipient: string;
+  readonly reversePath: ReversePath;
+}
+
+/** Exim sets no limit of its own to nested lists; ten levels are more than any mailing list has. */
+const DEEPEST_INCLUDE = 10;
+
+export function redirectRouter(definition: RedirectDefinition, surroundings: Surroundings, data: RoutingData): Router {
+  const { name, file } = definition;
+  const precondition = readPreconditions(definition, surroundings.ours, surroundings.reversePath);
+  const inline = definition.data === null ? null : inlineLists(name, definition.data);
+
+  function route(path: ForwardPath): RouteResult {
+    const unmet = precondition(path);
+    if (unmet !== null) return unmet;
+    const user = localPartContent(path.localPart);
+    if (inline !== null) return follow(inline(foldKey(user)), path);
+    if (!definition.forward) return lookUp(foldKey(user), path);
+    const found = data.forward(user);
+    return found === undefined ? { kind: 'wanting', wants: [{ kind: 'forward', user }] } : follow(found, path);
+  }
+
+  /** The key's entry, else that of the default key. */
+  function lookUp(key: string, path: ForwardPath): RouteResult {
+    const found = data.alias(file, key);
+    const fallback = data.alias(file, '*');
+    if (found !== undefined && fallback !== undefined) return follow(found.kind === 'absent' ? fallback : found, path);
+    return { kind: 'wanting', wants: [{ kind: 'aliases', file, keys: [key, '*'].filter((each) => data.alias(file, each) === undefined) }] };
+  }
+
+  function follow(found: Found, path: ForwardPath): RouteResult {
+    if (found.kind === 'unreadable') return { kind: 'deferred', detail: found.detail };
+    if (found.kind === 'list') return redirect(found.list, path);
+    if (found.kind === 'absent' || definition.ifPresent) return NOT_THERE;
+    return { kind: 'deferred', detail: `cannot read ${file}: no such file or directory` };
+  }
+
+  function redirect(list: Redirection, path: ForwardPath): RouteResult {
+    const gathered: Gathered = { to: [], locals: [], wants: [], nulls: 0, files: new Set() };
+    const decided = gather(list, path, [], gathered);
+    if (decided !== null) return decided;
+    const { to, locals, wants, nulls } = gathered;
+    if (wants.length > 0) return { kind: 'wanting', wants };
+    const place = printPlace(list, list.line);
+    if (to.length > 0 || locals.length > 0) return { kind: 'redirected', to, locals, detail: place };
+    return nulls > 0 ? { kind: 'discarded', detail: `/dev/null at ${place}` } : { kind: 'declined', detail: `${place} gives no address` };
+  }
+
+  /** Adds the list's targets; an item that decides for the whole address ends it. `open` are the included files around it. */
+  function gather(list: Redirection, path: ForwardPath, open: readonly string[], into: Gathered): RouteResult | null {
+    for (const item of list.items) {
+      const decided = item.kind === 'include' ? include(item, list, path, open, into) : add(item, list, path, into);
+      // What decides here may be overruled by an item before it that is not known yet.
+      if (decided !== null) return into.wants.length > 0 ? { kind: 'wanting', wants: into.wants } : decided;
+    }
+    return null;
+  }
+
+  function add(
+    item: Exclude<RedirectionItem, { kind: 'include' }>,
+    list: Redirection,
+    path: ForwardPath,
+    into: Gathered,
+  ): RouteResult | null {
+    switch (item.kind) {
+      case 'mailbox':
+        into.to.push(qualify(item.mailbox, definition.qualifyPreserveDomain ? path.domain : surroundings.qualifyRecipient));
+        return null;
+      case 'own':
+        into.to.push({ localPart: item.localPart, domain: path.domain });
+        return null;
+      case 'local':
+        into.locals.push(item.target);
+        return null;
+      case 'null':
+        into.nulls += 1;
+        return null;
+      case 'unknown':
+        return null;
+      case 'blackhole':
+        return { kind: 'discarded', detail: `:blackhole: at ${printPlace(list, item.line)}` };
+      case 'fault':
+        return { kind: 'deferred', detail: `${printPlace(list, item.line)}: ${item.detail}` };
+      case 'fail':
+        return { kind: 'failed', detail: item.detail };
+      case 'defer':
+        return { kind: 'deferred', detail: item.detail };
+    }
+  }
+
+  function include(
+    item: Extract<RedirectionItem, { kind: 'include' }>,
+    list: Redirection,
+    path: ForwardPath,
+    open: readonly string[],
+    into: Gathered,
+  ): RouteResult | null {
+    const refuse = (detail: string): RouteResult => ({ kind: 'deferred', detail: `${printPlace(list, item.line)}: ${detail}` });
+    if (open.includes(item.file)) return refuse(`${item.file} includes itself`);
+    // A second time it could only add duplicates.
+    if (into.files.has(item.file)) return null;
+    if (open.length === DEEPEST_INCLUDE) return refuse(`:include: is nested more than ${DEEPEST_INCLUDE} deep`);
+    const found = data.include(item.file);
+    if (found === undefined) {
+      into.wants.push({ kind: 'include', file: item.file });
+      return null;
+    }
+    if (found.kind === 'list') {
+      const decided = gather(found.list, path, [...open, item.file], into);
+      into.files.add(item.file);
+      return decided;
+    }
+    return refuse(found.kind === 'unreadable' ? found.detail : `cannot read ${item.file}: no such file or directory`);
+  }
+
+  return { name, route };
+}
+
+interface Gathered {
+  readonly to: ForwardPath[];
+  readonly locals: string[];
+  readonly wants: Want[];
+  nulls: number;
+  /** Included files that are all read. */
+  readonly files: Set<string>;
+}
+
+const NOT_THERE: RouteResult = { kind: 'declined', detail: 'no entry' };
+
+/** The lists of an inline table by folded key, each parsed when first asked for. */
+function inlineLists(name: string, table: Readonly<Record<string, string>>): (key: string) => Found {
+  const texts = new Map<string, string>();
+  for (const [key, text] of Object.entries(table)) if (!texts.has(foldKey(key))) texts.set(foldKey(key), text);
+  const lists = new Map<string, Found>();
+  return (key) => {
+    const own = texts.has(key) ? key : '*';
+    const text = texts.get(own);
+    if (text === undefined) return { kind: 'absent' };
+    const found = lists.get(own) ?? { kind: 'list', list: parseRedirection(text, `${name}: data.${own}`) };
+    lists.set(own, found);
+    return found;
+  };
+}

@@ -1,0 +1,172 @@
+/**
+ * The redirection list: what an alias, a `:include:` file or a `~/.forward` says instead of an address. Reads text
+ * into items; knows neither the address that is redirected nor any file.
+ */
+
+import { type Parsed, parsed } from '../smtp/parsed.ts';
+import { type Mailbox, parseMailbox } from '../smtp/path.ts';
+
+export type RedirectionTarget =
+  | { readonly kind: 'mailbox'; readonly mailbox: Mailbox }
+  /** `\user`: qualified with the domain of the address that is redirected. */
+  | { readonly kind: 'own'; readonly localPart: string }
+  | { readonly kind: 'include'; readonly file: string }
+  | { readonly kind: 'fail' | 'defer'; readonly detail: string }
+  | { readonly kind: 'blackhole' | 'unknown' | 'null' }
+  | { readonly kind: 'local'; readonly target: string }
+  | { readonly kind: 'fault'; readonly detail: string };
+
+export type RedirectionItem = RedirectionTarget & { readonly line: number };
+
+/** A list and where it stands, for error texts. */
+export interface Redirection {
+  /** A path, or a name such as `aliases: data.root`. */
+  readonly source: string;
+  /** Of its first line, from 1. */
+  readonly line: number;
+  /** In their order; a fault is an item, because what stands before it may decide without it. */
+  readonly items: readonly RedirectionItem[];
+}
+
+/** Ten times the longest address that `smtp/path.ts` takes; commands and reasons fit as well. */
+const LONGEST_ITEM = 10_000;
+
+/** `file:line` of an item. */
+export function printPlace(list: Redirection, line: number): string {
+  return `${list.source}:${line}`;
+}
+
+/**
+ * Parses a list. Items are separated by commas, and by newlines too unless `joined`: in an alias file's entry a newline
+ * is a blank that only ends a comment. `#` where an item could begin starts a comment.
+ *
+ * Deviation: Exim joins the lines of an entry first, so that there a comment after a comma hides all lines that follow,
+ * and with them recipients.
+ */
+export function parseRedirection(text: string, source: string, line = 1, joined = false): Redirection {
+  const items: RedirectionItem[] = [];
+  let here = line;
+  let at = 0;
+  while (at < text.length) {
+    const unit = text[at] as string;
+    if (unit === '\n') here += 1;
+    if (unit === ',' || isSpace(unit)) {
+      at += 1;
+      continue;
+    }
+    let end = endOfLine(text, at);
+    if (unit !== '#') {
+      if (/^:(fail|defer):/i.test(text.slice(at, at + 7))) end = joined ? text.length : end;
+      else end = endOfItem(text, at, joined);
+      const raw = text.slice(at, end);
+      const target = raw.length > LONGEST_ITEM ? TOO_LONG : readItem(raw.replace(/\s*\n\s*/g, ' ').trim());
+      if (target !== null) items.push({ ...target, line: here });
+      for (const c of raw) if (c === '\n') here += 1;
+    }
+    at = end;
+  }
+  return { source, line, items };
+}
+
+const TOO_LONG = { kind: 'fault', detail: `an item is longer than ${LONGEST_ITEM} characters` } as const;
+const isSpace = (c: string): boolean => c === ' ' || (c >= '\t' && c <= '\r');
+
+function endOfLine(text: string, from: number): number {
+  const end = text.indexOf('\n', from);
+  return end < 0 ? text.length : end;
+}
+
+/** Where the item that begins at `from` ends: a separator outside quotes, comments and angle brackets. */
+function endOfItem(text: string, from: number, joined: boolean): number {
+  // Parentheses and angle brackets mean nothing in a command.
+  const plain = text[from] === '/' || text[from] === '|';
+  let quoted = false;
+  let angle = false;
+  let comments = 0;
+  for (let i = from; i < text.length; i++) {
+    const c = text[i];
+    if (c === '\n' && !joined) return i;
+    if (c === '\\' && (quoted || comments > 0)) i += 1;
+    else if (c === '"' && comments === 0) quoted = !quoted;
+    else if (quoted || plain) {
+      if (c === ',' && !quoted) return i;
+    } else if (c === '(') comments += 1;
+    else if (c === ')' && comments > 0) comments -= 1;
+    else if (comments > 0) continue;
+    else if (c === '<') angle = true;
+    else if (c === '>') angle = false;
+    else if (c === ',' && !angle) return i;
+  }
+  return text.length;
+}
+
+/** One item without the blanks around it; null for one that is only a comment. */
+function readItem(text: string): RedirectionTarget | null {
+  const whole = /^"((?:[^"\\]|\\.)*)"$/s.exec(text);
+  if (whole !== null) {
+    const inside = (whole[1] as string).replace(/\\(.)/gs, '$1').trim();
+    // An item that is quoted as a whole is read without its quotes, unless only they make it a local-part.
+    const target = readBare(inside);
+    return target?.kind === 'fault' && !/^[:/|\\]/.test(inside) ? readBare(text) : target;
+  }
+  return readBare(text);
+}
+
+function readBare(text: string): RedirectionTarget | null {
+  const special = /^:([a-z]+):\s*(.*)$/is.exec(text);
+  if (special !== null) return readSpecial((special[1] as string).toLowerCase(), special[2] as string);
+  if (text.startsWith('/') || text.startsWith('|')) {
+    // X.400 addresses look like this: `/S=joe/C=de/@gate.example`.
+    const mailbox = parseMailbox(text);
+    if (mailbox.ok && mailbox.value.domain !== '') return { kind: 'mailbox', mailbox: mailbox.value };
+    return text === '/dev/null' ? { kind: 'null' } : { kind: 'local', target: text };
+  }
+  if (/^(include|fail|defer|blackhole|unknown):/i.test(text))
+    return { kind: 'fault', detail: `"${text}" lacks the colon before it: write "key: :${text}"` };
+  const own = text.startsWith('\\');
+  const mailbox = readMailbox(own ? text.slice(1) : text);
+  if (!mailbox.ok) return { kind: 'fault', detail: `${mailbox.detail} (in "${text}")` };
+  if (mailbox.value === null) return null;
+  if (own && mailbox.value.domain === '') return { kind: 'own', localPart: mailbox.value.localPart };
+  return { kind: 'mailbox', mailbox: mailbox.value };
+}
+
+function readSpecial(word: string, rest: string): RedirectionTarget {
+  if (word === 'blackhole' || word === 'unknown') return { kind: word };
+  if (word === 'fail' || word === 'defer') return { kind: word, detail: rest };
+  if (word !== 'include') return { kind: 'fault', detail: `":${word}:" is none of :include:, :fail:, :defer:, :blackhole: and :unknown:` };
+  if (!rest.startsWith('/')) return { kind: 'fault', detail: `:include: takes an absolute path, not "${rest}"` };
+  return { kind: 'include', file: rest };
+}
+
+/** An RFC 5322 §3.4 mailbox: display name and comments are dropped. null when nothing but comments is there. */
+function readMailbox(text: string): Parsed<Mailbox | null> {
+  const bare = withoutComments(text);
+  if (!bare.ok) return bare;
+  if (bare.value === '') return parsed(null);
+  const angle = /^((?:[^"<]|"(?:[^"\\]|\\.)*")*)(<[^>]*>)$/s.exec(bare.value);
+  return parseMailbox(angle === null ? bare.value : (angle[2] as string));
+}
+
+/** RFC 5322 §3.2.2: comments nest, and a backslash in them quotes. Blanks around an unquoted `@` go as well. */
+function withoutComments(text: string): Parsed<string> {
+  let out = '';
+  let depth = 0;
+  let quoted = false;
+  for (let i = 0; i < text.length; i++) {
+    const c = text[i] as string;
+    if (c === '\\' && (quoted || depth > 0)) {
+      if (quoted) out += text.slice(i, i + 2);
+      i += 1;
+    } else if (c === '"' && depth === 0) {
+      quoted = !quoted;
+      out += c;
+    } else if (quoted) out += c;
+    else if (c === '(') depth += 1;
+    else if (depth === 0) out += c;
+    else if (c === ')') depth -= 1;
+  }
+  if (quoted) return { ok: false, detail: 'the closing quote is missing' };
+  if (depth > 0) return { ok: false, detail: 'the closing parenthesis is missing' };
+  return parsed((out.includes('"') ? out : out.replace(/\s*@\s*/g, '@')).trim());
+}

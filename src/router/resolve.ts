@@ -1,0 +1,293 @@
+/**
+ * From the addresses of a message to its final recipients and the one route that all of them share. Asks the routers
+ * in their order for each address, follows redirects, drops duplicates, ends loops. Pure: what files say is asked for
+ * in steps, one batch for each generation of addresses, and answered by the caller.
+ */
+import { type ForwardPath, mailboxKey, qualify, type ReversePath } from '../smtp/path.ts';
+import { agree, type RoutedTo } from './agree.ts';
+import { cyclesOf } from './cycles.ts';
+import { type RoutingData, routingData } from './data.ts';
+import { manualrouteRouter } from './manualroute.ts';
+import { redirectRouter, type Surroundings } from './redirect.ts';
+import type {
+  Answer,
+  Route,
+  RoutedRecipient,
+  RouteResult,
+  Router,
+  RouterDefinition,
+  RoutingNode,
+  RoutingProblem,
+  RoutingStep,
+  Want,
+} from './route.ts';
+
+export interface RoutingQuestion extends Surroundings {
+  /** As they are asked (`withDefaults`). */
+  readonly routers: readonly RouterDefinition[];
+  /** As the caller gave them, in order; bare ones are qualified with `qualifyRecipient`. */
+  readonly recipients: readonly ForwardPath[];
+  /** A permutation of 0…n-1 for `randomize`; asked at most once for each n. */
+  readonly shuffle: (n: number) => readonly number[];
+}
+
+export interface RoutingDone {
+  readonly kind: 'done';
+  readonly reversePath: ReversePath;
+  /** In the order of the tree, without duplicates. */
+  readonly recipients: readonly RoutedRecipient[];
+  /** What `:blackhole:` and `/dev/null` took; `path` is the address whose list said so. */
+  readonly discarded: readonly RoutedRecipient[];
+  /** null if there is a problem, and if there is no recipient (left). */
+  readonly route: Route | null;
+  /** Not empty: nothing may be sent, to nobody. */
+  readonly problems: readonly RoutingProblem[];
+  /** One node for each address of the question. */
+  readonly tree: readonly RoutingNode[];
+}
+
+export type RoutingAnswer =
+  | RoutingDone
+  /** Every want is to be answered; answers are never asked for twice. */
+  | { readonly kind: 'needs'; readonly wants: readonly Want[]; resume(answers: readonly Answer[]): RoutingAnswer };
+
+/** Exim's limit, `route.c`: "more than 100 ancestors". */
+const MOST_GENERATIONS = 100;
+/** Ways of different ancestry to one address of a loop; a loop of eight that all name each other has 128. */
+const MOST_WAYS = 256;
+
+/** The first step. The same question and answers always give the same result. */
+export function startRouting(question: RoutingQuestion): RoutingAnswer {
+  const data = routingData();
+  return advance(question, routersOf(question, data), data, { arrows: new Map(), count: 0 });
+}
+
+function routersOf(question: RoutingQuestion, data: RoutingData): readonly Router[] {
+  const orders = new Map<number, readonly number[]>();
+  const order = (n: number): readonly number[] => {
+    const known = orders.get(n) ?? question.shuffle(n);
+    orders.set(n, known);
+    return known;
+  };
+  return question.routers.map((definition) =>
+    definition.driver === 'redirect' ? redirectRouter(definition, question, data) : manualrouteRouter(definition, question, order),
+  );
+}
+
+/** Who was redirected to whom, by folded address, and how many arrows that are; grows from pass to pass. */
+interface Redirects {
+  readonly arrows: Map<string, Set<string>>;
+  count: number;
+}
+
+function advance(question: RoutingQuestion, routers: readonly Router[], data: RoutingData, redirects: Redirects): RoutingAnswer {
+  for (;;) {
+    const before = redirects.count;
+    const found = explore(question, routers, redirects);
+    if (found.wants.length > 0)
+      return {
+        kind: 'needs',
+        wants: found.wants,
+        resume(answers) {
+          data.learn(answers);
+          return advance(question, routers, data, redirects);
+        },
+      };
+    // A pass that met new arrows may have met a loop that it did not know of when it dropped duplicates.
+    if (redirects.count === before || cyclesOf(redirects.arrows).size === 0) return conclude(question, found);
+  }
+}
+
+/** One address on its way: `router` is the number of the one that redirected it, -1 before. */
+interface Visit {
+  readonly node: { readonly path: ForwardPath; readonly steps: RoutingStep[]; children: readonly RoutingNode[] };
+  readonly parent: Visit | null;
+  readonly generation: number;
+  readonly folded: string;
+  router: number;
+}
+
+interface Explored {
+  readonly tree: readonly RoutingNode[];
+  readonly wants: readonly Want[];
+  readonly routes: ReadonlyMap<RoutingNode, Route>;
+}
+
+/**
+ * One pass over all that is known. Breadth first, so that an address is met in its earliest generation and each step
+ * asks for all that this generation needs.
+ *
+ * An address that was met before is dropped, with one exception. What becomes of an address depends on its ancestors
+ * only where it can meet one of them again, that is on a loop: there each way to it counts as another address. Then
+ * no recipient is lost (`list: a, b`, `a: b`, `b: a` leads to a and b), the order of entries does not matter, and
+ * the work stays proportional to the number of redirects but for loops within loops, which MOST_WAYS bounds.
+ *
+ * Deviation: Exim drops them by address alone, and delivers to nobody in that example.
+ */
+function explore(question: RoutingQuestion, routers: readonly Router[], redirects: Redirects): Explored {
+  const cycles = cyclesOf(redirects.arrows);
+  const seen = new Set<string>();
+  const ways = new Map<string, number>();
+  const queue: Visit[] = [];
+  const wanted = newWanted();
+  const routes = new Map<RoutingNode, Route>();
+  const unrouteable = unrouteableOf(question);
+
+  function enter(path: ForwardPath, parent: Visit | null): RoutingNode {
+    const node: Visit['node'] = { path, steps: [], children: NONE };
+    const generation = parent === null ? 0 : parent.generation + 1;
+    const visit: Visit = { node, parent, generation, folded: mailboxKey(path).toLowerCase(), router: -1 };
+    const key = mailboxKey(path) + ancestryOf(visit, cycles);
+    if (seen.has(key)) {
+      node.steps.push(DUPLICATE);
+      return node;
+    }
+    seen.add(key);
+    if (generation > MOST_GENERATIONS) {
+      node.steps.push(TOO_DEEP);
+      return node;
+    }
+    if (cycles.has(visit.folded)) {
+      const count = (ways.get(visit.folded) ?? 0) + 1;
+      ways.set(visit.folded, count);
+      if (count > MOST_WAYS) {
+        node.steps.push(TOO_MANY_WAYS);
+        return node;
+      }
+    }
+    queue.push(visit);
+    return node;
+  }
+
+  function ask(visit: Visit): void {
+    const { node } = visit;
+    for (const [i, { name, route }] of routers.entries()) {
+      if (hasHandled(i, visit)) {
+        node.steps.push({ router: name, kind: 'skipped', detail: 'has redirected this address before' });
+        continue;
+      }
+      const result = route(node.path);
+      if (result.kind === 'wanting') {
+        wanted.add(result.wants);
+        return;
+      }
+      node.steps.push({ router: name, kind: result.kind, detail: result.detail });
+      if (result.kind === 'skipped' || result.kind === 'declined') continue;
+      if (result.kind === 'accepted') routes.set(node, result.route);
+      if (result.kind === 'redirected') redirect(visit, i, name, result);
+      return;
+    }
+    node.steps.push(unrouteable(node.path));
+  }
+
+  function redirect(visit: Visit, router: number, name: string, { to, locals }: Extract<RouteResult, { kind: 'redirected' }>): void {
+    visit.router = router;
+    for (const target of locals) visit.node.steps.push({ router: name, kind: 'local delivery', detail: target });
+    const known = redirects.arrows.get(visit.folded) ?? new Set();
+    redirects.arrows.set(visit.folded, known);
+    visit.node.children = to.map((path) => {
+      const folded = mailboxKey(path).toLowerCase();
+      if (!known.has(folded)) redirects.count += 1;
+      known.add(folded);
+      return enter(path, visit);
+    });
+  }
+
+  const tree = question.recipients.map((path) => enter(qualify(path, question.qualifyRecipient), null));
+  for (const visit of queue) ask(visit);
+  return { tree, wants: wanted.list(), routes };
+}
+
+/** Exim's rule: a router is skipped for an address that has an ancestor of the same name which it handled. */
+function hasHandled(router: number, { parent, folded }: Visit): boolean {
+  for (let above = parent; above !== null; above = above.parent) if (above.router === router && above.folded === folded) return true;
+  return false;
+}
+
+/** What of its ancestors an address can meet again: those of its own loop, and who redirected them. '' off any loop. */
+function ancestryOf({ parent, folded }: Visit, cycles: ReadonlyMap<string, number>): string {
+  const cycle = cycles.get(folded);
+  if (cycle === undefined) return '';
+  const met: string[] = [];
+  for (let above = parent; above !== null; above = above.parent)
+    if (cycles.get(above.folded) === cycle) met.push(`\n${above.router} ${above.folded}`);
+  return met.sort().join('');
+}
+
+const NONE: readonly RoutingNode[] = [];
+const DUPLICATE: RoutingStep = { router: '', kind: 'duplicate', detail: 'met before' };
+const TOO_DEEP: RoutingStep = {
+  router: '',
+  kind: 'deferred',
+  detail: `routing loop: more than ${MOST_GENERATIONS} generations of redirects`,
+};
+const TOO_MANY_WAYS: RoutingStep = {
+  router: '',
+  kind: 'deferred',
+  detail: 'routing loop: too many aliases of one loop name each other',
+};
+
+function unrouteableOf({ routers }: RoutingQuestion): (path: ForwardPath) => RoutingStep {
+  const hasHosts = routers.some(({ driver }) => driver === 'manualroute');
+  const advice = (domain: string) =>
+    hasHosts
+      ? `no router takes it; set smarthosts, or a manualroute whose domains include "${domain}"`
+      : 'no smart host is configured; set smarthosts';
+  return ({ domain }) => ({ router: '', kind: 'unrouteable', detail: advice(domain) });
+}
+
+/** Collects what is wanted, each thing once and the keys of a file together. */
+function newWanted(): { add(wants: readonly Want[]): void; list(): readonly Want[] } {
+  const keys = new Map<string, Set<string>>();
+  const others = new Map<string, Want>();
+  return {
+    add(wants) {
+      for (const want of wants) {
+        if (want.kind === 'include') others.set(`include ${want.file}`, want);
+        else if (want.kind === 'forward') others.set(`forward ${want.user}`, want);
+        else {
+          const known = keys.get(want.file) ?? new Set();
+          keys.set(want.file, known);
+          for (const key of want.keys) known.add(key);
+        }
+      }
+    },
+    list: () => [...[...keys].map(([file, wanted]): Want => ({ kind: 'aliases', file, keys: [...wanted] })), ...others.values()],
+  };
+}
+
+function conclude(question: RoutingQuestion, { tree, routes }: Explored): RoutingDone {
+  const routed: RoutedTo[] = [];
+  const discarded: RoutedRecipient[] = [];
+  const problems: RoutingProblem[] = [];
+  const taken = new Set<string>();
+
+  /** As deep as MOST_GENERATIONS. */
+  function walk(node: RoutingNode, above: readonly ForwardPath[]): void {
+    const chain = [...above, node.path];
+    const recipient: RoutedRecipient = { path: node.path, original: chain[0] as ForwardPath };
+    for (const { router, kind, detail } of node.steps)
+      if (kind === 'discarded') discarded.push(recipient);
+      else if (kind === 'failed' || kind === 'deferred' || kind === 'local delivery' || kind === 'unrouteable')
+        problems.push({ kind, address: recipient.original, chain, router, detail });
+    const route = routes.get(node);
+    if (route !== undefined && !taken.has(mailboxKey(node.path))) {
+      taken.add(mailboxKey(node.path));
+      routed.push({ recipient, route });
+    }
+    for (const child of node.children) walk(child, chain);
+  }
+  for (const root of tree) walk(root, []);
+
+  const agreed = agree(routed, question.reversePath);
+  if (agreed !== null && 'kind' in agreed) problems.push(agreed);
+  return {
+    kind: 'done',
+    reversePath: question.reversePath,
+    recipients: routed.map(({ recipient }) => recipient),
+    discarded,
+    route: problems.length > 0 || agreed === null || 'kind' in agreed ? null : agreed,
+    problems,
+    tree,
+  };
+}
