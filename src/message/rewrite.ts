@@ -1,0 +1,83 @@
+/**
+ * `[rewrite]` of the configuration: sender addresses, in the envelope and in From, Sender and Reply-To, replaced by
+ * others. Names, comments and folding stay. Recipients are never changed here.
+ */
+import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
+import { isDomain, type Mailbox, mailboxKey, parseMailbox, printMailbox, qualify, type ReversePath } from '../smtp/path.ts';
+import { utf8 } from '../smtp/text.ts';
+import { bodyOffset, editField, type Field, isNamed } from './fields.ts';
+import { parseAddressList } from './mailboxes.ts';
+
+/** What a rule puts in place: a mailbox, or a domain behind the local-part that was there. */
+type Replacement = { readonly mailbox: Mailbox } | { readonly domain: string };
+
+export interface Rewrite {
+  /** By `mailboxKey`. */
+  readonly exact: ReadonlyMap<string, Replacement>;
+  /** By domain in lower case. */
+  readonly domains: ReadonlyMap<string, Replacement>;
+}
+
+/**
+ * Rules from `address → replacement`. A key is an address, a bare local-part (at `qualifyDomain`) or `*@domain`; a
+ * replacement is an address, bare at `qualifyDomain`, or `*@domain`, which keeps the local-part. Errors name the rule.
+ */
+export function parseRewrite(rules: Readonly<Record<string, string>>, qualifyDomain: string): Parsed<Rewrite> {
+  const exact = new Map<string, Replacement>();
+  const domains = new Map<string, Replacement>();
+  for (const [key, text] of Object.entries(rules)) {
+    const wrong = (what: string, why: string) => unparsed(`[rewrite] "${key}" = "${text}": ${what}: ${why}`);
+    const replacement = parseReplacement(text, qualifyDomain);
+    if (!replacement.ok) return wrong('the replacement', replacement.detail);
+    if (key.startsWith('*@')) {
+      const domain = key.slice(2);
+      if (!isDomain(domain)) return wrong('the key', `"${domain}" is not a domain`);
+      domains.set(domain.toLowerCase(), replacement.value);
+      continue;
+    }
+    const mailbox = parseMailbox(key);
+    if (!mailbox.ok) return wrong('the key', mailbox.detail);
+    // Without a domain to qualify it, a bare key stands for the bare address.
+    exact.set(mailboxKey(qualify(mailbox.value, qualifyDomain)), replacement.value);
+  }
+  return parsed({ exact, domains });
+}
+
+function parseReplacement(text: string, qualifyDomain: string): Parsed<Replacement> {
+  if (text.startsWith('*@')) {
+    const domain = text.slice(2);
+    return isDomain(domain) ? parsed({ domain }) : unparsed(`"${domain}" is not a domain`);
+  }
+  const mailbox = parseMailbox(text);
+  if (!mailbox.ok) return mailbox;
+  const whole = qualify(mailbox.value, qualifyDomain);
+  return whole.domain === '' ? unparsed('it needs a domain: write it in full or set qualify_domain') : parsed({ mailbox: whole });
+}
+
+/** The mailbox after the rules, of which one applies, once: the address before its domain. */
+export function rewriteMailbox(rules: Rewrite, mailbox: Mailbox, qualifyDomain: string): Mailbox {
+  const whole = qualify(mailbox, qualifyDomain);
+  const found = rules.exact.get(mailboxKey(whole)) ?? rules.domains.get(whole.domain.toLowerCase());
+  if (!found) return mailbox;
+  return 'mailbox' in found ? found.mailbox : { localPart: mailbox.localPart, domain: found.domain };
+}
+
+/** The reverse-path after the rules; the null reverse-path stays null. */
+export function rewriteReversePath(rules: Rewrite, path: ReversePath, qualifyDomain: string): ReversePath {
+  return path === null ? null : rewriteMailbox(rules, path, qualifyDomain);
+}
+
+/** The fields after the rules. A field that cannot be understood stays as it is. */
+export function rewriteFields(rules: Rewrite, fields: readonly Field[], qualifyDomain: string): readonly Field[] {
+  if (rules.exact.size === 0 && rules.domains.size === 0) return fields;
+  return fields.map((field) => {
+    if (!['from', 'sender', 'reply-to'].some((name) => isNamed(field, name))) return field;
+    const list = parseAddressList(field.raw, bodyOffset(field));
+    if (!list.ok) return field;
+    const edits = list.value.mailboxes.flatMap(({ mailbox, start, end }) => {
+      const after = rewriteMailbox(rules, mailbox, qualifyDomain);
+      return after === mailbox ? [] : [{ start, end, text: utf8(printMailbox(after)) }];
+    });
+    return editField(field, edits);
+  });
+}
