@@ -4,7 +4,7 @@
  */
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { isDomain, type Mailbox, mailboxKey, parseMailbox, printMailbox, qualify, type ReversePath } from '../smtp/path.ts';
-import { utf8 } from '../smtp/text.ts';
+import { printable, utf8 } from '../smtp/text.ts';
 import { bodyOffset, editField, type Field, isNamed } from './fields.ts';
 import { parseAddressList } from './mailboxes.ts';
 
@@ -26,7 +26,8 @@ export function parseRewrite(rules: Readonly<Record<string, string>>, qualifyDom
   const exact = new Map<string, Replacement>();
   const domains = new Map<string, Replacement>();
   for (const [key, text] of Object.entries(rules)) {
-    const wrong = (what: string, why: string) => unparsed(`[rewrite] "${key}" = "${text}": ${what}: ${why}`);
+    const wrong = (what: string, why: string) =>
+      unparsed(`[rewrite] "${printable(utf8(key), 200)}" = "${printable(utf8(text), 200)}": ${what}: ${why}`);
     const replacement = parseReplacement(text, qualifyDomain);
     if (!replacement.ok) return wrong('the replacement', replacement.detail);
     if (key.startsWith('*@')) {
