@@ -44,8 +44,8 @@ export function modelOf(framing: Framing, octets: Uint8Array): { readonly wire: 
 /** Runs chunks through an encoder to the end, copying each result while it is valid. */
 export function wireOf(encoder: ContentEncoder, chunks: readonly Uint8Array[]): number[] {
   const wire: number[] = [];
-  for (const chunk of chunks) for (const octet of encoder.push(chunk)) wire.push(octet);
-  for (const octet of encoder.end()) wire.push(octet);
+  for (const chunk of chunks) wire.push(...encoder.push(chunk));
+  wire.push(...encoder.end());
   return wire;
 }
 
