@@ -61,6 +61,22 @@ export function missing(...needs: readonly Need[]): readonly Need[] {
  */
 export function suiteWith(title: string, ...needs: readonly Need[]): Test {
   const real = suite(title);
+  // uvu fails every test when a hook of the suite throws, and does not say why.
+  for (const when of ['before', 'after'] as const) {
+    const hook = real[when];
+    real[when] = Object.assign(
+      (work: Parameters<typeof hook>[0]) =>
+        hook(async (crumbs) => {
+          try {
+            await work(crumbs);
+          } catch (error) {
+            console.log(`${title}: ${when}: ${error instanceof Error ? error.stack : error}`);
+            throw error;
+          }
+        }),
+      { each: hook.each },
+    );
+  }
   const lacks = missing(...needs);
   if (lacks.length === 0) return real;
   const said = `needs ${lacks.join(', ')}`;

@@ -49,7 +49,7 @@ class Store:
             written += 1
             path = os.path.join(WANT["mail"], f"{written}.tmp")
             with open(path, "wb") as file:
-                file.write(f"Return-Path: <{envelope.mail_from}>\n".encode())
+                file.write(f"Return-Path: <{envelope.mail_from.strip('<>')}>\n".encode())
                 file.write(envelope.content)
             os.rename(path, os.path.join(folder, f"{written:06}"))
         return "250 2.0.0 stored"
@@ -65,7 +65,8 @@ class Server(SMTP):
 
 def authenticate(server, session, envelope, mechanism, data):
     good = data.login == WANT["user"].encode() and data.password == WANT["password"].encode()
-    return AuthResult(success=good, auth_data=WANT["user"] if good else None)
+    # "Handled" would mean that the reply has been sent.
+    return AuthResult(success=good, handled=False, auth_data=WANT["user"] if good else None)
 
 
 def context():
