@@ -1,0 +1,552 @@
+// TLS against real handshakes on loopback: every way a certificate or a server can be wrong, and the words for it.
+import assert from 'node:assert/strict';
+import { createHash, X509Certificate } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import net, { type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import tls, { type TLSSocket, type TlsOptions } from 'node:tls';
+import { suite } from 'uvu';
+import type { TlsPolicy } from '../../src/router/route.ts';
+import { chooseMechanism } from '../../src/smtp/choose.ts';
+import type { Parsed } from '../../src/smtp/parsed.ts';
+import { type Certificate, makeCertificate } from '../../src/transport/certificate.ts';
+import { hashes } from '../../src/transport/hashes.ts';
+import { wantedNames } from '../../src/transport/peername.ts';
+import { keyBits, type TlsPreparation, tlsPreparation } from '../../src/transport/tls.ts';
+import { explainClearText, explainTlsFailure } from '../../src/transport/tlswords.ts';
+import { within } from '../support/within.ts';
+
+const test = suite('tls');
+
+const DAY = 24 * 60 * 60 * 1000;
+const folder = mkdtempSync(path.join(tmpdir(), 'nospool-tls-'));
+test.after(() => rmSync(folder, { recursive: true }));
+let files = 0;
+function file(text: string): string {
+  const name = path.join(folder, `${++files}.pem`);
+  writeFileSync(name, text, { mode: 0o600 });
+  return name;
+}
+
+const HOST = 'mail.example.org';
+const ca = makeCertificate({ commonName: 'Test CA', ca: true });
+const caFile = file(ca.own);
+const good = makeCertificate({ names: [HOST], issuer: ca });
+
+const policy = (changes: Partial<TlsPolicy> = {}): TlsPolicy => ({
+  mode: 'required',
+  verify: true,
+  caFile,
+  fingerprint: [],
+  serverName: '',
+  certificate: '',
+  certificateKey: '',
+  minVersion: '1.2',
+  ...changes,
+});
+
+interface Served {
+  /** SNI that the server was told. */
+  sni: string | false | null;
+  /** Its side of the connection, once secured. */
+  peer: TLSSocket | null;
+}
+
+/** Starts a server, does one handshake with it, ends both; what the client got is in `use`'s hands meanwhile. */
+async function handshake<T>(
+  server: net.Server,
+  {
+    with: changed = {},
+    host = HOST,
+    domain = '',
+    implicit = true,
+    environment = {},
+  }: Partial<{
+    with: Partial<TlsPolicy>;
+    host: string;
+    domain: string;
+    implicit: boolean;
+    environment: NodeJS.ProcessEnv;
+  }>,
+  use: (result: Parsed<TLSSocket>, preparation: TlsPreparation, served: Served) => T | Promise<T>,
+): Promise<T> {
+  const served: Served = { sni: null, peer: null };
+  server.on('secureConnection', (socket: TLSSocket) => {
+    served.sni = (socket as TLSSocket & { servername?: string | false }).servername ?? null;
+    served.peer = socket;
+    socket.on('error', () => {});
+  });
+  server.on('tlsClientError', () => {});
+  const open = new Set<net.Socket>();
+  server.on('connection', (socket: net.Socket) => {
+    open.add(socket);
+    socket.on('error', () => {});
+  });
+  return within(10_000, async () => {
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const socket = net.connect((server.address() as AddressInfo).port, '127.0.0.1');
+    socket.on('error', () => {});
+    try {
+      const whole = policy(changed);
+      const prepared = await tlsPreparation(whole, wantedNames(whole, host, domain), { implicit, environment });
+      assert.ok(prepared.ok, prepared.ok ? '' : prepared.detail);
+      if (socket.connecting) await new Promise((resolve) => socket.once('connect', resolve));
+      const result = await prepared.value.secure(socket);
+      if (!result.ok) assert.ok(socket.destroyed, 'a failed handshake leaves no socket open');
+      const used = await use(result, prepared.value, served);
+      if (result.ok) result.value.destroy();
+      return used;
+    } finally {
+      socket.destroy();
+      for (const each of open) each.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    }
+  });
+}
+
+const serve = ({ key, cert }: Pick<Certificate, 'key' | 'cert'>, options: TlsOptions = {}) => tls.createServer({ key, cert, ...options });
+/** With TLS 1.3 the client is done before the server. */
+async function ready(served: Served): Promise<TLSSocket> {
+  while (served.peer === null) await new Promise((resolve) => setImmediate(resolve));
+  return served.peer;
+}
+const detail = (result: Parsed<TLSSocket>): string => (result.ok ? 'no failure' : result.detail);
+
+const succeeds = async (certificate: Certificate, how: Parameters<typeof handshake>[1]) =>
+  handshake(serve(certificate), how, async (result, { facts }, served) => {
+    assert.ok(result.ok, detail(result));
+    await ready(served);
+    const told = facts();
+    assert.ok(told);
+    return { ...told, sni: served.sni };
+  });
+const fails = (certificate: Certificate, how: Parameters<typeof handshake>[1]) =>
+  handshake(serve(certificate), how, (result, { facts }) => {
+    assert.ok(!result.ok, 'the handshake succeeded');
+    assert.equal(facts(), null);
+    return result.detail;
+  });
+
+const intermediate = makeCertificate({ commonName: 'Intermediate', ca: true, issuer: ca });
+const selfSigned = makeCertificate({ names: [HOST] });
+
+test('who is trusted, and by what', async () => {
+  const cases: [why: string, Certificate, Parameters<typeof handshake>[1], by: string, peerName: string, sni: string | false][] = [
+    ['issued by ca_file', good, {}, 'ca', HOST, HOST],
+    ['issued by the system store', good, { with: { caFile: '' }, environment: { SSL_CERT_FILE: caFile } }, 'ca', HOST, HOST],
+    ['through an intermediate', makeCertificate({ names: [HOST], issuer: intermediate }), {}, 'ca', HOST, HOST],
+    [
+      'an intermediate as ca_file',
+      makeCertificate({ names: [HOST], issuer: intermediate }),
+      { with: { caFile: file(intermediate.own) } },
+      'ca',
+      HOST,
+      HOST,
+    ],
+    ['a self-signed one as ca_file', selfSigned, { with: { caFile: file(selfSigned.own) } }, 'ca', HOST, HOST],
+    ['a wildcard', makeCertificate({ names: ['*.example.org'], issuer: ca }), {}, 'ca', HOST, HOST],
+    ['upper case in both', makeCertificate({ names: ['MAIL.example.ORG'], issuer: ca }), { host: 'Mail.Example.org' }, 'ca', HOST, HOST],
+    ['a final dot', good, { host: `${HOST}.` }, 'ca', HOST, HOST],
+    [
+      'an IP address in the certificate',
+      makeCertificate({ ips: ['127.0.0.1'], issuer: ca }),
+      { host: '127.0.0.1' },
+      'ca',
+      '127.0.0.1',
+      false,
+    ],
+    [
+      'an IPv6 address, written otherwise',
+      makeCertificate({ ips: ['2001:db8::1'], issuer: ca }),
+      { host: '2001:DB8:0::0001' },
+      'ca',
+      '2001:DB8:0::0001',
+      false,
+    ],
+    [
+      'a domain above ASCII',
+      makeCertificate({ names: ['xn--bcher-kva.example'], issuer: ca }),
+      { host: 'Bücher.example' },
+      'ca',
+      'xn--bcher-kva.example',
+      'xn--bcher-kva.example',
+    ],
+    ['server_name instead of the host', good, { host: '127.0.0.1', with: { serverName: HOST } }, 'ca', HOST, HOST],
+    [
+      'the configured domain of an MX host',
+      makeCertificate({ names: ['example.org'], issuer: ca }),
+      { host: 'mx.provider.example', domain: 'example.org' },
+      'ca',
+      'example.org',
+      'example.org',
+    ],
+    ['an MX host within the domain', good, { host: HOST, domain: 'example.org' }, 'ca', HOST, HOST],
+    [
+      'pinned: the certificate, self-signed',
+      selfSigned,
+      { with: { fingerprint: [selfSigned.fingerprints.certificate] } },
+      'fingerprint',
+      '',
+      HOST,
+    ],
+    ['pinned: the key, self-signed', selfSigned, { with: { fingerprint: [selfSigned.fingerprints.key] } }, 'fingerprint', '', HOST],
+    [
+      'pinned: upper case with colons, another pin before it, another name, expired',
+      makeCertificate({ names: ['other.example'], notBefore: Date.now() - 3 * DAY, days: 1 }),
+      {},
+      'fingerprint',
+      '',
+      HOST,
+    ],
+    ['verify = false', selfSigned, { with: { verify: false }, host: 'other.example' }, 'nothing', '', 'other.example'],
+  ];
+  for (const [why, certificate, how, by, peerName, sni] of cases) {
+    const pins = why.includes('colons')
+      ? {
+          with: {
+            fingerprint: [
+              good.fingerprints.key,
+              `SHA256:${certificate.fingerprints.certificate
+                .slice(7)
+                .toUpperCase()
+                .replace(/..(?=.)/g, '$&:')}`,
+            ],
+          },
+        }
+      : {};
+    const facts = await succeeds(certificate, { ...how, ...pins });
+    assert.deepEqual([facts.by, facts.peerName, facts.sni, facts.verified], [by, peerName, sni, by !== 'nothing'], why);
+  }
+});
+
+test('libraries.md §4 case 6 and §3 rows 24, 25: who is not trusted, and the exact reason', async () => {
+  const since = Date.UTC(2026, 0, 2, 3, 4, 5);
+  const alone = makeCertificate({ names: [HOST], issuer: intermediate });
+  const expired = makeCertificate({ names: [HOST], issuer: ca, notBefore: since - 30 * DAY, notAfter: since });
+  const oldIssuer = makeCertificate({ commonName: 'Old Intermediate', ca: true, issuer: ca, notBefore: since - 30 * DAY, notAfter: since });
+  const cases: [why: string, Certificate, Parameters<typeof handshake>[1], RegExp][] = [
+    ['self-signed', selfSigned, {}, /^the certificate is self-signed; .*tls\.ca_file .*tls\.fingerprint$/],
+    [
+      'unknown issuer',
+      makeCertificate({ names: [HOST], issuer: makeCertificate({ commonName: 'Other CA', ca: true }) }),
+      {},
+      /^the certificate comes from "Other CA", which is not in .*, or the server does not send/,
+    ],
+    [
+      'unknown issuer, system store',
+      good,
+      { with: { caFile: '' }, environment: { SSL_CERT_FILE: file(selfSigned.own) } },
+      /^the certificate comes from "Test CA", which is not in the CA store \(/,
+    ],
+    [
+      'unknown issuer, self-signed CA sent along',
+      { ...good, cert: good.own + makeCertificate({ commonName: 'Test CA', ca: true }).own },
+      { with: { caFile: file(selfSigned.own) } },
+      /^the certificate comes from "Test CA"/,
+    ],
+    [
+      'no intermediate',
+      { ...alone, cert: alone.own },
+      {},
+      /^the certificate comes from "Intermediate", which is not in .*, or the server does not send its intermediate/,
+    ],
+    ['expired', expired, {}, /^the certificate expired on 2026-01-02 03:04 UTC$/],
+    [
+      'expired issuer',
+      makeCertificate({ names: [HOST], issuer: oldIssuer }),
+      {},
+      /^the issuer's certificate "Old Intermediate" expired on 2026-01-02 03:04 UTC$/,
+    ],
+    [
+      'not yet valid',
+      makeCertificate({ names: [HOST], issuer: ca, notBefore: Date.UTC(2049, 0, 1) }),
+      {},
+      /^the certificate is not valid before 2049-01-01 00:00 UTC, and the clock here says 2/,
+    ],
+    [
+      'not yet valid, beyond 2050',
+      makeCertificate({ names: [HOST], issuer: ca, notBefore: Date.UTC(2051, 0, 1) }),
+      {},
+      /not valid before 2051-01-01/,
+    ],
+    [
+      'another name',
+      makeCertificate({ names: ['a.example', '*.b.example'], issuer: ca }),
+      {},
+      /^the certificate is for a\.example, \*\.b\.example, wanted is mail\.example\.org \(tls\.server_name\)$/,
+    ],
+    [
+      'another name and expired',
+      makeCertificate({ names: ['a.example'], issuer: ca, notBefore: since - DAY, notAfter: since }),
+      {},
+      /^the certificate expired on .*; the certificate is for a\.example, wanted/,
+    ],
+    [
+      'many names',
+      makeCertificate({ names: Array.from({ length: 20 }, (_, i) => `n${i}.example`), issuer: ca }),
+      {},
+      /n7\.example and 12 more, wanted/,
+    ],
+    [
+      'common name only',
+      makeCertificate({ commonName: HOST, cnOnly: true, issuer: ca }),
+      {},
+      /^the certificate names no host in subjectAltName \(its common name "mail\.example\.org" does not count\)/,
+    ],
+    ['a wildcard for two labels', makeCertificate({ names: ['*.org'], issuer: ca }), {}, /^the certificate is for \*\.org/],
+    ['an IP host without IP entry', good, { host: '127.0.0.1' }, /^the certificate is for mail\.example\.org, wanted is 127\.0\.0\.1/],
+    ['an IP address as DNS name', makeCertificate({ names: ['127.0.0.1'], issuer: ca }), { host: '127.0.0.1' }, /wanted is 127\.0\.0\.1/],
+    [
+      'another IP address',
+      makeCertificate({ ips: ['127.0.0.2', '::1'], issuer: ca }),
+      { host: '127.0.0.1' },
+      /^the certificate is for 127\.0\.0\.2, ::1, wanted/,
+    ],
+    [
+      'an MX host outside the domain, with its own name',
+      makeCertificate({ names: ['mx.provider.example'], issuer: ca }),
+      { host: 'mx.provider.example', domain: 'example.org' },
+      /^the certificate is for mx\.provider\.example, wanted is example\.org/,
+    ],
+    ['server_name against the certificate', good, { with: { serverName: 'other.example' } }, /wanted is other\.example/],
+    ['a unix socket', good, { host: '/run/smtp' }, /^a unix socket has no name to verify; set tls\.server_name/],
+    [
+      'another pin',
+      good,
+      { with: { fingerprint: [selfSigned.fingerprints.certificate] } },
+      new RegExp(`^the certificate is not the pinned one: it has ${good.fingerprints.certificate}, its key ${good.fingerprints.key}$`),
+    ],
+    [
+      'a pin, and verify = false does not weaken it',
+      good,
+      { with: { verify: false, fingerprint: [selfSigned.fingerprints.key] } },
+      /not the pinned one/,
+    ],
+    [
+      'the pin of an issuer is not the pin of the server',
+      good,
+      { with: { fingerprint: [ca.fingerprints.certificate] } },
+      /not the pinned one/,
+    ],
+    ['a CA as server', ca, {}, /names no host/],
+    [
+      'a name that would colour a terminal',
+      makeCertificate({ commonName: '\u001b[31m', names: ['\u001b[31m.example'], issuer: ca }),
+      {},
+      /^the certificate is for \\x1b\[31m\.example, wanted/,
+    ],
+  ];
+  for (const [why, certificate, how, expected] of cases) assert.match(await fails(certificate, how), expected, why);
+});
+
+test('libraries.md §4 case 39: NODE_TLS_REJECT_UNAUTHORIZED=0 has no effect', async () => {
+  const before = process.env.NODE_TLS_REJECT_UNAUTHORIZED;
+  const emitWarning = process.emitWarning;
+  process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
+  process.emitWarning = () => {};
+  try {
+    assert.match(await fails(selfSigned, { environment: { NODE_TLS_REJECT_UNAUTHORIZED: '0' } }), /self-signed/);
+  } finally {
+    process.emitWarning = emitWarning;
+    if (before === undefined) delete process.env.NODE_TLS_REJECT_UNAUTHORIZED;
+    else process.env.NODE_TLS_REJECT_UNAUTHORIZED = before;
+  }
+});
+
+test('libraries.md §4 case 7: old versions and ciphers without authentication', async () => {
+  const old = serve(good, { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT:@SECLEVEL=0' });
+  assert.match(await handshake(old, {}, detail), /^the server has no TLS version from 1\.2 on \(tls\.min_version\)$/);
+  const twelve = serve(good, { maxVersion: 'TLSv1.2' });
+  assert.match(await handshake(twelve, { with: { minVersion: '1.3' } }, detail), /^the server has no TLS version from 1\.3 on/);
+  const anonymous = tls.createServer({ maxVersion: 'TLSv1.2', ciphers: 'aNULL:@SECLEVEL=0' });
+  assert.match(
+    await handshake(anonymous, { with: { verify: false } }, detail),
+    /^the server has no cipher, key exchange or signature in common/,
+  );
+});
+
+test('libraries.md §3 row 27: a port that greets in clear', async () => {
+  const greets = () => net.createServer((socket) => void socket.write('220 mail.example.org ESMTP\r\n'));
+  assert.match(await handshake(greets(), {}, detail), /^the port does not speak TLS from the start; .*submission:\/\//);
+  assert.match(
+    await handshake(greets(), { implicit: false }, detail),
+    /^the server agreed to STARTTLS and then sent something that is not TLS$/,
+  );
+  for (const [octets, expected] of [
+    ['\x15\x03\x01\x00\x02\x02\x46', /TLS from the start; write submissions:/],
+    ['\x16\x03', /TLS from the start/],
+    ['\x15', null],
+    ['220 mail', null],
+    ['\x17\x03', null],
+    ['', null],
+  ] as const) {
+    const told = explainClearText(octets);
+    if (expected === null) assert.equal(told, null);
+    else assert.match(told ?? '', expected);
+  }
+});
+
+test('a server that closes or resets instead of a handshake', async () => {
+  for (const end of [
+    (socket: net.Socket) => socket.end(),
+    (socket: net.Socket) => socket.resetAndDestroy(),
+    (socket: net.Socket) => socket.destroy(),
+  ]) {
+    const server = net.createServer((socket) => void socket.once('data', () => end(socket)));
+    assert.equal(await handshake(server, {}, detail), 'the server closed the connection during the TLS handshake');
+  }
+});
+
+test('the plain socket destroyed from outside ends the handshake', async () => {
+  const silent = net.createServer(() => {});
+  await within(5000, async () => {
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+    const socket = net.connect((silent.address() as AddressInfo).port, '127.0.0.1');
+    const prepared = await tlsPreparation(policy(), wantedNames(policy(), HOST), { implicit: true });
+    assert.ok(prepared.ok);
+    if (socket.connecting) await new Promise((resolve) => socket.once('connect', resolve));
+    const result = prepared.value.secure(socket);
+    setImmediate(() => socket.destroy());
+    assert.match(detail(await result), /closed the connection/);
+    silent.close();
+  });
+});
+
+test('client certificates', async () => {
+  const client = makeCertificate({ commonName: 'host1', issuer: ca });
+  const asks = (options: TlsOptions = {}) => serve(good, { requestCert: true, rejectUnauthorized: true, ca: ca.own, ...options });
+  for (const identity of [
+    { certificate: file(client.cert), certificateKey: file(client.key) },
+    { certificate: file(client.cert + client.key), certificateKey: '' },
+  ])
+    for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const)
+      await handshake(asks({ maxVersion }), { with: identity }, async (result, _, served) => {
+        assert.ok(result.ok, detail(result));
+        assert.equal((await ready(served)).authorized, true);
+      });
+  // TLS 1.2 refuses within the handshake, TLS 1.3 after it.
+  const wants =
+    /^the server (?:wants a client certificate; set tls\.certificate|refuses us for want of a certificate|has no cipher.* or wants a client certificate)/;
+  assert.match(await handshake(asks({ maxVersion: 'TLSv1.2' }), {}, detail), wants);
+  const later = (result: Parsed<TLSSocket>) => {
+    assert.ok(result.ok, detail(result));
+    return new Promise<string>((resolve) => result.value.once('error', ({ message }) => resolve(message)).resume());
+  };
+  assert.match(await handshake(asks(), {}, later), wants);
+  const stranger = makeCertificate({ commonName: 'host1' });
+  const strange = { certificate: file(stranger.cert), certificateKey: file(stranger.key) };
+  assert.match(
+    await handshake(asks({ maxVersion: 'TLSv1.2' }), { with: strange }, detail),
+    /closed the connection|does not accept our client certificate/,
+  );
+});
+
+test('what the configuration names and cannot be used', async () => {
+  const other = makeCertificate({});
+  const locked = `-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n`;
+  const broken = '-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n';
+  for (const [changed, expected, environment] of [
+    [{ caFile: path.join(folder, 'absent') }, /^tls\.ca_file: .*absent cannot be read \(ENOENT\)$/],
+    [{ caFile: file('no certificate') }, /^tls\.ca_file: .* holds no certificate in PEM$/],
+    [{ caFile: folder }, /^tls\.ca_file: .* cannot be read \(EISDIR\)$/],
+    [{ certificate: path.join(folder, 'absent') }, /^tls\.certificate: .* cannot be read/],
+    [{ certificate: file(other.cert) }, /^tls\.certificate: .* holds no private key/],
+    [{ certificate: file(other.cert), certificateKey: file('nothing') }, /^tls\.certificate_key: .* holds no private key/],
+    [{ certificate: file(other.cert), certificateKey: file(locked) }, /^tls\.certificate_key: the private key has a passphrase/],
+    [{ certificate: file(other.cert), certificateKey: file(ca.key) }, /^tls\.certificate and tls\.certificate_key do not belong together$/],
+    [{ certificate: file(broken), certificateKey: file(other.key) }, /^tls\.certificate cannot be used: /],
+    [{ caFile: '' }, /^SSL_CERT_FILE is ".*absent", which holds no certificate/, { SSL_CERT_FILE: path.join(folder, 'absent') }],
+    [{ caFile: '' }, /^SSL_CERT_FILE is /, { SSL_CERT_FILE: file('nothing') }],
+  ] as [Partial<TlsPolicy>, RegExp, NodeJS.ProcessEnv?][]) {
+    const prepared = await tlsPreparation(policy(changed), wantedNames(policy(), HOST), { implicit: true, environment: environment ?? {} });
+    assert.match(prepared.ok ? 'no failure' : prepared.detail, expected);
+  }
+});
+
+test('facts: what the log, nospool check and channel binding need', async () => {
+  for (const [maxVersion, cipher, types] of [
+    ['TLSv1.3', /^TLS1\.3:TLS_AES_256_GCM_SHA384:256$/, ['tls-exporter', 'tls-server-end-point']],
+    ['TLSv1.2', /^TLS1\.2:ECDHE-ECDSA-AES(?:128|256)-GCM-SHA\d+:(?:128|256)$/, ['tls-server-end-point']],
+  ] as const)
+    await handshake(
+      serve(makeCertificate({ names: [HOST], ips: ['::1'], issuer: intermediate }), { maxVersion }),
+      {},
+      async (result, preparation, served) => {
+        assert.ok(result.ok, detail(result));
+        const facts = preparation.facts();
+        assert.ok(facts);
+        assert.match(facts.cipher, cipher);
+        assert.equal(facts.version, maxVersion.replace('v', ''));
+        assert.equal(`${facts.bits}`, facts.cipher.split(':').at(-1));
+        const [own, issuer] = facts.chain();
+        assert.deepEqual([own?.subject, own?.issuer, own?.names, issuer?.subject], [HOST, 'Intermediate', [HOST, '::1'], 'Intermediate']);
+        const x509 = new X509Certificate(result.value.getPeerCertificate().raw);
+        assert.deepEqual([own?.notBefore, own?.notAfter], [Date.parse(x509.validFrom), Date.parse(x509.validTo)]);
+        assert.equal(own?.fingerprint, `sha256:${x509.fingerprint256.replaceAll(':', '').toLowerCase()}`);
+        const peer = await ready(served);
+        const bindings = facts.bindings();
+        assert.deepEqual(
+          bindings.map(({ type }) => type),
+          types,
+        );
+        for (const { type, data } of bindings)
+          assert.equal(
+            data,
+            type === 'tls-exporter'
+              ? peer.exportKeyingMaterial(32, 'EXPORTER-Channel-Binding', Buffer.alloc(0)).toString('latin1')
+              : createHash('sha256')
+                  .update(x509.raw)
+                  .digest('latin1' as 'binary'),
+            type,
+          );
+        // What the server offers is bound to this very channel.
+        const channel = { secured: true, loopback: false, host: HOST, port: 587, bindings };
+        const credentials = { user: 'u', secret: 'p', kind: 'password', clientCertificate: false } as const;
+        const chosen = chooseMechanism(
+          new Set(['SCRAM-SHA-256-PLUS', 'PLAIN']),
+          credentials,
+          { mechanisms: [], allowPlaintext: false },
+          channel,
+          hashes,
+        );
+        assert.ok(typeof chosen !== 'string' && chosen.begin().say?.startsWith(`p=${types[0]},,`));
+      },
+    );
+});
+
+test('bits by cipher name', () => {
+  for (const [name, bits] of [
+    ['TLS_AES_128_GCM_SHA256', 128],
+    ['TLS_AES_256_GCM_SHA384', 256],
+    ['TLS_CHACHA20_POLY1305_SHA256', 256],
+    ['ECDHE-RSA-AES128-GCM-SHA256', 128],
+    ['ECDHE-ECDSA-CAMELLIA256-SHA384', 256],
+  ] as const)
+    assert.equal(keyBits(name), bits, name);
+});
+
+test('other words for other failures', () => {
+  const explain = (code: string, message = '', changed: Partial<TlsPolicy> = {}) =>
+    explainTlsFailure(Object.assign(new Error(message), { code }), {
+      policy: policy(changed),
+      wanted: wantedNames(policy(), HOST),
+      implicit: true,
+      store: 'the CA store',
+    });
+  for (const [code, message, changed, expected] of [
+    ['ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED', '', {}, /^the server wants a client certificate/],
+    ['ERR_SSL_TLSV1_ALERT_UNKNOWN_CA', '', { certificate: 'x' }, /^the server does not accept our client certificate/],
+    ['ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED', '', { certificate: 'x' }, /^the server does not accept our client certificate/],
+    ['ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE', '', {}, /^the server refuses us for want of a certificate/],
+    ['ERR_SSL_TLSV1_UNRECOGNIZED_NAME', '', {}, /^the server does not know the name mail\.example\.org/],
+    ['ERR_SSL_DH_KEY_TOO_SMALL', 'dh key too small', {}, /too weak to be used: dh key too small/],
+    ['ERR_SSL_PACKET_LENGTH_TOO_LONG', '', {}, /does not speak TLS from the start/],
+    ['', 'wrong version number', {}, /does not speak TLS from the start/],
+    ['EPIPE', '', {}, /closed the connection/],
+    ['ERR_SSL_INTERNAL', 'some\x1b[31m words', {}, /^TLS failed: some\\x1b\[31m words$/],
+  ] as const)
+    assert.match(explain(code, message, changed), expected, code);
+});
+
+test.run();
