@@ -55,7 +55,7 @@ function draftTable(reading: Reading, at: At, raw: unknown, path: readonly Step[
   }
   const entries = readTable(reading, 'host', raw as Readonly<Record<string, unknown>>, path, 'of a smart host');
   const tls = tlsIn(reading, entries, 'host', path, shared.tls, 'of a smart host');
-  const auth = authIn(reading, entries, 'host', path, 'of a smart host') ?? shared.auth;
+  const auth = authIn(reading, entries, 'host', path, shared.auth, 'of a smart host');
   const url = entries.get('url');
   if (!url) {
     reading.complain(at, 'a smart host written as a table needs url = "…"');
@@ -92,15 +92,16 @@ export function tlsIn(
   return tlsOver(reading, base, readTable(reading, 'tls', raw, [...path, 'tls'], `in tls ${title}`));
 }
 
-/** The `auth` key of a router or host; undefined when it is not written. */
+/** The `auth` key of a router or host; `shared` when it is not written. */
 export function authIn(
   reading: Reading,
   entries: Entries,
   section: 'router' | 'host',
   path: readonly Step[],
+  shared: Credentials,
   title: string,
-): Credentials | undefined {
-  if (!entries.has('auth')) return undefined;
+): Credentials {
+  if (!entries.has('auth')) return shared;
   const raw = take(reading, entries, section, 'auth', 'auth');
   if (raw === 'default') return raw;
   return raw === 'none' ? null : authOf(reading, readTable(reading, 'auth', raw, [...path, 'auth'], `in auth ${title}`));

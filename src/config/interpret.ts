@@ -63,7 +63,13 @@ function configOf(reading: Reading, file: File | null, env: Environment): Config
   const variables = readVariables(reading, env, file);
   const top = over(readTable(reading, '', file?.toml.table ?? {}, [], ''), variables.get(''));
   const section = (name: 'tls' | 'auth' | 'timeouts'): Entries => readSection(reading, top, name);
-  const text = (name: string): string => take(reading, top, '', 'text', name);
+  const text = (name: string, check: Check): string => {
+    const value = take(reading, top, '', 'text', name);
+    const written = top.get(name);
+    const sentence = value === '' ? null : check(value);
+    if (written && sentence !== null) reading.complain(written, sentence);
+    return value;
+  };
   const isOn = (name: string): boolean => take(reading, top, '', 'switch', name);
   const choice = <T extends string>(name: string): T => take(reading, top, '', 'choice', name) as T;
 
@@ -86,7 +92,6 @@ function configOf(reading: Reading, file: File | null, env: Environment): Config
   const locked = top.get('lock');
   if (locked && lock && !file?.isSystem) reading.warn(locked, 'means nothing here: only the system file can be locked');
   const rewrite = top.get('rewrite');
-  checkNames(reading, top);
 
   return {
     path: file?.path ?? '',
@@ -94,17 +99,17 @@ function configOf(reading: Reading, file: File | null, env: Environment): Config
     randomize: isOn('randomize'),
     aliases: take(reading, top, '', 'paths', 'aliases'),
     lock,
-    hostname: text('hostname'),
-    qualifyDomain: text('qualify_domain'),
-    qualifyRecipient: text('qualify_recipient'),
-    from: text('from'),
+    hostname: text('hostname', domain),
+    qualifyDomain: text('qualify_domain', domain),
+    qualifyRecipient: text('qualify_recipient', domain),
+    from: text('from', sender),
     forceFrom: isOn('force_from'),
     replayWindow: take(reading, top, '', 'size', 'replay_window'),
     headerLimit: take(reading, top, '', 'size', 'header_limit'),
     argumentsWithT: choice('arguments_with_t'),
     keepBcc: isOn('keep_bcc'),
     received: isOn('received'),
-    defaultCharset: text('default_charset'),
+    defaultCharset: text('default_charset', charset),
     header8bit: choice('header_8bit'),
     eightBit: choice('eight_bit'),
     longLines: choice('long_lines'),
@@ -193,14 +198,14 @@ function unknownVariable(name: string): string {
     : `is unknown; the nearest is "${meant.name}", nospool.toml(5) has them all`;
 }
 
-/** Texts that are names or addresses. */
-function checkNames(reading: Reading, top: Entries): void {
-  const check = (name: string, isValid: (text: string) => boolean, sentence: string): void => {
-    const written = top.get(name);
-    if (written && typeof written.raw === 'string' && written.raw !== '' && !isValid(written.raw)) reading.complain(written, sentence);
-  };
-  for (const name of ['hostname', 'qualify_domain', 'qualify_recipient']) check(name, isDomain, 'expects a domain such as "example.org"');
-  check('default_charset', (text) => /^[A-Za-z0-9][\w.:+-]*$/.test(text), 'expects the name of a charset such as "koi8-r"');
-  check('from', (text) => parseMailbox(text.replaceAll('{login}', 'login')).ok, 'expects an address such as "{login}@example.org"');
-  check('from', (text) => !/\{(?!login\})[^{}]*\}/.test(text), 'has a word in braces that is not {login}, the only one that is replaced');
-}
+/** What is wrong with a text that is a name or an address; null when it can be used. */
+type Check = (text: string) => string | null;
+
+const domain: Check = (text) => (isDomain(text) ? null : 'expects a domain such as "example.org"');
+
+const charset: Check = (text) => (/^[A-Za-z0-9][\w.:+-]*$/.test(text) ? null : 'expects the name of a charset such as "koi8-r"');
+
+const sender: Check = (text) => {
+  if (/\{(?!login\})[^{}]*\}/.test(text)) return 'has a word in braces that is not {login}, the only one that is replaced';
+  return parseMailbox(text.replaceAll('{login}', 'login')).ok ? null : 'expects an address such as "{login}@example.org"';
+};

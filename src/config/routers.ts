@@ -2,6 +2,7 @@
  * `[[router]]` tables and `[rewrite]` as definitions for src/router. Checks how they are written; what they do to
  * an address is the routers' own business.
  */
+import { badAddition, badRemoval } from '../router/headers.ts';
 import type { ManualrouteDefinition, Preconditions, RedirectDefinition, RouterDefinition } from '../router/route.ts';
 import { isAddressLiteral, isDomain, parseMailbox, parseReversePath } from '../smtp/path.ts';
 import { authIn, type Draft, draftHosts, type Shared, tlsIn } from './hosts.ts';
@@ -124,7 +125,7 @@ function manualrouteOf(
 ): RouterDraft {
   const title = 'of [[router]]';
   const tls = tlsIn(reading, entries, 'router', path, shared.tls, title);
-  const auth = authIn(reading, entries, 'router', path, title) ?? shared.auth;
+  const auth = authIn(reading, entries, 'router', path, shared.auth, title);
   const drafts = draftHosts(reading, entries, 'router', 'hosts', path, { tls, auth });
   const hosts = entries.get('hosts')?.raw;
   if (hosts === undefined || (Array.isArray(hosts) && hosts.length === 0))
@@ -133,10 +134,11 @@ function manualrouteOf(
   const remove = take(reading, entries, 'router', 'texts', 'headers_remove');
   const added = entries.get('headers_add');
   const removed = entries.get('headers_remove');
-  // RFC 5322 §2.2: printable ASCII but the colon.
-  if (added && !add.every((field) => /^[!-9;-~]+:/.test(field))) reading.complain(added, 'expects "Name: text" in each item');
-  if (removed && !remove.every((name) => /^[!-9;-~]+$/.test(name)))
-    reading.complain(removed, 'expects the name of a header field, without a colon, in each item');
+  const refuse = (at: At | undefined, sentences: readonly (string | null)[]): void => {
+    for (const sentence of sentences) if (at && sentence !== null) reading.complain(at, `is refused: ${sentence}`);
+  };
+  refuse(added, add.map(badAddition));
+  refuse(removed, remove.map(badRemoval));
   const definition = {
     driver: 'manualroute' as const,
     ...preconditions,
