@@ -1,0 +1,238 @@
+import assert from 'node:assert';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { suite } from 'uvu';
+import type { Config } from '../../src/config/config.ts';
+import { type ConfigAnswer, type ConfigRequest, readConfig } from '../../src/config/read.ts';
+import { within } from '../support/within.ts';
+
+const euid = process.geteuid?.() ?? 0;
+const isRoot = euid === 0;
+
+interface World {
+  readonly folder: string;
+  readonly system: string;
+  readonly own: string;
+  write(file: string, text: string | Uint8Array, mode?: number): string;
+  ask(request?: Partial<ConfigRequest>): Promise<ConfigAnswer>;
+}
+
+const test = suite<World>('read');
+
+test.before.each((world) => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'nospool-config-'));
+  const system = path.join(folder, 'etc.toml');
+  const home = path.join(folder, 'home');
+  const own = path.join(home, '.config/nospool/config.toml');
+  mkdirSync(path.dirname(own), { recursive: true });
+  Object.assign(world, {
+    folder,
+    system,
+    own,
+    write(file: string, text: string | Uint8Array, mode = 0o644) {
+      const name = path.resolve(folder, file);
+      writeFileSync(name, text);
+      chmodSync(name, mode);
+      return name;
+    },
+    ask: (request: Partial<ConfigRequest> = {}) =>
+      within(5000, () => readConfig({ path: null, env: {}, home, euid, systemFile: system, ...request })),
+  });
+});
+
+test.after.each(({ folder }) => rmSync(folder, { recursive: true, force: true }));
+
+const host = (name: string): string => `smarthosts = ["${name}"]\n`;
+
+function accepted(answer: ConfigAnswer): Config {
+  assert.ok(answer.ok, answer.ok ? '' : answer.errors.join('\n'));
+  return answer.config;
+}
+
+function refused(answer: ConfigAnswer): string {
+  assert.ok(!answer.ok);
+  assert.equal(answer.errors.length, 1);
+  return answer.errors[0] as string;
+}
+
+const hostOf = (answer: ConfigAnswer): string | undefined => accepted(answer).smarthosts[0]?.host;
+
+test('the first of -C, $NOSPOOL_CONFIG, the user’s file and the system’s', async ({ folder, system, own, write, ask }) => {
+  assert.equal(accepted(await ask()).path, '');
+  assert.equal(hostOf(await ask()), undefined);
+  write(system, host('system'));
+  assert.equal(hostOf(await ask()), 'system');
+  assert.equal(accepted(await ask()).path, system);
+  write(own, host('own'));
+  assert.equal(hostOf(await ask()), 'own');
+  assert.equal(hostOf(await ask({ home: null })), 'system');
+  const named = write('named.toml', host('named'));
+  const env = { NOSPOOL_CONFIG: named };
+  assert.equal(hostOf(await ask({ env })), 'named');
+  assert.equal(hostOf(await ask({ env: { NOSPOOL_CONFIG: '' } })), 'own', 'empty is unset');
+  const given = write('given.toml', host('given'));
+  assert.equal(hostOf(await ask({ env, path: given })), 'given');
+  assert.equal(hostOf(await ask({ env, path: given, home: null })), 'given');
+  const xdg = path.join(folder, 'xdg');
+  mkdirSync(path.join(xdg, 'nospool'), { recursive: true });
+  write('xdg/nospool/config.toml', host('xdg'));
+  assert.equal(hostOf(await ask({ env: { XDG_CONFIG_HOME: xdg } })), 'xdg');
+  assert.equal(hostOf(await ask({ env: { XDG_CONFIG_HOME: 'xdg' } })), 'own', 'a relative one is invalid and ignored');
+  assert.equal(hostOf(await ask({ env: { XDG_CONFIG_HOME: folder } })), 'system', 'it replaces ~/.config');
+  assert.equal(hostOf(await ask({ path: '/dev/null' })), undefined);
+});
+
+test('variables are over any file, and enough without one', async ({ system, own, write, ask }) => {
+  const env = { NOSPOOL_SMARTHOSTS: 'variable' };
+  assert.equal(hostOf(await ask({ env })), 'variable');
+  write(system, host('system'));
+  assert.equal(hostOf(await ask({ env })), 'variable');
+  write(own, `${host('own')}[tls]\nmode = "opportunistic"`);
+  const { smarthosts } = accepted(await ask({ env }));
+  assert.equal(smarthosts[0]?.host, 'variable');
+  assert.equal(smarthosts[0]?.tls.mode, 'opportunistic');
+});
+
+test('a locked system file is the only configuration', async ({ system, own, write, ask }) => {
+  write(system, `lock = true\n${host('system')}`);
+  write(own, host('own'));
+  const given = write('given.toml', host('given'));
+  const env = { NOSPOOL_CONFIG: given, NOSPOOL_SMARTHOSTS: 'variable', NOSPOOL_NONSENSE: 'x', NOSPOOL_EMPTY: '' };
+  const answer = await ask({ path: given, env });
+  assert.equal(hostOf(answer), 'system');
+  assert.ok(answer.ok);
+  assert.deepEqual(answer.warnings, [
+    `${system}: is locked, so -C ${given}, NOSPOOL_CONFIG, NOSPOOL_SMARTHOSTS, NOSPOOL_NONSENSE are ignored`,
+  ]);
+  assert.ok(answer.config.lock);
+  const quiet = await ask();
+  assert.ok(quiet.ok);
+  assert.deepEqual(quiet.warnings, []);
+  write(system, '# lock = true\nlock = false');
+  assert.equal(hostOf(await ask()), 'own');
+  write(system, 'lock = "yes"');
+  assert.equal(hostOf(await ask()), 'own');
+  write(system, `lock = true\nsmarthost = []`);
+  assert.match(refused(await ask({ path: given })), /:2: key "smarthost" is unknown/);
+  write(system, 'lock = true\nsmarthosts = [');
+  assert.match(refused(await ask({ path: given })), /^\S+etc\.toml:2: this is not TOML: /, 'whether it is locked cannot be known');
+});
+
+test('a file that was asked for and is not there is an error; one that is only looked for is not', async ({ folder, write, ask }) => {
+  const none = path.join(folder, 'none.toml');
+  assert.equal(refused(await ask({ path: none })), `-C names "${none}", which does not exist`);
+  assert.equal(refused(await ask({ path: '' })), '-C names "", which does not exist');
+  assert.equal(refused(await ask({ env: { NOSPOOL_CONFIG: none } })), `environment: NOSPOOL_CONFIG names "${none}", which does not exist`);
+  const file = write('file', '');
+  assert.match(refused(await ask({ path: `${file}/below` })), /does not exist/);
+});
+
+test('what is no configuration file', async ({ folder, write, ask }) => {
+  assert.equal(refused(await ask({ path: folder })), `${folder}: is a directory, not a file`);
+  const latin1 = write('latin1', Buffer.from('# a\n# caf\xe9\n', 'latin1'));
+  assert.equal(refused(await ask({ path: latin1 })), `${latin1}:2: is not UTF-8, which TOML demands: convert the file`);
+  const broken = write('broken', 'smarthosts = ["a"]\n[auth]\npassword = hunter2\n');
+  assert.match(refused(await ask({ path: broken })), /broken:3: this is not TOML: /);
+  assert.doesNotMatch(refused(await ask({ path: broken })), /hunter2/);
+  assert.match(refused(await ask({ path: '/dev/zero' })), /^\/dev\/zero: has more than 1048576 octets/);
+  assert.match(refused(await ask({ path: `${folder}/${'x'.repeat(300)}` })), /cannot be opened \(ENAMETOOLONG\)/);
+});
+
+test('a file with a byte order mark or CRLF line ends is read', async ({ write, ask }) => {
+  const file = write('bom', `\ufeff${host('a')}\r\nrandomize = true\r\n`);
+  const { smarthosts, randomize } = accepted(await ask({ path: file }));
+  assert.equal(smarthosts[0]?.host, 'a');
+  assert.equal(randomize, true);
+});
+
+test('the mode of the file is that of the file that was read', async ({ write, ask }) => {
+  const text = '[auth]\nuser = "u"\npassword = "hunter2"';
+  accepted(await ask({ path: write('a', text, 0o640) }));
+  const open = write('b', text, 0o644);
+  assert.match(
+    refused(await ask({ path: open })),
+    new RegExp(`is refused, because every user can read this file \\(mode 0644\\): run chmod o-r ${open}$`),
+  );
+});
+
+test('another user’s file is not obeyed because the environment points at it', async ({ own, system, write, ask }) => {
+  write(own, host('own'));
+  write(system, host('system'));
+  const stranger = await ask({ euid: euid + 1 });
+  // Root's files are anybody's configuration; a stranger's are nobody's.
+  if (isRoot) assert.equal(hostOf(stranger), 'own');
+  if (isRoot) chownSync(own, 4711, 4711);
+  const answer = await ask({ euid: 4712 });
+  assert.equal(hostOf(answer), 'system');
+  assert.ok(answer.ok);
+  assert.deepEqual(answer.warnings, [`${own}: belongs to uid ${isRoot ? 4711 : euid}, not to uid 4712, and is ignored`]);
+});
+
+/** Permissions do not bind root: a child that has given up its uid asks instead. */
+function askAs(uid: number, request: Omit<ConfigRequest, 'euid'>): ConfigAnswer {
+  const module = new URL('../../src/config/read.ts', import.meta.url).href;
+  const script = `
+    ${isRoot ? `const { readConfig } = await import(${JSON.stringify(module)}); await import(${JSON.stringify(module.replace('read.ts', 'toml.ts'))}); process.setgroups([]); process.setgid(${uid}); process.setuid(${uid});` : `const { readConfig } = await import(${JSON.stringify(module)});`}
+    console.log(JSON.stringify(await readConfig({ ...${JSON.stringify(request)}, euid: process.geteuid() })));`;
+  const { stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], {
+    cwd: fileURLToPath(new URL('../..', import.meta.url)),
+    encoding: 'utf8',
+    timeout: 20_000,
+    env: { ...process.env, NODE_EXTRA_CA_CERTS: '' },
+  });
+  assert.notEqual(stdout, '', stderr);
+  return JSON.parse(stdout) as ConfigAnswer;
+}
+
+test('a file that cannot be read names path, uid and mode', ({ folder, own, system, write }) => {
+  const uid = isRoot ? 4713 : euid;
+  chmodSync(folder, 0o755);
+  write(system, host('system'), 0o200);
+  const home = path.dirname(path.dirname(path.dirname(own)));
+  const request = { path: null, env: {}, home, systemFile: system };
+  const owner = `its owner uid ${euid} and gid ${process.getgid?.()}`;
+  assert.equal(
+    refused(askAs(uid, request)),
+    `${system}: cannot be read by uid ${uid}; its mode is 0200, ${owner}: let this user read it, by its group for instance`,
+  );
+  // A service whose home is closed to it (ProtectHome=) still has the system's file; so has a user with a file of their own.
+  write(system, host('system'), 0o644);
+  write(own, host('own'), 0o600);
+  chmodSync(home, 0);
+  const closed = askAs(uid, request);
+  assert.equal(hostOf(closed), 'system');
+  assert.ok(closed.ok);
+  assert.match(closed.warnings[0] ?? '', /cannot be read by uid \d+; a directory above it is closed to this user; it is ignored$/);
+  chmodSync(home, 0o755);
+  write(system, 'lock = true', 0o200);
+  write(own, host('own'), 0o644);
+  assert.equal(hostOf(askAs(uid, request)), 'own', 'a lock that this user cannot read is not for this user');
+  write(own, host('own'), 0o200);
+  assert.match(refused(askAs(uid, request)), /config\.toml: cannot be read by uid \d+; its mode is 0200/);
+});
+
+/** What a module loads, by its static imports, at any depth. */
+function loads(file: string, found = new Set<string>()): ReadonlySet<string> {
+  for (const [, from] of readFileSync(file, 'utf8').matchAll(/^(?:import|export) (?!type )[^;]*? from '([^']+)'/gm)) {
+    const target = from?.startsWith('.') ? path.resolve(path.dirname(file), from) : (from as string);
+    if (found.has(target)) continue;
+    found.add(target);
+    if (path.isAbsolute(target)) loads(target, found);
+  }
+  return found;
+}
+
+test('a run without a file loads neither the TOML parser nor anything heavy', () => {
+  const all = [...loads(fileURLToPath(new URL('../../src/config/read.ts', import.meta.url)))];
+  assert.deepEqual(all.filter((name) => !path.isAbsolute(name)).sort(), ['node:buffer', 'node:fs']);
+  assert.deepEqual(
+    all.filter((name) => /(toml|import[\w-]*|starter)\.ts$/.test(name)),
+    [],
+  );
+  assert.ok(all.length > 8);
+});
+
+test.run();
