@@ -28,22 +28,22 @@ function printNode(node: RoutingNode, indent: string, out: string[]): void {
   for (const child of node.children) printNode(child, `${indent}    `, out);
 }
 
+/** What stands between the router's name and the detail. */
 const DID: Readonly<Record<RoutingStep['kind'], string>> = {
-  skipped: 'skipped',
-  declined: 'declined',
-  redirected: 'redirected by',
-  accepted: 'accepted for',
-  discarded: 'discarded by',
-  failed: 'failed',
-  deferred: 'deferred',
-  'local delivery': 'local delivery to',
-  unrouteable: 'unrouteable',
-  duplicate: 'duplicate',
+  skipped: 'skipped, ',
+  declined: 'declined, ',
+  redirected: 'redirected by ',
+  accepted: 'accepted for ',
+  discarded: 'discarded by ',
+  failed: 'failed: ',
+  deferred: 'deferred: ',
+  'local delivery': 'local delivery to ',
+  unrouteable: 'unrouteable: ',
+  duplicate: 'duplicate, ',
 };
 
 function printStep({ router, kind, detail }: RoutingStep): string {
-  const says = DID[kind].endsWith('by') || DID[kind].endsWith('for') || DID[kind].endsWith('to') ? ' ' : ': ';
-  return `${router === '' ? '' : `${router}: `}${DID[kind]}${detail === '' ? '' : `${says}${detail}`}`;
+  return `${router === '' ? '' : `${router}: `}${detail === '' ? kind : `${DID[kind]}${detail}`}`;
 }
 
 function printEnvelope({ recipients, discarded, route, reversePath }: RoutingDone): string[] {

@@ -68,13 +68,13 @@ function hostsDiffer(a: readonly Smarthost[], b: readonly Smarthost[]): Differen
 
 /** Names of hosts do not regard case (RFC 4343 §2), paths of sockets do. */
 function printAddress(host: Smarthost): string {
-  return host.scheme === 'unix' ? printSmarthost(host) : printSmarthost(host).toLowerCase();
+  return printSmarthost(host.scheme === 'unix' ? host : { ...host, host: host.host.toLowerCase() });
 }
 
 function policiesDiffer(a: Smarthost, b: Smarthost): Difference | null {
   for (const key of Object.keys(a.tls) as (keyof TlsPolicy)[]) {
-    const difference = differ('tls', `${key} "${a.tls[key]}"`, `"${b.tls[key]}"`);
-    if (difference !== null) return difference;
+    const difference = differ('tls', `"${a.tls[key]}"`, `"${b.tls[key]}"`);
+    if (difference !== null) return { ...difference, detail: `${key} ${difference.detail}` };
   }
   return authDiffers(a.auth, b.auth);
 }

@@ -1,0 +1,390 @@
+import assert from 'node:assert/strict';
+import { suite } from 'uvu';
+import type { Want } from '../../src/router/route.ts';
+import { printMailbox } from '../../src/smtp/path.ts';
+import { host, mailbox, manualroute, redirect, routeIn, summary, type World } from './world.ts';
+
+const test = suite('routing');
+
+const aliases = (text: string, more: World = {}): World => ({ aliases: { '/etc/aliases': text }, ...more });
+
+/**
+ * Every row of Exim's "routing outcome" (`mua_wrapper`) that is the router's: [aliases, recipients, final addresses or
+ * sentences, why]. Nothing in the second group is ever contacted.
+ */
+const OUTCOMES: readonly [string, readonly string[], readonly string[], string][] = [
+  ['', ['a@x.y', 'b@other.z'], ['a@x.y', 'b@other.z'], 'nobody is redirected'],
+  ['postmaster: pm@p.q', ['postmaster@x.y', 'b@x.y'], ['pm@p.q', 'b@x.y'], 'an alias'],
+  ['postmaster: pm@p.q', ['postmaster@other.z'], ['postmaster@other.z'], 'other people’s postmaster is not ours'],
+  ['a: b\nb: c\nc: d@p.q', ['a@x.y'], ['d@p.q'], 'aliases of aliases'],
+  ['Root: joe', ['ROOT@X.Y'], ['joe@x.y'], 'neither key nor domain regards case'],
+  ['*: all@p.q\njoe: joe', ['root', 'joe'], ['all@p.q', 'joe@x.y'], 'the default key; joe has an entry of his own'],
+  ['joe: :unknown:\n*: all@p.q', ['joe'], ['joe@x.y'], ':unknown: declines, and the default is not asked'],
+  ['joe:\n*: all@p.q', ['joe'], ['joe@x.y'], 'so does an empty value'],
+  ['joe: # comment', ['joe'], ['joe@x.y'], 'and one with nothing but a comment'],
+  ['joe: \\joe, jim', ['joe@localhost'], ['joe@localhost', 'jim@x.y'], 'a backslash keeps the incoming domain'],
+  ['"a b": joe', ['"a b"@x.y'], ['joe@x.y'], 'a quoted local-part'],
+  ['t: a@p.q, A@p.q, a@P.Q, a@p.q', ['t', 'a@p.q'], ['A@p.q', 'a@p.q'], 'duplicates: local-parts regard case, domains do not'],
+  ['bh: :blackhole:', ['bh'], [], 'discarded: sent to nobody, and no failure'],
+  ['bh: a@p.q, :blackhole:, b@p.q', ['bh'], [], ':blackhole: takes the whole address'],
+  ['bh: :blackhole:', ['bh', 'a@p.q'], ['a@p.q'], 'the others are served'],
+  ['dn: /dev/null', ['dn'], [], '/dev/null is no file'],
+  ['dn: /dev/null, a@p.q', ['dn'], ['a@p.q'], '/dev/null discards only itself'],
+
+  ['file: /some/file', ['file@x.y', 'b@x.y'], ['routing file@x.y yielded a local delivery: to /some/file'], 'a file'],
+  ['pipe: "|/bin/x a"', ['pipe'], ['routing pipe@x.y yielded a local delivery: to |/bin/x a'], 'a pipe'],
+  ['f: /f, a@p.q', ['f'], ['routing f@x.y yielded a local delivery: to /f'], 'among others'],
+  ['fail: :fail: forcible fail message', ['fail', 'b'], ['routing fail@x.y yielded a failed delivery: forcible fail message'], ':fail:'],
+  ['fail: :fail:', ['fail'], ['routing fail@x.y yielded a failed delivery'], ':fail: without a reason'],
+  ['fail: a, :fail: no', ['fail'], ['routing fail@x.y yielded a failed delivery: no'], 'in a list it takes the whole address'],
+  [
+    'par: child\nchild: :fail: gone, sorry',
+    ['par'],
+    ['routing par@x.y yielded a failed delivery: gone, sorry (par@x.y → child@x.y)'],
+    'a child’s reason, which Exim loses',
+  ],
+  ['d: :defer: forcible\n defer message', ['a', 'd'], ['routing d@x.y yielded a deferred delivery: forcible defer message'], ':defer:'],
+  ['s: a, b@@c', ['s'], ['routing s@x.y yielded a deferred delivery: /etc/aliases:1: "@c" is not a domain (in "b@@c")'], 'a syntax error'],
+  [
+    '\n\ns: a,\n  b c,\n :fail: x',
+    ['s'],
+    ['routing s@x.y yielded a deferred delivery: /etc/aliases:4: "b c" is not a local-part; quote it if it is meant (in "b c")'],
+    'the line is the item’s; what comes later does not matter',
+  ],
+  [
+    's: :fail: x\nt: :fail: y',
+    ['s', 't'],
+    ['routing s@x.y yielded a failed delivery: x', 'routing t@x.y yielded a failed delivery: y'],
+    'all failing recipients are named',
+  ],
+  [
+    'i: :include:/none',
+    ['i'],
+    ['routing i@x.y yielded a deferred delivery: /etc/aliases:1: cannot read /none: no such file or directory'],
+    'a missing include file',
+  ],
+];
+for (const [text, recipients, expected, why] of OUTCOMES)
+  test(`${JSON.stringify(text)} for ${recipients.join(', ')}: ${why}`, () => {
+    const done = routeIn(aliases(text), recipients);
+    assert.deepEqual(summary(done), expected);
+    assert.equal(done.route === null, expected.length === 0 || done.problems.length > 0);
+  });
+
+test('a recipient knows the address it was given as', () => {
+  const { recipients } = routeIn(aliases('a: b, c@p.q\nb: d@p.q'), ['a', 'e@z']);
+  assert.deepEqual(
+    recipients.map(({ path, original }) => `${printMailbox(original)} → ${printMailbox(path)}`),
+    ['a@x.y → d@p.q', 'a@x.y → c@p.q', 'e@z → e@z'],
+  );
+});
+
+test('the discarded are told, and are no problem', () => {
+  const done = routeIn(aliases('a: b\nb: :blackhole:\nc: /dev/null'), ['a', 'c']);
+  assert.deepEqual(done.discarded, [
+    { path: mailbox('b@x.y'), original: mailbox('a@x.y') },
+    { path: mailbox('c@x.y'), original: mailbox('c@x.y') },
+  ]);
+  assert.deepEqual([done.recipients, done.route, done.problems], [[], null, []]);
+});
+
+test('no recipients are none', () => {
+  const done = routeIn({}, []);
+  assert.deepEqual([done.recipients, done.discarded, done.route, done.problems, done.tree], [[], [], null, [], []]);
+});
+
+/** Loops, as `route.c` ends them: [aliases, recipients, final addresses, why] */
+const LOOPS: readonly [string, readonly string[], readonly string[], string][] = [
+  ['loop1: loop2\nloop2: loop1', ['loop1'], ['loop1@x.y'], 'the second visit goes to the next router'],
+  ['loop1: loop2\nloop2: loop1', ['loop2'], ['loop2@x.y'], 'from the other side'],
+  ['loop1: loop2\nloop2: loop1', ['loop1', 'loop2'], ['loop1@x.y', 'loop2@x.y'], 'from both'],
+  ['self: self, other', ['self'], ['self@x.y', 'other@x.y'], 'a copy for oneself'],
+  ['self: SELF', ['self'], ['SELF@x.y'], 'the same address in capitals'],
+  ['self: \\self', ['self'], ['self@x.y'], 'said with a backslash'],
+  ['list: a, b\na: b\nb: a', ['list'], ['a@x.y', 'b@x.y'], 'nobody is lost where Exim loses both'],
+  ['a: a, b\nb: b, a', ['a'], ['a@x.y', 'b@x.y'], 'each keeps a copy and sends one to the other'],
+  ['a: a, b\nb: b, a', ['b', 'a'], ['b@x.y', 'a@x.y'], 'from both sides'],
+  ['e: a\na: b\nb: a, e', ['e'], ['a@x.y', 'e@x.y'], 'a loop within a loop'],
+];
+for (const [text, recipients, expected, why] of LOOPS)
+  test(`${JSON.stringify(text)} for ${recipients.join(', ')} ends: ${why}`, () => {
+    assert.deepEqual(new Set(summary(routeIn(aliases(text), recipients))), new Set(expected));
+  });
+
+test('a router is skipped only for the address that it has redirected itself', () => {
+  const routers = [redirect({ name: 'one', data: { a: 'b', b: 'a' } }), redirect({ name: 'two', data: { a: 'c@p.q' } }), manualroute()];
+  const done = routeIn({ routers }, ['a']);
+  assert.deepEqual(summary(done), ['c@p.q']);
+  const last = done.tree[0]?.children[0]?.children[0];
+  assert.deepEqual(
+    last?.steps.map(({ router, kind, detail }) => `${router}: ${kind}: ${detail}`),
+    ['one: skipped: has redirected this address before', 'two: redirected: two: data.a:1'],
+  );
+});
+
+const chain = (n: number): string => Array.from({ length: n }, (_, i) => `g${i}: g${i + 1}`).join('\n');
+
+test('a hundred generations are followed', () => {
+  assert.deepEqual(summary(routeIn(aliases(chain(100)), ['g0'])), ['g100@x.y']);
+});
+
+test('more end in an error', () => {
+  const [problem] = routeIn(aliases(chain(101)), ['g0']).problems;
+  assert.ok(problem && problem.kind === 'deferred');
+  assert.equal(problem.detail, 'routing loop: more than 100 generations of redirects');
+  assert.equal(problem.chain.length, 102);
+  assert.deepEqual(problem.address, mailbox('g0@x.y'));
+});
+
+test('aliases that all name each other end in an error, soon', () => {
+  const names = Array.from({ length: 40 }, (_, i) => `n${i}`);
+  const { problems } = routeIn(aliases(names.map((name) => `${name}: ${names.join(', ')}`).join('\n')), ['n0']);
+  assert.ok(problems.length > 0);
+  for (const { detail } of problems) assert.equal(detail, 'routing loop: too many aliases of one loop name each other');
+});
+
+test('a loop of six that all name each other is delivered to all', () => {
+  const names = Array.from({ length: 6 }, (_, i) => `n${i}`);
+  const done = routeIn(aliases(names.map((name) => `${name}: ${names.join(', ')}`).join('\n')), ['n0']);
+  assert.deepEqual(new Set(summary(done)), new Set(names.map((name) => `${name}@x.y`)));
+});
+
+test('aliases in layers are each followed once', () => {
+  const layers = Array.from({ length: 60 }, (_, i) => `a${i}: a${i + 1}, b${i + 1}\nb${i}: a${i + 1}, b${i + 1}`).join('\n');
+  assert.deepEqual(summary(routeIn(aliases(layers), ['a0', 'b0'])), ['a60@x.y', 'b60@x.y']);
+});
+
+test('one batch of wants for each generation', () => {
+  const asked: (readonly Want[])[] = [];
+  routeIn(aliases('a: c, d\nb: d, :include:/l\nc: e\nd: e@p.q', { includes: { '/l': 'f, e@p.q' } }), ['a', 'b', 'B', 'z@p.q'], asked);
+  assert.deepEqual(asked, [
+    [{ kind: 'aliases', file: '/etc/aliases', keys: ['a', '*', 'b'] }],
+    [
+      { kind: 'aliases', file: '/etc/aliases', keys: ['c', 'd'] },
+      { kind: 'include', file: '/l' },
+    ],
+    [{ kind: 'aliases', file: '/etc/aliases', keys: ['f', 'e'] }],
+  ]);
+});
+
+test('nothing is asked when no router looks at the address', () => {
+  const asked: (readonly Want[])[] = [];
+  routeIn({}, ['a@p.q'], asked);
+  assert.deepEqual(asked, []);
+});
+
+/** Included lists: [files, final addresses or sentences, why]; the alias is `l: :include:/1, z@p.q`. */
+const at = 'routing l@x.y yielded a deferred delivery: ';
+const INCLUDES: readonly [NonNullable<World['includes']>, readonly string[], string][] = [
+  [{ '/1': 'a@p.q\n# comment\n\nB <b@p.q>, c' }, ['a@p.q', 'b@p.q', 'c@x.y', 'z@p.q'], 'lines and commas'],
+  [{ '/1': '' }, ['z@p.q'], 'an empty list'],
+  [{ '/1': ':include:/2\na@p.q', '/2': 'b@p.q' }, ['b@p.q', 'a@p.q', 'z@p.q'], 'a list within a list'],
+  [{ '/1': ':include:/2\n:include:/2', '/2': 'b@p.q' }, ['b@p.q', 'z@p.q'], 'the same list twice'],
+  [{ '/1': ':fail: no more, list\n' }, ['routing l@x.y yielded a failed delivery: no more, list'], ':fail: takes the whole address'],
+  [{ '/1': 'a,\n:blackhole:' }, [], 'so does :blackhole:'],
+  [{ '/1': 'a\nb c\n' }, [`${at}/1:2: "b c" is not a local-part; quote it if it is meant (in "b c")`], 'a fault names file and line'],
+  [{ '/1': 'a\n:include:2' }, [`${at}/1:2: :include: takes an absolute path, not "2"`], 'a relative path'],
+  [{ '/1': ':include:/1' }, [`${at}/1:1: /1 includes itself`], 'a loop'],
+  [{ '/1': ':include:/2', '/2': 'a\n:include:/1' }, [`${at}/2:2: /1 includes itself`], 'a longer loop'],
+  [
+    { '/1': { kind: 'unreadable', detail: 'cannot read /1: permission denied' } },
+    [`${at}/etc/aliases:1: cannot read /1: permission denied`],
+    'an unreadable list',
+  ],
+  [{ '/1': 'a'.repeat(1024 * 1024 + 1) }, [`${at}/etc/aliases:1: /1 is longer than 1048576 octets`], 'too long a list'],
+  [{ '/1': `${'#'.repeat(1024 * 1024 - 2)}\na` }, ['a@x.y', 'z@p.q'], 'the longest'],
+  [{ '/1': '/var/list' }, ['routing l@x.y yielded a local delivery: to /var/list'], 'a file'],
+];
+for (const [includes, expected, why] of INCLUDES)
+  test(`an included list: ${why}`, () =>
+    assert.deepEqual(summary(routeIn(aliases('l: :include:/1, z@p.q', { includes }), ['l'])), expected));
+
+test('included lists nest ten deep', () => {
+  const nested = (n: number) =>
+    Object.fromEntries(Array.from({ length: n }, (_, i) => [`/${i + 1}`, i + 1 < n ? `:include:/${i + 2}` : 'end']));
+  assert.deepEqual(summary(routeIn(aliases('l: :include:/1', { includes: nested(10) }), ['l'])), ['end@x.y']);
+  assert.deepEqual(summary(routeIn(aliases('l: :include:/1', { includes: nested(11) }), ['l'])), [
+    `${at}/10:1: :include: is nested more than 10 deep`,
+  ]);
+});
+
+test('an item that decides waits for the lists before it', () => {
+  const world = (first: string) => aliases('l: :include:/1, :include:/2, :fail: last', { includes: { '/1': first, '/2': ':blackhole:' } });
+  assert.deepEqual(summary(routeIn(world(':fail: first'), ['l'])), ['routing l@x.y yielded a failed delivery: first']);
+  assert.deepEqual(summary(routeIn(world('a'), ['l'])), []);
+});
+
+/** Alias files that are not there or cannot be read. */
+test('the default alias file may be missing', () => {
+  assert.deepEqual(summary(routeIn({}, ['a'])), ['a@x.y']);
+});
+
+test('an alias file that a router names may not', () => {
+  const routers = [redirect({ file: '/etc/mine' }), manualroute()];
+  assert.deepEqual(summary(routeIn({ routers }, ['a'])), [
+    'routing a@x.y yielded a deferred delivery: cannot read /etc/mine: no such file or directory',
+  ]);
+});
+
+test('an alias file that cannot be read defers all who look there', () => {
+  const world: World = { aliases: { '/etc/aliases': { kind: 'unreadable', detail: 'cannot read /etc/aliases: permission denied' } } };
+  assert.deepEqual(summary(routeIn(world, ['a', 'b@p.q', 'c'])), [
+    'routing a@x.y yielded a deferred delivery: cannot read /etc/aliases: permission denied',
+    'routing c@x.y yielded a deferred delivery: cannot read /etc/aliases: permission denied',
+  ]);
+});
+
+test('an alias that is too long defers', () => {
+  const world = aliases(`a: ${'b, '.repeat(6_000_000)}c`);
+  assert.deepEqual(summary(routeIn(world, ['a'])), [
+    'routing a@x.y yielded a deferred delivery: /etc/aliases:1: the entry is longer than 16777216 octets',
+  ]);
+});
+
+/** ~/.forward */
+const FORWARDS: readonly [NonNullable<World['forwards']>[string] | undefined, readonly string[], string][] = [
+  [undefined, ['joe@x.y'], 'none'],
+  ['', ['joe@x.y'], 'an empty one'],
+  ['# mine\njoe@p.q\n\\joe', ['joe@p.q', 'joe@x.y'], 'a copy elsewhere'],
+  ['"|/usr/bin/vacation joe"', ['routing joe@x.y yielded a local delivery: to |/usr/bin/vacation joe'], 'a command'],
+  [
+    '# Exim filter\ndeliver x',
+    ['routing joe@x.y yielded a deferred delivery: joe is a filter; only a list of addresses is read'],
+    'an Exim filter',
+  ],
+  ['#sieve filter', ['routing joe@x.y yielded a deferred delivery: joe is a filter; only a list of addresses is read'], 'a Sieve filter'],
+  [
+    { kind: 'unreadable', detail: '/home/joe/.forward can be written by others' },
+    ['routing joe@x.y yielded a deferred delivery: /home/joe/.forward can be written by others'],
+    'unsafe',
+  ],
+];
+for (const [text, expected, why] of FORWARDS)
+  test(`a forward file: ${why}`, () => {
+    const routers = [redirect({ forward: true, ifPresent: true, domains: ['@'] }), manualroute()];
+    assert.deepEqual(summary(routeIn({ routers, ...(text === undefined ? {} : { forwards: { joe: text } }) }, ['joe'])), expected);
+  });
+
+test('bare addresses in lists: qualify_recipient, or the incoming domain', () => {
+  const data = { joe: 'jim' };
+  assert.deepEqual(summary(routeIn({ routers: [redirect({ data }), manualroute()] }, ['joe@p.q'])), ['jim@x.y']);
+  assert.deepEqual(summary(routeIn({ routers: [redirect({ data, qualifyPreserveDomain: true }), manualroute()] }, ['joe@p.q'])), [
+    'jim@p.q',
+  ]);
+});
+
+test('a host without a domain of its own still has aliases; what stays bare fails', () => {
+  const world = aliases('postmaster: root\nroot: me@p.q', { qualifyRecipient: '', ours: ['box'] });
+  assert.deepEqual(summary(routeIn(world, ['postmaster'])), ['me@p.q']);
+  assert.deepEqual(summary(routeIn(world, ['joe'])), [
+    'routing joe yielded a failed delivery: joe has no domain, and there is no default one: set qualify_recipient or qualify_domain',
+  ]);
+});
+
+/** Routes. */
+test('nothing routes without a smart host, and the key is named', () => {
+  assert.deepEqual(summary(routeIn({ routers: [] }, ['a'])), [
+    'routing a@x.y yielded a failed delivery: unrouteable address: no smart host is configured; set smarthosts',
+  ]);
+  assert.deepEqual(summary(routeIn({ routers: [manualroute({ domains: ['p.q'] })] }, ['a', 'b@p.q'])), [
+    'routing a@x.y yielded a failed delivery: unrouteable address: no router takes it; set smarthosts, or a manualroute whose domains include "x.y"',
+  ]);
+});
+
+const two = (more: Parameters<typeof manualroute>[0]) => [manualroute({ name: 'r2', localParts: ['other'], ...more }), manualroute()];
+
+test('routes that differ fail, and the two addresses and the field are named', () => {
+  const done = routeIn({ routers: two({ hosts: [host('other.example')] }) }, ['a', 'b', 'other']);
+  assert.deepEqual(summary(done), [
+    'a@x.y and other@x.y cannot go in one transaction, because their routes differ in hosts: "smtp://hub.example:25" and "smtp://other.example:25"',
+  ]);
+  assert.equal(done.route, null);
+});
+
+test('so do header fields and the reverse-path', () => {
+  const disagreement = (more: Parameters<typeof manualroute>[0]) => routeIn({ routers: two(more) }, ['a', 'other']).problems[0];
+  for (const [more, field] of [
+    [{ changes: { add: ['X-A: b'], remove: [] } }, 'headers_add'],
+    [{ changes: { add: [], remove: ['X-A'] } }, 'headers_remove'],
+    [{ errorsTo: null }, 'errors_to'],
+    [{ hosts: [host('hub.example', { auth: { user: 'u', mechanisms: [], secret: { from: 'none' }, allowPlaintext: false } })] }, 'auth'],
+  ] as const) {
+    const problem = disagreement(more);
+    assert.equal(problem?.kind === 'disagree' && problem.field, field);
+  }
+  assert.equal(disagreement({ errorsTo: mailbox('me@x.y') }), undefined);
+});
+
+test('an address with a problem does not hide that others disagree', () => {
+  const routers = [redirect({ data: { f: ':fail: no' } }), ...two({ hosts: [host('other.example')] })];
+  assert.deepEqual(
+    routeIn({ routers }, ['a', 'f', 'other']).problems.map(({ kind }) => kind),
+    ['failed', 'disagree'],
+  );
+});
+
+test('a route by sender', () => {
+  const routers = [manualroute({ senders: ['*@work.example'], hosts: [host('work.example')] }), manualroute()];
+  const hosts = (sender: string) => routeIn({ routers, sender }, ['a']).route?.hosts.map((each) => each.host);
+  assert.deepEqual(hosts('me@work.example'), ['work.example']);
+  assert.deepEqual(hosts('me@home.example'), ['hub.example']);
+  assert.deepEqual(hosts(''), ['hub.example']);
+});
+
+test('randomize: one order for all recipients, whichever router they come by', () => {
+  const hosts = [host('h2'), host('h3'), host('h4')];
+  let asked = 0;
+  const shuffle = () => {
+    asked += 1;
+    return asked === 1 ? [2, 0, 1] : [0, 1, 2];
+  };
+  const routers = [manualroute({ name: 'r2', localParts: ['d'], hosts, randomize: true }), manualroute({ hosts, randomize: true })];
+  const done = routeIn({ routers, shuffle }, ['a', 'b', 'c', 'd']);
+  assert.deepEqual(done.problems, []);
+  assert.deepEqual(
+    done.route?.hosts.map((each) => each.host),
+    ['h4', 'h2', 'h3'],
+  );
+});
+
+test('randomize of the smart hosts where no router is written', () => {
+  const done = routeIn({ smarthosts: [host('h2'), host('h3')], randomize: true, shuffle: () => [1, 0] }, ['a', 'b', 'c', 'd']);
+  assert.deepEqual(
+    done.route?.hosts.map((each) => each.host),
+    ['h3', 'h2'],
+  );
+});
+
+test('an address that a router has accepted is asked no further; the tree tells why', () => {
+  const done = routeIn(aliases('a: b, b, file\nfile: /f'), ['a', 'z@p.q']);
+  const print = ({ path, steps, children }: (typeof done.tree)[number]): unknown[] => [
+    printMailbox(path),
+    ...steps.map(({ router, kind, detail }) => `${router}|${kind}|${detail}`),
+    ...children.map(print),
+  ];
+  assert.deepEqual(done.tree.map(print), [
+    [
+      'a@x.y',
+      'aliases|redirected|/etc/aliases:1',
+      ['b@x.y', 'aliases|declined|no entry', 'smarthosts|accepted|smtp://hub.example:25'],
+      ['b@x.y', '|duplicate|met before'],
+      ['file@x.y', 'aliases|redirected|/etc/aliases:2', 'aliases|local delivery|/f'],
+    ],
+    ['z@p.q', 'aliases|skipped|not for this domain', 'smarthosts|accepted|smtp://hub.example:25'],
+  ]);
+});
+
+test('the tree is plain data', () => {
+  const done = routeIn(aliases('a: b'), ['a']);
+  assert.deepEqual(JSON.parse(JSON.stringify(done.tree)), done.tree);
+});
+
+test('50,000 recipients and an alias of 20,000 addresses', () => {
+  const list = Array.from({ length: 20_000 }, (_, i) => `m${i}@list.example`).join(', ');
+  const recipients = Array.from({ length: 50_000 }, (_, i) => `u${i}@p.q`);
+  const done = routeIn(aliases(`all: ${list}`), [...recipients, 'all', 'ALL']);
+  assert.equal(done.recipients.length, 70_000);
+  assert.deepEqual(done.problems, []);
+});
+
+test.run();
