@@ -1,0 +1,176 @@
+/**
+ * RFC 2047: text outside ASCII as encoded words, in place of the words of a field that need it, and as the display
+ * name of a field that is composed. Works on octets whose charset has been found out; never decodes.
+ */
+import { base64, fromUtf8, isAscii, utf8 } from '../smtp/text.ts';
+import { unquote } from './mailboxes.ts';
+
+/** A word of a field's raw text that may become an encoded word. */
+export interface Word {
+  readonly start: number;
+  readonly end: number;
+  /** What it stands for: without quotes and quoted pairs. */
+  readonly content: string;
+  /** A quoted string is never an encoded word, whatever it looks like. RFC 2047 §5(3) */
+  readonly quoted: boolean;
+}
+
+/** RFC 2047 §2: an encoded word is at most 75 octets, a line that has one at most 76. */
+const LONGEST_WORD = 75;
+const LONGEST_LINE = 76;
+/** What Q leaves as it is, in any place: RFC 2047 §5(3), the rule for phrases. */
+const Q_SAFE = /[A-Za-z0-9!*+\-/]/;
+const ENCODED_WORD = /^=\?[^?\s]+\?[BbQq]\?[^?\s]*\?=$/;
+/** Octets of the longest phrase that is written as it is: far below the 998 of a line (RFC 5322 §2.1.1), far above names. */
+const LONGEST_PHRASE = 200;
+
+/** The words between blanks, from an offset on: the body of an unstructured field. */
+export function textWords(raw: string, from: number): Word[] {
+  const words: Word[] = [];
+  const pattern = /[^ \t\n]+/g;
+  pattern.lastIndex = from;
+  for (let found = pattern.exec(raw); found; found = pattern.exec(raw))
+    words.push({ start: found.index, end: pattern.lastIndex, content: found[0], quoted: false });
+  return words;
+}
+
+/** The words of a comment that stands at `start` to `end` with its parentheses. RFC 5322 §3.2.2 */
+export function commentWords(raw: string, start: number, end: number): Word[] {
+  const words: Word[] = [];
+  let from = -1;
+  for (let i = start; i < end; i++) {
+    const character = raw[i] as string;
+    if (' \t\n()'.includes(character)) {
+      if (from >= 0) words.push({ start: from, end: i, content: unquote(raw.slice(from, i)), quoted: false });
+      from = -1;
+      continue;
+    }
+    if (from < 0) from = i;
+    if (character === '\\') i++;
+  }
+  return words;
+}
+
+/**
+ * The raw field with encoded words for the words that have octets above 127; all else keeps its octets and folding,
+ * but a line is folded where an encoded word would make it longer than RFC 2047 allows. `words` in order of place;
+ * `charset` is that of the octets: UTF-8, or one whose characters are single octets.
+ */
+export function encodeWords(raw: string, words: readonly Word[], charset: string): string {
+  const out: string[] = [];
+  let column = 0;
+  let last = '';
+  const emit = (text: string) => {
+    if (text === '') return;
+    out.push(text);
+    const line = text.lastIndexOf('\n');
+    column = line < 0 ? column + text.length : text.length - line - 1;
+    last = text[text.length - 1] as string;
+  };
+  let at = 0;
+  for (let i = 0; i < words.length; i++) {
+    const first = words[i] as Word;
+    if (isAscii(first.content)) continue;
+    // Neighbours that need it, too, share the encoded words: blanks between encoded words do not count. RFC 2047 §6.2
+    let { content } = first;
+    let j = i;
+    for (let next = words[j + 1]; next && !isAscii(next.content); next = words[++j + 1]) {
+      const between = raw.slice((words[j] as Word).end, next.start);
+      if (!isBlank(between)) break;
+      content += between.replaceAll('\n', '') + next.content;
+    }
+    const run = words[j] as Word;
+    const [before, after] = [words[i - 1], words[j + 1]];
+    if (before && isEncodedWord(before) && isBlank(raw.slice(before.end, first.start))) content = ` ${content}`;
+    if (after && isEncodedWord(after) && isBlank(raw.slice(run.end, after.start))) content += ' ';
+
+    let textEnd = first.start;
+    while (textEnd > at && isBlankAt(raw, textEnd - 1)) textEnd--;
+    let lead = raw.slice(textEnd, first.start);
+    emit(raw.slice(at, textEnd));
+    if (lead === '' && last !== '(') lead = ' ';
+    const atLineStart = last === '\n';
+    const least = overhead(charset) + 12;
+    if (LONGEST_LINE - column - lead.length < least) lead = atLineStart ? ' ' : '\n ';
+    emit(lead);
+    emit(encodedWords(content, charset, LONGEST_LINE - column).join('\n '));
+    at = run.end;
+    i = j;
+    const following = raw[at];
+    if (following === undefined || following === ')' || following === '\n') continue;
+    if (!isBlankAt(raw, at)) emit(' ');
+    // The rest of the line moves to one of its own where it does not fit behind.
+    const rest = raw.slice(at, at + LONGEST_LINE + 1).split('\n', 1)[0] as string;
+    if (column + rest.length > LONGEST_LINE && isBlankAt(raw, at) && !isBlank(rest)) emit('\n');
+  }
+  out.push(raw.slice(at));
+  return out.join('');
+}
+
+/**
+ * A display name for a field that is composed: as it is, as a quoted string, or as encoded words with LF and a blank
+ * between them, whatever it needs. `text` is Unicode from anywhere: control characters and line ends become blanks. '' for none.
+ */
+export function printPhrase(text: string): string {
+  const clean = text.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ').trim();
+  if (!isAscii(clean) || clean.length > LONGEST_PHRASE)
+    return encodedWords(utf8(clean), 'UTF-8', LONGEST_WORD - 'Resent-From: '.length).join('\n ');
+  if (clean === '' || (!clean.includes('=?') && /^[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~]+( [A-Za-z0-9!#$%&'*+\-/=?^_`{|}~]+)*$/.test(clean)))
+    return clean;
+  return `"${clean.replaceAll(/["\\]/g, '\\$&')}"`;
+}
+
+/**
+ * Octets as encoded words, in B or Q, whichever is shorter; no character is split between two (RFC 2047 §5).
+ * `room`: octets for the first, at least 12 more than its frame takes.
+ */
+export function encodedWords(content: string, charset: string, room: number): string[] {
+  const text = charset === 'UTF-8' ? fromUtf8(content) : null;
+  const characters = text === null ? [...content] : [...text].map(utf8);
+  const inQ = characters.map((character) => quoteOctets(character));
+  const useQ = inQ.reduce((sum, { length }) => sum + length, 0) <= Math.ceil(content.length / 3) * 4;
+  const frame = overhead(charset);
+  const words: string[] = [];
+  let left = Math.min(room, LONGEST_WORD) - frame;
+  let held: string[] = [];
+  let size = 0;
+  const close = () => {
+    words.push(`=?${charset}?${useQ ? 'Q' : 'B'}?${useQ ? held.join('') : base64(held.join(''))}?=`);
+    left = LONGEST_WORD - frame;
+    held = [];
+    size = 0;
+  };
+  for (const [index, character] of characters.entries()) {
+    const part = useQ ? (inQ[index] as string) : character;
+    const grown = size + part.length;
+    if (held.length > 0 && (useQ ? grown : Math.ceil(grown / 3) * 4) > left) close();
+    held.push(part);
+    size += part.length;
+  }
+  close();
+  return words;
+}
+
+function quoteOctets(octets: string): string {
+  let out = '';
+  for (const octet of octets)
+    out += octet === ' ' ? '_' : Q_SAFE.test(octet) ? octet : `=${octet.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`;
+  return out;
+}
+
+/** `=?charset?Q?` and `?=`. */
+function overhead(charset: string): number {
+  return charset.length + 7;
+}
+
+function isEncodedWord({ content, quoted }: Word): boolean {
+  return !quoted && ENCODED_WORD.test(content);
+}
+
+function isBlank(text: string): boolean {
+  return !/[^ \t\n]/.test(text);
+}
+
+function isBlankAt(text: string, index: number): boolean {
+  return text[index] === ' ' || text[index] === '\t';
+}
