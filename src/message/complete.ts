@@ -1,0 +1,284 @@
+/**
+ * Completes the header section as a submission agent must (RFC 6409 §8, RFC 5322 §3.6): adds what is missing,
+ * qualifies bare addresses, encodes raw 8-bit text, and leaves everything else octet for octet as it came.
+ * Every fact (date, names, addresses) is handed in; knows neither the clock nor the configuration.
+ */
+import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
+import { type Mailbox, parseMailbox, printMailbox, printPath, qualify, quoteLocalPart, type ReversePath } from '../smtp/path.ts';
+import { fromUtf8, isAscii, printable, utf8 } from '../smtp/text.ts';
+import {
+  bodyOffset,
+  type Edit,
+  editField,
+  type Field,
+  fieldBody,
+  findField,
+  isNamed,
+  makeField,
+  resentBlock,
+  withoutFields,
+} from './fields.ts';
+import { type AddressList, parseAddressList, unquote } from './mailboxes.ts';
+import { commentWords, encodeWords, printPhrase, textWords, type Word } from './words.ts';
+
+export interface Facts {
+  readonly date: Date;
+  /** Minutes east of UTC. */
+  readonly zone: number;
+  /** Unique for this message: letters, digits, hyphens and dots. */
+  readonly unique: string;
+  /** Right side of Message-ID, and the host of Received. */
+  readonly hostname: string;
+  /** Of the envelope, after rewriting. */
+  readonly reversePath: ReversePath;
+  /** For an added From field; '' = none. */
+  readonly fullName: string;
+  readonly login: string;
+  /** For bare senders; '' = none is known, then they fail. */
+  readonly qualifyDomain: string;
+  /** For bare recipients; '' = none is known, then they fail. */
+  readonly qualifyRecipient: string;
+  /** Configuration key from; null = not set. */
+  readonly from: Mailbox | null;
+  /** `from` replaces the addresses of the message's From, too. */
+  readonly forceFrom: boolean;
+  /** Adds a Received field; null = none (configuration key received). */
+  readonly received: { readonly id: string; readonly version: string; readonly recipients: readonly Mailbox[] } | null;
+  readonly header8bit: 'encode' | 'send';
+  /** MIME name of the charset of header text that is not UTF-8; '' = none is known. */
+  readonly defaultCharset: string;
+  /** What the body's first part showed: octets above 127, and the MIME name of their charset, null = not found out. */
+  readonly body: { readonly eightBit: boolean; readonly charset: string | null };
+  /** A domain in A-labels, or null when it has none. RFC 5890 §2.3.2.1 */
+  readonly toAscii: (domain: string) => string | null;
+}
+
+export interface Completed {
+  readonly fields: readonly Field[];
+  /** The message's identifier with its brackets (octet string): the one it had, or the one added; for the log. */
+  readonly messageId: string;
+  /** A header address has a local-part that is not ASCII. RFC 6531 §3.4 */
+  readonly needsSmtputf8: boolean;
+}
+
+/** As Exim's received_headers_max: more hops than any path has. RFC 5321 §6.3 asks for at least 100 in relays, which this is not. */
+const MOST_RECEIVED = 30;
+const SENDERS = ['from', 'sender', 'reply-to', 'resent-from', 'resent-sender', 'resent-reply-to'];
+const RECIPIENTS = ['to', 'cc', 'bcc', 'resent-to', 'resent-cc', 'resent-bcc'];
+/** Fields of other standards whose body is an address list: RFC 8098 §2.1, and what user agents made up. */
+const OTHER_ADDRESSES = [
+  'disposition-notification-to',
+  'return-receipt-to',
+  'errors-to',
+  'mail-followup-to',
+  'mail-reply-to',
+  'apparently-to',
+];
+/** Structured fields in which RFC 2047 §5 allows no encoded word, or where one would break a signature or an identifier. */
+const NEVER_ENCODED =
+  /^(received|return-path|date|message-id|in-reply-to|references|resent-date|resent-message-id|mime-version|content-.*|dkim-signature|domainkey-signature|arc-.*|authentication-results|list-(help|unsubscribe|unsubscribe-post|subscribe|post|owner|archive)|autocrypt|archived-at|delivered-to)$/;
+
+/** The field that will be added when it is missing and for which a full name is of use; so a caller looks one up only then. */
+export function lacksFrom(fields: readonly Field[]): boolean {
+  const block = resentBlock(fields);
+  return block.length > 0
+    ? !block.some((index) => isNamed(fields[index] as Field, 'resent-from'))
+    : findField(fields, 'from') === undefined;
+}
+
+/**
+ * The completed header section. Fails on a mail loop, and on a bare address without a domain to qualify it.
+ * iconv-lite is loaded only when a field has octets that are not UTF-8 and a default charset is known.
+ */
+export async function complete(fields: readonly Field[], facts: Facts): Promise<Parsed<Completed>> {
+  const hops = fields.filter((field) => isNamed(field, 'received')).length;
+  if (hops > MOST_RECEIVED)
+    return unparsed(`the message has ${hops} Received fields, which suggests a mail loop (at most ${MOST_RECEIVED})`);
+  let out: readonly Field[] = withoutFields(fields, 'return-path');
+  out = facts.forceFrom && facts.from ? forceFrom(out, facts.from, facts) : out;
+  const added = addMissing(out, facts);
+  if (!added.ok) return added;
+  let needsSmtputf8 = false;
+  const done: Field[] = [];
+  for (const field of added.value) {
+    const finished = await finishField(field, facts);
+    if (!finished.ok) return finished;
+    done.push(finished.value.field);
+    needsSmtputf8 ||= finished.value.needsSmtputf8;
+  }
+  const messageId = findField(done, 'message-id') ?? findField(done, 'resent-message-id');
+  return parsed({ fields: done, messageId: messageId ? fieldBody(messageId) : '', needsSmtputf8 });
+}
+
+/** RFC 5322 §3.3, as `Sun, 22 Nov 2026 14:56:56 +0000`. `zone`: minutes east of UTC. */
+export function printDate(date: Date, zone: number): string {
+  const local = new Date(date.getTime() + zone * 60_000);
+  const two = (n: number) => String(n).padStart(2, '0');
+  const day = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat'][local.getUTCDay()];
+  const month = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'][local.getUTCMonth()];
+  const time = [local.getUTCHours(), local.getUTCMinutes(), local.getUTCSeconds()].map(two).join(':');
+  const minutes = Math.abs(Math.trunc(zone));
+  const offset = `${zone < 0 ? '-' : '+'}${two(Math.trunc(minutes / 60))}${two(minutes % 60)}`;
+  return `${day}, ${local.getUTCDate()} ${month} ${local.getUTCFullYear()} ${time} ${offset}`;
+}
+
+/** Configuration key force_from: the address changes, the name stays; a field that is not one address is written anew. */
+function forceFrom(fields: readonly Field[], from: Mailbox, facts: Facts): readonly Field[] {
+  const block = resentBlock(fields);
+  return fields.map((field, index) => {
+    if (!isNamed(field, 'from') && !(isNamed(field, 'resent-from') && block.includes(index))) return field;
+    const list = parseAddressList(field.raw, bodyOffset(field));
+    const only = list.ok && list.value.mailboxes.length === 1 ? list.value.mailboxes[0] : undefined;
+    if (!only) return makeField(field.name, address(from, facts.fullName, facts));
+    return editField(field, [{ start: only.start, end: only.end, text: utf8(printMailbox(asciiDomain(from, facts))) }]);
+  });
+}
+
+/**
+ * Adds what is missing, in Exim's order behind the fields that are there; MIME fields come last. In a resent message
+ * the resent fields go to the head of the newest block instead. RFC 5322 §3.6 and §3.6.6
+ */
+function addMissing(fields: readonly Field[], facts: Facts): Parsed<readonly Field[]> {
+  const block = resentBlock(fields);
+  const prefix = block.length > 0 ? 'Resent-' : '';
+  const there = block.length > 0 ? block.map((index) => fields[index] as Field) : fields;
+  const lacks = (name: string) => findField(there, `${prefix}${name}`.toLowerCase()) === undefined;
+  const missing: Field[] = [];
+  if (lacks('Message-ID')) missing.push(makeField(`${prefix}Message-ID`, `<${facts.unique}@${idDomain(facts)}>`));
+  if (lacks('From')) {
+    const sender = defaultSender(facts);
+    if (!sender.ok) return sender;
+    if (sender.value.domain === '') return unparsed(bare(`${prefix}From`, utf8(printMailbox(sender.value)), 'qualify_domain'));
+    missing.push(makeField(`${prefix}From`, address(sender.value, facts.fullName, facts)));
+  }
+  if (lacks('Date')) missing.push(makeField(`${prefix}Date`, printDate(facts.date, facts.zone)));
+  const at = block[0] ?? fields.length;
+  const trace = facts.received ? [receivedField(facts.received, facts)] : [];
+  return parsed([...trace, ...fields.slice(0, at), ...missing, ...fields.slice(at), ...mimeFields(fields, facts)]);
+}
+
+/** Who an added From field names: the envelope's sender, else who is configured, else who runs us. */
+function defaultSender({ forceFrom, from, reversePath, login, qualifyDomain }: Facts): Parsed<Mailbox> {
+  const known = (forceFrom ? from : null) ?? reversePath ?? from;
+  if (known) return parsed(known);
+  const mailbox = parseMailbox(quoteLocalPart(login));
+  if (!mailbox.ok) return unparsed(`the login name "${printable(utf8(login), 200)}" makes no address: ${mailbox.detail}; set from`);
+  return parsed(qualify(mailbox.value, qualifyDomain));
+}
+
+/** RFC 2045 §4 and RFC 6152 §2: 8-bit text without a label is labelled. A message with any MIME field is its composer's work; Content-Length is mbox's. */
+function mimeFields(fields: readonly Field[], { body }: Facts): readonly Field[] {
+  const has = fields.some(({ name }) => /^(mime-version|content-(?!length$).*)$/i.test(name));
+  if (!body.eightBit || has) return [];
+  // RFC 1428 §3: the label of 8-bit text whose charset nobody knows.
+  const charset = body.charset !== null && /^[A-Za-z0-9][A-Za-z0-9!#$%&+^_`{}~-]*$/.test(body.charset) ? body.charset : 'unknown-8bit';
+  return [
+    makeField('MIME-Version', '1.0'),
+    makeField('Content-Type', `text/plain; charset=${charset}`),
+    makeField('Content-Transfer-Encoding', '8bit'),
+  ];
+}
+
+/** RFC 5321 §4.4 in the words of Exim's. */
+function receivedField(received: NonNullable<Facts['received']>, facts: Facts): Field {
+  const word = (text: string) => text.replaceAll(/[^A-Za-z0-9.:_[\]-]/g, '_') || 'unknown';
+  const sender = facts.reversePath ? `\n\t(envelope-from ${utf8(printPath(asciiDomain(facts.reversePath, facts)))})` : '';
+  const [only, second] = received.recipients;
+  // With several recipients the field would tell each of them of the others. RFC 5321 §7.2
+  const forOne = only && !second ? `\n\tfor ${utf8(printPath(asciiDomain(only, facts)))}` : '';
+  return makeField(
+    'Received',
+    `from ${word(facts.login)} by ${word(facts.hostname)} with local (nospool ${word(received.version)})${sender}\n\tid ${word(received.id)}${forOne};\n\t${printDate(facts.date, facts.zone)}`,
+  );
+}
+
+/** A mailbox with its name, folded where a line would be long. */
+function address(mailbox: Mailbox, fullName: string, facts: Facts): string {
+  const phrase = printPhrase(fullName);
+  const spec = utf8(printMailbox(asciiDomain(mailbox, facts)));
+  if (phrase === '') return spec;
+  const lastLine = phrase.slice(phrase.lastIndexOf('\n') + 1);
+  return `${phrase}${lastLine.length + spec.length > 60 ? '\n' : ''} <${spec}>`;
+}
+
+/** The right side of Message-ID: a name that the world knows, if there is one. RFC 5322 §3.6.4 */
+function idDomain({ hostname, reversePath, qualifyDomain, toAscii }: Facts): string {
+  const names = [hostname, reversePath?.domain ?? '', qualifyDomain].map((name) => (isAscii(name) ? name : (toAscii(name) ?? '')));
+  const usable = names.filter((name) => /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/.test(name));
+  return usable.find((name) => name.includes('.')) ?? usable[0] ?? 'nospool.invalid';
+}
+
+/** An ASCII local-part lets the domain go as A-labels, and the message without SMTPUTF8. RFC 6531 §3.2 */
+function asciiDomain(mailbox: Mailbox, { toAscii }: Facts): Mailbox {
+  if (isAscii(mailbox.domain) || !isAscii(mailbox.localPart)) return mailbox;
+  return { ...mailbox, domain: toAscii(mailbox.domain) ?? mailbox.domain };
+}
+
+function bare(name: string, text: string, key: string): string {
+  return `the ${name} field has the bare address "${printable(text, 200)}", and no domain is known for it: set ${key}`;
+}
+
+interface Finished {
+  readonly field: Field;
+  readonly needsSmtputf8: boolean;
+}
+
+/** One field with its addresses qualified and its 8-bit text encoded. */
+async function finishField(field: Field, facts: Facts): Promise<Parsed<Finished>> {
+  const name = field.name.toLowerCase();
+  const qualified = SENDERS.includes(name) || RECIPIENTS.includes(name);
+  const addresses = qualified || OTHER_ADDRESSES.includes(name);
+  const encodes = facts.header8bit === 'encode' && !isAscii(field.raw) && !NEVER_ENCODED.test(name);
+  if (!addresses) return parsed({ field: encodes ? await encodeText(field, facts) : field, needsSmtputf8: false });
+  const utf8Field = encodes ? await toUtf8(field, facts.defaultCharset) : null;
+  const list = parseAddressList((utf8Field ?? field).raw, bodyOffset(field));
+  // What cannot be understood cannot be completed; it is the composer's, and is left to the smart host.
+  if (!list.ok) return parsed({ field, needsSmtputf8: false });
+  const source = utf8Field ?? field;
+  const edits: Edit[] = [];
+  let needsSmtputf8 = false;
+  for (const { mailbox, start, end } of list.value.mailboxes) {
+    if (mailbox.domain === '' && qualified) {
+      const key = SENDERS.includes(name) ? 'qualify_domain' : 'qualify_recipient';
+      const domain = key === 'qualify_domain' ? facts.qualifyDomain : facts.qualifyRecipient;
+      if (domain === '') return unparsed(bare(field.name, source.raw.slice(start, end), key));
+      edits.push({ start: end, end, text: `@${utf8(asciiDomain(qualify(mailbox, domain), facts).domain)}` });
+    }
+    const ascii = asciiDomain(mailbox, facts);
+    if (ascii !== mailbox) edits.push({ start, end, text: utf8(printMailbox(ascii)) });
+    needsSmtputf8 ||= !isAscii(ascii.localPart) || !isAscii(ascii.domain);
+  }
+  if (!encodes) return parsed({ field: editField(field, edits), needsSmtputf8 });
+  const charset = utf8Field ? 'UTF-8' : 'unknown-8bit';
+  return parsed({ field: encodeAddresses(editField(source, edits), charset), needsSmtputf8 });
+}
+
+/** Display names, group names and comments; never an addr-spec. RFC 2047 §5(2) and §5(3) */
+function encodeAddresses(field: Field, charset: string): Field {
+  const list = parseAddressList(field.raw, bodyOffset(field));
+  if (!list.ok) return field;
+  return { name: field.name, raw: encodeWords(field.raw, addressWords(field.raw, list.value), charset) };
+}
+
+function addressWords(raw: string, { words, comments }: AddressList): readonly Word[] {
+  const inPhrases = words.map(({ start, end, quoted }) => {
+    const text = raw.slice(start, end);
+    return { start, end, quoted, content: quoted ? unquote(text.slice(1, -1)) : text };
+  });
+  return [...inPhrases, ...comments.flatMap(({ start, end }) => commentWords(raw, start, end))].sort((a, b) => a.start - b.start);
+}
+
+async function encodeText(field: Field, facts: Facts): Promise<Field> {
+  const known = await toUtf8(field, facts.defaultCharset);
+  const { raw } = known ?? field;
+  return { name: field.name, raw: encodeWords(raw, textWords(raw, bodyOffset(field)), known ? 'UTF-8' : 'unknown-8bit') };
+}
+
+/** The field in UTF-8: it was, or it is valid in the default charset; null when it is neither. */
+async function toUtf8(field: Field, defaultCharset: string): Promise<Field | null> {
+  if (fromUtf8(field.raw) !== null) return field;
+  if (defaultCharset === '') return null;
+  const { decode } = await import('./charset.ts');
+  const text = decode(field.raw, defaultCharset);
+  return text === null ? null : { name: field.name, raw: utf8(text) };
+}
