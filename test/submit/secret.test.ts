@@ -1,0 +1,230 @@
+// Secrets: where they come from and what is refused; and that no form of one is left in a text that is shown.
+import assert from 'node:assert/strict';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import fc from 'fast-check';
+import { suite } from 'uvu';
+import type { Secret } from '../../src/router/route.ts';
+import { xoauth2 } from '../../src/smtp/oauth.ts';
+import { plain } from '../../src/smtp/sasl.ts';
+import { base64, hex, printable, utf8 } from '../../src/smtp/text.ts';
+import { readSecret, type SecretOptions, scrub } from '../../src/submit/secret.ts';
+import { within } from '../support/within.ts';
+
+const test = suite('secret');
+
+const folder = mkdtempSync(path.join(tmpdir(), 'nospool-secret-'));
+test.after(() => rmSync(folder, { recursive: true }));
+let files = 0;
+function file(content: string | Uint8Array, mode = 0o600, name = `secret${++files}`): string {
+  const whole = path.join(folder, name);
+  writeFileSync(whole, content);
+  chmodSync(whole, mode);
+  return whole;
+}
+
+async function read(secret: Secret, environment: Record<string, string> = {}, options: SecretOptions = {}): Promise<string> {
+  const result = await within(10_000, () => readSecret(secret, environment, options));
+  return result.ok ? `=${result.value}` : result.detail;
+}
+
+test('none, literal, environment', async () => {
+  for (const [secret, environment, expected] of [
+    [{ from: 'none' }, {}, /^=$/],
+    [{ from: 'literal', value: 'geheim' }, {}, /^=geheim$/],
+    [{ from: 'literal', value: '' }, {}, /^the configured password is empty$/],
+    [{ from: 'literal', value: 'a\nb' }, {}, /^the configured password holds a control character/],
+    [{ from: 'env', name: 'PASS' }, { PASS: 'geheim' }, /^=geheim$/],
+    [{ from: 'env', name: 'PASS' }, {}, /^the environment variable PASS is not set, and password_env names it$/],
+    [{ from: 'env', name: 'PASS' }, { PASS: '' }, /^the environment variable PASS is empty$/],
+  ] as [Secret, Record<string, string>, RegExp][])
+    assert.match(await read(secret, environment), expected);
+});
+
+test('peers.md §2 row 3: a file; one line end at its end is dropped', async () => {
+  for (const [content, mode, expected, why] of [
+    ['geheim\n', 0o600, /^=geheim$/, 'a line'],
+    ['geheim', 0o640, /^=geheim$/, 'group read'],
+    ['geheim\r\n', 0o400, /^=geheim$/, 'CRLF'],
+    [' two words \n', 0o600, /^= two words $/, 'blanks are part of it'],
+    ['\ufeffgeh€im\n', 0o600, /^=geh€im$/, 'UTF-8 with a byte order mark'],
+    ['geheim\n\n', 0o600, /holds a control character or a line end within/, 'two line ends'],
+    ['user\npass\n', 0o600, /holds a control character or a line end within/, 'two lines'],
+    ['\n', 0o600, / is empty$/, 'an empty line'],
+    ['', 0o600, / is empty$/, 'nothing'],
+    [Uint8Array.of(0x67, 0xfc), 0o600, / is not in UTF-8$/, 'Latin-1'],
+    ['x'.repeat(64 * 1024 + 1), 0o600, / is larger than 64 KiB$/, 'a large file'],
+  ] as const)
+    assert.match(await read({ from: 'file', path: file(content, mode) }), expected, why);
+});
+
+test('a file that others can read or write is refused, with the command to run', async () => {
+  for (const mode of [0o644, 0o604, 0o602, 0o666]) {
+    const name = file('geheim\n', mode);
+    assert.equal(await read({ from: 'file', path: name }), `password_file ${name} is open to all users; run: chmod o= ${name}`);
+  }
+  const odd = file('geheim\n', 0o644, "it's a file");
+  assert.match(await read({ from: 'file', path: odd }), /chmod o= '.*it'\\''s a file'$/);
+  const link = path.join(folder, 'link');
+  symlinkSync(odd, link);
+  assert.match(await read({ from: 'file', path: link }), /open to all users/, 'a link has the mode of what it leads to');
+});
+
+test('secrets of a container may be readable by all, and only those', async () => {
+  const containerSecrets = `${path.join(folder, 'run')}/`;
+  mkdirSync(containerSecrets);
+  const inside = file('geheim\n', 0o444, 'run/smtp');
+  assert.equal(await read({ from: 'file', path: inside }, {}, { containerSecrets }), '=geheim');
+  const outside = file('geheim\n', 0o444, 'outside');
+  assert.match(await read({ from: 'file', path: `${containerSecrets}../outside` }, {}, { containerSecrets }), /open to all users/);
+  assert.match(await read({ from: 'file', path: outside }, {}, { containerSecrets }), /open to all users/);
+});
+
+test('what is no file', async () => {
+  assert.match(await read({ from: 'file', path: folder }), /is not a regular file$/);
+  assert.match(await read({ from: 'file', path: '/dev/null' }), /is not a regular file$/);
+  assert.match(await read({ from: 'file', path: path.join(folder, 'absent') }), /absent cannot be read \(ENOENT\)$/);
+});
+
+test('systemd credentials: a name without a slash before it', async () => {
+  file('geheim\n', 0o400, 'smtp.password');
+  const environment = { CREDENTIALS_DIRECTORY: folder };
+  assert.equal(await read({ from: 'file', path: 'smtp.password' }, environment), '=geheim');
+  assert.match(await read({ from: 'file', path: 'smtp.password' }), /is relative, and there is no \$CREDENTIALS_DIRECTORY/);
+  assert.match(await read({ from: 'file', path: 'smtp.password' }, { CREDENTIALS_DIRECTORY: '' }), /no \$CREDENTIALS_DIRECTORY/);
+  assert.match(await read({ from: 'file', path: '../smtp.password' }, environment), /leads out of/);
+});
+
+const shell = (script: string): Secret => ({ from: 'command', argv: ['/bin/sh', '-c', script] });
+
+test('a command: its first line', async () => {
+  for (const [script, expected, why] of [
+    ['echo geheim', /^=geheim$/, 'a line'],
+    ['printf geheim', /^=geheim$/, 'without a line end'],
+    ['printf "geheim\\r\\nuser: x\\n"', /^=geheim$/, 'as pass(1) writes it, with CRLF'],
+    ['echo; echo geheim', /writes is empty$/, 'an empty first line'],
+    ['true', /^the first line that password_command \/bin\/sh writes is empty$/, 'nothing'],
+    ['printf "\\374\\n"', /is not in UTF-8$/, 'Latin-1'],
+    ['printf "a\\tb\\n"', /holds a control character/, 'a control character'],
+    ['exit 3', /^password_command \/bin\/sh ended with status 3$/, 'a failure without words'],
+    [
+      'echo "gpg: no key" >&2; echo more >&2; exit 2',
+      /^password_command \/bin\/sh ended with status 2: gpg: no key$/,
+      'its first line of stderr',
+    ],
+    ['echo geheim; echo warning >&2', /^=geheim$/, 'stderr of a success is not shown'],
+    ['printf "\\033[31mno\\n" >&2; exit 1', /status 1: \\x1b\[31mno$/, 'printable'],
+    ['echo geheim; echo "wrong: geheim" >&2; exit 1', /status 1: wrong: \*\*\*\*$/, 'its own secret in its complaint'],
+    ['kill -TERM $$', /was ended by SIGTERM$/, 'a signal'],
+    ['cat; echo geheim', /^=geheim$/, 'standard input is empty, not ours'],
+    ['head -c 100000 /dev/zero', /writes more than 64 KiB$/, 'too much'],
+    ['head -c 100000 /dev/zero >&2; echo geheim', /^=geheim$/, 'a talkative one'],
+  ] as const)
+    assert.match(await read(shell(script), { PATH: '/usr/bin:/bin' }), expected, why);
+});
+
+test('a command: found in PATH, or without one; arguments are words, not a shell line', async () => {
+  assert.equal(await read({ from: 'command', argv: ['echo', '$HOME;', 'x'] }, { PATH: '/usr/bin:/bin' }), '=$HOME; x');
+  assert.equal(await read({ from: 'command', argv: ['echo', 'x'] }), '=x');
+  assert.equal(await read(shell('echo $TOKEN'), { TOKEN: 't' }), '=t');
+  assert.match(
+    await read({ from: 'command', argv: ['/nonexistent/prog', 'sesame'] }),
+    /^password_command \/nonexistent\/prog cannot be run \(ENOENT\)$/,
+  );
+  assert.match(await read({ from: 'command', argv: [folder] }), /cannot be run \(EACCES\)$/);
+  assert.match(await read({ from: 'command', argv: [] }), /names no program/);
+  assert.match(await read({ from: 'command', argv: ['echo', 'a\0b'] }), /NUL/);
+});
+
+test('a command that does not end is stopped; one that leaves a child behind is not waited for', async () => {
+  assert.match(await read(shell('exec sleep 20'), {}, { patience: 200 }), /^password_command \/bin\/sh did not end within 0\.2 s$/);
+  assert.equal(await read(shell('echo geheim; sleep 8 &'), { PATH: '/usr/bin:/bin' }), '=geheim');
+});
+
+/* ---- scrub ---- */
+
+const SECRET = 'p/ss+w?rd €ß"1';
+const TOKEN = `ya29.${'a0AfH6SMBx-_'.repeat(20)}`;
+
+test('libraries.md §4 case 15: a secret in any form', () => {
+  const coded = utf8(SECRET);
+  for (const [form, why] of [
+    [SECRET, 'clear'],
+    [SECRET.replace(/[a-z]/g, (c) => c.toUpperCase()), 'upper case'],
+    [coded, 'octets of UTF-8'],
+    [printable(coded), 'printable'],
+    [encodeURIComponent(SECRET), 'encodeURIComponent'],
+    [encodeURIComponent(SECRET).toLowerCase(), 'the same in lower case'],
+    [new URLSearchParams({ p: SECRET }).toString().slice(2), 'a form'],
+    [[...Buffer.from(SECRET)].map((octet) => `%${octet.toString(16)}`).join(''), 'every octet as %HH'],
+    [hex(coded), 'hexadecimal'],
+    [hex(coded).toUpperCase(), 'hexadecimal in upper case'],
+    [base64(coded), 'base64, as LOGIN says it'],
+    [base64(coded).toUpperCase(), 'a server that shouts'],
+    [Buffer.from(SECRET).toString('base64url'), 'base64url'],
+    [base64(plain('jürgen', SECRET).begin().say ?? ''), 'the response of PLAIN'],
+    [base64(plain('u', SECRET).begin().say ?? ''), 'the response of PLAIN, one octet less'],
+    [base64(plain('us', SECRET).begin().say ?? ''), 'the response of PLAIN, one octet more'],
+    [JSON.stringify(SECRET).slice(1, -1), 'JSON'],
+  ] as const)
+    assert.equal(scrub(`535 5.7.8 <${form}> is wrong`, ['other', SECRET]), '535 5.7.8 <****> is wrong', why);
+});
+
+test('tokens: whole, cut short, and within the response of XOAUTH2', () => {
+  const response = base64(xoauth2('user@example.org', TOKEN).begin().say ?? '');
+  for (const [text, expected] of [
+    [`bad token ${TOKEN}.`, 'bad token ****'],
+    [`bad token ${TOKEN.slice(0, 40)}… (cut)`, 'bad token **** (cut)'],
+    [`bad token "${TOKEN.slice(0, 20)}"`, 'bad token "****"'],
+    [`500 unknown: AUTH XOAUTH2 ${response}`, '500 unknown: AUTH XOAUTH2 ****'],
+    [`500 unknown: AUTH XOAUTH2 ${response.slice(0, 120)}`, '500 unknown: AUTH XOAUTH2 ****'],
+  ] as const)
+    assert.equal(scrub(text, [TOKEN]), expected);
+});
+
+test('short secrets are masked where they stand alone, and in the response of PLAIN', () => {
+  for (const [text, secrets, expected] of [
+    ['535 a bad day', ['a'], '535 **** bad day'],
+    ['535 abc, abcd and ABC', ['abc'], '535 ****, abcd and ****'],
+    ['535 YWJj', ['abc'], '535 ****'],
+    [`535 ${base64('\0tim\0abc')}`, ['abc'], '535 ****'],
+    [`535 ${base64('\0tim\0abcd')}`, ['abc'], `535 ${base64('\0tim\0abcd')}`],
+  ] as const)
+    assert.equal(scrub(text, secrets), expected);
+});
+
+test('nothing else is touched', () => {
+  const text = '550 5.1.1 <a@b.example>: no such user; see https://example.org/?q=%20 YWJjZGVm';
+  assert.equal(scrub(text, []), text);
+  assert.equal(scrub(text, ['', 'geheim']), text);
+  assert.equal(scrub('', ['geheim']), '');
+  assert.equal(scrub('\u0130 geheim', ['geheim']), '\u0130 ****', 'a letter that is longer in lower case');
+  assert.equal(scrub('geheimgeheim geheim', ['geheim', 'heim']), '******** ****');
+});
+
+test('whatever the secret and whatever stands around it: no form of it is left', () => {
+  const secret = fc.string({ unit: fc.constantFrom(...'abcXYZ019+/=%&? "\\\'€ß.-_'), minLength: 4, maxLength: 40 });
+  const around = fc.string({ unit: fc.constantFrom(...'defghi \n<>:*'), maxLength: 20 });
+  fc.assert(
+    fc.property(secret, around, around, fc.string({ maxLength: 12 }), (value, before, behind, user) => {
+      const forms = [
+        value,
+        encodeURIComponent(value),
+        hex(utf8(value)),
+        base64(utf8(value)),
+        base64(`\0${utf8(user)}\0${utf8(value)}`),
+        base64(`user=${utf8(user)}\x01auth=Bearer ${utf8(value)}\x01\x01`),
+      ];
+      for (const form of forms) assert.ok(!scrub(`${before} ${form} ${behind}`, [value]).includes(form), form);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('a long text of a hostile server is scrubbed without delay', () => {
+  const text = 'QUFB'.repeat(64 * 1024);
+  assert.equal(scrub(text, ['AAAA', 'geheim', TOKEN]), '****');
+});
+
+test.run();
