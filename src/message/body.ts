@@ -221,7 +221,7 @@ function after(start: Uint8Array, source: Source): Source {
 }
 
 /** Line ends are LF, CRLF or a lone CR, in any mixture; each is two octets on the wire, and the last line has one. */
-function measure(octets: Uint8Array): { size: number; eightBit: boolean; nul: boolean; longestLine: number } {
+export function measure(octets: Uint8Array): { size: number; eightBit: boolean; nul: boolean; longestLine: number } {
   let size = 0;
   let bits = 0;
   let nul = false;
