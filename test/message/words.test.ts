@@ -121,7 +121,7 @@ test('what a reader shows is what was written, and every line is as RFC 2047 wan
 test('characters of any length are packed whole, in both encodings, whatever room the first line has', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary', maxLength: 120, minLength: 1 }), fc.integer({ min: 24, max: 75 }), (text, room) => {
-      const clean = text.toWellFormed();
+      const clean = text;
       const words = encodedWords(utf8(clean), 'UTF-8', room);
       assert.ok((words[0] as string).length <= room);
       assert.ok(words.every(({ length }) => length <= 75));
