@@ -16,6 +16,14 @@ export function cyclesOf(arrows: ReadonlyMap<string, ReadonlySet<string>>): Read
   const isOpen = new Set<string>();
   let components = 0;
 
+  function enter(vertex: string): Visit {
+    order.set(vertex, order.size);
+    low.set(vertex, order.size - 1);
+    open.push(vertex);
+    isOpen.add(vertex);
+    return { vertex, left: (arrows.get(vertex) ?? NOWHERE).values() };
+  }
+
   function close(vertex: string): void {
     const members: string[] = [];
     let member: string;
@@ -46,14 +54,6 @@ export function cyclesOf(arrows: ReadonlyMap<string, ReadonlySet<string>>): Read
     }
   }
   return found;
-
-  function enter(vertex: string): Visit {
-    order.set(vertex, order.size);
-    low.set(vertex, order.size - 1);
-    open.push(vertex);
-    isOpen.add(vertex);
-    return { vertex, left: (arrows.get(vertex) ?? NOWHERE).values() };
-  }
 }
 
 interface Visit {

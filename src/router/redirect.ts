@@ -153,7 +153,7 @@ function inlineLists(name: string, table: Readonly<Record<string, string>>): (ke
     const own = texts.has(key) ? key : '*';
     const text = texts.get(own);
     if (text === undefined) return { kind: 'absent' };
-    const found = lists.get(own) ?? { kind: 'list', list: parseRedirection(text, `${name}: data.${own}`) };
+    const found = lists.get(own) ?? { kind: 'list', list: parseRedirection(text, `data.${own} of ${name}`) };
     lists.set(own, found);
     return found;
   };

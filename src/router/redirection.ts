@@ -20,7 +20,7 @@ export type RedirectionItem = RedirectionTarget & { readonly line: number };
 
 /** A list and where it stands, for error texts. */
 export interface Redirection {
-  /** A path, or a name such as `aliases: data.root`. */
+  /** An absolute path, or what stands for one: `data.root of internal`. */
   readonly source: string;
   /** Of its first line, from 1. */
   readonly line: number;
@@ -31,9 +31,9 @@ export interface Redirection {
 /** Ten times the longest address that `smtp/path.ts` takes; commands and reasons fit as well. */
 const LONGEST_ITEM = 10_000;
 
-/** `file:line` of an item. */
+/** `file:line` of an item; an inline list is one line. */
 export function printPlace(list: Redirection, line: number): string {
-  return `${list.source}:${line}`;
+  return list.source.startsWith('/') ? `${list.source}:${line}` : list.source;
 }
 
 /**

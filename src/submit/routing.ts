@@ -8,11 +8,10 @@ import { randomInt } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { type UserInfo, userInfo } from 'node:os';
-import type { Config } from '../config/config.ts';
 import { type AliasEntry, type AliasReader, searchAliases } from '../router/aliases.ts';
 import { checkAliases } from '../router/check.ts';
 import { LONGEST_LIST } from '../router/data.ts';
-import { withDefaults } from '../router/defaults.ts';
+import { type RouterConfig, withDefaults } from '../router/defaults.ts';
 import { type RoutingDone, startRouting } from '../router/resolve.ts';
 import type { Answer, ReadList, Unread, Want } from '../router/route.ts';
 import type { ForwardPath, ReversePath } from '../smtp/path.ts';
@@ -41,13 +40,16 @@ export interface RoutingFiles {
 }
 
 /** '@' in `domains`: this host's names, in lower case. */
-export function ownDomains({ qualifyDomain, qualifyRecipient }: Config, hostname: string): readonly string[] {
+export function ownDomains(
+  { qualifyDomain, qualifyRecipient }: { readonly qualifyDomain: string; readonly qualifyRecipient: string },
+  hostname: string,
+): readonly string[] {
   const names = [hostname, 'localhost', qualifyDomain, qualifyRecipient].map((name) => name.toLowerCase());
   return [...new Set(names)].filter((name) => name !== '');
 }
 
 /** Routes the recipients of one message (without duplicates or with). Never rejects for what a file says or lacks. */
-export async function routeMessage(config: Config, facts: RoutingFacts, recipients: readonly ForwardPath[]): Promise<Routing> {
+export async function routeMessage(config: RouterConfig, facts: RoutingFacts, recipients: readonly ForwardPath[]): Promise<Routing> {
   const { files = systemFiles(), shuffle = randomOrder, reversePath, ours, qualifyRecipient } = facts;
   let step = startRouting({ routers: withDefaults(config), recipients, reversePath, ours, qualifyRecipient, shuffle });
   while (step.kind === 'needs') {
@@ -111,7 +113,7 @@ export interface AliasReport {
 }
 
 /** Reads all alias files of the configuration, and the lists they include, as routing would. */
-export async function checkAliasFiles(config: Config): Promise<AliasReport> {
+export async function checkAliasFiles(config: RouterConfig): Promise<AliasReport> {
   const check = checkAliases();
   const faults: string[] = [];
   for (const router of withDefaults(config)) {

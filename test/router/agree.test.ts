@@ -12,9 +12,12 @@ const me = mailbox('me@x');
 const a = host('a');
 const b = host('b');
 
+const shared = [a, b];
+
 /** [route, route, why they are one] */
 const SAME: readonly [Route, Route, string][] = [
   [route([a, b]), route([a, b]), 'equal lists'],
+  [route(shared), route(shared), 'the same list'],
   [route([host('A.example')]), route([host('a.EXAMPLE')]), 'names without case'],
   [route([a], { errorsTo: me }), route([a]), 'the reverse-path said twice'],
   [

@@ -147,7 +147,7 @@ own('an inline table has keys without case, and its first', () => {
     kind: 'redirected',
     to: [mailbox('x@z')],
     locals: [],
-    detail: 'r1: data.root:1',
+    detail: 'data.root of r1',
   });
   assert.deepEqual(routed([], 'b@c', { data: { root: 'x' } }), { kind: 'declined', detail: 'no entry' });
 });

@@ -118,7 +118,7 @@ test('a router is skipped only for the address that it has redirected itself', (
   const last = done.tree[0]?.children[0]?.children[0];
   assert.deepEqual(
     last?.steps.map(({ router, kind, detail }) => `${router}: ${kind}: ${detail}`),
-    ['one: skipped: has redirected this address before', 'two: redirected: two: data.a:1'],
+    ['one: skipped: has redirected this address before', 'two: redirected: data.a of two'],
   );
 });
 

@@ -1,0 +1,232 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir, userInfo } from 'node:os';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import type { RouterConfig } from '../../src/router/defaults.ts';
+import {
+  checkAliasFiles,
+  ownDomains,
+  type Routing,
+  type RoutingFacts,
+  type RoutingFiles,
+  randomOrder,
+  routeMessage,
+  systemFiles,
+} from '../../src/submit/routing.ts';
+import { host, mailbox, manualroute, redirect, summary } from '../router/world.ts';
+import { within } from '../support/within.ts';
+
+const test = suite('routing with files');
+
+let home = '';
+test.before.each(() => {
+  home = mkdtempSync(join(tmpdir(), 'nospool-routing-'));
+});
+test.after.each(() => rmSync(home, { recursive: true }));
+
+const file = (name: string, text: string | Uint8Array): string => {
+  writeFileSync(join(home, name), text);
+  return join(home, name);
+};
+const config = (more: Partial<RouterConfig> = {}): RouterConfig => ({
+  routers: [],
+  aliases: [join(home, 'aliases')],
+  smarthosts: [host('hub.example')],
+  randomize: false,
+  ...more,
+});
+const FACTS: RoutingFacts = { reversePath: mailbox('me@x.y'), ours: ['x.y'], qualifyRecipient: 'x.y' };
+const route = (to: readonly string[], more: Partial<RouterConfig> = {}, facts: Partial<RoutingFacts> = {}): Promise<Routing> =>
+  within(20_000, () => routeMessage(config(more), { ...FACTS, ...facts }, to.map(mailbox)));
+const routed = async (...args: Parameters<typeof route>) => summary(await route(...args));
+
+test('an alias file, included lists and generations', async () => {
+  const list = file('list', '# team\njim@p.q\nzoë@p.q\n');
+  file('aliases', `postmaster: root\nroot: joe@p.q,\n# all\n  :include:${list}\n`);
+  assert.deepEqual(await routed(['postmaster', 'b@z']), ['joe@p.q', 'jim@p.q', 'zoë@p.q', 'b@z']);
+});
+
+test('no alias file', async () => {
+  assert.deepEqual(await routed(['root']), ['root@x.y']);
+  assert.deepEqual(await routed(['root'], { aliases: [join(home, 'none/aliases'), file('other', 'root: joe@p.q')] }), ['joe@p.q']);
+});
+
+test('a file that another encoding has spoilt is read octet by octet', async () => {
+  file('aliases', Buffer.from('a: :fail: caf\u00e9\n', 'latin1'));
+  assert.deepEqual(await routed(['a']), ['routing a@x.y yielded a failed delivery: café']);
+});
+
+test('what cannot be read defers, and says why', async () => {
+  mkdirSync(join(home, 'aliases'));
+  assert.deepEqual(await routed(['a']), [
+    `routing a@x.y yielded a deferred delivery: cannot read ${home}/aliases: it is not a regular file`,
+  ]);
+  rmSync(join(home, 'aliases'), { recursive: true });
+  symlinkSync('aliases', join(home, 'aliases'));
+  assert.deepEqual(await routed(['a']), [
+    `routing a@x.y yielded a deferred delivery: cannot read ${home}/aliases: too many symbolic links encountered`,
+  ]);
+});
+
+test('a pipe with nobody behind it does not keep us waiting', async () => {
+  execFileSync('mkfifo', [join(home, 'aliases')]);
+  assert.deepEqual(await routed(['a']), [
+    `routing a@x.y yielded a deferred delivery: cannot read ${home}/aliases: it is not a regular file`,
+  ]);
+});
+
+test('too long an included list defers', async () => {
+  const list = file('list', `${'#'.repeat(1024 * 1024)}\na`);
+  file('aliases', `l: :include:${list}`);
+  assert.deepEqual(await routed(['l']), [
+    `routing l@x.y yielded a deferred delivery: ${home}/aliases:1: ${list} is longer than 1048576 octets`,
+  ]);
+});
+
+test('entries that lie across the borders of reads', async () => {
+  const lines = Array.from({ length: 30_000 }, (_, i) => `user${i}: target${i}@p.q,\n   copy${i}@p.q`);
+  file('aliases', lines.join('\n'));
+  const some = Array.from({ length: 300 }, (_, i) => i * 100 + 7);
+  assert.deepEqual(
+    await routed(some.map((i) => `user${i}`)),
+    some.flatMap((i) => [`target${i}@p.q`, `copy${i}@p.q`]),
+  );
+});
+
+test('an entry longer than a read', async () => {
+  const list = Array.from({ length: 20_000 }, (_, i) => `m${i}@p.q`);
+  file('aliases', `x: y\nall: ${list.join(', ')}\nz: :fail: no`);
+  assert.deepEqual(await routed(['all']), list);
+});
+
+test('the files are asked once in each generation', async () => {
+  file('aliases', 'a: b, c\nb: d@p.q\nc: d@p.q');
+  const files = systemFiles();
+  const asked: string[] = [];
+  const counted: RoutingFiles = {
+    ...files,
+    aliases(name, keys) {
+      asked.push(keys.join(' '));
+      return files.aliases(name, keys);
+    },
+  };
+  await route(['a', 'x'], {}, { files: counted });
+  assert.deepEqual(asked, ['a * x', 'b c']);
+});
+
+/** ~/.forward: [text, mode, is it the user's, expected, why] */
+const FORWARDS: readonly [string | null, number, boolean, readonly string[], string][] = [
+  ['joe@p.q\n', 0o644, true, ['joe@p.q'], 'the user’s own'],
+  [null, 0, true, ['joe@x.y'], 'none'],
+  [
+    'joe@p.q\n',
+    0o664,
+    true,
+    ['routing joe@x.y yielded a deferred delivery: HOME/.forward can be written by others; run: chmod go-w HOME/.forward'],
+    'the group may write',
+  ],
+  [
+    'joe@p.q\n',
+    0o646,
+    true,
+    ['routing joe@x.y yielded a deferred delivery: HOME/.forward can be written by others; run: chmod go-w HOME/.forward'],
+    'all may write',
+  ],
+  [
+    'joe@p.q\n',
+    0o644,
+    false,
+    ['routing joe@x.y yielded a deferred delivery: HOME/.forward belongs neither to joe nor to root'],
+    'somebody else’s',
+  ],
+];
+for (const [text, mode, isOwn, expected, why] of FORWARDS)
+  test(`a forward file: ${why}`, async () => {
+    const me = process.getuid?.() ?? 0;
+    const uid = isOwn ? me : 12345;
+    if (text !== null) {
+      chmodSync(file('.forward', text), mode);
+      // Root's files are as good as the user's.
+      if (!isOwn && me === 0) chownSync(join(home, '.forward'), 54321, 0);
+    }
+    const files = systemFiles(file('passwd', `root:x:0:0::/:/bin/sh\nbad\nJoe:x:${uid}:0:Joe,,,:${home}:/bin/sh\njoe:x:1:1::/elsewhere:`));
+    const routers = [redirect({ forward: true, ifPresent: true, domains: ['@'] }), manualroute()];
+    const got = await routed(['joe'], { routers }, { files });
+    assert.deepEqual(
+      got,
+      expected.map((each) => each.replaceAll('HOME', home)),
+    );
+  });
+
+test('a user whom nobody knows has no forward file', async () => {
+  const routers = [redirect({ forward: true, ifPresent: true }), manualroute()];
+  const files = systemFiles(file('passwd', ''));
+  assert.deepEqual(await routed(['no-such-user'], { routers }, { files }), ['no-such-user@x.y']);
+  assert.deepEqual(await routed(['no-such-user'], { routers }, { files: systemFiles(join(home, 'none')) }), ['no-such-user@x.y']);
+});
+
+test('the user who runs this is found where the list of users has him not', async () => {
+  const { username, homedir } = userInfo();
+  const got = await systemFiles(file('passwd', '')).forward(username);
+  if (got.kind === 'text') assert.equal(got.file, `${homedir}/.forward`);
+  else assert.ok(got.kind === 'missing' || got.detail.includes(`${homedir}/.forward`));
+});
+
+test('a list of users that cannot be read defers', async () => {
+  const routers = [redirect({ forward: true, ifPresent: true }), manualroute()];
+  const [sentence] = await routed(['no-such-user'], { routers }, { files: systemFiles(home) });
+  assert.equal(sentence, `routing no-such-user@x.y yielded a deferred delivery: cannot read ${home}: it is not a regular file`);
+});
+
+test('randomize: each host once, in one order for all', async () => {
+  const hosts = ['a', 'b', 'c', 'd'].map((name) => host(name));
+  const { route: agreed, problems } = await route(['p', 'q', 'r'], { smarthosts: hosts, randomize: true });
+  assert.deepEqual(problems, []);
+  assert.deepEqual(agreed?.hosts.map((each) => each.host).sort(), ['a', 'b', 'c', 'd']);
+  assert.deepEqual(
+    [...randomOrder(100)].sort((a, b) => a - b),
+    Array.from({ length: 100 }, (_, i) => i),
+  );
+  assert.deepEqual([randomOrder(0), randomOrder(1)], [[], [0]]);
+  const first = new Set(Array.from({ length: 200 }, () => randomOrder(3)[0]));
+  assert.equal(first.size, 3);
+});
+
+test('our own domains', () => {
+  assert.deepEqual(ownDomains({ qualifyDomain: 'Example.ORG', qualifyRecipient: '' }, 'box.example.org'), [
+    'box.example.org',
+    'localhost',
+    'example.org',
+  ]);
+  assert.deepEqual(ownDomains({ qualifyDomain: '', qualifyRecipient: '' }, ''), ['localhost']);
+});
+
+test('a check of all alias files', async () => {
+  const list = file('list', 'a\nb c\n');
+  const one = file('aliases', `a: b\nc: d e\nf: "|/bin/g"\nh: :include:${list}, :include:${home}/none\n`);
+  const two = file('more', 'x: y\n');
+  assert.deepEqual(await within(5000, () => checkAliasFiles(config({ aliases: [one, two, join(home, 'absent')] }))), {
+    entries: 5,
+    faults: [
+      `cannot read ${home}/none: no such file or directory`,
+      `${one}:2: "d e" is not a local-part; quote it if it is meant (in "d e")`,
+      `${list}:2: "b c" is not a local-part; quote it if it is meant (in "b c")`,
+    ],
+    locals: [`${one}:3: |/bin/g`],
+  });
+  const routers = [
+    redirect({ file: join(home, 'absent') }),
+    redirect({ name: 'r2', data: { a: 'b' } }),
+    redirect({ name: 'r3', file: home }),
+    manualroute(),
+  ];
+  assert.deepEqual(await within(5000, () => checkAliasFiles(config({ routers }))), {
+    entries: 0,
+    faults: [`cannot read ${home}/absent: no such file or directory`, `cannot read ${home}: it is not a regular file`],
+    locals: [],
+  });
+});
+
+test.run();
