@@ -81,7 +81,7 @@ function withoutComments(text: string): string {
       const end = endOfQuoted(text, i);
       out += text.slice(i, end);
       i = end - 1;
-    } else if (c === '(' && /^$|[\s;]$/.test(out)) {
+    } else if (c === '(' && (out === '' || ' \t;'.includes(out[out.length - 1] as string))) {
       let depth = 0;
       for (; i < text.length; i++) {
         if (text[i] === '\\') i++;
@@ -173,22 +173,20 @@ export function withEncoding(header: string, encoding: '7bit' | 'quoted-printabl
  */
 export function sevenBitParameters(field: string, charset: string): string | null {
   const out = field.replace(
-    EIGHT_BIT_PARAMETER,
-    (_, before: string, name: string, quoted: string | undefined, bare: string | undefined) => {
-      const value = quoted === undefined ? (bare as string) : quoted.replace(/(?:\r\n|\r|\n)(?=[ \t])/g, '').replace(/\\(.)/g, '$1');
-      const escaped = value.replace(
-        /[^A-Za-z0-9!#$&+\-.^_`{|}~]/g,
-        (c) => `%${c.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`,
-      );
+    PARAMETER,
+    (all: string, before: string, name: string, quoted: string | undefined, bare: string | undefined) => {
+      if (isAscii(all)) return all;
+      const value = quoted === undefined ? (bare as string) : quoted.replace(/[\r\n]+(?=[ \t])/g, '').replace(/\\(.)/g, '$1');
+      const octet = (c: string): string => `%${c.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`;
+      const escaped = value.replace(/[^A-Za-z0-9!#$&+\-.^_`{|}~]/g, octet);
       return `${before}${name}*=${fromUtf8(value) === null ? charset : 'utf-8'}''${escaped}`;
     },
   );
   return isAscii(out) && out.split(/[\r\n]+/).every((line) => line.length <= 998) ? out : null;
 }
 
-/** A parameter of which the value, quoted or not, has an octet above 127. */
-const EIGHT_BIT_PARAMETER =
-  /(;(?:[ \t]|\r\n|\r|\n)*)([!#$&+\-.0-9A-Z^-~]+)[ \t]*=[ \t]*(?:"((?:\\.|[^"\\])*[\x80-\xff](?:\\.|[^"\\])*)"|([^"; \t\r\n]*[\x80-\xff][^";\r\n]*))/gi;
+/** A parameter with its value, quoted or not. No two parts of the pattern can match the same octets: it never goes back far. */
+const PARAMETER = /(;[ \t\r\n]*)([!#$&+\-.0-9A-Z^-~]+)[ \t]*=[ \t]*(?:"((?:\\.|[^"\\])*)"|([^"; \t\r\n][^";\r\n]*))/gis;
 
 /**
  * Whether `line`, without its line end, delimits the parts of `boundary`: the next part begins, or the last has ended.
