@@ -71,6 +71,53 @@ for (const [text, recipients, expected, why] of OUTCOMES)
     assert.equal(done.route === null, expected.length === 0 || done.problems.length > 0);
   });
 
+/** The routers of Exim's test 0495 (the wrapper's main test), which looks at no domain, and rows 6 to 11 of it. */
+const WRAPPER: World = {
+  aliases: {
+    '/aliases': 'postmaster: pm@p.q\nfile: /some/file\nfail: :fail: forcible fail message\ndefer: :defer: forcible defer message',
+  },
+  routers: [
+    redirect({ name: 'r1', file: '/aliases' }),
+    manualroute({ name: 'r2', localParts: ['otherhost'], hosts: [host('other.example')] }),
+    manualroute({ name: 'r8', localParts: ['addheader'], changes: { add: ['X-Added: yes'], remove: [] } }),
+    manualroute({ name: 'r9' }),
+  ],
+};
+const ROWS: readonly [number, readonly string[], readonly string[]][] = [
+  [6, ['postmaster@x.y', 'b@x.y'], ['pm@p.q', 'b@x.y']],
+  [7, ['file@x.y', 'b@x.y'], ['routing file@x.y yielded a local delivery: to /some/file']],
+  [8, ['fail@x.y', 'b@x.y'], ['routing fail@x.y yielded a failed delivery: forcible fail message']],
+  [9, ['a@x.y', 'defer@x.y'], ['routing defer@x.y yielded a deferred delivery: forcible defer message']],
+  [
+    10,
+    ['a@x.y', 'otherhost@x.y'],
+    [
+      'a@x.y and otherhost@x.y cannot go in one transaction, because their routes differ in hosts: "smtp://hub.example:25" and "smtp://other.example:25"',
+    ],
+  ],
+  [
+    11,
+    ['a@x.y', 'addheader@x.y'],
+    ['a@x.y and addheader@x.y cannot go in one transaction, because their routes differ in headers_add: none and "X-Added: yes"'],
+  ],
+];
+for (const [row, to, expected] of ROWS) test(`test 0495, row ${row}`, () => assert.deepEqual(summary(routeIn(WRAPPER, to)), expected));
+
+test('test 0613: four bare recipients, and hosts in a random order that is one for all', () => {
+  const routers = [manualroute({ hosts: [host('h2', { port: 15600 }), host('h3', { port: 15600 })], randomize: true })];
+  for (const order of [
+    [0, 1],
+    [1, 0],
+  ]) {
+    const done = routeIn({ routers, qualifyRecipient: 'myhost', shuffle: () => order }, ['a', 'b', 'c', 'd']);
+    assert.deepEqual(summary(done), ['a@myhost', 'b@myhost', 'c@myhost', 'd@myhost']);
+    assert.deepEqual(
+      done.route?.hosts.map((each) => each.host),
+      order.map((i) => `h${i + 2}`),
+    );
+  }
+});
+
 test('a recipient knows the address it was given as', () => {
   const { recipients } = routeIn(aliases('a: b, c@p.q\nb: d@p.q'), ['a', 'e@z']);
   assert.deepEqual(
