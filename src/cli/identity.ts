@@ -2,7 +2,6 @@
  * Who runs us, and where: the password database, the environment, the host's name, and the octets that arguments had
  * before the runtime made text of them. What costs time is looked up only when it is asked for. Knows no message.
  */
-import { Resolver } from 'node:dns/promises';
 import { readFileSync, statSync } from 'node:fs';
 import os from 'node:os';
 import { localeCharset } from '../message/locale.ts';
@@ -66,6 +65,7 @@ export const SYSTEM: System = {
   owner: (path) => statSync(path, { throwIfNoEntry: false })?.uid ?? null,
   hostname: () => os.hostname(),
   async resolves(name) {
+    const { Resolver } = await import('node:dns/promises');
     const resolver = new Resolver({ timeout: NAME_TIMEOUT, tries: 1 });
     const answers = await Promise.allSettled([resolver.resolve4(name), resolver.resolve6(name)]);
     return answers.some(({ status }) => status === 'fulfilled');

@@ -3,7 +3,7 @@
  * Knows where a name and a body lie, and which fields belong to one resending; knows no field's syntax.
  */
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
-import { octets } from '../smtp/text.ts';
+import { octets, utf8 } from '../smtp/text.ts';
 
 /** One header field. Both members are octet strings (code units 0 to 255). RFC 5322 §2.2 */
 export interface Field {
@@ -59,13 +59,13 @@ export function makeField(name: string, body: string): Field {
   return { name, raw: `${name}: ${body}` };
 }
 
-/** A field from configuration, `Name: body` as an octet string; errors are sentences. */
+/** A field from configuration: `Name: body` as text, which becomes UTF-8. RFC 6532 §3.2 */
 export function parseField(text: string): Parsed<Field> {
   const colon = text.indexOf(':');
   const name = text.slice(0, Math.max(colon, 0)).replace(/[ \t]{1,100}$/, '');
   if (!NAME.test(name)) return unparsed('a header field is a name of printable ASCII characters, a colon and text');
   if (BREAKS_OUT.test(text)) return unparsed('a header field holds no NUL and no line end, except one before a blank');
-  return parsed({ name, raw: text });
+  return parsed({ name, raw: utf8(text) });
 }
 
 /** The field after the edits, which may come in any order; one that overlaps an earlier one is left out. */

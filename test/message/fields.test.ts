@@ -64,6 +64,7 @@ test('composed fields cannot break out', () => {
 
 test('fields of the configuration', () => {
   assert.deepEqual(parseField('X-Site : main\n more'), { ok: true, value: { name: 'X-Site', raw: 'X-Site : main\n more' } });
+  assert.deepEqual(parseField('X: ö€'), { ok: true, value: { name: 'X', raw: 'X: \xc3\xb6\xe2\x82\xac' } });
   assert.deepEqual(parseField('X:'), { ok: true, value: { name: 'X', raw: 'X:' } });
   for (const text of ['', 'x', ': y', 'J\xf6: y', 'a b: c', ' a: b', 'a\n: b'])
     assert.match(String((parseField(text) as { detail: string }).detail), /a name of printable/);

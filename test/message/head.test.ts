@@ -246,4 +246,39 @@ test('print∘read is the identity, and line ends and cuts do not matter', async
   );
 });
 
+/** The rules line by line, over the whole text: too slow and too greedy to be used, too plain to be wrong. */
+function model(text: string): unknown {
+  const fields: string[] = [];
+  let mbox: string | null = null;
+  for (let at = 0; ; ) {
+    const rest = text.slice(at);
+    if (rest === '') return [fields, '', mbox];
+    const line = /^[^\r\n]*/.exec(rest)?.[0] as string;
+    const end = /^(\r\n|\r|\n|$)/.exec(rest.slice(line.length))?.[0] as string;
+    if (line === '') return [fields, rest.slice(end.length), mbox];
+    const continues = /^[ \t]/.test(line) && fields.length > 0;
+    if (continues || /^[!-9;-~]+[ \t]*:/.test(line)) {
+      if (line.includes('\0')) return 'the header section holds a NUL octet';
+      if (continues) fields.push(`${fields.pop()}\n${line}`);
+      else fields.push(line);
+    } else if (fields.length === 0 && /^>*From +(\S+@\S+ *$|\S+ +Jan 1 +0:00)/.test(line)) mbox ??= line;
+    else return [fields, rest, mbox];
+    at += line.length + end.length;
+  }
+}
+
+test('as the obvious model, for any text and any cuts', async () => {
+  const part = fc.constantFrom('\n', '\n', '\r', '\r\n', ':', ' ', '\t', 'A', 'To: ', 'From ', '>', 'a@b', 'Jan 1 0:00', '\0', '\xe9', '.');
+  await fc.assert(
+    fc.asyncProperty(fc.array(part, { maxLength: 16 }), fc.integer({ min: 1, max: 5 }), async (parts, size) => {
+      const text = parts.join('');
+      const got = await read(sourceOf(...pieces(text, size)));
+      const plain = Array.isArray(got) ? [got[0].map(([, raw]: [string, string]) => raw), got[1], got[2]] : got;
+      assert.deepEqual(plain, model(text));
+      if (Array.isArray(got)) assert.equal(got[3], text.length - got[1].length);
+    }),
+    { numRuns: 5000 },
+  );
+});
+
 test.run();
