@@ -54,14 +54,16 @@ export function parseRedirection(text: string, source: string, line = 1, joined 
       at += 1;
       continue;
     }
-    let end = endOfLine(text, at);
-    if (unit !== '#') {
-      if (/^:(fail|defer):/i.test(text.slice(at, at + 7))) end = joined ? text.length : end;
-      else end = endOfItem(text, at, joined);
+    let end: number;
+    if (unit === '#') end = endOfLine(text, at);
+    else {
+      const isReason = unit === ':' && /^:(fail|defer):/i.test(text.slice(at, at + 7));
+      end = !isReason ? endOfItem(text, at, joined) : joined ? text.length : endOfLine(text, at);
       const raw = text.slice(at, end);
-      const target = raw.length > LONGEST_ITEM ? TOO_LONG : readItem(raw.replace(/\s*\n\s*/g, ' ').trim());
+      const target =
+        raw.length > LONGEST_ITEM ? TOO_LONG : readItem(raw.includes('\n') ? raw.replace(/\s*\n\s*/g, ' ').trim() : raw.trim());
       if (target !== null) items.push({ ...target, line: here });
-      for (const c of raw) if (c === '\n') here += 1;
+      for (let i = raw.indexOf('\n'); i >= 0; i = raw.indexOf('\n', i + 1)) here += 1;
     }
     at = end;
   }
@@ -113,7 +115,7 @@ function readItem(text: string): RedirectionTarget | null {
 }
 
 function readBare(text: string): RedirectionTarget | null {
-  const special = /^:([a-z]+):\s*(.*)$/is.exec(text);
+  const special = text.startsWith(':') ? /^:([a-z]+):\s*(.*)$/is.exec(text) : null;
   if (special !== null) return readSpecial((special[1] as string).toLowerCase(), special[2] as string);
   if (text.startsWith('/') || text.startsWith('|')) {
     // X.400 addresses look like this: `/S=joe/C=de/@gate.example`.
@@ -150,6 +152,7 @@ function readMailbox(text: string): Parsed<Mailbox | null> {
 
 /** RFC 5322 §3.2.2: comments nest, and a backslash in them quotes. Blanks around an unquoted `@` go as well. */
 function withoutComments(text: string): Parsed<string> {
+  if (!/["(]/.test(text)) return parsed(text.replace(/\s*@\s*/g, '@'));
   let out = '';
   let depth = 0;
   let quoted = false;

@@ -8,13 +8,14 @@ import { randomInt } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { type UserInfo, userInfo } from 'node:os';
+import { agree, type RoutedTo } from '../router/agree.ts';
 import { type AliasEntry, type AliasReader, searchAliases } from '../router/aliases.ts';
 import { checkAliases } from '../router/check.ts';
 import { LONGEST_LIST } from '../router/data.ts';
 import { type RouterConfig, withDefaults } from '../router/defaults.ts';
 import { type RoutingDone, startRouting } from '../router/resolve.ts';
-import type { Answer, ReadList, Unread, Want } from '../router/route.ts';
-import type { ForwardPath, ReversePath } from '../smtp/path.ts';
+import type { Answer, ReadList, RoutedRecipient, RoutingNode, RoutingProblem, Unread, Want } from '../router/route.ts';
+import { type ForwardPath, mailboxKey, type ReversePath } from '../smtp/path.ts';
 import { fromUtf8 } from '../smtp/text.ts';
 
 export type Routing = RoutingDone;
@@ -59,6 +60,54 @@ export async function routeMessage(config: RouterConfig, facts: RoutingFacts, re
     step = step.resume(answers);
   }
   return step;
+}
+
+/** Routing for a dialogue (`-bs`), where each recipient is answered before the next is known. */
+export interface RoutingDialogue {
+  /**
+   * Routes one more recipient and takes it if it can share the transaction of those before it; the problems say why
+   * not, and then it counts for nothing. Calls must not overlap.
+   */
+  add(recipient: ForwardPath): Promise<readonly RoutingProblem[]>;
+  /** Of all that were taken: what routeMessage would give. */
+  routing(): Routing;
+}
+
+/**
+ * Each recipient is routed as if it were alone, which is how `src/router` routes many; the alias files are read again
+ * for each.
+ */
+export function routeOneByOne(config: RouterConfig, facts: RoutingFacts): RoutingDialogue {
+  const { shuffle = randomOrder, reversePath } = facts;
+  const orders = new Map<number, readonly number[]>();
+  const order = (n: number): readonly number[] => {
+    const known = orders.get(n) ?? shuffle(n);
+    orders.set(n, known);
+    return known;
+  };
+  const taken = new Map<string, RoutedTo>();
+  const discarded: RoutedRecipient[] = [];
+  const tree: RoutingNode[] = [];
+  return {
+    async add(recipient) {
+      const alone = await routeMessage(config, { ...facts, shuffle: order }, [recipient]);
+      const [first] = taken.values();
+      const { route } = alone;
+      if (alone.problems.length > 0) return alone.problems;
+      const routed = route === null ? [] : alone.recipients.map((each): RoutedTo => ({ recipient: each, route }));
+      const agreed = agree(first === undefined ? routed : [first, ...routed], reversePath);
+      if (agreed !== null && 'kind' in agreed) return [agreed];
+      for (const each of routed) if (!taken.has(mailboxKey(each.recipient.path))) taken.set(mailboxKey(each.recipient.path), each);
+      discarded.push(...alone.discarded);
+      tree.push(...alone.tree);
+      return [];
+    },
+    routing() {
+      const [first] = taken.values();
+      const recipients = [...taken.values()].map(({ recipient }) => recipient);
+      return { kind: 'done', reversePath, recipients, discarded, route: first?.route ?? null, problems: [], tree };
+    },
+  };
 }
 
 async function answer(files: RoutingFiles, want: Want): Promise<Answer> {

@@ -5,6 +5,8 @@ import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import type { RouterConfig } from '../../src/router/defaults.ts';
+import { printProblem } from '../../src/router/problem.ts';
+import { mailboxKey } from '../../src/smtp/path.ts';
 import {
   checkAliasFiles,
   ownDomains,
@@ -13,6 +15,7 @@ import {
   type RoutingFiles,
   randomOrder,
   routeMessage,
+  routeOneByOne,
   systemFiles,
 } from '../../src/submit/routing.ts';
 import { host, mailbox, manualroute, redirect, summary } from '../router/world.ts';
@@ -192,6 +195,39 @@ test('randomize: each host once, in one order for all', async () => {
   assert.deepEqual([randomOrder(0), randomOrder(1)], [[], [0]]);
   const first = new Set(Array.from({ length: 200 }, () => randomOrder(3)[0]));
   assert.equal(first.size, 3);
+});
+
+test('one by one: as all at once, but what cannot be taken is told at once', async () => {
+  file('aliases', 'team: joe@p.q, jim@p.q\nvoid: :blackhole:\nfail: :fail: no');
+  const routers = [
+    redirect({ file: join(home, 'aliases'), domains: ['@'] }),
+    manualroute({ name: 'r2', localParts: ['other'], hosts: [host('other.example')] }),
+    manualroute(),
+  ];
+  const dialogue = routeOneByOne(config({ routers }), FACTS);
+  assert.deepEqual(dialogue.routing().recipients, []);
+  const add = async (address: string) => (await within(5000, () => dialogue.add(mailbox(address)))).map(printProblem);
+  assert.deepEqual(await add('void'), []);
+  assert.equal(dialogue.routing().route, null);
+  for (const address of ['team', 'JIM@P.Q', 'jim@P.q', 'z@p.q']) assert.deepEqual(await add(address), []);
+  assert.deepEqual(await add('fail'), ['routing fail@x.y yielded a failed delivery: no']);
+  assert.match(
+    (await add('other')).join(),
+    /^joe@p\.q and other@x\.y cannot go in one transaction, because their routes differ in hosts: /,
+  );
+  const { tree, ...got } = dialogue.routing();
+  const { tree: all, ...expected } = await route(['void', 'team', 'JIM@P.Q', 'jim@P.q', 'z@p.q'], { routers });
+  const keys = ({ recipients }: Pick<Routing, 'recipients'>) => new Set(recipients.map(({ path }) => mailboxKey(path)));
+  assert.deepEqual({ ...got, recipients: keys(got) }, { ...expected, recipients: keys(expected) });
+  assert.deepEqual(summary({ ...got, tree }), ['joe@p.q', 'jim@p.q', 'JIM@P.Q', 'z@p.q']);
+  assert.equal(tree.length, all.length);
+});
+
+test('one by one, hosts in random order stay in one order', async () => {
+  const hosts = ['a', 'b', 'c', 'd', 'e'].map((name) => host(name));
+  const dialogue = routeOneByOne(config({ smarthosts: hosts, randomize: true }), FACTS);
+  for (let i = 0; i < 20; i++) assert.deepEqual(await within(5000, () => dialogue.add(mailbox(`u${i}`))), []);
+  assert.equal(dialogue.routing().recipients.length, 20);
 });
 
 test('our own domains', () => {
