@@ -73,6 +73,8 @@ function duration(name: string, initial: string, meaning: string): Key {
 const redirect = { driver: 'redirect' } as const;
 const manualroute = { driver: 'manualroute' } as const;
 
+const CREDENTIALS = '{ user = "ops", password_file = "/etc/nospool/password" }';
+
 export const KEYS: readonly Key[] = [
   key('', 'smarthosts', 'hosts', [], '["submission://mail.example.org"]', 'smart hosts, tried in this order until one takes the message'),
   key('', 'randomize', 'switch', false, 'true', 'try the smart hosts in random order'),
@@ -134,7 +136,7 @@ export const KEYS: readonly Key[] = [
     '["SCRAM-SHA-256", "PLAIN"]',
     'allowed mechanisms, best first; [] = the strongest that both sides have',
   ),
-  key('auth', 'password_file', 'text', '', '"/etc/nospool/password"', 'file with the password; a bare name is a systemd credential'),
+  key('auth', 'password_file', 'text', '', '"/etc/nospool/password"', 'file with the password; a relative name is a systemd credential'),
   key(
     'auth',
     'password_command',
@@ -160,46 +162,24 @@ export const KEYS: readonly Key[] = [
 
   key('router', 'name', 'text', null, '"system_aliases"', 'name in reports; required'),
   key('router', 'driver', 'choice', null, '"redirect"', 'required', { choices: ['redirect', 'manualroute'] }),
+  key('router', 'domains', 'texts', null, '["@", "*.example.org"]', 'of recipients; default ["@"] for redirect, any for manualroute'),
+  key('router', 'local_parts', 'texts', [], '["root", "postmaster"]', 'local-parts of recipients; [] = any'),
+  key('router', 'senders', 'texts', [], '["*@example.org"]', 'reverse-paths; [] = any'),
   key('router', 'file', 'path', '', '"/etc/aliases"', 'alias file', redirect),
   key('router', 'data', 'table', null, '{ root = "ops@example.org" }', 'aliases written here', redirect),
   key('router', 'forward', 'switch', false, 'true', "~/.forward of the recipient's user", redirect),
-  key(
-    'router',
-    'domains',
-    'texts',
-    null,
-    '["@", "*.example.org"]',
-    'domains of recipients; default ["@"] for redirect, any for manualroute',
-  ),
-  key('router', 'local_parts', 'texts', [], '["root", "postmaster"]', 'local-parts of recipients; [] = any'),
-  key('router', 'senders', 'texts', [], '["*@example.org"]', 'reverse-paths; [] = any'),
   key('router', 'qualify_preserve_domain', 'switch', false, 'true', 'bare addresses get the domain of the recipient', redirect),
   key('router', 'hosts', 'hosts', [], '["smtp://mail.internal.example.org"]', 'smart hosts of this route, as in smarthosts', manualroute),
   key('router', 'randomize', 'switch', false, 'true', 'try them in random order', manualroute),
   key('router', 'tls', 'table', null, '{ mode = "off" }', 'keys of [tls], for all hosts of this route', manualroute),
-  key(
-    'router',
-    'auth',
-    'auth',
-    null,
-    '{ user = "ops", password_file = "/etc/nospool/password" }',
-    'keys of [auth], for all hosts of this route',
-    manualroute,
-  ),
+  key('router', 'auth', 'auth', null, CREDENTIALS, 'keys of [auth], for all hosts of this route', manualroute),
   key('router', 'errors_to', 'text', '', '"bounces@example.org"', 'another reverse-path; "<>" = the null reverse-path', manualroute),
   key('router', 'headers_add', 'texts', [], '["X-Site: main"]', 'header fields to add', manualroute),
   key('router', 'headers_remove', 'texts', [], '["X-Debug"]', 'names of header fields to remove', manualroute),
 
   key('host', 'url', 'text', null, '"submission://mail.example.org"', 'where the smart host is; required'),
   key('host', 'tls', 'table', null, '{ mode = "off" }', 'keys of [tls], for this smart host'),
-  key(
-    'host',
-    'auth',
-    'auth',
-    null,
-    '{ user = "ops", password_file = "/etc/nospool/password" }',
-    'a table with keys of [auth], "default" or "none"',
-  ),
+  key('host', 'auth', 'auth', null, CREDENTIALS, 'a table with keys of [auth], "default" or "none"'),
 ];
 
 const byName = new Map(KEYS.map((one) => [`${one.section}.${one.name}`, one]));

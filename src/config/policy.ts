@@ -176,18 +176,15 @@ function secretOf(reading: Reading, entries: Entries, { file, argv, name, litera
   return literal === '' ? { from: 'none' } : { from: 'literal', value: literal };
 }
 
-/** A bare name is a credential that systemd hands to the service (LoadCredential=, systemd.exec(5)). */
+/**
+ * A relative name is a credential that systemd hands to the service (LoadCredential=, systemd.exec(5)): it stays as
+ * it is, for whoever reads the secret knows where they are.
+ */
 function secretPath(reading: Reading, entries: Entries, file: string): string {
-  const written = entries.get('password_file');
-  const { credentials } = reading.directories;
-  if (/^[^/~]+$/.test(file) && file !== '.' && file !== '..') {
-    if (credentials !== null) return `${credentials}/${file}`;
-    const sentence = 'is a bare name, which means a systemd credential, but $CREDENTIALS_DIRECTORY is not set';
-    if (written) reading.complain(written, `${sentence}: write an absolute path, or LoadCredential= in the unit`);
-    return file;
-  }
+  if (!file.startsWith('~') && !file.split('/').some((part) => part === '.' || part === '..')) return file;
   const path = parsePath(file, reading.directories);
   if (path.ok) return path.value;
-  if (written) reading.complain(written, `${path.detail}, or the bare name of a systemd credential`);
+  const written = entries.get('password_file');
+  if (written) reading.complain(written, `${path.detail}, or the name of a systemd credential`);
   return file;
 }

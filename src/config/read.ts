@@ -42,7 +42,7 @@ type Content =
  */
 export async function readConfig(request: ConfigRequest): Promise<ConfigAnswer> {
   const { path, env, home, euid, systemFile = SYSTEM_FILE } = request;
-  const directories = { home, credentials: env.CREDENTIALS_DIRECTORY || null };
+  const directories = { home };
   const system = readText(systemFile, euid);
 
   // A system file that this user cannot read cannot be in force for this user, locked or not.

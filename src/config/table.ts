@@ -41,11 +41,10 @@ function unknown(section: Section, name: string): string {
   const meant = nearest(name, section === '' ? [...names, ...TABLES] : names);
   const elsewhere = KEYS.find((key) => key.name === name && key.section !== 'host' && key.section !== 'router');
   if (elsewhere && elsewhere.section !== section) {
-    const home = printSection(elsewhere.section);
     // In TOML every key after a [table] belongs to it: the likeliest slip of all.
-    return elsewhere.section === ''
-      ? `does not belong here but at ${home}, before the first line in brackets`
-      : `does not belong here but in ${home}; did you mean "${meant.name}"?`;
+    if (elsewhere.section === '') return 'does not belong here but at the top of the file, before the first line in brackets';
+    const inside = section === 'router' || section === 'host';
+    return `does not belong here but in ${inside ? `${elsewhere.section} = { … }` : printSection(elsewhere.section)}`;
   }
   return meant.near
     ? `is unknown; did you mean "${meant.name}"?`

@@ -60,8 +60,12 @@ function scan(text: string): ReadonlyMap<string, number> {
   /** Blanks, line ends and comments. */
   const space = (): void => {
     for (; at < text.length; step()) {
-      if (text[at] === '#') while (at < text.length && text[at] !== '\n') at++;
-      else if (!/\s/.test(text[at] as string)) return;
+      if (text[at] === '#') {
+        const end = text.indexOf('\n', at);
+        at = end < 0 ? text.length : end;
+      } else if (text[at] !== ' ' && text[at] !== '\t' && text[at] !== '\n' && text[at] !== '\r') {
+        return;
+      }
     }
   };
 

@@ -39,12 +39,10 @@ export interface Values {
   auth: Readonly<Record<string, unknown>> | 'default' | 'none';
 }
 
-/** Directories that only the run knows; null = there is none. */
+/** What only the run knows. */
 export interface Directories {
-  /** Behind `~/`. */
+  /** Behind `~/`; null = there is none. */
   readonly home: string | null;
-  /** Where systemd puts credentials: `$CREDENTIALS_DIRECTORY`. */
-  readonly credentials: string | null;
 }
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this line looks for.
@@ -118,7 +116,7 @@ function texts(raw: unknown, key: Key): Parsed<readonly string[]> {
 }
 
 /** An absolute path; `~/` stands for the home directory. The working directory is the caller's and means nothing here. */
-export function parsePath(raw: string, { home }: Pick<Directories, 'home'>): Parsed<string> {
+export function parsePath(raw: string, { home }: Directories): Parsed<string> {
   if (raw.startsWith('/')) return parsed(raw);
   if (!raw.startsWith('~/')) return unparsed('expects an absolute path, or one that begins with "~/"');
   return home === null ? unparsed('"~/" cannot be used: this user has no home directory') : parsed(`${home}${raw.slice(1)}`);

@@ -4,25 +4,22 @@ import type { Config } from '../../src/config/config.ts';
 import { type Interpreted, interpret } from '../../src/config/interpret.ts';
 import { parseToml } from '../../src/config/toml.ts';
 import type { ManualrouteDefinition } from '../../src/router/route.ts';
+import { ERRORS, VARIABLE_ERRORS } from './errors.ts';
 
 const test = suite('interpret');
 
 interface Given {
   readonly env?: Record<string, string>;
   readonly mode?: number | null;
-  readonly credentials?: string | null;
   readonly home?: string | null;
   readonly isSystem?: boolean;
 }
 
-function read(
-  text: string | null,
-  { env = {}, mode = 0o640, credentials = null, home = '/home/ops', isSystem = false }: Given = {},
-): Interpreted {
-  if (text === null) return interpret(null, env, { home, credentials });
+function read(text: string | null, { env = {}, mode = 0o640, home = '/home/ops', isSystem = false }: Given = {}): Interpreted {
+  if (text === null) return interpret(null, env, { home });
   const toml = parseToml(text);
   assert.ok(toml.ok, `${text}: ${toml.ok ? '' : toml.detail}`);
-  return interpret({ path: '/f', toml, mode, isSystem }, env, { home, credentials });
+  return interpret({ path: '/f', toml, mode, isSystem }, env, { home });
 }
 
 function config(text: string | null, given: Given = {}): Config {
@@ -85,138 +82,6 @@ test('nothing written: the defaults', () => {
     assert.equal(rewrite.constructor, undefined);
   }
 });
-
-/** [text of a file, the only error] */
-const ERRORS: [string, RegExp | string][] = [
-  ['\nsmarthost = []', '/f:2: key "smarthost" is unknown; did you mean "smarthosts"?'],
-  ['relayhost = "x"', '/f:1: key "relayhost" is unknown; did you mean "smarthosts"?'],
-  ['completely_different = 1', /^\/f:1: key "completely_different" is unknown; the nearest key is "\w+", nospool\.toml\(5\) has them all$/],
-  [
-    '[tls]\nsmarthosts = []',
-    /^\/f:2: key "smarthosts" in \[tls\] does not belong here but at the top of the file, before the first line in brackets$/,
-  ],
-  ['verify = true', /^\/f:1: key "verify" does not belong here but in \[tls\]/],
-  ['[auth]\nverify = true', /^\/f:2: key "verify" in \[auth\] does not belong here but in \[tls\]/],
-  ['[tsl]\nmode = "off"', '/f:1: key "tsl" is unknown; did you mean "tls"?'],
-  ['[timeouts]\nconect = "5s"', '/f:2: key "conect" in [timeouts] is unknown; did you mean "connect"?'],
-  ['tls = "off"', /^\/f:1: key "tls" expects a table/],
-  ['rewrite = []', /^\/f:1: key "rewrite" expects a table/],
-  ['smarthosts = "mail.example.org"', '/f:1: key "smarthosts" expects a list such as ["submission://mail.example.org"], found a text'],
-  ['smarthosts = [\n"a",\n1]', /^\/f:3: key "smarthosts": each item is a text such as/],
-  ['smarthosts = [\n"a",\n"b:x"]', /^\/f:3: key "smarthosts": port "x" is not a number/],
-  ['smarthosts = [{ tls = { mode = "off" } }]', /^\/f:1: key "smarthosts": a smart host written as a table needs url/],
-  [
-    'smarthosts = [{ url = "a",\nuser = "x" }]',
-    /^\/f:2: key "user" of a smart host does not belong here but in \[auth\]; did you mean "url"\?$/,
-  ],
-  ['smarthosts = [{ url = 5 }]', /^\/f:1: key "url" of a smart host expects a text/],
-  ['smarthosts = [{ url = "x://a" }]', /^\/f:1: key "url" of a smart host: scheme "x" is unknown/],
-  ['smarthosts = [{ url = "a", tls = "off" }]', /^\/f:1: key "tls" of a smart host expects a table such as \{ mode = "off" \}/],
-  ['smarthosts = [{ url = "a", tls = { mod = "off" } }]', /^\/f:1: key "mod" in tls of a smart host is unknown; did you mean "mode"\?$/],
-  ['smarthosts = [{ url = "a", auth = "primary" }]', /^\/f:1: key "auth" of a smart host expects a table .*"default" or "none"$/],
-  ['smarthosts = [{ url = "a", auth = "default" }]', /auth = "default" of "a" means \[auth\], which has no user$/],
-  ['randomize = "yes"', '/f:1: key "randomize" expects true or false, found a text'],
-  ['replay_window = "0"', /key "replay_window" expects a size from "1KiB" to "1GiB"$/],
-  ['header_limit = 3', /key "header_limit" expects a size from "1KiB" to "64MiB"$/],
-  ['dsn = "reqire"', '/f:1: key "dsn" expects "drop" or "require"'],
-  ['log = "nospool.log"', /expects "syslog", "stderr", "none" or an absolute path$/],
-  ['aliases = ["aliases"]', /expects an absolute path/],
-  ['aliases = "/etc/aliases"', /expects a list such as \["\/etc\/aliases"\], found a text$/],
-  ['hostname = "web 1"', /key "hostname" expects a domain such as/],
-  ['qualify_domain = "@example.org"', /key "qualify_domain" expects a domain/],
-  ['hostname = "a\\r\\nMAIL FROM:<>"', /has a control character/],
-  ['default_charset = "no such"', /expects the name of a charset/],
-  ['from = "Ops <ops@example.org>"', /key "from" expects an address/],
-  ['from = "{user}@example.org"', /has a word in braces that is not \{login\}/],
-  ['[timeouts]\nconnect = 30', '/f:2: key "connect" in [timeouts] expects a duration such as "30s", "5m" or "none"'],
-  // TLS
-  ['[tls]\nmode = "on"', /key "mode" in \[tls\] expects "", "required", "opportunistic" or "off"$/],
-  ['[tls]\nmin_version = 1.2', /expects "1.2" or "1.3"$/],
-  ['[tls]\nmode = "off"\nca_file = "/a"', /^\/f:3: key "ca_file" in \[tls\] contradicts mode = "off": remove one of them$/],
-  ['[tls]\nmode = "off"\ncertificate = "/a"', /^\/f:3: key "certificate" .*contradicts mode/],
-  ['[tls]\nmode = "off"\nverify = false', /^\/f:3: .*means nothing with mode = "off"/],
-  ['[tls]\nmode = "off"\nserver_name = "a"', /^\/f:3: .*contradicts mode/],
-  ['[tls]\nmode = "off"\nmin_version = "1.3"', /^\/f:3: .*contradicts mode/],
-  [`[tls]\nmode = "off"\nfingerprint = ["sha256:${'0'.repeat(64)}"]`, /^\/f:3: .*contradicts mode/],
-  [`[tls]\nverify = false\nfingerprint = ["sha256:${'0'.repeat(64)}"]`, /^\/f:3: .*contradicts verify = false/],
-  ['[tls]\nverify = false\nca_file = "/a"', /^\/f:3: .*contradicts verify = false/],
-  [`[tls]\nca_file = "/a"\nfingerprint = ["sha256:${'0'.repeat(64)}"]`, /^\/f:2: key "ca_file" in \[tls\] would not be used/],
-  ['[tls]\ncertificate_key = "/a"', /^\/f:2: key "certificate_key" in \[tls\] needs certificate beside it$/],
-  ['[tls]\nfingerprint = ["sha1:00"]', /expects "sha256:" and 64 hexadecimal digits/],
-  [`[tls]\nfingerprint = ["${'0'.repeat(64)}"]`, /expects "sha256:" and 64/],
-  [`[tls]\nfingerprint = ["sha256:${'0'.repeat(63)}"]`, /expects "sha256:" and 64/],
-  ['smarthosts = ["submissions://a"]\n[tls]\nmode = "off"', /^\/f:1: key "smarthosts": "a" is TLS from the first octet/],
-  // Credentials
-  [
-    '[auth]\nuser = "u"',
-    /^\/f:2: key "user" in \[auth\] needs a password: write one of password_file, password_command, password_env, password/,
-  ],
-  ['[auth]\nuser = "u"\npassword_file = ""', /^\/f:2: .*needs a password/],
-  ['[auth]\npassword_file = "/p"', /^\/f:2: .*needs user beside it/],
-  ['[auth]\nmechanisms = ["PLAIN"]', /^\/f:2: .*needs user beside it/],
-  [
-    '[auth]\nuser = "u"\npassword = "hunter2"\npassword_file = "/p"',
-    /^\/f:3: key "password" in \[auth\] contradicts password_file: keep exactly one/,
-  ],
-  ['[auth]\nuser = "u"\npassword_env = "A B"', /expects the name of an environment variable$/],
-  ['[auth]\nuser = "u"\npassword_command = ["pass", "show"]', /expects an absolute path.*PATH is the caller's$/],
-  ['[auth]\nuser = "u"\npassword_command = "pass show"', /expects a list such as/],
-  ['[auth]\nuser = "u"\npassword_file = "p"', /bare name, which means a systemd credential, but \$CREDENTIALS_DIRECTORY is not set/],
-  ['[auth]\nuser = "u"\npassword_file = "../p"', /absolute path.* or the bare name of a systemd credential$/],
-  [
-    '[auth]\nuser = "u"\npassword_file = "/p"\nmechanisms = ["SCRAM-SHA-255"]',
-    /does not know "SCRAM-SHA-255"; did you mean "SCRAM-SHA-256"\?$/,
-  ],
-  ['[auth]\nuser = "u"\npassword = 12345', /key "password" in \[auth\] expects a text such as "secret", found a number without quotes$/],
-  // Routers
-  ['[router]\nname = "a"', /write \[\[router\]\], with two brackets/],
-  ['router = ["a"]', /write \[\[router\]\]/],
-  ['[[router]]\ndriver = "redirect"\nfile = "/a"', '/f:1: [[router]] needs name = "system_aliases"'],
-  ['[[router]]\nname = "a"', '/f:1: [[router]] needs driver = "redirect"'],
-  ['[[router]]\nname = "a"\ndriver = "dnslookup"', /^\/f:3: key "driver" in \[\[router\]\] expects "redirect" or "manualroute"$/],
-  ['[[router]]\nname = "a b"\ndriver = "redirect"\nforward = true', /expects letters, digits/],
-  ['[[router]]\nname = "a"\ndriver = "redirect"', /"a" needs exactly one of file = "\/etc\/aliases", data = \{ … \} and forward = true$/],
-  ['[[router]]\nname = "a"\ndriver = "redirect"\nforward = true\nfile = "/a"', /needs exactly one/],
-  [
-    '[[router]]\nname = "a"\ndriver = "redirect"\nforward = true\nhosts = ["a"]',
-    /^\/f:5: key "hosts" in \[\[router\]\] is for driver = "manualroute" only$/,
-  ],
-  ['[[router]]\nname = "a"\ndriver = "manualroute"\nhosts = ["a"]\nfile = "/a"', /^\/f:5: key "file" .*is for driver = "redirect" only$/],
-  ['[[router]]\nname = "a"\ndriver = "manualroute"', /^\/f:1: \[\[router\]\] "a" needs hosts/],
-  ['[[router]]\nname = "a"\ndriver = "manualroute"\nhosts = []', /"a" needs hosts/],
-  ['[[router]]\nname = "a"\ndriver = "manualroute"\nhosts = ["x:y"]', /^\/f:4: key "hosts": port "y"/],
-  [
-    '[[router]]\nname = "a"\ndriver = "redirect"\nforward = true\n[[router]]\nname = "a"\ndriver = "redirect"\nforward = true',
-    /^\/f:5: \[\[router\]\] "a" is the name of an earlier router/,
-  ],
-  [
-    '[[router]]\nname = "a"\ndriver = "redirect"\nforward = true\ndomains = ["a@b"]',
-    /expects "\*", "@", a domain or "\*\.domain" in each item; "a@b" is none/,
-  ],
-  ['[[router]]\nname = "a"\ndriver = "redirect"\nforward = true\ndomains = ["mail.*"]', /"mail\.\*" is none/],
-  ['[[router]]\nname = "a"\ndriver = "redirect"\nforward = true\nlocal_parts = ["owner-*"]', /"owner-\*" is none/],
-  ['[[router]]\nname = "a"\ndriver = "redirect"\nforward = true\nlocal_parts = ["a@b"]', /"a@b" is none/],
-  ['[[router]]\nname = "a"\ndriver = "redirect"\nforward = true\nsenders = ["root"]', /an address with its domain.*"root" is none/],
-  ['[[router]]\nname = "a"\ndriver = "redirect"\nforward = true\nsenders = ["a*@b"]', /"a\*@b" is none/],
-  [
-    '[[router]]\nname = "a"\ndriver = "redirect"\ndata = { root = ["a"] }',
-    /^\/f:4: key "root" in data of \[\[router\]\] expects a text; several addresses stand in one text/,
-  ],
-  ['[[router]]\nname = "a"\ndriver = "redirect"\ndata = { a.b = "x" }', /^\/f:4: key "a" .*a name with a dot in it must be quoted$/],
-  ['[[router]]\nname = "a"\ndriver = "redirect"\ndata = { a = "x\\ny" }', /has a control character/],
-  ['[[router]]\nname = "a"\ndriver = "manualroute"\nhosts = ["a"]\nerrors_to = "a@b@c"', /^\/f:5: .*expects an address:/],
-  ['[[router]]\nname = "a"\ndriver = "manualroute"\nhosts = ["a"]\nheaders_add = ["X-Site"]', /^\/f:5: .*write "Name: value"$/],
-  ['[[router]]\nname = "a"\ndriver = "manualroute"\nhosts = ["a"]\nheaders_add = ["X: {no}"]', /\{no\} is not known/],
-  ['[[router]]\nname = "a"\ndriver = "manualroute"\nhosts = ["a"]\nheaders_add = ["X: a\\nBcc: b"]', /has a control character/],
-  ['[[router]]\nname = "a"\ndriver = "manualroute"\nhosts = ["a"]\nheaders_remove = ["X:"]', /is no name of a header field$/],
-  // Rewriting
-  ['[rewrite]\nroot = 5', /^\/f:2: key "root" in \[rewrite\] expects a text/],
-  ['[rewrite]\nroot = ""', /expects an address/],
-  ['[rewrite]\n"*" = "a@b"', /expects an address, a bare local-part or "\*@domain" as the key$/],
-  ['[rewrite]\n"a*@b" = "a@b"', /as the key$/],
-  ['[rewrite]\nroot = "*"', /expects an address or "\*@domain"$/],
-  ['[rewrite]\nroot = "a*@b"', /expects an address or "\*@domain"$/],
-];
 
 test('errors name file, line and key, and say what to do; no secret is in them', () => {
   for (const [text, expected] of ERRORS) {
@@ -324,10 +189,7 @@ test('secrets, whichever way they are named', () => {
     config(`smarthosts = ["a"]\n[auth]\nuser = "u"\n${line}`, given).smarthosts[0]?.auth?.secret;
   assert.deepEqual(secret('password_file = "/p"'), PASSWORD);
   assert.deepEqual(secret('password_file = "~/p"'), { from: 'file', path: '/home/ops/p' });
-  assert.deepEqual(secret('password_file = "mail"', { credentials: '/run/credentials/x' }), {
-    from: 'file',
-    path: '/run/credentials/x/mail',
-  });
+  assert.deepEqual(secret('password_file = "mail"'), { from: 'file', path: 'mail' }, 'a systemd credential, found when it is read');
   assert.deepEqual(secret('password_command = ["/bin/cat", "a b"]'), { from: 'command', argv: ['/bin/cat', 'a b'] });
   assert.deepEqual(secret('password_env = "NOSPOOL_MY_PASSWORD"', { env: { NOSPOOL_MY_PASSWORD: 'hunter2' } }), {
     from: 'env',
@@ -523,22 +385,7 @@ test('the environment is over the file', () => {
 });
 
 test('errors of the environment', () => {
-  for (const [name, value, expected] of [
-    ['NOSPOOL_SMARTHOST', 'a', 'environment: NOSPOOL_SMARTHOST is unknown; did you mean "NOSPOOL_SMARTHOSTS"?'],
-    ['NOSPOOL_COMPLETELY_DIFFERENT_THING', 'a', /is unknown; the nearest is "NOSPOOL_\w+", nospool\.toml\(5\) has them all$/],
-    ['NOSPOOL_AUTH_PASSWORD_COMMAND', 'hunter2', /commands are never taken from the environment/],
-    ['NOSPOOL_LOCK', 'true', /counts in the system file only$/],
-    ['NOSPOOL_ROUTER', 'x', /in a file only$/],
-    ['NOSPOOL_REWRITE_ROOT', 'x', /in a file only$/],
-    ['NOSPOOL_SERVICE_HOST', '10.0.0.1', /enableServiceLinks: false/],
-    ['NOSPOOL_PORT_25_TCP_ADDR', '10.0.0.1', /enableServiceLinks: false/],
-    ['NOSPOOL_SMARTHOSTS', 'smtp://u:hunter2@a', /^environment: NOSPOOL_SMARTHOSTS: user and password do not belong/],
-    ['NOSPOOL_RANDOMIZE', 'maybe', 'environment: NOSPOOL_RANDOMIZE expects true or false, found a text'],
-    ['NOSPOOL_TIMEOUTS_CONNECT', '30', /^environment: NOSPOOL_TIMEOUTS_CONNECT expects a duration/],
-    ['NOSPOOL_TLS_FINGERPRINT', 'hunter2', /^environment: NOSPOOL_TLS_FINGERPRINT expects "sha256:"/],
-    ['NOSPOOL_AUTH_USER', 'u', /^environment: NOSPOOL_AUTH_USER needs a password/],
-    ['NOSPOOL_HOSTNAME', 'a b', /^environment: NOSPOOL_HOSTNAME expects a domain/],
-  ] as const) {
+  for (const [name, value, expected] of VARIABLE_ERRORS) {
     const sentence = error(null, { env: { [name]: value } });
     if (typeof expected === 'string') assert.equal(sentence, expected);
     else assert.match(sentence, expected);

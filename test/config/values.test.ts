@@ -4,7 +4,7 @@ import { distance, KEYS, type Key, keyOf, nearest } from '../../src/config/keys.
 import { fromEnvironment, parseDuration, parsePath, parseSize, parseValue } from '../../src/config/values.ts';
 
 const test = suite('values');
-const directories = { home: '/home/ops', credentials: null };
+const directories = { home: '/home/ops' };
 
 test('durations', () => {
   for (const [raw, expected, why] of [
