@@ -81,6 +81,10 @@ export const ERRORS: [string, RegExp | string][] = [
     /does not know "SCRAM-SHA-255"; did you mean "SCRAM-SHA-256"\?$/,
   ],
   ['[auth]\nuser = "u"\npassword = 12345', /key "password" in \[auth\] expects a text such as "secret", found a number without quotes$/],
+  [
+    'smarthosts = ["a", "b"]\n[auth]\nuser = "u"\npassword_file = "/p"',
+    /^\/f:1: key "smarthosts": "b" would be handed the password for "a": write a table .*, or auth = "none"$/,
+  ],
   // Routers
   ['[router]\nname = "a"', /write \[\[router\]\], with two brackets/],
   ['router = ["a"]', /write \[\[router\]\]/],
