@@ -46,15 +46,23 @@ export function readContent(): ContentReader {
         octets += end - start;
         keep(start === 0 && end === chunk.length ? chunk : chunk.subarray(start, end));
       };
+      /** The next CR and LF, searched for again only when passed: few line ends of one kind must not make this quadratic. */
+      let nextCr = -1;
+      let nextLf = -1;
       for (let i = from; i < chunk.length; i++) {
-        let octet = chunk[i] as number;
         if (at === 'line') {
-          while (octet !== LF && octet !== CR && ++i < chunk.length) octet = chunk[i] as number;
+          if (nextCr < i) nextCr = indexOf(chunk, CR, i);
+          if (nextLf < i) nextLf = indexOf(chunk, LF, i);
+          i = Math.min(nextCr, nextLf);
           if (i === chunk.length) break;
-          if (octet === LF) bare++;
+          if (nextLf === nextCr + 1 && nextLf < chunk.length) {
+            i = nextLf;
+            at = 'start';
+          } else if (nextLf < nextCr) bare++;
           else at = 'cr';
           continue;
         }
+        const octet = chunk[i] as number;
         if (at === 'start' && octet === DOT) {
           pass(i);
           start = i + 1;
@@ -88,6 +96,12 @@ export function readContent(): ContentReader {
       return -1;
     },
   };
+}
+
+/** As the built-in, but the length when there is none. Platforms' octet arrays search faster than a loop does. */
+function indexOf(chunk: Uint8Array, octet: number, from: number): number {
+  const found = chunk.indexOf(octet, from);
+  return found < 0 ? chunk.length : found;
 }
 
 /** Index of CR LF `.` CR LF at or after `from`, or -1: handed in, because platforms have a fast one. */

@@ -162,7 +162,8 @@ export function makeReception(settings: Receiving, perform: (action: Performed) 
       run();
     },
     octets(chunk) {
-      if (chunk.length === 0 || state.at === 'closed') return;
+      // While TLS is being set up, clear text is nobody's: RFC 3207 §6.
+      if (chunk.length === 0 || state.at === 'closed' || state.at === 'securing') return;
       chunks.push(chunk);
       run();
     },
