@@ -32,11 +32,16 @@ export interface Handshake {
   readonly facts: () => { readonly cipher: string; readonly verified: boolean } | null;
 }
 
-/** What a connection needs besides sockets; each is made only when it is reached. */
+/** Chooses a mechanism for the connection that was made; null when the host needs no authentication. */
+export type Authenticator = (endpoint: Endpoint, loopback: boolean, handshake: Handshake | null) => Plan['authenticate'];
+
+/** What a connection needs besides sockets; each is made while TCP connects, and only when it is reached. */
 export interface Security {
   readonly handshake: (host: Smarthost, target: Target) => Promise<Parsed<Handshake>>;
-  /** Reads the secret and gives the choice of mechanism; null when the host needs no authentication. */
-  readonly authentication: (host: Smarthost, loopback: boolean, handshake: Handshake | null) => Promise<Parsed<Plan['authenticate']>>;
+  /** Reads the secret. */
+  readonly authenticator: (host: Smarthost) => Promise<Parsed<Authenticator>>;
+  /** Takes every secret that was read out of a text, in whatever form it stands there. */
+  readonly scrub: (text: string) => string;
 }
 
 export interface DeliveryOptions {
@@ -148,6 +153,7 @@ async function attempt(
   // The context is built while TCP connects.
   const preparing = mayBeSecured ? security.handshake(host, target) : null;
   trace?.('!', `connecting to ${target.name}${target.unix ? '' : ` port ${endpoints[0]?.port}`}`);
+  const authenticating = security.authenticator(host);
   const connected = await connectFirst(endpoints, { within: timeouts.connect, ...(signal ? { signal } : {}) });
   for (const { endpoint, detail } of connected.failed) {
     trace?.('!', `${endpoint.address}: ${detail}`);
@@ -158,7 +164,7 @@ async function attempt(
       failure: { kind: 'connect', at: 'greeting', condemns: 'address', during: 'connect', detail },
     });
   }
-  const prepared = await preparing;
+  const [prepared, authenticator] = await Promise.all([preparing, authenticating]);
   if (connected.winner === null) return null;
   const { socket, endpoint } = connected.winner;
   trace?.('!', `connected to ${endpoint.address}`);
@@ -169,14 +175,13 @@ async function attempt(
   if (prepared && !prepared.ok) return unusable(prepared.detail);
   const handshake = prepared?.value ?? null;
   const loopback = isLoopback(endpoint);
-  const authentication = await security.authentication(host, loopback, handshake);
-  if (!authentication.ok) return unusable(authentication.detail);
+  if (!authenticator.ok) return unusable(authenticator.detail);
   let mechanism = '';
   const plan: Plan = {
     protocol: host.scheme === 'lmtp' ? 'lmtp' : 'smtp',
     hello: options.hello === '' ? addressLiteral(socket) : options.hello,
     tls: tlsOf(host, loopback),
-    authenticate: remember(authentication.value, (name) => {
+    authenticate: remember(authenticator.value(endpoint, loopback, handshake), (name) => {
       mechanism = name;
     }),
     transactions: 'one',
@@ -186,6 +191,7 @@ async function attempt(
   const connection = new Connection(socket, {
     plan,
     timeouts,
+    scrub: security.scrub,
     secure: handshake?.secure ?? (async () => ({ ok: false, detail: 'TLS is off for this host' })),
     ...(options.encoder ? { encoder: options.encoder } : {}),
     ...(trace ? { trace } : {}),

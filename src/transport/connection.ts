@@ -7,8 +7,9 @@ import type { Ended, Source } from '../message/source.ts';
 import type { Transaction } from '../smtp/commands.ts';
 import { type ContentEncoder, contentEncoder } from '../smtp/content.ts';
 import { Dialogue, type DriverEvent } from '../smtp/dialogue.ts';
-import type { SessionOutcome } from '../smtp/outcome.ts';
+import type { Refusal, SessionOutcome } from '../smtp/outcome.ts';
 import type { Parsed } from '../smtp/parsed.ts';
+import type { Reply } from '../smtp/reply.ts';
 import { type Action, type Channel, type Plan, STEPS } from '../smtp/session.ts';
 
 /** Milliseconds, by the keys of [timeouts]; Infinity is none. */
@@ -38,6 +39,8 @@ export interface ConnectionOptions {
   /** Makes the encoder; a faster one than the portable one may be given. */
   readonly encoder?: (framing: 'data' | 'bdat') => ContentEncoder;
   readonly trace?: Trace;
+  /** Takes secrets out of what a server says, before anybody sees it. */
+  readonly scrub?: (text: string) => string;
   readonly note?: (note: string) => void;
   /** Octets of content written so far. */
   readonly progress?: (octets: number) => void;
@@ -177,7 +180,11 @@ export class Connection {
   #traceLines(text: string): void {
     const lines = (this.#heard + text).split('\n');
     this.#heard = lines.pop() ?? '';
-    for (const line of lines) this.#options.trace?.('S', line.replace(/\r$/, ''));
+    for (const line of lines) this.#options.trace?.('S', this.#scrub(line.replace(/\r$/, '')));
+  }
+
+  #scrub(text: string): string {
+    return this.#options.scrub ? this.#options.scrub(text) : text;
   }
 
   /* ---- the clock ---- */
@@ -280,7 +287,7 @@ export class Connection {
     this.#source?.close();
     this.#source = null;
     this.#encoder = null;
-    request?.resolve(outcome);
+    request?.resolve(this.#options.scrub ? scrubbed(outcome, this.#options.scrub) : outcome);
   }
 
   #leave(): void {
@@ -393,3 +400,15 @@ function joined(line: string, octets: Uint8Array): Uint8Array {
 
 /** The command and its mechanism stay readable; what follows is a secret. */
 const masked = (line: string): string => line.replace(/^(AUTH \S+ )?.*$/, '$1****');
+
+/** The outcome with every text of the server scrubbed. */
+function scrubbed(outcome: SessionOutcome, scrub: (text: string) => string): SessionOutcome {
+  const ofReply = (reply: Reply): Reply => ({ ...reply, lines: reply.lines.map(scrub) });
+  const ofRefusal = (refusal: Refusal): Refusal => ({ ...refusal, reply: ofReply(refusal.reply) });
+  if (outcome.kind === 'accepted') return { ...outcome, reply: ofReply(outcome.reply), refusals: outcome.refusals.map(ofRefusal) };
+  const { failure } = outcome;
+  if (failure.kind === 'timeout') return outcome;
+  if (failure.kind !== 'rejected') return { kind: 'failed', failure: { ...failure, detail: scrub(failure.detail) } };
+  const [first, ...rest] = failure.refusals;
+  return { kind: 'failed', failure: { ...failure, refusals: [ofRefusal(first), ...rest.map(ofRefusal)] } };
+}

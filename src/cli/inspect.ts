@@ -1,0 +1,44 @@
+/** What can be looked at without delivering: the routing of addresses (-bt, -bv) and the alias files (-bi). */
+import type { Config } from '../config/config.ts';
+import { parseOperands } from '../message/recipients.ts';
+import { printMailbox } from '../smtp/path.ts';
+import { checkAliasFiles } from '../submit/routing.ts';
+import { reversePathOf, routeRecipients, type Submitter } from '../submit/submission.ts';
+import { type Invocation, reversePathGiven } from './options.ts';
+import { complain, writeText } from './terminal.ts';
+import { isDeliverable, printRouting } from './tree.ts';
+
+/** `newaliases`: 0 when every entry can be read. */
+export async function checkAliases(config: Config): Promise<number> {
+  const { entries, faults, locals } = await checkAliasFiles(config);
+  complain(faults);
+  writeText(1, `${entries} aliases${locals.length > 0 ? `, ${locals.length} of them for files or pipes, which fail the message` : ''}\n`);
+  return faults.length === 0 ? 0 : 1;
+}
+
+/** `-bt` and `-bv`: 0 when one message to all of the addresses would go out in one transaction. */
+export async function showRouting(config: Config, by: Submitter, invocation: Invocation): Promise<number> {
+  const paths = parseOperands(invocation.operands);
+  const given = reversePathGiven(invocation);
+  if (!paths.ok || 'detail' in given) {
+    complain([paths.ok ? (given as { detail: string }).detail : paths.detail]);
+    return 1;
+  }
+  if (paths.value.length === 0) {
+    complain(['-bt and -bv need an address: sendmail -bt root']);
+    return 1;
+  }
+  const sender = reversePathOf(config, by, given.reversePath);
+  if (!sender.ok) {
+    complain([sender.detail]);
+    return 1;
+  }
+  const routing = await routeRecipients(config, by, sender.value.reversePath, paths.value);
+  const verify = invocation.mode.kind === 'route' && invocation.mode.verify;
+  if (!verify) writeText(1, printRouting(routing));
+  else
+    for (const path of paths.value)
+      writeText(1, `${printMailbox(path)} ${isDeliverable(routing) ? 'can be delivered' : 'cannot be delivered'}\n`);
+  if (verify && !isDeliverable(routing)) complain(printRouting(routing).trimEnd().split('\n'));
+  return isDeliverable(routing) ? 0 : 1;
+}

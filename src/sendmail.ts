@@ -1,0 +1,16 @@
+/** The sendmail command: sets the exit status, and nothing can make it 0 but an outcome that says so. */
+import { sendmail } from './cli/sendmail.ts';
+import { complain } from './cli/terminal.ts';
+
+process.exitCode = 1;
+sendmail(process.argv).then(
+  (status) => {
+    process.exitCode = status;
+    // A connection that lingers over its QUIT must not hold the caller.
+    setTimeout(() => process.exit(), 2000).unref();
+  },
+  (error: unknown) => {
+    complain([`bug: ${error instanceof Error ? error.message : String(error)}; nobody has the message`]);
+    process.exit(1);
+  },
+);

@@ -1,0 +1,388 @@
+/**
+ * The story of one submission: envelope, route, content, attempts, outcome. Reads one message from a source that it is
+ * handed; knows no command line, no descriptor and no signal.
+ */
+import { domainToASCII } from 'node:url';
+import type { Config } from '../config/config.ts';
+import { type Body, limitLines, limitSilence, skip, takeBody } from '../message/body.ts';
+import { complete, lacksFrom } from '../message/complete.ts';
+import { type Field, findField, parseField, printHead, withoutFields } from '../message/fields.ts';
+import { readHead } from '../message/head.ts';
+import { untilDot } from '../message/lonedot.ts';
+import { collectRecipients, removeBcc } from '../message/recipients.ts';
+import { parseRewrite, type Rewrite, rewriteFields, rewriteReversePath } from '../message/rewrite.ts';
+import { concat, type Input, type Source, sourceOf } from '../message/source.ts';
+import { printProblem } from '../router/problem.ts';
+import type { Route, RoutedRecipient } from '../router/route.ts';
+import type { Notify, Recipient, Transaction } from '../smtp/commands.ts';
+import { scanContent } from '../smtp/content.ts';
+import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
+import { type ForwardPath, type Mailbox, parseMailbox, printMailbox, qualify, quoteLocalPart, type ReversePath } from '../smtp/path.ts';
+import { isAscii, latin1 } from '../smtp/text.ts';
+import type { Content } from '../transport/connection.ts';
+import { type DeliveryOptions, deliver } from './attempts.ts';
+import { type Failure, failedWith, type Outcome } from './outcome.ts';
+import { ownDomains, type Routing, routeMessage } from './routing.ts';
+
+/** Who submits, and from where: looked up by the caller, the costly facts only when they are asked for. */
+export interface Submitter {
+  readonly login: string;
+  /** This host's name, with its domain where it has one. */
+  readonly hostname: string;
+  /** For an added From field; '' = none. */
+  readonly fullName: () => Promise<string>;
+  /** MIME name of the charset of the caller's locale; '' = C or POSIX. */
+  readonly charset: string;
+  readonly date: Date;
+  /** Unique for this message: letters, digits, hyphens and dots. */
+  readonly unique: string;
+  readonly version: string;
+}
+
+/** Who gets the message, as it was asked for. */
+export type Wanted =
+  /** Arguments, each an address list, and with `fromFields` (-t) the recipient fields. */
+  | { readonly operands: readonly string[]; readonly fromFields: boolean }
+  /** An envelope that a caller already gave in SMTP. */
+  | { readonly paths: readonly Recipient[] };
+
+export interface Submission {
+  readonly config: Config;
+  readonly by: Submitter;
+  readonly input: Input;
+  readonly wanted: Wanted;
+  /** undefined: the default of the configuration. */
+  readonly reversePath: ReversePath | undefined;
+  /** A lone dot ends the message. */
+  readonly dotEnds: boolean;
+  readonly notify?: readonly Notify[];
+  readonly ret?: 'FULL' | 'HDRS';
+  readonly envid?: string;
+}
+
+/** Everything that is known of a submission when it has ended, however it ended. */
+export interface Submitted {
+  readonly outcome: Outcome;
+  readonly reversePath: ReversePath;
+  readonly recipients: readonly RoutedRecipient[];
+  readonly discarded: readonly RoutedRecipient[];
+  readonly messageId: string;
+  /** Octets of the message, null when not known. */
+  readonly octets: number | null;
+  /** What the log should say besides. */
+  readonly notes: readonly string[];
+}
+
+/** Attempt options that the configuration does not know. */
+export type Surroundings = Pick<DeliveryOptions, 'security' | 'trace' | 'progress' | 'signal' | 'urgent' | 'grace'> & {
+  /** Told what was decided (-d). */
+  readonly decision?: (line: string) => void;
+};
+
+/** Content below this many octets is encoded without the faster encoder: loading that costs more. */
+const LARGE = 64 * 1024;
+
+/** Submits one message. Never rejects for anything that a message, a file or a server does. */
+export async function submitMessage(submission: Submission, surroundings: Surroundings): Promise<Submitted> {
+  const { config } = submission;
+  let known: Submitted = {
+    outcome: { kind: 'discarded' },
+    reversePath: null,
+    recipients: [],
+    discarded: [],
+    messageId: '',
+    octets: null,
+    notes: [],
+  };
+  const failed = (failure: Failure): Submitted => ({ ...known, outcome: failedWith(failure) });
+  const ofMessage = (detail: string): Submitted => failed({ kind: 'message', detail });
+
+  const source = submission.dotEnds ? untilDot(submission.input) : submission.input;
+  const head = await readHead(source, { limit: config.headerLimit });
+  if (!head.ok) return ofMessage(head.detail);
+
+  const envelope = envelopeOf(submission, head.value.fields);
+  if (!envelope.ok) return ofMessage(envelope.detail);
+  const { reversePath, recipients, rewrite } = envelope.value;
+  known = { ...known, reversePath };
+
+  const routing = await routeRecipients(
+    config,
+    submission.by,
+    reversePath,
+    recipients.map(({ path }) => path),
+  );
+  known = { ...known, recipients: routing.recipients, discarded: routing.discarded };
+  if (routing.problems.length > 0) {
+    const deferred = routing.problems.every(({ kind }) => kind === 'deferred');
+    return failed({ kind: 'route', details: routing.problems.map(printProblem), deferred });
+  }
+  if (routing.route === null) return known;
+  const finalPath = routing.reversePath;
+  known = { ...known, reversePath: finalPath };
+
+  const { file } = submission.input;
+  const again = file ? () => skip(submission.dotEnds ? untilDot(file.at(0)) : file.at(0), head.value.consumed) : null;
+  const fileSize = file && !submission.dotEnds ? file.size - head.value.consumed : null;
+  const body = await takeBody(head.value.rest, source, { window: config.replayWindow, again, fileSize });
+  if (!body.ok) return ofMessage(body.detail);
+
+  const message = await compose(submission, head.value.fields, body.value, {
+    route: routing.route,
+    rewrite,
+    reversePath: finalPath,
+    recipients: routing.recipients,
+  });
+  if (!message.ok) return ofMessage(message.detail);
+  const { content, messageId, transaction, notes } = message.value;
+  known = { ...known, messageId, octets: transaction.size ?? transaction.estimate, notes };
+
+  const details = new Map(recipients.map((recipient) => [printMailbox(recipient.path), recipient]));
+  const addressed = { ...transaction, recipients: routing.recipients.map((routed) => recipientOf(routed, details, submission)) };
+  const large = transaction.size === null || transaction.size > LARGE;
+  const encoder = large ? (await import('../transport/kernel.ts')).loadKernel() : null;
+  const heard: string[] = [];
+  const { hostname } = config.hostname === '' ? submission.by : config;
+  const outcome = await deliver(
+    { hosts: routing.route.hosts, transaction: addressed, content },
+    {
+      ...surroundings,
+      timeouts: config.timeouts,
+      hello: hostname.includes('.') || hostname.startsWith('[') ? hostname : '',
+      partial: config.lmtpPartial,
+      framing: 'auto',
+      ...(encoder ? { encoder } : {}),
+      note: (note) => heard.push(note),
+    },
+  );
+  return { ...known, outcome, notes: [...notes, ...new Set(heard)] };
+}
+
+/* ---- the envelope ---- */
+
+interface Envelope {
+  readonly reversePath: ReversePath;
+  readonly recipients: readonly Recipient[];
+  readonly rewrite: Rewrite;
+}
+
+/** Domain of bare senders: qualify_domain, else this host's name when it has a domain; '' = none. */
+export function senderDomain(config: Config, hostname: string): string {
+  if (config.qualifyDomain !== '') return config.qualifyDomain;
+  const name = config.hostname === '' ? hostname : config.hostname;
+  return name.includes('.') ? name : '';
+}
+
+const recipientDomain = (config: Config, hostname: string): string => config.qualifyRecipient || senderDomain(config, hostname);
+
+/** Routes as this host does: also for `-bt`, `-bv` and the RCPT of `-bs`. */
+export function routeRecipients(
+  config: Config,
+  by: Pick<Submitter, 'hostname'>,
+  reversePath: ReversePath,
+  paths: readonly ForwardPath[],
+): Promise<Routing> {
+  const ours = ownDomains({ ...config, qualifyDomain: senderDomain(config, by.hostname) }, config.hostname || by.hostname);
+  return routeMessage(config, { reversePath, ours, qualifyRecipient: recipientDomain(config, by.hostname) }, paths.map(asciiDomain));
+}
+
+/** The configured `from`, with {login} filled in; null when it is not set. */
+function configuredFrom(config: Config, login: string): Parsed<Mailbox | null> {
+  if (config.from === '') return parsed(null);
+  const from = parseMailbox(config.from.replaceAll('{login}', quoteLocalPart(login)));
+  return from.ok ? from : unparsed(`from = "${config.from}": ${from.detail}`);
+}
+
+/** The reverse-path in force: -f, else `from`, else login@qualify_domain; `force_from` lets `from` win; then [rewrite]. */
+export function reversePathOf(
+  config: Config,
+  by: Pick<Submitter, 'login' | 'hostname'>,
+  given: ReversePath | undefined,
+): Parsed<{ reversePath: ReversePath; rewrite: Rewrite }> {
+  const domain = senderDomain(config, by.hostname);
+  const from = configuredFrom(config, by.login);
+  if (!from.ok) return from;
+  const rewrite = parseRewrite(config.rewrite, domain);
+  if (!rewrite.ok) return rewrite;
+  const login: Mailbox = { localPart: quoteLocalPart(by.login), domain: '' };
+  // The null reverse-path asks that nothing be sent back, which no default may undo.
+  const chosen = given === null ? null : ((config.forceFrom ? from.value : undefined) ?? given ?? from.value ?? login);
+  const rewritten = rewriteReversePath(rewrite.value, chosen === null ? null : qualify(chosen, domain), domain);
+  if (rewritten === null) return parsed({ reversePath: null, rewrite: rewrite.value });
+  if (rewritten.domain === '')
+    return unparsed(`the sender "${printMailbox(rewritten)}" has no domain, and neither has this host's name: set qualify_domain`);
+  return parsed({ reversePath: asciiDomain(rewritten), rewrite: rewrite.value });
+}
+
+function envelopeOf({ config, by, wanted, reversePath: given }: Submission, fields: readonly Field[]): Parsed<Envelope> {
+  const sender = reversePathOf(config, by, given);
+  if (!sender.ok) return sender;
+  const qualifyRecipient = recipientDomain(config, by.hostname);
+  if ('paths' in wanted) return parsed({ ...sender.value, recipients: wanted.paths });
+  const { operands, fromFields } = wanted;
+  const found = collectRecipients(fields, operands, { fromFields, argumentsWithT: config.argumentsWithT, qualifyRecipient });
+  return found.ok ? parsed({ ...sender.value, recipients: found.value.map((path) => ({ path: asciiDomain(path) })) }) : found;
+}
+
+/** A domain in A-labels where the local-part leaves ASCII enough: SMTPUTF8 is not needed then. RFC 6531 §3.2 */
+function asciiDomain<M extends Mailbox>(mailbox: M): M {
+  if (isAscii(mailbox.domain) || !isAscii(mailbox.localPart)) return mailbox;
+  return { ...mailbox, domain: domainToASCII(mailbox.domain) || mailbox.domain };
+}
+
+/** The recipient as RCPT names it: with the notification asked for, and the address that aliases replaced. */
+function recipientOf({ path, original }: RoutedRecipient, given: ReadonlyMap<string, Recipient>, { notify }: Submission): Recipient {
+  const asked = given.get(printMailbox(original));
+  const when = asked?.notify ?? notify;
+  const first = asked?.original ?? original;
+  return { path: asciiDomain(path), ...(when ? { notify: when } : {}), original: first };
+}
+
+/* ---- the content ---- */
+
+interface Message {
+  readonly content: Content & { readonly replayable: boolean };
+  readonly transaction: Transaction;
+  readonly messageId: string;
+  readonly notes: readonly string[];
+}
+
+interface Routed {
+  readonly route: Route;
+  readonly rewrite: Rewrite;
+  readonly reversePath: ReversePath;
+  readonly recipients: readonly RoutedRecipient[];
+}
+
+/** The completed head, what is known of the whole, and a way to open it as often as the body can be. */
+async function compose(
+  submission: Submission,
+  fields: readonly Field[],
+  body: Body,
+  { route, rewrite, reversePath, recipients }: Routed,
+): Promise<Parsed<Message>> {
+  const { config, by } = submission;
+  const { facts } = body;
+  if (config.longLines === 'refuse' && facts.longestLine > LONGEST) return unparsed(TOO_LONG);
+  const charset = config.defaultCharset || by.charset;
+  const fromFields = 'fromFields' in submission.wanted && submission.wanted.fromFields;
+  const kept = changed(
+    rewriteFields(rewrite, removeBcc(fields, { fromFields, keep: config.keepBcc }), senderDomain(config, by.hostname)),
+    route,
+  );
+  if (!kept.ok) return kept;
+  const from = configuredFrom(config, by.login);
+  if (!from.ok) return from;
+  const completed = await complete(kept.value, {
+    date: by.date,
+    zone: -by.date.getTimezoneOffset(),
+    unique: by.unique,
+    hostname: config.hostname || by.hostname,
+    reversePath,
+    fullName: lacksFrom(kept.value) || config.forceFrom ? await by.fullName() : '',
+    login: by.login,
+    qualifyDomain: senderDomain(config, by.hostname),
+    qualifyRecipient: recipientDomain(config, by.hostname),
+    from: from.value,
+    forceFrom: config.forceFrom,
+    received: config.received ? { id: by.unique, version: by.version, recipients: recipients.map(({ path }) => path) } : null,
+    header8bit: config.header8bit,
+    defaultCharset: charset,
+    body: {
+      eightBit: facts.eightBit,
+      charset: facts.eightBit && needsCharset(kept.value) ? await bodyCharset(facts.sample, charset, !facts.whole) : null,
+    },
+    toAscii: (domain) => domainToASCII(domain) || null,
+  });
+  if (!completed.ok) return completed;
+  const head = printHead(completed.value.fields);
+  const headFacts = scanContent(head);
+  if (config.longLines === 'refuse' && headFacts.longestLine > LONGEST) return unparsed(TOO_LONG);
+  const eightBit = facts.eightBit || headFacts.eightBit ? 'some' : facts.whole ? 'none' : 'unknown';
+  const smtputf8 =
+    completed.value.needsSmtputf8 ||
+    [reversePath, ...recipients.map(({ path }) => path)].some((path) => path !== null && !isAscii(path.localPart));
+  const notes = facts.longestLine > LONGEST ? [`a line of the message is longer than ${LONGEST} octets`] : [];
+  const transaction: Transaction = {
+    reversePath,
+    recipients: [],
+    size: facts.size === null ? null : headFacts.size + facts.size,
+    estimate: facts.estimate === null ? null : headFacts.size + facts.estimate,
+    eightBit,
+    withoutEightBit: config.eightBit,
+    smtputf8,
+    dsn: config.dsn,
+    ...(submission.ret ? { ret: submission.ret } : {}),
+    ...(submission.envid ? { envid: submission.envid } : {}),
+  };
+  const content = {
+    get replayable() {
+      return body.replayable;
+    },
+    open: (treatment: 'pass' | 'convert' | 'refuse') => openMessage(config, head, body, treatment),
+  };
+  return parsed({ content, transaction, messageId: completed.value.messageId, notes });
+}
+
+/** RFC 5322 §2.1.1 */
+const LONGEST = 998;
+const TOO_LONG = `a line is longer than ${LONGEST} octets, and long_lines = "refuse"`;
+
+/** The route's header changes: removals first, so that an added field stays. */
+function changed(fields: readonly Field[], { changes }: Route): Parsed<readonly Field[]> {
+  const kept = changes.remove.length === 0 ? fields : withoutFields(fields, ...changes.remove.map((name) => name.toLowerCase()));
+  const added: Field[] = [];
+  for (const text of changes.add) {
+    const field = parseField(text);
+    if (!field.ok) return unparsed(`headers_add "${text}": ${field.detail}`);
+    added.push(field.value);
+  }
+  return parsed([...kept, ...added]);
+}
+
+/** MIME fields are added only where there are none. RFC 2045 §4 */
+const needsCharset = (fields: readonly Field[]): boolean =>
+  findField(fields, 'mime-version') === undefined && findField(fields, 'content-type') === undefined;
+
+/** The charset whose octets these are: the locale's or configured one, and UTF-8 where they are valid in it. */
+async function bodyCharset(sample: Uint8Array, charset: string, cut: boolean): Promise<string | null> {
+  const { chooseCharset } = await import('../message/charset.ts');
+  return chooseCharset(latin1(sample), charset === '' ? ['UTF-8'] : [charset, 'UTF-8'], cut);
+}
+
+function openMessage(config: Config, head: Uint8Array, body: Body, treatment: 'pass' | 'convert' | 'refuse'): Source | null {
+  const opened = body.open();
+  if (opened === null) return null;
+  const limited = config.longLines === 'refuse' ? limitLines(opened) : opened;
+  const patient = config.timeouts.input === Number.POSITIVE_INFINITY ? limited : limitSilence(limited, config.timeouts.input);
+  const whole = concat(sourceOf(head), patient);
+  return treatment === 'pass' ? whole : lazily(() => (treatment === 'convert' ? converted(config, whole, body) : refused(whole)));
+}
+
+/** Converting is rare: its module is loaded when a server makes it necessary. */
+async function converted(config: Config, message: Source, { facts }: Body): Promise<Source> {
+  const { CONVERT, toSevenBit } = await import('../message/convert.ts');
+  const lookahead = facts.octets === null ? CONVERT.lookahead : facts.octets + 1;
+  return toSevenBit(message, {
+    ...CONVERT,
+    lookahead,
+    mislabelled: facts.whole ? 'convert' : 'fail',
+    ...(config.defaultCharset === '' ? {} : { charset: config.defaultCharset }),
+  });
+}
+
+async function refused(message: Source): Promise<Source> {
+  const { refuseEightBit } = await import('../message/convert.ts');
+  return refuseEightBit(message);
+}
+
+function lazily(open: () => Promise<Source>): Source {
+  let source: Promise<Source> | null = null;
+  return {
+    async read() {
+      source ??= open();
+      return (await source).read();
+    },
+    close: () => void source?.then((opened) => opened.close()),
+  };
+}

@@ -1,0 +1,54 @@
+/** The transcripts once more, between two sockets: a scripted server over TCP and TLS, our driver, real clocks. */
+import assert from 'node:assert/strict';
+import { createConnection } from 'node:net';
+import { connect } from 'node:tls';
+import { suite } from 'uvu';
+import type { SessionOutcome } from '../../src/smtp/outcome.ts';
+import { Connection } from '../../src/transport/connection.ts';
+import { serverCertificate, serveTranscript, steered } from '../support/scripted.ts';
+import { printOutcome, readTranscripts, type Transcript } from '../support/transcript.ts';
+import { within } from '../support/within.ts';
+
+const sessions = suite('sessions over sockets');
+
+/** Clear text within a handshake is a failure of TLS between sockets, not one that the machine sees. */
+const isPure = ({ pure, file }: Transcript) => pure || /^handshake-(?!insecure|timeout)/.test(file);
+
+async function run(transcript: Transcript): Promise<SessionOutcome> {
+  const content = steered();
+  let connection: Connection | undefined;
+  const { port, done, close } = await serveTranscript(transcript, { abort: () => connection?.abort('terminated') }, content);
+  const limit = transcript.lines.some((line) => line.startsWith('! timeout')) ? 120 : 20_000;
+  const timeouts = { handshake: limit, greeting: limit, command: limit, data: limit, block: limit, final: limit };
+  const insecure = transcript.lines.find((line) => line.startsWith('! insecure'));
+  const socket = createConnection({ port, host: '127.0.0.1' });
+  await new Promise<void>((resolve) => socket.once('connect', resolve));
+  connection = new Connection(socket, {
+    plan: transcript.plan,
+    timeouts,
+    secure: async (plain) => {
+      if (insecure) return { ok: false, detail: insecure };
+      const secured = connect({ socket: plain, servername: 'foo.com', ca: serverCertificate().cert });
+      return new Promise((resolve) => {
+        secured.once('secureConnect', () => resolve({ ok: true, value: secured }));
+        secured.once('error', (error) => resolve({ ok: false, detail: error.message }));
+      });
+    },
+  });
+  const outcome = await connection.submit(transcript.transaction, { open: () => content.source });
+  await done;
+  close();
+  return outcome;
+}
+
+for (const transcript of readTranscripts())
+  if (!isPure(transcript))
+    sessions(`${transcript.file}: ${transcript.title}`, async () => {
+      const outcome = await within(10_000, () => run(transcript));
+      assert.equal(
+        printOutcome(outcome),
+        transcript.lines.find((line) => line.startsWith('=')),
+      );
+    });
+
+sessions.run();
