@@ -118,11 +118,12 @@ interface Explored {
  * asks for all that this generation needs.
  *
  * An address that was met before is dropped, with one exception. What becomes of an address depends on its ancestors
- * only where it can meet one of them again, that is on a loop: there each way to it counts as another address. Then
- * no recipient is lost (`list: a, b`, `a: b`, `b: a` leads to a and b), the order of entries does not matter, and
- * the work stays proportional to the number of redirects but for loops within loops, which MOST_WAYS bounds.
+ * only where it can meet one of them again, that is on a loop: there each way to it counts as another address. So the
+ * recipients are those of Exim, which follows every way and drops duplicates in the end (`list: a, b`, `a: b`, `b: a`
+ * leads to a and b), the order of entries does not matter, and the work is in proportion to the number of redirects.
  *
- * Deviation: Exim drops them by address alone, and delivers to nobody in that example.
+ * Deviation: where loops lie within loops the ways double with each alias, and Exim follows them all; more than
+ * MOST_WAYS to one address are an error here.
  */
 function explore(question: RoutingQuestion, routers: readonly Router[], redirects: Redirects): Explored {
   const cycles = cyclesOf(redirects.arrows);

@@ -148,7 +148,7 @@ const LOOPS: readonly [string, readonly string[], readonly string[], string][] =
   ['self: self, other', ['self'], ['self@x.y', 'other@x.y'], 'a copy for oneself'],
   ['self: SELF', ['self'], ['SELF@x.y'], 'the same address in capitals'],
   ['self: \\self', ['self'], ['self@x.y'], 'said with a backslash'],
-  ['list: a, b\na: b\nb: a', ['list'], ['a@x.y', 'b@x.y'], 'nobody is lost where Exim loses both'],
+  ['list: a, b\na: b\nb: a', ['list'], ['a@x.y', 'b@x.y'], 'two on one level that lead to each other'],
   ['a: a, b\nb: b, a', ['a'], ['a@x.y', 'b@x.y'], 'each keeps a copy and sends one to the other'],
   ['a: a, b\nb: b, a', ['b', 'a'], ['b@x.y', 'a@x.y'], 'from both sides'],
   ['e: a\na: b\nb: a, e', ['e'], ['a@x.y', 'e@x.y'], 'a loop within a loop'],
