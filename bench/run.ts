@@ -1,0 +1,61 @@
+/**
+ * `npm run bench [-- NAME… --short --runs N --against FILE --list]`: runs the benches, prints their tables, and writes
+ * RESULTS.md with its charts. The short form, for continuous integration, only prints.
+ */
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { encoder } from './encoder.ts';
+import { startup } from './startup.ts';
+import type { Bench } from './support/bench.ts';
+import { asText, difference, machine, ownVersion, publish, type Result } from './support/report.ts';
+import { throughput } from './throughput.ts';
+
+const BENCHES: readonly Bench[] = [startup, throughput, encoder];
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    short: { type: 'boolean', default: false },
+    runs: { type: 'string' },
+    against: { type: 'string' },
+    list: { type: 'boolean', default: false },
+  },
+});
+const unknown = positionals.find((name) => !BENCHES.some((bench) => bench.name === name));
+const runs = Number(values.runs ?? (values.short ? 3 : 11));
+if (unknown !== undefined || !Number.isInteger(runs) || runs < 1) {
+  process.stderr.write(
+    `${unknown === undefined ? '--runs needs a number' : `there is no bench "${unknown}"`}; npm run bench -- --list shows them\n`,
+  );
+  process.exit(1);
+}
+if (values.list) {
+  for (const { name, title } of BENCHES) process.stdout.write(`${name.padEnd(12)} ${title}\n`);
+  process.exit(0);
+}
+
+const progress = (text: string): void => {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
+};
+const chosen = BENCHES.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
+for (const bench of chosen) {
+  const findings = await bench.run({ runs, short: values.short, progress });
+  progress('');
+  const result: Result = {
+    name: bench.name,
+    title: bench.title,
+    date: new Date().toISOString().slice(0, 10),
+    short: values.short,
+    runs,
+    machine: machine(),
+    ...findings,
+    versions: [ownVersion(), ...findings.versions],
+  };
+  process.stdout.write(`${asText(result)}\n`);
+  if (values.against !== undefined) process.stdout.write(`${difference(result, path.resolve(values.against))}\n`);
+  if (!values.short)
+    publish(
+      result,
+      BENCHES.map(({ name }) => name),
+    );
+}

@@ -1,0 +1,67 @@
+/** What every bench is, and the cases that several of them share. Knows no particular bench. */
+import { certificate } from './material.ts';
+import { type Command, cost } from './measure.ts';
+import type { Peer, Submission } from './peers.ts';
+import type { Receiver } from './receivers.ts';
+import type { Column, Findings } from './report.ts';
+import type { Case, Progress } from './rounds.ts';
+
+export interface Setting {
+  /** Rounds; benches whose rounds take minutes do fewer and say so. */
+  readonly runs: number;
+  /** For continuous integration: small sizes, few peers' worth of time. */
+  readonly short: boolean;
+  readonly progress: Progress;
+}
+
+export interface Bench {
+  readonly name: string;
+  readonly title: string;
+  run(setting: Setting): Promise<Findings>;
+}
+
+export const WALL: Column = { key: 'wall', title: 'wall, ms', digits: 1, ratio: true };
+export const CPU: Column = { key: 'cpu', title: 'CPU, ms', digits: 1 };
+export const RSS: Column = { key: 'rss', title: 'peak RSS, MiB', digits: 1 };
+export const RATE: Column = { key: 'rate', title: 'MB/s', digits: 0, ratio: true };
+
+export const RECIPIENT = 'recipient@example.org';
+
+export function submission(receiver: Receiver, more: Partial<Submission> = {}): Submission {
+  const { tls = 'off', auth = false } = receiver.offer;
+  return {
+    port: receiver.port,
+    tls,
+    auth,
+    recipients: [RECIPIENT],
+    authority: tls === 'off' ? '' : (certificate()?.certificate ?? ''),
+    ...more,
+  };
+}
+
+/** One message by one peer; its rate too when the size is given (octets). Null when the peer cannot do it. */
+export function sending(peer: Peer, receiver: Receiver, what: Submission, input: Command['input'], size?: number): Case | null {
+  const command = peer.command(what);
+  if (command === null) return null;
+  return {
+    name: peer.name,
+    run: async () => {
+      const before = await receiver.taken();
+      const { wall, cpu, rss } = await cost({ ...command, ...(input ? { input } : {}) });
+      const after = await receiver.taken();
+      if (before !== null && after !== before + 1) throw new Error(`the receiver counts ${(after ?? 0) - before} messages, not 1`);
+      return { wall, cpu, rss, ...(size === undefined ? {} : { rate: size / 1000 / wall }) };
+    },
+  };
+}
+
+/** A command that sends nothing: a runtime's start. */
+export function starting(name: string, argv: readonly string[]): Case {
+  return {
+    name,
+    run: async () => {
+      const { wall, cpu, rss } = await cost({ argv });
+      return { wall, cpu, rss };
+    },
+  };
+}

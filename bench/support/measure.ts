@@ -1,0 +1,69 @@
+/** Runs a command as a process of its own and says what it cost. Knows no peer and no statistics. */
+import { spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import { native } from './native.ts';
+import { cleanEnvironment, inSupport } from './places.ts';
+
+export interface Command {
+  readonly argv: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Where standard input comes from: a regular file, or a pipe that `cat` fills with these files; nothing by default. */
+  readonly input?: { readonly file: string } | { readonly pipe: readonly string[] };
+}
+
+/** Wall and CPU time in ms, peak resident set in MiB, and what the command wrote to standard output. */
+export interface Cost {
+  readonly wall: number;
+  readonly cpu: number;
+  readonly rss: number;
+  readonly output: string;
+}
+
+const wrapper = native('measure');
+const MEASURE: readonly string[] = wrapper ? [wrapper.file] : ['python3', inSupport('measure.py')];
+/** What a table's method says about the peaks in it. */
+export const MEASURED_BY = wrapper
+  ? 'wait4 in a small C program'
+  : 'wait4 in a Python program, which hides peaks below its own (about 10 MiB)';
+
+/** Throws when the command does not end with status 0: a failed run has no cost worth a table. */
+export async function cost(command: Command, seconds = 600): Promise<Cost> {
+  const { input } = command;
+  const measured = [...MEASURE, ...command.argv];
+  if (input === undefined) return run(measured, command, 'ignore', seconds);
+  if ('pipe' in input)
+    return run(['sh', '-c', `cat ${input.pipe.map(quoted).join(' ')} | "$@"`, 'sh', ...measured], command, 'ignore', seconds);
+  const fd = openSync(input.file, 'r');
+  try {
+    return await run(measured, command, fd, seconds);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
+
+function run(argv: readonly string[], command: Command, input: number | 'ignore', seconds: number): Promise<Cost> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(argv[0] as string, argv.slice(1), {
+      stdio: [input, 'pipe', 'pipe', 'pipe'],
+      env: { ...cleanEnvironment(), ...command.environment },
+      timeout: seconds * 1000,
+    });
+    const texts = ['', '', '', ''];
+    for (const index of [1, 2, 3])
+      (child.stdio[index] as NodeJS.ReadableStream).on('data', (chunk) => {
+        // 64 KiB: a peer that talks more than that has lost itself.
+        if ((texts[index] as string).length < 65536) texts[index] += chunk;
+      });
+    child.on('error', reject);
+    child.on('close', () => {
+      const [output, errors, result] = texts.slice(1) as [string, string, string];
+      const [status, wall, user, system, rss] = result.trim().split(' ').map(Number) as [number, number, number, number, number];
+      if (result === '' || status !== 0) {
+        const said = (errors || output).trim().split('\n').slice(-3).join(' | ');
+        reject(new Error(`${command.argv.slice(0, 3).join(' ')} …: ${result === '' ? 'no result' : `wait status ${status}`}: ${said}`));
+      } else resolve({ wall: wall * 1000, cpu: (user + system) * 1000, rss: rss / 1024, output });
+    });
+  });
+}
