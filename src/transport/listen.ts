@@ -84,10 +84,15 @@ export async function listen(options: ListenOptions): Promise<Parsed<Listener>> 
   }
   const clients = new Set<Conversation>();
   let number = 0;
+  /** Called when the last client has gone. */
+  let left = (): void => {};
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     if (clients.size >= (options.connections ?? 100)) return turnAway(socket);
     number++;
-    const conversation = converse(socket, number, options, secureContext, () => clients.delete(conversation));
+    const conversation = converse(socket, number, options, secureContext, () => {
+      clients.delete(conversation);
+      if (clients.size === 0) left();
+    });
     clients.add(conversation);
   });
   const failure = await opened(server, at);
@@ -100,7 +105,10 @@ export async function listen(options: ListenOptions): Promise<Parsed<Listener>> 
     port,
     close: () =>
       new Promise((resolve) => {
-        server.close(() => resolve());
+        server.close(() => {
+          left = resolve;
+          if (clients.size === 0) resolve();
+        });
         for (const client of clients) client.close();
       }),
   });
