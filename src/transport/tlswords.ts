@@ -58,10 +58,17 @@ function reasonOf(error: Error & { reason?: string }): string {
   return printable(utf8(error.reason ?? error.message.trim()), 200);
 }
 
-/** Why the chain is not trusted, by OpenSSL's code. */
+/** Why the chain, the peer's own certificate first, is not trusted, by OpenSSL's code. BoringSSL has fewer of them, so what can be seen is looked at. */
 export function explainChain(code: string, chain: readonly Link[], { store }: TlsAttempt): string {
   const [own] = chain;
-  const top = chain.at(-1)?.facts;
+  const last = chain.at(-1);
+  const isUnknown = /^(?:SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_GET_ISSUER_CERT(?:_LOCALLY)?|UNABLE_TO_VERIFY_LEAF_SIGNATURE)$/.test(code);
+  if (code === 'DEPTH_ZERO_SELF_SIGNED_CERT' || (isUnknown && chain.length === 1 && own?.content.selfIssued))
+    return 'the certificate is self-signed; if it is the right one, name it in tls.ca_file or its digest in tls.fingerprint';
+  if (isUnknown) {
+    const missing = chain.length > 1 ? '' : ', or the server does not send its intermediate certificate';
+    return `the certificate comes from "${last?.facts.issuer}", which is not in ${store}${missing}`;
+  }
   const now = Date.now();
   const bad = (isBad: (facts: CertificateFacts) => boolean) => chain.find(({ facts }) => isBad(facts))?.facts ?? own?.facts;
   const whose = (facts: CertificateFacts | undefined) =>
@@ -75,14 +82,6 @@ export function explainChain(code: string, chain: readonly Link[], { store }: Tl
       const early = bad(({ notBefore }) => notBefore > now);
       return `${whose(early)} is not valid before ${day(early?.notBefore)}, and the clock here says ${day(now)}`;
     }
-    case 'DEPTH_ZERO_SELF_SIGNED_CERT':
-      return 'the certificate is self-signed; if it is the right one, name it in tls.ca_file or its digest in tls.fingerprint';
-    case 'SELF_SIGNED_CERT_IN_CHAIN':
-      return `the certificate comes from "${top?.subject}", which is not in ${store}`;
-    case 'UNABLE_TO_GET_ISSUER_CERT':
-    case 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY':
-    case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':
-      return `the certificate comes from "${top?.issuer}", which is not in ${store}${chain.length > 1 ? '' : ', or the server does not send its intermediate certificate'}`;
     case 'CERT_SIGNATURE_FAILURE':
       return 'the signature of the certificate is wrong';
     case 'INVALID_PURPOSE':
@@ -112,10 +111,3 @@ const day = (milliseconds: number | undefined): string =>
   milliseconds === undefined || Number.isNaN(milliseconds)
     ? '(unknown)'
     : `${new Date(milliseconds).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
-
-/**
- * What to say when the first octets of a server that should greet in clear are those of a TLS record: an alert (0x15) or a
- * handshake (0x16) of version 3 (RFC 8446 §5.1); null for anything else.
- */
-export const explainClearText = (octetString: string): string | null =>
-  ['\x15\x03', '\x16\x03'].includes(octetString.slice(0, 2)) ? 'the port speaks TLS from the start; write submissions:// for it' : null;

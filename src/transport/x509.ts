@@ -9,6 +9,8 @@ export interface CertificateContent {
   readonly dnsNames: readonly string[];
   /** iPAddress entries, octet strings of 4 or 16. */
   readonly addresses: readonly string[];
+  /** Issuer and subject are the same: a root, or nobody's certificate but its own. RFC 5280 §3.2 */
+  readonly selfIssued: boolean;
   /** Milliseconds since 1970; NaN when it cannot be read. */
   readonly notBefore: number;
   readonly notAfter: number;
@@ -65,12 +67,13 @@ export function readCertificate(der: Uint8Array): CertificateContent | null {
   const fields = elements(der, signed);
   if (fields[0]?.tag === VERSION) fields.shift();
   // serialNumber, signature, issuer, validity, subject, subjectPublicKeyInfo
-  const [, , , validity, , publicKey] = fields;
+  const [, , issuer, validity, subject, publicKey] = fields;
   if (validity?.tag !== SEQUENCE || publicKey?.tag !== SEQUENCE) return null;
   const [notBefore, notAfter] = elements(der, validity);
   const extensions = fields.find(({ tag }) => tag === EXTENSIONS);
   return {
     ...alternativeNames(der, extensions),
+    selfIssued: issuer !== undefined && subject !== undefined && hexOf(der, issuer) === hexOf(der, subject),
     notBefore: time(der, notBefore),
     notAfter: time(der, notAfter),
     publicKey: der.subarray(publicKey.start, publicKey.to),

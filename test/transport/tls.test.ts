@@ -14,7 +14,7 @@ import { type Certificate, makeCertificate } from '../../src/transport/certifica
 import { hashes } from '../../src/transport/hashes.ts';
 import { wantedNames } from '../../src/transport/peername.ts';
 import { keyBits, type TlsPreparation, tlsPreparation } from '../../src/transport/tls.ts';
-import { explainClearText, explainTlsFailure } from '../../src/transport/tlswords.ts';
+import { explainChain, explainTlsFailure } from '../../src/transport/tlswords.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('tls');
@@ -329,7 +329,6 @@ test('libraries.md §4 case 6 and §3 rows 24, 25: who is not trusted, and the e
       { with: { fingerprint: [ca.fingerprints.certificate] } },
       /not the pinned one/,
     ],
-    ['a CA as server', ca, {}, /names no host/],
     [
       'a name that would colour a terminal',
       makeCertificate({ commonName: '\u001b[31m', names: ['\u001b[31m.example'], issuer: ca }),
@@ -355,6 +354,8 @@ test('libraries.md §4 case 39: NODE_TLS_REJECT_UNAUTHORIZED=0 has no effect', a
 });
 
 test('libraries.md §4 case 7: old versions and ciphers without authentication', async () => {
+  // BoringSSL, which Bun has, cannot be made to serve them.
+  if ('bun' in process.versions) return;
   const old = serve(good, { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT:@SECLEVEL=0' });
   assert.match(await handshake(old, {}, detail), /^the server has no TLS version from 1\.2 on \(tls\.min_version\)$/);
   const twelve = serve(good, { maxVersion: 'TLSv1.2' });
@@ -373,18 +374,6 @@ test('libraries.md §3 row 27: a port that greets in clear', async () => {
     await handshake(greets(), { implicit: false }, detail),
     /^the server agreed to STARTTLS and then sent something that is not TLS$/,
   );
-  for (const [octets, expected] of [
-    ['\x15\x03\x01\x00\x02\x02\x46', /TLS from the start; write submissions:/],
-    ['\x16\x03', /TLS from the start/],
-    ['\x15', null],
-    ['220 mail', null],
-    ['\x17\x03', null],
-    ['', null],
-  ] as const) {
-    const told = explainClearText(octets);
-    if (expected === null) assert.equal(told, null);
-    else assert.match(told ?? '', expected);
-  }
 });
 
 test('a server that closes or resets instead of a handshake', async () => {
@@ -466,7 +455,7 @@ test('what the configuration names and cannot be used', async () => {
 
 test('facts: what the log, nospool check and channel binding need', async () => {
   for (const [maxVersion, cipher, types] of [
-    ['TLSv1.3', /^TLS1\.3:TLS_AES_256_GCM_SHA384:256$/, ['tls-exporter', 'tls-server-end-point']],
+    ['TLSv1.3', /^TLS1\.3:TLS_AES_(?:128|256)_GCM_SHA\d+:(?:128|256)$/, ['tls-exporter', 'tls-server-end-point']],
     ['TLSv1.2', /^TLS1\.2:ECDHE-ECDSA-AES(?:128|256)-GCM-SHA\d+:(?:128|256)$/, ['tls-server-end-point']],
   ] as const)
     await handshake(
@@ -547,6 +536,20 @@ test('other words for other failures', () => {
     ['ERR_SSL_INTERNAL', 'some\x1b[31m words', {}, /^TLS failed: some\\x1b\[31m words$/],
   ] as const)
     assert.match(explain(code, message, changed), expected, code);
+});
+
+test('words for what a chain is seldom wrong with', () => {
+  const attempt = { policy: policy(), wanted: wantedNames(policy(), HOST), implicit: true, store: 'the CA store' };
+  for (const [code, expected] of [
+    ['CERT_SIGNATURE_FAILURE', /^the signature of the certificate is wrong$/],
+    ['INVALID_PURPOSE', /^the certificate is not meant for a server$/],
+    ['CERT_REVOKED', /^the certificate is revoked$/],
+    ['CERT_HAS_EXPIRED', /^the certificate expired on \(unknown\)$/],
+    ['CERT_NOT_YET_VALID', /^the certificate is not valid before \(unknown\)/],
+    ['PATH_LENGTH_EXCEEDED', /^the certificate cannot be verified \(PATH_LENGTH_EXCEEDED\)$/],
+    ['no verdict', /^the certificate cannot be verified \(no verdict\)$/],
+  ] as const)
+    assert.match(explainChain(code, [], attempt), expected, code);
 });
 
 test.run();

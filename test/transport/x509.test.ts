@@ -51,7 +51,7 @@ test('the same as the runtime reads', () => {
       content.addresses.map((each) => each.length),
       options.ips ? [4, 16] : [],
     );
-    assert.equal(content.endPointDigest, 'sha256');
+    assert.deepEqual([content.endPointDigest, content.selfIssued], ['sha256', true]);
   }
 });
 
@@ -98,6 +98,11 @@ test('versions, times and extensions of other kinds', () => {
   assert.deepEqual([notBefore, notAfter], [Date.UTC(2026, 0, 1), Date.UTC(2051, 0, 1)]);
   assert.equal(readCertificate(made(algorithm, { from: '500101000000Z' }))?.notBefore, Date.UTC(1950, 0, 1));
   assert.ok(Number.isNaN(readCertificate(made(algorithm, { from: 'yesterday' }))?.notBefore));
+});
+
+test('issued by another', () => {
+  const issuer = makeCertificate({ commonName: 'CA', ca: true });
+  assert.equal(readCertificate(new X509Certificate(makeCertificate({ names: ['a.example'], issuer }).own).raw)?.selfIssued, false);
 });
 
 test('octets that are no certificate', () => {
