@@ -42,6 +42,11 @@ const NEEDS = {
   mailutils: () => anyOf('/usr/bin/mail.mailutils'),
   'git-email': () => anyOf('/usr/lib/git-core/git-send-email'),
   'php-cli': () => anyOf('/usr/bin/php'),
+  'libphp-phpmailer': () => anyOf('/usr/share/php/libphp-phpmailer/autoload.php'),
+  'php-symfony-mailer': () => anyOf('/usr/share/php/Symfony/Component/Mailer/autoload.php'),
+  'ruby-mail': () =>
+    anyOf('/usr/bin/ruby') &&
+    anyOf('/usr/share/ruby-mail', '/usr/share/rubygems-integration/all/specifications', '/usr/share/doc/ruby-mail'),
   'libemail-sender-perl': () => anyOf('/usr/share/perl5/Email/Sender.pm'),
   'libmime-lite-perl': () => anyOf('/usr/share/perl5/MIME/Lite.pm'),
   python3: () => anyOf('/usr/bin/python3'),

@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { within } from '../support/within.ts';
+import { CALLERS, type Letter } from './support/callers.ts';
+import { type Command, calls, installCommand } from './support/command.ts';
+import { startExim } from './support/exim.ts';
+import { suiteWith } from './support/needs.ts';
+import { at, type Peer } from './support/peer.ts';
+import { makeWorld, readMessage, type World } from './support/world.ts';
+
+const TEXT = 'Gr\u00fc\u00dfe aus M\u00fcnchen\n\u041f\u0440\u0438\u0432\u0435\u0442\n..\n.dot\nthe end\n';
+
+for (const caller of CALLERS) {
+  const test = suiteWith(`caller: ${caller.name}`, 'root', 'unshare', 'exim4-daemon-heavy', 'python3', ...caller.needs);
+  let command: Command;
+  let world: World;
+  let exim: Peer;
+
+  test.before(() =>
+    within(30_000, async () => {
+      exim = await startExim();
+      command = installCommand();
+      command.configure(
+        `smarthosts = ["smtp://127.0.0.1:${exim.port}"]\nhostname = "client.peer.test"\nqualify_domain = "peer.test"\naliases = ["${command.folder}/aliases"]\n`,
+      );
+      world = makeWorld(command);
+    }),
+  );
+  test.after(async () => exim?.stop());
+
+  const letter = (...to: readonly string[]): Letter => ({ to: to.map(at), subject: `from ${caller.name}`, text: TEXT });
+
+  test('success: every recipient has the text, 8-bit letters and dots as they were', () =>
+    within(60_000, async () => {
+      const called = await caller.send(world, letter('ann', 'bob'));
+      const said = `${JSON.stringify(called)}\n${JSON.stringify(calls(command))}\n${command.logged()}`;
+      assert.equal(called.status, 0, said);
+      for (const box of caller.toItself ? ['root'] : ['ann', 'bob']) {
+        const arrived = await exim.received(box);
+        assert.equal(arrived.length, 1, said);
+        const read = await readMessage(arrived[0]?.octets ?? Buffer.alloc(0));
+        const text = read.text.replaceAll('\r\n', '\n');
+        assert.ok(
+          text.includes((caller.changes ?? String)(TEXT).trimEnd()),
+          `${JSON.stringify(text)}\n${arrived[0]?.octets.toString('latin1')}`,
+        );
+        assert.deepEqual(read.defects, []);
+        assert.match(read.from, /@peer\.test/);
+        assert.equal(read.bcc, '');
+      }
+      assert.equal(await exim.total(), caller.toItself ? 1 : 2);
+      const argv = calls(command).map((call) => call.join(' '));
+      assert.equal(argv.length, 1, said);
+      assert.match(argv[0] ?? '', caller.argv);
+    }));
+
+  test('a refused recipient: nobody has it, and the caller is told as far as it listens', () =>
+    within(60_000, async () => {
+      exim.clear();
+      const before = command.logged().length;
+      // What goes to the caller's own user alone is led to a refused mailbox by an alias.
+      if (caller.toItself) writeFileSync(`${command.folder}/aliases`, `root: ${at('refused')}\n`);
+      const called = await caller.send(world, letter('ann', 'refused'));
+      const said = `${JSON.stringify(called)}\n${command.logged()}`;
+      assert.equal(await exim.total(), 0, said);
+      assert.match(command.logged().slice(before), /refused@peer\.test.*550/s, said);
+      if (caller.notices !== undefined) assert.ok(caller.notices(called), said);
+    }));
+
+  test.run();
+}
