@@ -240,6 +240,12 @@ test('libraries.md §4 case 6 and §3 rows 24, 25: who is not trusted, and the e
       /^the certificate comes from "Test CA", which is not in the CA store \(/,
     ],
     [
+      'unknown issuer, the store of this system',
+      good,
+      { with: { caFile: '' } },
+      /^the certificate comes from "Test CA", which is not in the (?:CA store \(\/|runtime's)/,
+    ],
+    [
       'unknown issuer, self-signed CA sent along',
       { ...good, cert: good.own + makeCertificate({ commonName: 'Test CA', ca: true }).own },
       { with: { caFile: file(selfSigned.own) } },
