@@ -3,19 +3,13 @@
  * failures and what each rules out. Knows no header field, no configuration file, no word for people but what
  * it was given.
  */
-import { isIP, type Socket } from 'node:net';
 import type { Smarthost } from '../router/route.ts';
 import type { Transaction } from '../smtp/commands.ts';
-import type { ContentEncoder } from '../smtp/content.ts';
 import type { SessionFailure } from '../smtp/outcome.ts';
-import type { Parsed } from '../smtp/parsed.ts';
-import type { Mechanism } from '../smtp/sasl.ts';
-import type { Plan } from '../smtp/session.ts';
-import { connectFirst } from '../transport/connect.ts';
-import { Connection, type Content, type SessionTimeouts, type Trace } from '../transport/connection.ts';
+import type { Connection, Content } from '../transport/connection.ts';
 import { type Endpoint, endpointsOf, type Target, targetsOf } from '../transport/resolve.ts';
-import type { Acceptance, Attempt, Outcome } from './outcome.ts';
-import { failedWith } from './outcome.ts';
+import { openSession, type SessionOptions } from './opening.ts';
+import { type Acceptance, type Attempt, failedWith, type Outcome } from './outcome.ts';
 
 export interface Delivery {
   /** In the order they are tried. */
@@ -25,36 +19,8 @@ export interface Delivery {
   readonly content: Content & { readonly replayable: boolean };
 }
 
-/** A handshake prepared while TCP connects. */
-export interface Handshake {
-  readonly secure: (socket: Socket) => Promise<Parsed<Socket>>;
-  /** After the handshake: Exim's `X=` text and whether the peer was verified. */
-  readonly facts: () => { readonly cipher: string; readonly verified: boolean } | null;
-}
-
-/** Chooses a mechanism for the connection that was made; null when the host needs no authentication. */
-export type Authenticator = (endpoint: Endpoint, loopback: boolean, handshake: Handshake | null) => Plan['authenticate'];
-
-/** What a connection needs besides sockets; each is made while TCP connects, and only when it is reached. */
-export interface Security {
-  readonly handshake: (host: Smarthost, target: Target) => Promise<Parsed<Handshake>>;
-  /** Reads the secret. */
-  readonly authenticator: (host: Smarthost) => Promise<Parsed<Authenticator>>;
-  /** Takes every secret that was read out of a text, in whatever form it stands there. */
-  readonly scrub: (text: string) => string;
-}
-
-export interface DeliveryOptions {
-  readonly timeouts: SessionTimeouts & { readonly resolve: number; readonly connect: number };
-  /** EHLO argument; '' = the address literal of the socket. */
-  readonly hello: string;
-  readonly partial: boolean;
-  readonly framing: Plan['framing'];
-  readonly security: Security;
-  readonly encoder?: (framing: 'data' | 'bdat') => ContentEncoder;
-  readonly trace?: Trace;
-  readonly note?: (note: string) => void;
-  readonly progress?: (octets: number) => void;
+export interface DeliveryOptions extends Omit<SessionOptions, 'transactions'> {
+  readonly timeouts: SessionOptions['timeouts'] & { readonly resolve: number };
   /** Ends the delivery; after the commit the verdict is awaited for `grace` more. The reason is a sentence. */
   readonly signal?: AbortSignal;
   /** Ends even the wait for the verdict. */
@@ -115,7 +81,8 @@ async function tryTarget(run: Run, host: Smarthost, target: Target, more: boolea
   while (untried.length > 0) {
     if (options.signal?.aborted) return interrupted(run);
     const ended = await attempt(run, host, target, untried);
-    if (ended === null) return options.signal?.aborted ? interrupted(run) : 'next';
+    if (ended === null)
+      return options.signal?.aborted ? interrupted(run) : attempts.at(-1)?.failure.condemns === 'host' ? 'next host' : 'next';
     if ('by' in ended) return { kind: 'accepted', by: ended.by, attempts };
     attempts.push({ host, name: target.name, ...ended });
     const failed = new Set(attempts.slice(before).map(({ endpoint }) => endpoint?.address));
@@ -147,64 +114,14 @@ async function attempt(
   target: Target,
   endpoints: readonly Endpoint[],
 ): Promise<Ended> {
-  const { security, trace, timeouts, signal } = options;
-  const mayBeSecured =
-    host.tls.mode !== 'off' && !(host.tls.mode === 'default' && endpoints.every(isLoopback) && host.scheme !== 'submissions');
-  // The context is built while TCP connects.
-  const preparing = mayBeSecured ? security.handshake(host, target) : null;
-  trace?.('!', `connecting to ${target.name}${target.unix ? '' : ` port ${endpoints[0]?.port}`}`);
-  const authenticating = security.authenticator(host);
-  const connected = await connectFirst(endpoints, { within: timeouts.connect, ...(signal ? { signal } : {}) });
-  for (const { endpoint, detail } of connected.failed) {
-    trace?.('!', `${endpoint.address}: ${detail}`);
-    attempts.push({
-      host,
-      name: target.name,
-      endpoint,
-      failure: { kind: 'connect', at: 'greeting', condemns: 'address', during: 'connect', detail },
-    });
-  }
-  const [prepared, authenticator] = await Promise.all([preparing, authenticating]);
-  if (connected.winner === null) return null;
-  const { socket, endpoint } = connected.winner;
-  trace?.('!', `connected to ${endpoint.address}`);
-  const unusable = (detail: string): Ended => {
-    socket.destroy();
-    return { endpoint, failure: { kind: 'unsupported', at: 'ready', condemns: 'host', detail } };
-  };
-  if (prepared && !prepared.ok) return unusable(prepared.detail);
-  const handshake = prepared?.value ?? null;
-  const loopback = isLoopback(endpoint);
-  if (!authenticator.ok) return unusable(authenticator.detail);
-  let mechanism = '';
-  const plan: Plan = {
-    protocol: host.scheme === 'lmtp' ? 'lmtp' : 'smtp',
-    hello: options.hello === '' ? addressLiteral(socket) : options.hello,
-    tls: tlsOf(host, loopback),
-    authenticate: remember(authenticator.value(endpoint, loopback, handshake), (name) => {
-      mechanism = name;
-    }),
-    transactions: 'one',
-    framing: options.framing,
-    partial: options.partial,
-  };
-  const connection = new Connection(socket, {
-    plan,
-    timeouts,
-    scrub: security.scrub,
-    secure: handshake?.secure ?? (async () => ({ ok: false, detail: 'TLS is off for this host' })),
-    ...(options.encoder ? { encoder: options.encoder } : {}),
-    ...(trace ? { trace } : {}),
-    ...(options.note ? { note: options.note } : {}),
-    ...(options.progress ? { progress: options.progress } : {}),
-  });
-  const release = interruptible(connection, options);
-  const outcome = await connection.submit(delivery.transaction, delivery.content);
+  const { failed, session } = await openSession(host, target, endpoints, { ...options, transactions: 'one' });
+  for (const { endpoint, failure } of failed) attempts.push({ host, name: target.name, endpoint, failure });
+  if (session === null) return null;
+  const release = interruptible(session.connection, options);
+  const outcome = await session.connection.submit(delivery.transaction, delivery.content);
   release();
-  if (outcome.kind === 'failed') return { failure: outcome.failure, endpoint };
-  const { reply, refusals } = outcome;
-  const auth = mechanism === '' || !host.auth ? null : { mechanism, user: host.auth.user };
-  return { by: { host, name: target.name, endpoint, reply, refusals, tls: handshake?.facts() ?? null, auth } };
+  if (outcome.kind === 'failed') return { failure: outcome.failure, endpoint: session.endpoint };
+  return { by: { ...session.facts(), reply: outcome.reply, refusals: outcome.refusals } };
 }
 
 /** A signal before the commit ends the session; after it the verdict gets `grace`, and a second signal ends that, too. */
@@ -223,31 +140,4 @@ function interruptible(connection: Connection, { signal, urgent, grace = GRACE }
     signal?.removeEventListener('abort', interrupt);
     urgent?.removeEventListener('abort', end);
   };
-}
-
-function remember(choose: Plan['authenticate'], tell: (name: string) => void): Plan['authenticate'] {
-  if (choose === null) return null;
-  return (offered, secured) => {
-    const chosen: Mechanism | string = choose(offered, secured);
-    if (typeof chosen !== 'string') tell(chosen.name);
-    return chosen;
-  };
-}
-
-/** Implicit TLS goes with the scheme; else the configured mode, and 'default' is off where only this host can listen. */
-function tlsOf({ scheme, tls }: Smarthost, loopback: boolean): Plan['tls'] {
-  if (tls.mode === 'off') return 'off';
-  if (scheme === 'submissions') return 'implicit';
-  if (tls.mode === 'opportunistic') return 'opportunistic';
-  return tls.mode === 'default' && loopback ? 'off' : 'required';
-}
-
-export function isLoopback({ address, family }: Endpoint): boolean {
-  return family === 'unix' || /^127\./.test(address) || address === '::1' || /^::ffff:127\./i.test(address);
-}
-
-/** The socket's own address as an EHLO argument. RFC 5321 §4.1.3 */
-function addressLiteral(socket: Socket): string {
-  const address = (socket.localAddress ?? '127.0.0.1').replace(/^::ffff:/i, '').replace(/%.*$/, '');
-  return isIP(address) === 6 ? `[IPv6:${address}]` : `[${address}]`;
 }

@@ -2,12 +2,13 @@
  * The log: one line a fact, in the form of Exim's main log (so that exigrep and eximstats read it) or as JSON.
  * Its failure never changes a delivery. Knows the outcome, not how it came about.
  */
-import type { Config } from '../config/config.ts';
+
 import type { RoutedRecipient } from '../router/route.ts';
 import { printMailbox, type ReversePath } from '../smtp/path.ts';
 import { printReply } from '../smtp/reply.ts';
 import { printable } from '../smtp/text.ts';
 import { type Attempt, type Outcome, printFailure, printOutcome, printServer } from './outcome.ts';
+import type { Settings } from './settings.ts';
 
 /** What the log says of one message. */
 export interface LogRecord {
@@ -49,7 +50,7 @@ function timestamp(time: Date): string {
 const sender = (path: ReversePath): string => (path === null ? '<>' : printable(printMailbox(path)));
 
 /** The lines of one message, without line ends. */
-export function printLog(record: LogRecord, format: Config['logFormat']): readonly string[] {
+export function printLog(record: LogRecord, format: Settings['logFormat']): readonly string[] {
   return format === 'json' ? [printJson(record)] : printExim(record);
 }
 

@@ -5,7 +5,7 @@
 import type { Smarthost } from '../router/route.ts';
 import { type Parsed, parsed } from '../smtp/parsed.ts';
 import type { TlsFacts } from '../transport/tls.ts';
-import type { Authenticator, Handshake, Security } from './attempts.ts';
+import type { Authenticator, Handshake, Security } from './opening.ts';
 
 /** A handshake whose facts are those of TLS; SCRAM binds to them. */
 interface TlsHandshake extends Handshake {

@@ -3,11 +3,11 @@
  * handed; knows no command line, no descriptor and no signal.
  */
 import { domainToASCII } from 'node:url';
-import type { Config } from '../config/config.ts';
 import { type Body, limitLines, limitSilence, skip, takeBody } from '../message/body.ts';
 import { complete, lacksFrom } from '../message/complete.ts';
 import { type Field, findField, parseField, printHead, withoutFields } from '../message/fields.ts';
 import { readHead } from '../message/head.ts';
+import { isUtf8, mimeCharset } from '../message/locale.ts';
 import { untilDot } from '../message/lonedot.ts';
 import { collectRecipients, removeBcc } from '../message/recipients.ts';
 import { parseRewrite, type Rewrite, rewriteFields, rewriteReversePath } from '../message/rewrite.ts';
@@ -21,8 +21,10 @@ import { type ForwardPath, type Mailbox, parseMailbox, printMailbox, qualify, qu
 import { isAscii, latin1 } from '../smtp/text.ts';
 import type { Content } from '../transport/connection.ts';
 import { type DeliveryOptions, deliver } from './attempts.ts';
+import { asciiDomain } from './domain.ts';
 import { type Failure, failedWith, type Outcome } from './outcome.ts';
 import { ownDomains, type Routing, routeMessage } from './routing.ts';
+import type { Settings } from './settings.ts';
 
 /** Who submits, and from where: looked up by the caller, the costly facts only when they are asked for. */
 export interface Submitter {
@@ -47,7 +49,7 @@ export type Wanted =
   | { readonly paths: readonly Recipient[] };
 
 export interface Submission {
-  readonly config: Config;
+  readonly config: Settings;
   readonly by: Submitter;
   readonly input: Input;
   readonly wanted: Wanted;
@@ -167,17 +169,17 @@ interface Envelope {
 }
 
 /** Domain of bare senders: qualify_domain, else this host's name when it has a domain; '' = none. */
-export function senderDomain(config: Config, hostname: string): string {
+export function senderDomain(config: Settings, hostname: string): string {
   if (config.qualifyDomain !== '') return config.qualifyDomain;
   const name = config.hostname === '' ? hostname : config.hostname;
   return name.includes('.') ? name : '';
 }
 
-const recipientDomain = (config: Config, hostname: string): string => config.qualifyRecipient || senderDomain(config, hostname);
+const recipientDomain = (config: Settings, hostname: string): string => config.qualifyRecipient || senderDomain(config, hostname);
 
 /** Routes as this host does: also for `-bt`, `-bv` and the RCPT of `-bs`. */
 export function routeRecipients(
-  config: Config,
+  config: Settings,
   by: Pick<Submitter, 'hostname'>,
   reversePath: ReversePath,
   paths: readonly ForwardPath[],
@@ -187,7 +189,7 @@ export function routeRecipients(
 }
 
 /** The configured `from`, with {login} filled in; null when it is not set. */
-function configuredFrom(config: Config, login: string): Parsed<Mailbox | null> {
+function configuredFrom(config: Settings, login: string): Parsed<Mailbox | null> {
   if (config.from === '') return parsed(null);
   const from = parseMailbox(config.from.replaceAll('{login}', quoteLocalPart(login)));
   return from.ok ? from : unparsed(`from = "${config.from}": ${from.detail}`);
@@ -195,7 +197,7 @@ function configuredFrom(config: Config, login: string): Parsed<Mailbox | null> {
 
 /** The reverse-path in force: -f, else `from`, else login@qualify_domain; `force_from` lets `from` win; then [rewrite]. */
 export function reversePathOf(
-  config: Config,
+  config: Settings,
   by: Pick<Submitter, 'login' | 'hostname'>,
   given: ReversePath | undefined,
 ): Parsed<{ reversePath: ReversePath; rewrite: Rewrite }> {
@@ -222,12 +224,6 @@ function envelopeOf({ config, by, wanted, reversePath: given }: Submission, fiel
   const { operands, fromFields } = wanted;
   const found = collectRecipients(fields, operands, { fromFields, argumentsWithT: config.argumentsWithT, qualifyRecipient });
   return found.ok ? parsed({ ...sender.value, recipients: found.value.map((path) => ({ path: asciiDomain(path) })) }) : found;
-}
-
-/** A domain in A-labels where the local-part leaves ASCII enough: SMTPUTF8 is not needed then. RFC 6531 §3.2 */
-function asciiDomain<M extends Mailbox>(mailbox: M): M {
-  if (isAscii(mailbox.domain) || !isAscii(mailbox.localPart)) return mailbox;
-  return { ...mailbox, domain: domainToASCII(mailbox.domain) || mailbox.domain };
 }
 
 /** The recipient as RCPT names it: with the notification asked for, and the address that aliases replaced. */
@@ -264,7 +260,7 @@ async function compose(
   const { config, by } = submission;
   const { facts } = body;
   if (config.longLines === 'refuse' && facts.longestLine > LONGEST) return unparsed(TOO_LONG);
-  const charset = config.defaultCharset || by.charset;
+  const charset = mimeCharset(config.defaultCharset) || by.charset;
   const fromFields = 'fromFields' in submission.wanted && submission.wanted.fromFields;
   const kept = changed(
     rewriteFields(rewrite, removeBcc(fields, { fromFields, keep: config.keepBcc }), senderDomain(config, by.hostname)),
@@ -344,13 +340,14 @@ function changed(fields: readonly Field[], { changes }: Route): Parsed<readonly 
 const needsCharset = (fields: readonly Field[]): boolean =>
   findField(fields, 'mime-version') === undefined && findField(fields, 'content-type') === undefined;
 
-/** The charset whose octets these are: the locale's or configured one, and UTF-8 where they are valid in it. */
+/** The charset whose octets these are: UTF-8 where they are valid in it, else the locale's or configured one if they are valid there. */
 async function bodyCharset(sample: Uint8Array, charset: string, cut: boolean): Promise<string | null> {
-  const { chooseCharset } = await import('../message/charset.ts');
-  return chooseCharset(latin1(sample), charset === '' ? ['UTF-8'] : [charset, 'UTF-8'], cut);
+  const octets = latin1(sample);
+  if (isUtf8(octets, cut)) return 'UTF-8';
+  return charset === '' ? null : (await import('../message/charset.ts')).chooseCharset(octets, [charset], cut);
 }
 
-function openMessage(config: Config, head: Uint8Array, body: Body, treatment: 'pass' | 'convert' | 'refuse'): Source | null {
+function openMessage(config: Settings, head: Uint8Array, body: Body, treatment: 'pass' | 'convert' | 'refuse'): Source | null {
   const opened = body.open();
   if (opened === null) return null;
   const limited = config.longLines === 'refuse' ? limitLines(opened) : opened;
@@ -360,7 +357,7 @@ function openMessage(config: Config, head: Uint8Array, body: Body, treatment: 'p
 }
 
 /** Converting is rare: its module is loaded when a server makes it necessary. */
-async function converted(config: Config, message: Source, { facts }: Body): Promise<Source> {
+async function converted(config: Settings, message: Source, { facts }: Body): Promise<Source> {
   const { CONVERT, toSevenBit } = await import('../message/convert.ts');
   const lookahead = facts.octets === null ? CONVERT.lookahead : facts.octets + 1;
   return toSevenBit(message, {

@@ -1,0 +1,53 @@
+/**
+ * What a submission wants to know of the configuration: every key of nospool.toml(5) but where it stands, typed, with
+ * defaults filled in. Knows neither TOML nor the environment.
+ */
+import type { RouterDefinition, Smarthost } from '../router/route.ts';
+
+/** Milliseconds; Infinity is "none". */
+export interface Timeouts {
+  readonly resolve: number;
+  readonly connect: number;
+  readonly handshake: number;
+  readonly greeting: number;
+  readonly command: number;
+  readonly data: number;
+  readonly block: number;
+  readonly final: number;
+  readonly input: number;
+  readonly deadline: number;
+}
+
+export interface Settings {
+  readonly smarthosts: readonly Smarthost[];
+  readonly randomize: boolean;
+  readonly aliases: readonly string[];
+  /** EHLO argument as configured; '' = the host's FQDN, or the socket's address literal when it has no dot. */
+  readonly hostname: string;
+  readonly qualifyDomain: string;
+  readonly qualifyRecipient: string;
+  /** Default reverse-path and added From; may contain `{login}`; '' = login@qualify_domain. */
+  readonly from: string;
+  readonly forceFrom: boolean;
+  /** Octets. */
+  readonly replayWindow: number;
+  readonly headerLimit: number;
+  readonly argumentsWithT: 'add' | 'remove';
+  readonly keepBcc: boolean;
+  readonly received: boolean;
+  readonly defaultCharset: string;
+  readonly header8bit: 'encode' | 'send';
+  readonly eightBit: 'convert' | 'send' | 'refuse';
+  readonly longLines: 'send' | 'refuse';
+  readonly dsn: 'drop' | 'require';
+  readonly lmtpPartial: boolean;
+  readonly exitCodes: 'simple' | 'sysexits';
+  /** Path, 'syslog', 'stderr', 'none', or '' = /var/log/nospool.log if writable, else syslog. */
+  readonly log: string;
+  readonly logFormat: 'exim' | 'json';
+  readonly timeouts: Timeouts;
+  /** As written; [] = none, then `aliases` and `smarthosts` are the routers. */
+  readonly routers: readonly RouterDefinition[];
+  /** Sender address, bare local-part or `*@domain` → replacement. */
+  readonly rewrite: Readonly<Record<string, string>>;
+}
