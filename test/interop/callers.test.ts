@@ -56,7 +56,7 @@ for (const caller of CALLERS) {
 
   test('a refused recipient: nobody has it, and the caller is told as far as it listens', () =>
     within(60_000, async () => {
-      exim.clear();
+      await exim.clear();
       const before = command.logged().length;
       // What goes to the caller's own user alone is led to a refused mailbox by an alias.
       if (caller.toItself) writeFileSync(`${command.folder}/aliases`, `root: ${at('refused')}\n`);

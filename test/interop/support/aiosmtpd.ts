@@ -36,7 +36,7 @@ export async function startAiosmtpd(options: PeerOptions = {}): Promise<Peer> {
     said,
     received: (mailbox, count = 1) => atLeast(() => read(mailbox), mailbox, count, said),
     total: async () => MAILBOXES.reduce((sum, mailbox) => sum + read(mailbox).length, 0),
-    clear() {
+    async clear() {
       for (const mailbox of MAILBOXES) rmSync(`${folder}/mail/${mailbox}`, { recursive: true, force: true });
     },
     async stop() {

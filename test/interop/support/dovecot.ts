@@ -137,7 +137,7 @@ service submission-login {
     received: (mailbox, count = 1) => atLeast(() => read(mailbox), mailbox, count, said),
     // LMTP answers when the message is in the mailbox: nothing is ever on its way.
     total: async () => MAILBOXES.reduce((sum, mailbox) => sum + read(mailbox).length, 0),
-    clear() {
+    async clear() {
       for (const mailbox of MAILBOXES) rmSync(`${folder}/mail/${mailbox}`, { recursive: true, force: true });
     },
     async stop() {

@@ -216,6 +216,7 @@ export async function startExim(options: EximOptions = {}): Promise<Peer> {
       })
       .join('');
   const read = (mailbox: string) => readMaildir(`${folder}/mail/${mailbox}`).map((octets) => delivered(octets, ['Return-path']));
+  const settled = () => until('Exim delivers what it has', () => filesBelow(`${folder}/spool/input`) === 0);
   return {
     name: 'Exim',
     host: '127.0.0.1',
@@ -225,10 +226,11 @@ export async function startExim(options: EximOptions = {}): Promise<Peer> {
     said,
     received: (mailbox, count = 1) => atLeast(() => read(mailbox), mailbox, count, said),
     async total() {
-      await until('Exim delivers what it has', () => filesBelow(`${folder}/spool/input`) === 0);
+      await settled();
       return MAILBOXES.reduce((sum, mailbox) => sum + read(mailbox).length, 0);
     },
-    clear() {
+    async clear() {
+      await settled();
       for (const mailbox of MAILBOXES) rmSync(`${folder}/mail/${mailbox}`, { recursive: true, force: true });
     },
     async stop() {

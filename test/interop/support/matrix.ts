@@ -94,10 +94,7 @@ export function matrix(test: Test, options: MatrixOptions): void {
     }),
   );
   test.after(() => Promise.all([guarded?.stop(), open?.stop()]).then(() => undefined));
-  test.before.each(() => {
-    guarded.clear();
-    open.clear();
-  });
+  test.before.each(() => within(30_000, () => Promise.all([guarded.clear(), open.clear()]).then(() => undefined)));
 
   async function deliver(peer: Peer, message: Message, boxes: readonly string[], file = false): Promise<void> {
     let input: Buffer | { file: string } = message.octets;
@@ -122,7 +119,7 @@ export function matrix(test: Test, options: MatrixOptions): void {
         within(60_000, async () => {
           command.configure(configuration(command, way.url(guarded), tls));
           await deliver(guarded, sample, ['ann']);
-          guarded.clear();
+          await guarded.clear();
           await deliver(guarded, sample, THREE);
         }));
     }
@@ -133,7 +130,7 @@ export function matrix(test: Test, options: MatrixOptions): void {
       within(60_000, async () => {
         command.configure(configuration(command, `smtp://127.0.0.1:${open.port}`));
         await deliver(open, sample, ['ann']);
-        open.clear();
+        await open.clear();
         await deliver(open, sample, THREE);
       }));
   }
@@ -143,7 +140,7 @@ export function matrix(test: Test, options: MatrixOptions): void {
       command.configure(configuration(command, `submission://127.0.0.1:${guarded.port}`, tls));
       const message = mebibytes(large);
       await deliver(guarded, message, ['ann']);
-      guarded.clear();
+      await guarded.clear();
       await deliver(guarded, message, THREE);
     }));
 

@@ -47,8 +47,8 @@ export interface Peer {
   total(): Promise<number>;
   /** What the log says. */
   said(): string;
-  /** Empties all mailboxes. */
-  clear(): void;
+  /** Empties all mailboxes, when nothing is on its way any more. */
+  clear(): Promise<void>;
   stop(): Promise<void>;
 }
 

@@ -197,6 +197,10 @@ ${options.main ?? ''}
       .join('');
   const read = (mailbox: string) =>
     readMaildir(`${folder}/mail/${mailbox}`).map((octets) => delivered(octets, ['Return-Path', 'X-Original-To', 'Delivered-To']));
+  const settled = () =>
+    until('Postfix delivers what it has', () =>
+      ['maildrop', 'incoming', 'active', 'deferred'].every((queue) => filesBelow(`${folder}/spool/${queue}`) === 0),
+    );
   return {
     name: 'Postfix',
     host: '127.0.0.1',
@@ -206,12 +210,11 @@ ${options.main ?? ''}
     said,
     received: (mailbox, count = 1) => atLeast(() => read(mailbox), mailbox, count, said),
     async total() {
-      await until('Postfix delivers what it has', () =>
-        ['maildrop', 'incoming', 'active', 'deferred'].every((queue) => filesBelow(`${folder}/spool/${queue}`) === 0),
-      );
+      await settled();
       return MAILBOXES.reduce((sum, mailbox) => sum + read(mailbox).length, 0);
     },
-    clear() {
+    async clear() {
+      await settled();
       for (const mailbox of MAILBOXES) rmSync(`${folder}/mail/${mailbox}`, { recursive: true, force: true });
     },
     async stop() {

@@ -87,7 +87,7 @@ export async function startSmtpServer(options: PeerOptions = {}): Promise<Peer> 
     said,
     received: (mailbox, count = 1) => atLeast(() => boxes.get(mailbox) ?? [], mailbox, count, said),
     total: async () => [...boxes.values()].reduce((sum, box) => sum + box.length, 0),
-    clear: () => boxes.clear(),
+    clear: async () => boxes.clear(),
     async stop() {
       await clear.close();
       await secure?.close();
