@@ -20,7 +20,7 @@ type Values = Readonly<Record<string, unknown>>;
 
 export interface AdminCommand {
   readonly name: string;
-  /** Operands, as the usage line shows them. */
+  /** Operands, as the usage line shows them; '' when the command takes none. At least one is needed where it takes any. */
   readonly operands: string;
   readonly help: string;
   readonly options: readonly Option[];
@@ -35,7 +35,7 @@ export const COMMANDS: readonly AdminCommand[] = [
   {
     name: 'sink',
     operands: '',
-    help: 'a smart host on loopback that shows what it gets',
+    help: 'run a smart host on loopback that shows what it gets',
     options: [
       option('listen', 'text', 'ADDR', 'address to listen on (127.0.0.1)'),
       option('port', 'number', 'N', 'port (2525); 0: any free one'),
@@ -61,7 +61,25 @@ export const COMMANDS: readonly AdminCommand[] = [
     examples: ['nospool sink --starttls --auth me:secret --refuse bob@example.org'],
     run: async (values) => (await import('./sink.ts')).runSink(sinkOptions(values)),
   },
+  {
+    name: 'route',
+    operands: 'ADDRESS...',
+    help: 'show where addresses go, and why; nothing is sent',
+    options: [
+      option('config', 'text', 'FILE', 'read this configuration (also -C)'),
+      option('from', 'text', 'ADDR', 'the reverse-path (also -f)'),
+      option('json', 'switch', '', 'JSON in place of a tree'),
+    ],
+    examples: ['nospool route root alice@example.org'],
+    run: async (values, operands) =>
+      (await import('./route.ts')).runRoute(
+        { config: text(values.config) ?? '', from: text(values.from), json: values.json === true },
+        operands,
+      ),
+  },
 ];
+
+const text = (value: unknown): string | null => (typeof value === 'string' ? value : null);
 
 function sinkOptions(values: Values): SinkOptions {
   const given = Object.fromEntries(Object.keys(SINK_DEFAULTS).flatMap((key) => (values[key] === undefined ? [] : [[key, values[key]]])));
@@ -94,6 +112,9 @@ export function printHelp(command: AdminCommand): string {
     '',
   ].join('\n');
 }
+
+/** As sendmail has them. */
+const SHORT: Readonly<Record<string, string>> = { config: 'C', from: 'f' };
 
 const KINDS = {
   text: { string: true, requiresArg: true },
@@ -136,7 +157,10 @@ export async function main(argv: readonly string[], version: string): Promise<nu
     complain(`"${first}" is not a command; "nospool --help" lists them`);
     return status;
   }
-  const parser = yargs([...argv])
+  // yargs would take what stands behind `--` for something else than operands.
+  const dashes = argv.indexOf('--');
+  const [before, behind] = dashes < 0 ? [argv, []] : [argv.slice(0, dashes), argv.slice(dashes + 1)];
+  const parser = yargs([...before])
     .scriptName('nospool')
     .help(false)
     .version(false)
@@ -152,18 +176,24 @@ export async function main(argv: readonly string[], version: string): Promise<nu
     });
   for (const command of COMMANDS)
     parser.command({
-      command: `${command.name} ${command.operands}`.trim(),
+      command: command.operands === '' ? command.name : `${command.name} [operands..]`,
       describe: command.help,
       builder: (builder) => {
-        for (const { name, kind, help } of command.options) builder.option(name, { ...KINDS[kind], describe: help });
+        for (const { name, kind, help } of command.options)
+          builder.option(name, { ...KINDS[kind], describe: help, ...(SHORT[name] ? { alias: SHORT[name] } : {}) });
+        if (command.operands !== '') builder.positional('operands', { type: 'string', array: true });
         return command.name === 'sink' ? builder.option('once', { boolean: true, hidden: true }) : builder;
       },
       handler: async (given) => {
         const values = readValues(command.options, given);
+        const operands = [...((given.operands ?? []) as unknown[]).map(String), ...behind];
         if (typeof values === 'string') complain(values);
-        else if (status === 0) status = await command.run(values, given._.slice(1).map(String));
+        else if (operands.length > 0 !== (command.operands !== ''))
+          complain(`${first} wants ${command.operands || 'no operand'}; "nospool ${first} --help" lists the options`);
+        else if (status === 0) status = await command.run(values, operands);
       },
     });
-  await parser.parseAsync();
+  if (first === 'completion') parser.showCompletionScript();
+  else await parser.parseAsync();
   return status;
 }

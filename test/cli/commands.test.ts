@@ -1,0 +1,125 @@
+import assert from 'node:assert';
+import { spawnSync } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { suite } from 'uvu';
+import { COMMANDS, main, printHelp, printOverview } from '../../src/cli/commands.ts';
+import { SINK_DEFAULTS } from '../../src/cli/sinkOptions.ts';
+
+const test = suite('commands');
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+test('help fits a screen', () => {
+  for (const text of [printOverview(), ...COMMANDS.map(printHelp)]) {
+    const lines = text.trimEnd().split('\n');
+    assert.ok(lines.length <= 24, `${lines.length} lines`);
+    for (const line of lines) assert.ok(line.length <= 80, line);
+    assert.ok(text.includes('Example: '));
+  }
+});
+
+test('every option of the table is one the sink has, and the other way round', () => {
+  const names = COMMANDS.find(({ name }) => name === 'sink')?.options.map(({ name }) =>
+    name.replace(/-[a-z]/g, (match) => match.charAt(1).toUpperCase()),
+  );
+  assert.deepEqual(new Set(names), new Set(Object.keys(SINK_DEFAULTS)));
+});
+
+test('the manual has every command and every option, and no other', async () => {
+  const manual = await readFile(path.join(ROOT, 'man/nospool.1'), 'utf8');
+  for (const { name, options } of COMMANDS) {
+    assert.match(manual, new RegExp(`^\\.SS ${name}\\b`, 'm'), name);
+    const section = manual.split(new RegExp(`^\\.SS ${name}\\b`, 'm'))[1]?.split(/^\.S[SH] /m)[0] ?? '';
+    const written = [...section.matchAll(/^\.TP\n\.BR? \\-\\-([a-z\\-]+)/gm)].map((match) => (match[1] as string).replaceAll('\\-', '-'));
+    assert.deepEqual([...written].sort(), [...options.map((option) => option.name), ...(name === 'sink' ? ['once'] : [])].sort(), name);
+  }
+});
+
+/** Runs `nospool` from source. */
+function nospool(...argv: readonly string[]): { readonly status: number | null; readonly stdout: string; readonly stderr: string } {
+  return spawnSync(process.execPath, ['--import', 'tsx', 'src/nospool.ts', ...argv], { cwd: ROOT, encoding: 'utf8', timeout: 20_000 });
+}
+
+const USAGE: readonly (readonly [readonly string[], number, RegExp, RegExp])[] = [
+  [[], 0, /^Usage: nospool COMMAND/, /^$/],
+  [['--version'], 0, /^nospool from source\n$/, /^$/],
+  [['sinc'], 1, /^$/, /^nospool: "sinc" is not a command; "nospool --help" lists them\n$/],
+  [['sink', '--port', 'x'], 1, /^$/, /^nospool: --port wants a number, not "x"\n$/],
+  [['sink', '--portt', '1'], 1, /^$/, /^nospool: unknown argument: portt; "nospool sink --help" lists the options\n$/],
+  [['sink', '--refuse'], 1, /^$/, /^nospool: not enough arguments following: refuse; "nospool sink --help" lists the options\n$/],
+  [['sink', 'extra'], 1, /^$/, /^nospool: unknown argument: extra; /],
+  [['sink', '--listen', '192.0.2.1'], 1, /^$/, /^nospool: 192\.0\.2\.1 is not a loopback address; .*\n$/],
+  [['completion'], 0, /nospool/, /^$/],
+  [['route'], 1, /^$/, /^nospool: route wants ADDRESS\.\.\.; "nospool route --help" lists the options\n$/],
+  [['route', '--from', 'a b', 'x@y.example'], 1, /^$/, /^nospool: --from "a b": .*\n$/],
+  [
+    ['route', '-C', '/nonexistent/nospool.toml', 'x@y.example'],
+    1,
+    /^$/,
+    /^nospool: -C names "\/nonexistent\/nospool\.toml", which does not exist\n$/,
+  ],
+  [['sink', '--', 'extra'], 1, /^$/, /^nospool: sink wants no operand; /],
+  [['route', ','], 1, /^$/, /^nospool: name an address: nospool route root\n$/],
+  [['--get-yargs-completions', 'nospool', 'sink', '--re'], 0, /^--refuse$/m, /^$/],
+];
+for (const [argv, status, out, err] of USAGE)
+  test(`nospool ${argv.join(' ')}`, () => {
+    const run = nospool(...argv);
+    assert.match(run.stdout, out);
+    assert.match(run.stderr, err);
+    assert.equal(run.status, status);
+  });
+
+test('main in this process: the status of help', async () => {
+  const write = process.stdout.write;
+  let out = '';
+  process.stdout.write = (text) => {
+    out += text;
+    return true;
+  };
+  try {
+    assert.equal(await main(['sink', '-h'], '0'), 0);
+  } finally {
+    process.stdout.write = write;
+  }
+  assert.match(out, /^Usage: nospool sink/);
+});
+
+const CONFIGURATION = `
+hostname = "host.example.org"
+smarthosts = ["submission://mail.example.org"]
+[[router]]
+name = "ours"
+driver = "redirect"
+data = { root = "ops@example.org", nobody = ":fail: nobody lives here", "-x" = "ops@example.org" }
+`;
+
+// arguments, status, what standard output holds, why
+const ROUTES: readonly (readonly [readonly string[], number, RegExp, string])[] = [
+  [['root'], 0, /^root@host\.example\.org\n {2}ours: redirected by .*\nrecipients {4}ops@example\.org\n/s, 'an alias'],
+  [['--json', 'root', 'x@y.example'], 0, /^\{"deliverable":true,.*\}\n$/, 'JSON'],
+  [['--from', '<>', 'x@y.example'], 0, /^reverse-path {2}<>$/m, 'a reverse-path'],
+  [['-f', 'a@b.example', 'x@y.example'], 0, /^reverse-path {2}<a@b\.example>$/m, 'a reverse-path, as sendmail has it'],
+  [['--', '-x'], 0, /^-x@host\.example\.org\n/, 'an address that looks like an option'],
+  [['x@y.example', '--', '-x'], 0, /^one transaction for 2 recipients\n/m, 'one on either side'],
+  [['nobody', 'root'], 1, /nobody lives here/, 'a failure'],
+];
+for (const [argv, status, out, why] of ROUTES)
+  test(`nospool route shows ${why}`, async () => {
+    const folder = await mkdtemp(path.join(tmpdir(), 'nospool-'));
+    try {
+      const file = path.join(folder, 'nospool.toml');
+      await writeFile(file, CONFIGURATION);
+      const run = nospool('route', '-C', file, ...argv);
+      assert.equal(run.stderr, '');
+      assert.match(run.stdout, out);
+      assert.equal(run.status, status);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+test.run();
