@@ -288,7 +288,8 @@ function afterAuth(plan: Plan, state: In<'auth'>, reply: Reply): Step {
   if (cancelled !== null) return digit(reply) === 2 ? outOfStep(state, reply) : why(`${cancelled} (${printReply(reply)})`);
   if (digit(reply) === 2)
     return exchange.mayEnd ? ready({ ...channel, authenticated: true }) : why('the server ended the exchange before it proved itself');
-  if (digit(reply) !== 3) return refused(plan, state, `AUTH ${mechanism}`, reply);
+  if (digit(reply) !== 3)
+    return refused(plan, state, `AUTH ${mechanism}${exchange.refusal === undefined ? '' : ` (${exchange.refusal})`}`, reply);
   const challenge = reply.lines.length === 1 ? fromBase64((reply.lines[0] as string).trim()) : null;
   const heardNext =
     challenge === null

@@ -65,17 +65,24 @@ export const TIMEOUTS: Timeouts = {
 
 /** Submits one message. Never rejects: every failure is in the outcome, `usage` for arguments that cannot be. */
 export async function submit(envelope: Envelope, message: Message, options: SubmitOptions): Promise<Outcome> {
-  const known = typeof message === 'string' ? new TextEncoder().encode(message) : message instanceof Uint8Array ? message : null;
-  const scan = known === null ? null : scanContent(known);
+  const { scan, content } = messageOf(message);
   const transaction = transactionOf(envelope, scan);
   if (!transaction.ok) return failedWith({ kind: 'usage', detail: transaction.detail });
-  const content =
-    known === null ? streamed(message as Exclude<Message, string | Uint8Array>) : { replayable: true, open: () => sourceOf(known) };
   const { hosts, hello = '', timeouts, partial = false, framing = 'auto', ...rest } = options;
   return deliver(
     { hosts, transaction: transaction.value, content },
     { ...rest, hello, partial, framing, timeouts: { ...TIMEOUTS, ...timeouts }, security: systemSecurity(process.env) },
   );
+}
+
+/** What is known of a message, and a way to open it. */
+export function messageOf(message: Message): {
+  readonly scan: ContentScan | null;
+  readonly content: Content & { readonly replayable: boolean };
+} {
+  const known = typeof message === 'string' ? new TextEncoder().encode(message) : message;
+  if (!(known instanceof Uint8Array)) return { scan: null, content: streamed(known) };
+  return { scan: scanContent(known), content: { replayable: true, open: () => sourceOf(known) } };
 }
 
 /** The transaction of an envelope, every address checked. */

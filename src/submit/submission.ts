@@ -23,7 +23,7 @@ import type { Content } from '../transport/connection.ts';
 import { type DeliveryOptions, deliver } from './attempts.ts';
 import { asciiDomain } from './domain.ts';
 import { type Failure, failedWith, type Outcome } from './outcome.ts';
-import { ownDomains, type Routing, routeMessage } from './routing.ts';
+import { ownDomains, type Routing, type RoutingDialogue, type RoutingFacts, routeMessage, routeOneByOne } from './routing.ts';
 import type { Settings } from './settings.ts';
 
 /** Who submits, and from where: looked up by the caller, the costly facts only when they are asked for. */
@@ -177,15 +177,25 @@ export function senderDomain(config: Settings, hostname: string): string {
 
 const recipientDomain = (config: Settings, hostname: string): string => config.qualifyRecipient || senderDomain(config, hostname);
 
-/** Routes as this host does: also for `-bt`, `-bv` and the RCPT of `-bs`. */
+/** Routes as this host does: also for `-bt` and `-bv`. */
 export function routeRecipients(
   config: Settings,
   by: Pick<Submitter, 'hostname'>,
   reversePath: ReversePath,
   paths: readonly ForwardPath[],
 ): Promise<Routing> {
-  const ours = ownDomains({ ...config, qualifyDomain: senderDomain(config, by.hostname) }, config.hostname || by.hostname);
-  return routeMessage(config, { reversePath, ours, qualifyRecipient: recipientDomain(config, by.hostname) }, paths.map(asciiDomain));
+  return routeMessage(config, routingFacts(config, by, reversePath), paths.map(asciiDomain));
+}
+
+/** As routeRecipients, one recipient at a time: for the RCPT of `-bs`. */
+export function routingDialogue(config: Settings, by: Pick<Submitter, 'hostname'>, reversePath: ReversePath): Pick<RoutingDialogue, 'add'> {
+  const dialogue = routeOneByOne(config, routingFacts(config, by, reversePath));
+  return { add: (path) => dialogue.add(asciiDomain(path)) };
+}
+
+function routingFacts(config: Settings, { hostname }: Pick<Submitter, 'hostname'>, reversePath: ReversePath): RoutingFacts {
+  const ours = ownDomains({ ...config, qualifyDomain: senderDomain(config, hostname) }, config.hostname || hostname);
+  return { reversePath, ours, qualifyRecipient: recipientDomain(config, hostname) };
 }
 
 /** The configured `from`, with {login} filled in; null when it is not set. */
@@ -220,7 +230,10 @@ function envelopeOf({ config, by, wanted, reversePath: given }: Submission, fiel
   const sender = reversePathOf(config, by, given);
   if (!sender.ok) return sender;
   const qualifyRecipient = recipientDomain(config, by.hostname);
-  if ('paths' in wanted) return parsed({ ...sender.value, recipients: wanted.paths });
+  if ('paths' in wanted) {
+    const recipients = wanted.paths.map((given) => ({ ...given, path: asciiDomain(qualify(given.path, qualifyRecipient)) }));
+    return parsed({ ...sender.value, recipients });
+  }
   const { operands, fromFields } = wanted;
   const found = collectRecipients(fields, operands, { fromFields, argumentsWithT: config.argumentsWithT, qualifyRecipient });
   return found.ok ? parsed({ ...sender.value, recipients: found.value.map((path) => ({ path: asciiDomain(path) })) }) : found;

@@ -12,7 +12,7 @@ import { Dialogue } from '../../src/smtp/dialogue.ts';
 import type { SessionOutcome } from '../../src/smtp/outcome.ts';
 import { parseMailbox, parseReversePath } from '../../src/smtp/path.ts';
 import { printReply } from '../../src/smtp/reply.ts';
-import { login, type Mechanism, plain } from '../../src/smtp/sasl.ts';
+import { type Exchange, login, type Mechanism, plain } from '../../src/smtp/sasl.ts';
 import type { Action, Plan } from '../../src/smtp/session.ts';
 
 export interface Transcript {
@@ -61,10 +61,14 @@ function authenticator(wanted: string | undefined): Plan['authenticate'] {
 const stubborn: Mechanism = {
   name: 'X-PROOF',
   begin() {
-    const next = (mayEnd: boolean) => ({
+    const next = (mayEnd: boolean, refusal = ''): Exchange => ({
       say: 'more',
       mayEnd,
-      hear: (challenge: string) => (challenge === 'forged' ? { cancel: 'the proof is forged' } : next(challenge === 'proof')),
+      ...(refusal === '' ? {} : { refusal }),
+      hear: (challenge: string) =>
+        challenge === 'forged'
+          ? { cancel: 'the proof is forged' }
+          : next(challenge === 'proof', challenge === 'refused' ? 'status 401' : ''),
     });
     return { ...next(false), say: '' };
   },

@@ -1,0 +1,46 @@
+/**
+ * The library's door: `submit` one message to the first of several smart hosts, `connect` for many messages over one
+ * session, and the SMTP core (also as `nospool/smtp`, which imports nothing of a platform).
+ */
+import { TLS } from './config/policy.ts';
+import { parseSmarthost } from './config/smarthost.ts';
+import type { AuthPolicy, Smarthost, TlsPolicy } from './router/route.ts';
+import { type Parsed, parsed } from './smtp/parsed.ts';
+
+export type { Smarthost } from './router/route.ts';
+export * from './smtp/index.ts';
+export { type Client, connect } from './submit/client.ts';
+export { type Envelope, type Message, type SubmitOptions, submit, TIMEOUTS } from './submit/library.ts';
+export {
+  type Acceptance,
+  type Attempt,
+  exitStatus,
+  type Failure,
+  type Outcome,
+  printFailure,
+  printOutcome,
+  printServer,
+} from './submit/outcome.ts';
+export type { Timeouts } from './submit/settings.ts';
+
+/**
+ * A smart host from its URL (`submission://mail.example.org`, as in nospool.toml(5)). TLS is required and verified unless
+ * `tls` says otherwise; with `auth`, authentication is required. The failure is a sentence.
+ */
+export function smarthost(
+  url: string,
+  {
+    tls = {},
+    auth,
+  }: { readonly tls?: Partial<TlsPolicy>; readonly auth?: { readonly user: string; readonly password: string } & Partial<AuthPolicy> } = {},
+): Parsed<Smarthost> {
+  const address = parseSmarthost(url);
+  if (!address.ok) return address;
+  if (auth === undefined) return parsed({ ...address.value, tls: { ...TLS, ...tls }, auth: null });
+  const { user, password, mechanisms = [], allowPlaintext = false } = auth;
+  return parsed({
+    ...address.value,
+    tls: { ...TLS, ...tls },
+    auth: { user, mechanisms, allowPlaintext, secret: { from: 'literal', value: password } },
+  });
+}

@@ -1,0 +1,79 @@
+/** Many messages over one session: for programs that embed the core. Opens no second connection and retries nothing. */
+import type { Smarthost } from '../router/route.ts';
+import { limitOf } from '../smtp/extensions.ts';
+import type { SessionOutcome } from '../smtp/outcome.ts';
+import { endpointsOf, targetsOf } from '../transport/resolve.ts';
+import { type Envelope, type Message, messageOf, type SubmitOptions, TIMEOUTS, transactionOf } from './library.ts';
+import { type OpenSession, openSession } from './opening.ts';
+import { type Attempt, type Failure, printFailure, printServer } from './outcome.ts';
+import { systemSecurity } from './security.ts';
+
+export interface Client extends AsyncDisposable {
+  /** False when the session has ended, or the server takes no further message in it (MAILMAX, RFC 9422 §4.1). */
+  readonly usable: boolean;
+  /** What was connected to, as logs name it. */
+  readonly server: string;
+  /** Sends one message; one at a time. The session stays usable after a refusal. Never rejects. */
+  send(envelope: Envelope, message: Message): Promise<SessionOutcome | { readonly kind: 'failed'; readonly failure: Failure }>;
+  /** QUIT, and waits for the server's reply. */
+  quit(): Promise<void>;
+}
+
+/** Connects to the first address of the host that answers; the session's greeting is awaited with the first message. */
+export async function connect(
+  host: Smarthost,
+  options: Omit<SubmitOptions, 'hosts' | 'grace'> = {},
+): Promise<Client | { readonly failures: readonly string[] }> {
+  const { hello = '', partial = false, framing = 'auto', timeouts, ...rest } = options;
+  const limits = { ...TIMEOUTS, ...timeouts };
+  const targets = await targetsOf(host, limits.resolve);
+  if (!targets.ok) return { failures: [targets.detail] };
+  const failures: string[] = [];
+  for (const target of targets.value) {
+    const found = await endpointsOf(target, limits.resolve);
+    if (!found.ok) {
+      failures.push(found.detail);
+      continue;
+    }
+    const { failed, session } = await openSession(host, target, found.value, {
+      ...rest,
+      hello,
+      partial,
+      framing,
+      timeouts: limits,
+      transactions: 'many',
+      security: systemSecurity(process.env),
+    });
+    if (session) return clientOf(session);
+    for (const { endpoint, failure } of failed) failures.push(describe({ host, name: target.name, endpoint, failure }));
+  }
+  return { failures };
+}
+
+const describe = (attempt: Attempt): string => `${printServer(attempt)}: ${printFailure(attempt.failure).join('; ')}`;
+
+function clientOf({ connection, facts }: OpenSession): Client {
+  let sent = 0;
+  const isFull = () => {
+    const most = connection.channel ? limitOf(connection.channel.extensions, 'MAILMAX') : null;
+    return most !== null && sent >= most;
+  };
+  const quit = () => connection.quit();
+  return {
+    get usable() {
+      return connection.usable && !isFull();
+    },
+    get server() {
+      return printServer(facts());
+    },
+    async send(envelope, message) {
+      const { scan, content } = messageOf(message);
+      const transaction = transactionOf(envelope, scan);
+      if (!transaction.ok) return { kind: 'failed', failure: { kind: 'usage', detail: transaction.detail } };
+      sent += 1;
+      return connection.submit(transaction.value, content);
+    },
+    quit,
+    [Symbol.asyncDispose]: quit,
+  };
+}
