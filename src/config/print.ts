@@ -1,0 +1,96 @@
+/**
+ * A configuration as TOML text, from plain settings: what `nospool init` and `nospool import` write. Knows no other
+ * program's format, and checks nothing: what it prints is read back before it is used.
+ */
+
+export type Setting = string | boolean | readonly string[];
+
+/** Keys and values of a table, in the order in which they are printed. */
+export type Settings = Record<string, Setting>;
+
+export interface HostPlan {
+  readonly url: string;
+  /** Empty: what is shared holds. */
+  readonly tls: Settings;
+  /** null: not said. */
+  readonly auth: Settings | 'default' | 'none' | null;
+}
+
+export interface RouterPlan {
+  /** `name` and `driver` first. */
+  readonly settings: Settings;
+  readonly data?: Settings;
+  readonly hosts?: readonly HostPlan[];
+}
+
+export interface Plan {
+  /** Comment lines at the top, without their "#". */
+  readonly remarks: readonly string[];
+  readonly top: Settings;
+  readonly hosts: readonly HostPlan[];
+  readonly timeouts: Settings;
+  readonly routers: readonly RouterPlan[];
+  readonly rewrite: Settings;
+}
+
+/** A TOML basic string. */
+export function printText(text: string): string {
+  const escaped = text.replace(/[\\"]/g, '\\$&').replace(/\p{Cc}/gu, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return `"${escaped}"`;
+}
+
+function printSetting(value: Setting): string {
+  if (typeof value === 'string') return printText(value);
+  return typeof value === 'boolean' ? String(value) : `[${value.map(printText).join(', ')}]`;
+}
+
+/** A key, in quotes when TOML asks for them. */
+const printKey = (name: string): string => (/^[\w-]+$/.test(name) ? name : printText(name));
+
+const printLines = (settings: Settings): string[] =>
+  Object.entries(settings).map(([name, value]) => `${printKey(name)} = ${printSetting(value)}`);
+
+const printInline = (settings: Settings): string => `{ ${printLines(settings).join(', ')} }`;
+
+const isEmpty = (settings: Settings): boolean => Object.keys(settings).length === 0;
+
+function printHost({ url, tls, auth }: HostPlan): string {
+  if (isEmpty(tls) && auth === null) return printText(url);
+  const parts = [`url = ${printText(url)}`];
+  if (!isEmpty(tls)) parts.push(`tls = ${printInline(tls)}`);
+  if (auth !== null) parts.push(`auth = ${typeof auth === 'string' ? printText(auth) : printInline(auth)}`);
+  return `{ ${parts.join(', ')} }`;
+}
+
+function printHosts(name: string, hosts: readonly HostPlan[]): string[] {
+  const items = hosts.map(printHost);
+  return items.length < 2 ? [`${name} = [${items.join('')}]`] : [`${name} = [`, ...items.map((item) => `  ${item},`), ']'];
+}
+
+/**
+ * The file's text. One smart host has its credentials in [auth], where one looks for them, and its TLS in [tls] if no
+ * router would inherit that; several have tables.
+ */
+export function printPlan({ remarks, top, hosts, timeouts, routers, rewrite }: Plan): string {
+  const lines = remarks.map((remark) => `# ${remark}`);
+  const only = hosts.length === 1 ? hosts[0] : undefined;
+  const auth = only && only.auth !== null && typeof only.auth !== 'string' ? only.auth : {};
+  const tls = only && routers.every((router) => router.hosts === undefined) ? only.tls : {};
+  const rest = hosts.map((host) => ({ ...host, tls: isEmpty(tls) ? host.tls : {}, auth: isEmpty(auth) ? host.auth : null }));
+  lines.push(...printHosts('smarthosts', rest), ...printLines(top));
+  const section = (heading: string, settings: Settings): void => {
+    if (!isEmpty(settings)) lines.push('', heading, ...printLines(settings));
+  };
+  section('[tls]', tls);
+  section('[auth]', auth);
+  section('[timeouts]', timeouts);
+  for (const router of routers) {
+    section('[[router]]', router.settings);
+    if (router.data) lines.push(`data = ${printInline(router.data)}`);
+    // What says nothing of credentials has none, and must say so beside [auth].
+    const own = router.hosts?.map((host) => (host.auth === null && !isEmpty(auth) ? { ...host, auth: 'none' as const } : host));
+    if (own) lines.push(...printHosts('hosts', own));
+  }
+  section('[rewrite]', rewrite);
+  return `${lines.join('\n')}\n`;
+}
