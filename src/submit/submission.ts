@@ -231,7 +231,7 @@ function envelopeOf({ config, by, wanted, reversePath: given }: Submission, fiel
   if (!sender.ok) return sender;
   const qualifyRecipient = recipientDomain(config, by.hostname);
   if ('paths' in wanted) {
-    const recipients = wanted.paths.map((given) => ({ ...given, path: asciiDomain(qualify(given.path, qualifyRecipient)) }));
+    const recipients = wanted.paths.map((each) => ({ ...each, path: asciiDomain(qualify(each.path, qualifyRecipient)) }));
     return parsed({ ...sender.value, recipients });
   }
   const { operands, fromFields } = wanted;
