@@ -23,6 +23,8 @@ export interface Reply {
 /** 64 KiB and 256 KiB: far beyond RFC 5321 §4.5.3.1.5 (512 octets) and any reply seen, and still harmless. */
 export const LONGEST_LINE = 64 * 1024;
 export const LONGEST_REPLY = 256 * 1024;
+/** Characters of a reply that people are shown: nineteen full lines of RFC 5321 §4.5.3.1.5 would be twice that, and none has been seen. */
+const LONGEST_SHOWN = 4096;
 
 const LINE = /^([2-5]\d\d)([ \t-]?)/;
 const ENHANCED = /^([245])\.(\d{1,3})\.(\d{1,3})(?=[ \t]|$)/;
@@ -95,8 +97,17 @@ function readEnhanced(code: number, text: string): EnhancedStatus | null {
 /** First digit of the code: the only one a client has to look at. RFC 5321 §4.3.2 */
 export const digit = (reply: Reply): number => Math.floor(reply.code / 100);
 
-/** The whole reply on one line for people: `550 5.1.1 no such user / call the postmaster`. */
+/** The reply on one line for people: `550 5.1.1 no such user / call the postmaster`. Cut where no person would read on. */
 export function printReply({ code, lines }: Reply): string {
-  const texts = lines.map((line) => printable(line).trim()).filter((line, i) => line !== '' || i === 0);
-  return `${code} ${texts.join(' / ')}`.trimEnd();
+  const texts: string[] = [];
+  let length = 0;
+  for (const [i, line] of lines.entries()) {
+    const text = printable(line).trim();
+    if (text === '' && i > 0) continue;
+    texts.push(text);
+    length += text.length;
+    if (length > LONGEST_SHOWN) break;
+  }
+  const shown = `${code} ${texts.join(' / ')}`.trimEnd();
+  return length > LONGEST_SHOWN ? `${shown.slice(0, LONGEST_SHOWN)}…` : shown;
 }
