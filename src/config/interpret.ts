@@ -8,7 +8,7 @@ import { KEYS, keyOfEnv, keysOf, nearest, type Section } from './keys.ts';
 import { authOf, SECRETS, TLS, tlsOver } from './policy.ts';
 import { draftRouters, rewriteOf, withHosts } from './routers.ts';
 import { type Reading, readTable, take } from './table.ts';
-import type { Step, Toml } from './toml.ts';
+import type { Toml } from './toml.ts';
 import { type At, type Directories, type Entries, fromEnvironment, type Written } from './values.ts';
 
 /** A file as it was read. */
@@ -35,7 +35,7 @@ export function interpret(file: File | null, env: Environment, directories: Dire
     directories,
     mode: file?.mode ?? null,
     at(path, label) {
-      const line = lineOf(file, path);
+      const line = file?.toml.line(...path) ?? 0;
       return { place: `${file?.path}:${line}`, label, line };
     },
     complain: (at, sentence) => errors.push({ line: at.line || Infinity, text: printAt(at, sentence) }),
@@ -49,15 +49,6 @@ export function interpret(file: File | null, env: Environment, directories: Dire
 }
 
 const printAt = ({ place, label }: At, sentence: string): string => `${place}: ${label} ${sentence}`;
-
-/** A key inside an inline table that was written with dots stands where its parent does. */
-function lineOf(file: File | null, path: readonly Step[]): number {
-  for (let length = path.length; length > 0; length--) {
-    const line = file?.toml.line(...path.slice(0, length)) ?? 0;
-    if (line > 0) return line;
-  }
-  return 1;
-}
 
 function configOf(reading: Reading, file: File | null, env: Environment): Config {
   const variables = readVariables(reading, env, file);
