@@ -1,0 +1,127 @@
+/** The laws of the house: who may import whom, who may import a package, and documents that may not drift from the code. */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { suite } from 'uvu';
+import { printMatrix, printSteps } from './support/matrix.ts';
+
+const laws = suite('laws');
+const root = fileURLToPath(new URL('..', import.meta.url));
+const read = (file: string) => readFileSync(path.join(root, file), 'utf8');
+const filesIn = (folder: string, ending: string): string[] =>
+  readdirSync(path.join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith(ending))
+    .map((name) => path.join(folder, name))
+    .sort();
+
+const sources = filesIn('src', '.ts').map((file) => ({ file, text: read(file) }));
+
+/** Room of a file: its folder below src, '' for an entry. */
+const roomOf = (file: string): string => (file.split(path.sep).length > 2 ? (file.split(path.sep)[1] as string) : '');
+
+/** Rooms and what they may import besides themselves; for single files where a room may only see a part. */
+const LAW: Readonly<Record<string, readonly RegExp[]>> = {
+  smtp: [],
+  router: [/^smtp\/(path|parsed|text)\.ts$/],
+  message: [/^smtp\/(path|parsed|text)\.ts$/],
+  transport: [/^smtp\//, /^router\/route\.ts$/, /^message\/source\.ts$/],
+  submit: [/^smtp\//, /^router\//, /^message\//, /^transport\//],
+  config: [/./],
+  cli: [/./],
+  '': [/./],
+};
+
+/** Whole statements only: the words "from" and "import" are also names of keys and commands. */
+const importsOf = (text: string): string[] =>
+  [...text.matchAll(/^(?:import|export)\b[^'"`;]*?from '([^']+)';|^import '([^']+)';|\bimport\('([^']+)'\)/gm)].map(
+    (match) => (match[1] ?? match[2] ?? match[3]) as string,
+  );
+
+laws('no import points the wrong way', () => {
+  const wrong: string[] = [];
+  for (const { file, text } of sources)
+    for (const wanted of importsOf(text).filter((name) => name.startsWith('.'))) {
+      const target = path.relative('src', path.join(path.dirname(file), wanted));
+      const room = roomOf(file);
+      if (path.dirname(target) === (room || '.')) continue;
+      const allowed = LAW[room];
+      assert.ok(allowed, `${file}: the room "${room}" is not in the law`);
+      if (!allowed.some((pattern) => pattern.test(target))) wrong.push(`${file} → src/${target}`);
+    }
+  assert.deepEqual(wrong, []);
+});
+
+laws('smtp, router and message stay free of the platform, but for the one file with iconv-lite', () => {
+  const wrong = sources.filter(
+    ({ file, text }) =>
+      ['smtp', 'router'].includes(roomOf(file)) && /['"]node:|\bBuffer\b|\bprocess\./.test(text.replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, '')),
+  );
+  assert.deepEqual(
+    wrong.map(({ file }) => file),
+    [],
+  );
+});
+
+laws('each third-party package is imported by exactly one file', () => {
+  const by = new Map<string, string[]>();
+  for (const { file, text } of sources)
+    for (const name of importsOf(text).filter((wanted) => !wanted.startsWith('.') && !wanted.startsWith('node:')))
+      by.set(name, [...(by.get(name) ?? []), file]);
+  for (const [name, files] of by) assert.equal(new Set(files).size, 1, `${name} is imported by ${files.join(', ')}`);
+  const dependencies = Object.keys((JSON.parse(read('package.json')) as { dependencies: Record<string, string> }).dependencies);
+  assert.deepEqual([...by.keys()].sort(), dependencies.sort(), 'dependencies and imports differ');
+});
+
+laws('every test file ends in .run(), so that its tests are run', () => {
+  for (const file of filesIn('test', '.test.ts')) assert.ok(/\.run\(\);\s*\}?\s*$/.test(read(file)), `${file} does not end in .run()`);
+});
+
+laws('coverage is switched off only where code cannot be reached', () => {
+  let count = 0;
+  for (const { file, text } of sources.filter(({ file: name }) => ['smtp', 'router'].includes(roomOf(name))))
+    for (const match of text.matchAll(/\/\* c8 ignore[^*]*\*\/\n(.*)\n(.*)/g)) {
+      count += 1;
+      assert.match(match[0], /never\(|bug: |default:|\? '' :/, `${file}: ${match[0]}`);
+    }
+  assert.ok(count <= 16, `${count} places are out of coverage`);
+});
+
+laws('ARCHITECTURE.md shows the machine as it is', () => {
+  const text = read('ARCHITECTURE.md');
+  assert.ok(text.includes(printSteps()), 'the table of STEPS has changed: run node --import tsx test/support/print.ts');
+  assert.ok(text.includes(printMatrix()), 'the state × event matrix has changed: run node --import tsx test/support/print.ts');
+});
+
+laws('ARCHITECTURE.md names every room and every file of the core', () => {
+  const text = read('ARCHITECTURE.md');
+  for (const room of Object.keys(LAW).filter((name) => name !== '')) assert.match(text, new RegExp(`\`src/${room}\``), `src/${room}`);
+  for (const { file } of sources.filter(({ file: name }) => roomOf(name) === 'smtp'))
+    assert.ok(text.includes(`\`${path.basename(file)}\``), `${file} is not in ARCHITECTURE.md`);
+});
+
+laws('every deviation from a standard is listed in ARCHITECTURE.md by its file', () => {
+  const text = read('ARCHITECTURE.md').split('## Deviations')[1] ?? '';
+  for (const { file, text: source } of sources)
+    if (/Deviation:/.test(source)) assert.ok(text.includes(file), `${file} has a "Deviation:" that ARCHITECTURE.md does not list`);
+  for (const [, file] of text.matchAll(/`(src\/[^`]+\.ts)`/g))
+    assert.match(read(file as string), /Deviation:/, `${file} has no "Deviation:" any more`);
+});
+
+laws('the standards that the code cites are listed in ARCHITECTURE.md, and the other way round', () => {
+  const cited = new Set(sources.flatMap(({ text }) => [...text.matchAll(/RFC (\d{3,5})/g)].map((match) => match[1] as string)));
+  const section = read('ARCHITECTURE.md').split('## Standards')[1]?.split('\n## ')[0] ?? '';
+  const listed = new Set([...section.matchAll(/RFC (\d{3,5})/g)].map((match) => match[1] as string));
+  assert.deepEqual([...cited].filter((rfc) => !listed.has(rfc)).sort(), [], 'cited, not listed');
+  assert.deepEqual([...listed].filter((rfc) => !cited.has(rfc)).sort(), [], 'listed, not cited');
+});
+
+laws('nothing names a registry, a machine path or a tool that is not public', () => {
+  for (const { file, text } of [
+    ...sources,
+    ...['README.md', 'ARCHITECTURE.md', 'CHANGELOG.md'].map((name) => ({ file: name, text: read(name) })),
+  ])
+    assert.doesNotMatch(text, /\/work\/|registry\.|\/root\//, file);
+});
+
+laws.run();
