@@ -1,0 +1,295 @@
+/**
+ * Standard input as a Source: each kind of descriptor is read in the way that neither blocks the process nor keeps
+ * it alive. Knows no message. What the runtimes do with descriptor 0 is the reason for the shape: in Node a read of a
+ * pipe that waits in the thread pool holds up the end of the process until the producer writes; in Bun a socket on a
+ * pipe gives nothing.
+ */
+import { type BigIntStats, fstatSync, read as readDescriptor, readFileSync, readlinkSync } from 'node:fs';
+import type { ConnectOpts, Socket, SocketConstructorOpts } from 'node:net';
+import { getSystemErrorMap } from 'node:util';
+import { CLEAN, type Ended, type Input, type Source } from '../message/source.ts';
+
+/** What the kernel gives at once from a pipe at most, whatever the room. */
+const PIPE_CHUNK = 64 * 1024;
+/** Fewer, larger reads: each one is a trip to the thread pool. */
+const FILE_CHUNK = 256 * 1024;
+/** Milliseconds between two tries where a descriptor in non-blocking mode has nothing, and cannot be waited for. */
+const SHORTEST_WAIT = 1;
+const LONGEST_WAIT = 50;
+
+export interface Stdin extends Input {
+  readonly isTerminal: boolean;
+  /** Whether another process may be writing: a pipe or a socket. */
+  readonly hasWriter: boolean;
+  /** The local port of a socket of IPv4 or IPv6, as inetd sets it up, 0 if the port cannot be found out; null for anything else. */
+  readonly inetdPort: number | null;
+}
+
+const IS_BUN = process.versions.bun !== undefined;
+
+/** What most descriptors are not. */
+const QUIET = { isTerminal: false, hasWriter: false, inetdPort: null };
+
+/**
+ * Opens descriptor 0 (or another, which closing may close). Nothing is read before the first `read`, but of a socket. A
+ * read that fails ends the source as failed, with the system's reason; so does the first read of a directory or of a
+ * descriptor that is not open. A `read` while one waits has the same answer.
+ *
+ * After `close` a read that waits keeps no process alive in Node. In Bun it does: end the process by `process.exit`,
+ * which is prompt there.
+ */
+export function openStdin(fd = 0): Stdin {
+  let stat: BigIntStats;
+  try {
+    stat = fstatSync(fd, { bigint: true });
+  } catch (error) {
+    return { ...failed(error), ...QUIET };
+  }
+  if (stat.isFile()) return { ...file(fd, stat), ...QUIET };
+  if (stat.isFIFO()) return { ...pipe(fd), ...QUIET, hasWriter: true };
+  if (stat.isSocket()) return { ...socket(fd), isTerminal: false, hasWriter: true };
+  // Loading node:tty loads node:net: only for what may be a terminal.
+  if (stat.isCharacterDevice() && process.getBuiltinModule('node:tty').isatty(fd)) return { ...terminal(fd), ...QUIET, isTerminal: true };
+  return { ...sequential(fd), ...QUIET };
+}
+
+/**
+ * Reads and forgets, so that a caller that is still writing does not die of SIGPIPE before it has read our reason; to
+ * the end, `octets` or `milliseconds`, whichever comes first. Then the input is closed. What no one writes to meanwhile is not read.
+ */
+export function drain(input: Stdin, limits: { readonly octets: number; readonly milliseconds: number }): Promise<void> {
+  return new Promise((resolve) => {
+    let left = input.hasWriter ? limits.octets : 0;
+    const timer = setTimeout(finish, limits.milliseconds);
+    function finish(): void {
+      left = 0;
+      clearTimeout(timer);
+      input.close();
+      resolve();
+    }
+    void (async () => {
+      while (left > 0) {
+        const got = await input.read();
+        left = got instanceof Uint8Array ? left - got.length : 0;
+      }
+      finish();
+    })();
+  });
+}
+
+/** A system error as the end of the input. */
+function failure(error: unknown): Ended {
+  const { code, errno, message } = error as NodeJS.ErrnoException;
+  const words = (errno === undefined ? undefined : getSystemErrorMap().get(errno)?.[1]) ?? message;
+  return { end: 'failed', detail: `standard input cannot be read: ${words}${code === undefined ? '' : ` (${code})`}` };
+}
+
+function failed(error: unknown): Source {
+  const ended = failure(error);
+  return { read: async () => ended, close: () => undefined };
+}
+
+/** A pipe, in the way of the runtime. */
+function pipe(fd: number): Source {
+  if (IS_BUN) return sequential(fd);
+  return pulled((options) => new (process.getBuiltinModule('node:net').Socket)({ ...options, fd }));
+}
+
+/**
+ * A terminal: read by the event loop too, through a descriptor of its own that libuv opens, so that neither an
+ * interrupt has to wait for the next line nor another process finds its terminal in non-blocking mode.
+ */
+function terminal(fd: number): Source {
+  if (IS_BUN) return sequential(fd);
+  return pulled((options) => new (process.getBuiltinModule('node:tty').ReadStream)(fd, options));
+}
+
+function socket(fd: number): Source & Pick<Stdin, 'inetdPort'> {
+  if (IS_BUN) return { ...sequential(fd), inetdPort: portBySystem(fd) };
+  let port: number | undefined;
+  // Opened at once, because the port is asked of the same object: two on one descriptor take each other's events away.
+  const source = pulled((options) => {
+    const opened = new (process.getBuiltinModule('node:net').Socket)({ ...options, fd });
+    port = opened.localPort;
+    return opened;
+  }, true);
+  // What Node cannot open (a datagram socket) may still be one of the internet.
+  return { ...source, inetdPort: port ?? portBySystem(fd) };
+}
+
+/** The local port of an IPv4 or IPv6 socket by the tables of Linux; null where there are none, or the socket is in none. */
+function portBySystem(fd: number): number | null {
+  try {
+    const inode = /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1];
+    for (const table of ['tcp', 'tcp6', 'udp', 'udp6']) {
+      for (const line of readFileSync(`/proc/self/net/${table}`, 'latin1').split('\n')) {
+        const columns = line.trim().split(/\s+/);
+        if (columns[9] === inode) return Number.parseInt(columns[1]?.split(':')[1] ?? '', 16) || 0;
+      }
+    }
+  } catch {
+    // No /proc: nothing is known.
+  }
+  return null;
+}
+
+/** A descriptor that the event loop waits for; one chunk is read when one is asked for. */
+function pulled(open: (options: SocketConstructorOpts & ConnectOpts) => Socket, now = false): Source {
+  let opened: Socket | null = null;
+  let ready: Uint8Array | null = null;
+  let ended: Ended | null = null;
+  let closed = false;
+  let waiting: ((got: Uint8Array | Ended) => void) | null = null;
+  let pending: Promise<Uint8Array | Ended> | null = null;
+
+  function settle(got: Uint8Array | Ended): void {
+    if (got instanceof Uint8Array) ready = got;
+    else ended ??= got;
+    const resolve = waiting;
+    if (resolve === null) return;
+    waiting = null;
+    pending = null;
+    resolve(take() as Uint8Array | Ended);
+  }
+  function take(): Uint8Array | Ended | null {
+    const got = ready ?? ended;
+    ready = null;
+    return got;
+  }
+  function start(): void {
+    try {
+      opened = open({
+        readable: true,
+        writable: false,
+        onread: {
+          buffer: Buffer.allocUnsafeSlow(PIPE_CHUNK),
+          callback(count, buffer) {
+            settle(buffer.subarray(0, count));
+            // Nothing more is read before it is asked for.
+            return false;
+          },
+        },
+      });
+    } catch (error) {
+      settle(failure(error));
+      return;
+    }
+    opened.on('end', () => settle(CLEAN));
+    opened.on('error', (error) => settle(failure(error)));
+  }
+  if (now) start();
+
+  return {
+    read() {
+      if (pending !== null) return pending;
+      if (opened === null && ended === null && !closed) start();
+      const got = take();
+      if (got !== null) return Promise.resolve(got);
+      pending = new Promise((resolve) => {
+        waiting = resolve;
+      });
+      opened?.resume();
+      return pending;
+    },
+    close() {
+      closed = true;
+      opened?.destroy();
+    },
+  };
+}
+
+/** What is read where it stands, in the thread pool: devices, and in Bun everything that is no file. */
+function sequential(fd: number): Source {
+  let ended: Ended | null = null;
+  let pending: Promise<Uint8Array | Ended> | null = null;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let buffer: Buffer | null = null;
+  function read(): Promise<Uint8Array | Ended> {
+    buffer ??= Buffer.allocUnsafeSlow(PIPE_CHUNK);
+    const room = buffer;
+    return new Promise((resolve) => {
+      const attempt = (wait: number): void =>
+        readDescriptor(fd, room, 0, room.length, null, (error, count) => {
+          if (error?.code === 'EAGAIN') timer = setTimeout(attempt, wait, Math.min(2 * wait, LONGEST_WAIT));
+          else if (error === null && count > 0) resolve(room.subarray(0, count));
+          else {
+            ended = error === null ? CLEAN : failure(error);
+            resolve(ended);
+          }
+        });
+      attempt(SHORTEST_WAIT);
+    });
+  }
+  return {
+    read() {
+      if (ended !== null) return Promise.resolve(ended);
+      pending ??= read().finally(() => {
+        pending = null;
+      });
+      return pending;
+    },
+    close: () => clearTimeout(timer),
+  };
+}
+
+/** Where a descriptor stands in its file, or null where the system does not tell. */
+function positionOf(fd: number): number | null {
+  try {
+    const position = /^pos:\s*(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'))?.[1];
+    return position === undefined ? null : Number(position);
+  } catch {
+    return null;
+  }
+}
+
+const SHRUNK: Ended = { end: 'failed', detail: 'the file on standard input became shorter while it was read' };
+const WRITTEN: Ended = {
+  end: 'failed',
+  detail: 'the file on standard input was written to between two attempts to send it; send it again when nothing writes to it',
+};
+
+/** A regular file, read by position from where the descriptor stands, which is not always its start. */
+function file(fd: number, stat: BigIntStats): Input {
+  const start = positionOf(fd);
+  if (start === null) return sequential(fd);
+  const end = Number(stat.size);
+  /** The file from `from`; with `again`, only as long as no one writes to it. */
+  function open(from: number, again: boolean): Source {
+    let at = from;
+    let ended: Ended | null = null;
+    let pending: Promise<Uint8Array | Ended> | null = null;
+    let buffer: Buffer | null = null;
+    function written(): boolean {
+      const now = fstatSync(fd, { bigint: true });
+      return again && (now.mtimeNs !== stat.mtimeNs || now.size !== stat.size);
+    }
+    function read(): Promise<Uint8Array | Ended> {
+      // A file of /proc has no size and is read all the same; 4096: room for it, and for the end of any other.
+      buffer ??= Buffer.allocUnsafeSlow(Math.max(4096, Math.min(FILE_CHUNK, end - from)));
+      const room = buffer;
+      return new Promise((resolve) => {
+        readDescriptor(fd, room, 0, room.length, at, (error, count) => {
+          at += count ?? 0;
+          if (error !== null) ended = failure(error);
+          else if ((count === 0 || at - count === from) && written()) ended = WRITTEN;
+          else if (count === 0) ended = at < end ? SHRUNK : CLEAN;
+          resolve(ended ?? room.subarray(0, count));
+        });
+      });
+    }
+    return {
+      read() {
+        if (ended !== null) return Promise.resolve(ended);
+        pending ??= read().finally(() => {
+          pending = null;
+        });
+        return pending;
+      },
+      close: () => undefined,
+    };
+  }
+  return {
+    ...open(start, false),
+    file: { size: Math.max(0, end - start), at: (offset) => open(start + offset, true) },
+  };
+}
