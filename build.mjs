@@ -2,7 +2,7 @@
 // A dynamic import of a project file in sendmail's sources becomes a file of its own in dist/chunks, loaded by
 // require when it is reached, so that what a run does not need is not even parsed.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -47,12 +47,14 @@ const lazyChunks = {
   },
 };
 
-rmSync('dist', { recursive: true, force: true });
-mkdirSync('dist');
+// Built beside and put in place at the end: a failed build leaves the last good one.
+const out = 'dist.new';
+rmSync(out, { recursive: true, force: true });
+mkdirSync(out);
 await build({
   ...common,
   entryPoints: ['src/sendmail.ts'],
-  outfile: 'dist/sendmail.cjs',
+  outfile: `${out}/sendmail.cjs`,
   format: 'cjs',
   minifySyntax: true,
   minifyWhitespace: true,
@@ -64,26 +66,27 @@ for (const [file, name] of chunks) {
   await build({
     ...common,
     entryPoints: [file],
-    outfile: `dist/chunks/${name}.cjs`,
+    outfile: `${out}/chunks/${name}.cjs`,
     format: 'cjs',
     minifySyntax: true,
     minifyWhitespace: true,
     supported: { 'dynamic-import': false },
   });
 }
-if (existsSync('src/nospool.ts'))
-  await build({
-    ...common,
-    entryPoints: ['src/nospool.ts'],
-    outdir: 'dist',
-    outExtension: { '.js': '.mjs' },
-    chunkNames: 'admin/[name]-[hash]',
-    splitting: true,
-    format: 'esm',
-    // Some dependencies are CommonJS inside: they need a require of their own in an ES module.
-    banner: { js: "#!/usr/bin/env node\nimport { createRequire as __cr } from 'node:module'; const require = __cr(import.meta.url);" },
-  });
-const tsc = spawnSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', '.'], { stdio: 'inherit' });
+await build({
+  ...common,
+  entryPoints: ['src/nospool.ts'],
+  outdir: out,
+  outExtension: { '.js': '.mjs' },
+  chunkNames: 'admin/[name]-[hash]',
+  splitting: true,
+  format: 'esm',
+  // Some dependencies are CommonJS inside: they need a require of their own in an ES module.
+  banner: { js: "#!/usr/bin/env node\nimport { createRequire as __cr } from 'node:module'; const require = __cr(import.meta.url);" },
+});
+const tsc = spawnSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', '.', '--outDir', `${out}/lib`], { stdio: 'inherit' });
 if (tsc.status !== 0) process.exit(1);
-for (const command of ['dist/sendmail.cjs', 'dist/nospool.mjs']) if (existsSync(command)) chmodSync(command, 0o755);
-writeFileSync(stamp, `${version}\n`);
+for (const command of ['sendmail.cjs', 'nospool.mjs']) chmodSync(`${out}/${command}`, 0o755);
+writeFileSync(`${out}/${path.basename(stamp)}`, `${version}\n`);
+rmSync('dist', { recursive: true, force: true });
+renameSync(out, 'dist');
