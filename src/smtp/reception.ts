@@ -185,5 +185,5 @@ export function makeReception(settings: Receiving, perform: (action: Performed) 
 
 /** Responses of AUTH are secrets, also those in the command itself. */
 function masked(state: State, line: string): string {
-  return state.at === 'auth' ? '****' : line.replace(/^(AUTH[ \t]+\S+[ \t]+).+/i, '$1****');
+  return state.at === 'auth' ? '****' : line.replace(/^(\s*AUTH\s+\S+\s+).+/i, '$1****');
 }

@@ -121,10 +121,10 @@ function isLoopback(host: string): boolean {
 
 function opened(server: Server, at: ListenOptions['at']): Promise<string | null> {
   return new Promise((resolve) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
+    server.once('error', ({ code, message }: NodeJS.ErrnoException) => {
       const where = 'path' in at ? at.path : `${at.host}:${at.port}`;
-      const why = error.code === 'EADDRINUSE' ? 'is in use already; choose another with --port' : `cannot be listened on: ${error.message}`;
-      resolve(`${where} ${why}`);
+      const cure = 'path' in at ? 'remove it if nothing listens there' : 'choose another with --port';
+      resolve(code === 'EADDRINUSE' ? `${where} is in use already; ${cure}` : `${where} cannot be listened on: ${message}`);
     });
     server.listen('path' in at ? { path: at.path } : { host: at.host, port: at.port }, () => resolve(null));
   });

@@ -38,13 +38,31 @@ test('the manual has every command and every option, and no other', async () => 
   }
 });
 
-/** Runs `nospool` from source. */
-function nospool(...argv: readonly string[]): { readonly status: number | null; readonly stdout: string; readonly stderr: string } {
-  return spawnSync(process.execPath, ['--import', 'tsx', 'src/nospool.ts', ...argv], { cwd: ROOT, encoding: 'utf8', timeout: 20_000 });
+interface Run {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs `nospool` in this process. */
+async function nospool(...argv: readonly string[]): Promise<Run> {
+  const { stdout, stderr } = process;
+  const originals = [stdout.write, stderr.write, console.log] as const;
+  const written: [string[], string[]] = [[], []];
+  stdout.write = (text) => written[0].push(String(text)) > 0;
+  stderr.write = (text) => written[1].push(String(text)) > 0;
+  console.log = (text) => void written[0].push(`${text}\n`);
+  try {
+    const status = await main(argv, 'from source');
+    return { status, stdout: written[0].join(''), stderr: written[1].join('') };
+  } finally {
+    [stdout.write, stderr.write, console.log] = originals;
+  }
 }
 
 const USAGE: readonly (readonly [readonly string[], number, RegExp, RegExp])[] = [
   [[], 0, /^Usage: nospool COMMAND/, /^$/],
+  [['sink', '-h'], 0, /^Usage: nospool sink/, /^$/],
   [['--version'], 0, /^nospool from source\n$/, /^$/],
   [['sinc'], 1, /^$/, /^nospool: "sinc" is not a command; "nospool --help" lists them\n$/],
   [['sink', '--port', 'x'], 1, /^$/, /^nospool: --port wants a number, not "x"\n$/],
@@ -66,26 +84,16 @@ const USAGE: readonly (readonly [readonly string[], number, RegExp, RegExp])[] =
   [['--get-yargs-completions', 'nospool', 'sink', '--re'], 0, /^--refuse$/m, /^$/],
 ];
 for (const [argv, status, out, err] of USAGE)
-  test(`nospool ${argv.join(' ')}`, () => {
-    const run = nospool(...argv);
+  test(`nospool ${argv.join(' ')}`, async () => {
+    const run = await nospool(...argv);
     assert.match(run.stdout, out);
     assert.match(run.stderr, err);
     assert.equal(run.status, status);
   });
 
-test('main in this process: the status of help', async () => {
-  const write = process.stdout.write;
-  let out = '';
-  process.stdout.write = (text) => {
-    out += text;
-    return true;
-  };
-  try {
-    assert.equal(await main(['sink', '-h'], '0'), 0);
-  } finally {
-    process.stdout.write = write;
-  }
-  assert.match(out, /^Usage: nospool sink/);
+test('the entry hands on arguments and exit status', () => {
+  const run = spawnSync(process.execPath, ['--import', 'tsx', 'src/nospool.ts', 'sinc'], { cwd: ROOT, encoding: 'utf8', timeout: 20_000 });
+  assert.deepEqual([run.status, run.stdout, run.stderr], [1, '', 'nospool: "sinc" is not a command; "nospool --help" lists them\n']);
 });
 
 const CONFIGURATION = `
@@ -113,7 +121,7 @@ for (const [argv, status, out, why] of ROUTES)
     try {
       const file = path.join(folder, 'nospool.toml');
       await writeFile(file, CONFIGURATION);
-      const run = nospool('route', '-C', file, ...argv);
+      const run = await nospool('route', '-C', file, ...argv);
       assert.equal(run.stderr, '');
       assert.match(run.stdout, out);
       assert.equal(run.status, status);

@@ -1,4 +1,5 @@
 import assert from 'node:assert';
+import fc from 'fast-check';
 import { suite } from 'uvu';
 import { printPath } from '../../src/smtp/path.ts';
 import { makeReply, type Question, RECEIVING, type Receiving, receive, replyLines, type State } from '../../src/smtp/receiver.ts';
@@ -1045,6 +1046,58 @@ test('nonsense ends the session after twenty lines', () => {
   reception.begin(false);
   reception.octets(octets('GET / HTTP/1.1\r\n'.repeat(1000)));
   assert.deepEqual(codes, ['220', ...Array(20).fill('500'), '421']);
+});
+
+const PIECES = [
+  'EHLO x\r\n',
+  'LHLO x\r\n',
+  'MAIL FROM:<a@b.example>\r\n',
+  'MAIL FROM:<550@b.example>\r\n',
+  'MAIL FROM:<data451@b.example>\r\n',
+  'RCPT TO:<c@d.example>\r\n',
+  'RCPT TO:<450@d.example>\r\n',
+  'RCPT TO:<421@d.example>\r\n',
+  'DATA\r\n',
+  'text\r\n',
+  '..\r\n',
+  '.\r\n',
+  '.\n',
+  '\n.\r\n',
+  '\r',
+  'please say 550\r\n',
+  'BDAT 5\r\n',
+  'BDAT 0 LAST\r\n',
+  'BDAT x\r\n',
+  'AUTH LOGIN\r\n',
+  'AUTH PLAIN AG1lAHNlY3JldA==\r\n',
+  'bWU=\r\n',
+  '*\r\n',
+  'RSET\r\n',
+  'STARTTLS\r\n',
+  'QUIT\r\n',
+  'NOOP\n',
+  '\xff\0',
+];
+/** Cheap pieces come twice, so that more of the sessions get somewhere. */
+const sessions = fc.array(fc.oneof(fc.constantFrom(...PIECES), fc.constantFrom(...PIECES.slice(0, 10))), { maxLength: 30 });
+
+test('any octets, cut anywhere, judged at once or late: no bug, one log', () => {
+  fc.assert(
+    fc.property(sessions, fc.integer({ min: 1, max: 20 }), fc.boolean(), fc.boolean(), (pieces, size, late, lmtp) => {
+      const settings: Receiving = {
+        ...RECEIVING,
+        protocol: lmtp ? 'lmtp' : 'smtp',
+        tls: 'offered',
+        mechanisms: ['PLAIN', 'LOGIN'],
+        authInClear: true,
+        helloOptional: true,
+        sizeLimit: 40,
+      };
+      const script = pieces.map((piece) => `# ${JSON.stringify(piece).slice(1, -1)}`);
+      assert.deepEqual(play(settings, script, size, late, false), play(settings, script, 100_000, false, false));
+    }),
+    { numRuns: 2000 },
+  );
 });
 
 const REPLIES: readonly (readonly [Reply, readonly string[], string])[] = [
