@@ -7,7 +7,7 @@ const [port, rtt] = process.argv.slice(2).map(Number);
 const half = rtt / 2;
 
 net
-  .createServer({ noDelay: true, pauseOnConnect: false }, (client) => {
+  .createServer({ noDelay: true, allowHalfOpen: true }, (client) => {
     const begun = performance.now();
     let server = null;
     // One queue a direction: octets and the end arrive in the order they were sent.
@@ -19,7 +19,7 @@ net
     client.on('error', () => server?.destroy());
     later(
       () => {
-        server = net.connect({ port, host: '127.0.0.1', noDelay: true });
+        server = net.connect({ port, host: '127.0.0.1', noDelay: true, allowHalfOpen: true });
         server.on('data', (chunk) => later(() => client.destroyed || client.write(chunk), performance.now() + half));
         server.on('end', () => later(() => client.end(), performance.now() + half));
         server.on('error', () => client.destroy());

@@ -66,11 +66,17 @@ export async function distant(port: number, rtt: number): Promise<{ readonly por
   return { port: Number(found), stop: () => child.kill('SIGKILL') };
 }
 
+const running = new Set<ChildProcess>();
+// A bench that is interrupted leaves nothing running.
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 function started(argv: readonly string[], pattern: RegExp): Promise<{ readonly child: ChildProcess; readonly found: string }> {
   return new Promise((resolve, reject) => {
     const child = spawn(argv[0] as string, argv.slice(1), { stdio: ['ignore', 'pipe', 'pipe'], env: cleanEnvironment() });
-    // A bench that is interrupted leaves nothing running.
-    process.once('exit', () => child.kill('SIGKILL'));
+    running.add(child);
+    child.on('close', () => running.delete(child));
     let text = '';
     let errors = '';
     child.stderr.on('data', (chunk) => {

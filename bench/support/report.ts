@@ -89,7 +89,7 @@ function cells(table: Table): string[][] {
   const lines = table.rows.map((row) => {
     if (row.runs === 0) return [row.name, `failed: ${(row.failed ?? 'no run').slice(0, 160)}`];
     return [
-      row.runs < most ? `${row.name} (${row.runs} runs)` : row.name,
+      row.runs < most && row.name !== 'minimum' ? `${row.name} (${row.runs} runs)` : row.name,
       ...table.columns.flatMap(({ key, digits, ratio: relative }) => {
         const own = row.measures[key];
         const text = own ? shown(own, digits) : '';
@@ -191,6 +191,7 @@ function chart(table: Table): string {
     ].join('\n');
   });
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${left + width + 80} ${44 + rows.length * height}" font-family="system-ui, sans-serif" font-size="12">
+<title>${escaped(table.title)}</title>
 <style>text{fill:#333}.value{fill:#666}.title{font-weight:600}.own{fill:#2563eb}.peer{fill:#9ca3af}.floor{fill:#d1d5db}.spread{stroke:#111827;stroke-opacity:.6}
 @media (prefers-color-scheme: dark){text{fill:#ddd}.value{fill:#aaa}.peer{fill:#6b7280}.floor{fill:#4b5563}.spread{stroke:#f9fafb}}</style>
 <text class="title" x="4" y="18">${escaped(`${table.title}: ${column?.title ?? table.chart}`)}</text>
