@@ -56,7 +56,9 @@ const CONTROL = /[\u0000-\u001f\u007f]/;
 
 /** EHLO, HELO or LHLO with its domain or address literal. RFC 5321 §4.1.1.1, RFC 2033 §4.1 */
 export function helloCommand(verb: 'EHLO' | 'HELO' | 'LHLO', name: string): Parsed<string> {
-  return isAscii(name) && isDomain(name) ? parsed(`${verb} ${name}`) : unparsed(`hostname "${printable(utf8(name))}" is neither a domain nor an address literal`);
+  return isAscii(name) && isDomain(name)
+    ? parsed(`${verb} ${name}`)
+    : unparsed(`hostname "${printable(utf8(name))}" is neither a domain nor an address literal`);
 }
 
 /** Printable octets except "+" and "=", all others as "+HH". RFC 3461 §4 */
@@ -144,10 +146,11 @@ export function rcptCommand({ path, notify, original }: Recipient, extensions: E
 }
 
 function originalRecipient(original: ForwardPath, extensions: Extensions): string {
-  if (isAsciiMailbox(original)) return `ORCPT=rfc822;${xtext(printMailbox(original))}`;
-  // Without SMTPUTF8 the address is written in ASCII as \x{HEX} characters. RFC 6533 §3
-  const text = printMailbox(original).replace(/[^!-~]|[\\+=]/gu, (c) => `\\x{${(c.codePointAt(0) as number).toString(16).toUpperCase()}}`);
-  return `ORCPT=utf-8;${offers(extensions, 'SMTPUTF8') ? utf8(printMailbox(original).replace(/[\\+= ]/g, (c) => `\\x{${c.charCodeAt(0).toString(16).toUpperCase()}}`)) : text}`;
+  const text = printMailbox(original);
+  if (isAsciiMailbox(original)) return `ORCPT=rfc822;${xtext(text)}`;
+  // Without SMTPUTF8 the address is written in ASCII as \x{HEX} characters; with it only what means something here. RFC 6533 §3
+  const special = offers(extensions, 'SMTPUTF8') ? /[\\+= ]/gu : /[^!-~]|[\\+=]/gu;
+  return `ORCPT=utf-8;${text.replace(special, (c) => `\\x{${(c.codePointAt(0) as number).toString(16).toUpperCase()}}`)}`;
 }
 
 /** Joins the words as an octet string; control characters and blanks inside a word would start another command or parameter. */

@@ -1,0 +1,78 @@
+/** The machine behind its reader: what a driver may rely on, whatever the pieces. */
+import assert from 'node:assert';
+import fc from 'fast-check';
+import { suite } from 'uvu';
+import { Dialogue } from '../../src/smtp/dialogue.ts';
+import type { Action, Plan } from '../../src/smtp/session.ts';
+import { printAction, readTranscripts, replay } from '../support/transcript.ts';
+
+const test = suite('dialogue');
+
+const PLAN: Plan = {
+  protocol: 'smtp',
+  hello: 'bar.com',
+  tls: 'off',
+  authenticate: null,
+  transactions: 'many',
+  framing: 'auto',
+  partial: false,
+};
+
+const said = (actions: readonly Action[]): string[] => actions.flatMap(printAction);
+
+test('before it begins it is closed, and nothing moves it', () => {
+  const dialogue = new Dialogue(PLAN);
+  assert.strictEqual(dialogue.state.at, 'closed');
+  assert.deepStrictEqual(said(dialogue.receive('220 hi\r\n')), []);
+  assert.deepStrictEqual(said(dialogue.on({ type: 'timeout' })), []);
+});
+
+test('a session in one piece of text for each reply', () => {
+  const dialogue = new Dialogue(PLAN);
+  assert.deepStrictEqual(said(dialogue.begin()), []);
+  assert.deepStrictEqual(said(dialogue.receive('220 hi\r\n')), ['C: EHLO bar.com']);
+  assert.deepStrictEqual(said(dialogue.receive('250-hi\r\n250 PIPE')), []);
+  assert.strictEqual(dialogue.state.at, 'hello', 'a part of a reply changes nothing');
+  assert.deepStrictEqual(said(dialogue.receive('LINING\r\n')), ['! ready']);
+  assert.deepStrictEqual(said(dialogue.on({ type: 'quit' })), ['C: QUIT']);
+  assert.deepStrictEqual(said(dialogue.receive('221 bye\r\n250 more\r\n')), ['! close'], 'what comes after the end is not read');
+  assert.strictEqual(dialogue.state.at, 'closed');
+});
+
+test('octets that wait when the content is complete are seen', () => {
+  const [transcript] = readTranscripts().filter(({ file }) => file === 'plain-one.smtp');
+  assert.ok(transcript);
+  const dialogue = new Dialogue(transcript.plan);
+  dialogue.begin();
+  dialogue.receive('220 hi\r\n');
+  dialogue.receive('250 hi\r\n');
+  dialogue.on({ type: 'transaction', transaction: transcript.transaction });
+  for (const reply of ['250 ok\r\n', '250 ok\r\n', '354 go\r\n']) dialogue.receive(reply);
+  assert.strictEqual(dialogue.state.at, 'content');
+  assert.deepStrictEqual(said(dialogue.receive('25')), [], 'not a line yet');
+  assert.deepStrictEqual(said(dialogue.on({ type: 'contentSent' })), ['= malformed at content, condemns address', '! destroy']);
+});
+
+test('what cannot come is a bug of the driver and throws', () => {
+  for (const event of ['secured', 'quit'] as const) {
+    const dialogue = new Dialogue(PLAN);
+    dialogue.begin();
+    assert.throws(() => dialogue.on({ type: event }), /^Error: bug: .* at greeting$/);
+  }
+  const dialogue = new Dialogue(PLAN);
+  dialogue.begin();
+  assert.throws(() => dialogue.on({ type: 'contentSent' }), { message: 'bug: the end of the content at greeting' });
+  assert.throws(() => dialogue.on({ type: 'block', octets: 1, last: true }), { message: 'bug: a block at greeting' });
+});
+
+test('how the server’s text is cut changes nothing', () => {
+  const transcripts = readTranscripts().filter(({ whole }) => !whole);
+  fc.assert(
+    fc.property(fc.constantFrom(...transcripts), fc.integer({ min: 1, max: 40 }), (transcript, size) => {
+      assert.deepStrictEqual(replay(transcript, size), transcript.lines);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test.run();
