@@ -12,6 +12,8 @@ const CR = 13;
 export const LONGEST_LINE = 998;
 /** Octets handed on at once from the window; what a pipe gives at once, too. */
 const SLICE = 64 * 1024;
+/** Milliseconds; a timer for longer would be over at once. */
+const LONGEST_TIMER = 2 ** 31 - 1;
 
 /** What the octets read before anything connects tell. A body is `whole` when it ended within the window. */
 export interface Facts {
@@ -282,7 +284,7 @@ export function limitSilence(source: Source, milliseconds: number): Source {
       if (ended !== null) return ended;
       let timer: ReturnType<typeof setTimeout> | undefined;
       const late = new Promise<Ended>((resolve) => {
-        timer = setTimeout(resolve, milliseconds, silent);
+        timer = setTimeout(resolve, Math.min(milliseconds, LONGEST_TIMER), silent);
       });
       const got = await Promise.race([source.read(), late]).finally(() => clearTimeout(timer));
       if (!(got instanceof Uint8Array)) ended = got;

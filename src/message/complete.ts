@@ -63,8 +63,8 @@ export interface Completed {
 
 /** As Exim's received_headers_max: more hops than any path has. RFC 5321 §6.3 asks for at least 100 in relays, which this is not. */
 const MOST_RECEIVED = 30;
-const SENDERS = ['from', 'sender', 'reply-to', 'resent-from', 'resent-sender', 'resent-reply-to'];
-const RECIPIENTS = ['to', 'cc', 'bcc', 'resent-to', 'resent-cc', 'resent-bcc'];
+export const SENDERS = ['from', 'sender', 'reply-to', 'resent-from', 'resent-sender', 'resent-reply-to'];
+export const RECIPIENTS = ['to', 'cc', 'bcc', 'resent-to', 'resent-cc', 'resent-bcc'];
 /** Fields of other standards whose body is an address list: RFC 8098 §2.1, and what user agents made up. */
 const OTHER_ADDRESSES = [
   'disposition-notification-to',
@@ -75,7 +75,7 @@ const OTHER_ADDRESSES = [
   'apparently-to',
 ];
 /** Structured fields in which RFC 2047 §5 allows no encoded word, or where one would break a signature or an identifier. */
-const NEVER_ENCODED =
+export const NEVER_ENCODED =
   /^(received|return-path|date|message-id|in-reply-to|references|resent-date|resent-message-id|mime-version|content-.*|dkim-signature|domainkey-signature|arc-.*|authentication-results|list-(help|unsubscribe|unsubscribe-post|subscribe|post|owner|archive)|autocrypt|archived-at|delivered-to)$/;
 
 /** The field that will be added when it is missing and for which a full name is of use; so a caller looks one up only then. */
@@ -254,7 +254,7 @@ async function finishField(field: Field, facts: Facts): Promise<Parsed<Finished>
 }
 
 /** Display names, group names and comments; never an addr-spec. RFC 2047 §5(2) and §5(3) */
-function encodeAddresses(field: Field, charset: string): Field {
+export function encodeAddresses(field: Field, charset: string): Field {
   const list = parseAddressList(field.raw, bodyOffset(field));
   if (!list.ok) return field;
   return { name: field.name, raw: encodeWords(field.raw, addressWords(field.raw, list.value), charset) };

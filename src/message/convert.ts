@@ -1,11 +1,13 @@
 /**
  * An 8-bit message for a server without 8BITMIME: each part as seven bits by its declared encoding, while the message
  * streams through (RFC 6152 §3, RFC 2045 §6). Constant memory: one part header and the first octets of one part. Knows
- * no server and no window; the header section of the message itself has been made seven bits before, or is passed.
+ * no server and no window; the header section of the message itself has been completed before.
  */
 import { isAscii } from 'node:buffer';
-import { isAscii as isAsciiText, printable } from '../smtp/text.ts';
+import { fromUtf8, isAscii as isAsciiText, printable } from '../smtp/text.ts';
 import { LONGEST_LINE, measure } from './body.ts';
+import { encodeAddresses, NEVER_ENCODED, RECIPIENTS, SENDERS } from './complete.ts';
+import { bodyOffset, type Field } from './fields.ts';
 import {
   base64Lines,
   delimits,
@@ -23,6 +25,7 @@ import {
   withEncoding,
 } from './mime.ts';
 import { CLEAN, type Ended, type Source } from './source.ts';
+import { encodeWords, textWords } from './words.ts';
 
 const LF = 10;
 const CR = 13;
@@ -42,10 +45,8 @@ export interface ConvertOptions {
   readonly mislabelled: 'convert' | 'fail';
   /** Octets of a part's header section. */
   readonly partHeader: number;
-  /** What 8-bit parameters of a part (`filename`) are in that are not UTF-8. */
+  /** The charset of raw 8-bit fields of parts and enclosed messages that are not UTF-8. RFC 1428 §3 names the unknown one. */
   readonly charset: string;
-  /** Another field of a part or an enclosed message that has 8-bit octets, line end included, as seven bits; null if it cannot be. */
-  readonly encodeField: (field: string) => string | null;
 }
 
 export const CONVERT: ConvertOptions = {
@@ -53,8 +54,7 @@ export const CONVERT: ConvertOptions = {
   mislabelled: 'convert',
   // The header section of a part has a handful of fields; Postfix stops at 100 KiB (header_size_limit).
   partHeader: 64 * 1024,
-  charset: 'iso-8859-1',
-  encodeField: () => null,
+  charset: 'unknown-8bit',
 };
 
 /**
@@ -259,22 +259,24 @@ function converter(out: Growing, options: ConvertOptions): Machine {
     }
   }
 
-  /** The header section that was read; of a part or an enclosed message as seven bits. */
+  /**
+   * The header section that was read, as seven bits. That of the message itself has been completed before: there only
+   * parameters are left to encode, and what stays is meant to.
+   */
   function sevenBitHeader(): string {
     const original = header ?? '';
-    if (place === 'message' || isAsciiText(original)) return original;
-    let out = '';
+    if (isAsciiText(original)) return original;
+    let seven = '';
     for (const field of fieldsOf(original)) {
-      const name = nameOf(field);
-      const parameters = name === 'content-type' || name === 'content-disposition';
-      const seven = isAsciiText(field)
-        ? field
-        : ((parameters ? sevenBitParameters(field, options.charset) : null) ?? options.encodeField(field));
-      if (seven === null)
-        fail(`the header field "${printable(name)}" of a part has 8-bit octets, ${WHY}; RFC 2047 and RFC 2231 say how to encode it`);
-      else out += seven;
+      const encoded = isAsciiText(field) ? field : sevenBitField(field, options.charset);
+      if (encoded !== null) seven += encoded;
+      else if (place === 'message') seven += field;
+      else
+        fail(
+          `the header field "${printable(nameOf(field))}" of a part has 8-bit octets, ${WHY}; RFC 2047 and RFC 2231 say how to encode it`,
+        );
     }
-    return out;
+    return seven;
   }
 
   /** The header section has ended without a body. */
@@ -428,6 +430,22 @@ function converter(out: Growing, options: ConvertOptions): Machine {
       return failure;
     },
   };
+}
+
+/** Charsets of which the text may be cut at any octet, as encoded words are. */
+const SINGLE_OCTETS = /^(iso-8859-|windows-125|koi8-)/i;
+
+/** A field with 8-bit octets as seven bits, by RFC 2231 for parameters and RFC 2047 for text; null if neither may or can. */
+function sevenBitField(field: string, charset: string): string | null {
+  const name = nameOf(field);
+  if (name === 'content-type' || name === 'content-disposition') return sevenBitParameters(field, charset);
+  if (name === '' || (NEVER_ENCODED.test(name) && name !== 'content-description')) return null;
+  const raw: Field = { name, raw: field.replace(/[\r\n]+$/, '').replace(/\r\n?/g, '\n') };
+  const label = fromUtf8(raw.raw) !== null ? 'UTF-8' : SINGLE_OCTETS.test(charset) ? charset : 'unknown-8bit';
+  const encoded = [...SENDERS, ...RECIPIENTS].includes(name)
+    ? encodeAddresses(raw, label).raw
+    : encodeWords(raw.raw, textWords(raw.raw, bodyOffset(raw)), label);
+  return isAsciiText(encoded) ? `${encoded.replaceAll('\n', '\r\n')}\r\n` : null;
 }
 
 function nameOfType(entity: Entity): string {

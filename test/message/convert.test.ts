@@ -404,11 +404,13 @@ const FAILURES: [why: string, input: string, options: Partial<ConvertOptions>, d
   ['an 8-bit octet in a multipart without a boundary', lines('Content-Type: multipart/mixed', '', 'é'), {}, /multipart\/mixed/],
   ['an 8-bit octet in a message that may not be encoded', lines('Content-Type: message/partial', '', 'é'), {}, /message\/partial/],
   [
-    'an 8-bit field of a part that no one encodes',
-    lines(MIXED, '', '--b', 'Content-Description: é', '', '--b--'),
+    'an 8-bit field of a part where RFC 2047 allows no encoded word',
+    lines(MIXED, '', '--b', 'Content-ID: <é>', '', '--b--'),
     {},
-    /content-description.*RFC 2047/,
+    /"content-id".*RFC 2047/,
   ],
+  ['an 8-bit address in an enclosed message', lines('Content-Type: message/rfc822', '', 'To: é@b.c', '', ''), {}, /"to"/],
+  ['an 8-bit line that is no field', lines('Content-Type: message/rfc822', '', 'From é', '', ''), {}, /"" of a part/],
   ['an 8-bit parameter outside a value', lines(MIXED, '', '--b', 'Content-Type: text/plain; é=1', '', '--b--'), {}, /content-type/],
   [
     'a header section of a part without end',
@@ -446,19 +448,27 @@ test('a part that is not announced as 7bit is encoded when it is longer than wha
   }
 });
 
-test('fields of parts that are not parameters go through the encoder that is handed in', async () => {
-  const options = { encodeField: (field: string) => field.replace(/[^\0-\x7f]+/g, 'E') };
-  const [text, end] = await convert(
-    lines(MIXED, '', '--b', 'Content-Type: message/rfc822', '', 'Subject: é', 'X: y', '', '--b--'),
-    options,
-  );
-  assert.deepEqual(end, CLEAN);
-  assert.match(text, /\nSubject: E\nX: y\n/);
+const PART_FIELDS: [field: string, expected: string, why: string][] = [
+  ['Subject: a \xc3\xa9 b\n', 'Subject: a =?UTF-8?B?w6k=?= b\r\n', 'text'],
+  ['From: "\xc3\xa9" <a@b.c>\r\n', 'From: =?UTF-8?B?w6k=?= <a@b.c>\r\n', 'a display name'],
+  ['Content-Description:\r\n \xc3\xa9\n', 'Content-Description:\r\n =?UTF-8?B?w6k=?=\r\n', 'folded'],
+  ['X-Own: \xe9\n', 'X-Own: =?koi8-r?Q?=E9?=\r\n', 'not UTF-8'],
+];
+for (const [field, expected, why] of PART_FIELDS) {
+  test(`fields of enclosed messages and parts are encoded as RFC 2047 has them: ${why}`, async () => {
+    const enclosed = (fields: string): string => `Content-Type: message/rfc822\n\n${fields}X: y\n\nx\n`;
+    assert.deepEqual(await convert(enclosed(field), { charset: 'koi8-r' }), [enclosed(expected), CLEAN]);
+  });
+}
+
+test('a charset of which a character may be more than one octet is not named in encoded words', async () => {
+  const [text] = await convert('Content-Type: message/rfc822\n\nX: \xe9\n\n', { charset: 'gb18030' });
+  assert.match(text, /=\?unknown-8bit\?/);
 });
 
-test('the header section of the message itself is passed as it is', async () => {
-  const [text] = await convert(lines('Subject: é', '', 'x'));
-  assert.equal(text, lines('Subject: é', '', 'x'));
+test('of the header section of the message itself only parameters are encoded, the rest is as it was completed', async () => {
+  const [text] = await convert(lines('Message-ID: <é>', 'Content-Type: a/b; name="é"', '', 'x'));
+  assert.equal(text, lines('Message-ID: <é>', "Content-Type: a/b; name*=utf-8''%C3%A9", '', 'x'));
 });
 
 test('a failure of the source is handed on, without the octets before it', async () => {
