@@ -435,11 +435,11 @@ function afterBlock(plan: Plan, state: In<'content'>, reply: Reply): Step {
 
 function contentSent(state: In<'content'>, more: boolean): Step {
   const { channel, transaction, framing, last } = state;
+  if (framing === 'bdat' && last === null) return unasked(state, 'the end of the content');
   if (more) return broken(state, { kind: 'malformed', ...where(state), detail: 'the server spoke before the content was complete' });
-  const line = framing === 'data' ? '.' : `BDAT ${last ?? 0} LAST`;
   return [
     { at: 'commit', channel, transaction, replies: [] },
-    { do: 'commit', framing, line },
+    { do: 'commit', framing, line: framing === 'data' ? '.' : `BDAT ${last} LAST` },
   ];
 }
 

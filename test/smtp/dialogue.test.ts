@@ -2,6 +2,7 @@
 import assert from 'node:assert';
 import fc from 'fast-check';
 import { suite } from 'uvu';
+import type { Transaction } from '../../src/smtp/commands.ts';
 import { Dialogue } from '../../src/smtp/dialogue.ts';
 import type { Action, Plan } from '../../src/smtp/session.ts';
 import { printAction, readTranscripts, replay } from '../support/transcript.ts';
@@ -16,6 +17,17 @@ const PLAN: Plan = {
   transactions: 'many',
   framing: 'auto',
   partial: false,
+};
+
+const TRANSACTION: Transaction = {
+  reversePath: null,
+  recipients: [{ path: { localPart: 'a', domain: 'foo.com' } }],
+  size: null,
+  estimate: null,
+  eightBit: 'none',
+  withoutEightBit: 'convert',
+  smtputf8: false,
+  dsn: 'drop',
 };
 
 const said = (actions: readonly Action[]): string[] => actions.flatMap(printAction);
@@ -63,6 +75,28 @@ test('what cannot come is a bug of the driver and throws', () => {
   dialogue.begin();
   assert.throws(() => dialogue.on({ type: 'contentSent' }), { message: 'bug: the end of the content at greeting' });
   assert.throws(() => dialogue.on({ type: 'block', octets: 1, last: true }), { message: 'bug: a block at greeting' });
+  assert.throws(() => dialogue.on({ type: 'transaction', transaction: TRANSACTION }), { message: 'bug: a transaction at greeting' });
+});
+
+test('the end of the content before the last block was announced is a bug, and never a terminator', () => {
+  const dialogue = new Dialogue(PLAN);
+  dialogue.begin();
+  dialogue.receive('220 hi\r\n');
+  dialogue.receive('250-hi\r\n250 CHUNKING\r\n');
+  dialogue.on({ type: 'transaction', transaction: TRANSACTION });
+  dialogue.receive('250 ok\r\n');
+  assert.deepStrictEqual(said(dialogue.receive('250 ok\r\n')), ['! next block']);
+  assert.throws(() => dialogue.on({ type: 'contentSent' }), { message: 'bug: the end of the content at content' });
+});
+
+test('a mechanism that has nothing more to say answers with an empty line', () => {
+  const silent = { say: null, mayEnd: true, hear: () => silent };
+  const dialogue = new Dialogue({ ...PLAN, authenticate: () => ({ name: 'X-SILENT', begin: () => silent }) });
+  dialogue.begin();
+  dialogue.receive('220 hi\r\n');
+  assert.deepStrictEqual(said(dialogue.receive('250-hi\r\n250 AUTH X-SILENT\r\n')), ['C: AUTH X-SILENT']);
+  assert.deepStrictEqual(said(dialogue.receive('334 \r\n')), ['C: ']);
+  assert.deepStrictEqual(said(dialogue.receive('235 ok\r\n')), ['! ready']);
 });
 
 test('how the server’s text is cut changes nothing', () => {
