@@ -32,9 +32,9 @@ const common = {
   logLevel: 'warning',
 };
 
-/** Project files reached by `import()` from sendmail: each is built as its own CommonJS file. */
+/** Project files reached by `import()` from sendmail or from one of them: each is built as its own CommonJS file. */
 const chunks = new Map();
-const lazyChunks = {
+const lazyChunks = (folder) => ({
   name: 'lazy-chunks',
   setup({ onResolve }) {
     onResolve({ filter: /./ }, ({ kind, path: wanted, resolveDir }) => {
@@ -42,10 +42,10 @@ const lazyChunks = {
       const file = wanted.startsWith('.') ? path.resolve(resolveDir, wanted) : wanted;
       const name = path.basename(file, '.ts').replaceAll(/[^a-z0-9-]/gi, '-');
       chunks.set(file, name);
-      return { path: `./chunks/${name}.cjs`, external: true };
+      return { path: `${folder}/${name}.cjs`, external: true };
     });
   },
-};
+});
 
 // Built beside and put in place at the end: a failed build leaves the last good one.
 const out = 'dist.new';
@@ -60,8 +60,9 @@ await build({
   minifyWhitespace: true,
   supported: { 'dynamic-import': false },
   banner: { js: '#!/usr/bin/env node' },
-  plugins: [lazyChunks],
+  plugins: [lazyChunks('./chunks')],
 });
+// The list grows while it is walked.
 for (const [file, name] of chunks) {
   await build({
     ...common,
@@ -71,6 +72,7 @@ for (const [file, name] of chunks) {
     minifySyntax: true,
     minifyWhitespace: true,
     supported: { 'dynamic-import': false },
+    plugins: [lazyChunks('.')],
   });
 }
 await build({

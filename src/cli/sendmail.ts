@@ -4,24 +4,20 @@
  */
 import type { Config } from '../config/config.ts';
 import { readConfig } from '../config/read.ts';
-import type { Ended, Input } from '../message/source.ts';
 import { never } from '../smtp/parsed.ts';
-import { printMailbox } from '../smtp/path.ts';
-import { logId, printLog } from '../submit/log.ts';
+import { logId } from '../submit/log.ts';
 import { openLog } from '../submit/logfile.ts';
-import { exitStatus, type Outcome, printOutcome } from '../submit/outcome.ts';
 import { systemSecurity } from '../submit/security.ts';
-import { type Submitted, type Submitter, submitMessage } from '../submit/submission.ts';
+import { type Submitter, submitMessage } from '../submit/submission.ts';
 import { identify, rawArguments } from './identity.ts';
+import { abortable, listenForSignals } from './interrupts.ts';
 import { type Invocation, parseInvocation, printUsage, reversePathGiven } from './options.ts';
+import { DRAIN, report, unsent } from './report.ts';
 import { drain, openStdin } from './stdin.ts';
 import { complain, conversation, writeText } from './terminal.ts';
 
 declare const __VERSION__: string;
 const VERSION = typeof __VERSION__ === 'string' ? __VERSION__ : '0';
-
-/** P13: how much of what a caller still writes is read so that it does not die of SIGPIPE before it reads our reason. */
-const DRAIN = { octets: 64 * 1024 * 1024, milliseconds: 30_000 };
 
 /** Runs the command; the value is the exit status. `argv` as in process.argv. */
 export async function sendmail(argv: readonly string[]): Promise<number> {
@@ -70,7 +66,9 @@ async function withConfig(invocation: Invocation): Promise<number> {
     complain(answer.errors);
     const sink = openLog('');
     await sink.write([`${new Date().toISOString()} not sent: ${answer.errors.join('; ')}`]);
-    if (mode.kind === 'send') await drain(openStdin(), DRAIN);
+    // Who speaks SMTP looks at replies only.
+    if (mode.kind === 'smtp' && !mode.batch) (await import('./smtp.ts')).refuseToSpeak(answer.errors);
+    if (mode.kind === 'send' || mode.kind === 'smtp') await drain(openStdin(), DRAIN);
     return 1;
   }
   const { config } = answer;
@@ -85,6 +83,7 @@ async function withConfig(invocation: Invocation): Promise<number> {
   };
   if (mode.kind === 'newaliases') return (await import('./inspect.ts')).checkAliases(config);
   if (mode.kind === 'route') return (await import('./inspect.ts')).showRouting(config, by, invocation);
+  if (mode.kind === 'smtp') return (await import('./smtp.ts')).speakSmtp(config, by, invocation, mode.batch);
   return send(config, by, invocation);
 }
 
@@ -126,92 +125,8 @@ async function send(config: Config, by: Submitter, invocation: Invocation): Prom
           },
         );
   interrupts.release();
-  const status = exitStatus(submitted.outcome, config.exitCodes);
-  const lines = printOutcome(submitted.outcome, submitted.messageId);
-  complain(lines);
-  const octets = submitted.octets;
-  const problem = await log.write(
-    printLog(
-      {
-        ...submitted,
-        octets,
-        time: by.date,
-        id: by.unique,
-        login: by.login,
-        discarded: submitted.discarded.map(({ path }) => printMailbox(path)),
-      },
-      config.logFormat,
-    ),
-  );
-  if (problem !== null && (status !== 0 || invocation.verbosity > 0)) complain([problem]);
+  const status = await report(submitted, config, by, log, invocation.verbosity);
   if (status !== 0 && !interrupts.signal.aborted && !stdin.isTerminal) await drain(stdin, DRAIN);
   stdin.close();
   return status;
-}
-
-const unsent = (failure: Extract<Outcome, { kind: 'failed' }>['failure']): Submitted => ({
-  outcome: { kind: 'failed', failure, attempts: [], unreplayable: false },
-  reversePath: null,
-  recipients: [],
-  discarded: [],
-  messageId: '',
-  octets: null,
-  notes: [],
-});
-
-/* ---- signals ---- */
-
-export interface Interrupts {
-  /** The delivery ends: its reason is the sentence. */
-  readonly signal: AbortSignal;
-  /** Nothing more is waited for. */
-  readonly urgent: AbortSignal;
-  readonly release: () => void;
-}
-
-/**
- * SIGTERM and SIGINT end the delivery, a second one the wait for a verdict. SIGHUP is ignored: mailx and mutt start us
- * with it ignored, and the runtime resets that. `deadline`: milliseconds for the whole run.
- */
-export function listenForSignals(deadline: number): Interrupts {
-  const first = new AbortController();
-  const second = new AbortController();
-  const interrupt = (name: string) => {
-    const reason = `ended by ${name}`;
-    if (first.signal.aborted) second.abort(reason);
-    else first.abort(reason);
-  };
-  const ignore = () => {};
-  process.on('SIGHUP', ignore).on('SIGTERM', interrupt).on('SIGINT', interrupt);
-  const timer =
-    deadline === Number.POSITIVE_INFINITY
-      ? undefined
-      : setTimeout(() => {
-          const reason = `the deadline of ${deadline / 1000} s has passed (timeouts.deadline)`;
-          first.abort(reason);
-          second.abort(reason);
-        }, deadline);
-  const release = () => clearTimeout(timer);
-  return { signal: first.signal, urgent: second.signal, release };
-}
-
-/** The input, which fails as soon as the signal comes, even while it waits. */
-export function abortable(input: Input, signal: AbortSignal): Input {
-  const failed = (): Ended => ({ end: 'failed', detail: String(signal.reason) });
-  return {
-    ...(input.file ? { file: input.file } : {}),
-    close: () => input.close(),
-    async read() {
-      if (signal.aborted) return failed();
-      let interrupt = () => {};
-      const aborted = new Promise<Ended>((resolve) => {
-        interrupt = () => resolve(failed());
-        signal.addEventListener('abort', interrupt, { once: true });
-      });
-      const got = await Promise.race([input.read(), aborted]);
-      signal.removeEventListener('abort', interrupt);
-      // A signal that came together with the end of input wins: what it interrupted may have been cut short by it.
-      return signal.aborted ? failed() : got;
-    },
-  };
 }

@@ -120,7 +120,8 @@ export async function submitMessage(submission: Submission, surroundings: Surrou
     return failed({ kind: 'route', details: routing.problems.map(printProblem), deferred });
   }
   if (routing.route === null) return known;
-  const finalPath = routing.reversePath;
+  const { errorsTo } = routing.route;
+  const finalPath = errorsTo === undefined ? routing.reversePath : errorsTo === null ? null : asciiDomain(errorsTo);
   known = { ...known, reversePath: finalPath };
 
   const { file } = submission.input;
