@@ -7,6 +7,7 @@ import { PORTS } from '../router/route.ts';
 import type { Refusal, SessionFailure } from '../smtp/outcome.ts';
 import { never } from '../smtp/parsed.ts';
 import { digit, printReply, type Reply } from '../smtp/reply.ts';
+import { printable } from '../smtp/text.ts';
 import type { Endpoint } from '../transport/resolve.ts';
 
 /** A smart host, the address of it that was reached, and why it did not take the message. */
@@ -77,11 +78,11 @@ export function printFailure(failure: Failure): readonly string[] {
     case 'malformed':
       return [`protocol error at ${phase(failure)}: ${failure.detail}`];
     case 'rejected':
-      return failure.refusals.map(({ command, reply }) => `${command}: ${printReply(reply)}`);
+      return failure.refusals.map(({ command, reply }) => `${printable(command)}: ${printReply(reply)}`);
     case 'timeout':
-      return [`no reply to ${failure.command} in time`];
+      return [`no reply to ${printable(failure.command)} in time`];
     case 'lost':
-      return [`connection lost while waiting for ${failure.command}: ${failure.detail}`];
+      return [`connection lost while waiting for ${printable(failure.command)}: ${failure.detail}`];
     case 'uncertain':
       return [`the message was sent and no verdict came back (${failure.detail}): it may have been delivered`];
     case 'route':
