@@ -625,7 +625,9 @@ function entity(end: string, depth: number, clean: boolean): fc.Arbitrary<Made> 
       // Without a part the preamble is what readers show, and then 8-bit octets fail it.
       const aside = (text: string): string => (subtype === 'signed' || parts.length === 0 ? text.replace(/[^\0-\x7f]/g, '') : text);
       let text = join(...fields.filter((field) => field !== ''), '', aside(preamble));
-      for (const part of parts) text += `${end}--${boundary}${blanks}${end}${part.text}`;
+      // A part of a digest is a message, though it does not say so.
+      const enclosing = subtype === 'digest' ? `X-Digest: 1${end}${end}Subject: x${end}` : '';
+      for (const part of parts) text += `${end}--${boundary}${blanks}${end}${enclosing}${part.text}`;
       if (closing !== 'open') text += `${end}--${boundary}--${blanks}${end}${aside(epilogue)}`;
       return { text, mislabelled: parts.some((part) => part.mislabelled) };
     });
