@@ -99,6 +99,8 @@ export function run(command: Command, args: readonly string[], input: Input, env
     cwd: command.folder,
   });
   if (file !== undefined) closeSync(file);
+  // A run that hangs must not keep the tests from ending.
+  const timer = setTimeout(() => child.kill('SIGKILL'), 120_000);
   const parts: { stdout: Buffer[]; stderr: Buffer[] } = { stdout: [], stderr: [] };
   child.stdout?.on('data', (part: Buffer) => parts.stdout.push(part));
   child.stderr?.on('data', (part: Buffer) => parts.stderr.push(part));
@@ -109,6 +111,7 @@ export function run(command: Command, args: readonly string[], input: Input, env
   return new Promise((resolve, reject) => {
     child.once('error', reject);
     child.once('close', (status, signal) => {
+      clearTimeout(timer);
       const stdout = Buffer.concat(parts.stdout).toString('utf8');
       const stderr = Buffer.concat(parts.stderr).toString('utf8');
       const logged = command.logged().slice(before);

@@ -93,6 +93,8 @@ export function makeWorld(command: Command): World {
           ...env,
         },
       });
+      // A caller that waits for ever must not keep the tests from ending.
+      const timer = setTimeout(() => child.kill('SIGKILL'), 30_000);
       const parts: { stdout: Buffer[]; stderr: Buffer[] } = { stdout: [], stderr: [] };
       child.stdout.on('data', (part: Buffer) => parts.stdout.push(part));
       child.stderr.on('data', (part: Buffer) => parts.stderr.push(part));
@@ -100,9 +102,10 @@ export function makeWorld(command: Command): World {
       child.stdin.end(input);
       return new Promise((resolve, reject) => {
         child.once('error', reject);
-        child.once('close', (status) =>
-          resolve({ status, stdout: Buffer.concat(parts.stdout).toString(), stderr: Buffer.concat(parts.stderr).toString() }),
-        );
+        child.once('close', (status) => {
+          clearTimeout(timer);
+          resolve({ status, stdout: Buffer.concat(parts.stdout).toString(), stderr: Buffer.concat(parts.stderr).toString() });
+        });
       });
     },
   };
