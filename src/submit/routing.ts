@@ -4,9 +4,8 @@
  * once for each generation of addresses and never held. Opens no socket.
  */
 
-import { randomInt } from 'node:crypto';
 import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { type UserInfo, userInfo } from 'node:os';
 import { agree, type RoutedTo } from '../router/agree.ts';
 import { type AliasEntry, type AliasReader, searchAliases } from '../router/aliases.ts';
@@ -125,7 +124,7 @@ async function answer(files: RoutingFiles, want: Want): Promise<Answer> {
 export function randomOrder(n: number): readonly number[] {
   const order = Array.from({ length: n }, (_, i) => i);
   for (let i = n - 1; i > 0; i--) {
-    const k = randomInt(i + 1);
+    const k = Math.floor(Math.random() * (i + 1));
     [order[i], order[k]] = [order[k] as number, order[i] as number];
   }
   return order;
@@ -226,6 +225,7 @@ async function withFile<T>(
 ): Promise<T | Unread> {
   let handle: FileHandle | undefined;
   try {
+    const { open } = await import('node:fs/promises');
     handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
     const stat = await handle.stat();
     return stat.isFile() ? await use(handle, stat) : { kind: 'unreadable', detail: `cannot read ${file}: it is not a regular file` };
