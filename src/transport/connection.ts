@@ -375,8 +375,7 @@ export class Connection {
       if (encoded.length > 0) parts.push(encoded.slice());
       octets += encoded.length;
     }
-    while (this.#socket.writableLength > UNWRITTEN && this.#source === source)
-      await new Promise((resolve) => this.#socket.once('drain', resolve).once('close', resolve));
+    while (this.#socket.writableLength > UNWRITTEN && this.#source === source) await drained(this.#socket);
     await turn();
     if (this.#source !== source) return;
     this.#block = Buffer.concat(parts);
@@ -391,6 +390,15 @@ export class Connection {
   }
 }
 
+/** Settles when the socket wants more, or is closed; leaves no listener behind, since a message may wait thousands of times. */
+const drained = (socket: Socket): Promise<void> =>
+  new Promise((resolve) => {
+    const settle = () => {
+      socket.off('drain', settle).off('close', settle);
+      resolve();
+    };
+    socket.on('drain', settle).on('close', settle);
+  });
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 const ignore = (): void => {};
 
