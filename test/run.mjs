@@ -3,16 +3,20 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-const FLOOR = 1;
+const FLOOR = 2500;
 const root = fileURLToPath(new URL('..', import.meta.url));
 const patterns = process.argv.slice(2);
 const pattern = patterns.length > 0 ? `(${patterns.join('|')}).*\\.test\\.ts$` : '\\.test\\.ts$';
 const ignored = patterns.length > 0 ? [] : ['-i', '(interop|faults)/'];
-const child = spawn(process.execPath, ['--import', 'tsx', 'node_modules/uvu/bin.js', 'test', pattern, ...ignored], {
-  cwd: root,
-  stdio: ['ignore', 'pipe', 'inherit'],
-  env: { ...process.env, FORCE_COLOR: '0', NODE_EXTRA_CA_CERTS: '' },
-});
+const child = spawn(
+  process.execPath,
+  ['--import', 'tsx', '--import', './test/support/seed.mjs', 'node_modules/uvu/bin.js', 'test', pattern, ...ignored],
+  {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, FORCE_COLOR: '0', NODE_EXTRA_CA_CERTS: '' },
+  },
+);
 let tail = '';
 child.stdout.on('data', (chunk) => {
   process.stdout.write(chunk);

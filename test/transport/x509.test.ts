@@ -129,7 +129,8 @@ test('any change of any octets is read or refused, and nothing else happens', ()
       const der = Uint8Array.from(whole);
       for (const [at, octet] of changes) der[at] = octet;
       readCertificate(der);
-      assert.equal(readCertificate(der.subarray(0, Math.min(length, whole.length - 1))), null);
+      // The first four octets hold the length of the whole: with another one, a part may be a whole.
+      if (changes.every(([at]) => at >= 4)) assert.equal(readCertificate(der.subarray(0, Math.min(length, whole.length - 1))), null);
     }),
     { numRuns: 500 },
   );
