@@ -223,6 +223,11 @@ test('quoted-printable: what comes back is what went in, and every line obeys th
   );
 });
 
+test('quoted-printable: three octets for one and more fit, however many come at once', () => {
+  assert.equal(plain(made(quotedPrintable, '\xff'.repeat(50_000), 50_000)), '\xff'.repeat(50_000));
+  assert.equal(made(quotedPrintable, ' \n'.repeat(50_000), 50_000), '=20\r\n'.repeat(50_000));
+});
+
 test('quoted-printable: the soft line break comes where it must, not before', () => {
   assert.equal(made(quotedPrintable, 'x'.repeat(75), 7), 'x'.repeat(75));
   assert.equal(made(quotedPrintable, 'x'.repeat(76), 7), `${'x'.repeat(75)}=\r\nx`);
