@@ -5,6 +5,9 @@
 import { printPath, type ReversePath } from '../smtp/path.ts';
 import {
   type AuthPolicy,
+  DIRECT,
+  type Link,
+  printProxy,
   printSmarthost,
   type Route,
   type RoutedRecipient,
@@ -76,7 +79,20 @@ function policiesDiffer(a: Smarthost, b: Smarthost): Difference | null {
     const difference = differ('tls', `"${a.tls[key]}"`, `"${b.tls[key]}"`);
     if (difference !== null) return { ...difference, detail: `${key} ${difference.detail}` };
   }
-  return authDiffers(a.auth, b.auth);
+  return authDiffers(a.auth, b.auth) ?? linksDiffer(a.link ?? DIRECT, b.link ?? DIRECT);
+}
+
+/** A host that is reached through another proxy may be another host of the same name. */
+function linksDiffer(a: Link, b: Link): Difference | null {
+  const proxy = ({ proxy: policy }: Link) =>
+    policy === null ? 'no proxy' : `${printProxy(policy)}${policy.user === '' ? '' : ` as user ${policy.user}`}`;
+  const difference =
+    differ('proxy', proxy(a), proxy(b)) ??
+    differ('source_address', `"${a.sourceAddress}"`, `"${b.sourceAddress}"`) ??
+    differ('family', `"${a.family}"`, `"${b.family}"`);
+  if (difference !== null) return difference;
+  const same = JSON.stringify(a.proxy?.secret) === JSON.stringify(b.proxy?.secret);
+  return same ? null : { field: 'proxy', detail: `${proxy(a)} and the same with another password` };
 }
 
 function authDiffers(a: AuthPolicy | null, b: AuthPolicy | null): Difference | null {

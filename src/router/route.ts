@@ -36,6 +36,29 @@ export interface AuthPolicy {
   readonly allowPlaintext: boolean;
 }
 
+/** What stands between this host and a smart host. RFC 1928 (SOCKS5), RFC 9110 §9.3.6 (HTTP CONNECT) */
+export interface ProxyPolicy {
+  readonly scheme: 'socks5' | 'http';
+  /** Domain name, or IP address without brackets. */
+  readonly host: string;
+  readonly port: number;
+  /** '' = the proxy asks for no credentials. */
+  readonly user: string;
+  readonly secret: Secret;
+}
+
+/** How a smart host is reached. */
+export interface Link {
+  /** null = directly. With a proxy, the proxy looks up the name of the smart host. */
+  readonly proxy: ProxyPolicy | null;
+  /** IP address of this host to connect from, of the family below; '' = the system's choice. */
+  readonly sourceAddress: string;
+  /** Addresses to connect to: of the smart host, or of the proxy if there is one. */
+  readonly family: 'any' | 4 | 6;
+}
+
+export const DIRECT: Link = { proxy: null, sourceAddress: '', family: 'any' };
+
 export type Scheme = 'smtp' | 'submission' | 'submissions' | 'lmtp' | 'unix';
 
 /** One entry of a host list. Two routes are one transaction only if their lists are equal in every field. */
@@ -49,6 +72,8 @@ export interface Smarthost {
   readonly expand: 'none' | 'mx' | 'srv';
   readonly tls: TlsPolicy;
   readonly auth: AuthPolicy | null;
+  /** undefined: DIRECT. */
+  readonly link?: Link;
 }
 
 /** Ports by scheme: RFC 5321 §4.5.4.2, RFC 6409 §3.1, RFC 8314 §7.3, RFC 2033 §5 leaves LMTP's to the site (24 is registered). */
@@ -188,7 +213,12 @@ export type RoutingProblem =
     };
 
 /** What two routes can differ in, by the names of the configuration's keys. */
-export type RouteField = 'hosts' | 'tls' | 'auth' | 'errors_to' | 'headers_add' | 'headers_remove';
+export type RouteField = 'hosts' | 'tls' | 'auth' | 'proxy' | 'source_address' | 'family' | 'errors_to' | 'headers_add' | 'headers_remove';
+
+/** `scheme://host:port`, without user and password. */
+export function printProxy({ scheme, host, port }: ProxyPolicy): string {
+  return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
 
 /** `scheme://host:port`, without credentials. */
 export function printSmarthost({ scheme, host, port, expand }: Smarthost): string {

@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { agree, differenceOf } from '../../src/router/agree.ts';
-import type { AuthPolicy, Route, Smarthost } from '../../src/router/route.ts';
+import { type AuthPolicy, DIRECT, type ProxyPolicy, type Route, type Smarthost } from '../../src/router/route.ts';
 import { host, mailbox, TLS } from './world.ts';
 
 const test = suite('agreement');
 
 const route = (hosts: readonly Smarthost[], more: Partial<Route> = {}): Route => ({ hosts, changes: { add: [], remove: [] }, ...more });
 const AUTH: AuthPolicy = { user: 'u', mechanisms: [], secret: { from: 'file', path: '/p' }, allowPlaintext: false };
+const PROXY: ProxyPolicy = { scheme: 'socks5', host: 'p', port: 1080, user: '', secret: { from: 'none' } };
+const via = (proxy: Partial<ProxyPolicy>, more: Partial<Smarthost> = {}) =>
+  host('a', { link: { ...DIRECT, proxy: { ...PROXY, ...proxy } }, ...more });
 const me = mailbox('me@x');
 const a = host('a');
 const b = host('b');
@@ -36,6 +39,8 @@ const SAME: readonly [Route, Route, string][] = [
     route([host('a', { tls: { ...TLS, fingerprint: ['sha256:1'] } })]),
     'equal fingerprints',
   ],
+  [route([host('a', { link: DIRECT })]), route([a]), 'no proxy said twice'],
+  [route([via({})]), route([via({})]), 'equal proxies'],
 ];
 for (const [one, other, why] of SAME) test(`one transaction: ${why}`, () => assert.equal(differenceOf(one, other, me), null));
 
@@ -79,6 +84,30 @@ const DIFFERENT: readonly [Route, Route, string, string, string][] = [
     'user u and the same user with other secrets, mechanisms or allow_plaintext for smtp://a:25',
     'secrets, which are not told',
   ],
+  [route([a]), route([via({})]), 'proxy', 'no proxy and socks5://p:1080 for smtp://a:25', 'a proxy'],
+  [route([via({})]), route([via({ host: '::1' })]), 'proxy', 'socks5://p:1080 and socks5://[::1]:1080 for smtp://a:25', 'proxies'],
+  [
+    route([via({ user: 'u' })]),
+    route([via({})]),
+    'proxy',
+    'socks5://p:1080 as user u and socks5://p:1080 for smtp://a:25',
+    'users of one proxy',
+  ],
+  [
+    route([via({ user: 'u', secret: { from: 'file', path: '/p' } })]),
+    route([via({ user: 'u', secret: { from: 'file', path: '/q' } })]),
+    'proxy',
+    'socks5://p:1080 as user u and the same with another password for smtp://a:25',
+    'passwords, which are not told',
+  ],
+  [
+    route([a]),
+    route([host('a', { link: { ...DIRECT, sourceAddress: '192.0.2.1' } })]),
+    'source_address',
+    '"" and "192.0.2.1" for smtp://a:25',
+    'the address of this host',
+  ],
+  [route([a]), route([host('a', { link: { ...DIRECT, family: 4 } })]), 'family', '"any" and "4" for smtp://a:25', 'the family'],
   [route([a]), route([a], { errorsTo: null }), 'errors_to', '<me@x> and <>', 'reverse-paths'],
   [route([a]), route([a], { changes: { add: ['X: 1'], remove: [] } }), 'headers_add', 'none and "X: 1"', 'added fields'],
   [
