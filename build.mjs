@@ -1,8 +1,21 @@
 // Builds dist/: one CommonJS file for sendmail (start-up is a feature), one ES module for nospool, the library by tsc.
 // A dynamic import of a project file in sendmail's sources becomes a file of its own in dist/chunks, loaded by
 // require when it is reached, so that what a run does not need is not even parsed.
-import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -20,6 +33,38 @@ function newest(folder) {
 if (process.argv.includes('--if-stale') && existsSync(stamp)) {
   const sources = Math.max(newest('src'), ...['package.json', 'build.mjs', 'tsconfig.json'].map((file) => statSync(file).mtimeMs));
   if (statSync(stamp).mtimeMs > sources) process.exit(0);
+}
+
+/** Sends one message through what was built, so that V8's compiled code for it can be kept; a start without it is only slower. */
+async function compile() {
+  const server = createServer((socket) => {
+    const answers = { EHLO: '250-x\r\n250-PIPELINING\r\n250 SIZE', DATA: '354', '.': '250 taken', QUIT: '221' };
+    let content = false;
+    socket.on('error', () => {}).write('220 x\r\n');
+    socket.on('data', (octets) => {
+      for (const line of octets.toString('latin1').split('\r\n').slice(0, -1)) {
+        const verb = line.split(' ')[0];
+        if (content && line !== '.') continue;
+        content = verb === 'DATA';
+        socket.write(`${answers[verb] ?? '250 ok'}\r\n`);
+      }
+    });
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const folder = mkdtempSync(path.join(tmpdir(), 'nospool-'));
+  const config = path.join(folder, 'nospool.toml');
+  writeFileSync(
+    config,
+    `smarthosts = ["smtp://127.0.0.1:${server.address().port}"]\nhostname = "host.example.org"\nlog = "${folder}/log"\n`,
+  );
+  const child = spawn(process.execPath, [`${out}/compile.cjs`, '-C', config, '-i', '-f', 'a@example.org', 'b@example.org'], {
+    stdio: ['pipe', 'inherit', 'inherit'],
+    env: { PATH: process.env.PATH },
+  });
+  child.stdin.end('Subject: x\n\nhello\n');
+  await new Promise((resolve) => child.on('close', resolve));
+  server.close();
+  rmSync(folder, { recursive: true, force: true });
 }
 
 const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
@@ -54,13 +99,20 @@ mkdirSync(out);
 await build({
   ...common,
   entryPoints: ['src/sendmail.ts'],
-  outfile: `${out}/sendmail.cjs`,
+  outfile: `${out}/main.cjs`,
   format: 'cjs',
-  minifySyntax: true,
-  minifyWhitespace: true,
+  minify: true,
   supported: { 'dynamic-import': false },
-  banner: { js: '#!/usr/bin/env node' },
   plugins: [lazyChunks('./chunks')],
+});
+await build({
+  ...common,
+  entryPoints: { sendmail: 'src/launch.ts', compile: 'src/compile.ts' },
+  outdir: out,
+  outExtension: { '.js': '.cjs' },
+  format: 'cjs',
+  minify: true,
+  banner: { js: '#!/usr/bin/env node' },
 });
 // The list grows while it is walked.
 for (const [file, name] of chunks) {
@@ -69,8 +121,7 @@ for (const [file, name] of chunks) {
     entryPoints: [file],
     outfile: `${out}/chunks/${name}.cjs`,
     format: 'cjs',
-    minifySyntax: true,
-    minifyWhitespace: true,
+    minify: true,
     supported: { 'dynamic-import': false },
     plugins: [lazyChunks('.')],
   });
@@ -89,6 +140,7 @@ await build({
 const tsc = spawnSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', '.', '--outDir', `${out}/lib`], { stdio: 'inherit' });
 if (tsc.status !== 0) process.exit(1);
 for (const command of ['sendmail.cjs', 'nospool.mjs']) chmodSync(`${out}/${command}`, 0o755);
+await compile();
 writeFileSync(`${out}/${path.basename(stamp)}`, `${version}\n`);
 rmSync('dist', { recursive: true, force: true });
 renameSync(out, 'dist');
