@@ -8,8 +8,9 @@ delete process.env.NODE_TLS_REJECT_UNAUTHORIZED;
 sendmail(process.argv).then(
   (status) => {
     process.exitCode = status;
-    // A connection that lingers over its QUIT must not hold the caller.
-    setTimeout(() => process.exit(), 2000).unref();
+    // A connection that lingers over its QUIT must not hold the caller; nor, under Bun, a read of standard input that waits.
+    if (process.versions.bun === undefined) setTimeout(() => process.exit(), 2000).unref();
+    else setTimeout(() => process.exit(), 20);
   },
   (error: unknown) => {
     complain([`bug: ${error instanceof Error ? error.message : String(error)}; nobody has the message`]);

@@ -116,7 +116,9 @@ export function unmetNeed(transaction: Transaction, extensions: Extensions): str
 export function mailCommand(transaction: Transaction, extensions: Extensions): Parsed<string> {
   const { size, estimate, eightBit, ret, envid, priority, deliverBy, hold, solicit, submitter } = transaction;
   const words: string[] = [`MAIL FROM:${printPath(transaction.reversePath)}`];
-  const octets = size ?? estimate;
+  // Converted content is longer than it was measured, by how much is not known yet.
+  const converted = eightBit !== 'none' && transaction.withoutEightBit === 'convert' && !offers(extensions, '8BITMIME');
+  const octets = converted ? null : (size ?? estimate);
   if (octets !== null && offers(extensions, 'SIZE')) words.push(`SIZE=${octets}`);
   if (transaction.binary) words.push('BODY=BINARYMIME');
   else if (eightBit !== 'none' && offers(extensions, '8BITMIME')) words.push('BODY=8BITMIME');
