@@ -2,8 +2,9 @@
  * Lists of smart hosts with the TLS and credentials of each. Holds the rule that no smart host is handed the
  * password of another one unless the file says so.
  */
-import type { AuthPolicy, Smarthost, TlsPolicy } from '../router/route.ts';
+import { type AuthPolicy, DIRECT, type Link, type Smarthost, type TlsPolicy } from '../router/route.ts';
 import type { Section } from './keys.ts';
+import { isDirect, linkOver } from './link.ts';
 import { authOf, TLS, tlsOver } from './policy.ts';
 import { type Address, parseSmarthost } from './smarthost.ts';
 import { type Reading, readTable, take } from './table.ts';
@@ -18,6 +19,7 @@ export interface Draft {
   readonly address: Address;
   readonly tls: TlsPolicy;
   readonly auth: Credentials;
+  readonly link: Link;
   readonly at: At;
 }
 
@@ -25,6 +27,7 @@ export interface Draft {
 export interface Shared {
   readonly tls: TlsPolicy;
   readonly auth: Credentials;
+  readonly link: Link;
 }
 
 /** The hosts of one key, `smarthosts` or `hosts`, whose entries and path these are. */
@@ -56,16 +59,17 @@ function draftTable(reading: Reading, at: At, raw: unknown, path: readonly Step[
   const entries = readTable(reading, 'host', raw as Readonly<Record<string, unknown>>, path, 'of a smart host');
   const tls = tlsIn(reading, entries, 'host', path, shared.tls, 'of a smart host');
   const auth = authIn(reading, entries, 'host', path, shared.auth, 'of a smart host');
+  const link = linkOver(reading, 'host', shared.link, entries);
   const url = entries.get('url');
   if (!url) {
     reading.complain(at, 'a smart host written as a table needs url = "…"');
     return null;
   }
   const text = take(reading, entries, 'host', 'text', 'url');
-  return typeof url.raw === 'string' ? draftHost(reading, { ...url, label: `${url.label}:` }, text, { tls, auth }) : null;
+  return typeof url.raw === 'string' ? draftHost(reading, { ...url, label: `${url.label}:` }, text, { tls, auth, link }) : null;
 }
 
-function draftHost(reading: Reading, at: At, text: string, { tls, auth }: Shared): Draft | null {
+function draftHost(reading: Reading, at: At, text: string, { tls, auth, link }: Shared): Draft | null {
   const address = parseSmarthost(text);
   if (!address.ok) {
     reading.complain(at, address.detail);
@@ -76,7 +80,8 @@ function draftHost(reading: Reading, at: At, text: string, { tls, auth }: Shared
     reading.complain(at, `"${address.value.host}" is TLS from the first octet (RFC 8314), which contradicts mode = "off"`);
   // Off means that nothing else of the policy is looked at: equal then for two routes to be one.
   const settled: TlsPolicy = tls.mode === 'off' ? { ...TLS, mode: 'off' } : implicit ? { ...tls, mode: 'required' } : tls;
-  return { address: address.value, tls: settled, auth, at };
+  // A socket of this host is reached directly, whatever holds for the others.
+  return { address: address.value, tls: settled, auth, link: address.value.scheme === 'unix' ? DIRECT : link, at };
 }
 
 /** The `tls` key of a router or host over what is shared. */
@@ -123,7 +128,8 @@ export function settle(reading: Reading, auth: AuthPolicy | null, lists: readonl
           draft.at,
           `"${host}" would be handed the password for "${first}": write a table { url = "…", auth = { user = "…", … } }, or auth = "default" to use [auth] here too, or auth = "none"`,
         );
-      return { ...draft.address, tls: draft.tls, auth: typeof draft.auth === 'string' ? auth : draft.auth };
+      const link = isDirect(draft.link) ? {} : { link: draft.link };
+      return { ...draft.address, tls: draft.tls, auth: typeof draft.auth === 'string' ? auth : draft.auth, ...link };
     }),
   );
 }

@@ -1,10 +1,12 @@
 /**
  * What was written, in a file and in the environment, as a Config. Reads nothing: both are handed in.
  */
+import { DIRECT } from '../router/route.ts';
 import { isDomain, parseMailbox } from '../smtp/path.ts';
 import type { Config, Timeouts } from './config.ts';
 import { draftHosts, settle } from './hosts.ts';
 import { KEYS, keyOfEnv, keysOf, nearest, type Section } from './keys.ts';
+import { linkOver } from './link.ts';
 import { authOf, SECRETS, TLS, tlsOver } from './policy.ts';
 import { draftRouters, rewriteOf, withHosts } from './routers.ts';
 import { type Reading, readTable, take } from './table.ts';
@@ -68,7 +70,7 @@ function configOf(reading: Reading, file: File | null, env: Environment): Config
   const fileTls = tlsOver(reading, TLS, section('tls'));
   const tls = variables.has('tls') ? tlsOver(reading, fileTls, variables.get('tls') as Entries) : fileTls;
   const auth = authOf(reading, authOver(section('auth'), variables.get('auth')));
-  const shared = { tls, auth: 'implied' as const };
+  const shared = { tls, auth: 'implied' as const, link: linkOver(reading, '', DIRECT, top) };
 
   const routerTables = top.get('router');
   const drafts = routerTables ? draftRouters(reading, routerTables.raw, routerTables, shared) : [];

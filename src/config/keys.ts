@@ -75,9 +75,16 @@ const manualroute = { driver: 'manualroute' } as const;
 
 const CREDENTIALS = '{ user = "ops", password_file = "/etc/nospool/password" }';
 
+const PROXY = '"socks5://proxy.example.org:1080"';
+const FAMILIES = ['any', '4', '6'];
+
 export const KEYS: readonly Key[] = [
   key('', 'smarthosts', 'hosts', [], '["submission://mail.example.org"]', 'smart hosts, tried in this order until one takes the message'),
   key('', 'randomize', 'switch', false, 'true', 'try the smart hosts in random order'),
+  key('', 'proxy', 'text', '', PROXY, 'proxy between here and the smart hosts, which looks up their names; "" = none'),
+  key('', 'proxy_password_file', 'text', '', '"/etc/nospool/proxy"', 'file with the password for the user in proxy; as password_file'),
+  key('', 'source_address', 'text', '', '"192.0.2.1"', 'address of this host to connect from; "" = the system\'s choice'),
+  choice('', 'family', FAMILIES, 'addresses to connect to: IPv4, IPv6 or both'),
   key('', 'aliases', 'paths', ['/etc/aliases'], '["/etc/aliases"]', 'alias files, used if present and only where no [[router]] is written'),
   key('', 'lock', 'switch', false, 'true', 'in /etc/nospool.toml: the only configuration; user files and environment are ignored'),
   key('', 'hostname', 'text', '', '"web1.example.org"', 'EHLO argument and right side of Message-ID; "" = the FQDN of the host'),
@@ -180,6 +187,10 @@ export const KEYS: readonly Key[] = [
   key('host', 'url', 'text', null, '"submission://mail.example.org"', 'where the smart host is; required'),
   key('host', 'tls', 'table', null, '{ mode = "off" }', 'keys of [tls], for this smart host'),
   key('host', 'auth', 'auth', null, CREDENTIALS, 'a table with keys of [auth], "default" or "none"'),
+  key('host', 'proxy', 'text', null, PROXY, 'proxy for this smart host; "" = none'),
+  key('host', 'proxy_password_file', 'text', null, '"/etc/nospool/proxy"', 'file with the password for the user in its proxy'),
+  key('host', 'source_address', 'text', null, '"192.0.2.1"', 'address of this host to connect to it from'),
+  key('host', 'family', 'choice', null, '"4"', 'its addresses to connect to', { choices: FAMILIES }),
 ];
 
 const byName = new Map(KEYS.map((one) => [`${one.section}.${one.name}`, one]));

@@ -126,7 +126,7 @@ function manualrouteOf(
   const title = 'of [[router]]';
   const tls = tlsIn(reading, entries, 'router', path, shared.tls, title);
   const auth = authIn(reading, entries, 'router', path, shared.auth, title);
-  const drafts = draftHosts(reading, entries, 'router', 'hosts', path, { tls, auth });
+  const drafts = draftHosts(reading, entries, 'router', 'hosts', path, { tls, auth, link: shared.link });
   const hosts = entries.get('hosts')?.raw;
   if (hosts === undefined || (Array.isArray(hosts) && hosts.length === 0))
     reading.complain(at, `"${preconditions.name}" needs hosts = ["…"]`);

@@ -60,6 +60,27 @@ export const ERRORS: [string, RegExp | string][] = [
   [`[tls]\nfingerprint = ["${'0'.repeat(64)}"]`, /expects "sha256:" and 64/],
   [`[tls]\nfingerprint = ["sha256:${'0'.repeat(63)}"]`, /expects "sha256:" and 64/],
   ['smarthosts = ["submissions://a"]\n[tls]\nmode = "off"', /^\/f:1: key "smarthosts": "a" is TLS from the first octet/],
+  // How it is reached
+  [
+    'proxy = "socks4://p"',
+    /^\/f:1: key "proxy" expects "socks5:\/\/proxy\.example\.org:1080" or "http:\/\/user@proxy\.example\.org:3128"$/,
+  ],
+  ['proxy = "socks5://p:99999"', /^\/f:1: key "proxy" expects .*: port "99999" is not a number from 1 to 65535$/],
+  ['proxy = "http://p"', /^\/f:1: key "proxy" expects the port of the HTTP proxy/],
+  ['proxy = "socks5://u:secret@p"', '/f:1: key "proxy" expects no password in the address: write user@ and proxy_password_file'],
+  ['proxy = "socks5://%ff@p"', /^\/f:1: key "proxy" expects the user in UTF-8/],
+  ['proxy = "socks5://%0d@p"', /^\/f:1: key "proxy" expects the user in UTF-8/],
+  ['proxy = "http://a%3Ab@p:3128"', /^\/f:1: key "proxy" expects a user without ":" for an HTTP proxy$/],
+  ['proxy = "socks5://u@p"', /^\/f:1: key "proxy" has a user, so it needs proxy_password_file beside it$/],
+  ['proxy = "socks5://p"\nproxy_password_file = "/p"', /^\/f:2: key "proxy_password_file" needs a user in proxy/],
+  ['proxy_password_file = "/p"', /^\/f:1: key "proxy_password_file" needs proxy beside it$/],
+  ['proxy = ""\nproxy_password_file = "/p"', /^\/f:2: key "proxy_password_file" needs proxy beside it$/],
+  ['proxy = "socks5://u@p"\nproxy_password_file = "../p"', /^\/f:2: .*absolute path.*systemd credential$/],
+  ['smarthosts = [{ url = "a",\nproxy_password_file = "/p" }]', /^\/f:2: key "proxy_password_file" of a smart host needs proxy beside it$/],
+  ['source_address = "web1"', '/f:1: key "source_address" expects an IP address of this host such as "192.0.2.1"'],
+  ['source_address = 5', /^\/f:1: key "source_address" expects a text/],
+  ['source_address = "192.0.2.1"\nfamily = "6"', '/f:2: key "family" contradicts source_address, which is of IPv4'],
+  ['family = 4', '/f:1: key "family" expects "any", "4" or "6"'],
   // Credentials
   [
     '[auth]\nuser = "u"',
