@@ -7,8 +7,8 @@ import type { Smarthost } from '../router/route.ts';
 import type { Transaction } from '../smtp/commands.ts';
 import type { SessionFailure } from '../smtp/outcome.ts';
 import type { Connection, Content } from '../transport/connection.ts';
-import { type Endpoint, endpointsOf, type Target, targetsOf } from '../transport/resolve.ts';
-import { openSession, type SessionOptions } from './opening.ts';
+import { type Endpoint, endpointsOf, type Names, type Target, targetsOf } from '../transport/resolve.ts';
+import { openSession, type SessionOptions, unlessAborted } from './opening.ts';
 import { type Acceptance, type Attempt, failedWith, type Outcome } from './outcome.ts';
 
 export interface Delivery {
@@ -21,6 +21,8 @@ export interface Delivery {
 
 export interface DeliveryOptions extends Omit<SessionOptions, 'transactions'> {
   readonly timeouts: SessionOptions['timeouts'] & { readonly resolve: number };
+  /** Whom names are asked; default: the system. */
+  readonly names?: Names;
   /** Ends the delivery; after the commit the verdict is awaited for `grace` more. The reason is a sentence. */
   readonly signal?: AbortSignal;
   /** Ends even the wait for the verdict. */
@@ -55,7 +57,9 @@ const NO_HOST = 'no smart host is configured: set smarthosts';
 
 /** The names of a host, in order. */
 async function tryHost(run: Run, host: Smarthost, moreHosts: boolean): Promise<Outcome | 'next'> {
-  const targets = await targetsOf(host, run.options.timeouts.resolve);
+  const { timeouts, signal, names } = run.options;
+  const targets = await unlessAborted(targetsOf(host, timeouts.resolve, names), signal);
+  if (targets === null) return interrupted(run);
   if (!targets.ok) {
     run.attempts.push({ host, name: host.host, endpoint: null, failure: unresolved(targets.detail) });
     return 'next';
@@ -71,15 +75,15 @@ async function tryHost(run: Run, host: Smarthost, moreHosts: boolean): Promise<O
 /** The addresses of a name, in order, each until it has failed once. */
 async function tryTarget(run: Run, host: Smarthost, target: Target, more: boolean): Promise<Outcome | 'next' | 'next host'> {
   const { delivery, options, attempts } = run;
-  const found = await endpointsOf(target, options.timeouts.resolve);
+  const found = await unlessAborted(endpointsOf(target, options.timeouts.resolve, options.names), options.signal);
+  if (found === null) return interrupted(run);
   if (!found.ok) {
     attempts.push({ host, name: target.name, endpoint: null, failure: unresolved(found.detail) });
     return 'next';
   }
   const before = attempts.length;
-  let untried = found.value;
+  let untried: readonly Endpoint[] = found.value;
   while (untried.length > 0) {
-    if (options.signal?.aborted) return interrupted(run);
     const ended = await attempt(run, host, target, untried);
     if (ended === null)
       return options.signal?.aborted ? interrupted(run) : attempts.at(-1)?.failure.condemns === 'host' ? 'next host' : 'next';
@@ -117,8 +121,9 @@ async function attempt(
   const { failed, session } = await openSession(host, target, endpoints, { ...options, transactions: 'one' });
   for (const { endpoint, failure } of failed) attempts.push({ host, name: target.name, endpoint, failure });
   if (session === null) return null;
+  const submitted = session.connection.submit(delivery.transaction, delivery.content);
   const release = interruptible(session.connection, options);
-  const outcome = await session.connection.submit(delivery.transaction, delivery.content);
+  const outcome = await submitted;
   release();
   if (outcome.kind === 'failed') return { failure: outcome.failure, endpoint: session.endpoint };
   return { by: { ...session.facts(), reply: outcome.reply, refusals: outcome.refusals } };

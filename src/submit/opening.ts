@@ -3,13 +3,13 @@
  * Sends no message and does not choose among smart hosts.
  */
 import { isIP, type Socket } from 'node:net';
-import type { Smarthost } from '../router/route.ts';
+import { DIRECT, type Link, type ProxyPolicy, printProxy, type Smarthost } from '../router/route.ts';
 import type { ContentEncoder } from '../smtp/content.ts';
 import type { SessionFailure } from '../smtp/outcome.ts';
 import type { Parsed } from '../smtp/parsed.ts';
 import type { Mechanism } from '../smtp/sasl.ts';
 import type { Plan } from '../smtp/session.ts';
-import { connectFirst } from '../transport/connect.ts';
+import { type Connected, connectFirst } from '../transport/connect.ts';
 import { Connection, type SessionTimeouts, type Trace } from '../transport/connection.ts';
 import type { Endpoint, Target } from '../transport/resolve.ts';
 import type { Acceptance } from './outcome.ts';
@@ -29,12 +29,14 @@ export interface Security {
   readonly handshake: (host: Smarthost, target: Target) => Promise<Parsed<Handshake>>;
   /** Reads the secret. */
   readonly authenticator: (host: Smarthost) => Promise<Parsed<Authenticator>>;
+  /** The password for the proxy of the host; '' where none is configured. */
+  readonly proxyPassword: (host: Smarthost) => Promise<Parsed<string>>;
   /** Takes every secret that was read out of a text, in whatever form it stands there. */
   readonly scrub: (text: string) => string;
 }
 
 export interface SessionOptions {
-  readonly timeouts: SessionTimeouts & { readonly connect: number };
+  readonly timeouts: SessionTimeouts & { readonly connect: number; readonly resolve: number };
   /** EHLO argument; '' = the address literal of the socket. */
   readonly hello: string;
   readonly partial: boolean;
@@ -70,26 +72,52 @@ export async function openSession(
   endpoints: readonly Endpoint[],
   options: SessionOptions,
 ): Promise<Opening> {
-  const { security, trace, timeouts, signal } = options;
+  const { security, trace, timeouts } = options;
+  const link = host.link ?? DIRECT;
+  const through = target.unix || link.proxy === null ? null : { ...link, proxy: link.proxy };
   // The context is built and the secret read while TCP connects.
   const preparing = endpoints.some((endpoint) => tlsOf(host, isLoopback(endpoint)) !== 'off') ? security.handshake(host, target) : null;
   const authenticating = security.authenticator(host);
-  trace?.('!', `connecting to ${target.name}${target.unix ? '' : ` port ${endpoints[0]?.port}`}`);
-  const connected = await connectFirst(endpoints, { within: timeouts.connect, ...(signal ? { signal } : {}) });
+  const knocking = through ? security.proxyPassword(host) : null;
+  trace?.(
+    '!',
+    `connecting to ${target.name}${target.unix ? '' : ` port ${endpoints[0]?.port}`}${through ? ` through ${printProxy(through.proxy)}` : ''}`,
+  );
+  const connected = await (through ? throughProxy(through, endpoints, options) : connectFirst(endpoints, connectOptions(link, options)));
   const failed = connected.failed.map(({ endpoint, detail }) => {
     trace?.('!', `${endpoint.address}: ${detail}`);
     return { endpoint, failure: { kind: 'connect', at: 'greeting', condemns: 'address', during: 'connect', detail } as const };
   });
-  const [prepared, authenticator] = await Promise.all([preparing, authenticating]);
   if (connected.winner === null) return { failed, session: null };
   const { socket, endpoint } = connected.winner;
-  trace?.('!', `connected to ${endpoint.address}`);
-  const missing = prepared?.ok === false ? prepared.detail : authenticator.ok ? null : authenticator.detail;
-  if (missing !== null || !authenticator.ok) {
+  trace?.('!', `connected to ${through ? 'the proxy' : endpoint.address}`);
+  // A password command may take its time, and a signal does not wait for it.
+  const made = await unlessAborted(Promise.all([preparing, authenticating, knocking]), options.signal);
+  if (made === null) {
     socket.destroy();
-    const failure: SessionFailure = { kind: 'unsupported', at: 'ready', condemns: 'host', detail: missing ?? '' };
+    return { failed, session: null };
+  }
+  const [prepared, authenticator, proxyPassword] = made;
+  const missing = [prepared, authenticator, proxyPassword].flatMap((each) => (each?.ok === false ? [each.detail] : []));
+  if (missing.length > 0 || !authenticator.ok) {
+    socket.destroy();
+    const failure: SessionFailure = { kind: 'unsupported', at: 'ready', condemns: 'host', detail: missing.join('; ') };
     return { failed: [...failed, { endpoint, failure }], session: null };
   }
+  // Nothing is awaited between the tunnel and the session: what the server says first is heard by the session.
+  const to = { host: endpoint.address, port: endpoint.port, speaksFirst: host.scheme !== 'submissions' };
+  const opening = through ? await import('../transport/proxy.ts') : null;
+  const opened =
+    opening && through && proxyPassword?.ok
+      ? await opening.openTunnel(socket, through.proxy, proxyPassword.value, to, timeouts, options.signal)
+      : null;
+  if (opened?.ok === false) {
+    const detail = security.scrub(opened.detail);
+    trace?.('!', detail);
+    const failure: SessionFailure = { kind: 'connect', at: 'greeting', condemns: 'address', during: 'connect', detail };
+    return { failed: [...failed, { endpoint, failure }], session: null };
+  }
+  if (opened) trace?.('!', 'the proxy has connected');
   const handshake = prepared?.ok ? prepared.value : null;
   const loopback = isLoopback(endpoint);
   let mechanism = '';
@@ -121,6 +149,37 @@ export async function openSession(
   return { failed, session: { connection, endpoint, facts } };
 }
 
+type Through = Link & { readonly proxy: ProxyPolicy };
+
+const connectOptions = (link: Link, { timeouts, signal }: SessionOptions) => ({
+  within: timeouts.connect,
+  ...(link.sourceAddress === '' ? {} : { from: link.sourceAddress }),
+  ...(signal ? { signal } : {}),
+});
+
+/** A connection to the proxy, in place of one to the endpoint. The module is loaded when a proxy is configured. */
+async function throughProxy(link: Through, [endpoint]: readonly Endpoint[], { timeouts, signal }: SessionOptions): Promise<Connected> {
+  const { connectProxy } = await import('../transport/proxy.ts');
+  const socket = await connectProxy(link, timeouts, signal);
+  if (socket.ok && endpoint && !signal?.aborted) return { winner: { socket: socket.value, endpoint }, failed: [] };
+  if (socket.ok) socket.value.destroy();
+  return { winner: null, failed: socket.ok || !endpoint || signal?.aborted ? [] : [{ endpoint, detail: socket.detail }] };
+}
+
+/** The result of `work`, or null when the signal came first. */
+export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T | null> {
+  if (signal === undefined) return work;
+  if (signal.aborted) return null;
+  let interrupt = () => {};
+  const aborted = new Promise<null>((resolve) => {
+    interrupt = () => resolve(null);
+    signal.addEventListener('abort', interrupt, { once: true });
+  });
+  const done = await Promise.race([work, aborted]);
+  signal.removeEventListener('abort', interrupt);
+  return signal.aborted ? null : done;
+}
+
 function remember(choose: Plan['authenticate'], tell: (name: string) => void): Plan['authenticate'] {
   if (choose === null) return null;
   return (offered, secured) => {
@@ -139,6 +198,8 @@ function tlsOf({ scheme, tls }: Smarthost, loopback: boolean): Plan['tls'] {
 }
 
 export function isLoopback({ address, family }: Endpoint): boolean {
+  // An address behind a proxy is the proxy's own loopback.
+  if (family === 'name') return false;
   return family === 'unix' || /^127\./.test(address) || address === '::1' || /^::ffff:127\./i.test(address);
 }
 

@@ -34,14 +34,18 @@ export interface ConnectOptions {
 export function connectFirst(endpoints: readonly Endpoint[], options: ConnectOptions): Promise<Connected> {
   return new Promise((resolve) => {
     const failed: FailedEndpoint[] = [];
-    const attempts = new Set<Socket>();
+    /** Sockets that are still connecting, each with its clock. */
+    const attempts = new Map<Socket, NodeJS.Timeout | undefined>();
     let next = 0;
     let stagger: NodeJS.Timeout | undefined;
     const finish = (winner: Connected['winner']) => {
       clearTimeout(stagger);
       options.signal?.removeEventListener('abort', abort);
       next = endpoints.length;
-      for (const socket of attempts) if (socket !== winner?.socket) socket.destroy();
+      for (const [socket, clock] of attempts) {
+        clearTimeout(clock);
+        if (socket !== winner?.socket) socket.destroy();
+      }
       attempts.clear();
       resolve({ winner, failed });
     };
@@ -51,23 +55,19 @@ export function connectFirst(endpoints: readonly Endpoint[], options: ConnectOpt
       const endpoint = endpoints[next++];
       if (endpoint === undefined) return;
       const socket = open(endpoint, options.from);
-      attempts.add(socket);
-      const timer =
-        options.within === Number.POSITIVE_INFINITY
-          ? undefined
-          : setTimeout(() => lost(`no answer within ${options.within / 1000} s`), options.within);
       const lost = (detail: string) => {
-        clearTimeout(timer);
+        clearTimeout(attempts.get(socket));
         if (!attempts.delete(socket)) return;
         socket.destroy();
         failed.push({ endpoint, detail });
         if (next < endpoints.length) start();
         else if (attempts.size === 0) finish(null);
       };
+      const late = () => lost(`no answer within ${options.within / 1000} s`);
+      attempts.set(socket, options.within === Number.POSITIVE_INFINITY ? undefined : setTimeout(late, options.within));
       // An error listener stays on every socket, winner or not: an 'error' without one ends the process.
-      socket.on('error', (error) => lost(socketError(error)));
+      socket.on('error', (error) => lost(connectError(error, options.from)));
       socket.once('connect', () => {
-        clearTimeout(timer);
         if (!attempts.has(socket)) return;
         socket.pause();
         finish({ socket, endpoint });
@@ -80,8 +80,13 @@ export function connectFirst(endpoints: readonly Endpoint[], options: ConnectOpt
   });
 }
 
+function connectError(error: NodeJS.ErrnoException, from: string | undefined): string {
+  return error.code === 'EADDRNOTAVAIL' && from !== undefined ? `${from} is not an address of this host` : socketError(error);
+}
+
 function open({ address, family, port }: Endpoint, from: string | undefined): Socket {
   if (family === 'unix') return createConnection({ path: address });
+  if (family === 'name') throw new Error('bug: what a proxy connects to is no address of ours');
   const local = from === undefined ? {} : { localAddress: from };
   return createConnection({ host: address, port, family, noDelay: true, autoSelectFamily: false, ...local });
 }

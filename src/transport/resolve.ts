@@ -1,8 +1,9 @@
 /**
  * From a smart host to what can be connected to: names, then addresses in order. Knows no socket and no session.
- * Names are asked of the system (getaddrinfo), so /etc/hosts and nsswitch hold; MX and SRV of the resolver.
+ * Names are asked of the system (getaddrinfo), so /etc/hosts and nsswitch hold; MX and SRV of its name servers.
  */
-import type { Smarthost } from '../router/route.ts';
+import type { MxRecord, SrvRecord } from 'node:dns';
+import { DIRECT, type Link, type Smarthost } from '../router/route.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { isIPv4, isIPv6 } from '../smtp/path.ts';
 
@@ -15,17 +16,40 @@ export interface Target {
   readonly unix: boolean;
   /** True when the name came from DNS (MX, SRV), which anybody on the way may have written. */
   readonly fromDns: boolean;
+  /** undefined: DIRECT. */
+  readonly link?: Link;
 }
 
 /** One address to connect to. */
 export interface Endpoint {
   readonly address: string;
-  readonly family: 4 | 6 | 'unix';
+  /** 'name': `address` is a name or an address that a proxy connects to. */
+  readonly family: 4 | 6 | 'unix' | 'name';
   readonly port: number;
 }
 
-/** A host with more addresses than this is misconfigured; the rest is not tried. */
+/** Whom names are asked. Each rejects with a `code` of node:dns; names come without the dot at the end. */
+export interface Names {
+  readonly addresses: (name: string) => Promise<readonly { readonly address: string; readonly family: number }[]>;
+  readonly mx: (name: string) => Promise<readonly MxRecord[]>;
+  readonly srv: (name: string) => Promise<readonly SrvRecord[]>;
+}
+
+export const systemNames: Names = {
+  async addresses(name) {
+    // Its form with promises takes milliseconds to load.
+    const { lookup } = await import('node:dns');
+    return new Promise((resolve, reject) =>
+      lookup(name, { all: true, verbatim: true }, (error, found) => (error ? reject(error) : resolve(found))),
+    );
+  },
+  mx: async (name) => (await import('node:dns')).promises.resolveMx(name),
+  srv: async (name) => (await import('node:dns')).promises.resolveSrv(name),
+};
+
+/** A name with more addresses, or a domain with more hosts, is misconfigured; the rest is not tried. */
 const MOST_ADDRESSES = 16;
+const MOST_TARGETS = 16;
 
 /** `work`, or a failed result when it takes longer than `milliseconds`. */
 async function inTime<T>(milliseconds: number, what: string, work: Promise<Parsed<T>>): Promise<Parsed<T>> {
@@ -42,20 +66,25 @@ async function inTime<T>(milliseconds: number, what: string, work: Promise<Parse
 }
 
 /** The names a smart host stands for: itself, or those of its MX or SRV records in the order they are to be tried. */
-export async function targetsOf(host: Smarthost, within: number): Promise<Parsed<readonly Target[]>> {
+export async function targetsOf(host: Smarthost, within: number, names = systemNames): Promise<Parsed<readonly Target[]>> {
+  const { link } = host;
+  const targets = await namesOf(host, within, names);
+  return targets.ok && link !== undefined ? parsed(targets.value.map((target) => ({ ...target, link }))) : targets;
+}
+
+async function namesOf(host: Smarthost, within: number, names: Names): Promise<Parsed<readonly Target[]>> {
   if (host.scheme === 'unix') return parsed([{ name: host.host, port: 0, unix: true, fromDns: false }]);
   if (host.expand === 'none') return parsed([{ name: host.host, port: host.port, unix: false, fromDns: false }]);
-  return inTime(within, `looking up ${host.host}`, host.expand === 'mx' ? mxTargets(host) : srvTargets(host));
+  return inTime(within, `looking up ${host.host}`, host.expand === 'mx' ? mxTargets(host, names) : srvTargets(host, names));
 }
 
 /** RFC 5321 §5.1: by preference, equal ones in random order; no MX record means the name itself; a null MX (RFC 7505 §3) means none. */
-async function mxTargets({ host, port }: Smarthost): Promise<Parsed<readonly Target[]>> {
-  const { promises } = await import('node:dns');
+async function mxTargets({ host, port }: Smarthost, names: Names): Promise<Parsed<readonly Target[]>> {
   try {
-    const records = (await promises.resolveMx(host)).map((record) => ({ ...record, order: Math.random() }));
+    const records = (await names.mx(host)).map((record) => ({ ...record, order: Math.random() }));
     records.sort((a, b) => a.priority - b.priority || a.order - b.order);
-    if (records.length === 1 && records[0]?.exchange === '') return unparsed(`${host} says it takes no mail (null MX)`);
-    return parsed(records.map(({ exchange }) => ({ name: exchange, port, unix: false, fromDns: true })));
+    if (records.every(({ exchange }) => exchange === '')) return unparsed(`${host} says it takes no mail (null MX)`);
+    return parsed(fromDns(records.map(({ exchange }) => ({ name: exchange, port }))));
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENODATA') return parsed([{ name: host, port, unix: false, fromDns: false }]);
@@ -64,18 +93,24 @@ async function mxTargets({ host, port }: Smarthost): Promise<Parsed<readonly Tar
 }
 
 /** RFC 6186 §3.1, RFC 8314 §5.1: `_submissions._tcp` or `_submission._tcp`, ordered as RFC 2782 says. */
-async function srvTargets({ host, scheme }: Smarthost): Promise<Parsed<readonly Target[]>> {
-  const { promises } = await import('node:dns');
+async function srvTargets({ host, scheme }: Smarthost, names: Names): Promise<Parsed<readonly Target[]>> {
   const service = `_${scheme === 'submissions' ? 'submissions' : 'submission'}._tcp.${host}`;
   try {
-    const records = orderSrv(await promises.resolveSrv(service), Math.random);
-    // A single record "." says the service is decidedly not available. RFC 2782
-    if (records.length === 1 && records[0]?.name === '') return unparsed(`${host} says it has no such service (${service})`);
-    return parsed(records.map(({ name, port }) => ({ name, port, unix: false, fromDns: true })));
+    const records = orderSrv(await names.srv(service), Math.random);
+    // A record "." says the service is decidedly not available. RFC 2782
+    if (records.every(({ name }) => name === '')) return unparsed(`${host} says it has no such service (${service})`);
+    return parsed(fromDns(records));
   } catch (error) {
     return unparsed(`no SRV records of ${service}: ${dnsError((error as NodeJS.ErrnoException).code)}`);
   }
 }
+
+/** The root among other names is no host that could be reached. */
+const fromDns = (found: readonly { readonly name: string; readonly port: number }[]): readonly Target[] =>
+  found
+    .filter(({ name }) => name !== '')
+    .slice(0, MOST_TARGETS)
+    .map(({ name, port }) => ({ name, port, unix: false, fromDns: true }));
 
 interface Srv {
   readonly name: string;
@@ -102,23 +137,38 @@ export function orderSrv(records: readonly Srv[], random: () => number): readonl
   return ordered;
 }
 
-/** The addresses of a target, families alternating as the system orders them. RFC 8305 §4 */
-export async function endpointsOf({ name, port, unix }: Target, within: number): Promise<Parsed<readonly Endpoint[]>> {
+/**
+ * The addresses of a target that its link allows, families alternating as the system orders them; never none. RFC 8305 §4.
+ * With a proxy nothing is looked up: the name is the proxy's business.
+ */
+export async function endpointsOf(
+  { name, port, unix, link = DIRECT }: Target,
+  within: number,
+  names = systemNames,
+): Promise<Parsed<readonly [Endpoint, ...Endpoint[]]>> {
   if (unix) return parsed([{ address: name, family: 'unix', port: 0 }]);
-  if (isIPv4(name)) return parsed([{ address: name, family: 4, port }]);
-  if (isIPv6(name) || name.includes('%')) return parsed([{ address: name, family: 6, port }]);
-  return inTime(within, `looking up ${name}`, lookUp(name, port));
+  if (link.proxy !== null) return parsed([{ address: name, family: 'name', port }]);
+  if (isIPv4(name)) return allowedBy(link, name, [{ address: name, family: 4, port }]);
+  if (isIPv6(name) || name.includes('%')) return allowedBy(link, name, [{ address: name, family: 6, port }]);
+  const found = await inTime(within, `looking up ${name}`, lookUp(name, port, names));
+  return found.ok ? allowedBy(link, name, found.value) : found;
 }
 
-async function lookUp(name: string, port: number): Promise<Parsed<readonly Endpoint[]>> {
-  const { lookup } = await import('node:dns');
-  return new Promise((resolve) => {
-    lookup(name, { all: true, verbatim: true }, (error, found) => {
-      if (error) return resolve(unparsed(`no address of ${name}: ${dnsError(error.code ?? undefined)}`));
-      const endpoints = found.map(({ address, family }): Endpoint => ({ address, family: family === 6 ? 6 : 4, port }));
-      resolve(parsed(alternate(endpoints).slice(0, MOST_ADDRESSES)));
-    });
-  });
+/** Those of the family that is asked for, in their order. */
+function allowedBy({ family, sourceAddress }: Link, name: string, all: readonly Endpoint[]): Parsed<readonly [Endpoint, ...Endpoint[]]> {
+  const [first, ...rest] = all.filter((endpoint) => family === 'any' || endpoint.family === family).slice(0, MOST_ADDRESSES);
+  const because = sourceAddress === '' ? `family = "${family}"` : `source_address = "${sourceAddress}"`;
+  return first ? parsed([first, ...rest]) : unparsed(`${name} has no IPv${family} address, and ${because} wants one`);
+}
+
+async function lookUp(name: string, port: number, names: Names): Promise<Parsed<readonly [Endpoint, ...Endpoint[]]>> {
+  try {
+    const found = await names.addresses(name);
+    const [first, ...rest] = alternate(found.map(({ address, family }): Endpoint => ({ address, family: family === 6 ? 6 : 4, port })));
+    return first ? parsed([first, ...rest]) : unparsed(`no address of ${name}: ${dnsError('ENODATA')}`);
+  } catch (error) {
+    return unparsed(`no address of ${name}: ${dnsError((error as NodeJS.ErrnoException).code)}`);
+  }
 }
 
 /** The first family first, then in turn. RFC 8305 §4 */
