@@ -3,7 +3,7 @@
  * the exit status. Knows no stream and no file.
  */
 import type { Smarthost } from '../router/route.ts';
-import { PORTS } from '../router/route.ts';
+import { PORTS, printProxy } from '../router/route.ts';
 import type { Refusal, SessionFailure } from '../smtp/outcome.ts';
 import { never } from '../smtp/parsed.ts';
 import { digit, printReply, type Reply } from '../smtp/reply.ts';
@@ -58,11 +58,12 @@ export type Outcome =
 
 export const failedWith = (failure: Failure): Outcome => ({ kind: 'failed', failure, attempts: [], unreplayable: false });
 
-/** `mail.example.org [192.0.2.1]:2525`, the port only where it is not the scheme's own. */
+/** `mail.example.org [192.0.2.1]:2525`, the port only where it is not the scheme's own; without an address behind a proxy. */
 export function printServer({ host, name, endpoint }: Pick<Attempt, 'host' | 'name' | 'endpoint'>): string {
   if (endpoint === null) return name;
   if (endpoint.family === 'unix') return endpoint.address;
   const port = endpoint.port === PORTS[host.scheme] ? '' : `:${endpoint.port}`;
+  if (endpoint.family === 'name') return `${name}${port}${host.link?.proxy ? ` through ${printProxy(host.link.proxy)}` : ''}`;
   return name === endpoint.address ? `[${endpoint.address}]${port}` : `${name} [${endpoint.address}]${port}`;
 }
 

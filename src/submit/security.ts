@@ -2,8 +2,8 @@
  * TLS and credentials for the attempts, from the policies of a smart host: each module is loaded when the first
  * connection needs it, a secret is read once, and whatever is shown is scrubbed of it.
  */
-import type { Smarthost } from '../router/route.ts';
-import { type Parsed, parsed } from '../smtp/parsed.ts';
+import type { Secret, Smarthost } from '../router/route.ts';
+import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import type { TlsFacts } from '../transport/tls.ts';
 import type { Authenticator, Handshake, Security } from './opening.ts';
 
@@ -17,18 +17,24 @@ export function systemSecurity(environment: NodeJS.ProcessEnv): Security {
   const authenticators = new Map<Smarthost, Promise<Parsed<Authenticator>>>();
   let scrub = (text: string): string => text;
 
+  async function readKept(secret: Secret): Promise<Parsed<string>> {
+    const { readSecret, scrub: scrubSecrets } = await import('./secret.ts');
+    const read = await readSecret(secret, environment);
+    if (!read.ok || read.value === '') return read;
+    if (!secrets.includes(read.value)) secrets.push(read.value);
+    scrub = (text) => scrubSecrets(text, secrets);
+    return read;
+  }
+
   async function readAuthenticator(host: Smarthost): Promise<Parsed<Authenticator>> {
     const { auth } = host;
     if (auth === null) return parsed(() => null);
-    const [{ readSecret, scrub: scrubSecrets }, { chooseMechanism }, { hashes }] = await Promise.all([
-      import('./secret.ts'),
+    const [secret, { chooseMechanism }, { hashes }] = await Promise.all([
+      readKept(auth.secret),
       import('../smtp/choose.ts'),
       import('../transport/hashes.ts'),
     ]);
-    const secret = await readSecret(auth.secret, environment);
     if (!secret.ok) return secret;
-    if (secret.value !== '') secrets.push(secret.value);
-    scrub = (text) => scrubSecrets(text, secrets);
     const credentials = {
       user: auth.user,
       secret: secret.value,
@@ -52,6 +58,11 @@ export function systemSecurity(environment: NodeJS.ProcessEnv): Security {
       const known = authenticators.get(host) ?? readAuthenticator(host);
       authenticators.set(host, known);
       return known;
+    },
+    async proxyPassword({ link }) {
+      if (!link?.proxy) return parsed('');
+      const password = await readKept(link.proxy.secret);
+      return password.ok ? password : unparsed(password.detail.replace(/^password_file/, 'proxy_password_file'));
     },
     scrub: (text) => scrub(text),
   };

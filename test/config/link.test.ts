@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict';
+import { suite } from 'uvu';
+import { interpret } from '../../src/config/interpret.ts';
+import { parseToml } from '../../src/config/toml.ts';
+import type { Link } from '../../src/router/route.ts';
+
+const test = suite('how a smart host is reached');
+
+function links(text: string, env: Record<string, string> = {}): (Link | undefined)[] {
+  const toml = parseToml(text);
+  assert.ok(toml.ok, text);
+  const got = interpret({ path: '/f', toml, mode: 0o600, isSystem: true }, env, { home: '/home/ops' });
+  assert.ok(got.ok, got.ok ? '' : got.errors.join('\n'));
+  const routed = got.config.routers.flatMap((router) => (router.driver === 'manualroute' ? router.hosts : []));
+  return [...got.config.smarthosts, ...routed].map(({ link }) => link);
+}
+
+const proxy = (more: Partial<NonNullable<Link['proxy']>> = {}) => ({
+  scheme: 'socks5' as const,
+  host: 'p',
+  port: 1080,
+  user: '',
+  secret: { from: 'none' as const },
+  ...more,
+});
+const link = (more: Partial<Link>): Link => ({ proxy: null, sourceAddress: '', family: 'any', ...more });
+const file = (path: string) => ({ from: 'file' as const, path });
+
+/** [file, link of each smart host, why] */
+const TABLE: readonly [string, (Link | undefined)[], string][] = [
+  ['smarthosts = ["a"]', [undefined], 'nothing is written'],
+  ['smarthosts = ["a", "b"]\nproxy = "socks5://P"', [link({ proxy: proxy() }), link({ proxy: proxy() })], 'one proxy for all'],
+  ['smarthosts = ["a"]\nproxy = "SOCKS5://p:9050/"', [link({ proxy: proxy({ port: 9050 }) })], 'a port'],
+  [
+    'smarthosts = ["a"]\nproxy = "http://[2001:db8::1]:3128"',
+    [link({ proxy: proxy({ scheme: 'http', host: '2001:db8::1', port: 3128 }) })],
+    'IPv6',
+  ],
+  ['smarthosts = ["a"]\nproxy = "http://p:25"', [link({ proxy: proxy({ scheme: 'http', port: 25 }) })], 'a port that SMTP has, too'],
+  [
+    'smarthosts = ["a"]\nproxy = "http://J%C3%B6rg%40x@p:3128"\nproxy_password_file = "~/pw"',
+    [link({ proxy: proxy({ scheme: 'http', port: 3128, user: 'Jörg@x', secret: file('/home/ops/pw') }) })],
+    'a user with its password',
+  ],
+  [
+    'smarthosts = ["a"]\nproxy = "socks5://u@p"\nproxy_password_file = "proxy"',
+    [link({ proxy: proxy({ user: 'u', secret: file('proxy') }) })],
+    'a credential of systemd',
+  ],
+  [
+    'smarthosts = ["a", { url = "b", proxy = "" }, { url = "c", proxy = "socks5://q" }]\nproxy = "socks5://u@p"\nproxy_password_file = "/pw"',
+    [link({ proxy: proxy({ user: 'u', secret: file('/pw') }) }), undefined, link({ proxy: proxy({ host: 'q' }) })],
+    'a proxy of its own, or none, takes no password from above',
+  ],
+  ['smarthosts = ["a", "unix:/run/smtp"]\nproxy = "socks5://p"', [link({ proxy: proxy() }), undefined], 'a socket is reached directly'],
+  ['smarthosts = ["a"]\nsource_address = "192.0.2.1"', [link({ sourceAddress: '192.0.2.1', family: 4 })], 'the address decides the family'],
+  [
+    'smarthosts = ["a"]\nsource_address = "fe80::1%eth0"\nfamily = "6"',
+    [link({ sourceAddress: 'fe80::1%eth0', family: 6 })],
+    'both, with a zone',
+  ],
+  ['smarthosts = ["a"]\nfamily = "6"', [link({ family: 6 })], 'a family'],
+  [
+    'smarthosts = ["a", { url = "b", source_address = "2001:db8::1" }, { url = "c", source_address = "" }]\nsource_address = "192.0.2.1"',
+    [link({ sourceAddress: '192.0.2.1', family: 4 }), link({ sourceAddress: '2001:db8::1', family: 6 }), undefined],
+    'an address of its own',
+  ],
+  [
+    'smarthosts = []\nfamily = "4"\n[[router]]\nname = "r"\ndriver = "manualroute"\nhosts = ["a", { url = "b", family = "any" }]',
+    [link({ family: 4 }), undefined],
+    'the hosts of a router, too',
+  ],
+];
+for (const [text, expected, why] of TABLE) test(why, () => assert.deepEqual(links(text), expected));
+
+test('a proxy from the environment replaces the file’s, with its password', () => {
+  const text = 'smarthosts = ["a"]\nproxy = "socks5://u@p"\nproxy_password_file = "/pw"';
+  assert.deepEqual(links(text, { NOSPOOL_PROXY: 'socks5://q' }), [link({ proxy: proxy({ host: 'q' }) })]);
+  const env = { NOSPOOL_PROXY: 'socks5://v@q', NOSPOOL_PROXY_PASSWORD_FILE: '/other', NOSPOOL_FAMILY: '6' };
+  assert.deepEqual(links(text, env), [link({ proxy: proxy({ host: 'q', user: 'v', secret: file('/other') }), family: 6 })]);
+});
+
+test('no error repeats what stands before the host of a proxy, which may be a password', () => {
+  for (const text of [
+    'proxy = "socks5://u:hunter2@p"',
+    'proxy = "http://hunter2%ff@p:1"',
+    'proxy = "hunter2@p"',
+    'proxy = "socks5://u@hunter2@p"',
+  ]) {
+    const toml = parseToml(text);
+    assert.ok(toml.ok);
+    const got = interpret({ path: '/f', toml, mode: 0o600, isSystem: true }, {}, { home: null });
+    assert.ok(!got.ok, text);
+    assert.doesNotMatch(got.errors.join('\n'), /hunter2/);
+  }
+});
+
+test.run();
