@@ -15,6 +15,11 @@ import { type Listener, listen, type Verdict } from '../../src/transport/listen.
 export const COMMAND = fileURLToPath(new URL('../../dist/sendmail.cjs', import.meta.url));
 
 const folders: string[] = [];
+const children = new Set<ChildProcess>();
+/** Ends what a test that failed has left behind. */
+export const killAll = (): void => {
+  for (const child of children) child.kill('SIGKILL');
+};
 process.on('exit', () => {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 });
@@ -78,6 +83,8 @@ export const ENVIRONMENT = { PATH: '/usr/bin:/bin', LANG: 'C.UTF-8' };
 export function start(config: string | null, args: readonly string[], options: SpawnOptions = {}): Running {
   const words = config === null ? args : ['-C', config, ...args];
   const child = spawn(process.execPath, [COMMAND, ...words], { stdio: 'pipe', env: ENVIRONMENT, ...options });
+  children.add(child);
+  child.once('close', () => children.delete(child));
   const said = { stdout: '', stderr: '' };
   child.stdout?.on('data', (part: Buffer) => {
     said.stdout += part.toString('latin1');
@@ -158,7 +165,9 @@ export async function smartHost(
       happened();
       return {
         async judge(question) {
-          const verdict = await judge(question, host);
+          const judging = judge(question, host);
+          happened();
+          const verdict = await judging;
           const taken = verdict === null || ('code' in verdict && verdict.code < 400);
           if (question.about === 'sender' && taken) {
             current = {
@@ -223,4 +232,92 @@ export async function smartHost(
 }
 
 /** `smarthosts` of a configuration. */
-export const toHosts = (...ports: readonly number[]): string => `smarthosts = [${ports.map((port) => `"smtp://127.0.0.1:${port}"`).join(', ')}]`;
+export const toHosts = (...ports: readonly number[]): string =>
+  `smarthosts = [${ports.map((port) => `"smtp://127.0.0.1:${port}"`).join(', ')}]`;
+
+/** What a host that misbehaves does in place of its usual reply: a reply line, or one of these. */
+export type Fault = 'drop' | 'hang' | (string & {});
+
+export interface FaultyHost {
+  readonly port: number;
+  /** What it has heard: commands, and `.` for a content that came to its end. */
+  readonly heard: string[];
+  /** Octets of content. */
+  octets: number;
+  connections: number;
+  close(): void;
+}
+
+/** Faults by `connect` (in place of the greeting), verb, `content` (at `after` octets of it) or `.` (in place of the verdict). */
+export async function faultyHost(faults: Readonly<Record<string, Fault>>, after = 1): Promise<FaultyHost> {
+  const { createServer } = await import('node:net');
+  const sockets = new Set<import('node:net').Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    host.connections++;
+    let text = '';
+    let inContent = false;
+    let before = 0;
+    let hangs = false;
+    socket.on('error', () => {}).on('close', () => sockets.delete(socket));
+    const answer = (at: string, usual: string): void => {
+      const fault = faults[at];
+      if (fault === 'drop') socket.destroy();
+      else if (fault === 'hang') hangs = true;
+      else socket.write(`${fault ?? usual}\r\n`);
+    };
+    answer('connect', '220 faulty.example.org');
+    socket.on('data', (chunk) => {
+      if (hangs) return;
+      text += chunk.toString('latin1');
+      for (;;) {
+        if (inContent) {
+          const end = text.indexOf('\r\n.\r\n');
+          const octets = end < 0 ? Math.max(0, text.length - 4) : end + 2;
+          before += octets;
+          host.octets += octets;
+          if (faults.content !== undefined && before >= after) return answer('content', '');
+          if (end < 0) {
+            text = text.slice(octets);
+            return;
+          }
+          text = text.slice(end + 5);
+          inContent = false;
+          host.heard.push('.');
+          answer('.', '250 taken');
+          continue;
+        }
+        const end = text.indexOf('\r\n');
+        if (end < 0 || hangs || socket.destroyed) return;
+        const line = text.slice(0, end);
+        text = text.slice(end + 2);
+        host.heard.push(line);
+        const verb = (line.split(' ', 1)[0] as string).toUpperCase();
+        inContent = verb === 'DATA' && faults.DATA === undefined;
+        answer(verb, { EHLO: '250-faulty.example.org\r\n250 PIPELINING', DATA: '354 go on', QUIT: '221 bye' }[verb] ?? '250 fine');
+      }
+    });
+  });
+  const host: FaultyHost = {
+    port: 0,
+    heard: [],
+    octets: 0,
+    connections: 0,
+    close() {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return Object.assign(host, { port: (server.address() as { port: number }).port });
+}
+
+/** A port of loopback on which nobody listens. */
+export async function deadPort(): Promise<number> {
+  const { createServer } = await import('node:net');
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
