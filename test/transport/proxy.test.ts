@@ -469,9 +469,9 @@ proxies('family: an address of the other one is not connected to', () =>
   }),
 );
 
-proxies('what a proxy connects to is never connected to directly', () => {
-  assert.throws(() => connectFirst([{ address: '127.0.0.1', family: 'name', port: 25 }], { within: 100 }), /bug/);
-});
+proxies('what a proxy connects to is never connected to directly', () =>
+  assert.rejects(connectFirst([{ address: '127.0.0.1', family: 'name', port: 25 }], { within: 100 }), /bug/),
+);
 
 /* ---- the command ---- */
 
@@ -493,13 +493,13 @@ proxies('sendmail: proxy, user and password from the configuration; the password
         `log = "${setup.log}"\naliases = []\nhostname = "client.example.org"\n${toml(setup.folder)}\n[tls]\nmode = "off"\n`,
       );
       give('tan staaf+7');
-      const fine = await run(setup.config, ['-v', '-f', 'a@example.org', 'b@example.org'], 'Subject: x\n\nhello\n');
+      const fine = await run(setup.config, ['-d', '-f', 'a@example.org', 'b@example.org'], 'Subject: x\n\nhello\n');
       assert.equal(fine.status, 0, fine.stderr);
       assert.equal(host.held.length, 1);
       assert.match(fine.stderr, new RegExp(`connecting to mail\\.test\\.invalid port 587 through socks5://127\\.0\\.0\\.1:${proxy.port}`));
       assert.match(setup.logged(), /=> b@example\.org R=nospool T=smtp H=mail\.test\.invalid through socks5:/);
       give('wrong tan');
-      const wrong = await run(setup.config, ['-v', '-f', 'a@example.org', 'b@example.org'], 'Subject: x\n\nhello\n');
+      const wrong = await run(setup.config, ['-d', '-f', 'a@example.org', 'b@example.org'], 'Subject: x\n\nhello\n');
       assert.equal(wrong.status, 1);
       assert.match(wrong.stderr, /the proxy refuses the user and password/);
       chmodSync(secret, 0o644);
