@@ -6,12 +6,14 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { encoder } from './encoder.ts';
 import { latency } from './latency.ts';
+import { library } from './library.ts';
+import { recipients } from './recipients.ts';
 import { startup } from './startup.ts';
 import type { Bench } from './support/bench.ts';
 import { asText, difference, machine, ownVersion, publish, type Result } from './support/report.ts';
 import { throughput } from './throughput.ts';
 
-const BENCHES: readonly Bench[] = [startup, throughput, latency, encoder];
+const BENCHES: readonly Bench[] = [startup, throughput, latency, library, recipients, encoder];
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -14,6 +14,8 @@ export interface Submission {
   readonly recipients: readonly string[];
   /** PEM of the certificate to trust; '' without TLS. */
   readonly authority: string;
+  /** An alias file for `bench.example`; only nospool and Exim read one. */
+  readonly aliases?: string;
 }
 
 export interface Peer {
@@ -42,11 +44,11 @@ function nospool(runtime: Runtime): Peer | null {
   };
 }
 
-function configuration({ port, tls, auth, authority }: Submission): string {
+function configuration({ port, tls, auth, authority, aliases }: Submission): string {
   const scheme = tls === 'implicit' ? 'submissions' : 'submission';
   const lines = [
     `smarthosts = ["${scheme}://${tls === 'off' ? '127.0.0.1' : 'localhost'}:${port}"]`,
-    'aliases = []',
+    `aliases = ${JSON.stringify(aliases === undefined ? [] : [aliases])}`,
     'hostname = "bench.example"',
     `log = "${inCache('nospool.log')}"`,
     '[tls]',
@@ -66,7 +68,7 @@ function exim(): Peer | null {
   return {
     name: 'Exim mua_wrapper',
     version: `Exim ${version}`,
-    command: ({ port, tls, auth, authority, recipients }) => {
+    command: ({ port, tls, auth, authority, recipients, aliases }) => {
       // Exim wants a folder it may write to as its own user, though it leaves nothing there in this mode.
       const spool = inCache('exim');
       mkdirSync(spool, { recursive: true });
@@ -79,7 +81,9 @@ primary_hostname = bench.example
 spool_directory = ${spool}
 log_file_path = ${spool}/%slog
 keep_environment =
+disable_ipv6 = true
 begin routers
+${aliases === undefined ? '' : `aliases:\n  driver = redirect\n  domains = bench.example\n  data = \${lookup{$local_part}lsearch{${aliases}}}`}
 smart_host:
   driver = manualroute
   transport = out
@@ -90,6 +94,7 @@ out:
   driver = smtp
   port = ${port}
   hosts_try_fastopen =
+  max_rcpt = 0
   ${tls === 'off' ? 'hosts_avoid_tls = *' : `hosts_require_tls = *\n  tls_verify_certificates = ${authority}\n  tls_verify_hosts = *`}
   ${tls === 'implicit' ? 'protocol = smtps' : ''}
   ${auth ? 'hosts_require_auth = *' : ''}

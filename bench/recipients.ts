@@ -1,0 +1,96 @@
+/** Many recipients, and aliases at scale: what routing costs. */
+import { existsSync, writeFileSync } from 'node:fs';
+import { type Bench, CPU, RSS, sending, submission, WALL } from './support/bench.ts';
+import { message } from './support/material.ts';
+import { MEASURED_BY } from './support/measure.ts';
+import { others, ours, type Submission } from './support/peers.ts';
+import { inCache } from './support/places.ts';
+import { receiver } from './support/receivers.ts';
+import type { Claim, Table } from './support/report.ts';
+import { rounds } from './support/rounds.ts';
+import { runtimes } from './support/runtimes.ts';
+
+const DOMAIN = 'bench.example';
+
+interface Kind {
+  readonly title: string;
+  readonly what: Pick<Submission, 'recipients' | 'aliases'>;
+  /** Programs that read no alias file, or need minutes, are left out. */
+  readonly peers: RegExp;
+}
+
+export const recipients: Bench = {
+  name: 'recipients',
+  title: 'Many recipients, large alias files',
+  async run({ runs, short, progress }) {
+    const many = short ? 2000 : 50_000;
+    const entries = short ? 20_000 : 1_000_000;
+    const expanded = short ? 2000 : 20_000;
+    const kinds: Kind[] = [
+      { title: `${many} recipients as arguments`, what: { recipients: addresses(many) }, peers: /nospool|Exim|smtplib/ },
+      {
+        title: `An alias file of ${entries} entries, one recipient in the middle of it`,
+        what: { recipients: [`user${Math.floor(entries / 2)}@${DOMAIN}`], aliases: aliasFile(entries) },
+        peers: /nospool|Exim/,
+      },
+      {
+        title: `An alias that expands to ${expanded} addresses`,
+        what: { recipients: [`everybody@${DOMAIN}`], aliases: expandingFile(expanded) },
+        peers: /nospool|Exim/,
+      },
+    ];
+    const tables: Table[] = [];
+    for (const { title, what, peers } of kinds) {
+      const smartHost = await receiver({ pipelining: true });
+      if (smartHost === null) break;
+      const input = { file: message('lf', 2048) };
+      const cases = [...ours(), ...others()]
+        .filter(({ name }) => peers.test(name))
+        .flatMap((peer) => sending(peer, smartHost, submission(smartHost, what), input) ?? []);
+      const rows = await rounds(cases, Math.min(runs, 5), progress);
+      smartHost.stop();
+      tables.push({
+        title,
+        note: `Receiver: ${smartHost.name}.`,
+        base: 'Exim mua_wrapper',
+        columns: [WALL, CPU, RSS],
+        chart: 'wall',
+        rows,
+      });
+    }
+    return {
+      method: `Each run is a fresh process, measured by ${MEASURED_BY}. The alias files are text, read anew each time: Exim's with lsearch.`,
+      tables,
+      claims: claims(tables),
+      versions: [...runtimes(), ...others()].map(({ version }) => version),
+    };
+  },
+};
+
+const addresses = (count: number): string[] => Array.from({ length: count }, (_, i) => `user${i}@example.org`);
+
+function aliasFile(entries: number): string {
+  const file = inCache(`aliases-${entries}`);
+  const text = (): string => `${Array.from({ length: entries }, (_, i) => `user${i}: target${i}@example.org`).join('\n')}\n`;
+  if (!existsSync(file)) writeFileSync(file, text());
+  return file;
+}
+
+function expandingFile(count: number): string {
+  const file = inCache(`aliases-everybody-${count}`);
+  if (!existsSync(file)) writeFileSync(file, `everybody: ${addresses(count).join(',\n ')}\n`);
+  return file;
+}
+
+function claims(tables: readonly Table[]): Claim[] {
+  const [many] = tables;
+  const own = many?.rows.find(({ name }) => name === 'nospool');
+  if (!many || !own) return [];
+  return [
+    {
+      text: `${many.title} go in one transaction`,
+      holds: own.runs > 0,
+      measured: own.runs > 0 ? `${own.measures.wall?.median.toFixed(0)} ms` : (own.failed ?? ''),
+    },
+  ];
+}

@@ -1,0 +1,140 @@
+// One library in a process of its own, sending many short messages: `library-child.mjs LIBRARY PORT CONNECTIONS MESSAGES
+// DIST`. CONNECTIONS sessions are open at once, each sends its share one after another. Prints as JSON: messages a
+// second, messages not taken, resident set in MiB and what each session holds of it in KiB.
+import { createRequire } from 'node:module';
+import net from 'node:net';
+import { pathToFileURL } from 'node:url';
+
+const [library, portText, connectionsText, messagesText, dist] = process.argv.slice(2);
+const [port, connections, messages] = [portText, connectionsText, messagesText].map(Number);
+const FROM = 'sender@example.org';
+const TO = 'recipient@example.org';
+const line = `${'QWxsIG1lbiBieSBuYXR1cmUg'.repeat(4).slice(0, 76)}\r\n`;
+const MESSAGE = Buffer.from(`From: ${FROM}\r\nTo: ${TO}\r\nSubject: a bench\r\n\r\n${line.repeat(25)}`, 'latin1');
+const inNodeModules = createRequire(process.env.BENCH_NODE_MODULES ? `${process.env.BENCH_NODE_MODULES}/` : import.meta.url);
+
+/** Each gives a session: `send` resolves to true when the message was taken, `end` when the session is over. */
+const LIBRARIES = {
+  async nospool() {
+    const { connect, smarthost } = await import(pathToFileURL(`${dist}/lib/index.js`));
+    const host = smarthost(`smtp://127.0.0.1:${port}`, { tls: { mode: 'off' } }).value;
+    return async () => {
+      const client = await connect(host, { hello: 'bench.example' });
+      if ('failures' in client) throw new Error(client.failures.join('; '));
+      return {
+        send: async () => (await client.send({ from: FROM, to: [TO] }, MESSAGE)).kind === 'accepted',
+        end: () => client.quit(),
+      };
+    };
+  },
+
+  async nodemailer() {
+    const SMTPConnection = inNodeModules('nodemailer/lib/smtp-connection');
+    return () =>
+      new Promise((resolve, reject) => {
+        const connection = new SMTPConnection({ host: '127.0.0.1', port, ignoreTLS: true });
+        connection.once('error', reject);
+        connection.connect(() =>
+          resolve({
+            send: () => new Promise((done) => connection.send({ from: FROM, to: [TO] }, MESSAGE, (error) => done(!error))),
+            end: async () => connection.quit(),
+          }),
+        );
+      });
+  },
+
+  /** The pool is one for all sessions; a session here is a sender that waits for its turn. */
+  async 'nodemailer-pool'() {
+    const nodemailer = inNodeModules('nodemailer');
+    const pool = nodemailer.createTransport({
+      host: '127.0.0.1',
+      port,
+      ignoreTLS: true,
+      pool: true,
+      maxConnections: connections,
+      maxMessages: Infinity,
+    });
+    let open = connections;
+    return async () => ({
+      send: () =>
+        pool.sendMail({ envelope: { from: FROM, to: TO }, raw: MESSAGE }).then(
+          () => true,
+          () => false,
+        ),
+      end: async () => {
+        open--;
+        if (open === 0) pool.close();
+      },
+    });
+  },
+
+  /** The least there is: four strings a message, no reply looked at but its first digit. Two round trips, as nospool has. */
+  async floor() {
+    const content = Buffer.concat([MESSAGE, Buffer.from('.\r\n')]);
+    return () =>
+      new Promise((resolve, reject) => {
+        const socket = net.connect({ port, host: '127.0.0.1', noDelay: true });
+        let wanted = 0;
+        let settle = () => {};
+        let text = '';
+        const expect = (lines) =>
+          new Promise((done) => {
+            wanted = lines;
+            settle = done;
+          });
+        socket.on('error', reject);
+        socket.on('data', (octets) => {
+          text += octets.latin1Slice();
+          const lines = text.match(/^\d{3} .*\r\n/gm) ?? [];
+          if (lines.length < wanted) return;
+          text = '';
+          settle(lines.every((each) => each[0] < '4'));
+        });
+        (async () => {
+          await expect(1);
+          socket.write('EHLO bench.example\r\n');
+          await expect(1);
+          resolve({
+            async send() {
+              socket.write(`MAIL FROM:<${FROM}>\r\nRCPT TO:<${TO}>\r\nDATA\r\n`);
+              const ready = await expect(3);
+              socket.write(content);
+              return (await expect(1)) && ready;
+            },
+            async end() {
+              socket.end('QUIT\r\n');
+            },
+          });
+        })();
+      });
+  },
+};
+
+const open = await LIBRARIES[library]();
+globalThis.gc?.();
+const before = process.memoryUsage.rss();
+const sessions = [];
+// Not all at once: the receiver's queue of connections is finite.
+while (sessions.length < connections)
+  sessions.push(...(await Promise.all(Array.from({ length: Math.min(200, connections - sessions.length) }, () => open()))));
+let lost = 0;
+const share = Math.max(1, Math.round(messages / connections));
+const turns = async (count) => {
+  const begun = performance.now();
+  await Promise.all(
+    sessions.map(async (session) => {
+      for (let i = 0; i < count; i++) if (!(await session.send())) lost++;
+    }),
+  );
+  return performance.now() - begun;
+};
+// One message a session to warm up, unless that is all that is asked for.
+if (share > 1) await turns(1);
+const elapsed = await turns(share);
+globalThis.gc?.();
+const rss = process.memoryUsage.rss();
+process.stdout.write(
+  JSON.stringify({ rate: (share * connections * 1000) / elapsed, lost, rss: rss / 2 ** 20, session: (rss - before) / 1024 / connections }),
+);
+await Promise.all(sessions.map((session) => session.end()));
+process.exit(lost === 0 ? 0 : 1);
