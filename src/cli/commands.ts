@@ -20,7 +20,7 @@ type Values = Readonly<Record<string, unknown>>;
 
 export interface AdminCommand {
   readonly name: string;
-  /** Operands, as the usage line shows them; '' when the command takes none. At least one is needed where it takes any. */
+  /** Operands, as the usage line shows them: '' when the command takes none, in brackets when it does without. */
   readonly operands: string;
   readonly help: string;
   readonly options: readonly Option[];
@@ -31,7 +31,158 @@ export interface AdminCommand {
 
 const option = (name: string, kind: Kind, value: string, help: string): Option => ({ name, kind, value, help });
 
+const CONFIG = option('config', 'text', 'FILE', 'read this configuration (also -C)');
+
 export const COMMANDS: readonly AdminCommand[] = [
+  {
+    name: 'send',
+    operands: 'FILE',
+    help: 'send a message from a file, or from standard input: "-"',
+    options: [
+      CONFIG,
+      option('from', 'text', 'ADDR', 'the reverse-path (also -f)'),
+      option('to', 'list', 'ADDR', 'a recipient; none: those of To, Cc and Bcc'),
+      option('json', 'switch', '', 'the result as JSON, as in a log'),
+      option('verbose', 'switch', '', 'show the conversation (also -v)'),
+    ],
+    examples: ['nospool send --to you@example.org message.eml'],
+    run: async (values, operands) =>
+      (await import('./send.ts')).runSend(
+        {
+          config: text(values.config) ?? '',
+          from: text(values.from),
+          to: texts(values.to),
+          json: values.json === true,
+          verbose: values.verbose === true,
+        },
+        operands,
+      ),
+  },
+  {
+    name: 'route',
+    operands: 'ADDRESS...',
+    help: 'show where addresses go, and why; nothing is sent',
+    options: [
+      CONFIG,
+      option('from', 'text', 'ADDR', 'the reverse-path (also -f)'),
+      option('resolve', 'switch', '', 'look up MX, SRV and addresses of the smart hosts'),
+      option('json', 'switch', '', 'JSON in place of a tree'),
+    ],
+    examples: ['nospool route root alice@example.org', 'nospool route --resolve root'],
+    run: async (values, operands) =>
+      (await import('./route.ts')).runRoute(
+        {
+          config: text(values.config) ?? '',
+          from: text(values.from),
+          json: values.json === true,
+          resolve: values.resolve === true,
+        },
+        operands,
+      ),
+  },
+  {
+    name: 'check',
+    operands: '',
+    help: 'try the configuration and every smart host',
+    options: [
+      CONFIG,
+      option('json', 'switch', '', 'JSON in place of tables'),
+      option('verbose', 'switch', '', 'show the conversations (also -v)'),
+    ],
+    examples: ['nospool check', 'nospool check --config ./nospool.toml --verbose'],
+    run: async (values) =>
+      (await import('./check.ts')).runCheck({
+        config: text(values.config) ?? '',
+        json: values.json === true,
+        verbose: values.verbose === true,
+      }),
+  },
+  {
+    name: 'init',
+    operands: '',
+    help: 'write a first configuration; asks for what is not given',
+    options: [
+      option('smarthost', 'text', 'HOST', 'mail.example.org (STARTTLS), or with :465 (TLS)'),
+      option('user', 'text', 'NAME', 'the user there'),
+      option('password-file', 'text', 'FILE', 'where the password is, or is to be'),
+      option('domain', 'text', 'DOMAIN', 'of addresses without one'),
+      option('from', 'text', 'ADDR', 'the sender of all mail that names none'),
+      option('root', 'text', 'ADDR', "who gets root's mail"),
+      option('output', 'text', 'FILE', "in place of /etc/nospool.toml or the user's own"),
+      option('force', 'switch', '', 'replace the file'),
+    ],
+    examples: ['nospool init', 'nospool init --smarthost mail.example.org --domain example.org'],
+    run: async (values) =>
+      (await import('./init.ts')).runInit({
+        smarthost: text(values.smarthost),
+        user: text(values.user),
+        passwordFile: text(values.passwordFile),
+        domain: text(values.domain),
+        from: text(values.from),
+        root: text(values.root),
+        output: text(values.output),
+        force: values.force === true,
+      }),
+  },
+  {
+    name: 'import',
+    operands: 'FILE',
+    help: "turn another program's configuration into ours",
+    options: [
+      option('program', 'text', 'NAME', 'msmtp, ssmtp, dma, nullmailer or esmtp'),
+      option('output', 'text', 'FILE', 'in place of standard output; mode 600'),
+      option('force', 'switch', '', 'replace the file'),
+    ],
+    examples: ['nospool import /etc/msmtprc --output /etc/nospool.toml'],
+    run: async (values, operands) =>
+      (await import('./import.ts')).runImport(
+        { program: text(values.program), output: text(values.output), force: values.force === true },
+        operands,
+      ),
+  },
+  {
+    name: 'install',
+    operands: '',
+    help: 'be /usr/sbin/sendmail, mailq and newaliases',
+    options: [
+      option('root', 'text', 'DIR', 'a folder that stands for /'),
+      option('runtime', 'text', 'FILE', 'the interpreter, if not the one that runs now'),
+    ],
+    examples: ['nospool install', 'nospool install --root /srv/image'],
+    run: async (values) => (await import('./install.ts')).runInstall({ root: text(values.root) ?? '/', runtime: text(values.runtime) }),
+  },
+  {
+    name: 'uninstall',
+    operands: '',
+    help: 'undo install: what was there before comes back',
+    options: [option('root', 'text', 'DIR', 'a folder that stands for /')],
+    examples: ['nospool uninstall'],
+    run: async (values) => (await import('./install.ts')).runUninstall({ root: text(values.root) ?? '/' }),
+  },
+  {
+    name: 'log',
+    operands: '[WORD...]',
+    help: 'show what the log says of an address or a message id',
+    options: [
+      CONFIG,
+      option('file', 'text', 'FILE', 'this log in place of the configured one'),
+      option('last', 'number', 'N', 'the last N that match (10 where no word is given)'),
+      option('failed', 'switch', '', 'only messages that were not delivered'),
+      option('json', 'switch', '', 'one JSON object a line'),
+    ],
+    examples: ['nospool log alice@example.org', 'nospool log --failed --last 3'],
+    run: async (values, operands) =>
+      (await import('./log.ts')).runLog(
+        {
+          config: text(values.config) ?? '',
+          file: text(values.file),
+          last: typeof values.last === 'number' ? values.last : null,
+          failed: values.failed === true,
+          json: values.json === true,
+        },
+        operands,
+      ),
+  },
   {
     name: 'sink',
     operands: '',
@@ -61,25 +212,10 @@ export const COMMANDS: readonly AdminCommand[] = [
     examples: ['nospool sink --starttls --auth me:secret --refuse bob@example.org'],
     run: async (values) => (await import('./sink.ts')).runSink(sinkOptions(values)),
   },
-  {
-    name: 'route',
-    operands: 'ADDRESS...',
-    help: 'show where addresses go, and why; nothing is sent',
-    options: [
-      option('config', 'text', 'FILE', 'read this configuration (also -C)'),
-      option('from', 'text', 'ADDR', 'the reverse-path (also -f)'),
-      option('json', 'switch', '', 'JSON in place of a tree'),
-    ],
-    examples: ['nospool route root alice@example.org'],
-    run: async (values, operands) =>
-      (await import('./route.ts')).runRoute(
-        { config: text(values.config) ?? '', from: text(values.from), json: values.json === true },
-        operands,
-      ),
-  },
 ];
 
 const text = (value: unknown): string | null => (typeof value === 'string' ? value : null);
+const texts = (value: unknown): readonly string[] => (Array.isArray(value) ? value.map(String) : []);
 
 function sinkOptions(values: Values): SinkOptions {
   const given = Object.fromEntries(Object.keys(SINK_DEFAULTS).flatMap((key) => (values[key] === undefined ? [] : [[key, values[key]]])));
@@ -97,7 +233,7 @@ export function printOverview(): string {
     `  ${'completion'.padEnd(22)} print a completion script for your shell`,
     '',
     'nospool COMMAND --help says more; nospool(1) says everything.',
-    'Example: nospool sink --store /tmp/mail',
+    'Example: nospool init && nospool check',
     '',
   ].join('\n');
 }
@@ -114,7 +250,7 @@ export function printHelp(command: AdminCommand): string {
 }
 
 /** As sendmail has them. */
-const SHORT: Readonly<Record<string, string>> = { config: 'C', from: 'f' };
+const SHORT: Readonly<Record<string, string>> = { config: 'C', from: 'f', verbose: 'v' };
 
 const KINDS = {
   text: { string: true, requiresArg: true },
@@ -157,9 +293,11 @@ export async function main(argv: readonly string[], version: string): Promise<nu
     complain(`"${first}" is not a command; "nospool --help" lists them`);
     return status;
   }
-  // yargs would take what stands behind `--` for something else than operands.
+  // yargs would take what stands behind `--` for something else than operands, and "-" for nothing at all.
   const dashes = argv.indexOf('--');
-  const [before, behind] = dashes < 0 ? [argv, []] : [argv.slice(0, dashes), argv.slice(dashes + 1)];
+  const [words, rest] = dashes < 0 ? [argv, []] : [argv.slice(0, dashes), argv.slice(dashes + 1)];
+  const before = words.filter((word) => word !== '-');
+  const behind = [...words.filter((word) => word === '-'), ...rest];
   const parser = yargs([...before])
     .scriptName('nospool')
     .help(false)
@@ -188,7 +326,7 @@ export async function main(argv: readonly string[], version: string): Promise<nu
         const values = readValues(command.options, given);
         const operands = [...((given.operands ?? []) as unknown[]).map(String), ...behind];
         if (typeof values === 'string') complain(values);
-        else if (operands.length > 0 !== (command.operands !== ''))
+        else if (operands.length > 0 !== (command.operands !== '') && !command.operands.startsWith('['))
           complain(`${first} wants ${command.operands || 'no operand'}; "nospool ${first} --help" lists the options`);
         else if (status === 0) status = await command.run(values, operands);
       },

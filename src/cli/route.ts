@@ -1,9 +1,12 @@
-/** `nospool route`: which router does what with an address, and where a message to all of them would go. Connects to nobody. */
-import { readConfig } from '../config/read.ts';
+/**
+ * `nospool route`: which router does what with an address, and where a message to all of them would go. Connects to
+ * nobody; asks name servers only with --resolve.
+ */
 import { parseOperands } from '../message/recipients.ts';
-import { parseReversePath } from '../smtp/path.ts';
+import { printSmarthost, type Smarthost } from '../router/route.ts';
 import { reversePathOf, routeRecipients } from '../submit/submission.ts';
-import { identify } from './identity.ts';
+import { endpointsOf, targetsOf } from '../transport/resolve.ts';
+import { failWith, givenReversePath, openSetting, print } from './admin.ts';
 import { isDeliverable, printRouting, routingJson } from './tree.ts';
 
 export interface RouteOptions {
@@ -12,28 +15,70 @@ export interface RouteOptions {
   /** Reverse-path; null = the default one. */
   readonly from: string | null;
   readonly json: boolean;
+  /** Look up what the smart hosts of the route stand for. */
+  readonly resolve: boolean;
 }
 
 /** 0 when one message to all of the addresses would go out in one transaction. */
-export async function runRoute({ config: path, from, json }: RouteOptions, operands: readonly string[]): Promise<number> {
-  const complain = (...lines: readonly string[]): number => {
-    process.stderr.write(lines.map((line) => `nospool: ${line}\n`).join(''));
-    return 1;
-  };
+export async function runRoute(options: RouteOptions, operands: readonly string[]): Promise<number> {
   const paths = parseOperands(operands);
-  if (!paths.ok) return complain(paths.detail);
-  if (paths.value.length === 0) return complain('name an address: nospool route root');
-  const given = from === null ? undefined : parseReversePath(from.trim());
-  if (given && !given.ok) return complain(`--from "${from}": ${given.detail}`);
-  const who = identify(process.env);
-  const answer = await readConfig({ path: path === '' ? null : path, env: process.env, home: who.home, euid: who.euid });
-  if (!answer.ok) return complain(...answer.errors);
-  const { config } = answer;
-  const by = { login: who.login, hostname: config.hostname === '' ? await who.hostname() : config.hostname };
-  const sender = reversePathOf(config, by, given?.value);
-  if (!sender.ok) return complain(sender.detail);
+  if (!paths.ok) return failWith(paths.detail);
+  if (paths.value.length === 0) return failWith('name an address: nospool route root');
+  const given = givenReversePath(options.from);
+  if (!given.ok) return failWith(given.detail);
+  const setting = await openSetting(options.config);
+  if (setting === null) return 1;
+  const { config, warnings } = setting;
+  const by = await setting.submitter();
+  const sender = reversePathOf(config, by, given.value);
+  if (!sender.ok) return failWith(sender.detail);
   const routing = await routeRecipients(config, by, sender.value.reversePath, paths.value);
-  if (answer.warnings.length > 0) complain(...answer.warnings);
-  process.stdout.write(json ? `${JSON.stringify(routingJson(routing))}\n` : printRouting(routing));
+  if (warnings.length > 0) failWith(...warnings);
+  const hosts = options.resolve
+    ? await Promise.all((routing.route?.hosts ?? []).map((host) => resolved(host, config.timeouts.resolve)))
+    : null;
+  if (options.json) print(`${JSON.stringify({ ...routingJson(routing), ...(hosts ? { resolved: hosts } : {}) })}\n`);
+  else print([printRouting(routing), ...(hosts ?? []).map(printResolved)].join('\n'));
   return isDeliverable(routing) ? 0 : 1;
+}
+
+/** What a smart host stands for. */
+export interface Resolved {
+  readonly url: string;
+  /** MX or SRV records that cannot be had; null otherwise. */
+  readonly problem: string | null;
+  readonly names: readonly {
+    readonly name: string;
+    readonly port: number;
+    readonly problem: string | null;
+    readonly addresses: readonly string[];
+  }[];
+}
+
+/** Asks the name servers, each for at most `within` milliseconds. */
+async function resolved(host: Smarthost, within: number): Promise<Resolved> {
+  const url = printSmarthost(host);
+  const targets = await targetsOf(host, within);
+  if (!targets.ok) return { url, problem: targets.detail, names: [] };
+  const names = targets.value.map(async (target) => {
+    const found = await endpointsOf(target, within);
+    const { name, port } = target;
+    return {
+      name,
+      port,
+      problem: found.ok ? null : found.detail,
+      addresses: found.ok ? found.value.map(({ address }) => address) : [],
+    };
+  });
+  return { url, problem: null, names: await Promise.all(names) };
+}
+
+/** The smart host, and below it each name with its addresses. */
+export function printResolved({ url, problem, names }: Resolved): string {
+  const lines = problem === null ? [] : [problem];
+  for (const { name, port, problem: unknown, addresses } of names) {
+    const at = port === 0 ? name : `${name} port ${port}`;
+    lines.push(unknown ?? `${at}: ${addresses.join(', ')}`);
+  }
+  return `${url}\n${lines.map((line) => `  ${line}\n`).join('')}`;
 }

@@ -1,0 +1,60 @@
+/** What the administrator's commands share: what they say, who runs them, and the configuration in force. Knows no command. */
+import type { Config } from '../config/config.ts';
+import { readConfig } from '../config/read.ts';
+import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
+import { parseReversePath, type ReversePath } from '../smtp/path.ts';
+import { logId } from '../submit/log.ts';
+import type { Submitter } from '../submit/submission.ts';
+import { type Identity, identify } from './identity.ts';
+
+declare const __VERSION__: string;
+export const VERSION = typeof __VERSION__ === 'string' ? __VERSION__ : '0';
+
+/** Facts on standard error, one a line; the value is the exit status of a command that failed. */
+export function failWith(...facts: readonly string[]): 1 {
+  process.stderr.write(facts.map((fact) => `nospool: ${fact}\n`).join(''));
+  return 1;
+}
+
+/** Text on standard output. */
+export const print = (text: string): void => void process.stdout.write(text);
+
+/** --from as it was written; undefined when it was not. */
+export function givenReversePath(from: string | null): Parsed<ReversePath | undefined> {
+  if (from === null) return parsed(undefined);
+  const path = parseReversePath(from.trim());
+  return path.ok ? path : unparsed(`--from "${from}": ${path.detail}`);
+}
+
+export interface Setting {
+  readonly config: Config;
+  readonly warnings: readonly string[];
+  readonly who: Identity;
+  /** This host's name; looked up only when asked for. */
+  readonly submitter: () => Promise<Submitter>;
+}
+
+/** `path` is --config, '' = where sendmail looks. A configuration that cannot be used is complained of: null. */
+export async function openSetting(path: string): Promise<Setting | null> {
+  const who = identify(process.env);
+  const answer = await readConfig({ path: path === '' ? null : path, env: process.env, home: who.home, euid: who.euid });
+  if (!answer.ok) {
+    failWith(...answer.errors);
+    return null;
+  }
+  const { config, warnings } = answer;
+  return { config, warnings, who, submitter: () => submitterOf(config, who) };
+}
+
+async function submitterOf({ hostname }: Config, who: Identity): Promise<Submitter> {
+  const date = new Date();
+  return {
+    login: who.login,
+    hostname: hostname === '' ? await who.hostname() : hostname,
+    fullName: who.fullName,
+    charset: who.charset,
+    date,
+    unique: logId(date, process.pid),
+    version: VERSION,
+  };
+}

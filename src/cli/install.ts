@@ -1,0 +1,172 @@
+/**
+ * `nospool install` and `uninstall`: this program as /usr/sbin/sendmail, mailq and newaliases. What is written is a shell
+ * script, because the runtime reads its environment before our first line runs: the script takes out what a caller may
+ * have left there, names the interpreter by its path, and opens descriptors that are closed. Knows no configuration.
+ */
+import {
+  accessSync,
+  constants,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+} from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { failWith, print, VERSION } from './admin.ts';
+import { reasonOf, writeWhole } from './files.ts';
+
+export interface InstallOptions {
+  /** A folder that stands for `/`, as in an image that is being made. */
+  readonly root: string;
+  /** The interpreter; null = the one that runs now. */
+  readonly runtime: string | null;
+}
+
+/** Where callers look: LSB 5.0 has the first two; the others are what people call. */
+const PLACES = ['usr/sbin/sendmail', 'usr/lib/sendmail', 'usr/bin/mailq', 'usr/bin/newaliases'];
+const SAVED = '.nospool-saved';
+/** Where sendmail is, seen from a part of the bundle, from the bundle, and from the sources. */
+const BUILT = ['../sendmail.cjs', './sendmail.cjs', '../../dist/sendmail.cjs'];
+/** By this line a script is known to be ours. */
+const MARK = '# Written by "nospool install"';
+
+/**
+ * What a caller may have set that changes or ends the runtime before our code runs. NODE_CHANNEL_FD names a descriptor
+ * that only a child of the caller has; OPENSSL_CONF and the CA variables are read by Node's OpenSSL.
+ */
+const UNSET = [
+  ...['NODE_OPTIONS', 'NODE_EXTRA_CA_CERTS', 'NODE_PATH', 'NODE_TLS_REJECT_UNAUTHORIZED', 'NODE_REDIRECT_WARNINGS'],
+  ...['NODE_PENDING_DEPRECATION', 'NODE_DEBUG', 'NODE_DEBUG_NATIVE', 'NODE_V8_COVERAGE', 'NODE_COMPILE_CACHE', 'NODE_ICU_DATA'],
+  ...['NODE_CHANNEL_FD', 'NODE_CHANNEL_SERIALIZATION_MODE', 'NODE_UNIQUE_ID', 'NODE_REPL_EXTERNAL_MODULE', 'NODE_USE_ENV_PROXY'],
+  ...['NODE_USE_SYSTEM_CA', 'OPENSSL_CONF', 'OPENSSL_MODULES', 'BUN_OPTIONS', 'BUN_INSPECT', 'BUN_CONFIG_VERBOSE_FETCH'],
+];
+
+const quoted = (text: string): string => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+
+/** The script. Only what every POSIX shell has built in: there may be no PATH. The names are options of sendmail's own. */
+export function printWrapper(interpreter: string, command: string): string {
+  // Bun would read .env and bunfig.toml of whatever folder the caller is in.
+  const flags = /(^|\/)bun[^/]*$/.test(interpreter) ? ' --no-env-file --config=/dev/null' : '';
+  return `#!/bin/sh
+${MARK} of nospool ${VERSION}; "nospool uninstall" takes it away.
+true 3>&1 || exec >/dev/null
+true 3>&2 || exec 2>/dev/null
+unset ${UNSET.join(' ')
+    .replace(/(.{1,100})( |$)/g, '$1 \\\n  ')
+    .trimEnd()
+    .replace(/ \\$/, '')}
+case \${0##*/} in
+mailq) set -- -bp "$@" ;;
+newaliases) set -- -bi "$@" ;;
+runq) set -- -q "$@" ;;
+rsmtp) set -- -bS "$@" ;;
+rmail) set -- -i "$@" ;;
+esac
+exec ${quoted(interpreter)}${flags} ${quoted(command)} "$@"
+`;
+}
+
+/** 0 when all is in place. */
+export async function runInstall({ root, runtime }: InstallOptions): Promise<number> {
+  const base = path.resolve(root);
+  const built = BUILT.map((place) => fileURLToPath(new URL(place, import.meta.url))).find((file) => existsSync(file));
+  if (built === undefined) return failWith('there is no dist/sendmail.cjs beside this program: run "npm run build" first');
+  let interpreter: string;
+  try {
+    interpreter = path.resolve(runtime ?? process.execPath);
+    accessSync(interpreter, constants.X_OK);
+  } catch (error) {
+    return failWith(`cannot run ${runtime}: ${reasonOf(error)}`);
+  }
+  const script = printWrapper(within(base, interpreter), within(base, realpathSync(built)));
+  const facts: string[] = [];
+  for (const place of PLACES) {
+    const file = path.join(base, place);
+    try {
+      facts.push(...installOne(file, script, path.join(base, 'usr/sbin/sendmail')));
+    } catch (error) {
+      print(facts.map((fact) => `${fact}\n`).join(''));
+      return failWith(`cannot write ${file}: ${reasonOf(error)}${isDenied(error) ? '; run it as root, or name another --root' : ''}`);
+    }
+  }
+  print(`${[...facts, ...closedTo(base, [interpreter, realpathSync(built)])].join('\n')}\n`);
+  return 0;
+}
+
+/** The path as it will be when `base` is the root. */
+const within = (base: string, file: string): string => (base !== '/' && file.startsWith(`${base}/`) ? file.slice(base.length) : file);
+
+const isDenied = (error: unknown): boolean => ['EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '');
+
+function installOne(file: string, script: string, sendmail: string): string[] {
+  mkdirSync(path.dirname(file), { recursive: true, mode: 0o755 });
+  // A link to sendmail leads to us already, and belongs to whoever made it.
+  if (file !== sendmail && leadsTo(file, sendmail)) return [`${file} is a link to ${sendmail}`];
+  const facts: string[] = [];
+  if (exists(file) && !isOurs(file)) {
+    renameSync(file, file + SAVED);
+    facts.push(`${file}: what was there is now ${file}${SAVED}`);
+  }
+  writeWhole(file, script, 0o755);
+  return [...facts, `${file} written`];
+}
+
+/** 0 when nothing of ours is left. */
+export async function runUninstall({ root }: Pick<InstallOptions, 'root'>): Promise<number> {
+  const base = path.resolve(root);
+  const facts: string[] = [];
+  for (const place of PLACES) {
+    const file = path.join(base, place);
+    try {
+      facts.push(...uninstallOne(file));
+    } catch (error) {
+      print(facts.map((fact) => `${fact}\n`).join(''));
+      return failWith(`cannot take away ${file}: ${reasonOf(error)}`);
+    }
+  }
+  print(facts.length === 0 ? 'nothing of nospool is installed\n' : `${facts.join('\n')}\n`);
+  return 0;
+}
+
+function uninstallOne(file: string): string[] {
+  if (!isOurs(file)) return exists(file + SAVED) ? [`${file} is not of nospool any more; ${file}${SAVED} is left as it is`] : [];
+  if (exists(file + SAVED)) {
+    renameSync(file + SAVED, file);
+    return [`${file} is what it was before`];
+  }
+  unlinkSync(file);
+  return [`${file} taken away`];
+}
+
+const exists = (file: string): boolean => lstatSync(file, { throwIfNoEntry: false }) !== undefined;
+
+/** A script of ours itself, not a link to one. */
+function isOurs(file: string): boolean {
+  const stats = lstatSync(file, { throwIfNoEntry: false });
+  return stats?.isFile() === true && stats.size < 16_384 && readFileSync(file, 'latin1').includes(`\n${MARK}`);
+}
+
+function leadsTo(file: string, sendmail: string): boolean {
+  try {
+    return realpathSync(file) === realpathSync(sendmail);
+  } catch {
+    return false;
+  }
+}
+
+/** A word for each folder that other users may not enter: their sendmail would not start. */
+function closedTo(base: string, files: readonly string[]): string[] {
+  if (base !== '/') return [];
+  const closed = new Set<string>();
+  for (const file of files)
+    for (let folder = path.dirname(file); ; folder = path.dirname(folder)) {
+      if ((statSync(folder).mode & 0o001) === 0) closed.add(folder);
+      if (folder === '/') break;
+    }
+  return [...closed].map((folder) => `note: only some users may enter ${folder}, so the others cannot send mail`);
+}

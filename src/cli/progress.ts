@@ -1,0 +1,57 @@
+/** How far a message has got, as one line of a terminal that is written over and over. Knows no message and no descriptor. */
+
+/** Octets below which a message is through before anybody can read the line. */
+export const WORTH_SHOWING = 1024 * 1024;
+/** Milliseconds between two lines: more cannot be read. */
+const PACE = 100;
+const BAR = 24;
+
+export interface Progress {
+  /** Octets of content sent so far; less than before when another smart host is tried. */
+  readonly sent: (octets: number) => void;
+  /** Takes the line away. */
+  readonly end: () => void;
+}
+
+/** `octets` in MiB, with one decimal. */
+const mebibytes = (octets: number): string => (octets / 2 ** 20).toFixed(1);
+
+/** At most 79 columns. `total` null: not known; the line ends of a file may make it a little more than was expected. */
+export function printProgress(octets: number, total: number | null, milliseconds: number): string {
+  const rate = milliseconds > 0 ? (octets / milliseconds) * 1000 : 0;
+  const speed = `${mebibytes(rate)} MiB/s`;
+  if (total === null) return `${mebibytes(octets)} MiB  ${speed}`;
+  const part = Math.min(1, octets / total);
+  const bar = '#'.repeat(Math.floor(part * BAR)).padEnd(BAR, '.');
+  const amount = `[${bar}] ${String(Math.floor(part * 100)).padStart(3)} %  ${mebibytes(Math.min(octets, total))} of ${mebibytes(total)} MiB  ${speed}`;
+  if (part === 1) return `${amount}  waiting`;
+  const left = rate > 0 ? Math.ceil((total - octets) / rate) : null;
+  return left === null || left > 359_999 ? amount : `${amount}  ${printSeconds(left)} left`;
+}
+
+const printSeconds = (seconds: number): string =>
+  seconds < 60 ? `${seconds} s` : seconds < 3600 ? `${Math.ceil(seconds / 60)} min` : `${Math.ceil(seconds / 3600)} h`;
+
+/** A line for a message of `total` octets (null: not known); nothing is written for a small one. */
+export function progressLine(total: number | null, write: (text: string) => void, now: () => number = () => performance.now()): Progress {
+  const start = now();
+  let last = Number.NEGATIVE_INFINITY;
+  let shown = false;
+  let waiting = false;
+  return {
+    sent(octets) {
+      if ((total ?? octets) < WORTH_SHOWING) return;
+      const time = now();
+      const isEnd = total !== null && octets >= total;
+      if (time - last < PACE && !(isEnd && !waiting)) return;
+      waiting = isEnd;
+      last = time;
+      shown = true;
+      write(`\r${printProgress(octets, total, time - start)}\x1b[K`);
+    },
+    end() {
+      if (shown) write('\r\x1b[K');
+      shown = false;
+    },
+  };
+}
