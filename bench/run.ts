@@ -7,13 +7,14 @@ import { parseArgs } from 'node:util';
 import { encoder } from './encoder.ts';
 import { latency } from './latency.ts';
 import { library } from './library.ts';
+import { readers } from './readers.ts';
 import { recipients } from './recipients.ts';
 import { startup } from './startup.ts';
 import type { Bench } from './support/bench.ts';
 import { asText, difference, machine, ownVersion, publish, type Result } from './support/report.ts';
 import { throughput } from './throughput.ts';
 
-const BENCHES: readonly Bench[] = [startup, throughput, latency, library, recipients, encoder];
+const BENCHES: readonly Bench[] = [startup, throughput, latency, library, recipients, encoder, readers];
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
