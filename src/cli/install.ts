@@ -3,20 +3,26 @@
  * script, because the runtime reads its environment before our first line runs: the script takes out what a caller may
  * have left there, names the interpreter by its path, and opens descriptors that are closed. Knows no configuration.
  */
+import { spawn } from 'node:child_process';
 import {
   accessSync,
   constants,
   existsSync,
   lstatSync,
   mkdirSync,
+  mkdtempSync,
   readFileSync,
   realpathSync,
   renameSync,
+  rmSync,
   statSync,
   unlinkSync,
+  writeFileSync,
 } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { readConfig } from '../config/read.ts';
 import { failWith, print, VERSION } from './admin.ts';
 import { reasonOf, writeWhole } from './files.ts';
 
@@ -51,11 +57,11 @@ const quoted = (text: string): string => (/^[\w@%+=:,./-]+$/.test(text) ? text :
 /** The script. Only what every POSIX shell has built in: there may be no PATH. The names are options of sendmail's own. */
 export function printWrapper(interpreter: string, command: string): string {
   // Bun would read .env and bunfig.toml of whatever folder the caller is in.
-  const flags = /(^|\/)bun[^/]*$/.test(interpreter) ? ' --no-env-file --config=/dev/null' : '';
+  const flags = isBun(interpreter) ? ' --no-env-file --config=/dev/null' : '';
   return `#!/bin/sh
 ${MARK} of nospool ${VERSION}; "nospool uninstall" takes it away.
-true 3>&1 || exec >/dev/null
 true 3>&2 || exec 2>/dev/null
+{ true 3>&1; } 2>/dev/null || exec >/dev/null
 unset ${UNSET.join(' ')
     .replace(/(.{1,100})( |$)/g, '$1 \\\n  ')
     .trimEnd()
@@ -94,9 +100,64 @@ export async function runInstall({ root, runtime }: InstallOptions): Promise<num
       return failWith(`cannot write ${file}: ${reasonOf(error)}${isDenied(error) ? '; run it as root, or name another --root' : ''}`);
     }
   }
-  print(`${[...facts, ...closedTo(base, [interpreter, realpathSync(built)])].join('\n')}\n`);
+  const notes = [...closedTo(base, [interpreter, realpathSync(built)]), ...(await compile(interpreter, realpathSync(built)))];
+  print(`${[...facts, ...notes].join('\n')}\n`);
   return 0;
 }
+
+/** Milliseconds: a message to this very process takes a fraction of one second. */
+const PATIENCE = 20_000;
+
+/**
+ * Leaves V8's compiled code beside the command, so that a start need not compile it: one message is sent for that, to a
+ * sink of ours. Without it the command is only slower, so that what goes wrong is a note.
+ */
+async function compile(interpreter: string, command: string): Promise<string[]> {
+  const folder = path.dirname(command);
+  const compiler = path.join(folder, 'compile.cjs');
+  const isThis = interpreter === process.execPath;
+  if (!existsSync(compiler) || isBun(interpreter)) return [];
+  if (isThis && existsSync(path.join(folder, 'compiled', `${process.versions.v8}-${process.arch}`))) return [];
+  const [{ startSink }, { SINK_DEFAULTS }] = await Promise.all([import('./sink.ts'), import('./sinkOptions.ts')]);
+  const sink = await startSink({ ...SINK_DEFAULTS, port: 0, quiet: true }, { out: () => {}, err: () => {} });
+  const scratch = mkdtempSync(path.join(tmpdir(), 'nospool-'));
+  try {
+    if (typeof sink === 'string') return [`note: starts are not made faster: ${sink}`];
+    const config = path.join(scratch, 'nospool.toml');
+    writeFileSync(
+      config,
+      `smarthosts = ["smtp://127.0.0.1:${sink.listener.port}"]\nhostname = "host.example.org"\nlog = "none"\naliases = []\n`,
+    );
+    // A locked system file is obeyed whatever -C says, and this message is for nobody.
+    const answer = await readConfig({ path: config, env: {}, home: null, euid: process.geteuid?.() ?? 0 });
+    if (!answer.ok || answer.config.path !== config) return ['note: starts are not made faster: the system configuration is locked'];
+    const { status, said } = await run(
+      interpreter,
+      [compiler, '-C', config, '-i', '-f', 'a@example.org', 'b@example.org'],
+      'Subject: x\n\nx\n',
+    );
+    return status === 0 ? [] : [`note: starts are not made faster: ${said.split('\n')[0] || `${compiler} failed`}`];
+  } finally {
+    if (typeof sink !== 'string') await sink.close();
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+function run(program: string, argv: readonly string[], input: string): Promise<{ readonly status: number | null; readonly said: string }> {
+  return new Promise((resolve) => {
+    let said = '';
+    const child = spawn(program, argv, { stdio: ['pipe', 'ignore', 'pipe'], env: {}, timeout: PATIENCE });
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
+    child.on('error', (error) => resolve({ status: null, said: error.message }));
+    child.on('close', (status) => resolve({ status, said }));
+    child.stdin.on('error', () => {});
+    child.stdin.end(input);
+  });
+}
+
+const isBun = (interpreter: string): boolean => /(^|\/)bun[^/]*$/.test(interpreter);
 
 /** The path as it will be when `base` is the root. */
 const within = (base: string, file: string): string => (base !== '/' && file.startsWith(`${base}/`) ? file.slice(base.length) : file);
