@@ -1,5 +1,6 @@
 /** Round trips: counted by how much longer a message takes when the smart host is further away. */
 import { type Bench, type Setting, sending, submission } from './support/bench.ts';
+import { flights } from './support/flights.ts';
 import { message } from './support/material.ts';
 import { others, ours, type Peer, type Submission } from './support/peers.ts';
 import { distant, type Offer, type Receiver, receiver } from './support/receivers.ts';
@@ -22,12 +23,6 @@ const KINDS: readonly Kind[] = [
   { title: 'STARTTLS, PIPELINING', offer: { pipelining: true, tls: 'starttls' }, before: 6 },
   { title: 'STARTTLS, PIPELINING, AUTH', offer: { pipelining: true, tls: 'starttls', auth: true }, before: 7 },
 ];
-
-/** The flights of an all-or-nothing transaction (SPEC §7): with one command a flight, MAIL, each RCPT, DATA, the content. */
-export function flights({ pipelining, chunking }: Offer, recipients: number): number {
-  if (!pipelining) return recipients + 3;
-  return chunking || recipients === 1 ? 2 : 3;
-}
 
 const TRIPS: Column = { key: 'trips', title: 'round trips', digits: 2 };
 

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Command } from './measure.ts';
 import { native } from './native.ts';
-import { CACHE, DIST, inCache, inSupport, ROOT } from './places.ts';
+import { DIST, inCache, inSupport, ROOT } from './places.ts';
 import { node, type Runtime, runtimes } from './runtimes.ts';
 
 export interface Submission {
@@ -247,6 +247,6 @@ export const ours = (): Peer[] => runtimes().flatMap((runtime) => nospool(runtim
 export const others = (): Peer[] => [exim(), msmtp(), curl(), swaks(), smtplib(), nodemailer()].filter((peer) => peer !== null);
 
 function said(argv: readonly string[], pattern: RegExp): string | null {
-  const { stdout } = spawnSync(argv[0] as string, argv.slice(1), { encoding: 'utf8', cwd: CACHE });
+  const { stdout } = spawnSync(argv[0] as string, argv.slice(1), { encoding: 'utf8', cwd: inCache('.') });
   return pattern.exec(stdout ?? '')?.[1] ?? null;
 }

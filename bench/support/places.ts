@@ -7,11 +7,14 @@ export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** BENCH_DIST measures another build, say that of an earlier release. */
 export const DIST = process.env.BENCH_DIST ?? path.join(ROOT, 'dist');
 /** Readable for everyone on the way down: Exim gives up its rights before it reads its configuration again. */
-export const CACHE = process.env.BENCH_CACHE ?? path.join(ROOT, '.cache/bench');
-mkdirSync(CACHE, { recursive: true, mode: 0o755 });
+const CACHE = process.env.BENCH_CACHE ?? path.join(ROOT, '.cache/bench');
 
 export const inSupport = (file: string): string => path.join(ROOT, 'bench/support', file);
-export const inCache = (file: string): string => path.join(CACHE, file);
+/** A path in the cache, which is made when it is first asked for. */
+export function inCache(file: string): string {
+  mkdirSync(CACHE, { recursive: true, mode: 0o755 });
+  return path.join(CACHE, file);
+}
 
 /**
  * The environment of everything that is measured: nothing that makes a runtime start slower or differently. With

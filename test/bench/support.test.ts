@@ -1,0 +1,128 @@
+/** What the benches stand on: rounds, spreads, ratios, reports, and the round trips that SPEC allows. Nothing is timed here. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { suite } from 'uvu';
+import { flights } from '../../bench/support/flights.ts';
+import { asText, claim, difference, type Result, ratio, type Table } from '../../bench/support/report.ts';
+import { type Case, rounds, spread, summary } from '../../bench/support/rounds.ts';
+
+const test = suite('bench/support');
+const quiet = (): void => {};
+
+test('a spread is the median, the least and the greatest', () => {
+  assert.deepEqual(spread([3]), { median: 3, min: 3, max: 3 });
+  assert.deepEqual(spread([5, 1, 3]), { median: 3, min: 1, max: 5 });
+  assert.deepEqual(spread([4, 1, 3, 100]), { median: 3.5, min: 1, max: 100 });
+});
+
+test('cases run in turn, each round begins with another, and the warm-up does not count', async () => {
+  const order: string[] = [];
+  const cases = ['a', 'b', 'c'].map((name): Case => ({ name, run: async () => ({ wall: order.push(name) }) }));
+  const rows = await rounds(cases, 3, quiet);
+  assert.equal(order.join(''), 'abc' + 'abc' + 'bca' + 'cab');
+  assert.deepEqual(
+    rows.map(({ name, runs }) => [name, runs]),
+    [
+      ['a', 3],
+      ['b', 3],
+      ['c', 3],
+    ],
+  );
+  assert.deepEqual(rows[0]?.measures.wall, { median: 9, min: 4, max: 11 });
+});
+
+test('a case that fails says why, has no numbers, and is not run again', async () => {
+  let times = 0;
+  const broken = async () => {
+    times++;
+    if (times === 2) throw new Error('no route');
+    return { wall: 1 };
+  };
+  const [row, other] = await rounds(
+    [
+      { name: 'broken', run: broken },
+      { name: 'sound', run: async () => ({ wall: 2 }) },
+    ],
+    4,
+    quiet,
+  );
+  assert.deepEqual(row, { name: 'broken', runs: 0, measures: {}, failed: 'no route' });
+  assert.equal(times, 2);
+  assert.equal(other?.runs, 4);
+});
+
+const table = (own: number, peer: number): Table => ({
+  title: 'a message',
+  note: 'Receiver: none.',
+  base: 'peer',
+  columns: [{ key: 'wall', title: 'wall, ms', digits: 1, ratio: true }],
+  chart: 'wall',
+  rows: [
+    { name: 'nospool', ...summary([{ wall: own }, { wall: own + 1 }, { wall: own - 1 }]) },
+    { name: 'peer', ...summary([{ wall: peer }]) },
+    { name: 'absent', runs: 0, measures: {}, failed: 'not | here' },
+  ],
+});
+const result = (own: number, peer: number): Result => ({
+  name: 'sample',
+  title: 'A sample',
+  date: '2026-11-22',
+  short: false,
+  runs: 3,
+  machine: 'a machine',
+  method: 'None.',
+  versions: ['nospool 1'],
+  tables: [table(own, peer)],
+  claims: [claim('at most half', ratio(table(own, peer), 'nospool', 'peer', 'wall'), 0.5)],
+});
+
+test('a ratio is between medians; a claim about what was not measured neither holds nor fails', () => {
+  assert.equal(ratio(table(30, 60), 'nospool', 'peer', 'wall'), 0.5);
+  assert.equal(ratio(table(30, 60), 'nospool', 'absent', 'wall'), null);
+  assert.equal(claim('x', 0.5, 0.5).holds, true);
+  assert.equal(claim('x', 0.51, 0.5).holds, false);
+  assert.equal(claim('x', 3.1, 3, true).holds, true);
+  assert.equal(claim('x', 2.9, 3, true).holds, false);
+  assert.equal(claim('x', null, 3).holds, null);
+});
+
+test('the text of a result has every row, the ratios, and what failed', () => {
+  const text = asText(result(30, 60));
+  assert.match(text, /nospool +30\.0 \(29\.0–31\.0\) +0\.50\n/);
+  assert.match(text, /peer \(1 runs\) +60\.0 \(60\.0–60\.0\) +1\.00\n/);
+  assert.match(text, /absent +failed: not \| here\n/);
+  assert.match(text, / ok {2}at most half: 0\.50\n/);
+  assert.match(asText(result(40, 60)), / NO {2}at most half: 0\.67\n/);
+});
+
+test('a difference counts only when the spreads do not touch', () => {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'bench-'));
+  try {
+    const file = path.join(folder, 'sample.json');
+    writeFileSync(file, JSON.stringify(result(30, 60)));
+    const changed = difference(result(20, 60), file);
+    assert.match(changed, /^\* a message, nospool, wall, ms: 30\.0 → 20\.0 \(-33\.3 %\)$/m);
+    assert.match(changed, /^ {2}a message, peer, wall, ms: 60\.0 → 60\.0 \(0\.0 %\)$/m);
+    assert.match(difference(result(31, 60), file), /^ {2}a message, nospool/m);
+    assert.match(difference({ ...result(1, 1), name: 'other' }, file), /is a result of "sample", not of "other"/);
+    assert.match(difference(result(1, 1), path.join(folder, 'none.json')), /no earlier result/);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('flights are those of SPEC §7', () => {
+  const rows: [Parameters<typeof flights>[0], number, number][] = [
+    [{}, 1, 4],
+    [{}, 10, 13],
+    [{ pipelining: true }, 1, 2],
+    [{ pipelining: true }, 10, 3],
+    [{ pipelining: true, chunking: true }, 1, 2],
+    [{ pipelining: true, chunking: true }, 10, 2],
+  ];
+  for (const [offer, count, expected] of rows) assert.equal(flights(offer, count), expected, JSON.stringify(offer));
+});
+
+test.run();
