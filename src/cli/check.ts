@@ -6,11 +6,10 @@ import type { Config } from '../config/config.ts';
 import type { Smarthost } from '../router/route.ts';
 import { printSmarthost } from '../router/route.ts';
 import { printable, utf8 } from '../smtp/text.ts';
-import type { Security } from '../submit/opening.ts';
 import { printServer } from '../submit/outcome.ts';
 import { checkAliasFiles } from '../submit/routing.ts';
 import { systemSecurity } from '../submit/security.ts';
-import { endpointsOf, type Target, targetsOf } from '../transport/resolve.ts';
+import { type Endpoint, endpointsOf, type Target, targetsOf } from '../transport/resolve.ts';
 import { failWith, openSetting, print } from './admin.ts';
 import { type Probe, type ProbeOptions, probe, type TlsSeen } from './probe.ts';
 import { conversation } from './terminal.ts';
@@ -106,23 +105,29 @@ async function checkHost(host: Smarthost, router: string, options: ProbeOptions)
   return { host, router, problem: null, names, usable: names.some(({ probes }) => probes.some(({ usable }) => usable)) };
 }
 
-/** The addresses one after another. Once authentication has failed it is not tried again: that may lock the account. */
 async function checkName(host: Smarthost, target: Target, options: ProbeOptions): Promise<NameCheck> {
   const { name, port } = target;
   const found = await endpointsOf(target, options.timeouts.resolve);
   if (!found.ok) return { name, port, problem: found.detail, probes: [] };
+  return { name, port, problem: null, probes: await probeAll(host, target, found.value, options) };
+}
+
+/** The addresses one after another. Once authentication has failed it is not tried again: that may lock the account. */
+export async function probeAll(
+  host: Smarthost,
+  target: Target,
+  endpoints: readonly Endpoint[],
+  options: ProbeOptions,
+): Promise<readonly Probe[]> {
   const probes: Probe[] = [];
   let refused = false;
-  for (const endpoint of found.value) {
-    const security: Security = refused
-      ? { ...options.security, authenticator: async () => ({ ok: true, value: () => null }) }
-      : options.security;
-    const probed = await probe(host, target, endpoint, { ...options, security });
+  for (const endpoint of endpoints) {
+    const probed = await probe(refused ? { ...host, auth: null } : host, target, endpoint, options);
     const problems = refused && probed.usable ? ['authentication failed at another address and is not tried again'] : probed.problems;
     probes.push({ ...probed, problems, usable: probed.usable && problems.length === 0 });
     refused ||= probed.failedAt === 'auth';
   }
-  return { name, port, problem: null, probes };
+  return probes;
 }
 
 /* ---- for people ---- */
