@@ -54,8 +54,16 @@ interface Request {
 
 /** Octets of a BDAT block: large enough that its command and reply cost nothing, small enough to be held. */
 const BLOCK = 256 * 1024;
-/** A socket with more than this waiting is not written to: Node's default high-water mark fits four writes of a pipe's 64 KiB. */
-const UNWRITTEN = 256 * 1024;
+/** Room before a block's octets for its command: "BDAT ", the digits of 2^53, " LAST", CRLF. */
+const ROOM = 32;
+
+/** A buffer for blocks of BDAT: the octets stand from ROOM to `end`. */
+interface Block {
+  octets: Uint8Array;
+  end: number;
+  /** No write of it is under way. */
+  free: boolean;
+}
 
 /** Turns a Node error of a socket into words; the code alone when it is not a known one. */
 export function socketError(error: NodeJS.ErrnoException): string {
@@ -82,7 +90,11 @@ export class Connection {
   #clock: NodeJS.Timeout | undefined;
   #source: Source | null = null;
   #encoder: ContentEncoder | null = null;
-  #block: Uint8Array = new Uint8Array(0);
+  readonly #blocks: Block[] = [];
+  /** The block that was announced last. */
+  #block: Block | null = null;
+  /** A block was pulled while both buffers were on their way. */
+  #pulled: 'pass' | 'convert' | 'refuse' | null = null;
   #octets = 0;
   /** Writes of content that have not completed: only then does the block clock run. */
   #writing = false;
@@ -220,7 +232,7 @@ export class Connection {
           break;
         case 'sendBlock':
           this.#options.trace?.('C', action.line);
-          this.#writeContent(joined(action.line, this.#block));
+          this.#writeBlock(action.line);
           break;
         case 'flush':
           void this.#flush().then(() => this.#on({ type: 'contentSent' }), ignore);
@@ -228,7 +240,8 @@ export class Connection {
         case 'commit':
           this.#options.trace?.('C', action.line);
           this.#committed = true;
-          this.#socket.write(joined(action.line, action.framing === 'bdat' ? this.#block : new Uint8Array(0)));
+          if (action.framing === 'bdat') this.#writeBlock(action.line);
+          else this.#socket.write(`${action.line}\r\n`, 'latin1');
           break;
         case 'note':
           this.#options.note?.(action.note);
@@ -287,6 +300,7 @@ export class Connection {
     this.#source?.close();
     this.#source = null;
     this.#encoder = null;
+    this.#pulled = null;
     request?.resolve(this.#options.scrub ? scrubbed(outcome, this.#options.scrub) : outcome);
   }
 
@@ -358,28 +372,44 @@ export class Connection {
     });
   }
 
-  /** Collects the next block of BDAT, as encoded octets of its own. */
+  /** Collects the next block of BDAT. Two buffers take turns: one is filled while the other is on its way, and that is the back-pressure. */
   async #nextBlock(eightBit: 'pass' | 'convert' | 'refuse'): Promise<void> {
     const source = this.#open(eightBit, 'bdat');
     const encoder = this.#encoder;
     if (source === null || encoder === null) return;
-    const parts: Uint8Array[] = [];
-    let octets = 0;
+    const block = this.#blocks.find(({ free }) => free) ?? (this.#blocks.length < 2 ? newBlock(this.#blocks) : null);
+    if (block === null) {
+      this.#pulled = eightBit;
+      return;
+    }
+    block.end = ROOM;
     let last = false;
-    while (octets < BLOCK && !last) {
+    while (block.end < BLOCK && !last) {
       const chunk = await source.read();
       if (this.#source !== source) return;
       if (!(chunk instanceof Uint8Array) && chunk.end === 'failed') return this.#on({ type: 'contentFailed', detail: chunk.detail });
       last = !(chunk instanceof Uint8Array);
-      const encoded = chunk instanceof Uint8Array ? encoder.push(chunk) : encoder.end();
-      if (encoded.length > 0) parts.push(encoded.slice());
-      octets += encoded.length;
+      append(block, chunk instanceof Uint8Array ? encoder.push(chunk) : encoder.end());
     }
-    while (this.#socket.writableLength > UNWRITTEN && this.#source === source) await drained(this.#socket);
     await turn();
     if (this.#source !== source) return;
-    this.#block = Buffer.concat(parts);
-    this.#on({ type: 'block', octets: this.#block.length, last });
+    this.#block = block;
+    this.#on({ type: 'block', octets: block.end - ROOM, last });
+  }
+
+  /** The command stands right before its octets, so that both are one write. */
+  #writeBlock(line: string): void {
+    const block = this.#block;
+    if (block === null) throw new Error('bug: no block is at hand');
+    const command = Buffer.from(`${line}\r\n`, 'latin1');
+    block.octets.set(command, ROOM - command.length);
+    block.free = false;
+    this.#writeContent(block.octets.subarray(ROOM - command.length, block.end), () => {
+      block.free = true;
+      const pulled = this.#pulled;
+      this.#pulled = null;
+      if (pulled !== null) void this.#nextBlock(pulled);
+    });
   }
 
   /** Every write has completed and the event loop has turned once. */
@@ -390,20 +420,25 @@ export class Connection {
   }
 }
 
-/** Settles when the socket wants more, or is closed; leaves no listener behind, since a message may wait thousands of times. */
-const drained = (socket: Socket): Promise<void> =>
-  new Promise((resolve) => {
-    const settle = () => {
-      socket.off('drain', settle).off('close', settle);
-      resolve();
-    };
-    socket.on('drain', settle).on('close', settle);
-  });
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 const ignore = (): void => {};
 
-function joined(line: string, octets: Uint8Array): Uint8Array {
-  return octets.length === 0 ? Buffer.from(`${line}\r\n`, 'latin1') : Buffer.concat([Buffer.from(`${line}\r\n`, 'latin1'), octets]);
+function newBlock(blocks: Block[]): Block {
+  const block: Block = { octets: new Uint8Array(16 * 1024), end: ROOM, free: true };
+  blocks.push(block);
+  return block;
+}
+
+/** Small messages need little: the buffer grows to what a block needs and stays so. */
+function append(block: Block, octets: Uint8Array): void {
+  const end = block.end + octets.length;
+  if (end > block.octets.length) {
+    const larger = new Uint8Array(Math.max(end, 2 * block.octets.length));
+    larger.set(block.octets.subarray(0, block.end));
+    block.octets = larger;
+  }
+  block.octets.set(octets, block.end);
+  block.end = end;
 }
 
 /** The command and its mechanism stay readable; what follows is a secret. */
