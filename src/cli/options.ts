@@ -57,6 +57,11 @@ export interface Option {
   /** Name of the argument in the manual; '' when there is none. */
   readonly value: string;
   readonly meaning: string;
+  /**
+   * What the next word must look like to be the value; without it any word is. For options that one program has without
+   * a value, or with one in the same word only, where another takes the next: a recipient must not be lost to them.
+   */
+  readonly next?: RegExp;
   /** Where the option comes from. */
   readonly sources: readonly ('LSB' | 'Sendmail' | 'Postfix' | 'Exim')[];
   readonly apply: (value: string, so: Invocation) => Change;
@@ -92,16 +97,38 @@ const attached = (option: string, name: string, sources: Option['sources'], mean
   apply,
 });
 
-const mode = (kind: Mode): Change => ({ mode: kind });
-const refused = (detail: string): Change => mode({ kind: 'refused', detail });
-const NO_DAEMON = 'no daemon: nospool delivers while its caller waits, and has neither a queue nor a port';
-const daemon = (): Change => refused(NO_DAEMON);
-const queue = (_: string, so: Invocation): Change => (so.mode.kind === 'refused' ? {} : mode({ kind: 'queue' }));
+/** The value is the next word if that looks like one. */
+const perhaps = (option: string, name: string, next: RegExp, sources: Option['sources'], meaning: string): Option => ({
+  ...value(option, name, sources, meaning),
+  next,
+});
+const TIME = /^(?=\d)(\d+[smhdw])*\d*$/;
+const NUMBER = /^\d+$/;
+const PATH = /^\//;
+/** What Exim's daemon_smtp_ports and local_interfaces may be. */
+const PORTS = /^<?[\d.:[\]; <]+$/;
 
-/** -q alone runs the queue once: there is none. With a time it is a daemon. */
+/** What is refused stays refused, whatever comes after it. */
+const mode =
+  (kind: Mode) =>
+  (_: string, so: Invocation): Change =>
+    so.mode.kind === 'refused' ? {} : { mode: kind };
+const refused = (detail: string) => mode({ kind: 'refused', detail });
+const NO_DAEMON = 'no daemon: nospool delivers while its caller waits, and has neither a queue nor a port';
+const daemon = refused(NO_DAEMON);
+const queue = mode({ kind: 'queue' });
+
+/** -q alone runs the queue once: there is none. With a time, or as -qp, it is a daemon; so is Exim's -qGname/time. */
 function queueRun(text: string, so: Invocation): Change {
-  return /^[a-zA-Z]*\d/.test(text) && !/^[GRSI]/.test(text.replace(/^[fil!q]+/, '')) ? daemon() : queue(text, so);
+  const kind = text.replace(/^[q!fil]+/, '');
+  return /^p?\d|^p$|^G[^/]*\/\d/.test(kind) ? daemon(text, so) : queue(text, so);
 }
+
+/** Exim's -M with a message id is an operation on the queue, Sendmail's -M sets a macro. */
+const macro = (text: string, so: Invocation): Change => (/^\w{6}-\w{6,11}-\w{2,4}$/.test(text) ? queue(text, so) : {});
+
+/** Postfix's -XV asks for a reverse-path for each recipient, which one transaction cannot have; any other -X names a file. */
+const transcript = (text: string): Change => (/^V(..)?$/.test(text) ? {} : { transcript: text });
 
 function notify(text: string): Change {
   const words = text
@@ -114,7 +141,7 @@ function notify(text: string): Change {
   // RFC 3461 §4.1: NEVER stands alone.
   if (known.length !== words.length || (known.includes('NEVER') && known.length > 1))
     return { error: `-N takes "never" or a list of success, failure, delay, not "${text}"` };
-  return { notify: known };
+  return { notify: [...new Set(known)] };
 }
 
 function ret(text: string): Change {
@@ -134,41 +161,51 @@ const verbosity =
 
 /** What the letters after -b ask for. */
 const MODES: readonly Option[] = [
-  none('-bm', ALL, 'Read a message from standard input and send it (the default).', (_, so) =>
-    so.mode.kind === 'send' ? {} : mode({ kind: 'send' }),
-  ),
-  none('-bs', ALL, 'Speak SMTP on standard input and output; the final reply is the smart host’s verdict.', () =>
+  none('-bm', ALL, 'Read a message from standard input and send it (the default).', mode({ kind: 'send' })),
+  none(
+    '-bs',
+    ALL,
+    'Speak SMTP on standard input and output; the final reply is the smart host’s verdict.',
     mode({ kind: 'smtp', batch: false }),
   ),
-  none('-bS', ['Exim'], 'Batch SMTP: as -bs without replies; stops at the first failure.', () => mode({ kind: 'smtp', batch: true })),
-  none('-bt', ['Sendmail', 'Exim'], 'Show how each address is routed; deliver nothing.', () => mode({ kind: 'route', verify: false })),
-  none('-bv', SPE, 'Say whether each address can be delivered; deliver nothing.', () => mode({ kind: 'route', verify: true })),
-  none('-bvs', ['Exim'], 'As -bv.', () => mode({ kind: 'route', verify: true })),
-  attached('-bp', 'order', ALL, 'Print “Mail queue is empty”.', () => mode({ kind: 'mailq' })),
-  none('-bi', SPE, 'Check the alias files and say how many entries they have.', () => mode({ kind: 'newaliases' })),
-  none('-bV', ['Exim'], 'Print the version.', () => mode({ kind: 'version' })),
+  none('-bS', ['Exim'], 'Batch SMTP: as -bs without replies; stops at the first failure.', mode({ kind: 'smtp', batch: true })),
+  none('-bt', ['Sendmail', 'Exim'], 'Show how each address is routed; deliver nothing.', mode({ kind: 'route', verify: false })),
+  none('-bv', SPE, 'Say whether each address can be delivered; deliver nothing.', mode({ kind: 'route', verify: true })),
+  none('-bvs', ['Exim'], 'As -bv.', mode({ kind: 'route', verify: true })),
+  attached('-bp', 'order', ALL, 'Print “Mail queue is empty”.', mode({ kind: 'mailq' })),
+  none('-bi', SPE, 'Check the alias files and say how many entries they have.', mode({ kind: 'newaliases' })),
+  none('-bV', ['Exim'], 'Print the version.', mode({ kind: 'version' })),
   none('-bnq', ['Exim'], NO_EFFECT),
+  none('-bC', ['Sendmail'], 'Refused: see `nospool check`.', refused('-bC: use “nospool check” to see the configuration')),
   none('-bd', SPE, 'Refused: there is no daemon.', daemon),
   none('-bdf', ['Exim'], 'Refused: there is no daemon.', daemon),
   none('-bD', ['Sendmail'], 'Refused: there is no daemon.', daemon),
   none('-bl', ['Postfix'], 'Refused: there is no daemon.', daemon),
   none('-bw', ['Exim'], 'Refused: there is no daemon.', daemon),
-  none('-ba', ['Sendmail'], 'Refused: the ARPANET mode is no more.', () => refused('-ba: the ARPANET mode is not supported')),
-  attached('-bh', 'address', ['Sendmail', 'Exim'], 'Refused: there is no host status and no fake session.', () =>
+  none('-ba', ['Sendmail'], 'Refused: the ARPANET mode is no more.', refused('-ba: the ARPANET mode is not supported')),
+  attached(
+    '-bh',
+    'address',
+    ['Sendmail', 'Exim'],
+    'Refused: there is no host status and no fake session.',
     refused('-bh: there is no host status, and no session can be simulated'),
   ),
-  none('-bH', ['Sendmail'], 'Refused: there is no host status.', () => refused('-bH: there is no host status')),
-  attached('-bP', 'name', ['Sendmail', 'Exim'], 'Refused: see `nospool check`.', () =>
+  none('-bH', ['Sendmail'], 'Refused: there is no host status.', refused('-bH: there is no host status')),
+  attached(
+    '-bP',
+    'name',
+    ['Sendmail', 'Exim'],
+    'Refused: see `nospool check`.',
     refused('-bP: use “nospool check” to see the configuration'),
   ),
-  none('-be', ['Exim'], 'Refused: there is nothing to expand.', () => refused('-be: there are no expansions to test')),
-  none('-bem', ['Exim'], 'Refused: there is nothing to expand.', () => refused('-bem: there are no expansions to test')),
-  attached('-bf', 'file', ['Exim'], 'Refused: there are no filters.', () => refused('-bf: there are no filters to test')),
-  none('-bF', ['Exim'], 'Refused: there are no filters.', () => refused('-bF: there are no filters to test')),
-  attached('-bI:', 'topic', ['Exim'], 'Refused: see --help.', () => refused('-bI: use --help')),
-  none('-brt', ['Exim'], 'Refused: nothing is retried.', () => refused('-brt: nothing is ever retried')),
-  none('-brw', ['Exim'], 'Refused: see `nospool route`.', () => refused('-brw: use “nospool route”')),
-  none('-bmalware', ['Exim'], 'Refused: there is no scanner.', () => refused('-bmalware: there is no scanner')),
+  none('-be', ['Exim'], 'Refused: there is nothing to expand.', refused('-be: there are no expansions to test')),
+  none('-bem', ['Exim'], 'Refused: there is nothing to expand.', refused('-bem: there are no expansions to test')),
+  attached('-bf', 'file', ['Exim'], 'Refused: there are no filters.', refused('-bf: there are no filters to test')),
+  none('-bF', ['Exim'], 'Refused: there are no filters.', refused('-bF: there are no filters to test')),
+  attached('-bI:', 'topic', ['Exim'], 'Refused: see --help.', refused('-bI: use --help')),
+  none('-brt', ['Exim'], 'Refused: nothing is retried.', refused('-brt: nothing is ever retried')),
+  none('-brw', ['Exim'], 'Refused: see `nospool route`.', refused('-brw: use “nospool route”')),
+  none('-bmalware', ['Exim'], 'Refused: there is no scanner.', refused('-bmalware: there is no scanner')),
 ];
 
 /** What the letters after -o ask for; other letters are accepted without effect. */
@@ -181,14 +218,14 @@ const SETTINGS: readonly Option[] = [
   none('-om', ALL, NO_EFFECT),
   none('-oo', ['Sendmail', 'Exim'], NO_EFFECT),
   none('-o8', ['Sendmail'], NO_EFFECT),
-  value('-oA', 'file', ['Sendmail', 'Exim'], NO_EFFECT),
-  attached('-oB', 'number', ['Exim'], NO_EFFECT),
-  value('-oP', 'path', ['Exim'], NO_EFFECT),
+  perhaps('-oA', 'file', PATH, SPE, NO_EFFECT),
+  perhaps('-oB', 'number', NUMBER, ['Exim'], NO_EFFECT),
+  perhaps('-oP', 'path', PATH, ['Sendmail', 'Exim'], NO_EFFECT),
   none('-oPX', ['Exim'], NO_EFFECT),
-  value('-oX', 'number', ['Exim'], NO_EFFECT),
+  perhaps('-oX', 'ports', PORTS, ['Exim'], NO_EFFECT),
   none('-oY', ['Exim'], NO_EFFECT),
-  value('-or', 'time', ['Sendmail', 'Exim'], 'Accepted, no effect: see timeouts.input.'),
-  attached('-os', 'time', ['Sendmail', 'Exim'], NO_EFFECT),
+  perhaps('-or', 'time', TIME, ['Sendmail', 'Exim'], 'Accepted, no effect: see timeouts.input.'),
+  perhaps('-os', 'time', TIME, ['Sendmail', 'Exim'], NO_EFFECT),
   ...['-oMa', '-oMaa', '-oMai', '-oMas', '-oMi', '-oMm', '-oMr', '-oMs', '-oMt'].map((option) =>
     value(option, 'text', ['Exim'], NO_EFFECT),
   ),
@@ -196,7 +233,6 @@ const SETTINGS: readonly Option[] = [
 
 /** Exim's operations on queued messages: there are none, and the operands are message ids. */
 const QUEUE_OPERATIONS = [
-  '-M',
   '-MG',
   '-Mar',
   '-Mc',
@@ -232,9 +268,7 @@ export const OPTIONS: readonly Option[] = [
   value('-R', 'return', ['Sendmail', 'Postfix'], 'What a notification returns: full or hdrs.', ret),
   value('-V', 'envid', ['Sendmail', 'Postfix'], 'The envelope identifier for notifications.', (text) => ({ envid: text })),
   value('-B', 'type', SPE, 'The body type, 7BIT or 8BITMIME; the content itself decides.', body),
-  value('-X', 'file', ['Sendmail', 'Postfix', 'Exim'], 'Append the conversation to this file, secrets masked.', (text) => ({
-    transcript: text,
-  })),
+  value('-X', 'file', ['Sendmail', 'Postfix', 'Exim'], 'Append the conversation to this file, secrets masked.', transcript),
   value('-L', 'tag', ['Sendmail', 'Postfix', 'Exim'], 'The tag of syslog lines.', (text) => ({ tag: text })),
   attached('-q', 'what', SPE, 'Run the queue: there is none. With a time: refused, there is no daemon.', queueRun),
   ...SETTINGS,
@@ -248,7 +282,7 @@ export const OPTIONS: readonly Option[] = [
   none('-x', ['Exim', 'Postfix'], NO_EFFECT),
   none('-U', SPE, NO_EFFECT),
   none('-G', SPE, NO_EFFECT),
-  none('-I', ['Sendmail', 'Postfix'], 'As -bi.', () => mode({ kind: 'newaliases' })),
+  none('-I', ['Sendmail', 'Postfix'], 'As -bi.', mode({ kind: 'newaliases' })),
   value('-h', 'hops', SPE, NO_EFFECT),
   value('-p', 'protocol', SPE, NO_EFFECT),
   value('-A', 'which', ['Sendmail', 'Postfix', 'Exim'], NO_EFFECT),
@@ -258,14 +292,15 @@ export const OPTIONS: readonly Option[] = [
   attached('-T', 'time', ['Sendmail', 'Exim'], NO_EFFECT),
   value('-S', 'text', ['Exim'], 'A queue run for senders: there is no queue.', queue),
   ...QUEUE_OPERATIONS.map((option) => none(option, ['Exim'], 'An operation on queued messages: there are none.', queue)),
-  attached('-M', 'macro', ['Sendmail'], NO_EFFECT),
-  value('-z', 'text', ['Exim'], NO_EFFECT),
-  value('-atrn', 'host', ['Exim'], 'Refused: no mail is fetched.', () => refused('-atrn: no mail is fetched')),
+  value('-M', 'macro', ['Sendmail', 'Exim'], 'Accepted, no effect; with the id of a queued message: there are none.', macro),
+  value('-z', 'text', ['Exim'], 'Refused: nothing is logged by hand.', refused('-z: nothing is written to the log by hand')),
+  none('-dropcr', ['Exim'], NO_EFFECT),
+  value('-atrn', 'host', ['Exim'], 'Refused: no mail is fetched.', refused('-atrn: no mail is fetched')),
   none('-tls-on-connect', ['Exim'], NO_EFFECT),
   none('-pd', ['Exim'], NO_EFFECT),
   none('-ps', ['Exim'], NO_EFFECT),
-  none('--version', ['Exim'], 'Print the version.', () => mode({ kind: 'version' })),
-  none('--help', ['Exim'], 'Print this list.', () => mode({ kind: 'help' })),
+  none('--version', ['Exim'], 'Print the version.', mode({ kind: 'version' })),
+  none('--help', ['Exim'], 'Print this list.', mode({ kind: 'help' })),
 ];
 
 /** What the name the program is called by stands for. */
@@ -305,6 +340,8 @@ export function parseInvocation(name: string, argv: readonly string[]): Parsed<I
     envid: null,
     ...NAMES[called],
   };
+  // With an argument it is the envelope identifier; alone it is what people try first.
+  if (argv.length === 1 && argv[0] === '-V') return parsed({ ...so, mode: { kind: 'version' } });
   let i = 0;
   for (; i < argv.length; i++) {
     const word = argv[i] as string;
@@ -315,6 +352,7 @@ export function parseInvocation(name: string, argv: readonly string[]): Parsed<I
     if (word === '-' || !word.startsWith('-')) break;
     for (let rest = word; rest !== ''; ) {
       const taken = takeOption(rest, argv[i + 1]);
+      if (taken === null) return unparsed(`unknown option ${rest === word ? word : `-${rest[1]} in ${word}`}: see --help`);
       if (!taken.ok) return taken;
       const { row, text, usedNext, left } = taken.value;
       const change = row.apply(text, so);
@@ -335,8 +373,8 @@ interface Taken {
   readonly left: string;
 }
 
-/** The first option in a word, which begins with a hyphen. */
-function takeOption(word: string, next: string | undefined): Parsed<Taken> {
+/** The first option in a word, which begins with a hyphen; null if there is no such option. */
+function takeOption(word: string, next: string | undefined): Parsed<Taken> | null {
   const whole = WHOLE.get(word);
   const long = whole ?? LONG.find(({ option }) => word.startsWith(option));
   // "-o setting" and "-b s": the letters may be the next word.
@@ -344,18 +382,19 @@ function takeOption(word: string, next: string | undefined): Parsed<Taken> {
   if (word === '-b') return next === undefined ? unparsed('-b needs a value') : joinedWith(word, next);
   if (long) return withValue(long, word.slice(long.option.length), next);
   const row = LETTERS.get(word.slice(0, 2));
-  if (!row || word.startsWith('-b')) return unparsed(`unknown option ${word}: see --help`);
+  if (!row) return null;
   if (row.argument !== 'none') return withValue(row, word.slice(2), next);
   return parsed({ row, text: '', usedNext: false, left: word.length > 2 ? `-${word.slice(2)}` : '' });
 }
 
-function joinedWith(word: string, next: string): Parsed<Taken> {
+function joinedWith(word: string, next: string): Parsed<Taken> | null {
   const joined = takeOption(word + next, undefined);
-  return joined.ok ? parsed({ ...joined.value, usedNext: true, left: '' }) : joined;
+  return joined?.ok ? parsed({ ...joined.value, usedNext: true, left: '' }) : joined;
 }
 
 function withValue(row: Option, rest: string, next: string | undefined): Parsed<Taken> {
-  if (row.argument !== 'value' || rest !== '') return parsed({ row, text: rest, usedNext: false, left: '' });
+  const alone = row.argument !== 'value' || (row.next !== undefined && !row.next.test(next ?? ''));
+  if (rest !== '' || alone) return parsed({ row, text: rest, usedNext: false, left: '' });
   return next === undefined ? unparsed(`${row.option} needs a value`) : parsed({ row, text: next, usedNext: true, left: '' });
 }
 

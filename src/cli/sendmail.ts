@@ -8,12 +8,12 @@ import { never } from '../smtp/parsed.ts';
 import { logId } from '../submit/log.ts';
 import { openLog } from '../submit/logfile.ts';
 import { systemSecurity } from '../submit/security.ts';
-import { type Submitter, submitMessage } from '../submit/submission.ts';
+import { type Submitted, type Submitter, submitMessage } from '../submit/submission.ts';
 import { identify, rawArguments } from './identity.ts';
-import { abortable, listenForSignals } from './interrupts.ts';
+import { abortable, type Interrupts, listenForSignals } from './interrupts.ts';
 import { type Invocation, parseInvocation, printUsage, reversePathGiven } from './options.ts';
 import { DRAIN, report, unsent } from './report.ts';
-import { drain, openStdin } from './stdin.ts';
+import { drain, openStdin, type Stdin } from './stdin.ts';
 import { complain, conversation, writeText } from './terminal.ts';
 
 declare const __VERSION__: string;
@@ -22,13 +22,14 @@ const VERSION = typeof __VERSION__ === 'string' ? __VERSION__ : '0';
 /** Runs the command; the value is the exit status. `argv` as in process.argv. */
 export async function sendmail(argv: readonly string[]): Promise<number> {
   if (process.getuid?.() !== process.geteuid?.() || process.getgid?.() !== process.getegid?.())
-    return usage('nospool must not be installed set-id: it needs no privilege; run chmod u-s,g-s on it');
+    return unread(['nospool must not be installed set-id: it needs no privilege; run chmod u-s,g-s on it']);
   const invocation = parseInvocation(argv[1] ?? 'sendmail', await rawArguments(argv.slice(2), process.env));
-  if (!invocation.ok) return usage(invocation.detail);
+  if (!invocation.ok) return unread([invocation.detail]);
   const { mode } = invocation.value;
   switch (mode.kind) {
     case 'refused':
-      return usage(mode.detail);
+      complain([mode.detail]);
+      return 1;
     case 'queue':
       return 0;
     case 'mailq':
@@ -53,8 +54,11 @@ function say(text: string): number {
   return 0;
 }
 
-function usage(detail: string): number {
-  complain([detail]);
+/** An end before the configuration is known: told, also where the log is by default, and the caller can write on. */
+async function unread(details: readonly string[]): Promise<number> {
+  complain(details);
+  await openLog('').write([`${new Date().toISOString()} not sent: ${details.join('; ')}`]);
+  await drain(openStdin(), DRAIN);
   return 1;
 }
 
@@ -63,12 +67,10 @@ async function withConfig(invocation: Invocation): Promise<number> {
   const who = identify(process.env);
   const answer = await readConfig({ path: invocation.config, env: process.env, home: who.home, euid: who.euid });
   if (!answer.ok) {
-    complain(answer.errors);
-    const sink = openLog('');
-    await sink.write([`${new Date().toISOString()} not sent: ${answer.errors.join('; ')}`]);
     // Who speaks SMTP looks at replies only.
     if (mode.kind === 'smtp' && !mode.batch) (await import('./smtp.ts')).refuseToSpeak(answer.errors);
-    if (mode.kind === 'send' || mode.kind === 'smtp') await drain(openStdin(), DRAIN);
+    if (mode.kind === 'send' || mode.kind === 'smtp') return unread(answer.errors);
+    complain(answer.errors);
     return 1;
   }
   const { config } = answer;
@@ -89,44 +91,49 @@ async function withConfig(invocation: Invocation): Promise<number> {
 
 /** Reads one message from standard input and delivers it. */
 async function send(config: Config, by: Submitter, invocation: Invocation): Promise<number> {
-  const log = openLog(config.log);
+  const log = openLog(config.log, invocation.tag);
   const interrupts = listenForSignals(config.timeouts.deadline);
   const stdin = openStdin();
-  if (stdin.isTerminal && process.stderr.isTTY)
-    writeText(
-      2,
-      `sendmail: reading the message from the terminal; end it with Ctrl-D${invocation.dotEnds ? ' or a line with a single dot' : ''}\n`,
-    );
-  const inetd = stdin.inetdPort;
-  if (inetd !== null && inetd < 1024) return usage('no input from inetd: nospool is not a server');
-  const trace = conversation(invocation.verbosity, invocation.transcript);
-  const given = reversePathGiven(invocation);
-  const input = abortable(stdin, interrupts.signal);
-  const submitted =
-    'detail' in given
-      ? unsent({ kind: 'usage', detail: given.detail })
-      : await submitMessage(
-          {
-            config,
-            by,
-            input,
-            wanted: { operands: invocation.operands, fromFields: invocation.recipientsFromHead },
-            reversePath: given.reversePath,
-            dotEnds: invocation.dotEnds,
-            ...(invocation.notify ? { notify: invocation.notify } : {}),
-            ...(invocation.ret ? { ret: invocation.ret } : {}),
-            ...(invocation.envid !== null ? { envid: invocation.envid } : {}),
-          },
-          {
-            security: systemSecurity(process.env),
-            signal: interrupts.signal,
-            urgent: interrupts.urgent,
-            ...(trace ? { trace } : {}),
-          },
-        );
+  const submitted = await submit(config, by, invocation, interrupts, stdin);
   interrupts.release();
   const status = await report(submitted, config, by, log, invocation.verbosity);
   if (status !== 0 && !interrupts.signal.aborted && !stdin.isTerminal) await drain(stdin, DRAIN);
   stdin.close();
   return status;
+}
+
+async function submit(config: Config, by: Submitter, invocation: Invocation, interrupts: Interrupts, stdin: Stdin): Promise<Submitted> {
+  const { operands, recipientsFromHead, dotEnds, notify, ret, envid, verbosity } = invocation;
+  const misused = (detail: string): Submitted => unsent({ kind: 'usage', detail });
+  const { inetdPort } = stdin;
+  if (inetdPort !== null && inetdPort < 1024) return misused('no input from inetd: nospool is not a server');
+  const given = reversePathGiven(invocation);
+  if ('detail' in given) return misused(given.detail);
+  // Before a person at a terminal has written a message for nobody.
+  if (operands.length === 0 && !recipientsFromHead) return misused('no recipients: name them after the options, or use -t');
+  if (stdin.isTerminal && process.stderr.isTTY)
+    writeText(2, `sendmail: reading the message from the terminal; end it with Ctrl-D${dotEnds ? ' or a line with a single dot' : ''}\n`);
+  const { signal, urgent } = interrupts;
+  const trace = conversation(verbosity, invocation.transcript);
+  const tree = verbosity === 2 ? await import('./tree.ts') : null;
+  return submitMessage(
+    {
+      config,
+      by,
+      input: abortable(stdin, signal),
+      wanted: { operands, fromFields: recipientsFromHead },
+      reversePath: given.reversePath,
+      dotEnds,
+      ...(notify ? { notify } : {}),
+      ...(ret ? { ret } : {}),
+      ...(envid !== null ? { envid } : {}),
+    },
+    {
+      security: systemSecurity(process.env),
+      signal,
+      urgent,
+      ...(trace ? { trace } : {}),
+      ...(tree ? { routed: (routing) => writeText(2, tree.printRouting(routing)) } : {}),
+    },
+  );
 }

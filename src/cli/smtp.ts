@@ -193,7 +193,7 @@ interface Owner {
   readonly status: number;
 }
 
-function makeOwner(config: Config, by: Submitter, { verbosity, transcript }: Invocation, { signal, urgent }: Interrupts): Owner {
+function makeOwner(config: Config, by: Submitter, { verbosity, transcript, tag }: Invocation, { signal, urgent }: Interrupts): Owner {
   const trace = conversation(verbosity, transcript);
   const security = systemSecurity(process.env);
   let transaction: Transaction | null = null;
@@ -212,7 +212,7 @@ function makeOwner(config: Config, by: Submitter, { verbosity, transcript }: Inv
     const sender = reversePathOf(config, by, reversePath);
     const who = submitter();
     if (!sender.ok) {
-      settle(async () => void (await record(unsent({ kind: 'message', detail: sender.detail }), config, who, openLog(config.log))));
+      settle(async () => void (await record(unsent({ kind: 'message', detail: sender.detail }), config, who, openLog(config.log, tag))));
       return makeReply(550, '5.1.7', sender.detail);
     }
     const routing = routingDialogue(config, by, sender.value.reversePath);
@@ -259,7 +259,7 @@ function makeOwner(config: Config, by: Submitter, { verbosity, transcript }: Inv
   }
 
   async function finished(current: Transaction, sending: NonNullable<Transaction['sending']>): Promise<Submitted> {
-    const log = openLog(config.log);
+    const log = openLog(config.log, tag);
     const submitted = await sending.submitted;
     const notes = [...current.refused, ...submitted.notes];
     const ended = await report({ ...submitted, notes }, config, current.by, log, verbosity);
@@ -312,7 +312,7 @@ function makeOwner(config: Config, by: Submitter, { verbosity, transcript }: Inv
         settle(() => finished(current, sending));
       } else if (refused.length > 0) {
         const failure = unsent({ kind: 'route', details: refused, deferred: false });
-        settle(() => record({ ...failure, reversePath: current.reversePath }, config, who, openLog(config.log)));
+        settle(() => record({ ...failure, reversePath: current.reversePath }, config, who, openLog(config.log, tag)));
       }
     },
     taken: () => transaction?.sending?.feed.taken() ?? Promise.resolve(),

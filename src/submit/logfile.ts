@@ -19,11 +19,11 @@ export interface LogSink {
   write(lines: readonly string[]): Promise<string | null>;
 }
 
-/** `setting` is the key `log`: a path, 'syslog', 'stderr', 'none', or '' for the default. */
-export function openLog(setting: string): LogSink {
+/** `setting` is the key `log`: a path, 'syslog', 'stderr', 'none', or '' for the default. `tag`: who writes, for syslog; null = nospool. */
+export function openLog(setting: string, tag: string | null = null): LogSink {
   if (setting === 'none') return { problem: null, write: async () => null };
   if (setting === 'stderr') return { problem: null, write: async (lines) => writeLines(2, lines) };
-  if (setting === 'syslog') return syslog();
+  if (setting === 'syslog') return syslog(tag);
   try {
     const fd = openSync(setting === '' ? DEFAULT_FILE : setting, 'a', 0o640);
     return {
@@ -35,7 +35,7 @@ export function openLog(setting: string): LogSink {
       },
     };
   } catch (error) {
-    if (setting === '') return syslog();
+    if (setting === '') return syslog(tag);
     const problem = `cannot write the log ${setting}: ${(error as Error).message}`;
     return { problem, write: async () => problem };
   }
@@ -50,27 +50,29 @@ function writeLines(fd: number, lines: readonly string[]): string | null {
   }
 }
 
-function syslog(): LogSink {
-  return { problem: null, write: async (lines) => ((await toJournal(lines)) ? null : await toLogger(lines)) };
+function syslog(given: string | null): LogSink {
+  // The journal's protocol is lines; what a caller gives must not add one.
+  const tag = (given ?? '').replace(/[\p{Cc}\s]/gu, '') || 'nospool';
+  return { problem: null, write: async (lines) => ((await toJournal(lines, tag)) ? null : await toLogger(lines, tag)) };
 }
 
 /** journald's stream protocol: identifier, unit, priority (mail is the facility; 6 is "info"), four switches, then lines. */
-async function toJournal(lines: readonly string[]): Promise<boolean> {
+async function toJournal(lines: readonly string[], tag: string): Promise<boolean> {
   const { createConnection } = await import('node:net');
   return new Promise((resolve) => {
     const socket = createConnection({ path: JOURNAL });
     socket.setTimeout(PATIENCE, () => socket.destroy());
     socket.on('error', () => resolve(false));
-    socket.on('connect', () => socket.end(`nospool\n\n22\n0\n0\n0\n0\n${lines.join('\n')}\n`, () => resolve(true)));
+    socket.on('connect', () => socket.end(`${tag}\n\n22\n0\n0\n0\n0\n${lines.join('\n')}\n`, () => resolve(true)));
     socket.on('close', () => resolve(false));
   });
 }
 
-async function toLogger(lines: readonly string[]): Promise<string | null> {
+async function toLogger(lines: readonly string[], tag: string): Promise<string | null> {
   const { spawn } = await import('node:child_process');
   for (const path of LOGGERS) {
     const status = await new Promise<number | null>((resolve) => {
-      const child = spawn(path, ['-t', 'nospool', '-p', 'mail.info'], { stdio: ['pipe', 'ignore', 'ignore'], timeout: PATIENCE, env: {} });
+      const child = spawn(path, ['-t', tag, '-p', 'mail.info'], { stdio: ['pipe', 'ignore', 'ignore'], timeout: PATIENCE, env: {} });
       child.on('error', () => resolve(null));
       child.on('close', (code) => resolve(code));
       child.stdin.on('error', () => {});

@@ -77,8 +77,8 @@ export interface Submitted {
 
 /** Attempt options that the configuration does not know. */
 export type Surroundings = Pick<DeliveryOptions, 'security' | 'trace' | 'progress' | 'signal' | 'urgent' | 'grace'> & {
-  /** Told what was decided (-d). */
-  readonly decision?: (line: string) => void;
+  /** Told how the recipients are routed, whether or not they can be (-d). */
+  readonly routed?: (routing: Routing) => void;
 };
 
 /** Content below this many octets is encoded without the faster encoder: loading that costs more. */
@@ -115,6 +115,7 @@ export async function submitMessage(submission: Submission, surroundings: Surrou
     recipients.map(({ path }) => path),
   );
   known = { ...known, recipients: routing.recipients, discarded: routing.discarded };
+  surroundings.routed?.(routing);
   if (routing.problems.length > 0) {
     const deferred = routing.problems.every(({ kind }) => kind === 'deferred');
     return failed({ kind: 'route', details: routing.problems.map(printProblem), deferred });
