@@ -1,7 +1,8 @@
 /**
  * The content encoder of src/smtp/content.ts as a WebAssembly kernel, about twenty times as fast: for content that is
- * streamed. Below 64 KiB it does not pay: it costs about 0.7 ms and 5 MiB before its first octet. It owns the memory that input is read into and output is written from. Knows no socket and no file;
- * what it does to the octets is in kernel.wat.
+ * streamed. Below 64 KiB it does not pay: it costs about 0.7 ms and 5 MiB before its first octet. It owns the memory
+ * that input is read into and output is written from. Knows no socket and no file; what it does to the octets is in
+ * kernel.wat.
  */
 import type { ContentEncoder, Framing } from '../smtp/content.ts';
 import { KERNEL } from './kernel.wasm.ts';
