@@ -5,7 +5,6 @@ import { importFrom, type Program } from '../config/import.ts';
 import { printable, utf8 } from '../smtp/text.ts';
 import { failWith, print } from './admin.ts';
 import { makeFolder, reasonOf, writeWhole } from './files.ts';
-import { writeText } from './terminal.ts';
 
 export interface ImportOptions {
   /** null = told by the file's name or content. */
@@ -28,7 +27,8 @@ export async function runImport({ program, output, force }: ImportOptions, opera
   const imported = importFrom(path.resolve(file), readText, known);
   if (!imported.ok) return failWith(imported.detail);
   const { toml, notes, errors, isSecret } = imported.value;
-  for (const { place, key, effect, text } of notes) writeText(2, `${printable(utf8(`${place}: ${key}: ${effect}: ${text}`), 1000)}\n`);
+  for (const { place, key, effect, text } of notes)
+    process.stderr.write(`${printable(utf8(`${place}: ${key}: ${effect}: ${text}`), 1000)}\n`);
   if (target === null) {
     // Whatever takes standard output was not told that it would hold a password.
     if (isSecret) return failWith('there is a password in it: write it to a file that only you can read, with --output FILE');
@@ -40,7 +40,7 @@ export async function runImport({ program, output, force }: ImportOptions, opera
     } catch (error) {
       return failWith(`cannot write ${target}: ${reasonOf(error)}`);
     }
-    writeText(2, `written to ${target}; try it with: nospool check --config ${target}\n`);
+    process.stderr.write(`written to ${target}; try it with: nospool check --config ${target}\n`);
   }
   return errors.length === 0 ? 0 : failWith(...errors);
 }
