@@ -36,7 +36,7 @@ export function writeWhole(file: string, text: string, mode: number): void {
   }
 }
 
-/** The folders above a file, which only this user may enter if they have to be made. */
-export function makeFolder(file: string): void {
-  mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+/** The folders above a file, with that mode where they have to be made. */
+export function makeFolder(file: string, mode = 0o700): void {
+  mkdirSync(path.dirname(file), { recursive: true, mode });
 }

@@ -80,7 +80,8 @@ export async function init(options: InitOptions, world: Surroundings): Promise<n
   try {
     makeFolder(output);
     if (password) {
-      makeFolder(passwordFile);
+      // A group that is to read the password must be able to get there.
+      makeFolder(passwordFile, isSystem ? 0o755 : 0o700);
       writeWhole(passwordFile, `${password}\n`, 0o600);
     }
     // It holds no secret, and in /etc every user's sendmail has to read it.
