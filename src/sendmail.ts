@@ -3,6 +3,8 @@ import { sendmail } from './cli/sendmail.ts';
 import { complain } from './cli/terminal.ts';
 
 process.exitCode = 1;
+// As in Exim: mailx and mutt start us with it ignored, which the runtime undoes.
+process.on('SIGHUP', () => {});
 // It has no effect on our connections, and the runtime would warn of it on standard error.
 delete process.env.NODE_TLS_REJECT_UNAUTHORIZED;
 sendmail(process.argv).then(

@@ -10,8 +10,8 @@ export interface Interrupts {
 }
 
 /**
- * SIGTERM and SIGINT end the delivery, a second one the wait for a verdict. SIGHUP is ignored: mailx and mutt start us
- * with it ignored, and the runtime resets that. `deadline`: milliseconds for the whole run.
+ * SIGTERM and SIGINT end the delivery, a second one the wait for a verdict (SIGHUP is ignored from the start, in the
+ * entry). `deadline`: milliseconds for the whole run.
  */
 export function listenForSignals(deadline: number): Interrupts {
   const first = new AbortController();
@@ -21,8 +21,7 @@ export function listenForSignals(deadline: number): Interrupts {
     if (first.signal.aborted) second.abort(reason);
     else first.abort(reason);
   };
-  const ignore = () => {};
-  process.on('SIGHUP', ignore).on('SIGTERM', interrupt).on('SIGINT', interrupt);
+  process.on('SIGTERM', interrupt).on('SIGINT', interrupt);
   const timer =
     deadline === Number.POSITIVE_INFINITY
       ? undefined

@@ -74,6 +74,9 @@ async function withConfig(invocation: Invocation): Promise<number> {
     return 1;
   }
   const { config } = answer;
+  if (invocation.verbosity > 0) complain(answer.warnings);
+  // A locked configuration is the only one: also for whom to trust.
+  if (config.lock) delete process.env.SSL_CERT_FILE;
   const by: Submitter = {
     login: who.login,
     hostname: config.hostname === '' ? await who.hostname() : config.hostname,
