@@ -1,6 +1,7 @@
 /** What can be looked at without delivering: the routing of addresses (-bt, -bv) and the alias files (-bi). */
 import type { Config } from '../config/config.ts';
 import { parseOperands } from '../message/recipients.ts';
+import { printProblem } from '../router/problem.ts';
 import { printMailbox } from '../smtp/path.ts';
 import { checkAliasFiles } from '../submit/routing.ts';
 import { reversePathOf, routeRecipients, type Submitter } from '../submit/submission.ts';
@@ -33,12 +34,18 @@ export async function showRouting(config: Config, by: Submitter, invocation: Inv
     complain([sender.detail]);
     return 1;
   }
-  const routing = await routeRecipients(config, by, sender.value.reversePath, paths.value);
-  const verify = invocation.mode.kind === 'route' && invocation.mode.verify;
-  if (!verify) writeText(1, printRouting(routing));
-  else
-    for (const path of paths.value)
-      writeText(1, `${printMailbox(path)} ${isDeliverable(routing) ? 'can be delivered' : 'cannot be delivered'}\n`);
-  if (verify && !isDeliverable(routing)) complain(printRouting(routing).trimEnd().split('\n'));
+  const { reversePath } = sender.value;
+  const routing = await routeRecipients(config, by, reversePath, paths.value);
+  if (invocation.mode.kind !== 'route' || !invocation.mode.verify) {
+    writeText(1, printRouting(routing));
+    return isDeliverable(routing) ? 0 : 1;
+  }
+  for (const path of paths.value) {
+    const alone = await routeRecipients(config, by, reversePath, [path]);
+    const [root] = alone.tree;
+    writeText(1, `${printMailbox(root?.path ?? path)} ${isDeliverable(alone) ? 'can be delivered' : 'cannot be delivered'}\n`);
+  }
+  // Each may be deliverable, and all together not.
+  complain(routing.problems.map(printProblem));
   return isDeliverable(routing) ? 0 : 1;
 }

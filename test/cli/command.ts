@@ -263,8 +263,10 @@ export async function faultyHost(faults: Readonly<Record<string, Fault>>, after 
     const answer = (at: string, usual: string): void => {
       const fault = faults[at];
       if (fault === 'drop') socket.destroy();
-      else if (fault === 'hang') hangs = true;
-      else socket.write(`${fault ?? usual}\r\n`);
+      else if (fault === 'hang') {
+        hangs = true;
+        socket.pause();
+      } else socket.write(`${fault ?? usual}\r\n`);
     };
     answer('connect', '220 faulty.example.org');
     socket.on('data', (chunk) => {
