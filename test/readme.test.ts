@@ -1,0 +1,132 @@
+/** README.md and CHANGELOG.md against the program: commands, options, keys, scripts, files and the demo's output. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { suite } from 'uvu';
+import { COMMANDS } from '../src/cli/commands.ts';
+import { parseInvocation } from '../src/cli/options.ts';
+import { interpret } from '../src/config/interpret.ts';
+import { keyOfEnv } from '../src/config/keys.ts';
+import { parseToml } from '../src/config/toml.ts';
+
+const test = suite('readme');
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const read = (file: string) => readFileSync(path.join(ROOT, file), 'utf8');
+const README = read('README.md');
+
+/** Blocks of code in that language. */
+const blocks = (language: string): string[] =>
+  [...README.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, 'gms'))].map((match) => match[1] as string);
+
+/** All that stands as code: lines of blocks, and what is in back quotes. */
+const code = [
+  ...blocks('sh').flatMap((block) => block.split('\n')),
+  ...blocks('dockerfile').flatMap((block) => block.split('\n')),
+  ...[...README.replace(/^```.*?^```$/gms, '').matchAll(/`([^`]+)`/g)].map((match) => match[1] as string),
+];
+
+/** The words behind a command, up to whatever ends it in a shell. */
+const callsOf = (command: string): string[][] =>
+  code.flatMap((line) =>
+    [...line.matchAll(new RegExp(`(?:^|[\\s/"])${command} ([^;&|<>"]*)`, 'g'))].map((match) =>
+      (match[1] as string).split(/\s+/).filter((word) => word !== ''),
+    ),
+  );
+
+test('every command of nospool, and every option of it, exists', () => {
+  const calls = [...callsOf('nospool'), ...callsOf('nospool\\.mjs')].filter(([name]) => name !== undefined);
+  assert.ok(calls.length >= 10, `${calls.length} calls`);
+  for (const [name, ...words] of calls) {
+    const command = COMMANDS.find((each) => each.name === name);
+    assert.ok(command, `nospool ${name}`);
+    for (const word of words.filter((each) => each.startsWith('--')))
+      assert.ok(
+        command.options.some((option) => `--${option.name}` === word),
+        `nospool ${name} ${word}`,
+      );
+  }
+});
+
+test('every option of sendmail is accepted', () => {
+  const calls = callsOf('sendmail');
+  assert.ok(calls.length >= 4, `${calls.length} calls`);
+  for (const argv of calls) {
+    const invocation = parseInvocation('sendmail', argv);
+    assert.ok(invocation.ok && invocation.value.mode.kind !== 'refused', argv.join(' '));
+  }
+});
+
+test('every script of npm exists', () => {
+  const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
+  const names = callsOf('npm').flatMap(([verb, name]) => (verb === 'run' ? [name] : verb === 'test' ? ['test'] : []));
+  assert.ok(names.length >= 5, names.join(' '));
+  for (const name of names) assert.ok(scripts[name as string], `npm run ${name}`);
+});
+
+test('the configurations are accepted, without a warning', () => {
+  const configurations = blocks('toml');
+  assert.ok(configurations.length > 0);
+  for (const text of configurations) {
+    const toml = parseToml(text);
+    assert.ok(toml.ok, text);
+    const answer = interpret({ path: 'README', toml, mode: 0o600, isSystem: true }, {}, { home: '/home/me' });
+    assert.ok(answer.ok && answer.warnings.length === 0, JSON.stringify(answer));
+  }
+});
+
+test('every variable and every key exists', () => {
+  const variables = [...new Set(README.match(/\bNOSPOOL_[A-Z_]+/g))];
+  assert.ok(variables.length >= 4);
+  for (const name of variables) assert.ok(keyOfEnv(name), name);
+  const wrong = interpret(null, Object.fromEntries(variables.map((name) => [name, /FILE$/.test(name) ? '/x' : 'mail.example.org'])), {
+    home: null,
+  });
+  assert.ok(wrong.ok, JSON.stringify(wrong));
+});
+
+test('every file that is linked to is there, and every section', () => {
+  const links = [...README.matchAll(/\]\(([^)]+)\)/g)].map((match) => match[1] as string);
+  assert.ok(links.length >= 5);
+  // What `npm run bench` writes is there when it has been run.
+  for (const link of links.filter((each) => !/^https?:|^#|^bench\/RESULTS\.md$/.test(each)))
+    assert.ok(existsSync(path.join(ROOT, link)), link);
+  for (const heading of ['Exit status', 'Replacing sendmail', 'As a library', 'Development'])
+    assert.ok(README.includes(`\n## ${heading}\n`), heading);
+});
+
+/** Without what differs from run to run: ports, times, ids, names of host and user. */
+const lasting = (text: string): string =>
+  text
+    .replace(/\(\d+ ms\)/g, '(N ms)')
+    .replace(/after \d+ ms/g, 'after N ms')
+    .replace(/(127\.0\.0\.1\]?):\d+/g, '$1:N')
+    .replace(/^( {2}S: 220 )\S+/gm, '$1HOST')
+    .replace(/^( {2}S: 250-)\S+(?= greets)/gm, '$1HOST')
+    // Longer or shorter ports and names may move the place where a line is folded.
+    .replace(/\s+/g, ' ')
+    .trim();
+
+test('the output of the demo is what the demo prints', () => {
+  const [shown = ''] = blocks('text');
+  const demo = spawnSync(process.execPath, ['examples/demo.mjs'], { cwd: ROOT, encoding: 'utf8', timeout: 60_000 });
+  assert.equal(demo.status, 0, demo.stdout + demo.stderr);
+  assert.ok(lasting(shown).startsWith('$ sendmail -v '), shown);
+  assert.ok(lasting(demo.stdout).includes(lasting(shown)), demo.stdout);
+  for (const line of shown.split('\n')) assert.ok(line.length <= 80, line);
+});
+
+test('CHANGELOG.md begins with the version of package.json, newest first', () => {
+  const { version } = JSON.parse(read('package.json')) as { version: string };
+  const versions = [...read('CHANGELOG.md').matchAll(/^## (\S+)/gm)].map((match) => match[1] as string);
+  assert.equal(versions[0], version);
+  const numbers = versions.map((each) => each.split('.').reduce((sum, part) => sum * 1000 + Number(part), 0));
+  assert.deepEqual(
+    numbers,
+    [...numbers].sort((a, b) => b - a),
+  );
+});
+
+test.run();
