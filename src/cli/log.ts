@@ -26,6 +26,8 @@ export interface LogEntry {
   readonly lines: readonly string[];
 }
 
+/** Where the log goes when nothing is configured and the file can be written. */
+const DEFAULT_FILE = '/var/log/nospool.log';
 /** `YYYY-MM-DD hh:mm:ss id text`, as Exim's main log has it. */
 const LINE = /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (\w{6}-\w{11}-\w{4}) (.*)$/;
 /** The line that ends a message's entry. */
@@ -54,7 +56,8 @@ export async function runLog({ config, file, last, failed, json }: LogOptions, w
       }
     }
   } catch (error) {
-    return failWith(`cannot read ${path}: ${reasonOf(error)}`);
+    const elsewhere = path === DEFAULT_FILE && file === null ? '; who may not write it has the log in syslog (journalctl -t nospool)' : '';
+    return failWith(`cannot read ${path}: ${reasonOf(error)}${elsewhere}`);
   }
   for (const entry of found) show(entry, json);
   return count > 0 ? 0 : failWith(words.length === 0 ? `${path} has no such entry` : `${path} has no entry with ${words.join(' and ')}`);
@@ -67,7 +70,7 @@ async function configuredFile(config: string): Promise<string | { readonly detai
   const { log } = setting.config;
   if (log === 'syslog') return { detail: 'the log goes to syslog: look there for "nospool" (journalctl -t nospool)' };
   if (log === 'stderr' || log === 'none') return { detail: `nothing is kept: log = "${log}"` };
-  return log === '' ? '/var/log/nospool.log' : log;
+  return log === '' ? DEFAULT_FILE : log;
 }
 
 /** Lines as octet strings: what is no UTF-8 does no harm. */
