@@ -1,0 +1,145 @@
+/**
+ * What the tests of the pitfalls share: a message sent by the library to a smart host that misbehaves, transcripts that
+ * are run, servers that say raw octets. Knows no pitfall.
+ */
+import assert from 'node:assert/strict';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+import type { Smarthost, TlsPolicy } from '../../src/router/route.ts';
+import { type Envelope, type Message, type SubmitOptions, submit } from '../../src/submit/library.ts';
+import { type Outcome, printOutcome } from '../../src/submit/outcome.ts';
+import { type SmarthostOptions, startHost, type TestHost } from '../support/smarthost.ts';
+import { readTranscripts, replay, type Transcript } from '../support/transcript.ts';
+import { within } from '../support/within.ts';
+
+export const TLS: TlsPolicy = {
+  mode: 'default',
+  verify: true,
+  caFile: '',
+  fingerprint: [],
+  serverName: '',
+  certificate: '',
+  certificateKey: '',
+  minVersion: '1.2',
+};
+
+export const hostAt = (port: number, more: Partial<Smarthost> = {}): Smarthost => ({
+  scheme: 'smtp',
+  host: '127.0.0.1',
+  port,
+  expand: 'none',
+  tls: TLS,
+  auth: null,
+  ...more,
+});
+
+export const MESSAGE = 'Subject: pitfall\r\n\r\nhello\r\n';
+
+export interface Sending extends Partial<Omit<SubmitOptions, 'hosts'>> {
+  readonly to?: Envelope['to'];
+  readonly from?: string;
+  readonly message?: Message;
+  readonly envelope?: Partial<Envelope>;
+}
+
+/** One message, by the library. */
+export function send(
+  hosts: readonly Smarthost[],
+  { to = ['b@example.org'], from = 'a@example.org', message = MESSAGE, envelope, ...options }: Sending = {},
+): Promise<Outcome> {
+  return submit({ from, to, ...envelope }, message, { hello: 'client.example.org', ...options, hosts });
+}
+
+export const reasons = (outcome: Outcome): string => printOutcome(outcome, '').join('\n');
+
+export function assertTaken(outcome: Outcome): void {
+  assert.equal(outcome.kind, 'accepted', reasons(outcome));
+}
+
+/** Nobody has the message: every reason matches, in order. */
+export function assertFailed(outcome: Outcome, ...expected: readonly RegExp[]): void {
+  assert.equal(outcome.kind, 'failed', reasons(outcome));
+  const lines = printOutcome(outcome, '');
+  for (const [i, pattern] of expected.entries()) assert.match(lines[i] ?? '(no such line)', pattern, lines.join('\n'));
+}
+
+/** A smart host for the time of the work. */
+export async function served(options: SmarthostOptions, work: (host: TestHost) => Promise<void>): Promise<void> {
+  const host = await startHost(options);
+  try {
+    await within(20_000, () => work(host));
+  } finally {
+    await host.stop();
+  }
+}
+
+/** Commands that were heard in all sessions. */
+export const heard = (host: TestHost): string[] => host.sessions.flat();
+export const verbs = (host: TestHost): string[] => heard(host).map((line) => line.split(' ')[0] as string);
+
+/** Nothing that ends a content was heard, and nothing is held. */
+export function assertNothingHeld(host: TestHost): void {
+  assert.deepEqual(host.held, []);
+}
+
+/** A server that does with a connection what it is told. */
+export async function raw(talk: (socket: Socket) => void, work: (port: number) => Promise<void>): Promise<void> {
+  const sockets = new Set<Socket>();
+  const server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
+    sockets.add(socket);
+    socket.on('error', () => {});
+    talk(socket);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  try {
+    await within(20_000, () => work((server.address() as AddressInfo).port));
+  } finally {
+    for (const socket of sockets) socket.destroy();
+    await new Promise<void>((resolve) => server.close(() => resolve()));
+  }
+}
+
+/** A whole session of a server that answers line by line, as `answer` says; '' says nothing. DATA's content ends at the dot. */
+export function conversing(answer: (line: string, socket: Socket) => string, greeting = '220 raw.example\r\n'): (socket: Socket) => void {
+  return (socket) => {
+    let text = '';
+    let isContent = false;
+    socket.write(greeting, 'latin1');
+    socket.on('end', () => socket.end());
+    socket.on('data', (chunk) => {
+      text += chunk.toString('latin1');
+      for (let end = text.indexOf('\r\n'); end >= 0; end = text.indexOf('\r\n')) {
+        const line = text.slice(0, end);
+        text = text.slice(end + 2);
+        if (isContent && line !== '.') continue;
+        isContent = false;
+        const reply = answer(line, socket);
+        isContent = line === 'DATA' && reply.startsWith('354');
+        if (reply !== '') socket.write(reply, 'latin1');
+      }
+    });
+  };
+}
+
+/** The usual answers. */
+export function usual(line: string, offers: readonly string[] = []): string {
+  if (/^EHLO/.test(line)) return ['raw.example', ...offers].map((word, i) => `250${i === offers.length ? ' ' : '-'}${word}\r\n`).join('');
+  if (line === 'DATA') return '354 go\r\n';
+  return line === 'QUIT' ? '221 bye\r\n' : '250 fine\r\n';
+}
+
+const transcripts = new Map(readTranscripts().map((transcript) => [transcript.file, transcript]));
+
+/** Runs a transcript through the machine in pieces of every kind: it is what the client does. Its lines. */
+export function play(file: string): readonly string[] {
+  const transcript = transcripts.get(file);
+  assert.ok(transcript, `there is no ${file}`);
+  for (const size of transcript.whole ? [Number.POSITIVE_INFINITY] : [1, 7, Number.POSITIVE_INFINITY])
+    assert.deepEqual(replay(transcript, size), transcript.lines, file);
+  return transcript.lines;
+}
+
+export const allTranscripts = (): readonly Transcript[] => [...transcripts.values()];
+
+/** Commands of the client in a transcript, without their arguments. */
+export const verbsOf = (lines: readonly string[]): string[] =>
+  lines.filter((line) => line.startsWith('C: ')).map((line) => line.slice(3).split(' ')[0] as string);
