@@ -202,14 +202,25 @@ export class Connection {
   /* ---- the clock ---- */
 
   #rearm(): void {
-    clearTimeout(this.#clock);
+    this.#stopClock();
     const { state } = this.#dialogue;
     const { within } = STEPS[state.at];
     // Input that is slow to come is not the server's silence: it has its own limit (timeouts.input).
     if (within === 'none' || (state.at === 'content' && !this.#writing && state.blocks === 0)) return;
     const milliseconds = this.#options.timeouts[within];
     if (milliseconds === Number.POSITIVE_INFINITY) return;
-    this.#clock = setTimeout(() => this.#on({ type: 'timeout' }), milliseconds);
+    const clock = setTimeout(() => {
+      // A process that was stopped, or a host that slept, finds the time over and the reply in the socket: the reply is read first.
+      setImmediate(() => {
+        if (this.#clock === clock) this.#on({ type: 'timeout' });
+      });
+    }, milliseconds);
+    this.#clock = clock;
+  }
+
+  #stopClock(): void {
+    clearTimeout(this.#clock);
+    this.#clock = undefined;
   }
 
   /* ---- actions ---- */
@@ -305,7 +316,7 @@ export class Connection {
   }
 
   #leave(): void {
-    clearTimeout(this.#clock);
+    this.#stopClock();
     this.#removeListeners();
     this.#socket.resume();
   }

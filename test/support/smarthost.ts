@@ -32,7 +32,7 @@ export interface Talk {
   say(text: string): void;
 }
 
-/** A reply (lines by `\n`), an end of the connection, nothing at all, or anything. After a function the session is over unless it returns a reply. */
+/** A reply (lines by `\n`, codes are added; with CRLF octets as they are), an end of the connection, nothing at all, or anything. After a function the session is over unless it returns a reply. */
 export type Deed = string | 'close' | 'reset' | 'silence' | ((talk: Talk) => Promise<string | undefined> | string | undefined);
 
 export interface SmarthostOptions {
@@ -88,7 +88,7 @@ export function talkOn(plain: Socket): Talk & { detach(): void } {
   };
   return {
     socket: plain,
-    say: (text) => void plain.write(text.replaceAll('\n', '\r\n'), 'latin1'),
+    say: (text) => void plain.write(text.replace(/\r?\n/g, '\r\n'), 'latin1'),
     detach: () => plain.off('data', onData).off('end', onEnd).off('close', onEnd),
     async line() {
       for (let from = 0; ; ) {
@@ -112,6 +112,7 @@ export function talkOn(plain: Socket): Talk & { detach(): void } {
 }
 
 const reply = (text: string): string => {
+  if (text.includes('\r\n')) return text;
   const lines = text.split('\n');
   const code = /^\d{3}/.exec(lines[0] as string)?.[0] ?? '';
   // A text of several lines is made a reply of several lines; what is no reply at all is said as it is.
@@ -129,6 +130,8 @@ export async function startHost(options: SmarthostOptions = {}): Promise<TestHos
   const partial: number[] = [];
   const server: Server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     sockets.add(socket);
+    // A test that failed must not keep the others' process alive.
+    socket.unref();
     socket.on('error', () => undefined).once('close', () => sockets.delete(socket));
     const heard: string[] = [];
     sessions.push(heard);
@@ -142,6 +145,7 @@ export async function startHost(options: SmarthostOptions = {}): Promise<TestHos
     if (options.path) server.listen(options.path, resolve);
     else server.listen(options.port ?? 0, options.host ?? '127.0.0.1', resolve);
   });
+  server.unref();
   return {
     port: options.path ? 0 : (server.address() as AddressInfo).port,
     path: options.path ?? '',
