@@ -67,6 +67,7 @@ export async function runLog({ config, file, last, failed, json }: LogOptions, w
 async function configuredFile(config: string): Promise<string | { readonly detail: string } | null> {
   const setting = await openSetting(config);
   if (setting === null) return null;
+  if (setting.warnings.length > 0) failWith(...setting.warnings);
   const { log } = setting.config;
   if (log === 'syslog') return { detail: 'the log goes to syslog: look there for "nospool" (journalctl -t nospool)' };
   if (log === 'stderr' || log === 'none') return { detail: `nothing is kept: log = "${log}"` };

@@ -45,7 +45,8 @@ export async function runSend(options: SendOptions, operands: readonly string[])
     close();
     return 1;
   }
-  const { config } = setting;
+  const { config, warnings } = setting;
+  if (warnings.length > 0) failWith(...warnings);
   const by = await setting.submitter();
   const log = openLog(config.log);
   const interrupts = listenForSignals(config.timeouts.deadline);
