@@ -59,7 +59,7 @@ export interface ProxiedConnection {
   readonly closed: Promise<void>;
 }
 
-export interface Proxy {
+export interface FaultProxy {
   readonly host: '127.0.0.1';
   readonly port: number;
   readonly connections: readonly ProxiedConnection[];
@@ -272,7 +272,7 @@ function join(client: Socket, server: Socket, index: number, options: ProxyOptio
 }
 
 /** Starts a proxy before the server at `port` (and `host`, default 127.0.0.1). The options are read anew for each connection. */
-export async function startProxy(options: ProxyOptions): Promise<Proxy> {
+export async function startProxy(options: ProxyOptions): Promise<FaultProxy> {
   const sockets = new Set<Socket>();
   const connections: ProxiedConnection[] = [];
   const keep = (socket: Socket) => {

@@ -3,7 +3,7 @@
  * its own. It knows nothing of any peer.
  */
 import { spawn } from 'node:child_process';
-import { chmodSync, closeSync, cpSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, cpSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
@@ -44,8 +44,10 @@ export function installCommand(runtime: readonly string[] = [process.execPath]):
   if (!existsSync(built)) throw new Error(`${built} is missing: npm run build`);
   const file = `${folder}/sendmail.cjs`;
   cpSync(built, file);
-  const chunks = path.join(path.dirname(built), 'chunks');
-  if (existsSync(chunks)) cpSync(chunks, `${folder}/chunks`, { recursive: true });
+  // What it loads when needed lies beside it.
+  const beside = path.dirname(built);
+  for (const name of readdirSync(beside))
+    if (name === 'chunks' || name.endsWith('.cjs')) cpSync(path.join(beside, name), `${folder}/${name}`, { recursive: true });
   mkdirSync(`${folder}/var`);
   chmodSync(`${folder}/var`, 0o777);
   const config = `${folder}/nospool.toml`;

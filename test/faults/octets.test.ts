@@ -1,0 +1,134 @@
+/**
+ * A fault at every octet of a session, in both directions: the connection is cut, reset, or stalls just there, and a second
+ * smart host stands ready. Whatever happens, the message is at one server at most, whole and with all its recipients, and
+ * what we say of it is true.
+ *
+ * FAULTS=full tries every octet of every kind of session and prints a table; else every octet of the plain one, and samples.
+ */
+import assert from 'node:assert/strict';
+import { suite } from 'uvu';
+import type { Smarthost } from '../../src/router/route.ts';
+import { deliver } from '../../src/submit/attempts.ts';
+import { contentOf, hostAt, optionsFor, sentences, tlsRequired, tlsWorld, transactionTo, verdictOf } from '../support/delivery.ts';
+import { type SmarthostOptions, startHost, type TestHost } from '../support/smarthost.ts';
+import { within } from '../support/within.ts';
+import { type Direction, type Fault, startProxy } from './support/proxy.ts';
+
+const test = suite('a fault at every octet');
+const isFull = process.env.FAULTS === 'full';
+
+const KINDS = ['cut', 'reset', 'stall'] as const;
+/** Milliseconds that a stalled session is waited for. */
+const PATIENCE = 250;
+/** Runs at a time: most of them wait. */
+const ABREAST = 24;
+
+interface Kind {
+  readonly name: string;
+  readonly offers: readonly string[];
+  readonly host?: Partial<Smarthost>;
+  readonly recipients: number;
+  /** Every so many octets, unless all are tried. */
+  readonly every: number;
+}
+
+const tls = { tls: tlsRequired() };
+const SESSIONS: readonly Kind[] = [
+  { name: 'one command at a time, one recipient', offers: [], recipients: 1, every: 1 },
+  { name: 'one command at a time, three recipients', offers: [], recipients: 3, every: 5 },
+  { name: 'PIPELINING, one recipient', offers: ['PIPELINING'], recipients: 1, every: 3 },
+  { name: 'PIPELINING, three recipients', offers: ['PIPELINING'], recipients: 3, every: 5 },
+  { name: 'CHUNKING, one recipient', offers: ['PIPELINING', 'CHUNKING'], recipients: 1, every: 3 },
+  { name: 'CHUNKING, three recipients', offers: ['PIPELINING', 'CHUNKING'], recipients: 3, every: 5 },
+  { name: 'STARTTLS and DATA', offers: ['STARTTLS', 'PIPELINING'], host: tls, recipients: 3, every: 97 },
+  { name: 'STARTTLS and BDAT', offers: ['STARTTLS', 'PIPELINING', 'CHUNKING'], host: tls, recipients: 1, every: 97 },
+];
+
+interface Pair {
+  readonly first: TestHost;
+  readonly second: TestHost;
+}
+
+let serial = 0;
+const messageOf = (id: string): string => `Subject: ${id}\r\n\r\n.a\r\n.\r\n`;
+
+/** One delivery through a proxy with a fault; what it came to. */
+async function once(kind: Kind, { first, second }: Pair, fault: { direction: Direction; at: number; fault: Fault } | null) {
+  const id = String(++serial).padStart(6, '0');
+  const proxy = await startProxy({ port: first.port, rules: fault ? [{ ...fault, connection: 0 }] : [] });
+  const outcome = await deliver(
+    {
+      hosts: [hostAt(proxy.port, kind.host), hostAt(second.port, kind.host)],
+      transaction: transactionTo(kind.recipients),
+      content: contentOf(messageOf(id)),
+    },
+    optionsFor(fault?.fault.kind === 'stall' ? PATIENCE : 20_000),
+  );
+  // What is still under way may yet arrive: the promise is about that, too.
+  if (fault?.fault.kind !== 'stall') await proxy.connections[0]?.closed;
+  const octets = { toServer: proxy.connections[0]?.count('toServer') ?? 0, toClient: proxy.connections[0]?.count('toClient') ?? 0 };
+  await proxy.stop();
+  await new Promise((resolve) => setImmediate(resolve));
+  const holders = [first, second].filter(({ held }) => held.some((each) => isOf(id, each.octets)));
+  const held = [first, second].flatMap((server) => server.held.filter((each) => isOf(id, each.octets)));
+  const told = `${kind.name}, ${fault?.fault.kind} ${fault?.direction} at ${fault?.at}: ${verdictOf(outcome)}: ${sentences(outcome)}`;
+  for (const each of held) {
+    assert.equal(each.octets.toString('latin1'), messageOf(id), `${told}: a part of the message`);
+    assert.equal(each.recipients.length, kind.recipients, `${told}: a part of the recipients`);
+  }
+  assert.ok(held.length <= 1, `${told}: ${held.length} copies`);
+  const verdict = verdictOf(outcome);
+  if (outcome.kind === 'accepted') {
+    assert.equal(held.length, 1, `${told}: accepted, and nobody has it`);
+    const isFirst = outcome.by.endpoint.port === proxy.port;
+    assert.equal(holders[0] === first, isFirst, `${told}: it is with the other server`);
+  } else if (verdict !== 'uncertain') assert.equal(held.length, 0, `${told}: failed, and a server has it`);
+  else assert.equal(holders.includes(second), false, `${told}: uncertain, and another server has it`);
+  return { verdict, octets, told };
+}
+
+const isOf = (id: string, octets: Buffer): boolean => octets.toString('latin1').startsWith(`Subject: ${id}\r\n`);
+
+for (const kind of SESSIONS)
+  test(`${kind.name}`, () =>
+    within(isFull ? 3_600_000 : 120_000, async () => {
+      const options: SmarthostOptions = { offers: kind.offers, tls: tlsWorld().certificate };
+      const servers: Pair = { first: await startHost(options), second: await startHost(options) };
+      try {
+        const clean = await once(kind, servers, null);
+        assert.equal(clean.verdict, 'accepted', clean.told);
+        const points = KINDS.flatMap((fault) =>
+          (['toServer', 'toClient'] as const).flatMap((direction) =>
+            Array.from({ length: clean.octets[direction] + 1 }, (_, at) => ({ direction, at, fault: { kind: fault } })).filter(
+              // The ends of the conversation are where a verdict hangs in the air: all of their octets.
+              ({ at }) => isFull || at % kind.every === 0 || (kind.every < 50 && at > clean.octets[direction] - 60),
+            ),
+          ),
+        );
+        const counts = new Map<string, number>();
+        let next = 0;
+        await Promise.all(
+          Array.from({ length: ABREAST }, async () => {
+            for (let point = points[next++]; point; point = points[next++]) {
+              const { verdict, told } = await once(kind, servers, point);
+              const what = `${point.fault.kind} ${point.direction}: ${verdict}`;
+              counts.set(what, (counts.get(what) ?? 0) + 1);
+              // Nothing but silence may end otherwise: the second smart host is well.
+              if (point.fault.kind !== 'stall') assert.notEqual(verdict, 'failed', told);
+            }
+          }),
+        );
+        for (const direction of ['toServer', 'toClient']) {
+          assert.ok(counts.get(`cut ${direction}: accepted`), 'no fault was survived');
+          assert.ok(counts.get(`cut ${direction}: uncertain`) || direction === 'toServer', 'no verdict was lost');
+        }
+        if (isFull) {
+          console.log(`\n${kind.name}: ${points.length} faults`);
+          for (const [what, count] of [...counts].sort()) console.log(`  ${what.padEnd(28)} ${count}`);
+        }
+      } finally {
+        await Promise.all([servers.first.stop(), servers.second.stop()]);
+      }
+    }));
+
+test.run();
