@@ -2,6 +2,7 @@ import assert from 'node:assert';
 import { spawn, spawnSync } from 'node:child_process';
 import {
   chmodSync,
+  cpSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -9,6 +10,7 @@ import {
   readFileSync,
   readlinkSync,
   realpathSync,
+  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -156,6 +158,17 @@ for (const shell of SHELLS)
       }
       assert.equal(readFileSync(log, 'utf8').match(/ Failed: /g)?.length, 4, 'the log has the reason each time');
     }));
+
+test('leaves compiled code for the interpreter where there is none', () =>
+  within(60_000, async () => {
+    const root = scratch();
+    cpSync(path.dirname(BUILT), `${root}/dist`, { recursive: true });
+    rmSync(`${root}/dist/compiled`, { recursive: true, force: true });
+    const run = spawnSync(process.execPath, [`${root}/dist/nospool.mjs`, 'install', '--root', root], { encoding: 'utf8', timeout: 50_000 });
+    assert.equal(run.status, 0, run.stderr);
+    assert.ok(!run.stdout.includes('note:'), run.stdout);
+    assert.deepEqual(readdirSync(`${root}/dist/compiled`), [`${process.versions.v8}-${process.arch}`]);
+  }));
 
 test('the script: bun is told to read no file of the folder it is called in; odd paths are quoted', () => {
   assert.match(
