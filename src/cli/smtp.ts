@@ -50,7 +50,10 @@ const MOST_TEXTS = 100;
 
 /** Says why nobody can speak here, to a client that waits for the greeting. */
 export function refuseToSpeak(details: readonly string[]): void {
-  void openReplies().write(printed(replyLines(makeReply(554, '5.3.5', ...details))));
+  const replies = openReplies();
+  replies.write(printed(replyLines(makeReply(554, '5.3.5', ...details))));
+  // A client that says QUIT would wait for its answer.
+  void replies.end();
 }
 
 /** Speaks until QUIT, the end of the input or a signal; the value is the exit status. `batch`: no replies, and the first failure ends it. */

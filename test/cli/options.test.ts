@@ -1,8 +1,10 @@
 /** The option table in every form in which a word can be written, and every argument list that is known of callers. */
 import assert from 'node:assert';
+import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import { type Invocation, NAMES, OPTIONS, type Option, parseInvocation, printUsage, reversePathGiven } from '../../src/cli/options.ts';
+import { printProblem } from '../../src/router/problem.ts';
 import { printPath } from '../../src/smtp/path.ts';
 
 const test = suite('sendmail options');
@@ -430,6 +432,78 @@ test('--help fits, and names what has an effect', () => {
     if (sources.includes('LSB') && !/no effect|^As /.test(meaning)) assert.match(usage, new RegExp(`^ {2}${option} `, 'm'));
   for (const line of usage.split('\n')) assert.ok(line.length <= 110, line);
   assert.ok(!/no effect/.test(usage));
+});
+
+/* ---- the manual ---- */
+
+const MANUAL = readFileSync(new URL('../../man/sendmail.nospool.8', import.meta.url), 'utf8');
+
+/** What a line of roff shows. */
+const shown = (line: string): string =>
+  line
+    .replaceAll(/\\\((lq|rq|cq|aq|dq)/g, (_, name: string) => ({ lq: '“', rq: '”', cq: '’', aq: "'", dq: '"' })[name] as string)
+    .replaceAll('\\&', '')
+    .replace(/\\(.)/g, '$1');
+
+const section = (name: string): string => new RegExp(`^\\.Sh ${name}\\n([\\s\\S]*?)^\\.Sh `, 'm').exec(MANUAL)?.[1] ?? assert.fail(name);
+
+/** Text of each subsection by its name. */
+const subsections = (text: string): Map<string, string> =>
+  new Map(
+    text
+      .split(/^\.Ss /m)
+      .slice(1)
+      .map((part) => [part.slice(0, part.indexOf('\n')), part.slice(part.indexOf('\n') + 1)]),
+  );
+
+function kindOf({ meaning }: Option): string {
+  if (/^Refused/.test(meaning)) return 'Options that are refused';
+  if (/^An operation|^A queue run/.test(meaning)) return 'Options of a queue';
+  return /no effect/.test(meaning) ? 'Options without effect' : 'Options that act';
+}
+
+test('the manual has every option, with its value, among those that do the same, and no other', () => {
+  const found = subsections(section('OPTIONS'));
+  const wanted = new Map([...found.keys()].map((name) => [name, [] as string[]]));
+  for (const row of OPTIONS) {
+    const argument = { none: '', attached: ` Ns Op Ar ${row.value}`, value: ` Ar ${row.value}` }[row.argument];
+    wanted.get(kindOf(row))?.push(`Fl ${row.option.slice(1)}${argument}`);
+  }
+  wanted.set(
+    'Names',
+    Object.keys(NAMES).map((name) => `Nm ${name}`),
+  );
+  for (const [name, text] of found) {
+    const items = [...text.matchAll(/^\.It (.*)$/gm)].map(([, item]) => shown(item as string));
+    assert.deepEqual(items.sort(), (wanted.get(name) as string[]).sort(), name);
+  }
+});
+
+test('the manual says of every option what the table says', () => {
+  const text = section('OPTIONS').split('\n').map(shown).join('\n');
+  for (const row of OPTIONS) {
+    const [item = '', ...rest] = text.slice(text.search(new RegExp(`^\\.It Fl ${row.option.slice(1)}( |$)`, 'm'))).split('\n');
+    const said = rest.slice(0, 3).join(' ');
+    const meaning = row.meaning.replace(/^(Accepted, no effect|Refused|An operation on queued messages: there are none)[:;.] ?/, '');
+    assert.ok(said.toLowerCase().includes(meaning.toLowerCase()), `${item}: ${said}`);
+    if (kindOf(row) !== 'Options that act') assert.ok(said.includes(row.sources.join(', ')), item);
+  }
+});
+
+test('the manual explains errors by words that there are', () => {
+  const folder = new URL('../../src/', import.meta.url);
+  const sources = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts'))
+    .map((file) => readFileSync(new URL(file, folder), 'utf8'));
+  const address = { localPart: 'a', domain: 'b.com' };
+  const problems = (['failed', 'deferred', 'local delivery'] as const).map((kind) =>
+    printProblem({ kind, address, chain: [], router: 'r', detail: 'why' }),
+  );
+  const words = [...sources, ...problems].join('\n');
+  const items = [...section('DIAGNOSTICS').matchAll(/^\.It Sy (.*)$/gm)].map(([, item]) => shown(item as string));
+  assert.ok(items.length > 40);
+  for (const item of items)
+    for (const piece of item.split('...')) assert.ok(piece.trim().length < 3 || words.includes(piece.trim()), `${item}: "${piece}"`);
 });
 
 test.run();

@@ -602,7 +602,7 @@ test('a log that cannot be written is told with a failure, and under -v', () =>
     },
   ));
 
-test('100 runs at a time share one log, line by line', () =>
+test('runs at a time share one log, line by line', () =>
   withHost(undefined, async (host) => {
     const { config, logged } = setUp(toHosts(host.port));
     await Promise.all(Array.from({ length: 12 }, () => run(config, ['-i', ...SENT], LETTER)));
