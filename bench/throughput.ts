@@ -1,5 +1,5 @@
 /** Long messages: how fast they go through one process, and how much memory that takes. */
-import { type Bench, CPU, RATE, RSS, sending, submission, WALL } from './support/bench.ts';
+import { type Bench, CPU, RATE, RSS, sending, starting, submission, WALL } from './support/bench.ts';
 import { message, more, type Shape } from './support/material.ts';
 import { type Command, MEASURED_BY } from './support/measure.ts';
 import { nativeFloor, nodeFloor, others, ours, type Peer } from './support/peers.ts';
@@ -26,6 +26,8 @@ const KINDS: readonly Kind[] = [
   { title: 'file, uneven lines and dots, clear text', shape: 'dotted', from: 'file', offer: { pipelining: true } },
   { title: 'file, LF, clear text, BDAT', shape: 'lf', from: 'file', offer: { pipelining: true, chunking: true } },
 ];
+
+const BARE = `${node.name} -e 0`;
 
 /** Perl and CPython hold the message several times over; what they need for 256 MiB is known after one table. */
 const HOLDS_ALL = /swaks|smtplib/;
@@ -94,7 +96,7 @@ async function memory(short: boolean, runs: number, progress: (text: string) => 
       return each ? [{ ...each, name: `${peer.name}, ${title}` }] : [];
     });
   });
-  const rows = await rounds(cases, runs, progress);
+  const rows = await rounds([starting(BARE, [...node.argv, '-e', '0']), ...cases], runs, progress);
   smartHost.stop();
   return {
     title: 'Memory does not grow with the message',

@@ -82,6 +82,7 @@ spool_directory = ${spool}
 log_file_path = ${spool}/%slog
 keep_environment =
 disable_ipv6 = true
+message_size_limit = 0
 begin routers
 ${aliases === undefined ? '' : `aliases:\n  driver = redirect\n  domains = bench.example\n  data = \${lookup{$local_part}lsearch{${aliases}}}`}
 smart_host:
