@@ -137,7 +137,9 @@ function memoryClaims(table: Table): Claim[] {
     const [a, b] = [small?.measures.rss?.median, rest[0]?.measures.rss?.median];
     return a === undefined || b === undefined ? null : Math.abs(b - a);
   };
+  const [bare, pipe] = [table.rows.find(({ name }) => name === BARE)?.measures.rss?.median, rss('4 GiB pipe') ?? rss('128 MiB pipe')];
   return [
+    claim('Peak RSS for a long pipe is at most 16 MiB over `node -e 0`', bare === undefined || pipe === undefined ? null : pipe - bare, 16),
     claim(
       `Peak RSS for a long pipe is that for a short one, within 2 MiB (${node.name}; ${rss('4 MiB pipe')?.toFixed(1)} MiB)`,
       difference('pipe'),
