@@ -2,12 +2,20 @@
 import assert from 'node:assert';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { userInfo } from 'node:os';
 import path from 'node:path';
+import fc from 'fast-check';
 import { suite } from 'uvu';
-import { makeReply } from '../../src/smtp/receiver.ts';
+import { makeFeed, withNetworkLineEnds } from '../../src/cli/feed.ts';
+import { verdictOn } from '../../src/cli/smtp.ts';
+import { type Source, sourceOf } from '../../src/message/source.ts';
+import type { Smarthost } from '../../src/router/route.ts';
+import type { Refusal, SessionFailure } from '../../src/smtp/outcome.ts';
+import { makeReply, replyLines } from '../../src/smtp/receiver.ts';
+import { latin1, octets } from '../../src/smtp/text.ts';
+import { failedWith, type Outcome } from '../../src/submit/outcome.ts';
 import { within } from '../support/within.ts';
 import {
   COMMAND,
@@ -792,5 +800,164 @@ test('a batch ends at its first failure and says how many were delivered, and wh
       }
     },
   ));
+
+test('a batch by the name rsmtp and with -v: the conversation with the smart host is on standard error', () =>
+  withHost(undefined, async (host) => {
+    const { config } = setUp(toHosts(host.port));
+    const { status, stdout, stderr } = await run(config, ['-bS', '-v'], BATCH);
+    assert.deepEqual([status, stdout], [0, '']);
+    assert.match(stderr, /^S: 220 smart\.example\.org[\s\S]*C: MAIL FROM:<fred@foo\.com>/);
+  }));
+
+test('a person at a terminal, whose lines end with LF, can end the content', () =>
+  within(20_000, async () => {
+    if (!existsSync('/usr/bin/script')) return;
+    await withHost(undefined, async (host) => {
+      const { config } = setUp(toHosts(host.port));
+      const child = spawn('/usr/bin/script', ['-qec', `${process.execPath} ${COMMAND} -C ${config} -bs`, '/dev/null'], {
+        env: ENVIRONMENT,
+      });
+      let shown = '';
+      let typed = 0;
+      const lines = ['HELO me', 'MAIL FROM:<fred@foo.com>', 'RCPT TO:<joe@bar.com>', 'DATA', 'Subject: typed\n\nby hand\n.', 'QUIT'];
+      child.stdout.on('data', (part) => {
+        shown += part;
+        // A reply for each line so far, and the greeting.
+        const answered = (shown.match(/^[235]\d\d /gm) ?? []).length;
+        if (answered > typed && typed < lines.length) child.stdin.write(`${lines[typed++]}\n`);
+      });
+      const [status] = await once(child, 'close');
+      assert.equal(status, 0, shown);
+      assert.match(shown, /250 2\.0\.0 message accepted/);
+      assert.match(host.messages[0]?.content as string, /\r\n\r\nby hand\r\n$/);
+    });
+  }));
+
+/* ---- parts ---- */
+
+const HOST: Smarthost = {
+  scheme: 'smtp',
+  host: 'mail.foo.com',
+} as Smarthost;
+const AT = { host: HOST, name: 'mail.foo.com', endpoint: null };
+const REFUSED = (code: number, enhanced = ''): Refusal => ({
+  command: 'RCPT TO:<a@b.com>',
+  recipient: 0,
+  reply: makeReply(code, enhanced, 'no'),
+});
+
+test('the reply to the content for every way in which a submission can end', () => {
+  const session = (failure: SessionFailure): Outcome => ({ kind: 'failed', failure, attempts: [{ ...AT, failure }], unreplayable: false });
+  const rejected = (condemns: 'message' | 'host', ...refusals: [Refusal, ...Refusal[]]) =>
+    session({ kind: 'rejected', at: 'envelope', condemns, refusals });
+  // biome-ignore format: a table is read as a table
+  const rows: readonly (readonly [Outcome, string])[] = [
+    [{ kind: 'discarded' }, '250 2.0.0'],
+    [failedWith({ kind: 'route', details: ['no'], deferred: false }), '550 5.1.1'],
+    [failedWith({ kind: 'route', details: ['no'], deferred: true }), '451 4.3.0'],
+    [failedWith({ kind: 'message', detail: 'no' }), '554 5.6.0'],
+    [failedWith({ kind: 'usage', detail: 'no' }), '554 5.3.5'],
+    [failedWith({ kind: 'config', details: ['no'] }), '554 5.3.5'],
+    [session({ kind: 'connect', at: 'greeting', condemns: 'address', during: 'connect', detail: 'no' }), '451 4.4.1'],
+    [session({ kind: 'unsupported', at: 'ready', condemns: 'host', detail: 'no' }), '451 4.4.1'],
+    [session({ kind: 'malformed', at: 'greeting', condemns: 'address', detail: 'no' }), '451 4.4.1'],
+    [session({ kind: 'timeout', at: 'greeting', condemns: 'address', command: 'no' }), '451 4.4.1'],
+    [session({ kind: 'lost', at: 'greeting', condemns: 'address', command: 'no', detail: 'no' }), '451 4.4.1'],
+    [session({ kind: 'content', at: 'content', condemns: 'message', detail: 'no' }), '451 4.3.0'],
+    [session({ kind: 'uncertain', at: 'commit', condemns: 'message', detail: 'no' }), '554 5.4.2'],
+    [rejected('host', REFUSED(535, '5.7.8')), '451 4.4.0'],
+    [rejected('message', REFUSED(550, '5.1.1')), '550 5.1.1'],
+    [rejected('message', REFUSED(450)), '450 4.0.0'],
+    [rejected('message', REFUSED(450), REFUSED(553, '5.1.3')), '553 5.1.3'],
+    // It would end the dialogue with our client, too.
+    [rejected('message', REFUSED(421, '4.3.2')), '451 4.4.0'],
+    [{ kind: 'accepted', attempts: [], by: { host: HOST, name: 'mail.foo.com', endpoint: { address: '192.0.2.1', port: 24, family: 'ipv4' }, reply: makeReply(250, '', 'ok'), refusals: [REFUSED(550, '5.2.1')], tls: null, auth: null } } as unknown as Outcome, '550 5.2.1'],
+  ];
+  for (const [outcome, wanted] of rows) {
+    const lines = replyLines(verdictOn({ outcome, messageId: '' }));
+    assert.ok(
+      lines.every((line) => line.replace('-', ' ').startsWith(wanted)),
+      `${JSON.stringify(outcome)}: ${lines}`,
+    );
+    assert.ok(wanted.startsWith('250') || lines.some((line) => /no/.test(line)), 'and says why');
+  }
+  const many = verdictOn({
+    outcome: rejected('message', ...(Array.from({ length: 5000 }, () => REFUSED(550, '5.1.1')) as [Refusal])),
+    messageId: '',
+  });
+  assert.equal(many.lines.length, 101);
+  assert.equal(many.lines.at(-1), '5.1.1 and 4900 more, see the log');
+});
+
+async function collected(source: Source): Promise<string> {
+  let text = '';
+  for (;;) {
+    const got = await source.read();
+    if (!(got instanceof Uint8Array)) return text;
+    text += latin1(got);
+  }
+}
+
+test('text with LF alone becomes text with CRLF, however it is cut; text whose first line end is CRLF stays', () =>
+  fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.constantFrom('\n', '\r', '\r\n', 'a', '.', 'bc'), { maxLength: 12 }),
+      fc.infiniteStream(fc.nat({ max: 3 })),
+      fc.boolean(),
+      async (parts, cuts, certain) => {
+        const text = parts.join('');
+        const chunks: Uint8Array[] = [];
+        for (let at = 0; at < text.length; ) {
+          const size = 1 + (cuts.next().value as number);
+          chunks.push(octets(text.slice(at, at + size)));
+          at += size;
+        }
+        const isUnix = certain || /^[^\n]*(?<!\r)\n/.test(text);
+        assert.equal(
+          await collected(withNetworkLineEnds(sourceOf(...chunks), certain)),
+          isUnix ? text.replaceAll(/(?<!\r)\n/g, '\r\n') : text,
+        );
+      },
+    ),
+  ));
+
+test('a feed: who gives waits until what was given is read past, dropped, and not for its end', async () => {
+  const feed = makeFeed();
+  let taken = false;
+  const given = async () => {
+    taken = false;
+    await feed.taken();
+    taken = true;
+  };
+  const turn = () => new Promise((resolve) => setImmediate(resolve));
+  await feed.taken();
+  feed.give(octets('one'));
+  feed.give(octets('two'));
+  void given();
+  assert.equal(latin1((await feed.source.read()) as Uint8Array), 'one');
+  assert.equal(latin1((await feed.source.read()) as Uint8Array), 'two');
+  await turn();
+  assert.ok(!taken, 'the last is in use until the next read');
+  const next = feed.source.read();
+  await turn();
+  assert.ok(taken);
+  feed.give(octets('three'));
+  assert.equal(latin1((await next) as Uint8Array), 'three');
+  feed.give(octets('four'));
+  feed.end({ end: 'clean' });
+  feed.end({ end: 'failed', detail: 'too late' });
+  feed.give(octets('too late'));
+  assert.equal(latin1((await feed.source.read()) as Uint8Array), 'four');
+  assert.deepEqual(await feed.source.read(), { end: 'clean' });
+  assert.deepEqual(await feed.source.read(), { end: 'clean' });
+  const dropped = makeFeed();
+  dropped.give(octets('one'));
+  void dropped.source.read();
+  dropped.give(octets('two'));
+  dropped.drop();
+  await dropped.taken();
+  dropped.give(octets('three'));
+  await dropped.taken();
+});
 
 test.run();
