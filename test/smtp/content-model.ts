@@ -76,10 +76,20 @@ export function check(encoderOf: (framing: Framing) => ContentEncoder, input: Ui
       const at = [1, 2, 3, 4, 5].filter((edge) => way & (1 << (edge - 1)));
       const encoder = encoderOf(framing);
       const wire = wireOf(encoder, cut(input, at));
-      const shown = `${JSON.stringify(String.fromCharCode(...input))} cut at ${JSON.stringify(at)} as ${framing}`;
+      const shown = (): string => `${JSON.stringify(String.fromCharCode(...input))} cut at ${JSON.stringify(at)} as ${framing}`;
       if (wire.length !== expected.wire.length || wire.some((octet, i) => octet !== expected.wire[i]))
-        assert.deepEqual(wire, expected.wire, shown);
-      if (way === 0 || way === ways - 1) assert.deepEqual(encoder.facts, expected.facts, shown);
+        assert.deepEqual(wire, expected.wire, shown());
+      if ((way === 0 || way === ways - 1) && !isSame(encoder.facts, expected.facts))
+        assert.deepEqual(encoder.facts, expected.facts, shown());
     }
   }
 }
+
+const isSame = (a: ContentFacts, b: ContentFacts): boolean =>
+  a.octetsIn === b.octetsIn &&
+  a.octetsOut === b.octetsOut &&
+  a.size === b.size &&
+  a.eightBit === b.eightBit &&
+  a.nul === b.nul &&
+  a.longestLine === b.longestLine &&
+  a.lines === b.lines;

@@ -79,7 +79,9 @@ test('an 8-bit octet is found wherever it stands', () => {
 test('every string up to six octets of CR, LF, dot, letter, NUL and 8-bit', () => {
   for (const input of allStrings([...ENDS, 0, 255], 6)) {
     const { size, eightBit, nul, longestLine } = modelOf('bdat', input).facts;
-    assert.deepEqual(scanContent(input), { size, eightBit, nul, longestLine });
+    const scan = scanContent(input);
+    const agrees = scan.size === size && scan.eightBit === eightBit && scan.nul === nul && scan.longestLine === longestLine;
+    if (!agrees) assert.deepEqual(scan, { size, eightBit, nul, longestLine });
     // Cuts of the longer ones are below, with fewer letters: NUL and 8-bit octets are letters to the state.
     check(contentEncoder, input, input.length < 5);
   }
