@@ -76,6 +76,10 @@ test('an 8-bit octet is found wherever it stands', () => {
   }
 });
 
+test('an empty chunk between CR and LF changes nothing', () => {
+  assert.deepEqual(wireOf(contentEncoder('data'), [octets('a\r'), octets(''), octets('\n.b')]), [...octets('a\r\n..b\r\n')]);
+});
+
 test('every string up to six octets of CR, LF, dot, letter, NUL and 8-bit', () => {
   for (const input of allStrings([...ENDS, 0, 255], 6)) {
     const { size, eightBit, nul, longestLine } = modelOf('bdat', input).facts;

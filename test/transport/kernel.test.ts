@@ -15,6 +15,10 @@ const loaded = loadKernel();
 assert.ok(loaded, 'every runtime that runs the tests has WebAssembly with SIMD');
 const kernel: Kernel = loaded;
 
+test('an empty chunk between CR and LF changes nothing', () => {
+  assert.deepEqual(wireOf(kernel('data'), [octets('a\r'), octets(''), octets('\n.b')]), [...octets('a\r\n..b\r\n')]);
+});
+
 test('every string up to six octets of CR, LF, dot, letter, NUL and 8-bit', () => {
   for (const input of allStrings([...ENDS, 0, 255], 6)) check(kernel, input, input.length < 5);
 });
