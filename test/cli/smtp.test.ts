@@ -670,7 +670,9 @@ test('a client that reads no reply: its commands wait, a signal does not', () =>
     const child = spawn(process.execPath, [COMMAND, '-C', config, '-bs'], { stdio: 'pipe', env: ENVIRONMENT });
     child.stdin.on('error', () => {});
     child.stdin.write('NOOP\r\n'.repeat(200_000));
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    // It speaks, so it listens for signals; what it says is not read.
+    await once(child.stdout, 'readable');
+    await new Promise((resolve) => setTimeout(resolve, 300));
     assert.ok(child.stdin.writableLength > 0, 'not all of it was read');
     child.kill('SIGTERM');
     const [status, signal] = await once(child, 'exit');
