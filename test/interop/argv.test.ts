@@ -203,7 +203,7 @@ for (const [why, argv, says] of DIALOGUES)
     within(30_000, async () => {
       const result = await run(command, argv, says);
       assert.equal(result.status, 0, result.said);
-      assert.match(result.stdout, /\n354 .*\n(250-.*\n)*250 .*\n221 /, result.stdout);
+      assert.match(result.stdout, /\n354 .*\r\n(250-.*\r\n)*250 .*\r\n221 /, result.stdout);
       await assertRow({ caller: why, argv, stdin: says, to: ['ann', 'bob'], reversePath: F });
     }));
 

@@ -22,6 +22,8 @@ export interface MatrixOptions {
   readonly strip?: (octets: string) => string;
   /** Local parts of REFUSED which this peer does not refuse. */
   readonly accepts?: readonly (keyof typeof REFUSED)[];
+  /** What runs the command; default: this Node. */
+  readonly runtime?: readonly string[];
 }
 
 export interface Way {
@@ -79,7 +81,7 @@ export function assertArrived(found: Arrived | undefined, sent: Message, strip: 
 }
 
 export function matrix(test: Test, options: MatrixOptions): void {
-  const { start, mechanisms, large, strip, accepts = [] } = options;
+  const { start, mechanisms, large, strip, accepts = [], runtime } = options;
   let tls: TlsFiles;
   let command: Command;
   let guarded: Peer;
@@ -88,7 +90,7 @@ export function matrix(test: Test, options: MatrixOptions): void {
   test.before(() =>
     within(60_000, async () => {
       tls = tlsFiles();
-      command = installCommand();
+      command = installCommand(runtime);
       guarded = await start({ tls, authRequired: true });
       open = await start({});
     }),
@@ -221,8 +223,8 @@ export function matrix(test: Test, options: MatrixOptions): void {
         for (const way of WAYS) {
           command.configure(configuration(command, way.url(guarded), files(tls), { tls: more }));
           const result = await run(command, ['-i', '-f', at('sender'), at('ann')], threeLines().octets);
-          assert.equal(result.status, 1, result.said);
-          assert.match(result.stderr, /certificate|fingerprint/, result.said);
+          assert.equal(result.status, 1, `${way.name}: ${result.said}`);
+          assert.match(result.stderr, /certificate|fingerprint/, `${way.name}: ${result.said}`);
         }
         assert.equal(await guarded.total(), 0);
       }));
