@@ -53,11 +53,23 @@ export async function deliver(delivery: Delivery, options: DeliveryOptions): Pro
   return run.attempts.length > 0 ? gaveUp(run, false) : failedWith({ kind: 'route', details: [NO_HOST], deferred: false });
 }
 
+/** Known before anything is asked of the server. The machine says the same to programs that open a session themselves. */
+const WOULD_SPLIT: SessionFailure = {
+  kind: 'unsupported',
+  at: 'ready',
+  condemns: 'message',
+  detail: 'LMTP gives every recipient a verdict of its own: send to one, or set lmtp_partial = true, which gives up all or none',
+};
+
 const NO_HOST = 'no smart host is configured: set smarthosts';
 
 /** The names of a host, in order. */
 async function tryHost(run: Run, host: Smarthost, moreHosts: boolean): Promise<Outcome | 'next'> {
   const { timeouts, signal, names } = run.options;
+  if (host.scheme === 'lmtp' && run.delivery.transaction.recipients.length > 1 && !run.options.partial) {
+    run.attempts.push({ host, name: host.host, endpoint: null, failure: WOULD_SPLIT });
+    return gaveUp(run, false);
+  }
   const targets = await unlessAborted(targetsOf(host, timeouts.resolve, names), signal);
   if (targets === null) return interrupted(run);
   if (!targets.ok) {
@@ -126,7 +138,9 @@ async function attempt(
   const outcome = await submitted;
   release();
   if (outcome.kind === 'failed') return { failure: outcome.failure, endpoint: session.endpoint };
-  return { by: { ...session.facts(), reply: outcome.reply, refusals: outcome.refusals } };
+  const { recipients } = delivery.transaction;
+  const taken = recipients.filter((_, i) => !outcome.refusals.some(({ recipient }) => recipient === i)).map(({ path }) => path);
+  return { by: { ...session.facts(), reply: outcome.reply, refusals: outcome.refusals, taken } };
 }
 
 /** A signal before the commit ends the session; after it the verdict gets `grace`, and a second signal ends that, too. */

@@ -86,7 +86,7 @@ function printExim({
           : `${i === 0 ? '=>' : '->'} ${printRecipient(recipient)} ${facts}`,
       );
     });
-    lines.push('Completed');
+    lines.push(by.refusals.length === 0 ? 'Completed' : 'Partial: some of the recipients have the message');
   } else if (outcome.kind === 'discarded') lines.push('Completed');
   else {
     for (const attempt of outcome.attempts) lines.push(...printAttempt(attempt));
@@ -114,8 +114,13 @@ function printRecipient({ path, original }: RoutedRecipient): string {
   return address === first ? address : `${address} <${first}>`;
 }
 
+function verdictOf(outcome: Outcome): string {
+  if (outcome.kind === 'failed') return outcome.failure.kind === 'uncertain' ? 'uncertain' : 'failed';
+  return outcome.kind === 'accepted' && outcome.by.refusals.length > 0 ? 'partial' : outcome.kind;
+}
+
 function printJson({ time, id, login, reversePath, recipients, discarded, octets, messageId, outcome, notes }: LogRecord): string {
-  const verdict = outcome.kind === 'failed' ? (outcome.failure.kind === 'uncertain' ? 'uncertain' : 'failed') : outcome.kind;
+  const verdict = verdictOf(outcome);
   return JSON.stringify({
     time: time.toISOString(),
     id,

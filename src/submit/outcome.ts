@@ -6,8 +6,9 @@ import type { Smarthost } from '../router/route.ts';
 import { PORTS, printProxy } from '../router/route.ts';
 import type { Refusal, SessionFailure } from '../smtp/outcome.ts';
 import { never } from '../smtp/parsed.ts';
+import { type ForwardPath, printPath } from '../smtp/path.ts';
 import { digit, printReply, type Reply } from '../smtp/reply.ts';
-import { printable } from '../smtp/text.ts';
+import { printable, utf8 } from '../smtp/text.ts';
 import type { Endpoint } from '../transport/resolve.ts';
 
 /** A smart host, the address of it that was reached, and why it did not take the message. */
@@ -28,6 +29,8 @@ export interface Acceptance {
   readonly reply: Reply;
   /** Not empty only with `lmtp_partial`. */
   readonly refusals: readonly Refusal[];
+  /** Who has the message; everybody, where nothing was refused. */
+  readonly taken: readonly ForwardPath[];
   /** `TLS1.3:TLS_AES_256_GCM_SHA384:256` as Exim's log has it, and whether the certificate was verified; null in clear. */
   readonly tls: { readonly cipher: string; readonly verified: boolean } | null;
   /** SASL mechanism and user, null without authentication. */
@@ -102,7 +105,9 @@ export function printOutcome(outcome: Outcome, messageId: string): readonly stri
   if (outcome.kind === 'discarded') return [];
   if (outcome.kind === 'accepted') {
     const { by } = outcome;
-    return by.refusals.map(({ command, reply }) => `${printServer(by)}: ${command}: ${printReply(reply)}`);
+    if (by.refusals.length === 0) return [];
+    const refused = by.refusals.map(({ command, reply }) => `${printServer(by)}: ${printable(command)}: ${printReply(reply)}`);
+    return [...refused, `delivered in part: ${by.taken.map((path) => printable(utf8(printPath(path)))).join(', ')} have the message`];
   }
   const { failure, attempts, unreplayable } = outcome;
   const lines = attempts.flatMap((attempt) => printFailure(attempt.failure).map((line) => `${printServer(attempt)}: ${line}`));
