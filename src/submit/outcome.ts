@@ -107,7 +107,7 @@ export function printOutcome(outcome: Outcome, messageId: string): readonly stri
     const { by } = outcome;
     if (by.refusals.length === 0) return [];
     const refused = by.refusals.map(({ command, reply }) => `${printServer(by)}: ${printable(command)}: ${printReply(reply)}`);
-    return [...refused, `delivered in part: ${by.taken.map((path) => printable(utf8(printPath(path)))).join(', ')} have the message`];
+    return [...refused, `delivered in part, to ${by.taken.map((path) => printable(utf8(printPath(path)))).join(', ')} only`];
   }
   const { failure, attempts, unreplayable } = outcome;
   const lines = attempts.flatMap((attempt) => printFailure(attempt.failure).map((line) => `${printServer(attempt)}: ${line}`));
