@@ -96,7 +96,7 @@ const lazyChunks = (folder) => ({
 
 // Built beside and put in place at the end: a failed build leaves the last good one.
 const out = 'dist.new';
-rmSync(out, { recursive: true, force: true });
+for (const folder of [out, 'dist.old']) rmSync(folder, { recursive: true, force: true });
 mkdirSync(out);
 await build({
   ...common,
@@ -144,5 +144,6 @@ if (tsc.status !== 0) process.exit(1);
 for (const command of ['sendmail.cjs', 'nospool.mjs']) chmodSync(`${out}/${command}`, 0o755);
 await compile();
 writeFileSync(`${out}/${path.basename(stamp)}`, `${version}\n`);
-rmSync('dist', { recursive: true, force: true });
+if (existsSync('dist')) renameSync('dist', 'dist.old');
 renameSync(out, 'dist');
+rmSync('dist.old', { recursive: true, force: true });

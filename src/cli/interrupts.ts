@@ -9,9 +9,17 @@ export interface Interrupts {
   readonly release: () => void;
 }
 
+/** From the first moment on. SIGHUP is ignored as in Exim: mailx and mutt start us with it ignored, which the runtime undoes. */
+export function exitOnSignals(): void {
+  process
+    .on('SIGHUP', () => {})
+    // Before there is anything to end, a signal ends the process: nothing has been read, nothing sent.
+    .on('SIGTERM', () => process.exit(1))
+    .on('SIGINT', () => process.exit(1));
+}
+
 /**
- * SIGTERM and SIGINT end the delivery, a second one the wait for a verdict (SIGHUP is ignored from the start, in the
- * entry). `deadline`: milliseconds for the whole run.
+ * SIGTERM and SIGINT end the delivery, a second one the wait for a verdict. `deadline`: milliseconds for the whole run.
  */
 export function listenForSignals(deadline: number): Interrupts {
   const first = new AbortController();
@@ -21,6 +29,8 @@ export function listenForSignals(deadline: number): Interrupts {
     if (first.signal.aborted) second.abort(reason);
     else first.abort(reason);
   };
+  // Those of exitOnSignals, which may come from another copy of this file.
+  process.removeAllListeners('SIGTERM').removeAllListeners('SIGINT');
   process.on('SIGTERM', interrupt).on('SIGINT', interrupt);
   const timer =
     deadline === Number.POSITIVE_INFINITY

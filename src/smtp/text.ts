@@ -26,8 +26,8 @@ export function octets(latin1: string): Uint8Array {
 /** Octets as an octet string, one code unit each. */
 export function latin1(bytes: Uint8Array): string {
   let out = '';
-  // 8192: arguments of one call; engines refuse far more than that.
-  for (let i = 0; i < bytes.length; i += 8192) out += String.fromCharCode(...bytes.subarray(i, i + 8192));
+  // 8192: arguments of one call; engines refuse far more than that. `apply` takes the octets as they are, a spread makes a list first.
+  for (let i = 0; i < bytes.length; i += 8192) out += String.fromCharCode.apply(null, bytes.subarray(i, i + 8192) as unknown as number[]);
   return out;
 }
 

@@ -136,7 +136,7 @@ export async function openSession(
     plan,
     timeouts,
     scrub: security.scrub,
-    secure: handshake?.secure ?? (async () => ({ ok: false, detail: 'TLS is off for this host' })),
+    secure: (plain) => secured(handshake, plain, trace),
     ...(options.encoder ? { encoder: options.encoder } : {}),
     ...(trace ? { trace } : {}),
     ...(options.note ? { note: options.note } : {}),
@@ -178,6 +178,15 @@ export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | u
   const done = await Promise.race([work, aborted]);
   signal.removeEventListener('abort', interrupt);
   return signal.aborted ? null : done;
+}
+
+/** The handshake, and what came of it for `-d`. */
+async function secured(handshake: Handshake | null, socket: Socket, trace: Trace | undefined): Promise<Parsed<Socket>> {
+  if (handshake === null) return { ok: false, detail: 'TLS is off for this host' };
+  const done = await handshake.secure(socket);
+  const facts = handshake.facts();
+  if (facts !== null) trace?.('!', `${facts.cipher}, the certificate is ${facts.verified ? 'verified' : 'not verified'}`);
+  return done;
 }
 
 function remember(choose: Plan['authenticate'], tell: (name: string) => void): Plan['authenticate'] {

@@ -873,7 +873,7 @@ test('the reply to the content for every way in which a submission can end', () 
     [rejected('message', REFUSED(450), REFUSED(553, '5.1.3')), '553 5.1.3'],
     // It would end the dialogue with our client, too.
     [rejected('message', REFUSED(421, '4.3.2')), '451 4.4.0'],
-    [{ kind: 'accepted', attempts: [], by: { host: HOST, name: 'mail.foo.com', endpoint: { address: '192.0.2.1', port: 24, family: 'ipv4' }, reply: makeReply(250, '', 'ok'), refusals: [REFUSED(550, '5.2.1')], tls: null, auth: null } } as unknown as Outcome, '550 5.2.1'],
+    [{ kind: 'accepted', attempts: [], by: { host: HOST, name: 'mail.foo.com', endpoint: { address: '192.0.2.1', port: 24, family: 'ipv4' }, reply: makeReply(250, '', 'ok'), refusals: [REFUSED(550, '5.2.1')], taken: [], tls: null, auth: null } } as unknown as Outcome, '550 5.2.1'],
   ];
   for (const [outcome, wanted] of rows) {
     const lines = replyLines(verdictOn({ outcome, messageId: '' }));
