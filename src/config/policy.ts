@@ -3,6 +3,7 @@
  * it only says where one comes from.
  */
 import type { AuthPolicy, Secret, TlsPolicy } from '../router/route.ts';
+import { MECHANISMS } from '../smtp/mechanisms.ts';
 import { nearest } from './keys.ts';
 import { type Reading, take } from './table.ts';
 import { type Entries, parsePath, type Written } from './values.ts';
@@ -79,20 +80,6 @@ function fingerprints(reading: Reading, entries: Entries): readonly string[] {
   return digests;
 }
 
-/** SASL mechanisms that the program speaks (SPEC of each in `src/smtp`). */
-export const MECHANISMS = [
-  'PLAIN',
-  'LOGIN',
-  'CRAM-MD5',
-  'SCRAM-SHA-1',
-  'SCRAM-SHA-1-PLUS',
-  'SCRAM-SHA-256',
-  'SCRAM-SHA-256-PLUS',
-  'XOAUTH2',
-  'OAUTHBEARER',
-  'EXTERNAL',
-];
-
 /** The ways to name a secret: exactly one is used. */
 export const SECRETS = ['password_file', 'password_command', 'password_env', 'password'] as const;
 
@@ -153,7 +140,7 @@ function mechanismsOf(reading: Reading, entries: Entries): readonly string[] {
   const names = take(reading, entries, 'auth', 'texts', 'mechanisms').map((item) => item.toUpperCase());
   const written = entries.get('mechanisms');
   for (const name of names)
-    if (written && !MECHANISMS.includes(name))
+    if (written && !(MECHANISMS as readonly string[]).includes(name))
       reading.complain(written, `does not know "${name}"; did you mean "${nearest(name, MECHANISMS).name}"?`);
   return names;
 }

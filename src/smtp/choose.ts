@@ -4,6 +4,7 @@
  */
 import { cramMd5 } from './cram.ts';
 import { external } from './external.ts';
+import { FOR_PASSWORDS, FOR_TOKENS, type MechanismName } from './mechanisms.ts';
 import { oauthBearer, xoauth2 } from './oauth.ts';
 import { type Parsed, parsed, unparsed } from './parsed.ts';
 import { briefly, type Hashes, login, type Mechanism, plain } from './sasl.ts';
@@ -38,17 +39,6 @@ export interface AuthChannel {
   /** What -PLUS can be bound to, the best first; [] = nothing. */
   readonly bindings: readonly ChannelBinding[];
 }
-
-/**
- * By strength. CRAM-MD5 stands above PLAIN because the server does not learn the password, and below every SCRAM because it
- * proves nothing of the server and is quickly guessed from.
- */
-const FOR_PASSWORDS = ['SCRAM-SHA-256-PLUS', 'SCRAM-SHA-1-PLUS', 'SCRAM-SHA-256', 'SCRAM-SHA-1', 'CRAM-MD5', 'PLAIN', 'LOGIN'] as const;
-const FOR_TOKENS = ['OAUTHBEARER', 'XOAUTH2'] as const;
-type Name = (typeof FOR_PASSWORDS)[number] | (typeof FOR_TOKENS)[number] | 'EXTERNAL';
-
-/** Every mechanism there is, upper case: for the check of `mechanisms` in a configuration. */
-export const MECHANISMS: readonly Name[] = [...FOR_PASSWORDS, ...FOR_TOKENS, 'EXTERNAL'];
 
 /** What a mechanism is made from. */
 interface Making {
@@ -89,7 +79,7 @@ export function chooseMechanism(
   return `the server offers ${has}, and ${policy.mechanisms.length > 0 ? 'auth.mechanisms allows' : 'the credentials fit'} ${wants}`;
 }
 
-function fitting({ kind }: Credentials): readonly Name[] {
+function fitting({ kind }: Credentials): readonly MechanismName[] {
   if (kind === 'token') return FOR_TOKENS;
   return kind === 'none' ? ['EXTERNAL'] : FOR_PASSWORDS;
 }

@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { suite } from 'uvu';
-import { type AuthChannel, type Credentials, chooseMechanism, MECHANISMS, type MechanismPolicy } from '../../src/smtp/choose.ts';
+import { type AuthChannel, type Credentials, chooseMechanism, type MechanismPolicy } from '../../src/smtp/choose.ts';
 import { readExtensions } from '../../src/smtp/extensions.ts';
+import { MECHANISMS } from '../../src/smtp/mechanisms.ts';
 import type { ChannelBinding } from '../../src/smtp/scram.ts';
 import { hashes } from '../../src/transport/hashes.ts';
 
