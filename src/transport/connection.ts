@@ -173,6 +173,7 @@ export class Connection {
 
   #listen(): void {
     const socket = this.#socket;
+    readBeforeTheEnd(socket);
     let said = '';
     const onData = (octets: Buffer) => this.#receive(octets);
     const onEnd = () => this.#on({ type: 'lost', detail: 'the server closed the connection' });
@@ -291,10 +292,16 @@ export class Connection {
   async #secure(): Promise<void> {
     this.#removeListeners();
     this.#socket.pause();
-    const lost = () => this.#on({ type: 'insecure', detail: 'the server closed the connection during the TLS handshake' });
-    this.#socket.on('close', lost);
     const plainSocket = this.#socket;
+    let isOver = false;
+    // What the handshake itself says of its failure comes first; Bun closes the socket before it says so.
+    const lost = () =>
+      setImmediate(() => {
+        if (!isOver) this.#on({ type: 'insecure', detail: 'the server closed the connection during the TLS handshake' });
+      });
+    plainSocket.on('close', lost);
     const secured = await this.#options.secure(plainSocket);
+    isOver = true;
     plainSocket.off('close', lost);
     if (this.#dialogue.state.at !== 'handshake') return;
     if (!secured.ok) return this.#on({ type: 'insecure', detail: secured.detail });
@@ -366,20 +373,20 @@ export class Connection {
     // One turn of the loop first: what the server said meanwhile is read before a write can fail on a closed connection.
     await turn();
     if (this.#dialogue.state.at !== 'content') return;
-    await new Promise<void>((resolve) => this.#writeContent(octets, resolve));
+    const failed = await new Promise<boolean>((resolve) => this.#writeContent(octets, resolve));
     // A failed write closes the socket; its 'close' event tells why, so nothing more is pulled until then.
-    if (this.#socket.destroyed) await this.#closed;
+    if (failed || this.#socket.destroyed) await this.#closed;
   }
 
-  #writeContent(octets: Uint8Array, done: () => void = () => {}): void {
+  #writeContent(octets: Uint8Array, done: (failed: boolean) => void = () => {}): void {
     this.#octets += octets.length;
     this.#writing = true;
     this.#rearm();
-    this.#socket.write(octets, () => {
+    this.#socket.write(octets, (error) => {
       if (this.#socket.writableLength === 0) this.#writing = false;
       if (this.#dialogue.state.at === 'content') this.#rearm();
-      this.#options.progress?.(this.#octets);
-      done();
+      if (!error) this.#options.progress?.(this.#octets);
+      done(Boolean(error));
     });
   }
 
@@ -415,7 +422,9 @@ export class Connection {
     const command = Buffer.from(`${line}\r\n`, 'latin1');
     block.octets.set(command, ROOM - command.length);
     block.free = false;
-    this.#writeContent(block.octets.subarray(ROOM - command.length, block.end), () => {
+    this.#writeContent(block.octets.subarray(ROOM - command.length, block.end), (failed) => {
+      // The socket's end tells why; nothing more is pulled, so that what was not sent can still be sent elsewhere.
+      if (failed) return;
       block.free = true;
       const pulled = this.#pulled;
       this.#pulled = null;
@@ -433,6 +442,27 @@ export class Connection {
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 const ignore = (): void => {};
+
+/**
+ * A write that fails ends a socket at once, and what the server said before it closed the connection is lost: the reply that
+ * says why still waits in the kernel. So the failure is told to the stream only when the event loop has polled once more.
+ */
+function readBeforeTheEnd(socket: Socket): void {
+  type Callback = (error?: Error | null) => void;
+  const later =
+    (callback: Callback): Callback =>
+    (error) => {
+      // Two turns: the first may come before a poll.
+      if (error)
+        void turn()
+          .then(turn)
+          .then(() => callback(error));
+      else callback();
+    };
+  const { _write, _writev } = socket;
+  socket._write = (chunk, encoding, callback) => _write.call(socket, chunk, encoding, later(callback));
+  if (_writev) socket._writev = (chunks, callback) => _writev.call(socket, chunks, later(callback));
+}
 
 function newBlock(blocks: Block[]): Block {
   const block: Block = { octets: new Uint8Array(16 * 1024), end: ROOM, free: true };

@@ -120,7 +120,9 @@ for (const kind of SESSIONS)
         );
         for (const direction of ['toServer', 'toClient']) {
           assert.ok(counts.get(`cut ${direction}: accepted`), 'no fault was survived');
-          assert.ok(counts.get(`cut ${direction}: uncertain`) || direction === 'toServer', 'no verdict was lost');
+          // A sample may miss the few octets where it is lost.
+          if (direction === 'toClient' && (isFull || kind.every < 50))
+            assert.ok(counts.get('cut toClient: uncertain'), 'no verdict was lost');
         }
         if (isFull) {
           console.log(`\n${kind.name}: ${points.length} faults`);

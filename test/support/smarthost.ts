@@ -242,6 +242,7 @@ async function converse(plain: Socket, options: SmarthostOptions, { heard, held,
         const next = await talk.line();
         if (next === null) {
           partial.push(octets);
+          talk.socket.end();
           over = true;
           break;
         }
