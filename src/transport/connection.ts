@@ -324,6 +324,8 @@ export class Connection {
 
   #leave(): void {
     this.#stopClock();
+    if (this.#heard !== '') this.#options.trace?.('S', this.#scrub(this.#heard));
+    this.#heard = '';
     this.#removeListeners();
     this.#socket.resume();
   }
