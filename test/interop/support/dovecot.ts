@@ -11,6 +11,8 @@ export interface DovecotOptions extends PeerOptions {
   /** Submission hands what it gets to this server, and answers with that server's replies. */
   readonly submitTo?: { readonly host: string; readonly port: number };
   readonly mechanisms?: readonly string[];
+  /** Also OAUTHBEARER and XOAUTH2, with JSON web tokens that are signed with this key (HS256). */
+  readonly tokenKey?: string;
 }
 
 export interface Dovecot extends Peer {
@@ -27,7 +29,8 @@ export const FULL = ['afterdot'] as const;
 const MECHANISMS = ['plain', 'login', 'cram-md5', 'digest-md5', 'scram-sha-1', 'scram-sha-256'];
 
 export async function startDovecot(options: DovecotOptions = {}): Promise<Dovecot> {
-  const { tls, submitTo, mechanisms = MECHANISMS } = options;
+  const { tls, submitTo, tokenKey } = options;
+  const mechanisms = [...(options.mechanisms ?? MECHANISMS), ...(tokenKey === undefined ? [] : ['oauthbearer', 'xoauth2'])];
   const folder = scratch('dovecot');
   const [port, tlsPort, lmtpPort] = [await freePort(), await freePort(), await freePort()];
   const [uid = 0, gid = 0] = ['-u', '-g'].map((flag) => Number(execFileSync('id', [flag, 'nobody'], { encoding: 'utf8' })));
@@ -37,6 +40,12 @@ export async function startDovecot(options: DovecotOptions = {}): Promise<Doveco
   const user = (name: string, extra = '') => `${name}:${secret}:${uid}:${gid}::${folder}/mail/${name}::${extra}`;
   const users = [user(USER), ...MAILBOXES.map((name) => user(name)), ...FULL.map((name) => user(name, 'userdb_quota_rule=*:bytes=10'))];
   writeFileSync(`${folder}/users`, `${users.join('\n')}\n`, { mode: 0o644 });
+  if (tokenKey !== undefined) {
+    mkdirSync(`${folder}/keys/default/HS256`, { recursive: true, mode: 0o755 });
+    writeFileSync(`${folder}/keys/default/HS256/default`, Buffer.from(tokenKey).toString('base64'), { mode: 0o644 });
+    const local = `introspection_mode = local\nlocal_validation_key_dict = fs:posix:prefix=${folder}/keys/\nusername_attribute = sub\n`;
+    writeFileSync(`${folder}/oauth2.conf`, local, { mode: 0o644 });
+  }
   const authSocket = `${folder}/run/auth-for-others`;
   const file = `${folder}/dovecot.conf`;
   writeFileSync(
@@ -54,6 +63,7 @@ auth_mechanisms = ${mechanisms.join(' ')}
 auth_username_format = %Ln
 auth_verbose = yes
 auth_failure_delay = 0
+${tokenKey === undefined ? '' : `passdb {\n  driver = oauth2\n  mechanisms = oauthbearer xoauth2\n  args = ${folder}/oauth2.conf\n}`}
 passdb {
   driver = passwd-file
   args = ${folder}/users
@@ -86,6 +96,12 @@ service lmtp {
   inet_listener lmtp {
     address = 127.0.0.1
     port = ${lmtpPort}
+  }
+}
+# No waiting longer from one wrong password to the next.
+service anvil {
+  unix_listener anvil-auth-penalty {
+    mode = 0
   }
 }
 service stats {

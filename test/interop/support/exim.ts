@@ -23,6 +23,8 @@ export interface EximOptions extends PeerOptions {
   readonly mechanisms?: readonly ('PLAIN' | 'LOGIN' | 'CRAM-MD5' | 'EXTERNAL')[];
   /** Further lines of the main part of its configuration. */
   readonly main?: string;
+  /** SCRAM-SHA-1 and SCRAM-SHA-256, asked of a Dovecot at this socket. */
+  readonly scramBy?: string;
 }
 
 const list = (offered: boolean) => (offered ? '*' : ':');
@@ -187,6 +189,19 @@ ${offers(
   server_set_id = $auth1
 `,
       )
+}${
+  options.scramBy === undefined
+    ? ''
+    : ['SCRAM-SHA-1', 'SCRAM-SHA-256']
+        .map(
+          (name) => `${name.toLowerCase().replaceAll('-', '_')}:
+  driver = dovecot
+  public_name = ${name}
+  server_socket = ${options.scramBy}
+  server_set_id = $auth1
+`,
+        )
+        .join('')
 }`;
 }
 
