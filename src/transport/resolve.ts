@@ -163,7 +163,8 @@ function allowedBy({ family, sourceAddress }: Link, name: string, all: readonly 
 
 async function lookUp(name: string, port: number, names: Names): Promise<Parsed<readonly [Endpoint, ...Endpoint[]]>> {
   try {
-    const found = await names.addresses(name);
+    // Node takes an empty name for one without addresses, and says on standard error that it should not.
+    const found = name === '' ? [] : await names.addresses(name);
     const [first, ...rest] = alternate(found.map(({ address, family }): Endpoint => ({ address, family: family === 6 ? 6 : 4, port })));
     return first ? parsed([first, ...rest]) : unparsed(`no address of ${name}: ${dnsError('ENODATA')}`);
   } catch (error) {

@@ -1,0 +1,178 @@
+/** The race of addresses (RFC 8305): who is tried, who wins, what is told of the losers, and that nothing is left behind. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { type AddressInfo, createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import { type Connected, connectFirst } from '../../src/transport/connect.ts';
+import type { Endpoint } from '../../src/transport/resolve.ts';
+import { startDeaf } from '../support/deaf.ts';
+import { within } from '../support/within.ts';
+
+const test = suite('connect');
+
+interface Live {
+  readonly endpoint: Endpoint;
+  /** Connections so far. */
+  readonly count: () => number;
+  readonly stop: () => void;
+}
+
+async function live(host = '127.0.0.1', port = 0): Promise<Live> {
+  let connections = 0;
+  const server: Server = createServer((socket) => {
+    connections++;
+    socket.on('error', () => undefined);
+  });
+  await new Promise<void>((resolve) => server.listen(port, host, resolve));
+  const endpoint: Endpoint = { address: host, family: 4, port: (server.address() as AddressInfo).port };
+  return { endpoint, count: () => connections, stop: () => server.close() };
+}
+
+const refused = (address = '127.0.0.1'): Endpoint => ({ address, family: address.includes(':') ? 6 : 4, port: 1 });
+const told = ({ failed }: Connected): string[] => failed.map(({ endpoint, detail }) => `${endpoint.address}: ${detail}`);
+const timers = (): number => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+
+test('the first that answers wins, and no other is asked', () =>
+  within(5000, async () => {
+    const [first, second] = [await live(), await live()];
+    const connected = await connectFirst([first.endpoint, second.endpoint], { within: 5000 });
+    assert.equal(connected.winner?.endpoint, first.endpoint);
+    assert.deepEqual(told(connected), []);
+    connected.winner?.socket.destroy();
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    assert.deepEqual([first.count(), second.count()], [1, 0], 'not even when the time for the second has come');
+    first.stop();
+    second.stop();
+  }));
+
+test('one that refuses is followed by the next', () =>
+  within(5000, async () => {
+    const third = await live();
+    const connected = await connectFirst([refused(), refused('127.0.0.3'), third.endpoint], { within: 5000 });
+    assert.equal(connected.winner?.endpoint, third.endpoint);
+    assert.deepEqual(told(connected), ['127.0.0.1: connection refused', '127.0.0.3: connection refused']);
+    connected.winner?.socket.destroy();
+    third.stop();
+  }));
+
+test('a dead ::1 does not keep 127.0.0.1 from winning', () =>
+  within(5000, async () => {
+    const second = await live();
+    const connected = await connectFirst([{ ...refused('::1'), port: second.endpoint.port }, second.endpoint], { within: 5000 });
+    assert.equal(connected.winner?.endpoint, second.endpoint);
+    assert.match(told(connected).join(), /^::1: (connection refused|address not available|network is unreachable)$/);
+    connected.winner?.socket.destroy();
+    second.stop();
+  }));
+
+test('one that does not answer is overtaken, is not told as failed, and leaves no clock', () =>
+  within(10_000, async () => {
+    const [deaf, second] = [await startDeaf(), await live()];
+    const before = timers();
+    const connected = await connectFirst([{ ...second.endpoint, port: deaf.port }, second.endpoint], { within: 60_000 });
+    assert.equal(connected.winner?.endpoint, second.endpoint);
+    assert.deepEqual(told(connected), []);
+    assert.equal(timers(), before);
+    connected.winner?.socket.destroy();
+    deaf.stop();
+    second.stop();
+  }));
+
+test('when the last one fails, those that are still under way are waited for', () =>
+  within(10_000, async () => {
+    const deaf = await startDeaf();
+    const silent: Endpoint = { address: '127.0.0.1', family: 4, port: deaf.port };
+    const connected = await connectFirst([silent, refused(), refused('127.0.0.3')], { within: 800 });
+    assert.equal(connected.winner, null);
+    assert.deepEqual(told(connected), [
+      '127.0.0.1: connection refused',
+      '127.0.0.3: connection refused',
+      '127.0.0.1: no answer within 0.8 s',
+    ]);
+    deaf.stop();
+  }));
+
+test('all that refused are listed', () =>
+  within(5000, async () => {
+    const all = Array.from({ length: 16 }, (_, i) => refused(`127.0.0.${i + 1}`));
+    const connected = await connectFirst(all, { within: 5000 });
+    assert.equal(connected.winner, null);
+    assert.deepEqual(
+      told(connected),
+      all.map(({ address }) => `${address}: connection refused`),
+    );
+  }));
+
+test('no address, no answer', async () => {
+  assert.deepEqual(await connectFirst([], { within: 5000 }), { winner: null, failed: [] });
+});
+
+test('a signal ends the race at once, before it and in it', () =>
+  within(10_000, async () => {
+    const [deaf, live1] = [await startDeaf(), await live()];
+    const silent: Endpoint = { address: '127.0.0.1', family: 4, port: deaf.port };
+    assert.deepEqual(await connectFirst([live1.endpoint], { within: 5000, signal: AbortSignal.abort() }), { winner: null, failed: [] });
+    const controller = new AbortController();
+    const before = timers();
+    const racing = connectFirst([silent, silent], { within: 60_000, signal: controller.signal });
+    setTimeout(() => controller.abort(), 50);
+    assert.deepEqual(await racing, { winner: null, failed: [] });
+    assert.equal(timers(), before);
+    assert.equal(live1.count(), 0);
+    deaf.stop();
+    live1.stop();
+  }));
+
+test('no limit is no clock', () =>
+  within(5000, async () => {
+    const only = await live();
+    const connected = await connectFirst([only.endpoint], { within: Number.POSITIVE_INFINITY });
+    assert.ok(connected.winner);
+    connected.winner.socket.destroy();
+    only.stop();
+  }));
+
+test('what the server says at once is not lost before somebody listens', () =>
+  within(5000, async () => {
+    const server = createServer((socket) => socket.end('220 hi\r\n'));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const endpoint: Endpoint = { address: '127.0.0.1', family: 4, port: (server.address() as AddressInfo).port };
+    const { winner } = await connectFirst([endpoint], { within: 5000 });
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    let heard = '';
+    winner?.socket.on('data', (octets) => (heard += octets)).resume();
+    await new Promise((resolve) => winner?.socket.once('end', resolve));
+    assert.equal(heard, '220 hi\r\n');
+    server.close();
+  }));
+
+test('a unix socket, and one that is not there', () =>
+  within(5000, async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'nospool-connect-'));
+    const path = join(folder, 'socket');
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(path, resolve));
+    const connected = await connectFirst(
+      [join(folder, 'none'), path].map((address) => ({ address, family: 'unix', port: 0 })),
+      { within: 5000 },
+    );
+    assert.deepEqual(told(connected), [`${join(folder, 'none')}: no such socket`]);
+    connected.winner?.socket.destroy();
+    server.close();
+    rmSync(folder, { recursive: true });
+  }));
+
+test('from an address of this host, and from one that is not', () =>
+  within(5000, async () => {
+    const only = await live();
+    const connected = await connectFirst([only.endpoint], { within: 5000, from: '127.0.0.9' });
+    assert.equal(connected.winner?.socket.localAddress, '127.0.0.9');
+    connected.winner?.socket.destroy();
+    const none = await connectFirst([only.endpoint], { within: 5000, from: '192.0.2.1' });
+    assert.deepEqual(told(none), ['127.0.0.1: 192.0.2.1 is not an address of this host']);
+    only.stop();
+  }));
+
+test.run();
