@@ -467,6 +467,35 @@ for (const { args, status, recipients, reasons = [], logged, input, toml = '' } 
       if (logged) assert.match(sent.facts.join('\n'), logged);
     }));
 
+/* ---- one transaction ---- */
+
+/** What the route of b@x.y has; a@x.y goes by the last. H and O are hosts. */
+const AGREEMENTS: readonly (readonly [route: string, last: string, field: string | null])[] = [
+  ['hosts = [H, O]', 'hosts = [H, O]', null],
+  ['hosts = [H, O]', 'hosts = [O, H]', 'hosts'],
+  ['hosts = [H]', 'hosts = [H, O]', 'hosts'],
+  ['hosts = [H]\nerrors_to = "e@x.y"', 'hosts = [H]\nerrors_to = "e@x.y"', null],
+  ['hosts = [H]\nerrors_to = "e@x.y"', 'hosts = [H]', 'errors_to'],
+  ['hosts = [H]\nheaders_add = ["X-A: 1", "X-B: 2"]', 'hosts = [H]\nheaders_add = ["X-B: 2", "X-A: 1"]', 'headers_add'],
+  ['hosts = [H]\nheaders_remove = ["X-A"]', 'hosts = [H]', 'headers_remove'],
+  ['hosts = [H]\ntls = { mode = "required" }', 'hosts = [H]\ntls = { mode = "off" }', 'tls'],
+];
+
+for (const [route, last, field] of AGREEMENTS)
+  test(`one transaction: ${route} and ${last}: ${field ?? 'agree'}`.replaceAll('\n', ', '), () =>
+    within(20_000, async () => {
+      const [host, other] = [await smartHost(), await smartHost()];
+      const filled = (text: string): string => text.replaceAll(/\bH\b/g, url(host.port)).replaceAll(/\bO\b/g, url(other.port));
+      const table = (name: string, more: string): string => `[[router]]\nname = "${name}"\ndriver = "manualroute"\n${more}\n`;
+      const sent = await send('', table('b', `local_parts = ["b"]\n${filled(route)}`) + table('last', filled(last)), ['a@x.y', 'b@x.y']);
+      await host.close();
+      await other.close();
+      const reason = new RegExp(`a@x\\.y and b@x\\.y cannot go in one transaction, because their routes differ in ${field}: `);
+      assertEnded(sent, field === null ? 0 : 1, field === null ? [] : [reason], route);
+      assert.deepEqual([host.connections, other.connections], [field === null ? 1 : 0, 0]);
+    }),
+  );
+
 /* ---- where we differ on purpose ---- */
 
 interface Difference {
