@@ -110,7 +110,7 @@ interface Sent extends Ended {
   readonly facts: readonly string[];
 }
 
-const TIMEOUTS = '[timeouts]\nresolve = "2s"\ngreeting = "500ms"\ncommand = "500ms"\ndata = "500ms"\nfinal = "500ms"';
+const TIMEOUTS = '[timeouts]\nresolve = "2s"\ngreeting = "1s"\ncommand = "1s"\ndata = "1s"\nfinal = "1s"';
 const url = (port: number): string => `"smtp://127.0.0.1:${port}"`;
 
 async function send(toml: string, tables: string, args: readonly string[], input = 'This is a test message.\n'): Promise<Sent> {
