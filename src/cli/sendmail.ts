@@ -28,8 +28,7 @@ export async function sendmail(argv: readonly string[]): Promise<number> {
   const { mode } = invocation.value;
   switch (mode.kind) {
     case 'refused':
-      complain([mode.detail]);
-      return 1;
+      return refuse([mode.detail]);
     case 'queue':
       return 0;
     case 'mailq':
@@ -54,11 +53,17 @@ function say(text: string): number {
   return 0;
 }
 
-/** An end before the configuration is known: told, also where the log is by default, and the caller can write on. */
+/** An end before the configuration is known, in which the caller can write on. */
 async function unread(details: readonly string[]): Promise<number> {
+  await refuse(details);
+  await drain(openStdin(), DRAIN);
+  return 1;
+}
+
+/** Told, also where the log is by default. */
+async function refuse(details: readonly string[]): Promise<number> {
   complain(details);
   await openLog('').write([`${new Date().toISOString()} not sent: ${details.join('; ')}`]);
-  await drain(openStdin(), DRAIN);
   return 1;
 }
 
