@@ -1,6 +1,7 @@
 /**
  * msmtprc (msmtp 1.8): the default account becomes `smarthosts`, accounts with a `from` become routes by sender.
  */
+import { isIPv4, isIPv6 } from '../smtp/path.ts';
 import {
   type Draft,
   linesOf,
@@ -36,9 +37,6 @@ const RENAMED: Readonly<Record<string, string>> = {
 
 /** What has no counterpart, and what to do about it. */
 const DROPPED: Readonly<Record<string, string>> = {
-  source_ip: 'the system chooses the address',
-  proxy_host: 'proxies are not spoken',
-  proxy_port: 'proxies are not spoken',
   tls_crl_file: 'revocation lists are not read; fingerprint pins a certificate',
   tls_priorities: 'the syntax is that of GnuTLS; min_version is what there is',
   tls_min_dh_prime_bits: 'left to the TLS library',
@@ -221,7 +219,25 @@ function hostOf(source: Source, { name, line, settings }: Account, collected: No
       `was off for "${name}"; TLS is now required, but on loopback: tls.mode = "off" undoes that`,
     );
   Object.assign(policy, tlsOf(source, settings, collected));
-  return { url, tls: policy, auth: authOf(source, settings, collected) };
+  const link = socket ? {} : linkOf(source, settings, collected);
+  return { url, tls: policy, auth: authOf(source, settings, collected), ...(Object.keys(link).length > 0 ? { link } : {}) };
+}
+
+/** Its proxies speak SOCKS5 without credentials, on port 1080 unless another is written. */
+function linkOf(source: Source, settings: Account['settings'], collected: Notes): Settings {
+  const link: Settings = {};
+  const [proxy, port, from] = [settings.get('proxy_host'), settings.get('proxy_port'), settings.get('source_ip')];
+  if (proxy && proxy.value !== '') {
+    const number = (port && portOf(port.value)) ?? 1080;
+    link.proxy = `socks5://${isIPv6(proxy.value) ? `[${proxy.value}]` : proxy.value}:${number}`;
+    collected.mapped(source, proxy.line, 'proxy_host', `proxy = "${link.proxy}"`);
+    if (port && port.value !== '') collected.mapped(source, port.line, 'proxy_port', 'the port of proxy');
+  }
+  if (from && (isIPv4(from.value) || isIPv6(from.value))) {
+    link.source_address = from.value;
+    collected.mapped(source, from.line, 'source_ip', 'source_address');
+  } else if (from && from.value !== '') collected.dropped(source, from.line, 'source_ip', 'it is no IP address');
+  return link;
 }
 
 function tlsOf(source: Source, settings: Account['settings'], collected: Notes): Settings {
@@ -333,5 +349,6 @@ const IN_ADDRESS = new Set(['port', 'protocol', 'tls_starttls']);
 const HANDLED = new Set([
   ...['host', 'port', 'protocol', 'socket', 'timeout', 'auth', 'user', 'password', 'passwordeval', 'auto_from'],
   ...['tls', 'tls_starttls', 'tls_trust_file', 'tls_fingerprint', 'tls_key_file', 'tls_cert_file', 'tls_certcheck', 'tls_host_override'],
+  ...['proxy_host', 'proxy_port', 'source_ip'],
   ...['allow_from_override', 'set_from_header', 'remove_bcc_headers', 'keepbcc', 'syslog'],
 ]);

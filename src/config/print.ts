@@ -14,6 +14,8 @@ export interface HostPlan {
   readonly tls: Settings;
   /** null: not said. */
   readonly auth: Settings | 'default' | 'none' | null;
+  /** Keys of how it is reached: proxy, source_address, family. */
+  readonly link?: Settings;
 }
 
 export interface RouterPlan {
@@ -54,12 +56,12 @@ const printInline = (settings: Settings): string => `{ ${printLines(settings).jo
 
 const isEmpty = (settings: Settings): boolean => Object.keys(settings).length === 0;
 
-function printHost({ url, tls, auth }: HostPlan): string {
-  if (isEmpty(tls) && auth === null) return printText(url);
+function printHost({ url, tls, auth, link = {} }: HostPlan): string {
+  if (isEmpty(tls) && auth === null && isEmpty(link)) return printText(url);
   const parts = [`url = ${printText(url)}`];
   if (!isEmpty(tls)) parts.push(`tls = ${printInline(tls)}`);
   if (auth !== null) parts.push(`auth = ${typeof auth === 'string' ? printText(auth) : printInline(auth)}`);
-  return `{ ${parts.join(', ')} }`;
+  return `{ ${[...parts, ...printLines(link)].join(', ')} }`;
 }
 
 function printHosts(name: string, hosts: readonly HostPlan[]): string[] {

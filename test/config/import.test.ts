@@ -113,7 +113,7 @@ unheard_of 1
   ]);
   assert.equal(config.log, '/home/ops/.msmtp.log');
   assert.equal(config.timeouts.connect, 20_000);
-  assert.deepEqual(effect('/home/ops/.msmtprc:21'), ['proxy_host dropped']);
+  assert.deepEqual(effect('/home/ops/.msmtprc:21'), ['proxy_host mapped']);
   assert.deepEqual(effect('/home/ops/.msmtprc:25'), ['syslog dropped']);
   assert.deepEqual(effect('/home/ops/.msmtprc:28'), ['unheard_of dropped']);
   assert.ok(all.toml.startsWith('# Made by "nospool import" from /home/ops/.msmtprc;'));
@@ -369,6 +369,27 @@ test('the program is told by name or content; what is not known is said', () => 
   assert.match(unknown.ok ? '' : unknown.detail, /^\/tmp\/x is not known: say which program/);
   const missing = importFrom('/etc/msmtprc', () => null, null);
   assert.equal(missing.ok ? '' : missing.detail, '/etc/msmtprc cannot be read');
+});
+
+test('msmtp: proxy and source address go with their account', () => {
+  const { config: got, effect } = check(
+    {
+      '/etc/msmtprc':
+        'account a\nhost a.example\nfrom x@a.example\ntls on\nproxy_host 2001:db8::1\nproxy_port 9050\nsource_ip 192.0.2.1\n' +
+        'account b\nhost b.example\ntls on\nproxy_host proxy.example\nsource_ip web1\naccount default : b\n',
+    },
+    'msmtp',
+  );
+  const proxy = { scheme: 'socks5', host: 'proxy.example', port: 1080, user: '', secret: { from: 'none' } };
+  assert.deepEqual(got.smarthosts[0]?.link, { proxy, sourceAddress: '', family: 'any' });
+  const route = got.routers.find(({ driver }) => driver === 'manualroute');
+  assert.ok(route?.driver === 'manualroute');
+  assert.deepEqual(route.hosts[0]?.link, {
+    proxy: { ...proxy, host: '2001:db8::1', port: 9050 },
+    sourceAddress: '192.0.2.1',
+    family: 4,
+  });
+  assert.deepEqual(effect('/etc/msmtprc:12'), ['source_ip dropped']);
 });
 
 test('what nospool would refuse is told at once', () => {
