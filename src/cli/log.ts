@@ -29,7 +29,7 @@ export interface LogEntry {
 /** Where the log goes when nothing is configured and the file can be written. */
 const DEFAULT_FILE = '/var/log/nospool.log';
 /** `YYYY-MM-DD hh:mm:ss id text`, as Exim's main log has it. */
-const LINE = /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (\w{6}-\w{11}-\w{4}) (.*)$/;
+const LINE = /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (\w{6}-\w{6,11}-\w{2,4}) (.*)$/;
 /** The line that ends a message's entry. */
 const LAST = /^(Completed$|Partial: |Failed: |Uncertain: |not sent: )/;
 /** Entries without their last line that are kept: those of runs that were killed never get one. */

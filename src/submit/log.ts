@@ -35,10 +35,13 @@ function base62(value: number, width: number): string {
   return out;
 }
 
-/** An id of Exim's form `tttttt-ppppppppppp-ssss`: seconds, process, fraction of the second. */
+/**
+ * An id of Exim's form `tttttt-pppppp-ss`: seconds, process, fraction of the second. Since 4.97 Exim has longer ones, but
+ * every exigrep and eximstats reads these, and those of earlier versions no others.
+ */
 export function logId(now: Date, process: number): string {
   const milliseconds = now.getTime();
-  return `${base62(Math.floor(milliseconds / 1000), 6)}-${base62(process, 11)}-${base62((milliseconds % 1000) * 500, 4)}`;
+  return `${base62(Math.floor(milliseconds / 1000), 6)}-${base62(process, 6)}-${base62((milliseconds % 1000) * 2, 2)}`;
 }
 
 /** `YYYY-MM-DD hh:mm:ss` in local time, as Exim writes it. */
@@ -90,19 +93,33 @@ function printExim({
   } else if (outcome.kind === 'discarded') lines.push('Completed');
   else {
     for (const attempt of outcome.attempts) lines.push(...printAttempt(attempt));
-    const why = printOutcome(outcome, messageId)
-      .map((line) => printable(line))
-      .join('; ');
-    for (const recipient of recipients) lines.push(`** ${printRecipient(recipient)} R=nospool T=smtp: ${why}`);
+    const reasons = printOutcome(outcome, messageId).map((line) => printable(line));
+    const others = reasons.length - MOST_REASONS;
+    const why = [...reasons.slice(0, MOST_REASONS), ...(others > 0 ? [`and ${others} other reasons`] : [])].join('; ');
+    const own = ownReasons(outcome);
+    recipients.forEach((recipient, i) => {
+      lines.push(`** ${printRecipient(recipient)} R=nospool T=smtp: ${own.get(i) ?? why}`);
+    });
     lines.push(
       recipients.length === 0
-        ? `not sent: ${why}`
+        ? `not sent: ${reasons.join('; ')}`
         : outcome.failure.kind === 'uncertain'
           ? 'Uncertain: the smart host may have the message'
           : 'Failed: nobody has the message',
     );
   }
   return lines.map((line) => `${timestamp(time)} ${id} ${line}`);
+}
+
+/** Reasons behind each address: all of them have lines of their own before, and a log must not grow with the square of the recipients. */
+const MOST_REASONS = 4;
+
+/** What was said to a recipient's own RCPT, by its index. */
+function ownReasons({ failure, attempts }: Extract<Outcome, { kind: 'failed' }>): ReadonlyMap<number, string> {
+  const last = attempts.at(-1);
+  if (failure.kind !== 'rejected' || last?.failure !== failure) return new Map();
+  const lines = printFailure(failure).map((line) => printable(`${printServer(last)}: ${line}`));
+  return new Map(failure.refusals.flatMap(({ recipient }, i) => (recipient === null ? [] : [[recipient, lines[i] as string] as const])));
 }
 
 const printAttempt = (attempt: Attempt): readonly string[] =>

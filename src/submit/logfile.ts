@@ -2,13 +2,23 @@
  * Where the log goes: a file, syslog, standard error, nowhere. Opened before anything connects; whatever goes wrong
  * here is told and never changes a delivery. Knows no line's meaning.
  */
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, constants, openSync, writeSync } from 'node:fs';
 
-/** Where a line without a configured log goes first. */
-const DEFAULT_FILE = '/var/log/nospool.log';
-const JOURNAL = '/run/systemd/journal/stdout';
-/** By absolute path: the caller's PATH may be anything. */
-const LOGGERS = ['/usr/bin/logger', '/bin/logger'];
+/** What a log that is not configured as a file goes to. */
+export interface LogPlaces {
+  /** Where a line without a configured log goes first. */
+  readonly file: string;
+  /** journald's stream socket. */
+  readonly journal: string;
+  /** By absolute path: the caller's PATH may be anything. */
+  readonly loggers: readonly string[];
+}
+
+const PLACES: LogPlaces = {
+  file: '/var/log/nospool.log',
+  journal: '/run/systemd/journal/stdout',
+  loggers: ['/usr/bin/logger', '/bin/logger'],
+};
 /** A syslog that does not take a line in this time (milliseconds) is down. */
 const PATIENCE = 5000;
 
@@ -20,47 +30,64 @@ export interface LogSink {
 }
 
 /** `setting` is the key `log`: a path, 'syslog', 'stderr', 'none', or '' for the default. `tag`: who writes, for syslog; null = nospool. */
-export function openLog(setting: string, tag: string | null = null): LogSink {
+export function openLog(setting: string, tag: string | null = null, places: LogPlaces = PLACES): LogSink {
   if (setting === 'none') return { problem: null, write: async () => null };
   if (setting === 'stderr') return { problem: null, write: async (lines) => writeLines(2, lines) };
-  if (setting === 'syslog') return syslog(tag);
+  if (setting === 'syslog') return syslog(tag, places);
   try {
-    const fd = openSync(setting === '' ? DEFAULT_FILE : setting, 'a', 0o640);
-    return {
-      problem: null,
-      write: async (lines) => {
-        const problem = writeLines(fd, lines);
-        closeSync(fd);
-        return problem;
-      },
-    };
+    return file(setting === '' ? places.file : setting);
   } catch (error) {
-    if (setting === '') return syslog(tag);
+    if (setting === '') return syslog(tag, places);
     const problem = `cannot write the log ${setting}: ${(error as Error).message}`;
     return { problem, write: async () => problem };
   }
 }
 
+/** Throws when it cannot be opened. */
+function file(path: string): LogSink {
+  // A named pipe that nobody reads must not hold up a delivery.
+  const open = () => openSync(path, constants.O_APPEND | constants.O_CREAT | constants.O_WRONLY | constants.O_NONBLOCK, 0o640);
+  let fd: number | null = open();
+  return {
+    problem: null,
+    async write(lines) {
+      try {
+        fd ??= open();
+        return writeLines(fd, lines);
+      } catch (error) {
+        return `cannot write the log ${path}: ${(error as Error).message}`;
+      } finally {
+        if (fd !== null) closeSync(fd);
+        fd = null;
+      }
+    },
+  };
+}
+
 function writeLines(fd: number, lines: readonly string[]): string | null {
   try {
-    for (const line of lines) writeSync(fd, `${line}\n`);
+    for (const line of lines) {
+      const octets = Buffer.from(`${line}\n`);
+      // One write takes all of a line unless the disk is full.
+      for (let at = 0; at < octets.length; ) at += writeSync(fd, octets, at);
+    }
     return null;
   } catch (error) {
     return `cannot write the log: ${(error as Error).message}`;
   }
 }
 
-function syslog(given: string | null): LogSink {
+function syslog(given: string | null, places: LogPlaces): LogSink {
   // The journal's protocol is lines; what a caller gives must not add one.
   const tag = (given ?? '').replace(/[\p{Cc}\s]/gu, '') || 'nospool';
-  return { problem: null, write: async (lines) => ((await toJournal(lines, tag)) ? null : await toLogger(lines, tag)) };
+  return { problem: null, write: async (lines) => ((await toJournal(lines, tag, places)) ? null : await toLogger(lines, tag, places)) };
 }
 
 /** journald's stream protocol: identifier, unit, priority (mail is the facility; 6 is "info"), four switches, then lines. */
-async function toJournal(lines: readonly string[], tag: string): Promise<boolean> {
+async function toJournal(lines: readonly string[], tag: string, { journal }: LogPlaces): Promise<boolean> {
   const { createConnection } = await import('node:net');
   return new Promise((resolve) => {
-    const socket = createConnection({ path: JOURNAL });
+    const socket = createConnection({ path: journal });
     socket.setTimeout(PATIENCE, () => socket.destroy());
     socket.on('error', () => resolve(false));
     socket.on('connect', () => socket.end(`${tag}\n\n22\n0\n0\n0\n0\n${lines.join('\n')}\n`, () => resolve(true)));
@@ -68,9 +95,9 @@ async function toJournal(lines: readonly string[], tag: string): Promise<boolean
   });
 }
 
-async function toLogger(lines: readonly string[], tag: string): Promise<string | null> {
+async function toLogger(lines: readonly string[], tag: string, { loggers }: LogPlaces): Promise<string | null> {
   const { spawn } = await import('node:child_process');
-  for (const path of LOGGERS) {
+  for (const path of loggers) {
     const status = await new Promise<number | null>((resolve) => {
       const child = spawn(path, ['-t', tag, '-p', 'mail.info'], { stdio: ['pipe', 'ignore', 'ignore'], timeout: PATIENCE, env: {} });
       child.on('error', () => resolve(null));

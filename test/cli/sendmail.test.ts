@@ -97,7 +97,7 @@ test('a message: silence, status 0, its octets on the wire, three lines in the l
       `-> jane@bar.com R=nospool T=smtp H=[127.0.0.1]:${host.port} C="250 2.0.0 message accepted"`,
       'Completed',
     ]);
-    assert.match(logged(), /^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \w{6}-\w{11}-\w{4} .*\n){4}$/);
+    assert.match(logged(), /^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \w{6}-\w{6}-\w{2} .*\n){4}$/);
   }));
 
 test('log_format = "json": one object a message', () =>
@@ -606,7 +606,7 @@ test('runs at a time share one log, line by line', () =>
   withHost(undefined, async (host) => {
     const { config, logged } = setUp(toHosts(host.port));
     await Promise.all(Array.from({ length: 12 }, () => run(config, ['-i', ...SENT], LETTER)));
-    assert.match(logged(), /^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \w{6}-\w{11}-\w{4} (<=|=>|Completed).*\n){36}$/);
+    assert.match(logged(), /^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \w{6}-\w{6}-\w{2} (<=|=>|Completed).*\n){36}$/);
   }));
 
 test('an early failure: the caller can write all it has, and reads the reason', () =>
