@@ -101,6 +101,7 @@ export class Connection {
   #committed = false;
   #closed: Promise<void>;
   #heard = '';
+  #leaving = false;
   #removeListeners: () => void = () => {};
 
   /** The socket is connected; nothing has been read from it. */
@@ -127,7 +128,7 @@ export class Connection {
 
   /** True while a transaction may be given: the session is open and no other is under way. */
   get usable(): boolean {
-    return this.#request === null && this.#dialogue.state.at !== 'closed' && this.#dialogue.state.at !== 'quit';
+    return this.#request === null && !this.#leaving && this.#dialogue.state.at !== 'closed' && this.#dialogue.state.at !== 'quit';
   }
 
   /** Sends one message; resolves with its fate, never rejects. One at a time. */
@@ -142,7 +143,10 @@ export class Connection {
 
   /** Ends the session politely and waits for the server's reply, at most `timeouts.command`. */
   async quit(): Promise<void> {
-    if (this.#dialogue.state.at === 'ready') this.#on({ type: 'quit' });
+    const { at } = this.#dialogue.state;
+    if (at === 'ready') this.#on({ type: 'quit' });
+    // After a refusal the reply to RSET is still to come.
+    else if (at === 'reset' && this.#request === null) this.#leaving = true;
     else this.abort('the session was ended');
     await this.#closed;
   }
@@ -238,6 +242,7 @@ export class Connection {
         case 'ready':
           this.#channel = action.channel;
           if (this.#request) this.#on({ type: 'transaction', transaction: this.#request.transaction });
+          else if (this.#leaving) this.#on({ type: 'quit' });
           break;
         case 'pull':
           void (action.framing === 'data' ? this.#pump(action.eightBit) : this.#nextBlock(action.eightBit));
