@@ -1,0 +1,323 @@
+/** Log lines as exact text, as Exim's own tools read them, and as JSON. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { suite } from 'uvu';
+import type { RoutedRecipient } from '../../src/router/route.ts';
+import type { SessionFailure } from '../../src/smtp/outcome.ts';
+import type { Reply } from '../../src/smtp/reply.ts';
+import { type LogRecord, logId, printLog } from '../../src/submit/log.ts';
+import { type Acceptance, type Attempt, failedWith, type Outcome } from '../../src/submit/outcome.ts';
+import { hostAt } from '../support/delivery.ts';
+
+const test = suite('log');
+
+const TIME = new Date(2026, 10, 22, 9, 5, 7, 250);
+const STAMP = '2026-11-22 09:05:07';
+
+const to = (localPart: string, original = localPart): RoutedRecipient => ({
+  path: { localPart, domain: 'there.example' },
+  original: { localPart: original, domain: 'there.example' },
+});
+const said = (text: string): Reply => ({ code: Number(text.slice(0, 3)), enhanced: null, lines: [text.slice(4)] });
+const server = (name: string) => ({ host: hostAt(25), name, endpoint: { address: '192.0.2.1', family: 4, port: 25 } as const });
+const refused: SessionFailure = { kind: 'connect', at: 'greeting', condemns: 'address', during: 'connect', detail: 'connection refused' };
+const failure = (recipients: readonly number[], text = '550 5.1.1 nobody'): SessionFailure => {
+  const [first, ...rest] = recipients.map((recipient) => ({
+    command: `RCPT TO:<r${recipient}@there.example>`,
+    recipient,
+    reply: said(text),
+  }));
+  if (!first) throw new Error('no refusal');
+  return { kind: 'rejected', at: 'envelope', condemns: 'message', refusals: [first, ...rest] };
+};
+const accepted = (changes: Partial<Acceptance> = {}, attempts: readonly Attempt[] = []): Outcome => ({
+  kind: 'accepted',
+  attempts,
+  by: { ...server('b.example'), reply: said('250 2.0.0 taken'), refusals: [], taken: [], tls: null, auth: null, ...changes },
+});
+const failed = (last: SessionFailure, before: readonly Attempt[] = []): Outcome => ({
+  kind: 'failed',
+  failure: last,
+  attempts: [...before, { ...server('b.example'), failure: last }],
+  unreplayable: false,
+});
+
+const record = (outcome: Outcome, changes: Partial<LogRecord> = {}): LogRecord => ({
+  time: TIME,
+  id: logId(TIME, 4711),
+  login: 'tim',
+  reversePath: { localPart: 'tim', domain: 'here.example' },
+  recipients: [to('r0')],
+  discarded: [],
+  octets: 315,
+  messageId: '<1@here.example>',
+  outcome,
+  notes: [],
+  ...changes,
+});
+const exim = (from: LogRecord): string[] =>
+  printLog(from, 'exim').map((line) => {
+    assert.ok(line.startsWith(`${STAMP} ${from.id} `), line);
+    return line.slice(STAMP.length + from.id.length + 2);
+  });
+
+const RECEIVED = '<= tim@here.example U=tim P=local S=315 id=1@here.example';
+const FACTS = 'R=nospool T=smtp H=b.example [192.0.2.1]';
+
+const RECORDS: readonly (readonly [string, LogRecord, readonly string[]])[] = [
+  ['accepted', record(accepted()), [RECEIVED, `=> r0@there.example ${FACTS} C="250 2.0.0 taken"`, 'Completed']],
+  [
+    'several recipients, one of them by an alias; TLS, authentication, a host that was down',
+    record(
+      accepted(
+        { tls: { cipher: 'TLS1.3:TLS_AES_256_GCM_SHA384:256', verified: true }, auth: { mechanism: 'SCRAM-SHA-256', user: 'tim' } },
+        [{ ...server('a.example'), failure: refused }],
+      ),
+      { recipients: [to('r0', 'postmaster'), to('r1')] },
+    ),
+    [
+      RECEIVED,
+      'H=a.example [192.0.2.1]: connection refused',
+      `=> r0@there.example <postmaster@there.example> ${FACTS} X=TLS1.3:TLS_AES_256_GCM_SHA384:256 CV=yes A=scram-sha-256:tim C="250 2.0.0 taken"`,
+      `-> r1@there.example ${FACTS} X=TLS1.3:TLS_AES_256_GCM_SHA384:256 CV=yes A=scram-sha-256:tim C="250 2.0.0 taken"`,
+      'Completed',
+    ],
+  ],
+  [
+    'a certificate that was not verified',
+    record(accepted({ tls: { cipher: 'x', verified: false } })),
+    [RECEIVED, `=> r0@there.example ${FACTS} X=x CV=no C="250 2.0.0 taken"`, 'Completed'],
+  ],
+  [
+    'quotes in a reply',
+    record(accepted({ reply: said('250 "ok"') })),
+    [RECEIVED, `=> r0@there.example ${FACTS} C="250 'ok'"`, 'Completed'],
+  ],
+  [
+    'the null reverse-path, nothing known of the size, notes and discarded addresses',
+    record(accepted(), { reversePath: null, octets: null, messageId: '', notes: ['a long line'], discarded: ['x@there.example'] }),
+    [
+      '<= <> U=tim P=local',
+      'a long line',
+      '=> :blackhole: <x@there.example>',
+      `=> r0@there.example ${FACTS} C="250 2.0.0 taken"`,
+      'Completed',
+    ],
+  ],
+  [
+    'all discarded',
+    record({ kind: 'discarded' }, { recipients: [], discarded: ['x@there.example'] }),
+    [RECEIVED, '=> :blackhole: <x@there.example>', 'Completed'],
+  ],
+  [
+    'a refusal: each recipient with its own reason, the others with all',
+    record(failed(failure([1])), { recipients: [to('r0'), to('r1')] }),
+    [
+      RECEIVED,
+      'H=b.example [192.0.2.1]: RCPT TO:<r1@there.example>: 550 5.1.1 nobody',
+      '** r0@there.example R=nospool T=smtp: b.example [192.0.2.1]: RCPT TO:<r1@there.example>: 550 5.1.1 nobody',
+      '** r1@there.example R=nospool T=smtp: b.example [192.0.2.1]: RCPT TO:<r1@there.example>: 550 5.1.1 nobody',
+      'Failed: nobody has the message',
+    ],
+  ],
+  [
+    'every host failed',
+    record(failed(refused, [{ ...server('a.example'), failure: refused }])),
+    [
+      RECEIVED,
+      'H=a.example [192.0.2.1]: connection refused',
+      'H=b.example [192.0.2.1]: connection refused',
+      '** r0@there.example R=nospool T=smtp: a.example [192.0.2.1]: connection refused; b.example [192.0.2.1]: connection refused',
+      'Failed: nobody has the message',
+    ],
+  ],
+  [
+    'uncertain',
+    record(failed({ kind: 'uncertain', at: 'commit', condemns: 'message', detail: 'no reply came in time' })),
+    [
+      RECEIVED,
+      'H=b.example [192.0.2.1]: the message was sent and no verdict came back (no reply came in time): it may have been delivered',
+      '** r0@there.example R=nospool T=smtp: b.example [192.0.2.1]: the message was sent and no verdict came back (no reply came in time): it may have been delivered; look for Message-ID <1@here.example> before sending it again',
+      'Uncertain: the smart host may have the message',
+    ],
+  ],
+  [
+    'before any recipient was known',
+    record(failedWith({ kind: 'message', detail: 'no recipients' }), { recipients: [], octets: null, messageId: '' }),
+    ['<= tim@here.example U=tim P=local', 'not sent: no recipients'],
+  ],
+  [
+    'LMTP, in part',
+    record(accepted({ refusals: [{ command: 'the content for <r1@there.example>', recipient: 1, reply: said('552 full') }] }), {
+      recipients: [to('r0'), to('r1')],
+    }),
+    [
+      RECEIVED,
+      `=> r0@there.example ${FACTS} C="250 2.0.0 taken"`,
+      `** r1@there.example ${FACTS}: the content for <r1@there.example>: 552 full`,
+      'Partial: some of the recipients have the message',
+    ],
+  ],
+];
+for (const [what, from, lines] of RECORDS) test(what, () => assert.deepEqual(exim(from), lines));
+
+test('the log of a thousand refusals is as long as they are many', () => {
+  const all = Array.from({ length: 1000 }, (_, i) => i);
+  const from = record(failed(failure(all)), { recipients: all.map((i) => to(`r${i}`)) });
+  const lines = exim(from);
+  assert.equal(lines.length, 1 + 1000 + 1000 + 1);
+  assert.ok(lines.includes('** r7@there.example R=nospool T=smtp: b.example [192.0.2.1]: RCPT TO:<r7@there.example>: 550 5.1.1 nobody'));
+  assert.ok(lines.every((line) => line.length < 500));
+  const one = exim(record(failed(failure(all.slice(1))), { recipients: all.map((i) => to(`r${i}`)) }));
+  assert.match(one.find((line) => line.startsWith('** r0@')) ?? '', /; and 995 other reasons$/);
+});
+
+test('no line holds what could be another line, or what a terminal obeys', () => {
+  const evil = fc.string({ unit: 'binary', maxLength: 30 });
+  fc.assert(
+    fc.property(evil, evil, evil, evil, (login, id, note, text) => {
+      const lines = printLog(
+        record(accepted({ reply: said(`250 ${text}`) }), { login, messageId: id, notes: [note], discarded: [note] }),
+        'exim',
+      );
+      assert.equal(lines.length, 5);
+      for (const line of lines) assert.doesNotMatch(line, /[\p{Cc}\p{Zl}\p{Zp}\p{Cf}]/u);
+      for (const line of printLog(
+        record(failed({ kind: 'lost', at: 'data', condemns: 'address', command: text, detail: note }), { login }),
+        'exim',
+      ))
+        assert.doesNotMatch(line, /[\p{Cc}\p{Zl}\p{Zp}\p{Cf}]/u);
+      const [json] = printLog(record(accepted(), { login, messageId: id, notes: [note] }), 'json');
+      assert.doesNotMatch(json as string, /[\n\r]/);
+    }),
+  );
+});
+
+test('ids: Exim’s form, in order of time, different for processes and moments', () => {
+  assert.equal(logId(new Date(0), 0), '000000-000000-00');
+  assert.equal(logId(new Date(999), 62 * 62 + 1), '000000-000101-WE');
+  const ids = Array.from({ length: 2000 }, (_, i) => logId(new Date(1_800_000_000_000 + i), 4_194_304));
+  assert.equal(new Set(ids).size, 2000);
+  for (const id of ids) assert.match(id, /^[0-9A-Za-z]{6}-[0-9A-Za-z]{6}-[0-9A-Za-z]{2}$/);
+  assert.ok(logId(new Date(1_800_000_000_000), 1) < logId(new Date(1_800_000_001_000), 1));
+});
+
+test('JSON: one object with everything', () => {
+  const [line, ...others] = printLog(
+    record(failed(failure([0]), [{ ...server('a.example'), failure: refused }]), { notes: ['n'], discarded: ['d@x'] }),
+    'json',
+  );
+  assert.deepEqual(others, []);
+  assert.deepEqual(JSON.parse(line as string), {
+    time: TIME.toISOString(),
+    id: logId(TIME, 4711),
+    outcome: 'failed',
+    login: 'tim',
+    from: 'tim@here.example',
+    to: ['r0@there.example'],
+    discarded: ['d@x'],
+    octets: 315,
+    message_id: '<1@here.example>',
+    server: null,
+    reply: null,
+    tls: null,
+    reasons: ['a.example [192.0.2.1]: connection refused', 'b.example [192.0.2.1]: RCPT TO:<r0@there.example>: 550 5.1.1 nobody'],
+    attempts: [
+      { server: 'a.example [192.0.2.1]', kind: 'connect', at: 'greeting', reasons: ['connection refused'] },
+      { server: 'b.example [192.0.2.1]', kind: 'rejected', at: 'envelope', reasons: ['RCPT TO:<r0@there.example>: 550 5.1.1 nobody'] },
+    ],
+    notes: ['n'],
+  });
+});
+
+const VERDICTS: readonly (readonly [string, Outcome])[] = [
+  ['accepted', accepted()],
+  ['discarded', { kind: 'discarded' }],
+  ['failed', failedWith({ kind: 'usage', detail: 'x' })],
+  ['uncertain', failed({ kind: 'uncertain', at: 'commit', condemns: 'message', detail: 'x' })],
+  ['partial', accepted({ refusals: [{ command: 'x', recipient: 0, reply: said('550 x') }] })],
+];
+for (const [verdict, outcome] of VERDICTS)
+  test(`JSON: ${verdict}`, () => {
+    const read = JSON.parse(printLog(record(outcome, { reversePath: null }), 'json')[0] as string);
+    assert.equal(read.outcome, verdict);
+    assert.equal(read.from, '');
+    if (verdict === 'accepted') assert.deepEqual([read.server, read.reply, read.tls], ['b.example [192.0.2.1]', '250 2.0.0 taken', null]);
+  });
+
+/* ---- Exim's own tools ---- */
+
+const [EXIGREP, EXIMSTATS] = ['/usr/sbin/exigrep', '/usr/sbin/eximstats'];
+const real = (name: string, work: () => void) => {
+  const isThere = existsSync(EXIGREP) && existsSync(EXIMSTATS);
+  if (isThere) return test(name, work);
+  if (process.env.CI !== 'true') {
+    console.log(`${name}: skipped: needs exim4-base`);
+    return test.skip(name, work);
+  }
+  return test(name, () => {
+    throw new Error('needs exim4-base, which .ci/run installs');
+  });
+};
+
+/** A log of four messages of four runs. */
+function withLog<T>(work: (path: string, ids: readonly string[]) => T): T {
+  const folder = mkdtempSync(join(tmpdir(), 'nospool-log-'));
+  const times = [0, 1, 2, 3].map((i) => new Date(TIME.getTime() + i * 1000));
+  const records = [
+    record(accepted({}, [{ ...server('a.example'), failure: refused }]), {
+      recipients: [to('alice'), to('bob', 'postmaster')],
+      octets: 1000,
+    }),
+    record(failed(failure([0])), { recipients: [to('carol')], octets: 200 }),
+    record(accepted(), { reversePath: null, recipients: [to('dave')], octets: 30 }),
+    record({ kind: 'discarded' }, { recipients: [], discarded: ['erin@there.example'], octets: 4 }),
+  ].map((each, i): LogRecord => ({ ...each, time: times[i] as Date, id: logId(times[i] as Date, 4711 + i) }));
+  writeFileSync(
+    join(folder, 'mainlog'),
+    records
+      .flatMap((each) => printLog(each, 'exim'))
+      .map((line) => `${line}\n`)
+      .join(''),
+  );
+  try {
+    return work(
+      join(folder, 'mainlog'),
+      records.map(({ id }) => id),
+    );
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+real('exigrep finds all lines of the message that has the word', () =>
+  withLog((path, ids) => {
+    const grep = (word: string) => {
+      const { stdout, stderr } = spawnSync(EXIGREP, [word, path], { encoding: 'utf8' });
+      assert.equal(stderr, '');
+      return stdout.split('\n').filter((line) => line !== '' && !line.startsWith('+++'));
+    };
+    const bob = grep('bob@');
+    assert.equal(bob.length, 5, bob.join('\n'));
+    assert.ok(bob.every((line) => line.includes(ids[0] as string)));
+    assert.equal(grep('carol@').length, 4);
+    assert.equal(grep(ids[2] as string).length, 3);
+    assert.equal(grep('nothing like it').length, 0);
+  }),
+);
+
+real('eximstats counts messages, addresses and octets', () =>
+  withLog((path) => {
+    const { stdout, stderr } = spawnSync(EXIMSTATS, ['-nr', '-nt', path], { encoding: 'utf8' });
+    assert.equal(stderr, '');
+    assert.match(stdout, /^ +Received +1234 +4 /m);
+    assert.match(stdout, /^ +Received .* 1 +25\.0%$/m, 'one of four failed');
+    assert.match(stdout, /^ +Delivered +1034 +3 +4 /m, 'three were delivered or discarded, of four addresses');
+  }),
+);
+
+test.run();

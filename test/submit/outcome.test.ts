@@ -1,0 +1,201 @@
+/** Every way a submission can end: its sentences, its exit status, plain and as sysexits.h has it. */
+import assert from 'node:assert/strict';
+import { suite } from 'uvu';
+import type { SessionFailure } from '../../src/smtp/outcome.ts';
+import type { Reply } from '../../src/smtp/reply.ts';
+import {
+  type Acceptance,
+  type Attempt,
+  exitStatus,
+  type Failure,
+  failedWith,
+  type Outcome,
+  printFailure,
+  printOutcome,
+  printServer,
+} from '../../src/submit/outcome.ts';
+import { hostAt } from '../support/delivery.ts';
+
+const test = suite('outcome');
+
+const said = (text: string): Reply => ({ code: Number(text.slice(0, 3)), enhanced: null, lines: [text.slice(4)] });
+const rejected = (at: SessionFailure['at'], ...pairs: readonly (readonly [string, string])[]): SessionFailure => {
+  const [first, ...rest] = pairs.map(([command, text], i) => ({ command, recipient: i, reply: said(text) }));
+  if (!first) throw new Error('no refusal');
+  return { kind: 'rejected', at, condemns: 'message', refusals: [first, ...rest] };
+};
+const connecting = (during: 'resolve' | 'connect' | 'tls', detail: string): SessionFailure => ({
+  kind: 'connect',
+  at: 'greeting',
+  condemns: 'address',
+  during,
+  detail,
+});
+
+const FAILURES: readonly (readonly [Failure, readonly string[], number])[] = [
+  [{ kind: 'usage', detail: 'no such option' }, ['no such option'], 64],
+  [{ kind: 'message', detail: 'the header section is too long' }, ['the header section is too long'], 65],
+  [{ kind: 'config', details: ['nospool.toml:1: a', 'nospool.toml:2: b'] }, ['nospool.toml:1: a', 'nospool.toml:2: b'], 78],
+  [{ kind: 'route', details: ['routing a@b yielded a failed delivery'], deferred: false }, ['routing a@b yielded a failed delivery'], 65],
+  [
+    { kind: 'route', details: ['routing a@b yielded a deferred delivery'], deferred: true },
+    ['routing a@b yielded a deferred delivery'],
+    75,
+  ],
+  [connecting('resolve', 'no address of x'), ['no address of x'], 68],
+  [connecting('connect', 'connection refused'), ['connection refused'], 75],
+  [connecting('tls', 'the certificate has expired'), ['the certificate has expired'], 69],
+  [rejected('greeting', ['connecting', '554 no']), ['connecting: 554 no'], 69],
+  [rejected('auth', ['AUTH PLAIN', '535 5.7.8 bad']), ['AUTH PLAIN: 535 5.7.8 bad'], 77],
+  [
+    rejected('envelope', ['RCPT TO:<a@b>', '550 5.1.1 who'], ['RCPT TO:<c@d>', '451 later']),
+    ['RCPT TO:<a@b>: 550 5.1.1 who', 'RCPT TO:<c@d>: 451 later'],
+    65,
+  ],
+  [rejected('envelope', ['MAIL FROM:<a@b>', '451 later']), ['MAIL FROM:<a@b>: 451 later'], 69],
+  [rejected('envelope', ['RCPT TO:<\xc3\xbc@b>', '550 no']), ['RCPT TO:<ü@b>: 550 no'], 65],
+  [rejected('data', ['DATA', '554 no']), ['DATA: 554 no'], 69],
+  [rejected('commit', ['the content', '554 spam']), ['the content: 554 spam'], 69],
+  [{ kind: 'unsupported', at: 'hello', condemns: 'host', detail: 'no STARTTLS' }, ['no STARTTLS'], 77],
+  [{ kind: 'unsupported', at: 'ready', condemns: 'host', detail: 'no DSN' }, ['no DSN'], 69],
+  [
+    { kind: 'malformed', at: 'hello', condemns: 'address', detail: 'not an SMTP reply: "x"' },
+    ['protocol error at EHLO: not an SMTP reply: "x"'],
+    76,
+  ],
+  [{ kind: 'malformed', at: 'commit', condemns: 'address', detail: 'x' }, ['protocol error at the end of the content: x'], 76],
+  [{ kind: 'malformed', at: 'data', condemns: 'address', detail: 'x' }, ['protocol error at data: x'], 76],
+  [{ kind: 'timeout', at: 'envelope', condemns: 'address', command: 'MAIL FROM:<a@b>' }, ['no reply to MAIL FROM:<a@b> in time'], 74],
+  [
+    { kind: 'lost', at: 'data', condemns: 'address', command: 'DATA', detail: 'connection reset by the server' },
+    ['connection lost while waiting for DATA: connection reset by the server'],
+    76,
+  ],
+  [{ kind: 'content', at: 'content', condemns: 'message', detail: 'ended by SIGTERM' }, ['ended by SIGTERM'], 74],
+  [
+    { kind: 'uncertain', at: 'commit', condemns: 'message', detail: 'no reply came in time' },
+    ['the message was sent and no verdict came back (no reply came in time): it may have been delivered'],
+    76,
+  ],
+];
+for (const [failure, sentences, sysexit] of FAILURES)
+  test(`${failure.kind}: ${sentences.join(' | ')}`, () => {
+    assert.deepEqual(printFailure(failure), sentences);
+    const outcome = failedWith(failure);
+    assert.equal(exitStatus(outcome, 'simple'), 1);
+    assert.equal(exitStatus(outcome, 'sysexits'), sysexit);
+    assert.deepEqual(printOutcome(outcome, '').slice(0, sentences.length), sentences);
+  });
+
+test('whatever a reply holds, a sentence is one printable line', () => {
+  const failure = rejected('commit', ['the content', `550 \x1b[2J\r\n\0\xe2\x80\xae${'x'.repeat(100_000)}`]);
+  for (const line of printFailure(failure)) {
+    assert.doesNotMatch(line, /[\p{Cc}\p{Cf}]/u);
+    assert.ok(line.length < 4200, `${line.length} characters`);
+  }
+});
+
+/* ---- servers ---- */
+
+const at = (address: string, family: 4 | 6 | 'unix' | 'name' = 4, port = 25) => ({ address, family, port });
+const SERVERS: readonly (readonly [Pick<Attempt, 'host' | 'name' | 'endpoint'>, string])[] = [
+  [{ host: hostAt(25), name: 'mail.example', endpoint: null }, 'mail.example'],
+  [{ host: hostAt(25), name: 'mail.example', endpoint: at('192.0.2.1') }, 'mail.example [192.0.2.1]'],
+  [{ host: hostAt(2525), name: 'mail.example', endpoint: at('192.0.2.1', 4, 2525) }, 'mail.example [192.0.2.1]:2525'],
+  [
+    { host: hostAt(587, { scheme: 'submission' }), name: 'mail.example', endpoint: at('2001:db8::1', 6, 587) },
+    'mail.example [2001:db8::1]',
+  ],
+  [
+    { host: hostAt(465, { scheme: 'submissions' }), name: 'mail.example', endpoint: at('2001:db8::1', 6, 587) },
+    'mail.example [2001:db8::1]:587',
+  ],
+  [{ host: hostAt(25), name: '192.0.2.1', endpoint: at('192.0.2.1') }, '[192.0.2.1]'],
+  [{ host: hostAt(0, { scheme: 'unix' }), name: '/run/lmtp', endpoint: at('/run/lmtp', 'unix', 0) }, '/run/lmtp'],
+  [{ host: hostAt(25), name: 'mail.example', endpoint: at('mail.example', 'name') }, 'mail.example'],
+];
+for (const [server, expected] of SERVERS) test(`a server: ${expected}`, () => assert.equal(printServer(server), expected));
+
+/* ---- whole outcomes ---- */
+
+const attempt = (failure: SessionFailure, name = 'a.example'): Attempt => ({ host: hostAt(25), name, endpoint: at('192.0.2.1'), failure });
+const accepted = (changes: Partial<Acceptance> = {}): Outcome => ({
+  kind: 'accepted',
+  attempts: [],
+  by: {
+    host: hostAt(25),
+    name: 'a.example',
+    endpoint: at('192.0.2.1'),
+    reply: said('250 ok'),
+    refusals: [],
+    taken: [],
+    tls: null,
+    auth: null,
+    ...changes,
+  },
+});
+
+test('a success says nothing, also after other hosts', () => {
+  const success = accepted();
+  assert.deepEqual(printOutcome(success, '<x@y>'), []);
+  assert.deepEqual(printOutcome({ kind: 'discarded' }, '<x@y>'), []);
+  for (const codes of ['simple', 'sysexits'] as const)
+    assert.deepEqual([exitStatus(success, codes), exitStatus({ kind: 'discarded' }, codes)], [0, 0]);
+});
+
+test('LMTP, in part', () => {
+  const part = accepted({
+    refusals: [{ command: 'the content for <b@there.example>', recipient: 1, reply: said('550 full') }],
+    taken: [{ localPart: 'a', domain: 'there.example' }],
+  });
+  assert.deepEqual(printOutcome(part, ''), [
+    'a.example [192.0.2.1]: the content for <b@there.example>: 550 full',
+    'delivered in part, to <a@there.example> only',
+  ]);
+  assert.deepEqual([exitStatus(part, 'simple'), exitStatus(part, 'sysexits')], [1, 69]);
+});
+
+test('every host that was tried has a line, in order; the last is not told twice', () => {
+  const last = rejected('commit', ['the content', '554 spam']);
+  const outcome: Outcome = {
+    kind: 'failed',
+    failure: last,
+    attempts: [
+      attempt(connecting('connect', 'connection refused')),
+      { ...attempt(connecting('resolve', 'no address'), 'b.example'), endpoint: null },
+      attempt(last, 'c.example'),
+    ],
+    unreplayable: false,
+  };
+  assert.deepEqual(printOutcome(outcome, '<x@y>'), [
+    'a.example [192.0.2.1]: connection refused',
+    'b.example: no address',
+    'c.example [192.0.2.1]: the content: 554 spam',
+  ]);
+});
+
+test('a signal between two hosts is told after them', () => {
+  const failure: Failure = { kind: 'content', at: 'closed', condemns: 'message', detail: 'ended by SIGTERM' };
+  const outcome: Outcome = {
+    kind: 'failed',
+    failure,
+    attempts: [attempt(connecting('connect', 'connection refused'))],
+    unreplayable: false,
+  };
+  assert.deepEqual(printOutcome(outcome, ''), ['a.example [192.0.2.1]: connection refused', 'ended by SIGTERM']);
+});
+
+test('uncertain: what to look for, where it is known', () => {
+  const failure: SessionFailure = { kind: 'uncertain', at: 'commit', condemns: 'message', detail: 'x' };
+  const outcome: Outcome = { kind: 'failed', failure, attempts: [attempt(failure)], unreplayable: false };
+  assert.equal(printOutcome(outcome, '<1@here.example>').at(-1), 'look for Message-ID <1@here.example> before sending it again');
+  assert.equal(printOutcome(outcome, '').length, 1);
+});
+
+test('content that could not be sent again names the cure', () => {
+  const failure = connecting('connect', 'connection refused');
+  const outcome: Outcome = { kind: 'failed', failure, attempts: [attempt(failure)], unreplayable: true };
+  assert.match(printOutcome(outcome, '').at(-1) ?? '', /raise replay_window, or give the message as a file$/);
+});
+
+test.run();
