@@ -34,6 +34,7 @@ import {
   send,
   served,
   TLS,
+  until,
   usual,
   verbs,
   verbsOf,
@@ -66,7 +67,7 @@ row(2, 'the recipient is refused and the DATA that flew along answered 354: no d
   await served({ offers: PIPELINING, script: { 'RCPT 1': '550 5.1.1 not here', DATA: '354 go on' } }, async (host) => {
     assertFailed(await send([hostAt(host.port)]), /RCPT TO:<b@example\.org>: 550 5\.1\.1 not here$/);
     assertNothingHeld(host);
-    while (host.partial.length === 0) await pause(5);
+    await until(() => host.partial.length > 0);
     assert.deepEqual(host.partial, [0]);
     assert.deepEqual(verbs(host), ['EHLO', 'MAIL', 'RCPT', 'DATA']);
   });
@@ -526,7 +527,7 @@ row(36, 'content that fails half-way is no message', () =>
       throw new Error('the disk is gone');
     }
     assertFailed(await send([hostAt(host.port)], { message: failing() }), /the content failed: the disk is gone$/);
-    while (host.partial.length === 0) await pause(5);
+    await until(() => host.partial.length > 0);
     assertNothingHeld(host);
   }),
 );
@@ -758,7 +759,7 @@ row(56, 'a server that ends an idle session: nothing is sent into it', async () 
       const client = await connect(hostAt(port), { hello: 'client.example.org' });
       assert.ok('send' in client);
       assert.equal((await client.send({ from: '', to: ['b@example.org'] }, 'x')).kind, 'accepted');
-      while (client.usable) await pause(5);
+      await until(() => !client.usable);
     },
   );
 });

@@ -8,7 +8,7 @@ import { COMMAND, ENVIRONMENT, type Ended, type Running, run, setUp, start, toHo
 import { serverCertificate } from '../support/scripted.ts';
 import { startHost, type Talk, type TestHost } from '../support/smarthost.ts';
 import { within } from '../support/within.ts';
-import { assertNothingHeld, conversing, heard, raw, served, usual, verbs } from './support.ts';
+import { assertNothingHeld, conversing, heard, raw, served, until, usual, verbs } from './support.ts';
 
 const exim = suite('where Exim breaks the promise');
 
@@ -147,7 +147,7 @@ async function interruptedAt(
   const running = start(setup.config, ['-f', 'a@example.org', ...many(2)], { env: ENVIRONMENT });
   running.child.stdin?.write(`Subject: x\n\n${`${'x'.repeat(76)}\n`.repeat(10_000)}`);
   const ended = await within(20_000, async () => {
-    while (!waits(host, running)) await pause(5);
+    await until(() => waits(host, running));
     running.child.kill(signal);
     return running.done;
   });
@@ -206,13 +206,13 @@ exim('§2.5 h: -bs says 250 when the smart host has said so, and not before', as
     const setup = setUp(toHosts(host.port));
     const running = start(setup.config, ['-bs'], { env: ENVIRONMENT });
     running.child.stdin?.write(DIALOGUE);
-    while (!/^354/m.test(running.said.stdout)) await pause(5);
+    await until(() => /^354/m.test(running.said.stdout));
     running.child.stdin?.write('Subject: x\r\n\r\nhello\r\n.\r\n');
     await atEnd;
     await pause(100);
     assert.match(running.said.stdout, /354[^\n]*\n$/, 'nothing was said behind 354');
     release();
-    while (!/354[^\n]*\n250/.test(running.said.stdout)) await pause(5);
+    await until(() => /354[^\n]*\n250/.test(running.said.stdout));
     running.child.stdin?.end('QUIT\r\n');
     assert.equal((await running.done).status, 0);
     assert.equal(host.held.length, 1);

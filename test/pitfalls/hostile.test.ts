@@ -33,6 +33,7 @@ import {
   send,
   served,
   TLS,
+  until,
   usual,
   verbs,
 } from './support.ts';
@@ -671,12 +672,12 @@ theCase(36, 'nobody reads standard error; SIGTERM within the content: exit 1, no
     const setup = setUp(toHosts(host.port));
     const running = start(setup.config, ['-f', 'a@example.org', 'b@example.org'], { env: ENVIRONMENT });
     running.child.stdin?.write(`Subject: x\n\n${`${'x'.repeat(76)}\n`.repeat(20_000)}`);
-    while (!verbs(host).includes('DATA')) await pause(10);
+    await until(() => verbs(host).includes('DATA'));
     running.child.kill('SIGTERM');
     const { status, signal, stderr } = await running.done;
     assert.deepEqual([status, signal], [1, null]);
     assert.doesNotMatch(stderr, /\n\s+at /);
-    while (host.partial.length === 0) await pause(5);
+    await until(() => host.partial.length > 0);
     assertNothingHeld(host);
   });
 });

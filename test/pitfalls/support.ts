@@ -62,6 +62,14 @@ export function assertFailed(outcome: Outcome, ...expected: readonly RegExp[]): 
   for (const [i, pattern] of expected.entries()) assert.match(lines[i] ?? '(no such line)', pattern, lines.join('\n'));
 }
 
+/** Waits until it holds; gives up before `within` does, so that nothing waits on behind a test that has failed. */
+export async function until(holds: () => boolean): Promise<void> {
+  for (let waited = 0; !holds(); waited += 5) {
+    if (waited > 10_000) throw new Error(`waited in vain until ${holds}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
 /** A smart host for the time of the work. */
 export async function served(options: SmarthostOptions, work: (host: TestHost) => Promise<void>): Promise<void> {
   const host = await startHost(options);
