@@ -9,7 +9,7 @@ import type { SessionFailure } from '../smtp/outcome.ts';
 import type { Connection, Content } from '../transport/connection.ts';
 import { type Endpoint, endpointsOf, type Names, type Target, targetsOf } from '../transport/resolve.ts';
 import { openSession, type SessionOptions, unlessAborted } from './opening.ts';
-import { type Acceptance, type Attempt, failedWith, type Outcome } from './outcome.ts';
+import { type Acceptance, type Attempt, failedWith, type Outcome, withoutSecrets } from './outcome.ts';
 
 export interface Delivery {
   /** In the order they are tried. */
@@ -48,9 +48,9 @@ export async function deliver(delivery: Delivery, options: DeliveryOptions): Pro
   const run: Run = { delivery, options, attempts: [] };
   for (const [i, host] of delivery.hosts.entries()) {
     const outcome = await tryHost(run, host, i < delivery.hosts.length - 1);
-    if (outcome !== 'next') return outcome;
+    if (outcome !== 'next') return withoutSecrets(outcome);
   }
-  return run.attempts.length > 0 ? gaveUp(run, false) : failedWith({ kind: 'route', details: [NO_HOST], deferred: false });
+  return run.attempts.length > 0 ? withoutSecrets(gaveUp(run, false)) : failedWith({ kind: 'route', details: [NO_HOST], deferred: false });
 }
 
 /** Known before anything is asked of the server. The machine says the same to programs that open a session themselves. */

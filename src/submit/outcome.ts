@@ -61,6 +61,21 @@ export type Outcome =
 
 export const failedWith = (failure: Failure): Outcome => ({ kind: 'failed', failure, attempts: [], unreplayable: false });
 
+/** The outcome as it is handed on: programs print it whole, and a smart host may have its password written in it. */
+export function withoutSecrets(outcome: Outcome): Outcome {
+  if (outcome.kind === 'discarded') return outcome;
+  const attempts = outcome.attempts.map((attempt) => ({ ...attempt, host: bare(attempt.host) }));
+  return outcome.kind === 'failed'
+    ? { ...outcome, attempts }
+    : { ...outcome, attempts, by: { ...outcome.by, host: bare(outcome.by.host) } };
+}
+
+function bare({ auth, link, ...host }: Smarthost): Smarthost {
+  const secret = { from: 'none' } as const;
+  const proxied = link?.proxy ? { ...link, proxy: { ...link.proxy, secret } } : link;
+  return { ...host, auth: auth && { ...auth, secret }, ...(proxied ? { link: proxied } : {}) };
+}
+
 /** `mail.example.org [192.0.2.1]:2525`, the port only where it is not the scheme's own; without an address behind a proxy. */
 export function printServer({ host, name, endpoint }: Pick<Attempt, 'host' | 'name' | 'endpoint'>): string {
   if (endpoint === null) return name;

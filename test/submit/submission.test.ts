@@ -1,0 +1,306 @@
+/**
+ * One submission from its octets to its outcome, against a smart host on loopback: what is read when, what happens when
+ * input fails or falls silent, and that no secret comes out however a server echoes it (P12).
+ */
+import assert from 'node:assert/strict';
+import { suite } from 'uvu';
+import type { Config } from '../../src/config/config.ts';
+import { interpret } from '../../src/config/interpret.ts';
+import { parseToml } from '../../src/config/toml.ts';
+import type { Ended, Input } from '../../src/message/source.ts';
+import { logId, printLog } from '../../src/submit/log.ts';
+import { printOutcome } from '../../src/submit/outcome.ts';
+import { systemSecurity } from '../../src/submit/security.ts';
+import { type Submission, type Submitted, type Surroundings, submitMessage } from '../../src/submit/submission.ts';
+import { verdictOf } from '../support/delivery.ts';
+import { type Deed, type Phase, type SmarthostOptions, startHost, type TestHost } from '../support/smarthost.ts';
+import { within } from '../support/within.ts';
+
+const test = suite('submission');
+
+function configOf(text: string): Config {
+  const toml = parseToml(`aliases = []\nhostname = "here.example"\n${text}`);
+  assert.ok(toml.ok);
+  const got = interpret({ path: '/nospool.toml', toml, mode: 0o600, isSystem: false }, {}, { home: '/' });
+  assert.ok(got.ok, got.ok ? '' : got.errors.join('\n'));
+  return got.config;
+}
+
+/** What a pipe gives: each piece when it is asked for, `before` it first. */
+function pipeOf(
+  pieces: readonly (string | Ended)[],
+  before: (index: number) => Promise<void> | void = () => {},
+): Input & { reads: number } {
+  const input = {
+    reads: 0,
+    async read() {
+      const index = input.reads++;
+      await before(index);
+      const piece = pieces[Math.min(index, pieces.length - 1)];
+      if (piece === undefined || (index >= pieces.length && typeof piece === 'string')) return { end: 'clean' } as const;
+      return typeof piece === 'string' ? Buffer.from(piece, 'latin1') : piece;
+    },
+    close: () => undefined,
+  };
+  return input;
+}
+
+const DATE = new Date(2026, 10, 22, 9, 5, 7);
+
+function submissionOf(config: Config, input: Input, changes: Partial<Submission> = {}): Submission {
+  return {
+    config,
+    input,
+    by: {
+      login: 'tim',
+      hostname: 'here.example',
+      fullName: async () => '',
+      charset: 'UTF-8',
+      date: DATE,
+      unique: '1xOWGK-000101-WE',
+      version: '0',
+    },
+    wanted: { operands: ['r1@there.example', 'r2@there.example'], fromFields: false },
+    reversePath: undefined,
+    dotEnds: false,
+    ...changes,
+  };
+}
+
+interface Ran {
+  readonly submitted: Submitted;
+  readonly server: TestHost;
+  readonly lines: string;
+}
+
+async function submit(
+  server: SmarthostOptions,
+  input: Input,
+  config = '',
+  changes: Partial<Submission> = {},
+  surroundings: Partial<Surroundings> = {},
+): Promise<Ran> {
+  const host = await startHost(server);
+  const settings = configOf(`smarthosts = ["smtp://127.0.0.1:${host.port}"]\n${config}`);
+  const submitted = await submitMessage(submissionOf(settings, input, changes), { security: systemSecurity({}), ...surroundings });
+  await host.stop();
+  return { submitted, server: host, lines: printOutcome(submitted.outcome, submitted.messageId).join('\n') };
+}
+
+const HEAD = 'Subject: test\nFrom: tim@here.example\nDate: Sun, 22 Nov 2026 09:05:07 +0000\nMessage-ID: <1@here.example>\n\n';
+const LINE = `${'x'.repeat(70)}\n`;
+const WINDOW = 'replay_window = "4KiB"\n';
+
+/* ---- what is read when ---- */
+
+test('a message within the window is read to its end before the server is asked', () =>
+  within(10_000, async () => {
+    let connected = 0;
+    const deed: Deed = () => {
+      connected = input.reads;
+      return '220 hi';
+    };
+    const input = pipeOf([HEAD, LINE, LINE]);
+    const { submitted, server } = await submit({ offers: ['SIZE'], script: { greeting: deed } }, input, WINDOW);
+    assert.equal(verdictOf(submitted.outcome), 'accepted');
+    assert.equal(connected, 4, 'three pieces and the end');
+    const size = (HEAD + LINE + LINE).replaceAll('\n', '\r\n').length;
+    assert.ok(server.sessions[0]?.includes(`MAIL FROM:<tim@here.example> SIZE=${size}`), server.sessions[0]?.join('\n'));
+    assert.equal(server.held[0]?.octets.toString('latin1'), (HEAD + LINE + LINE).replaceAll('\n', '\r\n'));
+  }));
+
+for (const [offers, phase, what] of [
+  [['PIPELINING', 'SIZE', '8BITMIME'], 'DATA', 'the server has said 354'],
+  [['PIPELINING', 'CHUNKING', 'SIZE', '8BITMIME'], 'RCPT 2', 'every recipient is accepted'],
+] as const)
+  test(`nothing beyond the window is read before ${what}, and no size is guessed`, () =>
+    within(10_000, async () => {
+      const pieces = [HEAD, ...Array.from({ length: 200 }, () => LINE.repeat(20))];
+      const input = pipeOf(pieces);
+      let before = 0;
+      const deed: Deed = async () => {
+        await new Promise((resolve) => setTimeout(resolve, 30));
+        before = input.reads;
+        return phase === 'DATA' ? '354 go' : '250 ok';
+      };
+      const { submitted, server } = await submit({ offers, script: { [phase]: deed } }, input, WINDOW);
+      assert.equal(verdictOf(submitted.outcome), 'accepted');
+      assert.equal(before, 4, 'the head, and pieces until the window is full');
+      assert.ok(server.sessions[0]?.includes('MAIL FROM:<tim@here.example> BODY=8BITMIME'));
+      assert.equal(server.held[0]?.octets.toString('latin1'), pieces.join('').replaceAll('\n', '\r\n'));
+    }));
+
+/* ---- input that fails ---- */
+
+const failed: Ended = { end: 'failed', detail: 'standard input cannot be read (EIO)' };
+const long = Array.from({ length: 50 }, () => LINE.repeat(20));
+
+test('input that fails in the header section or in the window: no server is asked', () =>
+  within(10_000, async () => {
+    for (const pieces of [[failed], [HEAD.slice(0, 20), failed], [HEAD, failed], [HEAD, LINE, failed]]) {
+      const { submitted, server, lines } = await submit({}, pipeOf(pieces), WINDOW);
+      assert.equal(verdictOf(submitted.outcome), 'failed');
+      assert.equal(lines, failed.detail);
+      assert.deepEqual(server.sessions, []);
+    }
+  }));
+
+for (const offers of [[], ['PIPELINING', 'CHUNKING']])
+  test(`input that fails beyond the window: no terminator (${offers.join(' ') || 'DATA'})`, () =>
+    within(10_000, async () => {
+      const { submitted, server, lines } = await submit({ offers }, pipeOf([HEAD, ...long, failed]), WINDOW);
+      assert.equal(verdictOf(submitted.outcome), 'failed');
+      assert.match(lines, /: standard input cannot be read \(EIO\)$/);
+      assert.deepEqual(server.held, []);
+      assert.ok(!server.sessions.flat().some((line) => line === 'QUIT' || / LAST$/.test(line)));
+    }));
+
+test('input that falls silent while the server waits: no terminator, and the cure is named', () =>
+  within(10_000, async () => {
+    const { submitted, server, lines } = await submit(
+      {},
+      pipeOf([HEAD, ...long, 'never'], (index) => (index === long.length + 1 ? new Promise(() => {}) : undefined)),
+      `${WINDOW}timeouts.input = "1s"`,
+    );
+    assert.equal(verdictOf(submitted.outcome), 'failed');
+    assert.match(lines, /gave nothing for 1 s .*\(timeouts\.input\).*replay_window/);
+    assert.deepEqual(server.held, []);
+  }));
+
+test('a line too long beyond the window, where that is refused: no terminator', () =>
+  within(10_000, async () => {
+    const { submitted, server, lines } = await submit({}, pipeOf([HEAD, ...long, 'y'.repeat(2000)]), `${WINDOW}long_lines = "refuse"`);
+    assert.equal(verdictOf(submitted.outcome), 'failed');
+    assert.match(lines, /a line of more than 998 octets/);
+    assert.deepEqual(server.held, []);
+  }));
+
+test('uncertain: the Message-ID is named, also one of ours', () =>
+  within(10_000, async () => {
+    for (const [head, id] of [
+      [HEAD, '<1@here.example>'],
+      ['Subject: x\n\n', '<1xOWGK-000101-WE@here.example>'],
+    ] as const) {
+      const { submitted, lines, server } = await submit({ script: { end: 'close' } }, pipeOf([head, LINE]));
+      assert.equal(verdictOf(submitted.outcome), 'uncertain');
+      assert.ok(lines.endsWith(`look for Message-ID ${id} before sending it again`), lines);
+      assert.match(server.held[0]?.octets.toString() ?? '', new RegExp(`^Message-ID: ${id}\\r$`, 'm'));
+    }
+  }));
+
+test('the recipients that a signal found undelivered are all in the log', () =>
+  within(10_000, async () => {
+    const controller = new AbortController();
+    const deed: Deed = async () => {
+      controller.abort('ended by SIGTERM');
+      return undefined;
+    };
+    const { submitted } = await submit({ script: { DATA: deed } }, pipeOf([HEAD, LINE]), '', {}, { signal: controller.signal });
+    const lines = printLog({ ...submitted, time: DATE, id: logId(DATE, 1), login: 'tim', discarded: [] }, 'exim');
+    assert.equal(lines.filter((line) => / \*\* r[12]@there\.example .*ended by SIGTERM$/.test(line)).length, 2, lines.join('\n'));
+    assert.match(lines.at(-1) ?? '', /Failed: nobody has the message$/);
+  }));
+
+/* ---- secrets that come back ---- */
+
+const PASSWORD = 'tan st:aaf/"&+ü';
+const OCTETS = Buffer.from(PASSWORD, 'utf8');
+
+/** The password and what AUTH sent, in the forms in which servers, proxies and libraries write such things. */
+const FORMS: Readonly<Record<string, string>> = {
+  clear: OCTETS.toString('latin1'),
+  base64: OCTETS.toString('base64'),
+  'base64 without padding': OCTETS.toString('base64').replace(/=+$/, ''),
+  base64url: OCTETS.toString('base64url'),
+  PLAIN: Buffer.from(`\0tim\0${PASSWORD}`).toString('base64'),
+  'PLAIN in hexadecimal': Buffer.from(`\0tim\0${PASSWORD}`).toString('hex'),
+  hexadecimal: OCTETS.toString('hex'),
+  HEXADECIMAL: OCTETS.toString('hex').toUpperCase(),
+  URL: encodeURIComponent(PASSWORD),
+  form: new URLSearchParams({ p: PASSWORD }).toString().slice(2),
+  JSON: JSON.stringify(PASSWORD).slice(1, -1),
+};
+
+const echo = (code: number, phase: Phase): Deed =>
+  `${code}-${phase}: no\r\n${Object.entries(FORMS)
+    .map(([form, text]) => `${code}-${form} ${text}\r\n`)
+    .join('')}${code} that was all\r\n`;
+
+const ECHOES: readonly (readonly [Phase, Deed, Readonly<Partial<SmarthostOptions>>])[] = [
+  ['AUTH', echo(535, 'AUTH'), {}],
+  ['AUTH', echo(421, 'AUTH'), {}],
+  ['AUTH', echo(235, 'AUTH'), {}],
+  ['AUTH', `hello ${FORMS.PLAIN}`, {}],
+  ['AUTH', `334 ${FORMS.PLAIN}`, {}],
+  ['MAIL', echo(550, 'MAIL'), {}],
+  ['RCPT 2', echo(452, 'RCPT 2'), {}],
+  ['DATA', echo(554, 'DATA'), {}],
+  ['end', echo(250, 'end'), {}],
+  ['end', echo(554, 'end'), {}],
+  ['end', `354 ${FORMS.clear}`, {}],
+  ['end', ({ socket }) => void socket.end(`250-${FORMS.base64}`), {}],
+];
+
+/** Every text that could reach anybody. */
+const everything = ({ submitted, lines }: Ran, trace: readonly string[]): string => {
+  const record = { ...submitted, time: DATE, id: logId(DATE, 1), login: 'tim', discarded: [] };
+  return [
+    lines,
+    ...printLog(record, 'exim'),
+    ...printLog(record, 'json'),
+    JSON.stringify(submitted),
+    ...trace.filter((line) => !line.startsWith('C AUTH') || line.includes('****') === false),
+  ].join('\n');
+};
+
+for (const mechanisms of ['["PLAIN"]', '["LOGIN"]'])
+  for (const [phase, deed, server] of ECHOES)
+    test(`a server that echoes the password at ${phase} (${typeof deed === 'string' ? deed.split('\r\n')[0]?.slice(0, 20) : 'then it leaves'}), ${mechanisms}`, () =>
+      within(10_000, async () => {
+        const trace: string[] = [];
+        const auth = `auth = { user = "tim", password = '''${PASSWORD}''', mechanisms = ${mechanisms}, allow_plaintext = true }`;
+        // LOGIN asks twice before the deed.
+        const asked: Deed = async (talk) => {
+          for (const prompt of ['VXNlcm5hbWU6', 'UGFzc3dvcmQ6']) {
+            talk.say(`334 ${prompt}\n`);
+            await talk.line();
+          }
+          if (phase !== 'AUTH') return '235 ok';
+          return typeof deed === 'function' ? deed(talk) : deed;
+        };
+        const isLogin = mechanisms.includes('LOGIN');
+        const ran = await submit(
+          { offers: ['AUTH PLAIN LOGIN'], ...server, script: { [phase]: deed, ...(isLogin ? { AUTH: asked } : {}) } },
+          pipeOf([HEAD, LINE]),
+          auth,
+          {},
+          { trace: (side, line) => trace.push(`${side} ${line}`) },
+        );
+        // What was said is there at all: each form stood in a text of the server's.
+        assert.ok(
+          trace.some((line) => line.startsWith('S ') && /no$|\*\*\*\*|hello|334/.test(line)),
+          trace.join('\n'),
+        );
+        const text = everything(ran, trace);
+        for (const [form, secret] of Object.entries(FORMS)) {
+          assert.ok(!text.includes(secret), `${form} is told: ${text.split('\n').find((line) => line.includes(secret))}`);
+          assert.ok(!text.includes(Buffer.from(secret, 'latin1').toString('utf8')), `${form}, decoded, is told`);
+        }
+      }));
+
+test('a password in the configuration is in no outcome, whoever prints it', () =>
+  within(10_000, async () => {
+    const auth = 'auth = { user = "tim", password = "tanstaaftanstaaf", allow_plaintext = true }';
+    for (const script of [{}, { 'RCPT 1': '550 no' }, { greeting: 'close' }] as const) {
+      const { submitted } = await submit({ offers: ['AUTH PLAIN'], script }, pipeOf([HEAD, LINE]), auth);
+      assert.doesNotMatch(JSON.stringify(submitted), /tanstaaf/);
+      assert.equal(
+        submitted.outcome.kind === 'accepted'
+          ? submitted.outcome.by.host.auth?.user
+          : submitted.outcome.kind === 'failed' && submitted.outcome.attempts[0]?.host.auth?.user,
+        'tim',
+      );
+    }
+  }));
+
+test.run();
