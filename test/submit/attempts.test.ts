@@ -8,8 +8,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import type { Source } from '../../src/message/source.ts';
-import type { Smarthost } from '../../src/router/route.ts';
+import type { Smarthost, TlsPolicy } from '../../src/router/route.ts';
+import type { Transaction } from '../../src/smtp/commands.ts';
 import { deliver } from '../../src/submit/attempts.ts';
+import { printFailure } from '../../src/submit/outcome.ts';
 import type { SessionTimeouts } from '../../src/transport/connection.ts';
 import type { Names } from '../../src/transport/resolve.ts';
 import { startDeaf } from '../support/deaf.ts';
@@ -268,6 +270,69 @@ for (const [phase, deed, world, effect, why] of ONCE)
       const ran = await run(phase, deed, streamed(world));
       assert.equal(ran.effect, effect, ran.text);
       assert.equal(/raise replay_window/.test(ran.text), effect === 'fail, no replay', ran.text);
+    }));
+
+/* What the first server lacks condemns all addresses of its name: they are one server. */
+const LACKING: readonly (readonly [string, readonly string[], Partial<Transaction>, Partial<Smarthost>, RegExp])[] = [
+  ['room', ['SIZE 100'], { size: 500 }, {}, /the message has 500 octets and the server takes at most 100/],
+  ['recipients', ['LIMITS RCPTMAX=1'], {}, {}, /2 recipients and the server takes at most 1/],
+  ['SMTPUTF8', [], { smtputf8: true }, {}, /does not offer SMTPUTF8/],
+  ['REQUIRETLS', [], { requireTls: true }, {}, /does not offer REQUIRETLS/],
+  ['BINARYMIME', [], { binary: true }, {}, /does not offer BINARYMIME/],
+  ['DSN', [], { dsn: 'require', envid: 'x' }, {}, /does not offer DSN/],
+  ['8BITMIME', [], { eightBit: 'some', withoutEightBit: 'refuse' }, {}, /does not offer 8BITMIME/],
+  ['AUTH', [], {}, { auth: withPassword('tanstaaf') }, /offers no authentication/],
+  ['a mechanism', ['AUTH X-OTHER'], {}, { auth: withPassword('tanstaaf') }, /the server offers X-OTHER/],
+];
+const EVERYTHING = ['SIZE', 'SMTPUTF8', 'REQUIRETLS', 'BINARYMIME', 'CHUNKING', 'DSN', '8BITMIME', 'AUTH PLAIN'];
+for (const [what, offers, changes, host, text] of LACKING)
+  test(`the server lacks ${what} → next host`, () =>
+    within(20_000, async () => {
+      const first = await startHost({ offers });
+      const second = await startHost({ offers: EVERYTHING, host: '127.0.0.2', port: first.port });
+      const third = await startHost({ offers: EVERYTHING });
+      const outcome = await deliver(
+        {
+          hosts: [hostAt(first.port, { host: 'smart.example', ...host }), hostAt(third.port, host)],
+          transaction: transactionTo(2, changes),
+          content: contentOf(),
+        },
+        optionsFor(10_000, { names }),
+      );
+      assert.equal(verdictOf(outcome), 'accepted', sentences(outcome));
+      assert.deepEqual(
+        [first, second, third].map(({ sessions }) => sessions.length),
+        [1, 0, 1],
+      );
+      assert.ok(!first.sessions.flat().some((line) => line.startsWith('MAIL')), 'MAIL was said');
+      assert.match(outcome.kind === 'accepted' ? (outcome.attempts[0] ? printFailure(outcome.attempts[0].failure).join() : '') : '', text);
+      await Promise.all([first, second, third].map((each) => each.stop()));
+    }));
+
+const TLS_FAILURES: readonly (readonly [string, Partial<TlsPolicy>])[] = [
+  ['a certificate for another name', { serverName: 'other.example' }],
+  ['a certificate that nobody trusts', { caFile: '' }],
+  ['another certificate than the pinned one', { fingerprint: [`sha256:${'0'.repeat(64)}`] }],
+];
+for (const [what, changes] of TLS_FAILURES)
+  test(`${what} → next address, and nothing goes in clear`, () =>
+    within(20_000, async () => {
+      for (const mode of ['required', 'opportunistic'] as const) {
+        const options = { offers: ['STARTTLS', 'AUTH PLAIN'], tls: tlsWorld().certificate };
+        const first = await startHost(options);
+        const second = await startHost({ ...options, host: '127.0.0.2', port: first.port });
+        const host = hostAt(first.port, { host: 'smart.example', auth: withPassword('tanstaaf'), tls: tlsRequired({ ...changes, mode }) });
+        const outcome = await deliver(
+          { hosts: [host], transaction: transactionTo(1), content: contentOf() },
+          optionsFor(10_000, { names }),
+        );
+        assert.equal(verdictOf(outcome), 'failed');
+        assert.deepEqual(
+          [first, second].map(({ sessions }) => sessions),
+          [[['EHLO here.example', 'STARTTLS']], [['EHLO here.example', 'STARTTLS']]],
+        );
+        await Promise.all([first, second].map((each) => each.stop()));
+      }
     }));
 
 test('the last host’s failure is told, and every host with its reason', () =>
