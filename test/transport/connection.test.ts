@@ -183,6 +183,70 @@ for (const [what, script, expected] of EXTRA)
       await at.server.stop();
     }));
 
+/* ---- input that is slow to come ---- */
+
+/** One piece, and then nothing, ever. */
+const idle = () => {
+  const left = [Buffer.from('Subject: x\r\n\r\nhello\r\n')];
+  return {
+    closed: false,
+    read: () => {
+      const next = left.shift();
+      return next ? Promise.resolve(next) : new Promise<never>(() => {});
+    },
+    close() {
+      this.closed = true;
+    },
+  };
+};
+
+const MEANWHILE: readonly (readonly [string, Deed, RegExp])[] = [
+  ['refuses', '552 5.3.4 too big', /^= rejected at content, condemns message: (the content|BDAT): 552 5.3.4 too big$/],
+  ['says 421', '421 4.4.2 too slow', /^= lost at content, condemns address$/],
+  ['closes', 'close', /^= lost at content, condemns address$/],
+  ['resets', 'reset', /^= lost at content, condemns address$/],
+  ['talks', '250 fine', /^= malformed at content, condemns address$/],
+];
+for (const [what, deed, expected] of MEANWHILE)
+  test(`a server that ${what} while our input is slow is heard at once`, () =>
+    within(10_000, async () => {
+      const source = idle();
+      const at = await opened({ script: { content: deed }, contentOctets: 5 });
+      assert.match(printOutcome(await at.connection.submit(transactionTo(1), { open: () => source })), expected);
+      assert.equal(source.closed, true);
+      assert.deepEqual(at.server.held, []);
+      await at.server.stop();
+    }));
+
+test('slow input is not the server’s silence: no clock of its runs', () =>
+  within(10_000, async () => {
+    const pieces = ['Subject: x\r\n\r\n', 'hello\r\n'];
+    const slow = {
+      async read() {
+        await new Promise((resolve) => setTimeout(resolve, 300));
+        const next = pieces.shift();
+        return next === undefined ? ({ end: 'clean' } as const) : Buffer.from(next);
+      },
+      close: () => undefined,
+    };
+    const at = await opened({}, {}, { timeouts: { ...LIMITS, block: 100 } });
+    assert.equal(printOutcome(await at.connection.submit(transactionTo(1), { open: () => slow })), '= accepted 250 2.0.0 taken');
+    await at.server.stop();
+  }));
+
+test('content that cannot be opened again is a failure of ours', () =>
+  within(10_000, async () => {
+    for (const offers of [[], ['CHUNKING']]) {
+      const at = await opened({ offers });
+      assert.equal(
+        printOutcome(await at.connection.submit(transactionTo(1), { open: () => null })),
+        '= content at content, condemns message',
+      );
+      assert.deepEqual(at.server.held, []);
+      await at.server.stop();
+    }
+  }));
+
 /* ---- ends ---- */
 
 const after =
