@@ -7,6 +7,7 @@
  */
 import { dropsDsn, helloCommand, mailCommand, mayChunk, type Recipient, rcptCommand, type Transaction, unmetNeed } from './commands.ts';
 import { type Extensions, mechanismsOf, NO_EXTENSIONS, offers, readExtensions } from './extensions.ts';
+import { type Growing, grown, listed, none } from './growing.ts';
 import type { At, Condemned, Refusal, SessionFailure, SessionOutcome } from './outcome.ts';
 import { never } from './parsed.ts';
 import { printPath } from './path.ts';
@@ -57,11 +58,11 @@ export type State =
     }
   | { readonly at: 'ready'; readonly channel: Channel }
   /** Two cursors over MAIL, RCPT…, and DATA when it flies along: `sent` may run ahead of `answered`. */
-  | (Sending & { readonly at: 'envelope'; readonly sent: number; readonly answered: number; readonly refusals: readonly Refusal[] })
-  | (Sending & { readonly at: 'data'; readonly refusals: readonly Refusal[] })
+  | (Sending & { readonly at: 'envelope'; readonly sent: number; readonly answered: number; readonly refusals: Growing<Refusal> })
+  | (Sending & { readonly at: 'data'; readonly refusals: Growing<Refusal> })
   /** `blocks`: BDAT blocks sent and not answered. `last`: octets of the last block, held back until all others are accepted. */
   | (Sending & { readonly at: 'content'; readonly framing: 'data' | 'bdat'; readonly blocks: number; readonly last: number | null })
-  | (Sending & { readonly at: 'commit'; readonly replies: readonly Reply[] })
+  | (Sending & { readonly at: 'commit'; readonly replies: Growing<Reply> })
   | { readonly at: 'reset'; readonly channel: Channel }
   | { readonly at: 'quit' }
   | { readonly at: 'closed' };
@@ -240,7 +241,7 @@ function replied(plan: Plan, state: Exclude<State, In<'closed' | 'quit' | 'hands
 function outstanding(plan: Plan, state: State): number {
   if (state.at === 'envelope') return state.sent - state.answered;
   if (state.at === 'content') return state.blocks;
-  if (state.at === 'commit') return verdicts(plan, state.transaction) - state.replies.length;
+  if (state.at === 'commit') return verdicts(plan, state.transaction) - state.replies.count;
   return 1;
 }
 
@@ -322,7 +323,7 @@ function openTransaction(plan: Plan, channel: Channel, transaction: Transaction)
     (c) => !c.ok,
   );
   if (bad && !bad.ok) return unusable(plan, channel, { kind: 'unsupported', at: 'ready', condemns: 'message', detail: bad.detail });
-  const [state, ...actions] = nextCommands({ at: 'envelope', channel, transaction, sent: 0, answered: 0, refusals: [] }, plan);
+  const [state, ...actions] = nextCommands({ at: 'envelope', channel, transaction, sent: 0, answered: 0, refusals: none() }, plan);
   return dropsDsn(transaction, channel.extensions)
     ? [state, { do: 'note', note: 'the server does not offer DSN: the notification parameters are left out' }, ...actions]
     : [state, ...actions];
@@ -354,8 +355,8 @@ function commandAt({ transaction, channel }: Sending, index: number): string {
 function nextCommands(state: In<'envelope'>, plan: Plan): Step {
   const { sent, answered, refusals, transaction, channel } = state;
   const total = 1 + transaction.recipients.length;
-  const mailRefused = refusals[0]?.recipient === null;
-  if (answered === sent && mailRefused && refusals[0]) return giveUp(plan, state, 'envelope', [refusals[0]]);
+  const [first] = refusals.items;
+  if (answered === sent && refusals.count > 0 && first?.recipient === null) return giveUp(plan, state, 'envelope', [first]);
   // DATA may still be unanswered: its reply decides how the connection can end.
   if (answered === total && sent > total) return [{ at: 'data', channel, transaction, refusals }];
   if (answered === total) return allRecipientsAnswered(plan, state);
@@ -370,27 +371,27 @@ function afterEnvelope(plan: Plan, state: In<'envelope'>, reply: Reply): Step {
   const { answered, refusals } = state;
   if (digit(reply) === 3) return outOfStep(state, reply);
   const refusal: Refusal = { command: commandAt(state, answered), recipient: answered === 0 ? null : answered - 1, reply };
-  return nextCommands({ ...state, answered: answered + 1, refusals: digit(reply) === 2 ? refusals : [...refusals, refusal] }, plan);
+  return nextCommands({ ...state, answered: answered + 1, refusals: digit(reply) === 2 ? refusals : grown(refusals, refusal) }, plan);
 }
 
 /** A refusal with octets behind it: no further command can be paired with its reply, so the refusals so far are all there are. */
 function farewell(plan: Plan, state: In<'envelope'>, reply: Reply): Step {
   const last: Refusal = { command: commandAt(state, state.answered), recipient: state.answered === 0 ? null : state.answered - 1, reply };
-  const [first = last, ...rest] = blamed([...state.refusals, last]);
+  const [first = last, ...rest] = blamed(listed(grown(state.refusals, last)));
   return giveUp({ ...plan, transactions: 'one' }, state, 'envelope', [first, ...rest]);
 }
 
 function allRecipientsAnswered(plan: Plan, state: In<'envelope'>): Step {
-  const { channel, transaction, refusals } = state;
-  const [first, ...rest] = refusals;
+  const { channel, transaction } = state;
+  const [first, ...rest] = listed(state.refusals);
   if (first) return giveUp(plan, state, 'envelope', [first, ...rest]);
-  if (framingOf(plan, channel) === 'data') return [{ at: 'data', channel, transaction, refusals: [] }, send('DATA')];
+  if (framingOf(plan, channel) === 'data') return [{ at: 'data', channel, transaction, refusals: none() }, send('DATA')];
   return [{ at: 'content', channel, transaction, framing: 'bdat', blocks: 0, last: null }, pull('bdat', state)];
 }
 
 function afterData(plan: Plan, state: In<'data'>, reply: Reply): Step {
   const { channel, transaction } = state;
-  const [first, ...rest] = blamed(state.refusals);
+  const [first, ...rest] = blamed(listed(state.refusals));
   if (digit(reply) === 2) return outOfStep(state, reply);
   if (digit(reply) === 3) {
     // A refused envelope and 354 all the same: no dot may follow, so only an abrupt end is left.
@@ -438,15 +439,16 @@ function contentSent(state: In<'content'>, more: boolean): Step {
   if (framing === 'bdat' && last === null) return unasked(state, 'the end of the content');
   if (more) return broken(state, { kind: 'malformed', ...where(state), detail: 'the server spoke before the content was complete' });
   return [
-    { at: 'commit', channel, transaction, replies: [] },
+    { at: 'commit', channel, transaction, replies: none() },
     { do: 'commit', framing, line: framing === 'data' ? '.' : `BDAT ${last} LAST` },
   ];
 }
 
 function afterCommit(plan: Plan, state: In<'commit'>, reply: Reply): Step {
-  const replies = [...state.replies, reply];
   if (digit(reply) === 3) return outOfStep(state, reply);
-  if (replies.length < verdicts(plan, state.transaction)) return [{ ...state, replies }];
+  const heardSoFar = grown(state.replies, reply);
+  if (heardSoFar.count < verdicts(plan, state.transaction)) return [{ ...state, replies: heardSoFar }];
+  const replies = listed(heardSoFar);
   const refusals = replies.flatMap((r, i): Refusal[] =>
     digit(r) === 2 ? [] : [{ command: finalCommand(plan, state, i), recipient: plan.protocol === 'lmtp' ? i : null, reply: r }],
   );
@@ -490,7 +492,7 @@ function broken(state: Exclude<State, In<'closed'>>, failure: SessionFailure): S
 /** A recipient that is refused already fails the message, however the session ends: another host is not asked. */
 function refusalBefore(state: State, failure: SessionFailure): SessionFailure | null {
   if ((state.at !== 'envelope' && state.at !== 'data') || failure.kind === 'content') return null;
-  const [first, ...rest] = blamed(state.refusals);
+  const [first, ...rest] = blamed(listed(state.refusals));
   return first ? rejection('envelope', [first, ...rest]) : null;
 }
 

@@ -1,6 +1,7 @@
 /** Prints what the machine does in every state at every event, by running it. Knows nothing the machine does not say. */
 import type { Transaction } from '../../src/smtp/commands.ts';
 import { NO_EXTENSIONS } from '../../src/smtp/extensions.ts';
+import { grown, none } from '../../src/smtp/growing.ts';
 import type { At, SessionOutcome } from '../../src/smtp/outcome.ts';
 import type { Reply } from '../../src/smtp/reply.ts';
 import { plain } from '../../src/smtp/sasl.ts';
@@ -55,17 +56,17 @@ const STATES: readonly (readonly [string, State, Event | null])[] = [
   ['handshake', { at: 'handshake', implicit: false }, { type: 'secured' }],
   ['auth', { at: 'auth', channel, mechanism: 'PLAIN', exchange, steps: 0, cancelled: null }, null],
   ['ready', { at: 'ready', channel }, { type: 'transaction', transaction: TRANSACTION }],
-  ['envelope (MAIL)', { at: 'envelope', ...sending, sent: 1, answered: 0, refusals: [] }, null],
-  ['envelope (last RCPT)', { at: 'envelope', ...sending, sent: 2, answered: 1, refusals: [] }, null],
-  ['data', { at: 'data', ...sending, refusals: [] }, null],
+  ['envelope (MAIL)', { at: 'envelope', ...sending, sent: 1, answered: 0, refusals: none() }, null],
+  ['envelope (last RCPT)', { at: 'envelope', ...sending, sent: 2, answered: 1, refusals: none() }, null],
+  ['data', { at: 'data', ...sending, refusals: none() }, null],
   [
     'data, envelope refused',
-    { at: 'data', ...sending, refusals: [{ command: 'RCPT', recipient: 0, reply: { ...accepted, code: 550 } }] },
+    { at: 'data', ...sending, refusals: grown(none(), { command: 'RCPT', recipient: 0, reply: { ...accepted, code: 550 } }) },
     null,
   ],
   ['content (DATA)', { at: 'content', ...sending, framing: 'data', blocks: 0, last: null }, { type: 'contentSent', more: false }],
   ['content (a block unanswered)', { at: 'content', ...sending, framing: 'bdat', blocks: 1, last: 12 }, null],
-  ['commit', { at: 'commit', ...sending, replies: [] }, null],
+  ['commit', { at: 'commit', ...sending, replies: none() }, null],
   ['reset', { at: 'reset', channel }, null],
   ['quit', { at: 'quit' }, null],
   ['closed', { at: 'closed' }, null],

@@ -430,6 +430,22 @@ test('five thousand recipients and a server that does not read while it writes',
     await at.server.stop();
   }));
 
+test('fifty thousand refusals take the time of fifty thousand refusals', () =>
+  // Were the list copied with each of them, this would take half a minute.
+  within(15_000, async () => {
+    const strict: Deed = async ({ socket, line }) => {
+      socket.write('220 hi\r\n');
+      for (let heard = await line(); heard !== null; heard = await line())
+        socket.write(heard.startsWith('EHLO') ? '250-hi\r\n250 PIPELINING\r\n' : heard.startsWith('RCPT') ? '550 no\r\n' : '250 ok\r\n');
+      return undefined;
+    };
+    const at = await opened({ script: { greeting: strict } });
+    const outcome = await send(at, 50_000);
+    assert.ok(outcome.kind === 'failed' && outcome.failure.kind === 'rejected');
+    assert.equal(outcome.failure.refusals.length, 50_000);
+    await at.server.stop();
+  }));
+
 /* ---- words ---- */
 
 test('a socket’s errors are words', () => {
