@@ -442,6 +442,8 @@ export class Connection {
   /** Every write has completed and the event loop has turned once. */
   async #flush(): Promise<void> {
     if (this.#socket.writableLength > 0) await new Promise<void>((resolve) => this.#socket.write('', () => resolve()));
+    // Two immediates are one whole turn: the first may come before the next poll.
+    await turn();
     await turn();
     if (this.#socket.destroyed || this.#dialogue.state.at !== 'content') throw new Error('the session ended meanwhile');
   }
