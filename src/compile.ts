@@ -2,18 +2,36 @@
  * Runs the sendmail command once and keeps the code that V8 compiled for it, lazily compiled functions included: for
  * `launch.ts`. Called by the build and by `nospool install` with arguments that send a message to a smart host of theirs.
  */
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { setFlagsFromString } from 'node:v8';
 import { Script } from 'node:vm';
+import { keptFile, loader, printKept, wrap } from './loader.ts';
 
-const file = `${__dirname}/main.cjs`;
-// The same text as in launch.ts: V8 compares it.
-const wrapped = `(function (exports, require, module, __filename, __dirname) {${readFileSync(file, 'latin1')}\n})`;
-const script = new Script(wrapped, { filename: file });
+/** Not worth it: large, and loaded for what takes longer than a start. */
+const LEFT_OUT = ['charset.cjs', 'smtp.cjs', 'inspect.cjs', 'tree.cjs'];
+
+const scripts = new Map<string, { readonly text: string; readonly script: Script }>();
+function compile(root: string, name: string): Script {
+  const text = wrap(readFileSync(`${root}/${name}`, 'latin1'));
+  const script = new Script(text, { filename: `${root}/${name}` });
+  scripts.set(name, { text, script });
+  return script;
+}
+
 process.on('exit', (status) => {
   if (status !== 0) return;
-  const target = `${__dirname}/compiled/${process.versions.v8}-${process.arch}`;
-  mkdirSync(`${__dirname}/compiled`, { recursive: true });
-  writeFileSync(`${target}.new`, script.createCachedData());
-  renameSync(`${target}.new`, target);
+  // What this message did not need is compiled whole: TLS, credentials.
+  setFlagsFromString('--no-lazy');
+  for (const file of readdirSync(`${__dirname}/chunks`))
+    if (!scripts.has(`chunks/${file}`) && !LEFT_OUT.includes(file)) compile(__dirname, `chunks/${file}`);
+  // V8 compares its flags with those it had when the code was made.
+  setFlagsFromString('--lazy');
+  for (const [name, { text, script }] of scripts) {
+    const file = keptFile(__dirname, name);
+    mkdirSync(path.dirname(file), { recursive: true });
+    writeFileSync(`${file}.new`, printKept(text, script.createCachedData()));
+    renameSync(`${file}.new`, file);
+  }
 });
-script.runInThisContext()({}, require, { exports: {} }, file, __dirname);
+loader(__dirname, compile)('main.cjs');

@@ -14,9 +14,5 @@ function fail(error: unknown): never {
 }
 process.on('uncaughtException', fail);
 
-sendmail(process.argv).then((status) => {
-  process.exitCode = status;
-  // A connection that lingers over its QUIT must not hold the caller; nor, under Bun, a read of standard input that waits.
-  if (process.versions.bun === undefined) setTimeout(() => process.exit(), 2000).unref();
-  else setTimeout(() => process.exit(), 20);
-}, fail);
+// At once: all is told and written, and neither a QUIT that lingers, nor under Bun a read that waits, must hold the caller.
+sendmail(process.argv).then((status) => process.exit(status), fail);

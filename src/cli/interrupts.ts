@@ -44,23 +44,21 @@ export function listenForSignals(deadline: number): Interrupts {
   return { signal: first.signal, urgent: second.signal, release };
 }
 
-/** The input, which fails as soon as the signal comes, even while it waits. */
+/** The input, which fails as soon as the signal comes, even while it waits. One read at a time. */
 export function abortable(input: Input, signal: AbortSignal): Input {
   const failed = (): Ended => ({ end: 'failed', detail: String(signal.reason) });
+  let interrupt = (): void => {};
+  // One listener for all reads: a long message has many.
+  signal.addEventListener('abort', () => interrupt(), { once: true });
   return {
     ...(input.file ? { file: input.file } : {}),
     close: () => input.close(),
-    async read() {
-      if (signal.aborted) return failed();
-      let interrupt = () => {};
-      const aborted = new Promise<Ended>((resolve) => {
+    read: () =>
+      new Promise((resolve, reject) => {
+        if (signal.aborted) return resolve(failed());
         interrupt = () => resolve(failed());
-        signal.addEventListener('abort', interrupt, { once: true });
-      });
-      const got = await Promise.race([input.read(), aborted]);
-      signal.removeEventListener('abort', interrupt);
-      // A signal that came together with the end of input wins: what it interrupted may have been cut short by it.
-      return signal.aborted ? failed() : got;
-    },
+        // A signal that came together with the end of input wins: what it interrupted may have been cut short by it.
+        input.read().then((got) => resolve(signal.aborted ? failed() : got), reject);
+      }),
   };
 }

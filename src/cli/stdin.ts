@@ -4,14 +4,14 @@
  * pipe that waits in the thread pool holds up the end of the process until the producer writes; in Bun a socket on a
  * pipe gives nothing.
  */
-import { type BigIntStats, fstatSync, read as readDescriptor, readFileSync, readlinkSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, read as readDescriptor, readFileSync, readlinkSync, readSync, type Stats } from 'node:fs';
 import type { ConnectOpts, Socket, SocketConstructorOpts } from 'node:net';
 import { getSystemErrorMap } from 'node:util';
 import { CLEAN, type Ended, type Input, type Source } from '../message/source.ts';
 
 /** What the kernel gives at once from a pipe at most, whatever the room. */
 const PIPE_CHUNK = 64 * 1024;
-/** Fewer, larger reads: each one is a trip to the thread pool. */
+/** Fewer, larger reads and writes cost less. */
 const FILE_CHUNK = 256 * 1024;
 /** Milliseconds between two tries where a descriptor in non-blocking mode has nothing, and cannot be waited for. */
 const SHORTEST_WAIT = 1;
@@ -33,15 +33,15 @@ const QUIET = { isTerminal: false, hasWriter: false, inetdPort: null };
 /**
  * Opens descriptor 0 (or another, which closing may close). Nothing is read before the first `read`, but of a socket. A
  * read that fails ends the source as failed, with the system's reason; so does the first read of a directory or of a
- * descriptor that is not open. A `read` while one waits has the same answer.
+ * descriptor that is not open. A `read` while one waits, which only files never do, has the same answer.
  *
  * After `close` a read that waits keeps no process alive in Node. In Bun it does: end the process by `process.exit`,
  * which is prompt there.
  */
 export function openStdin(fd = 0): Stdin {
-  let stat: BigIntStats;
+  let stat: Stats;
   try {
-    stat = fstatSync(fd, { bigint: true });
+    stat = fstatSync(fd);
   } catch (error) {
     return { ...failed(error), ...QUIET };
   }
@@ -234,11 +234,16 @@ function sequential(fd: number): Source {
 
 /** Where a descriptor stands in its file, or null where the system does not tell. */
 function positionOf(fd: number): number | null {
+  let facts: number | undefined;
   try {
-    const position = /^pos:\s*(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'))?.[1];
+    facts = openSync(`/proc/self/fdinfo/${fd}`, 'r');
+    const octets = Buffer.allocUnsafe(64);
+    const position = /^pos:\s*(\d+)\n/.exec(octets.toString('latin1', 0, readSync(facts, octets)))?.[1];
     return position === undefined ? null : Number(position);
   } catch {
     return null;
+  } finally {
+    if (facts !== undefined) closeSync(facts);
   }
 }
 
@@ -248,43 +253,39 @@ const WRITTEN: Ended = {
   detail: 'the file on standard input was written to between two attempts to send it; send it again when nothing writes to it',
 };
 
-/** A regular file, read by position from where the descriptor stands, which is not always its start. */
-function file(fd: number, stat: BigIntStats): Input {
+/**
+ * A regular file, read by position from where the descriptor stands, which is not always its start. Read at once: the
+ * thread pool would take longer to start than all of a small message takes.
+ */
+function file(fd: number, stat: Stats): Input {
   const start = positionOf(fd);
   if (start === null) return sequential(fd);
-  const end = Number(stat.size);
+  const end = stat.size;
   /** The file from `from`; with `again`, only as long as no one writes to it. */
   function open(from: number, again: boolean): Source {
     let at = from;
     let ended: Ended | null = null;
-    let pending: Promise<Uint8Array | Ended> | null = null;
     let buffer: Buffer | null = null;
     function written(): boolean {
-      const now = fstatSync(fd, { bigint: true });
-      return again && (now.mtimeNs !== stat.mtimeNs || now.size !== stat.size);
+      const now = fstatSync(fd);
+      return now.mtimeMs !== stat.mtimeMs || now.size !== stat.size;
     }
-    function read(): Promise<Uint8Array | Ended> {
+    function read(): Uint8Array | Ended {
       // A file of /proc has no size and is read all the same; 4096: room for it, and for the end of any other.
       buffer ??= Buffer.allocUnsafeSlow(Math.max(4096, Math.min(FILE_CHUNK, end - from)));
-      const room = buffer;
-      return new Promise((resolve) => {
-        readDescriptor(fd, room, 0, room.length, at, (error, count) => {
-          at += count ?? 0;
-          if (error !== null) ended = failure(error);
-          else if ((count === 0 || at - count === from) && written()) ended = WRITTEN;
-          else if (count === 0) ended = at < end ? SHRUNK : CLEAN;
-          resolve(ended ?? room.subarray(0, count));
-        });
-      });
+      try {
+        const count = readSync(fd, buffer, 0, buffer.length, at);
+        at += count;
+        if (again && (count === 0 || at - count === from) && written()) ended = WRITTEN;
+        else if (count === 0) ended = at < end ? SHRUNK : CLEAN;
+        return ended ?? buffer.subarray(0, count);
+      } catch (error) {
+        ended = failure(error);
+        return ended;
+      }
     }
     return {
-      read() {
-        if (ended !== null) return Promise.resolve(ended);
-        pending ??= read().finally(() => {
-          pending = null;
-        });
-        return pending;
-      },
+      read: async () => ended ?? read(),
       close: () => undefined,
     };
   }

@@ -279,18 +279,34 @@ export function limitSilence(source: Source, milliseconds: number): Source {
       'a replay_window larger than the message lets it be read to its end before the server is contacted',
   };
   let ended: Ended | null = null;
+  let waiting: ((got: Ended) => void) | null = null;
+  /** One clock, wound up for each read: a long message has many. */
+  let clock: ReturnType<typeof setTimeout> | undefined;
+  function wind(): void {
+    if (clock === undefined) clock = setTimeout(() => waiting?.(silent), Math.min(milliseconds, LONGEST_TIMER));
+    else clock.refresh();
+  }
   return {
-    async read() {
-      if (ended !== null) return ended;
-      let timer: ReturnType<typeof setTimeout> | undefined;
-      const late = new Promise<Ended>((resolve) => {
-        timer = setTimeout(resolve, Math.min(milliseconds, LONGEST_TIMER), silent);
-      });
-      const got = await Promise.race([source.read(), late]).finally(() => clearTimeout(timer));
-      if (!(got instanceof Uint8Array)) ended = got;
-      return got;
+    read: () =>
+      new Promise((resolve, reject) => {
+        if (ended !== null) return resolve(ended);
+        const settle = (got: Uint8Array | Ended): void => {
+          if (waiting !== settle) return;
+          waiting = null;
+          if (!(got instanceof Uint8Array)) {
+            ended = got;
+            clearTimeout(clock);
+          }
+          resolve(got);
+        };
+        waiting = settle;
+        wind();
+        source.read().then(settle, reject);
+      }),
+    close() {
+      clearTimeout(clock);
+      source.close();
     },
-    close: () => source.close(),
   };
 }
 

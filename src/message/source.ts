@@ -28,21 +28,19 @@ export function sourceOf(...chunks: readonly Uint8Array[]): Source {
   return { read: async () => left.shift() ?? CLEAN, close: () => void left.splice(0) };
 }
 
-/** The sources one after another; ends with the first that fails. */
-export function concat(...sources: readonly Source[]): Source {
-  const left = [...sources];
+/** Some octets (not none) and then the source, the first chunk of which comes with them: one write, and one packet of a short message. */
+export function prefixed(octets: Uint8Array, source: Source): Source {
+  let begun = false;
+  let ended: Ended | null = null;
   return {
     async read() {
-      for (;;) {
-        const first = left[0];
-        if (first === undefined) return CLEAN;
-        const got = await first.read();
-        if (got instanceof Uint8Array || got.end === 'failed') return got;
-        left.shift();
-      }
+      if (ended !== null) return ended;
+      const got = await source.read();
+      if (!(got instanceof Uint8Array)) ended = got;
+      if (begun) return got;
+      begun = true;
+      return got instanceof Uint8Array ? Buffer.concat([octets, got]) : octets;
     },
-    close: () => {
-      for (const source of left) source.close();
-    },
+    close: () => source.close(),
   };
 }

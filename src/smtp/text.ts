@@ -120,6 +120,8 @@ export function hex(octetString: string): string {
 export function printable(octetString: string, limit = 1000): string {
   const text = fromUtf8(octetString) ?? octetString;
   const shown = text.length > limit ? `${text.slice(0, limit)}…` : text;
+  // Nearly always so, and it spares a short run the compiling of what follows.
+  if (/^[ -~]*$/.test(shown)) return shown;
   return shown.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, (c) => {
     const point = c.codePointAt(0) as number;
     return point < 256 ? `\\x${point.toString(16).padStart(2, '0')}` : `\\u{${point.toString(16)}}`;

@@ -11,7 +11,7 @@ import { isUtf8, mimeCharset } from '../message/locale.ts';
 import { untilDot } from '../message/lonedot.ts';
 import { collectRecipients, removeBcc } from '../message/recipients.ts';
 import { parseRewrite, type Rewrite, rewriteFields, rewriteReversePath } from '../message/rewrite.ts';
-import { concat, type Input, type Source, sourceOf } from '../message/source.ts';
+import { type Input, prefixed, type Source } from '../message/source.ts';
 import { printProblem } from '../router/problem.ts';
 import type { Route, RoutedRecipient } from '../router/route.ts';
 import type { Notify, Recipient, Transaction } from '../smtp/commands.ts';
@@ -367,7 +367,7 @@ function openMessage(config: Settings, head: Uint8Array, body: Body, treatment: 
   if (opened === null) return null;
   const limited = config.longLines === 'refuse' ? limitLines(opened) : opened;
   const patient = config.timeouts.input === Number.POSITIVE_INFINITY ? limited : limitSilence(limited, config.timeouts.input);
-  const whole = concat(sourceOf(head), patient);
+  const whole = prefixed(head, patient);
   return treatment === 'pass' ? whole : lazily(() => (treatment === 'convert' ? converted(config, whole, body) : refused(whole)));
 }
 
