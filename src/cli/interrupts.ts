@@ -52,6 +52,7 @@ export function abortable(input: Input, signal: AbortSignal): Input {
   signal.addEventListener('abort', () => interrupt(), { once: true });
   return {
     ...(input.file ? { file: input.file } : {}),
+    ...(input.useMemory ? { useMemory: (memory) => input.useMemory?.(memory) } : {}),
     close: () => input.close(),
     read: () =>
       new Promise((resolve, reject) => {

@@ -105,7 +105,9 @@ async function send(config: Config, by: Submitter, invocation: Invocation): Prom
   const submitted = await submit(config, by, invocation, interrupts, stdin);
   interrupts.release();
   const status = await report(submitted, config, by, log, invocation.verbosity);
-  if (status !== 0 && !interrupts.signal.aborted && !stdin.isTerminal) await drain(stdin, DRAIN);
+  // A message that aliases discard is not read to its end either.
+  const isUnread = status !== 0 || submitted.outcome.kind === 'discarded';
+  if (isUnread && !interrupts.signal.aborted && !stdin.isTerminal) await drain(stdin, DRAIN);
   stdin.close();
   return status;
 }

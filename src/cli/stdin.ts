@@ -8,8 +8,9 @@ import { closeSync, fstatSync, openSync, read as readDescriptor, readFileSync, r
 import type { ConnectOpts, Socket, SocketConstructorOpts } from 'node:net';
 import { getSystemErrorMap } from 'node:util';
 import { CLEAN, type Ended, type Input, type Source } from '../message/source.ts';
+import { Ring } from './ring.ts';
 
-/** What the kernel gives at once from a pipe at most, whatever the room. */
+/** What the system gives at once from a pipe at most, whatever the room. */
 const PIPE_CHUNK = 64 * 1024;
 /** Fewer, larger reads and writes cost less. */
 const FILE_CHUNK = 256 * 1024;
@@ -90,9 +91,9 @@ function failed(error: unknown): Source {
 }
 
 /** A pipe, in the way of the runtime. */
-function pipe(fd: number): Source {
-  if (IS_BUN) return sequential(fd);
-  return pulled((options) => new (process.getBuiltinModule('node:net').Socket)({ ...options, fd }));
+function pipe(fd: number): ReadAhead {
+  if (IS_BUN) return aheadInThreads(fd);
+  return ahead((options) => new (process.getBuiltinModule('node:net').Socket)({ ...options, fd }));
 }
 
 /**
@@ -101,18 +102,19 @@ function pipe(fd: number): Source {
  */
 function terminal(fd: number): Source {
   if (IS_BUN) return sequential(fd);
-  return pulled((options) => new (process.getBuiltinModule('node:tty').ReadStream)(fd, options));
+  return ahead((options) => new (process.getBuiltinModule('node:tty').ReadStream)(fd, options), false);
 }
 
 function socket(fd: number): Source & Pick<Stdin, 'inetdPort'> {
-  if (IS_BUN) return { ...sequential(fd), inetdPort: portBySystem(fd) };
+  if (IS_BUN) return { ...aheadInThreads(fd), inetdPort: portBySystem(fd) };
   let port: number | undefined;
   // Opened at once, because the port is asked of the same object: two on one descriptor take each other's events away.
-  const source = pulled((options) => {
+  const { start, ...source } = ahead((options) => {
     const opened = new (process.getBuiltinModule('node:net').Socket)({ ...options, fd });
     port = opened.localPort;
     return opened;
-  }, true);
+  });
+  start();
   // What Node cannot open (a datagram socket) may still be one of the internet.
   return { ...source, inetdPort: port ?? portBySystem(fd) };
 }
@@ -133,72 +135,129 @@ function portBySystem(fd: number): number | null {
   return null;
 }
 
-/** A descriptor that the event loop waits for; one chunk is read when one is asked for. */
-function pulled(open: (options: SocketConstructorOpts & ConnectOpts) => Socket, now = false): Source {
-  let opened: Socket | null = null;
-  let ready: Uint8Array | null = null;
+type ReadAhead = Source & Required<Pick<Input, 'useMemory'>>;
+
+/** Octets as a driver brings them, read ahead while the last chunk is in use. */
+interface Inbox {
+  readonly source: ReadAhead;
+  /** Where to read to. */
+  readonly room: () => Uint8Array;
+  /** So many octets were read there; true when the next read may begin at once, else `go` is called for it. */
+  readonly arrived: (count: number) => boolean;
+  readonly ended: (how: Ended) => void;
+}
+
+/**
+ * `go` is called when a chunk is asked for and nothing is being read; also for the first one. `isAhead` false: nothing is
+ * read that was not asked for.
+ */
+function inbox(isAhead: boolean, go: () => void, close: () => void): Inbox {
+  let ring = new Ring(Buffer.allocUnsafeSlow(2 * PIPE_CHUNK), PIPE_CHUNK);
+  let memory: Uint8Array | null = null;
   let ended: Ended | null = null;
-  let closed = false;
+  let isReading = false;
   let waiting: ((got: Uint8Array | Ended) => void) | null = null;
   let pending: Promise<Uint8Array | Ended> | null = null;
 
-  function settle(got: Uint8Array | Ended): void {
-    if (got instanceof Uint8Array) ready = got;
-    else ended ??= got;
+  function settle(): void {
+    if (waiting === null) return;
+    const got = ring.take() ?? ended;
+    if (got === null) return;
     const resolve = waiting;
-    if (resolve === null) return;
     waiting = null;
     pending = null;
-    resolve(take() as Uint8Array | Ended);
+    resolve(got);
   }
-  function take(): Uint8Array | Ended | null {
-    const got = ready ?? ended;
-    ready = null;
-    return got;
+  /** The memory that was named, once nothing that waits lies in the one before. */
+  function isMoved(): boolean {
+    if (memory === null || !ring.isEmpty) return false;
+    ring = new Ring(memory, PIPE_CHUNK);
+    memory = null;
+    return true;
   }
-  function start(): void {
-    try {
-      opened = open({
-        readable: true,
-        writable: false,
-        onread: {
-          buffer: Buffer.allocUnsafeSlow(PIPE_CHUNK),
-          callback(count, buffer) {
-            settle(buffer.subarray(0, count));
-            // Nothing more is read before it is asked for.
-            return false;
-          },
-        },
-      });
-    } catch (error) {
-      settle(failure(error));
-      return;
-    }
-    opened.on('end', () => settle(CLEAN));
-    opened.on('error', (error) => settle(failure(error)));
-  }
-  if (now) start();
-
   return {
-    read() {
-      if (pending !== null) return pending;
-      if (opened === null && ended === null && !closed) start();
-      const got = take();
-      if (got !== null) return Promise.resolve(got);
-      pending = new Promise((resolve) => {
-        waiting = resolve;
-      });
-      opened?.resume();
-      return pending;
+    source: {
+      read() {
+        if (pending !== null) return pending;
+        pending = new Promise((resolve) => {
+          waiting = resolve;
+        });
+        const answer = pending;
+        settle();
+        if (!isReading && ended === null) {
+          isReading = true;
+          go();
+        }
+        return answer;
+      },
+      close,
+      useMemory: (named) => {
+        memory = named;
+      },
     },
-    close() {
-      closed = true;
-      opened?.destroy();
+    room: () => ring.room,
+    arrived(count) {
+      ring.wrote(count);
+      settle();
+      isReading = (isMoved() || ring.advance()) && isAhead;
+      return isReading;
+    },
+    ended(how) {
+      ended ??= how;
+      settle();
     },
   };
 }
 
-/** What is read where it stands, in the thread pool: devices, and in Bun everything that is no file. */
+/** A descriptor that the event loop waits for. */
+function ahead(open: (options: SocketConstructorOpts & ConnectOpts) => Socket, isAhead = true): ReadAhead & { readonly start: () => void } {
+  let opened: Socket | null = null;
+  let closed = false;
+  const { source, room, arrived, ended } = inbox(
+    isAhead,
+    () => {
+      if (opened === null && !closed) start();
+      opened?.resume();
+    },
+    () => {
+      closed = true;
+      opened?.destroy();
+    },
+  );
+  function start(): void {
+    try {
+      opened = open({ readable: true, writable: false, onread: { buffer: room, callback: arrived } });
+    } catch (error) {
+      ended(failure(error));
+      return;
+    }
+    opened.on('end', () => ended(CLEAN));
+    opened.on('error', (error) => ended(failure(error)));
+  }
+  return { ...source, start };
+}
+
+/** As `ahead` for a runtime that cannot wait for a pipe otherwise; ends the process promptly there. */
+function aheadInThreads(fd: number): ReadAhead {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const { source, room, arrived, ended } = inbox(
+    true,
+    () => read(),
+    () => clearTimeout(timer),
+  );
+  const read = (wait = SHORTEST_WAIT): void => {
+    const into = room();
+    readDescriptor(fd, into, 0, into.length, null, (error, count) => {
+      if (error?.code === 'EAGAIN') timer = setTimeout(read, wait, Math.min(2 * wait, LONGEST_WAIT));
+      else if (error !== null) ended(failure(error));
+      else if (count === 0) ended(CLEAN);
+      else if (arrived(count)) read();
+    });
+  };
+  return source;
+}
+
+/** What is read where it stands, in the thread pool, when it is asked for: devices. */
 function sequential(fd: number): Source {
   let ended: Ended | null = null;
   let pending: Promise<Uint8Array | Ended> | null = null;
@@ -261,24 +320,26 @@ function file(fd: number, stat: Stats): Input {
   const start = positionOf(fd);
   if (start === null) return sequential(fd);
   const end = stat.size;
+  let memory: Uint8Array | null = null;
   /** The file from `from`; with `again`, only as long as no one writes to it. */
   function open(from: number, again: boolean): Source {
     let at = from;
     let ended: Ended | null = null;
-    let buffer: Buffer | null = null;
+    let buffer: Uint8Array | null = null;
     function written(): boolean {
       const now = fstatSync(fd);
       return now.mtimeMs !== stat.mtimeMs || now.size !== stat.size;
     }
     function read(): Uint8Array | Ended {
       // A file of /proc has no size and is read all the same; 4096: room for it, and for the end of any other.
-      buffer ??= Buffer.allocUnsafeSlow(Math.max(4096, Math.min(FILE_CHUNK, end - from)));
+      buffer ??= memory ?? Buffer.allocUnsafeSlow(Math.max(4096, Math.min(FILE_CHUNK, end - from)));
+      const room = memory ?? buffer;
       try {
-        const count = readSync(fd, buffer, 0, buffer.length, at);
+        const count = readSync(fd, room, 0, room.length, at);
         at += count;
         if (again && (count === 0 || at - count === from) && written()) ended = WRITTEN;
         else if (count === 0) ended = at < end ? SHRUNK : CLEAN;
-        return ended ?? buffer.subarray(0, count);
+        return ended ?? room.subarray(0, count);
       } catch (error) {
         ended = failure(error);
         return ended;
@@ -292,5 +353,8 @@ function file(fd: number, stat: Stats): Input {
   return {
     ...open(start, false),
     file: { size: Math.max(0, end - start), at: (offset) => open(start + offset, true) },
+    useMemory: (named) => {
+      memory = named;
+    },
   };
 }

@@ -18,6 +18,8 @@ export interface Source {
 export interface Input extends Source {
   /** Only a regular file can be read again: `at` opens it at an offset from where the input began. */
   readonly file?: { readonly size: number; at(offset: number): Source };
+  /** Chunks that are read from now on should lie in this memory: who works on octets there need not copy them first. */
+  useMemory?(memory: Uint8Array): void;
 }
 
 export const CLEAN: Ended = { end: 'clean' };

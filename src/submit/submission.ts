@@ -12,6 +12,7 @@ import { untilDot } from '../message/lonedot.ts';
 import { collectRecipients, removeBcc } from '../message/recipients.ts';
 import { parseRewrite, type Rewrite, rewriteFields, rewriteReversePath } from '../message/rewrite.ts';
 import { type Input, prefixed, type Source } from '../message/source.ts';
+import { addOctets } from '../message/sum.ts';
 import { printProblem } from '../router/problem.ts';
 import type { Route, RoutedRecipient } from '../router/route.ts';
 import type { Notify, Recipient, Transaction } from '../smtp/commands.ts';
@@ -20,6 +21,7 @@ import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { type ForwardPath, type Mailbox, parseMailbox, printMailbox, qualify, quoteLocalPart, type ReversePath } from '../smtp/path.ts';
 import { isAscii, latin1 } from '../smtp/text.ts';
 import type { Content } from '../transport/connection.ts';
+import type { Kernel } from '../transport/kernel.ts';
 import { type DeliveryOptions, deliver } from './attempts.ts';
 import { asciiDomain } from './domain.ts';
 import { type Failure, failedWith, type Outcome } from './outcome.ts';
@@ -128,7 +130,14 @@ export async function submitMessage(submission: Submission, surroundings: Surrou
   const { file } = submission.input;
   const again = file ? () => skip(submission.dotEnds ? untilDot(file.at(0)) : file.at(0), head.value.consumed) : null;
   const fileSize = file && !submission.dotEnds ? file.size - head.value.consumed : null;
-  const body = await takeBody(head.value.rest, source, { window: config.replayWindow, again, fileSize });
+  // What is long is worked on by the kernel, once it is known to be long and the kernel is there.
+  let kernel: Kernel | null = null;
+  const body = await takeBody(head.value.rest, source, {
+    window: config.replayWindow,
+    again,
+    fileSize,
+    addOctets: (octets, before) => (kernel?.addOctets ?? addOctets)(octets, before),
+  });
   if (!body.ok) return ofMessage(body.detail);
 
   const message = await compose(submission, head.value.fields, body.value, {
@@ -143,8 +152,10 @@ export async function submitMessage(submission: Submission, surroundings: Surrou
 
   const details = new Map(recipients.map((recipient) => [printMailbox(recipient.path), recipient]));
   const addressed = { ...transaction, recipients: routing.recipients.map((routed) => recipientOf(routed, details, submission)) };
-  const large = transaction.size === null || transaction.size > LARGE;
-  const encoder = large ? (await import('../transport/kernel.ts')).loadKernel() : null;
+  if (transaction.size === null || transaction.size > LARGE) {
+    kernel = (await import('../transport/kernel.ts')).loadKernel();
+    if (kernel !== null && !body.value.facts.whole) submission.input.useMemory?.(kernel.inputBuffer);
+  }
   const heard: string[] = [];
   const { hostname } = config.hostname === '' ? submission.by : config;
   const outcome = await deliver(
@@ -155,7 +166,7 @@ export async function submitMessage(submission: Submission, surroundings: Surrou
       hello: hostname.includes('.') || hostname.startsWith('[') ? hostname : '',
       partial: config.lmtpPartial,
       framing: 'auto',
-      ...(encoder ? { encoder } : {}),
+      ...(kernel ? { encoder: kernel } : {}),
       note: (note) => heard.push(note),
     },
   );

@@ -349,7 +349,7 @@ export class Connection {
     return this.#source;
   }
 
-  /** All of the content for DATA, pulled by the socket: nothing is read while more than UNWRITTEN octets wait. */
+  /** All of the content for DATA, pulled by the socket: the next chunk is asked for when the last one is written. */
   async #pump(eightBit: 'pass' | 'convert' | 'refuse'): Promise<void> {
     const source = this.#open(eightBit, 'data');
     const encoder = this.#encoder;
@@ -358,10 +358,12 @@ export class Connection {
       const chunk = await source.read();
       if (this.#source !== source) return;
       if (!(chunk instanceof Uint8Array)) return this.#ended(chunk, encoder);
-      const encoded = encoder.push(chunk);
-      // The chunk is the source's again after the next read, and the socket may hold what it was given: a copy unless it is written at once.
-      if (encoded.length > 0) await this.#written(encoded);
-      if (this.#source !== source) return;
+      for (const piece of pieces(chunk)) {
+        const encoded = encoder.push(piece);
+        // The chunk is the source's again after the next read, and the encoder's memory its own after the next push.
+        if (encoded.length > 0) await this.#written(encoded);
+        if (this.#source !== source) return;
+      }
     }
   }
 
@@ -447,6 +449,12 @@ export class Connection {
     await turn();
     if (this.#socket.destroyed || this.#dialogue.state.at !== 'content') throw new Error('the session ended meanwhile');
   }
+}
+
+/** What is encoded and written at once: a program may give a whole long message as one chunk. */
+const PIECE = 1 << 20;
+function* pieces(chunk: Uint8Array): Iterable<Uint8Array> {
+  for (let at = 0; at < chunk.length; at += PIECE) yield chunk.subarray(at, at + PIECE);
 }
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

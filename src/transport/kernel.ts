@@ -14,17 +14,21 @@ import { KERNEL } from './kernel.wasm.ts';
 export interface Kernel {
   (framing: Framing): ContentEncoder;
   /**
-   * Where to read input to: a chunk that lies in it (any part of it) is encoded without being copied first. What was
-   * read but not yet pushed survives a push of a chunk from here, not one of a chunk from elsewhere.
+   * Where to read input to: a chunk that lies in it (any part of it) is encoded without being copied first. Encoding
+   * changes nothing in it.
    */
   readonly inputBuffer: Uint8Array;
+  /** The sums of `src/message/sum.ts`. */
+  readonly addOctets: (octets: Uint8Array, before: readonly [number, number]) => readonly [number, number];
 }
 
 /** Large writes are cheap: a file sent 1 MiB at a time takes three quarters of the time it takes 64 KiB at a time. */
 const SLOT = 1 << 20;
 /** The kernel's results stand first; a vector may be touched behind each slot. */
 const INPUT = 64;
-const OUTPUT = INPUT + SLOT + 64;
+/** Chunks from elsewhere are copied here: what was read into INPUT may be still to come. */
+const COPY = INPUT + SLOT + 64;
+const OUTPUT = COPY + SLOT + 64;
 /** No octet becomes more than two. */
 const PAGES = Math.ceil((OUTPUT + 2 * SLOT + 64) / 65536);
 
@@ -37,9 +41,12 @@ const NOTHING = new Uint8Array(0);
 interface Platform {
   readonly Module: new (octets: Uint8Array) => object;
   readonly Memory: new (pages: { readonly initial: number; readonly maximum: number }) => { readonly buffer: ArrayBuffer };
-  readonly Instance: new (module: object, imports: object) => { readonly exports: { readonly encode: Encode } };
+  readonly Instance: new (module: object, imports: object) => { readonly exports: Exports };
 }
-type Encode = (input: number, length: number, output: number, dot: number, state: number) => number;
+interface Exports {
+  encode(input: number, length: number, output: number, dot: number, state: number): number;
+  sum(input: number, length: number, first: number, second: number): void;
+}
 
 /**
  * A kernel with a memory of its own, or null where it cannot run: no WebAssembly (`node --jitless`), no SIMD (an old
@@ -49,21 +56,57 @@ export function loadKernel(): Kernel | null {
   try {
     const { Module, Memory, Instance } = (globalThis as unknown as { readonly WebAssembly: Platform }).WebAssembly;
     const memory = new Memory({ initial: PAGES, maximum: PAGES });
-    const { encode } = new Instance(new Module(Buffer.from(KERNEL, 'base64')), { '': { memory } }).exports;
-    const inputBuffer = new Uint8Array(memory.buffer, INPUT, SLOT);
-    return Object.assign((framing: Framing) => kernelEncoder(framing, inputBuffer, encode), { inputBuffer });
+    const { encode, sum } = new Instance(new Module(Buffer.from(KERNEL, 'base64')), { '': { memory } }).exports;
+    const slots = slotsOf(memory.buffer);
+    const results = new Int32Array(memory.buffer, 0, 16);
+    return Object.assign((framing: Framing) => kernelEncoder(framing, slots, results, encode), {
+      inputBuffer: slots.input,
+      addOctets(octets: Uint8Array, before: readonly [number, number]): readonly [number, number] {
+        let [first, second] = before;
+        for (const [address, length] of slots.placed(octets)) {
+          sum(address, length, first, second);
+          first = results[FIRST_SUM] as number;
+          second = results[SECOND_SUM] as number;
+        }
+        return [first, second];
+      },
+    });
   } catch {
     return null;
   }
 }
 
-/** Where kernel.wat leaves its results. */
-const [STATE, LINES, DOTS, FIRST, LONGEST, LAST, EIGHT_BIT, NUL] = [0, 1, 2, 3, 4, 5, 6, 7] as const;
+/** Parts of the kernel's memory. */
+interface Slots {
+  readonly input: Uint8Array;
+  readonly output: Uint8Array;
+  /** Where the octets lie, after copying what lies elsewhere: addresses and lengths, each to be used before the next is asked for. */
+  placed(octets: Uint8Array): Iterable<readonly [number, number]>;
+}
 
-function kernelEncoder(framing: Framing, inputBuffer: Uint8Array, encode: Encode): ContentEncoder {
-  const memory = inputBuffer.buffer;
-  const output = new Uint8Array(memory, OUTPUT);
-  const results = new Int32Array(memory, 0, 8);
+function slotsOf(memory: ArrayBuffer): Slots {
+  const copy = new Uint8Array(memory, COPY, SLOT);
+  return {
+    input: new Uint8Array(memory, INPUT, SLOT),
+    output: new Uint8Array(memory, OUTPUT),
+    *placed(octets) {
+      if (octets.length === 0) return;
+      if (octets.buffer === memory) yield [octets.byteOffset, octets.length];
+      else
+        for (let at = 0; at < octets.length; at += SLOT) {
+          const part = octets.subarray(at, at + SLOT);
+          copy.set(part);
+          yield [COPY, part.length];
+        }
+    },
+  };
+}
+
+/** Where kernel.wat leaves its results. */
+const [STATE, LINES, DOTS, FIRST, LONGEST, LAST, EIGHT_BIT, NUL, FIRST_SUM, SECOND_SUM] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9] as const;
+
+function kernelEncoder(framing: Framing, slots: Slots, results: Int32Array, encode: Exports['encode']): ContentEncoder {
+  const { output } = slots;
   const result = (index: number): number => results[index] as number;
   const dot = framing === 'data' ? DOT : NO_DOT;
   let state = 1;
@@ -95,19 +138,14 @@ function kernelEncoder(framing: Framing, inputBuffer: Uint8Array, encode: Encode
     return written;
   }
 
-  function encodeCopyOf(chunk: Uint8Array): Uint8Array {
-    inputBuffer.set(chunk);
-    return output.subarray(0, encodeAt(INPUT, chunk.length));
-  }
-
   return {
     push(chunk) {
-      if (chunk.length === 0) return NOTHING;
-      if (chunk.buffer === memory) return output.subarray(0, encodeAt(chunk.byteOffset, chunk.length));
-      if (chunk.length <= SLOT) return encodeCopyOf(chunk);
-      const parts: Uint8Array[] = [];
-      for (let at = 0; at < chunk.length; at += SLOT) parts.push(encodeCopyOf(chunk.subarray(at, at + SLOT)).slice());
-      return Buffer.concat(parts);
+      let whole: Uint8Array = NOTHING;
+      for (const [address, length] of slots.placed(chunk)) {
+        const encoded = output.subarray(0, encodeAt(address, length));
+        whole = chunk.length === length ? encoded : Buffer.concat([whole, encoded]);
+      }
+      return whole;
     },
     end() {
       if ((state & 1) === 1) return NOTHING;

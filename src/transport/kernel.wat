@@ -1,6 +1,6 @@
 ;; The content encoder of src/smtp/content.ts sixteen octets at a time: line ends become CRLF, a dot at the start of a
-;; line is doubled, the facts are counted in the same pass. Knows no chunk but the one it is given; the counts of the
-;; chunks are added up by kernel.ts. Assembled into kernel.wasm.ts by `npx tsx bench/support/assemble.ts`.
+;; line is doubled, the facts are counted in the same pass. And the sums of src/message/sum.ts. Knows no chunk but the
+;; one it is given; the counts of the chunks are added up by kernel.ts. Assembled into kernel.wasm.ts by `npx tsx bench/support/assemble.ts`.
 (module
   (import "" "memory" (memory 1))
   ;; Encodes `length` octets (at least one) at `in` to `out`; returns how many octets were written.
@@ -82,5 +82,41 @@
     (i32.store (i32.const 28) (i32.eqz (i8x16.all_true (local.get $least))))
     (v128.store (local.get $end) (local.get $beyond))
     (i32.sub (local.get $out) (local.get $written)))
-)
 
+  ;; The sums of `length` octets at `in` that follow octets whose sums are `s1` and `s2`: the results, at addresses 32 and 36.
+  ;; s1 adds up the octets, s2 adds up s1 after each octet; so sixteen of them add to s2 sixteen times the s1 before
+  ;; them, and each of them as often as octets follow it, itself included.
+  (func (export "sum") (param $in i32) (param $length i32) (param $s1 i32) (param $s2 i32)
+    (local $end i32) (local $v v128) (local $octets v128) (local $before v128) (local $weighted v128)
+    (local.set $end (i32.add (local.get $in) (local.get $length)))
+    (if (i32.ge_u (local.get $length) (i32.const 16))
+      (then
+        (local.set $s2 (i32.add (local.get $s2) (i32.mul (local.get $s1) (i32.and (local.get $length) (i32.const -16)))))
+        (loop $next
+          (local.set $v (v128.load (local.get $in)))
+          (local.set $before (i32x4.add (local.get $before) (local.get $octets)))
+          (local.set $octets (i32x4.add (local.get $octets)
+            (i32x4.extadd_pairwise_i16x8_u (i16x8.extadd_pairwise_i8x16_u (local.get $v)))))
+          (local.set $weighted (i32x4.add (local.get $weighted)
+            (i32x4.dot_i16x8_s (i16x8.extend_low_i8x16_u (local.get $v)) (v128.const i16x8 16 15 14 13 12 11 10 9))))
+          (local.set $weighted (i32x4.add (local.get $weighted)
+            (i32x4.dot_i16x8_s (i16x8.extend_high_i8x16_u (local.get $v)) (v128.const i16x8 8 7 6 5 4 3 2 1))))
+          (local.set $in (i32.add (local.get $in) (i32.const 16)))
+          (br_if $next (i32.ge_u (i32.sub (local.get $end) (local.get $in)) (i32.const 16))))
+        (local.set $s1 (i32.add (local.get $s1) (call $total (local.get $octets))))
+        (local.set $s2 (i32.add (local.get $s2)
+          (i32.add (i32.shl (call $total (local.get $before)) (i32.const 4)) (call $total (local.get $weighted)))))))
+    (block $done
+      (loop $next
+        (br_if $done (i32.eq (local.get $in) (local.get $end)))
+        (local.set $s1 (i32.add (local.get $s1) (i32.load8_u (local.get $in))))
+        (local.set $s2 (i32.add (local.get $s2) (local.get $s1)))
+        (local.set $in (i32.add (local.get $in) (i32.const 1)))
+        (br $next)))
+    (i32.store (i32.const 32) (local.get $s1))
+    (i32.store (i32.const 36) (local.get $s2)))
+  (func $total (param $v v128) (result i32)
+    (i32.add
+      (i32.add (i32x4.extract_lane 0 (local.get $v)) (i32x4.extract_lane 1 (local.get $v)))
+      (i32.add (i32x4.extract_lane 2 (local.get $v)) (i32x4.extract_lane 3 (local.get $v)))))
+)

@@ -11,12 +11,19 @@ const DIST = path.dirname(COMMAND);
 
 /** Preloaded into the command: writes down what it has loaded by its end, built-in modules and files of its own. */
 const HOOK = `
-const { writeFileSync } = require('node:fs');
+const fs = require('node:fs');
+const { basename } = require('node:path');
+const { readFileSync } = fs;
+const files = new Set();
+fs.readFileSync = (file, ...rest) => {
+  const octets = readFileSync(file, ...rest);
+  if (/(compiled|chunks)/.test(file) && basename(file) !== 'main.cjs') files.add(basename(file));
+  return octets;
+};
 const before = new Set(process.moduleLoadList);
 process.on('exit', () => {
-  const loaded = process.moduleLoadList.filter((name) => !before.has(name)).map((name) => name.replace(/^\\\\S+ /, ''));
-  const files = Object.keys(require.cache).filter((file) => file.includes('chunks')).map((file) => require('node:path').basename(file));
-  writeFileSync(process.env.LOADED, JSON.stringify({ loaded, files }));
+  const loaded = process.moduleLoadList.filter((name) => !before.has(name)).map((name) => name.replace(/^\\S+ /, ''));
+  fs.writeFileSync(process.env.LOADED, JSON.stringify({ loaded, files: [...files] }));
 });`;
 
 async function loadedBy(config: string, args: readonly string[], message: string, environment: NodeJS.ProcessEnv = {}) {
