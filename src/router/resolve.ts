@@ -22,13 +22,17 @@ import type {
   Want,
 } from './route.ts';
 
-export interface RoutingQuestion extends Surroundings {
+/** What is the same for all recipients of a message. */
+export interface RoutingRules extends Surroundings {
   /** As they are asked (`withDefaults`). */
   readonly routers: readonly RouterDefinition[];
-  /** As the caller gave them, in order; bare ones are qualified with `qualifyRecipient`. */
-  readonly recipients: readonly ForwardPath[];
   /** A permutation of 0…n-1 for `randomize`; asked at most once for each n. */
   readonly shuffle: (n: number) => readonly number[];
+}
+
+export interface RoutingQuestion extends RoutingRules {
+  /** As the caller gave them, in order; bare ones are qualified with `qualifyRecipient`. */
+  readonly recipients: readonly ForwardPath[];
 }
 
 export interface RoutingDone {
@@ -58,19 +62,27 @@ const MOST_WAYS = 256;
 
 /** The first step. The same question and answers always give the same result. */
 export function startRouting(question: RoutingQuestion): RoutingAnswer {
-  const data = routingData();
-  return advance(question, routersOf(question, data), data, { arrows: new Map(), count: 0 });
+  return prepareRouting(question)(question.recipients);
 }
 
-function routersOf(question: RoutingQuestion, data: RoutingData): readonly Router[] {
+/**
+ * As startRouting, for the recipients of one message that become known one after another: the routers are made once,
+ * and nothing else is kept from one question to the next.
+ */
+export function prepareRouting(rules: RoutingRules): (recipients: readonly ForwardPath[]) => RoutingAnswer {
+  const routers = routersOf(rules);
+  return (recipients) => advance({ ...rules, recipients }, routers, routingData(), { arrows: new Map(), count: 0 });
+}
+
+function routersOf(rules: RoutingRules): readonly Router[] {
   const orders = new Map<number, readonly number[]>();
   const order = (n: number): readonly number[] => {
-    const known = orders.get(n) ?? question.shuffle(n);
+    const known = orders.get(n) ?? rules.shuffle(n);
     orders.set(n, known);
     return known;
   };
-  return question.routers.map((definition) =>
-    definition.driver === 'redirect' ? redirectRouter(definition, question, data) : manualrouteRouter(definition, question, order),
+  return rules.routers.map((definition) =>
+    definition.driver === 'redirect' ? redirectRouter(definition, rules) : manualrouteRouter(definition, rules, order),
   );
 }
 
@@ -83,7 +95,7 @@ interface Redirects {
 function advance(question: RoutingQuestion, routers: readonly Router[], data: RoutingData, redirects: Redirects): RoutingAnswer {
   for (;;) {
     const before = redirects.count;
-    const found = explore(question, routers, redirects);
+    const found = explore(question, routers, data, redirects);
     if (found.wants.length > 0)
       return {
         kind: 'needs',
@@ -125,7 +137,7 @@ interface Explored {
  * Deviation: where loops lie within loops the ways double with each alias, and Exim follows them all; more than
  * MOST_WAYS to one address are an error here.
  */
-function explore(question: RoutingQuestion, routers: readonly Router[], redirects: Redirects): Explored {
+function explore(question: RoutingQuestion, routers: readonly Router[], data: RoutingData, redirects: Redirects): Explored {
   const cycles = cyclesOf(redirects.arrows);
   const seen = new Set<string>();
   const ways = new Map<string, number>();
@@ -167,7 +179,7 @@ function explore(question: RoutingQuestion, routers: readonly Router[], redirect
         node.steps.push({ router: name, kind: 'skipped', detail: 'has redirected this address before' });
         continue;
       }
-      const result = route(node.path);
+      const result = route(node.path, data);
       if (result.kind === 'wanting') {
         wanted.add(result.wants);
         return;

@@ -4,6 +4,7 @@
  */
 import type { ForwardPath, ReversePath } from '../smtp/path.ts';
 import type { AliasEntry } from './aliases.ts';
+import type { RoutingData } from './data.ts';
 
 export interface TlsPolicy {
   /** 'default' is required, but off where a loopback address or a `unix:` socket is reached. */
@@ -148,7 +149,8 @@ export type RouteResult =
 
 export interface Router {
   readonly name: string;
-  route(path: ForwardPath): RouteResult;
+  /** `data`: what has been answered so far of the questions that lead here. */
+  route(path: ForwardPath, data: RoutingData): RouteResult;
 }
 
 /** What routing asks of the world outside: one step's questions, each asked once. */
