@@ -122,7 +122,8 @@ interface Visit {
 interface Explored {
   readonly tree: readonly RoutingNode[];
   readonly wants: readonly Want[];
-  readonly routes: ReadonlyMap<RoutingNode, Route>;
+  /** Which router took an address, and for what. */
+  readonly accepting: ReadonlyMap<RoutingNode, { readonly router: string; readonly route: Route }>;
 }
 
 /**
@@ -143,7 +144,7 @@ function explore(question: RoutingQuestion, routers: readonly Router[], data: Ro
   const ways = new Map<string, number>();
   const queue: Visit[] = [];
   const wanted = newWanted();
-  const routes = new Map<RoutingNode, Route>();
+  const accepting = new Map<RoutingNode, { readonly router: string; readonly route: Route }>();
   const unrouteable = unrouteableOf(question);
 
   function enter(path: ForwardPath, parent: Visit | null): RoutingNode {
@@ -186,7 +187,7 @@ function explore(question: RoutingQuestion, routers: readonly Router[], data: Ro
       }
       node.steps.push({ router: name, kind: result.kind, detail: result.detail });
       if (result.kind === 'skipped' || result.kind === 'declined') continue;
-      if (result.kind === 'accepted') routes.set(node, result.route);
+      if (result.kind === 'accepted') accepting.set(node, { router: name, route: result.route });
       if (result.kind === 'redirected') redirect(visit, i, name, result);
       return;
     }
@@ -208,7 +209,7 @@ function explore(question: RoutingQuestion, routers: readonly Router[], data: Ro
 
   const tree = question.recipients.map((path) => enter(qualify(path, question.qualifyRecipient), null));
   for (const visit of queue) ask(visit);
-  return { tree, wants: wanted.list(), routes };
+  return { tree, wants: wanted.list(), accepting };
 }
 
 /** Exim's rule: a router is skipped for an address that has an ancestor of the same name which it handled. */
@@ -269,7 +270,7 @@ function newWanted(): { add(wants: readonly Want[]): void; list(): readonly Want
   };
 }
 
-function conclude(question: RoutingQuestion, { tree, routes }: Explored): RoutingDone {
+function conclude(question: RoutingQuestion, { tree, accepting }: Explored): RoutingDone {
   const routed: RoutedTo[] = [];
   const discarded: RoutedRecipient[] = [];
   const problems: RoutingProblem[] = [];
@@ -277,16 +278,17 @@ function conclude(question: RoutingQuestion, { tree, routes }: Explored): Routin
 
   /** As deep as MOST_GENERATIONS. */
   function walk(node: RoutingNode, above: readonly ForwardPath[]): void {
-    const chain = [...above, node.path];
-    const recipient: RoutedRecipient = { path: node.path, original: chain[0] as ForwardPath };
+    const { path } = node;
+    const chain = [...above, path];
+    const original = chain[0] as ForwardPath;
     for (const { router, kind, detail } of node.steps)
-      if (kind === 'discarded') discarded.push(recipient);
+      if (kind === 'discarded') discarded.push({ path, router, original });
       else if (kind === 'failed' || kind === 'deferred' || kind === 'local delivery' || kind === 'unrouteable')
-        problems.push({ kind, address: recipient.original, chain, router, detail });
-    const route = routes.get(node);
-    if (route !== undefined && !taken.has(mailboxKey(node.path))) {
-      taken.add(mailboxKey(node.path));
-      routed.push({ recipient, route });
+        problems.push({ kind, address: original, chain, router, detail });
+    const accepted = accepting.get(node);
+    if (accepted !== undefined && !taken.has(mailboxKey(path))) {
+      taken.add(mailboxKey(path));
+      routed.push({ recipient: { path, router: accepted.router, original }, route: accepted.route });
     }
     for (const child of node.children) walk(child, chain);
   }

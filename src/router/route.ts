@@ -99,6 +99,8 @@ export interface Route {
 /** A forward-path after redirection, and how it came to be. */
 export interface RoutedRecipient {
   readonly path: ForwardPath;
+  /** Name of the router that gave it its route, or discarded it. */
+  readonly router: string;
   /** The address as the caller gave it (qualified); ORCPT of RFC 3461 §4.2 when it differs from `path`. */
   readonly original: ForwardPath;
 }
