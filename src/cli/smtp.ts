@@ -34,7 +34,8 @@ interface Transaction {
   readonly reversePath: ReversePath;
   readonly parameters: readonly Parameter[];
   readonly by: Submitter;
-  readonly routing: Pick<RoutingDialogue, 'add'>;
+  /** null once content may come: what it keeps is needed no more. */
+  routing: Pick<RoutingDialogue, 'add'> | null;
   readonly recipients: Recipient[];
   /** What was refused in it, as sentences. */
   readonly refused: string[];
@@ -229,7 +230,7 @@ function makeOwner(config: Config, by: Submitter, { verbosity, transcript, tag }
   }
 
   async function routed(current: Transaction, path: ForwardPath, parameters: readonly Parameter[]): Promise<Reply | null> {
-    const problems = await current.routing.add(path);
+    const problems = await (current.routing as RoutingDialogue).add(path);
     if (problems.length === 0) {
       current.recipients.push(recipientOf(path, parameters));
       return null;
@@ -243,6 +244,7 @@ function makeOwner(config: Config, by: Submitter, { verbosity, transcript, tag }
   }
 
   async function send(current: Transaction): Promise<null> {
+    current.routing = null;
     // One at a time: a transaction that was withdrawn may still be closing its connection.
     await settling;
     const feed = makeFeed();
