@@ -770,6 +770,23 @@ test('a client that reads slowly is waited for, and nothing is said of it', () =
     assert.ok(said.stdout.endsWith('says goodbye\r\n'));
   }));
 
+test('an alias file that is edited between two transactions is seen by the second', () =>
+  withHost(undefined, async (host) => {
+    const aliases = path.join(scratch(), 'aliases');
+    writeFileSync(aliases, 'joe: joe@bar.com\njane: jane@bar.com\n');
+    const { config, loggedFacts } = setUp(`${toHosts(host.port)}\nqualify_domain = "foo.com"\naliases = ["${aliases}"]`);
+    const running = start(config, ['-bs']);
+    const two = 'RCPT TO:<joe>\r\nRCPT TO:<jane>\r\n';
+    running.child.stdin?.write(`HELO x\r\n${MAIL}${two}RSET\r\n`);
+    await until(running, (stdout) => codes(stdout) === '220 250 250 250 250 250');
+    writeFileSync(aliases, 'joe: ann@bar.com\njane: :fail: moved\n');
+    running.child.stdin?.end(`${MAIL}${two}${DATA}QUIT\r\n`);
+    const { status, stdout } = await running.done;
+    assert.deepEqual([status, codes(stdout)], [0, '220 250 250 250 250 250 250 250 550 354 250 221']);
+    assert.deepEqual(host.messages[0]?.recipients, ['<ann@bar.com>']);
+    assert.ok(loggedFacts().some((fact) => fact.startsWith('=> ann@bar.com <joe@foo.com> R=smarthosts ')));
+  }));
+
 test('a reply to RCPT tells many reasons, but not thousands', () =>
   within(30_000, async () => {
     const aliases = path.join(scratch(), 'aliases');
