@@ -29,7 +29,11 @@ export function openReplies(fd = 1): Replies {
     });
   const once = (event: 'drain' | 'finish') =>
     new Promise<void>((resolve) => {
-      socket.once(event, resolve).once('close', resolve);
+      const done = () => {
+        socket.off(event, done).off('close', done);
+        resolve();
+      };
+      socket.once(event, done).once('close', done);
     });
   return {
     write: (text) => void (gone || socket.write(text, 'latin1')),

@@ -1,6 +1,5 @@
 /** How a submission ended, told to people and to the log, once it has. Knows no message octet. */
 import type { Config } from '../config/config.ts';
-import { printMailbox } from '../smtp/path.ts';
 import { printLog } from '../submit/log.ts';
 import type { LogSink } from '../submit/logfile.ts';
 import { exitStatus, type Failure, failedWith, printOutcome } from '../submit/outcome.ts';
@@ -22,8 +21,7 @@ export async function report(submitted: Submitted, config: Config, by: Submitter
 
 /** Writes the lines of the log; what is wrong with it is returned. */
 export function record(submitted: Submitted, config: Config, by: Submitter, log: LogSink): Promise<string | null> {
-  const discarded = submitted.discarded.map(({ path }) => printMailbox(path));
-  return log.write(printLog({ ...submitted, discarded, time: by.date, id: by.unique, login: by.login }, config.logFormat));
+  return log.write(printLog({ ...submitted, time: by.date, id: by.unique, login: by.login }, config.logFormat));
 }
 
 /** A submission that ended before its message was looked at. */

@@ -75,8 +75,7 @@ export async function runSend(options: SendOptions, operands: readonly string[])
   close();
   const status = exitStatus(submitted.outcome, 'simple');
   if (options.json) {
-    const discarded = submitted.discarded.map(({ path }) => printMailbox(path));
-    print(`${printLog({ ...submitted, discarded, time: by.date, id: by.unique, login: by.login }, 'json')[0]}\n`);
+    print(`${printLog({ ...submitted, time: by.date, id: by.unique, login: by.login }, 'json')[0]}\n`);
   } else if (status === 0) {
     print(printResult(submitted));
   } else {

@@ -34,7 +34,8 @@ interface Transaction {
   readonly reversePath: ReversePath;
   readonly parameters: readonly Parameter[];
   readonly by: Submitter;
-  readonly routing: Pick<RoutingDialogue, 'add'>;
+  /** null once content may come: what it keeps is needed no more. */
+  routing: Pick<RoutingDialogue, 'add'> | null;
   readonly recipients: Recipient[];
   /** What was refused in it, as sentences. */
   readonly refused: string[];
@@ -77,6 +78,8 @@ export async function speakSmtp(config: Config, by: Submitter, invocation: Invoc
   /** What ended a batch, as a sentence; '' when it was told already. */
   let stopped: string | null = null;
   let open = false;
+  /** Why it ended is told with the message. */
+  let reported = false;
 
   function perform(action: Performed): void {
     switch (action.do) {
@@ -101,7 +104,7 @@ export async function speakSmtp(config: Config, by: Submitter, invocation: Invoc
         break;
       case 'abandon':
         open = reception.state.at === 'closed';
-        owner.abandon(open ? ending : WITHDRAWN);
+        reported = owner.abandon(open ? ending : WITHDRAWN);
         break;
       case 'startTls':
       case 'close':
@@ -126,9 +129,12 @@ export async function speakSmtp(config: Config, by: Submitter, invocation: Invoc
       continue;
     }
     ending = got.end === 'failed' ? got.detail : owner.incomplete();
-    if (signal.aborted) reception.tell('closing');
+    reported = false;
+    if (signal.aborted && !batch) reception.tell('closing');
     else if (got.end === 'clean') reception.ended();
     else reception.tell('lost');
+    // What could not be read belongs to the batch, too.
+    if (batch && got.end === 'failed') stopped ??= reported ? '' : got.detail;
   }
   await owner.settled();
   interrupts.release();
@@ -183,8 +189,8 @@ function settings(config: Config, by: Submitter): Receiving {
 interface Owner {
   judge(question: Question): Promise<Reply | null>;
   content(octets: Uint8Array): void;
-  /** The transaction ends without a verdict. */
-  abandon(why: string): void;
+  /** The transaction ends without a verdict. True if that will be told on standard error: its content had begun. */
+  abandon(why: string): boolean;
   /** Resolves when octets of content that were given are needed no more. */
   taken(): Promise<void>;
   /** Resolves when every transaction that has ended is in the log. */
@@ -224,7 +230,7 @@ function makeOwner(config: Config, by: Submitter, { verbosity, transcript, tag }
   }
 
   async function routed(current: Transaction, path: ForwardPath, parameters: readonly Parameter[]): Promise<Reply | null> {
-    const problems = await current.routing.add(path);
+    const problems = await (current.routing as RoutingDialogue).add(path);
     if (problems.length === 0) {
       current.recipients.push(recipientOf(path, parameters));
       return null;
@@ -234,10 +240,11 @@ function makeOwner(config: Config, by: Submitter, { verbosity, transcript, tag }
     // An address that only cannot go together with those before it may do so in the next transaction.
     const later = problems.every(({ kind }) => kind === 'deferred' || kind === 'disagree');
     const detail = problems[0]?.kind === 'disagree' ? '5.3' : later ? '3.0' : '1.1';
-    return later ? makeReply(451, `4.${detail}`, ...details) : makeReply(550, `5.${detail}`, ...details);
+    return later ? makeReply(451, `4.${detail}`, ...told(details)) : makeReply(550, `5.${detail}`, ...told(details));
   }
 
   async function send(current: Transaction): Promise<null> {
+    current.routing = null;
     // One at a time: a transaction that was withdrawn may still be closing its connection.
     await settling;
     const feed = makeFeed();
@@ -308,7 +315,7 @@ function makeOwner(config: Config, by: Submitter, { verbosity, transcript, tag }
     abandon(why) {
       const current = transaction;
       transaction = null;
-      if (current === null) return;
+      if (current === null) return false;
       const { sending, refused, by: who } = current;
       if (sending !== null) {
         sending.feed.end({ end: 'failed', detail: why });
@@ -317,6 +324,7 @@ function makeOwner(config: Config, by: Submitter, { verbosity, transcript, tag }
         const failure = unsent({ kind: 'route', details: refused, deferred: false });
         settle(() => record({ ...failure, reversePath: current.reversePath }, config, who, openLog(config.log, tag)));
       }
+      return sending !== null;
     },
     taken: () => transaction?.sending?.feed.taken() ?? Promise.resolve(),
     settled: () => settling,
@@ -355,9 +363,11 @@ export function verdictOn({ outcome, messageId }: Pick<Submitted, 'outcome' | 'm
   if (outcome.kind === 'accepted' && outcome.by.refusals.length === 0)
     return { ...outcome.by.reply, code: 250, lines: withEnhanced(outcome.by.reply) };
   const { code, enhanced } = refusalOf(outcome);
-  const texts = printOutcome(outcome, messageId);
-  const told = texts.length > MOST_TEXTS ? [...texts.slice(0, MOST_TEXTS), `and ${texts.length - MOST_TEXTS} more, see the log`] : texts;
-  return makeReply(code, enhanced, ...told);
+  return makeReply(code, enhanced, ...told(printOutcome(outcome, messageId)));
+}
+
+function told(texts: readonly string[]): readonly string[] {
+  return texts.length > MOST_TEXTS ? [...texts.slice(0, MOST_TEXTS), `and ${texts.length - MOST_TEXTS} more, see the log`] : texts;
 }
 
 /** The smart host's own words, with the enhanced code that this side has promised. RFC 2034 §4 */

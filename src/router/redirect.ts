@@ -22,38 +22,38 @@ export interface Surroundings {
 /** Exim sets no limit of its own to nested lists; ten levels are more than any mailing list has. */
 const DEEPEST_INCLUDE = 10;
 
-export function redirectRouter(definition: RedirectDefinition, surroundings: Surroundings, data: RoutingData): Router {
+export function redirectRouter(definition: RedirectDefinition, surroundings: Surroundings): Router {
   const { name, file } = definition;
   const precondition = readPreconditions(definition, surroundings.ours, surroundings.reversePath);
   const inline = definition.data === null ? null : inlineLists(name, definition.data);
 
-  function route(path: ForwardPath): RouteResult {
+  function route(path: ForwardPath, data: RoutingData): RouteResult {
     const unmet = precondition(path);
     if (unmet !== null) return unmet;
     const user = localPartContent(path.localPart);
-    if (inline !== null) return follow(inline(foldKey(user)), path);
-    if (!definition.forward) return lookUp(foldKey(user), path);
+    if (inline !== null) return follow(inline(foldKey(user)), path, data);
+    if (!definition.forward) return lookUp(foldKey(user), path, data);
     const found = data.forward(user);
-    return found === undefined ? { kind: 'wanting', wants: [{ kind: 'forward', user }] } : follow(found, path);
+    return found === undefined ? { kind: 'wanting', wants: [{ kind: 'forward', user }] } : follow(found, path, data);
   }
 
   /** The key's entry, else that of the default key. */
-  function lookUp(key: string, path: ForwardPath): RouteResult {
+  function lookUp(key: string, path: ForwardPath, data: RoutingData): RouteResult {
     const found = data.alias(file, key);
     const fallback = data.alias(file, '*');
-    if (found !== undefined && fallback !== undefined) return follow(found.kind === 'absent' ? fallback : found, path);
+    if (found !== undefined && fallback !== undefined) return follow(found.kind === 'absent' ? fallback : found, path, data);
     return { kind: 'wanting', wants: [{ kind: 'aliases', file, keys: [key, '*'].filter((each) => data.alias(file, each) === undefined) }] };
   }
 
-  function follow(found: Found, path: ForwardPath): RouteResult {
+  function follow(found: Found, path: ForwardPath, data: RoutingData): RouteResult {
     if (found.kind === 'unreadable') return { kind: 'deferred', detail: found.detail };
-    if (found.kind === 'list') return redirect(found.list, path);
+    if (found.kind === 'list') return redirect(found.list, path, data);
     if (found.kind === 'absent' || definition.ifPresent) return NOT_THERE;
     return { kind: 'deferred', detail: `cannot read ${file}: no such file or directory` };
   }
 
-  function redirect(list: Redirection, path: ForwardPath): RouteResult {
-    const gathered: Gathered = { to: [], locals: [], wants: [], nulls: 0, files: new Set() };
+  function redirect(list: Redirection, path: ForwardPath, data: RoutingData): RouteResult {
+    const gathered: Gathered = { data, to: [], locals: [], wants: [], nulls: 0, files: new Set() };
     const decided = gather(list, path, [], gathered);
     if (decided !== null) return decided;
     const { to, locals, wants, nulls } = gathered;
@@ -117,7 +117,7 @@ export function redirectRouter(definition: RedirectDefinition, surroundings: Sur
     // A second time it could only add duplicates.
     if (into.files.has(item.file)) return null;
     if (open.length === DEEPEST_INCLUDE) return refuse(`:include: is nested more than ${DEEPEST_INCLUDE} deep`);
-    const found = data.include(item.file);
+    const found = into.data.include(item.file);
     if (found === undefined) {
       into.wants.push({ kind: 'include', file: item.file });
       return null;
@@ -134,6 +134,7 @@ export function redirectRouter(definition: RedirectDefinition, surroundings: Sur
 }
 
 interface Gathered {
+  readonly data: RoutingData;
   readonly to: ForwardPath[];
   readonly locals: string[];
   readonly wants: Want[];

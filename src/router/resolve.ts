@@ -22,13 +22,17 @@ import type {
   Want,
 } from './route.ts';
 
-export interface RoutingQuestion extends Surroundings {
+/** What is the same for all recipients of a message. */
+export interface RoutingRules extends Surroundings {
   /** As they are asked (`withDefaults`). */
   readonly routers: readonly RouterDefinition[];
-  /** As the caller gave them, in order; bare ones are qualified with `qualifyRecipient`. */
-  readonly recipients: readonly ForwardPath[];
   /** A permutation of 0…n-1 for `randomize`; asked at most once for each n. */
   readonly shuffle: (n: number) => readonly number[];
+}
+
+export interface RoutingQuestion extends RoutingRules {
+  /** As the caller gave them, in order; bare ones are qualified with `qualifyRecipient`. */
+  readonly recipients: readonly ForwardPath[];
 }
 
 export interface RoutingDone {
@@ -58,19 +62,27 @@ const MOST_WAYS = 256;
 
 /** The first step. The same question and answers always give the same result. */
 export function startRouting(question: RoutingQuestion): RoutingAnswer {
-  const data = routingData();
-  return advance(question, routersOf(question, data), data, { arrows: new Map(), count: 0 });
+  return prepareRouting(question)(question.recipients);
 }
 
-function routersOf(question: RoutingQuestion, data: RoutingData): readonly Router[] {
+/**
+ * As startRouting, for the recipients of one message that become known one after another: the routers are made once,
+ * and nothing else is kept from one question to the next.
+ */
+export function prepareRouting(rules: RoutingRules): (recipients: readonly ForwardPath[]) => RoutingAnswer {
+  const routers = routersOf(rules);
+  return (recipients) => advance({ ...rules, recipients }, routers, routingData(), { arrows: new Map(), count: 0 });
+}
+
+function routersOf(rules: RoutingRules): readonly Router[] {
   const orders = new Map<number, readonly number[]>();
   const order = (n: number): readonly number[] => {
-    const known = orders.get(n) ?? question.shuffle(n);
+    const known = orders.get(n) ?? rules.shuffle(n);
     orders.set(n, known);
     return known;
   };
-  return question.routers.map((definition) =>
-    definition.driver === 'redirect' ? redirectRouter(definition, question, data) : manualrouteRouter(definition, question, order),
+  return rules.routers.map((definition) =>
+    definition.driver === 'redirect' ? redirectRouter(definition, rules) : manualrouteRouter(definition, rules, order),
   );
 }
 
@@ -83,7 +95,7 @@ interface Redirects {
 function advance(question: RoutingQuestion, routers: readonly Router[], data: RoutingData, redirects: Redirects): RoutingAnswer {
   for (;;) {
     const before = redirects.count;
-    const found = explore(question, routers, redirects);
+    const found = explore(question, routers, data, redirects);
     if (found.wants.length > 0)
       return {
         kind: 'needs',
@@ -110,7 +122,8 @@ interface Visit {
 interface Explored {
   readonly tree: readonly RoutingNode[];
   readonly wants: readonly Want[];
-  readonly routes: ReadonlyMap<RoutingNode, Route>;
+  /** Which router took an address, and for what. */
+  readonly accepting: ReadonlyMap<RoutingNode, { readonly router: string; readonly route: Route }>;
 }
 
 /**
@@ -125,13 +138,13 @@ interface Explored {
  * Deviation: where loops lie within loops the ways double with each alias, and Exim follows them all; more than
  * MOST_WAYS to one address are an error here.
  */
-function explore(question: RoutingQuestion, routers: readonly Router[], redirects: Redirects): Explored {
+function explore(question: RoutingQuestion, routers: readonly Router[], data: RoutingData, redirects: Redirects): Explored {
   const cycles = cyclesOf(redirects.arrows);
   const seen = new Set<string>();
   const ways = new Map<string, number>();
   const queue: Visit[] = [];
   const wanted = newWanted();
-  const routes = new Map<RoutingNode, Route>();
+  const accepting = new Map<RoutingNode, { readonly router: string; readonly route: Route }>();
   const unrouteable = unrouteableOf(question);
 
   function enter(path: ForwardPath, parent: Visit | null): RoutingNode {
@@ -167,14 +180,14 @@ function explore(question: RoutingQuestion, routers: readonly Router[], redirect
         node.steps.push({ router: name, kind: 'skipped', detail: 'has redirected this address before' });
         continue;
       }
-      const result = route(node.path);
+      const result = route(node.path, data);
       if (result.kind === 'wanting') {
         wanted.add(result.wants);
         return;
       }
       node.steps.push({ router: name, kind: result.kind, detail: result.detail });
       if (result.kind === 'skipped' || result.kind === 'declined') continue;
-      if (result.kind === 'accepted') routes.set(node, result.route);
+      if (result.kind === 'accepted') accepting.set(node, { router: name, route: result.route });
       if (result.kind === 'redirected') redirect(visit, i, name, result);
       return;
     }
@@ -196,7 +209,7 @@ function explore(question: RoutingQuestion, routers: readonly Router[], redirect
 
   const tree = question.recipients.map((path) => enter(qualify(path, question.qualifyRecipient), null));
   for (const visit of queue) ask(visit);
-  return { tree, wants: wanted.list(), routes };
+  return { tree, wants: wanted.list(), accepting };
 }
 
 /** Exim's rule: a router is skipped for an address that has an ancestor of the same name which it handled. */
@@ -257,7 +270,7 @@ function newWanted(): { add(wants: readonly Want[]): void; list(): readonly Want
   };
 }
 
-function conclude(question: RoutingQuestion, { tree, routes }: Explored): RoutingDone {
+function conclude(question: RoutingQuestion, { tree, accepting }: Explored): RoutingDone {
   const routed: RoutedTo[] = [];
   const discarded: RoutedRecipient[] = [];
   const problems: RoutingProblem[] = [];
@@ -265,16 +278,17 @@ function conclude(question: RoutingQuestion, { tree, routes }: Explored): Routin
 
   /** As deep as MOST_GENERATIONS. */
   function walk(node: RoutingNode, above: readonly ForwardPath[]): void {
-    const chain = [...above, node.path];
-    const recipient: RoutedRecipient = { path: node.path, original: chain[0] as ForwardPath };
+    const { path } = node;
+    const chain = [...above, path];
+    const original = chain[0] as ForwardPath;
     for (const { router, kind, detail } of node.steps)
-      if (kind === 'discarded') discarded.push(recipient);
+      if (kind === 'discarded') discarded.push({ path, router, original });
       else if (kind === 'failed' || kind === 'deferred' || kind === 'local delivery' || kind === 'unrouteable')
-        problems.push({ kind, address: recipient.original, chain, router, detail });
-    const route = routes.get(node);
-    if (route !== undefined && !taken.has(mailboxKey(node.path))) {
-      taken.add(mailboxKey(node.path));
-      routed.push({ recipient, route });
+        problems.push({ kind, address: original, chain, router, detail });
+    const accepted = accepting.get(node);
+    if (accepted !== undefined && !taken.has(mailboxKey(path))) {
+      taken.add(mailboxKey(path));
+      routed.push({ recipient: { path, router: accepted.router, original }, route: accepted.route });
     }
     for (const child of node.children) walk(child, chain);
   }

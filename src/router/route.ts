@@ -4,6 +4,7 @@
  */
 import type { ForwardPath, ReversePath } from '../smtp/path.ts';
 import type { AliasEntry } from './aliases.ts';
+import type { RoutingData } from './data.ts';
 
 export interface TlsPolicy {
   /** 'default' is required, but off where a loopback address or a `unix:` socket is reached. */
@@ -98,6 +99,8 @@ export interface Route {
 /** A forward-path after redirection, and how it came to be. */
 export interface RoutedRecipient {
   readonly path: ForwardPath;
+  /** Name of the router that gave it its route, or discarded it. */
+  readonly router: string;
   /** The address as the caller gave it (qualified); ORCPT of RFC 3461 §4.2 when it differs from `path`. */
   readonly original: ForwardPath;
 }
@@ -148,7 +151,8 @@ export type RouteResult =
 
 export interface Router {
   readonly name: string;
-  route(path: ForwardPath): RouteResult;
+  /** `data`: what has been answered so far of the questions that lead here. */
+  route(path: ForwardPath, data: RoutingData): RouteResult;
 }
 
 /** What routing asks of the world outside: one step's questions, each asked once. */

@@ -138,8 +138,8 @@ async function attempt(
   const outcome = await submitted;
   release();
   if (outcome.kind === 'failed') return { failure: outcome.failure, endpoint: session.endpoint };
-  const { recipients } = delivery.transaction;
-  const taken = recipients.filter((_, i) => !outcome.refusals.some(({ recipient }) => recipient === i)).map(({ path }) => path);
+  const refused = new Set(outcome.refusals.map(({ recipient }) => recipient));
+  const taken = delivery.transaction.recipients.filter((_, i) => !refused.has(i)).map(({ path }) => path);
   return { by: { ...session.facts(), reply: outcome.reply, refusals: outcome.refusals, taken } };
 }
 

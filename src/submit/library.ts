@@ -114,7 +114,7 @@ export function transactionOf({ from, to, ...asked }: Envelope, scan: ContentSca
 }
 
 function streamed(message: Exclude<Message, string | Uint8Array>): Content & { readonly replayable: boolean } {
-  if ('open' in message) return { replayable: true, open: () => sourceOver(message.open()) };
+  if ('open' in message) return { replayable: true, open: () => sourceOver(() => message.open()) };
   let opened = false;
   return {
     get replayable() {
@@ -123,23 +123,25 @@ function streamed(message: Exclude<Message, string | Uint8Array>): Content & { r
     open() {
       if (opened) return null;
       opened = true;
-      return sourceOver(message);
+      return sourceOver(() => message);
     },
   };
 }
 
-/** An iterable as a source; what it throws is a failed input, never an end. */
-function sourceOver(octets: AsyncIterable<Uint8Array | string>): Source {
-  const iterator = octets[Symbol.asyncIterator]();
+/** An iterable as a source; what it throws is a failed input, never an end, and so is what programs without types may give. */
+function sourceOver(open: () => AsyncIterable<Uint8Array | string>): Source {
   const encoder = new TextEncoder();
+  let iterator: AsyncIterator<Uint8Array | string> | null = null;
   let ended: Ended | null = null;
   return {
     async read() {
       while (ended === null) {
         try {
+          iterator ??= open()[Symbol.asyncIterator]();
           const { done, value } = await iterator.next();
           const chunk = done ? null : typeof value === 'string' ? encoder.encode(value) : value;
           if (chunk === null) ended = { end: 'clean' };
+          else if (!(chunk instanceof Uint8Array)) throw new TypeError('a part of it is neither text nor octets');
           else if (chunk.length > 0) return chunk;
         } catch (error) {
           ended = { end: 'failed', detail: `the content failed: ${error instanceof Error ? error.message : String(error)}` };
@@ -147,6 +149,6 @@ function sourceOver(octets: AsyncIterable<Uint8Array | string>): Source {
       }
       return ended;
     },
-    close: () => void iterator.return?.().catch(() => {}),
+    close: () => void iterator?.return?.().catch(() => {}),
   };
 }

@@ -18,8 +18,8 @@ export interface LogRecord {
   readonly login: string;
   readonly reversePath: ReversePath;
   readonly recipients: readonly RoutedRecipient[];
-  /** Addresses that aliases discarded. */
-  readonly discarded: readonly string[];
+  /** Those that aliases discarded. */
+  readonly discarded: readonly RoutedRecipient[];
   /** Octets sent or read, null when unknown. */
   readonly octets: number | null;
   readonly messageId: string;
@@ -74,18 +74,19 @@ function printExim({
     `<= ${sender(reversePath)} U=${printable(login)} P=local${size}${messageId === '' ? '' : ` id=${printable(messageId.replace(/^<|>$/g, ''))}`}`,
   ];
   for (const note of notes) lines.push(printable(note));
-  for (const address of discarded) lines.push(`=> :blackhole: <${printable(address)}>`);
+  for (const { path, router } of discarded) lines.push(`=> :blackhole: <${printable(printMailbox(path))}> R=${router}`);
   if (outcome.kind === 'accepted') {
     for (const attempt of outcome.attempts) lines.push(...printAttempt(attempt));
     const { by } = outcome;
     const tls = by.tls === null ? '' : ` X=${by.tls.cipher} CV=${by.tls.verified ? 'yes' : 'no'}`;
     const auth = by.auth === null ? '' : ` A=${by.auth.mechanism.toLowerCase()}:${printable(by.auth.user)}`;
-    const facts = `R=nospool T=smtp H=${printServer(by)}${tls}${auth} C="${printReply(by.reply).replaceAll('"', "'")}"`;
+    const facts = `T=smtp H=${printServer(by)}${tls}${auth} C="${printReply(by.reply).replaceAll('"', "'")}"`;
+    const refusals = new Map(by.refusals.map((refusal) => [refusal.recipient, refusal]));
     recipients.forEach((recipient, i) => {
-      const refusal = by.refusals.find((r) => r.recipient === i);
+      const refusal = refusals.get(i);
       lines.push(
         refusal
-          ? `** ${printRecipient(recipient)} R=nospool T=smtp H=${printServer(by)}: ${refusal.command}: ${printReply(refusal.reply)}`
+          ? `** ${printRecipient(recipient)} T=smtp H=${printServer(by)}: ${refusal.command}: ${printReply(refusal.reply)}`
           : `${i === 0 ? '=>' : '->'} ${printRecipient(recipient)} ${facts}`,
       );
     });
@@ -98,7 +99,7 @@ function printExim({
     const why = [...reasons.slice(0, MOST_REASONS), ...(others > 0 ? [`and ${others} other reasons`] : [])].join('; ');
     const own = ownReasons(outcome);
     recipients.forEach((recipient, i) => {
-      lines.push(`** ${printRecipient(recipient)} R=nospool T=smtp: ${own.get(i) ?? why}`);
+      lines.push(`** ${printRecipient(recipient)} T=smtp: ${own.get(i) ?? why}`);
     });
     lines.push(
       recipients.length === 0
@@ -125,10 +126,11 @@ function ownReasons({ failure, attempts }: Extract<Outcome, { kind: 'failed' }>)
 const printAttempt = (attempt: Attempt): readonly string[] =>
   printFailure(attempt.failure).map((line) => `H=${printServer(attempt)}: ${printable(line)}`);
 
-function printRecipient({ path, original }: RoutedRecipient): string {
+/** With the router that gave its route, as Exim has it: a configuration allows no blank in that name. */
+function printRecipient({ path, router, original }: RoutedRecipient): string {
   const address = printable(printMailbox(path));
   const first = printable(printMailbox(original));
-  return address === first ? address : `${address} <${first}>`;
+  return `${address === first ? address : `${address} <${first}>`} R=${router}`;
 }
 
 function verdictOf(outcome: Outcome): string {
@@ -145,7 +147,7 @@ function printJson({ time, id, login, reversePath, recipients, discarded, octets
     login,
     from: reversePath === null ? '' : printMailbox(reversePath),
     to: recipients.map(({ path }) => printMailbox(path)),
-    discarded,
+    discarded: discarded.map(({ path }) => printMailbox(path)),
     octets,
     message_id: messageId,
     server: outcome.kind === 'accepted' ? printServer(outcome.by) : null,

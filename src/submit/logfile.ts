@@ -52,13 +52,14 @@ function file(path: string): LogSink {
     problem: null,
     async write(lines) {
       try {
-        fd ??= open();
-        return writeLines(fd, lines);
+        const opened = fd ?? open();
+        fd = null;
+        const problem = writeLines(opened, lines);
+        // Some file systems tell only here that they could not keep what was written.
+        closeSync(opened);
+        return problem;
       } catch (error) {
         return `cannot write the log ${path}: ${(error as Error).message}`;
-      } finally {
-        if (fd !== null) closeSync(fd);
-        fd = null;
       }
     },
   };
@@ -90,7 +91,7 @@ async function toJournal(lines: readonly string[], tag: string, { journal }: Log
     const socket = createConnection({ path: journal });
     socket.setTimeout(PATIENCE, () => socket.destroy());
     socket.on('error', () => resolve(false));
-    socket.on('connect', () => socket.end(`${tag}\n\n22\n0\n0\n0\n0\n${lines.join('\n')}\n`, () => resolve(true)));
+    socket.on('connect', () => socket.end(`${tag}\n\n22\n0\n0\n0\n0\n${lines.join('\n')}\n`, (error?: Error) => resolve(!error)));
     socket.on('close', () => resolve(false));
   });
 }
@@ -104,7 +105,8 @@ async function toLogger(lines: readonly string[], tag: string, { loggers }: LogP
       child.on('close', (code) => resolve(code));
       child.stdin.on('error', () => {});
       child.stdin.end(`${lines.join('\n')}\n`);
-    });
+      // Where the system has no room for another process, starting one throws.
+    }).catch(() => null);
     if (status === 0) return null;
   }
   return 'no log was written: there is neither /var/log/nospool.log nor syslog; set log';

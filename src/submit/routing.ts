@@ -1,20 +1,20 @@
 /**
  * Routing with the real files: answers what `src/router` asks from alias files, included lists and `~/.forward`. The
- * files may change at any time, so nothing is kept from one message to the next; an alias file is passed through
- * once for each generation of addresses and never held. Opens no socket.
+ * files may change at any time, so nothing is kept from one message to the next. An alias file is passed through
+ * once for each generation of addresses and not held, but where recipients come one by one. Opens no socket.
  */
 
 import { constants } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { type UserInfo, userInfo } from 'node:os';
 import { agree, type RoutedTo } from '../router/agree.ts';
-import { type AliasEntry, type AliasReader, searchAliases } from '../router/aliases.ts';
+import { type AliasEntry, type AliasReader, readAliases, searchAliases } from '../router/aliases.ts';
 import { checkAliases } from '../router/check.ts';
 import { LONGEST_LIST } from '../router/data.ts';
 import { type RouterConfig, withDefaults } from '../router/defaults.ts';
-import { type RoutingDone, startRouting } from '../router/resolve.ts';
-import type { Answer, ReadList, RoutedRecipient, RoutingNode, RoutingProblem, Unread, Want } from '../router/route.ts';
-import { type ForwardPath, mailboxKey, type ReversePath } from '../smtp/path.ts';
+import { prepareRouting, type RoutingAnswer, type RoutingDone } from '../router/resolve.ts';
+import type { Answer, ReadList, RoutingProblem, Unread, Want } from '../router/route.ts';
+import type { ForwardPath, ReversePath } from '../smtp/path.ts';
 import { fromUtf8 } from '../smtp/text.ts';
 
 export type Routing = RoutingDone;
@@ -35,8 +35,18 @@ export interface RoutingFacts {
 /** Answers the questions that only files can answer. */
 export interface RoutingFiles {
   aliases(file: string, keys: readonly string[]): Promise<Unread | { readonly kind: 'entries'; readonly entries: readonly AliasEntry[] }>;
+  /** A whole alias file, unless it takes more than `room` octets of memory. */
+  table(file: string, room: number): Promise<Unread | AliasTable | { readonly kind: 'too large' }>;
   include(file: string): Promise<Unread | ReadList>;
   forward(user: string): Promise<Unread | ReadList>;
+}
+
+export interface AliasTable {
+  readonly kind: 'table';
+  /** By key; the first of each. */
+  readonly entries: ReadonlyMap<string, AliasEntry>;
+  /** Octets of memory, about. */
+  readonly size: number;
 }
 
 /** '@' in `domains`: this host's names, in lower case. */
@@ -50,8 +60,16 @@ export function ownDomains(
 
 /** Routes the recipients of one message (without duplicates or with). Never rejects for what a file says or lacks. */
 export async function routeMessage(config: RouterConfig, facts: RoutingFacts, recipients: readonly ForwardPath[]): Promise<Routing> {
-  const { files = systemFiles(), shuffle = randomOrder, reversePath, ours, qualifyRecipient } = facts;
-  let step = startRouting({ routers: withDefaults(config), recipients, reversePath, ours, qualifyRecipient, shuffle });
+  const { files = systemFiles() } = facts;
+  return finish(prepare(config, facts)(recipients), files);
+}
+
+function prepare(config: RouterConfig, { shuffle = randomOrder, reversePath, ours, qualifyRecipient }: RoutingFacts) {
+  return prepareRouting({ routers: withDefaults(config), reversePath, ours, qualifyRecipient, shuffle });
+}
+
+async function finish(first: RoutingAnswer, files: RoutingFiles): Promise<Routing> {
+  let step = first;
   while (step.kind === 'needs') {
     const answers: Answer[] = [];
     // One after another: a list may include more files than a process may have open.
@@ -68,43 +86,57 @@ export interface RoutingDialogue {
    * not, and then it counts for nothing. Calls must not overlap.
    */
   add(recipient: ForwardPath): Promise<readonly RoutingProblem[]>;
-  /** Of all that were taken: what routeMessage would give. */
-  routing(): Routing;
 }
 
 /**
- * Each recipient is routed as if it were alone, which is how `src/router` routes many; the alias files are read again
- * for each.
+ * Each recipient is routed as if it were alone, which is how `src/router` routes many. Of those that were taken only
+ * one is kept, for the others to agree with: the message is routed as a whole when its content comes.
  */
 export function routeOneByOne(config: RouterConfig, facts: RoutingFacts): RoutingDialogue {
-  const { shuffle = randomOrder, reversePath } = facts;
-  const orders = new Map<number, readonly number[]>();
-  const order = (n: number): readonly number[] => {
-    const known = orders.get(n) ?? shuffle(n);
-    orders.set(n, known);
-    return known;
-  };
-  const taken = new Map<string, RoutedTo>();
-  const discarded: RoutedRecipient[] = [];
-  const tree: RoutingNode[] = [];
+  const { files = systemFiles(), reversePath } = facts;
+  const start = prepare(config, facts);
+  const kept = withTables(files);
+  let isFirst = true;
+  let first: RoutedTo | null = null;
   return {
     async add(recipient) {
-      const alone = await routeMessage(config, { ...facts, shuffle: order }, [recipient]);
-      const [first] = taken.values();
-      const { route } = alone;
-      if (alone.problems.length > 0) return alone.problems;
-      const routed = route === null ? [] : alone.recipients.map((each): RoutedTo => ({ recipient: each, route }));
-      const agreed = agree(first === undefined ? routed : [first, ...routed], reversePath);
+      // Often the first is the only one, and for one it is cheaper to pass through a file than to keep it.
+      const using = isFirst ? files : kept;
+      isFirst = false;
+      const { problems, recipients, route } = await finish(start([recipient]), using);
+      if (problems.length > 0) return problems;
+      const routed = route === null ? [] : recipients.map((each): RoutedTo => ({ recipient: each, route }));
+      const agreed = agree(first === null ? routed : [first, ...routed], reversePath);
       if (agreed !== null && 'kind' in agreed) return [agreed];
-      for (const each of routed) if (!taken.has(mailboxKey(each.recipient.path))) taken.set(mailboxKey(each.recipient.path), each);
-      discarded.push(...alone.discarded);
-      tree.push(...alone.tree);
+      first ??= routed[0] ?? null;
       return [];
     },
-    routing() {
-      const [first] = taken.values();
-      const recipients = [...taken.values()].map(({ recipient }) => recipient);
-      return { kind: 'done', reversePath, recipients, discarded, route: first?.route ?? null, problems: [], tree };
+  };
+}
+
+/** Octets of memory for the entries of alias files: some 300,000 of usual length, as much as the rest of this program takes. */
+const ROOM = 64 * 1024 * 1024;
+/** Octets of memory that an entry takes beside its text: strings, object and place in the table. */
+const ENTRY = 160;
+
+/**
+ * The same files, with each alias file as it was when it was first asked: it is read once and kept, for as long as one
+ * transaction. Files for which there is no room are passed through for each question as ever.
+ */
+function withTables(files: RoutingFiles): RoutingFiles {
+  const known = new Map<string, Awaited<ReturnType<RoutingFiles['table']>>>();
+  let room = ROOM;
+  return {
+    ...files,
+    async aliases(file, keys) {
+      const got = known.get(file) ?? (await files.table(file, room));
+      // What has gone wrong may be over by the next time.
+      if (got.kind === 'unreadable') return got;
+      if (got.kind === 'table' && !known.has(file)) room -= got.size;
+      known.set(file, got);
+      if (got.kind === 'missing') return got;
+      if (got.kind === 'too large') return files.aliases(file, keys);
+      return { kind: 'entries', entries: keys.flatMap((key) => got.entries.get(key) ?? []) };
     },
   };
 }
@@ -130,17 +162,32 @@ export function randomOrder(n: number): readonly number[] {
   return order;
 }
 
-/** The alias files, included lists and `~/.forward` files of this host; `passwd` is for tests. */
+/** The alias files, included lists and `~/.forward` files of this host, for one message; `passwd` is for tests. */
 export function systemFiles(passwd = '/etc/passwd'): RoutingFiles {
+  const findAccount = accountsIn(passwd);
   return {
     aliases: async (file, keys) => {
       const search = searchAliases(keys);
       const unread = await pass(file, search, () => search.isDone);
       return unread ?? { kind: 'entries', entries: search.entries.map(flat) };
     },
+    table: async (file, room) => {
+      const entries = new Map<string, AliasEntry>();
+      let size = 0;
+      const reader = readAliases({
+        wants: (key) => !entries.has(key),
+        take(entry) {
+          const own = flat(entry);
+          entries.set(own.key, own);
+          size += ENTRY + own.key.length + own.text.length;
+        },
+      });
+      const unread = await pass(file, reader, () => size > room);
+      return unread ?? (size > room ? { kind: 'too large' } : { kind: 'table', entries, size });
+    },
     include: (file) => readList(file, () => null),
     forward: async (user) => {
-      const account = await findAccount(user, passwd);
+      const account = await findAccount(user);
       if (account === null || 'kind' in account) return account ?? MISSING;
       return readList(`${account.home}/.forward`, (uid, mode) => {
         // Exim's defaults for `owners` and `modemask`: others must not direct this user's mail.
@@ -251,21 +298,31 @@ interface Account {
 }
 
 /**
- * A user of this host, by a name without regard to case, as Exim has it. Users that only a directory service knows are
- * not found, but for the one who runs this.
+ * Finds users of this host, by a name without regard to case, as Exim has it. The list is read once, for the first.
+ * Users that only a directory service knows are not found, but for the one who runs this.
  */
-async function findAccount(name: string, passwd: string): Promise<Account | Unread | null> {
-  const wanted = name.toLowerCase();
-  let found: Account | null = null;
-  const lines = lineReader((line) => {
-    const [user = '', , uid = '', , , home = ''] = line.split(':');
-    if (found === null && user.toLowerCase() === wanted && /^\d+$/.test(uid) && home.startsWith('/')) found = { uid: Number(uid), home };
-  });
-  const unread = await pass(passwd, lines, () => found !== null);
-  if (found !== null) return found;
-  const own = ownAccount();
-  if (own?.username.toLowerCase() === wanted && own.homedir.startsWith('/')) return { uid: own.uid, home: own.homedir };
-  return unread?.kind === 'unreadable' ? unread : null;
+function accountsIn(passwd: string): (name: string) => Promise<Account | Unread | null> {
+  let known: ReadonlyMap<string, Account> | null = null;
+  async function read(): Promise<Unread | null> {
+    const accounts = new Map<string, Account>();
+    const lines = lineReader((line) => {
+      const [user = '', , uid = '', , , home = ''] = line.split(':');
+      const folded = user.toLowerCase();
+      if (!accounts.has(folded) && /^\d+$/.test(uid) && home.startsWith('/')) accounts.set(folded, { uid: Number(uid), home });
+    });
+    const unread = await pass(passwd, lines, () => false);
+    if (unread === null) known = accounts;
+    return unread;
+  }
+  return async (name) => {
+    const wanted = name.toLowerCase();
+    const unread = known === null ? await read() : null;
+    const found = known?.get(wanted);
+    if (found !== undefined) return found;
+    const own = ownAccount();
+    if (own?.username.toLowerCase() === wanted && own.homedir.startsWith('/')) return { uid: own.uid, home: own.homedir };
+    return unread?.kind === 'unreadable' ? unread : null;
+  };
 }
 
 /** null for a uid without an entry. */

@@ -110,7 +110,8 @@ async function fromCommand(argv: readonly string[], environment: Environment, pa
   if (program === '') return unparsed('password_command names no program');
   if (argv.some((word) => word.includes('\0'))) return unparsed(`${what} has a NUL in its words`);
   const { spawn } = await import('node:child_process');
-  return new Promise((resolve) => {
+  const unstarted = ({ code }: NodeJS.ErrnoException) => unparsed(`${what} cannot be run (${code ?? 'unknown error'})`);
+  const started = new Promise<Parsed<string>>((resolve) => {
     // Never our standard input: the message waits there.
     const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: environment as NodeJS.ProcessEnv });
     const said = { stdout: '', stderr: '' };
@@ -118,8 +119,9 @@ async function fromCommand(argv: readonly string[], environment: Environment, pa
     const settle = (result: Parsed<string>) => {
       clearTimeout(clock);
       clearTimeout(grace);
-      child.stdout.destroy();
-      child.stderr.destroy();
+      // Where there was no descriptor left for them, it has none.
+      child.stdout?.destroy();
+      child.stderr?.destroy();
       child.unref();
       resolve(result);
     };
@@ -128,12 +130,12 @@ async function fromCommand(argv: readonly string[], environment: Environment, pa
       settle(unparsed(`${what} ${detail}`));
     };
     const clock = setTimeout(() => stop(`did not end within ${patience / 1000} s`), patience);
-    child.on('error', (error: NodeJS.ErrnoException) => settle(unparsed(`${what} cannot be run (${error.code ?? 'unknown error'})`)));
-    child.stdout.on('data', (octetsRead: Buffer) => {
+    child.on('error', (error) => settle(unstarted(error)));
+    child.stdout?.on('data', (octetsRead: Buffer) => {
       said.stdout += octetsRead.toString('latin1');
       if (said.stdout.length > LONGEST) stop(`writes more than ${LONGEST / 1024} KiB`);
     });
-    child.stderr.on('data', (octetsRead: Buffer) => {
+    child.stderr?.on('data', (octetsRead: Buffer) => {
       said.stderr = (said.stderr + octetsRead.toString('latin1')).slice(0, LONGEST);
     });
     const ended = (code: number | null, signal: NodeJS.Signals | null) => {
@@ -148,6 +150,7 @@ async function fromCommand(argv: readonly string[], environment: Environment, pa
     });
     child.on('close', ended);
   });
+  return started.catch(unstarted);
 }
 
 /* ---- taking secrets out of text ---- */

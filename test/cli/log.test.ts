@@ -15,14 +15,14 @@ const [A, B, C, D] = ['1xVA00-000000006RF-071U', '1xVA00-000000006RQ-0OaC', '1xV
 const EXIM = [
   `${T} ${A} <= web1@example.org U=root P=local S=315`,
   `${T} ${B} <= web1@example.org U=root P=local S=249`,
-  `${T} ${A} => alice@example.org R=nospool T=smtp H=[127.0.0.1]:587 C="250 2.0.0 queued"`,
-  `${T} ${B} ** nobody@example.org R=nospool T=smtp: RCPT TO:<nobody@example.org>: 550 5.1.1 nobody`,
+  `${T} ${A} => alice@example.org R=smarthosts T=smtp H=[127.0.0.1]:587 C="250 2.0.0 queued"`,
+  `${T} ${B} ** nobody@example.org R=smarthosts T=smtp: RCPT TO:<nobody@example.org>: 550 5.1.1 nobody`,
   `2026-11-22T16:01:04.000Z not sent: nospool.toml:1: key "x" is unknown`,
   `${T} ${A} Completed`,
   `${T} ${D} <= killed@example.org U=root P=local`,
   `${T} ${B} Failed: nobody has the message`,
   `${T} ${C} <= web1@example.org U=root P=local`,
-  `${T} ${C} ** alice@example.org R=nospool T=smtp: no verdict`,
+  `${T} ${C} ** alice@example.org R=smarthosts T=smtp: no verdict`,
   `${T} ${C} Uncertain: the smart host may have the message`,
 ];
 

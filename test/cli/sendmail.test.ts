@@ -93,8 +93,8 @@ test('a message: silence, status 0, its octets on the wire, three lines in the l
     ]);
     assert.deepEqual(loggedFacts(), [
       `<= fred@foo.com U=${LOGIN} P=local S=${crlf(LETTER).length} id=1@foo.com`,
-      `=> joe@bar.com R=nospool T=smtp H=[127.0.0.1]:${host.port} C="250 2.0.0 message accepted"`,
-      `-> jane@bar.com R=nospool T=smtp H=[127.0.0.1]:${host.port} C="250 2.0.0 message accepted"`,
+      `=> joe@bar.com R=smarthosts T=smtp H=[127.0.0.1]:${host.port} C="250 2.0.0 message accepted"`,
+      `-> jane@bar.com R=smarthosts T=smtp H=[127.0.0.1]:${host.port} C="250 2.0.0 message accepted"`,
       'Completed',
     ]);
     assert.match(logged(), /^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \w{6}-\w{6}-\w{2} .*\n){4}$/);
@@ -273,7 +273,7 @@ test('aliases: replaced, discarded, refused, with the address that was written a
       { keyword: 'NOTIFY', value: 'NEVER' },
       { keyword: 'ORCPT', value: 'rfc822;root@foo.com' },
     ]);
-    assert.match(loggedFacts().join('\n'), /=> :blackhole: <nobody@foo\.com>\n=> joe@bar\.com <root@foo\.com> /);
+    assert.match(loggedFacts().join('\n'), /=> :blackhole: <nobody@foo\.com> R=aliases\n=> joe@bar\.com <root@foo\.com> R=smarthosts /);
     ok(await run(config, ['nobody'], LETTER));
     failed(await run(config, ['joe@bar.com', 'pipe'], LETTER), /routing pipe@foo\.com yielded a local delivery/);
     assert.equal(host.connections, 1);
@@ -875,7 +875,7 @@ test('no host can be reached: each is named with its reason', () =>
     assert.deepEqual([status, stderr], [1, wanted.map((line) => `sendmail: ${line}\n`).join('')]);
     const facts = loggedFacts();
     for (const line of wanted) assert.ok(facts.includes(`H=${line}`), facts.join('\n'));
-    assert.ok(facts.includes(`** joe@bar.com R=nospool T=smtp: ${wanted.join('; ')}`), facts.join('\n'));
+    assert.ok(facts.includes(`** joe@bar.com R=smarthosts T=smtp: ${wanted.join('; ')}`), facts.join('\n'));
     assert.equal(facts.at(-1), 'Failed: nobody has the message');
   }));
 

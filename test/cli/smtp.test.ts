@@ -2,7 +2,7 @@
 import assert from 'node:assert';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { userInfo } from 'node:os';
 import path from 'node:path';
@@ -755,6 +755,49 @@ test('a configuration that cannot be read is told to the client in place of the 
     assert.match(stderr, /^sendmail: .*\/nonexistent\/nospool\.toml/);
   }));
 
+test('a client that reads slowly is waited for, and nothing is said of it', () =>
+  within(30_000, async () => {
+    const { config } = setUp(toHosts(await deadPort()));
+    const { child, done, said } = start(config, ['-bs']);
+    const stdout = child.stdout as Socket;
+    stdout.pause();
+    // Each piece that is read has more replies than a pipe holds.
+    child.stdin?.end(`${'NOOP\r\n'.repeat(300_000)}QUIT\r\n`);
+    const reading = setInterval(() => stdout.resume().once('data', () => stdout.pause()), 1);
+    const { status, stderr } = await done;
+    clearInterval(reading);
+    assert.deepEqual([status, stderr], [0, '']);
+    assert.ok(said.stdout.endsWith('says goodbye\r\n'));
+  }));
+
+test('an alias file that is edited between two transactions is seen by the second', () =>
+  withHost(undefined, async (host) => {
+    const aliases = path.join(scratch(), 'aliases');
+    writeFileSync(aliases, 'joe: joe@bar.com\njane: jane@bar.com\n');
+    const { config, loggedFacts } = setUp(`${toHosts(host.port)}\nqualify_domain = "foo.com"\naliases = ["${aliases}"]`);
+    const running = start(config, ['-bs']);
+    const two = 'RCPT TO:<joe>\r\nRCPT TO:<jane>\r\n';
+    running.child.stdin?.write(`HELO x\r\n${MAIL}${two}RSET\r\n`);
+    await until(running, (stdout) => codes(stdout) === '220 250 250 250 250 250');
+    writeFileSync(aliases, 'joe: ann@bar.com\njane: :fail: moved\n');
+    running.child.stdin?.end(`${MAIL}${two}${DATA}QUIT\r\n`);
+    const { status, stdout } = await running.done;
+    assert.deepEqual([status, codes(stdout)], [0, '220 250 250 250 250 250 250 250 550 354 250 221']);
+    assert.deepEqual(host.messages[0]?.recipients, ['<ann@bar.com>']);
+    assert.ok(loggedFacts().some((fact) => fact.startsWith('=> ann@bar.com <joe@foo.com> R=smarthosts ')));
+  }));
+
+test('a reply to RCPT tells many reasons, but not thousands', () =>
+  within(30_000, async () => {
+    const aliases = path.join(scratch(), 'aliases');
+    writeFileSync(aliases, `all: ${Array.from({ length: 5000 }, (_, i) => `/var/mail/u${i}`).join(', ')}\n`);
+    const { config } = setUp(`${toHosts(await deadPort())}\nqualify_domain = "foo.com"\naliases = ["${aliases}"]`);
+    const { stdout } = await run(config, ['-bs'], `HELO x\r\n${MAIL}RCPT TO:<all>\r\nQUIT\r\n`);
+    const told = (replies(stdout)[3] as string).split('\n');
+    assert.equal(told.length, 101);
+    assert.equal(told.at(-1), '550 5.1.1 and 4900 more, see the log');
+  }));
+
 /* ---- -bS ---- */
 
 const BATCH = `MAIL FROM:<fred@foo.com>\nRCPT TO:<joe@bar.com>\nDATA\nSubject: batch\n\n..dot\n.\n`;
@@ -802,6 +845,19 @@ test('a batch ends at its first failure and says how many were delivered, and wh
       }
     },
   ));
+
+test('a batch whose input cannot be read has not come to its end', () =>
+  within(30_000, async () => {
+    const { config, folder } = setUp(toHosts(await deadPort()));
+    const fd = openSync(folder, 'r');
+    const { status, stderr } = await start(config, ['-bS'], { stdio: [fd, 'pipe', 'pipe'] }).done;
+    closeSync(fd);
+    assert.equal(status, 1);
+    assert.match(
+      stderr,
+      /^sendmail: standard input cannot be read: .* \(EISDIR\)\nsendmail: the batch ended at message 1: the 0 before it were delivered, nothing after it was read\n$/,
+    );
+  }));
 
 test('a batch by the name rsmtp and with -v: the conversation with the smart host is on standard error', () =>
   withHost(undefined, async (host) => {

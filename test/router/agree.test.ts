@@ -131,7 +131,10 @@ test('the first that differs from the first is named', () => {
     ['r@x', b],
     ['s@x', host('c')],
   ] as const;
-  const all = routed.map(([address, to]) => ({ recipient: { path: mailbox(address), original: mailbox('o@x') }, route: route([to]) }));
+  const all = routed.map(([address, to]) => ({
+    recipient: { path: mailbox(address), router: 'r', original: mailbox('o@x') },
+    route: route([to]),
+  }));
   assert.deepEqual(agree(all, me), {
     kind: 'disagree',
     address: mailbox('p@x'),

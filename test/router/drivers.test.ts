@@ -11,8 +11,20 @@ import { host, mailbox, manualroute, redirect, TLS } from './world.ts';
 interface Driver {
   readonly name: string;
   /** A router that does something with every address it looks at. */
-  make(preconditions: Partial<Preconditions>, surroundings: Surroundings): Router;
+  make(preconditions: Partial<Preconditions>, surroundings: Surroundings): Asked;
 }
+
+/** A router with the answers that it has. */
+interface Asked {
+  readonly name: string;
+  route(path: ForwardPath): RouteResult;
+}
+
+function knowing(data: RoutingData, router: Router): Asked {
+  return { name: router.name, route: (path) => router.route(path, data) };
+}
+
+const knowingNothing = (router: Router): Asked => knowing(routingData(), router);
 
 const identity = (n: number) => Array.from({ length: n }, (_, i) => i);
 const everyone: Answer = {
@@ -23,14 +35,14 @@ const everyone: Answer = {
 };
 
 const DRIVERS: readonly Driver[] = [
-  { name: 'redirect with a table', make: (p, s) => redirectRouter(redirect({ data: { '*': 'x@z' }, ...p }), s, routingData()) },
-  { name: 'redirect with a file', make: (p, s) => redirectRouter(redirect({ file: '/a', ...p }), s, anyKey('aliases')) },
-  { name: 'redirect with forward files', make: (p, s) => redirectRouter(redirect({ forward: true, ...p }), s, anyKey('forward')) },
-  { name: 'redirect that knows nothing yet', make: (p, s) => redirectRouter(redirect({ file: '/a', ...p }), s, routingData()) },
-  { name: 'manualroute', make: (p, s) => manualrouteRouter(manualroute(p), s, identity) },
+  { name: 'redirect with a table', make: (p, s) => knowingNothing(redirectRouter(redirect({ data: { '*': 'x@z' }, ...p }), s)) },
+  { name: 'redirect with a file', make: (p, s) => knowing(anyKey('aliases'), redirectRouter(redirect({ file: '/a', ...p }), s)) },
+  { name: 'redirect with forward files', make: (p, s) => knowing(anyKey('forward'), redirectRouter(redirect({ forward: true, ...p }), s)) },
+  { name: 'redirect that knows nothing yet', make: (p, s) => knowingNothing(redirectRouter(redirect({ file: '/a', ...p }), s)) },
+  { name: 'manualroute', make: (p, s) => knowingNothing(manualrouteRouter(manualroute(p), s, identity)) },
   {
     name: 'manualroute with names in its header fields',
-    make: (p, s) => manualrouteRouter(manualroute({ changes: { add: ['X: {address}'], remove: [] }, ...p }), s, identity),
+    make: (p, s) => knowingNothing(manualrouteRouter(manualroute({ changes: { add: ['X: {address}'], remove: [] }, ...p }), s, identity)),
   },
 ];
 
@@ -122,7 +134,7 @@ const at = surroundings('s@t');
 function routed(answers: readonly Answer[], address: string, more: Parameters<typeof redirect>[0] = { file: '/a' }): RouteResult {
   const data = routingData();
   data.learn(answers);
-  return redirectRouter(redirect(more), at, data).route(mailbox(address));
+  return redirectRouter(redirect(more), at).route(mailbox(address), data);
 }
 
 own('redirect asks for the key and the default key, and only for what it does not know', () => {
@@ -153,7 +165,7 @@ own('an inline table has keys without case, and its first', () => {
 });
 
 own('manualroute gives every address the same route, unless header fields name it', () => {
-  const plain = manualrouteRouter(manualroute({ errorsTo: null }), at, identity);
+  const plain = knowingNothing(manualrouteRouter(manualroute({ errorsTo: null }), at, identity));
   const a = plain.route(mailbox('a@b'));
   assert.equal(plain.route(mailbox('b@c')), a);
   assert.deepEqual(a, {
@@ -161,14 +173,16 @@ own('manualroute gives every address the same route, unless header fields name i
     route: { hosts: [host('hub.example')], errorsTo: null, changes: { add: [], remove: [] } },
     detail: 'smtp://hub.example:25',
   });
-  const named = manualrouteRouter(manualroute({ changes: { add: ['X-For: {local_part} at {domain}'], remove: ['Y'] } }), at, identity);
+  const named = knowingNothing(
+    manualrouteRouter(manualroute({ changes: { add: ['X-For: {local_part} at {domain}'], remove: ['Y'] } }), at, identity),
+  );
   const b = named.route(mailbox('a@b'));
   assert.ok(b.kind === 'accepted');
   assert.deepEqual(b.route.changes, { add: ['X-For: a at b'], remove: ['Y'] });
 });
 
 own('manualroute refuses a bare address and a field that is none', () => {
-  const router = manualrouteRouter(manualroute({ changes: { add: ['X: {nobody}'], remove: [] } }), at, identity);
+  const router = knowingNothing(manualrouteRouter(manualroute({ changes: { add: ['X: {nobody}'], remove: [] } }), at, identity));
   assert.deepEqual(router.route(mailbox('a')), {
     kind: 'failed',
     detail: 'a has no domain, and there is no default one: set qualify_recipient or qualify_domain',
@@ -186,7 +200,7 @@ own('manualroute orders its hosts once', () => {
     asked += 1;
     return identity(n).reverse();
   };
-  const router = manualrouteRouter(manualroute({ hosts, randomize: true }), at, reverse);
+  const router = knowingNothing(manualrouteRouter(manualroute({ hosts, randomize: true }), at, reverse));
   for (const address of ['a@b', 'c@d']) {
     const result = router.route(mailbox(address));
     assert.equal(result.kind === 'accepted' && result.detail, 'smtp://c:25, smtp://b:25, smtp://a:25');

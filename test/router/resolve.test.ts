@@ -126,11 +126,21 @@ test('a recipient knows the address it was given as', () => {
   );
 });
 
+test('a recipient knows the router that gave its route', () => {
+  const routers = [redirect({ name: 'table', data: { a: 'b@p.q, c' } }), manualroute({ name: 'partner', domains: ['p.q'] }), manualroute()];
+  const { recipients, problems } = routeIn({ routers }, ['a', 'd@p.q']);
+  assert.deepEqual(problems, []);
+  assert.deepEqual(
+    recipients.map(({ path, router }) => `${printMailbox(path)} by ${router}`),
+    ['b@p.q by partner', 'c@x.y by r9', 'd@p.q by partner'],
+  );
+});
+
 test('the discarded are told, and are no problem', () => {
   const done = routeIn(aliases('a: b\nb: :blackhole:\nc: /dev/null'), ['a', 'c']);
   assert.deepEqual(done.discarded, [
-    { path: mailbox('b@x.y'), original: mailbox('a@x.y') },
-    { path: mailbox('c@x.y'), original: mailbox('c@x.y') },
+    { path: mailbox('b@x.y'), router: 'aliases', original: mailbox('a@x.y') },
+    { path: mailbox('c@x.y'), router: 'aliases', original: mailbox('c@x.y') },
   ]);
   assert.deepEqual([done.recipients, done.route, done.problems], [[], null, []]);
 });

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { connect, smarthost, submit } from '../../src/index.ts';
 import { makeReply, RECEIVING } from '../../src/smtp/receiver.ts';
+import type { Message } from '../../src/submit/library.ts';
 import { type Listener, listen } from '../../src/transport/listen.ts';
 import { within } from '../support/within.ts';
 
@@ -75,6 +76,30 @@ library('submit: text, octets, an iterable and an opener all arrive octet for oc
       assert.equal(outcome.kind, 'accepted');
       assert.deepEqual(received.pop(), { paths: ['a@example.net', 'b@example.net'], content: MESSAGE });
     }
+    await listener.close();
+  }),
+);
+
+library('submit: content that cannot be opened or is no octets fails the message; nothing is sent in part, nothing thrown', () =>
+  within(10_000, async () => {
+    const { listener, received } = await receiver();
+    async function* broken() {
+      yield 'Subject: hi\r\n\r\n';
+      yield new ArrayBuffer(5) as unknown as Uint8Array;
+      yield 'the rest\r\n';
+    }
+    const rows: readonly (readonly [Message, RegExp])[] = [
+      [{ open: () => assert.fail('no such file') }, /^the content failed: no such file$/],
+      [{ open: () => [MESSAGE] as unknown as AsyncIterable<string> }, /^the content failed: .* is not a function$/],
+      [[MESSAGE] as unknown as AsyncIterable<string>, /^the content failed: .* is not a function$/],
+      [broken(), /^the content failed: a part of it is neither text nor octets$/],
+    ];
+    for (const [message, detail] of rows) {
+      const outcome = await submit({ from: '', to: ['a@example.net'] }, message, { hosts: [host(listener.port)] });
+      assert.ok(outcome.kind === 'failed' && outcome.failure.kind === 'content', JSON.stringify(outcome));
+      assert.match(outcome.failure.detail, detail);
+    }
+    assert.deepEqual(received, []);
     await listener.close();
   }),
 );

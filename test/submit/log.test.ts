@@ -18,8 +18,9 @@ const test = suite('log');
 const TIME = new Date(2026, 10, 22, 9, 5, 7, 250);
 const STAMP = '2026-11-22 09:05:07';
 
-const to = (localPart: string, original = localPart): RoutedRecipient => ({
+const to = (localPart: string, original = localPart, router = 'smarthosts'): RoutedRecipient => ({
   path: { localPart, domain: 'there.example' },
+  router,
   original: { localPart: original, domain: 'there.example' },
 });
 const said = (text: string): Reply => ({ code: Number(text.slice(0, 3)), enhanced: null, lines: [text.slice(4)] });
@@ -66,7 +67,7 @@ const exim = (from: LogRecord): string[] =>
   });
 
 const RECEIVED = '<= tim@here.example U=tim P=local S=315 id=1@here.example';
-const FACTS = 'R=nospool T=smtp H=b.example [192.0.2.1]';
+const FACTS = 'R=smarthosts T=smtp H=b.example [192.0.2.1]';
 
 const RECORDS: readonly (readonly [string, LogRecord, readonly string[]])[] = [
   ['accepted', record(accepted()), [RECEIVED, `=> r0@there.example ${FACTS} C="250 2.0.0 taken"`, 'Completed']],
@@ -88,6 +89,16 @@ const RECORDS: readonly (readonly [string, LogRecord, readonly string[]])[] = [
     ],
   ],
   [
+    'recipients whose routes are the same by different routers',
+    record(accepted(), { recipients: [to('r0', 'r0', 'partner'), to('r1')] }),
+    [
+      RECEIVED,
+      '=> r0@there.example R=partner T=smtp H=b.example [192.0.2.1] C="250 2.0.0 taken"',
+      '-> r1@there.example R=smarthosts T=smtp H=b.example [192.0.2.1] C="250 2.0.0 taken"',
+      'Completed',
+    ],
+  ],
+  [
     'a certificate that was not verified',
     record(accepted({ tls: { cipher: 'x', verified: false } })),
     [RECEIVED, `=> r0@there.example ${FACTS} X=x CV=no C="250 2.0.0 taken"`, 'Completed'],
@@ -99,19 +110,19 @@ const RECORDS: readonly (readonly [string, LogRecord, readonly string[]])[] = [
   ],
   [
     'the null reverse-path, nothing known of the size, notes and discarded addresses',
-    record(accepted(), { reversePath: null, octets: null, messageId: '', notes: ['a long line'], discarded: ['x@there.example'] }),
+    record(accepted(), { reversePath: null, octets: null, messageId: '', notes: ['a long line'], discarded: [to('x', 'x', 'aliases')] }),
     [
       '<= <> U=tim P=local',
       'a long line',
-      '=> :blackhole: <x@there.example>',
+      '=> :blackhole: <x@there.example> R=aliases',
       `=> r0@there.example ${FACTS} C="250 2.0.0 taken"`,
       'Completed',
     ],
   ],
   [
     'all discarded',
-    record({ kind: 'discarded' }, { recipients: [], discarded: ['x@there.example'] }),
-    [RECEIVED, '=> :blackhole: <x@there.example>', 'Completed'],
+    record({ kind: 'discarded' }, { recipients: [], discarded: [to('x', 'x', 'aliases')] }),
+    [RECEIVED, '=> :blackhole: <x@there.example> R=aliases', 'Completed'],
   ],
   [
     'a refusal: each recipient with its own reason, the others with all',
@@ -119,8 +130,8 @@ const RECORDS: readonly (readonly [string, LogRecord, readonly string[]])[] = [
     [
       RECEIVED,
       'H=b.example [192.0.2.1]: RCPT TO:<r1@there.example>: 550 5.1.1 nobody',
-      '** r0@there.example R=nospool T=smtp: b.example [192.0.2.1]: RCPT TO:<r1@there.example>: 550 5.1.1 nobody',
-      '** r1@there.example R=nospool T=smtp: b.example [192.0.2.1]: RCPT TO:<r1@there.example>: 550 5.1.1 nobody',
+      '** r0@there.example R=smarthosts T=smtp: b.example [192.0.2.1]: RCPT TO:<r1@there.example>: 550 5.1.1 nobody',
+      '** r1@there.example R=smarthosts T=smtp: b.example [192.0.2.1]: RCPT TO:<r1@there.example>: 550 5.1.1 nobody',
       'Failed: nobody has the message',
     ],
   ],
@@ -131,7 +142,7 @@ const RECORDS: readonly (readonly [string, LogRecord, readonly string[]])[] = [
       RECEIVED,
       'H=a.example [192.0.2.1]: connection refused',
       'H=b.example [192.0.2.1]: connection refused',
-      '** r0@there.example R=nospool T=smtp: a.example [192.0.2.1]: connection refused; b.example [192.0.2.1]: connection refused',
+      '** r0@there.example R=smarthosts T=smtp: a.example [192.0.2.1]: connection refused; b.example [192.0.2.1]: connection refused',
       'Failed: nobody has the message',
     ],
   ],
@@ -141,7 +152,7 @@ const RECORDS: readonly (readonly [string, LogRecord, readonly string[]])[] = [
     [
       RECEIVED,
       'H=b.example [192.0.2.1]: the message was sent and no verdict came back (no reply came in time): it may have been delivered',
-      '** r0@there.example R=nospool T=smtp: b.example [192.0.2.1]: the message was sent and no verdict came back (no reply came in time): it may have been delivered; look for Message-ID <1@here.example> before sending it again',
+      '** r0@there.example R=smarthosts T=smtp: b.example [192.0.2.1]: the message was sent and no verdict came back (no reply came in time): it may have been delivered; look for Message-ID <1@here.example> before sending it again',
       'Uncertain: the smart host may have the message',
     ],
   ],
@@ -170,7 +181,7 @@ test('the log of a thousand refusals is as long as they are many', () => {
   const from = record(failed(failure(all)), { recipients: all.map((i) => to(`r${i}`)) });
   const lines = exim(from);
   assert.equal(lines.length, 1 + 1000 + 1000 + 1);
-  assert.ok(lines.includes('** r7@there.example R=nospool T=smtp: b.example [192.0.2.1]: RCPT TO:<r7@there.example>: 550 5.1.1 nobody'));
+  assert.ok(lines.includes('** r7@there.example R=smarthosts T=smtp: b.example [192.0.2.1]: RCPT TO:<r7@there.example>: 550 5.1.1 nobody'));
   assert.ok(lines.every((line) => line.length < 500));
   const one = exim(record(failed(failure(all.slice(1))), { recipients: all.map((i) => to(`r${i}`)) }));
   assert.match(one.find((line) => line.startsWith('** r0@')) ?? '', /; and 995 other reasons$/);
@@ -181,7 +192,12 @@ test('no line holds what could be another line, or what a terminal obeys', () =>
   fc.assert(
     fc.property(evil, evil, evil, evil, (login, id, note, text) => {
       const lines = printLog(
-        record(accepted({ reply: said(`250 ${text}`) }), { login, messageId: id, notes: [note], discarded: [note] }),
+        record(accepted({ reply: said(`250 ${text}`) }), {
+          login,
+          messageId: id,
+          notes: [note],
+          discarded: [{ ...to(note), router: 'r1' }],
+        }),
         'exim',
       );
       assert.equal(lines.length, 5);
@@ -208,7 +224,7 @@ test('ids: Exim’s form, in order of time, different for processes and moments'
 
 test('JSON: one object with everything', () => {
   const [line, ...others] = printLog(
-    record(failed(failure([0]), [{ ...server('a.example'), failure: refused }]), { notes: ['n'], discarded: ['d@x'] }),
+    record(failed(failure([0]), [{ ...server('a.example'), failure: refused }]), { notes: ['n'], discarded: [to('d')] }),
     'json',
   );
   assert.deepEqual(others, []);
@@ -219,7 +235,7 @@ test('JSON: one object with everything', () => {
     login: 'tim',
     from: 'tim@here.example',
     to: ['r0@there.example'],
-    discarded: ['d@x'],
+    discarded: ['d@there.example'],
     octets: 315,
     message_id: '<1@here.example>',
     server: null,
@@ -275,7 +291,7 @@ function withLog<T>(work: (path: string, ids: readonly string[]) => T): T {
     }),
     record(failed(failure([0])), { recipients: [to('carol')], octets: 200 }),
     record(accepted(), { reversePath: null, recipients: [to('dave')], octets: 30 }),
-    record({ kind: 'discarded' }, { recipients: [], discarded: ['erin@there.example'], octets: 4 }),
+    record({ kind: 'discarded' }, { recipients: [], discarded: [to('erin', 'erin', 'aliases')], octets: 4 }),
   ].map((each, i): LogRecord => ({ ...each, time: times[i] as Date, id: logId(times[i] as Date, 4711 + i) }));
   writeFileSync(
     join(folder, 'mainlog'),
@@ -305,6 +321,10 @@ real('exigrep finds all lines of the message that has the word', () =>
     assert.equal(bob.length, 5, bob.join('\n'));
     assert.ok(bob.every((line) => line.includes(ids[0] as string)));
     assert.equal(grep('carol@').length, 4);
+    assert.deepEqual(
+      grep('R=aliases').map((line) => line.includes(ids[3] as string)),
+      [true, true, true],
+    );
     assert.equal(grep(ids[2] as string).length, 3);
     assert.equal(grep('nothing like it').length, 0);
   }),

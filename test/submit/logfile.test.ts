@@ -2,7 +2,19 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -68,6 +80,22 @@ test('a named pipe that nobody reads holds nothing up', () =>
     assert.match(openLog(path).problem ?? '', /^cannot write the log .*: ENXIO/);
   }));
 
+test('a file whose closing fails is a problem like any other', async () => {
+  const path = fresh();
+  const log = openLog(path);
+  const mine = readdirSync('/proc/self/fd').find((fd) => linkOf(fd) === path);
+  closeSync(Number(mine));
+  assert.match((await log.write(['x'])) ?? '', /^cannot write the log.*: EBADF/);
+});
+
+function linkOf(fd: string): string | null {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`);
+  } catch {
+    return null;
+  }
+}
+
 /* ---- syslog ---- */
 
 test('the journal takes lines behind its head', () =>
@@ -118,6 +146,26 @@ test('a logger that never reads is given up, and what it left unread is no error
     chmodSync(path, 0o755);
     const lines = Array.from({ length: 5000 }, () => 'x'.repeat(200));
     assert.match((await openLog('syslog', null, { ...NOWHERE, loggers: [path] }).write(lines)) ?? '', /^no log was written/);
+  }));
+
+test('a journal that goes away before it has all lines has none of them: logger is asked', () =>
+  within(10_000, async () => {
+    const journal = fresh('journal');
+    const server = createServer((socket) => socket.destroy());
+    await new Promise<void>((resolve) => server.listen(journal, resolve));
+    const logger = fakeLogger();
+    const lines = Array.from({ length: 20_000 }, () => 'x'.repeat(200));
+    assert.equal(await openLog('syslog', null, { ...NOWHERE, journal, loggers: [logger.path] }).write(lines), null);
+    assert.ok(logger.noted().includes(lines[0] as string));
+    server.close();
+  }));
+
+test('a logger that cannot even be started is one that fails', () =>
+  within(10_000, async () => {
+    const logger = fakeLogger();
+    const unthinkable = join(folder, 'a\0b');
+    assert.equal(await openLog('syslog', null, { ...NOWHERE, loggers: [unthinkable, logger.path] }).write(['x']), null);
+    assert.match(logger.noted(), /-t nospool /);
   }));
 
 test('the real logger takes our arguments', () =>

@@ -2,11 +2,10 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { suite } from 'uvu';
 import type { RouterConfig } from '../../src/router/defaults.ts';
 import { printProblem } from '../../src/router/problem.ts';
-import { mailboxKey } from '../../src/smtp/path.ts';
 import {
   checkAliasFiles,
   ownDomains,
@@ -197,6 +196,14 @@ test('randomize: each host once, in one order for all', async () => {
   assert.equal(first.size, 3);
 });
 
+/** What a dialogue says of each address, in order. */
+async function oneByOne(addresses: readonly string[], more: Partial<RouterConfig> = {}, facts: Partial<RoutingFacts> = {}) {
+  const dialogue = routeOneByOne(config(more), { ...FACTS, ...facts });
+  const told: string[][] = [];
+  for (const address of addresses) told.push((await within(5000, () => dialogue.add(mailbox(address)))).map(printProblem));
+  return told;
+}
+
 test('one by one: as all at once, but what cannot be taken is told at once', async () => {
   file('aliases', 'team: joe@p.q, jim@p.q\nvoid: :blackhole:\nfail: :fail: no');
   const routers = [
@@ -204,30 +211,144 @@ test('one by one: as all at once, but what cannot be taken is told at once', asy
     manualroute({ name: 'r2', localParts: ['other'], hosts: [host('other.example')] }),
     manualroute(),
   ];
-  const dialogue = routeOneByOne(config({ routers }), FACTS);
-  assert.deepEqual(dialogue.routing().recipients, []);
-  const add = async (address: string) => (await within(5000, () => dialogue.add(mailbox(address)))).map(printProblem);
-  assert.deepEqual(await add('void'), []);
-  assert.equal(dialogue.routing().route, null);
-  for (const address of ['team', 'JIM@P.Q', 'jim@P.q', 'z@p.q']) assert.deepEqual(await add(address), []);
-  assert.deepEqual(await add('fail'), ['routing fail@x.y yielded a failed delivery: no']);
-  assert.match(
-    (await add('other')).join(),
-    /^joe@p\.q and other@x\.y cannot go in one transaction, because their routes differ in hosts: /,
-  );
-  const { tree, ...got } = dialogue.routing();
-  const { tree: all, ...expected } = await route(['void', 'team', 'JIM@P.Q', 'jim@P.q', 'z@p.q'], { routers });
-  const keys = ({ recipients }: Pick<Routing, 'recipients'>) => new Set(recipients.map(({ path }) => mailboxKey(path)));
-  assert.deepEqual({ ...got, recipients: keys(got) }, { ...expected, recipients: keys(expected) });
-  assert.deepEqual(summary({ ...got, tree }), ['joe@p.q', 'jim@p.q', 'JIM@P.Q', 'z@p.q']);
-  assert.equal(tree.length, all.length);
+  const told = await oneByOne(['void', 'team', 'JIM@P.Q', 'jim@P.q', 'z@p.q', 'fail', 'other', 'fail', 'y@p.q'], { routers });
+  const differ = `joe@p.q and other@x.y cannot go in one transaction, because their routes differ in hosts: "smtp://hub.example:25" and "smtp://other.example:25"`;
+  const no = 'routing fail@x.y yielded a failed delivery: no';
+  assert.deepEqual(told, [[], [], [], [], [], [no], [differ], [no], []]);
+  const { problems, recipients } = await route(['void', 'team', 'JIM@P.Q', 'jim@P.q', 'z@p.q', 'y@p.q'], { routers });
+  assert.deepEqual([problems, recipients.length], [[], 5]);
 });
 
 test('one by one, hosts in random order stay in one order', async () => {
   const hosts = ['a', 'b', 'c', 'd', 'e'].map((name) => host(name));
-  const dialogue = routeOneByOne(config({ smarthosts: hosts, randomize: true }), FACTS);
-  for (let i = 0; i < 20; i++) assert.deepEqual(await within(5000, () => dialogue.add(mailbox(`u${i}`))), []);
-  assert.equal(dialogue.routing().recipients.length, 20);
+  const addresses = Array.from({ length: 20 }, (_, i) => `u${i}`);
+  assert.ok((await oneByOne(addresses, { smarthosts: hosts, randomize: true })).every((told) => told.length === 0));
+});
+
+/** The files of this host, and how often each was passed through: 'kept' counts those whose entries were asked for whole. */
+function counting(room = Number.POSITIVE_INFINITY): { readonly files: RoutingFiles; readonly reads: Record<string, number> } {
+  const files = systemFiles(join(home, 'passwd'));
+  const reads: Record<string, number> = {};
+  const count = (what: string) => {
+    reads[what] = (reads[what] ?? 0) + 1;
+  };
+  return {
+    reads,
+    files: {
+      ...files,
+      aliases: (name, keys) => {
+        count(`passed ${basename(name)}`);
+        return files.aliases(name, keys);
+      },
+      table: (name, offered) => {
+        count(`kept ${basename(name)}`);
+        return files.table(name, Math.min(offered, room));
+      },
+    },
+  };
+}
+
+const MANY = Array.from({ length: 300 }, (_, i) => `user${i % 200}`);
+const TARGETS = Array.from({ length: 150 }, (_, i) => `user${i}: ${i % 10 === 9 ? ':fail: gone' : `target${i}`}\ntarget${i}: t${i}@p.q\n`);
+
+test('one by one, an alias file is passed through once for the first recipient and once for all others', async () => {
+  file('aliases', TARGETS.join(''));
+  const { files, reads } = counting();
+  const told = await oneByOne(MANY, {}, { files });
+  // Two generations of the first.
+  assert.deepEqual(reads, { 'passed aliases': 2, 'kept aliases': 1 });
+  for (const [i, address] of MANY.entries()) {
+    const { problems } = await route([address]);
+    assert.deepEqual(told[i], problems.map(printProblem), address);
+  }
+});
+
+test('one recipient alone: no alias file is kept', async () => {
+  file('aliases', TARGETS.join(''));
+  const { files, reads } = counting();
+  assert.deepEqual(await oneByOne(['user9'], {}, { files }), [['routing user9@x.y yielded a failed delivery: gone']]);
+  assert.deepEqual(reads, { 'passed aliases': 1 });
+});
+
+test('an alias file for which there is no room is passed through for each', async () => {
+  file('aliases', TARGETS.join(''));
+  const { files, reads } = counting(1000);
+  const told = await oneByOne(MANY.slice(0, 30), {}, { files });
+  assert.deepEqual(reads, { 'passed aliases': 60 - 3, 'kept aliases': 1 });
+  assert.deepEqual(
+    told.flatMap((problems, i) => (problems.length > 0 ? [i] : [])),
+    [9, 19, 29],
+  );
+});
+
+test('all alias files share the room', async () => {
+  const aliases = [file('aliases', TARGETS.join('')), file('more', TARGETS.join('')), join(home, 'none')];
+  const size = await systemFiles().table(aliases[0] as string, 1e9);
+  assert.ok(size.kind === 'table' && size.entries.size === 300);
+  const offered: number[] = [];
+  const { files, reads } = counting();
+  const watched: RoutingFiles = {
+    ...files,
+    table: (name, room) => {
+      offered.push(room);
+      return files.table(name, room);
+    },
+  };
+  await oneByOne(['user1', 'other', 'else'], { aliases }, { files: watched });
+  assert.deepEqual(reads['kept none'], 1, 'that a file is missing is kept, too');
+  assert.deepEqual(
+    offered.map((room) => (offered[0] as number) - room),
+    [0, size.size, 2 * size.size],
+  );
+});
+
+test('a table has the first entry of each key, as a passage finds it', async () => {
+  const text = '\ufeffA: one\n"b c": two,\n  # no\n  zw\u00f6lf\na: three\nbroken\n*: rest\n';
+  const path = file('aliases', text);
+  const files = systemFiles();
+  const table = await files.table(path, 1e6);
+  const got = await files.aliases(path, ['a', 'b c', 'broken', '*', 'none']);
+  assert.ok(table.kind === 'table' && got.kind === 'entries');
+  assert.deepEqual([...table.entries.values()], got.entries);
+  assert.deepEqual(await files.table(path, 100), { kind: 'too large' });
+  assert.deepEqual(await files.table(join(home, 'none'), 100), { kind: 'missing' });
+});
+
+test('the next transaction sees what was changed, and one that is open does not', async () => {
+  file('aliases', 'a: a@p.q\nb: b@p.q\n');
+  const before = routeOneByOne(config(), FACTS);
+  for (const address of ['a', 'b']) assert.deepEqual(await within(5000, () => before.add(mailbox(address))), []);
+  file('aliases', 'a: :fail: moved\nb: :fail: moved\n');
+  assert.deepEqual(await within(5000, () => before.add(mailbox('a'))), []);
+  assert.deepEqual(await oneByOne(['a', 'b']), [
+    ['routing a@x.y yielded a failed delivery: moved'],
+    ['routing b@x.y yielded a failed delivery: moved'],
+  ]);
+});
+
+test('what could not be read is asked again by the next recipient', async () => {
+  mkdirSync(join(home, 'aliases'));
+  const dialogue = routeOneByOne(config(), FACTS);
+  const add = async (address: string) => (await within(5000, () => dialogue.add(mailbox(address)))).length;
+  assert.deepEqual([await add('a'), await add('a'), await add('a')], [1, 1, 1]);
+  rmSync(join(home, 'aliases'), { recursive: true });
+  file('aliases', 'a: a@p.q');
+  assert.equal(await add('a'), 0);
+});
+
+test('the list of users is read once for all users of a message', async () => {
+  const homes = ['ann', 'bob', 'cid'].map((name) => {
+    mkdirSync(join(home, name));
+    writeFileSync(join(home, name, '.forward'), `${name}@p.q\n`, { mode: 0o600 });
+    return `${name}:x:${process.getuid?.()}:0::${join(home, name)}:/bin/sh\n`;
+  });
+  file('passwd', homes.join(''));
+  const routers = [redirect({ forward: true, ifPresent: true, domains: ['@'] }), manualroute()];
+  const files = systemFiles(join(home, 'passwd'));
+  const dialogue = routeOneByOne(config({ routers }), { ...FACTS, files });
+  assert.deepEqual(await within(5000, () => dialogue.add(mailbox('ann'))), []);
+  rmSync(join(home, 'passwd'));
+  assert.deepEqual(await routed(['bob', 'CID', 'ann'], { routers }, { files }), ['bob@p.q', 'cid@p.q', 'ann@p.q']);
 });
 
 test('our own domains', () => {

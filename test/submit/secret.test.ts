@@ -137,6 +137,11 @@ test('a command: found in PATH, or without one; arguments are words, not a shell
   assert.match(await read({ from: 'command', argv: ['echo', 'a\0b'] }), /NUL/);
 });
 
+test('a command that the system does not start', async () => {
+  const argv = ['/bin/true', 'x'.repeat(4 * 1024 * 1024)];
+  assert.equal(await read({ from: 'command', argv }), 'password_command /bin/true cannot be run (E2BIG)');
+});
+
 test('a command that does not end is stopped; one that leaves a child behind is not waited for', async () => {
   assert.match(await read(shell('exec sleep 20'), {}, { patience: 200 }), /^password_command \/bin\/sh did not end within 0\.2 s$/);
   assert.equal(await read(shell('echo geheim; sleep 8 &'), { PATH: '/usr/bin:/bin' }), '=geheim');

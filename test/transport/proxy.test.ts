@@ -497,7 +497,7 @@ proxies('sendmail: proxy, user and password from the configuration; the password
       assert.equal(fine.status, 0, fine.stderr);
       assert.equal(host.held.length, 1);
       assert.match(fine.stderr, new RegExp(`connecting to mail\\.test\\.invalid port 587 through socks5://127\\.0\\.0\\.1:${proxy.port}`));
-      assert.match(setup.logged(), /=> b@example\.org R=nospool T=smtp H=mail\.test\.invalid through socks5:/);
+      assert.match(setup.logged(), /=> b@example\.org R=smarthosts T=smtp H=mail\.test\.invalid through socks5:/);
       give('wrong tan');
       const wrong = await run(setup.config, ['-d', '-f', 'a@example.org', 'b@example.org'], 'Subject: x\n\nhello\n');
       assert.equal(wrong.status, 1);
