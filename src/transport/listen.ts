@@ -115,7 +115,7 @@ export async function listen(options: ListenOptions): Promise<Parsed<Listener>> 
 }
 
 /** RFC 1122 §3.2.1.3 (g), RFC 4291 §2.5.3; `localhost` is loopback by RFC 6761 §6.3. */
-function isLoopback(host: string): boolean {
+export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
 }
 
