@@ -275,11 +275,9 @@ function offers({ extensions }: Receiving, keyword: string): boolean {
 /** A limit that the settings offer by RFC 9422 §4; Infinity where they do not. */
 function limit(settings: Receiving, name: string): number {
   if (!offers(settings, 'LIMITS')) return Number.POSITIVE_INFINITY;
-  for (const extension of settings.extensions) {
-    const read = keywordOf(extension) === 'LIMITS' ? new RegExp(`\\b${name}=(\\d+)`, 'i').exec(extension) : null;
-    if (read) return Number(read[1]);
-  }
-  return Number.POSITIVE_INFINITY;
+  const limits = settings.extensions.filter((extension) => keywordOf(extension) === 'LIMITS').join(' ');
+  const read = new RegExp(`\\b${name}=(\\d+)`, 'i').exec(limits);
+  return read ? Number(read[1]) : Number.POSITIVE_INFINITY;
 }
 
 function mayAuthenticate(settings: Receiving, visit: Visit): boolean {
