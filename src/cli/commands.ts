@@ -176,7 +176,7 @@ export const COMMANDS: readonly AdminCommand[] = [
         {
           config: text(values.config) ?? '',
           file: text(values.file),
-          last: typeof values.last === 'number' ? values.last : null,
+          last: number(values.last),
           failed: values.failed === true,
           json: values.json === true,
         },
@@ -212,9 +212,47 @@ export const COMMANDS: readonly AdminCommand[] = [
     examples: ['nospool sink --starttls --auth me:secret --refuse bob@example.org'],
     run: async (values) => (await import('./sink.ts')).runSink(sinkOptions(values)),
   },
+  {
+    name: 'bench',
+    operands: '',
+    help: 'send many messages to a host, and measure: real mail',
+    options: [
+      option('host', 'text', 'HOST', 'who gets them: 127.0.0.1:2525, as in smarthosts'),
+      option('anywhere', 'switch', '', 'allow a host that is not loopback'),
+      option('messages', 'number', 'N', 'how many (1000)'),
+      option('connections', 'number', 'N', 'sessions at a time (1)'),
+      option('size', 'text', 'SIZE', 'of a message: 64KiB, 1MB, or octets (2048)'),
+      option('recipients', 'number', 'N', 'of each message (1)'),
+      option('from', 'text', 'ADDR', 'the reverse-path (also -f)'),
+      option('to', 'text', 'ADDR', 'the recipient; numbered where there are several'),
+      option('user', 'text', 'NAME', 'authenticate as this user'),
+      option('password-file', 'text', 'FILE', 'where the password is'),
+      option('tls', 'text', 'MODE', 'required, opportunistic or off (off at loopback)'),
+      option('ca-file', 'text', 'FILE', 'certificates to trust; TLS is required then'),
+      option('json', 'switch', '', 'one JSON object in place of lines'),
+    ],
+    examples: ['nospool bench --host 127.0.0.1:2525 --messages 10000 --connections 20'],
+    run: async (values) =>
+      (await import('./bench.ts')).runBench({
+        host: text(values.host),
+        anywhere: values.anywhere === true,
+        messages: number(values.messages),
+        connections: number(values.connections),
+        size: text(values.size),
+        recipients: number(values.recipients),
+        from: text(values.from),
+        to: text(values.to),
+        user: text(values.user),
+        passwordFile: text(values.passwordFile),
+        tls: text(values.tls),
+        caFile: text(values.caFile),
+        json: values.json === true,
+      }),
+  },
 ];
 
 const text = (value: unknown): string | null => (typeof value === 'string' ? value : null);
+const number = (value: unknown): number | null => (typeof value === 'number' ? value : null);
 const texts = (value: unknown): readonly string[] => (Array.isArray(value) ? value.map(String) : []);
 
 function sinkOptions(values: Values): SinkOptions {

@@ -3,9 +3,8 @@
  * ended before any transaction. Knows no configuration file and prints nothing.
  */
 import type { Smarthost } from '../router/route.ts';
-import type { Transaction } from '../smtp/commands.ts';
 import type { SessionFailure } from '../smtp/outcome.ts';
-import { openSession, type Security, type SessionOptions } from '../submit/opening.ts';
+import { openSession, type Security, type SessionOptions, untilReady } from '../submit/opening.ts';
 import { printFailure } from '../submit/outcome.ts';
 import type { CertificateFacts } from '../transport/chain.ts';
 import type { Trace } from '../transport/connection.ts';
@@ -52,21 +51,6 @@ export interface ProbeOptions {
   readonly environment: NodeJS.ProcessEnv;
   readonly trace?: Trace;
 }
-
-/**
- * A forward-path that no command line can carry: the machine opens the session, refuses this on our side, and says QUIT.
- * So MAIL is never sent, whatever the server offers.
- */
-const UNSPEAKABLE: Transaction = {
-  reversePath: null,
-  recipients: [{ path: { localPart: '\r\n', domain: '' } }],
-  size: null,
-  estimate: null,
-  eightBit: 'none',
-  withoutEightBit: 'convert',
-  smtputf8: false,
-  dsn: 'drop',
-};
 
 /** Opens a session to one address and ends it. Never rejects, sends neither MAIL nor a message. */
 export async function probe(host: Smarthost, target: Target, endpoint: Endpoint, options: ProbeOptions): Promise<Probe> {
@@ -137,12 +121,12 @@ async function look(host: Smarthost, target: Target, endpoint: Endpoint, options
   if (session === null)
     return { usable: false, failure: failed[0]?.failure ?? null, connected, opened: null, greeting, tls, extensions: [], auth: null };
   const { connection } = session;
-  const outcome = await connection.submit(UNSPEAKABLE, { open: () => null });
+  const failure = await untilReady(connection);
   const { channel } = connection;
-  const usable = channel !== null;
+  const usable = failure === null;
   return {
     usable,
-    failure: usable || outcome.kind !== 'failed' ? null : outcome.failure,
+    failure,
     connected,
     opened: usable ? since() : null,
     greeting,

@@ -31,6 +31,8 @@ export interface Sink {
 const SHOWN = 1024 * 1024;
 /** What a client has to say QUIT after the last message wanted. */
 const PARTING = 2000;
+/** Milliseconds between two lines about what was discarded. */
+const PACE = 1000;
 
 interface Message {
   readonly number: number;
@@ -111,6 +113,16 @@ export async function startSink(options: SinkOptions, output: SinkOutput): Promi
   const tell = (event: string, facts: Readonly<Record<string, unknown>>, text: string): void =>
     output.out(options.json ? `${JSON.stringify({ event, ...facts })}\n` : text);
 
+  const discarded = tally((facts) => {
+    const { messages, octets, seconds } = facts;
+    const rates = seconds > 0 ? `: ${(messages / seconds).toFixed(0)} messages/s, ${(octets / seconds / 1e6).toFixed(1)} MB/s` : '';
+    tell(
+      'discarded',
+      { ...facts, total: accepted },
+      `! ${messages} ${messages === 1 ? 'message' : 'messages'} in ${seconds.toFixed(3)} s${rates}; ${accepted} in all\n`,
+    );
+  });
+
   /** All the wanted messages are here: the clients may say QUIT, then the sink ends. */
   function mayEnd(): void {
     if (options.messages === 0 || accepted < options.messages) return;
@@ -139,7 +151,9 @@ export async function startSink(options: SinkOptions, output: SinkOutput): Promi
           message?.recipients.push({ path: question.path, parameters: question.parameters });
           return null;
         case 'data':
-          return refused ? refusal(refused.code, 'this sink refuses DATA') : opened();
+          // What need not be waited for is answered at once: replies of one turn leave together.
+          if (refused) return refusal(refused.code, 'this sink refuses DATA');
+          return options.store === '' ? null : opened();
         case 'content':
           return refused
             ? abandon().then(() => refusal(refused.code, 'this sink refuses what was sent'))
@@ -160,7 +174,7 @@ export async function startSink(options: SinkOptions, output: SinkOutput): Promi
     });
 
     async function opened(): Promise<Verdict> {
-      if (options.store === '' || message === null) return null;
+      if (message === null) return null;
       stored++;
       // Time, process and number: no two sinks choose the same name.
       const stamp = new Date().toISOString().replace(/[-:]|\..*/g, '');
@@ -190,23 +204,30 @@ export async function startSink(options: SinkOptions, output: SinkOutput): Promi
       return current.written.catch(() => {});
     }
 
-    async function taken(visit: Visit, octets: number): Promise<Verdict> {
+    function taken(visit: Visit, octets: number): Verdict | Promise<Verdict> {
       const current = message as Message;
       message = null;
-      if (current.file) {
-        try {
-          await current.written;
-          await current.file.handle.close();
-          await rename(current.file.partial, current.file.name);
-        } catch (error) {
-          await removed(current.file);
-          return unstorable(error);
-        }
+      const accept = (): Verdict => {
+        accepted++;
+        if (options.discard) discarded.add(octets, current.begun);
+        else arrived({ ...current, number: accepted, octets }, visit);
+        mayEnd();
+        return null;
+      };
+      return current.file === null ? accept() : kept(current, current.file).then((failure) => failure ?? accept());
+    }
+
+    /** The file with its name; null when it is there. */
+    async function kept({ written }: Message, file: NonNullable<Message['file']>): Promise<Reply | null> {
+      try {
+        await written;
+        await file.handle.close();
+        await rename(file.partial, file.name);
+        return null;
+      } catch (error) {
+        await removed(file);
+        return unstorable(error);
       }
-      accepted++;
-      arrived({ ...current, number: accepted, octets }, visit);
-      mayEnd();
-      return null;
     }
 
     function arrived(current: Message, visit: Visit): void {
@@ -226,11 +247,10 @@ export async function startSink(options: SinkOptions, output: SinkOutput): Promi
         octets: current.octets,
         seconds: Number(seconds.toFixed(6)),
         file: current.file?.name ?? null,
-        ...(options.quiet || options.discard || current.octets > SHOWN ? {} : contentOf(current.shown)),
+        ...(options.quiet || current.octets > SHOWN ? {} : contentOf(current.shown)),
       };
-      const rate = options.discard && seconds > 0 ? `, ${(current.octets / seconds / 1e6).toFixed(0)} MB/s` : '';
       const to = facts.recipients.map((recipient) => recipient.path).join(', ');
-      const head = `! message ${current.number}: ${current.octets} octets${rate}, from ${facts.reversePath} to ${to}`;
+      const head = `! message ${current.number}: ${current.octets} octets, from ${facts.reversePath} to ${to}`;
       tell('message', facts, `${head}${facts.file === null ? '' : `, in ${facts.file}`}\n${options.quiet ? '' : shown(current)}`);
     }
 
@@ -256,7 +276,7 @@ export async function startSink(options: SinkOptions, output: SinkOutput): Promi
       judge,
       content,
       abandon: () => void abandon(),
-      ...(options.quiet ? {} : { trace }),
+      ...(options.quiet || options.discard ? {} : { trace }),
       closed() {
         clients--;
         mayEnd();
@@ -273,6 +293,8 @@ export async function startSink(options: SinkOptions, output: SinkOutput): Promi
     owner,
     delay: options.delay,
     discard: options.discard,
+    // Who measures opens as many as the client can.
+    ...(options.discard ? { connections: Number.POSITIVE_INFINITY } : {}),
   });
   if (!listener.ok) return listener.detail;
   if (certificate && options.certificate !== '') {
@@ -284,7 +306,10 @@ export async function startSink(options: SinkOptions, output: SinkOutput): Promi
   }
   let closing: Promise<void> | null = null;
   const close = (): Promise<void> => {
-    closing ??= listener.value.close().then(finish);
+    closing ??= listener.value.close().then(() => {
+      discarded.end();
+      finish();
+    });
     return closing;
   };
   const { address, port } = listener.value;
@@ -295,6 +320,47 @@ export async function startSink(options: SinkOptions, output: SinkOutput): Promi
     `! listening: smarthosts = ["${scheme}${address}"]\n${certificate ? `! certificate: fingerprint = ["${certificate.fingerprints.certificate}"]\n` : ''}`,
   );
   return { listener: listener.value, done, close };
+}
+
+interface Discarded {
+  readonly messages: number;
+  readonly octets: number;
+  /** From the first MAIL, or the report before, to the last message. */
+  readonly seconds: number;
+}
+
+/** Counts messages and reports them once a second: a line for each would take more time than the message. */
+function tally(report: (facts: Discarded) => void): { add(octets: number, begun: number): void; end(): void } {
+  let messages = 0;
+  let octets = 0;
+  let since = 0;
+  let last = 0;
+  let clock: NodeJS.Timeout | undefined;
+  function tick(): void {
+    clock = undefined;
+    if (messages === 0) return;
+    report({ messages, octets, seconds: Number(((last - since) / 1000).toFixed(6)) });
+    messages = 0;
+    octets = 0;
+    since = last;
+    clock = setTimeout(tick, PACE).unref();
+  }
+  return {
+    add(more, begun) {
+      if (clock === undefined) {
+        since = begun;
+        clock = setTimeout(tick, PACE).unref();
+      }
+      messages++;
+      octets += more;
+      last = performance.now();
+    },
+    end() {
+      clearTimeout(clock);
+      tick();
+      clearTimeout(clock);
+    },
+  };
 }
 
 const parametersOf = (parameters: readonly Parameter[]): Record<string, string | null> =>

@@ -230,7 +230,7 @@ function ask(visit: Visit, question: Question, chunk: Chunk | null = null): Step
 
 /** Where enhanced codes are not offered, the program's own replies go without. */
 function say(settings: Receiving, reply: Reply): Action {
-  const plain = !offers(settings, 'ENHANCEDSTATUSCODES') && reply.enhanced !== null;
+  const plain = reply.enhanced !== null && !offers(settings, 'ENHANCEDSTATUSCODES');
   return { do: 'reply', lines: replyLines(plain ? { ...reply, lines: reply.lines.map((text) => text.replace(/^\S+ /, '')) } : reply) };
 }
 
@@ -260,17 +260,24 @@ const abandoned = ({ transaction }: Visit): Action[] => (transaction === null ? 
 
 const keywordOf = (extension: string): string => (extension.split(' ', 1)[0] as string).toUpperCase();
 
-function offers(settings: Receiving, keyword: string): boolean {
-  return settings.extensions.some((extension) => keywordOf(extension) === keyword);
+/** The keywords of a list, read once: every command asks for some. */
+const keywords = new WeakMap<readonly string[], ReadonlySet<string>>();
+
+function offers({ extensions }: Receiving, keyword: string): boolean {
+  let known = keywords.get(extensions);
+  if (known === undefined) {
+    known = new Set(extensions.map(keywordOf));
+    keywords.set(extensions, known);
+  }
+  return known.has(keyword);
 }
 
 /** A limit that the settings offer by RFC 9422 §4; Infinity where they do not. */
 function limit(settings: Receiving, name: string): number {
-  for (const extension of settings.extensions) {
-    const read = keywordOf(extension) === 'LIMITS' ? new RegExp(`\\b${name}=(\\d+)`, 'i').exec(extension) : null;
-    if (read) return Number(read[1]);
-  }
-  return Number.POSITIVE_INFINITY;
+  if (!offers(settings, 'LIMITS')) return Number.POSITIVE_INFINITY;
+  const limits = settings.extensions.filter((extension) => keywordOf(extension) === 'LIMITS').join(' ');
+  const read = new RegExp(`\\b${name}=(\\d+)`, 'i').exec(limits);
+  return read ? Number(read[1]) : Number.POSITIVE_INFINITY;
 }
 
 function mayAuthenticate(settings: Receiving, visit: Visit): boolean {
@@ -575,30 +582,21 @@ function finalReplies(settings: Receiving, { transaction }: Visit, reply: Reply,
   return Array.from({ length: (transaction as Received).recipients }, (_, i) => say(settings, each[i] ?? reply));
 }
 
-/** The usual words for yes. */
-function consent(settings: Receiving, question: Question): Reply {
-  switch (question.about) {
-    case 'connection':
-      return makeReply(220, '', `${settings.hostname} ${settings.protocol === 'lmtp' ? 'LMTP' : 'ESMTP'} nospool`);
-    case 'credentials':
-      return makeReply(235, '2.7.0', 'authenticated');
-    case 'sender':
-      return makeReply(250, '2.1.0', 'sender accepted');
-    case 'recipient':
-      return makeReply(250, '2.1.5', 'recipient accepted');
-    case 'data':
-      return makeReply(354, '', 'send the content, and "." on a line of its own at its end');
-    case 'content':
-      return makeReply(250, '2.0.0', 'message accepted');
-    /* c8 ignore next 2 */
-    default:
-      return never(question);
-  }
-}
+/** The usual words for yes. Made once: a receiver that is measured says little else. */
+const CONSENT: Readonly<Record<Exclude<Question['about'], 'connection'>, Reply>> = {
+  credentials: makeReply(235, '2.7.0', 'authenticated'),
+  sender: makeReply(250, '2.1.0', 'sender accepted'),
+  recipient: makeReply(250, '2.1.5', 'recipient accepted'),
+  data: makeReply(354, '', 'send the content, and "." on a line of its own at its end'),
+  content: makeReply(250, '2.0.0', 'message accepted'),
+};
+
+const greeting = ({ hostname, protocol }: Receiving): Reply =>
+  makeReply(220, '', `${hostname} ${protocol === 'lmtp' ? 'LMTP' : 'ESMTP'} nospool`);
 
 function judged(settings: Receiving, state: In<'judging'>, verdict: Reply | null, each: readonly Reply[]): Step {
   const { visit, question } = state;
-  const reply = verdict ?? consent(settings, question);
+  const reply = verdict ?? (question.about === 'connection' ? greeting(settings) : CONSENT[question.about]);
   const accepted = digit(reply) === (question.about === 'data' ? 3 : 2);
   // RFC 5321 §3.8: 421 is the last word. A refused sender and a refused content leave nothing to abandon.
   const settled = question.about === 'sender' || question.about === 'content';

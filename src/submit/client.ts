@@ -4,7 +4,7 @@ import { limitOf } from '../smtp/extensions.ts';
 import type { SessionOutcome } from '../smtp/outcome.ts';
 import { endpointsOf, targetsOf } from '../transport/resolve.ts';
 import { type Envelope, type Message, messageOf, type SubmitOptions, TIMEOUTS, transactionOf } from './library.ts';
-import { type OpenSession, openSession } from './opening.ts';
+import { type OpenSession, openSession, untilReady } from './opening.ts';
 import { type Attempt, type Failure, printFailure, printServer } from './outcome.ts';
 import { systemSecurity } from './security.ts';
 
@@ -13,6 +13,8 @@ export interface Client extends AsyncDisposable {
   readonly usable: boolean;
   /** What was connected to, as logs name it. */
   readonly server: string;
+  /** Waits for greeting, TLS and authentication; null, or why the session is over. Only for who wants to know before the first message. */
+  opened(): Promise<Failure | null>;
   /** Sends one message; one at a time. The session stays usable after a refusal. Never rejects. */
   send(envelope: Envelope, message: Message): Promise<SessionOutcome | { readonly kind: 'failed'; readonly failure: Failure }>;
   /** QUIT, and waits for the server's reply. */
@@ -65,6 +67,11 @@ function clientOf({ connection, facts }: OpenSession): Client {
     },
     get server() {
       return printServer(facts());
+    },
+    async opened() {
+      if (connection.channel !== null) return null;
+      if (connection.usable) return untilReady(connection);
+      return { kind: 'lost', at: 'ready', condemns: 'address', command: 'the greeting', detail: 'the session has ended' };
     },
     async send(envelope, message) {
       const { scan, content } = messageOf(message);

@@ -4,6 +4,7 @@
  */
 import { isIP, type Socket } from 'node:net';
 import { DIRECT, type Link, type ProxyPolicy, printProxy, type Smarthost } from '../router/route.ts';
+import type { Transaction } from '../smtp/commands.ts';
 import type { ContentEncoder } from '../smtp/content.ts';
 import type { SessionFailure } from '../smtp/outcome.ts';
 import type { Parsed } from '../smtp/parsed.ts';
@@ -147,6 +148,30 @@ export async function openSession(
     return { host, name: target.name, endpoint, tls: handshake?.facts() ?? null, auth };
   };
   return { failed, session: { connection, endpoint, facts } };
+}
+
+/**
+ * A forward-path that no command line can carry: the machine opens the session and refuses this on our side. So MAIL is
+ * never sent, whatever the server offers.
+ */
+const UNSPEAKABLE: Transaction = {
+  reversePath: null,
+  recipients: [{ path: { localPart: '\r\n', domain: '' } }],
+  size: null,
+  estimate: null,
+  eightBit: 'none',
+  withoutEightBit: 'convert',
+  smtputf8: false,
+  dsn: 'drop',
+};
+
+/**
+ * Waits until the session has been opened, from the greeting to authentication; null, or why it was not. Sends no MAIL;
+ * where the plan has one transaction only, QUIT follows at once.
+ */
+export async function untilReady(connection: Connection): Promise<SessionFailure | null> {
+  const outcome = await connection.submit(UNSPEAKABLE, { open: () => null });
+  return connection.channel !== null || outcome.kind !== 'failed' ? null : outcome.failure;
 }
 
 type Through = Link & { readonly proxy: ProxyPolicy };

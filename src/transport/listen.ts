@@ -115,7 +115,7 @@ export async function listen(options: ListenOptions): Promise<Parsed<Listener>> 
 }
 
 /** RFC 1122 §3.2.1.3 (g), RFC 4291 §2.5.3; `localhost` is loopback by RFC 6761 §6.3. */
-function isLoopback(host: string): boolean {
+export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
 }
 
@@ -157,6 +157,9 @@ function converse(
   let clock: NodeJS.Timeout | undefined;
   /** With a delay, deeds wait here until they are due. */
   let outgoing: (Deed & { readonly due: number })[] = [];
+  /** Replies of this turn, which leave in one write at its end: a write for each would cost more than all the rest of a turn. */
+  let saying = '';
+  let settling = false;
   /** Promises of the owner that content waits for. */
   let busy = 0;
   let ending = false;
@@ -214,13 +217,18 @@ function converse(
     });
   }
 
-  /** Everything that happens goes through here: afterwards reading and the clock fit the new state. */
+  /** Everything that happens goes through here: afterwards replies are on their way, and reading and the clock fit the new state. */
   function settle(happens: () => void): void {
+    // A verdict that is given at once comes within the turn that asked for it.
+    if (settling) {
+      happens();
+      return;
+    }
+    settling = true;
     const before = reception.state;
-    const writing = stream;
-    writing.cork();
     happens();
-    writing.uncork();
+    say();
+    settling = false;
     const { state } = reception;
     if (state !== before || state.at === 'data' || state.at === 'chunk') rearm();
     const wanted = ending || (reception.mayRead && busy === 0 && !stream.writableNeedDrain);
@@ -260,12 +268,17 @@ function converse(
     else if (deed.do === 'close') close();
     else {
       for (const text of deed.lines) owner.trace?.('S', text);
-      if (stream.writable) stream.write(`${deed.lines.join('\r\n')}\r\n`, 'latin1');
+      saying += `${deed.lines.join('\r\n')}\r\n`;
     }
   }
 
+  function say(): void {
+    if (saying !== '' && stream.writable) stream.write(saying, 'latin1');
+    saying = '';
+  }
+
   function startTls(): void {
-    stream.uncork();
+    say();
     unhear(stream);
     // What was said in the clear and not yet read must not reach the handshake. RFC 3207 §6
     while (stream.read() !== null);
@@ -292,6 +305,7 @@ function converse(
   function close(): void {
     ending = true;
     clearTimeout(clock);
+    say();
     stream.end();
     stream.resume();
     setTimeout(() => stream.destroy(), LINGER).unref();

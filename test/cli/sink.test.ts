@@ -174,6 +174,42 @@ test('stores messages octet for octet, and nothing of those that were not accept
   }
 });
 
+test('discarding: no conversation, no line for each message, but how many came', async () => {
+  const two = [...MESSAGE.slice(0, -1), ...MESSAGE.slice(1)];
+  const { out } = await sunk({ discard: true, json: true }, async (port) => {
+    assert.deepEqual(codes(await converse(port, ...two)), ['220', '250', '250', '250', '354', '250', '250', '250', '354', '250', '221']);
+    await converse(port, ...MESSAGE);
+  });
+  const [listening, ...events] = out
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  assert.equal(listening.event, 'listening');
+  assert.deepEqual(new Set(events.map(({ event }) => event)), new Set(['discarded']));
+  const sum = (fact: string): number => events.reduce((total, event) => total + event[fact], 0);
+  // Transparency dots are content here.
+  assert.deepEqual([sum('messages'), sum('octets'), events.at(-1).total], [3, 66, 3]);
+  assert.ok(events.every(({ seconds }) => seconds >= 0));
+  const shown = await sunk({ discard: true, messages: 1 }, async (port) => void (await converse(port, ...MESSAGE)));
+  assert.match(shown.out, /^! listening: .*\n! 1 message in \d+\.\d{3} s: \d+ messages\/s, \d+\.\d MB\/s; 1 in all\n$/);
+});
+
+test('discarding: more clients than a person has', async () => {
+  await sunk({ discard: true }, async (port) => {
+    const sockets = await Promise.all(
+      Array.from(
+        { length: 120 },
+        () =>
+          new Promise<string>((resolve, reject) => {
+            const socket = createConnection({ port, host: '127.0.0.1' });
+            socket.on('error', reject).once('data', (octets) => resolve(octets.toString('latin1')));
+          }),
+      ),
+    );
+    assert.ok(sockets.every((greeting) => greeting.startsWith('220 ')));
+  });
+});
+
 test('a folder that cannot be written to is a refusal for now, and said', async () => {
   const { err } = await sunk({ store: '/nonexistent/folder' }, async (port) => {
     assert.deepEqual(codes(await converse(port, ...MESSAGE.slice(0, 4), 'QUIT')), ['220', '250', '250', '250', '451', '221']);

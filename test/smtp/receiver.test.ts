@@ -675,6 +675,20 @@ scenario(
 );
 
 scenario(
+  'a limit that LIMITS does not name is none',
+  { extensions: ['LIMITS RCPTMAX=1'] },
+  `
+  S: 220 here ESMTP nospool
+  C: EHLO x
+  S: 250-here greets x
+  S: 250 LIMITS RCPTMAX=1
+  ${TRANSACTION}
+  C: RCPT TO:<d@e.example>
+  S: 452 a message may have 1 recipients
+`,
+);
+
+scenario(
   'LMTP: LHLO, and a reply for each recipient accepted (RFC 2033 §4.2)',
   { protocol: 'lmtp', extensions: ['CHUNKING'], sizeLimit: 10 },
   `

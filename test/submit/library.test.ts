@@ -1,5 +1,6 @@
 /** The library as a program uses it, against a receiver in this process. */
 import assert from 'node:assert/strict';
+import { type AddressInfo, createServer } from 'node:net';
 import { suite } from 'uvu';
 import { connect, smarthost, submit } from '../../src/index.ts';
 import { makeReply, RECEIVING } from '../../src/smtp/receiver.ts';
@@ -185,6 +186,33 @@ library('connect: many messages over one session, also after a refusal', () =>
     assert.equal(received.length, 5);
     assert.equal(clients(), 1);
     await listener.close();
+  }),
+);
+
+library('connect: whether the session is open can be waited for, before and after', () =>
+  within(10_000, async () => {
+    const { listener, received } = await receiver();
+    const client = await connect(host(listener.port));
+    assert.ok('send' in client);
+    assert.deepEqual([await client.opened(), await client.opened()], [null, null]);
+    assert.equal((await client.send({ from: 'me@example.org', to: ['you@example.net'] }, MESSAGE)).kind, 'accepted');
+    await client.quit();
+    assert.equal(received.length, 1);
+    await listener.close();
+  }),
+);
+
+library('connect: a session that cannot be opened says why, and says that it is over when it is asked again', () =>
+  within(10_000, async () => {
+    const listener = createServer((socket) => socket.on('error', () => {}).end('421 not now\r\n'));
+    await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
+    const client = await connect(host((listener.address() as AddressInfo).port));
+    assert.ok('send' in client);
+    const [first, second] = [await client.opened(), await client.opened()];
+    listener.close();
+    assert.match(first?.kind === 'lost' ? first.detail : '', /421 not now/);
+    assert.match(second?.kind === 'lost' ? second.detail : '', /the session has ended/);
+    assert.ok(!client.usable);
   }),
 );
 
