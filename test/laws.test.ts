@@ -24,7 +24,7 @@ const roomOf = (file: string): string => (file.split(path.sep).length > 2 ? (fil
 const LAW: Readonly<Record<string, readonly RegExp[]>> = {
   smtp: [],
   router: [/^smtp\/(path|parsed|text)\.ts$/],
-  message: [/^smtp\/(path|parsed|text)\.ts$/],
+  message: [/^smtp\/(path|parsed|text|content)\.ts$/],
   transport: [/^smtp\//, /^router\/route\.ts$/, /^message\/source\.ts$/],
   submit: [/^smtp\//, /^router\//, /^message\//, /^transport\//],
   config: [/./],

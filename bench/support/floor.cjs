@@ -9,6 +9,8 @@ const steps = ['EHLO floor.example', 'MAIL FROM:<sender@example.org>', 'RCPT TO:
 const server = authority
   ? require('node:tls').connect({ ...target, servername: 'localhost', ca: fs.readFileSync(authority) })
   : require('node:net').connect(target);
+// tls.connect does not pass noDelay on.
+server.setNoDelay(true);
 let said = '';
 process.exitCode = 1;
 server.on('data', (octets) => {

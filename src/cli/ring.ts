@@ -1,6 +1,6 @@
 /**
- * Memory into which octets are read ahead while others are in use: what was handed out stays in place until the next is
- * taken, what was read meanwhile comes then in as few pieces as possible. Knows no descriptor and no end.
+ * Memory into which octets are read ahead while others are in use: what was handed out stays in place until it is released,
+ * what was read meanwhile comes then in as few pieces as possible. Knows no descriptor and no end.
  */
 
 interface Span {
@@ -12,73 +12,78 @@ interface Span {
 const LITTLE = 16 * 1024;
 
 export class Ring {
-  #memory: Uint8Array;
+  readonly #memory: Uint8Array;
   readonly #most: number;
-  /** Read and not yet handed out, in order. */
-  #ready: Span[] = [];
-  /** In use until the next `take`. */
+  /** Read and not yet handed out, in order; `#waiting` octets in all. */
+  readonly #ready: Span[] = [];
+  #waiting = 0;
+  /** Handed out and not yet released. */
   #out: Span = { start: 0, end: 0 };
-  /** Where the next octets are being read to. */
-  #into: Span;
+  /** Free memory, from where the next octets are read to. */
+  #free: Span;
 
-  /** `most`: octets of one read at most. */
+  /** `most`: octets of one read at most; the memory is twice as large at least. */
   constructor(memory: Uint8Array, most: number) {
     this.#memory = memory;
     this.#most = most;
-    this.#into = { start: 0, end: Math.min(most, memory.length) };
+    this.#free = { start: 0, end: memory.length };
   }
 
   /** Where to read to. */
   get room(): Uint8Array {
-    return this.#memory.subarray(this.#into.start, this.#into.end);
+    const { start, end } = this.#free;
+    return this.#memory.subarray(start, Math.min(end, start + this.#most));
   }
 
-  get isEmpty(): boolean {
-    return this.#ready.length === 0;
+  /** Octets read and not yet handed out. */
+  get waiting(): number {
+    return this.#waiting;
   }
 
-  /** So many octets (at least one) were read to `room`. */
-  wrote(count: number): void {
-    const { start } = this.#into;
+  /** So many octets (at least one) were read to `room`. False when there is room again only after the next `release`: no read before it. */
+  wrote(count: number): boolean {
+    const { start } = this.#free;
     const end = start + count;
     const last = this.#ready.at(-1);
     if (last?.end === start) last.end = end;
     else this.#ready.push({ start, end });
+    this.#waiting += count;
+    this.#free.start = end;
+    return this.#chooseRoom();
   }
 
-  /**
-   * Chooses the next room, after `wrote`. False when it will be free only after the next `take`: no read before it. So
-   * it is as long as nothing is in use: nobody is busy while more could be read.
-   */
-  advance(): boolean {
-    const taken = [...this.#ready, this.#out];
-    const last = this.#ready.at(-1) ?? this.#out;
-    const behind = this.#gapFrom(last.end, taken);
-    const gap = width(behind) >= LITTLE ? behind : this.#widest(taken);
-    const isFree = width(this.#out) > 0 && width(gap) >= LITTLE;
+  #chooseRoom(): boolean {
+    // While nothing is in use nobody is busy: then half is enough to have read ahead.
+    const mayRead = width(this.#out) > 0 || this.#waiting < this.#memory.length / 2;
+    if (width(this.#free) < LITTLE) this.#free = this.#widest([...this.#ready, this.#out]);
+    if (mayRead && width(this.#free) >= LITTLE) return true;
     // What is in use now is free then, and reading goes on there.
-    const next = isFree ? gap : this.#widest(this.#ready);
-    this.#into = { start: next.start, end: Math.min(next.end, next.start + this.#most) };
-    return isFree;
+    this.#free = this.#widest(this.#ready);
+    return false;
   }
 
-  /** The octets that came first, in one piece, and no more of what was taken before; null when there are none. */
+  /** What was taken is no longer in use. */
+  release(): void {
+    this.#out = { start: 0, end: 0 };
+  }
+
+  /** The octets that came first, in one piece, to be released before the next are taken; null when there are none. */
   take(): Uint8Array | null {
     const next = this.#ready.shift();
-    this.#out = next ?? { start: 0, end: 0 };
-    return next === undefined ? null : this.#memory.subarray(next.start, next.end);
-  }
-
-  /** Free memory from a place on, up to what is taken. */
-  #gapFrom(start: number, taken: readonly Span[]): Span {
-    const end = Math.min(this.#memory.length, ...taken.filter((span) => width(span) > 0 && span.end > start).map((span) => span.start));
-    return { start, end: Math.max(start, end) };
+    if (next === undefined) return null;
+    this.#out = next;
+    this.#waiting -= width(next);
+    return this.#memory.subarray(next.start, next.end);
   }
 
   #widest(taken: readonly Span[]): Span {
-    return [0, ...taken.map(({ end }) => end)]
-      .map((start) => this.#gapFrom(start, taken))
-      .reduce((widest, gap) => (width(gap) > width(widest) ? gap : widest));
+    let widest: Span = { start: 0, end: 0 };
+    for (const start of [0, ...taken.map(({ end }) => end)]) {
+      const behind = taken.filter((span) => width(span) > 0 && span.end > start).map((span) => span.start);
+      const gap = { start, end: Math.min(this.#memory.length, ...behind) };
+      if (width(gap) > width(widest)) widest = gap;
+    }
+    return widest;
   }
 }
 

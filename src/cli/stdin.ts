@@ -154,24 +154,33 @@ interface Inbox {
 function inbox(isAhead: boolean, go: () => void, close: () => void): Inbox {
   let ring = new Ring(Buffer.allocUnsafeSlow(2 * PIPE_CHUNK), PIPE_CHUNK);
   let memory: Uint8Array | null = null;
+  /** Octets that are better handed out together, once more memory is there. */
+  let batch = 0;
+  let clock: ReturnType<typeof setTimeout> | undefined;
   let ended: Ended | null = null;
   let isReading = false;
   let waiting: ((got: Uint8Array | Ended) => void) | null = null;
   let pending: Promise<Uint8Array | Ended> | null = null;
 
   function settle(): void {
-    if (waiting === null) return;
-    const got = ring.take() ?? ended;
+    const got = waiting === null ? null : (ring.take() ?? ended);
     if (got === null) return;
-    const resolve = waiting;
+    clearTimeout(clock);
+    clock = undefined;
+    waiting?.(got);
     waiting = null;
     pending = null;
-    resolve(got);
+  }
+  /** Hands out what has come, or waits for more of it: a fast writer fills a batch sooner than a millisecond passes. */
+  function collect(): void {
+    if (ring.waiting === 0 || ring.waiting >= batch || ended !== null) settle();
+    else clock ??= setTimeout(settle, 1);
   }
   /** The memory that was named, once nothing that waits lies in the one before. */
   function isMoved(): boolean {
-    if (memory === null || !ring.isEmpty) return false;
+    if (memory === null || ring.waiting > 0) return false;
     ring = new Ring(memory, PIPE_CHUNK);
+    batch = memory.length / 2 - PIPE_CHUNK;
     memory = null;
     return true;
   }
@@ -179,11 +188,12 @@ function inbox(isAhead: boolean, go: () => void, close: () => void): Inbox {
     source: {
       read() {
         if (pending !== null) return pending;
+        ring.release();
         pending = new Promise((resolve) => {
           waiting = resolve;
         });
         const answer = pending;
-        settle();
+        collect();
         if (!isReading && ended === null) {
           isReading = true;
           go();
@@ -197,9 +207,9 @@ function inbox(isAhead: boolean, go: () => void, close: () => void): Inbox {
     },
     room: () => ring.room,
     arrived(count) {
-      ring.wrote(count);
-      settle();
-      isReading = (isMoved() || ring.advance()) && isAhead;
+      const isFree = ring.wrote(count);
+      collect();
+      isReading = (isMoved() || isFree) && isAhead;
       return isReading;
     },
     ended(how) {

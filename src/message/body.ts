@@ -3,6 +3,7 @@
  * read only when asked for. Also the conditions a body may have to meet while it passes: not silent, no long line.
  * Knows no header and no server; who may ask for the rest is decided by who opens the body.
  */
+import { scanContent } from '../smtp/content.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { type Ended, type Source, sourceOf } from './source.ts';
 import { type AddOctets, addOctets, NO_OCTETS, type OctetSums } from './sum.ts';
@@ -89,7 +90,7 @@ export async function takeBody(first: Uint8Array, source: Source, options: BodyO
     else whole = true;
   }
   const window = octets.subarray(0, length);
-  const { size, ...seen } = measure(window);
+  const { size, ...seen } = scanContent(window);
   const facts = { ...seen, whole, sample: window };
   if (whole) {
     const open = (): Source => sourceOf(...slices(window));
@@ -221,27 +222,6 @@ function after(start: Uint8Array, source: Source): Source {
     },
     close: () => source.close(),
   };
-}
-
-/** Line ends are LF, CRLF or a lone CR, in any mixture; each is two octets on the wire, and the last line has one. */
-export function measure(octets: Uint8Array): { size: number; eightBit: boolean; nul: boolean; longestLine: number } {
-  let size = 0;
-  let bits = 0;
-  let nul = false;
-  let longestLine = 0;
-  let start = 0;
-  for (let i = 0; i < octets.length; i++) {
-    const octet = octets[i] as number;
-    bits |= octet;
-    if (octet === 0) nul = true;
-    if (octet !== LF && octet !== CR) continue;
-    size += i - start + 2;
-    longestLine = Math.max(longestLine, i - start);
-    if (octet === CR && octets[i + 1] === LF) i++;
-    start = i + 1;
-  }
-  const last = octets.length - start;
-  return { size: last > 0 ? size + last + 2 : size, eightBit: bits > 127, nul, longestLine: Math.max(longestLine, last) };
 }
 
 /**

@@ -4,8 +4,9 @@
  * no server and no window; the header section of the message itself has been completed before.
  */
 import { isAscii } from 'node:buffer';
+import { scanContent } from '../smtp/content.ts';
 import { fromUtf8, isAscii as isAsciiText, printable } from '../smtp/text.ts';
-import { LONGEST_LINE, measure } from './body.ts';
+import { LONGEST_LINE } from './body.ts';
 import { encodeAddresses, NEVER_ENCODED, RECIPIENTS, SENDERS } from './complete.ts';
 import { bodyOffset, type Field } from './fields.ts';
 import {
@@ -207,7 +208,7 @@ function converter(out: Growing, options: ConvertOptions): Machine {
       },
       finish() {
         if (rest === null) {
-          const { longestLine, nul } = measure(octets.octets.subarray(0, octets.length));
+          const { longestLine, nul } = scanContent(octets.octets.subarray(0, octets.length));
           // 7bit allows neither (RFC 2045 §2.7), and the relabelled part would be announced as such.
           rest = entity.encoding === '8bit' && (longestLine > LONGEST_LINE || nul) ? encode() : pass();
         }
