@@ -48,10 +48,10 @@ export const readers: Bench = {
       }));
       const rows = await rounds(each, runs, progress, false);
       const columns = [
-        { key: 'rate', title: 'MB/s', digits: 1, ratio: true },
+        { key: 'rate', title: 'MB/s', digits: 1, ratio: true, more: true },
         { key: 'items', title: 'thousand replies or fields a second', digits: 0 },
       ];
-      tables.push({ title, note, base, columns, chart: 'rate', rows });
+      tables.push({ title, note, base, columns, chart: ['rate'], rows });
     }
     return {
       method: 'Each run in a process of its own, for half a second (a tenth in the short form) after as long a warm-up.',

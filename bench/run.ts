@@ -9,12 +9,15 @@ import { latency } from './latency.ts';
 import { library } from './library.ts';
 import { readers } from './readers.ts';
 import { recipients } from './recipients.ts';
+import { routing } from './routing.ts';
+import { stages } from './stages.ts';
 import { startup } from './startup.ts';
 import type { Bench } from './support/bench.ts';
 import { asText, difference, machine, ownVersion, publish, type Result } from './support/report.ts';
+import { fetchRuntimes } from './support/runtimes.ts';
 import { throughput } from './throughput.ts';
 
-const BENCHES: readonly Bench[] = [startup, throughput, latency, library, recipients, encoder, readers];
+const BENCHES: readonly Bench[] = [startup, stages, throughput, latency, library, recipients, routing, encoder, readers];
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -41,8 +44,10 @@ if (values.list) {
 const progress = (text: string): void => {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
 };
+if (!values.short) fetchRuntimes((text) => process.stderr.write(`${text}\n`));
 const chosen = BENCHES.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
 for (const bench of chosen) {
+  const begun = performance.now();
   const findings = await bench.run({ runs, short: values.short, progress });
   progress('');
   const result: Result = {
@@ -56,6 +61,7 @@ for (const bench of chosen) {
     versions: [ownVersion(), ...findings.versions],
   };
   process.stdout.write(`${asText(result)}\n`);
+  process.stderr.write(`${bench.name}: ${((performance.now() - begun) / 1000).toFixed(0)} s\n`);
   if (values.against !== undefined) process.stdout.write(`${difference(result, path.resolve(values.against))}\n`);
   if (!values.short)
     publish(

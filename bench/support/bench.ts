@@ -3,7 +3,7 @@ import { certificate } from './material.ts';
 import { type Command, cost } from './measure.ts';
 import type { Peer, Submission } from './peers.ts';
 import type { Receiver } from './receivers.ts';
-import type { Column, Findings } from './report.ts';
+import type { Column, Findings, Glance, Table } from './report.ts';
 import type { Case, Progress } from './rounds.ts';
 
 export interface Setting {
@@ -23,7 +23,8 @@ export interface Bench {
 export const WALL: Column = { key: 'wall', title: 'wall, ms', digits: 1, ratio: true };
 export const CPU: Column = { key: 'cpu', title: 'CPU, ms', digits: 1 };
 export const RSS: Column = { key: 'rss', title: 'peak RSS, MiB', digits: 1 };
-export const RATE: Column = { key: 'rate', title: 'MB/s', digits: 0, ratio: true };
+export const ANONYMOUS: Column = { key: 'anonymous', title: 'anonymous, MiB', digits: 1 };
+export const RATE: Column = { key: 'rate', title: 'MB/s', digits: 0, ratio: true, more: true };
 
 export const RECIPIENT = 'recipient@example.org';
 
@@ -40,28 +41,41 @@ export function submission(receiver: Receiver, more: Partial<Submission> = {}): 
 }
 
 /** One message by one peer; its rate too when the size is given (octets). Null when the peer cannot do it. */
-export function sending(peer: Peer, receiver: Receiver, what: Submission, input: Command['input'], size?: number): Case | null {
+export function sending(
+  peer: Peer,
+  receiver: Receiver,
+  what: Submission,
+  input: Command['input'],
+  { size, sampled = false }: { readonly size?: number; readonly sampled?: boolean } = {},
+): Case | null {
   const command = peer.command(what);
   if (command === null) return null;
   return {
     name: peer.name,
     run: async () => {
       const before = await receiver.taken();
-      const { wall, cpu, rss } = await cost({ ...command, ...(input ? { input } : {}) });
+      const measured = await costs({ ...command, ...(input ? { input } : {}), sampled });
       const after = await receiver.taken();
       if (before !== null && after !== before + 1) throw new Error(`the receiver counts ${(after ?? 0) - before} messages, not 1`);
-      return { wall, cpu, rss, ...(size === undefined ? {} : { rate: size / 1000 / wall }) };
+      return { ...measured, ...(size === undefined ? {} : { rate: size / 1000 / (measured.wall as number) }) };
     },
   };
 }
 
 /** A command that sends nothing: a runtime's start. */
-export function starting(name: string, argv: readonly string[]): Case {
+export const starting = (name: string, argv: readonly string[], sampled = false): Case => ({ name, run: () => costs({ argv, sampled }) });
+
+async function costs(command: Command): Promise<Record<string, number>> {
+  const { wall, cpu, rss, anonymous } = await cost(command);
+  return { wall, cpu, rss, ...(command.sampled ? { anonymous } : {}) };
+}
+
+/** A column of the summary: what a table says of whole programs, not of floors and runtimes. */
+export function glance(title: string, digits: number, table: Table | undefined, key: string): Glance {
+  const rows = (table?.rows ?? []).filter(({ name }) => !/^(bare|minimum)| -e 0$|as installed/.test(name));
   return {
-    name,
-    run: async () => {
-      const { wall, cpu, rss } = await cost({ argv });
-      return { wall, cpu, rss };
-    },
+    title,
+    digits,
+    values: rows.flatMap(({ name, measures }): [string, number][] => (measures[key] ? [[name, measures[key].median]] : [])),
   };
 }

@@ -1,6 +1,6 @@
 // One library in a process of its own, sending many short messages: `library-child.mjs LIBRARY PORT CONNECTIONS MESSAGES
 // DIST`. CONNECTIONS sessions are open at once, each sends its share one after another. Prints as JSON: messages a
-// second, messages not taken, resident set in MiB and what each session holds of it in KiB.
+// second, messages taken and not taken, resident set in MiB and what each session holds of it in KiB.
 import { createRequire } from 'node:module';
 import net from 'node:net';
 import { pathToFileURL } from 'node:url';
@@ -118,12 +118,16 @@ const sessions = [];
 while (sessions.length < connections)
   sessions.push(...(await Promise.all(Array.from({ length: Math.min(200, connections - sessions.length) }, () => open()))));
 let lost = 0;
+let sent = 0;
 const share = Math.max(1, Math.round(messages / connections));
 const turns = async (count) => {
   const begun = performance.now();
   await Promise.all(
     sessions.map(async (session) => {
-      for (let i = 0; i < count; i++) if (!(await session.send())) lost++;
+      for (let i = 0; i < count; i++) {
+        if (await session.send()) sent++;
+        else lost++;
+      }
     }),
   );
   return performance.now() - begun;
@@ -134,7 +138,13 @@ const elapsed = await turns(share);
 globalThis.gc?.();
 const rss = process.memoryUsage.rss();
 process.stdout.write(
-  JSON.stringify({ rate: (share * connections * 1000) / elapsed, lost, rss: rss / 2 ** 20, session: (rss - before) / 1024 / connections }),
+  JSON.stringify({
+    rate: (share * connections * 1000) / elapsed,
+    lost,
+    sent,
+    rss: rss / 2 ** 20,
+    session: (rss - before) / 1024 / connections,
+  }),
 );
 await Promise.all(sessions.map((session) => session.end()));
 process.exit(lost === 0 ? 0 : 1);

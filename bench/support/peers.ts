@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { installed } from './installed.ts';
 import type { Command } from './measure.ts';
 import { native } from './native.ts';
 import { DIST, inCache, inSupport, ROOT } from './places.ts';
@@ -31,17 +32,36 @@ export interface Peer {
 const SENDER = 'sender@example.org';
 const host = (submission: Submission): string => (submission.tls === 'off' ? '127.0.0.1' : 'localhost');
 
-/** nospool under a runtime, with everything but the smart host as it comes. */
+/** nospool under a runtime as `nospool install` leaves it, with everything but the smart host as it comes. */
 function nospool(runtime: Runtime): Peer | null {
   const program = path.join(DIST, 'sendmail.cjs');
   if (!existsSync(program)) return null;
-  return {
-    name: runtime.name === node.name ? 'nospool' : `nospool, ${runtime.name}`,
-    version: runtime.version,
-    command: (submission) => ({
-      argv: [...runtime.argv, program, '-C', configuration(submission), '-i', '-f', SENDER, ...submission.recipients],
-    }),
-  };
+  return nospoolBy(
+    runtime.name === node.name ? 'nospool' : `nospool, ${runtime.name}`,
+    runtime,
+    installed(runtime)?.argv ?? [...runtime.argv, program],
+  );
+}
+
+/** nospool, started by these words. */
+export const nospoolBy = (name: string, { version }: Runtime, argv: readonly string[]): Peer => ({
+  name,
+  version,
+  command: (submission) => ({ argv: [...argv, ...ownArguments(submission)] }),
+});
+
+/** What follows the program's name. */
+const ownArguments = (submission: Submission): string[] => [
+  ...['-C', configuration(submission), '-i', '-f', SENDER],
+  ...submission.recipients,
+];
+
+/** The shell script that callers find as /usr/sbin/sendmail: the shell's own start comes on top. */
+export function asInstalled(runtime: Runtime): Peer | null {
+  const script = installed(runtime)?.script;
+  return script === undefined
+    ? null
+    : nospoolBy(runtime.name === node.name ? 'nospool, as installed' : `nospool, as installed, ${runtime.name}`, runtime, [script]);
 }
 
 function configuration({ port, tls, auth, authority, aliases }: Submission): string {
@@ -244,8 +264,12 @@ export function nativeFloor(): Peer | null {
 
 /** nospool under every runtime at hand. */
 export const ours = (): Peer[] => runtimes().flatMap((runtime) => nospool(runtime) ?? []);
+let found: readonly Peer[] | undefined;
 /** The programs of others that are installed here. */
-export const others = (): Peer[] => [exim(), msmtp(), curl(), swaks(), smtplib(), nodemailer()].filter((peer) => peer !== null);
+export function others(): readonly Peer[] {
+  found ??= [exim(), msmtp(), curl(), swaks(), smtplib(), nodemailer()].filter((peer) => peer !== null);
+  return found;
+}
 
 function said(argv: readonly string[], pattern: RegExp): string | null {
   const { stdout } = spawnSync(argv[0] as string, argv.slice(1), { encoding: 'utf8', cwd: inCache('.') });

@@ -1,8 +1,9 @@
-/** Results as JSON, as text, as Markdown with charts, and compared with earlier ones. Knows no bench. */
+/** Results as JSON, as text, as Markdown, and compared with earlier ones. Knows no bench. */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { chart } from './chart.ts';
 import { ROOT } from './places.ts';
 import type { Row, Spread } from './rounds.ts';
 
@@ -13,6 +14,12 @@ export interface Column {
   readonly digits: number;
   /** Also shown as a ratio to the base row. */
   readonly ratio?: boolean;
+  /** More of it is better. */
+  readonly more?: boolean;
+  /** The median alone: it does not vary, or the column is one of many. */
+  readonly single?: boolean;
+  /** Measures that share the column, their medians in this order. */
+  readonly keys?: readonly string[];
 }
 
 export interface Table {
@@ -22,22 +29,34 @@ export interface Table {
   /** The row that ratios are to; the first row if it has no numbers here. */
   readonly base: string;
   readonly columns: readonly Column[];
-  /** The measure that is drawn. */
-  readonly chart: string;
+  /** The measures that are drawn, side by side; none: no chart. */
+  readonly chart: readonly string[];
   readonly rows: readonly Row[];
 }
 
 /** A sentence of the goals, and whether this run bears it out; null where it could not be measured here. */
 export interface Claim {
   readonly text: string;
+  /** `≤ 1.30`. */
+  readonly wanted: string;
   readonly holds: boolean | null;
   readonly measured: string;
+  /** What stands in the way, from the same run: told where it does not hold. */
+  readonly limit?: string;
+}
+
+/** A column of the summary: medians of one measure, by program. */
+export interface Glance {
+  readonly title: string;
+  readonly digits: number;
+  readonly values: readonly (readonly [string, number])[];
 }
 
 export interface Findings {
   readonly method: string;
   readonly tables: readonly Table[];
   readonly claims: readonly Claim[];
+  readonly glance?: readonly Glance[];
   /** Of everything that took part. */
   readonly versions: readonly string[];
 }
@@ -60,17 +79,28 @@ export function machine(): string {
   return `${first?.model.trim() ?? 'unknown processor'}, ${os.cpus().length} cores, ${memory} GiB, ${os.type()} ${os.release()}, Node ${process.versions.node}`;
 }
 
+/** The median of a row; undefined where it has none. */
+export const medianOf = (table: Table | undefined, name: string, key: string): number | undefined =>
+  table?.rows.find((row) => row.name === name)?.measures[key]?.median;
+
 /** The ratio of two rows' medians; null when one of them has none. */
-export function ratio(table: Table, name: string, base: string, key: string): number | null {
-  const of = (wanted: string): number | undefined => table.rows.find((row) => row.name === wanted)?.measures[key]?.median;
-  const [a, b] = [of(name), of(base)];
+export function ratio(table: Table | undefined, name: string, base: string, key: string): number | null {
+  const [a, b] = [medianOf(table, name, key), medianOf(table, base, key)];
   return a === undefined || b === undefined ? null : a / b;
 }
 
-/** A claim about a ratio that must not be over (or, with `least`, under) a limit. */
-export function claim(text: string, value: number | null, limit: number, least = false): Claim {
-  if (value === null) return { text, holds: null, measured: 'not measured here' };
-  return { text, holds: least ? value >= limit : value <= limit, measured: `${value.toFixed(2)}` };
+/** A claim about a number that must not be over a limit, or not under it. */
+export function claim(
+  text: string,
+  value: number | null,
+  bound: { readonly most: number } | { readonly least: number },
+  { unit = '', limit = '' }: { readonly unit?: string; readonly limit?: string } = {},
+): Claim {
+  const [sign, edge] = 'most' in bound ? ['≤', bound.most] : ['≥', bound.least];
+  const wanted = `${sign} ${edge.toFixed(2)}${unit}`;
+  const more = limit === '' ? {} : { limit };
+  if (value === null) return { text, wanted, holds: null, measured: 'not measured here' };
+  return { text, wanted, holds: 'most' in bound ? value <= edge : value >= edge, measured: `${value.toFixed(2)}${unit}`, ...more };
 }
 
 function baseOf(table: Table): Row | undefined {
@@ -82,24 +112,34 @@ const shown = (spread: Spread, digits: number): string => {
   return `${median} (${min}–${max})`;
 };
 
-function cells(table: Table): string[][] {
+/** The header and the lines of a table; rows that failed have two cells. */
+export function cells(table: Table): string[][] {
   const base = baseOf(table);
   const header = ['', ...table.columns.flatMap(({ title, ratio: relative }) => (relative ? [title, `× ${base?.name ?? ''}`] : [title]))];
   const most = Math.max(...table.rows.map(({ runs }) => runs));
   const lines = table.rows.map((row) => {
     if (row.runs === 0) return [row.name, `failed: ${(row.failed ?? 'no run').slice(0, 160)}`];
     return [
-      row.runs < most && row.name !== 'minimum' ? `${row.name} (${row.runs} runs)` : row.name,
-      ...table.columns.flatMap(({ key, digits, ratio: relative }) => {
+      row.runs < most && row.name !== 'minimum' ? `${row.name} (${row.runs} ${row.runs === 1 ? 'run' : 'runs'})` : row.name,
+      ...table.columns.flatMap(({ key, keys, digits, ratio: relative, single }) => {
+        if (keys !== undefined)
+          return [
+            keys.some((each) => row.measures[each])
+              ? keys.map((each) => row.measures[each]?.median.toFixed(digits) ?? '–').join(' / ')
+              : '',
+          ];
         const own = row.measures[key];
-        const text = own ? shown(own, digits) : '';
+        const text = own ? (single ? own.median.toFixed(digits) : shown(own, digits)) : '';
         const reference = base?.measures[key]?.median;
-        return relative ? [text, own && reference ? (own.median / reference).toFixed(2) : ''] : [text];
+        return relative ? [text, own && reference ? printRatio(own.median / reference) : ''] : [text];
       }),
     ];
   });
   return [header, ...lines];
 }
+
+/** Two digits behind the point, or as many as a small one needs to be seen. */
+const printRatio = (value: number): string => (value >= 0.095 ? value.toFixed(2) : value.toPrecision(2));
 
 export function asText(result: Result): string {
   const lines = [`${result.title} (${result.runs} runs${result.short ? ', short form' : ''})`];
@@ -113,8 +153,10 @@ export function asText(result: Result): string {
       lines.push(`  ${row.map((cell, i) => (i === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[i] ?? 0))).join('  ')}`.trimEnd());
   }
   if (result.claims.length > 0) lines.push('');
-  for (const { text, holds, measured } of result.claims)
-    lines.push(`${holds === null ? '  ?' : holds ? ' ok' : ' NO'}  ${text}: ${measured}`);
+  for (const { text, wanted, holds, measured, limit } of result.claims)
+    lines.push(
+      `${holds === null ? '  ?' : holds ? ' ok' : ' NO'}  ${text}: ${measured} (${wanted})${holds === false && limit ? `; ${limit}` : ''}`,
+    );
   return `${lines.join('\n')}\n`;
 }
 
@@ -122,8 +164,10 @@ export function asText(result: Result): string {
 export function publish(result: Result, order: readonly string[]): void {
   mkdirSync(RESULTS, { recursive: true });
   writeFileSync(path.join(RESULTS, `${result.name}.json`), `${JSON.stringify(result, null, 1)}\n`);
+  for (const file of readdirSync(RESULTS))
+    if (file.startsWith(`${result.name}-`) && file.endsWith('.svg')) rmSync(path.join(RESULTS, file));
   result.tables.forEach((table, i) => {
-    writeFileSync(path.join(RESULTS, `${result.name}-${i + 1}.svg`), chart(table));
+    if (table.chart.length > 0) writeFileSync(path.join(RESULTS, `${result.name}-${i + 1}.svg`), chart(table));
   });
   const results = readdirSync(RESULTS)
     .filter((file) => file.endsWith('.json'))
@@ -132,75 +176,86 @@ export function publish(result: Result, order: readonly string[]): void {
   writeFileSync(path.join(ROOT, 'bench/RESULTS.md'), asMarkdown(results));
 }
 
-function asMarkdown(results: readonly Result[]): string {
+export function asMarkdown(results: readonly Result[]): string {
+  const machines = [...new Set(results.map((result) => result.machine))];
   const lines = [
     '# What was measured',
     '',
     'Written by `npm run bench`; the numbers are in `results/*.json`. Every number is a median, its least and greatest run in',
-    'brackets; the cases of a table ran in turn, round after round, on the same machine, so the ratios mean more than the',
-    'absolute numbers. Receiver and sender share its cores: a bare socket writer is shown as the floor where there is one.',
+    'brackets. The cases of a table ran in turn, round after round, on the same machine, so the ratios mean more than the',
+    'absolute numbers. Receiver and sender share its cores: a bare socket writer, which only says fixed commands and writes',
+    'what it reads, is shown as the floor.',
     '',
-    '| goal | holds | measured |',
-    '|---|---|---|',
-    ...results.flatMap(({ claims }) =>
-      claims.map(
-        ({ text, holds, measured }) => `| ${text} | ${holds === null ? 'not measured' : holds ? 'yes' : '**no**'} | ${measured} |`,
-      ),
-    ),
+    ...machines.map((machine) => `${machine}.`),
+    '',
+    '## The goals',
+    '',
+    ...goals(results),
+    ...glances(results),
+    '## Contents',
+    '',
+    ...results.map(({ title }) => `* [${title}](#${anchor(title)})`),
   ];
   for (const result of results) {
-    lines.push(
-      '',
-      `## ${result.title}`,
-      '',
-      `\`npm run bench -- ${result.name}\`, ${result.date}, ${result.runs} runs${result.short ? ' (short form)' : ''}. ${result.machine}.`,
-    );
-    lines.push('', result.method, '', `${result.versions.join(', ')}.`);
+    lines.push('', `## ${result.title}`, '');
+    lines.push(`\`npm run bench -- ${result.name}\`, ${result.date}, ${result.runs} runs${result.short ? ' (short form)' : ''}.`);
+    if (machines.length > 1) lines.push(`${result.machine}.`);
+    lines.push('', result.method, '', `${[...new Set(result.versions)].join(', ')}.`);
     result.tables.forEach((table, i) => {
-      const [header, ...rows] = cells(table) as [string[], ...string[][]];
-      lines.push('', `### ${table.title}`, '', table.note, '', `![${table.title}](results/${result.name}-${i + 1}.svg)`, '');
-      lines.push(`| ${header.join(' | ')} |`, `|---${'|---:'.repeat(header.length - 1)}|`);
-      for (const row of rows)
-        lines.push(`| ${[...row, ...Array<string>(Math.max(0, header.length - row.length)).fill('')].map(cell).join(' | ')} |`);
+      lines.push('', `### ${table.title}`, '', table.note, '');
+      if (table.chart.length > 0) lines.push(`![${table.title}](results/${result.name}-${i + 1}.svg)`, '');
+      lines.push(...markdownTable(cells(table)));
     });
   }
   return `${lines.join('\n')}\n`;
 }
 
-const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
-
-/** Horizontal bars with the spread of the runs; readable on light and dark pages. */
-function chart(table: Table): string {
-  const column = table.columns.find(({ key }) => key === table.chart);
-  const rows = table.rows.flatMap((row) => {
-    const measure = row.measures[table.chart];
-    return measure ? [{ name: row.name, ...measure }] : [];
-  });
-  const [left, width, height] = [210, 420, 24];
-  const greatest = Math.max(...rows.map(({ max }) => max), 1e-9);
-  const x = (value: number): string => ((value / greatest) * width).toFixed(1);
-  const bars = rows.map(({ name, median, min, max }, i) => {
-    const y = 34 + i * height;
-    const own = name.startsWith('nospool') ? 'own' : name.startsWith('bare') || name.includes(' -e 0') ? 'floor' : 'peer';
-    const middle = y + 8;
-    return [
-      `<text x="${left - 8}" y="${y + 12}" text-anchor="end">${escaped(name)}</text>`,
-      `<rect class="${own}" x="${left}" y="${y}" width="${x(median)}" height="16" rx="2"/>`,
-      `<path class="spread" d="M${left} ${middle}m${x(min)} 0H${(left + Number(x(max))).toFixed(1)}"/>`,
-      `<text class="value" x="${(left + Number(x(max)) + 6).toFixed(1)}" y="${y + 12}">${median.toFixed(column?.digits ?? 1)}</text>`,
-    ].join('\n');
-  });
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${left + width + 80} ${44 + rows.length * height}" font-family="system-ui, sans-serif" font-size="12">
-<title>${escaped(table.title)}</title>
-<style>text{fill:#333}.value{fill:#666}.title{font-weight:600}.own{fill:#2563eb}.peer{fill:#9ca3af}.floor{fill:#d1d5db}.spread{stroke:#111827;stroke-opacity:.6}
-@media (prefers-color-scheme: dark){text{fill:#ddd}.value{fill:#aaa}.peer{fill:#6b7280}.floor{fill:#4b5563}.spread{stroke:#f9fafb}}</style>
-<text class="title" x="4" y="18">${escaped(`${table.title}: ${column?.title ?? table.chart}`)}</text>
-${bars.join('\n')}
-</svg>
-`;
+function goals(results: readonly Result[]): string[] {
+  const claims = results.flatMap((result) => result.claims);
+  const answer = (holds: boolean | null): string => (holds === null ? 'not measured' : holds ? 'yes' : '**no**');
+  const limits = claims.flatMap(({ holds, text, limit }) => (holds === false && limit ? [`* ${text}: ${limit}`] : []));
+  return [
+    ...markdownTable([
+      ['goal', 'wanted', 'measured', 'holds'],
+      ...claims.map(({ text, wanted, measured, holds }) => [text, wanted, measured, answer(holds)]),
+    ]),
+    '',
+    ...(limits.length > 0 ? ['What stands in the way where a goal does not hold, measured in the same runs:', '', ...limits, ''] : []),
+  ];
 }
 
-const escaped = (text: string): string => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+/** Programs in rows, in the order in which they come; empty where one was not measured. */
+function glances(results: readonly Result[]): string[] {
+  const columns = results.flatMap((result) => result.glance ?? []);
+  const names = [...new Set(columns.flatMap(({ values }) => values.map(([name]) => name)))];
+  if (names.length === 0) return [];
+  const value = (column: Glance, name: string): string => column.values.find(([each]) => each === name)?.[1].toFixed(column.digits) ?? '';
+  return [
+    '## At a glance',
+    '',
+    ...markdownTable([
+      ['', ...columns.map(({ title }) => title)],
+      ...names.map((name) => [name, ...columns.map((column) => value(column, name))]),
+    ]),
+    '',
+  ];
+}
+
+function markdownTable([header, ...rows]: readonly (readonly string[])[]): string[] {
+  if (header === undefined) return [];
+  const line = (row: readonly string[]): string =>
+    `| ${[...row, ...Array<string>(Math.max(0, header.length - row.length)).fill('')].map(cell).join(' | ')} |`;
+  return [line(header), `|---${'|---:'.repeat(header.length - 1)}|`, ...rows.map(line)];
+}
+
+/** As the pages that show Markdown make them of a heading. */
+const anchor = (title: string): string =>
+  title
+    .toLowerCase()
+    .replaceAll(/[^\p{L}\p{N} -]/gu, '')
+    .replaceAll(' ', '-');
+
+const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
 
 /** What changed since an earlier result of the same bench; a difference counts when the two spreads do not touch. */
 export function difference(now: Result, file: string): string {

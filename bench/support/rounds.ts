@@ -10,6 +10,8 @@ export type Measures = Readonly<Record<string, number>>;
 
 export interface Case {
   readonly name: string;
+  /** Rounds at most: what it measures hardly varies, or tells little for its time. */
+  readonly most?: number;
   run(): Promise<Measures>;
 }
 
@@ -24,7 +26,7 @@ export interface Row {
 export type Progress = (text: string) => void;
 
 /** A case that takes longer than this many ms a run does at most FEW of the rounds: its spread is small beside its distance from the others. */
-const SLOW = 2000;
+const SLOW = 6000;
 const FEW = 5;
 
 /** Every case once to warm up, then `runs` rounds; each round begins with another case. A case that fails is left out from then on. */
@@ -36,7 +38,8 @@ export async function rounds(cases: readonly Case[], runs: number, progress: Pro
     for (let i = 0; i < cases.length; i++) {
       const index = (i + Math.max(round, 0)) % cases.length;
       const each = cases[index] as Case;
-      if (failed[index] !== '' || (slow[index] && round >= FEW)) continue;
+      const most = Math.min(each.most ?? runs, slow[index] ? FEW : runs);
+      if (failed[index] !== '' || round >= most) continue;
       progress(`${round < 0 ? 'warm-up' : `round ${round + 1} of ${runs}`}: ${each.name}`);
       const begun = performance.now();
       try {

@@ -1,0 +1,138 @@
+/** What a start consists of: each row does a little more than the one above; and what each part costs that is loaded when needed. */
+import { cpSync, existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { type Bench, CPU, RSS, sending, starting, submission, WALL } from './support/bench.ts';
+import { installed } from './support/installed.ts';
+import { certificate, message } from './support/material.ts';
+import { cost, MEASURED_BY } from './support/measure.ts';
+import { nodeFloor, nospoolBy } from './support/peers.ts';
+import { DIST, inCache, inSupport } from './support/places.ts';
+import { type Receiver, receiver } from './support/receivers.ts';
+import type { Claim, Table } from './support/report.ts';
+import { type Case, rounds } from './support/rounds.ts';
+import { bun, node, type Runtime } from './support/runtimes.ts';
+
+export const stages: Bench = {
+  name: 'stages',
+  title: 'What a start consists of',
+  async run({ runs, short, progress }) {
+    if (!existsSync(path.join(DIST, 'lib/loader.js'))) throw new Error('build first: npm run build');
+    const tables: Table[] = [];
+    const smartHost = await receiver({ pipelining: true });
+    if (smartHost !== null) {
+      const other = bun();
+      for (const runtime of [node, ...(other ? [other] : [])]) {
+        const rows = await rounds(steps(runtime, smartHost), short ? runs : 2 * runs, progress);
+        tables.push({
+          title: `From nothing to a message, ${runtime.name}`,
+          note: `Whole processes. Receiver: ${smartHost.name}.`,
+          base: `${runtime.name} -e 0`,
+          columns: [WALL, CPU, RSS],
+          chart: ['wall'],
+          rows,
+        });
+      }
+      smartHost.stop();
+    }
+    const rows = await rounds(parts(), short ? runs : 2 * runs, progress, false);
+    tables.push({
+      title: 'Parts that are loaded when they are needed',
+      note: `In the process, ${node.name}, with V8's code kept by the build except where it says so; node:net is loaded before. A part that a message does not need costs it nothing.`,
+      base: '',
+      columns: [
+        { key: 'size', title: 'file, KiB', digits: 1, single: true },
+        { key: 'load', title: 'loading, ms', digits: 2 },
+        { key: 'first', title: 'first use, ms', digits: 2 },
+        { key: 'both', title: 'both, ms', digits: 2 },
+      ],
+      chart: ['both'],
+      rows,
+    });
+    return {
+      method: `Whole processes are measured by ${MEASURED_BY}, parts by the clock of the process that loads them; twice as many runs as elsewhere, since they are short.`,
+      tables,
+      claims: [] as Claim[],
+      versions: [node.version, ...(bun() ? [(bun() as Runtime).version] : [])],
+    };
+  },
+};
+
+/** Small programs, each with what the one before has. */
+const PROGRAMS: readonly (readonly [string, string])[] = [
+  ['an empty file', ''],
+  ["require('node:net')", "require('node:net');"],
+  ["require('node:tls')", "require('node:tls');"],
+  [
+    'a bare connection, greeting read',
+    "require('node:net').connect({ host: '127.0.0.1', port: process.argv[2], noDelay: true }).on('data', () => process.exit(0));",
+  ],
+];
+
+function steps(runtime: Runtime, smartHost: Receiver): Case[] {
+  const programs = PROGRAMS.map(([name, text], i) => {
+    const file = inCache(`start-${i}.cjs`);
+    writeFileSync(file, text);
+    return starting(name, [...runtime.argv, file, String(smartHost.port)]);
+  });
+  const built = path.join(DIST, 'sendmail.cjs');
+  const kept = installed(runtime)?.argv ?? [...runtime.argv, built];
+  const source = [...runtime.argv, uncompiled()];
+  // What is kept for Bun, if anything, is for it to say; what is not kept is no row of its own.
+  const differs = kept.join(' ') !== [...runtime.argv, built].join(' ') || !runtime.bun;
+  const file = message('lf', 2048);
+  const whole = (name: string, argv: readonly string[]): Case[] =>
+    [sending(nospoolBy(name, runtime, argv), smartHost, submission(smartHost), { file })].flatMap((each) => each ?? []);
+  const floor = nodeFloor(runtime);
+  const least = sending(floor, smartHost, submission(smartHost), { file: message('crlf', 2048) });
+  return [
+    starting(`${runtime.name} -e 0`, [...runtime.argv, '-e', '0']),
+    ...programs,
+    ...(least ? [least] : []),
+    starting('sendmail --version', [...kept, '--version']),
+    ...(differs ? [starting('sendmail --version, no code kept', [...source, '--version'])] : []),
+    ...whole('sendmail, a message of 2 KiB', kept),
+    ...(differs ? whole('sendmail, a message of 2 KiB, no code kept', source) : []),
+    starting('nospool --version (yargs)', [...runtime.argv, path.join(DIST, 'nospool.mjs'), '--version']),
+  ];
+}
+
+/** A copy of the command without the code that the build keeps beside it. */
+function uncompiled(): string {
+  const folder = inCache('uncompiled');
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder);
+  for (const file of ['sendmail.cjs', 'main.cjs', 'chunks']) cpSync(path.join(DIST, file), path.join(folder, file), { recursive: true });
+  return path.join(folder, 'sendmail.cjs');
+}
+
+/** Name, what the child is told, the file whose size it is. */
+const PARTS: readonly (readonly [string, string, string])[] = [
+  ['TOML parser', 'toml', 'chunks/toml.cjs'],
+  ['WebAssembly kernel; 64 KiB', 'kernel', 'chunks/kernel.cjs'],
+  ['conversion to 7 bits', 'convert', 'chunks/convert.cjs'],
+  ['credentials', 'secret', 'chunks/secret.cjs'],
+  ['SASL mechanisms', 'choose', 'chunks/choose.cjs'],
+  ['TLS, our part', 'tls', 'chunks/tls.cjs'],
+  ['TLS, node:tls; first secure context', 'node:tls', ''],
+  ['DNS, node:dns; first lookup', 'node:dns', ''],
+  ['proxies', 'proxy', 'chunks/proxy.cjs'],
+  ['charsets (iconv-lite, no code kept); first decoding', 'charset', 'chunks/charset.cjs'],
+];
+
+function parts(): Case[] {
+  const authority = certificate()?.certificate ?? '';
+  return PARTS.flatMap(([name, part, file]): Case[] => {
+    const whole = path.join(DIST, file);
+    if (file !== '' && !existsSync(whole)) return [];
+    return [
+      {
+        name,
+        run: async () => {
+          const { output } = await cost({ argv: [...node.argv, inSupport('stages-child.mjs'), DIST, part, authority] });
+          const size: Record<string, number> = file === '' ? {} : { size: statSync(whole).size / 1024 };
+          return { ...size, ...(JSON.parse(output) as Record<string, number>) };
+        },
+      },
+    ];
+  });
+}

@@ -1,0 +1,107 @@
+/** A table as an SVG of horizontal bars, readable on light and dark pages. Knows no bench. */
+import type { Table } from './report.ts';
+import type { Spread } from './rounds.ts';
+
+const WIDTH = 420;
+/** Of the value behind a bar. */
+const VALUE = 64;
+/** A bar alone in its row, and one of several. */
+const [ALONE, BESIDE] = [16, 9];
+const GAP = 8;
+/** A bar is an outlier when it is more than so many times the next shorter one, and most bars are shorter. */
+const APART = 3;
+/** Opacity of the first, second, third measure of a row. */
+const SHADES = [1, 0.62, 0.36, 0.2];
+
+/** Where the axis ends: at the longest bar, or at the longest one that is no outlier. */
+export function axisEnd(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  for (let i = Math.ceil(sorted.length * 0.6); i < sorted.length; i++) {
+    const [shorter, longer] = [sorted[i - 1] as number, sorted[i] as number];
+    if (i > 0 && longer > APART * shorter) return shorter * 1.1;
+  }
+  return Math.max(...sorted, 1e-9);
+}
+
+/** Width of a text of 12 px in a common sans serif: a generous guess, so that no label is cut. */
+const widthOf = (text: string): number => text.length * 6.6;
+
+export function chart(table: Table): string {
+  const columns = table.chart.flatMap((key) => {
+    const column = table.columns.find((each) => each.key === key || each.keys?.includes(key));
+    return column ? [{ ...column, key }] : [];
+  });
+  const rows = table.rows.filter(({ measures }) => columns.some(({ key }) => measures[key]));
+  const thickness = columns.length > 1 ? BESIDE : ALONE;
+  const rowHeight = columns.length * (thickness + 1) + GAP;
+  const left = Math.ceil(Math.max(60, ...rows.map(({ name }) => widthOf(name)))) + 16;
+  const end = axisEnd(rows.flatMap(({ measures }) => columns.flatMap(({ key }) => measures[key]?.median ?? [])));
+  const legend = columns.length > 1 ? 20 : 0;
+  const top = 34 + legend;
+  const drawn = rows.map(({ name, measures }, i) => {
+    const y = top + i * rowHeight;
+    const bars = columns.flatMap(({ key, digits }, series) => {
+      const spread = measures[key];
+      return spread ? [bar(spread, { kind: kindOf(name), series, left, y: y + series * (thickness + 1), thickness, end, digits })] : [];
+    });
+    const middle = y + (columns.length * (thickness + 1)) / 2 + 3.5;
+    return [
+      `<text x="${left - 8}" y="${middle}" text-anchor="end"${kindOf(name) === 'own' ? ' font-weight="600"' : ''}>${escaped(name)}</text>`,
+      ...bars,
+    ].join('\n');
+  });
+  const [first] = columns;
+  const better = first?.more ? 'more is better' : 'less is better';
+  const what = columns.length === 1 ? `${first?.title}, ${better}` : better;
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${left + WIDTH + VALUE} ${top + rows.length * rowHeight + 4}" width="${left + WIDTH + VALUE}" font-family="system-ui, 'DejaVu Sans', sans-serif" font-size="12">
+<title>${escaped(`${table.title}: ${what}`)}</title>
+<style>text{fill:#333}.value{fill:#666;font-size:11px}.what{fill:#666}.title{font-weight:600}.own{fill:#2563eb}.peer{fill:#8b93a1}.floor{fill:#c9b37e}.spread{stroke:#111827;stroke-opacity:.55;fill:none}.cut{stroke:#fff;stroke-width:3;fill:none}
+@media (prefers-color-scheme: dark){text{fill:#ddd}.value,.what{fill:#aaa}.own{fill:#5b8def}.peer{fill:#6b7280}.floor{fill:#8a7748}.spread{stroke:#f9fafb}.cut{stroke:#0d1117}}</style>
+<text class="title" x="4" y="18">${escaped(table.title)}<tspan class="what" font-weight="400">  ${escaped(what)}</tspan></text>
+${columns.length > 1 ? `${legendOf(columns, left)}\n` : ''}${drawn.join('\n')}
+</svg>
+`;
+}
+
+interface Place {
+  readonly kind: string;
+  readonly series: number;
+  readonly left: number;
+  readonly y: number;
+  readonly thickness: number;
+  readonly end: number;
+  readonly digits: number;
+}
+
+/** One bar with its spread and its median; one beyond the end of the axis is cut, and its number says how long it is. */
+function bar({ median, min, max }: Spread, { kind, series, left, y, thickness, end, digits }: Place): string {
+  const x = (value: number): number => Math.round((Math.min(value, end) / end) * WIDTH * 10) / 10;
+  const middle = y + thickness / 2;
+  const beyond = median > end;
+  const cut = left + WIDTH - 14;
+  const parts = [
+    `<rect class="${kind}" x="${left}" y="${y}" width="${Math.max(1, x(median))}" height="${thickness}" rx="2" fill-opacity="${SHADES[series] ?? 0.15}"/>`,
+  ];
+  if (beyond) parts.push(`<path class="cut" d="M${cut} ${y + thickness + 1}l6 -${thickness + 2}"/>`);
+  else if (max > min) parts.push(`<path class="spread" d="M${left + x(min)} ${middle}H${left + x(max)}"/>`);
+  const behind = left + (beyond ? WIDTH : Math.max(x(median), x(max))) + 6;
+  parts.push(`<text class="value" x="${behind}" y="${middle + 4}"${beyond ? ' font-weight="600"' : ''}>${median.toFixed(digits)}</text>`);
+  return parts.join('\n');
+}
+
+function legendOf(columns: readonly { readonly title: string }[], left: number): string {
+  let x = left;
+  return columns
+    .map(({ title }, series) => {
+      const at = x;
+      x += widthOf(title) + 34;
+      return `<rect class="own" x="${at}" y="31" width="12" height="9" rx="2" fill-opacity="${SHADES[series] ?? 0.15}"/><text class="what" x="${at + 17}" y="40">${escaped(title)}</text>`;
+    })
+    .join('\n');
+}
+
+/** Ours, a floor or a bound, or another program. */
+const kindOf = (name: string): string =>
+  /^(nospool|sendmail)/.test(name) ? 'own' : /^(bare|minimum|memcpy)| -e 0$/.test(name) ? 'floor' : 'peer';
+
+const escaped = (text: string): string => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
