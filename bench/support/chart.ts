@@ -8,7 +8,7 @@ const VALUE = 64;
 /** A bar alone in its row, and one of several. */
 const [ALONE, BESIDE] = [16, 9];
 const GAP = 8;
-/** A bar is an outlier when it is more than so many times the next shorter one, and most bars are shorter. */
+/** A bar is an outlier when it is more than so many times the next shorter one, and four of five bars are shorter. */
 const APART = 3;
 /** Opacity of the first, second, third measure of a row. */
 const SHADES = [1, 0.62, 0.36, 0.2];
@@ -16,7 +16,7 @@ const SHADES = [1, 0.62, 0.36, 0.2];
 /** Where the axis ends: at the longest bar, or at the longest one that is no outlier. */
 export function axisEnd(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
-  for (let i = Math.ceil(sorted.length * 0.6); i < sorted.length; i++) {
+  for (let i = Math.ceil(sorted.length * 0.8); i < sorted.length; i++) {
     const [shorter, longer] = [sorted[i - 1] as number, sorted[i] as number];
     if (i > 0 && longer > APART * shorter) return shorter * 1.1;
   }
@@ -27,11 +27,17 @@ export function axisEnd(values: readonly number[]): number {
 const widthOf = (text: string): number => text.length * 6.6;
 
 export function chart(table: Table): string {
-  const columns = table.chart.flatMap((key) => {
-    const column = table.columns.find((each) => each.key === key || each.keys?.includes(key));
-    return column ? [{ ...column, key }] : [];
-  });
-  const rows = table.rows.filter(({ measures }) => columns.some(({ key }) => measures[key]));
+  const found = table.chart.flatMap((key) =>
+    table.columns.filter((each) => each.key === key || each.keys?.includes(key)).map((each) => ({ ...each, key })),
+  );
+  const rows = table.rows.filter(({ measures }) => found.some(({ key }) => measures[key]));
+  const told = (names: readonly string[]): boolean => names.some((name) => kindOf(name) !== 'peer');
+  // A colour says whose a bar is: by its row, or where the rows do not tell, by its column; else all are ours.
+  const byRow = told(rows.map(({ name }) => name));
+  const byColumn = !byRow && told(found.map(({ title }) => title));
+  const columns = found.map((each) => ({ ...each, kind: byColumn ? kindOf(each.title) : 'own' }));
+  const shade = (series: number): number =>
+    SHADES[byColumn ? columns.slice(0, series).filter(({ kind }) => kind === columns[series]?.kind).length : series] ?? 0.15;
   const thickness = columns.length > 1 ? BESIDE : ALONE;
   const rowHeight = columns.length * (thickness + 1) + GAP;
   const left = Math.ceil(Math.max(60, ...rows.map(({ name }) => widthOf(name)))) + 16;
@@ -40,9 +46,10 @@ export function chart(table: Table): string {
   const top = 34 + legend;
   const drawn = rows.map(({ name, measures }, i) => {
     const y = top + i * rowHeight;
-    const bars = columns.flatMap(({ key, digits }, series) => {
+    const bars = columns.flatMap(({ key, digits, kind: ofColumn }, series) => {
       const spread = measures[key];
-      return spread ? [bar(spread, { kind: kindOf(name), series, left, y: y + series * (thickness + 1), thickness, end, digits })] : [];
+      const kind = byRow ? kindOf(name) : ofColumn;
+      return spread ? [bar(spread, { kind, shade: shade(series), left, y: y + series * (thickness + 1), thickness, end, digits })] : [];
     });
     const middle = y + (columns.length * (thickness + 1)) / 2 + 3.5;
     return [
@@ -57,15 +64,22 @@ export function chart(table: Table): string {
 <title>${escaped(`${table.title}: ${what}`)}</title>
 <style>text{fill:#333}.value{fill:#666;font-size:11px}.what{fill:#666}.title{font-weight:600}.own{fill:#2563eb}.peer{fill:#8b93a1}.floor{fill:#c9b37e}.spread{stroke:#111827;stroke-opacity:.55;fill:none}.cut{stroke:#fff;stroke-width:3;fill:none}
 @media (prefers-color-scheme: dark){text{fill:#ddd}.value,.what{fill:#aaa}.own{fill:#5b8def}.peer{fill:#6b7280}.floor{fill:#8a7748}.spread{stroke:#f9fafb}.cut{stroke:#0d1117}}</style>
-<text class="title" x="4" y="18">${escaped(table.title)}<tspan class="what" font-weight="400">  ${escaped(what)}</tspan></text>
-${columns.length > 1 ? `${legendOf(columns, left)}\n` : ''}${drawn.join('\n')}
+<text class="title" x="4" y="18">${escaped(table.title)}<tspan class="what" font-weight="400" dx="10">${escaped(what)}</tspan></text>
+${
+  columns.length > 1
+    ? `${legendOf(
+        columns.map(({ title, kind }, series) => ({ title, kind, shade: shade(series) })),
+        left,
+      )}\n`
+    : ''
+}${drawn.join('\n')}
 </svg>
 `;
 }
 
 interface Place {
   readonly kind: string;
-  readonly series: number;
+  readonly shade: number;
   readonly left: number;
   readonly y: number;
   readonly thickness: number;
@@ -74,13 +88,13 @@ interface Place {
 }
 
 /** One bar with its spread and its median; one beyond the end of the axis is cut, and its number says how long it is. */
-function bar({ median, min, max }: Spread, { kind, series, left, y, thickness, end, digits }: Place): string {
+function bar({ median, min, max }: Spread, { kind, shade, left, y, thickness, end, digits }: Place): string {
   const x = (value: number): number => Math.round((Math.min(value, end) / end) * WIDTH * 10) / 10;
   const middle = y + thickness / 2;
   const beyond = median > end;
   const cut = left + WIDTH - 14;
   const parts = [
-    `<rect class="${kind}" x="${left}" y="${y}" width="${Math.max(1, x(median))}" height="${thickness}" rx="2" fill-opacity="${SHADES[series] ?? 0.15}"/>`,
+    `<rect class="${kind}" x="${left}" y="${y}" width="${Math.max(1, x(median))}" height="${thickness}" rx="2" fill-opacity="${shade}"/>`,
   ];
   if (beyond) parts.push(`<path class="cut" d="M${cut} ${y + thickness + 1}l6 -${thickness + 2}"/>`);
   else if (max > min) parts.push(`<path class="spread" d="M${left + x(min)} ${middle}H${left + x(max)}"/>`);
@@ -89,19 +103,19 @@ function bar({ median, min, max }: Spread, { kind, series, left, y, thickness, e
   return parts.join('\n');
 }
 
-function legendOf(columns: readonly { readonly title: string }[], left: number): string {
+function legendOf(series: readonly { readonly title: string; readonly kind: string; readonly shade: number }[], left: number): string {
   let x = left;
-  return columns
-    .map(({ title }, series) => {
+  return series
+    .map(({ title, kind, shade }) => {
       const at = x;
       x += widthOf(title) + 34;
-      return `<rect class="own" x="${at}" y="31" width="12" height="9" rx="2" fill-opacity="${SHADES[series] ?? 0.15}"/><text class="what" x="${at + 17}" y="40">${escaped(title)}</text>`;
+      return `<rect class="${kind}" x="${at}" y="31" width="12" height="9" rx="2" fill-opacity="${shade}"/><text class="what" x="${at + 17}" y="40">${escaped(title)}</text>`;
     })
     .join('\n');
 }
 
 /** Ours, a floor or a bound, or another program. */
 const kindOf = (name: string): string =>
-  /^(nospool|sendmail)/.test(name) ? 'own' : /^(bare|minimum|memcpy)| -e 0$/.test(name) ? 'floor' : 'peer';
+  /^(nospool|sendmail)/.test(name) ? 'own' : /^(bare|minimum|memcpy)|(^| )-e 0$/.test(name) ? 'floor' : 'peer';
 
 const escaped = (text: string): string => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');

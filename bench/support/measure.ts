@@ -59,7 +59,9 @@ function run(argv: readonly string[], command: Command, input: number | 'ignore'
         // 64 KiB: a peer that talks more than that has lost itself.
         if ((texts[index] as string).length < 65536) texts[index] += chunk;
       });
-    child.on('error', reject);
+    child.on('error', (error) =>
+      reject(wrapper ? error : new Error(`${error.message}: benches measure with a C compiler (cc) or with python3`)),
+    );
     child.on('close', () => {
       const [output, errors, result] = texts.slice(1) as [string, string, string];
       const numbers = result.trim().split(' ').map(Number) as [number, number, number, number, number, number];

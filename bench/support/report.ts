@@ -70,7 +70,9 @@ export interface Result extends Findings {
   readonly machine: string;
 }
 
-const RESULTS = path.join(ROOT, 'bench/results');
+/** BENCH_RESULTS keeps the results of a trial apart from those that are committed. */
+const PUBLISHED = process.env.BENCH_RESULTS ?? path.join(ROOT, 'bench');
+const RESULTS = path.join(PUBLISHED, 'results');
 
 /** Processor, cores, memory, kernel: what a reader needs to judge absolute numbers, and nothing that names the host. */
 export function machine(): string {
@@ -173,7 +175,7 @@ export function publish(result: Result, order: readonly string[]): void {
     .filter((file) => file.endsWith('.json'))
     .map((file) => JSON.parse(readFileSync(path.join(RESULTS, file), 'utf8')) as Result)
     .sort((a, b) => order.indexOf(a.name) - order.indexOf(b.name));
-  writeFileSync(path.join(ROOT, 'bench/RESULTS.md'), asMarkdown(results));
+  writeFileSync(path.join(PUBLISHED, 'RESULTS.md'), asMarkdown(results));
 }
 
 export function asMarkdown(results: readonly Result[]): string {

@@ -5,8 +5,10 @@ import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 
 const [dist, part, authority] = process.argv.slice(2);
-const { loader, readKept } = await import(pathToFileURL(`${dist}/lib/loader.js`));
 const require = createRequire(import.meta.url);
+// The loader is part of a CommonJS file, where there is one.
+globalThis.require = require;
+const { loader, readKept } = await import(pathToFileURL(`${dist}/lib/loader.js`));
 const chunk = (name) => loader(dist, readKept)(`chunks/${name}.cjs`);
 const CONFIG = `smarthosts = ["submission://mail.example.org"]
 qualify_domain = "example.org"

@@ -1,12 +1,19 @@
 /** What the benches stand on: rounds, spreads, ratios, reports, and the round trips that SPEC allows. Nothing is timed here. */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { suite } from 'uvu';
+import { glance } from '../../bench/support/bench.ts';
+import { axisEnd, chart } from '../../bench/support/chart.ts';
 import { flights } from '../../bench/support/flights.ts';
-import { asText, claim, difference, type Result, ratio, type Table } from '../../bench/support/report.ts';
+import { execOf } from '../../bench/support/installed.ts';
+import { cost } from '../../bench/support/measure.ts';
+import { native } from '../../bench/support/native.ts';
+import { asMarkdown, asText, cells, claim, difference, type Result, ratio, type Table } from '../../bench/support/report.ts';
 import { type Case, rounds, spread, summary } from '../../bench/support/rounds.ts';
+import { printWrapper } from '../../src/cli/install.ts';
 
 const test = suite('bench/support');
 const quiet = (): void => {};
@@ -111,6 +118,93 @@ test('a difference counts only when the spreads do not touch', () => {
   } finally {
     rmSync(folder, { recursive: true });
   }
+});
+
+test('a case may want fewer rounds than there are', async () => {
+  const run = async () => ({ wall: 1 });
+  const rows = await rounds(
+    [
+      { name: 'all', run },
+      { name: 'few', most: 2, run },
+    ],
+    4,
+    quiet,
+  );
+  assert.deepEqual(
+    rows.map(({ runs }) => runs),
+    [4, 2],
+  );
+  assert.equal(cells({ ...table(1, 1), rows })[2]?.[0], 'few (2 runs)');
+});
+
+test('measures that share a column are medians in a row; a column may leave the spread out', () => {
+  const rows = [{ name: 'one', ...summary([{ near: 1, far: 2.4, size: 3 }]) }];
+  const columns = [
+    { key: 'wall', keys: ['near', 'far', 'farther'], title: 'ms', digits: 0 },
+    { key: 'size', title: 'KiB', digits: 1, single: true },
+  ];
+  assert.deepEqual(cells({ ...table(1, 1), columns, rows })[1], ['one', '1 / 2 / –', '3.0']);
+});
+
+test('Markdown begins with the goals, says what stands in the way of those that do not hold, and has one link a chart', () => {
+  const failed = claim('a goal', 0.7, { most: 0.5 }, { unit: ' ×', limit: 'the floor takes 0.60 ×.' });
+  const kept = claim('another', 0.4, { most: 0.5 }, { limit: 'not told' });
+  const sample = result(30, 60);
+  const drawn = sample.tables[0] as Table;
+  const text = asMarkdown([
+    { ...sample, tables: [drawn, { ...drawn, chart: [] }], claims: [failed, kept], glance: [glance('ms', 0, drawn, 'wall')] },
+  ]);
+  assert.match(text, /\| a goal \| ≤ 0\.50 × \| 0\.70 × \| \*\*no\*\* \|\n\| another \| ≤ 0\.50 \| 0\.40 \| yes \|/);
+  assert.match(text, /^\* a goal: the floor takes 0\.60 ×\.$/m);
+  assert.ok(!text.includes('not told'));
+  assert.match(text, /\| nospool \| 30 \|\n\| peer \| 60 \|/);
+  assert.equal(text.match(/!\[/g)?.length, 1);
+  assert.match(text, /^\* \[A sample\]\(#a-sample\)$/m);
+});
+
+test('the summary has programs, not runtimes and floors', () => {
+  const names = ['nospool', 'Node 20 -e 0', 'bare socket writer, C', 'minimum', 'nospool, as installed', 'curl --crlf'];
+  const rows = names.map((name) => ({ name, ...summary([{ wall: 1 }]) }));
+  assert.deepEqual(
+    glance('ms', 0, { ...table(1, 1), rows }, 'wall').values.map(([name]) => name),
+    ['nospool', 'curl --crlf'],
+  );
+});
+
+test('an axis ends at the longest bar unless one or two are far beyond all others', () => {
+  assert.equal(axisEnd([1, 2, 3]), 3);
+  assert.equal(axisEnd([10, 9, 8, 7, 6, 100]).toFixed(1), '11.0');
+  assert.equal(axisEnd([1, 1, 1, 100, 100, 100]), 100);
+  assert.equal(axisEnd([5]), 5);
+  assert.ok(axisEnd([]) > 0);
+});
+
+test('a chart has every row that was measured, its median, and no bar beyond its axis', () => {
+  const rows = [10, 9, 8, 7, 6, 100].map((wall, i) => ({
+    name: `<${i}>`,
+    ...summary([{ wall }, { wall: wall + 500 }, { wall: wall - 1 }]),
+  }));
+  const svg = chart({ ...table(1, 1), rows: [...rows, { name: 'absent', runs: 0, measures: {}, failed: 'no' }] });
+  assert.equal(svg.match(/<rect /g)?.length, 6);
+  assert.ok(svg.includes('&lt;0&gt;') && svg.includes('>100.0<') && !svg.includes('absent'));
+  const widths = [...svg.matchAll(/width="([\d.]+)" height="16"/g)].map((match) => Number(match[1]));
+  assert.ok(Math.max(...widths) <= 420);
+});
+
+test('the command of an installed script is found in it, quotes and all', () => {
+  assert.deepEqual(execOf(printWrapper('/usr/bin/node', '/opt/nospool/sendmail.cjs')), ['/usr/bin/node', '/opt/nospool/sendmail.cjs']);
+  assert.deepEqual(execOf(printWrapper("/a b/it's/node", '/c/sendmail.cjs')), ["/a b/it's/node", '/c/sendmail.cjs']);
+  assert.equal(execOf('#!/bin/sh\necho\n'), null);
+});
+
+test('a cost has what the command wrote; anonymous memory is looked at only where it is asked for', async () => {
+  if (native('measure') === null && spawnSync('python3', ['-c', '']).status !== 0) return;
+  const argv = [process.execPath, '-e', 'setTimeout(() => console.log("done"), 50)'];
+  const [plain, sampled] = [await cost({ argv }), await cost({ argv, sampled: true })];
+  assert.deepEqual([plain.output, plain.anonymous, sampled.output], ['done\n', 0, 'done\n']);
+  assert.ok(plain.wall >= 50 && plain.rss > 1);
+  if (process.platform === 'linux') assert.ok(sampled.anonymous > 1 && sampled.anonymous < sampled.rss);
+  await assert.rejects(cost({ argv: [process.execPath, '-e', 'process.exit(3)'] }), /wait status 768/);
 });
 
 test('flights are those of SPEC §7', () => {
