@@ -23,8 +23,8 @@ export function axisEnd(values: readonly number[]): number {
   return Math.max(...sorted, 1e-9);
 }
 
-/** Width of a text of 12 px in a common sans serif: a generous guess, so that no label is cut. */
-const widthOf = (text: string): number => text.length * 6.6;
+/** Width of a text of 12 px in a common sans serif, bold: a generous guess, so that no label is cut. */
+const widthOf = (text: string): number => text.length * 7.2;
 
 export function chart(table: Table): string {
   const found = table.chart.flatMap((key) =>
