@@ -11,10 +11,14 @@ import { rounds } from './support/rounds.ts';
 import { bun, node } from './support/runtimes.ts';
 
 const DOMAIN = 'bench.example';
+/** Found by trying, with Exim 4.96: one more, and it cannot read its spool file back. */
+const EXIM_MOST = 16_384;
+const counted = (number: number): string => number.toLocaleString('en');
 
 interface Kind {
   readonly title: string;
   readonly what: Pick<Submission, 'recipients' | 'aliases'>;
+  readonly note?: string;
   /** Programs that read no alias file, or need minutes, are left out. */
   readonly peers: RegExp;
 }
@@ -23,35 +27,45 @@ export const recipients: Bench = {
   name: 'recipients',
   title: 'Many recipients, large alias files',
   async run({ runs, short, progress }) {
-    const many = short ? 2000 : 50_000;
+    const [most, many] = [short ? 2000 : EXIM_MOST, 50_000];
     const entries = short ? 20_000 : 1_000_000;
     const expanded = short ? 2000 : 20_000;
     const kinds: Kind[] = [
-      { title: `${many} recipients as arguments`, what: { recipients: addresses(many) }, peers: /nospool|Exim|smtplib/ },
+      { title: `${counted(most)} recipients as arguments`, what: { recipients: addresses(most) }, peers: /nospool|Exim|smtplib/ },
+      ...(short
+        ? []
+        : [
+            {
+              title: `${counted(many)} recipients as arguments`,
+              note: ` Exim reads no more than ${counted(most)} recipients of a message back from its spool file.`,
+              what: { recipients: addresses(many) },
+              peers: /nospool|smtplib/,
+            },
+          ]),
       {
-        title: `An alias file of ${entries} entries, one recipient in the middle of it`,
+        title: `An alias file of ${counted(entries)} entries, one recipient in the middle of it`,
         what: { recipients: [`user${Math.floor(entries / 2)}@${DOMAIN}`], aliases: aliasFile(entries) },
         peers: /nospool|Exim/,
       },
       {
-        title: `An alias that expands to ${expanded} addresses`,
+        title: `An alias that expands to ${counted(expanded)} addresses`,
         what: { recipients: [`everybody@${DOMAIN}`], aliases: expandingFile(expanded) },
         peers: /nospool|Exim/,
       },
     ];
     const tables: Table[] = [];
-    for (const { title, what, peers } of kinds) {
+    for (const { title, note = '', what, peers } of kinds) {
       const smartHost = await receiver({ pipelining: true });
       if (smartHost === null) break;
       const input = { file: message('lf', 2048) };
       const cases = [...ours().filter(({ version }) => [node.version, bun()?.version].includes(version)), ...others()]
         .filter(({ name }) => peers.test(name))
         .flatMap((peer) => sending(peer, smartHost, submission(smartHost, what), input) ?? []);
-      const rows = await rounds(cases, Math.min(runs, 5), progress);
+      const rows = await rounds(cases, runs, progress);
       smartHost.stop();
       tables.push({
         title,
-        note: `Receiver: ${smartHost.name}.`,
+        note: `Receiver: ${smartHost.name}.${note}`,
         base: 'Exim mua_wrapper',
         columns: [WALL, CPU, RSS],
         chart: ['wall'],
@@ -82,7 +96,8 @@ function expandingFile(count: number): string {
   return file;
 }
 
-function claims([many]: readonly Table[]): Claim[] {
+function claims(tables: readonly Table[]): Claim[] {
+  const many = tables.findLast(({ title }) => title.endsWith('recipients as arguments'));
   const own = many?.rows.find(({ name }) => name === 'nospool');
   if (!many || !own) return [];
   return [

@@ -1,8 +1,9 @@
 /** Runs a command as a process of its own and says what it cost. Knows no peer and no statistics. */
 import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
+import path from 'node:path';
 import { native } from './native.ts';
-import { cleanEnvironment, inSupport } from './places.ts';
+import { cleanEnvironment, inCache, inSupport, ROOT } from './places.ts';
 
 export interface Command {
   readonly argv: readonly string[];
@@ -44,6 +45,10 @@ export async function cost(command: Command, seconds = 600): Promise<Cost> {
   }
 }
 
+/** A wait status in words. */
+const ended = (status: number | null): string =>
+  status === null ? 'gave no result' : status & 0x7f ? `was ended by signal ${status & 0x7f}` : `ended with status ${status >> 8}`;
+
 const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 
 function run(argv: readonly string[], command: Command, input: number | 'ignore', seconds: number): Promise<Cost> {
@@ -67,8 +72,10 @@ function run(argv: readonly string[], command: Command, input: number | 'ignore'
       const numbers = result.trim().split(' ').map(Number) as [number, number, number, number, number, number];
       const [status, wall, user, system, rss, anonymous] = numbers;
       if (result === '' || status !== 0) {
-        const said = (errors || output).trim().split('\n').slice(-3).join(' | ');
-        reject(new Error(`${command.argv.slice(0, 3).join(' ')} …: ${result === '' ? 'no result' : `wait status ${status}`}: ${said}`));
+        const said = (errors || output).trim().split('\n').slice(-3).join(' | ').replaceAll(ROOT, '').replaceAll(inCache(''), '');
+        // The name alone: a table says nothing of where things are on this machine.
+        const name = path.basename(command.argv[0] as string);
+        reject(new Error(`${name} ${ended(result === '' ? null : status)}${said === '' ? '' : `: ${said}`}`));
       } else resolve({ wall: wall * 1000, cpu: (user + system) * 1000, rss: rss / 1024, anonymous: anonymous / 1024, output });
     });
   });
