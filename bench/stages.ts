@@ -8,7 +8,7 @@ import { cost, MEASURED_BY } from './support/measure.ts';
 import { nodeFloor, nospoolBy } from './support/peers.ts';
 import { DIST, inCache, inSupport } from './support/places.ts';
 import { type Receiver, receiver } from './support/receivers.ts';
-import type { Claim, Table } from './support/report.ts';
+import type { Table } from './support/report.ts';
 import { type Case, rounds } from './support/rounds.ts';
 import { bun, node, type Runtime } from './support/runtimes.ts';
 
@@ -51,11 +51,13 @@ export const stages: Bench = {
     return {
       method: `Whole processes are measured by ${MEASURED_BY}, parts by the clock of the process that loads them; twice as many runs as elsewhere, since they are short.`,
       tables,
-      claims: [] as Claim[],
-      versions: [node.version, ...(bun() ? [(bun() as Runtime).version] : [])],
+      claims: [],
+      versions: [node, bun()].flatMap((each) => each?.version ?? []),
     };
   },
 };
+
+const size = (file: string): string => `${(statSync(path.join(DIST, file)).size / 1024).toFixed(0)} KiB`;
 
 /** Small programs, each with what the one before has. */
 const PROGRAMS: readonly (readonly [string, string])[] = [
@@ -129,8 +131,8 @@ function parts(): Case[] {
         name,
         run: async () => {
           const { output } = await cost({ argv: [...node.argv, inSupport('stages-child.mjs'), DIST, part, authority] });
-          const size: Record<string, number> = file === '' ? {} : { size: statSync(whole).size / 1024 };
-          return { ...size, ...(JSON.parse(output) as Record<string, number>) };
+          const ofFile: Record<string, number> = file === '' ? {} : { size: statSync(whole).size / 1024 };
+          return { ...ofFile, ...(JSON.parse(output) as Record<string, number>) };
         },
       },
     ];

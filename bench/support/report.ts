@@ -41,7 +41,7 @@ export interface Claim {
   readonly wanted: string;
   readonly holds: boolean | null;
   readonly measured: string;
-  /** What stands in the way, from the same run: told where it does not hold. */
+  /** What a floor of the same run reaches: told where it does not hold. */
   readonly limit?: string;
 }
 
@@ -91,18 +91,31 @@ export function ratio(table: Table | undefined, name: string, base: string, key:
   return a === undefined || b === undefined ? null : a / b;
 }
 
-/** A claim about a number that must not be over a limit, or not under it. */
+/** What a floor of the same run reaches, in the unit of the claim; null where it was not measured. */
+export interface Floor {
+  readonly name: string;
+  readonly value: number | null;
+}
+
+/** A claim about a number that must not be over a limit, or not under it. `limit` is told behind what the floor reaches. */
 export function claim(
   text: string,
   value: number | null,
   bound: { readonly most: number } | { readonly least: number },
-  { unit = '', limit = '' }: { readonly unit?: string; readonly limit?: string } = {},
+  { unit = '', floor, limit = '' }: { readonly unit?: string; readonly floor?: Floor; readonly limit?: string } = {},
 ): Claim {
   const [sign, edge] = 'most' in bound ? ['≤', bound.most] : ['≥', bound.least];
+  const within = (measured: number): boolean => ('most' in bound ? measured <= edge : measured >= edge);
   const wanted = `${sign} ${edge.toFixed(2)}${unit}`;
-  const more = limit === '' ? {} : { limit };
   if (value === null) return { text, wanted, holds: null, measured: 'not measured here' };
-  return { text, wanted, holds: 'most' in bound ? value <= edge : value >= edge, measured: `${value.toFixed(2)}${unit}`, ...more };
+  const reached = floor?.value ?? null;
+  const told = [
+    ...(floor && reached !== null
+      ? [`${floor.name}: ${reached.toFixed(2)}${unit}, so that the goal is ${within(reached) ? 'within' : 'out of'} reach.`]
+      : []),
+    ...(limit === '' ? [] : [limit]),
+  ].join(' ');
+  return { text, wanted, holds: within(value), measured: `${value.toFixed(2)}${unit}`, ...(told === '' ? {} : { limit: told }) };
 }
 
 function baseOf(table: Table): Row | undefined {
@@ -215,14 +228,14 @@ export function asMarkdown(results: readonly Result[]): string {
 function goals(results: readonly Result[]): string[] {
   const claims = results.flatMap((result) => result.claims);
   const answer = (holds: boolean | null): string => (holds === null ? 'not measured' : holds ? 'yes' : '**no**');
-  const limits = claims.flatMap(({ holds, text, limit }) => (holds === false && limit ? [`* ${text}: ${limit}`] : []));
+  const limits = claims.flatMap(({ holds, text, limit }) => (holds === false && limit ? [`* **${text}**: ${limit}`] : []));
   return [
     ...markdownTable([
       ['goal', 'wanted', 'measured', 'holds'],
       ...claims.map(({ text, wanted, measured, holds }) => [text, wanted, measured, answer(holds)]),
     ]),
     '',
-    ...(limits.length > 0 ? ['What stands in the way where a goal does not hold, measured in the same runs:', '', ...limits, ''] : []),
+    ...(limits.length > 0 ? ['Where a goal does not hold, what the floor reached in the same runs:', '', ...limits, ''] : []),
   ];
 }
 

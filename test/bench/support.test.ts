@@ -93,6 +93,8 @@ test('a ratio is between medians; a claim about what was not measured neither ho
   assert.equal(claim('x', 3.1, { least: 3 }).holds, true);
   assert.equal(claim('x', 2.9, { least: 3 }).holds, false);
   assert.equal(claim('x', null, { most: 3 }).holds, null);
+  assert.match(claim('x', 4, { most: 3 }, { floor: { name: 'floor', value: 2 } }).limit ?? '', /within reach/);
+  assert.equal(claim('x', 4, { most: 3 }, { floor: { name: 'floor', value: null } }).limit, undefined);
 });
 
 test('the text of a result has every row, the ratios, and what failed', () => {
@@ -147,15 +149,15 @@ test('measures that share a column are medians in a row; a column may leave the 
 });
 
 test('Markdown begins with the goals, says what stands in the way of those that do not hold, and has one link a chart', () => {
-  const failed = claim('a goal', 0.7, { most: 0.5 }, { unit: ' ×', limit: 'the floor takes 0.60 ×.' });
-  const kept = claim('another', 0.4, { most: 0.5 }, { limit: 'not told' });
+  const failed = claim('a goal', 0.7, { most: 0.5 }, { unit: ' ×', floor: { name: 'the floor', value: 0.6 }, limit: 'More of it.' });
+  const kept = claim('another', 0.4, { most: 0.5 }, { floor: { name: 'the floor', value: 0.1 }, limit: 'not told' });
   const sample = result(30, 60);
   const drawn = sample.tables[0] as Table;
   const text = asMarkdown([
     { ...sample, tables: [drawn, { ...drawn, chart: [] }], claims: [failed, kept], glance: [glance('ms', 0, drawn, 'wall')] },
   ]);
   assert.match(text, /\| a goal \| ≤ 0\.50 × \| 0\.70 × \| \*\*no\*\* \|\n\| another \| ≤ 0\.50 \| 0\.40 \| yes \|/);
-  assert.match(text, /^\* a goal: the floor takes 0\.60 ×\.$/m);
+  assert.match(text, /^\* \*\*a goal\*\*: the floor: 0\.60 ×, so that the goal is out of reach\. More of it\.$/m);
   assert.ok(!text.includes('not told'));
   assert.match(text, /\| nospool \| 30 \|\n\| peer \| 60 \|/);
   assert.equal(text.match(/!\[/g)?.length, 1);
