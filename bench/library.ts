@@ -30,7 +30,7 @@ export const library: Bench = {
     for (const connections of [1, 20]) {
       const smartHost = await receiver({ pipelining: true });
       if (smartHost === null) break;
-      const messages = short ? 2000 : 20_000;
+      const messages = short ? 1000 : 20_000;
       const cases = [
         ...NAMES.map(([name, child]) => sending(name, child, smartHost, connections, messages)),
         ...source(smartHost, connections, messages),
