@@ -14,7 +14,7 @@ import { routing } from './routing.ts';
 import { stages } from './stages.ts';
 import { startup } from './startup.ts';
 import type { Bench } from './support/bench.ts';
-import { asText, difference, machine, ownVersion, publish, type Result } from './support/report.ts';
+import { asText, difference, type Findings, machine, ownVersion, publish, type Result } from './support/report.ts';
 import { fetchRuntimes } from './support/runtimes.ts';
 import { throughput } from './throughput.ts';
 
@@ -49,8 +49,17 @@ if (!values.short) fetchRuntimes((text) => process.stderr.write(`${text}\n`));
 const chosen = BENCHES.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
 for (const bench of chosen) {
   const begun = performance.now();
-  const findings = await bench.run({ runs, short: values.short, progress });
-  progress('');
+  let findings: Findings;
+  try {
+    findings = await bench.run({ runs, short: values.short, progress });
+  } catch (error) {
+    // The others may still tell something.
+    process.stderr.write(`${bench.name}: ${error instanceof Error ? error.stack : error}\n`);
+    process.exitCode = 1;
+    continue;
+  } finally {
+    progress('');
+  }
   const result: Result = {
     name: bench.name,
     title: bench.title,
