@@ -200,7 +200,7 @@ function memoryClaims(table: Table): Claim[] {
     return a === undefined || b === undefined ? null : a - b;
   };
   const floor = nodeFloor().name;
-  const anonymous = (value: number | null): string => (value === null ? '' : `${value.toFixed(1)} MiB of it are anonymous memory.`);
+  const anonymous = (value: number | null): string => (value === null ? '' : `Of nospool's, ${value.toFixed(1)} MiB are anonymous memory.`);
   const kinds = ['pipe', 'file'].map((from) => ({ from, small: `nospool, 4 MiB ${from}`, long: `nospool, ${large} ${from}` }));
   return [
     ...kinds.map(({ from, long }) =>

@@ -111,7 +111,7 @@ export function claim(
   const reached = floor?.value ?? null;
   const told = [
     ...(floor && reached !== null
-      ? [`${floor.name}: ${reached.toFixed(2)}${unit}, so that the goal is ${within(reached) ? 'within' : 'out of'} reach.`]
+      ? [`${floor.name}: ${reached.toFixed(2)}${unit}, which ${within(reached) ? 'would meet the goal' : 'does not meet it either'}.`]
       : []),
     ...(limit === '' ? [] : [limit]),
   ].join(' ');
@@ -235,7 +235,14 @@ function goals(results: readonly Result[]): string[] {
       ...claims.map(({ text, wanted, measured, holds }) => [text, wanted, measured, answer(holds)]),
     ]),
     '',
-    ...(limits.length > 0 ? ['Where a goal does not hold, what the floor reached in the same runs:', '', ...limits, ''] : []),
+    ...(limits.length > 0
+      ? [
+          'Where a goal does not hold, what the floor reached in the same runs. Where that does not meet it either, the runtime is the limit.',
+          '',
+          ...limits,
+          '',
+        ]
+      : []),
   ];
 }
 
