@@ -215,10 +215,13 @@ export class Connection {
     const milliseconds = this.#options.timeouts[within];
     if (milliseconds === Number.POSITIVE_INFINITY) return;
     const clock = setTimeout(() => {
-      // A process that was stopped, or a host that slept, finds the time over and the reply in the socket: the reply is read first.
-      setImmediate(() => {
-        if (this.#clock === clock) this.#on({ type: 'timeout' });
-      });
+      // A process that was stopped, or a host that slept, finds the time over and the reply in the socket: the reply is read
+      // first. Two immediates are one whole turn: the first may come before the next poll.
+      void turn()
+        .then(turn)
+        .then(() => {
+          if (this.#clock === clock) this.#on({ type: 'timeout' });
+        });
     }, milliseconds);
     this.#clock = clock;
   }
@@ -444,7 +447,6 @@ export class Connection {
   /** Every write has completed and the event loop has turned once. */
   async #flush(): Promise<void> {
     if (this.#socket.writableLength > 0) await new Promise<void>((resolve) => this.#socket.write('', () => resolve()));
-    // Two immediates are one whole turn: the first may come before the next poll.
     await turn();
     await turn();
     if (this.#socket.destroyed || this.#dialogue.state.at !== 'content') throw new Error('the session ended meanwhile');
