@@ -30,7 +30,8 @@ process.on('exit', (status) => {
   for (const [name, { text, script }] of scripts) {
     const file = keptFile(__dirname, name);
     mkdirSync(path.dirname(file), { recursive: true });
-    writeFileSync(`${file}.new`, printKept(text, script.createCachedData()));
+    // On the disk before it has its name: V8 does not survive code that a power failure has cut.
+    writeFileSync(`${file}.new`, printKept(text, script.createCachedData()), { flush: true });
     renameSync(`${file}.new`, file);
   }
 });

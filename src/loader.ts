@@ -5,9 +5,14 @@
 import { readFileSync } from 'node:fs';
 import { Script } from 'node:vm';
 
-/** What is kept of the files below `root` for this runtime: V8 refuses the code of another version. */
-export const keptFile = (root: string, name: string): string =>
-  `${root}/compiled/${process.versions.v8}-${process.arch}/${name.slice(name.lastIndexOf('/') + 1)}`;
+/** Where this runtime's code is kept below `root`: none takes that of another version. */
+export const keptFolder = (root: string): string => {
+  const { bun, v8 } = process.versions;
+  return `${root}/compiled/${bun === undefined ? v8 : `bun-${bun}`}-${process.arch}`;
+};
+
+/** What is kept of a file for Node. */
+export const keptFile = (root: string, name: string): string => `${keptFolder(root)}/${name.slice(name.lastIndexOf('/') + 1)}`;
 
 /** The function that Node makes of a module, as text. V8 wants compiled code aligned to 8 octets, which blanks see to. */
 export function wrap(text: string): string {

@@ -11,6 +11,7 @@ import {
   lstatSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   realpathSync,
   renameSync,
@@ -116,7 +117,8 @@ async function compile(interpreter: string, command: string): Promise<string[]> 
   const folder = path.dirname(command);
   const compiler = path.join(folder, 'compile.cjs');
   const isThis = interpreter === process.execPath;
-  if (!existsSync(compiler) || isBun(interpreter)) return [];
+  if (isBun(interpreter)) return compileForBun(interpreter, folder);
+  if (!existsSync(compiler)) return [];
   if (isThis && existsSync(path.join(folder, 'compiled', `${process.versions.v8}-${process.arch}`))) return [];
   const [{ startSink }, { SINK_DEFAULTS }] = await Promise.all([import('./sink.ts'), import('./sinkOptions.ts')]);
   const sink = await startSink({ ...SINK_DEFAULTS, port: 0, quiet: true }, { out: () => {}, err: () => {} });
@@ -143,13 +145,34 @@ async function compile(interpreter: string, command: string): Promise<string[]> 
   }
 }
 
+/** As `compile`, for Bun: its own bundler makes files with code beside them. */
+async function compileForBun(interpreter: string, folder: string): Promise<string[]> {
+  const { status, said: version } = await run(interpreter, ['--version'], '');
+  const target = path.join(folder, 'compiled', `bun-${version.trim()}-${process.arch}`);
+  if (status !== 0 || existsSync(target)) return [];
+  const files = [
+    path.join(folder, 'main.cjs'),
+    ...readdirSync(path.join(folder, 'chunks')).map((file) => path.join(folder, 'chunks', file)),
+  ];
+  const flags = ['--bytecode', '--target=bun', '--format=cjs', '--external', './*', '--entry-naming', '[dir]/[name].cjs'];
+  rmSync(`${target}.new`, { recursive: true, force: true });
+  const built = await run(interpreter, ['build', ...flags, '--root', folder, '--outdir', `${target}.new`, ...files], '');
+  if (built.status !== 0) {
+    rmSync(`${target}.new`, { recursive: true, force: true });
+    return [`note: starts are not made faster: ${built.said.split('\n')[0] || `${interpreter} build failed`}`];
+  }
+  renameSync(`${target}.new`, target);
+  return [];
+}
+
 function run(program: string, argv: readonly string[], input: string): Promise<{ readonly status: number | null; readonly said: string }> {
   return new Promise((resolve) => {
     let said = '';
-    const child = spawn(program, argv, { stdio: ['pipe', 'ignore', 'pipe'], env: {}, timeout: PATIENCE });
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      said += text;
-    });
+    const child = spawn(program, argv, { stdio: 'pipe', env: {}, timeout: PATIENCE });
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding('utf8').on('data', (text: string) => {
+        said += text;
+      });
     child.on('error', (error) => resolve({ status: null, said: error.message }));
     child.on('close', (status) => resolve({ status, said }));
     child.stdin.on('error', () => {});

@@ -2,7 +2,7 @@
  * Standard output for a dialogue: a reader that is slow holds up neither a signal nor the delivery, as a write that
  * waits would. Knows no reply.
  */
-import { fstatSync } from 'node:fs';
+import { fstatSync, write as writeDescriptor } from 'node:fs';
 import type { Socket } from 'node:net';
 import { fromUtf8 } from '../smtp/text.ts';
 import { writeText } from './terminal.ts';
@@ -18,6 +18,7 @@ export interface Replies {
 
 /** Opens descriptor 1. A reader that goes away changes nothing: what it has sent is still answered by the exit status. */
 export function openReplies(fd = 1): Replies {
+  if (process.versions.bun !== undefined) return inThreads(fd);
   const socket = openSocket(fd);
   if (socket === null)
     return { write: (text) => writeText(fd, fromUtf8(text) ?? text), ready: async () => undefined, end: async () => undefined };
@@ -47,9 +48,54 @@ export function openReplies(fd = 1): Replies {
   };
 }
 
-/** Pipes and sockets are written to by the event loop. Bun writes nothing to a socket made of a descriptor. */
+/** Milliseconds until a descriptor in non-blocking mode that was full is tried again. */
+const FULL = 5;
+/** Octets that may wait to be written before the reader counts as behind. */
+const BEHIND = 16 * 1024;
+
+/** For Bun, which writes nothing to a socket made of a descriptor: one write after the other, in the thread pool. */
+function inThreads(fd: number): Replies {
+  let waiting = '';
+  let isWriting = false;
+  let gone = false;
+  const told: { readonly when: number; readonly resolve: () => void }[] = [];
+  function tell(): void {
+    for (const each of told.splice(0)) {
+      if (gone || waiting.length <= each.when) each.resolve();
+      else told.push(each);
+    }
+  }
+  function next(): void {
+    tell();
+    if (isWriting || gone || waiting === '') return;
+    isWriting = true;
+    writeDescriptor(fd, Buffer.from(waiting, 'latin1'), (error, count) => {
+      isWriting = false;
+      if (error?.code === 'EAGAIN') setTimeout(next, FULL);
+      else {
+        gone = error !== null;
+        waiting = gone ? '' : waiting.slice(count);
+        next();
+      }
+    });
+  }
+  const until = (when: number): Promise<void> =>
+    new Promise((resolve) => {
+      told.push({ when, resolve });
+      next();
+    });
+  return {
+    write(text) {
+      waiting += text;
+      next();
+    },
+    ready: () => until(BEHIND),
+    end: () => until(0),
+  };
+}
+
+/** Pipes and sockets are written to by the event loop. */
 function openSocket(fd: number): Socket | null {
-  if (process.versions.bun !== undefined) return null;
   try {
     const stat = fstatSync(fd);
     if (!stat.isFIFO() && !stat.isSocket()) return null;

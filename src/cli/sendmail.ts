@@ -73,7 +73,7 @@ async function withConfig(invocation: Invocation): Promise<number> {
   const answer = await readConfig({ path: invocation.config, env: process.env, home: who.home, euid: who.euid });
   if (!answer.ok) {
     // Who speaks SMTP looks at replies only.
-    if (mode.kind === 'smtp' && !mode.batch) (await import('./smtp.ts')).refuseToSpeak(answer.errors);
+    if (mode.kind === 'smtp' && !mode.batch) await (await import('./smtp.ts')).refuseToSpeak(answer.errors);
     if (mode.kind === 'send' || mode.kind === 'smtp') return unread(answer.errors);
     complain(answer.errors);
     return 1;

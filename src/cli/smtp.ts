@@ -50,12 +50,16 @@ const WITHDRAWN = 'the client has withdrawn the message';
 const MOST_TEXTS = 100;
 
 /** Says why nobody can speak here, to a client that waits for the greeting. */
-export function refuseToSpeak(details: readonly string[]): void {
+export async function refuseToSpeak(details: readonly string[]): Promise<void> {
   const replies = openReplies();
   replies.write(printed(replyLines(makeReply(554, '5.3.5', ...details))));
   // A client that says QUIT would wait for its answer.
-  void replies.end();
+  await Promise.race([replies.end(), shortly()]);
 }
+
+/** A client that does not read what is said last is not waited for (milliseconds). */
+const LAST_WORDS = 200;
+const shortly = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, LAST_WORDS));
 
 /** Speaks until QUIT, the end of the input or a signal; the value is the exit status. `batch`: no replies, and the first failure ends it. */
 export async function speakSmtp(config: Config, by: Submitter, invocation: Invocation, batch: boolean): Promise<number> {
@@ -138,7 +142,7 @@ export async function speakSmtp(config: Config, by: Submitter, invocation: Invoc
   }
   await owner.settled();
   interrupts.release();
-  if (replies) await unless(signal, replies.end());
+  if (replies) await (signal.aborted ? Promise.race([replies.end(), shortly()]) : unless(signal, replies.end()));
   let { status } = owner;
   if (batch && (open || stopped !== null)) {
     if (stopped) complain([stopped]);

@@ -209,7 +209,8 @@ function inbox(isAhead: boolean, go: () => void, close: () => void): Inbox {
     arrived(count) {
       const isFree = ring.wrote(count);
       collect();
-      isReading = (isMoved() || isFree) && isAhead;
+      // Before there is memory for it nothing is read ahead: what is not asked for stays with its writer.
+      isReading = isAhead && (isMoved() || (isFree && batch > 0));
       return isReading;
     },
     ended(how) {

@@ -7,7 +7,8 @@
 /** Signed 32-bit integers. */
 export type OctetSums = readonly [number, number];
 
-export const NO_OCTETS: OctetSums = [0, 0];
+/** Not zeros, so that leading NULs count. */
+export const NO_OCTETS: OctetSums = [1, 0];
 
 /** The sums of octets that follow those with the sums `before`. */
 export type AddOctets = (octets: Uint8Array, before: OctetSums) => OctetSums;

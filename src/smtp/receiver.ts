@@ -572,7 +572,7 @@ function contentEnded(settings: Receiving, visit: Visit, facts: ContentFacts): S
   ];
   if (facts.octets > settings.sizeLimit) return refused(makeReply(552, '5.3.4', `a message may have ${settings.sizeLimit} octets`));
   if (facts.bare > 0 && settings.bareLineEnds === 'refuse')
-    return refused(makeReply(550, '5.6.0', 'bare LF or CR in the content: lines end with CR LF (RFC 5321 §2.3.8)'));
+    return refused(makeReply(550, '5.6.0', 'bare LF or CR in the content: lines end with CR LF, nothing else'));
   return ask(visit, { about: 'content', facts });
 }
 

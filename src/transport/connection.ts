@@ -88,6 +88,9 @@ export class Connection {
   #request: Request | null = null;
   #channel: Channel | null = null;
   #clock: NodeJS.Timeout | undefined;
+  /** When the state's time is over, and when the clock looks; Infinity is never. */
+  #deadline = Number.POSITIVE_INFINITY;
+  #clockEnds = Number.POSITIVE_INFINITY;
   #source: Source | null = null;
   #encoder: ContentEncoder | null = null;
   readonly #blocks: Block[] = [];
@@ -96,6 +99,8 @@ export class Connection {
   /** A block was pulled while both buffers were on their way. */
   #pulled: 'pass' | 'convert' | 'refuse' | null = null;
   #octets = 0;
+  /** Octets written without a turn of the event loop. */
+  #sinceTurn = 0;
   /** Writes of content that have not completed: only then does the block clock run. */
   #writing = false;
   #committed = false;
@@ -207,25 +212,40 @@ export class Connection {
   /* ---- the clock ---- */
 
   #rearm(): void {
-    this.#stopClock();
     const { state } = this.#dialogue;
     const { within } = STEPS[state.at];
     // Input that is slow to come is not the server's silence: it has its own limit (timeouts.input).
-    if (within === 'none' || (state.at === 'content' && !this.#writing && state.blocks === 0)) return;
-    const milliseconds = this.#options.timeouts[within];
-    if (milliseconds === Number.POSITIVE_INFINITY) return;
-    const clock = setTimeout(() => {
-      // A process that was stopped, or a host that slept, finds the time over and the reply in the socket: the reply is read first.
-      setImmediate(() => {
-        if (this.#clock === clock) this.#on({ type: 'timeout' });
-      });
-    }, milliseconds);
-    this.#clock = clock;
+    const isWaiting = within !== 'none' && (state.at !== 'content' || this.#writing || state.blocks > 0);
+    const milliseconds = isWaiting ? this.#options.timeouts[within] : Number.POSITIVE_INFINITY;
+    this.#deadline = milliseconds === Number.POSITIVE_INFINITY ? milliseconds : performance.now() + milliseconds;
+    if (this.#deadline < this.#clockEnds) this.#wind();
+  }
+
+  /** The clock goes on when a deadline is moved back, which most are before they are over: winding it anew costs more than a look at the time. */
+  #wind(): void {
+    clearTimeout(this.#clock);
+    this.#clockEnds = this.#deadline;
+    this.#clock = setTimeout(() => this.#clockRanOut(), Math.min(LONGEST_TIMER, Math.max(1, this.#deadline - performance.now())));
+  }
+
+  #clockRanOut(): void {
+    const deadline = this.#deadline;
+    this.#clockEnds = Number.POSITIVE_INFINITY;
+    // A process that was stopped, or a host that slept, finds the time over and the reply in the socket: the reply is read
+    // first. Two immediates are one whole turn: the first may come before the next poll.
+    if (performance.now() >= deadline)
+      void turn()
+        .then(turn)
+        .then(() => {
+          if (this.#deadline === deadline) this.#on({ type: 'timeout' });
+        });
+    else if (deadline !== Number.POSITIVE_INFINITY) this.#wind();
   }
 
   #stopClock(): void {
     clearTimeout(this.#clock);
-    this.#clock = undefined;
+    this.#deadline = Number.POSITIVE_INFINITY;
+    this.#clockEnds = Number.POSITIVE_INFINITY;
   }
 
   /* ---- actions ---- */
@@ -343,6 +363,7 @@ export class Connection {
       this.#source = this.#request.content.open(eightBit);
       this.#encoder = (this.#options.encoder ?? contentEncoder)(framing);
       this.#octets = 0;
+      this.#sinceTurn = 0;
       if (this.#source === null) this.#on({ type: 'contentFailed', detail: 'the message cannot be read again' });
       else this.#options.trace?.('!', 'content');
     }
@@ -379,8 +400,12 @@ export class Connection {
 
   /** Writes octets of content and resolves when the socket has taken them. */
   async #written(octets: Uint8Array): Promise<void> {
-    // One turn of the loop first: what the server said meanwhile is read before a write can fail on a closed connection.
-    await turn();
+    // Now and then a turn of the loop first: what the server said meanwhile is read before more is written.
+    this.#sinceTurn += octets.length;
+    if (this.#sinceTurn > TURN) {
+      this.#sinceTurn = 0;
+      await turn();
+    }
     if (this.#dialogue.state.at !== 'content') return;
     const failed = await new Promise<boolean>((resolve) => this.#writeContent(octets, resolve));
     // A failed write closes the socket; its 'close' event tells why, so nothing more is pulled until then.
@@ -444,18 +469,22 @@ export class Connection {
   /** Every write has completed and the event loop has turned once. */
   async #flush(): Promise<void> {
     if (this.#socket.writableLength > 0) await new Promise<void>((resolve) => this.#socket.write('', () => resolve()));
-    // Two immediates are one whole turn: the first may come before the next poll.
     await turn();
     await turn();
     if (this.#socket.destroyed || this.#dialogue.state.at !== 'content') throw new Error('the session ended meanwhile');
   }
 }
 
+/** Octets after which the event loop turns once before more are written: a file is read without waiting for anything. */
+const TURN = 256 * 1024;
 /** What is encoded and written at once: a program may give a whole long message as one chunk. */
 const PIECE = 1 << 20;
 function* pieces(chunk: Uint8Array): Iterable<Uint8Array> {
   for (let at = 0; at < chunk.length; at += PIECE) yield chunk.subarray(at, at + PIECE);
 }
+
+/** Milliseconds; a timer for longer would be over at once. */
+const LONGEST_TIMER = 2 ** 31 - 1;
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 const ignore = (): void => {};

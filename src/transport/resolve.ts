@@ -87,7 +87,9 @@ async function mxTargets({ host, port }: Smarthost, names: Names): Promise<Parse
     return parsed(fromDns(records.map(({ exchange }) => ({ name: exchange, port }))));
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENODATA') return parsed([{ name: host, port, unix: false, fromDns: false }]);
+    // Bun does not tell a name without such a record from one that is unknown; looking up its address will.
+    const isWithout = code === 'ENODATA' || (code === 'ENOTFOUND' && process.versions.bun !== undefined);
+    if (isWithout) return parsed([{ name: host, port, unix: false, fromDns: false }]);
     return unparsed(`no MX records of ${host}: ${dnsError(code)}`);
   }
 }

@@ -14,6 +14,10 @@ import { type Listener, listen, type Verdict } from '../../src/transport/listen.
 
 export const COMMAND = fileURLToPath(new URL('../../dist/sendmail.cjs', import.meta.url));
 
+/** What runs it: this Node, or the Bun that TEST_COMMAND_RUNTIME names, told to read no file of the folder it is called in. */
+const bun = process.env.TEST_COMMAND_RUNTIME;
+export const RUNTIME: readonly [string, ...string[]] = bun ? [bun, '--no-env-file', '--config=/dev/null'] : [process.execPath];
+
 const folders: string[] = [];
 const children = new Set<ChildProcess>();
 /** Ends what a test that failed has left behind. */
@@ -82,7 +86,7 @@ export const ENVIRONMENT = { PATH: '/usr/bin:/bin', LANG: 'C.UTF-8' };
 /** Starts it with `-C config` before the arguments. */
 export function start(config: string | null, args: readonly string[], options: SpawnOptions = {}): Running {
   const words = config === null ? args : ['-C', config, ...args];
-  const child = spawn(process.execPath, [COMMAND, ...words], { stdio: 'pipe', env: ENVIRONMENT, ...options });
+  const child = spawn(RUNTIME[0], [...RUNTIME.slice(1), COMMAND, ...words], { stdio: 'pipe', env: ENVIRONMENT, ...options });
   children.add(child);
   child.once('close', () => children.delete(child));
   const said = { stdout: '', stderr: '' };

@@ -25,6 +25,7 @@ import {
   faultyHost,
   type Judge,
   killAll,
+  RUNTIME,
   type Running,
   run,
   type SmartHost,
@@ -667,7 +668,7 @@ test('SIGTERM after the final dot: the verdict is awaited and told', async () =>
 test('a client that reads no reply: its commands wait, a signal does not', () =>
   within(30_000, async () => {
     const { config } = setUp(toHosts(await deadPort()));
-    const child = spawn(process.execPath, [COMMAND, '-C', config, '-bs'], { stdio: 'pipe', env: ENVIRONMENT });
+    const child = spawn(RUNTIME[0], [...RUNTIME.slice(1), COMMAND, '-C', config, '-bs'], { stdio: 'pipe', env: ENVIRONMENT });
     child.stdin.on('error', () => {});
     child.stdin.write('NOOP\r\n'.repeat(200_000));
     // It speaks, so it listens for signals; what it says is not read.
@@ -689,7 +690,10 @@ test('one socket as standard input and output, as socat gives it; and a real pip
     await once(server, 'listening');
     const client = connect(place);
     const [socket] = (await once(server, 'connection')) as [Socket];
-    const child = spawn(process.execPath, [COMMAND, '-C', config, '-bs'], { stdio: [socket, socket, 'pipe'], env: ENVIRONMENT });
+    const child = spawn(RUNTIME[0], [...RUNTIME.slice(1), COMMAND, '-C', config, '-bs'], {
+      stdio: [socket, socket, 'pipe'],
+      env: ENVIRONMENT,
+    });
     socket.destroy();
     let said = '';
     client.setEncoding('latin1').on('data', (text) => {
@@ -703,7 +707,7 @@ test('one socket as standard input and output, as socat gives it; and a real pip
 
     const file = path.join(scratch(), 'dialogue');
     writeFileSync(file, dialogue);
-    const shell = spawn('/bin/sh', ['-c', `cat ${file} | ${process.execPath} ${COMMAND} -C ${config} -bs | cat`], { env: ENVIRONMENT });
+    const shell = spawn('/bin/sh', ['-c', `cat ${file} | ${RUNTIME.join(' ')} ${COMMAND} -C ${config} -bs | cat`], { env: ENVIRONMENT });
     let piped = '';
     shell.stdout.setEncoding('latin1').on('data', (text) => {
       piped += text;
@@ -719,7 +723,7 @@ test('a file as standard input; standard output closed: the message is sent all 
     const file = path.join(scratch(), 'dialogue');
     writeFileSync(file, `EHLO x\r\n${MAIL}${RCPT}${DATA}QUIT\r\n`);
     for (const redirection of ['> /dev/null', '>&-', '| true']) {
-      const shell = spawn('/bin/sh', ['-c', `${process.execPath} ${COMMAND} -C ${config} -bs < ${file} ${redirection}`], {
+      const shell = spawn('/bin/sh', ['-c', `${RUNTIME.join(' ')} ${COMMAND} -C ${config} -bs < ${file} ${redirection}`], {
         env: ENVIRONMENT,
         stdio: 'ignore',
       });
@@ -872,7 +876,7 @@ test('a person at a terminal, whose lines end with LF, can end the content', () 
     if (!existsSync('/usr/bin/script')) return;
     await withHost(undefined, async (host) => {
       const { config } = setUp(toHosts(host.port));
-      const child = spawn('/usr/bin/script', ['-qec', `${process.execPath} ${COMMAND} -C ${config} -bs`, '/dev/null'], {
+      const child = spawn('/usr/bin/script', ['-qec', `${RUNTIME.join(' ')} ${COMMAND} -C ${config} -bs`, '/dev/null'], {
         env: ENVIRONMENT,
       });
       let shown = '';

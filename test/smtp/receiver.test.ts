@@ -547,7 +547,7 @@ scenario(
   > b
   C: .
   - abandon
-  S: 550 bare LF or CR in the content: lines end with CR LF (RFC 5321 §2.3.8)
+  S: 550 bare LF or CR in the content: lines end with CR LF, nothing else
 `.replace('§', utf8('§')),
 );
 

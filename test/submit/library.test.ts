@@ -91,8 +91,8 @@ library('submit: content that cannot be opened or is no octets fails the message
     }
     const rows: readonly (readonly [Message, RegExp])[] = [
       [{ open: () => assert.fail('no such file') }, /^the content failed: no such file$/],
-      [{ open: () => [MESSAGE] as unknown as AsyncIterable<string> }, /^the content failed: .* is not a function$/],
-      [[MESSAGE] as unknown as AsyncIterable<string>, /^the content failed: .* is not a function$/],
+      [{ open: () => [MESSAGE] as unknown as AsyncIterable<string> }, /^the content failed: .* is not a function/],
+      [[MESSAGE] as unknown as AsyncIterable<string>, /^the content failed: .* is not a function/],
       [broken(), /^the content failed: a part of it is neither text nor octets$/],
     ];
     for (const [message, detail] of rows) {

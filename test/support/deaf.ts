@@ -15,13 +15,16 @@ server.listen({ port: 0, host: process.argv[1], backlog: 1 }, () => {
   });
 });`;
 
+/** Bun has no backlog. */
+const NODE = process.versions.bun === undefined ? process.execPath : 'node';
+
 export interface Deaf {
   readonly port: number;
   stop(): void;
 }
 
 export async function startDeaf(host = '127.0.0.1'): Promise<Deaf> {
-  const child = spawn(process.execPath, ['-e', LISTENER, host], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(NODE, ['-e', LISTENER, host], { stdio: ['ignore', 'pipe', 'inherit'] });
   const [text] = (await once(child.stdout, 'data')) as [Buffer];
   const port = Number(text.toString());
   const fillers: Socket[] = [];

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import { assembled, assembler, GENERATED } from '../../bench/support/assemble.ts';
+import { addOctets, NO_OCTETS } from '../../src/message/sum.ts';
 import { contentEncoder, type Framing } from '../../src/smtp/content.ts';
 import { octets } from '../../src/smtp/text.ts';
 import { type Kernel, loadKernel } from '../../src/transport/kernel.ts';
@@ -104,6 +105,34 @@ test('chunks that fill the input buffer, and larger ones, double at most', () =>
       assert.deepEqual(encoder.facts, plain.facts);
     }
   }
+});
+
+test('sums are those of src/message/sum.ts, at every length and alignment, in place and copied in', () => {
+  const octetsOf = (length: number): Uint8Array => Uint8Array.from({ length }, (_, i) => (i * 89 + (i >> 3)) & 255);
+  for (let length = 0; length < 70; length++) {
+    const octets = octetsOf(length);
+    for (const before of [NO_OCTETS, [0x7fffffff, -5] as const]) {
+      const expected = addOctets(octets, before);
+      assert.deepEqual(kernel.addOctets(octets, before), expected);
+      for (let start = 0; start < 16; start++) {
+        const room = kernel.inputBuffer.fill(255, 0, 100).subarray(start, start + length);
+        room.set(octets);
+        assert.deepEqual(kernel.addOctets(room, before), expected, `${length} octets at ${start}`);
+      }
+    }
+  }
+  const long = octetsOf(2 * kernel.inputBuffer.length + 5);
+  assert.deepEqual(kernel.addOctets(long, NO_OCTETS), addOctets(long, NO_OCTETS));
+  assert.deepEqual(kernel.addOctets(new Uint8Array(1 << 20).fill(255), NO_OCTETS), addOctets(new Uint8Array(1 << 20).fill(255), NO_OCTETS));
+});
+
+test('a chunk from elsewhere leaves alone what was read into the input buffer and is still to come', () => {
+  const room = kernel.inputBuffer;
+  room.fill(97);
+  const encoder = kernel('data');
+  encoder.push(octets('elsewhere\n'.repeat(1000)));
+  kernel.addOctets(octets('elsewhere'), NO_OCTETS);
+  assert.ok(room.every((octet) => octet === 97));
 });
 
 test('a line longer than a chunk is counted whole', () => {

@@ -47,7 +47,8 @@ export function installCommand(runtime: readonly string[] = [process.execPath]):
   // What it loads when needed lies beside it.
   const beside = path.dirname(built);
   for (const name of readdirSync(beside))
-    if (name === 'chunks' || name.endsWith('.cjs')) cpSync(path.join(beside, name), `${folder}/${name}`, { recursive: true });
+    if (['chunks', 'compiled'].includes(name) || name.endsWith('.cjs'))
+      cpSync(path.join(beside, name), `${folder}/${name}`, { recursive: true });
   mkdirSync(`${folder}/var`);
   chmodSync(`${folder}/var`, 0o777);
   const config = `${folder}/nospool.toml`;
