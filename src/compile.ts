@@ -2,7 +2,7 @@
  * Runs the sendmail command once and keeps the code that V8 compiled for it, lazily compiled functions included: for
  * `launch.ts`. Called by the build and by `nospool install` with arguments that send a message to a smart host of theirs.
  */
-import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { Script } from 'node:vm';
@@ -30,8 +30,11 @@ process.on('exit', (status) => {
   for (const [name, { text, script }] of scripts) {
     const file = keptFile(__dirname, name);
     mkdirSync(path.dirname(file), { recursive: true });
+    // For every user, whatever the umask of who installs it.
+    for (const folder of [path.dirname(file), path.dirname(path.dirname(file))]) chmodSync(folder, 0o755);
     // On the disk before it has its name: V8 does not survive code that a power failure has cut.
     writeFileSync(`${file}.new`, printKept(text, script.createCachedData()), { flush: true });
+    chmodSync(`${file}.new`, 0o644);
     renameSync(`${file}.new`, file);
   }
 });

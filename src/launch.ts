@@ -5,6 +5,9 @@
 import { existsSync } from 'node:fs';
 import { keptFolder, loader, readKept } from './loader.ts';
 
-// Bun has files of its own, beside which it finds its code, and needs no loader for that.
 if (process.versions.bun === undefined) loader(__dirname, readKept)('main.cjs');
-else require(`${existsSync(keptFolder(__dirname)) ? keptFolder(__dirname) : __dirname}/main.cjs`);
+else {
+  // Bun has files of its own, beside which it finds its code, and needs no loader for that.
+  const kept = `${keptFolder(__dirname)}/main.cjs`;
+  require(existsSync(kept) ? kept : `${__dirname}/main.cjs`);
+}

@@ -14,5 +14,9 @@ function fail(error: unknown): never {
 }
 process.on('uncaughtException', fail);
 
-// At once: all is told and written, and neither a QUIT that lingers, nor under Bun a read that waits, must hold the caller.
-sendmail(process.argv).then((status) => process.exit(status), fail);
+// All is told and written, and neither a QUIT that lingers, nor under Bun a read that waits, must hold the caller. One
+// turn of the event loop lets the connection say that it is closed.
+sendmail(process.argv).then((status) => {
+  process.exitCode = status;
+  setImmediate(() => process.exit());
+}, fail);

@@ -78,7 +78,7 @@ const RESULTS = path.join(PUBLISHED, 'results');
 export function machine(): string {
   const [first] = os.cpus();
   const memory = Math.round(os.totalmem() / 2 ** 30);
-  return `${first?.model.trim() ?? 'unknown processor'}, ${os.cpus().length} cores, ${memory} GiB, ${os.type()} ${os.release()}, Node ${process.versions.node}`;
+  return `${first?.model.trim() ?? 'unknown processor'}, ${os.cpus().length} cores, ${memory} GiB, ${os.type()} ${/^\d+\.\d+/.exec(os.release())?.[0]}, Node ${process.versions.node}`;
 }
 
 /** The median of a row; undefined where it has none. */

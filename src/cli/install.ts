@@ -6,6 +6,7 @@
 import { spawn } from 'node:child_process';
 import {
   accessSync,
+  chmodSync,
   constants,
   existsSync,
   lstatSync,
@@ -161,6 +162,12 @@ async function compileForBun(interpreter: string, folder: string): Promise<strin
     rmSync(`${target}.new`, { recursive: true, force: true });
     return [`note: starts are not made faster: ${built.said.split('\n')[0] || `${interpreter} build failed`}`];
   }
+  // For every user, whatever the umask of who installs it.
+  for (const name of ['', ...(readdirSync(`${target}.new`, { recursive: true }) as string[])]) {
+    const place = path.join(`${target}.new`, name);
+    chmodSync(place, statSync(place).isDirectory() ? 0o755 : 0o644);
+  }
+  chmodSync(path.dirname(target), 0o755);
   renameSync(`${target}.new`, target);
   return [];
 }
