@@ -280,6 +280,16 @@ test('aliases: replaced, discarded, refused, with the address that was written a
     assert.equal(host.connections, 1);
   }));
 
+test('who writes a long message that aliases discard can write it to its end', () =>
+  within(30_000, async () => {
+    const folder = scratch();
+    writeFileSync(path.join(folder, 'aliases'), 'nobody: :blackhole:\n');
+    const { config } = setUp(`${toHosts(await deadPort())}\nqualify_domain = "foo.com"\naliases = ["${path.join(folder, 'aliases')}"]`);
+    const line = '{ printf "Subject: x\\n\\n"; head -c 5000000 /dev/zero; echo $? >&3; } 3>written | $S -i nobody; echo $?; cat written';
+    const { stdout, stderr } = await shell(config, `cd ${folder}; ${line}`);
+    assert.deepEqual([stdout, stderr], ['0\n0\n', '']);
+  }));
+
 test('errors_to of the route is the reverse-path', () =>
   withHost(undefined, async (host) => {
     const { config } = setUp(
