@@ -34,7 +34,7 @@ const QUIET = { isTerminal: false, hasWriter: false, inetdPort: null };
 /**
  * Opens descriptor 0 (or another, which closing may close). Nothing is read before the first `read`, but of a socket. A
  * read that fails ends the source as failed, with the system's reason; so does the first read of a directory or of a
- * descriptor that is not open. A `read` while one waits, which only files never do, has the same answer.
+ * descriptor that is not open. A `read` while one waits has the same answer; of a file none waits.
  *
  * After `close` a read that waits keeps no process alive in Node. In Bun it does: end the process by `process.exit`,
  * which is prompt there.
