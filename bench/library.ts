@@ -12,13 +12,19 @@ import { type Case, type Measures, rounds } from './support/rounds.ts';
 import { node } from './support/runtimes.ts';
 
 const FLOOR = 'bare socket writer, Node';
+const QUEUED_FLOOR = `${FLOOR}, the next envelope behind the content`;
 const NODEMAILER = 'nodemailer, SMTPConnection';
+const QUEUED = 'nospool, the next message given meanwhile';
 const NAMES: readonly (readonly [string, string])[] = [
   ['nospool', 'nospool'],
+  [QUEUED, 'nospool-queued'],
   [NODEMAILER, 'nodemailer'],
   ['nodemailer, pool', 'nodemailer-pool'],
   [FLOOR, 'floor'],
+  [QUEUED_FLOOR, 'floor-queued'],
 ];
+/** What CHUNKING changes something for, and who it is compared with. */
+const CHUNKING = new Set(['nospool', QUEUED, NODEMAILER, FLOOR]);
 const PER_SECOND = { key: 'rate', title: 'messages/s', digits: 0, ratio: true, more: true } as const;
 
 export const library: Bench = {
@@ -27,18 +33,25 @@ export const library: Bench = {
   async run({ runs, short, progress }) {
     if (!existsSync(path.join(DIST, 'lib/index.js'))) throw new Error('build first: npm run build');
     const tables: Table[] = [];
-    for (const connections of [1, 20]) {
-      const smartHost = await receiver({ pipelining: true });
+    for (const [connections, chunking] of [
+      [1, false],
+      [1, true],
+      [20, false],
+      [20, true],
+    ] as const) {
+      const smartHost = await receiver({ pipelining: true, chunking });
       if (smartHost === null) break;
-      const messages = short ? 1000 : 20_000;
+      const messages = short ? 1000 : connections * 1000 + 9000;
       const cases = [
-        ...NAMES.map(([name, child]) => sending(name, child, smartHost, connections, messages)),
-        ...source(smartHost, connections, messages),
+        ...NAMES.filter(([name]) => !chunking || CHUNKING.has(name)).map(([name, child]) =>
+          sending(name, child, smartHost, connections, messages),
+        ),
+        ...(chunking ? [] : source(smartHost, connections, messages)),
       ];
       const rows = await rounds(cases, runs, progress, false);
       smartHost.stop();
       tables.push({
-        title: connections === 1 ? 'One session' : `${connections} sessions`,
+        title: `${connections === 1 ? 'One session' : `${connections} sessions`}${chunking ? ', the server offers CHUNKING too' : ''}`,
         note: `Receiver: ${smartHost.name}. ${messages} messages of 2 KiB, each run in a process of its own.`,
         base: FLOOR,
         columns: [PER_SECOND, { key: 'rss', title: 'RSS, MiB', digits: 1 }],
@@ -50,7 +63,7 @@ export const library: Bench = {
     const many = await sessions(short ? 1000 : 10_000, Math.min(runs, 3), progress);
     return {
       method:
-        'The sessions are open before the clock starts, and every one has sent a message. smtp-source counts from its start. The bare writer says the same commands in the same flights and looks at nothing but the first digit of each reply.',
+        'The sessions are open before the clock starts, and every one has sent a message. smtp-source counts from its start. The bare writer says the same commands in the same flights and looks at nothing but the first digit of each reply. "The next message given meanwhile": the program calls send again before the last message is settled, and its envelope goes out with the terminator (RFC 2920 §3.1); who waits for each verdict has two round trips a message.',
       tables: [...tables, ...distance, ...many],
       claims: claims(tables, many),
       versions: [node.version],
@@ -151,7 +164,7 @@ async function sessions(wanted: number, runs: number, progress: (text: string) =
   smartHost.stop();
   const count = allowed(wanted);
   const fewer = count < wanted ? ` The limit of open files here allows no more; ${wanted.toLocaleString('en')} were wanted.` : '';
-  const cases = NAMES.filter(([, child]) => child !== 'nodemailer-pool').map(
+  const cases = NAMES.filter(([, child]) => child !== 'nodemailer-pool' && !child.endsWith('-queued')).map(
     ([name, child]): Case => ({
       name,
       // Each with a receiver of its own: addresses of connections that have just ended are not free at once.
@@ -187,7 +200,13 @@ function claims([one]: readonly Table[], [many]: readonly Table[]): Claim[] {
   const own = many?.rows.find(({ name }) => name === 'nospool');
   return [
     claim(
-      'One session against nodemailer: messages a second',
+      'One session against nodemailer, the next message given meanwhile: messages a second',
+      ratio(one, QUEUED, NODEMAILER, 'rate'),
+      { least: 3 },
+      { unit: ' ×', floor: { name: `${QUEUED_FLOOR}, and no work`, value: ratio(one, QUEUED_FLOOR, NODEMAILER, 'rate') } },
+    ),
+    claim(
+      'One session against nodemailer, one message after the other: messages a second',
       ratio(one, 'nospool', NODEMAILER, 'rate'),
       { least: 3 },
       { unit: ' ×', floor: { name: `${FLOOR}, with the same flights and no work`, value: ratio(one, FLOOR, NODEMAILER, 'rate') } },

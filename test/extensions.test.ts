@@ -110,8 +110,8 @@ function keywordsInCode(): ReadonlySet<string> {
   const asked = [
     ...code.matchAll(/\boffers\([^()]*, '([^']+)'\)/g),
     ...code.matchAll(/keywords\s*\.get\('([^']+)'\)/g),
-    // The list of needs in commands.ts: [wanted, keyword, why].
-    ...(code.split('const needs')[1]?.split('\n  ];')[0] ?? '').matchAll(/'([A-Z0-9-]+)',/g),
+    // The list of needs in commands.ts: [keyword, why, needed].
+    ...(code.split('const NEEDS')[1]?.split('\n];')[0] ?? '').matchAll(/\['([A-Z0-9-]+)',/g),
   ];
   return new Set(asked.map((match) => match[1] as string));
 }

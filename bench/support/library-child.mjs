@@ -13,8 +13,16 @@ const line = `${'QWxsIG1lbiBieSBuYXR1cmUg'.repeat(4).slice(0, 76)}\r\n`;
 const MESSAGE = Buffer.from(`From: ${FROM}\r\nTo: ${TO}\r\nSubject: a bench\r\n\r\n${line.repeat(25)}`, 'latin1');
 const inNodeModules = createRequire(process.env.BENCH_NODE_MODULES ? `${process.env.BENCH_NODE_MODULES}/` : import.meta.url);
 
-/** Each gives a session: `send` resolves to true when the message was taken, `end` when the session is over. */
+/**
+ * Each gives a session: `send` resolves to true when the message was taken, `end` when the session is over. Where `given` is
+ * 2, the next message is given to the session while the last is under way.
+ */
 const LIBRARIES = {
+  async 'nospool-queued'() {
+    const open = await LIBRARIES.nospool();
+    return async () => ({ ...(await open()), given: 2 });
+  },
+
   async nospool() {
     const { connect, smarthost } = await import(pathToFileURL(`${dist}/lib/index.js`));
     const host = smarthost(`smtp://127.0.0.1:${port}`, { tls: { mode: 'off' } }).value;
@@ -68,12 +76,19 @@ const LIBRARIES = {
     });
   },
 
+  /** The same with the next envelope behind the content: one round trip a message, and an envelope too many at the end. */
+  async 'floor-queued'() {
+    return LIBRARIES.floor(true);
+  },
+
   /** The least there is: four strings a message, no reply looked at but its first digit. Two round trips, as nospool has. */
-  async floor() {
-    const content = Buffer.concat([MESSAGE, Buffer.from('.\r\n')]);
+  async floor(queued = false) {
+    const envelope = `MAIL FROM:<${FROM}>\r\nRCPT TO:<${TO}>\r\nDATA\r\n`;
+    const content = Buffer.concat([MESSAGE, Buffer.from(`.\r\n${queued ? envelope : ''}`)]);
     return () =>
       new Promise((resolve, reject) => {
         const socket = net.connect({ port, host: '127.0.0.1', noDelay: true });
+        let isOpen = false;
         let wanted = 0;
         let settle = () => {};
         let text = '';
@@ -96,10 +111,14 @@ const LIBRARIES = {
           await expect(1);
           resolve({
             async send() {
-              socket.write(`MAIL FROM:<${FROM}>\r\nRCPT TO:<${TO}>\r\nDATA\r\n`);
-              const ready = await expect(3);
+              let ready = true;
+              if (!isOpen) {
+                socket.write(envelope);
+                ready = await expect(3);
+                isOpen = queued;
+              }
               socket.write(content);
-              return (await expect(1)) && ready;
+              return (await expect(queued ? 4 : 1)) && ready;
             },
             async end() {
               socket.end('QUIT\r\n');
@@ -123,11 +142,15 @@ const share = Math.max(1, Math.round(messages / connections));
 const turns = async (count) => {
   const begun = performance.now();
   await Promise.all(
-    sessions.map(async (session) => {
-      for (let i = 0; i < count; i++) {
-        if (await session.send()) sent++;
-        else lost++;
-      }
+    sessions.flatMap((session) => {
+      let begun = 0;
+      return Array.from({ length: session.given ?? 1 }, async () => {
+        while (begun < count) {
+          begun++;
+          if (await session.send()) sent++;
+          else lost++;
+        }
+      });
     }),
   );
   return performance.now() - begun;

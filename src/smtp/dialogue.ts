@@ -6,7 +6,9 @@ import { ReplyReader } from './reply.ts';
 import { type Action, advance, begin, type Event, type Plan, type State } from './session.ts';
 
 /** What a driver reports; replies are read here. */
-export type DriverEvent = Exclude<Event, { type: 'reply' | 'malformed' | 'contentSent' }> | { readonly type: 'contentSent' };
+export type DriverEvent =
+  | Exclude<Event, { type: 'reply' | 'malformed' | 'contentSent' }>
+  | Omit<Extract<Event, { type: 'contentSent' }>, 'more'>;
 
 export class Dialogue {
   readonly #plan: Plan;

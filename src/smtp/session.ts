@@ -9,7 +9,7 @@ import { dropsDsn, helloCommand, mailCommand, mayChunk, type Recipient, rcptComm
 import { type Extensions, mechanismsOf, NO_EXTENSIONS, offers, readExtensions } from './extensions.ts';
 import { type Growing, grown, listed, none } from './growing.ts';
 import type { At, Condemned, Refusal, SessionFailure, SessionOutcome } from './outcome.ts';
-import { never } from './parsed.ts';
+import { never, type Parsed, parsed } from './parsed.ts';
 import { printPath } from './path.ts';
 import { digit, printReply, type Reply } from './reply.ts';
 import type { Exchange, Mechanism } from './sasl.ts';
@@ -43,6 +43,9 @@ interface Sending {
   readonly transaction: Transaction;
 }
 
+/** MAIL, RCPT…, and DATA when it flies along. */
+type Envelope = Sending & { readonly commands: readonly string[] };
+
 export type State =
   | { readonly at: 'greeting' }
   | { readonly at: 'hello'; readonly verb: 'EHLO' | 'HELO' | 'LHLO'; readonly secured: boolean }
@@ -57,12 +60,13 @@ export type State =
       readonly cancelled: string | null;
     }
   | { readonly at: 'ready'; readonly channel: Channel }
-  /** Two cursors over MAIL, RCPT…, and DATA when it flies along: `sent` may run ahead of `answered`. */
-  | (Sending & { readonly at: 'envelope'; readonly sent: number; readonly answered: number; readonly refusals: Growing<Refusal> })
+  /** Two cursors over the commands: `sent` may run ahead of `answered`. */
+  | (Envelope & { readonly at: 'envelope'; readonly sent: number; readonly answered: number; readonly refusals: Growing<Refusal> })
   | (Sending & { readonly at: 'data'; readonly refusals: Growing<Refusal> })
   /** `blocks`: BDAT blocks sent and not answered. `last`: octets of the last block, held back until all others are accepted. */
   | (Sending & { readonly at: 'content'; readonly framing: 'data' | 'bdat'; readonly blocks: number; readonly last: number | null })
-  | (Sending & { readonly at: 'commit'; readonly replies: Growing<Reply> })
+  /** `next`: the transaction whose envelope went out behind the terminator; its replies come after the verdict. RFC 2920 §3.1 */
+  | (Sending & { readonly at: 'commit'; readonly replies: Growing<Reply>; readonly next: In<'envelope'> | null })
   | { readonly at: 'reset'; readonly channel: Channel }
   | { readonly at: 'quit' }
   | { readonly at: 'closed' };
@@ -78,8 +82,8 @@ export type Event =
   | { readonly type: 'transaction'; readonly transaction: Transaction }
   /** A block of content for BDAT is at hand; after the `last` one no more follow and the input ended cleanly. */
   | { readonly type: 'block'; readonly octets: number; readonly last: boolean }
-  /** All content is written, every write has completed, and one turn of the event loop has let input and signals in. */
-  | { readonly type: 'contentSent'; readonly more: boolean }
+  /** All content is written, every write has completed, and one turn of the event loop has let input and signals in. `next` waits for its turn. */
+  | { readonly type: 'contentSent'; readonly more: boolean; readonly next?: Transaction | undefined }
   | { readonly type: 'contentFailed'; readonly detail: string }
   /** A signal or the deadline. */
   | { readonly type: 'abort'; readonly detail: string }
@@ -98,8 +102,13 @@ export type Action =
   | { readonly do: 'sendBlock'; readonly line: string }
   /** Report `contentSent` when all writes have completed and the event loop has turned once. */
   | { readonly do: 'flush' }
-  /** The terminator, or the line of the last block with its octets, as a write of its own. Nothing after it moves to another host. */
-  | { readonly do: 'commit'; readonly framing: 'data' | 'bdat'; readonly line: string }
+  /**
+   * The terminator, or the line of the last block with its octets, apart from every write before it. Nothing after it
+   * moves to another host. `along`: commands of the next transaction, which are no part of this one.
+   */
+  | { readonly do: 'commit'; readonly framing: 'data' | 'bdat'; readonly line: string; readonly along: readonly string[] }
+  /** The transaction that waits is under way: its envelope went out with the last commit. */
+  | { readonly do: 'next' }
   | { readonly do: 'note'; readonly note: string }
   | { readonly do: 'settle'; readonly outcome: SessionOutcome }
   /** End the connection politely, after what was sent. */
@@ -173,7 +182,7 @@ export function advance(plan: Plan, state: State, event: Event): Step {
     case 'block':
       return state.at === 'content' && state.framing === 'bdat' ? blockAtHand(state, event.octets, event.last) : unasked(state, 'a block');
     case 'contentSent':
-      return state.at === 'content' ? contentSent(state, event.more) : unasked(state, 'the end of the content');
+      return state.at === 'content' ? contentSent(plan, state, event.more, event.next) : unasked(state, 'the end of the content');
     case 'quit':
       return state.at === 'ready' ? [{ at: 'quit' }, send('QUIT')] : unasked(state, 'QUIT');
     /* c8 ignore next 2 */
@@ -199,13 +208,15 @@ function heard(plan: Plan, state: Exclude<State, In<'closed'>>, reply: Reply, mo
       command: awaited(state),
       detail: `the server closes the session: ${printReply(reply)}`,
     });
-  if (more && outstanding(plan, state) <= 1) {
+  const isDue = more && outstanding(plan, state) > 1;
+  if (more && !isDue) {
     const isRefusal = digit(reply) >= 4;
     // A verdict stands whatever follows it, and a refusal that ends the session may be followed by the server's farewell.
     if (state.at === 'envelope' && isRefusal) return farewell(plan, state, reply);
     if (state.at !== 'commit' && !(isRefusal && state.at !== 'hello')) return outOfStep(state, reply);
   }
-  return replied(more ? { ...plan, transactions: 'one' } : plan, state, reply);
+  // Behind a verdict the replies to the next envelope are due; else who speaks out of turn gets no further transaction.
+  return replied(more && !(isDue && state.at === 'commit') ? { ...plan, transactions: 'one' } : plan, state, reply);
 }
 
 /** The reply that was due, with nothing else against it. */
@@ -241,7 +252,7 @@ function replied(plan: Plan, state: Exclude<State, In<'closed' | 'quit' | 'hands
 function outstanding(plan: Plan, state: State): number {
   if (state.at === 'envelope') return state.sent - state.answered;
   if (state.at === 'content') return state.blocks;
-  if (state.at === 'commit') return verdicts(plan, state.transaction) - state.replies.count;
+  if (state.at === 'commit') return verdicts(plan, state.transaction) - state.replies.count + (state.next?.sent ?? 0);
   return 1;
 }
 
@@ -319,11 +330,12 @@ function openTransaction(plan: Plan, channel: Channel, transaction: Transaction)
     : unmetNeed(transaction, channel.extensions);
   if (unmet !== null)
     return unusable(plan, channel, { kind: 'unsupported', at: 'ready', condemns: lmtp ? 'message' : 'host', detail: unmet });
-  const bad = [mailCommand(transaction, channel.extensions), ...transaction.recipients.map((r) => rcptCommand(r, channel.extensions))].find(
-    (c) => !c.ok,
+  const commands = envelopeCommands(plan, { channel, transaction });
+  if (!commands.ok) return unusable(plan, channel, { kind: 'unsupported', at: 'ready', condemns: 'message', detail: commands.detail });
+  const [state, ...actions] = nextCommands(
+    { at: 'envelope', channel, transaction, commands: commands.value, sent: 0, answered: 0, refusals: none() },
+    plan,
   );
-  if (bad && !bad.ok) return unusable(plan, channel, { kind: 'unsupported', at: 'ready', condemns: 'message', detail: bad.detail });
-  const [state, ...actions] = nextCommands({ at: 'envelope', channel, transaction, sent: 0, answered: 0, refusals: none() }, plan);
   return dropsDsn(transaction, channel.extensions)
     ? [state, { do: 'note', note: 'the server does not offer DSN: the notification parameters are left out' }, ...actions]
     : [state, ...actions];
@@ -336,16 +348,19 @@ const framingOf = (plan: Plan, { extensions }: Channel): 'data' | 'bdat' =>
 const dataFliesAlong = (plan: Plan, { channel, transaction }: Sending): boolean =>
   transaction.recipients.length === 1 && offers(channel.extensions, 'PIPELINING') && framingOf(plan, channel) === 'data';
 
-/** The command at a cursor: MAIL, then each RCPT, then DATA when it flies along. */
-function commandAt({ transaction, channel }: Sending, index: number): string {
-  if (index > transaction.recipients.length) return 'DATA';
-  const command =
-    index === 0
-      ? mailCommand(transaction, channel.extensions)
-      : rcptCommand(transaction.recipients[index - 1] as Recipient, channel.extensions);
-  /* c8 ignore next */
-  if (!command.ok) throw new Error(`bug: ${command.detail}`);
-  return command.value;
+/** Printed before the first is sent: one that no command line can carry fails the message before any other is said. */
+function envelopeCommands(plan: Plan, sending: Sending): Parsed<readonly string[]> {
+  const { transaction, channel } = sending;
+  const mail = mailCommand(transaction, channel.extensions);
+  if (!mail.ok) return mail;
+  const commands = [mail.value];
+  for (const recipient of transaction.recipients) {
+    const command = rcptCommand(recipient, channel.extensions);
+    if (!command.ok) return command;
+    commands.push(command.value);
+  }
+  if (dataFliesAlong(plan, sending)) commands.push('DATA');
+  return parsed(commands);
 }
 
 /**
@@ -353,30 +368,33 @@ function commandAt({ transaction, channel }: Sending, index: number): string {
  * can come of it: the driver reads while it writes.
  */
 function nextCommands(state: In<'envelope'>, plan: Plan): Step {
-  const { sent, answered, refusals, transaction, channel } = state;
+  const { sent, answered, refusals, transaction, channel, commands } = state;
   const total = 1 + transaction.recipients.length;
   const [first] = refusals.items;
   if (answered === sent && refusals.count > 0 && first?.recipient === null) return giveUp(plan, state, 'envelope', [first]);
   // DATA may still be unanswered: its reply decides how the connection can end.
   if (answered === total && sent > total) return [{ at: 'data', channel, transaction, refusals }];
   if (answered === total) return allRecipientsAnswered(plan, state);
-  const window = offers(channel.extensions, 'PIPELINING') ? total + (dataFliesAlong(plan, state) ? 1 : 0) : 1;
-  const until = Math.min(answered + window, Math.max(total, window));
-  if (sent >= until) return [state];
-  const lines = Array.from({ length: until - sent }, (_, i) => commandAt(state, sent + i));
-  return [{ ...state, sent: until }, send(...lines)];
+  const until = offers(channel.extensions, 'PIPELINING') ? commands.length : answered + 1;
+  return sent >= until ? [state] : [{ ...state, sent: until }, send(...commands.slice(sent, until))];
 }
 
 function afterEnvelope(plan: Plan, state: In<'envelope'>, reply: Reply): Step {
   const { answered, refusals } = state;
   if (digit(reply) === 3) return outOfStep(state, reply);
-  const refusal: Refusal = { command: commandAt(state, answered), recipient: answered === 0 ? null : answered - 1, reply };
-  return nextCommands({ ...state, answered: answered + 1, refusals: digit(reply) === 2 ? refusals : grown(refusals, refusal) }, plan);
+  const refusalsNow = digit(reply) === 2 ? refusals : grown(refusals, refusalOf(state, reply));
+  return nextCommands({ ...state, answered: answered + 1, refusals: refusalsNow }, plan);
 }
+
+const refusalOf = ({ commands, answered }: In<'envelope'>, reply: Reply): Refusal => ({
+  command: commands[answered] as string,
+  recipient: answered === 0 ? null : answered - 1,
+  reply,
+});
 
 /** A refusal with octets behind it: no further command can be paired with its reply, so the refusals so far are all there are. */
 function farewell(plan: Plan, state: In<'envelope'>, reply: Reply): Step {
-  const last: Refusal = { command: commandAt(state, state.answered), recipient: state.answered === 0 ? null : state.answered - 1, reply };
+  const last = refusalOf(state, reply);
   const [first = last, ...rest] = blamed(listed(grown(state.refusals, last)));
   return giveUp({ ...plan, transactions: 'one' }, state, 'envelope', [first, ...rest]);
 }
@@ -434,13 +452,27 @@ function afterBlock(plan: Plan, state: In<'content'>, reply: Reply): Step {
   return state.blocks === ahead ? [{ ...state, blocks }, pull('bdat', state)] : [{ ...state, blocks }];
 }
 
-function contentSent(state: In<'content'>, more: boolean): Step {
+function contentSent(plan: Plan, state: In<'content'>, more: boolean, waiting: Transaction | undefined): Step {
   const { channel, transaction, framing, last } = state;
   if (framing === 'bdat' && last === null) return unasked(state, 'the end of the content');
   if (more) return broken(state, { kind: 'malformed', ...where(state), detail: 'the server spoke before the content was complete' });
+  const [next, along, ...notes] = waiting ? envelopeAlong(plan, channel, waiting) : [null, []];
   return [
-    { at: 'commit', channel, transaction, replies: none() },
-    { do: 'commit', framing, line: framing === 'data' ? '.' : `BDAT ${last} LAST` },
+    { at: 'commit', channel, transaction, replies: none(), next },
+    { do: 'commit', framing, line: framing === 'data' ? '.' : `BDAT ${last} LAST`, along },
+    ...notes,
+  ];
+}
+
+/** RFC 2920 §3.1: content may be the first of a group, so the next envelope need not wait for the verdict. What cannot begin here is told in its turn. */
+function envelopeAlong(plan: Plan, channel: Channel, waiting: Transaction): [In<'envelope'> | null, readonly string[], ...Action[]] {
+  if (plan.transactions === 'one' || !offers(channel.extensions, 'PIPELINING')) return [null, []];
+  const [state, ...actions] = openTransaction(plan, channel, waiting);
+  if (state.at !== 'envelope') return [null, []];
+  return [
+    state,
+    actions.flatMap((action) => (action.do === 'send' ? action.lines : [])),
+    ...actions.filter(({ do: act }) => act !== 'send'),
   ];
 }
 
@@ -453,10 +485,13 @@ function afterCommit(plan: Plan, state: In<'commit'>, reply: Reply): Step {
     digit(r) === 2 ? [] : [{ command: finalCommand(plan, state, i), recipient: plan.protocol === 'lmtp' ? i : null, reply: r }],
   );
   const [first, ...rest] = refusals;
-  if (first && refusals.length === replies.length) return leave(plan, state.channel, failed(rejection('commit', [first, ...rest])), false);
+  if (first && refusals.length === replies.length) return afterVerdict(plan, state, failed(rejection('commit', [first, ...rest])));
   const accepted = replies.find((r) => digit(r) === 2) as Reply;
-  return leave(plan, state.channel, [{ do: 'settle', outcome: { kind: 'accepted', reply: accepted, refusals } }], false);
+  return afterVerdict(plan, state, [{ do: 'settle', outcome: { kind: 'accepted', reply: accepted, refusals } }]);
 }
+
+const afterVerdict = (plan: Plan, { channel, next }: In<'commit'>, settle: readonly Action[]): Step =>
+  next ? [next, ...settle, { do: 'next' }] : leave(plan, channel, settle, false);
 
 const finalCommand = (plan: Plan, { transaction }: Sending, index: number): string =>
   plan.protocol === 'lmtp' ? `the content for ${printPath((transaction.recipients[index] as Recipient).path)}` : 'the content';
@@ -551,7 +586,7 @@ function awaited(state: State): string {
     case 'auth':
       return `AUTH ${state.mechanism}`;
     case 'envelope':
-      return commandAt(state, state.answered);
+      return state.commands[state.answered] as string;
     case 'data':
       return 'DATA';
     case 'content':

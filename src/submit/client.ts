@@ -15,7 +15,11 @@ export interface Client extends AsyncDisposable {
   readonly server: string;
   /** Waits for greeting, TLS and authentication; null, or why the session is over. Only for who wants to know before the first message. */
   opened(): Promise<Failure | null>;
-  /** Sends one message; one at a time. The session stays usable after a refusal. Never rejects. */
+  /**
+   * Sends one message. The session stays usable after a refusal. Never rejects. May be called before the last message is
+   * settled: messages go in order, and with PIPELINING the envelope of the next goes out together with the terminator of the
+   * one before it, which is one round trip a message (RFC 2920 §3.1). What has not begun when the session ends is 'lost'.
+   */
   send(envelope: Envelope, message: Message): Promise<SessionOutcome | { readonly kind: 'failed'; readonly failure: Failure }>;
   /** QUIT, and waits for the server's reply. */
   quit(): Promise<void>;
@@ -54,6 +58,9 @@ export async function connect(
 
 const describe = (attempt: Attempt): string => `${printServer(attempt)}: ${printFailure(attempt.failure).join('; ')}`;
 
+/** Nothing more can be sent over this session. */
+const OVER = { kind: 'lost', at: 'ready', condemns: 'address', command: 'MAIL', detail: 'the session has ended' } as const;
+
 function clientOf({ connection, facts }: OpenSession): Client {
   let sent = 0;
   const isFull = () => {
@@ -71,12 +78,13 @@ function clientOf({ connection, facts }: OpenSession): Client {
     async opened() {
       if (connection.channel !== null) return null;
       if (connection.usable) return untilReady(connection);
-      return { kind: 'lost', at: 'ready', condemns: 'address', command: 'the greeting', detail: 'the session has ended' };
+      return { ...OVER, command: 'the greeting' };
     },
     async send(envelope, message) {
       const { scan, content } = messageOf(message);
       const transaction = transactionOf(envelope, scan);
       if (!transaction.ok) return { kind: 'failed', failure: { kind: 'usage', detail: transaction.detail } };
+      if (!connection.usable || isFull()) return { kind: 'failed', failure: OVER };
       sent += 1;
       return connection.submit(transaction.value, content);
     },

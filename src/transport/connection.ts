@@ -86,6 +86,8 @@ export class Connection {
   readonly #dialogue: Dialogue;
   #socket: Socket;
   #request: Request | null = null;
+  /** Given while another is under way, in order. */
+  readonly #waiting: Request[] = [];
   #channel: Channel | null = null;
   #clock: NodeJS.Timeout | undefined;
   /** When the state's time is over, and when the clock looks; Infinity is never. */
@@ -131,19 +133,29 @@ export class Connection {
     return this.#channel;
   }
 
-  /** True while a transaction may be given: the session is open and no other is under way. */
+  /** True while a transaction may be given: the session is open, and no other is under way where it has but one. */
   get usable(): boolean {
-    return this.#request === null && !this.#leaving && this.#dialogue.state.at !== 'closed' && this.#dialogue.state.at !== 'quit';
+    if (this.#options.plan.transactions === 'one' && this.#request !== null) return false;
+    return !this.#leaving && this.#dialogue.state.at !== 'closed' && this.#dialogue.state.at !== 'quit';
   }
 
-  /** Sends one message; resolves with its fate, never rejects. One at a time. */
+  /**
+   * Sends one message; resolves with its fate, never rejects. A message that is given while another is under way waits for
+   * its turn, and with PIPELINING its envelope goes out with the terminator of the one before it.
+   */
   submit(transaction: Transaction, content: Content): Promise<SessionOutcome> {
     if (!this.usable) throw new Error('bug: the connection is not free for a transaction');
     return new Promise((resolve) => {
-      this.#request = { transaction, content, resolve };
-      this.#committed = false;
-      if (this.#dialogue.state.at === 'ready') this.#on({ type: 'transaction', transaction });
+      const request = { transaction, content, resolve };
+      if (this.#request !== null || this.#waiting.length > 0) this.#waiting.push(request);
+      else this.#take(request);
+      if (this.#request === request && this.#dialogue.state.at === 'ready') this.#on({ type: 'transaction', transaction });
     });
+  }
+
+  #take(request: Request | undefined): void {
+    this.#request = request ?? null;
+    this.#committed = false;
   }
 
   /** Ends the session politely and waits for the server's reply, at most `timeouts.command`. */
@@ -151,7 +163,7 @@ export class Connection {
     const { at } = this.#dialogue.state;
     if (at === 'ready') this.#on({ type: 'quit' });
     // After a refusal the reply to RSET is still to come.
-    else if (at === 'reset' && this.#request === null) this.#leaving = true;
+    else if (at === 'reset' && this.#request === null && this.#waiting.length === 0) this.#leaving = true;
     else this.abort('the session was ended');
     await this.#closed;
   }
@@ -261,6 +273,7 @@ export class Connection {
           break;
         case 'ready':
           this.#channel = action.channel;
+          if (this.#request === null) this.#take(this.#waiting.shift());
           if (this.#request) this.#on({ type: 'transaction', transaction: this.#request.transaction });
           else if (this.#leaving) this.#on({ type: 'quit' });
           break;
@@ -272,13 +285,13 @@ export class Connection {
           this.#writeBlock(action.line);
           break;
         case 'flush':
-          void this.#flush().then(() => this.#on({ type: 'contentSent' }), ignore);
+          void this.#flush();
           break;
         case 'commit':
-          this.#options.trace?.('C', action.line);
-          this.#committed = true;
-          if (action.framing === 'bdat') this.#writeBlock(action.line);
-          else this.#socket.write(`${action.line}\r\n`, 'latin1');
+          this.#commit(action);
+          break;
+        case 'next':
+          this.#take(this.#waiting.shift());
           break;
         case 'note':
           this.#options.note?.(action.note);
@@ -300,13 +313,31 @@ export class Connection {
     }
   }
 
-  /** A session that ends between transactions settles nothing: a message that waits for its turn is told here. */
+  /** A session that ends settles what is under way: messages that wait for their turn are told here. */
   #disappoint(): void {
-    if (this.#request === null || this.#dialogue.state.at !== 'closed') return;
-    this.#settle({
-      kind: 'failed',
-      failure: { kind: 'lost', at: 'ready', condemns: 'address', command: 'MAIL', detail: 'the session has ended' },
-    });
+    if (this.#dialogue.state.at !== 'closed') return;
+    while (this.#request !== null || this.#waiting.length > 0) {
+      this.#request ??= this.#waiting.shift() ?? null;
+      this.#settle({
+        kind: 'failed',
+        failure: { kind: 'lost', at: 'ready', condemns: 'address', command: 'MAIL', detail: 'the session has ended' },
+      });
+    }
+  }
+
+  /** What goes along is handed over with the terminator: for the socket the two are one write. */
+  #commit({ framing, line, along }: Extract<Action, { do: 'commit' }>): void {
+    this.#committed = true;
+    if (this.#options.trace) for (const each of [line, ...along]) this.#options.trace('C', each);
+    const commands = along.map((each) => `${each}\r\n`).join('');
+    if (framing === 'data') this.#socket.write(`${line}\r\n${commands}`, 'latin1');
+    else if (commands === '') this.#writeBlock(line);
+    else {
+      this.#socket.cork();
+      this.#writeBlock(line);
+      this.#socket.write(commands, 'latin1');
+      this.#socket.uncork();
+    }
   }
 
   #send(lines: readonly string[], secret: boolean): void {
@@ -395,7 +426,7 @@ export class Connection {
     }
     const rest = encoder.end();
     if (rest.length > 0) this.#writeContent(rest);
-    void this.#flush().then(() => this.#on({ type: 'contentSent' }), ignore);
+    void this.#flush();
   }
 
   /** Writes octets of content and resolves when the socket has taken them. */
@@ -443,7 +474,8 @@ export class Connection {
       last = !(chunk instanceof Uint8Array);
       append(block, chunk instanceof Uint8Array ? encoder.push(chunk) : encoder.end());
     }
-    await turn();
+    // The last block is written after a flush, which turns anyway.
+    if (!last) await turn();
     if (this.#source !== source) return;
     this.#block = block;
     this.#on({ type: 'block', octets: block.end - ROOM, last });
@@ -466,12 +498,13 @@ export class Connection {
     });
   }
 
-  /** Every write has completed and the event loop has turned once. */
+  /** Says that the content is sent when every write has completed and the event loop has turned once. */
   async #flush(): Promise<void> {
     if (this.#socket.writableLength > 0) await new Promise<void>((resolve) => this.#socket.write('', () => resolve()));
     await turn();
     await turn();
-    if (this.#socket.destroyed || this.#dialogue.state.at !== 'content') throw new Error('the session ended meanwhile');
+    if (this.#socket.destroyed || this.#dialogue.state.at !== 'content') return;
+    this.#on({ type: 'contentSent', next: this.#waiting[0]?.transaction });
   }
 }
 
@@ -487,7 +520,6 @@ function* pieces(chunk: Uint8Array): Iterable<Uint8Array> {
 const LONGEST_TIMER = 2 ** 31 - 1;
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-const ignore = (): void => {};
 
 /**
  * A write that fails ends a socket at once, and what the server said before it closed the connection is lost: the reply that

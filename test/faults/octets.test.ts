@@ -9,6 +9,7 @@ import assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import type { Smarthost } from '../../src/router/route.ts';
 import { deliver } from '../../src/submit/attempts.ts';
+import { connect } from '../../src/submit/client.ts';
 import { contentOf, hostAt, optionsFor, sentences, tlsRequired, tlsWorld, transactionTo, verdictOf } from '../support/delivery.ts';
 import { type SmarthostOptions, startHost, type TestHost } from '../support/smarthost.ts';
 import { within } from '../support/within.ts';
@@ -130,6 +131,73 @@ for (const kind of SESSIONS)
         }
       } finally {
         await Promise.all([servers.first.stop(), servers.second.stop()]);
+      }
+    }));
+
+/* ---- messages that are given at once to one session ---- */
+
+const GIVEN = 3;
+
+/** Three messages over one session through a proxy with a fault: what each came to is true, and none is sent twice. */
+async function together(offers: readonly string[], server: TestHost, fault: { direction: Direction; at: number; fault: Fault } | null) {
+  const proxy = await startProxy({ port: server.port, rules: fault ? [{ ...fault, connection: 0 }] : [] });
+  const patience = fault?.fault.kind === 'stall' ? PATIENCE : 20_000;
+  const { timeouts } = optionsFor(patience);
+  const client = await connect(hostAt(proxy.port), { hello: 'here.example', timeouts });
+  if ('failures' in client) {
+    await proxy.stop();
+    return { verdicts: ['connect'], octets: { toServer: 0, toClient: 0 }, told: client.failures.join() };
+  }
+  const ids = Array.from({ length: GIVEN }, () => String(++serial).padStart(6, '0'));
+  const outcomes = await Promise.all(
+    ids.map((id) => client.send({ from: 'tim@here.example', to: ['you@there.example'] }, Buffer.from(messageOf(id)))),
+  );
+  await client.quit();
+  if (fault?.fault.kind !== 'stall') await proxy.connections[0]?.closed;
+  const octets = { toServer: proxy.connections[0]?.count('toServer') ?? 0, toClient: proxy.connections[0]?.count('toClient') ?? 0 };
+  await proxy.stop();
+  await new Promise((resolve) => setImmediate(resolve));
+  const verdicts = outcomes.map((outcome) => (outcome.kind === 'accepted' ? 'accepted' : outcome.failure.kind));
+  const told = `${offers.join(', ')}, ${fault?.fault.kind} ${fault?.direction} at ${fault?.at}: ${verdicts.join(', ')}`;
+  for (const [i, id] of ids.entries()) {
+    const held = server.held.filter((each) => isOf(id, each.octets));
+    for (const each of held) assert.equal(each.octets.toString('latin1'), messageOf(id), `${told}: a part of a message`);
+    if (verdicts[i] === 'accepted') assert.equal(held.length, 1, `${told}: accepted, and the server does not have it once`);
+    else if (verdicts[i] === 'uncertain') assert.ok(held.length <= 1, `${told}: ${held.length} copies`);
+    else assert.equal(held.length, 0, `${told}: failed, and the server has it`);
+  }
+  // In order, and after one that is not accepted none is.
+  assert.match(verdicts.join(' '), /^(accepted ?)*(uncertain ?|)((lost|timeout|connect|malformed) ?)*$/, told);
+  return { verdicts, octets, told };
+}
+
+for (const offers of [[], ['PIPELINING'], ['PIPELINING', 'CHUNKING']])
+  test(`three messages given at once to one session: ${offers.join(', ') || 'nothing offered'}`, () =>
+    within(isFull ? 3_600_000 : 120_000, async () => {
+      const server = await startHost({ offers });
+      try {
+        const clean = await together(offers, server, null);
+        assert.deepEqual(clean.verdicts, ['accepted', 'accepted', 'accepted'], clean.told);
+        const points = KINDS.flatMap((kind) =>
+          (['toServer', 'toClient'] as const).flatMap((direction) =>
+            Array.from({ length: clean.octets[direction] + 1 }, (_, at) => ({ direction, at, fault: { kind } })).filter(
+              ({ at }) => isFull || at % (kind === 'stall' ? 7 : 2) === 0,
+            ),
+          ),
+        );
+        const seen = new Set<string>();
+        let next = 0;
+        await Promise.all(
+          Array.from({ length: ABREAST }, async () => {
+            for (let point = points[next++]; point; point = points[next++]) {
+              const { verdicts } = await together(offers, server, point);
+              for (const verdict of verdicts) seen.add(verdict);
+            }
+          }),
+        );
+        assert.ok(seen.has('accepted') && seen.has('uncertain') && seen.has('lost'), [...seen].join(', '));
+      } finally {
+        await server.stop();
       }
     }));
 

@@ -17,7 +17,7 @@ sessions('there are transcripts enough for every row of STEPS', () => {
 });
 
 sessions('no terminator leaves before every recipient is accepted, and none after our input failed', () => {
-  for (const { file, lines, transaction, plan } of transcripts) {
+  for (const { file, lines, transaction } of transcripts) {
     const commit = lines.findIndex((line) => line === 'C: .' || / LAST$/.test(line));
     if (commit < 0) continue;
     const before = lines.slice(0, commit);
@@ -25,8 +25,12 @@ sessions('no terminator leaves before every recipient is accepted, and none afte
     const mail = before.findLastIndex((line) => line.startsWith('C: MAIL'));
     const accepted = before.slice(mail).filter((line) => /^S: 25\d( |\\x09|$)/.test(line)).length;
     assert.ok(accepted >= 1 + transaction.recipients.length, `${file}: ${accepted} acceptances before the commit`);
-    assert.ok(before.includes('! sent'), `${file}: commit before the content was complete`);
-    assert.ok(plan.protocol === 'lmtp' || lines.filter((line) => line.startsWith('= accepted')).length <= 2, file);
+    assert.ok(
+      before.some((line) => line.startsWith('! sent')),
+      `${file}: commit before the content was complete`,
+    );
+    const commits = lines.filter((line) => line === 'C: .' || / LAST$/.test(line)).length;
+    assert.ok(lines.filter((line) => line.startsWith('= accepted')).length <= commits, file);
   }
 });
 

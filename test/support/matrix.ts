@@ -2,7 +2,7 @@
 import type { Transaction } from '../../src/smtp/commands.ts';
 import { NO_EXTENSIONS } from '../../src/smtp/extensions.ts';
 import { grown, none } from '../../src/smtp/growing.ts';
-import type { At, SessionOutcome } from '../../src/smtp/outcome.ts';
+import type { At, Refusal, SessionOutcome } from '../../src/smtp/outcome.ts';
 import type { Reply } from '../../src/smtp/reply.ts';
 import { plain } from '../../src/smtp/sasl.ts';
 import { type Action, advance, type Channel, type Event, type Plan, STEPS, type State } from '../../src/smtp/session.ts';
@@ -45,6 +45,7 @@ const TRANSACTION: Transaction = {
 
 const channel: Channel = { secured: true, authenticated: true, extensions: NO_EXTENSIONS };
 const sending = { channel, transaction: TRANSACTION };
+const envelope = { at: 'envelope', ...sending, commands: ['MAIL FROM:<>', 'RCPT TO:<a@foo.com>'], refusals: none<Refusal>() } as const;
 const exchange = plain('tim', 'secret').begin();
 const accepted: Reply = { code: 250, enhanced: null, lines: [''] };
 
@@ -56,8 +57,8 @@ const STATES: readonly (readonly [string, State, Event | null])[] = [
   ['handshake', { at: 'handshake', implicit: false }, { type: 'secured' }],
   ['auth', { at: 'auth', channel, mechanism: 'PLAIN', exchange, steps: 0, cancelled: null }, null],
   ['ready', { at: 'ready', channel }, { type: 'transaction', transaction: TRANSACTION }],
-  ['envelope (MAIL)', { at: 'envelope', ...sending, sent: 1, answered: 0, refusals: none() }, null],
-  ['envelope (last RCPT)', { at: 'envelope', ...sending, sent: 2, answered: 1, refusals: none() }, null],
+  ['envelope (MAIL)', { ...envelope, sent: 1, answered: 0 }, null],
+  ['envelope (last RCPT)', { ...envelope, sent: 2, answered: 1 }, null],
   ['data', { at: 'data', ...sending, refusals: none() }, null],
   [
     'data, envelope refused',
@@ -66,7 +67,8 @@ const STATES: readonly (readonly [string, State, Event | null])[] = [
   ],
   ['content (DATA)', { at: 'content', ...sending, framing: 'data', blocks: 0, last: null }, { type: 'contentSent', more: false }],
   ['content (a block unanswered)', { at: 'content', ...sending, framing: 'bdat', blocks: 1, last: 12 }, null],
-  ['commit', { at: 'commit', ...sending, replies: none() }, null],
+  ['commit', { at: 'commit', ...sending, replies: none(), next: null }, null],
+  ['commit, an envelope behind it', { at: 'commit', ...sending, replies: none(), next: { ...envelope, sent: 2, answered: 0 } }, null],
   ['reset', { at: 'reset', channel }, null],
   ['quit', { at: 'quit' }, null],
   ['closed', { at: 'closed' }, null],

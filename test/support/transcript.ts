@@ -2,7 +2,8 @@
  * Session transcripts in the notation of RFC 5321 Appendix D: `S:` what the server says, `C:` what the client must say,
  * `!` what happens besides (below), `=` the outcome. A line `plan:` or `transaction:` changes a default, as JSON.
  *
- * Given to the client: `! secured`, `! insecure WHY`, `! lost`, `! timeout`, `! abort`, `! sent` (all content is written),
+ * Given to the client: `! secured`, `! insecure WHY`, `! lost`, `! timeout`, `! abort`, `! sent` (all content is written;
+ * `! sent, next`: and the same transaction waits once more),
  * `! failed` (our input failed), `! block N`, `! last N` (BDAT content at hand), `! transaction`, `! quit`.
  * Expected of it: `! startTls`, `! content`, `! next block`, `! flush`, `! ready`, `! note …`, `! close`, `! destroy`.
  */
@@ -131,6 +132,7 @@ export function printAction(action: Action): string[] {
     case 'send':
       return action.lines.map((line) => `C: ${line}`);
     case 'commit':
+      return [action.line, ...action.along].map((line) => `C: ${line}`);
     case 'sendBlock':
       return [`C: ${action.line}`];
     case 'pull':
@@ -196,6 +198,8 @@ function give(dialogue: Dialogue, { transaction }: Transcript, event: string): r
       return dialogue.on({ type: word, detail: rest });
     case 'sent':
       return dialogue.on({ type: 'contentSent' });
+    case 'sent,':
+      return dialogue.on({ type: 'contentSent', next: transaction });
     case 'failed':
       return dialogue.on({ type: 'contentFailed', detail: rest });
     case 'block':

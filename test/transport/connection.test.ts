@@ -403,6 +403,67 @@ test('after a refusal the session goes on', () =>
     await at.server.stop();
   }));
 
+test('messages given at once go one after another, and the next envelope does not wait for the verdict', () =>
+  within(10_000, async () => {
+    for (const [offers, along] of [
+      [[], ['.']],
+      [['PIPELINING'], ['.', 'MAIL', 'RCPT', 'DATA']],
+      [
+        ['PIPELINING', 'CHUNKING'],
+        ['BDAT', 'MAIL', 'RCPT'],
+      ],
+    ] as const) {
+      const said: string[] = [];
+      const trace: ConnectionOptions['trace'] = (side, line) => void said.push(`${side} ${line}`);
+      const at = await opened({ offers }, { transactions: 'many' }, { trace });
+      const sent = await Promise.all([send(at), send(at), send(at)]);
+      assert.deepEqual(
+        sent.map(printOutcome),
+        Array.from({ length: 3 }, () => '= accepted 250 2.0.0 taken'),
+      );
+      assert.deepEqual(
+        at.server.held.map(({ octets }) => octets.toString('latin1')),
+        [MESSAGE, MESSAGE, MESSAGE],
+      );
+      const first = said.findIndex((line) => /^C (\.$|BDAT .* LAST)/.test(line));
+      const until = said.findIndex((line, i) => i > first && line.startsWith('S '));
+      assert.deepEqual(
+        said.slice(first, until).map((line) => line.split(' ')[1]),
+        along,
+      );
+      await at.connection.quit();
+      await at.server.stop();
+    }
+  }));
+
+test('messages given at once: what one of them comes to is not told of another', () =>
+  within(10_000, async () => {
+    const at = await opened({ offers: ['PIPELINING'], script: { 'RCPT 2': '550 no' } }, { transactions: 'many' });
+    const unmet = at.connection.submit(transactionTo(1, { smtputf8: true }), content);
+    const sent = await Promise.all([send(at), unmet, send(at, 2), send(at)]);
+    assert.deepEqual(sent.map(printOutcome), [
+      '= accepted 250 2.0.0 taken',
+      '= unsupported at ready, condemns host: the server does not offer SMTPUTF8 (an address is not ASCII)',
+      '= rejected at envelope, condemns message: RCPT TO:<r2@there.example>: 550 no',
+      '= accepted 250 2.0.0 taken',
+    ]);
+    assert.equal(at.server.held.length, 2);
+    await at.connection.quit();
+    await at.server.stop();
+  }));
+
+test('messages given at once, and the session ends: the first is uncertain, and the others are not sent', () =>
+  within(10_000, async () => {
+    const at = await opened({ offers: ['PIPELINING'], script: { end: 'close' } }, { transactions: 'many' });
+    const sent = await Promise.all([send(at), send(at), send(at)]);
+    assert.deepEqual(sent.map(printOutcome), [
+      '= uncertain at commit, condemns message',
+      '= lost at ready, condemns address',
+      '= lost at ready, condemns address',
+    ]);
+    await at.server.stop();
+  }));
+
 /* ---- dead-lock ---- */
 
 test('five thousand recipients and a server that does not read while it writes', () =>

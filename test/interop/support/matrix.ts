@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { chmodSync, writeFileSync } from 'node:fs';
 import type { Test } from 'uvu';
+import { connect, smarthost } from '../../../src/index.ts';
 import { within } from '../../support/within.ts';
 import { type TlsFiles, tlsFiles } from './certificates.ts';
 import { type Command, installCommand, type Run, run } from './command.ts';
@@ -136,6 +137,37 @@ export function matrix(test: Test, options: MatrixOptions): void {
         await deliver(open, sample, THREE);
       }));
   }
+
+  test('the library: messages given at once to one session arrive once each, in order, around one that is refused', () =>
+    within(60_000, async () => {
+      for (const [peer, url, policy] of [
+        [open, `smtp://127.0.0.1:${open.port}`, { mode: 'off' }],
+        [guarded, `submission://127.0.0.1:${guarded.port}`, { mode: 'required', caFile: tls.ca }],
+      ] as const) {
+        const auth = { user: USER, password: PASSWORD };
+        const host = smarthost(url, peer === guarded ? { tls: policy, auth } : { tls: policy });
+        assert.ok(host.ok, host.ok ? '' : host.detail);
+        const client = await connect(host.value, { hello: 'client.example.org' });
+        assert.ok('send' in client);
+        const subjects = ['one', 'two', 'three', 'four', 'five', 'six'];
+        const outcomes = await Promise.all(
+          subjects.map((subject, i) =>
+            client.send({ from: at('sender'), to: [i === 3 ? at('refused') : at('ann')] }, `Subject: ${subject}\r\n\r\n.${subject}\r\n`),
+          ),
+        );
+        await client.quit();
+        assert.deepEqual(
+          outcomes.map(({ kind }) => kind),
+          subjects.map((_, i) => (i === 3 ? 'failed' : 'accepted')),
+        );
+        const arrived = await peer.received('ann', 5);
+        assert.deepEqual(
+          arrived.map(({ octets }) => /^Subject: (\w+)$/m.exec(normalised(octets))?.[1]).sort(),
+          subjects.filter((_, i) => i !== 3).sort(),
+        );
+        assert.equal(await peer.total(), 5);
+      }
+    }));
 
   test(`${large} MiB from a pipe, over STARTTLS with AUTH, to one and to three`, () =>
     within(180_000, async () => {
