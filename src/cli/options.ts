@@ -312,12 +312,15 @@ export const NAMES: Readonly<Record<string, Partial<Invocation>>> = {
   rmail: { dotEnds: false },
 };
 
-const WHOLE = new Map(OPTIONS.map((row) => [row.option, row]));
-/** Options of one letter, those that end a cluster by taking the rest of the word included. */
-const LETTERS = new Map(OPTIONS.filter(({ option }) => option.length === 2).map((row) => [row.option, row]));
-const LONG = OPTIONS.filter(({ option, argument }) => option.length > 2 && argument !== 'none').sort(
-  (a, b) => b.option.length - a.option.length,
-);
+const optionOf = (word: string): Option | undefined => OPTIONS.find(({ option }) => option === word);
+
+/** The longest option of several letters that the word begins with and goes on after. */
+function longOption(word: string): Option | undefined {
+  let longest: Option | undefined;
+  for (const row of OPTIONS)
+    if (row.argument !== 'none' && row.option.length > (longest?.option.length ?? 2) && word.startsWith(row.option)) longest = row;
+  return longest;
+}
 
 /** Parses the arguments after the program's name. `name`: argv[0] or the script's name, with or without its folder. */
 export function parseInvocation(name: string, argv: readonly string[]): Parsed<Invocation> {
@@ -375,13 +378,13 @@ interface Taken {
 
 /** The first option in a word, which begins with a hyphen; null if there is no such option. */
 function takeOption(word: string, next: string | undefined): Parsed<Taken> | null {
-  const whole = WHOLE.get(word);
-  const long = whole ?? LONG.find(({ option }) => word.startsWith(option));
+  const whole = optionOf(word);
+  const long = whole ?? longOption(word);
   // "-o setting" and "-b s": the letters may be the next word.
   if (whole && (word === '-o' || word === '-b')) return next === undefined ? unparsed(`${word} needs a value`) : joinedWith(word, next);
   if (word === '-b') return next === undefined ? unparsed('-b needs a value') : joinedWith(word, next);
   if (long) return withValue(long, word.slice(long.option.length), next);
-  const row = LETTERS.get(word.slice(0, 2));
+  const row = optionOf(word.slice(0, 2));
   if (!row) return null;
   if (row.argument !== 'none') return withValue(row, word.slice(2), next);
   return parsed({ row, text: '', usedNext: false, left: word.length > 2 ? `-${word.slice(2)}` : '' });

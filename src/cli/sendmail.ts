@@ -97,6 +97,14 @@ async function withConfig(invocation: Invocation): Promise<number> {
   return send(config, by, invocation);
 }
 
+/**
+ * For long content, which spends its time in system calls and in a kernel of its own: what V8 would optimize besides costs
+ * up to 4 MiB of memory and gains nothing. Of the flags that may be set late this is a harmless one: it ends further work.
+ */
+function stopOptimizing(): void {
+  if (process.versions.bun === undefined) void import('node:v8').then(({ setFlagsFromString }) => setFlagsFromString('--no-opt'));
+}
+
 /** Reads one message from standard input and delivers it. */
 async function send(config: Config, by: Submitter, invocation: Invocation): Promise<number> {
   const log = openLog(config.log, invocation.tag);
@@ -126,11 +134,18 @@ async function submit(config: Config, by: Submitter, invocation: Invocation, int
   const { signal, urgent } = interrupts;
   const trace = conversation(verbosity, invocation.transcript);
   const tree = verbosity === 2 ? await import('./tree.ts') : null;
+  const input = abortable(stdin, signal);
   return submitMessage(
     {
       config,
       by,
-      input: abortable(stdin, signal),
+      input: {
+        ...input,
+        useMemory(memory) {
+          input.useMemory?.(memory);
+          stopOptimizing();
+        },
+      },
       wanted: { operands, fromFields: recipientsFromHead },
       reversePath: given.reversePath,
       dotEnds,

@@ -12,8 +12,10 @@ import { Ring } from './ring.ts';
 
 /** What the system gives at once from a pipe at most, whatever the room. */
 const PIPE_CHUNK = 64 * 1024;
-/** Fewer, larger reads and writes cost less. */
-const FILE_CHUNK = 256 * 1024;
+/** Of a pipe, in use and read ahead: more gains nothing, leaves the processor's cache and costs as much memory. */
+const READ_AHEAD = 6 * PIPE_CHUNK;
+/** Of a file until other memory is named: what the replay window needs is read in a few of them, and little more than it needs. */
+const FILE_CHUNK = 64 * 1024;
 /** Milliseconds between two tries where a descriptor in non-blocking mode has nothing, and cannot be waited for. */
 const SHORTEST_WAIT = 1;
 const LONGEST_WAIT = 50;
@@ -179,8 +181,9 @@ function inbox(isAhead: boolean, go: () => void, close: () => void): Inbox {
   /** The memory that was named, once nothing that waits lies in the one before. */
   function isMoved(): boolean {
     if (memory === null || ring.waiting > 0) return false;
-    ring = new Ring(memory, PIPE_CHUNK);
-    batch = memory.length / 2 - PIPE_CHUNK;
+    const near = memory.subarray(0, READ_AHEAD);
+    ring = new Ring(near, PIPE_CHUNK);
+    batch = near.length / 2 - PIPE_CHUNK;
     memory = null;
     return true;
   }
@@ -343,8 +346,9 @@ function file(fd: number, stat: Stats): Input {
     }
     function read(): Uint8Array | Ended {
       // A file of /proc has no size and is read all the same; 4096: room for it, and for the end of any other.
-      buffer ??= memory ?? Buffer.allocUnsafeSlow(Math.max(4096, Math.min(FILE_CHUNK, end - from)));
-      const room = memory ?? buffer;
+      // Other memory is named before the first collection of garbage, which then frees what was used until then.
+      buffer = memory ? null : (buffer ?? Buffer.allocUnsafeSlow(Math.max(4096, Math.min(FILE_CHUNK, end - from))));
+      const room = memory ?? (buffer as Uint8Array);
       try {
         const count = readSync(fd, room, 0, room.length, at);
         at += count;

@@ -5,7 +5,7 @@ import { DIRECT } from '../router/route.ts';
 import { isDomain, parseMailbox } from '../smtp/path.ts';
 import type { Config, Timeouts } from './config.ts';
 import { draftHosts, settle } from './hosts.ts';
-import { KEYS, keyOfEnv, keysOf, nearest, type Section } from './keys.ts';
+import { KEYS, keyOfEnv, keysOf, nearest, type Section, variableOf } from './keys.ts';
 import { linkOver } from './link.ts';
 import { authOf, SECRETS, TLS, tlsOver } from './policy.ts';
 import { draftRouters, rewriteOf, withHosts } from './routers.ts';
@@ -145,8 +145,10 @@ function authOver(below: Entries, above: Entries | undefined): Entries {
 function readVariables(reading: Reading, env: Environment, file: File | null): ReadonlyMap<Section, Entries> {
   const sections = new Map<Section, Map<string, Written>>();
   const expected = passwordVariables(file, env);
-  for (const [name, value] of Object.entries(env)) {
-    if (!name.startsWith('NOSPOOL_') || name === 'NOSPOOL_CONFIG' || value === undefined || value === '') continue;
+  for (const name of Object.keys(env)) {
+    if (!name.startsWith('NOSPOOL_') || name === 'NOSPOOL_CONFIG') continue;
+    const value = env[name];
+    if (value === undefined || value === '') continue;
     const at: At = { place: 'environment', label: name, line: 0 };
     const key = keyOfEnv(name);
     if (key) {
@@ -175,8 +177,6 @@ function passwordVariables(file: File | null, env: Environment): ReadonlySet<str
   return names;
 }
 
-const VARIABLES = [...KEYS.map((key) => key.env).filter((name) => name !== ''), 'NOSPOOL_CONFIG'];
-
 function unknownVariable(name: string): string {
   if (name === 'NOSPOOL_AUTH_PASSWORD_COMMAND')
     return 'is refused: commands are never taken from the environment; use NOSPOOL_AUTH_PASSWORD_FILE, or password_command in a file';
@@ -185,7 +185,7 @@ function unknownVariable(name: string): string {
   // Kubernetes and Docker put such variables in for a service or container that is called "nospool".
   if (/^NOSPOOL_(SERVICE_(HOST|PORT)|PORT)(_|$)/.test(name))
     return 'is unknown; it looks like a service link of Kubernetes: set enableServiceLinks: false in the pod, or give the service another name';
-  const meant = nearest(name, VARIABLES);
+  const meant = nearest(name, [...KEYS.map(variableOf).filter((variable) => variable !== ''), 'NOSPOOL_CONFIG']);
   return meant.near
     ? `is unknown; did you mean "${meant.name}"?`
     : `is unknown; the nearest is "${meant.name}", nospool.toml(5) has them all`;

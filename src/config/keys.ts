@@ -37,8 +37,6 @@ export interface Key {
   readonly choices: readonly string[];
   /** Of a size, in octets. */
   readonly range: readonly [number, number];
-  /** Environment variable that overrides it; '' = none. */
-  readonly env: string;
   /** Of a router's key: the only driver that takes it; null = both. */
   readonly driver: Driver | null;
 }
@@ -52,13 +50,12 @@ const NEVER_FROM_ENVIRONMENT = new Set(['auth.password_command', '.lock']);
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
+const ANY = [0, Infinity] as const;
+
 type Rest = Partial<Pick<Key, 'choices' | 'range' | 'driver'>>;
 
 function key(section: Section, name: string, kind: Kind, initial: Key['initial'], example: string, meaning: string, rest: Rest = {}): Key {
-  const settable = section === '' || section === 'tls' || section === 'auth' || section === 'timeouts';
-  const prefix = section === '' ? '' : `${section}_`;
-  const env = settable && !NEVER_FROM_ENVIRONMENT.has(`${section}.${name}`) ? `NOSPOOL_${prefix}${name}`.toUpperCase() : '';
-  return { section, name, kind, initial, meaning, example, choices: [], range: [0, Infinity], driver: null, ...rest, env };
+  return { section, name, kind, initial, meaning, example, choices: [], range: ANY, driver: null, ...rest };
 }
 
 function choice(section: Section, name: string, choices: readonly string[], meaning: string, rest: Rest = {}): Key {
@@ -193,15 +190,22 @@ export const KEYS: readonly Key[] = [
   key('host', 'family', 'choice', null, '"4"', 'its addresses to connect to', { choices: FAMILIES }),
 ];
 
-const byName = new Map(KEYS.map((one) => [`${one.section}.${one.name}`, one]));
-const byEnv = new Map(KEYS.filter((one) => one.env !== '').map((one) => [one.env, one]));
+const byName = new Map<string, Key>();
+for (const one of KEYS) byName.set(`${one.section}.${one.name}`, one);
+
+/** The environment variable that overrides a key; '' = none. */
+export function variableOf({ section, name }: Key): string {
+  const settable = section === '' || section === 'tls' || section === 'auth' || section === 'timeouts';
+  const prefix = section === '' ? '' : `${section}_`;
+  return settable && !NEVER_FROM_ENVIRONMENT.has(`${section}.${name}`) ? `NOSPOOL_${prefix}${name}`.toUpperCase() : '';
+}
 
 export function keyOf(section: Section, name: string): Key | undefined {
   return byName.get(`${section}.${name}`);
 }
 
 export function keyOfEnv(variable: string): Key | undefined {
-  return byEnv.get(variable);
+  return variable === '' ? undefined : KEYS.find((key) => variableOf(key) === variable);
 }
 
 export function keysOf(section: Section): readonly Key[] {

@@ -41,9 +41,9 @@ export interface Body {
   readonly replayable: boolean;
   /**
    * The body from its start, or null when part of it is gone. An earlier opening gives nothing more. Closing what
-   * this returns leaves standard input as it is: it belongs to who opened it.
+   * this returns leaves standard input as it is: it belongs to who opened it. `last`: it is not opened again.
    */
-  open(): Source | null;
+  open(last?: boolean): Source | null;
 }
 
 export interface BodyOptions {
@@ -138,7 +138,7 @@ function streamed(facts: Facts, source: Source, { again, addOctets: add = addOct
     get replayable() {
       return !handedOut || again !== null;
     },
-    open() {
+    open(last = false) {
       if (handedOut && again === null) return null;
       const mine = ++turn;
       let beyond: Source | null = null;
@@ -148,7 +148,7 @@ function streamed(facts: Facts, source: Source, { again, addOctets: add = addOct
           const got = await start.read();
           if (got instanceof Uint8Array) return got;
           // What is read again is opened only here: the window is sent before it.
-          beyond ??= again === null ? onwards(mine) : unchanged(handedOut ? after(window, again()) : onwards(mine), farthest, add);
+          beyond ??= again === null ? onwards(mine) : unchanged(handedOut ? after(window, again()) : onwards(mine), farthest, add, last);
           return beyond.read();
         },
         close() {
@@ -166,8 +166,11 @@ function slices(octets: Uint8Array): Uint8Array[] {
   return Array.from({ length: Math.ceil(octets.length / SLICE) }, (_, i) => octets.subarray(i * SLICE, (i + 1) * SLICE));
 }
 
-/** Fails when an attempt is given other octets than the attempt that came farthest, or fewer or more where that one saw the end. */
-function unchanged(source: Source, farthest: Farthest, add: AddOctets): Source {
+/**
+ * Fails when an attempt is given other octets than the attempt that came farthest, or fewer or more where that one saw the
+ * end. The `last` attempt is compared with those before it, and what only it is given is not summed.
+ */
+function unchanged(source: Source, farthest: Farthest, add: AddOctets, last: boolean): Source {
   let octets = 0;
   let sums = NO_OCTETS;
   let ended: Ended | null = null;
@@ -188,6 +191,7 @@ function unchanged(source: Source, farthest: Farthest, add: AddOctets): Source {
       }
       if (known < got.length) {
         if (farthest.ended) ended = CHANGED;
+        if (last) return ended ?? got;
         sums = add(got.subarray(known), sums);
         octets += got.length - known;
         if (ended === null) Object.assign(farthest, { octets, sums });

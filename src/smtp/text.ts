@@ -4,7 +4,6 @@
  * cannot split a character. Knows no encoding but UTF-8.
  */
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
-const DIGITS = new Map([...ALPHABET].map((c, i) => [c, i]));
 
 /** True if every code unit is below 128. */
 export function isAscii(text: string): boolean {
@@ -94,8 +93,8 @@ export function fromBase64(text: string): string | null {
   let bits = 0;
   let held = 0;
   for (const character of body) {
-    const digit = DIGITS.get(character);
-    if (digit === undefined) return null;
+    const digit = ALPHABET.indexOf(character);
+    if (digit < 0) return null;
     held = ((held << 6) | digit) & 0xffff;
     bits += 6;
     if (bits >= 8) {

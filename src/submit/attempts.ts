@@ -3,6 +3,7 @@
  * failures and what each rules out. Knows no header field, no configuration file, no word for people but what
  * it was given.
  */
+import type { Source } from '../message/source.ts';
 import type { Smarthost } from '../router/route.ts';
 import type { Transaction } from '../smtp/commands.ts';
 import type { SessionFailure } from '../smtp/outcome.ts';
@@ -15,8 +16,12 @@ export interface Delivery {
   /** In the order they are tried. */
   readonly hosts: readonly Smarthost[];
   readonly transaction: Transaction;
-  /** `replayable` is false once octets were pulled that cannot be pulled again. */
-  readonly content: Content & { readonly replayable: boolean };
+  readonly content: {
+    /** As Content.open; `last`: after this attempt there is none. */
+    open(eightBit: Parameters<Content['open']>[0], last: boolean): Source | null;
+    /** False once octets were pulled that cannot be pulled again. */
+    readonly replayable: boolean;
+  };
 }
 
 export interface DeliveryOptions extends Omit<SessionOptions, 'transactions'> {
@@ -96,7 +101,7 @@ async function tryTarget(run: Run, host: Smarthost, target: Target, more: boolea
   const before = attempts.length;
   let untried: readonly Endpoint[] = found.value;
   while (untried.length > 0) {
-    const ended = await attempt(run, host, target, untried);
+    const ended = await attempt(run, host, target, untried, !more && untried.length === 1);
     if (ended === null)
       return options.signal?.aborted ? interrupted(run) : attempts.at(-1)?.failure.condemns === 'host' ? 'next host' : 'next';
     if ('by' in ended) return { kind: 'accepted', by: ended.by, attempts };
@@ -129,11 +134,12 @@ async function attempt(
   host: Smarthost,
   target: Target,
   endpoints: readonly Endpoint[],
+  last: boolean,
 ): Promise<Ended> {
   const { failed, session } = await openSession(host, target, endpoints, { ...options, transactions: 'one' });
   for (const { endpoint, failure } of failed) attempts.push({ host, name: target.name, endpoint, failure });
   if (session === null) return null;
-  const submitted = session.connection.submit(delivery.transaction, delivery.content);
+  const submitted = session.connection.submit(delivery.transaction, { open: (eightBit) => delivery.content.open(eightBit, last) });
   const release = interruptible(session.connection, options);
   const outcome = await submitted;
   release();

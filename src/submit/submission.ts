@@ -20,9 +20,8 @@ import { scanContent } from '../smtp/content.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { type ForwardPath, type Mailbox, parseMailbox, printMailbox, qualify, quoteLocalPart, type ReversePath } from '../smtp/path.ts';
 import { isAscii, latin1 } from '../smtp/text.ts';
-import type { Content } from '../transport/connection.ts';
 import type { Kernel } from '../transport/kernel.ts';
-import { type DeliveryOptions, deliver } from './attempts.ts';
+import { type Delivery, type DeliveryOptions, deliver } from './attempts.ts';
 import { asciiDomain } from './domain.ts';
 import { type Failure, failedWith, type Outcome } from './outcome.ts';
 import { ownDomains, type Routing, type RoutingDialogue, type RoutingFacts, routeMessage, routeOneByOne } from './routing.ts';
@@ -263,7 +262,7 @@ function recipientOf({ path, original }: RoutedRecipient, given: ReadonlyMap<str
 /* ---- the content ---- */
 
 interface Message {
-  readonly content: Content & { readonly replayable: boolean };
+  readonly content: Delivery['content'];
   readonly transaction: Transaction;
   readonly messageId: string;
   readonly notes: readonly string[];
@@ -341,7 +340,7 @@ async function compose(
     get replayable() {
       return body.replayable;
     },
-    open: (treatment: 'pass' | 'convert' | 'refuse') => openMessage(config, head, body, treatment),
+    open: (treatment: 'pass' | 'convert' | 'refuse', last: boolean) => openMessage(config, head, body.open(last), body, treatment),
   };
   return parsed({ content, transaction, messageId: completed.value.messageId, notes });
 }
@@ -373,8 +372,13 @@ async function bodyCharset(sample: Uint8Array, charset: string, cut: boolean): P
   return charset === '' ? null : (await import('../message/charset.ts')).chooseCharset(octets, [charset], cut);
 }
 
-function openMessage(config: Settings, head: Uint8Array, body: Body, treatment: 'pass' | 'convert' | 'refuse'): Source | null {
-  const opened = body.open();
+function openMessage(
+  config: Settings,
+  head: Uint8Array,
+  opened: Source | null,
+  body: Body,
+  treatment: 'pass' | 'convert' | 'refuse',
+): Source | null {
   if (opened === null) return null;
   const limited = config.longLines === 'refuse' ? limitLines(opened) : opened;
   const patient = config.timeouts.input === Number.POSITIVE_INFINITY ? limited : limitSilence(limited, config.timeouts.input);

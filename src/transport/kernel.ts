@@ -22,7 +22,7 @@ export interface Kernel {
   readonly addOctets: (octets: Uint8Array, before: readonly [number, number]) => readonly [number, number];
 }
 
-/** Large writes are cheap: a file sent 1 MiB at a time takes three quarters of the time it takes 64 KiB at a time. */
+/** Large writes are cheap: a file sent 768 KiB at a time takes three quarters of the time it takes 64 KiB at a time; more gains nothing. */
 const SLOT = 1 << 20;
 /** The kernel's results stand first; a vector may be touched behind each slot. */
 const INPUT = 64;
@@ -63,8 +63,9 @@ export function loadKernel(): Kernel | null {
       inputBuffer: slots.input,
       addOctets(octets: Uint8Array, before: readonly [number, number]): readonly [number, number] {
         let [first, second] = before;
-        for (const [address, length] of slots.placed(octets)) {
-          sum(address, length, first, second);
+        for (let at = 0; at < octets.length; at += SLOT) {
+          const part = at === 0 && octets.length <= SLOT ? octets : octets.subarray(at, at + SLOT);
+          sum(slots.place(part), part.length, first, second);
           first = results[FIRST_SUM] as number;
           second = results[SECOND_SUM] as number;
         }
@@ -80,8 +81,8 @@ export function loadKernel(): Kernel | null {
 interface Slots {
   readonly input: Uint8Array;
   readonly output: Uint8Array;
-  /** Where the octets lie, after copying what lies elsewhere: addresses and lengths, each to be used before the next is asked for. */
-  placed(octets: Uint8Array): Iterable<readonly [number, number]>;
+  /** Where at most a slot's octets lie, after copying what lies elsewhere: to be used before the next are placed. */
+  place(octets: Uint8Array): number;
 }
 
 function slotsOf(memory: ArrayBuffer): Slots {
@@ -89,15 +90,10 @@ function slotsOf(memory: ArrayBuffer): Slots {
   return {
     input: new Uint8Array(memory, INPUT, SLOT),
     output: new Uint8Array(memory, OUTPUT),
-    *placed(octets) {
-      if (octets.length === 0) return;
-      if (octets.buffer === memory) yield [octets.byteOffset, octets.length];
-      else
-        for (let at = 0; at < octets.length; at += SLOT) {
-          const part = octets.subarray(at, at + SLOT);
-          copy.set(part);
-          yield [COPY, part.length];
-        }
+    place(octets) {
+      if (octets.buffer === memory) return octets.byteOffset;
+      copy.set(octets);
+      return COPY;
     },
   };
 }
@@ -140,10 +136,12 @@ function kernelEncoder(framing: Framing, slots: Slots, results: Int32Array, enco
 
   return {
     push(chunk) {
+      if (chunk.length === 0) return NOTHING;
+      if (chunk.length <= SLOT) return output.subarray(0, encodeAt(slots.place(chunk), chunk.length));
       let whole: Uint8Array = NOTHING;
-      for (const [address, length] of slots.placed(chunk)) {
-        const encoded = output.subarray(0, encodeAt(address, length));
-        whole = chunk.length === length ? encoded : Buffer.concat([whole, encoded]);
+      for (let at = 0; at < chunk.length; at += SLOT) {
+        const part = chunk.subarray(at, at + SLOT);
+        whole = Buffer.concat([whole, output.subarray(0, encodeAt(slots.place(part), part.length))]);
       }
       return whole;
     },

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { suite } from 'uvu';
 import { type Interpreted, interpret } from '../../src/config/interpret.ts';
-import { KEYS, keysOf, printInitial, type Section } from '../../src/config/keys.ts';
+import { KEYS, keysOf, printInitial, type Section, variableOf } from '../../src/config/keys.ts';
 import { readConfig } from '../../src/config/read.ts';
 import { parseSmarthost } from '../../src/config/smarthost.ts';
 import { parseToml } from '../../src/config/toml.ts';
@@ -95,10 +95,10 @@ test('the example has every key with its default, and no other; without its "#" 
 });
 
 test('every key has a variable, or the manual says why not', () => {
-  const names = KEYS.map((key) => key.env).filter((name) => name !== '');
+  const names = KEYS.map(variableOf).filter((name) => name !== '');
   assert.equal(new Set(names).size, names.length);
   for (const name of names) assert.match(name, /^NOSPOOL_[A-Z0-9_]+$/);
-  const without = KEYS.filter((key) => key.env === '' && !['router', 'host'].includes(key.section)).map((key) => key.name);
+  const without = KEYS.filter((key) => variableOf(key) === '' && !['router', 'host'].includes(key.section)).map((key) => key.name);
   assert.deepEqual(without, ['lock', 'password_command']);
   assert.match(MANUAL, /Never taken from the environment: password_command, lock, \[\[router\]\], \[rewrite\]\./);
 });

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { suite } from 'uvu';
 import { type Body, limitLines, limitSilence, skip, takeBody } from '../../src/message/body.ts';
 import { CLEAN, type Ended, type Source, sourceOf } from '../../src/message/source.ts';
+import { addOctets, type OctetSums } from '../../src/message/sum.ts';
 import { latin1, octets } from '../../src/smtp/text.ts';
 import { within } from '../support/within.ts';
 
@@ -298,7 +299,35 @@ for (const [octetsRead, changed, why] of CHANGES) {
       assert.equal(end.end, 'failed', `chunks of ${size}`);
     }
   });
+
+  test(`a file that changed fails at the last attempt: ${why}`, async () => {
+    for (let size = 1; size < 12; size++) {
+      const { disk, body } = await ofFile(LONG, size);
+      await take(opened(body), octetsRead);
+      disk.text = changed;
+      const last = body.open(true);
+      assert.ok(last !== null);
+      assert.equal((await drained(last))[1].end, 'failed', `chunks of ${size}`);
+    }
+  });
 }
+
+test('what only the last attempt is given is not summed', async () => {
+  const disk = file(5);
+  disk.text = LONG;
+  let summed = 0;
+  const add = (part: Uint8Array, before: OctetSums): OctetSums => {
+    summed += part.length;
+    return addOctets(part, before);
+  };
+  const body = await taken(NOTHING, disk.again(), { window: 8, again: disk.again, fileSize: LONG.length, addOctets: add });
+  assert.equal(await take(opened(body), 20), null);
+  assert.equal(summed, 10, 'two chunks are in the window');
+  const last = body.open(true);
+  assert.ok(last !== null);
+  assert.deepEqual(await drained(last), [LONG, CLEAN]);
+  assert.equal(summed, 20, 'what both attempts were given, and no more');
+});
 
 test('octets that no attempt has read may differ', async () => {
   const { disk, body } = await ofFile(LONG);
