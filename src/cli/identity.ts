@@ -3,7 +3,7 @@
  * before the runtime made text of them. What costs time is looked up only when it is asked for. Knows no message.
  */
 import { readFileSync, statSync } from 'node:fs';
-import os from 'node:os';
+import { hostname, userInfo } from 'node:os';
 import { localeCharset } from '../message/locale.ts';
 import { isDomain } from '../smtp/path.ts';
 import { fromUtf8, isAscii } from '../smtp/text.ts';
@@ -49,7 +49,7 @@ export const SYSTEM: System = {
     // Bun answers with $USER and $HOME, which a caller may have left from somebody else.
     if (process.versions.bun !== undefined) return null;
     try {
-      const { username, homedir } = os.userInfo();
+      const { username, homedir } = userInfo();
       return { login: username, home: homedir };
     } catch {
       return null;
@@ -63,7 +63,7 @@ export const SYSTEM: System = {
     }
   },
   owner: (path) => statSync(path, { throwIfNoEntry: false })?.uid ?? null,
-  hostname: () => os.hostname(),
+  hostname,
   async resolves(name) {
     const { Resolver } = await import('node:dns/promises');
     const resolver = new Resolver({ timeout: NAME_TIMEOUT, tries: 1 });

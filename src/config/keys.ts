@@ -51,16 +51,26 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 
 const ANY = [0, Infinity] as const;
+const NOTHING: Rest = {};
+const NO_CHOICES: readonly string[] = [];
 
 type Rest = Partial<Pick<Key, 'choices' | 'range' | 'driver'>>;
 
-function key(section: Section, name: string, kind: Kind, initial: Key['initial'], example: string, meaning: string, rest: Rest = {}): Key {
-  return { section, name, kind, initial, meaning, example, choices: [], range: ANY, driver: null, ...rest };
+function key(
+  section: Section,
+  name: string,
+  kind: Kind,
+  initial: Key['initial'],
+  example: string,
+  meaning: string,
+  { choices = NO_CHOICES, range = ANY, driver = null }: Rest = NOTHING,
+): Key {
+  return { section, name, kind, initial, meaning, example, choices, range, driver };
 }
 
-function choice(section: Section, name: string, choices: readonly string[], meaning: string, rest: Rest = {}): Key {
+function choice(section: Section, name: string, choices: readonly string[], meaning: string): Key {
   const example = `"${choices.find((word) => word !== '')}"`;
-  return key(section, name, 'choice', choices[0] as string, example, meaning, { ...rest, choices });
+  return key(section, name, 'choice', choices[0] as string, example, meaning, { choices });
 }
 
 function duration(name: string, initial: string, meaning: string): Key {
@@ -190,8 +200,11 @@ export const KEYS: readonly Key[] = [
   key('host', 'family', 'choice', null, '"4"', 'its addresses to connect to', { choices: FAMILIES }),
 ];
 
-const byName = new Map<string, Key>();
-for (const one of KEYS) byName.set(`${one.section}.${one.name}`, one);
+const bySection = new Map<Section, Map<string, Key>>();
+for (const one of KEYS) {
+  const keys = bySection.get(one.section) ?? new Map<string, Key>();
+  bySection.set(one.section, keys.set(one.name, one));
+}
 
 /** The environment variable that overrides a key; '' = none. */
 export function variableOf({ section, name }: Key): string {
@@ -201,7 +214,7 @@ export function variableOf({ section, name }: Key): string {
 }
 
 export function keyOf(section: Section, name: string): Key | undefined {
-  return byName.get(`${section}.${name}`);
+  return bySection.get(section)?.get(name);
 }
 
 export function keyOfEnv(variable: string): Key | undefined {

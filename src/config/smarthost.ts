@@ -26,8 +26,8 @@ const BY_PORT: ReadonlyMap<number, Scheme> = new Map([
 
 /** A host without a scheme is a submission server, unless its port or `/MX` says otherwise. Never repeats user info, which holds a password. */
 export function parseSmarthost(text: string): Parsed<Address> {
-  if (/^unix:/i.test(text)) return parseSocket(text.slice('unix:'.length));
-  const found = /^([a-z][a-z0-9+.-]*):\/\/(.*)$/is.exec(text);
+  if (/^[Uu][Nn][Ii][Xx]:/.test(text)) return parseSocket(text.slice('unix:'.length));
+  const found = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/(.*)$/s.exec(text);
   const rest = found ? (found[2] as string) : text;
   if (rest.includes('@'))
     return unparsed(

@@ -67,18 +67,22 @@ const SIZES: Readonly<Record<string, number>> = {
 /** Milliseconds of "500ms", "30s", "5m", "1h30m", "2d"; Infinity of "none". */
 export function parseDuration(raw: unknown): Parsed<number> {
   if (raw === 'none') return parsed(Infinity);
-  if (typeof raw !== 'string' || !/^(\d+(ms|s|m|h|d))+$/.test(raw)) return unparsed('expects a duration such as "30s", "5m" or "none"');
   let total = 0;
-  for (const [, count, unit] of raw.matchAll(/(\d+)(ms|s|m|h|d)/g)) total += Number(count) * (UNITS[unit as string] as number);
+  const add = (_: string, count: string, unit: string): string => {
+    total += Number(count) * (UNITS[unit] as number);
+    return '';
+  };
+  if (typeof raw !== 'string' || raw === '' || raw.replace(/(\d+)(ms|s|m|h|d)/g, add) !== '')
+    return unparsed('expects a duration such as "30s", "5m" or "none"');
   if (total === 0) return unparsed('expects a duration above zero; "none" means no limit');
   return total <= LONGEST_DAYS * 86_400_000 ? parsed(total) : unparsed(`expects at most "${LONGEST_DAYS}d"; "none" means no limit`);
 }
 
 /** Octets of 4096, "4096", "256KiB", "1MB". */
 export function parseSize(raw: unknown, [least, most]: readonly [number, number] = [0, Infinity]): Parsed<number> {
-  const found = /^(\d+) ?([kmg]i?b|b|)$/i.exec(typeof raw === 'number' ? String(raw) : typeof raw === 'string' ? raw : '?');
+  const found = /^(\d+) ?([kmg]i?b|b|)$/.exec(typeof raw === 'number' ? String(raw) : typeof raw === 'string' ? raw.toLowerCase() : '?');
   if (!found) return unparsed('expects a size such as "256KiB", "1MB" or a whole number of octets');
-  const size = Number(found[1]) * (SIZES[(found[2] as string).toLowerCase()] as number);
+  const size = Number(found[1]) * (SIZES[found[2] as string] as number);
   if (size < least || size > most) return unparsed(`expects a size from ${printSize(least)} to ${printSize(most)}`);
   return parsed(size);
 }

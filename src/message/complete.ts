@@ -168,7 +168,7 @@ function defaultSender({ forceFrom, from, reversePath, login, qualifyDomain }: F
 
 /** RFC 2045 §4 and RFC 6152 §2: 8-bit text without a label is labelled. A message with any MIME field is its composer's work; Content-Length is mbox's. */
 function mimeFields(fields: readonly Field[], { body }: Facts): readonly Field[] {
-  const has = fields.some(({ name }) => /^(mime-version|content-(?!length$).*)$/i.test(name));
+  const has = fields.some(({ name }) => /^(mime-version|content-(?!length$).*)$/.test(name.toLowerCase()));
   if (!body.eightBit || has) return [];
   // RFC 1428 §3: the label of 8-bit text whose charset nobody knows.
   const charset = body.charset !== null && /^[A-Za-z0-9][A-Za-z0-9!#$%&+^_`{}~-]*$/.test(body.charset) ? body.charset : 'unknown-8bit';

@@ -73,7 +73,7 @@ export function isIPv6(text: string): boolean {
  */
 export function parseMailbox(text: string): Parsed<Mailbox> {
   if (CONTROL.test(text)) return unparsed('a control character is not allowed in an address');
-  if (/\p{Cs}/u.test(text)) return unparsed('the address is not valid Unicode text');
+  if (/[\ud800-\udfff]/u.test(text)) return unparsed('the address is not valid Unicode text');
   if (text.length > LONGEST) return unparsed(`the address is longer than ${LONGEST} characters`);
   let inner = text;
   if (inner.startsWith('<') || inner.endsWith('>')) {

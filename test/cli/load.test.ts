@@ -45,7 +45,20 @@ load('a small message in clear text: the TOML parser, and nothing of TLS, crypto
     const { loaded, files } = await loadedBy(config, ['-i', 'a@example.net'], 'Subject: hi\n\nhello\n', { LANG: 'C.UTF-8' });
     assert.deepEqual(files, ['toml.cjs']);
     assert.ok(loaded.includes('net'), 'the hook sees what is loaded');
-    for (const name of ['tls', 'crypto', 'dns', 'child_process', 'fs/promises', 'http', 'worker_threads', 'readline', 'tty', 'zlib'])
+    for (const name of [
+      'tls',
+      'crypto',
+      'dns',
+      'child_process',
+      'fs/promises',
+      'http',
+      'worker_threads',
+      'readline',
+      'tty',
+      'zlib',
+      'perf_hooks',
+      'v8',
+    ])
       assert.ok(!loaded.includes(name), `${name} is loaded`);
     await host.close();
   }),
