@@ -12,8 +12,8 @@ import { Ring } from './ring.ts';
 
 /** What the system gives at once from a pipe at most, whatever the room. */
 const PIPE_CHUNK = 64 * 1024;
-/** Of a pipe, in use and read ahead: more gains nothing, leaves the processor's cache and costs as much memory. */
-const READ_AHEAD = 6 * PIPE_CHUNK;
+/** Of a pipe: one chunk is in use, one waits, one is being read. What writes into the pipe waits while more than that is worked on. */
+const READ_AHEAD = 3 * PIPE_CHUNK;
 /** Of a file until other memory is named: what the replay window needs is read in a few of them, and little more than it needs. */
 const FILE_CHUNK = 64 * 1024;
 /** Milliseconds between two tries where a descriptor in non-blocking mode has nothing, and cannot be waited for. */
