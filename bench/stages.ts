@@ -22,7 +22,7 @@ export const stages: Bench = {
     if (smartHost !== null) {
       const other = bun();
       for (const runtime of [node, ...(other ? [other] : [])]) {
-        const rows = await rounds(steps(runtime, smartHost), short ? runs : 2 * runs, progress);
+        const rows = await rounds(steps(runtime, smartHost), short ? runs : 4 * runs, progress);
         tables.push({
           title: `From nothing to a message, ${runtime.name}`,
           note: `Whole processes. Receiver: ${smartHost.name}.`,
@@ -34,7 +34,7 @@ export const stages: Bench = {
       }
       smartHost.stop();
     }
-    const rows = await rounds(parts(), short ? runs : 2 * runs, progress, false);
+    const rows = await rounds(parts(), short ? runs : 4 * runs, progress, false);
     tables.push({
       title: 'Parts that are loaded when they are needed',
       note: `In the process, ${node.name}, with V8's code kept by the build except where it says so; node:net is loaded before. A part that a message does not need costs it nothing. What every message loads, main.cjs, has ${size('main.cjs')}; yargs is in nospool.mjs, of ${size('nospool.mjs')}, and in no part of sendmail.`,
@@ -49,7 +49,7 @@ export const stages: Bench = {
       rows,
     });
     return {
-      method: `Whole processes are measured by ${MEASURED_BY}, parts by the clock of the process that loads them; twice as many runs as elsewhere, since they are short.`,
+      method: `Whole processes are measured by ${MEASURED_BY}, parts by the clock of the process that loads them; four times as many runs as elsewhere, since they are short.`,
       tables,
       claims: [],
       versions: [node, bun()].flatMap((each) => each?.version ?? []),

@@ -43,7 +43,7 @@ export const startup: Bench = {
           return sending(peer, smartHost, submission(smartHost), input) ?? [];
         }),
       ];
-      const rows = await rounds(cases, short ? runs : 2 * runs, progress);
+      const rows = await rounds(cases, short ? runs : 4 * runs, progress);
       smartHost.stop();
       measured.push([kind, rows]);
       tables.push({
@@ -56,7 +56,7 @@ export const startup: Bench = {
       });
     }
     return {
-      method: `Each run is a fresh process with the message as a regular file on standard input, measured by ${MEASURED_BY}; twice as many runs as elsewhere, since they are short. NODE_EXTRA_CA_CERTS and NODE_OPTIONS are unset. nospool has the code that \`nospool install\` keeps for a runtime; "as installed" is the shell script that it writes, which starts a shell first.`,
+      method: `Each run is a fresh process with the message as a regular file on standard input, measured by ${MEASURED_BY}; four times as many runs as elsewhere, since they are short. NODE_EXTRA_CA_CERTS and NODE_OPTIONS are unset. nospool has the code that \`nospool install\` keeps for a runtime; "as installed" is the shell script that it writes, which starts a shell first.`,
       tables: [...tables, byRuntime(measured)],
       claims: claims(tables),
       glance: [
