@@ -72,7 +72,7 @@ async function costs(command: Command): Promise<Record<string, number>> {
 
 /** A column of the summary: what a table says of whole programs, not of floors and runtimes. */
 export function glance(title: string, digits: number, table: Table | undefined, key: string): Glance {
-  const rows = (table?.rows ?? []).filter(({ name }) => !/^(bare|minimum)| -e 0$|as installed|, Node \d+$/.test(name));
+  const rows = (table?.rows ?? []).filter(({ name }) => !/^(bare|minimum)| -e 0$| --version$|as installed|, Node \d+$/.test(name));
   return {
     title,
     digits,
