@@ -51,6 +51,40 @@ test('a session in one piece of text for each reply', () => {
   assert.strictEqual(dialogue.state.at, 'closed');
 });
 
+/** A session of which all content is written. */
+function atContentSent(plan: Partial<Plan>, keyword: string): Dialogue {
+  const dialogue = new Dialogue({ ...PLAN, ...plan });
+  dialogue.begin();
+  dialogue.receive('220 hi\r\n');
+  dialogue.receive(`250-hi\r\n250 ${keyword}\r\n`);
+  dialogue.on({ type: 'transaction', transaction: TRANSACTION });
+  for (const reply of ['250 ok\r\n', '250 ok\r\n', '354 go\r\n']) dialogue.receive(reply);
+  return dialogue;
+}
+
+test('what waits goes along with the terminator, with a note where parameters are left out', () => {
+  const envelope = ['C: MAIL FROM:<>', 'C: RCPT TO:<a@foo.com>', 'C: DATA'];
+  const left = '! note the server does not offer DSN: the notification parameters are left out';
+  const along: readonly (readonly [string, Partial<Plan>, string, Partial<Transaction>, readonly string[]])[] = [
+    ['it can be sent', {}, 'PIPELINING', {}, envelope],
+    ['parameters are left out', {}, 'PIPELINING', { ret: 'HDRS' }, [...envelope, left]],
+    ['the server cannot take it', {}, 'PIPELINING', { smtputf8: true }, []],
+    [
+      'no command line can carry it',
+      {},
+      'PIPELINING',
+      { envid: 'a\nb', recipients: [{ path: { localPart: '\r', domain: 'foo.com' } }] },
+      [],
+    ],
+    ['PIPELINING is not offered', {}, 'SIZE', {}, []],
+    ['the session has one transaction', { transactions: 'one' }, 'PIPELINING', {}, []],
+  ];
+  for (const [why, plan, keyword, changes, expected] of along) {
+    const next = { ...TRANSACTION, ...changes };
+    assert.deepStrictEqual(said(atContentSent(plan, keyword).on({ type: 'contentSent', next })), ['C: .', ...expected], why);
+  }
+});
+
 test('octets that wait when the content is complete are seen', () => {
   const [transcript] = readTranscripts().filter(({ file }) => file === 'plain-one.smtp');
   assert.ok(transcript);
