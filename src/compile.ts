@@ -6,7 +6,7 @@ import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileS
 import path from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { Script } from 'node:vm';
-import { keptFile, loader, printKept, wrap } from './loader.ts';
+import { keptFile, keptFolder, loader, printKept, wrap } from './loader.ts';
 
 /** Not worth it: large, and loaded for what takes longer than a start. */
 const LEFT_OUT = ['charset.cjs', 'smtp.cjs', 'inspect.cjs', 'tree.cjs'];
@@ -27,11 +27,12 @@ process.on('exit', (status) => {
     if (!scripts.has(`chunks/${file}`) && !LEFT_OUT.includes(file)) compile(__dirname, `chunks/${file}`);
   // V8 compares its flags with those it had when the code was made.
   setFlagsFromString('--lazy');
+  const folder = keptFolder(__dirname);
+  mkdirSync(folder, { recursive: true });
+  // For every user, whatever the umask of who installs it.
+  for (const each of [folder, path.dirname(folder)]) chmodSync(each, 0o755);
   for (const [name, { text, script }] of scripts) {
     const file = keptFile(__dirname, name);
-    mkdirSync(path.dirname(file), { recursive: true });
-    // For every user, whatever the umask of who installs it.
-    for (const folder of [path.dirname(file), path.dirname(path.dirname(file))]) chmodSync(folder, 0o755);
     // On the disk before it has its name: V8 does not survive code that a power failure has cut.
     writeFileSync(`${file}.new`, printKept(text, script.createCachedData()), { flush: true });
     chmodSync(`${file}.new`, 0o644);

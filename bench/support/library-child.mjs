@@ -143,10 +143,10 @@ const turns = async (count) => {
   const begun = performance.now();
   await Promise.all(
     sessions.flatMap((session) => {
-      let begun = 0;
+      let given = 0;
       return Array.from({ length: session.given ?? 1 }, async () => {
-        while (begun < count) {
-          begun++;
+        while (given < count) {
+          given++;
           if (await session.send()) sent++;
           else lost++;
         }

@@ -376,7 +376,13 @@ function nextCommands(state: In<'envelope'>, plan: Plan): Step {
   if (answered === total && sent > total) return [{ at: 'data', channel, transaction, refusals }];
   if (answered === total) return allRecipientsAnswered(plan, state);
   const until = offers(channel.extensions, 'PIPELINING') ? commands.length : answered + 1;
-  return sent >= until ? [state] : [{ ...state, sent: until }, send(...commands.slice(sent, until))];
+  // A list as it is: an engine takes some hundred thousand arguments of one call and no more.
+  return sent >= until
+    ? [state]
+    : [
+        { ...state, sent: until },
+        { do: 'send', lines: commands.slice(sent, until), secret: false },
+      ];
 }
 
 function afterEnvelope(plan: Plan, state: In<'envelope'>, reply: Reply): Step {
@@ -443,7 +449,8 @@ function afterBlock(plan: Plan, state: In<'content'>, reply: Reply): Step {
   const isRefusal = digit(reply) >= 4;
   if (state.blocks === 0)
     return isRefusal ? [{ at: 'closed' }, ...failed(rejection('content', [refusal])), { do: 'destroy' }] : outOfStep(state, reply);
-  if (isRefusal) return giveUp(plan, state, 'content', [refusal]);
+  // With other blocks unanswered the reply to RSET could not be told from theirs.
+  if (isRefusal) return giveUp(state.blocks > 1 ? { ...plan, transactions: 'one' } : plan, state, 'content', [refusal]);
   if (digit(reply) !== 2) return outOfStep(state, reply);
   const blocks = state.blocks - 1;
   const ahead = offers(state.channel.extensions, 'PIPELINING') ? BLOCKS_AHEAD : 1;

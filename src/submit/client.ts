@@ -2,6 +2,7 @@
 import type { Smarthost } from '../router/route.ts';
 import { limitOf } from '../smtp/extensions.ts';
 import type { SessionOutcome } from '../smtp/outcome.ts';
+import { SESSION_ENDED } from '../transport/connection.ts';
 import { endpointsOf, targetsOf } from '../transport/resolve.ts';
 import { type Envelope, type Message, messageOf, type SubmitOptions, TIMEOUTS, transactionOf } from './library.ts';
 import { type OpenSession, openSession, untilReady } from './opening.ts';
@@ -58,9 +59,6 @@ export async function connect(
 
 const describe = (attempt: Attempt): string => `${printServer(attempt)}: ${printFailure(attempt.failure).join('; ')}`;
 
-/** Nothing more can be sent over this session. */
-const OVER = { kind: 'lost', at: 'ready', condemns: 'address', command: 'MAIL', detail: 'the session has ended' } as const;
-
 function clientOf({ connection, facts }: OpenSession): Client {
   let sent = 0;
   const isFull = () => {
@@ -78,13 +76,14 @@ function clientOf({ connection, facts }: OpenSession): Client {
     async opened() {
       if (connection.channel !== null) return null;
       if (connection.usable) return untilReady(connection);
-      return { ...OVER, command: 'the greeting' };
+      return { ...SESSION_ENDED, command: 'the greeting' };
     },
     async send(envelope, message) {
       const { scan, content } = messageOf(message);
       const transaction = transactionOf(envelope, scan);
       if (!transaction.ok) return { kind: 'failed', failure: { kind: 'usage', detail: transaction.detail } };
-      if (!connection.usable || isFull()) return { kind: 'failed', failure: OVER };
+      if (!connection.usable) return { kind: 'failed', failure: SESSION_ENDED };
+      if (isFull()) return { kind: 'failed', failure: { ...SESSION_ENDED, detail: 'the server takes no further message in this session' } };
       sent += 1;
       return connection.submit(transaction.value, content);
     },

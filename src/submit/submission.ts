@@ -340,7 +340,7 @@ async function compose(
     get replayable() {
       return body.replayable;
     },
-    open: (treatment: 'pass' | 'convert' | 'refuse', last: boolean) => openMessage(config, head, body.open(last), body, treatment),
+    open: (treatment: 'pass' | 'convert' | 'refuse', last: boolean) => openMessage(config, head, body, treatment, last),
   };
   return parsed({ content, transaction, messageId: completed.value.messageId, notes });
 }
@@ -375,10 +375,11 @@ async function bodyCharset(sample: Uint8Array, charset: string, cut: boolean): P
 function openMessage(
   config: Settings,
   head: Uint8Array,
-  opened: Source | null,
   body: Body,
   treatment: 'pass' | 'convert' | 'refuse',
+  last: boolean,
 ): Source | null {
+  const opened = body.open(last);
   if (opened === null) return null;
   const limited = config.longLines === 'refuse' ? limitLines(opened) : opened;
   const patient = config.timeouts.input === Number.POSITIVE_INFINITY ? limited : limitSilence(limited, config.timeouts.input);

@@ -81,6 +81,9 @@ export function socketError(error: NodeJS.ErrnoException): string {
   return words[error.code ?? ''] ?? error.message;
 }
 
+/** What a message comes to that had not begun when its session ended. */
+export const SESSION_ENDED = { kind: 'lost', at: 'ready', condemns: 'address', command: 'MAIL', detail: 'the session has ended' } as const;
+
 export class Connection {
   readonly #options: ConnectionOptions;
   readonly #dialogue: Dialogue;
@@ -147,9 +150,12 @@ export class Connection {
     if (!this.usable) throw new Error('bug: the connection is not free for a transaction');
     return new Promise((resolve) => {
       const request = { transaction, content, resolve };
-      if (this.#request !== null || this.#waiting.length > 0) this.#waiting.push(request);
-      else this.#take(request);
-      if (this.#request === request && this.#dialogue.state.at === 'ready') this.#on({ type: 'transaction', transaction });
+      if (this.#request !== null || this.#waiting.length > 0) {
+        this.#waiting.push(request);
+        return;
+      }
+      this.#take(request);
+      if (this.#dialogue.state.at === 'ready') this.#on({ type: 'transaction', transaction });
     });
   }
 
@@ -318,10 +324,7 @@ export class Connection {
     if (this.#dialogue.state.at !== 'closed') return;
     while (this.#request !== null || this.#waiting.length > 0) {
       this.#request ??= this.#waiting.shift() ?? null;
-      this.#settle({
-        kind: 'failed',
-        failure: { kind: 'lost', at: 'ready', condemns: 'address', command: 'MAIL', detail: 'the session has ended' },
-      });
+      this.#settle({ kind: 'failed', failure: SESSION_ENDED });
     }
   }
 
@@ -500,10 +503,12 @@ export class Connection {
 
   /** Says that the content is sent when every write has completed and the event loop has turned once. */
   async #flush(): Promise<void> {
+    const source = this.#source;
     if (this.#socket.writableLength > 0) await new Promise<void>((resolve) => this.#socket.write('', () => resolve()));
     await turn();
     await turn();
-    if (this.#socket.destroyed || this.#dialogue.state.at !== 'content') return;
+    // Of this content, and of no other.
+    if (this.#socket.destroyed || this.#source !== source || this.#dialogue.state.at !== 'content') return;
     this.#on({ type: 'contentSent', next: this.#waiting[0]?.transaction });
   }
 }

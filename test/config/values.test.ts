@@ -48,6 +48,7 @@ test('sizes', () => {
     [-1, /such as "256KiB"/, ''],
     [4096.5, /such as "256KiB"/, ''],
     ['1M', /such as "256KiB"/, '1,000,000 or 1,048,576?'],
+    ['1\u212aB', /such as "256KiB"/, 'the sign of the kelvin is no K'],
     ['none', /such as "256KiB"/, ''],
     [true, /such as "256KiB"/, ''],
     [[], /such as "256KiB"/, ''],

@@ -54,7 +54,7 @@ let serial = 0;
 const messageOf = (id: string): string => `Subject: ${id}\r\n\r\n.a\r\n.\r\n`;
 
 /** One delivery through a proxy with a fault; what it came to. */
-async function once(kind: Kind, { first, second }: Pair, fault: { direction: Direction; at: number; fault: Fault } | null) {
+async function once(kind: Kind, { first, second }: Pair, fault: Point | null) {
   const id = String(++serial).padStart(6, '0');
   const proxy = await startProxy({ port: first.port, rules: fault ? [{ ...fault, connection: 0 }] : [] });
   const outcome = await deliver(
@@ -88,6 +88,31 @@ async function once(kind: Kind, { first, second }: Pair, fault: { direction: Dir
   return { verdict, octets, told };
 }
 
+interface Point {
+  readonly direction: Direction;
+  readonly at: number;
+  readonly fault: Fault;
+}
+
+/** Every kind of fault at those octets of a clean run that are chosen; at all of them with FAULTS=full. */
+const pointsOf = (octets: Readonly<Record<Direction, number>>, isChosen: (point: Point) => boolean): Point[] =>
+  KINDS.flatMap((kind) =>
+    (['toServer', 'toClient'] as const).flatMap((direction) =>
+      Array.from({ length: octets[direction] + 1 }, (_, at) => ({ direction, at, fault: { kind } })).filter(
+        (point) => isFull || isChosen(point),
+      ),
+    ),
+  );
+
+async function abreast(points: readonly Point[], run: (point: Point) => Promise<void>): Promise<void> {
+  let next = 0;
+  await Promise.all(
+    Array.from({ length: ABREAST }, async () => {
+      for (let point = points[next++]; point; point = points[next++]) await run(point);
+    }),
+  );
+}
+
 const isOf = (id: string, octets: Buffer): boolean => octets.toString('latin1').startsWith(`Subject: ${id}\r\n`);
 
 for (const kind of SESSIONS)
@@ -98,27 +123,19 @@ for (const kind of SESSIONS)
       try {
         const clean = await once(kind, servers, null);
         assert.equal(clean.verdict, 'accepted', clean.told);
-        const points = KINDS.flatMap((fault) =>
-          (['toServer', 'toClient'] as const).flatMap((direction) =>
-            Array.from({ length: clean.octets[direction] + 1 }, (_, at) => ({ direction, at, fault: { kind: fault } })).filter(
-              // The ends of the conversation are where a verdict hangs in the air: all of their octets.
-              ({ at }) => isFull || at % kind.every === 0 || (kind.every < 50 && at > clean.octets[direction] - 60),
-            ),
-          ),
+        const points = pointsOf(
+          clean.octets,
+          // The ends of the conversation are where a verdict hangs in the air: all of their octets.
+          ({ direction, at }) => at % kind.every === 0 || (kind.every < 50 && at > clean.octets[direction] - 60),
         );
         const counts = new Map<string, number>();
-        let next = 0;
-        await Promise.all(
-          Array.from({ length: ABREAST }, async () => {
-            for (let point = points[next++]; point; point = points[next++]) {
-              const { verdict, told } = await once(kind, servers, point);
-              const what = `${point.fault.kind} ${point.direction}: ${verdict}`;
-              counts.set(what, (counts.get(what) ?? 0) + 1);
-              // Nothing but silence may end otherwise: the second smart host is well.
-              if (point.fault.kind !== 'stall') assert.notEqual(verdict, 'failed', told);
-            }
-          }),
-        );
+        await abreast(points, async (point) => {
+          const { verdict, told } = await once(kind, servers, point);
+          const what = `${point.fault.kind} ${point.direction}: ${verdict}`;
+          counts.set(what, (counts.get(what) ?? 0) + 1);
+          // Nothing but silence may end otherwise: the second smart host is well.
+          if (point.fault.kind !== 'stall') assert.notEqual(verdict, 'failed', told);
+        });
         for (const direction of ['toServer', 'toClient']) {
           assert.ok(counts.get(`cut ${direction}: accepted`), 'no fault was survived');
           // A sample may miss the few octets where it is lost.
@@ -139,7 +156,7 @@ for (const kind of SESSIONS)
 const GIVEN = 3;
 
 /** Three messages over one session through a proxy with a fault: what each came to is true, and none is sent twice. */
-async function together(offers: readonly string[], server: TestHost, fault: { direction: Direction; at: number; fault: Fault } | null) {
+async function together(offers: readonly string[], server: TestHost, fault: Point | null) {
   const proxy = await startProxy({ port: server.port, rules: fault ? [{ ...fault, connection: 0 }] : [] });
   const patience = fault?.fault.kind === 'stall' ? PATIENCE : 20_000;
   const { timeouts } = optionsFor(patience);
@@ -178,22 +195,12 @@ for (const offers of [[], ['PIPELINING'], ['PIPELINING', 'CHUNKING']])
       try {
         const clean = await together(offers, server, null);
         assert.deepEqual(clean.verdicts, ['accepted', 'accepted', 'accepted'], clean.told);
-        const points = KINDS.flatMap((kind) =>
-          (['toServer', 'toClient'] as const).flatMap((direction) =>
-            Array.from({ length: clean.octets[direction] + 1 }, (_, at) => ({ direction, at, fault: { kind } })).filter(
-              ({ at }) => isFull || at % (kind === 'stall' ? 7 : 2) === 0,
-            ),
-          ),
-        );
         const seen = new Set<string>();
-        let next = 0;
-        await Promise.all(
-          Array.from({ length: ABREAST }, async () => {
-            for (let point = points[next++]; point; point = points[next++]) {
-              const { verdicts } = await together(offers, server, point);
-              for (const verdict of verdicts) seen.add(verdict);
-            }
-          }),
+        await abreast(
+          pointsOf(clean.octets, ({ at, fault }) => at % (fault.kind === 'stall' ? 7 : 2) === 0),
+          async (point) => {
+            for (const verdict of (await together(offers, server, point)).verdicts) seen.add(verdict);
+          },
         );
         assert.ok(seen.has('accepted') && seen.has('uncertain') && seen.has('lost'), [...seen].join(', '));
       } finally {

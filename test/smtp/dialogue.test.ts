@@ -51,6 +51,15 @@ test('a session in one piece of text for each reply', () => {
   assert.strictEqual(dialogue.state.at, 'closed');
 });
 
+test('as many recipients as there are go in one flight', () => {
+  const dialogue = new Dialogue(PLAN);
+  dialogue.begin();
+  dialogue.receive('220 hi\r\n');
+  dialogue.receive('250-hi\r\n250 PIPELINING\r\n');
+  const recipients = Array.from({ length: 300_000 }, (_, i) => ({ path: { localPart: `a${i}`, domain: 'foo.com' } }));
+  assert.strictEqual(said(dialogue.on({ type: 'transaction', transaction: { ...TRANSACTION, recipients } })).length, 300_001);
+});
+
 /** A session of which all content is written. */
 function atContentSent(plan: Partial<Plan>, keyword: string): Dialogue {
   const dialogue = new Dialogue({ ...PLAN, ...plan });

@@ -6,6 +6,7 @@ import { connect, smarthost, submit } from '../../src/index.ts';
 import { makeReply, RECEIVING } from '../../src/smtp/receiver.ts';
 import type { Message } from '../../src/submit/library.ts';
 import { type Listener, listen } from '../../src/transport/listen.ts';
+import { startHost } from '../support/smarthost.ts';
 import { within } from '../support/within.ts';
 
 interface Received {
@@ -213,6 +214,24 @@ library('connect: a session that cannot be opened says why, and says that it is 
     assert.match(first?.kind === 'lost' ? first.detail : '', /421 not now/);
     assert.match(second?.kind === 'lost' ? second.detail : '', /the session has ended/);
     assert.ok(!client.usable);
+  }),
+);
+
+library('connect: a server that takes no further message in a session is not asked to', () =>
+  within(10_000, async () => {
+    const server = await startHost({ offers: ['LIMITS MAILMAX=1'] });
+    const client = await connect(host(server.port));
+    assert.ok('send' in client);
+    const envelope = { from: 'me@example.org', to: ['you@example.net'] };
+    assert.equal((await client.send(envelope, MESSAGE)).kind, 'accepted');
+    assert.ok(!client.usable);
+    const second = await client.send(envelope, MESSAGE);
+    assert.ok(second.kind === 'failed' && second.failure.kind === 'lost');
+    assert.equal(second.failure.detail, 'the server takes no further message in this session');
+    await client.quit();
+    assert.equal(server.held.length, 1);
+    assert.deepEqual(server.sessions[0]?.at(-1), 'QUIT');
+    await server.stop();
   }),
 );
 

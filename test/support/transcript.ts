@@ -5,7 +5,7 @@
  * Given to the client: `! secured`, `! insecure WHY`, `! lost`, `! timeout`, `! abort`, `! sent` (all content is written;
  * `! sent, next`: and the same transaction waits once more),
  * `! failed` (our input failed), `! block N`, `! last N` (BDAT content at hand), `! transaction`, `! quit`.
- * Expected of it: `! startTls`, `! content`, `! next block`, `! flush`, `! ready`, `! note …`, `! close`, `! destroy`.
+ * Expected of it: `! startTls`, `! content`, `! next block`, `! flush`, `! ready`, `! next`, `! note …`, `! close`, `! destroy`.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import type { Transaction } from '../../src/smtp/commands.ts';
