@@ -47,7 +47,7 @@ interface Sending {
 type Envelope = Sending & { readonly commands: readonly string[] };
 
 export type State =
-  | { readonly at: 'greeting' }
+  | { readonly at: 'greeting'; readonly secured: boolean }
   | { readonly at: 'hello'; readonly verb: 'EHLO' | 'HELO' | 'LHLO'; readonly secured: boolean }
   | { readonly at: 'starttls'; readonly channel: Channel }
   | { readonly at: 'handshake'; readonly implicit: boolean }
@@ -155,7 +155,7 @@ const secret = (line: string): Action => ({ do: 'send', lines: [line], secret: t
 
 /** The first step on an open connection. */
 export function begin(plan: Plan): Step {
-  return plan.tls === 'implicit' ? [{ at: 'handshake', implicit: true }, { do: 'startTls' }] : [{ at: 'greeting' }];
+  return plan.tls === 'implicit' ? [{ at: 'handshake', implicit: true }, { do: 'startTls' }] : [{ at: 'greeting', secured: false }];
 }
 
 /** The next step: a new state and what is to be done, in order. */
@@ -223,7 +223,7 @@ function heard(plan: Plan, state: Exclude<State, In<'closed'>>, reply: Reply, mo
 function replied(plan: Plan, state: Exclude<State, In<'closed' | 'quit' | 'handshake'>>, reply: Reply): Step {
   switch (state.at) {
     case 'greeting':
-      return digit(reply) === 2 ? hello(plan, false) : refused(plan, state, 'connecting', reply);
+      return digit(reply) === 2 ? hello(plan, state.secured) : refused(plan, state, 'connecting', reply);
     case 'hello':
       return afterHello(plan, state, reply);
     case 'starttls':
@@ -315,7 +315,7 @@ function afterAuth(plan: Plan, state: In<'auth'>, reply: Reply): Step {
 
 /** RFC 3207 §4.2: everything learnt before the handshake is forgotten. */
 function secured(plan: Plan, state: In<'handshake'>): Step {
-  return state.implicit ? [{ at: 'greeting' }] : hello(plan, true);
+  return state.implicit ? [{ at: 'greeting', secured: true }] : hello(plan, true);
 }
 
 const ready = (channel: Channel): Step => [

@@ -51,7 +51,7 @@ const accepted: Reply = { code: 250, enhanced: null, lines: [''] };
 
 /** A state of each kind, and the event of our own that belongs to it. */
 const STATES: readonly (readonly [string, State, Event | null])[] = [
-  ['greeting', { at: 'greeting' }, null],
+  ['greeting', { at: 'greeting', secured: false }, null],
   ['hello', { at: 'hello', verb: 'EHLO', secured: false }, null],
   ['starttls', { at: 'starttls', channel }, null],
   ['handshake', { at: 'handshake', implicit: false }, { type: 'secured' }],
