@@ -177,6 +177,25 @@ test('no smart host is handed the password of another, unless the file says so',
   assert.deepEqual(routed(`[router.auth]\nuser = "v"\npassword_file = "/q"`), ['v']);
 });
 
+test('W3: a password in the clear is for hosts that are written as loopback, and for those that allow it', () => {
+  const off = (url: string, more = ''): Interpreted =>
+    read(`smarthosts = ["${url}"]\ntls = { mode = "off" }\nauth = { user = "u", password_file = "/p"${more} }`);
+  for (const url of ['smtp://127.0.0.1', 'smtp://[::1]:2525', 'smtp://LOCALHOST', 'smtp://mail.localhost', 'unix:/run/smtp'])
+    assert.ok(off(url).ok, url);
+  for (const url of ['smtp://192.0.2.1', 'smtp://mail.example.org', 'smtp://localhost.localdomain', 'localhost/MX', 'localhost/SRV']) {
+    assert.ok(!off(url).ok, url);
+    assert.ok(off(url, ', allow_plaintext = true').ok, url);
+  }
+  const proxied = off('localhost');
+  assert.ok(proxied.ok);
+  assert.match(
+    error('proxy = "socks5://p"\nsmarthosts = ["localhost"]\ntls = { mode = "off" }\nauth = { user = "u", password_file = "/p" }'),
+    /^\/f:2: key "smarthosts": "localhost" would get the password in the clear/,
+  );
+  assert.ok(read('smarthosts = ["a"]\ntls = { mode = "off" }').ok, 'nothing to send');
+  assert.ok(read('smarthosts = ["a"]\ntls = { mode = "off" }\nauth = { user = "u", mechanisms = ["EXTERNAL"] }').ok, 'no password');
+});
+
 test('a table of credentials inherits nothing', () => {
   const { smarthosts } = config(
     'smarthosts = [{ url = "b", auth = { user = "v", password_env = "PW" } }]\n[auth]\nuser = "u"\npassword_file = "/p"\nallow_plaintext = true\nmechanisms = ["plain"]',
