@@ -14,6 +14,7 @@ import type { Plan } from '../smtp/session.ts';
 import { type Connected, connectFirst } from '../transport/connect.ts';
 import { Connection, type SessionTimeouts, type Trace } from '../transport/connection.ts';
 import type { Endpoint, Target } from '../transport/resolve.ts';
+import { helloName } from './domain.ts';
 import type { Acceptance } from './outcome.ts';
 
 /** A handshake prepared while TCP connects. */
@@ -39,7 +40,7 @@ export interface Security {
 
 export interface SessionOptions {
   readonly timeouts: SessionTimeouts & { readonly connect: number; readonly resolve: number };
-  /** EHLO argument; '' = the address literal of the socket. */
+  /** EHLO argument; what is no domain is replaced by the address literal of the socket. */
   readonly hello: string;
   readonly partial: boolean;
   readonly framing: Plan['framing'];
@@ -125,7 +126,7 @@ export async function openSession(
   let mechanism = '';
   const plan: Plan = {
     protocol: host.scheme === 'lmtp' ? 'lmtp' : 'smtp',
-    hello: options.hello === '' ? addressLiteral(socket) : options.hello,
+    hello: helloName(options.hello) || addressLiteral(socket),
     tls: tlsOf(host, loopback),
     authenticate: remember(authenticator.value(endpoint, loopback, handshake), (name) => {
       mechanism = name;

@@ -338,6 +338,22 @@ test('rewrite', () => {
   assert.deepEqual({ ...rewrite }, { root: 'host1@example.org', '*@host1': '*@example.org', 'a@b': 'c', '*@c': 'noreply@example.org' });
 });
 
+test('W4: a hostname that EHLO cannot say is read, with a warning; the dot of the root is left out', () => {
+  const read1 = (name: string): { readonly hostname: string; readonly warnings: readonly string[] } => {
+    const got = read(`hostname = "${name}"`);
+    assert.ok(got.ok, name);
+    return { hostname: got.config.hostname, warnings: got.warnings };
+  };
+  for (const name of ['web1.example.org', 'WEB1', 'müller.example', '[192.0.2.1]'])
+    assert.deepEqual(read1(name), { hostname: name, warnings: [] });
+  assert.deepEqual(read1('web1.example.org.'), { hostname: 'web1.example.org', warnings: [] });
+  for (const name of ['my_app.local', '192.0.2.1'])
+    assert.match(read1(name).warnings.join(), /^\/f:1: key "hostname" is no domain of RFC 5321, so EHLO says the address of the socket/);
+  assert.equal(config('qualify_domain = "example.org."\nqualify_recipient = "example.net."').qualifyRecipient, 'example.net');
+  for (const name of ['web 1', ' web1', 'a..b', 'web-.example.org', '.', 'a.example..'])
+    assert.match(error(`hostname = "${name}"`), /^\/f:1: key "hostname" expects a domain/);
+});
+
 test('warnings: what is written and means nothing', () => {
   const warnings = (text: string, given: Given = {}): readonly string[] => {
     const got = read(text, given);

@@ -1,5 +1,5 @@
 /**
- * What a session is opened with, by the policies of its smart host: which hosts do without TLS. Smart hosts on loopback
+ * What a session is opened with, by the policies of its smart host: which hosts do without TLS, and as whom we greet. Smart hosts on loopback
  * whose names are made up; test/world has the same at other addresses.
  */
 import assert from 'node:assert/strict';
@@ -68,6 +68,31 @@ for (const [changes, leadsTo, failure, why] of LOOPBACK)
       } finally {
         await server.stop();
       }
+    }));
+
+/* ---- EHLO ---- */
+
+/** [what is given, what EHLO says, why]. */
+const HELLOS: readonly (readonly [string, string, string])[] = [
+  ['', '[127.0.0.1]', 'nothing'],
+  ['here.example', 'here.example', 'a domain'],
+  ['localhost', 'localhost', 'a program that embeds us may know why'],
+  ['müller.example', 'xn--mller-kva.example', 'A-labels'],
+  ['my_app.local', '[127.0.0.1]', 'no domain of RFC 5321'],
+  ['a.example\r\nMAIL FROM:<x@y>', '[127.0.0.1]', 'a second command'],
+];
+for (const [hello, said, why] of HELLOS)
+  test(`W4: hello ${JSON.stringify(hello)}: EHLO ${said}: ${why}`, () =>
+    within(10_000, async () => {
+      const server = await startHost();
+      const outcome = await deliver(
+        { hosts: [hostAt(server.port)], transaction: transactionTo(1), content: contentOf() },
+        optionsFor(10_000, { hello }),
+      );
+      const heard = server.sessions.flat();
+      await server.stop();
+      assert.equal(verdictOf(outcome), 'accepted', sentences(outcome));
+      assert.equal(heard[0], `EHLO ${said}`);
     }));
 
 test.run();
