@@ -126,7 +126,7 @@ export async function openSession(
   let mechanism = '';
   const plan: Plan = {
     protocol: host.scheme === 'lmtp' ? 'lmtp' : 'smtp',
-    hello: helloName(options.hello) || addressLiteral(socket),
+    hello: helloOf(options.hello, socket),
     tls: tlsOf(host, loopback),
     authenticate: remember(authenticator.value(endpoint, loopback, handshake), (name) => {
       mechanism = name;
@@ -236,6 +236,9 @@ function tlsOf({ scheme, tls }: Smarthost, loopback: boolean): Plan['tls'] {
 /** This very host: written so, and reached so. The second because a hosts file may lead `localhost` elsewhere. */
 const isOwn = (host: Smarthost, { address, family }: Endpoint): boolean =>
   isWrittenAsLoopback(host) && (family === 'unix' || isLoopback(address));
+
+/** A control character is no slip in a name: the machine refuses it before anything is said. */
+const helloOf = (hello: string, socket: Socket): string => (/\p{Cc}/u.test(hello) ? hello : helloName(hello) || addressLiteral(socket));
 
 /** The socket's own address as an EHLO argument. RFC 5321 §4.1.3 */
 function addressLiteral(socket: Socket): string {
