@@ -39,8 +39,8 @@ export interface ConnectionOptions {
   /** Makes the encoder; a faster one than the portable one may be given. */
   readonly encoder?: (framing: 'data' | 'bdat') => ContentEncoder;
   readonly trace?: Trace;
-  /** Takes secrets out of what a server says, before anybody sees it. */
-  readonly scrub?: (text: string) => string;
+  /** Takes secrets out of what a server says, before anybody sees it; `isToAuth`: in answer to AUTH, where they are likely. */
+  readonly scrub?: (text: string, isToAuth: boolean) => string;
   readonly note?: (note: string) => void;
   /** Octets of content written so far. */
   readonly progress?: (octets: number) => void;
@@ -220,11 +220,13 @@ export class Connection {
   #traceLines(text: string): void {
     const lines = (this.#heard + text).split('\n');
     this.#heard = lines.pop() ?? '';
-    for (const line of lines) this.#options.trace?.('S', this.#scrub(line.replace(/\r$/, '')));
+    if (lines.length === 0) return;
+    // One text: a secret may be folded.
+    for (const line of this.#scrub(lines.map((each) => each.replace(/\r$/, '')).join('\n')).split('\n')) this.#options.trace?.('S', line);
   }
 
   #scrub(text: string): string {
-    return this.#options.scrub ? this.#options.scrub(text) : text;
+    return this.#options.scrub ? this.#options.scrub(text, this.#dialogue.state.at === 'auth') : text;
   }
 
   /* ---- the clock ---- */
@@ -579,9 +581,16 @@ function append(block: Block, octets: Uint8Array): void {
 const masked = (line: string): string => line.replace(/^(AUTH \S+ )?.*$/, '$1****');
 
 /** The outcome with every text of the server scrubbed. */
-function scrubbed(outcome: SessionOutcome, scrub: (text: string) => string): SessionOutcome {
-  const ofReply = (reply: Reply): Reply => ({ ...reply, lines: reply.lines.map(scrub) });
-  const ofRefusal = (refusal: Refusal): Refusal => ({ ...refusal, reply: ofReply(refusal.reply) });
+function scrubbed(outcome: SessionOutcome, take: NonNullable<ConnectionOptions['scrub']>): SessionOutcome {
+  const isToAuth = outcome.kind === 'failed' && outcome.failure.at === 'auth';
+  const scrub = (text: string): string => take(text, isToAuth);
+  // The lines are one text, and what a mechanism was told before its refusal stands in the command.
+  const ofReply = (reply: Reply): Reply => ({ ...reply, lines: scrub(reply.lines.join('\n')).split('\n') });
+  const ofRefusal = (refusal: Refusal): Refusal => ({
+    ...refusal,
+    command: isToAuth ? scrub(refusal.command) : refusal.command,
+    reply: ofReply(refusal.reply),
+  });
   if (outcome.kind === 'accepted') return { ...outcome, reply: ofReply(outcome.reply), refusals: outcome.refusals.map(ofRefusal) };
   const { failure } = outcome;
   if (failure.kind === 'timeout') return outcome;
