@@ -6,6 +6,7 @@ import type { Config } from '../config/config.ts';
 import type { Smarthost } from '../router/route.ts';
 import { printSmarthost } from '../router/route.ts';
 import { printable, utf8 } from '../smtp/text.ts';
+import { fullName, helloName } from '../submit/domain.ts';
 import { printServer } from '../submit/outcome.ts';
 import { checkAliasFiles } from '../submit/routing.ts';
 import { systemSecurity } from '../submit/security.ts';
@@ -52,15 +53,16 @@ const DAY = 86_400_000;
 export async function runCheck({ config: path, json, verbose }: CheckOptions): Promise<number> {
   const setting = await openSetting(path);
   if (setting === null) return 1;
-  const { config, warnings } = setting;
+  const { config } = setting;
   const aliases = await checkAliasFiles(config);
   const hosts = hostsOf(config);
   const { hostname } = await setting.submitter();
+  const warnings = [...setting.warnings, ...(config.hostname === '' && isNoDomain(hostname) ? [noDomain(hostname)] : [])];
   const trace = conversation(verbose ? 2 : 0, null);
   const { connect, handshake, greeting, command, resolve } = config.timeouts;
   const capped = { connect, handshake, greeting, command, resolve };
   const options: ProbeOptions = {
-    hello: hostname.includes('.') || hostname.startsWith('[') ? hostname : '',
+    hello: fullName(hostname),
     timeouts: {
       ...config.timeouts,
       ...Object.fromEntries(Object.entries(capped).map(([name, limit]) => [name, Math.min(limit, PATIENCE)])),
@@ -85,6 +87,11 @@ export async function runCheck({ config: path, json, verbose }: CheckOptions): P
   if (!json) print(bad === 0 ? `${counted(hosts.length)} usable\n` : `${counted(bad)} NOT usable\n`);
   return status;
 }
+
+/** A name of one label is common, and told by nobody: whoever needs a longer one hears of it. */
+const isNoDomain = (hostname: string): boolean => hostname.includes('.') && helloName(hostname) === '';
+const noDomain = (hostname: string): string =>
+  `this host's name "${hostname}" is no domain of RFC 5321, so EHLO says the address of the socket, and bare addresses need qualify_domain; set hostname`;
 
 const counted = (count: number): string => (count === 1 ? '1 smart host is' : `${count} smart hosts are`);
 

@@ -2,6 +2,7 @@
  * Lists of smart hosts with the TLS and credentials of each. Holds the rule that no smart host is handed the
  * password of another one unless the file says so.
  */
+import { isWrittenAsLoopback } from '../router/loopback.ts';
 import { type AuthPolicy, DIRECT, type Link, type Smarthost, type TlsPolicy } from '../router/route.ts';
 import type { Section } from './keys.ts';
 import { isDirect, linkOver } from './link.ts';
@@ -129,7 +130,17 @@ export function settle(reading: Reading, auth: AuthPolicy | null, lists: readonl
           `"${host}" would be handed the password for "${first}": write a table { url = "…", auth = { user = "…", … } }, or auth = "default" to use [auth] here too, or auth = "none"`,
         );
       const link = isDirect(draft.link) ? {} : { link: draft.link };
-      return { ...draft.address, tls: draft.tls, auth: typeof draft.auth === 'string' ? auth : draft.auth, ...link };
+      const settled = { ...draft.address, tls: draft.tls, auth: typeof draft.auth === 'string' ? auth : draft.auth, ...link };
+      if (isToldInClear(settled) && !isWrittenAsLoopback(settled))
+        reading.complain(
+          draft.at,
+          `"${host}" would get the password in the clear, because TLS has mode = "off": use TLS, or write allow_plaintext = true beside its user`,
+        );
+      return settled;
     }),
   );
 }
+
+/** Without TLS there is nothing to wait for: such credentials would never be sent. */
+const isToldInClear = ({ tls, auth }: Smarthost): boolean =>
+  tls.mode === 'off' && auth !== null && auth.secret.from !== 'none' && !auth.allowPlaintext;

@@ -125,7 +125,12 @@ export const KEYS: readonly Key[] = [
   ),
   choice('', 'log_format', ['exim', 'json'], 'form of a log line'),
 
-  choice('tls', 'mode', ['', 'required', 'opportunistic', 'off'], '"" = required, but off where a loopback address or unix: is reached'),
+  choice(
+    'tls',
+    'mode',
+    ['', 'required', 'opportunistic', 'off'],
+    '"" = required, but off for hosts written as a loopback address, localhost or unix:',
+  ),
   key('tls', 'verify', 'switch', true, 'false', 'verify the certificate of the server'),
   key('tls', 'ca_file', 'path', '', '"/etc/ssl/own-ca.pem"', 'trusted certificates, PEM; "" = the CA store of the system'),
   key(

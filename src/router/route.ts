@@ -7,7 +7,7 @@ import type { AliasEntry } from './aliases.ts';
 import type { RoutingData } from './data.ts';
 
 export interface TlsPolicy {
-  /** 'default' is required, but off where a loopback address or a `unix:` socket is reached. */
+  /** 'default' is required, but off where the host is written as loopback (`loopback.ts`). */
   readonly mode: 'default' | 'required' | 'opportunistic' | 'off';
   readonly verify: boolean;
   /** PEM file of trusted certificates; '' = the system's CA store. */

@@ -22,7 +22,7 @@ import { type ForwardPath, type Mailbox, parseMailbox, printMailbox, qualify, qu
 import { isAscii, latin1 } from '../smtp/text.ts';
 import type { Kernel } from '../transport/kernel.ts';
 import { type Delivery, type DeliveryOptions, deliver } from './attempts.ts';
-import { asciiDomain } from './domain.ts';
+import { asciiDomain, fullName, helloName } from './domain.ts';
 import { type Failure, failedWith, type Outcome } from './outcome.ts';
 import { ownDomains, type Routing, type RoutingDialogue, type RoutingFacts, routeMessage, routeOneByOne } from './routing.ts';
 import type { Settings } from './settings.ts';
@@ -156,13 +156,12 @@ export async function submitMessage(submission: Submission, surroundings: Surrou
     if (kernel !== null && !body.value.facts.whole) submission.input.useMemory?.(kernel.inputBuffer);
   }
   const heard: string[] = [];
-  const { hostname } = config.hostname === '' ? submission.by : config;
   const outcome = await deliver(
     { hosts: routing.route.hosts, transaction: addressed, content },
     {
       ...surroundings,
       timeouts: config.timeouts,
-      hello: hostname.includes('.') || hostname.startsWith('[') ? hostname : '',
+      hello: fullName(config.hostname || submission.by.hostname),
       partial: config.lmtpPartial,
       framing: 'auto',
       ...(kernel ? { encoder: kernel } : {}),
@@ -180,11 +179,9 @@ interface Envelope {
   readonly rewrite: Rewrite;
 }
 
-/** Domain of bare senders: qualify_domain, else this host's name when it has a domain; '' = none. */
+/** Domain of bare senders: qualify_domain, else this host's name where it is one that others may know; '' = none. */
 export function senderDomain(config: Settings, hostname: string): string {
-  if (config.qualifyDomain !== '') return config.qualifyDomain;
-  const name = config.hostname === '' ? hostname : config.hostname;
-  return name.includes('.') ? name : '';
+  return config.qualifyDomain || fullName(config.hostname || hostname);
 }
 
 const recipientDomain = (config: Settings, hostname: string): string => config.qualifyRecipient || senderDomain(config, hostname);
@@ -298,7 +295,7 @@ async function compose(
     date: by.date,
     zone: -by.date.getTimezoneOffset(),
     unique: by.unique,
-    hostname: config.hostname || by.hostname,
+    hostname: helloName(config.hostname || by.hostname) || config.hostname || by.hostname,
     reversePath,
     fullName: lacksFrom(kept.value) || config.forceFrom ? await by.fullName() : '',
     login: by.login,

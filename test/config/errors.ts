@@ -106,6 +106,10 @@ export const ERRORS: [string, RegExp | string][] = [
     'smarthosts = ["a", "b"]\n[auth]\nuser = "u"\npassword_file = "/p"',
     /^\/f:1: key "smarthosts": "b" would be handed the password for "a": write a table .*, or auth = "none"$/,
   ],
+  [
+    'smarthosts = ["smtp://a"]\n[tls]\nmode = "off"\n[auth]\nuser = "u"\npassword_file = "/p"',
+    /^\/f:1: key "smarthosts": "a" would get the password in the clear, because TLS has mode = "off": .* allow_plaintext = true beside its user$/,
+  ],
   // Routers
   ['[router]\nname = "a"', /write \[\[router\]\], with two brackets/],
   ['router = ["a"]', /write \[\[router\]\]/],
