@@ -9,6 +9,7 @@ import { type Field, findField, parseField, printHead, withoutFields } from '../
 import { readHead } from '../message/head.ts';
 import { isUtf8, mimeCharset } from '../message/locale.ts';
 import { untilDot } from '../message/lonedot.ts';
+import { quoteNames } from '../message/names.ts';
 import { collectRecipients, removeBcc } from '../message/recipients.ts';
 import { parseRewrite, type Rewrite, rewriteFields, rewriteReversePath } from '../message/rewrite.ts';
 import { type Input, prefixed, type Source } from '../message/source.ts';
@@ -284,10 +285,9 @@ async function compose(
   if (config.longLines === 'refuse' && facts.longestLine > LONGEST) return unparsed(TOO_LONG);
   const charset = mimeCharset(config.defaultCharset) || by.charset;
   const fromFields = 'fromFields' in submission.wanted && submission.wanted.fromFields;
-  const kept = changed(
-    rewriteFields(rewrite, removeBcc(fields, { fromFields, keep: config.keepBcc }), senderDomain(config, by.hostname)),
-    route,
-  );
+  const shown = removeBcc(fields, { fromFields, keep: config.keepBcc });
+  const understood = config.header8bit === 'encode' ? quoteNames(shown) : shown;
+  const kept = changed(rewriteFields(rewrite, understood, senderDomain(config, by.hostname)), route);
   if (!kept.ok) return kept;
   const from = configuredFrom(config, by.login);
   if (!from.ok) return from;
@@ -317,9 +317,7 @@ async function compose(
   const headFacts = scanContent(head);
   if (config.longLines === 'refuse' && headFacts.longestLine > LONGEST) return unparsed(TOO_LONG);
   const eightBit = facts.eightBit || headFacts.eightBit ? 'some' : facts.whole ? 'none' : 'unknown';
-  const smtputf8 =
-    completed.value.needsSmtputf8 ||
-    [reversePath, ...recipients.map(({ path }) => path)].some((path) => path !== null && !isAscii(path.localPart));
+  const smtputf8For = foreignPath(reversePath, recipients) ?? completed.value.needsSmtputf8;
   const notes = facts.longestLine > LONGEST ? [`a line of the message is longer than ${LONGEST} octets`] : [];
   const transaction: Transaction = {
     reversePath,
@@ -328,7 +326,8 @@ async function compose(
     estimate: facts.estimate === null ? null : headFacts.size + facts.estimate,
     eightBit,
     withoutEightBit: config.eightBit,
-    smtputf8,
+    smtputf8: smtputf8For !== null,
+    ...(smtputf8For === null ? {} : { smtputf8For }),
     dsn: config.dsn,
     ...(submission.ret ? { ret: submission.ret } : {}),
     ...(submission.envid ? { envid: submission.envid } : {}),
@@ -340,6 +339,14 @@ async function compose(
     open: (treatment: 'pass' | 'convert' | 'refuse', last: boolean) => openMessage(config, head, body, treatment, last),
   };
   return parsed({ content, transaction, messageId: completed.value.messageId, notes });
+}
+
+/** The first path of the envelope that is not ASCII, as a sentence; null when there is none. */
+function foreignPath(reversePath: ReversePath, recipients: readonly RoutedRecipient[]): string | null {
+  const isForeign = (path: ReversePath): path is Mailbox => path !== null && !isAscii(path.localPart);
+  if (isForeign(reversePath)) return `the sender is ${printMailbox(reversePath)}`;
+  const recipient = recipients.find(({ path }) => isForeign(path));
+  return recipient ? `a recipient is ${printMailbox(recipient.path)}` : null;
 }
 
 /** RFC 5322 §2.1.1 */
