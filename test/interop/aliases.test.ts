@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { within } from '../support/within.ts';
+import { HOST } from '../world/support/addresses.ts';
 import { tlsFiles } from './support/certificates.ts';
 import { type Command, installCommand, type Run, run } from './support/command.ts';
 import { until } from './support/daemon.ts';
@@ -44,7 +45,7 @@ async function withRoot(aliases: string, dsn = true): Promise<Peer> {
   const file = `${command.folder}/aliases`;
   writeFileSync(file, aliases);
   const top = `qualify_domain = "${DOMAIN}"\naliases = ["${file}"]`;
-  command.configure(configuration(command, `submission://127.0.0.1:${peer.port}`, tls, { top, auth: '' }));
+  command.configure(configuration(command, `submission://${HOST}:${peer.port}`, tls, { top, auth: '' }));
   return peer;
 }
 

@@ -4,6 +4,7 @@
  */
 import { execFileSync } from 'node:child_process';
 import { chownSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { HOST } from '../../world/support/addresses.ts';
 import { discard, freePort, scratch, startDaemon, until } from './daemon.ts';
 import { atLeast, delivered, MAILBOXES, PASSWORD, type Peer, type PeerOptions, readMaildir, USER } from './peer.ts';
 
@@ -55,7 +56,7 @@ base_dir = ${folder}/run
 state_dir = ${folder}/state
 instance_name = test
 log_path = ${folder}/log
-listen = 127.0.0.1
+listen = ${HOST}
 protocols = lmtp ${submitTo === undefined ? '' : 'submission'}
 hostname = dovecot.peer.test
 disable_plaintext_auth = no
@@ -94,7 +95,7 @@ service lmtp {
     mode = 0666
   }
   inet_listener lmtp {
-    address = 127.0.0.1
+    address = ${HOST}
     port = ${lmtpPort}
   }
 }
@@ -143,7 +144,7 @@ service submission-login {
   await until('Dovecot listens for authentication', () => said().includes('starting up'));
   return {
     name: 'Dovecot',
-    host: '127.0.0.1',
+    host: HOST,
     port,
     ...(tls !== undefined && { tlsPort }),
     lmtpPort,

@@ -4,6 +4,7 @@
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { chownSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { HOST } from '../../world/support/addresses.ts';
 import { discard, freePort, scratch, startDaemon, until } from './daemon.ts';
 import { atLeast, DOMAIN, delivered, filesBelow, MAILBOXES, PASSWORD, type Peer, type PeerOptions, readMaildir, USER } from './peer.ts';
 
@@ -58,7 +59,7 @@ trusted_users = Debian-exim
 host_lookup =
 rfc1413_query_timeout = 0s
 hosts_connection_nolog =
-local_interfaces = 127.0.0.1
+local_interfaces = ${HOST}
 daemon_smtp_ports = ${ports.port}${ports.tlsPort === undefined ? '' : ` : ${ports.tlsPort}`}
 smtp_accept_max = 1000
 smtp_accept_queue_per_connection = 0
@@ -295,7 +296,7 @@ export async function startExim(options: EximOptions = {}): Promise<Peer> {
   const settled = () => until('Exim delivers what it has', () => filesBelow(`${folder}/spool/input`) === 0);
   return {
     name: 'Exim',
-    host: '127.0.0.1',
+    host: HOST,
     port,
     ...(tlsPort !== undefined && { tlsPort }),
     log: `${folder}/log/mainlog`,

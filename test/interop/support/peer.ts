@@ -35,7 +35,7 @@ export interface Arrived {
 
 export interface Peer {
   readonly name: string;
-  readonly host: '127.0.0.1';
+  readonly host: string;
   /** In clear, with STARTTLS where the peer was started with TLS. */
   readonly port: number;
   /** TLS from the first octet. */

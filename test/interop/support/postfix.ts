@@ -4,6 +4,7 @@
  */
 import { chownSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { HOST } from '../../world/support/addresses.ts';
 import { discard, freePort, scratch, startDaemon, until } from './daemon.ts';
 import { startDovecot } from './dovecot.ts';
 import { POSTFIX_UNPACKED } from './needs.ts';
@@ -132,7 +133,7 @@ maillog_file_prefixes = ${folder}
 myhostname = postfix.${DOMAIN}
 mydestination =
 mynetworks = 127.0.0.1/32
-inet_interfaces = 127.0.0.1
+inet_interfaces = ${HOST}
 inet_protocols = ipv4
 alias_maps =
 alias_database =
@@ -174,10 +175,10 @@ ${tls.ca === undefined ? '' : `smtpd_tls_CAfile = ${tls.ca}\nsmtpd_tls_ask_ccert
 ${options.main ?? ''}
 `,
   );
-  const smtps = `127.0.0.1:${tlsPort} inet n - n - - smtpd -o smtpd_tls_wrappermode=yes\n`;
+  const smtps = `${HOST}:${tlsPort} inet n - n - - smtpd -o smtpd_tls_wrappermode=yes\n`;
   writeFileSync(
     `${folder}/config/master.cf`,
-    `127.0.0.1:${port} inet n - n - - smtpd\n${tls === undefined ? '' : smtps}${SERVICES.trimStart()}`,
+    `${HOST}:${port} inet n - n - - smtpd\n${tls === undefined ? '' : smtps}${SERVICES.trimStart()}`,
   );
   const daemon = await startDaemon(['/usr/lib/postfix/sbin/master', '-c', `${folder}/config`, '-d'], {
     log: `${folder}/log/output`,
@@ -203,7 +204,7 @@ ${options.main ?? ''}
     );
   return {
     name: 'Postfix',
-    host: '127.0.0.1',
+    host: HOST,
     port,
     ...(tls !== undefined && { tlsPort }),
     log: `${folder}/log/mail.log`,
