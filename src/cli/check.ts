@@ -56,7 +56,7 @@ export async function runCheck({ config: path, json, verbose }: CheckOptions): P
   const aliases = await checkAliasFiles(config);
   const hosts = hostsOf(config);
   const { hostname } = await setting.submitter();
-  const trace = conversation(verbose ? 2 : 0, null);
+  const trace = conversation(verbose ? 2 : 0);
   const { connect, handshake, greeting, command, resolve } = config.timeouts;
   const capped = { connect, handshake, greeting, command, resolve };
   const options: ProbeOptions = {
