@@ -58,7 +58,7 @@ export async function runCheck({ config: path, json, verbose }: CheckOptions): P
   const hosts = hostsOf(config);
   const { hostname } = await setting.submitter();
   const warnings = [...setting.warnings, ...(config.hostname === '' && isNoDomain(hostname) ? [noDomain(hostname)] : [])];
-  const trace = conversation(verbose ? 2 : 0, null);
+  const trace = conversation(verbose ? 2 : 0);
   const { connect, handshake, greeting, command, resolve } = config.timeouts;
   const capped = { connect, handshake, greeting, command, resolve };
   const options: ProbeOptions = {

@@ -33,8 +33,6 @@ export interface Invocation {
   readonly verbosity: 0 | 1 | 2;
   /** -C */
   readonly config: string | null;
-  /** -X: the conversation is appended to this file. */
-  readonly transcript: string | null;
   /** -L */
   readonly tag: string | null;
   /** -B */
@@ -126,9 +124,6 @@ function queueRun(text: string, so: Invocation): Change {
 
 /** Exim's -M with a message id is an operation on the queue, Sendmail's -M sets a macro. */
 const macro = (text: string, so: Invocation): Change => (/^\w{6}-\w{6,11}-\w{2,4}$/.test(text) ? queue(text, so) : {});
-
-/** Postfix's -XV asks for a reverse-path for each recipient, which one transaction cannot have; any other -X names a file. */
-const transcript = (text: string): Change => (/^V(..)?$/.test(text) ? {} : { transcript: text });
 
 function notify(text: string): Change {
   const words = text
@@ -268,7 +263,7 @@ export const OPTIONS: readonly Option[] = [
   value('-R', 'return', ['Sendmail', 'Postfix'], 'What a notification returns: full or hdrs.', ret),
   value('-V', 'envid', ['Sendmail', 'Postfix'], 'The envelope identifier for notifications.', (text) => ({ envid: text })),
   value('-B', 'type', SPE, 'The body type, 7BIT or 8BITMIME; the content itself decides.', body),
-  value('-X', 'file', ['Sendmail', 'Postfix', 'Exim'], 'Append the conversation to this file, secrets masked.', transcript),
+  value('-X', 'file', ['Sendmail', 'Postfix', 'Exim'], 'Accepted, no effect: an argument names no file to write; see -v.'),
   value('-L', 'tag', ['Sendmail', 'Postfix', 'Exim'], 'The tag of syslog lines.', (text) => ({ tag: text })),
   attached('-q', 'what', SPE, 'Run the queue: there is none. With a time: refused, there is no daemon.', queueRun),
   ...SETTINGS,
@@ -335,7 +330,6 @@ export function parseInvocation(name: string, argv: readonly string[]): Parsed<I
     dotEnds: true,
     verbosity: 0,
     config: null,
-    transcript: null,
     tag: null,
     body: null,
     notify: null,

@@ -207,8 +207,8 @@ interface Owner {
   readonly status: number;
 }
 
-function makeOwner(config: Config, by: Submitter, { verbosity, transcript, tag }: Invocation, { signal, urgent }: Interrupts): Owner {
-  const trace = conversation(verbosity, transcript);
+function makeOwner(config: Config, by: Submitter, { verbosity, tag }: Invocation, { signal, urgent }: Interrupts): Owner {
+  const trace = conversation(verbosity);
   const security = systemSecurity(process.env);
   let transaction: Transaction | null = null;
   let settling: Promise<void> = Promise.resolve();
