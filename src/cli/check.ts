@@ -179,6 +179,7 @@ export function printHost({ host, router, problem, names, usable }: HostCheck, n
   const title = `${number}. ${printSmarthost(host)}${router === '' ? '' : ` (router "${router}")`}`;
   const out = [`${title}: ${usable ? 'usable' : 'NOT usable'}\n`];
   if (host.auth) out.push(row('user', host.auth.user, 3));
+  if (host.ignoreExtensions) out.push(row('ignored', `${host.ignoreExtensions.join(', ')} (ignore_extensions)`, 3));
   if (problem !== null) out.push(row('problem', problem, 3));
   for (const { name, probes, problem: unknown } of names) {
     if (unknown !== null) out.push(row('problem', unknown, 3));
@@ -237,6 +238,7 @@ function hostJson({ host, router, problem, names, usable }: HostCheck): Readonly
     router,
     usable,
     user: host.auth?.user ?? null,
+    ignored_extensions: host.ignoreExtensions ?? [],
     problem,
     names: names.map(({ name, port, problem: unknown, probes }) => ({ name, port, problem: unknown, addresses: probes.map(probeJson) })),
   };

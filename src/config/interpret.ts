@@ -5,7 +5,7 @@ import { DIRECT } from '../router/route.ts';
 import { isDomain, isHostName, parseMailbox } from '../smtp/path.ts';
 import { isAscii } from '../smtp/text.ts';
 import type { Config, Timeouts } from './config.ts';
-import { draftHosts, settle } from './hosts.ts';
+import { draftHosts, ignoredOver, settle } from './hosts.ts';
 import { KEYS, keyOfEnv, keysOf, nearest, type Section, variableOf } from './keys.ts';
 import { linkOver } from './link.ts';
 import { authOf, SECRETS, TLS, tlsOver } from './policy.ts';
@@ -73,7 +73,7 @@ function configOf(reading: Reading, file: File | null, env: Environment): Config
   const fileTls = tlsOver(reading, TLS, section('tls'));
   const tls = variables.has('tls') ? tlsOver(reading, fileTls, variables.get('tls') as Entries) : fileTls;
   const auth = authOf(reading, authOver(section('auth'), variables.get('auth')));
-  const shared = { tls, auth: 'implied' as const, link: linkOver(reading, '', DIRECT, top) };
+  const shared = { tls, auth: 'implied' as const, link: linkOver(reading, '', DIRECT, top), ignored: ignoredOver(reading, '', [], top) };
 
   const routerTables = top.get('router');
   const drafts = routerTables ? draftRouters(reading, routerTables.raw, routerTables, shared) : [];

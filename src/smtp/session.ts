@@ -29,6 +29,8 @@ export interface Plan {
   readonly framing: 'auto' | 'data';
   /** LMTP only: a part of the recipients may be refused. */
   readonly partial: boolean;
+  /** EHLO keywords, upper case, that count as not offered: what the server announces and breaks. */
+  readonly ignoreExtensions?: readonly string[];
 }
 
 /** What is known of the connection once EHLO was answered. */
@@ -271,7 +273,7 @@ function afterHello(plan: Plan, state: In<'hello'>, reply: Reply): Step {
   const { verb, secured: isSecured } = state;
   if (digit(reply) === 5 && verb === 'EHLO' && mayDoWithoutExtensions(plan)) return hello(plan, isSecured, 'HELO');
   if (digit(reply) !== 2) return refused(plan, state, `${verb} ${plan.hello}`, reply);
-  const extensions = verb === 'HELO' ? NO_EXTENSIONS : readExtensions(reply);
+  const extensions = verb === 'HELO' ? NO_EXTENSIONS : readExtensions(reply, plan.ignoreExtensions);
   const channel: Channel = { secured: isSecured, authenticated: false, extensions };
   if (!isSecured && plan.tls !== 'off' && offers(extensions, 'STARTTLS')) return [{ at: 'starttls', channel }, send('STARTTLS')];
   if (!isSecured && plan.tls === 'required')

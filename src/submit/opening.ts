@@ -134,6 +134,7 @@ export async function openSession(
     transactions: options.transactions,
     framing: options.framing,
     partial: options.partial,
+    ...(host.ignoreExtensions ? { ignoreExtensions: host.ignoreExtensions } : {}),
   };
   const connection = new Connection(socket, {
     plan,

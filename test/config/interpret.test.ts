@@ -196,6 +196,43 @@ test('W3: a password in the clear is for hosts that are written as loopback, and
   assert.ok(read('smarthosts = ["a"]\ntls = { mode = "off" }\nauth = { user = "u", mechanisms = ["EXTERNAL"] }').ok, 'no password');
 });
 
+test('W6: what is ignored of a server’s extensions: the host’s list, else the route’s, else that of all', () => {
+  const text = `ignore_extensions = ["chunking"]
+smarthosts = ["a", { url = "b", ignore_extensions = ["SIZE", "X-NEW"] }, { url = "c", ignore_extensions = [] }, "unix:/s"]
+[[router]]
+name = "r"
+driver = "manualroute"
+ignore_extensions = ["PIPELINING"]
+hosts = ["d", { url = "e", ignore_extensions = ["DSN"] }]
+[[router]]
+name = "s"
+driver = "manualroute"
+hosts = ["f"]`;
+  const ignored = (hosts: Config['smarthosts']): (readonly string[] | undefined)[] => hosts.map((host) => host.ignoreExtensions);
+  const got = config(text);
+  assert.deepEqual(ignored(got.smarthosts), [['CHUNKING'], ['SIZE', 'X-NEW'], undefined, ['CHUNKING']]);
+  const [r, s] = got.routers as [ManualrouteDefinition, ManualrouteDefinition];
+  assert.deepEqual([ignored(r.hosts), ignored(s.hosts)], [[['PIPELINING'], ['DSN']], [['CHUNKING']]]);
+  const env = { NOSPOOL_IGNORE_EXTENSIONS: 'CHUNKING pipelining' };
+  assert.deepEqual(ignored(config('smarthosts = ["a"]\nignore_extensions = ["DSN"]', { env }).smarthosts), [['CHUNKING', 'PIPELINING']]);
+});
+
+test('W6: a slip in the name of an extension is hinted at; other keywords pass', () => {
+  const warnings = (...keywords: string[]): readonly string[] => {
+    const got = read(`smarthosts = ["a"]\nignore_extensions = ${JSON.stringify(keywords)}`);
+    assert.ok(got.ok);
+    return got.warnings;
+  };
+  assert.deepEqual(
+    warnings('CHUNKING', 'ETRN', 'HELP', 'VRFY', 'EXPN', 'TURN', 'PRDR', 'XCLIENT', 'XFORWARD', 'X-ANY', 'BURL', 'UTF8SMTP'),
+    [],
+  );
+  assert.deepEqual(warnings('CHUNKIN', '8bitmine'), [
+    '/f:2: key "ignore_extensions" names "CHUNKIN", which is no extension known here; did you mean "CHUNKING"?',
+    '/f:2: key "ignore_extensions" names "8BITMINE", which is no extension known here; did you mean "8BITMIME"?',
+  ]);
+});
+
 test('a table of credentials inherits nothing', () => {
   const { smarthosts } = config(
     'smarthosts = [{ url = "b", auth = { user = "v", password_env = "PW" } }]\n[auth]\nuser = "u"\npassword_file = "/p"\nallow_plaintext = true\nmechanisms = ["plain"]',

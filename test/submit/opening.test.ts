@@ -4,11 +4,12 @@
  */
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
+import { smarthost } from '../../src/index.ts';
 import type { Smarthost, TlsPolicy } from '../../src/router/route.ts';
 import { deliver } from '../../src/submit/attempts.ts';
 import type { Names } from '../../src/transport/resolve.ts';
 import { contentOf, hostAt, optionsFor, sentences, tlsRequired, transactionTo, verdictOf } from '../support/delivery.ts';
-import { startHost } from '../support/smarthost.ts';
+import { type SmarthostOptions, startHost } from '../support/smarthost.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('opening');
@@ -69,6 +70,35 @@ for (const [changes, leadsTo, failure, why] of LOOPBACK)
         await server.stop();
       }
     }));
+
+/* ---- extensions ---- */
+
+test('W6: a server that breaks CHUNKING takes the message when it is ignored', () =>
+  within(20_000, async () => {
+    const broken: SmarthostOptions = { offers: ['PIPELINING', 'CHUNKING'], script: { BDAT: 'close', end: 'close' } };
+    const send = async (changes: Partial<Smarthost>, script: SmarthostOptions) => {
+      const server = await startHost(script);
+      const outcome = await deliver(
+        { hosts: [hostAt(server.port, changes)], transaction: transactionTo(1), content: contentOf() },
+        optionsFor(),
+      );
+      await server.stop();
+      return { verdict: verdictOf(outcome), heard: server.sessions.flat() };
+    };
+    const before = await send({}, broken);
+    assert.equal(before.verdict, 'uncertain');
+    assert.ok(before.heard.some((line) => line.startsWith('BDAT')));
+    const after = await send({ ignoreExtensions: ['CHUNKING'] }, { ...broken, script: { BDAT: 'close' } });
+    assert.equal(after.verdict, 'accepted');
+    assert.ok(after.heard.includes('DATA') && !after.heard.some((line) => line.startsWith('BDAT')));
+  }));
+
+test('W6: the library has it by smart host', () => {
+  const host = smarthost('submission://mail.example.org', { ignoreExtensions: ['chunking'] });
+  assert.deepEqual(host.ok && host.value.ignoreExtensions, ['CHUNKING']);
+  const plain = smarthost('submission://mail.example.org');
+  assert.equal(plain.ok && 'ignoreExtensions' in plain.value, false);
+});
 
 /* ---- EHLO ---- */
 
