@@ -1,7 +1,7 @@
 /** Faults that use has found in what is made of a message, of the arguments and of standard input: asked of the built `sendmail`. */
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
-import { type Ended, killAll, run, type SmartHost, setUp, smartHost, toHosts } from '../cli/command.ts';
+import { type Ended, killAll, run, type SmartHost, setUp, smartHost, start, toHosts } from '../cli/command.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('found: message, arguments, standard input');
@@ -89,6 +89,78 @@ test('M1: a CR at the start of a line, before the empty line and at the end of t
     ] as const;
     for (const [input, content] of rows)
       assert.deepEqual(message(await sent(['-i', 'a@b.example'], input)), { to: '<a@b.example>', content });
+  }));
+
+/* ---- M3 ---- */
+
+test('M3: a queue option with what makes a delivery is an error, and the caller may write on', () =>
+  within(60_000, async () => {
+    const message = `${FROM}\nTo: a@b.example\n\n${'x'.repeat(500_000)}\n`;
+    const rows: readonly (readonly [readonly string[], RegExp])[] = [
+      [
+        ['-S', 'smtp.example.org:587', '-f', 'a@x.example', 'z@z.example'],
+        /^sendmail: -S smtp\.example\.org:587 runs the queue .*\(smarthosts\)\n$/,
+      ],
+      [['-q', '-t'], /^sendmail: -q runs the queue and sends nothing, but -t /],
+      [['-qf', 'z@z.example'], /there are recipients\n$/],
+      [['-q', '-f', 'a@x.example'], /-f names a sender\n$/],
+      [['-bp', 'z@z.example'], /-bp \(mailq\) shows the queue/],
+      [['-bi', '-t'], /-bi \(newaliases\) checks the alias files/],
+    ];
+    for (const [args, expected] of rows) {
+      const host = await smartHost();
+      const { config } = setUp(toHosts(host.port));
+      const { child, done } = start(config, args);
+      // All of it is taken: who writes to a pipe that is closed would hear of that, and not of the reason.
+      const taken = await new Promise<Error | null | undefined>((resolve) => child.stdin?.write(message, resolve));
+      assert.ok(!taken, `${args}: ${taken}`);
+      child.stdin?.end();
+      const ended = await done;
+      await host.close();
+      assert.deepEqual([ended.status, ended.stdout, host.connections], [1, '', 0], args.join(' '));
+      assert.match(ended.stderr, expected);
+    }
+    for (const args of [['-q'], ['-qf'], ['-qR', 'x.example'], ['-S', 'joe'], ['-Mrm', '1abcde-000001-AB']])
+      assert.deepEqual(await run(null, args, ''), { status: 0, signal: null, stdout: '', stderr: '' }, args.join(' '));
+  }));
+
+/* ---- M4 ---- */
+
+test('M4: -f with a display name or comment: the address in it; and a From of its own from -F alone', () =>
+  within(60_000, async () => {
+    const rows = [
+      [['-f', 'Foo Bar <foo@b.example>'], '<foo@b.example>', 'From: Joe <foo@b.example>'],
+      [['-fFoo <foo@b.example>'], '<foo@b.example>', 'From: Joe <foo@b.example>'],
+      [['-r', 'foo@b.example (Foo, Bar)'], '<foo@b.example>', 'From: Joe <foo@b.example>'],
+      [['-f', '<foo@b.example>'], '<foo@b.example>', 'From: Joe <foo@b.example>'],
+      [['-f', '"Bar, Foo" <foo>'], '<foo@example.org>', 'From: Joe <foo@example.org>'],
+      [['-f', '<>'], '<>', 'From: Joe <only@c.example>'],
+    ] as const;
+    for (const [args, reversePath, from] of rows) {
+      const { ended, host } = await sent([...args, '-F', 'Joe', '-i', 'a@b.example'], 'Subject: x\n\nx\n', 'from = "only@c.example"');
+      assert.equal(ended.status, 0, ended.stderr);
+      assert.equal(host.messages[0]?.reversePath, reversePath, args.join(' '));
+      assert.equal(/^From: .*$/m.exec(host.messages[0]?.content ?? '')?.[0]?.trimEnd(), from);
+    }
+    const forced = await sent(
+      ['-f', 'Foo <foo@b.example>', '-i', 'a@b.example'],
+      `${FROM}\n\nx\n`,
+      'from = "only@c.example"\nforce_from = true',
+    );
+    assert.equal(forced.host.messages[0]?.reversePath, '<only@c.example>');
+    for (const [value, expected] of [
+      ['a@b.example, c@d.example', /^sendmail: -f "a@b\.example, c@d\.example": a message has one sender\n$/],
+      ['Team: a@b.example;', /^sendmail: -f "Team: a@b\.example;": a group is no sender\n$/],
+      ['Foo Bar', /write a name as Name <address>\n$/],
+    ] as const) {
+      const { ended, host } = await sent(['-f', value, '-i', 'a@b.example'], 'x\n');
+      assert.equal(ended.status, 1);
+      assert.match(ended.stderr, expected);
+      assert.equal(host.connections, 0);
+    }
+    // In SMTP a path is a path.
+    const smtp = await sent(['-bs'], 'MAIL FROM:Foo <a@b.example>\r\nMAIL FROM:<Foo <a@b.example>>\r\nMAIL FROM:<a@b.example>\r\nQUIT\r\n');
+    assert.match(smtp.ended.stdout, /^220 .*\r\n501 .*\r\n501 .*\r\n250 .*\r\n221 /);
   }));
 
 /* ---- M5 ---- */
