@@ -4,6 +4,9 @@
 // TEST_RUNTIME names a Bun to run them under instead of Node.
 // uvu exits 0 when no file matches, so the count is checked here: it may only grow. A warning of the runtime is a failure.
 import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const FLOOR = 3600;
@@ -17,19 +20,21 @@ const loading = bun
   ? ['--bun', ...preloads.flatMap((file) => ['--preload', file])]
   : ['--trace-warnings', ...['tsx', ...preloads].flatMap((file) => ['--import', file])];
 const words = [bun || process.execPath, ...loading, 'node_modules/uvu/bin.js', 'test', pattern, ...ignored];
-// A file that is mounted stays when its name is gone.
 const enter = `set -e
 ip link set lo up
 ip address add 192.0.2.10/32 dev lo
 [ ! -e /proc/net/if_inet6 ] || ip address add 2001:db8::10/128 dev lo nodad
-hosts=$(mktemp)
-{ cat /etc/hosts; echo 192.0.2.10 smart.peer.test; } >"$hosts"
-chmod 644 "$hosts"
-mount --bind "$hosts" /etc/hosts
-rm "$hosts"
+mount --bind "$1" /etc/hosts
+shift
 exec "$@"`;
 const isInWorld = patterns.some((each) => /^\W*(world|interop)\//.test(each)) && process.getuid?.() === 0;
-const [program, ...args] = isInWorld ? ['unshare', '--net', '--mount', 'sh', '-c', enter, 'sh', ...words] : words;
+let hosts = '';
+if (isInWorld) {
+  hosts = path.join(mkdtempSync(path.join(tmpdir(), 'nospool-hosts-')), 'hosts');
+  writeFileSync(hosts, `${readFileSync('/etc/hosts', 'utf8')}\n192.0.2.10 smart.peer.test\n`, { mode: 0o644 });
+  process.on('exit', () => rmSync(path.dirname(hosts), { recursive: true }));
+}
+const [program, ...args] = isInWorld ? ['unshare', '--net', '--mount', 'sh', '-c', enter, 'sh', hosts, ...words] : words;
 const child = spawn(program, args, {
   cwd: root,
   stdio: ['ignore', 'pipe', 'inherit'],

@@ -2,8 +2,12 @@
  * Debian's Exim, with a configuration of its own in a folder of its own: as a smart host that delivers to Maildirs, and as
  * the client without a queue that nospool stands in for. It knows nothing of the client under test.
  */
+<<<<<<< HEAD
 import { execFileSync, spawn } from 'node:child_process';
 import { chownSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+=======
+import { execFileSync } from 'node:child_process';
+import { chownSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { HOST } from '../../world/support/addresses.ts';
 import { discard, freePort, scratch, startDaemon, until } from './daemon.ts';
 import { atLeast, DOMAIN, delivered, filesBelow, MAILBOXES, PASSWORD, type Peer, type PeerOptions, readMaildir, USER } from './peer.ts';
@@ -34,7 +38,7 @@ const list = (offered: boolean) => (offered ? '*' : ':');
 const literal = (text: string) => text.replaceAll(/([\\$:])/g, '\\$1');
 
 function configuration(folder: string, ports: { readonly port: number; readonly tlsPort?: number }, options: EximOptions): string {
-  const { tls, mechanisms = ['PLAIN', 'LOGIN', 'CRAM-MD5', 'EXTERNAL'], chunking = true, pipelining = true, prdr = false } = options;
+  const { at, tls, mechanisms = ['PLAIN', 'LOGIN', 'CRAM-MD5', 'EXTERNAL'], chunking = true, pipelining = true, prdr = false } = options;
   const {
     smtputf8 = true,
     dsn = true,
@@ -59,8 +63,8 @@ trusted_users = Debian-exim
 host_lookup =
 rfc1413_query_timeout = 0s
 hosts_connection_nolog =
-local_interfaces = ${HOST}
-daemon_smtp_ports = ${ports.port}${ports.tlsPort === undefined ? '' : ` : ${ports.tlsPort}`}
+local_interfaces = <; ${at?.flatMap(({ addresses }) => addresses).join(' ; ') ?? HOST}
+daemon_smtp_ports = ${at === undefined ? '' : '25 : '}${ports.port}${ports.tlsPort === undefined ? '' : ` : ${ports.tlsPort}`}
 smtp_accept_max = 1000
 smtp_accept_queue_per_connection = 0
 smtp_accept_max_per_connection = 0
@@ -75,11 +79,16 @@ pipelining_advertise_hosts = ${list(pipelining)}
 smtputf8_advertise_hosts = ${list(smtputf8)}
 dsn_advertise_hosts = ${list(dsn)}
 prdr_enable = ${prdr}
-disable_ipv6 = true
+disable_ipv6 = ${at === undefined}
 ${
-  tls === undefined
-    ? 'tls_advertise_hosts ='
-    : `tls_advertise_hosts = *
+  at !== undefined
+    ? `tls_advertise_hosts = \${if exists{${folder}/tls/$received_ip_address.pem}{*}{:}}
+tls_certificate = <| ${folder}/tls/$received_ip_address.pem
+tls_privatekey = <| ${folder}/tls/$received_ip_address.key
+tls_on_connect_ports = ${ports.tlsPort}`
+    : tls === undefined
+      ? 'tls_advertise_hosts ='
+      : `tls_advertise_hosts = *
 tls_certificate = ${tls.certificate}
 tls_privatekey = ${tls.key}
 tls_on_connect_ports = ${ports.tlsPort}
@@ -274,12 +283,23 @@ smarthost:
 
 export async function startExim(options: EximOptions = {}): Promise<Peer> {
   const folder = eximFolder('spool', 'log', 'mail');
-  const port = await freePort();
-  const tlsPort = options.tls === undefined ? undefined : await freePort();
+  const { at } = options;
+  const port = at === undefined ? await freePort() : 587;
+  const tlsPort = at !== undefined ? 465 : options.tls === undefined ? undefined : await freePort();
+  mkdirSync(`${folder}/tls`);
+  for (const { addresses, tls } of at ?? [])
+    for (const address of tls === null ? [] : addresses)
+      for (const [from, ending] of [
+        [tls?.certificate, 'pem'],
+        [tls?.key, 'key'],
+      ])
+        copyFileSync(from ?? '', `${folder}/tls/${address}.${ending}`);
+  const host = at?.[0]?.addresses[0] ?? HOST;
   const file = `${folder}/exim.conf`;
   writeFileSync(file, configuration(folder, { port, ...(tlsPort !== undefined && { tlsPort }) }, options), { mode: 0o644 });
   const daemon = await startDaemon(['/usr/sbin/exim4', '-C', file, '-bdf', '-q1m'], {
     log: `${folder}/output`,
+    host,
     ports: tlsPort === undefined ? [port] : [port, tlsPort],
   });
   const said = () =>
@@ -296,7 +316,7 @@ export async function startExim(options: EximOptions = {}): Promise<Peer> {
   const settled = () => until('Exim delivers what it has', () => filesBelow(`${folder}/spool/input`) === 0);
   return {
     name: 'Exim',
-    host: HOST,
+    host,
     port,
     ...(tlsPort !== undefined && { tlsPort }),
     log: `${folder}/log/mainlog`,

@@ -35,6 +35,7 @@ const NEEDS = {
   'dovecot-core': () => anyOf('/usr/sbin/dovecot'),
   'dovecot-lmtpd': () => anyOf('/usr/lib/dovecot/lmtp'),
   'dovecot-submissiond': () => anyOf('/usr/lib/dovecot/submission'),
+  bind9: () => anyOf('/usr/sbin/named'),
   cron: () => anyOf('/usr/sbin/cron'),
   at: () => anyOf('/usr/sbin/atd'),
   mutt: () => anyOf('/usr/bin/mutt'),
