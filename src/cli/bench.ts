@@ -49,7 +49,7 @@ export async function runBench(options: BenchOptions): Promise<number> {
   const load = loadOf(options, new Date());
   if (!load.ok) return failWith(load.detail);
   const { messages, content } = load.value;
-  const interrupts = listenForSignals(Number.POSITIVE_INFINITY);
+  const interrupts = listenForSignals(true);
   const progress = process.stderr.isTTY ? progressLine(messages * content.length, (text) => writeText(2, text)) : null;
   const measured = await carry(load.value, {
     signal: interrupts.signal,
@@ -57,7 +57,6 @@ export async function runBench(options: BenchOptions): Promise<number> {
     ...(progress ? { progress: (known) => progress.sent(known * content.length) } : {}),
   });
   progress?.end();
-  interrupts.release();
   print(options.json ? `${JSON.stringify(benchJson(load.value, measured))}\n` : printBench(load.value, measured));
   if (measured.interrupted !== null) failWith(measured.interrupted);
   const missing = messages - measured.fates.accepted;

@@ -49,7 +49,7 @@ export async function runSend(options: SendOptions, operands: readonly string[])
   if (warnings.length > 0) failWith(...warnings);
   const by = await setting.submitter();
   const log = openLog(config.log);
-  const interrupts = listenForSignals(config.timeouts.deadline);
+  const interrupts = listenForSignals(true);
   const trace = conversation(options.verbose ? 1 : 0);
   // The conversation and a line that is written over do not go together.
   const progress = process.stderr.isTTY && !options.verbose ? progressLine(total, (text) => writeText(2, text)) : null;
@@ -71,7 +71,6 @@ export async function runSend(options: SendOptions, operands: readonly string[])
     },
   );
   progress?.end();
-  interrupts.release();
   close();
   const status = exitStatus(submitted.outcome, 'simple');
   if (options.json) {

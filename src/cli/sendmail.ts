@@ -108,14 +108,15 @@ function stopOptimizing(): void {
 /** Reads one message from standard input and delivers it. */
 async function send(config: Config, by: Submitter, invocation: Invocation): Promise<number> {
   const log = openLog(config.log, invocation.tag);
-  const interrupts = listenForSignals(config.timeouts.deadline);
   const stdin = openStdin();
+  const interrupts = listenForSignals(stdin.isTerminal);
   const submitted = await submit(config, by, invocation, interrupts, stdin);
-  interrupts.release();
   const status = await report(submitted, config, by, log, invocation.verbosity);
+  const { outcome } = submitted;
   // A message that aliases discard is not read to its end either.
-  const isUnread = status !== 0 || submitted.outcome.kind === 'discarded';
-  if (isUnread && !interrupts.signal.aborted && !stdin.isTerminal) await drain(stdin, DRAIN);
+  const isUnread = status !== 0 || outcome.kind === 'discarded';
+  const isEnded = interrupts.signal.aborted || (outcome.kind === 'failed' && outcome.isLate === true);
+  if (isUnread && !isEnded && !stdin.isTerminal) await drain(stdin, DRAIN);
   stdin.close();
   return status;
 }

@@ -69,7 +69,7 @@ export async function speakSmtp(config: Config, by: Submitter, invocation: Invoc
     complain(['no SMTP on a network socket: nospool is not a server']);
     return 1;
   }
-  const interrupts = listenForSignals(config.timeouts.deadline);
+  const interrupts = listenForSignals(stdin.isTerminal);
   const { signal } = interrupts;
   const input = abortable(stdin.isTerminal || batch ? withNetworkLineEnds(stdin, stdin.isTerminal) : stdin, signal);
   const replies = batch ? null : openReplies();
@@ -142,7 +142,6 @@ export async function speakSmtp(config: Config, by: Submitter, invocation: Invoc
     if (batch && got.end === 'failed') stopped ??= reported ? '' : got.detail;
   }
   await owner.settled();
-  interrupts.release();
   if (replies) await (signal.aborted ? Promise.race([replies.end(), shortly()]) : unless(signal, replies.end()));
   let { status } = owner;
   if (batch && (open || stopped !== null)) {

@@ -51,10 +51,28 @@ export function openStdin(fd = 0): Stdin {
   if (stat.isFile()) return { ...file(fd, stat), ...QUIET };
   if (stat.isFIFO()) return { ...pipe(fd), ...QUIET, hasWriter: true };
   if (stat.isSocket()) return { ...socket(fd), isTerminal: false, hasWriter: true };
-  // Loading node:tty loads node:net: only for what may be a terminal.
-  if (stat.isCharacterDevice() && process.getBuiltinModule('node:tty').isatty(fd)) return { ...terminal(fd), ...QUIET, isTerminal: true };
+  if (isLivingTerminal(fd, stat)) return { ...terminal(fd), ...QUIET, isTerminal: true };
+  if (isTerminalDevice(stat)) return { read: async () => HUNG_UP, close: () => undefined, ...QUIET };
   return { ...sequential(fd), ...QUIET };
 }
+
+/** Whether a descriptor is a terminal that is still there: one that was hung up is none for the system any more. */
+export function isLivingTerminal(fd: number, stat: Stats): boolean {
+  // Loading node:tty loads node:net: only for what may be a terminal.
+  return stat.isCharacterDevice() && stat.rdev !== NULL_DEVICE && process.getBuiltinModule('node:tty').isatty(fd);
+}
+
+/** /dev/null of Linux, which programs have for their input more often than any other device. */
+const NULL_DEVICE = 0x103;
+
+/** Whether a device is of a kind that Linux gives to terminals: consoles, serial lines, /dev/tty, pseudo-terminals. */
+function isTerminalDevice(stat: Stats): boolean {
+  const major = (stat.rdev >> 8) & 0xfff;
+  return process.platform === 'linux' && stat.isCharacterDevice() && (major === 4 || major === 5 || (major >= 136 && major <= 143));
+}
+
+/** Nobody typed an end: the window was closed, or the line was lost. */
+const HUNG_UP: Ended = { end: 'failed', detail: 'the terminal was closed before the end of the message' };
 
 /**
  * Reads and forgets, so that a caller that is still writing does not die of SIGPIPE before it has read our reason; to
@@ -103,8 +121,15 @@ function pipe(fd: number): ReadAhead {
  * interrupt has to wait for the next line nor another process finds its terminal in non-blocking mode.
  */
 function terminal(fd: number): Source {
-  if (IS_BUN) return sequential(fd);
-  return ahead((options) => new (process.getBuiltinModule('node:tty').ReadStream)(fd, options), false);
+  const source = IS_BUN ? sequential(fd) : ahead((options) => new (process.getBuiltinModule('node:tty').ReadStream)(fd, options), false);
+  return {
+    close: () => source.close(),
+    async read() {
+      const got = await source.read();
+      // The system tells a terminal that is gone and a Ctrl-D with the same end, or with an error of its own.
+      return got instanceof Uint8Array || isLivingTerminal(fd, fstatSync(fd)) ? got : HUNG_UP;
+    },
+  };
 }
 
 function socket(fd: number): Source & Pick<Stdin, 'inetdPort'> {

@@ -169,7 +169,7 @@ export const KEYS: readonly Key[] = [
   key('auth', 'password', 'text', '', '"secret"', 'the password; refused if others can read this file'),
   key('auth', 'allow_plaintext', 'switch', false, 'true', 'send credentials without TLS'),
 
-  duration('resolve', '15s', 'looking up a name'),
+  duration('resolve', '30s', 'looking up a name'),
   duration('connect', '30s', 'connecting to one address'),
   duration('handshake', '30s', 'TLS handshake'),
   duration('greeting', '5m', 'greeting of the server'),
@@ -178,7 +178,7 @@ export const KEYS: readonly Key[] = [
   duration('block', '3m', 'each block of content'),
   duration('final', '10m', 'reply to the terminator'),
   duration('input', '4m', 'silence of standard input while a session is open'),
-  duration('deadline', 'none', 'the whole run'),
+  duration('deadline', '2h', 'a delivery, from the first lookup to the verdict'),
 
   key('router', 'name', 'text', null, '"system_aliases"', 'name in reports; required'),
   key('router', 'driver', 'choice', null, '"redirect"', 'required', { choices: ['redirect', 'manualroute'] }),

@@ -57,6 +57,8 @@ export type Outcome =
       readonly attempts: readonly Attempt[];
       /** Smart hosts left untried because the content could not be sent again. */
       readonly unreplayable: boolean;
+      /** The deadline ended it: whoever waits has waited long enough. */
+      readonly isLate?: boolean;
     };
 
 export const failedWith = (failure: Failure): Outcome => ({ kind: 'failed', failure, attempts: [], unreplayable: false });
