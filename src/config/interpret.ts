@@ -152,7 +152,7 @@ function authOver(below: Entries, above: Entries | undefined): Entries {
 /** `NOSPOOL_…` variables by section. An empty one counts as unset, as compose files and unit files leave them. */
 function readVariables(reading: Reading, env: Environment, file: File | null): ReadonlyMap<Section, Entries> {
   const sections = new Map<Section, Map<string, Written>>();
-  const expected = passwordVariables(file, env);
+  const expected = secretVariables(file, env);
   for (const name of Object.keys(env)) {
     if (!name.startsWith('NOSPOOL_') || name === 'NOSPOOL_CONFIG') continue;
     const value = env[name];
@@ -170,24 +170,25 @@ function readVariables(reading: Reading, env: Environment, file: File | null): R
   return sections;
 }
 
-/** Variables that hold a password because `password_env` somewhere names them. */
-function passwordVariables(file: File | null, env: Environment): ReadonlySet<string> {
+/** Variables that hold a secret because `password_env` or `token_env` somewhere names them. */
+function secretVariables(file: File | null, env: Environment): ReadonlySet<string> {
   const names = new Set<string>();
   const collect = (value: unknown): void => {
     if (typeof value !== 'object' || value === null || value instanceof Date) return;
     for (const [name, inner] of Object.entries(value)) {
-      if (name === 'password_env' && typeof inner === 'string') names.add(inner);
+      if ((name === 'password_env' || name === 'token_env') && typeof inner === 'string') names.add(inner);
       else collect(inner);
     }
   };
   collect(file?.toml.table);
-  if (env.NOSPOOL_AUTH_PASSWORD_ENV) names.add(env.NOSPOOL_AUTH_PASSWORD_ENV);
+  for (const name of [env.NOSPOOL_AUTH_PASSWORD_ENV, env.NOSPOOL_AUTH_TOKEN_ENV]) if (name) names.add(name);
   return names;
 }
 
 function unknownVariable(name: string): string {
-  if (name === 'NOSPOOL_AUTH_PASSWORD_COMMAND')
-    return 'is refused: commands are never taken from the environment; use NOSPOOL_AUTH_PASSWORD_FILE, or password_command in a file';
+  const command = /^NOSPOOL_AUTH_(PASSWORD|TOKEN)_COMMAND$/.exec(name)?.[1];
+  if (command !== undefined)
+    return `is refused: commands are never taken from the environment; use NOSPOOL_AUTH_${command}_FILE, or ${command.toLowerCase()}_command in a file`;
   if (name === 'NOSPOOL_LOCK') return 'is refused: lock = true counts in the system file only';
   if (/^NOSPOOL_(ROUTER|REWRITE)(_|$)/.test(name)) return 'is refused: [[router]] and [rewrite] can be written in a file only';
   // Kubernetes and Docker put such variables in for a service or container that is called "nospool".

@@ -45,7 +45,7 @@ export interface Key {
 export const TABLES = ['tls', 'auth', 'timeouts', 'router', 'rewrite'] as const;
 
 /** Commands run as whoever sends mail, and the lock is what keeps the environment out: neither is taken from it. */
-const NEVER_FROM_ENVIRONMENT = new Set(['auth.password_command', '.lock']);
+const NEVER_FROM_ENVIRONMENT = new Set(['auth.password_command', 'auth.token_command', '.lock']);
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -167,6 +167,9 @@ export const KEYS: readonly Key[] = [
   ),
   key('auth', 'password_env', 'text', '', '"MAIL_PASSWORD"', 'environment variable that holds the password'),
   key('auth', 'password', 'text', '', '"secret"', 'the password; refused if others can read this file'),
+  key('auth', 'token_file', 'text', '', '"/etc/nospool/token"', 'file with an access token, for OAUTHBEARER and XOAUTH2; as password_file'),
+  key('auth', 'token_command', 'command', [], '["/usr/local/bin/access-token"]', 'program that prints an access token, with its arguments'),
+  key('auth', 'token_env', 'text', '', '"MAIL_TOKEN"', 'environment variable that holds an access token'),
   key('auth', 'allow_plaintext', 'switch', false, 'true', 'send credentials without TLS'),
 
   duration('resolve', '30s', 'looking up a name'),
@@ -259,6 +262,7 @@ const FOREIGN: Readonly<Record<string, string>> = {
   username: 'user',
   login: 'user',
   passwordeval: 'password_command',
+  access_token: 'token_file',
   pass: 'password',
   starttls: 'mode',
   smtp_discard_ehlo_keywords: 'ignore_extensions',

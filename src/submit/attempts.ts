@@ -177,7 +177,7 @@ async function attempt(
   const { failed, session } = await openSession(host, target, endpoints, { ...options, transactions: 'one' });
   for (const { endpoint, failure } of failed) attempts.push({ host, name: target.name, endpoint, failure });
   if (session === null) return null;
-  const submitted = session.connection.submit(delivery.transaction, { open: (eightBit) => delivery.content.open(eightBit, last) });
+  const submitted = session.submit(delivery.transaction, { open: (eightBit) => delivery.content.open(eightBit, last) });
   const release = interruptible(session.connection, options);
   const outcome = await submitted;
   release();

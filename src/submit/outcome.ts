@@ -4,6 +4,7 @@
  */
 import type { Smarthost } from '../router/route.ts';
 import { PORTS, printProxy } from '../router/route.ts';
+import { printLimit } from '../smtp/limit.ts';
 import type { Refusal, SessionFailure } from '../smtp/outcome.ts';
 import { never } from '../smtp/parsed.ts';
 import { type ForwardPath, printPath } from '../smtp/path.ts';
@@ -87,8 +88,13 @@ export function printServer({ host, name, endpoint }: Pick<Attempt, 'host' | 'na
   return name === endpoint.address ? `[${endpoint.address}]${port}` : `${name} [${endpoint.address}]${port}`;
 }
 
-/** What happened at one server: one sentence for each refusal, else one. */
+/** What happened at one server: one sentence for each refusal, else one; and what may be done about it, if that is known. */
 export function printFailure(failure: Failure): readonly string[] {
+  const reasons = printReasons(failure);
+  return 'hint' in failure && failure.hint !== undefined ? [...reasons, failure.hint] : reasons;
+}
+
+function printReasons(failure: Failure): readonly string[] {
   switch (failure.kind) {
     case 'connect':
     case 'unsupported':
@@ -101,7 +107,7 @@ export function printFailure(failure: Failure): readonly string[] {
     case 'rejected':
       return failure.refusals.map(({ command, reply }) => `${printable(command)}: ${printReply(reply)}`);
     case 'timeout':
-      return [`no reply to ${printable(failure.command)} in time`];
+      return [`${late(failure)} ${printLimit(failure.limit)}`];
     case 'lost':
       return [`connection lost while waiting for ${printable(failure.command)}: ${failure.detail}`];
     case 'uncertain':
@@ -113,6 +119,12 @@ export function printFailure(failure: Failure): readonly string[] {
     default:
       return never(failure);
   }
+}
+
+/** What did not come; the greeting and the handshake answer nothing. */
+function late({ at, command }: Extract<SessionFailure, { kind: 'timeout' }>): string {
+  if (at === 'greeting') return 'no greeting came';
+  return at === 'handshake' ? 'the TLS handshake did not end' : `no reply to ${printable(command)}`;
 }
 
 const phase = ({ at }: SessionFailure): string => (at === 'commit' ? 'the end of the content' : at === 'hello' ? 'EHLO' : at);

@@ -256,6 +256,22 @@ test('secrets, whichever way they are named', () => {
   assert.match(error('[auth]\nuser = "u"\npassword_file = "~/p"', { home: null }), /no home directory/);
 });
 
+test('V7: tokens, whichever way they are named', () => {
+  const auth = (line: string, given: Given = {}): unknown =>
+    config(`smarthosts = ["a"]\n[auth]\nuser = "u"\n${line}`, given).smarthosts[0]?.auth;
+  const of = (secret: unknown): unknown => ({ user: 'u', mechanisms: [], secret, isToken: true, allowPlaintext: false });
+  assert.deepEqual(auth('token_file = "~/t"'), of({ from: 'file', path: '/home/ops/t' }));
+  assert.deepEqual(auth('token_file = "mail"'), of({ from: 'file', path: 'mail' }));
+  assert.deepEqual(auth('token_command = ["/bin/token", "u"]'), of({ from: 'command', argv: ['/bin/token', 'u'] }));
+  assert.deepEqual(auth('token_env = "NOSPOOL_T"', { env: { NOSPOOL_T: 'x' } }), of({ from: 'env', name: 'NOSPOOL_T' }));
+  const env = { NOSPOOL_AUTH_TOKEN_FILE: '/run/secrets/t' };
+  assert.deepEqual(auth('password_file = "/p"', { env }), of({ from: 'file', path: '/run/secrets/t' }), 'over a password of the file');
+  assert.deepEqual(auth('token_file = "/t"', { env: { NOSPOOL_AUTH_PASSWORD_FILE: '/q' } }), {
+    ...{ user: 'u', mechanisms: [], secret: { from: 'file', path: '/q' }, allowPlaintext: false },
+  });
+  assert.match(error('[auth]\nuser = "u"\ntoken_command = ["/bin/t"]', { mode: 0o646 }), /every user can change this file/);
+});
+
 test('a file that every user can read keeps no password; one that every user can change runs no command', () => {
   const literal = '[auth]\nuser = "u"\npassword = "hunter2"';
   const command = '[auth]\nuser = "u"\npassword_command = ["/bin/cat", "/p"]';
