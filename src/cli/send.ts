@@ -39,7 +39,7 @@ export async function runSend(options: SendOptions, operands: readonly string[])
   if (!from.ok) return failWith(from.detail);
   const opened = openMessage(name);
   if (!opened.ok) return failWith(opened.detail);
-  const { input, total, close } = opened.value;
+  const { input, total, close, leave } = opened.value;
   const setting = await openSetting(options.config);
   if (setting === null) {
     close();
@@ -71,6 +71,7 @@ export async function runSend(options: SendOptions, operands: readonly string[])
     },
   );
   progress?.end();
+  await leave(interrupts.signal);
   close();
   const status = exitStatus(submitted.outcome, 'simple');
   if (options.json) {
@@ -92,13 +93,19 @@ interface Opened {
   /** Octets; null when not known. */
   readonly total: number | null;
   readonly close: () => void;
+  /** Moves standard input behind the message. */
+  readonly leave: (signal: AbortSignal) => Promise<void>;
 }
+
+const nothing = async (): Promise<void> => undefined;
 
 function openMessage(name: string): Parsed<Opened> {
   if (name === '-') {
     const stdin = openStdin();
     if (stdin.isTerminal) writeText(2, 'nospool: reading the message from the terminal; end it with Ctrl-D\n');
-    return parsed({ input: stdin, total: stdin.file?.size ?? null, close: () => stdin.close() });
+    stdin.place?.follow();
+    const leave = async (signal: AbortSignal) => stdin.place?.moveTo(null, signal);
+    return parsed({ input: stdin, total: stdin.file?.size ?? null, close: () => stdin.close(), leave });
   }
   try {
     const fd = openSync(name, 'r');
@@ -107,7 +114,7 @@ function openMessage(name: string): Parsed<Opened> {
       return unparsed(`${name} is a directory, not a message`);
     }
     const file = openStdin(fd);
-    return parsed({ input: file, total: file.file?.size ?? null, close: () => file.close() });
+    return parsed({ input: file, total: file.file?.size ?? null, close: () => file.close(), leave: nothing });
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     return unparsed(`cannot read ${name}: ${code === 'ENOENT' ? 'there is no such file' : code}`);

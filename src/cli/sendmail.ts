@@ -9,6 +9,7 @@ import { logId } from '../submit/log.ts';
 import { openLog } from '../submit/logfile.ts';
 import { systemSecurity } from '../submit/security.ts';
 import { type Submitted, type Submitter, submitMessage } from '../submit/submission.ts';
+import { CUT, type Extent, makeExtent } from './extent.ts';
 import { identify, rawArguments } from './identity.ts';
 import { abortable, type Interrupts, listenForSignals } from './interrupts.ts';
 import { type Invocation, parseInvocation, printUsage, reversePathGiven } from './options.ts';
@@ -106,13 +107,19 @@ function stopOptimizing(): void {
 }
 
 /** Reads one message from standard input and delivers it. */
-async function send(config: Config, by: Submitter, invocation: Invocation): Promise<number> {
+async function send(config: Config, by: Submitter, given: Invocation): Promise<number> {
+  const invocation = { ...given, dotEnds: given.dotEnds && config.loneDot === 'ends' };
   const log = openLog(config.log, invocation.tag);
   const stdin = openStdin();
   const interrupts = listenForSignals(stdin.isTerminal);
-  const submitted = await submit(config, by, invocation, interrupts, stdin);
-  const status = await report(submitted, config, by, log, invocation.verbosity);
+  const extent = makeExtent(stdin, invocation.dotEnds);
+  const submitted = await submit(config, by, invocation, interrupts, stdin, extent);
   const { outcome } = submitted;
+  const isCut = await extent.isCut();
+  const told = isCut ? { ...submitted, notes: [...submitted.notes, CUT] } : submitted;
+  const status = await report(told, config, by, log, invocation.verbosity);
+  if (isCut && (status !== 0 || invocation.verbosity > 0)) complain([CUT]);
+  await extent.leave(outcome.kind === 'accepted', interrupts.signal);
   // A message that aliases discard is not read to its end either.
   const isUnread = status !== 0 || outcome.kind === 'discarded';
   const isEnded = interrupts.signal.aborted || (outcome.kind === 'failed' && outcome.isLate === true);
@@ -121,7 +128,14 @@ async function send(config: Config, by: Submitter, invocation: Invocation): Prom
   return status;
 }
 
-async function submit(config: Config, by: Submitter, invocation: Invocation, interrupts: Interrupts, stdin: Stdin): Promise<Submitted> {
+async function submit(
+  config: Config,
+  by: Submitter,
+  invocation: Invocation,
+  interrupts: Interrupts,
+  stdin: Stdin,
+  extent: Extent,
+): Promise<Submitted> {
   const { operands, recipientsFromHead, dotEnds, notify, ret, envid, verbosity } = invocation;
   const misused = (detail: string): Submitted => unsent({ kind: 'usage', detail });
   const { inetdPort } = stdin;
@@ -136,6 +150,7 @@ async function submit(config: Config, by: Submitter, invocation: Invocation, int
   const trace = conversation(verbosity);
   const tree = verbosity === 2 ? await import('./tree.ts') : null;
   const input = abortable(stdin, signal);
+  extent.begin();
   return submitMessage(
     {
       config,
@@ -160,6 +175,7 @@ async function submit(config: Config, by: Submitter, invocation: Invocation, int
       urgent,
       ...(trace ? { trace } : {}),
       ...(tree ? { routed: (routing) => writeText(2, tree.printRouting(routing)) } : {}),
+      loneDot: extent.loneDot,
     },
   );
 }

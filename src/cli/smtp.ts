@@ -69,6 +69,7 @@ export async function speakSmtp(config: Config, by: Submitter, invocation: Invoc
     complain(['no SMTP on a network socket: nospool is not a server']);
     return 1;
   }
+  stdin.place?.follow();
   const interrupts = listenForSignals(stdin.isTerminal);
   const { signal } = interrupts;
   const input = abortable(stdin.isTerminal || batch ? withNetworkLineEnds(stdin, stdin.isTerminal) : stdin, signal);

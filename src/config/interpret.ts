@@ -108,6 +108,7 @@ function configOf(reading: Reading, file: File | null, env: Environment): Config
     replayWindow: take(reading, top, '', 'size', 'replay_window'),
     headerLimit: take(reading, top, '', 'size', 'header_limit'),
     argumentsWithT: choice('arguments_with_t'),
+    loneDot: choice('lone_dot'),
     keepBcc: isOn('keep_bcc'),
     received: isOn('received'),
     defaultCharset: text('default_charset', charset),

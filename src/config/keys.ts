@@ -107,6 +107,7 @@ export const KEYS: readonly Key[] = [
   // 1 KiB holds a header section of one line; 64 MiB is what -t with a million recipients needs.
   key('', 'header_limit', 'size', '1MiB', '"1MiB"', 'longest header section that is accepted', { range: [KIB, 64 * MIB] }),
   choice('', 'arguments_with_t', ['add', 'remove'], 'recipients in the arguments together with -t'),
+  choice('', 'lone_dot', ['ends', 'text'], 'a line with a single dot when -i was not given'),
   key('', 'keep_bcc', 'switch', false, 'true', 'leave Bcc in the message when -t was not given'),
   key('', 'received', 'switch', false, 'true', 'add a Received field'),
   key('', 'default_charset', 'text', '', '"koi8-r"', 'charset of raw 8-bit text that is not UTF-8; "" = the charset of the locale'),

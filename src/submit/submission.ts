@@ -8,7 +8,7 @@ import { complete, lacksFrom } from '../message/complete.ts';
 import { type Field, findField, parseField, printHead, withoutFields } from '../message/fields.ts';
 import { readHead } from '../message/head.ts';
 import { isUtf8, mimeCharset } from '../message/locale.ts';
-import { untilDot } from '../message/lonedot.ts';
+import { type LoneDot, untilDot } from '../message/lonedot.ts';
 import { quoteNames } from '../message/names.ts';
 import { collectRecipients, removeBcc } from '../message/recipients.ts';
 import { parseRewrite, type Rewrite, rewriteFields, rewriteReversePath } from '../message/rewrite.ts';
@@ -81,6 +81,8 @@ export interface Submitted {
 export type Surroundings = Pick<DeliveryOptions, 'security' | 'trace' | 'progress' | 'signal' | 'urgent' | 'grace'> & {
   /** Told how the recipients are routed, whether or not they can be (-d). */
   readonly routed?: (routing: Routing) => void;
+  /** Told where a lone dot ended the message, perhaps more than once. */
+  readonly loneDot?: (dot: LoneDot) => void;
 };
 
 /** Content below this many octets is encoded without the faster encoder, which costs a millisecond and 5 MiB to load. */
@@ -101,7 +103,8 @@ export async function submitMessage(submission: Submission, surroundings: Surrou
   const failed = (failure: Failure): Submitted => ({ ...known, outcome: failedWith(failure) });
   const ofMessage = (detail: string): Submitted => failed({ kind: 'message', detail });
 
-  const source = submission.dotEnds ? untilDot(submission.input) : submission.input;
+  const upToDot = (input: Source): Source => (submission.dotEnds ? untilDot(input, surroundings.loneDot) : input);
+  const source = upToDot(submission.input);
   const head = await readHead(source, { limit: config.headerLimit });
   if (!head.ok) return ofMessage(head.detail);
 
@@ -128,7 +131,7 @@ export async function submitMessage(submission: Submission, surroundings: Surrou
   known = { ...known, reversePath: finalPath };
 
   const { file } = submission.input;
-  const again = file ? () => skip(submission.dotEnds ? untilDot(file.at(0)) : file.at(0), head.value.consumed) : null;
+  const again = file ? () => skip(upToDot(file.at(0)), head.value.consumed) : null;
   const fileSize = file && !submission.dotEnds ? file.size - head.value.consumed : null;
   // What is long is worked on by the kernel, once it is known to be long and the kernel is there.
   let kernel: Kernel | null = null;

@@ -54,6 +54,7 @@ test('nothing written: the defaults', () => {
       replayWindow: 262_144,
       headerLimit: 1_048_576,
       argumentsWithT: 'add',
+      loneDot: 'ends',
       keepBcc: false,
       received: false,
       defaultCharset: '',
