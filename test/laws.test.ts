@@ -25,7 +25,7 @@ const LAW: Readonly<Record<string, readonly RegExp[]>> = {
   smtp: [],
   router: [/^smtp\/(path|parsed|text)\.ts$/],
   message: [/^smtp\/(path|parsed|text|content)\.ts$/],
-  transport: [/^smtp\//, /^router\/route\.ts$/, /^message\/source\.ts$/],
+  transport: [/^smtp\//, /^router\/(route|loopback)\.ts$/, /^message\/source\.ts$/],
   submit: [/^smtp\//, /^router\//, /^message\//, /^transport\//],
   config: [/./],
   cli: [/./],

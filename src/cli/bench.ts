@@ -5,10 +5,10 @@
 import { TLS } from '../config/policy.ts';
 import { parseSmarthost } from '../config/smarthost.ts';
 import { parseSize } from '../config/values.ts';
+import { isWrittenAsLoopback } from '../router/loopback.ts';
 import { type AuthPolicy, printSmarthost, type Smarthost, type TlsPolicy } from '../router/route.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { type Mailbox, parseMailbox, printMailbox } from '../smtp/path.ts';
-import { isLoopback } from '../transport/listen.ts';
 import { failWith, givenReversePath, print } from './admin.ts';
 import { listenForSignals } from './interrupts.ts';
 import { carry, type Load, type Measured } from './load.ts';
@@ -104,7 +104,7 @@ function hostOf({ host, anywhere, ...options }: BenchOptions): Parsed<Smarthost>
   const address = parseSmarthost(host);
   if (!address.ok) return unparsed(`--host: ${address.detail}`);
   const { scheme, host: name } = address.value;
-  if (scheme !== 'unix' && !isLoopback(name) && !anywhere)
+  if (!isWrittenAsLoopback(address.value) && !anywhere)
     return unparsed(
       `${name} is not a loopback address; it would get real mail, as much as it takes, so it must be asked for by --anywhere`,
     );

@@ -6,6 +6,7 @@ import type { Config } from '../config/config.ts';
 import type { Smarthost } from '../router/route.ts';
 import { printSmarthost } from '../router/route.ts';
 import { printable, utf8 } from '../smtp/text.ts';
+import { fullName, helloName } from '../submit/domain.ts';
 import { printServer } from '../submit/outcome.ts';
 import { checkAliasFiles } from '../submit/routing.ts';
 import { systemSecurity } from '../submit/security.ts';
@@ -52,15 +53,16 @@ const DAY = 86_400_000;
 export async function runCheck({ config: path, json, verbose }: CheckOptions): Promise<number> {
   const setting = await openSetting(path);
   if (setting === null) return 1;
-  const { config, warnings } = setting;
+  const { config } = setting;
   const aliases = await checkAliasFiles(config);
   const hosts = hostsOf(config);
   const { hostname } = await setting.submitter();
-  const trace = conversation(verbose ? 2 : 0, null);
+  const warnings = [...setting.warnings, ...(config.hostname === '' && isNoDomain(hostname) ? [noDomain(hostname)] : [])];
+  const trace = conversation(verbose ? 2 : 0);
   const { connect, handshake, greeting, command, resolve } = config.timeouts;
   const capped = { connect, handshake, greeting, command, resolve };
   const options: ProbeOptions = {
-    hello: hostname.includes('.') || hostname.startsWith('[') ? hostname : '',
+    hello: fullName(hostname),
     timeouts: {
       ...config.timeouts,
       ...Object.fromEntries(Object.entries(capped).map(([name, limit]) => [name, Math.min(limit, PATIENCE)])),
@@ -85,6 +87,11 @@ export async function runCheck({ config: path, json, verbose }: CheckOptions): P
   if (!json) print(bad === 0 ? `${counted(hosts.length)} usable\n` : `${counted(bad)} NOT usable\n`);
   return status;
 }
+
+/** A name of one label is common, and told by nobody: whoever needs a longer one hears of it. */
+const isNoDomain = (hostname: string): boolean => hostname.includes('.') && helloName(hostname) === '';
+const noDomain = (hostname: string): string =>
+  `this host's name "${hostname}" is no domain of RFC 5321, so EHLO says the address of the socket, and bare addresses need qualify_domain; set hostname`;
 
 const counted = (count: number): string => (count === 1 ? '1 smart host is' : `${count} smart hosts are`);
 
@@ -172,6 +179,7 @@ export function printHost({ host, router, problem, names, usable }: HostCheck, n
   const title = `${number}. ${printSmarthost(host)}${router === '' ? '' : ` (router "${router}")`}`;
   const out = [`${title}: ${usable ? 'usable' : 'NOT usable'}\n`];
   if (host.auth) out.push(row('user', host.auth.user, 3));
+  if (host.ignoreExtensions) out.push(row('ignored', `${host.ignoreExtensions.join(', ')} (ignore_extensions)`, 3));
   if (problem !== null) out.push(row('problem', problem, 3));
   for (const { name, probes, problem: unknown } of names) {
     if (unknown !== null) out.push(row('problem', unknown, 3));
@@ -230,6 +238,7 @@ function hostJson({ host, router, problem, names, usable }: HostCheck): Readonly
     router,
     usable,
     user: host.auth?.user ?? null,
+    ignored_extensions: host.ignoreExtensions ?? [],
     problem,
     names: names.map(({ name, port, problem: unknown, probes }) => ({ name, port, problem: unknown, addresses: probes.map(probeJson) })),
   };

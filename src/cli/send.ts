@@ -50,7 +50,7 @@ export async function runSend(options: SendOptions, operands: readonly string[])
   const by = await setting.submitter();
   const log = openLog(config.log);
   const interrupts = listenForSignals(config.timeouts.deadline);
-  const trace = conversation(options.verbose ? 1 : 0, null);
+  const trace = conversation(options.verbose ? 1 : 0);
   // The conversation and a line that is written over do not go together.
   const progress = process.stderr.isTTY && !options.verbose ? progressLine(total, (text) => writeText(2, text)) : null;
   const submitted = await submitMessage(

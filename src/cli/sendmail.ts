@@ -132,7 +132,7 @@ async function submit(config: Config, by: Submitter, invocation: Invocation, int
   if (stdin.isTerminal && process.stderr.isTTY)
     writeText(2, `sendmail: reading the message from the terminal; end it with Ctrl-D${dotEnds ? ' or a line with a single dot' : ''}\n`);
   const { signal, urgent } = interrupts;
-  const trace = conversation(verbosity, invocation.transcript);
+  const trace = conversation(verbosity);
   const tree = verbosity === 2 ? await import('./tree.ts') : null;
   const input = abortable(stdin, signal);
   return submitMessage(

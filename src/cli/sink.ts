@@ -10,6 +10,7 @@ import { type ForwardPath, type Mailbox, mailboxKey, parseMailbox, printPath, ty
 import { makeReply, type Question, RECEIVING, type Receiving, USUAL_EXTENSIONS, type Visit } from '../smtp/receiver.ts';
 import type { Reply } from '../smtp/reply.ts';
 import { base64, fromUtf8, latin1, printable } from '../smtp/text.ts';
+import { helloName } from '../submit/domain.ts';
 import { makeCertificate } from '../transport/certificate.ts';
 import { type Client, type Listener, type ListenOptions, listen, type Owner, type Verdict } from '../transport/listen.ts';
 import type { SinkOptions } from './sinkOptions.ts';
@@ -65,7 +66,7 @@ export function sinkSettings(options: SinkOptions): Receiving | string {
   return {
     ...RECEIVING,
     protocol: options.lmtp ? 'lmtp' : 'smtp',
-    hostname: hostname() || 'localhost',
+    hostname: helloName(hostname()) || 'localhost',
     extensions: extensions.map((extension) => (/^[a-z0-9-]+$/i.test(extension) ? extension.toUpperCase() : extension)),
     tls: options.starttls ? 'offered' : 'none',
     mechanisms: options.auth === '' ? [] : ['PLAIN', 'LOGIN'],

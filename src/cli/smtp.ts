@@ -15,6 +15,7 @@ import { makeReply, type Question, RECEIVING, type Receiving, replyLines, USUAL_
 import { makeReception, type Performed } from '../smtp/reception.ts';
 import { digit, type Reply } from '../smtp/reply.ts';
 import { fromUtf8, latin1, printable } from '../smtp/text.ts';
+import { helloName } from '../submit/domain.ts';
 import { logId } from '../submit/log.ts';
 import { openLog } from '../submit/logfile.ts';
 import { type Outcome, printOutcome } from '../submit/outcome.ts';
@@ -177,7 +178,7 @@ function unless(signal: AbortSignal, work: Promise<void>): Promise<void> {
 function settings(config: Config, by: Submitter): Receiving {
   return {
     ...RECEIVING,
-    hostname: config.hostname || by.hostname || 'localhost',
+    hostname: helloName(config.hostname || by.hostname) || 'localhost',
     extensions: USUAL_EXTENSIONS,
     sizeLimit: Number.POSITIVE_INFINITY,
     // They end lines in a message given in any other way, too; only CR LF . CR LF ends the content.
@@ -206,8 +207,8 @@ interface Owner {
   readonly status: number;
 }
 
-function makeOwner(config: Config, by: Submitter, { verbosity, transcript, tag }: Invocation, { signal, urgent }: Interrupts): Owner {
-  const trace = conversation(verbosity, transcript);
+function makeOwner(config: Config, by: Submitter, { verbosity, tag }: Invocation, { signal, urgent }: Interrupts): Owner {
+  const trace = conversation(verbosity);
   const security = systemSecurity(process.env);
   let transaction: Transaction | null = null;
   let settling: Promise<void> = Promise.resolve();

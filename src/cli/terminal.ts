@@ -2,7 +2,7 @@
  * What is written for people while a run goes on: lines on standard error, written at once because callers read them
  * from a pipe that may be gone, and the conversation as a transcript. Never writes a secret: it is given none.
  */
-import { appendFileSync, writeSync } from 'node:fs';
+import { writeSync } from 'node:fs';
 import { printable } from '../smtp/text.ts';
 import type { Trace } from '../transport/connection.ts';
 
@@ -27,21 +27,13 @@ export function complain(lines: readonly string[]): void {
 
 /**
  * The conversation in the notation of test/sessions, with the milliseconds since the start behind each line.
- * `verbosity` 2 adds what happened besides; `transcript` is a file to append to, null = none.
+ * `verbosity` 2 adds what happened besides.
  */
-export function conversation(verbosity: 0 | 1 | 2, transcript: string | null): Trace | undefined {
-  if (verbosity === 0 && transcript === null) return undefined;
+export function conversation(verbosity: 0 | 1 | 2): Trace | undefined {
+  if (verbosity === 0) return undefined;
   const start = performance.now();
-  let file = transcript;
   return (side, line) => {
-    const text = `${side}${side === '!' ? '' : ':'} ${printable(line)}  (${Math.round(performance.now() - start)} ms)\n`;
-    if (verbosity === 2 || (verbosity === 1 && side !== '!')) writeText(2, text);
-    if (file === null || (side === '!' && verbosity < 2)) return;
-    try {
-      appendFileSync(file, text);
-    } catch (error) {
-      complain([`cannot write the transcript ${file}: ${(error as Error).message}`]);
-      file = null;
-    }
+    if (verbosity === 1 && side === '!') return;
+    writeText(2, `${side}${side === '!' ? '' : ':'} ${printable(line)}  (${Math.round(performance.now() - start)} ms)\n`);
   };
 }

@@ -2,9 +2,10 @@
  * What was written, in a file and in the environment, as a Config. Reads nothing: both are handed in.
  */
 import { DIRECT } from '../router/route.ts';
-import { isDomain, parseMailbox } from '../smtp/path.ts';
+import { isDomain, isHostName, parseMailbox } from '../smtp/path.ts';
+import { isAscii } from '../smtp/text.ts';
 import type { Config, Timeouts } from './config.ts';
-import { draftHosts, settle } from './hosts.ts';
+import { draftHosts, ignoredOver, settle } from './hosts.ts';
 import { KEYS, keyOfEnv, keysOf, nearest, type Section, variableOf } from './keys.ts';
 import { linkOver } from './link.ts';
 import { authOf, SECRETS, TLS, tlsOver } from './policy.ts';
@@ -63,6 +64,8 @@ function configOf(reading: Reading, file: File | null, env: Environment): Config
     if (written && sentence !== null) reading.complain(written, sentence);
     return value;
   };
+  /** Without the dot of the root, which no address has. */
+  const name = (key: string): string => text(key, domain).replace(/\.$/, '');
   const isOn = (name: string): boolean => take(reading, top, '', 'switch', name);
   const choice = <T extends string>(name: string): T => take(reading, top, '', 'choice', name) as T;
 
@@ -70,7 +73,7 @@ function configOf(reading: Reading, file: File | null, env: Environment): Config
   const fileTls = tlsOver(reading, TLS, section('tls'));
   const tls = variables.has('tls') ? tlsOver(reading, fileTls, variables.get('tls') as Entries) : fileTls;
   const auth = authOf(reading, authOver(section('auth'), variables.get('auth')));
-  const shared = { tls, auth: 'implied' as const, link: linkOver(reading, '', DIRECT, top) };
+  const shared = { tls, auth: 'implied' as const, link: linkOver(reading, '', DIRECT, top), ignored: ignoredOver(reading, '', [], top) };
 
   const routerTables = top.get('router');
   const drafts = routerTables ? draftRouters(reading, routerTables.raw, routerTables, shared) : [];
@@ -85,6 +88,11 @@ function configOf(reading: Reading, file: File | null, env: Environment): Config
   const locked = top.get('lock');
   if (locked && lock && !file?.isSystem) reading.warn(locked, 'means nothing here: only the system file can be locked');
   const rewrite = top.get('rewrite');
+  const hostname = name('hostname');
+  const hostWritten = top.get('hostname');
+  // Names that are not ASCII are said in A-labels.
+  if (hostWritten && isAscii(hostname) && isDomain(hostname) && !hostname.startsWith('[') && !isHostName(hostname))
+    reading.warn(hostWritten, NO_HELLO);
 
   return {
     path: file?.path ?? '',
@@ -92,9 +100,9 @@ function configOf(reading: Reading, file: File | null, env: Environment): Config
     randomize: isOn('randomize'),
     aliases: take(reading, top, '', 'paths', 'aliases'),
     lock,
-    hostname: text('hostname', domain),
-    qualifyDomain: text('qualify_domain', domain),
-    qualifyRecipient: text('qualify_recipient', domain),
+    hostname,
+    qualifyDomain: name('qualify_domain'),
+    qualifyRecipient: name('qualify_recipient'),
     from: text('from', sender),
     forceFrom: isOn('force_from'),
     replayWindow: take(reading, top, '', 'size', 'replay_window'),
@@ -194,7 +202,9 @@ function unknownVariable(name: string): string {
 /** What is wrong with a text that is a name or an address; null when it can be used. */
 type Check = (text: string) => string | null;
 
-const domain: Check = (text) => (isDomain(text) ? null : 'expects a domain such as "example.org"');
+const NO_HELLO = 'is no domain of RFC 5321, so EHLO says the address of the socket, and bare addresses need qualify_domain';
+
+const domain: Check = (text) => (isDomain(text.replace(/\.$/, '')) ? null : 'expects a domain such as "example.org"');
 
 const charset: Check = (text) => (/^[A-Za-z0-9][\w.:+-]*$/.test(text) ? null : 'expects the name of a charset such as "koi8-r"');
 

@@ -92,6 +92,7 @@ export const KEYS: readonly Key[] = [
   key('', 'proxy_password_file', 'text', '', '"/etc/nospool/proxy"', 'file with the password for the user in proxy; as password_file'),
   key('', 'source_address', 'text', '', '"192.0.2.1"', 'address of this host to connect from; "" = the system\'s choice'),
   choice('', 'family', FAMILIES, 'addresses to connect to: IPv4, IPv6 or both'),
+  key('', 'ignore_extensions', 'texts', [], '["CHUNKING"]', 'EHLO keywords that count as not offered: what a server announces and breaks'),
   key('', 'aliases', 'paths', ['/etc/aliases'], '["/etc/aliases"]', 'alias files, used if present and only where no [[router]] is written'),
   key('', 'lock', 'switch', false, 'true', 'in /etc/nospool.toml: the only configuration; user files and environment are ignored'),
   key('', 'hostname', 'text', '', '"web1.example.org"', 'EHLO argument and right side of Message-ID; "" = the FQDN of the host'),
@@ -125,7 +126,12 @@ export const KEYS: readonly Key[] = [
   ),
   choice('', 'log_format', ['exim', 'json'], 'form of a log line'),
 
-  choice('tls', 'mode', ['', 'required', 'opportunistic', 'off'], '"" = required, but off where a loopback address or unix: is reached'),
+  choice(
+    'tls',
+    'mode',
+    ['', 'required', 'opportunistic', 'off'],
+    '"" = required, but off for hosts written as a loopback address, localhost or unix:',
+  ),
   key('tls', 'verify', 'switch', true, 'false', 'verify the certificate of the server'),
   key('tls', 'ca_file', 'path', '', '"/etc/ssl/own-ca.pem"', 'trusted certificates, PEM; "" = the CA store of the system'),
   key(
@@ -187,6 +193,7 @@ export const KEYS: readonly Key[] = [
   key('router', 'randomize', 'switch', false, 'true', 'try them in random order', manualroute),
   key('router', 'tls', 'table', null, '{ mode = "off" }', 'keys of [tls], for all hosts of this route', manualroute),
   key('router', 'auth', 'auth', null, CREDENTIALS, 'keys of [auth], for all hosts of this route', manualroute),
+  key('router', 'ignore_extensions', 'texts', null, '["CHUNKING"]', 'as at the top, for all hosts of this route', manualroute),
   key('router', 'errors_to', 'text', '', '"bounces@example.org"', 'another reverse-path; "<>" = the null reverse-path', manualroute),
   key('router', 'headers_add', 'texts', [], '["X-Site: main"]', 'header fields to add', manualroute),
   key('router', 'headers_remove', 'texts', [], '["X-Debug"]', 'names of header fields to remove', manualroute),
@@ -198,6 +205,7 @@ export const KEYS: readonly Key[] = [
   key('host', 'proxy_password_file', 'text', null, '"/etc/nospool/proxy"', 'file with the password for the user in its proxy'),
   key('host', 'source_address', 'text', null, '"192.0.2.1"', 'address of this host to connect to it from'),
   key('host', 'family', 'choice', null, '"4"', 'its addresses to connect to', { choices: FAMILIES }),
+  key('host', 'ignore_extensions', 'texts', null, '["CHUNKING"]', 'as at the top, for this smart host'),
 ];
 
 const bySection = new Map<Section, Map<string, Key>>();
@@ -253,6 +261,7 @@ const FOREIGN: Readonly<Record<string, string>> = {
   passwordeval: 'password_command',
   pass: 'password',
   starttls: 'mode',
+  smtp_discard_ehlo_keywords: 'ignore_extensions',
   logfile: 'log',
 };
 

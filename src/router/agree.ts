@@ -79,8 +79,15 @@ function policiesDiffer(a: Smarthost, b: Smarthost): Difference | null {
     const difference = differ('tls', `"${a.tls[key]}"`, `"${b.tls[key]}"`);
     if (difference !== null) return { ...difference, detail: `${key} ${difference.detail}` };
   }
-  return authDiffers(a.auth, b.auth) ?? linksDiffer(a.link ?? DIRECT, b.link ?? DIRECT);
+  return (
+    authDiffers(a.auth, b.auth) ??
+    linksDiffer(a.link ?? DIRECT, b.link ?? DIRECT) ??
+    differ('ignore_extensions', ignoredBy(a), ignoredBy(b))
+  );
 }
+
+/** A set: its order says nothing. */
+const ignoredBy = ({ ignoreExtensions = [] }: Smarthost): string => printList([...ignoreExtensions].sort());
 
 /** A host that is reached through another proxy may be another host of the same name. */
 function linksDiffer(a: Link, b: Link): Difference | null {

@@ -29,6 +29,8 @@ export interface Plan {
   readonly framing: 'auto' | 'data';
   /** LMTP only: a part of the recipients may be refused. */
   readonly partial: boolean;
+  /** EHLO keywords, upper case, that count as not offered: what the server announces and breaks. */
+  readonly ignoreExtensions?: readonly string[];
 }
 
 /** What is known of the connection once EHLO was answered. */
@@ -149,6 +151,8 @@ export const STEPS = {
 const BLOCKS_AHEAD = 8;
 /** No mechanism has more than four steps; a server that asks on is stopped. */
 const LONGEST_EXCHANGE = 10;
+/** Verdicts of LMTP that an uncertain outcome quotes: a sentence is read by a person. */
+const VERDICTS_SHOWN = 5;
 
 const send = (...lines: string[]): Action => ({ do: 'send', lines, secret: false });
 const secret = (line: string): Action => ({ do: 'send', lines: [line], secret: true });
@@ -196,18 +200,13 @@ function unasked(state: State, what: string): never {
   throw new Error(`bug: ${what} at ${state.at}`);
 }
 
-/** A reply came. 421 ends the session wherever it comes; octets behind the last reply that was due are out of step. */
+/** A reply came. 421 ends the session wherever it comes, but to the content it is a verdict; octets behind the last reply that was due are out of step. */
 function heard(plan: Plan, state: Exclude<State, In<'closed'>>, reply: Reply, more: boolean): Step {
   if (state.at === 'quit') return [{ at: 'closed' }, { do: 'close' }];
   // In a handshake any clear text is an injection (RFC 3207 §6), so the rule comes before the one for 421.
   if (state.at === 'handshake') return outOfStep(state, reply);
-  if (reply.code === 421)
-    return broken(state, {
-      kind: 'lost',
-      ...where(state),
-      command: awaited(state),
-      detail: `the server closes the session: ${printReply(reply)}`,
-    });
+  // To the content it is a verdict like every other 4yz: the server does not deliver what it answers so. RFC 5321 §4.2.5
+  if (reply.code === 421 && state.at !== 'commit') return broken(state, departure(state, reply));
   const isDue = more && outstanding(plan, state) > 1;
   if (more && !isDue) {
     const isRefusal = digit(reply) >= 4;
@@ -274,7 +273,7 @@ function afterHello(plan: Plan, state: In<'hello'>, reply: Reply): Step {
   const { verb, secured: isSecured } = state;
   if (digit(reply) === 5 && verb === 'EHLO' && mayDoWithoutExtensions(plan)) return hello(plan, isSecured, 'HELO');
   if (digit(reply) !== 2) return refused(plan, state, `${verb} ${plan.hello}`, reply);
-  const extensions = verb === 'HELO' ? NO_EXTENSIONS : readExtensions(reply);
+  const extensions = verb === 'HELO' ? NO_EXTENSIONS : readExtensions(reply, plan.ignoreExtensions);
   const channel: Channel = { secured: isSecured, authenticated: false, extensions };
   if (!isSecured && plan.tls !== 'off' && offers(extensions, 'STARTTLS')) return [{ at: 'starttls', channel }, send('STARTTLS')];
   if (!isSecured && plan.tls === 'required')
@@ -492,13 +491,19 @@ function afterCommit(plan: Plan, state: In<'commit'>, reply: Reply): Step {
     digit(r) === 2 ? [] : [{ command: finalCommand(plan, state, i), recipient: plan.protocol === 'lmtp' ? i : null, reply: r }],
   );
   const [first, ...rest] = refusals;
-  if (first && refusals.length === replies.length) return afterVerdict(plan, state, failed(rejection('commit', [first, ...rest])));
+  if (first && refusals.length === replies.length) return afterVerdict(plan, state, replies, failed(rejection('commit', [first, ...rest])));
   const accepted = replies.find((r) => digit(r) === 2) as Reply;
-  return afterVerdict(plan, state, [{ do: 'settle', outcome: { kind: 'accepted', reply: accepted, refusals } }]);
+  return afterVerdict(plan, state, replies, [{ do: 'settle', outcome: { kind: 'accepted', reply: accepted, refusals } }]);
 }
 
-const afterVerdict = (plan: Plan, { channel, next }: In<'commit'>, settle: readonly Action[]): Step =>
-  next ? [next, ...settle, { do: 'next' }] : leave(plan, channel, settle, false);
+/** All verdicts are in. Where one of them was 421 the server closes the session (RFC 5321 §3.8), and what went along is not looked at. */
+function afterVerdict(plan: Plan, { channel, next }: In<'commit'>, replies: readonly Reply[], settle: readonly Action[]): Step {
+  const farewell = replies.find(({ code }) => code === 421);
+  if (!farewell) return next ? [next, ...settle, { do: 'next' }] : leave(plan, channel, settle, false);
+  if (!next) return [{ at: 'closed' }, ...settle, { do: 'destroy' }];
+  const [closed, ...ending] = broken(next, departure(next, farewell));
+  return [closed, ...settle, { do: 'next' }, ...ending];
+}
 
 const finalCommand = (plan: Plan, { transaction }: Sending, index: number): string =>
   plan.protocol === 'lmtp' ? `the content for ${printPath((transaction.recipients[index] as Recipient).path)}` : 'the content';
@@ -509,6 +514,14 @@ const finalCommand = (plan: Plan, { transaction }: Sending, index: number): stri
 const where = ({ at }: State): { at: At; condemns: Condemned } => ({
   at,
   condemns: STEPS[at].condemns === 'host' || STEPS[at].condemns === 'message' ? 'address' : STEPS[at].condemns,
+});
+
+/** The server says 421, which counts as loss. RFC 5321 §3.8 */
+const departure = (state: State, reply: Reply): SessionFailure => ({
+  kind: 'lost',
+  ...where(state),
+  command: awaited(state),
+  detail: `the server closes the session: ${printReply(reply)}`,
 });
 
 const failed = (failure: SessionFailure): [Action] => [{ do: 'settle', outcome: { kind: 'failed', failure } }];
@@ -526,7 +539,7 @@ function broken(state: Exclude<State, In<'closed'>>, failure: SessionFailure): S
   if (state.at === 'quit' || state.at === 'reset' || state.at === 'ready') return [{ at: 'closed' }, { do: 'destroy' }];
   const told: SessionFailure =
     state.at === 'commit'
-      ? { kind: 'uncertain', at: 'commit', condemns: 'message', detail: lastWords(failure) }
+      ? { kind: 'uncertain', at: 'commit', condemns: 'message', detail: lastWords(failure) + verdictsBefore(state) }
       : (refusalBefore(state, failure) ?? failure);
   return [{ at: 'closed' }, ...failed(told), { do: 'destroy' }];
 }
@@ -542,6 +555,14 @@ function lastWords(failure: SessionFailure): string {
   if (failure.kind === 'timeout') return 'no reply came in time';
   /* c8 ignore next */
   return failure.kind === 'rejected' ? '' : failure.detail;
+}
+
+/** With LMTP some recipients may have had their verdict already. RFC 2033 §4.2 */
+function verdictsBefore({ replies, transaction }: In<'commit'>): string {
+  if (replies.count === 0) return '';
+  const told = listed(replies).map((reply, i) => `${printPath((transaction.recipients[i] as Recipient).path)} ${printReply(reply)}`);
+  const more = told.length > VERDICTS_SHOWN ? ` / and ${told.length - VERDICTS_SHOWN} more` : '';
+  return `; for ${told.length} of ${transaction.recipients.length} recipients one came: ${told.slice(0, VERDICTS_SHOWN).join(' / ')}${more}`;
 }
 
 /** A reply nobody waited for, or of a kind that cannot come here. */

@@ -34,7 +34,7 @@ export type Message =
 export interface SubmitOptions {
   /** Tried in order. */
   readonly hosts: readonly Smarthost[];
-  /** EHLO argument; default: the address literal of the socket. */
+  /** EHLO argument; default, and where it is no domain: the address literal of the socket. */
   readonly hello?: string;
   readonly timeouts?: Partial<Timeouts>;
   readonly trace?: Trace;

@@ -3,6 +3,7 @@
  * Sends no message and does not choose among smart hosts.
  */
 import { isIP, type Socket } from 'node:net';
+import { isLoopback, isWrittenAsLoopback } from '../router/loopback.ts';
 import { DIRECT, type Link, type ProxyPolicy, printProxy, type Smarthost } from '../router/route.ts';
 import type { Transaction } from '../smtp/commands.ts';
 import type { ContentEncoder } from '../smtp/content.ts';
@@ -13,6 +14,7 @@ import type { Plan } from '../smtp/session.ts';
 import { type Connected, connectFirst } from '../transport/connect.ts';
 import { Connection, type SessionTimeouts, type Trace } from '../transport/connection.ts';
 import type { Endpoint, Target } from '../transport/resolve.ts';
+import { helloName } from './domain.ts';
 import type { Acceptance } from './outcome.ts';
 
 /** A handshake prepared while TCP connects. */
@@ -38,7 +40,7 @@ export interface Security {
 
 export interface SessionOptions {
   readonly timeouts: SessionTimeouts & { readonly connect: number; readonly resolve: number };
-  /** EHLO argument; '' = the address literal of the socket. */
+  /** EHLO argument; what is no domain is replaced by the address literal of the socket. */
   readonly hello: string;
   readonly partial: boolean;
   readonly framing: Plan['framing'];
@@ -77,7 +79,7 @@ export async function openSession(
   const link = host.link ?? DIRECT;
   const through = target.unix || link.proxy === null ? null : { ...link, proxy: link.proxy };
   // The context is built and the secret read while TCP connects.
-  const preparing = endpoints.some((endpoint) => tlsOf(host, isLoopback(endpoint)) !== 'off') ? security.handshake(host, target) : null;
+  const preparing = endpoints.some((endpoint) => tlsOf(host, isOwn(host, endpoint)) !== 'off') ? security.handshake(host, target) : null;
   const authenticating = security.authenticator(host);
   const knocking = through ? security.proxyPassword(host) : null;
   trace?.(
@@ -120,11 +122,11 @@ export async function openSession(
   }
   if (opened) trace?.('!', 'the proxy has connected');
   const handshake = prepared?.ok ? prepared.value : null;
-  const loopback = isLoopback(endpoint);
+  const loopback = isOwn(host, endpoint);
   let mechanism = '';
   const plan: Plan = {
     protocol: host.scheme === 'lmtp' ? 'lmtp' : 'smtp',
-    hello: options.hello === '' ? addressLiteral(socket) : options.hello,
+    hello: helloOf(options.hello, socket),
     tls: tlsOf(host, loopback),
     authenticate: remember(authenticator.value(endpoint, loopback, handshake), (name) => {
       mechanism = name;
@@ -132,6 +134,7 @@ export async function openSession(
     transactions: options.transactions,
     framing: options.framing,
     partial: options.partial,
+    ...(host.ignoreExtensions ? { ignoreExtensions: host.ignoreExtensions } : {}),
   };
   const connection = new Connection(socket, {
     plan,
@@ -223,7 +226,7 @@ function remember(choose: Plan['authenticate'], tell: (name: string) => void): P
   };
 }
 
-/** Implicit TLS goes with the scheme; else the configured mode, and 'default' is off where only this host can listen. */
+/** Implicit TLS goes with the scheme; else the configured mode, and 'default' is off for this very host. */
 function tlsOf({ scheme, tls }: Smarthost, loopback: boolean): Plan['tls'] {
   if (scheme === 'submissions') return 'implicit';
   if (tls.mode === 'off') return 'off';
@@ -231,11 +234,12 @@ function tlsOf({ scheme, tls }: Smarthost, loopback: boolean): Plan['tls'] {
   return tls.mode === 'default' && loopback ? 'off' : 'required';
 }
 
-export function isLoopback({ address, family }: Endpoint): boolean {
-  // An address behind a proxy is the proxy's own loopback.
-  if (family === 'name') return false;
-  return family === 'unix' || /^127\./.test(address) || address === '::1' || /^::ffff:127\./i.test(address);
-}
+/** This very host: written so, and reached so. The second because a hosts file may lead `localhost` elsewhere. */
+const isOwn = (host: Smarthost, { address, family }: Endpoint): boolean =>
+  isWrittenAsLoopback(host) && (family === 'unix' || isLoopback(address));
+
+/** A control character is no slip in a name: the machine refuses it before anything is said. */
+const helloOf = (hello: string, socket: Socket): string => (/\p{Cc}/u.test(hello) ? hello : helloName(hello) || addressLiteral(socket));
 
 /** The socket's own address as an EHLO argument. RFC 5321 §4.1.3 */
 function addressLiteral(socket: Socket): string {

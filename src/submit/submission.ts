@@ -9,6 +9,7 @@ import { type Field, findField, parseField, printHead, withoutFields } from '../
 import { readHead } from '../message/head.ts';
 import { isUtf8, mimeCharset } from '../message/locale.ts';
 import { untilDot } from '../message/lonedot.ts';
+import { quoteNames } from '../message/names.ts';
 import { collectRecipients, removeBcc } from '../message/recipients.ts';
 import { parseRewrite, type Rewrite, rewriteFields, rewriteReversePath } from '../message/rewrite.ts';
 import { type Input, prefixed, type Source } from '../message/source.ts';
@@ -22,7 +23,7 @@ import { type ForwardPath, type Mailbox, parseMailbox, printMailbox, qualify, qu
 import { isAscii, latin1 } from '../smtp/text.ts';
 import type { Kernel } from '../transport/kernel.ts';
 import { type Delivery, type DeliveryOptions, deliver } from './attempts.ts';
-import { asciiDomain } from './domain.ts';
+import { asciiDomain, fullName, helloName } from './domain.ts';
 import { type Failure, failedWith, type Outcome } from './outcome.ts';
 import { ownDomains, type Routing, type RoutingDialogue, type RoutingFacts, routeMessage, routeOneByOne } from './routing.ts';
 import type { Settings } from './settings.ts';
@@ -156,13 +157,12 @@ export async function submitMessage(submission: Submission, surroundings: Surrou
     if (kernel !== null && !body.value.facts.whole) submission.input.useMemory?.(kernel.inputBuffer);
   }
   const heard: string[] = [];
-  const { hostname } = config.hostname === '' ? submission.by : config;
   const outcome = await deliver(
     { hosts: routing.route.hosts, transaction: addressed, content },
     {
       ...surroundings,
       timeouts: config.timeouts,
-      hello: hostname.includes('.') || hostname.startsWith('[') ? hostname : '',
+      hello: fullName(config.hostname || submission.by.hostname),
       partial: config.lmtpPartial,
       framing: 'auto',
       ...(kernel ? { encoder: kernel } : {}),
@@ -180,11 +180,9 @@ interface Envelope {
   readonly rewrite: Rewrite;
 }
 
-/** Domain of bare senders: qualify_domain, else this host's name when it has a domain; '' = none. */
+/** Domain of bare senders: qualify_domain, else this host's name where it is one that others may know; '' = none. */
 export function senderDomain(config: Settings, hostname: string): string {
-  if (config.qualifyDomain !== '') return config.qualifyDomain;
-  const name = config.hostname === '' ? hostname : config.hostname;
-  return name.includes('.') ? name : '';
+  return config.qualifyDomain || fullName(config.hostname || hostname);
 }
 
 const recipientDomain = (config: Settings, hostname: string): string => config.qualifyRecipient || senderDomain(config, hostname);
@@ -287,10 +285,9 @@ async function compose(
   if (config.longLines === 'refuse' && facts.longestLine > LONGEST) return unparsed(TOO_LONG);
   const charset = mimeCharset(config.defaultCharset) || by.charset;
   const fromFields = 'fromFields' in submission.wanted && submission.wanted.fromFields;
-  const kept = changed(
-    rewriteFields(rewrite, removeBcc(fields, { fromFields, keep: config.keepBcc }), senderDomain(config, by.hostname)),
-    route,
-  );
+  const shown = removeBcc(fields, { fromFields, keep: config.keepBcc });
+  const understood = config.header8bit === 'encode' ? quoteNames(shown) : shown;
+  const kept = changed(rewriteFields(rewrite, understood, senderDomain(config, by.hostname)), route);
   if (!kept.ok) return kept;
   const from = configuredFrom(config, by.login);
   if (!from.ok) return from;
@@ -298,7 +295,7 @@ async function compose(
     date: by.date,
     zone: -by.date.getTimezoneOffset(),
     unique: by.unique,
-    hostname: config.hostname || by.hostname,
+    hostname: helloName(config.hostname || by.hostname) || config.hostname || by.hostname,
     reversePath,
     fullName: lacksFrom(kept.value) || config.forceFrom ? await by.fullName() : '',
     login: by.login,
@@ -320,9 +317,7 @@ async function compose(
   const headFacts = scanContent(head);
   if (config.longLines === 'refuse' && headFacts.longestLine > LONGEST) return unparsed(TOO_LONG);
   const eightBit = facts.eightBit || headFacts.eightBit ? 'some' : facts.whole ? 'none' : 'unknown';
-  const smtputf8 =
-    completed.value.needsSmtputf8 ||
-    [reversePath, ...recipients.map(({ path }) => path)].some((path) => path !== null && !isAscii(path.localPart));
+  const smtputf8For = foreignPath(reversePath, recipients) ?? completed.value.needsSmtputf8;
   const notes = facts.longestLine > LONGEST ? [`a line of the message is longer than ${LONGEST} octets`] : [];
   const transaction: Transaction = {
     reversePath,
@@ -331,7 +326,8 @@ async function compose(
     estimate: facts.estimate === null ? null : headFacts.size + facts.estimate,
     eightBit,
     withoutEightBit: config.eightBit,
-    smtputf8,
+    smtputf8: smtputf8For !== null,
+    ...(smtputf8For === null ? {} : { smtputf8For }),
     dsn: config.dsn,
     ...(submission.ret ? { ret: submission.ret } : {}),
     ...(submission.envid ? { envid: submission.envid } : {}),
@@ -343,6 +339,14 @@ async function compose(
     open: (treatment: 'pass' | 'convert' | 'refuse', last: boolean) => openMessage(config, head, body, treatment, last),
   };
   return parsed({ content, transaction, messageId: completed.value.messageId, notes });
+}
+
+/** The first path of the envelope that is not ASCII, as a sentence; null when there is none. */
+function foreignPath(reversePath: ReversePath, recipients: readonly RoutedRecipient[]): string | null {
+  const isForeign = (path: ReversePath): path is Mailbox => path !== null && !isAscii(path.localPart);
+  if (isForeign(reversePath)) return `the sender is ${printMailbox(reversePath)}`;
+  const recipient = recipients.find(({ path }) => isForeign(path));
+  return recipient ? `a recipient is ${printMailbox(recipient.path)}` : null;
 }
 
 /** RFC 5322 §2.1.1 */

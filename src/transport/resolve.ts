@@ -78,18 +78,25 @@ async function namesOf(host: Smarthost, within: number, names: Names): Promise<P
   return inTime(within, `looking up ${host.host}`, host.expand === 'mx' ? mxTargets(host, names) : srvTargets(host, names));
 }
 
-/** RFC 5321 §5.1: by preference, equal ones in random order; no MX record means the name itself; a null MX (RFC 7505 §3) means none. */
+/**
+ * RFC 5321 §5.1: by preference, equal ones in random order; no MX record means the name itself, also where the name is an
+ * alias (the answer is then empty and no error); a null MX (RFC 7505 §3) means none.
+ */
 async function mxTargets({ host, port }: Smarthost, names: Names): Promise<Parsed<readonly Target[]>> {
+  const itself: readonly Target[] = [{ name: host, port, unix: false, fromDns: false }];
   try {
     const records = (await names.mx(host)).map((record) => ({ ...record, order: Math.random() }));
     records.sort((a, b) => a.priority - b.priority || a.order - b.order);
-    if (records.every(({ exchange }) => exchange === '')) return unparsed(`${host} says it takes no mail (null MX)`);
-    return parsed(fromDns(records.map(({ exchange }) => ({ name: exchange, port }))));
+    const [first, ...others] = records;
+    if (first === undefined) return parsed(itself);
+    if (first.exchange === '' && first.priority === 0 && others.length === 0) return unparsed(`${host} says it takes no mail (null MX)`);
+    const targets = fromDns(records.map(({ exchange }) => ({ name: exchange, port })));
+    return targets.length > 0 ? parsed(targets) : unparsed(`the MX records of ${host} name no host`);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     // Bun does not tell a name without such a record from one that is unknown; looking up its address will.
     const isWithout = code === 'ENODATA' || (code === 'ENOTFOUND' && process.versions.bun !== undefined);
-    if (isWithout) return parsed([{ name: host, port, unix: false, fromDns: false }]);
+    if (isWithout) return parsed(itself);
     return unparsed(`no MX records of ${host}: ${dnsError(code)}`);
   }
 }
@@ -99,6 +106,8 @@ async function srvTargets({ host, scheme }: Smarthost, names: Names): Promise<Pa
   const service = `_${scheme === 'submissions' ? 'submissions' : 'submission'}._tcp.${host}`;
   try {
     const records = orderSrv(await names.srv(service), Math.random);
+    // As with MX: what an alias leads to has none.
+    if (records.length === 0) return unparsed(`no SRV records of ${service}: ${dnsError('ENODATA')}`);
     // A record "." says the service is decidedly not available. RFC 2782
     if (records.every(({ name }) => name === '')) return unparsed(`${host} says it has no such service (${service})`);
     return parsed(fromDns(records));

@@ -223,7 +223,7 @@ test('a server that closes each session with 421 after a message', () =>
     const { port, sessions, close } = await server(() => '421 enough');
     const measured = await carry(load({ host: `127.0.0.1:${port}`, messages: 3 }), { signal: NEVER, urgent: NEVER });
     close();
-    assert.deepEqual(fatesOf(measured), [['uncertain', 3]]);
+    assert.deepEqual(fatesOf(measured), [['rejected', 3]]);
     assert.equal(sessions(), 3);
   }));
 

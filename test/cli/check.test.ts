@@ -126,6 +126,19 @@ test('smart hosts of routers are tried, one that stands there twice only once; a
     assert.match(bad.stderr, /^nospool: .*aliases/);
   }));
 
+test('W6: what is ignored of a server’s extensions is shown, and not as one of them', () =>
+  within(20_000, async () => {
+    const sink = await sinkWith();
+    const { config } = configured(`smarthosts = ["submission://127.0.0.1:${sink.port}"]\nignore_extensions = ["chunking", "DSN"]`);
+    const [run, json] = [await nospool('check', '--config', config), await nospool('check', '--config', config, '--json')];
+    await sink.close();
+    assert.match(run.stdout, /^ {3}ignored {7}CHUNKING, DSN \(ignore_extensions\)$/m);
+    const [host] = JSON.parse(json.stdout).smarthosts;
+    assert.deepEqual(host.ignored_extensions, ['CHUNKING', 'DSN']);
+    const { extensions } = host.names[0].addresses[0];
+    assert.ok(extensions.includes('PIPELINING') && !extensions.includes('CHUNKING') && !extensions.includes('DSN'));
+  }));
+
 test('no smart host is an error, and so is a configuration that cannot be read', async () => {
   const { config } = configured('');
   const run = await nospool('check', '--config', config);
@@ -142,7 +155,7 @@ const HOST: Smarthost = {
   port: 587,
   expand: 'none',
   tls: { ...TLS, mode: 'off' },
-  auth: { user: 'me', mechanisms: [], secret: { from: 'literal', value: 'secret' }, allowPlaintext: false },
+  auth: { user: 'me', mechanisms: [], secret: { from: 'literal', value: 'secret' }, allowPlaintext: true },
 };
 
 test('a refused password is not tried at the next address', () =>

@@ -81,6 +81,13 @@ export const ERRORS: [string, RegExp | string][] = [
   ['source_address = 5', /^\/f:1: key "source_address" expects a text/],
   ['source_address = "192.0.2.1"\nfamily = "6"', '/f:2: key "family" contradicts source_address, which is of IPv4'],
   ['family = 4', '/f:1: key "family" expects "any", "4" or "6"'],
+  ['ignore_extensions = "CHUNKING"', /^\/f:1: key "ignore_extensions" expects a list such as \["CHUNKING"\], found a text$/],
+  [
+    'ignore_extensions = ["AUTH PLAIN"]',
+    /^\/f:1: key "ignore_extensions" expects EHLO keywords such as "CHUNKING", without their parameters$/,
+  ],
+  ['smarthosts = [{ url = "a",\nignore_extensions = ["SIZE 1"] }]', /^\/f:2: key "ignore_extensions" of a smart host expects EHLO keywords/],
+  ['smtp_discard_ehlo_keywords = "chunking"', '/f:1: key "smtp_discard_ehlo_keywords" is unknown; did you mean "ignore_extensions"?'],
   // Credentials
   [
     '[auth]\nuser = "u"',
@@ -105,6 +112,10 @@ export const ERRORS: [string, RegExp | string][] = [
   [
     'smarthosts = ["a", "b"]\n[auth]\nuser = "u"\npassword_file = "/p"',
     /^\/f:1: key "smarthosts": "b" would be handed the password for "a": write a table .*, or auth = "none"$/,
+  ],
+  [
+    'smarthosts = ["smtp://a"]\n[tls]\nmode = "off"\n[auth]\nuser = "u"\npassword_file = "/p"',
+    /^\/f:1: key "smarthosts": "a" would get the password in the clear, because TLS has mode = "off": .* allow_plaintext = true beside its user$/,
   ],
   // Routers
   ['[router]\nname = "a"', /write \[\[router\]\], with two brackets/],
@@ -171,6 +182,7 @@ export const VARIABLE_ERRORS: readonly [string, string, RegExp | string][] = [
   ['NOSPOOL_TIMEOUTS_CONNECT', '30', /^environment: NOSPOOL_TIMEOUTS_CONNECT expects a duration/],
   ['NOSPOOL_TLS_FINGERPRINT', 'hunter2', /^environment: NOSPOOL_TLS_FINGERPRINT expects "sha256:"/],
   ['NOSPOOL_AUTH_USER', 'u', /^environment: NOSPOOL_AUTH_USER needs a password/],
+  ['NOSPOOL_IGNORE_EXTENSIONS', 'CHUNKING,PIPELINING', /^environment: NOSPOOL_IGNORE_EXTENSIONS expects EHLO keywords/],
   ['NOSPOOL_HOSTNAME', 'a b', /^environment: NOSPOOL_HOSTNAME expects a domain/],
 ];
 

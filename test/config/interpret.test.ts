@@ -177,6 +177,62 @@ test('no smart host is handed the password of another, unless the file says so',
   assert.deepEqual(routed(`[router.auth]\nuser = "v"\npassword_file = "/q"`), ['v']);
 });
 
+test('W3: a password in the clear is for hosts that are written as loopback, and for those that allow it', () => {
+  const off = (url: string, more = ''): Interpreted =>
+    read(`smarthosts = ["${url}"]\ntls = { mode = "off" }\nauth = { user = "u", password_file = "/p"${more} }`);
+  for (const url of ['smtp://127.0.0.1', 'smtp://[::1]:2525', 'smtp://LOCALHOST', 'smtp://mail.localhost', 'unix:/run/smtp'])
+    assert.ok(off(url).ok, url);
+  for (const url of ['smtp://192.0.2.1', 'smtp://mail.example.org', 'smtp://localhost.localdomain', 'localhost/MX', 'localhost/SRV']) {
+    assert.ok(!off(url).ok, url);
+    assert.ok(off(url, ', allow_plaintext = true').ok, url);
+  }
+  const proxied = off('localhost');
+  assert.ok(proxied.ok);
+  assert.match(
+    error('proxy = "socks5://p"\nsmarthosts = ["localhost"]\ntls = { mode = "off" }\nauth = { user = "u", password_file = "/p" }'),
+    /^\/f:2: key "smarthosts": "localhost" would get the password in the clear/,
+  );
+  assert.ok(read('smarthosts = ["a"]\ntls = { mode = "off" }').ok, 'nothing to send');
+  assert.ok(read('smarthosts = ["a"]\ntls = { mode = "off" }\nauth = { user = "u", mechanisms = ["EXTERNAL"] }').ok, 'no password');
+});
+
+test('W6: what is ignored of a server’s extensions: the host’s list, else the route’s, else that of all', () => {
+  const text = `ignore_extensions = ["chunking"]
+smarthosts = ["a", { url = "b", ignore_extensions = ["SIZE", "X-NEW"] }, { url = "c", ignore_extensions = [] }, "unix:/s"]
+[[router]]
+name = "r"
+driver = "manualroute"
+ignore_extensions = ["PIPELINING"]
+hosts = ["d", { url = "e", ignore_extensions = ["DSN"] }]
+[[router]]
+name = "s"
+driver = "manualroute"
+hosts = ["f"]`;
+  const ignored = (hosts: Config['smarthosts']): (readonly string[] | undefined)[] => hosts.map((host) => host.ignoreExtensions);
+  const got = config(text);
+  assert.deepEqual(ignored(got.smarthosts), [['CHUNKING'], ['SIZE', 'X-NEW'], undefined, ['CHUNKING']]);
+  const [r, s] = got.routers as [ManualrouteDefinition, ManualrouteDefinition];
+  assert.deepEqual([ignored(r.hosts), ignored(s.hosts)], [[['PIPELINING'], ['DSN']], [['CHUNKING']]]);
+  const env = { NOSPOOL_IGNORE_EXTENSIONS: 'CHUNKING pipelining' };
+  assert.deepEqual(ignored(config('smarthosts = ["a"]\nignore_extensions = ["DSN"]', { env }).smarthosts), [['CHUNKING', 'PIPELINING']]);
+});
+
+test('W6: a slip in the name of an extension is hinted at; other keywords pass', () => {
+  const warnings = (...keywords: string[]): readonly string[] => {
+    const got = read(`smarthosts = ["a"]\nignore_extensions = ${JSON.stringify(keywords)}`);
+    assert.ok(got.ok);
+    return got.warnings;
+  };
+  assert.deepEqual(
+    warnings('CHUNKING', 'ETRN', 'HELP', 'VRFY', 'EXPN', 'TURN', 'PRDR', 'XCLIENT', 'XFORWARD', 'X-ANY', 'BURL', 'UTF8SMTP'),
+    [],
+  );
+  assert.deepEqual(warnings('CHUNKIN', '8bitmine'), [
+    '/f:2: key "ignore_extensions" names "CHUNKIN", which is no extension known here; did you mean "CHUNKING"?',
+    '/f:2: key "ignore_extensions" names "8BITMINE", which is no extension known here; did you mean "8BITMIME"?',
+  ]);
+});
+
 test('a table of credentials inherits nothing', () => {
   const { smarthosts } = config(
     'smarthosts = [{ url = "b", auth = { user = "v", password_env = "PW" } }]\n[auth]\nuser = "u"\npassword_file = "/p"\nallow_plaintext = true\nmechanisms = ["plain"]',
@@ -317,6 +373,22 @@ test('rewrite', () => {
     '[rewrite]\nroot = "host1@example.org"\n"*@host1" = "*@example.org"\n"a@b" = "c"\n"*@c" = "noreply@example.org"',
   );
   assert.deepEqual({ ...rewrite }, { root: 'host1@example.org', '*@host1': '*@example.org', 'a@b': 'c', '*@c': 'noreply@example.org' });
+});
+
+test('W4: a hostname that EHLO cannot say is read, with a warning; the dot of the root is left out', () => {
+  const read1 = (name: string): { readonly hostname: string; readonly warnings: readonly string[] } => {
+    const got = read(`hostname = "${name}"`);
+    assert.ok(got.ok, name);
+    return { hostname: got.config.hostname, warnings: got.warnings };
+  };
+  for (const name of ['web1.example.org', 'WEB1', 'müller.example', '[192.0.2.1]'])
+    assert.deepEqual(read1(name), { hostname: name, warnings: [] });
+  assert.deepEqual(read1('web1.example.org.'), { hostname: 'web1.example.org', warnings: [] });
+  for (const name of ['my_app.local', '192.0.2.1'])
+    assert.match(read1(name).warnings.join(), /^\/f:1: key "hostname" is no domain of RFC 5321, so EHLO says the address of the socket/);
+  assert.equal(config('qualify_domain = "example.org."\nqualify_recipient = "example.net."').qualifyRecipient, 'example.net');
+  for (const name of ['web 1', ' web1', 'a..b', 'web-.example.org', '.', 'a.example..'])
+    assert.match(error(`hostname = "${name}"`), /^\/f:1: key "hostname" expects a domain/);
 });
 
 test('warnings: what is written and means nothing', () => {

@@ -428,7 +428,7 @@ row(29, '421 at any command: told, and the next smart host is asked before conte
     );
   await served({ script: { end: '421 4.3.2 shutting down' } }, (host) =>
     served({}, async (second) => {
-      assertFailed(await send([hostAt(host.port), hostAt(second.port)]), /no verdict came back .*421 4\.3\.2 shutting down/);
+      assertFailed(await send([hostAt(host.port), hostAt(second.port)]), /the content: 421 4\.3\.2 shutting down/);
       assert.deepEqual(second.sessions, []);
     }),
   );
@@ -685,16 +685,19 @@ row(53, 'the argument of EHLO: a domain or an address literal, never what is nei
     ['', /^EHLO \[127\.0\.0\.1\]$/],
     ['host.example.org', /^EHLO host\.example\.org$/],
     ['[IPv6:2001:db8::1]', /^EHLO \[IPv6:2001:db8::1\]$/],
+    ['ü.example', /^EHLO xn--tda\.example$/],
+    ['web_1 x', /^EHLO \[127\.0\.0\.1\]$/],
+    ['a..b', /^EHLO \[127\.0\.0\.1\]$/],
+    ['[::1]', /^EHLO \[127\.0\.0\.1\]$/],
   ] as const)
     await served({}, async (host) => {
       assertTaken(await send([hostAt(host.port)], { hello }));
       assert.match(heard(host)[0] ?? '', expected);
     });
-  for (const hello of ['web_1 x', 'a..b', 'a\r\nMAIL FROM:<>', '[::1]', 'ü.example'])
-    await served({}, async (host) => {
-      assertFailed(await send([hostAt(host.port)], { hello }), /is neither a domain nor an address literal$/);
-      assert.deepEqual(heard(host), []);
-    });
+  await served({}, async (host) => {
+    assertFailed(await send([hostAt(host.port)], { hello: 'a\r\nMAIL FROM:<>' }), /is neither a domain nor an address literal$/);
+    assert.deepEqual(heard(host), []);
+  });
   // A socket that is open for both families says IPv4 addresses in the form of IPv6.
   await served({ host: '::' }, async (host) => {
     assertTaken(await send([hostAt(host.port, { host: '::ffff:127.0.0.1' })], { hello: '' }));

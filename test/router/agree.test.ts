@@ -41,6 +41,11 @@ const SAME: readonly [Route, Route, string][] = [
   ],
   [route([host('a', { link: DIRECT })]), route([a]), 'no proxy said twice'],
   [route([via({})]), route([via({})]), 'equal proxies'],
+  [
+    route([host('a', { ignoreExtensions: ['DSN', 'SIZE'] })]),
+    route([host('a', { ignoreExtensions: ['SIZE', 'DSN'] })]),
+    'W6: the same is ignored',
+  ],
 ];
 for (const [one, other, why] of SAME) test(`one transaction: ${why}`, () => assert.equal(differenceOf(one, other, me), null));
 
@@ -106,6 +111,13 @@ const DIFFERENT: readonly [Route, Route, string, string, string][] = [
     'source_address',
     '"" and "192.0.2.1" for smtp://a:25',
     'the address of this host',
+  ],
+  [
+    route([a]),
+    route([host('a', { ignoreExtensions: ['CHUNKING'] })]),
+    'ignore_extensions',
+    'none and "CHUNKING" for smtp://a:25',
+    'W6: what is ignored',
   ],
   [route([a]), route([host('a', { link: { ...DIRECT, family: 4 } })]), 'family', '"any" and "4" for smtp://a:25', 'the family'],
   [route([a]), route([a], { errorsTo: null }), 'errors_to', '<me@x> and <>', 'reverse-paths'],

@@ -1,7 +1,11 @@
 /**
- * Starts Debian's Exim as a smart host, with a configuration of its own in a folder of its own, delivering to Maildirs.
- * It knows nothing of the client under test.
+ * Debian's Exim, with a configuration of its own in a folder of its own: as a smart host that delivers to Maildirs, and as
+ * the client without a queue that nospool stands in for. It knows nothing of the client under test.
  */
+<<<<<<< HEAD
+import { execFileSync, spawn } from 'node:child_process';
+import { chownSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+=======
 import { execFileSync } from 'node:child_process';
 import { chownSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { HOST } from '../../world/support/addresses.ts';
@@ -211,16 +215,77 @@ ${offers(
 }`;
 }
 
-export async function startExim(options: EximOptions = {}): Promise<Peer> {
+/** A folder for Exim, with what it writes to belonging to it. */
+function eximFolder(...names: readonly string[]): string {
   const folder = scratch('exim');
-  const { at } = options;
-  const port = at === undefined ? await freePort() : 587;
-  const tlsPort = at !== undefined ? 465 : options.tls === undefined ? undefined : await freePort();
   const [uid = 0, gid = 0] = ['-u', '-g'].map((flag) => Number(execFileSync('id', [flag, 'Debian-exim'], { encoding: 'utf8' })));
-  for (const name of ['spool', 'log', 'mail']) {
+  for (const name of names) {
     mkdirSync(`${folder}/${name}`, { mode: 0o755 });
     chownSync(`${folder}/${name}`, uid, gid);
   }
+  return folder;
+}
+
+export interface Wrapper {
+  /** Runs it with these arguments; a string is latin1. */
+  run(
+    args: readonly string[],
+    input: string,
+  ): Promise<{ readonly status: number | null; readonly stdout: string; readonly stderr: string }>;
+  stop(): void;
+}
+
+/** Exim's `mua_wrapper` with a smart host at this port of loopback. It adds no Received and no Sender field, and believes -f. */
+export function wrapExim(port: number): Wrapper {
+  const folder = eximFolder('spool', 'log');
+  const file = `${folder}/exim.conf`;
+  writeFileSync(
+    file,
+    `mua_wrapper = true
+primary_hostname = exim.${DOMAIN}
+qualify_domain = ${DOMAIN}
+spool_directory = ${folder}/spool
+log_file_path = ${folder}/log/%slog
+keep_environment =
+never_users =
+received_header_text =
+local_from_check = false
+extract_addresses_remove_arguments = false
+disable_ipv6 = true
+acl_smtp_rcpt = accept
+acl_smtp_data = accept
+begin routers
+smarthost:
+  driver = manualroute
+  route_list = * 127.0.0.1
+  self = send
+  transport = smarthost
+begin transports
+smarthost:
+  driver = smtp
+  port = ${port}
+  allow_localhost
+`,
+    { mode: 0o644 },
+  );
+  return {
+    run: (args, input) =>
+      new Promise((resolve, reject) => {
+        const child = spawn('/usr/sbin/exim4', ['-C', file, ...args], { env: { PATH: '/usr/bin:/bin', LANG: 'C.UTF-8' }, cwd: folder });
+        const said = { stdout: '', stderr: '' };
+        for (const name of ['stdout', 'stderr'] as const) child[name].setEncoding('latin1').on('data', (part) => (said[name] += part));
+        child.once('error', reject).once('close', (status) => resolve({ status, ...said }));
+        child.stdin.on('error', () => undefined).end(Buffer.from(input, 'latin1'));
+      }),
+    stop: () => discard(folder),
+  };
+}
+
+export async function startExim(options: EximOptions = {}): Promise<Peer> {
+  const folder = eximFolder('spool', 'log', 'mail');
+  const { at } = options;
+  const port = at === undefined ? await freePort() : 587;
+  const tlsPort = at !== undefined ? 465 : options.tls === undefined ? undefined : await freePort();
   mkdirSync(`${folder}/tls`);
   for (const { addresses, tls } of at ?? [])
     for (const address of tls === null ? [] : addresses)
