@@ -86,7 +86,10 @@ export const ERRORS: [string, RegExp | string][] = [
     'ignore_extensions = ["AUTH PLAIN"]',
     /^\/f:1: key "ignore_extensions" expects EHLO keywords such as "CHUNKING", without their parameters$/,
   ],
-  ['smarthosts = [{ url = "a",\nignore_extensions = ["SIZE 1"] }]', /^\/f:2: key "ignore_extensions" of a smart host expects EHLO keywords/],
+  [
+    'smarthosts = [{ url = "a",\nignore_extensions = ["SIZE 1"] }]',
+    /^\/f:2: key "ignore_extensions" of a smart host expects EHLO keywords/,
+  ],
   ['smtp_discard_ehlo_keywords = "chunking"', '/f:1: key "smtp_discard_ehlo_keywords" is unknown; did you mean "ignore_extensions"?'],
   // Credentials
   [

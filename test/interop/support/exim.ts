@@ -2,11 +2,7 @@
  * Debian's Exim, with a configuration of its own in a folder of its own: as a smart host that delivers to Maildirs, and as
  * the client without a queue that nospool stands in for. It knows nothing of the client under test.
  */
-<<<<<<< HEAD
 import { execFileSync, spawn } from 'node:child_process';
-import { chownSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-=======
-import { execFileSync } from 'node:child_process';
 import { chownSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { HOST } from '../../world/support/addresses.ts';
 import { discard, freePort, scratch, startDaemon, until } from './daemon.ts';
