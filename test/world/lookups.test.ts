@@ -180,7 +180,8 @@ interface Failing {
   readonly says: RegExp;
 }
 
-const ANSWER = /no name server answers|the name servers (do not answer|failed|refuse to answer|do not understand the question|answer with nonsense)|took longer than/;
+const ANSWER =
+  /no name server answers|the name servers (do not answer|failed|refuse to answer|do not understand the question|answer with nonsense)|took longer than/;
 
 // biome-ignore format: a table is read as a table
 const FAILING: readonly Failing[] = [
