@@ -242,6 +242,9 @@ function dnsError(code: string | undefined): string {
     ESERVFAIL: 'the name servers failed',
     EREFUSED: 'the name servers refuse to answer',
     ECONNREFUSED: 'no name server answers',
+    EFORMERR: 'the name servers do not understand the question',
+    ENOTIMP: 'the name servers do not understand the question',
+    EBADRESP: 'the name servers answer with nonsense',
   };
   return words[code ?? ''] ?? code ?? 'unknown error';
 }

@@ -105,7 +105,10 @@ const socketOf = (client: Client, face: Face): string => `${client.folder}/${fac
 const ownPort = (face: Face): number => 2000 + face.last;
 
 function writtenAsLoopback(face: Scripted): readonly Way[] {
-  const hosts = [loopbackOf(face), ...['127.0.0.1', 'localhost', '[::1]'].map((host) => `${host}:${ownPort(face)}`)];
+  const hosts = [
+    loopbackOf(face),
+    ...['127.0.0.1', 'localhost', 'mail.localhost', '[::1]', '[::ffff:127.0.0.1]'].map((host) => `${host}:${ownPort(face)}`),
+  ];
   const urls = [`smtp://${loopbackOf(face)}`, `lmtp://${loopbackOf(face)}`, ...hosts.map((host) => `submission://${host}`)];
   const more = { where: 'loopback' } as const;
   const modes = ALL.filter((mode) => mode !== 'required');
@@ -174,7 +177,7 @@ async function startFace(face: Scripted): Promise<void> {
 /** What the client reaches at its own loopback is the face, too. */
 async function lead(client: Client): Promise<void> {
   client.resolve('nameserver 192.0.2.53\n');
-  client.know(FACES.map((face) => `${loopbackOf(face)} hosts.${domainOf(face)}\n`).join(''));
+  client.know(`127.0.0.1 mail.localhost\n${FACES.map((face) => `${loopbackOf(face)} hosts.${domainOf(face)}\n`).join('')}`);
   const pairs = FACES.flatMap((face) => {
     const to = { host: placeOf(face).v4, port: PORTS.submission };
     return [

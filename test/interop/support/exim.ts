@@ -22,6 +22,8 @@ export interface EximOptions extends PeerOptions {
   readonly recipientsMax?: number;
   /** AUTH mechanisms, default PLAIN, LOGIN, CRAM-MD5 (and EXTERNAL to a client certificate that `tls.ca` signed). */
   readonly mechanisms?: readonly ('PLAIN' | 'LOGIN' | 'CRAM-MD5' | 'EXTERNAL')[];
+  /** Who may authenticate, with PASSWORD; default: USER. */
+  readonly user?: string;
   /** Further lines of the main part of its configuration. */
   readonly main?: string;
   /** SCRAM-SHA-1 and SCRAM-SHA-256, asked of a Dovecot at this socket. */
@@ -39,6 +41,7 @@ function configuration(folder: string, ports: { readonly port: number; readonly 
     smtputf8 = true,
     dsn = true,
     eightBitMime = true,
+    user = USER,
     sizeLimit = 128 * 1024 * 1024,
     recipientsMax = 0,
     authRequired = false,
@@ -160,7 +163,7 @@ ${offers(
   `cram:
   driver = cram_md5
   public_name = CRAM-MD5
-  server_secret = \${if eq{$auth1}{${USER}}{${literal(PASSWORD)}}fail}
+  server_secret = \${if eq{$auth1}{${user}}{${literal(PASSWORD)}}fail}
   server_set_id = $auth1
 `,
 )}${offers(
@@ -169,7 +172,7 @@ ${offers(
   driver = plaintext
   public_name = PLAIN
   server_prompts = :
-  server_condition = \${if and{{eq{$auth2}{${USER}}}{eq{$auth3}{${literal(PASSWORD)}}}}}
+  server_condition = \${if and{{eq{$auth2}{${user}}}{eq{$auth3}{${literal(PASSWORD)}}}}}
   server_set_id = $auth2
 `,
 )}${offers(
@@ -178,7 +181,7 @@ ${offers(
   driver = plaintext
   public_name = LOGIN
   server_prompts = <| Username: | Password:
-  server_condition = \${if and{{eq{$auth1}{${USER}}}{eq{$auth2}{${literal(PASSWORD)}}}}}
+  server_condition = \${if and{{eq{$auth1}{${user}}}{eq{$auth2}{${literal(PASSWORD)}}}}}
   server_set_id = $auth1
 `,
 )}${
@@ -190,8 +193,8 @@ ${offers(
   driver = external
   public_name = EXTERNAL
   server_advertise_condition = $tls_in_certificate_verified
-  server_param2 = ${USER}
-  server_condition = \${if eq{$auth1}{${USER}}}
+  server_param2 = ${user}
+  server_condition = \${if eq{$auth1}{${user}}}
   server_set_id = $auth1
 `,
       )

@@ -61,10 +61,13 @@ function theAuthorities() {
 /** PEM of the CA that signed the certificates that are good. */
 export const caFile = (): string => theAuthorities().file;
 
+/** A good certificate for these names, and nothing else. */
+export const goodFor = (...names: readonly string[]): Certificate => makeCertificate({ names, issuer: theAuthorities().ours });
+
 export function certificateOf(face: Face): Certificate {
   const { ours, other } = theAuthorities();
   const [domain, target, { v4, v6 }] = [domainOf(face), targetOf(face), placeOf(face)];
-  const names = [domain, target, `loop.${domain}`, `mx.loop.${domain}`, `six.${domain}`, `hosts.${domain}`, 'localhost'];
+  const names = [domain, target, `loop.${domain}`, `mx.loop.${domain}`, `six.${domain}`, `hosts.${domain}`, 'localhost', 'mail.localhost'];
   const ips = [v4, v6, loopbackOf(face), '127.0.0.1', '::1'];
   const issuer = face.kind === 'unknown CA' ? other : ours;
   switch (face.kind) {
