@@ -437,7 +437,7 @@ function withValue(row: Option, rest: string, next: string | undefined): Parsed<
 }
 
 /** The usage text of --help. */
-export function printUsage(): string {
+export function printUsage(): readonly string[] {
   const told = OPTIONS.filter(({ meaning }) => !/no effect|^Refused|^An operation|^As |^A queue run/.test(meaning));
   const rows = told.map(({ option, value: name, meaning }) => `  ${`${option}${name === '' ? '' : ` ${name}`}`.padEnd(14)}${meaning}`);
   return [
@@ -448,8 +448,7 @@ export function printUsage(): string {
     '',
     'Every other option of Sendmail, Postfix and Exim is accepted; see sendmail.nospool(8).',
     'Exit status: 0 the smart host took the message for every recipient; 1 it did not.',
-    '',
-  ].join('\n');
+  ];
 }
 
 /** What -f says; undefined when it was not given. A display name or a comment says nothing, as in Exim and Postfix. */

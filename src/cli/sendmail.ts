@@ -4,6 +4,7 @@
  */
 import type { Config } from '../config/config.ts';
 import { readConfig } from '../config/read.ts';
+import { lineOf } from '../smtp/line.ts';
 import { never } from '../smtp/parsed.ts';
 import { logId } from '../submit/log.ts';
 import { openLog } from '../submit/logfile.ts';
@@ -15,7 +16,7 @@ import { abortable, type Interrupts, listenForSignals } from './interrupts.ts';
 import { type Invocation, parseInvocation, printUsage, reversePathGiven } from './options.ts';
 import { DRAIN, report, unsent } from './report.ts';
 import { drain, openStdin, type Stdin } from './stdin.ts';
-import { complain, conversation, writeText } from './terminal.ts';
+import { complain, conversation, say } from './terminal.ts';
 
 declare const __VERSION__: string;
 const VERSION = typeof __VERSION__ === 'string' ? __VERSION__ : '0';
@@ -33,11 +34,11 @@ export async function sendmail(argv: readonly string[]): Promise<number> {
     case 'queue':
       return 0;
     case 'mailq':
-      return say('Mail queue is empty\n');
+      return tell(['Mail queue is empty']);
     case 'version':
-      return say(`nospool ${VERSION}\n`);
+      return tell([`nospool ${VERSION}`]);
     case 'help':
-      return say(printUsage());
+      return tell(printUsage());
     case 'send':
     case 'smtp':
     case 'route':
@@ -49,8 +50,8 @@ export async function sendmail(argv: readonly string[]): Promise<number> {
   }
 }
 
-function say(text: string): number {
-  writeText(1, text);
+function tell(lines: readonly string[]): number {
+  say(1, lines);
   return 0;
 }
 
@@ -64,7 +65,7 @@ async function unread(details: readonly string[]): Promise<number> {
 /** Told, also where the log is by default. */
 async function refuse(details: readonly string[]): Promise<number> {
   complain(details);
-  await openLog('').write([`${new Date().toISOString()} not sent: ${details.join('; ')}`]);
+  await openLog('').write([lineOf(`${new Date().toISOString()} not sent: ${details.join('; ')}`)]);
   return 1;
 }
 
@@ -145,7 +146,7 @@ async function submit(
   // Before a person at a terminal has written a message for nobody.
   if (operands.length === 0 && !recipientsFromHead) return misused('no recipients: name them after the options, or use -t');
   if (stdin.isTerminal && process.stderr.isTTY)
-    writeText(2, `sendmail: reading the message from the terminal; end it with Ctrl-D${dotEnds ? ' or a line with a single dot' : ''}\n`);
+    complain([`reading the message from the terminal; end it with Ctrl-D${dotEnds ? ' or a line with a single dot' : ''}`]);
   const { signal, urgent } = interrupts;
   const trace = conversation(verbosity);
   const tree = verbosity === 2 ? await import('./tree.ts') : null;
@@ -174,7 +175,7 @@ async function submit(
       signal,
       urgent,
       ...(trace ? { trace } : {}),
-      ...(tree ? { routed: (routing) => writeText(2, tree.printRouting(routing)) } : {}),
+      ...(tree ? { routed: (routing) => say(2, tree.printRouting(routing)) } : {}),
       loneDot: extent.loneDot,
     },
   );

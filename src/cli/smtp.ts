@@ -8,6 +8,7 @@ import { CLEAN } from '../message/source.ts';
 import { printProblem } from '../router/problem.ts';
 import { type Parameter, parameterOf } from '../smtp/command.ts';
 import type { Notify, Recipient } from '../smtp/commands.ts';
+import { atMost } from '../smtp/line.ts';
 import type { Refusal } from '../smtp/outcome.ts';
 import { never } from '../smtp/parsed.ts';
 import { type ForwardPath, parseMailbox, type ReversePath } from '../smtp/path.ts';
@@ -53,7 +54,7 @@ const MOST_TEXTS = 100;
 /** Says why nobody can speak here, to a client that waits for the greeting. */
 export async function refuseToSpeak(details: readonly string[]): Promise<void> {
   const replies = openReplies();
-  replies.write(printed(replyLines(makeReply(554, '5.3.5', ...details))));
+  replies.write(printed(replyLines(makeReply(554, '5.3.5', ...told(details)))));
   // A client that says QUIT would wait for its answer.
   await Promise.race([replies.end(), shortly()]);
 }
@@ -371,9 +372,7 @@ export function verdictOn({ outcome, messageId }: Pick<Submitted, 'outcome' | 'm
   return makeReply(code, enhanced, ...told(printOutcome(outcome, messageId)));
 }
 
-function told(texts: readonly string[]): readonly string[] {
-  return texts.length > MOST_TEXTS ? [...texts.slice(0, MOST_TEXTS), `and ${texts.length - MOST_TEXTS} more, see the log`] : texts;
-}
+const told = (texts: readonly string[]): readonly string[] => atMost(texts, MOST_TEXTS, ', see the log');
 
 /** The smart host's own words, with the enhanced code that this side has promised. RFC 2034 §4 */
 function withEnhanced({ enhanced, lines }: Reply): readonly string[] {

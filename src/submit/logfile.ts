@@ -3,6 +3,7 @@
  * here is told and never changes a delivery. Knows no line's meaning.
  */
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
+import { type Line, lineOf } from '../smtp/line.ts';
 
 /** What a log that is not configured as a file goes to. */
 export interface LogPlaces {
@@ -26,7 +27,7 @@ export interface LogSink {
   /** What is wrong with the log, as a sentence; null when nothing is known to be. */
   readonly problem: string | null;
   /** Writes the lines, one write each (safe beside other runs: O_APPEND). Returns a problem or null; never rejects. */
-  write(lines: readonly string[]): Promise<string | null>;
+  write(lines: readonly Line[]): Promise<string | null>;
 }
 
 /** `setting` is the key `log`: a path, 'syslog', 'stderr', 'none', or '' for the default. `tag`: who writes, for syslog; null = nospool. */
@@ -65,7 +66,7 @@ function file(path: string): LogSink {
   };
 }
 
-function writeLines(fd: number, lines: readonly string[]): string | null {
+function writeLines(fd: number, lines: readonly Line[]): string | null {
   try {
     for (const line of lines) {
       const octets = Buffer.from(`${line}\n`);
@@ -80,12 +81,12 @@ function writeLines(fd: number, lines: readonly string[]): string | null {
 
 function syslog(given: string | null, places: LogPlaces): LogSink {
   // The journal's protocol is lines; what a caller gives must not add one.
-  const tag = (given ?? '').replace(/[\p{Cc}\s]/gu, '') || 'nospool';
+  const tag = lineOf((given ?? '').replace(/[\p{Cc}\s]/gu, '')) || 'nospool';
   return { problem: null, write: async (lines) => ((await toJournal(lines, tag, places)) ? null : await toLogger(lines, tag, places)) };
 }
 
 /** journald's stream protocol: identifier, unit, priority (mail is the facility; 6 is "info"), four switches, then lines. */
-async function toJournal(lines: readonly string[], tag: string, { journal }: LogPlaces): Promise<boolean> {
+async function toJournal(lines: readonly Line[], tag: string, { journal }: LogPlaces): Promise<boolean> {
   const { createConnection } = await import('node:net');
   return new Promise((resolve) => {
     const socket = createConnection({ path: journal });
@@ -96,7 +97,7 @@ async function toJournal(lines: readonly string[], tag: string, { journal }: Log
   });
 }
 
-async function toLogger(lines: readonly string[], tag: string, { loggers }: LogPlaces): Promise<string | null> {
+async function toLogger(lines: readonly Line[], tag: string, { loggers }: LogPlaces): Promise<string | null> {
   const { spawn } = await import('node:child_process');
   for (const path of loggers) {
     const status = await new Promise<number | null>((resolve) => {

@@ -21,6 +21,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { suite } from 'uvu';
+import { linesOf } from '../../src/smtp/line.ts';
 import { type LogPlaces, openLog } from '../../src/submit/logfile.ts';
 import { within } from '../support/within.ts';
 
@@ -35,18 +36,18 @@ test('lines are appended, one after another, as often as it is written to', asyn
   const path = fresh();
   const log = openLog(path);
   assert.equal(log.problem, null);
-  assert.equal(await log.write(['one', 'zwei ü']), null);
-  assert.equal(await log.write(['three']), null);
-  assert.equal(await openLog(path).write(['four']), null);
+  assert.equal(await log.write(linesOf(['one', 'zwei ü'])), null);
+  assert.equal(await log.write(linesOf(['three'])), null);
+  assert.equal(await openLog(path).write(linesOf(['four'])), null);
   assert.equal(readFileSync(path, 'utf8'), 'one\nzwei ü\nthree\nfour\n');
   assert.equal(statSync(path).mode & 0o137, 0, 'not for everybody to read');
 });
 
 test('"none" writes nothing, and the default file is the first choice', async () => {
   const places = { ...NOWHERE, file: fresh() };
-  assert.equal(await openLog('none', null, places).write(['x']), null);
+  assert.equal(await openLog('none', null, places).write(linesOf(['x'])), null);
   assert.equal(existsSync(places.file), false);
-  assert.equal(await openLog('', null, places).write(['x']), null);
+  assert.equal(await openLog('', null, places).write(linesOf(['x'])), null);
   assert.equal(readFileSync(places.file, 'utf8'), 'x\n');
 });
 
@@ -54,23 +55,23 @@ test('a file that cannot be opened is a problem from the start, and changes noth
   const path = join(folder, 'missing', 'log');
   const log = openLog(path, null, NOWHERE);
   assert.match(log.problem ?? '', new RegExp(`^cannot write the log ${path}: ENOENT`));
-  assert.equal(await log.write(['x']), log.problem);
+  assert.equal(await log.write(linesOf(['x'])), log.problem);
   assert.match(openLog(folder).problem ?? '', /EISDIR/);
 });
 
 test('a full disk is told', async () => {
   const log = openLog('/dev/full');
   assert.equal(log.problem, null);
-  assert.match((await log.write(['x'])) ?? '', /^cannot write the log: ENOSPC/);
+  assert.match((await log.write(linesOf(['x']))) ?? '', /^cannot write the log: ENOSPC/);
 });
 
 test('a file that is gone when it is written to again', async () => {
   const inside = fresh('folder');
   mkdirSync(inside);
   const log = openLog(join(inside, 'log'));
-  assert.equal(await log.write(['x']), null);
+  assert.equal(await log.write(linesOf(['x'])), null);
   rmSync(inside, { recursive: true });
-  assert.match((await log.write(['x'])) ?? '', /^cannot write the log .*: ENOENT/);
+  assert.match((await log.write(linesOf(['x']))) ?? '', /^cannot write the log .*: ENOENT/);
 });
 
 test('a named pipe that nobody reads holds nothing up', () =>
@@ -85,7 +86,7 @@ test('a file whose closing fails is a problem like any other', async () => {
   const log = openLog(path);
   const mine = readdirSync('/proc/self/fd').find((fd) => linkOf(fd) === path);
   closeSync(Number(mine));
-  assert.match((await log.write(['x'])) ?? '', /^cannot write the log.*: EBADF/);
+  assert.match((await log.write(linesOf(['x']))) ?? '', /^cannot write the log.*: EBADF/);
 });
 
 function linkOf(fd: string): string | null {
@@ -105,7 +106,7 @@ test('the journal takes lines behind its head', () =>
     const server = createServer((socket) => socket.on('data', (octets) => (heard += octets)));
     await new Promise<void>((resolve) => server.listen(journal, resolve));
     const ended = once(server, 'connection').then(([socket]) => once(socket, 'end'));
-    assert.equal(await openLog('syslog', 'my tag\n', { ...NOWHERE, journal }).write(['one', 'two ü']), null);
+    assert.equal(await openLog('syslog', 'my tag\n', { ...NOWHERE, journal }).write(linesOf(['one', 'two ü'])), null);
     await ended;
     assert.equal(heard, 'mytag\n\n22\n0\n0\n0\n0\none\ntwo ü\n');
     server.close();
@@ -123,7 +124,7 @@ test('without a journal, logger; without the default file, syslog', () =>
   within(10_000, async () => {
     const logger = fakeLogger();
     const places = { ...NOWHERE, loggers: [join(folder, 'no-logger'), logger.path] };
-    assert.equal(await openLog('', 'tag', places).write(['one', 'two']), null);
+    assert.equal(await openLog('', 'tag', places).write(linesOf(['one', 'two'])), null);
     const [args, environment, ...lines] = logger.noted().split('\n');
     assert.equal(args, '4:-t tag -p mail.info', 'no line of the log is an argument, which everybody can read');
     assert.match(environment ?? '', / HOME=$/, 'nothing of our environment is passed on');
@@ -133,9 +134,9 @@ test('without a journal, logger; without the default file, syslog', () =>
 test('a logger that fails is followed by the next, and none is a problem', () =>
   within(10_000, async () => {
     const [bad, good] = [fakeLogger(1), fakeLogger()];
-    assert.equal(await openLog('syslog', null, { ...NOWHERE, loggers: [bad.path, good.path] }).write(['x']), null);
+    assert.equal(await openLog('syslog', null, { ...NOWHERE, loggers: [bad.path, good.path] }).write(linesOf(['x'])), null);
     assert.match(good.noted(), /-t nospool /);
-    const none = await openLog('', null, { ...NOWHERE, loggers: [bad.path] }).write(['x']);
+    const none = await openLog('', null, { ...NOWHERE, loggers: [bad.path] }).write(linesOf(['x']));
     assert.equal(none, 'no log was written: there is neither /var/log/nospool.log nor syslog; set log');
   }));
 
@@ -145,7 +146,7 @@ test('a logger that never reads is given up, and what it left unread is no error
     writeFileSync(path, '#!/bin/sh\nexec 0<&-\nexit 3\n');
     chmodSync(path, 0o755);
     const lines = Array.from({ length: 5000 }, () => 'x'.repeat(200));
-    assert.match((await openLog('syslog', null, { ...NOWHERE, loggers: [path] }).write(lines)) ?? '', /^no log was written/);
+    assert.match((await openLog('syslog', null, { ...NOWHERE, loggers: [path] }).write(linesOf(lines))) ?? '', /^no log was written/);
   }));
 
 test('a journal that goes away before it has all lines has none of them: logger is asked', () =>
@@ -155,7 +156,7 @@ test('a journal that goes away before it has all lines has none of them: logger 
     await new Promise<void>((resolve) => server.listen(journal, resolve));
     const logger = fakeLogger();
     const lines = Array.from({ length: 20_000 }, () => 'x'.repeat(200));
-    assert.equal(await openLog('syslog', null, { ...NOWHERE, journal, loggers: [logger.path] }).write(lines), null);
+    assert.equal(await openLog('syslog', null, { ...NOWHERE, journal, loggers: [logger.path] }).write(linesOf(lines)), null);
     assert.ok(logger.noted().includes(lines[0] as string));
     server.close();
   }));
@@ -164,7 +165,7 @@ test('a logger that cannot even be started is one that fails', () =>
   within(10_000, async () => {
     const logger = fakeLogger();
     const unthinkable = join(folder, 'a\0b');
-    assert.equal(await openLog('syslog', null, { ...NOWHERE, loggers: [unthinkable, logger.path] }).write(['x']), null);
+    assert.equal(await openLog('syslog', null, { ...NOWHERE, loggers: [unthinkable, logger.path] }).write(linesOf(['x'])), null);
     assert.match(logger.noted(), /-t nospool /);
   }));
 
@@ -174,7 +175,7 @@ test('the real logger takes our arguments', () =>
     const path = fresh('real');
     writeFileSync(path, `#!/bin/sh\nexec /usr/bin/logger --no-act -s --socket-errors=off "$@" 2> ${path}.said\n`);
     chmodSync(path, 0o755);
-    assert.equal(await openLog('syslog', 'some-tag', { ...NOWHERE, loggers: [path] }).write(['a line of ours']), null);
+    assert.equal(await openLog('syslog', 'some-tag', { ...NOWHERE, loggers: [path] }).write(linesOf(['a line of ours'])), null);
     assert.match(readFileSync(`${path}.said`, 'utf8'), /some-tag.*: a line of ours\n$/);
   }));
 
