@@ -3,6 +3,7 @@
  * goes without a message. Sends no MAIL.
  */
 import type { Config } from '../config/config.ts';
+import { NO_SMARTHOST } from '../router/resolve.ts';
 import type { Smarthost } from '../router/route.ts';
 import { printSmarthost } from '../router/route.ts';
 import { lineOf } from '../smtp/line.ts';
@@ -82,7 +83,7 @@ export async function runCheck({ config: path, json, verbose }: CheckOptions): P
   const bad = checks.filter(({ usable }) => !usable).length;
   const status = bad === 0 && hosts.length > 0 && aliases.faults.length === 0 ? 0 : 1;
   if (json) printJson({ usable: status === 0, ...heading, smarthosts: checks.map(hostJson) });
-  if (hosts.length === 0) return failWith('no smart host is configured: set smarthosts, or run "nospool init"');
+  if (hosts.length === 0) return failWith(NO_SMARTHOST);
   if (aliases.faults.length > 0) failWith(...aliases.faults);
   if (!json) print([bad === 0 ? `${counted(hosts.length)} usable` : `${counted(bad)} NOT usable`]);
   return status;

@@ -123,7 +123,15 @@ function openMessage(name: string): Parsed<Opened> {
 }
 
 /** What there is to say of a message that was taken, a fact a line. */
-export function printResult({ outcome, reversePath, recipients, discarded, octets, messageId, notes }: Submitted): readonly string[] {
+export function printResult({
+  outcome,
+  reversePath = null,
+  recipients,
+  discarded,
+  octets,
+  messageId,
+  notes,
+}: Submitted): readonly string[] {
   const rows: [string, string][] = [];
   const add = (label: string, values: readonly string[]) => {
     for (const [i, value] of values.entries()) rows.push([i === 0 ? label : '', value]);

@@ -4,7 +4,6 @@
  */
 import type { Config } from '../config/config.ts';
 import { readConfig } from '../config/read.ts';
-import { lineOf } from '../smtp/line.ts';
 import { never } from '../smtp/parsed.ts';
 import { logId } from '../submit/log.ts';
 import { openLog } from '../submit/logfile.ts';
@@ -14,7 +13,7 @@ import { CUT, type Extent, makeExtent } from './extent.ts';
 import { identify, rawArguments } from './identity.ts';
 import { abortable, type Interrupts, listenForSignals } from './interrupts.ts';
 import { type Invocation, parseInvocation, printUsage, reversePathGiven } from './options.ts';
-import { DRAIN, report, unsent } from './report.ts';
+import { DRAIN, type EarlyLog, refuse, report, unsent, useLog } from './report.ts';
 import { drain, openStdin, type Stdin } from './stdin.ts';
 import { complain, conversation, say } from './terminal.ts';
 
@@ -24,13 +23,14 @@ const VERSION = typeof __VERSION__ === 'string' ? __VERSION__ : '0';
 /** Runs the command; the value is the exit status. `argv` as in process.argv. */
 export async function sendmail(argv: readonly string[]): Promise<number> {
   if (process.getuid?.() !== process.geteuid?.() || process.getgid?.() !== process.getegid?.())
-    return unread(['nospool must not be installed set-id: it needs no privilege; run chmod u-s,g-s on it']);
+    return unread(['nospool must not be installed set-id: it needs no privilege; run chmod u-s,g-s on it'], {});
   const invocation = parseInvocation(argv[1] ?? 'sendmail', await rawArguments(argv.slice(2), process.env));
-  if (!invocation.ok) return unread([invocation.detail]);
+  if (!invocation.ok) return unread([invocation.detail], await earlyLog(invocation));
   const { mode } = invocation.value;
   switch (mode.kind) {
     case 'refused':
-      return refuse([mode.detail]);
+      await refuse([mode.detail], await earlyLog(invocation.value));
+      return 1;
     case 'queue':
       return 0;
     case 'mailq':
@@ -55,19 +55,24 @@ function tell(lines: readonly string[]): number {
   return 0;
 }
 
-/** An end before the configuration is known, in which the caller can write on. */
-async function unread(details: readonly string[]): Promise<number> {
-  await refuse(details);
+/** An end before there is a message, in which the caller can write on. */
+async function unread(details: readonly string[], log: Partial<EarlyLog>): Promise<number> {
+  await refuse(details, log);
   await drain(openStdin(), DRAIN);
   return 1;
 }
 
-/** Told, also where the log is by default. */
-async function refuse(details: readonly string[]): Promise<number> {
-  complain(details);
-  await openLog('').write([lineOf(`${new Date().toISOString()} not sent: ${details.join('; ')}`)]);
-  return 1;
+/** The log in force, for what ends a run that needs no configuration but for that. */
+async function earlyLog({ config, tag }: Pick<Invocation, 'config' | 'tag'>): Promise<Partial<EarlyLog>> {
+  const { login, home, euid } = identify(process.env);
+  const answer = await readConfig({ path: config, env: process.env, home, euid });
+  return { ...logOf(answer.ok ? answer.config : answer), login, tag };
 }
+
+const logOf = ({ log, logFormat }: Partial<EarlyLog>): Partial<EarlyLog> => ({
+  ...(log === undefined ? {} : { log }),
+  ...(logFormat === undefined ? {} : { logFormat }),
+});
 
 async function withConfig(invocation: Invocation): Promise<number> {
   const { mode } = invocation;
@@ -76,11 +81,13 @@ async function withConfig(invocation: Invocation): Promise<number> {
   if (!answer.ok) {
     // Who speaks SMTP looks at replies only.
     if (mode.kind === 'smtp' && !mode.batch) await (await import('./smtp.ts')).refuseToSpeak(answer.errors);
-    if (mode.kind === 'send' || mode.kind === 'smtp') return unread(answer.errors);
+    if (mode.kind === 'send' || mode.kind === 'smtp')
+      return unread(answer.errors, { ...logOf(answer), login: who.login, tag: invocation.tag });
     complain(answer.errors);
     return 1;
   }
   const { config } = answer;
+  useLog({ ...config, login: who.login, tag: invocation.tag });
   if (invocation.verbosity > 0) complain(answer.warnings);
   // A locked configuration is the only one: also for whom to trust.
   if (config.lock) delete process.env.SSL_CERT_FILE;

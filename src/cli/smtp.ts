@@ -27,7 +27,7 @@ import { type Feed, makeFeed, withNetworkLineEnds } from './feed.ts';
 import { abortable, type Interrupts, listenForSignals } from './interrupts.ts';
 import type { Invocation } from './options.ts';
 import { openReplies } from './replies.ts';
-import { DRAIN, record, report, unsent } from './report.ts';
+import { DRAIN, record, refuse, report, unsent } from './report.ts';
 import { drain, openStdin } from './stdin.ts';
 import { complain, conversation } from './terminal.ts';
 
@@ -67,7 +67,7 @@ const shortly = (): Promise<void> => new Promise((resolve) => setTimeout(resolve
 export async function speakSmtp(config: Config, by: Submitter, invocation: Invocation, batch: boolean): Promise<number> {
   const stdin = openStdin();
   if (stdin.inetdPort !== null) {
-    complain(['no SMTP on a network socket: nospool is not a server']);
+    await refuse(['no SMTP on a network socket: nospool is not a server'], { ...config, login: by.login, tag: invocation.tag });
     return 1;
   }
   stdin.place?.follow();

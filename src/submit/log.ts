@@ -17,7 +17,8 @@ export interface LogRecord {
   /** Exim's message id: what joins the lines of one message. */
   readonly id: string;
   readonly login: string;
-  readonly reversePath: ReversePath;
+  /** undefined = it ended before that was known. */
+  readonly reversePath: ReversePath | undefined;
   readonly recipients: readonly RoutedRecipient[];
   /** Those that aliases discarded. */
   readonly discarded: readonly RoutedRecipient[];
@@ -45,10 +46,12 @@ export function logId(now: Date, process: number): string {
   return `${base62(Math.floor(milliseconds / 1000), 6)}-${base62(process, 6)}-${base62((milliseconds % 1000) * 2, 2)}`;
 }
 
-/** `YYYY-MM-DD hh:mm:ss` in local time, as Exim writes it. */
+/** `YYYY-MM-DD hh:mm:ss +hhmm`, as Exim writes it with `log_timezone`: callers have time zones of their own. */
 function timestamp(time: Date): string {
   const two = (n: number) => String(n).padStart(2, '0');
-  return `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())} ${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())}`;
+  const east = -time.getTimezoneOffset();
+  const zone = `${east < 0 ? '-' : '+'}${two(Math.floor(Math.abs(east) / 60))}${two(Math.abs(east) % 60)}`;
+  return `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())} ${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())} ${zone}`;
 }
 
 const sender = (path: ReversePath): string => (path === null ? '<>' : printMailbox(path));
@@ -60,9 +63,11 @@ export function printLog(record: LogRecord, format: Settings['logFormat']): read
 
 function printExim({ time, id, login, reversePath, recipients, discarded, octets, messageId, outcome, notes }: LogRecord): readonly Line[] {
   const size = octets === null ? '' : ` S=${octets}`;
-  const lines = [
-    `<= ${sender(reversePath)} U=${short(login)} P=local${size}${messageId === '' ? '' : ` id=${printable(messageId.replace(/^<|>$/g, ''))}`}`,
-  ];
+  const by = `U=${short(login)} P=local`;
+  const lines =
+    reversePath === undefined
+      ? []
+      : [`<= ${sender(reversePath)} ${by}${size}${messageId === '' ? '' : ` id=${printable(messageId.replace(/^<|>$/g, ''))}`}`];
   lines.push(...notes);
   for (const { path, router } of discarded) lines.push(`=> :blackhole: <${printMailbox(path)}> R=${router}`);
   if (outcome.kind === 'accepted') {
@@ -93,7 +98,7 @@ function printExim({ time, id, login, reversePath, recipients, discarded, octets
     });
     lines.push(
       recipients.length === 0
-        ? `not sent: ${reasons.join('; ')}`
+        ? `${reversePath === undefined ? `${by} ` : ''}not sent: ${reasons.join('; ')}`
         : outcome.failure.kind === 'uncertain'
           ? 'Uncertain: the smart host may have the message'
           : 'Failed: nobody has the message',
@@ -139,7 +144,7 @@ function printJson({ time, id, login, reversePath, recipients, discarded, octets
     id,
     outcome: verdict,
     login,
-    from: reversePath === null ? '' : printMailbox(reversePath),
+    from: reversePath === undefined ? null : reversePath === null ? '' : printMailbox(reversePath),
     to: recipients.map(({ path }) => printMailbox(path)),
     discarded: discarded.map(({ path }) => printMailbox(path)),
     octets,
