@@ -25,7 +25,7 @@ export type { Timeouts } from './submit/settings.ts';
 
 /**
  * A smart host from its URL (`submission://mail.example.org`, as in nospool.toml(5)). TLS is required and verified unless
- * `tls` says otherwise; with `auth`, authentication is required; EHLO keywords in `ignoreExtensions` count as not offered. The
+ * `tls` says otherwise; with `auth`, authentication is required (`isToken`: `password` is an access token); EHLO keywords in `ignoreExtensions` count as not offered. The
  * failure is a sentence.
  */
 export function smarthost(
@@ -45,9 +45,9 @@ export function smarthost(
   const ignored = ignoreExtensions.length === 0 ? {} : { ignoreExtensions: ignoreExtensions.map((keyword) => keyword.toUpperCase()) };
   const host = { ...address.value, tls: { ...TLS, ...tls }, ...ignored };
   if (auth === undefined) return parsed({ ...host, auth: null });
-  const { user, password, mechanisms = [], allowPlaintext = false } = auth;
+  const { user, password, mechanisms = [], isToken = false, allowPlaintext = false } = auth;
   return parsed({
     ...host,
-    auth: { user, mechanisms, allowPlaintext, secret: { from: 'literal', value: password } },
+    auth: { user, mechanisms, isToken, allowPlaintext, secret: { from: 'literal', value: password } },
   });
 }

@@ -73,6 +73,35 @@ laws('each third-party package is imported by exactly one file', () => {
   assert.deepEqual([...by.keys()].sort(), dependencies.sort(), 'dependencies and imports differ');
 });
 
+/** Who may write where people look, and by which words it could be done. */
+const DOORS = ['src/cli/terminal.ts', 'src/cli/replies.ts', 'src/submit/logfile.ts'];
+const WRITING = [
+  /\bconsole\b/,
+  /\bprocess\.(?:stdout|stderr)(?!\.isTTY\b|\.on\('error',)/,
+  /\bwriteSync\b|\bappendFile|\bcreateWriteStream\b|\bwritev|\bwrite as\b/,
+  /\/dev\/(?:stdout|stderr|tty|fd)\b/,
+  /'inherit'/,
+];
+/** Streams whose errors are passed over: `| head`. */
+const LISTENING = /for \(const stream of \[process\.stdout, process\.stderr\]\) stream\.on\('error', \(\) => \{\}\);/;
+
+laws('S9: text for people has one door to the descriptors and one to the log', () => {
+  const wrong: string[] = [];
+  for (const { file, text } of sources.filter(({ file: name }) => !DOORS.includes(name))) {
+    const code = text.replace(/\/\*[\s\S]*?\*\/|(?<!:)\/\/.*/g, '').replace(LISTENING, '');
+    wrong.push(...WRITING.flatMap((pattern) => pattern.exec(code)?.[0] ?? []).map((word) => `${file}: ${word}`));
+    // Raw text: SMTP, whose lines are made by the receiver, and what readline shows of a line while it is typed.
+    if (/\bwriteText\b/.test(code)) wrong.push(`${file}: writeText`);
+    if (/\becho\b/.test(code) && file !== 'src/cli/init.ts') wrong.push(`${file}: echo`);
+    if (/\bas Line\b/.test(code) && /\/line\.ts'/.test(code)) wrong.push(`${file}: as Line`);
+  }
+  assert.deepEqual(wrong, []);
+  const dialogue = read('src/cli/smtp.ts');
+  for (const [call] of dialogue.matchAll(/\breplies\??\.write\([^;]*/g)) assert.match(call, /^replies\??\.write\(printed\(/);
+  for (const [call] of read('src/submit/logfile.ts').matchAll(/\bwrite(?:Lines)?\(lines?: [^,)]*/g))
+    assert.match(call, /: readonly Line\[\]$/);
+});
+
 laws('every test file ends in .run(), so that its tests are run', () => {
   for (const file of filesIn('test', '.test.ts')) assert.ok(/\.run\(\);\s*\}?\s*$/.test(read(file)), `${file} does not end in .run()`);
 });

@@ -326,8 +326,14 @@ function longOption(word: string): Option | undefined {
   return longest;
 }
 
+/** What cannot be obeyed, and the options before it that say where that is logged. */
+export interface Misused extends Pick<Invocation, 'config' | 'tag'> {
+  readonly ok: false;
+  readonly detail: string;
+}
+
 /** Parses the arguments after the program's name. `name`: argv[0] or the script's name, with or without its folder. */
-export function parseInvocation(name: string, argv: readonly string[]): Parsed<Invocation> {
+export function parseInvocation(name: string, argv: readonly string[]): { readonly ok: true; readonly value: Invocation } | Misused {
   const called = name.replace(/^.*\//, '').replace(/\.c?js$/, '');
   let so: Invocation = {
     name: called,
@@ -346,8 +352,9 @@ export function parseInvocation(name: string, argv: readonly string[]): Parsed<I
     envid: null,
     ...NAMES[called],
   };
+  const misused = (detail: string): Misused => ({ ok: false, detail, config: so.config, tag: so.tag });
   // With an argument it is the envelope identifier; alone it is what people try first.
-  if (argv.length === 1 && argv[0] === '-V') return parsed({ ...so, mode: { kind: 'version' } });
+  if (argv.length === 1 && argv[0] === '-V') return { ok: true, value: { ...so, mode: { kind: 'version' } } };
   let i = 0;
   for (; i < argv.length; i++) {
     const word = argv[i] as string;
@@ -358,11 +365,11 @@ export function parseInvocation(name: string, argv: readonly string[]): Parsed<I
     if (word === '-' || !word.startsWith('-')) break;
     for (let rest = word; rest !== ''; ) {
       const taken = takeOption(rest, argv[i + 1]);
-      if (taken === null) return unparsed(`unknown option ${rest === word ? word : `-${rest[1]} in ${word}`}: see --help`);
-      if (!taken.ok) return taken;
+      if (taken === null) return misused(`unknown option ${rest === word ? word : `-${rest[1]} in ${word}`}: see --help`);
+      if (!taken.ok) return misused(taken.detail);
       const { row, text, usedNext, left } = taken.value;
       const change = row.apply(text, so);
-      if ('error' in change) return unparsed(change.error);
+      if ('error' in change) return misused(change.error);
       so = { ...so, ...change };
       if (usedNext) i++;
       rest = left;
@@ -370,7 +377,7 @@ export function parseInvocation(name: string, argv: readonly string[]): Parsed<I
   }
   const whole = { ...so, operands: argv.slice(i) };
   const misuse = contradiction(whole);
-  return misuse === null ? parsed(whole) : unparsed(misuse);
+  return misuse === null ? { ok: true, value: whole } : misused(misuse);
 }
 
 /** Exim takes the next word as the text of -qR, -qS and -S when they have only its flags. */
@@ -437,7 +444,7 @@ function withValue(row: Option, rest: string, next: string | undefined): Parsed<
 }
 
 /** The usage text of --help. */
-export function printUsage(): string {
+export function printUsage(): readonly string[] {
   const told = OPTIONS.filter(({ meaning }) => !/no effect|^Refused|^An operation|^As |^A queue run/.test(meaning));
   const rows = told.map(({ option, value: name, meaning }) => `  ${`${option}${name === '' ? '' : ` ${name}`}`.padEnd(14)}${meaning}`);
   return [
@@ -448,8 +455,7 @@ export function printUsage(): string {
     '',
     'Every other option of Sendmail, Postfix and Exim is accepted; see sendmail.nospool(8).',
     'Exit status: 0 the smart host took the message for every recipient; 1 it did not.',
-    '',
-  ].join('\n');
+  ];
 }
 
 /** What -f says; undefined when it was not given. A display name or a comment says nothing, as in Exim and Postfix. */

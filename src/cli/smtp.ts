@@ -8,6 +8,7 @@ import { CLEAN } from '../message/source.ts';
 import { printProblem } from '../router/problem.ts';
 import { type Parameter, parameterOf } from '../smtp/command.ts';
 import type { Notify, Recipient } from '../smtp/commands.ts';
+import { atMost } from '../smtp/line.ts';
 import type { Refusal } from '../smtp/outcome.ts';
 import { never } from '../smtp/parsed.ts';
 import { type ForwardPath, parseMailbox, type ReversePath } from '../smtp/path.ts';
@@ -26,7 +27,7 @@ import { type Feed, makeFeed, withNetworkLineEnds } from './feed.ts';
 import { abortable, type Interrupts, listenForSignals } from './interrupts.ts';
 import type { Invocation } from './options.ts';
 import { openReplies } from './replies.ts';
-import { DRAIN, record, report, unsent } from './report.ts';
+import { DRAIN, record, refuse, report, unsent } from './report.ts';
 import { drain, openStdin } from './stdin.ts';
 import { complain, conversation } from './terminal.ts';
 
@@ -53,7 +54,7 @@ const MOST_TEXTS = 100;
 /** Says why nobody can speak here, to a client that waits for the greeting. */
 export async function refuseToSpeak(details: readonly string[]): Promise<void> {
   const replies = openReplies();
-  replies.write(printed(replyLines(makeReply(554, '5.3.5', ...details))));
+  replies.write(printed(replyLines(makeReply(554, '5.3.5', ...told(details)))));
   // A client that says QUIT would wait for its answer.
   await Promise.race([replies.end(), shortly()]);
 }
@@ -66,10 +67,11 @@ const shortly = (): Promise<void> => new Promise((resolve) => setTimeout(resolve
 export async function speakSmtp(config: Config, by: Submitter, invocation: Invocation, batch: boolean): Promise<number> {
   const stdin = openStdin();
   if (stdin.inetdPort !== null) {
-    complain(['no SMTP on a network socket: nospool is not a server']);
+    await refuse(['no SMTP on a network socket: nospool is not a server'], { ...config, login: by.login, tag: invocation.tag });
     return 1;
   }
-  const interrupts = listenForSignals(config.timeouts.deadline);
+  stdin.place?.follow();
+  const interrupts = listenForSignals(stdin.isTerminal);
   const { signal } = interrupts;
   const input = abortable(stdin.isTerminal || batch ? withNetworkLineEnds(stdin, stdin.isTerminal) : stdin, signal);
   const replies = batch ? null : openReplies();
@@ -142,7 +144,6 @@ export async function speakSmtp(config: Config, by: Submitter, invocation: Invoc
     if (batch && got.end === 'failed') stopped ??= reported ? '' : got.detail;
   }
   await owner.settled();
-  interrupts.release();
   if (replies) await (signal.aborted ? Promise.race([replies.end(), shortly()]) : unless(signal, replies.end()));
   let { status } = owner;
   if (batch && (open || stopped !== null)) {
@@ -371,9 +372,7 @@ export function verdictOn({ outcome, messageId }: Pick<Submitted, 'outcome' | 'm
   return makeReply(code, enhanced, ...told(printOutcome(outcome, messageId)));
 }
 
-function told(texts: readonly string[]): readonly string[] {
-  return texts.length > MOST_TEXTS ? [...texts.slice(0, MOST_TEXTS), `and ${texts.length - MOST_TEXTS} more, see the log`] : texts;
-}
+const told = (texts: readonly string[]): readonly string[] => atMost(texts, MOST_TEXTS, ', see the log');
 
 /** The smart host's own words, with the enhanced code that this side has promised. RFC 2034 §4 */
 function withEnhanced({ enhanced, lines }: Reply): readonly string[] {

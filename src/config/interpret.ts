@@ -28,11 +28,12 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 
 export type Interpreted =
   | { readonly ok: true; readonly config: Config; readonly warnings: readonly string[] }
-  | { readonly ok: false; readonly errors: readonly string[] };
+  /** `log` and `logFormat` as far as they can be used: the errors are to be logged, too. */
+  | ({ readonly ok: false; readonly errors: readonly string[] } & Partial<Pick<Config, 'log' | 'logFormat'>>);
 
 /** All errors are found at once and come in the order of the file's lines, those of the environment last. */
 export function interpret(file: File | null, env: Environment, directories: Directories): Interpreted {
-  const errors: { readonly line: number; readonly text: string }[] = [];
+  const errors: { readonly at: At; readonly line: number; readonly text: string }[] = [];
   const warnings: string[] = [];
   const reading: Reading = {
     directories,
@@ -41,15 +42,20 @@ export function interpret(file: File | null, env: Environment, directories: Dire
       const line = file?.toml.line(...path) ?? 0;
       return { place: `${file?.path}:${line}`, label, line };
     },
-    complain: (at, sentence) => errors.push({ line: at.line || Infinity, text: printAt(at, sentence) }),
+    complain: (at, sentence) => errors.push({ at, line: at.line || Infinity, text: printAt(at, sentence) }),
     warn: (at, sentence) => warnings.push(printAt(at, sentence)),
   };
   const config = configOf(reading, file, env);
   if (errors.length === 0) return { ok: true, config, warnings };
   // Infinity - Infinity is no order.
   errors.sort((a, b) => (a.line === b.line ? 0 : a.line - b.line));
-  return { ok: false, errors: [...new Set(errors.map(({ text }) => text))] };
+  const isRefused = errors.some(({ at }) => LOG_LABELS.includes(at.label));
+  return { ok: false, errors: [...new Set(errors.map(({ text }) => text))], ...(isRefused ? {} : logOf(config)) };
 }
+
+/** A log that was complained of is not written to. */
+const LOG_LABELS: readonly string[] = ['log', 'log_format'].flatMap((name) => [`key "${name}"`, `NOSPOOL_${name.toUpperCase()}`]);
+const logOf = ({ log, logFormat }: Config): Pick<Config, 'log' | 'logFormat'> => ({ log, logFormat });
 
 const printAt = ({ place, label }: At, sentence: string): string => `${place}: ${label} ${sentence}`;
 
@@ -108,6 +114,7 @@ function configOf(reading: Reading, file: File | null, env: Environment): Config
     replayWindow: take(reading, top, '', 'size', 'replay_window'),
     headerLimit: take(reading, top, '', 'size', 'header_limit'),
     argumentsWithT: choice('arguments_with_t'),
+    loneDot: choice('lone_dot'),
     keepBcc: isOn('keep_bcc'),
     received: isOn('received'),
     defaultCharset: text('default_charset', charset),
@@ -152,7 +159,7 @@ function authOver(below: Entries, above: Entries | undefined): Entries {
 /** `NOSPOOL_…` variables by section. An empty one counts as unset, as compose files and unit files leave them. */
 function readVariables(reading: Reading, env: Environment, file: File | null): ReadonlyMap<Section, Entries> {
   const sections = new Map<Section, Map<string, Written>>();
-  const expected = passwordVariables(file, env);
+  const expected = secretVariables(file, env);
   for (const name of Object.keys(env)) {
     if (!name.startsWith('NOSPOOL_') || name === 'NOSPOOL_CONFIG') continue;
     const value = env[name];
@@ -170,24 +177,25 @@ function readVariables(reading: Reading, env: Environment, file: File | null): R
   return sections;
 }
 
-/** Variables that hold a password because `password_env` somewhere names them. */
-function passwordVariables(file: File | null, env: Environment): ReadonlySet<string> {
+/** Variables that hold a secret because `password_env` or `token_env` somewhere names them. */
+function secretVariables(file: File | null, env: Environment): ReadonlySet<string> {
   const names = new Set<string>();
   const collect = (value: unknown): void => {
     if (typeof value !== 'object' || value === null || value instanceof Date) return;
     for (const [name, inner] of Object.entries(value)) {
-      if (name === 'password_env' && typeof inner === 'string') names.add(inner);
+      if ((name === 'password_env' || name === 'token_env') && typeof inner === 'string') names.add(inner);
       else collect(inner);
     }
   };
   collect(file?.toml.table);
-  if (env.NOSPOOL_AUTH_PASSWORD_ENV) names.add(env.NOSPOOL_AUTH_PASSWORD_ENV);
+  for (const name of [env.NOSPOOL_AUTH_PASSWORD_ENV, env.NOSPOOL_AUTH_TOKEN_ENV]) if (name) names.add(name);
   return names;
 }
 
 function unknownVariable(name: string): string {
-  if (name === 'NOSPOOL_AUTH_PASSWORD_COMMAND')
-    return 'is refused: commands are never taken from the environment; use NOSPOOL_AUTH_PASSWORD_FILE, or password_command in a file';
+  const command = /^NOSPOOL_AUTH_(PASSWORD|TOKEN)_COMMAND$/.exec(name)?.[1];
+  if (command !== undefined)
+    return `is refused: commands are never taken from the environment; use NOSPOOL_AUTH_${command}_FILE, or ${command.toLowerCase()}_command in a file`;
   if (name === 'NOSPOOL_LOCK') return 'is refused: lock = true counts in the system file only';
   if (/^NOSPOOL_(ROUTER|REWRITE)(_|$)/.test(name)) return 'is refused: [[router]] and [rewrite] can be written in a file only';
   // Kubernetes and Docker put such variables in for a service or container that is called "nospool".

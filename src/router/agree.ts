@@ -105,9 +105,13 @@ function linksDiffer(a: Link, b: Link): Difference | null {
 function authDiffers(a: AuthPolicy | null, b: AuthPolicy | null): Difference | null {
   const who = (auth: AuthPolicy | null) => (auth === null ? 'no authentication' : `user ${auth.user}`);
   if (a === null || b === null || a.user !== b.user) return differ('auth', who(a), who(b));
-  const same = JSON.stringify([a.mechanisms, a.secret, a.allowPlaintext]) === JSON.stringify([b.mechanisms, b.secret, b.allowPlaintext]);
+  const same = printPolicy(a) === printPolicy(b);
   // Where a password comes from may itself be one.
   return same ? null : { field: 'auth', detail: `${who(a)} and the same user with other secrets, mechanisms or allow_plaintext` };
 }
+
+/** For comparison only: it holds the secret. */
+const printPolicy = ({ mechanisms, secret, isToken = false, allowPlaintext }: AuthPolicy): string =>
+  JSON.stringify([mechanisms, secret, isToken, allowPlaintext]);
 
 const printList = (items: readonly string[]): string => (items.length === 0 ? 'none' : items.map((item) => `"${item}"`).join(', '));

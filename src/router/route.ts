@@ -34,6 +34,8 @@ export interface AuthPolicy {
   /** SASL names, upper case, in order of preference; [] = the strongest that both sides have. */
   readonly mechanisms: readonly string[];
   readonly secret: Secret;
+  /** `secret` is an access token, for OAUTHBEARER and XOAUTH2; undefined: a password, unless mechanisms are named. */
+  readonly isToken?: boolean;
   readonly allowPlaintext: boolean;
 }
 

@@ -8,6 +8,7 @@
 import { dropsDsn, helloCommand, mailCommand, mayChunk, type Recipient, rcptCommand, type Transaction, unmetNeed } from './commands.ts';
 import { type Extensions, mechanismsOf, NO_EXTENSIONS, offers, readExtensions } from './extensions.ts';
 import { type Growing, grown, listed, none } from './growing.ts';
+import { type Limit, printLimit } from './limit.ts';
 import type { At, Condemned, Refusal, SessionFailure, SessionOutcome } from './outcome.ts';
 import { never, type Parsed, parsed } from './parsed.ts';
 import { printPath } from './path.ts';
@@ -90,7 +91,8 @@ export type Event =
   /** A signal or the deadline. */
   | { readonly type: 'abort'; readonly detail: string }
   | { readonly type: 'lost'; readonly detail: string }
-  | { readonly type: 'timeout' }
+  /** `limit`: what was waited, for people. */
+  | { readonly type: 'timeout'; readonly limit?: Limit }
   | { readonly type: 'quit' };
 
 export type Action =
@@ -173,7 +175,7 @@ export function advance(plan: Plan, state: State, event: Event): Step {
     case 'lost':
       return broken(state, { kind: 'lost', ...where(state), command: awaited(state), detail: event.detail });
     case 'timeout':
-      return broken(state, { kind: 'timeout', ...where(state), command: awaited(state) });
+      return broken(state, { kind: 'timeout', ...where(state), command: awaited(state), ...(event.limit ? { limit: event.limit } : {}) });
     case 'secured':
       return state.at === 'handshake' ? secured(plan, state) : unasked(state, 'a TLS handshake');
     case 'insecure':
@@ -552,7 +554,7 @@ function refusalBefore(state: State, failure: SessionFailure): SessionFailure | 
 }
 
 function lastWords(failure: SessionFailure): string {
-  if (failure.kind === 'timeout') return 'no reply came in time';
+  if (failure.kind === 'timeout') return `no reply came ${printLimit(failure.limit)}`;
   /* c8 ignore next */
   return failure.kind === 'rejected' ? '' : failure.detail;
 }

@@ -7,13 +7,14 @@ import { isLoopback, isWrittenAsLoopback } from '../router/loopback.ts';
 import { DIRECT, type Link, type ProxyPolicy, printProxy, type Smarthost } from '../router/route.ts';
 import type { Transaction } from '../smtp/commands.ts';
 import type { ContentEncoder } from '../smtp/content.ts';
-import type { SessionFailure } from '../smtp/outcome.ts';
+import type { SessionFailure, SessionOutcome } from '../smtp/outcome.ts';
 import type { Parsed } from '../smtp/parsed.ts';
 import type { Mechanism } from '../smtp/sasl.ts';
 import type { Plan } from '../smtp/session.ts';
 import { type Connected, connectFirst } from '../transport/connect.ts';
-import { Connection, type SessionTimeouts, type Trace } from '../transport/connection.ts';
+import { Connection, type Content, type SessionTimeouts, type Trace } from '../transport/connection.ts';
 import type { Endpoint, Target } from '../transport/resolve.ts';
+import type { Known } from './advice.ts';
 import { helloName } from './domain.ts';
 import type { Acceptance } from './outcome.ts';
 
@@ -57,6 +58,8 @@ export interface SessionOptions {
 export interface OpenSession {
   readonly connection: Connection;
   readonly endpoint: Endpoint;
+  /** As the connection does; a failure says what may be done about it, where that is known. */
+  readonly submit: (transaction: Transaction, content: Content) => Promise<SessionOutcome>;
   /** What the log says of the server, once it has taken a message. */
   readonly facts: () => Pick<Acceptance, 'host' | 'name' | 'endpoint' | 'tls' | 'auth'>;
 }
@@ -123,19 +126,21 @@ export async function openSession(
   if (opened) trace?.('!', 'the proxy has connected');
   const handshake = prepared?.ok ? prepared.value : null;
   const loopback = isOwn(host, endpoint);
-  let mechanism = '';
+  let [mechanism, offered]: [string, ReadonlySet<string>] = ['', new Set()];
   const plan: Plan = {
     protocol: host.scheme === 'lmtp' ? 'lmtp' : 'smtp',
     hello: helloOf(options.hello, socket),
     tls: tlsOf(host, loopback),
-    authenticate: remember(authenticator.value(endpoint, loopback, handshake), (name) => {
-      mechanism = name;
+    authenticate: remember(authenticator.value(endpoint, loopback, handshake), (name, among) => {
+      [mechanism, offered] = [name, among];
     }),
     transactions: options.transactions,
     framing: options.framing,
     partial: options.partial,
     ...(host.ignoreExtensions ? { ignoreExtensions: host.ignoreExtensions } : {}),
   };
+  const before = socket.bytesRead;
+  const known = (): Known => ({ host, endpoint, isOwn: loopback, offered, mechanism, heard: socket.bytesRead - before });
   const connection = new Connection(socket, {
     plan,
     timeouts,
@@ -150,8 +155,28 @@ export async function openSession(
     const auth = mechanism === '' || !host.auth ? null : { mechanism, user: host.auth.user };
     return { host, name: target.name, endpoint, tls: handshake?.facts() ?? null, auth };
   };
-  return { failed, session: { connection, endpoint, facts } };
+  if (trace) tellOfSilence(socket, known, timeouts.greeting, trace);
+  const submit = async (transaction: Transaction, content: Content): Promise<SessionOutcome> => {
+    const outcome = await connection.submit(transaction, content);
+    const advice = outcome.kind === 'failed' ? await loadAdvice() : null;
+    return outcome.kind === 'failed' && advice ? { ...outcome, failure: advice.advised(outcome.failure, known()) } : outcome;
+  };
+  return { failed, session: { connection, endpoint, submit, facts } };
 }
+
+/** A person who looks on need not wait until the greeting's time is over; half of it, and never more than this (milliseconds). */
+const SILENCE = 5000;
+function tellOfSilence(socket: Socket, known: () => Known, within: number, trace: Trace): void {
+  const look = async (): Promise<void> => {
+    const { heard, host } = known();
+    const words = heard === 0 && !socket.destroyed ? (await loadAdvice())?.aboutSilence(host) : null;
+    if (words) trace('!', words);
+  };
+  setTimeout(() => void look(), Math.min(SILENCE, within / 2)).unref();
+}
+
+/** Only failures need it, and one that cannot be had must not hide the reason. */
+const loadAdvice = () => import('./advice.ts').catch(() => null);
 
 /**
  * A forward-path that no command line can carry: the machine opens the session and refuses this on our side. So MAIL is
@@ -172,8 +197,8 @@ const UNSPEAKABLE: Transaction = {
  * Waits until the session has been opened, from the greeting to authentication; null, or why it was not. Sends no MAIL;
  * where the plan has one transaction only, QUIT follows at once.
  */
-export async function untilReady(connection: Connection): Promise<SessionFailure | null> {
-  const outcome = await connection.submit(UNSPEAKABLE, { open: () => null });
+export async function untilReady({ connection, submit }: Pick<OpenSession, 'connection' | 'submit'>): Promise<SessionFailure | null> {
+  const outcome = await submit(UNSPEAKABLE, { open: () => null });
   return connection.channel !== null || outcome.kind !== 'failed' ? null : outcome.failure;
 }
 
@@ -217,11 +242,11 @@ async function secured(handshake: Handshake | null, socket: Socket, trace: Trace
   return done;
 }
 
-function remember(choose: Plan['authenticate'], tell: (name: string) => void): Plan['authenticate'] {
+function remember(choose: Plan['authenticate'], tell: (name: string, among: ReadonlySet<string>) => void): Plan['authenticate'] {
   if (choose === null) return null;
   return (offered, secured) => {
     const chosen: Mechanism | string = choose(offered, secured);
-    if (typeof chosen !== 'string') tell(chosen.name);
+    if (typeof chosen !== 'string') tell(chosen.name, offered);
     return chosen;
   };
 }

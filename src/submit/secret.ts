@@ -21,6 +21,8 @@ const GRACE = 500;
 const CONTAINER_SECRETS = '/run/secrets/';
 
 export interface SecretOptions {
+  /** How the keys that may name it begin, for sentences; default `password`. */
+  readonly called?: 'password' | 'token' | 'proxy_password';
   /** Milliseconds for a command; default 30 s. */
   readonly patience?: number;
   /** Default `/run/secrets/`. */
@@ -32,26 +34,27 @@ export interface SecretOptions {
  * other control characters are refused. `environment` is the process's: CREDENTIALS_DIRECTORY, PATH and the variable named.
  */
 export async function readSecret(secret: Secret, environment: Environment, options: SecretOptions = {}): Promise<Parsed<string>> {
+  const { called = 'password', containerSecrets = CONTAINER_SECRETS, patience = PATIENCE } = options;
   switch (secret.from) {
     case 'none':
       return parsed('');
     case 'literal':
-      return usable('the configured password', secret.value);
+      return usable(`the configured ${called}`, secret.value);
     case 'env': {
       const value = environment[secret.name];
       const what = `the environment variable ${secret.name}`;
-      return value === undefined ? unparsed(`${what} is not set, and password_env names it`) : usable(what, value);
+      return value === undefined ? unparsed(`${what} is not set, and ${called}_env names it`) : usable(what, value);
     }
     case 'file':
-      return fromFile(secret.path, environment, options.containerSecrets ?? CONTAINER_SECRETS);
+      return fromFile(secret.path, `${called}_file`, environment, containerSecrets);
     case 'command':
-      return fromCommand(secret.argv, environment, options.patience ?? PATIENCE);
+      return fromCommand(secret.argv, `${called}_command`, environment, patience);
   }
 }
 
 function usable(what: string, value: string): Parsed<string> {
   if (value === '') return unparsed(`${what} is empty`);
-  if (/[\p{Cc}\p{Cs}]/u.test(value)) return unparsed(`${what} holds a control character or a line end within the password`);
+  if (/[\p{Cc}\p{Cs}]/u.test(value)) return unparsed(`${what} holds a control character or a line end within it`);
   return parsed(value);
 }
 
@@ -66,11 +69,11 @@ function textOf(what: string, bytes: Uint8Array): Parsed<string> {
 
 /* ---- a file ---- */
 
-async function fromFile(configured: string, environment: Environment, containerSecrets: string): Promise<Parsed<string>> {
-  const place = placeOf(configured, environment);
+async function fromFile(configured: string, key: string, environment: Environment, containerSecrets: string): Promise<Parsed<string>> {
+  const place = placeOf(configured, key, environment);
   if (!place.ok) return place;
   const path = place.value;
-  const what = `password_file ${path}`;
+  const what = `${key} ${path}`;
   try {
     // Without waiting: opening a named pipe would otherwise last until somebody writes to it.
     const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
@@ -91,11 +94,11 @@ async function fromFile(configured: string, environment: Environment, containerS
 }
 
 /** A name without a leading slash is a systemd credential (systemd.exec(5), LoadCredential=). */
-function placeOf(configured: string, environment: Environment): Parsed<string> {
+function placeOf(configured: string, key: string, environment: Environment): Parsed<string> {
   if (isAbsolute(configured)) return parsed(normalize(configured));
   const folder = environment.CREDENTIALS_DIRECTORY ?? '';
-  if (folder === '') return unparsed(`password_file "${configured}" is relative, and there is no $CREDENTIALS_DIRECTORY it could be in`);
-  if (configured.split('/').includes('..')) return unparsed(`password_file "${configured}" leads out of $CREDENTIALS_DIRECTORY`);
+  if (folder === '') return unparsed(`${key} "${configured}" is relative, and there is no $CREDENTIALS_DIRECTORY it could be in`);
+  if (configured.split('/').includes('..')) return unparsed(`${key} "${configured}" leads out of $CREDENTIALS_DIRECTORY`);
   return parsed(join(folder, configured));
 }
 
@@ -103,11 +106,11 @@ const quoted = (path: string): string => (/^[\w@%+=:,./-]+$/.test(path) ? path :
 
 /* ---- a command ---- */
 
-async function fromCommand(argv: readonly string[], environment: Environment, patience: number): Promise<Parsed<string>> {
+async function fromCommand(argv: readonly string[], key: string, environment: Environment, patience: number): Promise<Parsed<string>> {
   const [program = '', ...args] = argv;
   // Arguments are not shown: somebody may have put a secret there.
-  const what = `password_command ${printable(utf8(program), 200)}`;
-  if (program === '') return unparsed('password_command names no program');
+  const what = `${key} ${printable(utf8(program), 200)}`;
+  if (program === '') return unparsed(`${key} names no program`);
   if (argv.some((word) => word.includes('\0'))) return unparsed(`${what} has a NUL in its words`);
   const { spawn } = await import('node:child_process');
   const unstarted = ({ code }: NodeJS.ErrnoException) => unparsed(`${what} cannot be run (${code ?? 'unknown error'})`);

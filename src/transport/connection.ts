@@ -255,9 +255,16 @@ export class Connection {
       void turn()
         .then(turn)
         .then(() => {
-          if (this.#deadline === deadline) this.#on({ type: 'timeout' });
+          if (this.#deadline === deadline) this.#on(this.#late());
         });
     else if (deadline !== Number.POSITIVE_INFINITY) this.#wind();
+  }
+
+  #late(): DriverEvent {
+    const { within } = STEPS[this.#dialogue.state.at];
+    return within === 'none'
+      ? { type: 'timeout' }
+      : { type: 'timeout', limit: { key: within, milliseconds: this.#options.timeouts[within] } };
   }
 
   #stopClock(): void {

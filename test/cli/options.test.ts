@@ -505,7 +505,7 @@ test('M4: the address in -f counts, whatever stands around it', () => {
 });
 
 test('--help fits, and names what has an effect', () => {
-  const usage = printUsage();
+  const usage = printUsage().join('\n');
   for (const { option, meaning, sources } of OPTIONS)
     if (sources.includes('LSB') && !/no effect|^As /.test(meaning)) assert.match(usage, new RegExp(`^ {2}${option} `, 'm'));
   for (const line of usage.split('\n')) assert.ok(line.length <= 110, line);

@@ -101,7 +101,7 @@ test('a message: silence, status 0, its octets on the wire, three lines in the l
       `-> jane@bar.com R=smarthosts T=smtp H=[127.0.0.1]:${host.port} C="250 2.0.0 message accepted"`,
       'Completed',
     ]);
-    assert.match(logged(), /^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \w{6}-\w{6}-\w{2} .*\n){4}$/);
+    assert.match(logged(), /^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4} \w{6}-\w{6}-\w{2} .*\n){4}$/);
   }));
 
 test('log_format = "json": one object a message', () =>
@@ -210,9 +210,10 @@ test('-t: nobody, one bad address, a list that holds nothing: nothing is sent, a
       const { config, loggedFacts } = setUp(`${toHosts(host.port)}\n${toml}`);
       failed(await run(config, ['-i', ...args], `${head}\nbody\n`), wanted, head);
       assert.ok(
-        loggedFacts().some((line) => line.startsWith('not sent: ') && wanted.test(line)),
+        loggedFacts().some((line) => /^(U=\S+ P=local )?not sent: /.test(line) && wanted.test(line)),
         head,
       );
+      assert.ok(!loggedFacts().some((line) => line.startsWith('<= <>')), head);
     }
     assert.equal(host.connections, 0);
   }));
@@ -491,14 +492,20 @@ test('a signal after the commit: the verdict is awaited, and is the outcome; a s
   }
 });
 
-test('timeouts.deadline ends the run, whatever it waits for', () =>
+test('S12: timeouts.deadline ends a delivery, whatever it waits for, and not the wait for a slow message', () =>
   within(20_000, async () => {
     const host = await faultyHost({ EHLO: 'hang' });
     const { config } = setUp(toHosts(host.port), '[timeouts]\ndeadline = "300ms"');
     failed(await run(config, SENT, LETTER), /the deadline of 0\.3 s has passed \(timeouts\.deadline\)/);
-    const waiting = start(config, SENT);
-    failed(await waiting.done, /the deadline of 0\.3 s has passed/);
     host.close();
+    const patient = await smartHost();
+    const slow = start(setUp(toHosts(patient.port), '[timeouts]\ndeadline = "300ms"').config, SENT);
+    slow.child.stdin?.write('Subject: x\n\nbegun');
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    slow.child.stdin?.end(' and done\n');
+    ok(await slow.done);
+    assert.equal(patient.messages[0]?.state, 'accepted');
+    await patient.close();
   }));
 
 /* ---- what is no message ---- */
@@ -610,19 +617,38 @@ test('a log that cannot be written is told with a failure, and under -v', () =>
       ok(await run(config, SENT, LETTER));
       const verbose = await run(config, ['-v', ...SENT], LETTER);
       assert.equal(verbose.status, 0);
-      assert.match(verbose.stderr, /^sendmail: cannot write the log \/nonexistent\/log: /m);
+      assert.match(verbose.stderr, /^sendmail: cannot write the log \/nonexistent\/log as uid \d+: /m);
       failed(
         await run(config, ['bad@bar.com', '-ffred@foo.com'].reverse(), LETTER),
-        /550 5\.1\.1 unknown\nsendmail: cannot write the log \/nonexistent\/log: ENOENT/,
+        /550 5\.1\.1 unknown\nsendmail: cannot write the log \/nonexistent\/log as uid \d+: ENOENT/,
       );
     },
   ));
+
+for (const extensions of [
+  ['PIPELINING', '8BITMIME'],
+  ['PIPELINING', '8BITMIME', 'CHUNKING'],
+])
+  test(`O8: a message that was streamed has its size in the log; one that was not taken has none: ${extensions.join(', ')}`, () =>
+    withHost(
+      (q) => (q.about === 'recipient' && q.path.localPart === 'bad' ? makeReply(550, '5.1.1', 'no') : null),
+      async (host) => {
+        const text = `${HEAD}\n${'line of a long message\n'.repeat(20_000)}`;
+        const { config, loggedFacts } = setUp(`${toHosts(host.port)}\nreplay_window = "64KiB"`);
+        ok(await run(config, ['-i', ...SENT], text));
+        assert.equal(/ S=(\d+) /.exec(loggedFacts()[0] ?? '')?.[1], String(crlf(text).length));
+        assert.equal(host.messages[0]?.octets, crlf(text).length);
+        failed(await run(config, ['-i', '-f', 'fred@foo.com', 'bad@bar.com'], text), /550/);
+        assert.ok(!/ S=/.test(loggedFacts().at(-4) ?? 'S='), loggedFacts().join('\n'));
+      },
+      { extensions },
+    ));
 
 test('runs at a time share one log, line by line', () =>
   withHost(undefined, async (host) => {
     const { config, logged } = setUp(toHosts(host.port));
     await Promise.all(Array.from({ length: 12 }, () => run(config, ['-i', ...SENT], LETTER)));
-    assert.match(logged(), /^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \w{6}-\w{6}-\w{2} (<=|=>|Completed).*\n){36}$/);
+    assert.match(logged(), /^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4} \w{6}-\w{6}-\w{2} (<=|=>|Completed).*\n){36}$/);
   }));
 
 test('an early failure: the caller can write all it has, and reads the reason', () =>
@@ -657,7 +683,7 @@ test('a configuration that is wrong: file, line and key on standard error, statu
     const { config } = setUp('smarthost = "smtp://127.0.0.1"');
     failed(await run(config, SENT, LETTER), /nospool\.toml.*smarthost.*smarthosts/s);
     const none = setUp('');
-    failed(await run(none.config, SENT, LETTER), /no smart host is configured; set smarthosts/);
+    failed(await run(none.config, SENT, LETTER), /no smart host is configured: set smarthosts, or run "nospool init"/);
     const both = await run(config, ['-bt', 'a@b.com'], '');
     assert.equal(both.status, 1);
   }));

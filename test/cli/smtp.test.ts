@@ -475,7 +475,7 @@ test('messages of one dialogue have ids of their own', () =>
       new Set(
         logged()
           .split('\n')
-          .map((line) => line.split(' ')[2]),
+          .map((line) => line.split(' ')[3]),
       ).size,
       5 + 1,
     );

@@ -94,15 +94,23 @@ export const ERRORS: [string, RegExp | string][] = [
   // Credentials
   [
     '[auth]\nuser = "u"',
-    /^\/f:2: key "user" in \[auth\] needs a password: write one of password_file, password_command, password_env, password/,
+    /^\/f:2: key "user" in \[auth\] needs a password or a token: write one of password_file, .*, token_file, token_command, token_env beside it$/,
   ],
-  ['[auth]\nuser = "u"\npassword_file = ""', /^\/f:2: .*needs a password/],
+  ['[auth]\nuser = "u"\npassword_file = ""', /^\/f:2: .*needs a password or a token/],
   ['[auth]\npassword_file = "/p"', /^\/f:2: .*needs user beside it/],
   ['[auth]\nmechanisms = ["PLAIN"]', /^\/f:2: .*needs user beside it/],
   [
     '[auth]\nuser = "u"\npassword = "hunter2"\npassword_file = "/p"',
     /^\/f:3: key "password" in \[auth\] contradicts password_file: keep exactly one/,
   ],
+  [
+    '[auth]\nuser = "u"\npassword_file = "/p"\ntoken_command = ["/bin/token"]',
+    /^\/f:4: key "token_command" in \[auth\] contradicts password_file: keep exactly one of .*token_env$/,
+  ],
+  ['[auth]\ntoken_file = "/p"', /^\/f:2: .*needs user beside it/],
+  ['[auth]\nuser = "u"\ntoken_file = "../p"', /^\/f:3: key "token_file" .*absolute path.* or the name of a systemd credential$/],
+  ['[auth]\nuser = "u"\ntoken_env = "A B"', /^\/f:3: key "token_env" .*expects the name of an environment variable$/],
+  ['[auth]\nuser = "u"\ntoken_command = ["token"]', /^\/f:3: key "token_command" .*PATH is the caller's$/],
   ['[auth]\nuser = "u"\npassword_env = "A B"', /expects the name of an environment variable$/],
   ['[auth]\nuser = "u"\npassword_command = ["pass", "show"]', /expects an absolute path.*PATH is the caller's$/],
   ['[auth]\nuser = "u"\npassword_command = "pass show"', /expects a list such as/],
@@ -175,6 +183,11 @@ export const VARIABLE_ERRORS: readonly [string, string, RegExp | string][] = [
   ['NOSPOOL_SMARTHOST', 'a', 'environment: NOSPOOL_SMARTHOST is unknown; did you mean "NOSPOOL_SMARTHOSTS"?'],
   ['NOSPOOL_COMPLETELY_DIFFERENT_THING', 'a', /is unknown; the nearest is "NOSPOOL_\w+", nospool\.toml\(5\) has them all$/],
   ['NOSPOOL_AUTH_PASSWORD_COMMAND', 'hunter2', /commands are never taken from the environment/],
+  [
+    'NOSPOOL_AUTH_TOKEN_COMMAND',
+    'hunter2',
+    /commands are never taken from the environment; use NOSPOOL_AUTH_TOKEN_FILE, or token_command in a file$/,
+  ],
   ['NOSPOOL_LOCK', 'true', /counts in the system file only$/],
   ['NOSPOOL_ROUTER', 'x', /in a file only$/],
   ['NOSPOOL_REWRITE_ROOT', 'x', /in a file only$/],
@@ -184,7 +197,7 @@ export const VARIABLE_ERRORS: readonly [string, string, RegExp | string][] = [
   ['NOSPOOL_RANDOMIZE', 'maybe', 'environment: NOSPOOL_RANDOMIZE expects true or false, found a text'],
   ['NOSPOOL_TIMEOUTS_CONNECT', '30', /^environment: NOSPOOL_TIMEOUTS_CONNECT expects a duration/],
   ['NOSPOOL_TLS_FINGERPRINT', 'hunter2', /^environment: NOSPOOL_TLS_FINGERPRINT expects "sha256:"/],
-  ['NOSPOOL_AUTH_USER', 'u', /^environment: NOSPOOL_AUTH_USER needs a password/],
+  ['NOSPOOL_AUTH_USER', 'u', /^environment: NOSPOOL_AUTH_USER needs a password or a token/],
   ['NOSPOOL_IGNORE_EXTENSIONS', 'CHUNKING,PIPELINING', /^environment: NOSPOOL_IGNORE_EXTENSIONS expects EHLO keywords/],
   ['NOSPOOL_HOSTNAME', 'a b', /^environment: NOSPOOL_HOSTNAME expects a domain/],
 ];

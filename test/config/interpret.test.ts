@@ -54,6 +54,7 @@ test('nothing written: the defaults', () => {
       replayWindow: 262_144,
       headerLimit: 1_048_576,
       argumentsWithT: 'add',
+      loneDot: 'ends',
       keepBcc: false,
       received: false,
       defaultCharset: '',
@@ -68,7 +69,7 @@ test('nothing written: the defaults', () => {
       routers: [],
     });
     assert.deepEqual(timeouts, {
-      resolve: 15_000,
+      resolve: 30_000,
       connect: 30_000,
       handshake: 30_000,
       greeting: 300_000,
@@ -77,7 +78,7 @@ test('nothing written: the defaults', () => {
       block: 180_000,
       final: 600_000,
       input: 240_000,
-      deadline: Infinity,
+      deadline: 7_200_000,
     });
     assert.equal(rewrite.constructor, undefined);
   }
@@ -254,6 +255,22 @@ test('secrets, whichever way they are named', () => {
   assert.deepEqual(secret('password = "hunter2"'), { from: 'literal', value: 'hunter2' });
   assert.deepEqual(secret('mechanisms = ["external"]'), { from: 'none' });
   assert.match(error('[auth]\nuser = "u"\npassword_file = "~/p"', { home: null }), /no home directory/);
+});
+
+test('V7: tokens, whichever way they are named', () => {
+  const auth = (line: string, given: Given = {}): unknown =>
+    config(`smarthosts = ["a"]\n[auth]\nuser = "u"\n${line}`, given).smarthosts[0]?.auth;
+  const of = (secret: unknown): unknown => ({ user: 'u', mechanisms: [], secret, isToken: true, allowPlaintext: false });
+  assert.deepEqual(auth('token_file = "~/t"'), of({ from: 'file', path: '/home/ops/t' }));
+  assert.deepEqual(auth('token_file = "mail"'), of({ from: 'file', path: 'mail' }));
+  assert.deepEqual(auth('token_command = ["/bin/token", "u"]'), of({ from: 'command', argv: ['/bin/token', 'u'] }));
+  assert.deepEqual(auth('token_env = "NOSPOOL_T"', { env: { NOSPOOL_T: 'x' } }), of({ from: 'env', name: 'NOSPOOL_T' }));
+  const env = { NOSPOOL_AUTH_TOKEN_FILE: '/run/secrets/t' };
+  assert.deepEqual(auth('password_file = "/p"', { env }), of({ from: 'file', path: '/run/secrets/t' }), 'over a password of the file');
+  assert.deepEqual(auth('token_file = "/t"', { env: { NOSPOOL_AUTH_PASSWORD_FILE: '/q' } }), {
+    ...{ user: 'u', mechanisms: [], secret: { from: 'file', path: '/q' }, allowPlaintext: false },
+  });
+  assert.match(error('[auth]\nuser = "u"\ntoken_command = ["/bin/t"]', { mode: 0o646 }), /every user can change this file/);
 });
 
 test('a file that every user can read keeps no password; one that every user can change runs no command', () => {

@@ -1,11 +1,43 @@
 /** Faults that use has found in what is made of a message, of the arguments and of standard input: asked of the built `sendmail`. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { closeSync, openSync, readSync, writeFileSync } from 'node:fs';
 import { suite } from 'uvu';
-import { type Ended, killAll, run, type SmartHost, setUp, smartHost, start, toHosts } from '../cli/command.ts';
+import { makeReply } from '../../src/smtp/receiver.ts';
+import {
+  COMMAND,
+  ENVIRONMENT,
+  type Ended,
+  killAll,
+  faultyHost as openFaulty,
+  smartHost as openHost,
+  RUNTIME,
+  run,
+  type SmartHost,
+  setUp,
+  start,
+  toHosts,
+} from '../cli/command.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('found: message, arguments, standard input');
-test.after.each(killAll);
+const opened: { close(): unknown }[] = [];
+test.after.each(async () => {
+  killAll();
+  for (const host of opened.splice(0)) await host.close();
+});
+
+/** Closed when the test has ended, however it did. */
+async function smartHost(...how: Parameters<typeof openHost>): Promise<SmartHost> {
+  const host = await openHost(...how);
+  opened.push(host);
+  return host;
+}
+async function faultyHost(...how: Parameters<typeof openFaulty>): ReturnType<typeof openFaulty> {
+  const host = await openFaulty(...how);
+  opened.push(host);
+  return host;
+}
 
 interface Got {
   readonly ended: Ended;
@@ -16,14 +48,10 @@ interface Got {
 /** One run to a smart host that takes everything; what it sees has CR LF only. */
 async function sent(args: readonly string[], input: string, toml = '', extensions?: readonly string[]): Promise<Got> {
   const host = await smartHost(() => null, extensions ? { extensions } : {});
-  try {
-    const { config, logged } = setUp(`${toHosts(host.port)}\nqualify_domain = "example.org"\n${toml}`);
-    const ended = await run(config, args, input);
-    for (const { content } of host.messages) assert.doesNotMatch(content.replaceAll('\r\n', ''), /[\r\n]/);
-    return { ended, host, logged: logged() };
-  } finally {
-    await host.close();
-  }
+  const { config, logged } = setUp(`${toHosts(host.port)}\nqualify_domain = "example.org"\n${toml}`);
+  const ended = await run(config, args, input);
+  for (const { content } of host.messages) assert.doesNotMatch(content.replaceAll('\r\n', ''), /[\r\n]/);
+  return { ended, host, logged: logged() };
 }
 
 /** Recipients and content, of which Date and Message-ID are left out. */
@@ -116,7 +144,6 @@ test('M3: a queue option with what makes a delivery is an error, and the caller 
       assert.ok(!taken, `${args}: ${taken}`);
       child.stdin?.end();
       const ended = await done;
-      await host.close();
       assert.deepEqual([ended.status, ended.stdout, host.connections], [1, '', 0], args.join(' '));
       assert.match(ended.stderr, expected);
     }
@@ -210,6 +237,186 @@ test('M6: recipient fields as other mail programs write them', () =>
     const got = message(await sent(['-t', '-i'], `${FROM}\n${to}\n\nx\n`));
     assert.equal(got.to, '<a@b.example> <c@d.example> <e@f.example>');
     assert.equal(got.content, `${FROM}\r\n${to.split('\nBcc')[0]?.replaceAll('\n', '\r\n')}\r\n\r\nx\r\n`);
+  }));
+
+/* ---- C3 ---- */
+
+const CUT =
+  'a line with a single dot ended the message, and the text behind it was not sent: use -i (or lone_dot = "text") if such a line is text';
+const noted = (logged: string): boolean => logged.includes(CUT);
+
+test('C3: text behind a lone dot is told: in the log, and with a failure or -v on standard error', () =>
+  within(60_000, async () => {
+    const cut = `${FROM}\n\none\n.\ntwo\n`;
+    const quiet = await sent(['a@b.example'], cut);
+    assert.equal(message(quiet).content, `${FROM}\r\n\r\none\r\n`);
+    assert.deepEqual([quiet.ended.stderr, noted(quiet.logged)], ['', true]);
+    const verbose = await sent(['-v', 'a@b.example'], cut);
+    assert.deepEqual([verbose.ended.status, verbose.ended.stderr.endsWith(`sendmail: ${CUT}\n`), noted(verbose.logged)], [0, true, true]);
+    const failed = await sent(['a@b.example'], cut, '', ['SIZE 9', 'LIMITS RCPTMAX=0']);
+    assert.deepEqual([failed.ended.status, failed.ended.stderr.endsWith(`sendmail: ${CUT}\n`), noted(failed.logged)], [1, true, true]);
+    const json = await sent(['a@b.example'], cut, 'log_format = "json"');
+    assert.deepEqual(JSON.parse(json.logged).notes, [CUT]);
+    for (const [args, input] of [
+      [['a@b.example'], `${FROM}\n\none\n.\n`],
+      [['a@b.example'], `${FROM}\n\none\n.\r\n \n\t\r\n\n`],
+      [['-i', 'a@b.example'], cut],
+      [['-bs'], dialogue(`DATA\r\n${FROM}\r\n\r\none\r\n.\r\nNOOP\r\n`)],
+    ] as const) {
+      const { ended, logged } = await sent([...args, ...(args[0] === '-bs' ? [] : ['-v'])], input);
+      assert.deepEqual([ended.status, noted(logged), ended.stderr.includes('single dot')], [0, false, false], JSON.stringify(input));
+    }
+  }));
+
+test('C3: what comes behind the dot while the message is delivered is seen, and nothing is waited for', () =>
+  within(60_000, async () => {
+    for (const [later, expected] of [
+      ['two\n', true],
+      ['\n', false],
+      ['', false],
+    ] as const) {
+      let write = (): void => {};
+      const host = await smartHost(async ({ about }) => {
+        if (about === 'content') write();
+        return null;
+      });
+      const { config, logged } = setUp(toHosts(host.port));
+      const { child, done } = start(config, ['a@b.example']);
+      write = () => child.stdin?.write(later);
+      child.stdin?.write(`${FROM}\n\none\n.\n`);
+      // The pipe stays open until it has ended.
+      const ended = await done;
+      child.stdin?.destroy();
+      assert.deepEqual([ended.status, ended.stderr, noted(logged())], [0, '', expected], JSON.stringify(later));
+    }
+  }));
+
+test('C3: lone_dot = "text": a dot ends nothing, from the file and from the environment', () =>
+  within(30_000, async () => {
+    const dotted = `${FROM}\n\none\n.\n..\ntwo\n`;
+    const whole = `${FROM}\r\n\r\none\r\n.\r\n..\r\ntwo\r\n`;
+    const byFile = await sent(['a@b.example'], dotted, 'lone_dot = "text"');
+    assert.deepEqual([message(byFile).content, noted(byFile.logged)], [whole, false]);
+    const host = await smartHost();
+    const env = {
+      PATH: '/usr/bin:/bin',
+      NOSPOOL_SMARTHOSTS: `smtp://127.0.0.1:${host.port}`,
+      NOSPOOL_LONE_DOT: 'text',
+      NOSPOOL_LOG: 'none',
+    };
+    const ended = await run(null, ['-f', 's@x.example', 'a@b.example'], dotted, { env });
+    assert.equal(message({ ended, host, logged: '' }).content, whole);
+  }));
+
+/* ---- C5 ---- */
+
+/** Runs a shell command in which `$send` is the command with its configuration, and standard input the file. */
+async function shell(script: string, input: string | Buffer, hosts: readonly SmartHost[], toml = ''): Promise<Ended> {
+  const { config, folder } = setUp(`${toHosts(...hosts.map(({ port }) => port))}\n${toml}`);
+  const file = `${folder}/input`;
+  writeFileSync(file, input);
+  const fd = openSync(file, 'r');
+  const child = spawn('/bin/sh', ['-c', script], {
+    stdio: [fd, 'pipe', 'pipe'],
+    env: { ...ENVIRONMENT, send: [...RUNTIME, COMMAND, '-C', config].join(' '), FOLDER: folder },
+  });
+  closeSync(fd);
+  const said = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) child[name]?.on('data', (part: Buffer) => (said[name] += part.toString('latin1')));
+  return new Promise((resolve) => child.once('close', (status, signal) => resolve({ status, signal, ...said })));
+}
+
+test('C5: a loop around a file sends it once: the descriptor stands at its end', () =>
+  within(60_000, async () => {
+    const host = await smartHost();
+    const loop = 'while read line; do echo "$line"; $send -i a@b.example || exit 1; done';
+    const ended = await shell(loop, 'one\nSubject: x\ntwo\nthree\n', [host]);
+    assert.deepEqual([ended.status, ended.stdout, ended.stderr], [0, 'one\n', '']);
+    assert.equal(host.messages.length, 1);
+    assert.match(host.messages[0]?.content ?? '', /^Subject: x\r\n(?:.|\r\n)*\r\n\r\ntwo\r\nthree\r\n$/);
+  }));
+
+test('C5: behind a lone dot stands what is read next', () =>
+  within(60_000, async () => {
+    const host = await smartHost();
+    const long = `${'x'.repeat(60)}\n`.repeat(10_000);
+    const ended = await shell(
+      '$send a@b.example && $send c@d.example && cat',
+      `\none\n.\n\n${long}.\r\nthree\n.\n`,
+      [host],
+      'replay_window = "1KiB"',
+    );
+    assert.deepEqual([ended.status, ended.stdout, ended.stderr], [0, 'three\n.\n', '']);
+    assert.deepEqual(
+      host.messages.map(({ recipients, content }) => [recipients.join(), content.split('\r\n\r\n')[1]?.length]),
+      [
+        ['<a@b.example>', 5],
+        ['<c@d.example>', (60 + 2) * 10_000],
+      ],
+    );
+  }));
+
+test('C5: a message beyond the window, by one attempt and by two, and after a failure', () =>
+  within(110_000, async () => {
+    const input = `Subject: x\n\n${`${'x'.repeat(60)}\n`.repeat(10_000)}`;
+    const good = await smartHost();
+    const refusing = await smartHost(({ about }) => (about === 'recipient' ? makeReply(550, '5.1.1', 'no') : null));
+    const lost = await faultyHost({ content: 'drop' }, 500_000);
+    const early = await faultyHost({ EHLO: 'drop' });
+    const at = (port: number) => ({ port }) as SmartHost;
+    for (const [hosts, args, status, what] of [
+      [[good], '-i', 0, 'one attempt'],
+      [[good], '', 0, 'one attempt, without -i'],
+      [[at(lost.port), good], '-i', 0, 'a second attempt'],
+      [[refusing], '-i', 1, 'a refusal before the content'],
+      [[refusing], '', 1, 'the same without -i'],
+      [[at(early.port)], '-i', 1, 'no smart host'],
+      [[at(lost.port)], '-i', 1, 'a connection that is lost'],
+    ] as const) {
+      const ended = await shell(`$send ${args} a@b.example; status=$?; cat; exit $status`, input, hosts);
+      assert.deepEqual([ended.status, ended.stdout], [status, ''], `${what}: ${ended.stderr}`);
+    }
+    // What was not looked at stays where it is.
+    const unread = await shell('$send -Z a@b.example; $send -i; cat', 'Subject: x\n', [good]);
+    assert.deepEqual([unread.status, unread.stdout], [0, 'Subject: x\n']);
+    const cut = await shell('$send a@b.example; cat', 'Subject: x\n\none\n.\nmore\n', [refusing]);
+    assert.equal(cut.stdout, 'more\n');
+  }));
+
+test('C5: -bs and -bS read on from where they stand, and so does nospool send', () =>
+  within(60_000, async () => {
+    const host = await smartHost();
+    const text = dialogue(`DATA\r\n${FROM}\r\n\r\none\r\n.\r\n`);
+    assert.equal((await shell('$send -bs >/dev/null; cat', text, [host])).stdout, '');
+    assert.equal((await shell('$send -bS; cat', text, [host])).stdout, '');
+    const nospool = COMMAND.replace(/sendmail\.cjs$/, 'nospool.mjs');
+    const sends = `${process.execPath} ${nospool} send --config $FOLDER/nospool.toml --to a@b.example - >/dev/null; cat`;
+    assert.deepEqual(await shell(sends, `${FROM}\n\none\n`, [host]), { status: 0, signal: null, stdout: '', stderr: '' });
+    assert.equal(host.messages.length, 3);
+  }));
+
+test('C5: beyond 2 GiB, and what another reader takes away is missed', () =>
+  within(60_000, async () => {
+    const host = await smartHost();
+    const hole = 'truncate -s 3G "$FOLDER/input" && printf "Subject: x\\n\\nhello\\n" >>"$FOLDER/input"';
+    const ended = await shell(`${hole} && dd bs=1M skip=3072 count=0 status=none && $send -i a@b.example && cat`, '', [host]);
+    assert.deepEqual([ended.status, ended.stdout, ended.stderr], [0, '', '']);
+    assert.match(host.messages[0]?.content ?? '', /^Subject: x\r\n(?:.|\r\n)*\r\n\r\nhello\r\n$/);
+    const { config, folder } = setUp('');
+    const file = `${folder}/input`;
+    writeFileSync(file, `Subject: x\n\n${`${'x'.repeat(60)}\n`.repeat(50_000)}`);
+    const fd = openSync(file, 'r');
+    const slow = await smartHost(({ about }) => {
+      // The window was read, and the rest is not yet.
+      if (about === 'sender') readSync(fd, Buffer.alloc(500_000), 0, 500_000, null);
+      return null;
+    });
+    writeFileSync(config, `${toHosts(slow.port)}\nqualify_domain = "example.org"\naliases = []\nlog = "none"\n`, { mode: 0o600 });
+    const stolen = await start(config, ['-i', 'a@b.example'], { stdio: [fd, 'pipe', 'pipe'] }).done;
+    closeSync(fd);
+    assert.equal(stolen.status, 1);
+    assert.match(stolen.stderr, /became shorter while it was read, or another program read from it/);
+    assert.equal(slow.messages.filter(({ state }) => state === 'accepted').length, 0);
   }));
 
 test.run();

@@ -262,7 +262,8 @@ row(17, 'a greeting of several lines is one; the time for it is for all of it', 
       const timer = setInterval(() => socket.write('220-wait\r\n'), 20);
       socket.once('close', () => clearInterval(timer)).resume();
     },
-    async (port) => assertFailed(await send([hostAt(port)], { timeouts: { greeting: 300 } }), /no reply to the greeting in time$/),
+    async (port) =>
+      assertFailed(await send([hostAt(port)], { timeouts: { greeting: 300 } }), /no greeting came within 300ms \(timeouts\.greeting\)$/),
   );
 });
 
@@ -383,7 +384,7 @@ row(26, 'a handshake that hangs ends with its own time-out', () =>
   served({ offers: ['STARTTLS'], script: { handshake: 'silence' } }, async (host) => {
     assertFailed(
       await send([hostAt(host.port, { tls: REQUIRED })], { timeouts: { handshake: 200 } }),
-      /no reply to the TLS handshake in time$/,
+      /the TLS handshake did not end within 200ms \(timeouts\.handshake\)$/,
     );
   }),
 );
@@ -544,7 +545,7 @@ row(37, 'a server that stops reading: the time-out of a block', () =>
     async (port) =>
       assertFailed(
         await send([hostAt(port)], { message: LARGE(64 * 1024 * 1024), timeouts: { block: 300 } }),
-        /no reply to the content in time$/,
+        /no reply to the content within 300ms \(timeouts\.block\)$/,
       ),
   ),
 );

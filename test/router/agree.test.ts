@@ -28,6 +28,7 @@ const SAME: readonly [Route, Route, string][] = [
     route([host('a', { auth: { ...AUTH, secret: { from: 'file', path: '/p' } } })]),
     'equal credentials',
   ],
+  [route([host('a', { auth: AUTH })]), route([host('a', { auth: { ...AUTH, isToken: false } })]), 'V7: no token said twice'],
   [route([host('a', { expand: 'srv', port: 1 })]), route([host('a', { expand: 'srv', port: 2 })]), 'SRV has its own ports'],
   [
     route([a], { changes: { add: [], remove: ['X', 'y', 'x'] } }),
@@ -88,6 +89,13 @@ const DIFFERENT: readonly [Route, Route, string, string, string][] = [
     'auth',
     'user u and the same user with other secrets, mechanisms or allow_plaintext for smtp://a:25',
     'secrets, which are not told',
+  ],
+  [
+    route([host('a', { auth: AUTH })]),
+    route([host('a', { auth: { ...AUTH, isToken: true } })]),
+    'auth',
+    'user u and the same user with other secrets, mechanisms or allow_plaintext for smtp://a:25',
+    'V7: a password and a token',
   ],
   [route([a]), route([via({})]), 'proxy', 'no proxy and socks5://p:1080 for smtp://a:25', 'a proxy'],
   [route([via({})]), route([via({ host: '::1' })]), 'proxy', 'socks5://p:1080 and socks5://[::1]:1080 for smtp://a:25', 'proxies'],

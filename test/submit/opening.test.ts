@@ -5,11 +5,12 @@
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { smarthost } from '../../src/index.ts';
-import type { Smarthost, TlsPolicy } from '../../src/router/route.ts';
+import type { AuthPolicy, Smarthost, TlsPolicy } from '../../src/router/route.ts';
 import { deliver } from '../../src/submit/attempts.ts';
+import type { SessionTimeouts } from '../../src/transport/connection.ts';
 import type { Names } from '../../src/transport/resolve.ts';
 import { contentOf, hostAt, optionsFor, sentences, tlsRequired, transactionTo, verdictOf } from '../support/delivery.ts';
-import { type SmarthostOptions, startHost } from '../support/smarthost.ts';
+import { type Deed, type Phase, type SmarthostOptions, startHost, type Talk } from '../support/smarthost.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('opening');
@@ -99,6 +100,107 @@ test('W6: the library has it by smart host', () => {
   const plain = smarthost('submission://mail.example.org');
   assert.equal(plain.ok && 'ignoreExtensions' in plain.value, false);
 });
+
+/* ---- failures ---- */
+
+/** [what is silent, the key whose time is over]. */
+const SILENCES: readonly (readonly [Phase, keyof SessionTimeouts, SmarthostOptions])[] = [
+  ['greeting', 'greeting', {}],
+  ['EHLO', 'command', {}],
+  ['MAIL', 'command', {}],
+  ['RCPT 1', 'command', { offers: ['PIPELINING'] }],
+  ['DATA', 'data', {}],
+  ['end', 'final', {}],
+];
+for (const [phase, key, more] of SILENCES)
+  test(`W9: silence at ${phase}: the failure says how long, and timeouts.${key}`, () =>
+    within(20_000, async () => {
+      const server = await startHost({ ...more, script: { [phase]: 'silence' } });
+      const { timeouts } = optionsFor();
+      const outcome = await deliver(
+        { hosts: [hostAt(server.port)], transaction: transactionTo(1), content: contentOf() },
+        optionsFor(10_000, { timeouts: { ...timeouts, [key]: 300 } }),
+      );
+      await server.stop();
+      assert.match(sentences(outcome), new RegExp(` within 300ms \\(timeouts\\.${key}\\)`));
+    }));
+
+test('W9: nothing was heard at all: submissions:// is named, and by -v before the time is over', () =>
+  within(20_000, async () => {
+    const server = await startHost({ script: { greeting: 'silence' } });
+    const lines: string[] = [];
+    const { timeouts } = optionsFor();
+    const outcome = await deliver(
+      { hosts: [hostAt(server.port, { scheme: 'submission' })], transaction: transactionTo(1), content: contentOf() },
+      optionsFor(10_000, { timeouts: { ...timeouts, greeting: 500 }, trace: (side, line) => lines.push(`${side} ${line}`) }),
+    );
+    await server.stop();
+    const hint = `nothing at all was heard: a port that is TLS from the start is as silent; if this is one, write submissions://127.0.0.1:${server.port}`;
+    assert.deepEqual(sentences(outcome).split('\n'), [
+      `[127.0.0.1]:${server.port}: no greeting came within 500ms (timeouts.greeting)`,
+      `[127.0.0.1]:${server.port}: ${hint}`,
+    ]);
+    assert.ok(lines.includes(`! ${hint}`), lines.join('\n'));
+  }));
+
+test('W9: a server that has said something, or has gone, is no silent one', () =>
+  within(20_000, async () => {
+    for (const [greeting, expected] of [
+      [(talk: Talk) => talk.say('220-mail.example.org\n'), /^\S+: no greeting came within 300ms \(timeouts\.greeting\)$/],
+      ['close', /connection lost/],
+    ] as const) {
+      const server = await startHost({ script: { greeting: greeting as Deed } });
+      const lines: string[] = [];
+      const { timeouts } = optionsFor();
+      const outcome = await deliver(
+        { hosts: [hostAt(server.port)], transaction: transactionTo(1), content: contentOf() },
+        optionsFor(10_000, { timeouts: { ...timeouts, greeting: 300 }, trace: (side, line) => lines.push(`${side} ${line}`) }),
+      );
+      await server.stop();
+      assert.match(sentences(outcome), expected);
+      assert.ok(!lines.some((line) => line.includes('nothing at all')), lines.join('\n'));
+    }
+  }));
+
+const withAuth = async (policy: Partial<AuthPolicy>, options: SmarthostOptions): Promise<{ text: string; heard: readonly string[] }> => {
+  const server = await startHost(options);
+  const outcome = await deliver(
+    { hosts: [hostAt(server.port, { auth: { ...(auth as AuthPolicy), ...policy } })], transaction: transactionTo(1), content: contentOf() },
+    optionsFor(),
+  );
+  await server.stop();
+  return { text: sentences(outcome), heard: server.sessions.flat() };
+};
+
+test('W10: a refused password: the user, what else is offered, and the key', () =>
+  within(20_000, async () => {
+    const { text } = await withAuth({}, { offers: ['AUTH PLAIN LOGIN CRAM-MD5'], script: { AUTH: '535 5.7.8 no' } });
+    assert.match(
+      text,
+      /: AUTH CRAM-MD5: 535 5\.7\.8 no\n.*: the user was "tim"; .* offers PLAIN, LOGIN, .* auth\.mechanisms = \["PLAIN"\]$/,
+    );
+  }));
+
+test('V7: a server that takes tokens only hears no password, and the keys of tokens are named', () =>
+  within(20_000, async () => {
+    const { text, heard } = await withAuth({}, { offers: ['AUTH XOAUTH2 OAUTHBEARER'] });
+    assert.match(text, /it takes tokens only: write token_file, token_command or token_env in place of the password$/);
+    assert.ok(!heard.some((line) => line.startsWith('AUTH')));
+  }));
+
+test('V7: a secret that is called a token goes by a mechanism of tokens, and never by one of passwords', () =>
+  within(20_000, async () => {
+    const token = { isToken: true, secret: { from: 'literal', value: 'ya29.token' } } as const;
+    const taken = await withAuth(token, { offers: ['AUTH PLAIN LOGIN XOAUTH2'] });
+    assert.equal(taken.text, '');
+    assert.deepEqual(
+      taken.heard.filter((line) => line.startsWith('AUTH')),
+      [`AUTH XOAUTH2 ${Buffer.from('user=tim\x01auth=Bearer ya29.token\x01\x01').toString('base64')}`],
+    );
+    const kept = await withAuth(token, { offers: ['AUTH PLAIN LOGIN'] });
+    assert.match(kept.text, /it takes passwords only: write password_file or password_command in place of the token$/);
+    assert.ok(!kept.heard.some((line) => line.startsWith('AUTH')));
+  }));
 
 /* ---- EHLO ---- */
 

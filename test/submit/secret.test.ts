@@ -96,6 +96,17 @@ test('systemd credentials: a name without a slash before it', async () => {
   assert.match(await read({ from: 'file', path: '../smtp.password' }, environment), /leads out of/);
 });
 
+test('V7: the sentence has the key that was written', async () => {
+  for (const [called, secret, expected] of [
+    ['token', { from: 'file', path: '/none' }, /^token_file \/none cannot be read/],
+    ['token', { from: 'file', path: 'none' }, /^token_file "none" is relative/],
+    ['token', { from: 'command', argv: ['/none'] }, /^token_command \/none cannot be run/],
+    ['token', { from: 'env', name: 'T' }, /and token_env names it$/],
+    ['proxy_password', { from: 'file', path: '/none' }, /^proxy_password_file \/none cannot be read/],
+  ] as const)
+    assert.match(await read(secret, {}, { called }), expected);
+});
+
 const shell = (script: string): Secret => ({ from: 'command', argv: ['/bin/sh', '-c', script] });
 
 test('a command: its first line', async () => {
