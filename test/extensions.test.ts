@@ -1,6 +1,7 @@
 /**
  * The tables "Extensions" and "Flights" of ARCHITECTURE.md held against the code, the transcripts and two sockets: every
  * keyword that the client knows, every parameter in its place, and how often the direction changes.
+ * Loopback: parameters and flights are counted; TLS is off and nobody authenticates.
  */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';

@@ -145,6 +145,27 @@ laws('the standards that the code cites are listed in ARCHITECTURE.md, and the o
   assert.deepEqual([...listed].filter((rfc) => !cited.has(rfc)).sort(), [], 'listed, not cited');
 });
 
+/** Settings of TLS and credentials, as configurations and options have them. */
+const POLICY = /\[(tls|auth)\]|\b(tls|auth)\s*[:=]\s*[{'"`]|password\w*\s*[:=]|ca_?file|allow_?plaintext|submissions:|STARTTLS/i;
+/** Addresses of loopback, and the servers of the tests that listen there. */
+const LOOPBACK = /\b127\.\d|\blocalhost\b|::1\b|\b(toHosts|hostAt|smartHost|startHost|faultyHost|serveTranscript|sinkWith)\(/;
+/** Tests of these rooms connect to nothing: hosts are texts there. */
+const TEXTS = /^test\/(config|router|smtp|message|bench)\//;
+
+laws('no test about TLS or credentials uses loopback, where policy is relaxed on purpose, without saying why', () => {
+  const silent: string[] = [];
+  const needless: string[] = [];
+  for (const file of filesIn('test', '.test.ts').filter((name) => !/^test\/world\/|^test\/laws/.test(name))) {
+    const text = read(file);
+    const isAbout = !TEXTS.test(file) && POLICY.test(text) && LOOPBACK.test(text);
+    const says = /^(\/\*\*| \*|\/\/).*\bLoopback: \S.{20}/m.test(text);
+    if (isAbout && !says) silent.push(file);
+    if (!isAbout && says) needless.push(file);
+  }
+  assert.deepEqual(silent, [], 'move it to test/world, or say in a comment why it may: "Loopback: …"');
+  assert.deepEqual(needless, [], 'nothing there needs its "Loopback: …" any more');
+});
+
 laws('nothing names a registry, a machine path or a tool that is not public', () => {
   for (const { file, text } of [
     ...sources,

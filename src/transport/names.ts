@@ -108,16 +108,39 @@ async function addressesOf(name: string, question: Question, host: Host, conf: S
 
 /* ---- c-ares ---- */
 
-/** One question to the name servers of resolv.conf. When the signal comes, nothing of it is left. */
-async function asking<T>(
-  { timeout, attempts, servers }: Servers,
-  signal: AbortSignal,
-  ask: (resolver: Resolver, done: (error: Error | null, found: T) => void) => void,
-): Promise<T> {
+type Ask<T> = (resolver: Resolver, done: (error: Error | null, found: T) => void) => void;
+
+/** What a name server says that cannot help. RFC 1035 §4.1.1 */
+const UNHELPFUL: readonly string[] = ['EFORMERR', 'ESERVFAIL', 'ENOTIMP', 'EREFUSED', 'EBADRESP'];
+const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? '';
+
+/**
+ * One question to the name servers of resolv.conf. Where one says that it cannot help, the next is asked, as the C library
+ * does: c-ares, as runtimes set it up, goes on only from a server that is silent. When the signal comes, nothing of it is left.
+ */
+async function asking<T>({ timeout, attempts, servers }: Servers, signal: AbortSignal, ask: Ask<T>): Promise<T> {
   // The callbacks of node:dns: its promises take milliseconds to load.
   const { Resolver } = process.getBuiltinModule('node:dns');
-  const resolver = new Resolver({ timeout, tries: attempts });
-  if (servers !== null) resolver.setServers(servers);
+  const among = (some: readonly string[] | null): Resolver => {
+    const resolver = new Resolver({ timeout, tries: attempts });
+    if (some !== null) resolver.setServers(some);
+    return resolver;
+  };
+  const all = among(servers);
+  try {
+    return await askedOf(all, signal, ask);
+  } catch (error) {
+    for (const server of UNHELPFUL.includes(codeOf(error)) ? all.getServers().slice(1) : [])
+      try {
+        return await askedOf(among([server]), signal, ask);
+      } catch (another) {
+        if (!TEMPORARY.includes(codeOf(another))) throw another;
+      }
+    throw error;
+  }
+}
+
+function askedOf<T>(resolver: Resolver, signal: AbortSignal, ask: Ask<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const cancel = (): void => resolver.cancel();
     const done = (error: Error | null, found: T): void => {
@@ -132,7 +155,7 @@ async function asking<T>(
 }
 
 /** What lasts only as long as the name servers are as they are. */
-const TEMPORARY: readonly string[] = ['ETIMEOUT', 'ECONNREFUSED', 'ESERVFAIL', 'EREFUSED'];
+const TEMPORARY: readonly string[] = ['ETIMEOUT', 'ECONNREFUSED', ...UNHELPFUL];
 const isSilent = (code: string): boolean => code === 'ETIMEOUT' || code === 'ECONNREFUSED';
 
 /**

@@ -1,3 +1,4 @@
+/** Loopback: `nospool bench` wants --anywhere for every other host. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';

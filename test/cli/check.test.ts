@@ -1,3 +1,4 @@
+/** Loopback: what `check` prints of a server is the subject; what may be sent to which host, test/world walks. */
 import assert from 'node:assert';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';

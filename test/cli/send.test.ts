@@ -1,3 +1,4 @@
+/** Loopback: `nospool sink` wants --anywhere for every other address, and the mode is written. */
 import assert from 'node:assert';
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';

@@ -1,3 +1,4 @@
+/** Loopback: `nospool sink` wants --anywhere for every other address. */
 import assert from 'node:assert';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';

@@ -1,3 +1,4 @@
+/** Loopback: nothing connects; hosts are printed. */
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { isDeliverable, printRouting, routingJson } from '../../src/cli/tree.ts';

@@ -1,4 +1,7 @@
-/** The pitfalls of SMTP clients, by the rows of libraries.md §3: what this client does where others went wrong. */
+/**
+ * The pitfalls of SMTP clients, by the rows of libraries.md §3: what this client does where others went wrong.
+ * Loopback: most pitfalls are of the dialogue, which clear text shows best; what may be said in clear, test/world walks.
+ */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';

@@ -1,4 +1,7 @@
-/** The driver against servers that are slow, loud, deaf or gone: deadlines, bounds, listeners, and what stays open afterwards. */
+/**
+ * The driver against servers that are slow, loud, deaf or gone: deadlines, bounds, listeners, and what stays open afterwards.
+ * Loopback: the driver is handed its plan and knows no policy.
+ */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createConnection, type Socket } from 'node:net';

@@ -129,6 +129,20 @@ test('V1: a name server that is down is passed over', () =>
     dead.close();
   }));
 
+test('a name server that says that it cannot help is passed over, too; one that knows better is believed', () =>
+  within(20_000, async () => {
+    for (const code of [1, 2, 4, 5]) {
+      const ill = await nameServer({ '*': code });
+      const servers = [`127.0.0.1:${ill.port}`, `127.0.0.1:${server.port}`];
+      const files = { '/etc/resolv.conf': 'options timeout:1' };
+      assert.equal(await look('one.example', 4, { files, servers }), '192.0.2.1 192.0.2.2', `${code}`);
+      assert.equal(await look('unknown.example', 4, { files, servers }), unknown('unknown.example'), `${code}`);
+      assert.equal(await look('one.example', 4, { files, servers: [...servers].reverse() }), '192.0.2.1 192.0.2.2', `${code}`);
+      assert.match(await look('one.example', 4, { files, servers: [servers[0] as string, servers[0] as string] }), /^! no address/);
+      ill.close();
+    }
+  }));
+
 async function givenUp(name: string, files: Readonly<Record<string, string>>, after: number): Promise<string | undefined> {
   const left = new AbortController();
   const looked = namesOf(host({ files })).addresses(name, { family: 4, signal: left.signal });

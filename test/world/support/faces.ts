@@ -68,7 +68,7 @@ export function certificateOf(face: Face): Certificate {
   const { ours, other } = theAuthorities();
   const [domain, target, { v4, v6 }] = [domainOf(face), targetOf(face), placeOf(face)];
   const names = [domain, target, `loop.${domain}`, `mx.loop.${domain}`, `six.${domain}`, `hosts.${domain}`, 'localhost', 'mail.localhost'];
-  const ips = [v4, v6, loopbackOf(face), '127.0.0.1', '::1'];
+  const ips = [v4, v6, loopbackOf(face), '127.0.0.1', '::1', '::ffff:127.0.0.1'];
   const issuer = face.kind === 'unknown CA' ? other : ours;
   switch (face.kind) {
     case 'wrong name':
