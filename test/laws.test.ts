@@ -91,7 +91,10 @@ const CHILD = /^const PROGRAM = `[^`]*`;$/m;
 laws('S9: text for people has one door to the descriptors and one to the log', () => {
   const wrong: string[] = [];
   for (const { file, text } of sources.filter(({ file: name }) => !DOORS.includes(name))) {
-    const code = text.replace(/\/\*[\s\S]*?\*\/|(?<!:)\/\/.*/g, '').replace(LISTENING, '').replace(CHILD, '');
+    const code = text
+      .replace(/\/\*[\s\S]*?\*\/|(?<!:)\/\/.*/g, '')
+      .replace(LISTENING, '')
+      .replace(CHILD, '');
     wrong.push(...WRITING.flatMap((pattern) => pattern.exec(code)?.[0] ?? []).map((word) => `${file}: ${word}`));
     // Raw text: SMTP, whose lines are made by the receiver, and what readline shows of a line while it is typed.
     if (/\bwriteText\b/.test(code)) wrong.push(`${file}: writeText`);
