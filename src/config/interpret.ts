@@ -28,11 +28,12 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 
 export type Interpreted =
   | { readonly ok: true; readonly config: Config; readonly warnings: readonly string[] }
-  | { readonly ok: false; readonly errors: readonly string[] };
+  /** `log` and `logFormat` as far as they can be used: the errors are to be logged, too. */
+  | ({ readonly ok: false; readonly errors: readonly string[] } & Partial<Pick<Config, 'log' | 'logFormat'>>);
 
 /** All errors are found at once and come in the order of the file's lines, those of the environment last. */
 export function interpret(file: File | null, env: Environment, directories: Directories): Interpreted {
-  const errors: { readonly line: number; readonly text: string }[] = [];
+  const errors: { readonly at: At; readonly line: number; readonly text: string }[] = [];
   const warnings: string[] = [];
   const reading: Reading = {
     directories,
@@ -41,15 +42,20 @@ export function interpret(file: File | null, env: Environment, directories: Dire
       const line = file?.toml.line(...path) ?? 0;
       return { place: `${file?.path}:${line}`, label, line };
     },
-    complain: (at, sentence) => errors.push({ line: at.line || Infinity, text: printAt(at, sentence) }),
+    complain: (at, sentence) => errors.push({ at, line: at.line || Infinity, text: printAt(at, sentence) }),
     warn: (at, sentence) => warnings.push(printAt(at, sentence)),
   };
   const config = configOf(reading, file, env);
   if (errors.length === 0) return { ok: true, config, warnings };
   // Infinity - Infinity is no order.
   errors.sort((a, b) => (a.line === b.line ? 0 : a.line - b.line));
-  return { ok: false, errors: [...new Set(errors.map(({ text }) => text))] };
+  const isRefused = errors.some(({ at }) => LOG_LABELS.includes(at.label));
+  return { ok: false, errors: [...new Set(errors.map(({ text }) => text))], ...(isRefused ? {} : logOf(config)) };
 }
+
+/** A log that was complained of is not written to. */
+const LOG_LABELS: readonly string[] = ['log', 'log_format'].flatMap((name) => [`key "${name}"`, `NOSPOOL_${name.toUpperCase()}`]);
+const logOf = ({ log, logFormat }: Config): Pick<Config, 'log' | 'logFormat'> => ({ log, logFormat });
 
 const printAt = ({ place, label }: At, sentence: string): string => `${place}: ${label} ${sentence}`;
 
@@ -108,6 +114,7 @@ function configOf(reading: Reading, file: File | null, env: Environment): Config
     replayWindow: take(reading, top, '', 'size', 'replay_window'),
     headerLimit: take(reading, top, '', 'size', 'header_limit'),
     argumentsWithT: choice('arguments_with_t'),
+    loneDot: choice('lone_dot'),
     keepBcc: isOn('keep_bcc'),
     received: isOn('received'),
     defaultCharset: text('default_charset', charset),

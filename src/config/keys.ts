@@ -107,6 +107,7 @@ export const KEYS: readonly Key[] = [
   // 1 KiB holds a header section of one line; 64 MiB is what -t with a million recipients needs.
   key('', 'header_limit', 'size', '1MiB', '"1MiB"', 'longest header section that is accepted', { range: [KIB, 64 * MIB] }),
   choice('', 'arguments_with_t', ['add', 'remove'], 'recipients in the arguments together with -t'),
+  choice('', 'lone_dot', ['ends', 'text'], 'a line with a single dot when -i was not given'),
   key('', 'keep_bcc', 'switch', false, 'true', 'leave Bcc in the message when -t was not given'),
   key('', 'received', 'switch', false, 'true', 'add a Received field'),
   key('', 'default_charset', 'text', '', '"koi8-r"', 'charset of raw 8-bit text that is not UTF-8; "" = the charset of the locale'),
@@ -172,7 +173,7 @@ export const KEYS: readonly Key[] = [
   key('auth', 'token_env', 'text', '', '"MAIL_TOKEN"', 'environment variable that holds an access token'),
   key('auth', 'allow_plaintext', 'switch', false, 'true', 'send credentials without TLS'),
 
-  duration('resolve', '15s', 'looking up a name'),
+  duration('resolve', '30s', 'looking up a name'),
   duration('connect', '30s', 'connecting to one address'),
   duration('handshake', '30s', 'TLS handshake'),
   duration('greeting', '5m', 'greeting of the server'),
@@ -181,7 +182,7 @@ export const KEYS: readonly Key[] = [
   duration('block', '3m', 'each block of content'),
   duration('final', '10m', 'reply to the terminator'),
   duration('input', '4m', 'silence of standard input while a session is open'),
-  duration('deadline', 'none', 'the whole run'),
+  duration('deadline', '2h', 'a delivery, from the first lookup to the verdict'),
 
   key('router', 'name', 'text', null, '"system_aliases"', 'name in reports; required'),
   key('router', 'driver', 'choice', null, '"redirect"', 'required', { choices: ['redirect', 'manualroute'] }),

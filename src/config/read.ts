@@ -5,7 +5,7 @@
 import { isUtf8 } from 'node:buffer';
 import { closeSync, fstatSync, openSync, readSync, type Stats, statSync } from 'node:fs';
 import type { Config } from './config.ts';
-import { type Environment, type File, interpret } from './interpret.ts';
+import { type Environment, type File, type Interpreted, interpret } from './interpret.ts';
 import { printMode } from './policy.ts';
 
 export const SYSTEM_FILE = '/etc/nospool.toml';
@@ -24,7 +24,7 @@ export interface ConfigRequest {
 export type ConfigAnswer =
   | { readonly ok: true; readonly config: Config; readonly warnings: readonly string[] }
   /** Sentences that name file, line and key; never a secret. */
-  | { readonly ok: false; readonly errors: readonly string[] };
+  | Extract<Interpreted, { readonly ok: false }>;
 
 /** A file with all keys and a comment for each is under 8 KiB; 1 MiB leaves room for thousands of routes and bounds memory. */
 const LARGEST = 1 << 20;

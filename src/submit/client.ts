@@ -33,11 +33,11 @@ export async function connect(
 ): Promise<Client | { readonly failures: readonly string[] }> {
   const { hello = '', partial = false, framing = 'auto', timeouts, ...rest } = options;
   const limits = { ...TIMEOUTS, ...timeouts };
-  const targets = await targetsOf(host, limits.resolve);
+  const targets = await targetsOf(host, limits.resolve, undefined, rest.signal);
   if (!targets.ok) return { failures: [targets.detail] };
   const failures: string[] = [];
   for (const target of targets.value) {
-    const found = await endpointsOf(target, limits.resolve);
+    const found = await endpointsOf(target, limits.resolve, undefined, rest.signal);
     if (!found.ok) {
       failures.push(found.detail);
       continue;

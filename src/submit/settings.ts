@@ -33,6 +33,7 @@ export interface Settings {
   readonly replayWindow: number;
   readonly headerLimit: number;
   readonly argumentsWithT: 'add' | 'remove';
+  readonly loneDot: 'ends' | 'text';
   readonly keepBcc: boolean;
   readonly received: boolean;
   readonly defaultCharset: string;

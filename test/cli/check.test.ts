@@ -1,3 +1,4 @@
+/** Loopback: what `check` prints of a server is the subject; what may be sent to which host, test/world walks. */
 import assert from 'node:assert';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -218,7 +219,9 @@ const VALIDITY: readonly (readonly [number, number, string, string])[] = [
 for (const [from, until, text, why] of VALIDITY)
   test(`a certificate: ${why}`, () => {
     const names = [{ name: 'mail.example.org', port: 587, problem: null, probes: [probed(from, until)] }];
-    const printed = printHost({ host: HOST, router: 'inside', problem: null, names, usable: true }, 3, NOW);
+    const printed = printHost({ host: HOST, router: 'inside', problem: null, names, usable: true }, 3, NOW)
+      .map((line) => `${line}\n`)
+      .join('');
     assert.ok(printed.startsWith('3. submission://mail.example.org:587 (router "inside"): usable\n'), printed);
     assert.ok(printed.replaceAll(/\s+/g, ' ').includes(text), printed);
     assert.ok(printed.includes('     time          connected after 12 ms, ready after 34 ms\n'), printed);

@@ -54,6 +54,7 @@ test('nothing written: the defaults', () => {
       replayWindow: 262_144,
       headerLimit: 1_048_576,
       argumentsWithT: 'add',
+      loneDot: 'ends',
       keepBcc: false,
       received: false,
       defaultCharset: '',
@@ -68,7 +69,7 @@ test('nothing written: the defaults', () => {
       routers: [],
     });
     assert.deepEqual(timeouts, {
-      resolve: 15_000,
+      resolve: 30_000,
       connect: 30_000,
       handshake: 30_000,
       greeting: 300_000,
@@ -77,7 +78,7 @@ test('nothing written: the defaults', () => {
       block: 180_000,
       final: 600_000,
       input: 240_000,
-      deadline: Infinity,
+      deadline: 7_200_000,
     });
     assert.equal(rewrite.constructor, undefined);
   }

@@ -1,6 +1,7 @@
 /**
  * A server that speaks, or stops listening, while 64 MiB are under way: what it said is what is reported, however it leaves.
  * Six of six clients that were tried report the broken pipe instead (pitfall 31).
+ * Loopback: the fault is the subject; TLS is required where there is TLS.
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';

@@ -1,4 +1,7 @@
-/** The hostile cases of libraries.md §4: what a server, a message, a caller or a name does to this client, and what it may not achieve. */
+/**
+ * The hostile cases of libraries.md §4: what a server, a message, a caller or a name does to this client, and what it may not achieve.
+ * Loopback: most cases are of the dialogue, which clear text shows best; what may be said in clear, test/world walks.
+ */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createHmac, pbkdf2Sync } from 'node:crypto';

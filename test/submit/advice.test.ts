@@ -1,4 +1,7 @@
-/** Hints beside failures: a table over what is known of host and connection. */
+/**
+ * Hints beside failures: a table over what is known of host and connection.
+ * Loopback: nothing connects; hosts are made up.
+ */
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import type { AuthPolicy, Smarthost } from '../../src/router/route.ts';

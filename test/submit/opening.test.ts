@@ -1,6 +1,6 @@
 /**
- * What a session is opened with, by the policies of its smart host: which hosts do without TLS, and as whom we greet. Smart hosts on loopback
- * whose names are made up; test/world has the same at other addresses.
+ * What a session is opened with, by the policies of its smart host: which hosts do without TLS, and as whom we greet.
+ * Loopback: names are made up, and the exemption is the subject; test/world has the same at other addresses.
  */
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';

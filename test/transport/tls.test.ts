@@ -1,4 +1,5 @@
 // TLS against real handshakes on loopback: every way a certificate or a server can be wrong, and the words for it.
+// Loopback: the handshake alone is the subject; its policy is handed in.
 import assert from 'node:assert/strict';
 import { createHash, X509Certificate } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
