@@ -41,8 +41,8 @@ export type SessionFailure =
   /** The server lacks what the configuration requires or the message needs; nothing was asked of it. */
   | { readonly kind: 'unsupported'; readonly at: At; readonly condemns: Condemned; readonly detail: string }
   | { readonly kind: 'malformed'; readonly at: At; readonly condemns: Condemned; readonly detail: string }
-  /** `command` is what was waited for. */
-  | { readonly kind: 'timeout'; readonly at: At; readonly condemns: Condemned; readonly command: string }
+  /** `command` is what was waited for, `heard` the beginning of a reply to it, where one had come. */
+  | { readonly kind: 'timeout'; readonly at: At; readonly condemns: Condemned; readonly command: string; readonly heard?: string }
   /** Connection lost, or given up by the server with 421. */
   | { readonly kind: 'lost'; readonly at: At; readonly condemns: Condemned; readonly command: string; readonly detail: string }
   /** Our own input failed, or a signal or the deadline ended the delivery. */

@@ -99,7 +99,7 @@ export function printFailure(failure: Failure): readonly string[] {
     case 'rejected':
       return failure.refusals.map(({ command, reply }) => `${printable(command)}: ${printReply(reply)}`);
     case 'timeout':
-      return [`no reply to ${printable(failure.command)} in time`];
+      return [`no reply to ${printable(failure.command)} in time${failure.heard === undefined ? '' : `, only "${failure.heard}"`}`];
     case 'lost':
       return [`connection lost while waiting for ${printable(failure.command)}: ${failure.detail}`];
     case 'uncertain':
