@@ -602,7 +602,8 @@ function scrubbed(outcome: SessionOutcome, take: NonNullable<ConnectionOptions['
   });
   if (outcome.kind === 'accepted') return { ...outcome, reply: ofReply(outcome.reply), refusals: outcome.refusals.map(ofRefusal) };
   const { failure } = outcome;
-  if (failure.kind === 'timeout') return outcome;
+  if (failure.kind === 'timeout')
+    return failure.heard === undefined ? outcome : { kind: 'failed', failure: { ...failure, heard: scrub(failure.heard) } };
   if (failure.kind !== 'rejected') return { kind: 'failed', failure: { ...failure, detail: scrub(failure.detail) } };
   const [first, ...rest] = failure.refusals;
   return { kind: 'failed', failure: { ...failure, refusals: [ofRefusal(first), ...rest.map(ofRefusal)] } };
