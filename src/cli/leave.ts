@@ -3,13 +3,13 @@
  * Knows no message.
  */
 import { closeSync, existsSync, fstatSync } from 'node:fs';
-import { isLivingTerminal } from './stdin.ts';
+import { isDevice, isLivingTerminal } from './stdin.ts';
 
 /** From the first moment on, for every way in which the process may end but by a signal. */
 export function leaveAtOnce(): void {
   process.on('exit', (status) => {
-    closeDeadTerminals();
     leaveThreads(status);
+    closeDeadTerminals();
   });
 }
 
@@ -18,7 +18,7 @@ function closeDeadTerminals(): void {
   for (const fd of [0, 1, 2]) {
     try {
       const stat = fstatSync(fd);
-      if (stat.isCharacterDevice() && !isLivingTerminal(fd, stat)) closeSync(fd);
+      if (isDevice(stat) && !isLivingTerminal(fd, stat)) closeSync(fd);
     } catch {
       // It is closed already.
     }
@@ -34,7 +34,11 @@ const SHELL = '/bin/sh';
 function leaveThreads(status: number): void {
   const { execve } = process as { execve?: (file: string, args: readonly string[], environment: object) => never };
   if (execve === undefined || !process.getActiveResourcesInfo().some(isOfThread) || !existsSync(SHELL)) return;
-  execve.call(process, SHELL, ['sh', '-c', `exit ${status}`], {});
+  try {
+    execve.call(process, SHELL, ['sh', '-c', `exit ${status}`], {});
+  } catch {
+    // The system does not let it: then the threads are waited for.
+  }
 }
 
 const isOfThread = (resource: string): boolean => /^(FSReq|FileHandle|GetAddrInfo|GetNameInfo)|Job$/.test(resource);

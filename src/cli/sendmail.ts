@@ -12,20 +12,23 @@ import { type Submitted, type Submitter, submitMessage } from '../submit/submiss
 import { CUT, type Extent, makeExtent } from './extent.ts';
 import { identify, rawArguments } from './identity.ts';
 import { abortable, type Interrupts, listenForSignals } from './interrupts.ts';
-import { type Invocation, parseInvocation, printUsage, reversePathGiven } from './options.ts';
+import { type Invocation, type Mode, parseInvocation, printUsage, reversePathGiven } from './options.ts';
 import { DRAIN, type EarlyLog, refuse, report, unsent, useLog } from './report.ts';
 import { drain, openStdin, type Stdin } from './stdin.ts';
-import { complain, conversation, say } from './terminal.ts';
+import { complain, conversation, keepRepliesAlone, say } from './terminal.ts';
 
 declare const __VERSION__: string;
 const VERSION = typeof __VERSION__ === 'string' ? __VERSION__ : '0';
 
 /** Runs the command; the value is the exit status. `argv` as in process.argv. */
 export async function sendmail(argv: readonly string[]): Promise<number> {
+  const words = await rawArguments(argv.slice(2), process.env);
+  const invocation = parseInvocation(argv[1] ?? 'sendmail', words);
+  const repliesAreRead = invocation.ok ? isDialogue(invocation.value.mode) : words.includes('-bs');
+  if (repliesAreRead) keepRepliesAlone();
   if (process.getuid?.() !== process.geteuid?.() || process.getgid?.() !== process.getegid?.())
-    return unread(['nospool must not be installed set-id: it needs no privilege; run chmod u-s,g-s on it'], {});
-  const invocation = parseInvocation(argv[1] ?? 'sendmail', await rawArguments(argv.slice(2), process.env));
-  if (!invocation.ok) return unread([invocation.detail], await earlyLog(invocation));
+    return unread(['nospool must not be installed set-id: it needs no privilege; run chmod u-s,g-s on it'], {}, repliesAreRead);
+  if (!invocation.ok) return unread([invocation.detail], await earlyLog(invocation), repliesAreRead);
   const { mode } = invocation.value;
   switch (mode.kind) {
     case 'refused':
@@ -55,8 +58,12 @@ function tell(lines: readonly string[]): number {
   return 0;
 }
 
-/** An end before there is a message, in which the caller can write on. */
-async function unread(details: readonly string[], log: Partial<EarlyLog>): Promise<number> {
+/** SMTP with replies, which are all that its client reads. */
+const isDialogue = (mode: Mode): boolean => mode.kind === 'smtp' && !mode.batch;
+
+/** An end before there is a message, in which the caller can write on; with `repliesAreRead` it is a reply, too. */
+async function unread(details: readonly string[], log: Partial<EarlyLog>, repliesAreRead: boolean): Promise<number> {
+  if (repliesAreRead) await (await import('./smtp.ts')).refuseToSpeak(details);
   await refuse(details, log);
   await drain(openStdin(), DRAIN);
   return 1;
@@ -79,10 +86,8 @@ async function withConfig(invocation: Invocation): Promise<number> {
   const who = identify(process.env);
   const answer = await readConfig({ path: invocation.config, env: process.env, home: who.home, euid: who.euid });
   if (!answer.ok) {
-    // Who speaks SMTP looks at replies only.
-    if (mode.kind === 'smtp' && !mode.batch) await (await import('./smtp.ts')).refuseToSpeak(answer.errors);
     if (mode.kind === 'send' || mode.kind === 'smtp')
-      return unread(answer.errors, { ...logOf(answer), login: who.login, tag: invocation.tag });
+      return unread(answer.errors, { ...logOf(answer), login: who.login, tag: invocation.tag }, isDialogue(mode));
     complain(answer.errors);
     return 1;
   }

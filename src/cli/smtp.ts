@@ -19,6 +19,7 @@ import { fromUtf8, latin1, printable } from '../smtp/text.ts';
 import { helloName } from '../submit/domain.ts';
 import { logId } from '../submit/log.ts';
 import { openLog } from '../submit/logfile.ts';
+import { unlessAborted } from '../submit/opening.ts';
 import { type Outcome, printOutcome } from '../submit/outcome.ts';
 import type { RoutingDialogue } from '../submit/routing.ts';
 import { systemSecurity } from '../submit/security.ts';
@@ -236,7 +237,8 @@ function makeOwner(config: Config, by: Submitter, { verbosity, tag }: Invocation
   }
 
   async function routed(current: Transaction, path: ForwardPath, parameters: readonly Parameter[]): Promise<Reply | null> {
-    const problems = await (current.routing as RoutingDialogue).add(path);
+    const problems = await unlessAborted((current.routing as RoutingDialogue).add(path), signal);
+    if (problems === null) return makeReply(451, '4.3.2', String(signal.reason));
     if (problems.length === 0) {
       current.recipients.push(recipientOf(path, parameters));
       return null;

@@ -67,10 +67,13 @@ export function openStdin(fd = 0): Stdin {
 /** Whether a descriptor is a terminal that is still there: one that was hung up is none for the system any more. */
 export function isLivingTerminal(fd: number, stat: Stats): boolean {
   // Loading node:tty loads node:net: only for what may be a terminal.
-  return stat.isCharacterDevice() && stat.rdev !== NULL_DEVICE && process.getBuiltinModule('node:tty').isatty(fd);
+  return isDevice(stat) && process.getBuiltinModule('node:tty').isatty(fd);
 }
 
-/** /dev/null of Linux, which programs have for their input more often than any other device. */
+/** Whether it is a device of characters that may be more than /dev/null, which programs have more often than any other. */
+export const isDevice = (stat: Stats): boolean => stat.isCharacterDevice() && stat.rdev !== NULL_DEVICE;
+
+/** Of Linux. */
 const NULL_DEVICE = 0x103;
 
 /** Whether a device is of a kind that Linux gives to terminals: consoles, serial lines, /dev/tty, pseudo-terminals. */

@@ -66,7 +66,10 @@ export type State =
   /** Two cursors over the commands: `sent` may run ahead of `answered`. */
   | (Envelope & { readonly at: 'envelope'; readonly sent: number; readonly answered: number; readonly refusals: Growing<Refusal> })
   | (Sending & { readonly at: 'data'; readonly refusals: Growing<Refusal> })
-  /** `blocks`: BDAT blocks sent and not answered. `last`: octets of the last block, held back until all others are accepted. */
+  /**
+   * `blocks`: BDAT blocks sent and not answered. `last`: octets of the last block, which waits until all others are accepted
+   * and then goes out but for its end.
+   */
   | (Sending & { readonly at: 'content'; readonly framing: 'data' | 'bdat'; readonly blocks: number; readonly last: number | null })
   /** `next`: the transaction whose envelope went out behind the terminator; its replies come after the verdict. RFC 2920 §3.1 */
   | (Sending & { readonly at: 'commit'; readonly replies: Growing<Reply>; readonly next: In<'envelope'> | null })
@@ -102,15 +105,16 @@ export type Action =
   | { readonly do: 'ready'; readonly channel: Channel }
   /** Pull content: for 'data' all of it, for 'bdat' the next block. */
   | { readonly do: 'pull'; readonly framing: 'data' | 'bdat'; readonly eightBit: 'pass' | 'convert' | 'refuse' }
-  /** Write this line and the block announced last. */
-  | { readonly do: 'sendBlock'; readonly line: string }
+  /** Write this line and the block announced last, but for so many octets at its end, which are `held` for the commit. */
+  | { readonly do: 'sendBlock'; readonly line: string; readonly held: number }
   /** Report `contentSent` when all writes have completed and the event loop has turned once. */
   | { readonly do: 'flush' }
   /**
-   * The terminator, or the line of the last block with its octets, apart from every write before it. Nothing after it
-   * moves to another host. `along`: commands of the next transaction, which are no part of this one.
+   * The last octets of the message, apart from every write before them: this line, or, where it is null, the octets of the last
+   * block that were held. Nothing after them moves to another host. `along`: commands of the next transaction, which are
+   * no part of this one.
    */
-  | { readonly do: 'commit'; readonly framing: 'data' | 'bdat'; readonly line: string; readonly along: readonly string[] }
+  | { readonly do: 'commit'; readonly line: string | null; readonly along: readonly string[] }
   /** The transaction that waits is under way: its envelope went out with the last commit. */
   | { readonly do: 'next' }
   | { readonly do: 'note'; readonly note: string }
@@ -151,6 +155,11 @@ export const STEPS = {
 
 /** BDAT blocks that may be unanswered at a time with PIPELINING: enough to keep the line busy, few enough to hear a refusal early. */
 const BLOCKS_AHEAD = 8;
+/**
+ * Octets of the last block that are the commit: its last line end, as the line of the dot is with DATA. More would only make
+ * the moment longer in which a loss leaves everybody in doubt.
+ */
+const HELD = 2;
 /** No mechanism has more than four steps; a server that asks on is stopped. */
 const LONGEST_EXCHANGE = 10;
 /** Verdicts of LMTP that an uncertain outcome quotes: a sentence is read by a person. */
@@ -437,12 +446,21 @@ const pull = (framing: 'data' | 'bdat', { channel, transaction }: Sending): Acti
 };
 
 function blockAtHand(state: In<'content'>, octets: number, last: boolean): Step {
-  if (last) return state.blocks === 0 ? [{ ...state, last: octets }, { do: 'flush' }] : [{ ...state, last: octets }];
+  if (last) return state.blocks === 0 ? [{ ...state, last: octets }, ...allButTheEnd(octets)] : [{ ...state, last: octets }];
   const blocks = state.blocks + 1;
   const ahead = offers(state.channel.extensions, 'PIPELINING') ? BLOCKS_AHEAD : 1;
-  const write: Action = { do: 'sendBlock', line: `BDAT ${octets}` };
+  const write: Action = { do: 'sendBlock', line: `BDAT ${octets}`, held: 0 };
   return blocks < ahead ? [{ ...state, blocks }, write, pull('bdat', state)] : [{ ...state, blocks }, write];
 }
+
+/**
+ * A block that is not complete is nothing (RFC 3030 §2), so all of the last one but its end may go out before the commit. A
+ * block of no octets is complete with its command line, which therefore is the commit; a part of a line might be taken for one.
+ */
+const allButTheEnd = (octets: number): Action[] =>
+  octets === 0 ? [{ do: 'flush' }] : [{ do: 'sendBlock', line: lastLine(octets), held: Math.min(octets, HELD) }, { do: 'flush' }];
+
+const lastLine = (octets: number): string => `BDAT ${octets} LAST`;
 
 /** A reply while content is being sent: due to a BDAT block, or the server's early refusal of DATA's content. */
 function afterBlock(plan: Plan, state: In<'content'>, reply: Reply): Step {
@@ -455,19 +473,19 @@ function afterBlock(plan: Plan, state: In<'content'>, reply: Reply): Step {
   if (digit(reply) !== 2) return outOfStep(state, reply);
   const blocks = state.blocks - 1;
   const ahead = offers(state.channel.extensions, 'PIPELINING') ? BLOCKS_AHEAD : 1;
-  if (state.last !== null) return blocks === 0 ? [{ ...state, blocks }, { do: 'flush' }] : [{ ...state, blocks }];
+  if (state.last !== null) return blocks === 0 ? [{ ...state, blocks }, ...allButTheEnd(state.last)] : [{ ...state, blocks }];
   // Pulling stopped only when the window was full.
   return state.blocks === ahead ? [{ ...state, blocks }, pull('bdat', state)] : [{ ...state, blocks }];
 }
 
 function contentSent(plan: Plan, state: In<'content'>, more: boolean, waiting: Transaction | undefined): Step {
-  const { channel, transaction, framing, last } = state;
-  if (framing === 'bdat' && last === null) return unasked(state, 'the end of the content');
+  const { channel, transaction, framing, blocks, last } = state;
+  if (framing === 'bdat' && (last === null || blocks > 0)) return unasked(state, 'the end of the content');
   if (more) return broken(state, { kind: 'malformed', ...where(state), detail: 'the server spoke before the content was complete' });
   const [next, along, ...notes] = waiting ? envelopeAlong(plan, channel, waiting) : [null, []];
   return [
     { at: 'commit', channel, transaction, replies: none(), next },
-    { do: 'commit', framing, line: framing === 'data' ? '.' : `BDAT ${last} LAST`, along },
+    { do: 'commit', line: framing === 'data' ? '.' : last === 0 ? lastLine(0) : null, along },
     ...notes,
   ];
 }

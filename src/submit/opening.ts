@@ -35,8 +35,8 @@ export interface Security {
   readonly authenticator: (host: Smarthost) => Promise<Parsed<Authenticator>>;
   /** The password for the proxy of the host; '' where none is configured. */
   readonly proxyPassword: (host: Smarthost) => Promise<Parsed<string>>;
-  /** Takes every secret that was read out of a text, in whatever form it stands there. */
-  readonly scrub: (text: string) => string;
+  /** Takes every secret that was read out of a text, in whatever form it stands there; in answers to AUTH parts of it, too. */
+  readonly scrub: (text: string, isToAuth: boolean) => string;
 }
 
 export interface SessionOptions {
@@ -118,7 +118,7 @@ export async function openSession(
       ? await opening.openTunnel(socket, through.proxy, proxyPassword.value, to, timeouts, options.signal)
       : null;
   if (opened?.ok === false) {
-    const detail = security.scrub(opened.detail);
+    const detail = security.scrub(opened.detail, true);
     trace?.('!', detail);
     const failure: SessionFailure = { kind: 'connect', at: 'greeting', condemns: 'address', during: 'connect', detail };
     return { failed: [...failed, { endpoint, failure }], session: null };

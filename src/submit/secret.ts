@@ -1,13 +1,14 @@
 /**
- * Passwords and tokens: read where the configuration says, at the attempt, and taken out of every text that is shown.
- * Knows no mechanism. No text made here holds a secret, and none is put into arguments or the environment.
+ * Passwords and tokens: read where the configuration says, at the attempt. Knows no mechanism. No text made here holds a
+ * secret, and none is put into arguments or the environment.
  */
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { isAbsolute, join, normalize } from 'node:path';
 import type { Secret } from '../router/route.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
-import { base64, fromBase64, fromUtf8, hex, octets, printable, utf8 } from '../smtp/text.ts';
+import { fromUtf8, octets, printable, utf8 } from '../smtp/text.ts';
+import { scrub } from './scrub.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -154,105 +155,4 @@ async function fromCommand(argv: readonly string[], key: string, environment: En
     child.on('close', ended);
   });
   return started.catch(unstarted);
-}
-
-/* ---- taking secrets out of text ---- */
-
-const MASK = '****';
-/** Secrets below this many octets are only masked where they stand alone: as parts of words they would tell themselves. */
-const SHORT = 4;
-/** Of a form longer than twice this, so many characters are enough: servers and terminals cut long tokens. */
-const BEGINNING = 16;
-
-/** A form a secret may take in text, in lower case. */
-interface Form {
-  readonly text: string;
-  /** Neither a letter nor a digit may touch it. */
-  readonly alone: boolean;
-  /** Characters before and behind it that belong to the same coded text. */
-  readonly run: RegExp | null;
-}
-
-type Range = readonly [from: number, to: number];
-
-const BASE64_RUN = /[A-Za-z0-9+/=_-]/;
-const TOKEN_RUN = /[^\s"'<>,;]/;
-
-/**
- * The text with every secret replaced by `****`: in clear, escaped by `printable`, URL-encoded, in hexadecimal, in base64, and
- * in base64 as a part of something longer (the response of PLAIN or XOAUTH2), which is masked whole. Compares without case.
- * Call it before a text is cut short: half a secret is not recognised unless it is long.
- */
-export function scrub(text: string, secrets: readonly string[]): string {
-  const known = secrets.filter((secret) => secret !== '');
-  const lower = text.toLowerCase();
-  // A few characters change their length in lower case; such a text is searched as it is.
-  const searched = lower.length === text.length ? lower : text;
-  const ranges = known.flatMap((secret) => [...formsOf(secret).flatMap((form) => rangesOf(searched, form)), ...responsesIn(text, secret)]);
-  let out = '';
-  let at = 0;
-  for (const [from, to] of ranges.sort(([a], [b]) => a - b)) {
-    if (from >= at) out += text.slice(at, from) + MASK;
-    at = Math.max(at, to);
-  }
-  return out + text.slice(at);
-}
-
-function formsOf(secret: string): readonly Form[] {
-  const coded = utf8(secret);
-  const percent = (kept: RegExp) => Array.from(coded, (c) => (kept.test(c) ? c : `%${hex(c)}`)).join('');
-  const plain = [
-    secret,
-    coded,
-    printable(coded, Number.POSITIVE_INFINITY),
-    percent(/[A-Za-z0-9\-._~]/), // RFC 3986 §2.3
-    percent(/[A-Za-z0-9\-._~!'()*]/), // encodeURIComponent
-    percent(/[A-Za-z0-9\-._*]/).replaceAll('%20', '+'), // application/x-www-form-urlencoded
-    percent(/[^\s\S]/),
-    hex(coded),
-    secret.replace(/["\\]/g, '\\$&'),
-  ];
-  const isShort = coded.length < SHORT;
-  const inBase64 = isShort ? [base64(coded)] : base64Cores(coded);
-  const urlSafe = inBase64.map((digits) => digits.replaceAll('+', '-').replaceAll('/', '_'));
-  return [
-    ...[...new Set(plain)].map((form) => ({ text: form.toLowerCase(), alone: isShort, run: null })),
-    ...[...new Set([...inBase64, ...urlSafe])].map((form) => ({ text: form.toLowerCase(), alone: isShort, run: BASE64_RUN })),
-  ];
-}
-
-/** The digits of base64 that depend on the secret alone, wherever in a longer text it stands. RFC 4648 §4 */
-function base64Cores(coded: string): readonly string[] {
-  return [0, 1, 2].map((before) => {
-    const bits = 8 * (before + coded.length);
-    return base64('\0'.repeat(before) + coded).slice(Math.ceil((8 * before) / 6), Math.floor(bits / 6));
-  });
-}
-
-function rangesOf(text: string, form: Form): Range[] {
-  const isCut = form.text.length > 2 * BEGINNING;
-  const sought = isCut ? form.text.slice(0, BEGINNING) : form.text;
-  const behind = form.run ?? (isCut ? TOKEN_RUN : null);
-  const ranges: Range[] = [];
-  for (let next = 0, at = text.indexOf(sought); at >= 0; at = text.indexOf(sought, next)) {
-    let [from, to] = [at, at + sought.length];
-    next = to;
-    if (form.alone && (isWordAt(text, from - 1) || isWordAt(text, to))) continue;
-    while (behind !== null && to < text.length && behind.test(text[to] as string)) to++;
-    while (form.run !== null && from > 0 && form.run.test(text[from - 1] as string)) from--;
-    next = to;
-    ranges.push([from, to]);
-  }
-  return ranges;
-}
-
-const isWordAt = (text: string, at: number): boolean => /[\p{L}\p{N}_]/u.test(text[at] ?? '');
-
-/** Responses of PLAIN that end with a secret too short to be found by its digits. RFC 4616 §2 */
-function responsesIn(text: string, secret: string): Range[] {
-  const coded = utf8(secret);
-  if (coded.length >= SHORT) return [];
-  return [...text.matchAll(/[A-Za-z0-9+/]{4,}={0,2}/g)].flatMap(({ 0: digits, index }): Range[] =>
-    fromBase64(digits)?.endsWith(`\0${coded}`) ? [[index, index + digits.length]] : [],
-  );
 }

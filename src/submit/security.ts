@@ -6,6 +6,7 @@ import type { Secret, Smarthost } from '../router/route.ts';
 import { type Parsed, parsed } from '../smtp/parsed.ts';
 import type { TlsFacts } from '../transport/tls.ts';
 import type { Authenticator, Handshake, Security } from './opening.ts';
+import type { Credential } from './scrub.ts';
 import type { SecretOptions } from './secret.ts';
 
 /** A handshake whose facts are those of TLS; SCRAM binds to them. */
@@ -14,16 +15,17 @@ interface TlsHandshake extends Handshake {
 }
 
 export function systemSecurity(environment: NodeJS.ProcessEnv): Security {
-  const secrets: string[] = [];
+  const credentials: Credential[] = [];
   const authenticators = new Map<Smarthost, Promise<Parsed<Authenticator>>>();
-  let scrub = (text: string): string => text;
+  let scrub: Security['scrub'] = (text) => text;
 
-  async function readKept(secret: Secret, called: NonNullable<SecretOptions['called']>): Promise<Parsed<string>> {
-    const { readSecret, scrub: scrubSecrets } = await import('./secret.ts');
+  async function readKept(secret: Secret, user: string, called: NonNullable<SecretOptions['called']>): Promise<Parsed<string>> {
+    const [{ readSecret }, { scrub: scrubSecrets, scrubRuns }] = await Promise.all([import('./secret.ts'), import('./scrub.ts')]);
     const read = await readSecret(secret, environment, { called });
     if (!read.ok || read.value === '') return read;
-    if (!secrets.includes(read.value)) secrets.push(read.value);
-    scrub = (text) => scrubSecrets(text, secrets);
+    if (!credentials.some((known) => known.user === user && known.secret === read.value)) credentials.push({ user, secret: read.value });
+    const secrets = [...new Set(credentials.map((known) => known.secret))];
+    scrub = (text, isToAuth) => (isToAuth ? scrubRuns(text, credentials) : scrubSecrets(text, secrets));
     return read;
   }
 
@@ -31,7 +33,7 @@ export function systemSecurity(environment: NodeJS.ProcessEnv): Security {
     const { auth } = host;
     if (auth === null) return parsed(() => null);
     const [secret, { chooseMechanism }, { hashes }] = await Promise.all([
-      readKept(auth.secret, auth.isToken ? 'token' : 'password'),
+      readKept(auth.secret, auth.user, auth.isToken ? 'token' : 'password'),
       import('../smtp/choose.ts'),
       import('../transport/hashes.ts'),
     ]);
@@ -62,8 +64,8 @@ export function systemSecurity(environment: NodeJS.ProcessEnv): Security {
     },
     async proxyPassword({ link }) {
       if (!link?.proxy) return parsed('');
-      return readKept(link.proxy.secret, 'proxy_password');
+      return readKept(link.proxy.secret, link.proxy.user, 'proxy_password');
     },
-    scrub: (text) => scrub(text),
+    scrub: (text, isToAuth) => scrub(text, isToAuth),
   };
 }

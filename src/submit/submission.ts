@@ -25,6 +25,7 @@ import { isAscii, latin1 } from '../smtp/text.ts';
 import type { Kernel } from '../transport/kernel.ts';
 import { type Delivery, type DeliveryOptions, deliver } from './attempts.ts';
 import { asciiDomain, fullName, helloName } from './domain.ts';
+import { unlessAborted } from './opening.ts';
 import { type Failure, failedWith, type Outcome } from './outcome.ts';
 import { ownDomains, type Routing, type RoutingDialogue, type RoutingFacts, routeMessage, routeOneByOne } from './routing.ts';
 import type { Settings } from './settings.ts';
@@ -118,12 +119,10 @@ export async function submitMessage(submission: Submission, surroundings: Surrou
   const wanted = recipientsOf(submission, head.value.fields);
   if (!wanted.ok) return ofMessage(wanted.detail);
   const recipients = wanted.value;
-  const routing = await routeRecipients(
-    config,
-    submission.by,
-    reversePath,
-    recipients.map(({ path }) => path),
-  );
+  const paths = recipients.map(({ path }) => path);
+  // An alias file may lie on a server that does not answer.
+  const routing = await unlessAborted(routeRecipients(config, submission.by, reversePath, paths), surroundings.signal);
+  if (routing === null) return failed({ kind: 'content', at: 'closed', condemns: 'message', detail: String(surroundings.signal?.reason) });
   known = { ...known, recipients: routing.recipients, discarded: routing.discarded };
   surroundings.routed?.(routing);
   if (routing.problems.length > 0) {

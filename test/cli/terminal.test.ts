@@ -17,8 +17,13 @@ const SIGHUP = 1;
 type Step = readonly ['await' | 'type', string] | readonly ['pause' | 'signal', number] | readonly ['close'];
 
 let host: SmartHost;
+/** Milliseconds before the verdict. */
+let delay = 0;
 test.before(async () => {
-  host = await smartHost();
+  host = await smartHost(async ({ about }) => {
+    if (about === 'content') await new Promise((resolve) => setTimeout(resolve, delay));
+    return null;
+  });
 });
 test.after(() => host.close());
 
@@ -88,9 +93,13 @@ test('M2: a terminal that is gone changes nothing for a message that does not co
   within(30_000, async () => {
     const input = path.join(scratch(), 'message');
     writeFileSync(input, 'Subject: whole\n\nall of it\n');
-    const { status, taken } = await on(LATE, sendmail, { INPUT: input, LATE: '1' });
-    assert.equal(status, 0);
-    assert.deepEqual(taken, ['all of it\r\n']);
+    const late = await on(LATE, sendmail, { INPUT: input, LATE: '1' });
+    assert.deepEqual([late.status, late.taken], [0, ['all of it\r\n']]);
+    // Gone while the verdict is awaited.
+    delay = 1000;
+    const gone = await on([['pause', 0.5], ['close']], sendmail, { INPUT: input });
+    delay = 0;
+    assert.deepEqual([gone.status, gone.taken], [0, ['all of it\r\n']]);
   }));
 
 test('M2: SMTP that is typed', () =>

@@ -62,6 +62,22 @@ function message({ ended, host }: Got): { readonly to: string; readonly content:
   return { to: recipients.join(' '), content: content.replaceAll(/^(Date|Message-ID): .*\r\n/gm, '') };
 }
 
+/** Runs a shell command in which `$send` is the command with its configuration, and standard input the file. */
+async function shell(script: string, input: string | Buffer, hosts: readonly SmartHost[], toml = ''): Promise<Ended> {
+  const { config, folder } = setUp(`${toHosts(...hosts.map(({ port }) => port))}\n${toml}`);
+  const file = `${folder}/input`;
+  writeFileSync(file, input);
+  const fd = openSync(file, 'r');
+  const child = spawn('/bin/sh', ['-c', script], {
+    stdio: [fd, 'pipe', 'pipe'],
+    env: { ...ENVIRONMENT, send: [...RUNTIME, COMMAND, '-C', config].join(' '), FOLDER: folder },
+  });
+  closeSync(fd);
+  const said = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) child[name]?.on('data', (part: Buffer) => (said[name] += part.toString('latin1')));
+  return new Promise((resolve) => child.once('close', (status, signal) => resolve({ status, signal, ...said })));
+}
+
 const FROM = 'From: s@x.example';
 const dialogue = (text: string) => `EHLO x\r\nMAIL FROM:<s@x.example>\r\nRCPT TO:<a@b.example>\r\n${text}QUIT\r\n`;
 
@@ -239,6 +255,33 @@ test('M6: recipient fields as other mail programs write them', () =>
     assert.equal(got.content, `${FROM}\r\n${to.split('\nBcc')[0]?.replaceAll('\n', '\r\n')}\r\n\r\nx\r\n`);
   }));
 
+/* ---- C2 ---- */
+
+const BUSY = dialogue(`DATA\r\n${FROM}\r\n\r\none\r\n.\r\n`);
+
+test('C2: with -bs nothing goes to standard error where that is standard output, whatever is to be told', () =>
+  within(120_000, async () => {
+    const refusing = await smartHost(({ about }) => (about === 'content' ? makeReply(550, '5.6.0', 'no') : null));
+    const replies = (text: string) => text.split('\r\n').every((line) => line === '' || /^\d{3}[ -]/.test(line));
+    for (const args of ['', '-v', '-ov', '-d', '-Z', '-bs -v -C /nowhere', '-f'])
+      for (const both of ['2>&1 | cat', '>$FOLDER/both 2>&1; cat $FOLDER/both']) {
+        const one = await shell(`$send -bs ${args} ${both}`, BUSY, [refusing]);
+        assert.ok(replies(one.stdout), `${args} ${both}: ${one.stdout}`);
+        assert.match(one.stdout, /^5[0-9]{2} /m);
+        assert.equal(one.stderr, '');
+      }
+    // Two pipes, or no dialogue: all is told.
+    for (const args of ['', '-v', '-Z']) {
+      const apart = await shell(`$send -bs ${args}`, BUSY, [refusing]);
+      assert.deepEqual([apart.status, replies(apart.stdout)], [1, true], apart.stdout);
+      assert.match(apart.stderr, /sendmail: /, args);
+    }
+    const batch = await shell('$send -bS 2>&1 | cat', BUSY, [refusing]);
+    assert.match(batch.stdout, /^sendmail: /);
+    const usual = await shell('$send -i a@b.example 2>&1 | cat', 'x\n', [refusing]);
+    assert.match(usual.stdout, /^sendmail: /);
+  }));
+
 /* ---- C3 ---- */
 
 const CUT =
@@ -309,22 +352,6 @@ test('C3: lone_dot = "text": a dot ends nothing, from the file and from the envi
   }));
 
 /* ---- C5 ---- */
-
-/** Runs a shell command in which `$send` is the command with its configuration, and standard input the file. */
-async function shell(script: string, input: string | Buffer, hosts: readonly SmartHost[], toml = ''): Promise<Ended> {
-  const { config, folder } = setUp(`${toHosts(...hosts.map(({ port }) => port))}\n${toml}`);
-  const file = `${folder}/input`;
-  writeFileSync(file, input);
-  const fd = openSync(file, 'r');
-  const child = spawn('/bin/sh', ['-c', script], {
-    stdio: [fd, 'pipe', 'pipe'],
-    env: { ...ENVIRONMENT, send: [...RUNTIME, COMMAND, '-C', config].join(' '), FOLDER: folder },
-  });
-  closeSync(fd);
-  const said = { stdout: '', stderr: '' };
-  for (const name of ['stdout', 'stderr'] as const) child[name]?.on('data', (part: Buffer) => (said[name] += part.toString('latin1')));
-  return new Promise((resolve) => child.once('close', (status, signal) => resolve({ status, signal, ...said })));
-}
 
 test('C5: a loop around a file sends it once: the descriptor stands at its end', () =>
   within(60_000, async () => {

@@ -759,7 +759,7 @@ theCase(41, 'no input of a server or a caller keeps a parser busy', async () => 
     import { readExtensions, sizeLimit, limitOf } from ${JSON.stringify(new URL('../../src/smtp/extensions.ts', import.meta.url).href)};
     import { parseMailbox, isDomain, isIPv6 } from ${JSON.stringify(new URL('../../src/smtp/path.ts', import.meta.url).href)};
     import { printable, fromBase64 } from ${JSON.stringify(new URL('../../src/smtp/text.ts', import.meta.url).href)};
-    import { scrub } from ${JSON.stringify(new URL('../../src/submit/secret.ts', import.meta.url).href)};
+    import { scrub } from ${JSON.stringify(new URL('../../src/submit/scrub.ts', import.meta.url).href)};
     import { xtext } from ${JSON.stringify(new URL('../../src/smtp/commands.ts', import.meta.url).href)};
     const N = 60000;
     const texts = [' ', '\\t', 'a', '.', '-', '"', '\\\\', '@', '[', ':', '=', '1.', 'a.', '"\\\\', 'a@', '\\u00fc', 'A=', '5.1.1 ', '250-', '::'].map((unit) => unit.repeat(N));

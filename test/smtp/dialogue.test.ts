@@ -149,6 +149,20 @@ test('the end of the content before the last block was announced is a bug, and n
   assert.throws(() => dialogue.on({ type: 'contentSent' }), { message: 'bug: the end of the content at content' });
 });
 
+test('F1: the end of the content while a block is unanswered is a bug, and never a terminator', () => {
+  const dialogue = new Dialogue(PLAN);
+  dialogue.begin();
+  dialogue.receive('220 hi\r\n');
+  dialogue.receive('250-hi\r\n250-PIPELINING\r\n250 CHUNKING\r\n');
+  dialogue.on({ type: 'transaction', transaction: TRANSACTION });
+  assert.deepStrictEqual(said(dialogue.receive('250 ok\r\n250 ok\r\n')), ['! next block']);
+  assert.deepStrictEqual(said(dialogue.on({ type: 'block', octets: 9, last: false })), ['C: BDAT 9', '! next block']);
+  assert.deepStrictEqual(said(dialogue.on({ type: 'block', octets: 12, last: true })), []);
+  assert.throws(() => dialogue.on({ type: 'contentSent' }), { message: 'bug: the end of the content at content' });
+  assert.deepStrictEqual(said(dialogue.receive('250 ok\r\n')), ['C: BDAT 12 LAST', '! flush']);
+  assert.deepStrictEqual(said(dialogue.on({ type: 'contentSent' })), ['! commit']);
+});
+
 test('a mechanism that has nothing more to say answers with an empty line', () => {
   const silent = { say: null, mayEnd: true, hear: () => silent };
   const dialogue = new Dialogue({ ...PLAN, authenticate: () => ({ name: 'X-SILENT', begin: () => silent }) });

@@ -202,6 +202,71 @@ test('V7: a secret that is called a token goes by a mechanism of tokens, and nev
     assert.ok(!kept.heard.some((line) => line.startsWith('AUTH')));
   }));
 
+const SECRET = 'correct horse/battery+staple=4711';
+const PLAIN = Buffer.from(`\0tim\0${SECRET}`).toString('base64');
+const folded = (text: string, width: number): string => (text.match(new RegExp(`.{1,${width}}`, 'g')) ?? []).join('\n535 5.7.8 ');
+const XTEXT = [...Buffer.from(SECRET)].map((octet) => `+${octet.toString(16).toUpperCase()}`).join('');
+
+/** What a server says to AUTH, and the form of the secret in it. */
+const ECHOES: readonly (readonly [string, string, string])[] = [
+  ['base64 over lines', folded(PLAIN, 10), PLAIN],
+  ['base64 in part', PLAIN.slice(10, 40), PLAIN.slice(10, 40)],
+  ['xtext', XTEXT, XTEXT],
+  ['hexadecimal with blanks', Buffer.from(SECRET).toString('hex').replaceAll(/../g, '$& '), Buffer.from(SECRET).toString('hex')],
+  ['HTML', [...SECRET].map((c) => `&#${c.charCodeAt(0)};`).join(''), [...SECRET].map((c) => `&#${c.charCodeAt(0)};`).join('')],
+  ['clear, over lines', folded(SECRET, 9), SECRET.replaceAll(' ', '')],
+];
+for (const [why, echo, form] of ECHOES)
+  test(`S8: what a server repeats of AUTH is neither told nor shown: ${why}`, () =>
+    within(20_000, async () => {
+      const server = await startHost({ offers: ['AUTH PLAIN'], script: { AUTH: `535 5.7.8 sorry\n535 5.7.8 ${echo}\n535 5.7.8 bye` } });
+      const lines: string[] = [];
+      const secret = { from: 'literal', value: SECRET } as const;
+      const outcome = await deliver(
+        {
+          hosts: [hostAt(server.port, { auth: { ...(auth as AuthPolicy), secret } })],
+          transaction: transactionTo(1),
+          content: contentOf(),
+        },
+        optionsFor(10_000, { trace: (side, line) => lines.push(`${side} ${line}`) }),
+      );
+      await server.stop();
+      const told = `${sentences(outcome)}\n${JSON.stringify(outcome)}\n${lines.join('\n')}`;
+      assert.match(sentences(outcome), /AUTH PLAIN: 535 5\.7\.8 sorry .*\*\*\*\*.* bye/);
+      const shown = told.replaceAll(/(535.)?5\.7\.8 | \/ |[\s",]/g, '');
+      for (let at = 0; at + 8 <= form.length; at++)
+        assert.ok(!shown.includes(form.slice(at, at + 8)), `${form.slice(at, at + 8)}\n${told}`);
+    }));
+
+test('S8: nor is what it says of a token before it refuses it', () =>
+  within(20_000, async () => {
+    const token = `ya29.${'a0AfH6SMBx-_'.repeat(10)}`;
+    const server = await startHost({
+      offers: ['AUTH XOAUTH2'],
+      script: {
+        AUTH: async (talk) => {
+          talk.say(`334 ${Buffer.from(JSON.stringify({ status: '400', scope: token })).toString('base64')}\n`);
+          await talk.line();
+          talk.say('535 5.7.8 no\n');
+          await talk.line();
+          return '';
+        },
+      },
+    });
+    const secret = { from: 'literal', value: token } as const;
+    const outcome = await deliver(
+      {
+        hosts: [hostAt(server.port, { auth: { ...(auth as AuthPolicy), secret, isToken: true } })],
+        transaction: transactionTo(1),
+        content: contentOf(),
+      },
+      optionsFor(),
+    );
+    await server.stop();
+    assert.match(sentences(outcome), /AUTH XOAUTH2 \(status 400, scope \*\*\*\*\): 535 5\.7\.8 no/);
+    assert.ok(!JSON.stringify(outcome).includes('a0AfH6SM'));
+  }));
+
 /* ---- EHLO ---- */
 
 /** [what is given, what EHLO says, why]. */

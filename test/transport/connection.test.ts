@@ -413,7 +413,7 @@ test('messages given at once go one after another, and the next envelope does no
       [['PIPELINING'], ['.', 'MAIL', 'RCPT', 'DATA']],
       [
         ['PIPELINING', 'CHUNKING'],
-        ['BDAT', 'MAIL', 'RCPT'],
+        ['BDAT', 'commit', 'MAIL', 'RCPT'],
       ],
     ] as const) {
       const said: string[] = [];

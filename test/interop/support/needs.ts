@@ -42,6 +42,7 @@ const NEEDS = {
   'bsd-mailx': () => anyOf('/usr/bin/bsd-mailx'),
   's-nail': () => anyOf('/usr/bin/s-nail'),
   mailutils: () => anyOf('/usr/bin/mail.mailutils'),
+  nmh: () => anyOf('/usr/bin/mh/send'),
   'git-email': () => anyOf('/usr/lib/git-core/git-send-email'),
   'php-cli': () => anyOf('/usr/bin/php'),
   'libphp-phpmailer': () => anyOf('/usr/share/php/libphp-phpmailer/autoload.php'),
