@@ -1,9 +1,11 @@
 /** The sendmail command: sets the exit status, and nothing can make it 0 but an outcome that says so. */
 import { exitOnSignals } from './cli/interrupts.ts';
+import { leaveAtOnce } from './cli/leave.ts';
 import { tellBug } from './cli/report.ts';
 import { sendmail } from './cli/sendmail.ts';
 
 process.exitCode = 1;
+leaveAtOnce();
 exitOnSignals();
 // It has no effect on our connections, and the runtime would warn of it on standard error.
 delete process.env.NODE_TLS_REJECT_UNAUTHORIZED;

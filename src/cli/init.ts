@@ -11,10 +11,11 @@ import { SYSTEM_FILE } from '../config/read.ts';
 import { parseSmarthost } from '../config/smarthost.ts';
 import { printStarter, type StarterAnswers } from '../config/starter.ts';
 import { parseToml } from '../config/toml.ts';
+import { lineOf } from '../smtp/line.ts';
 import { isDomain, parseMailbox } from '../smtp/path.ts';
-import { failWith, print } from './admin.ts';
 import { makeFolder, reasonOf, writeWhole } from './files.ts';
 import { type Identity, identify } from './identity.ts';
+import { echo, failWith, print, printDocument } from './terminal.ts';
 
 /** Texts as on the command line; null = not given. */
 export interface InitOptions {
@@ -89,17 +90,17 @@ export async function init(options: InitOptions, world: Surroundings): Promise<n
   } catch (error) {
     return failWith(`cannot write ${(error as NodeJS.ErrnoException).path ?? output}: ${reasonOf(error)}`);
   }
-  print(`${text}\n${lastWords(output, isSystem, answers, password)}`);
+  printDocument(text);
+  print(['', ...lastWords(output, isSystem, answers, password)]);
   return 0;
 }
 
-function lastWords(output: string, isSystem: boolean, { user, passwordFile }: StarterAnswers, password: string | null): string {
+function lastWords(output: string, isSystem: boolean, { user, passwordFile }: StarterAnswers, password: string | null): string[] {
   const lines = [`This is now in ${output}.`];
   if (user !== '' && !password && !existsSync(passwordFile))
     lines.push(`Write the password of ${user} to ${passwordFile}, and chmod 600 it.`);
   if (user !== '' && isSystem) lines.push(`Other users need the password, too: chgrp GROUP ${passwordFile}; chmod 640 ${passwordFile}`);
-  lines.push('Try it: nospool check', '');
-  return lines.join('\n');
+  return [...lines, 'Try it: nospool check'];
 }
 
 function defaultPlace({ who, environment }: Surroundings): string | null {
@@ -168,7 +169,7 @@ async function asked({ ask }: Questioner, { text, initial, check }: Question): P
     const chosen = answer.trim() || initial;
     const wrong = check(chosen);
     if (wrong === null) return chosen;
-    print(`  ${wrong}\n`);
+    print([`  ${wrong}`]);
   }
 }
 
@@ -184,7 +185,7 @@ function onTerminal(): Questioner {
   let muted = false;
   const output = new Writable({
     write(chunk, _encoding, done) {
-      if (!muted) process.stdout.write(chunk);
+      if (!muted) echo(chunk);
       done();
     },
   });
@@ -198,7 +199,7 @@ function onTerminal(): Questioner {
       if (ended) return resolve(null);
       const stop = () => resolve(null);
       lines.once('close', stop);
-      lines.question(question, (answer) => {
+      lines.question(lineOf(question), (answer) => {
         lines.off('close', stop);
         resolve(answer);
       });
@@ -206,11 +207,11 @@ function onTerminal(): Questioner {
   return {
     ask,
     async askSecret(question) {
-      process.stdout.write(question);
+      echo(lineOf(question));
       muted = true;
       const answer = await ask('');
       muted = false;
-      process.stdout.write('\n');
+      echo('\n');
       return answer;
     },
     close: () => lines.close(),

@@ -25,8 +25,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { readConfig } from '../config/read.ts';
-import { failWith, print, VERSION } from './admin.ts';
+import { VERSION } from './admin.ts';
 import { reasonOf, writeWhole } from './files.ts';
+import { failWith, print } from './terminal.ts';
 
 export interface InstallOptions {
   /** A folder that stands for `/`, as in an image that is being made. */
@@ -98,12 +99,12 @@ export async function runInstall({ root, runtime }: InstallOptions): Promise<num
     try {
       facts.push(...installOne(file, script, path.join(base, 'usr/sbin/sendmail')));
     } catch (error) {
-      print(facts.map((fact) => `${fact}\n`).join(''));
+      print(facts);
       return failWith(`cannot write ${file}: ${reasonOf(error)}${isDenied(error) ? '; run it as root, or name another --root' : ''}`);
     }
   }
   const notes = [...closedTo(base, [interpreter, realpathSync(built)]), ...(await compile(interpreter, realpathSync(built)))];
-  print(`${[...facts, ...notes].join('\n')}\n`);
+  print([...facts, ...notes]);
   return 0;
 }
 
@@ -216,11 +217,11 @@ export async function runUninstall({ root }: Pick<InstallOptions, 'root'>): Prom
     try {
       facts.push(...uninstallOne(file));
     } catch (error) {
-      print(facts.map((fact) => `${fact}\n`).join(''));
+      print(facts);
       return failWith(`cannot take away ${file}: ${reasonOf(error)}`);
     }
   }
-  print(facts.length === 0 ? 'nothing of nospool is installed\n' : `${facts.join('\n')}\n`);
+  print(facts.length === 0 ? ['nothing of nospool is installed'] : facts);
   return 0;
 }
 

@@ -3,6 +3,7 @@
  * no message octet.
  */
 import type { Config } from '../config/config.ts';
+import type { Line } from '../smtp/line.ts';
 import { logId, printLog } from '../submit/log.ts';
 import { type LogSink, logAtOnce, openLog } from '../submit/logfile.ts';
 import { exitStatus, type Failure, failedWith, printOutcome } from '../submit/outcome.ts';
@@ -50,7 +51,7 @@ export interface EarlyLog extends Pick<Config, 'log' | 'logFormat'> {
 /** Before the configuration is read, and where it cannot be. */
 const NOTHING_KNOWN: EarlyLog = { log: '', logFormat: 'exim', login: `uid-${process.geteuid?.()}`, tag: null };
 
-function linesOf(details: readonly string[], { login, logFormat }: EarlyLog): readonly string[] {
+function linesOf(details: readonly string[], { login, logFormat }: EarlyLog): readonly Line[] {
   const time = new Date();
   const failure: Failure = { kind: 'config', details };
   return printLog({ ...unsent(failure), time, id: logId(time, process.pid), login }, logFormat);

@@ -9,22 +9,26 @@ import { logId } from '../submit/log.ts';
 import { openLog } from '../submit/logfile.ts';
 import { systemSecurity } from '../submit/security.ts';
 import { type Submitted, type Submitter, submitMessage } from '../submit/submission.ts';
+import { CUT, type Extent, makeExtent } from './extent.ts';
 import { identify, rawArguments } from './identity.ts';
 import { abortable, type Interrupts, listenForSignals } from './interrupts.ts';
-import { type Invocation, parseInvocation, printUsage, reversePathGiven } from './options.ts';
+import { type Invocation, type Mode, parseInvocation, printUsage, reversePathGiven } from './options.ts';
 import { DRAIN, type EarlyLog, refuse, report, unsent, useLog } from './report.ts';
 import { drain, openStdin, type Stdin } from './stdin.ts';
-import { complain, conversation, writeText } from './terminal.ts';
+import { complain, conversation, keepRepliesAlone, say } from './terminal.ts';
 
 declare const __VERSION__: string;
 const VERSION = typeof __VERSION__ === 'string' ? __VERSION__ : '0';
 
 /** Runs the command; the value is the exit status. `argv` as in process.argv. */
 export async function sendmail(argv: readonly string[]): Promise<number> {
+  const words = await rawArguments(argv.slice(2), process.env);
+  const invocation = parseInvocation(argv[1] ?? 'sendmail', words);
+  const repliesAreRead = invocation.ok ? isDialogue(invocation.value.mode) : words.includes('-bs');
+  if (repliesAreRead) keepRepliesAlone();
   if (process.getuid?.() !== process.geteuid?.() || process.getgid?.() !== process.getegid?.())
-    return unread(['nospool must not be installed set-id: it needs no privilege; run chmod u-s,g-s on it'], {});
-  const invocation = parseInvocation(argv[1] ?? 'sendmail', await rawArguments(argv.slice(2), process.env));
-  if (!invocation.ok) return unread([invocation.detail], await earlyLog(invocation));
+    return unread(['nospool must not be installed set-id: it needs no privilege; run chmod u-s,g-s on it'], {}, repliesAreRead);
+  if (!invocation.ok) return unread([invocation.detail], await earlyLog(invocation), repliesAreRead);
   const { mode } = invocation.value;
   switch (mode.kind) {
     case 'refused':
@@ -33,11 +37,11 @@ export async function sendmail(argv: readonly string[]): Promise<number> {
     case 'queue':
       return 0;
     case 'mailq':
-      return say('Mail queue is empty\n');
+      return tell(['Mail queue is empty']);
     case 'version':
-      return say(`nospool ${VERSION}\n`);
+      return tell([`nospool ${VERSION}`]);
     case 'help':
-      return say(printUsage());
+      return tell(printUsage());
     case 'send':
     case 'smtp':
     case 'route':
@@ -49,13 +53,17 @@ export async function sendmail(argv: readonly string[]): Promise<number> {
   }
 }
 
-function say(text: string): number {
-  writeText(1, text);
+function tell(lines: readonly string[]): number {
+  say(1, lines);
   return 0;
 }
 
-/** An end before there is a message, in which the caller can write on. */
-async function unread(details: readonly string[], log: Partial<EarlyLog>): Promise<number> {
+/** SMTP with replies, which are all that its client reads. */
+const isDialogue = (mode: Mode): boolean => mode.kind === 'smtp' && !mode.batch;
+
+/** An end before there is a message, in which the caller can write on; with `repliesAreRead` it is a reply, too. */
+async function unread(details: readonly string[], log: Partial<EarlyLog>, repliesAreRead: boolean): Promise<number> {
+  if (repliesAreRead) await (await import('./smtp.ts')).refuseToSpeak(details);
   await refuse(details, log);
   await drain(openStdin(), DRAIN);
   return 1;
@@ -78,10 +86,8 @@ async function withConfig(invocation: Invocation): Promise<number> {
   const who = identify(process.env);
   const answer = await readConfig({ path: invocation.config, env: process.env, home: who.home, euid: who.euid });
   if (!answer.ok) {
-    // Who speaks SMTP looks at replies only.
-    if (mode.kind === 'smtp' && !mode.batch) await (await import('./smtp.ts')).refuseToSpeak(answer.errors);
     if (mode.kind === 'send' || mode.kind === 'smtp')
-      return unread(answer.errors, { ...logOf(answer), login: who.login, tag: invocation.tag });
+      return unread(answer.errors, { ...logOf(answer), login: who.login, tag: invocation.tag }, isDialogue(mode));
     complain(answer.errors);
     return 1;
   }
@@ -114,21 +120,35 @@ function stopOptimizing(): void {
 }
 
 /** Reads one message from standard input and delivers it. */
-async function send(config: Config, by: Submitter, invocation: Invocation): Promise<number> {
+async function send(config: Config, by: Submitter, given: Invocation): Promise<number> {
+  const invocation = { ...given, dotEnds: given.dotEnds && config.loneDot === 'ends' };
   const log = openLog(config.log, invocation.tag);
-  const interrupts = listenForSignals(config.timeouts.deadline);
   const stdin = openStdin();
-  const submitted = await submit(config, by, invocation, interrupts, stdin);
-  interrupts.release();
-  const status = await report(submitted, config, by, log, invocation.verbosity);
+  const interrupts = listenForSignals(stdin.isTerminal);
+  const extent = makeExtent(stdin, invocation.dotEnds);
+  const submitted = await submit(config, by, invocation, interrupts, stdin, extent);
+  const { outcome } = submitted;
+  const isCut = await extent.isCut();
+  const told = isCut ? { ...submitted, notes: [...submitted.notes, CUT] } : submitted;
+  const status = await report(told, config, by, log, invocation.verbosity);
+  if (isCut && (status !== 0 || invocation.verbosity > 0)) complain([CUT]);
+  await extent.leave(outcome.kind === 'accepted', interrupts.signal);
   // A message that aliases discard is not read to its end either.
-  const isUnread = status !== 0 || submitted.outcome.kind === 'discarded';
-  if (isUnread && !interrupts.signal.aborted && !stdin.isTerminal) await drain(stdin, DRAIN);
+  const isUnread = status !== 0 || outcome.kind === 'discarded';
+  const isEnded = interrupts.signal.aborted || (outcome.kind === 'failed' && outcome.isLate === true);
+  if (isUnread && !isEnded && !stdin.isTerminal) await drain(stdin, DRAIN);
   stdin.close();
   return status;
 }
 
-async function submit(config: Config, by: Submitter, invocation: Invocation, interrupts: Interrupts, stdin: Stdin): Promise<Submitted> {
+async function submit(
+  config: Config,
+  by: Submitter,
+  invocation: Invocation,
+  interrupts: Interrupts,
+  stdin: Stdin,
+  extent: Extent,
+): Promise<Submitted> {
   const { operands, recipientsFromHead, dotEnds, notify, ret, envid, verbosity } = invocation;
   const misused = (detail: string): Submitted => unsent({ kind: 'usage', detail });
   const { inetdPort } = stdin;
@@ -138,11 +158,12 @@ async function submit(config: Config, by: Submitter, invocation: Invocation, int
   // Before a person at a terminal has written a message for nobody.
   if (operands.length === 0 && !recipientsFromHead) return misused('no recipients: name them after the options, or use -t');
   if (stdin.isTerminal && process.stderr.isTTY)
-    writeText(2, `sendmail: reading the message from the terminal; end it with Ctrl-D${dotEnds ? ' or a line with a single dot' : ''}\n`);
+    complain([`reading the message from the terminal; end it with Ctrl-D${dotEnds ? ' or a line with a single dot' : ''}`]);
   const { signal, urgent } = interrupts;
-  const trace = conversation(verbosity, invocation.transcript);
+  const trace = conversation(verbosity);
   const tree = verbosity === 2 ? await import('./tree.ts') : null;
   const input = abortable(stdin, signal);
+  extent.begin();
   return submitMessage(
     {
       config,
@@ -166,7 +187,8 @@ async function submit(config: Config, by: Submitter, invocation: Invocation, int
       signal,
       urgent,
       ...(trace ? { trace } : {}),
-      ...(tree ? { routed: (routing) => writeText(2, tree.printRouting(routing)) } : {}),
+      ...(tree ? { routed: (routing) => say(2, tree.printRouting(routing)) } : {}),
+      loneDot: extent.loneDot,
     },
   );
 }

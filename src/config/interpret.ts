@@ -2,9 +2,10 @@
  * What was written, in a file and in the environment, as a Config. Reads nothing: both are handed in.
  */
 import { DIRECT } from '../router/route.ts';
-import { isDomain, parseMailbox } from '../smtp/path.ts';
+import { isDomain, isHostName, parseMailbox } from '../smtp/path.ts';
+import { isAscii } from '../smtp/text.ts';
 import type { Config, Timeouts } from './config.ts';
-import { draftHosts, settle } from './hosts.ts';
+import { draftHosts, ignoredOver, settle } from './hosts.ts';
 import { KEYS, keyOfEnv, keysOf, nearest, type Section, variableOf } from './keys.ts';
 import { linkOver } from './link.ts';
 import { authOf, SECRETS, TLS, tlsOver } from './policy.ts';
@@ -69,6 +70,8 @@ function configOf(reading: Reading, file: File | null, env: Environment): Config
     if (written && sentence !== null) reading.complain(written, sentence);
     return value;
   };
+  /** Without the dot of the root, which no address has. */
+  const name = (key: string): string => text(key, domain).replace(/\.$/, '');
   const isOn = (name: string): boolean => take(reading, top, '', 'switch', name);
   const choice = <T extends string>(name: string): T => take(reading, top, '', 'choice', name) as T;
 
@@ -76,7 +79,7 @@ function configOf(reading: Reading, file: File | null, env: Environment): Config
   const fileTls = tlsOver(reading, TLS, section('tls'));
   const tls = variables.has('tls') ? tlsOver(reading, fileTls, variables.get('tls') as Entries) : fileTls;
   const auth = authOf(reading, authOver(section('auth'), variables.get('auth')));
-  const shared = { tls, auth: 'implied' as const, link: linkOver(reading, '', DIRECT, top) };
+  const shared = { tls, auth: 'implied' as const, link: linkOver(reading, '', DIRECT, top), ignored: ignoredOver(reading, '', [], top) };
 
   const routerTables = top.get('router');
   const drafts = routerTables ? draftRouters(reading, routerTables.raw, routerTables, shared) : [];
@@ -91,6 +94,11 @@ function configOf(reading: Reading, file: File | null, env: Environment): Config
   const locked = top.get('lock');
   if (locked && lock && !file?.isSystem) reading.warn(locked, 'means nothing here: only the system file can be locked');
   const rewrite = top.get('rewrite');
+  const hostname = name('hostname');
+  const hostWritten = top.get('hostname');
+  // Names that are not ASCII are said in A-labels.
+  if (hostWritten && isAscii(hostname) && isDomain(hostname) && !hostname.startsWith('[') && !isHostName(hostname))
+    reading.warn(hostWritten, NO_HELLO);
 
   return {
     path: file?.path ?? '',
@@ -98,15 +106,16 @@ function configOf(reading: Reading, file: File | null, env: Environment): Config
     randomize: isOn('randomize'),
     aliases: take(reading, top, '', 'paths', 'aliases'),
     lock,
-    hostname: text('hostname', domain),
-    qualifyDomain: text('qualify_domain', domain),
-    qualifyRecipient: text('qualify_recipient', domain),
+    hostname,
+    qualifyDomain: name('qualify_domain'),
+    qualifyRecipient: name('qualify_recipient'),
     from: text('from', sender),
     forceFrom: isOn('force_from'),
     forceReversePath: isOn('force_reverse_path'),
     replayWindow: take(reading, top, '', 'size', 'replay_window'),
     headerLimit: take(reading, top, '', 'size', 'header_limit'),
     argumentsWithT: choice('arguments_with_t'),
+    loneDot: choice('lone_dot'),
     keepBcc: isOn('keep_bcc'),
     received: isOn('received'),
     defaultCharset: text('default_charset', charset),
@@ -151,7 +160,7 @@ function authOver(below: Entries, above: Entries | undefined): Entries {
 /** `NOSPOOL_…` variables by section. An empty one counts as unset, as compose files and unit files leave them. */
 function readVariables(reading: Reading, env: Environment, file: File | null): ReadonlyMap<Section, Entries> {
   const sections = new Map<Section, Map<string, Written>>();
-  const expected = passwordVariables(file, env);
+  const expected = secretVariables(file, env);
   for (const name of Object.keys(env)) {
     if (!name.startsWith('NOSPOOL_') || name === 'NOSPOOL_CONFIG') continue;
     const value = env[name];
@@ -169,24 +178,25 @@ function readVariables(reading: Reading, env: Environment, file: File | null): R
   return sections;
 }
 
-/** Variables that hold a password because `password_env` somewhere names them. */
-function passwordVariables(file: File | null, env: Environment): ReadonlySet<string> {
+/** Variables that hold a secret because `password_env` or `token_env` somewhere names them. */
+function secretVariables(file: File | null, env: Environment): ReadonlySet<string> {
   const names = new Set<string>();
   const collect = (value: unknown): void => {
     if (typeof value !== 'object' || value === null || value instanceof Date) return;
     for (const [name, inner] of Object.entries(value)) {
-      if (name === 'password_env' && typeof inner === 'string') names.add(inner);
+      if ((name === 'password_env' || name === 'token_env') && typeof inner === 'string') names.add(inner);
       else collect(inner);
     }
   };
   collect(file?.toml.table);
-  if (env.NOSPOOL_AUTH_PASSWORD_ENV) names.add(env.NOSPOOL_AUTH_PASSWORD_ENV);
+  for (const name of [env.NOSPOOL_AUTH_PASSWORD_ENV, env.NOSPOOL_AUTH_TOKEN_ENV]) if (name) names.add(name);
   return names;
 }
 
 function unknownVariable(name: string): string {
-  if (name === 'NOSPOOL_AUTH_PASSWORD_COMMAND')
-    return 'is refused: commands are never taken from the environment; use NOSPOOL_AUTH_PASSWORD_FILE, or password_command in a file';
+  const command = /^NOSPOOL_AUTH_(PASSWORD|TOKEN)_COMMAND$/.exec(name)?.[1];
+  if (command !== undefined)
+    return `is refused: commands are never taken from the environment; use NOSPOOL_AUTH_${command}_FILE, or ${command.toLowerCase()}_command in a file`;
   if (name === 'NOSPOOL_LOCK') return 'is refused: lock = true counts in the system file only';
   if (/^NOSPOOL_(ROUTER|REWRITE)(_|$)/.test(name)) return 'is refused: [[router]] and [rewrite] can be written in a file only';
   // Kubernetes and Docker put such variables in for a service or container that is called "nospool".
@@ -201,7 +211,9 @@ function unknownVariable(name: string): string {
 /** What is wrong with a text that is a name or an address; null when it can be used. */
 type Check = (text: string) => string | null;
 
-const domain: Check = (text) => (isDomain(text) ? null : 'expects a domain such as "example.org"');
+const NO_HELLO = 'is no domain of RFC 5321, so EHLO says the address of the socket, and bare addresses need qualify_domain';
+
+const domain: Check = (text) => (isDomain(text.replace(/\.$/, '')) ? null : 'expects a domain such as "example.org"');
 
 const charset: Check = (text) => (/^[A-Za-z0-9][\w.:+-]*$/.test(text) ? null : 'expects the name of a charset such as "koi8-r"');
 

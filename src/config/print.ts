@@ -35,9 +35,12 @@ export interface Plan {
   readonly rewrite: Settings;
 }
 
-/** A TOML basic string. */
+/** A TOML basic string. What nobody sees, or a terminal obeys, is escaped. */
 export function printText(text: string): string {
-  const escaped = text.replace(/[\\"]/g, '\\$&').replace(/\p{Cc}/gu, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  const code = (character: string) => (character.codePointAt(0) as number).toString(16);
+  const escaped = text
+    .replace(/[\\"]/g, '\\$&')
+    .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (c) => (c.length === 1 ? `\\u${code(c).padStart(4, '0')}` : `\\U${code(c).padStart(8, '0')}`));
   return `"${escaped}"`;
 }
 

@@ -7,7 +7,7 @@ import type { AliasEntry } from './aliases.ts';
 import type { RoutingData } from './data.ts';
 
 export interface TlsPolicy {
-  /** 'default' is required, but off where a loopback address or a `unix:` socket is reached. */
+  /** 'default' is required, but off where the host is written as loopback (`loopback.ts`). */
   readonly mode: 'default' | 'required' | 'opportunistic' | 'off';
   readonly verify: boolean;
   /** PEM file of trusted certificates; '' = the system's CA store. */
@@ -34,6 +34,8 @@ export interface AuthPolicy {
   /** SASL names, upper case, in order of preference; [] = the strongest that both sides have. */
   readonly mechanisms: readonly string[];
   readonly secret: Secret;
+  /** `secret` is an access token, for OAUTHBEARER and XOAUTH2; undefined: a password, unless mechanisms are named. */
+  readonly isToken?: boolean;
   readonly allowPlaintext: boolean;
 }
 
@@ -75,6 +77,8 @@ export interface Smarthost {
   readonly auth: AuthPolicy | null;
   /** undefined: DIRECT. */
   readonly link?: Link;
+  /** EHLO keywords, upper case, that are left out of what it offers; undefined: none. */
+  readonly ignoreExtensions?: readonly string[];
 }
 
 /** Ports by scheme: RFC 5321 §4.5.4.2, RFC 6409 §3.1, RFC 8314 §7.3, RFC 2033 §5 leaves LMTP's to the site (24 is registered). */
@@ -217,7 +221,17 @@ export type RoutingProblem =
     };
 
 /** What two routes can differ in, by the names of the configuration's keys. */
-export type RouteField = 'hosts' | 'tls' | 'auth' | 'proxy' | 'source_address' | 'family' | 'errors_to' | 'headers_add' | 'headers_remove';
+export type RouteField =
+  | 'hosts'
+  | 'tls'
+  | 'auth'
+  | 'proxy'
+  | 'source_address'
+  | 'family'
+  | 'ignore_extensions'
+  | 'errors_to'
+  | 'headers_add'
+  | 'headers_remove';
 
 /** `scheme://host:port`, without user and password. */
 export function printProxy({ scheme, host, port }: ProxyPolicy): string {

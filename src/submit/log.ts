@@ -4,9 +4,10 @@
  */
 
 import type { RoutedRecipient } from '../router/route.ts';
+import { jsonLine, type Line, lineOf } from '../smtp/line.ts';
 import { printMailbox, type ReversePath } from '../smtp/path.ts';
 import { printReply } from '../smtp/reply.ts';
-import { printable } from '../smtp/text.ts';
+import { printable, textOf } from '../smtp/text.ts';
 import { type Attempt, type Outcome, printFailure, printOutcome, printServer } from './outcome.ts';
 import type { Settings } from './settings.ts';
 
@@ -53,38 +54,27 @@ function timestamp(time: Date): string {
   return `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())} ${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())} ${zone}`;
 }
 
-const sender = (path: ReversePath): string => (path === null ? '<>' : printable(printMailbox(path)));
+const sender = (path: ReversePath): string => (path === null ? '<>' : printMailbox(path));
 
 /** The lines of one message, without line ends. */
-export function printLog(record: LogRecord, format: Settings['logFormat']): readonly string[] {
+export function printLog(record: LogRecord, format: Settings['logFormat']): readonly Line[] {
   return format === 'json' ? [printJson(record)] : printExim(record);
 }
 
-function printExim({
-  time,
-  id,
-  login,
-  reversePath,
-  recipients,
-  discarded,
-  octets,
-  messageId,
-  outcome,
-  notes,
-}: LogRecord): readonly string[] {
+function printExim({ time, id, login, reversePath, recipients, discarded, octets, messageId, outcome, notes }: LogRecord): readonly Line[] {
   const size = octets === null ? '' : ` S=${octets}`;
-  const by = `U=${printable(login)} P=local`;
+  const by = `U=${short(login)} P=local`;
   const lines =
     reversePath === undefined
       ? []
       : [`<= ${sender(reversePath)} ${by}${size}${messageId === '' ? '' : ` id=${printable(messageId.replace(/^<|>$/g, ''))}`}`];
-  for (const note of notes) lines.push(printable(note));
-  for (const { path, router } of discarded) lines.push(`=> :blackhole: <${printable(printMailbox(path))}> R=${router}`);
+  lines.push(...notes);
+  for (const { path, router } of discarded) lines.push(`=> :blackhole: <${printMailbox(path)}> R=${router}`);
   if (outcome.kind === 'accepted') {
     for (const attempt of outcome.attempts) lines.push(...printAttempt(attempt));
     const { by } = outcome;
     const tls = by.tls === null ? '' : ` X=${by.tls.cipher} CV=${by.tls.verified ? 'yes' : 'no'}`;
-    const auth = by.auth === null ? '' : ` A=${by.auth.mechanism.toLowerCase()}:${printable(by.auth.user)}`;
+    const auth = by.auth === null ? '' : ` A=${by.auth.mechanism.toLowerCase()}:${short(by.auth.user)}`;
     const facts = `T=smtp H=${printServer(by)}${tls}${auth} C="${printReply(by.reply).replaceAll('"', "'")}"`;
     const refusals = new Map(by.refusals.map((refusal) => [refusal.recipient, refusal]));
     recipients.forEach((recipient, i) => {
@@ -99,7 +89,7 @@ function printExim({
   } else if (outcome.kind === 'discarded') lines.push('Completed');
   else {
     for (const attempt of outcome.attempts) lines.push(...printAttempt(attempt));
-    const reasons = printOutcome(outcome, messageId).map((line) => printable(line));
+    const reasons = printOutcome(outcome, messageId).map(short);
     const others = reasons.length - MOST_REASONS;
     const why = [...reasons.slice(0, MOST_REASONS), ...(others > 0 ? [`and ${others} other reasons`] : [])].join('; ');
     const own = ownReasons(outcome);
@@ -114,8 +104,12 @@ function printExim({
           : 'Failed: nobody has the message',
     );
   }
-  return lines.map((line) => `${timestamp(time)} ${id} ${line}`);
+  return lines.map((line) => lineOf(`${timestamp(time)} ${id} ${line}`));
 }
+
+/** Characters of a text that stands in a line with others. */
+const SHORT = 1000;
+const short = (text: string): string => (text.length > SHORT ? `${text.slice(0, SHORT)}…` : text);
 
 /** Reasons behind each address: all of them have lines of their own before, and a log must not grow with the square of the recipients. */
 const MOST_REASONS = 4;
@@ -124,17 +118,17 @@ const MOST_REASONS = 4;
 function ownReasons({ failure, attempts }: Extract<Outcome, { kind: 'failed' }>): ReadonlyMap<number, string> {
   const last = attempts.at(-1);
   if (failure.kind !== 'rejected' || last?.failure !== failure) return new Map();
-  const lines = printFailure(failure).map((line) => printable(`${printServer(last)}: ${line}`));
+  const lines = printFailure(failure).map((line) => `${printServer(last)}: ${line}`);
   return new Map(failure.refusals.flatMap(({ recipient }, i) => (recipient === null ? [] : [[recipient, lines[i] as string] as const])));
 }
 
 const printAttempt = (attempt: Attempt): readonly string[] =>
-  printFailure(attempt.failure).map((line) => `H=${printServer(attempt)}: ${printable(line)}`);
+  printFailure(attempt.failure).map((line) => `H=${printServer(attempt)}: ${line}`);
 
 /** With the router that gave its route, as Exim has it: a configuration allows no blank in that name. */
 function printRecipient({ path, router, original }: RoutedRecipient): string {
-  const address = printable(printMailbox(path));
-  const first = printable(printMailbox(original));
+  const address = printMailbox(path);
+  const first = printMailbox(original);
   return `${address === first ? address : `${address} <${first}>`} R=${router}`;
 }
 
@@ -143,9 +137,9 @@ function verdictOf(outcome: Outcome): string {
   return outcome.kind === 'accepted' && outcome.by.refusals.length > 0 ? 'partial' : outcome.kind;
 }
 
-function printJson({ time, id, login, reversePath, recipients, discarded, octets, messageId, outcome, notes }: LogRecord): string {
+function printJson({ time, id, login, reversePath, recipients, discarded, octets, messageId, outcome, notes }: LogRecord): Line {
   const verdict = verdictOf(outcome);
-  return JSON.stringify({
+  return jsonLine({
     time: time.toISOString(),
     id,
     outcome: verdict,
@@ -154,7 +148,7 @@ function printJson({ time, id, login, reversePath, recipients, discarded, octets
     to: recipients.map(({ path }) => printMailbox(path)),
     discarded: discarded.map(({ path }) => printMailbox(path)),
     octets,
-    message_id: messageId,
+    message_id: textOf(messageId),
     server: outcome.kind === 'accepted' ? printServer(outcome.by) : null,
     reply: outcome.kind === 'accepted' ? printReply(outcome.by.reply) : null,
     tls: outcome.kind === 'accepted' ? (outcome.by.tls?.cipher ?? null) : null,

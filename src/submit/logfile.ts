@@ -4,6 +4,7 @@
  */
 import { closeSync, constants, openSync, realpathSync, statSync, writeSync } from 'node:fs';
 import { basename } from 'node:path';
+import { type Line, lineOf } from '../smtp/line.ts';
 
 /** What a log that is not configured as a file goes to. */
 export interface LogPlaces {
@@ -35,7 +36,7 @@ export interface LogSink {
    * Writes the lines, one write each (safe beside other runs: O_APPEND); what a file does not take goes to syslog.
    * Returns a problem or null; never rejects.
    */
-  write(lines: readonly string[]): Promise<string | null>;
+  write(lines: readonly Line[]): Promise<string | null>;
   /** Tries it, and writes nothing. */
   test(): Promise<LogTest>;
 }
@@ -60,7 +61,7 @@ export function openLog(setting: string, tag: string | null = null, places: LogP
   if (setting === 'syslog') return syslog.sink;
   const path = setting === '' ? places.file : setting;
   /** Lines that the file did not take; where none was asked for, syslog is as good. */
-  const elsewhere = async (lines: readonly string[], reason: string): Promise<LogTest> => {
+  const elsewhere = async (lines: readonly Line[], reason: string): Promise<LogTest> => {
     const taken = await syslog.take(lines);
     if (taken) return { place: 'syslog', problem: setting === '' ? null : `${reason}; syslog has it` };
     return { place: null, problem: `${reason}, and there is no syslog: nothing was logged; set log` };
@@ -89,7 +90,7 @@ export function openLog(setting: string, tag: string | null = null, places: LogP
  * Writes the lines before it returns, for a process that is about to end: what is under way in it must get no turn.
  * Returns a problem or null.
  */
-export function logAtOnce(setting: string, tag: string | null, lines: readonly string[], places: LogPlaces = PLACES): string | null {
+export function logAtOnce(setting: string, tag: string | null, lines: readonly Line[], places: LogPlaces = PLACES): string | null {
   if (setting === 'none') return null;
   if (setting === 'stderr') return writeLines(2, lines, 'to standard error');
   const opened = setting === 'syslog' ? 'no log file is configured' : openFile(setting === '' ? places.file : setting);
@@ -108,7 +109,7 @@ export function logAtOnce(setting: string, tag: string | null, lines: readonly s
 
 interface OpenFile {
   /** Null, or what is wrong. Without lines it only tries whether the file can be kept. */
-  write(lines: readonly string[]): string | null;
+  write(lines: readonly Line[]): string | null;
 }
 
 /** A sentence when it cannot be opened. */
@@ -144,9 +145,9 @@ const unwritten = (name: string, error: unknown): string => `cannot write the lo
 /** "EACCES: permission denied", without the call and the path that follow. */
 const reasonOf = (error: unknown): string => (error as Error).message.replace(/, \w+( '.*')?$/s, '');
 
-const textOf = (lines: readonly string[]): string => lines.map((line) => `${line}\n`).join('');
+const textOf = (lines: readonly Line[]): string => lines.map((line) => `${line}\n`).join('');
 
-function writeLines(fd: number, lines: readonly string[], name: string): string | null {
+function writeLines(fd: number, lines: readonly Line[], name: string): string | null {
   try {
     for (const line of lines) {
       const octets = Buffer.from(`${line}\n`);
@@ -164,15 +165,15 @@ function writeLines(fd: number, lines: readonly string[], name: string): string 
 interface Syslog {
   readonly sink: LogSink;
   /** True when the lines were taken; without lines: when they would be. */
-  take(lines: readonly string[]): Promise<boolean>;
+  take(lines: readonly Line[]): Promise<boolean>;
 }
 
 /** The journal's protocol is lines; what a caller gives must not add one. */
-const tagOf = (given: string | null): string => (given ?? '').replace(/[\p{Cc}\s]/gu, '') || 'nospool';
+const tagOf = (given: string | null): string => lineOf((given ?? '').replace(/[\p{Cc}\s]/gu, '')) || 'nospool';
 
 function syslogOf(given: string | null, places: LogPlaces): Syslog {
   const tag = tagOf(given);
-  const take = async (lines: readonly string[]) => (await toJournal(lines, tag, places)) || (await toLogger(lines, tag, places));
+  const take = async (lines: readonly Line[]) => (await toJournal(lines, tag, places)) || (await toLogger(lines, tag, places));
   const problem = `no log was written: there is no syslog at ${places.journal} or ${places.device}; set log`;
   return {
     take,
@@ -185,7 +186,7 @@ function syslogOf(given: string | null, places: LogPlaces): Syslog {
 }
 
 /** journald's stream protocol: identifier, unit, priority (mail is the facility; 6 is "info"), four switches, then lines. */
-async function toJournal(lines: readonly string[], tag: string, { journal }: LogPlaces): Promise<boolean> {
+async function toJournal(lines: readonly Line[], tag: string, { journal }: LogPlaces): Promise<boolean> {
   const { createConnection } = await import('node:net');
   return new Promise((resolve) => {
     const socket = createConnection({ path: journal });
@@ -216,7 +217,7 @@ function isMulticall(program: string): boolean {
   }
 }
 
-async function toLogger(lines: readonly string[], tag: string, places: LogPlaces): Promise<boolean> {
+async function toLogger(lines: readonly Line[], tag: string, places: LogPlaces): Promise<boolean> {
   if (!hasSyslog(places)) return false;
   const { spawn } = await import('node:child_process');
   for (const path of places.loggers) {

@@ -16,6 +16,7 @@ import { prepareRouting, type RoutingAnswer, type RoutingDone } from '../router/
 import type { Answer, ReadList, RoutingProblem, Unread, Want } from '../router/route.ts';
 import type { ForwardPath, ReversePath } from '../smtp/path.ts';
 import { fromUtf8 } from '../smtp/text.ts';
+import { spellings } from './domain.ts';
 
 export type Routing = RoutingDone;
 
@@ -54,7 +55,7 @@ export function ownDomains(
   { qualifyDomain, qualifyRecipient }: { readonly qualifyDomain: string; readonly qualifyRecipient: string },
   hostname: string,
 ): readonly string[] {
-  const names = [hostname, 'localhost', qualifyDomain, qualifyRecipient].map((name) => name.toLowerCase());
+  const names = [hostname, 'localhost', qualifyDomain, qualifyRecipient].flatMap(spellings).map((name) => name.toLowerCase());
   return [...new Set(names)].filter((name) => name !== '');
 }
 
@@ -65,7 +66,12 @@ export async function routeMessage(config: RouterConfig, facts: RoutingFacts, re
 }
 
 function prepare(config: RouterConfig, { shuffle = randomOrder, reversePath, ours, qualifyRecipient }: RoutingFacts) {
-  return prepareRouting({ routers: withDefaults(config), reversePath, ours, qualifyRecipient, shuffle });
+  const routers = withDefaults(config).map((router) => ({
+    ...router,
+    domains: router.domains.flatMap(spellings),
+    senders: router.senders.flatMap(spellings),
+  }));
+  return prepareRouting({ routers, reversePath, ours, qualifyRecipient, shuffle });
 }
 
 async function finish(first: RoutingAnswer, files: RoutingFiles): Promise<Routing> {

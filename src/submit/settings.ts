@@ -22,7 +22,7 @@ export interface Settings {
   readonly smarthosts: readonly Smarthost[];
   readonly randomize: boolean;
   readonly aliases: readonly string[];
-  /** EHLO argument as configured; '' = the host's FQDN, or the socket's address literal when it has no dot. */
+  /** EHLO argument as configured; '' = the host's FQDN. What is no full domain is replaced by the socket's address literal. */
   readonly hostname: string;
   readonly qualifyDomain: string;
   readonly qualifyRecipient: string;
@@ -35,6 +35,7 @@ export interface Settings {
   readonly replayWindow: number;
   readonly headerLimit: number;
   readonly argumentsWithT: 'add' | 'remove';
+  readonly loneDot: 'ends' | 'text';
   readonly keepBcc: boolean;
   readonly received: boolean;
   readonly defaultCharset: string;

@@ -8,7 +8,8 @@ import { complete, lacksFrom } from '../message/complete.ts';
 import { type Field, findField, parseField, printHead, withoutFields } from '../message/fields.ts';
 import { readHead } from '../message/head.ts';
 import { isUtf8, mimeCharset } from '../message/locale.ts';
-import { untilDot } from '../message/lonedot.ts';
+import { type LoneDot, untilDot } from '../message/lonedot.ts';
+import { quoteNames } from '../message/names.ts';
 import { collectRecipients, removeBcc } from '../message/recipients.ts';
 import { parseRewrite, type Rewrite, rewriteFields, rewriteReversePath } from '../message/rewrite.ts';
 import { type Input, prefixed, type Source } from '../message/source.ts';
@@ -23,7 +24,8 @@ import { type ForwardPath, type Mailbox, parseMailbox, printMailbox, qualify, qu
 import { isAscii, latin1 } from '../smtp/text.ts';
 import type { Kernel } from '../transport/kernel.ts';
 import { type Delivery, type DeliveryOptions, deliver } from './attempts.ts';
-import { asciiDomain } from './domain.ts';
+import { asciiDomain, fullName, helloName } from './domain.ts';
+import { unlessAborted } from './opening.ts';
 import { type Failure, failedWith, type Outcome } from './outcome.ts';
 import { ownDomains, type Routing, type RoutingDialogue, type RoutingFacts, routeMessage, routeOneByOne } from './routing.ts';
 import type { Settings } from './settings.ts';
@@ -82,6 +84,8 @@ export interface Submitted {
 export type Surroundings = Pick<DeliveryOptions, 'security' | 'trace' | 'progress' | 'signal' | 'urgent' | 'grace'> & {
   /** Told how the recipients are routed, whether or not they can be (-d). */
   readonly routed?: (routing: Routing) => void;
+  /** Told where a lone dot ended the message, perhaps more than once. */
+  readonly loneDot?: (dot: LoneDot) => void;
 };
 
 /** Content below this many octets is encoded without the faster encoder, which costs a millisecond and 5 MiB to load. */
@@ -107,19 +111,18 @@ export async function submitMessage(submission: Submission, surroundings: Surrou
   const { reversePath, rewrite } = sender.value;
   known = { ...known, reversePath };
 
-  const source = submission.dotEnds ? untilDot(submission.input) : submission.input;
+  const upToDot = (input: Source): Source => (submission.dotEnds ? untilDot(input, surroundings.loneDot) : input);
+  const source = upToDot(submission.input);
   const head = await readHead(source, { limit: config.headerLimit });
   if (!head.ok) return ofMessage(head.detail);
 
   const wanted = recipientsOf(submission, head.value.fields);
   if (!wanted.ok) return ofMessage(wanted.detail);
   const recipients = wanted.value;
-  const routing = await routeRecipients(
-    config,
-    submission.by,
-    reversePath,
-    recipients.map(({ path }) => path),
-  );
+  const paths = recipients.map(({ path }) => path);
+  // An alias file may lie on a server that does not answer.
+  const routing = await unlessAborted(routeRecipients(config, submission.by, reversePath, paths), surroundings.signal);
+  if (routing === null) return failed({ kind: 'content', at: 'closed', condemns: 'message', detail: String(surroundings.signal?.reason) });
   known = { ...known, recipients: routing.recipients, discarded: routing.discarded };
   surroundings.routed?.(routing);
   if (routing.problems.length > 0) {
@@ -132,7 +135,7 @@ export async function submitMessage(submission: Submission, surroundings: Surrou
   known = { ...known, reversePath: finalPath };
 
   const { file } = submission.input;
-  const again = file ? () => skip(submission.dotEnds ? untilDot(file.at(0)) : file.at(0), head.value.consumed) : null;
+  const again = file ? () => skip(upToDot(file.at(0)), head.value.consumed) : null;
   const fileSize = file && !submission.dotEnds ? file.size - head.value.consumed : null;
   // What is long is worked on by the kernel, once it is known to be long and the kernel is there.
   let kernel: Kernel | null = null;
@@ -162,13 +165,12 @@ export async function submitMessage(submission: Submission, surroundings: Surrou
   }
   const heard: string[] = [];
   let encoder: ContentEncoder | null = null;
-  const { hostname } = config.hostname === '' ? submission.by : config;
   const outcome = await deliver(
     { hosts: routing.route.hosts, transaction: addressed, content },
     {
       ...surroundings,
       timeouts: config.timeouts,
-      hello: hostname.includes('.') || hostname.startsWith('[') ? hostname : '',
+      hello: fullName(config.hostname || submission.by.hostname),
       partial: config.lmtpPartial,
       framing: 'auto',
       encoder: (framing) => {
@@ -187,11 +189,9 @@ const sizeOf = (encoder: ContentEncoder | null, otherwise: number | null): numbe
 
 /* ---- the envelope ---- */
 
-/** Domain of bare senders: qualify_domain, else this host's name when it has a domain; '' = none. */
+/** Domain of bare senders: qualify_domain, else this host's name where it is one that others may know; '' = none. */
 export function senderDomain(config: Settings, hostname: string): string {
-  if (config.qualifyDomain !== '') return config.qualifyDomain;
-  const name = config.hostname === '' ? hostname : config.hostname;
-  return name.includes('.') ? name : '';
+  return config.qualifyDomain || fullName(config.hostname || hostname);
 }
 
 const recipientDomain = (config: Settings, hostname: string): string => config.qualifyRecipient || senderDomain(config, hostname);
@@ -299,10 +299,9 @@ async function compose(
   if (config.longLines === 'refuse' && facts.longestLine > LONGEST) return unparsed(TOO_LONG);
   const charset = mimeCharset(config.defaultCharset) || by.charset;
   const fromFields = 'fromFields' in submission.wanted && submission.wanted.fromFields;
-  const kept = changed(
-    rewriteFields(rewrite, removeBcc(fields, { fromFields, keep: config.keepBcc }), senderDomain(config, by.hostname)),
-    route,
-  );
+  const shown = removeBcc(fields, { fromFields, keep: config.keepBcc });
+  const understood = config.header8bit === 'encode' ? quoteNames(shown) : shown;
+  const kept = changed(rewriteFields(rewrite, understood, senderDomain(config, by.hostname)), route);
   if (!kept.ok) return kept;
   const from = configuredFrom(config, by.login);
   if (!from.ok) return from;
@@ -310,7 +309,7 @@ async function compose(
     date: by.date,
     zone: -by.date.getTimezoneOffset(),
     unique: by.unique,
-    hostname: config.hostname || by.hostname,
+    hostname: helloName(config.hostname || by.hostname) || config.hostname || by.hostname,
     reversePath,
     fullName: lacksFrom(kept.value) || config.forceFrom ? await by.fullName() : '',
     login: by.login,
@@ -332,9 +331,7 @@ async function compose(
   const headFacts = scanContent(head);
   if (config.longLines === 'refuse' && headFacts.longestLine > LONGEST) return unparsed(TOO_LONG);
   const eightBit = facts.eightBit || headFacts.eightBit ? 'some' : facts.whole ? 'none' : 'unknown';
-  const smtputf8 =
-    completed.value.needsSmtputf8 ||
-    [reversePath, ...recipients.map(({ path }) => path)].some((path) => path !== null && !isAscii(path.localPart));
+  const smtputf8For = foreignPath(reversePath, recipients) ?? completed.value.needsSmtputf8;
   const notes = facts.longestLine > LONGEST ? [`a line of the message is longer than ${LONGEST} octets`] : [];
   const transaction: Transaction = {
     reversePath,
@@ -343,7 +340,8 @@ async function compose(
     estimate: facts.estimate === null ? null : headFacts.size + facts.estimate,
     eightBit,
     withoutEightBit: config.eightBit,
-    smtputf8,
+    smtputf8: smtputf8For !== null,
+    ...(smtputf8For === null ? {} : { smtputf8For }),
     dsn: config.dsn,
     ...(submission.ret ? { ret: submission.ret } : {}),
     ...(submission.envid ? { envid: submission.envid } : {}),
@@ -355,6 +353,14 @@ async function compose(
     open: (treatment: 'pass' | 'convert' | 'refuse', last: boolean) => openMessage(config, head, body, treatment, last),
   };
   return parsed({ content, transaction, messageId: completed.value.messageId, notes });
+}
+
+/** The first path of the envelope that is not ASCII, as a sentence; null when there is none. */
+function foreignPath(reversePath: ReversePath, recipients: readonly RoutedRecipient[]): string | null {
+  const isForeign = (path: ReversePath): path is Mailbox => path !== null && !isAscii(path.localPart);
+  if (isForeign(reversePath)) return `the sender is ${printMailbox(reversePath)}`;
+  const recipient = recipients.find(({ path }) => isForeign(path));
+  return recipient ? `a recipient is ${printMailbox(recipient.path)}` : null;
 }
 
 /** RFC 5322 §2.1.1 */

@@ -39,8 +39,8 @@ export interface ConnectionOptions {
   /** Makes the encoder; a faster one than the portable one may be given. */
   readonly encoder?: (framing: 'data' | 'bdat') => ContentEncoder;
   readonly trace?: Trace;
-  /** Takes secrets out of what a server says, before anybody sees it. */
-  readonly scrub?: (text: string) => string;
+  /** Takes secrets out of what a server says, before anybody sees it; `isToAuth`: in answer to AUTH, where they are likely. */
+  readonly scrub?: (text: string, isToAuth: boolean) => string;
   readonly note?: (note: string) => void;
   /** Octets of content written so far. */
   readonly progress?: (octets: number) => void;
@@ -101,6 +101,8 @@ export class Connection {
   readonly #blocks: Block[] = [];
   /** The block that was announced last. */
   #block: Block | null = null;
+  /** The end of the last block, which is the commit. */
+  #held: Uint8Array = new Uint8Array(0);
   /** A block was pulled while both buffers were on their way. */
   #pulled: 'pass' | 'convert' | 'refuse' | null = null;
   #octets = 0;
@@ -108,6 +110,8 @@ export class Connection {
   #sinceTurn = 0;
   /** Writes of content that have not completed: only then does the block clock run. */
   #writing = false;
+  /** Told when they have. */
+  #drained: () => void = () => {};
   #committed = false;
   #closed: Promise<void>;
   #heard = '';
@@ -126,7 +130,7 @@ export class Connection {
     this.#rearm();
   }
 
-  /** True once the terminator was handed to the socket: from here on only the server knows what becomes of the message. */
+  /** True once the last octets were handed to the socket: from here on only the server knows what becomes of the message. */
   get committed(): boolean {
     return this.#committed;
   }
@@ -220,11 +224,13 @@ export class Connection {
   #traceLines(text: string): void {
     const lines = (this.#heard + text).split('\n');
     this.#heard = lines.pop() ?? '';
-    for (const line of lines) this.#options.trace?.('S', this.#scrub(line.replace(/\r$/, '')));
+    if (lines.length === 0) return;
+    // One text: a secret may be folded.
+    for (const line of this.#scrub(lines.map((each) => each.replace(/\r$/, '')).join('\n')).split('\n')) this.#options.trace?.('S', line);
   }
 
   #scrub(text: string): string {
-    return this.#options.scrub ? this.#options.scrub(text) : text;
+    return this.#options.scrub ? this.#options.scrub(text, this.#dialogue.state.at === 'auth') : text;
   }
 
   /* ---- the clock ---- */
@@ -255,9 +261,16 @@ export class Connection {
       void turn()
         .then(turn)
         .then(() => {
-          if (this.#deadline === deadline) this.#on({ type: 'timeout' });
+          if (this.#deadline === deadline) this.#on(this.#late());
         });
     else if (deadline !== Number.POSITIVE_INFINITY) this.#wind();
+  }
+
+  #late(): DriverEvent {
+    const { within } = STEPS[this.#dialogue.state.at];
+    return within === 'none'
+      ? { type: 'timeout' }
+      : { type: 'timeout', limit: { key: within, milliseconds: this.#options.timeouts[within] } };
   }
 
   #stopClock(): void {
@@ -288,7 +301,7 @@ export class Connection {
           break;
         case 'sendBlock':
           this.#options.trace?.('C', action.line);
-          this.#writeBlock(action.line);
+          this.#writeBlock(action);
           break;
         case 'flush':
           void this.#flush();
@@ -328,19 +341,15 @@ export class Connection {
     }
   }
 
-  /** What goes along is handed over with the terminator: for the socket the two are one write. */
-  #commit({ framing, line, along }: Extract<Action, { do: 'commit' }>): void {
+  /** One write, whatever goes along. */
+  #commit({ line, along }: Extract<Action, { do: 'commit' }>): void {
     this.#committed = true;
-    if (this.#options.trace) for (const each of [line, ...along]) this.#options.trace('C', each);
-    const commands = along.map((each) => `${each}\r\n`).join('');
-    if (framing === 'data') this.#socket.write(`${line}\r\n${commands}`, 'latin1');
-    else if (commands === '') this.#writeBlock(line);
-    else {
-      this.#socket.cork();
-      this.#writeBlock(line);
-      this.#socket.write(commands, 'latin1');
-      this.#socket.uncork();
-    }
+    if (line === null) this.#options.trace?.('!', 'commit');
+    const lines = line === null ? along : [line, ...along];
+    if (this.#options.trace) for (const each of lines) this.#options.trace('C', each);
+    const commands = Buffer.from(lines.map((each) => `${each}\r\n`).join(''), 'latin1');
+    if (line === null) this.#writeContent(Buffer.concat([this.#held, commands]), this.#held.length);
+    else this.#socket.write(commands);
   }
 
   #send(lines: readonly string[], secret: boolean): void {
@@ -428,7 +437,7 @@ export class Connection {
       return;
     }
     const rest = encoder.end();
-    if (rest.length > 0) this.#writeContent(rest);
+    if (rest.length > 0) this.#writeContent(rest, rest.length);
     void this.#flush();
   }
 
@@ -441,17 +450,21 @@ export class Connection {
       await turn();
     }
     if (this.#dialogue.state.at !== 'content') return;
-    const failed = await new Promise<boolean>((resolve) => this.#writeContent(octets, resolve));
+    const failed = await new Promise<boolean>((resolve) => this.#writeContent(octets, octets.length, resolve));
     // A failed write closes the socket; its 'close' event tells why, so nothing more is pulled until then.
     if (failed || this.#socket.destroyed) await this.#closed;
   }
 
-  #writeContent(octets: Uint8Array, done: (failed: boolean) => void = () => {}): void {
-    this.#octets += octets.length;
+  /** Writes octets, `count` of them content. */
+  #writeContent(octets: Uint8Array, count: number, done: (failed: boolean) => void = () => {}): void {
+    this.#octets += count;
     this.#writing = true;
     this.#rearm();
     this.#socket.write(octets, (error) => {
-      if (this.#socket.writableLength === 0) this.#writing = false;
+      if (this.#socket.writableLength === 0) {
+        this.#writing = false;
+        this.#drained();
+      }
       if (this.#dialogue.state.at === 'content') this.#rearm();
       if (!error) this.#options.progress?.(this.#octets);
       done(Boolean(error));
@@ -485,13 +498,15 @@ export class Connection {
   }
 
   /** The command stands right before its octets, so that both are one write. */
-  #writeBlock(line: string): void {
+  #writeBlock({ line, held }: Extract<Action, { do: 'sendBlock' }>): void {
     const block = this.#block;
     if (block === null) throw new Error('bug: no block is at hand');
     const command = Buffer.from(`${line}\r\n`, 'latin1');
+    const end = block.end - held;
     block.octets.set(command, ROOM - command.length);
     block.free = false;
-    this.#writeContent(block.octets.subarray(ROOM - command.length, block.end), (failed) => {
+    this.#held = block.octets.slice(end, block.end);
+    this.#writeContent(block.octets.subarray(ROOM - command.length, end), end - ROOM, (failed) => {
       // The socket's end tells why; nothing more is pulled, so that what was not sent can still be sent elsewhere.
       if (failed) return;
       block.free = true;
@@ -504,7 +519,10 @@ export class Connection {
   /** Says that the content is sent when every write has completed and the event loop has turned once. */
   async #flush(): Promise<void> {
     const source = this.#source;
-    if (this.#socket.writableLength > 0) await new Promise<void>((resolve) => this.#socket.write('', () => resolve()));
+    if (this.#writing)
+      await new Promise<void>((resolve) => {
+        this.#drained = resolve;
+      });
     await turn();
     await turn();
     // Of this content, and of no other.
@@ -572,9 +590,16 @@ function append(block: Block, octets: Uint8Array): void {
 const masked = (line: string): string => line.replace(/^(AUTH \S+ )?.*$/, '$1****');
 
 /** The outcome with every text of the server scrubbed. */
-function scrubbed(outcome: SessionOutcome, scrub: (text: string) => string): SessionOutcome {
-  const ofReply = (reply: Reply): Reply => ({ ...reply, lines: reply.lines.map(scrub) });
-  const ofRefusal = (refusal: Refusal): Refusal => ({ ...refusal, reply: ofReply(refusal.reply) });
+function scrubbed(outcome: SessionOutcome, take: NonNullable<ConnectionOptions['scrub']>): SessionOutcome {
+  const isToAuth = outcome.kind === 'failed' && outcome.failure.at === 'auth';
+  const scrub = (text: string): string => take(text, isToAuth);
+  // The lines are one text, and what a mechanism was told before its refusal stands in the command.
+  const ofReply = (reply: Reply): Reply => ({ ...reply, lines: scrub(reply.lines.join('\n')).split('\n') });
+  const ofRefusal = (refusal: Refusal): Refusal => ({
+    ...refusal,
+    command: isToAuth ? scrub(refusal.command) : refusal.command,
+    reply: ofReply(refusal.reply),
+  });
   if (outcome.kind === 'accepted') return { ...outcome, reply: ofReply(outcome.reply), refusals: outcome.refusals.map(ofRefusal) };
   const { failure } = outcome;
   if (failure.kind === 'timeout') return outcome;

@@ -182,7 +182,8 @@ export async function connectProxy(
   signal?: AbortSignal,
 ): Promise<Parsed<Socket>> {
   const { host, port } = link.proxy;
-  const found = await endpointsOf({ name: host, port, unix: false, fromDns: false, link: { ...link, proxy: null } }, limits.resolve);
+  const target = { name: host, port, unix: false, fromDns: false, link: { ...link, proxy: null } };
+  const found = await endpointsOf(target, limits.resolve, undefined, signal);
   if (!found.ok) return unparsed(`the proxy cannot be found: ${found.detail}`);
   const { winner, failed: dead } = await connectFirst(found.value, {
     within: limits.connect,

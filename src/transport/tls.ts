@@ -13,9 +13,18 @@ import type { TlsPolicy } from '../router/route.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import type { ChannelBinding } from '../smtp/scram.ts';
 import { latin1, printable, utf8 } from '../smtp/text.ts';
-import { type CertificateFacts, chainOf } from './chain.ts';
+import { type CertificateFacts, chainOf, keysIn, type Link, weaknessOf } from './chain.ts';
 import { isFor, type Wanted } from './peername.ts';
-import { CLOSED, explainChain, explainLater, explainNames, explainTlsFailure, type TlsAttempt } from './tlswords.ts';
+import {
+  CLOSED,
+  explainChain,
+  explainLater,
+  explainNames,
+  explainTlsFailure,
+  explainWeakness,
+  isAboutWeakness,
+  type TlsAttempt,
+} from './tlswords.ts';
 import { readCertificate } from './x509.ts';
 
 export { wantedNames } from './peername.ts';
@@ -120,6 +129,8 @@ const contexts = new Map<string, SecureContext>();
 interface Context {
   readonly secureContext: SecureContext;
   readonly store: string;
+  /** The certificates of the store, PEM. */
+  readonly anchors: () => string;
 }
 
 function makeContext(tls: Tls, policy: TlsPolicy, environment: NodeJS.ProcessEnv): Parsed<Context> {
@@ -130,7 +141,8 @@ function makeContext(tls: Tls, policy: TlsPolicy, environment: NodeJS.ProcessEnv
   const { name, ca, key } = trust.value;
   const kept = key === '' || policy.certificate !== '' ? '' : `${policy.minVersion} ${key}`;
   const known = contexts.get(kept);
-  if (known) return parsed({ secureContext: known, store: name });
+  const anchors = () => ca ?? tls.rootCertificates.join('\n');
+  if (known) return parsed({ secureContext: known, store: name, anchors });
   try {
     const secureContext = tls.createSecureContext({
       minVersion: `TLSv${policy.minVersion}`,
@@ -141,7 +153,7 @@ function makeContext(tls: Tls, policy: TlsPolicy, environment: NodeJS.ProcessEnv
       ...identity.value,
     });
     if (kept !== '') contexts.set(kept, secureContext);
-    return parsed({ secureContext, store: name });
+    return parsed({ secureContext, store: name, anchors });
   } catch (error) {
     return unparsed(contextFailure(policy, error as Error));
   }
@@ -190,7 +202,7 @@ export async function tlsPreparation(policy: TlsPolicy, wanted: Wanted, options:
   const tls = await import('node:tls');
   const context = makeContext(tls, policy, options.environment ?? process.env);
   if (!context.ok) return context;
-  const { secureContext, store } = context.value;
+  const { secureContext, store, anchors } = context.value;
   const attempt: TlsAttempt = { policy, wanted, implicit: options.implicit, store };
   let facts: TlsFacts | null = null;
   return parsed({
@@ -220,7 +232,7 @@ export async function tlsPreparation(policy: TlsPolicy, wanted: Wanted, options:
         });
         secured.once('close', closed);
         secured.once('secureConnect', () => {
-          const verdict = verify(secured, attempt);
+          const verdict = verify(secured, attempt, anchors);
           if (!verdict.ok) return fail(verdict.detail);
           facts = factsOf(secured, verdict.value);
           secured.off('close', closed);
@@ -236,7 +248,7 @@ interface Verdict {
 }
 
 /** The peer of a completed handshake: to be trusted, or why not. */
-function verify(socket: TLSSocket, attempt: TlsAttempt): Parsed<Verdict> {
+function verify(socket: TLSSocket, attempt: TlsAttempt, anchors: () => string): Parsed<Verdict> {
   const { policy, wanted } = attempt;
   const chain = chainOf(socket);
   const [own] = chain;
@@ -249,11 +261,23 @@ function verify(socket: TLSSocket, attempt: TlsAttempt): Parsed<Verdict> {
   }
   if (!policy.verify) return parsed({ by: 'nothing', peerName: '' });
   const peerName = wanted.names.find((name) => isFor(own.content, name));
-  // Only a plain yes counts: a runtime that sets neither `authorized` nor an error is not believed.
-  if (socket.authorized === true && peerName !== undefined) return parsed({ by: 'ca', peerName });
+  const reason = distrust(socket, chain, attempt, anchors);
+  if (reason === null && peerName !== undefined) return parsed({ by: 'ca', peerName });
+  return unparsed([...(reason === null ? [] : [reason]), ...(peerName === undefined ? [explainNames(own, wanted)] : [])].join('; '));
+}
+
+/** Why the chain is not trusted; null when it is. */
+function distrust(socket: TLSSocket, chain: readonly Link[], attempt: TlsAttempt, anchors: () => string): string | null {
   const code = `${socket.authorizationError ?? 'no verdict'}`;
-  const reasons = socket.authorized === true ? [] : [explainChain(code, chain, attempt)];
-  return unparsed([...reasons, ...(peerName === undefined ? [explainNames(own, wanted)] : [])].join('; '));
+  // Only a plain yes counts: a runtime that sets neither `authorized` nor an error is not believed.
+  if (socket.authorized !== true && !isAboutWeakness(code)) return explainChain(code, chain, attempt);
+  let trusted: readonly Uint8Array[] | null = null;
+  const weakness = weaknessOf(chain, ({ content }) => {
+    trusted ??= keysIn(anchors());
+    return trusted.some((key) => Buffer.compare(key, content.publicKey) === 0);
+  });
+  if (weakness !== null) return explainWeakness(weakness, chain);
+  return socket.authorized === true ? null : explainChain(code, chain, attempt);
 }
 
 /* ---- facts ---- */

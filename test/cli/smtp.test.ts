@@ -767,7 +767,8 @@ test('a client that reads slowly is waited for, and nothing is said of it', () =
     stdout.pause();
     // Each piece that is read has more replies than a pipe holds.
     child.stdin?.end(`${'NOOP\r\n'.repeat(300_000)}QUIT\r\n`);
-    const reading = setInterval(() => stdout.resume().once('data', () => stdout.pause()), 1);
+    stdout.on('data', () => stdout.pause());
+    const reading = setInterval(() => stdout.resume(), 1);
     const { status, stderr } = await done;
     clearInterval(reading);
     assert.deepEqual([status, stderr], [0, '']);

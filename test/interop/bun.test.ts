@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { within } from '../support/within.ts';
+import { HOST } from '../world/support/addresses.ts';
 import { installCommand } from './support/command.ts';
 import { scratch, until } from './support/daemon.ts';
 import { startExim } from './support/exim.ts';
@@ -34,7 +35,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const)
       const exim = await startExim();
       try {
         const command = installCommand(runtime);
-        command.configure(`smarthosts = ["smtp://127.0.0.1:${exim.port}"]\nreplay_window = "1KiB"\n`);
+        command.configure(`smarthosts = ["smtp://${HOST}:${exim.port}"]\nreplay_window = "1KiB"\n[tls]\nmode = "off"\n`);
         const [program = '', ...args] = [...runtime, command.file, '-C', command.config, '-i', '-f', at('sender'), at('ann')];
         const child = spawn(program, args, { stdio: ['pipe', 'ignore', 'ignore'], env: { PATH: '/usr/bin:/bin' } });
         child.stdin?.on('error', () => undefined);

@@ -1,4 +1,7 @@
-/** The pitfalls of SMTP clients, by the rows of libraries.md §3: what this client does where others went wrong. */
+/**
+ * The pitfalls of SMTP clients, by the rows of libraries.md §3: what this client does where others went wrong.
+ * Loopback: most pitfalls are of the dialogue, which clear text shows best; what may be said in clear, test/world walks.
+ */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -259,7 +262,8 @@ row(17, 'a greeting of several lines is one; the time for it is for all of it', 
       const timer = setInterval(() => socket.write('220-wait\r\n'), 20);
       socket.once('close', () => clearInterval(timer)).resume();
     },
-    async (port) => assertFailed(await send([hostAt(port)], { timeouts: { greeting: 300 } }), /no reply to the greeting in time$/),
+    async (port) =>
+      assertFailed(await send([hostAt(port)], { timeouts: { greeting: 300 } }), /no greeting came within 300ms \(timeouts\.greeting\)$/),
   );
 });
 
@@ -380,7 +384,7 @@ row(26, 'a handshake that hangs ends with its own time-out', () =>
   served({ offers: ['STARTTLS'], script: { handshake: 'silence' } }, async (host) => {
     assertFailed(
       await send([hostAt(host.port, { tls: REQUIRED })], { timeouts: { handshake: 200 } }),
-      /no reply to the TLS handshake in time$/,
+      /the TLS handshake did not end within 200ms \(timeouts\.handshake\)$/,
     );
   }),
 );
@@ -428,7 +432,7 @@ row(29, '421 at any command: told, and the next smart host is asked before conte
     );
   await served({ script: { end: '421 4.3.2 shutting down' } }, (host) =>
     served({}, async (second) => {
-      assertFailed(await send([hostAt(host.port), hostAt(second.port)]), /no verdict came back .*421 4\.3\.2 shutting down/);
+      assertFailed(await send([hostAt(host.port), hostAt(second.port)]), /the content: 421 4\.3\.2 shutting down/);
       assert.deepEqual(second.sessions, []);
     }),
   );
@@ -541,7 +545,7 @@ row(37, 'a server that stops reading: the time-out of a block', () =>
     async (port) =>
       assertFailed(
         await send([hostAt(port)], { message: LARGE(64 * 1024 * 1024), timeouts: { block: 300 } }),
-        /no reply to the content in time$/,
+        /no reply to the content within 300ms \(timeouts\.block\)$/,
       ),
   ),
 );
@@ -685,16 +689,19 @@ row(53, 'the argument of EHLO: a domain or an address literal, never what is nei
     ['', /^EHLO \[127\.0\.0\.1\]$/],
     ['host.example.org', /^EHLO host\.example\.org$/],
     ['[IPv6:2001:db8::1]', /^EHLO \[IPv6:2001:db8::1\]$/],
+    ['ü.example', /^EHLO xn--tda\.example$/],
+    ['web_1 x', /^EHLO \[127\.0\.0\.1\]$/],
+    ['a..b', /^EHLO \[127\.0\.0\.1\]$/],
+    ['[::1]', /^EHLO \[127\.0\.0\.1\]$/],
   ] as const)
     await served({}, async (host) => {
       assertTaken(await send([hostAt(host.port)], { hello }));
       assert.match(heard(host)[0] ?? '', expected);
     });
-  for (const hello of ['web_1 x', 'a..b', 'a\r\nMAIL FROM:<>', '[::1]', 'ü.example'])
-    await served({}, async (host) => {
-      assertFailed(await send([hostAt(host.port)], { hello }), /is neither a domain nor an address literal$/);
-      assert.deepEqual(heard(host), []);
-    });
+  await served({}, async (host) => {
+    assertFailed(await send([hostAt(host.port)], { hello: 'a\r\nMAIL FROM:<>' }), /is neither a domain nor an address literal$/);
+    assert.deepEqual(heard(host), []);
+  });
   // A socket that is open for both families says IPv4 addresses in the form of IPv6.
   await served({ host: '::' }, async (host) => {
     assertTaken(await send([hostAt(host.port, { host: '::ffff:127.0.0.1' })], { hello: '' }));

@@ -1,4 +1,7 @@
-/** Log lines as exact text, as Exim's own tools read them, and as JSON. */
+/**
+ * Log lines as exact text, as Exim's own tools read them, and as JSON.
+ * Loopback: nothing connects; servers are made up.
+ */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';

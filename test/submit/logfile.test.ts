@@ -23,6 +23,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { suite } from 'uvu';
+import { linesOf } from '../../src/smtp/line.ts';
 import { type LogPlaces, logAtOnce, openLog } from '../../src/submit/logfile.ts';
 import { within } from '../support/within.ts';
 
@@ -44,18 +45,18 @@ test('lines are appended, one after another, as often as it is written to', asyn
   const path = fresh();
   const log = openLog(path);
   assert.equal(log.problem, null);
-  assert.equal(await log.write(['one', 'zwei ü']), null);
-  assert.equal(await log.write(['three']), null);
-  assert.equal(await openLog(path).write(['four']), null);
+  assert.equal(await log.write(linesOf(['one', 'zwei ü'])), null);
+  assert.equal(await log.write(linesOf(['three'])), null);
+  assert.equal(await openLog(path).write(linesOf(['four'])), null);
   assert.equal(readFileSync(path, 'utf8'), 'one\nzwei ü\nthree\nfour\n');
   assert.equal(statSync(path).mode & 0o137, 0, 'not for everybody to read');
 });
 
 test('"none" writes nothing, and the default file is the first choice', async () => {
   const places = { ...NOWHERE, file: fresh() };
-  assert.equal(await openLog('none', null, places).write(['x']), null);
+  assert.equal(await openLog('none', null, places).write(linesOf(['x'])), null);
   assert.equal(existsSync(places.file), false);
-  assert.equal(await openLog('', null, places).write(['x']), null);
+  assert.equal(await openLog('', null, places).write(linesOf(['x'])), null);
   assert.equal(readFileSync(places.file, 'utf8'), 'x\n');
 });
 
@@ -63,23 +64,26 @@ test('a file that cannot be opened is a problem from the start, and changes noth
   const path = join(folder, 'missing', 'log');
   const log = openLog(path, null, NOWHERE);
   assert.equal(log.problem, `cannot write the log ${path} as uid ${UID}: ENOENT: no such file or directory`);
-  assert.equal(await log.write(['x']), `${log.problem}, and there is no syslog: nothing was logged; set log`);
+  assert.equal(await log.write(linesOf(['x'])), `${log.problem}, and there is no syslog: nothing was logged; set log`);
   assert.match(openLog(folder).problem ?? '', /EISDIR/);
 });
 
 test('a full disk is told', async () => {
   const log = openLog('/dev/full', null, NOWHERE);
   assert.equal(log.problem, null);
-  assert.match((await log.write(['x'])) ?? '', /^cannot write the log \/dev\/full as uid \d+: ENOSPC: .*: nothing was logged; set log$/);
+  assert.match(
+    (await log.write(linesOf(['x']))) ?? '',
+    /^cannot write the log \/dev\/full as uid \d+: ENOSPC: .*: nothing was logged; set log$/,
+  );
 });
 
 test('a file that is gone when it is written to again', async () => {
   const inside = fresh('folder');
   mkdirSync(inside);
   const log = openLog(join(inside, 'log'), null, NOWHERE);
-  assert.equal(await log.write(['x']), null);
+  assert.equal(await log.write(linesOf(['x'])), null);
   rmSync(inside, { recursive: true });
-  assert.match((await log.write(['x'])) ?? '', /^cannot write the log .*: ENOENT/);
+  assert.match((await log.write(linesOf(['x']))) ?? '', /^cannot write the log .*: ENOENT/);
 });
 
 test('a named pipe that nobody reads holds nothing up', () =>
@@ -94,7 +98,7 @@ test('a file whose closing fails is a problem like any other', async () => {
   const log = openLog(path, null, NOWHERE);
   const mine = readdirSync('/proc/self/fd').find((fd) => linkOf(fd) === path);
   closeSync(Number(mine));
-  assert.match((await log.write(['x'])) ?? '', /^cannot write the log.*: EBADF/);
+  assert.match((await log.write(linesOf(['x']))) ?? '', /^cannot write the log.*: EBADF/);
 });
 
 function linkOf(fd: string): string | null {
@@ -114,7 +118,7 @@ test('the journal takes lines behind its head', () =>
     const server = createServer((socket) => socket.on('data', (octets) => (heard += octets)));
     await new Promise<void>((resolve) => server.listen(journal, resolve));
     const ended = once(server, 'connection').then(([socket]) => once(socket, 'end'));
-    assert.equal(await openLog('syslog', 'my tag\n', { ...NOWHERE, journal }).write(['one', 'two ü']), null);
+    assert.equal(await openLog('syslog', 'my tag\n', { ...NOWHERE, journal }).write(linesOf(['one', 'two ü'])), null);
     await ended;
     assert.equal(heard, 'mytag\n\n22\n0\n0\n0\n0\none\ntwo ü\n');
     server.close();
@@ -132,7 +136,7 @@ test('without a journal, logger; without the default file, syslog', () =>
   within(10_000, async () => {
     const logger = fakeLogger();
     const places = { ...NOWHERE, loggers: [join(folder, 'no-logger'), logger.path] };
-    assert.equal(await openLog('', 'tag', places).write(['one', 'two']), null);
+    assert.equal(await openLog('', 'tag', places).write(linesOf(['one', 'two'])), null);
     const [args, environment, ...lines] = logger.noted().split('\n');
     assert.equal(
       args,
@@ -146,9 +150,9 @@ test('without a journal, logger; without the default file, syslog', () =>
 test('a logger that fails is followed by the next, and none is a problem', () =>
   within(10_000, async () => {
     const [bad, good] = [fakeLogger(1), fakeLogger()];
-    assert.equal(await openLog('syslog', null, { ...NOWHERE, loggers: [bad.path, good.path] }).write(['x']), null);
+    assert.equal(await openLog('syslog', null, { ...NOWHERE, loggers: [bad.path, good.path] }).write(linesOf(['x'])), null);
     assert.match(good.noted(), /-t nospool /);
-    const none = await openLog('', null, { ...NOWHERE, loggers: [bad.path] }).write(['x']);
+    const none = await openLog('', null, { ...NOWHERE, loggers: [bad.path] }).write(linesOf(['x']));
     const missing = `cannot write the log ${NOWHERE.file} as uid ${UID}: ENOENT: no such file or directory`;
     assert.equal(none, `${missing}, and there is no syslog: nothing was logged; set log`);
   }));
@@ -159,7 +163,7 @@ test('a logger that never reads is given up, and what it left unread is no error
     writeFileSync(path, '#!/bin/sh\nexec 0<&-\nexit 3\n');
     chmodSync(path, 0o755);
     const lines = Array.from({ length: 5000 }, () => 'x'.repeat(200));
-    assert.match((await openLog('syslog', null, { ...NOWHERE, loggers: [path] }).write(lines)) ?? '', /^no log was written: /);
+    assert.match((await openLog('syslog', null, { ...NOWHERE, loggers: [path] }).write(linesOf(lines))) ?? '', /^no log was written: /);
   }));
 
 test('a journal that goes away before it has all lines has none of them: logger is asked', () =>
@@ -169,7 +173,7 @@ test('a journal that goes away before it has all lines has none of them: logger 
     await new Promise<void>((resolve) => server.listen(journal, resolve));
     const logger = fakeLogger();
     const lines = Array.from({ length: 20_000 }, () => 'x'.repeat(200));
-    assert.equal(await openLog('syslog', null, { ...NOWHERE, journal, loggers: [logger.path] }).write(lines), null);
+    assert.equal(await openLog('syslog', null, { ...NOWHERE, journal, loggers: [logger.path] }).write(linesOf(lines)), null);
     assert.ok(logger.noted().includes(lines[0] as string));
     server.close();
   }));
@@ -178,7 +182,7 @@ test('a logger that cannot even be started is one that fails', () =>
   within(10_000, async () => {
     const logger = fakeLogger();
     const unthinkable = join(folder, 'a\0b');
-    assert.equal(await openLog('syslog', null, { ...NOWHERE, loggers: [unthinkable, logger.path] }).write(['x']), null);
+    assert.equal(await openLog('syslog', null, { ...NOWHERE, loggers: [unthinkable, logger.path] }).write(linesOf(['x'])), null);
     assert.match(logger.noted(), /-t nospool /);
   }));
 
@@ -232,7 +236,7 @@ real('O3: the real logger writes long lines whole, and a socket that nobody read
       const places = { file, journal: file, device: '/dev/log', loggers: ['/usr/bin/logger'] };
       const run = async () => {
         const log = openLog('syslog', 'some-tag', places);
-        console.log(JSON.stringify([await log.test(), await log.write([text + ' one', 'two']), logAtOnce('', 'some-tag', ['three'], places)]));
+        console.log(JSON.stringify([await log.test(), await log.write(linesOf([text + ' one', 'two'])), logAtOnce('', 'some-tag', ['three'], places)]));
       };
       run();`;
     const text = 'x'.repeat(5000);
@@ -270,11 +274,11 @@ test('O3: a log that was named and cannot be written is in syslog, and that is s
     const log = openLog(path, null, { ...NOWHERE, loggers: [logger.path] });
     const problem = `cannot write the log ${path} as uid ${UID}: ENOENT: no such file or directory`;
     assert.equal(log.problem, problem);
-    assert.equal(await log.write(['x']), `${problem}; syslog has it`);
+    assert.equal(await log.write(linesOf(['x'])), `${problem}; syslog has it`);
     assert.match(logger.noted(), /^x$/m);
     assert.deepEqual(await log.test(), { place: 'syslog', problem: `${problem}; syslog has it` });
     const full = openLog('/dev/full', null, { ...NOWHERE, loggers: [logger.path] });
-    assert.match((await full.write(['y'])) ?? '', /: ENOSPC: .*; syslog has it$/);
+    assert.match((await full.write(linesOf(['y']))) ?? '', /: ENOSPC: .*; syslog has it$/);
     assert.match(logger.noted(), /^y$/m);
   }));
 
@@ -283,9 +287,9 @@ test('O3: without a syslog no logger is believed', () =>
     const logger = fakeLogger();
     const device = join(folder, 'no-device');
     const log = openLog('', null, { ...NOWHERE, device, loggers: [logger.path] });
-    assert.match((await log.write(['x'])) ?? '', /there is no syslog: nothing was logged; set log$/);
+    assert.match((await log.write(linesOf(['x']))) ?? '', /there is no syslog: nothing was logged; set log$/);
     assert.equal(existsSync(`${logger.path}.noted`), false);
-    assert.match(logAtOnce('', null, ['x'], { ...NOWHERE, device, loggers: [logger.path] }) ?? '', /^cannot write the log /);
+    assert.match(logAtOnce('', null, linesOf(['x']), { ...NOWHERE, device, loggers: [logger.path] }) ?? '', /^cannot write the log /);
     assert.deepEqual((await openLog('syslog', null, { ...NOWHERE, device }).test()).place, null);
   }));
 
@@ -296,17 +300,17 @@ test('O3: a logger of busybox is given no option that it does not know', () =>
     renameSync(logger.path, box);
     symlinkSync(box, logger.path);
     const places = { ...NOWHERE, loggers: [logger.path] };
-    assert.equal(await openLog('syslog', 'tag', places).write(['one']), null);
+    assert.equal(await openLog('syslog', 'tag', places).write(linesOf(['one'])), null);
     assert.equal(logger.noted().split('\n')[0], '4:-t tag -p mail.info');
-    assert.equal(logAtOnce('syslog', 'tag', ['two'], places), null);
+    assert.equal(logAtOnce('syslog', 'tag', linesOf(['two']), places), null);
     assert.match(logger.noted(), /^two$/m);
   }));
 
 test('what must be written at once is written before the call returns', () => {
   const path = fresh();
-  assert.equal(logAtOnce(path, null, ['one', 'two'], NOWHERE), null);
+  assert.equal(logAtOnce(path, null, linesOf(['one', 'two']), NOWHERE), null);
   assert.equal(readFileSync(path, 'utf8'), 'one\ntwo\n');
-  assert.equal(logAtOnce('none', null, ['one'], NOWHERE), null);
+  assert.equal(logAtOnce('none', null, linesOf(['one']), NOWHERE), null);
 });
 
 /* ---- processes ---- */

@@ -360,6 +360,19 @@ test('our own domains', () => {
   assert.deepEqual(ownDomains({ qualifyDomain: '', qualifyRecipient: '' }, ''), ['localhost']);
 });
 
+test('W5: a domain written in U-labels is that of addresses in A-labels, and the other way round', async () => {
+  file('aliases', 'root: joe@p.q');
+  const ours = ownDomains({ qualifyDomain: 'Müller.example', qualifyRecipient: '' }, 'box.example.org');
+  assert.deepEqual(await routed(['root@xn--mller-kva.example', 'root@MÜLLER.example'], {}, { ours }), ['joe@p.q']);
+  const routers = [
+    redirect({ data: { a: 'b@p.q' }, domains: ['*.müller.example', 'müller.example'] }),
+    manualroute({ senders: ['*@müller.example'] }),
+  ];
+  const reversePath = mailbox('me@xn--mller-kva.example');
+  for (const address of ['a@müller.example', 'a@xn--mller-kva.example', 'a@x.xn--mller-kva.example'])
+    assert.deepEqual(await routed([address], { routers }, { reversePath }), ['b@p.q']);
+});
+
 test('a check of all alias files', async () => {
   const list = file('list', 'a\nb c\n');
   const one = file('aliases', `a: b\nc: d e\nf: "|/bin/g"\nh: :include:${list}, :include:${home}/none\n`);

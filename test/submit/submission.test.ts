@@ -1,6 +1,7 @@
 /**
  * One submission from its octets to its outcome, against a smart host on loopback: what is read when, what happens when
  * input fails or falls silent, and that no secret comes out however a server echoes it (P12).
+ * Loopback: secrets must be able to pass in clear and be echoed, so allow_plaintext is written.
  */
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';

@@ -67,6 +67,11 @@ const STATES: readonly (readonly [string, State, Event | null])[] = [
   ],
   ['content (DATA)', { at: 'content', ...sending, framing: 'data', blocks: 0, last: null }, { type: 'contentSent', more: false }],
   ['content (a block unanswered)', { at: 'content', ...sending, framing: 'bdat', blocks: 1, last: 12 }, null],
+  [
+    'content (all but the end of the last block)',
+    { at: 'content', ...sending, framing: 'bdat', blocks: 0, last: 12 },
+    { type: 'contentSent', more: false },
+  ],
   ['commit', { at: 'commit', ...sending, replies: none(), next: null }, null],
   ['commit, an envelope behind it', { at: 'commit', ...sending, replies: none(), next: { ...envelope, sent: 2, answered: 0 } }, null],
   ['reset', { at: 'reset', channel }, null],

@@ -5,7 +5,8 @@
  * Given to the client: `! secured`, `! insecure WHY`, `! lost`, `! timeout`, `! abort`, `! sent` (all content is written;
  * `! sent, next`: and the same transaction waits once more),
  * `! failed` (our input failed), `! block N`, `! last N` (BDAT content at hand), `! transaction`, `! quit`.
- * Expected of it: `! startTls`, `! content`, `! next block`, `! flush`, `! ready`, `! next`, `! note …`, `! close`, `! destroy`.
+ * Expected of it: `! startTls`, `! content`, `! next block`, `! flush`, `! commit` (the end of the last block, which was held),
+ * `! ready`, `! next`, `! note …`, `! close`, `! destroy`.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import type { Transaction } from '../../src/smtp/commands.ts';
@@ -27,6 +28,9 @@ export interface Transcript {
   /** The pure machine only: what happens cannot be arranged between two sockets. */
   readonly pure: boolean;
 }
+
+/** The end of the message: what goes before it can still go to another host. */
+export const isCommit = (line: string): boolean => line === 'C: .' || line === 'C: BDAT 0 LAST' || line === '! commit';
 
 const GIVEN = /^! (secured|insecure|lost|timeout|abort|sent|failed|block \d+|last \d+|transaction|quit)\b/;
 export const isGiven = (line: string): boolean => line.startsWith('S:') || GIVEN.test(line);
@@ -132,7 +136,7 @@ export function printAction(action: Action): string[] {
     case 'send':
       return action.lines.map((line) => `C: ${line}`);
     case 'commit':
-      return [action.line, ...action.along].map((line) => `C: ${line}`);
+      return [action.line === null ? '! commit' : `C: ${action.line}`, ...action.along.map((line) => `C: ${line}`)];
     case 'sendBlock':
       return [`C: ${action.line}`];
     case 'pull':

@@ -1,4 +1,7 @@
-/** The driver against servers that are slow, loud, deaf or gone: deadlines, bounds, listeners, and what stays open afterwards. */
+/**
+ * The driver against servers that are slow, loud, deaf or gone: deadlines, bounds, listeners, and what stays open afterwards.
+ * Loopback: the driver is handed its plan and knows no policy.
+ */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createConnection, type Socket } from 'node:net';
@@ -410,7 +413,7 @@ test('messages given at once go one after another, and the next envelope does no
       [['PIPELINING'], ['.', 'MAIL', 'RCPT', 'DATA']],
       [
         ['PIPELINING', 'CHUNKING'],
-        ['BDAT', 'MAIL', 'RCPT'],
+        ['BDAT', 'commit', 'MAIL', 'RCPT'],
       ],
     ] as const) {
       const said: string[] = [];

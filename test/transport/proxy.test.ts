@@ -1,4 +1,7 @@
-/** SOCKS5 and HTTP CONNECT: what is said to a proxy, whatever it answers in whatever pieces, and messages through real ones. */
+/**
+ * SOCKS5 and HTTP CONNECT: what is said to a proxy, whatever it answers in whatever pieces, and messages through real ones.
+ * Loopback: real proxies lead there, and behind a proxy no address is exempt.
+ */
 import assert from 'node:assert/strict';
 import { chmodSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';

@@ -1,4 +1,5 @@
 // TLS against real handshakes on loopback: every way a certificate or a server can be wrong, and the words for it.
+// Loopback: the handshake alone is the subject; its policy is handed in.
 import assert from 'node:assert/strict';
 import { createHash, X509Certificate } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -217,6 +218,70 @@ test('who is trusted, and by what', async () => {
       : {};
     const facts = await succeeds(certificate, { ...how, ...pins });
     assert.deepEqual([facts.by, facts.peerName, facts.sni, facts.verified], [by, peerName, sni, by !== 'nothing'], why);
+  }
+});
+
+/* ---- weak certificates ---- */
+
+/** OpenSSL would not serve the worst of them; BoringSSL has no levels. */
+const serveWeak = (certificate: Certificate) => serve(certificate, process.versions.bun ? {} : { ciphers: 'DEFAULT@SECLEVEL=0' });
+const weakIn = (certificate: Certificate, how: Parameters<typeof handshake>[1]): Promise<string> =>
+  handshake(serveWeak(certificate), how, (result) => (result.ok ? 'trusted' : result.detail));
+
+const rsaCa = makeCertificate({ commonName: 'RSA CA', ca: true, key: 2048 });
+const shortCa = makeCertificate({ commonName: 'Short CA', ca: true, key: 1024 });
+const oldCa = makeCertificate({ commonName: 'Old CA', ca: true, key: 2048, digest: 'sha1' });
+const SHA1 = /^the certificate is signed with SHA-1, which can be forged: the server needs another one; until .* tls\.fingerprint can name/;
+const SHORT = /^the certificate has an RSA key of 1024 bits, and 2048 are the least: the server needs another one; /;
+const issuedBy = (issuer: Certificate, more: Parameters<typeof makeCertificate>[0] = {}) =>
+  makeCertificate({ names: [HOST], issuer, ...more });
+const middle = (more: Parameters<typeof makeCertificate>[0]) => makeCertificate({ commonName: 'Middle', ca: true, issuer: rsaCa, ...more });
+const lone = (more: Parameters<typeof makeCertificate>[0]) => makeCertificate({ names: [HOST], ...more });
+const shortOne = lone({ key: 1024 });
+const oldOne = lone({ key: 2048, digest: 'sha1' });
+const oldMiddle = middle({ digest: 'sha1' });
+
+const WEAK: readonly (readonly [why: string, Certificate, caFile: string, RegExp])[] = [
+  ['RSA of 2048 bits', issuedBy(rsaCa, { key: 2048 }), rsaCa.own, /^trusted$/],
+  ['EC on P-384', issuedBy(rsaCa, { key: 'P-384' }), rsaCa.own, /^trusted$/],
+  ['signed with SHA-1 by an RSA key', issuedBy(rsaCa, { digest: 'sha1' }), rsaCa.own, SHA1],
+  ['signed with SHA-1 by an EC key', issuedBy(ca, { digest: 'sha1' }), ca.own, SHA1],
+  ['an RSA key of 1024 bits', issuedBy(ca, { key: 1024 }), ca.own, SHORT],
+  ['an intermediate signed with SHA-1', issuedBy(oldMiddle), rsaCa.own, /^the issuer's certificate "Middle" is signed with SHA-1, /],
+  [
+    'an intermediate with 1024 bits',
+    issuedBy(middle({ key: 1024 })),
+    rsaCa.own,
+    /^the issuer's certificate "Middle" has an RSA key of 1024 bits, /,
+  ],
+  ['a root with 1024 bits', issuedBy(shortCa), shortCa.own, /^the issuer's certificate "Short CA" has an RSA key of 1024 bits, /],
+  ['a root that has signed itself with SHA-1', issuedBy(oldCa), oldCa.own, /^trusted$/],
+  ['an intermediate signed with SHA-1 that is trusted itself', issuedBy(oldMiddle), oldMiddle.own + ca.own, /^trusted$/],
+  ['self-signed with SHA-1, and trusted', oldOne, oldOne.own, /^trusted$/],
+  ['self-signed with 1024 bits, and trusted', shortOne, shortOne.own, SHORT],
+];
+for (const [why, certificate, store, expected] of WEAK)
+  test(`S12: ${why}`, async () => assert.match(await weakIn(certificate, { with: { caFile: file(store) } }), expected));
+
+test('S12: a name and a weakness are both told', async () => {
+  const certificate = makeCertificate({ names: ['other.example'], issuer: ca, key: 1024 });
+  assert.match(
+    await weakIn(certificate, {}),
+    /RSA key of 1024 bits, .*; the certificate is for other\.example, wanted is mail\.example\.org/,
+  );
+});
+
+test('S12: a weak certificate that is expired or of an unknown issuer is called that', async () => {
+  assert.match(await weakIn(issuedBy(shortCa, { digest: 'sha1' }), {}), /^the certificate comes from "Short CA"/);
+  const expired = issuedBy(ca, { key: 1024, notBefore: Date.now() - 3 * DAY, days: 1 });
+  assert.match(await weakIn(expired, {}), /^the certificate expired on /);
+});
+
+test('S12: a fingerprint replaces that, too, and so does verify = false', async () => {
+  for (const certificate of [issuedBy(ca, { key: 1024 }), issuedBy(rsaCa, { digest: 'sha1' }), shortOne, oldOne]) {
+    for (const pin of [certificate.fingerprints.certificate, certificate.fingerprints.key])
+      assert.equal(await weakIn(certificate, { with: { fingerprint: [pin], caFile: '' } }), 'trusted');
+    assert.equal(await weakIn(certificate, { with: { verify: false, caFile: '' } }), 'trusted');
   }
 });
 

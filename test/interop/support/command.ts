@@ -37,8 +37,12 @@ export interface Run {
   readonly said: string;
 }
 
+/** This Node, or the Bun that TEST_COMMAND_RUNTIME names, told to read no file of the folder it is called in. */
+const { TEST_COMMAND_RUNTIME: bun } = process.env;
+const THIS: readonly string[] = bun ? [bun, '--no-env-file', '--config=/dev/null'] : [process.execPath];
+
 /** Installs the built command. `NOSPOOL_TEST_COMMAND` names another script to try instead. */
-export function installCommand(runtime: readonly string[] = [process.execPath]): Command {
+export function installCommand(runtime: readonly string[] = THIS): Command {
   const folder = scratch('command');
   const built = process.env.NOSPOOL_TEST_COMMAND ?? path.join(ROOT, 'dist/sendmail.cjs');
   if (!existsSync(built)) throw new Error(`${built} is missing: npm run build`);
