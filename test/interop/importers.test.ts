@@ -2,6 +2,9 @@
  * `nospool import` beside the programs themselves: the same message through msmtp, ssmtp, dma, nullmailer or esmtp and through
  * nospool with what was made of its configuration has the same reverse-path, recipients, From and login. Where one of
  * them cannot be the same, the row says which, and the import must have said so.
+ *
+ * Loopback: what goes in clear there is required to be TLS elsewhere, which is what the import says and not what is compared.
+ * Whatever has TLS or asks for it is named by a name, for which nothing is relaxed.
  */
 import assert from 'node:assert/strict';
 import { fileURLToPath } from 'node:url';
