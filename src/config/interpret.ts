@@ -111,6 +111,7 @@ function configOf(reading: Reading, file: File | null, env: Environment): Config
     qualifyRecipient: name('qualify_recipient'),
     from: text('from', sender),
     forceFrom: isOn('force_from'),
+    forceReversePath: isOn('force_reverse_path'),
     replayWindow: take(reading, top, '', 'size', 'replay_window'),
     headerLimit: take(reading, top, '', 'size', 'header_limit'),
     argumentsWithT: choice('arguments_with_t'),

@@ -224,7 +224,7 @@ function configuredFrom(config: Settings, login: string): Parsed<Mailbox | null>
   return from.ok ? from : unparsed(`from = "${config.from}": ${from.detail}`);
 }
 
-/** The reverse-path in force: -f, else `from`, else login@qualify_domain; `force_from` lets `from` win; then [rewrite]. */
+/** The reverse-path in force: -f, else `from`, else login@qualify_domain; `force_from` and `force_reverse_path` let `from` win; then [rewrite]. */
 export function reversePathOf(
   config: Settings,
   by: Pick<Submitter, 'login' | 'hostname'>,
@@ -237,7 +237,8 @@ export function reversePathOf(
   if (!rewrite.ok) return rewrite;
   const login: Mailbox = { localPart: quoteLocalPart(by.login), domain: '' };
   // The null reverse-path asks that nothing be sent back, which no default may undo.
-  const chosen = given === null ? null : ((config.forceFrom ? from.value : undefined) ?? given ?? from.value ?? login);
+  const forced = config.forceFrom || config.forceReversePath ? from.value : null;
+  const chosen = given === null ? null : (forced ?? given ?? from.value ?? login);
   const rewritten = rewriteReversePath(rewrite.value, chosen === null ? null : qualify(chosen, domain), domain);
   if (rewritten === null) return parsed({ reversePath: null, rewrite: rewrite.value });
   if (rewritten.domain === '')

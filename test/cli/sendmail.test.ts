@@ -150,7 +150,7 @@ test('recipients: comma lists, names and comments, brackets, no duplicates, bare
 test('the reverse-path: -f, the null one, from, force_from, the login', () =>
   withHost(undefined, async (host) => {
     // biome-ignore format: a table is read as a table
-    const rows: readonly (readonly [string, readonly string[], string, RegExp])[] = [
+    const rows: readonly (readonly [string, readonly string[], string, RegExp, string?])[] = [
       ['', ['-f', 'joe@foo.com'], '<joe@foo.com>', /^From: .*joe@foo\.com/m],
       ['', ['-f', '<>'], '<>', /^From: /m],
       ['', ['-f', ''], '<>', /^From: /m],
@@ -161,10 +161,13 @@ test('the reverse-path: -f, the null one, from, force_from, the login', () =>
       ['from = "ops@foo.com"', ['-f', 'joe@foo.com'], '<joe@foo.com>', /^From: /m],
       ['from = "ops@foo.com"\nforce_from = true', ['-f', 'joe@foo.com'], '<ops@foo.com>', /^From: .*ops@foo\.com/m],
       ['from = "ops@foo.com"\nforce_from = true', ['-f', '<>'], '<>', /^From: .*ops@foo\.com/m],
+      ['from = "ops@foo.com"\nforce_reverse_path = true', ['-f', 'joe@foo.com'], '<ops@foo.com>', /^From: .*ops@foo\.com/m],
+      ['from = "ops@foo.com"\nforce_reverse_path = true', ['-f', '<>'], '<>', /^From: .*ops@foo\.com/m],
+      ['from = "ops@foo.com"\nforce_reverse_path = true', ['-t', '-fjoe@foo.com'], '<ops@foo.com>', /^From: Joe <joe@foo\.com>\r$/m, 'From: Joe <joe@foo.com>\n'],
     ];
-    for (const [toml, args, path, from] of rows) {
+    for (const [toml, args, path, from, fields = ''] of rows) {
       const { config } = setUp(`${toHosts(host.port)}\nqualify_domain = "foo.com"\n${toml}`);
-      ok(await run(config, ['-i', ...args, 'a@b.com'], 'Subject: x\n\n'), `${toml} ${args}`);
+      ok(await run(config, ['-i', ...args, 'a@b.com'], `${fields}Subject: x\n\n`), `${toml} ${args}`);
       assert.equal(host.messages.at(-1)?.reversePath, path, `${toml} ${args}`);
       assert.match(host.messages.at(-1)?.content as string, from, `${toml} ${args}`);
     }

@@ -51,6 +51,7 @@ test('nothing written: the defaults', () => {
       qualifyRecipient: '',
       from: '',
       forceFrom: false,
+      forceReversePath: false,
       replayWindow: 262_144,
       headerLimit: 1_048_576,
       argumentsWithT: 'add',
