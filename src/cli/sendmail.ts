@@ -122,9 +122,9 @@ function stopOptimizing(): void {
 /** Reads one message from standard input and delivers it. */
 async function send(config: Config, by: Submitter, given: Invocation): Promise<number> {
   const invocation = { ...given, dotEnds: given.dotEnds && config.loneDot === 'ends' };
-  const log = openLog(config.log, invocation.tag);
   const stdin = openStdin();
   const interrupts = listenForSignals(stdin.isTerminal);
+  const log = openLog(config.log, invocation.tag);
   const extent = makeExtent(stdin, invocation.dotEnds);
   const submitted = await submit(config, by, invocation, interrupts, stdin, extent);
   const { outcome } = submitted;
