@@ -22,6 +22,7 @@ import { type ContentEncoder, contentEncoder, scanContent } from '../smtp/conten
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { type ForwardPath, type Mailbox, parseMailbox, printMailbox, qualify, quoteLocalPart, type ReversePath } from '../smtp/path.ts';
 import { isAscii, latin1 } from '../smtp/text.ts';
+import { untilRead } from '../transport/clock.ts';
 import type { Kernel } from '../transport/kernel.ts';
 import { type Delivery, type DeliveryOptions, deliver } from './attempts.ts';
 import { asciiDomain, fullName, helloName } from './domain.ts';
@@ -400,7 +401,7 @@ function openMessage(
   const opened = body.open(last);
   if (opened === null) return null;
   const limited = config.longLines === 'refuse' ? limitLines(opened) : opened;
-  const patient = config.timeouts.input === Number.POSITIVE_INFINITY ? limited : limitSilence(limited, config.timeouts.input);
+  const patient = config.timeouts.input === Number.POSITIVE_INFINITY ? limited : limitSilence(limited, config.timeouts.input, untilRead);
   const whole = prefixed(head, patient);
   return treatment === 'pass' ? whole : lazily(() => (treatment === 'convert' ? converted(config, whole, body) : refused(whole)));
 }

@@ -89,7 +89,7 @@ test('when the last one fails, those that are still under way are waited for', (
     assert.deepEqual(told(connected), [
       '127.0.0.1: connection refused',
       '127.0.0.3: connection refused',
-      '127.0.0.1: no answer within 0.8 s',
+      '127.0.0.1: no answer within 0.8 s (timeouts.connect)',
     ]);
     deaf.stop();
   }));
@@ -131,6 +131,21 @@ test('no limit is no clock', () =>
     const connected = await connectFirst([only.endpoint], { within: Number.POSITIVE_INFINITY });
     assert.ok(connected.winner);
     connected.winner.socket.destroy();
+    only.stop();
+  }));
+
+/** As a process that is stopped, or a host that sleeps. */
+const sleep = (milliseconds: number): void => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+
+test('V9: a connection that was made in time wins, though the process was stopped until the time was over', () =>
+  within(5000, async () => {
+    const only = await live();
+    const racing = connectFirst([only.endpoint], { within: 100 });
+    await new Promise((resolve) => setImmediate(resolve));
+    sleep(300);
+    const { winner, failed } = await racing;
+    assert.deepEqual(failed, []);
+    winner?.socket.destroy();
     only.stop();
   }));
 

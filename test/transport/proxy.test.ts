@@ -376,7 +376,13 @@ for (const [scheme, start] of KINDS) {
 /** [what a proxy does, its answer, whether it closes then, the reason for SOCKS5, for HTTP] */
 const HOSTILE: readonly [string, string | Buffer, boolean, RegExp, RegExp][] = [
   ['closes at once', '', true, /: the proxy closed the connection$/, /: the proxy closed the connection$/],
-  ['says nothing', '', false, /: the proxy did not connect within 0\.3 s$/, /: the proxy did not connect within 0\.3 s$/],
+  [
+    'says nothing',
+    '',
+    false,
+    /: the proxy did not connect within 0\.3 s \(timeouts\.connect\)$/,
+    /: the proxy did not connect within 0\.3 s \(timeouts\.connect\)$/,
+  ],
   ['is another version', '\x04\x00', false, /is not a SOCKS5 proxy/, /is not an HTTP proxy/],
   ['closes within its answer', '\x05', true, /: the proxy closed the connection$/, /is not an HTTP proxy/],
   ['closes within a header', 'HTTP/1.1 200 OK\r\n', true, /is not a SOCKS5 proxy/, /: the proxy closed the connection$/],
