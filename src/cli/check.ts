@@ -3,6 +3,7 @@
  * goes without a message. Sends no MAIL.
  */
 import type { Config } from '../config/config.ts';
+import { SYSTEM_FILE } from '../config/read.ts';
 import type { Smarthost } from '../router/route.ts';
 import { printSmarthost } from '../router/route.ts';
 import { lineOf } from '../smtp/line.ts';
@@ -52,7 +53,8 @@ const DAY = 86_400_000;
 export async function runCheck({ config: path, json, verbose }: CheckOptions): Promise<number> {
   const setting = await openSetting(path);
   if (setting === null) return 1;
-  const { config, warnings } = setting;
+  const { config, who } = setting;
+  const warnings = [...setting.warnings, ...unlocked(config, who.euid)];
   const aliases = await checkAliasFiles(config);
   const hosts = hostsOf(config);
   const { hostname } = await setting.submitter();
@@ -84,6 +86,12 @@ export async function runCheck({ config: path, json, verbose }: CheckOptions): P
   if (aliases.faults.length > 0) failWith(...aliases.faults);
   if (!json) print([bad === 0 ? `${counted(hosts.length)} usable` : `${counted(bad)} NOT usable`]);
   return status;
+}
+
+/** Whoever sends for all users should know that one of them, or who fills in a web form, can send by another configuration. */
+function unlocked({ path, lock }: Config, euid: number): readonly string[] {
+  if (euid !== 0 || path !== SYSTEM_FILE || lock) return [];
+  return [`${path} is not locked: files of users, -C and the environment are used in its place; lock = true makes it the only one`];
 }
 
 const counted = (count: number): string => (count === 1 ? '1 smart host is' : `${count} smart hosts are`);

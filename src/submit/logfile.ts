@@ -2,7 +2,7 @@
  * Where the log goes: a file, syslog, standard error, nowhere. Opened before anything connects; whatever goes wrong
  * here is told and never changes a delivery. Knows no line's meaning.
  */
-import { closeSync, constants, openSync, writeSync } from 'node:fs';
+import { closeSync, constants, openSync, statSync, writeSync } from 'node:fs';
 import { type Line, lineOf } from '../smtp/line.ts';
 
 /** What a log that is not configured as a file goes to. */
@@ -46,14 +46,12 @@ export function openLog(setting: string, tag: string | null = null, places: LogP
 
 /** Throws when it cannot be opened. */
 function file(path: string): LogSink {
-  // A named pipe that nobody reads must not hold up a delivery.
-  const open = () => openSync(path, constants.O_APPEND | constants.O_CREAT | constants.O_WRONLY | constants.O_NONBLOCK, 0o640);
-  let fd: number | null = open();
+  let fd: number | null = openFile(path);
   return {
     problem: null,
     async write(lines) {
       try {
-        const opened = fd ?? open();
+        const opened = fd ?? openFile(path);
         fd = null;
         const problem = writeLines(opened, lines);
         // Some file systems tell only here that they could not keep what was written.
@@ -64,6 +62,21 @@ function file(path: string): LogSink {
       }
     },
   };
+}
+
+/** A link is followed only where root alone can have made it: elsewhere it would lead our lines into any file of ours. */
+function openFile(path: string): number {
+  // A named pipe that nobody reads must not hold up a delivery.
+  const flags = constants.O_APPEND | constants.O_CREAT | constants.O_WRONLY | constants.O_NONBLOCK;
+  try {
+    return openSync(path, flags | constants.O_NOFOLLOW, 0o640);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ELOOP') throw error;
+    const folder = path.slice(0, path.lastIndexOf('/')) || '/';
+    const { uid, mode } = statSync(folder);
+    if (uid !== 0 || (mode & 0o002) !== 0) throw new Error(`it is a symbolic link, and others than root may change ${folder}`);
+    return openSync(path, flags, 0o640);
+  }
 }
 
 function writeLines(fd: number, lines: readonly Line[]): string | null {

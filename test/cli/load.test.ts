@@ -83,7 +83,7 @@ load('the code that every run loads holds no package, and has not grown unnotice
   // Octets. Raise a number only together with what it buys.
   const limits: Readonly<Record<string, number>> = {
     'sendmail.cjs': 1024,
-    'main.cjs': 168 * 1024,
+    'main.cjs': 172 * 1024,
     'chunks/toml.cjs': 14 * 1024,
     'chunks/tls.cjs': 18 * 1024,
   };
