@@ -22,7 +22,7 @@ function imported(files: Files, program: Program | null = null, path = Object.ke
 function config(toml: string): Config {
   const parsed = parseToml(toml);
   assert.ok(parsed.ok, toml);
-  const answer = interpret({ path: '/f', toml: parsed, mode: 0o600, isSystem: false }, {}, { home: '/home/ops' });
+  const answer = interpret({ path: '/f', toml: parsed, refuses: () => null, isSystem: false }, {}, { home: '/home/ops' });
   assert.ok(answer.ok, `${toml}\n${answer.ok ? '' : answer.errors.join('\n')}`);
   return answer.config;
 }
@@ -535,6 +535,7 @@ test('the starter is short, is accepted and holds no secret', () => {
     from: '',
     root: '',
     aliasFile: '',
+    lock: false,
   };
   const least = printStarter(empty);
   assert.equal(least.trimEnd().split('\n').length, 2);
@@ -547,6 +548,7 @@ test('the starter is short, is accepted and holds no secret', () => {
     aliasFile: '/etc/aliases',
   });
   assert.ok(usual.trimEnd().split('\n').length <= 10, usual);
+  assert.match(printStarter({ ...empty, lock: true }), /^lock = true$/m);
   assert.deepEqual(hosts(config(usual)), ['submission://mail.example.org:587 default web1:/etc/nospool/password']);
   assert.equal(config(usual).qualifyDomain, 'example.org');
   assert.deepEqual(config(usual).aliases, ['/etc/aliases'], 'the default');

@@ -513,7 +513,10 @@ proxies('sendmail: proxy, user and password from the configuration; the password
       assert.match(wrong.stderr, /the proxy refuses the user and password/);
       chmodSync(secret, 0o644);
       const open = await run(setup.config, ['-f', 'a@example.org', 'b@example.org'], 'Subject: x\n\nhello\n');
-      assert.match(open.stderr, /proxy_password_file \/\S+ is open to all users; run: chmod o= /);
+      assert.match(
+        open.stderr,
+        /proxy_password_file \/\S+ is refused, because every user can read this file \(mode 0\d+, owner uid \d+\): run chmod o-r /,
+      );
       const told = [fine, wrong, open].map(({ stdout, stderr }) => stdout + stderr).join('') + setup.logged();
       for (const password of ['tan staaf+7', 'wrong tan'])
         for (const form of [
