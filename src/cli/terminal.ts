@@ -2,7 +2,7 @@
  * What is written for people while a run goes on: lines on standard error, written at once because callers read them
  * from a pipe that may be gone, and the conversation as a transcript. Never writes a secret: it is given none.
  */
-import { appendFileSync, closeSync, fstatSync, openSync, writeSync } from 'node:fs';
+import { appendFileSync, writeSync } from 'node:fs';
 import { printable } from '../smtp/text.ts';
 import type { Trace } from '../transport/connection.ts';
 
@@ -23,24 +23,6 @@ export function writeText(fd: number, text: string): void {
 /** Facts on standard error, one a line. */
 export function complain(lines: readonly string[]): void {
   for (const line of lines) writeText(2, `sendmail: ${line}\n`);
-}
-
-/**
- * Where descriptor 2 is the same open file as descriptor 1, nothing is written to it any more, whoever writes: with -bs a
- * client that gave both the same pipe (nmh) would take what it reads there for replies. A person at a terminal reads both.
- */
-export function keepRepliesAlone(): void {
-  try {
-    const [replies, errors] = [fstatSync(1), fstatSync(2)];
-    if (replies.dev !== errors.dev || replies.ino !== errors.ino || process.getBuiltinModule('node:tty').isatty(1)) return;
-    // The lowest number that is free is given out next; without /dev/null none is given up.
-    const nothing = openSync('/dev/null', 'w');
-    closeSync(2);
-    openSync('/dev/null', 'w');
-    closeSync(nothing);
-  } catch {
-    // What is closed already says nothing.
-  }
 }
 
 /**
