@@ -9,7 +9,6 @@ import { type Field, findField, parseField, printHead, withoutFields } from '../
 import { readHead } from '../message/head.ts';
 import { isUtf8, mimeCharset } from '../message/locale.ts';
 import { type LoneDot, untilDot } from '../message/lonedot.ts';
-import { quoteNames } from '../message/names.ts';
 import { collectRecipients, removeBcc } from '../message/recipients.ts';
 import { parseRewrite, type Rewrite, rewriteFields, rewriteReversePath } from '../message/rewrite.ts';
 import { type Input, prefixed, type Source } from '../message/source.ts';
@@ -301,7 +300,8 @@ async function compose(
   const charset = mimeCharset(config.defaultCharset) || by.charset;
   const fromFields = 'fromFields' in submission.wanted && submission.wanted.fromFields;
   const shown = removeBcc(fields, { fromFields, keep: config.keepBcc });
-  const understood = config.header8bit === 'encode' ? quoteNames(shown) : shown;
+  const isForeign = config.header8bit === 'encode' && shown.some(({ raw }) => !isAscii(raw));
+  const understood = isForeign ? (await import('../message/names.ts')).quoteNames(shown) : shown;
   const kept = changed(rewriteFields(rewrite, understood, senderDomain(config, by.hostname)), route);
   if (!kept.ok) return kept;
   const from = configuredFrom(config, by.login);

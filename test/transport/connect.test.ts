@@ -35,16 +35,21 @@ const told = ({ failed }: Connected): string[] => failed.map(({ endpoint, detail
 const timers = (): number => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
 
 test('the first that answers wins, and no other is asked', () =>
-  within(5000, async () => {
-    const [first, second] = [await live(), await live()];
-    const connected = await connectFirst([first.endpoint, second.endpoint], { within: 5000 });
-    assert.equal(connected.winner?.endpoint, first.endpoint);
-    assert.deepEqual(told(connected), []);
-    connected.winner?.socket.destroy();
-    await new Promise((resolve) => setTimeout(resolve, 400));
-    assert.deepEqual([first.count(), second.count()], [1, 0], 'not even when the time for the second has come');
-    first.stop();
-    second.stop();
+  within(20_000, async () => {
+    for (let took = Number.POSITIVE_INFINITY; took > 100; ) {
+      const [first, second] = [await live(), await live()];
+      const start = performance.now();
+      const connected = await connectFirst([first.endpoint, second.endpoint], { within: 5000 });
+      // Where this process stood still meanwhile, the time for the second had come.
+      took = performance.now() - start;
+      assert.equal(connected.winner?.endpoint, first.endpoint);
+      assert.deepEqual(told(connected), []);
+      connected.winner?.socket.destroy();
+      await new Promise((resolve) => setTimeout(resolve, 400));
+      if (took <= 100) assert.deepEqual([first.count(), second.count()], [1, 0], 'not even when the time for the second has come');
+      first.stop();
+      second.stop();
+    }
   }));
 
 test('one that refuses is followed by the next', () =>

@@ -96,11 +96,11 @@ test('in a pipelined group each reply has a time of its own', () =>
     const later =
       (text: string): Deed =>
       async () => {
-        await new Promise((resolve) => setTimeout(resolve, 150));
+        await new Promise((resolve) => setTimeout(resolve, 500));
         return text;
       };
     const script = { MAIL: later('250 ok'), 'RCPT 1': later('250 ok'), 'RCPT 2': later('250 ok'), 'RCPT 3': later('250 ok') };
-    const at = await opened({ offers: ['PIPELINING'], script }, {}, { timeouts: { ...LIMITS, command: 400 } });
+    const at = await opened({ offers: ['PIPELINING'], script }, {}, { timeouts: { ...LIMITS, command: 1500 } });
     assert.equal(printOutcome(await send(at, 3)), '= accepted 250 2.0.0 taken');
     await at.server.stop();
   }));
