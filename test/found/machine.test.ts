@@ -1,6 +1,7 @@
 /**
  * What use has shown of the machine and its driver, between two sockets: each title begins with the number of the fault. The
  * transcripts that go with them are in test/sessions, the proofs for every state in test/smtp/exploration.
+ * Loopback: the order of octets and replies is what counts here; where TLS is tried, the test asks for it by tls.mode.
  */
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
