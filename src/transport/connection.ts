@@ -7,6 +7,7 @@ import type { Ended, Source } from '../message/source.ts';
 import type { Transaction } from '../smtp/commands.ts';
 import { type ContentEncoder, contentEncoder } from '../smtp/content.ts';
 import { Dialogue, type DriverEvent } from '../smtp/dialogue.ts';
+import { maskedCommand, maskedLine } from '../smtp/mask.ts';
 import type { Refusal, SessionOutcome } from '../smtp/outcome.ts';
 import type { Parsed } from '../smtp/parsed.ts';
 import type { Reply } from '../smtp/reply.ts';
@@ -114,7 +115,9 @@ export class Connection {
   #drained: () => void = () => {};
   #committed = false;
   #closed: Promise<void>;
+  /** A line that is still to be told, and whether it belongs to an exchange of AUTH. */
   #heard = '';
+  #isExchange = false;
   #leaving = false;
   #removeListeners: () => void = () => {};
 
@@ -224,7 +227,12 @@ export class Connection {
   #traceLines(text: string): void {
     const lines = (this.#heard + text).split('\n');
     this.#heard = lines.pop() ?? '';
-    for (const line of lines) this.#options.trace?.('S', this.#scrub(line.replace(/\r$/, '')));
+    this.#isExchange = this.#dialogue.state.at === 'auth';
+    for (const line of lines) this.#traceLine(line.replace(/\r$/, ''));
+  }
+
+  #traceLine(line: string): void {
+    this.#options.trace?.('S', this.#scrub(this.#isExchange ? maskedLine(line) : line));
   }
 
   #scrub(text: string): string {
@@ -344,7 +352,7 @@ export class Connection {
   }
 
   #send(lines: readonly string[], secret: boolean): void {
-    if (this.#options.trace) for (const line of lines) this.#options.trace('C', secret ? masked(line) : line);
+    if (this.#options.trace) for (const line of lines) this.#options.trace('C', secret ? maskedCommand(line) : line);
     this.#socket.write(`${lines.join('\r\n')}\r\n`, 'latin1');
   }
 
@@ -383,7 +391,7 @@ export class Connection {
 
   #leave(): void {
     this.#stopClock();
-    if (this.#heard !== '') this.#options.trace?.('S', this.#scrub(this.#heard));
+    if (this.#heard !== '') this.#traceLine(this.#heard);
     this.#heard = '';
     this.#removeListeners();
     this.#socket.resume();
@@ -576,9 +584,6 @@ function append(block: Block, octets: Uint8Array): void {
   block.octets.set(octets, block.end);
   block.end = end;
 }
-
-/** The command and its mechanism stay readable; what follows is a secret. */
-const masked = (line: string): string => line.replace(/^(AUTH \S+ )?.*$/, '$1****');
 
 /** The outcome with every text of the server scrubbed. */
 function scrubbed(outcome: SessionOutcome, scrub: (text: string) => string): SessionOutcome {
