@@ -32,6 +32,8 @@ import { DRAIN, record, refuse, report, unsent } from './report.ts';
 import { drain, openStdin } from './stdin.ts';
 import { complain, conversation } from './terminal.ts';
 
+export { keepRepliesAlone } from './replies.ts';
+
 /** A transaction from MAIL on. */
 interface Transaction {
   readonly reversePath: ReversePath;

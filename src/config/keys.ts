@@ -100,6 +100,7 @@ export const KEYS: readonly Key[] = [
   key('', 'qualify_recipient', 'text', '', '"example.org"', 'domain of bare recipients; "" = qualify_domain'),
   key('', 'from', 'text', '', '"{login}@example.org"', 'default reverse-path and added From; may contain {login}'),
   key('', 'force_from', 'switch', false, 'true', 'from wins over -f and the From of the message'),
+  key('', 'force_reverse_path', 'switch', false, 'true', 'from wins over -f, and the From of the message stays'),
   // 1 KiB: a window that holds no small message makes SIZE and fail-over useless. 1 GiB: it is held in memory.
   key('', 'replay_window', 'size', '256KiB', '"256KiB"', 'octets of body read before connecting, and kept for the next host', {
     range: [KIB, 1024 * MIB],

@@ -59,6 +59,9 @@ const printInline = (settings: Settings): string => `{ ${printLines(settings).jo
 
 const isEmpty = (settings: Settings): boolean => Object.keys(settings).length === 0;
 
+/** Entries of a table that are read at a glance on one line. */
+const MOST_INLINE = 3;
+
 function printHost({ url, tls, auth, link = {} }: HostPlan): string {
   if (isEmpty(tls) && auth === null && isEmpty(link)) return printText(url);
   const parts = [`url = ${printText(url)}`];
@@ -91,7 +94,9 @@ export function printPlan({ remarks, top, hosts, timeouts, routers, rewrite }: P
   section('[timeouts]', timeouts);
   for (const router of routers) {
     section('[[router]]', router.settings);
-    if (router.data) lines.push(`data = ${printInline(router.data)}`);
+    const { data } = router;
+    if (data && Object.keys(data).length <= MOST_INLINE) lines.push(`data = ${printInline(data)}`);
+    else if (data) lines.push('[router.data]', ...printLines(data));
     // What says nothing of credentials has none, and must say so beside [auth].
     const own = router.hosts?.map((host) => (host.auth === null && !isEmpty(auth) ? { ...host, auth: 'none' as const } : host));
     if (own) lines.push(...printHosts('hosts', own));

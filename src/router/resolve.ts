@@ -257,7 +257,7 @@ function newWanted(): { add(wants: readonly Want[]): void; list(): readonly Want
   return {
     add(wants) {
       for (const want of wants) {
-        if (want.kind === 'include') others.set(`include ${want.file}`, want);
+        if (want.kind === 'include') others.set(`include ${want.file}\0${want.by}`, want);
         else if (want.kind === 'forward') others.set(`forward ${want.user}`, want);
         else {
           const known = keys.get(want.file) ?? new Set();

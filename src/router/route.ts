@@ -163,8 +163,8 @@ export interface Router {
 export type Want =
   /** The entries of these keys (lower case, without quotes) in an alias file. */
   | { readonly kind: 'aliases'; readonly file: string; readonly keys: readonly string[] }
-  /** The text of an included list. */
-  | { readonly kind: 'include'; readonly file: string }
+  /** The text of an included list; `by` is the list that includes it, as in error texts: who may own the one depends on the other. */
+  | { readonly kind: 'include'; readonly file: string; readonly by: string }
   /** The text of a user's `~/.forward`. */
   | { readonly kind: 'forward'; readonly user: string };
 
@@ -182,6 +182,8 @@ export interface ReadList {
   /** Where it was read, for error texts. */
   readonly file: string;
   readonly text: string;
+  /** Its words are not to be shown: it is a file of somebody else than whoever asks. */
+  readonly isPrivate?: boolean;
 }
 
 /** One address and what the routers, in their order, made of it. */

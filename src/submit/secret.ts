@@ -8,6 +8,7 @@ import { isAbsolute, join, normalize } from 'node:path';
 import type { Secret } from '../router/route.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { fromUtf8, octets, printable, utf8 } from '../smtp/text.ts';
+import { refuseFile, runningUser, whyUnread } from '../trust/facts.ts';
 import { scrub } from './scrub.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -18,8 +19,6 @@ const LONGEST = 64 * 1024;
 const PATIENCE = 30_000;
 /** Milliseconds that output is still waited for when the command has ended: a child of its own may hold the pipe open. */
 const GRACE = 500;
-/** Where container runtimes put secrets; read-only there, and readable by all by default. */
-const CONTAINER_SECRETS = '/run/secrets/';
 
 export interface SecretOptions {
   /** How the keys that may name it begin, for sentences; default `password`. */
@@ -35,7 +34,7 @@ export interface SecretOptions {
  * other control characters are refused. `environment` is the process's: CREDENTIALS_DIRECTORY, PATH and the variable named.
  */
 export async function readSecret(secret: Secret, environment: Environment, options: SecretOptions = {}): Promise<Parsed<string>> {
-  const { called = 'password', containerSecrets = CONTAINER_SECRETS, patience = PATIENCE } = options;
+  const { called = 'password', containerSecrets, patience = PATIENCE } = options;
   switch (secret.from) {
     case 'none':
       return parsed('');
@@ -70,7 +69,12 @@ function textOf(what: string, bytes: Uint8Array): Parsed<string> {
 
 /* ---- a file ---- */
 
-async function fromFile(configured: string, key: string, environment: Environment, containerSecrets: string): Promise<Parsed<string>> {
+async function fromFile(
+  configured: string,
+  key: string,
+  environment: Environment,
+  containerSecrets: string | undefined,
+): Promise<Parsed<string>> {
   const place = placeOf(configured, key, environment);
   if (!place.ok) return place;
   const path = place.value;
@@ -79,18 +83,16 @@ async function fromFile(configured: string, key: string, environment: Environmen
     // Without waiting: opening a named pipe would otherwise last until somebody writes to it.
     const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
-      const { mode, size } = await file.stat();
-      if ((mode & constants.S_IFMT) !== constants.S_IFREG) return unparsed(`${what} is not a regular file`);
-      // A container's secrets cannot be changed from within, and whoever is within is meant to read them.
-      const inContainer = path.startsWith(containerSecrets);
-      if ((mode & 0o006) !== 0 && !inContainer) return unparsed(`${what} is open to all users; run: chmod o= ${quoted(path)}`);
-      if (size > LONGEST) return unparsed(`${what} is larger than ${LONGEST / 1024} KiB`);
+      const stats = await file.stat();
+      const refused = refuseFile('password', path, stats, file.fd, { ...runningUser(), containerSecrets });
+      if (refused !== null) return unparsed(`${what} ${refused}`);
+      if (stats.size > LONGEST) return unparsed(`${what} is larger than ${LONGEST / 1024} KiB`);
       return textOf(what, await file.readFile());
     } finally {
       await file.close();
     }
   } catch (error) {
-    return unparsed(`${what} cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown error'})`);
+    return unparsed(`${what} ${whyUnread(path, error)}`);
   }
 }
 
@@ -102,8 +104,6 @@ function placeOf(configured: string, key: string, environment: Environment): Par
   if (configured.split('/').includes('..')) return unparsed(`${key} "${configured}" leads out of $CREDENTIALS_DIRECTORY`);
   return parsed(join(folder, configured));
 }
-
-const quoted = (path: string): string => (/^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`);
 
 /* ---- a command ---- */
 

@@ -29,6 +29,8 @@ export interface Settings {
   /** Default reverse-path and added From; may contain `{login}`; '' = login@qualify_domain. */
   readonly from: string;
   readonly forceFrom: boolean;
+  /** As forceFrom, of the envelope alone. */
+  readonly forceReversePath: boolean;
   /** Octets. */
   readonly replayWindow: number;
   readonly headerLimit: number;

@@ -9,7 +9,6 @@ import { type Field, findField, parseField, printHead, withoutFields } from '../
 import { readHead } from '../message/head.ts';
 import { isUtf8, mimeCharset } from '../message/locale.ts';
 import { type LoneDot, untilDot } from '../message/lonedot.ts';
-import { quoteNames } from '../message/names.ts';
 import { collectRecipients, removeBcc } from '../message/recipients.ts';
 import { parseRewrite, type Rewrite, rewriteFields, rewriteReversePath } from '../message/rewrite.ts';
 import { type Input, prefixed, type Source } from '../message/source.ts';
@@ -22,6 +21,7 @@ import { type ContentEncoder, contentEncoder, scanContent } from '../smtp/conten
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { type ForwardPath, type Mailbox, parseMailbox, printMailbox, qualify, quoteLocalPart, type ReversePath } from '../smtp/path.ts';
 import { isAscii, latin1 } from '../smtp/text.ts';
+import { untilRead } from '../transport/clock.ts';
 import type { Kernel } from '../transport/kernel.ts';
 import { type Delivery, type DeliveryOptions, deliver } from './attempts.ts';
 import { asciiDomain, fullName, helloName } from './domain.ts';
@@ -224,7 +224,7 @@ function configuredFrom(config: Settings, login: string): Parsed<Mailbox | null>
   return from.ok ? from : unparsed(`from = "${config.from}": ${from.detail}`);
 }
 
-/** The reverse-path in force: -f, else `from`, else login@qualify_domain; `force_from` lets `from` win; then [rewrite]. */
+/** The reverse-path in force: -f, else `from`, else login@qualify_domain; `force_from` and `force_reverse_path` let `from` win; then [rewrite]. */
 export function reversePathOf(
   config: Settings,
   by: Pick<Submitter, 'login' | 'hostname'>,
@@ -237,7 +237,8 @@ export function reversePathOf(
   if (!rewrite.ok) return rewrite;
   const login: Mailbox = { localPart: quoteLocalPart(by.login), domain: '' };
   // The null reverse-path asks that nothing be sent back, which no default may undo.
-  const chosen = given === null ? null : ((config.forceFrom ? from.value : undefined) ?? given ?? from.value ?? login);
+  const forced = config.forceFrom || config.forceReversePath ? from.value : null;
+  const chosen = given === null ? null : (forced ?? given ?? from.value ?? login);
   const rewritten = rewriteReversePath(rewrite.value, chosen === null ? null : qualify(chosen, domain), domain);
   if (rewritten === null) return parsed({ reversePath: null, rewrite: rewrite.value });
   if (rewritten.domain === '')
@@ -299,7 +300,8 @@ async function compose(
   const charset = mimeCharset(config.defaultCharset) || by.charset;
   const fromFields = 'fromFields' in submission.wanted && submission.wanted.fromFields;
   const shown = removeBcc(fields, { fromFields, keep: config.keepBcc });
-  const understood = config.header8bit === 'encode' ? quoteNames(shown) : shown;
+  const isForeign = config.header8bit === 'encode' && shown.some(({ raw }) => !isAscii(raw));
+  const understood = isForeign ? (await import('../message/names.ts')).quoteNames(shown) : shown;
   const kept = changed(rewriteFields(rewrite, understood, senderDomain(config, by.hostname)), route);
   if (!kept.ok) return kept;
   const from = configuredFrom(config, by.login);
@@ -399,7 +401,7 @@ function openMessage(
   const opened = body.open(last);
   if (opened === null) return null;
   const limited = config.longLines === 'refuse' ? limitLines(opened) : opened;
-  const patient = config.timeouts.input === Number.POSITIVE_INFINITY ? limited : limitSilence(limited, config.timeouts.input);
+  const patient = config.timeouts.input === Number.POSITIVE_INFINITY ? limited : limitSilence(limited, config.timeouts.input, untilRead);
   const whole = prefixed(head, patient);
   return treatment === 'pass' ? whole : lazily(() => (treatment === 'convert' ? converted(config, whole, body) : refused(whole)));
 }

@@ -218,7 +218,7 @@ test('one batch of wants for each generation', () => {
     [{ kind: 'aliases', file: '/etc/aliases', keys: ['a', '*', 'b'] }],
     [
       { kind: 'aliases', file: '/etc/aliases', keys: ['c', 'd'] },
-      { kind: 'include', file: '/l' },
+      { kind: 'include', file: '/l', by: '/etc/aliases' },
     ],
     [{ kind: 'aliases', file: '/etc/aliases', keys: ['f', 'e'] }],
   ]);

@@ -236,7 +236,7 @@ real('O3: the real logger writes long lines whole, and a socket that nobody read
       const places = { file, journal: file, device: '/dev/log', loggers: ['/usr/bin/logger'] };
       const run = async () => {
         const log = openLog('syslog', 'some-tag', places);
-        console.log(JSON.stringify([await log.test(), await log.write(linesOf([text + ' one', 'two'])), logAtOnce('', 'some-tag', ['three'], places)]));
+        console.log(JSON.stringify([await log.test(), await log.write([text + ' one', 'two']), logAtOnce('', 'some-tag', ['three'], places)]));
       };
       run();`;
     const text = 'x'.repeat(5000);

@@ -10,6 +10,9 @@ import { suite, type Test } from 'uvu';
 /** Where .ci/run unpacks Postfix: Debian lets only one mail transport agent be installed, and that is Exim. */
 export const POSTFIX_UNPACKED = '/var/cache/nospool-peers/postfix';
 
+/** Where .ci/run unpacks the programs whose configurations are imported, each into a folder of its own. */
+export const SENDERS_UNPACKED = '/var/cache/nospool-peers/senders';
+
 const require = createRequire(import.meta.url);
 
 function resolves(name: string): boolean {
@@ -29,6 +32,11 @@ const NEEDS = {
   unshare: () => anyOf('/usr/bin/unshare') && anyOf('/usr/bin/setpriv'),
   'exim4-daemon-heavy': () => anyOf('/usr/sbin/exim4'),
   postfix: () => anyOf(`${POSTFIX_UNPACKED}/usr/sbin/postconf`),
+  msmtp: () => anyOf('/usr/bin/msmtp'),
+  ssmtp: () => anyOf(`${SENDERS_UNPACKED}/ssmtp/usr/sbin/ssmtp`),
+  dma: () => anyOf(`${SENDERS_UNPACKED}/dma/usr/sbin/dma`),
+  nullmailer: () => anyOf(`${SENDERS_UNPACKED}/nullmailer/usr/sbin/nullmailer-send`),
+  esmtp: () => anyOf(`${SENDERS_UNPACKED}/esmtp/usr/bin/esmtp`),
   'python3-aiosmtpd': () => anyOf('/usr/lib/python3/dist-packages/aiosmtpd'),
   'smtp-server': () => resolves('smtp-server'),
   nodemailer: () => resolves('nodemailer'),
