@@ -3,7 +3,7 @@
  * Sends no message and does not choose among smart hosts.
  */
 import { isIP, type Socket } from 'node:net';
-import { DIRECT, type Link, type ProxyPolicy, printProxy, type Smarthost } from '../router/route.ts';
+import { DIRECT, isLmtp, type Link, type ProxyPolicy, printProxy, type Smarthost } from '../router/route.ts';
 import type { Transaction } from '../smtp/commands.ts';
 import type { ContentEncoder } from '../smtp/content.ts';
 import type { SessionFailure } from '../smtp/outcome.ts';
@@ -123,7 +123,7 @@ export async function openSession(
   const loopback = isLoopback(endpoint);
   let mechanism = '';
   const plan: Plan = {
-    protocol: host.scheme === 'lmtp' ? 'lmtp' : 'smtp',
+    protocol: isLmtp(host) ? 'lmtp' : 'smtp',
     hello: options.hello === '' ? addressLiteral(socket) : options.hello,
     tls: tlsOf(host, loopback),
     authenticate: remember(authenticator.value(endpoint, loopback, handshake), (name) => {
