@@ -1,6 +1,7 @@
 /**
  * What use has shown of the machine and its driver, between two sockets: each title begins with the number of the fault. The
  * transcripts that go with them are in test/sessions, the proofs for every state in test/smtp/exploration.
+ * Loopback: what the machine says and when is the subject; where TLS matters its mode is written.
  */
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';

@@ -1,6 +1,7 @@
 /**
  * Whose files the built commands obey: as root, as an ordinary user, from a read-only mount; and what a file may hold that an
  * argument names. Needs root, which gives files away.
+ * Loopback: whose file is obeyed is the subject, not what goes over the wire.
  */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
