@@ -73,6 +73,8 @@ export interface Smarthost {
   readonly port: number;
   /** `/MX` and `/SRV` are looked up at the attempt. */
   readonly expand: 'none' | 'mx' | 'srv';
+  /** LMTP is spoken on a `unix:` socket; elsewhere the scheme says it. */
+  readonly lmtp?: true;
   readonly tls: TlsPolicy;
   readonly auth: AuthPolicy | null;
   /** undefined: DIRECT. */
@@ -240,9 +242,12 @@ export function printProxy({ scheme, host, port }: ProxyPolicy): string {
   return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
+/** Whether LMTP is spoken with it. RFC 2033 */
+export const isLmtp = ({ scheme, lmtp }: Pick<Smarthost, 'scheme' | 'lmtp'>): boolean => scheme === 'lmtp' || lmtp === true;
+
 /** `scheme://host:port`, without credentials. */
-export function printSmarthost({ scheme, host, port, expand }: Smarthost): string {
-  if (scheme === 'unix') return `unix:${host}`;
+export function printSmarthost({ scheme, host, port, expand, lmtp }: Smarthost): string {
+  if (scheme === 'unix') return `${lmtp ? 'lmtp+unix' : 'unix'}:${host}`;
   const name = host.includes(':') ? `[${host}]` : host;
   return `${scheme}://${name}${expand === 'srv' ? '' : `:${port}`}${expand === 'none' ? '' : `/${expand.toUpperCase()}`}`;
 }

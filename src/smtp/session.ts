@@ -9,6 +9,7 @@ import { dropsDsn, helloCommand, mailCommand, mayChunk, type Recipient, rcptComm
 import { type Extensions, mechanismsOf, NO_EXTENSIONS, offers, readExtensions } from './extensions.ts';
 import { type Growing, grown, listed, none } from './growing.ts';
 import { type Limit, printLimit } from './limit.ts';
+import { maskedLines, maskedReply } from './mask.ts';
 import type { At, Condemned, Refusal, SessionFailure, SessionOutcome } from './outcome.ts';
 import { never, type Parsed, parsed } from './parsed.ts';
 import { printPath } from './path.ts';
@@ -180,20 +181,20 @@ export function advance(plan: Plan, state: State, event: Event): Step {
     case 'reply':
       return heard(plan, state, event.reply, event.rest);
     case 'malformed':
-      return broken(state, { kind: 'malformed', ...where(state), detail: event.detail + quoted(': ', event.rest) });
+      return broken(state, { kind: 'malformed', ...where(state), detail: event.detail + quoted(state, ': ', event.rest) });
     case 'lost':
       return broken(state, {
         kind: 'lost',
         ...where(state),
         command: awaited(state),
-        detail: event.detail + quoted(' after ', event.rest),
+        detail: event.detail + quoted(state, ' after ', event.rest),
       });
     case 'timeout':
       return broken(state, {
         kind: 'timeout',
         ...where(state),
         command: awaited(state),
-        ...(event.rest === '' ? {} : { heard: printLines(event.rest) }),
+        ...(event.rest === '' ? {} : { heard: shownLines(state, event.rest) }),
         ...(event.limit ? { limit: event.limit } : {}),
       });
     case 'secured':
@@ -319,12 +320,12 @@ function authenticate(plan: Plan, state: In<'hello'>, channel: Channel, choose: 
 function afterAuth(plan: Plan, state: In<'auth'>, reply: Reply): Step {
   const { exchange, channel, mechanism, steps, cancelled } = state;
   const why = (detail: string) => lacking(plan, state, 'host', `AUTH ${mechanism}: ${detail}`);
-  if (cancelled !== null) return digit(reply) === 2 ? outOfStep(state, reply) : why(`${cancelled} (${printReply(reply)})`);
+  if (cancelled !== null) return digit(reply) === 2 ? outOfStep(state, reply) : why(`${cancelled} (${printReply(maskedReply(reply))})`);
   if (digit(reply) === 2)
     return exchange.mayEnd ? ready({ ...channel, authenticated: true }) : why('the server ended the exchange before it proved itself');
   if (digit(reply) !== 3)
     return refused(plan, state, `AUTH ${mechanism}${exchange.refusal === undefined ? '' : ` (${exchange.refusal})`}`, reply);
-  const challenge = reply.lines.length === 1 ? fromBase64((reply.lines[0] as string).trim()) : null;
+  const challenge = exchange.ignoresChallenge ? '' : reply.lines.length === 1 ? fromBase64((reply.lines[0] as string).trim()) : null;
   const heardNext =
     challenge === null
       ? { cancel: 'the challenge is not base64' }
@@ -494,7 +495,7 @@ function contentSent(plan: Plan, state: In<'content'>, rest: string, waiting: Tr
   const { channel, transaction, framing, blocks, last } = state;
   if (framing === 'bdat' && (last === null || blocks > 0)) return unasked(state, 'the end of the content');
   if (rest !== '') {
-    const detail = `the server spoke before the content was complete${quoted(': ', rest)}`;
+    const detail = `the server spoke before the content was complete${quoted(state, ': ', rest)}`;
     return broken(state, { kind: 'malformed', ...where(state), detail });
   }
   const [next, along, ...notes] = waiting ? envelopeAlong(plan, channel, waiting) : [null, []];
@@ -556,7 +557,7 @@ const departure = (state: State, reply: Reply, rest = ''): SessionFailure => ({
   kind: 'lost',
   ...where(state),
   command: awaited(state),
-  detail: `the server closes the session: ${printReply(reply)}${behind(rest)}`,
+  detail: `the server closes the session: ${printReply(shownReply(state, reply))}${behind(state, rest)}`,
 });
 
 const failed = (failure: SessionFailure): [Action] => [{ do: 'settle', outcome: { kind: 'failed', failure } }];
@@ -608,18 +609,22 @@ const outOfStep = (state: Exclude<State, In<'closed'>>, reply: Reply, rest = '')
   broken(state, {
     kind: 'malformed',
     ...where(state),
-    detail: `unexpected reply: ${printReply(reply)}${behind(rest)}`,
+    detail: `unexpected reply: ${printReply(shownReply(state, reply))}${behind(state, rest)}`,
   });
 
-const behind = (rest: string): string => (rest === '' ? '' : ` / ${printLines(rest)}`);
+const behind = (state: State, rest: string): string => (rest === '' ? '' : ` / ${shownLines(state, rest)}`);
 
 /** What a server said that is no reply, in the words of a sentence. */
-const quoted = (before: string, rest: string): string => (rest === '' ? '' : `${before}"${printLines(rest)}"`);
+const quoted = (state: State, before: string, rest: string): string => (rest === '' ? '' : `${before}"${shownLines(state, rest)}"`);
+
+/** What people are shown of a server's words: within AUTH nothing that helps to guess a password. */
+const shownLines = ({ at }: State, heard: string): string => printLines(at === 'auth' ? maskedLines(heard) : heard);
+const shownReply = ({ at }: State, reply: Reply): Reply => (at === 'auth' ? maskedReply(reply) : reply);
 
 /** A refusal before any transaction: QUIT, and the session is over. */
 function refused(plan: Plan, state: Exclude<State, In<'closed'>>, command: string, reply: Reply): Step {
   if (digit(reply) < 4) return outOfStep(state, reply);
-  return quit(plan, failed(rejection(state.at, [{ command, recipient: null, reply }])));
+  return quit(plan, failed(rejection(state.at, [{ command, recipient: null, reply: shownReply(state, reply) }])));
 }
 
 const lacking = (plan: Plan, { at }: State, condemns: Condemned, detail: string): Step =>

@@ -7,6 +7,7 @@ import type { Ended, Source } from '../message/source.ts';
 import type { Transaction } from '../smtp/commands.ts';
 import { type ContentEncoder, contentEncoder } from '../smtp/content.ts';
 import { Dialogue, type DriverEvent } from '../smtp/dialogue.ts';
+import { maskedCommand, maskedLine } from '../smtp/mask.ts';
 import type { Refusal, SessionOutcome } from '../smtp/outcome.ts';
 import type { Parsed } from '../smtp/parsed.ts';
 import type { Reply } from '../smtp/reply.ts';
@@ -128,7 +129,9 @@ export class Connection {
   #drained: () => void = () => {};
   #committed = false;
   #closed: Promise<void>;
+  /** A line that is still to be told, and whether it belongs to an exchange of AUTH. */
   #heard = '';
+  #isExchange = false;
   #leaving = false;
   #removeListeners: () => void = () => {};
 
@@ -240,8 +243,14 @@ export class Connection {
     const lines = (this.#heard + text).split('\n');
     this.#heard = lines.pop() ?? '';
     if (lines.length === 0) return;
-    // One text: a secret may be folded.
-    for (const line of this.#scrub(lines.map((each) => each.replace(/\r$/, '')).join('\n')).split('\n')) this.#options.trace?.('S', line);
+    this.#isExchange = this.#dialogue.state.at === 'auth';
+    this.#traceHeard(lines.map((line) => line.replace(/\r$/, '')));
+  }
+
+  /** One text: a secret may be folded. */
+  #traceHeard(lines: readonly string[]): void {
+    const text = (this.#isExchange ? lines.map(maskedLine) : lines).join('\n');
+    for (const line of this.#scrub(text).split('\n')) this.#options.trace?.('S', line);
   }
 
   #scrub(text: string): string {
@@ -370,7 +379,7 @@ export class Connection {
   }
 
   #send(lines: readonly string[], secret: boolean): void {
-    if (this.#options.trace) for (const line of lines) this.#options.trace('C', secret ? masked(line) : line);
+    if (this.#options.trace) for (const line of lines) this.#options.trace('C', secret ? maskedCommand(line) : line);
     this.#socket.write(`${lines.join('\r\n')}\r\n`, 'latin1');
   }
 
@@ -410,7 +419,7 @@ export class Connection {
 
   #leave(): void {
     this.#stopClock();
-    if (this.#heard !== '') this.#options.trace?.('S', this.#scrub(this.#heard));
+    if (this.#heard !== '') this.#traceHeard([this.#heard]);
     this.#heard = '';
     this.#removeListeners();
     this.#socket.resume();
@@ -610,9 +619,6 @@ function append(block: Block, octets: Uint8Array): void {
   block.octets.set(octets, block.end);
   block.end = end;
 }
-
-/** The command and its mechanism stay readable; what follows is a secret. */
-const masked = (line: string): string => line.replace(/^(AUTH \S+ )?.*$/, '$1****');
 
 /** The outcome with every text of the server scrubbed. */
 function scrubbed(outcome: SessionOutcome, take: NonNullable<ConnectionOptions['scrub']>): SessionOutcome {

@@ -155,7 +155,7 @@ test('msmtp: never less TLS than before, and what was off is said', () => {
   );
   assert.equal(legacy.smarthosts[0]?.tls.caFile, '/ca');
   const { config: socket } = check({ '/etc/msmtprc': 'socket /run/lmtp\nprotocol lmtp\naliases /a' }, 'msmtp');
-  assert.deepEqual(hosts(socket), ['unix:/run/lmtp default']);
+  assert.deepEqual(hosts(socket), ['lmtp+unix:/run/lmtp default']);
   assert.deepEqual(socket.aliases, ['/a']);
 });
 

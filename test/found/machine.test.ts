@@ -1,14 +1,15 @@
 /**
  * What use has shown of the machine and its driver, between two sockets: each title begins with the number of the fault. The
  * transcripts that go with them are in test/sessions, the proofs for every state in test/smtp/exploration.
- * Loopback: what the machine says and when is the subject; where TLS matters its mode is written.
+ * Loopback: the order of octets and replies is what counts here; where TLS is tried, the test asks for it by tls.mode.
  */
 import assert from 'node:assert/strict';
+import { createHmac, pbkdf2Sync } from 'node:crypto';
 import { suite } from 'uvu';
 import { deliver } from '../../src/submit/attempts.ts';
 import { run, setUp } from '../cli/command.ts';
-import { contentOf, hostAt, optionsFor, sentences, tlsRequired, transactionTo, verdictOf } from '../support/delivery.ts';
-import { type Deed, type Phase, type SmarthostOptions, startHost, type TestHost } from '../support/smarthost.ts';
+import { contentOf, hostAt, optionsFor, sentences, tlsRequired, transactionTo, verdictOf, withPassword } from '../support/delivery.ts';
+import { type Deed, type Phase, type SmarthostOptions, startHost, type Talk, type TestHost } from '../support/smarthost.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('found: the machine');
@@ -190,5 +191,200 @@ test('W7: standard error and the log have it', () =>
     assert.equal(status, 1);
     for (const text of [stderr, logged()]) assert.ok(text.includes(`220-mx.example ESMTP / ${BLOCKED}`), text);
   }));
+
+/* ---- AUTH ---- */
+
+const PASSWORD = 'tanstaaftanstaaf';
+const withAuth = (port: number, mechanism: string) =>
+  hostAt(port, { auth: { ...(withPassword(PASSWORD) as NonNullable<ReturnType<typeof withPassword>>), mechanisms: [mechanism] } });
+
+interface Authenticated {
+  readonly verdict: string;
+  readonly told: string;
+  readonly trace: readonly string[];
+}
+
+/** One message to a server that does this at AUTH: how it ended, what is said of it, and the conversation as -v and -d show it. */
+async function authenticated(mechanism: string, deed: (talk: Talk, initial: string) => Promise<string>): Promise<Authenticated> {
+  const AUTH: Deed = (talk) => deed(talk, decoded(server.sessions[0]?.at(-1)?.split(' ')[2] ?? ''));
+  const server = await startHost({ offers: [`AUTH ${mechanism}`], script: { AUTH } });
+  try {
+    const trace: string[] = [];
+    const outcome = await within(10_000, () =>
+      deliver(
+        { hosts: [withAuth(server.port, mechanism)], transaction: transactionTo(1), content: contentOf() },
+        optionsFor(10_000, { trace: (side, line) => trace.push(`${side}: ${line}`) }),
+      ),
+    );
+    return {
+      verdict: verdictOf(outcome),
+      told: sentences(outcome),
+      trace: trace.slice(trace.findIndex((line) => line.startsWith('C: AUTH'))),
+    };
+  } finally {
+    await server.stop();
+  }
+}
+
+/** Says these challenges one after another, then the last line. */
+const asking =
+  (...lines: string[]) =>
+  async ({ say, line }: Talk): Promise<string> => {
+    for (const each of lines.slice(0, -1)) {
+      say(`${each}\n`);
+      await line();
+    }
+    return lines.at(-1) as string;
+  };
+
+const PROMPTS: readonly (readonly [string, string, ReturnType<typeof asking>])[] = [
+  ['LOGIN', 'words', asking('334 Username:', '334 Password:', '235 welcome')],
+  ['LOGIN', 'base64 and more', asking('334 VXNlcm5hbWU6 id=7', '334 UGFzc3dvcmQ6 id=7', '235 welcome')],
+  ['LOGIN', 'several lines', asking('334-VXNl\r\n334 cm5hbWU6', '334-Pass\r\n334-word\r\n334 !', '235 welcome')],
+  ['LOGIN', 'nothing', asking('334', '334 ', '235 welcome')],
+  ['PLAIN', 'the initial response once more', asking('334 say it again, Sam', '235 welcome')],
+];
+for (const [mechanism, what, deed] of PROMPTS)
+  test(`W8: ${mechanism} answers prompts, whatever they say: ${what}`, async () => {
+    const { verdict, told } = await authenticated(mechanism, deed);
+    assert.equal(verdict, 'accepted', told);
+  });
+
+test('W8: what needs a challenge needs base64', async () => {
+  for (const challenge of ['334 Username:', '334-PDE+\r\n334 PDE+', '334 PDE+ id=7'])
+    assert.match((await authenticated('CRAM-MD5', asking(challenge, '501 cancelled'))).told, /AUTH CRAM-MD5: the challenge is not base64/);
+});
+
+test('W8: a 334 that never ends is no prompt, and a third one is not answered', async () => {
+  assert.match(
+    (await authenticated('LOGIN', asking('334 a', '334 b', '334 c', '501 cancelled'))).told,
+    /asks for more than the mechanism has/,
+  );
+  assert.match((await authenticated('PLAIN', asking('334 a', '334 b', '501 cancelled'))).told, /asks for more than the mechanism has/);
+});
+
+/* ---- what -v shows of it ---- */
+
+const SALT = 'W22ZaJ0SNY7soEsUEjb6gQ==';
+const SERVER_NONCE = '%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0';
+const encoded = (text: string) => Buffer.from(text, 'latin1').toString('base64');
+const decoded = (text: string) => Buffer.from(text, 'base64').toString('latin1');
+
+/** What must never be seen: nonce, salt and signature of the last exchange, in clear and in base64. */
+let guessable: readonly string[] = [];
+
+/** A server of SCRAM-SHA-256 that knows the password, written against RFC 5802 with the hashes of Node; `last` makes its last words. */
+const scramServer =
+  (last: (signature: string) => readonly string[]) =>
+  async ({ say, line }: Talk, initial: string): Promise<string> => {
+    const bare = initial.replace(/^[^,]*,[^,]*,/, '');
+    const first = `${bare.replace(/^.*r=/, 'r=')}${SERVER_NONCE},s=${SALT},i=4096`;
+    say(`334 ${encoded(first)}\n`);
+    const final = decoded((await line()) ?? '').replace(/,p=.*/, '');
+    const salted = pbkdf2Sync(PASSWORD, Buffer.from(SALT, 'base64'), 4096, 32, 'sha256');
+    const serverKey = createHmac('sha256', salted).update('Server Key').digest();
+    const signature = `v=${createHmac('sha256', serverKey).update(`${bare},${first},${final}`).digest('base64')}`;
+    guessable = [SERVER_NONCE, SALT, signature, signature.slice(2), bare, first].flatMap((text) => [
+      text,
+      encoded(text).replace(/=+$/, ''),
+    ]);
+    const lines = last(signature);
+    for (const each of lines.slice(0, -1)) {
+      say(`${each}\n`);
+      await line();
+    }
+    return lines.at(-1) as string;
+  };
+
+const EXCHANGES: readonly (readonly [string, string, (talk: Talk, initial: string) => Promise<string>, readonly string[], RegExp])[] = [
+  [
+    'SCRAM-SHA-256',
+    'it ends well',
+    scramServer((v) => [`334 ${encoded(v)}`, '235 2.7.0 welcome']),
+    ['C: AUTH SCRAM-SHA-256 ****', 'S: 334 …', 'C: ****', 'S: 334 …', 'C: ****', 'S: 235 2.7.0 welcome'],
+    /^$/,
+  ],
+  [
+    'SCRAM-SHA-256',
+    'the signature stands in the last reply',
+    scramServer((v) => [`235 ${encoded(v)}`]),
+    ['C: AUTH SCRAM-SHA-256 ****', 'S: 334 …', 'C: ****', 'S: 235 ****', 'C: QUIT'],
+    /AUTH SCRAM-SHA-256: the server ended the exchange before it proved itself/,
+  ],
+  [
+    'SCRAM-SHA-256',
+    'it is refused, and the refusal repeats what was said',
+    scramServer((v) => [
+      `535-5.7.8 no (${encoded(`r=${SERVER_NONCE},s=${SALT},i=4096`)})\r\n535 5.7.8 r=${SERVER_NONCE}, s=${SALT} ${v}\r\n`,
+    ]),
+    ['C: AUTH SCRAM-SHA-256 ****', 'S: 334 …', 'C: ****', 'S: 535-5.7.8 no (****)', 'S: 535 5.7.8 **** **** ****', 'C: QUIT'],
+    /: AUTH SCRAM-SHA-256: 535 5\.7\.8 no \(\*\*\*\*\) \/ 5\.7\.8 \*\*\*\* \*\*\*\* \*\*\*\*$/,
+  ],
+  [
+    'SCRAM-SHA-256',
+    'a challenge with another behind it',
+    scramServer((v) => [`334 ${encoded(v)}\r\n334 ${encoded(v)}\r\n`]),
+    ['C: AUTH SCRAM-SHA-256 ****', 'S: 334 …', 'C: ****', 'S: 334 …', 'S: 334 …'],
+    /unexpected reply: 334 … \/ 334 …$/,
+  ],
+  [
+    'SCRAM-SHA-256',
+    'a challenge that turns into something else',
+    scramServer((v) => [`334-${encoded(v)}\r\n535 no\r\n`]),
+    ['C: AUTH SCRAM-SHA-256 ****', 'S: 334 …', 'C: ****', 'S: 334-…', 'S: 535 no'],
+    /different codes: "334-… \/ 535 no"$/,
+  ],
+  [
+    'SCRAM-SHA-256',
+    'no reply at all',
+    scramServer((v) => [`${encoded(v)}\r\n`]),
+    ['C: AUTH SCRAM-SHA-256 ****', 'S: 334 …', 'C: ****', 'S: ****'],
+    /not an SMTP reply: "\*\*\*\*"$/,
+  ],
+  [
+    'CRAM-MD5',
+    'it ends well',
+    async ({ say, line }) => {
+      guessable = ['PDEyM0BmPg', '<123@f>'];
+      say('334 PDEyM0BmPg==\n');
+      await line();
+      return '235 welcome';
+    },
+    ['C: AUTH CRAM-MD5', 'S: 334 …', 'C: ****', 'S: 235 welcome'],
+    /^$/,
+  ],
+  [
+    'CRAM-MD5',
+    'a challenge after it was cancelled',
+    async ({ say, line }) => {
+      say('334 Username:\n');
+      await line();
+      return '334 PDEyM0BmPg==';
+    },
+    ['C: AUTH CRAM-MD5', 'S: 334 …', 'C: *', 'S: 334 …', 'C: QUIT'],
+    /the challenge is not base64 \(334 …\)$/,
+  ],
+];
+for (const [mechanism, what, deed, shown, told] of EXCHANGES)
+  test(`V5: ${mechanism}, ${what}: what helps to guess the password is seen nowhere`, async () => {
+    const ended = await authenticated(mechanism, deed);
+    assert.deepEqual(ended.trace.slice(0, shown.length), shown);
+    assert.match(ended.told, told);
+    for (const text of [ended.told, ...ended.trace]) for (const part of guessable) assert.ok(!text.includes(part), `${part} in ${text}`);
+  });
+
+test('V5: the beginning of a challenge, and the end', async () => {
+  const ended = await authenticated('CRAM-MD5', async ({ socket }) => {
+    socket.end('334-PDEyM0Bm');
+    return '';
+  });
+  assert.deepEqual(ended.trace, ['C: AUTH CRAM-MD5', 'S: 334-…']);
+  assert.match(ended.told, /the server closed the connection after "334-…"$/);
+});
+
+test('V5: a last reply stays readable', async () => {
+  const ended = await authenticated('LOGIN', asking('334 a', '334 b', '535 5.7.8 see https://support.example/mail/answer/BadCredentials'));
+  assert.deepEqual(ended.trace.slice(-2), ['S: 535 5.7.8 see https://support.example/mail/answer/BadCredentials', 'C: QUIT']);
+});
 
 test.run();

@@ -28,6 +28,7 @@ const HOSTS: readonly [Smarthost, string][] = [
   [host('a', { expand: 'mx' }), 'smtp://a:25/MX'],
   [host('a', { scheme: 'submission', expand: 'srv', port: 587 }), 'submission://a/SRV'],
   [host('/run/lmtp', { scheme: 'unix', port: 0 }), 'unix:/run/lmtp'],
+  [host('/run/lmtp', { scheme: 'unix', port: 0, lmtp: true }), 'lmtp+unix:/run/lmtp'],
 ];
 for (const [each, expected] of HOSTS) test(expected, () => assert.equal(printSmarthost(each), expected));
 

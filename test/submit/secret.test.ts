@@ -106,11 +106,11 @@ test('systemd credentials: a name without a slash before it', async () => {
 
 test('V7: the sentence has the key that was written', async () => {
   for (const [called, secret, expected] of [
-    ['token', { from: 'file', path: '/none' }, /^token_file \/none cannot be read/],
+    ['token', { from: 'file', path: '/none' }, /^token_file \/none does not exist/],
     ['token', { from: 'file', path: 'none' }, /^token_file "none" is relative/],
     ['token', { from: 'command', argv: ['/none'] }, /^token_command \/none cannot be run/],
     ['token', { from: 'env', name: 'T' }, /and token_env names it$/],
-    ['proxy_password', { from: 'file', path: '/none' }, /^proxy_password_file \/none cannot be read/],
+    ['proxy_password', { from: 'file', path: '/none' }, /^proxy_password_file \/none does not exist/],
   ] as const)
     assert.match(await read(secret, {}, { called }), expected);
 });

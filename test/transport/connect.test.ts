@@ -1,6 +1,6 @@
 /** The race of addresses (RFC 8305): who is tried, who wins, what is told of the losers, and that nothing is left behind. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -136,6 +136,19 @@ test('no limit is no clock', () =>
     const connected = await connectFirst([only.endpoint], { within: Number.POSITIVE_INFINITY });
     assert.ok(connected.winner);
     connected.winner.socket.destroy();
+    only.stop();
+  }));
+
+test('V10: the system asks whether the other side is still there', () =>
+  within(5000, async () => {
+    const only = await live();
+    const { winner } = await connectFirst([only.endpoint], { within: 5000 });
+    const port = (winner?.socket.localPort ?? 0).toString(16).toUpperCase().padStart(4, '0');
+    // proc(5): a timer of kind 2 is one of keep-alive.
+    const [timer] =
+      readFileSync('/proc/self/net/tcp', 'latin1').match(new RegExp(`^ *\\d+: [0-9A-F]+:${port} \\S+ \\S+ \\S+ \\S+`, 'm')) ?? [];
+    assert.match(timer ?? '', / 02:/);
+    winner?.socket.destroy();
     only.stop();
   }));
 

@@ -1,7 +1,7 @@
 /**
  * Whose files the built commands obey: as root, as an ordinary user, from a read-only mount; and what a file may hold that an
  * argument names. Needs root, which gives files away.
- * Loopback: whose file is obeyed is the subject, not what goes over the wire.
+ * Loopback: whose file it is decides, before anything connects; the smart host only shows that what is obeyed sends.
  */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
@@ -354,7 +354,7 @@ test('S3: a log is no way into another file: a symbolic link is followed only in
     const config = file(path.join(folder, 'c.toml'), TOML.replace('log = "none"', `log = "${place}/log"`));
     const { stderr } = await run(['-C', config, '-f', 'a@b.example', 'c@d.example']);
     assert.equal(readFileSync(target, 'utf8') !== '', followed);
-    if (!followed) assert.match(stderr, /cannot write the log \S+: it is a symbolic link, and others than root may change /);
+    if (!followed) assert.match(stderr, /cannot write the log \S+ as uid 0: it is a symbolic link, and others than root may change /);
   }
 });
 

@@ -19,6 +19,8 @@ export interface DovecotOptions extends PeerOptions {
 export interface Dovecot extends Peer {
   /** The LMTP port; `port` and `tlsPort` are submission's. */
   readonly lmtpPort: number;
+  /** LMTP on a unix socket. */
+  readonly lmtpSocket: string;
   /** The socket at which another server may ask for authentication. */
   readonly authSocket: string;
 }
@@ -156,6 +158,7 @@ service submission-login {
     port,
     ...(tls !== undefined && { tlsPort }),
     lmtpPort,
+    lmtpSocket: `${folder}/run/lmtp`,
     authSocket,
     log: `${folder}/log`,
     said,
