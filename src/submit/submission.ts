@@ -13,7 +13,7 @@ import { collectRecipients, removeBcc } from '../message/recipients.ts';
 import { parseRewrite, type Rewrite, rewriteFields, rewriteReversePath } from '../message/rewrite.ts';
 import { type Input, prefixed, type Source } from '../message/source.ts';
 import { addOctets } from '../message/sum.ts';
-import { printProblem } from '../router/problem.ts';
+import { printProblems } from '../router/problem.ts';
 import { NO_SMARTHOST } from '../router/resolve.ts';
 import type { Route, RoutedRecipient } from '../router/route.ts';
 import type { Notify, Recipient, Transaction } from '../smtp/commands.ts';
@@ -127,7 +127,7 @@ export async function submitMessage(submission: Submission, surroundings: Surrou
   surroundings.routed?.(routing);
   if (routing.problems.length > 0) {
     const deferred = routing.problems.every(({ kind }) => kind === 'deferred');
-    return failed({ kind: 'route', details: routing.problems.map(printProblem), deferred });
+    return failed({ kind: 'route', details: printProblems(routing.problems), deferred });
   }
   if (routing.route === null) return known;
   const { errorsTo } = routing.route;

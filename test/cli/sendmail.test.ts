@@ -774,6 +774,32 @@ test('exit_codes = "sysexits"', () =>
     }
   }));
 
+test('S11: aliases that name each other, and a list with thousands of faults, are told in a few lines', () =>
+  within(60_000, async () => {
+    const folder = scratch();
+    const aliases = path.join(folder, 'aliases');
+    const names = Array.from({ length: 60 }, (_, i) => `n${i}`);
+    const knot = names.map((name) => `${name}: ${names.join(', ')}\n`).join('');
+    const elsewhere = Array.from({ length: 300_000 }, (_, i) => `m${i}`).join(', ');
+    writeFileSync(aliases, `${knot}many: ${elsewhere}\n`);
+    const { config, logged } = setUp(`aliases = ["${aliases}"]\nqualify_domain = "b.example"`);
+    for (const [name, words] of [
+      ['n0', /^sendmail: routing n0@b\.example yielded a deferred delivery: routing is given up, because .*\n$/],
+      ['many', /\nsendmail: and 299900 more\n$/],
+    ] as const)
+      for (const args of [
+        ['-f', 'a@b.example', name],
+        ['-bv', name],
+      ]) {
+        const { status, stderr } = await run(config, args, LETTER);
+        assert.equal(status, 1);
+        assert.match(stderr, words);
+        assert.ok(stderr.split('\n').length <= 102, `${stderr.split('\n').length} lines`);
+        assert.doesNotMatch(stderr, /bug/);
+      }
+    assert.ok(logged().split('\n').length < 10, logged().slice(0, 1000));
+  }));
+
 /* ---- what is shown ---- */
 
 test('-v shows the conversation, -d how it came to it; never a secret', () =>

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { checkAliases } from '../../src/router/check.ts';
 import { withDefaults } from '../../src/router/defaults.ts';
-import { printProblem } from '../../src/router/problem.ts';
+import { printProblem, printProblems } from '../../src/router/problem.ts';
 import { printSmarthost, type Smarthost } from '../../src/router/route.ts';
 import { host, mailbox, manualroute, redirect } from './world.ts';
 
@@ -19,6 +19,16 @@ test('a problem tells the way to the address that has it', () => {
 test('a reason cannot drive a terminal or begin a line', () => {
   const problem = { kind: 'failed', address: mailbox('a@x'), chain: [mailbox('a@x')], router: 'r', detail: 'n\u001b[2J\r\nö' } as const;
   assert.equal(printProblem(problem), 'routing a@x yielded a failed delivery: n\\x1b[2J\\x0d\\x0aö');
+});
+
+test('S11: a hundred problems are told, and how many more there are', () => {
+  const problem = (n: number) => ({ kind: 'failed', address: mailbox(`a${n}@x`), chain: [], router: 'r', detail: 'no' }) as const;
+  const problems = Array.from({ length: 5000 }, (_, i) => problem(i));
+  assert.equal(printProblems(problems.slice(0, 100)).length, 100);
+  const sentences = printProblems(problems);
+  assert.equal(sentences.length, 101);
+  assert.equal(sentences[99], 'routing a99@x yielded a failed delivery: no');
+  assert.equal(sentences[100], 'and 4900 more');
 });
 
 /** [smart host, as it is printed] */

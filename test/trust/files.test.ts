@@ -42,7 +42,8 @@ function run(args: readonly string[], { uid, env = {}, input = LETTER, within: s
   });
   child.stdin.on('error', () => {});
   child.stdin.end(input);
-  return within(20_000, () => new Promise((resolve) => child.on('close', (status, signal) => resolve({ status, signal, ...said }))));
+  const ended = () => new Promise<Ended>((resolve) => child.on('close', (status, signal) => resolve({ status, signal, ...said })));
+  return within(20_000, ended).finally(() => child.kill('SIGKILL'));
 }
 
 /** A folder that anybody may enter. */
