@@ -2,12 +2,14 @@
  * Passwords and tokens: read where the configuration says, at the attempt. Knows no mechanism. No text made here holds a
  * secret, and none is put into arguments or the environment.
  */
+import type { ChildProcess } from 'node:child_process';
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { isAbsolute, join, normalize } from 'node:path';
 import type { Secret } from '../router/route.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { fromUtf8, octets, printable, utf8 } from '../smtp/text.ts';
+import { alarm } from '../transport/clock.ts';
 import { refuseFile, runningUser, whyUnread } from '../trust/facts.ts';
 import { scrub } from './scrub.ts';
 
@@ -116,13 +118,15 @@ async function fromCommand(argv: readonly string[], key: string, environment: En
   const { spawn } = await import('node:child_process');
   const unstarted = ({ code }: NodeJS.ErrnoException) => unparsed(`${what} cannot be run (${code ?? 'unknown error'})`);
   const started = new Promise<Parsed<string>>((resolve) => {
-    // Never our standard input: the message waits there.
-    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: environment as NodeJS.ProcessEnv });
+    // Never our standard input: the message waits there. A group of its own can be ended with all that it has started.
+    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: environment as NodeJS.ProcessEnv, detached: true });
+    const release = endWithUs(child);
     const said = { stdout: '', stderr: '' };
     let grace: NodeJS.Timeout | undefined;
     const settle = (result: Parsed<string>) => {
-      clearTimeout(clock);
+      stopClock();
       clearTimeout(grace);
+      release();
       // Where there was no descriptor left for them, it has none.
       child.stdout?.destroy();
       child.stderr?.destroy();
@@ -130,10 +134,10 @@ async function fromCommand(argv: readonly string[], key: string, environment: En
       resolve(result);
     };
     const stop = (detail: string) => {
-      child.kill('SIGKILL');
+      endGroup(child);
       settle(unparsed(`${what} ${detail}`));
     };
-    const clock = setTimeout(() => stop(`did not end within ${patience / 1000} s`), patience);
+    const stopClock = alarm(patience, () => stop(`did not end within ${patience / 1000} s`));
     child.on('error', (error) => settle(unstarted(error)));
     child.stdout?.on('data', (octetsRead: Buffer) => {
       said.stdout += octetsRead.toString('latin1');
@@ -155,4 +159,42 @@ async function fromCommand(argv: readonly string[], key: string, environment: En
     child.on('close', ended);
   });
   return started.catch(unstarted);
+}
+
+/** Ends a command and what it has started, but for what left its group to stay (an agent). */
+function endGroup({ pid }: ChildProcess): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, 'SIGKILL');
+  } catch {
+    // It has ended already.
+  }
+}
+
+/** Commands under way. A group of its own would go on when this process ends, and hears no Ctrl-C: both are seen to here. */
+const running = new Set<ChildProcess>();
+const endAll = (): void => {
+  for (const child of running) endGroup(child);
+};
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+/** Who else listens decides what the signal does; where nobody does, it does afterwards what it would have done. */
+const pass = (name: NodeJS.Signals): void => {
+  if (process.listenerCount(name) > 1) return;
+  endAll();
+  process.off(name, pass);
+  process.kill(process.pid, name);
+};
+
+/** Ends a command when this process ends; the value undoes that. */
+function endWithUs(child: ChildProcess): () => void {
+  if (running.size === 0) {
+    // Before what replaces the process.
+    process.prependListener('exit', endAll);
+    for (const name of SIGNALS) process.on(name, pass);
+  }
+  running.add(child);
+  return () => {
+    if (!running.delete(child) || running.size > 0) return;
+    process.off('exit', endAll);
+    for (const name of SIGNALS) process.off(name, pass);
+  };
 }

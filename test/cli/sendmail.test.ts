@@ -551,6 +551,36 @@ test('S12: timeouts.deadline ends a delivery, whatever it waits for, and not the
     await patient.close();
   }));
 
+test('S12: SIGTERM and the deadline end password_command with all that it has started', () =>
+  within(30_000, async () => {
+    const host = await smartHost();
+    const isAlive = (): boolean =>
+      readdirSync('/proc').some((pid) => {
+        try {
+          return readFileSync(`/proc/${pid}/cmdline`, 'latin1').startsWith('sleep\x0031.4153');
+        } catch {
+          return false;
+        }
+      });
+    const until = async (holds: () => boolean) => {
+      for (let i = 0; i < 250 && !holds(); i++) await new Promise((resolve) => setTimeout(resolve, 20));
+      assert.ok(holds());
+    };
+    for (const [how, timeouts, expected] of [
+      ['SIGTERM', '', /ended by SIGTERM/],
+      ['deadline', '[timeouts]\ndeadline = "2s"', /the deadline of 2 s has passed/],
+    ] as const) {
+      const command = 'password_command = ["/bin/sh", "-c", "sleep 31.4153 & sleep 31.4153"]';
+      const { child, done } = start(setUp(toHosts(host.port), `[auth]\nuser = "u"\n${command}\n${timeouts}`).config, SENT);
+      child.stdin?.end(LETTER);
+      await until(isAlive);
+      if (how === 'SIGTERM') child.kill('SIGTERM');
+      failed(await done, expected);
+      await until(() => !isAlive());
+    }
+    await host.close();
+  }));
+
 /* ---- what is no message ---- */
 
 test('there is no queue and no daemon, and nothing is read to say so', () =>

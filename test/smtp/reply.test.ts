@@ -42,7 +42,17 @@ const CASES: readonly (readonly [string, readonly string[], string])[] = [
   ['250 a\r\n550 b\r\n', ['250 a', '550 b'], 'two replies'],
   ['250 5.1.1 x\r\n', ['250 5.1.1 x'], 'a class that is not the code’s is text. RFC 2034 §4'],
   ['550 5.7.26 no\r\n', ['550 5.7.26 no (5.7.26)'], 'two digits in the detail'],
-  ['550-5.1.1 a\r\n550 5.1.1 b\r\n', ['550 5.1.1 a / 5.1.1 b (5.1.1)'], 'on every line'],
+  ['550-5.1.1 a\r\n550 5.1.1 b\r\n', ['550 5.1.1 a / b (5.1.1)'], 'V10: on every line: said once'],
+  [
+    '535-5.7.8 Username and Password not accepted. For more information, go to\r\n535 5.7.8  https://support.example/mail/?p=BadCredentials x - smtp\r\n',
+    [
+      '535 5.7.8 Username and Password not accepted. For more information, go to / https://support.example/mail/?p=BadCredentials x - smtp (5.7.8)',
+    ],
+    'V10: not in the middle of a sentence',
+  ],
+  ['550-5.1.1 a\r\n550 5.1.1\r\n', ['550 5.1.1 a (5.1.1)'], 'V10: alone on a line'],
+  ['550-5.1.1 a\r\n550-5.1.10 b\r\n550 5.1.1c\r\n', ['550 5.1.1 a / 5.1.10 b / 5.1.1c (5.1.1)'], 'V10: another one is text'],
+  ['550-a\r\n550 5.1.1 b\r\n', ['550 a / 5.1.1 b'], 'V10: not on the first line: text'],
   ['250 2.0.0\r\n', ['250 2.0.0 (2.0.0)'], 'an enhanced code alone'],
   ['250 2.0.0x\r\n', ['250 2.0.0x'], 'not ended by a blank'],
   ['250 2.0.1000 x\r\n', ['250 2.0.1000 x'], 'four digits'],

@@ -1,14 +1,17 @@
 // Secrets: where they come from and what is refused; and that no form of one is left in a text that is shown.
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import type { Secret } from '../../src/router/route.ts';
 import { readSecret, type SecretOptions } from '../../src/submit/secret.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('secret');
+const root = fileURLToPath(new URL('../..', import.meta.url));
 
 const folder = mkdtempSync(path.join(tmpdir(), 'nospool-secret-'));
 test.after(() => rmSync(folder, { recursive: true }));
@@ -164,6 +167,53 @@ test('a command that the system does not start', async () => {
 test('a command that does not end is stopped; one that leaves a child behind is not waited for', async () => {
   assert.match(await read(shell('exec sleep 20'), {}, { patience: 200 }), /^password_command \/bin\/sh did not end within 0\.2 s$/);
   assert.equal(await read(shell('echo geheim; sleep 8 &'), { PATH: '/usr/bin:/bin' }), '=geheim');
+});
+
+/** Whether a process with these octets among its arguments is still there. */
+const isAlive = (mark: string): boolean =>
+  readdirSync('/proc').some((pid) => {
+    try {
+      return /^\d+$/.test(pid) && readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes(mark);
+    } catch {
+      return false;
+    }
+  });
+async function isGone(mark: string): Promise<boolean> {
+  for (let i = 0; i < 100 && isAlive(mark); i++) await new Promise((resolve) => setTimeout(resolve, 20));
+  return !isAlive(mark);
+}
+
+test('S12: what is stopped is stopped with all that it has started', async () => {
+  for (const [script, options] of [
+    ['sleep 31.4151 & sleep 31.4151', { patience: 200 }],
+    ['sleep 31.4151 & cat /dev/zero', {}],
+  ] as const) {
+    assert.match(await read(shell(script), { PATH: '/usr/bin:/bin' }, options), /did not end within|writes more than/);
+    assert.ok(await isGone('31.4151'), script);
+  }
+});
+
+test('S12: a command ends with the process that waits for it, and leaves no listener behind', async () => {
+  const listeners = (): number => ['exit', 'SIGINT', 'SIGTERM', 'SIGHUP'].reduce((count, name) => count + process.listenerCount(name), 0);
+  const before = listeners();
+  await Promise.all(Array.from({ length: 20 }, () => read(shell('echo geheim'), { PATH: '/usr/bin:/bin' })));
+  assert.equal(listeners(), before);
+  const program = `import { readSecret } from './src/submit/secret.ts';
+void readSecret({ from: 'command', argv: ['/bin/sh', '-c', 'sleep 31.4152 & echo started >&2; sleep 31.4152'] }, process.env);
+setTimeout(() => process.argv.at(-1) === 'exit' ? process.exit(3) : process.kill(process.pid, process.argv.at(-1)), 500);`;
+  const loading = process.versions.bun === undefined ? ['--import', 'tsx', '--input-type=module'] : [];
+  for (const [how, expected] of [
+    ['exit', '3 null'],
+    ['SIGINT', 'null SIGINT'],
+    ['SIGTERM', 'null SIGTERM'],
+    ['SIGHUP', 'null SIGHUP'],
+  ] as const)
+    await within(20_000, async () => {
+      const child = spawn(process.execPath, [...loading, '-e', program, '--', how], { cwd: root, stdio: 'ignore' });
+      const ended = await new Promise((resolve) => child.once('exit', (code, signal) => resolve(`${code} ${signal}`)));
+      assert.equal(ended, expected);
+      assert.ok(await isGone('31.4152'), how);
+    });
 });
 
 test.run();
