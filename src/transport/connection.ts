@@ -242,9 +242,8 @@ export class Connection {
   #traceLines(text: string): void {
     const lines = (this.#heard + text).split('\n');
     this.#heard = lines.pop() ?? '';
-    if (lines.length === 0) return;
     this.#isExchange = this.#dialogue.state.at === 'auth';
-    this.#traceHeard(lines.map((line) => line.replace(/\r$/, '')));
+    if (lines.length > 0) this.#traceHeard(lines.map((line) => line.replace(/\r$/, '')));
   }
 
   /** One text: a secret may be folded. */

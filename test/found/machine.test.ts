@@ -136,7 +136,7 @@ const SAID: readonly (readonly [string, Partial<Record<Phase, Deed>>, RegExp, (r
   [
     'the beginning of a reply, and silence',
     { greeting: later('554-5.7.1 blocked\r\n', '554-5.7.1 see bl', false) },
-    /: no reply to the greeting in time, only "554-5\.7\.1 blocked \/ 554-5\.7\.1 see bl"$/,
+    /: no greeting came within 1s \(timeouts\.greeting\), only "554-5\.7\.1 blocked \/ 554-5\.7\.1 see bl"$/,
   ],
   [
     'a 354 and a refusal in one packet',
@@ -167,7 +167,7 @@ const SAID: readonly (readonly [string, Partial<Record<Phase, Deed>>, RegExp, (r
   [
     'the beginning of a verdict, and silence',
     { end: later('250-2.0.0 queued\r\n', '250 as', false) },
-    /no verdict came back \(no whole reply came in time: "250-2\.0\.0 queued \/ 250 as"\)/,
+    /no verdict came back \(no whole reply came within 1s \(timeouts\.final\): "250-2\.0\.0 queued \/ 250 as"\)/,
   ],
   ['control characters', { greeting: '220-a\x1b[2J\r\n521 b\x07\r\n' }, /: "220-a\\x1b\[2J \/ 521 b\\x07"$/],
   ['much', { greeting: `220-a\r\n${`521-${'b'.repeat(100)}\r\n`.repeat(30)}521 c\r\n` }, /: "220-a( \/ 521-b+){14,15}…"$/],
@@ -318,7 +318,7 @@ const EXCHANGES: readonly (readonly [string, string, (talk: Talk, initial: strin
       `535-5.7.8 no (${encoded(`r=${SERVER_NONCE},s=${SALT},i=4096`)})\r\n535 5.7.8 r=${SERVER_NONCE}, s=${SALT} ${v}\r\n`,
     ]),
     ['C: AUTH SCRAM-SHA-256 ****', 'S: 334 …', 'C: ****', 'S: 535-5.7.8 no (****)', 'S: 535 5.7.8 **** **** ****', 'C: QUIT'],
-    /: AUTH SCRAM-SHA-256: 535 5\.7\.8 no \(\*\*\*\*\) \/ 5\.7\.8 \*\*\*\* \*\*\*\* \*\*\*\*$/,
+    /: AUTH SCRAM-SHA-256: 535 5\.7\.8 no \(\*\*\*\*\) \/ \*\*\*\* \*\*\*\* \*\*\*\*\n/,
   ],
   [
     'SCRAM-SHA-256',
