@@ -44,11 +44,10 @@ export function installCommand(runtime: readonly string[] = [process.execPath]):
   if (!existsSync(built)) throw new Error(`${built} is missing: npm run build`);
   const file = `${folder}/sendmail.cjs`;
   cpSync(built, file);
-  // What it loads when needed lies beside it.
+  // What it is made of lies beside it.
   const beside = path.dirname(built);
   for (const name of readdirSync(beside))
-    if (['chunks', 'compiled'].includes(name) || name.endsWith('.cjs'))
-      cpSync(path.join(beside, name), `${folder}/${name}`, { recursive: true });
+    if (name === 'compiled' || name.endsWith('.cjs')) cpSync(path.join(beside, name), `${folder}/${name}`, { recursive: true });
   mkdirSync(`${folder}/var`);
   chmodSync(`${folder}/var`, 0o777);
   const config = `${folder}/nospool.toml`;
