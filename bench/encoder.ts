@@ -5,9 +5,10 @@ import type { Bench } from './support/bench.ts';
 import { bodyBlock, type Shape } from './support/material.ts';
 import { cost } from './support/measure.ts';
 import { DIST, inCache, inSupport } from './support/places.ts';
-import { type Claim, claim, medianOf, ratio, type Table } from './support/report.ts';
+import { type Claim, claim, medianOf, ratio } from './support/report.ts';
 import { type Case, rounds } from './support/rounds.ts';
 import { node } from './support/runtimes.ts';
+import type { Table } from './support/table.ts';
 
 const SHAPES: readonly [Shape, string][] = [
   ['lf', 'base64 lines with LF'],

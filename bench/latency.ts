@@ -4,8 +4,9 @@ import { flights } from './support/flights.ts';
 import { message } from './support/material.ts';
 import { others, ours, type Peer, type Submission } from './support/peers.ts';
 import { distant, type Offer, type Receiver, receiver } from './support/receivers.ts';
-import { type Claim, type Column, medianOf, type Table } from './support/report.ts';
+import { type Claim, medianOf } from './support/report.ts';
 import { type Case, type Row, rounds, summary } from './support/rounds.ts';
+import type { Column, Table } from './support/table.ts';
 
 interface Kind {
   readonly title: string;

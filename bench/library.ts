@@ -7,9 +7,10 @@ import { cost } from './support/measure.ts';
 import { DIST, inSupport } from './support/places.ts';
 import { postfixProgram } from './support/postfix.ts';
 import { distant, type Receiver, receiver } from './support/receivers.ts';
-import { type Claim, claim, ratio, type Table } from './support/report.ts';
+import { type Claim, claim, ratio } from './support/report.ts';
 import { type Case, type Measures, rounds } from './support/rounds.ts';
 import { node } from './support/runtimes.ts';
+import type { Table } from './support/table.ts';
 
 const FLOOR = 'bare socket writer, Node';
 const QUEUED_FLOOR = `${FLOOR}, the next envelope behind the content`;

@@ -2,9 +2,9 @@
 import type { Bench } from './support/bench.ts';
 import { cost } from './support/measure.ts';
 import { DIST, inSupport } from './support/places.ts';
-import type { Table } from './support/report.ts';
 import { rounds } from './support/rounds.ts';
 import { node } from './support/runtimes.ts';
+import type { Table } from './support/table.ts';
 
 const KINDS: readonly {
   readonly title: string;

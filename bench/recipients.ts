@@ -6,9 +6,10 @@ import { MEASURED_BY } from './support/measure.ts';
 import { others, ours, type Submission } from './support/peers.ts';
 import { inCache } from './support/places.ts';
 import { receiver } from './support/receivers.ts';
-import type { Claim, Table } from './support/report.ts';
+import type { Claim } from './support/report.ts';
 import { rounds } from './support/rounds.ts';
 import { bun, node } from './support/runtimes.ts';
+import type { Table } from './support/table.ts';
 
 const DOMAIN = 'bench.example';
 /** Found by trying, with Exim 4.96: one more, and it cannot read its spool file back. */

@@ -9,9 +9,9 @@ import { cost, MEASURED_BY } from './support/measure.ts';
 import { nodeFloor, nospoolBy } from './support/peers.ts';
 import { DIST, inCache, inSupport } from './support/places.ts';
 import { type Receiver, receiver } from './support/receivers.ts';
-import type { Table } from './support/report.ts';
 import { type Case, rounds } from './support/rounds.ts';
 import { bun, node, type Runtime } from './support/runtimes.ts';
+import type { Table } from './support/table.ts';
 
 export const stages: Bench = {
   name: 'stages',

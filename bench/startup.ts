@@ -5,9 +5,10 @@ import { message } from './support/material.ts';
 import { MEASURED_BY } from './support/measure.ts';
 import { asInstalled, nativeFloor, nodeFloor, others, ours, type Peer } from './support/peers.ts';
 import { type Offer, receiver } from './support/receivers.ts';
-import { type Claim, claim, type Floor, medianOf, ratio, type Table } from './support/report.ts';
+import { type Claim, claim, type Floor, medianOf, ratio } from './support/report.ts';
 import { type Case, type Row, rounds } from './support/rounds.ts';
 import { bun, node, type Runtime, runtimes } from './support/runtimes.ts';
+import type { Table } from './support/table.ts';
 
 interface Kind {
   readonly title: string;

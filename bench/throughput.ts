@@ -4,9 +4,10 @@ import { message, more, type Shape } from './support/material.ts';
 import { type Command, MEASURED_BY } from './support/measure.ts';
 import { nativeFloor, nodeFloor, others, ours, type Peer } from './support/peers.ts';
 import { type Offer, receiver } from './support/receivers.ts';
-import { type Claim, claim, type Floor, medianOf, ratio, type Table } from './support/report.ts';
+import { type Claim, claim, type Floor, medianOf, ratio } from './support/report.ts';
 import { type Case, rounds } from './support/rounds.ts';
 import { bun, node, runtimes } from './support/runtimes.ts';
+import type { Table } from './support/table.ts';
 
 const MiB = 1 << 20;
 

@@ -24,10 +24,11 @@ const LOGGERS = ['/usr/bin/logger', '/bin/logger'];
 /** Ends a command that cannot begin, with status 1. A caller of sendmail may throw standard error away, so it is logged too. */
 export function giveUp(reason: string): never {
   const name = (process.argv[1] || '').replace(/^.*\//, '').replace(/\.[cm]js$/, '');
-  process.stderr.write(`${name}: ${reason}\n`);
+  const line = reason.replace(/\s+/g, ' ');
+  process.stderr.write(`${name}: ${line}\n`);
   const { mainModule } = process as { readonly mainModule?: { require(id: string): unknown } };
   // An ES module has none, and nospool is one: there a person reads standard error.
-  if (mainModule !== undefined) log(`not sent: ${reason}`, (id) => mainModule.require(id));
+  if (mainModule !== undefined) log(`not sent: ${line}`, (id) => mainModule.require(id));
   process.exit(1);
 }
 

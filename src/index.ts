@@ -25,22 +25,29 @@ export type { Timeouts } from './submit/settings.ts';
 
 /**
  * A smart host from its URL (`submission://mail.example.org`, as in nospool.toml(5)). TLS is required and verified unless
- * `tls` says otherwise; with `auth`, authentication is required. The failure is a sentence.
+ * `tls` says otherwise; with `auth`, authentication is required (`isToken`: `password` is an access token); EHLO keywords in `ignoreExtensions` count as not offered. The
+ * failure is a sentence.
  */
 export function smarthost(
   url: string,
   {
     tls = {},
     auth,
-  }: { readonly tls?: Partial<TlsPolicy>; readonly auth?: { readonly user: string; readonly password: string } & Partial<AuthPolicy> } = {},
+    ignoreExtensions = [],
+  }: {
+    readonly ignoreExtensions?: readonly string[];
+    readonly tls?: Partial<TlsPolicy>;
+    readonly auth?: { readonly user: string; readonly password: string } & Partial<AuthPolicy>;
+  } = {},
 ): Parsed<Smarthost> {
   const address = parseSmarthost(url);
   if (!address.ok) return address;
-  if (auth === undefined) return parsed({ ...address.value, tls: { ...TLS, ...tls }, auth: null });
-  const { user, password, mechanisms = [], allowPlaintext = false } = auth;
+  const ignored = ignoreExtensions.length === 0 ? {} : { ignoreExtensions: ignoreExtensions.map((keyword) => keyword.toUpperCase()) };
+  const host = { ...address.value, tls: { ...TLS, ...tls }, ...ignored };
+  if (auth === undefined) return parsed({ ...host, auth: null });
+  const { user, password, mechanisms = [], isToken = false, allowPlaintext = false } = auth;
   return parsed({
-    ...address.value,
-    tls: { ...TLS, ...tls },
-    auth: { user, mechanisms, allowPlaintext, secret: { from: 'literal', value: password } },
+    ...host,
+    auth: { user, mechanisms, isToken, allowPlaintext, secret: { from: 'literal', value: password } },
   });
 }

@@ -1,15 +1,17 @@
 /** The sendmail command: sets the exit status, and nothing can make it 0 but an outcome that says so. */
 import { exitOnSignals } from './cli/interrupts.ts';
+import { leaveAtOnce } from './cli/leave.ts';
+import { tellBug } from './cli/report.ts';
 import { sendmail } from './cli/sendmail.ts';
-import { complain } from './cli/terminal.ts';
 
 process.exitCode = 1;
+leaveAtOnce();
 exitOnSignals();
 // It has no effect on our connections, and the runtime would warn of it on standard error.
 delete process.env.NODE_TLS_REJECT_UNAUTHORIZED;
 /** A bug ends the process, and with it the connection: content that was under way has no terminator. */
 function fail(error: unknown): never {
-  complain([`bug: ${error instanceof Error ? error.message : String(error)}; the message that was under way was not sent to its end`]);
+  tellBug(error);
   process.exit(1);
 }
 process.on('uncaughtException', fail);

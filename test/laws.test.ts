@@ -25,8 +25,9 @@ const LAW: Readonly<Record<string, readonly RegExp[]>> = {
   smtp: [],
   router: [/^smtp\/(path|parsed|text)\.ts$/],
   message: [/^smtp\/(path|parsed|text|content)\.ts$/],
-  transport: [/^smtp\//, /^router\/route\.ts$/, /^message\/source\.ts$/],
-  submit: [/^smtp\//, /^router\//, /^message\//, /^transport\//],
+  trust: [],
+  transport: [/^smtp\//, /^router\/(route|loopback)\.ts$/, /^message\/source\.ts$/, /^trust\//],
+  submit: [/^smtp\//, /^router\//, /^message\//, /^transport\//, /^trust\//],
   config: [/./],
   cli: [/./],
   '': [/./],
@@ -73,6 +74,42 @@ laws('each third-party package is imported by exactly one file', () => {
   assert.deepEqual([...by.keys()].sort(), dependencies.sort(), 'dependencies and imports differ');
 });
 
+/** Who may write where people look, and by which words it could be done. */
+// What comes first runs on a Node that reads none of the others.
+const DOORS = ['src/cli/terminal.ts', 'src/cli/replies.ts', 'src/submit/logfile.ts', 'src/first.ts'];
+const WRITING = [
+  /\bconsole\b/,
+  /\bprocess\.(?:stdout|stderr)(?!\.isTTY\b|\.on\('error',)/,
+  /\bwriteSync\b|\bappendFile|\bcreateWriteStream\b|\bwritev|\bwrite as\b/,
+  /\/dev\/(?:stdout|stderr|tty|fd)\b/,
+  /'inherit'/,
+];
+/** Streams whose errors are passed over: `| head`. */
+const LISTENING = /for \(const stream of \[process\.stdout, process\.stderr\]\) stream\.on\('error', \(\) => \{\}\);/;
+
+/** The program of a child that answers its parent through a pipe. */
+const CHILD = /^const PROGRAM = `[^`]*`;$/m;
+
+laws('S9: text for people has one door to the descriptors and one to the log', () => {
+  const wrong: string[] = [];
+  for (const { file, text } of sources.filter(({ file: name }) => !DOORS.includes(name))) {
+    const code = text
+      .replace(/\/\*[\s\S]*?\*\/|(?<!:)\/\/.*/g, '')
+      .replace(LISTENING, '')
+      .replace(CHILD, '');
+    wrong.push(...WRITING.flatMap((pattern) => pattern.exec(code)?.[0] ?? []).map((word) => `${file}: ${word}`));
+    // Raw text: SMTP, whose lines are made by the receiver, and what readline shows of a line while it is typed.
+    if (/\bwriteText\b/.test(code)) wrong.push(`${file}: writeText`);
+    if (/\becho\b/.test(code) && file !== 'src/cli/init.ts') wrong.push(`${file}: echo`);
+    if (/\bas Line\b/.test(code) && /\/line\.ts'/.test(code)) wrong.push(`${file}: as Line`);
+  }
+  assert.deepEqual(wrong, []);
+  const dialogue = read('src/cli/smtp.ts');
+  for (const [call] of dialogue.matchAll(/\breplies\??\.write\([^;]*/g)) assert.match(call, /^replies\??\.write\(printed\(/);
+  for (const [call] of read('src/submit/logfile.ts').matchAll(/\bwrite(?:Lines)?\(lines?: [^,)]*/g))
+    assert.match(call, /: readonly Line\[\]$/);
+});
+
 laws('every test file ends in .run(), so that its tests are run', () => {
   for (const file of filesIn('test', '.test.ts')) assert.ok(/\.run\(\);\s*\}?\s*$/.test(read(file)), `${file} does not end in .run()`);
 });
@@ -114,6 +151,27 @@ laws('the standards that the code cites are listed in ARCHITECTURE.md, and the o
   const listed = new Set([...section.matchAll(/RFC (\d{3,5})/g)].map((match) => match[1] as string));
   assert.deepEqual([...cited].filter((rfc) => !listed.has(rfc)).sort(), [], 'cited, not listed');
   assert.deepEqual([...listed].filter((rfc) => !cited.has(rfc)).sort(), [], 'listed, not cited');
+});
+
+/** Settings of TLS and credentials, as configurations and options have them. */
+const POLICY = /\[(tls|auth)\]|\b(tls|auth)\s*[:=]\s*[{'"`]|password\w*\s*[:=]|ca_?file|allow_?plaintext|submissions:|STARTTLS/i;
+/** Addresses of loopback, and the servers of the tests that listen there. */
+const LOOPBACK = /\b127\.\d|\blocalhost\b|::1\b|\b(toHosts|hostAt|smartHost|startHost|faultyHost|serveTranscript|sinkWith)\(/;
+/** Tests of these rooms connect to nothing: hosts are texts there. */
+const TEXTS = /^test\/(config|router|smtp|message|bench)\//;
+
+laws('no test about TLS or credentials uses loopback, where policy is relaxed on purpose, without saying why', () => {
+  const silent: string[] = [];
+  const needless: string[] = [];
+  for (const file of filesIn('test', '.test.ts').filter((name) => !/^test\/world\/|^test\/laws/.test(name))) {
+    const text = read(file);
+    const isAbout = !TEXTS.test(file) && POLICY.test(text) && LOOPBACK.test(text);
+    const says = /^(\/\*\*| \*|\/\/).*\bLoopback: \S.{20}/m.test(text);
+    if (isAbout && !says) silent.push(file);
+    if (!isAbout && says) needless.push(file);
+  }
+  assert.deepEqual(silent, [], 'move it to test/world, or say in a comment why it may: "Loopback: …"');
+  assert.deepEqual(needless, [], 'nothing there needs its "Loopback: …" any more');
 });
 
 laws('nothing names a registry, a machine path or a tool that is not public', () => {

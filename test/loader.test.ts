@@ -1,4 +1,7 @@
-/** How sendmail is started: from code that was kept, where it belongs to what would run without it; and with nothing looked for later. */
+/**
+ * How sendmail is started: from code that was kept, where it belongs to what would run without it; and with nothing looked for later.
+ * Loopback: what is loaded is the subject; TLS is required there.
+ */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';

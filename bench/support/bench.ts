@@ -3,8 +3,9 @@ import { certificate } from './material.ts';
 import { type Command, cost } from './measure.ts';
 import type { Peer, Submission } from './peers.ts';
 import type { Receiver } from './receivers.ts';
-import type { Column, Findings, Glance, Table } from './report.ts';
+import type { Findings, Glance } from './report.ts';
 import type { Case, Progress } from './rounds.ts';
+import type { Column, Table } from './table.ts';
 
 export interface Setting {
   /** Rounds; benches whose rounds take minutes do fewer and say so. */

@@ -1,6 +1,6 @@
 /** A table as an SVG of horizontal bars, readable on light and dark pages. Knows no bench. */
-import type { Table } from './report.ts';
 import type { Spread } from './rounds.ts';
+import type { Table } from './table.ts';
 
 const WIDTH = 420;
 /** Of the value behind a bar. */

@@ -1,4 +1,4 @@
-/** What the administrator's commands share: what they say, who runs them, and the configuration in force. Knows no command. */
+/** What the administrator's commands share: who runs them, and the configuration in force. Knows no command. */
 import type { Config } from '../config/config.ts';
 import { readConfig } from '../config/read.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
@@ -6,18 +6,10 @@ import { parseReversePath, type ReversePath } from '../smtp/path.ts';
 import { logId } from '../submit/log.ts';
 import type { Submitter } from '../submit/submission.ts';
 import { type Identity, identify } from './identity.ts';
+import { failWith } from './terminal.ts';
 
 declare const __VERSION__: string;
 export const VERSION = typeof __VERSION__ === 'string' ? __VERSION__ : '0';
-
-/** Facts on standard error, one a line; the value is the exit status of a command that failed. */
-export function failWith(...facts: readonly string[]): 1 {
-  process.stderr.write(facts.map((fact) => `nospool: ${fact}\n`).join(''));
-  return 1;
-}
-
-/** Text on standard output. */
-export const print = (text: string): void => void process.stdout.write(text);
 
 /** --from as it was written; undefined when it was not. */
 export function givenReversePath(from: string | null): Parsed<ReversePath | undefined> {

@@ -5,15 +5,15 @@
 import { TLS } from '../config/policy.ts';
 import { parseSmarthost } from '../config/smarthost.ts';
 import { parseSize } from '../config/values.ts';
+import { isWrittenAsLoopback } from '../router/loopback.ts';
 import { type AuthPolicy, printSmarthost, type Smarthost, type TlsPolicy } from '../router/route.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { type Mailbox, parseMailbox, printMailbox } from '../smtp/path.ts';
-import { isLoopback } from '../transport/listen.ts';
-import { failWith, givenReversePath, print } from './admin.ts';
+import { givenReversePath } from './admin.ts';
 import { listenForSignals } from './interrupts.ts';
 import { carry, type Load, type Measured } from './load.ts';
 import { progressLine } from './progress.ts';
-import { writeText } from './terminal.ts';
+import { failWith, print, printJson, writeOver } from './terminal.ts';
 
 /** As on the command line; null = not given. */
 export interface BenchOptions {
@@ -49,16 +49,16 @@ export async function runBench(options: BenchOptions): Promise<number> {
   const load = loadOf(options, new Date());
   if (!load.ok) return failWith(load.detail);
   const { messages, content } = load.value;
-  const interrupts = listenForSignals(Number.POSITIVE_INFINITY);
-  const progress = process.stderr.isTTY ? progressLine(messages * content.length, (text) => writeText(2, text)) : null;
+  const interrupts = listenForSignals(true);
+  const progress = process.stderr.isTTY ? progressLine(messages * content.length, writeOver) : null;
   const measured = await carry(load.value, {
     signal: interrupts.signal,
     urgent: interrupts.urgent,
     ...(progress ? { progress: (known) => progress.sent(known * content.length) } : {}),
   });
   progress?.end();
-  interrupts.release();
-  print(options.json ? `${JSON.stringify(benchJson(load.value, measured))}\n` : printBench(load.value, measured));
+  if (options.json) printJson(benchJson(load.value, measured));
+  else print(printBench(load.value, measured));
   if (measured.interrupted !== null) failWith(measured.interrupted);
   const missing = messages - measured.fates.accepted;
   return missing === 0 ? 0 : failWith(`${missing} of ${counted(messages, 'message')} ${missing === 1 ? 'was' : 'were'} not accepted`);
@@ -104,7 +104,7 @@ function hostOf({ host, anywhere, ...options }: BenchOptions): Parsed<Smarthost>
   const address = parseSmarthost(host);
   if (!address.ok) return unparsed(`--host: ${address.detail}`);
   const { scheme, host: name } = address.value;
-  if (scheme !== 'unix' && !isLoopback(name) && !anywhere)
+  if (!isWrittenAsLoopback(address.value) && !anywhere)
     return unparsed(
       `${name} is not a loopback address; it would get real mail, as much as it takes, so it must be asked for by --anywhere`,
     );
@@ -163,7 +163,7 @@ const counted = (count: number, thing: string): string => `${count} ${thing}${co
 const figures = (value: number): string => (value >= 100 ? value.toFixed(0) : value.toPrecision(3));
 const ms = (value: number | null): string => figures(value ?? 0);
 
-export function printBench({ host, envelope, content, connections }: Load, measured: Measured): string {
+export function printBench({ host, envelope, content, connections }: Load, measured: Measured): readonly string[] {
   const { fates, seconds, latencies, openings, unopened, reasons } = measured;
   const { messages, octets } = ratesOf(content, measured);
   const rows: [string, string][] = [
@@ -181,7 +181,7 @@ export function printBench({ host, envelope, content, connections }: Load, measu
   }
   const opened = openings.count > 0 ? `, median ${ms(openings.quantile(0.5))}, max ${ms(openings.greatest)} ms to open` : '';
   rows.push(['sessions', `${openings.count}${opened}${unopened > 0 ? `; ${unopened} could not be opened` : ''}`]);
-  return rows.map(([label, text]) => `${label.padEnd(12)}${text}\n`).join('');
+  return rows.map(([label, text]) => `${label.padEnd(12)}${text}`);
 }
 
 /** Name in JSON, title for people, part of the messages. */

@@ -3,16 +3,19 @@
  * goes without a message. Sends no MAIL.
  */
 import type { Config } from '../config/config.ts';
+import { SYSTEM_FILE } from '../config/read.ts';
+import { NO_SMARTHOST } from '../router/resolve.ts';
 import type { Smarthost } from '../router/route.ts';
 import { printSmarthost } from '../router/route.ts';
-import { printable, utf8 } from '../smtp/text.ts';
+import { lineOf } from '../smtp/line.ts';
+import { fullName, helloName } from '../submit/domain.ts';
 import { printServer } from '../submit/outcome.ts';
 import { checkAliasFiles } from '../submit/routing.ts';
 import { systemSecurity } from '../submit/security.ts';
 import { type Endpoint, endpointsOf, type Target, targetsOf } from '../transport/resolve.ts';
-import { failWith, openSetting, print } from './admin.ts';
+import { openSetting } from './admin.ts';
 import { type Probe, type ProbeOptions, probe, type TlsSeen } from './probe.ts';
-import { conversation } from './terminal.ts';
+import { conversation, failWith, print, printJson } from './terminal.ts';
 
 export interface CheckOptions {
   /** Path of a configuration file; '' = where sendmail looks. */
@@ -52,15 +55,20 @@ const DAY = 86_400_000;
 export async function runCheck({ config: path, json, verbose }: CheckOptions): Promise<number> {
   const setting = await openSetting(path);
   if (setting === null) return 1;
-  const { config, warnings } = setting;
+  const { config, who } = setting;
   const aliases = await checkAliasFiles(config);
   const hosts = hostsOf(config);
   const { hostname } = await setting.submitter();
-  const trace = conversation(verbose ? 2 : 0, null);
+  const warnings = [
+    ...setting.warnings,
+    ...unlocked(config, who.euid),
+    ...(config.hostname === '' && isNoDomain(hostname) ? [noDomain(hostname)] : []),
+  ];
+  const trace = conversation(verbose ? 2 : 0);
   const { connect, handshake, greeting, command, resolve } = config.timeouts;
   const capped = { connect, handshake, greeting, command, resolve };
   const options: ProbeOptions = {
-    hello: hostname.includes('.') || hostname.startsWith('[') ? hostname : '',
+    hello: fullName(hostname),
     timeouts: {
       ...config.timeouts,
       ...Object.fromEntries(Object.entries(capped).map(([name, limit]) => [name, Math.min(limit, PATIENCE)])),
@@ -79,11 +87,21 @@ export async function runCheck({ config: path, json, verbose }: CheckOptions): P
   }
   const bad = checks.filter(({ usable }) => !usable).length;
   const status = bad === 0 && hosts.length > 0 && aliases.faults.length === 0 ? 0 : 1;
-  if (json) print(`${JSON.stringify({ usable: status === 0, ...heading, smarthosts: checks.map(hostJson) })}\n`);
-  if (hosts.length === 0) return failWith('no smart host is configured: set smarthosts, or run "nospool init"');
+  if (json) printJson({ usable: status === 0, ...heading, smarthosts: checks.map(hostJson) });
+  if (hosts.length === 0) return failWith(NO_SMARTHOST);
   if (aliases.faults.length > 0) failWith(...aliases.faults);
-  if (!json) print(bad === 0 ? `${counted(hosts.length)} usable\n` : `${counted(bad)} NOT usable\n`);
+  if (!json) print([bad === 0 ? `${counted(hosts.length)} usable` : `${counted(bad)} NOT usable`]);
   return status;
+}
+
+/** A name of one label is common, and told by nobody: whoever needs a longer one hears of it. */
+const isNoDomain = (hostname: string): boolean => hostname.includes('.') && helloName(hostname) === '';
+const noDomain = (hostname: string): string =>
+  `this host's name "${hostname}" is no domain of RFC 5321, so EHLO says the address of the socket, and bare addresses need qualify_domain; set hostname`;
+/** Whoever sends for all users should know that one of them, or who fills in a web form, can send by another configuration. */
+function unlocked({ path, lock }: Config, euid: number): readonly string[] {
+  if (euid !== 0 || path !== SYSTEM_FILE || lock) return [];
+  return [`${path} is not locked: files of users, -C and the environment are used in its place; lock = true makes it the only one`];
 }
 
 const counted = (count: number): string => (count === 1 ? '1 smart host is' : `${count} smart hosts are`);
@@ -144,40 +162,41 @@ const COLUMNS = 80;
 const LABEL = 14;
 
 /** A labelled text, folded at blanks so that it stays in its column. */
-function row(label: string, text: string, indent = 0): string {
+function row(label: string, text: string, indent = 0): string[] {
   const lead = ' '.repeat(indent);
   const out: string[] = [];
   let line = lead + label.padEnd(LABEL);
-  for (const word of printable(utf8(text), 4000).split(' ')) {
+  for (const word of lineOf(text).split(' ')) {
     if (line.length + word.length > COLUMNS && line.trim() !== '' && line.length > indent + LABEL) {
       out.push(line.trimEnd());
       line = lead + ' '.repeat(LABEL);
     }
     line += `${word} `;
   }
-  return `${[...out, line.trimEnd()].join('\n')}\n`;
+  return [...out, line.trimEnd()];
 }
 
-function printHeading({ path, warnings, entries }: Heading): string {
+function printHeading({ path, warnings, entries }: Heading): readonly string[] {
   const rows = [
-    row('configuration', path === '' ? 'none: environment and defaults' : path),
-    ...warnings.map((text) => row('warning', text)),
+    ...row('configuration', path === '' ? 'none: environment and defaults' : path),
+    ...warnings.flatMap((text) => row('warning', text)),
   ];
-  if (entries > 0) rows.push(row('aliases', String(entries)));
-  return `${rows.join('')}\n`;
+  if (entries > 0) rows.push(...row('aliases', String(entries)));
+  return [...rows, ''];
 }
 
 /** A smart host's table: what was found out of each address, in the order in which they would be tried. */
-export function printHost({ host, router, problem, names, usable }: HostCheck, number: number, now: Date): string {
+export function printHost({ host, router, problem, names, usable }: HostCheck, number: number, now: Date): readonly string[] {
   const title = `${number}. ${printSmarthost(host)}${router === '' ? '' : ` (router "${router}")`}`;
-  const out = [`${title}: ${usable ? 'usable' : 'NOT usable'}\n`];
-  if (host.auth) out.push(row('user', host.auth.user, 3));
-  if (problem !== null) out.push(row('problem', problem, 3));
+  const out = [`${title}: ${usable ? 'usable' : 'NOT usable'}`];
+  if (host.auth) out.push(...row('user', host.auth.user, 3));
+  if (host.ignoreExtensions) out.push(...row('ignored', `${host.ignoreExtensions.join(', ')} (ignore_extensions)`, 3));
+  if (problem !== null) out.push(...row('problem', problem, 3));
   for (const { name, probes, problem: unknown } of names) {
-    if (unknown !== null) out.push(row('problem', unknown, 3));
-    for (const each of probes) out.push(printProbe(host, name, each, now));
+    if (unknown !== null) out.push(...row('problem', unknown, 3));
+    for (const each of probes) out.push(...printProbe(host, name, each, now));
   }
-  return `${out.join('')}\n`;
+  return [...out, ''];
 }
 
 function printProbe(
@@ -185,9 +204,9 @@ function printProbe(
   name: string,
   { endpoint, usable, connected, opened, greeting, tls, ...said }: Probe,
   now: Date,
-): string {
-  const out = [row('address', `${printServer({ host, name, endpoint })}: ${usable ? 'usable' : 'NOT usable'}`, 3)];
-  const add = (label: string, text: string) => out.push(row(label, text, 5));
+): readonly string[] {
+  const out = row('address', `${printServer({ host, name, endpoint })}: ${usable ? 'usable' : 'NOT usable'}`, 3);
+  const add = (label: string, text: string) => out.push(...row(label, text, 5));
   if (connected !== null) add('time', `connected after ${connected} ms${opened === null ? '' : `, ready after ${opened} ms`}`);
   for (const problem of said.problems) add('problem', problem);
   if (greeting !== '') add('greeting', greeting);
@@ -195,22 +214,22 @@ function printProbe(
   else if (usable) add('tls', 'none');
   if (said.extensions.length > 0) add('extensions', said.extensions.join(', '));
   if (said.auth) add('auth', `${said.auth.mechanism} as ${said.auth.user}: accepted`);
-  return out.join('');
+  return out;
 }
 
 function printTls({ cipher, by, peerName, chain }: TlsSeen, now: Date): string[] {
   const how = by === 'ca' ? `verified for ${peerName}` : by === 'fingerprint' ? 'verified by its fingerprint' : 'NOT verified';
-  const out = [row('tls', `${cipher}, ${how}`, 5)];
+  const out = row('tls', `${cipher}, ${how}`, 5);
   for (const [i, certificate] of chain.entries()) {
     const { subject, issuer, names, fingerprint, keyFingerprint } = certificate;
     const alternatives = names.filter((name) => name !== subject);
     const also = i > 0 || alternatives.length === 0 ? '' : ` (also ${alternatives.join(', ')})`;
-    out.push(row(i === 0 ? 'certificate' : '', `${subject}${also}, issued by ${issuer}, ${validity(certificate, now)}`, 5));
+    out.push(...row(i === 0 ? 'certificate' : '', `${subject}${also}, issued by ${issuer}, ${validity(certificate, now)}`, 5));
     if (i > 0) continue;
-    out.push(row('fingerprint', 'of the certificate, then of its key, for tls.fingerprint:', 5));
-    out.push(`       ${fingerprint}\n       ${keyFingerprint}\n`);
+    out.push(...row('fingerprint', 'of the certificate, then of its key, for tls.fingerprint:', 5));
+    out.push(`       ${fingerprint}`, `       ${keyFingerprint}`);
   }
-  if (by === 'nothing') out.push(row('', 'trust neither before you have compared it with what the operator says', 5));
+  if (by === 'nothing') out.push(...row('', 'trust neither before you have compared it with what the operator says', 5));
   return out;
 }
 
@@ -230,6 +249,7 @@ function hostJson({ host, router, problem, names, usable }: HostCheck): Readonly
     router,
     usable,
     user: host.auth?.user ?? null,
+    ignored_extensions: host.ignoreExtensions ?? [],
     problem,
     names: names.map(({ name, port, problem: unknown, probes }) => ({ name, port, problem: unknown, addresses: probes.map(probeJson) })),
   };

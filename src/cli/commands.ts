@@ -4,6 +4,7 @@
  */
 import yargs from 'yargs';
 import { SINK_DEFAULTS, type SinkOptions } from './sinkOptions.ts';
+import { failWith, print } from './terminal.ts';
 
 type Kind = 'text' | 'number' | 'list' | 'switch';
 
@@ -261,7 +262,7 @@ function sinkOptions(values: Values): SinkOptions {
 }
 
 /** `nospool --help`. */
-export function printOverview(): string {
+export function printOverview(): readonly string[] {
   const lines = COMMANDS.map(({ name, operands, help }) => `  ${`${name} ${operands}`.trim().padEnd(22)} ${help}`);
   return [
     'Usage: nospool COMMAND [OPTION...]',
@@ -272,19 +273,17 @@ export function printOverview(): string {
     '',
     'nospool COMMAND --help says more; nospool(1) says everything.',
     'Example: nospool init && nospool check',
-    '',
-  ].join('\n');
+  ];
 }
 
 /** `nospool COMMAND --help`: at most 24 lines of 80 columns. */
-export function printHelp(command: AdminCommand): string {
+export function printHelp(command: AdminCommand): readonly string[] {
   return [
     `Usage: nospool ${`${command.name} ${command.operands}`.trim()} [OPTION...]`,
     `${command.help.charAt(0).toUpperCase()}${command.help.slice(1)}.`,
     ...command.options.map(({ name, value, help }) => `  ${`--${name} ${value}`.trim().padEnd(22)} ${help}`),
     ...command.examples.map((example) => `Example: ${example}`),
-    '',
-  ].join('\n');
+  ];
 }
 
 /** As sendmail has them. */
@@ -314,17 +313,16 @@ function readValues(options: readonly Option[], given: Values): Values | string 
 /** Runs the command that the arguments name; the exit status. */
 export async function main(argv: readonly string[], version: string): Promise<number> {
   let status = 0;
-  const say = (text: string): number => {
-    process.stdout.write(text);
+  const say = (lines: readonly string[]): number => {
+    print(lines);
     return 0;
   };
   const complain = (text: string): void => {
-    if (status === 0) process.stderr.write(`nospool: ${text}\n`);
-    status = 1;
+    if (status === 0) status = failWith(text);
   };
   const [first = '--help'] = argv;
   if (first === '--help' || first === '-h' || first === 'help') return say(printOverview());
-  if (first === '--version' || first === '-V') return say(`nospool ${version}\n`);
+  if (first === '--version' || first === '-V') return say([`nospool ${version}`]);
   const asked = COMMANDS.find(({ name }) => name === first);
   if (asked && argv.some((word) => word === '--help' || word === '-h')) return say(printHelp(asked));
   if (!asked && first !== 'completion' && first !== '--get-yargs-completions') {

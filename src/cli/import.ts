@@ -2,9 +2,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { importFrom, type Program } from '../config/import.ts';
-import { printable, utf8 } from '../smtp/text.ts';
-import { failWith, print } from './admin.ts';
 import { makeFolder, reasonOf, writeWhole } from './files.ts';
+import { failWith, printDocument, remark } from './terminal.ts';
 
 export interface ImportOptions {
   /** null = told by the file's name or content. */
@@ -27,12 +26,11 @@ export async function runImport({ program, output, force }: ImportOptions, opera
   const imported = importFrom(path.resolve(file), readText, known);
   if (!imported.ok) return failWith(imported.detail);
   const { toml, notes, errors, isSecret } = imported.value;
-  for (const { place, key, effect, text } of notes)
-    process.stderr.write(`${printable(utf8(`${place}: ${key}: ${effect}: ${text}`), 1000)}\n`);
+  remark(notes.map(({ place, key, effect, text }) => `${place}: ${key}: ${effect}: ${text}`));
   if (target === null) {
     // Whatever takes standard output was not told that it would hold a password.
     if (isSecret) return failWith('there is a password in it: write it to a file that only you can read, with --output FILE');
-    print(toml);
+    printDocument(toml);
   } else {
     try {
       makeFolder(target);
@@ -40,7 +38,7 @@ export async function runImport({ program, output, force }: ImportOptions, opera
     } catch (error) {
       return failWith(`cannot write ${target}: ${reasonOf(error)}`);
     }
-    process.stderr.write(`written to ${target}; try it with: nospool check --config ${target}\n`);
+    remark([`written to ${target}; try it with: nospool check --config ${target}`]);
   }
   return errors.length === 0 ? 0 : failWith(...errors);
 }

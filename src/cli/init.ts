@@ -11,10 +11,11 @@ import { SYSTEM_FILE } from '../config/read.ts';
 import { parseSmarthost } from '../config/smarthost.ts';
 import { printStarter, type StarterAnswers } from '../config/starter.ts';
 import { parseToml } from '../config/toml.ts';
+import { lineOf } from '../smtp/line.ts';
 import { isDomain, parseMailbox } from '../smtp/path.ts';
-import { failWith, print } from './admin.ts';
 import { makeFolder, reasonOf, writeWhole } from './files.ts';
 import { type Identity, identify } from './identity.ts';
+import { echo, failWith, print, printDocument } from './terminal.ts';
 
 /** Texts as on the command line; null = not given. */
 export interface InitOptions {
@@ -65,9 +66,10 @@ export async function init(options: InitOptions, world: Surroundings): Promise<n
     options.passwordFile ?? (isSystem ? '/etc/nospool/password' : path.join(path.dirname(output), 'password')),
   );
 
-  const answers = await answersFor(options, passwordFile, world);
-  if (answers === null) return failWith('nothing was written');
-  if (typeof answers === 'string') return failWith(answers);
+  const answered = await answersFor(options, passwordFile, world);
+  if (answered === null) return failWith('nothing was written');
+  if (typeof answered === 'string') return failWith(answered);
+  const answers = { ...answered, lock: isSystem };
   let password: string | null = null;
   if (answers.user !== '' && !existsSync(passwordFile) && world.questioner) {
     password = await world.questioner.askSecret(`Password of ${answers.user} (goes to ${passwordFile}): `);
@@ -89,17 +91,22 @@ export async function init(options: InitOptions, world: Surroundings): Promise<n
   } catch (error) {
     return failWith(`cannot write ${(error as NodeJS.ErrnoException).path ?? output}: ${reasonOf(error)}`);
   }
-  print(`${text}\n${lastWords(output, isSystem, answers, password)}`);
+  printDocument(text);
+  print(['', ...lastWords(output, isSystem, answers, password)]);
   return 0;
 }
 
-function lastWords(output: string, isSystem: boolean, { user, passwordFile }: StarterAnswers, password: string | null): string {
+function lastWords(output: string, isSystem: boolean, { user, passwordFile }: StarterAnswers, password: string | null): string[] {
   const lines = [`This is now in ${output}.`];
+  if (isSystem)
+    lines.push(
+      'It is locked: files of users, -C and the environment cannot put another configuration in its place.',
+      'If they are to, take out the line lock = true.',
+    );
   if (user !== '' && !password && !existsSync(passwordFile))
     lines.push(`Write the password of ${user} to ${passwordFile}, and chmod 600 it.`);
   if (user !== '' && isSystem) lines.push(`Other users need the password, too: chgrp GROUP ${passwordFile}; chmod 640 ${passwordFile}`);
-  lines.push('Try it: nospool check', '');
-  return lines.join('\n');
+  return [...lines, 'Try it: nospool check'];
 }
 
 function defaultPlace({ who, environment }: Surroundings): string | null {
@@ -130,7 +137,11 @@ interface Question {
 }
 
 /** The four answers, from flags, else asked for, else what they are by default; a sentence when a flag is wrong, null when the answers ended. */
-async function answersFor(options: InitOptions, passwordFile: string, world: Surroundings): Promise<StarterAnswers | string | null> {
+async function answersFor(
+  options: InitOptions,
+  passwordFile: string,
+  world: Surroundings,
+): Promise<Omit<StarterAnswers, 'lock'> | string | null> {
   const { questioner } = world;
   if (options.smarthost === null && questioner === null) return 'say which smart host: nospool init --smarthost mail.example.org';
   const name = await world.who.hostname();
@@ -168,7 +179,7 @@ async function asked({ ask }: Questioner, { text, initial, check }: Question): P
     const chosen = answer.trim() || initial;
     const wrong = check(chosen);
     if (wrong === null) return chosen;
-    print(`  ${wrong}\n`);
+    print([`  ${wrong}`]);
   }
 }
 
@@ -176,7 +187,7 @@ async function asked({ ask }: Questioner, { text, initial, check }: Question): P
 function errorsOf(file: string, text: string, isSystem: boolean, { who }: Surroundings): readonly string[] {
   const toml = parseToml(text);
   if (!toml.ok) return [`bug: ${file}:${toml.line}: ${toml.detail}`];
-  const answer = interpret({ path: file, toml, mode: 0o600, isSystem }, {}, { home: who.home });
+  const answer = interpret({ path: file, toml, refuses: () => null, isSystem }, {}, { home: who.home });
   return answer.ok ? [] : answer.errors;
 }
 
@@ -184,7 +195,7 @@ function onTerminal(): Questioner {
   let muted = false;
   const output = new Writable({
     write(chunk, _encoding, done) {
-      if (!muted) process.stdout.write(chunk);
+      if (!muted) echo(chunk);
       done();
     },
   });
@@ -198,7 +209,7 @@ function onTerminal(): Questioner {
       if (ended) return resolve(null);
       const stop = () => resolve(null);
       lines.once('close', stop);
-      lines.question(question, (answer) => {
+      lines.question(lineOf(question), (answer) => {
         lines.off('close', stop);
         resolve(answer);
       });
@@ -206,11 +217,11 @@ function onTerminal(): Questioner {
   return {
     ask,
     async askSecret(question) {
-      process.stdout.write(question);
+      echo(lineOf(question));
       muted = true;
       const answer = await ask('');
       muted = false;
-      process.stdout.write('\n');
+      echo('\n');
       return answer;
     },
     close: () => lines.close(),

@@ -6,14 +6,14 @@ import { printMailbox } from '../smtp/path.ts';
 import { checkAliasFiles } from '../submit/routing.ts';
 import { reversePathOf, routeRecipients, type Submitter } from '../submit/submission.ts';
 import { type Invocation, reversePathGiven } from './options.ts';
-import { complain, writeText } from './terminal.ts';
+import { complain, say } from './terminal.ts';
 import { isDeliverable, printRouting } from './tree.ts';
 
 /** `newaliases`: 0 when every entry can be read. */
 export async function checkAliases(config: Config): Promise<number> {
   const { entries, faults, locals } = await checkAliasFiles(config);
   complain(faults);
-  writeText(1, `${entries} aliases${locals.length > 0 ? `, ${locals.length} of them for files or pipes, which fail the message` : ''}\n`);
+  say(1, [`${entries} aliases${locals.length > 0 ? `, ${locals.length} of them for files or pipes, which fail the message` : ''}`]);
   return faults.length === 0 ? 0 : 1;
 }
 
@@ -37,13 +37,13 @@ export async function showRouting(config: Config, by: Submitter, invocation: Inv
   const { reversePath } = sender.value;
   const routing = await routeRecipients(config, by, reversePath, paths.value);
   if (invocation.mode.kind !== 'route' || !invocation.mode.verify) {
-    writeText(1, printRouting(routing));
+    say(1, printRouting(routing));
     return isDeliverable(routing) ? 0 : 1;
   }
   for (const path of paths.value) {
     const alone = await routeRecipients(config, by, reversePath, [path]);
     const [root] = alone.tree;
-    writeText(1, `${printMailbox(root?.path ?? path)} ${isDeliverable(alone) ? 'can be delivered' : 'cannot be delivered'}\n`);
+    say(1, [`${printMailbox(root?.path ?? path)} ${isDeliverable(alone) ? 'can be delivered' : 'cannot be delivered'}`]);
   }
   // Each may be deliverable, and all together not.
   complain(routing.problems.map(printProblem));

@@ -24,10 +24,11 @@ import {
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
-import { failWith, print, VERSION } from './admin.ts';
+import { VERSION } from './admin.ts';
 import { reasonOf, writeWhole } from './files.ts';
 import { printMemoryTest } from './memory.ts';
-import { whatOthersMayChange } from './trust.ts';
+import { whatOthersMayChange } from './others.ts';
+import { failWith, print } from './terminal.ts';
 import { BUN_ENVIRONMENT, BUN_FLAGS, MARK, printWrapper, withoutCompiler } from './wrapper.ts';
 
 export interface InstallOptions {
@@ -91,14 +92,14 @@ async function install({ root, runtime }: InstallOptions): Promise<number> {
       if (isOurs(file)) scripts.push(readFileSync(file, 'latin1'));
       facts.push(...installOne(file, script, path.join(base, 'usr/sbin/sendmail')));
     } catch (error) {
-      print(facts.map((fact) => `${fact}\n`).join(''));
+      print(facts);
       return failWith(`cannot write ${file}: ${reasonOf(error)}${isDenied(error) ? '; run it as root, or name another --root' : ''}`);
     }
   }
   // What a script named until now may be starting at this moment: it goes the next time.
   removeCopies(base, scripts);
   notes.unshift(...closedTo(base, [chosen.interpreter, command]));
-  print(`${[...facts, ...notes].join('\n')}\n`);
+  print([...facts, ...notes]);
   return 0;
 }
 
@@ -296,12 +297,12 @@ export async function runUninstall({ root }: Pick<InstallOptions, 'root'>): Prom
     try {
       facts.push(...uninstallOne(file));
     } catch (error) {
-      print(facts.map((fact) => `${fact}\n`).join(''));
+      print(facts);
       return failWith(`cannot take away ${file}: ${reasonOf(error)}`);
     }
   }
   removeCopies(base, []);
-  print(facts.length === 0 ? 'nothing of nospool is installed\n' : `${facts.join('\n')}\n`);
+  print(facts.length === 0 ? ['nothing of nospool is installed'] : facts);
   return 0;
 }
 

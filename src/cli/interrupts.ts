@@ -1,4 +1,4 @@
-/** What ends a delivery from outside: signals and the deadline. Knows no message and no connection. */
+/** What ends a delivery from outside: signals. Knows no message and no connection. */
 import type { Ended, Input } from '../message/source.ts';
 
 export interface Interrupts {
@@ -6,7 +6,6 @@ export interface Interrupts {
   readonly signal: AbortSignal;
   /** Nothing more is waited for. */
   readonly urgent: AbortSignal;
-  readonly release: () => void;
 }
 
 /** From the first moment on. SIGHUP is ignored as in Exim: mailx and mutt start us with it ignored, which the runtime undoes. */
@@ -19,9 +18,10 @@ export function exitOnSignals(): void {
 }
 
 /**
- * SIGTERM and SIGINT end the delivery, a second one the wait for a verdict. `deadline`: milliseconds for the whole run.
+ * SIGTERM and SIGINT end the delivery, a second one the wait for a verdict. `isTyped`: so does SIGHUP, because the message
+ * comes from a person whose terminal is gone.
  */
-export function listenForSignals(deadline: number): Interrupts {
+export function listenForSignals(isTyped: boolean): Interrupts {
   const first = new AbortController();
   const second = new AbortController();
   const interrupt = (name: string) => {
@@ -30,18 +30,8 @@ export function listenForSignals(deadline: number): Interrupts {
     else first.abort(reason);
   };
   // Those of exitOnSignals, which may come from another copy of this file.
-  process.removeAllListeners('SIGTERM').removeAllListeners('SIGINT');
-  process.on('SIGTERM', interrupt).on('SIGINT', interrupt);
-  const timer =
-    deadline === Number.POSITIVE_INFINITY
-      ? undefined
-      : setTimeout(() => {
-          const reason = `the deadline of ${deadline / 1000} s has passed (timeouts.deadline)`;
-          first.abort(reason);
-          second.abort(reason);
-        }, deadline);
-  const release = () => clearTimeout(timer);
-  return { signal: first.signal, urgent: second.signal, release };
+  for (const name of ['SIGTERM', 'SIGINT', ...(isTyped ? ['SIGHUP'] : [])]) process.removeAllListeners(name).on(name, interrupt);
+  return { signal: first.signal, urgent: second.signal };
 }
 
 /** The input, which fails as soon as the signal comes, even while it waits. One read at a time. */

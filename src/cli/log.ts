@@ -4,9 +4,10 @@
  */
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { printable, utf8 } from '../smtp/text.ts';
-import { failWith, openSetting, print } from './admin.ts';
+import { textOf } from '../smtp/text.ts';
+import { openSetting } from './admin.ts';
 import { reasonOf } from './files.ts';
+import { failWith, print, printJson } from './terminal.ts';
 
 export interface LogOptions {
   /** Path of a configuration file; '' = where sendmail looks. */
@@ -129,7 +130,7 @@ function isFailed({ lines }: LogEntry): boolean {
 
 function show({ id, lines }: LogEntry, json: boolean): void {
   const whole = lines.length === 1 ? jsonOf(lines[0] as string) : null;
-  const text = lines.map((line) => Buffer.from(line, 'latin1').toString('utf8'));
-  if (json) print(`${JSON.stringify(whole ?? { id, lines: text })}\n`);
-  else print(`${text.map((line) => printable(utf8(line), 10_000)).join('\n')}\n${lines.length > 1 ? '\n' : ''}`);
+  const texts = lines.map(textOf);
+  if (json || whole !== null) printJson(whole ?? { id, lines: texts });
+  else print(lines.length > 1 ? [...texts, ''] : texts);
 }

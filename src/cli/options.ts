@@ -3,8 +3,10 @@
  * parser it drives (getopt's rules: options cluster, values are attached or follow, the first operand ends them).
  * Parsing, `--help`, the manual page and the tests read this table. Knows no configuration and no message.
  */
+import { parseAddressList } from '../message/mailboxes.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { parseReversePath, type ReversePath } from '../smtp/path.ts';
+import { utf8 } from '../smtp/text.ts';
 
 export type Mode =
   | { readonly kind: 'send' }
@@ -12,7 +14,9 @@ export type Mode =
   | { readonly kind: 'smtp'; readonly batch: boolean }
   /** Shows the routing of the operands; `verify` says only whether they can be delivered. */
   | { readonly kind: 'route'; readonly verify: boolean }
-  | { readonly kind: 'mailq' | 'newaliases' | 'version' | 'help' | 'queue' }
+  | { readonly kind: 'mailq' | 'newaliases' | 'version' | 'help' }
+  /** `run`: the option that asks for a run of the queue; null for an operation on messages that the operands name. */
+  | { readonly kind: 'queue'; readonly run: string | null }
   /** Something this program is not: the sentence says what. */
   | { readonly kind: 'refused'; readonly detail: string };
 
@@ -33,8 +37,6 @@ export interface Invocation {
   readonly verbosity: 0 | 1 | 2;
   /** -C */
   readonly config: string | null;
-  /** -X: the conversation is appended to this file. */
-  readonly transcript: string | null;
   /** -L */
   readonly tag: string | null;
   /** -B */
@@ -116,19 +118,20 @@ const mode =
 const refused = (detail: string) => mode({ kind: 'refused', detail });
 const NO_DAEMON = 'no daemon: nospool delivers while its caller waits, and has neither a queue nor a port';
 const daemon = refused(NO_DAEMON);
-const queue = mode({ kind: 'queue' });
+const queue = mode({ kind: 'queue', run: null });
 
 /** -q alone runs the queue once: there is none. With a time, or as -qp, it is a daemon; so is Exim's -qGname/time. */
 function queueRun(text: string, so: Invocation): Change {
   const kind = text.replace(/^[q!fil]+/, '');
-  return /^p?\d|^p$|^G[^/]*\/\d/.test(kind) ? daemon(text, so) : queue(text, so);
+  return /^p?\d|^p$|^G[^/]*\/\d/.test(kind) ? daemon(text, so) : mode({ kind: 'queue', run: `-q${text}` })(text, so);
 }
 
-/** Exim's -M with a message id is an operation on the queue, Sendmail's -M sets a macro. */
-const macro = (text: string, so: Invocation): Change => (/^\w{6}-\w{6,11}-\w{2,4}$/.test(text) ? queue(text, so) : {});
+/** Exim's -S runs the queue for some senders, BusyBox's names the smart host: which is meant shows in what comes with it. */
+const sendersRun = (text: string, so: Invocation): Change => mode({ kind: 'queue', run: `-S ${text}` })(text, so);
 
-/** Postfix's -XV asks for a reverse-path for each recipient, which one transaction cannot have; any other -X names a file. */
-const transcript = (text: string): Change => (/^V(..)?$/.test(text) ? {} : { transcript: text });
+/** Exim's -M with a message id is an operation on the queue, Sendmail's -M sets a macro. */
+const macro = (text: string, so: Invocation): Change => (isMessageId(text) ? queue(text, so) : {});
+const isMessageId = (text: string): boolean => /^\w{6}-\w{6,11}-\w{2,4}$/.test(text);
 
 function notify(text: string): Change {
   const words = text
@@ -162,6 +165,8 @@ const verbosity =
 /** What the letters after -b ask for. */
 const MODES: readonly Option[] = [
   none('-bm', ALL, 'Read a message from standard input and send it (the default).', mode({ kind: 'send' })),
+  // The mode of the ARPANET, in which errors came as replies of FTP: they come as they always do.
+  none('-ba', ['Sendmail'], 'As -bm.', mode({ kind: 'send' })),
   none(
     '-bs',
     ALL,
@@ -182,7 +187,6 @@ const MODES: readonly Option[] = [
   none('-bD', ['Sendmail'], 'Refused: there is no daemon.', daemon),
   none('-bl', ['Postfix'], 'Refused: there is no daemon.', daemon),
   none('-bw', ['Exim'], 'Refused: there is no daemon.', daemon),
-  none('-ba', ['Sendmail'], 'Refused: the ARPANET mode is no more.', refused('-ba: the ARPANET mode is not supported')),
   attached(
     '-bh',
     'address',
@@ -268,7 +272,7 @@ export const OPTIONS: readonly Option[] = [
   value('-R', 'return', ['Sendmail', 'Postfix'], 'What a notification returns: full or hdrs.', ret),
   value('-V', 'envid', ['Sendmail', 'Postfix'], 'The envelope identifier for notifications.', (text) => ({ envid: text })),
   value('-B', 'type', SPE, 'The body type, 7BIT or 8BITMIME; the content itself decides.', body),
-  value('-X', 'file', ['Sendmail', 'Postfix', 'Exim'], 'Append the conversation to this file, secrets masked.', transcript),
+  value('-X', 'file', ['Sendmail', 'Postfix', 'Exim'], 'Accepted, no effect: an argument names no file to write; see -v.'),
   value('-L', 'tag', ['Sendmail', 'Postfix', 'Exim'], 'The tag of syslog lines.', (text) => ({ tag: text })),
   attached('-q', 'what', SPE, 'Run the queue: there is none. With a time: refused, there is no daemon.', queueRun),
   ...SETTINGS,
@@ -290,7 +294,7 @@ export const OPTIONS: readonly Option[] = [
   attached('-E', 'id', ['Exim'], NO_EFFECT),
   attached('-Q', 'reason', ['Sendmail'], 'Accepted, no effect: there is no quarantine.'),
   attached('-T', 'time', ['Sendmail', 'Exim'], NO_EFFECT),
-  value('-S', 'text', ['Exim'], 'A queue run for senders: there is no queue.', queue),
+  value('-S', 'text', ['Exim'], 'A queue run for senders: there is no queue.', sendersRun),
   ...QUEUE_OPERATIONS.map((option) => none(option, ['Exim'], 'An operation on queued messages: there are none.', queue)),
   value('-M', 'macro', ['Sendmail', 'Exim'], 'Accepted, no effect; with the id of a queued message: there are none.', macro),
   value('-z', 'text', ['Exim'], 'Refused: nothing is logged by hand.', refused('-z: nothing is written to the log by hand')),
@@ -307,7 +311,7 @@ export const OPTIONS: readonly Option[] = [
 export const NAMES: Readonly<Record<string, Partial<Invocation>>> = {
   mailq: { mode: { kind: 'mailq' } },
   newaliases: { mode: { kind: 'newaliases' } },
-  runq: { mode: { kind: 'queue' } },
+  runq: { mode: { kind: 'queue', run: 'runq' } },
   rsmtp: { mode: { kind: 'smtp', batch: true } },
   rmail: { dotEnds: false },
 };
@@ -322,8 +326,14 @@ function longOption(word: string): Option | undefined {
   return longest;
 }
 
+/** What cannot be obeyed, and the options before it that say where that is logged. */
+export interface Misused extends Pick<Invocation, 'config' | 'tag'> {
+  readonly ok: false;
+  readonly detail: string;
+}
+
 /** Parses the arguments after the program's name. `name`: argv[0] or the script's name, with or without its folder. */
-export function parseInvocation(name: string, argv: readonly string[]): Parsed<Invocation> {
+export function parseInvocation(name: string, argv: readonly string[]): { readonly ok: true; readonly value: Invocation } | Misused {
   const called = name.replace(/^.*\//, '').replace(/\.c?js$/, '');
   let so: Invocation = {
     name: called,
@@ -335,7 +345,6 @@ export function parseInvocation(name: string, argv: readonly string[]): Parsed<I
     dotEnds: true,
     verbosity: 0,
     config: null,
-    transcript: null,
     tag: null,
     body: null,
     notify: null,
@@ -343,8 +352,9 @@ export function parseInvocation(name: string, argv: readonly string[]): Parsed<I
     envid: null,
     ...NAMES[called],
   };
+  const misused = (detail: string): Misused => ({ ok: false, detail, config: so.config, tag: so.tag });
   // With an argument it is the envelope identifier; alone it is what people try first.
-  if (argv.length === 1 && argv[0] === '-V') return parsed({ ...so, mode: { kind: 'version' } });
+  if (argv.length === 1 && argv[0] === '-V') return { ok: true, value: { ...so, mode: { kind: 'version' } } };
   let i = 0;
   for (; i < argv.length; i++) {
     const word = argv[i] as string;
@@ -355,17 +365,49 @@ export function parseInvocation(name: string, argv: readonly string[]): Parsed<I
     if (word === '-' || !word.startsWith('-')) break;
     for (let rest = word; rest !== ''; ) {
       const taken = takeOption(rest, argv[i + 1]);
-      if (taken === null) return unparsed(`unknown option ${rest === word ? word : `-${rest[1]} in ${word}`}: see --help`);
-      if (!taken.ok) return taken;
+      if (taken === null) return misused(`unknown option ${rest === word ? word : `-${rest[1]} in ${word}`}: see --help`);
+      if (!taken.ok) return misused(taken.detail);
       const { row, text, usedNext, left } = taken.value;
       const change = row.apply(text, so);
-      if ('error' in change) return unparsed(change.error);
+      if ('error' in change) return misused(change.error);
       so = { ...so, ...change };
       if (usedNext) i++;
       rest = left;
     }
   }
-  return parsed({ ...so, operands: argv.slice(i) });
+  const whole = { ...so, operands: argv.slice(i) };
+  const misuse = contradiction(whole);
+  return misuse === null ? { ok: true, value: whole } : misused(misuse);
+}
+
+/** Exim takes the next word as the text of -qR, -qS and -S when they have only its flags. */
+const TAKES_TEXT = /^-(q[q!fil]*[RS]|S )(ff?|g|rf?f?)?$/;
+
+/**
+ * What asks for something else than a delivery and for a delivery, too, as a sentence: who is obeyed in the one loses a message
+ * with status 0. Exim and Postfix refuse it likewise.
+ */
+function contradiction(so: Invocation): string | null {
+  const instead = insteadOfSending(so.mode);
+  const asked = instead && sendingAsked(so);
+  return asked && `${instead} and sends nothing, but ${asked}`;
+}
+
+function insteadOfSending(mode: Mode): string | null {
+  if (mode.kind === 'mailq') return '-bp (mailq) shows the queue';
+  if (mode.kind === 'newaliases') return '-bi (newaliases) checks the alias files';
+  return mode.kind === 'queue' && mode.run !== null ? `${mode.run} runs the queue` : null;
+}
+
+function sendingAsked({ mode, operands, recipientsFromHead, reversePath }: Invocation): string | null {
+  const run = mode.kind === 'queue' ? mode.run : null;
+  const areIds = mode.kind !== 'newaliases' && operands.every(isMessageId);
+  const isText = run !== null && TAKES_TEXT.test(run) && operands.length === 1;
+  // As BusyBox has it: -S host:port.
+  const host = run !== null && /^-S \S*[.:]/.test(run) ? '; the smart host is set in the configuration (smarthosts)' : '';
+  if (operands.length > 0 && !areIds && !isText) return `there are recipients${host}`;
+  if (recipientsFromHead) return `-t takes recipients from a message${host}`;
+  return run !== null && reversePath !== null ? `-f names a sender${host}` : null;
 }
 
 interface Taken {
@@ -402,7 +444,7 @@ function withValue(row: Option, rest: string, next: string | undefined): Parsed<
 }
 
 /** The usage text of --help. */
-export function printUsage(): string {
+export function printUsage(): readonly string[] {
   const told = OPTIONS.filter(({ meaning }) => !/no effect|^Refused|^An operation|^As |^A queue run/.test(meaning));
   const rows = told.map(({ option, value: name, meaning }) => `  ${`${option}${name === '' ? '' : ` ${name}`}`.padEnd(14)}${meaning}`);
   return [
@@ -413,15 +455,21 @@ export function printUsage(): string {
     '',
     'Every other option of Sendmail, Postfix and Exim is accepted; see sendmail.nospool(8).',
     'Exit status: 0 the smart host took the message for every recipient; 1 it did not.',
-    '',
-  ].join('\n');
+  ];
 }
 
-/** -f as it was written; undefined when it was not given. */
+/** What -f says; undefined when it was not given. A display name or a comment says nothing, as in Exim and Postfix. */
 export function reversePathGiven({
   reversePath,
 }: Invocation): { readonly reversePath: ReversePath | undefined } | { readonly detail: string } {
   if (reversePath === null) return { reversePath: undefined };
   const path = parseReversePath(reversePath.trim());
-  return path.ok ? { reversePath: path.value } : { detail: `-f "${reversePath}": ${path.detail}` };
+  if (path.ok) return { reversePath: path.value };
+  const wrong = (why: string) => ({ detail: `-f "${reversePath}": ${why}` });
+  const list = parseAddressList(utf8(reversePath));
+  if (!list.ok) return wrong(list.detail);
+  const [only, second] = list.value.mailboxes;
+  if (list.value.hasGroup) return wrong('a group is no sender');
+  if (only === undefined) return wrong('it holds no address');
+  return second === undefined ? { reversePath: only.mailbox } : wrong('a message has one sender');
 }

@@ -121,7 +121,7 @@ async function look(host: Smarthost, target: Target, endpoint: Endpoint, options
   if (session === null)
     return { usable: false, failure: failed[0]?.failure ?? null, connected, opened: null, greeting, tls, extensions: [], auth: null };
   const { connection } = session;
-  const failure = await untilReady(connection);
+  const failure = await untilReady(session);
   const { channel } = connection;
   const usable = failure === null;
   return {

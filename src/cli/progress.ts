@@ -32,8 +32,8 @@ export function printProgress(octets: number, total: number | null, milliseconds
 const printSeconds = (seconds: number): string =>
   seconds < 60 ? `${seconds} s` : seconds < 3600 ? `${Math.ceil(seconds / 60)} min` : `${Math.ceil(seconds / 3600)} h`;
 
-/** A line for a message of `total` octets (null: not known); nothing is written for a small one. */
-export function progressLine(total: number | null, write: (text: string) => void, now: () => number = () => performance.now()): Progress {
+/** A line for a message of `total` octets (null: not known); nothing is written for a small one, and '' at the end. */
+export function progressLine(total: number | null, write: (line: string) => void, now: () => number = () => performance.now()): Progress {
   const start = now();
   let last = Number.NEGATIVE_INFINITY;
   let shown = false;
@@ -47,10 +47,10 @@ export function progressLine(total: number | null, write: (text: string) => void
       waiting = isEnd;
       last = time;
       shown = true;
-      write(`\r${printProgress(octets, total, time - start)}\x1b[K`);
+      write(printProgress(octets, total, time - start));
     },
     end() {
-      if (shown) write('\r\x1b[K');
+      if (shown) write('');
       shown = false;
     },
   };

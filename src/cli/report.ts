@@ -1,7 +1,11 @@
-/** How a submission ended, told to people and to the log, once it has. Knows no message octet. */
+/**
+ * How a submission ended, told to people and to the log, once it has; and what ended a run before there was one. Knows
+ * no message octet.
+ */
 import type { Config } from '../config/config.ts';
-import { printLog } from '../submit/log.ts';
-import type { LogSink } from '../submit/logfile.ts';
+import type { Line } from '../smtp/line.ts';
+import { logId, printLog } from '../submit/log.ts';
+import { type LogSink, logAtOnce, openLog } from '../submit/logfile.ts';
 import { exitStatus, type Failure, failedWith, printOutcome } from '../submit/outcome.ts';
 import type { Submitted, Submitter } from '../submit/submission.ts';
 import { complain } from './terminal.ts';
@@ -27,10 +31,51 @@ export function record(submitted: Submitted, config: Config, by: Submitter, log:
 /** A submission that ended before its message was looked at. */
 export const unsent = (failure: Failure): Submitted => ({
   outcome: failedWith(failure),
-  reversePath: null,
+  reversePath: undefined,
   recipients: [],
   discarded: [],
   messageId: '',
   octets: null,
   notes: [],
 });
+
+/* ---- a run that ends without a submission ---- */
+
+/** What is known of the log so far. */
+export interface EarlyLog extends Pick<Config, 'log' | 'logFormat'> {
+  readonly login: string;
+  /** For syslog. */
+  readonly tag: string | null;
+}
+
+/** Before the configuration is read, and where it cannot be. */
+const NOTHING_KNOWN: EarlyLog = { log: '', logFormat: 'exim', login: `uid-${process.geteuid?.()}`, tag: null };
+
+function linesOf(details: readonly string[], { login, logFormat }: EarlyLog): readonly Line[] {
+  const time = new Date();
+  const failure: Failure = { kind: 'config', details };
+  return printLog({ ...unsent(failure), time, id: logId(time, process.pid), login }, logFormat);
+}
+
+/** Tells the reasons on standard error and in the log: nothing was sent. */
+export async function refuse(details: readonly string[], known: Partial<EarlyLog> = {}): Promise<void> {
+  complain(details);
+  const log: EarlyLog = { ...NOTHING_KNOWN, ...known };
+  const problem = await openLog(log.log, log.tag).write(linesOf(details, log));
+  if (problem !== null) complain([problem]);
+}
+
+let inForce = NOTHING_KNOWN;
+
+/** From here on a bug is told in this log. */
+export function useLog(log: EarlyLog): void {
+  inForce = log;
+}
+
+/** The last words of a process that has a bug: nothing else gets a turn before they are written. */
+export function tellBug(error: unknown): void {
+  const detail = `bug: ${error instanceof Error ? error.message : String(error)}; the message that was under way was not sent to its end`;
+  complain([detail]);
+  const problem = logAtOnce(inForce.log, inForce.tag, linesOf([detail], inForce));
+  if (problem !== null) complain([problem]);
+}

@@ -6,7 +6,8 @@ import { parseOperands } from '../message/recipients.ts';
 import { printSmarthost, type Smarthost } from '../router/route.ts';
 import { reversePathOf, routeRecipients } from '../submit/submission.ts';
 import { endpointsOf, targetsOf } from '../transport/resolve.ts';
-import { failWith, givenReversePath, openSetting, print } from './admin.ts';
+import { givenReversePath, openSetting } from './admin.ts';
+import { failWith, print, printJson } from './terminal.ts';
 import { isDeliverable, printRouting, routingJson } from './tree.ts';
 
 export interface RouteOptions {
@@ -37,8 +38,8 @@ export async function runRoute(options: RouteOptions, operands: readonly string[
   const hosts = options.resolve
     ? await Promise.all((routing.route?.hosts ?? []).map((host) => resolved(host, config.timeouts.resolve)))
     : null;
-  if (options.json) print(`${JSON.stringify({ ...routingJson(routing), ...(hosts ? { resolved: hosts } : {}) })}\n`);
-  else print([printRouting(routing), ...(hosts ?? []).map(printResolved)].join('\n'));
+  if (options.json) printJson({ ...routingJson(routing), ...(hosts ? { resolved: hosts } : {}) });
+  else print([...printRouting(routing), ...(hosts ?? []).flatMap((host) => ['', ...printResolved(host)])]);
   return isDeliverable(routing) ? 0 : 1;
 }
 
@@ -74,11 +75,11 @@ async function resolved(host: Smarthost, within: number): Promise<Resolved> {
 }
 
 /** The smart host, and below it each name with its addresses. */
-export function printResolved({ url, problem, names }: Resolved): string {
+export function printResolved({ url, problem, names }: Resolved): readonly string[] {
   const lines = problem === null ? [] : [problem];
   for (const { name, port, problem: unknown, addresses } of names) {
     const at = port === 0 ? name : `${name} port ${port}`;
     lines.push(unknown ?? `${at}: ${addresses.join(', ')}`);
   }
-  return `${url}\n${lines.map((line) => `  ${line}\n`).join('')}`;
+  return [url, ...lines.map((line) => `  ${line}`)];
 }

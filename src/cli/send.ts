@@ -7,17 +7,18 @@ import type { Input } from '../message/source.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { printMailbox, printPath } from '../smtp/path.ts';
 import { printReply } from '../smtp/reply.ts';
+import { textOf } from '../smtp/text.ts';
 import { printLog } from '../submit/log.ts';
 import { openLog } from '../submit/logfile.ts';
 import { exitStatus, printFailure, printOutcome, printServer } from '../submit/outcome.ts';
 import { systemSecurity } from '../submit/security.ts';
 import { type Submitted, submitMessage } from '../submit/submission.ts';
-import { failWith, givenReversePath, openSetting, print } from './admin.ts';
+import { givenReversePath, openSetting } from './admin.ts';
 import { abortable, listenForSignals } from './interrupts.ts';
 import { progressLine } from './progress.ts';
 import { record } from './report.ts';
 import { openStdin } from './stdin.ts';
-import { conversation, writeText } from './terminal.ts';
+import { conversation, failWith, print, printLines, remark, writeOver } from './terminal.ts';
 
 export interface SendOptions {
   /** Path of a configuration file; '' = where sendmail looks. */
@@ -39,7 +40,7 @@ export async function runSend(options: SendOptions, operands: readonly string[])
   if (!from.ok) return failWith(from.detail);
   const opened = openMessage(name);
   if (!opened.ok) return failWith(opened.detail);
-  const { input, total, close } = opened.value;
+  const { input, total, close, leave } = opened.value;
   const setting = await openSetting(options.config);
   if (setting === null) {
     close();
@@ -49,10 +50,10 @@ export async function runSend(options: SendOptions, operands: readonly string[])
   if (warnings.length > 0) failWith(...warnings);
   const by = await setting.submitter();
   const log = openLog(config.log);
-  const interrupts = listenForSignals(config.timeouts.deadline);
-  const trace = conversation(options.verbose ? 1 : 0, null);
+  const interrupts = listenForSignals(true);
+  const trace = conversation(options.verbose ? 1 : 0);
   // The conversation and a line that is written over do not go together.
-  const progress = process.stderr.isTTY && !options.verbose ? progressLine(total, (text) => writeText(2, text)) : null;
+  const progress = process.stderr.isTTY && !options.verbose ? progressLine(total, writeOver) : null;
   const submitted = await submitMessage(
     {
       config,
@@ -71,11 +72,11 @@ export async function runSend(options: SendOptions, operands: readonly string[])
     },
   );
   progress?.end();
-  interrupts.release();
+  await leave(interrupts.signal);
   close();
   const status = exitStatus(submitted.outcome, 'simple');
   if (options.json) {
-    print(`${printLog({ ...submitted, time: by.date, id: by.unique, login: by.login }, 'json')[0]}\n`);
+    printLines(printLog({ ...submitted, time: by.date, id: by.unique, login: by.login }, 'json'));
   } else if (status === 0) {
     print(printResult(submitted));
   } else {
@@ -93,13 +94,19 @@ interface Opened {
   /** Octets; null when not known. */
   readonly total: number | null;
   readonly close: () => void;
+  /** Moves standard input behind the message. */
+  readonly leave: (signal: AbortSignal) => Promise<void>;
 }
+
+const nothing = async (): Promise<void> => undefined;
 
 function openMessage(name: string): Parsed<Opened> {
   if (name === '-') {
     const stdin = openStdin();
-    if (stdin.isTerminal) writeText(2, 'nospool: reading the message from the terminal; end it with Ctrl-D\n');
-    return parsed({ input: stdin, total: stdin.file?.size ?? null, close: () => stdin.close() });
+    if (stdin.isTerminal) remark(['nospool: reading the message from the terminal; end it with Ctrl-D']);
+    stdin.place?.follow();
+    const leave = async (signal: AbortSignal) => stdin.place?.moveTo(null, signal);
+    return parsed({ input: stdin, total: stdin.file?.size ?? null, close: () => stdin.close(), leave });
   }
   try {
     const fd = openSync(name, 'r');
@@ -108,7 +115,7 @@ function openMessage(name: string): Parsed<Opened> {
       return unparsed(`${name} is a directory, not a message`);
     }
     const file = openStdin(fd);
-    return parsed({ input: file, total: file.file?.size ?? null, close: () => file.close() });
+    return parsed({ input: file, total: file.file?.size ?? null, close: () => file.close(), leave: nothing });
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     return unparsed(`cannot read ${name}: ${code === 'ENOENT' ? 'there is no such file' : code}`);
@@ -116,7 +123,15 @@ function openMessage(name: string): Parsed<Opened> {
 }
 
 /** What there is to say of a message that was taken, a fact a line. */
-export function printResult({ outcome, reversePath, recipients, discarded, octets, messageId, notes }: Submitted): string {
+export function printResult({
+  outcome,
+  reversePath = null,
+  recipients,
+  discarded,
+  octets,
+  messageId,
+  notes,
+}: Submitted): readonly string[] {
   const rows: [string, string][] = [];
   const add = (label: string, values: readonly string[]) => {
     for (const [i, value] of values.entries()) rows.push([i === 0 ? label : '', value]);
@@ -129,7 +144,7 @@ export function printResult({ outcome, reversePath, recipients, discarded, octet
       'to',
       recipients.map(({ path }) => printMailbox(path)),
     );
-    add('message-id', messageId === '' ? [] : [messageId]);
+    add('message-id', messageId === '' ? [] : [textOf(messageId)]);
     add('size', octets === null ? [] : [`${octets} octets`]);
     add('tls', by.tls === null ? [] : [`${by.tls.cipher}, ${by.tls.verified ? 'verified' : 'not verified'}`]);
     add('user', by.auth === null ? [] : [`${by.auth.user}, by ${by.auth.mechanism}`]);
@@ -143,5 +158,5 @@ export function printResult({ outcome, reversePath, recipients, discarded, octet
     discarded.map(({ path }) => printMailbox(path)),
   );
   add('note', notes);
-  return rows.map(([label, value]) => `${label.padEnd(14)}${value}\n`).join('');
+  return rows.map(([label, value]) => `${label.padEnd(14)}${value}`);
 }

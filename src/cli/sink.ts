@@ -6,18 +6,21 @@ import { type FileHandle, open, rename, unlink, writeFile } from 'node:fs/promis
 import { hostname } from 'node:os';
 import path from 'node:path';
 import type { Parameter } from '../smtp/command.ts';
+import { documentLine, jsonLine, type Line } from '../smtp/line.ts';
 import { type ForwardPath, type Mailbox, mailboxKey, parseMailbox, printPath, type ReversePath } from '../smtp/path.ts';
 import { makeReply, type Question, RECEIVING, type Receiving, USUAL_EXTENSIONS, type Visit } from '../smtp/receiver.ts';
 import type { Reply } from '../smtp/reply.ts';
-import { base64, fromUtf8, latin1, printable } from '../smtp/text.ts';
+import { base64, fromUtf8, latin1, printable, textOf } from '../smtp/text.ts';
+import { helloName } from '../submit/domain.ts';
 import { makeCertificate } from '../transport/certificate.ts';
 import { type Client, type Listener, type ListenOptions, listen, type Owner, type Verdict } from '../transport/listen.ts';
 import type { SinkOptions } from './sinkOptions.ts';
+import { failWith, printLines } from './terminal.ts';
 
 /** Where a running sink speaks to. */
 export interface SinkOutput {
-  readonly out: (text: string) => void;
-  readonly err: (text: string) => void;
+  readonly out: (lines: readonly Line[]) => void;
+  readonly err: (fact: string) => void;
 }
 
 export interface Sink {
@@ -65,7 +68,7 @@ export function sinkSettings(options: SinkOptions): Receiving | string {
   return {
     ...RECEIVING,
     protocol: options.lmtp ? 'lmtp' : 'smtp',
-    hostname: hostname() || 'localhost',
+    hostname: helloName(hostname()) || 'localhost',
     extensions: extensions.map((extension) => (/^[a-z0-9-]+$/i.test(extension) ? extension.toUpperCase() : extension)),
     tls: options.starttls ? 'offered' : 'none',
     mechanisms: options.auth === '' ? [] : ['PLAIN', 'LOGIN'],
@@ -110,17 +113,16 @@ export async function startSink(options: SinkOptions, output: SinkOutput): Promi
     finish = resolve;
   });
 
-  const tell = (event: string, facts: Readonly<Record<string, unknown>>, text: string): void =>
-    output.out(options.json ? `${JSON.stringify({ event, ...facts })}\n` : text);
+  const tell = (event: string, facts: Readonly<Record<string, unknown>>, lines: readonly string[]): void =>
+    // A message that is shown whole to people is so to programs.
+    output.out(options.json ? [jsonLine({ event, ...facts }, Number.POSITIVE_INFINITY)] : lines.map((line) => documentLine(line)));
 
   const discarded = tally((facts) => {
     const { messages, octets, seconds } = facts;
     const rates = seconds > 0 ? `: ${(messages / seconds).toFixed(0)} messages/s, ${(octets / seconds / 1e6).toFixed(1)} MB/s` : '';
-    tell(
-      'discarded',
-      { ...facts, total: accepted },
-      `! ${messages} ${messages === 1 ? 'message' : 'messages'} in ${seconds.toFixed(3)} s${rates}; ${accepted} in all\n`,
-    );
+    tell('discarded', { ...facts, total: accepted }, [
+      `! ${messages} ${messages === 1 ? 'message' : 'messages'} in ${seconds.toFixed(3)} s${rates}; ${accepted} in all`,
+    ]);
   });
 
   /** All the wanted messages are here: the clients may say QUIT, then the sink ends. */
@@ -188,7 +190,7 @@ export async function startSink(options: SinkOptions, output: SinkOutput): Promi
     }
 
     function unstorable(error: unknown): Reply {
-      output.err(`nospool: cannot store in ${options.store}: ${(error as Error).message}\n`);
+      output.err(`cannot store in ${options.store}: ${(error as Error).message}`);
       return refusal(451, 'the message cannot be stored', '3.0');
     }
 
@@ -251,7 +253,7 @@ export async function startSink(options: SinkOptions, output: SinkOutput): Promi
       };
       const to = facts.recipients.map((recipient) => recipient.path).join(', ');
       const head = `! message ${current.number}: ${current.octets} octets, from ${facts.reversePath} to ${to}`;
-      tell('message', facts, `${head}${facts.file === null ? '' : `, in ${facts.file}`}\n${options.quiet ? '' : shown(current)}`);
+      tell('message', facts, [`${head}${facts.file === null ? '' : `, in ${facts.file}`}`, ...(options.quiet ? [] : shown(current))]);
     }
 
     async function abandon(): Promise<void> {
@@ -265,11 +267,7 @@ export async function startSink(options: SinkOptions, output: SinkOutput): Promi
 
     function trace(side: 'C' | 'S' | '!', line: string): void {
       const mark = clients > 1 ? `[${client.number}] ` : '';
-      tell(
-        'line',
-        { client: client.number, side, line: fromUtf8(line) ?? line },
-        `${mark}${side}${side === '!' ? '' : ':'} ${printable(line)}\n`,
-      );
+      tell('line', { client: client.number, side, line: textOf(line) }, [`${mark}${side}${side === '!' ? '' : ':'} ${printable(line)}`]);
     }
 
     return {
@@ -313,12 +311,20 @@ export async function startSink(options: SinkOptions, output: SinkOutput): Promi
     return closing;
   };
   const { address, port } = listener.value;
-  const scheme = options.unix === '' ? (options.lmtp ? 'lmtp://' : options.tls ? 'submissions://' : 'submission://') : 'unix:';
-  tell(
-    'listening',
-    { address, port, smarthost: `${scheme}${address}`, fingerprint: certificate?.fingerprints.certificate ?? null },
-    `! listening: smarthosts = ["${scheme}${address}"]\n${certificate ? `! certificate: fingerprint = ["${certificate.fingerprints.certificate}"]\n` : ''}`,
-  );
+  const scheme =
+    options.unix === ''
+      ? options.lmtp
+        ? 'lmtp://'
+        : options.tls
+          ? 'submissions://'
+          : 'submission://'
+      : options.lmtp
+        ? 'lmtp+unix:'
+        : 'unix:';
+  tell('listening', { address, port, smarthost: `${scheme}${address}`, fingerprint: certificate?.fingerprints.certificate ?? null }, [
+    `! listening: smarthosts = ["${scheme}${address}"]`,
+    ...(certificate ? [`! certificate: fingerprint = ["${certificate.fingerprints.certificate}"]`] : []),
+  ]);
   return { listener: listener.value, done, close };
 }
 
@@ -371,32 +377,23 @@ function contentOf(octets: string): { readonly content: string } | { readonly ba
   return text === null ? { base64: base64(octets) } : { content: text };
 }
 
-/** The message as lines behind a bar, without what a terminal would obey. */
-function shown({ shown: octets, octets: total }: Message): string {
-  if (octets === '') return '';
-  const lines = octets.replace(/\r?\n$/, '').split(/\r?\n/);
-  const text = lines
-    .map(
-      (line) =>
-        `| ${line
-          .split('\t')
-          .map((part) => printable(part, 1000))
-          .join('\t')}\n`,
-    )
-    .join('');
-  return total > octets.length ? `${text}| … and ${total - octets.length} octets more\n` : text;
+/** The message as lines behind a bar. */
+function shown({ shown: octets, octets: total }: Message): readonly string[] {
+  if (octets === '') return [];
+  const lines = octets
+    .replace(/\r?\n$/, '')
+    .split(/\r?\n/)
+    .map((line) => `| ${textOf(line)}`);
+  return total > octets.length ? [...lines, `| … and ${total - octets.length} octets more`] : lines;
 }
 
 /** Runs until the messages are here or a signal comes; the exit status. */
 export async function runSink(options: SinkOptions): Promise<number> {
   const sink = await startSink(options, {
-    out: (text) => void process.stdout.write(text),
-    err: (text) => void process.stderr.write(text),
+    out: printLines,
+    err: (fact) => void failWith(fact),
   });
-  if (typeof sink === 'string') {
-    process.stderr.write(`nospool: ${sink}\n`);
-    return 1;
-  }
+  if (typeof sink === 'string') return failWith(sink);
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, sink.close);
   // Whoever read our output has gone (`| head`).
   process.stdout.on('error', sink.close);

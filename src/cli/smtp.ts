@@ -8,6 +8,7 @@ import { CLEAN } from '../message/source.ts';
 import { printProblem } from '../router/problem.ts';
 import { type Parameter, parameterOf } from '../smtp/command.ts';
 import type { Notify, Recipient } from '../smtp/commands.ts';
+import { atMost } from '../smtp/line.ts';
 import type { Refusal } from '../smtp/outcome.ts';
 import { never } from '../smtp/parsed.ts';
 import { type ForwardPath, parseMailbox, type ReversePath } from '../smtp/path.ts';
@@ -15,8 +16,10 @@ import { makeReply, type Question, RECEIVING, type Receiving, replyLines, USUAL_
 import { makeReception, type Performed } from '../smtp/reception.ts';
 import { digit, type Reply } from '../smtp/reply.ts';
 import { fromUtf8, latin1, printable } from '../smtp/text.ts';
+import { helloName } from '../submit/domain.ts';
 import { logId } from '../submit/log.ts';
 import { openLog } from '../submit/logfile.ts';
+import { unlessAborted } from '../submit/opening.ts';
 import { type Outcome, printOutcome } from '../submit/outcome.ts';
 import type { RoutingDialogue } from '../submit/routing.ts';
 import { systemSecurity } from '../submit/security.ts';
@@ -25,9 +28,11 @@ import { type Feed, makeFeed, withNetworkLineEnds } from './feed.ts';
 import { abortable, type Interrupts, listenForSignals } from './interrupts.ts';
 import type { Invocation } from './options.ts';
 import { openReplies } from './replies.ts';
-import { DRAIN, record, report, unsent } from './report.ts';
+import { DRAIN, record, refuse, report, unsent } from './report.ts';
 import { drain, openStdin } from './stdin.ts';
 import { complain, conversation } from './terminal.ts';
+
+export { keepRepliesAlone } from './replies.ts';
 
 /** A transaction from MAIL on. */
 interface Transaction {
@@ -52,7 +57,7 @@ const MOST_TEXTS = 100;
 /** Says why nobody can speak here, to a client that waits for the greeting. */
 export async function refuseToSpeak(details: readonly string[]): Promise<void> {
   const replies = openReplies();
-  replies.write(printed(replyLines(makeReply(554, '5.3.5', ...details))));
+  replies.write(printed(replyLines(makeReply(554, '5.3.5', ...told(details)))));
   // A client that says QUIT would wait for its answer.
   await Promise.race([replies.end(), shortly()]);
 }
@@ -65,10 +70,11 @@ const shortly = (): Promise<void> => new Promise((resolve) => setTimeout(resolve
 export async function speakSmtp(config: Config, by: Submitter, invocation: Invocation, batch: boolean): Promise<number> {
   const stdin = openStdin();
   if (stdin.inetdPort !== null) {
-    complain(['no SMTP on a network socket: nospool is not a server']);
+    await refuse(['no SMTP on a network socket: nospool is not a server'], { ...config, login: by.login, tag: invocation.tag });
     return 1;
   }
-  const interrupts = listenForSignals(config.timeouts.deadline);
+  stdin.place?.follow();
+  const interrupts = listenForSignals(stdin.isTerminal);
   const { signal } = interrupts;
   const input = abortable(stdin.isTerminal || batch ? withNetworkLineEnds(stdin, stdin.isTerminal) : stdin, signal);
   const replies = batch ? null : openReplies();
@@ -141,7 +147,6 @@ export async function speakSmtp(config: Config, by: Submitter, invocation: Invoc
     if (batch && got.end === 'failed') stopped ??= reported ? '' : got.detail;
   }
   await owner.settled();
-  interrupts.release();
   if (replies) await (signal.aborted ? Promise.race([replies.end(), shortly()]) : unless(signal, replies.end()));
   let { status } = owner;
   if (batch && (open || stopped !== null)) {
@@ -177,7 +182,7 @@ function unless(signal: AbortSignal, work: Promise<void>): Promise<void> {
 function settings(config: Config, by: Submitter): Receiving {
   return {
     ...RECEIVING,
-    hostname: config.hostname || by.hostname || 'localhost',
+    hostname: helloName(config.hostname || by.hostname) || 'localhost',
     extensions: USUAL_EXTENSIONS,
     sizeLimit: Number.POSITIVE_INFINITY,
     // They end lines in a message given in any other way, too; only CR LF . CR LF ends the content.
@@ -206,8 +211,8 @@ interface Owner {
   readonly status: number;
 }
 
-function makeOwner(config: Config, by: Submitter, { verbosity, transcript, tag }: Invocation, { signal, urgent }: Interrupts): Owner {
-  const trace = conversation(verbosity, transcript);
+function makeOwner(config: Config, by: Submitter, { verbosity, tag }: Invocation, { signal, urgent }: Interrupts): Owner {
+  const trace = conversation(verbosity);
   const security = systemSecurity(process.env);
   let transaction: Transaction | null = null;
   let settling: Promise<void> = Promise.resolve();
@@ -234,7 +239,8 @@ function makeOwner(config: Config, by: Submitter, { verbosity, transcript, tag }
   }
 
   async function routed(current: Transaction, path: ForwardPath, parameters: readonly Parameter[]): Promise<Reply | null> {
-    const problems = await (current.routing as RoutingDialogue).add(path);
+    const problems = await unlessAborted((current.routing as RoutingDialogue).add(path), signal);
+    if (problems === null) return makeReply(451, '4.3.2', String(signal.reason));
     if (problems.length === 0) {
       current.recipients.push(recipientOf(path, parameters));
       return null;
@@ -370,9 +376,7 @@ export function verdictOn({ outcome, messageId }: Pick<Submitted, 'outcome' | 'm
   return makeReply(code, enhanced, ...told(printOutcome(outcome, messageId)));
 }
 
-function told(texts: readonly string[]): readonly string[] {
-  return texts.length > MOST_TEXTS ? [...texts.slice(0, MOST_TEXTS), `and ${texts.length - MOST_TEXTS} more, see the log`] : texts;
-}
+const told = (texts: readonly string[]): readonly string[] => atMost(texts, MOST_TEXTS, ', see the log');
 
 /** The smart host's own words, with the enhanced code that this side has promised. RFC 2034 §4 */
 function withEnhanced({ enhanced, lines }: Reply): readonly string[] {

@@ -16,6 +16,8 @@ const PIPE_CHUNK = 64 * 1024;
 const READ_AHEAD = 3 * PIPE_CHUNK;
 /** Of a file until other memory is named: what the replay window needs is read in a few of them, and little more than it needs. */
 const FILE_CHUNK = 64 * 1024;
+/** Of a file whose descriptor is moved: a signal is heard in between. */
+const MOVED_AT_ONCE = 1024 * 1024;
 /** Milliseconds between two tries where a descriptor in non-blocking mode has nothing, and cannot be waited for. */
 const SHORTEST_WAIT = 1;
 const LONGEST_WAIT = 50;
@@ -26,6 +28,12 @@ export interface Stdin extends Input {
   readonly hasWriter: boolean;
   /** The local port of a socket of IPv4 or IPv6, as inetd sets it up, 0 if the port cannot be found out; null for anything else. */
   readonly inetdPort: number | null;
+  /**
+   * Only of a regular file, which is read by position: where its descriptor stands, which whoever started us may go on
+   * to read from. `follow` lets it move with the octets that are read; `moveTo` moves it to so many octets behind
+   * where it stood, null to the end of the file.
+   */
+  readonly place?: { follow(): void; moveTo(octets: number | null, signal: AbortSignal): Promise<void> };
 }
 
 const IS_BUN = process.versions.bun !== undefined;
@@ -51,10 +59,31 @@ export function openStdin(fd = 0): Stdin {
   if (stat.isFile()) return { ...file(fd, stat), ...QUIET };
   if (stat.isFIFO()) return { ...pipe(fd), ...QUIET, hasWriter: true };
   if (stat.isSocket()) return { ...socket(fd), isTerminal: false, hasWriter: true };
-  // Loading node:tty loads node:net: only for what may be a terminal.
-  if (stat.isCharacterDevice() && process.getBuiltinModule('node:tty').isatty(fd)) return { ...terminal(fd), ...QUIET, isTerminal: true };
+  if (isLivingTerminal(fd, stat)) return { ...terminal(fd), ...QUIET, isTerminal: true };
+  if (isTerminalDevice(stat)) return { read: async () => HUNG_UP, close: () => undefined, ...QUIET };
   return { ...sequential(fd), ...QUIET };
 }
+
+/** Whether a descriptor is a terminal that is still there: one that was hung up is none for the system any more. */
+export function isLivingTerminal(fd: number, stat: Stats): boolean {
+  // Loading node:tty loads node:net: only for what may be a terminal.
+  return isDevice(stat) && process.getBuiltinModule('node:tty').isatty(fd);
+}
+
+/** Whether it is a device of characters that may be more than /dev/null, which programs have more often than any other. */
+export const isDevice = (stat: Stats): boolean => stat.isCharacterDevice() && stat.rdev !== NULL_DEVICE;
+
+/** Of Linux. */
+const NULL_DEVICE = 0x103;
+
+/** Whether a device is of a kind that Linux gives to terminals: consoles, serial lines, /dev/tty, pseudo-terminals. */
+function isTerminalDevice(stat: Stats): boolean {
+  const major = (stat.rdev >> 8) & 0xfff;
+  return process.platform === 'linux' && stat.isCharacterDevice() && (major === 4 || major === 5 || (major >= 136 && major <= 143));
+}
+
+/** Nobody typed an end: the window was closed, or the line was lost. */
+const HUNG_UP: Ended = { end: 'failed', detail: 'the terminal was closed before the end of the message' };
 
 /**
  * Reads and forgets, so that a caller that is still writing does not die of SIGPIPE before it has read our reason; to
@@ -103,8 +132,15 @@ function pipe(fd: number): ReadAhead {
  * interrupt has to wait for the next line nor another process finds its terminal in non-blocking mode.
  */
 function terminal(fd: number): Source {
-  if (IS_BUN) return sequential(fd);
-  return ahead((options) => new (process.getBuiltinModule('node:tty').ReadStream)(fd, options), false);
+  const source = IS_BUN ? sequential(fd) : ahead((options) => new (process.getBuiltinModule('node:tty').ReadStream)(fd, options), false);
+  return {
+    close: () => source.close(),
+    async read() {
+      const got = await source.read();
+      // The system tells a terminal that is gone and a Ctrl-D with the same end, or with an error of its own.
+      return got instanceof Uint8Array || isLivingTerminal(fd, fstatSync(fd)) ? got : HUNG_UP;
+    },
+  };
 }
 
 function socket(fd: number): Source & Pick<Stdin, 'inetdPort'> {
@@ -320,7 +356,10 @@ function positionOf(fd: number): number | null {
   }
 }
 
-const SHRUNK: Ended = { end: 'failed', detail: 'the file on standard input became shorter while it was read' };
+const SHRUNK: Ended = {
+  end: 'failed',
+  detail: 'the file on standard input became shorter while it was read, or another program read from it',
+};
 const WRITTEN: Ended = {
   end: 'failed',
   detail: 'the file on standard input was written to between two attempts to send it; send it again when nothing writes to it',
@@ -330,11 +369,19 @@ const WRITTEN: Ended = {
  * A regular file, read by position from where the descriptor stands, which is not always its start. Read at once: the
  * thread pool would take longer to start than all of a small message takes.
  */
-function file(fd: number, stat: Stats): Input {
+function file(fd: number, stat: Stats): Input & Pick<Stdin, 'place'> {
   const start = positionOf(fd);
   if (start === null) return sequential(fd);
   const end = stat.size;
   let memory: Uint8Array | null = null;
+  /** Where the descriptor stands. Only a read without a position moves it: the runtimes have no other way. */
+  let standing = start;
+  let isFollowed = false;
+  const readOn = (room: Uint8Array): number => {
+    const count = readSync(fd, room, 0, room.length, null);
+    standing += count;
+    return count;
+  };
   /** The file from `from`; with `again`, only as long as no one writes to it. */
   function open(from: number, again: boolean): Source {
     let at = from;
@@ -350,7 +397,8 @@ function file(fd: number, stat: Stats): Input {
       buffer = memory ? null : (buffer ?? Buffer.allocUnsafeSlow(Math.max(4096, Math.min(FILE_CHUNK, end - from))));
       const room = memory ?? (buffer as Uint8Array);
       try {
-        const count = readSync(fd, room, 0, room.length, at);
+        // If another process reads from the same descriptor, octets are missing at the end, and the source fails.
+        const count = isFollowed && !again && standing === at ? readOn(room) : readSync(fd, room, 0, room.length, at);
         at += count;
         if (again && (count === 0 || at - count === from) && written()) ended = WRITTEN;
         else if (count === 0) ended = at < end ? SHRUNK : CLEAN;
@@ -370,6 +418,21 @@ function file(fd: number, stat: Stats): Input {
     file: { size: Math.max(0, end - start), at: (offset) => open(start + offset, true) },
     useMemory: (named) => {
       memory = named;
+    },
+    place: {
+      follow() {
+        isFollowed = true;
+      },
+      async moveTo(octets, signal) {
+        const target = octets === null ? Number.POSITIVE_INFINITY : start + octets;
+        const room = Buffer.allocUnsafeSlow(Math.min(MOVED_AT_ONCE, Math.max(4096, end - standing)));
+        try {
+          while (standing < target && !signal.aborted && readOn(room.subarray(0, Math.min(room.length, target - standing))) > 0)
+            await new Promise((resolve) => setImmediate(resolve));
+        } catch {
+          // It stays where it is: the message has its verdict.
+        }
+      },
     },
   };
 }

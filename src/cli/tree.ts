@@ -7,19 +7,16 @@ import { printProblem } from '../router/problem.ts';
 import type { RoutingDone } from '../router/resolve.ts';
 import { printSmarthost, type RoutingNode, type RoutingStep } from '../router/route.ts';
 import { printMailbox, printPath } from '../smtp/path.ts';
-import { printable, utf8 } from '../smtp/text.ts';
 
 /** True if a message to all of the addresses would go out in one transaction, or to nobody on purpose. Exit status 0. */
 export function isDeliverable({ problems }: RoutingDone): boolean {
   return problems.length === 0;
 }
 
-/** Lines, each with its newline. */
-export function printRouting(routing: RoutingDone): string {
+export function printRouting(routing: RoutingDone): readonly string[] {
   const out: string[] = [];
   for (const root of routing.tree) printNode(root, '', out);
-  out.push('', ...printEnvelope(routing), ...printVerdict(routing));
-  return out.map((line) => `${printable(utf8(line), 4000)}\n`).join('');
+  return [...out, '', ...printEnvelope(routing), ...printVerdict(routing)];
 }
 
 function printNode(node: RoutingNode, indent: string, out: string[]): void {

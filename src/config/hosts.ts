@@ -2,8 +2,10 @@
  * Lists of smart hosts with the TLS and credentials of each. Holds the rule that no smart host is handed the
  * password of another one unless the file says so.
  */
+import { isWrittenAsLoopback } from '../router/loopback.ts';
 import { type AuthPolicy, DIRECT, type Link, type Smarthost, type TlsPolicy } from '../router/route.ts';
-import type { Section } from './keys.ts';
+import { USED_EXTENSIONS } from '../smtp/extensions.ts';
+import { nearest, type Section } from './keys.ts';
 import { isDirect, linkOver } from './link.ts';
 import { authOf, TLS, tlsOver } from './policy.ts';
 import { type Address, parseSmarthost } from './smarthost.ts';
@@ -20,6 +22,7 @@ export interface Draft {
   readonly tls: TlsPolicy;
   readonly auth: Credentials;
   readonly link: Link;
+  readonly ignored: readonly string[];
   readonly at: At;
 }
 
@@ -28,6 +31,8 @@ export interface Shared {
   readonly tls: TlsPolicy;
   readonly auth: Credentials;
   readonly link: Link;
+  /** EHLO keywords that count as not offered. */
+  readonly ignored: readonly string[];
 }
 
 /** The hosts of one key, `smarthosts` or `hosts`, whose entries and path these are. */
@@ -60,16 +65,17 @@ function draftTable(reading: Reading, at: At, raw: unknown, path: readonly Step[
   const tls = tlsIn(reading, entries, 'host', path, shared.tls, 'of a smart host');
   const auth = authIn(reading, entries, 'host', path, shared.auth, 'of a smart host');
   const link = linkOver(reading, 'host', shared.link, entries);
+  const ignored = ignoredOver(reading, 'host', shared.ignored, entries);
   const url = entries.get('url');
   if (!url) {
     reading.complain(at, 'a smart host written as a table needs url = "…"');
     return null;
   }
   const text = take(reading, entries, 'host', 'text', 'url');
-  return typeof url.raw === 'string' ? draftHost(reading, { ...url, label: `${url.label}:` }, text, { tls, auth, link }) : null;
+  return typeof url.raw === 'string' ? draftHost(reading, { ...url, label: `${url.label}:` }, text, { tls, auth, link, ignored }) : null;
 }
 
-function draftHost(reading: Reading, at: At, text: string, { tls, auth, link }: Shared): Draft | null {
+function draftHost(reading: Reading, at: At, text: string, { tls, auth, link, ignored }: Shared): Draft | null {
   const address = parseSmarthost(text);
   if (!address.ok) {
     reading.complain(at, address.detail);
@@ -81,7 +87,28 @@ function draftHost(reading: Reading, at: At, text: string, { tls, auth, link }: 
   // Off means that nothing else of the policy is looked at: equal then for two routes to be one.
   const settled: TlsPolicy = tls.mode === 'off' ? { ...TLS, mode: 'off' } : implicit ? { ...tls, mode: 'required' } : tls;
   // A socket of this host is reached directly, whatever holds for the others.
-  return { address: address.value, tls: settled, auth, link: address.value.scheme === 'unix' ? DIRECT : link, at };
+  return { address: address.value, tls: settled, auth, link: address.value.scheme === 'unix' ? DIRECT : link, ignored, at };
+}
+
+/** The `ignore_extensions` of one table; `base` when it is not written. An extension that nobody knows yet may be named. */
+export function ignoredOver(
+  reading: Reading,
+  section: '' | 'router' | 'host',
+  base: readonly string[],
+  entries: Entries,
+): readonly string[] {
+  const written = entries.get('ignore_extensions');
+  if (!written) return base;
+  const keywords = take(reading, entries, section, 'texts', 'ignore_extensions').map((item) => item.toUpperCase());
+  for (const keyword of keywords) {
+    // RFC 5321 §4.1.1.1
+    if (!/^[A-Z0-9][A-Z0-9-]*$/.test(keyword))
+      reading.complain(written, 'expects EHLO keywords such as "CHUNKING", without their parameters');
+    const meant = nearest(keyword, USED_EXTENSIONS);
+    if (meant.near && meant.name !== keyword)
+      reading.warn(written, `names "${keyword}", which is no extension known here; did you mean "${meant.name}"?`);
+  }
+  return keywords;
 }
 
 /** The `tls` key of a router or host over what is shared. */
@@ -129,7 +156,18 @@ export function settle(reading: Reading, auth: AuthPolicy | null, lists: readonl
           `"${host}" would be handed the password for "${first}": write a table { url = "…", auth = { user = "…", … } }, or auth = "default" to use [auth] here too, or auth = "none"`,
         );
       const link = isDirect(draft.link) ? {} : { link: draft.link };
-      return { ...draft.address, tls: draft.tls, auth: typeof draft.auth === 'string' ? auth : draft.auth, ...link };
+      const ignored = draft.ignored.length === 0 ? {} : { ignoreExtensions: draft.ignored };
+      const settled = { ...draft.address, tls: draft.tls, auth: typeof draft.auth === 'string' ? auth : draft.auth, ...link, ...ignored };
+      if (isToldInClear(settled) && !isWrittenAsLoopback(settled))
+        reading.complain(
+          draft.at,
+          `"${host}" would get the password in the clear, because TLS has mode = "off": use TLS, or write allow_plaintext = true beside its user`,
+        );
+      return settled;
     }),
   );
 }
+
+/** Without TLS there is nothing to wait for: such credentials would never be sent. */
+const isToldInClear = ({ tls, auth }: Smarthost): boolean =>
+  tls.mode === 'off' && auth !== null && auth.secret.from !== 'none' && !auth.allowPlaintext;

@@ -1,8 +1,8 @@
 /**
- * dma.conf and auth.conf (DragonFly Mail Agent). Without SMARTHOST dma delivers to the hosts of each recipient, for
- * which there is no counterpart.
+ * dma.conf and auth.conf (DragonFly Mail Agent 0.13, as Debian 12 has it, and 0.14). Without SMARTHOST dma delivers to the
+ * hosts of each recipient, for which there is no counterpart.
  */
-import { type Draft, linesOf, type Notes, notes, portOf, REQUIRED, type Source, urlOf } from './import-notes.ts';
+import { type Beside, type Draft, linesOf, type Notes, notes, portOf, REQUIRED, type Source, urlOf } from './import-notes.ts';
 import type { Settings } from './print.ts';
 
 interface Line {
@@ -16,12 +16,16 @@ const DROPPED: Readonly<Record<string, string>> = {
   FULLBOUNCE: 'there are no bounces: the caller is told',
 };
 
-export function importDma(source: Source, auth: Source | null): Draft {
+export function importDma(source: Source, beside: Beside): Draft {
   const collected = notes();
   const settings = new Map<string, Line>();
   for (const { line, text } of linesOf(source)) {
     const found = /^\s*([A-Z_]+)(?:\s+(.*?))?\s*$/.exec(text.replace(/#.*$/, ''));
-    if (found) settings.set(found[1] as string, { line, value: found[2] ?? '' });
+    if (!found) continue;
+    const key = found[1] as string;
+    const before = settings.get(key);
+    if (before) collected.dropped(source, before.line, key, `line ${line} comes later, and counts`);
+    settings.set(key, { line, value: found[2] ?? '' });
   }
   const map = (key: string, text: string): void => {
     const setting = settings.get(key);
@@ -51,14 +55,18 @@ export function importDma(source: Source, auth: Source | null): Draft {
   else approximate('VERIFYCERT', 'certificates were not verified; now they are');
   tlsOf(settings, tls, { map, drop });
 
+  const path = settings.get('AUTHPATH')?.value ?? '';
+  const auth = path === '' ? null : beside(path);
   const credentials = name !== '' && auth ? readAuth(auth, name, collected) : null;
-  map('AUTHPATH', auth ? `see ${auth.path}` : 'it was not read: write [auth]');
+  if (auth === null) drop('AUTHPATH', 'it cannot be read: write [auth]');
+  else map('AUTHPATH', `see ${auth.path}`);
+  if (credentials) approximate('AUTHPATH', 'dma sends without authentication where the server offers none; here that fails');
   drop('INSECURE', 'credentials go over TLS only; auth.allow_plaintext undoes that');
-  identityOf(settings, top, { map, drop, approximate });
+  identityOf(settings, top, beside, { map, drop, approximate });
   const aliases = settings.get('ALIASES')?.value || '/etc/aliases';
   if (settings.has('NULLCLIENT')) {
     top.aliases = [];
-    map('NULLCLIENT', 'aliases = []');
+    approximate('NULLCLIENT', 'aliases = []; a recipient without a domain gets one, where dma sends the bare name');
     drop('ALIASES', 'NULLCLIENT turns it off');
   } else {
     if (aliases !== '/etc/aliases') top.aliases = [aliases];
@@ -93,43 +101,57 @@ function tlsOf(settings: ReadonlyMap<string, Line>, tls: Settings, { map, drop }
   } else drop('FINGERPRINT', 'it is not SHA-256; "nospool check" prints the right one');
 }
 
-/** MAILNAME and MASQUERADE: `user@host`, `user@` or `host`. */
+/** MAILNAME, a name or a file that holds it, and MASQUERADE: `user@host`, `user@` or `host`. */
 function identityOf(
   settings: ReadonlyMap<string, Line>,
   top: Settings,
+  beside: Beside,
   { map, drop, approximate }: { readonly map: Say; readonly drop: Say; readonly approximate: Say },
 ): void {
-  const name = settings.get('MAILNAME')?.value ?? '';
-  if (name.startsWith('/')) drop('MAILNAME', `write what is in ${name} as qualify_domain`);
-  else if (name !== '') {
+  const written = settings.get('MAILNAME')?.value ?? '';
+  const name = written.startsWith('/') ? (/^[\w.-]+/.exec(beside(written)?.text ?? '')?.[0] ?? '') : written;
+  if (name !== '') {
     top.hostname = name;
-    map('MAILNAME', 'hostname');
-  }
+    top.qualify_domain = name;
+    map('MAILNAME', written === name ? 'hostname and qualify_domain' : `hostname and qualify_domain, as ${written} has them`);
+  } else if (written !== '') drop('MAILNAME', `${written} names no host, so it is the name of this one`);
   const masquerade = settings.get('MASQUERADE')?.value ?? '';
   if (masquerade === '') return;
   const at = masquerade.lastIndexOf('@');
-  const user = at < 0 ? '{login}' : masquerade.slice(0, at) || '{login}';
+  const user = at < 0 ? '' : masquerade.slice(0, at);
   const domain = at < 0 ? masquerade : masquerade.slice(at + 1);
-  if (domain !== '') top.qualify_domain = domain;
-  top.from = domain === '' ? user : `${user}@${domain}`;
-  top.force_from = true;
-  approximate('MASQUERADE', `from = "${top.from}" with force_from, which changes the From field as well`);
+  const sender = domain || name;
+  top.from = `${user || '{login}'}${sender === '' ? '' : `@${sender}`}`;
+  if (user === '') {
+    // A bare -f gets this domain, too.
+    top.qualify_domain = domain;
+    approximate('MASQUERADE', `from = "${top.from}"; releases from 0.14 on also replace the domain of -f, which is kept here`);
+    return;
+  }
+  top.force_reverse_path = true;
+  map('MASQUERADE', `from = "${top.from}" with force_reverse_path`);
 }
 
-/** `user|host:password` or, in newer releases, `user|host|password`; the first for the host counts. */
+/** `user|host:password`, where "|" (from 0.14 on) or a blank may stand for ":"; the last line for a host counts. */
 function readAuth(source: Source, host: string, collected: Notes): Settings | null {
-  let credentials: Settings | null = null;
+  let credentials: { readonly line: number; readonly key: string; readonly settings: Settings } | null = null;
   for (const { line, text } of linesOf(source)) {
-    if (/^\s*(#|$)/.test(text)) continue;
-    const found = /^\s*([^|]*)\|([^|:]*)[|:](.*?)\s*$/.exec(text);
-    const key = found ? `${found[1]}|${found[2]}` : 'line';
-    if (!found) collected.dropped(source, line, key, 'it is not of the form user|host:password');
-    else if (found[2] !== host) collected.dropped(source, line, key, `the smart host is ${host}`);
-    else if (credentials) collected.dropped(source, line, key, 'an earlier line is for the same host');
+    if (/^(#|$)/.test(text)) continue;
+    const [, user = '', name = '', password] = /^([^|]*)\|([^|: \t]*)[|: \t](.*)$/.exec(text) ?? [];
+    const key = password === undefined ? 'line' : `${user}|${name}`;
+    if (password === undefined) collected.dropped(source, line, key, 'it is not of the form user|host:password');
+    else if (name !== host) collected.dropped(source, line, key, `the smart host is ${host}`);
     else {
-      credentials = { user: found[1] as string, password: found[3] as string };
-      collected.mapped(source, line, key, 'auth.user, auth.password; better in a file of its own, named by auth.password_file');
+      if (credentials) collected.dropped(source, credentials.line, credentials.key, `line ${line} is for the same host, and counts`);
+      credentials = { line, key, settings: { user, password } };
     }
   }
-  return credentials;
+  if (credentials === null) return null;
+  collected.mapped(
+    source,
+    credentials.line,
+    credentials.key,
+    'auth.user, auth.password; better in a file of its own, named by auth.password_file',
+  );
+  return credentials.settings;
 }

@@ -3,17 +3,18 @@
  */
 import { isIPv4, isIPv6 } from '../smtp/path.ts';
 import {
+  type Beside,
   type Draft,
   linesOf,
   mechanismOf,
   type Notes,
-  noteAliases,
   notes,
   portOf,
   REQUIRED,
   routerName,
   type Source,
   urlOf,
+  withoutAliases,
 } from './import-notes.ts';
 import type { HostPlan, RouterPlan, Setting, Settings } from './print.ts';
 
@@ -27,12 +28,15 @@ interface Account {
   readonly name: string;
   readonly line: number;
   readonly settings: Map<string, Line>;
+  /** Without the defaults: what an account that copies it gets. */
+  readonly own: Map<string, Line>;
 }
 
-/** Names of older releases. */
-const RENAMED: Readonly<Record<string, string>> = {
-  connect_timeout: 'timeout',
-  tls_nocertcheck: 'tls_certcheck',
+/** Names of older releases, with the value that they mean. */
+const RENAMED: Readonly<Record<string, readonly [string, string | null]>> = {
+  connect_timeout: ['timeout', null],
+  tls_nocertcheck: ['tls_certcheck', 'off'],
+  tls_nostarttls: ['tls_starttls', 'off'],
 };
 
 /** What has no counterpart, and what to do about it. */
@@ -53,22 +57,22 @@ const DROPPED: Readonly<Record<string, string>> = {
   logfile_time_format: 'the time has the form of Exim or, in JSON, of RFC 3339',
 };
 
-export function importMsmtp(source: Source): Draft {
+export function importMsmtp(source: Source, beside: Beside): Draft {
   const collected = notes();
   const accounts = readAccounts(source, collected);
   const used = new Map<string, Account>();
-  for (const account of accounts) used.set(account.name, account);
+  for (const account of accounts)
+    if (used.has(account.name)) collected.dropped(source, account.line, `account ${account.name}`, 'an earlier account has that name');
+    else used.set(account.name, account);
   const standard = used.get('default') ?? (used.size === 1 ? [...used.values()][0] : undefined);
 
   const top: Settings = {};
   const timeouts: Settings = {};
   const hosts: HostPlan[] = [];
-  const routers: RouterPlan[] = [];
-  const senders = new Set<string>();
   if (standard) {
     const host = hostOf(source, standard, collected);
     if (host) hosts.push(host);
-    Object.assign(top, topOf(source, standard, collected));
+    Object.assign(top, topOf(source, standard, beside, collected));
     const timeout = standard.settings.get('timeout');
     if (timeout && /^\d+$/.test(timeout.value) && Number(timeout.value) > 0) {
       timeouts.connect = `${timeout.value}s`;
@@ -77,49 +81,140 @@ export function importMsmtp(source: Source): Draft {
   } else {
     collected.dropped(source, 0, 'account default', 'there is no default account: write smarthosts');
   }
+  const routers = routesOf(source, [...used.values()], standard, hosts[0], collected);
+  if (standard) senderIn(top, { source, settings: standard.settings, hosts, routers, collected });
+  const aliases = standard?.settings.get('aliases');
+  if (aliases && aliases.value !== '') aliasesOf(source, aliases, beside, { top, routers, collected });
+  else withoutAliases(top, routers, { collected, source, program: 'msmtp' });
+  collected.approximated(
+    source,
+    0,
+    'recipients',
+    'one without a domain gets qualify_recipient, or the name of this host; msmtp sends the bare name',
+  );
+  sweep(source, accounts, collected);
+  return { plan: { remarks: [], top, hosts, timeouts, routers, rewrite: {} }, notes: collected };
+}
 
-  for (const account of used.values()) {
-    if (account === standard || account.name === 'default') continue;
+/**
+ * The accounts other than the default one, chosen by -f. The first account of the file with a `from` is the one that is
+ * chosen by it, whether it wrote it or has it from another account.
+ */
+function routesOf(
+  source: Source,
+  accounts: readonly Account[],
+  standard: Account | undefined,
+  standardHost: HostPlan | undefined,
+  collected: Notes,
+): RouterPlan[] {
+  const routers: RouterPlan[] = [];
+  const owners = new Map<string, Account>();
+  for (const account of accounts) {
+    const from = account.settings.get('from');
+    const pattern = from ? senderOf(from.value) : null;
+    if (pattern !== null && !owners.has(pattern.toLowerCase())) owners.set(pattern.toLowerCase(), account);
+  }
+  for (const account of accounts) {
+    if (account === standard) continue;
+    const key = `account ${account.name}`;
     const host = hostOf(source, account, collected);
     if (!host) continue;
-    const key = `account ${account.name}`;
-    if (JSON.stringify(host) === JSON.stringify(hosts[0])) {
+    if (JSON.stringify(host) === JSON.stringify(standardHost)) {
       collected.mapped(source, account.line, key, 'its smart host is that of the default account');
       continue;
     }
     const from = account.settings.get('from');
     const pattern = from ? senderOf(from.value) : null;
+    const owner = pattern === null ? undefined : owners.get(pattern.toLowerCase());
     if (!from) collected.dropped(source, account.line, key, 'without from it was used with -a only');
     else if (pattern === null) collected.dropped(source, from.line, key, `from ${from.value} is no sender that a router can match`);
-    else if (senders.has(pattern)) collected.dropped(source, from.line, key, 'an earlier account has the same from');
+    else if (owner !== account)
+      collected.dropped(
+        source,
+        account.own.has('from') ? from.line : account.line,
+        key,
+        `account ${owner?.name} comes before it and has the same from, so it was used with -a only`,
+      );
+    else if (standard && senderOf(standard.settings.get('from')?.value ?? '')?.toLowerCase() === pattern.toLowerCase())
+      collected.dropped(
+        source,
+        account.line,
+        key,
+        `the default account has the same from, ${pattern}: its mail goes there, where msmtp sends it here if -f is given`,
+      );
     else {
-      senders.add(pattern);
       const name = routerName(
         account.name,
         routers.map(({ settings }) => settings.name as string),
       );
       routers.push({ settings: { name, driver: 'manualroute', senders: [pattern] }, hosts: [host] });
       collected.mapped(source, from.line, key, `router "${name}", for the sender ${pattern}`);
+      if (!pattern.startsWith('*') && !pattern.includes('+'))
+        collected.approximated(
+          source,
+          from.line,
+          key,
+          `msmtp takes ${pattern.replace('@', '+…@')} for it, too; add such senders to the router`,
+        );
     }
   }
+  return routers;
+}
 
-  const aliases = top.aliases;
-  if (aliases === undefined) noteAliases(collected, source);
-  else if (routers.length > 0 && Array.isArray(aliases)) {
-    delete top.aliases;
-    routers.unshift({
-      settings: {
-        name: routerName(
-          'aliases',
-          routers.map((router) => router.settings.name as string),
-        ),
-        driver: 'redirect',
-        file: aliases[0] as string,
-      },
-    });
+interface Aliased {
+  readonly top: Settings;
+  readonly routers: RouterPlan[];
+  readonly collected: Notes;
+}
+
+/**
+ * An alias file is kept where it means the same to us. msmtp ends an entry at any "#" and has "default" for all other
+ * names, so what has one of these is written into the configuration.
+ */
+function aliasesOf(source: Source, { line, value }: Line, beside: Beside, { top, routers, collected }: Aliased): void {
+  const name = routerName(
+    'aliases',
+    routers.map(({ settings }) => settings.name as string),
+  );
+  const file = value.startsWith('/') ? beside(value) : null;
+  const entries = file ? readAliases(file) : null;
+  if (file === null)
+    collected.approximated(
+      source,
+      line,
+      'aliases',
+      'it was not read: an entry "default:" is to be written "*:", and no comment may follow an entry',
+    );
+  if (entries?.isOwn) {
+    const data = Object.fromEntries([...entries.byName].map(([alias, to]) => [alias === 'default' ? '*' : alias, to]));
+    routers.unshift({ settings: { name, driver: 'redirect' }, data });
+    collected.mapped(
+      source,
+      line,
+      'aliases',
+      `router "${name}" has the entries of ${value}, in which comments or "default" are msmtp's own`,
+    );
+  } else if (routers.length > 0) {
+    routers.unshift({ settings: { name, driver: 'redirect', file: value } });
+    collected.mapped(source, line, 'aliases', `router "${name}"`);
+  } else {
+    top.aliases = [value];
+    collected.mapped(source, line, 'aliases', 'aliases');
   }
-  sweep(source, accounts, collected);
-  return { plan: { remarks: [], top, hosts, timeouts, routers, rewrite: {} }, notes: collected };
+}
+
+/** Entries by their names, and whether the file has what only msmtp reads so. */
+function readAliases(file: Source): { readonly byName: ReadonlyMap<string, string>; readonly isOwn: boolean } {
+  const byName = new Map<string, string>();
+  let isOwn = false;
+  for (const { text } of linesOf(file)) {
+    const [entry = ''] = text.split('#', 1);
+    const [name = '', to = ''] = entry.split(':').map((part) => part.trim());
+    if (name === '' || to === '') continue;
+    isOwn ||= name === 'default' || entry.length < text.length;
+    if (!byName.has(name)) byName.set(name, to);
+  }
+  return { byName, isOwn };
 }
 
 /** Says of each line that nothing was said of yet what became of it. */
@@ -139,47 +234,63 @@ function sweep(source: Source, accounts: readonly Account[], collected: Notes): 
   }
 }
 
-/** Accounts in the order of the file, each with the defaults and the accounts it copies. */
+/** Accounts in the order of the file, each with the defaults that stood before it and what it copies from other accounts. */
 function readAccounts(source: Source, collected: Notes): Account[] {
   const accounts: Account[] = [];
-  let defaults = new Map<string, Line>();
-  let current: Map<string, Line> | null = null;
+  const defaults = new Map<string, Line>();
+  let inDefaults = false;
+  const begin = (name: string, line: number): Account => {
+    const account = { name, line, settings: new Map(defaults), own: new Map<string, Line>() };
+    accounts.push(account);
+    return account;
+  };
   for (const { line, text } of linesOf(source)) {
     const found = /^\s*([^\s#]\S*)(?:\s+(.*?))?\s*$/.exec(text);
     if (!found) continue;
     const command = (found[1] as string).toLowerCase();
     const value = unquoted(found[2] ?? '');
-    if (command === 'defaults') {
-      defaults = new Map(defaults);
-      current = defaults;
-    } else if (command === 'account') {
+    if (command === 'defaults') inDefaults = true;
+    else if (command === 'account') {
+      inDefaults = false;
       const [name = '', bases = ''] = value.split(':').map((part) => part.trim());
-      current = new Map(defaults);
+      const account = begin(name, line);
       for (const base of bases
         .split(',')
         .map((part) => part.trim())
         .filter(Boolean)) {
-        const copied = accounts.findLast((account) => account.name === base);
-        if (copied) for (const [key, setting] of copied.settings) current.set(key, setting);
+        const copied = accounts.findLast((one) => one !== account && one.name === base);
+        if (copied) copyInto(account, copied);
         else collected.dropped(source, line, `account ${name} : ${base}`, 'there is no such account before it');
       }
-      accounts.push({ name, line, settings: current });
     } else if (command === 'eval') {
       collected.dropped(source, line, 'eval', 'commands that write the configuration are not run: write what it prints');
     } else {
-      // Settings before the first account belong to an account without a name.
-      if (current === null) {
-        current = new Map(defaults);
-        accounts.push({ name: 'default', line, settings: current });
+      const [key, meant] = RENAMED[command] ?? [command, null];
+      const setting: Line = { line, value: meant ?? value };
+      if (inDefaults) defaults.set(key, setting);
+      else {
+        // Settings before the first account belong to an account without a name.
+        const account = accounts.at(-1) ?? begin('default', line);
+        account.settings.set(key, setting);
+        account.own.set(key, setting);
       }
-      const key = RENAMED[command] ?? command;
-      current.set(key, { line, value: command === 'tls_nocertcheck' ? 'off' : value });
     }
   }
   return accounts;
 }
 
+/** As msmtp copies: allow_from_override never, and no from where it is off. */
+function copyInto(account: Account, copied: Account): void {
+  for (const [key, setting] of copied.own) {
+    if (key === 'allow_from_override' || (key === 'from' && isOff(account.settings.get('allow_from_override')))) continue;
+    account.settings.set(key, setting);
+    account.own.set(key, setting);
+  }
+}
+
 const unquoted = (text: string): string => (/^".*"$/.test(text) ? text.slice(1, -1) : text);
+
+const isOff = (setting: Line | undefined): boolean => setting?.value.toLowerCase() === 'off';
 
 /** A switch without an argument is on. */
 const isOn = (setting: Line | undefined): boolean => setting !== undefined && /^(on|)$/i.test(setting.value);
@@ -204,10 +315,11 @@ function hostOf(source: Source, { name, line, settings }: Account, collected: No
   const implicit = isTls && starttls !== undefined && !isOn(starttls);
   const written = settings.get('port');
   const port = (written && portOf(written.value)) ?? (lmtp ? 24 : implicit ? 465 : 25);
-  const url = socket ? `unix:${socket.value}` : urlOf((host as Line).value, port, lmtp ? 'lmtp' : implicit ? 'tls' : 'smtp');
+  const url = socket
+    ? `${lmtp ? 'lmtp+' : ''}unix:${socket.value}`
+    : urlOf((host as Line).value, port, lmtp ? 'lmtp' : implicit ? 'tls' : 'smtp');
   const at = (host ?? socket) as Line;
   collected.mapped(source, at.line, host ? 'host' : 'socket', url);
-  if (socket && lmtp) collected.approximated(source, socket.line, 'socket', 'sockets are spoken to in SMTP, not LMTP');
 
   const policy: Settings = isTls && !implicit ? { ...REQUIRED } : {};
   if (isTls) collected.mapped(source, (tls as Line).line, 'tls', implicit ? 'submissions://' : 'tls.mode = "required"');
@@ -306,40 +418,87 @@ function authOf(source: Source, settings: Account['settings'], collected: Notes)
 }
 
 /** What holds for the whole file here, from the default account. */
-function topOf(source: Source, { settings }: Account, collected: Notes): Settings {
+function topOf(source: Source, { settings }: Account, beside: Beside, collected: Notes): Settings {
   const top: Settings = {};
+  const lineOf = (key: string): number => settings.get(key)?.line ?? 0;
   const map = (key: string, ours: string, value: Setting): void => {
     top[ours] = value;
-    collected.mapped(source, settings.get(key)?.line ?? 0, key, ours);
+    collected.mapped(source, lineOf(key), key, ours);
   };
+  const mailname = (text: string): string => text.replaceAll('%M', () => beside('/etc/mailname')?.text.split(/\r?\n/)[0] || '%M');
   for (const [key, { line, value }] of settings) {
     const on = isOn(settings.get(key));
     const dropped = DROPPED[key];
     if (dropped) collected.dropped(source, line, key, dropped);
     else if (key === 'from') {
-      const from = value.replaceAll('%U', '{login}');
+      const from = mailname(value.replaceAll('%U', '{login}'));
       if (/[*?[%]/.test(from)) collected.dropped(source, line, key, 'a pattern is no address of its own: write from');
       else map(key, 'from', from);
     } else if (key === 'domain') {
-      if (/%/.test(value) || value === 'localhost') collected.approximated(source, line, key, 'hostname is the name of the host');
-      else map(key, 'hostname', value);
-    } else if (key === 'maildomain') map(key, 'qualify_domain', value);
-    else if (key === 'allow_from_override' && !on) map(key, 'force_from', true);
-    else if (key === 'set_from_header' && on) {
-      top.force_from = true;
-      collected.approximated(source, line, key, 'force_from: from wins over -f as well');
+      const domain = mailname(value);
+      if (/%/.test(domain) || domain === 'localhost') collected.approximated(source, line, key, 'hostname is the name of the host');
+      else map(key, 'hostname', domain);
     } else if ((key === 'remove_bcc_headers' && !on) || (key === 'keepbcc' && on)) map(key, 'keep_bcc', true);
-    else if (key === 'logfile') map(key, 'log', value === '-' ? 'stderr' : value);
+    else if (key === 'logfile' && value !== '') map(key, 'log', value === '-' ? 'stderr' : value);
     else if (key === 'syslog' && value.toLowerCase() !== 'off') {
-      if (!settings.get('logfile')) map(key, 'log', 'syslog');
+      if (!settings.get('logfile')?.value) map(key, 'log', 'syslog');
       else collected.dropped(source, line, key, 'there is one log, and logfile is set');
-    } else if (key === 'aliases') {
-      map(key, 'aliases', [value]);
-      collected.approximated(source, line, key, 'an entry "default:" is to be written "*:"');
     } else if (!HANDLED.has(key)) collected.dropped(source, line, key, 'it is not known');
   }
-  if (top.from === undefined) delete top.force_from;
   return top;
+}
+
+interface Senders {
+  readonly source: Source;
+  readonly settings: Account['settings'];
+  readonly hosts: HostPlan[];
+  readonly routers: RouterPlan[];
+  readonly collected: Notes;
+}
+
+/** Who wins over -f, and over the From field. Where -f chooses an account, it is replaced behind that choice, or not at all. */
+function senderIn(top: Settings, { source, settings, hosts, routers, collected }: Senders): void {
+  const isChosen = routers.length > 0;
+  const [auto, domain] = [settings.get('auto_from'), settings.get('maildomain')];
+  const override = settings.get('allow_from_override');
+  let forced: { readonly key: string; readonly line: number } | null = isOff(override)
+    ? { key: 'allow_from_override', line: override?.line ?? 0 }
+    : null;
+  if (auto && isOn(auto) && domain?.value) {
+    top.from = `{login}@${domain.value}`;
+    forced = { key: 'auto_from', line: auto.line };
+    collected.mapped(source, domain.line, 'maildomain', 'the domain of from');
+  } else {
+    if (auto && isOn(auto))
+      collected.dropped(source, auto.line, 'auto_from', 'there is no maildomain: the login is qualified by qualify_domain');
+    if (domain) collected.dropped(source, domain.line, 'maildomain', 'auto_from is not on');
+  }
+  const { from } = top;
+  const [host] = hosts;
+  if (forced && typeof from !== 'string') collected.dropped(source, forced.line, forced.key, 'there is no from that could win over -f');
+  else if (forced && !isChosen) {
+    top.force_reverse_path = true;
+    collected.mapped(source, forced.line, forced.key, 'force_reverse_path');
+  } else if (forced && host && typeof from === 'string' && !from.includes('{login}')) {
+    const name = routerName(
+      'default',
+      routers.map((router) => router.settings.name as string),
+    );
+    routers.push({ settings: { name, driver: 'manualroute', errors_to: from }, hosts: [host] });
+    hosts.length = 0;
+    collected.mapped(source, forced.line, forced.key, `errors_to of the router "${name}", which has the smart host`);
+  } else if (forced)
+    collected.dropped(source, forced.line, forced.key, '-f chooses the account, and errors_to of a router knows no {login}');
+  const header = settings.get('set_from_header');
+  if (!header || !isOn(header)) return;
+  if (from === undefined) collected.dropped(source, header.line, 'set_from_header', 'there is no from that could be set');
+  else if (isChosen) collected.dropped(source, header.line, 'set_from_header', '-f chooses the account, and force_from would not let it');
+  else {
+    top.force_from = true;
+    if (top.force_reverse_path === true) collected.mapped(source, header.line, 'set_from_header', 'force_from');
+    else collected.approximated(source, header.line, 'set_from_header', 'force_from: from wins over -f as well');
+    delete top.force_reverse_path;
+  }
 }
 
 /** Read with the host. */
@@ -350,5 +509,5 @@ const HANDLED = new Set([
   ...['host', 'port', 'protocol', 'socket', 'timeout', 'auth', 'user', 'password', 'passwordeval', 'auto_from'],
   ...['tls', 'tls_starttls', 'tls_trust_file', 'tls_fingerprint', 'tls_key_file', 'tls_cert_file', 'tls_certcheck', 'tls_host_override'],
   ...['proxy_host', 'proxy_port', 'source_ip'],
-  ...['allow_from_override', 'set_from_header', 'remove_bcc_headers', 'keepbcc', 'syslog'],
+  ...['allow_from_override', 'set_from_header', 'remove_bcc_headers', 'keepbcc', 'syslog', 'logfile', 'aliases', 'maildomain'],
 ]);

@@ -96,9 +96,18 @@ export const REQUIRED: Settings = { mode: 'required' };
 
 export const noHost = (url: string): HostPlan => ({ url, tls: {}, auth: null });
 
-/** A default of ours that other programs do not have. */
-export function noteAliases(collected: Notes, source: Source): void {
-  collected.approximated(source, 0, 'aliases', '/etc/aliases is used if present; aliases = [] turns that off');
+/** Another file, by its path or by its name beside the first one; null when it cannot be read. */
+export type Beside = (name: string) => Source | null;
+
+/** Our default reads /etc/aliases, which most other programs do not. Where there is a router it is not read anyway. */
+export function withoutAliases(
+  top: Settings,
+  routers: readonly unknown[],
+  { collected, source, program }: { readonly collected: Notes; readonly source: Source; readonly program: string },
+): void {
+  if (routers.length === 0) top.aliases = [];
+  const how = routers.length === 0 ? 'aliases = []' : 'as it is where there is a [[router]]';
+  collected.mapped(source, 0, 'aliases', `${program} reads no /etc/aliases: ${how}`);
 }
 
 /** A name for a router from an address or account, unlike the names before it. */

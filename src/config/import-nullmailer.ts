@@ -1,11 +1,25 @@
 /**
- * The files of /etc/nullmailer: `remotes`, of which each line is a smart host, and the files of one value each.
+ * The files of /etc/nullmailer (nullmailer 2.2): `remotes`, of which each line is a smart host, and the files of one value
+ * each. Debian's takes its own name from /etc/mailname.
  */
-import { type Draft, linesOf, type Notes, noteAliases, notes, portOf, REQUIRED, type Source, urlOf } from './import-notes.ts';
+import { isIPv4, isIPv6 } from '../smtp/path.ts';
+import {
+  type Beside,
+  type Draft,
+  linesOf,
+  type Notes,
+  notes,
+  portOf,
+  REQUIRED,
+  type Source,
+  urlOf,
+  withoutAliases,
+} from './import-notes.ts';
 import type { HostPlan, RouterPlan, Settings } from './print.ts';
 
-/** Files of the folder that are looked at beside `remotes`. */
-export const NULLMAILER_FILES = [
+/** Files that are looked at beside `remotes`. */
+const FILES = [
+  '../mailname',
   'me',
   'helohost',
   'idhost',
@@ -26,10 +40,9 @@ const DROPPED: Readonly<Record<string, string>> = {
   queuelifetime: 'there is no queue: a message is delivered at once or fails',
   doublebounceto: 'there are no bounces: the caller is told',
   idhost: 'the right side of Message-ID is hostname',
-  defaultdomain: 'write whole names',
 };
 
-export function importNullmailer(remotes: Source, others: readonly Source[]): Draft {
+export function importNullmailer(remotes: Source, beside: Beside): Draft {
   const collected = notes();
   const hosts: HostPlan[] = [];
   for (const { line, text } of linesOf(remotes)) {
@@ -43,61 +56,107 @@ export function importNullmailer(remotes: Source, others: readonly Source[]): Dr
   const top: Settings = {};
   const timeouts: Settings = {};
   const routers: RouterPlan[] = [];
-  for (const source of others) {
-    const name = source.path.replace(/^.*\//, '');
-    const value = source.text.trim().split('\n')[0]?.trim() ?? '';
-    const why = DROPPED[name];
-    if (why) collected.dropped(source, 1, name, why);
-    else if (value === '') collected.dropped(source, 1, name, 'it is empty');
-    else if (name === 'me' && !others.some(({ path }) => path.endsWith('/helohost'))) {
-      top.hostname = value;
-      collected.mapped(source, 1, name, 'hostname');
-    } else if (name === 'me') collected.dropped(source, 1, name, 'helohost says more');
-    else if (name === 'helohost') {
-      top.hostname = value;
-      collected.mapped(source, 1, name, 'hostname');
-    } else if (name === 'defaulthost') {
-      top.qualify_domain = value;
-      collected.mapped(source, 1, name, 'qualify_domain');
-    } else if (name === 'adminaddr') {
-      routers.push({ settings: { name: 'adminaddr', driver: 'redirect' }, data: { '*': value } });
-      collected.approximated(source, 1, name, 'a router for hostname, localhost and qualify_domain; /etc/aliases is not used beside it');
-    } else if (name === 'allmailfrom') {
-      top.from = value;
-      top.force_from = true;
-      collected.approximated(source, 1, name, 'from with force_from, which changes the From field as well');
-    } else if (name === 'sendtimeout' && /^\d+$/.test(value) && Number(value) > 0) {
-      timeouts.deadline = `${value}s`;
-      collected.mapped(source, 1, name, 'timeouts.deadline');
-    } else collected.dropped(source, 1, name, 'its value has no counterpart');
+  const files = new Map<string, Source>();
+  for (const name of FILES) {
+    const file = beside(name);
+    if (file) files.set(name, file);
   }
-  if (routers.length === 0) noteAliases(collected, remotes);
+  const firstLine = (name: string): string => files.get(name)?.text.trim().split('\n')[0]?.trim() ?? '';
+  const say = (name: string, effect: 'mapped' | 'approximated' | 'dropped', text: string): void => {
+    const file = files.get(name);
+    if (file) collected[effect](file, 1, name.replace('../', ''), text);
+  };
+
+  const me = firstLine('../mailname') || firstLine('me');
+  const defaultHost = whole(firstLine('defaulthost') || me, firstLine('defaultdomain'));
+  const hello = firstLine('helohost') || me;
+  if (hello !== '') top.hostname = hello;
+  if (defaultHost !== '') top.qualify_domain = defaultHost;
+  say('helohost', 'mapped', 'hostname');
+  const named = `${firstLine('helohost') === '' ? 'hostname, and ' : ''}${firstLine('defaulthost') === '' ? 'qualify_domain, and ' : ''}who adminaddr goes for`;
+  say('../mailname', 'mapped', named);
+  if (files.has('../mailname')) say('me', 'dropped', 'Debian has it in /etc/mailname, which counts');
+  else say('me', 'mapped', named);
+  say('defaulthost', 'mapped', `qualify_domain = "${defaultHost}"`);
+  say('defaultdomain', 'approximated', 'only defaulthost is completed by it: write the domains of addresses in full');
+
+  const admin = firstLine('adminaddr');
+  if (admin !== '') {
+    // No other domain: qualify_domain may be where everybody else has their mail.
+    const domains = [...new Set([me, 'localhost'])].filter((domain) => domain !== '');
+    routers.push({ settings: { name: 'adminaddr', driver: 'redirect', domains }, data: { '*': admin } });
+    say('adminaddr', 'mapped', `a router for all recipients at ${domains.join(' and ')}`);
+  } else say('adminaddr', 'dropped', 'it is empty');
+  const sender = firstLine('allmailfrom');
+  if (sender !== '') {
+    top.from = sender;
+    top.force_reverse_path = true;
+    say('allmailfrom', 'approximated', 'from with force_reverse_path; a From field that has to be added is that address, too');
+  } else say('allmailfrom', 'dropped', 'it is empty');
+  const timeout = firstLine('sendtimeout');
+  if (/^\d+$/.test(timeout) && Number(timeout) > 0) {
+    timeouts.deadline = `${timeout}s`;
+    say('sendtimeout', 'approximated', 'timeouts.deadline, for all smart hosts together');
+  } else say('sendtimeout', 'dropped', 'its value has no counterpart');
+  for (const [name, why] of Object.entries(DROPPED)) say(name, 'dropped', why);
+  collected.approximated(
+    remotes,
+    0,
+    'Return-Path',
+    'nullmailer takes the sender from a Return-Path field, which is taken out here: give -f',
+  );
+  withoutAliases(top, routers, { collected, source: remotes, program: 'nullmailer' });
   return { plan: { remarks: [], top, hosts, timeouts, routers, rewrite: {} }, notes: collected };
 }
 
-/** Words as a shell has them: quotes and backslashes keep blanks, `#` begins a comment. */
+/** A name without a dot gets the default domain. */
+const whole = (name: string, domain: string): string =>
+  name === '' || name === 'localhost' || name.includes('.') || domain === '' ? name : `${name}.${domain}`;
+
+/**
+ * Words as nullmailer reads them, and as its passwords were sent: quotes and backslashes keep blanks, and the character
+ * behind an escaped one means nothing special. A line that begins with `#` is a comment; so here is what follows ` #`.
+ */
 function wordsOf(text: string): string[] {
   const words: string[] = [];
-  const token = /\s*(?:#.*$|((?:'[^']*'|"(?:\\.|[^"\\])*"|\\.|[^\s'"\\#]|(?<=\S)#)+))/gy;
-  for (const [, word] of text.matchAll(token)) {
-    if (word === undefined) break;
-    words.push(
-      word.replace(
-        /'([^']*)'|"((?:\\.|[^"\\])*)"|\\(.)/g,
-        (_, single?: string, double?: string, escaped?: string) => single ?? double?.replace(/\\(.)/g, '$1') ?? escaped ?? '',
-      ),
-    );
+  if (text.startsWith('#')) return words;
+  for (let at = 0; at < text.length; at++) {
+    if (/\s/.test(text[at] as string)) continue;
+    if (text[at] === '#') break;
+    const { word, end } = wordAt(text, at);
+    words.push(word);
+    at = end;
   }
   return words;
 }
 
+function wordAt(text: string, begin: number): { readonly word: string; readonly end: number } {
+  let word = '';
+  let at = begin;
+  /** Takes the escaped character and the one behind it. */
+  const escaped = (): void => {
+    word += text.slice(at + 1, at + 3);
+    at += 2;
+  };
+  for (; at < text.length && !/\s/.test(text[at] as string); at++) {
+    const c = text[at] as string;
+    if (c === '\\') escaped();
+    else if (c === "'" || c === '"') {
+      for (at++; at < text.length && text[at] !== c; at++)
+        if (c === '"' && text[at] === '\\') escaped();
+        else word += text[at];
+    } else word += c;
+  }
+  return { word, end: at };
+}
+
 /** What else stands on a line and is not carried over. */
 const IGNORED: Readonly<Record<string, string>> = {
-  source: 'the system chooses the address',
   x509crlfile: 'revocation lists are not read',
   x509fmtder: 'certificates are PEM here: convert the file',
   insecure: 'certificates are verified; pin this one with tls.fingerprint, which "nospool check" prints',
   'tls-anon-auth': 'the server must show a certificate',
+  'auth-external': 'write auth with a user and mechanisms = ["EXTERNAL"]',
 };
 
 function hostOf(
@@ -133,20 +192,24 @@ function hostOf(
     tls[ours] = value;
     collected.mapped(source, line, key, `tls.${ours}`);
   }
+  const address = options.get('source') ?? '';
+  const isAddress = isIPv4(address) || isIPv6(address);
+  if (isAddress) collected.mapped(source, line, 'source', 'source_address');
+  else if (options.has('source')) collected.dropped(source, line, 'source', 'it is no IP address');
   const user = options.get('user');
   const password = options.get('pass');
   let auth: Settings | null = null;
-  if (user && password) {
+  if (user && password && !options.has('auth-external')) {
     auth = { user, password };
     if (options.has('auth-login')) auth.mechanisms = ['LOGIN'];
     collected.mapped(source, line, 'user', 'auth.user, auth.password; better in a file of its own, named by auth.password_file');
   } else if (user || password) collected.dropped(source, line, 'user', 'user and pass belong together');
-  const known = ['port', 'user', 'pass', 'tls', 'ssl', 'starttls', 'auth-login', 'x509certfile', 'x509keyfile', 'x509cafile'];
+  const known = ['port', 'user', 'pass', 'tls', 'ssl', 'starttls', 'auth-login', 'x509certfile', 'x509keyfile', 'x509cafile', 'source'];
   for (const key of options.keys()) {
     const why = IGNORED[key];
     if (why) collected.dropped(source, line, key, why);
     // Its text is not repeated: a password with a blank in it and without quotes would be one.
     else if (!known.includes(key)) collected.dropped(source, line, name, 'a word on this line is not known');
   }
-  return { url, tls, auth };
+  return { url, tls, auth, ...(isAddress ? { link: { source_address: address } } : {}) };
 }

@@ -1,18 +1,19 @@
 /**
- * ssmtp.conf and revaliases (ssmtp 2.64). ssmtp verifies no certificate; what is made here does.
+ * ssmtp.conf and revaliases (ssmtp 2.64, as Debian has it). ssmtp verifies no certificate; what is made here does.
  */
 import {
+  type Beside,
   type Draft,
   linesOf,
   mechanismOf,
   type Notes,
-  noteAliases,
   notes,
   portOf,
   REQUIRED,
   routerName,
   type Source,
   urlOf,
+  withoutAliases,
 } from './import-notes.ts';
 import type { HostPlan, RouterPlan, Settings } from './print.ts';
 
@@ -22,9 +23,9 @@ interface Line {
   readonly value: string;
 }
 
-export function importSsmtp(source: Source, revaliases: Source | null): Draft {
+export function importSsmtp(source: Source, beside: Beside): Draft {
   const collected = notes();
-  const settings = readSettings(source);
+  const settings = readSettings(source, collected);
   const get = (key: string): string => settings.get(key)?.value ?? '';
   const isOn = (key: string): boolean => get(key).toLowerCase() === 'yes';
   const mapped = (key: string, text: string): void => {
@@ -37,46 +38,59 @@ export function importSsmtp(source: Source, revaliases: Source | null): Draft {
   const top: Settings = {};
   const routers: RouterPlan[] = [];
   const rewrite: Settings = {};
-  const hub = get('mailhub') || 'mail';
-  const protocol = isOn('usetls') && !isOn('usestarttls') ? 'tls' : 'smtp';
-  const host: HostPlan = { url: hubUrl(hub, protocol), tls: tlsOf(settings, source, collected), auth: authOf(settings, source, collected) };
+  const hub = hubOf(settings);
+  const security = securityOf(settings);
+  const host: HostPlan = {
+    url: urlOf(hub.name, hub.port, security === 'tls' ? 'tls' : 'smtp'),
+    tls: tlsOf(settings, security, source, collected),
+    auth: authOf(settings, source, collected),
+  };
   if (settings.has('mailhub')) mapped('mailhub', host.url);
-  else approximated('mailhub', 'the host "mail", as ssmtp takes it');
-  if (isOn('usetls') || isOn('usestarttls')) {
-    mapped('usetls', protocol === 'tls' ? 'submissions://' : 'tls.mode = "required"');
-    mapped('usestarttls', 'tls.mode = "required"');
+  else approximated('mailhub', 'the host "mailhub", as ssmtp takes it');
+  mapped('remoteport', host.url);
+  if (security === 'none') approximated('usetls', 'was off; TLS is now required, but on loopback: tls.mode = "off" undoes that');
+  else {
+    mapped('usetls', security === 'tls' ? 'submissions://' : 'tls.mode = "required"');
+    mapped('usestarttls', security === 'tls' ? 'submissions://' : 'tls.mode = "required"');
     approximated('tls', 'the certificate of the server is verified now');
-  } else approximated('usetls', 'was off; TLS is now required, but on loopback: tls.mode = "off" undoes that');
+  }
 
   if (get('hostname')) {
     top.hostname = get('hostname');
     mapped('hostname', 'hostname');
   }
-  const domain = get('rewritedomain') || get('hostname');
-  if (get('rewritedomain')) {
+  const domain = get('rewritedomain').replace(/^.*@/, '') || get('hostname');
+  if (domain) {
     top.qualify_domain = domain;
     mapped('rewritedomain', 'qualify_domain');
   }
-  if (!isOn('fromlineoverride')) {
-    top.force_from = true;
-    if (domain) top.from = `{login}@${domain}`;
-    approximated('fromlineoverride', 'force_from = true: the sender is always the one of from, in the envelope, too');
-  } else mapped('fromlineoverride', 'as it is without a key');
+  if (isOn('fromlineoverride'))
+    approximated(
+      'fromlineoverride',
+      'ssmtp takes the envelope sender from the From field and never from -f; here -f, else from, else the login at qualify_domain: set from, or have the callers give -f',
+    );
+  else {
+    // From is what {login} is qualified to without a key, too, but without one nothing would win over -f.
+    top.from = domain ? `{login}@${domain}` : '{login}';
+    top.force_reverse_path = true;
+    mapped('fromlineoverride', 'force_reverse_path = true: -f is not obeyed, and the From field stays as it is');
+  }
 
   const root = get('root');
   if (root) {
-    routers.push({ settings: { name: 'root', driver: 'redirect' }, data: { root } });
-    approximated('root', 'a router for root; ssmtp does it for all logins with a uid below 1000');
-    collected.approximated(source, 0, 'aliases', '/etc/aliases is not used, because there is a router: give it a router of its own');
-  } else if (settings.has('root')) mapped('root', 'as it is without a key');
-  if (revaliases) readRevaliases(revaliases, { collected, rewrite, routers, host, hub, protocol });
-  // `force_from` would undo what [rewrite] says of each login.
-  if (Object.keys(rewrite).length > 0) {
-    delete top.force_from;
-    delete top.from;
-    if (!top.qualify_domain && domain) top.qualify_domain = domain;
-  }
-  if (routers.length === 0) noteAliases(collected, source);
+    const logins = systemLogins(beside('/etc/passwd'));
+    routers.push({ settings: { name: 'root', driver: 'redirect' }, data: Object.fromEntries(logins.map((login) => [login, root])) });
+    mapped('root', `a router for the ${logins.length} logins of this host with a uid below 1000; those that come later are not in it`);
+    collected.approximated(
+      source,
+      settings.get('root')?.line ?? 0,
+      'root',
+      'it also takes them where this host is written as their domain',
+    );
+  } else mapped('root', 'as it is without a key');
+  const revaliases = beside('revaliases');
+  if (revaliases) readRevaliases(revaliases, { collected, rewrite, routers, host, hub, security });
+  withoutAliases(top, routers, { collected, source, program: 'ssmtp' });
   for (const [key, why] of Object.entries(DROPPED)) {
     const setting = settings.get(key);
     if (setting) collected.dropped(source, setting.line, setting.key, why);
@@ -93,43 +107,75 @@ const DROPPED: Readonly<Record<string, string>> = {
 };
 
 const KNOWN = new Set([
-  ...['root', 'mailhub', 'hostname', 'rewritedomain', 'fromlineoverride', 'usetls', 'usestarttls', 'usetlscert', 'tlscert', 'tlskey'],
-  ...['tls_ca_file', 'authuser', 'authpass', 'authmethod', ...Object.keys(DROPPED)],
+  ...['root', 'mailhub', 'remoteport', 'hostname', 'rewritedomain', 'fromlineoverride', 'usetls', 'usestarttls', 'usetlscert'],
+  ...['tlscert', 'tlskey', 'tls_ca_file', 'authuser', 'authpass', 'authmethod', ...Object.keys(DROPPED)],
 ]);
 
-/** Keys in lower case: ssmtp does not regard case. The last one wins. */
-function readSettings(source: Source): ReadonlyMap<string, Line> {
+/** Of these the first line counts, because arguments of a call come before them; of all others the last. */
+const FIRST = new Set(['authuser', 'authpass', 'authmethod']);
+
+/** Keys in lower case: ssmtp does not regard case. In the order of the file. */
+function readSettings(source: Source, collected: Notes): ReadonlyMap<string, Line> {
   const settings = new Map<string, Line>();
   for (const { line, text } of linesOf(source)) {
-    const found = /^\s*([A-Za-z_]\w*)\s*=\s*(.*?)\s*$/.exec(text);
+    // "#" begins a comment anywhere, within a password, too.
+    const found = /^\s*([^=\s]+)\s*=\s*(.*?)\s*$/.exec(text.replace(/#.*$/, ''));
     if (!found) continue;
-    const key = found[1] as string;
-    // "#" ends a value, that of AuthPass, too.
-    const value = (found[2] as string).replace(/\s*#.*$/, '');
-    settings.set(key.toLowerCase(), { line, key, value });
+    const written = found[1] as string;
+    const key = written.toLowerCase();
+    const [value = ''] = key === 'addheader' ? [found[2]] : (found[2] as string).split(/[=\s]/, 1);
+    if (key !== 'addheader' && value !== found[2])
+      collected.approximated(source, line, written, 'ssmtp reads a value up to the first blank or "=", and so it was read');
+    const before = settings.get(key);
+    if (before && FIRST.has(key)) {
+      collected.dropped(source, line, written, `line ${before.line} is the first, and counts`);
+      continue;
+    }
+    if (before) collected.dropped(source, before.line, before.key, `line ${line} comes later, and counts`);
+    // What comes later stands later, also in the map.
+    settings.delete(key);
+    settings.set(key, { line, key: written, value });
   }
   return settings;
 }
 
-function hubUrl(hub: string, protocol: 'smtp' | 'tls'): string {
-  const [, host = hub, port] = /^(.*?)(?::([^:\]]+))?$/.exec(hub) ?? [];
-  return urlOf(host, portOf(port ?? '') ?? (protocol === 'tls' ? 465 : 25), protocol);
+interface Hub {
+  readonly name: string;
+  readonly port: number;
 }
 
-function tlsOf(settings: ReadonlyMap<string, Line>, source: Source, collected: Notes): Settings {
-  const isOn = (key: string): boolean => settings.get(key)?.value.toLowerCase() === 'yes';
-  const tls: Settings = isOn('usestarttls') ? { ...REQUIRED } : {};
+/** The later one of MailHub with a port and RemotePort says the port. */
+function hubOf(settings: ReadonlyMap<string, Line>): Hub {
+  const [, name = '', written] = /^(.*?)(?::([^:\]]+))?$/.exec(settings.get('mailhub')?.value || 'mailhub') ?? [];
+  const remote = settings.get('remoteport');
+  const isLater = remote && (written === undefined || remote.line > (settings.get('mailhub')?.line ?? 0));
+  return { name, port: portOf((isLater ? remote.value : written) ?? '') ?? 25 };
+}
+
+/** UseSTARTTLS turns TLS on, UseTLS = NO turns both off: the order of the lines counts. */
+function securityOf(settings: ReadonlyMap<string, Line>): 'none' | 'starttls' | 'tls' {
+  let [tls, starttls] = [false, false];
+  for (const [key, { value }] of settings) {
+    const isOn = value.toLowerCase() === 'yes';
+    if (key === 'usetls') [tls, starttls] = [isOn, isOn && starttls];
+    else if (key === 'usestarttls') [tls, starttls] = [tls || isOn, isOn];
+  }
+  return tls ? (starttls ? 'starttls' : 'tls') : 'none';
+}
+
+function tlsOf(settings: ReadonlyMap<string, Line>, security: ReturnType<typeof securityOf>, source: Source, collected: Notes): Settings {
+  const tls: Settings = security === 'starttls' ? { ...REQUIRED } : {};
   const certificate = settings.get('tlscert');
   const key = settings.get('tlskey');
-  if (certificate && isOn('usetlscert')) {
-    tls.certificate = certificate.value;
-    collected.mapped(source, certificate.line, certificate.key, 'tls.certificate');
+  const use = settings.get('usetlscert');
+  if (use?.value.toLowerCase() === 'yes') {
+    tls.certificate = certificate?.value ?? '/etc/ssl/certs/ssmtp.pem';
+    if (certificate) collected.mapped(source, certificate.line, certificate.key, 'tls.certificate');
     if (key) {
       tls.certificate_key = key.value;
       collected.mapped(source, key.line, key.key, 'tls.certificate_key');
     }
   } else for (const unused of [certificate, key]) if (unused) collected.dropped(source, unused.line, unused.key, 'UseTLSCert is not on');
-  const use = settings.get('usetlscert');
   if (use) collected.mapped(source, use.line, use.key, 'tls.certificate');
   const ca = settings.get('tls_ca_file');
   if (ca) {
@@ -170,39 +216,57 @@ function authOf(settings: ReadonlyMap<string, Line>, source: Source, collected: 
   return auth;
 }
 
+/** The last uid of the system's own accounts. */
+const LAST_SYSTEM_UID = 999;
+
+/** Who has no mail of their own: "root" goes for all of them. */
+function systemLogins(passwd: Source | null): readonly string[] {
+  const logins = (passwd?.text ?? '').split('\n').flatMap((line) => {
+    const [login = '', , uid = ''] = line.split(':');
+    return /^\d+$/.test(uid) && Number(uid) <= LAST_SYSTEM_UID && login !== '' ? [login] : [];
+  });
+  return [...new Set(['root', ...logins])];
+}
+
 interface Revaliases {
   readonly collected: Notes;
   readonly rewrite: Settings;
   readonly routers: RouterPlan[];
   readonly host: HostPlan;
-  readonly hub: string;
-  readonly protocol: 'smtp' | 'tls';
+  readonly hub: Hub;
+  readonly security: ReturnType<typeof securityOf>;
 }
 
-/** `login:address[:mailhub[:port]]` */
-function readRevaliases(source: Source, { collected, rewrite, routers, host, hub, protocol }: Revaliases): void {
+/** `login:address[:mailhub[:port]]`; the last line of a login counts. */
+function readRevaliases(source: Source, { collected, rewrite, routers, host, hub, security }: Revaliases): void {
+  const last = new Map<string, { readonly line: number; readonly parts: readonly string[] }>();
   for (const { line, text } of linesOf(source)) {
-    const [login, address, ...rest] = text.replace(/#.*$/, '').trim().split(':');
-    if (!login || !address) continue;
+    const [login = '', ...parts] = text
+      .replace(/#.*$/, '')
+      .trim()
+      .split(/\s*:\s*/);
+    if (login === '' || parts.length === 0) continue;
+    const before = last.get(login);
+    if (before) collected.dropped(source, before.line, login, `line ${line} comes later, and counts`);
+    last.set(login, { line, parts });
+  }
+  for (const [login, { line, parts }] of last) {
+    const [address = '', name = hub.name, written = ''] = parts;
+    if (address === '') continue;
     rewrite[login] = address;
     collected.mapped(source, line, login, `rewrite: ${address}`);
-    const own = rest.join(':');
-    if (own === '' || own === hub) continue;
-    const url = hubUrl(own, protocol);
-    const name = routerName(
+    collected.approximated(source, line, login, 'the From field is rewritten as well where it names that login; ssmtp leaves it');
+    const port = portOf(written) ?? hub.port;
+    if (name === hub.name && port === hub.port) continue;
+    const url = urlOf(name, port, security === 'tls' ? 'tls' : 'smtp');
+    const router = routerName(
       login,
-      routers.map((router) => router.settings.name as string),
+      routers.map(({ settings }) => settings.name as string),
     );
-    // ssmtp gives every hub the same password. Here each other hub must be told.
-    const auth = host.auth === null ? null : 'none';
-    routers.push({ settings: { name, driver: 'manualroute', senders: [address] }, hosts: [{ url, tls: host.tls, auth }] });
-    if (auth === null) collected.mapped(source, line, login, `router "${name}", to ${url}`);
-    else
-      collected.approximated(
-        source,
-        line,
-        login,
-        `router "${name}", to ${url}, without the password: write its own, or auth = "default" if it may see that of ${hub}`,
-      );
+    routers.push({
+      settings: { name: router, driver: 'manualroute', senders: [address] },
+      hosts: [{ url, tls: host.tls, auth: host.auth === null ? null : 'default' }],
+    });
+    collected.mapped(source, line, login, `router "${router}", to ${url}${host.auth === null ? '' : ', with the same password'}`);
   }
 }

@@ -7,7 +7,7 @@ import { importDma } from './import-dma.ts';
 import { importEsmtp } from './import-esmtp.ts';
 import { importMsmtp } from './import-msmtp.ts';
 import type { Draft, Note, Source } from './import-notes.ts';
-import { importNullmailer, NULLMAILER_FILES } from './import-nullmailer.ts';
+import { importNullmailer } from './import-nullmailer.ts';
 import { importSsmtp } from './import-ssmtp.ts';
 import { interpret } from './interpret.ts';
 import { type HostPlan, printPlan } from './print.ts';
@@ -38,7 +38,8 @@ export function importFrom(path: string, readText: ReadText, program: Program | 
   const told = program ?? programOf(source);
   if (told === null) return unparsed(`${file} is not known: say which program it belongs to (msmtp, ssmtp, dma, nullmailer or esmtp)`);
   const beside = (name: string): Source | null => {
-    const other = name.startsWith('/') ? name : `${folder}${name}`;
+    const above = folder.replace(/[^/]*\/$/, '');
+    const other = name.startsWith('/') ? name : name.startsWith('../') ? `${above}${name.slice(3)}` : `${folder}${name}`;
     const content = readText(other);
     return content === null ? null : { path: other, text: content };
   };
@@ -53,18 +54,15 @@ export function importFrom(path: string, readText: ReadText, program: Program | 
 function draftOf(program: Program, source: Source, beside: (name: string) => Source | null): Draft {
   switch (program) {
     case 'msmtp':
-      return importMsmtp(source);
+      return importMsmtp(source, beside);
     case 'esmtp':
       return importEsmtp(source);
     case 'ssmtp':
-      return importSsmtp(source, beside('revaliases'));
+      return importSsmtp(source, beside);
     case 'dma':
-      return importDma(source, beside(/^\s*AUTHPATH\s+(\S+)/m.exec(source.text)?.[1] ?? 'auth.conf'));
+      return importDma(source, beside);
     case 'nullmailer':
-      return importNullmailer(
-        source,
-        NULLMAILER_FILES.map(beside).filter((one) => one !== null),
-      );
+      return importNullmailer(source, beside);
   }
 }
 
@@ -93,6 +91,6 @@ function errorsOf(text: string): readonly string[] {
   const path = 'nospool.toml';
   const toml = parseToml(text);
   if (!toml.ok) return [`${path}:${toml.line}: this is not TOML: ${toml.detail}`];
-  const answer = interpret({ path, toml, mode: 0o600, isSystem: false }, {}, { home: '/' });
+  const answer = interpret({ path, toml, refuses: () => null, isSystem: false }, {}, { home: '/' });
   return answer.ok ? [] : answer.errors;
 }

@@ -2,14 +2,15 @@
  * What was written, in a file and in the environment, as a Config. Reads nothing: both are handed in.
  */
 import { DIRECT } from '../router/route.ts';
-import { isDomain, parseMailbox } from '../smtp/path.ts';
+import { isDomain, isHostName, parseMailbox } from '../smtp/path.ts';
+import { isAscii } from '../smtp/text.ts';
 import type { Config, Timeouts } from './config.ts';
-import { draftHosts, settle } from './hosts.ts';
+import { draftHosts, ignoredOver, settle } from './hosts.ts';
 import { KEYS, keyOfEnv, keysOf, nearest, type Section, variableOf } from './keys.ts';
 import { linkOver } from './link.ts';
-import { authOf, SECRETS, TLS, tlsOver } from './policy.ts';
+import { authOf, refuseHeld, SECRETS, TLS, tlsOver } from './policy.ts';
 import { draftRouters, rewriteOf, withHosts } from './routers.ts';
-import { type Reading, readTable, take } from './table.ts';
+import { type Held, type Reading, readTable, take } from './table.ts';
 import type { Toml } from './toml.ts';
 import { type At, type Directories, type Entries, fromEnvironment, type Written } from './values.ts';
 
@@ -17,8 +18,8 @@ import { type At, type Directories, type Entries, fromEnvironment, type Written 
 export interface File {
   readonly path: string;
   readonly toml: Toml;
-  /** Permission bits; null when they say nothing: a pipe, a device. */
-  readonly mode: number | null;
+  /** Why the file may not hold what can do harm, a sentence that continues its key; null when it may. */
+  readonly refuses: (held: Held) => string | null;
   /** /etc/nospool.toml, the only file where `lock` counts. */
   readonly isSystem: boolean;
 }
@@ -27,28 +28,34 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 
 export type Interpreted =
   | { readonly ok: true; readonly config: Config; readonly warnings: readonly string[] }
-  | { readonly ok: false; readonly errors: readonly string[] };
+  /** `log` and `logFormat` as far as they can be used: the errors are to be logged, too. */
+  | ({ readonly ok: false; readonly errors: readonly string[] } & Partial<Pick<Config, 'log' | 'logFormat'>>);
 
 /** All errors are found at once and come in the order of the file's lines, those of the environment last. */
 export function interpret(file: File | null, env: Environment, directories: Directories): Interpreted {
-  const errors: { readonly line: number; readonly text: string }[] = [];
+  const errors: { readonly at: At; readonly line: number; readonly text: string }[] = [];
   const warnings: string[] = [];
   const reading: Reading = {
     directories,
-    mode: file?.mode ?? null,
+    refuses: (held) => file?.refuses(held) ?? null,
     at(path, label) {
       const line = file?.toml.line(...path) ?? 0;
       return { place: `${file?.path}:${line}`, label, line };
     },
-    complain: (at, sentence) => errors.push({ line: at.line || Infinity, text: printAt(at, sentence) }),
+    complain: (at, sentence) => errors.push({ at, line: at.line || Infinity, text: printAt(at, sentence) }),
     warn: (at, sentence) => warnings.push(printAt(at, sentence)),
   };
   const config = configOf(reading, file, env);
   if (errors.length === 0) return { ok: true, config, warnings };
   // Infinity - Infinity is no order.
   errors.sort((a, b) => (a.line === b.line ? 0 : a.line - b.line));
-  return { ok: false, errors: [...new Set(errors.map(({ text }) => text))] };
+  const isRefused = errors.some(({ at }) => LOG_LABELS.includes(at.label));
+  return { ok: false, errors: [...new Set(errors.map(({ text }) => text))], ...(isRefused ? {} : logOf(config)) };
 }
+
+/** A log that was complained of is not written to. */
+const LOG_LABELS: readonly string[] = ['log', 'log_format'].flatMap((name) => [`key "${name}"`, `NOSPOOL_${name.toUpperCase()}`]);
+const logOf = ({ log, logFormat }: Config): Pick<Config, 'log' | 'logFormat'> => ({ log, logFormat });
 
 const printAt = ({ place, label }: At, sentence: string): string => `${place}: ${label} ${sentence}`;
 
@@ -63,6 +70,8 @@ function configOf(reading: Reading, file: File | null, env: Environment): Config
     if (written && sentence !== null) reading.complain(written, sentence);
     return value;
   };
+  /** Without the dot of the root, which no address has. */
+  const name = (key: string): string => text(key, domain).replace(/\.$/, '');
   const isOn = (name: string): boolean => take(reading, top, '', 'switch', name);
   const choice = <T extends string>(name: string): T => take(reading, top, '', 'choice', name) as T;
 
@@ -70,7 +79,7 @@ function configOf(reading: Reading, file: File | null, env: Environment): Config
   const fileTls = tlsOver(reading, TLS, section('tls'));
   const tls = variables.has('tls') ? tlsOver(reading, fileTls, variables.get('tls') as Entries) : fileTls;
   const auth = authOf(reading, authOver(section('auth'), variables.get('auth')));
-  const shared = { tls, auth: 'implied' as const, link: linkOver(reading, '', DIRECT, top) };
+  const shared = { tls, auth: 'implied' as const, link: linkOver(reading, '', DIRECT, top), ignored: ignoredOver(reading, '', [], top) };
 
   const routerTables = top.get('router');
   const drafts = routerTables ? draftRouters(reading, routerTables.raw, routerTables, shared) : [];
@@ -85,6 +94,11 @@ function configOf(reading: Reading, file: File | null, env: Environment): Config
   const locked = top.get('lock');
   if (locked && lock && !file?.isSystem) reading.warn(locked, 'means nothing here: only the system file can be locked');
   const rewrite = top.get('rewrite');
+  const hostname = name('hostname');
+  const hostWritten = top.get('hostname');
+  // Names that are not ASCII are said in A-labels.
+  if (hostWritten && isAscii(hostname) && isDomain(hostname) && !hostname.startsWith('[') && !isHostName(hostname))
+    reading.warn(hostWritten, NO_HELLO);
 
   return {
     path: file?.path ?? '',
@@ -92,14 +106,16 @@ function configOf(reading: Reading, file: File | null, env: Environment): Config
     randomize: isOn('randomize'),
     aliases: take(reading, top, '', 'paths', 'aliases'),
     lock,
-    hostname: text('hostname', domain),
-    qualifyDomain: text('qualify_domain', domain),
-    qualifyRecipient: text('qualify_recipient', domain),
+    hostname,
+    qualifyDomain: name('qualify_domain'),
+    qualifyRecipient: name('qualify_recipient'),
     from: text('from', sender),
     forceFrom: isOn('force_from'),
+    forceReversePath: isOn('force_reverse_path'),
     replayWindow: take(reading, top, '', 'size', 'replay_window'),
     headerLimit: take(reading, top, '', 'size', 'header_limit'),
     argumentsWithT: choice('arguments_with_t'),
+    loneDot: choice('lone_dot'),
     keepBcc: isOn('keep_bcc'),
     received: isOn('received'),
     defaultCharset: text('default_charset', charset),
@@ -109,7 +125,7 @@ function configOf(reading: Reading, file: File | null, env: Environment): Config
     dsn: choice('dsn'),
     lmtpPartial: isOn('lmtp_partial'),
     exitCodes: choice('exit_codes'),
-    log: take(reading, top, '', 'log', 'log'),
+    log: takeLog(reading, top),
     logFormat: choice('log_format'),
     timeouts: Object.fromEntries(
       keysOf('timeouts').map(({ name }) => [name, take(reading, timeouts, 'timeouts', 'duration', name)]),
@@ -117,6 +133,14 @@ function configOf(reading: Reading, file: File | null, env: Environment): Config
     routers: withHosts(drafts, lists),
     rewrite: rewrite ? rewriteOf(reading, tableOf(reading, rewrite)) : Object.create(null),
   };
+}
+
+/** Where a line is appended matters as much as what runs. */
+function takeLog(reading: Reading, top: Entries): string {
+  const log = take(reading, top, '', 'log', 'log');
+  const written = top.get('log');
+  if (written && written.line > 0 && log.startsWith('/')) refuseHeld(reading, written, 'path');
+  return log;
 }
 
 /** What stands in a section of the file: a table, or nothing after a complaint. */
@@ -144,7 +168,7 @@ function authOver(below: Entries, above: Entries | undefined): Entries {
 /** `NOSPOOL_…` variables by section. An empty one counts as unset, as compose files and unit files leave them. */
 function readVariables(reading: Reading, env: Environment, file: File | null): ReadonlyMap<Section, Entries> {
   const sections = new Map<Section, Map<string, Written>>();
-  const expected = passwordVariables(file, env);
+  const expected = secretVariables(file, env);
   for (const name of Object.keys(env)) {
     if (!name.startsWith('NOSPOOL_') || name === 'NOSPOOL_CONFIG') continue;
     const value = env[name];
@@ -162,24 +186,25 @@ function readVariables(reading: Reading, env: Environment, file: File | null): R
   return sections;
 }
 
-/** Variables that hold a password because `password_env` somewhere names them. */
-function passwordVariables(file: File | null, env: Environment): ReadonlySet<string> {
+/** Variables that hold a secret because `password_env` or `token_env` somewhere names them. */
+function secretVariables(file: File | null, env: Environment): ReadonlySet<string> {
   const names = new Set<string>();
   const collect = (value: unknown): void => {
     if (typeof value !== 'object' || value === null || value instanceof Date) return;
     for (const [name, inner] of Object.entries(value)) {
-      if (name === 'password_env' && typeof inner === 'string') names.add(inner);
+      if ((name === 'password_env' || name === 'token_env') && typeof inner === 'string') names.add(inner);
       else collect(inner);
     }
   };
   collect(file?.toml.table);
-  if (env.NOSPOOL_AUTH_PASSWORD_ENV) names.add(env.NOSPOOL_AUTH_PASSWORD_ENV);
+  for (const name of [env.NOSPOOL_AUTH_PASSWORD_ENV, env.NOSPOOL_AUTH_TOKEN_ENV]) if (name) names.add(name);
   return names;
 }
 
 function unknownVariable(name: string): string {
-  if (name === 'NOSPOOL_AUTH_PASSWORD_COMMAND')
-    return 'is refused: commands are never taken from the environment; use NOSPOOL_AUTH_PASSWORD_FILE, or password_command in a file';
+  const command = /^NOSPOOL_AUTH_(PASSWORD|TOKEN)_COMMAND$/.exec(name)?.[1];
+  if (command !== undefined)
+    return `is refused: commands are never taken from the environment; use NOSPOOL_AUTH_${command}_FILE, or ${command.toLowerCase()}_command in a file`;
   if (name === 'NOSPOOL_LOCK') return 'is refused: lock = true counts in the system file only';
   if (/^NOSPOOL_(ROUTER|REWRITE)(_|$)/.test(name)) return 'is refused: [[router]] and [rewrite] can be written in a file only';
   // Kubernetes and Docker put such variables in for a service or container that is called "nospool".
@@ -194,7 +219,9 @@ function unknownVariable(name: string): string {
 /** What is wrong with a text that is a name or an address; null when it can be used. */
 type Check = (text: string) => string | null;
 
-const domain: Check = (text) => (isDomain(text) ? null : 'expects a domain such as "example.org"');
+const NO_HELLO = 'is no domain of RFC 5321, so EHLO says the address of the socket, and bare addresses need qualify_domain';
+
+const domain: Check = (text) => (isDomain(text.replace(/\.$/, '')) ? null : 'expects a domain such as "example.org"');
 
 const charset: Check = (text) => (/^[A-Za-z0-9][\w.:+-]*$/.test(text) ? null : 'expects the name of a charset such as "koi8-r"');
 

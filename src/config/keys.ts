@@ -45,7 +45,7 @@ export interface Key {
 export const TABLES = ['tls', 'auth', 'timeouts', 'router', 'rewrite'] as const;
 
 /** Commands run as whoever sends mail, and the lock is what keeps the environment out: neither is taken from it. */
-const NEVER_FROM_ENVIRONMENT = new Set(['auth.password_command', '.lock']);
+const NEVER_FROM_ENVIRONMENT = new Set(['auth.password_command', 'auth.token_command', '.lock']);
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -92,6 +92,7 @@ export const KEYS: readonly Key[] = [
   key('', 'proxy_password_file', 'text', '', '"/etc/nospool/proxy"', 'file with the password for the user in proxy; as password_file'),
   key('', 'source_address', 'text', '', '"192.0.2.1"', 'address of this host to connect from; "" = the system\'s choice'),
   choice('', 'family', FAMILIES, 'addresses to connect to: IPv4, IPv6 or both'),
+  key('', 'ignore_extensions', 'texts', [], '["CHUNKING"]', 'EHLO keywords that count as not offered: what a server announces and breaks'),
   key('', 'aliases', 'paths', ['/etc/aliases'], '["/etc/aliases"]', 'alias files, used if present and only where no [[router]] is written'),
   key('', 'lock', 'switch', false, 'true', 'in /etc/nospool.toml: the only configuration; user files and environment are ignored'),
   key('', 'hostname', 'text', '', '"web1.example.org"', 'EHLO argument and right side of Message-ID; "" = the FQDN of the host'),
@@ -99,6 +100,7 @@ export const KEYS: readonly Key[] = [
   key('', 'qualify_recipient', 'text', '', '"example.org"', 'domain of bare recipients; "" = qualify_domain'),
   key('', 'from', 'text', '', '"{login}@example.org"', 'default reverse-path and added From; may contain {login}'),
   key('', 'force_from', 'switch', false, 'true', 'from wins over -f and the From of the message'),
+  key('', 'force_reverse_path', 'switch', false, 'true', 'from wins over -f, and the From of the message stays'),
   // 1 KiB: a window that holds no small message makes SIZE and fail-over useless. 1 GiB: it is held in memory.
   key('', 'replay_window', 'size', '256KiB', '"256KiB"', 'octets of body read before connecting, and kept for the next host', {
     range: [KIB, 1024 * MIB],
@@ -106,6 +108,7 @@ export const KEYS: readonly Key[] = [
   // 1 KiB holds a header section of one line; 64 MiB is what -t with a million recipients needs.
   key('', 'header_limit', 'size', '1MiB', '"1MiB"', 'longest header section that is accepted', { range: [KIB, 64 * MIB] }),
   choice('', 'arguments_with_t', ['add', 'remove'], 'recipients in the arguments together with -t'),
+  choice('', 'lone_dot', ['ends', 'text'], 'a line with a single dot when -i was not given'),
   key('', 'keep_bcc', 'switch', false, 'true', 'leave Bcc in the message when -t was not given'),
   key('', 'received', 'switch', false, 'true', 'add a Received field'),
   key('', 'default_charset', 'text', '', '"koi8-r"', 'charset of raw 8-bit text that is not UTF-8; "" = the charset of the locale'),
@@ -125,7 +128,12 @@ export const KEYS: readonly Key[] = [
   ),
   choice('', 'log_format', ['exim', 'json'], 'form of a log line'),
 
-  choice('tls', 'mode', ['', 'required', 'opportunistic', 'off'], '"" = required, but off where a loopback address or unix: is reached'),
+  choice(
+    'tls',
+    'mode',
+    ['', 'required', 'opportunistic', 'off'],
+    '"" = required, but off for hosts written as a loopback address, localhost or unix:',
+  ),
   key('tls', 'verify', 'switch', true, 'false', 'verify the certificate of the server'),
   key('tls', 'ca_file', 'path', '', '"/etc/ssl/own-ca.pem"', 'trusted certificates, PEM; "" = the CA store of the system'),
   key(
@@ -161,9 +169,12 @@ export const KEYS: readonly Key[] = [
   ),
   key('auth', 'password_env', 'text', '', '"MAIL_PASSWORD"', 'environment variable that holds the password'),
   key('auth', 'password', 'text', '', '"secret"', 'the password; refused if others can read this file'),
+  key('auth', 'token_file', 'text', '', '"/etc/nospool/token"', 'file with an access token, for OAUTHBEARER and XOAUTH2; as password_file'),
+  key('auth', 'token_command', 'command', [], '["/usr/local/bin/access-token"]', 'program that prints an access token, with its arguments'),
+  key('auth', 'token_env', 'text', '', '"MAIL_TOKEN"', 'environment variable that holds an access token'),
   key('auth', 'allow_plaintext', 'switch', false, 'true', 'send credentials without TLS'),
 
-  duration('resolve', '15s', 'looking up a name'),
+  duration('resolve', '30s', 'looking up a name'),
   duration('connect', '30s', 'connecting to one address'),
   duration('handshake', '30s', 'TLS handshake'),
   duration('greeting', '5m', 'greeting of the server'),
@@ -172,7 +183,7 @@ export const KEYS: readonly Key[] = [
   duration('block', '3m', 'each block of content'),
   duration('final', '10m', 'reply to the terminator'),
   duration('input', '4m', 'silence of standard input while a session is open'),
-  duration('deadline', 'none', 'the whole run'),
+  duration('deadline', '2h', 'a delivery, from the first lookup to the verdict'),
 
   key('router', 'name', 'text', null, '"system_aliases"', 'name in reports; required'),
   key('router', 'driver', 'choice', null, '"redirect"', 'required', { choices: ['redirect', 'manualroute'] }),
@@ -187,6 +198,7 @@ export const KEYS: readonly Key[] = [
   key('router', 'randomize', 'switch', false, 'true', 'try them in random order', manualroute),
   key('router', 'tls', 'table', null, '{ mode = "off" }', 'keys of [tls], for all hosts of this route', manualroute),
   key('router', 'auth', 'auth', null, CREDENTIALS, 'keys of [auth], for all hosts of this route', manualroute),
+  key('router', 'ignore_extensions', 'texts', null, '["CHUNKING"]', 'as at the top, for all hosts of this route', manualroute),
   key('router', 'errors_to', 'text', '', '"bounces@example.org"', 'another reverse-path; "<>" = the null reverse-path', manualroute),
   key('router', 'headers_add', 'texts', [], '["X-Site: main"]', 'header fields to add', manualroute),
   key('router', 'headers_remove', 'texts', [], '["X-Debug"]', 'names of header fields to remove', manualroute),
@@ -198,6 +210,7 @@ export const KEYS: readonly Key[] = [
   key('host', 'proxy_password_file', 'text', null, '"/etc/nospool/proxy"', 'file with the password for the user in its proxy'),
   key('host', 'source_address', 'text', null, '"192.0.2.1"', 'address of this host to connect to it from'),
   key('host', 'family', 'choice', null, '"4"', 'its addresses to connect to', { choices: FAMILIES }),
+  key('host', 'ignore_extensions', 'texts', null, '["CHUNKING"]', 'as at the top, for this smart host'),
 ];
 
 const bySection = new Map<Section, Map<string, Key>>();
@@ -251,8 +264,10 @@ const FOREIGN: Readonly<Record<string, string>> = {
   username: 'user',
   login: 'user',
   passwordeval: 'password_command',
+  access_token: 'token_file',
   pass: 'password',
   starttls: 'mode',
+  smtp_discard_ehlo_keywords: 'ignore_extensions',
   logfile: 'log',
 };
 

@@ -5,7 +5,7 @@
 import type { AuthPolicy, Secret, TlsPolicy } from '../router/route.ts';
 import { MECHANISMS } from '../smtp/mechanisms.ts';
 import { nearest } from './keys.ts';
-import { type Reading, take } from './table.ts';
+import { type Held, type Reading, take } from './table.ts';
 import { type Entries, parsePath, type Written } from './values.ts';
 
 export const TLS: TlsPolicy = {
@@ -81,7 +81,16 @@ function fingerprints(reading: Reading, entries: Entries): readonly string[] {
 }
 
 /** The ways to name a secret: exactly one is used. */
-export const SECRETS = ['password_file', 'password_command', 'password_env', 'password'] as const;
+export const SECRETS = [
+  'password_file',
+  'password_command',
+  'password_env',
+  'password',
+  'token_file',
+  'token_command',
+  'token_env',
+] as const;
+type SecretKey = (typeof SECRETS)[number];
 
 /** The policy of one table, which inherits nothing: half of another host's credentials is never right. null = no authentication. */
 export function authOf(reading: Reading, entries: Entries): AuthPolicy | null {
@@ -89,18 +98,8 @@ export function authOf(reading: Reading, entries: Entries): AuthPolicy | null {
   const user = text('user');
   const mechanisms = mechanismsOf(reading, entries);
   const allowPlaintext = take(reading, entries, 'auth', 'switch', 'allow_plaintext');
-  const file = text('password_file');
-  const argv = take(reading, entries, 'auth', 'command', 'password_command');
-  const name = text('password_env');
-  const literal = text('password');
-
-  const sources: Record<(typeof SECRETS)[number], boolean> = {
-    password_file: file !== '',
-    password_command: argv.length > 0,
-    password_env: name !== '',
-    password: literal !== '',
-  };
-  const used = SECRETS.filter((source) => sources[source]);
+  const secrets = new Map(SECRETS.map((key) => [key, secretOf(reading, entries, key)]));
+  const used = SECRETS.filter((key) => secrets.get(key)?.from !== 'none');
   const [first, second] = used;
   const firstWritten = first && entries.get(first);
   const secondWritten = second && entries.get(second);
@@ -112,29 +111,24 @@ export function authOf(reading: Reading, entries: Entries): AuthPolicy | null {
   const userWritten = entries.get('user');
   const isNamed = SECRETS.some((source) => !isEmpty(entries.get(source)?.raw));
   if (userWritten && user !== '' && !isNamed && !mechanisms.includes('EXTERNAL'))
-    reading.complain(userWritten, `needs a password: write one of ${SECRETS.join(', ')} beside it`);
+    reading.complain(userWritten, `needs a password or a token: write one of ${SECRETS.join(', ')} beside it`);
 
-  const { mode } = reading;
-  if (literal !== '') refuseMode(reading, entries.get('password'), mode, 0o004, 'read', 'r');
-  if (argv.length > 0) refuseMode(reading, entries.get('password_command'), mode, 0o002, 'change', 'w');
+  for (const key of used) {
+    const { from } = secrets.get(key) as Secret;
+    if (from === 'literal' || from === 'command') refuseHeld(reading, entries.get(key), from);
+  }
   if (user === '') return null;
-  return { user, mechanisms, secret: secretOf(reading, entries, { file, argv, name, literal }), allowPlaintext };
+  const secret = (first && secrets.get(first)) ?? { from: 'none' };
+  return { user, mechanisms, secret, ...(first?.startsWith('token') ? { isToken: true } : {}), allowPlaintext };
 }
 
 const isEmpty = (raw: unknown): boolean => raw === undefined || raw === '' || (Array.isArray(raw) && raw.length === 0);
 
-/** A file that every user can read keeps no password; one that every user can change runs no command. */
-function refuseMode(reading: Reading, written: Written | undefined, mode: number | null, bit: number, verb: string, letter: string): void {
-  if (!written || written.line === 0 || mode === null || (mode & bit) === 0) return;
-  const path = written.place.replace(/:\d+$/, '');
-  reading.complain(
-    written,
-    `is refused, because every user can ${verb} this file (mode ${printMode(mode)}): run chmod o-${letter} ${path}`,
-  );
+/** Complains of a key whose file may not hold it; the environment is whoever runs this. */
+export function refuseHeld(reading: Reading, written: Written | undefined, held: Held): void {
+  const refused = written && written.line > 0 ? reading.refuses(held) : null;
+  if (written && refused !== null) reading.complain(written, refused);
 }
-
-/** `0640` */
-export const printMode = (mode: number): string => (mode & 0o7777).toString(8).padStart(4, '0');
 
 function mechanismsOf(reading: Reading, entries: Entries): readonly string[] {
   const names = take(reading, entries, 'auth', 'texts', 'mechanisms').map((item) => item.toUpperCase());
@@ -145,33 +139,30 @@ function mechanismsOf(reading: Reading, entries: Entries): readonly string[] {
   return names;
 }
 
-interface Sources {
-  readonly file: string;
-  readonly argv: readonly string[];
-  readonly name: string;
-  readonly literal: string;
-}
-
-function secretOf(reading: Reading, entries: Entries, { file, argv, name, literal }: Sources): Secret {
-  if (file !== '') return { from: 'file', path: secretPath(reading, entries, file) };
-  if (argv.length > 0) return { from: 'command', argv };
-  if (name !== '') {
-    const written = entries.get('password_env');
-    if (written && !/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) reading.complain(written, 'expects the name of an environment variable');
-    return { from: 'env', name };
+/** What one key says; 'none' where it is empty or not written. */
+function secretOf(reading: Reading, entries: Entries, key: SecretKey): Secret {
+  if (key === 'password_command' || key === 'token_command') {
+    const argv = take(reading, entries, 'auth', 'command', key);
+    return argv.length > 0 ? { from: 'command', argv } : { from: 'none' };
   }
-  return literal === '' ? { from: 'none' } : { from: 'literal', value: literal };
+  const text = take(reading, entries, 'auth', 'text', key);
+  if (text === '') return { from: 'none' };
+  if (key === 'password') return { from: 'literal', value: text };
+  if (key === 'password_file' || key === 'token_file') return { from: 'file', path: secretPath(reading, entries, key, text) };
+  const written = entries.get(key);
+  if (written && !/^[A-Za-z_][A-Za-z0-9_]*$/.test(text)) reading.complain(written, 'expects the name of an environment variable');
+  return { from: 'env', name: text };
 }
 
 /**
  * A relative name is a credential that systemd hands to the service (LoadCredential=, systemd.exec(5)): it stays as
  * it is, for whoever reads the secret knows where they are.
  */
-function secretPath(reading: Reading, entries: Entries, file: string): string {
+function secretPath(reading: Reading, entries: Entries, key: SecretKey, file: string): string {
   if (!file.startsWith('~') && !file.split('/').some((part) => part === '.' || part === '..')) return file;
   const path = parsePath(file, reading.directories);
   if (path.ok) return path.value;
-  const written = entries.get('password_file');
+  const written = entries.get(key);
   if (written) reading.complain(written, `${path.detail}, or the name of a systemd credential`);
   return file;
 }

@@ -35,9 +35,12 @@ export interface Plan {
   readonly rewrite: Settings;
 }
 
-/** A TOML basic string. */
+/** A TOML basic string. What nobody sees, or a terminal obeys, is escaped. */
 export function printText(text: string): string {
-  const escaped = text.replace(/[\\"]/g, '\\$&').replace(/\p{Cc}/gu, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  const code = (character: string) => (character.codePointAt(0) as number).toString(16);
+  const escaped = text
+    .replace(/[\\"]/g, '\\$&')
+    .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (c) => (c.length === 1 ? `\\u${code(c).padStart(4, '0')}` : `\\U${code(c).padStart(8, '0')}`));
   return `"${escaped}"`;
 }
 
@@ -55,6 +58,9 @@ const printLines = (settings: Settings): string[] =>
 const printInline = (settings: Settings): string => `{ ${printLines(settings).join(', ')} }`;
 
 const isEmpty = (settings: Settings): boolean => Object.keys(settings).length === 0;
+
+/** Entries of a table that are read at a glance on one line. */
+const MOST_INLINE = 3;
 
 function printHost({ url, tls, auth, link = {} }: HostPlan): string {
   if (isEmpty(tls) && auth === null && isEmpty(link)) return printText(url);
@@ -88,7 +94,9 @@ export function printPlan({ remarks, top, hosts, timeouts, routers, rewrite }: P
   section('[timeouts]', timeouts);
   for (const router of routers) {
     section('[[router]]', router.settings);
-    if (router.data) lines.push(`data = ${printInline(router.data)}`);
+    const { data } = router;
+    if (data && Object.keys(data).length <= MOST_INLINE) lines.push(`data = ${printInline(data)}`);
+    else if (data) lines.push('[router.data]', ...printLines(data));
     // What says nothing of credentials has none, and must say so beside [auth].
     const own = router.hosts?.map((host) => (host.auth === null && !isEmpty(auth) ? { ...host, auth: 'none' as const } : host));
     if (own) lines.push(...printHosts('hosts', own));

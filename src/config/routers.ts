@@ -5,7 +5,7 @@
 import { badAddition, badRemoval } from '../router/headers.ts';
 import type { ManualrouteDefinition, Preconditions, RedirectDefinition, RouterDefinition } from '../router/route.ts';
 import { isAddressLiteral, isDomain, parseMailbox, parseReversePath } from '../smtp/path.ts';
-import { authIn, type Draft, draftHosts, type Shared, tlsIn } from './hosts.ts';
+import { authIn, type Draft, draftHosts, ignoredOver, type Shared, tlsIn } from './hosts.ts';
 import { keyOf } from './keys.ts';
 import { type Reading, readTable, take } from './table.ts';
 import type { Step } from './toml.ts';
@@ -126,7 +126,8 @@ function manualrouteOf(
   const title = 'of [[router]]';
   const tls = tlsIn(reading, entries, 'router', path, shared.tls, title);
   const auth = authIn(reading, entries, 'router', path, shared.auth, title);
-  const drafts = draftHosts(reading, entries, 'router', 'hosts', path, { tls, auth, link: shared.link });
+  const ignored = ignoredOver(reading, 'router', shared.ignored, entries);
+  const drafts = draftHosts(reading, entries, 'router', 'hosts', path, { tls, auth, link: shared.link, ignored });
   const hosts = entries.get('hosts')?.raw;
   if (hosts === undefined || (Array.isArray(hosts) && hosts.length === 0))
     reading.complain(at, `"${preconditions.name}" needs hosts = ["…"]`);

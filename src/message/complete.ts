@@ -4,7 +4,16 @@
  * Every fact (date, names, addresses) is handed in; knows neither the clock nor the configuration.
  */
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
-import { type Mailbox, parseMailbox, printMailbox, printPath, qualify, quoteLocalPart, type ReversePath } from '../smtp/path.ts';
+import {
+  isAsciiMailbox,
+  type Mailbox,
+  parseMailbox,
+  printMailbox,
+  printPath,
+  qualify,
+  quoteLocalPart,
+  type ReversePath,
+} from '../smtp/path.ts';
 import { fromUtf8, isAscii, printable, utf8 } from '../smtp/text.ts';
 import {
   bodyOffset,
@@ -18,7 +27,7 @@ import {
   resentBlock,
   withoutFields,
 } from './fields.ts';
-import { type AddressList, parseAddressList, unquote } from './mailboxes.ts';
+import { type AddressList, isName, parseAddressList, unquote } from './mailboxes.ts';
 import { commentWords, encodeWords, printPhrase, textWords, type Word } from './words.ts';
 
 export interface Facts {
@@ -57,8 +66,8 @@ export interface Completed {
   readonly fields: readonly Field[];
   /** The message's identifier with its brackets (octet string): the one it had, or the one added; for the log. */
   readonly messageId: string;
-  /** A header address has a local-part that is not ASCII. RFC 6531 §3.4 */
-  readonly needsSmtputf8: boolean;
+  /** The first header address whose local-part is not ASCII, as `the From field has jörg@example.org`; null when there is none. RFC 6531 §3.4 */
+  readonly needsSmtputf8: string | null;
 }
 
 /** As Exim's received_headers_max: more hops than any path has. RFC 5321 §6.3 asks for at least 100 in relays, which this is not. */
@@ -74,6 +83,9 @@ const OTHER_ADDRESSES = [
   'mail-reply-to',
   'apparently-to',
 ];
+/** True for a field whose body is an address list. `name` in lower case. */
+export const hasAddresses = (name: string): boolean =>
+  SENDERS.includes(name) || RECIPIENTS.includes(name) || OTHER_ADDRESSES.includes(name);
 /** Structured fields in which RFC 2047 §5 allows no encoded word, or where one would break a signature or an identifier. */
 export const NEVER_ENCODED =
   /^(received|return-path|date|message-id|in-reply-to|references|resent-date|resent-message-id|mime-version|content-.*|dkim-signature|domainkey-signature|arc-.*|authentication-results|list-(help|unsubscribe|unsubscribe-post|subscribe|post|owner|archive)|autocrypt|archived-at|delivered-to)$/;
@@ -98,13 +110,13 @@ export async function complete(fields: readonly Field[], facts: Facts): Promise<
   out = facts.forceFrom && facts.from ? forceFrom(out, facts.from, facts) : out;
   const added = addMissing(out, facts);
   if (!added.ok) return added;
-  let needsSmtputf8 = false;
+  let needsSmtputf8: string | null = null;
   const done: Field[] = [];
   for (const field of added.value) {
     const finished = await finishField(field, facts);
     if (!finished.ok) return finished;
     done.push(finished.value.field);
-    needsSmtputf8 ||= finished.value.needsSmtputf8;
+    needsSmtputf8 ??= finished.value.needsSmtputf8;
   }
   const messageId = findField(done, 'message-id') ?? findField(done, 'resent-message-id');
   return parsed({ fields: done, messageId: messageId ? fieldBody(messageId) : '', needsSmtputf8 });
@@ -218,26 +230,25 @@ function bare(name: string, text: string, key: string): string {
   return `the ${name} field has the bare address "${printable(text, 200)}", and no domain is known for it: set ${key}`;
 }
 
-interface Finished {
-  readonly field: Field;
-  readonly needsSmtputf8: boolean;
-}
+type Finished = Pick<Completed, 'needsSmtputf8'> & { readonly field: Field };
 
 /** One field with its addresses qualified and its 8-bit text encoded. */
 async function finishField(field: Field, facts: Facts): Promise<Parsed<Finished>> {
   const name = field.name.toLowerCase();
   const qualified = SENDERS.includes(name) || RECIPIENTS.includes(name);
-  const addresses = qualified || OTHER_ADDRESSES.includes(name);
   const encodes = facts.header8bit === 'encode' && !isAscii(field.raw) && !NEVER_ENCODED.test(name);
-  if (!addresses) return parsed({ field: encodes ? await encodeText(field, facts) : field, needsSmtputf8: false });
+  if (!hasAddresses(name)) return parsed({ field: encodes ? await encodeText(field, facts) : field, needsSmtputf8: null });
   const utf8Field = encodes ? await toUtf8(field, facts.defaultCharset) : null;
-  const list = parseAddressList((utf8Field ?? field).raw, bodyOffset(field));
-  // What cannot be understood cannot be completed; it is the composer's, and is left to the smart host.
-  if (!list.ok) return parsed({ field, needsSmtputf8: false });
   const source = utf8Field ?? field;
-  const edits: Edit[] = [];
-  let needsSmtputf8 = false;
-  for (const { mailbox, start, end } of list.value.mailboxes) {
+  const charset = utf8Field ? 'UTF-8' : 'unknown-8bit';
+  const list = parseAddressList(source.raw, bodyOffset(field));
+  // What cannot be understood cannot be completed; it is the composer's, and is left to the smart host.
+  if (!list.ok) return parsed({ field: encodes ? encodeAddresses(source, charset) : field, needsSmtputf8: null });
+  const edits: Edit[] = encodes ? list.value.blanks.map(({ start, end }) => ({ start, end, text: ' ' })) : [];
+  let needsSmtputf8: string | null = null;
+  for (const listed of list.value.mailboxes) {
+    const { mailbox, start, end } = listed;
+    if (encodes && isName(listed)) continue;
     if (mailbox.domain === '' && qualified) {
       const key = SENDERS.includes(name) ? 'qualify_domain' : 'qualify_recipient';
       const domain = key === 'qualify_domain' ? facts.qualifyDomain : facts.qualifyRecipient;
@@ -246,24 +257,28 @@ async function finishField(field: Field, facts: Facts): Promise<Parsed<Finished>
     }
     const ascii = asciiDomain(mailbox, facts);
     if (ascii !== mailbox) edits.push({ start, end, text: utf8(printMailbox(ascii)) });
-    needsSmtputf8 ||= !isAscii(ascii.localPart) || !isAscii(ascii.domain);
+    if (!isAsciiMailbox(ascii)) needsSmtputf8 ??= `the ${field.name} field has ${printable(utf8(printMailbox(mailbox)), 200)}`;
   }
-  if (!encodes) return parsed({ field: editField(field, edits), needsSmtputf8 });
-  const charset = utf8Field ? 'UTF-8' : 'unknown-8bit';
-  return parsed({ field: encodeAddresses(editField(source, edits), charset), needsSmtputf8 });
+  const edited = editField(encodes ? source : field, edits);
+  return parsed({ field: encodes ? encodeAddresses(edited, charset) : edited, needsSmtputf8 });
 }
 
-/** Display names, group names and comments; never an addr-spec. RFC 2047 §5(2) and §5(3) */
+/**
+ * Display names, group names and comments; never an addr-spec. RFC 2047 §5(2) and §5(3). Of what is no address list, the
+ * words that hold no address.
+ */
 export function encodeAddresses(field: Field, charset: string): Field {
-  const list = parseAddressList(field.raw, bodyOffset(field));
-  if (!list.ok) return field;
-  return { name: field.name, raw: encodeWords(field.raw, addressWords(field.raw, list.value), charset) };
+  const from = bodyOffset(field);
+  const list = parseAddressList(field.raw, from);
+  const words = list.ok ? addressWords(field.raw, list.value) : textWords(field.raw, from).filter(({ content }) => !/[@<>]/.test(content));
+  return { name: field.name, raw: encodeWords(field.raw, words, charset) };
 }
 
-function addressWords(raw: string, { words, comments }: AddressList): readonly Word[] {
-  const inPhrases = words.map(({ start, end, quoted }) => {
+function addressWords(raw: string, { mailboxes, words, comments }: AddressList): readonly Word[] {
+  const alone = mailboxes.filter(isName).map(({ start, end }) => ({ start, end, quoted: raw[start] === '"' }));
+  const inPhrases = [...words, ...alone].map(({ start, end, quoted }) => {
     const text = raw.slice(start, end);
-    return { start, end, quoted, content: quoted ? unquote(text.slice(1, -1)) : text };
+    return { start, end, quoted, content: unquote(quoted ? text.slice(1, -1) : text) };
   });
   return [...inPhrases, ...comments.flatMap(({ start, end }) => commentWords(raw, start, end))].sort((a, b) => a.start - b.start);
 }

@@ -1,7 +1,8 @@
 /**
- * Reads the header section off a source, and stops exactly where the body begins. LF, CRLF and a lone CR end a
- * line, in any mixture, wherever the chunks are cut. Knows what a field's first line looks like, not what a field means.
- * The lone dot that may end a message is found before the octets come here.
+ * Reads the header section off a source, and stops exactly where the body begins, wherever the chunks are cut. LF ends
+ * a line, and CRs before it belong to that end. Any other CR folds the field it stands in, as in Exim, because a reader
+ * that took it for a line end would see a field that others do not. Knows what a field's first line looks like, not what
+ * a field means. The lone dot that may end a message is found before the octets come here.
  */
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { latin1 } from '../smtp/text.ts';
@@ -31,8 +32,8 @@ const [NUL, TAB, LF, CR, SPACE, COLON] = [0, 9, 10, 13, 32, 58];
 const MBOX_LINE =
   /^>*From +(\S+|"[^"]*"@\S+) +([A-Za-z]{3},? +)?([A-Za-z]{3} +\d{1,2}|\d{1,2} +[A-Za-z]{3} +\d{2,4}) +\d{1,2}:\d\d|^>*From +\S+@\S+ *$/;
 
-/** Where the scanner stands in the line. */
-type Place = 'start' | 'name' | 'blanks' | 'value' | 'mbox';
+/** Where the scanner stands in the line; 'returns' is behind CRs at its start, which may belong to the end of an empty line. */
+type Place = 'start' | 'returns' | 'name' | 'blanks' | 'value' | 'mbox';
 
 /**
  * Reads up to the body. `limit`: octets of the header section, configuration key header_limit.
@@ -45,8 +46,6 @@ export async function readHead(source: Source, { limit }: { readonly limit: numb
   let at = 0;
   let lineStart = 0;
   let place: Place = 'start';
-  /** The last line ended in CR: an LF that follows belongs to it. */
-  let afterCr = false;
   let mboxLine: string | null = null;
   /** Three numbers a field: start, end of the name, end. */
   const bounds: number[] = [];
@@ -58,15 +57,14 @@ export async function readHead(source: Source, { limit }: { readonly limit: numb
     if (fieldStart >= 0) bounds.push(fieldStart, nameEnd, lineEnd);
     fieldStart = -1;
   };
-  /** After the line that ends before `at`: the next begins behind its CR or LF. */
+  /** After the line that ends before `at`: the next begins behind its LF. */
   const endLine = () => {
     lineEnd = at;
-    afterCr = held[at] === CR;
     lineStart = ++at;
     place = 'start';
   };
   const isMboxLine = () => {
-    const line = latin1(held.subarray(lineStart, at));
+    const line = latin1(held.subarray(lineStart, at)).replace(/\r+$/, '');
     if (!MBOX_LINE.test(line)) return false;
     mboxLine ??= line;
     return true;
@@ -78,38 +76,29 @@ export async function readHead(source: Source, { limit }: { readonly limit: numb
       const octet = held[at] as number;
       switch (place) {
         case 'start':
-          if (afterCr) {
-            afterCr = false;
-            if (octet === LF) {
-              lineStart = ++at;
-              continue;
-            }
-          }
           if (lineStart > limit) return tooLong();
           if (octet === LF) {
             closeField();
             return at + 1;
-          }
-          if (octet === CR) {
-            // Whether an LF belongs to this line end decides where the body begins.
-            if (at + 1 === size) return 'more';
-            closeField();
-            return held[at + 1] === LF ? at + 2 : at + 1;
           }
           if (octet === SPACE || octet === TAB) {
             if (fieldStart < 0) return lineStart;
             place = 'value';
           } else {
             closeField();
-            place = 'name';
+            place = octet === CR ? 'returns' : 'name';
           }
           continue;
+        case 'returns':
+          if (octet === LF) return at + 1;
+          if (octet !== CR) return lineStart;
+          break;
         case 'name':
           if (octet === COLON && at > lineStart) {
             fieldStart = lineStart;
             nameEnd = at;
             place = 'value';
-          } else if (octet === SPACE || octet === TAB) {
+          } else if (octet === SPACE || octet === TAB || octet === CR) {
             nameEnd = at;
             place = 'blanks';
           } else if (octet <= SPACE || octet > 126 || octet === COLON) return lineStart;
@@ -118,7 +107,7 @@ export async function readHead(source: Source, { limit }: { readonly limit: numb
           if (octet === COLON) {
             fieldStart = lineStart;
             place = 'value';
-          } else if (octet !== SPACE && octet !== TAB) {
+          } else if (octet !== SPACE && octet !== TAB && octet !== CR) {
             const leads = bounds.length === 0 && /^>*From$/.test(latin1(held.subarray(lineStart, nameEnd)));
             if (!leads) return lineStart;
             place = 'mbox';
@@ -126,7 +115,7 @@ export async function readHead(source: Source, { limit }: { readonly limit: numb
           }
           break;
         case 'mbox':
-          if (octet === LF || octet === CR) {
+          if (octet === LF) {
             if (!isMboxLine()) return lineStart;
             endLine();
             continue;
@@ -134,7 +123,7 @@ export async function readHead(source: Source, { limit }: { readonly limit: numb
           break;
         case 'value':
           if (at >= limit) return tooLong();
-          if (octet === LF || octet === CR) {
+          if (octet === LF) {
             endLine();
             continue;
           }
@@ -153,6 +142,7 @@ export async function readHead(source: Source, { limit }: { readonly limit: numb
 
   /** Where the body begins when nothing follows. */
   function scanEnd(): number {
+    if (place === 'returns') return size;
     if (place === 'start') {
       closeField();
       return size;
@@ -194,8 +184,22 @@ function cut(text: string, bounds: readonly number[]): Field[] {
   const hasCr = text.includes('\r');
   for (let i = 0; i < bounds.length; i += 3) {
     const [start, nameEnd, end] = bounds.slice(i, i + 3) as [number, number, number];
+    const name = text.slice(start, nameEnd);
     const raw = text.slice(start, end);
-    fields.push({ name: text.slice(start, nameEnd), raw: hasCr ? raw.replaceAll(/\r\n?/g, '\n') : raw });
+    fields.push({ name, raw: hasCr ? withoutCr(raw, raw.indexOf(':', name.length)) : raw });
   }
   return fields;
+}
+
+/**
+ * A field without the CRs of its line ends, and with a fold in place of any other CR. Blanks around a CR are part of its
+ * fold: a line of nothing but blanks would be none (RFC 5322 §3.2.2). Before the colon, where nothing folds, it is left out.
+ */
+function withoutCr(raw: string, colon: number): string {
+  const value = raw.slice(colon).replaceAll(/\r+(?=\n|$)/g, '');
+  const folded = value.replaceAll(/[ \t\r\n]+/g, (blanks, at: number) => {
+    if (!blanks.includes('\r')) return blanks;
+    return at + blanks.length === value.length ? '' : `\n${blanks.replaceAll(/[\r\n]/g, '') || ' '}`;
+  });
+  return raw.slice(0, colon).replaceAll('\r', '') + folded;
 }

@@ -4,20 +4,32 @@
  */
 import { CLEAN, type Ended, type Source } from './source.ts';
 
-const LF = 10;
-const CR = 13;
-const DOT = 46;
+const [TAB, LF, CR, BLANK, DOT] = [9, 10, 13, 32, 46];
+
+/** Where a lone dot ended the message. */
+export interface LoneDot {
+  /** Octets of the source up to the end of its line. */
+  readonly octets: number;
+  /** More than blanks followed it in what was read at once. */
+  readonly isFollowed: boolean;
+}
+
+/** True if there is more than blanks and line ends. */
+export const hasText = (octets: Uint8Array): boolean =>
+  octets.some((octet) => octet > BLANK || (octet < BLANK && octet !== TAB && octet !== LF && octet !== CR));
 
 /**
  * The octets of `source` up to a line of one dot, which is taken away, and after which nothing is read; a line that
  * begins with `..` loses one dot, any other line is as it was. Only LF and CRLF end a line here, and the start of
  * the input begins one; a lone CR does not, so that no text can end a message by it. A dot that the end of the input
- * follows is text: without its line end it may be the beginning of a longer line.
+ * follows is text: without its line end it may be the beginning of a longer line. `found` is told of the dot.
  */
-export function untilDot(source: Source): Source {
+export function untilDot(source: Source, found?: (dot: LoneDot) => void): Source {
   /** What the octets so far leave open: at the start of a line, after its dot, after its dot and a CR, or within a line. */
   let place: 'start' | 'dot' | 'dot CR' | 'within' = 'start';
   let ended: Ended | null = null;
+  /** Octets of the chunks before. */
+  let passed = 0;
 
   /** The chunk without what the rule takes away; sets `ended` at a lone dot. */
   function filter(chunk: Uint8Array): Uint8Array {
@@ -44,6 +56,7 @@ export function untilDot(source: Source): Source {
         place = octet === DOT ? 'dot' : 'within';
       } else if (octet === LF) {
         ended = CLEAN;
+        found?.({ octets: passed + i + 1, isFollowed: hasText(view.subarray(i + 1)) });
       } else if (place === 'dot' && octet === CR) {
         place = 'dot CR';
         i++;
@@ -63,6 +76,7 @@ export function untilDot(source: Source): Source {
         const got = await source.read();
         if (got instanceof Uint8Array) {
           const kept = filter(got);
+          passed += got.length;
           if (kept.length > 0) return kept;
           continue;
         }

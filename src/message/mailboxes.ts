@@ -1,11 +1,12 @@
 /**
  * Address lists as people and programs write them: RFC 5322 §3.4 with its obsolete forms (§4.4), in header fields
- * and in command-line arguments. Works on octet strings and says where each address stands, so that it can be changed
- * in place. Knows no field names; what a mailbox may be is decided by `src/smtp/path.ts`.
+ * and in command-line arguments, and what Exim, Sendmail and Postfix take besides, as long as it is clear who is meant.
+ * Works on octet strings and says where each address stands, so that it can be changed in place. Knows no field
+ * names; what a mailbox may be is decided by `src/smtp/path.ts`.
  */
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { type Mailbox, parseMailbox, quoteLocalPart } from '../smtp/path.ts';
-import { fromUtf8, printable } from '../smtp/text.ts';
+import { fromUtf8, isAscii, printable } from '../smtp/text.ts';
 
 export interface Span {
   readonly start: number;
@@ -18,6 +19,8 @@ export interface ListedMailbox extends Span {
   readonly mailbox: Mailbox;
   /** Octet string: the phrase without its quotes, else the last comment (`addr (Name)`), else ''. Encoded words stay. */
   readonly displayName: string;
+  /** False for an address that stands alone, which may be a word of a name. */
+  readonly isInAngle: boolean;
 }
 
 /** A word of a display name or of a group's name. */
@@ -31,6 +34,9 @@ export interface AddressList {
   readonly words: readonly PhraseWord[];
   /** Outermost comments with their parentheses, in order. */
   readonly comments: readonly Span[];
+  /** Blanks outside ASCII, in order: they separate like any other, but may not stay in a field. */
+  readonly blanks: readonly Span[];
+  readonly hasGroup: boolean;
 }
 
 interface Token extends Span {
@@ -39,8 +45,21 @@ interface Token extends Span {
   readonly detail?: string;
 }
 
-/** Dots belong to an atom here: `a.b` is one token, and a display name may hold them (RFC 5322 §4.1, obs-phrase). */
-const WORD = /[^\0-\x20\x7f()<>@,;:"[\]]+/y;
+/**
+ * Dots belong to an atom here: `a.b` is one token, and a display name may hold them (RFC 5322 §4.1, obs-phrase). So does
+ * any character behind a backslash: programs that quote a name twice write it so.
+ */
+const WORD = /(?:\\[\t\x20-\x7e\x80-\xff]|[^\0-\x20\x7f()<>@,;:"[\]])+/y;
+/**
+ * What text that was copied from a page or a mail program has around an address, in UTF-8: spaces that do not break or have
+ * another width, marks of direction, and the mark at the start of a file.
+ */
+const FOREIGN_BLANK =
+  '(?:\\xc2\\xa0|\\xe2\\x80[\\x80-\\x8b\\x8e\\x8f\\xaa-\\xaf]|\\xe2\\x81[\\x9f\\xa0\\xa6-\\xa9]|\\xe3\\x80\\x80|\\xef\\xbb\\xbf)';
+const FOREIGN_BLANKS = new RegExp(`${FOREIGN_BLANK}+`, 'y');
+const LAST_FOREIGN_BLANK = new RegExp(`${FOREIGN_BLANK}$`);
+/** What in a comment that is not closed could be somebody who is meant. */
+const ADDRESSES = /[@<>,;:"]/;
 /**
  * Deviation: an encoded word is one word even if it holds a comma, which RFC 2047 §5(3) forbids in a phrase and
  * programs write all the same. 75 octets are allowed; longer ones are seen.
@@ -55,6 +74,7 @@ export function parseAddressList(text: string, from = 0): Parsed<AddressList> {
   const mailboxes: ListedMailbox[] = [];
   const words: PhraseWord[] = [];
   const comments: Span[] = [];
+  const blanks: Span[] = [];
   let at = from;
 
   function sticky(pattern: RegExp): boolean {
@@ -72,10 +92,15 @@ export function parseAddressList(text: string, from = 0): Parsed<AddressList> {
   function next(): Token {
     for (;;) {
       at = endOfBlanks(text, at);
-      if (text[at] !== '(') break;
       const start = at;
+      if (sticky(FOREIGN_BLANKS)) {
+        blanks.push({ start, end: at });
+        continue;
+      }
+      if (text[at] !== '(') break;
       at = endOfComment(text, start);
-      if (at < 0) return bad(start, `the comment ${near(text, start)} is not closed`);
+      if (at < 0 && ADDRESSES.test(text.slice(start))) return bad(start, `the comment ${near(text, start)} is not closed`);
+      if (at < 0) at = text.length;
       comments.push({ start, end: at });
     }
     const start = at;
@@ -101,7 +126,12 @@ export function parseAddressList(text: string, from = 0): Parsed<AddressList> {
       case ']':
         return bad(start, `${near(text, start)} has an unbalanced "${character}"`);
     }
-    if (sticky(ENCODED_WORD) || sticky(WORD)) return { kind: 'atom', start, end: at };
+    if (sticky(ENCODED_WORD)) return { kind: 'atom', start, end: at };
+    if (sticky(WORD)) {
+      const end = startOfForeignBlanks(text, at);
+      if (end < at) blanks.push({ start: end, end: at });
+      return { kind: 'atom', start, end };
+    }
     return bad(start, `a control character is not allowed in an address: ${near(text, start)}`);
   }
 
@@ -126,12 +156,21 @@ export function parseAddressList(text: string, from = 0): Parsed<AddressList> {
       token = next();
     }
     const { tokens, stop } = readWords(token);
+    // A group without members in brackets, as Exchange wrote it and Sendmail takes it.
+    if (stop.kind === ':' && tokens.length > 0) {
+      const closing = next();
+      const end = closing.kind === ';' ? next() : closing;
+      if (end.kind === '>') return parsed({ tokens: [], end: end.end });
+    }
     if (stop.kind !== '>') return unparsed(stop.detail ?? `the "<" in ${near(text, open.start)} is not closed by ">"`);
     if (tokens.length === 0) return unparsed(`${near(text, open.start)} holds no address between "<" and ">"`);
     return parsed({ tokens, end: stop.end });
   }
 
   let inGroup = false;
+  let hasGroup = false;
+  /** The element follows the end of a group, with no comma between. */
+  let isBehindGroup = false;
   let first = next();
   for (;;) {
     const commentsBefore = comments.length;
@@ -143,7 +182,12 @@ export function parseAddressList(text: string, from = 0): Parsed<AddressList> {
     if (stop.kind === ':') {
       if (tokens.length === 0) return unparsed(`a group has no name: ${near(text, start)}`);
       if (inGroup) return unparsed(`a group stands within a group: ${near(text, start)}`);
+      // At its start it is a route without brackets; elsewhere somebody may be meant who would be lost.
+      if (tokens.findIndex(({ kind }) => kind === '@') > 0)
+        return unparsed(`${near(text, start)} is no name of a group; separate addresses by commas`);
       inGroup = true;
+      hasGroup = true;
+      isBehindGroup = false;
       first = next();
       continue;
     }
@@ -151,34 +195,37 @@ export function parseAddressList(text: string, from = 0): Parsed<AddressList> {
       const angle = readAngle(stop);
       if (!angle.ok) return angle;
       after = next();
-      const found = readAddress(
-        text,
-        angle.value.tokens,
-        tokens.length > 0 ? phrase(text, tokens) : lastComment(text, comments, commentsBefore),
-      );
-      if (!found.ok) return found;
-      mailboxes.push(found.value);
+      if (angle.value.tokens.length > 0) {
+        const name = tokens.length > 0 ? phrase(text, tokens) : lastComment(text, comments, commentsBefore);
+        const found = readAddress(text, angle.value.tokens, name, true);
+        if (!found.ok) return found;
+        mailboxes.push(found.value);
+      }
       if (after.kind !== ',' && after.kind !== ';' && after.kind !== 'end')
         return unparsed(after.detail ?? `${near(text, after.start)} may not follow "${shown(text, start, angle.value.end)}"`);
     } else if (stop.kind === 'bad') return unparsed(stop.detail as string);
     else if (stop.kind === '>') return unparsed(`${near(text, start)} has an unbalanced ">"`);
-    else if (tokens.length > 0) {
-      const found = readAddress(text, tokens, lastComment(text, comments, commentsBefore));
+    else if (tokens.length > 0 && !(isBehindGroup && isHostAlone(tokens))) {
+      const found = readAddress(text, tokens, lastComment(text, comments, commentsBefore), false);
       if (!found.ok) return found;
       mailboxes.push(found.value);
     }
-    if (after.kind === ';') {
-      if (!inGroup) return unparsed(`the ";" in ${near(text, start)} ends no group; separate addresses by commas`);
-      inGroup = false;
-    }
+    // Where it ends no group, a semicolon separates, as in Outlook; Postfix takes it so, too.
+    isBehindGroup = after.kind === ';' && (inGroup || (isBehindGroup && tokens.length === 0));
+    if (after.kind === ';') inGroup = false;
     // A group that is not closed ends with the text: its members are clear all the same.
-    if (after.kind === 'end') return parsed({ mailboxes, words, comments });
+    if (after.kind === 'end') return parsed({ mailboxes, words, comments, blanks, hasGroup });
     first = next();
   }
 }
 
+/** `@host`, which old mail programs put behind the end of a group: it is nobody's address. */
+function isHostAlone([sign, host, more]: readonly Token[]): boolean {
+  return sign?.kind === '@' && (host?.kind === 'atom' || host?.kind === 'literal') && more === undefined;
+}
+
 /** The tokens of an addr-spec as a mailbox; blanks and comments around dots and "@" are dropped. RFC 5322 §4.4 */
-function readAddress(text: string, tokens: readonly Token[], displayName: string): Parsed<ListedMailbox> {
+function readAddress(text: string, tokens: readonly Token[], displayName: string, isInAngle: boolean): Parsed<ListedMailbox> {
   const { start } = tokens[0] as Token;
   const { end } = tokens.at(-1) as Token;
   const wrong = (why: string) => unparsed(`"${shown(text, start, end)}" is not an address: ${why}`);
@@ -200,7 +247,7 @@ function readAddress(text: string, tokens: readonly Token[], displayName: string
   const unicode = fromUtf8(localPart + after);
   if (unicode === null) return wrong('it is not valid UTF-8');
   const mailbox = parseMailbox(unicode);
-  return mailbox.ok ? parsed({ mailbox: mailbox.value, displayName, start, end }) : wrong(mailbox.detail);
+  return mailbox.ok ? parsed({ mailbox: mailbox.value, displayName, isInAngle, start, end }) : wrong(mailbox.detail);
 }
 
 /** What a token stands for: a quoted string without quotes, quoted pairs and folding, a literal without blanks. */
@@ -222,7 +269,12 @@ function phrase(text: string, tokens: readonly Token[]): string {
 
 function lastComment(text: string, comments: readonly Span[], since: number): string {
   const comment = comments.length > since ? comments.at(-1) : undefined;
-  return comment ? unquote(text.slice(comment.start + 1, comment.end - 1)).trim() : '';
+  return comment ? unquote(text.slice(comment.start + 1, comment.end).replace(/\)$/, '')).trim() : '';
+}
+
+/** A word outside ASCII that stands where an address should, without an "@": part of a name, which no server could be given. */
+export function isName({ mailbox, isInAngle }: ListedMailbox): boolean {
+  return !isInAngle && mailbox.domain === '' && !isAscii(mailbox.localPart);
 }
 
 /** Unfolds, and takes the backslash of quoted pairs away. RFC 5322 §3.2.1 */
@@ -241,8 +293,18 @@ function endOfBlanks(text: string, start: number): number {
   }
 }
 
+/** Where the foreign blanks begin that end at `end`; `end` where there are none. */
+function startOfForeignBlanks(text: string, end: number): number {
+  for (let start = end; ; ) {
+    // 3: octets of the longest.
+    const last = LAST_FOREIGN_BLANK.exec(text.slice(Math.max(0, start - 3), start));
+    if (last === null) return start;
+    start -= last[0].length;
+  }
+}
+
 /** The offset after the closing character, or -1. Quoted pairs count, nesting does not. RFC 5322 §3.2.4 and §3.4.1 */
-function endOfEnclosed(text: string, start: number, close: string): number {
+export function endOfEnclosed(text: string, start: number, close: string): number {
   for (let i = start + 1; i < text.length; i++) {
     if (text[i] === '\\') i++;
     else if (text[i] === close) return i + 1;
@@ -251,7 +313,7 @@ function endOfEnclosed(text: string, start: number, close: string): number {
 }
 
 /** The offset after a comment, or -1; it may hold comments. RFC 5322 §3.2.2 */
-function endOfComment(text: string, start: number): number {
+export function endOfComment(text: string, start: number): number {
   let depth = 0;
   for (let i = start; i < text.length; i++) {
     const character = text[i];

@@ -5,7 +5,7 @@ import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { type Mailbox, mailboxKey, printMailbox, qualify } from '../smtp/path.ts';
 import { printable, utf8 } from '../smtp/text.ts';
 import { bodyOffset, type Field, isNamed, resentBlock, withoutFields } from './fields.ts';
-import { parseAddressList } from './mailboxes.ts';
+import { isName, parseAddressList } from './mailboxes.ts';
 
 export interface RecipientOptions {
   /** Recipients are taken from the header section (-t). */
@@ -83,6 +83,13 @@ function parseFields(fields: readonly Field[]): Parsed<readonly Mailbox[]> {
     if (!names.some((name) => isNamed(field, name))) continue;
     const list = parseAddressList(field.raw, bodyOffset(field));
     if (!list.ok) return unparsed(`in the ${field.name} field: ${list.detail}`);
+    const name = list.value.mailboxes.find(isName);
+    if (name) {
+      const text = printable(utf8(name.mailbox.localPart), 200);
+      return unparsed(
+        `in the ${field.name} field: "${text}" has no "@" and is not ASCII; if a name has a comma, put the name in quotes: "${text}, …" <address>`,
+      );
+    }
     for (const { mailbox } of list.value.mailboxes) out.push(mailbox);
   }
   return parsed(out);

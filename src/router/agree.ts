@@ -79,8 +79,15 @@ function policiesDiffer(a: Smarthost, b: Smarthost): Difference | null {
     const difference = differ('tls', `"${a.tls[key]}"`, `"${b.tls[key]}"`);
     if (difference !== null) return { ...difference, detail: `${key} ${difference.detail}` };
   }
-  return authDiffers(a.auth, b.auth) ?? linksDiffer(a.link ?? DIRECT, b.link ?? DIRECT);
+  return (
+    authDiffers(a.auth, b.auth) ??
+    linksDiffer(a.link ?? DIRECT, b.link ?? DIRECT) ??
+    differ('ignore_extensions', ignoredBy(a), ignoredBy(b))
+  );
 }
+
+/** A set: its order says nothing. */
+const ignoredBy = ({ ignoreExtensions = [] }: Smarthost): string => printList([...ignoreExtensions].sort());
 
 /** A host that is reached through another proxy may be another host of the same name. */
 function linksDiffer(a: Link, b: Link): Difference | null {
@@ -98,9 +105,13 @@ function linksDiffer(a: Link, b: Link): Difference | null {
 function authDiffers(a: AuthPolicy | null, b: AuthPolicy | null): Difference | null {
   const who = (auth: AuthPolicy | null) => (auth === null ? 'no authentication' : `user ${auth.user}`);
   if (a === null || b === null || a.user !== b.user) return differ('auth', who(a), who(b));
-  const same = JSON.stringify([a.mechanisms, a.secret, a.allowPlaintext]) === JSON.stringify([b.mechanisms, b.secret, b.allowPlaintext]);
+  const same = printPolicy(a) === printPolicy(b);
   // Where a password comes from may itself be one.
   return same ? null : { field: 'auth', detail: `${who(a)} and the same user with other secrets, mechanisms or allow_plaintext` };
 }
+
+/** For comparison only: it holds the secret. */
+const printPolicy = ({ mechanisms, secret, isToken = false, allowPlaintext }: AuthPolicy): string =>
+  JSON.stringify([mechanisms, secret, isToken, allowPlaintext]);
 
 const printList = (items: readonly string[]): string => (items.length === 0 ? 'none' : items.map((item) => `"${item}"`).join(', '));

@@ -241,12 +241,12 @@ const TOO_MANY_WAYS: RoutingStep = {
   detail: 'routing loop: too many aliases of one loop name each other',
 };
 
+export const NO_SMARTHOST = 'no smart host is configured: set smarthosts, or run "nospool init"';
+
 function unrouteableOf({ routers }: RoutingQuestion): (path: ForwardPath) => RoutingStep {
   const hasHosts = routers.some(({ driver }) => driver === 'manualroute');
   const advice = (domain: string) =>
-    hasHosts
-      ? `no router takes it; set smarthosts, or a manualroute whose domains include "${domain}"`
-      : 'no smart host is configured; set smarthosts';
+    hasHosts ? `no router takes it; set smarthosts, or a manualroute whose domains include "${domain}"` : NO_SMARTHOST;
   return ({ domain }) => ({ router: '', kind: 'unrouteable', detail: advice(domain) });
 }
 
@@ -257,7 +257,7 @@ function newWanted(): { add(wants: readonly Want[]): void; list(): readonly Want
   return {
     add(wants) {
       for (const want of wants) {
-        if (want.kind === 'include') others.set(`include ${want.file}`, want);
+        if (want.kind === 'include') others.set(`include ${want.file}\0${want.by}`, want);
         else if (want.kind === 'forward') others.set(`forward ${want.user}`, want);
         else {
           const known = keys.get(want.file) ?? new Set();

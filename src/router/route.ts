@@ -7,7 +7,7 @@ import type { AliasEntry } from './aliases.ts';
 import type { RoutingData } from './data.ts';
 
 export interface TlsPolicy {
-  /** 'default' is required, but off where a loopback address or a `unix:` socket is reached. */
+  /** 'default' is required, but off where the host is written as loopback (`loopback.ts`). */
   readonly mode: 'default' | 'required' | 'opportunistic' | 'off';
   readonly verify: boolean;
   /** PEM file of trusted certificates; '' = the system's CA store. */
@@ -34,6 +34,8 @@ export interface AuthPolicy {
   /** SASL names, upper case, in order of preference; [] = the strongest that both sides have. */
   readonly mechanisms: readonly string[];
   readonly secret: Secret;
+  /** `secret` is an access token, for OAUTHBEARER and XOAUTH2; undefined: a password, unless mechanisms are named. */
+  readonly isToken?: boolean;
   readonly allowPlaintext: boolean;
 }
 
@@ -71,10 +73,14 @@ export interface Smarthost {
   readonly port: number;
   /** `/MX` and `/SRV` are looked up at the attempt. */
   readonly expand: 'none' | 'mx' | 'srv';
+  /** LMTP is spoken on a `unix:` socket; elsewhere the scheme says it. */
+  readonly lmtp?: true;
   readonly tls: TlsPolicy;
   readonly auth: AuthPolicy | null;
   /** undefined: DIRECT. */
   readonly link?: Link;
+  /** EHLO keywords, upper case, that are left out of what it offers; undefined: none. */
+  readonly ignoreExtensions?: readonly string[];
 }
 
 /** Ports by scheme: RFC 5321 §4.5.4.2, RFC 6409 §3.1, RFC 8314 §7.3, RFC 2033 §5 leaves LMTP's to the site (24 is registered). */
@@ -159,8 +165,8 @@ export interface Router {
 export type Want =
   /** The entries of these keys (lower case, without quotes) in an alias file. */
   | { readonly kind: 'aliases'; readonly file: string; readonly keys: readonly string[] }
-  /** The text of an included list. */
-  | { readonly kind: 'include'; readonly file: string }
+  /** The text of an included list; `by` is the list that includes it, as in error texts: who may own the one depends on the other. */
+  | { readonly kind: 'include'; readonly file: string; readonly by: string }
   /** The text of a user's `~/.forward`. */
   | { readonly kind: 'forward'; readonly user: string };
 
@@ -178,6 +184,8 @@ export interface ReadList {
   /** Where it was read, for error texts. */
   readonly file: string;
   readonly text: string;
+  /** Its words are not to be shown: it is a file of somebody else than whoever asks. */
+  readonly isPrivate?: boolean;
 }
 
 /** One address and what the routers, in their order, made of it. */
@@ -217,16 +225,29 @@ export type RoutingProblem =
     };
 
 /** What two routes can differ in, by the names of the configuration's keys. */
-export type RouteField = 'hosts' | 'tls' | 'auth' | 'proxy' | 'source_address' | 'family' | 'errors_to' | 'headers_add' | 'headers_remove';
+export type RouteField =
+  | 'hosts'
+  | 'tls'
+  | 'auth'
+  | 'proxy'
+  | 'source_address'
+  | 'family'
+  | 'ignore_extensions'
+  | 'errors_to'
+  | 'headers_add'
+  | 'headers_remove';
 
 /** `scheme://host:port`, without user and password. */
 export function printProxy({ scheme, host, port }: ProxyPolicy): string {
   return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
+/** Whether LMTP is spoken with it. RFC 2033 */
+export const isLmtp = ({ scheme, lmtp }: Pick<Smarthost, 'scheme' | 'lmtp'>): boolean => scheme === 'lmtp' || lmtp === true;
+
 /** `scheme://host:port`, without credentials. */
-export function printSmarthost({ scheme, host, port, expand }: Smarthost): string {
-  if (scheme === 'unix') return `unix:${host}`;
+export function printSmarthost({ scheme, host, port, expand, lmtp }: Smarthost): string {
+  if (scheme === 'unix') return `${lmtp ? 'lmtp+unix' : 'unix'}:${host}`;
   const name = host.includes(':') ? `[${host}]` : host;
   return `${scheme}://${name}${expand === 'srv' ? '' : `:${port}`}${expand === 'none' ? '' : `/${expand.toUpperCase()}`}`;
 }

@@ -76,7 +76,18 @@ export function chooseMechanism(
   }
   if (reasons.length > 0) return reasons.join('; ');
   const [has, wants] = [printable([...offered].join(' '), 200), wanted.join(' ')];
-  return `the server offers ${has}, and ${policy.mechanisms.length > 0 ? 'auth.mechanisms allows' : 'the credentials fit'} ${wants}`;
+  const why = policy.mechanisms.length > 0 ? 'auth.mechanisms allows' : 'the credentials fit';
+  return `the server offers ${has}, and ${why} ${wants}${otherSecret(offered, credentials)}`;
+}
+
+/** What a server takes that offers nothing for the secret there is. */
+function otherSecret(offered: ReadonlySet<string>, { kind }: Credentials): string {
+  const takes = (names: readonly string[]): boolean => names.some((name) => offered.has(name));
+  if (kind === 'password' && takes(FOR_TOKENS) && !takes(FOR_PASSWORDS))
+    return '; it takes tokens only: write token_file, token_command or token_env in place of the password';
+  if (kind === 'token' && takes(FOR_PASSWORDS) && !takes(FOR_TOKENS))
+    return '; it takes passwords only: write password_file or password_command in place of the token';
+  return '';
 }
 
 function fitting({ kind }: Credentials): readonly MechanismName[] {

@@ -33,6 +33,8 @@ export interface Transaction {
   readonly binary?: boolean;
   /** An address in envelope or header section needs RFC 6531. */
   readonly smtputf8: boolean;
+  /** The first such address and where it stands, for people. */
+  readonly smtputf8For?: string;
   readonly ret?: 'FULL' | 'HDRS';
   readonly envid?: string;
   /** 'require' makes DSN, where asked for, a need; 'drop' leaves the parameters out and says so. */
@@ -95,7 +97,8 @@ const NEEDS: readonly (readonly [keyword: string, why: string, needed: (transact
 export function unmetNeed(transaction: Transaction, extensions: Extensions): string | null {
   const { size, recipients, reversePath } = transaction;
   for (const [keyword, why, needed] of NEEDS)
-    if (needed(transaction) && !offers(extensions, keyword)) return `the server does not offer ${keyword} (${why})`;
+    if (needed(transaction) && !offers(extensions, keyword))
+      return `the server does not offer ${keyword} (${keyword === 'SMTPUTF8' ? (transaction.smtputf8For ?? why) : why})`;
   const limit = sizeLimit(extensions);
   if (size !== null && limit !== null && size > limit) return `the message has ${size} octets and the server takes at most ${limit}`;
   const most = limitOf(extensions, 'RCPTMAX');

@@ -8,8 +8,17 @@ export interface Extensions {
 
 export const NO_EXTENSIONS: Extensions = { keywords: new Map() };
 
-/** Keywords are read without case; the first line is the server's name; `AUTH=` of old servers counts as AUTH. */
-export function readExtensions(reply: Reply): Extensions {
+/** Those that a session here makes use of. */
+export const USED_EXTENSIONS = [
+  ...['PIPELINING', 'SIZE', '8BITMIME', 'SMTPUTF8', 'DSN', 'CHUNKING', 'BINARYMIME', 'STARTTLS', 'AUTH', 'LIMITS', 'REQUIRETLS'],
+  ...['MT-PRIORITY', 'DELIVERBY', 'FUTURERELEASE', 'NO-SOLICITING', 'ENHANCEDSTATUSCODES'],
+] as const;
+
+/**
+ * Keywords are read without case; the first line is the server's name; `AUTH=` of old servers counts as AUTH. `ignored`, upper
+ * case: announced or not, they count as not offered.
+ */
+export function readExtensions(reply: Reply, ignored: readonly string[] = []): Extensions {
   const keywords = new Map<string, readonly string[]>();
   for (const line of reply.lines.slice(1)) {
     const words = line
@@ -18,7 +27,7 @@ export function readExtensions(reply: Reply): Extensions {
       .split(/[ \t]+/)
       .filter((word) => word !== '');
     const [keyword, ...parameters] = words;
-    if (keyword === undefined) continue;
+    if (keyword === undefined || ignored.includes(keyword)) continue;
     const known = keyword === 'AUTH' ? (keywords.get('AUTH') ?? []) : [];
     keywords.set(keyword, [...known, ...parameters]);
   }

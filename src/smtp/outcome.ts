@@ -1,4 +1,5 @@
 /** How a session's work ends: accepted by all, or one failure of a closed set. Knows no smart host list: who is tried next is not decided here. */
+import type { Limit } from './limit.ts';
 import type { Reply } from './reply.ts';
 
 /** Where the machine stood. */
@@ -28,7 +29,12 @@ export interface Refusal {
 /** What a failure rules out: this address of the smart host, all its addresses, the message everywhere, or nothing. */
 export type Condemned = 'address' | 'host' | 'message' | 'nothing';
 
-export type SessionFailure =
+export type SessionFailure = Failed & {
+  /** What may be done about it, a sentence: of whoever opened the session and knows its policies. */
+  readonly hint?: string;
+};
+
+type Failed =
   /** No usable connection: name, TCP, TLS handshake, certificate. */
   | {
       readonly kind: 'connect';
@@ -41,8 +47,15 @@ export type SessionFailure =
   /** The server lacks what the configuration requires or the message needs; nothing was asked of it. */
   | { readonly kind: 'unsupported'; readonly at: At; readonly condemns: Condemned; readonly detail: string }
   | { readonly kind: 'malformed'; readonly at: At; readonly condemns: Condemned; readonly detail: string }
-  /** `command` is what was waited for. */
-  | { readonly kind: 'timeout'; readonly at: At; readonly condemns: Condemned; readonly command: string }
+  /** `command` is what was waited for; `heard` the beginning of a reply to it, where one had come; `limit`, where the driver tells it, how long. */
+  | {
+      readonly kind: 'timeout';
+      readonly at: At;
+      readonly condemns: Condemned;
+      readonly command: string;
+      readonly heard?: string;
+      readonly limit?: Limit;
+    }
   /** Connection lost, or given up by the server with 421. */
   | { readonly kind: 'lost'; readonly at: At; readonly condemns: Condemned; readonly command: string; readonly detail: string }
   /** Our own input failed, or a signal or the deadline ended the delivery. */

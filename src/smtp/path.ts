@@ -40,6 +40,14 @@ export function isDomain(text: string): boolean {
   return text.length > 0 && text.length <= 255 && text.split('.').every((label) => label.length <= 63 && LABEL.test(label));
 }
 
+/** Letters, digits, and hyphens within. RFC 5321 §4.1.2 */
+const HOST_LABEL = /^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/;
+
+/** True for what EHLO may call a domain, which is less than what addresses are allowed here. RFC 1123 §2.1: its last label is not all digits. */
+export function isHostName(text: string): boolean {
+  return text.length <= 255 && text.split('.').every((label) => HOST_LABEL.test(label)) && !/(^|\.)\d+$/.test(text);
+}
+
 /** `[192.0.2.1]` or `[IPv6:2001:db8::1]`. RFC 5321 §4.1.3 */
 export function isAddressLiteral(text: string): boolean {
   if (!text.startsWith('[') || !text.endsWith(']')) return false;

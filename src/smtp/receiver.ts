@@ -6,11 +6,12 @@
  * Rules of this file: every arm returns the next state; nothing is read on while a question is open.
  */
 import { type Command, type Parameter, parameterOf, parseCommand } from './command.ts';
+import { lineOf } from './line.ts';
 import { never } from './parsed.ts';
 import { type ForwardPath, isAsciiMailbox, type ReversePath } from './path.ts';
 import type { ContentFacts } from './received.ts';
 import { digit, type EnhancedStatus, type Reply } from './reply.ts';
-import { fromBase64, fromUtf8, utf8 } from './text.ts';
+import { fromBase64, fromUtf8, textOf, utf8 } from './text.ts';
 
 /** What a server is and offers, fixed before a client connects. */
 export interface Receiving {
@@ -158,10 +159,9 @@ export function makeReply(code: number, enhanced: string, ...texts: readonly str
   return { code, enhanced: known, lines: texts.map((text) => utf8(enhanced === '' ? text : `${enhanced} ${text}`)) };
 }
 
-/** A reply as lines for the wire: no control characters, no line beyond RFC 5321 §4.5.3.1.5. */
+/** A reply as lines for the wire: nothing that a terminal obeys or a log takes for a line end, no line beyond RFC 5321 §4.5.3.1.5. */
 export function replyLines({ code, lines }: Reply): readonly string[] {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this line looks for.
-  const texts = lines.flatMap((line) => folded(line.replace(/[\u0000-\u001f\u007f]/g, ' ')));
+  const texts = lines.flatMap((line) => folded(utf8(lineOf(textOf(line)))));
   if (texts.length === 0) texts.push('');
   return texts.map((text, i) => `${code}${i === texts.length - 1 ? ' ' : '-'}${text}`.trimEnd());
 }

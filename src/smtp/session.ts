@@ -8,10 +8,12 @@
 import { dropsDsn, helloCommand, mailCommand, mayChunk, type Recipient, rcptCommand, type Transaction, unmetNeed } from './commands.ts';
 import { type Extensions, mechanismsOf, NO_EXTENSIONS, offers, readExtensions } from './extensions.ts';
 import { type Growing, grown, listed, none } from './growing.ts';
+import { type Limit, printLimit } from './limit.ts';
+import { maskedLines, maskedReply } from './mask.ts';
 import type { At, Condemned, Refusal, SessionFailure, SessionOutcome } from './outcome.ts';
 import { never, type Parsed, parsed } from './parsed.ts';
 import { printPath } from './path.ts';
-import { digit, printReply, type Reply } from './reply.ts';
+import { digit, printLines, printReply, type Reply } from './reply.ts';
 import type { Exchange, Mechanism } from './sasl.ts';
 import { base64, fromBase64 } from './text.ts';
 
@@ -29,6 +31,8 @@ export interface Plan {
   readonly framing: 'auto' | 'data';
   /** LMTP only: a part of the recipients may be refused. */
   readonly partial: boolean;
+  /** EHLO keywords, upper case, that count as not offered: what the server announces and breaks. */
+  readonly ignoreExtensions?: readonly string[];
 }
 
 /** What is known of the connection once EHLO was answered. */
@@ -63,7 +67,10 @@ export type State =
   /** Two cursors over the commands: `sent` may run ahead of `answered`. */
   | (Envelope & { readonly at: 'envelope'; readonly sent: number; readonly answered: number; readonly refusals: Growing<Refusal> })
   | (Sending & { readonly at: 'data'; readonly refusals: Growing<Refusal> })
-  /** `blocks`: BDAT blocks sent and not answered. `last`: octets of the last block, held back until all others are accepted. */
+  /**
+   * `blocks`: BDAT blocks sent and not answered. `last`: octets of the last block, which waits until all others are accepted
+   * and then goes out but for its end.
+   */
   | (Sending & { readonly at: 'content'; readonly framing: 'data' | 'bdat'; readonly blocks: number; readonly last: number | null })
   /** `next`: the transaction whose envelope went out behind the terminator; its replies come after the verdict. RFC 2920 §3.1 */
   | (Sending & { readonly at: 'commit'; readonly replies: Growing<Reply>; readonly next: In<'envelope'> | null })
@@ -74,21 +81,22 @@ export type State =
 export type In<A extends At> = Extract<State, { at: A }>;
 
 export type Event =
-  /** `more`: octets wait behind this reply. */
-  | { readonly type: 'reply'; readonly reply: Reply; readonly more: boolean }
-  | { readonly type: 'malformed'; readonly detail: string }
+  /** `rest`, here and below: what was heard and belongs to no reply that was given; '' = nothing. */
+  | { readonly type: 'reply'; readonly reply: Reply; readonly rest: string }
+  | { readonly type: 'malformed'; readonly detail: string; readonly rest: string }
   | { readonly type: 'secured' }
   | { readonly type: 'insecure'; readonly detail: string }
   | { readonly type: 'transaction'; readonly transaction: Transaction }
   /** A block of content for BDAT is at hand; after the `last` one no more follow and the input ended cleanly. */
   | { readonly type: 'block'; readonly octets: number; readonly last: boolean }
   /** All content is written, every write has completed, and one turn of the event loop has let input and signals in. `next` waits for its turn. */
-  | { readonly type: 'contentSent'; readonly more: boolean; readonly next?: Transaction | undefined }
+  | { readonly type: 'contentSent'; readonly rest: string; readonly next?: Transaction | undefined }
   | { readonly type: 'contentFailed'; readonly detail: string }
   /** A signal or the deadline. */
   | { readonly type: 'abort'; readonly detail: string }
-  | { readonly type: 'lost'; readonly detail: string }
-  | { readonly type: 'timeout' }
+  | { readonly type: 'lost'; readonly detail: string; readonly rest: string }
+  /** `limit`: what was waited, for people. */
+  | { readonly type: 'timeout'; readonly rest: string; readonly limit?: Limit }
   | { readonly type: 'quit' };
 
 export type Action =
@@ -98,15 +106,16 @@ export type Action =
   | { readonly do: 'ready'; readonly channel: Channel }
   /** Pull content: for 'data' all of it, for 'bdat' the next block. */
   | { readonly do: 'pull'; readonly framing: 'data' | 'bdat'; readonly eightBit: 'pass' | 'convert' | 'refuse' }
-  /** Write this line and the block announced last. */
-  | { readonly do: 'sendBlock'; readonly line: string }
+  /** Write this line and the block announced last, but for so many octets at its end, which are `held` for the commit. */
+  | { readonly do: 'sendBlock'; readonly line: string; readonly held: number }
   /** Report `contentSent` when all writes have completed and the event loop has turned once. */
   | { readonly do: 'flush' }
   /**
-   * The terminator, or the line of the last block with its octets, apart from every write before it. Nothing after it
-   * moves to another host. `along`: commands of the next transaction, which are no part of this one.
+   * The last octets of the message, apart from every write before them: this line, or, where it is null, the octets of the last
+   * block that were held. Nothing after them moves to another host. `along`: commands of the next transaction, which are
+   * no part of this one.
    */
-  | { readonly do: 'commit'; readonly framing: 'data' | 'bdat'; readonly line: string; readonly along: readonly string[] }
+  | { readonly do: 'commit'; readonly line: string | null; readonly along: readonly string[] }
   /** The transaction that waits is under way: its envelope went out with the last commit. */
   | { readonly do: 'next' }
   | { readonly do: 'note'; readonly note: string }
@@ -147,8 +156,15 @@ export const STEPS = {
 
 /** BDAT blocks that may be unanswered at a time with PIPELINING: enough to keep the line busy, few enough to hear a refusal early. */
 const BLOCKS_AHEAD = 8;
+/**
+ * Octets of the last block that are the commit: its last line end, as the line of the dot is with DATA. More would only make
+ * the moment longer in which a loss leaves everybody in doubt.
+ */
+const HELD = 2;
 /** No mechanism has more than four steps; a server that asks on is stopped. */
 const LONGEST_EXCHANGE = 10;
+/** Verdicts of LMTP that an uncertain outcome quotes: a sentence is read by a person. */
+const VERDICTS_SHOWN = 5;
 
 const send = (...lines: string[]): Action => ({ do: 'send', lines, secret: false });
 const secret = (line: string): Action => ({ do: 'send', lines: [line], secret: true });
@@ -163,13 +179,24 @@ export function advance(plan: Plan, state: State, event: Event): Step {
   if (state.at === 'closed') return [state];
   switch (event.type) {
     case 'reply':
-      return heard(plan, state, event.reply, event.more);
+      return heard(plan, state, event.reply, event.rest);
     case 'malformed':
-      return broken(state, { kind: 'malformed', ...where(state), detail: event.detail });
+      return broken(state, { kind: 'malformed', ...where(state), detail: event.detail + quoted(state, ': ', event.rest) });
     case 'lost':
-      return broken(state, { kind: 'lost', ...where(state), command: awaited(state), detail: event.detail });
+      return broken(state, {
+        kind: 'lost',
+        ...where(state),
+        command: awaited(state),
+        detail: event.detail + quoted(state, ' after ', event.rest),
+      });
     case 'timeout':
-      return broken(state, { kind: 'timeout', ...where(state), command: awaited(state) });
+      return broken(state, {
+        kind: 'timeout',
+        ...where(state),
+        command: awaited(state),
+        ...(event.rest === '' ? {} : { heard: shownLines(state, event.rest) }),
+        ...(event.limit ? { limit: event.limit } : {}),
+      });
     case 'secured':
       return state.at === 'handshake' ? secured(plan, state) : unasked(state, 'a TLS handshake');
     case 'insecure':
@@ -182,7 +209,7 @@ export function advance(plan: Plan, state: State, event: Event): Step {
     case 'block':
       return state.at === 'content' && state.framing === 'bdat' ? blockAtHand(state, event.octets, event.last) : unasked(state, 'a block');
     case 'contentSent':
-      return state.at === 'content' ? contentSent(plan, state, event.more, event.next) : unasked(state, 'the end of the content');
+      return state.at === 'content' ? contentSent(plan, state, event.rest, event.next) : unasked(state, 'the end of the content');
     case 'quit':
       return state.at === 'ready' ? [{ at: 'quit' }, send('QUIT')] : unasked(state, 'QUIT');
     /* c8 ignore next 2 */
@@ -196,24 +223,20 @@ function unasked(state: State, what: string): never {
   throw new Error(`bug: ${what} at ${state.at}`);
 }
 
-/** A reply came. 421 ends the session wherever it comes; octets behind the last reply that was due are out of step. */
-function heard(plan: Plan, state: Exclude<State, In<'closed'>>, reply: Reply, more: boolean): Step {
+/** A reply came. 421 ends the session wherever it comes, but to the content it is a verdict; octets behind the last reply that was due are out of step. */
+function heard(plan: Plan, state: Exclude<State, In<'closed'>>, reply: Reply, rest: string): Step {
   if (state.at === 'quit') return [{ at: 'closed' }, { do: 'close' }];
   // In a handshake any clear text is an injection (RFC 3207 §6), so the rule comes before the one for 421.
-  if (state.at === 'handshake') return outOfStep(state, reply);
-  if (reply.code === 421)
-    return broken(state, {
-      kind: 'lost',
-      ...where(state),
-      command: awaited(state),
-      detail: `the server closes the session: ${printReply(reply)}`,
-    });
+  if (state.at === 'handshake') return outOfStep(state, reply, rest);
+  // To the content it is a verdict like every other 4yz: the server does not deliver what it answers so. RFC 5321 §4.2.5
+  if (reply.code === 421 && state.at !== 'commit') return broken(state, departure(state, reply, rest));
+  const more = rest !== '';
   const isDue = more && outstanding(plan, state) > 1;
   if (more && !isDue) {
     const isRefusal = digit(reply) >= 4;
     // A verdict stands whatever follows it, and a refusal that ends the session may be followed by the server's farewell.
     if (state.at === 'envelope' && isRefusal) return farewell(plan, state, reply);
-    if (state.at !== 'commit' && !(isRefusal && state.at !== 'hello')) return outOfStep(state, reply);
+    if (state.at !== 'commit' && !(isRefusal && state.at !== 'hello')) return outOfStep(state, reply, rest);
   }
   // Behind a verdict the replies to the next envelope are due; else who speaks out of turn gets no further transaction.
   return replied(more && !(isDue && state.at === 'commit') ? { ...plan, transactions: 'one' } : plan, state, reply);
@@ -274,7 +297,7 @@ function afterHello(plan: Plan, state: In<'hello'>, reply: Reply): Step {
   const { verb, secured: isSecured } = state;
   if (digit(reply) === 5 && verb === 'EHLO' && mayDoWithoutExtensions(plan)) return hello(plan, isSecured, 'HELO');
   if (digit(reply) !== 2) return refused(plan, state, `${verb} ${plan.hello}`, reply);
-  const extensions = verb === 'HELO' ? NO_EXTENSIONS : readExtensions(reply);
+  const extensions = verb === 'HELO' ? NO_EXTENSIONS : readExtensions(reply, plan.ignoreExtensions);
   const channel: Channel = { secured: isSecured, authenticated: false, extensions };
   if (!isSecured && plan.tls !== 'off' && offers(extensions, 'STARTTLS')) return [{ at: 'starttls', channel }, send('STARTTLS')];
   if (!isSecured && plan.tls === 'required')
@@ -297,12 +320,12 @@ function authenticate(plan: Plan, state: In<'hello'>, channel: Channel, choose: 
 function afterAuth(plan: Plan, state: In<'auth'>, reply: Reply): Step {
   const { exchange, channel, mechanism, steps, cancelled } = state;
   const why = (detail: string) => lacking(plan, state, 'host', `AUTH ${mechanism}: ${detail}`);
-  if (cancelled !== null) return digit(reply) === 2 ? outOfStep(state, reply) : why(`${cancelled} (${printReply(reply)})`);
+  if (cancelled !== null) return digit(reply) === 2 ? outOfStep(state, reply) : why(`${cancelled} (${printReply(maskedReply(reply))})`);
   if (digit(reply) === 2)
     return exchange.mayEnd ? ready({ ...channel, authenticated: true }) : why('the server ended the exchange before it proved itself');
   if (digit(reply) !== 3)
     return refused(plan, state, `AUTH ${mechanism}${exchange.refusal === undefined ? '' : ` (${exchange.refusal})`}`, reply);
-  const challenge = reply.lines.length === 1 ? fromBase64((reply.lines[0] as string).trim()) : null;
+  const challenge = exchange.ignoresChallenge ? '' : reply.lines.length === 1 ? fromBase64((reply.lines[0] as string).trim()) : null;
   const heardNext =
     challenge === null
       ? { cancel: 'the challenge is not base64' }
@@ -436,12 +459,21 @@ const pull = (framing: 'data' | 'bdat', { channel, transaction }: Sending): Acti
 };
 
 function blockAtHand(state: In<'content'>, octets: number, last: boolean): Step {
-  if (last) return state.blocks === 0 ? [{ ...state, last: octets }, { do: 'flush' }] : [{ ...state, last: octets }];
+  if (last) return state.blocks === 0 ? [{ ...state, last: octets }, ...allButTheEnd(octets)] : [{ ...state, last: octets }];
   const blocks = state.blocks + 1;
   const ahead = offers(state.channel.extensions, 'PIPELINING') ? BLOCKS_AHEAD : 1;
-  const write: Action = { do: 'sendBlock', line: `BDAT ${octets}` };
+  const write: Action = { do: 'sendBlock', line: `BDAT ${octets}`, held: 0 };
   return blocks < ahead ? [{ ...state, blocks }, write, pull('bdat', state)] : [{ ...state, blocks }, write];
 }
+
+/**
+ * A block that is not complete is nothing (RFC 3030 §2), so all of the last one but its end may go out before the commit. A
+ * block of no octets is complete with its command line, which therefore is the commit; a part of a line might be taken for one.
+ */
+const allButTheEnd = (octets: number): Action[] =>
+  octets === 0 ? [{ do: 'flush' }] : [{ do: 'sendBlock', line: lastLine(octets), held: Math.min(octets, HELD) }, { do: 'flush' }];
+
+const lastLine = (octets: number): string => `BDAT ${octets} LAST`;
 
 /** A reply while content is being sent: due to a BDAT block, or the server's early refusal of DATA's content. */
 function afterBlock(plan: Plan, state: In<'content'>, reply: Reply): Step {
@@ -454,19 +486,22 @@ function afterBlock(plan: Plan, state: In<'content'>, reply: Reply): Step {
   if (digit(reply) !== 2) return outOfStep(state, reply);
   const blocks = state.blocks - 1;
   const ahead = offers(state.channel.extensions, 'PIPELINING') ? BLOCKS_AHEAD : 1;
-  if (state.last !== null) return blocks === 0 ? [{ ...state, blocks }, { do: 'flush' }] : [{ ...state, blocks }];
+  if (state.last !== null) return blocks === 0 ? [{ ...state, blocks }, ...allButTheEnd(state.last)] : [{ ...state, blocks }];
   // Pulling stopped only when the window was full.
   return state.blocks === ahead ? [{ ...state, blocks }, pull('bdat', state)] : [{ ...state, blocks }];
 }
 
-function contentSent(plan: Plan, state: In<'content'>, more: boolean, waiting: Transaction | undefined): Step {
-  const { channel, transaction, framing, last } = state;
-  if (framing === 'bdat' && last === null) return unasked(state, 'the end of the content');
-  if (more) return broken(state, { kind: 'malformed', ...where(state), detail: 'the server spoke before the content was complete' });
+function contentSent(plan: Plan, state: In<'content'>, rest: string, waiting: Transaction | undefined): Step {
+  const { channel, transaction, framing, blocks, last } = state;
+  if (framing === 'bdat' && (last === null || blocks > 0)) return unasked(state, 'the end of the content');
+  if (rest !== '') {
+    const detail = `the server spoke before the content was complete${quoted(state, ': ', rest)}`;
+    return broken(state, { kind: 'malformed', ...where(state), detail });
+  }
   const [next, along, ...notes] = waiting ? envelopeAlong(plan, channel, waiting) : [null, []];
   return [
     { at: 'commit', channel, transaction, replies: none(), next },
-    { do: 'commit', framing, line: framing === 'data' ? '.' : `BDAT ${last} LAST`, along },
+    { do: 'commit', line: framing === 'data' ? '.' : last === 0 ? lastLine(0) : null, along },
     ...notes,
   ];
 }
@@ -492,13 +527,19 @@ function afterCommit(plan: Plan, state: In<'commit'>, reply: Reply): Step {
     digit(r) === 2 ? [] : [{ command: finalCommand(plan, state, i), recipient: plan.protocol === 'lmtp' ? i : null, reply: r }],
   );
   const [first, ...rest] = refusals;
-  if (first && refusals.length === replies.length) return afterVerdict(plan, state, failed(rejection('commit', [first, ...rest])));
+  if (first && refusals.length === replies.length) return afterVerdict(plan, state, replies, failed(rejection('commit', [first, ...rest])));
   const accepted = replies.find((r) => digit(r) === 2) as Reply;
-  return afterVerdict(plan, state, [{ do: 'settle', outcome: { kind: 'accepted', reply: accepted, refusals } }]);
+  return afterVerdict(plan, state, replies, [{ do: 'settle', outcome: { kind: 'accepted', reply: accepted, refusals } }]);
 }
 
-const afterVerdict = (plan: Plan, { channel, next }: In<'commit'>, settle: readonly Action[]): Step =>
-  next ? [next, ...settle, { do: 'next' }] : leave(plan, channel, settle, false);
+/** All verdicts are in. Where one of them was 421 the server closes the session (RFC 5321 §3.8), and what went along is not looked at. */
+function afterVerdict(plan: Plan, { channel, next }: In<'commit'>, replies: readonly Reply[], settle: readonly Action[]): Step {
+  const farewell = replies.find(({ code }) => code === 421);
+  if (!farewell) return next ? [next, ...settle, { do: 'next' }] : leave(plan, channel, settle, false);
+  if (!next) return [{ at: 'closed' }, ...settle, { do: 'destroy' }];
+  const [closed, ...ending] = broken(next, departure(next, farewell));
+  return [closed, ...settle, { do: 'next' }, ...ending];
+}
 
 const finalCommand = (plan: Plan, { transaction }: Sending, index: number): string =>
   plan.protocol === 'lmtp' ? `the content for ${printPath((transaction.recipients[index] as Recipient).path)}` : 'the content';
@@ -509,6 +550,14 @@ const finalCommand = (plan: Plan, { transaction }: Sending, index: number): stri
 const where = ({ at }: State): { at: At; condemns: Condemned } => ({
   at,
   condemns: STEPS[at].condemns === 'host' || STEPS[at].condemns === 'message' ? 'address' : STEPS[at].condemns,
+});
+
+/** The server says 421, which counts as loss. RFC 5321 §3.8 */
+const departure = (state: State, reply: Reply, rest = ''): SessionFailure => ({
+  kind: 'lost',
+  ...where(state),
+  command: awaited(state),
+  detail: `the server closes the session: ${printReply(shownReply(state, reply))}${behind(state, rest)}`,
 });
 
 const failed = (failure: SessionFailure): [Action] => [{ do: 'settle', outcome: { kind: 'failed', failure } }];
@@ -526,7 +575,7 @@ function broken(state: Exclude<State, In<'closed'>>, failure: SessionFailure): S
   if (state.at === 'quit' || state.at === 'reset' || state.at === 'ready') return [{ at: 'closed' }, { do: 'destroy' }];
   const told: SessionFailure =
     state.at === 'commit'
-      ? { kind: 'uncertain', at: 'commit', condemns: 'message', detail: lastWords(failure) }
+      ? { kind: 'uncertain', at: 'commit', condemns: 'message', detail: lastWords(failure) + verdictsBefore(state) }
       : (refusalBefore(state, failure) ?? failure);
   return [{ at: 'closed' }, ...failed(told), { do: 'destroy' }];
 }
@@ -539,19 +588,43 @@ function refusalBefore(state: State, failure: SessionFailure): SessionFailure | 
 }
 
 function lastWords(failure: SessionFailure): string {
-  if (failure.kind === 'timeout') return 'no reply came in time';
+  if (failure.kind === 'timeout')
+    return failure.heard === undefined
+      ? `no reply came ${printLimit(failure.limit)}`
+      : `no whole reply came ${printLimit(failure.limit)}: "${failure.heard}"`;
   /* c8 ignore next */
   return failure.kind === 'rejected' ? '' : failure.detail;
 }
 
-/** A reply nobody waited for, or of a kind that cannot come here. */
-const outOfStep = (state: Exclude<State, In<'closed'>>, reply: Reply): Step =>
-  broken(state, { kind: 'malformed', ...where(state), detail: `unexpected reply: ${printReply(reply)}` });
+/** With LMTP some recipients may have had their verdict already. RFC 2033 §4.2 */
+function verdictsBefore({ replies, transaction }: In<'commit'>): string {
+  if (replies.count === 0) return '';
+  const told = listed(replies).map((reply, i) => `${printPath((transaction.recipients[i] as Recipient).path)} ${printReply(reply)}`);
+  const more = told.length > VERDICTS_SHOWN ? ` / and ${told.length - VERDICTS_SHOWN} more` : '';
+  return `; for ${told.length} of ${transaction.recipients.length} recipients one came: ${told.slice(0, VERDICTS_SHOWN).join(' / ')}${more}`;
+}
+
+/** A reply nobody waited for, or of a kind that cannot come here; what stands behind it mostly says why. */
+const outOfStep = (state: Exclude<State, In<'closed'>>, reply: Reply, rest = ''): Step =>
+  broken(state, {
+    kind: 'malformed',
+    ...where(state),
+    detail: `unexpected reply: ${printReply(shownReply(state, reply))}${behind(state, rest)}`,
+  });
+
+const behind = (state: State, rest: string): string => (rest === '' ? '' : ` / ${shownLines(state, rest)}`);
+
+/** What a server said that is no reply, in the words of a sentence. */
+const quoted = (state: State, before: string, rest: string): string => (rest === '' ? '' : `${before}"${shownLines(state, rest)}"`);
+
+/** What people are shown of a server's words: within AUTH nothing that helps to guess a password. */
+const shownLines = ({ at }: State, heard: string): string => printLines(at === 'auth' ? maskedLines(heard) : heard);
+const shownReply = ({ at }: State, reply: Reply): Reply => (at === 'auth' ? maskedReply(reply) : reply);
 
 /** A refusal before any transaction: QUIT, and the session is over. */
 function refused(plan: Plan, state: Exclude<State, In<'closed'>>, command: string, reply: Reply): Step {
   if (digit(reply) < 4) return outOfStep(state, reply);
-  return quit(plan, failed(rejection(state.at, [{ command, recipient: null, reply }])));
+  return quit(plan, failed(rejection(state.at, [{ command, recipient: null, reply: shownReply(state, reply) }])));
 }
 
 const lacking = (plan: Plan, { at }: State, condemns: Condemned, detail: string): Step =>

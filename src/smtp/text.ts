@@ -117,11 +117,18 @@ export function hex(octetString: string): string {
  * line separators and bidirectional controls become `\xHH` or `\u{HHHH}`; at most `limit` characters.
  */
 export function printable(octetString: string, limit = 1000): string {
-  const text = fromUtf8(octetString) ?? octetString;
-  const shown = text.length > limit ? `${text.slice(0, limit)}…` : text;
+  const text = textOf(octetString);
+  return visible(text.length > limit ? `${text.slice(0, limit)}…` : text);
+}
+
+/** An octet string as text: UTF-8 if it is valid, else one character an octet. */
+export const textOf = (octetString: string): string => fromUtf8(octetString) ?? octetString;
+
+/** Text in which nothing is invisible or obeyed by a terminal: control, format and separator characters are escaped as in `printable`. */
+export function visible(text: string): string {
   // Nearly always so, and it spares a short run the compiling of what follows.
-  if (/^[ -~]*$/.test(shown)) return shown;
-  return shown.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, (c) => {
+  if (/^[ -~]*$/.test(text)) return text;
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, (c) => {
     const point = c.codePointAt(0) as number;
     return point < 256 ? `\\x${point.toString(16).padStart(2, '0')}` : `\\u{${point.toString(16)}}`;
   });

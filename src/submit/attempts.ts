@@ -4,9 +4,10 @@
  * it was given.
  */
 import type { Source } from '../message/source.ts';
-import type { Smarthost } from '../router/route.ts';
+import { isLmtp, type Smarthost } from '../router/route.ts';
 import type { Transaction } from '../smtp/commands.ts';
 import type { SessionFailure } from '../smtp/outcome.ts';
+import { alarm } from '../transport/clock.ts';
 import type { Connection, Content } from '../transport/connection.ts';
 import { type Endpoint, endpointsOf, type Names, type Target, targetsOf } from '../transport/resolve.ts';
 import { openSession, type SessionOptions, unlessAborted } from './opening.ts';
@@ -25,7 +26,8 @@ export interface Delivery {
 }
 
 export interface DeliveryOptions extends Omit<SessionOptions, 'transactions'> {
-  readonly timeouts: SessionOptions['timeouts'] & { readonly resolve: number };
+  /** `deadline`: for the whole delivery, from the first lookup to the verdict. */
+  readonly timeouts: SessionOptions['timeouts'] & { readonly resolve: number; readonly deadline?: number };
   /** Whom names are asked; default: the system. */
   readonly names?: Names;
   /** Ends the delivery; after the commit the verdict is awaited for `grace` more. The reason is a sentence. */
@@ -50,12 +52,48 @@ interface Run {
 
 /** Delivers to the first smart host that takes the message. Never rejects. */
 export async function deliver(delivery: Delivery, options: DeliveryOptions): Promise<Outcome> {
-  const run: Run = { delivery, options, attempts: [] };
-  for (const [i, host] of delivery.hosts.entries()) {
-    const outcome = await tryHost(run, host, i < delivery.hosts.length - 1);
-    if (outcome !== 'next') return withoutSecrets(outcome);
+  const limited = withDeadline(options);
+  const run: Run = { delivery, options: limited.options, attempts: [] };
+  const outcome = withoutSecrets(await tryHosts(run));
+  return limited.release() && outcome.kind === 'failed' ? { ...outcome, isLate: true } : outcome;
+}
+
+async function tryHosts(run: Run): Promise<Outcome> {
+  const { hosts } = run.delivery;
+  for (const [i, host] of hosts.entries()) {
+    const outcome = await tryHost(run, host, i < hosts.length - 1);
+    if (outcome !== 'next') return outcome;
   }
-  return run.attempts.length > 0 ? withoutSecrets(gaveUp(run, false)) : failedWith({ kind: 'route', details: [NO_HOST], deferred: false });
+  return run.attempts.length > 0 ? gaveUp(run, false) : failedWith({ kind: 'route', details: [NO_HOST], deferred: false });
+}
+
+/** The options with the deadline among their signals. `release` ends that; true if the deadline has passed. */
+function withDeadline(options: DeliveryOptions): { readonly options: DeliveryOptions; readonly release: () => boolean } {
+  const { signal, urgent } = options;
+  const { deadline = Number.POSITIVE_INFINITY } = options.timeouts;
+  const [first, second] = [new AbortController(), new AbortController()];
+  let isLate = false;
+  const stop = alarm(deadline, () => {
+    isLate = true;
+    const reason = `the deadline of ${deadline / 1000} s has passed (timeouts.deadline)`;
+    first.abort(reason);
+    second.abort(reason);
+  });
+  const unlink = [follow(first, signal), follow(second, urgent)];
+  const release = (): boolean => {
+    stop();
+    for (const each of unlink) each();
+    return isLate;
+  };
+  return { options: { ...options, signal: first.signal, urgent: second.signal }, release };
+}
+
+/** Ends one with the other; the value undoes that. */
+function follow(controller: AbortController, signal: AbortSignal | undefined): () => void {
+  const abort = (): void => controller.abort(signal?.reason);
+  if (signal?.aborted) abort();
+  signal?.addEventListener('abort', abort, { once: true });
+  return () => signal?.removeEventListener('abort', abort);
 }
 
 /** Known before anything is asked of the server. The machine says the same to programs that open a session themselves. */
@@ -71,11 +109,11 @@ const NO_HOST = 'no smart host is configured: set smarthosts';
 /** The names of a host, in order. */
 async function tryHost(run: Run, host: Smarthost, moreHosts: boolean): Promise<Outcome | 'next'> {
   const { timeouts, signal, names } = run.options;
-  if (host.scheme === 'lmtp' && run.delivery.transaction.recipients.length > 1 && !run.options.partial) {
+  if (isLmtp(host) && run.delivery.transaction.recipients.length > 1 && !run.options.partial) {
     run.attempts.push({ host, name: host.host, endpoint: null, failure: WOULD_SPLIT });
     return gaveUp(run, false);
   }
-  const targets = await unlessAborted(targetsOf(host, timeouts.resolve, names), signal);
+  const targets = await unlessAborted(targetsOf(host, timeouts.resolve, names, signal), signal);
   if (targets === null) return interrupted(run);
   if (!targets.ok) {
     run.attempts.push({ host, name: host.host, endpoint: null, failure: unresolved(targets.detail) });
@@ -92,7 +130,7 @@ async function tryHost(run: Run, host: Smarthost, moreHosts: boolean): Promise<O
 /** The addresses of a name, in order, each until it has failed once. */
 async function tryTarget(run: Run, host: Smarthost, target: Target, more: boolean): Promise<Outcome | 'next' | 'next host'> {
   const { delivery, options, attempts } = run;
-  const found = await unlessAborted(endpointsOf(target, options.timeouts.resolve, options.names), options.signal);
+  const found = await unlessAborted(endpointsOf(target, options.timeouts.resolve, options.names, options.signal), options.signal);
   if (found === null) return interrupted(run);
   if (!found.ok) {
     attempts.push({ host, name: target.name, endpoint: null, failure: unresolved(found.detail) });
@@ -139,7 +177,7 @@ async function attempt(
   const { failed, session } = await openSession(host, target, endpoints, { ...options, transactions: 'one' });
   for (const { endpoint, failure } of failed) attempts.push({ host, name: target.name, endpoint, failure });
   if (session === null) return null;
-  const submitted = session.connection.submit(delivery.transaction, { open: (eightBit) => delivery.content.open(eightBit, last) });
+  const submitted = session.submit(delivery.transaction, { open: (eightBit) => delivery.content.open(eightBit, last) });
   const release = interruptible(session.connection, options);
   const outcome = await submitted;
   release();
@@ -151,17 +189,17 @@ async function attempt(
 
 /** A signal before the commit ends the session; after it the verdict gets `grace`, and a second signal ends that, too. */
 function interruptible(connection: Connection, { signal, urgent, grace = GRACE }: DeliveryOptions): () => void {
-  let timer: NodeJS.Timeout | undefined;
+  let stop = (): void => {};
   const end = () => connection.abort(String((urgent?.aborted ? urgent : signal)?.reason));
   const interrupt = () => {
-    if (connection.committed) timer = setTimeout(end, grace);
+    if (connection.committed) stop = alarm(grace, end);
     else end();
   };
   if (signal?.aborted) interrupt();
   signal?.addEventListener('abort', interrupt, { once: true });
   urgent?.addEventListener('abort', end, { once: true });
   return () => {
-    clearTimeout(timer);
+    stop();
     signal?.removeEventListener('abort', interrupt);
     urgent?.removeEventListener('abort', end);
   };

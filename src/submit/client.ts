@@ -33,11 +33,11 @@ export async function connect(
 ): Promise<Client | { readonly failures: readonly string[] }> {
   const { hello = '', partial = false, framing = 'auto', timeouts, ...rest } = options;
   const limits = { ...TIMEOUTS, ...timeouts };
-  const targets = await targetsOf(host, limits.resolve);
+  const targets = await targetsOf(host, limits.resolve, undefined, rest.signal);
   if (!targets.ok) return { failures: [targets.detail] };
   const failures: string[] = [];
   for (const target of targets.value) {
-    const found = await endpointsOf(target, limits.resolve);
+    const found = await endpointsOf(target, limits.resolve, undefined, rest.signal);
     if (!found.ok) {
       failures.push(found.detail);
       continue;
@@ -59,7 +59,7 @@ export async function connect(
 
 const describe = (attempt: Attempt): string => `${printServer(attempt)}: ${printFailure(attempt.failure).join('; ')}`;
 
-function clientOf({ connection, facts }: OpenSession): Client {
+function clientOf({ connection, submit, facts }: OpenSession): Client {
   let sent = 0;
   const isFull = () => {
     const most = connection.channel ? limitOf(connection.channel.extensions, 'MAILMAX') : null;
@@ -75,7 +75,7 @@ function clientOf({ connection, facts }: OpenSession): Client {
     },
     async opened() {
       if (connection.channel !== null) return null;
-      if (connection.usable) return untilReady(connection);
+      if (connection.usable) return untilReady({ connection, submit });
       return { ...SESSION_ENDED, command: 'the greeting' };
     },
     async send(envelope, message) {
@@ -85,7 +85,7 @@ function clientOf({ connection, facts }: OpenSession): Client {
       if (!connection.usable) return { kind: 'failed', failure: SESSION_ENDED };
       if (isFull()) return { kind: 'failed', failure: { ...SESSION_ENDED, detail: 'the server takes no further message in this session' } };
       sent += 1;
-      return connection.submit(transaction.value, content);
+      return submit(transaction.value, content);
     },
     quit,
     [Symbol.asyncDispose]: quit,

@@ -34,7 +34,7 @@ export type Message =
 export interface SubmitOptions {
   /** Tried in order. */
   readonly hosts: readonly Smarthost[];
-  /** EHLO argument; default: the address literal of the socket. */
+  /** EHLO argument; default, and where it is no domain: the address literal of the socket. */
   readonly hello?: string;
   readonly timeouts?: Partial<Timeouts>;
   readonly trace?: Trace;
@@ -51,7 +51,7 @@ export interface SubmitOptions {
 
 /** Milliseconds: RFC 5321 §4.5.3.2, but for the connection, where five minutes are hopeless with several hosts. */
 export const TIMEOUTS: Timeouts = {
-  resolve: 15_000,
+  resolve: 30_000,
   connect: 30_000,
   handshake: 30_000,
   greeting: 300_000,
@@ -60,7 +60,7 @@ export const TIMEOUTS: Timeouts = {
   block: 180_000,
   final: 600_000,
   input: 240_000,
-  deadline: Number.POSITIVE_INFINITY,
+  deadline: 7_200_000,
 };
 
 /** Submits one message. Never rejects: every failure is in the outcome, `usage` for arguments that cannot be. */

@@ -4,9 +4,10 @@
  */
 
 import type { RoutedRecipient } from '../router/route.ts';
+import { jsonLine, type Line, lineOf } from '../smtp/line.ts';
 import { printMailbox, type ReversePath } from '../smtp/path.ts';
 import { printReply } from '../smtp/reply.ts';
-import { printable } from '../smtp/text.ts';
+import { printable, textOf } from '../smtp/text.ts';
 import { type Attempt, type Outcome, printFailure, printOutcome, printServer } from './outcome.ts';
 import type { Settings } from './settings.ts';
 
@@ -16,7 +17,8 @@ export interface LogRecord {
   /** Exim's message id: what joins the lines of one message. */
   readonly id: string;
   readonly login: string;
-  readonly reversePath: ReversePath;
+  /** undefined = it ended before that was known. */
+  readonly reversePath: ReversePath | undefined;
   readonly recipients: readonly RoutedRecipient[];
   /** Those that aliases discarded. */
   readonly discarded: readonly RoutedRecipient[];
@@ -44,42 +46,35 @@ export function logId(now: Date, process: number): string {
   return `${base62(Math.floor(milliseconds / 1000), 6)}-${base62(process, 6)}-${base62((milliseconds % 1000) * 2, 2)}`;
 }
 
-/** `YYYY-MM-DD hh:mm:ss` in local time, as Exim writes it. */
+/** `YYYY-MM-DD hh:mm:ss +hhmm`, as Exim writes it with `log_timezone`: callers have time zones of their own. */
 function timestamp(time: Date): string {
   const two = (n: number) => String(n).padStart(2, '0');
-  return `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())} ${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())}`;
+  const east = -time.getTimezoneOffset();
+  const zone = `${east < 0 ? '-' : '+'}${two(Math.floor(Math.abs(east) / 60))}${two(Math.abs(east) % 60)}`;
+  return `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())} ${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())} ${zone}`;
 }
 
-const sender = (path: ReversePath): string => (path === null ? '<>' : printable(printMailbox(path)));
+const sender = (path: ReversePath): string => (path === null ? '<>' : printMailbox(path));
 
 /** The lines of one message, without line ends. */
-export function printLog(record: LogRecord, format: Settings['logFormat']): readonly string[] {
+export function printLog(record: LogRecord, format: Settings['logFormat']): readonly Line[] {
   return format === 'json' ? [printJson(record)] : printExim(record);
 }
 
-function printExim({
-  time,
-  id,
-  login,
-  reversePath,
-  recipients,
-  discarded,
-  octets,
-  messageId,
-  outcome,
-  notes,
-}: LogRecord): readonly string[] {
+function printExim({ time, id, login, reversePath, recipients, discarded, octets, messageId, outcome, notes }: LogRecord): readonly Line[] {
   const size = octets === null ? '' : ` S=${octets}`;
-  const lines = [
-    `<= ${sender(reversePath)} U=${printable(login)} P=local${size}${messageId === '' ? '' : ` id=${printable(messageId.replace(/^<|>$/g, ''))}`}`,
-  ];
-  for (const note of notes) lines.push(printable(note));
-  for (const { path, router } of discarded) lines.push(`=> :blackhole: <${printable(printMailbox(path))}> R=${router}`);
+  const by = `U=${short(login)} P=local`;
+  const lines =
+    reversePath === undefined
+      ? []
+      : [`<= ${sender(reversePath)} ${by}${size}${messageId === '' ? '' : ` id=${printable(messageId.replace(/^<|>$/g, ''))}`}`];
+  lines.push(...notes);
+  for (const { path, router } of discarded) lines.push(`=> :blackhole: <${printMailbox(path)}> R=${router}`);
   if (outcome.kind === 'accepted') {
     for (const attempt of outcome.attempts) lines.push(...printAttempt(attempt));
     const { by } = outcome;
     const tls = by.tls === null ? '' : ` X=${by.tls.cipher} CV=${by.tls.verified ? 'yes' : 'no'}`;
-    const auth = by.auth === null ? '' : ` A=${by.auth.mechanism.toLowerCase()}:${printable(by.auth.user)}`;
+    const auth = by.auth === null ? '' : ` A=${by.auth.mechanism.toLowerCase()}:${short(by.auth.user)}`;
     const facts = `T=smtp H=${printServer(by)}${tls}${auth} C="${printReply(by.reply).replaceAll('"', "'")}"`;
     const refusals = new Map(by.refusals.map((refusal) => [refusal.recipient, refusal]));
     recipients.forEach((recipient, i) => {
@@ -94,7 +89,7 @@ function printExim({
   } else if (outcome.kind === 'discarded') lines.push('Completed');
   else {
     for (const attempt of outcome.attempts) lines.push(...printAttempt(attempt));
-    const reasons = printOutcome(outcome, messageId).map((line) => printable(line));
+    const reasons = printOutcome(outcome, messageId).map(short);
     const others = reasons.length - MOST_REASONS;
     const why = [...reasons.slice(0, MOST_REASONS), ...(others > 0 ? [`and ${others} other reasons`] : [])].join('; ');
     const own = ownReasons(outcome);
@@ -103,14 +98,18 @@ function printExim({
     });
     lines.push(
       recipients.length === 0
-        ? `not sent: ${reasons.join('; ')}`
+        ? `${reversePath === undefined ? `${by} ` : ''}not sent: ${reasons.join('; ')}`
         : outcome.failure.kind === 'uncertain'
           ? 'Uncertain: the smart host may have the message'
           : 'Failed: nobody has the message',
     );
   }
-  return lines.map((line) => `${timestamp(time)} ${id} ${line}`);
+  return lines.map((line) => lineOf(`${timestamp(time)} ${id} ${line}`));
 }
+
+/** Characters of a text that stands in a line with others. */
+const SHORT = 1000;
+const short = (text: string): string => (text.length > SHORT ? `${text.slice(0, SHORT)}…` : text);
 
 /** Reasons behind each address: all of them have lines of their own before, and a log must not grow with the square of the recipients. */
 const MOST_REASONS = 4;
@@ -119,17 +118,17 @@ const MOST_REASONS = 4;
 function ownReasons({ failure, attempts }: Extract<Outcome, { kind: 'failed' }>): ReadonlyMap<number, string> {
   const last = attempts.at(-1);
   if (failure.kind !== 'rejected' || last?.failure !== failure) return new Map();
-  const lines = printFailure(failure).map((line) => printable(`${printServer(last)}: ${line}`));
+  const lines = printFailure(failure).map((line) => `${printServer(last)}: ${line}`);
   return new Map(failure.refusals.flatMap(({ recipient }, i) => (recipient === null ? [] : [[recipient, lines[i] as string] as const])));
 }
 
 const printAttempt = (attempt: Attempt): readonly string[] =>
-  printFailure(attempt.failure).map((line) => `H=${printServer(attempt)}: ${printable(line)}`);
+  printFailure(attempt.failure).map((line) => `H=${printServer(attempt)}: ${line}`);
 
 /** With the router that gave its route, as Exim has it: a configuration allows no blank in that name. */
 function printRecipient({ path, router, original }: RoutedRecipient): string {
-  const address = printable(printMailbox(path));
-  const first = printable(printMailbox(original));
+  const address = printMailbox(path);
+  const first = printMailbox(original);
   return `${address === first ? address : `${address} <${first}>`} R=${router}`;
 }
 
@@ -138,18 +137,18 @@ function verdictOf(outcome: Outcome): string {
   return outcome.kind === 'accepted' && outcome.by.refusals.length > 0 ? 'partial' : outcome.kind;
 }
 
-function printJson({ time, id, login, reversePath, recipients, discarded, octets, messageId, outcome, notes }: LogRecord): string {
+function printJson({ time, id, login, reversePath, recipients, discarded, octets, messageId, outcome, notes }: LogRecord): Line {
   const verdict = verdictOf(outcome);
-  return JSON.stringify({
+  return jsonLine({
     time: time.toISOString(),
     id,
     outcome: verdict,
     login,
-    from: reversePath === null ? '' : printMailbox(reversePath),
+    from: reversePath === undefined ? null : reversePath === null ? '' : printMailbox(reversePath),
     to: recipients.map(({ path }) => printMailbox(path)),
     discarded: discarded.map(({ path }) => printMailbox(path)),
     octets,
-    message_id: messageId,
+    message_id: textOf(messageId),
     server: outcome.kind === 'accepted' ? printServer(outcome.by) : null,
     reply: outcome.kind === 'accepted' ? printReply(outcome.by.reply) : null,
     tls: outcome.kind === 'accepted' ? (outcome.by.tls?.cipher ?? null) : null,

@@ -3,16 +3,19 @@
  * Sends no message and does not choose among smart hosts.
  */
 import { isIP, type Socket } from 'node:net';
-import { DIRECT, type Link, type ProxyPolicy, printProxy, type Smarthost } from '../router/route.ts';
+import { isLoopback, isWrittenAsLoopback } from '../router/loopback.ts';
+import { DIRECT, isLmtp, type Link, type ProxyPolicy, printProxy, type Smarthost } from '../router/route.ts';
 import type { Transaction } from '../smtp/commands.ts';
 import type { ContentEncoder } from '../smtp/content.ts';
-import type { SessionFailure } from '../smtp/outcome.ts';
+import type { SessionFailure, SessionOutcome } from '../smtp/outcome.ts';
 import type { Parsed } from '../smtp/parsed.ts';
 import type { Mechanism } from '../smtp/sasl.ts';
 import type { Plan } from '../smtp/session.ts';
 import { type Connected, connectFirst } from '../transport/connect.ts';
-import { Connection, type SessionTimeouts, type Trace } from '../transport/connection.ts';
+import { Connection, type Content, type SessionTimeouts, type Trace } from '../transport/connection.ts';
 import type { Endpoint, Target } from '../transport/resolve.ts';
+import type { Known } from './advice.ts';
+import { helloName } from './domain.ts';
 import type { Acceptance } from './outcome.ts';
 
 /** A handshake prepared while TCP connects. */
@@ -32,13 +35,13 @@ export interface Security {
   readonly authenticator: (host: Smarthost) => Promise<Parsed<Authenticator>>;
   /** The password for the proxy of the host; '' where none is configured. */
   readonly proxyPassword: (host: Smarthost) => Promise<Parsed<string>>;
-  /** Takes every secret that was read out of a text, in whatever form it stands there. */
-  readonly scrub: (text: string) => string;
+  /** Takes every secret that was read out of a text, in whatever form it stands there; in answers to AUTH parts of it, too. */
+  readonly scrub: (text: string, isToAuth: boolean) => string;
 }
 
 export interface SessionOptions {
   readonly timeouts: SessionTimeouts & { readonly connect: number; readonly resolve: number };
-  /** EHLO argument; '' = the address literal of the socket. */
+  /** EHLO argument; what is no domain is replaced by the address literal of the socket. */
   readonly hello: string;
   readonly partial: boolean;
   readonly framing: Plan['framing'];
@@ -55,6 +58,8 @@ export interface SessionOptions {
 export interface OpenSession {
   readonly connection: Connection;
   readonly endpoint: Endpoint;
+  /** As the connection does; a failure says what may be done about it, where that is known. */
+  readonly submit: (transaction: Transaction, content: Content) => Promise<SessionOutcome>;
   /** What the log says of the server, once it has taken a message. */
   readonly facts: () => Pick<Acceptance, 'host' | 'name' | 'endpoint' | 'tls' | 'auth'>;
 }
@@ -77,7 +82,7 @@ export async function openSession(
   const link = host.link ?? DIRECT;
   const through = target.unix || link.proxy === null ? null : { ...link, proxy: link.proxy };
   // The context is built and the secret read while TCP connects.
-  const preparing = endpoints.some((endpoint) => tlsOf(host, isLoopback(endpoint)) !== 'off') ? security.handshake(host, target) : null;
+  const preparing = endpoints.some((endpoint) => tlsOf(host, isOwn(host, endpoint)) !== 'off') ? security.handshake(host, target) : null;
   const authenticating = security.authenticator(host);
   const knocking = through ? security.proxyPassword(host) : null;
   trace?.(
@@ -113,26 +118,29 @@ export async function openSession(
       ? await opening.openTunnel(socket, through.proxy, proxyPassword.value, to, timeouts, options.signal)
       : null;
   if (opened?.ok === false) {
-    const detail = security.scrub(opened.detail);
+    const detail = security.scrub(opened.detail, true);
     trace?.('!', detail);
     const failure: SessionFailure = { kind: 'connect', at: 'greeting', condemns: 'address', during: 'connect', detail };
     return { failed: [...failed, { endpoint, failure }], session: null };
   }
   if (opened) trace?.('!', 'the proxy has connected');
   const handshake = prepared?.ok ? prepared.value : null;
-  const loopback = isLoopback(endpoint);
-  let mechanism = '';
+  const loopback = isOwn(host, endpoint);
+  let [mechanism, offered]: [string, ReadonlySet<string>] = ['', new Set()];
   const plan: Plan = {
-    protocol: host.scheme === 'lmtp' ? 'lmtp' : 'smtp',
-    hello: options.hello === '' ? addressLiteral(socket) : options.hello,
+    protocol: isLmtp(host) ? 'lmtp' : 'smtp',
+    hello: helloOf(options.hello, socket),
     tls: tlsOf(host, loopback),
-    authenticate: remember(authenticator.value(endpoint, loopback, handshake), (name) => {
-      mechanism = name;
+    authenticate: remember(authenticator.value(endpoint, loopback, handshake), (name, among) => {
+      [mechanism, offered] = [name, among];
     }),
     transactions: options.transactions,
     framing: options.framing,
     partial: options.partial,
+    ...(host.ignoreExtensions ? { ignoreExtensions: host.ignoreExtensions } : {}),
   };
+  const before = socket.bytesRead;
+  const known = (): Known => ({ host, endpoint, isOwn: loopback, offered, mechanism, heard: socket.bytesRead - before });
   const connection = new Connection(socket, {
     plan,
     timeouts,
@@ -147,8 +155,28 @@ export async function openSession(
     const auth = mechanism === '' || !host.auth ? null : { mechanism, user: host.auth.user };
     return { host, name: target.name, endpoint, tls: handshake?.facts() ?? null, auth };
   };
-  return { failed, session: { connection, endpoint, facts } };
+  if (trace) tellOfSilence(socket, known, timeouts.greeting, trace);
+  const submit = async (transaction: Transaction, content: Content): Promise<SessionOutcome> => {
+    const outcome = await connection.submit(transaction, content);
+    const advice = outcome.kind === 'failed' ? await loadAdvice() : null;
+    return outcome.kind === 'failed' && advice ? { ...outcome, failure: advice.advised(outcome.failure, known()) } : outcome;
+  };
+  return { failed, session: { connection, endpoint, submit, facts } };
 }
+
+/** A person who looks on need not wait until the greeting's time is over; half of it, and never more than this (milliseconds). */
+const SILENCE = 5000;
+function tellOfSilence(socket: Socket, known: () => Known, within: number, trace: Trace): void {
+  const look = async (): Promise<void> => {
+    const { heard, host } = known();
+    const words = heard === 0 && !socket.destroyed ? (await loadAdvice())?.aboutSilence(host) : null;
+    if (words) trace('!', words);
+  };
+  setTimeout(() => void look(), Math.min(SILENCE, within / 2)).unref();
+}
+
+/** Only failures need it, and one that cannot be had must not hide the reason. */
+const loadAdvice = () => import('./advice.ts').catch(() => null);
 
 /**
  * A forward-path that no command line can carry: the machine opens the session and refuses this on our side. So MAIL is
@@ -169,8 +197,8 @@ const UNSPEAKABLE: Transaction = {
  * Waits until the session has been opened, from the greeting to authentication; null, or why it was not. Sends no MAIL;
  * where the plan has one transaction only, QUIT follows at once.
  */
-export async function untilReady(connection: Connection): Promise<SessionFailure | null> {
-  const outcome = await connection.submit(UNSPEAKABLE, { open: () => null });
+export async function untilReady({ connection, submit }: Pick<OpenSession, 'connection' | 'submit'>): Promise<SessionFailure | null> {
+  const outcome = await submit(UNSPEAKABLE, { open: () => null });
   return connection.channel !== null || outcome.kind !== 'failed' ? null : outcome.failure;
 }
 
@@ -214,16 +242,16 @@ async function secured(handshake: Handshake | null, socket: Socket, trace: Trace
   return done;
 }
 
-function remember(choose: Plan['authenticate'], tell: (name: string) => void): Plan['authenticate'] {
+function remember(choose: Plan['authenticate'], tell: (name: string, among: ReadonlySet<string>) => void): Plan['authenticate'] {
   if (choose === null) return null;
   return (offered, secured) => {
     const chosen: Mechanism | string = choose(offered, secured);
-    if (typeof chosen !== 'string') tell(chosen.name);
+    if (typeof chosen !== 'string') tell(chosen.name, offered);
     return chosen;
   };
 }
 
-/** Implicit TLS goes with the scheme; else the configured mode, and 'default' is off where only this host can listen. */
+/** Implicit TLS goes with the scheme; else the configured mode, and 'default' is off for this very host. */
 function tlsOf({ scheme, tls }: Smarthost, loopback: boolean): Plan['tls'] {
   if (scheme === 'submissions') return 'implicit';
   if (tls.mode === 'off') return 'off';
@@ -231,11 +259,12 @@ function tlsOf({ scheme, tls }: Smarthost, loopback: boolean): Plan['tls'] {
   return tls.mode === 'default' && loopback ? 'off' : 'required';
 }
 
-export function isLoopback({ address, family }: Endpoint): boolean {
-  // An address behind a proxy is the proxy's own loopback.
-  if (family === 'name') return false;
-  return family === 'unix' || /^127\./.test(address) || address === '::1' || /^::ffff:127\./i.test(address);
-}
+/** This very host: written so, and reached so. The second because a hosts file may lead `localhost` elsewhere. */
+const isOwn = (host: Smarthost, { address, family }: Endpoint): boolean =>
+  isWrittenAsLoopback(host) && (family === 'unix' || isLoopback(address));
+
+/** A control character is no slip in a name: the machine refuses it before anything is said. */
+const helloOf = (hello: string, socket: Socket): string => (/\p{Cc}/u.test(hello) ? hello : helloName(hello) || addressLiteral(socket));
 
 /** The socket's own address as an EHLO argument. RFC 5321 §4.1.3 */
 function addressLiteral(socket: Socket): string {

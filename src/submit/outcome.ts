@@ -4,11 +4,13 @@
  */
 import type { Smarthost } from '../router/route.ts';
 import { PORTS, printProxy } from '../router/route.ts';
+import { printLimit } from '../smtp/limit.ts';
+import { atMost, type Line, lineOf } from '../smtp/line.ts';
 import type { Refusal, SessionFailure } from '../smtp/outcome.ts';
 import { never } from '../smtp/parsed.ts';
 import { type ForwardPath, printPath } from '../smtp/path.ts';
 import { digit, printReply, type Reply } from '../smtp/reply.ts';
-import { printable, utf8 } from '../smtp/text.ts';
+import { printable, textOf } from '../smtp/text.ts';
 import type { Endpoint } from '../transport/resolve.ts';
 
 /** A smart host, the address of it that was reached, and why it did not take the message. */
@@ -57,6 +59,8 @@ export type Outcome =
       readonly attempts: readonly Attempt[];
       /** Smart hosts left untried because the content could not be sent again. */
       readonly unreplayable: boolean;
+      /** The deadline ended it: whoever waits has waited long enough. */
+      readonly isLate?: boolean;
     };
 
 export const failedWith = (failure: Failure): Outcome => ({ kind: 'failed', failure, attempts: [], unreplayable: false });
@@ -85,8 +89,13 @@ export function printServer({ host, name, endpoint }: Pick<Attempt, 'host' | 'na
   return name === endpoint.address ? `[${endpoint.address}]${port}` : `${name} [${endpoint.address}]${port}`;
 }
 
-/** What happened at one server: one sentence for each refusal, else one. */
+/** What happened at one server: one sentence for each refusal, else one; and what may be done about it, if that is known. */
 export function printFailure(failure: Failure): readonly string[] {
+  const reasons = printReasons(failure);
+  return 'hint' in failure && failure.hint !== undefined ? [...reasons, failure.hint] : reasons;
+}
+
+function printReasons(failure: Failure): readonly string[] {
   switch (failure.kind) {
     case 'connect':
     case 'unsupported':
@@ -99,7 +108,7 @@ export function printFailure(failure: Failure): readonly string[] {
     case 'rejected':
       return failure.refusals.map(({ command, reply }) => `${printable(command)}: ${printReply(reply)}`);
     case 'timeout':
-      return [`no reply to ${printable(failure.command)} in time`];
+      return [`${late(failure)} ${printLimit(failure.limit)}${failure.heard === undefined ? '' : `, only "${failure.heard}"`}`];
     case 'lost':
       return [`connection lost while waiting for ${printable(failure.command)}: ${failure.detail}`];
     case 'uncertain':
@@ -113,21 +122,34 @@ export function printFailure(failure: Failure): readonly string[] {
   }
 }
 
+/** What did not come; the greeting and the handshake answer nothing. */
+function late({ at, command }: Extract<SessionFailure, { kind: 'timeout' }>): string {
+  if (at === 'greeting') return 'no greeting came';
+  return at === 'handshake' ? 'the TLS handshake did not end' : `no reply to ${printable(command)}`;
+}
+
 const phase = ({ at }: SessionFailure): string => (at === 'commit' ? 'the end of the content' : at === 'hello' ? 'EHLO' : at);
 
-/** Everything there is to say of a failure, one fact a line; [] for a success. */
-export function printOutcome(outcome: Outcome, messageId: string): readonly string[] {
+/** Addresses of one fact; the log has all of them. */
+const MOST_TAKEN = 100;
+
+/** Everything there is to say of a failure, one fact a line; [] for a success. `messageId` is an octet string. */
+export function printOutcome(outcome: Outcome, messageId: string): readonly Line[] {
+  return factsOf(outcome, messageId).map(lineOf);
+}
+
+function factsOf(outcome: Outcome, messageId: string): readonly string[] {
   if (outcome.kind === 'discarded') return [];
   if (outcome.kind === 'accepted') {
     const { by } = outcome;
     if (by.refusals.length === 0) return [];
     const refused = by.refusals.map(({ command, reply }) => `${printServer(by)}: ${printable(command)}: ${printReply(reply)}`);
-    return [...refused, `delivered in part, to ${by.taken.map((path) => printable(utf8(printPath(path)))).join(', ')} only`];
+    return [...refused, `delivered in part, to ${atMost(by.taken.map(printPath), MOST_TAKEN).join(', ')} only`];
   }
   const { failure, attempts, unreplayable } = outcome;
   const lines = attempts.flatMap((attempt) => printFailure(attempt.failure).map((line) => `${printServer(attempt)}: ${line}`));
   if (attempts.at(-1)?.failure !== failure) lines.push(...printFailure(failure));
-  if (failure.kind === 'uncertain' && messageId !== '') lines.push(`look for Message-ID ${messageId} before sending it again`);
+  if (failure.kind === 'uncertain' && messageId !== '') lines.push(`look for Message-ID ${textOf(messageId)} before sending it again`);
   if (unreplayable)
     lines.push(
       'the message is larger than replay_window and came from a pipe, so no other smart host could be tried: raise replay_window, or give the message as a file',

@@ -3,9 +3,11 @@
  * connection needs it, a secret is read once, and whatever is shown is scrubbed of it.
  */
 import type { Secret, Smarthost } from '../router/route.ts';
-import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
+import { type Parsed, parsed } from '../smtp/parsed.ts';
 import type { TlsFacts } from '../transport/tls.ts';
 import type { Authenticator, Handshake, Security } from './opening.ts';
+import type { Credential } from './scrub.ts';
+import type { SecretOptions } from './secret.ts';
 
 /** A handshake whose facts are those of TLS; SCRAM binds to them. */
 interface TlsHandshake extends Handshake {
@@ -13,16 +15,17 @@ interface TlsHandshake extends Handshake {
 }
 
 export function systemSecurity(environment: NodeJS.ProcessEnv): Security {
-  const secrets: string[] = [];
+  const credentials: Credential[] = [];
   const authenticators = new Map<Smarthost, Promise<Parsed<Authenticator>>>();
-  let scrub = (text: string): string => text;
+  let scrub: Security['scrub'] = (text) => text;
 
-  async function readKept(secret: Secret): Promise<Parsed<string>> {
-    const { readSecret, scrub: scrubSecrets } = await import('./secret.ts');
-    const read = await readSecret(secret, environment);
+  async function readKept(secret: Secret, user: string, called: NonNullable<SecretOptions['called']>): Promise<Parsed<string>> {
+    const [{ readSecret }, { scrub: scrubSecrets, scrubRuns }] = await Promise.all([import('./secret.ts'), import('./scrub.ts')]);
+    const read = await readSecret(secret, environment, { called });
     if (!read.ok || read.value === '') return read;
-    if (!secrets.includes(read.value)) secrets.push(read.value);
-    scrub = (text) => scrubSecrets(text, secrets);
+    if (!credentials.some((known) => known.user === user && known.secret === read.value)) credentials.push({ user, secret: read.value });
+    const secrets = [...new Set(credentials.map((known) => known.secret))];
+    scrub = (text, isToAuth) => (isToAuth ? scrubRuns(text, credentials) : scrubSecrets(text, secrets));
     return read;
   }
 
@@ -30,7 +33,7 @@ export function systemSecurity(environment: NodeJS.ProcessEnv): Security {
     const { auth } = host;
     if (auth === null) return parsed(() => null);
     const [secret, { chooseMechanism }, { hashes }] = await Promise.all([
-      readKept(auth.secret),
+      readKept(auth.secret, auth.user, auth.isToken ? 'token' : 'password'),
       import('../smtp/choose.ts'),
       import('../transport/hashes.ts'),
     ]);
@@ -38,7 +41,7 @@ export function systemSecurity(environment: NodeJS.ProcessEnv): Security {
     const credentials = {
       user: auth.user,
       secret: secret.value,
-      kind: auth.secret.from === 'none' ? ('none' as const) : ('password' as const),
+      kind: auth.secret.from === 'none' ? ('none' as const) : auth.isToken ? ('token' as const) : ('password' as const),
       clientCertificate: host.tls.certificate !== '',
     };
     return parsed((endpoint, loopback, handshake) => (offered, secured) => {
@@ -61,9 +64,8 @@ export function systemSecurity(environment: NodeJS.ProcessEnv): Security {
     },
     async proxyPassword({ link }) {
       if (!link?.proxy) return parsed('');
-      const password = await readKept(link.proxy.secret);
-      return password.ok ? password : unparsed(password.detail.replace(/^password_file/, 'proxy_password_file'));
+      return readKept(link.proxy.secret, link.proxy.user, 'proxy_password');
     },
-    scrub: (text) => scrub(text),
+    scrub: (text, isToAuth) => scrub(text, isToAuth),
   };
 }

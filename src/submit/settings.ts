@@ -22,17 +22,20 @@ export interface Settings {
   readonly smarthosts: readonly Smarthost[];
   readonly randomize: boolean;
   readonly aliases: readonly string[];
-  /** EHLO argument as configured; '' = the host's FQDN, or the socket's address literal when it has no dot. */
+  /** EHLO argument as configured; '' = the host's FQDN. What is no full domain is replaced by the socket's address literal. */
   readonly hostname: string;
   readonly qualifyDomain: string;
   readonly qualifyRecipient: string;
   /** Default reverse-path and added From; may contain `{login}`; '' = login@qualify_domain. */
   readonly from: string;
   readonly forceFrom: boolean;
+  /** As forceFrom, of the envelope alone. */
+  readonly forceReversePath: boolean;
   /** Octets. */
   readonly replayWindow: number;
   readonly headerLimit: number;
   readonly argumentsWithT: 'add' | 'remove';
+  readonly loneDot: 'ends' | 'text';
   readonly keepBcc: boolean;
   readonly received: boolean;
   readonly defaultCharset: string;

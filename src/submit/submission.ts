@@ -8,21 +8,24 @@ import { complete, lacksFrom } from '../message/complete.ts';
 import { type Field, findField, parseField, printHead, withoutFields } from '../message/fields.ts';
 import { readHead } from '../message/head.ts';
 import { isUtf8, mimeCharset } from '../message/locale.ts';
-import { untilDot } from '../message/lonedot.ts';
+import { type LoneDot, untilDot } from '../message/lonedot.ts';
 import { collectRecipients, removeBcc } from '../message/recipients.ts';
 import { parseRewrite, type Rewrite, rewriteFields, rewriteReversePath } from '../message/rewrite.ts';
 import { type Input, prefixed, type Source } from '../message/source.ts';
 import { addOctets } from '../message/sum.ts';
 import { printProblem } from '../router/problem.ts';
+import { NO_SMARTHOST } from '../router/resolve.ts';
 import type { Route, RoutedRecipient } from '../router/route.ts';
 import type { Notify, Recipient, Transaction } from '../smtp/commands.ts';
-import { scanContent } from '../smtp/content.ts';
+import { type ContentEncoder, contentEncoder, scanContent } from '../smtp/content.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { type ForwardPath, type Mailbox, parseMailbox, printMailbox, qualify, quoteLocalPart, type ReversePath } from '../smtp/path.ts';
 import { isAscii, latin1 } from '../smtp/text.ts';
+import { untilRead } from '../transport/clock.ts';
 import type { Kernel } from '../transport/kernel.ts';
 import { type Delivery, type DeliveryOptions, deliver } from './attempts.ts';
-import { asciiDomain } from './domain.ts';
+import { asciiDomain, fullName, helloName } from './domain.ts';
+import { unlessAborted } from './opening.ts';
 import { type Failure, failedWith, type Outcome } from './outcome.ts';
 import { ownDomains, type Routing, type RoutingDialogue, type RoutingFacts, routeMessage, routeOneByOne } from './routing.ts';
 import type { Settings } from './settings.ts';
@@ -66,11 +69,12 @@ export interface Submission {
 /** Everything that is known of a submission when it has ended, however it ended. */
 export interface Submitted {
   readonly outcome: Outcome;
-  readonly reversePath: ReversePath;
+  /** undefined = it ended before that was known. */
+  readonly reversePath: ReversePath | undefined;
   readonly recipients: readonly RoutedRecipient[];
   readonly discarded: readonly RoutedRecipient[];
   readonly messageId: string;
-  /** Octets of the message, null when not known. */
+  /** Octets of the message, null when not known. Of one that was streamed and taken: those that were sent. */
   readonly octets: number | null;
   /** What the log should say besides. */
   readonly notes: readonly string[];
@@ -80,6 +84,8 @@ export interface Submitted {
 export type Surroundings = Pick<DeliveryOptions, 'security' | 'trace' | 'progress' | 'signal' | 'urgent' | 'grace'> & {
   /** Told how the recipients are routed, whether or not they can be (-d). */
   readonly routed?: (routing: Routing) => void;
+  /** Told where a lone dot ended the message, perhaps more than once. */
+  readonly loneDot?: (dot: LoneDot) => void;
 };
 
 /** Content below this many octets is encoded without the faster encoder, which costs a millisecond and 5 MiB to load. */
@@ -90,7 +96,7 @@ export async function submitMessage(submission: Submission, surroundings: Surrou
   const { config } = submission;
   let known: Submitted = {
     outcome: { kind: 'discarded' },
-    reversePath: null,
+    reversePath: undefined,
     recipients: [],
     discarded: [],
     messageId: '',
@@ -100,21 +106,23 @@ export async function submitMessage(submission: Submission, surroundings: Surrou
   const failed = (failure: Failure): Submitted => ({ ...known, outcome: failedWith(failure) });
   const ofMessage = (detail: string): Submitted => failed({ kind: 'message', detail });
 
-  const source = submission.dotEnds ? untilDot(submission.input) : submission.input;
+  const sender = reversePathOf(config, submission.by, submission.reversePath);
+  if (!sender.ok) return ofMessage(sender.detail);
+  const { reversePath, rewrite } = sender.value;
+  known = { ...known, reversePath };
+
+  const upToDot = (input: Source): Source => (submission.dotEnds ? untilDot(input, surroundings.loneDot) : input);
+  const source = upToDot(submission.input);
   const head = await readHead(source, { limit: config.headerLimit });
   if (!head.ok) return ofMessage(head.detail);
 
-  const envelope = envelopeOf(submission, head.value.fields);
-  if (!envelope.ok) return ofMessage(envelope.detail);
-  const { reversePath, recipients, rewrite } = envelope.value;
-  known = { ...known, reversePath };
-
-  const routing = await routeRecipients(
-    config,
-    submission.by,
-    reversePath,
-    recipients.map(({ path }) => path),
-  );
+  const wanted = recipientsOf(submission, head.value.fields);
+  if (!wanted.ok) return ofMessage(wanted.detail);
+  const recipients = wanted.value;
+  const paths = recipients.map(({ path }) => path);
+  // An alias file may lie on a server that does not answer.
+  const routing = await unlessAborted(routeRecipients(config, submission.by, reversePath, paths), surroundings.signal);
+  if (routing === null) return failed({ kind: 'content', at: 'closed', condemns: 'message', detail: String(surroundings.signal?.reason) });
   known = { ...known, recipients: routing.recipients, discarded: routing.discarded };
   surroundings.routed?.(routing);
   if (routing.problems.length > 0) {
@@ -127,7 +135,7 @@ export async function submitMessage(submission: Submission, surroundings: Surrou
   known = { ...known, reversePath: finalPath };
 
   const { file } = submission.input;
-  const again = file ? () => skip(submission.dotEnds ? untilDot(file.at(0)) : file.at(0), head.value.consumed) : null;
+  const again = file ? () => skip(upToDot(file.at(0)), head.value.consumed) : null;
   const fileSize = file && !submission.dotEnds ? file.size - head.value.consumed : null;
   // What is long is worked on by the kernel, once it is known to be long and the kernel is there.
   let kernel: Kernel | null = null;
@@ -156,35 +164,34 @@ export async function submitMessage(submission: Submission, surroundings: Surrou
     if (kernel !== null && !body.value.facts.whole) submission.input.useMemory?.(kernel.inputBuffer);
   }
   const heard: string[] = [];
-  const { hostname } = config.hostname === '' ? submission.by : config;
+  let encoder: ContentEncoder | null = null;
   const outcome = await deliver(
     { hosts: routing.route.hosts, transaction: addressed, content },
     {
       ...surroundings,
       timeouts: config.timeouts,
-      hello: hostname.includes('.') || hostname.startsWith('[') ? hostname : '',
+      hello: fullName(config.hostname || submission.by.hostname),
       partial: config.lmtpPartial,
       framing: 'auto',
-      ...(kernel ? { encoder: kernel } : {}),
+      encoder: (framing) => {
+        encoder = (kernel ?? contentEncoder)(framing);
+        return encoder;
+      },
       note: (note) => heard.push(note),
     },
   );
-  return { ...known, outcome, notes: [...notes, ...new Set(heard)] };
+  const octets = outcome.kind === 'accepted' ? sizeOf(encoder, known.octets) : known.octets;
+  return { ...known, outcome, octets, notes: [...notes, ...new Set(heard)] };
 }
+
+/** What the encoder of the last attempt has counted. */
+const sizeOf = (encoder: ContentEncoder | null, otherwise: number | null): number | null => encoder?.facts.size ?? otherwise;
 
 /* ---- the envelope ---- */
 
-interface Envelope {
-  readonly reversePath: ReversePath;
-  readonly recipients: readonly Recipient[];
-  readonly rewrite: Rewrite;
-}
-
-/** Domain of bare senders: qualify_domain, else this host's name when it has a domain; '' = none. */
+/** Domain of bare senders: qualify_domain, else this host's name where it is one that others may know; '' = none. */
 export function senderDomain(config: Settings, hostname: string): string {
-  if (config.qualifyDomain !== '') return config.qualifyDomain;
-  const name = config.hostname === '' ? hostname : config.hostname;
-  return name.includes('.') ? name : '';
+  return config.qualifyDomain || fullName(config.hostname || hostname);
 }
 
 const recipientDomain = (config: Settings, hostname: string): string => config.qualifyRecipient || senderDomain(config, hostname);
@@ -217,7 +224,7 @@ function configuredFrom(config: Settings, login: string): Parsed<Mailbox | null>
   return from.ok ? from : unparsed(`from = "${config.from}": ${from.detail}`);
 }
 
-/** The reverse-path in force: -f, else `from`, else login@qualify_domain; `force_from` lets `from` win; then [rewrite]. */
+/** The reverse-path in force: -f, else `from`, else login@qualify_domain; `force_from` and `force_reverse_path` let `from` win; then [rewrite]. */
 export function reversePathOf(
   config: Settings,
   by: Pick<Submitter, 'login' | 'hostname'>,
@@ -230,25 +237,30 @@ export function reversePathOf(
   if (!rewrite.ok) return rewrite;
   const login: Mailbox = { localPart: quoteLocalPart(by.login), domain: '' };
   // The null reverse-path asks that nothing be sent back, which no default may undo.
-  const chosen = given === null ? null : ((config.forceFrom ? from.value : undefined) ?? given ?? from.value ?? login);
+  const forced = config.forceFrom || config.forceReversePath ? from.value : null;
+  const chosen = given === null ? null : (forced ?? given ?? from.value ?? login);
   const rewritten = rewriteReversePath(rewrite.value, chosen === null ? null : qualify(chosen, domain), domain);
   if (rewritten === null) return parsed({ reversePath: null, rewrite: rewrite.value });
   if (rewritten.domain === '')
-    return unparsed(`the sender "${printMailbox(rewritten)}" has no domain, and neither has this host's name: set qualify_domain`);
+    return unparsed(
+      hasNoSmarthost(config)
+        ? NO_SMARTHOST
+        : `the sender "${printMailbox(rewritten)}" has no domain, and neither has this host's name: set qualify_domain`,
+    );
   return parsed({ reversePath: asciiDomain(rewritten), rewrite: rewrite.value });
 }
 
-function envelopeOf({ config, by, wanted, reversePath: given }: Submission, fields: readonly Field[]): Parsed<Envelope> {
-  const sender = reversePathOf(config, by, given);
-  if (!sender.ok) return sender;
+/** Nothing can be sent, so whatever else is missing matters later. */
+const hasNoSmarthost = ({ smarthosts, routers }: Settings): boolean =>
+  smarthosts.length === 0 && routers.every(({ driver }) => driver !== 'manualroute');
+
+function recipientsOf({ config, by, wanted }: Submission, fields: readonly Field[]): Parsed<readonly Recipient[]> {
   const qualifyRecipient = recipientDomain(config, by.hostname);
-  if ('paths' in wanted) {
-    const recipients = wanted.paths.map((each) => ({ ...each, path: asciiDomain(qualify(each.path, qualifyRecipient)) }));
-    return parsed({ ...sender.value, recipients });
-  }
+  if ('paths' in wanted) return parsed(wanted.paths.map((each) => ({ ...each, path: asciiDomain(qualify(each.path, qualifyRecipient)) })));
   const { operands, fromFields } = wanted;
   const found = collectRecipients(fields, operands, { fromFields, argumentsWithT: config.argumentsWithT, qualifyRecipient });
-  return found.ok ? parsed({ ...sender.value, recipients: found.value.map((path) => ({ path: asciiDomain(path) })) }) : found;
+  if (found.ok) return parsed(found.value.map((path) => ({ path: asciiDomain(path) })));
+  return hasNoSmarthost(config) ? unparsed(NO_SMARTHOST) : found;
 }
 
 /** The recipient as RCPT names it: with the notification asked for, and the address that aliases replaced. */
@@ -287,10 +299,10 @@ async function compose(
   if (config.longLines === 'refuse' && facts.longestLine > LONGEST) return unparsed(TOO_LONG);
   const charset = mimeCharset(config.defaultCharset) || by.charset;
   const fromFields = 'fromFields' in submission.wanted && submission.wanted.fromFields;
-  const kept = changed(
-    rewriteFields(rewrite, removeBcc(fields, { fromFields, keep: config.keepBcc }), senderDomain(config, by.hostname)),
-    route,
-  );
+  const shown = removeBcc(fields, { fromFields, keep: config.keepBcc });
+  const isForeign = config.header8bit === 'encode' && shown.some(({ raw }) => !isAscii(raw));
+  const understood = isForeign ? (await import('../message/names.ts')).quoteNames(shown) : shown;
+  const kept = changed(rewriteFields(rewrite, understood, senderDomain(config, by.hostname)), route);
   if (!kept.ok) return kept;
   const from = configuredFrom(config, by.login);
   if (!from.ok) return from;
@@ -298,7 +310,7 @@ async function compose(
     date: by.date,
     zone: -by.date.getTimezoneOffset(),
     unique: by.unique,
-    hostname: config.hostname || by.hostname,
+    hostname: helloName(config.hostname || by.hostname) || config.hostname || by.hostname,
     reversePath,
     fullName: lacksFrom(kept.value) || config.forceFrom ? await by.fullName() : '',
     login: by.login,
@@ -320,9 +332,7 @@ async function compose(
   const headFacts = scanContent(head);
   if (config.longLines === 'refuse' && headFacts.longestLine > LONGEST) return unparsed(TOO_LONG);
   const eightBit = facts.eightBit || headFacts.eightBit ? 'some' : facts.whole ? 'none' : 'unknown';
-  const smtputf8 =
-    completed.value.needsSmtputf8 ||
-    [reversePath, ...recipients.map(({ path }) => path)].some((path) => path !== null && !isAscii(path.localPart));
+  const smtputf8For = foreignPath(reversePath, recipients) ?? completed.value.needsSmtputf8;
   const notes = facts.longestLine > LONGEST ? [`a line of the message is longer than ${LONGEST} octets`] : [];
   const transaction: Transaction = {
     reversePath,
@@ -331,7 +341,8 @@ async function compose(
     estimate: facts.estimate === null ? null : headFacts.size + facts.estimate,
     eightBit,
     withoutEightBit: config.eightBit,
-    smtputf8,
+    smtputf8: smtputf8For !== null,
+    ...(smtputf8For === null ? {} : { smtputf8For }),
     dsn: config.dsn,
     ...(submission.ret ? { ret: submission.ret } : {}),
     ...(submission.envid ? { envid: submission.envid } : {}),
@@ -343,6 +354,14 @@ async function compose(
     open: (treatment: 'pass' | 'convert' | 'refuse', last: boolean) => openMessage(config, head, body, treatment, last),
   };
   return parsed({ content, transaction, messageId: completed.value.messageId, notes });
+}
+
+/** The first path of the envelope that is not ASCII, as a sentence; null when there is none. */
+function foreignPath(reversePath: ReversePath, recipients: readonly RoutedRecipient[]): string | null {
+  const isForeign = (path: ReversePath): path is Mailbox => path !== null && !isAscii(path.localPart);
+  if (isForeign(reversePath)) return `the sender is ${printMailbox(reversePath)}`;
+  const recipient = recipients.find(({ path }) => isForeign(path));
+  return recipient ? `a recipient is ${printMailbox(recipient.path)}` : null;
 }
 
 /** RFC 5322 §2.1.1 */
@@ -382,7 +401,7 @@ function openMessage(
   const opened = body.open(last);
   if (opened === null) return null;
   const limited = config.longLines === 'refuse' ? limitLines(opened) : opened;
-  const patient = config.timeouts.input === Number.POSITIVE_INFINITY ? limited : limitSilence(limited, config.timeouts.input);
+  const patient = config.timeouts.input === Number.POSITIVE_INFINITY ? limited : limitSilence(limited, config.timeouts.input, untilRead);
   const whole = prefixed(head, patient);
   return treatment === 'pass' ? whole : lazily(() => (treatment === 'convert' ? converted(config, whole, body) : refused(whole)));
 }

@@ -1,6 +1,6 @@
 /**
  * Certificates made at run time for servers on loopback and for tests: a small DER writer (X.690) over node:crypto,
- * EC keys on P-256, no file and no other program. Makes them wrong on request; verifies nothing.
+ * EC keys on P-256 by default, no file and no other program. Makes them wrong and weak on request; verifies nothing.
  */
 import { createHash, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
 
@@ -40,6 +40,10 @@ export interface CertificateOptions {
   readonly notAfter?: number;
   /** Default 30. */
   readonly days?: number;
+  /** An RSA key of so many bits, or an EC key on another curve; default: EC on P-256. */
+  readonly key?: number | string;
+  /** What the issuer signs with; default: SHA-256. */
+  readonly digest?: 'sha256' | 'sha1';
 }
 
 const DAY = 24 * 60 * 60 * 1000;
@@ -49,11 +53,14 @@ export function makeCertificate(options: CertificateOptions = {}): Certificate {
   const { names = [], ips = [], issuer, ca = false, cnOnly = false, days = 30 } = options;
   const { notBefore = Date.now() - 60 * 60 * 1000 } = options;
   const { notAfter = notBefore + days * DAY } = options;
-  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const { privateKey, publicKey } = makeKey(options.key ?? 'P-256');
   const spki = publicKey.export({ type: 'spki', format: 'der' });
   // 64: ub-common-name of RFC 5280 appendix A.1.
   const subject = name((options.commonName ?? names[0] ?? ips[0] ?? 'nospool').slice(0, 64));
-  const keyIdentifier = createHash('sha1').update(bitsOf(spki)).digest();
+  const keyIdentifier = createHash('sha1').update(spki).digest();
+  const signer = issuer?.privateKey ?? privateKey;
+  const { digest = 'sha256' } = options;
+  const algorithm = SIGNED_WITH[signer.asymmetricKeyType === 'rsa' ? 'rsa' : 'ec'][digest];
   const alternatives = [...names.map((text) => implicit(2, ascii(text))), ...ips.map((text) => implicit(7, addressOctets(text)))];
   const extensions = [
     extension([2, 5, 29, 14], false, octetString(keyIdentifier)), // RFC 5280 §4.2.1.2
@@ -70,15 +77,15 @@ export function makeCertificate(options: CertificateOptions = {}): Certificate {
   const toBeSigned = sequence(
     explicit(0, integer(Uint8Array.of(2))), // version 3
     integer(randomBytes(16)),
-    ECDSA_WITH_SHA256,
+    algorithm,
     issuer?.subject ?? subject,
     sequence(time(notBefore), time(notAfter)),
     subject,
     spki,
     explicit(3, sequence(...extensions)),
   );
-  const signature = sign('sha256', toBeSigned, issuer?.privateKey ?? privateKey);
-  const der = sequence(toBeSigned, ECDSA_WITH_SHA256, tlv(0x03, Uint8Array.of(0), signature));
+  const signature = sign(digest, toBeSigned, signer);
+  const der = sequence(toBeSigned, algorithm, tlv(0x03, Uint8Array.of(0), signature));
   const own = pem(der);
   return {
     key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
@@ -90,6 +97,11 @@ export function makeCertificate(options: CertificateOptions = {}): Certificate {
     privateKey,
     chain: issuer ? own + issuer.chain : '',
   };
+}
+
+/** Bits of an RSA key, or the name of a curve. */
+function makeKey(kind: number | string): { readonly privateKey: KeyObject; readonly publicKey: KeyObject } {
+  return typeof kind === 'number' ? generateKeyPairSync('rsa', { modulusLength: kind }) : generateKeyPairSync('ec', { namedCurve: kind });
 }
 
 const fingerprint = (der: Uint8Array): string => `sha256:${createHash('sha256').update(der).digest('hex')}`;
@@ -142,7 +154,18 @@ function oid(first: number, second: number, ...rest: readonly number[]): Uint8Ar
   return tlv(0x06, Uint8Array.from(out));
 }
 
-const ECDSA_WITH_SHA256 = sequence(oid(1, 2, 840, 10045, 4, 3, 2)); // RFC 5758 §3.2
+const NULL = tlv(0x05);
+/** RFC 5758 §3.2, RFC 3279 §2.2; RSA has a NULL for parameters, RFC 4055 §5. */
+const SIGNED_WITH = {
+  ec: {
+    sha256: sequence(oid(1, 2, 840, 10045, 4, 3, 2)),
+    sha1: sequence(oid(1, 2, 840, 10045, 4, 1)),
+  },
+  rsa: {
+    sha256: sequence(oid(1, 2, 840, 113549, 1, 1, 11), NULL),
+    sha1: sequence(oid(1, 2, 840, 113549, 1, 1, 5), NULL),
+  },
+} as const;
 
 /** A Name with one CN, a UTF8String. RFC 5280 §4.1.2.4 */
 const name = (commonName: string): Uint8Array => sequence(tlv(0x31, sequence(oid(2, 5, 4, 3), tlv(0x0c, Buffer.from(commonName, 'utf8')))));
@@ -158,9 +181,6 @@ function time(milliseconds: number): Uint8Array {
 function extension(id: readonly [number, number, ...number[]], critical: boolean, value: Uint8Array): Uint8Array {
   return sequence(oid(...id), ...(critical ? [BOOLEAN_TRUE] : []), octetString(value));
 }
-
-/** The key itself inside SubjectPublicKeyInfo: on P-256 its last 65 octets, an uncompressed point. RFC 5480 §2.2 */
-const bitsOf = (spki: Uint8Array): Uint8Array => spki.subarray(-65);
 
 function addressOctets(text: string): Uint8Array {
   if (/^\d+(\.\d+){3}$/.test(text)) return Uint8Array.from(text.split('.').map(Number));

@@ -42,6 +42,48 @@ export function chainOf(socket: TLSSocket): readonly Link[] {
   return chain;
 }
 
+/** Bits that a key must have at least, those of a strength of 112: NIST SP 800-57 part 1, level 2 of OpenSSL. */
+const LEAST: Readonly<Record<string, number>> = { RSA: 2048, DSA: 2048, EC: 224 };
+/** Digests for which other content with the same digest has been found, or may soon be. */
+const FORGEABLE: Readonly<Record<string, string>> = { md2: 'MD2', md5: 'MD5', sha1: 'SHA-1' };
+
+/** What makes a chain weak, though it be valid. */
+export interface Weakness {
+  /** Whose certificate it is: an index into the chain. */
+  readonly at: number;
+  /** `is signed with SHA-1, which can be forged`. */
+  readonly detail: string;
+}
+
+/**
+ * The first certificate of a chain whose key is too short or whose signature can be forged; null when there is none. One runtime
+ * refuses some of this and another none of it. `isTrusted`: the store has this certificate's key; nobody needs to vouch for it,
+ * and what follows it is not relied on.
+ */
+export function weaknessOf(chain: readonly Link[], isTrusted: (link: Link) => boolean): Weakness | null {
+  for (const [at, link] of chain.entries()) {
+    const { key, signedWith, selfIssued } = link.content;
+    const least = LEAST[key.kind] ?? 0;
+    const signature = selfIssued ? undefined : FORGEABLE[signedWith];
+    const isShort = key.bits < least;
+    if (!isShort && signature === undefined) continue;
+    // The store is looked through only when there is a reason.
+    if (chain.slice(0, at).some(isTrusted)) return null;
+    if (isShort) return { at, detail: `has an ${key.kind} key of ${key.bits} bits, and ${least} are the least` };
+    if (isTrusted(link)) return null;
+    return { at, detail: `is signed with ${signature}, which can be forged` };
+  }
+  return null;
+}
+
+/** The public keys, DER, of the certificates in a PEM text; those that cannot be read are left out. */
+export function keysIn(pem: string): readonly Uint8Array[] {
+  return [...pem.matchAll(/-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----([^-]*)-----END/g)].flatMap(([, text = '']) => {
+    const content = readCertificate(Buffer.from(text, 'base64'));
+    return content ? [content.publicKey] : [];
+  });
+}
+
 function factsOfCertificate(peer: DetailedPeerCertificate, content: CertificateContent, fingerprint: string): CertificateFacts {
   return {
     subject: distinguishedName(peer.subject),

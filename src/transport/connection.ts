@@ -7,10 +7,12 @@ import type { Ended, Source } from '../message/source.ts';
 import type { Transaction } from '../smtp/commands.ts';
 import { type ContentEncoder, contentEncoder } from '../smtp/content.ts';
 import { Dialogue, type DriverEvent } from '../smtp/dialogue.ts';
+import { maskedCommand, maskedLine } from '../smtp/mask.ts';
 import type { Refusal, SessionOutcome } from '../smtp/outcome.ts';
 import type { Parsed } from '../smtp/parsed.ts';
 import type { Reply } from '../smtp/reply.ts';
 import { type Action, type Channel, type Plan, STEPS } from '../smtp/session.ts';
+import { LONGEST_TIMER, now, turn, untilRead } from './clock.ts';
 
 /** Milliseconds, by the keys of [timeouts]; Infinity is none. */
 export interface SessionTimeouts {
@@ -39,8 +41,8 @@ export interface ConnectionOptions {
   /** Makes the encoder; a faster one than the portable one may be given. */
   readonly encoder?: (framing: 'data' | 'bdat') => ContentEncoder;
   readonly trace?: Trace;
-  /** Takes secrets out of what a server says, before anybody sees it. */
-  readonly scrub?: (text: string) => string;
+  /** Takes secrets out of what a server says, before anybody sees it; `isToAuth`: in answer to AUTH, where they are likely. */
+  readonly scrub?: (text: string, isToAuth: boolean) => string;
   readonly note?: (note: string) => void;
   /** Octets of content written so far. */
   readonly progress?: (octets: number) => void;
@@ -65,7 +67,7 @@ interface Block {
   free: boolean;
 }
 
-/** Turns a Node error of a socket into words; the code alone when it is not a known one. */
+/** A Node error of a socket in words: ours, else the system's. Never Node's, which repeats addresses and may say "undefined". */
 export function socketError(error: NodeJS.ErrnoException): string {
   const words: Readonly<Record<string, string>> = {
     ECONNREFUSED: 'connection refused',
@@ -77,8 +79,15 @@ export function socketError(error: NodeJS.ErrnoException): string {
     EACCES: 'permission denied',
     ENOENT: 'no such socket',
     EADDRNOTAVAIL: 'address not available',
+    EADDRINUSE: 'every local port is in use',
+    EPERM: 'forbidden by a rule of this host',
+    EMFILE: 'this process may open no more files (ulimit -n)',
+    ENFILE: 'this host can open no more files',
   };
-  return words[error.code ?? ''] ?? error.message;
+  const { code = '', errno, message } = error;
+  const known =
+    words[code] ?? (errno === undefined ? undefined : process.getBuiltinModule('node:util').getSystemErrorMap().get(errno)?.[1]);
+  return known === undefined ? message : words[code] === undefined ? `${known} (${code})` : known;
 }
 
 /** What a message comes to that had not begun when its session ended. */
@@ -88,6 +97,8 @@ export class Connection {
   readonly #options: ConnectionOptions;
   readonly #dialogue: Dialogue;
   #socket: Socket;
+  /** The socket below TLS. */
+  readonly #wire: Socket;
   #request: Request | null = null;
   /** Given while another is under way, in order. */
   readonly #waiting: Request[] = [];
@@ -96,11 +107,17 @@ export class Connection {
   /** When the state's time is over, and when the clock looks; Infinity is never. */
   #deadline = Number.POSITIVE_INFINITY;
   #clockEnds = Number.POSITIVE_INFINITY;
+  /** Octets that the socket held when the clock was set. */
+  #inSocket = 0;
   #source: Source | null = null;
   #encoder: ContentEncoder | null = null;
   readonly #blocks: Block[] = [];
   /** The block that was announced last. */
   #block: Block | null = null;
+  /** The end of the last block, which is the commit. */
+  #held: Uint8Array = new Uint8Array(0);
+  /** Octets of a chunk that did not fit into the block before. */
+  #rest: Uint8Array | null = null;
   /** A block was pulled while both buffers were on their way. */
   #pulled: 'pass' | 'convert' | 'refuse' | null = null;
   #octets = 0;
@@ -108,9 +125,13 @@ export class Connection {
   #sinceTurn = 0;
   /** Writes of content that have not completed: only then does the block clock run. */
   #writing = false;
+  /** Told when they have. */
+  #drained: () => void = () => {};
   #committed = false;
   #closed: Promise<void>;
+  /** A line that is still to be told, and whether it belongs to an exchange of AUTH. */
   #heard = '';
+  #isExchange = false;
   #leaving = false;
   #removeListeners: () => void = () => {};
 
@@ -118,6 +139,7 @@ export class Connection {
   constructor(socket: Socket, options: ConnectionOptions) {
     this.#options = options;
     this.#socket = socket;
+    this.#wire = socket;
     this.#dialogue = new Dialogue(options.plan);
     this.#closed = new Promise((resolve) => socket.once('close', () => resolve()));
     socket.setNoDelay(true);
@@ -126,7 +148,7 @@ export class Connection {
     this.#rearm();
   }
 
-  /** True once the terminator was handed to the socket: from here on only the server knows what becomes of the message. */
+  /** True once the last octets were handed to the socket: from here on only the server knows what becomes of the message. */
   get committed(): boolean {
     return this.#committed;
   }
@@ -220,11 +242,19 @@ export class Connection {
   #traceLines(text: string): void {
     const lines = (this.#heard + text).split('\n');
     this.#heard = lines.pop() ?? '';
-    for (const line of lines) this.#options.trace?.('S', this.#scrub(line.replace(/\r$/, '')));
+    if (lines.length === 0) return;
+    this.#isExchange = this.#dialogue.state.at === 'auth';
+    this.#traceHeard(lines.map((line) => line.replace(/\r$/, '')));
+  }
+
+  /** One text: a secret may be folded. */
+  #traceHeard(lines: readonly string[]): void {
+    const text = (this.#isExchange ? lines.map(maskedLine) : lines).join('\n');
+    for (const line of this.#scrub(text).split('\n')) this.#options.trace?.('S', line);
   }
 
   #scrub(text: string): string {
-    return this.#options.scrub ? this.#options.scrub(text) : text;
+    return this.#options.scrub ? this.#options.scrub(text, this.#dialogue.state.at === 'auth') : text;
   }
 
   /* ---- the clock ---- */
@@ -236,6 +266,7 @@ export class Connection {
     const isWaiting = within !== 'none' && (state.at !== 'content' || this.#writing || state.blocks > 0);
     const milliseconds = isWaiting ? this.#options.timeouts[within] : Number.POSITIVE_INFINITY;
     this.#deadline = milliseconds === Number.POSITIVE_INFINITY ? milliseconds : now() + milliseconds;
+    if (this.#writing) this.#inSocket = heldBy(this.#wire);
     if (this.#deadline < this.#clockEnds) this.#wind();
   }
 
@@ -243,21 +274,29 @@ export class Connection {
   #wind(): void {
     clearTimeout(this.#clock);
     this.#clockEnds = this.#deadline;
-    this.#clock = setTimeout(() => this.#clockRanOut(), Math.min(LONGEST_TIMER, Math.max(1, this.#deadline - now())));
+    const left = this.#deadline - now();
+    // While octets are on their way it looks more often, to see when the last of them moved.
+    const next = this.#writing ? Math.min(left, this.#options.timeouts.block / LOOKS) : left;
+    this.#clock = setTimeout(() => this.#clockRanOut(), Math.min(LONGEST_TIMER, Math.max(1, next)));
   }
 
   #clockRanOut(): void {
     const deadline = this.#deadline;
     this.#clockEnds = Number.POSITIVE_INFINITY;
-    // A process that was stopped, or a host that slept, finds the time over and the reply in the socket: the reply is read
-    // first. Two immediates are one whole turn: the first may come before the next poll.
-    if (now() >= deadline)
-      void turn()
-        .then(turn)
-        .then(() => {
-          if (this.#deadline === deadline) this.#on({ type: 'timeout' });
-        });
+    // RFC 5321 §4.5.3.2.5: a slow line is not a silent server.
+    if (this.#writing && this.#dialogue.state.at === 'content' && heldBy(this.#wire) !== this.#inSocket) this.#rearm();
+    else if (now() >= deadline)
+      void untilRead().then(() => {
+        if (this.#deadline === deadline) this.#on(this.#late());
+      });
     else if (deadline !== Number.POSITIVE_INFINITY) this.#wind();
+  }
+
+  #late(): DriverEvent {
+    const { within } = STEPS[this.#dialogue.state.at];
+    return within === 'none'
+      ? { type: 'timeout' }
+      : { type: 'timeout', limit: { key: within, milliseconds: this.#options.timeouts[within] } };
   }
 
   #stopClock(): void {
@@ -288,7 +327,7 @@ export class Connection {
           break;
         case 'sendBlock':
           this.#options.trace?.('C', action.line);
-          this.#writeBlock(action.line);
+          this.#writeBlock(action);
           break;
         case 'flush':
           void this.#flush();
@@ -328,23 +367,19 @@ export class Connection {
     }
   }
 
-  /** What goes along is handed over with the terminator: for the socket the two are one write. */
-  #commit({ framing, line, along }: Extract<Action, { do: 'commit' }>): void {
+  /** One write, whatever goes along. */
+  #commit({ line, along }: Extract<Action, { do: 'commit' }>): void {
     this.#committed = true;
-    if (this.#options.trace) for (const each of [line, ...along]) this.#options.trace('C', each);
-    const commands = along.map((each) => `${each}\r\n`).join('');
-    if (framing === 'data') this.#socket.write(`${line}\r\n${commands}`, 'latin1');
-    else if (commands === '') this.#writeBlock(line);
-    else {
-      this.#socket.cork();
-      this.#writeBlock(line);
-      this.#socket.write(commands, 'latin1');
-      this.#socket.uncork();
-    }
+    if (line === null) this.#options.trace?.('!', 'commit');
+    const lines = line === null ? along : [line, ...along];
+    if (this.#options.trace) for (const each of lines) this.#options.trace('C', each);
+    const commands = Buffer.from(lines.map((each) => `${each}\r\n`).join(''), 'latin1');
+    if (line === null) this.#writeContent(Buffer.concat([this.#held, commands]), this.#held.length);
+    else this.#socket.write(commands);
   }
 
   #send(lines: readonly string[], secret: boolean): void {
-    if (this.#options.trace) for (const line of lines) this.#options.trace('C', secret ? masked(line) : line);
+    if (this.#options.trace) for (const line of lines) this.#options.trace('C', secret ? maskedCommand(line) : line);
     this.#socket.write(`${lines.join('\r\n')}\r\n`, 'latin1');
   }
 
@@ -377,13 +412,14 @@ export class Connection {
     this.#source?.close();
     this.#source = null;
     this.#encoder = null;
+    this.#rest = null;
     this.#pulled = null;
     request?.resolve(this.#options.scrub ? scrubbed(outcome, this.#options.scrub) : outcome);
   }
 
   #leave(): void {
     this.#stopClock();
-    if (this.#heard !== '') this.#options.trace?.('S', this.#scrub(this.#heard));
+    if (this.#heard !== '') this.#traceHeard([this.#heard]);
     this.#heard = '';
     this.#removeListeners();
     this.#socket.resume();
@@ -428,7 +464,7 @@ export class Connection {
       return;
     }
     const rest = encoder.end();
-    if (rest.length > 0) this.#writeContent(rest);
+    if (rest.length > 0) this.#writeContent(rest, rest.length);
     void this.#flush();
   }
 
@@ -441,17 +477,21 @@ export class Connection {
       await turn();
     }
     if (this.#dialogue.state.at !== 'content') return;
-    const failed = await new Promise<boolean>((resolve) => this.#writeContent(octets, resolve));
+    const failed = await new Promise<boolean>((resolve) => this.#writeContent(octets, octets.length, resolve));
     // A failed write closes the socket; its 'close' event tells why, so nothing more is pulled until then.
     if (failed || this.#socket.destroyed) await this.#closed;
   }
 
-  #writeContent(octets: Uint8Array, done: (failed: boolean) => void = () => {}): void {
-    this.#octets += octets.length;
+  /** Writes octets, `count` of them content. */
+  #writeContent(octets: Uint8Array, count: number, done: (failed: boolean) => void = () => {}): void {
+    this.#octets += count;
     this.#writing = true;
     this.#rearm();
     this.#socket.write(octets, (error) => {
-      if (this.#socket.writableLength === 0) this.#writing = false;
+      if (this.#socket.writableLength === 0) {
+        this.#writing = false;
+        this.#drained();
+      }
       if (this.#dialogue.state.at === 'content') this.#rearm();
       if (!error) this.#options.progress?.(this.#octets);
       done(Boolean(error));
@@ -470,12 +510,15 @@ export class Connection {
     }
     block.end = ROOM;
     let last = false;
-    while (block.end < BLOCK && !last) {
-      const chunk = await source.read();
+    while (block.end - ROOM < BLOCK && !last) {
+      const chunk = this.#rest ?? (await source.read());
       if (this.#source !== source) return;
       if (!(chunk instanceof Uint8Array) && chunk.end === 'failed') return this.#on({ type: 'contentFailed', detail: chunk.detail });
       last = !(chunk instanceof Uint8Array);
-      append(block, chunk instanceof Uint8Array ? encoder.push(chunk) : encoder.end());
+      // Lines that end with LF make it a little larger. What is left of a long chunk is for the next block.
+      const part = chunk instanceof Uint8Array ? chunk.subarray(0, BLOCK + ROOM - block.end) : null;
+      this.#rest = chunk instanceof Uint8Array && part && part.length < chunk.length ? chunk.subarray(part.length) : null;
+      append(block, part ? encoder.push(part) : encoder.end());
     }
     // The last block is written after a flush, which turns anyway.
     if (!last) await turn();
@@ -485,13 +528,15 @@ export class Connection {
   }
 
   /** The command stands right before its octets, so that both are one write. */
-  #writeBlock(line: string): void {
+  #writeBlock({ line, held }: Extract<Action, { do: 'sendBlock' }>): void {
     const block = this.#block;
     if (block === null) throw new Error('bug: no block is at hand');
     const command = Buffer.from(`${line}\r\n`, 'latin1');
+    const end = block.end - held;
     block.octets.set(command, ROOM - command.length);
     block.free = false;
-    this.#writeContent(block.octets.subarray(ROOM - command.length, block.end), (failed) => {
+    this.#held = block.octets.slice(end, block.end);
+    this.#writeContent(block.octets.subarray(ROOM - command.length, end), end - ROOM, (failed) => {
       // The socket's end tells why; nothing more is pulled, so that what was not sent can still be sent elsewhere.
       if (failed) return;
       block.free = true;
@@ -504,7 +549,10 @@ export class Connection {
   /** Says that the content is sent when every write has completed and the event loop has turned once. */
   async #flush(): Promise<void> {
     const source = this.#source;
-    if (this.#socket.writableLength > 0) await new Promise<void>((resolve) => this.#socket.write('', () => resolve()));
+    if (this.#writing)
+      await new Promise<void>((resolve) => {
+        this.#drained = resolve;
+      });
     await turn();
     await turn();
     // Of this content, and of no other.
@@ -515,19 +563,23 @@ export class Connection {
 
 /** Octets after which the event loop turns once before more are written: a file is read without waiting for anything. */
 const TURN = 256 * 1024;
-/** What is encoded and written at once: a program may give a whole long message as one chunk. */
-const PIECE = 1 << 20;
+/** Looks of the clock in the time of a block. */
+const LOOKS = 4;
+
+/** Octets that the socket has not given to the system yet. Only Node tells how a write goes on before it is done. */
+function heldBy(socket: Socket): number {
+  const { _handle: handle } = socket as unknown as { readonly _handle?: { readonly writeQueueSize?: number } | null };
+  return handle?.writeQueueSize ?? 0;
+}
+
+/**
+ * What is encoded and written at once: a program may give a whole long message as one chunk. Where nobody tells how a write goes
+ * on, one must be done on a slow line within the time of a block.
+ */
+const PIECE = process.versions.bun === undefined ? 1 << 20 : 64 * 1024;
 function* pieces(chunk: Uint8Array): Iterable<Uint8Array> {
   for (let at = 0; at < chunk.length; at += PIECE) yield chunk.subarray(at, at + PIECE);
 }
-
-/** Milliseconds; a timer for longer would be over at once. */
-const LONGEST_TIMER = 2 ** 31 - 1;
-
-/** Milliseconds on a clock that nobody sets. The global `performance` would do, and costs a start nine modules of Node. */
-const now = (): number => process.uptime() * 1000;
-
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /**
  * A write that fails ends a socket at once, and what the server said before it closed the connection is lost: the reply that
@@ -568,16 +620,21 @@ function append(block: Block, octets: Uint8Array): void {
   block.end = end;
 }
 
-/** The command and its mechanism stay readable; what follows is a secret. */
-const masked = (line: string): string => line.replace(/^(AUTH \S+ )?.*$/, '$1****');
-
 /** The outcome with every text of the server scrubbed. */
-function scrubbed(outcome: SessionOutcome, scrub: (text: string) => string): SessionOutcome {
-  const ofReply = (reply: Reply): Reply => ({ ...reply, lines: reply.lines.map(scrub) });
-  const ofRefusal = (refusal: Refusal): Refusal => ({ ...refusal, reply: ofReply(refusal.reply) });
+function scrubbed(outcome: SessionOutcome, take: NonNullable<ConnectionOptions['scrub']>): SessionOutcome {
+  const isToAuth = outcome.kind === 'failed' && outcome.failure.at === 'auth';
+  const scrub = (text: string): string => take(text, isToAuth);
+  // The lines are one text, and what a mechanism was told before its refusal stands in the command.
+  const ofReply = (reply: Reply): Reply => ({ ...reply, lines: scrub(reply.lines.join('\n')).split('\n') });
+  const ofRefusal = (refusal: Refusal): Refusal => ({
+    ...refusal,
+    command: isToAuth ? scrub(refusal.command) : refusal.command,
+    reply: ofReply(refusal.reply),
+  });
   if (outcome.kind === 'accepted') return { ...outcome, reply: ofReply(outcome.reply), refusals: outcome.refusals.map(ofRefusal) };
   const { failure } = outcome;
-  if (failure.kind === 'timeout') return outcome;
+  if (failure.kind === 'timeout')
+    return failure.heard === undefined ? outcome : { kind: 'failed', failure: { ...failure, heard: scrub(failure.heard) } };
   if (failure.kind !== 'rejected') return { kind: 'failed', failure: { ...failure, detail: scrub(failure.detail) } };
   const [first, ...rest] = failure.refusals;
   return { kind: 'failed', failure: { ...failure, refusals: [ofRefusal(first), ...rest.map(ofRefusal)] } };

@@ -4,6 +4,7 @@
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import { createSecureContext, type SecureContext, type SecureContextOptions, TLSSocket } from 'node:tls';
+import { isLoopback } from '../router/loopback.ts';
 import { never, type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { isIPv6 } from '../smtp/path.ts';
 import type { Search } from '../smtp/received.ts';
@@ -112,11 +113,6 @@ export async function listen(options: ListenOptions): Promise<Parsed<Listener>> 
         for (const client of clients) client.close();
       }),
   });
-}
-
-/** RFC 1122 §3.2.1.3 (g), RFC 4291 §2.5.3; `localhost` is loopback by RFC 6761 §6.3. */
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
 }
 
 function opened(server: Server, at: ListenOptions['at']): Promise<string | null> {

@@ -6,16 +6,27 @@
  * Rules of this file: a socket leaves it only verified, or with `verify = false` written in the configuration. Environment
  * variables cannot change that: every option that they have a say in is given a value.
  */
-import { readFileSync, statSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats } from 'node:fs';
 import type { Socket } from 'node:net';
 import type { SecureContext, TLSSocket } from 'node:tls';
 import type { TlsPolicy } from '../router/route.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import type { ChannelBinding } from '../smtp/scram.ts';
 import { latin1, printable, utf8 } from '../smtp/text.ts';
-import { type CertificateFacts, chainOf } from './chain.ts';
+import { refuseFile, whyUnread } from '../trust/facts.ts';
+import type { FileKind } from '../trust/rules.ts';
+import { type CertificateFacts, chainOf, keysIn, type Link, weaknessOf } from './chain.ts';
 import { isFor, type Wanted } from './peername.ts';
-import { CLOSED, explainChain, explainLater, explainNames, explainTlsFailure, type TlsAttempt } from './tlswords.ts';
+import {
+  CLOSED,
+  explainChain,
+  explainLater,
+  explainNames,
+  explainTlsFailure,
+  explainWeakness,
+  isAboutWeakness,
+  type TlsAttempt,
+} from './tlswords.ts';
 import { readCertificate } from './x509.ts';
 
 export { wantedNames } from './peername.ts';
@@ -82,19 +93,35 @@ function systemTrust(environment: NodeJS.ProcessEnv): Parsed<Trust> {
   const named = environment.SSL_CERT_FILE ?? '';
   for (const path of named === '' ? BUNDLES : [named]) {
     const read = readBundle(path);
-    if (read !== null) return parsed({ name: `the CA store (${path})`, ...read });
+    if (read?.ok) return parsed({ name: `the CA store (${path})`, ...read.value });
+    if (read !== null) return unparsed(`the CA store ${path} ${read.detail}`);
   }
   if (named !== '') return unparsed(`SSL_CERT_FILE is "${printable(utf8(named), 200)}", which holds no certificate that can be read`);
   return parsed({ name: "the runtime's CA store", ca: undefined, key: 'runtime' });
 }
 
-function readBundle(path: string): { readonly ca: string; readonly key: string } | null {
+/** null when there is no store. */
+function readBundle(path: string): Parsed<{ readonly ca: string; readonly key: string }> | null {
   try {
-    const { mtimeMs, size } = statSync(path);
-    const ca = readFileSync(path, 'latin1');
-    return CERTIFICATE.test(ca) ? { ca, key: `${path} ${mtimeMs} ${size}` } : null;
+    const read = readTrusted('certificate', path);
+    if (!read.ok) return read;
+    const { pem, stats } = read.value;
+    return CERTIFICATE.test(pem) ? parsed({ ca: pem, key: `${path} ${stats.mtimeMs} ${stats.size}` }) : null;
   } catch {
     return null;
+  }
+}
+
+/** Throws what the system says. */
+function readTrusted(kind: FileKind, path: string): Parsed<{ readonly pem: string; readonly stats: Stats }> {
+  // Without waiting for whoever would write to a named pipe.
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const stats = fstatSync(fd);
+    const refused = refuseFile(kind, path, stats, fd);
+    return refused === null ? parsed({ pem: readFileSync(fd, 'latin1'), stats }) : unparsed(refused);
+  } finally {
+    closeSync(fd);
   }
 }
 
@@ -103,10 +130,11 @@ const CERTIFICATE = /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----/;
 /** A PEM file of the configuration. */
 function readPem(key: string, path: string, pattern: RegExp, what: string): Parsed<string> {
   try {
-    const pem = readFileSync(path, 'latin1');
-    return pattern.test(pem) ? parsed(pem) : unparsed(`tls.${key}: ${path} holds no ${what} in PEM`);
+    const read = readTrusted(what === 'private key' ? 'key' : 'certificate', path);
+    if (!read.ok) return unparsed(`tls.${key}: ${path} ${read.detail}`);
+    return pattern.test(read.value.pem) ? parsed(read.value.pem) : unparsed(`tls.${key}: ${path} holds no ${what} in PEM`);
   } catch (error) {
-    return unparsed(`tls.${key}: ${path} cannot be read (${(error as NodeJS.ErrnoException).code})`);
+    return unparsed(`tls.${key}: ${path} ${whyUnread(path, error)}`);
   }
 }
 
@@ -120,6 +148,8 @@ const contexts = new Map<string, SecureContext>();
 interface Context {
   readonly secureContext: SecureContext;
   readonly store: string;
+  /** The certificates of the store, PEM. */
+  readonly anchors: () => string;
 }
 
 function makeContext(tls: Tls, policy: TlsPolicy, environment: NodeJS.ProcessEnv): Parsed<Context> {
@@ -130,7 +160,8 @@ function makeContext(tls: Tls, policy: TlsPolicy, environment: NodeJS.ProcessEnv
   const { name, ca, key } = trust.value;
   const kept = key === '' || policy.certificate !== '' ? '' : `${policy.minVersion} ${key}`;
   const known = contexts.get(kept);
-  if (known) return parsed({ secureContext: known, store: name });
+  const anchors = () => ca ?? tls.rootCertificates.join('\n');
+  if (known) return parsed({ secureContext: known, store: name, anchors });
   try {
     const secureContext = tls.createSecureContext({
       minVersion: `TLSv${policy.minVersion}`,
@@ -141,7 +172,7 @@ function makeContext(tls: Tls, policy: TlsPolicy, environment: NodeJS.ProcessEnv
       ...identity.value,
     });
     if (kept !== '') contexts.set(kept, secureContext);
-    return parsed({ secureContext, store: name });
+    return parsed({ secureContext, store: name, anchors });
   } catch (error) {
     return unparsed(contextFailure(policy, error as Error));
   }
@@ -190,7 +221,7 @@ export async function tlsPreparation(policy: TlsPolicy, wanted: Wanted, options:
   const tls = await import('node:tls');
   const context = makeContext(tls, policy, options.environment ?? process.env);
   if (!context.ok) return context;
-  const { secureContext, store } = context.value;
+  const { secureContext, store, anchors } = context.value;
   const attempt: TlsAttempt = { policy, wanted, implicit: options.implicit, store };
   let facts: TlsFacts | null = null;
   return parsed({
@@ -220,7 +251,7 @@ export async function tlsPreparation(policy: TlsPolicy, wanted: Wanted, options:
         });
         secured.once('close', closed);
         secured.once('secureConnect', () => {
-          const verdict = verify(secured, attempt);
+          const verdict = verify(secured, attempt, anchors);
           if (!verdict.ok) return fail(verdict.detail);
           facts = factsOf(secured, verdict.value);
           secured.off('close', closed);
@@ -236,7 +267,7 @@ interface Verdict {
 }
 
 /** The peer of a completed handshake: to be trusted, or why not. */
-function verify(socket: TLSSocket, attempt: TlsAttempt): Parsed<Verdict> {
+function verify(socket: TLSSocket, attempt: TlsAttempt, anchors: () => string): Parsed<Verdict> {
   const { policy, wanted } = attempt;
   const chain = chainOf(socket);
   const [own] = chain;
@@ -249,11 +280,23 @@ function verify(socket: TLSSocket, attempt: TlsAttempt): Parsed<Verdict> {
   }
   if (!policy.verify) return parsed({ by: 'nothing', peerName: '' });
   const peerName = wanted.names.find((name) => isFor(own.content, name));
-  // Only a plain yes counts: a runtime that sets neither `authorized` nor an error is not believed.
-  if (socket.authorized === true && peerName !== undefined) return parsed({ by: 'ca', peerName });
+  const reason = distrust(socket, chain, attempt, anchors);
+  if (reason === null && peerName !== undefined) return parsed({ by: 'ca', peerName });
+  return unparsed([...(reason === null ? [] : [reason]), ...(peerName === undefined ? [explainNames(own, wanted)] : [])].join('; '));
+}
+
+/** Why the chain is not trusted; null when it is. */
+function distrust(socket: TLSSocket, chain: readonly Link[], attempt: TlsAttempt, anchors: () => string): string | null {
   const code = `${socket.authorizationError ?? 'no verdict'}`;
-  const reasons = socket.authorized === true ? [] : [explainChain(code, chain, attempt)];
-  return unparsed([...reasons, ...(peerName === undefined ? [explainNames(own, wanted)] : [])].join('; '));
+  // Only a plain yes counts: a runtime that sets neither `authorized` nor an error is not believed.
+  if (socket.authorized !== true && !isAboutWeakness(code)) return explainChain(code, chain, attempt);
+  let trusted: readonly Uint8Array[] | null = null;
+  const weakness = weaknessOf(chain, ({ content }) => {
+    trusted ??= keysIn(anchors());
+    return trusted.some((key) => Buffer.compare(key, content.publicKey) === 0);
+  });
+  if (weakness !== null) return explainWeakness(weakness, chain);
+  return socket.authorized === true ? null : explainChain(code, chain, attempt);
 }
 
 /* ---- facts ---- */

@@ -4,7 +4,7 @@
  */
 import type { TlsPolicy } from '../router/route.ts';
 import { printable, utf8 } from '../smtp/text.ts';
-import type { CertificateFacts, Link } from './chain.ts';
+import type { CertificateFacts, Link, Weakness } from './chain.ts';
 import type { Wanted } from './peername.ts';
 
 /** What a failure is explained with. */
@@ -91,6 +91,15 @@ export function explainChain(code: string, chain: readonly Link[], { store }: Tl
     default:
       return `the certificate cannot be verified (${printable(utf8(code), 100)})`;
   }
+}
+
+/** OpenSSL's codes for what is weak; Node has no name for some of them. */
+export const isAboutWeakness = (code: string): boolean => /^(?:UNSPECIFIED|\w+_TOO_(?:WEAK|SMALL))$/.test(code);
+
+/** What is weak, and what may be done about it. */
+export function explainWeakness({ at, detail }: Weakness, chain: readonly Link[]): string {
+  const whose = at === 0 ? 'the certificate' : `the issuer's certificate "${chain[at]?.facts.subject}"`;
+  return `${whose} ${detail}: the server needs another one; until it has, tls.fingerprint can name the one it has`;
 }
 
 /** Names that are shown of a certificate; some have a hundred. */

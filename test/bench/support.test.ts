@@ -11,8 +11,9 @@ import { flights } from '../../bench/support/flights.ts';
 import { execOf } from '../../bench/support/installed.ts';
 import { cost } from '../../bench/support/measure.ts';
 import { native } from '../../bench/support/native.ts';
-import { asMarkdown, asText, cells, claim, difference, type Result, ratio, type Table } from '../../bench/support/report.ts';
+import { asMarkdown, asText, cells, claim, difference, type Result, ratio } from '../../bench/support/report.ts';
 import { type Case, rounds, spread, summary } from '../../bench/support/rounds.ts';
+import type { Table } from '../../bench/support/table.ts';
 import { printWrapper } from '../../src/cli/wrapper.ts';
 
 const test = suite('bench/support');

@@ -60,7 +60,7 @@ export async function sinkWith(options: Partial<SinkOptions> = {}): Promise<Runn
   const encrypted = options.tls || options.starttls;
   const sink: Sink | string = await startSink(
     { ...SINK_DEFAULTS, port: 0, json: true, ...(encrypted ? { certificate } : {}), ...options },
-    { out: (text) => void told.push(JSON.parse(text)), err: (text) => void told.push({ event: 'error', text }) },
+    { out: (lines) => void told.push(...lines.map((line) => JSON.parse(line))), err: (text) => void told.push({ event: 'error', text }) },
   );
   if (typeof sink === 'string') throw new Error(sink);
   return {

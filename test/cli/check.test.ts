@@ -1,3 +1,4 @@
+/** Loopback: what `check` prints of a server is the subject; what may be sent to which host, test/world walks. */
 import assert from 'node:assert';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -126,6 +127,19 @@ test('smart hosts of routers are tried, one that stands there twice only once; a
     assert.match(bad.stderr, /^nospool: .*aliases/);
   }));
 
+test('W6: what is ignored of a server’s extensions is shown, and not as one of them', () =>
+  within(20_000, async () => {
+    const sink = await sinkWith();
+    const { config } = configured(`smarthosts = ["submission://127.0.0.1:${sink.port}"]\nignore_extensions = ["chunking", "DSN"]`);
+    const [run, json] = [await nospool('check', '--config', config), await nospool('check', '--config', config, '--json')];
+    await sink.close();
+    assert.match(run.stdout, /^ {3}ignored {7}CHUNKING, DSN \(ignore_extensions\)$/m);
+    const [host] = JSON.parse(json.stdout).smarthosts;
+    assert.deepEqual(host.ignored_extensions, ['CHUNKING', 'DSN']);
+    const { extensions } = host.names[0].addresses[0];
+    assert.ok(extensions.includes('PIPELINING') && !extensions.includes('CHUNKING') && !extensions.includes('DSN'));
+  }));
+
 test('no smart host is an error, and so is a configuration that cannot be read', async () => {
   const { config } = configured('');
   const run = await nospool('check', '--config', config);
@@ -142,7 +156,7 @@ const HOST: Smarthost = {
   port: 587,
   expand: 'none',
   tls: { ...TLS, mode: 'off' },
-  auth: { user: 'me', mechanisms: [], secret: { from: 'literal', value: 'secret' }, allowPlaintext: false },
+  auth: { user: 'me', mechanisms: [], secret: { from: 'literal', value: 'secret' }, allowPlaintext: true },
 };
 
 test('a refused password is not tried at the next address', () =>
@@ -205,7 +219,9 @@ const VALIDITY: readonly (readonly [number, number, string, string])[] = [
 for (const [from, until, text, why] of VALIDITY)
   test(`a certificate: ${why}`, () => {
     const names = [{ name: 'mail.example.org', port: 587, problem: null, probes: [probed(from, until)] }];
-    const printed = printHost({ host: HOST, router: 'inside', problem: null, names, usable: true }, 3, NOW);
+    const printed = printHost({ host: HOST, router: 'inside', problem: null, names, usable: true }, 3, NOW)
+      .map((line) => `${line}\n`)
+      .join('');
     assert.ok(printed.startsWith('3. submission://mail.example.org:587 (router "inside"): usable\n'), printed);
     assert.ok(printed.replaceAll(/\s+/g, ' ').includes(text), printed);
     assert.ok(printed.includes('     time          connected after 12 ms, ready after 34 ms\n'), printed);

@@ -63,7 +63,7 @@ export function setUp(toml: string, tables = ''): Setup {
       logged()
         .split('\n')
         .filter((line) => line !== '')
-        .map((line) => line.replace(/^\S+ \S+ \S+ /, '')),
+        .map((line) => line.replace(/^\S+ \S+ \S+ \S+ /, '')),
   };
 }
 

@@ -1,6 +1,7 @@
 /**
  * What Exim's wrapper mode does, row by row, asked of the built `sendmail` with several routers: the outcomes of routing, Exim's own
  * tests of that mode (0495 and 0613), and the table of phases and events. `reference/exim.md` §1.1, §2.3, §6.1.
+ * Loopback: STARTTLS is in one row, with a mode that is written.
  */
 import assert from 'node:assert';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -727,6 +728,68 @@ const DIFFERENCES: readonly Difference[] = [
         const toml = `smarthosts = [${url(host.port)}]\naliases = []`;
         assertEnded(await send(toml, '', ['-t', 'b@x.y'], 'To: a@x.y, b@x.y\n\nx\n'), 0, [], '-t adds');
         assert.deepEqual([...(host.messages[0]?.recipients ?? [])].sort(), ['<a@x.y>', '<b@x.y>']);
+      }),
+  },
+  {
+    event: 'header section: LF alone, where the first line ended with CR LF',
+    exim: 'folds the field',
+    ours: 'ends the line',
+    why: 'callers mix line ends; a field must not vanish in the one before it',
+    shown: () =>
+      taking(async (host) => {
+        const toml = `smarthosts = [${url(host.port)}]\naliases = []`;
+        assertEnded(await send(toml, '', ['-t'], 'To: a@x.y\r\nSubject: x\nCc: b@x.y\r\n\r\nx\r\n'), 0, [], 'LF');
+        assert.deepEqual(host.messages[0]?.recipients, ['<a@x.y>', '<b@x.y>']);
+      }),
+  },
+  {
+    event: 'header section: CR CR LF on a line of its own',
+    exim: 'the body begins with it',
+    ours: 'it is the empty line',
+    why: 'CRs before an LF belong to the line end, here as on any other line',
+    shown: () =>
+      taking(async (host) => {
+        const toml = `smarthosts = [${url(host.port)}]\naliases = []`;
+        assertEnded(await send(toml, '', ['-t'], 'To: a@x.y\r\r\n\r\r\nbody\n'), 0, [], 'CR CR LF');
+        assert.match(host.messages[0]?.content ?? '', /\r\n\r\nbody\r\n$/);
+      }),
+  },
+  {
+    event: '`-t`: an address behind a `;`',
+    exim: 'lost behind the end of a group, an error elsewhere',
+    ours: 'a recipient',
+    why: 'nobody who is named may be left out; Postfix and Outlook separate so',
+    shown: () =>
+      taking(async (host) => {
+        const toml = `smarthosts = [${url(host.port)}]\naliases = []`;
+        assertEnded(await send(toml, '', ['-t'], 'To: G: a@x.y; b@x.y\nCc: c@x.y; d@x.y\n\nx\n'), 0, [], 'semicolons');
+        assert.deepEqual(host.messages[0]?.recipients, ['<a@x.y>', '<b@x.y>', '<c@x.y>', '<d@x.y>']);
+      }),
+  },
+  {
+    event: '`-t`: a comment that is not closed and holds an address',
+    exim: 'the word before it is the recipient',
+    ours: 'an error',
+    why: 'it is not clear who is meant',
+    shown: () =>
+      taking(async (host) => {
+        const toml = `smarthosts = [${url(host.port)}]\naliases = []`;
+        const sent = await send(toml, '', ['-t'], 'To: Joe (x <a@x.y>\n\nx\n');
+        assertEnded(sent, 1, [/in the To field: the comment .* is not closed/], 'an open comment');
+        assert.equal(host.connections, 0);
+      }),
+  },
+  {
+    event: '`-t`: a word that is not ASCII and has no `@`',
+    exim: 'a recipient of this host',
+    ours: 'an error that names it',
+    why: 'it is the first part of a name with a comma in it',
+    shown: () =>
+      taking(async (host) => {
+        const toml = `smarthosts = [${url(host.port)}]\naliases = []`;
+        const sent = await send(toml, '', ['-t'], 'To: M\xc3\xbcller, J. <a@x.y>\n\nx\n');
+        assertEnded(sent, 1, [/in the To field: "Müller" has no "@"/], 'a name');
+        assert.equal(host.connections, 0);
       }),
   },
   {

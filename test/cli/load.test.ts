@@ -90,7 +90,7 @@ load('the code that every run reads holds neither yargs nor character sets, and 
   const text = readFileSync(path.join(DIST, 'main.cjs'), 'utf8');
   for (const trace of ['yargs', 'iconv-lite']) assert.ok(!text.includes(trace), `${trace} is in main.cjs`);
   // Octets. Raise a number only together with what it buys.
-  const limits: Readonly<Record<string, number>> = { 'sendmail.cjs': 4 * 1024, 'main.cjs': 280 * 1024 };
+  const limits: Readonly<Record<string, number>> = { 'sendmail.cjs': 4 * 1024, 'main.cjs': 320 * 1024 };
   for (const [file, limit] of Object.entries(limits)) {
     const { size } = statSync(path.join(DIST, file));
     assert.ok(size <= limit, `${file} has ${size} octets, more than ${limit}`);

@@ -19,7 +19,6 @@ const EMPTY: Invocation = {
   dotEnds: true,
   verbosity: 0,
   config: null,
-  transcript: null,
   tag: null,
   body: null,
   notify: null,
@@ -106,8 +105,8 @@ const MEANINGS: readonly (readonly [readonly string[], Partial<Invocation>, stri
   [['-B8bitmime'], { body: '8BITMIME' }, 'Debian cron, in any case'],
   [['-B7BIT'], { body: '7BIT' }, ''],
   [['-Bother'], {}, 'Sendmail ignores what it does not know'],
-  [['-X', '/tmp/log'], { transcript: '/tmp/log' }, ''],
-  [['-XV'], {}, 'Postfix: VERP, not a file named V'],
+  [['-X', '/tmp/log'], {}, 'the file is no recipient, and nothing is written to it'],
+  [['-XV'], {}, 'Postfix: VERP'],
   [['-XV+='], {}, 'Postfix: VERP with its delimiters'],
   [['-L', 'tag'], { tag: 'tag' }, ''],
   [['-bm', 'a'], { operands: ['a'] }, ''],
@@ -126,21 +125,26 @@ const MEANINGS: readonly (readonly [readonly string[], Partial<Invocation>, stri
   [['-bV'], { mode: { kind: 'version' } }, ''],
   [['--version'], { mode: { kind: 'version' } }, ''],
   [['--help'], { mode: { kind: 'help' } }, ''],
-  [['-q'], { mode: { kind: 'queue' } }, ''],
-  [['-qf'], { mode: { kind: 'queue' } }, ''],
-  [['-qqff'], { mode: { kind: 'queue' } }, 'Exim'],
-  [['-qi'], { mode: { kind: 'queue' } }, 'Exim'],
-  [['-qIabc'], { mode: { kind: 'queue' } }, 'Postfix, Sendmail: one message'],
-  [['-qRexample.org'], { mode: { kind: 'queue' } }, ''],
-  [['-qR3com.example'], { mode: { kind: 'queue' } }, 'a digit in a name is no time'],
-  [['-q!Sjoe'], { mode: { kind: 'queue' } }, 'Sendmail: not from'],
-  [['-qSjoe', '-qRbar'], { mode: { kind: 'queue' } }, ''],
-  [['-qGgroup1'], { mode: { kind: 'queue' } }, ''],
-  [['-qL'], { mode: { kind: 'queue' } }, 'Sendmail: lost messages'],
-  [['-qQ'], { mode: { kind: 'queue' } }, 'Sendmail: quarantined messages'],
-  [['-Mrm', '1abcde-000001-AB'], { mode: { kind: 'queue' }, operands: ['1abcde-000001-AB'] }, ''],
-  [['-M', '1abcde-000001-AB'], { mode: { kind: 'queue' } }, 'Exim: deliver it'],
-  [['-M', '1xVA24-000000007Qp-0w0m'], { mode: { kind: 'queue' } }, 'Exim 4.97 and later'],
+  [['-q'], { mode: { kind: 'queue', run: '-q' } }, ''],
+  [['-qf'], { mode: { kind: 'queue', run: '-qf' } }, ''],
+  [['-qqff'], { mode: { kind: 'queue', run: '-qqff' } }, 'Exim'],
+  [['-qi'], { mode: { kind: 'queue', run: '-qi' } }, 'Exim'],
+  [['-qIabc'], { mode: { kind: 'queue', run: '-qIabc' } }, 'Postfix, Sendmail: one message'],
+  [['-qRexample.org'], { mode: { kind: 'queue', run: '-qRexample.org' } }, ''],
+  [['-qR3com.example'], { mode: { kind: 'queue', run: '-qR3com.example' } }, 'a digit in a name is no time'],
+  [['-q!Sjoe'], { mode: { kind: 'queue', run: '-q!Sjoe' } }, 'Sendmail: not from'],
+  [['-qSjoe', '-qRbar'], { mode: { kind: 'queue', run: '-qRbar' } }, ''],
+  [['-qGgroup1'], { mode: { kind: 'queue', run: '-qGgroup1' } }, ''],
+  [['-qL'], { mode: { kind: 'queue', run: '-qL' } }, 'Sendmail: lost messages'],
+  [['-qQ'], { mode: { kind: 'queue', run: '-qQ' } }, 'Sendmail: quarantined messages'],
+  [['-q', '1abcde-000001-AB', '1abcde-000002-AB'], { mode: { kind: 'queue', run: '-q' }, operands: ['1abcde-000001-AB', '1abcde-000002-AB'] }, 'Exim: from and to a message'],
+  [['-qR', 'foo.com'], { mode: { kind: 'queue', run: '-qR' }, operands: ['foo.com'] }, 'Exim: to whom'],
+  [['-qqSff', 'joe@foo.com'], { mode: { kind: 'queue', run: '-qqSff' }, operands: ['joe@foo.com'] }, 'Exim: from whom'],
+  [['-Sff', 'joe'], { mode: { kind: 'queue', run: '-S ff' }, operands: ['joe'] }, 'Exim: from whom'],
+  [['-S', 'joe'], { mode: { kind: 'queue', run: '-S joe' } }, 'Exim: from whom'],
+  [['-Mrm', '1abcde-000001-AB'], { mode: { kind: 'queue', run: null }, operands: ['1abcde-000001-AB'] }, ''],
+  [['-M', '1abcde-000001-AB'], { mode: { kind: 'queue', run: null } }, 'Exim: deliver it'],
+  [['-M', '1xVA24-000000007Qp-0w0m'], { mode: { kind: 'queue', run: null } }, 'Exim 4.97 and later'],
   [['-M', 'fvalue', 'a@b'], { operands: ['a@b'] }, 'Sendmail: a macro; the message must not be lost'],
   [['-Mfvalue', 'a@b'], { operands: ['a@b'] }, ''],
   [['-or', '5m', 'a@b'], { operands: ['a@b'] }, 'Exim: the time is a word'],
@@ -203,6 +207,48 @@ test('a daemon is refused, and so is what nobody can do here; nothing that follo
     [['-bC'], '-bC: '],
   ] as const)
     assert.ok(refused(argv).startsWith(wanted === 'nothing is expanded' ? '-be: ' : wanted), argv.join(' '));
+});
+
+test('M3: what runs or shows the queue, or checks aliases, and is given what makes a delivery, is an error', () => {
+  // biome-ignore format: a table is read as a table
+  const rows: readonly (readonly [readonly string[], string, string?])[] = [
+    [['-S', 'smtp.example.org:587', '-f', 'a@x.example', 'z@z.example'], '-S smtp.example.org:587 runs the queue and sends nothing, but there are recipients; the smart host is set in the configuration (smarthosts)'],
+    [['-S[::1]:587', '-t'], '-S [::1]:587 runs the queue and sends nothing, but -t takes recipients from a message; the smart host is set in the configuration (smarthosts)'],
+    [['-S', 'joe', '-f', 'a@x'], '-S joe runs the queue and sends nothing, but -f names a sender'],
+    [['-Sf', 'joe', 'a@x'], '-S f runs the queue and sends nothing, but there are recipients'],
+    [['-q', '-t'], '-q runs the queue and sends nothing, but -t takes recipients from a message'],
+    [['-tq'], '-q runs the queue and sends nothing, but -t takes recipients from a message'],
+    [['-q', '-f', ''], '-q runs the queue and sends nothing, but -f names a sender'],
+    [['-qf', 'a@x'], '-qf runs the queue and sends nothing, but there are recipients'],
+    [['-qR', 'foo.com', 'a@x'], '-qR runs the queue and sends nothing, but there are recipients'],
+    [['-qRfoo.com', 'a@x'], '-qRfoo.com runs the queue and sends nothing, but there are recipients'],
+    [['-i', 'a@x'], 'runq runs the queue and sends nothing, but there are recipients', 'runq'],
+    [['-t'], 'runq runs the queue and sends nothing, but -t takes recipients from a message', 'runq'],
+    [['-bp', 'a@x'], '-bp (mailq) shows the queue and sends nothing, but there are recipients'],
+    [['-t'], '-bp (mailq) shows the queue and sends nothing, but -t takes recipients from a message', 'mailq'],
+    [['-bi', 'a@x'], '-bi (newaliases) checks the alias files and sends nothing, but there are recipients'],
+    [['-I', '-t'], '-bi (newaliases) checks the alias files and sends nothing, but -t takes recipients from a message'],
+    [['1abcde-000001-AB'], '-bi (newaliases) checks the alias files and sends nothing, but there are recipients', 'newaliases'],
+  ];
+  for (const [argv, detail, name = 'sendmail'] of rows)
+    assert.deepEqual(parseInvocation(name, argv), { ok: false, detail }, argv.join(' '));
+  // Where the last of two modes sends, or the operands name messages, nothing is lost.
+  for (const [argv, name = 'sendmail'] of [
+    [['-q', '-bm', 'a@x']],
+    [['-bs', '-q', '-bs']],
+    [['1abcde-000001-AB'], 'mailq'],
+    [['-f', 'a@x'], 'mailq'],
+    [['-f', 'a@x'], 'newaliases'],
+    [['-M', '1abcde-000001-AB', '-f', 'a@x']],
+    [['-Mrm', '1abcde-000001-AB', 'x']],
+    [['--version', 'a@x']],
+    [['-bd', '-q', 'a@x']],
+  ] as const)
+    assert.ok(parseInvocation(name, argv).ok, argv.join(' '));
+});
+
+test('M6: -ba is -bm', () => {
+  assert.deepEqual(changes(['-ba', '-q', '-ba', 'a@x']), { operands: ['a@x'] });
 });
 
 test('what no program knows is an error that names the option and where it stands', () => {
@@ -268,6 +314,14 @@ test('every row: attached, separate, behind a cluster, repeated, before --', () 
       const change = row.apply(text, EMPTY);
       assert.ok(!('error' in change), row.option);
       const wanted = changed({ ...EMPTY, ...change });
+      // What sends nothing takes neither recipients nor -t.
+      if (!parseInvocation('sendmail', [...words, 'a@b']).ok) {
+        for (const more of [words, [...words, '--'], [...words, ...words]]) assert.deepEqual(changes(more), wanted, more.join(' '));
+        assert.deepEqual(changes(['-i', ...words]), { ...wanted, dotEnds: false });
+        assert.match(refusal(['-t', ...words]), / and sends nothing, but -t /);
+        assert.match(refusal([...words, 'a@b']), / and sends nothing, but there are recipients/);
+        continue;
+      }
       const behind = (more: readonly string[], and: object = {}) =>
         assert.deepEqual(changes(more), { ...wanted, ...and, operands: ['a@b'] }, more.join(' '));
       behind([...words, 'a@b']);
@@ -402,8 +456,8 @@ test('the name it is called by', () => {
     ['mailq', ['-v'], { mode: { kind: 'mailq' }, verbosity: 1 }],
     ['mailq', ['-Ac'], { mode: { kind: 'mailq' } }],
     ['/usr/bin/newaliases', [], { mode: { kind: 'newaliases' } }],
-    ['runq', [], { mode: { kind: 'queue' } }],
-    ['runq', ['-v'], { mode: { kind: 'queue' }, verbosity: 1 }],
+    ['runq', [], { mode: { kind: 'queue', run: 'runq' } }],
+    ['runq', ['-v'], { mode: { kind: 'queue', run: 'runq' }, verbosity: 1 }],
     ['rsmtp', [], { mode: { kind: 'smtp', batch: true } }],
     ['rmail', ['a@b'], { dotEnds: false, operands: ['a@b'] }],
   ];
@@ -416,18 +470,42 @@ test('-f is a reverse-path', () => {
   // biome-ignore format: a table is read as a table
   const rows: readonly (readonly [string | null, string])[] = [
     [null, 'none'], ['', '<>'], ['<>', '<>'], [' <> ', '<>'], ['joe', '<joe>'], ['joe@foo.com', '<joe@foo.com>'], ['<joe@foo.com>', '<joe@foo.com>'],
-    ['"a b"@foo.com', '<"a b"@foo.com>'], ['joe@[192.0.2.1]', '<joe@[192.0.2.1]>'], ['host!joe', '<host!joe>'],
+    ['"a b"@foo.com', '<"a b"@foo.com>'], ['joe@[192.0.2.1]', '<joe@[192.0.2.1]>'], ['host!joe', '<host!joe>'], ['jörg', '<jörg>'],
   ];
   for (const [text, wanted] of rows) {
     const got = reversePathGiven({ ...EMPTY, reversePath: text });
     assert.equal('detail' in got ? got.detail : got.reversePath === undefined ? 'none' : printPath(got.reversePath), wanted, String(text));
   }
-  for (const text of ['joe@', 'a@b@c', 'joe@foo.com\nRCPT TO:<x>', 'a b@foo.com', 'joe@foo..com'])
+  for (const text of ['joe@', 'a@b@c', 'joe@foo.com\nRCPT TO:<x>', 'a b@foo.com', 'joe@foo..com', 'Joe <>', 'Joe <a@foo.com\n>', '<a\n b>'])
     assert.ok('detail' in reversePathGiven({ ...EMPTY, reversePath: text }), text);
 });
 
+test('M4: the address in -f counts, whatever stands around it', () => {
+  // biome-ignore format: a table is read as a table
+  const rows: readonly (readonly [string, string])[] = [
+    ['Foo Bar <foo@b.example>', '<foo@b.example>'], ['a@b.example (Foo)', '<a@b.example>'], ['"Bar, Foo" <a@b>', '<a@b>'], ['Foo <root>', '<root>'],
+    ['root (Cron Daemon)', '<root>'], ['Müller <müller@b>', '<müller@b>'], ['=?utf-8?Q?a?= <a@b>', '<a@b>'], ['a@b (x) ', '<a@b>'], ['<@r.example:a@b>', '<a@b>'],
+    ['Foo <"a b"@c>', '<"a b"@c>'], ['a@b,', '<a@b>'], ['\u00a0a@b', '<a@b>'], ['Foo <a@b> (Bar)', '<a@b>'], ['(Foo) a@b', '<a@b>'],
+  ];
+  const given = (reversePath: string) => reversePathGiven({ ...EMPTY, reversePath });
+  for (const [text, wanted] of rows) {
+    const got = given(text);
+    assert.equal('detail' in got ? got.detail : printPath(got.reversePath ?? null), wanted, text);
+  }
+  for (const [text, detail] of [
+    ['a@b.example, c@d.example', '-f "a@b.example, c@d.example": a message has one sender'],
+    ['Foo <a@b>, c', '-f "Foo <a@b>, c": a message has one sender'],
+    ['Team: a@b;', '-f "Team: a@b;": a group is no sender'],
+    ['undisclosed:;', '-f "undisclosed:;": a group is no sender'],
+    ['(nobody)', '-f "(nobody)": it holds no address'],
+    ['Foo Bar', '-f "Foo Bar": "Foo Bar" is not an address: its words are separate; write a name as Name <address>'],
+    ['Foo <a@b', '-f "Foo <a@b": the "<" in "<a@b" is not closed by ">"'],
+  ] as const)
+    assert.deepEqual(given(text), { detail }, text);
+});
+
 test('--help fits, and names what has an effect', () => {
-  const usage = printUsage();
+  const usage = printUsage().join('\n');
   for (const { option, meaning, sources } of OPTIONS)
     if (sources.includes('LSB') && !/no effect|^As /.test(meaning)) assert.match(usage, new RegExp(`^ {2}${option} `, 'm'));
   for (const line of usage.split('\n')) assert.ok(line.length <= 110, line);

@@ -1,3 +1,4 @@
+/** Loopback: `nospool sink` wants --anywhere for every other address. */
 import assert from 'node:assert';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
@@ -39,11 +40,11 @@ async function sunk(
   let out = '';
   let err = '';
   const output: SinkOutput = {
-    out: (text) => {
-      out += text;
+    out: (lines) => {
+      for (const line of lines) out += `${line}\n`;
     },
-    err: (text) => {
-      err += text;
+    err: (fact) => {
+      err += `${fact}\n`;
     },
   };
   const sink = await startSink({ ...SINK_DEFAULTS, port: 0, ...options }, output);
@@ -214,7 +215,7 @@ test('a folder that cannot be written to is a refusal for now, and said', async 
   const { err } = await sunk({ store: '/nonexistent/folder' }, async (port) => {
     assert.deepEqual(codes(await converse(port, ...MESSAGE.slice(0, 4), 'QUIT')), ['220', '250', '250', '250', '451', '221']);
   });
-  assert.match(err, /^nospool: cannot store in \/nonexistent\/folder: ENOENT/);
+  assert.match(err, /^cannot store in \/nonexistent\/folder: ENOENT/);
 });
 
 // options, the session's codes after EHLO's, why

@@ -475,7 +475,7 @@ test('messages of one dialogue have ids of their own', () =>
       new Set(
         logged()
           .split('\n')
-          .map((line) => line.split(' ')[2]),
+          .map((line) => line.split(' ')[3]),
       ).size,
       5 + 1,
     );
@@ -767,7 +767,8 @@ test('a client that reads slowly is waited for, and nothing is said of it', () =
     stdout.pause();
     // Each piece that is read has more replies than a pipe holds.
     child.stdin?.end(`${'NOOP\r\n'.repeat(300_000)}QUIT\r\n`);
-    const reading = setInterval(() => stdout.resume().once('data', () => stdout.pause()), 1);
+    stdout.on('data', () => stdout.pause());
+    const reading = setInterval(() => stdout.resume(), 1);
     const { status, stderr } = await done;
     clearInterval(reading);
     assert.deepEqual([status, stderr], [0, '']);

@@ -81,18 +81,36 @@ export const ERRORS: [string, RegExp | string][] = [
   ['source_address = 5', /^\/f:1: key "source_address" expects a text/],
   ['source_address = "192.0.2.1"\nfamily = "6"', '/f:2: key "family" contradicts source_address, which is of IPv4'],
   ['family = 4', '/f:1: key "family" expects "any", "4" or "6"'],
+  ['ignore_extensions = "CHUNKING"', /^\/f:1: key "ignore_extensions" expects a list such as \["CHUNKING"\], found a text$/],
+  [
+    'ignore_extensions = ["AUTH PLAIN"]',
+    /^\/f:1: key "ignore_extensions" expects EHLO keywords such as "CHUNKING", without their parameters$/,
+  ],
+  [
+    'smarthosts = [{ url = "a",\nignore_extensions = ["SIZE 1"] }]',
+    /^\/f:2: key "ignore_extensions" of a smart host expects EHLO keywords/,
+  ],
+  ['smtp_discard_ehlo_keywords = "chunking"', '/f:1: key "smtp_discard_ehlo_keywords" is unknown; did you mean "ignore_extensions"?'],
   // Credentials
   [
     '[auth]\nuser = "u"',
-    /^\/f:2: key "user" in \[auth\] needs a password: write one of password_file, password_command, password_env, password/,
+    /^\/f:2: key "user" in \[auth\] needs a password or a token: write one of password_file, .*, token_file, token_command, token_env beside it$/,
   ],
-  ['[auth]\nuser = "u"\npassword_file = ""', /^\/f:2: .*needs a password/],
+  ['[auth]\nuser = "u"\npassword_file = ""', /^\/f:2: .*needs a password or a token/],
   ['[auth]\npassword_file = "/p"', /^\/f:2: .*needs user beside it/],
   ['[auth]\nmechanisms = ["PLAIN"]', /^\/f:2: .*needs user beside it/],
   [
     '[auth]\nuser = "u"\npassword = "hunter2"\npassword_file = "/p"',
     /^\/f:3: key "password" in \[auth\] contradicts password_file: keep exactly one/,
   ],
+  [
+    '[auth]\nuser = "u"\npassword_file = "/p"\ntoken_command = ["/bin/token"]',
+    /^\/f:4: key "token_command" in \[auth\] contradicts password_file: keep exactly one of .*token_env$/,
+  ],
+  ['[auth]\ntoken_file = "/p"', /^\/f:2: .*needs user beside it/],
+  ['[auth]\nuser = "u"\ntoken_file = "../p"', /^\/f:3: key "token_file" .*absolute path.* or the name of a systemd credential$/],
+  ['[auth]\nuser = "u"\ntoken_env = "A B"', /^\/f:3: key "token_env" .*expects the name of an environment variable$/],
+  ['[auth]\nuser = "u"\ntoken_command = ["token"]', /^\/f:3: key "token_command" .*PATH is the caller's$/],
   ['[auth]\nuser = "u"\npassword_env = "A B"', /expects the name of an environment variable$/],
   ['[auth]\nuser = "u"\npassword_command = ["pass", "show"]', /expects an absolute path.*PATH is the caller's$/],
   ['[auth]\nuser = "u"\npassword_command = "pass show"', /expects a list such as/],
@@ -105,6 +123,10 @@ export const ERRORS: [string, RegExp | string][] = [
   [
     'smarthosts = ["a", "b"]\n[auth]\nuser = "u"\npassword_file = "/p"',
     /^\/f:1: key "smarthosts": "b" would be handed the password for "a": write a table .*, or auth = "none"$/,
+  ],
+  [
+    'smarthosts = ["smtp://a"]\n[tls]\nmode = "off"\n[auth]\nuser = "u"\npassword_file = "/p"',
+    /^\/f:1: key "smarthosts": "a" would get the password in the clear, because TLS has mode = "off": .* allow_plaintext = true beside its user$/,
   ],
   // Routers
   ['[router]\nname = "a"', /write \[\[router\]\], with two brackets/],
@@ -161,6 +183,11 @@ export const VARIABLE_ERRORS: readonly [string, string, RegExp | string][] = [
   ['NOSPOOL_SMARTHOST', 'a', 'environment: NOSPOOL_SMARTHOST is unknown; did you mean "NOSPOOL_SMARTHOSTS"?'],
   ['NOSPOOL_COMPLETELY_DIFFERENT_THING', 'a', /is unknown; the nearest is "NOSPOOL_\w+", nospool\.toml\(5\) has them all$/],
   ['NOSPOOL_AUTH_PASSWORD_COMMAND', 'hunter2', /commands are never taken from the environment/],
+  [
+    'NOSPOOL_AUTH_TOKEN_COMMAND',
+    'hunter2',
+    /commands are never taken from the environment; use NOSPOOL_AUTH_TOKEN_FILE, or token_command in a file$/,
+  ],
   ['NOSPOOL_LOCK', 'true', /counts in the system file only$/],
   ['NOSPOOL_ROUTER', 'x', /in a file only$/],
   ['NOSPOOL_REWRITE_ROOT', 'x', /in a file only$/],
@@ -170,7 +197,8 @@ export const VARIABLE_ERRORS: readonly [string, string, RegExp | string][] = [
   ['NOSPOOL_RANDOMIZE', 'maybe', 'environment: NOSPOOL_RANDOMIZE expects true or false, found a text'],
   ['NOSPOOL_TIMEOUTS_CONNECT', '30', /^environment: NOSPOOL_TIMEOUTS_CONNECT expects a duration/],
   ['NOSPOOL_TLS_FINGERPRINT', 'hunter2', /^environment: NOSPOOL_TLS_FINGERPRINT expects "sha256:"/],
-  ['NOSPOOL_AUTH_USER', 'u', /^environment: NOSPOOL_AUTH_USER needs a password/],
+  ['NOSPOOL_AUTH_USER', 'u', /^environment: NOSPOOL_AUTH_USER needs a password or a token/],
+  ['NOSPOOL_IGNORE_EXTENSIONS', 'CHUNKING,PIPELINING', /^environment: NOSPOOL_IGNORE_EXTENSIONS expects EHLO keywords/],
   ['NOSPOOL_HOSTNAME', 'a b', /^environment: NOSPOOL_HOSTNAME expects a domain/],
 ];
 
@@ -207,5 +235,6 @@ export const SMARTHOST_ERRORS: [string, RegExp, string][] = [
   ['mail..example.org', /not a host name/, ''],
   ['unix:run/smtp', /absolute path of a socket/, ''],
   ['unix://run/smtp', /absolute path of a socket/, ''],
+  ['lmtp+unix:run/lmtp', /^"lmtp\+unix:" expects the absolute path of a socket/, ''],
   ['smtp://mail.example.org?x=1', /not a host name/, ''],
 ];

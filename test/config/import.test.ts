@@ -22,7 +22,7 @@ function imported(files: Files, program: Program | null = null, path = Object.ke
 function config(toml: string): Config {
   const parsed = parseToml(toml);
   assert.ok(parsed.ok, toml);
-  const answer = interpret({ path: '/f', toml: parsed, mode: 0o600, isSystem: false }, {}, { home: '/home/ops' });
+  const answer = interpret({ path: '/f', toml: parsed, refuses: () => null, isSystem: false }, {}, { home: '/home/ops' });
   assert.ok(answer.ok, `${toml}\n${answer.ok ? '' : answer.errors.join('\n')}`);
   return answer.config;
 }
@@ -155,7 +155,7 @@ test('msmtp: never less TLS than before, and what was off is said', () => {
   );
   assert.equal(legacy.smarthosts[0]?.tls.caFile, '/ca');
   const { config: socket } = check({ '/etc/msmtprc': 'socket /run/lmtp\nprotocol lmtp\naliases /a' }, 'msmtp');
-  assert.deepEqual(hosts(socket), ['unix:/run/lmtp default']);
+  assert.deepEqual(hosts(socket), ['lmtp+unix:/run/lmtp default']);
   assert.deepEqual(socket.aliases, ['/a']);
 });
 
@@ -202,7 +202,7 @@ Unheard=1`,
     },
     'ssmtp',
   );
-  assert.deepEqual(hosts(config), ['submission://mx.example.net:587 required web1:hunter=2']);
+  assert.deepEqual(hosts(config), ['submission://mx.example.net:587 required web1:hunter']);
   assert.deepEqual(config.smarthosts[0]?.auth?.mechanisms, ['CRAM-MD5']);
   assert.equal(config.smarthosts[0]?.tls.certificate, '/c');
   assert.equal(config.smarthosts[0]?.tls.caFile, '/ca');
@@ -212,14 +212,14 @@ Unheard=1`,
   assert.deepEqual({ ...config.rewrite }, { bob: 'bob@example.net', shop: 'shop@example.com' });
   assert.deepEqual(
     routes(config),
-    ['root: {"root":"noc@example.net"}', 'shop: shop@example.com -> submission://mx.example.com:465 required'],
-    'no password for the other hub',
+    ['root: {"root":"noc@example.net"}', 'shop: shop@example.com -> submission://mx.example.com:465 required web1:hunter'],
+    'the other hub has the port and the password of the first, as with ssmtp',
   );
   assert.deepEqual(effect(`${conf}:11`), ['AddHeader dropped']);
   assert.deepEqual(effect(`${conf}:15`), ['Unheard dropped']);
   const { config: old } = check({ [conf]: 'mailhub=mx.example.net\nUseTLS=YES\nhostname=example.net\nroot=\nAuthPass=hunter' }, 'ssmtp');
-  assert.deepEqual(hosts(old), ['submissions://mx.example.net:465 required']);
-  assert.equal(old.forceFrom, true);
+  assert.deepEqual(hosts(old), ['submissions://mx.example.net:25 required'], 'its port is 25 for all');
+  assert.deepEqual([old.forceFrom, old.forceReversePath], [false, true]);
   assert.equal(old.from, '{login}@example.net');
   const { config: bare } = check({ [conf]: 'mailhub=[2001:db8::1]:2525\nAuthUser=u' }, 'ssmtp');
   assert.deepEqual(hosts(bare), ['submission://[2001:db8::1]:2525 default u:/etc/nospool/password']);
@@ -251,12 +251,12 @@ UNHEARD`,
     },
     'dma',
   );
-  assert.deepEqual(hosts(config), ['submission://mx.example.net:587 required ops:hunter:2']);
+  assert.deepEqual(hosts(config), ['submission://mx.example.net:587 required ops:hunter3'], 'the last line for the host');
   assert.deepEqual(config.smarthosts[0]?.tls.fingerprint, [`sha256:${'ab'.repeat(32)}`]);
   assert.equal(config.smarthosts[0]?.tls.certificateKey, '/c');
   assert.equal(config.smarthosts[0]?.auth?.allowPlaintext, false);
   assert.equal(config.from, 'alerts@example.net');
-  assert.equal(config.forceFrom, true);
+  assert.deepEqual([config.forceFrom, config.forceReversePath], [false, true]);
   assert.equal(config.hostname, 'web1.example.net');
   assert.deepEqual(config.aliases, []);
   assert.deepEqual(effect(`${conf}:11`), ['INSECURE dropped']);
@@ -286,7 +286,7 @@ mx1.example.net smtp port=587 starttls user=ops pass='hunter 2'   # the first
 mx2.example.net smtp --port=465 --tls --x509cafile=/etc/ssl/own.pem insecure
 mx3.example.net
 mx4.example.net qmqp
-mx5.example.net smtp user=x "pass=hunter \\"3\\"" hunter4 auth-login ssl source=1.2.3.4
+mx5.example.net smtp user=x "pass=hunter 3" hunter4 auth-login ssl source=1.2.3.4
 `,
     '/etc/nullmailer/me': 'web1.example.net\n',
     '/etc/nullmailer/defaulthost': 'example.net\n',
@@ -301,13 +301,13 @@ mx5.example.net smtp user=x "pass=hunter \\"3\\"" hunter4 auth-login ssl source=
     'submission://mx1.example.net:587 required ops:hunter 2',
     'submissions://mx2.example.net:465 required',
     'smtp://mx3.example.net:25 default',
-    'submissions://mx5.example.net:465 required x:hunter "3"',
+    'submissions://mx5.example.net:465 required x:hunter 3',
   ]);
   assert.equal(config.smarthosts[1]?.tls.caFile, '/etc/ssl/own.pem');
   assert.deepEqual(config.smarthosts[3]?.auth?.mechanisms, ['LOGIN']);
   assert.deepEqual(effect(`${remotes}:4`), ['mx3.example.net mapped', 'mx3.example.net approximated']);
   assert.deepEqual(effect(`${remotes}:5`), ['mx4.example.net dropped']);
-  assert.ok(effect(`${remotes}:6`).includes('source dropped'));
+  assert.equal(config.smarthosts[3]?.link?.sourceAddress, '1.2.3.4');
   assert.equal(config.hostname, 'web1.example.net');
   assert.equal(config.qualifyDomain, 'example.net');
   assert.equal(config.from, 'web1@example.net');
@@ -343,7 +343,9 @@ identity bob@example.org
     'alice-example.org: alice@example.org -> submissions://smtp.example.org:465 required alice:/home/ops/.config/nospool/password',
     'bob-example.org: bob@example.org -> smtp://smtp.example.org:25 required',
   ]);
-  assert.equal(config.from, '{login}@example.net');
+  assert.equal(config.from, '', 'the sender chooses the identity');
+  assert.deepEqual(effect(`${rc}:7`), ['force reverse_path dropped']);
+  assert.equal(config.qualifyRecipient, 'example.net');
   assert.equal(config.hostname, 'web1.example.net');
   assert.deepEqual(effect(`${rc}:8`), ['mda dropped']);
   assert.deepEqual(effect(`${rc}:12`), ['preconnect dropped']);
@@ -369,6 +371,108 @@ test('the program is told by name or content; what is not known is said', () => 
   assert.match(unknown.ok ? '' : unknown.detail, /^\/tmp\/x is not known: say which program/);
   const missing = importFrom('/etc/msmtprc', () => null, null);
   assert.equal(missing.ok ? '' : missing.detail, '/etc/msmtprc cannot be read');
+});
+
+// files, what they become, why; the programs themselves are asked in test/interop/importers.test.ts
+const FOUND: readonly (readonly [string, Files, (config: Config) => unknown, unknown])[] = [
+  [
+    'ssmtp keeps the From field and forces the envelope',
+    { '/etc/ssmtp/ssmtp.conf': 'root=postmaster\nmailhub=127.0.0.1:2525\nhostname=host.example.org\n' },
+    ({ from, forceFrom, forceReversePath }) => [from, forceFrom, forceReversePath],
+    ['{login}@host.example.org', false, true],
+  ],
+  [
+    'the first AuthUser of ssmtp counts',
+    { '/etc/ssmtp/ssmtp.conf': 'mailhub=127.0.0.1:2525\nAuthUser=first\nAuthUser=second\nAuthPass=p1\nAuthPass=p2\n' },
+    hosts,
+    ['submission://127.0.0.1:2525 default first:p1'],
+  ],
+  [
+    'every login of the system goes where ssmtp’s root does',
+    { '/etc/ssmtp/ssmtp.conf': 'root=noc\nmailhub=a.example\n', '/etc/passwd': 'root:x:0\ndaemon:x:1\nann:x:1000\nlast:x:999\n' },
+    routes,
+    ['root: {"root":"noc","daemon":"noc","last":"noc"}'],
+  ],
+  [
+    'the last line of dma’s auth.conf counts',
+    {
+      '/etc/dma/dma.conf': 'SMARTHOST smtp.example.org\nAUTHPATH auth.conf\n',
+      '/etc/dma/auth.conf': 'old@example.org|smtp.example.org:oldpw\nnew@example.org|smtp.example.org:newpw\n',
+    },
+    hosts,
+    ['smtp://smtp.example.org:25 default new@example.org:newpw'],
+  ],
+  [
+    'a blank may stand before dma’s password',
+    {
+      '/etc/dma/dma.conf': 'SMARTHOST smtp.example.org\nAUTHPATH /etc/dma/auth.conf\n',
+      '/etc/dma/auth.conf': 'new@example.org|smtp.example.org newpw\n',
+    },
+    hosts,
+    ['smtp://smtp.example.org:25 default new@example.org:newpw'],
+  ],
+  [
+    'tls_nostarttls is TLS at once',
+    { '/etc/msmtprc': 'account default\nhost smtp.x.example\ntls on\ntls_nostarttls\nport 465\n' },
+    hosts,
+    ['submissions://smtp.x.example:465 required'],
+  ],
+  [
+    'an account that inherits from is chosen by nobody',
+    { '/etc/msmtprc': 'defaults\nfrom me@example.org\naccount a\nhost a.example\naccount b\nhost b.example\naccount default : a\n' },
+    routes,
+    [],
+  ],
+  [
+    'an account that copies another has its from only where it was written there',
+    {
+      '/etc/msmtprc':
+        'defaults\nfrom me@example.org\naccount a\nhost a.example\ndefaults\nfrom you@example.org\naccount b : a\nhost b.example\naccount default\nhost c.example\nfrom d@example.org\n',
+    },
+    routes,
+    ['a: me@example.org -> smtp://a.example:25 default', 'b: you@example.org -> smtp://b.example:25 default'],
+  ],
+  [
+    'comments behind an alias of msmtp’s are none of it',
+    {
+      '/etc/msmtprc': 'host a.example\naliases /etc/aliases\n',
+      '/etc/aliases': 'root: admin@example.org # me\ndefault: all@example.org\n',
+    },
+    routes,
+    ['aliases: {"root":"admin@example.org","*":"all@example.org"}'],
+  ],
+  [
+    'an alias file that reads alike stays one',
+    { '/etc/msmtprc': 'host a.example\naliases /etc/aliases\n', '/etc/aliases': '# ours\nroot: admin@example.org\n' },
+    ({ aliases }) => aliases,
+    ['/etc/aliases'],
+  ],
+  [
+    'nullmailer’s administrator gets no mail of other people',
+    { '/etc/nullmailer/remotes': 'a.example\n', '/etc/nullmailer/adminaddr': 'noc@x.example', '/etc/mailname': 'web1.example.net\n' },
+    ({ routers }) => routers.map(({ domains }) => domains),
+    [['web1.example.net', 'localhost']],
+  ],
+];
+for (const [title, files, facts, expected] of FOUND)
+  test(`O7: ${title}`, () => {
+    const all = imported(files);
+    assert.deepEqual(all.errors, [], all.toml);
+    assert.deepEqual(facts(config(all.toml)), expected, all.toml);
+  });
+
+test('O7: what wins over nothing is not said to be mapped', () => {
+  const all = imported({ '/etc/msmtprc': 'account default\nhost a.example\nallow_from_override off\n' });
+  const [note] = all.notes.filter(({ key }) => key === 'allow_from_override');
+  assert.deepEqual([note?.effect, note?.text], ['dropped', 'there is no from that could win over -f']);
+});
+
+test('a table of many aliases has a line for each', () => {
+  const data = Object.fromEntries(['a', 'b', 'c', 'd.e'].map((name) => [name, 'x@y.example']));
+  const plan = { remarks: [], top: {}, timeouts: {}, rewrite: {}, hosts: [{ url: 'a', tls: {}, auth: null }] };
+  const text = printPlan({ ...plan, routers: [{ settings: { name: 'r', driver: 'redirect' }, data }] });
+  assert.ok(text.includes('\n[router.data]\na = "x@y.example"\n'), text);
+  assert.deepEqual(routes(config(text)), [`r: ${JSON.stringify(data)}`]);
 });
 
 test('msmtp: proxy and source address go with their account', () => {
@@ -431,6 +535,7 @@ test('the starter is short, is accepted and holds no secret', () => {
     from: '',
     root: '',
     aliasFile: '',
+    lock: false,
   };
   const least = printStarter(empty);
   assert.equal(least.trimEnd().split('\n').length, 2);
@@ -443,6 +548,7 @@ test('the starter is short, is accepted and holds no secret', () => {
     aliasFile: '/etc/aliases',
   });
   assert.ok(usual.trimEnd().split('\n').length <= 10, usual);
+  assert.match(printStarter({ ...empty, lock: true }), /^lock = true$/m);
   assert.deepEqual(hosts(config(usual)), ['submission://mail.example.org:587 default web1:/etc/nospool/password']);
   assert.equal(config(usual).qualifyDomain, 'example.org');
   assert.deepEqual(config(usual).aliases, ['/etc/aliases'], 'the default');

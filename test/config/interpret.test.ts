@@ -2,8 +2,10 @@ import assert from 'node:assert';
 import { suite } from 'uvu';
 import type { Config } from '../../src/config/config.ts';
 import { type Interpreted, interpret } from '../../src/config/interpret.ts';
+import type { Held } from '../../src/config/table.ts';
 import { parseToml } from '../../src/config/toml.ts';
 import type { ManualrouteDefinition } from '../../src/router/route.ts';
+import { refusalOf } from '../../src/trust/rules.ts';
 import { ERRORS, VARIABLE_ERRORS } from './errors.ts';
 
 const test = suite('interpret');
@@ -19,7 +21,17 @@ function read(text: string | null, { env = {}, mode = 0o640, home = '/home/ops',
   if (text === null) return interpret(null, env, { home });
   const toml = parseToml(text);
   assert.ok(toml.ok, `${text}: ${toml.ok ? '' : toml.detail}`);
-  return interpret({ path: '/f', toml, mode, isSystem }, env, { home });
+  const facts = {
+    path: '/f',
+    uid: 0,
+    gid: 0,
+    mode: mode ?? 0,
+    links: 1,
+    isOwnGroup: () => false,
+    mount: () => ({ isReadOnly: false, isOwn: false }),
+  };
+  const refuses = (held: Held) => (mode === null || held === 'path' ? null : refusalOf(held, facts, { euid: 0 }));
+  return interpret({ path: '/f', toml, refuses, isSystem }, env, { home });
 }
 
 function config(text: string | null, given: Given = {}): Config {
@@ -51,9 +63,11 @@ test('nothing written: the defaults', () => {
       qualifyRecipient: '',
       from: '',
       forceFrom: false,
+      forceReversePath: false,
       replayWindow: 262_144,
       headerLimit: 1_048_576,
       argumentsWithT: 'add',
+      loneDot: 'ends',
       keepBcc: false,
       received: false,
       defaultCharset: '',
@@ -68,7 +82,7 @@ test('nothing written: the defaults', () => {
       routers: [],
     });
     assert.deepEqual(timeouts, {
-      resolve: 15_000,
+      resolve: 30_000,
       connect: 30_000,
       handshake: 30_000,
       greeting: 300_000,
@@ -77,7 +91,7 @@ test('nothing written: the defaults', () => {
       block: 180_000,
       final: 600_000,
       input: 240_000,
-      deadline: Infinity,
+      deadline: 7_200_000,
     });
     assert.equal(rewrite.constructor, undefined);
   }
@@ -177,6 +191,62 @@ test('no smart host is handed the password of another, unless the file says so',
   assert.deepEqual(routed(`[router.auth]\nuser = "v"\npassword_file = "/q"`), ['v']);
 });
 
+test('W3: a password in the clear is for hosts that are written as loopback, and for those that allow it', () => {
+  const off = (url: string, more = ''): Interpreted =>
+    read(`smarthosts = ["${url}"]\ntls = { mode = "off" }\nauth = { user = "u", password_file = "/p"${more} }`);
+  for (const url of ['smtp://127.0.0.1', 'smtp://[::1]:2525', 'smtp://LOCALHOST', 'smtp://mail.localhost', 'unix:/run/smtp'])
+    assert.ok(off(url).ok, url);
+  for (const url of ['smtp://192.0.2.1', 'smtp://mail.example.org', 'smtp://localhost.localdomain', 'localhost/MX', 'localhost/SRV']) {
+    assert.ok(!off(url).ok, url);
+    assert.ok(off(url, ', allow_plaintext = true').ok, url);
+  }
+  const proxied = off('localhost');
+  assert.ok(proxied.ok);
+  assert.match(
+    error('proxy = "socks5://p"\nsmarthosts = ["localhost"]\ntls = { mode = "off" }\nauth = { user = "u", password_file = "/p" }'),
+    /^\/f:2: key "smarthosts": "localhost" would get the password in the clear/,
+  );
+  assert.ok(read('smarthosts = ["a"]\ntls = { mode = "off" }').ok, 'nothing to send');
+  assert.ok(read('smarthosts = ["a"]\ntls = { mode = "off" }\nauth = { user = "u", mechanisms = ["EXTERNAL"] }').ok, 'no password');
+});
+
+test('W6: what is ignored of a server’s extensions: the host’s list, else the route’s, else that of all', () => {
+  const text = `ignore_extensions = ["chunking"]
+smarthosts = ["a", { url = "b", ignore_extensions = ["SIZE", "X-NEW"] }, { url = "c", ignore_extensions = [] }, "unix:/s"]
+[[router]]
+name = "r"
+driver = "manualroute"
+ignore_extensions = ["PIPELINING"]
+hosts = ["d", { url = "e", ignore_extensions = ["DSN"] }]
+[[router]]
+name = "s"
+driver = "manualroute"
+hosts = ["f"]`;
+  const ignored = (hosts: Config['smarthosts']): (readonly string[] | undefined)[] => hosts.map((host) => host.ignoreExtensions);
+  const got = config(text);
+  assert.deepEqual(ignored(got.smarthosts), [['CHUNKING'], ['SIZE', 'X-NEW'], undefined, ['CHUNKING']]);
+  const [r, s] = got.routers as [ManualrouteDefinition, ManualrouteDefinition];
+  assert.deepEqual([ignored(r.hosts), ignored(s.hosts)], [[['PIPELINING'], ['DSN']], [['CHUNKING']]]);
+  const env = { NOSPOOL_IGNORE_EXTENSIONS: 'CHUNKING pipelining' };
+  assert.deepEqual(ignored(config('smarthosts = ["a"]\nignore_extensions = ["DSN"]', { env }).smarthosts), [['CHUNKING', 'PIPELINING']]);
+});
+
+test('W6: a slip in the name of an extension is hinted at; other keywords pass', () => {
+  const warnings = (...keywords: string[]): readonly string[] => {
+    const got = read(`smarthosts = ["a"]\nignore_extensions = ${JSON.stringify(keywords)}`);
+    assert.ok(got.ok);
+    return got.warnings;
+  };
+  assert.deepEqual(
+    warnings('CHUNKING', 'ETRN', 'HELP', 'VRFY', 'EXPN', 'TURN', 'PRDR', 'XCLIENT', 'XFORWARD', 'X-ANY', 'BURL', 'UTF8SMTP'),
+    [],
+  );
+  assert.deepEqual(warnings('CHUNKIN', '8bitmine'), [
+    '/f:2: key "ignore_extensions" names "CHUNKIN", which is no extension known here; did you mean "CHUNKING"?',
+    '/f:2: key "ignore_extensions" names "8BITMINE", which is no extension known here; did you mean "8BITMIME"?',
+  ]);
+});
+
 test('a table of credentials inherits nothing', () => {
   const { smarthosts } = config(
     'smarthosts = [{ url = "b", auth = { user = "v", password_env = "PW" } }]\n[auth]\nuser = "u"\npassword_file = "/p"\nallow_plaintext = true\nmechanisms = ["plain"]',
@@ -200,24 +270,42 @@ test('secrets, whichever way they are named', () => {
   assert.match(error('[auth]\nuser = "u"\npassword_file = "~/p"', { home: null }), /no home directory/);
 });
 
+test('V7: tokens, whichever way they are named', () => {
+  const auth = (line: string, given: Given = {}): unknown =>
+    config(`smarthosts = ["a"]\n[auth]\nuser = "u"\n${line}`, given).smarthosts[0]?.auth;
+  const of = (secret: unknown): unknown => ({ user: 'u', mechanisms: [], secret, isToken: true, allowPlaintext: false });
+  assert.deepEqual(auth('token_file = "~/t"'), of({ from: 'file', path: '/home/ops/t' }));
+  assert.deepEqual(auth('token_file = "mail"'), of({ from: 'file', path: 'mail' }));
+  assert.deepEqual(auth('token_command = ["/bin/token", "u"]'), of({ from: 'command', argv: ['/bin/token', 'u'] }));
+  assert.deepEqual(auth('token_env = "NOSPOOL_T"', { env: { NOSPOOL_T: 'x' } }), of({ from: 'env', name: 'NOSPOOL_T' }));
+  const env = { NOSPOOL_AUTH_TOKEN_FILE: '/run/secrets/t' };
+  assert.deepEqual(auth('password_file = "/p"', { env }), of({ from: 'file', path: '/run/secrets/t' }), 'over a password of the file');
+  assert.deepEqual(auth('token_file = "/t"', { env: { NOSPOOL_AUTH_PASSWORD_FILE: '/q' } }), {
+    ...{ user: 'u', mechanisms: [], secret: { from: 'file', path: '/q' }, allowPlaintext: false },
+  });
+  assert.match(error('[auth]\nuser = "u"\ntoken_command = ["/bin/t"]', { mode: 0o646 }), /every user can change this file/);
+});
+
 test('a file that every user can read keeps no password; one that every user can change runs no command', () => {
   const literal = '[auth]\nuser = "u"\npassword = "hunter2"';
   const command = '[auth]\nuser = "u"\npassword_command = ["/bin/cat", "/p"]';
   for (const mode of [0o600, 0o640, 0o660, null]) config(literal, { mode });
   assert.equal(
     error(literal, { mode: 0o644 }),
-    '/f:3: key "password" in [auth] is refused, because every user can read this file (mode 0644): run chmod o-r /f',
+    '/f:3: key "password" in [auth] is refused, because every user can read this file (mode 0644, owner uid 0): run chmod o-r /f',
   );
   assert.match(error(literal, { mode: 0o604 }), /mode 0604/);
   assert.match(
     error('smarthosts = [{ url = "a", auth = { user = "u", password = "hunter2" } }]', { mode: 0o644 }),
     /^\/f:1: key "password" in auth of a smart host is refused/,
   );
-  for (const mode of [0o644, 0o664, null]) config(command, { mode });
+  for (const mode of [0o644, 0o640, null]) config(command, { mode });
   assert.equal(
     error(command, { mode: 0o646 }),
-    '/f:3: key "password_command" in [auth] is refused, because every user can change this file (mode 0646): run chmod o-w /f',
+    '/f:3: key "password_command" in [auth] is refused, because every user can change this file (mode 0646, owner uid 0): run chmod o-w /f',
   );
+  assert.match(error(command, { mode: 0o664 }), /because its group can change this file \(mode 0664, owner uid 0\): run chmod g-w \/f$/);
+  assert.match(error(command, { mode: 0o666 }), /because its group and every user can change this file .*: run chmod go-w \/f$/);
   config('[auth]\nuser = "u"', { mode: 0o666, env: { NOSPOOL_AUTH_PASSWORD: 'hunter2' } });
 });
 
@@ -317,6 +405,22 @@ test('rewrite', () => {
     '[rewrite]\nroot = "host1@example.org"\n"*@host1" = "*@example.org"\n"a@b" = "c"\n"*@c" = "noreply@example.org"',
   );
   assert.deepEqual({ ...rewrite }, { root: 'host1@example.org', '*@host1': '*@example.org', 'a@b': 'c', '*@c': 'noreply@example.org' });
+});
+
+test('W4: a hostname that EHLO cannot say is read, with a warning; the dot of the root is left out', () => {
+  const read1 = (name: string): { readonly hostname: string; readonly warnings: readonly string[] } => {
+    const got = read(`hostname = "${name}"`);
+    assert.ok(got.ok, name);
+    return { hostname: got.config.hostname, warnings: got.warnings };
+  };
+  for (const name of ['web1.example.org', 'WEB1', 'müller.example', '[192.0.2.1]'])
+    assert.deepEqual(read1(name), { hostname: name, warnings: [] });
+  assert.deepEqual(read1('web1.example.org.'), { hostname: 'web1.example.org', warnings: [] });
+  for (const name of ['my_app.local', '192.0.2.1'])
+    assert.match(read1(name).warnings.join(), /^\/f:1: key "hostname" is no domain of RFC 5321, so EHLO says the address of the socket/);
+  assert.equal(config('qualify_domain = "example.org."\nqualify_recipient = "example.net."').qualifyRecipient, 'example.net');
+  for (const name of ['web 1', ' web1', 'a..b', 'web-.example.org', '.', 'a.example..'])
+    assert.match(error(`hostname = "${name}"`), /^\/f:1: key "hostname" expects a domain/);
 });
 
 test('warnings: what is written and means nothing', () => {

@@ -4,6 +4,7 @@
  * what we say of it is true.
  *
  * FAULTS=full tries every octet of every kind of session and prints a table; else every octet of the plain one, and samples.
+ * Loopback: the fault is the subject; TLS is required where there is TLS.
  */
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { chmodSync, writeFileSync } from 'node:fs';
 import { within } from '../support/within.ts';
+import { HOST } from '../world/support/addresses.ts';
 import { type Command, installCommand, run } from './support/command.ts';
 import { startExim } from './support/exim.ts';
 import { assertDelivered } from './support/matrix.ts';
@@ -159,7 +160,7 @@ test.before.each(() =>
 
 const configure = (more = '') =>
   command.configure(
-    `smarthosts = ["smtp://127.0.0.1:${exim.port}"]\nhostname = "client.peer.test"\nqualify_domain = "peer.test"\naliases = []\n${more}`,
+    `smarthosts = ["smtp://${HOST}:${exim.port}"]\nhostname = "client.peer.test"\nqualify_domain = "peer.test"\ntls = { mode = "off" }\naliases = []\n${more}`,
   );
 
 /** The last part of an argument list is a mailbox; nothing but Exim's line ends may be in it. */
@@ -276,7 +277,7 @@ for (const { name, argv = SENDMAIL, options, reversePath = ROOT, more } of SURRO
       const place = `${command.folder}/over/usr/sbin/sendmail`;
       writeFileSync(place, installed);
       chmodSync(place, 0o755);
-      const base = `smarthosts = ["smtp://127.0.0.1:${exim.port}"]\nhostname = "client.peer.test"\nqualify_domain = "peer.test"\naliases = []\n`;
+      const base = `smarthosts = ["smtp://${HOST}:${exim.port}"]\nhostname = "client.peer.test"\nqualify_domain = "peer.test"\ntls = { mode = "off" }\naliases = []\n`;
       writeFileSync(command.config, `${more ?? `log = "${command.log}"\n`}${base}`);
       const called = await world.call(argv, { ...options, input: PLAIN });
       assert.deepEqual(called, { status: 0, stdout: '', stderr: '' });

@@ -6,6 +6,7 @@ import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } fro
 import { fileURLToPath } from 'node:url';
 import { BUN_FLAGS } from '../../src/cli/wrapper.ts';
 import { within } from '../support/within.ts';
+import { HOST } from '../world/support/addresses.ts';
 import { installCommand } from './support/command.ts';
 import { scratch, until } from './support/daemon.ts';
 import { startExim } from './support/exim.ts';
@@ -98,7 +99,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const)
       const exim = await startExim();
       try {
         const command = installCommand(runtime);
-        command.configure(`smarthosts = ["smtp://127.0.0.1:${exim.port}"]\nreplay_window = "1KiB"\n`);
+        command.configure(`smarthosts = ["smtp://${HOST}:${exim.port}"]\nreplay_window = "1KiB"\n[tls]\nmode = "off"\n`);
         const [program = '', ...args] = [...runtime, command.file, '-C', command.config, '-i', '-f', at('sender'), at('ann')];
         const child = spawn(program, args, { stdio: ['pipe', 'ignore', 'ignore'], env: { PATH: '/usr/bin:/bin' } });
         child.stdin?.on('error', () => undefined);

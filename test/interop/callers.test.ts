@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { within } from '../support/within.ts';
+import { HOST } from '../world/support/addresses.ts';
 import { CALLERS, type Letter } from './support/callers.ts';
 import { type Command, calls, installCommand } from './support/command.ts';
 import { startExim } from './support/exim.ts';
@@ -21,7 +22,7 @@ for (const caller of CALLERS) {
       exim = await startExim();
       command = installCommand();
       command.configure(
-        `smarthosts = ["smtp://127.0.0.1:${exim.port}"]\nhostname = "client.peer.test"\nqualify_domain = "peer.test"\naliases = ["${command.folder}/aliases"]\n`,
+        `smarthosts = ["smtp://${HOST}:${exim.port}"]\nhostname = "client.peer.test"\nqualify_domain = "peer.test"\ntls = { mode = "off" }\naliases = ["${command.folder}/aliases"]\n`,
       );
       world = makeWorld(command);
     }),

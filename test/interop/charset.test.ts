@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { within } from '../support/within.ts';
+import { HOST } from '../world/support/addresses.ts';
 import { type Command, installCommand, type Run, run } from './support/command.ts';
 import { startExim } from './support/exim.ts';
 import { assertDelivered, configuration } from './support/matrix.ts';
@@ -26,7 +27,7 @@ test.after(() => peer?.stop());
 test.before.each(() => peer?.clear());
 
 const configure = (more = ''): void =>
-  command.configure(configuration(command, `smtp://127.0.0.1:${peer.port}`, undefined, { top: `qualify_domain = "${DOMAIN}"\n${more}` }));
+  command.configure(configuration(command, `smtp://${HOST}:${peer.port}`, undefined, { top: `qualify_domain = "${DOMAIN}"\n${more}` }));
 
 /** Python's codecs, not those of the command under test. */
 function encode(text: string, codec: string): Buffer {

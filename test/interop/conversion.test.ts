@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { within } from '../support/within.ts';
+import { HOST } from '../world/support/addresses.ts';
 import { type Command, installCommand, run } from './support/command.ts';
 import { startExim } from './support/exim.ts';
 import { assertDelivered, configuration } from './support/matrix.ts';
@@ -20,7 +21,7 @@ test.before(() =>
   within(30_000, async () => {
     command = installCommand();
     exim = await startExim({ eightBitMime: false, smtputf8: false, chunking: false });
-    command.configure(configuration(command, `smtp://127.0.0.1:${exim.port}`));
+    command.configure(configuration(command, `smtp://${HOST}:${exim.port}`));
   }),
 );
 test.after(async () => exim?.stop());

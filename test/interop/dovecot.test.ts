@@ -1,6 +1,7 @@
 /** Dovecot: LMTP to one recipient and, where the configuration allows it, to several; submission with every mechanism it has. */
 import assert from 'node:assert/strict';
 import { within } from '../support/within.ts';
+import { HOST } from '../world/support/addresses.ts';
 import { type TlsFiles, tlsFiles } from './support/certificates.ts';
 import { type Command, installCommand, run } from './support/command.ts';
 import { type Dovecot, startDovecot } from './support/dovecot.ts';
@@ -28,7 +29,7 @@ test.before(() =>
 test.after(() => Promise.all([exim?.stop(), dovecot?.stop()]).then(() => undefined));
 test.before.each(() => Promise.all([exim.clear(), dovecot.clear()]).then(() => undefined));
 
-const lmtp = (more = '') => command.configure(configuration(command, `lmtp://127.0.0.1:${dovecot.lmtpPort}`, undefined, { top: more }));
+const lmtp = (more = '') => command.configure(configuration(command, `lmtp://${HOST}:${dovecot.lmtpPort}`, undefined, { top: more }));
 const send = (message: Buffer, ...boxes: readonly string[]) => run(command, ['-i', '-f', at('sender'), ...boxes.map(at)], message);
 
 for (const make of [threeLines, dotted, eightBit, longLine, kibibytes300, () => mebibytes(8)]) {
@@ -43,9 +44,23 @@ for (const make of [threeLines, dotted, eightBit, longLine, kibibytes300, () => 
     }));
 }
 
+test('V10: LMTP over a unix socket, to one and, with lmtp_partial, to two', () =>
+  within(30_000, async () => {
+    const message = threeLines();
+    command.configure(`smarthosts = ["lmtp+unix:${dovecot.lmtpSocket}"]\n`);
+    assertDelivered(await send(message.octets, 'ann'));
+    assertArrived((await dovecot.received('ann'))[0], message);
+    const two = await send(message.octets, 'ann', 'bob');
+    assert.equal(two.status, 1, two.said);
+    assert.match(two.stderr, /lmtp_partial = true/, two.said);
+    command.configure(`smarthosts = ["lmtp+unix:${dovecot.lmtpSocket}"]\nlmtp_partial = true\n`);
+    assertDelivered(await send(message.octets, 'bob', 'eve'));
+    for (const box of ['bob', 'eve']) assertArrived((await dovecot.received(box))[0], message);
+  }));
+
 test('LMTP over STARTTLS', () =>
   within(30_000, async () => {
-    command.configure(`smarthosts = ["lmtp://127.0.0.1:${dovecot.lmtpPort}"]\n[tls]\nmode = "required"\nca_file = "${tls.ca}"\n`);
+    command.configure(`smarthosts = ["lmtp://${HOST}:${dovecot.lmtpPort}"]\n[tls]\nmode = "required"\nca_file = "${tls.ca}"\n`);
     const message = threeLines();
     assertDelivered(await send(message.octets, 'ann'));
     assertArrived((await dovecot.received('ann'))[0], message);
@@ -109,7 +124,7 @@ for (const scheme of ['submission', 'submissions'] as const)
     test(`${scheme} with ${mechanism}`, () =>
       within(30_000, async () => {
         const port = scheme === 'submission' ? dovecot.port : dovecot.tlsPort;
-        command.configure(configuration(command, `${scheme}://127.0.0.1:${port}`, tls, { auth: `mechanisms = ["${mechanism}"]\n` }));
+        command.configure(configuration(command, `${scheme}://${HOST}:${port}`, tls, { auth: `mechanisms = ["${mechanism}"]\n` }));
         const message = threeLines();
         assertDelivered(await send(message.octets, 'ann', 'bob'));
         assert.match(dovecot.said(), new RegExp(`method=${mechanism}`));
@@ -118,7 +133,7 @@ for (const scheme of ['submission', 'submissions'] as const)
 
 test('submission chooses SCRAM-SHA-256 by itself', () =>
   within(30_000, async () => {
-    command.configure(configuration(command, `submission://127.0.0.1:${dovecot.port}`, tls));
+    command.configure(configuration(command, `submission://${HOST}:${dovecot.port}`, tls));
     const before = dovecot.said().length;
     assertDelivered(await send(threeLines().octets, 'ann'));
     assert.match(dovecot.said().slice(before), /method=SCRAM-SHA-256/);
@@ -126,7 +141,7 @@ test('submission chooses SCRAM-SHA-256 by itself', () =>
 
 test('submission: what the server behind it refuses, is refused', () =>
   within(30_000, async () => {
-    command.configure(configuration(command, `submission://127.0.0.1:${dovecot.port}`, tls));
+    command.configure(configuration(command, `submission://${HOST}:${dovecot.port}`, tls));
     for (const local of ['refused', 'later', 'atdata', 'afterdot'] as const) {
       const result = await send(threeLines().octets, 'ann', local);
       assert.equal(result.status, 1, `${local}: ${result.said}`);

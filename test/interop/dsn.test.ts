@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { within } from '../support/within.ts';
+import { HOST } from '../world/support/addresses.ts';
 import { type Command, installCommand, run } from './support/command.ts';
 import { until } from './support/daemon.ts';
 import { startExim } from './support/exim.ts';
@@ -34,7 +35,7 @@ for (const [name, start] of SERVERS)
         const aliases = `${command.folder}/aliases`;
         writeFileSync(aliases, `ops: ${at('bob')}\n`, { mode: 0o644 });
         const top = `aliases = ["${aliases}"]\nqualify_domain = "here.example"\n`;
-        command.configure(configuration(command, `smtp://127.0.0.1:${peer.port}`, undefined, { top }));
+        command.configure(configuration(command, `smtp://${HOST}:${peer.port}`, undefined, { top }));
         const send = (...args: readonly string[]) =>
           run(command, ['-i', '-f', at('ann'), ...args, 'ops@here.example'], threeLines().octets);
 

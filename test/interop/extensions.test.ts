@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { connect, createServer } from 'node:net';
 import { type FaultProxy, startProxy } from '../faults/support/proxy.ts';
 import { within } from '../support/within.ts';
+import { HOST, NAME } from '../world/support/addresses.ts';
 import { type TlsFiles, tlsFiles } from './support/certificates.ts';
 import { type Command, installCommand, type Run, run } from './support/command.ts';
 import { type EximOptions, startExim } from './support/exim.ts';
@@ -32,9 +33,9 @@ async function withPeer(
   options?: TlsFiles,
 ): Promise<void> {
   const peer = await start();
-  const proxy = await startProxy({ port: peer.port });
+  const proxy = await startProxy({ at: HOST, host: HOST, port: peer.port });
   try {
-    command.configure(configuration(command, `submission://127.0.0.1:${proxy.port}`, options));
+    command.configure(configuration(command, `submission://${HOST}:${proxy.port}`, options));
     await work(peer, proxy);
   } finally {
     await proxy.stop();
@@ -236,7 +237,7 @@ test('AUTH EXTERNAL with a client certificate', () =>
   within(60_000, () =>
     withPeer(exim({ tls, mechanisms: ['EXTERNAL'], authRequired: true }), async (peer) => {
       const client = `certificate = "${tls.clientCertificate}"\ncertificate_key = "${tls.clientKey}"\n`;
-      const host = `submission://127.0.0.1:${peer.port}`;
+      const host = `submission://${HOST}:${peer.port}`;
       command.configure(configuration(command, host, tls, { tls: client, auth: 'mechanisms = ["EXTERNAL"]\n' }));
       const one = threeLines();
       assertDelivered(await send(one, ['ann']));
@@ -258,7 +259,7 @@ test('TLS 1.2 alone, and TLS 1.1 refused', () =>
       await withPeer(
         exim({ tls, main: `tls_require_ciphers = ${priority}` }),
         async (peer) => {
-          command.configure(configuration(command, `submission://127.0.0.1:${peer.port}`, tls));
+          command.configure(configuration(command, `submission://${HOST}:${peer.port}`, tls));
           const result = await send(threeLines(), ['ann']);
           assert.equal(result.status, status, result.said);
           assert.match(result.stderr, status === 0 ? /^$/ : /TLS|protocol/, result.said);
@@ -273,7 +274,7 @@ test('a unix socket instead of a port', () =>
     withPeer(exim({}), async (peer) => {
       const path = `${command.folder}/socket`;
       const bridge = createServer((client) => {
-        const server = connect(peer.port, '127.0.0.1');
+        const server = connect(peer.port, HOST);
         client.on('error', () => server.destroy()).pipe(server);
         server.on('error', () => client.destroy()).pipe(client);
       });
@@ -295,11 +296,16 @@ test('two hosts: the first dead, the first without TLS, the first gone after MAI
     const bare = await startExim({});
     const proxies: FaultProxy[] = [];
     try {
-      const cut = await startProxy({ port: second.port, rules: [{ direction: 'toServer', at: 1, fault: { kind: 'reset' } }] });
+      const cut = await startProxy({
+        at: HOST,
+        host: HOST,
+        port: second.port,
+        rules: [{ direction: 'toServer', at: 1, fault: { kind: 'reset' } }],
+      });
       proxies.push(cut);
       for (const port of [1, bare.port, cut.port]) {
         await second.clear();
-        const hosts = `smarthosts = ["submission://127.0.0.1:${port}", "submission://localhost:${second.port}"]`;
+        const hosts = `smarthosts = ["submission://${HOST}:${port}", "submission://${NAME}:${second.port}"]`;
         command.configure(`${hosts}\n[tls]\nmode = "required"\nca_file = "${tls.ca}"\n`);
         const one = kibibytes300();
         assertDelivered(await send(one, ['ann', 'bob']));
@@ -321,9 +327,14 @@ test('a message larger than all socket buffers, cut at many octets: the second h
     try {
       for (const point of [1, 60, 150, 1000, 65_536, 4_000_000]) {
         await peer.clear();
-        const proxy = await startProxy({ port: peer.port, rules: [{ direction: 'toServer', at: point, fault: { kind: 'reset' } }] });
+        const proxy = await startProxy({
+          at: HOST,
+          host: HOST,
+          port: peer.port,
+          rules: [{ direction: 'toServer', at: point, fault: { kind: 'reset' } }],
+        });
         command.configure(
-          `replay_window = "32MiB"\nsmarthosts = ["smtp://127.0.0.1:${proxy.port}", "smtp://127.0.0.1:${peer.port}"]\n[tls]\nmode = "off"\n`,
+          `replay_window = "32MiB"\nsmarthosts = ["smtp://${HOST}:${proxy.port}", "smtp://${HOST}:${peer.port}"]\n[tls]\nmode = "off"\n`,
         );
         assertDelivered(await send(one, ['ann', 'bob']));
         for (const box of ['ann', 'bob']) {

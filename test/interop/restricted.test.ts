@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { printMemoryTest } from '../../src/cli/memory.ts';
 import { printWrapper } from '../../src/cli/wrapper.ts';
 import { within } from '../support/within.ts';
+import { HOST } from '../world/support/addresses.ts';
 import { tlsFiles } from './support/certificates.ts';
 import { type Command, installCommand, run } from './support/command.ts';
 import { scratch } from './support/daemon.ts';
@@ -47,7 +48,7 @@ const forbidding = suiteWith('memory that can be written and run is forbidden', 
       execFileSync('gcc', ['-Wall', '-Werror', '-o', forbid, fileURLToPath(new URL('support/forbid.c', import.meta.url))]);
       exim = await startExim({ tls, authRequired: true });
       command = installCommand();
-      command.configure(configuration(command, `submission://127.0.0.1:${exim.port}`, tls));
+      command.configure(configuration(command, `submission://${HOST}:${exim.port}`, tls));
       script = installScript(command);
     }),
   );
@@ -103,7 +104,7 @@ const sieving = suiteWith('Dovecot, Sieve', 'root', 'unshare', 'exim4-daemon-hea
     within(30_000, async () => {
       exim = await startExim({ tls, authRequired: true });
       command = installCommand();
-      command.configure(configuration(command, `submission://127.0.0.1:${exim.port}`, tls));
+      command.configure(configuration(command, `submission://${HOST}:${exim.port}`, tls));
       // Dovecot's processes are nobody's when they deliver.
       chownSync(`${command.folder}/password`, 65_534, 65_534);
       const sendmail = `${command.folder}/sieve`;
@@ -121,7 +122,7 @@ const sieving = suiteWith('Dovecot, Sieve', 'root', 'unshare', 'exim4-daemon-hea
   sieving('C1: redirect by LMTP, whose processes have little address space, goes over STARTTLS, with a password', () =>
     within(60_000, async () => {
       const sender = installCommand();
-      sender.configure(configuration(sender, `lmtp://127.0.0.1:${dovecot.lmtpPort}`, undefined));
+      sender.configure(configuration(sender, `lmtp://${HOST}:${dovecot.lmtpPort}`, undefined));
       const sent = await run(sender, ['-i', '-f', at('sender'), at('ann')], threeLines().octets);
       assert.equal(sent.status, 0, sent.said + dovecot.said() + command.logged());
       assert.equal((await exim.received('bob')).length, 1, dovecot.said() + command.logged());

@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { chmodSync, writeFileSync } from 'node:fs';
 import { within } from '../support/within.ts';
+import { HOST } from '../world/support/addresses.ts';
 import { type TlsFiles, tlsFiles } from './support/certificates.ts';
 import { type Command, installCommand, type Run, run } from './support/command.ts';
 import { type Dovecot, startDovecot } from './support/dovecot.ts';
@@ -87,7 +88,7 @@ async function attempt(
   verbosity: readonly string[],
   message = threeLines(),
 ): Promise<Run> {
-  command.configure(configuration(command, `submission://127.0.0.1:${peer.port}`, tls, { auth: `mechanisms = ["${mechanism}"]\n` }));
+  command.configure(configuration(command, `submission://${HOST}:${peer.port}`, tls, { auth: `mechanisms = ["${mechanism}"]\n` }));
   writeFileSync(`${command.folder}/password`, `${secret}\n`);
   chmodSync(`${command.folder}/password`, 0o600);
   return run(command, [...verbosity, '-i', '-f', at('sender'), at('ann')], message.octets);
@@ -150,7 +151,7 @@ test('EXTERNAL without a client certificate is not tried', () =>
   within(30_000, async () => {
     const exim = await startExim({ tls, mechanisms: ['EXTERNAL'], authRequired: true });
     try {
-      const host = `submission://127.0.0.1:${exim.port}`;
+      const host = `submission://${HOST}:${exim.port}`;
       const external = 'mechanisms = ["EXTERNAL"]\n';
       const client = `certificate = "${tls.clientCertificate}"\ncertificate_key = "${tls.clientKey}"\n`;
       command.configure(configuration(command, host, tls, { tls: client, auth: external }));

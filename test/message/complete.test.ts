@@ -308,8 +308,7 @@ test('raw 8-bit text is encoded where RFC 2047 allows it', async () => {
     ['Content-Disposition: x; filename="ö"', 'Content-Disposition: x; filename="ö"', 'no encoded word in a parameter'],
     ['References: <ö@x>', 'References: <ö@x>', 'nor in an identifier'],
     ['DKIM-Signature: d=ö', 'DKIM-Signature: d=ö', 'nor where it breaks a signature'],
-    ['To: Jörg', 'To: Jörg@r.example', 'an addr-spec is never encoded'],
-    ['To: Jörg <a@b', 'To: Jörg <a@b', 'what cannot be understood stays'],
+    ['To: <Jörg>', 'To: <Jörg@r.example>', 'an addr-spec is never encoded'],
   ];
   for (const [input, expected, why] of rows) {
     const raws = await completed([utf8(input), 'From: a@b', 'Date: x', 'Message-ID: <y@z>']);
@@ -322,6 +321,30 @@ test('raw 8-bit text is encoded where RFC 2047 allows it', async () => {
   }
   assert.equal((await completed([utf8('Subject: ö'), ...WHOLE], { header8bit: 'send' }))[0], utf8('Subject: ö'));
   assert.equal((await completed([utf8('To: Ö <root>'), ...WHOLE], { header8bit: 'send' }))[0], utf8('To: Ö <root@r.example>'));
+});
+
+test('M5: a name where an address should be, and what is no address list, is encoded all the same', async () => {
+  const rows: [string, string, string][] = [
+    ['Sender: Jörg', 'Sender: =?UTF-8?B?SsO2cmc=?=', 'a word without an "@" is a name'],
+    ['Sender: "Jörg Ö", b@x', 'Sender: =?UTF-8?B?SsO2cmcgw5Y=?= , b@x', 'in quotes, too'],
+    ['Reply-To: Ö, root, Ü', 'Reply-To: =?UTF-8?B?w5Y=?= , root@q.example, =?UTF-8?B?w5w=?=', 'a word in ASCII is qualified'],
+    ['To: Jörg <a@b', 'To: =?UTF-8?B?SsO2cmc=?= <a@b', 'a bracket that is not closed'],
+    ['To: Jörg Müller', 'To: =?UTF-8?B?SsO2cmcgTcO8bGxlcg==?=', 'words without brackets'],
+    ['To: "Jörg <a@b>', 'To: =?UTF-8?B?IkrDtnJn?= <a@b>', 'a quote that is not closed'],
+    ['To: x ö@b y ü', 'To: x ö@b y =?UTF-8?B?w7w=?=', 'what may be an address is never encoded'],
+    ['Cc: \u00a0a@b', 'Cc:  a@b', 'a no-break space before an address'],
+    ['Cc: Foo\u00a0Bar\u00a0<\u200ba@b\u202f>', 'Cc: =?UTF-8?Q?Foo=C2=A0Bar?= < a@b >', 'within a name it is part of it'],
+    ['Cc: \u202aÖ <a@bücher.example>\u202c', 'Cc:  =?UTF-8?B?w5Y=?= <a@xn--bcher-kva.example> ', 'marks of direction'],
+    ['Cc: Ö \\"Ä\\" <a@b>', 'Cc: =?UTF-8?B?w5YgIsOEIg==?= <a@b>', 'quotes that were quoted'],
+  ];
+  for (const [input, expected, why] of rows) {
+    const got = await finish([utf8(input), ...WHOLE]);
+    assert.equal(got.fields[0]?.raw, utf8(expected), why);
+    assert.equal(got.needsSmtputf8, null, why);
+  }
+  assert.equal((await completed(['To: J\xf6rg <a@b', ...WHOLE]))[0], 'To: =?unknown-8bit?Q?J=F6rg?= <a@b');
+  const sent = await finish([utf8('Sender: Jörg\u00a0, a@b'), ...WHOLE], { header8bit: 'send' });
+  assert.deepEqual([sent.fields[0]?.raw, sent.needsSmtputf8], [utf8('Sender: Jörg@q.example\u00a0, a@b'), 'the Sender field has Jörg']);
 });
 
 test('text that is not UTF-8 is read in the default charset, or labelled as unknown', async () => {
@@ -340,24 +363,27 @@ test('text that is not UTF-8 is read in the default charset, or labelled as unkn
 });
 
 test('addresses outside ASCII: domains go as A-labels, local-parts need SMTPUTF8', async () => {
-  const rows: [string, string, boolean, string][] = [
-    ['To: joe@bücher.example', 'To: joe@xn--bcher-kva.example', false, 'only the domain'],
-    ['To: Ö <joe@bücher.example>', 'To: =?UTF-8?B?w5Y=?= <joe@xn--bcher-kva.example>', false, 'with a name'],
-    ['To: jörg@bücher.example', 'To: jörg@bücher.example', true, 'the local-part'],
-    ['To: jörg', 'To: jörg@r.example', true, 'bare'],
-    ['To: joe@bücher.example(x)', 'To: joe@xn--bcher-kva.example(x)', false, 'a comment behind'],
-    ['X-To: jörg@x', 'X-To: =?UTF-8?B?asO2cmdAeA==?=', false, 'not an address field'],
+  const rows: [string, string, string | null, string][] = [
+    ['To: joe@bücher.example', 'To: joe@xn--bcher-kva.example', null, 'only the domain'],
+    ['To: Ö <joe@bücher.example>', 'To: =?UTF-8?B?w5Y=?= <joe@xn--bcher-kva.example>', null, 'with a name'],
+    ['To: jörg@bücher.example', 'To: jörg@bücher.example', 'the To field has jörg@bücher.example', 'the local-part'],
+    ['To: <jörg>, ö@x', 'To: <jörg@r.example>, ö@x', 'the To field has jörg', 'bare, in brackets'],
+    ['To: joe@bücher.example(x)', 'To: joe@xn--bcher-kva.example(x)', null, 'a comment behind'],
+    ['X-To: jörg@x', 'X-To: =?UTF-8?B?asO2cmdAeA==?=', null, 'not an address field'],
   ];
   for (const [input, expected, needs, why] of rows) {
     const got = await finish([utf8(input), ...WHOLE]);
     assert.equal(got.fields[0]?.raw, utf8(expected), why);
     assert.equal(got.needsSmtputf8, needs, why);
   }
-  assert.equal((await finish([utf8('To: joe@bücher.example'), ...WHOLE], { toAscii: () => null })).needsSmtputf8, true);
+  assert.equal(
+    (await finish([utf8('To: joe@bücher.example'), ...WHOLE], { toAscii: () => null })).needsSmtputf8,
+    'the To field has joe@bücher.example',
+  );
   const added = await finish(['Date: x', 'Message-ID: y'], { reversePath: { localPart: 'jörg', domain: 'x' }, fullName: '' });
-  assert.deepEqual([added.fields.at(-1)?.raw, added.needsSmtputf8], [utf8('From: jörg@x'), true]);
+  assert.deepEqual([added.fields.at(-1)?.raw, added.needsSmtputf8], [utf8('From: jörg@x'), 'the From field has jörg@x']);
   const domain = await finish(['Date: x', 'Message-ID: y'], { reversePath: { localPart: 'joe', domain: 'bücher.example' }, fullName: '' });
-  assert.deepEqual([domain.fields.at(-1)?.raw, domain.needsSmtputf8], ['From: joe@xn--bcher-kva.example', false]);
+  assert.deepEqual([domain.fields.at(-1)?.raw, domain.needsSmtputf8], ['From: joe@xn--bcher-kva.example', null]);
 });
 
 test('dates', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { suite } from 'uvu';
-import { untilDot } from '../../src/message/lonedot.ts';
+import { type LoneDot, untilDot } from '../../src/message/lonedot.ts';
 import { type Ended, type Source, sourceOf } from '../../src/message/source.ts';
 import { octets } from '../../src/smtp/text.ts';
 
@@ -80,8 +80,15 @@ const TABLE: [string, string, string][] = [
 for (const [input, expected, why] of TABLE) {
   test(why, async () => {
     assert.equal(model(input), expected, 'model');
+    const line = /(^|\n)\.\r?\n/.exec(input);
     for (let size = 1; size <= Math.max(1, input.length); size++) {
-      const [text, end] = await drained(untilDot(counted(cuts(input, size))));
+      const dots: LoneDot[] = [];
+      const [text, end] = await drained(untilDot(counted(cuts(input, size)), (dot) => dots.push(dot)));
+      assert.deepEqual(
+        dots.map((dot) => dot.octets),
+        line ? [line.index + line[0].length] : [],
+        'C5: how far the message went',
+      );
       assert.equal(text, expected, `chunks of ${size}`);
       assert.deepEqual(end, { end: 'clean' });
     }
@@ -110,6 +117,26 @@ test('every text of up to 7 octets of the alphabet that matters, whole and bytew
       assert.equal((await drained(untilDot(sourceOf(octets(text)))))[0], expected, JSON.stringify(text));
       assert.equal((await drained(untilDot(counted([...text]))))[0], expected, `${JSON.stringify(text)} bytewise`);
     }
+  }
+});
+
+test('C3: text behind the lone dot is told, blanks are not', async () => {
+  const rows: [string[], boolean][] = [
+    [['a\n.\n'], false],
+    [['a\n.\n', 'b'], false],
+    [['a\n.\nb'], true],
+    [['a\n.\r\n \t\r\n\n'], false],
+    [['a\n', '.\n\n\0'], true],
+    [['.', '\nb\n'], true],
+  ];
+  for (const [chunks, isFollowed] of rows) {
+    const dots: LoneDot[] = [];
+    await drained(untilDot(counted(chunks), (dot) => dots.push(dot)));
+    assert.deepEqual(
+      dots.map((dot) => dot.isFollowed),
+      [isFollowed],
+      JSON.stringify(chunks),
+    );
   }
 });
 

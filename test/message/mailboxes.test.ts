@@ -63,6 +63,7 @@ const accepted: [string, string[], string][] = [
   ["o'neil@b, 'x'@y", ["o'neil@b|", "'x'@y|"], 'apostrophes are letters'],
   ['a@b\r\n ,c@d', ['a@b|', 'c@d|'], 'folding with CRLF'],
   ['J\\K <a@b>', ['a@b|J\\K'], 'a backslash in a name'],
+  ['J\\ <a@b>', ['a@b|J\\ '], 'a backslash before a blank'],
   ['jörg@müller.example', ['jörg@müller.example|'], 'UTF-8'],
   ['me@work.example <a@b>', ['a@b|me@work.example'], 'an address as display name'],
   ['[List] x <a@b>', ['a@b|[List] x'], 'brackets in a display name'],
@@ -92,6 +93,15 @@ const refused: [string, RegExp, string][] = [
   ['a@"b"', /a domain may not be quoted$/, 'a quoted domain'],
   ['[1.2.3.4]@b', /"\[" may only begin a domain$/, 'a literal as local-part'],
   ['a\\b@c', /is not a local-part; quote it/, 'a backslash'],
+  ['a\\ b@c', /is not a local-part; quote it/, 'a backslash and a blank'],
+  ['a\\@b@c', /is not a local-part; quote it/, 'a backslash and a sign'],
+  ['\\"a@b', /is not a local-part; quote it/, 'a backslash and a quote'],
+  ['x\\\n', /control character/, 'a backslash at the end of a line'],
+  ['@b; a@b, @c', /the local-part is missing$/, 'a host alone, behind no group'],
+  ['A:;@b x', /its words are separate|the local-part is missing/, 'a host and a word behind a group'],
+  ['A:;@b@c', /more than one "@"/, 'two hosts behind a group'],
+  ['<A:b@c;>', /is not closed by ">"/, 'a group with a member in brackets'],
+  ['<:;>', /is not closed by ">"/, 'a group without a name in brackets'],
   ['"a"b@c', /its words are separate/, 'a quoted string beside an atom'],
   ['<>', /^"<>" holds no address/, 'null in a list'],
   ['x <>', /^"<>" holds no address/, 'null behind a name'],
@@ -101,14 +111,17 @@ const refused: [string, RegExp, string][] = [
   ['a@b>', /^"a@b>" has an unbalanced ">"/, 'a closing bracket'],
   ['<a@b> x', /^"x" may not follow "<a@b>"/, 'a word after brackets'],
   ['A <a@b> <c@d>', /^"<c@d>" may not follow "A <a@b>"/, 'brackets after brackets'],
-  ['a@b; c@d', /^the ";" in "a@b; c@d" ends no group; separate addresses by commas$/, 'semicolons'],
   ['A: B: a@b;;', /^a group stands within a group/, 'nested group'],
   [': a@b;', /^a group has no name/, 'no name'],
+  ['a@b: c@d', /^"a@b: c@d" is no name of a group; separate addresses by commas$/, 'an address in place of a name'],
+  ['A:;a@b:;', /is no name of a group/, 'an address in place of a name, behind a group'],
   ['"a@b', /^the quoted string ""a@b" is not closed/, 'open quote'],
   ['"a@b\\', /is not closed/, 'ends in a backslash'],
-  ['a@b (x', /^the comment "\(x" is not closed/, 'open comment'],
+  ['a@b (x, c@d', /^the comment "\(x" is not closed/, 'an open comment with an address in it'],
+  ['Foo (bar <a@b>', /^the comment "\(bar <a@b>" is not closed/, 'an open comment with the address in it'],
+  ['a@b (x; root', /is not closed/, 'an open comment with what may be an address in it'],
   ['<a@b (x>', /^the comment "\(x>" is not closed/, 'open comment within brackets'],
-  ['a@b (x\\)', /is not closed/, 'quoted parenthesis'],
+  ['a@b (x\\), c@d', /is not closed/, 'quoted parenthesis'],
   ['a@[1.2.3.4', /^the "\[" in "\[1.2.3.4" is not closed/, 'open literal'],
   ['a@b)', /unbalanced "\)"/, 'closing parenthesis'],
   ['a]@b', /unbalanced "\]"/, 'closing bracket'],
@@ -136,6 +149,51 @@ test('what is no address list is refused, naming the text', () => {
   const latin = parseAddressList('j\xf6rg@x');
   assert.ok(!latin.ok);
   assert.equal(latin.detail, '"jörg@x" is not an address: it is not valid UTF-8');
+});
+
+/** As Exim, Sendmail or Postfix take it; reference: the differential tests in test/interop. */
+const alsoTaken: [string, string[], string][] = [
+  ['undisclosed-recipients:;@host', [], 'a host behind an empty group'],
+  ['A:a@b;@host, c@d', ['a@b|', 'c@d|'], 'a host behind a group, and more'],
+  ['A:a@b;@[192.0.2.1];c@d', ['a@b|', 'c@d|'], 'an address literal behind a group'],
+  ['A:;@r:c@d', ['c@d|'], 'what may be a route behind a group loses nobody'],
+  ['A:; ;@host', [], 'a host behind a group with two ends'],
+  ['undisclosed-recipients:;;', [], 'two ends of a group'],
+  ['a@b;', ['a@b|'], 'a semicolon at the end'],
+  [';a@b', ['a@b|'], 'a semicolon at the start: Exim loses the address'],
+  ['a@b; C <c@d> ;; e', ['a@b|', 'c@d|C', 'e|'], 'semicolons as separators'],
+  ['A:a@b;c@d', ['a@b|', 'c@d|'], 'an address behind a group: Exim loses it'],
+  ['<undisclosed-recipients:;>, a@b', ['a@b|'], 'an empty group in brackets'],
+  ['None <A B : >', [], 'one that is not closed'],
+  ['Foo \\"Bar\\" <a@b>', ['a@b|Foo \\"Bar\\"'], 'quotes that were quoted'],
+  ['Foo\\, Bar\\<x\\> <a@b>', ['a@b|Foo\\, Bar\\<x\\>'], 'a comma and brackets that were quoted'],
+  ['a@b (x', ['a@b|x'], 'a comment that is not closed'],
+  ['a@b (x\\) (y', ['a@b|x) (y'], 'nor is one with a quoted parenthesis'],
+  ['\u00a0a@b,\u00a0c@d\u00a0', ['a@b|', 'c@d|'], 'no-break spaces around addresses'],
+  ['Foo\u00a0<\u200ba@b\u202f>', ['a@b|Foo'], 'and within brackets'],
+  ['\ufeff\u202aa@b\u202c', ['a@b|'], 'the mark at the start of a file, and marks of direction'],
+  ['a@\u3000b', ['a@b|'], 'a wide space'],
+  ['\u00a0', [], 'nothing else'],
+  ['G\u00a0: a@b;', ['a@b|'], 'behind the name of a group'],
+];
+
+test('M6: what Exim, Sendmail and Postfix take besides, where it is clear who is meant', () => {
+  for (const [input, expected, why] of alsoTaken) assert.deepEqual(list(input), expected, why);
+});
+
+test('M5: blanks outside ASCII are told, so that they can be replaced', () => {
+  const text = utf8('To: Fo\u00a0o\u00a0 \u200b\u00a0<a@b\ufeff>');
+  const got = parseAddressList(text, 3);
+  assert.ok(got.ok);
+  const { blanks, words } = got.value;
+  assert.deepEqual(
+    blanks.map(({ start, end }) => text.slice(start, end)),
+    ['\u00a0', '\u200b\u00a0', '\ufeff'].map(utf8),
+  );
+  assert.deepEqual(
+    words.map(({ start, end }) => text.slice(start, end)),
+    [utf8('Fo\u00a0o')],
+  );
 });
 
 test('offsets are those of the addr-spec, and words and comments are told', () => {
@@ -178,6 +236,13 @@ test('hostile lists are linear work', () => {
     '\r'.repeat(n),
     'a('.repeat(n),
     '()a'.repeat(n / 3),
+    ';'.repeat(n),
+    '\xc2\xa0'.repeat(n / 2),
+    `a${'\xc2\xa0'.repeat(n / 2)}b`,
+    `a${'\xc2\xa0'.repeat(n / 2)}`,
+    'a:;@b'.repeat(n / 5),
+    '<a:;>,'.repeat(n / 6),
+    '\\"'.repeat(n / 2),
   ])
     parseAddressList(text);
   const many = parseAddressList(Array.from({ length: 50_000 }, (_, i) => `"R, ${i}" <r${i}@example.org> (x)`).join(',\n '));
@@ -248,6 +313,7 @@ test('no text makes the parser throw, and every offset lies within it', () => {
           '\t',
           '\0',
           '\xe9',
+          '\xc2\xa0',
           '=?u?q?x?=',
         ),
         { maxLength: 14 },
@@ -256,7 +322,7 @@ test('no text makes the parser throw, and every offset lies within it', () => {
         const text = parts.join('');
         const got = parseAddressList(text);
         if (got.ok)
-          for (const { start, end } of [...got.value.mailboxes, ...got.value.words, ...got.value.comments])
+          for (const { start, end } of [...got.value.mailboxes, ...got.value.words, ...got.value.comments, ...got.value.blanks])
             assert.ok(0 <= start && start < end && end <= text.length);
         else assert.match(got.detail, /^[^A-Z]/);
       },

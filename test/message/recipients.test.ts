@@ -36,6 +36,9 @@ const table: [string[], string[], 'add' | 'remove' | null, string[], string][] =
     'folded, group, comment, empty lists',
   ],
   [['To: =?utf-8?Q?J,_D?= <a@x>'], [], 'add', ['a@x'], 'an encoded name'],
+  [['To: <j\xc3\xb6rg>, \xc2\xa0a@x'], [], 'add', ['jörg@q.example', 'a@x'], 'M5: outside ASCII in brackets, and a no-break space'],
+  [[], ['jörg', '\u00a0a@x'], null, ['jörg@q.example', 'a@x'], 'M5: as arguments'],
+  [['To: undisclosed-recipients:;@host', 'Cc: Foo \\"Bar\\" <a@x>; b@x;'], [], 'add', ['a@x', 'b@x'], 'M6: forms of other programs'],
   [['To : a@x'], [], 'add', ['a@x'], 'a blank before the colon'],
   [['To: a@x, b@x', 'Cc: A@X'], ['c@x', 'b@X'], 'add', ['c@x', 'b@X', 'a@x', 'A@X'], 'arguments are added, duplicates not'],
   [['To: a@x, b@x, root'], ['b@X, root'], 'remove', ['a@x'], 'arguments are removed after qualification'],
@@ -86,6 +89,13 @@ const refused: [string[], string[], 'add' | 'remove' | null, RegExp, string][] =
   [['To: a@x', 'Cc: b@x, John Smith, c@x'], [], 'add', /^in the Cc field: "John Smith" is not an address: /, 'one bad address fails all'],
   [['To: a@x'], ['a@x', 'b@@x'], 'add', /^in the argument "b@@x": "b@@x" is not an address/, 'a bad argument'],
   [[], ['a@x\nb@x'], null, /^in the argument "a@x\\x0ab@x": a control character/, 'a line end in an argument'],
+  [
+    ['To: M\xc3\xbcller, J\xc3\xb6rg <j@x>'],
+    [],
+    'add',
+    /^in the To field: "Müller" has no "@" and is not ASCII; if a name has a comma, put the name in quotes: "Müller, …" <address>$/,
+    'M5: the first part of a name with a comma',
+  ],
   [['Cc: x@@y'], [], 'remove', /^in the Cc field/, 'a bad field with remove'],
   [['To: a@x'], ['"'], 'remove', /^in the argument """/, 'a bad argument with remove'],
 ];

@@ -1,4 +1,7 @@
-/** The pitfalls of SMTP clients, by the rows of libraries.md §3: what this client does where others went wrong. */
+/**
+ * The pitfalls of SMTP clients, by the rows of libraries.md §3: what this client does where others went wrong.
+ * Loopback: most pitfalls are of the dialogue, which clear text shows best; what may be said in clear, test/world walks.
+ */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -175,7 +178,7 @@ row(10, 'lines of one reply with different codes are no reply', async () => {
   for (const verb of ['MAIL', 'RCPT', 'DATA'])
     await raw(
       conversing((line) => mixed(line, verb)),
-      async (port) => assertFailed(await send([hostAt(port)]), /the lines of one reply carry different codes: 250 and 550$/),
+      async (port) => assertFailed(await send([hostAt(port)]), /the lines of one reply carry different codes: "250-ok \/ 550 no"$/),
     );
   // After the dot nobody knows.
   await raw(
@@ -195,7 +198,7 @@ row(11, 'a code without text is a reply', async () => {
 row(12, 'a line that is no reply is not counted as one', () =>
   raw(
     conversing((line) => (line.startsWith('MAIL') ? '25 ok\r\n250 ok\r\n' : usual(line))),
-    async (port) => assertFailed(await send([hostAt(port)]), /not an SMTP reply: "25 ok"$/),
+    async (port) => assertFailed(await send([hostAt(port)]), /not an SMTP reply: "25 ok \/ 250 ok"$/),
   ),
 );
 
@@ -259,7 +262,11 @@ row(17, 'a greeting of several lines is one; the time for it is for all of it', 
       const timer = setInterval(() => socket.write('220-wait\r\n'), 20);
       socket.once('close', () => clearInterval(timer)).resume();
     },
-    async (port) => assertFailed(await send([hostAt(port)], { timeouts: { greeting: 300 } }), /no reply to the greeting in time$/),
+    async (port) =>
+      assertFailed(
+        await send([hostAt(port)], { timeouts: { greeting: 300 } }),
+        /no greeting came within 300ms \(timeouts\.greeting\), only "220-wait( \/ 220-wait)+"$/,
+      ),
   );
 });
 
@@ -297,12 +304,12 @@ row(20, 'a reply that nobody waited for ends the session; it is not taken for th
   assert.match(outcomeOf(play('mail-extra.smtp')), /^= malformed/);
   await raw(
     conversing((line) => (line.startsWith('MAIL') ? '250 ok\r\n250 and more\r\n' : usual(line))),
-    async (port) => assertFailed(await send([hostAt(port)]), /unexpected reply: 250 ok$/),
+    async (port) => assertFailed(await send([hostAt(port)]), /unexpected reply: 250 ok \/ 250 and more$/),
   );
   // Pipelined, one reply too many stands where 354 must be.
   await raw(
     conversing((line) => (line.startsWith('MAIL') ? '250 ok\r\n250 and more\r\n' : usual(line, PIPELINING))),
-    async (port) => assertFailed(await send([hostAt(port)]), /protocol error at data: unexpected reply: 250 fine$/),
+    async (port) => assertFailed(await send([hostAt(port)]), /protocol error at data: unexpected reply: 250 fine \/ 354 go$/),
   );
 });
 
@@ -380,7 +387,7 @@ row(26, 'a handshake that hangs ends with its own time-out', () =>
   served({ offers: ['STARTTLS'], script: { handshake: 'silence' } }, async (host) => {
     assertFailed(
       await send([hostAt(host.port, { tls: REQUIRED })], { timeouts: { handshake: 200 } }),
-      /no reply to the TLS handshake in time$/,
+      /the TLS handshake did not end within 200ms \(timeouts\.handshake\)$/,
     );
   }),
 );
@@ -428,7 +435,7 @@ row(29, '421 at any command: told, and the next smart host is asked before conte
     );
   await served({ script: { end: '421 4.3.2 shutting down' } }, (host) =>
     served({}, async (second) => {
-      assertFailed(await send([hostAt(host.port), hostAt(second.port)]), /no verdict came back .*421 4\.3\.2 shutting down/);
+      assertFailed(await send([hostAt(host.port), hostAt(second.port)]), /the content: 421 4\.3\.2 shutting down/);
       assert.deepEqual(second.sessions, []);
     }),
   );
@@ -541,7 +548,7 @@ row(37, 'a server that stops reading: the time-out of a block', () =>
     async (port) =>
       assertFailed(
         await send([hostAt(port)], { message: LARGE(64 * 1024 * 1024), timeouts: { block: 300 } }),
-        /no reply to the content in time$/,
+        /no reply to the content within 300ms \(timeouts\.block\)$/,
       ),
   ),
 );
@@ -685,16 +692,19 @@ row(53, 'the argument of EHLO: a domain or an address literal, never what is nei
     ['', /^EHLO \[127\.0\.0\.1\]$/],
     ['host.example.org', /^EHLO host\.example\.org$/],
     ['[IPv6:2001:db8::1]', /^EHLO \[IPv6:2001:db8::1\]$/],
+    ['ü.example', /^EHLO xn--tda\.example$/],
+    ['web_1 x', /^EHLO \[127\.0\.0\.1\]$/],
+    ['a..b', /^EHLO \[127\.0\.0\.1\]$/],
+    ['[::1]', /^EHLO \[127\.0\.0\.1\]$/],
   ] as const)
     await served({}, async (host) => {
       assertTaken(await send([hostAt(host.port)], { hello }));
       assert.match(heard(host)[0] ?? '', expected);
     });
-  for (const hello of ['web_1 x', 'a..b', 'a\r\nMAIL FROM:<>', '[::1]', 'ü.example'])
-    await served({}, async (host) => {
-      assertFailed(await send([hostAt(host.port)], { hello }), /is neither a domain nor an address literal$/);
-      assert.deepEqual(heard(host), []);
-    });
+  await served({}, async (host) => {
+    assertFailed(await send([hostAt(host.port)], { hello: 'a\r\nMAIL FROM:<>' }), /is neither a domain nor an address literal$/);
+    assert.deepEqual(heard(host), []);
+  });
   // A socket that is open for both families says IPv4 addresses in the form of IPv6.
   await served({ host: '::' }, async (host) => {
     assertTaken(await send([hostAt(host.port, { host: '::ffff:127.0.0.1' })], { hello: '' }));

@@ -1,6 +1,7 @@
 /**
  * Where Exim breaks the promise of all recipients or none (exim.md §2.5 a to h, SPEC §9) and its habits that go with it: the
  * built command where Exim went wrong.
+ * Loopback: Exim's habits are the subject; where TLS matters its mode is written.
  */
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';

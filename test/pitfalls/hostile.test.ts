@@ -1,4 +1,7 @@
-/** The hostile cases of libraries.md §4: what a server, a message, a caller or a name does to this client, and what it may not achieve. */
+/**
+ * The hostile cases of libraries.md §4: what a server, a message, a caller or a name does to this client, and what it may not achieve.
+ * Loopback: most cases are of the dialogue, which clear text shows best; what may be said in clear, test/world walks.
+ */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createHmac, pbkdf2Sync } from 'node:crypto';
@@ -266,7 +269,7 @@ theCase(14, 'XOAUTH2: the explanation of any size is bounded, answered, shown es
     return [text, said];
   };
   const [text, said] = await explained(Buffer.from('{"status":"401","scope":"\\u001b[31m"}').toString('base64'));
-  assert.match(text, /AUTH XOAUTH2 \(status 401, scope \\x1b\[31m\): 535 5\.7\.8 no$/);
+  assert.match(text, /AUTH XOAUTH2 \(status 401, scope \\x1b\[31m\): 535 5\.7\.8 no$/m);
   assert.equal(said[2], '');
   assert.match((await explained('!!!'))[0], /the challenge is not base64/);
   assert.ok((await explained(Buffer.alloc(40_000, 'x').toString('base64')))[0].length < 500);
@@ -315,7 +318,11 @@ theCase(16, 'lines without an end, octets without a line, one octet now and then
         else socket.write('220 x\r\n');
         socket.once('data', drip).once('close', () => clearInterval(timer));
       },
-      async (port) => assertFailed(await send([hostAt(port)], { timeouts }), /no reply to (the greeting|EHLO) in time$/),
+      async (port) =>
+        assertFailed(
+          await send([hostAt(port)], { timeouts }),
+          /(no greeting came|no reply to EHLO) within 400ms \(timeouts\.(greeting|command)\), only ".*"$/,
+        ),
     );
   for (const text of ['220-x\r\n', 'x'])
     await raw(
@@ -384,7 +391,7 @@ theCase(20, 'replies too many cannot make a refusal look accepted', async () => 
       if (line === 'DATA') return '354 go\r\n250 taken\r\n';
       return line === '.' ? '550 5.6.0 no\r\n' : usual(line);
     }),
-    async (port) => assertFailed(await send([hostAt(port)]), /unexpected reply: 354 go$/),
+    async (port) => assertFailed(await send([hostAt(port)]), /unexpected reply: 354 go \/ 250 taken$/),
   );
 });
 
@@ -583,7 +590,7 @@ theCase(32, 'nothing starts another header field: not a route, not a name, not a
     '[[router]]\nname = "a"\ndriver = "manualroute"\nhosts = ["a"]\nheaders_add = ["X: a\\r\\nBcc: evil@example.org"]',
   );
   assert.ok(toml.ok);
-  assert.ok(!interpret({ path: '/f', toml, mode: 0o600, isSystem: true }, {}, { home: null }).ok);
+  assert.ok(!interpret({ path: '/f', toml, refuses: () => null, isSystem: true }, {}, { home: null }).ok);
   await served({}, async (host) => {
     const setup = setUp(toHosts(host.port));
     for (const name of ['x\r\nX-Evil: y', 'x\nX-Evil: y', 'x\rX-Evil: y']) {
@@ -624,7 +631,10 @@ theCase(34, 'a server that takes an octet now and then does not hold a message f
     }),
     async (port) => {
       const message = `A: b\r\n\r\n${`${'x'.repeat(76)}\r\n`.repeat(250_000)}`;
-      assertFailed(await send([hostAt(port)], { message, timeouts: { block: 400 } }), /no reply to the content in time$/);
+      assertFailed(
+        await send([hostAt(port)], { message, timeouts: { block: 400 } }),
+        /no reply to the content within 400ms \(timeouts\.block\)$/,
+      );
     },
   ),
 );
@@ -701,7 +711,10 @@ theCase(37, 'a name with ten thousand addresses, none, or no answer', () =>
     assert.equal(outcome.attempts.length, 16);
     assertFailed(await byNames(async () => []), /no address of mail\.test\.invalid/);
     assertFailed(await byNames(() => Promise.reject(Object.assign(new Error(), { code: 'ENOTFOUND' }))), /the name is unknown$/);
-    assertFailed(await byNames(() => new Promise(() => {}), 200), /looking up mail\.test\.invalid took longer than 0\.2 s$/);
+    assertFailed(
+      await byNames(() => new Promise(() => {}), 200),
+      /looking up mail\.test\.invalid took longer than 0\.2 s \(timeouts\.resolve\)$/,
+    );
   }),
 );
 
@@ -726,7 +739,7 @@ theCase(40, 'names of JavaScript’s own are no keys', () => {
     'constructor = "x"',
   ]) {
     const toml = parseToml(text);
-    if (toml.ok) interpret({ path: '/f', toml, mode: 0o600, isSystem: true }, {}, { home: null });
+    if (toml.ok) interpret({ path: '/f', toml, refuses: () => null, isSystem: true }, {}, { home: null });
   }
   assert.equal(({} as { polluted?: boolean }).polluted, undefined);
   assert.equal(Object.getPrototypeOf({}), Object.prototype);
@@ -734,7 +747,7 @@ theCase(40, 'names of JavaScript’s own are no keys', () => {
     '[[router]]\nname = "a"\ndriver = "redirect"\ndomains = ["*"]\ndata = { root = "x@y.example" }\n[rewrite]\nroot = "x@y.example"',
   );
   assert.ok(toml.ok);
-  const got = interpret({ path: '/f', toml, mode: 0o600, isSystem: true }, {}, { home: null });
+  const got = interpret({ path: '/f', toml, refuses: () => null, isSystem: true }, {}, { home: null });
   assert.ok(got.ok);
   assert.equal(got.config.rewrite.constructor, undefined);
   const [router] = got.config.routers;
@@ -749,7 +762,7 @@ theCase(41, 'no input of a server or a caller keeps a parser busy', async () => 
     import { readExtensions, sizeLimit, limitOf } from ${JSON.stringify(new URL('../../src/smtp/extensions.ts', import.meta.url).href)};
     import { parseMailbox, isDomain, isIPv6 } from ${JSON.stringify(new URL('../../src/smtp/path.ts', import.meta.url).href)};
     import { printable, fromBase64 } from ${JSON.stringify(new URL('../../src/smtp/text.ts', import.meta.url).href)};
-    import { scrub } from ${JSON.stringify(new URL('../../src/submit/secret.ts', import.meta.url).href)};
+    import { scrub } from ${JSON.stringify(new URL('../../src/submit/scrub.ts', import.meta.url).href)};
     import { xtext } from ${JSON.stringify(new URL('../../src/smtp/commands.ts', import.meta.url).href)};
     const N = 60000;
     const texts = [' ', '\\t', 'a', '.', '-', '"', '\\\\', '@', '[', ':', '=', '1.', 'a.', '"\\\\', 'a@', '\\u00fc', 'A=', '5.1.1 ', '250-', '::'].map((unit) => unit.repeat(N));

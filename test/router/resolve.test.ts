@@ -218,7 +218,7 @@ test('one batch of wants for each generation', () => {
     [{ kind: 'aliases', file: '/etc/aliases', keys: ['a', '*', 'b'] }],
     [
       { kind: 'aliases', file: '/etc/aliases', keys: ['c', 'd'] },
-      { kind: 'include', file: '/l' },
+      { kind: 'include', file: '/l', by: '/etc/aliases' },
     ],
     [{ kind: 'aliases', file: '/etc/aliases', keys: ['f', 'e'] }],
   ]);
@@ -341,7 +341,7 @@ test('a host without a domain of its own still has aliases; what stays bare fail
 /** Routes. */
 test('nothing routes without a smart host, and the key is named', () => {
   assert.deepEqual(summary(routeIn({ routers: [] }, ['a'])), [
-    'routing a@x.y yielded a failed delivery: unrouteable address: no smart host is configured; set smarthosts',
+    'routing a@x.y yielded a failed delivery: unrouteable address: no smart host is configured: set smarthosts, or run "nospool init"',
   ]);
   assert.deepEqual(summary(routeIn({ routers: [manualroute({ domains: ['p.q'] })] }, ['a', 'b@p.q'])), [
     'routing a@x.y yielded a failed delivery: unrouteable address: no router takes it; set smarthosts, or a manualroute whose domains include "x.y"',

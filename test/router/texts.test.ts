@@ -28,6 +28,7 @@ const HOSTS: readonly [Smarthost, string][] = [
   [host('a', { expand: 'mx' }), 'smtp://a:25/MX'],
   [host('a', { scheme: 'submission', expand: 'srv', port: 587 }), 'submission://a/SRV'],
   [host('/run/lmtp', { scheme: 'unix', port: 0 }), 'unix:/run/lmtp'],
+  [host('/run/lmtp', { scheme: 'unix', port: 0, lmtp: true }), 'lmtp+unix:/run/lmtp'],
 ];
 for (const [each, expected] of HOSTS) test(expected, () => assert.equal(printSmarthost(each), expected));
 
@@ -60,7 +61,10 @@ test('a check counts entries and tells faults, local deliveries and included lis
     '/i:2: "p q" is not a local-part; quote it if it is meant (in "p q")',
   ]);
   assert.deepEqual(check.locals, ['/a:4: |/bin/d', '/a:4: /e']);
-  assert.deepEqual(check.includes, ['/i', '/r']);
+  assert.deepEqual(check.includes, [
+    { file: '/i', by: '/a' },
+    { file: '/r', by: '/i' },
+  ]);
 });
 
 /** The files that Debian, Postfix and Sendmail's packages install, in short, and what people write into them. */
@@ -100,7 +104,10 @@ test('real alias files are without fault', () => {
   assert.deepEqual(check.faults, []);
   assert.equal(check.entries, 21);
   assert.equal(check.locals.length, 8);
-  assert.deepEqual(check.includes, ['/etc/lists/list', '/etc/lists/quoted']);
+  assert.deepEqual(
+    check.includes.map(({ file }) => file),
+    ['/etc/lists/list', '/etc/lists/quoted'],
+  );
 });
 
 test.run();

@@ -60,6 +60,21 @@ test('a token is no password, a password no token, unless mechanisms are configu
   assert.equal(choose('PLAIN XOAUTH2', token, only('PLAIN'), tls), 'PLAIN');
 });
 
+test('V7: what the server takes instead is told', () => {
+  assert.match(
+    choose('XOAUTH2', password, any, tls),
+    /; it takes tokens only: write token_file, token_command or token_env in place of the password$/,
+  );
+  assert.match(
+    choose('PLAIN LOGIN', token, any, tls),
+    /; it takes passwords only: write password_file or password_command in place of the token$/,
+  );
+  assert.match(choose('GSSAPI', password, any, tls), /and the credentials fit [A-Z0-9 -]+$/);
+  assert.match(choose('GSSAPI', token, any, tls), /and the credentials fit OAUTHBEARER XOAUTH2$/);
+  assert.match(choose('PLAIN XOAUTH2', password, only('LOGIN'), tls), /auth\.mechanisms allows LOGIN$/);
+  assert.match(choose('XOAUTH2 LOGIN', token, only('OAUTHBEARER'), tls), /auth\.mechanisms allows OAUTHBEARER$/);
+});
+
 test('libraries.md §4 case 11: a configured list restricts, in its own order', () => {
   assert.match(
     choose('LOGIN PLAIN', password, only('SCRAM-SHA-256'), tls),

@@ -142,6 +142,12 @@ const NEEDS: readonly (readonly [Partial<Transaction>, Extensions, string | null
   ],
   [{ recipients: [to('a@foo.com'), to('b@FOO.com')] }, offering('LIMITS RCPTDOMAINMAX=1'), null, 'one domain'],
   [{ smtputf8: true }, NOTHING, 'the server does not offer SMTPUTF8 (an address is not ASCII)', 'RFC 6531'],
+  [
+    { smtputf8: true, smtputf8For: 'the Cc field has ü@foo.com' },
+    NOTHING,
+    'the server does not offer SMTPUTF8 (the Cc field has ü@foo.com)',
+    'M5: which one',
+  ],
   [{ recipients: [to('ü@foo.com')] }, ALL, 'the address <ü@foo.com> needs SMTPUTF8', 'nobody asked for it: never sent as it is'],
   [{ reversePath: mailbox('a@ü.example') }, ALL, 'the address <a@ü.example> needs SMTPUTF8', 'a U-label'],
   [{ reversePath: null }, ALL, null, 'null is ASCII'],

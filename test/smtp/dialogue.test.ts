@@ -94,6 +94,23 @@ test('what waits goes along with the terminator, with a note where parameters ar
   }
 });
 
+test('V4: what came of the verdicts before the session was lost is told, and of many a few', () => {
+  const dialogue = new Dialogue({ ...PLAN, protocol: 'lmtp', partial: true });
+  dialogue.begin();
+  dialogue.receive('220 hi\r\n');
+  dialogue.receive('250-hi\r\n250 PIPELINING\r\n');
+  const recipients = Array.from({ length: 8 }, (_, i) => ({ path: { localPart: `a${i}`, domain: 'foo.com' } }));
+  dialogue.on({ type: 'transaction', transaction: { ...TRANSACTION, recipients } });
+  dialogue.receive('250 ok\r\n'.repeat(9));
+  dialogue.receive('354 go\r\n');
+  dialogue.on({ type: 'contentSent' });
+  dialogue.receive(`250 stored\r\n${'452 full\r\n'.repeat(6)}`);
+  const [settle] = dialogue.on({ type: 'lost', detail: 'the connection was closed' });
+  assert.ok(settle?.do === 'settle' && settle.outcome.kind === 'failed' && settle.outcome.failure.kind === 'uncertain');
+  const heard = ['<a0@foo.com> 250 stored', ...[1, 2, 3, 4].map((i) => `<a${i}@foo.com> 452 full`)].join(' / ');
+  assert.strictEqual(settle.outcome.failure.detail, `the connection was closed; for 7 of 8 recipients one came: ${heard} / and 2 more`);
+});
+
 test('octets that wait when the content is complete are seen', () => {
   const [transcript] = readTranscripts().filter(({ file }) => file === 'plain-one.smtp');
   assert.ok(transcript);
@@ -132,13 +149,27 @@ test('the end of the content before the last block was announced is a bug, and n
   assert.throws(() => dialogue.on({ type: 'contentSent' }), { message: 'bug: the end of the content at content' });
 });
 
+test('F1: the end of the content while a block is unanswered is a bug, and never a terminator', () => {
+  const dialogue = new Dialogue(PLAN);
+  dialogue.begin();
+  dialogue.receive('220 hi\r\n');
+  dialogue.receive('250-hi\r\n250-PIPELINING\r\n250 CHUNKING\r\n');
+  dialogue.on({ type: 'transaction', transaction: TRANSACTION });
+  assert.deepStrictEqual(said(dialogue.receive('250 ok\r\n250 ok\r\n')), ['! next block']);
+  assert.deepStrictEqual(said(dialogue.on({ type: 'block', octets: 9, last: false })), ['C: BDAT 9', '! next block']);
+  assert.deepStrictEqual(said(dialogue.on({ type: 'block', octets: 12, last: true })), []);
+  assert.throws(() => dialogue.on({ type: 'contentSent' }), { message: 'bug: the end of the content at content' });
+  assert.deepStrictEqual(said(dialogue.receive('250 ok\r\n')), ['C: BDAT 12 LAST', '! flush']);
+  assert.deepStrictEqual(said(dialogue.on({ type: 'contentSent' })), ['! commit']);
+});
+
 test('a mechanism that has nothing more to say answers with an empty line', () => {
   const silent = { say: null, mayEnd: true, hear: () => silent };
   const dialogue = new Dialogue({ ...PLAN, authenticate: () => ({ name: 'X-SILENT', begin: () => silent }) });
   dialogue.begin();
   dialogue.receive('220 hi\r\n');
   assert.deepStrictEqual(said(dialogue.receive('250-hi\r\n250 AUTH X-SILENT\r\n')), ['C: AUTH X-SILENT']);
-  assert.deepStrictEqual(said(dialogue.receive('334 \r\n')), ['C: ']);
+  assert.deepStrictEqual(said(dialogue.receive('334 \r\n')), ['C*: ']);
   assert.deepStrictEqual(said(dialogue.receive('235 ok\r\n')), ['! ready']);
 });
 

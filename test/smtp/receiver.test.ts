@@ -1120,7 +1120,7 @@ const REPLIES: readonly (readonly [Reply, readonly string[], string])[] = [
   [makeReply(354, '', 'go'), ['354 go'], 'no enhanced code'],
   [{ code: 250, enhanced: null, lines: [] }, ['250'], 'no text'],
   [{ code: 250, enhanced: null, lines: [''] }, ['250'], 'an empty text'],
-  [{ code: 550, enhanced: null, lines: ['a\r\n250 ok\0\x7f'] }, ['550 a  250 ok'], 'nothing breaks out of a line'],
+  [{ code: 550, enhanced: null, lines: ['a\r\n250 ok\0\x7f'] }, ['550 a\\x0d\\x0a250 ok\\x00\\x7f'], 'nothing breaks out of a line'],
   [
     { code: 550, enhanced: null, lines: [`${'x'.repeat(500)} ${'y'.repeat(20)}`] },
     [`550-${'x'.repeat(500)}`, `550 ${'y'.repeat(20)}`],

@@ -1,6 +1,7 @@
 /**
  * SPEC §5, row by row: what an event at a phase of the first smart host rules out. Two addresses of one name stand for
  * the first host, a third server for the second; the message may be with one of them at most.
+ * Loopback: what a failure rules out is the subject; where TLS matters its mode is written.
  */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -68,7 +69,6 @@ interface World {
 interface Run {
   readonly effect: string;
   readonly text: string;
-  readonly asked: readonly number[];
   readonly heard: readonly string[];
 }
 
@@ -82,6 +82,9 @@ const LIMIT_OF: Readonly<Partial<Record<Phase, keyof SessionTimeouts>>> = {
   BDAT: 'block',
   end: 'final',
 };
+
+/** Sessions in which something was said: where the first address is slow to answer, the next is connected to as well (RFC 8305 §5), and dropped. */
+const spoken = ({ sessions }: TestHost) => sessions.filter((heard) => heard.length > 0);
 
 async function run(phase: Phase, deed: Deed, world: World): Promise<Run> {
   const { offers = [], host = {}, recipients = 2, once = false, message = MESSAGE } = world;
@@ -103,7 +106,7 @@ async function run(phase: Phase, deed: Deed, world: World): Promise<Run> {
       },
       optionsFor(10_000, { names, timeouts: limits }),
     );
-    const asked = hosts.map(({ sessions }) => sessions.length);
+    const asked = hosts.map((each) => spoken(each).length);
     const verdict = verdictOf(outcome);
     assertPromise(hosts, verdict === 'accepted', outcome.kind === 'failed' && outcome.failure.kind === 'uncertain', recipients, message);
     const effect =
@@ -114,7 +117,7 @@ async function run(phase: Phase, deed: Deed, world: World): Promise<Run> {
           : asked[2] === 1
             ? 'next host'
             : 'success';
-    return { effect, text: sentences(outcome), asked, heard: first.sessions.flat() };
+    return { effect, text: sentences(outcome), heard: first.sessions.flat() };
   } finally {
     await Promise.all(hosts.map((each) => each.stop()));
   }
@@ -153,7 +156,8 @@ const PIPELINING = { offers: ['PIPELINING'] };
 const CHUNKING = { offers: ['PIPELINING', 'CHUNKING'] };
 const LARGE = { message: `Subject: large\r\n\r\n${`${'x'.repeat(70)}\r\n`.repeat(9000)}` };
 const LOSSES: readonly Deed[] = ['close', 'reset', 'silence'];
-const OTHERS: readonly Deed[] = ['421 4.3.2 closing', 'hello there', '\r\n', '25 ok', ' ', '250-a\r\n550 b\r\n', '999 x'];
+const NONSENSE: readonly Deed[] = ['hello there', '\r\n', '25 ok', ' ', '250-a\r\n550 b\r\n', '999 x'];
+const OTHERS: readonly Deed[] = ['421 4.3.2 closing', ...NONSENSE];
 
 interface Row {
   readonly phases: readonly Phase[];
@@ -228,8 +232,13 @@ const TABLE: readonly Row[] = [
     worlds: [{ name: 'BDAT', ...CHUNKING, ...LARGE }],
   },
   { phases: ['BDAT'], deeds: ['452 full', '552 too big'], effect: 'fail', worlds: [{ name: 'BDAT', ...CHUNKING, ...LARGE }] },
-  { phases: ['end'], deeds: ['450 later', '550 no', '554 spam'], effect: 'fail', worlds: [plain, pipelined, chunked, one] },
-  { phases: ['end'], deeds: [...LOSSES, ...OTHERS, '354 x'], effect: 'uncertain', worlds: [plain, pipelined, chunked, one] },
+  {
+    phases: ['end'],
+    deeds: ['421 4.3.2 closing', '450 later', '550 no', '554 spam'],
+    effect: 'fail',
+    worlds: [plain, pipelined, chunked, one],
+  },
+  { phases: ['end'], deeds: [...LOSSES, ...NONSENSE, '354 x'], effect: 'uncertain', worlds: [plain, pipelined, chunked, one] },
   {
     phases: ['QUIT'],
     deeds: [...LOSSES, '421 bye', '500 no', 'hello'],
@@ -301,7 +310,7 @@ for (const [what, offers, changes, host, text] of LACKING)
       );
       assert.equal(verdictOf(outcome), 'accepted', sentences(outcome));
       assert.deepEqual(
-        [first, second, third].map(({ sessions }) => sessions.length),
+        [first, second, third].map((each) => spoken(each).length),
         [1, 0, 1],
       );
       assert.ok(!first.sessions.flat().some((line) => line.startsWith('MAIL')), 'MAIL was said');
@@ -327,10 +336,7 @@ for (const [what, changes] of TLS_FAILURES)
           optionsFor(10_000, { names }),
         );
         assert.equal(verdictOf(outcome), 'failed');
-        assert.deepEqual(
-          [first, second].map(({ sessions }) => sessions),
-          [[['EHLO here.example', 'STARTTLS']], [['EHLO here.example', 'STARTTLS']]],
-        );
+        assert.deepEqual([first, second].map(spoken), [[['EHLO here.example', 'STARTTLS']], [['EHLO here.example', 'STARTTLS']]]);
         await Promise.all([first, second].map((each) => each.stop()));
       }
     }));

@@ -1,4 +1,7 @@
-/** Log lines as exact text, as Exim's own tools read them, and as JSON. */
+/**
+ * Log lines as exact text, as Exim's own tools read them, and as JSON.
+ * Loopback: nothing connects; servers are made up.
+ */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -16,7 +19,9 @@ import { hostAt } from '../support/delivery.ts';
 const test = suite('log');
 
 const TIME = new Date(2026, 10, 22, 9, 5, 7, 250);
-const STAMP = '2026-11-22 09:05:07';
+const two = (n: number) => String(Math.abs(n)).padStart(2, '0');
+const EAST = -TIME.getTimezoneOffset();
+const STAMP = `2026-11-22 09:05:07 ${EAST < 0 ? '-' : '+'}${two(Math.trunc(EAST / 60))}${two(EAST % 60)}`;
 
 const to = (localPart: string, original = localPart, router = 'smarthosts'): RoutedRecipient => ({
   path: { localPart, domain: 'there.example' },
@@ -162,6 +167,16 @@ const RECORDS: readonly (readonly [string, LogRecord, readonly string[]])[] = [
     ['<= tim@here.example U=tim P=local', 'not sent: no recipients'],
   ],
   [
+    'C4: before even the sender was known',
+    record(failedWith({ kind: 'usage', detail: 'unknown option -Z' }), {
+      reversePath: undefined,
+      recipients: [],
+      octets: null,
+      messageId: '',
+    }),
+    ['U=tim P=local not sent: unknown option -Z'],
+  ],
+  [
     'LMTP, in part',
     record(accepted({ refusals: [{ command: 'the content for <r1@there.example>', recipient: 1, reply: said('552 full') }] }), {
       recipients: [to('r0'), to('r1')],
@@ -175,6 +190,22 @@ const RECORDS: readonly (readonly [string, LogRecord, readonly string[]])[] = [
   ],
 ];
 for (const [what, from, lines] of RECORDS) test(what, () => assert.deepEqual(exim(from), lines));
+
+test('O8: a time says how far it is from UTC, in whatever zone the caller is', () => {
+  const zone = process.env.TZ;
+  const at = (name: string): string => {
+    process.env.TZ = name;
+    return printLog(record(accepted(), { time: new Date(Date.UTC(2026, 6, 1, 12)) }), 'exim')[0]?.slice(0, 25) as string;
+  };
+  try {
+    assert.equal(at('UTC'), '2026-07-01 12:00:00 +0000');
+    assert.equal(at('Asia/Kolkata'), '2026-07-01 17:30:00 +0530');
+    assert.equal(at('America/St_Johns'), '2026-07-01 09:30:00 -0230');
+  } finally {
+    if (zone === undefined) delete process.env.TZ;
+    else process.env.TZ = zone;
+  }
+});
 
 test('the log of a thousand refusals is as long as they are many', () => {
   const all = Array.from({ length: 1000 }, (_, i) => i);
@@ -262,6 +293,8 @@ for (const [verdict, outcome] of VERDICTS)
     const read = JSON.parse(printLog(record(outcome, { reversePath: null }), 'json')[0] as string);
     assert.equal(read.outcome, verdict);
     assert.equal(read.from, '');
+    const early = JSON.parse(printLog(record(outcome, { reversePath: undefined }), 'json')[0] as string);
+    assert.equal(early.from, null);
     if (verdict === 'accepted') assert.deepEqual([read.server, read.reply, read.tls], ['b.example [192.0.2.1]', '250 2.0.0 taken', null]);
   });
 

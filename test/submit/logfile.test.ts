@@ -11,66 +11,79 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { suite } from 'uvu';
-import { type LogPlaces, openLog } from '../../src/submit/logfile.ts';
+import { linesOf } from '../../src/smtp/line.ts';
+import { type LogPlaces, logAtOnce, openLog } from '../../src/submit/logfile.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('logfile');
 const folder = mkdtempSync(join(tmpdir(), 'nospool-logfile-'));
 test.after(() => rmSync(folder, { recursive: true, force: true }));
+const entry = fileURLToPath(new URL('../../src/submit/logfile.ts', import.meta.url));
 let serial = 0;
 const fresh = (name = 'log'): string => join(folder, `${++serial}-${name}`);
-const NOWHERE: LogPlaces = { file: join(folder, 'missing', 'log'), journal: join(folder, 'no-journal'), loggers: [] };
+/** Stands for /dev/log: only its being a socket is looked at. */
+const device = join(folder, 'device');
+const syslogd = createServer();
+test.before(() => new Promise<void>((resolve) => syslogd.listen(device, resolve)));
+test.after(() => void syslogd.close());
+const NOWHERE: LogPlaces = { file: join(folder, 'missing', 'log'), journal: join(folder, 'no-journal'), device, loggers: [] };
+const UID = process.geteuid?.();
 
 test('lines are appended, one after another, as often as it is written to', async () => {
   const path = fresh();
   const log = openLog(path);
   assert.equal(log.problem, null);
-  assert.equal(await log.write(['one', 'zwei ü']), null);
-  assert.equal(await log.write(['three']), null);
-  assert.equal(await openLog(path).write(['four']), null);
+  assert.equal(await log.write(linesOf(['one', 'zwei ü'])), null);
+  assert.equal(await log.write(linesOf(['three'])), null);
+  assert.equal(await openLog(path).write(linesOf(['four'])), null);
   assert.equal(readFileSync(path, 'utf8'), 'one\nzwei ü\nthree\nfour\n');
   assert.equal(statSync(path).mode & 0o137, 0, 'not for everybody to read');
 });
 
 test('"none" writes nothing, and the default file is the first choice', async () => {
   const places = { ...NOWHERE, file: fresh() };
-  assert.equal(await openLog('none', null, places).write(['x']), null);
+  assert.equal(await openLog('none', null, places).write(linesOf(['x'])), null);
   assert.equal(existsSync(places.file), false);
-  assert.equal(await openLog('', null, places).write(['x']), null);
+  assert.equal(await openLog('', null, places).write(linesOf(['x'])), null);
   assert.equal(readFileSync(places.file, 'utf8'), 'x\n');
 });
 
 test('a file that cannot be opened is a problem from the start, and changes nothing else', async () => {
   const path = join(folder, 'missing', 'log');
   const log = openLog(path, null, NOWHERE);
-  assert.match(log.problem ?? '', new RegExp(`^cannot write the log ${path}: ENOENT`));
-  assert.equal(await log.write(['x']), log.problem);
+  assert.equal(log.problem, `cannot write the log ${path} as uid ${UID}: ENOENT: no such file or directory`);
+  assert.equal(await log.write(linesOf(['x'])), `${log.problem}, and there is no syslog: nothing was logged; set log`);
   assert.match(openLog(folder).problem ?? '', /EISDIR/);
 });
 
 test('a full disk is told', async () => {
-  const log = openLog('/dev/full');
+  const log = openLog('/dev/full', null, NOWHERE);
   assert.equal(log.problem, null);
-  assert.match((await log.write(['x'])) ?? '', /^cannot write the log: ENOSPC/);
+  assert.match(
+    (await log.write(linesOf(['x']))) ?? '',
+    /^cannot write the log \/dev\/full as uid \d+: ENOSPC: .*: nothing was logged; set log$/,
+  );
 });
 
 test('a file that is gone when it is written to again', async () => {
   const inside = fresh('folder');
   mkdirSync(inside);
-  const log = openLog(join(inside, 'log'));
-  assert.equal(await log.write(['x']), null);
+  const log = openLog(join(inside, 'log'), null, NOWHERE);
+  assert.equal(await log.write(linesOf(['x'])), null);
   rmSync(inside, { recursive: true });
-  assert.match((await log.write(['x'])) ?? '', /^cannot write the log .*: ENOENT/);
+  assert.match((await log.write(linesOf(['x']))) ?? '', /^cannot write the log .*: ENOENT/);
 });
 
 test('a named pipe that nobody reads holds nothing up', () =>
@@ -82,10 +95,10 @@ test('a named pipe that nobody reads holds nothing up', () =>
 
 test('a file whose closing fails is a problem like any other', async () => {
   const path = fresh();
-  const log = openLog(path);
+  const log = openLog(path, null, NOWHERE);
   const mine = readdirSync('/proc/self/fd').find((fd) => linkOf(fd) === path);
   closeSync(Number(mine));
-  assert.match((await log.write(['x'])) ?? '', /^cannot write the log.*: EBADF/);
+  assert.match((await log.write(linesOf(['x']))) ?? '', /^cannot write the log.*: EBADF/);
 });
 
 function linkOf(fd: string): string | null {
@@ -105,7 +118,7 @@ test('the journal takes lines behind its head', () =>
     const server = createServer((socket) => socket.on('data', (octets) => (heard += octets)));
     await new Promise<void>((resolve) => server.listen(journal, resolve));
     const ended = once(server, 'connection').then(([socket]) => once(socket, 'end'));
-    assert.equal(await openLog('syslog', 'my tag\n', { ...NOWHERE, journal }).write(['one', 'two ü']), null);
+    assert.equal(await openLog('syslog', 'my tag\n', { ...NOWHERE, journal }).write(linesOf(['one', 'two ü'])), null);
     await ended;
     assert.equal(heard, 'mytag\n\n22\n0\n0\n0\n0\none\ntwo ü\n');
     server.close();
@@ -123,9 +136,13 @@ test('without a journal, logger; without the default file, syslog', () =>
   within(10_000, async () => {
     const logger = fakeLogger();
     const places = { ...NOWHERE, loggers: [join(folder, 'no-logger'), logger.path] };
-    assert.equal(await openLog('', 'tag', places).write(['one', 'two']), null);
+    assert.equal(await openLog('', 'tag', places).write(linesOf(['one', 'two'])), null);
     const [args, environment, ...lines] = logger.noted().split('\n');
-    assert.equal(args, '4:-t tag -p mail.info', 'no line of the log is an argument, which everybody can read');
+    assert.equal(
+      args,
+      '6:--socket-errors=on --size=8192 -t tag -p mail.info',
+      'no line of the log is an argument, which everybody can read',
+    );
     assert.match(environment ?? '', / HOME=$/, 'nothing of our environment is passed on');
     assert.deepEqual(lines, ['one', 'two', '']);
   }));
@@ -133,10 +150,11 @@ test('without a journal, logger; without the default file, syslog', () =>
 test('a logger that fails is followed by the next, and none is a problem', () =>
   within(10_000, async () => {
     const [bad, good] = [fakeLogger(1), fakeLogger()];
-    assert.equal(await openLog('syslog', null, { ...NOWHERE, loggers: [bad.path, good.path] }).write(['x']), null);
+    assert.equal(await openLog('syslog', null, { ...NOWHERE, loggers: [bad.path, good.path] }).write(linesOf(['x'])), null);
     assert.match(good.noted(), /-t nospool /);
-    const none = await openLog('', null, { ...NOWHERE, loggers: [bad.path] }).write(['x']);
-    assert.equal(none, 'no log was written: there is neither /var/log/nospool.log nor syslog; set log');
+    const none = await openLog('', null, { ...NOWHERE, loggers: [bad.path] }).write(linesOf(['x']));
+    const missing = `cannot write the log ${NOWHERE.file} as uid ${UID}: ENOENT: no such file or directory`;
+    assert.equal(none, `${missing}, and there is no syslog: nothing was logged; set log`);
   }));
 
 test('a logger that never reads is given up, and what it left unread is no error of ours', () =>
@@ -145,7 +163,7 @@ test('a logger that never reads is given up, and what it left unread is no error
     writeFileSync(path, '#!/bin/sh\nexec 0<&-\nexit 3\n');
     chmodSync(path, 0o755);
     const lines = Array.from({ length: 5000 }, () => 'x'.repeat(200));
-    assert.match((await openLog('syslog', null, { ...NOWHERE, loggers: [path] }).write(lines)) ?? '', /^no log was written/);
+    assert.match((await openLog('syslog', null, { ...NOWHERE, loggers: [path] }).write(linesOf(lines))) ?? '', /^no log was written: /);
   }));
 
 test('a journal that goes away before it has all lines has none of them: logger is asked', () =>
@@ -155,7 +173,7 @@ test('a journal that goes away before it has all lines has none of them: logger 
     await new Promise<void>((resolve) => server.listen(journal, resolve));
     const logger = fakeLogger();
     const lines = Array.from({ length: 20_000 }, () => 'x'.repeat(200));
-    assert.equal(await openLog('syslog', null, { ...NOWHERE, journal, loggers: [logger.path] }).write(lines), null);
+    assert.equal(await openLog('syslog', null, { ...NOWHERE, journal, loggers: [logger.path] }).write(linesOf(lines)), null);
     assert.ok(logger.noted().includes(lines[0] as string));
     server.close();
   }));
@@ -164,23 +182,138 @@ test('a logger that cannot even be started is one that fails', () =>
   within(10_000, async () => {
     const logger = fakeLogger();
     const unthinkable = join(folder, 'a\0b');
-    assert.equal(await openLog('syslog', null, { ...NOWHERE, loggers: [unthinkable, logger.path] }).write(['x']), null);
+    assert.equal(await openLog('syslog', null, { ...NOWHERE, loggers: [unthinkable, logger.path] }).write(linesOf(['x'])), null);
     assert.match(logger.noted(), /-t nospool /);
   }));
 
-test('the real logger takes our arguments', () =>
+/** Hears what syslog hears: the real logger talks to it in a mount namespace in which it is /dev/log. */
+const SYSLOGD = `
+import os, socket, sys
+path, heard = sys.argv[1:]
+listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+listener.bind(path)
+open(heard, 'w').close()
+while True:
+    datagram = listener.recv(1 << 20)
+    with open(heard, 'ab') as file:
+        file.write(datagram + b'\\n')
+`;
+const asRoot =
+  process.getuid?.() === 0 && existsSync('/usr/bin/unshare') && existsSync('/usr/bin/logger') && existsSync('/usr/bin/python3');
+
+/** A program in a namespace whose /dev/log is `device`, or missing. */
+async function inNamespace(contents: string, dev: string, ...args: readonly string[]): Promise<{ stdout: string; stderr: string }> {
+  const outfile = fresh('program.cjs');
+  await build({
+    stdin: { contents, resolveDir: folder, loader: 'ts' },
+    bundle: true,
+    platform: 'node',
+    format: 'cjs',
+    outfile,
+    logLevel: 'silent',
+  });
+  const old = fresh('dev');
+  mkdirSync(old);
+  const kept = 'touch /dev/null && mount --bind "$OLD/null" /dev/null';
+  const script = `mount --bind /dev "$OLD" && mount -t tmpfs tmpfs /dev && ${kept} && ${dev} && exec "$@"`;
+  const words = ['--mount', '/bin/sh', '-c', script, 'sh', process.execPath, outfile, ...args];
+  const child = spawn('/usr/bin/unshare', words, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, OLD: old } });
+  const said = { stdout: '', stderr: '' };
+  child.stdout.on('data', (octets) => (said.stdout += octets));
+  child.stderr.on('data', (octets) => (said.stderr += octets));
+  await once(child, 'close');
+  return said;
+}
+
+const real = asRoot ? test : test.skip;
+
+real('O3: the real logger writes long lines whole, and a socket that nobody reads is a problem', () =>
+  within(30_000, async () => {
+    const socket = fresh('socket');
+    const heard = fresh('heard');
+    const contents = `import { openLog, logAtOnce } from ${JSON.stringify(entry)};
+      const [file, text] = process.argv.slice(2);
+      const places = { file, journal: file, device: '/dev/log', loggers: ['/usr/bin/logger'] };
+      const run = async () => {
+        const log = openLog('syslog', 'some-tag', places);
+        console.log(JSON.stringify([await log.test(), await log.write([text + ' one', 'two']), logAtOnce('', 'some-tag', ['three'], places)]));
+      };
+      run();`;
+    const text = 'x'.repeat(5000);
+    const missing = join(folder, 'missing', 'file');
+    const python = spawn('/usr/bin/python3', ['-c', SYSLOGD, socket, heard], { stdio: 'inherit' });
+    try {
+      while (!existsSync(heard)) await new Promise((resolve) => setTimeout(resolve, 20));
+      const linked = `ln -s ${socket} /dev/log`;
+      const taken = await inNamespace(contents, linked, missing, text);
+      assert.deepEqual(JSON.parse(taken.stdout || taken.stderr), [{ place: 'syslog', problem: null }, null, null]);
+      const lines = readFileSync(heard, 'utf8')
+        .split('\n')
+        .filter((line) => line !== '')
+        .map((line) => line.replace(/^<22>.{15} /, ''));
+      assert.deepEqual(lines, [`some-tag: ${text} one`, 'some-tag: two', 'some-tag: three']);
+      const nobody = `no log was written: there is no syslog at ${missing} or /dev/log; set log`;
+      const none = `cannot write the log ${missing} as uid ${UID}: ENOENT: no such file or directory`;
+      // A container with a logger and no syslog at all; then one whose syslog has died.
+      const absent = await inNamespace(contents, 'true', missing, text);
+      assert.deepEqual(JSON.parse(absent.stdout || absent.stderr), [{ place: null, problem: nobody }, nobody, none]);
+      python.kill('SIGKILL');
+      await once(python, 'close');
+      const dead = await inNamespace(contents, linked, missing, text);
+      assert.deepEqual(JSON.parse(dead.stdout || dead.stderr), [{ place: null, problem: nobody }, nobody, none]);
+    } finally {
+      python.kill('SIGKILL');
+    }
+  }),
+);
+
+test('O3: a log that was named and cannot be written is in syslog, and that is said', () =>
   within(10_000, async () => {
-    if (!existsSync('/usr/bin/logger')) return;
-    const path = fresh('real');
-    writeFileSync(path, `#!/bin/sh\nexec /usr/bin/logger --no-act -s --socket-errors=off "$@" 2> ${path}.said\n`);
-    chmodSync(path, 0o755);
-    assert.equal(await openLog('syslog', 'some-tag', { ...NOWHERE, loggers: [path] }).write(['a line of ours']), null);
-    assert.match(readFileSync(`${path}.said`, 'utf8'), /some-tag.*: a line of ours\n$/);
+    const logger = fakeLogger();
+    const path = join(folder, 'missing', 'log');
+    const log = openLog(path, null, { ...NOWHERE, loggers: [logger.path] });
+    const problem = `cannot write the log ${path} as uid ${UID}: ENOENT: no such file or directory`;
+    assert.equal(log.problem, problem);
+    assert.equal(await log.write(linesOf(['x'])), `${problem}; syslog has it`);
+    assert.match(logger.noted(), /^x$/m);
+    assert.deepEqual(await log.test(), { place: 'syslog', problem: `${problem}; syslog has it` });
+    const full = openLog('/dev/full', null, { ...NOWHERE, loggers: [logger.path] });
+    assert.match((await full.write(linesOf(['y']))) ?? '', /: ENOSPC: .*; syslog has it$/);
+    assert.match(logger.noted(), /^y$/m);
   }));
 
-/* ---- processes ---- */
+test('O3: without a syslog no logger is believed', () =>
+  within(10_000, async () => {
+    const logger = fakeLogger();
+    const device = join(folder, 'no-device');
+    const log = openLog('', null, { ...NOWHERE, device, loggers: [logger.path] });
+    assert.match((await log.write(linesOf(['x']))) ?? '', /there is no syslog: nothing was logged; set log$/);
+    assert.equal(existsSync(`${logger.path}.noted`), false);
+    assert.match(logAtOnce('', null, linesOf(['x']), { ...NOWHERE, device, loggers: [logger.path] }) ?? '', /^cannot write the log /);
+    assert.deepEqual((await openLog('syslog', null, { ...NOWHERE, device }).test()).place, null);
+  }));
 
-const entry = fileURLToPath(new URL('../../src/submit/logfile.ts', import.meta.url));
+test('O3: a logger of busybox is given no option that it does not know', () =>
+  within(10_000, async () => {
+    const [box, logger] = [join(fresh('bin'), '..', `${serial}-box`, 'busybox'), fakeLogger()];
+    mkdirSync(dirname(box));
+    renameSync(logger.path, box);
+    symlinkSync(box, logger.path);
+    const places = { ...NOWHERE, loggers: [logger.path] };
+    assert.equal(await openLog('syslog', 'tag', places).write(linesOf(['one'])), null);
+    assert.equal(logger.noted().split('\n')[0], '4:-t tag -p mail.info');
+    assert.equal(logAtOnce('syslog', 'tag', linesOf(['two']), places), null);
+    assert.match(logger.noted(), /^two$/m);
+  }));
+
+test('what must be written at once is written before the call returns', () => {
+  const path = fresh();
+  assert.equal(logAtOnce(path, null, linesOf(['one', 'two']), NOWHERE), null);
+  assert.equal(readFileSync(path, 'utf8'), 'one\ntwo\n');
+  assert.equal(logAtOnce('none', null, linesOf(['one']), NOWHERE), null);
+});
+
+/* ---- processes ---- */
 
 /** A program that writes 20 long lines to the log that its argument names. */
 async function program(): Promise<string> {

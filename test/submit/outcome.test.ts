@@ -1,4 +1,7 @@
-/** Every way a submission can end: its sentences, its exit status, plain and as sysexits.h has it. */
+/**
+ * Every way a submission can end: its sentences, its exit status, plain and as sysexits.h has it.
+ * Loopback: nothing connects; servers are made up.
+ */
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import type { SessionFailure } from '../../src/smtp/outcome.ts';

@@ -42,6 +42,8 @@ export interface SmarthostOptions {
   /** EHLO keywords. */
   readonly offers?: readonly string[];
   readonly tls?: { readonly key: string; readonly cert: string };
+  /** TLS from the first octet. */
+  readonly secure?: boolean;
   readonly script?: Partial<Record<Phase, Deed>>;
   /** Octets of content that are read before the deed of `content` is done. */
   readonly contentOctets?: number;
@@ -49,6 +51,8 @@ export interface SmarthostOptions {
 
 export interface Held {
   readonly recipients: readonly string[];
+  /** Lines heard in its session so far. */
+  readonly session: readonly string[];
   readonly octets: Buffer;
   /** What was answered to it, '' = nothing. */
   reply: string;
@@ -166,9 +170,16 @@ interface Books {
   readonly partial: number[];
 }
 
+function securedBy(plain: Socket, tls: SmarthostOptions['tls']): TLSSocket {
+  if (!tls) throw new Error('no certificate was given');
+  const secured = new TLSSocket(plain, { isServer: true, secureContext: createSecureContext(tls) });
+  secured.on('error', () => undefined);
+  return secured;
+}
+
 async function converse(plain: Socket, options: SmarthostOptions, { heard, held, partial }: Books): Promise<void> {
-  const { offers = [], script = {}, tls } = options;
-  let talk = talkOn(plain);
+  const { offers = [], script = {}, tls, secure = false } = options;
+  let talk = secure ? talkOn(securedBy(plain, tls)) : talkOn(plain);
   let over = false;
 
   /** Does what the script has for a phase, else says `usual`; the reply that was said, '' when the session is over. */
@@ -191,7 +202,7 @@ async function converse(plain: Socket, options: SmarthostOptions, { heard, held,
   let recipients: string[] = [];
   let chunks: Buffer[] = [];
   const whole = async (octets: Buffer): Promise<void> => {
-    const message: Held = { recipients, octets, reply: '' };
+    const message: Held = { recipients, session: heard, octets, reply: '' };
     held.push(message);
     message.reply = await act('end', '250 2.0.0 taken');
     recipients = [];
@@ -212,10 +223,7 @@ async function converse(plain: Socket, options: SmarthostOptions, { heard, held,
         await act('handshake', '');
         continue;
       }
-      if (!tls) throw new Error('no certificate was given');
-      const secured = new TLSSocket(plain, { isServer: true, secureContext: createSecureContext(tls) });
-      secured.on('error', () => undefined);
-      talk = talkOn(secured);
+      talk = talkOn(securedBy(plain, tls));
     } else if (verb === 'AUTH') await act('AUTH', '235 2.7.0 welcome');
     else if (verb === 'MAIL') {
       recipients = [];

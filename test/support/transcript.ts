@@ -1,11 +1,13 @@
 /**
- * Session transcripts in the notation of RFC 5321 Appendix D: `S:` what the server says, `C:` what the client must say,
+ * Session transcripts in the notation of RFC 5321 Appendix D: `S:` what the server says, `C:` what the client must say, `C*:` a
+ * secret of it,
  * `!` what happens besides (below), `=` the outcome. A line `plan:` or `transaction:` changes a default, as JSON.
  *
  * Given to the client: `! secured`, `! insecure WHY`, `! lost`, `! timeout`, `! abort`, `! sent` (all content is written;
  * `! sent, next`: and the same transaction waits once more),
  * `! failed` (our input failed), `! block N`, `! last N` (BDAT content at hand), `! transaction`, `! quit`.
- * Expected of it: `! startTls`, `! content`, `! next block`, `! flush`, `! ready`, `! next`, `! note …`, `! close`, `! destroy`.
+ * Expected of it: `! startTls`, `! content`, `! next block`, `! flush`, `! commit` (the end of the last block, which was held),
+ * `! ready`, `! next`, `! note …`, `! close`, `! destroy`.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import type { Transaction } from '../../src/smtp/commands.ts';
@@ -27,6 +29,9 @@ export interface Transcript {
   /** The pure machine only: what happens cannot be arranged between two sockets. */
   readonly pure: boolean;
 }
+
+/** The end of the message: what goes before it can still go to another host. */
+export const isCommit = (line: string): boolean => line === 'C: .' || line === 'C: BDAT 0 LAST' || line === '! commit';
 
 const GIVEN = /^! (secured|insecure|lost|timeout|abort|sent|failed|block \d+|last \d+|transaction|quit)\b/;
 export const isGiven = (line: string): boolean => line.startsWith('S:') || GIVEN.test(line);
@@ -108,7 +113,7 @@ export function parseTranscript(file: string, text: string): Transcript {
       ...plan,
     },
     transaction: { ...defaults, ...rest, reversePath: reversePath.value, recipients } as Transaction,
-    lines: all.filter((line) => /^([SC!=]|S~):? /.test(line)),
+    lines: all.filter((line) => /^([SC!=]|C\*):? /.test(line)),
     whole: pieces === 'whole',
     pure: pure === true,
   };
@@ -130,9 +135,9 @@ export function printOutcome(outcome: SessionOutcome): string {
 export function printAction(action: Action): string[] {
   switch (action.do) {
     case 'send':
-      return action.lines.map((line) => `C: ${line}`);
+      return action.lines.map((line) => `${action.secret ? 'C*' : 'C'}: ${line}`);
     case 'commit':
-      return [action.line, ...action.along].map((line) => `C: ${line}`);
+      return [action.line === null ? '! commit' : `C: ${action.line}`, ...action.along.map((line) => `C: ${line}`)];
     case 'sendBlock':
       return [`C: ${action.line}`];
     case 'pull':

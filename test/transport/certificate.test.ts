@@ -32,6 +32,16 @@ test('a self-signed certificate says what it was told', () => {
   assert.equal(made.fingerprints.key, `sha256:${createHash('sha256').update(spki).digest('hex')}`);
 });
 
+test('S12: weak ones on request', () => {
+  const rsa = new X509Certificate(makeCertificate({ key: 1024, digest: 'sha1' }).own);
+  assert.equal(rsa.publicKey.asymmetricKeyDetails?.modulusLength, 1024);
+  assert.ok(rsa.verify(rsa.publicKey));
+  // sha1WithRSAEncryption and ecdsa-with-SHA1
+  assert.ok(rsa.raw.includes(Buffer.from('2a864886f70d010105', 'hex')));
+  const ec = new X509Certificate(makeCertificate({ key: 'P-384', digest: 'sha1' }).own);
+  assert.ok(ec.verify(ec.publicKey) && ec.raw.includes(Buffer.from('2a8648ce3d0401', 'hex')));
+});
+
 test('years from 2050 on are written as the standard wants (RFC 5280 §4.1.2.5)', () => {
   const { cert } = makeCertificate({ notBefore: Date.UTC(2049, 11, 31), notAfter: Date.UTC(2050, 0, 1) });
   const read = new X509Certificate(cert);

@@ -1,3 +1,4 @@
+/** Loopback: it is the server's side; a client's policy has no say. */
 import assert from 'node:assert';
 import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';

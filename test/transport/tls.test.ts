@@ -1,7 +1,8 @@
 // TLS against real handshakes on loopback: every way a certificate or a server can be wrong, and the words for it.
+// Loopback: the handshake alone is the subject; its policy is handed in.
 import assert from 'node:assert/strict';
 import { createHash, X509Certificate } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import net, { type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -217,6 +218,70 @@ test('who is trusted, and by what', async () => {
       : {};
     const facts = await succeeds(certificate, { ...how, ...pins });
     assert.deepEqual([facts.by, facts.peerName, facts.sni, facts.verified], [by, peerName, sni, by !== 'nothing'], why);
+  }
+});
+
+/* ---- weak certificates ---- */
+
+/** OpenSSL would not serve the worst of them; BoringSSL has no levels. */
+const serveWeak = (certificate: Certificate) => serve(certificate, process.versions.bun ? {} : { ciphers: 'DEFAULT@SECLEVEL=0' });
+const weakIn = (certificate: Certificate, how: Parameters<typeof handshake>[1]): Promise<string> =>
+  handshake(serveWeak(certificate), how, (result) => (result.ok ? 'trusted' : result.detail));
+
+const rsaCa = makeCertificate({ commonName: 'RSA CA', ca: true, key: 2048 });
+const shortCa = makeCertificate({ commonName: 'Short CA', ca: true, key: 1024 });
+const oldCa = makeCertificate({ commonName: 'Old CA', ca: true, key: 2048, digest: 'sha1' });
+const SHA1 = /^the certificate is signed with SHA-1, which can be forged: the server needs another one; until .* tls\.fingerprint can name/;
+const SHORT = /^the certificate has an RSA key of 1024 bits, and 2048 are the least: the server needs another one; /;
+const issuedBy = (issuer: Certificate, more: Parameters<typeof makeCertificate>[0] = {}) =>
+  makeCertificate({ names: [HOST], issuer, ...more });
+const middle = (more: Parameters<typeof makeCertificate>[0]) => makeCertificate({ commonName: 'Middle', ca: true, issuer: rsaCa, ...more });
+const lone = (more: Parameters<typeof makeCertificate>[0]) => makeCertificate({ names: [HOST], ...more });
+const shortOne = lone({ key: 1024 });
+const oldOne = lone({ key: 2048, digest: 'sha1' });
+const oldMiddle = middle({ digest: 'sha1' });
+
+const WEAK: readonly (readonly [why: string, Certificate, caFile: string, RegExp])[] = [
+  ['RSA of 2048 bits', issuedBy(rsaCa, { key: 2048 }), rsaCa.own, /^trusted$/],
+  ['EC on P-384', issuedBy(rsaCa, { key: 'P-384' }), rsaCa.own, /^trusted$/],
+  ['signed with SHA-1 by an RSA key', issuedBy(rsaCa, { digest: 'sha1' }), rsaCa.own, SHA1],
+  ['signed with SHA-1 by an EC key', issuedBy(ca, { digest: 'sha1' }), ca.own, SHA1],
+  ['an RSA key of 1024 bits', issuedBy(ca, { key: 1024 }), ca.own, SHORT],
+  ['an intermediate signed with SHA-1', issuedBy(oldMiddle), rsaCa.own, /^the issuer's certificate "Middle" is signed with SHA-1, /],
+  [
+    'an intermediate with 1024 bits',
+    issuedBy(middle({ key: 1024 })),
+    rsaCa.own,
+    /^the issuer's certificate "Middle" has an RSA key of 1024 bits, /,
+  ],
+  ['a root with 1024 bits', issuedBy(shortCa), shortCa.own, /^the issuer's certificate "Short CA" has an RSA key of 1024 bits, /],
+  ['a root that has signed itself with SHA-1', issuedBy(oldCa), oldCa.own, /^trusted$/],
+  ['an intermediate signed with SHA-1 that is trusted itself', issuedBy(oldMiddle), oldMiddle.own + ca.own, /^trusted$/],
+  ['self-signed with SHA-1, and trusted', oldOne, oldOne.own, /^trusted$/],
+  ['self-signed with 1024 bits, and trusted', shortOne, shortOne.own, SHORT],
+];
+for (const [why, certificate, store, expected] of WEAK)
+  test(`S12: ${why}`, async () => assert.match(await weakIn(certificate, { with: { caFile: file(store) } }), expected));
+
+test('S12: a name and a weakness are both told', async () => {
+  const certificate = makeCertificate({ names: ['other.example'], issuer: ca, key: 1024 });
+  assert.match(
+    await weakIn(certificate, {}),
+    /RSA key of 1024 bits, .*; the certificate is for other\.example, wanted is mail\.example\.org/,
+  );
+});
+
+test('S12: a weak certificate that is expired or of an unknown issuer is called that', async () => {
+  assert.match(await weakIn(issuedBy(shortCa, { digest: 'sha1' }), {}), /^the certificate comes from "Short CA"/);
+  const expired = issuedBy(ca, { key: 1024, notBefore: Date.now() - 3 * DAY, days: 1 });
+  assert.match(await weakIn(expired, {}), /^the certificate expired on /);
+});
+
+test('S12: a fingerprint replaces that, too, and so does verify = false', async () => {
+  for (const certificate of [issuedBy(ca, { key: 1024 }), issuedBy(rsaCa, { digest: 'sha1' }), shortOne, oldOne]) {
+    for (const pin of [certificate.fingerprints.certificate, certificate.fingerprints.key])
+      assert.equal(await weakIn(certificate, { with: { fingerprint: [pin], caFile: '' } }), 'trusted');
+    assert.equal(await weakIn(certificate, { with: { verify: false, caFile: '' } }), 'trusted');
   }
 });
 
@@ -442,10 +507,10 @@ test('what the configuration names and cannot be used', async () => {
   const locked = `-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n`;
   const broken = '-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n';
   for (const [changed, expected, environment] of [
-    [{ caFile: path.join(folder, 'absent') }, /^tls\.ca_file: .*absent cannot be read \(ENOENT\)$/],
+    [{ caFile: path.join(folder, 'absent') }, /^tls\.ca_file: .*absent does not exist$/],
     [{ caFile: file('no certificate') }, /^tls\.ca_file: .* holds no certificate in PEM$/],
-    [{ caFile: folder }, /^tls\.ca_file: .* cannot be read \(EISDIR\)$/],
-    [{ certificate: path.join(folder, 'absent') }, /^tls\.certificate: .* cannot be read/],
+    [{ caFile: folder }, /^tls\.ca_file: .* is refused, because it is not a regular file$/],
+    [{ certificate: path.join(folder, 'absent') }, /^tls\.certificate: .* does not exist$/],
     [{ certificate: file(other.cert) }, /^tls\.certificate: .* holds no private key/],
     [{ certificate: file(other.cert), certificateKey: file('nothing') }, /^tls\.certificate_key: .* holds no private key/],
     [{ certificate: file(other.cert), certificateKey: file(locked) }, /^tls\.certificate_key: the private key has a passphrase/],
@@ -453,6 +518,36 @@ test('what the configuration names and cannot be used', async () => {
     [{ certificate: file(broken), certificateKey: file(other.key) }, /^tls\.certificate cannot be used: /],
     [{ caFile: '' }, /^SSL_CERT_FILE is ".*absent", which holds no certificate/, { SSL_CERT_FILE: path.join(folder, 'absent') }],
     [{ caFile: '' }, /^SSL_CERT_FILE is /, { SSL_CERT_FILE: file('nothing') }],
+  ] as [Partial<TlsPolicy>, RegExp, NodeJS.ProcessEnv?][]) {
+    const prepared = await tlsPreparation(policy(changed), wantedNames(policy(), HOST), { implicit: true, environment: environment ?? {} });
+    assert.match(prepared.ok ? 'no failure' : prepared.detail, expected);
+  }
+});
+
+test('S3: a key that others can read, and certificates that others can change, are refused', async () => {
+  const other = makeCertificate({});
+  const withMode = (text: string, mode: number): string => {
+    const name = file(text);
+    chmodSync(name, mode);
+    return name;
+  };
+  for (const [changed, expected, environment] of [
+    [
+      { certificate: file(other.cert), certificateKey: withMode(other.key, 0o644) },
+      /^tls\.certificate_key: \S+ is refused, because every user can read this file \(mode 0644, owner uid \d+\): run chmod o-r \S+$/,
+    ],
+    [
+      { certificate: withMode(other.cert + other.key, 0o644), certificateKey: '' },
+      /^tls\.certificate: \S+ is refused, because every user can read this file/,
+    ],
+    [
+      { certificate: withMode(other.cert, 0o646), certificateKey: file(other.key) },
+      /^tls\.certificate: \S+ is refused, because every user can change this file/,
+    ],
+    [{ caFile: withMode(ca.own, 0o666) }, /^tls\.ca_file: \S+ is refused, because every user can change this file/],
+    [{ caFile: '' }, /^the CA store \S+ is refused, because every user can change this file/, { SSL_CERT_FILE: withMode(ca.own, 0o646) }],
+    [{ certificate: withMode(other.cert, 0o644), certificateKey: withMode(other.key, 0o640) }, /^no failure$/],
+    [{ caFile: withMode(ca.own, 0o664) }, /^no failure$/],
   ] as [Partial<TlsPolicy>, RegExp, NodeJS.ProcessEnv?][]) {
     const prepared = await tlsPreparation(policy(changed), wantedNames(policy(), HOST), { implicit: true, environment: environment ?? {} });
     assert.match(prepared.ok ? 'no failure' : prepared.detail, expected);

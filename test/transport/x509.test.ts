@@ -1,6 +1,6 @@
 // Reading certificates: those made here, against the runtime's own reader; hand-made ones; and any octets at all.
 import assert from 'node:assert/strict';
-import { X509Certificate } from 'node:crypto';
+import { generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto';
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import { makeCertificate } from '../../src/transport/certificate.ts';
@@ -19,11 +19,11 @@ const PSS = '2a864886f70d01010a';
 /** A certificate without sense but for what is read of it. */
 function made(
   algorithm: Buffer,
-  { from = '260101000000Z', to = '20510101000000Z', version = true, extensions = [] as Buffer[] } = {},
+  { from = '260101000000Z', to = '20510101000000Z', version = true, extensions = [] as Buffer[], key = tlv(0x30, [5, 0]) } = {},
 ): Buffer {
   const stamp = (text: string) => tlv(text.length === 13 ? 0x17 : 0x18, Buffer.from(text));
   const empty = tlv(0x30);
-  const fields = [tlv(2, [1]), empty, empty, tlv(0x30, stamp(from), stamp(to)), empty, tlv(0x30, [5, 0])];
+  const fields = [tlv(2, [1]), empty, empty, tlv(0x30, stamp(from), stamp(to)), empty, key];
   const signed = tlv(
     0x30,
     ...(version ? [tlv(0xa0, tlv(2, [2]))] : []),
@@ -73,6 +73,64 @@ test('RFC 5929 §4.1: the digest for tls-server-end-point', () => {
     [tlv(0x30, [5, 0]), null, 'no identifier'],
   ] as const)
     assert.equal(readCertificate(made(algorithm))?.endPointDigest, expected, why);
+});
+
+test('S12: what a certificate is signed with', () => {
+  for (const [algorithm, expected, why] of [
+    [tlv(0x30, oid('2a864886f70d010102'), [5, 0]), 'md2', 'MD2'],
+    [tlv(0x30, oid('2a864886f70d010104'), [5, 0]), 'md5', 'MD5'],
+    [tlv(0x30, oid('2a864886f70d010105'), [5, 0]), 'sha1', 'RSA, SHA-1'],
+    [tlv(0x30, oid('2b0e03021d'), [5, 0]), 'sha1', 'RSA, SHA-1, by another name'],
+    [tlv(0x30, oid('2a8648ce380403')), 'sha1', 'DSA, SHA-1'],
+    [tlv(0x30, oid('2a8648ce3d0401')), 'sha1', 'ECDSA, SHA-1'],
+    [tlv(0x30, oid('2a8648ce3d040301')), 'sha224', 'ECDSA, SHA-224'],
+    [tlv(0x30, oid('2a864886f70d01010b'), [5, 0]), 'sha256', 'RSA, SHA-256'],
+    [tlv(0x30, oid(PSS), tlv(0x30, tlv(0xa0, tlv(0x30, oid('2b0e03021a'))))), 'sha1', 'PSS, SHA-1'],
+    [tlv(0x30, oid(PSS), tlv(0x30, tlv(0xa0, tlv(0x30, oid('608648016503040201'))))), 'sha256', 'PSS, SHA-256'],
+    [tlv(0x30, oid(PSS)), 'sha1', 'PSS by default'],
+    [tlv(0x30, oid('2b6570')), '', 'Ed25519 takes the certificate itself'],
+    [tlv(0x30, [5, 0]), '', 'nothing'],
+  ] as const)
+    assert.equal(readCertificate(made(algorithm))?.signedWith, expected, why);
+});
+
+test('S12: how long a key is', () => {
+  const of = (spki: Uint8Array) => readCertificate(made(tlv(0x30, oid('2a8648ce3d040302')), { key: Buffer.from(spki) }))?.key;
+  const spki = ({ publicKey }: { readonly publicKey: KeyObject }) => publicKey.export({ type: 'spki', format: 'der' });
+  for (const bits of [1024, 2048, 3072])
+    assert.deepEqual(of(spki(generateKeyPairSync('rsa', { modulusLength: bits }))), { kind: 'RSA', bits }, `${bits}`);
+  for (const [namedCurve, bits] of [
+    ['P-256', 256],
+    ['P-384', 384],
+    // Of 521, which no whole number of octets has.
+    ['P-521', 528],
+  ] as const)
+    assert.deepEqual(of(spki(generateKeyPairSync('ec', { namedCurve }))), { kind: 'EC', bits }, namedCurve);
+  assert.deepEqual(of(spki(generateKeyPairSync('ed25519'))), { kind: '', bits: 0 }, 'Ed25519');
+  const point = (octets: number, first: number) =>
+    tlv(0x30, tlv(0x30, oid('2a8648ce3d0201'), oid('2a8648ce3d030101')), tlv(3, [0, first, ...new Array(octets - 1).fill(1)]));
+  assert.deepEqual(of(point(49, 4)), { kind: 'EC', bits: 192 }, 'P-192');
+  assert.deepEqual(of(point(25, 2)), { kind: 'EC', bits: 192 }, 'P-192, compressed');
+  assert.deepEqual(of(point(57, 4)), { kind: 'EC', bits: 224 }, 'P-224');
+  const rsa = (modulus: number[]) =>
+    tlv(0x30, tlv(0x30, oid('2a864886f70d010101'), [5, 0]), tlv(3, [0], tlv(0x30, tlv(2, modulus), tlv(2, [3]))));
+  assert.deepEqual(of(rsa([0, 0x80, 0])), { kind: 'RSA', bits: 16 }, 'a zero before it is no part of it');
+  assert.deepEqual(of(rsa([1, 0])), { kind: 'RSA', bits: 9 }, 'nor are bits that are not set');
+  assert.deepEqual(of(rsa([0])), { kind: 'RSA', bits: 0 }, 'zero');
+  const dsa = tlv(
+    0x30,
+    tlv(0x30, oid('2a8648ce380401'), tlv(0x30, tlv(2, [0, ...new Array(128).fill(255)]), tlv(2, [1]), tlv(2, [2]))),
+    tlv(3, [0]),
+  );
+  assert.deepEqual(of(dsa), { kind: 'DSA', bits: 1024 }, 'DSA');
+  for (const [odd, expected] of [
+    [tlv(0x30), { kind: '', bits: 0 }],
+    [tlv(0x30, tlv(0x30)), { kind: '', bits: 0 }],
+    [tlv(0x30, tlv(0x30, oid('2a864886f70d010101'))), { kind: '', bits: 0 }],
+    [tlv(0x30, tlv(0x30, oid('2a864886f70d010101')), tlv(3)), { kind: 'RSA', bits: 0 }],
+    [tlv(0x30, tlv(0x30, oid('2a8648ce380401')), tlv(3)), { kind: 'DSA', bits: 0 }],
+  ] as const)
+    assert.deepEqual(of(odd), expected);
 });
 
 test('versions, times and extensions of other kinds', () => {

@@ -1,5 +1,5 @@
 /**
- * A TCP proxy on loopback that stands between a client and a server and lets a fault happen at an exact octet of either
+ * A TCP proxy that stands between a client and a server and lets a fault happen at an exact octet of either
  * direction, or at a marker in it. It records what it passed on. It knows nothing of SMTP or TLS: it counts octets.
  */
 import { connect, createServer, type Server, type Socket } from 'node:net';
@@ -35,8 +35,11 @@ export interface Rule {
 }
 
 export interface ProxyOptions {
+  /** The server's; default 127.0.0.1. */
   readonly host?: string;
   readonly port: number;
+  /** Where the proxy listens; default 127.0.0.1. */
+  readonly at?: string;
   readonly rules?: readonly Rule[];
   /** Milliseconds that every octet takes, each way: half of a round trip. */
   readonly latency?: number;
@@ -60,7 +63,7 @@ export interface ProxiedConnection {
 }
 
 export interface FaultProxy {
-  readonly host: '127.0.0.1';
+  readonly host: string;
   readonly port: number;
   readonly connections: readonly ProxiedConnection[];
   /** Ends every connection and the listener. */
@@ -271,8 +274,9 @@ function join(client: Socket, server: Socket, index: number, options: ProxyOptio
   };
 }
 
-/** Starts a proxy before the server at `port` (and `host`, default 127.0.0.1). The options are read anew for each connection. */
+/** Starts a proxy before the server at `port` (and `host`). The options are read anew for each connection. */
 export async function startProxy(options: ProxyOptions): Promise<FaultProxy> {
+  const { at = '127.0.0.1' } = options;
   const sockets = new Set<Socket>();
   const connections: ProxiedConnection[] = [];
   const keep = (socket: Socket) => {
@@ -285,11 +289,11 @@ export async function startProxy(options: ProxyOptions): Promise<FaultProxy> {
     const server = keep(connect({ host: options.host ?? '127.0.0.1', port: options.port, allowHalfOpen: true }));
     connections.push(join(client, server, connections.length, options));
   });
-  await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => listener.listen(0, at, resolve));
   const address = listener.address();
   if (address === null || typeof address === 'string') throw new Error('a TCP listener has an address and a port');
   return {
-    host: '127.0.0.1',
+    host: at,
     port: address.port,
     connections,
     async stop() {

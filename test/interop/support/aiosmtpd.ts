@@ -1,6 +1,7 @@
 /** Starts Python's aiosmtpd (smart_host.py) as a smart host that offers no PIPELINING. It knows nothing of the client under test. */
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { HOST } from '../../world/support/addresses.ts';
 import { discard, freePort, scratch, startDaemon } from './daemon.ts';
 import { atLeast, delivered, MAILBOXES, PASSWORD, type Peer, type PeerOptions, readMaildir, USER } from './peer.ts';
 
@@ -10,6 +11,7 @@ export async function startAiosmtpd(options: PeerOptions = {}): Promise<Peer> {
   const [port, tlsPort] = [await freePort(), await freePort()];
   mkdirSync(`${folder}/mail`);
   const wanted = {
+    host: HOST,
     port,
     tls_port: tlsPort,
     certificate: tls?.certificate,
@@ -29,7 +31,7 @@ export async function startAiosmtpd(options: PeerOptions = {}): Promise<Peer> {
   const read = (mailbox: string) => readMaildir(`${folder}/mail/${mailbox}`).map((octets) => delivered(octets, ['Return-Path']));
   return {
     name: 'aiosmtpd',
-    host: '127.0.0.1',
+    host: HOST,
     port,
     ...(tls !== undefined && { tlsPort }),
     log: `${folder}/log`,

@@ -1,11 +1,12 @@
 /** Certificates for the peers, as files in a folder: one CA, the server's, a client's, and another CA that signed neither. */
 import { writeFileSync } from 'node:fs';
 import { makeCertificate } from '../../../src/transport/certificate.ts';
+import { HOST } from '../../world/support/addresses.ts';
 import { scratch } from './daemon.ts';
 import { DOMAIN, USER } from './peer.ts';
 
 export interface TlsFiles {
-  /** The server's certificate for localhost, 127.0.0.1 and the peers' names, and its key. */
+  /** The server's certificate for the address and the names of the peers, and its key. */
   readonly certificate: string;
   readonly key: string;
   readonly ca: string;
@@ -23,7 +24,7 @@ export function tlsFiles(): TlsFiles {
   if (made !== undefined) return made;
   const folder = scratch('tls');
   const issuer = makeCertificate({ commonName: 'test CA', ca: true });
-  const server = makeCertificate({ names: ['localhost', `*.${DOMAIN}`], ips: ['127.0.0.1'], issuer });
+  const server = makeCertificate({ names: ['localhost', `*.${DOMAIN}`], ips: [HOST], issuer });
   const client = makeCertificate({ names: [`${USER}.${DOMAIN}`], commonName: USER, issuer });
   const other = makeCertificate({ commonName: 'another CA', ca: true });
   const file = (name: string, text: string) => {

@@ -7,6 +7,7 @@ import { chmodSync, closeSync, cpSync, existsSync, mkdirSync, openSync, readdirS
 import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { BUN_FLAGS } from '../../../src/cli/wrapper.ts';
 import { scratch } from './daemon.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
@@ -37,8 +38,12 @@ export interface Run {
   readonly said: string;
 }
 
+/** This Node, or the Bun that TEST_COMMAND_RUNTIME names, told to read no file of the folder it is called in. */
+const { TEST_COMMAND_RUNTIME: bun } = process.env;
+const THIS: readonly string[] = bun ? [bun, ...BUN_FLAGS] : [process.execPath];
+
 /** Installs the built command. `NOSPOOL_TEST_COMMAND` names another script to try instead. */
-export function installCommand(runtime: readonly string[] = [process.execPath]): Command {
+export function installCommand(runtime: readonly string[] = THIS): Command {
   const folder = scratch('command');
   const built = process.env.NOSPOOL_TEST_COMMAND ?? path.join(ROOT, 'dist/sendmail.cjs');
   if (!existsSync(built)) throw new Error(`${built} is missing: npm run build`);

@@ -7,11 +7,12 @@ import { chmodSync, closeSync, existsSync, mkdtempSync, openSync, readFileSync, 
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { HOST } from '../../world/support/addresses.ts';
 
 export const pause = (milliseconds: number) => new Promise<void>((resolve) => setTimeout(resolve, milliseconds));
 
 /** Waits until `ready` gives something true, at most so long; `what` is for the error. */
-export async function until<T>(what: string, ready: () => T | Promise<T>, milliseconds = 20_000): Promise<NonNullable<T>> {
+export async function until<T>(what: string, ready: () => T | Promise<T>, milliseconds = 60_000): Promise<NonNullable<T>> {
   const end = Date.now() + milliseconds;
   for (;;) {
     const value = await ready();
@@ -43,12 +44,12 @@ function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer();
     server.once('error', () => resolve(false));
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+    server.listen(port, HOST, () => server.close(() => resolve(true)));
   });
 }
 
 /**
- * A TCP port on 127.0.0.1 that nothing listens on. Below 32768, where Linux begins to hand out ports by itself: between this
+ * A TCP port of HOST that nothing listens on. Below 32768, where Linux begins to hand out ports by itself: between this
  * answer and the daemon's start nobody else gets it.
  */
 export async function freePort(): Promise<number> {
@@ -58,9 +59,9 @@ export async function freePort(): Promise<number> {
   }
 }
 
-function listens(port: number): Promise<boolean> {
+function listens(host: string, port: number): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect({ port, host: '127.0.0.1' });
+    const socket = connect({ port, host });
     socket.once('connect', () => {
       socket.destroy();
       resolve(true);
@@ -90,8 +91,10 @@ export function confined(command: readonly string[], script = ''): readonly stri
 
 export interface DaemonOptions {
   readonly log: string;
-  /** It is ready when all of these accept connections. */
+  /** It is ready when all of these accept connections, at `host`. */
   readonly ports?: readonly number[];
+  /** Default: HOST. */
+  readonly host?: string;
   readonly env?: NodeJS.ProcessEnv;
   readonly cwd?: string;
   /** Shell text run before the command in its private mount namespace. */
@@ -100,7 +103,7 @@ export interface DaemonOptions {
 
 /** Starts a server program that stays in the foreground. Its output goes to the log file: a pipe would never end. */
 export async function startDaemon(command: readonly string[], options: DaemonOptions): Promise<Daemon> {
-  const { log, ports = [], env = {}, cwd = '/', script } = options;
+  const { log, ports = [], host = HOST, env = {}, cwd = '/', script } = options;
   const [program = '', ...args] = confined(command, script);
   const output = openSync(log, 'a', 0o644);
   const child: ChildProcess = spawn(program, args, {
@@ -132,7 +135,7 @@ export async function startDaemon(command: readonly string[], options: DaemonOpt
     for (const port of ports)
       await until(`${command[0]} on port ${port}`, () => {
         if (ended !== undefined) throw new Error(`${command[0]} ${ended}`);
-        return listens(port);
+        return listens(host, port);
       });
   } catch (error) {
     await daemon.stop();

@@ -4,8 +4,9 @@
  */
 import { execFileSync } from 'node:child_process';
 import { chownSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { HOST } from '../../world/support/addresses.ts';
 import { discard, freePort, scratch, startDaemon, until } from './daemon.ts';
-import { atLeast, delivered, MAILBOXES, PASSWORD, type Peer, type PeerOptions, readMaildir, USER } from './peer.ts';
+import { type Appearance, atLeast, delivered, MAILBOXES, PASSWORD, type Peer, type PeerOptions, readMaildir, USER } from './peer.ts';
 
 export interface DovecotOptions extends PeerOptions {
   /** Submission hands what it gets to this server, and answers with that server's replies. */
@@ -20,6 +21,8 @@ export interface DovecotOptions extends PeerOptions {
 export interface Dovecot extends Peer {
   /** The LMTP port; `port` and `tlsPort` are submission's. */
   readonly lmtpPort: number;
+  /** LMTP on a unix socket. */
+  readonly lmtpSocket: string;
   /** The socket at which another server may ask for authentication. */
   readonly authSocket: string;
 }
@@ -31,10 +34,17 @@ export const FULL = ['afterdot'] as const;
 const MECHANISMS = ['plain', 'login', 'cram-md5', 'digest-md5', 'scram-sha-1', 'scram-sha-256'];
 
 export async function startDovecot(options: DovecotOptions = {}): Promise<Dovecot> {
-  const { tls, submitTo, sieve, tokenKey } = options;
+  const { at, tls, submitTo, sieve, tokenKey } = options;
   const mechanisms = [...(options.mechanisms ?? MECHANISMS), ...(tokenKey === undefined ? [] : ['oauthbearer', 'xoauth2'])];
   const folder = scratch('dovecot');
-  const [port, tlsPort, lmtpPort] = [await freePort(), await freePort(), await freePort()];
+  const [port, tlsPort, lmtpPort] = at === undefined ? [await freePort(), await freePort(), await freePort()] : [587, 465, 24];
+  const addresses = at?.flatMap((one) => one.addresses) ?? [HOST];
+  const host = addresses[0] ?? HOST;
+  /** Keys of the certificate; `local` is the address that the client sees. */
+  const shown = (own: Appearance['tls']) =>
+    own === null ? 'ssl = no' : `ssl = yes\nssl_cert = <${own.certificate}\nssl_key = <${own.key}`;
+  const appearances = (at ?? []).flatMap((one) => one.addresses.map((address) => `local ${address} {\n${shown(one.tls)}\n}`));
+  const usual = at?.find((one) => one.tls !== null)?.tls ?? tls ?? null;
   const [uid = 0, gid = 0] = ['-u', '-g'].map((flag) => Number(execFileSync('id', [flag, 'nobody'], { encoding: 'utf8' })));
   for (const name of ['run', 'state', 'mail']) mkdirSync(`${folder}/${name}`, { mode: 0o755 });
   chownSync(`${folder}/mail`, uid, gid);
@@ -58,7 +68,7 @@ base_dir = ${folder}/run
 state_dir = ${folder}/state
 instance_name = test
 log_path = ${folder}/log
-listen = 127.0.0.1
+listen = ${addresses.join(', ')}
 protocols = lmtp ${submitTo === undefined ? '' : 'submission'}
 hostname = dovecot.peer.test
 disable_plaintext_auth = no
@@ -75,7 +85,8 @@ userdb {
   driver = passwd-file
   args = ${folder}/users
 }
-${tls === undefined ? 'ssl = no' : `ssl = yes\nssl_cert = <${tls.certificate}\nssl_key = <${tls.key}`}
+${shown(usual)}
+${appearances.join('\n')}
 ${tls?.ca === undefined ? '' : `ssl_ca = <${tls.ca}\nssl_verify_client_cert = yes\nssl_require_crl = no`}
 mail_location = maildir:~/
 mail_plugins = quota
@@ -108,7 +119,7 @@ service lmtp {
     mode = 0666
   }
   inet_listener lmtp {
-    address = 127.0.0.1
+    address = ${addresses.join(' ')}
     port = ${lmtpPort}
   }
 }
@@ -133,7 +144,7 @@ service submission-login {
     port = ${port}
   }
   inet_listener submissions {
-    port = ${tls === undefined ? 0 : tlsPort}
+    port = ${usual === null ? 0 : tlsPort}
     ssl = yes
   }
 }`
@@ -141,8 +152,8 @@ service submission-login {
 `,
     { mode: 0o644 },
   );
-  const ports = [lmtpPort, ...(submitTo === undefined ? [] : [port, ...(tls === undefined ? [] : [tlsPort])])];
-  const daemon = await startDaemon(['/usr/sbin/dovecot', '-F', '-c', file], { log: `${folder}/output`, ports });
+  const ports = [lmtpPort, ...(submitTo === undefined ? [] : [port, ...(usual === null ? [] : [tlsPort])])];
+  const daemon = await startDaemon(['/usr/sbin/dovecot', '-F', '-c', file], { log: `${folder}/output`, host, ports });
   const said = () =>
     ['log', 'output']
       .map((name) => {
@@ -157,10 +168,11 @@ service submission-login {
   await until('Dovecot listens for authentication', () => said().includes('starting up'));
   return {
     name: 'Dovecot',
-    host: '127.0.0.1',
+    host,
     port,
     ...(tls !== undefined && { tlsPort }),
     lmtpPort,
+    lmtpSocket: `${folder}/run/lmtp`,
     authSocket,
     log: `${folder}/log`,
     said,

@@ -1,9 +1,10 @@
 /**
- * Starts Debian's Exim as a smart host, with a configuration of its own in a folder of its own, delivering to Maildirs.
- * It knows nothing of the client under test.
+ * Debian's Exim, with a configuration of its own in a folder of its own: as a smart host that delivers to Maildirs, and as
+ * the client without a queue that nospool stands in for. It knows nothing of the client under test.
  */
-import { execFileSync } from 'node:child_process';
-import { chownSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { chownSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { HOST } from '../../world/support/addresses.ts';
 import { discard, freePort, scratch, startDaemon, until } from './daemon.ts';
 import { atLeast, DOMAIN, delivered, filesBelow, MAILBOXES, PASSWORD, type Peer, type PeerOptions, readMaildir, USER } from './peer.ts';
 
@@ -21,6 +22,8 @@ export interface EximOptions extends PeerOptions {
   readonly recipientsMax?: number;
   /** AUTH mechanisms, default PLAIN, LOGIN, CRAM-MD5 (and EXTERNAL to a client certificate that `tls.ca` signed). */
   readonly mechanisms?: readonly ('PLAIN' | 'LOGIN' | 'CRAM-MD5' | 'EXTERNAL')[];
+  /** Who may authenticate, with PASSWORD; default: USER. */
+  readonly user?: string;
   /** Further lines of the main part of its configuration. */
   readonly main?: string;
   /** SCRAM-SHA-1 and SCRAM-SHA-256, asked of a Dovecot at this socket. */
@@ -33,11 +36,12 @@ const list = (offered: boolean) => (offered ? '*' : ':');
 const literal = (text: string) => text.replaceAll(/([\\$:])/g, '\\$1');
 
 function configuration(folder: string, ports: { readonly port: number; readonly tlsPort?: number }, options: EximOptions): string {
-  const { tls, mechanisms = ['PLAIN', 'LOGIN', 'CRAM-MD5', 'EXTERNAL'], chunking = true, pipelining = true, prdr = false } = options;
+  const { at, tls, mechanisms = ['PLAIN', 'LOGIN', 'CRAM-MD5', 'EXTERNAL'], chunking = true, pipelining = true, prdr = false } = options;
   const {
     smtputf8 = true,
     dsn = true,
     eightBitMime = true,
+    user = USER,
     sizeLimit = 128 * 1024 * 1024,
     recipientsMax = 0,
     authRequired = false,
@@ -58,8 +62,8 @@ trusted_users = Debian-exim
 host_lookup =
 rfc1413_query_timeout = 0s
 hosts_connection_nolog =
-local_interfaces = 127.0.0.1
-daemon_smtp_ports = ${ports.port}${ports.tlsPort === undefined ? '' : ` : ${ports.tlsPort}`}
+local_interfaces = <; ${at?.flatMap(({ addresses }) => addresses).join(' ; ') ?? HOST}
+daemon_smtp_ports = ${at === undefined ? '' : '25 : '}${ports.port}${ports.tlsPort === undefined ? '' : ` : ${ports.tlsPort}`}
 smtp_accept_max = 1000
 smtp_accept_queue_per_connection = 0
 smtp_accept_max_per_connection = 0
@@ -74,11 +78,16 @@ pipelining_advertise_hosts = ${list(pipelining)}
 smtputf8_advertise_hosts = ${list(smtputf8)}
 dsn_advertise_hosts = ${list(dsn)}
 prdr_enable = ${prdr}
-disable_ipv6 = true
+disable_ipv6 = ${at === undefined}
 ${
-  tls === undefined
-    ? 'tls_advertise_hosts ='
-    : `tls_advertise_hosts = *
+  at !== undefined
+    ? `tls_advertise_hosts = \${if exists{${folder}/tls/$received_ip_address.pem}{*}{:}}
+tls_certificate = <| ${folder}/tls/$received_ip_address.pem
+tls_privatekey = <| ${folder}/tls/$received_ip_address.key
+tls_on_connect_ports = ${ports.tlsPort}`
+    : tls === undefined
+      ? 'tls_advertise_hosts ='
+      : `tls_advertise_hosts = *
 tls_certificate = ${tls.certificate}
 tls_privatekey = ${tls.key}
 tls_on_connect_ports = ${ports.tlsPort}
@@ -154,7 +163,7 @@ ${offers(
   `cram:
   driver = cram_md5
   public_name = CRAM-MD5
-  server_secret = \${if eq{$auth1}{${USER}}{${literal(PASSWORD)}}fail}
+  server_secret = \${if eq{$auth1}{${user}}{${literal(PASSWORD)}}fail}
   server_set_id = $auth1
 `,
 )}${offers(
@@ -163,7 +172,7 @@ ${offers(
   driver = plaintext
   public_name = PLAIN
   server_prompts = :
-  server_condition = \${if and{{eq{$auth2}{${USER}}}{eq{$auth3}{${literal(PASSWORD)}}}}}
+  server_condition = \${if and{{eq{$auth2}{${user}}}{eq{$auth3}{${literal(PASSWORD)}}}}}
   server_set_id = $auth2
 `,
 )}${offers(
@@ -172,7 +181,7 @@ ${offers(
   driver = plaintext
   public_name = LOGIN
   server_prompts = <| Username: | Password:
-  server_condition = \${if and{{eq{$auth1}{${USER}}}{eq{$auth2}{${literal(PASSWORD)}}}}}
+  server_condition = \${if and{{eq{$auth1}{${user}}}{eq{$auth2}{${literal(PASSWORD)}}}}}
   server_set_id = $auth1
 `,
 )}${
@@ -184,8 +193,8 @@ ${offers(
   driver = external
   public_name = EXTERNAL
   server_advertise_condition = $tls_in_certificate_verified
-  server_param2 = ${USER}
-  server_condition = \${if eq{$auth1}{${USER}}}
+  server_param2 = ${user}
+  server_condition = \${if eq{$auth1}{${user}}}
   server_set_id = $auth1
 `,
       )
@@ -205,19 +214,91 @@ ${offers(
 }`;
 }
 
-export async function startExim(options: EximOptions = {}): Promise<Peer> {
+/** A folder for Exim, with what it writes to belonging to it. */
+function eximFolder(...names: readonly string[]): string {
   const folder = scratch('exim');
-  const port = await freePort();
-  const tlsPort = options.tls === undefined ? undefined : await freePort();
   const [uid = 0, gid = 0] = ['-u', '-g'].map((flag) => Number(execFileSync('id', [flag, 'Debian-exim'], { encoding: 'utf8' })));
-  for (const name of ['spool', 'log', 'mail']) {
+  for (const name of names) {
     mkdirSync(`${folder}/${name}`, { mode: 0o755 });
     chownSync(`${folder}/${name}`, uid, gid);
   }
+  return folder;
+}
+
+export interface Wrapper {
+  /** Runs it with these arguments; a string is latin1. */
+  run(
+    args: readonly string[],
+    input: string,
+  ): Promise<{ readonly status: number | null; readonly stdout: string; readonly stderr: string }>;
+  stop(): void;
+}
+
+/** Exim's `mua_wrapper` with a smart host at this port of loopback. It adds no Received and no Sender field, and believes -f. */
+export function wrapExim(port: number): Wrapper {
+  const folder = eximFolder('spool', 'log');
+  const file = `${folder}/exim.conf`;
+  writeFileSync(
+    file,
+    `mua_wrapper = true
+primary_hostname = exim.${DOMAIN}
+qualify_domain = ${DOMAIN}
+spool_directory = ${folder}/spool
+log_file_path = ${folder}/log/%slog
+keep_environment =
+never_users =
+received_header_text =
+local_from_check = false
+extract_addresses_remove_arguments = false
+disable_ipv6 = true
+acl_smtp_rcpt = accept
+acl_smtp_data = accept
+begin routers
+smarthost:
+  driver = manualroute
+  route_list = * 127.0.0.1
+  self = send
+  transport = smarthost
+begin transports
+smarthost:
+  driver = smtp
+  port = ${port}
+  allow_localhost
+`,
+    { mode: 0o644 },
+  );
+  return {
+    run: (args, input) =>
+      new Promise((resolve, reject) => {
+        const child = spawn('/usr/sbin/exim4', ['-C', file, ...args], { env: { PATH: '/usr/bin:/bin', LANG: 'C.UTF-8' }, cwd: folder });
+        const said = { stdout: '', stderr: '' };
+        for (const name of ['stdout', 'stderr'] as const) child[name].setEncoding('latin1').on('data', (part) => (said[name] += part));
+        child.once('error', reject).once('close', (status) => resolve({ status, ...said }));
+        child.stdin.on('error', () => undefined).end(Buffer.from(input, 'latin1'));
+      }),
+    stop: () => discard(folder),
+  };
+}
+
+export async function startExim(options: EximOptions = {}): Promise<Peer> {
+  const folder = eximFolder('spool', 'log', 'mail');
+  const { at } = options;
+  const port = at === undefined ? await freePort() : 587;
+  const tlsPort = at !== undefined ? 465 : options.tls === undefined ? undefined : await freePort();
+  mkdirSync(`${folder}/tls`);
+  for (const { addresses, tls } of at ?? [])
+    for (const address of tls === null ? [] : addresses)
+      for (const [from, ending] of [
+        [tls?.certificate, 'pem'],
+        [tls?.key, 'key'],
+      ])
+        copyFileSync(from ?? '', `${folder}/tls/${address}.${ending}`);
+  const host = at?.[0]?.addresses[0] ?? HOST;
   const file = `${folder}/exim.conf`;
   writeFileSync(file, configuration(folder, { port, ...(tlsPort !== undefined && { tlsPort }) }, options), { mode: 0o644 });
   const daemon = await startDaemon(['/usr/sbin/exim4', '-C', file, '-bdf', '-q1m'], {
     log: `${folder}/output`,
+    host,
     ports: tlsPort === undefined ? [port] : [port, tlsPort],
   });
   const said = () =>
@@ -234,7 +315,7 @@ export async function startExim(options: EximOptions = {}): Promise<Peer> {
   const settled = () => until('Exim delivers what it has', () => filesBelow(`${folder}/spool/input`) === 0);
   return {
     name: 'Exim',
-    host: '127.0.0.1',
+    host,
     port,
     ...(tlsPort !== undefined && { tlsPort }),
     log: `${folder}/log/mainlog`,

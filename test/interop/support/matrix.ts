@@ -7,6 +7,7 @@ import { chmodSync, writeFileSync } from 'node:fs';
 import type { Test } from 'uvu';
 import { connect, smarthost } from '../../../src/index.ts';
 import { within } from '../../support/within.ts';
+import { HOST, NAME } from '../../world/support/addresses.ts';
 import { type TlsFiles, tlsFiles } from './certificates.ts';
 import { type Command, installCommand, type Run, run } from './command.ts';
 import { type Message, mebibytes, SMALL, threeLines } from './messages.ts';
@@ -37,9 +38,9 @@ const THREE = ['ann', 'bob', 'eve'] as const;
 
 /** The ways to the peer that speaks TLS and wants AUTH. */
 export const WAYS: readonly Way[] = [
-  { name: 'STARTTLS with AUTH', url: (peer) => `submission://127.0.0.1:${peer.port}`, tls: true },
-  { name: 'STARTTLS with AUTH, by name', url: (peer) => `submission://localhost:${peer.port}`, tls: true },
-  { name: 'implicit TLS with AUTH', url: (peer) => `submissions://127.0.0.1:${peer.tlsPort}`, tls: true },
+  { name: 'STARTTLS with AUTH', url: (peer) => `submission://${HOST}:${peer.port}`, tls: true },
+  { name: 'STARTTLS with AUTH, by name', url: (peer) => `submission://${NAME}:${peer.port}`, tls: true },
+  { name: 'implicit TLS with AUTH', url: (peer) => `submissions://${HOST}:${peer.tlsPort}`, tls: true },
 ];
 
 /** TOML for one smart host, with the user's password in a file of its own. */
@@ -131,7 +132,7 @@ export function matrix(test: Test, options: MatrixOptions): void {
     const sample = make();
     test(`in clear, without AUTH: ${sample.name}`, () =>
       within(60_000, async () => {
-        command.configure(configuration(command, `smtp://127.0.0.1:${open.port}`));
+        command.configure(configuration(command, `smtp://${HOST}:${open.port}`));
         await deliver(open, sample, ['ann']);
         await open.clear();
         await deliver(open, sample, THREE);
@@ -141,8 +142,8 @@ export function matrix(test: Test, options: MatrixOptions): void {
   test('the library: messages given at once to one session arrive once each, in order, around one that is refused', () =>
     within(60_000, async () => {
       for (const [peer, url, policy] of [
-        [open, `smtp://127.0.0.1:${open.port}`, { mode: 'off' }],
-        [guarded, `submission://127.0.0.1:${guarded.port}`, { mode: 'required', caFile: tls.ca }],
+        [open, `smtp://${HOST}:${open.port}`, { mode: 'off' }],
+        [guarded, `submission://${HOST}:${guarded.port}`, { mode: 'required', caFile: tls.ca }],
       ] as const) {
         const auth = { user: USER, password: PASSWORD };
         const host = smarthost(url, peer === guarded ? { tls: policy, auth } : { tls: policy });
@@ -171,7 +172,7 @@ export function matrix(test: Test, options: MatrixOptions): void {
 
   test(`${large} MiB from a pipe, over STARTTLS with AUTH, to one and to three`, () =>
     within(180_000, async () => {
-      command.configure(configuration(command, `submission://127.0.0.1:${guarded.port}`, tls));
+      command.configure(configuration(command, `submission://${HOST}:${guarded.port}`, tls));
       const message = mebibytes(large);
       await deliver(guarded, message, ['ann']);
       await guarded.clear();
@@ -180,13 +181,13 @@ export function matrix(test: Test, options: MatrixOptions): void {
 
   test(`${large} MiB from a file, in clear`, () =>
     within(180_000, async () => {
-      command.configure(configuration(command, `smtp://127.0.0.1:${open.port}`));
+      command.configure(configuration(command, `smtp://${HOST}:${open.port}`));
       await deliver(open, mebibytes(large), ['ann'], true);
     }));
 
   test('the null reverse-path', () =>
     within(30_000, async () => {
-      command.configure(configuration(command, `smtp://127.0.0.1:${open.port}`));
+      command.configure(configuration(command, `smtp://${HOST}:${open.port}`));
       assertDelivered(await run(command, ['-i', '-f', '<>', at('ann')], threeLines().octets));
       const [arrived] = await open.received('ann');
       assert.equal(arrived?.reversePath ?? '', '');
@@ -194,7 +195,7 @@ export function matrix(test: Test, options: MatrixOptions): void {
 
   test('recipients from the header, Bcc removed', () =>
     within(30_000, async () => {
-      command.configure(configuration(command, `smtp://127.0.0.1:${open.port}`));
+      command.configure(configuration(command, `smtp://${HOST}:${open.port}`));
       const { octets } = threeLines();
       const hidden = Buffer.concat([Buffer.from(`Bcc: ${at('root')}\n`), octets]);
       assertDelivered(await run(command, ['-t', '-i', '-f', at('sender')], hidden));
@@ -206,7 +207,7 @@ export function matrix(test: Test, options: MatrixOptions): void {
     test(`AUTH ${mechanism}`, () =>
       within(30_000, async () => {
         const only = { auth: `mechanisms = ["${mechanism}"]\n` };
-        command.configure(configuration(command, `submission://127.0.0.1:${guarded.port}`, tls, only));
+        command.configure(configuration(command, `submission://${HOST}:${guarded.port}`, tls, only));
         await deliver(guarded, threeLines(), ['ann']);
       }));
 
@@ -214,7 +215,7 @@ export function matrix(test: Test, options: MatrixOptions): void {
     for (const boxes of [[local], ['ann', local, 'bob'], ['ann', 'bob', local]])
       test(`${boxes.join(', ')}: nobody gets it`, () =>
         within(30_000, async () => {
-          command.configure(configuration(command, `submission://127.0.0.1:${guarded.port}`, tls));
+          command.configure(configuration(command, `submission://${HOST}:${guarded.port}`, tls));
           const result = await run(command, ['-i', '-f', at('sender'), ...boxes.map(at)], threeLines().octets);
           assert.equal(result.status, 1, result.said);
           assert.equal(result.stdout, '', result.said);
@@ -226,7 +227,7 @@ export function matrix(test: Test, options: MatrixOptions): void {
 
   test('a wrong password: nobody gets it, and it is told nowhere', () =>
     within(30_000, async () => {
-      command.configure(configuration(command, `submission://127.0.0.1:${guarded.port}`, tls));
+      command.configure(configuration(command, `submission://${HOST}:${guarded.port}`, tls));
       const wrong = 'wrong: secret 7';
       writeFileSync(`${command.folder}/password`, wrong);
       const result = await run(command, ['-v', '-i', '-f', at('sender'), at('ann')], threeLines().octets);
@@ -264,13 +265,13 @@ export function matrix(test: Test, options: MatrixOptions): void {
   test('the right fingerprint instead of a CA', () =>
     within(30_000, async () => {
       const pinned = { tls: `fingerprint = ["${tls.fingerprint}"]\n` };
-      command.configure(configuration(command, `submission://127.0.0.1:${guarded.port}`, { ...tls, ca: '' }, pinned));
+      command.configure(configuration(command, `submission://${HOST}:${guarded.port}`, { ...tls, ca: '' }, pinned));
       await deliver(guarded, threeLines(), ['ann']);
     }));
 
   test('TLS required of a peer that has none: nobody gets it', () =>
     within(30_000, async () => {
-      command.configure(configuration(command, `submission://127.0.0.1:${open.port}`, tls));
+      command.configure(configuration(command, `submission://${HOST}:${open.port}`, tls));
       const result = await run(command, ['-i', '-f', at('sender'), at('ann')], threeLines().octets);
       assert.equal(result.status, 1, result.said);
       assert.match(result.stderr, /STARTTLS/, result.said);

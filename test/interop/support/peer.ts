@@ -35,7 +35,7 @@ export interface Arrived {
 
 export interface Peer {
   readonly name: string;
-  readonly host: '127.0.0.1';
+  readonly host: string;
   /** In clear, with STARTTLS where the peer was started with TLS. */
   readonly port: number;
   /** TLS from the first octet. */
@@ -52,7 +52,15 @@ export interface Peer {
   stop(): Promise<void>;
 }
 
+/** Addresses at which a peer shows this certificate, or none: files, as `tls`. */
+export interface Appearance {
+  readonly addresses: readonly string[];
+  readonly tls: { readonly certificate: string; readonly key: string } | null;
+}
+
 export interface PeerOptions {
+  /** The standard ports (25, 587; 465; 24 for LMTP) at these addresses in place of free ones at HOST. */
+  readonly at?: readonly Appearance[];
   /** Files of the certificate: without it the peer speaks no TLS. */
   readonly tls?: { readonly certificate: string; readonly key: string; readonly ca?: string };
   /** MAIL is refused before AUTH. AUTH is offered always. */

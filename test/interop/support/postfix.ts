@@ -4,10 +4,11 @@
  */
 import { chownSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { HOST } from '../../world/support/addresses.ts';
 import { discard, freePort, scratch, startDaemon, until } from './daemon.ts';
 import { startDovecot } from './dovecot.ts';
 import { POSTFIX_UNPACKED } from './needs.ts';
-import { atLeast, DOMAIN, delivered, filesBelow, MAILBOXES, type Peer, type PeerOptions, readMaildir } from './peer.ts';
+import { type Appearance, atLeast, DOMAIN, delivered, filesBelow, MAILBOXES, type Peer, type PeerOptions, readMaildir } from './peer.ts';
 
 export interface PostfixOptions extends PeerOptions {
   /** Lines of main.cf that replace or add to ours. */
@@ -96,11 +97,12 @@ function verdict(state: string, local: string, recipients: Set<string>): string 
 }
 
 export async function startPostfix(options: PostfixOptions = {}): Promise<Peer> {
-  const { tls, withhold = [], authRequired = false } = options;
+  const { at, tls, withhold = [], authRequired = false } = options;
   const folder = scratch('postfix');
   const dovecot = await startDovecot();
   const policy = await startPolicy();
-  const [port, tlsPort] = [await freePort(), await freePort()];
+  const [port, tlsPort] = at === undefined ? [await freePort(), await freePort()] : [587, 465];
+  const host = at?.[0]?.addresses[0] ?? HOST;
   for (const name of ['config', 'spool', 'data', 'mail', 'log']) mkdirSync(`${folder}/${name}`, { mode: 0o755 });
   for (const name of ['data', 'mail', 'log']) chownSync(`${folder}/${name}`, UID, GID);
   const queues = ['active', 'bounce', 'corrupt', 'defer', 'deferred', 'flush', 'hold', 'incoming', 'private', 'saved', 'trace'];
@@ -132,8 +134,8 @@ maillog_file_prefixes = ${folder}
 myhostname = postfix.${DOMAIN}
 mydestination =
 mynetworks = 127.0.0.1/32
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
+inet_interfaces = ${at?.flatMap(({ addresses }) => addresses).join(' ') ?? HOST}
+inet_protocols = all
 alias_maps =
 alias_database =
 local_recipient_maps =
@@ -174,13 +176,21 @@ ${tls.ca === undefined ? '' : `smtpd_tls_CAfile = ${tls.ca}\nsmtpd_tls_ask_ccert
 ${options.main ?? ''}
 `,
   );
-  const smtps = `127.0.0.1:${tlsPort} inet n - n - - smtpd -o smtpd_tls_wrappermode=yes\n`;
-  writeFileSync(
-    `${folder}/config/master.cf`,
-    `127.0.0.1:${port} inet n - n - - smtpd\n${tls === undefined ? '' : smtps}${SERVICES.trimStart()}`,
-  );
+  const smtpd = (address: string, at: number, options: readonly string[] = []) =>
+    `${address.includes(':') ? `[${address}]` : address}:${at} inet n - n - - smtpd${options.map((option) => ` -o ${option}`).join('')}\n`;
+  const wrapped = 'smtpd_tls_wrappermode=yes';
+  const appear = ({ addresses, tls: own }: Appearance) => {
+    const shown = own ? ['smtpd_tls_security_level=may', `smtpd_tls_cert_file=${own.certificate}`, `smtpd_tls_key_file=${own.key}`] : [];
+    return addresses.flatMap((address) => [
+      ...[25, port].map((each) => smtpd(address, each, shown)),
+      ...(own ? [smtpd(address, tlsPort, [...shown, wrapped])] : []),
+    ]);
+  };
+  const listening = at?.flatMap(appear) ?? [smtpd(HOST, port), ...(tls === undefined ? [] : [smtpd(HOST, tlsPort, [wrapped])])];
+  writeFileSync(`${folder}/config/master.cf`, `${listening.join('')}${SERVICES.trimStart()}`);
   const daemon = await startDaemon(['/usr/lib/postfix/sbin/master', '-c', `${folder}/config`, '-d'], {
     log: `${folder}/log/output`,
+    host,
     ports: tls === undefined ? [port] : [port, tlsPort],
     script: asInstalled(folder),
     env: { MAIL_CONFIG: `${folder}/config` },
@@ -203,7 +213,7 @@ ${options.main ?? ''}
     );
   return {
     name: 'Postfix',
-    host: '127.0.0.1',
+    host,
     port,
     ...(tls !== undefined && { tlsPort }),
     log: `${folder}/log/mail.log`,

@@ -96,9 +96,9 @@ def factory(starttls):
 async def main():
     loop = asyncio.get_running_loop()
     tls = bool(WANT.get("certificate"))
-    await loop.create_server(factory(tls), "127.0.0.1", WANT["port"])
+    await loop.create_server(factory(tls), WANT["host"], WANT["port"])
     if tls:
-        await loop.create_server(factory(False), "127.0.0.1", WANT["tls_port"], ssl=context())
+        await loop.create_server(factory(False), WANT["host"], WANT["tls_port"], ssl=context())
     await asyncio.Event().wait()
 
 

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import type { Readable } from 'node:stream';
+import { HOST } from '../../world/support/addresses.ts';
 import { type Arrived, atLeast, MAILBOXES, PASSWORD, type Peer, type PeerOptions, USER } from './peer.ts';
 
 /** What we use of the package, which brings no types. */
@@ -70,7 +71,7 @@ export async function startSmtpServer(options: PeerOptions = {}): Promise<Peer> 
     });
     server.on('error', (error) => log.push(error.message));
     const port = await new Promise<number>((resolve) => {
-      const listener = server.listen(0, '127.0.0.1', () => resolve(listener.address().port));
+      const listener = server.listen(0, HOST, () => resolve(listener.address().port));
     });
     return { port, close: () => new Promise<void>((resolve) => server.close(resolve)) };
   }
@@ -80,7 +81,7 @@ export async function startSmtpServer(options: PeerOptions = {}): Promise<Peer> 
   const said = () => log.join('\n');
   return {
     name: 'smtp-server',
-    host: '127.0.0.1',
+    host: HOST,
     port: clear.port,
     ...(secure !== undefined && { tlsPort: secure.port }),
     log: '',

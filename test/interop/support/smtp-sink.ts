@@ -4,11 +4,12 @@
  */
 import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
+import { HOST } from '../../world/support/addresses.ts';
 import { type Daemon, discard, freePort, scratch, startDaemon } from './daemon.ts';
 import { asInstalled } from './postfix.ts';
 
 export interface Sink {
-  readonly host: '127.0.0.1';
+  readonly host: string;
   readonly port: number;
   /** The dumped messages, the oldest first: fields that start with X- tell client and envelope, then the message with LF. */
   dumped(): readonly string[];
@@ -32,12 +33,12 @@ export async function startSmtpSink({ dump = false, options = [] }: SinkOptions 
       ...['/usr/sbin/smtp-sink', '-u', 'postfix', '-c', '-h', 'sink.peer.test'],
       ...(dump ? ['-d', `${folder}/mail/%s.`] : []),
       ...options,
-      ...[`127.0.0.1:${port}`, '1000'],
+      ...[`${HOST}:${port}`, '1000'],
     ],
     { log: `${folder}/log`, script: asInstalled(folder), cwd: folder, ports: [port] },
   );
   return {
-    host: '127.0.0.1',
+    host: HOST,
     port,
     dumped: () =>
       readdirSync(`${folder}/mail`)

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { chmodSync, chownSync, lchownSync, mkdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
-import { whatOthersMayChange } from '../../src/cli/trust.ts';
+import { whatOthersMayChange } from '../../src/cli/others.ts';
 import { scratch } from './command.ts';
 
-const test = suite('trust');
+const test = suite('what others may change');
 const isRoot = process.getuid?.() === 0;
 const me = { uids: [0, process.getuid?.() ?? 0], gids: [] as number[] };
 const STRANGER = 54_321;

@@ -1,0 +1,76 @@
+/**
+ * Display names that hold a comma and were written without quotes: `Müller, Jörg <j@b.example>`. Read as they stand, they
+ * are two mailboxes, of which the first is a word without an "@". Knows the shape of an address list; what else is wrong
+ * with one is left as it is.
+ */
+import { isAscii } from '../smtp/text.ts';
+import { hasAddresses } from './complete.ts';
+import { bodyOffset, type Edit, editField, type Field } from './fields.ts';
+import { endOfComment, endOfEnclosed } from './mailboxes.ts';
+
+/** What stands between two commas. */
+interface Element {
+  /** 'words' without brackets, quotes, comments and "@"; 'named' are such words and then an address in brackets. */
+  readonly kind: 'words' | 'named' | 'other';
+  /** Where the words begin and end; equal when there are none. */
+  readonly start: number;
+  readonly end: number;
+  /** A comma follows. */
+  readonly isCut: boolean;
+}
+
+/**
+ * The fields with quotes around each such name. Only where its first part is not ASCII: a word in ASCII may be somebody of
+ * this host, one outside ASCII is hardly ever a login name.
+ */
+export function quoteNames(fields: readonly Field[]): readonly Field[] {
+  return fields.map((field) => (isAscii(field.raw) || !hasAddresses(field.name.toLowerCase()) ? field : quoted(field)));
+}
+
+function quoted(field: Field): Field {
+  const elements = readElements(field.raw, bodyOffset(field));
+  const edits: Edit[] = [];
+  for (let i = 0; i < elements.length; i++) {
+    const first = elements[i] as Element;
+    if (first.kind !== 'words' || isAscii(field.raw.slice(first.start, first.end))) continue;
+    while (elements[i]?.kind === 'words' && elements[i]?.isCut && (elements[i + 1]?.kind ?? 'other') !== 'other') i++;
+    const last = elements[i] as Element;
+    // Within quotes an encoded word would be text.
+    if (last.kind !== 'named' || last.start === last.end || field.raw.slice(first.start, last.end).includes('=?')) continue;
+    edits.push({ start: first.start, end: first.start, text: '"' }, { start: last.end, end: last.end, text: '"' });
+  }
+  return editField(field, edits);
+}
+
+/** Up to what is not closed, if anything is. */
+function readElements(raw: string, from: number): readonly Element[] {
+  const elements: Element[] = [];
+  let start = -1;
+  let end = -1;
+  let kind: Element['kind'] = 'words';
+  const finish = (at: number, isCut: boolean) => {
+    elements.push(start < 0 ? { kind, start: at, end: at, isCut } : { kind, start, end, isCut });
+    start = -1;
+    kind = 'words';
+  };
+  for (let at = from; at < raw.length; at++) {
+    const character = raw[at] as string;
+    if (character === ',' || character === ';' || character === ':') finish(at, character === ',');
+    else if (character === '<') {
+      at = raw.indexOf('>', at);
+      if (at < 0) return elements;
+      kind = kind === 'words' ? 'named' : 'other';
+    } else if (character === '"' || character === '(') {
+      at = (character === '"' ? endOfEnclosed(raw, at, '"') : endOfComment(raw, at)) - 1;
+      if (at < 0) return elements;
+      if (character === '"' || kind !== 'named') kind = 'other';
+    } else if ('>)[]@\\'.includes(character)) kind = 'other';
+    else if (!' \t\n'.includes(character)) {
+      if (kind === 'named') kind = 'other';
+      if (start < 0) start = at;
+      end = at + 1;
+    }
+  }
+  finish(raw.length, false);
+  return elements;
+}

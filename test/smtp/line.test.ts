@@ -1,0 +1,94 @@
+/** Lines for people: nothing in them is obeyed, they end where they say, and what is legible stays so. */
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { suite } from 'uvu';
+import { atMost, documentLine, jsonLine, lineOf, linesOf } from '../../src/smtp/line.ts';
+
+const test = suite('line');
+
+/** What a terminal obeys, ends a line, turns text round or is seen by nobody. */
+const OBEYED = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u;
+
+const LINES: readonly (readonly [string, string, string])[] = [
+  ['', '', 'nothing'],
+  ['plain', 'plain', ''],
+  ['a\nb\r\n', 'a\\x0ab\\x0d\\x0a', 'it stays one line'],
+  ['\x1b]0;x\x07', '\\x1b]0;x\\x07', 'the title of a window'],
+  ['a\tb\0\x7f', 'a\\x09b\\x00\\x7f', 'other control characters'],
+  ['\x9b2J\x85', '\\x9b2J\\x85', 'C1: CSI and NEL'],
+  ['\u202egnp.exe\u2066', '\\u{202e}gnp.exe\\u{2066}', 'bidirectional controls'],
+  ['a\u2028b\u2029c', 'a\\u{2028}b\\u{2029}c', 'line and paragraph separators'],
+  ['\ufeffa\u200bb', '\\u{feff}a\\u{200b}b', 'what nobody sees'],
+  ['\ud800', '\\u{d800}', 'half a character'],
+  ['\u{e0041}', '\\u{e0041}', 'a tag character'],
+  ['müller <日本@例え.jp> 😀 Ö é', 'müller <日本@例え.jp> 😀 Ö é', 'what people write stays legible'],
+  ['Ã¼', 'Ã¼', 'text is not taken for octets'],
+  ['\\x1b', '\\x1b', 'what is printable already stays'],
+];
+for (const [text, shown, why] of LINES)
+  test(`S9: ${JSON.stringify(text)} as a line${why === '' ? '' : `: ${why}`}`, () => {
+    assert.equal(lineOf(text), shown);
+    assert.equal(lineOf(lineOf(text)), shown);
+    assert.equal(documentLine(text), shown.replaceAll('\\x09', '\t'));
+    assert.deepEqual(linesOf([text], 'sendmail: '), [`sendmail: ${shown}`]);
+  });
+
+test('S9: any text is one line, bounded, that stays as it is', () =>
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary', maxLength: 200 }), fc.nat(200), (text, times) => {
+      const line = lineOf(text.repeat(times));
+      assert.ok(!OBEYED.test(line));
+      assert.ok(line.length <= 8000);
+      assert.equal(lineOf(line), line);
+    }),
+  ));
+
+test('S9: a line that is too long loses its middle: what it is about and what is wrong with it stay', () => {
+  const line = lineOf(`the encoding "${'\x1b'.repeat(800_000)}" is not known`);
+  assert.equal(line.length, 8000);
+  assert.match(line, /^the encoding "\\x1b.*….*" is not known$/);
+  assert.equal(lineOf('x'.repeat(8000)).length, 8000);
+  assert.ok(!lineOf('x'.repeat(8000)).includes('…'));
+  assert.equal(documentLine('\t'.repeat(9000)).length, 8000);
+  assert.equal(documentLine('\tx'.repeat(9000), Number.POSITIVE_INFINITY).length, 18_000);
+});
+
+test('S9: many facts are counted, not told', () => {
+  assert.deepEqual(atMost(['a', 'b'], 2), ['a', 'b']);
+  assert.deepEqual(atMost(['a', 'b', 'c', 'd'], 2), ['a', 'b', 'and 2 more']);
+  assert.deepEqual(atMost(['a', 'b', 'c'], 2, ', see the log'), ['a', 'b', 'and 1 more, see the log']);
+  const lines = linesOf(
+    Array.from({ length: 50_000 }, (_, i) => String(i)),
+    'x: ',
+  );
+  assert.equal(lines.length, 1001);
+  assert.equal(lines.at(-1), 'x: and 49000 more');
+});
+
+test('S9: JSON on one line, with escapes of its own for what a terminal obeys', () => {
+  assert.equal(
+    jsonLine({ a: '\x9b\u2028\ufeff\u202e\x1b\x7f', 日本: ['müller', null, 1, true] }),
+    '{"a":"\\u009b\\u2028\\ufeff\\u202e\\u001b\\u007f","日本":["müller",null,1,true]}',
+  );
+  assert.equal(jsonLine('\u{e0041}'), '"\\udb40\\udc41"');
+  assert.equal(JSON.parse(jsonLine('x'.repeat(9000))).length, 8000);
+  assert.equal(JSON.parse(jsonLine('x'.repeat(9000), Number.POSITIVE_INFINITY)).length, 9000);
+});
+
+test('S9: JSON means what it meant', () =>
+  fc.assert(
+    fc.property(fc.jsonValue(), fc.string({ unit: 'binary', maxLength: 100 }), (value, text) => {
+      const line = jsonLine({ value, text });
+      assert.ok(!OBEYED.test(line));
+      assert.deepEqual(JSON.parse(line), JSON.parse(JSON.stringify({ value, text })));
+    }),
+  ));
+
+test('S9: a line is made here only: plain text is refused by the compiler', () => {
+  const take = (line: ReturnType<typeof lineOf>): string => line;
+  assert.equal(take(lineOf('x')), 'x');
+  // @ts-expect-error: text that nobody has looked at.
+  assert.equal(take('x'), 'x');
+});
+
+test.run();

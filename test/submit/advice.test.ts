@@ -1,0 +1,152 @@
+/**
+ * Hints beside failures: a table over what is known of host and connection.
+ * Loopback: nothing connects; hosts are made up.
+ */
+import assert from 'node:assert/strict';
+import { suite } from 'uvu';
+import type { AuthPolicy, Smarthost } from '../../src/router/route.ts';
+import type { SessionFailure } from '../../src/smtp/outcome.ts';
+import { advised, type Known } from '../../src/submit/advice.ts';
+import { printFailure } from '../../src/submit/outcome.ts';
+import { hostAt, tlsRequired } from '../support/delivery.ts';
+
+const test = suite('advice');
+
+const PASSWORD: AuthPolicy = { user: 'tim', mechanisms: [], secret: { from: 'file', path: '/p' }, allowPlaintext: false };
+const TOKEN: AuthPolicy = { ...PASSWORD, isToken: true };
+const NOTHING: AuthPolicy = { ...PASSWORD, secret: { from: 'none' }, mechanisms: ['EXTERNAL'] };
+const LOCAL = { address: '127.0.0.1', family: 4, port: 587 } as const;
+const FAR = { address: '192.0.2.1', family: 4, port: 587 } as const;
+
+const host = (changes: Partial<Smarthost> = {}): Smarthost =>
+  hostAt(587, { scheme: 'submission', host: 'mail.example.org', tls: tlsRequired({ mode: 'default' }), ...changes });
+const known = (changes: Partial<Known> = {}): Known => ({
+  host: host(),
+  endpoint: FAR,
+  isOwn: false,
+  offered: new Set(),
+  mechanism: '',
+  heard: 0,
+  ...changes,
+});
+const after = (auth: AuthPolicy, mechanism: string, offered: string): Known =>
+  known({ host: host({ auth }), mechanism, offered: new Set(offered.split(' ')), heard: 100 });
+
+const silence: SessionFailure = {
+  kind: 'timeout',
+  at: 'greeting',
+  condemns: 'address',
+  command: 'the greeting',
+  limit: { key: 'greeting', milliseconds: 300_000 },
+};
+const refused: SessionFailure = {
+  kind: 'rejected',
+  at: 'auth',
+  condemns: 'host',
+  refusals: [{ command: 'AUTH X', recipient: null, reply: { code: 535, enhanced: null, lines: ['5.7.8 no'] } }],
+};
+const noStarttls: SessionFailure = { kind: 'unsupported', at: 'hello', condemns: 'address', detail: 'no STARTTLS' };
+const noAuth: SessionFailure = { kind: 'unsupported', at: 'hello', condemns: 'host', detail: 'no AUTH' };
+
+/** [what failed, what is known, the hint or null, why]. */
+const ROWS: readonly (readonly [SessionFailure, Known, string | null, string])[] = [
+  [
+    silence,
+    known(),
+    'nothing at all was heard: a port that is TLS from the start is as silent; if this is one, write submissions://mail.example.org:587',
+    'W9: silence',
+  ],
+  [silence, known({ heard: 1 }), null, 'W9: a greeting that does not end'],
+  [silence, known({ host: host({ scheme: 'submissions' }) }), null, 'W9: TLS is up already'],
+  [silence, known({ host: host({ scheme: 'unix', host: '/run/smtp' }) }), null, 'W9: a socket'],
+  [silence, known({ host: host({ scheme: 'lmtp' }) }), null, 'W9: LMTP'],
+  [
+    silence,
+    known({ host: host({ scheme: 'smtp', host: '2001:db8::1', port: 465 }) }),
+    'nothing at all was heard: a port that is TLS from the start is as silent; if this is one, write submissions://[2001:db8::1]:465',
+    'W9: an address of IPv6',
+  ],
+  [
+    silence,
+    known({ host: host({ expand: 'srv' }) }),
+    'nothing at all was heard: a port that is TLS from the start is as silent; if this is one, write submissions://',
+    'W9: a host of SRV records',
+  ],
+  [{ ...silence, at: 'hello', command: 'EHLO' }, known({ heard: 20 }), null, 'W9: a time-out later'],
+  [refused, after(PASSWORD, 'PLAIN', 'PLAIN'), 'the user was "tim"', 'W10: nothing else is offered'],
+  [
+    refused,
+    after(PASSWORD, 'CRAM-MD5', 'LOGIN PLAIN CRAM-MD5 GSSAPI'),
+    'the user was "tim"; only the strongest is tried, and the server offers PLAIN, LOGIN, too: if the password is right, write auth.mechanisms = ["PLAIN"]',
+    'W10: others are offered, of which we know two',
+  ],
+  [
+    refused,
+    after(PASSWORD, 'PLAIN', 'PLAIN LOGIN'),
+    'the user was "tim"; only the strongest is tried, and the server offers LOGIN, too: if the password is right, write auth.mechanisms = ["LOGIN"]',
+    'W10: PLAIN is refused',
+  ],
+  [
+    refused,
+    after(PASSWORD, 'SCRAM-SHA-256-PLUS', 'PLAIN SCRAM-SHA-1 SCRAM-SHA-256 SCRAM-SHA-256-PLUS'),
+    'the user was "tim"; only the strongest is tried, and the server offers SCRAM-SHA-256, SCRAM-SHA-1, PLAIN, too: if the password is right, write auth.mechanisms = ["SCRAM-SHA-256"]',
+    'V7: a binding that the server does not have',
+  ],
+  [
+    refused,
+    after({ ...PASSWORD, mechanisms: ['LOGIN', 'PLAIN'] }, 'LOGIN', 'PLAIN LOGIN'),
+    'the user was "tim"; only the first of auth.mechanisms is tried, and the server offers PLAIN, too: if the password is right, write auth.mechanisms = ["PLAIN"]',
+    'V7: a list of our own',
+  ],
+  [
+    refused,
+    after(PASSWORD, 'LOGIN', 'LOGIN XOAUTH2'),
+    'the user was "tim"; it takes tokens, too (XOAUTH2): with one, write token_file or token_command',
+    'V7: passwords are announced and not taken',
+  ],
+  [
+    refused,
+    after(TOKEN, 'OAUTHBEARER', 'OAUTHBEARER XOAUTH2 PLAIN'),
+    'the user was "tim"; a token expires soon: see that it is a new one; only the strongest is tried, and the server offers XOAUTH2, too: if the token is right, write auth.mechanisms = ["XOAUTH2"]',
+    'V7: a token',
+  ],
+  [
+    refused,
+    after({ ...PASSWORD, mechanisms: ['XOAUTH2'] }, 'XOAUTH2', 'PLAIN XOAUTH2'),
+    'the user was "tim"; a token expires soon: see that it is a new one',
+    'V7: a token that is named as a password',
+  ],
+  [refused, after(NOTHING, 'EXTERNAL', 'PLAIN EXTERNAL'), 'the user was "tim"', 'W10: a certificate'],
+  [refused, after({ ...PASSWORD, user: 'ti\x1bm' }, 'PLAIN', 'PLAIN'), 'the user was "ti\\x1bm"', 'W10: printable'],
+  [{ ...refused, at: 'envelope' }, after(PASSWORD, 'PLAIN', 'PLAIN LOGIN'), null, 'W10: a refusal of something else'],
+  [
+    noStarttls,
+    known({ endpoint: LOCAL }),
+    '"mail.example.org" leads to a loopback address and is not written as one, so TLS is required: write the address, or tls.mode = "off"',
+    'W3: a name that leads to loopback',
+  ],
+  [noStarttls, known(), null, 'W3: a name that does not'],
+  [noStarttls, known({ endpoint: LOCAL, host: host({ tls: tlsRequired() }) }), null, 'W3: TLS is required in so many words'],
+  [noStarttls, known({ endpoint: { ...LOCAL, family: 'name' } }), null, 'W3: behind a proxy'],
+  [noAuth, known({ endpoint: LOCAL }), null, 'W3: something else is lacking'],
+  [
+    noStarttls,
+    known({ endpoint: LOCAL, host: host({ ignoreExtensions: ['STARTTLS', 'SIZE'] }) }),
+    'ignore_extensions makes this count as not offered: STARTTLS, SIZE',
+    'W6: STARTTLS is ignored',
+  ],
+  [
+    noAuth,
+    known({ host: host({ ignoreExtensions: ['AUTH'] }) }),
+    'ignore_extensions makes this count as not offered: AUTH',
+    'W6: AUTH is ignored',
+  ],
+];
+for (const [failure, facts, hint, why] of ROWS)
+  test(why, () => {
+    const told = advised(failure, facts);
+    assert.deepEqual(told, hint === null ? failure : { ...failure, hint });
+    assert.deepEqual(printFailure(told).slice(printFailure(failure).length), hint === null ? [] : [hint]);
+  });
+
+test.run();
