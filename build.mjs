@@ -59,9 +59,9 @@ async function compile() {
     config,
     `smarthosts = ["smtp://127.0.0.1:${server.address().port}"]\nhostname = "host.example.org"\nlog = "${folder}/log"\n`,
   );
-  const child = spawn(process.execPath, [`${out}/compile.cjs`, '-C', config, '-i', '-f', 'a@example.org', 'b@example.org'], {
+  const child = spawn(process.execPath, [`${out}/compile.cjs`, '-i', '-f', 'a@example.org', 'b@example.org'], {
     stdio: ['pipe', 'inherit', 'inherit'],
-    env: { PATH: process.env.PATH },
+    env: { PATH: process.env.PATH, NOSPOOL_CONFIG: config },
   });
   child.stdin.end('Subject: x\n\nhello\n');
   await new Promise((resolve) => child.on('close', resolve));
