@@ -14,6 +14,8 @@ export const SYSTEM_FILE = '/etc/nospool.toml';
 export interface ConfigRequest {
   /** `-C`; null = not given. */
   readonly path: string | null;
+  /** True: who gave it is an administrator, not a program that was given its words by others. Default false. */
+  readonly isTrusted?: boolean;
   readonly env: Environment;
   /** From the password database; null = none. */
   readonly home: string | null;
@@ -35,6 +37,8 @@ type Content =
   | { readonly state: 'absent' }
   /** Of the user's own file: nobody says that this user ever wrote it. */
   | { readonly state: 'ignored'; readonly detail: string }
+  /** By its owner or mode. */
+  | { readonly state: 'refused'; readonly detail: string }
   | { readonly state: 'broken'; readonly detail: string };
 
 /**
@@ -54,10 +58,12 @@ export async function readConfig(request: ConfigRequest): Promise<ConfigAnswer> 
 type ConfigKind = Extract<FileKind, 'system' | 'named' | 'own' | 'argument'>;
 
 async function find(request: ConfigRequest, read: (path: string, kind: ConfigKind) => Content): Promise<ConfigAnswer> {
-  const { path, env, home, systemFile = SYSTEM_FILE } = request;
+  const { path, isTrusted = false, env, home, systemFile = SYSTEM_FILE } = request;
   const directories = { home };
   const system = read(systemFile, 'system');
 
+  // Whether it is locked cannot be believed, and what it keeps out must not come in by another way.
+  if (system.state === 'refused') return refusal(system.detail);
   // A system file that this user cannot read cannot be in force for this user, locked or not.
   if (system.state === 'read' && system.text.includes('lock')) {
     const file = await parseFile(systemFile, system, true);
@@ -70,7 +76,7 @@ async function find(request: ConfigRequest, read: (path: string, kind: ConfigKin
 
   const named = path ?? (env.NOSPOOL_CONFIG || null);
   if (named !== null) {
-    const content = named === systemFile ? system : read(named, path === null ? 'named' : 'argument');
+    const content = named === systemFile ? system : read(named, path === null || isTrusted ? 'named' : 'argument');
     if (content.state === 'absent')
       return refusal(
         path === null ? `environment: NOSPOOL_CONFIG names "${named}", which does not exist` : `-C names "${named}", which does not exist`,
@@ -111,7 +117,7 @@ async function finish(
   directories: Parameters<typeof interpret>[2],
   warnings: readonly string[],
 ): Promise<ConfigAnswer> {
-  if (content.state === 'broken' || content.state === 'ignored') return refusal(content.detail);
+  if (content.state !== 'read' && content.state !== 'absent') return refusal(content.detail);
   const file = content.state === 'absent' ? null : await parseFile(path, content, isSystem);
   if (file !== null && !('toml' in file)) return file;
   const answer = interpret(file, env, directories);
@@ -148,7 +154,7 @@ function readText(path: string, kind: ConfigKind, euid: number, opened: number[]
     const runner = { euid };
     // What an argument names may say where mail goes as any other file may; what it may not hold is asked when it is read.
     const refused = refuseFile(kind === 'argument' ? 'named' : kind, path, stats, fd, runner);
-    if (refused !== null) return { state: 'broken', detail: `${path}: ${refused}` };
+    if (refused !== null) return { state: 'refused', detail: `${path}: ${refused}` };
     const octets = readOctets(fd);
     if (octets.length > LARGEST)
       return { state: 'broken', detail: `${path}: has more than ${LARGEST} octets; is it a configuration file?` };

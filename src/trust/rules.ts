@@ -39,7 +39,13 @@ export const RULES: Readonly<Record<FileKind, Rule>> = {
   own: rule("the user's own file", ['root', 'runner'], 'own group'),
   command: rule('a configuration that holds password_command', [], 'nobody'),
   // An argument may come from a web form.
-  argument: rule('a configuration named by -C that holds password_command or a path as log', ['root'], 'group', 'everybody', false),
+  argument: rule(
+    'a configuration named by -C of sendmail that holds password_command or a path as log',
+    ['root'],
+    'group',
+    'everybody',
+    false,
+  ),
   literal: rule('a configuration that holds password', [], 'group', 'group'),
   aliases: rule('an alias file', ['root', 'runner'], 'group'),
   include: rule('what :include: names', ['root', 'runner', 'includer'], 'group'),

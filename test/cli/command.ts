@@ -84,14 +84,14 @@ export interface Running {
 /** What the caller's environment does not bring along. */
 export const ENVIRONMENT = { PATH: '/usr/bin:/bin', LANG: 'C.UTF-8' };
 
-/** Starts it with `-C config` before the arguments; `command` is another copy of it. */
+/** Starts it with this configuration, which may say where the log is: -C could name it only if root owns it. `command` is another copy of it. */
 export function start(
   config: string | null,
   args: readonly string[],
   { command = COMMAND, ...options }: SpawnOptions & { readonly command?: string } = {},
 ): Running {
-  const words = config === null ? args : ['-C', config, ...args];
-  const child = spawn(RUNTIME[0], [...RUNTIME.slice(1), command, ...words], { stdio: 'pipe', env: ENVIRONMENT, ...options });
+  const env = { ...(options.env ?? ENVIRONMENT), ...(config === null ? {} : { NOSPOOL_CONFIG: config }) };
+  const child = spawn(RUNTIME[0], [...RUNTIME.slice(1), command, ...args], { stdio: 'pipe', ...options, env });
   children.add(child);
   child.once('close', () => children.delete(child));
   const said = { stdout: '', stderr: '' };

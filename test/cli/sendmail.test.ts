@@ -69,7 +69,10 @@ async function withHost<T>(
 
 /** A shell command; `$S` is the command with its configuration. */
 function shell(config: string, line: string, stdio: StdioOptions = 'pipe', environment: NodeJS.ProcessEnv = ENVIRONMENT): Promise<Ended> {
-  const child = spawn('/bin/sh', ['-c', line], { stdio, env: { ...environment, S: `${RUNTIME.join(' ')} ${COMMAND} -C ${config}` } });
+  const child = spawn('/bin/sh', ['-c', line], {
+    stdio,
+    env: { ...environment, NOSPOOL_CONFIG: config, S: `${RUNTIME.join(' ')} ${COMMAND}` },
+  });
   let stdout = '';
   let stderr = '';
   child.stdout?.on('data', (part) => {
@@ -358,9 +361,9 @@ test('a terminal: a hint, then lines until a dot or Ctrl-D', () =>
       ] as const) {
         const child = spawn(
           '/usr/bin/script',
-          ['-qec', `${RUNTIME.join(' ')} ${COMMAND} -C ${config} ${args} ${SENT.join(' ')}`, path.join(folder, 'typescript')],
+          ['-qec', `${RUNTIME.join(' ')} ${COMMAND} ${args} ${SENT.join(' ')}`, path.join(folder, 'typescript')],
           {
-            env: ENVIRONMENT,
+            env: { ...ENVIRONMENT, NOSPOOL_CONFIG: config },
             stdio: ['pipe', 'pipe', 'pipe'],
           },
         );
@@ -379,7 +382,7 @@ test('a terminal: a hint, then lines until a dot or Ctrl-D', () =>
         assert.match(host.messages.at(-1)?.content as string, args === '' ? /\r\n\r\nby hand\r\n$/ : /\r\n\r\nby hand\r\n\.\r\n$/);
       }
       // Nobody writes a message before he hears that it is for nobody.
-      const { stdout } = spawnSync('/usr/bin/script', ['-qec', `${RUNTIME.join(' ')} ${COMMAND} -C ${config}`, '/dev/null'], {
+      const { stdout } = spawnSync('/usr/bin/script', ['-qec', `${RUNTIME.join(' ')} ${COMMAND}`, '/dev/null'], {
         env: ENVIRONMENT,
         input: '',
       });
@@ -619,7 +622,7 @@ if (process.env.TEST_COMMAND_RUNTIME === undefined)
         const link = path.join(folder, name);
         symlinkSync(COMMAND, link);
         return new Promise<Ended>((resolve) => {
-          const child = spawn(RUNTIME[0], [...RUNTIME.slice(1), link, '-C', config, ...args], { env: ENVIRONMENT });
+          const child = spawn(RUNTIME[0], [...RUNTIME.slice(1), link, ...args], { env: { ...ENVIRONMENT, NOSPOOL_CONFIG: config } });
           let stdout = '';
           let stderr = '';
           child.stdout.on('data', (part) => {

@@ -668,7 +668,10 @@ test('SIGTERM after the final dot: the verdict is awaited and told', async () =>
 test('a client that reads no reply: its commands wait, a signal does not', () =>
   within(30_000, async () => {
     const { config } = setUp(toHosts(await deadPort()));
-    const child = spawn(RUNTIME[0], [...RUNTIME.slice(1), COMMAND, '-C', config, '-bs'], { stdio: 'pipe', env: ENVIRONMENT });
+    const child = spawn(RUNTIME[0], [...RUNTIME.slice(1), COMMAND, '-bs'], {
+      stdio: 'pipe',
+      env: { ...ENVIRONMENT, NOSPOOL_CONFIG: config },
+    });
     child.stdin.on('error', () => {});
     child.stdin.write('NOOP\r\n'.repeat(200_000));
     // It speaks, so it listens for signals; what it says is not read.
@@ -690,9 +693,9 @@ test('one socket as standard input and output, as socat gives it; and a real pip
     await once(server, 'listening');
     const client = connect(place);
     const [socket] = (await once(server, 'connection')) as [Socket];
-    const child = spawn(RUNTIME[0], [...RUNTIME.slice(1), COMMAND, '-C', config, '-bs'], {
+    const child = spawn(RUNTIME[0], [...RUNTIME.slice(1), COMMAND, '-bs'], {
       stdio: [socket, socket, 'pipe'],
-      env: ENVIRONMENT,
+      env: { ...ENVIRONMENT, NOSPOOL_CONFIG: config },
     });
     socket.destroy();
     let said = '';

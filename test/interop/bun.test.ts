@@ -100,8 +100,11 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const)
       try {
         const command = installCommand(runtime);
         command.configure(`smarthosts = ["smtp://${HOST}:${exim.port}"]\nreplay_window = "1KiB"\n[tls]\nmode = "off"\n`);
-        const [program = '', ...args] = [...runtime, command.file, '-C', command.config, '-i', '-f', at('sender'), at('ann')];
-        const child = spawn(program, args, { stdio: ['pipe', 'ignore', 'ignore'], env: { PATH: '/usr/bin:/bin' } });
+        const [program = '', ...args] = [...runtime, command.file, '-i', '-f', at('sender'), at('ann')];
+        const child = spawn(program, args, {
+          stdio: ['pipe', 'ignore', 'ignore'],
+          env: { PATH: '/usr/bin:/bin', NOSPOOL_CONFIG: command.config },
+        });
         child.stdin?.on('error', () => undefined);
         child.stdin?.write(`Subject: s\n\n${'x'.repeat(70)}\n`.repeat(100));
         await until('the session is open', () => /SMTP connection from/.test(exim.said()));

@@ -335,6 +335,8 @@ test('S2: a file that -C names says where the log is only if root owns it', asyn
     assert.equal(status, refused ? 1 : 0, stderr);
     if (refused) assert.match(stderr, /c\.toml:\d+: key "log" is refused, because this file belongs to uid 65534/);
     assert.equal((await run(ROUTE, { uid: USER, env: { NOSPOOL_CONFIG: config } })).status, 0);
+    const asked = await run(['route', '--config', config, 'x@y.example'], { uid: USER, program: NOSPOOL });
+    assert.equal(asked.status, 0, `no web form calls nospool: ${asked.stderr}`);
     assert.equal((await run(['-C', config, ...ROUTE], { uid: USER, env: { NOSPOOL_LOG: log } })).status, 0, 'no argument sets that');
   }
 });

@@ -100,9 +100,9 @@ export function run(command: Command, args: readonly string[], input: Input, env
   const before = command.logged().length;
   const file = typeof input === 'object' && 'file' in input ? openSync(input.file, 'r') : undefined;
   const [program = '', ...first] = [...command.runtime, command.file];
-  const child = spawn(program, [...first, '-C', command.config, ...args], {
+  const child = spawn(program, [...first, ...args], {
     stdio: [file ?? 'pipe', 'pipe', 'pipe'],
-    env: { PATH: '/usr/bin:/bin', LANG: 'C.UTF-8', ...env },
+    env: { PATH: '/usr/bin:/bin', LANG: 'C.UTF-8', NOSPOOL_CONFIG: command.config, ...env },
     cwd: command.folder,
   });
   if (file !== undefined) closeSync(file);
