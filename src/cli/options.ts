@@ -264,7 +264,7 @@ export const OPTIONS: readonly Option[] = [
   value('-r', 'address', SPE, 'As -f.', (text) => ({ reversePath: text })),
   value('-F', 'name', ALL, 'The sender’s full name, for a From field that has to be added.', (text) => ({ fullName: text })),
   ...MODES,
-  none('-v', SPE, 'Show the SMTP conversation on standard error, secrets masked.', verbosity(1)),
+  none('-v', SPE, 'Show the SMTP conversation on standard error, secrets and challenges of AUTH masked.', verbosity(1)),
   attached('-d', 'what', ['Sendmail', 'Exim'], 'As -v, with the decisions: routing, hosts, TLS.', verbosity(2)),
   value('-C', 'file', SPE, 'The configuration file.', (text) => ({ config: text })),
   value('-N', 'when', ['Sendmail', 'Postfix'], 'Delivery status notifications: never, or a list of success, failure, delay.', notify),

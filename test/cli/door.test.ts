@@ -71,15 +71,15 @@ for (const args of [
   [`"${EVIL}"@b.example`],
   ['-C', `/nonexistent/${EVIL}`, 'a@b.example'],
   ['-bt', EVIL],
-  ['-bt', `\ufeff\u202e@b.example`],
-  ['-bv', `\ufeff\u202e@b.example`],
+  ['-bt', `"\ufeff\u202e"@b.example`],
+  ['-bv', `"\ufeff\u202e"@b.example`],
   ['-bh', EVIL],
 ] as const)
   test(`S9: sendmail ${JSON.stringify(args.join(' ')).slice(0, 60)}`, () =>
     within(20_000, async () => {
       const { config, logged } = setUp(toHosts(9));
       const ended = await run(args[0] === '-C' ? null : config, args, LETTER);
-      assert.equal(ended.status, args[1]?.startsWith('\ufeff') ? 0 : 1);
+      assert.equal(ended.status, args[1]?.startsWith('"\ufeff') ? 0 : 1);
       plain(ended, args.join(' '));
       assertPlain(logged(), 'the log');
     }));
@@ -261,8 +261,8 @@ test('S9: nospool: what it lists, for people and as JSON', () =>
     const message = path.join(folder, 'mess\u202eage');
     writeFileSync(message, `Message-ID: <\u009b\u2028müller@b.example>\nFrom: a@b.example\n\nx\n`);
     for (const args of [
-      ['route', '--config', config, 'one', 'two', '\u202e@b.example'],
-      ['route', '--json', '--config', config, 'one', 'two', '\u202e@b.example'],
+      ['route', '--config', config, 'one', 'two', '"\u202e"@b.example'],
+      ['route', '--json', '--config', config, 'one', 'two', '"\u202e"@b.example'],
       ['check', '--config', config],
       ['check', '--json', '--config', config],
       ['log', '--config', config],

@@ -231,7 +231,7 @@ test('M3: what runs or shows the queue, or checks aliases, and is given what mak
     [['1abcde-000001-AB'], '-bi (newaliases) checks the alias files and sends nothing, but there are recipients', 'newaliases'],
   ];
   for (const [argv, detail, name = 'sendmail'] of rows)
-    assert.deepEqual(parseInvocation(name, argv), { ok: false, detail }, argv.join(' '));
+    assert.deepEqual(parseInvocation(name, argv), { ok: false, detail, config: null, tag: null }, argv.join(' '));
   // Where the last of two modes sends, or the operands name messages, nothing is lost.
   for (const [argv, name = 'sendmail'] of [
     [['-q', '-bm', 'a@x']],
