@@ -1,21 +1,8 @@
-// Builds dist/: one CommonJS file for sendmail (start-up is a feature), one ES module for nospool, the library by tsc.
-// A dynamic import of a project file in sendmail's sources becomes a file of its own in dist/chunks, loaded by
-// require when it is reached, so that what a run does not need is not even parsed.
-import { spawn, spawnSync } from 'node:child_process';
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
-import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
+// Builds dist/: one CommonJS file for sendmail (start-up is a feature), ES modules for nospool, the library by tsc.
+// What sendmail's sources import dynamically is in its one file too, as functions that run when they are reached.
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -30,43 +17,33 @@ function newest(folder) {
     .reduce((latest, entry) => Math.max(latest, statSync(path.join(entry.parentPath ?? entry.path, entry.name)).mtimeMs), 0);
 }
 
-if (process.argv.includes('--if-stale') && existsSync(stamp)) {
+function endIfFresh() {
+  if (!process.argv.includes('--if-stale') || !existsSync(stamp)) return;
   const sources = Math.max(newest('src'), ...['package.json', 'build.mjs', 'tsconfig.json'].map((file) => statSync(file).mtimeMs));
   if (statSync(stamp).mtimeMs > sources) process.exit(0);
 }
 
-/** Sends one message through what was built, so that V8's compiled code for it can be kept; a start without it is only slower. */
-async function compile() {
-  // Where a locked configuration is in force it would be that one, and its smart host.
-  if (existsSync('/etc/nospool.toml')) return;
-  const server = createServer((socket) => {
-    const answers = { EHLO: '250-x\r\n250-PIPELINING\r\n250 SIZE', DATA: '354', '.': '250 taken', QUIT: '221' };
-    let content = false;
-    socket.on('error', () => {}).write('220 x\r\n');
-    socket.on('data', (octets) => {
-      for (const line of octets.toString('latin1').split('\r\n').slice(0, -1)) {
-        const verb = line.split(' ')[0];
-        if (content && line !== '.') continue;
-        content = verb === 'DATA';
-        socket.write(`${answers[verb] ?? '250 ok'}\r\n`);
-      }
-    });
-  });
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const folder = mkdtempSync(path.join(tmpdir(), 'nospool-'));
-  const config = path.join(folder, 'nospool.toml');
-  writeFileSync(
-    config,
-    `smarthosts = ["smtp://127.0.0.1:${server.address().port}"]\nhostname = "host.example.org"\nlog = "${folder}/log"\n`,
-  );
-  const child = spawn(process.execPath, [`${out}/compile.cjs`, '-C', config, '-i', '-f', 'a@example.org', 'b@example.org'], {
-    stdio: ['pipe', 'inherit', 'inherit'],
-    env: { PATH: process.env.PATH },
-  });
-  child.stdin.end('Subject: x\n\nhello\n');
-  await new Promise((resolve) => child.on('close', resolve));
-  server.close();
-  rmSync(folder, { recursive: true, force: true });
+endIfFresh();
+// Two runs of the tests at once begin with a build each: one builds, the other waits. What was left behind counts for two minutes.
+const lock = 'dist.lock';
+for (;;) {
+  try {
+    mkdirSync(lock);
+    break;
+  } catch {
+    const age = Date.now() - (statSync(lock, { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
+    if (age > 120_000) rmSync(lock, { recursive: true, force: true });
+    else await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+}
+process.on('exit', () => rmSync(lock, { recursive: true, force: true }));
+process.on('SIGINT', () => process.exit(1)).on('SIGTERM', () => process.exit(1));
+endIfFresh();
+
+/** Keeps V8's compiled code beside what was built; a start without it is only slower. */
+function compile() {
+  const flags = { input: 'Subject: x\n\nhello\n', stdio: ['pipe', 'inherit', 'inherit'], env: { PATH: process.env.PATH } };
+  spawnSync(process.execPath, [`${out}/compile.cjs`], flags);
 }
 
 const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
@@ -79,70 +56,67 @@ const common = {
   logLevel: 'warning',
 };
 
-/** Project files reached by `import()` from sendmail or from one of them: each is built as its own CommonJS file. */
-const chunks = new Map();
-const lazyChunks = (folder) => ({
-  name: 'lazy-chunks',
-  setup({ onResolve }) {
-    onResolve({ filter: /./ }, ({ kind, path: wanted, resolveDir }) => {
-      if (kind !== 'dynamic-import' || wanted.startsWith('node:')) return undefined;
-      const file = wanted.startsWith('.') ? path.resolve(resolveDir, wanted) : wanted;
-      const name = path.basename(file, '.ts').replaceAll(/[^a-z0-9-]/gi, '-');
-      chunks.set(file, name);
-      return { path: `${folder}/${name}.cjs`, external: true };
-    });
+/** The tables of character sets stay out of main.cjs: they are two thirds of all code, and few messages need them. */
+const charsetApart = {
+  name: 'charset-apart',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /\/charset\.ts$/ }, ({ kind }) =>
+      kind === 'dynamic-import' ? { path: 'charset', namespace: 'apart' } : undefined,
+    );
+    // The loader defines it (src/loader.ts).
+    onLoad({ filter: /^charset$/, namespace: 'apart' }, () => ({ contents: 'module.exports = globalThis.nospoolCharset();' }));
   },
-});
+};
 
 // Built beside and put in place at the end: a failed build leaves the last good one.
 const out = 'dist.new';
 for (const folder of [out, 'dist.old']) rmSync(folder, { recursive: true, force: true });
 mkdirSync(out);
+const command = { ...common, format: 'cjs', minify: true, supported: { 'dynamic-import': false } };
+const charset = await build({ ...command, entryPoints: ['src/message/charset.ts'], write: false });
+const [{ contents }] = charset.outputFiles;
+// Another build's file has another name, so that what is under way while this one is put over it finds its own.
+const charsetFile = `charset-${createHash('sha256').update(contents).digest('hex').slice(0, 12)}.cjs`;
+writeFileSync(`${out}/${charsetFile}`, contents);
 await build({
-  ...common,
+  ...command,
   entryPoints: ['src/sendmail.ts'],
   outfile: `${out}/main.cjs`,
-  format: 'cjs',
-  minify: true,
-  supported: { 'dynamic-import': false },
-  plugins: [lazyChunks('./chunks')],
+  banner: { js: `// ${charsetFile}` },
+  plugins: [charsetApart],
 });
+// Both commands begin with a check that an old Node must be able to read (src/first.ts).
+const readByAll = { ...common, minify: true, target: 'es2015', banner: { js: '#!/usr/bin/env node' } };
+await build({ ...readByAll, entryPoints: ['src/launch.ts'], outfile: `${out}/sendmail.cjs`, format: 'cjs' });
+await build({ ...command, entryPoints: ['src/compile.ts'], outfile: `${out}/compile.cjs` });
 await build({
-  ...common,
-  entryPoints: { sendmail: 'src/launch.ts', compile: 'src/compile.ts' },
-  outdir: out,
-  outExtension: { '.js': '.cjs' },
-  format: 'cjs',
-  minify: true,
-  banner: { js: '#!/usr/bin/env node' },
-});
-// The list grows while it is walked.
-for (const [file, name] of chunks) {
-  await build({
-    ...common,
-    entryPoints: [file],
-    outfile: `${out}/chunks/${name}.cjs`,
-    format: 'cjs',
-    minify: true,
-    supported: { 'dynamic-import': false },
-    plugins: [lazyChunks('.')],
-  });
-}
-await build({
-  ...common,
+  ...readByAll,
   entryPoints: ['src/nospool.ts'],
-  outdir: out,
+  outfile: `${out}/nospool.mjs`,
+  format: 'esm',
+  supported: { 'dynamic-import': true },
+  plugins: [
+    {
+      name: 'admin-apart',
+      setup: ({ onResolve }) => onResolve({ filter: /\/nospool-main\.ts$/ }, () => ({ path: './admin/main.mjs', external: true })),
+    },
+  ],
+});
+await build({
+  ...common,
+  entryPoints: { main: 'src/nospool-main.ts' },
+  outdir: `${out}/admin`,
   outExtension: { '.js': '.mjs' },
-  chunkNames: 'admin/[name]-[hash]',
+  chunkNames: '[name]-[hash]',
   splitting: true,
   format: 'esm',
   // Some dependencies are CommonJS inside: they need a require of their own in an ES module.
-  banner: { js: "#!/usr/bin/env node\nimport { createRequire as __cr } from 'node:module'; const require = __cr(import.meta.url);" },
+  banner: { js: "import { createRequire as __cr } from 'node:module'; const require = __cr(import.meta.url);" },
 });
 const tsc = spawnSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', '.', '--outDir', `${out}/lib`], { stdio: 'inherit' });
 if (tsc.status !== 0) process.exit(1);
 for (const command of ['sendmail.cjs', 'nospool.mjs']) chmodSync(`${out}/${command}`, 0o755);
-await compile();
+compile();
 writeFileSync(`${out}/${path.basename(stamp)}`, `${version}\n`);
 if (existsSync('dist')) renameSync('dist', 'dist.old');
 renameSync(out, 'dist');

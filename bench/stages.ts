@@ -1,6 +1,7 @@
 /** What a start consists of: each row does a little more than the one above; and what each part costs that is loaded when needed. */
-import { cpSync, existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { withoutCompiler } from '../src/cli/wrapper.ts';
 import { type Bench, CPU, RSS, sending, starting, submission, WALL } from './support/bench.ts';
 import { installed } from './support/installed.ts';
 import { certificate, message } from './support/material.ts';
@@ -16,7 +17,7 @@ export const stages: Bench = {
   name: 'stages',
   title: 'What a start consists of',
   async run({ runs, short, progress }) {
-    if (!existsSync(path.join(DIST, 'lib/loader.js'))) throw new Error('build first: npm run build');
+    if (!existsSync(path.join(DIST, 'main.cjs'))) throw new Error('build first: npm run build');
     const tables: Table[] = [];
     const smartHost = await receiver({ pipelining: true });
     if (smartHost !== null) {
@@ -37,7 +38,7 @@ export const stages: Bench = {
     const rows = await rounds(parts(), short ? runs : 4 * runs, progress, false);
     tables.push({
       title: 'Parts that are loaded when they are needed',
-      note: `In the process, ${node.name}, with V8's code kept by the build except where it says so; node:net is loaded before. A part that a message does not need costs it nothing. What every message loads, main.cjs, has ${size('main.cjs')}; yargs is in nospool.mjs, of ${size('nospool.mjs')}, and in no part of sendmail.`,
+      note: `In the process, ${node.name}; node:net is loaded before. A part that a message does not need costs it nothing. What every message reads, main.cjs, has ${size('main.cjs')}: all that a message can need but character sets. yargs is in no part of sendmail.`,
       base: '',
       columns: [
         { key: 'size', title: 'file, KiB', digits: 1, single: true },
@@ -92,31 +93,33 @@ function steps(runtime: Runtime, smartHost: Receiver): Case[] {
     starting('sendmail --version, no code kept', [...source, '--version']),
     ...whole('sendmail, a message of 2 KiB', kept),
     ...whole('sendmail, a message of 2 KiB, no code kept', source),
+    ...(runtime.bun ? [] : whole('sendmail, a message of 2 KiB, nothing compiled (--jitless)', restricted(kept))),
     starting('nospool --version (yargs)', [...runtime.argv, path.join(DIST, 'nospool.mjs'), '--version']),
   ];
 }
+
+/** As the installed script starts it where memory that can be written and run is forbidden, or address space is short. */
+const restricted = ([interpreter = '', ...words]: readonly string[]): string[] => [
+  interpreter,
+  ...withoutCompiler(process.version),
+  ...words,
+];
 
 /** A copy of the command without the code that the build keeps beside it. */
 function uncompiled(): string {
   const folder = inCache('uncompiled');
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder);
-  for (const file of ['sendmail.cjs', 'main.cjs', 'chunks']) cpSync(path.join(DIST, file), path.join(folder, file), { recursive: true });
+  for (const file of readdirSync(DIST).filter((name) => name.endsWith('.cjs') || name === 'chunks'))
+    cpSync(path.join(DIST, file), path.join(folder, file), { recursive: true });
   return path.join(folder, 'sendmail.cjs');
 }
 
 /** Name, what the child is told, the file whose size it is. */
 const PARTS: readonly (readonly [string, string, string])[] = [
-  ['TOML parser', 'toml', 'chunks/toml.cjs'],
-  ['WebAssembly kernel; 64 KiB', 'kernel', 'chunks/kernel.cjs'],
-  ['conversion to 7 bits', 'convert', 'chunks/convert.cjs'],
-  ['credentials', 'secret', 'chunks/secret.cjs'],
-  ['SASL mechanisms', 'choose', 'chunks/choose.cjs'],
-  ['TLS, our part', 'tls', 'chunks/tls.cjs'],
   ['TLS, node:tls; first secure context', 'node:tls', ''],
   ['DNS, node:dns; first lookup', 'node:dns', ''],
-  ['proxies', 'proxy', 'chunks/proxy.cjs'],
-  ['charsets (iconv-lite, no code kept); first decoding', 'charset', 'chunks/charset.cjs'],
+  ['character sets (iconv-lite); first decoding', 'charset', readdirSync(DIST).find((name) => /^charset-/.test(name)) ?? 'charset'],
 ];
 
 function parts(): Case[] {
@@ -128,7 +131,7 @@ function parts(): Case[] {
       {
         name,
         run: async () => {
-          const { output } = await cost({ argv: [...node.argv, inSupport('stages-child.mjs'), DIST, part, authority] });
+          const { output } = await cost({ argv: [...node.argv, inSupport('stages-child.mjs'), whole, part, authority] });
           const ofFile: Record<string, number> = file === '' ? {} : { size: statSync(whole).size / 1024 };
           return { ...ofFile, ...(JSON.parse(output) as Record<string, number>) };
         },

@@ -74,8 +74,8 @@ async function startSink(...options) {
   return { port: await ready, arrived, child, closed };
 }
 
-async function runSendmail(argv, message) {
-  const child = spawn(process.execPath, [SENDMAIL, ...argv], { env: environment, timeout: PATIENCE });
+async function runSendmail(config, argv, message) {
+  const child = spawn(process.execPath, [SENDMAIL, ...argv], { env: { ...environment, NOSPOOL_CONFIG: config }, timeout: PATIENCE });
   let stderr = '';
   child.stderr.setEncoding('utf8').on('data', (text) => {
     stderr += text;
@@ -182,7 +182,7 @@ async function demonstrate(one, folder) {
   show('nospool.toml (and names, the log, no aliases)', one.config.replaceAll(folder, '/tmp/demo'));
   show(`examples/${one.file}`, message, '  | ');
   const begun = performance.now();
-  const { status, stderr } = await runSendmail([one.argv[0], '-C', config, ...one.argv.slice(1)], message);
+  const { status, stderr } = await runSendmail(config, one.argv, message);
   const took = Math.round(performance.now() - begun);
   show(`$ sendmail ${one.argv.join(' ')} < examples/${one.file}`, stderr);
   say(fold(`exit status ${status}, after ${took} ms`, ''));

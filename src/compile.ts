@@ -1,42 +1,101 @@
 /**
- * Runs the sendmail command once and keeps the code that V8 compiled for it, lazily compiled functions included: for
- * `launch.ts`. Called by the build and by `nospool install` with arguments that send a message to a smart host of theirs.
+ * Keeps for `loader.ts` what this runtime makes of `main.cjs`: of Node the code that V8 has compiled when one message was
+ * sent, lazily compiled functions included; of Bun what its bundler makes. The build and `nospool install` run it, with
+ * that message on standard input. Its smart host is here, and no file of the host's is read: not a locked configuration, either.
  */
-import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { setFlagsFromString } from 'node:v8';
 import { Script } from 'node:vm';
-import { keptFile, keptFolder, loader, printKept, wrap } from './loader.ts';
+import { holdCharset, keptPlace, printKept, printSums, run, wrap } from './loader.ts';
 
-/** Not worth it: large, and loaded for what takes longer than a start. */
-const LEFT_OUT = ['charset.cjs', 'smtp.cjs', 'inspect.cjs', 'tree.cjs'];
+const SYSTEM_FILE = '/etc/nospool.toml';
+const ANSWERS: Readonly<Record<string, string>> = { EHLO: '250-x\r\n250-PIPELINING\r\n250 SIZE', DATA: '354', QUIT: '221' };
 
-const scripts = new Map<string, { readonly text: string; readonly script: Script }>();
-function compile(root: string, name: string): Script {
-  const text = wrap(readFileSync(`${root}/${name}`, 'latin1'));
-  const script = new Script(text, { filename: `${root}/${name}` });
-  scripts.set(name, { text, script });
-  return script;
+const main = fs.readFileSync(`${__dirname}/main.cjs`);
+const place = keptPlace(__dirname);
+
+/** For every user, whatever the umask of who installs it. */
+function open(file: string): void {
+  fs.chmodSync(file, fs.statSync(file).isDirectory() ? 0o755 : 0o644);
 }
 
-process.on('exit', (status) => {
-  if (status !== 0) return;
-  // What this message did not need is compiled whole: TLS, credentials.
-  setFlagsFromString('--no-lazy');
-  for (const file of readdirSync(`${__dirname}/chunks`))
-    if (!scripts.has(`chunks/${file}`) && !LEFT_OUT.includes(file)) compile(__dirname, `chunks/${file}`);
-  // V8 compares its flags with those it had when the code was made.
-  setFlagsFromString('--lazy');
-  const folder = keptFolder(__dirname);
-  mkdirSync(folder, { recursive: true });
-  // For every user, whatever the umask of who installs it.
-  for (const each of [folder, path.dirname(folder)]) chmodSync(each, 0o755);
-  for (const [name, { text, script }] of scripts) {
-    const file = keptFile(__dirname, name);
-    // On the disk before it has its name: V8 does not survive code that a power failure has cut.
-    writeFileSync(`${file}.new`, printKept(text, script.createCachedData()), { flush: true });
-    chmodSync(`${file}.new`, 0o644);
-    renameSync(`${file}.new`, file);
+function makeFolder(): void {
+  fs.mkdirSync(path.dirname(place), { recursive: true });
+  open(path.dirname(place));
+}
+
+function compileForBun(): void {
+  const made = `${place}.new`;
+  fs.rmSync(made, { recursive: true, force: true });
+  makeFolder();
+  const flags = ['--bytecode', '--target=bun', '--format=cjs', '--root', __dirname, '--outdir', made, '--entry-naming', '[dir]/[name].cjs'];
+  // What it says of a failure goes where ours would.
+  const built = spawnSync(process.execPath, ['build', ...flags, `${__dirname}/main.cjs`], { stdio: ['ignore', 'ignore', 2] });
+  if (built.status !== 0) {
+    fs.rmSync(made, { recursive: true, force: true });
+    process.exit(1);
   }
-});
-loader(__dirname, compile)('main.cjs');
+  fs.writeFileSync(`${made}/sums`, printSums(main, fs.readFileSync(`${made}/main.cjs`)));
+  for (const name of ['', ...fs.readdirSync(made)]) open(path.join(made, name));
+  fs.rmSync(place, { recursive: true, force: true });
+  fs.renameSync(made, place);
+}
+
+/** The file system without the system's configuration: if that is locked, it would be in force here too, and its smart host. */
+function withoutConfiguration(): typeof fs {
+  const hidden = (call: (...args: unknown[]) => unknown) =>
+    Object.assign((...args: unknown[]) => call(...(args[0] === SYSTEM_FILE ? ['/dev/null/none', ...args.slice(1)] : args)), call);
+  const seen = { ...fs } as Record<string, unknown>;
+  for (const [name, value] of Object.entries(fs))
+    if (/^[a-z]/.test(name) && typeof value === 'function') seen[name] = hidden(value as never);
+  return seen as unknown as typeof fs;
+}
+
+/** A smart host that takes everything. */
+function smartHost(): ReturnType<typeof createServer> {
+  return createServer((socket) => {
+    let isContent = false;
+    socket.on('error', () => {}).write('220 x\r\n');
+    socket.on('data', (octets) => {
+      for (const line of octets.toString('latin1').split('\r\n').slice(0, -1)) {
+        if (isContent && line !== '.') continue;
+        const verb = line.split(' ')[0] as string;
+        isContent = verb === 'DATA';
+        socket.write(`${ANSWERS[verb] ?? '250 ok'}\r\n`);
+      }
+    });
+  });
+}
+
+function compileForNode(): void {
+  const folder = fs.mkdtempSync(path.join(tmpdir(), 'nospool-'));
+  const text = wrap(main.toString('latin1'));
+  const script = new Script(text, { filename: `${__dirname}/main.cjs` });
+  process.on('exit', (status) => {
+    fs.rmSync(folder, { recursive: true, force: true });
+    if (status !== 0) return;
+    makeFolder();
+    // On the disk before it has its name: nobody is to find a part of it.
+    fs.writeFileSync(`${place}.new`, printKept(main, script.createCachedData()), { flush: true });
+    open(`${place}.new`);
+    fs.rmSync(place, { recursive: true, force: true });
+    fs.renameSync(`${place}.new`, place);
+  });
+  const host = smartHost().listen(0, '127.0.0.1', () => {
+    const { port } = host.address() as { readonly port: number };
+    const config = path.join(folder, 'nospool.toml');
+    const names = 'hostname = "host.example.org"\nlog = "none"\naliases = []\n';
+    fs.writeFileSync(config, `smarthosts = ["smtp://127.0.0.1:${port}"]\n${names}`, { mode: 0o600 });
+    process.argv.splice(2, process.argv.length, '-C', config, '-i', '-f', 'a@example.org', 'b@example.org');
+    const seen = withoutConfiguration();
+    const load = (id: string) => (/^(node:)?fs$/.test(id) ? seen : require(id));
+    holdCharset(__dirname, main, load);
+    run(script, `${__dirname}/main.cjs`, load);
+  });
+}
+
+if (process.versions.bun === undefined) compileForNode();
+else compileForBun();

@@ -87,7 +87,7 @@ function carries(line: string, parameter: string): boolean {
   return words.some((word) => (parameter.endsWith('=') ? word.startsWith(parameter) : word === parameter));
 }
 
-const commandsOf = ({ lines }: Transcript, verb: string) => lines.filter((line) => line.startsWith(`C: ${verb}`));
+const commandsOf = ({ lines }: Transcript, verb: string) => lines.filter((line) => line.replace('C*:', 'C:').startsWith(`C: ${verb}`));
 const outcomeOf = ({ lines }: Transcript) => lines.find((line) => line.startsWith('= ')) ?? '';
 
 extensions('the table is read whole', () => {

@@ -1,78 +1,173 @@
-/** How sendmail is started from code that was kept: what is not there, or not taken, is only slower. */
+/**
+ * How sendmail is started: from code that was kept, where it belongs to what would run without it; and with nothing looked for later.
+ * Loopback: what is loaded is the subject; TLS is required there.
+ */
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Script } from 'node:vm';
 import { suite } from 'uvu';
-import { keptFile, keptFolder, loader, printKept, readKept, wrap } from '../src/loader.ts';
+import { printKept, readKept, wrap } from '../src/loader.ts';
+import { sinkWith } from './cli/admin.ts';
+import { COMMAND, ENVIRONMENT, RUNTIME, scratch, setUp, start } from './cli/command.ts';
+import { within } from './support/within.ts';
 
 const test = suite('loader');
-// The command is CommonJS.
-Object.assign(globalThis, { require: createRequire(import.meta.url) });
-const root = mkdtempSync(path.join(tmpdir(), 'nospool-'));
-process.on('exit', () => rmSync(root, { recursive: true, force: true }));
-mkdirSync(`${root}/chunks`);
-mkdirSync(keptFolder(root), { recursive: true });
+const DIST = path.dirname(COMMAND);
+const IS_BUN = /bun[^/]*$/.test(RUNTIME[0]);
 
-const MAIN =
-  'exports.of = () => [require("./chunks/a.cjs").name, require("./chunks/a.cjs"), require("node:path").sep, __filename, __dirname];';
-const files: Readonly<Record<string, string>> = {
-  'main.cjs': MAIN,
-  'chunks/a.cjs': 'exports.name = "a of " + require("./b.cjs");',
-  'chunks/b.cjs': 'module.exports = "b";',
+const MAIN = Buffer.from('exports.answer = () => 42;');
+const CODE = new Script(wrap(MAIN.toString('latin1'))).createCachedData();
+
+test('what is kept is read back, and V8 takes it', () => {
+  const file = path.join(scratch(), 'kept');
+  writeFileSync(file, printKept(MAIN, CODE));
+  const code = readKept(file, MAIN);
+  assert.deepEqual(code, CODE);
+  assert.equal(new Script(wrap(MAIN.toString('latin1')), { cachedData: code as Buffer }).cachedDataRejected, false);
+  assert.equal(readKept(`${file}.not`, MAIN), null);
+});
+
+test('S10: what belongs to another text of the same length is not taken', () => {
+  const file = path.join(scratch(), 'kept');
+  writeFileSync(file, printKept(MAIN, CODE));
+  const other = Buffer.from(MAIN.toString().replace('42', '43'));
+  assert.equal(readKept(file, other), null);
+  assert.equal(new Script(wrap(other.toString('latin1')), { cachedData: CODE }).cachedDataRejected, false, 'V8 would have taken it');
+});
+
+test('S10: what is damaged at any octet, or cut anywhere, is not taken', () => {
+  const file = path.join(scratch(), 'kept');
+  const whole = printKept(MAIN, CODE);
+  for (let at = 0; at < whole.length; at++) {
+    const damaged = Buffer.from(whole);
+    damaged.writeUInt8(damaged.readUInt8(at) ^ 0x20, at);
+    writeFileSync(file, damaged);
+    // The case of hexadecimal digits says nothing.
+    if (damaged.toString('latin1', 0, 16).toLowerCase() !== whole.toString('latin1', 0, 16))
+      assert.equal(readKept(file, MAIN), null, `${at}`);
+  }
+  for (let length = 0; length < whole.length; length++) {
+    writeFileSync(file, whole.subarray(0, length));
+    assert.equal(readKept(file, MAIN), null, `${length} octets`);
+  }
+  writeFileSync(file, Buffer.concat([whole, whole]));
+  assert.equal(readKept(file, MAIN), null);
+});
+
+/** A copy of the command, with code that was kept for the runtime of these tests, and how to change its answer. */
+function installed(): { readonly folder: string; readonly command: string; readonly kept: string } {
+  const folder = path.join(scratch(), 'dist');
+  cpSync(DIST, folder, { recursive: true });
+  rmSync(`${folder}/compiled`, { recursive: true, force: true });
+  const made = spawnSync(RUNTIME[0], [...RUNTIME.slice(1), `${folder}/compile.cjs`], { input: 'Subject: x\n\nx\n', encoding: 'utf8' });
+  assert.deepEqual([made.status, made.stderr], [0, '']);
+  const [kept = ''] = readdirSync(`${folder}/compiled`);
+  return { folder, command: `${folder}/sendmail.cjs`, kept: `${folder}/compiled/${kept}` };
+}
+
+const QUEUE = 'Mail queue is empty\n';
+const OTHER = 'Mail queue is EMPTY\n';
+
+function answers(command: string, ...more: readonly string[]): unknown[] {
+  const run = spawnSync(RUNTIME[0], [...RUNTIME.slice(1), ...more, command, '-bp'], { encoding: 'utf8', env: ENVIRONMENT });
+  return [run.status, run.stdout, run.stderr];
+}
+
+/** main.cjs of another build: as long as this one. */
+function otherMain(folder: string): string {
+  const text = readFileSync(`${folder}/main.cjs`, 'latin1');
+  const other = text.replaceAll('Mail queue is empty', 'Mail queue is EMPTY');
+  assert.notEqual(other, text);
+  return other;
+}
+
+test('S10: when what was kept is damaged or cut, main.cjs runs', () => {
+  const { command, kept } = installed();
+  const file = IS_BUN ? `${kept}/main.cjs` : kept;
+  const whole = readFileSync(file);
+  const places = [0.001, 0.1, 0.3, 0.5, 0.7, 0.9, 0.999].map((part) => Math.floor(part * whole.length));
+  for (const at of places) {
+    const damaged = Buffer.from(whole);
+    damaged.fill(0x58, at, at + 64);
+    writeFileSync(file, damaged);
+    assert.deepEqual(answers(command), [0, QUEUE, ''], `damaged at ${at}`);
+    writeFileSync(file, whole.subarray(0, at));
+    assert.deepEqual(answers(command), [0, QUEUE, ''], `cut at ${at}`);
+  }
+  writeFileSync(file, '');
+  assert.deepEqual(answers(command), [0, QUEUE, '']);
+});
+
+test('O2: whatever is put over it runs, also with the times of before', () => {
+  for (const how of ['written over', 'put in its place'] as const) {
+    const { folder, command, kept } = installed();
+    const main = `${folder}/main.cjs`;
+    const { atime, mtime } = statSync(main);
+    const text = otherMain(folder);
+    writeFileSync(how === 'written over' ? main : `${main}.new`, text, 'latin1');
+    if (how !== 'written over') renameSync(`${main}.new`, main);
+    utimesSync(main, atime, mtime);
+    assert.deepEqual(answers(command), [0, OTHER, ''], how);
+    // Compiled anew it is the same.
+    spawnSync(RUNTIME[0], [...RUNTIME.slice(1), `${folder}/compile.cjs`], { input: 'Subject: x\n\nx\n' });
+    assert.ok(statSync(kept).mtimeMs > 0);
+    assert.deepEqual(answers(command), [0, OTHER, '']);
+  }
+});
+
+test('main.cjs that is cut or missing is said, in one line', () => {
+  const { folder, command } = installed();
+  const main = `${folder}/main.cjs`;
+  const text = readFileSync(main);
+  for (const wrong of [text.subarray(0, text.length / 2), null]) {
+    if (wrong === null) rmSync(main);
+    else writeFileSync(main, wrong);
+    const run = spawnSync(RUNTIME[0], [...RUNTIME.slice(1), command, '-bp'], { encoding: 'utf8', env: ENVIRONMENT });
+    assert.deepEqual([run.status, run.stdout], [1, '']);
+    assert.match(run.stderr, /^sendmail: .*\/main\.cjs cannot be run \(.*\): install nospool again\n$/);
+  }
+});
+
+/** What may happen to the folder while a message is under way. */
+const CHANGES: Readonly<Record<string, (folder: string) => void>> = {
+  'is removed': (folder) => rmSync(folder, { recursive: true }),
+  'is another': (folder) => {
+    renameSync(folder, `${folder}.old`);
+    mkdirSync(folder);
+    for (const name of readdirSync(`${folder}.old`))
+      if (name.endsWith('.cjs')) writeFileSync(`${folder}/${name}`, 'throw new Error("of another build");');
+  },
+  'is written over': (folder) => {
+    // Another build's character sets have another name.
+    for (const name of readdirSync(folder))
+      if (/^(main|sendmail|compile)\.cjs$/.test(name)) writeFileSync(`${folder}/${name}`, 'throw new Error("of another build");');
+  },
 };
-for (const [name, text] of Object.entries(files)) writeFileSync(`${root}/${name}`, text);
 
-function keep(name: string, change: (kept: Buffer) => Buffer = (kept) => kept): void {
-  const text = wrap(files[name] as string);
-  writeFileSync(keptFile(root, name), change(printKept(text, new Script(text).createCachedData())));
-}
-interface Main {
-  of(): unknown[];
-}
-const run = (): unknown[] => (loader(root, readKept)('main.cjs') as Main).of();
-const expected = (): unknown[] => ['a of b', { name: 'a of b' }, path.sep, `${root}/main.cjs`, root];
-
-test('nothing kept: as Node loads it', () => assert.deepEqual(run(), expected()));
-
-test('some of it kept, then all', () => {
-  for (const name of Object.keys(files)) {
-    keep(name);
-    assert.deepEqual(run(), expected(), name);
-  }
-});
-
-test('a module is run once', () => {
-  const load = loader(root, readKept);
-  assert.equal(load('chunks/a.cjs'), load('chunks/a.cjs'));
-});
-
-test('code that V8 does not take: the text is compiled', () => {
-  const version = (kept: Buffer): Buffer => {
-    // Behind the text and V8's magic number.
-    const at = 8 + Number.parseInt(kept.toString('latin1', 0, 8), 16) + 4;
-    kept.writeUInt32LE(kept.readUInt32LE(at) ^ 1, at);
-    return kept;
-  };
-  for (const change of [version, (kept: Buffer) => kept.subarray(0, kept.length - 8)]) {
-    for (const name of Object.keys(files)) keep(name, change);
-    assert.deepEqual(run(), expected());
-  }
-});
-
-test('the code lies where V8 reads it without a copy', () => {
-  for (let length = 0; length < 9; length++) {
-    const text = wrap('x'.repeat(length));
-    assert.equal(text.length % 8, 0);
-    assert.equal(
-      printKept(text, Buffer.from('code'))
-        .subarray(8 + text.length)
-        .toString(),
-      'code',
-    );
-  }
-});
+for (const [what, change] of Object.entries(CHANGES))
+  test(`O2: a message is under way while the folder ${what}: it goes over TLS, with a password, in seven bits, its character set named`, () =>
+    within(60_000, async () => {
+      const { folder, command } = installed();
+      const store = scratch();
+      const sink = await sinkWith({ starttls: true, auth: 'me:secret', extensions: ['PIPELINING', 'SIZE'], store });
+      const { config } = setUp(
+        `smarthosts = ["submission://127.0.0.1:${sink.port}"]\nqualify_domain = "example.org"\nreplay_window = "4MiB"`,
+        `[auth]\nuser = "me"\npassword = "secret"\n[tls]\nmode = "required"\nca_file = "${sink.certificate}"`,
+      );
+      const { child, done } = start(config, ['-i', 'a@example.net'], { command, env: { ...ENVIRONMENT, LANG: 'ru_RU.KOI8-R' } });
+      // More than a socket holds: when all of it is gone, the process has begun to read, and waits for the rest.
+      const text = Buffer.from(`Subject: x\n\n${'\xf0\xd2\xc9\xd7\xc5\xd4\n'.repeat(150_000)}`, 'latin1');
+      await new Promise((resolve) => child.stdin?.write(text, resolve));
+      change(folder);
+      child.stdin?.end('the end\n');
+      const { status, stderr } = await done;
+      await sink.close();
+      assert.deepEqual({ status, stderr }, { status: 0, stderr: '' });
+      const message = readFileSync(path.join(store, readdirSync(store)[0] as string), 'latin1');
+      assert.match(message, /^Content-Type: text\/plain; charset="?koi8-r"?\r$/im);
+      assert.match(message, /^=F0=D2=C9=D7=C5=D4\r$/m);
+    }));
 
 test.run();

@@ -1,8 +1,9 @@
 /** What the administrator's commands share: who runs them, and the configuration in force. Knows no command. */
 import type { Config } from '../config/config.ts';
 import { readConfig } from '../config/read.ts';
+import { parseSender } from '../message/mailboxes.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
-import { parseReversePath, type ReversePath } from '../smtp/path.ts';
+import type { ReversePath } from '../smtp/path.ts';
 import { logId } from '../submit/log.ts';
 import type { Submitter } from '../submit/submission.ts';
 import { type Identity, identify } from './identity.ts';
@@ -14,7 +15,7 @@ export const VERSION = typeof __VERSION__ === 'string' ? __VERSION__ : '0';
 /** --from as it was written; undefined when it was not. */
 export function givenReversePath(from: string | null): Parsed<ReversePath | undefined> {
   if (from === null) return parsed(undefined);
-  const path = parseReversePath(from.trim());
+  const path = parseSender(from);
   return path.ok ? path : unparsed(`--from "${from}": ${path.detail}`);
 }
 
@@ -29,7 +30,7 @@ export interface Setting {
 /** `path` is --config, '' = where sendmail looks. A configuration that cannot be used is complained of: null. */
 export async function openSetting(path: string): Promise<Setting | null> {
   const who = identify(process.env);
-  const answer = await readConfig({ path: path === '' ? null : path, env: process.env, home: who.home, euid: who.euid });
+  const answer = await readConfig({ path: path === '' ? null : path, isTrusted: true, env: process.env, home: who.home, euid: who.euid });
   if (!answer.ok) {
     failWith(...answer.errors);
     return null;

@@ -3,6 +3,7 @@
  * goes without a message. Sends no MAIL.
  */
 import type { Config } from '../config/config.ts';
+import { SYSTEM_FILE } from '../config/read.ts';
 import { NO_SMARTHOST } from '../router/resolve.ts';
 import type { Smarthost } from '../router/route.ts';
 import { printSmarthost } from '../router/route.ts';
@@ -54,11 +55,15 @@ const DAY = 86_400_000;
 export async function runCheck({ config: path, json, verbose }: CheckOptions): Promise<number> {
   const setting = await openSetting(path);
   if (setting === null) return 1;
-  const { config } = setting;
+  const { config, who } = setting;
   const aliases = await checkAliasFiles(config);
   const hosts = hostsOf(config);
   const { hostname } = await setting.submitter();
-  const warnings = [...setting.warnings, ...(config.hostname === '' && isNoDomain(hostname) ? [noDomain(hostname)] : [])];
+  const warnings = [
+    ...setting.warnings,
+    ...unlocked(config, who.euid),
+    ...(config.hostname === '' && isNoDomain(hostname) ? [noDomain(hostname)] : []),
+  ];
   const trace = conversation(verbose ? 2 : 0);
   const { connect, handshake, greeting, command, resolve } = config.timeouts;
   const capped = { connect, handshake, greeting, command, resolve };
@@ -93,6 +98,11 @@ export async function runCheck({ config: path, json, verbose }: CheckOptions): P
 const isNoDomain = (hostname: string): boolean => hostname.includes('.') && helloName(hostname) === '';
 const noDomain = (hostname: string): string =>
   `this host's name "${hostname}" is no domain of RFC 5321, so EHLO says the address of the socket, and bare addresses need qualify_domain; set hostname`;
+/** Whoever sends for all users should know that one of them, or who fills in a web form, can send by another configuration. */
+function unlocked({ path, lock }: Config, euid: number): readonly string[] {
+  if (euid !== 0 || path !== SYSTEM_FILE || lock) return [];
+  return [`${path} is not locked: files of users, -C and the environment are used in its place; lock = true makes it the only one`];
+}
 
 const counted = (count: number): string => (count === 1 ? '1 smart host is' : `${count} smart hosts are`);
 

@@ -19,7 +19,7 @@ export function reasonOf(error: unknown): string {
 }
 
 /** Writes a file of that mode, whatever the umask, beside its place and then into it. Throws what the system says. */
-export function writeWhole(file: string, text: string, mode: number): void {
+export function writeWhole(file: string, text: string | Uint8Array, mode: number): void {
   const folder = path.dirname(file);
   const beside = path.join(folder, `.${path.basename(file)}.${process.pid}`);
   const fd = openSync(beside, 'wx', 0o600);

@@ -64,11 +64,21 @@ export const SYSTEM: System = {
   },
   owner: (path) => statSync(path, { throwIfNoEntry: false })?.uid ?? null,
   hostname,
-  async resolves(name) {
-    const { Resolver } = await import('node:dns/promises');
+  resolves(name) {
+    // Its callbacks: the promises of node:dns take milliseconds to load.
+    const { Resolver } = process.getBuiltinModule('node:dns');
     const resolver = new Resolver({ timeout: NAME_TIMEOUT, tries: 1 });
-    const answers = await Promise.allSettled([resolver.resolve4(name), resolver.resolve6(name)]);
-    return answers.some(({ status }) => status === 'fulfilled');
+    return new Promise((resolve) => {
+      let open = 2;
+      const answered = (error: Error | null): void => {
+        open -= 1;
+        if (error !== null && open > 0) return;
+        resolve(error === null);
+        resolver.cancel();
+      };
+      resolver.resolve4(name, answered);
+      resolver.resolve6(name, answered);
+    });
   },
 };
 
@@ -173,23 +183,13 @@ async function fullHostname(system: System): Promise<string> {
     const whole = names.find((one) => one.toLowerCase().startsWith(`${wanted}.`) && isName(one));
     if (whole !== undefined) return whole.replace(/\.$/, '');
   }
-  const candidates = searchDomains(system)
-    .map((domain) => `${name}.${domain}`)
+  const { readResolvConf } = await import('../transport/resolv.ts');
+  const candidates = readResolvConf(system.file('/etc/resolv.conf') ?? '', '')
+    .search.map((domain) => `${name}.${domain}`)
     .filter(isName)
     .slice(0, SEARCHED);
   const found = await Promise.all(candidates.map((candidate) => system.resolves(candidate)));
   return candidates[found.indexOf(true)] ?? name;
-}
-
-/** resolv.conf(5): the last `search` or `domain` counts. */
-function searchDomains(system: System): readonly string[] {
-  let domains: readonly string[] = [];
-  for (const line of (system.file('/etc/resolv.conf') ?? '').split('\n')) {
-    const [key, ...values] = line.trim().split(/\s+/);
-    if (key === 'search' || key === 'domain')
-      domains = values.map((value) => value.replace(/^\.|\.$/g, '')).filter((value) => value !== '');
-  }
-  return domains;
 }
 
 function isName(text: string): boolean {

@@ -66,9 +66,10 @@ export async function init(options: InitOptions, world: Surroundings): Promise<n
     options.passwordFile ?? (isSystem ? '/etc/nospool/password' : path.join(path.dirname(output), 'password')),
   );
 
-  const answers = await answersFor(options, passwordFile, world);
-  if (answers === null) return failWith('nothing was written');
-  if (typeof answers === 'string') return failWith(answers);
+  const answered = await answersFor(options, passwordFile, world);
+  if (answered === null) return failWith('nothing was written');
+  if (typeof answered === 'string') return failWith(answered);
+  const answers = { ...answered, lock: isSystem };
   let password: string | null = null;
   if (answers.user !== '' && !existsSync(passwordFile) && world.questioner) {
     password = await world.questioner.askSecret(`Password of ${answers.user} (goes to ${passwordFile}): `);
@@ -97,6 +98,11 @@ export async function init(options: InitOptions, world: Surroundings): Promise<n
 
 function lastWords(output: string, isSystem: boolean, { user, passwordFile }: StarterAnswers, password: string | null): string[] {
   const lines = [`This is now in ${output}.`];
+  if (isSystem)
+    lines.push(
+      'It is locked: files of users, -C and the environment cannot put another configuration in its place.',
+      'If they are to, take out the line lock = true.',
+    );
   if (user !== '' && !password && !existsSync(passwordFile))
     lines.push(`Write the password of ${user} to ${passwordFile}, and chmod 600 it.`);
   if (user !== '' && isSystem) lines.push(`Other users need the password, too: chgrp GROUP ${passwordFile}; chmod 640 ${passwordFile}`);
@@ -131,7 +137,11 @@ interface Question {
 }
 
 /** The four answers, from flags, else asked for, else what they are by default; a sentence when a flag is wrong, null when the answers ended. */
-async function answersFor(options: InitOptions, passwordFile: string, world: Surroundings): Promise<StarterAnswers | string | null> {
+async function answersFor(
+  options: InitOptions,
+  passwordFile: string,
+  world: Surroundings,
+): Promise<Omit<StarterAnswers, 'lock'> | string | null> {
   const { questioner } = world;
   if (options.smarthost === null && questioner === null) return 'say which smart host: nospool init --smarthost mail.example.org';
   const name = await world.who.hostname();
@@ -177,7 +187,7 @@ async function asked({ ask }: Questioner, { text, initial, check }: Question): P
 function errorsOf(file: string, text: string, isSystem: boolean, { who }: Surroundings): readonly string[] {
   const toml = parseToml(text);
   if (!toml.ok) return [`bug: ${file}:${toml.line}: ${toml.detail}`];
-  const answer = interpret({ path: file, toml, mode: 0o600, isSystem }, {}, { home: who.home });
+  const answer = interpret({ path: file, toml, refuses: () => null, isSystem }, {}, { home: who.home });
   return answer.ok ? [] : answer.errors;
 }
 

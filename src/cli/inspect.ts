@@ -1,7 +1,7 @@
 /** What can be looked at without delivering: the routing of addresses (-bt, -bv) and the alias files (-bi). */
 import type { Config } from '../config/config.ts';
 import { parseOperands } from '../message/recipients.ts';
-import { printProblem } from '../router/problem.ts';
+import { printProblems } from '../router/problem.ts';
 import { printMailbox } from '../smtp/path.ts';
 import { checkAliasFiles } from '../submit/routing.ts';
 import { reversePathOf, routeRecipients, type Submitter } from '../submit/submission.ts';
@@ -46,6 +46,6 @@ export async function showRouting(config: Config, by: Submitter, invocation: Inv
     say(1, [`${printMailbox(root?.path ?? path)} ${isDeliverable(alone) ? 'can be delivered' : 'cannot be delivered'}`]);
   }
   // Each may be deliverable, and all together not.
-  complain(routing.problems.map(printProblem));
+  complain(printProblems(routing.problems));
   return isDeliverable(routing) ? 0 : 1;
 }

@@ -1,33 +1,35 @@
 /**
- * `nospool install` and `uninstall`: this program as /usr/sbin/sendmail, mailq and newaliases. What is written is a shell
- * script, because the runtime reads its environment before our first line runs: the script takes out what a caller may
- * have left there, names the interpreter by its path, and opens descriptors that are closed. Knows no configuration.
+ * `nospool install` and `uninstall`: this program as /usr/sbin/sendmail, mailq and newaliases. Root and every user's
+ * programs will run what is installed, so nobody else may be able to change it. Knows no configuration.
  */
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import {
   accessSync,
   chmodSync,
   constants,
+  copyFileSync,
   existsSync,
   lstatSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   realpathSync,
   renameSync,
+  rmdirSync,
   rmSync,
   statSync,
   unlinkSync,
-  writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { readConfig } from '../config/read.ts';
+import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { VERSION } from './admin.ts';
 import { reasonOf, writeWhole } from './files.ts';
+import { printMemoryTest } from './memory.ts';
+import { whatOthersMayChange } from './others.ts';
 import { failWith, print } from './terminal.ts';
+import { BUN_ENVIRONMENT, BUN_FLAGS, MARK, printWrapper, withoutCompiler } from './wrapper.ts';
 
 export interface InstallOptions {
   /** A folder that stands for `/`, as in an image that is being made. */
@@ -41,142 +43,220 @@ const PLACES = ['usr/sbin/sendmail', 'usr/lib/sendmail', 'usr/bin/mailq', 'usr/b
 const SAVED = '.nospool-saved';
 /** Where sendmail is, seen from a part of the bundle, from the bundle, and from the sources. */
 const BUILT = ['../sendmail.cjs', './sendmail.cjs', '../../dist/sendmail.cjs'];
-/** By this line a script is known to be ours. */
-const MARK = '# Written by "nospool install"';
-
-/**
- * What a caller may have set that changes or ends the runtime before our code runs. NODE_CHANNEL_FD names a descriptor
- * that only a child of the caller has; OPENSSL_CONF and the CA variables are read by Node's OpenSSL.
- */
-const UNSET = [
-  ...['NODE_OPTIONS', 'NODE_EXTRA_CA_CERTS', 'NODE_PATH', 'NODE_TLS_REJECT_UNAUTHORIZED', 'NODE_REDIRECT_WARNINGS'],
-  ...['NODE_PENDING_DEPRECATION', 'NODE_DEBUG', 'NODE_DEBUG_NATIVE', 'NODE_V8_COVERAGE', 'NODE_COMPILE_CACHE', 'NODE_ICU_DATA'],
-  ...['NODE_CHANNEL_FD', 'NODE_CHANNEL_SERIALIZATION_MODE', 'NODE_UNIQUE_ID', 'NODE_REPL_EXTERNAL_MODULE', 'NODE_USE_ENV_PROXY'],
-  ...['NODE_USE_SYSTEM_CA', 'OPENSSL_CONF', 'OPENSSL_MODULES', 'BUN_OPTIONS', 'BUN_INSPECT', 'BUN_CONFIG_VERBOSE_FETCH'],
-];
-
-const quoted = (text: string): string => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
-
-/** The script. Only what every POSIX shell has built in: there may be no PATH. The names are options of sendmail's own. */
-export function printWrapper(interpreter: string, command: string): string {
-  // Bun would read .env and bunfig.toml of whatever folder the caller is in.
-  const flags = isBun(interpreter) ? ' --no-env-file --config=/dev/null' : '';
-  return `#!/bin/sh
-${MARK} of nospool ${VERSION}; "nospool uninstall" takes it away.
-true 3>&2 || exec 2>/dev/null
-{ true 3>&1; } 2>/dev/null || exec >/dev/null
-unset ${UNSET.join(' ')
-    .replace(/(.{1,100})( |$)/g, '$1 \\\n  ')
-    .trimEnd()
-    .replace(/ \\$/, '')}
-case \${0##*/} in
-mailq) set -- -bp "$@" ;;
-newaliases) set -- -bi "$@" ;;
-runq) set -- -q "$@" ;;
-rsmtp) set -- -bS "$@" ;;
-rmail) set -- -i "$@" ;;
-esac
-exec ${quoted(interpreter)}${flags} ${quoted(command)} "$@"
-`;
-}
+/** What is installed where others may change the code that runs now: a copy of it. */
+const COPIES = 'usr/local/lib/nospool';
+const COPY = /^code-/;
 
 /** 0 when all is in place. */
-export async function runInstall({ root, runtime }: InstallOptions): Promise<number> {
+export async function runInstall(options: InstallOptions): Promise<number> {
+  // Everybody is to run what is written, whatever the umask of who installs it.
+  const umask = process.umask(0o022);
+  try {
+    return await install(options);
+  } finally {
+    process.umask(umask);
+  }
+}
+
+async function install({ root, runtime }: InstallOptions): Promise<number> {
   const base = path.resolve(root);
   const built = BUILT.map((place) => fileURLToPath(new URL(place, import.meta.url))).find((file) => existsSync(file));
   if (built === undefined) return failWith('there is no dist/sendmail.cjs beside this program: run "npm run build" first');
-  let interpreter: string;
-  try {
-    interpreter = path.resolve(runtime ?? process.execPath);
-    accessSync(interpreter, constants.X_OK);
-  } catch (error) {
-    return failWith(`cannot run ${runtime}: ${reasonOf(error)}`);
-  }
-  const script = printWrapper(within(base, interpreter), within(base, realpathSync(built)));
+  const found = realpathSync(built);
+  const answering = await findRuntime(base, runtime, found);
+  if (!answering.ok) return failWith(answering.detail);
+  const { value: chosen } = answering;
   const facts: string[] = [];
+  let command = found;
+  const danger = dangerTo(base, codeOf(found));
+  if (danger !== null) {
+    const copied = copy(base, found, danger);
+    if (!copied.ok) return failWith(copied.detail);
+    command = copied.value;
+    facts.push(`${danger}, so the code was copied to ${path.dirname(command)}: after an upgrade run "nospool install" again`);
+  }
+  const notes = await compile(chosen, command);
+  const memoryTest = chosen.isBun ? null : writeMemoryTest(command);
+  const script = printWrapper({
+    version: VERSION,
+    interpreter: within(base, chosen.interpreter),
+    command: within(base, command),
+    isBun: chosen.isBun,
+    memoryTest: memoryTest === null ? null : within(base, memoryTest),
+    hasSplit: await splits(base),
+  });
+  const scripts = [script];
   for (const place of PLACES) {
     const file = path.join(base, place);
     try {
+      if (isOurs(file)) scripts.push(readFileSync(file, 'latin1'));
       facts.push(...installOne(file, script, path.join(base, 'usr/sbin/sendmail')));
     } catch (error) {
       print(facts);
       return failWith(`cannot write ${file}: ${reasonOf(error)}${isDenied(error) ? '; run it as root, or name another --root' : ''}`);
     }
   }
-  const notes = [...closedTo(base, [interpreter, realpathSync(built)]), ...(await compile(interpreter, realpathSync(built)))];
+  // What a script named until now may be starting at this moment: it goes the next time.
+  removeCopies(base, scripts);
+  notes.unshift(...closedTo(base, [chosen.interpreter, command]));
   print([...facts, ...notes]);
   return 0;
 }
 
-/** Milliseconds: a message to this very process takes a fraction of one second. */
-const PATIENCE = 20_000;
+interface Runtime {
+  readonly interpreter: string;
+  readonly isBun: boolean;
+  /** Of the runtime, as it says it. */
+  readonly version: string;
+}
+
+/** What the script is to run; a failure is a sentence. */
+async function findRuntime(base: string, named: string | null, command: string): Promise<Parsed<Runtime>> {
+  const interpreter = named === null ? nameInPath(base, process.execPath) : path.resolve(named);
+  let danger: string | null;
+  try {
+    accessSync(interpreter, constants.X_OK);
+    danger = dangerTo(base, [interpreter]);
+  } catch (error) {
+    return unparsed(`cannot run ${interpreter}: ${reasonOf(error)}`);
+  }
+  if (danger !== null)
+    return unparsed(
+      `${interpreter} is not to run for everybody, because ${danger}: install Node or Bun where only ${base === '/' ? 'root' : 'you'} may change it, and name it with --runtime`,
+    );
+  const { said: version } = await run(interpreter, ['-p', 'process.versions.bun ? "bun " + process.versions.bun : process.version'], '');
+  const isBun = /^bun \d/.test(version);
+  const { status, said } = await run(interpreter, [...(isBun ? BUN_FLAGS : []), command, '--version'], '');
+  const [first = ''] = said.trim().split('\n');
+  if (status !== 0 || !/^nospool \S+$/.test(first))
+    return unparsed(`${interpreter} does not run nospool: ${first.replace(/^sendmail: /, '') || 'it does not answer'}`);
+  return parsed({ interpreter, isBun, version: version.trim() });
+}
+
+/** By the name that the user's PATH has for it, which an upgrade leaves as it is; not by a name that others may change. */
+function nameInPath(base: string, interpreter: string): string {
+  const names = [path.basename(interpreter), 'node', 'nodejs', 'bun'];
+  const candidates = (process.env.PATH ?? '')
+    .split(':')
+    .filter((folder) => folder.startsWith('/'))
+    .flatMap((folder) => names.map((name) => path.join(folder, name)));
+  const isIt = (file: string): boolean => {
+    try {
+      return realpathSync(file) === realpathSync(interpreter) && dangerTo(base, [file]) === null;
+    } catch {
+      return false;
+    }
+  };
+  return candidates.find(isIt) ?? interpreter;
+}
 
 /**
- * Leaves V8's compiled code beside the command, so that a start need not compile it: one message is sent for that, to a
- * sink of ours. Without it the command is only slower, so that what goes wrong is a note.
+ * What somebody else may change of these files; null = nothing. Root is trusted, and below --root who installs, whose group
+ * many systems let write, too.
  */
-async function compile(interpreter: string, command: string): Promise<string[]> {
+function dangerTo(base: string, files: readonly string[]): string | null {
+  const isRoot = base === '/' || process.geteuid?.() === 0;
+  const trusted = isRoot ? { uids: [0], gids: [] } : { uids: [0, process.geteuid?.() ?? 0], gids: [process.getegid?.() ?? 0] };
+  for (const file of files) {
+    const danger = whatOthersMayChange(file, trusted, isBelow(base, file) ? base : '/');
+    if (danger !== null) return danger;
+  }
+  return null;
+}
+
+/** The files that run when mail is sent, and what is beside them. */
+function codeOf(command: string): string[] {
   const folder = path.dirname(command);
-  const compiler = path.join(folder, 'compile.cjs');
-  const isThis = interpreter === process.execPath;
-  if (isBun(interpreter)) return compileForBun(interpreter, folder);
-  if (!existsSync(compiler)) return [];
-  if (isThis && existsSync(path.join(folder, 'compiled', `${process.versions.v8}-${process.arch}`))) return [];
-  const [{ startSink }, { SINK_DEFAULTS }] = await Promise.all([import('./sink.ts'), import('./sinkOptions.ts')]);
-  const sink = await startSink({ ...SINK_DEFAULTS, port: 0, quiet: true }, { out: () => {}, err: () => {} });
-  const scratch = mkdtempSync(path.join(tmpdir(), 'nospool-'));
+  const compiled = path.join(folder, 'compiled');
+  const kept = existsSync(compiled) ? (readdirSync(compiled, { recursive: true }) as string[]) : [];
+  return [
+    ...readdirSync(folder)
+      .filter((name) => name.endsWith('.cjs'))
+      .map((name) => path.join(folder, name)),
+    ...(existsSync(compiled) ? ['', ...kept].map((name) => path.join(compiled, name)) : []),
+  ];
+}
+
+/** Copies the command to where only root may change it; the value is the copy's path. */
+function copy(base: string, command: string, danger: string): Parsed<string> {
+  const from = path.dirname(command);
+  const cannot = (reason: string): Parsed<string> => unparsed(`everybody would run what others may change, because ${danger}: ${reason}`);
+  if (base !== '/')
+    return cannot('with --root nothing is copied, so give it to root (chown, chmod), or run it from a folder that only root may change');
+  if (process.geteuid?.() !== 0) return cannot('run this as root, and the code is copied to where only root may change it');
+  const names = readdirSync(from).filter((name) => name.endsWith('.cjs'));
+  const sum = names.reduce((hash, name) => hash.update(readFileSync(path.join(from, name))), createHash('sha256'));
+  const folder = path.join(base, COPIES, `code-${VERSION}-${sum.digest('hex').slice(0, 12)}`);
+  const [fresh, old] = [`${folder}.new`, `${folder}.old`];
   try {
-    if (typeof sink === 'string') return [`note: starts are not made faster: ${sink}`];
-    const config = path.join(scratch, 'nospool.toml');
-    writeFileSync(
-      config,
-      `smarthosts = ["smtp://127.0.0.1:${sink.listener.port}"]\nhostname = "host.example.org"\nlog = "none"\naliases = []\n`,
-    );
-    // A locked system file is obeyed whatever -C says, and this message is for nobody.
-    const answer = await readConfig({ path: config, env: {}, home: null, euid: process.geteuid?.() ?? 0 });
-    if (!answer.ok || answer.config.path !== config) return ['note: starts are not made faster: the system configuration is locked'];
-    const { status, said } = await run(
-      interpreter,
-      [compiler, '-C', config, '-i', '-f', 'a@example.org', 'b@example.org'],
-      'Subject: x\n\nx\n',
-    );
-    return status === 0 ? [] : [`note: starts are not made faster: ${said.split('\n')[0] || `${compiler} failed`}`];
-  } finally {
-    if (typeof sink !== 'string') await sink.close();
-    rmSync(scratch, { recursive: true, force: true });
+    mkdirSync(path.dirname(folder), { recursive: true, mode: 0o755 });
+    const other = dangerTo(base, [path.dirname(folder)]);
+    if (other !== null) return cannot(`it cannot be copied to ${path.dirname(folder)} either, because ${other}`);
+    for (const each of [fresh, old]) rmSync(each, { recursive: true, force: true });
+    mkdirSync(fresh);
+    for (const name of names) copyFileSync(path.join(from, name), path.join(fresh, name));
+    // The modes of the files it was copied from say nothing of it.
+    for (const name of ['', ...names]) chmodSync(path.join(fresh, name), name === '' ? 0o755 : 0o644);
+    if (existsSync(folder)) renameSync(folder, old);
+    renameSync(fresh, folder);
+    rmSync(old, { recursive: true, force: true });
+  } catch (error) {
+    return cannot(`it cannot be copied to ${folder}: ${reasonOf(error)}`);
+  }
+  return parsed(path.join(folder, path.basename(command)));
+}
+
+/** Takes away the copies that no script names. */
+function removeCopies(base: string, scripts: readonly string[]): void {
+  const parent = path.join(base, COPIES);
+  if (!existsSync(parent)) return;
+  for (const name of readdirSync(parent).filter((each) => COPY.test(each)))
+    if (!scripts.some((script) => script.includes(`/${COPIES}/${name}/`)))
+      rmSync(path.join(parent, name), { recursive: true, force: true });
+  if (readdirSync(parent).length === 0) rmdirSync(parent);
+}
+
+/** Whether env takes -S, as GNU's does, on the system whose root is `base`. */
+async function splits(base: string): Promise<boolean> {
+  const own = path.join(base, 'usr/bin/env');
+  const { status } = await run(existsSync(own) ? own : '/usr/bin/env', ['-S', 'A=1 /bin/sh', '-c', 'exit 7'], '');
+  return status === 7;
+}
+
+/**
+ * Leaves compiled code beside the command, so that a start need not compile it: always anew. Without it the command is only
+ * slower, so what goes wrong is a note. Node has another code where it may compile nothing.
+ */
+async function compile({ interpreter, isBun, version }: Runtime, command: string): Promise<string[]> {
+  const compiler = path.join(path.dirname(command), 'compile.cjs');
+  for (const flags of isBun ? [BUN_FLAGS] : [[], withoutCompiler(version)]) {
+    const { status, said } = await run(interpreter, [...flags, compiler], 'Subject: x\n\nx\n');
+    if (status !== 0) return [`note: starts are not made faster: ${said.split('\n')[0] || `${compiler} failed`}`];
+  }
+  return [];
+}
+
+/** The program of memory.ts beside the command; null where there is none or it cannot be written. */
+function writeMemoryTest(command: string): string | null {
+  const program = printMemoryTest(process.arch);
+  if (program === null) return null;
+  const file = path.join(path.dirname(command), 'compiled', `memory-test-${process.arch}`);
+  try {
+    mkdirSync(path.dirname(file), { recursive: true, mode: 0o755 });
+    writeWhole(file, program, 0o755);
+    return file;
+  } catch {
+    return null;
   }
 }
 
-/** As `compile`, for Bun: its own bundler makes files with code beside them. */
-async function compileForBun(interpreter: string, folder: string): Promise<string[]> {
-  const { status, said: version } = await run(interpreter, ['--version'], '');
-  const target = path.join(folder, 'compiled', `bun-${version.trim()}-${process.arch}`);
-  if (status !== 0 || existsSync(target)) return [];
-  const files = [
-    path.join(folder, 'main.cjs'),
-    ...readdirSync(path.join(folder, 'chunks')).map((file) => path.join(folder, 'chunks', file)),
-  ];
-  const flags = ['--bytecode', '--target=bun', '--format=cjs', '--external', './*', '--entry-naming', '[dir]/[name].cjs'];
-  rmSync(`${target}.new`, { recursive: true, force: true });
-  const built = await run(interpreter, ['build', ...flags, '--root', folder, '--outdir', `${target}.new`, ...files], '');
-  if (built.status !== 0) {
-    rmSync(`${target}.new`, { recursive: true, force: true });
-    return [`note: starts are not made faster: ${built.said.split('\n')[0] || `${interpreter} build failed`}`];
-  }
-  // For every user, whatever the umask of who installs it.
-  for (const name of ['', ...(readdirSync(`${target}.new`, { recursive: true }) as string[])]) {
-    const place = path.join(`${target}.new`, name);
-    chmodSync(place, statSync(place).isDirectory() ? 0o755 : 0o644);
-  }
-  chmodSync(path.dirname(target), 0o755);
-  renameSync(`${target}.new`, target);
-  return [];
-}
+/** Milliseconds: all that is run here takes a fraction of one second. */
+const PATIENCE = 20_000;
 
 function run(program: string, argv: readonly string[], input: string): Promise<{ readonly status: number | null; readonly said: string }> {
   return new Promise((resolve) => {
     let said = '';
-    const child = spawn(program, argv, { stdio: 'pipe', env: {}, timeout: PATIENCE });
+    const child = spawn(program, argv, { stdio: 'pipe', env: BUN_ENVIRONMENT, timeout: PATIENCE });
     for (const stream of [child.stdout, child.stderr])
       stream.setEncoding('utf8').on('data', (text: string) => {
         said += text;
@@ -188,10 +268,10 @@ function run(program: string, argv: readonly string[], input: string): Promise<{
   });
 }
 
-const isBun = (interpreter: string): boolean => /(^|\/)bun[^/]*$/.test(interpreter);
+const isBelow = (base: string, file: string): boolean => base !== '/' && file.startsWith(`${base}/`);
 
 /** The path as it will be when `base` is the root. */
-const within = (base: string, file: string): string => (base !== '/' && file.startsWith(`${base}/`) ? file.slice(base.length) : file);
+const within = (base: string, file: string): string => (isBelow(base, file) ? file.slice(base.length) : file);
 
 const isDenied = (error: unknown): boolean => ['EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '');
 
@@ -221,6 +301,7 @@ export async function runUninstall({ root }: Pick<InstallOptions, 'root'>): Prom
       return failWith(`cannot take away ${file}: ${reasonOf(error)}`);
     }
   }
+  removeCopies(base, []);
   print(facts.length === 0 ? ['nothing of nospool is installed'] : facts);
   return 0;
 }

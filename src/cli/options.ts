@@ -3,10 +3,9 @@
  * parser it drives (getopt's rules: options cluster, values are attached or follow, the first operand ends them).
  * Parsing, `--help`, the manual page and the tests read this table. Knows no configuration and no message.
  */
-import { parseAddressList } from '../message/mailboxes.ts';
+import { parseSender } from '../message/mailboxes.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
-import { parseReversePath, type ReversePath } from '../smtp/path.ts';
-import { utf8 } from '../smtp/text.ts';
+import type { ReversePath } from '../smtp/path.ts';
 
 export type Mode =
   | { readonly kind: 'send' }
@@ -463,13 +462,6 @@ export function reversePathGiven({
   reversePath,
 }: Invocation): { readonly reversePath: ReversePath | undefined } | { readonly detail: string } {
   if (reversePath === null) return { reversePath: undefined };
-  const path = parseReversePath(reversePath.trim());
-  if (path.ok) return { reversePath: path.value };
-  const wrong = (why: string) => ({ detail: `-f "${reversePath}": ${why}` });
-  const list = parseAddressList(utf8(reversePath));
-  if (!list.ok) return wrong(list.detail);
-  const [only, second] = list.value.mailboxes;
-  if (list.value.hasGroup) return wrong('a group is no sender');
-  if (only === undefined) return wrong('it holds no address');
-  return second === undefined ? { reversePath: only.mailbox } : wrong('a message has one sender');
+  const path = parseSender(reversePath);
+  return path.ok ? { reversePath: path.value } : { detail: `-f "${reversePath}": ${path.detail}` };
 }

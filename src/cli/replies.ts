@@ -2,7 +2,7 @@
  * Standard output for a dialogue: a reader that is slow holds up neither a signal nor the delivery, as a write that
  * waits would. Knows no reply.
  */
-import { fstatSync, write as writeDescriptor } from 'node:fs';
+import { closeSync, fstatSync, openSync, write as writeDescriptor } from 'node:fs';
 import type { Socket } from 'node:net';
 import { fromUtf8 } from '../smtp/text.ts';
 import { writeText } from './terminal.ts';
@@ -14,6 +14,24 @@ export interface Replies {
   ready(): Promise<void>;
   /** Resolves when all is written. */
   end(): Promise<void>;
+}
+
+/**
+ * Where descriptor 2 is the same open file as descriptor 1, nothing is written to it any more, whoever writes: with -bs a
+ * client that gave both the same pipe (nmh) would take what it reads there for replies. A person at a terminal reads both.
+ */
+export function keepRepliesAlone(): void {
+  try {
+    const [replies, errors] = [fstatSync(1), fstatSync(2)];
+    if (replies.dev !== errors.dev || replies.ino !== errors.ino || process.getBuiltinModule('node:tty').isatty(1)) return;
+    // The lowest number that is free is given out next; without /dev/null none is given up.
+    const nothing = openSync('/dev/null', 'w');
+    closeSync(2);
+    openSync('/dev/null', 'w');
+    closeSync(nothing);
+  } catch {
+    // What is closed already says nothing.
+  }
 }
 
 /** Opens descriptor 1. A reader that goes away changes nothing: what it has sent is still answered by the exit status. */

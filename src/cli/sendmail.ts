@@ -4,18 +4,19 @@
  */
 import type { Config } from '../config/config.ts';
 import { readConfig } from '../config/read.ts';
+import type { LoneDot } from '../message/lonedot.ts';
 import { never } from '../smtp/parsed.ts';
 import { logId } from '../submit/log.ts';
 import { openLog } from '../submit/logfile.ts';
+import type { Outcome } from '../submit/outcome.ts';
 import { systemSecurity } from '../submit/security.ts';
 import { type Submitted, type Submitter, submitMessage } from '../submit/submission.ts';
-import { CUT, type Extent, makeExtent } from './extent.ts';
 import { identify, rawArguments } from './identity.ts';
 import { abortable, type Interrupts, listenForSignals } from './interrupts.ts';
 import { type Invocation, type Mode, parseInvocation, printUsage, reversePathGiven } from './options.ts';
 import { DRAIN, type EarlyLog, refuse, report, unsent, useLog } from './report.ts';
 import { drain, openStdin, type Stdin } from './stdin.ts';
-import { complain, conversation, keepRepliesAlone, say } from './terminal.ts';
+import { complain, conversation, say } from './terminal.ts';
 
 declare const __VERSION__: string;
 const VERSION = typeof __VERSION__ === 'string' ? __VERSION__ : '0';
@@ -25,7 +26,7 @@ export async function sendmail(argv: readonly string[]): Promise<number> {
   const words = await rawArguments(argv.slice(2), process.env);
   const invocation = parseInvocation(argv[1] ?? 'sendmail', words);
   const repliesAreRead = invocation.ok ? isDialogue(invocation.value.mode) : words.includes('-bs');
-  if (repliesAreRead) keepRepliesAlone();
+  if (repliesAreRead) (await import('./smtp.ts')).keepRepliesAlone();
   if (process.getuid?.() !== process.geteuid?.() || process.getgid?.() !== process.getegid?.())
     return unread(['nospool must not be installed set-id: it needs no privilege; run chmod u-s,g-s on it'], {}, repliesAreRead);
   if (!invocation.ok) return unread([invocation.detail], await earlyLog(invocation), repliesAreRead);
@@ -122,17 +123,18 @@ function stopOptimizing(): void {
 /** Reads one message from standard input and delivers it. */
 async function send(config: Config, by: Submitter, given: Invocation): Promise<number> {
   const invocation = { ...given, dotEnds: given.dotEnds && config.loneDot === 'ends' };
-  const log = openLog(config.log, invocation.tag);
   const stdin = openStdin();
   const interrupts = listenForSignals(stdin.isTerminal);
-  const extent = makeExtent(stdin, invocation.dotEnds);
-  const submitted = await submit(config, by, invocation, interrupts, stdin, extent);
+  const log = openLog(config.log, invocation.tag);
+  const dots: LoneDot[] = [];
+  const submitted = await submit(config, by, invocation, interrupts, stdin, (dot) => dots.push(dot));
   const { outcome } = submitted;
-  const isCut = await extent.isCut();
-  const told = isCut ? { ...submitted, notes: [...submitted.notes, CUT] } : submitted;
+  const [dot] = dots;
+  const cut = dot ? await (await import('./extent.ts')).cutOff(stdin, dot) : null;
+  const told = cut === null ? submitted : { ...submitted, notes: [...submitted.notes, cut] };
   const status = await report(told, config, by, log, invocation.verbosity);
-  if (isCut && (status !== 0 || invocation.verbosity > 0)) complain([CUT]);
-  await extent.leave(outcome.kind === 'accepted', interrupts.signal);
+  if (cut !== null && (status !== 0 || invocation.verbosity > 0)) complain([cut]);
+  await leave(stdin, outcome, dot, invocation.dotEnds, interrupts.signal);
   // A message that aliases discard is not read to its end either.
   const isUnread = status !== 0 || outcome.kind === 'discarded';
   const isEnded = interrupts.signal.aborted || (outcome.kind === 'failed' && outcome.isLate === true);
@@ -141,13 +143,26 @@ async function send(config: Config, by: Submitter, given: Invocation): Promise<n
   return status;
 }
 
+/** A file that was read from is left behind its message, as a reader leaves it who reads that to its end: who started us may read on. */
+async function leave(
+  { file, place }: Stdin,
+  outcome: Outcome,
+  dot: LoneDot | undefined,
+  dotEnds: boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  if (!file || !place || (outcome.kind === 'failed' && outcome.failure.kind === 'usage')) return;
+  const isUnsearched = dotEnds && dot === undefined && outcome.kind !== 'accepted';
+  await place.moveTo(isUnsearched ? await (await import('./extent.ts')).findDot(file, signal) : (dot?.octets ?? null), signal);
+}
+
 async function submit(
   config: Config,
   by: Submitter,
   invocation: Invocation,
   interrupts: Interrupts,
   stdin: Stdin,
-  extent: Extent,
+  loneDot: (dot: LoneDot) => void,
 ): Promise<Submitted> {
   const { operands, recipientsFromHead, dotEnds, notify, ret, envid, verbosity } = invocation;
   const misused = (detail: string): Submitted => unsent({ kind: 'usage', detail });
@@ -163,7 +178,8 @@ async function submit(
   const trace = conversation(verbosity);
   const tree = verbosity === 2 ? await import('./tree.ts') : null;
   const input = abortable(stdin, signal);
-  extent.begin();
+  // Up to a dot it is read in other steps than it is left.
+  if (!dotEnds) stdin.place?.follow();
   return submitMessage(
     {
       config,
@@ -188,7 +204,7 @@ async function submit(
       urgent,
       ...(trace ? { trace } : {}),
       ...(tree ? { routed: (routing) => say(2, tree.printRouting(routing)) } : {}),
-      loneDot: extent.loneDot,
+      loneDot,
     },
   );
 }

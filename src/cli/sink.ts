@@ -311,7 +311,16 @@ export async function startSink(options: SinkOptions, output: SinkOutput): Promi
     return closing;
   };
   const { address, port } = listener.value;
-  const scheme = options.unix === '' ? (options.lmtp ? 'lmtp://' : options.tls ? 'submissions://' : 'submission://') : 'unix:';
+  const scheme =
+    options.unix === ''
+      ? options.lmtp
+        ? 'lmtp://'
+        : options.tls
+          ? 'submissions://'
+          : 'submission://'
+      : options.lmtp
+        ? 'lmtp+unix:'
+        : 'unix:';
   tell('listening', { address, port, smarthost: `${scheme}${address}`, fingerprint: certificate?.fingerprints.certificate ?? null }, [
     `! listening: smarthosts = ["${scheme}${address}"]`,
     ...(certificate ? [`! certificate: fingerprint = ["${certificate.fingerprints.certificate}"]`] : []),

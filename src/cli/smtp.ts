@@ -5,7 +5,7 @@
  */
 import type { Config } from '../config/config.ts';
 import { CLEAN } from '../message/source.ts';
-import { printProblem } from '../router/problem.ts';
+import { printProblem, printProblems } from '../router/problem.ts';
 import { type Parameter, parameterOf } from '../smtp/command.ts';
 import type { Notify, Recipient } from '../smtp/commands.ts';
 import { atMost } from '../smtp/line.ts';
@@ -31,6 +31,8 @@ import { openReplies } from './replies.ts';
 import { DRAIN, record, refuse, report, unsent } from './report.ts';
 import { drain, openStdin } from './stdin.ts';
 import { complain, conversation } from './terminal.ts';
+
+export { keepRepliesAlone } from './replies.ts';
 
 /** A transaction from MAIL on. */
 interface Transaction {
@@ -244,7 +246,7 @@ function makeOwner(config: Config, by: Submitter, { verbosity, tag }: Invocation
       return null;
     }
     const details = problems.map(printProblem);
-    current.refused.push(...details);
+    current.refused.push(...printProblems(problems));
     // An address that only cannot go together with those before it may do so in the next transaction.
     const later = problems.every(({ kind }) => kind === 'deferred' || kind === 'disagree');
     const detail = problems[0]?.kind === 'disagree' ? '5.3' : later ? '3.0' : '1.1';

@@ -3,7 +3,7 @@
  * file, which make lines of it at the last moment. Only `replies.ts` (SMTP) and `submit/logfile.ts` (the log) write to a
  * descriptor besides. Never writes a secret: it is given none.
  */
-import { closeSync, fstatSync, openSync, writeSync } from 'node:fs';
+import { writeSync } from 'node:fs';
 import { documentLine, jsonLine, type Line, lineOf, linesOf } from '../smtp/line.ts';
 import { printable } from '../smtp/text.ts';
 import type { Trace } from '../transport/connection.ts';
@@ -33,24 +33,6 @@ export function writeText(fd: number, written: string): void {
       if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
     }
-  }
-}
-
-/**
- * Where descriptor 2 is the same open file as descriptor 1, nothing is written to it any more, whoever writes: with -bs a
- * client that gave both the same pipe (nmh) would take what it reads there for replies. A person at a terminal reads both.
- */
-export function keepRepliesAlone(): void {
-  try {
-    const [replies, errors] = [fstatSync(1), fstatSync(2)];
-    if (replies.dev !== errors.dev || replies.ino !== errors.ino || process.getBuiltinModule('node:tty').isatty(1)) return;
-    // The lowest number that is free is given out next; without /dev/null none is given up.
-    const nothing = openSync('/dev/null', 'w');
-    closeSync(2);
-    openSync('/dev/null', 'w');
-    closeSync(nothing);
-  } catch {
-    // What is closed already says nothing.
   }
 }
 

@@ -3,7 +3,7 @@
  * with each address, the envelope that results, and the verdict. Knows neither how it was made nor where it goes;
  * prints no credential.
  */
-import { printProblem } from '../router/problem.ts';
+import { printProblem, printProblems } from '../router/problem.ts';
 import type { RoutingDone } from '../router/resolve.ts';
 import { printSmarthost, type RoutingNode, type RoutingStep } from '../router/route.ts';
 import { printMailbox, printPath } from '../smtp/path.ts';
@@ -66,7 +66,7 @@ function printEnvelope({ recipients, discarded, route, reversePath }: RoutingDon
 }
 
 function printVerdict({ recipients, discarded, route, problems }: RoutingDone): string[] {
-  if (problems.length > 0) return ['nothing would be sent:', ...problems.map((problem) => `  ${printProblem(problem)}`)];
+  if (problems.length > 0) return ['nothing would be sent:', ...printProblems(problems).map((sentence) => `  ${sentence}`)];
   if (route !== null) return [`one transaction for ${recipients.length === 1 ? '1 recipient' : `${recipients.length} recipients`}`];
   return [discarded.length > 0 ? 'nothing would be sent: every recipient is discarded on purpose' : 'no recipient'];
 }

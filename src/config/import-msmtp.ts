@@ -315,10 +315,11 @@ function hostOf(source: Source, { name, line, settings }: Account, collected: No
   const implicit = isTls && starttls !== undefined && !isOn(starttls);
   const written = settings.get('port');
   const port = (written && portOf(written.value)) ?? (lmtp ? 24 : implicit ? 465 : 25);
-  const url = socket ? `unix:${socket.value}` : urlOf((host as Line).value, port, lmtp ? 'lmtp' : implicit ? 'tls' : 'smtp');
+  const url = socket
+    ? `${lmtp ? 'lmtp+' : ''}unix:${socket.value}`
+    : urlOf((host as Line).value, port, lmtp ? 'lmtp' : implicit ? 'tls' : 'smtp');
   const at = (host ?? socket) as Line;
   collected.mapped(source, at.line, host ? 'host' : 'socket', url);
-  if (socket && lmtp) collected.approximated(source, socket.line, 'socket', 'sockets are spoken to in SMTP, not LMTP');
 
   const policy: Settings = isTls && !implicit ? { ...REQUIRED } : {};
   if (isTls) collected.mapped(source, (tls as Line).line, 'tls', implicit ? 'submissions://' : 'tls.mode = "required"');

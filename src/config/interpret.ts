@@ -8,9 +8,9 @@ import type { Config, Timeouts } from './config.ts';
 import { draftHosts, ignoredOver, settle } from './hosts.ts';
 import { KEYS, keyOfEnv, keysOf, nearest, type Section, variableOf } from './keys.ts';
 import { linkOver } from './link.ts';
-import { authOf, SECRETS, TLS, tlsOver } from './policy.ts';
+import { authOf, refuseHeld, SECRETS, TLS, tlsOver } from './policy.ts';
 import { draftRouters, rewriteOf, withHosts } from './routers.ts';
-import { type Reading, readTable, take } from './table.ts';
+import { type Held, type Reading, readTable, take } from './table.ts';
 import type { Toml } from './toml.ts';
 import { type At, type Directories, type Entries, fromEnvironment, type Written } from './values.ts';
 
@@ -18,8 +18,8 @@ import { type At, type Directories, type Entries, fromEnvironment, type Written 
 export interface File {
   readonly path: string;
   readonly toml: Toml;
-  /** Permission bits; null when they say nothing: a pipe, a device. */
-  readonly mode: number | null;
+  /** Why the file may not hold what can do harm, a sentence that continues its key; null when it may. */
+  readonly refuses: (held: Held) => string | null;
   /** /etc/nospool.toml, the only file where `lock` counts. */
   readonly isSystem: boolean;
 }
@@ -37,7 +37,7 @@ export function interpret(file: File | null, env: Environment, directories: Dire
   const warnings: string[] = [];
   const reading: Reading = {
     directories,
-    mode: file?.mode ?? null,
+    refuses: (held) => file?.refuses(held) ?? null,
     at(path, label) {
       const line = file?.toml.line(...path) ?? 0;
       return { place: `${file?.path}:${line}`, label, line };
@@ -125,7 +125,7 @@ function configOf(reading: Reading, file: File | null, env: Environment): Config
     dsn: choice('dsn'),
     lmtpPartial: isOn('lmtp_partial'),
     exitCodes: choice('exit_codes'),
-    log: take(reading, top, '', 'log', 'log'),
+    log: takeLog(reading, top),
     logFormat: choice('log_format'),
     timeouts: Object.fromEntries(
       keysOf('timeouts').map(({ name }) => [name, take(reading, timeouts, 'timeouts', 'duration', name)]),
@@ -133,6 +133,14 @@ function configOf(reading: Reading, file: File | null, env: Environment): Config
     routers: withHosts(drafts, lists),
     rewrite: rewrite ? rewriteOf(reading, tableOf(reading, rewrite)) : Object.create(null),
   };
+}
+
+/** Where a line is appended matters as much as what runs. */
+function takeLog(reading: Reading, top: Entries): string {
+  const log = take(reading, top, '', 'log', 'log');
+  const written = top.get('log');
+  if (written && written.line > 0 && log.startsWith('/')) refuseHeld(reading, written, 'path');
+  return log;
 }
 
 /** What stands in a section of the file: a table, or nothing after a complaint. */

@@ -5,7 +5,7 @@
 import type { AuthPolicy, Secret, TlsPolicy } from '../router/route.ts';
 import { MECHANISMS } from '../smtp/mechanisms.ts';
 import { nearest } from './keys.ts';
-import { type Reading, take } from './table.ts';
+import { type Held, type Reading, take } from './table.ts';
 import { type Entries, parsePath, type Written } from './values.ts';
 
 export const TLS: TlsPolicy = {
@@ -113,11 +113,9 @@ export function authOf(reading: Reading, entries: Entries): AuthPolicy | null {
   if (userWritten && user !== '' && !isNamed && !mechanisms.includes('EXTERNAL'))
     reading.complain(userWritten, `needs a password or a token: write one of ${SECRETS.join(', ')} beside it`);
 
-  const { mode } = reading;
   for (const key of used) {
     const { from } = secrets.get(key) as Secret;
-    if (from === 'literal') refuseMode(reading, entries.get(key), mode, 0o004, 'read', 'r');
-    if (from === 'command') refuseMode(reading, entries.get(key), mode, 0o002, 'change', 'w');
+    if (from === 'literal' || from === 'command') refuseHeld(reading, entries.get(key), from);
   }
   if (user === '') return null;
   const secret = (first && secrets.get(first)) ?? { from: 'none' };
@@ -126,18 +124,11 @@ export function authOf(reading: Reading, entries: Entries): AuthPolicy | null {
 
 const isEmpty = (raw: unknown): boolean => raw === undefined || raw === '' || (Array.isArray(raw) && raw.length === 0);
 
-/** A file that every user can read keeps no password; one that every user can change runs no command. */
-function refuseMode(reading: Reading, written: Written | undefined, mode: number | null, bit: number, verb: string, letter: string): void {
-  if (!written || written.line === 0 || mode === null || (mode & bit) === 0) return;
-  const path = written.place.replace(/:\d+$/, '');
-  reading.complain(
-    written,
-    `is refused, because every user can ${verb} this file (mode ${printMode(mode)}): run chmod o-${letter} ${path}`,
-  );
+/** Complains of a key whose file may not hold it; the environment is whoever runs this. */
+export function refuseHeld(reading: Reading, written: Written | undefined, held: Held): void {
+  const refused = written && written.line > 0 ? reading.refuses(held) : null;
+  if (written && refused !== null) reading.complain(written, refused);
 }
-
-/** `0640` */
-export const printMode = (mode: number): string => (mode & 0o7777).toString(8).padStart(4, '0');
 
 function mechanismsOf(reading: Reading, entries: Entries): readonly string[] {
   const names = take(reading, entries, 'auth', 'texts', 'mechanisms').map((item) => item.toUpperCase());

@@ -3,16 +3,19 @@
  * the TOML parser is loaded only when there is a file. Knows no key but `lock`.
  */
 import { isUtf8 } from 'node:buffer';
-import { closeSync, fstatSync, openSync, readSync, type Stats, statSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { ownerOf, refuseFile, whyUnread } from '../trust/facts.ts';
+import type { FileKind } from '../trust/rules.ts';
 import type { Config } from './config.ts';
 import { type Environment, type File, type Interpreted, interpret } from './interpret.ts';
-import { printMode } from './policy.ts';
 
 export const SYSTEM_FILE = '/etc/nospool.toml';
 
 export interface ConfigRequest {
   /** `-C`; null = not given. */
   readonly path: string | null;
+  /** True: who gave it is an administrator, not a program that was given its words by others. Default false. */
+  readonly isTrusted?: boolean;
   readonly env: Environment;
   /** From the password database; null = none. */
   readonly home: string | null;
@@ -30,10 +33,12 @@ export type ConfigAnswer =
 const LARGEST = 1 << 20;
 
 type Content =
-  | { readonly state: 'read'; readonly text: string; readonly mode: number | null; readonly owner: number }
+  | { readonly state: 'read'; readonly text: string; readonly refuses: File['refuses'] }
   | { readonly state: 'absent' }
-  /** `owner` is null when not even that can be seen. */
-  | { readonly state: 'denied'; readonly detail: string; readonly owner: number | null }
+  /** Of the user's own file: nobody says that this user ever wrote it. */
+  | { readonly state: 'ignored'; readonly detail: string }
+  /** By its owner or mode. */
+  | { readonly state: 'refused'; readonly detail: string }
   | { readonly state: 'broken'; readonly detail: string };
 
 /**
@@ -41,10 +46,24 @@ type Content =
  * `NOSPOOL_…` variables over it; or the system file alone when it says `lock = true`. None found: the defaults.
  */
 export async function readConfig(request: ConfigRequest): Promise<ConfigAnswer> {
-  const { path, env, home, euid, systemFile = SYSTEM_FILE } = request;
-  const directories = { home };
-  const system = readText(systemFile, euid);
+  // What a file may hold is asked of its descriptor until it has been interpreted.
+  const opened: number[] = [];
+  try {
+    return await find(request, (path, kind) => readText(path, kind, request.euid, opened));
+  } finally {
+    for (const fd of opened) closeSync(fd);
+  }
+}
 
+type ConfigKind = Extract<FileKind, 'system' | 'named' | 'own' | 'argument'>;
+
+async function find(request: ConfigRequest, read: (path: string, kind: ConfigKind) => Content): Promise<ConfigAnswer> {
+  const { path, isTrusted = false, env, home, systemFile = SYSTEM_FILE } = request;
+  const directories = { home };
+  const system = read(systemFile, 'system');
+
+  // Whether it is locked cannot be believed, and what it keeps out must not come in by another way.
+  if (system.state === 'refused') return refusal(system.detail);
   // A system file that this user cannot read cannot be in force for this user, locked or not.
   if (system.state === 'read' && system.text.includes('lock')) {
     const file = await parseFile(systemFile, system, true);
@@ -57,7 +76,7 @@ export async function readConfig(request: ConfigRequest): Promise<ConfigAnswer> 
 
   const named = path ?? (env.NOSPOOL_CONFIG || null);
   if (named !== null) {
-    const content = named === systemFile ? system : readText(named, euid);
+    const content = named === systemFile ? system : read(named, path === null || isTrusted ? 'named' : 'argument');
     if (content.state === 'absent')
       return refusal(
         path === null ? `environment: NOSPOOL_CONFIG names "${named}", which does not exist` : `-C names "${named}", which does not exist`,
@@ -68,12 +87,8 @@ export async function readConfig(request: ConfigRequest): Promise<ConfigAnswer> 
   const warnings: string[] = [];
   const own = userFile(env, home);
   if (own !== null) {
-    const content = readText(own, euid);
-    const owner = content.state === 'read' || content.state === 'denied' ? content.owner : euid;
-    // The environment may be another user's (su, sudo -E, cron): what it points at is then not ours to obey. A closed
-    // home directory is what ProtectHome= of systemd leaves a service.
-    if (owner === null && content.state === 'denied') warnings.push(`${content.detail}; it is ignored`);
-    else if (owner !== euid && owner !== 0) warnings.push(`${own}: belongs to uid ${owner}, not to uid ${euid}, and is ignored`);
+    const content = read(own, 'own');
+    if (content.state === 'ignored') warnings.push(content.detail);
     else if (content.state !== 'absent') return finish(own, content, false, env, directories, warnings);
   }
   return finish(systemFile, system, true, env, directories, warnings);
@@ -102,7 +117,7 @@ async function finish(
   directories: Parameters<typeof interpret>[2],
   warnings: readonly string[],
 ): Promise<ConfigAnswer> {
-  if (content.state === 'denied' || content.state === 'broken') return refusal(content.detail);
+  if (content.state !== 'read' && content.state !== 'absent') return refusal(content.detail);
   const file = content.state === 'absent' ? null : await parseFile(path, content, isSystem);
   if (file !== null && !('toml' in file)) return file;
   const answer = interpret(file, env, directories);
@@ -111,36 +126,58 @@ async function finish(
 
 async function parseFile(
   path: string,
-  { text, mode }: Content & { state: 'read' },
+  { text, refuses }: Content & { state: 'read' },
   isSystem: boolean,
 ): Promise<File | (ConfigAnswer & { ok: false })> {
   const { parseToml } = await import('./toml.ts');
   const toml = parseToml(text);
   if (!toml.ok) return { ok: false, errors: [`${path}:${toml.line}: this is not TOML: ${toml.detail}`] };
-  return { path, toml, mode, isSystem };
+  return { path, toml, refuses, isSystem };
 }
 
-function readText(path: string, euid: number): Content {
+function readText(path: string, kind: ConfigKind, euid: number, opened: number[]): Content {
   let fd: number;
   try {
-    fd = openSync(path, 'r');
+    // Without waiting: a named pipe would otherwise hold us until somebody writes to it.
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    opened.push(fd);
   } catch (error) {
-    return unopened(path, euid, codeOf(error));
+    return unopened(path, kind, euid, error);
   }
   try {
     const stats = fstatSync(fd);
+    // What people name to have no configuration at all.
+    if (path === '/dev/null' && stats.isCharacterDevice()) return { state: 'read', text: '', refuses: () => null };
     if (stats.isDirectory()) return { state: 'broken', detail: `${path}: is a directory, not a file` };
+    const stranger = kind === 'own' ? strangers(path, stats.uid, euid) : null;
+    if (stranger !== null) return stranger;
+    const runner = { euid };
+    // What an argument names may say where mail goes as any other file may; what it may not hold is asked when it is read.
+    const refused = refuseFile(kind === 'argument' ? 'named' : kind, path, stats, fd, runner);
+    if (refused !== null) return { state: 'refused', detail: `${path}: ${refused}` };
     const octets = readOctets(fd);
     if (octets.length > LARGEST)
       return { state: 'broken', detail: `${path}: has more than ${LARGEST} octets; is it a configuration file?` };
     if (!isUtf8(octets))
       return { state: 'broken', detail: `${path}:${lineNotUtf8(octets)}: is not UTF-8, which TOML demands: convert the file` };
-    return { state: 'read', text: octets.toString('utf8'), mode: stats.isFile() ? stats.mode & 0o7777 : null, owner: stats.uid };
+    return {
+      state: 'read',
+      text: octets.toString('utf8'),
+      refuses(held) {
+        if (held === 'literal') return refuseFile('literal', path, stats, fd, runner);
+        const byArgument = kind === 'argument' ? refuseFile('argument', path, stats, fd, runner) : null;
+        return byArgument ?? (held === 'command' ? refuseFile('command', path, stats, fd, runner) : null);
+      },
+    };
   } catch (error) {
     return { state: 'broken', detail: `${path}: cannot be read (${codeOf(error)})` };
-  } finally {
-    closeSync(fd);
   }
+}
+
+/** The environment may be another user's (su, sudo -E, cron): what it points at is then not ours to obey. */
+function strangers(path: string, owner: number, euid: number): Content | null {
+  if (owner === euid || owner === 0) return null;
+  return { state: 'ignored', detail: `${path}: belongs to uid ${owner}, not to uid ${euid}, and is ignored` };
 }
 
 /** All octets, or the first LARGEST and some more: `-C` may name a device that never ends. */
@@ -167,17 +204,13 @@ function lineNotUtf8(octets: Uint8Array): number {
 
 const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? String(error);
 
-function unopened(path: string, euid: number, code: string): Content {
+function unopened(path: string, kind: ConfigKind, euid: number, error: unknown): Content {
+  const code = codeOf(error);
   if (code === 'ENOENT' || code === 'ENOTDIR') return { state: 'absent' };
   if (code !== 'EACCES' && code !== 'EPERM') return { state: 'broken', detail: `${path}: cannot be opened (${code})` };
-  let stats: Stats | null = null;
-  try {
-    stats = statSync(path);
-  } catch {
-    // The folder above is closed as well: its mode is the reason, and the file cannot be looked at.
-  }
-  const why = stats
-    ? `its mode is ${printMode(stats.mode)}, its owner uid ${stats.uid} and gid ${stats.gid}: let this user read it, by its group for instance`
-    : 'a directory above it is closed to this user';
-  return { state: 'denied', owner: stats?.uid ?? null, detail: `${path}: cannot be read by uid ${euid}; ${why}` };
+  const detail = `${path}: ${whyUnread(path, error)}`;
+  const owner = ownerOf(path);
+  // A closed home directory is what ProtectHome= of systemd leaves a service.
+  if (kind === 'own' && owner === null) return { state: 'ignored', detail: `${detail}; it is ignored` };
+  return (kind === 'own' && owner !== null ? strangers(path, owner, euid) : null) ?? { state: 'broken', detail };
 }

@@ -1,13 +1,13 @@
 /**
  * One smart host as it is written: `submission://mail.example.org`, `mail.example.org:465`, `example.org/MX`,
- * `unix:/run/lmtp`. Knows neither TLS nor credentials, and looks nothing up.
+ * `unix:/run/smtp`, `lmtp+unix:/run/lmtp`. Knows neither TLS nor credentials, and looks nothing up.
  */
 import { PORTS, type Scheme, type Smarthost } from '../router/route.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { isDomain, isIPv4, isIPv6 } from '../smtp/path.ts';
 import { nearest } from './keys.ts';
 
-export type Address = Pick<Smarthost, 'scheme' | 'host' | 'port' | 'expand'>;
+export type Address = Pick<Smarthost, 'scheme' | 'host' | 'port' | 'expand' | 'lmtp'>;
 
 const SCHEMES: Readonly<Record<string, Scheme>> = {
   smtp: 'smtp',
@@ -26,7 +26,8 @@ const BY_PORT: ReadonlyMap<number, Scheme> = new Map([
 
 /** A host without a scheme is a submission server, unless its port or `/MX` says otherwise. Never repeats user info, which holds a password. */
 export function parseSmarthost(text: string): Parsed<Address> {
-  if (/^[Uu][Nn][Ii][Xx]:/.test(text)) return parseSocket(text.slice('unix:'.length));
+  const [, socket = ''] = /^((?:lmtp\+)?unix:)/i.exec(text) ?? [];
+  if (socket !== '') return parseSocket(socket.toLowerCase(), text.slice(socket.length));
   const found = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/(.*)$/s.exec(text);
   const rest = found ? (found[2] as string) : text;
   if (rest.includes('@'))
@@ -61,11 +62,11 @@ export function parseSmarthost(text: string): Parsed<Address> {
   return parsed({ scheme: chosen, host: host.value, port: port ?? PORTS[chosen], expand: expand.value });
 }
 
-function parseSocket(rest: string): Parsed<Address> {
+function parseSocket(scheme: string, rest: string): Parsed<Address> {
   const path = rest.replace(/^\/\/(?=\/)/, '');
   if (!path.startsWith('/') || path.startsWith('//'))
-    return unparsed('"unix:" expects the absolute path of a socket, as in "unix:/run/smtp"');
-  return parsed({ scheme: 'unix', host: path, port: PORTS.unix, expand: 'none' });
+    return unparsed(`"${scheme}" expects the absolute path of a socket, as in "${scheme}/run/smtp"`);
+  return parsed({ scheme: 'unix', host: path, port: PORTS.unix, expand: 'none', ...(scheme === 'unix:' ? {} : { lmtp: true }) });
 }
 
 function parseScheme(word: string): Parsed<Scheme> {

@@ -16,10 +16,12 @@ export interface StarterAnswers {
   readonly root: string;
   /** An alias file that exists, to be asked after `root`. */
   readonly aliasFile: string;
+  /** Of the system file: no other configuration counts. */
+  readonly lock: boolean;
 }
 
 /** The text of nospool.toml. It holds no secret: any mode will do. */
-export function printStarter({ smarthost, user, passwordFile, qualifyDomain, from, root, aliasFile }: StarterAnswers): string {
+export function printStarter({ smarthost, user, passwordFile, qualifyDomain, from, root, aliasFile, lock }: StarterAnswers): string {
   const routers: RouterPlan[] = [];
   if (root !== '') {
     routers.push({ settings: { name: 'root', driver: 'redirect' }, data: { root } });
@@ -29,7 +31,7 @@ export function printStarter({ smarthost, user, passwordFile, qualifyDomain, fro
   const plan: Plan = {
     remarks: ['See nospool.toml(5) for all keys; "nospool check" tries what is written here.'],
     hosts: [{ url: smarthost, tls: {}, auth: user === '' ? null : { user, password_file: passwordFile } }],
-    top: { ...(qualifyDomain && { qualify_domain: qualifyDomain }), ...(from && { from }) },
+    top: { ...(qualifyDomain && { qualify_domain: qualifyDomain }), ...(from && { from }), ...(lock && { lock }) },
     timeouts: {},
     routers,
     rewrite: {},

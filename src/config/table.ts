@@ -6,6 +6,9 @@ import { KEYS, type Key, type Kind, keyOf, keysOf, nearest, printSection, type S
 import type { Step } from './toml.ts';
 import { type At, type Directories, type Entries, parseValue, type Values, type Written } from './values.ts';
 
+/** What not every file may hold: a password, a command, the path of a file that is written to. */
+export type Held = 'literal' | 'command' | 'path';
+
 /** One reading of the whole configuration. */
 export interface Reading {
   readonly directories: Directories;
@@ -14,8 +17,8 @@ export interface Reading {
   /** An error: nothing is sent. `sentence` continues the label. */
   complain(at: At, sentence: string): void;
   warn(at: At, sentence: string): void;
-  /** Permission bits of the file; null when they say nothing. */
-  readonly mode: number | null;
+  /** Why the file may not hold this; null when it may. */
+  refuses(held: Held): string | null;
 }
 
 /** The keys of a table, each with its place; unknown ones are complained of and left out. `title` is put behind their names. */

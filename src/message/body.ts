@@ -254,9 +254,10 @@ export function skip(source: Source, count: number): Source {
 
 /**
  * Fails when a read is not answered within `milliseconds`. For a source that is read while a session is open: servers
- * give up after five minutes (RFC 5321 §4.5.3.2.5), so silence is reported before they do.
+ * give up after five minutes (RFC 5321 §4.5.3.2.5), so silence is reported before they do. `untilRead` resolves when what has
+ * arrived is read: until then it may still be answered.
  */
-export function limitSilence(source: Source, milliseconds: number): Source {
+export function limitSilence(source: Source, milliseconds: number, untilRead: () => Promise<void> = async () => undefined): Source {
   const silent: Ended = {
     end: 'failed',
     detail:
@@ -267,8 +268,14 @@ export function limitSilence(source: Source, milliseconds: number): Source {
   let waiting: ((got: Ended) => void) | null = null;
   /** One clock, wound up for each read: a long message has many. */
   let clock: ReturnType<typeof setTimeout> | undefined;
+  function ring(): void {
+    const late = waiting;
+    void untilRead().then(() => {
+      if (waiting === late) late?.(silent);
+    });
+  }
   function wind(): void {
-    if (clock === undefined) clock = setTimeout(() => waiting?.(silent), Math.min(milliseconds, LONGEST_TIMER));
+    if (clock === undefined) clock = setTimeout(ring, Math.min(milliseconds, LONGEST_TIMER));
     else clock.refresh();
   }
   return {

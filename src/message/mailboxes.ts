@@ -5,8 +5,8 @@
  * names; what a mailbox may be is decided by `src/smtp/path.ts`.
  */
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
-import { type Mailbox, parseMailbox, quoteLocalPart } from '../smtp/path.ts';
-import { fromUtf8, isAscii, printable } from '../smtp/text.ts';
+import { type Mailbox, parseMailbox, parseReversePath, quoteLocalPart, type ReversePath } from '../smtp/path.ts';
+import { fromUtf8, isAscii, printable, utf8 } from '../smtp/text.ts';
 
 export interface Span {
   readonly start: number;
@@ -275,6 +275,18 @@ function lastComment(text: string, comments: readonly Span[], since: number): st
 /** A word outside ASCII that stands where an address should, without an "@": part of a name, which no server could be given. */
 export function isName({ mailbox, isInAngle }: ListedMailbox): boolean {
   return !isInAngle && mailbox.domain === '' && !isAscii(mailbox.localPart);
+}
+
+/** A reverse-path as an argument has it (text, not octets): also an address with a display name or comment, which say nothing. */
+export function parseSender(text: string): Parsed<ReversePath> {
+  const path = parseReversePath(text.trim());
+  if (path.ok) return path;
+  const list = parseAddressList(utf8(text));
+  if (!list.ok) return list;
+  const [only, second] = list.value.mailboxes;
+  if (list.value.hasGroup) return unparsed('a group is no sender');
+  if (only === undefined) return unparsed('it holds no address');
+  return second === undefined ? parsed(only.mailbox) : unparsed('a message has one sender');
 }
 
 /** Unfolds, and takes the backslash of quoted pairs away. RFC 5322 §3.2.1 */

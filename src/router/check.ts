@@ -13,8 +13,8 @@ export interface AliasCheck {
   readonly faults: readonly string[];
   /** `file:line: target`, of files and pipes: mail to such an entry fails, the file is right all the same. */
   readonly locals: readonly string[];
-  /** Included files, each once, in the order in which they are met. */
-  readonly includes: readonly string[];
+  /** Included files, each once for each list that includes it, in the order in which they are met. */
+  readonly includes: readonly { readonly file: string; readonly by: string }[];
   /** Reads an alias file. */
   aliases(file: string): AliasReader;
   /** Reads an included list. */
@@ -25,16 +25,16 @@ export function checkAliases(): AliasCheck {
   let entries = 0;
   const faults: string[] = [];
   const locals: string[] = [];
-  const includes: string[] = [];
+  const includes: { readonly file: string; readonly by: string }[] = [];
   const met = new Set<string>();
 
   function look(list: Redirection): void {
     for (const item of list.items) {
       if (item.kind === 'fault') faults.push(`${printPlace(list, item.line)}: ${item.detail}`);
       else if (item.kind === 'local') locals.push(`${printPlace(list, item.line)}: ${item.target}`);
-      else if (item.kind === 'include' && !met.has(item.file)) {
-        met.add(item.file);
-        includes.push(item.file);
+      else if (item.kind === 'include' && !met.has(`${item.file}\0${list.source}`)) {
+        met.add(`${item.file}\0${list.source}`);
+        includes.push({ file: item.file, by: list.source });
       }
     }
   }

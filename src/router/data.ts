@@ -4,7 +4,7 @@
  */
 import { never } from '../smtp/parsed.ts';
 import type { AliasEntry } from './aliases.ts';
-import { parseRedirection, type Redirection } from './redirection.ts';
+import { parseRedirection, type Redirection, type RedirectionItem } from './redirection.ts';
 import type { Answer, ReadList, Unread } from './route.ts';
 
 /** 'absent': the file is there and does not have the key. */
@@ -13,7 +13,8 @@ export type Found = { readonly kind: 'list'; readonly list: Redirection } | { re
 export interface RoutingData {
   /** undefined, here and below: not asked yet. */
   alias(file: string, key: string): Found | undefined;
-  include(file: string): Found | undefined;
+  /** `by`: the list that includes it. */
+  include(file: string, by: string): Found | undefined;
   forward(user: string): Found | undefined;
   learn(answers: readonly Answer[]): void;
 }
@@ -22,6 +23,8 @@ export interface RoutingData {
 export const LONGEST_LIST = 1024 * 1024;
 
 const ABSENT: Found = { kind: 'absent' };
+/** No path has a NUL. */
+const pair = (file: string, by: string): string => `${file}\0${by}`;
 
 export function routingData(): RoutingData {
   const aliases = new Map<string, Map<string, Found>>();
@@ -40,7 +43,7 @@ export function routingData(): RoutingData {
         return;
       }
       case 'include':
-        includes.set(answer.file, answer.got.kind === 'text' ? listOfText(answer.got) : answer.got);
+        includes.set(pair(answer.file, answer.by), answer.got.kind === 'text' ? listOfText(answer.got) : answer.got);
         return;
       case 'forward':
         forwards.set(answer.user, answer.got.kind === 'text' ? listOfForward(answer.got) : answer.got);
@@ -53,7 +56,7 @@ export function routingData(): RoutingData {
 
   return {
     alias: (file, key) => aliases.get(file)?.get(key),
-    include: (file) => includes.get(file),
+    include: (file, by) => includes.get(pair(file, by)),
     forward: (user) => forwards.get(user),
     learn: (answers) => answers.forEach(learnOne),
   };
@@ -72,6 +75,22 @@ function listOfText({ file, text }: ReadList): Found {
 
 /** Exim and Sieve tell their filters by the first line; to read one as a list would send mail to its words. */
 function listOfForward(got: ReadList): Found {
-  if (!/^#\s*(exim|sieve)\s+filter/i.test(got.text)) return listOfText(got);
-  return { kind: 'unreadable', detail: `${got.file} is a filter; only a list of addresses is read` };
+  if (/^#\s*(exim|sieve)\s+filter/i.test(got.text))
+    return { kind: 'unreadable', detail: `${got.file} is a filter; only a list of addresses is read` };
+  const found = listOfText(got);
+  if (found.kind !== 'list') return found;
+  const items = found.list.items.map((item) =>
+    item.kind === 'include' ? { ...item, ...NO_INCLUDE } : got.isPrivate ? hidden(item) : item,
+  );
+  return { kind: 'list', list: { ...found.list, items } };
+}
+
+/** Whose mail is redirected reads with other rights than whoever redirects it. */
+const NO_INCLUDE = { kind: 'fault', detail: 'a .forward includes no file' } as const;
+
+/** The item without its words. */
+function hidden(item: RedirectionItem): RedirectionItem {
+  if (item.kind === 'fault') return { ...item, detail: 'this is not an address' };
+  if (item.kind === 'fail' || item.kind === 'defer') return { ...item, detail: '' };
+  return item.kind === 'local' ? { ...item, target: item.target.startsWith('|') ? 'a program' : 'a file' } : item;
 }

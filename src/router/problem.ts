@@ -13,6 +13,16 @@ const YIELDED = {
   'local delivery': 'a local delivery',
 } as const;
 
+/** Problems that are told: whoever mends these looks again. */
+const MOST_PROBLEMS = 100;
+
+/** The sentences of the first of them, and how many more there are. */
+export function printProblems(problems: readonly RoutingProblem[]): readonly string[] {
+  const sentences = problems.slice(0, MOST_PROBLEMS).map(printProblem);
+  const others = problems.length - sentences.length;
+  return others > 0 ? [...sentences, `and ${others} more`] : sentences;
+}
+
 /** Names the address as the caller gave it, the reason, and the addresses that led to it when it was redirected. */
 export function printProblem(problem: RoutingProblem): string {
   if (problem.kind === 'disagree') {

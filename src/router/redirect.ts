@@ -117,9 +117,9 @@ export function redirectRouter(definition: RedirectDefinition, surroundings: Sur
     // A second time it could only add duplicates.
     if (into.files.has(item.file)) return null;
     if (open.length === DEEPEST_INCLUDE) return refuse(`:include: is nested more than ${DEEPEST_INCLUDE} deep`);
-    const found = into.data.include(item.file);
+    const found = into.data.include(item.file, list.source);
     if (found === undefined) {
-      into.wants.push({ kind: 'include', file: item.file });
+      into.wants.push({ kind: 'include', file: item.file, by: list.source });
       return null;
     }
     if (found.kind === 'list') {

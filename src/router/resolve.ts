@@ -59,6 +59,16 @@ export type RoutingAnswer =
 const MOST_GENERATIONS = 100;
 /** Ways of different ancestry to one address of a loop; a loop of eight that all name each other has 128. */
 const MOST_WAYS = 256;
+/**
+ * What a message may spend on addresses that it has met before; those that are new cost nothing, as many as there are. Twenty
+ * lists of fifty thousand members, all the same, cost two million, a loop of eight that all name each other one. All three are
+ * a few seconds' work.
+ */
+const MOST_STEPS = 3_000_000;
+/** Each recipient that was given may lead to so many more that others lead to, too. */
+const STEPS_EACH = 100;
+/** An address of a loop is compared with each of its ancestors, and what it met is kept. */
+const STEPS_BACK = 10;
 
 /** The first step. The same question and answers always give the same result. */
 export function startRouting(question: RoutingQuestion): RoutingAnswer {
@@ -71,7 +81,12 @@ export function startRouting(question: RoutingQuestion): RoutingAnswer {
  */
 export function prepareRouting(rules: RoutingRules): (recipients: readonly ForwardPath[]) => RoutingAnswer {
   const routers = routersOf(rules);
-  return (recipients) => advance({ ...rules, recipients }, routers, routingData(), { arrows: new Map(), count: 0 });
+  return (recipients) =>
+    advance({ ...rules, recipients }, routers, routingData(), {
+      arrows: new Map(),
+      count: 0,
+      left: MOST_STEPS + STEPS_EACH * recipients.length,
+    });
 }
 
 function routersOf(rules: RoutingRules): readonly Router[] {
@@ -86,10 +101,11 @@ function routersOf(rules: RoutingRules): readonly Router[] {
   );
 }
 
-/** Who was redirected to whom, by folded address, and how many arrows that are; grows from pass to pass. */
+/** Who was redirected to whom, by folded address, and how many arrows that are, which grows from pass to pass; and what is left of the steps. */
 interface Redirects {
   readonly arrows: Map<string, Set<string>>;
   count: number;
+  left: number;
 }
 
 function advance(question: RoutingQuestion, routers: readonly Router[], data: RoutingData, redirects: Redirects): RoutingAnswer {
@@ -136,41 +152,59 @@ interface Explored {
  * leads to a and b), the order of entries does not matter, and the work is in proportion to the number of redirects.
  *
  * Deviation: where loops lie within loops the ways double with each alias, and Exim follows them all; more than
- * MOST_WAYS to one address are an error here.
+ * MOST_WAYS to one address, or MOST_STEPS in all, are an error here.
  */
 function explore(question: RoutingQuestion, routers: readonly Router[], data: RoutingData, redirects: Redirects): Explored {
   const cycles = cyclesOf(redirects.arrows);
   const seen = new Set<string>();
   const ways = new Map<string, number>();
+  const ids = new Map<string, number>();
   const queue: Visit[] = [];
   const wanted = newWanted();
   const accepting = new Map<RoutingNode, { readonly router: string; readonly route: Route }>();
   const unrouteable = unrouteableOf(question);
+  let isSpent = false;
 
   function enter(path: ForwardPath, parent: Visit | null): RoutingNode {
-    const node: Visit['node'] = { path, steps: [], children: NONE };
     const generation = parent === null ? 0 : parent.generation + 1;
-    const visit: Visit = { node, parent, generation, folded: mailboxKey(path).toLowerCase(), router: -1 };
-    const key = mailboxKey(path) + ancestryOf(visit, cycles);
-    if (seen.has(key)) {
-      node.steps.push(DUPLICATE);
-      return node;
+    const exact = mailboxKey(path);
+    const folded = exact.toLowerCase();
+    const loop = cycles.get(folded);
+    if (loop === undefined ? seen.has(exact) : ways.has(folded)) redirects.left -= loop === undefined ? 1 : STEPS_BACK * (generation + 1);
+    if (redirects.left < 0) {
+      const steps = isSpent ? DUPLICATE : TOO_MANY_STEPS;
+      isSpent = true;
+      return { path, steps, children: NONE };
     }
+    const node: Visit['node'] = { path, steps: [], children: NONE };
+    const visit: Visit = { node, parent, generation, folded, router: -1 };
+    const key = loop === undefined ? exact : `${exact} ${ancestryOf(visit, loop)}`;
+    if (seen.has(key)) return { path, steps: DUPLICATE, children: NONE };
     seen.add(key);
-    if (generation > MOST_GENERATIONS) {
-      node.steps.push(TOO_DEEP);
-      return node;
-    }
-    if (cycles.has(visit.folded)) {
-      const count = (ways.get(visit.folded) ?? 0) + 1;
-      ways.set(visit.folded, count);
-      if (count > MOST_WAYS) {
-        node.steps.push(TOO_MANY_WAYS);
-        return node;
-      }
+    if (generation > MOST_GENERATIONS) return { path, steps: TOO_DEEP, children: NONE };
+    if (loop !== undefined) {
+      const count = (ways.get(folded) ?? 0) + 1;
+      ways.set(folded, count);
+      // It is said once of an address.
+      if (count > MOST_WAYS) return { path, steps: count === MOST_WAYS + 1 ? TOO_MANY_WAYS : DUPLICATE, children: NONE };
     }
     queue.push(visit);
     return node;
+  }
+
+  /** What of its ancestors an address can meet again: those of its own loop, and who redirected them. */
+  function ancestryOf({ parent }: Visit, loop: number): string {
+    const met: string[] = [];
+    for (let above = parent; above !== null; above = above.parent)
+      if (cycles.get(above.folded) === loop) met.push(`${idOf(above.folded)}:${above.router}`);
+    return met.sort().join(' ');
+  }
+
+  /** Shorter than the address, which stands in many keys. */
+  function idOf(folded: string): number {
+    const known = ids.get(folded) ?? ids.size;
+    ids.set(folded, known);
+    return known;
   }
 
   function ask(visit: Visit): void {
@@ -208,8 +242,11 @@ function explore(question: RoutingQuestion, routers: readonly Router[], data: Ro
   }
 
   const tree = question.recipients.map((path) => enter(qualify(path, question.qualifyRecipient), null));
-  for (const visit of queue) ask(visit);
-  return { tree, wants: wanted.list(), accepting };
+  for (const visit of queue) {
+    if (isSpent) break;
+    ask(visit);
+  }
+  return { tree, wants: isSpent ? [] : wanted.list(), accepting };
 }
 
 /** Exim's rule: a router is skipped for an address that has an ancestor of the same name which it handled. */
@@ -218,28 +255,31 @@ function hasHandled(router: number, { parent, folded }: Visit): boolean {
   return false;
 }
 
-/** What of its ancestors an address can meet again: those of its own loop, and who redirected them. '' off any loop. */
-function ancestryOf({ parent, folded }: Visit, cycles: ReadonlyMap<string, number>): string {
-  const cycle = cycles.get(folded);
-  if (cycle === undefined) return '';
-  const met: string[] = [];
-  for (let above = parent; above !== null; above = above.parent)
-    if (cycles.get(above.folded) === cycle) met.push(`\n${above.router} ${above.folded}`);
-  return met.sort().join('');
-}
-
 const NONE: readonly RoutingNode[] = [];
-const DUPLICATE: RoutingStep = { router: '', kind: 'duplicate', detail: 'met before' };
-const TOO_DEEP: RoutingStep = {
-  router: '',
-  kind: 'deferred',
-  detail: `routing loop: more than ${MOST_GENERATIONS} generations of redirects`,
-};
-const TOO_MANY_WAYS: RoutingStep = {
-  router: '',
-  kind: 'deferred',
-  detail: 'routing loop: too many aliases of one loop name each other',
-};
+/** Nodes that share their steps: there may be millions. */
+const DUPLICATE: readonly RoutingStep[] = [{ router: '', kind: 'duplicate', detail: 'met before' }];
+const TOO_DEEP: readonly RoutingStep[] = [
+  {
+    router: '',
+    kind: 'deferred',
+    detail: `routing loop: more than ${MOST_GENERATIONS} generations of redirects`,
+  },
+];
+const TOO_MANY_WAYS: readonly RoutingStep[] = [
+  {
+    router: '',
+    kind: 'deferred',
+    detail: 'routing loop: too many aliases of one loop name each other',
+  },
+];
+
+const TOO_MANY_STEPS: readonly RoutingStep[] = [
+  {
+    router: '',
+    kind: 'deferred',
+    detail: 'routing is given up, because lists and aliases lead to the same addresses too often: do they name each other?',
+  },
+];
 
 export const NO_SMARTHOST = 'no smart host is configured: set smarthosts, or run "nospool init"';
 
@@ -257,7 +297,7 @@ function newWanted(): { add(wants: readonly Want[]): void; list(): readonly Want
   return {
     add(wants) {
       for (const want of wants) {
-        if (want.kind === 'include') others.set(`include ${want.file}`, want);
+        if (want.kind === 'include') others.set(`include ${want.file}\0${want.by}`, want);
         else if (want.kind === 'forward') others.set(`forward ${want.user}`, want);
         else {
           const known = keys.get(want.file) ?? new Set();
@@ -274,6 +314,7 @@ function conclude(question: RoutingQuestion, { tree, accepting }: Explored): Rou
   const routed: RoutedTo[] = [];
   const discarded: RoutedRecipient[] = [];
   const problems: RoutingProblem[] = [];
+  let givenUp: readonly RoutingProblem[] | null = null;
   const taken = new Set<string>();
 
   /** As deep as MOST_GENERATIONS. */
@@ -285,6 +326,7 @@ function conclude(question: RoutingQuestion, { tree, accepting }: Explored): Rou
       if (kind === 'discarded') discarded.push({ path, router, original });
       else if (kind === 'failed' || kind === 'deferred' || kind === 'local delivery' || kind === 'unrouteable')
         problems.push({ kind, address: original, chain, router, detail });
+    if (node.steps === TOO_MANY_STEPS) givenUp = problems.slice(-1);
     const accepted = accepting.get(node);
     if (accepted !== undefined && !taken.has(mailboxKey(path))) {
       taken.add(mailboxKey(path));
@@ -296,13 +338,15 @@ function conclude(question: RoutingQuestion, { tree, accepting }: Explored): Rou
 
   const agreed = agree(routed, question.reversePath);
   if (agreed !== null && 'kind' in agreed) problems.push(agreed);
+  // Whatever else was found is only a part of what there is.
+  const told = givenUp ?? problems;
   return {
     kind: 'done',
     reversePath: question.reversePath,
     recipients: routed.map(({ recipient }) => recipient),
     discarded,
-    route: problems.length > 0 || agreed === null || 'kind' in agreed ? null : agreed,
-    problems,
+    route: told.length > 0 || agreed === null || 'kind' in agreed ? null : agreed,
+    problems: told,
     tree,
   };
 }

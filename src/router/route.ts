@@ -73,6 +73,8 @@ export interface Smarthost {
   readonly port: number;
   /** `/MX` and `/SRV` are looked up at the attempt. */
   readonly expand: 'none' | 'mx' | 'srv';
+  /** LMTP is spoken on a `unix:` socket; elsewhere the scheme says it. */
+  readonly lmtp?: true;
   readonly tls: TlsPolicy;
   readonly auth: AuthPolicy | null;
   /** undefined: DIRECT. */
@@ -163,8 +165,8 @@ export interface Router {
 export type Want =
   /** The entries of these keys (lower case, without quotes) in an alias file. */
   | { readonly kind: 'aliases'; readonly file: string; readonly keys: readonly string[] }
-  /** The text of an included list. */
-  | { readonly kind: 'include'; readonly file: string }
+  /** The text of an included list; `by` is the list that includes it, as in error texts: who may own the one depends on the other. */
+  | { readonly kind: 'include'; readonly file: string; readonly by: string }
   /** The text of a user's `~/.forward`. */
   | { readonly kind: 'forward'; readonly user: string };
 
@@ -182,6 +184,8 @@ export interface ReadList {
   /** Where it was read, for error texts. */
   readonly file: string;
   readonly text: string;
+  /** Its words are not to be shown: it is a file of somebody else than whoever asks. */
+  readonly isPrivate?: boolean;
 }
 
 /** One address and what the routers, in their order, made of it. */
@@ -238,9 +242,12 @@ export function printProxy({ scheme, host, port }: ProxyPolicy): string {
   return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
+/** Whether LMTP is spoken with it. RFC 2033 */
+export const isLmtp = ({ scheme, lmtp }: Pick<Smarthost, 'scheme' | 'lmtp'>): boolean => scheme === 'lmtp' || lmtp === true;
+
 /** `scheme://host:port`, without credentials. */
-export function printSmarthost({ scheme, host, port, expand }: Smarthost): string {
-  if (scheme === 'unix') return `unix:${host}`;
+export function printSmarthost({ scheme, host, port, expand, lmtp }: Smarthost): string {
+  if (scheme === 'unix') return `${lmtp ? 'lmtp+unix' : 'unix'}:${host}`;
   const name = host.includes(':') ? `[${host}]` : host;
   return `${scheme}://${name}${expand === 'srv' ? '' : `:${port}`}${expand === 'none' ? '' : `/${expand.toUpperCase()}`}`;
 }

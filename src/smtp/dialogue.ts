@@ -5,10 +5,9 @@
 import { ReplyReader } from './reply.ts';
 import { type Action, advance, begin, type Event, type Plan, type State } from './session.ts';
 
-/** What a driver reports; replies are read here. */
-export type DriverEvent =
-  | Exclude<Event, { type: 'reply' | 'malformed' | 'contentSent' }>
-  | Omit<Extract<Event, { type: 'contentSent' }>, 'more'>;
+/** What a driver reports; replies are read here, and `rest` is known here. */
+export type DriverEvent = Told<Exclude<Event, { type: 'reply' | 'malformed' }>>;
+type Told<E> = E extends { readonly rest: string } ? Omit<E, 'rest'> : E;
 
 export class Dialogue {
   readonly #plan: Plan;
@@ -42,21 +41,17 @@ export class Dialogue {
           actions.push(...this.#advance({ type: 'malformed', detail: 'clear text before the TLS handshake' }));
         break;
       }
-      actions.push(
-        ...this.#advance(
-          reply.ok ? { type: 'reply', reply: reply.value, more: !this.#reader.idle } : { type: 'malformed', detail: reply.detail },
-        ),
-      );
+      actions.push(...this.#advance(reply.ok ? { type: 'reply', reply: reply.value } : { type: 'malformed', detail: reply.detail }));
     }
     return actions;
   }
 
   on(event: DriverEvent): readonly Action[] {
-    return this.#advance(event.type === 'contentSent' ? { ...event, more: !this.#reader.idle } : event);
+    return this.#advance(event);
   }
 
-  #advance(event: Event): readonly Action[] {
-    const [state, ...actions] = advance(this.#plan, this.#state, event);
+  #advance(event: Told<Event>): readonly Action[] {
+    const [state, ...actions] = advance(this.#plan, this.#state, { ...event, rest: this.#reader.rest } as Event);
     this.#state = state;
     return actions;
   }

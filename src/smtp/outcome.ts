@@ -47,8 +47,15 @@ type Failed =
   /** The server lacks what the configuration requires or the message needs; nothing was asked of it. */
   | { readonly kind: 'unsupported'; readonly at: At; readonly condemns: Condemned; readonly detail: string }
   | { readonly kind: 'malformed'; readonly at: At; readonly condemns: Condemned; readonly detail: string }
-  /** `command` is what was waited for; `limit`, where the driver tells it, how long. */
-  | { readonly kind: 'timeout'; readonly at: At; readonly condemns: Condemned; readonly command: string; readonly limit?: Limit }
+  /** `command` is what was waited for; `heard` the beginning of a reply to it, where one had come; `limit`, where the driver tells it, how long. */
+  | {
+      readonly kind: 'timeout';
+      readonly at: At;
+      readonly condemns: Condemned;
+      readonly command: string;
+      readonly heard?: string;
+      readonly limit?: Limit;
+    }
   /** Connection lost, or given up by the server with 421. */
   | { readonly kind: 'lost'; readonly at: At; readonly condemns: Condemned; readonly command: string; readonly detail: string }
   /** Our own input failed, or a signal or the deadline ended the delivery. */

@@ -25,6 +25,8 @@ export const LONGEST_LINE = 64 * 1024;
 export const LONGEST_REPLY = 256 * 1024;
 /** Characters of a reply that people are shown: nineteen full lines of RFC 5321 §4.5.3.1.5 would be twice that, and none has been seen. */
 const LONGEST_SHOWN = 4096;
+/** Characters of what is no reply: enough for an EHLO reply of thirty lines and the refusal that ends it. */
+const LONGEST_QUOTED = 1500;
 
 const LINE = /^([2-5]\d\d)([ \t-]?)/;
 const ENHANCED = /^([245])\.(\d{1,3})\.(\d{1,3})(?=[ \t]|$)/;
@@ -34,9 +36,10 @@ export class ReplyReader {
   #text = '';
   /** Where the search for the next LF goes on, so that one-octet pieces stay linear. */
   #searched = 0;
-  #code = 0;
+  /** Lines of a reply whose last one is still to come, with their codes. */
   #lines: string[] = [];
   #octets = 0;
+  #fault = '';
 
   /** Takes octets as an octet string. */
   push(text: string): void {
@@ -48,39 +51,58 @@ export class ReplyReader {
     return this.#text === '' && this.#lines.length === 0;
   }
 
+  /** What was heard and belongs to no reply that was given, line ends included; of a malformed reply all that is worth showing. */
+  get rest(): string {
+    return this.#lines.map((line) => `${line}\r\n`).join('') + this.#text;
+  }
+
   /** The next whole reply; null when more text is needed; a detail when the peer does not speak SMTP. */
   next(): Parsed<Reply> | null {
+    if (this.#fault !== '') return unparsed(this.#fault);
     for (;;) {
       const end = this.#text.indexOf('\n', this.#searched);
       if (end < 0) {
         this.#searched = this.#text.length;
-        if (looksLikeTls(this.#text)) return unparsed('the server speaks TLS here: use submissions:// for this port');
-        return this.#text.length > LONGEST_LINE ? unparsed(`a reply line is longer than ${LONGEST_LINE} octets`) : null;
+        if (looksLikeTls(this.#text)) return this.#unshown(TLS);
+        return this.#text.length > LONGEST_LINE ? this.#unshown(LONG_LINE) : null;
       }
       const line = this.#text.slice(0, end > 0 && this.#text[end - 1] === '\r' ? end - 1 : end);
       this.#text = this.#text.slice(end + 1);
       this.#searched = 0;
-      if (looksLikeTls(line)) return unparsed('the server speaks TLS here: use submissions:// for this port');
-      if (line.length > LONGEST_LINE) return unparsed(`a reply line is longer than ${LONGEST_LINE} octets`);
+      if (looksLikeTls(line)) return this.#unshown(TLS);
+      if (line.length > LONGEST_LINE) return this.#unshown(LONG_LINE);
       this.#octets += line.length;
-      if (this.#octets > LONGEST_REPLY) return unparsed(`a reply is longer than ${LONGEST_REPLY} octets`);
+      if (this.#octets > LONGEST_REPLY) return this.#unshown(`a reply is longer than ${LONGEST_REPLY} octets`);
+      this.#lines.push(line);
       const match = LINE.exec(line);
-      const rest = line.slice(4);
       // A code and then something else than a blank, "-" or the end ("2500 ok") is no reply. RFC 5321 §4.2
-      if (!match || (match[2] === '' && line.length > 3)) return unparsed(`not an SMTP reply: "${printable(line, 200)}"`);
-      const code = Number(match[1]);
-      if (this.#lines.length > 0 && code !== this.#code)
-        return unparsed(`the lines of one reply carry different codes: ${this.#code} and ${code}`);
-      this.#code = code;
-      this.#lines.push(rest);
+      if (!match || (match[2] === '' && line.length > 3)) return this.#malformed('not an SMTP reply');
+      // A reply whose codes differ is read to its end all the same, because the reason stands in its last lines.
       if (match[2] === '-') continue;
-      const lines = this.#lines;
+      const code = match[1] as string;
+      if (this.#lines.some((each) => !each.startsWith(code))) return this.#malformed('the lines of one reply carry different codes');
+      const lines = this.#lines.map((each) => each.slice(4));
       this.#lines = [];
       this.#octets = 0;
-      return parsed({ code, enhanced: readEnhanced(code, lines[0] as string), lines });
+      return parsed({ code: Number(code), enhanced: readEnhanced(Number(code), lines[0] as string), lines });
     }
   }
+
+  #malformed(detail: string): Parsed<never> {
+    this.#fault = detail;
+    return unparsed(detail);
+  }
+
+  /** What came is no text, or too much of it. */
+  #unshown(detail: string): Parsed<never> {
+    this.#lines = [];
+    this.#text = '';
+    return this.#malformed(detail);
+  }
 }
+
+const TLS = 'the server speaks TLS here: use submissions:// for this port';
+const LONG_LINE = `a reply line is longer than ${LONGEST_LINE} octets`;
 
 /** A TLS record of type alert or handshake where a reply should be. RFC 8446 §5.1 */
 function looksLikeTls(text: string): boolean {
@@ -97,17 +119,32 @@ function readEnhanced(code: number, text: string): EnhancedStatus | null {
 /** First digit of the code: the only one a client has to look at. RFC 5321 §4.3.2 */
 export const digit = (reply: Reply): number => Math.floor(reply.code / 100);
 
-/** The reply on one line for people: `550 5.1.1 no such user / call the postmaster`. Cut where no person would read on. */
-export function printReply({ code, lines }: Reply): string {
+/** The text of a line without the enhanced code before it. */
+const withoutCode = (text: string, code: string): string => (`${text} `.startsWith(`${code} `) ? text.slice(code.length).trim() : text);
+
+/**
+ * The reply on one line for people: `550 5.1.1 no such user / call the postmaster`. Many servers repeat the enhanced code on
+ * each line, where it would stand in the middle of a sentence. Cut where no person would read on.
+ */
+export function printReply({ code, enhanced, lines }: Reply): string {
+  const repeated = enhanced === null ? null : `${enhanced.class}.${enhanced.subject}.${enhanced.detail}`;
+  const tidy = (line: string, i: number): string => (i === 0 || repeated === null ? line.trim() : withoutCode(line.trim(), repeated));
+  return `${code} ${joined(lines, LONGEST_SHOWN, tidy)}`.trimEnd();
+}
+
+/** Lines as they came, codes and all, on one line for people. */
+export const printLines = (heard: string): string => joined(heard.replace(/\r?\n$/, '').split(/\r?\n/), LONGEST_QUOTED);
+
+function joined(lines: readonly string[], limit: number, tidy = (line: string, _: number) => line): string {
   const texts: string[] = [];
   let length = 0;
   for (const [i, line] of lines.entries()) {
-    const text = printable(line).trim();
+    const text = tidy(printable(line), i);
     if (text === '' && i > 0) continue;
     texts.push(text);
     length += text.length;
-    if (length > LONGEST_SHOWN) break;
+    if (length > limit) break;
   }
-  const shown = `${code} ${texts.join(' / ')}`.trimEnd();
-  return length > LONGEST_SHOWN ? `${shown.slice(0, LONGEST_SHOWN)}…` : shown;
+  const shown = texts.join(' / ');
+  return length > limit ? `${shown.slice(0, limit)}…` : shown;
 }

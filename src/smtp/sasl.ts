@@ -8,12 +8,14 @@ import { utf8 } from './text.ts';
  * One moment of an exchange. `say` is the response to send now; null at the start when the mechanism lets the
  * server speak first. `mayEnd` is true when a 235 now is a success (false until, say, the server proved itself).
  * `refusal` is what the server said within the exchange of why it is about to refuse, printable: it belongs in front of
- * the text of the 5yz that follows.
+ * the text of the 5yz that follows. With `ignoresChallenge` a challenge may be anything, and `hear` is given ''; else it has to
+ * be base64.
  */
 export interface Exchange {
   readonly say: string | null;
   readonly mayEnd: boolean;
   readonly refusal?: string;
+  readonly ignoresChallenge?: boolean;
   hear(challenge: string): Exchange | Cancelled;
 }
 
@@ -61,19 +63,20 @@ export function briefly(mechanism: Mechanism): Mechanism {
       const first = mechanism.begin();
       const encoded = Math.ceil((first.say ?? '').length / 3) * 4;
       if (first.say === null || `AUTH ${mechanism.name} `.length + encoded <= LONGEST_COMMAND) return first;
-      return { say: null, mayEnd: false, hear: () => first };
+      return { say: null, mayEnd: false, ignoresChallenge: first.ignoresChallenge === true, hear: () => first };
     },
   };
 }
 
-/** RFC 4616 §2 */
+/** RFC 4616 §2. A server that overlooks the initial response asks for it, and gets it once more. */
 export function plain(user: string, password: string): Mechanism {
-  return { name: 'PLAIN', begin: () => ({ say: `\0${utf8(user)}\0${utf8(password)}`, mayEnd: true, hear: tooMany }) };
+  const response: Exchange = { say: `\0${utf8(user)}\0${utf8(password)}`, mayEnd: true, ignoresChallenge: true, hear: tooMany };
+  return { name: 'PLAIN', begin: () => ({ ...response, hear: () => response }) };
 }
 
-/** Never standardised; any two prompts are taken for user and password (their texts differ between servers). */
+/** Never standardised; any two prompts are taken for user and password (their texts differ between servers, and some are no base64). */
 export function login(user: string, password: string): Mechanism {
-  const second: Exchange = { say: utf8(password), mayEnd: true, hear: tooMany };
-  const first: Exchange = { say: utf8(user), mayEnd: false, hear: () => second };
-  return { name: 'LOGIN', begin: () => ({ say: null, mayEnd: false, hear: () => first }) };
+  const second: Exchange = { say: utf8(password), mayEnd: true, ignoresChallenge: true, hear: tooMany };
+  const first: Exchange = { say: utf8(user), mayEnd: false, ignoresChallenge: true, hear: () => second };
+  return { name: 'LOGIN', begin: () => ({ say: null, mayEnd: false, ignoresChallenge: true, hear: () => first }) };
 }

@@ -9,10 +9,11 @@ import { dropsDsn, helloCommand, mailCommand, mayChunk, type Recipient, rcptComm
 import { type Extensions, mechanismsOf, NO_EXTENSIONS, offers, readExtensions } from './extensions.ts';
 import { type Growing, grown, listed, none } from './growing.ts';
 import { type Limit, printLimit } from './limit.ts';
+import { maskedLines, maskedReply } from './mask.ts';
 import type { At, Condemned, Refusal, SessionFailure, SessionOutcome } from './outcome.ts';
 import { never, type Parsed, parsed } from './parsed.ts';
 import { printPath } from './path.ts';
-import { digit, printReply, type Reply } from './reply.ts';
+import { digit, printLines, printReply, type Reply } from './reply.ts';
 import type { Exchange, Mechanism } from './sasl.ts';
 import { base64, fromBase64 } from './text.ts';
 
@@ -80,22 +81,22 @@ export type State =
 export type In<A extends At> = Extract<State, { at: A }>;
 
 export type Event =
-  /** `more`: octets wait behind this reply. */
-  | { readonly type: 'reply'; readonly reply: Reply; readonly more: boolean }
-  | { readonly type: 'malformed'; readonly detail: string }
+  /** `rest`, here and below: what was heard and belongs to no reply that was given; '' = nothing. */
+  | { readonly type: 'reply'; readonly reply: Reply; readonly rest: string }
+  | { readonly type: 'malformed'; readonly detail: string; readonly rest: string }
   | { readonly type: 'secured' }
   | { readonly type: 'insecure'; readonly detail: string }
   | { readonly type: 'transaction'; readonly transaction: Transaction }
   /** A block of content for BDAT is at hand; after the `last` one no more follow and the input ended cleanly. */
   | { readonly type: 'block'; readonly octets: number; readonly last: boolean }
   /** All content is written, every write has completed, and one turn of the event loop has let input and signals in. `next` waits for its turn. */
-  | { readonly type: 'contentSent'; readonly more: boolean; readonly next?: Transaction | undefined }
+  | { readonly type: 'contentSent'; readonly rest: string; readonly next?: Transaction | undefined }
   | { readonly type: 'contentFailed'; readonly detail: string }
   /** A signal or the deadline. */
   | { readonly type: 'abort'; readonly detail: string }
-  | { readonly type: 'lost'; readonly detail: string }
+  | { readonly type: 'lost'; readonly detail: string; readonly rest: string }
   /** `limit`: what was waited, for people. */
-  | { readonly type: 'timeout'; readonly limit?: Limit }
+  | { readonly type: 'timeout'; readonly rest: string; readonly limit?: Limit }
   | { readonly type: 'quit' };
 
 export type Action =
@@ -178,13 +179,24 @@ export function advance(plan: Plan, state: State, event: Event): Step {
   if (state.at === 'closed') return [state];
   switch (event.type) {
     case 'reply':
-      return heard(plan, state, event.reply, event.more);
+      return heard(plan, state, event.reply, event.rest);
     case 'malformed':
-      return broken(state, { kind: 'malformed', ...where(state), detail: event.detail });
+      return broken(state, { kind: 'malformed', ...where(state), detail: event.detail + quoted(state, ': ', event.rest) });
     case 'lost':
-      return broken(state, { kind: 'lost', ...where(state), command: awaited(state), detail: event.detail });
+      return broken(state, {
+        kind: 'lost',
+        ...where(state),
+        command: awaited(state),
+        detail: event.detail + quoted(state, ' after ', event.rest),
+      });
     case 'timeout':
-      return broken(state, { kind: 'timeout', ...where(state), command: awaited(state), ...(event.limit ? { limit: event.limit } : {}) });
+      return broken(state, {
+        kind: 'timeout',
+        ...where(state),
+        command: awaited(state),
+        ...(event.rest === '' ? {} : { heard: shownLines(state, event.rest) }),
+        ...(event.limit ? { limit: event.limit } : {}),
+      });
     case 'secured':
       return state.at === 'handshake' ? secured(plan, state) : unasked(state, 'a TLS handshake');
     case 'insecure':
@@ -197,7 +209,7 @@ export function advance(plan: Plan, state: State, event: Event): Step {
     case 'block':
       return state.at === 'content' && state.framing === 'bdat' ? blockAtHand(state, event.octets, event.last) : unasked(state, 'a block');
     case 'contentSent':
-      return state.at === 'content' ? contentSent(plan, state, event.more, event.next) : unasked(state, 'the end of the content');
+      return state.at === 'content' ? contentSent(plan, state, event.rest, event.next) : unasked(state, 'the end of the content');
     case 'quit':
       return state.at === 'ready' ? [{ at: 'quit' }, send('QUIT')] : unasked(state, 'QUIT');
     /* c8 ignore next 2 */
@@ -212,18 +224,19 @@ function unasked(state: State, what: string): never {
 }
 
 /** A reply came. 421 ends the session wherever it comes, but to the content it is a verdict; octets behind the last reply that was due are out of step. */
-function heard(plan: Plan, state: Exclude<State, In<'closed'>>, reply: Reply, more: boolean): Step {
+function heard(plan: Plan, state: Exclude<State, In<'closed'>>, reply: Reply, rest: string): Step {
   if (state.at === 'quit') return [{ at: 'closed' }, { do: 'close' }];
   // In a handshake any clear text is an injection (RFC 3207 §6), so the rule comes before the one for 421.
-  if (state.at === 'handshake') return outOfStep(state, reply);
+  if (state.at === 'handshake') return outOfStep(state, reply, rest);
   // To the content it is a verdict like every other 4yz: the server does not deliver what it answers so. RFC 5321 §4.2.5
-  if (reply.code === 421 && state.at !== 'commit') return broken(state, departure(state, reply));
+  if (reply.code === 421 && state.at !== 'commit') return broken(state, departure(state, reply, rest));
+  const more = rest !== '';
   const isDue = more && outstanding(plan, state) > 1;
   if (more && !isDue) {
     const isRefusal = digit(reply) >= 4;
     // A verdict stands whatever follows it, and a refusal that ends the session may be followed by the server's farewell.
     if (state.at === 'envelope' && isRefusal) return farewell(plan, state, reply);
-    if (state.at !== 'commit' && !(isRefusal && state.at !== 'hello')) return outOfStep(state, reply);
+    if (state.at !== 'commit' && !(isRefusal && state.at !== 'hello')) return outOfStep(state, reply, rest);
   }
   // Behind a verdict the replies to the next envelope are due; else who speaks out of turn gets no further transaction.
   return replied(more && !(isDue && state.at === 'commit') ? { ...plan, transactions: 'one' } : plan, state, reply);
@@ -307,12 +320,12 @@ function authenticate(plan: Plan, state: In<'hello'>, channel: Channel, choose: 
 function afterAuth(plan: Plan, state: In<'auth'>, reply: Reply): Step {
   const { exchange, channel, mechanism, steps, cancelled } = state;
   const why = (detail: string) => lacking(plan, state, 'host', `AUTH ${mechanism}: ${detail}`);
-  if (cancelled !== null) return digit(reply) === 2 ? outOfStep(state, reply) : why(`${cancelled} (${printReply(reply)})`);
+  if (cancelled !== null) return digit(reply) === 2 ? outOfStep(state, reply) : why(`${cancelled} (${printReply(maskedReply(reply))})`);
   if (digit(reply) === 2)
     return exchange.mayEnd ? ready({ ...channel, authenticated: true }) : why('the server ended the exchange before it proved itself');
   if (digit(reply) !== 3)
     return refused(plan, state, `AUTH ${mechanism}${exchange.refusal === undefined ? '' : ` (${exchange.refusal})`}`, reply);
-  const challenge = reply.lines.length === 1 ? fromBase64((reply.lines[0] as string).trim()) : null;
+  const challenge = exchange.ignoresChallenge ? '' : reply.lines.length === 1 ? fromBase64((reply.lines[0] as string).trim()) : null;
   const heardNext =
     challenge === null
       ? { cancel: 'the challenge is not base64' }
@@ -478,10 +491,13 @@ function afterBlock(plan: Plan, state: In<'content'>, reply: Reply): Step {
   return state.blocks === ahead ? [{ ...state, blocks }, pull('bdat', state)] : [{ ...state, blocks }];
 }
 
-function contentSent(plan: Plan, state: In<'content'>, more: boolean, waiting: Transaction | undefined): Step {
+function contentSent(plan: Plan, state: In<'content'>, rest: string, waiting: Transaction | undefined): Step {
   const { channel, transaction, framing, blocks, last } = state;
   if (framing === 'bdat' && (last === null || blocks > 0)) return unasked(state, 'the end of the content');
-  if (more) return broken(state, { kind: 'malformed', ...where(state), detail: 'the server spoke before the content was complete' });
+  if (rest !== '') {
+    const detail = `the server spoke before the content was complete${quoted(state, ': ', rest)}`;
+    return broken(state, { kind: 'malformed', ...where(state), detail });
+  }
   const [next, along, ...notes] = waiting ? envelopeAlong(plan, channel, waiting) : [null, []];
   return [
     { at: 'commit', channel, transaction, replies: none(), next },
@@ -537,11 +553,11 @@ const where = ({ at }: State): { at: At; condemns: Condemned } => ({
 });
 
 /** The server says 421, which counts as loss. RFC 5321 §3.8 */
-const departure = (state: State, reply: Reply): SessionFailure => ({
+const departure = (state: State, reply: Reply, rest = ''): SessionFailure => ({
   kind: 'lost',
   ...where(state),
   command: awaited(state),
-  detail: `the server closes the session: ${printReply(reply)}`,
+  detail: `the server closes the session: ${printReply(shownReply(state, reply))}${behind(state, rest)}`,
 });
 
 const failed = (failure: SessionFailure): [Action] => [{ do: 'settle', outcome: { kind: 'failed', failure } }];
@@ -572,7 +588,10 @@ function refusalBefore(state: State, failure: SessionFailure): SessionFailure | 
 }
 
 function lastWords(failure: SessionFailure): string {
-  if (failure.kind === 'timeout') return `no reply came ${printLimit(failure.limit)}`;
+  if (failure.kind === 'timeout')
+    return failure.heard === undefined
+      ? `no reply came ${printLimit(failure.limit)}`
+      : `no whole reply came ${printLimit(failure.limit)}: "${failure.heard}"`;
   /* c8 ignore next */
   return failure.kind === 'rejected' ? '' : failure.detail;
 }
@@ -585,14 +604,27 @@ function verdictsBefore({ replies, transaction }: In<'commit'>): string {
   return `; for ${told.length} of ${transaction.recipients.length} recipients one came: ${told.slice(0, VERDICTS_SHOWN).join(' / ')}${more}`;
 }
 
-/** A reply nobody waited for, or of a kind that cannot come here. */
-const outOfStep = (state: Exclude<State, In<'closed'>>, reply: Reply): Step =>
-  broken(state, { kind: 'malformed', ...where(state), detail: `unexpected reply: ${printReply(reply)}` });
+/** A reply nobody waited for, or of a kind that cannot come here; what stands behind it mostly says why. */
+const outOfStep = (state: Exclude<State, In<'closed'>>, reply: Reply, rest = ''): Step =>
+  broken(state, {
+    kind: 'malformed',
+    ...where(state),
+    detail: `unexpected reply: ${printReply(shownReply(state, reply))}${behind(state, rest)}`,
+  });
+
+const behind = (state: State, rest: string): string => (rest === '' ? '' : ` / ${shownLines(state, rest)}`);
+
+/** What a server said that is no reply, in the words of a sentence. */
+const quoted = (state: State, before: string, rest: string): string => (rest === '' ? '' : `${before}"${shownLines(state, rest)}"`);
+
+/** What people are shown of a server's words: within AUTH nothing that helps to guess a password. */
+const shownLines = ({ at }: State, heard: string): string => printLines(at === 'auth' ? maskedLines(heard) : heard);
+const shownReply = ({ at }: State, reply: Reply): Reply => (at === 'auth' ? maskedReply(reply) : reply);
 
 /** A refusal before any transaction: QUIT, and the session is over. */
 function refused(plan: Plan, state: Exclude<State, In<'closed'>>, command: string, reply: Reply): Step {
   if (digit(reply) < 4) return outOfStep(state, reply);
-  return quit(plan, failed(rejection(state.at, [{ command, recipient: null, reply }])));
+  return quit(plan, failed(rejection(state.at, [{ command, recipient: null, reply: shownReply(state, reply) }])));
 }
 
 const lacking = (plan: Plan, { at }: State, condemns: Condemned, detail: string): Step =>

@@ -4,7 +4,7 @@
  * it was given.
  */
 import type { Source } from '../message/source.ts';
-import type { Smarthost } from '../router/route.ts';
+import { isLmtp, type Smarthost } from '../router/route.ts';
 import type { Transaction } from '../smtp/commands.ts';
 import type { SessionFailure } from '../smtp/outcome.ts';
 import { alarm } from '../transport/clock.ts';
@@ -109,7 +109,7 @@ const NO_HOST = 'no smart host is configured: set smarthosts';
 /** The names of a host, in order. */
 async function tryHost(run: Run, host: Smarthost, moreHosts: boolean): Promise<Outcome | 'next'> {
   const { timeouts, signal, names } = run.options;
-  if (host.scheme === 'lmtp' && run.delivery.transaction.recipients.length > 1 && !run.options.partial) {
+  if (isLmtp(host) && run.delivery.transaction.recipients.length > 1 && !run.options.partial) {
     run.attempts.push({ host, name: host.host, endpoint: null, failure: WOULD_SPLIT });
     return gaveUp(run, false);
   }

@@ -68,10 +68,10 @@ function printExim({ time, id, login, reversePath, recipients, discarded, octets
     reversePath === undefined
       ? []
       : [`<= ${sender(reversePath)} ${by}${size}${messageId === '' ? '' : ` id=${printable(messageId.replace(/^<|>$/g, ''))}`}`];
-  lines.push(...notes);
+  for (const note of notes) lines.push(note);
   for (const { path, router } of discarded) lines.push(`=> :blackhole: <${printMailbox(path)}> R=${router}`);
   if (outcome.kind === 'accepted') {
-    for (const attempt of outcome.attempts) lines.push(...printAttempt(attempt));
+    for (const line of outcome.attempts.flatMap(printAttempt)) lines.push(line);
     const { by } = outcome;
     const tls = by.tls === null ? '' : ` X=${by.tls.cipher} CV=${by.tls.verified ? 'yes' : 'no'}`;
     const auth = by.auth === null ? '' : ` A=${by.auth.mechanism.toLowerCase()}:${short(by.auth.user)}`;
@@ -88,7 +88,7 @@ function printExim({ time, id, login, reversePath, recipients, discarded, octets
     lines.push(by.refusals.length === 0 ? 'Completed' : 'Partial: some of the recipients have the message');
   } else if (outcome.kind === 'discarded') lines.push('Completed');
   else {
-    for (const attempt of outcome.attempts) lines.push(...printAttempt(attempt));
+    for (const line of outcome.attempts.flatMap(printAttempt)) lines.push(line);
     const reasons = printOutcome(outcome, messageId).map(short);
     const others = reasons.length - MOST_REASONS;
     const why = [...reasons.slice(0, MOST_REASONS), ...(others > 0 ? [`and ${others} other reasons`] : [])].join('; ');

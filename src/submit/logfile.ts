@@ -116,18 +116,16 @@ interface OpenFile {
 function openFile(path: string): OpenFile | string {
   const name = `${path} as uid ${process.geteuid?.()}`;
   const problem = (error: unknown): string => unwritten(name, error);
-  // A named pipe that nobody reads must not hold up a delivery.
-  const open = () => openSync(path, constants.O_APPEND | constants.O_CREAT | constants.O_WRONLY | constants.O_NONBLOCK, 0o640);
   let fd: number | null;
   try {
-    fd = open();
+    fd = openPath(path);
   } catch (error) {
     return problem(error);
   }
   return {
     write(lines) {
       try {
-        const opened = fd ?? open();
+        const opened = fd ?? openPath(path);
         fd = null;
         const failure = writeLines(opened, lines, name);
         // Some file systems tell only here that they could not keep what was written.
@@ -146,6 +144,21 @@ const unwritten = (name: string, error: unknown): string => `cannot write the lo
 const reasonOf = (error: unknown): string => (error as Error).message.replace(/, \w+( '.*')?$/s, '');
 
 const textOf = (lines: readonly Line[]): string => lines.map((line) => `${line}\n`).join('');
+
+/** A link is followed only where root alone can have made it: elsewhere it would lead our lines into any file of ours. */
+function openPath(path: string): number {
+  // A named pipe that nobody reads must not hold up a delivery.
+  const flags = constants.O_APPEND | constants.O_CREAT | constants.O_WRONLY | constants.O_NONBLOCK;
+  try {
+    return openSync(path, flags | constants.O_NOFOLLOW, 0o640);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ELOOP') throw error;
+    const folder = path.slice(0, path.lastIndexOf('/')) || '/';
+    const { uid, mode } = statSync(folder);
+    if (uid !== 0 || (mode & 0o002) !== 0) throw new Error(`it is a symbolic link, and others than root may change ${folder}`);
+    return openSync(path, flags, 0o640);
+  }
+}
 
 function writeLines(fd: number, lines: readonly Line[], name: string): string | null {
   try {

@@ -4,7 +4,7 @@
  */
 import { isIP, type Socket } from 'node:net';
 import { isLoopback, isWrittenAsLoopback } from '../router/loopback.ts';
-import { DIRECT, type Link, type ProxyPolicy, printProxy, type Smarthost } from '../router/route.ts';
+import { DIRECT, isLmtp, type Link, type ProxyPolicy, printProxy, type Smarthost } from '../router/route.ts';
 import type { Transaction } from '../smtp/commands.ts';
 import type { ContentEncoder } from '../smtp/content.ts';
 import type { SessionFailure, SessionOutcome } from '../smtp/outcome.ts';
@@ -128,7 +128,7 @@ export async function openSession(
   const loopback = isOwn(host, endpoint);
   let [mechanism, offered]: [string, ReadonlySet<string>] = ['', new Set()];
   const plan: Plan = {
-    protocol: host.scheme === 'lmtp' ? 'lmtp' : 'smtp',
+    protocol: isLmtp(host) ? 'lmtp' : 'smtp',
     hello: helloOf(options.hello, socket),
     tls: tlsOf(host, loopback),
     authenticate: remember(authenticator.value(endpoint, loopback, handshake), (name, among) => {

@@ -108,7 +108,7 @@ function printReasons(failure: Failure): readonly string[] {
     case 'rejected':
       return failure.refusals.map(({ command, reply }) => `${printable(command)}: ${printReply(reply)}`);
     case 'timeout':
-      return [`${late(failure)} ${printLimit(failure.limit)}`];
+      return [`${late(failure)} ${printLimit(failure.limit)}${failure.heard === undefined ? '' : `, only "${failure.heard}"`}`];
     case 'lost':
       return [`connection lost while waiting for ${printable(failure.command)}: ${failure.detail}`];
     case 'uncertain':

@@ -15,7 +15,9 @@ import { type RouterConfig, withDefaults } from '../router/defaults.ts';
 import { prepareRouting, type RoutingAnswer, type RoutingDone } from '../router/resolve.ts';
 import type { Answer, ReadList, RoutingProblem, Unread, Want } from '../router/route.ts';
 import type { ForwardPath, ReversePath } from '../smtp/path.ts';
-import { fromUtf8 } from '../smtp/text.ts';
+import { textOf } from '../smtp/text.ts';
+import { refuseFile, runningUser, whyUnread } from '../trust/facts.ts';
+import type { FileKind } from '../trust/rules.ts';
 import { spellings } from './domain.ts';
 
 export type Routing = RoutingDone;
@@ -38,7 +40,8 @@ export interface RoutingFiles {
   aliases(file: string, keys: readonly string[]): Promise<Unread | { readonly kind: 'entries'; readonly entries: readonly AliasEntry[] }>;
   /** A whole alias file, unless it takes more than `room` octets of memory. */
   table(file: string, room: number): Promise<Unread | AliasTable | { readonly kind: 'too large' }>;
-  include(file: string): Promise<Unread | ReadList>;
+  /** `by`: the list that includes it. */
+  include(file: string, by: string): Promise<Unread | ReadList>;
   forward(user: string): Promise<Unread | ReadList>;
 }
 
@@ -152,7 +155,7 @@ async function answer(files: RoutingFiles, want: Want): Promise<Answer> {
     case 'aliases':
       return { ...want, got: await files.aliases(want.file, want.keys) };
     case 'include':
-      return { ...want, got: await files.include(want.file) };
+      return { ...want, got: await files.include(want.file, want.by) };
     case 'forward':
       return { ...want, got: await files.forward(want.user) };
   }
@@ -171,6 +174,7 @@ export function randomOrder(n: number): readonly number[] {
 /** The alias files, included lists and `~/.forward` files of this host, for one message; `passwd` is for tests. */
 export function systemFiles(passwd = '/etc/passwd'): RoutingFiles {
   const findAccount = accountsIn(passwd);
+  const { pass, list } = aliasFiles();
   return {
     aliases: async (file, keys) => {
       const search = searchAliases(keys);
@@ -191,14 +195,14 @@ export function systemFiles(passwd = '/etc/passwd'): RoutingFiles {
       const unread = await pass(file, reader, () => size > room);
       return unread ?? (size > room ? { kind: 'too large' } : { kind: 'table', entries, size });
     },
-    include: (file) => readList(file, () => null),
+    include: list,
     forward: async (user) => {
       const account = await findAccount(user);
       if (account === null || 'kind' in account) return account ?? MISSING;
-      return readList(`${account.home}/.forward`, (uid, mode) => {
-        // Exim's defaults for `owners` and `modemask`: others must not direct this user's mail.
-        if (uid !== account.uid && uid !== 0) return `belongs neither to ${user} nor to root`;
-        return (mode & 0o022) === 0 ? null : `can be written by others; run: chmod go-w ${account.home}/.forward`;
+      const file = `${account.home}/.forward`;
+      return withFile('forward', file, account.uid, async (handle, uid) => {
+        const got = await readList(file, handle);
+        return uid === process.geteuid?.() ? got : { ...got, isPrivate: true };
       });
     },
   };
@@ -216,6 +220,7 @@ export interface AliasReport {
 /** Reads all alias files of the configuration, and the lists they include, as routing would. */
 export async function checkAliasFiles(config: RouterConfig): Promise<AliasReport> {
   const check = checkAliases();
+  const { pass, list } = aliasFiles();
   const faults: string[] = [];
   for (const router of withDefaults(config)) {
     if (router.driver !== 'redirect' || router.file === '') continue;
@@ -224,12 +229,12 @@ export async function checkAliasFiles(config: RouterConfig): Promise<AliasReport
   }
   // The list of includes grows while it is walked.
   for (let i = 0; i < check.includes.length; i++) {
-    const file = check.includes[i] as string;
-    const got = await readList(file, () => null);
+    const { file, by } = check.includes[i] as (typeof check.includes)[number];
+    const got = await list(file, by);
     if (got.kind === 'text') check.list(file, got.text);
     else faults.push(printUnread(got, file));
   }
-  return { entries: check.entries, faults: [...faults, ...check.faults], locals: check.locals };
+  return { entries: check.entries, faults: [...new Set([...faults, ...check.faults])], locals: [...new Set(check.locals)] };
 }
 
 function printUnread(unread: Unread, file: string): string {
@@ -240,62 +245,78 @@ const MISSING: Unread = { kind: 'missing' };
 /** Octets of one read: a few thousand lines, and less than a pipe or a page cache would notice. */
 const CHUNK = 64 * 1024;
 
-/** Hands a file's octets to a reader; null when it went well. */
-async function pass(file: string, reader: AliasReader, isDone: () => boolean): Promise<Unread | null> {
-  return withFile(file, async (handle) => {
-    const chunk = Buffer.allocUnsafe(CHUNK);
-    while (!isDone()) {
-      const { bytesRead } = await handle.read(chunk, 0, CHUNK, null);
-      if (bytesRead === 0) break;
-      reader.read(chunk.toString('latin1', 0, bytesRead));
-    }
-    reader.end();
-    return null;
-  });
+/** Reads alias files and the lists they include; an owner that one may have, those that it includes may have, too. */
+function aliasFiles() {
+  const owners = new Map<string, number>();
+  return {
+    /** Hands a file's octets to a reader; null when it went well. */
+    pass: (file: string, reader: AliasReader, isDone: () => boolean): Promise<Unread | null> =>
+      withFile('aliases', file, null, async (handle, uid) => {
+        owners.set(file, uid);
+        await readThrough(handle, reader, isDone);
+        return null;
+      }),
+    list: (file: string, by: string): Promise<Unread | ReadList> =>
+      withFile('include', file, owners.get(by) ?? null, async (handle, uid) => {
+        owners.set(file, uid);
+        return readList(file, handle);
+      }),
+  };
 }
 
-/** A whole list, UTF-8 if it is valid. `refuse` says why a file of this owner and mode is not read. */
-async function readList(file: string, refuse: (uid: number, mode: number) => string | null): Promise<Unread | ReadList> {
-  return withFile<ReadList>(file, async (handle, { uid, mode }) => {
-    const refused = refuse(uid, mode);
-    if (refused !== null) return { kind: 'unreadable', detail: `${file} ${refused}` };
-    let text = '';
-    const chunk = Buffer.allocUnsafe(CHUNK);
-    // One octet more than is allowed tells that it is too long.
-    while (text.length <= LONGEST_LIST) {
-      const { bytesRead } = await handle.read(chunk, 0, CHUNK, null);
-      if (bytesRead === 0) break;
-      text += chunk.toString('latin1', 0, bytesRead);
-    }
-    return { kind: 'text', file, text: fromUtf8(text) ?? text };
-  });
+async function readThrough(handle: FileHandle, reader: AliasReader, isDone: () => boolean): Promise<void> {
+  const chunk = Buffer.allocUnsafe(CHUNK);
+  while (!isDone()) {
+    const { bytesRead } = await handle.read(chunk, 0, CHUNK, null);
+    if (bytesRead === 0) break;
+    reader.read(chunk.toString('latin1', 0, bytesRead));
+  }
+  reader.end();
 }
 
-/** Opens a regular file; anything else could keep us waiting for ever. */
+/** A whole list, UTF-8 if it is valid. */
+async function readList(file: string, handle: FileHandle): Promise<ReadList> {
+  let text = '';
+  const chunk = Buffer.allocUnsafe(CHUNK);
+  // One octet more than is allowed tells that it is too long.
+  while (text.length <= LONGEST_LIST) {
+    const { bytesRead } = await handle.read(chunk, 0, CHUNK, null);
+    if (bytesRead === 0) break;
+    text += chunk.toString('latin1', 0, bytesRead);
+  }
+  return { kind: 'text', file, text: textOf(text) };
+}
+
+/** Opens a file that may be obeyed, without waiting for one who would write to a pipe. `other`: an owner that it may have besides. */
 async function withFile<T>(
+  kind: FileKind,
   file: string,
-  use: (handle: FileHandle, stat: { readonly uid: number; readonly mode: number }) => Promise<T | Unread>,
+  other: number | null,
+  use: (handle: FileHandle, uid: number) => Promise<T>,
 ): Promise<T | Unread> {
   let handle: FileHandle | undefined;
   try {
     const { open } = await import('node:fs/promises');
-    handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
-    const stat = await handle.stat();
-    return stat.isFile() ? await use(handle, stat) : { kind: 'unreadable', detail: `cannot read ${file}: it is not a regular file` };
+    // A link in somebody's home leads wherever that user likes.
+    const following = kind === 'forward' ? constants.O_NOFOLLOW : 0;
+    handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK | following);
+    const stats = await handle.stat();
+    const refused = refuseFile(kind, file, stats, handle.fd, runningUser(other));
+    return refused === null ? await use(handle, stats.uid) : { kind: 'unreadable', detail: `${file} ${refused}` };
   } catch (error) {
-    return unreadOf(error, file);
+    return unreadOf(error, kind, file);
   } finally {
     await handle?.close();
   }
 }
 
-function unreadOf(error: unknown, file: string): Unread {
-  const { code, message } = error as NodeJS.ErrnoException;
+function unreadOf(error: unknown, kind: FileKind, file: string): Unread {
+  const { code } = error as NodeJS.ErrnoException;
   // Without a code it is no system error but a bug.
   if (code === undefined) throw error;
   if (code === 'ENOENT' || code === 'ENOTDIR') return MISSING;
-  // "EACCES: permission denied, open '/etc/aliases'"
-  return { kind: 'unreadable', detail: `cannot read ${file}: ${/^\w+: (.*?),/.exec(message)?.[1] ?? code}` };
+  const isLink = code === 'ELOOP' && kind === 'forward';
+  return { kind: 'unreadable', detail: `${file} ${isLink ? 'is refused, because it is a symbolic link' : whyUnread(file, error)}` };
 }
 
 interface Account {
@@ -316,7 +337,10 @@ function accountsIn(passwd: string): (name: string) => Promise<Account | Unread 
       const folded = user.toLowerCase();
       if (!accounts.has(folded) && /^\d+$/.test(uid) && home.startsWith('/')) accounts.set(folded, { uid: Number(uid), home });
     });
-    const unread = await pass(passwd, lines, () => false);
+    const unread = await withFile('aliases', passwd, null, async (handle) => {
+      await readThrough(handle, lines, () => false);
+      return null;
+    });
     if (unread === null) known = accounts;
     return unread;
   }

@@ -2,12 +2,15 @@
  * Passwords and tokens: read where the configuration says, at the attempt. Knows no mechanism. No text made here holds a
  * secret, and none is put into arguments or the environment.
  */
+import type { ChildProcess } from 'node:child_process';
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { isAbsolute, join, normalize } from 'node:path';
 import type { Secret } from '../router/route.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { fromUtf8, octets, printable, utf8 } from '../smtp/text.ts';
+import { alarm } from '../transport/clock.ts';
+import { refuseFile, runningUser, whyUnread } from '../trust/facts.ts';
 import { scrub } from './scrub.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -18,8 +21,6 @@ const LONGEST = 64 * 1024;
 const PATIENCE = 30_000;
 /** Milliseconds that output is still waited for when the command has ended: a child of its own may hold the pipe open. */
 const GRACE = 500;
-/** Where container runtimes put secrets; read-only there, and readable by all by default. */
-const CONTAINER_SECRETS = '/run/secrets/';
 
 export interface SecretOptions {
   /** How the keys that may name it begin, for sentences; default `password`. */
@@ -35,7 +36,7 @@ export interface SecretOptions {
  * other control characters are refused. `environment` is the process's: CREDENTIALS_DIRECTORY, PATH and the variable named.
  */
 export async function readSecret(secret: Secret, environment: Environment, options: SecretOptions = {}): Promise<Parsed<string>> {
-  const { called = 'password', containerSecrets = CONTAINER_SECRETS, patience = PATIENCE } = options;
+  const { called = 'password', containerSecrets, patience = PATIENCE } = options;
   switch (secret.from) {
     case 'none':
       return parsed('');
@@ -70,7 +71,12 @@ function textOf(what: string, bytes: Uint8Array): Parsed<string> {
 
 /* ---- a file ---- */
 
-async function fromFile(configured: string, key: string, environment: Environment, containerSecrets: string): Promise<Parsed<string>> {
+async function fromFile(
+  configured: string,
+  key: string,
+  environment: Environment,
+  containerSecrets: string | undefined,
+): Promise<Parsed<string>> {
   const place = placeOf(configured, key, environment);
   if (!place.ok) return place;
   const path = place.value;
@@ -79,18 +85,16 @@ async function fromFile(configured: string, key: string, environment: Environmen
     // Without waiting: opening a named pipe would otherwise last until somebody writes to it.
     const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
-      const { mode, size } = await file.stat();
-      if ((mode & constants.S_IFMT) !== constants.S_IFREG) return unparsed(`${what} is not a regular file`);
-      // A container's secrets cannot be changed from within, and whoever is within is meant to read them.
-      const inContainer = path.startsWith(containerSecrets);
-      if ((mode & 0o006) !== 0 && !inContainer) return unparsed(`${what} is open to all users; run: chmod o= ${quoted(path)}`);
-      if (size > LONGEST) return unparsed(`${what} is larger than ${LONGEST / 1024} KiB`);
+      const stats = await file.stat();
+      const refused = refuseFile('password', path, stats, file.fd, { ...runningUser(), containerSecrets });
+      if (refused !== null) return unparsed(`${what} ${refused}`);
+      if (stats.size > LONGEST) return unparsed(`${what} is larger than ${LONGEST / 1024} KiB`);
       return textOf(what, await file.readFile());
     } finally {
       await file.close();
     }
   } catch (error) {
-    return unparsed(`${what} cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown error'})`);
+    return unparsed(`${what} ${whyUnread(path, error)}`);
   }
 }
 
@@ -103,8 +107,6 @@ function placeOf(configured: string, key: string, environment: Environment): Par
   return parsed(join(folder, configured));
 }
 
-const quoted = (path: string): string => (/^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`);
-
 /* ---- a command ---- */
 
 async function fromCommand(argv: readonly string[], key: string, environment: Environment, patience: number): Promise<Parsed<string>> {
@@ -116,13 +118,15 @@ async function fromCommand(argv: readonly string[], key: string, environment: En
   const { spawn } = await import('node:child_process');
   const unstarted = ({ code }: NodeJS.ErrnoException) => unparsed(`${what} cannot be run (${code ?? 'unknown error'})`);
   const started = new Promise<Parsed<string>>((resolve) => {
-    // Never our standard input: the message waits there.
-    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: environment as NodeJS.ProcessEnv });
+    // Never our standard input: the message waits there. A group of its own can be ended with all that it has started.
+    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: environment as NodeJS.ProcessEnv, detached: true });
+    const release = endWithUs(child);
     const said = { stdout: '', stderr: '' };
     let grace: NodeJS.Timeout | undefined;
     const settle = (result: Parsed<string>) => {
-      clearTimeout(clock);
+      stopClock();
       clearTimeout(grace);
+      release();
       // Where there was no descriptor left for them, it has none.
       child.stdout?.destroy();
       child.stderr?.destroy();
@@ -130,10 +134,10 @@ async function fromCommand(argv: readonly string[], key: string, environment: En
       resolve(result);
     };
     const stop = (detail: string) => {
-      child.kill('SIGKILL');
+      endGroup(child);
       settle(unparsed(`${what} ${detail}`));
     };
-    const clock = setTimeout(() => stop(`did not end within ${patience / 1000} s`), patience);
+    const stopClock = alarm(patience, () => stop(`did not end within ${patience / 1000} s`));
     child.on('error', (error) => settle(unstarted(error)));
     child.stdout?.on('data', (octetsRead: Buffer) => {
       said.stdout += octetsRead.toString('latin1');
@@ -155,4 +159,42 @@ async function fromCommand(argv: readonly string[], key: string, environment: En
     child.on('close', ended);
   });
   return started.catch(unstarted);
+}
+
+/** Ends a command and what it has started, but for what left its group to stay (an agent). */
+function endGroup({ pid }: ChildProcess): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, 'SIGKILL');
+  } catch {
+    // It has ended already.
+  }
+}
+
+/** Commands under way. A group of its own would go on when this process ends, and hears no Ctrl-C: both are seen to here. */
+const running = new Set<ChildProcess>();
+const endAll = (): void => {
+  for (const child of running) endGroup(child);
+};
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+/** Who else listens decides what the signal does; where nobody does, it does afterwards what it would have done. */
+const pass = (name: NodeJS.Signals): void => {
+  if (process.listenerCount(name) > 1) return;
+  endAll();
+  process.off(name, pass);
+  process.kill(process.pid, name);
+};
+
+/** Ends a command when this process ends; the value undoes that. */
+function endWithUs(child: ChildProcess): () => void {
+  if (running.size === 0) {
+    // Before what replaces the process.
+    process.prependListener('exit', endAll);
+    for (const name of SIGNALS) process.on(name, pass);
+  }
+  running.add(child);
+  return () => {
+    if (!running.delete(child) || running.size > 0) return;
+    process.off('exit', endAll);
+    for (const name of SIGNALS) process.off(name, pass);
+  };
 }

@@ -9,12 +9,11 @@ import { type Field, findField, parseField, printHead, withoutFields } from '../
 import { readHead } from '../message/head.ts';
 import { isUtf8, mimeCharset } from '../message/locale.ts';
 import { type LoneDot, untilDot } from '../message/lonedot.ts';
-import { quoteNames } from '../message/names.ts';
 import { collectRecipients, removeBcc } from '../message/recipients.ts';
 import { parseRewrite, type Rewrite, rewriteFields, rewriteReversePath } from '../message/rewrite.ts';
 import { type Input, prefixed, type Source } from '../message/source.ts';
 import { addOctets } from '../message/sum.ts';
-import { printProblem } from '../router/problem.ts';
+import { printProblems } from '../router/problem.ts';
 import { NO_SMARTHOST } from '../router/resolve.ts';
 import type { Route, RoutedRecipient } from '../router/route.ts';
 import type { Notify, Recipient, Transaction } from '../smtp/commands.ts';
@@ -22,6 +21,7 @@ import { type ContentEncoder, contentEncoder, scanContent } from '../smtp/conten
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { type ForwardPath, type Mailbox, parseMailbox, printMailbox, qualify, quoteLocalPart, type ReversePath } from '../smtp/path.ts';
 import { isAscii, latin1 } from '../smtp/text.ts';
+import { untilRead } from '../transport/clock.ts';
 import type { Kernel } from '../transport/kernel.ts';
 import { type Delivery, type DeliveryOptions, deliver } from './attempts.ts';
 import { asciiDomain, fullName, helloName } from './domain.ts';
@@ -127,7 +127,7 @@ export async function submitMessage(submission: Submission, surroundings: Surrou
   surroundings.routed?.(routing);
   if (routing.problems.length > 0) {
     const deferred = routing.problems.every(({ kind }) => kind === 'deferred');
-    return failed({ kind: 'route', details: routing.problems.map(printProblem), deferred });
+    return failed({ kind: 'route', details: printProblems(routing.problems), deferred });
   }
   if (routing.route === null) return known;
   const { errorsTo } = routing.route;
@@ -300,7 +300,8 @@ async function compose(
   const charset = mimeCharset(config.defaultCharset) || by.charset;
   const fromFields = 'fromFields' in submission.wanted && submission.wanted.fromFields;
   const shown = removeBcc(fields, { fromFields, keep: config.keepBcc });
-  const understood = config.header8bit === 'encode' ? quoteNames(shown) : shown;
+  const isForeign = config.header8bit === 'encode' && shown.some(({ raw }) => !isAscii(raw));
+  const understood = isForeign ? (await import('../message/names.ts')).quoteNames(shown) : shown;
   const kept = changed(rewriteFields(rewrite, understood, senderDomain(config, by.hostname)), route);
   if (!kept.ok) return kept;
   const from = configuredFrom(config, by.login);
@@ -400,7 +401,7 @@ function openMessage(
   const opened = body.open(last);
   if (opened === null) return null;
   const limited = config.longLines === 'refuse' ? limitLines(opened) : opened;
-  const patient = config.timeouts.input === Number.POSITIVE_INFINITY ? limited : limitSilence(limited, config.timeouts.input);
+  const patient = config.timeouts.input === Number.POSITIVE_INFINITY ? limited : limitSilence(limited, config.timeouts.input, untilRead);
   const whole = prefixed(head, patient);
   return treatment === 'pass' ? whole : lazily(() => (treatment === 'convert' ? converted(config, whole, body) : refused(whole)));
 }

@@ -3,8 +3,15 @@
  * second apart and race. Knows no SMTP.
  */
 import { createConnection, type Socket } from 'node:net';
+import { alarm } from './clock.ts';
 import { socketError } from './connection.ts';
 import type { Endpoint } from './resolve.ts';
+
+/**
+ * Milliseconds of silence before the system asks whether the other side is still there: a wait for a verdict lasts minutes, and
+ * what stands between forgets a silent connection after five, or two.
+ */
+const KEEP_ALIVE = 60_000;
 
 /** RFC 8305 §5 recommends 250 ms between attempts. */
 const STAGGER = 250;
@@ -34,16 +41,16 @@ export interface ConnectOptions {
 export function connectFirst(endpoints: readonly Endpoint[], options: ConnectOptions): Promise<Connected> {
   return new Promise((resolve) => {
     const failed: FailedEndpoint[] = [];
-    /** Sockets that are still connecting, each with its clock. */
-    const attempts = new Map<Socket, NodeJS.Timeout | undefined>();
+    /** Sockets that are still connecting, each with what stops its clock. */
+    const attempts = new Map<Socket, () => void>();
     let next = 0;
     let stagger: NodeJS.Timeout | undefined;
     const finish = (winner: Connected['winner']) => {
       clearTimeout(stagger);
       options.signal?.removeEventListener('abort', abort);
       next = endpoints.length;
-      for (const [socket, clock] of attempts) {
-        clearTimeout(clock);
+      for (const [socket, stop] of attempts) {
+        stop();
         if (socket !== winner?.socket) socket.destroy();
       }
       attempts.clear();
@@ -56,15 +63,15 @@ export function connectFirst(endpoints: readonly Endpoint[], options: ConnectOpt
       if (endpoint === undefined) return;
       const socket = open(endpoint, options.from);
       const lost = (detail: string) => {
-        clearTimeout(attempts.get(socket));
+        attempts.get(socket)?.();
         if (!attempts.delete(socket)) return;
         socket.destroy();
         failed.push({ endpoint, detail });
         if (next < endpoints.length) start();
         else if (attempts.size === 0) finish(null);
       };
-      const late = () => lost(`no answer within ${options.within / 1000} s`);
-      attempts.set(socket, options.within === Number.POSITIVE_INFINITY ? undefined : setTimeout(late, options.within));
+      const late = () => lost(`no answer within ${options.within / 1000} s (timeouts.connect)`);
+      attempts.set(socket, alarm(options.within, late));
       // An error listener stays on every socket, winner or not: an 'error' without one ends the process.
       socket.on('error', (error) => lost(connectError(error, options.from)));
       socket.once('connect', () => {
@@ -88,5 +95,6 @@ function open({ address, family, port }: Endpoint, from: string | undefined): So
   if (family === 'unix') return createConnection({ path: address });
   if (family === 'name') throw new Error('bug: what a proxy connects to is no address of ours');
   const local = from === undefined ? {} : { localAddress: from };
-  return createConnection({ host: address, port, family, noDelay: true, autoSelectFamily: false, ...local });
+  const alive = { keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE };
+  return createConnection({ host: address, port, family, noDelay: true, autoSelectFamily: false, ...alive, ...local });
 }

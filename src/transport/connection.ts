@@ -7,10 +7,12 @@ import type { Ended, Source } from '../message/source.ts';
 import type { Transaction } from '../smtp/commands.ts';
 import { type ContentEncoder, contentEncoder } from '../smtp/content.ts';
 import { Dialogue, type DriverEvent } from '../smtp/dialogue.ts';
+import { maskedCommand, maskedLine } from '../smtp/mask.ts';
 import type { Refusal, SessionOutcome } from '../smtp/outcome.ts';
 import type { Parsed } from '../smtp/parsed.ts';
 import type { Reply } from '../smtp/reply.ts';
 import { type Action, type Channel, type Plan, STEPS } from '../smtp/session.ts';
+import { LONGEST_TIMER, now, turn, untilRead } from './clock.ts';
 
 /** Milliseconds, by the keys of [timeouts]; Infinity is none. */
 export interface SessionTimeouts {
@@ -65,7 +67,7 @@ interface Block {
   free: boolean;
 }
 
-/** Turns a Node error of a socket into words; the code alone when it is not a known one. */
+/** A Node error of a socket in words: ours, else the system's. Never Node's, which repeats addresses and may say "undefined". */
 export function socketError(error: NodeJS.ErrnoException): string {
   const words: Readonly<Record<string, string>> = {
     ECONNREFUSED: 'connection refused',
@@ -77,8 +79,15 @@ export function socketError(error: NodeJS.ErrnoException): string {
     EACCES: 'permission denied',
     ENOENT: 'no such socket',
     EADDRNOTAVAIL: 'address not available',
+    EADDRINUSE: 'every local port is in use',
+    EPERM: 'forbidden by a rule of this host',
+    EMFILE: 'this process may open no more files (ulimit -n)',
+    ENFILE: 'this host can open no more files',
   };
-  return words[error.code ?? ''] ?? error.message;
+  const { code = '', errno, message } = error;
+  const known =
+    words[code] ?? (errno === undefined ? undefined : process.getBuiltinModule('node:util').getSystemErrorMap().get(errno)?.[1]);
+  return known === undefined ? message : words[code] === undefined ? `${known} (${code})` : known;
 }
 
 /** What a message comes to that had not begun when its session ended. */
@@ -88,6 +97,8 @@ export class Connection {
   readonly #options: ConnectionOptions;
   readonly #dialogue: Dialogue;
   #socket: Socket;
+  /** The socket below TLS. */
+  readonly #wire: Socket;
   #request: Request | null = null;
   /** Given while another is under way, in order. */
   readonly #waiting: Request[] = [];
@@ -96,6 +107,8 @@ export class Connection {
   /** When the state's time is over, and when the clock looks; Infinity is never. */
   #deadline = Number.POSITIVE_INFINITY;
   #clockEnds = Number.POSITIVE_INFINITY;
+  /** Octets that the socket held when the clock was set. */
+  #inSocket = 0;
   #source: Source | null = null;
   #encoder: ContentEncoder | null = null;
   readonly #blocks: Block[] = [];
@@ -103,6 +116,8 @@ export class Connection {
   #block: Block | null = null;
   /** The end of the last block, which is the commit. */
   #held: Uint8Array = new Uint8Array(0);
+  /** Octets of a chunk that did not fit into the block before. */
+  #rest: Uint8Array | null = null;
   /** A block was pulled while both buffers were on their way. */
   #pulled: 'pass' | 'convert' | 'refuse' | null = null;
   #octets = 0;
@@ -114,7 +129,9 @@ export class Connection {
   #drained: () => void = () => {};
   #committed = false;
   #closed: Promise<void>;
+  /** A line that is still to be told, and whether it belongs to an exchange of AUTH. */
   #heard = '';
+  #isExchange = false;
   #leaving = false;
   #removeListeners: () => void = () => {};
 
@@ -122,6 +139,7 @@ export class Connection {
   constructor(socket: Socket, options: ConnectionOptions) {
     this.#options = options;
     this.#socket = socket;
+    this.#wire = socket;
     this.#dialogue = new Dialogue(options.plan);
     this.#closed = new Promise((resolve) => socket.once('close', () => resolve()));
     socket.setNoDelay(true);
@@ -224,9 +242,14 @@ export class Connection {
   #traceLines(text: string): void {
     const lines = (this.#heard + text).split('\n');
     this.#heard = lines.pop() ?? '';
-    if (lines.length === 0) return;
-    // One text: a secret may be folded.
-    for (const line of this.#scrub(lines.map((each) => each.replace(/\r$/, '')).join('\n')).split('\n')) this.#options.trace?.('S', line);
+    this.#isExchange = this.#dialogue.state.at === 'auth';
+    if (lines.length > 0) this.#traceHeard(lines.map((line) => line.replace(/\r$/, '')));
+  }
+
+  /** One text: a secret may be folded. */
+  #traceHeard(lines: readonly string[]): void {
+    const text = (this.#isExchange ? lines.map(maskedLine) : lines).join('\n');
+    for (const line of this.#scrub(text).split('\n')) this.#options.trace?.('S', line);
   }
 
   #scrub(text: string): string {
@@ -242,6 +265,7 @@ export class Connection {
     const isWaiting = within !== 'none' && (state.at !== 'content' || this.#writing || state.blocks > 0);
     const milliseconds = isWaiting ? this.#options.timeouts[within] : Number.POSITIVE_INFINITY;
     this.#deadline = milliseconds === Number.POSITIVE_INFINITY ? milliseconds : now() + milliseconds;
+    if (this.#writing) this.#inSocket = heldBy(this.#wire);
     if (this.#deadline < this.#clockEnds) this.#wind();
   }
 
@@ -249,20 +273,21 @@ export class Connection {
   #wind(): void {
     clearTimeout(this.#clock);
     this.#clockEnds = this.#deadline;
-    this.#clock = setTimeout(() => this.#clockRanOut(), Math.min(LONGEST_TIMER, Math.max(1, this.#deadline - now())));
+    const left = this.#deadline - now();
+    // While octets are on their way it looks more often, to see when the last of them moved.
+    const next = this.#writing ? Math.min(left, this.#options.timeouts.block / LOOKS) : left;
+    this.#clock = setTimeout(() => this.#clockRanOut(), Math.min(LONGEST_TIMER, Math.max(1, next)));
   }
 
   #clockRanOut(): void {
     const deadline = this.#deadline;
     this.#clockEnds = Number.POSITIVE_INFINITY;
-    // A process that was stopped, or a host that slept, finds the time over and the reply in the socket: the reply is read
-    // first. Two immediates are one whole turn: the first may come before the next poll.
-    if (now() >= deadline)
-      void turn()
-        .then(turn)
-        .then(() => {
-          if (this.#deadline === deadline) this.#on(this.#late());
-        });
+    // RFC 5321 §4.5.3.2.5: a slow line is not a silent server.
+    if (this.#writing && this.#dialogue.state.at === 'content' && heldBy(this.#wire) !== this.#inSocket) this.#rearm();
+    else if (now() >= deadline)
+      void untilRead().then(() => {
+        if (this.#deadline === deadline) this.#on(this.#late());
+      });
     else if (deadline !== Number.POSITIVE_INFINITY) this.#wind();
   }
 
@@ -353,7 +378,7 @@ export class Connection {
   }
 
   #send(lines: readonly string[], secret: boolean): void {
-    if (this.#options.trace) for (const line of lines) this.#options.trace('C', secret ? masked(line) : line);
+    if (this.#options.trace) for (const line of lines) this.#options.trace('C', secret ? maskedCommand(line) : line);
     this.#socket.write(`${lines.join('\r\n')}\r\n`, 'latin1');
   }
 
@@ -386,13 +411,14 @@ export class Connection {
     this.#source?.close();
     this.#source = null;
     this.#encoder = null;
+    this.#rest = null;
     this.#pulled = null;
     request?.resolve(this.#options.scrub ? scrubbed(outcome, this.#options.scrub) : outcome);
   }
 
   #leave(): void {
     this.#stopClock();
-    if (this.#heard !== '') this.#options.trace?.('S', this.#scrub(this.#heard));
+    if (this.#heard !== '') this.#traceHeard([this.#heard]);
     this.#heard = '';
     this.#removeListeners();
     this.#socket.resume();
@@ -483,12 +509,15 @@ export class Connection {
     }
     block.end = ROOM;
     let last = false;
-    while (block.end < BLOCK && !last) {
-      const chunk = await source.read();
+    while (block.end - ROOM < BLOCK && !last) {
+      const chunk = this.#rest ?? (await source.read());
       if (this.#source !== source) return;
       if (!(chunk instanceof Uint8Array) && chunk.end === 'failed') return this.#on({ type: 'contentFailed', detail: chunk.detail });
       last = !(chunk instanceof Uint8Array);
-      append(block, chunk instanceof Uint8Array ? encoder.push(chunk) : encoder.end());
+      // Lines that end with LF make it a little larger. What is left of a long chunk is for the next block.
+      const part = chunk instanceof Uint8Array ? chunk.subarray(0, BLOCK + ROOM - block.end) : null;
+      this.#rest = chunk instanceof Uint8Array && part && part.length < chunk.length ? chunk.subarray(part.length) : null;
+      append(block, part ? encoder.push(part) : encoder.end());
     }
     // The last block is written after a flush, which turns anyway.
     if (!last) await turn();
@@ -533,19 +562,23 @@ export class Connection {
 
 /** Octets after which the event loop turns once before more are written: a file is read without waiting for anything. */
 const TURN = 256 * 1024;
-/** What is encoded and written at once: a program may give a whole long message as one chunk. */
-const PIECE = 1 << 20;
+/** Looks of the clock in the time of a block. */
+const LOOKS = 4;
+
+/** Octets that the socket has not given to the system yet. Only Node tells how a write goes on before it is done. */
+function heldBy(socket: Socket): number {
+  const { _handle: handle } = socket as unknown as { readonly _handle?: { readonly writeQueueSize?: number } | null };
+  return handle?.writeQueueSize ?? 0;
+}
+
+/**
+ * What is encoded and written at once: a program may give a whole long message as one chunk. Where nobody tells how a write goes
+ * on, one must be done on a slow line within the time of a block.
+ */
+const PIECE = process.versions.bun === undefined ? 1 << 20 : 64 * 1024;
 function* pieces(chunk: Uint8Array): Iterable<Uint8Array> {
   for (let at = 0; at < chunk.length; at += PIECE) yield chunk.subarray(at, at + PIECE);
 }
-
-/** Milliseconds; a timer for longer would be over at once. */
-const LONGEST_TIMER = 2 ** 31 - 1;
-
-/** Milliseconds on a clock that nobody sets. The global `performance` would do, and costs a start nine modules of Node. */
-const now = (): number => process.uptime() * 1000;
-
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /**
  * A write that fails ends a socket at once, and what the server said before it closed the connection is lost: the reply that
@@ -586,9 +619,6 @@ function append(block: Block, octets: Uint8Array): void {
   block.end = end;
 }
 
-/** The command and its mechanism stay readable; what follows is a secret. */
-const masked = (line: string): string => line.replace(/^(AUTH \S+ )?.*$/, '$1****');
-
 /** The outcome with every text of the server scrubbed. */
 function scrubbed(outcome: SessionOutcome, take: NonNullable<ConnectionOptions['scrub']>): SessionOutcome {
   const isToAuth = outcome.kind === 'failed' && outcome.failure.at === 'auth';
@@ -602,7 +632,8 @@ function scrubbed(outcome: SessionOutcome, take: NonNullable<ConnectionOptions['
   });
   if (outcome.kind === 'accepted') return { ...outcome, reply: ofReply(outcome.reply), refusals: outcome.refusals.map(ofRefusal) };
   const { failure } = outcome;
-  if (failure.kind === 'timeout') return outcome;
+  if (failure.kind === 'timeout')
+    return failure.heard === undefined ? outcome : { kind: 'failed', failure: { ...failure, heard: scrub(failure.heard) } };
   if (failure.kind !== 'rejected') return { kind: 'failed', failure: { ...failure, detail: scrub(failure.detail) } };
   const [first, ...rest] = failure.refusals;
   return { kind: 'failed', failure: { ...failure, refusals: [ofRefusal(first), ...rest.map(ofRefusal)] } };

@@ -8,6 +8,7 @@ import type { Link, ProxyPolicy } from '../router/route.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { isIPv4, isIPv6 } from '../smtp/path.ts';
 import { base64, latin1, octets, printable, utf8 } from '../smtp/text.ts';
+import { alarm } from './clock.ts';
 import { connectFirst, type FailedEndpoint } from './connect.ts';
 import { socketError } from './connection.ts';
 import { addressOctets } from './peername.ts';
@@ -216,7 +217,7 @@ export function openTunnel(
     let heard = '';
     let why = 'the proxy closed the connection';
     const settle = (result: Parsed<null>) => {
-      clearTimeout(clock);
+      stop();
       signal?.removeEventListener('abort', aborted);
       // An error listener stays: an 'error' without one would end the process.
       socket.off('data', onData).off('end', onEnd).off('close', onEnd).pause();
@@ -242,8 +243,7 @@ export function openTunnel(
     };
     const onEnd = () => fail(why);
     const aborted = () => fail('the attempt was ended');
-    const late = () => fail(`the proxy did not connect within ${within / 1000} s`);
-    const clock = within === Number.POSITIVE_INFINITY ? undefined : setTimeout(late, within);
+    const stop = alarm(within, () => fail(`the proxy did not connect within ${within / 1000} s (timeouts.connect)`));
     const first = beginProxy(proxy, password, to);
     if (!first.ok) return fail(first.detail);
     let step = first.value;

@@ -6,13 +6,15 @@
  * Rules of this file: a socket leaves it only verified, or with `verify = false` written in the configuration. Environment
  * variables cannot change that: every option that they have a say in is given a value.
  */
-import { readFileSync, statSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats } from 'node:fs';
 import type { Socket } from 'node:net';
 import type { SecureContext, TLSSocket } from 'node:tls';
 import type { TlsPolicy } from '../router/route.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import type { ChannelBinding } from '../smtp/scram.ts';
 import { latin1, printable, utf8 } from '../smtp/text.ts';
+import { refuseFile, whyUnread } from '../trust/facts.ts';
+import type { FileKind } from '../trust/rules.ts';
 import { type CertificateFacts, chainOf, keysIn, type Link, weaknessOf } from './chain.ts';
 import { isFor, type Wanted } from './peername.ts';
 import {
@@ -91,19 +93,35 @@ function systemTrust(environment: NodeJS.ProcessEnv): Parsed<Trust> {
   const named = environment.SSL_CERT_FILE ?? '';
   for (const path of named === '' ? BUNDLES : [named]) {
     const read = readBundle(path);
-    if (read !== null) return parsed({ name: `the CA store (${path})`, ...read });
+    if (read?.ok) return parsed({ name: `the CA store (${path})`, ...read.value });
+    if (read !== null) return unparsed(`the CA store ${path} ${read.detail}`);
   }
   if (named !== '') return unparsed(`SSL_CERT_FILE is "${printable(utf8(named), 200)}", which holds no certificate that can be read`);
   return parsed({ name: "the runtime's CA store", ca: undefined, key: 'runtime' });
 }
 
-function readBundle(path: string): { readonly ca: string; readonly key: string } | null {
+/** null when there is no store. */
+function readBundle(path: string): Parsed<{ readonly ca: string; readonly key: string }> | null {
   try {
-    const { mtimeMs, size } = statSync(path);
-    const ca = readFileSync(path, 'latin1');
-    return CERTIFICATE.test(ca) ? { ca, key: `${path} ${mtimeMs} ${size}` } : null;
+    const read = readTrusted('certificate', path);
+    if (!read.ok) return read;
+    const { pem, stats } = read.value;
+    return CERTIFICATE.test(pem) ? parsed({ ca: pem, key: `${path} ${stats.mtimeMs} ${stats.size}` }) : null;
   } catch {
     return null;
+  }
+}
+
+/** Throws what the system says. */
+function readTrusted(kind: FileKind, path: string): Parsed<{ readonly pem: string; readonly stats: Stats }> {
+  // Without waiting for whoever would write to a named pipe.
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const stats = fstatSync(fd);
+    const refused = refuseFile(kind, path, stats, fd);
+    return refused === null ? parsed({ pem: readFileSync(fd, 'latin1'), stats }) : unparsed(refused);
+  } finally {
+    closeSync(fd);
   }
 }
 
@@ -112,10 +130,11 @@ const CERTIFICATE = /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----/;
 /** A PEM file of the configuration. */
 function readPem(key: string, path: string, pattern: RegExp, what: string): Parsed<string> {
   try {
-    const pem = readFileSync(path, 'latin1');
-    return pattern.test(pem) ? parsed(pem) : unparsed(`tls.${key}: ${path} holds no ${what} in PEM`);
+    const read = readTrusted(what === 'private key' ? 'key' : 'certificate', path);
+    if (!read.ok) return unparsed(`tls.${key}: ${path} ${read.detail}`);
+    return pattern.test(read.value.pem) ? parsed(read.value.pem) : unparsed(`tls.${key}: ${path} holds no ${what} in PEM`);
   } catch (error) {
-    return unparsed(`tls.${key}: ${path} cannot be read (${(error as NodeJS.ErrnoException).code})`);
+    return unparsed(`tls.${key}: ${path} ${whyUnread(path, error)}`);
   }
 }
 

@@ -14,7 +14,7 @@ import { native } from '../../bench/support/native.ts';
 import { asMarkdown, asText, cells, claim, difference, type Result, ratio } from '../../bench/support/report.ts';
 import { type Case, rounds, spread, summary } from '../../bench/support/rounds.ts';
 import type { Table } from '../../bench/support/table.ts';
-import { printWrapper } from '../../src/cli/install.ts';
+import { printWrapper } from '../../src/cli/wrapper.ts';
 
 const test = suite('bench/support');
 const quiet = (): void => {};
@@ -195,8 +195,12 @@ test('a chart has every row that was measured, its median, and no bar beyond its
 });
 
 test('the command of an installed script is found in it, quotes and all', () => {
-  assert.deepEqual(execOf(printWrapper('/usr/bin/node', '/opt/nospool/sendmail.cjs')), ['/usr/bin/node', '/opt/nospool/sendmail.cjs']);
-  assert.deepEqual(execOf(printWrapper("/a b/it's/node", '/c/sendmail.cjs')), ["/a b/it's/node", '/c/sendmail.cjs']);
+  const wrapping = { version: '1', isBun: false, memoryTest: null, hasSplit: true };
+  for (const [interpreter, command] of [
+    ['/usr/bin/node', '/opt/nospool/sendmail.cjs'],
+    ["/a b/it's/node", '/c/sendmail.cjs'],
+  ] as const)
+    assert.deepEqual(execOf(printWrapper({ ...wrapping, interpreter, command })), [interpreter, command]);
   assert.equal(execOf('#!/bin/sh\necho\n'), null);
 });
 

@@ -7,6 +7,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { BUN_FLAGS } from '../../src/cli/wrapper.ts';
 import type { Parameter } from '../../src/smtp/command.ts';
 import { printPath } from '../../src/smtp/path.ts';
 import { type Question, RECEIVING, type Receiving, USUAL_EXTENSIONS } from '../../src/smtp/receiver.ts';
@@ -16,7 +17,7 @@ export const COMMAND = fileURLToPath(new URL('../../dist/sendmail.cjs', import.m
 
 /** What runs it: this Node, or the Bun that TEST_COMMAND_RUNTIME names, told to read no file of the folder it is called in. */
 const bun = process.env.TEST_COMMAND_RUNTIME;
-export const RUNTIME: readonly [string, ...string[]] = bun ? [bun, '--no-env-file', '--config=/dev/null'] : [process.execPath];
+export const RUNTIME: readonly [string, ...string[]] = bun ? [bun, ...BUN_FLAGS] : [process.execPath];
 
 const folders: string[] = [];
 const children = new Set<ChildProcess>();
@@ -83,10 +84,14 @@ export interface Running {
 /** What the caller's environment does not bring along. */
 export const ENVIRONMENT = { PATH: '/usr/bin:/bin', LANG: 'C.UTF-8' };
 
-/** Starts it with `-C config` before the arguments. */
-export function start(config: string | null, args: readonly string[], options: SpawnOptions = {}): Running {
-  const words = config === null ? args : ['-C', config, ...args];
-  const child = spawn(RUNTIME[0], [...RUNTIME.slice(1), COMMAND, ...words], { stdio: 'pipe', env: ENVIRONMENT, ...options });
+/** Starts it with this configuration, which may say where the log is: -C could name it only if root owns it. `command` is another copy of it. */
+export function start(
+  config: string | null,
+  args: readonly string[],
+  { command = COMMAND, ...options }: SpawnOptions & { readonly command?: string } = {},
+): Running {
+  const env = { ...(options.env ?? ENVIRONMENT), ...(config === null ? {} : { NOSPOOL_CONFIG: config }) };
+  const child = spawn(RUNTIME[0], [...RUNTIME.slice(1), command, ...args], { stdio: 'pipe', ...options, env });
   children.add(child);
   child.once('close', () => children.delete(child));
   const said = { stdout: '', stderr: '' };

@@ -40,7 +40,7 @@ async function on(steps: readonly Step[], args: (config: string) => readonly str
   const before = host.messages.length;
   const words = [TERMINAL, JSON.stringify(steps), ...RUNTIME, ...args(config)];
   const told = await new Promise<{ status: number; shown: string }>((resolve, reject) =>
-    execFile('/usr/bin/python3', words, { env: { ...ENVIRONMENT, ...environment } }, (error, stdout) =>
+    execFile('/usr/bin/python3', words, { env: { ...ENVIRONMENT, NOSPOOL_CONFIG: config, ...environment } }, (error, stdout) =>
       error ? reject(error) : resolve(JSON.parse(stdout)),
     ),
   );
@@ -48,7 +48,7 @@ async function on(steps: readonly Step[], args: (config: string) => readonly str
   return { ...told, logged: logged(), taken: taken.map(({ content }) => content.slice(content.indexOf('\r\n\r\n') + 4)) };
 }
 
-const sendmail = (config: string): readonly string[] => [COMMAND, '-C', config, '-f', 'a@example.org', 'b@example.org'];
+const sendmail = (): readonly string[] => [COMMAND, '-f', 'a@example.org', 'b@example.org'];
 const HALF: readonly Step[] = [
   ['await', 'Ctrl-D'],
   ['type', 'Subject: half\n\nhalf of it\n'],
@@ -111,7 +111,7 @@ test('M2: SMTP that is typed', () =>
       ['type', 'Subject: half\n\nhalf of it\n'],
       ['close'],
     ];
-    const { status, taken } = await on(steps, (config) => [COMMAND, '-C', config, '-bs']);
+    const { status, taken } = await on(steps, () => [COMMAND, '-bs']);
     assert.equal(status, 1);
     assert.deepEqual(taken, []);
   }));

@@ -235,5 +235,6 @@ export const SMARTHOST_ERRORS: [string, RegExp, string][] = [
   ['mail..example.org', /not a host name/, ''],
   ['unix:run/smtp', /absolute path of a socket/, ''],
   ['unix://run/smtp', /absolute path of a socket/, ''],
+  ['lmtp+unix:run/lmtp', /^"lmtp\+unix:" expects the absolute path of a socket/, ''],
   ['smtp://mail.example.org?x=1', /not a host name/, ''],
 ];

@@ -22,7 +22,7 @@ function imported(files: Files, program: Program | null = null, path = Object.ke
 function config(toml: string): Config {
   const parsed = parseToml(toml);
   assert.ok(parsed.ok, toml);
-  const answer = interpret({ path: '/f', toml: parsed, mode: 0o600, isSystem: false }, {}, { home: '/home/ops' });
+  const answer = interpret({ path: '/f', toml: parsed, refuses: () => null, isSystem: false }, {}, { home: '/home/ops' });
   assert.ok(answer.ok, `${toml}\n${answer.ok ? '' : answer.errors.join('\n')}`);
   return answer.config;
 }
@@ -155,7 +155,7 @@ test('msmtp: never less TLS than before, and what was off is said', () => {
   );
   assert.equal(legacy.smarthosts[0]?.tls.caFile, '/ca');
   const { config: socket } = check({ '/etc/msmtprc': 'socket /run/lmtp\nprotocol lmtp\naliases /a' }, 'msmtp');
-  assert.deepEqual(hosts(socket), ['unix:/run/lmtp default']);
+  assert.deepEqual(hosts(socket), ['lmtp+unix:/run/lmtp default']);
   assert.deepEqual(socket.aliases, ['/a']);
 });
 
@@ -535,6 +535,7 @@ test('the starter is short, is accepted and holds no secret', () => {
     from: '',
     root: '',
     aliasFile: '',
+    lock: false,
   };
   const least = printStarter(empty);
   assert.equal(least.trimEnd().split('\n').length, 2);
@@ -547,6 +548,7 @@ test('the starter is short, is accepted and holds no secret', () => {
     aliasFile: '/etc/aliases',
   });
   assert.ok(usual.trimEnd().split('\n').length <= 10, usual);
+  assert.match(printStarter({ ...empty, lock: true }), /^lock = true$/m);
   assert.deepEqual(hosts(config(usual)), ['submission://mail.example.org:587 default web1:/etc/nospool/password']);
   assert.equal(config(usual).qualifyDomain, 'example.org');
   assert.deepEqual(config(usual).aliases, ['/etc/aliases'], 'the default');

@@ -2,8 +2,10 @@ import assert from 'node:assert';
 import { suite } from 'uvu';
 import type { Config } from '../../src/config/config.ts';
 import { type Interpreted, interpret } from '../../src/config/interpret.ts';
+import type { Held } from '../../src/config/table.ts';
 import { parseToml } from '../../src/config/toml.ts';
 import type { ManualrouteDefinition } from '../../src/router/route.ts';
+import { refusalOf } from '../../src/trust/rules.ts';
 import { ERRORS, VARIABLE_ERRORS } from './errors.ts';
 
 const test = suite('interpret');
@@ -19,7 +21,17 @@ function read(text: string | null, { env = {}, mode = 0o640, home = '/home/ops',
   if (text === null) return interpret(null, env, { home });
   const toml = parseToml(text);
   assert.ok(toml.ok, `${text}: ${toml.ok ? '' : toml.detail}`);
-  return interpret({ path: '/f', toml, mode, isSystem }, env, { home });
+  const facts = {
+    path: '/f',
+    uid: 0,
+    gid: 0,
+    mode: mode ?? 0,
+    links: 1,
+    isOwnGroup: () => false,
+    mount: () => ({ isReadOnly: false, isOwn: false }),
+  };
+  const refuses = (held: Held) => (mode === null || held === 'path' ? null : refusalOf(held, facts, { euid: 0 }));
+  return interpret({ path: '/f', toml, refuses, isSystem }, env, { home });
 }
 
 function config(text: string | null, given: Given = {}): Config {
@@ -280,18 +292,20 @@ test('a file that every user can read keeps no password; one that every user can
   for (const mode of [0o600, 0o640, 0o660, null]) config(literal, { mode });
   assert.equal(
     error(literal, { mode: 0o644 }),
-    '/f:3: key "password" in [auth] is refused, because every user can read this file (mode 0644): run chmod o-r /f',
+    '/f:3: key "password" in [auth] is refused, because every user can read this file (mode 0644, owner uid 0): run chmod o-r /f',
   );
   assert.match(error(literal, { mode: 0o604 }), /mode 0604/);
   assert.match(
     error('smarthosts = [{ url = "a", auth = { user = "u", password = "hunter2" } }]', { mode: 0o644 }),
     /^\/f:1: key "password" in auth of a smart host is refused/,
   );
-  for (const mode of [0o644, 0o664, null]) config(command, { mode });
+  for (const mode of [0o644, 0o640, null]) config(command, { mode });
   assert.equal(
     error(command, { mode: 0o646 }),
-    '/f:3: key "password_command" in [auth] is refused, because every user can change this file (mode 0646): run chmod o-w /f',
+    '/f:3: key "password_command" in [auth] is refused, because every user can change this file (mode 0646, owner uid 0): run chmod o-w /f',
   );
+  assert.match(error(command, { mode: 0o664 }), /because its group can change this file \(mode 0664, owner uid 0\): run chmod g-w \/f$/);
+  assert.match(error(command, { mode: 0o666 }), /because its group and every user can change this file .*: run chmod go-w \/f$/);
   config('[auth]\nuser = "u"', { mode: 0o666, env: { NOSPOOL_AUTH_PASSWORD: 'hunter2' } });
 });
 

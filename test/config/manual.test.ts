@@ -8,6 +8,7 @@ import { KEYS, keysOf, printInitial, type Section, variableOf } from '../../src/
 import { readConfig } from '../../src/config/read.ts';
 import { parseSmarthost } from '../../src/config/smarthost.ts';
 import { parseToml } from '../../src/config/toml.ts';
+import { refusalOf } from '../../src/trust/rules.ts';
 import { ERRORS, SMARTHOST_ERRORS, VARIABLE_ERRORS } from './errors.ts';
 
 const test = suite('manual');
@@ -31,7 +32,7 @@ function interpreted(text: string | null, env: Record<string, string> = {}): Int
   if (text === null) return interpret(null, env, directories);
   const toml = parseToml(text);
   assert.ok(toml.ok, `${text}\n${toml.ok ? '' : toml.detail}`);
-  return interpret({ path: '/f', toml, mode: 0o600, isSystem: true }, env, directories);
+  return interpret({ path: '/f', toml, refuses: () => null, isSystem: true }, env, directories);
 }
 
 const HEADINGS: Readonly<Record<string, Section>> = {
@@ -156,16 +157,25 @@ test('the manual has every error, and none that cannot be', async () => {
   }
   const toml = parseToml('[auth]\nuser = "u"\npassword = "p"');
   assert.ok(toml.ok);
-  collect(interpret({ path: '/f', toml, mode: 0o644, isSystem: false }, {}, { home: null }));
+  const facts = {
+    path: '/f',
+    uid: 0,
+    gid: 0,
+    mode: 0o644,
+    links: 1,
+    isOwnGroup: () => false,
+    mount: () => ({ isReadOnly: false, isOwn: false }),
+  };
+  collect(interpret({ path: '/f', toml, refuses: () => refusalOf('literal', facts, { euid: 0 }), isSystem: false }, {}, { home: null }));
 
   const folder = mkdtempSync(path.join(tmpdir(), 'nospool-manual-'));
   try {
-    const files = ['=', '\xff', 'x'].map((octets, i) => {
+    const files = ['=', '\xff', '#'.repeat(1048577)].map((octets, i) => {
       const file = path.join(folder, String(i));
       writeFileSync(file, octets, 'latin1');
       return file;
     });
-    for (const file of [...files.slice(0, 2), folder, path.join(folder, 'none'), '/dev/zero', path.join(folder, 'x'.repeat(300))]) {
+    for (const file of [...files, folder, path.join(folder, 'none'), '/dev/zero', path.join(folder, 'x'.repeat(300))]) {
       const got = await readConfig({ path: file, env: {}, home: null, euid: 0, systemFile: path.join(folder, 'none') });
       assert.ok(!got.ok, file);
       for (const error of got.errors) sentences.push(error.replace(/^\/\S+?(:\d+)?: /, ''));

@@ -137,7 +137,9 @@ test('what is no configuration file', async ({ folder, write, ask }) => {
   const broken = write('broken', 'smarthosts = ["a"]\n[auth]\npassword = hunter2\n');
   assert.match(refused(await ask({ path: broken })), /broken:3: this is not TOML: /);
   assert.doesNotMatch(refused(await ask({ path: broken })), /hunter2/);
-  assert.match(refused(await ask({ path: '/dev/zero' })), /^\/dev\/zero: has more than 1048576 octets/);
+  assert.equal(refused(await ask({ path: '/dev/zero' })), '/dev/zero: is refused, because it is not a regular file');
+  const large = write('large', '#'.repeat(1048577));
+  assert.match(refused(await ask({ path: large })), /large: has more than 1048576 octets/);
   assert.match(refused(await ask({ path: `${folder}/${'x'.repeat(300)}` })), /cannot be opened \(ENAMETOOLONG\)/);
 });
 
@@ -154,7 +156,7 @@ test('the mode of the file is that of the file that was read', async ({ write, a
   const open = write('b', text, 0o644);
   assert.match(
     refused(await ask({ path: open })),
-    new RegExp(`is refused, because every user can read this file \\(mode 0644\\): run chmod o-r ${open}$`),
+    new RegExp(`is refused, because every user can read this file \\(mode 0644, owner uid ${euid}\\): run chmod o-r ${open}$`),
   );
 });
 
@@ -196,7 +198,7 @@ test('a file that cannot be read names path, uid and mode', ({ folder, own, syst
   const owner = `its owner uid ${euid} and gid ${process.getgid?.()}`;
   assert.equal(
     refused(askAs(uid, request)),
-    `${system}: cannot be read by uid ${uid}; its mode is 0200, ${owner}: let this user read it, by its group for instance`,
+    `${system}: cannot be read by uid ${uid}; its mode is 0200, ${owner}: let this user read it, by its group for instance: chgrp GROUP ${system}; chmod g+r ${system}`,
   );
   // A service whose home is closed to it (ProtectHome=) still has the system's file; so has a user with a file of their own.
   write(system, host('system'), 0o644);
@@ -205,7 +207,10 @@ test('a file that cannot be read names path, uid and mode', ({ folder, own, syst
   const closed = askAs(uid, request);
   assert.equal(hostOf(closed), 'system');
   assert.ok(closed.ok);
-  assert.match(closed.warnings[0] ?? '', /cannot be read by uid \d+; a directory above it is closed to this user; it is ignored$/);
+  assert.match(
+    closed.warnings[0] ?? '',
+    /cannot be read by uid \d+; a directory above it is closed to this user, \S+home \(mode 0000, owner uid \d+\): run chmod o\+x \S+home; it is ignored$/,
+  );
   chmodSync(home, 0o755);
   write(system, 'lock = true', 0o200);
   write(own, host('own'), 0o644);

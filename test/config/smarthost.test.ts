@@ -29,6 +29,8 @@ const ACCEPTED: [string, string, string][] = [
   ['lmtp://mail.example.org', 'lmtp mail.example.org 24 none', ''],
   ['unix:/run/smtp', 'unix /run/smtp 0 none', ''],
   ['unix:///run/smtp', 'unix /run/smtp 0 none', ''],
+  ['lmtp+unix:/run/dovecot/lmtp', 'unix /run/dovecot/lmtp 0 none lmtp', 'V10: LMTP on a socket'],
+  ['LMTP+unix:///run/dovecot/lmtp', 'unix /run/dovecot/lmtp 0 none lmtp', ''],
   ['unix:/run/a:b@c/MX', 'unix /run/a:b@c/MX 0 none', 'a path is taken as it is'],
   ['example.org/MX', 'smtp example.org 25 mx', 'what MX names listens on port 25'],
   ['example.org:587/mx', 'submission example.org 587 mx', ''],
@@ -43,8 +45,8 @@ test('accepted', () => {
   for (const [text, expected, why] of ACCEPTED) {
     const got = parseSmarthost(text);
     assert.ok(got.ok, `${text}: ${got.ok ? '' : got.detail}`);
-    const { scheme, host, port, expand } = got.value;
-    assert.equal(`${scheme} ${host} ${port} ${expand}`, expected, why || text);
+    const { scheme, host, port, expand, lmtp } = got.value;
+    assert.equal(`${scheme} ${host} ${port} ${expand}${lmtp ? ' lmtp' : ''}`, expected, why || text);
   }
 });
 

@@ -39,6 +39,8 @@ async function faultyHost(...how: Parameters<typeof openFaulty>): ReturnType<typ
   return host;
 }
 
+const NOSPOOL = COMMAND.replace(/sendmail\.cjs$/, 'nospool.mjs');
+
 interface Got {
   readonly ended: Ended;
   readonly host: SmartHost;
@@ -201,6 +203,10 @@ test('M4: -f with a display name or comment: the address in it; and a From of it
       assert.match(ended.stderr, expected);
       assert.equal(host.connections, 0);
     }
+    const host = await smartHost();
+    const sends = `${process.execPath} ${NOSPOOL} send --config $FOLDER/nospool.toml --from 'Foo <foo@b.example>' --to a@b.example -`;
+    assert.equal((await shell(sends, 'Subject: x\n\nx\n', [host])).status, 0);
+    assert.equal(host.messages[0]?.reversePath, '<foo@b.example>');
     // In SMTP a path is a path.
     const smtp = await sent(['-bs'], 'MAIL FROM:Foo <a@b.example>\r\nMAIL FROM:<Foo <a@b.example>>\r\nMAIL FROM:<a@b.example>\r\nQUIT\r\n');
     assert.match(smtp.ended.stdout, /^220 .*\r\n501 .*\r\n501 .*\r\n250 .*\r\n221 /);
@@ -416,8 +422,7 @@ test('C5: -bs and -bS read on from where they stand, and so does nospool send', 
     const text = dialogue(`DATA\r\n${FROM}\r\n\r\none\r\n.\r\n`);
     assert.equal((await shell('$send -bs >/dev/null; cat', text, [host])).stdout, '');
     assert.equal((await shell('$send -bS; cat', text, [host])).stdout, '');
-    const nospool = COMMAND.replace(/sendmail\.cjs$/, 'nospool.mjs');
-    const sends = `${process.execPath} ${nospool} send --config $FOLDER/nospool.toml --to a@b.example - >/dev/null; cat`;
+    const sends = `${process.execPath} ${NOSPOOL} send --config $FOLDER/nospool.toml --to a@b.example - >/dev/null; cat`;
     assert.deepEqual(await shell(sends, `${FROM}\n\none\n`, [host]), { status: 0, signal: null, stdout: '', stderr: '' });
     assert.equal(host.messages.length, 3);
   }));

@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { BUN_FLAGS } from '../../src/cli/wrapper.ts';
 import { within } from '../support/within.ts';
 import { HOST } from '../world/support/addresses.ts';
 import { installCommand } from './support/command.ts';
@@ -14,17 +15,80 @@ import { bun, suiteWith } from './support/needs.ts';
 import { at } from './support/peer.ts';
 
 const test = suiteWith('Bun, to Exim', 'root', 'unshare', 'exim4-daemon-heavy', 'bun');
-// A caller's folder may hold a .env or bunfig.toml: they are not ours.
-const runtime = [bun() ?? '', '--no-env-file', '--config=/dev/null'];
+const runtime = [bun() ?? '', ...BUN_FLAGS];
 
-test('nospool install leaves code for it', () => {
-  const dist = fileURLToPath(new URL('../../dist', import.meta.url));
-  const argv = [`${dist}/nospool.mjs`, 'install', '--root', scratch('root'), '--runtime', bun() ?? ''];
+const DIST = fileURLToPath(new URL('../../dist', import.meta.url));
+
+/** A root in which it is installed for Bun. */
+function installed(dist = DIST): string {
+  const root = scratch('root');
+  const argv = [`${dist}/nospool.mjs`, 'install', '--root', root, '--runtime', bun() ?? ''];
   const run = spawnSync(process.execPath, argv, { encoding: 'utf8', timeout: 60_000 });
   assert.deepEqual([run.status, run.stderr, /note:.*/.exec(run.stdout)?.[0]], [0, '', undefined]);
+  return root;
+}
+
+test('nospool install leaves code for it', () => {
+  installed();
   const version = spawnSync(bun() ?? '', ['--version'], { encoding: 'utf8' }).stdout.trim();
-  for (const file of ['main.cjs', 'main.cjs.jsc', 'chunks/toml.cjs.jsc'])
-    assert.ok(existsSync(`${dist}/compiled/bun-${version}-${process.arch}/${file}`), file);
+  for (const file of ['main.cjs', 'main.cjs.jsc', 'sums'])
+    assert.ok(existsSync(`${DIST}/compiled/bun-${version}-${process.arch}/${file}`), file);
+});
+
+test('S5: as installed Bun obeys no file of the folder that it is called in, nor of those above, nor of a home directory', () => {
+  const dist = `${scratch('dist')}/dist`;
+  cpSync(DIST, dist, { recursive: true });
+  const sendmail = `${installed(dist)}/usr/sbin/sendmail`;
+  const above = scratch('above');
+  const home = scratch('home');
+  const folder = `${above}/a/b`;
+  mkdirSync(folder, { recursive: true });
+  const mark = `${above}/mark`;
+  // Each of them runs this, or leads to it, if Bun is left alone.
+  const evil = `require('node:fs').appendFileSync(${JSON.stringify(mark)}, 'obeyed\\n');`;
+  const paths = (at: string) => JSON.stringify({ compilerOptions: { baseUrl: at, paths: { '*': [`${at}/evil.js`] } } });
+  const bunfig = (at: string) => `preload = ["${at}/evil.js"]\n[run]\npreload = ["${at}/evil.js"]\n`;
+  for (const at of [above, `${above}/a`, folder, home]) {
+    const names: Readonly<Record<string, string>> = {
+      'evil.js': evil,
+      'bunfig.toml': bunfig(at),
+      '.bunfig.toml': bunfig(at),
+      'tsconfig.json': paths(at),
+      'jsconfig.json': paths(at),
+      'package.json': JSON.stringify({
+        name: 'x',
+        type: 'module',
+        imports: { '#*': './evil.js', 'node:fs': './evil.js' },
+        main: './evil.js',
+      }),
+      '.env': `BUN_OPTIONS=--preload=${at}/evil.js\nNOSPOOL_OBEYED=1\n`,
+    };
+    for (const kind of ['local', 'production', 'development', 'test']) Object.assign(names, { [`.env.${kind}`]: names['.env'] });
+    for (const [name, text] of Object.entries(names)) writeFileSync(`${at}/${name}`, text);
+    for (const name of ['fs', 'net', 'node:fs', 'main.cjs', 'vm']) {
+      mkdirSync(`${at}/node_modules/${name}`, { recursive: true });
+      writeFileSync(`${at}/node_modules/${name}/index.js`, evil);
+    }
+  }
+  const env = { PATH: '/usr/bin:/bin', HOME: home, XDG_CONFIG_HOME: home, XDG_CACHE_HOME: `${home}/cache` };
+  const run = (argv: readonly string[]) => spawnSync(argv[0] as string, argv.slice(1), { cwd: folder, env, encoding: 'utf8' });
+  // Bun by itself does obey: the trap is one.
+  run([bun() ?? '', `${dist}/sendmail.cjs`, '-bp']);
+  assert.ok(existsSync(mark), 'obeyed where nothing prevents it');
+  rmSync(mark);
+  for (const argv of [['-bp'], ['-bi'], ['-bv', 'a@example.org']]) {
+    const { stdout, stderr } = run([sendmail, ...argv]);
+    assert.ok(!existsSync(mark), `${argv}: ${stdout}${stderr}`);
+    assert.doesNotMatch(stdout + stderr, /OBEYED|evil/);
+  }
+  assert.deepEqual(run([sendmail, '-bp']).stdout, 'Mail queue is empty\n');
+  // Nor does it leave there what it has compiled, or run what somebody else has left.
+  rmSync(`${dist}/compiled`, { recursive: true });
+  run([sendmail, '-bp']);
+  assert.deepEqual(
+    (readdirSync(home, { recursive: true }) as string[]).filter((name) => /cache|\.bun\//.test(name)),
+    [],
+  );
 });
 
 matrix(test, { start: startExim, mechanisms: ['PLAIN', 'LOGIN', 'CRAM-MD5'], large: 64, runtime });
@@ -36,8 +100,11 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const)
       try {
         const command = installCommand(runtime);
         command.configure(`smarthosts = ["smtp://${HOST}:${exim.port}"]\nreplay_window = "1KiB"\n[tls]\nmode = "off"\n`);
-        const [program = '', ...args] = [...runtime, command.file, '-C', command.config, '-i', '-f', at('sender'), at('ann')];
-        const child = spawn(program, args, { stdio: ['pipe', 'ignore', 'ignore'], env: { PATH: '/usr/bin:/bin' } });
+        const [program = '', ...args] = [...runtime, command.file, '-i', '-f', at('sender'), at('ann')];
+        const child = spawn(program, args, {
+          stdio: ['pipe', 'ignore', 'ignore'],
+          env: { PATH: '/usr/bin:/bin', NOSPOOL_CONFIG: command.config },
+        });
         child.stdin?.on('error', () => undefined);
         child.stdin?.write(`Subject: s\n\n${'x'.repeat(70)}\n`.repeat(100));
         await until('the session is open', () => /SMTP connection from/.test(exim.said()));

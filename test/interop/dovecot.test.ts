@@ -44,6 +44,20 @@ for (const make of [threeLines, dotted, eightBit, longLine, kibibytes300, () => 
     }));
 }
 
+test('V10: LMTP over a unix socket, to one and, with lmtp_partial, to two', () =>
+  within(30_000, async () => {
+    const message = threeLines();
+    command.configure(`smarthosts = ["lmtp+unix:${dovecot.lmtpSocket}"]\n`);
+    assertDelivered(await send(message.octets, 'ann'));
+    assertArrived((await dovecot.received('ann'))[0], message);
+    const two = await send(message.octets, 'ann', 'bob');
+    assert.equal(two.status, 1, two.said);
+    assert.match(two.stderr, /lmtp_partial = true/, two.said);
+    command.configure(`smarthosts = ["lmtp+unix:${dovecot.lmtpSocket}"]\nlmtp_partial = true\n`);
+    assertDelivered(await send(message.octets, 'bob', 'eve'));
+    for (const box of ['bob', 'eve']) assertArrived((await dovecot.received(box))[0], message);
+  }));
+
 test('LMTP over STARTTLS', () =>
   within(30_000, async () => {
     command.configure(`smarthosts = ["lmtp://${HOST}:${dovecot.lmtpPort}"]\n[tls]\nmode = "required"\nca_file = "${tls.ca}"\n`);

@@ -111,6 +111,48 @@ for (const [what, input, args = ['-t', '-i']] of SAME)
       assert.deepEqual(facts(ours), facts(theirs), `${ours.stderr}${theirs.stderr}`);
     }));
 
+/** [what, the body of To, recipients besides the one that Cc has]; Exim takes them. */
+const TAKEN: readonly (readonly [string, string, readonly string[]])[] = [
+  ['an empty group', 'undisclosed-recipients:;', []],
+  ['a host behind an empty group', 'undisclosed-recipients:;@host', []],
+  ['two ends of a group', 'undisclosed-recipients:;;', []],
+  ['a host behind a group, and more', 'A:a@b.example;@host, c@d.example', ['a@b.example', 'c@d.example']],
+  ['a comment behind a group', 'undisclosed-recipients:;(none)', []],
+  ['a group that is not closed', 'list: a@b.example, c@d.example', ['a@b.example', 'c@d.example']],
+  ['quotes that were quoted', 'Foo \\"Bar\\" <a@b.example>', ['a@b.example']],
+  ['a comma that was quoted', 'Foo\\, Bar <a@b.example>', ['a@b.example']],
+  ['a comment that is not closed', 'a@b.example (Foo', ['a@b.example']],
+  ['empty elements', ',, a@b.example , (x),', ['a@b.example']],
+  ['a route', '<@x.example,@y.example:a@b.example>', ['a@b.example']],
+  ['blanks within an address', 'Foo <a @ b . example>', ['a@b.example']],
+  ['words beside quoted strings', 'Foo "x" y "z" <a@b.example>', ['a@b.example']],
+  ['a quoted local-part', '"a b"@b.example', ['"a b"@b.example']],
+];
+
+for (const [what, to, recipients] of TAKEN)
+  test(`M6: ${what}: as Exim`, () =>
+    within(30_000, async () => {
+      const [theirs, ours] = await bySame(['-t', '-i'], `${FROM}\nTo: ${to}\nCc: z@z.example\n\nbody\n`);
+      assert.deepEqual(facts(ours), facts(theirs), `${ours.stderr}${theirs.stderr}`);
+      assert.deepEqual(ours.recipients, [...recipients, 'z@z.example']);
+    }));
+
+/** Nobody who is meant is lost or made up, as would be by Exim. */
+const UNLIKE: readonly (readonly [string, string, readonly string[] | null])[] = [
+  ['an address behind a group', 'A:a@b.example;c@d.example', ['a@b.example', 'c@d.example']],
+  ['a semicolon first', ';a@b.example', ['a@b.example']],
+  ['a comment that is not closed and holds the address', 'Foo (bar <a@b.example>', null],
+];
+
+for (const [what, to, recipients] of UNLIKE)
+  test(`M6: ${what}: not as Exim`, () =>
+    within(30_000, async () => {
+      const [theirs, ours] = await bySame(['-t', '-i'], `${FROM}\nTo: ${to}\nCc: z@z.example\n\nbody\n`);
+      assert.equal(theirs.status, 0);
+      assert.notDeepEqual(theirs.recipients, ours.recipients);
+      assert.deepEqual([ours.status, ours.recipients], recipients === null ? [1, []] : [0, [...recipients, 'z@z.example']]);
+    }));
+
 test('M1: LF alone in a header section whose first line ends with CR LF: a line end, where Exim folds', () =>
   within(30_000, async () => {
     const [theirs, ours] = await bySame(['-t', '-i'], `To: a@b.example\r\nSubject: x\nX: y\r\n${FROM}\r\n\r\nbody\r\n`);

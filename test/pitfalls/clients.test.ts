@@ -178,7 +178,7 @@ row(10, 'lines of one reply with different codes are no reply', async () => {
   for (const verb of ['MAIL', 'RCPT', 'DATA'])
     await raw(
       conversing((line) => mixed(line, verb)),
-      async (port) => assertFailed(await send([hostAt(port)]), /the lines of one reply carry different codes: 250 and 550$/),
+      async (port) => assertFailed(await send([hostAt(port)]), /the lines of one reply carry different codes: "250-ok \/ 550 no"$/),
     );
   // After the dot nobody knows.
   await raw(
@@ -198,7 +198,7 @@ row(11, 'a code without text is a reply', async () => {
 row(12, 'a line that is no reply is not counted as one', () =>
   raw(
     conversing((line) => (line.startsWith('MAIL') ? '25 ok\r\n250 ok\r\n' : usual(line))),
-    async (port) => assertFailed(await send([hostAt(port)]), /not an SMTP reply: "25 ok"$/),
+    async (port) => assertFailed(await send([hostAt(port)]), /not an SMTP reply: "25 ok \/ 250 ok"$/),
   ),
 );
 
@@ -263,7 +263,10 @@ row(17, 'a greeting of several lines is one; the time for it is for all of it', 
       socket.once('close', () => clearInterval(timer)).resume();
     },
     async (port) =>
-      assertFailed(await send([hostAt(port)], { timeouts: { greeting: 300 } }), /no greeting came within 300ms \(timeouts\.greeting\)$/),
+      assertFailed(
+        await send([hostAt(port)], { timeouts: { greeting: 300 } }),
+        /no greeting came within 300ms \(timeouts\.greeting\), only "220-wait( \/ 220-wait)+"$/,
+      ),
   );
 });
 
@@ -301,12 +304,12 @@ row(20, 'a reply that nobody waited for ends the session; it is not taken for th
   assert.match(outcomeOf(play('mail-extra.smtp')), /^= malformed/);
   await raw(
     conversing((line) => (line.startsWith('MAIL') ? '250 ok\r\n250 and more\r\n' : usual(line))),
-    async (port) => assertFailed(await send([hostAt(port)]), /unexpected reply: 250 ok$/),
+    async (port) => assertFailed(await send([hostAt(port)]), /unexpected reply: 250 ok \/ 250 and more$/),
   );
   // Pipelined, one reply too many stands where 354 must be.
   await raw(
     conversing((line) => (line.startsWith('MAIL') ? '250 ok\r\n250 and more\r\n' : usual(line, PIPELINING))),
-    async (port) => assertFailed(await send([hostAt(port)]), /protocol error at data: unexpected reply: 250 fine$/),
+    async (port) => assertFailed(await send([hostAt(port)]), /protocol error at data: unexpected reply: 250 fine \/ 354 go$/),
   );
 });
 
@@ -942,7 +945,7 @@ row(64, 'a refusal is told with its whole text, its code, the command and the se
   await served({ script }, async (host) => {
     const setup = setUp(toHosts(host.port));
     const ended = await run(setup.config, ['-f', 'a@example.org', 'b@example.org'], 'Subject: x\n\nhello\n');
-    const sentence = `[127.0.0.1]:${host.port}: RCPT TO:<b@example.org>: 550 5.1.1 No such user here / 5.1.1 see https://example.org/why`;
+    const sentence = `[127.0.0.1]:${host.port}: RCPT TO:<b@example.org>: 550 5.1.1 No such user here / see https://example.org/why`;
     assert.deepEqual([ended.status, ended.stdout, ended.stderr], [1, '', `sendmail: ${sentence}\n`]);
     assert.ok(setup.logged().includes(sentence));
   });

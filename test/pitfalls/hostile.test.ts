@@ -321,7 +321,7 @@ theCase(16, 'lines without an end, octets without a line, one octet now and then
       async (port) =>
         assertFailed(
           await send([hostAt(port)], { timeouts }),
-          /(no greeting came|no reply to EHLO) within 400ms \(timeouts\.(greeting|command)\)$/,
+          /(no greeting came|no reply to EHLO) within 400ms \(timeouts\.(greeting|command)\), only ".*"$/,
         ),
     );
   for (const text of ['220-x\r\n', 'x'])
@@ -391,7 +391,7 @@ theCase(20, 'replies too many cannot make a refusal look accepted', async () => 
       if (line === 'DATA') return '354 go\r\n250 taken\r\n';
       return line === '.' ? '550 5.6.0 no\r\n' : usual(line);
     }),
-    async (port) => assertFailed(await send([hostAt(port)]), /unexpected reply: 354 go$/),
+    async (port) => assertFailed(await send([hostAt(port)]), /unexpected reply: 354 go \/ 250 taken$/),
   );
 });
 
@@ -590,7 +590,7 @@ theCase(32, 'nothing starts another header field: not a route, not a name, not a
     '[[router]]\nname = "a"\ndriver = "manualroute"\nhosts = ["a"]\nheaders_add = ["X: a\\r\\nBcc: evil@example.org"]',
   );
   assert.ok(toml.ok);
-  assert.ok(!interpret({ path: '/f', toml, mode: 0o600, isSystem: true }, {}, { home: null }).ok);
+  assert.ok(!interpret({ path: '/f', toml, refuses: () => null, isSystem: true }, {}, { home: null }).ok);
   await served({}, async (host) => {
     const setup = setUp(toHosts(host.port));
     for (const name of ['x\r\nX-Evil: y', 'x\nX-Evil: y', 'x\rX-Evil: y']) {
@@ -711,7 +711,10 @@ theCase(37, 'a name with ten thousand addresses, none, or no answer', () =>
     assert.equal(outcome.attempts.length, 16);
     assertFailed(await byNames(async () => []), /no address of mail\.test\.invalid/);
     assertFailed(await byNames(() => Promise.reject(Object.assign(new Error(), { code: 'ENOTFOUND' }))), /the name is unknown$/);
-    assertFailed(await byNames(() => new Promise(() => {}), 200), /looking up mail\.test\.invalid took longer than 0\.2 s$/);
+    assertFailed(
+      await byNames(() => new Promise(() => {}), 200),
+      /looking up mail\.test\.invalid took longer than 0\.2 s \(timeouts\.resolve\)$/,
+    );
   }),
 );
 
@@ -736,7 +739,7 @@ theCase(40, 'names of JavaScript’s own are no keys', () => {
     'constructor = "x"',
   ]) {
     const toml = parseToml(text);
-    if (toml.ok) interpret({ path: '/f', toml, mode: 0o600, isSystem: true }, {}, { home: null });
+    if (toml.ok) interpret({ path: '/f', toml, refuses: () => null, isSystem: true }, {}, { home: null });
   }
   assert.equal(({} as { polluted?: boolean }).polluted, undefined);
   assert.equal(Object.getPrototypeOf({}), Object.prototype);
@@ -744,7 +747,7 @@ theCase(40, 'names of JavaScript’s own are no keys', () => {
     '[[router]]\nname = "a"\ndriver = "redirect"\ndomains = ["*"]\ndata = { root = "x@y.example" }\n[rewrite]\nroot = "x@y.example"',
   );
   assert.ok(toml.ok);
-  const got = interpret({ path: '/f', toml, mode: 0o600, isSystem: true }, {}, { home: null });
+  const got = interpret({ path: '/f', toml, refuses: () => null, isSystem: true }, {}, { home: null });
   assert.ok(got.ok);
   assert.equal(got.config.rewrite.constructor, undefined);
   const [router] = got.config.routers;

@@ -148,8 +148,8 @@ own('redirect asks for all included lists at once', () => {
   assert.deepEqual(routed([everyone, { kind: 'aliases', file: '/a', keys: ['a'], got: { kind: 'entries', entries: [entry] } }], 'a@b'), {
     kind: 'wanting',
     wants: [
-      { kind: 'include', file: '/x' },
-      { kind: 'include', file: '/y' },
+      { kind: 'include', file: '/x', by: '/a' },
+      { kind: 'include', file: '/y', by: '/a' },
     ],
   });
 });

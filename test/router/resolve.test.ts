@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
+import type { RoutingDone } from '../../src/router/resolve.ts';
 import type { Want } from '../../src/router/route.ts';
 import { printMailbox } from '../../src/smtp/path.ts';
 import { host, mailbox, manualroute, redirect, routeIn, summary, type World } from './world.ts';
@@ -194,10 +195,41 @@ test('more end in an error', () => {
 });
 
 test('aliases that all name each other end in an error, soon', () => {
-  const names = Array.from({ length: 40 }, (_, i) => `n${i}`);
+  const names = Array.from({ length: 10 }, (_, i) => `n${i}`);
   const { problems } = routeIn(aliases(names.map((name) => `${name}: ${names.join(', ')}`).join('\n')), ['n0']);
-  assert.ok(problems.length > 0);
+  assert.equal(problems.length, 10, 'each is told once');
   for (const { detail } of problems) assert.equal(detail, 'routing loop: too many aliases of one loop name each other');
+});
+
+/** `n` aliases that all name each other. */
+const knot = (n: number): string => {
+  const names = Array.from({ length: n }, (_, i) => `n${i}`);
+  return names.map((name) => `${name}: ${names.join(', ')}`).join('\n');
+};
+const nodesOf = (nodes: RoutingDone['tree']): number => nodes.reduce((sum, { children }) => sum + 1 + nodesOf(children), 0);
+
+test('S11: sixty aliases that all name each other cost a bounded number of steps, and are told in as many lines', () => {
+  const done = routeIn(aliases(knot(60)), ['n0']);
+  assert.ok(nodesOf(done.tree) < 100_000, `${nodesOf(done.tree)} nodes`);
+  assert.deepEqual(
+    done.problems.map(({ detail }) => detail),
+    ['routing is given up, because lists and aliases lead to the same addresses too often: do they name each other?'],
+  );
+  assert.equal(done.route, null);
+});
+
+test('S11: a loop of eight that all name each other is delivered to all', () => {
+  assert.deepEqual(summary(routeIn(aliases(knot(8)), ['n0'])).length, 8);
+});
+
+test('S11: the steps of a message are not spent by lists, however long, nor by recipients, however many', () => {
+  const members = Array.from({ length: 50_000 }, (_, i) => `m${i}@p.q`);
+  const includes = { '/l': members.join('\n') };
+  const lists = 'a: :include:/l\nb: :include:/l, a\nc: a, b\n';
+  assert.equal(routeIn(aliases(lists, { includes }), ['c']).recipients.length, 50_000);
+  const names = Array.from({ length: 10_000 }, (_, i) => `u${i}`);
+  const each = names.map((name) => `${name}: ${name}@p.q, log@p.q`).join('\n');
+  assert.equal(routeIn(aliases(each), names).recipients.length, 10_001);
 });
 
 test('a loop of six that all name each other is delivered to all', () => {
@@ -218,7 +250,7 @@ test('one batch of wants for each generation', () => {
     [{ kind: 'aliases', file: '/etc/aliases', keys: ['a', '*', 'b'] }],
     [
       { kind: 'aliases', file: '/etc/aliases', keys: ['c', 'd'] },
-      { kind: 'include', file: '/l' },
+      { kind: 'include', file: '/l', by: '/etc/aliases' },
     ],
     [{ kind: 'aliases', file: '/etc/aliases', keys: ['f', 'e'] }],
   ]);
@@ -298,6 +330,9 @@ test('an alias that is too long defers', () => {
   ]);
 });
 
+const itsOwners = (text: string, isPrivate = true) => ({ kind: 'text', file: '/home/joe/.forward', text, isPrivate }) as const;
+const deferred = (detail: string): string => `routing joe@x.y yielded a deferred delivery: /home/joe/.forward:${detail}`;
+
 /** ~/.forward */
 const FORWARDS: readonly [NonNullable<World['forwards']>[string] | undefined, readonly string[], string][] = [
   [undefined, ['joe@x.y'], 'none'],
@@ -315,6 +350,20 @@ const FORWARDS: readonly [NonNullable<World['forwards']>[string] | undefined, re
     ['routing joe@x.y yielded a deferred delivery: /home/joe/.forward can be written by others'],
     'unsafe',
   ],
+  [':include:/etc/shadow', ['routing joe@x.y yielded a deferred delivery: joe: a .forward includes no file'], 'S7: another file in it'],
+  [itsOwners('ann@p.q\n:include:/etc/shadow'), [deferred('2: a .forward includes no file')], 'S7: another file in somebody else’s'],
+  [itsOwners('ann@p.q\nroot:x:0'), [deferred('2: this is not an address')], 'S7: a line of somebody else’s is not shown'],
+  [
+    itsOwners('root:x:0', false),
+    [deferred('1: "root:x:0" is not a local-part; quote it if it is meant (in "root:x:0")')],
+    'S7: one’s own is',
+  ],
+  [itsOwners('|/bin/x -y'), ['routing joe@x.y yielded a local delivery: to a program'], 'S7: nor a command'],
+  [itsOwners('/var/mail/x'), ['routing joe@x.y yielded a local delivery: to a file'], 'S7: nor a path'],
+  [itsOwners(':fail: x'), ['routing joe@x.y yielded a failed delivery'], 'S7: nor a reason'],
+  [itsOwners(':defer: x'), ['routing joe@x.y yielded a deferred delivery'], 'S7: nor a reason to wait'],
+  [itsOwners('ann@p.q'), ['ann@p.q'], 'S7: an address is obeyed'],
+  ['#'.repeat(1024 * 1024 + 1), ['routing joe@x.y yielded a deferred delivery: joe is longer than 1048576 octets'], 'too long a one'],
 ];
 for (const [text, expected, why] of FORWARDS)
   test(`a forward file: ${why}`, () => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { checkAliases } from '../../src/router/check.ts';
 import { withDefaults } from '../../src/router/defaults.ts';
-import { printProblem } from '../../src/router/problem.ts';
+import { printProblem, printProblems } from '../../src/router/problem.ts';
 import { printSmarthost, type Smarthost } from '../../src/router/route.ts';
 import { host, mailbox, manualroute, redirect } from './world.ts';
 
@@ -21,6 +21,16 @@ test('a reason cannot drive a terminal or begin a line', () => {
   assert.equal(printProblem(problem), 'routing a@x yielded a failed delivery: n\\x1b[2J\\x0d\\x0aö');
 });
 
+test('S11: a hundred problems are told, and how many more there are', () => {
+  const problem = (n: number) => ({ kind: 'failed', address: mailbox(`a${n}@x`), chain: [], router: 'r', detail: 'no' }) as const;
+  const problems = Array.from({ length: 5000 }, (_, i) => problem(i));
+  assert.equal(printProblems(problems.slice(0, 100)).length, 100);
+  const sentences = printProblems(problems);
+  assert.equal(sentences.length, 101);
+  assert.equal(sentences[99], 'routing a99@x yielded a failed delivery: no');
+  assert.equal(sentences[100], 'and 4900 more');
+});
+
 /** [smart host, as it is printed] */
 const HOSTS: readonly [Smarthost, string][] = [
   [host('a.example'), 'smtp://a.example:25'],
@@ -28,6 +38,7 @@ const HOSTS: readonly [Smarthost, string][] = [
   [host('a', { expand: 'mx' }), 'smtp://a:25/MX'],
   [host('a', { scheme: 'submission', expand: 'srv', port: 587 }), 'submission://a/SRV'],
   [host('/run/lmtp', { scheme: 'unix', port: 0 }), 'unix:/run/lmtp'],
+  [host('/run/lmtp', { scheme: 'unix', port: 0, lmtp: true }), 'lmtp+unix:/run/lmtp'],
 ];
 for (const [each, expected] of HOSTS) test(expected, () => assert.equal(printSmarthost(each), expected));
 
@@ -60,7 +71,10 @@ test('a check counts entries and tells faults, local deliveries and included lis
     '/i:2: "p q" is not a local-part; quote it if it is meant (in "p q")',
   ]);
   assert.deepEqual(check.locals, ['/a:4: |/bin/d', '/a:4: /e']);
-  assert.deepEqual(check.includes, ['/i', '/r']);
+  assert.deepEqual(check.includes, [
+    { file: '/i', by: '/a' },
+    { file: '/r', by: '/i' },
+  ]);
 });
 
 /** The files that Debian, Postfix and Sendmail's packages install, in short, and what people write into them. */
@@ -100,7 +114,10 @@ test('real alias files are without fault', () => {
   assert.deepEqual(check.faults, []);
   assert.equal(check.entries, 21);
   assert.equal(check.locals.length, 8);
-  assert.deepEqual(check.includes, ['/etc/lists/list', '/etc/lists/quoted']);
+  assert.deepEqual(
+    check.includes.map(({ file }) => file),
+    ['/etc/lists/list', '/etc/lists/quoted'],
+  );
 });
 
 test.run();

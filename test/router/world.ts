@@ -7,6 +7,7 @@ import { type RoutingDone, startRouting } from '../../src/router/resolve.ts';
 import type {
   Answer,
   ManualrouteDefinition,
+  ReadList,
   RedirectDefinition,
   RouterDefinition,
   Smarthost,
@@ -21,7 +22,7 @@ export interface World {
   /** Path → text. */
   readonly aliases?: Readonly<Record<string, string | Unread>>;
   readonly includes?: Readonly<Record<string, string | Unread>>;
-  readonly forwards?: Readonly<Record<string, string | Unread>>;
+  readonly forwards?: Readonly<Record<string, string | Unread | ReadList>>;
   /** Default: /etc/aliases and one smart host, as where nothing is written. */
   readonly routers?: readonly RouterDefinition[];
   readonly smarthosts?: readonly Smarthost[];
@@ -118,8 +119,8 @@ function answer(world: World, want: Want): Answer {
     search.end();
     return { ...want, got: { kind: 'entries', entries: search.entries } };
   }
-  const [name, texts] = want.kind === 'include' ? [want.file, world.includes] : [want.user, world.forwards];
-  const text = texts?.[name] ?? { kind: 'missing' as const };
+  const name = want.kind === 'include' ? want.file : want.user;
+  const text = (want.kind === 'include' ? world.includes : world.forwards)?.[name] ?? { kind: 'missing' as const };
   return { ...want, got: typeof text === 'string' ? { kind: 'text', file: name, text } : text };
 }
 

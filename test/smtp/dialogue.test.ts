@@ -169,7 +169,7 @@ test('a mechanism that has nothing more to say answers with an empty line', () =
   dialogue.begin();
   dialogue.receive('220 hi\r\n');
   assert.deepStrictEqual(said(dialogue.receive('250-hi\r\n250 AUTH X-SILENT\r\n')), ['C: AUTH X-SILENT']);
-  assert.deepStrictEqual(said(dialogue.receive('334 \r\n')), ['C: ']);
+  assert.deepStrictEqual(said(dialogue.receive('334 \r\n')), ['C*: ']);
   assert.deepStrictEqual(said(dialogue.receive('235 ok\r\n')), ['! ready']);
 });
 

@@ -44,7 +44,7 @@ const plan: Plan = {
   partial: false,
 };
 const settled = (state: State, limit?: { readonly key: 'greeting' | 'final'; readonly milliseconds: number }) => {
-  const [, ...actions] = advance(plan, state, { type: 'timeout', ...(limit ? { limit } : {}) });
+  const [, ...actions] = advance(plan, state, { type: 'timeout', rest: '', ...(limit ? { limit } : {}) });
   const [outcome] = actions.flatMap((action) => (action.do === 'settle' ? [action.outcome] : []));
   assert.ok(outcome?.kind === 'failed');
   return outcome.failure;

@@ -2,11 +2,11 @@
 import assert from 'node:assert';
 import fc from 'fast-check';
 import { suite } from 'uvu';
-import { digit, LONGEST_LINE, LONGEST_REPLY, printReply, ReplyReader } from '../../src/smtp/reply.ts';
+import { digit, LONGEST_LINE, LONGEST_REPLY, printLines, printReply, ReplyReader } from '../../src/smtp/reply.ts';
 
 const test = suite('reply');
 
-/** All that a reader makes of a text, in pieces: replies on one line each, then `!` and a detail, or `…` when text is left over. */
+/** All that a reader makes of a text, in pieces: replies on one line each, then `!`, a detail and what was heard, or `…` when text is left over. */
 function read(text: string, size = text.length): string[] {
   const reader = new ReplyReader();
   const out: string[] = [];
@@ -15,7 +15,7 @@ function read(text: string, size = text.length): string[] {
     for (;;) {
       const got = reader.next();
       if (got === null) break;
-      if (!got.ok) return [...out, `! ${got.detail}`];
+      if (!got.ok) return [...out, `! ${got.detail}${reader.rest === '' ? '' : `: "${printLines(reader.rest)}"`}`];
       const { enhanced } = got.value;
       out.push(`${printReply(got.value)}${enhanced ? ` (${enhanced.class}.${enhanced.subject}.${enhanced.detail})` : ''}`);
     }
@@ -23,7 +23,7 @@ function read(text: string, size = text.length): string[] {
   return reader.idle ? out : [...out, '…'];
 }
 
-const mixed = (first: number, second: number) => `! the lines of one reply carry different codes: ${first} and ${second}`;
+const mixed = (heard: string) => `! the lines of one reply carry different codes: "${heard}"`;
 const none = (line: string) => `! not an SMTP reply: "${line}"`;
 
 const CASES: readonly (readonly [string, readonly string[], string])[] = [
@@ -42,14 +42,26 @@ const CASES: readonly (readonly [string, readonly string[], string])[] = [
   ['250 a\r\n550 b\r\n', ['250 a', '550 b'], 'two replies'],
   ['250 5.1.1 x\r\n', ['250 5.1.1 x'], 'a class that is not the code’s is text. RFC 2034 §4'],
   ['550 5.7.26 no\r\n', ['550 5.7.26 no (5.7.26)'], 'two digits in the detail'],
-  ['550-5.1.1 a\r\n550 5.1.1 b\r\n', ['550 5.1.1 a / 5.1.1 b (5.1.1)'], 'on every line'],
+  ['550-5.1.1 a\r\n550 5.1.1 b\r\n', ['550 5.1.1 a / b (5.1.1)'], 'V10: on every line: said once'],
+  [
+    '535-5.7.8 Username and Password not accepted. For more information, go to\r\n535 5.7.8  https://support.example/mail/?p=BadCredentials x - smtp\r\n',
+    [
+      '535 5.7.8 Username and Password not accepted. For more information, go to / https://support.example/mail/?p=BadCredentials x - smtp (5.7.8)',
+    ],
+    'V10: not in the middle of a sentence',
+  ],
+  ['550-5.1.1 a\r\n550 5.1.1\r\n', ['550 5.1.1 a (5.1.1)'], 'V10: alone on a line'],
+  ['550-5.1.1 a\r\n550-5.1.10 b\r\n550 5.1.1c\r\n', ['550 5.1.1 a / 5.1.10 b / 5.1.1c (5.1.1)'], 'V10: another one is text'],
+  ['550-a\r\n550 5.1.1 b\r\n', ['550 a / 5.1.1 b'], 'V10: not on the first line: text'],
   ['250 2.0.0\r\n', ['250 2.0.0 (2.0.0)'], 'an enhanced code alone'],
   ['250 2.0.0x\r\n', ['250 2.0.0x'], 'not ended by a blank'],
   ['250 2.0.1000 x\r\n', ['250 2.0.1000 x'], 'four digits'],
   ['354 3.0.0 go\r\n', ['354 3.0.0 go'], 'class 3 does not exist'],
-  ['250-ok\r\n550 no\r\n', [mixed(250, 550)], 'the codes differ, first 2yz'],
-  ['550-no\r\n250 ok\r\n', [mixed(550, 250)], 'the codes differ, last 2yz'],
-  ['250-a\r\nhello\r\n', [none('hello')], 'a line without a code'],
+  ['250-ok\r\n550 no\r\n', [mixed('250-ok / 550 no')], 'the codes differ, first 2yz'],
+  ['550-no\r\n250 ok\r\n', [mixed('550-no / 250 ok')], 'the codes differ, last 2yz'],
+  ['220-a\r\n521-b\r\n521 c\r\n', [mixed('220-a / 521-b / 521 c')], 'W7: read to its end, where the reason stands'],
+  ['220-a\r\n521-b\r\n', ['…'], 'the codes differ, and the end is still to come'],
+  ['250-a\r\nhello\r\n', [none('250-a / hello')], 'W7: a line without a code'],
   ['25 ok\r\n', [none('25 ok')], 'two digits'],
   ['2500 ok\r\n', [none('2500 ok')], 'four digits'],
   ['25O ok\r\n', [none('25O ok')], 'a letter'],
@@ -89,7 +101,7 @@ test('what is read does not depend on how the text is cut', () => {
   fc.assert(
     fc.property(fc.array(line, { maxLength: 8 }), fc.array(fc.nat(40), { maxLength: 6 }), (lines, cuts) => {
       const text = lines.join('');
-      const whole = read(text);
+      const whole = read(text).map((each) => each.replace(/(^! .*?): ".*/, '$1'));
       const reader = new ReplyReader();
       const got: string[] = [];
       let malformed = false;
@@ -123,6 +135,19 @@ test('a line and a reply are bounded, however they come', () => {
     'short lines count, too',
   );
   assert.strictEqual(read(`${line.repeat(200)}250 z\r\n`.repeat(3)).length, 3, 'the bound is for each reply');
+});
+
+test('once malformed it stays malformed', () => {
+  for (const [text, detail] of [
+    ['hello\r\n', 'not an SMTP reply'],
+    ['y'.repeat(LONGEST_LINE + 1), `a reply line is longer than ${LONGEST_LINE} octets`],
+  ] as const) {
+    const reader = new ReplyReader();
+    reader.push(text);
+    assert.deepStrictEqual(reader.next(), { ok: false, detail });
+    reader.push('250 ok\r\n');
+    assert.deepStrictEqual(reader.next(), { ok: false, detail });
+  }
 });
 
 test('octets that come one by one are searched once', () => {

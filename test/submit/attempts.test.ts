@@ -69,7 +69,6 @@ interface World {
 interface Run {
   readonly effect: string;
   readonly text: string;
-  readonly asked: readonly number[];
   readonly heard: readonly string[];
 }
 
@@ -83,6 +82,9 @@ const LIMIT_OF: Readonly<Partial<Record<Phase, keyof SessionTimeouts>>> = {
   BDAT: 'block',
   end: 'final',
 };
+
+/** Sessions in which something was said: where the first address is slow to answer, the next is connected to as well (RFC 8305 §5), and dropped. */
+const spoken = ({ sessions }: TestHost) => sessions.filter((heard) => heard.length > 0);
 
 async function run(phase: Phase, deed: Deed, world: World): Promise<Run> {
   const { offers = [], host = {}, recipients = 2, once = false, message = MESSAGE } = world;
@@ -104,7 +106,7 @@ async function run(phase: Phase, deed: Deed, world: World): Promise<Run> {
       },
       optionsFor(10_000, { names, timeouts: limits }),
     );
-    const asked = hosts.map(({ sessions }) => sessions.length);
+    const asked = hosts.map((each) => spoken(each).length);
     const verdict = verdictOf(outcome);
     assertPromise(hosts, verdict === 'accepted', outcome.kind === 'failed' && outcome.failure.kind === 'uncertain', recipients, message);
     const effect =
@@ -115,7 +117,7 @@ async function run(phase: Phase, deed: Deed, world: World): Promise<Run> {
           : asked[2] === 1
             ? 'next host'
             : 'success';
-    return { effect, text: sentences(outcome), asked, heard: first.sessions.flat() };
+    return { effect, text: sentences(outcome), heard: first.sessions.flat() };
   } finally {
     await Promise.all(hosts.map((each) => each.stop()));
   }
@@ -308,7 +310,7 @@ for (const [what, offers, changes, host, text] of LACKING)
       );
       assert.equal(verdictOf(outcome), 'accepted', sentences(outcome));
       assert.deepEqual(
-        [first, second, third].map(({ sessions }) => sessions.length),
+        [first, second, third].map((each) => spoken(each).length),
         [1, 0, 1],
       );
       assert.ok(!first.sessions.flat().some((line) => line.startsWith('MAIL')), 'MAIL was said');
@@ -334,10 +336,7 @@ for (const [what, changes] of TLS_FAILURES)
           optionsFor(10_000, { names }),
         );
         assert.equal(verdictOf(outcome), 'failed');
-        assert.deepEqual(
-          [first, second].map(({ sessions }) => sessions),
-          [[['EHLO here.example', 'STARTTLS']], [['EHLO here.example', 'STARTTLS']]],
-        );
+        assert.deepEqual([first, second].map(spoken), [[['EHLO here.example', 'STARTTLS']], [['EHLO here.example', 'STARTTLS']]]);
         await Promise.all([first, second].map((each) => each.stop()));
       }
     }));

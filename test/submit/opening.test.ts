@@ -146,7 +146,10 @@ test('W9: nothing was heard at all: submissions:// is named, and by -v before th
 test('W9: a server that has said something, or has gone, is no silent one', () =>
   within(20_000, async () => {
     for (const [greeting, expected] of [
-      [(talk: Talk) => talk.say('220-mail.example.org\n'), /^\S+: no greeting came within 300ms \(timeouts\.greeting\)$/],
+      [
+        (talk: Talk) => talk.say('220-mail.example.org\n'),
+        /^\S+: no greeting came within 300ms \(timeouts\.greeting\), only "220-mail\.example\.org"$/,
+      ],
       ['close', /connection lost/],
     ] as const) {
       const server = await startHost({ script: { greeting: greeting as Deed } });

@@ -1,14 +1,17 @@
 // Secrets: where they come from and what is refused; and that no form of one is left in a text that is shown.
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import type { Secret } from '../../src/router/route.ts';
 import { readSecret, type SecretOptions } from '../../src/submit/secret.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('secret');
+const root = fileURLToPath(new URL('../..', import.meta.url));
 
 const folder = mkdtempSync(path.join(tmpdir(), 'nospool-secret-'));
 test.after(() => rmSync(folder, { recursive: true }));
@@ -56,15 +59,24 @@ test('peers.md §2 row 3: a file; one line end at its end is dropped', async () 
 });
 
 test('a file that others can read or write is refused, with the command to run', async () => {
-  for (const mode of [0o644, 0o604, 0o602, 0o666]) {
+  const owner = process.geteuid?.();
+  for (const [mode, can, bits] of [
+    [0o644, 'read', 'r'],
+    [0o604, 'read', 'r'],
+    [0o602, 'change', 'w'],
+    [0o666, 'read and change', 'rw'],
+  ] as const) {
     const name = file('geheim\n', mode);
-    assert.equal(await read({ from: 'file', path: name }), `password_file ${name} is open to all users; run: chmod o= ${name}`);
+    assert.equal(
+      await read({ from: 'file', path: name }),
+      `password_file ${name} is refused, because every user can ${can} this file (mode 0${mode.toString(8)}, owner uid ${owner}): run chmod o-${bits} ${name}`,
+    );
   }
   const odd = file('geheim\n', 0o644, "it's a file");
-  assert.match(await read({ from: 'file', path: odd }), /chmod o= '.*it'\\''s a file'$/);
+  assert.match(await read({ from: 'file', path: odd }), /chmod o-r '.*it'\\''s a file'$/);
   const link = path.join(folder, 'link');
   symlinkSync(odd, link);
-  assert.match(await read({ from: 'file', path: link }), /open to all users/, 'a link has the mode of what it leads to');
+  assert.match(await read({ from: 'file', path: link }), /every user can read this file/, 'a link has the mode of what it leads to');
 });
 
 test('secrets of a container may be readable by all, and only those', async () => {
@@ -73,14 +85,17 @@ test('secrets of a container may be readable by all, and only those', async () =
   const inside = file('geheim\n', 0o444, 'run/smtp');
   assert.equal(await read({ from: 'file', path: inside }, {}, { containerSecrets }), '=geheim');
   const outside = file('geheim\n', 0o444, 'outside');
-  assert.match(await read({ from: 'file', path: `${containerSecrets}../outside` }, {}, { containerSecrets }), /open to all users/);
-  assert.match(await read({ from: 'file', path: outside }, {}, { containerSecrets }), /open to all users/);
+  assert.match(
+    await read({ from: 'file', path: `${containerSecrets}../outside` }, {}, { containerSecrets }),
+    /every user can read this file/,
+  );
+  assert.match(await read({ from: 'file', path: outside }, {}, { containerSecrets }), /every user can read this file/);
 });
 
 test('what is no file', async () => {
   assert.match(await read({ from: 'file', path: folder }), /is not a regular file$/);
   assert.match(await read({ from: 'file', path: '/dev/null' }), /is not a regular file$/);
-  assert.match(await read({ from: 'file', path: path.join(folder, 'absent') }), /absent cannot be read \(ENOENT\)$/);
+  assert.match(await read({ from: 'file', path: path.join(folder, 'absent') }), /absent does not exist$/);
 });
 
 test('systemd credentials: a name without a slash before it', async () => {
@@ -94,11 +109,11 @@ test('systemd credentials: a name without a slash before it', async () => {
 
 test('V7: the sentence has the key that was written', async () => {
   for (const [called, secret, expected] of [
-    ['token', { from: 'file', path: '/none' }, /^token_file \/none cannot be read/],
+    ['token', { from: 'file', path: '/none' }, /^token_file \/none does not exist/],
     ['token', { from: 'file', path: 'none' }, /^token_file "none" is relative/],
     ['token', { from: 'command', argv: ['/none'] }, /^token_command \/none cannot be run/],
     ['token', { from: 'env', name: 'T' }, /and token_env names it$/],
-    ['proxy_password', { from: 'file', path: '/none' }, /^proxy_password_file \/none cannot be read/],
+    ['proxy_password', { from: 'file', path: '/none' }, /^proxy_password_file \/none does not exist/],
   ] as const)
     assert.match(await read(secret, {}, { called }), expected);
 });
@@ -152,6 +167,53 @@ test('a command that the system does not start', async () => {
 test('a command that does not end is stopped; one that leaves a child behind is not waited for', async () => {
   assert.match(await read(shell('exec sleep 20'), {}, { patience: 200 }), /^password_command \/bin\/sh did not end within 0\.2 s$/);
   assert.equal(await read(shell('echo geheim; sleep 8 &'), { PATH: '/usr/bin:/bin' }), '=geheim');
+});
+
+/** Whether a process with these octets among its arguments is still there. */
+const isAlive = (mark: string): boolean =>
+  readdirSync('/proc').some((pid) => {
+    try {
+      return /^\d+$/.test(pid) && readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes(mark);
+    } catch {
+      return false;
+    }
+  });
+async function isGone(mark: string): Promise<boolean> {
+  for (let i = 0; i < 100 && isAlive(mark); i++) await new Promise((resolve) => setTimeout(resolve, 20));
+  return !isAlive(mark);
+}
+
+test('S12: what is stopped is stopped with all that it has started', async () => {
+  for (const [script, options] of [
+    ['sleep 31.4151 & sleep 31.4151', { patience: 200 }],
+    ['sleep 31.4151 & cat /dev/zero', {}],
+  ] as const) {
+    assert.match(await read(shell(script), { PATH: '/usr/bin:/bin' }, options), /did not end within|writes more than/);
+    assert.ok(await isGone('31.4151'), script);
+  }
+});
+
+test('S12: a command ends with the process that waits for it, and leaves no listener behind', async () => {
+  const listeners = (): number => ['exit', 'SIGINT', 'SIGTERM', 'SIGHUP'].reduce((count, name) => count + process.listenerCount(name), 0);
+  const before = listeners();
+  await Promise.all(Array.from({ length: 20 }, () => read(shell('echo geheim'), { PATH: '/usr/bin:/bin' })));
+  assert.equal(listeners(), before);
+  const program = `import { readSecret } from './src/submit/secret.ts';
+void readSecret({ from: 'command', argv: ['/bin/sh', '-c', 'sleep 31.4152 & echo started >&2; sleep 31.4152'] }, process.env);
+setTimeout(() => process.argv.at(-1) === 'exit' ? process.exit(3) : process.kill(process.pid, process.argv.at(-1)), 500);`;
+  const loading = process.versions.bun === undefined ? ['--import', 'tsx', '--input-type=module'] : [];
+  for (const [how, expected] of [
+    ['exit', '3 null'],
+    ['SIGINT', 'null SIGINT'],
+    ['SIGTERM', 'null SIGTERM'],
+    ['SIGHUP', 'null SIGHUP'],
+  ] as const)
+    await within(20_000, async () => {
+      const child = spawn(process.execPath, [...loading, '-e', program, '--', how], { cwd: root, stdio: 'ignore' });
+      const ended = await new Promise((resolve) => child.once('exit', (code, signal) => resolve(`${code} ${signal}`)));
+      assert.equal(ended, expected);
+      assert.ok(await isGone('31.4152'), how);
+    });
 });
 
 test.run();

@@ -7,7 +7,7 @@ import type { Reply } from '../../src/smtp/reply.ts';
 import { plain } from '../../src/smtp/sasl.ts';
 import { type Action, advance, type Channel, type Event, type Plan, STEPS, type State } from '../../src/smtp/session.ts';
 
-const reply = (code: number): Event => ({ type: 'reply', more: false, reply: { code, enhanced: null, lines: ['text'] } });
+const reply = (code: number): Event => ({ type: 'reply', rest: '', reply: { code, enhanced: null, lines: ['text'] } });
 
 const EVENTS: readonly (readonly [string, Event])[] = [
   ['2yz', reply(250)],
@@ -15,9 +15,9 @@ const EVENTS: readonly (readonly [string, Event])[] = [
   ['4yz', reply(450)],
   ['5yz', reply(550)],
   ['421', reply(421)],
-  ['malformed', { type: 'malformed', detail: '' }],
-  ['lost', { type: 'lost', detail: '' }],
-  ['timeout', { type: 'timeout' }],
+  ['malformed', { type: 'malformed', detail: '', rest: '' }],
+  ['lost', { type: 'lost', detail: '', rest: '' }],
+  ['timeout', { type: 'timeout', rest: '' }],
   ['abort', { type: 'abort', detail: '' }],
   ['own event', { type: 'quit' }],
 ];
@@ -65,12 +65,12 @@ const STATES: readonly (readonly [string, State, Event | null])[] = [
     { at: 'data', ...sending, refusals: grown(none(), { command: 'RCPT', recipient: 0, reply: { ...accepted, code: 550 } }) },
     null,
   ],
-  ['content (DATA)', { at: 'content', ...sending, framing: 'data', blocks: 0, last: null }, { type: 'contentSent', more: false }],
+  ['content (DATA)', { at: 'content', ...sending, framing: 'data', blocks: 0, last: null }, { type: 'contentSent', rest: '' }],
   ['content (a block unanswered)', { at: 'content', ...sending, framing: 'bdat', blocks: 1, last: 12 }, null],
   [
     'content (all but the end of the last block)',
     { at: 'content', ...sending, framing: 'bdat', blocks: 0, last: 12 },
-    { type: 'contentSent', more: false },
+    { type: 'contentSent', rest: '' },
   ],
   ['commit', { at: 'commit', ...sending, replies: none(), next: null }, null],
   ['commit, an envelope behind it', { at: 'commit', ...sending, replies: none(), next: { ...envelope, sent: 2, answered: 0 } }, null],

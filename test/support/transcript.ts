@@ -1,5 +1,6 @@
 /**
- * Session transcripts in the notation of RFC 5321 Appendix D: `S:` what the server says, `C:` what the client must say,
+ * Session transcripts in the notation of RFC 5321 Appendix D: `S:` what the server says, `C:` what the client must say, `C*:` a
+ * secret of it,
  * `!` what happens besides (below), `=` the outcome. A line `plan:` or `transaction:` changes a default, as JSON.
  *
  * Given to the client: `! secured`, `! insecure WHY`, `! lost`, `! timeout`, `! abort`, `! sent` (all content is written;
@@ -112,7 +113,7 @@ export function parseTranscript(file: string, text: string): Transcript {
       ...plan,
     },
     transaction: { ...defaults, ...rest, reversePath: reversePath.value, recipients } as Transaction,
-    lines: all.filter((line) => /^([SC!=]|S~):? /.test(line)),
+    lines: all.filter((line) => /^([SC!=]|C\*):? /.test(line)),
     whole: pieces === 'whole',
     pure: pure === true,
   };
@@ -134,7 +135,7 @@ export function printOutcome(outcome: SessionOutcome): string {
 export function printAction(action: Action): string[] {
   switch (action.do) {
     case 'send':
-      return action.lines.map((line) => `C: ${line}`);
+      return action.lines.map((line) => `${action.secret ? 'C*' : 'C'}: ${line}`);
     case 'commit':
       return [action.line === null ? '! commit' : `C: ${action.line}`, ...action.along.map((line) => `C: ${line}`)];
     case 'sendBlock':

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createConnection, type Socket } from 'node:net';
+import { constants } from 'node:os';
 import { suite } from 'uvu';
 import { sourceOf } from '../../src/message/source.ts';
 import type { SessionOutcome } from '../../src/smtp/outcome.ts';
@@ -95,11 +96,11 @@ test('in a pipelined group each reply has a time of its own', () =>
     const later =
       (text: string): Deed =>
       async () => {
-        await new Promise((resolve) => setTimeout(resolve, 150));
+        await new Promise((resolve) => setTimeout(resolve, 500));
         return text;
       };
     const script = { MAIL: later('250 ok'), 'RCPT 1': later('250 ok'), 'RCPT 2': later('250 ok'), 'RCPT 3': later('250 ok') };
-    const at = await opened({ offers: ['PIPELINING'], script }, {}, { timeouts: { ...LIMITS, command: 400 } });
+    const at = await opened({ offers: ['PIPELINING'], script }, {}, { timeouts: { ...LIMITS, command: 1500 } });
     assert.equal(printOutcome(await send(at, 3)), '= accepted 250 2.0.0 taken');
     await at.server.stop();
   }));
@@ -354,6 +355,39 @@ test('large messages in blocks leave no listener behind, however often the socke
     assert.deepEqual(warnings, []);
   }));
 
+test('V2: blocks of BDAT are 256 KiB, whatever the chunks of the content', () =>
+  within(60_000, async () => {
+    const large = Buffer.alloc(4 * 1024 * 1024, `${'x'.repeat(62)}\n`);
+    for (const size of [1024 * 1024, 100_000, large.length]) {
+      const lines: string[] = [];
+      const trace = (side: string, line: string) => void (side === 'C' && line.startsWith('BDAT') && lines.push(line));
+      const at = await opened({ offers: ['PIPELINING', 'CHUNKING'] }, {}, { trace });
+      const chunks = Array.from({ length: Math.ceil(large.length / size) }, (_, i) => large.subarray(i * size, (i + 1) * size));
+      const outcome = await at.connection.submit(transactionTo(1), { open: () => sourceOf(...chunks) });
+      assert.equal(printOutcome(outcome), '= accepted 250 2.0.0 taken');
+      assert.ok(at.server.held[0]?.octets.equals(Buffer.from(`${large.toString('latin1').replaceAll('\n', '\r\n')}\r\n`, 'latin1')));
+      const octets = lines.map((line) => Number(line.split(' ')[1]));
+      // The last but one may be small, too: it is what was left.
+      for (const each of octets.slice(0, -2)) assert.ok(each >= 256 * 1024 && each < 288 * 1024, lines.join());
+      await at.server.stop();
+    }
+  }));
+
+test('V2: octets that do not move are waited for no longer than a block’s time', () =>
+  within(20_000, async () => {
+    for (const offers of [[], ['PIPELINING', 'CHUNKING']]) {
+      const deaf: Deed = ({ socket }) => {
+        socket.pause();
+        return new Promise(() => {});
+      };
+      const at = await opened({ offers, script: { content: deaf, BDAT: deaf } }, {}, { timeouts: { ...LIMITS, block: 400 } });
+      const large = Buffer.alloc(64 * 1024 * 1024, `${'x'.repeat(62)}\r\n`);
+      const outcome = await at.connection.submit(transactionTo(1), { open: () => sourceOf(large) });
+      assert.equal(printOutcome(outcome), '= timeout at content, condemns address');
+      await at.server.stop();
+    }
+  }));
+
 const IDLE: readonly (readonly [string, (talk: Talk) => void])[] = [
   ['closes', ({ socket }) => socket.end()],
   ['resets', ({ socket }) => socket.resetAndDestroy()],
@@ -512,10 +546,19 @@ test('fifty thousand refusals take the time of fifty thousand refusals', () =>
 
 /* ---- words ---- */
 
-test('a socket’s errors are words', () => {
+test('V10: a socket’s errors are words', () => {
   const of = (code: string, message = '') => socketError(Object.assign(new Error(message), { code }));
   assert.equal(of('ECONNREFUSED'), 'connection refused');
   assert.equal(of('EWHATEVER', 'something else'), 'something else');
+  assert.equal(
+    of('EMFILE', 'connect EMFILE 192.0.2.1:25 - Local (undefined:undefined)'),
+    'this process may open no more files (ulimit -n)',
+  );
+  const unnamed = Object.assign(new Error('connect ENOBUFS 192.0.2.1:25 - Local (undefined:undefined)'), {
+    code: 'ENOBUFS',
+    errno: -constants.errno.ENOBUFS,
+  });
+  assert.equal(socketError(unnamed), 'no buffer space available (ENOBUFS)');
   assert.equal(socketError(new Error('no code')), 'no code');
 });
 

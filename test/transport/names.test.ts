@@ -162,6 +162,16 @@ test('V1: nor does it leave a process behind', () =>
     assert.equal(await givenUp('127.1', {}, 1), BUN ? 'found' : 'ECANCELLED');
   }));
 
+test('V9: an answer that came in time is read, though the process was stopped until the time was over', () =>
+  within(20_000, async () => {
+    server.asked.length = 0;
+    const looked = look('one.example', 4, {}, 200);
+    while (server.asked.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    // It is on its way.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 400);
+    assert.equal(await looked, '192.0.2.1 192.0.2.2');
+  }));
+
 test('V1: MX and SRV in the same way', () =>
   within(20_000, async () => {
     const found = await targetsOf(hostAt(25, { host: 'mx.example', expand: 'mx' }), 1000, namesOf(host({})));

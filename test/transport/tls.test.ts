@@ -2,7 +2,7 @@
 // Loopback: the handshake alone is the subject; its policy is handed in.
 import assert from 'node:assert/strict';
 import { createHash, X509Certificate } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import net, { type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -507,10 +507,10 @@ test('what the configuration names and cannot be used', async () => {
   const locked = `-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n`;
   const broken = '-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n';
   for (const [changed, expected, environment] of [
-    [{ caFile: path.join(folder, 'absent') }, /^tls\.ca_file: .*absent cannot be read \(ENOENT\)$/],
+    [{ caFile: path.join(folder, 'absent') }, /^tls\.ca_file: .*absent does not exist$/],
     [{ caFile: file('no certificate') }, /^tls\.ca_file: .* holds no certificate in PEM$/],
-    [{ caFile: folder }, /^tls\.ca_file: .* cannot be read \(EISDIR\)$/],
-    [{ certificate: path.join(folder, 'absent') }, /^tls\.certificate: .* cannot be read/],
+    [{ caFile: folder }, /^tls\.ca_file: .* is refused, because it is not a regular file$/],
+    [{ certificate: path.join(folder, 'absent') }, /^tls\.certificate: .* does not exist$/],
     [{ certificate: file(other.cert) }, /^tls\.certificate: .* holds no private key/],
     [{ certificate: file(other.cert), certificateKey: file('nothing') }, /^tls\.certificate_key: .* holds no private key/],
     [{ certificate: file(other.cert), certificateKey: file(locked) }, /^tls\.certificate_key: the private key has a passphrase/],
@@ -518,6 +518,36 @@ test('what the configuration names and cannot be used', async () => {
     [{ certificate: file(broken), certificateKey: file(other.key) }, /^tls\.certificate cannot be used: /],
     [{ caFile: '' }, /^SSL_CERT_FILE is ".*absent", which holds no certificate/, { SSL_CERT_FILE: path.join(folder, 'absent') }],
     [{ caFile: '' }, /^SSL_CERT_FILE is /, { SSL_CERT_FILE: file('nothing') }],
+  ] as [Partial<TlsPolicy>, RegExp, NodeJS.ProcessEnv?][]) {
+    const prepared = await tlsPreparation(policy(changed), wantedNames(policy(), HOST), { implicit: true, environment: environment ?? {} });
+    assert.match(prepared.ok ? 'no failure' : prepared.detail, expected);
+  }
+});
+
+test('S3: a key that others can read, and certificates that others can change, are refused', async () => {
+  const other = makeCertificate({});
+  const withMode = (text: string, mode: number): string => {
+    const name = file(text);
+    chmodSync(name, mode);
+    return name;
+  };
+  for (const [changed, expected, environment] of [
+    [
+      { certificate: file(other.cert), certificateKey: withMode(other.key, 0o644) },
+      /^tls\.certificate_key: \S+ is refused, because every user can read this file \(mode 0644, owner uid \d+\): run chmod o-r \S+$/,
+    ],
+    [
+      { certificate: withMode(other.cert + other.key, 0o644), certificateKey: '' },
+      /^tls\.certificate: \S+ is refused, because every user can read this file/,
+    ],
+    [
+      { certificate: withMode(other.cert, 0o646), certificateKey: file(other.key) },
+      /^tls\.certificate: \S+ is refused, because every user can change this file/,
+    ],
+    [{ caFile: withMode(ca.own, 0o666) }, /^tls\.ca_file: \S+ is refused, because every user can change this file/],
+    [{ caFile: '' }, /^the CA store \S+ is refused, because every user can change this file/, { SSL_CERT_FILE: withMode(ca.own, 0o646) }],
+    [{ certificate: withMode(other.cert, 0o644), certificateKey: withMode(other.key, 0o640) }, /^no failure$/],
+    [{ caFile: withMode(ca.own, 0o664) }, /^no failure$/],
   ] as [Partial<TlsPolicy>, RegExp, NodeJS.ProcessEnv?][]) {
     const prepared = await tlsPreparation(policy(changed), wantedNames(policy(), HOST), { implicit: true, environment: environment ?? {} });
     assert.match(prepared.ok ? 'no failure' : prepared.detail, expected);

@@ -101,7 +101,7 @@ function appearances(server: Server): readonly Appearance[] {
 let arrived: readonly { readonly reversePath: string | undefined; readonly octets: Buffer }[] = [];
 
 test.before(() =>
-  within(300_000, async () => {
+  within(560_000, async () => {
     const network = theNetwork();
     behind = await startExim();
     peers.set('exim', await startExim({ at: appearances('exim') }));

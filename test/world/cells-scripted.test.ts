@@ -50,6 +50,7 @@ const FACES: readonly Scripted[] = [
   { name: 'closes', last: 30, kind: 'good', server: 'STARTTLS fails', script: notTls('close') },
   { name: 'injected', last: 31, kind: 'good', server: 'STARTTLS fails', script: { STARTTLS: '220 go ahead\r\n250 and on in clear\r\n' } },
   { name: 'plain', last: 32, kind: null, server: 'no STARTTLS', implicit: 'no TLS', offers: [AUTH] },
+  { name: 'again', last: 34, kind: 'good', server: 'good certificate', implicit: 'good certificate', script: { 'second EHLO': `250 smart.example\nSTARTTLS\n${AUTH}` } },
   { name: 'stripped', last: 33, kind: null, server: 'no STARTTLS', offers: ['XXXXXXXA', AUTH] },
 ];
 
@@ -194,7 +195,7 @@ async function lead(client: Client): Promise<void> {
 }
 
 test.before(() =>
-  within(400_000, async () => {
+  within(560_000, async () => {
     const network = theNetwork();
     for (const face of [...FACES, ...ABROAD]) await startFace(face);
     names = await startNameServer(network.add(53), [...FACES, ...ABROAD].map(recordsOf).join(''));

@@ -7,6 +7,7 @@ import { chmodSync, closeSync, cpSync, existsSync, mkdirSync, openSync, readdirS
 import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { BUN_FLAGS } from '../../../src/cli/wrapper.ts';
 import { scratch } from './daemon.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
@@ -39,7 +40,7 @@ export interface Run {
 
 /** This Node, or the Bun that TEST_COMMAND_RUNTIME names, told to read no file of the folder it is called in. */
 const { TEST_COMMAND_RUNTIME: bun } = process.env;
-const THIS: readonly string[] = bun ? [bun, '--no-env-file', '--config=/dev/null'] : [process.execPath];
+const THIS: readonly string[] = bun ? [bun, ...BUN_FLAGS] : [process.execPath];
 
 /** Installs the built command. `NOSPOOL_TEST_COMMAND` names another script to try instead. */
 export function installCommand(runtime: readonly string[] = THIS): Command {
@@ -48,11 +49,10 @@ export function installCommand(runtime: readonly string[] = THIS): Command {
   if (!existsSync(built)) throw new Error(`${built} is missing: npm run build`);
   const file = `${folder}/sendmail.cjs`;
   cpSync(built, file);
-  // What it loads when needed lies beside it.
+  // What it is made of lies beside it.
   const beside = path.dirname(built);
   for (const name of readdirSync(beside))
-    if (['chunks', 'compiled'].includes(name) || name.endsWith('.cjs'))
-      cpSync(path.join(beside, name), `${folder}/${name}`, { recursive: true });
+    if (name === 'compiled' || name.endsWith('.cjs')) cpSync(path.join(beside, name), `${folder}/${name}`, { recursive: true });
   mkdirSync(`${folder}/var`);
   chmodSync(`${folder}/var`, 0o777);
   const config = `${folder}/nospool.toml`;
@@ -100,9 +100,9 @@ export function run(command: Command, args: readonly string[], input: Input, env
   const before = command.logged().length;
   const file = typeof input === 'object' && 'file' in input ? openSync(input.file, 'r') : undefined;
   const [program = '', ...first] = [...command.runtime, command.file];
-  const child = spawn(program, [...first, '-C', command.config, ...args], {
+  const child = spawn(program, [...first, ...args], {
     stdio: [file ?? 'pipe', 'pipe', 'pipe'],
-    env: { PATH: '/usr/bin:/bin', LANG: 'C.UTF-8', ...env },
+    env: { PATH: '/usr/bin:/bin', LANG: 'C.UTF-8', NOSPOOL_CONFIG: command.config, ...env },
     cwd: command.folder,
   });
   if (file !== undefined) closeSync(file);

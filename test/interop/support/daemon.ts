@@ -12,7 +12,7 @@ import { HOST } from '../../world/support/addresses.ts';
 export const pause = (milliseconds: number) => new Promise<void>((resolve) => setTimeout(resolve, milliseconds));
 
 /** Waits until `ready` gives something true, at most so long; `what` is for the error. */
-export async function until<T>(what: string, ready: () => T | Promise<T>, milliseconds = 20_000): Promise<NonNullable<T>> {
+export async function until<T>(what: string, ready: () => T | Promise<T>, milliseconds = 60_000): Promise<NonNullable<T>> {
   const end = Date.now() + milliseconds;
   for (;;) {
     const value = await ready();

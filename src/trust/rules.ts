@@ -1,0 +1,182 @@
+/**
+ * Whose file may be obeyed: one table for every file that says where mail goes or with which secret, by its owner and its
+ * mode. nospool.toml(5) has the same table. Pure: facts are handed in, those that cost something as functions.
+ */
+
+/** Files by what they are, and configurations besides by what they hold. */
+export type FileKind =
+  | 'system'
+  | 'named'
+  | 'own'
+  | 'command'
+  | 'argument'
+  | 'literal'
+  | 'aliases'
+  | 'include'
+  | 'forward'
+  | 'password'
+  | 'key'
+  | 'certificate';
+
+/** 'user': whose `~/.forward` it is; 'includer': the owner of the file that includes it. */
+export type Owner = 'root' | 'runner' | 'user' | 'includer';
+
+export interface Rule {
+  /** As the manual calls it. */
+  readonly file: string;
+  /** [] = anybody. */
+  readonly owners: readonly Owner[];
+  /** Who but its owner may have the right to change it. 'own group': a group in which nobody else is. */
+  readonly changedBy: 'nobody' | 'own group' | 'group';
+  readonly readBy: 'group' | 'everybody';
+  /** True: on a read-only mount owner and right to change do not matter, because nobody here can change it. */
+  readonly mayBeMounted: boolean;
+}
+
+export const RULES: Readonly<Record<FileKind, Rule>> = {
+  system: rule('/etc/nospool.toml', ['root', 'runner'], 'group'),
+  named: rule('the file named by -C or NOSPOOL_CONFIG', ['root', 'runner'], 'group'),
+  own: rule("the user's own file", ['root', 'runner'], 'own group'),
+  command: rule('a configuration that holds password_command', [], 'nobody'),
+  // An argument may come from a web form.
+  argument: rule(
+    'a configuration named by -C of sendmail that holds password_command or a path as log',
+    ['root'],
+    'group',
+    'everybody',
+    false,
+  ),
+  literal: rule('a configuration that holds password', [], 'group', 'group'),
+  aliases: rule('an alias file', ['root', 'runner'], 'group'),
+  include: rule('what :include: names', ['root', 'runner', 'includer'], 'group'),
+  forward: rule('~/.forward', ['root', 'user'], 'nobody', 'everybody', false),
+  password: rule('password_file, proxy_password_file', ['root', 'runner'], 'group', 'group'),
+  key: rule('certificate_key', ['root', 'runner'], 'group', 'group'),
+  certificate: rule('certificate, ca_file', [], 'group'),
+};
+
+function rule(
+  file: string,
+  owners: readonly Owner[],
+  changedBy: Rule['changedBy'],
+  readBy: Rule['readBy'] = 'everybody',
+  mayBeMounted = true,
+): Rule {
+  return { file, owners, changedBy, readBy, mayBeMounted };
+}
+
+export interface FileFacts {
+  readonly path: string;
+  readonly uid: number;
+  readonly gid: number;
+  readonly mode: number;
+  /** How many names it has. */
+  readonly links: number;
+  /** True if nobody but the user who runs this is in the file's group. */
+  readonly isOwnGroup: () => boolean;
+  readonly mount: () => Mount;
+}
+
+/** The file system that a file is on. */
+export interface Mount {
+  readonly isReadOnly: boolean;
+  /** The file or its folder was mounted by itself, as container runtimes do. */
+  readonly isOwn: boolean;
+}
+
+export interface Runner {
+  readonly euid: number;
+  /** The user whose file it is, or the owner of the file that includes it; null = none. */
+  readonly other?: number | null;
+  /** Default: where container runtimes put secrets. */
+  readonly containerSecrets?: string | undefined;
+}
+
+/** Where container runtimes put secrets: whoever is within is meant to read them, and can change nothing there. */
+const CONTAINER_SECRETS = '/run/secrets/';
+
+const [OTHERS_READ, OTHERS_WRITE, GROUP_WRITE] = [0o004, 0o002, 0o020];
+
+/** null: the file may be obeyed. Else a sentence that continues its name and says what mends it. */
+export function refusalOf(kind: FileKind, file: FileFacts, runner: Runner): string | null {
+  const { owners, readBy, mayBeMounted } = RULES[kind];
+  if (readBy === 'group' && file.path.startsWith(runner.containerSecrets ?? CONTAINER_SECRETS)) return null;
+  // A user can give a name in the own home to a file of root.
+  if (kind === 'forward' && file.links > 1 && file.uid !== runner.other) return 'is refused, because it has a second name';
+  const isOwned = owners.length === 0 || owners.some((owner) => uidOf(owner, runner) === file.uid);
+  const changing = file.mode & changeable(kind, file);
+  const isUnchanging = (isOwned && changing === 0) || (mayBeMounted && file.mount().isReadOnly);
+  if (!isUnchanging && !isOwned) return strangersFile(kind, file, runner);
+  const open = (isUnchanging ? 0 : changing) | (readBy === 'group' ? file.mode & OTHERS_READ : 0);
+  return open === 0 ? null : openFile(kind, open, file);
+}
+
+const uidOf = (owner: Owner, { euid, other = null }: Runner): number | null => (owner === 'root' ? 0 : owner === 'runner' ? euid : other);
+
+/** The bits of the mode that let somebody change the file who must not. */
+function changeable(kind: FileKind, file: FileFacts): number {
+  const { changedBy } = RULES[kind];
+  const isGroupRefused = changedBy === 'nobody' || (changedBy === 'own group' && (file.mode & GROUP_WRITE) !== 0 && !file.isOwnGroup());
+  return OTHERS_WRITE | (isGroupRefused ? GROUP_WRITE : 0);
+}
+
+function strangersFile(kind: FileKind, file: FileFacts, runner: Runner): string {
+  const owners = new Map<number, string>();
+  for (const owner of RULES[kind].owners) {
+    const uid = uidOf(owner, runner);
+    if (uid !== null && !owners.has(uid)) owners.set(uid, `to ${OWNERS[owner]}${owner === 'root' ? '' : ` (uid ${uid})`}`);
+  }
+  const where = kind === 'argument' ? ', and -C names it' : '';
+  const cure = kind === 'argument' ? ', or name it by NOSPOOL_CONFIG' : '';
+  return `is refused, because this file belongs to uid ${file.uid} (mode ${printMode(file.mode)}), not ${[...owners.values()].join(' or ')}${where}: run chown ${kind === 'forward' ? runner.other : 'root'} ${quoted(file.path)}${cure}${mountCure(kind, file)}`;
+}
+
+const OWNERS: Readonly<Record<Owner, string>> = {
+  root: 'root',
+  runner: 'the user who runs this',
+  user: 'the user whose file it would be',
+  includer: 'the owner of the file that includes it',
+};
+
+function openFile(kind: FileKind, bits: number, file: FileFacts): string {
+  const [isGroup, isOthers] = [(bits & GROUP_WRITE) !== 0, (bits & (OTHERS_WRITE | OTHERS_READ)) !== 0];
+  const who = isGroup ? (isOthers ? 'its group and every user' : 'its group') : 'every user';
+  const [isRead, isChanged] = [(bits & OTHERS_READ) !== 0, (bits & (OTHERS_WRITE | GROUP_WRITE)) !== 0];
+  const verb = isRead ? (isChanged ? 'read and change' : 'read') : 'change';
+  const letters = `${isGroup ? 'g' : ''}${isOthers ? 'o' : ''}-${isRead ? 'r' : ''}${isChanged ? 'w' : ''}`;
+  // The mode of what a container runtime mounted is told to the runtime.
+  const cure = isRead && file.mount().isOwn ? `, or mount it with mode 0440 or in ${CONTAINER_SECRETS}` : mountCure(kind, file);
+  return `is refused, because ${who} can ${verb} this file (mode ${printMode(file.mode)}, owner uid ${file.uid}): run chmod ${letters} ${quoted(file.path)}${cure}`;
+}
+
+const mountCure = (kind: FileKind, file: FileFacts): string =>
+  RULES[kind].mayBeMounted && file.mount().isOwn ? ', or mount it read-only' : '';
+
+/** `0640` */
+export const printMode = (mode: number): string => (mode & 0o7777).toString(8).padStart(4, '0');
+
+/** A path as a word of the shell. */
+export const quoted = (path: string): string => (/^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`);
+
+/** True if the user alone is in the group: by group(5) and passwd(5), where distributions make such a group for each user. */
+export function isPrivateGroup(gid: number, uid: number, group: string, passwd: string): boolean {
+  const users = rowsOf(passwd);
+  const names = users.filter(([, , own]) => own === String(uid)).map(([name]) => name);
+  const groups = rowsOf(group).filter(([, , own]) => own === String(gid));
+  const members = groups.flatMap(([, , , list = '']) => list.split(',')).filter((member) => member !== '');
+  const isOthers = users.some(([, , own, primary]) => primary === String(gid) && own !== String(uid));
+  return groups.length > 0 && names.length > 0 && !isOthers && members.every((member) => names.includes(member));
+}
+
+const rowsOf = (text: string): readonly (readonly string[])[] => text.split('\n').map((line) => line.split(':'));
+
+/** The mount of an open file, by proc(5): `fdinfo` of its descriptor and `mountinfo`. */
+export function mountOf(path: string, fdinfo: string, mountinfo: string): Mount {
+  const id = /^mnt_id:\s*(\d+)$/m.exec(fdinfo)?.[1];
+  const row = mountinfo.split('\n').find((line) => line.split(' ', 1)[0] === id);
+  const [, , , , place = '', options = ''] = row?.split(' ') ?? [];
+  const whole = row?.split(' - ')[1]?.split(' ')[2] ?? '';
+  const point = place.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
+  const isOwn = point !== '/' && (point === path || point === path.slice(0, path.lastIndexOf('/')));
+  return { isReadOnly: [options, whole].some((list) => list.split(',').includes('ro')), isOwn };
+}

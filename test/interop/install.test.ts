@@ -1,0 +1,167 @@
+/**
+ * `nospool install` as root on a whole system: in a mount namespace of its own, where /usr can be written without changing
+ * the host's. The code lies where an ordinary user has cloned it.
+ */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { appendFileSync, chmodSync, chownSync, cpSync, lstatSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { scratch } from './support/daemon.ts';
+import { suiteWith } from './support/needs.ts';
+
+const test = suiteWith('install on a system', 'root', 'unshare');
+
+const DIST = fileURLToPath(new URL('../../dist', import.meta.url));
+const ANN = 12_345;
+
+function give(folder: string, uid: number): void {
+  chownSync(folder, uid, uid);
+  for (const name of readdirSync(folder, { recursive: true }) as string[]) {
+    const file = path.join(folder, name);
+    if (!lstatSync(file).isSymbolicLink()) chownSync(file, uid, uid);
+  }
+}
+
+/** Ann's clone, in her home directory. */
+function clone(): string {
+  const home = scratch('home');
+  chownSync(home, ANN, ANN);
+  mkdirSync(`${home}/nospool`);
+  cpSync(DIST, `${home}/nospool/dist`, { recursive: true });
+  give(`${home}/nospool`, ANN);
+  return `${home}/nospool`;
+}
+
+/** Shell text on a system whose /usr is a copy of the host's that is gone afterwards. */
+function onSystem(script: string): { readonly status: number | null; readonly stdout: string; readonly stderr: string } {
+  const system = `set -e
+mount -t tmpfs -o mode=755 none ${layers}
+mkdir ${layers}/upper ${layers}/work
+mount -t overlay overlay -o lowerdir=/usr,upperdir=${layers}/upper,workdir=${layers}/work /usr
+chmod 755 /usr/local /usr/local/lib
+set +e
+${script}`;
+  return spawnSync('unshare', ['--mount', '/bin/sh', '-c', system], { encoding: 'utf8', env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' } });
+}
+const layers = scratch('layers');
+
+const ORDINARY = 'setpriv --reuid=65534 --regid=65534 --clear-groups';
+
+test('S4: the clone of a user, also through the link that npm makes: the code is copied to where only root may change it', () => {
+  const folder = clone();
+  const { status, stdout, stderr } = onSystem(`
+mkdir -p /usr/local/lib/node_modules
+ln -s ${folder} /usr/local/lib/node_modules/nospool
+ln -s ../lib/node_modules/nospool/dist/nospool.mjs /usr/local/bin/nospool
+umask 077
+/usr/local/bin/nospool install || exit
+echo "--- who may change it"
+find /usr/local/lib/nospool ! -user root -o -perm /022
+echo "--- as an ordinary user"
+${ORDINARY} /usr/sbin/sendmail -bp
+echo 'throw new Error("changed by ann");' >>${folder}/dist/main.cjs
+echo 'throw new Error("changed by ann");' >>${folder}/dist/sendmail.cjs
+${ORDINARY} /usr/sbin/sendmail -bp
+echo "--- compiled"
+ls /usr/local/lib/nospool/*/compiled
+`);
+  assert.equal(stderr, '');
+  const [first = ''] = stdout.split('\n');
+  assert.match(
+    first,
+    new RegExp(
+      `^${path.dirname(folder)} belongs to uid ${ANN}, so the code was copied to /usr/local/lib/nospool/code-[\\w.-]+: after an upgrade run "nospool install" again$`,
+    ),
+  );
+  assert.match(stdout, /--- who may change it\n--- as an ordinary user\nMail queue is empty\nMail queue is empty\n--- compiled\n\d.*\n/);
+  assert.equal(status, 0);
+});
+
+test('S4: the copy that a script named stays for the processes that are starting, until the next time; uninstall takes all away', () => {
+  const folder = clone();
+  const { status, stdout, stderr } = onSystem(`
+exec 3>&1 >/dev/null
+list() { echo "$1: $(ls /usr/local/lib/nospool 2>/dev/null | wc -l)" >&3; }
+node ${folder}/dist/nospool.mjs install && list first
+node ${folder}/dist/nospool.mjs install && list again
+echo '//' >>${folder}/dist/main.cjs
+node ${folder}/dist/nospool.mjs install && list changed
+echo '//' >>${folder}/dist/main.cjs
+node ${folder}/dist/nospool.mjs install && list "changed again"
+/usr/sbin/sendmail -bp >&3
+mkdir /usr/local/lib/nospool/other
+node ${folder}/dist/nospool.mjs uninstall && list other
+ls /usr/sbin/sendmail 2>/dev/null
+rmdir /usr/local/lib/nospool/other
+node ${folder}/dist/nospool.mjs install
+node ${folder}/dist/nospool.mjs uninstall && list none
+ls -d /usr/local/lib/nospool 2>/dev/null >&3
+`);
+  assert.equal(stderr, '');
+  assert.equal(stdout, 'first: 1\nagain: 1\nchanged: 2\nchanged again: 2\nMail queue is empty\nother: 1\nnone: 0\n');
+  assert.notEqual(status, 0, 'the folder is gone');
+});
+
+test('S4: an interpreter that others may change is refused, and nothing is written', () => {
+  const home = path.dirname(clone());
+  mkdirSync(`${home}/.nvm/bin`, { recursive: true });
+  writeFileSync(`${home}/.nvm/bin/node`, `#!/bin/sh\nexec ${process.execPath} "$@"\n`, { mode: 0o755 });
+  give(`${home}/.nvm`, ANN);
+  symlinkSync(`${home}/.nvm/bin/node`, `${home}/link`);
+  const opt = scratch('opt');
+  mkdirSync(`${opt}/node-22/bin`, { recursive: true });
+  writeFileSync(`${opt}/node-22/bin/node`, `#!/bin/sh\nexec ${process.execPath} "$@"\n`, { mode: 0o755 });
+  chmodSync(`${opt}/node-22`, 0o777);
+  for (const [runtime, because] of [
+    [`${home}/.nvm/bin/node`, `${home} belongs to uid ${ANN}`],
+    [`${home}/link`, `${home} belongs to uid ${ANN}`],
+    [`${opt}/node-22/bin/node`, `${opt}/node-22 may be changed by everybody \\(mode 0777\\)`],
+  ] as const) {
+    const { status, stdout, stderr } = onSystem(`
+node ${DIST}/nospool.mjs install --runtime ${runtime}; status=$?
+grep -l 'nospool install' /usr/sbin/sendmail /usr/lib/sendmail /usr/bin/mailq 2>/dev/null
+exit $status`);
+    assert.match(
+      stderr,
+      new RegExp(
+        `^nospool: ${runtime} is not to run for everybody, because ${because}: install Node or Bun where only root may change it, .*--runtime\\n$`,
+      ),
+    );
+    assert.deepEqual([status, stdout], [1, '']);
+  }
+});
+
+test('S4: with --root nothing is copied: code that others may change is refused, each file and folder of it', () => {
+  const root = scratch('image');
+  const folder = `${root}/opt/nospool`;
+  mkdirSync(`${root}/opt`);
+  cpSync(DIST, folder, { recursive: true });
+  const install = () => spawnSync(process.execPath, [`${folder}/nospool.mjs`, 'install', '--root', root], { encoding: 'utf8' });
+  const fine = install();
+  assert.deepEqual([fine.status, fine.stderr], [0, '']);
+  for (const name of [
+    'sendmail.cjs',
+    'main.cjs',
+    readdirSync(folder).find((each) => /^charset-/.test(each)) ?? '',
+    'compiled',
+    '.',
+    '..',
+  ]) {
+    chownSync(path.join(folder, name), ANN, 0);
+    const run = install();
+    assert.equal(run.status, 1, name);
+    assert.match(
+      run.stderr,
+      /^nospool: everybody would run what others may change, because \S+ belongs to uid 12345: with --root nothing is copied/,
+      name,
+    );
+    chownSync(path.join(folder, name), 0, 0);
+  }
+  assert.equal(install().status, 0);
+  appendFileSync(`${folder}/compiled/memory-test-${process.arch}`, '');
+  chmodSync(`${folder}/compiled`, 0o775);
+  assert.match(install().stderr, /compiled may be changed by group 0 \(mode 0775\)/);
+});
+
+test.run();

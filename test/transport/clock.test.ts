@@ -1,0 +1,49 @@
+/** Clocks: when they ring, and what they look at before. */
+import assert from 'node:assert/strict';
+import { createSocket } from 'node:dgram';
+import { suite } from 'uvu';
+import { alarm } from '../../src/transport/clock.ts';
+import { within } from '../support/within.ts';
+
+const test = suite('clock');
+
+const sleep = (milliseconds: number): void => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+const later = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+test('it rings once, and not when it was stopped', () =>
+  within(5000, async () => {
+    const rung: string[] = [];
+    alarm(20, () => rung.push('first'));
+    const stop = alarm(20, () => rung.push('second'));
+    stop();
+    stop();
+    await later(200);
+    assert.deepEqual(rung, ['first']);
+  }));
+
+test('never, and in a month, are not now', () =>
+  within(5000, async () => {
+    const rung: string[] = [];
+    const stops = [alarm(Number.POSITIVE_INFINITY, () => rung.push('never')), alarm(30 * 86_400_000, () => rung.push('a month'))];
+    await later(100);
+    for (const stop of stops) stop();
+    assert.deepEqual(rung, []);
+  }));
+
+test('V9: what has arrived is read first', () =>
+  within(5000, async () => {
+    const socket = createSocket('udp4');
+    await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
+    const happened: string[] = [];
+    const stop = alarm(50, () => happened.push('late'));
+    socket.on('message', () => {
+      happened.push('read');
+      stop();
+    });
+    socket.send('x', socket.address().port, '127.0.0.1', () => sleep(200));
+    await later(400);
+    assert.deepEqual(happened, ['read']);
+    socket.close();
+  }));
+
+test.run();
