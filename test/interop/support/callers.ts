@@ -2,7 +2,9 @@
  * The programs that call sendmail, each as its users run it: what to run so that it sends, and how it shows that sending
  * failed. Facts about them are of Debian 12. It knows the command under test only as /usr/sbin/sendmail.
  */
+import { mkdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
 import type { Need } from './needs.ts';
 import { at } from './peer.ts';
 import type { Called, World } from './world.ts';
@@ -23,8 +25,12 @@ export interface Caller {
   readonly argv: RegExp;
   /** True when the caller shows that the letter did not go; undefined for callers that cannot (atd, Ruby): the log has to. */
   readonly notices?: (called: Called) => boolean;
+  /** It shows nothing: its status is 0 although the letter did not go. */
+  readonly ignores?: true;
   /** It sends to its own user (root) alone, whatever the letter says. */
   readonly toItself?: true;
+  /** The message is not the letter's text, but has this in it; and there are so many. */
+  readonly own?: { readonly text: RegExp; readonly times: number };
   /** Its text differs from the letter's in this known way. */
   readonly changes?: (text: string) => string;
 }
@@ -59,6 +65,72 @@ const phpMailer = (way: string) =>
   php(`require '/usr/share/php/libphp-phpmailer/autoload.php'; $mail = new \\PHPMailer\\PHPMailer\\PHPMailer(true); $mail->${way}();
     $mail->CharSet = 'UTF-8'; $mail->setFrom('${SENDER}'); foreach ($letter['to'] as $to) $mail->addAddress($to);
     $mail->Subject = $letter['subject']; $mail->Body = $letter['text']; $mail->send();`);
+
+/** A recipe, and behind it one that keeps what it has not taken. */
+const procmail =
+  (recipe: (letter: Letter) => string) =>
+  (world: World, letter: Letter): Promise<Called> => {
+    const kept = `${world.home}/kept`;
+    const rc = world.file('procmailrc', `SENDMAIL=/usr/sbin/sendmail\n${recipe(letter)}\n:0\n${kept}\n`);
+    const mail = `From: ${SENDER}\nSubject: ${letter.subject}\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n\n${letter.text}`;
+    return world.call(
+      ['/bin/sh', '-c', `rm -f ${kept}; procmail -m ${rc}; status=$?; ${world.untilLogged}; test -e ${kept} && echo kept; exit $status`],
+      {
+        input: mail,
+      },
+    );
+  };
+
+const TYPIST = fileURLToPath(new URL('./typist.py', import.meta.url));
+
+/** Types at a program on a terminal: what it must have shown, and what is typed then. */
+const typed = (world: World, argv: readonly string[], steps: readonly (readonly [string, string])[], env: NodeJS.ProcessEnv = {}) =>
+  world.call(['/usr/bin/python3', '-B', TYPIST, JSON.stringify({ argv, steps, seconds: 25 })], { env: { TERM: 'xterm', ...env } });
+
+const alpine =
+  (setting: string) =>
+  (world: World, { to, subject, text }: Letter): Promise<Called> => {
+    const rc = `personal-name=Tester\nuser-domain=peer.test\ninbox-path=${world.home}/inbox\ndefault-fcc=""\nfeature-list=quell-dead-letter-on-cancel\nposting-character-set=UTF-8\n${setting}`;
+    return typed(
+      world,
+      ['alpine', '-p', world.file('pinerc', rc), ...to],
+      [
+        ['Message Text', `\r\r\r${subject}\r${text.replaceAll('\n', '\r')}`],
+        ['.', '\u0018'],
+        ['Send message', 'y'],
+        ['(Message sent|rror|550|no such|250)', '\u0003'],
+      ],
+    );
+  };
+
+const aerc =
+  (outgoing: string) =>
+  (world: World, { to, subject, text }: Letter): Promise<Called> => {
+    mkdirSync(`${world.home}/.config/aerc`, { recursive: true });
+    for (const folder of ['cur', 'new', 'tmp']) mkdirSync(`${world.home}/Maildir/INBOX/${folder}`, { recursive: true });
+    world.file(
+      '.config/aerc/accounts.conf',
+      `[test]\nsource = maildir://${world.home}/Maildir\noutgoing = ${outgoing}\nfrom = ${SENDER}\n`,
+      0o600,
+    );
+    const editor = world.file('editor', `#!/bin/sh\ncat ${world.file('text', text)} >> "$1"\n`, 0o755);
+    return typed(
+      world,
+      ['aerc'],
+      [
+        ['INBOX', `:compose -H "To: ${to.join(', ')}" -H "Subject: ${subject}"\r`],
+        ['Send this email', 'y'],
+        ['(essage sent|Send this email)', ':quit -f\r'],
+        ['.', ':quit -f\r'],
+      ],
+      { EDITOR: editor },
+    );
+  };
+
+const swift = (options: string) =>
+  php(`require '/usr/share/php/Swift/autoload.php';
+    $mail = (new Swift_Message($letter['subject']))->setFrom('${SENDER}')->setTo($letter['to'])->setBody($letter['text'])->setCharset('utf-8');
+    (new Swift_Mailer(new Swift_SendmailTransport('/usr/sbin/sendmail ${options}')))->send($mail) or exit(1);`);
 
 /** Cron and at run jobs whose output they mail. */
 const job = (letter: Letter) => `cat <<'END'\n${letter.text}END\n`;
@@ -155,6 +227,34 @@ ${text}`,
       ];
       return world.call(['git', 'send-email', ...options, ...to.map((one) => `--to=${one}`), patch], { env: { GIT_CONFIG_NOSYSTEM: '1' } });
     },
+  },
+  {
+    name: 'StGit',
+    needs: ['stgit'],
+    argv: /^-t -i$/,
+    notices: (called) => failed(called) && /550 5\.1\.1/.test(called.stderr + called.stdout),
+    own: { text: /\n\+\.dot\n/, times: 1 },
+    send: (world, { to, subject, text }) =>
+      world.call([
+        '/bin/sh',
+        '-e',
+        world.file(
+          'patches',
+          `rm -rf ${world.home}/tree
+git init -q ${world.home}/tree
+cd ${world.home}/tree
+git config user.name Tester
+git config user.email ${SENDER}
+git config stgit.smtpserver '/usr/sbin/sendmail -t -i'
+git commit -q --allow-empty -m first
+stg init
+stg new -m '${subject}' one
+cp ${world.file('text', text)} text
+git add text
+stg refresh
+exec stg mail ${to.map((one) => `--to=${one}`).join(' ')} one\n`,
+        ),
+      ]),
   },
   {
     name: 'PHP mail()',
@@ -287,5 +387,132 @@ subprocess.run(['/usr/sbin/sendmail', '-t', '-oi'], input=mail.as_bytes(), check
           (sendmail-send-it)))`;
       return world.call(['emacs', '-Q', '--batch', '-l', 'sendmail', '--eval', lisp]);
     },
+  },
+  {
+    name: 'procmail, a pipe',
+    needs: ['procmail'],
+    argv: /^-oi ann@\S+ \S+$/,
+    notices: ({ stdout }) => stdout === 'kept\n',
+    send: procmail(({ to }) => `:0 w\n| /usr/sbin/sendmail -oi ${to.join(' ')}\n`),
+  },
+  {
+    name: 'procmail, a pipe that is not waited for',
+    needs: ['procmail'],
+    argv: /^-oi ann@\S+ \S+$/,
+    ignores: true,
+    send: procmail(({ to }) => `:0\n| /usr/sbin/sendmail -oi ${to.join(' ')}\n`),
+  },
+  {
+    name: 'procmail, !',
+    needs: ['procmail'],
+    argv: /^-oi ann@\S+ \S+$/,
+    notices: ({ stdout }) => stdout === 'kept\n',
+    send: procmail(({ to }) => `:0 w\n! ${to.join(' ')}\n`),
+  },
+  {
+    name: 'ActionMailer',
+    needs: ['ruby-actionmailer'],
+    argv: /^-i -f \S+ -- ann@\S+ \S+$/,
+    ignores: true,
+    send: (world, letter) =>
+      world.call(
+        [
+          '/usr/bin/ruby',
+          '-raction_mailer',
+          '-rjson',
+          '-e',
+          `$letter = JSON.parse(ENV['LETTER']); ActionMailer::Base.delivery_method = :sendmail
+           class Notes < ActionMailer::Base; def note; mail(from: '${SENDER}', to: $letter['to'], subject: $letter['subject'], body: $letter['text'], content_type: 'text/plain; charset=UTF-8'); end; end
+           Notes.note.deliver_now`,
+        ],
+        { env: { LETTER: JSON.stringify(letter) } },
+      ),
+  },
+  {
+    name: 'SwiftMailer, -bs',
+    needs: ['php-cli', 'php-swiftmailer'],
+    argv: /^-bs$/,
+    notices: (called) => failed(called) && /550/.test(called.stderr),
+    send: swift('-bs'),
+  },
+  {
+    name: 'SwiftMailer, -t',
+    needs: ['php-cli', 'php-swiftmailer'],
+    argv: /^-t -i -f\S+$/,
+    ignores: true,
+    send: swift('-t -i'),
+  },
+  {
+    name: 'nmh, sendmail/pipe',
+    needs: ['nmh'],
+    argv: /^-t -i$/,
+    ignores: true,
+    send(world, { to, subject, text }) {
+      const draft = world.file(
+        'draft',
+        `From: ${SENDER}\nTo: ${to.join(', ')}\nSubject: ${subject}\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n${text}`,
+      );
+      world.file('mts.conf', 'sendmail: /usr/sbin/sendmail\n');
+      world.file('.mh_profile', 'Path: Mail\n');
+      return world.call(['/usr/bin/mh/send', '-mts', 'sendmail/pipe', draft], {
+        script: `mkdir -p ${world.home}/Mail\n`,
+        env: { MHMTSUSERCONF: `${world.home}/mts.conf` },
+      });
+    },
+  },
+  {
+    name: 'mpack',
+    needs: ['mpack'],
+    argv: /^-oi ann@\S+ \S+$/,
+    ignores: true,
+    // Python's parser reads no text in it: the boundary is a hyphen.
+    own: { text: /\n\.\.\n\.dot\nthe end\n/, times: 1 },
+    send: (world, { to, subject, text }) =>
+      world.call(['mpack', '-s', subject, '-d', world.file('described', text), world.file('octets', 'x'), ...to]),
+  },
+  {
+    name: 'calendar',
+    needs: ['calendar'],
+    argv: /^-i -t -F "?Reminder Service"?$/,
+    toItself: true,
+    ignores: true,
+    own: { text: /Gr\u00fc\u00dfe aus M\u00fcnchen/, times: 1 },
+    send: (world, { text }) =>
+      world.call(['/bin/sh', '-c', `calendar -a; ${world.untilLogged}`], {
+        script: `mkdir -p ${world.home}/.calendar\nd=$(date +%m/%d)\nprintf '%s\\t%s\\n' $d '${text.split('\n')[0]}' > ${world.home}/.calendar/calendar\nsed "s|^root:.*|root:x:0:0:root:${world.home}:/bin/sh|;2,\\$d" /etc/passwd > ${world.home}/passwd\nmount --bind ${world.home}/passwd /etc/passwd\n`,
+      }),
+  },
+  {
+    name: 'sudo',
+    needs: ['sudo'],
+    argv: /^-t$/,
+    ignores: true,
+    own: { text: /COMMAND=|USER=root/, times: 2 },
+    send: (world, { to }) =>
+      world.call(['/bin/sh', '-c', `sudo -u root /bin/true; ${world.untilLogged}`], {
+        script: `printf 'Defaults mail_always, mailto="${to.join(',')}", mailfrom="${SENDER}"\nroot ALL=(ALL:ALL) ALL\n' > ${world.home}/sudoers\nchmod 440 ${world.home}/sudoers\nmount --bind ${world.home}/sudoers /etc/sudoers\nmount -t tmpfs tmpfs /etc/sudoers.d\n`,
+      }),
+  },
+  {
+    name: 'Alpine',
+    needs: ['alpine'],
+    argv: /^-oem -oi -t$/,
+    notices: ({ stdout }) => /550 5\.1\.1|POSTING ERRORS/.test(stdout),
+    send: alpine('sendmail-path=/usr/sbin/sendmail -oem -oi -t\n'),
+  },
+  {
+    name: 'Alpine, as it comes',
+    needs: ['alpine'],
+    argv: /^-bs /,
+    notices: ({ stdout }) => /Mail not sent/.test(stdout),
+    send: alpine(''),
+  },
+  {
+    name: 'aerc',
+    needs: ['aerc'],
+    argv: /^-i ann@\S+ \S+$/,
+    // It shows the letter again, and asks again whether to send it.
+    notices: ({ stdout }) => /Sending\.\.\..*Send this email/s.test(stdout),
+    send: aerc('/usr/sbin/sendmail -i'),
   },
 ];
