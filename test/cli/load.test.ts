@@ -85,7 +85,7 @@ load('the code that every run loads holds no package, and has not grown unnotice
     'sendmail.cjs': 1024,
     'main.cjs': 172 * 1024,
     'chunks/toml.cjs': 14 * 1024,
-    'chunks/tls.cjs': 18 * 1024,
+    'chunks/tls.cjs': 20 * 1024,
   };
   for (const [file, limit] of Object.entries(limits)) {
     const { size } = statSync(path.join(DIST, file));

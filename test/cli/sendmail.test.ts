@@ -345,7 +345,7 @@ test('a terminal: a hint, then lines until a dot or Ctrl-D', () =>
           '/usr/bin/script',
           ['-qec', `${RUNTIME.join(' ')} ${COMMAND} ${args} ${SENT.join(' ')}`, path.join(folder, 'typescript')],
           {
-            env: ENVIRONMENT,
+            env: { ...ENVIRONMENT, NOSPOOL_CONFIG: config },
             stdio: ['pipe', 'pipe', 'pipe'],
           },
         );
@@ -364,7 +364,7 @@ test('a terminal: a hint, then lines until a dot or Ctrl-D', () =>
       }
       // Nobody writes a message before he hears that it is for nobody.
       const { stdout } = spawnSync('/usr/bin/script', ['-qec', `${RUNTIME.join(' ')} ${COMMAND}`, '/dev/null'], {
-        env: ENVIRONMENT,
+        env: { ...ENVIRONMENT, NOSPOOL_CONFIG: config },
         input: '',
       });
       assert.match(stdout.toString(), /no recipients: name them after the options, or use -t/);
