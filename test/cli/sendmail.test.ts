@@ -383,7 +383,7 @@ test('a terminal: a hint, then lines until a dot or Ctrl-D', () =>
       }
       // Nobody writes a message before he hears that it is for nobody.
       const { stdout } = spawnSync('/usr/bin/script', ['-qec', `${RUNTIME.join(' ')} ${COMMAND}`, '/dev/null'], {
-        env: ENVIRONMENT,
+        env: { ...ENVIRONMENT, NOSPOOL_CONFIG: config },
         input: '',
       });
       assert.match(stdout.toString(), /no recipients: name them after the options, or use -t/);
