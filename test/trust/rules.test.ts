@@ -24,7 +24,7 @@ const asked = (kind: FileKind, changes: Partial<FileFacts> = {}, euid = SELF): s
 
 test('S3: nospool.toml(5) has the table', () => {
   const manual = readFileSync(new URL('../../man/nospool.toml.5', import.meta.url), 'utf8');
-  const [, table = ''] = /^lw\(30\) l l l l\.\n.*\n_\n([\s\S]*?)^\.TE$/m.exec(manual) ?? [];
+  const [, table = ''] = /^lw\(18\) l l l l\.\n.*\n_\n([\s\S]*?)^\.TE$/m.exec(manual) ?? [];
   const rows = [...table.matchAll(/^T\{\n(.*)\nT\}\t(.*)$/gm)].map(([, file = '', rest = '']) => [
     file.replaceAll('\\(ti', '~').replace(/\\-/g, '-'),
     ...rest.split('\t'),
