@@ -122,6 +122,10 @@ export function authOf(reading: Reading, entries: Entries): AuthPolicy | null {
 
 const isEmpty = (raw: unknown): boolean => raw === undefined || raw === '' || (Array.isArray(raw) && raw.length === 0);
 
+/** A file that an argument names could send any password that the user may read to a host of its own. */
+export const ownSecret = (reading: Reading, written: Written | undefined): { readonly isOwn?: true } =>
+  written && written.line > 0 && reading.refuses('path') !== null ? { isOwn: true } : {};
+
 /** Complains of a key whose file may not hold it; the environment is whoever runs this. */
 export function refuseHeld(reading: Reading, written: Written | undefined, held: Held): void {
   const refused = written && written.line > 0 ? reading.refuses(held) : null;
@@ -145,7 +149,7 @@ interface Sources {
 }
 
 function secretOf(reading: Reading, entries: Entries, { file, argv, name, literal }: Sources): Secret {
-  if (file !== '') return { from: 'file', path: secretPath(reading, entries, file) };
+  if (file !== '') return { from: 'file', path: secretPath(reading, entries, file), ...ownSecret(reading, entries.get('password_file')) };
   if (argv.length > 0) return { from: 'command', argv };
   if (name !== '') {
     const written = entries.get('password_env');

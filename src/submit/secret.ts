@@ -42,7 +42,7 @@ export async function readSecret(secret: Secret, environment: Environment, optio
       return value === undefined ? unparsed(`${what} is not set, and password_env names it`) : usable(what, value);
     }
     case 'file':
-      return fromFile(secret.path, environment, options.containerSecrets);
+      return fromFile(secret, environment, options.containerSecrets);
     case 'command':
       return fromCommand(secret.argv, environment, options.patience ?? PATIENCE);
   }
@@ -65,7 +65,11 @@ function textOf(what: string, bytes: Uint8Array): Parsed<string> {
 
 /* ---- a file ---- */
 
-async function fromFile(configured: string, environment: Environment, containerSecrets: string | undefined): Promise<Parsed<string>> {
+async function fromFile(
+  { path: configured, isOwn }: Extract<Secret, { from: 'file' }>,
+  environment: Environment,
+  containerSecrets: string | undefined,
+): Promise<Parsed<string>> {
   const place = placeOf(configured, environment);
   if (!place.ok) return place;
   const path = place.value;
@@ -75,7 +79,7 @@ async function fromFile(configured: string, environment: Environment, containerS
     const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
       const stats = await file.stat();
-      const refused = refuseFile('password', path, stats, file.fd, { ...runningUser(), containerSecrets });
+      const refused = refuseFile(isOwn ? 'own password' : 'password', path, stats, file.fd, { ...runningUser(), containerSecrets });
       if (refused !== null) return unparsed(`${what} ${refused}`);
       if (stats.size > LONGEST) return unparsed(`${what} is larger than ${LONGEST / 1024} KiB`);
       return textOf(what, await file.readFile());
