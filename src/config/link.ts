@@ -5,9 +5,10 @@
 import type { Link, ProxyPolicy, Secret } from '../router/route.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { isIPv4, isIPv6 } from '../smtp/path.ts';
+import { ownSecret } from './policy.ts';
 import { parseSmarthost } from './smarthost.ts';
 import { type Reading, take } from './table.ts';
-import { type Entries, parsePath } from './values.ts';
+import { type Entries, parsePath, type Written } from './values.ts';
 
 /** RFC 1928 §3. HTTP proxies have no port of their own. */
 const SOCKS_PORT = 1080;
@@ -54,11 +55,12 @@ function proxyOver(reading: Reading, section: '' | 'host', base: Link, entries: 
 }
 
 /** As in password_file: a relative name is a systemd credential. */
-function secretAt(reading: Reading, file: string, written: Parameters<Reading['complain']>[0] | undefined): Secret {
-  if (!file.startsWith('~') && !file.split('/').some((part) => part === '.' || part === '..')) return { from: 'file', path: file };
+function secretAt(reading: Reading, file: string, written: Written | undefined): Secret {
+  const own = ownSecret(reading, written);
+  if (!file.startsWith('~') && !file.split('/').some((part) => part === '.' || part === '..')) return { from: 'file', path: file, ...own };
   const path = parsePath(file, reading.directories);
   if (!path.ok && written) reading.complain(written, `${path.detail}, or the name of a systemd credential`);
-  return { from: 'file', path: path.ok ? path.value : file };
+  return { from: 'file', path: path.ok ? path.value : file, ...own };
 }
 
 /** `socks5://[user@]host[:port]` or `http://[user@]host:port`; the user is percent-encoded. Never repeats what may be a password. */

@@ -124,6 +124,10 @@ export function authOf(reading: Reading, entries: Entries): AuthPolicy | null {
 
 const isEmpty = (raw: unknown): boolean => raw === undefined || raw === '' || (Array.isArray(raw) && raw.length === 0);
 
+/** A file that an argument names could send any password that the user may read to a host of its own. */
+export const ownSecret = (reading: Reading, written: Written | undefined): { readonly isOwn?: true } =>
+  written && written.line > 0 && reading.refuses('path') !== null ? { isOwn: true } : {};
+
 /** Complains of a key whose file may not hold it; the environment is whoever runs this. */
 export function refuseHeld(reading: Reading, written: Written | undefined, held: Held): void {
   const refused = written && written.line > 0 ? reading.refuses(held) : null;
@@ -148,7 +152,8 @@ function secretOf(reading: Reading, entries: Entries, key: SecretKey): Secret {
   const text = take(reading, entries, 'auth', 'text', key);
   if (text === '') return { from: 'none' };
   if (key === 'password') return { from: 'literal', value: text };
-  if (key === 'password_file' || key === 'token_file') return { from: 'file', path: secretPath(reading, entries, key, text) };
+  if (key === 'password_file' || key === 'token_file')
+    return { from: 'file', path: secretPath(reading, entries, key, text), ...ownSecret(reading, entries.get(key)) };
   const written = entries.get(key);
   if (written && !/^[A-Za-z_][A-Za-z0-9_]*$/.test(text)) reading.complain(written, 'expects the name of an environment variable');
   return { from: 'env', name: text };

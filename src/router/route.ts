@@ -24,7 +24,8 @@ export interface TlsPolicy {
 /** Where a password or token comes from. Read at the attempt, never printed. */
 export type Secret =
   | { readonly from: 'none' }
-  | { readonly from: 'file'; readonly path: string }
+  /** `isOwn`: it must belong to the user who runs this, because whoever named the configuration may not read root's. */
+  | { readonly from: 'file'; readonly path: string; readonly isOwn?: boolean }
   | { readonly from: 'command'; readonly argv: readonly string[] }
   | { readonly from: 'env'; readonly name: string }
   | { readonly from: 'literal'; readonly value: string };

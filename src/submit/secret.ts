@@ -48,7 +48,7 @@ export async function readSecret(secret: Secret, environment: Environment, optio
       return value === undefined ? unparsed(`${what} is not set, and ${called}_env names it`) : usable(what, value);
     }
     case 'file':
-      return fromFile(secret.path, `${called}_file`, environment, containerSecrets);
+      return fromFile(secret, `${called}_file`, environment, containerSecrets);
     case 'command':
       return fromCommand(secret.argv, `${called}_command`, environment, patience);
   }
@@ -72,7 +72,7 @@ function textOf(what: string, bytes: Uint8Array): Parsed<string> {
 /* ---- a file ---- */
 
 async function fromFile(
-  configured: string,
+  { path: configured, isOwn }: Extract<Secret, { from: 'file' }>,
   key: string,
   environment: Environment,
   containerSecrets: string | undefined,
@@ -86,7 +86,7 @@ async function fromFile(
     const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
       const stats = await file.stat();
-      const refused = refuseFile('password', path, stats, file.fd, { ...runningUser(), containerSecrets });
+      const refused = refuseFile(isOwn ? 'own password' : 'password', path, stats, file.fd, { ...runningUser(), containerSecrets });
       if (refused !== null) return unparsed(`${what} ${refused}`);
       if (stats.size > LONGEST) return unparsed(`${what} is larger than ${LONGEST / 1024} KiB`);
       return textOf(what, await file.readFile());

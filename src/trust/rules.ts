@@ -15,6 +15,7 @@ export type FileKind =
   | 'include'
   | 'forward'
   | 'password'
+  | 'own password'
   | 'key'
   | 'certificate';
 
@@ -51,6 +52,7 @@ export const RULES: Readonly<Record<FileKind, Rule>> = {
   include: rule('what :include: names', ['root', 'runner', 'includer'], 'group'),
   forward: rule('~/.forward', ['root', 'user'], 'nobody', 'everybody', false),
   password: rule('password_file, proxy_password_file', ['root', 'runner'], 'group', 'group'),
+  'own password': rule('password_file in a file named by -C of sendmail that root does not own', ['runner'], 'group', 'group', false),
   key: rule('certificate_key', ['root', 'runner'], 'group', 'group'),
   certificate: rule('certificate, ca_file', [], 'group'),
 };
@@ -100,7 +102,7 @@ const [OTHERS_READ, OTHERS_WRITE, GROUP_WRITE] = [0o004, 0o002, 0o020];
 /** null: the file may be obeyed. Else a sentence that continues its name and says what mends it. */
 export function refusalOf(kind: FileKind, file: FileFacts, runner: Runner): string | null {
   const { owners, readBy, mayBeMounted } = RULES[kind];
-  if (readBy === 'group' && file.path.startsWith(runner.containerSecrets ?? CONTAINER_SECRETS)) return null;
+  if (readBy === 'group' && mayBeMounted && file.path.startsWith(runner.containerSecrets ?? CONTAINER_SECRETS)) return null;
   // A user can give a name in the own home to a file of root.
   if (kind === 'forward' && file.links > 1 && file.uid !== runner.other) return 'is refused, because it has a second name';
   const isOwned = owners.length === 0 || owners.some((owner) => uidOf(owner, runner) === file.uid);
@@ -126,6 +128,8 @@ function strangersFile(kind: FileKind, file: FileFacts, runner: Runner): string 
     const uid = uidOf(owner, runner);
     if (uid !== null && !owners.has(uid)) owners.set(uid, `to ${OWNERS[owner]}${owner === 'root' ? '' : ` (uid ${uid})`}`);
   }
+  if (kind === 'own password')
+    return `is refused, because this file belongs to uid ${file.uid} (mode ${printMode(file.mode)}), not ${[...owners.values()].join()}, and -C names the configuration: name it by NOSPOOL_CONFIG, or give it to root`;
   const where = kind === 'argument' ? ', and -C names it' : '';
   const cure = kind === 'argument' ? ', or name it by NOSPOOL_CONFIG' : '';
   return `is refused, because this file belongs to uid ${file.uid} (mode ${printMode(file.mode)}), not ${[...owners.values()].join(' or ')}${where}: run chown ${kind === 'forward' ? runner.other : 'root'} ${quoted(file.path)}${cure}${mountCure(kind, file)}`;

@@ -121,6 +121,14 @@ test('a locked system file is the only configuration', async ({ system, own, wri
   assert.match(refused(await ask({ path: given })), /^\S+etc\.toml:2: this is not TOML: /, 'whether it is locked cannot be known');
 });
 
+test('S3: a system file that is refused lets no other configuration in: it may have been locked', async ({ system, own, write, ask }) => {
+  write(own, host('own'));
+  const given = write('given.toml', host('given'));
+  write(system, `lock = true\n${host('system')}`, 0o646);
+  for (const request of [{}, { path: given }, { env: { NOSPOOL_CONFIG: given } }])
+    assert.match(refused(await ask(request)), /^\S+etc\.toml: is refused, because every user can change this file \(mode 0646/);
+});
+
 test('a file that was asked for and is not there is an error; one that is only looked for is not', async ({ folder, write, ask }) => {
   const none = path.join(folder, 'none.toml');
   assert.equal(refused(await ask({ path: none })), `-C names "${none}", which does not exist`);
@@ -163,14 +171,14 @@ test('the mode of the file is that of the file that was read', async ({ write, a
 test('another user’s file is not obeyed because the environment points at it', async ({ own, system, write, ask }) => {
   write(own, host('own'));
   write(system, host('system'));
-  const stranger = await ask({ euid: euid + 1 });
   // Root's files are anybody's configuration; a stranger's are nobody's.
-  if (isRoot) assert.equal(hostOf(stranger), 'own');
-  if (isRoot) chownSync(own, 4711, 4711);
+  if (!isRoot) return assert.match(refused(await ask({ euid: 4712 })), /etc\.toml: is refused, because this file belongs to uid /);
+  assert.equal(hostOf(await ask({ euid: 4713 })), 'own');
+  chownSync(own, 4711, 4711);
   const answer = await ask({ euid: 4712 });
   assert.equal(hostOf(answer), 'system');
   assert.ok(answer.ok);
-  assert.deepEqual(answer.warnings, [`${own}: belongs to uid ${isRoot ? 4711 : euid}, not to uid 4712, and is ignored`]);
+  assert.deepEqual(answer.warnings, [`${own}: belongs to uid 4711, not to uid 4712, and is ignored`]);
 });
 
 /** Permissions do not bind root: a child that has given up its uid asks instead. */

@@ -319,6 +319,32 @@ test('S3: password_command is refused where a group may change the file', async 
   );
 });
 
+test('S2: a file that -C names hands no password of root’s to the host that it names', () =>
+  withAuth(async (host) => {
+    const folder = openFolder();
+    const roots = file(path.join(folder, 'roots'), 'secret\n', 0o640);
+    chownSync(roots, 0, USER);
+    const own = file(path.join(folder, 'own'), 'secret\n', 0o600, USER);
+    for (const [owner, password, named, sends] of [
+      [USER, roots, '-C', false],
+      [USER, own, '-C', true],
+      [USER, roots, 'NOSPOOL_CONFIG', true],
+      [0, roots, '-C', true],
+    ] as const) {
+      const text = `${TOML.replace(':9"', `:${host.port}"`)}[auth]\nuser = "u"\npassword_file = "${password}"\n`;
+      const config = file(path.join(folder, 'c.toml'), text, 0o644, owner);
+      const words = named === '-C' ? ['-C', config] : [];
+      const env = named === '-C' ? {} : { NOSPOOL_CONFIG: config };
+      const { status, stderr } = await run([...words, '-f', 'a@b.example', 'c@d.example'], { uid: USER, env });
+      assert.equal(status, sends ? 0 : 1, stderr);
+      if (!sends)
+        assert.match(
+          stderr,
+          /password_file \S+ is refused, because this file belongs to uid 0 \(mode 0640\), not to the user who runs this \(uid 65534\), and -C names the configuration: name it by NOSPOOL_CONFIG, or give it to root\n/,
+        );
+    }
+  }));
+
 test('S2: a file that -C names says where the log is only if root owns it', async () => {
   const folder = openFolder();
   chmodSync(folder, 0o777);

@@ -27,9 +27,9 @@ export function tlsFiles(): TlsFiles {
   const server = makeCertificate({ names: ['localhost', `*.${DOMAIN}`], ips: [HOST], issuer });
   const client = makeCertificate({ names: [`${USER}.${DOMAIN}`], commonName: USER, issuer });
   const other = makeCertificate({ commonName: 'another CA', ca: true });
-  const file = (name: string, text: string) => {
-    // The daemons read the keys under uids of their own.
-    writeFileSync(`${folder}/${name}.pem`, text, { mode: 0o644 });
+  // The daemons read the keys under uids of their own.
+  const file = (name: string, text: string, mode = 0o644) => {
+    writeFileSync(`${folder}/${name}.pem`, text, { mode });
     return `${folder}/${name}.pem`;
   };
   made = {
@@ -37,7 +37,7 @@ export function tlsFiles(): TlsFiles {
     key: file('server-key', server.key),
     ca: file('ca', issuer.own),
     clientCertificate: file('client', client.cert),
-    clientKey: file('client-key', client.key),
+    clientKey: file('client-key', client.key, 0o600),
     otherCa: file('other-ca', other.own),
     fingerprint: server.fingerprints.certificate,
   };
