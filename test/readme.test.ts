@@ -21,9 +21,11 @@ const README = read('README.md');
 const blocks = (language: string): string[] =>
   [...README.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, 'gms'))].map((match) => match[1] as string);
 
-/** All that stands as code: lines of blocks, and what is in back quotes. */
+/** All that stands as code: lines of blocks, and what is in back quotes. A group has the command's name, too. */
 const code = [
-  ...blocks('sh').flatMap((block) => block.split('\n')),
+  ...blocks('sh')
+    .flatMap((block) => block.split('\n'))
+    .filter((line) => !/^(groupadd|chgrp|usermod) /.test(line)),
   ...blocks('dockerfile').flatMap((block) => block.split('\n')),
   ...[...README.replace(/^```.*?^```$/gms, '').matchAll(/`([^`]+)`/g)].map((match) => match[1] as string),
 ];

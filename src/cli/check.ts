@@ -2,18 +2,21 @@
  * `nospool check`: the configuration, the alias files, and every address of every smart host, tried as far as a session
  * goes without a message. Sends no MAIL.
  */
+import { statSync } from 'node:fs';
 import type { Config } from '../config/config.ts';
-import { SYSTEM_FILE } from '../config/read.ts';
+import { SYSTEM_FILE, userFile } from '../config/read.ts';
 import { NO_SMARTHOST } from '../router/resolve.ts';
 import type { Smarthost } from '../router/route.ts';
 import { printSmarthost } from '../router/route.ts';
 import { lineOf } from '../smtp/line.ts';
 import { fullName, helloName } from '../submit/domain.ts';
+import { type LogTest, openLog } from '../submit/logfile.ts';
 import { printServer } from '../submit/outcome.ts';
 import { checkAliasFiles } from '../submit/routing.ts';
 import { systemSecurity } from '../submit/security.ts';
 import { type Endpoint, endpointsOf, type Target, targetsOf } from '../transport/resolve.ts';
 import { openSetting } from './admin.ts';
+import { type Audience, audienceJson, audienceOf, printAudience } from './audience.ts';
 import { type Probe, type ProbeOptions, probe, type TlsSeen } from './probe.ts';
 import { conversation, failWith, print, printJson } from './terminal.ts';
 
@@ -59,10 +62,15 @@ export async function runCheck({ config: path, json, verbose }: CheckOptions): P
   const aliases = await checkAliasFiles(config);
   const hosts = hostsOf(config);
   const { hostname } = await setting.submitter();
+  const log = await openLog(config.log).test();
+  // The user's own file is nobody else's.
+  const audience = config.path === userFile(process.env, who.home) ? null : audienceOf(config, aliases.files);
   const warnings = [
     ...setting.warnings,
     ...unlocked(config, who.euid),
     ...(config.hostname === '' && isNoDomain(hostname) ? [noDomain(hostname)] : []),
+    ...(log.problem === null ? [] : [log.problem]),
+    ...(await unlogged(log, audience)),
   ];
   const trace = conversation(verbose ? 2 : 0);
   const { connect, handshake, greeting, command, resolve } = config.timeouts;
@@ -77,7 +85,7 @@ export async function runCheck({ config: path, json, verbose }: CheckOptions): P
     environment: process.env,
     ...(trace ? { trace } : {}),
   };
-  const heading: Heading = { path: config.path, warnings, entries: aliases.entries, faults: aliases.faults };
+  const heading: Heading = { path: config.path, warnings, entries: aliases.entries, faults: aliases.faults, log, audience };
   if (!json) print(printHeading(heading));
   const checks: HostCheck[] = [];
   for (const [i, { host, router }] of hosts.entries()) {
@@ -87,7 +95,7 @@ export async function runCheck({ config: path, json, verbose }: CheckOptions): P
   }
   const bad = checks.filter(({ usable }) => !usable).length;
   const status = bad === 0 && hosts.length > 0 && aliases.faults.length === 0 ? 0 : 1;
-  if (json) printJson({ usable: status === 0, ...heading, smarthosts: checks.map(hostJson) });
+  if (json) printJson({ usable: status === 0, ...headingJson(heading), smarthosts: checks.map(hostJson) });
   if (hosts.length === 0) return failWith(NO_SMARTHOST);
   if (aliases.faults.length > 0) failWith(...aliases.faults);
   if (!json) print([bad === 0 ? `${counted(hosts.length)} usable` : `${counted(bad)} NOT usable`]);
@@ -102,6 +110,21 @@ const noDomain = (hostname: string): string =>
 function unlocked({ path, lock }: Config, euid: number): readonly string[] {
   if (euid !== 0 || path !== SYSTEM_FILE || lock) return [];
   return [`${path} is not locked: files of users, -C and the environment are used in its place; lock = true makes it the only one`];
+}
+
+/** A log that the others cannot write is none for them, unless there is a syslog. */
+async function unlogged({ place }: LogTest, audience: Audience | null): Promise<readonly string[]> {
+  if (audience === null || place === null || !place.startsWith('/') || isWritable(place)) return [];
+  if ((await openLog('syslog').test()).place !== null) return [];
+  return [
+    `users who cannot write ${place} have no log, because there is no syslog: let a group write it (chgrp GROUP ${place}; chmod g+w ${place}), or set log`,
+  ];
+}
+
+/** By everybody, as far as its own mode says. */
+function isWritable(file: string): boolean {
+  const mode = statSync(file, { throwIfNoEntry: false })?.mode ?? 0;
+  return (mode & 0o002) !== 0;
 }
 
 const counted = (count: number): string => (count === 1 ? '1 smart host is' : `${count} smart hosts are`);
@@ -156,6 +179,9 @@ interface Heading {
   /** Aliases that were read. */
   readonly entries: number;
   readonly faults: readonly string[];
+  readonly log: LogTest;
+  /** null: the configuration is this user's alone. */
+  readonly audience: Audience | null;
 }
 
 const COLUMNS = 80;
@@ -176,12 +202,17 @@ function row(label: string, text: string, indent = 0): string[] {
   return [...out, line.trimEnd()];
 }
 
-function printHeading({ path, warnings, entries }: Heading): readonly string[] {
+function printHeading({ path, warnings, entries, log, audience }: Heading): readonly string[] {
   const rows = [
     ...row('configuration', path === '' ? 'none: environment and defaults' : path),
     ...warnings.flatMap((text) => row('warning', text)),
   ];
   if (entries > 0) rows.push(...row('aliases', String(entries)));
+  rows.push(...row('log', log.place ?? 'nowhere'));
+  if (audience !== null) {
+    const { can, cannot } = printAudience(audience);
+    rows.push(...row('can send', can), ...cannot.flatMap((text) => row('cannot send', text)));
+  }
   return [...rows, ''];
 }
 
@@ -242,6 +273,15 @@ function validity({ notBefore, notAfter }: TlsSeen['chain'][number], now: Date):
 }
 
 /* ---- for programs ---- */
+
+const headingJson = ({ path, warnings, entries, faults, log, audience }: Heading): Readonly<Record<string, unknown>> => ({
+  path,
+  warnings,
+  entries,
+  faults,
+  log: log.place,
+  senders: audience && audienceJson(audience),
+});
 
 function hostJson({ host, router, problem, names, usable }: HostCheck): Readonly<Record<string, unknown>> {
   return {

@@ -2,7 +2,7 @@
  * `nospool init`: the first configuration, from flags and, on a terminal, a question for each that is missing. Writes a
  * file that holds no password, and the password into a file of its own.
  */
-import { existsSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { Writable } from 'node:stream';
@@ -13,6 +13,7 @@ import { printStarter, type StarterAnswers } from '../config/starter.ts';
 import { parseToml } from '../config/toml.ts';
 import { lineOf } from '../smtp/line.ts';
 import { isDomain, parseMailbox } from '../smtp/path.ts';
+import { quoted } from '../trust/rules.ts';
 import { makeFolder, reasonOf, writeWhole } from './files.ts';
 import { type Identity, identify } from './identity.ts';
 import { echo, failWith, print, printDocument } from './terminal.ts';
@@ -22,6 +23,8 @@ export interface InitOptions {
   readonly smarthost: string | null;
   readonly user: string | null;
   readonly passwordFile: string | null;
+  /** Whose members may read the password, too. */
+  readonly group: string | null;
   readonly domain: string | null;
   readonly from: string | null;
   readonly root: string | null;
@@ -44,13 +47,15 @@ export interface Surroundings {
   /** null: nobody is there to be asked. */
   readonly questioner: Questioner | null;
   readonly aliasFile: string;
+  /** The number of a group of this host, by its name; null = there is none. */
+  readonly gidOf: (group: string) => number | null;
 }
 
 /** 0 when the file was written. */
 export async function runInit(options: InitOptions): Promise<number> {
   const questioner = process.stdin.isTTY && process.stdout.isTTY ? onTerminal() : null;
   try {
-    return await init(options, { who: identify(process.env), environment: process.env, questioner, aliasFile: '/etc/aliases' });
+    return await init(options, { who: identify(process.env), environment: process.env, questioner, aliasFile: '/etc/aliases', gidOf });
   } finally {
     questioner?.close();
   }
@@ -66,25 +71,24 @@ export async function init(options: InitOptions, world: Surroundings): Promise<n
     options.passwordFile ?? (isSystem ? '/etc/nospool/password' : path.join(path.dirname(output), 'password')),
   );
 
-  const answered = await answersFor(options, passwordFile, world);
+  const answered = await answersFor(options, passwordFile, isSystem, world);
   if (answered === null) return failWith('nothing was written');
   if (typeof answered === 'string') return failWith(answered);
-  const answers = { ...answered, lock: isSystem };
-  let password: string | null = null;
-  if (answers.user !== '' && !existsSync(passwordFile) && world.questioner) {
-    password = await world.questioner.askSecret(`Password of ${answers.user} (goes to ${passwordFile}): `);
-    if (password === null) return failWith('nothing was written');
-  }
+  const { password, gid } = answered;
+  const answers = { ...answered.answers, lock: isSystem };
 
   const text = printStarter(answers);
   const errors = errorsOf(output, text, isSystem, world);
   if (errors.length > 0) return failWith(...errors, 'nothing was written');
+  const before = existsSync(passwordFile);
   try {
     makeFolder(output);
-    if (password) {
-      // A group that is to read the password must be able to get there.
-      makeFolder(passwordFile, isSystem ? 0o755 : 0o700);
-      writeWhole(passwordFile, `${password}\n`, 0o600);
+    // A group that is to read the password must be able to get there.
+    if (answers.user !== '') makeFolder(passwordFile, isSystem ? 0o755 : 0o700);
+    if (password !== '') writeWhole(passwordFile, `${password}\n`, 0o600);
+    if (gid !== null && existsSync(passwordFile)) {
+      chownSync(passwordFile, world.who.euid, gid);
+      chmodSync(passwordFile, 0o640);
     }
     // It holds no secret, and in /etc every user's sendmail has to read it.
     writeWhole(output, text, isSystem ? 0o644 : 0o600);
@@ -92,21 +96,41 @@ export async function init(options: InitOptions, world: Surroundings): Promise<n
     return failWith(`cannot write ${(error as NodeJS.ErrnoException).path ?? output}: ${reasonOf(error)}`);
   }
   printDocument(text);
-  print(['', ...lastWords(output, isSystem, answers, password)]);
+  const fate = password !== '' ? 'written' : before ? 'kept' : 'missing';
+  const usual = output === defaultPlace(world);
+  print([
+    '',
+    ...lastWords(output, isSystem, answers, fate, answered.group),
+    `Try it: nospool check${usual ? '' : ` -C ${quoted(output)}`}`,
+  ]);
   return 0;
 }
 
-function lastWords(output: string, isSystem: boolean, { user, passwordFile }: StarterAnswers, password: string | null): string[] {
+/** Of a file that holds the password, or is to. */
+type Fate = 'written' | 'kept' | 'missing';
+
+function lastWords(output: string, isSystem: boolean, { user, passwordFile }: StarterAnswers, fate: Fate, group: string): string[] {
   const lines = [`This is now in ${output}.`];
   if (isSystem)
     lines.push(
       'It is locked: files of users, -C and the environment cannot put another configuration in its place.',
       'If they are to, take out the line lock = true.',
     );
-  if (user !== '' && !password && !existsSync(passwordFile))
-    lines.push(`Write the password of ${user} to ${passwordFile}, and chmod 600 it.`);
-  if (user !== '' && isSystem) lines.push(`Other users need the password, too: chgrp GROUP ${passwordFile}; chmod 640 ${passwordFile}`);
-  return [...lines, 'Try it: nospool check'];
+  const file = quoted(passwordFile);
+  if (user === '') {
+    if (fate === 'kept') lines.push(`${passwordFile} still holds a password; nothing uses it now.`);
+    return lines;
+  }
+  if (fate === 'missing') lines.push(`Write the password of ${user} to ${passwordFile}, and chmod ${group === '' ? '600' : '640'} it.`);
+  if (fate === 'kept') lines.push(`${passwordFile} keeps the password that it had: is it that of ${user}?`);
+  if (group !== '') lines.push(`Members of group ${group} can send, too: usermod -aG ${group} USER adds one.`);
+  else if (isSystem)
+    lines.push(
+      'Root alone can read the password, and so send. To let members of a group send, too:',
+      `  groupadd --system nospool; chgrp nospool ${file}; chmod 640 ${file}`,
+      '  usermod -aG nospool USER',
+    );
+  return lines;
 }
 
 function defaultPlace({ who, environment }: Surroundings): string | null {
@@ -126,60 +150,117 @@ const aSmarthost: Check = (text) => {
   const read = parseSmarthost(text);
   return read.ok ? null : read.detail;
 };
-const aDomain: Check = (text) => (text === '' || isDomain(text) ? null : `"${text}" is not a domain such as example.org`);
+const aUser: Check = (text) => (/\p{Cc}/u.test(text) ? 'a user has no control characters' : null);
+const aDomain: Check = (text) => {
+  if (text !== '' && !isDomain(text)) return `"${text}" is not a domain such as example.org`;
+  return text === '' || text.includes('.') ? null : `"${text}" is not a domain such as example.org: it has no dot`;
+};
 const anAddress: Check = (text) => (text === '' || parseMailbox(text).ok ? null : `"${text}" is not an address such as ops@example.org`);
-const anything: Check = () => null;
+/** What aliases of other programs lead to, and ours do not. */
+const aTarget: Check = (text) =>
+  /^"?[/|:\\~]/.test(text)
+    ? `"${text}" is not an address such as ops@example.org: nothing is delivered to files and programs`
+    : anAddress(text);
+const aPassword: Check = (text) => (/\p{Cc}/u.test(text) ? 'a password has no control characters' : null);
 
 interface Question {
   readonly text: string;
   readonly initial: string;
   readonly check: Check;
+  readonly isSecret?: true;
 }
 
-/** The four answers, from flags, else asked for, else what they are by default; a sentence when a flag is wrong, null when the answers ended. */
+interface Answered {
+  readonly answers: Omit<StarterAnswers, 'lock'>;
+  /** '' = none was given. */
+  readonly password: string;
+  /** '' = none. */
+  readonly group: string;
+  readonly gid: number | null;
+}
+
+/** From flags, else asked for, else what they are by default; a sentence when a flag is wrong, null when the answers ended. */
 async function answersFor(
   options: InitOptions,
   passwordFile: string,
-  world: Surroundings,
-): Promise<Omit<StarterAnswers, 'lock'> | string | null> {
-  const { questioner } = world;
+  isSystem: boolean,
+  { questioner, who, gidOf, aliasFile }: Surroundings,
+): Promise<Answered | string | null> {
   if (options.smarthost === null && questioner === null) return 'say which smart host: nospool init --smarthost mail.example.org';
-  const name = await world.who.hostname();
-  const dot = name.indexOf('.');
-  const domain = dot > 0 ? name.slice(dot + 1) : '';
-  const questions: readonly (readonly [string | null, Question])[] = [
-    [options.smarthost, { text: 'Smart host (mail.example.org: STARTTLS; mail.example.org:465: TLS)', initial: '', check: aSmarthost }],
-    [options.user, { text: 'User there (empty: it asks for none)', initial: '', check: anything }],
-    [
-      options.domain,
-      { text: 'Domain of addresses without one', initial: domain.includes('.') ? domain : name.includes('.') ? name : '', check: aDomain },
-    ],
-    [options.root, { text: "Who gets root's mail (empty: root at that domain)", initial: '', check: anAddress }],
-  ];
-  const texts: string[] = [];
-  for (const [given, question] of questions) {
-    const wrong = given === null ? null : question.check(given);
-    if (wrong !== null) return wrong;
-    const answer = given ?? (questioner ? await asked(questioner, question) : question.initial);
-    if (answer === null) return null;
-    texts.push(answer);
-  }
+  const aGroup: Check = (text) =>
+    text === '' || gidOf(text) !== null ? null : `there is no group "${text}": groupadd --system ${quoted(text)} makes it`;
   const from = options.from ?? '';
-  const wrong = anAddress(from.replaceAll('{login}', 'login'));
-  if (wrong !== null) return wrong;
-  const [smarthost = '', user = '', qualifyDomain = '', root = ''] = texts;
-  const aliasFile = existsSync(world.aliasFile) ? world.aliasFile : '';
-  return { smarthost, user, passwordFile, qualifyDomain, from, root, aliasFile };
+  const given: readonly (readonly [string | null, Check])[] = [
+    [options.smarthost, aSmarthost],
+    [options.user, aUser],
+    [options.group, aGroup],
+    [options.domain, aDomain],
+    [options.root, aTarget],
+    [from.replaceAll('{login}', 'login'), anAddress],
+  ];
+  for (const [text, check] of given) {
+    const wrong = text === null ? null : check(text);
+    if (wrong !== null) return wrong;
+  }
+
+  /** null once the answers have ended. */
+  const answer = async (flag: string | null, question: Question): Promise<string | null> =>
+    flag ?? (questioner ? await asked(questioner, question) : question.initial);
+  const smarthost = await answer(options.smarthost, {
+    text: 'Smart host (mail.example.org: STARTTLS; mail.example.org:465: TLS)',
+    initial: '',
+    check: aSmarthost,
+  });
+  if (smarthost === null) return null;
+  const user = await answer(options.user, { text: 'User there (empty: it asks for none)', initial: '', check: aUser });
+  if (user === null) return null;
+  const keeps = existsSync(passwordFile) ? `empty: ${passwordFile} keeps the one that it has` : `goes to ${passwordFile}`;
+  const secret = { text: `Password of ${user} (not shown; ${keeps})`, initial: '', check: aPassword, isSecret: true } as const;
+  const password = user === '' || !questioner ? '' : await asked(questioner, secret);
+  if (password === null) return null;
+  const isShared = isSystem && user !== '';
+  const group = isShared
+    ? await answer(options.group, { text: 'Group whose members may send, too (empty: root alone)', initial: '', check: aGroup })
+    : (options.group ?? '');
+  if (group === null) return null;
+  const name = await who.hostname();
+  const qualifyDomain = await answer(options.domain, { text: 'Domain of addresses without one', initial: domainOf(name), check: aDomain });
+  if (qualifyDomain === null) return null;
+  const root = await answer(options.root, { text: "Who gets root's mail (empty: root at that domain)", initial: '', check: aTarget });
+  if (root === null) return null;
+  const aliases = existsSync(aliasFile) ? aliasFile : '';
+  const answers = { smarthost, user, passwordFile, qualifyDomain, from, root, aliasFile: aliases };
+  return { answers, password, group, gid: group === '' ? null : gidOf(group) };
 }
 
-async function asked({ ask }: Questioner, { text, initial, check }: Question): Promise<string | null> {
+/** What stands behind the first label, if that is more than a top-level domain. */
+function domainOf(name: string): string {
+  const parent = name.slice(name.indexOf('.') + 1);
+  return !name.includes('.') ? '' : parent.includes('.') ? parent : name;
+}
+
+async function asked({ ask, askSecret }: Questioner, { text, initial, check, isSecret }: Question): Promise<string | null> {
+  const question = `${text}${initial === '' ? '' : ` [${initial}]`}: `;
   for (;;) {
-    const answer = await ask(`${text}${initial === '' ? '' : ` [${initial}]`}: `);
+    const answer = await (isSecret ? askSecret(question) : ask(question));
     if (answer === null) return null;
-    const chosen = answer.trim() || initial;
+    const chosen = isSecret ? answer : answer.trim() || initial;
     const wrong = check(chosen);
     if (wrong === null) return chosen;
     print([`  ${wrong}`]);
+  }
+}
+
+/** By group(5); a number stands for itself. */
+function gidOf(group: string): number | null {
+  if (/^\d{1,9}$/.test(group)) return Number(group);
+  try {
+    const row = readFileSync('/etc/group', 'utf8')
+      .split('\n')
+      .find((line) => line.startsWith(`${group}:`));
+    return row === undefined ? null : Number(row.split(':')[2]);
+  } catch {
+    return null;
   }
 }
 
@@ -191,39 +272,45 @@ function errorsOf(file: string, text: string, isSystem: boolean, { who }: Surrou
   return answer.ok ? [] : answer.errors;
 }
 
+/** What is typed while nothing is asked is kept for what comes, and not shown: it may be the password. */
 function onTerminal(): Questioner {
-  let muted = false;
+  let isShown = false;
   const output = new Writable({
     write(chunk, _encoding, done) {
-      if (!muted) echo(chunk);
+      if (isShown) echo(chunk);
       done();
     },
   });
   const lines = createInterface({ input: process.stdin, output, terminal: true, historySize: 0 });
-  let ended = false;
-  lines.once('close', () => {
-    ended = true;
+  const early: string[] = [];
+  let answered: ((line: string | null) => void) | null = null;
+  let isOver = false;
+  lines.on('line', (line) => {
+    isShown = false;
+    if (answered === null) early.push(line);
+    else answered(line);
+    answered = null;
   });
-  const ask = (question: string): Promise<string | null> =>
-    new Promise((resolve) => {
-      if (ended) return resolve(null);
-      const stop = () => resolve(null);
-      lines.once('close', stop);
-      lines.question(lineOf(question), (answer) => {
-        lines.off('close', stop);
-        resolve(answer);
-      });
+  lines.once('close', () => {
+    isOver = true;
+    answered?.(null);
+  });
+  const next = (question: string, isSecret: boolean): Promise<string | null> => {
+    const typed = early.shift();
+    if (typed !== undefined || isOver) {
+      echo(`${lineOf(question)}${isSecret ? '' : lineOf(typed ?? '')}\n`);
+      return Promise.resolve(typed ?? null);
+    }
+    if (isSecret) echo(lineOf(question));
+    isShown = !isSecret;
+    lines.setPrompt(isSecret ? '' : lineOf(question));
+    lines.prompt(true);
+    return new Promise((resolve) => {
+      answered = (line) => {
+        if (isSecret) echo('\n');
+        resolve(line);
+      };
     });
-  return {
-    ask,
-    async askSecret(question) {
-      echo(lineOf(question));
-      muted = true;
-      const answer = await ask('');
-      muted = false;
-      echo('\n');
-      return answer;
-    },
-    close: () => lines.close(),
   };
+  return { ask: (question) => next(question, false), askSecret: (question) => next(question, true), close: () => lines.close() };
 }

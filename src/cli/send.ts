@@ -10,7 +10,7 @@ import { printReply } from '../smtp/reply.ts';
 import { textOf } from '../smtp/text.ts';
 import { printLog } from '../submit/log.ts';
 import { openLog } from '../submit/logfile.ts';
-import { exitStatus, printFailure, printOutcome, printServer } from '../submit/outcome.ts';
+import { exitStatus, printAttempt, printOutcome, printServer } from '../submit/outcome.ts';
 import { systemSecurity } from '../submit/security.ts';
 import { type Submitted, submitMessage } from '../submit/submission.ts';
 import { givenReversePath, openSetting } from './admin.ts';
@@ -148,10 +148,7 @@ export function printResult({
     add('size', octets === null ? [] : [`${octets} octets`]);
     add('tls', by.tls === null ? [] : [`${by.tls.cipher}, ${by.tls.verified ? 'verified' : 'not verified'}`]);
     add('user', by.auth === null ? [] : [`${by.auth.user}, by ${by.auth.mechanism}`]);
-    add(
-      'tried before',
-      attempts.flatMap((attempt) => printFailure(attempt.failure).map((line) => `${printServer(attempt)}: ${line}`)),
-    );
+    add('tried before', attempts.flatMap(printAttempt));
   }
   add(
     'discarded',

@@ -104,7 +104,7 @@ function ignored({ path, env }: ConfigRequest, systemFile: string): string[] {
 }
 
 /** `$XDG_CONFIG_HOME/nospool/config.toml`, where the variable defaults to ~/.config and must be absolute (XDG Base Directory Specification). */
-function userFile(env: Environment, home: string | null): string | null {
+export function userFile(env: Environment, home: string | null): string | null {
   const folder = env.XDG_CONFIG_HOME?.startsWith('/') ? env.XDG_CONFIG_HOME : home === null ? null : `${home}/.config`;
   return folder === null ? null : `${folder}/nospool/config.toml`;
 }

@@ -44,8 +44,11 @@ type Failed =
       readonly detail: string;
     }
   | { readonly kind: 'rejected'; readonly at: At; readonly condemns: Condemned; readonly refusals: readonly [Refusal, ...Refusal[]] }
-  /** The server lacks what the configuration requires or the message needs; nothing was asked of it. */
-  | { readonly kind: 'unsupported'; readonly at: At; readonly condemns: Condemned; readonly detail: string }
+  /**
+   * The server lacks what the configuration requires or the message needs; nothing was asked of it. `isOurs`: what lacks is on
+   * this side (a password, a certificate), and the server is not to blame.
+   */
+  | { readonly kind: 'unsupported'; readonly at: At; readonly condemns: Condemned; readonly detail: string; readonly isOurs?: true }
   | { readonly kind: 'malformed'; readonly at: At; readonly condemns: Condemned; readonly detail: string }
   /** `command` is what was waited for; `heard` the beginning of a reply to it, where one had come; `limit`, where the driver tells it, how long. */
   | {

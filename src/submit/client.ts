@@ -6,7 +6,7 @@ import { SESSION_ENDED } from '../transport/connection.ts';
 import { endpointsOf, targetsOf } from '../transport/resolve.ts';
 import { type Envelope, type Message, messageOf, type SubmitOptions, TIMEOUTS, transactionOf } from './library.ts';
 import { type OpenSession, openSession, untilReady } from './opening.ts';
-import { type Attempt, type Failure, printFailure, printServer } from './outcome.ts';
+import { type Failure, printAttempt, printServer } from './outcome.ts';
 import { systemSecurity } from './security.ts';
 
 export interface Client extends AsyncDisposable {
@@ -52,12 +52,10 @@ export async function connect(
       security: systemSecurity(process.env),
     });
     if (session) return clientOf(session);
-    for (const { endpoint, failure } of failed) failures.push(describe({ host, name: target.name, endpoint, failure }));
+    for (const { endpoint, failure } of failed) failures.push(printAttempt({ host, name: target.name, endpoint, failure }).join('; '));
   }
   return { failures };
 }
-
-const describe = (attempt: Attempt): string => `${printServer(attempt)}: ${printFailure(attempt.failure).join('; ')}`;
 
 function clientOf({ connection, submit, facts }: OpenSession): Client {
   let sent = 0;

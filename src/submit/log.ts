@@ -8,7 +8,7 @@ import { jsonLine, type Line, lineOf } from '../smtp/line.ts';
 import { printMailbox, type ReversePath } from '../smtp/path.ts';
 import { printReply } from '../smtp/reply.ts';
 import { printable, textOf } from '../smtp/text.ts';
-import { type Attempt, type Outcome, printFailure, printOutcome, printServer } from './outcome.ts';
+import { type Attempt, isOurs, type Outcome, printAttempt, printFailure, printOutcome, printServer } from './outcome.ts';
 import type { Settings } from './settings.ts';
 
 /** What the log says of one message. */
@@ -71,7 +71,7 @@ function printExim({ time, id, login, reversePath, recipients, discarded, octets
   for (const note of notes) lines.push(note);
   for (const { path, router } of discarded) lines.push(`=> :blackhole: <${printMailbox(path)}> R=${router}`);
   if (outcome.kind === 'accepted') {
-    for (const line of outcome.attempts.flatMap(printAttempt)) lines.push(line);
+    for (const line of outcome.attempts.flatMap(logAttempt)) lines.push(line);
     const { by } = outcome;
     const tls = by.tls === null ? '' : ` X=${by.tls.cipher} CV=${by.tls.verified ? 'yes' : 'no'}`;
     const auth = by.auth === null ? '' : ` A=${by.auth.mechanism.toLowerCase()}:${short(by.auth.user)}`;
@@ -88,7 +88,7 @@ function printExim({ time, id, login, reversePath, recipients, discarded, octets
     lines.push(by.refusals.length === 0 ? 'Completed' : 'Partial: some of the recipients have the message');
   } else if (outcome.kind === 'discarded') lines.push('Completed');
   else {
-    for (const line of outcome.attempts.flatMap(printAttempt)) lines.push(line);
+    for (const line of outcome.attempts.flatMap(logAttempt)) lines.push(line);
     const reasons = printOutcome(outcome, messageId).map(short);
     const others = reasons.length - MOST_REASONS;
     const why = [...reasons.slice(0, MOST_REASONS), ...(others > 0 ? [`and ${others} other reasons`] : [])].join('; ');
@@ -118,12 +118,12 @@ const MOST_REASONS = 4;
 function ownReasons({ failure, attempts }: Extract<Outcome, { kind: 'failed' }>): ReadonlyMap<number, string> {
   const last = attempts.at(-1);
   if (failure.kind !== 'rejected' || last?.failure !== failure) return new Map();
-  const lines = printFailure(failure).map((line) => `${printServer(last)}: ${line}`);
+  const lines = printAttempt(last);
   return new Map(failure.refusals.flatMap(({ recipient }, i) => (recipient === null ? [] : [[recipient, lines[i] as string] as const])));
 }
 
-const printAttempt = (attempt: Attempt): readonly string[] =>
-  printFailure(attempt.failure).map((line) => `H=${printServer(attempt)}: ${line}`);
+const logAttempt = (attempt: Attempt): readonly string[] =>
+  printAttempt(attempt).map((line) => (isOurs(attempt.failure) ? line : `H=${line}`));
 
 /** With the router that gave its route, as Exim has it: a configuration allows no blank in that name. */
 function printRecipient({ path, router, original }: RoutedRecipient): string {

@@ -107,7 +107,7 @@ export async function openSession(
   const missing = [prepared, authenticator, proxyPassword].flatMap((each) => (each?.ok === false ? [each.detail] : []));
   if (missing.length > 0 || !authenticator.ok) {
     socket.destroy();
-    const failure: SessionFailure = { kind: 'unsupported', at: 'ready', condemns: 'host', detail: missing.join('; ') };
+    const failure: SessionFailure = { kind: 'unsupported', at: 'ready', condemns: 'host', detail: missing.join('; '), isOurs: true };
     return { failed: [...failed, { endpoint, failure }], session: null };
   }
   // Nothing is awaited between the tunnel and the session: what the server says first is heard by the session.

@@ -95,6 +95,13 @@ export function printFailure(failure: Failure): readonly string[] {
   return 'hint' in failure && failure.hint !== undefined ? [...reasons, failure.hint] : reasons;
 }
 
+/** What happened in an attempt, with the server to which it happened, unless it has nothing to do with it. */
+export const printAttempt = (attempt: Attempt): readonly string[] =>
+  printFailure(attempt.failure).map((line) => (isOurs(attempt.failure) ? line : `${printServer(attempt)}: ${line}`));
+
+/** True if something of this side was missing. */
+export const isOurs = (failure: Failure): boolean => failure.kind === 'unsupported' && failure.isOurs === true;
+
 function printReasons(failure: Failure): readonly string[] {
   switch (failure.kind) {
     case 'connect':
@@ -147,7 +154,8 @@ function factsOf(outcome: Outcome, messageId: string): readonly string[] {
     return [...refused, `delivered in part, to ${atMost(by.taken.map(printPath), MOST_TAKEN).join(', ')} only`];
   }
   const { failure, attempts, unreplayable } = outcome;
-  const lines = attempts.flatMap((attempt) => printFailure(attempt.failure).map((line) => `${printServer(attempt)}: ${line}`));
+  // Several addresses may have lacked the same file.
+  const lines = [...new Set(attempts.flatMap(printAttempt))];
   if (attempts.at(-1)?.failure !== failure) lines.push(...printFailure(failure));
   if (failure.kind === 'uncertain' && messageId !== '') lines.push(`look for Message-ID ${textOf(messageId)} before sending it again`);
   if (unreplayable)
@@ -181,7 +189,7 @@ function sysexit(failure: Failure): number {
       if (failure.at === 'auth') return 77;
       return digit(failure.refusals[0].reply) === 5 && failure.at === 'envelope' ? 65 : 69;
     case 'unsupported':
-      return failure.at === 'hello' ? 77 : 69;
+      return failure.isOurs ? 78 : failure.at === 'hello' ? 77 : 69;
     case 'timeout':
     case 'content':
       return 74;

@@ -215,6 +215,8 @@ export interface AliasReport {
   readonly faults: readonly string[];
   /** Files and pipes, whose mail fails by design. */
   readonly locals: readonly string[];
+  /** What was asked for, whether or not it could be read. */
+  readonly files: readonly { readonly kind: 'aliases' | 'include'; readonly file: string }[];
 }
 
 /** Reads all alias files of the configuration, and the lists they include, as routing would. */
@@ -222,19 +224,22 @@ export async function checkAliasFiles(config: RouterConfig): Promise<AliasReport
   const check = checkAliases();
   const { pass, list } = aliasFiles();
   const faults: string[] = [];
+  const files: { readonly kind: 'aliases' | 'include'; readonly file: string }[] = [];
   for (const router of withDefaults(config)) {
     if (router.driver !== 'redirect' || router.file === '') continue;
+    files.push({ kind: 'aliases', file: router.file });
     const unread = await pass(router.file, check.aliases(router.file), () => false);
     if (unread !== null && !(unread.kind === 'missing' && router.ifPresent)) faults.push(printUnread(unread, router.file));
   }
   // The list of includes grows while it is walked.
   for (let i = 0; i < check.includes.length; i++) {
     const { file, by } = check.includes[i] as (typeof check.includes)[number];
+    files.push({ kind: 'include', file });
     const got = await list(file, by);
     if (got.kind === 'text') check.list(file, got.text);
     else faults.push(printUnread(got, file));
   }
-  return { entries: check.entries, faults: [...new Set([...faults, ...check.faults])], locals: [...new Set(check.locals)] };
+  return { entries: check.entries, faults: [...new Set([...faults, ...check.faults])], locals: [...new Set(check.locals)], files };
 }
 
 function printUnread(unread: Unread, file: string): string {

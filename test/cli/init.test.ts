@@ -1,18 +1,25 @@
 import assert from 'node:assert';
+import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import { type InitOptions, init, type Surroundings } from '../../src/cli/init.ts';
 import { readConfig } from '../../src/config/read.ts';
+import { within } from '../support/within.ts';
 import { captured, nospool, type Run } from './admin.ts';
 import { scratch } from './command.ts';
 
 const test = suite('init');
 
+const NOSPOOL = fileURLToPath(new URL('../../dist/nospool.mjs', import.meta.url));
+const TYPIST = fileURLToPath(new URL('../interop/support/typist.py', import.meta.url));
+
 const NOTHING: InitOptions = {
   smarthost: null,
   user: null,
   passwordFile: null,
+  group: null,
   domain: null,
   from: null,
   root: null,
@@ -48,6 +55,7 @@ async function tried(
         environment: {},
         questioner: answers === null ? null : { ask, askSecret: ask, close: () => {} },
         aliasFile: '/nonexistent/aliases',
+        gidOf: (group) => (group === 'senders' ? (process.getegid?.() ?? 0) : null),
         ...world,
       },
     ),
@@ -55,8 +63,8 @@ async function tried(
   return { ...run, folder, file: path.join(folder, '.config/nospool/config.toml'), questions };
 }
 
-test('four questions on a terminal make a configuration of ten lines that is accepted, and the password stands apart', async () => {
-  const run = await tried({}, ['mail.example.org', 'web1', '', 'ops@example.org', 'correct horse']);
+test('O6: questions on a terminal, in the order of README.md, make a configuration of ten lines that is accepted, and the password stands apart', async () => {
+  const run = await tried({}, ['mail.example.org', 'web1', 'correct horse', '', 'ops@example.org']);
   assert.equal(run.status, 0, run.stderr);
   const text = readFileSync(run.file, 'utf8');
   assert.ok(text.split('\n').length <= 16, text);
@@ -65,7 +73,14 @@ test('four questions on a terminal make a configuration of ten lines that is acc
   for (const file of [run.file, password]) assert.equal(statSync(file).mode & 0o777, 0o600, file);
   assert.ok(!text.includes('correct horse') && !run.stdout.includes('correct horse'));
   assert.equal(run.questions.length, 5);
-  assert.match(run.questions[2] as string, /\[example\.org\]: $/);
+  for (const [i, asked] of [
+    /^Smart host/,
+    /^User/,
+    /^Password of web1 \(not shown; goes to /,
+    /^Domain.*\[example\.org\]: $/,
+    /root's mail/,
+  ].entries())
+    assert.match(run.questions[i] as string, asked);
   const answer = await readConfig({ path: run.file, env: {}, home: run.folder, euid: 1000 });
   assert.ok(answer.ok, JSON.stringify(answer));
   const { smarthosts, qualifyDomain } = answer.config;
@@ -73,10 +88,22 @@ test('four questions on a terminal make a configuration of ten lines that is acc
   assert.ok(run.stdout.startsWith(text) && run.stdout.endsWith('Try it: nospool check\n'), run.stdout);
 });
 
-test('what is wrong is asked again; no user means no password', async () => {
-  const run = await tried({}, ['mail example', 'mail.example.org:465', '', 'not a domain', 'example.com', 'ops@', 'ops@example.com']);
+test('O6: what is wrong is asked again; no user means no password', async () => {
+  const run = await tried({}, [
+    'mail example',
+    'mail.example.org:465',
+    '',
+    'not a domain',
+    'foo',
+    'example.com',
+    'ops@',
+    '/var/mail/root',
+    'ops@example.com',
+  ]);
   assert.equal(run.status, 0, run.stderr);
-  assert.equal(run.questions.length, 7);
+  assert.equal(run.questions.length, 9);
+  assert.match(run.stdout, /"foo" is not a domain such as example\.org: it has no dot/);
+  assert.match(run.stdout, /nothing is delivered to files and programs/);
   assert.ok(readFileSync(run.file, 'utf8').includes('qualify_domain = "example.com"'));
   assert.ok(!existsSync(path.join(path.dirname(run.file), 'password')));
 });
@@ -103,7 +130,22 @@ const FAILURES: readonly (readonly [Partial<InitOptions>, readonly (string | nul
   ],
   [{ smarthost: 'a.example', from: 'a b' }, null, /^nospool: "a b" is not an address/, 'a sender that is none'],
   [{}, ['a.example', null], /^nospool: nothing was written\n$/, 'answers that end'],
-  [{}, ['a.example', 'me', '', '', null], /^nospool: nothing was written\n$/, 'no password after all'],
+  [{}, ['a.example', 'me', null], /^nospool: nothing was written\n$/, 'no password after all'],
+  [{ smarthost: 'a.example', domain: 'foo' }, null, /^nospool: "foo" is not a domain such as example\.org: it has no dot\n$/, 'O6: a word'],
+  [
+    { smarthost: 'a.example', root: '/var/mail/root' },
+    null,
+    /^nospool: "\/var\/mail\/root" is not an address .*files and programs\n$/,
+    'O6: a file',
+  ],
+  [{ smarthost: 'a.example', root: '"|cat"' }, null, /^nospool: .* is not an address .*files and programs\n$/, 'O6: a program'],
+  [{ smarthost: 'a.example', user: 'a\tb' }, null, /^nospool: a user has no control characters\n$/, 'O6: a user that is none'],
+  [
+    { smarthost: 'a.example', group: 'nope' },
+    null,
+    /^nospool: there is no group "nope": groupadd --system nope makes it\n$/,
+    'O4: no group',
+  ],
 ];
 for (const [options, answers, expected, why] of FAILURES)
   test(`writes nothing: ${why}`, async () => {
@@ -113,7 +155,7 @@ for (const [options, answers, expected, why] of FAILURES)
     assert.ok(!existsSync(run.file));
   });
 
-test('no file is replaced without --force, nor a password file ever', async () => {
+test('O6: no file is replaced without --force; what becomes of an old password is said', async () => {
   const folder = scratch();
   const output = path.join(folder, 'nospool.toml');
   writeFileSync(output, 'mine');
@@ -121,12 +163,59 @@ test('no file is replaced without --force, nor a password file ever', async () =
   const kept = await tried({ smarthost: 'a.example', output }, null);
   assert.deepEqual([kept.status, kept.stderr], [1, `nospool: ${output} exists: --force replaces it, --output writes another file\n`]);
   assert.equal(readFileSync(output, 'utf8'), 'mine');
-  const run = await tried({ smarthost: 'a.example', user: 'me', domain: '', root: '', output, force: true }, ['new']);
-  assert.equal(run.status, 0, run.stderr);
-  assert.notEqual(readFileSync(output, 'utf8'), 'mine');
-  assert.equal(readFileSync(path.join(folder, 'password'), 'utf8'), 'old');
-  assert.deepEqual(run.questions, []);
+  const password = path.join(folder, 'password');
+  const flags = { smarthost: 'a.example', user: 'me', domain: '', root: '', output, force: true };
+  for (const answers of [null, ['']]) {
+    const run = await tried(flags, answers);
+    assert.equal(run.status, 0, run.stderr);
+    assert.notEqual(readFileSync(output, 'utf8'), 'mine');
+    assert.equal(readFileSync(password, 'utf8'), 'old');
+    assert.ok(run.stdout.includes(`\n${password} keeps the password that it had: is it that of me?\n`), run.stdout);
+    assert.ok(run.stdout.endsWith(`\nTry it: nospool check -C ${output}\n`), run.stdout);
+    for (const question of run.questions)
+      assert.match(question, /^Password of me \(not shown; empty: .*password keeps the one that it has\): $/);
+  }
+  const unused = await tried({ ...flags, user: '' }, null);
+  assert.match(unused.stdout, /password still holds a password; nothing uses it now/);
+  const changed = await tried(flags, ['new']);
+  assert.equal(readFileSync(password, 'utf8'), 'new\n');
+  assert.ok(!changed.stdout.includes('keeps'), changed.stdout);
 });
+
+test('O4: a group that may send, too: offered for the file of the system, told how where there is none', async () => {
+  const folder = scratch();
+  const output = path.join(folder, 'nospool.toml');
+  const flags = { smarthost: 'a.example', user: 'me', domain: 'example.org', root: '', output };
+  const run = await tried({ ...flags, group: 'senders' }, ['secret']);
+  assert.equal(run.status, 0, run.stderr);
+  assert.equal(statSync(path.join(folder, 'password')).mode & 0o777, 0o640);
+  assert.match(run.stdout, /^Members of group senders can send, too: usermod -aG senders USER adds one\.$/m);
+});
+
+test('O6: a password typed ahead is not shown, and goes where it belongs', () =>
+  within(30_000, async () => {
+    if (!existsSync('/usr/bin/python3')) return;
+    const folder = scratch();
+    const output = path.join(folder, 'nospool.toml');
+    const argv = [process.execPath, NOSPOOL, 'init', '--output', output];
+    const steps = [
+      ['Smart host', 'mail.example.org\rweb1\rcorrect horse\r'],
+      ['Domain', 'example.com\r'],
+      ["root's mail", '\r'],
+    ];
+    const child = spawn('/usr/bin/python3', ['-B', TYPIST, JSON.stringify({ argv, steps, seconds: 20 })], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let shown = '';
+    child.stdout.on('data', (octets: Buffer) => {
+      shown += octets.toString();
+    });
+    const status = await new Promise((resolve) => child.on('close', resolve));
+    assert.equal(status, 0, shown);
+    assert.equal(readFileSync(path.join(folder, 'password'), 'utf8'), 'correct horse\n');
+    assert.ok(readFileSync(output, 'utf8').includes('qualify_domain = "example.com"'));
+    assert.ok(!shown.includes('horse'), shown);
+  }));
 
 test('a place that cannot be written is named, and no home is needed for --output', async () => {
   const folder = scratch();
