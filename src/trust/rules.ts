@@ -38,10 +38,10 @@ export const RULES: Readonly<Record<FileKind, Rule>> = {
   system: rule('/etc/nospool.toml', ['root', 'runner'], 'group'),
   named: rule('the file named by -C or NOSPOOL_CONFIG', ['root', 'runner'], 'group'),
   own: rule("the user's own file", ['root', 'runner'], 'own group'),
-  command: rule('a configuration that holds password_command', [], 'nobody'),
+  command: rule('a configuration that holds password_command or token_command', [], 'nobody'),
   // An argument may come from a web form.
   argument: rule(
-    'a configuration named by -C of sendmail that holds password_command or a path as log',
+    'a configuration named by -C of sendmail that holds such a command or a path as log',
     ['root'],
     'group',
     'everybody',
@@ -51,8 +51,14 @@ export const RULES: Readonly<Record<FileKind, Rule>> = {
   aliases: rule('an alias file', ['root', 'runner'], 'group'),
   include: rule('what :include: names', ['root', 'runner', 'includer'], 'group'),
   forward: rule('~/.forward', ['root', 'user'], 'nobody', 'everybody', false),
-  password: rule('password_file, proxy_password_file', ['root', 'runner'], 'group', 'group'),
-  'own password': rule('password_file in a file named by -C of sendmail that root does not own', ['runner'], 'group', 'group', false),
+  password: rule('password_file, token_file, proxy_password_file', ['root', 'runner'], 'group', 'group'),
+  'own password': rule(
+    'such a file, where -C of sendmail names a configuration that root does not own',
+    ['runner'],
+    'group',
+    'group',
+    false,
+  ),
   key: rule('certificate_key', ['root', 'runner'], 'group', 'group'),
   certificate: rule('certificate, ca_file', [], 'group'),
 };

@@ -268,9 +268,9 @@ for (const [uid, owner, mode, refused] of [
       if (refused !== null) assert.match(stderr, refused);
     }));
 
-/** The file that a password_command of this configuration makes when it runs. */
-const commanding = (folder: string, port: number): string =>
-  `${TOML.replace(':9"', `:${port}"`)}[auth]\nuser = "u"\npassword_command = ["/bin/sh", "-c", "touch ${folder}/ran; echo secret"]\n`;
+/** The command of this configuration makes a file when it runs. */
+const commanding = (folder: string, port: number, key = 'password_command'): string =>
+  `${TOML.replace(':9"', `:${port}"`)}[auth]\nuser = "u"\n${key} = ["/bin/sh", "-c", "touch ${folder}/ran; echo secret"]\n`;
 
 test('S2: a file that -C names runs no command unless root owns it; NOSPOOL_CONFIG may name it', () =>
   withAuth(async (host) => {
@@ -307,6 +307,31 @@ test('S2: on a read-only mount, too, what -C names runs no command of a stranger
     });
     assert.equal(status, 1);
     assert.match(stderr, /key "password_command" in \[auth\] is refused/);
+  }));
+
+test('S2: nor a token_command, nor a token_file of root’s', () =>
+  withAuth(async (host) => {
+    const folder = openFolder();
+    chmodSync(folder, 0o777);
+    const token = file(path.join(folder, 'token'), 'secret\n', 0o640);
+    chownSync(token, 0, USER);
+    const top = TOML.replace(':9"', `:${host.port}"`);
+    for (const [text, refused] of [
+      [
+        commanding(folder, host.port, 'token_command'),
+        /key "token_command" in \[auth\] is refused, because this file belongs to uid 65534/,
+      ],
+      [
+        `${top}[auth]\nuser = "u"\ntoken_file = "${token}"\n`,
+        /token_file \S+ is refused, because this file belongs to uid 0 \(mode 0640\)/,
+      ],
+    ] as const) {
+      const config = file(path.join(folder, 'c.toml'), text, 0o600, USER);
+      const { status, stderr } = await run(['-C', config, '-f', 'a@b.example', 'c@d.example'], { uid: USER });
+      assert.equal(status, 1);
+      assert.match(stderr, refused);
+      assert.ok(!existsSync(path.join(folder, 'ran')));
+    }
   }));
 
 test('S3: password_command is refused where a group may change the file', async () => {
