@@ -29,8 +29,12 @@ export function listenForSignals(isTyped: boolean): Interrupts {
     if (first.signal.aborted) second.abort(reason);
     else first.abort(reason);
   };
-  // Those of exitOnSignals, which may come from another copy of this file.
-  for (const name of ['SIGTERM', 'SIGINT', ...(isTyped ? ['SIGHUP'] : [])]) process.removeAllListeners(name).on(name, interrupt);
+  for (const name of ['SIGTERM', 'SIGINT', ...(isTyped ? ['SIGHUP'] : [])]) {
+    // Those of exitOnSignals, which may come from another copy of this file. They go last: without a listener a signal is lost.
+    const earlier = process.rawListeners(name) as ((...args: unknown[]) => void)[];
+    process.on(name, interrupt);
+    for (const listener of earlier) process.off(name, listener);
+  }
   return { signal: first.signal, urgent: second.signal };
 }
 
