@@ -312,6 +312,16 @@ function readValues(options: readonly Option[], given: Values): Values | string 
   return values;
 }
 
+/** "-" as the value of an option becomes a part of its word. */
+function joined(options: readonly Option[], words: readonly string[]): readonly string[] {
+  const wantsValue = (word: string | undefined): boolean =>
+    options.some(({ name, kind }) => kind !== 'switch' && (word === `--${name}` || word === `-${SHORT[name]}`));
+  return words.flatMap((word, i) => {
+    if (word === '-' && wantsValue(words[i - 1])) return [];
+    return words[i + 1] === '-' && wantsValue(word) ? [`${word}=-`] : [word];
+  });
+}
+
 /** Runs the command that the arguments name; the exit status. */
 export async function main(argv: readonly string[], version: string): Promise<number> {
   let status = 0;
@@ -333,7 +343,8 @@ export async function main(argv: readonly string[], version: string): Promise<nu
   }
   // yargs would take what stands behind `--` for something else than operands, and "-" for nothing at all.
   const dashes = argv.indexOf('--');
-  const [words, rest] = dashes < 0 ? [argv, []] : [argv.slice(0, dashes), argv.slice(dashes + 1)];
+  const [given, rest] = dashes < 0 ? [argv, []] : [argv.slice(0, dashes), argv.slice(dashes + 1)];
+  const words = asked ? joined(asked.options, given) : given;
   const before = words.filter((word) => word !== '-');
   const behind = [...words.filter((word) => word === '-'), ...rest];
   const parser = yargs([...before])

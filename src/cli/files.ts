@@ -14,6 +14,8 @@ export function reasonOf(error: unknown): string {
     ENOTDIR: 'a part of the path is not a directory',
     EROFS: 'the file system is read-only',
     ENOSPC: 'the disk is full',
+    Z_BUF_ERROR: 'what is compressed there ends too early',
+    Z_DATA_ERROR: 'what is compressed there is damaged',
   };
   return words[code ?? ''] ?? code ?? message;
 }

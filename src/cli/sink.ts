@@ -182,7 +182,7 @@ export async function startSink(options: SinkOptions, output: SinkOutput): Promi
       const stamp = new Date().toISOString().replace(/[-:]|\..*/g, '');
       const name = path.join(options.store, `${stamp}-${process.pid}-${String(stored).padStart(4, '0')}.eml`);
       try {
-        message.file = { handle: await open(`${name}.part`, 'wx'), partial: `${name}.part`, name };
+        message.file = { handle: await open(`${name}.part`, 'wx', 0o600), partial: `${name}.part`, name };
         return null;
       } catch (error) {
         return unstorable(error);

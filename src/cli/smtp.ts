@@ -400,8 +400,9 @@ function refusalOf(outcome: Exclude<Outcome, { kind: 'discarded' }>): { readonly
     case 'rejected':
       // What a smart host refuses before MAIL is between it and this host.
       return failure.condemns === 'message' ? codeOf(failure.refusals) : { code: 451, enhanced: '4.4.0' };
-    case 'connect':
     case 'unsupported':
+      return { code: 451, enhanced: failure.isOurs ? '4.3.5' : '4.4.1' };
+    case 'connect':
     case 'malformed':
     case 'timeout':
     case 'lost':

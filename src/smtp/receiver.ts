@@ -284,9 +284,15 @@ function mayAuthenticate(settings: Receiving, visit: Visit): boolean {
   return settings.mechanisms.length > 0 && (visit.secured || settings.authInClear);
 }
 
+/** Methods of RFC 9110 §9.3, and PATCH. */
+const HTTP = /^(?:GET|HEAD|POST|PUT|DELETE|CONNECT|OPTIONS|TRACE|PATCH)(?:[ \t]|$)/i;
+
 function line(settings: Receiving, visit: Visit, text: string, broken: 'none' | 'long' | 'bare'): Step {
   if (broken === 'long') return fault(settings, visit, 500, '5.5.6', 'the line is too long');
   if (broken === 'bare' && !settings.lfEndsCommands) return fault(settings, visit, 500, '5.5.2', 'end a line with CR LF, not with LF');
+  // A page in a browser can make it say what stands in the lines that follow.
+  if (HTTP.test(text))
+    return end(settings, { at: 'command', visit }, makeReply(421, '4.7.0', `${settings.hostname} speaks SMTP, not HTTP`));
   const command = parseCommand(text);
   const open = command.verb === 'NOOP' || command.verb === 'EHLO' || command.verb === 'LHLO' || command.verb === 'QUIT';
   // RFC 3207 §4

@@ -155,7 +155,9 @@ function factsOf(outcome: Outcome, messageId: string): readonly string[] {
   }
   const { failure, attempts, unreplayable } = outcome;
   // Several addresses may have lacked the same file.
-  const lines = [...new Set(attempts.flatMap(printAttempt))];
+  const missed = new Set<string>();
+  const isNew = (line: string) => !missed.has(line) && missed.add(line) !== undefined;
+  const lines = attempts.flatMap((attempt) => (isOurs(attempt.failure) ? printAttempt(attempt).filter(isNew) : printAttempt(attempt)));
   if (attempts.at(-1)?.failure !== failure) lines.push(...printFailure(failure));
   if (failure.kind === 'uncertain' && messageId !== '') lines.push(`look for Message-ID ${textOf(messageId)} before sending it again`);
   if (unreplayable)

@@ -1,6 +1,9 @@
 import assert from 'node:assert';
+import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
 import { suite } from 'uvu';
 import { type LogEntry, readEntries } from '../../src/cli/log.ts';
 import { configured, nospool } from './admin.ts';
@@ -135,5 +138,72 @@ test('nothing found is exit status 1', async () => {
   assert.deepEqual([run.status, run.stdout], [1, '']);
   assert.match(run.stderr, /has no entry with carol and dave\n$/);
 });
+
+/** What stands before lines of ours in other logs. */
+const BEFORE: readonly (readonly [string, string])[] = [
+  ['', 'nothing'],
+  ['Nov 22 16:01:04 web1 nospool[77]: ', 'syslog and journalctl'],
+  ['2026-11-22T16:01:04.123456+00:00 web1 nospool[77]: ', 'syslog of today'],
+  ['<22>1 2026-11-22T16:01:04Z web1 nospool 77 - - ', 'RFC 5424'],
+  ['Nov 22 16:01:04 web1 mail.info nospool: ', 'BusyBox'],
+  ['Sun 2026-11-22 16:01:04 UTC web1 nospool[77]: ', 'journalctl -o short-full'],
+  ['2026-11-22T16:01:04.000000000Z stderr F ', 'a container runtime'],
+];
+for (const [before, whose] of BEFORE)
+  test(`O8: lines with an offset from UTC, and what ${whose} puts before them`, async () => {
+    const lines = [
+      'Nov 22 16:01:03 web1 cron[12]: (root) CMD (alice@example.org)',
+      `${before}${T} +0100 ${A} <= web1@example.org U=root P=local S=315`,
+      '2026-11-22T16:01:04.1+00:00 web1 postfix/smtpd[99]: connect from alice@example.org',
+      `${before}${T} +0100 ${A} => alice@example.org R=smarthosts T=smtp`,
+      `${before}${T} +0100 ${B} U=root P=local not sent: no smart host for alice@example.org`,
+      `${before}${T} +0100 ${A} Completed`,
+    ];
+    const config = logged(lines);
+    const run = await nospool('log', '--config', config, 'alice@example.org');
+    assert.equal(run.stdout, `${lines[4]}\n${[lines[1], lines[3], lines[5]].join('\n')}\n\n`);
+    assert.deepEqual(idsIn((await nospool('log', '--config', config, '--failed')).stdout), [B]);
+    const json = logged(JSON_LINES.map((line) => before + line.replace('"x"', '"2026-11-22T16:01:04.000Z"')));
+    const found = JSON.parse((await nospool('log', '--config', json, '--failed')).stdout);
+    assert.equal(found.id, B);
+  });
+
+test('O8: journalctl -o json', async () => {
+  const config = logged(
+    [`${T} +0000 ${A} <= ü@b.example`, `${T} +0000 ${A} Completed`].map((MESSAGE) =>
+      JSON.stringify({ SYSLOG_IDENTIFIER: 'nospool', MESSAGE }),
+    ),
+  );
+  assert.equal((await nospool('log', '--config', config)).stdout, `${T} +0000 ${A} <= ü@b.example\n${T} +0000 ${A} Completed\n\n`);
+});
+
+test('O8: a log that gzip has compressed, in parts too; what others compress is told', async () => {
+  const file = path.join(scratch(), 'log.1');
+  const whole = Buffer.concat([gzipSync(`${EXIM.slice(0, 6).join('\n')}\n`), gzipSync(EXIM.slice(6).join('\n'))]);
+  writeFileSync(file, whole);
+  const run = await nospool('log', '--file', file, 'alice@example.org');
+  assert.deepEqual(idsIn(run.stdout), [A, C]);
+  writeFileSync(file, whole.subarray(0, 60));
+  assert.match((await nospool('log', '--file', file)).stderr, /^nospool: cannot read .*: what is compressed there ends too early\n$/);
+  writeFileSync(file, Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, 0]));
+  assert.equal((await nospool('log', '--file', file)).stderr, `nospool: ${file} is compressed: zstdcat ${file} | nospool log -\n`);
+});
+
+const NOSPOOL = fileURLToPath(new URL('../../dist/nospool.mjs', import.meta.url));
+
+// the arguments, what standard input has
+const INPUTS: readonly (readonly [readonly string[], string | Buffer])[] = [
+  [['-'], `${EXIM.join('\n')}\n`],
+  [['--file', '-'], `${EXIM.join('\n')}\n`],
+  [['--file=-', '--last', '9'], gzipSync(EXIM.join('\n'))],
+];
+for (const [args, input] of INPUTS)
+  test(`O8: nospool log ${args.join(' ')} reads standard input`, () => {
+    const run = spawnSync(process.execPath, [NOSPOOL, 'log', ...args, '--failed'], { input, encoding: 'utf8' });
+    assert.equal(run.status, 0, run.stderr);
+    assert.deepEqual(idsIn(run.stdout), [B, C, D]);
+    const none = spawnSync(process.execPath, [NOSPOOL, 'log', ...args, 'carol'], { input: '', encoding: 'utf8' });
+    assert.deepEqual([none.status, none.stderr], [1, 'nospool: standard input has no entry with carol\n']);
+  });
 
 test.run();

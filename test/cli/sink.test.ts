@@ -1,7 +1,7 @@
 /** Loopback: `nospool sink` wants --anywhere for every other address. */
 import assert from 'node:assert';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -152,7 +152,20 @@ test('one JSON object a line, with all that is known of the message', async () =
   assert.equal(second.base64, '/w0K');
 });
 
-test('stores messages octet for octet, and nothing of those that were not accepted', async () => {
+test('S12: a page in a browser cannot make it take a message: a method of HTTP ends the session', async () => {
+  const { out } = await sunk({}, async (port) => {
+    for (const first of ['POST / HTTP/1.1', 'GET / HTTP/1.0', 'connect mail:25 HTTP/1.1', 'OPTIONS * HTTP/1.1']) {
+      const heard = await converse(port, first, 'Host: 127.0.0.1', '', ...MESSAGE);
+      assert.deepEqual(codes(heard), ['220', '421'], first);
+      assert.match(heard, /speaks SMTP, not HTTP\r\n$/);
+    }
+    // In a session that has begun as one.
+    assert.deepEqual(codes(await converse(port, 'EHLO me', 'PUT /x', ...MESSAGE)), ['220', '250', '421']);
+  });
+  assert.doesNotMatch(out, /message/);
+});
+
+test('S12: stores messages octet for octet, for their owner alone, and nothing of those that were not accepted', async () => {
   const folder = await mkdtemp(path.join(tmpdir(), 'nospool-'));
   try {
     const { out } = await sunk({ store: folder, quiet: true, refuse: ['no@d.example'] }, async (port) => {
@@ -167,6 +180,8 @@ test('stores messages octet for octet, and nothing of those that were not accept
     const files = (await readdir(folder)).sort();
     assert.equal(files.length, 2, files.join());
     assert.ok(files.every((name) => name.endsWith('.eml')));
+    // S12: nobody else reads what was caught.
+    for (const name of files) assert.equal((await stat(path.join(folder, name))).mode & 0o777, 0o600);
     const texts = await Promise.all(files.map((name) => readFile(path.join(folder, name), 'latin1')));
     assert.deepEqual(texts, ['Subject: hi\r\n\r\n.dot\r\n', '\xff\0\r\n.\r\n']);
     assert.ok(out.includes(`, in ${path.join(folder, files[0] as string)}\n`));

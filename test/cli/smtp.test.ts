@@ -926,6 +926,7 @@ test('the reply to the content for every way in which a submission can end', () 
     [failedWith({ kind: 'config', details: ['no'] }), '554 5.3.5'],
     [session({ kind: 'connect', at: 'greeting', condemns: 'address', during: 'connect', detail: 'no' }), '451 4.4.1'],
     [session({ kind: 'unsupported', at: 'ready', condemns: 'host', detail: 'no' }), '451 4.4.1'],
+    [session({ kind: 'unsupported', at: 'ready', condemns: 'host', detail: 'no', isOurs: true }), '451 4.3.5'],
     [session({ kind: 'malformed', at: 'greeting', condemns: 'address', detail: 'no' }), '451 4.4.1'],
     [session({ kind: 'timeout', at: 'greeting', condemns: 'address', command: 'no' }), '451 4.4.1'],
     [session({ kind: 'lost', at: 'greeting', condemns: 'address', command: 'no', detail: 'no' }), '451 4.4.1'],

@@ -1051,6 +1051,14 @@ test('a hundred thousand pipelined commands are all answered, and a refused MAIL
   assert.equal(reception.state.at, 'command');
 });
 
+test('S12: a method of HTTP ends the session, and what follows is not heard', () => {
+  for (const method of ['GET / HTTP/1.1', 'post /x', 'CONNECT\ta', 'PATCH']) {
+    const log = play(RECEIVING, ['C: EHLO c', `C: ${method}`, 'C: MAIL FROM:<a@b.example>'], 7, false, false);
+    assert.deepEqual(log.slice(-3), [`C: ${method}`, 'S: 421 4.7.0 localhost speaks SMTP, not HTTP', '- close'], method);
+  }
+  assert.ok(play(RECEIVING, ['C: GETAWAY', 'C: QUIT'], 7, false, false).some((line) => line.startsWith('S: 500 ')));
+});
+
 test('nonsense ends the session after twenty lines', () => {
   const codes: string[] = [];
   const reception = makeReception(RECEIVING, (action) => {
@@ -1058,7 +1066,7 @@ test('nonsense ends the session after twenty lines', () => {
     if (action.do === 'reply') codes.push(action.lines[0]?.slice(0, 3) as string);
   });
   reception.begin(false);
-  reception.octets(octets('GET / HTTP/1.1\r\n'.repeat(1000)));
+  reception.octets(octets('what is this\r\n'.repeat(1000)));
   assert.deepEqual(codes, ['220', ...Array(20).fill('500'), '421']);
 });
 

@@ -394,6 +394,13 @@ test('a check of all alias files', async () => {
       `${list}:2: "b c" is not a local-part; quote it if it is meant (in "b c")`,
     ],
     locals: [`${one}:3: |/bin/g`],
+    files: [
+      { kind: 'aliases', file: one },
+      { kind: 'aliases', file: two },
+      { kind: 'aliases', file: join(home, 'absent') },
+      { kind: 'include', file: list },
+      { kind: 'include', file: `${home}/none` },
+    ],
   });
   const routers = [
     redirect({ file: join(home, 'absent') }),
@@ -405,6 +412,10 @@ test('a check of all alias files', async () => {
     entries: 0,
     faults: [`cannot read ${home}/absent: no such file or directory`, `${home} is refused, because it is not a regular file`],
     locals: [],
+    files: [
+      { kind: 'aliases', file: join(home, 'absent') },
+      { kind: 'aliases', file: home },
+    ],
   });
 });
 
