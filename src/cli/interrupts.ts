@@ -30,7 +30,12 @@ export function listenForSignals(isTyped: boolean): Interrupts {
     else first.abort(reason);
   };
   // Those of exitOnSignals, which may come from another copy of this file.
-  for (const name of ['SIGTERM', 'SIGINT', ...(isTyped ? ['SIGHUP'] : [])]) process.removeAllListeners(name).on(name, interrupt);
+  for (const name of ['SIGTERM', 'SIGINT', ...(isTyped ? ['SIGHUP'] : [])] as const) {
+    // Those of exitOnSignals, which may come from another copy of this file. Without any listener a signal would end the process.
+    const before = process.listeners(name as NodeJS.Signals);
+    process.on(name, interrupt);
+    for (const listener of before) process.off(name, listener);
+  }
   return { signal: first.signal, urgent: second.signal };
 }
 
