@@ -107,9 +107,9 @@ function stopOptimizing(): void {
 
 /** Reads one message from standard input and delivers it. */
 async function send(config: Config, by: Submitter, invocation: Invocation): Promise<number> {
-  const log = openLog(config.log, invocation.tag);
   const stdin = openStdin();
   const interrupts = listenForSignals(stdin.isTerminal);
+  const log = openLog(config.log, invocation.tag);
   const submitted = await submit(config, by, invocation, interrupts, stdin);
   const status = await report(submitted, config, by, log, invocation.verbosity);
   const { outcome } = submitted;
