@@ -31,7 +31,7 @@ export function listenForSignals(isTyped: boolean): Interrupts {
   };
   for (const name of ['SIGTERM', 'SIGINT', ...(isTyped ? ['SIGHUP'] : [])]) {
     // Those of exitOnSignals, which may come from another copy of this file. They go last: without a listener a signal is lost.
-    const earlier = process.rawListeners(name) as ((...args: unknown[]) => void)[];
+    const earlier = process.listeners(name as NodeJS.Signals);
     process.on(name, interrupt);
     for (const listener of earlier) process.off(name, listener);
   }

@@ -119,27 +119,25 @@ function readEnhanced(code: number, text: string): EnhancedStatus | null {
 /** First digit of the code: the only one a client has to look at. RFC 5321 §4.3.2 */
 export const digit = (reply: Reply): number => Math.floor(reply.code / 100);
 
-/** The text of a line without the enhanced code before it. */
-const withoutCode = (text: string, code: string): string => (`${text} `.startsWith(`${code} `) ? text.slice(code.length).trim() : text);
-
-/**
- * The reply on one line for people: `550 5.1.1 no such user / call the postmaster`. Many servers repeat the enhanced code on
- * each line, where it would stand in the middle of a sentence. Cut where no person would read on.
- */
-export function printReply({ code, enhanced, lines }: Reply): string {
-  const repeated = enhanced === null ? null : `${enhanced.class}.${enhanced.subject}.${enhanced.detail}`;
-  const tidy = (line: string, i: number): string => (i === 0 || repeated === null ? line.trim() : withoutCode(line.trim(), repeated));
-  return `${code} ${joined(lines, LONGEST_SHOWN, tidy)}`.trimEnd();
+/** The lines of a reply, of which many servers begin each with the enhanced code: behind the first it would stand in the middle of a sentence. */
+function withoutRepeatedCode({ enhanced, lines }: Reply): readonly string[] {
+  if (enhanced === null) return lines;
+  const code = `${enhanced.class}.${enhanced.subject}.${enhanced.detail}`;
+  return lines.map((line, i) => (i > 0 && `${line} `.startsWith(`${code} `) ? line.slice(code.length) : line));
 }
+
+/** The reply on one line for people: `550 5.1.1 no such user / call the postmaster`. Cut where no person would read on. */
+export const printReply = (reply: Reply): string =>
+  `${reply.code} ${joined(withoutRepeatedCode(reply), LONGEST_SHOWN, (line) => line.trim())}`.trimEnd();
 
 /** Lines as they came, codes and all, on one line for people. */
 export const printLines = (heard: string): string => joined(heard.replace(/\r?\n$/, '').split(/\r?\n/), LONGEST_QUOTED);
 
-function joined(lines: readonly string[], limit: number, tidy = (line: string, _: number) => line): string {
+function joined(lines: readonly string[], limit: number, tidy = (line: string) => line): string {
   const texts: string[] = [];
   let length = 0;
   for (const [i, line] of lines.entries()) {
-    const text = tidy(printable(line), i);
+    const text = tidy(printable(line));
     if (text === '' && i > 0) continue;
     texts.push(text);
     length += text.length;

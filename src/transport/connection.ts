@@ -107,8 +107,8 @@ export class Connection {
   /** When the state's time is over, and when the clock looks; Infinity is never. */
   #deadline = Number.POSITIVE_INFINITY;
   #clockEnds = Number.POSITIVE_INFINITY;
-  /** Octets that the socket held when the clock was set. */
-  #inSocket = 0;
+  /** Octets that waited in the socket when the clock was set. */
+  #queued = 0;
   #source: Source | null = null;
   #encoder: ContentEncoder | null = null;
   readonly #blocks: Block[] = [];
@@ -265,7 +265,7 @@ export class Connection {
     const isWaiting = within !== 'none' && (state.at !== 'content' || this.#writing || state.blocks > 0);
     const milliseconds = isWaiting ? this.#options.timeouts[within] : Number.POSITIVE_INFINITY;
     this.#deadline = milliseconds === Number.POSITIVE_INFINITY ? milliseconds : now() + milliseconds;
-    if (this.#writing) this.#inSocket = heldBy(this.#wire);
+    if (this.#writing) this.#queued = queuedIn(this.#wire);
     if (this.#deadline < this.#clockEnds) this.#wind();
   }
 
@@ -283,7 +283,7 @@ export class Connection {
     const deadline = this.#deadline;
     this.#clockEnds = Number.POSITIVE_INFINITY;
     // RFC 5321 §4.5.3.2.5: a slow line is not a silent server.
-    if (this.#writing && this.#dialogue.state.at === 'content' && heldBy(this.#wire) !== this.#inSocket) this.#rearm();
+    if (this.#writing && this.#dialogue.state.at === 'content' && queuedIn(this.#wire) !== this.#queued) this.#rearm();
     else if (now() >= deadline)
       void untilRead().then(() => {
         if (this.#deadline === deadline) this.#on(this.#late());
@@ -566,7 +566,7 @@ const TURN = 256 * 1024;
 const LOOKS = 4;
 
 /** Octets that the socket has not given to the system yet. Only Node tells how a write goes on before it is done. */
-function heldBy(socket: Socket): number {
+function queuedIn(socket: Socket): number {
   const { _handle: handle } = socket as unknown as { readonly _handle?: { readonly writeQueueSize?: number } | null };
   return handle?.writeQueueSize ?? 0;
 }

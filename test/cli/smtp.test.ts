@@ -762,6 +762,25 @@ test('a configuration that cannot be read is told to the client in place of the 
     assert.match(stderr, /^sendmail: .*\/nonexistent\/nospool\.toml/);
   }));
 
+test('S12: the deadline is each message’s own: the dialogue goes on after it', () =>
+  within(30_000, async () => {
+    let isSlow = true;
+    const host = await smartHost(async ({ about }) => {
+      if (about === 'content' && isSlow) await new Promise((resolve) => setTimeout(resolve, 3000));
+      return null;
+    });
+    const { config } = setUp(toHosts(host.port), '[timeouts]\ndeadline = "1s"');
+    const running = start(config, ['-bs']);
+    running.child.stdin?.write(`${MAIL}RCPT TO:<joe@bar.com>\r\n${DATA}`);
+    await until(running, (stdout) => /deadline of 1 s has passed/.test(stdout));
+    isSlow = false;
+    running.child.stdin?.end(`${MAIL}RCPT TO:<joe@bar.com>\r\n${DATA}QUIT\r\n`);
+    const { stdout, status } = await running.done;
+    assert.match(codes(stdout), /^220 250 250 354 [45]5\d 250 250 354 250 221$/);
+    assert.equal(status, 1);
+    await host.close();
+  }));
+
 test('a client that reads slowly is waited for, and nothing is said of it', () =>
   within(30_000, async () => {
     const { config } = setUp(toHosts(await deadPort()));

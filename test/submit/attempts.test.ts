@@ -4,6 +4,7 @@
  * Loopback: what a failure rules out is the subject; where TLS matters its mode is written.
  */
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -572,6 +573,24 @@ test('a signal while addresses are raced', () =>
       optionsFor(60_000, { signal: controller.signal }),
     );
     assert.equal(sentences(outcome), 'ended by SIGINT');
+    deaf.stop();
+  }));
+
+test('S12: the deadline ends a delivery in every phase, also while a name is looked up, and no listener is left behind', () =>
+  within(20_000, async () => {
+    const slow = { ...names, addresses: () => new Promise<never>(() => {}) };
+    const deaf = await startDeaf();
+    const { timeouts } = optionsFor();
+    const controller = new AbortController();
+    for (const host of [hostAt(1, { host: 'slow.example' }), hostAt(deaf.port)]) {
+      const outcome = await deliver(
+        { hosts: [host], transaction: transactionTo(1), content: contentOf() },
+        optionsFor(60_000, { names: slow, signal: controller.signal, timeouts: { ...timeouts, deadline: 100 } }),
+      );
+      assert.equal(sentences(outcome), 'the deadline of 0.1 s has passed (timeouts.deadline)');
+      assert.equal(outcome.kind === 'failed' && outcome.isLate, true);
+    }
+    assert.equal(getEventListeners(controller.signal, 'abort').length, 0);
     deaf.stop();
   }));
 
