@@ -1,5 +1,5 @@
 // Builds dist/: one CommonJS file for sendmail (start-up is a feature), ES modules for nospool, the library by tsc.
-// What sendmail's sources import dynamically is in its one file too, as functions that run when they are reached.
+// What sendmail's sources import dynamically is in its one file too.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -56,35 +56,55 @@ const common = {
   logLevel: 'warning',
 };
 
-/** The tables of character sets stay out of main.cjs: they are two thirds of all code, and few messages need them. */
-const charsetApart = {
-  name: 'charset-apart',
-  setup({ onResolve, onLoad }) {
-    onResolve({ filter: /\/charset\.ts$/ }, ({ kind }) =>
-      kind === 'dynamic-import' ? { path: 'charset', namespace: 'apart' } : undefined,
-    );
-    // The loader defines it (src/loader.ts).
-    onLoad({ filter: /^charset$/, namespace: 'apart' }, () => ({ contents: 'module.exports = globalThis.nospoolCharset();' }));
-  },
-};
-
 // Built beside and put in place at the end: a failed build leaves the last good one.
 const out = 'dist.new';
 for (const folder of [out, 'dist.old']) rmSync(folder, { recursive: true, force: true });
 mkdirSync(out);
 const command = { ...common, format: 'cjs', minify: true, supported: { 'dynamic-import': false } };
-const charset = await build({ ...command, entryPoints: ['src/message/charset.ts'], write: false });
-const [{ contents }] = charset.outputFiles;
-// Another build's file has another name, so that what is under way while this one is put over it finds its own.
-const charsetFile = `charset-${createHash('sha256').update(contents).digest('hex').slice(0, 12)}.cjs`;
-writeFileSync(`${out}/${charsetFile}`, contents);
-await build({
-  ...command,
-  entryPoints: ['src/sendmail.ts'],
-  outfile: `${out}/main.cjs`,
-  banner: { js: `// ${charsetFile}` },
-  plugins: [charsetApart],
-});
+
+/** What is imported dynamically, by its file: a part of main.cjs, but for those that have a file of their own. */
+const parts = new Map();
+/** `transport-names`, `message-names`: as unlike as their files. */
+const named = (file) => path.relative('src', file).replace(/\.ts$/, '').replaceAll(path.sep, '-');
+/**
+ * Two thirds of all code, which few messages need, and what is loaded at once or not at all. In another build their files have
+ * other names, so that what is under way while this one is put over it finds its own.
+ */
+const APART = ['src/message/charset.ts', 'src/cli/smtp.ts', 'src/cli/inspect.ts'];
+const apart = new Map();
+const dynamically = {
+  name: 'dynamically',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^\./ }, ({ kind, path: wanted, resolveDir }) => {
+      if (kind !== 'dynamic-import') return undefined;
+      const file = path.resolve(resolveDir, wanted);
+      parts.set(file, named(file));
+      return { path: named(file), namespace: 'part' };
+    });
+    // The loader defines it (src/loader.ts).
+    onLoad({ filter: /./, namespace: 'part' }, ({ path: name }) => ({
+      contents: `module.exports = globalThis.nospoolPart(${JSON.stringify(apart.get(name) ?? name)});`,
+    }));
+  },
+};
+async function textOf(file) {
+  const { outputFiles } = await build({ ...command, entryPoints: [file], write: false, plugins: [dynamically] });
+  return outputFiles[0].text;
+}
+for (const file of APART) {
+  const text = await textOf(file);
+  const name = `${path.basename(file, '.ts')}-${createHash('sha256').update(text).digest('hex').slice(0, 12)}.cjs`;
+  apart.set(named(file), name);
+  writeFileSync(`${out}/${name}`, text);
+}
+// How they are put together is known to who takes them apart.
+await build({ ...common, entryPoints: ['src/loader.ts'], outfile: `${out}/loader.mjs`, format: 'esm' });
+const { printProgram, wrap } = await import(path.resolve(out, 'loader.mjs'));
+rmSync(`${out}/loader.mjs`);
+const program = [['main', wrap(await textOf('src/sendmail.ts'))]];
+// The list grows while it is walked.
+for (const [file, name] of parts) if (!apart.has(name)) program.push([name, wrap(await textOf(file))]);
+writeFileSync(`${out}/main.cjs`, printProgram(apart.get('message-charset'), program));
 // Both commands begin with a check that an old Node must be able to read (src/first.ts).
 const readByAll = { ...common, minify: true, target: 'es2015', banner: { js: '#!/usr/bin/env node' } };
 await build({ ...readByAll, entryPoints: ['src/launch.ts'], outfile: `${out}/sendmail.cjs`, format: 'cjs' });

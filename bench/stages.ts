@@ -1,7 +1,8 @@
 /** What a start consists of: each row does a little more than the one above; and what each part costs that is loaded when needed. */
-import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { withoutCompiler } from '../src/cli/wrapper.ts';
+import { readProgram } from '../src/loader.ts';
 import { type Bench, CPU, RSS, sending, starting, submission, WALL } from './support/bench.ts';
 import { installed } from './support/installed.ts';
 import { certificate, message } from './support/material.ts';
@@ -38,7 +39,7 @@ export const stages: Bench = {
     const rows = await rounds(parts(), short ? runs : 4 * runs, progress, false);
     tables.push({
       title: 'Parts that are loaded when they are needed',
-      note: `In the process, ${node.name}; node:net is loaded before. A part that a message does not need costs it nothing. What every message reads, main.cjs, has ${size('main.cjs')}: all that a message can need but character sets. yargs is in no part of sendmail.`,
+      note: `In the process, ${node.name}, with V8's code kept by the build except where it says so; node:net is loaded before. A part that a message does not need costs it no more than being read: main.cjs, which has all but character sets, has ${size('main.cjs')}. yargs is in nospool, and in no part of sendmail.`,
       base: '',
       columns: [
         { key: 'size', title: 'file, KiB', digits: 1, single: true },
@@ -115,27 +116,29 @@ function uncompiled(): string {
   return path.join(folder, 'sendmail.cjs');
 }
 
-/** Name, what the child is told, the file whose size it is. */
-const PARTS: readonly (readonly [string, string, string])[] = [
-  ['TLS, node:tls; first secure context', 'node:tls', ''],
-  ['DNS, node:dns; first lookup', 'node:dns', ''],
-  ['character sets (iconv-lite); first decoding', 'charset', readdirSync(DIST).find((name) => /^charset-/.test(name)) ?? 'charset'],
+/** Name, what the child is told. */
+const PARTS: readonly (readonly [string, string])[] = [
+  ['TOML parser', 'config-toml'],
+  ['WebAssembly kernel; 64 KiB', 'transport-kernel'],
+  ['conversion to 7 bits', 'message-convert'],
+  ['credentials', 'submit-secret'],
+  ['SASL mechanisms', 'smtp-choose'],
+  ['TLS, our part', 'transport-tls'],
+  ['TLS, node:tls; first secure context', 'node:tls'],
+  ['DNS, node:dns; first lookup', 'node:dns'],
+  ['proxies', 'transport-proxy'],
 ];
 
 function parts(): Case[] {
   const authority = certificate()?.certificate ?? '';
-  return PARTS.flatMap(([name, part, file]): Case[] => {
-    const whole = path.join(DIST, file);
-    if (file !== '' && !existsSync(whole)) return [];
-    return [
-      {
-        name,
-        run: async () => {
-          const { output } = await cost({ argv: [...node.argv, inSupport('stages-child.mjs'), whole, part, authority] });
-          const ofFile: Record<string, number> = file === '' ? {} : { size: statSync(whole).size / 1024 };
-          return { ...ofFile, ...(JSON.parse(output) as Record<string, number>) };
-        },
-      },
-    ];
-  });
+  const { parts: places, rare } = readProgram(readFileSync(path.join(DIST, 'main.cjs')));
+  return [...PARTS, ['character sets (iconv-lite, no code kept); first decoding', rare] as const].map(([name, part]) => ({
+    name,
+    run: async () => {
+      const { output } = await cost({ argv: [...node.argv, inSupport('stages-child.mjs'), DIST, part, authority] });
+      const place = places.get(part);
+      const octetsOf = place ? place[1] - place[0] : part === rare ? statSync(path.join(DIST, rare)).size : 0;
+      return { ...(octetsOf > 0 ? { size: octetsOf / 1024 } : {}), ...(JSON.parse(output) as Record<string, number>) };
+    },
+  }));
 }

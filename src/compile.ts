@@ -1,6 +1,6 @@
 /**
- * Keeps for `loader.ts` what this runtime makes of `main.cjs`: of Node the code that V8 has compiled when one message was
- * sent, lazily compiled functions included; of Bun what its bundler makes. The build and `nospool install` run it, with
+ * Keeps for `loader.ts` what this runtime makes of the parts of `main.cjs`: of Node the code that V8 has compiled when one
+ * message was sent, lazily compiled functions included; of Bun what its bundler makes. The build and `nospool install` run it, with
  * that message on standard input. Its smart host is here, and no file of the host's is read: not a locked configuration, either.
  */
 import { spawnSync } from 'node:child_process';
@@ -8,13 +8,17 @@ import fs from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { Script } from 'node:vm';
-import { holdCharset, keptPlace, printKept, printSums, run, wrap } from './loader.ts';
+import { setFlagsFromString } from 'node:v8';
+import type { Script } from 'node:vm';
+import { keptPlace, offerParts, printKept, printSums, readProgram, scriptOf, unwrap } from './loader.ts';
 
 const SYSTEM_FILE = '/etc/nospool.toml';
 const ANSWERS: Readonly<Record<string, string>> = { EHLO: '250-x\r\n250-PIPELINING\r\n250 SIZE', DATA: '354', QUIT: '221' };
+/** Not worth it: it is for people who watch. */
+const LEFT_OUT = ['cli-tree'];
 
-const main = fs.readFileSync(`${__dirname}/main.cjs`);
+const program = readProgram(fs.readFileSync(`${__dirname}/main.cjs`));
+const textOf = (name: string): string => program.octets.toString('latin1', ...(program.parts.get(name) ?? [0, 0]));
 const place = keptPlace(__dirname);
 
 /** For every user, whatever the umask of who installs it. */
@@ -29,16 +33,25 @@ function makeFolder(): void {
 
 function compileForBun(): void {
   const made = `${place}.new`;
+  const sources = fs.mkdtempSync(path.join(tmpdir(), 'nospool-'));
   fs.rmSync(made, { recursive: true, force: true });
   makeFolder();
-  const flags = ['--bytecode', '--target=bun', '--format=cjs', '--root', __dirname, '--outdir', made, '--entry-naming', '[dir]/[name].cjs'];
+  const names = [...program.parts.keys()];
+  const files = names.map((name) => path.join(sources, `${name}.cjs`));
+  for (const [i, name] of names.entries()) fs.writeFileSync(files[i] as string, unwrap(textOf(name)));
+  const flags = ['--bytecode', '--target=bun', '--format=cjs', '--root', sources, '--outdir', made, '--entry-naming', '[dir]/[name].cjs'];
   // What it says of a failure goes where ours would.
-  const built = spawnSync(process.execPath, ['build', ...flags, `${__dirname}/main.cjs`], { stdio: ['ignore', 'ignore', 2] });
+  const built = spawnSync(process.execPath, ['build', ...flags, ...files], { stdio: ['ignore', 'ignore', 2] });
+  fs.rmSync(sources, { recursive: true });
   if (built.status !== 0) {
     fs.rmSync(made, { recursive: true, force: true });
     process.exit(1);
   }
-  fs.writeFileSync(`${made}/sums`, printSums(main, fs.readFileSync(`${made}/main.cjs`)));
+  const sums = printSums(
+    program,
+    names.map((name) => [name, fs.readFileSync(`${made}/${name}.cjs`)]),
+  );
+  fs.writeFileSync(`${made}/sums`, sums);
   for (const name of ['', ...fs.readdirSync(made)]) open(path.join(made, name));
   fs.rmSync(place, { recursive: true, force: true });
   fs.renameSync(made, place);
@@ -72,14 +85,24 @@ function smartHost(): ReturnType<typeof createServer> {
 
 function compileForNode(): void {
   const folder = fs.mkdtempSync(path.join(tmpdir(), 'nospool-'));
-  const text = wrap(main.toString('latin1'));
-  const script = new Script(text, { filename: `${__dirname}/main.cjs` });
+  const scripts = new Map<string, Script>();
+  const make = (name: string, text: string): Script => {
+    const script = scriptOf(name, text);
+    if (program.parts.has(name)) scripts.set(name, script);
+    return script;
+  };
   process.on('exit', (status) => {
     fs.rmSync(folder, { recursive: true, force: true });
     if (status !== 0) return;
+    // What this message did not need is compiled whole: TLS, credentials.
+    setFlagsFromString('--no-lazy');
+    for (const name of program.parts.keys()) if (!scripts.has(name) && !LEFT_OUT.includes(name)) make(name, textOf(name));
+    // V8 compares its flags with those it had when the code was made.
+    setFlagsFromString('--lazy');
+    const codes = [...scripts].map(([name, script]) => [name, script.createCachedData()] as const);
     makeFolder();
-    // On the disk before it has its name: nobody is to find a part of it.
-    fs.writeFileSync(`${place}.new`, printKept(main, script.createCachedData()), { flush: true });
+    // On the disk before it has its name: nobody is to find a piece of it.
+    fs.writeFileSync(`${place}.new`, printKept(program, codes), { flush: true });
     open(`${place}.new`);
     fs.rmSync(place, { recursive: true, force: true });
     fs.renameSync(`${place}.new`, place);
@@ -91,9 +114,7 @@ function compileForNode(): void {
     fs.writeFileSync(config, `smarthosts = ["smtp://127.0.0.1:${port}"]\n${names}`, { mode: 0o600 });
     process.argv.splice(2, process.argv.length, '-C', config, '-i', '-f', 'a@example.org', 'b@example.org');
     const seen = withoutConfiguration();
-    const load = (id: string) => (/^(node:)?fs$/.test(id) ? seen : require(id));
-    holdCharset(__dirname, main, load);
-    run(script, `${__dirname}/main.cjs`, load);
+    offerParts(__dirname, program, make, (id) => (/^(node:)?fs$/.test(id) ? seen : require(id)))('main');
   });
 }
 

@@ -8,7 +8,7 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statS
 import path from 'node:path';
 import { Script } from 'node:vm';
 import { suite } from 'uvu';
-import { printKept, readKept, wrap } from '../src/loader.ts';
+import { openKept, printKept, printProgram, readProgram, unwrap, wrap } from '../src/loader.ts';
 import { sinkWith } from './cli/admin.ts';
 import { COMMAND, ENVIRONMENT, RUNTIME, scratch, setUp, start } from './cli/command.ts';
 import { within } from './support/within.ts';
@@ -17,43 +17,68 @@ const test = suite('loader');
 const DIST = path.dirname(COMMAND);
 const IS_BUN = /bun[^/]*$/.test(RUNTIME[0]);
 
-const MAIN = Buffer.from('exports.answer = () => 42;');
-const CODE = new Script(wrap(MAIN.toString('latin1'))).createCachedData();
+const PARTS = [
+  ['main', wrap('exports.answer = () => require("other");')],
+  ['other', wrap('module.exports = 42;')],
+] as const;
+const program = readProgram(Buffer.from(printProgram('rare.cjs', PARTS)));
+const CODES = PARTS.map(([name, part]) => [name, new Script(part).createCachedData()] as const);
 
-test('what is kept is read back, and V8 takes it', () => {
-  const file = path.join(scratch(), 'kept');
-  writeFileSync(file, printKept(MAIN, CODE));
-  const code = readKept(file, MAIN);
-  assert.deepEqual(code, CODE);
-  assert.equal(new Script(wrap(MAIN.toString('latin1')), { cachedData: code as Buffer }).cachedDataRejected, false);
-  assert.equal(readKept(`${file}.not`, MAIN), null);
+test('a program is read as it was printed, and its parts are what they were', () => {
+  assert.equal(program.rare, 'rare.cjs');
+  assert.deepEqual([...program.parts.keys()], ['main', 'other']);
+  for (const [name, part] of PARTS) assert.equal(program.octets.toString('latin1', ...(program.parts.get(name) ?? [])), part);
+  assert.equal(unwrap(wrap('x')), 'x');
+  for (const wrong of ['', '//', '// a.cjs main 5\nabc', `${printProgram('a.cjs', PARTS)} `, printProgram('a.cjs', PARTS).slice(0, -1)])
+    assert.throws(() => readProgram(Buffer.from(wrong)), /it is not whole/);
 });
 
-test('S10: what belongs to another text of the same length is not taken', () => {
+/** A file with these octets. */
+function fileOf(octets: Uint8Array): string {
   const file = path.join(scratch(), 'kept');
-  writeFileSync(file, printKept(MAIN, CODE));
-  const other = Buffer.from(MAIN.toString().replace('42', '43'));
-  assert.equal(readKept(file, other), null);
-  assert.equal(new Script(wrap(other.toString('latin1')), { cachedData: CODE }).cachedDataRejected, false, 'V8 would have taken it');
+  writeFileSync(file, octets);
+  return file;
+}
+
+test('what is kept is read back, and V8 takes it, also when the file is gone', () => {
+  const file = fileOf(printKept(program, CODES));
+  const kept = openKept(file, program);
+  rmSync(file);
+  for (const [name, code] of CODES) assert.deepEqual(kept?.(name), code);
+  assert.equal(kept?.('no such part'), null);
+  assert.equal(new Script(PARTS[0][1], { cachedData: kept?.('main') ?? undefined }).cachedDataRejected, false);
+  assert.equal(openKept(file, program), null);
+});
+
+test('S10: what belongs to another program of the same length is not taken', () => {
+  const file = fileOf(printKept(program, CODES));
+  const other = PARTS.map(([name, part]) => [name, part.replace('42', '43')] as const);
+  assert.equal(openKept(file, readProgram(Buffer.from(printProgram('rare.cjs', other)))), null);
+  assert.equal(new Script(other[1]?.[1] as string, { cachedData: CODES[1]?.[1] }).cachedDataRejected, false, 'V8 would have taken it');
 });
 
 test('S10: what is damaged at any octet, or cut anywhere, is not taken', () => {
-  const file = path.join(scratch(), 'kept');
-  const whole = printKept(MAIN, CODE);
+  const whole = printKept(program, CODES);
+  const file = fileOf(whole);
   for (let at = 0; at < whole.length; at++) {
     const damaged = Buffer.from(whole);
-    damaged.writeUInt8(damaged.readUInt8(at) ^ 0x20, at);
+    damaged.writeUInt8(damaged.readUInt8(at) ^ 0x01, at);
     writeFileSync(file, damaged);
-    // The case of hexadecimal digits says nothing.
-    if (damaged.toString('latin1', 0, 16).toLowerCase() !== whole.toString('latin1', 0, 16))
-      assert.equal(readKept(file, MAIN), null, `${at}`);
+    const kept = openKept(file, program);
+    // One part may be whole beside another that is not.
+    const taken = CODES.map(([name, code]) => [kept?.(name) ?? null, code] as const);
+    for (const [got, code] of taken) assert.ok(got === null || got.equals(code), `${at}`);
+    assert.ok(
+      taken.some(([got]) => got === null),
+      `${at}`,
+    );
   }
   for (let length = 0; length < whole.length; length++) {
     writeFileSync(file, whole.subarray(0, length));
-    assert.equal(readKept(file, MAIN), null, `${length} octets`);
+    assert.equal(openKept(file, program), null, `${length} octets`);
   }
   writeFileSync(file, Buffer.concat([whole, whole]));
-  assert.equal(readKept(file, MAIN), null);
+  assert.equal(openKept(file, program), null);
 });
 
 /** A copy of the command, with code that was kept for the runtime of these tests, and how to change its answer. */

@@ -21,16 +21,17 @@ test('S10: the package holds commands, library, manual pages and nothing that wa
   const [packed] = JSON.parse(stdout) as readonly Packed[];
   const files = (packed?.files ?? []).map((file) => file.path).sort();
   const own = /^dist\/(admin|lib)\//;
-  const charset = readdirSync(`${ROOT}/dist`).filter((name) => /^charset-\w+\.cjs$/.test(name));
-  assert.equal(charset.length, 1);
+  const apart = readdirSync(`${ROOT}/dist`).filter((name) => /^(charset|smtp|inspect)-\w+\.cjs$/.test(name));
+  assert.equal(apart.length, 3);
   assert.deepEqual(
     files.filter((file) => !own.test(file)),
     [
       'CHANGELOG.md',
       'LICENSE',
       'README.md',
-      ...[...charset, 'compile.cjs', 'main.cjs', 'nospool.mjs', 'sendmail.cjs'].map((name) => `dist/${name}`),
       'docs/callers.md',
+      ...[...apart, 'compile.cjs', 'main.cjs', 'nospool.mjs', 'sendmail.cjs'].map((name) => `dist/${name}`),
+      ...[...charset, 'compile.cjs', 'main.cjs', 'nospool.mjs', 'sendmail.cjs'].map((name) => `dist/${name}`),
       'examples/nospool.example.toml',
       ...['nospool.1', 'nospool.toml.5', 'sendmail.nospool.8'].map((name) => `man/${name}`),
       'package.json',

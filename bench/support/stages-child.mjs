@@ -1,25 +1,39 @@
-// What a part that is loaded only when it is needed costs when it is: `stages-child.mjs FILE PART [CA-FILE]` loads it in
-// this process, uses it once, and prints as JSON the milliseconds of both.
+// What a part that is loaded only when it is needed costs when it is: `stages-child.mjs DIST PART [CA-FILE]` loads it in
+// this process, as the sendmail command would, uses it once, and prints as JSON the milliseconds of both.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { pathToFileURL } from 'node:url';
 
-const [file, part, authority] = process.argv.slice(2);
+const [dist, wanted, authority] = process.argv.slice(2);
 const require = createRequire(import.meta.url);
+const { keptPlace, offerParts, openKept, readProgram, scriptOf } = await import(pathToFileURL(`${dist}/lib/loader.js`));
+const program = readProgram(readFileSync(`${dist}/main.cjs`));
+const kept = openKept(keptPlace(dist), program);
+const part = offerParts(dist, program, (name, text) => scriptOf(name, text, kept?.(name)), require);
+const CONFIG = `smarthosts = ["submission://mail.example.org"]
+qualify_domain = "example.org"
+[auth]
+user = "web1"
+password_file = "/etc/nospool.password"
+`;
 const TEXT = Buffer.from('Subject: \xf0\xd2\xc9\xd7\xc5\xd4\n\n', 'latin1').latin1Slice();
+const block = Buffer.alloc(65536, 'QWxsIG1lbiBieSBuYXR1cmUgZGVzaXJlIHRvIGtub3c\n');
+const nothing = () => {};
 
 /** The net that every message needs is there already. */
 require('node:net');
-/** Each: how it is loaded, and its first use. */
-const PARTS = {
-  charset: [() => require(file), ({ decode }) => decode(TEXT, 'koi8-r')],
-  'node:tls': [() => require('node:tls'), (tls) => tls.createSecureContext(authority ? { ca: readFileSync(authority) } : {})],
-  'node:dns': [() => require('node:dns'), ({ promises }) => promises.lookup('localhost')],
+/** What is done with it first. */
+const USES = {
+  'config-toml': ({ parseToml }) => parseToml(CONFIG),
+  'transport-kernel': ({ loadKernel }) => loadKernel()('data').push(block),
+  [program.rare]: ({ decode }) => decode(TEXT, 'koi8-r'),
+  'node:tls': (tls) => tls.createSecureContext(authority ? { ca: readFileSync(authority) } : {}),
+  'node:dns': ({ promises }) => promises.lookup('localhost'),
 };
 
-const [load, use] = PARTS[part];
 const times = [performance.now()];
-const loaded = load();
+const loaded = wanted.startsWith('node:') ? require(wanted) : part(wanted);
 times.push(performance.now());
-await use(loaded);
+await (USES[wanted] ?? nothing)(loaded);
 times.push(performance.now());
 process.stdout.write(JSON.stringify({ load: times[1] - times[0], first: times[2] - times[1], both: times[2] - times[0] }));

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
+import { readProgram } from '../../src/loader.ts';
 import { within } from '../support/within.ts';
 import { COMMAND, run, scratch, setUp, smartHost } from './command.ts';
 
@@ -30,8 +31,8 @@ process.on('exit', () => {
 
 interface Loaded {
   readonly loaded: readonly string[];
-  /** Files of its own, and whether V8 has taken the code that was kept. */
-  readonly scripts: readonly (readonly [file: string, isKept: boolean])[];
+  /** Parts and files of its own, and whether V8 has taken the code that was kept. */
+  readonly scripts: readonly (readonly [name: string, isKept: boolean])[];
 }
 
 async function loadedBy(config: string, args: readonly string[], message: string, environment: NodeJS.ProcessEnv = {}): Promise<Loaded> {
@@ -48,30 +49,35 @@ async function loadedBy(config: string, args: readonly string[], message: string
 
 const namesOf = ({ scripts }: Loaded): string[] => scripts.map(([file]) => file);
 
-load('a small message in clear text: one file, compiled before, and nothing of TLS, cryptography, DNS, charsets or processes', () =>
-  within(20_000, async () => {
-    const host = await smartHost();
-    const { config } = setUp(`smarthosts = ["smtp://127.0.0.1:${host.port}"]`);
-    const { loaded, scripts } = await loadedBy(config, ['-i', 'a@example.net'], 'Subject: hi\n\nhello\n', { LANG: 'C.UTF-8' });
-    assert.deepEqual(scripts, [['main.cjs', true]]);
-    assert.ok(loaded.includes('net'), 'the hook sees what is loaded');
-    for (const name of [
-      'tls',
-      'crypto',
-      'dns',
-      'child_process',
-      'fs/promises',
-      'http',
-      'worker_threads',
-      'readline',
-      'tty',
-      'zlib',
-      'perf_hooks',
-      'v8',
-    ])
-      assert.ok(!loaded.includes(name), `${name} is loaded`);
-    await host.close();
-  }),
+load(
+  'a small message in clear text: the TOML parser, all compiled before, and nothing of TLS, cryptography, DNS, charsets or processes',
+  () =>
+    within(20_000, async () => {
+      const host = await smartHost();
+      const { config } = setUp(`smarthosts = ["smtp://127.0.0.1:${host.port}"]`);
+      const { loaded, scripts } = await loadedBy(config, ['-i', 'a@example.net'], 'Subject: hi\n\nhello\n', { LANG: 'C.UTF-8' });
+      assert.deepEqual(scripts, [
+        ['main.cjs', true],
+        ['config-toml.cjs', true],
+      ]);
+      assert.ok(loaded.includes('net'), 'the hook sees what is loaded');
+      for (const name of [
+        'tls',
+        'crypto',
+        'dns',
+        'child_process',
+        'fs/promises',
+        'http',
+        'worker_threads',
+        'readline',
+        'tty',
+        'zlib',
+        'perf_hooks',
+        'v8',
+      ])
+        assert.ok(!loaded.includes(name), `${name} is loaded`);
+      await host.close();
+    }),
 );
 
 load('UTF-8 text loads no charset tables, and another charset does', () =>
@@ -79,22 +85,34 @@ load('UTF-8 text loads no charset tables, and another charset does', () =>
     const host = await smartHost();
     const { config } = setUp(`smarthosts = ["smtp://127.0.0.1:${host.port}"]`);
     const utf8 = await loadedBy(config, ['-i', 'a@example.net'], 'Subject: hi\n\ngr\xc3\xbc\xc3\x9fe\n', { LANG: 'de_DE.UTF-8' });
-    assert.deepEqual(namesOf(utf8), ['main.cjs']);
+    assert.deepEqual(namesOf(utf8), ['main.cjs', 'config-toml.cjs']);
     const koi8 = await loadedBy(config, ['-i', 'a@example.net'], 'Subject: hi\n\n\xf0\xd2\xc9\xd7\xc5\xd4\n', { LANG: 'ru_RU.KOI8-R' });
-    assert.match(namesOf(koi8).join(' '), /^main\.cjs charset-\w+\.cjs$/);
+    assert.match(namesOf(koi8).join(' '), /^main\.cjs config-toml\.cjs charset-\w+\.cjs$/);
     await host.close();
   }),
 );
 
-load('the code that every run reads holds neither yargs nor character sets, and has not grown unnoticed', () => {
-  const text = readFileSync(path.join(DIST, 'main.cjs'), 'utf8');
-  for (const trace of ['yargs', 'iconv-lite']) assert.ok(!text.includes(trace), `${trace} is in main.cjs`);
+load('the code that every run loads holds no package, and has not grown unnoticed', () => {
+  const octets = readFileSync(path.join(DIST, 'main.cjs'));
+  const { parts } = readProgram(octets);
+  const textOf = (name: string): string => octets.toString('latin1', ...(parts.get(name) ?? []));
+  for (const trace of ['yargs', 'iconv-lite', 'parseDocument', 'TomlError', 'createSecureContext('])
+    assert.ok(!textOf('main').includes(trace), `${trace} is in main`);
   // Octets. Raise a number only together with what it buys.
-  const limits: Readonly<Record<string, number>> = { 'sendmail.cjs': 4 * 1024, 'main.cjs': 320 * 1024 };
-  for (const [file, limit] of Object.entries(limits)) {
-    const { size } = statSync(path.join(DIST, file));
-    assert.ok(size <= limit, `${file} has ${size} octets, more than ${limit}`);
+  const limits: Readonly<Record<string, number>> = {
+    main: 204 * 1024,
+    'config-toml': 14 * 1024,
+    'transport-tls': 24 * 1024,
+  };
+  for (const [name, limit] of Object.entries(limits)) {
+    const { length } = textOf(name);
+    assert.ok(length > 0 && length <= limit, `${name} has ${length} octets, more than ${limit}`);
   }
+  for (const [file, limit] of [
+    ['sendmail.cjs', 4 * 1024],
+    ['main.cjs', 360 * 1024],
+  ] as const)
+    assert.ok(statSync(path.join(DIST, file)).size <= limit, file);
 });
 
 load.run();
