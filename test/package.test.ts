@@ -31,7 +31,6 @@ test('S10: the package holds commands, library, manual pages and nothing that wa
       'README.md',
       'docs/callers.md',
       ...[...apart, 'compile.cjs', 'main.cjs', 'nospool.mjs', 'sendmail.cjs'].map((name) => `dist/${name}`),
-      ...[...charset, 'compile.cjs', 'main.cjs', 'nospool.mjs', 'sendmail.cjs'].map((name) => `dist/${name}`),
       'examples/nospool.example.toml',
       ...['nospool.1', 'nospool.toml.5', 'sendmail.nospool.8'].map((name) => `man/${name}`),
       'package.json',

@@ -43,8 +43,8 @@ const plan: Plan = {
   framing: 'auto',
   partial: false,
 };
-const settled = (state: State, limit?: { readonly key: 'greeting' | 'final'; readonly milliseconds: number }) => {
-  const [, ...actions] = advance(plan, state, { type: 'timeout', rest: '', ...(limit ? { limit } : {}) });
+const settled = (state: State, limit?: { readonly key: 'greeting' | 'final'; readonly milliseconds: number }, rest = '') => {
+  const [, ...actions] = advance(plan, state, { type: 'timeout', rest, ...(limit ? { limit } : {}) });
   const [outcome] = actions.flatMap((action) => (action.do === 'settle' ? [action.outcome] : []));
   assert.ok(outcome?.kind === 'failed');
   return outcome.failure;
@@ -76,6 +76,7 @@ test('W9: so has what is uncertain because no verdict came', () => {
   };
   assert.equal(detail({ key: 'final', milliseconds: 600_000 }), 'no reply came within 10m (timeouts.final)');
   assert.equal(detail(), 'no reply came in time');
+  assert.equal(detail(undefined, '250-2.0.0 as'), 'no whole reply came in time: "250-2.0.0 as"');
 });
 
 test.run();
