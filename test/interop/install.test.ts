@@ -85,9 +85,9 @@ exec 3>&1 >/dev/null
 list() { echo "$1: $(ls /usr/local/lib/nospool 2>/dev/null | wc -l)" >&3; }
 node ${folder}/dist/nospool.mjs install && list first
 node ${folder}/dist/nospool.mjs install && list again
-echo '//' >>${folder}/dist/main.cjs
+echo '//' >>${folder}/dist/compile.cjs
 node ${folder}/dist/nospool.mjs install && list changed
-echo '//' >>${folder}/dist/main.cjs
+echo '//' >>${folder}/dist/compile.cjs
 node ${folder}/dist/nospool.mjs install && list "changed again"
 /usr/sbin/sendmail -bp >&3
 mkdir /usr/local/lib/nospool/other
