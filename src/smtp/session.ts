@@ -207,7 +207,7 @@ export function advance(plan: Plan, state: State, event: Event): Step {
     case 'transaction':
       return state.at === 'ready' ? openTransaction(plan, state.channel, event.transaction) : unasked(state, 'a transaction');
     case 'block':
-      return state.at === 'content' && state.framing === 'bdat' ? blockAtHand(state, event.octets, event.last) : unasked(state, 'a block');
+      return state.at === 'content' && isPulling(state) ? blockAtHand(state, event.octets, event.last) : unasked(state, 'a block');
     case 'contentSent':
       return state.at === 'content' ? contentSent(plan, state, event.rest, event.next) : unasked(state, 'the end of the content');
     case 'quit':
@@ -238,8 +238,8 @@ function heard(plan: Plan, state: Exclude<State, In<'closed'>>, reply: Reply, re
     if (state.at === 'envelope' && isRefusal) return farewell(plan, state, reply);
     if (state.at !== 'commit' && !(isRefusal && state.at !== 'hello')) return outOfStep(state, reply, rest);
   }
-  // Behind a verdict the replies to the next envelope are due; else who speaks out of turn gets no further transaction.
-  return replied(more && !(isDue && state.at === 'commit') ? { ...plan, transactions: 'one' } : plan, state, reply);
+  // Who speaks out of turn gets no further transaction.
+  return replied(more && !isDue ? { ...plan, transactions: 'one' } : plan, state, reply);
 }
 
 /** The reply that was due, with nothing else against it. */
@@ -458,12 +458,17 @@ const pull = (framing: 'data' | 'bdat', { channel, transaction }: Sending): Acti
   return { do: 'pull', framing, eightBit: eightBit === 'send' ? 'pass' : eightBit };
 };
 
+const aheadOf = ({ extensions }: Channel): number => (offers(extensions, 'PIPELINING') ? BLOCKS_AHEAD : 1);
+
+/** A block was asked for, and is not at hand yet. */
+const isPulling = ({ framing, blocks, last, channel }: In<'content'>): boolean =>
+  framing === 'bdat' && last === null && blocks < aheadOf(channel);
+
 function blockAtHand(state: In<'content'>, octets: number, last: boolean): Step {
   if (last) return state.blocks === 0 ? [{ ...state, last: octets }, ...allButTheEnd(octets)] : [{ ...state, last: octets }];
-  const blocks = state.blocks + 1;
-  const ahead = offers(state.channel.extensions, 'PIPELINING') ? BLOCKS_AHEAD : 1;
+  const sent: In<'content'> = { ...state, blocks: state.blocks + 1 };
   const write: Action = { do: 'sendBlock', line: `BDAT ${octets}`, held: 0 };
-  return blocks < ahead ? [{ ...state, blocks }, write, pull('bdat', state)] : [{ ...state, blocks }, write];
+  return isPulling(sent) ? [sent, write, pull('bdat', state)] : [sent, write];
 }
 
 /**
@@ -484,11 +489,10 @@ function afterBlock(plan: Plan, state: In<'content'>, reply: Reply): Step {
   // With other blocks unanswered the reply to RSET could not be told from theirs.
   if (isRefusal) return giveUp(state.blocks > 1 ? { ...plan, transactions: 'one' } : plan, state, 'content', [refusal]);
   if (digit(reply) !== 2) return outOfStep(state, reply);
-  const blocks = state.blocks - 1;
-  const ahead = offers(state.channel.extensions, 'PIPELINING') ? BLOCKS_AHEAD : 1;
-  if (state.last !== null) return blocks === 0 ? [{ ...state, blocks }, ...allButTheEnd(state.last)] : [{ ...state, blocks }];
+  const accepted: In<'content'> = { ...state, blocks: state.blocks - 1 };
+  if (state.last !== null) return accepted.blocks === 0 ? [accepted, ...allButTheEnd(state.last)] : [accepted];
   // Pulling stopped only when the window was full.
-  return state.blocks === ahead ? [{ ...state, blocks }, pull('bdat', state)] : [{ ...state, blocks }];
+  return isPulling(state) ? [accepted] : [accepted, pull('bdat', state)];
 }
 
 function contentSent(plan: Plan, state: In<'content'>, rest: string, waiting: Transaction | undefined): Step {

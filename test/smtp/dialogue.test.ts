@@ -163,6 +163,24 @@ test('F1: the end of the content while a block is unanswered is a bug, and never
   assert.deepStrictEqual(said(dialogue.on({ type: 'contentSent' })), ['! commit']);
 });
 
+test('a block that was not asked for is a bug, before one is accepted and behind the last one', () => {
+  for (const first of [
+    { octets: 9, last: false },
+    { octets: 12, last: true },
+  ]) {
+    const dialogue = new Dialogue(PLAN);
+    dialogue.begin();
+    dialogue.receive('220 hi\r\n');
+    dialogue.receive('250-hi\r\n250 CHUNKING\r\n');
+    dialogue.on({ type: 'transaction', transaction: TRANSACTION });
+    dialogue.receive('250 ok\r\n');
+    dialogue.receive('250 ok\r\n');
+    dialogue.on({ type: 'block', ...first });
+    assert.throws(() => dialogue.on({ type: 'block', octets: 9, last: false }), { message: 'bug: a block at content' });
+    assert.throws(() => dialogue.on({ type: 'block', octets: 9, last: true }), { message: 'bug: a block at content' });
+  }
+});
+
 test('a mechanism that has nothing more to say answers with an empty line', () => {
   const silent = { say: null, mayEnd: true, hear: () => silent };
   const dialogue = new Dialogue({ ...PLAN, authenticate: () => ({ name: 'X-SILENT', begin: () => silent }) });

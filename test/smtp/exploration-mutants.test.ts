@@ -1,0 +1,345 @@
+/**
+ * The exploration finds what it is for: each of these faults is put into the machine, and has to be found. Some of them were
+ * real once (their numbers are in the titles).
+ */
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { suite } from 'uvu';
+import { explore, type Machine } from './exploration/explore.ts';
+import { settings } from './exploration/world.ts';
+
+const test = suite('exploration of faulty machines');
+
+const source = new URL('../../src/smtp/session.ts', import.meta.url);
+const folder = mkdtempSync(join(tmpdir(), 'nospool-mutants-'));
+process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+
+let count = 0;
+
+/** The machine with other words in it, each of which stands there once. */
+async function machineWith(changes: readonly (readonly [string, string])[]): Promise<Machine> {
+  let text = readFileSync(source, 'utf8');
+  for (const [from, to] of changes) {
+    assert.equal(text.split(from).length, 2, `in session.ts there is not exactly one: ${from}`);
+    text = text.replace(from, () => to);
+  }
+  const file = join(folder, `session-${count++}.mts`);
+  writeFileSync(
+    file,
+    text.replace(/from '\.\/([a-z]+\.ts)'/g, (_, name) => `from '${new URL(name, source)}'`),
+  );
+  return (await import(pathToFileURL(file).href)) as Machine;
+}
+
+const SETTINGS = settings({ recipients: [1, 2], mechanisms: ['none', 'X-PROOF'], framings: ['auto'], blocks: 2 });
+
+interface Fault {
+  readonly what: string;
+  /** What a setting's name begins with and contains. */
+  readonly where: RegExp;
+  readonly changes: readonly (readonly [string, string])[];
+  readonly found: RegExp;
+}
+
+const FAULTS: readonly Fault[] = [
+  {
+    what: 'W1: after TLS from the first octet credentials are withheld',
+    where: /^smtp, TLS implicit, AUTH X-PROOF/,
+    changes: [["[{ at: 'greeting', secured: true }]", "[{ at: 'greeting', secured: false }]"]],
+    found: /^who chooses a mechanism is told/,
+  },
+  {
+    what: 'W2: STARTTLS is said within TLS',
+    where: /^smtp, TLS implicit, AUTH none/,
+    changes: [["[{ at: 'greeting', secured: true }]", "[{ at: 'greeting', secured: false }]"]],
+    found: /^STARTTLS is said in clear/,
+  },
+  {
+    what: 'V3: the last block is the commit, all of it',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [
+      ['last === 0 ? lastLine(0) : null', 'lastLine(last ?? 0)'],
+      ['octets === 0 ? [{', 'octets >= 0 ? [{'],
+    ],
+    found: /^the end is a write apart/,
+  },
+  {
+    what: 'V3: the last block leaves whole before the commit',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [['held: Math.min(octets, HELD)', 'held: 0']],
+    found: /^the end is a write apart/,
+  },
+  {
+    what: 'V4: 421 to the content is uncertain',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [["if (reply.code === 421 && state.at !== 'commit')", 'if (reply.code === 421)']],
+    found: /^an outcome is what the server said/,
+  },
+  {
+    what: 'V4: 421 for one recipient of LMTP is a verdict for all',
+    where: /^lmtp \(partial\), TLS off/,
+    changes: [
+      [
+        'if (heardSoFar.count < verdicts(plan, state.transaction)) return',
+        'if (reply.code !== 421 && heardSoFar.count < verdicts(plan, state.transaction)) return',
+      ],
+    ],
+    found: /^an outcome is what the server said/,
+  },
+  {
+    what: 'F1: the content ends while blocks are unanswered',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [['(last === null || blocks > 0)', 'last === null']],
+    found: /^what was not asked for is obeyed/,
+  },
+  {
+    what: 'a block is taken behind the last one',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [["framing === 'bdat' && last === null && ", "framing === 'bdat' && "]],
+    found: /^what was not asked for is obeyed/,
+  },
+  {
+    what: 'the last block does not wait for the others',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [['return accepted.blocks === 0 ? [', 'return accepted.blocks >= 0 ? [']],
+    found: /^(?!nothing)/,
+  },
+  {
+    what: 'octets that wait at the end of the content are overlooked',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [["  if (rest !== '') {\n    const detail", "  if (rest === 'never') {\n    const detail"]],
+    found: /^the end of a message leaves only/,
+  },
+  {
+    what: 'a refused recipient is overlooked',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [["  if (first) return giveUp(plan, state, 'envelope', [first, ...rest]);\n", '']],
+    found: /^no content begins/,
+  },
+  {
+    what: 'DATA flies along with several recipients',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [['transaction.recipients.length === 1 && offers', 'offers']],
+    found: /^no content begins/,
+  },
+  {
+    what: 'LMTP splits a message that must not be split',
+    where: /^lmtp, TLS off, AUTH none/,
+    changes: [["plan.protocol === 'lmtp' && transaction.recipients.length > 1 && !plan.partial", 'plan.partial']],
+    found: /^no content begins/,
+  },
+  {
+    what: 'one verdict of LMTP is taken for all',
+    where: /^lmtp \(partial\), TLS off, AUTH none/,
+    changes: [["plan.protocol === 'lmtp' ? recipients.length : 1", '1']],
+    found: /^an outcome is what the server said/,
+  },
+  {
+    what: 'a refusal is forgotten when the connection is lost',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [['(refusalBefore(state, failure) ?? failure)', 'failure']],
+    found: /^what was committed or refused goes to no other host/,
+  },
+  {
+    what: 'what was committed goes to another host',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [["condemns: 'message', detail: lastWords", "condemns: 'address', detail: lastWords"]],
+    found: /^what was committed or refused goes to no other host/,
+  },
+  {
+    what: 'a loss before the commit fails the message',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [
+      ["STEPS[at].condemns === 'host' || STEPS[at].condemns === 'message' ? 'address'", "STEPS[at].condemns === 'host' ? 'address'"],
+    ],
+    found: /^what was committed or refused goes to no other host, and what was neither may/,
+  },
+  {
+    what: 'a verdict is doubted because of what stands behind it',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [["state.at !== 'commit' && !(isRefusal", '!(isRefusal']],
+    found: /^an outcome is what the server said/,
+  },
+  {
+    what: 'a second outcome of what was settled',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [
+      ["if (state.at === 'quit' || state.at === 'reset' || state.at === 'ready')", "if (state.at === 'quit' || state.at === 'ready')"],
+    ],
+    found: /^every transaction is settled, once/,
+  },
+  {
+    what: 'a transaction that is dropped without an outcome',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [["if (state.at === 'quit' ||", "if (state.at === 'content' || state.at === 'quit' ||"]],
+    found: /^every transaction is settled, once/,
+  },
+  {
+    what: 'TLS that is required is done without',
+    where: /^smtp, TLS required, AUTH none/,
+    changes: [["if (!isSecured && plan.tls === 'required')", "if (plan.hello === '')"]],
+    found: /^no secret and no MAIL in clear/,
+  },
+  {
+    what: 'STARTTLS that is refused is done without',
+    where: /^smtp, TLS opportunistic, AUTH none/,
+    changes: [["refused(plan, state, 'STARTTLS', reply)", 'ready(state.channel)']],
+    found: /^a refusal or a loss ends what it concerns/,
+  },
+  {
+    what: 'what was announced in clear holds under TLS',
+    where: /^smtp, TLS required, AUTH none/,
+    changes: [
+      [
+        "| { readonly at: 'handshake'; readonly implicit: boolean }",
+        "| { readonly at: 'handshake'; readonly implicit: boolean; readonly channel?: Channel }",
+      ],
+      [
+        "[{ at: 'handshake', implicit: false }, { do: 'startTls' }]",
+        "[{ at: 'handshake', implicit: false, channel: state.channel }, { do: 'startTls' }]",
+      ],
+      [': hello(plan, true);', ': ready({ ...(state.channel as Channel), secured: true });'],
+    ],
+    found: /^(?!nothing)/,
+  },
+  {
+    what: 'octets before the TLS handshake are kept for after it',
+    where: /^smtp, TLS required, AUTH none/,
+    changes: [["&& !(isRefusal && state.at !== 'hello'))", "&& state.at !== 'starttls' && !(isRefusal && state.at !== 'hello'))"]],
+    found: /no octet waits when TLS begins/,
+  },
+  {
+    what: '235 without a proof is believed',
+    where: /^smtp, TLS required, AUTH X-PROOF/,
+    changes: [['return exchange.mayEnd ? ready', 'return steps >= 0 ? ready']],
+    found: /^where credentials are configured/,
+  },
+  {
+    what: '235 to what was cancelled is believed',
+    where: /^smtp, TLS required, AUTH X-PROOF/,
+    changes: [
+      [
+        'if (cancelled !== null) return digit(reply) === 2 ? outOfStep(state, reply)',
+        'if (cancelled !== null) return digit(reply) === 2 ? ready(channel)',
+      ],
+    ],
+    found: /^where credentials are configured/,
+  },
+  {
+    what: 'authentication is left out where it is not offered',
+    where: /^smtp, TLS required, AUTH X-PROOF/,
+    changes: [['return plan.authenticate === null ? ready', "return plan.authenticate === null || !offers(extensions, 'AUTH') ? ready"]],
+    found: /^where credentials are configured/,
+  },
+  {
+    what: 'a challenge is quoted',
+    where: /^smtp, TLS required, AUTH X-PROOF/,
+    changes: [["at === 'auth' ? maskedReply(reply) : reply", 'reply']],
+    found: /^no outcome holds a secret or a challenge/,
+  },
+  {
+    what: 'commands go in a group without PIPELINING',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [
+      ["const until = offers(channel.extensions, 'PIPELINING') ? commands.length : answered + 1;", 'const until = commands.length;'],
+    ],
+    found: /^a command waits until/,
+  },
+  {
+    what: 'an envelope goes along without PIPELINING',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [
+      ["if (plan.transactions === 'one' || !offers(channel.extensions, 'PIPELINING')) return", "if (plan.transactions === 'one') return"],
+    ],
+    found: /^a command waits until/,
+  },
+  {
+    what: 'BDAT without CHUNKING',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [["plan.framing === 'auto' && mayChunk(extensions)", "plan.framing === 'auto'"]],
+    found: /^nothing is used that was not announced/,
+  },
+  {
+    what: 'QUIT within the content',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [
+      [
+        "return isRefusal ? [{ at: 'closed' }, ...failed(rejection('content', [refusal])), { do: 'destroy' }] :",
+        "return isRefusal ? giveUp(plan, state, 'content', [refusal]) :",
+      ],
+    ],
+    found: /^within a content nothing else is said/,
+  },
+  {
+    what: 'RSET among the replies to blocks',
+    where: /^smtp, TLS off, AUTH none, framing auto, messages 2/,
+    changes: [
+      [
+        "giveUp(state.blocks > 1 ? { ...plan, transactions: 'one' } : plan, state, 'content', [refusal])",
+        "giveUp(plan, state, 'content', [refusal])",
+      ],
+    ],
+    found: /^(?!nothing)/,
+  },
+  {
+    what: 'a refused greeting is overlooked',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [['digit(reply) === 2 ? hello(plan, state.secured)', 'digit(reply) !== 3 ? hello(plan, state.secured)']],
+    found: /^a refusal or a loss ends what it concerns/,
+  },
+  {
+    what: 'HELO where TLS is required',
+    where: /^smtp, TLS required, AUTH none/,
+    changes: [["plan.authenticate === null && plan.tls !== 'required'", 'plan.authenticate === null']],
+    found: /^a session is greeted as its protocol wants/,
+  },
+  {
+    what: 'TLS is asked for where it is off',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [["if (!isSecured && plan.tls === 'required')", 'if (!isSecured)']],
+    found: /^every failure has its cause/,
+  },
+  {
+    what: 'a session ends after a message though it could go on',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [['digit(reply) === 2 ? ready(state.channel)', 'digit(reply) === 3 ? ready(state.channel)']],
+    found: /^a session goes on as long as it can/,
+  },
+  {
+    what: 'a refusal of a recipient is not told',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [['failed(rejection(at, refusals)), true)', 'failed(rejection(at, [refusals[0]])), true)']],
+    found: /^every recipient is asked, and every refusal is told/,
+  },
+  {
+    what: 'a challenge that can be answered is not',
+    where: /^smtp, TLS required, AUTH X-PROOF/,
+    changes: [['reply.lines.length === 1 ? fromBase64', 'reply.lines.length === 2 ? fromBase64']],
+    found: /^an exchange is given up when it cannot go on/,
+  },
+  {
+    what: 'a driver is asked for nothing, and waits for ever',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [["return isPulling(sent) ? [sent, write, pull('bdat', state)] : [sent, write];", 'return [sent, write];']],
+    found: /^what was not asked for is obeyed|^after the end nothing is done/,
+  },
+  {
+    what: 'nobody is asked for the content',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [["framing: 'data', blocks: 0, last: null }, pull('data', state)]", "framing: 'data', blocks: 0, last: null }]"]],
+    found: /^what was not asked for is obeyed|^after the end nothing is done/,
+  },
+];
+
+for (const { what, where, changes, found } of FAULTS)
+  test(what, async () => {
+    const machine = await machineWith(changes);
+    let breach: string | null = null;
+    for (const setting of SETTINGS) if (where.test(setting.name)) breach ??= explore(setting, machine).breach;
+    assert.match(breach ?? 'nothing was found', found);
+  });
+
+test.run();

@@ -1,0 +1,38 @@
+/**
+ * The machine, explored whole. Because `advance` is pure, every event that a driver may report is applied in every state that
+ * a small session can come to, beside a witness who knows only what was said and heard. What is asked of each step is the list
+ * in exploration/properties.ts; what may happen is in exploration/world.ts.
+ *
+ * EXPLORATION=full: up to three recipients, two blocks before the last, another mechanism, and no CHUNKING though it is offered.
+ */
+import assert from 'node:assert/strict';
+import { suite } from 'uvu';
+import { advance, begin } from '../../src/smtp/session.ts';
+import { explore } from './exploration/explore.ts';
+import { settings } from './exploration/world.ts';
+
+const test = suite('exploration');
+
+const explored =
+  process.env.EXPLORATION === 'full'
+    ? settings({ recipients: [1, 2, 3], mechanisms: ['none', 'X-PROOF', 'PLAIN'], framings: ['auto', 'data'], blocks: 2 })
+    : [
+        ...settings({ recipients: [1, 2], mechanisms: ['none'], framings: ['auto'], blocks: 1 }),
+        ...settings({ recipients: [1], mechanisms: ['X-PROOF'], framings: ['auto'], blocks: 1 }),
+      ];
+
+const sum = { states: 0, steps: 0 };
+for (const setting of explored)
+  test(setting.name, () => {
+    const { states, steps, breach } = explore(setting, { begin, advance });
+    assert.ok(breach === null, breach ?? '');
+    sum.states += states;
+    sum.steps += steps;
+  });
+
+test('they are as many as there should be', () => {
+  console.log(`\n  exploration: ${sum.states} states of ${explored.length} settings, ${sum.steps} events applied`);
+  assert.ok(sum.states > 35_000 && sum.steps > 500_000, 'the world has become smaller');
+});
+
+test.run();

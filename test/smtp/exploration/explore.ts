@@ -1,0 +1,146 @@
+/**
+ * Walks through every state that a setting can come to, breadth first, so that what is found is found on the shortest way.
+ * States are told apart by a key of all their fields; they are judged by the witness alone.
+ */
+
+import { printReply } from '../../../src/smtp/reply.ts';
+import type { Action, advance as Advance, begin as Begin, Event, State } from '../../../src/smtp/session.ts';
+import { printAction } from '../../support/transcript.ts';
+import { type Moment, PROPERTIES } from './properties.ts';
+import { afterAction, afterEvent, atFirst, type Seen } from './witness.ts';
+import { bugsAt, eventsAt, LATE, type Setting, told } from './world.ts';
+
+/** The machine, or one that is not right. */
+export interface Machine {
+  readonly begin: typeof Begin;
+  readonly advance: typeof Advance;
+}
+
+export interface Explored {
+  /** In which something can still happen. */
+  readonly states: number;
+  /** Events that were applied. */
+  readonly steps: number;
+  /** What was broken, and the way there as a transcript; null = nothing. */
+  readonly breach: string | null;
+}
+
+interface Node {
+  readonly state: State;
+  readonly seen: Seen;
+  readonly from: Node | null;
+  readonly event: Event | null;
+  readonly actions: readonly Action[];
+}
+
+export function explore(setting: Setting, machine: Machine): Explored {
+  const reached = new Set<string>();
+  const nodes: Node[] = [];
+  let steps = 0;
+  const take = (from: Node | null, event: Event | null): string | null => {
+    steps++;
+    const node = step(setting, machine, from, event);
+    if ('breach' in node) return node.breach;
+    if (node.seen.isOver) return isShut(node, setting, machine) ? null : tell(setting, node, 'after the end something is done');
+    const key = `${keyOf(node.state)}/${keyOf(node.seen)}`;
+    if (reached.has(key)) return null;
+    reached.add(key);
+    nodes.push(node);
+    return null;
+  };
+  // Bugs are thrown by the hundred thousand, and nobody reads where.
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  let breach = take(null, null);
+  for (let i = 0; i < nodes.length && breach === null; i++) {
+    const node = nodes[i] as Node;
+    for (const event of eventsAt(node.seen, setting)) breach ??= take(node, event);
+    for (const event of bugsAt(node.seen, setting)) breach ??= refuse(setting, machine, node, event);
+  }
+  Error.stackTraceLimit = stackTraceLimit;
+  return { states: nodes.length, steps, breach };
+}
+
+/** What comes when the session is over changes nothing. */
+const isShut = ({ state }: Node, { plan }: Setting, { advance }: Machine): boolean =>
+  LATE.every((event) => advance(plan, state, event).length === 1);
+
+/** A driver that reports what it was not asked for is told so, and not obeyed. */
+function refuse(setting: Setting, { advance }: Machine, from: Node, event: Event): string | null {
+  try {
+    const [, ...actions] = advance(setting.plan, from.state, event);
+    return tell(setting, { from, event, actions }, 'what was not asked for is obeyed');
+  } catch (error) {
+    return String(error).startsWith('Error: bug: ') ? null : tell(setting, { from, event, actions: [] }, String(error));
+  }
+}
+
+/** One step of the machine, every property held against each of its actions. */
+function step(setting: Setting, { begin, advance }: Machine, from: Node | null, event: Event | null): Node | { readonly breach: string } {
+  const { plan, recipients, letters } = setting;
+  told.last = null;
+  let made: ReturnType<typeof advance>;
+  try {
+    made = from === null || event === null ? begin(plan) : advance(plan, from.state, event);
+  } catch (error) {
+    return { breach: tell(setting, { from, event, actions: [] }, String(error)) };
+  }
+  const [state, ...actions] = made;
+  const before = from === null ? atFirst(letters.length, plan) : from.seen;
+  let seen = event === null ? before : afterEvent(before, event, plan);
+  for (let i = 0; i <= actions.length; i++) {
+    const action = actions[i] ?? null;
+    const moment: Moment = { plan, recipients, event, action, before, seen, told: told.last };
+    for (const [name, holds] of PROPERTIES) if (!holds(moment)) return { breach: tell(setting, { from, event, actions }, name) };
+    if (action !== null) seen = afterAction(seen, action, plan, recipients);
+  }
+  return { state, seen, from, event, actions };
+}
+
+/* ---- keys ---- */
+
+const numbers = new WeakMap<object, number>();
+const known = new Map<string, number>();
+
+/** All fields, however deep: what is within gets a number, the same for the same fields. Values do not change. */
+function keyOf(value: object): string {
+  if ('count' in value && 'items' in value) return keyOf((value.items as unknown[]).slice(0, value.count as number));
+  let key = '';
+  for (const field of value instanceof Map ? [...value].flat() : Object.values(value))
+    key += field !== null && (typeof field === 'object' || typeof field === 'function') ? `#${numberOf(field)}\n` : `${field}\n`;
+  return key;
+}
+
+function numberOf(value: object): number {
+  const given = numbers.get(value);
+  if (given !== undefined) return given;
+  // A function is like no other.
+  const key = typeof value === 'function' ? `function ${known.size}` : keyOf(value);
+  const number = known.get(key) ?? known.size;
+  known.set(key, number);
+  numbers.set(value, number);
+  return number;
+}
+
+/* ---- telling ---- */
+
+function tell({ name }: Setting, last: Pick<Node, 'from' | 'event' | 'actions'>, what: string): string {
+  const lines: string[] = [];
+  for (let node: typeof last | null = last; node !== null; node = node.from)
+    lines.unshift(...(node.event ? [printEvent(node.event)] : []), ...node.actions.flatMap(printAction));
+  return `${what}\n${name}\n${lines.map((line) => `  ${line}`).join('\n')}`;
+}
+
+function printEvent(event: Event): string {
+  const rest = 'rest' in event && event.rest !== '' ? ' …' : '';
+  switch (event.type) {
+    case 'reply':
+      return `S: ${printReply(event.reply)}${rest}`;
+    case 'block':
+      return `! ${event.last ? 'last' : 'block'} ${event.octets}`;
+    case 'contentSent':
+      return `! sent${event.next ? ', next' : ''}${rest}`;
+    default:
+      return `! ${event.type}`;
+  }
+}

@@ -1,0 +1,243 @@
+/**
+ * Somebody who listens to a session and to its driver: what was said, what was heard, what was asked of the driver. Nothing of
+ * the machine's state is known here, so that what the machine believes can be held against what happened.
+ */
+import type { Action, Event, Plan } from '../../../src/smtp/session.ts';
+import { fromBase64 } from '../../../src/smtp/text.ts';
+
+/** The challenge that proves a server. */
+export const PROOF = 'proof';
+
+/** What the server said to something: nothing yet was said, it was asked, accepted, refused. */
+export type Answer = 'unsaid' | 'asked' | 'accepted' | 'refused';
+
+/** One transaction, as it looks from outside. */
+export interface Letter {
+  readonly mail: Answer;
+  /** RCPT: how many were said, accepted, refused. */
+  readonly recipients: { readonly said: number; readonly accepted: number; readonly refused: number };
+  readonly data: Answer;
+  /** BDAT without LAST: how many were said, accepted, refused. */
+  readonly blocks: { readonly said: number; readonly accepted: number; readonly refused: number };
+  /** The last block: octets that the driver has at hand, and how many were held back when it was begun; null = not yet. */
+  readonly last: number | null;
+  readonly held: number | null;
+  /** A refusal came that nothing had asked for: the content's, before its end. */
+  readonly isRefusedEarly: boolean;
+  /** Our input failed, or a signal came. */
+  readonly isAborted: boolean;
+  readonly isCommitted: boolean;
+  /** First digits of the verdicts. */
+  readonly verdicts: string;
+  readonly isSettled: boolean;
+}
+
+/** What the driver was asked for and has not done yet. */
+export type Task = 'handshake' | 'transaction' | 'content' | 'block' | 'flush';
+
+export interface Seen {
+  readonly tls: 'clear' | 'shaking' | 'up';
+  /** Words of the last EHLO reply over this channel. */
+  readonly offered: readonly string[];
+  /** STARTTLS was offered in clear. */
+  readonly couldSecure: boolean;
+  /** Commands without their reply, each with its letter; a line of AUTH as `response` or `cancel`, content as `verdict`, once for each reply that is due. */
+  readonly unanswered: readonly string[];
+  /** The mechanism is satisfied: it needs no proof, or the last challenge was one. */
+  readonly needsProof: boolean;
+  readonly challenges: number;
+  readonly isProved: boolean;
+  /** And then 2yz came. */
+  readonly isAuthenticated: boolean;
+  readonly task: Task | null;
+  /** Octets wait behind the last reply. */
+  readonly isBehind: boolean;
+  /** 421 was heard: the server is going. */
+  readonly isGoing: boolean;
+  /** A content is under way, and what is said now would be taken for a part of it. */
+  readonly isOpen: boolean;
+  readonly isOver: boolean;
+  /** The session was open once: a transaction could be given. */
+  readonly wasReady: boolean;
+  /** The transaction that is next to be settled, and how many were handed to the machine. */
+  readonly current: number;
+  readonly given: number;
+  readonly letters: readonly Letter[];
+}
+
+const UNWRITTEN: Letter = {
+  mail: 'unsaid',
+  recipients: { said: 0, accepted: 0, refused: 0 },
+  data: 'unsaid',
+  blocks: { said: 0, accepted: 0, refused: 0 },
+  last: null,
+  held: null,
+  isRefusedEarly: false,
+  isAborted: false,
+  isCommitted: false,
+  verdicts: '',
+  isSettled: false,
+};
+
+/** Before the first step on an open connection; the first of so many letters waits already. */
+export const atFirst = (letters: number, plan: Plan): Seen => ({
+  tls: 'clear',
+  offered: [],
+  couldSecure: false,
+  unanswered: plan.tls === 'implicit' ? [] : ['0greeting'],
+  needsProof: false,
+  challenges: 0,
+  isProved: false,
+  isAuthenticated: false,
+  task: null,
+  isBehind: false,
+  isGoing: false,
+  isOpen: false,
+  isOver: false,
+  wasReady: false,
+  current: 0,
+  given: 0,
+  letters: Array.from({ length: letters }, () => UNWRITTEN),
+});
+
+/** The letter that is under way, or waits to be. */
+export const letterOf = (seen: Seen): Letter => seen.letters[seen.current] ?? UNWRITTEN;
+
+/** Letters are told apart by their reverse-paths: `<0@…>`, `<1@…>`. */
+const letterIn = (command: string): number => Number(/^MAIL FROM:<(\d)@/.exec(command)?.[1] ?? -1);
+
+const VERB = /^(EHLO|LHLO|HELO|STARTTLS|AUTH|MAIL|RCPT|DATA|RSET|QUIT)(?= |$)/;
+
+/** Replies that the content gets. RFC 2033 §4.2 */
+export const verdictsDue = (plan: Plan, recipients: number): number => (plan.protocol === 'lmtp' ? recipients : 1);
+
+function change(seen: Seen, index: number, changes: Partial<Letter>): Seen {
+  if (seen.letters[index] === undefined) return seen;
+  return { ...seen, letters: seen.letters.map((letter, i) => (i === index ? { ...letter, ...changes } : letter)) };
+}
+
+/* ---- what comes ---- */
+
+export function afterEvent(seen: Seen, event: Event, plan: Plan): Seen {
+  switch (event.type) {
+    case 'reply':
+      return answered(
+        { ...seen, isBehind: event.rest !== '', isGoing: seen.isGoing || event.reply.code === 421 },
+        event.reply.code,
+        event.reply.lines,
+      );
+    case 'secured':
+      return { ...seen, tls: 'up', offered: [], task: null, unanswered: plan.tls === 'implicit' ? ['0greeting'] : [] };
+    case 'transaction':
+      return { ...seen, task: null, given: seen.given + 1 };
+    case 'block':
+      return change({ ...seen, task: null }, seen.current, event.last ? { last: event.octets } : {});
+    case 'contentSent':
+    case 'quit':
+      return { ...seen, task: null };
+    case 'contentFailed':
+    case 'abort':
+      return change({ ...seen, task: null }, seen.current, { isAborted: true });
+    default:
+      return seen;
+  }
+}
+
+function answered(seen: Seen, code: number, lines: readonly string[]): Seen {
+  const [command, ...unanswered] = seen.unanswered;
+  const digit = Math.floor(code / 100);
+  const isAccepted = digit === 2;
+  const isRefused = digit >= 4 && code !== 421;
+  const answer: Answer = isAccepted ? 'accepted' : isRefused ? 'refused' : 'asked';
+  const heard = { ...seen, unanswered };
+  if (command === undefined) return isRefused && seen.isOpen ? change(heard, seen.current, { isRefusedEarly: true }) : heard;
+  const [what, index] = [command.slice(1), Number(command[0])];
+  const letter = seen.letters[index] ?? UNWRITTEN;
+  const counted = <K extends 'recipients' | 'blocks'>(which: K) => {
+    const { said, accepted, refused } = letter[which];
+    return change(heard, index, { [which]: { said, accepted: accepted + Number(isAccepted), refused: refused + Number(isRefused) } });
+  };
+  switch (what) {
+    case 'EHLO':
+    case 'LHLO': {
+      const offered = isAccepted ? lines.slice(1) : [];
+      return { ...heard, offered, couldSecure: seen.couldSecure || (seen.tls === 'clear' && offered.includes('STARTTLS')) };
+    }
+    case 'AUTH':
+    case 'response':
+    case 'cancel': {
+      if (digit === 3)
+        return {
+          ...heard,
+          challenges: seen.challenges + 1,
+          isProved: seen.needsProof ? fromBase64(lines.join()) === PROOF : seen.isProved,
+        };
+      return { ...heard, isAuthenticated: isAccepted && seen.isProved, challenges: 0, needsProof: false, isProved: false };
+    }
+    case 'MAIL':
+      return change(heard, index, { mail: answer });
+    case 'RCPT':
+      return counted('recipients');
+    case 'BDAT':
+      return counted('blocks');
+    case 'DATA':
+      return change({ ...heard, isOpen: digit === 3 }, index, { data: digit === 3 ? 'accepted' : answer });
+    case 'verdict':
+      return change(heard, index, digit === 3 ? {} : { verdicts: letter.verdicts + digit });
+    default:
+      return heard;
+  }
+}
+
+/* ---- what is done ---- */
+
+export function afterAction(seen: Seen, action: Action, plan: Plan, recipients: number): Seen {
+  switch (action.do) {
+    case 'send':
+      return action.lines.reduce(said, seen);
+    case 'startTls':
+      return { ...seen, tls: 'shaking', task: 'handshake' };
+    case 'ready':
+      return { ...seen, task: 'transaction', wasReady: true };
+    case 'pull':
+      return { ...seen, task: action.framing === 'data' ? 'content' : 'block' };
+    case 'flush':
+      return { ...seen, task: 'flush' };
+    case 'sendBlock': {
+      const { blocks } = letterOf(seen);
+      if (action.line.endsWith('LAST')) return change({ ...seen, isOpen: true }, seen.current, { held: action.held });
+      const heard = { ...seen, unanswered: [...seen.unanswered, `${seen.current}BDAT`] };
+      return change(heard, seen.current, { blocks: { ...blocks, said: blocks.said + 1 } });
+    }
+    case 'commit': {
+      const due = Array.from({ length: verdictsDue(plan, recipients) }, () => `${seen.current}verdict`);
+      const committed = change({ ...seen, isOpen: false, unanswered: [...seen.unanswered, ...due] }, seen.current, { isCommitted: true });
+      return action.along.reduce(said, committed);
+    }
+    case 'next':
+      return { ...seen, given: seen.given + 1 };
+    case 'settle':
+      // The driver closes the content with it, and what was seen of the letter is of no more use.
+      return { ...change(seen, seen.current, { ...UNWRITTEN, isSettled: true }), task: null, current: seen.current + 1 };
+    case 'close':
+    case 'destroy':
+      return { ...seen, isOver: true };
+    default:
+      return seen;
+  }
+}
+
+function said(seen: Seen, line: string): Seen {
+  // RCPT and DATA belong to the MAIL that was said last.
+  const index = seen.letters.findLastIndex(({ mail }) => mail !== 'unsaid');
+  const mail = letterIn(line);
+  const owner = mail >= 0 ? mail : Math.max(0, index);
+  const heard = { ...seen, unanswered: [...seen.unanswered, `${owner}${VERB.exec(line)?.[0] ?? (line === '*' ? 'cancel' : 'response')}`] };
+  const { recipients } = seen.letters[owner] ?? UNWRITTEN;
+  if (mail >= 0) return change(heard, owner, { mail: 'asked' });
+  if (line.startsWith('AUTH')) return { ...heard, needsProof: line.includes('X-PROOF'), isProved: !line.includes('X-PROOF') };
+  if (line === '*') return { ...heard, isProved: false };
+  if (line.startsWith('RCPT')) return change(heard, owner, { recipients: { ...recipients, said: recipients.said + 1 } });
+  if (line === 'DATA') return change(heard, owner, { data: 'asked' });
+  return heard;
+}
