@@ -13,7 +13,7 @@ import { givenReversePath } from './admin.ts';
 import { listenForSignals } from './interrupts.ts';
 import { carry, type Load, type Measured } from './load.ts';
 import { progressLine } from './progress.ts';
-import { failWith, print, printJson, writeOver } from './terminal.ts';
+import { columns, failWith, print, printJson, writeOver } from './terminal.ts';
 
 /** As on the command line; null = not given. */
 export interface BenchOptions {
@@ -50,7 +50,7 @@ export async function runBench(options: BenchOptions): Promise<number> {
   if (!load.ok) return failWith(load.detail);
   const { messages, content } = load.value;
   const interrupts = listenForSignals(true);
-  const progress = process.stderr.isTTY ? progressLine(messages * content.length, writeOver) : null;
+  const progress = process.stderr.isTTY ? progressLine(messages * content.length, writeOver, columns) : null;
   const measured = await carry(load.value, {
     signal: interrupts.signal,
     urgent: interrupts.urgent,

@@ -69,6 +69,7 @@ export async function runCheck({ config: path, json, verbose }: CheckOptions): P
     ...setting.warnings,
     ...unlocked(config, who.euid),
     ...(config.hostname === '' && isNoDomain(hostname) ? [noDomain(hostname)] : []),
+    ...aliases.idle,
     ...(log.problem === null ? [] : [log.problem]),
     ...(await unlogged(log, audience)),
   ];

@@ -288,6 +288,10 @@ export function printHelp(command: AdminCommand): readonly string[] {
   ];
 }
 
+/** Asked by the completion scripts; the second by those of nospool 0.1, with the program's name behind it. */
+const COMPLETE = '--complete';
+const COMPLETE_BEFORE = '--get-yargs-completions';
+
 /** As sendmail has them. */
 const SHORT: Readonly<Record<string, string>> = { config: 'C', from: 'f', verbose: 'v' };
 
@@ -335,16 +339,21 @@ export async function main(argv: readonly string[], version: string): Promise<nu
   const [first = '--help'] = argv;
   if (first === '--help' || first === '-h' || first === 'help') return say(printOverview());
   if (first === '--version' || first === '-V') return say([`nospool ${version}`]);
+  if (first === 'completion' || first === COMPLETE || first === COMPLETE_BEFORE) {
+    const { completions, completionScript } = await import('./completion.ts');
+    if (first === 'completion') return say(completionScript(process.env.SHELL ?? ''));
+    return say(completions(COMMANDS, argv.slice(first === COMPLETE ? 1 : 2)));
+  }
   const asked = COMMANDS.find(({ name }) => name === first);
   if (asked && argv.some((word) => word === '--help' || word === '-h')) return say(printHelp(asked));
-  if (!asked && first !== 'completion' && first !== '--get-yargs-completions') {
+  if (!asked) {
     complain(`"${first}" is not a command; "nospool --help" lists them`);
     return status;
   }
   // yargs would take what stands behind `--` for something else than operands, and "-" for nothing at all.
   const dashes = argv.indexOf('--');
   const [given, rest] = dashes < 0 ? [argv, []] : [argv.slice(0, dashes), argv.slice(dashes + 1)];
-  const words = asked ? joined(asked.options, given) : given;
+  const words = joined(asked.options, given);
   const before = words.filter((word) => word !== '-');
   const behind = [...words.filter((word) => word === '-'), ...rest];
   const parser = yargs([...before])
@@ -354,7 +363,6 @@ export async function main(argv: readonly string[], version: string): Promise<nu
     .locale('en')
     .parserConfiguration({ 'camel-case-expansion': false, 'boolean-negation': false, 'dot-notation': false, 'parse-numbers': false })
     .exitProcess(false)
-    .completion('completion', 'print a completion script for your shell')
     .strict()
     .fail((message, error) => {
       // yargs reports wrong usage as an error of its own, too.
@@ -380,7 +388,6 @@ export async function main(argv: readonly string[], version: string): Promise<nu
         else if (status === 0) status = await command.run(values, operands);
       },
     });
-  if (first === 'completion') parser.showCompletionScript();
-  else await parser.parseAsync();
+  await parser.parseAsync();
   return status;
 }

@@ -11,9 +11,10 @@ import { isDeliverable, printRouting } from './tree.ts';
 
 /** `newaliases`: 0 when every entry can be read. */
 export async function checkAliases(config: Config): Promise<number> {
-  const { entries, faults, locals } = await checkAliasFiles(config);
-  complain(faults);
-  say(1, [`${entries} aliases${locals.length > 0 ? `, ${locals.length} of them for files or pipes, which fail the message` : ''}`]);
+  const { entries, faults, locals, idle } = await checkAliasFiles(config);
+  complain([...faults, ...idle]);
+  const failing = locals.map((place) => `${place}: a file or a program, which fails the message`);
+  say(1, [`${entries} aliases${locals.length > 0 ? `, ${locals.length} of them for files or pipes:` : ''}`, ...failing]);
   return faults.length === 0 ? 0 : 1;
 }
 

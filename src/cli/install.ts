@@ -24,6 +24,7 @@ import {
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
+import { quoted } from '../trust/rules.ts';
 import { VERSION } from './admin.ts';
 import { reasonOf, writeWhole } from './files.ts';
 import { printMemoryTest } from './memory.ts';
@@ -333,7 +334,7 @@ function leadsTo(file: string, sendmail: string): boolean {
 }
 
 /** A word for each folder that other users may not enter: their sendmail would not start. */
-function closedTo(base: string, files: readonly string[]): string[] {
+export function closedTo(base: string, files: readonly string[]): string[] {
   if (base !== '/') return [];
   const closed = new Set<string>();
   for (const file of files)
@@ -341,5 +342,8 @@ function closedTo(base: string, files: readonly string[]): string[] {
       if ((statSync(folder).mode & 0o001) === 0) closed.add(folder);
       if (folder === '/') break;
     }
-  return [...closed].map((folder) => `note: only some users may enter ${folder}, so the others cannot send mail`);
+  return [...closed].map(
+    (folder) =>
+      `note: only some users may enter ${folder}, so the others cannot send mail: run chmod o+x ${quoted(folder)}, or install from where everybody may enter, such as /opt, with such a runtime`,
+  );
 }

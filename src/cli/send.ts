@@ -18,7 +18,7 @@ import { abortable, listenForSignals } from './interrupts.ts';
 import { progressLine } from './progress.ts';
 import { record } from './report.ts';
 import { openStdin } from './stdin.ts';
-import { conversation, failWith, print, printLines, remark, writeOver } from './terminal.ts';
+import { columns, conversation, failWith, print, printLines, remark, writeOver } from './terminal.ts';
 
 export interface SendOptions {
   /** Path of a configuration file; '' = where sendmail looks. */
@@ -53,7 +53,7 @@ export async function runSend(options: SendOptions, operands: readonly string[])
   const interrupts = listenForSignals(true);
   const trace = conversation(options.verbose ? 1 : 0);
   // The conversation and a line that is written over do not go together.
-  const progress = process.stderr.isTTY && !options.verbose ? progressLine(total, writeOver) : null;
+  const progress = process.stderr.isTTY && !options.verbose ? progressLine(total, writeOver, columns) : null;
   const submitted = await submitMessage(
     {
       config,

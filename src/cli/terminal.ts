@@ -49,6 +49,9 @@ export function conversation(verbosity: 0 | 1 | 2): Trace | undefined {
   };
 }
 
+/** Of the terminal on standard error; it may change while we run. */
+export const columns = (): number => process.stderr.columns || 80;
+
 /** A line of a terminal that is written over by the next one; '' takes it away. */
 export function writeOver(line: string): void {
   writeText(2, `\r${lineOf(line)}\x1b[K`);

@@ -29,9 +29,34 @@ export function parseToml(text: string): Toml | NotToml {
     if (!(error instanceof TomlError)) throw error;
     // Only the first line: the rest repeats the file, in which there may be a password.
     const [first = ''] = error.message.split('\n');
-    return { ok: false, line: error.line, detail: first.replace(/^Invalid TOML document: /, '') };
+    const detail = first.replace(/^Invalid TOML document: /, '');
+    return { ok: false, line: error.line, detail: explain(detail, text.split('\n')[error.line - 1] ?? '') };
   }
 }
+
+/** What the parser complains of, in words that say how it is written. Of the line only what is a key is repeated. */
+function explain(detail: string, line: string): string {
+  const [, word = '', sign = '', value = ''] = /^\s*([\w.-]*)\s*([=:]?)\s*(.*?)\s*$/.exec(line) ?? [];
+  const key = word !== '' && sign === '=' ? word : 'key';
+  const text = value.startsWith('[') ? `${key} = ["…"]` : `${key} = "…"`;
+  if (/[\u2018-\u201f\u00ab\u00bb]/.test(line)) return `quotes are straight ones: ${text}`;
+  if (word !== '' && sign === ':') return `it takes = in place of the colon: ${text}`;
+  const isThere = detail.startsWith('trying to redefine');
+  if (/^\s*\[/.test(line)) return isThere ? 'this table is there already' : 'a table stands alone in its line: [table] or [[table]]';
+  if (isThere) return 'this key is there already';
+  if (/^(control characters|unfinished string)/.test(detail)) return `the closing quote is missing: ${text}`;
+  if (detail.startsWith('unrecognised escape')) return `in "…" a backslash is written \\\\, or the text stands in '…'`;
+  if (detail.startsWith('expected comma')) return 'a comma or a closing bracket is missing, here or in a line before';
+  if (word === '' || sign === '') return `a line is ${text} or [table]`;
+  if (value === '') return `the value is missing: ${text}`;
+  if (/^(true|false|yes|no|on|off)\b/i.test(value)) return `a switch is true or false: ${key} = true`;
+  if (/^["'].*["']$/.test(value)) return detail.startsWith('each') ? `several texts are a list: ${key} = ["…", "…"]` : UNCLOSED;
+  const unquoted = value.replace(/"[^"]*"|'[^']*'/g, '""');
+  const isBare = /(^|[[,=]\s*)[^\s\d"'[\]{},=]/.test(unquoted) || /^(illegal character in num|each)/.test(detail);
+  return isBare ? `a text stands in quotes, durations and sizes, too: ${text}` : UNCLOSED;
+}
+
+const UNCLOSED = 'a value is missing, or a list that began in a line before is not closed';
 
 /** JSON, because a quoted key may hold any character. */
 const printPath = (path: readonly Step[]): string => JSON.stringify(path);

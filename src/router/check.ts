@@ -13,6 +13,8 @@ export interface AliasCheck {
   readonly faults: readonly string[];
   /** `file:line: target`, of files and pipes: mail to such an entry fails, the file is right all the same. */
   readonly locals: readonly string[];
+  /** Sentences, `file:line: …`, of entries that never count, because an earlier one of the same file has their key. */
+  readonly repeated: readonly string[];
   /** Included files, each once for each list that includes it, in the order in which they are met. */
   readonly includes: readonly { readonly file: string; readonly by: string }[];
   /** Reads an alias file. */
@@ -25,6 +27,7 @@ export function checkAliases(): AliasCheck {
   let entries = 0;
   const faults: string[] = [];
   const locals: string[] = [];
+  const repeated: string[] = [];
   const includes: { readonly file: string; readonly by: string }[] = [];
   const met = new Set<string>();
 
@@ -45,16 +48,22 @@ export function checkAliases(): AliasCheck {
     },
     faults,
     locals,
+    repeated,
     includes,
-    aliases: (file) =>
-      readAliases({
+    aliases(file) {
+      const lines = new Map<string, number>();
+      return readAliases({
         wants: () => true,
         take(entry) {
+          const first = lines.get(entry.key);
+          if (first === undefined) lines.set(entry.key, entry.line);
+          else repeated.push(`${file}:${entry.line}: "${entry.key}" is in line ${first} already, and that one counts`);
           entries += 1;
           look(listOfEntry(entry, file));
         },
         fault: (line, detail) => void faults.push(`${file}:${line}: ${detail}`),
-      }),
+      });
+    },
     list: (file, text) => look(parseRedirection(text, file)),
   };
 }

@@ -87,7 +87,7 @@ export function redirectRouter(definition: RedirectDefinition, surroundings: Sur
         into.to.push({ localPart: item.localPart, domain: path.domain });
         return null;
       case 'local':
-        into.locals.push(item.target);
+        into.locals.push(`${item.target}, by ${printPlace(list, item.line)}`);
         return null;
       case 'null':
         into.nulls += 1;

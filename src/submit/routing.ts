@@ -4,7 +4,7 @@
  * once for each generation of addresses and not held, but where recipients come one by one. Opens no socket.
  */
 
-import { constants } from 'node:fs';
+import { constants, existsSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { type UserInfo, userInfo } from 'node:os';
 import { agree, type RoutedTo } from '../router/agree.ts';
@@ -213,8 +213,10 @@ export interface AliasReport {
   readonly entries: number;
   /** Sentences that begin with file and line; not empty: the files need repair. */
   readonly faults: readonly string[];
-  /** Files and pipes, whose mail fails by design. */
+  /** Files and pipes, whose mail fails by design: `file:line: target`. */
   readonly locals: readonly string[];
+  /** Sentences about entries and files that never count. */
+  readonly idle: readonly string[];
   /** What was asked for, whether or not it could be read. */
   readonly files: readonly { readonly kind: 'aliases' | 'include'; readonly file: string }[];
 }
@@ -239,7 +241,24 @@ export async function checkAliasFiles(config: RouterConfig): Promise<AliasReport
     if (got.kind === 'text') check.list(file, got.text);
     else faults.push(printUnread(got, file));
   }
-  return { entries: check.entries, faults: [...new Set([...faults, ...check.faults])], locals: [...new Set(check.locals)], files };
+  return {
+    entries: check.entries,
+    faults: [...new Set([...faults, ...check.faults])],
+    locals: [...new Set(check.locals)],
+    idle: [...hidden(config), ...check.repeated],
+    files,
+  };
+}
+
+/** Alias files that are there, and that no router reads, because other routers are written. */
+function hidden({ routers, aliases }: RouterConfig): readonly string[] {
+  if (routers.length === 0) return [];
+  return aliases
+    .filter((file) => existsSync(file) && !routers.some((router) => router.driver === 'redirect' && router.file === file))
+    .map(
+      (file) =>
+        `${file} is not read: where a [[router]] is written, an alias file needs one of its own, driver = "redirect", file = "${file}"`,
+    );
 }
 
 function printUnread(unread: Unread, file: string): string {

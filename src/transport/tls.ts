@@ -183,7 +183,7 @@ function trustOf(policy: TlsPolicy, environment: NodeJS.ProcessEnv): Parsed<Trus
   if (policy.fingerprint.length > 0 || !policy.verify) return parsed({ name: 'no CA store', ca: '', key: 'none' });
   if (policy.caFile === '') return systemTrust(environment);
   const pem = readPem('ca_file', policy.caFile, CERTIFICATE, 'certificate');
-  return pem.ok ? parsed({ name: policy.caFile, ca: pem.value, key: '' }) : pem;
+  return pem.ok ? parsed({ name: `tls.ca_file (${policy.caFile})`, ca: pem.value, key: '' }) : pem;
 }
 
 /** The client's certificate and key; one file may hold both. */

@@ -67,7 +67,7 @@ export function explainChain(code: string, chain: readonly Link[], { store }: Tl
     return 'the certificate is self-signed; if it is the right one, name it in tls.ca_file or its digest in tls.fingerprint';
   if (isUnknown) {
     const missing = chain.length > 1 ? '' : ', or the server does not send its intermediate certificate';
-    return `the certificate comes from "${last?.facts.issuer}", which is not in ${store}${missing}`;
+    return `the certificate comes from "${last?.facts.issuer}", which is not in ${store}${missing}${store.includes('ca_file') ? '' : '; if that is the right CA, tls.ca_file can name its file'}`;
   }
   const now = Date.now();
   const bad = (isBad: (facts: CertificateFacts) => boolean) => chain.find(({ facts }) => isBad(facts))?.facts ?? own?.facts;

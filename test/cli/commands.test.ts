@@ -1,5 +1,6 @@
 import assert from 'node:assert';
 import { spawnSync } from 'node:child_process';
+import { existsSync, writeFileSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -7,10 +8,14 @@ import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import { COMMANDS, main, printHelp, printOverview } from '../../src/cli/commands.ts';
 import { SINK_DEFAULTS } from '../../src/cli/sinkOptions.ts';
+import { within } from '../support/within.ts';
+import { scratch } from './command.ts';
 
 const test = suite('commands');
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const NOSPOOL = path.join(ROOT, 'dist/nospool.mjs');
+const TYPIST = fileURLToPath(new URL('../interop/support/typist.py', import.meta.url));
 
 test('help fits a screen', () => {
   for (const lines of [printOverview(), ...COMMANDS.map(printHelp)]) {
@@ -81,6 +86,15 @@ const USAGE: readonly (readonly [readonly string[], number, RegExp, RegExp])[] =
   [['sink', '--', 'extra'], 1, /^$/, /^nospool: sink wants no operand; /],
   [['route', ','], 1, /^$/, /^nospool: name an address: nospool route root\n$/],
   [['--get-yargs-completions', 'nospool', 'sink', '--re'], 0, /^--refuse$/m, /^$/],
+  [['--complete', 'c'], 0, /^check\ncompletion\n$/, /^$/],
+  [['--complete', 'check', '--'], 0, /^--config\n--json\n--verbose\n--help\n$/, /^$/],
+  [['--complete', 'check', ''], 0, /^--config\n/, /^$/],
+  [['--complete', 'check', '--config', ''], 0, /^$/, /^$/],
+  [['--complete', 'send', ''], 0, /^$/, /^$/],
+  [['--complete', 'send', '--verbose', 'mes'], 0, /^$/, /^$/],
+  [['--complete', 'send', '--', '-'], 0, /^$/, /^$/],
+  [['--complete', 'import', ''], 0, /^$/, /^$/],
+  [['--complete', 'sinc', '-'], 0, /^$/, /^$/],
 ];
 for (const [argv, status, out, err] of USAGE)
   test(`nospool ${argv.join(' ')}`, async () => {
@@ -89,6 +103,30 @@ for (const [argv, status, out, err] of USAGE)
     assert.match(run.stderr, err);
     assert.equal(run.status, status);
   });
+
+test('O9: completion in bash: options of check, files of send and import', () =>
+  within(60_000, async () => {
+    if (!existsSync('/usr/bin/python3') || !existsSync('/bin/bash')) return;
+    const folder = scratch();
+    for (const name of ['letter.eml', 'msmtprc']) writeFileSync(path.join(folder, name), '');
+    const script = spawnSync(process.execPath, [NOSPOOL, 'completion'], { env: { SHELL: '/bin/bash' }, encoding: 'utf8' }).stdout;
+    const settings = "PS1='ready> '\nbind 'set show-all-if-ambiguous on'\nbind 'set enable-bracketed-paste off'\n";
+    writeFileSync(path.join(folder, 'rc'), `${settings}nospool() { ${process.execPath} ${NOSPOOL} "$@"; }\ncd ${folder}\n${script}`);
+    const steps = [
+      ['ready> ', 'nospool check --js\t'],
+      ['--json ', '\u0015nospool send let\t'],
+      ['letter\\.eml ', '\u0015nospool import --force msm\t'],
+      ['msmtprc ', '\u0015nospool send --to a@b.example --\t'],
+      ['--verbose', '\u0015exit\r'],
+    ];
+    const argv = ['/bin/bash', '--rcfile', path.join(folder, 'rc'), '-i'];
+    const env = { ...process.env, TERM: 'xterm', HOME: folder };
+    const { stdout } = spawnSync('/usr/bin/python3', ['-B', TYPIST, JSON.stringify({ argv, steps, seconds: 40 })], {
+      env,
+      encoding: 'utf8',
+    });
+    for (const shown of [/check --json /, /send letter\.eml /, /import --force msmtprc /, /--config +--from/]) assert.match(stdout, shown);
+  }));
 
 test('the entry hands on arguments and exit status', () => {
   const run = spawnSync(process.execPath, ['--import', 'tsx', 'src/nospool.ts', 'sinc'], { cwd: ROOT, encoding: 'utf8', timeout: 20_000 });

@@ -18,6 +18,7 @@ import {
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
+import { closedTo } from '../../src/cli/install.ts';
 import { printWrapper } from '../../src/cli/wrapper.ts';
 import { within } from '../support/within.ts';
 import { configured, nospool, sinkWith } from './admin.ts';
@@ -431,6 +432,14 @@ test('the script: Bun is told to read no file of the folder it is called in; odd
     const run = spawnSync(shell[0] as string, [...shell.slice(1), `${folder}/sendmail`], { encoding: 'utf8' });
     assert.equal(run.stderr, `sendmail: ${folder}/node, which runs nospool, is not there: run "nospool install" again\n`);
   }
+});
+
+test('O9: a folder that only some users may enter is named with a cure', () => {
+  const folder = scratch();
+  mkdirSync(path.join(folder, 'bin'), { mode: 0o755 });
+  assert.deepEqual(closedTo('/', [path.join(folder, 'bin/node'), '/usr/bin/node']), [
+    `note: only some users may enter ${folder}, so the others cannot send mail: run chmod o+x ${folder}, or install from where everybody may enter, such as /opt, with such a runtime`,
+  ]);
 });
 
 test.run();

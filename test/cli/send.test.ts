@@ -1,13 +1,14 @@
 /** Loopback: `nospool sink` wants --anywhere for every other address, and the mode is written. */
 import assert from 'node:assert';
-import { spawnSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import { printProgress, progressLine, WORTH_SHOWING } from '../../src/cli/progress.ts';
 import { within } from '../support/within.ts';
 import { configured, deadPort, nospool, sinkWith } from './admin.ts';
+import { smartHost } from './command.ts';
 
 const test = suite('send');
 
@@ -126,6 +127,50 @@ for (const [octets, total, milliseconds, line] of LINES)
     assert.ok(line.length < 80);
   });
 
+test('O9: progress: what does not fit before the last column is left out', () => {
+  const lines = [120, 80, 50, 40, 30, 20, 8, 5].map((columns) => printProgress(5 * MIB, 10 * MIB, 1000, columns));
+  assert.deepEqual(lines, [
+    `[${'#'.repeat(12)}${'.'.repeat(12)}]  50 %  5.0 of 10.0 MiB  5.0 MiB/s  1 s left`,
+    `[${'#'.repeat(12)}${'.'.repeat(12)}]  50 %  5.0 of 10.0 MiB  5.0 MiB/s  1 s left`,
+    ' 50 %  5.0 of 10.0 MiB  5.0 MiB/s  1 s left',
+    ' 50 %  5.0 of 10.0 MiB  1 s left',
+    ' 50 %  1 s left',
+    ' 50 %  1 s left',
+    ' 50 %',
+    '',
+  ]);
+  assert.deepEqual(
+    [30, 12, 8].map((columns) => printProgress(3 * MIB, null, 1500, columns)),
+    ['3.0 MiB  2.0 MiB/s', '3.0 MiB', '3.0 MiB'],
+  );
+});
+
+test('O9: progress of a terminal of 40 columns stays in its line', () =>
+  within(40_000, async () => {
+    if (!existsSync('/usr/bin/python3')) return;
+    const built = fileURLToPath(new URL('../../dist/nospool.mjs', import.meta.url));
+    const host = await smartHost();
+    const { config, folder } = configured(`smarthosts = ["submission://127.0.0.1:${host.port}"]`);
+    const message = path.join(folder, 'large.eml');
+    writeFileSync(message, `Subject: x\n\n${`${'x'.repeat(70)}\n`.repeat(100_000)}`);
+    const script = `stty cols 40; exec ${process.execPath} ${built} send --config ${config} --to a@b.example ${message}`;
+    const typist = fileURLToPath(new URL('../interop/support/typist.py', import.meta.url));
+    const argv = ['/bin/sh', '-c', script];
+    const child = spawn('/usr/bin/python3', ['-B', typist, JSON.stringify({ argv, steps: [['accepted by', '']], seconds: 30 })]);
+    let shown = '';
+    child.stdout.on('data', (octets: Buffer) => {
+      shown += octets.toString();
+    });
+    await new Promise((resolve) => child.on('close', resolve));
+    await host.close();
+    const lines = shown
+      .split('\u001b[K')
+      .slice(0, -1)
+      .map((text) => text.slice(text.lastIndexOf('\r') + 1));
+    assert.ok(lines.length > 1 && lines.some((line) => / %/.test(line)), JSON.stringify(shown));
+    for (const line of lines) assert.ok(line.length < 40, line);
+  }));
+
 test('progress: nothing for a small message, at most ten lines a second, the last one always, and no trace at the end', () => {
   const written: string[] = [];
   let time = 0;
@@ -133,6 +178,7 @@ test('progress: nothing for a small message, at most ten lines a second, the las
     progressLine(
       total,
       (text) => written.push(text),
+      () => 80,
       () => time,
     );
   const small = line(WORTH_SHOWING - 1);

@@ -666,6 +666,34 @@ test('-bt, -bv and -bi look at the routing and deliver nothing', () =>
     assert.match(check.stderr, /aliases:3/);
   }));
 
+test('O9: newaliases tells of entries and files that never count, and where files and programs stand', () =>
+  within(30_000, async () => {
+    const aliases = path.join(scratch(), 'aliases');
+    writeFileSync(aliases, 'root: joe@bar.com\npipe: "|/bin/cat"\nRoot: sue@bar.com\n');
+    const head = `${toHosts(9)}\nqualify_domain = "foo.com"\naliases = ["${aliases}"]`;
+    const { config } = setUp(head);
+    const read = await start(config, ['-bi']).done;
+    assert.equal(read.status, 0);
+    assert.equal(
+      read.stdout,
+      `3 aliases, 1 of them for files or pipes:\n${aliases}:2: |/bin/cat: a file or a program, which fails the message\n`,
+    );
+    assert.equal(read.stderr, `sendmail: ${aliases}:3: "root" is in line 1 already, and that one counts\n`);
+    const routed = await start(config, ['-bv', 'pipe']).done;
+    assert.equal(routed.status, 1);
+    assert.match(routed.stderr, /routing pipe@foo\.com yielded a local delivery: to \|\/bin\/cat, by \S+aliases:2/);
+    const hidden = setUp(head, '[[router]]\nname = "a"\ndriver = "redirect"\ndata = { root = "joe@bar.com" }');
+    const unread = await start(hidden.config, ['-bi']).done;
+    assert.equal(unread.status, 0);
+    assert.equal(unread.stdout, '0 aliases\n');
+    assert.match(
+      unread.stderr,
+      /aliases is not read: where a \[\[router\]\] is written, an alias file needs one of its own, driver = "redirect", file = "/,
+    );
+    const named = setUp(head, `[[router]]\nname = "a"\ndriver = "redirect"\nfile = "${aliases}"`);
+    assert.doesNotMatch((await start(named.config, ['-bi']).done).stderr, /is not read/);
+  }));
+
 /* ---- surroundings ---- */
 
 test('descriptors 1 and 2 closed, no PATH, no HOME, a folder that is not there', () =>

@@ -390,7 +390,7 @@ test('RCPT is answered by routing: refused, deferred, local, in disagreement; th
     const told = replies(stdout);
     assert.equal(told[3], '550 5.1.1 routing gone@foo.com yielded a failed delivery: left the company');
     assert.equal(told[4], '451 4.3.0 routing later@foo.com yielded a deferred delivery: try tomorrow');
-    assert.equal(told[5], '550 5.1.1 routing pipe@foo.com yielded a local delivery: to |/bin/cat');
+    assert.equal(told[5], `550 5.1.1 routing pipe@foo.com yielded a local delivery: to |/bin/cat, by ${aliases}:3`);
     assert.match(
       told[7] as string,
       /^451 4\.5\.3 joe@bar\.com and sue@partner\.example cannot go in one transaction, because their routes differ in hosts: /,

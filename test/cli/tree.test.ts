@@ -80,7 +80,7 @@ test('what would not', () => {
   aliases: redirected by /a:1
     root@x.y
       aliases: redirected by /a:2
-      aliases: local delivery to |/bin/x
+      aliases: local delivery to |/bin/x, by /a:3
         joe@p.q
           aliases: skipped, not for this domain
           table: redirected by data.joe of table
@@ -99,7 +99,7 @@ fail@x.y
 
 discarded     void@x.y
 nothing would be sent:
-  routing postmaster@x.y yielded a local delivery: to |/bin/x (postmaster@x.y → root@x.y)
+  routing postmaster@x.y yielded a local delivery: to |/bin/x, by /a:3 (postmaster@x.y → root@x.y)
   routing fail@x.y yielded a failed delivery
 `,
   );

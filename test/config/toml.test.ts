@@ -113,6 +113,42 @@ test('errors have a line and repeat nothing of the file', () => {
   }
 });
 
+// what is written, what it should have been
+const WRONG: readonly (readonly [string, string])[] = [
+  ['domain = "example.org', 'the closing quote is missing: domain = "…"'],
+  ["domain = 'example.org", 'the closing quote is missing: domain = "…"'],
+  ['hosts = ["a.b]', 'the closing quote is missing: hosts = ["…"]'],
+  ['text = """x', 'the closing quote is missing: text = "…"'],
+  ['domain = example.org', 'a text stands in quotes, durations and sizes, too: domain = "…"'],
+  ['log = /var/log/x', 'a text stands in quotes, durations and sizes, too: log = "…"'],
+  ['hosts = [submission://a.b]', 'a text stands in quotes, durations and sizes, too: hosts = ["…"]'],
+  ['hosts = ["a", b]', 'a text stands in quotes, durations and sizes, too: hosts = ["…"]'],
+  ['connect = 5s', 'a text stands in quotes, durations and sizes, too: connect = "…"'],
+  ['listen = 192.0.2.1', 'a text stands in quotes, durations and sizes, too: listen = "…"'],
+  ['password = se"cret word', 'a text stands in quotes, durations and sizes, too: password = "…"'],
+  ['lock = True', 'a switch is true or false: lock = true'],
+  ['lock = yes', 'a switch is true or false: lock = true'],
+  ['hosts = "a" "b"', 'several texts are a list: hosts = ["…", "…"]'],
+  ['hosts = ["a" "b"]', 'a comma or a closing bracket is missing, here or in a line before'],
+  ['hosts = [\nlog = "x"', 'a value is missing, or a list that began in a line before is not closed'],
+  ['log = "a\\c"', `in "…" a backslash is written \\\\, or the text stands in '…'`],
+  ['log = “x”', 'quotes are straight ones: log = "…"'],
+  ['domain: "x"', 'it takes = in place of the colon: key = "…"'],
+  ['secret word', 'a line is key = "…" or [table]'],
+  ['= 1', 'a line is key = "…" or [table]'],
+  ['log =', 'the value is missing: log = "…"'],
+  ['[auth', 'a table stands alone in its line: [table] or [[table]]'],
+  ['[auth] user = "x"', 'a table stands alone in its line: [table] or [[table]]'],
+  ['[auth]\n[auth]', 'this table is there already'],
+  ['log = "a"\nlog = "b"', 'this key is there already'],
+];
+for (const [text, detail] of WRONG)
+  test(`O9: not TOML: ${JSON.stringify(text)}`, () => {
+    const toml = parseToml(`${text}\n`);
+    assert.ok(!toml.ok);
+    assert.equal(toml.detail, detail);
+  });
+
 /** Every path of a value, in any depth. */
 function paths(value: unknown, base: Step[] = []): Step[][] {
   const below = Array.isArray(value)

@@ -32,9 +32,14 @@ const OUTCOMES: readonly [string, readonly string[], readonly string[], string][
   ['dn: /dev/null', ['dn'], [], '/dev/null is no file'],
   ['dn: /dev/null, a@p.q', ['dn'], ['a@p.q'], '/dev/null discards only itself'],
 
-  ['file: /some/file', ['file@x.y', 'b@x.y'], ['routing file@x.y yielded a local delivery: to /some/file'], 'a file'],
-  ['pipe: "|/bin/x a"', ['pipe'], ['routing pipe@x.y yielded a local delivery: to |/bin/x a'], 'a pipe'],
-  ['f: /f, a@p.q', ['f'], ['routing f@x.y yielded a local delivery: to /f'], 'among others'],
+  [
+    'file: /some/file',
+    ['file@x.y', 'b@x.y'],
+    ['routing file@x.y yielded a local delivery: to /some/file, by /etc/aliases:1'],
+    'O9: a file',
+  ],
+  ['pipe: "|/bin/x a"', ['pipe'], ['routing pipe@x.y yielded a local delivery: to |/bin/x a, by /etc/aliases:1'], 'O9: a pipe'],
+  ['f: /f, a@p.q', ['f'], ['routing f@x.y yielded a local delivery: to /f, by /etc/aliases:1'], 'among others'],
   ['fail: :fail: forcible fail message', ['fail', 'b'], ['routing fail@x.y yielded a failed delivery: forcible fail message'], ':fail:'],
   ['fail: :fail:', ['fail'], ['routing fail@x.y yielded a failed delivery'], ':fail: without a reason'],
   ['fail: a, :fail: no', ['fail'], ['routing fail@x.y yielded a failed delivery: no'], 'in a list it takes the whole address'],
@@ -86,7 +91,7 @@ const WRAPPER: World = {
 };
 const ROWS: readonly [number, readonly string[], readonly string[]][] = [
   [6, ['postmaster@x.y', 'b@x.y'], ['pm@p.q', 'b@x.y']],
-  [7, ['file@x.y', 'b@x.y'], ['routing file@x.y yielded a local delivery: to /some/file']],
+  [7, ['file@x.y', 'b@x.y'], ['routing file@x.y yielded a local delivery: to /some/file, by /aliases:2']],
   [8, ['fail@x.y', 'b@x.y'], ['routing fail@x.y yielded a failed delivery: forcible fail message']],
   [9, ['a@x.y', 'defer@x.y'], ['routing defer@x.y yielded a deferred delivery: forcible defer message']],
   [
@@ -282,7 +287,7 @@ const INCLUDES: readonly [NonNullable<World['includes']>, readonly string[], str
   ],
   [{ '/1': 'a'.repeat(1024 * 1024 + 1) }, [`${at}/etc/aliases:1: /1 is longer than 1048576 octets`], 'too long a list'],
   [{ '/1': `${'#'.repeat(1024 * 1024 - 2)}\na` }, ['a@x.y', 'z@p.q'], 'the longest'],
-  [{ '/1': '/var/list' }, ['routing l@x.y yielded a local delivery: to /var/list'], 'a file'],
+  [{ '/1': '/var/list' }, ['routing l@x.y yielded a local delivery: to /var/list, by /1:1'], 'O9: a file'],
 ];
 for (const [includes, expected, why] of INCLUDES)
   test(`an included list: ${why}`, () =>
@@ -338,7 +343,7 @@ const FORWARDS: readonly [NonNullable<World['forwards']>[string] | undefined, re
   [undefined, ['joe@x.y'], 'none'],
   ['', ['joe@x.y'], 'an empty one'],
   ['# mine\njoe@p.q\n\\joe', ['joe@p.q', 'joe@x.y'], 'a copy elsewhere'],
-  ['"|/usr/bin/vacation joe"', ['routing joe@x.y yielded a local delivery: to |/usr/bin/vacation joe'], 'a command'],
+  ['"|/usr/bin/vacation joe"', ['routing joe@x.y yielded a local delivery: to |/usr/bin/vacation joe, by joe'], 'a command'],
   [
     '# Exim filter\ndeliver x',
     ['routing joe@x.y yielded a deferred delivery: joe is a filter; only a list of addresses is read'],
@@ -358,8 +363,8 @@ const FORWARDS: readonly [NonNullable<World['forwards']>[string] | undefined, re
     [deferred('1: "root:x:0" is not a local-part; quote it if it is meant (in "root:x:0")')],
     'S7: one’s own is',
   ],
-  [itsOwners('|/bin/x -y'), ['routing joe@x.y yielded a local delivery: to a program'], 'S7: nor a command'],
-  [itsOwners('/var/mail/x'), ['routing joe@x.y yielded a local delivery: to a file'], 'S7: nor a path'],
+  [itsOwners('|/bin/x -y'), ['routing joe@x.y yielded a local delivery: to a program, by /home/joe/.forward:1'], 'S7: nor a command'],
+  [itsOwners('/var/mail/x'), ['routing joe@x.y yielded a local delivery: to a file, by /home/joe/.forward:1'], 'S7: nor a path'],
   [itsOwners(':fail: x'), ['routing joe@x.y yielded a failed delivery'], 'S7: nor a reason'],
   [itsOwners(':defer: x'), ['routing joe@x.y yielded a deferred delivery'], 'S7: nor a reason to wait'],
   [itsOwners('ann@p.q'), ['ann@p.q'], 'S7: an address is obeyed'],
@@ -474,7 +479,7 @@ test('an address that a router has accepted is asked no further; the tree tells 
       'aliases|redirected|/etc/aliases:1',
       ['b@x.y', 'aliases|declined|no entry', 'smarthosts|accepted|smtp://hub.example:25'],
       ['b@x.y', '|duplicate|met before'],
-      ['file@x.y', 'aliases|redirected|/etc/aliases:2', 'aliases|local delivery|/f'],
+      ['file@x.y', 'aliases|redirected|/etc/aliases:2', 'aliases|local delivery|/f, by /etc/aliases:2'],
     ],
     ['z@p.q', 'aliases|skipped|not for this domain', 'smarthosts|accepted|smtp://hub.example:25'],
   ]);

@@ -106,7 +106,7 @@ bitbucket: /dev/null
 files: "/home/joe/Mail/with blank"
 quoted: ":include:/etc/lists/quoted"
 `;
-test('real alias files are without fault', () => {
+test('O9: real alias files are without fault; an entry that never counts is told', () => {
   const check = checkAliases();
   const reader = check.aliases('/etc/aliases');
   reader.read(REAL);
@@ -114,6 +114,7 @@ test('real alias files are without fault', () => {
   assert.deepEqual(check.faults, []);
   assert.equal(check.entries, 21);
   assert.equal(check.locals.length, 8);
+  assert.deepEqual(check.repeated, ['/etc/aliases:9: "mailer-daemon" is in line 2 already, and that one counts']);
   assert.deepEqual(
     check.includes.map(({ file }) => file),
     ['/etc/lists/list', '/etc/lists/quoted'],

@@ -382,7 +382,7 @@ test('W5: a domain written in U-labels is that of addresses in A-labels, and the
     assert.deepEqual(await routed([address], { routers }, { reversePath }), ['b@p.q']);
 });
 
-test('a check of all alias files', async () => {
+test('O9: a check of all alias files', async () => {
   const list = file('list', 'a\nb c\n');
   const one = file('aliases', `a: b\nc: d e\nf: "|/bin/g"\nh: :include:${list}, :include:${home}/none\n`);
   const two = file('more', 'x: y\n');
@@ -394,6 +394,7 @@ test('a check of all alias files', async () => {
       `${list}:2: "b c" is not a local-part; quote it if it is meant (in "b c")`,
     ],
     locals: [`${one}:3: |/bin/g`],
+    idle: [],
     files: [
       { kind: 'aliases', file: one },
       { kind: 'aliases', file: two },
@@ -412,6 +413,7 @@ test('a check of all alias files', async () => {
     entries: 0,
     faults: [`cannot read ${home}/absent: no such file or directory`, `${home} is refused, because it is not a regular file`],
     locals: [],
+    idle: [`${one} is not read: where a [[router]] is written, an alias file needs one of its own, driver = "redirect", file = "${one}"`],
     files: [
       { kind: 'aliases', file: join(home, 'absent') },
       { kind: 'aliases', file: home },

@@ -1,0 +1,42 @@
+/**
+ * What a shell offers behind TAB: commands, then their options; where a file or a text is meant, nothing, for which shells
+ * offer files. Knows the table of commands only as it is handed in.
+ */
+
+/** A command, as far as its words can be completed. */
+interface Completed {
+  readonly name: string;
+  readonly operands: string;
+  readonly options: readonly { readonly name: string; readonly value: string }[];
+}
+
+/** Words that may stand in place of the last of `words`, which are those behind the program's name; [] = a file. */
+export function completions(commands: readonly Completed[], words: readonly string[]): readonly string[] {
+  const [first = '', ...rest] = words;
+  const ours = (names: readonly string[], begun: string) => names.filter((name) => name.startsWith(begun));
+  if (rest.length === 0) return ours([...commands.map(({ name }) => name), 'completion', '--help', '--version'], first);
+  const command = commands.find(({ name }) => name === first);
+  const current = rest.at(-1) as string;
+  const before = rest.at(-2);
+  const isValue = command?.options.some(({ name, value }) => value !== '' && before === `--${name}`);
+  // An operand may be a file, and what is none is nothing that could be listed.
+  if (command === undefined || isValue || rest.slice(0, -1).includes('--')) return [];
+  if (!current.startsWith('-') && (current !== '' || command.operands !== '')) return [];
+  return ours([...command.options.map(({ name }) => `--${name}`), '--help'], current);
+}
+
+/** For the shell whose path is given: zsh, or else bash. */
+export const completionScript = (shell: string): readonly string[] => (shell.endsWith('zsh') ? ZSH : BASH).split('\n');
+
+const ZSH = `_nospool() {
+  local -a offered
+  offered=("\${(@f)$(nospool --complete "\${(@)words[2,CURRENT]}")}")
+  if [[ -n "$offered" ]]; then compadd -- "\${offered[@]}"; else _files; fi
+}
+compdef _nospool nospool`;
+
+const BASH = `_nospool() {
+  local IFS=$'\\n'
+  COMPREPLY=($(nospool --complete "\${COMP_WORDS[@]:1:COMP_CWORD}"))
+}
+complete -o bashdefault -o default -F _nospool nospool`;
