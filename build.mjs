@@ -64,13 +64,13 @@ const command = { ...common, format: 'cjs', minify: true, supported: { 'dynamic-
 
 /** What is imported dynamically, by its file: a part of main.cjs, but for those that have a file of their own. */
 const parts = new Map();
-/** `transport-names`, `message-names`: as unlike as their files. */
+/** `transport-tls-tls`, `message-mime-mime`: as unlike as their files. */
 const named = (file) => path.relative('src', file).replace(/\.ts$/, '').replaceAll(path.sep, '-');
 /**
  * Two thirds of all code, which few messages need, and what is loaded at once or not at all. In another build their files have
  * other names, so that what is under way while this one is put over it finds its own.
  */
-const APART = ['src/message/charset.ts', 'src/cli/smtp.ts', 'src/cli/inspect.ts'];
+const APART = ['src/message/charset.ts', 'src/sendmail/dialogue/bs.ts', 'src/sendmail/inspect.ts'];
 const apart = new Map();
 const dynamically = {
   name: 'dynamically',
@@ -81,7 +81,7 @@ const dynamically = {
       parts.set(file, named(file));
       return { path: named(file), namespace: 'part' };
     });
-    // The loader defines it (src/loader.ts).
+    // The loader defines it (src/sendmail/start/loader.ts).
     onLoad({ filter: /./, namespace: 'part' }, ({ path: name }) => ({
       contents: `module.exports = globalThis.nospoolPart(${JSON.stringify(apart.get(name) ?? name)});`,
     }));
@@ -98,33 +98,33 @@ for (const file of APART) {
   writeFileSync(`${out}/${name}`, text);
 }
 // How they are put together is known to who takes them apart.
-await build({ ...common, entryPoints: ['src/loader.ts'], outfile: `${out}/loader.mjs`, format: 'esm' });
+await build({ ...common, entryPoints: ['src/sendmail/start/loader.ts'], outfile: `${out}/loader.mjs`, format: 'esm' });
 const { printProgram, wrap } = await import(path.resolve(out, 'loader.mjs'));
 rmSync(`${out}/loader.mjs`);
-const program = [['main', wrap(await textOf('src/sendmail.ts'))]];
+const program = [['main', wrap(await textOf('src/sendmail/main.ts'))]];
 // The list grows while it is walked.
 for (const [file, name] of parts) if (!apart.has(name)) program.push([name, wrap(await textOf(file))]);
 writeFileSync(`${out}/main.cjs`, printProgram(apart.get('message-charset'), program));
-// Both commands begin with a check that an old Node must be able to read (src/first.ts).
+// Both commands begin with a check that an old Node must be able to read (src/process/runtime.ts).
 const readByAll = { ...common, minify: true, target: 'es2015', banner: { js: '#!/usr/bin/env node' } };
-await build({ ...readByAll, entryPoints: ['src/launch.ts'], outfile: `${out}/sendmail.cjs`, format: 'cjs' });
-await build({ ...command, entryPoints: ['src/compile.ts'], outfile: `${out}/compile.cjs` });
+await build({ ...readByAll, entryPoints: ['src/sendmail/start/launch.ts'], outfile: `${out}/sendmail.cjs`, format: 'cjs' });
+await build({ ...command, entryPoints: ['src/sendmail/start/compile.ts'], outfile: `${out}/compile.cjs` });
 await build({
   ...readByAll,
-  entryPoints: ['src/nospool.ts'],
+  entryPoints: ['src/nospool/launch.ts'],
   outfile: `${out}/nospool.mjs`,
   format: 'esm',
   supported: { 'dynamic-import': true },
   plugins: [
     {
       name: 'admin-apart',
-      setup: ({ onResolve }) => onResolve({ filter: /\/nospool-main\.ts$/ }, () => ({ path: './admin/main.mjs', external: true })),
+      setup: ({ onResolve }) => onResolve({ filter: /^\.\/main\.ts$/ }, () => ({ path: './admin/main.mjs', external: true })),
     },
   ],
 });
 await build({
   ...common,
-  entryPoints: { main: 'src/nospool-main.ts' },
+  entryPoints: { main: 'src/nospool/main.ts' },
   outdir: `${out}/admin`,
   outExtension: { '.js': '.mjs' },
   chunkNames: '[name]-[hash]',

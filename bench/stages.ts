@@ -1,8 +1,8 @@
 /** What a start consists of: each row does a little more than the one above; and what each part costs that is loaded when needed. */
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { withoutCompiler } from '../src/cli/wrapper.ts';
-import { readProgram } from '../src/loader.ts';
+import { withoutCompiler } from '../src/nospool/install/wrapper.ts';
+import { readProgram } from '../src/sendmail/start/loader.ts';
 import { type Bench, CPU, RSS, sending, starting, submission, WALL } from './support/bench.ts';
 import { installed } from './support/installed.ts';
 import { certificate, message } from './support/material.ts';

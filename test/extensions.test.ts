@@ -7,10 +7,10 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { suite } from 'uvu';
-import { mailCommand, type Notify, rcptCommand, type Transaction, unmetNeed } from '../src/smtp/commands.ts';
-import type { Extensions } from '../src/smtp/extensions.ts';
+import { submit } from '../src/library/submit.ts';
+import type { Extensions } from '../src/smtp/client/extensions.ts';
+import { mailCommand, type Notify, rcptCommand, type Transaction, unmetNeed } from '../src/smtp/client/print.ts';
 import { parseMailbox } from '../src/smtp/path.ts';
-import { submit } from '../src/submit/library.ts';
 import { isCommit, readTranscripts, replay, type Transcript } from './support/transcript.ts';
 import { within } from './support/within.ts';
 
@@ -106,12 +106,12 @@ extensions('every transcript of the table is what the machine says', () => {
 
 /** Keywords of which the client's code asks whether they are offered. */
 function keywordsInCode(): ReadonlySet<string> {
-  const text = ['commands', 'session', 'extensions'].map((name) => read(`src/smtp/${name}.ts`)).join('\n');
+  const text = ['print', 'session', 'extensions'].map((name) => read(`src/smtp/client/${name}.ts`)).join('\n');
   const code = text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/\/\/.*/g, '');
   const asked = [
     ...code.matchAll(/\boffers\([^()]*, '([^']+)'\)/g),
     ...code.matchAll(/keywords\s*\.get\('([^']+)'\)/g),
-    // The list of needs in commands.ts: [keyword, why, needed].
+    // The list of needs in print.ts: [keyword, why, needed].
     ...(code.split('const NEEDS')[1]?.split('\n];')[0] ?? '').matchAll(/\['([A-Z0-9-]+)',/g),
   ];
   return new Set(asked.map((match) => match[1] as string));

@@ -5,11 +5,11 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
-import { COMMANDS } from '../src/cli/commands.ts';
-import { parseInvocation } from '../src/cli/options.ts';
 import { interpret } from '../src/config/interpret.ts';
 import { keyOfEnv } from '../src/config/keys.ts';
 import { parseToml } from '../src/config/toml.ts';
+import { COMMANDS } from '../src/nospool/commands.ts';
+import { parseInvocation } from '../src/sendmail/options.ts';
 
 const test = suite('readme');
 

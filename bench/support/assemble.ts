@@ -1,12 +1,12 @@
 /**
- * Assembles src/transport/kernel.wat: run as a program it writes kernel.wasm.ts beside it, which is committed, so that
+ * Assembles src/transport/kernel/kernel.wat: run as a program it writes kernel.wasm.ts beside it, which is committed, so that
  * neither a build nor an installation needs an assembler.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
-const SOURCE = fileURLToPath(new URL('../../src/transport/kernel.wat', import.meta.url));
+const SOURCE = fileURLToPath(new URL('../../src/transport/kernel/kernel.wat', import.meta.url));
 export const GENERATED = SOURCE.replace(/wat$/, 'wasm.ts');
 
 interface Wabt {

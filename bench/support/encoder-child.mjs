@@ -4,8 +4,8 @@ import { pathToFileURL } from 'node:url';
 
 const [dist, kind, mode, file, duration] = process.argv.slice(2);
 const base = pathToFileURL(`${dist}/lib/`);
-const { contentEncoder } = await import(new URL('smtp/content.js', base));
-const { loadKernel } = await import(new URL('transport/kernel.js', base));
+const { contentEncoder } = await import(new URL('smtp/client/content.js', base));
+const { loadKernel } = await import(new URL('transport/kernel/kernel.js', base));
 const block = new Uint8Array(readFileSync(file));
 const CHUNK = 65536;
 

@@ -24,7 +24,7 @@ const LIBRARIES = {
   },
 
   async nospool() {
-    const { connect, smarthost } = await import(pathToFileURL(`${dist}/lib/index.js`));
+    const { connect, smarthost } = await import(pathToFileURL(`${dist}/lib/library/index.js`));
     const host = smarthost(`smtp://127.0.0.1:${port}`, { tls: { mode: 'off' } }).value;
     return async () => {
       const client = await connect(host, { hello: 'bench.example' });

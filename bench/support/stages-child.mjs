@@ -6,7 +6,7 @@ import { pathToFileURL } from 'node:url';
 
 const [dist, wanted, authority] = process.argv.slice(2);
 const require = createRequire(import.meta.url);
-const { keptPlace, offerParts, openKept, readProgram, scriptOf } = await import(pathToFileURL(`${dist}/lib/loader.js`));
+const { keptPlace, offerParts, openKept, readProgram, scriptOf } = await import(pathToFileURL(`${dist}/lib/sendmail/start/loader.js`));
 const program = readProgram(readFileSync(`${dist}/main.cjs`));
 const kept = openKept(keptPlace(dist), program);
 const part = offerParts(dist, program, (name, text) => scriptOf(name, text, kept?.(name)), require);

@@ -3,12 +3,20 @@
  * password of another one unless the file says so.
  */
 import { isWrittenAsLoopback } from '../router/loopback.ts';
-import { type AuthPolicy, DIRECT, type Link, type Smarthost, type TlsPolicy } from '../router/route.ts';
-import { USED_EXTENSIONS } from '../smtp/extensions.ts';
-import { nearest, type Section } from './keys.ts';
+import {
+  type Address,
+  type AuthPolicy,
+  DEFAULT_TLS,
+  DIRECT,
+  type Link,
+  parseSmarthost,
+  type Smarthost,
+  type TlsPolicy,
+} from '../router/smarthost.ts';
+import { USED_EXTENSIONS } from '../smtp/client/extensions.ts';
+import { nearestKey, type Section } from './keys.ts';
 import { isDirect, linkOver } from './link.ts';
-import { authOf, TLS, tlsOver } from './policy.ts';
-import { type Address, parseSmarthost } from './smarthost.ts';
+import { authOf, tlsOver } from './policy.ts';
 import { type Reading, readTable, take } from './table.ts';
 import type { Step } from './toml.ts';
 import type { At, Entries } from './values.ts';
@@ -85,7 +93,7 @@ function draftHost(reading: Reading, at: At, text: string, { tls, auth, link, ig
   if (implicit && tls.mode === 'off')
     reading.complain(at, `"${address.value.host}" is TLS from the first octet (RFC 8314), which contradicts mode = "off"`);
   // Off means that nothing else of the policy is looked at: equal then for two routes to be one.
-  const settled: TlsPolicy = tls.mode === 'off' ? { ...TLS, mode: 'off' } : implicit ? { ...tls, mode: 'required' } : tls;
+  const settled: TlsPolicy = tls.mode === 'off' ? { ...DEFAULT_TLS, mode: 'off' } : implicit ? { ...tls, mode: 'required' } : tls;
   // A socket of this host is reached directly, whatever holds for the others.
   return { address: address.value, tls: settled, auth, link: address.value.scheme === 'unix' ? DIRECT : link, ignored, at };
 }
@@ -104,7 +112,7 @@ export function ignoredOver(
     // RFC 5321 §4.1.1.1
     if (!/^[A-Z0-9][A-Z0-9-]*$/.test(keyword))
       reading.complain(written, 'expects EHLO keywords such as "CHUNKING", without their parameters');
-    const meant = nearest(keyword, USED_EXTENSIONS);
+    const meant = nearestKey(keyword, USED_EXTENSIONS);
     if (meant.near && meant.name !== keyword)
       reading.warn(written, `names "${keyword}", which is no extension known here; did you mean "${meant.name}"?`);
   }

@@ -1,14 +1,14 @@
 /**
  * What was written, in a file and in the environment, as a Config. Reads nothing: both are handed in.
  */
-import { DIRECT } from '../router/route.ts';
+import { DEFAULT_TLS, DIRECT } from '../router/smarthost.ts';
 import { isDomain, isHostName, parseMailbox } from '../smtp/path.ts';
 import { isAscii } from '../smtp/text.ts';
 import type { Config, Timeouts } from './config.ts';
 import { draftHosts, ignoredOver, settle } from './hosts.ts';
-import { KEYS, keyOfEnv, keysOf, nearest, type Section, variableOf } from './keys.ts';
+import { KEYS, keyOfEnv, keysOf, nearestKey, type Section, variableOf } from './keys.ts';
 import { linkOver } from './link.ts';
-import { authOf, refuseHeld, SECRETS, TLS, tlsOver } from './policy.ts';
+import { authOf, refuseHeld, SECRETS, tlsOver } from './policy.ts';
 import { draftRouters, rewriteOf, withHosts } from './routers.ts';
 import { type Held, type Reading, readTable, take } from './table.ts';
 import type { Toml } from './toml.ts';
@@ -76,7 +76,7 @@ function configOf(reading: Reading, file: File | null, env: Environment): Config
   const choice = <T extends string>(name: string): T => take(reading, top, '', 'choice', name) as T;
 
   const timeouts = over(section('timeouts'), variables.get('timeouts'));
-  const fileTls = tlsOver(reading, TLS, section('tls'));
+  const fileTls = tlsOver(reading, DEFAULT_TLS, section('tls'));
   const tls = variables.has('tls') ? tlsOver(reading, fileTls, variables.get('tls') as Entries) : fileTls;
   const auth = authOf(reading, authOver(section('auth'), variables.get('auth')));
   const shared = { tls, auth: 'implied' as const, link: linkOver(reading, '', DIRECT, top), ignored: ignoredOver(reading, '', [], top) };
@@ -210,10 +210,10 @@ function unknownVariable(name: string): string {
   // Kubernetes and Docker put such variables in for a service or container that is called "nospool".
   if (/^NOSPOOL_(SERVICE_(HOST|PORT)|PORT)(_|$)/.test(name))
     return 'is unknown; it looks like a service link of Kubernetes: set enableServiceLinks: false in the pod, or give the service another name';
-  const meant = nearest(name, [...KEYS.map(variableOf).filter((variable) => variable !== ''), 'NOSPOOL_CONFIG']);
+  const meant = nearestKey(name, [...KEYS.map(variableOf).filter((variable) => variable !== ''), 'NOSPOOL_CONFIG']);
   return meant.near
     ? `is unknown; did you mean "${meant.name}"?`
-    : `is unknown; the nearest is "${meant.name}", nospool.toml(5) has them all`;
+    : `is unknown; the nearestKey is "${meant.name}", nospool.toml(5) has them all`;
 }
 
 /** What is wrong with a text that is a name or an address; null when it can be used. */

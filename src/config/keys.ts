@@ -2,6 +2,7 @@
  * Every key of nospool.toml(5), once: reading, validation, suggestions, and the checks of the man page and of
  * examples/nospool.example.toml are derived from this table. Knows neither TOML nor where a value came from.
  */
+import { nearest } from '../router/nearest.ts';
 
 /** What a value must be; `values.ts` has one parser for each. */
 export type Kind =
@@ -272,33 +273,8 @@ const FOREIGN: Readonly<Record<string, string>> = {
 };
 
 /** The member of `names` that is most likely meant, and whether it is near enough for a "did you mean". */
-export function nearest(written: string, names: readonly string[]): { readonly name: string; readonly near: boolean } {
+export function nearestKey(written: string, names: readonly string[]): { readonly name: string; readonly near: boolean } {
   const folded = written.toLowerCase().replaceAll('-', '_');
   const foreign = Object.hasOwn(FOREIGN, folded) ? FOREIGN[folded] : undefined;
-  if (foreign !== undefined && names.includes(foreign)) return { name: foreign, near: true };
-  let best = '';
-  let least = Infinity;
-  for (const name of names) {
-    const away = distance(folded, name.toLowerCase());
-    if (away < least) [best, least] = [name, away];
-  }
-  return { name: best, near: least <= Math.max(2, Math.floor(best.length / 3)) };
-}
-
-/** Edits (insert, drop, replace, swap neighbours) that lead from one word to the other. */
-export function distance(a: string, b: string): number {
-  let before: number[] = [];
-  let last = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const same = a[i - 1] === b[j - 1];
-      let least = Math.min((last[j] as number) + 1, (row[j - 1] as number) + 1, (last[j - 1] as number) + (same ? 0 : 1));
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) least = Math.min(least, (before[j - 2] as number) + 1);
-      row.push(least);
-    }
-    before = last;
-    last = row;
-  }
-  return last[b.length] as number;
+  return foreign !== undefined && names.includes(foreign) ? { name: foreign, near: true } : nearest(folded, names);
 }

@@ -2,11 +2,11 @@
  * The keys that say how a smart host is reached: proxy, source address, family; at the top of the file and in the table of
  * a smart host. Looks nothing up and reads no secret.
  */
-import type { Link, ProxyPolicy, Secret } from '../router/route.ts';
+
+import { type Link, type ProxyPolicy, parseSmarthost, type Secret } from '../router/smarthost.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { isIPv4, isIPv6 } from '../smtp/path.ts';
 import { ownSecret } from './policy.ts';
-import { parseSmarthost } from './smarthost.ts';
 import { type Reading, take } from './table.ts';
 import { type Entries, parsePath, type Written } from './values.ts';
 

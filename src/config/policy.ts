@@ -2,22 +2,11 @@
  * [tls] and [auth] tables, wherever they stand, as policies; what contradicts itself is refused. Reads no secret:
  * it only says where one comes from.
  */
-import type { AuthPolicy, Secret, TlsPolicy } from '../router/route.ts';
-import { MECHANISMS } from '../smtp/mechanisms.ts';
-import { nearest } from './keys.ts';
+import { type AuthPolicy, DEFAULT_TLS, type Secret, type TlsPolicy } from '../router/smarthost.ts';
+import { MECHANISMS } from '../smtp/sasl/mechanisms.ts';
+import { nearestKey } from './keys.ts';
 import { type Held, type Reading, take } from './table.ts';
 import { type Entries, parsePath, type Written } from './values.ts';
-
-export const TLS: TlsPolicy = {
-  mode: 'default',
-  verify: true,
-  caFile: '',
-  fingerprint: [],
-  serverName: '',
-  certificate: '',
-  certificateKey: '',
-  minVersion: '1.2',
-};
 
 /** `base` with the keys of one table over it. What the table says of trust replaces what `base` says of it. */
 export function tlsOver(reading: Reading, base: TlsPolicy, entries: Entries): TlsPolicy {
@@ -40,7 +29,7 @@ export function tlsOver(reading: Reading, base: TlsPolicy, entries: Entries): Tl
     for (const [name, value] of Object.entries({ ca_file: caFile, server_name: serverName, certificate, certificate_key: certificateKey }))
       if (value !== '') contradict(name, 'contradicts mode = "off": remove one of them');
     if (fingerprint.length > 0) contradict('fingerprint', 'contradicts mode = "off": remove one of them');
-    if (minVersion !== TLS.minVersion) contradict('min_version', 'contradicts mode = "off": remove one of them');
+    if (minVersion !== DEFAULT_TLS.minVersion) contradict('min_version', 'contradicts mode = "off": remove one of them');
   }
   if (!verify && caFile !== '') contradict('ca_file', 'contradicts verify = false: remove one of them');
   if (!verify && fingerprint.length > 0) contradict('fingerprint', 'contradicts verify = false: it is a way to verify, remove verify');
@@ -139,7 +128,7 @@ function mechanismsOf(reading: Reading, entries: Entries): readonly string[] {
   const written = entries.get('mechanisms');
   for (const name of names)
     if (written && !(MECHANISMS as readonly string[]).includes(name))
-      reading.complain(written, `does not know "${name}"; did you mean "${nearest(name, MECHANISMS).name}"?`);
+      reading.complain(written, `does not know "${name}"; did you mean "${nearestKey(name, MECHANISMS).name}"?`);
   return names;
 }
 

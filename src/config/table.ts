@@ -1,8 +1,8 @@
 /**
  * A table of the configuration while it is read: known keys as values, unknown ones as errors that name the
- * nearest known key. Knows neither files nor what the values mean.
+ * nearestKey known key. Knows neither files nor what the values mean.
  */
-import { KEYS, type Key, type Kind, keyOf, keysOf, nearest, printSection, type Section, TABLES } from './keys.ts';
+import { KEYS, type Key, type Kind, keyOf, keysOf, nearestKey, printSection, type Section, TABLES } from './keys.ts';
 import type { Step } from './toml.ts';
 import { type At, type Directories, type Entries, parseValue, type Values, type Written } from './values.ts';
 
@@ -41,7 +41,7 @@ export function readTable(
 
 function unknown(section: Section, name: string): string {
   const names = keysOf(section).map((key) => key.name);
-  const meant = nearest(name, section === '' ? [...names, ...TABLES] : names);
+  const meant = nearestKey(name, section === '' ? [...names, ...TABLES] : names);
   const elsewhere = KEYS.find((key) => key.name === name && key.section !== 'host' && key.section !== 'router');
   if (elsewhere && elsewhere.section !== section) {
     // In TOML every key after a [table] belongs to it: the likeliest slip of all.
@@ -51,7 +51,7 @@ function unknown(section: Section, name: string): string {
   }
   return meant.near
     ? `is unknown; did you mean "${meant.name}"?`
-    : `is unknown; the nearest key is "${meant.name}", nospool.toml(5) has them all`;
+    : `is unknown; the nearestKey key is "${meant.name}", nospool.toml(5) has them all`;
 }
 
 /** What a key has when it is absent or wrong and has no default; an error was reported, or its reader looks first. */

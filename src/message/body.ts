@@ -3,10 +3,10 @@
  * read only when asked for. Also the conditions a body may have to meet while it passes: not silent, no long line.
  * Knows no header and no server; who may ask for the rest is decided by who opens the body.
  */
-import { scanContent } from '../smtp/content.ts';
+import { scanContent } from '../smtp/client/content.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
+import { type AddOctets, addOctets, NO_OCTETS, type OctetSums } from './octet-sums.ts';
 import { type Ended, type Source, sourceOf } from './source.ts';
-import { type AddOctets, addOctets, NO_OCTETS, type OctetSums } from './sum.ts';
 
 const LF = 10;
 const CR = 13;

@@ -15,6 +15,7 @@ import {
   type ReversePath,
 } from '../smtp/path.ts';
 import { fromUtf8, isAscii, printable, utf8 } from '../smtp/text.ts';
+import { commentWords, encodeWords, printPhrase, textWords, type Word } from './encoded-words.ts';
 import {
   bodyOffset,
   type Edit,
@@ -28,7 +29,6 @@ import {
   withoutFields,
 } from './fields.ts';
 import { type AddressList, isName, parseAddressList, unquote } from './mailboxes.ts';
-import { commentWords, encodeWords, printPhrase, textWords, type Word } from './words.ts';
 
 export interface Facts {
   readonly date: Date;

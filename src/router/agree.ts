@@ -2,20 +2,10 @@
  * One transaction or none: compares the routes of all recipients, field by field, and names the first two that differ.
  * Never prints a credential.
  */
+
 import { printPath, type ReversePath } from '../smtp/path.ts';
-import {
-  type AuthPolicy,
-  DIRECT,
-  type Link,
-  printProxy,
-  printSmarthost,
-  type Route,
-  type RoutedRecipient,
-  type RouteField,
-  type RoutingProblem,
-  type Smarthost,
-  type TlsPolicy,
-} from './route.ts';
+import type { Route, RoutedRecipient, RouteField, RoutingProblem } from './route.ts';
+import { type AuthPolicy, DIRECT, type Link, printProxy, printSmarthost, type Smarthost, type TlsPolicy } from './smarthost.ts';
 
 export interface RoutedTo {
   readonly recipient: RoutedRecipient;

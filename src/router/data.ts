@@ -2,10 +2,11 @@
  * What has been answered so far: alias entries, included lists and `~/.forward` files, each parsed once. Grows with
  * each generation of addresses and never changes what it said.
  */
+
 import { never } from '../smtp/parsed.ts';
 import type { AliasEntry } from './aliases.ts';
 import { parseRedirection, type Redirection, type RedirectionItem } from './redirection.ts';
-import type { Answer, ReadList, Unread } from './route.ts';
+import type { Answer, ReadList, Unread } from './want.ts';
 
 /** 'absent': the file is there and does not have the key. */
 export type Found = { readonly kind: 'list'; readonly list: Redirection } | { readonly kind: 'absent' } | Unread;

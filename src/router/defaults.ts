@@ -2,7 +2,9 @@
  * The routers that are asked, from what is configured: those that are written, or the alias files; and the smart hosts
  * as the last. Knows nothing of how a configuration is written.
  */
-import type { RouterDefinition, Smarthost } from './route.ts';
+
+import type { RouterDefinition } from './route.ts';
+import type { Smarthost } from './smarthost.ts';
 
 export interface RouterConfig {
   readonly routers: readonly RouterDefinition[];

@@ -3,8 +3,9 @@
  * clear, EXTERNAL needs no certificate. Asks nobody. A name that DNS or /etc/hosts leads to a loopback address is no such
  * host, because whoever answers for the name chose the address.
  */
+
 import { isIPv4, isIPv6 } from '../smtp/path.ts';
-import type { Smarthost } from './route.ts';
+import type { Smarthost } from './smarthost.ts';
 
 /** Records of /MX and /SRV are answers of DNS, and behind a proxy a loopback address is the proxy's own. */
 export function isWrittenAsLoopback({ scheme, host, expand, link }: Pick<Smarthost, 'scheme' | 'host' | 'expand' | 'link'>): boolean {

@@ -7,7 +7,8 @@ import type { ForwardPath } from '../smtp/path.ts';
 import { expandField, hasNames } from './headers.ts';
 import { readPreconditions } from './match.ts';
 import type { Surroundings } from './redirect.ts';
-import { type ManualrouteDefinition, printSmarthost, type Route, type RouteResult, type Router } from './route.ts';
+import type { ManualrouteDefinition, Route, RouteResult, Router } from './route.ts';
+import { printSmarthost } from './smarthost.ts';
 
 /** `order` gives a permutation of 0…n-1, the same for every recipient of the message. */
 export function manualrouteRouter(

@@ -2,13 +2,15 @@
  * The `redirect` router: replaces an address by those that an alias file, an inline table or a `~/.forward` gives for
  * its local-part. Reads no file: what it does not know yet it asks for.
  */
+
 import type { ForwardPath, ReversePath } from '../smtp/path.ts';
 import { qualify } from '../smtp/path.ts';
 import { foldKey } from './aliases.ts';
 import type { Found, RoutingData } from './data.ts';
 import { localPartContent, readPreconditions } from './match.ts';
 import { parseRedirection, printPlace, type Redirection, type RedirectionItem } from './redirection.ts';
-import type { RedirectDefinition, RouteResult, Router, Want } from './route.ts';
+import type { RedirectDefinition, RouteResult, Router } from './route.ts';
+import type { Want } from './want.ts';
 
 /** What a router has to know of the message and of this host. */
 export interface Surroundings {

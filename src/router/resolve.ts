@@ -3,24 +3,15 @@
  * in their order for each address, follows redirects, drops duplicates, ends loops. Pure: what files say is asked for
  * in steps, one batch for each generation of addresses, and answered by the caller.
  */
+
 import { type ForwardPath, mailboxKey, qualify, type ReversePath } from '../smtp/path.ts';
 import { agree, type RoutedTo } from './agree.ts';
 import { cyclesOf } from './cycles.ts';
 import { type RoutingData, routingData } from './data.ts';
 import { manualrouteRouter } from './manualroute.ts';
 import { redirectRouter, type Surroundings } from './redirect.ts';
-import type {
-  Answer,
-  Route,
-  RoutedRecipient,
-  RouteResult,
-  Router,
-  RouterDefinition,
-  RoutingNode,
-  RoutingProblem,
-  RoutingStep,
-  Want,
-} from './route.ts';
+import type { Route, RoutedRecipient, RouteResult, Router, RouterDefinition, RoutingNode, RoutingProblem, RoutingStep } from './route.ts';
+import type { Answer, Want } from './want.ts';
 
 /** What is the same for all recipients of a message. */
 export interface RoutingRules extends Surroundings {

@@ -2,12 +2,13 @@
  * What may be done about the failure of a session, where that can be told from what is known of its host and of the
  * connection: a sentence beside the reason. Decides nothing, and repeats no text of a server.
  */
+
 import { isLoopback } from '../router/loopback.ts';
-import type { AuthPolicy, Smarthost } from '../router/route.ts';
-import { FOR_PASSWORDS, FOR_TOKENS, MECHANISMS } from '../smtp/mechanisms.ts';
-import type { SessionFailure } from '../smtp/outcome.ts';
+import type { AuthPolicy, Smarthost } from '../router/smarthost.ts';
+import type { SessionFailure } from '../smtp/client/outcome.ts';
+import { FOR_PASSWORDS, FOR_TOKENS, MECHANISMS } from '../smtp/sasl/mechanisms.ts';
 import { printable, utf8 } from '../smtp/text.ts';
-import type { Endpoint } from '../transport/resolve.ts';
+import type { Endpoint } from '../transport/lookup/endpoints.ts';
 
 /** What a session has come to know. */
 export interface Known {

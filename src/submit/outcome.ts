@@ -2,16 +2,15 @@
  * How a submission ends, and everything that is told of it: failures as a closed set, the sentences for people,
  * the exit status. Knows no stream and no file.
  */
-import type { Smarthost } from '../router/route.ts';
-import { PORTS, printProxy } from '../router/route.ts';
+import { PORTS, printProxy, type Smarthost } from '../router/smarthost.ts';
+import type { Refusal, SessionFailure } from '../smtp/client/outcome.ts';
 import { printLimit } from '../smtp/limit.ts';
 import { atMost, type Line, lineOf } from '../smtp/line.ts';
-import type { Refusal, SessionFailure } from '../smtp/outcome.ts';
 import { never } from '../smtp/parsed.ts';
 import { type ForwardPath, printPath } from '../smtp/path.ts';
 import { digit, printReply, type Reply } from '../smtp/reply.ts';
 import { printable, textOf } from '../smtp/text.ts';
-import type { Endpoint } from '../transport/resolve.ts';
+import type { Endpoint } from '../transport/lookup/endpoints.ts';
 
 /** A smart host, the address of it that was reached, and why it did not take the message. */
 export interface Attempt {

@@ -2,11 +2,12 @@
  * Passwords and tokens: read where the configuration says, at the attempt. Knows no mechanism. No text made here holds a
  * secret, and none is put into arguments or the environment.
  */
+
 import type { ChildProcess } from 'node:child_process';
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { isAbsolute, join, normalize } from 'node:path';
-import type { Secret } from '../router/route.ts';
+import type { Secret } from '../router/smarthost.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { fromUtf8, octets, printable, utf8 } from '../smtp/text.ts';
 import { alarm } from '../transport/clock.ts';

@@ -2,12 +2,12 @@
  * TLS and credentials for the attempts, from the policies of a smart host: each module is loaded when the first
  * connection needs it, a secret is read once, and whatever is shown is scrubbed of it.
  */
-import type { Secret, Smarthost } from '../router/route.ts';
+import type { Secret, Smarthost } from '../router/smarthost.ts';
 import { type Parsed, parsed } from '../smtp/parsed.ts';
-import type { TlsFacts } from '../transport/tls.ts';
-import type { Authenticator, Handshake, Security } from './opening.ts';
+import type { TlsFacts } from '../transport/tls/tls.ts';
 import type { Credential } from './scrub.ts';
 import type { SecretOptions } from './secret.ts';
+import type { Authenticator, Handshake, Security } from './session.ts';
 
 /** A handshake whose facts are those of TLS; SCRAM binds to them. */
 interface TlsHandshake extends Handshake {
@@ -34,7 +34,7 @@ export function systemSecurity(environment: NodeJS.ProcessEnv): Security {
     if (auth === null) return parsed(() => null);
     const [secret, { chooseMechanism }, { hashes }] = await Promise.all([
       readKept(auth.secret, auth.user, auth.isToken ? 'token' : 'password'),
-      import('../smtp/choose.ts'),
+      import('../smtp/sasl/choose.ts'),
       import('../transport/hashes.ts'),
     ]);
     if (!secret.ok) return secret;
@@ -53,7 +53,10 @@ export function systemSecurity(environment: NodeJS.ProcessEnv): Security {
 
   return {
     async handshake(host, target) {
-      const [{ tlsPreparation }, { wantedNames }] = await Promise.all([import('../transport/tls.ts'), import('../transport/peername.ts')]);
+      const [{ tlsPreparation }, { wantedNames }] = await Promise.all([
+        import('../transport/tls/tls.ts'),
+        import('../transport/tls/peername.ts'),
+      ]);
       const wanted = wantedNames(host.tls, target.name, target.fromDns ? host.host : '');
       return tlsPreparation(host.tls, wanted, { implicit: host.scheme === 'submissions', environment });
     },

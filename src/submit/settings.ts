@@ -2,7 +2,9 @@
  * What a submission wants to know of the configuration: every key of nospool.toml(5) but where it stands, typed, with
  * defaults filled in. Knows neither TOML nor the environment.
  */
-import type { RouterDefinition, Smarthost } from '../router/route.ts';
+
+import type { RouterDefinition } from '../router/route.ts';
+import type { Smarthost } from '../router/smarthost.ts';
 
 /** Milliseconds; Infinity is "none". */
 export interface Timeouts {

@@ -8,26 +8,26 @@ import { complete, lacksFrom } from '../message/complete.ts';
 import { type Field, findField, parseField, printHead, withoutFields } from '../message/fields.ts';
 import { readHead } from '../message/head.ts';
 import { isUtf8, mimeCharset } from '../message/locale.ts';
-import { type LoneDot, untilDot } from '../message/lonedot.ts';
+import { type LoneDot, untilDot } from '../message/lone-dot.ts';
+import { addOctets } from '../message/octet-sums.ts';
 import { collectRecipients, removeBcc } from '../message/recipients.ts';
 import { parseRewrite, type Rewrite, rewriteFields, rewriteReversePath } from '../message/rewrite.ts';
 import { type Input, prefixed, type Source } from '../message/source.ts';
-import { addOctets } from '../message/sum.ts';
 import { printProblems } from '../router/problem.ts';
 import { NO_SMARTHOST } from '../router/resolve.ts';
 import type { Route, RoutedRecipient } from '../router/route.ts';
-import type { Notify, Recipient, Transaction } from '../smtp/commands.ts';
-import { type ContentEncoder, contentEncoder, scanContent } from '../smtp/content.ts';
+import { type ContentEncoder, contentEncoder, scanContent } from '../smtp/client/content.ts';
+import type { Notify, Recipient, Transaction } from '../smtp/client/print.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { type ForwardPath, type Mailbox, parseMailbox, printMailbox, qualify, quoteLocalPart, type ReversePath } from '../smtp/path.ts';
 import { isAscii, latin1 } from '../smtp/text.ts';
 import { untilRead } from '../transport/clock.ts';
-import type { Kernel } from '../transport/kernel.ts';
-import { type Delivery, type DeliveryOptions, deliver } from './attempts.ts';
+import type { Kernel } from '../transport/kernel/kernel.ts';
+import { type Delivery, type DeliveryOptions, deliver } from './delivery.ts';
 import { asciiDomain, fullName, helloName } from './domain.ts';
-import { unlessAborted } from './opening.ts';
 import { type Failure, failedWith, type Outcome } from './outcome.ts';
 import { ownDomains, type Routing, type RoutingDialogue, type RoutingFacts, routeMessage, routeOneByOne } from './routing.ts';
+import { unlessAborted } from './session.ts';
 import type { Settings } from './settings.ts';
 
 /** Who submits, and from where: looked up by the caller, the costly facts only when they are asked for. */
@@ -160,7 +160,7 @@ export async function submitMessage(submission: Submission, surroundings: Surrou
   const details = new Map(recipients.map((recipient) => [printMailbox(recipient.path), recipient]));
   const addressed = { ...transaction, recipients: routing.recipients.map((routed) => recipientOf(routed, details, submission)) };
   if (transaction.size === null || transaction.size > LARGE) {
-    kernel = (await import('../transport/kernel.ts')).loadKernel();
+    kernel = (await import('../transport/kernel/kernel.ts')).loadKernel();
     if (kernel !== null && !body.value.facts.whole) submission.input.useMemory?.(kernel.inputBuffer);
   }
   const heard: string[] = [];
@@ -301,7 +301,7 @@ async function compose(
   const fromFields = 'fromFields' in submission.wanted && submission.wanted.fromFields;
   const shown = removeBcc(fields, { fromFields, keep: config.keepBcc });
   const isForeign = config.header8bit === 'encode' && shown.some(({ raw }) => !isAscii(raw));
-  const understood = isForeign ? (await import('../message/names.ts')).quoteNames(shown) : shown;
+  const understood = isForeign ? (await import('../message/unquoted-names.ts')).quoteNames(shown) : shown;
   const kept = changed(rewriteFields(rewrite, understood, senderDomain(config, by.hostname)), route);
   if (!kept.ok) return kept;
   const from = configuredFrom(config, by.login);
@@ -408,7 +408,7 @@ function openMessage(
 
 /** Converting is rare: its module is loaded when a server makes it necessary. */
 async function converted(config: Settings, message: Source, { facts }: Body): Promise<Source> {
-  const { CONVERT, toSevenBit } = await import('../message/convert.ts');
+  const { CONVERT, toSevenBit } = await import('../message/mime/convert.ts');
   const lookahead = facts.octets === null ? CONVERT.lookahead : facts.octets + 1;
   return toSevenBit(message, {
     ...CONVERT,
@@ -419,7 +419,7 @@ async function converted(config: Settings, message: Source, { facts }: Body): Pr
 }
 
 async function refused(message: Source): Promise<Source> {
-  const { refuseEightBit } = await import('../message/convert.ts');
+  const { refuseEightBit } = await import('../message/mime/convert.ts');
   return refuseEightBit(message);
 }
 

@@ -4,8 +4,8 @@
  */
 import { createConnection, type Socket } from 'node:net';
 import { alarm } from './clock.ts';
-import { socketError } from './connection.ts';
-import type { Endpoint } from './resolve.ts';
+import { socketError } from './driver.ts';
+import type { Endpoint } from './lookup/endpoints.ts';
 
 /**
  * Milliseconds of silence before the system asks whether the other side is still there: a wait for a verdict lasts minutes, and

@@ -2,7 +2,7 @@
  * The hashes of SASL's mechanisms by node:crypto, which is loaded when the first of them is used: PLAIN and a session
  * without authentication never pay for it. Knows no mechanism.
  */
-import type { Hashes } from '../smtp/sasl.ts';
+import type { Hashes } from '../smtp/sasl/sasl.ts';
 
 type Crypto = typeof import('node:crypto');
 

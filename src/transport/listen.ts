@@ -1,16 +1,16 @@
 /**
  * A small SMTP or LMTP server over node:net and node:tls: sockets, TLS, time-outs and bounds around the machine of
- * `smtp/receiver.ts`. Decides nothing about a message: its owner does. Knows no file and no output.
+ * `smtp/server/machine.ts`. Decides nothing about a message: its owner does. Knows no file and no output.
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import { createSecureContext, type SecureContext, type SecureContextOptions, TLSSocket } from 'node:tls';
 import { isLoopback } from '../router/loopback.ts';
 import { never, type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { isIPv6 } from '../smtp/path.ts';
-import type { Search } from '../smtp/received.ts';
-import { makeReply, type Question, type Receiving, replyLines, type Visit } from '../smtp/receiver.ts';
-import { makeReception, type Performed } from '../smtp/reception.ts';
 import type { Reply } from '../smtp/reply.ts';
+import type { Search } from '../smtp/server/content.ts';
+import { makeReception, type Performed } from '../smtp/server/input.ts';
+import { makeReply, type Question, type Receiving, replyLines, type Visit } from '../smtp/server/machine.ts';
 
 /** The owner's answer: null is yes; `each` is for the content in LMTP, one reply for each recipient accepted. */
 export type Verdict = Reply | null | { readonly reply: Reply | null; readonly each: readonly Reply[] };

@@ -2,17 +2,18 @@
  * Reaches a server through a SOCKS5 or HTTP proxy, which also looks up the server's name. What is said to a proxy is a
  * small step function, driven over a socket by the lower half of this file. Knows neither SMTP nor the smart host list.
  */
+
 import type { Socket } from 'node:net';
 import { domainToASCII } from 'node:url';
-import type { Link, ProxyPolicy } from '../router/route.ts';
+import type { Link, ProxyPolicy } from '../router/smarthost.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { isIPv4, isIPv6 } from '../smtp/path.ts';
 import { base64, latin1, octets, printable, utf8 } from '../smtp/text.ts';
+import { addressOctets } from './address.ts';
 import { alarm } from './clock.ts';
 import { connectFirst, type FailedEndpoint } from './connect.ts';
-import { socketError } from './connection.ts';
-import { addressOctets } from './peername.ts';
-import { endpointsOf } from './resolve.ts';
+import { socketError } from './driver.ts';
+import { endpointsOf } from './lookup/endpoints.ts';
 
 /** Whom the proxy is to connect to, by name or address. */
 export interface Destination {

@@ -14,7 +14,7 @@ import { native } from '../../bench/support/native.ts';
 import { asMarkdown, asText, cells, claim, difference, type Result, ratio } from '../../bench/support/report.ts';
 import { type Case, rounds, spread, summary } from '../../bench/support/rounds.ts';
 import type { Table } from '../../bench/support/table.ts';
-import { printWrapper } from '../../src/cli/wrapper.ts';
+import { printWrapper } from '../../src/nospool/install/wrapper.ts';
 
 const test = suite('bench/support');
 const quiet = (): void => {};

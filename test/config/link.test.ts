@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { interpret } from '../../src/config/interpret.ts';
 import { parseToml } from '../../src/config/toml.ts';
-import type { Link } from '../../src/router/route.ts';
+import type { Link } from '../../src/router/smarthost.ts';
 
 const test = suite('how a smart host is reached');
 

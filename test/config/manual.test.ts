@@ -6,8 +6,8 @@ import { suite } from 'uvu';
 import { type Interpreted, interpret } from '../../src/config/interpret.ts';
 import { KEYS, keysOf, printInitial, type Section, variableOf } from '../../src/config/keys.ts';
 import { readConfig } from '../../src/config/read.ts';
-import { parseSmarthost } from '../../src/config/smarthost.ts';
 import { parseToml } from '../../src/config/toml.ts';
+import { parseSmarthost } from '../../src/router/smarthost.ts';
 import { refusalOf } from '../../src/trust/rules.ts';
 import { ERRORS, SMARTHOST_ERRORS, VARIABLE_ERRORS } from './errors.ts';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert';
 import { suite } from 'uvu';
-import { distance, KEYS, type Key, keyOf, nearest } from '../../src/config/keys.ts';
+import { KEYS, type Key, keyOf, nearestKey } from '../../src/config/keys.ts';
 import { fromEnvironment, parseDuration, parsePath, parseSize, parseValue } from '../../src/config/values.ts';
 
 const test = suite('values');
@@ -105,19 +105,6 @@ test('the environment: words for switches, blanks between items', () => {
   assert.equal(of('auth', 'password', ' a b '), ' a b ', 'blanks are part of a password');
 });
 
-test('distance counts edits, and swapped neighbours as one', () => {
-  for (const [a, b, expected] of [
-    ['', '', 0],
-    ['abc', '', 3],
-    ['', 'abc', 3],
-    ['smarthost', 'smarthosts', 1],
-    ['hostnmae', 'hostname', 1],
-    ['kitten', 'sitting', 3],
-    ['from', 'form', 1],
-  ] as const)
-    assert.equal(distance(a, b), expected, `${a} ${b}`);
-});
-
 test('the nearest key', () => {
   const top = KEYS.filter((key) => key.section === '').map((key) => key.name);
   for (const [written, name, near] of [
@@ -131,7 +118,7 @@ test('the nearest key', () => {
     ['zzzzzzzzzzzzzzzz', 'smarthosts', false],
     ['constructor', 'hostname', false],
   ] as const) {
-    const got = nearest(written, top);
+    const got = nearestKey(written, top);
     assert.equal(got.near, near, written);
     if (near) assert.equal(got.name, name, written);
     assert.ok(top.includes(got.name));

@@ -6,11 +6,12 @@
  * FAULTS=full tries every octet of every kind of session and prints a table; else every octet of the plain one, and samples.
  * Loopback: the fault is the subject; TLS is required where there is TLS.
  */
+
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
-import type { Smarthost } from '../../src/router/route.ts';
-import { deliver } from '../../src/submit/attempts.ts';
-import { connect } from '../../src/submit/client.ts';
+import { connect } from '../../src/library/client.ts';
+import type { Smarthost } from '../../src/router/smarthost.ts';
+import { deliver } from '../../src/submit/delivery.ts';
 import { contentOf, hostAt, optionsFor, sentences, tlsRequired, tlsWorld, transactionTo, verdictOf } from '../support/delivery.ts';
 import { type SmarthostOptions, startHost, type TestHost } from '../support/smarthost.ts';
 import { within } from '../support/within.ts';

@@ -9,7 +9,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import type { Source } from '../../src/message/source.ts';
-import { type Delivery, deliver } from '../../src/submit/attempts.ts';
+import { type Delivery, deliver } from '../../src/submit/delivery.ts';
 import type { Outcome } from '../../src/submit/outcome.ts';
 import { hostAt, optionsFor, sentences, tlsRequired, tlsWorld, transactionTo, verdictOf } from '../support/delivery.ts';
 import { within } from '../support/within.ts';

@@ -6,8 +6,8 @@
 import assert from 'node:assert/strict';
 import { createHmac, pbkdf2Sync } from 'node:crypto';
 import { suite } from 'uvu';
-import { deliver } from '../../src/submit/attempts.ts';
-import { run, setUp } from '../cli/command.ts';
+import { deliver } from '../../src/submit/delivery.ts';
+import { run, setUp } from '../support/command.ts';
 import { contentOf, hostAt, optionsFor, sentences, tlsRequired, transactionTo, verdictOf, withPassword } from '../support/delivery.ts';
 import { type Deed, type Phase, type SmarthostOptions, startHost, type Talk, type TestHost } from '../support/smarthost.ts';
 import { within } from '../support/within.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { closeSync, openSync, readSync, writeFileSync } from 'node:fs';
 import { suite } from 'uvu';
-import { makeReply } from '../../src/smtp/receiver.ts';
+import { makeReply } from '../../src/smtp/server/machine.ts';
 import {
   COMMAND,
   ENVIRONMENT,
@@ -17,7 +17,7 @@ import {
   setUp,
   start,
   toHosts,
-} from '../cli/command.ts';
+} from '../support/command.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('found: message, arguments, standard input');

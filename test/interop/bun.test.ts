@@ -4,7 +4,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { BUN_FLAGS } from '../../src/cli/wrapper.ts';
+import { BUN_FLAGS } from '../../src/nospool/install/wrapper.ts';
 import { within } from '../support/within.ts';
 import { HOST } from '../world/support/addresses.ts';
 import { installCommand } from './support/command.ts';

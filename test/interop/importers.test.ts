@@ -8,7 +8,7 @@
  */
 import assert from 'node:assert/strict';
 import { fileURLToPath } from 'node:url';
-import type { Program } from '../../src/config/import.ts';
+import type { Program } from '../../src/nospool/import/programs.ts';
 import { within } from '../support/within.ts';
 import { suiteWith } from './support/needs.ts';
 import { type Etc, etcOf, type Files, type Recorded, type Recorder, runOurs, SENDERS, sendBy, startRecorder } from './support/senders.ts';

@@ -1,7 +1,7 @@
 /**
  * Every SASL mechanism that a server of Debian 12 has, against that server: the right secret delivers, the wrong one is
  * refused with the server's words, and neither is told anywhere. Exim by itself and by Dovecot, Postfix by Dovecot, Dovecot.
- * SCRAM-…-PLUS is in none of them; test/smtp/scram.test.ts has it.
+ * SCRAM-…-PLUS is in none of them; test/smtp/sasl/scram.test.ts has it.
  */
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';

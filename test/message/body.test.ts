@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import { type Body, limitLines, limitSilence, skip, takeBody } from '../../src/message/body.ts';
+import { addOctets, type OctetSums } from '../../src/message/octet-sums.ts';
 import { CLEAN, type Ended, type Source, sourceOf } from '../../src/message/source.ts';
-import { addOctets, type OctetSums } from '../../src/message/sum.ts';
 import { latin1, octets } from '../../src/smtp/text.ts';
 import { within } from '../support/within.ts';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import fc from 'fast-check';
 import { suite } from 'uvu';
-import { CONVERT, type ConvertOptions, refuseEightBit, toSevenBit } from '../../src/message/convert.ts';
+import { CONVERT, type ConvertOptions, refuseEightBit, toSevenBit } from '../../src/message/mime/convert.ts';
 import { CLEAN, type Ended, type Source, sourceOf } from '../../src/message/source.ts';
 import { latin1, octets, utf8 } from '../../src/smtp/text.ts';
 

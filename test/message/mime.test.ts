@@ -13,7 +13,7 @@ import {
   type Sink,
   sevenBitParameters,
   withEncoding,
-} from '../../src/message/mime.ts';
+} from '../../src/message/mime/mime.ts';
 import { octets, utf8 } from '../../src/smtp/text.ts';
 
 const test = suite('message/mime');

@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
-import { COMMAND, ENVIRONMENT, type Ended, type Running, run, setUp, start, toHosts } from '../cli/command.ts';
+import { COMMAND, ENVIRONMENT, type Ended, type Running, run, setUp, start, toHosts } from '../support/command.ts';
 import { serverCertificate } from '../support/scripted.ts';
 import { startHost, type Talk, type TestHost } from '../support/smarthost.ts';
 import { within } from '../support/within.ts';

@@ -11,13 +11,13 @@ import { createServer as createTlsServer } from 'node:tls';
 import { suite } from 'uvu';
 import { interpret } from '../../src/config/interpret.ts';
 import { parseToml } from '../../src/config/toml.ts';
+import { type Envelope, messageOf, TIMEOUTS, transactionOf } from '../../src/library/submit.ts';
 import { parseMailbox, printPath } from '../../src/smtp/path.ts';
-import { type DeliveryOptions, deliver } from '../../src/submit/attempts.ts';
-import { type Envelope, messageOf, TIMEOUTS, transactionOf } from '../../src/submit/library.ts';
+import { type DeliveryOptions, deliver } from '../../src/submit/delivery.ts';
 import { type Outcome, printOutcome } from '../../src/submit/outcome.ts';
 import { systemSecurity } from '../../src/submit/security.ts';
-import { makeCertificate } from '../../src/transport/certificate.ts';
-import { ENVIRONMENT, run, scratch, setUp, start, toHosts } from '../cli/command.ts';
+import { makeCertificate } from '../../src/transport/tls/certificate.ts';
+import { ENVIRONMENT, run, scratch, setUp, start, toHosts } from '../support/command.ts';
 import { startSocks } from '../support/proxies.ts';
 import { serverCertificate } from '../support/scripted.ts';
 import type { Phase } from '../support/smarthost.ts';
@@ -759,11 +759,11 @@ theCase(41, 'no input of a server or a caller keeps a parser busy', async () => 
   // A parser that backtracks would not come back within minutes: the process is ended then.
   const script = `
     import { ReplyReader } from ${JSON.stringify(new URL('../../src/smtp/reply.ts', import.meta.url).href)};
-    import { readExtensions, sizeLimit, limitOf } from ${JSON.stringify(new URL('../../src/smtp/extensions.ts', import.meta.url).href)};
+    import { readExtensions, sizeLimit, limitOf } from ${JSON.stringify(new URL('../../src/smtp/client/extensions.ts', import.meta.url).href)};
     import { parseMailbox, isDomain, isIPv6 } from ${JSON.stringify(new URL('../../src/smtp/path.ts', import.meta.url).href)};
     import { printable, fromBase64 } from ${JSON.stringify(new URL('../../src/smtp/text.ts', import.meta.url).href)};
     import { scrub } from ${JSON.stringify(new URL('../../src/submit/scrub.ts', import.meta.url).href)};
-    import { xtext } from ${JSON.stringify(new URL('../../src/smtp/commands.ts', import.meta.url).href)};
+    import { xtext } from ${JSON.stringify(new URL('../../src/smtp/client/print.ts', import.meta.url).href)};
     const N = 60000;
     const texts = [' ', '\\t', 'a', '.', '-', '"', '\\\\', '@', '[', ':', '=', '1.', 'a.', '"\\\\', 'a@', '\\u00fc', 'A=', '5.1.1 ', '250-', '::'].map((unit) => unit.repeat(N));
     for (const text of texts) for (const shown of [text, 'x' + text + 'y', 'AUTH' + text + '!', '"' + text + '@b']) {

@@ -2,10 +2,11 @@
  * What the tests of the pitfalls share: a message sent by the library to a smart host that misbehaves, transcripts that
  * are run, servers that say raw octets. Knows no pitfall.
  */
+
 import assert from 'node:assert/strict';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
-import type { Smarthost, TlsPolicy } from '../../src/router/route.ts';
-import { type Envelope, type Message, type SubmitOptions, submit } from '../../src/submit/library.ts';
+import { type Envelope, type Message, type SubmitOptions, submit } from '../../src/library/submit.ts';
+import type { Smarthost, TlsPolicy } from '../../src/router/smarthost.ts';
 import { type Outcome, printOutcome } from '../../src/submit/outcome.ts';
 import { type SmarthostOptions, startHost, type TestHost } from '../support/smarthost.ts';
 import { readTranscripts, replay, type Transcript } from '../support/transcript.ts';

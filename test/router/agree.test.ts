@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { agree, differenceOf } from '../../src/router/agree.ts';
-import { type AuthPolicy, DIRECT, type ProxyPolicy, type Route, type Smarthost } from '../../src/router/route.ts';
+import type { Route } from '../../src/router/route.ts';
+import { type AuthPolicy, DIRECT, type ProxyPolicy, type Smarthost } from '../../src/router/smarthost.ts';
 import { host, mailbox, TLS } from './world.ts';
 
 const test = suite('agreement');

@@ -1,10 +1,12 @@
 /** One suite that every router driver passes, then what each does of its own. */
+
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { type RoutingData, routingData } from '../../src/router/data.ts';
 import { manualrouteRouter } from '../../src/router/manualroute.ts';
 import { redirectRouter, type Surroundings } from '../../src/router/redirect.ts';
-import type { Answer, Preconditions, RouteResult, Router } from '../../src/router/route.ts';
+import type { Preconditions, RouteResult, Router } from '../../src/router/route.ts';
+import type { Answer } from '../../src/router/want.ts';
 import { type ForwardPath, parseReversePath, printMailbox } from '../../src/smtp/path.ts';
 import { host, mailbox, manualroute, redirect, TLS } from './world.ts';
 

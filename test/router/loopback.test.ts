@@ -3,9 +3,8 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { suite } from 'uvu';
-import { parseSmarthost } from '../../src/config/smarthost.ts';
 import { isLoopback, isWrittenAsLoopback } from '../../src/router/loopback.ts';
-import { DIRECT } from '../../src/router/route.ts';
+import { DIRECT, parseSmarthost } from '../../src/router/smarthost.ts';
 
 const test = suite('loopback');
 

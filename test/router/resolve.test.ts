@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import type { RoutingDone } from '../../src/router/resolve.ts';
-import type { Want } from '../../src/router/route.ts';
+import type { Want } from '../../src/router/want.ts';
 import { printMailbox } from '../../src/smtp/path.ts';
 import { host, mailbox, manualroute, redirect, routeIn, summary, type World } from './world.ts';
 

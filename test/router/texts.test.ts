@@ -1,10 +1,11 @@
 /** What is said of a routing: problems as sentences, smart hosts as addresses; and which routers there are by default. */
+
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
-import { checkAliases } from '../../src/router/check.ts';
 import { withDefaults } from '../../src/router/defaults.ts';
+import { checkAliases } from '../../src/router/newaliases.ts';
 import { printProblem, printProblems } from '../../src/router/problem.ts';
-import { printSmarthost, type Smarthost } from '../../src/router/route.ts';
+import { printSmarthost, type Smarthost } from '../../src/router/smarthost.ts';
 import { host, mailbox, manualroute, redirect } from './world.ts';
 
 const test = suite('texts of routing');

@@ -4,17 +4,9 @@ import { searchAliases } from '../../src/router/aliases.ts';
 import { withDefaults } from '../../src/router/defaults.ts';
 import { printProblem } from '../../src/router/problem.ts';
 import { type RoutingDone, startRouting } from '../../src/router/resolve.ts';
-import type {
-  Answer,
-  ManualrouteDefinition,
-  ReadList,
-  RedirectDefinition,
-  RouterDefinition,
-  Smarthost,
-  TlsPolicy,
-  Unread,
-  Want,
-} from '../../src/router/route.ts';
+import type { ManualrouteDefinition, RedirectDefinition, RouterDefinition } from '../../src/router/route.ts';
+import type { Smarthost, TlsPolicy } from '../../src/router/smarthost.ts';
+import type { Answer, ReadList, Unread, Want } from '../../src/router/want.ts';
 import { type ForwardPath, parseMailbox, parseReversePath, printMailbox } from '../../src/smtp/path.ts';
 import { utf8 } from '../../src/smtp/text.ts';
 

@@ -13,7 +13,7 @@ import { settings } from './exploration/world.ts';
 
 const test = suite('exploration of faulty machines');
 
-const source = new URL('../../src/smtp/session.ts', import.meta.url);
+const source = new URL('../../src/smtp/client/session.ts', import.meta.url);
 const folder = mkdtempSync(join(tmpdir(), 'nospool-mutants-'));
 process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
 

@@ -7,7 +7,7 @@
  */
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
-import { advance, begin } from '../../src/smtp/session.ts';
+import { advance, begin } from '../../src/smtp/client/session.ts';
 import { explore } from './exploration/explore.ts';
 import { settings } from './exploration/world.ts';
 

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import { parseDuration } from '../../src/config/values.ts';
+import { advance, type Plan, type State } from '../../src/smtp/client/session.ts';
 import { printDuration, printLimit } from '../../src/smtp/limit.ts';
-import { advance, type Plan, type State } from '../../src/smtp/session.ts';
 
 const test = suite('limit');
 

@@ -2,10 +2,11 @@
  * Hints beside failures: a table over what is known of host and connection.
  * Loopback: nothing connects; hosts are made up.
  */
+
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
-import type { AuthPolicy, Smarthost } from '../../src/router/route.ts';
-import type { SessionFailure } from '../../src/smtp/outcome.ts';
+import type { AuthPolicy, Smarthost } from '../../src/router/smarthost.ts';
+import type { SessionFailure } from '../../src/smtp/client/outcome.ts';
 import { advised, type Known } from '../../src/submit/advice.ts';
 import { printFailure } from '../../src/submit/outcome.ts';
 import { hostAt, tlsRequired } from '../support/delivery.ts';

@@ -1,8 +1,8 @@
 /** LMTP: a verdict for each recipient, made one; what was delivered in part is told as such. */
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
-import { run, setUp } from '../cli/command.ts';
 import { assertFailed, hostAt, reasons, send, served, verbs } from '../pitfalls/support.ts';
+import { run, setUp } from '../support/command.ts';
 import type { Talk } from '../support/smarthost.ts';
 
 const lmtp = suite('LMTP');

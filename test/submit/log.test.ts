@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import type { RoutedRecipient } from '../../src/router/route.ts';
-import type { SessionFailure } from '../../src/smtp/outcome.ts';
+import type { SessionFailure } from '../../src/smtp/client/outcome.ts';
 import type { Reply } from '../../src/smtp/reply.ts';
 import { type LogRecord, logId, printLog } from '../../src/submit/log.ts';
 import { type Acceptance, type Attempt, failedWith, type Outcome } from '../../src/submit/outcome.ts';

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
-import type { SessionFailure } from '../../src/smtp/outcome.ts';
+import type { SessionFailure } from '../../src/smtp/client/outcome.ts';
 import type { Reply } from '../../src/smtp/reply.ts';
 import {
   type Acceptance,

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { suite } from 'uvu';
-import { xoauth2 } from '../../src/smtp/oauth.ts';
-import { plain } from '../../src/smtp/sasl.ts';
+import { xoauth2 } from '../../src/smtp/sasl/oauth.ts';
+import { plain } from '../../src/smtp/sasl/sasl.ts';
 import { base64, hex, printable, utf8 } from '../../src/smtp/text.ts';
 import { scrub, scrubRuns } from '../../src/submit/scrub.ts';
 

@@ -1,4 +1,5 @@
 // Secrets: where they come from and what is refused; and that no form of one is left in a text that is shown.
+
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -6,7 +7,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
-import type { Secret } from '../../src/router/route.ts';
+import type { Secret } from '../../src/router/smarthost.ts';
 import { readSecret, type SecretOptions } from '../../src/submit/secret.ts';
 import { within } from '../support/within.ts';
 

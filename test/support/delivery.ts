@@ -1,15 +1,16 @@
 /** What a delivery is made of, with defaults that suit a smart host on loopback. */
+
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { takeBody } from '../../src/message/body.ts';
 import { type Source, sourceOf } from '../../src/message/source.ts';
-import type { Smarthost, TlsPolicy } from '../../src/router/route.ts';
-import type { Transaction } from '../../src/smtp/commands.ts';
-import type { Delivery, DeliveryOptions } from '../../src/submit/attempts.ts';
+import type { Smarthost, TlsPolicy } from '../../src/router/smarthost.ts';
+import type { Transaction } from '../../src/smtp/client/print.ts';
+import type { Delivery, DeliveryOptions } from '../../src/submit/delivery.ts';
 import { type Outcome, printOutcome } from '../../src/submit/outcome.ts';
 import { systemSecurity } from '../../src/submit/security.ts';
-import { type Certificate, makeCertificate } from '../../src/transport/certificate.ts';
+import { type Certificate, makeCertificate } from '../../src/transport/tls/certificate.ts';
 
 const OFF: TlsPolicy = {
   mode: 'off',

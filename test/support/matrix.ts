@@ -1,11 +1,12 @@
 /** Prints what the machine does in every state at every event, by running it. Knows nothing the machine does not say. */
-import type { Transaction } from '../../src/smtp/commands.ts';
-import { NO_EXTENSIONS } from '../../src/smtp/extensions.ts';
-import { grown, none } from '../../src/smtp/growing.ts';
-import type { At, Refusal, SessionOutcome } from '../../src/smtp/outcome.ts';
+
+import { NO_EXTENSIONS } from '../../src/smtp/client/extensions.ts';
+import { grown, none } from '../../src/smtp/client/growing.ts';
+import type { At, Refusal, SessionOutcome } from '../../src/smtp/client/outcome.ts';
+import type { Transaction } from '../../src/smtp/client/print.ts';
+import { type Action, advance, type Channel, type Event, type Plan, STEPS, type State } from '../../src/smtp/client/session.ts';
 import type { Reply } from '../../src/smtp/reply.ts';
-import { plain } from '../../src/smtp/sasl.ts';
-import { type Action, advance, type Channel, type Event, type Plan, STEPS, type State } from '../../src/smtp/session.ts';
+import { plain } from '../../src/smtp/sasl/sasl.ts';
 
 const reply = (code: number): Event => ({ type: 'reply', rest: '', reply: { code, enhanced: null, lines: ['text'] } });
 

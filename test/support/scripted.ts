@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createServer, type Socket } from 'node:net';
 import { createSecureContext, TLSSocket } from 'node:tls';
 import type { Source } from '../../src/message/source.ts';
-import { type Certificate, makeCertificate } from '../../src/transport/certificate.ts';
+import { type Certificate, makeCertificate } from '../../src/transport/tls/certificate.ts';
 import { serverText, type Transcript } from './transcript.ts';
 
 let certificate: Certificate | undefined;

@@ -10,13 +10,13 @@
  * `! ready`, `! next`, `! note …`, `! close`, `! destroy`.
  */
 import { readdirSync, readFileSync } from 'node:fs';
-import type { Transaction } from '../../src/smtp/commands.ts';
-import { Dialogue } from '../../src/smtp/dialogue.ts';
-import type { SessionOutcome } from '../../src/smtp/outcome.ts';
+import { Dialogue } from '../../src/smtp/client/dialogue.ts';
+import type { SessionOutcome } from '../../src/smtp/client/outcome.ts';
+import type { Transaction } from '../../src/smtp/client/print.ts';
+import type { Action, Plan } from '../../src/smtp/client/session.ts';
 import { parseMailbox, parseReversePath } from '../../src/smtp/path.ts';
 import { printReply } from '../../src/smtp/reply.ts';
-import { type Exchange, login, type Mechanism, plain } from '../../src/smtp/sasl.ts';
-import type { Action, Plan } from '../../src/smtp/session.ts';
+import { type Exchange, login, type Mechanism, plain } from '../../src/smtp/sasl/sasl.ts';
 
 export interface Transcript {
   readonly file: string;

@@ -2,7 +2,7 @@ import assert from 'node:assert';
 import { createHash, X509Certificate } from 'node:crypto';
 import { connect, createServer, type TLSSocket } from 'node:tls';
 import { suite } from 'uvu';
-import { type CertificateOptions, makeCertificate } from '../../src/transport/certificate.ts';
+import { type CertificateOptions, makeCertificate } from '../../src/transport/tls/certificate.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('certificate');

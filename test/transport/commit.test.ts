@@ -5,9 +5,9 @@
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { type Source, sourceOf } from '../../src/message/source.ts';
-import type { SessionOutcome } from '../../src/smtp/outcome.ts';
-import type { Plan } from '../../src/smtp/session.ts';
-import { Connection, type ConnectionOptions } from '../../src/transport/connection.ts';
+import type { SessionOutcome } from '../../src/smtp/client/outcome.ts';
+import type { Plan } from '../../src/smtp/client/session.ts';
+import { Connection, type ConnectionOptions } from '../../src/transport/driver.ts';
 import { transactionTo } from '../support/delivery.ts';
 import { printOutcome } from '../support/transcript.ts';
 import { openWire, type Wire, type WireOptions } from '../support/wire.ts';

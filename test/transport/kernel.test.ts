@@ -4,11 +4,11 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import { assembled, assembler, GENERATED } from '../../bench/support/assemble.ts';
-import { addOctets, NO_OCTETS } from '../../src/message/sum.ts';
-import { contentEncoder, type Framing } from '../../src/smtp/content.ts';
+import { addOctets, NO_OCTETS } from '../../src/message/octet-sums.ts';
+import { contentEncoder, type Framing } from '../../src/smtp/client/content.ts';
 import { octets } from '../../src/smtp/text.ts';
-import { type Kernel, loadKernel } from '../../src/transport/kernel.ts';
-import { allStrings, check, cut, modelOf, wireOf } from '../smtp/content-model.ts';
+import { type Kernel, loadKernel } from '../../src/transport/kernel/kernel.ts';
+import { allStrings, check, cut, modelOf, wireOf } from '../smtp/client/content-model.ts';
 
 const test = suite('transport/kernel');
 const ENDS = [13, 10, 46, 97];
@@ -107,7 +107,7 @@ test('chunks that fill the input buffer, and larger ones, double at most', () =>
   }
 });
 
-test('sums are those of src/message/sum.ts, at every length and alignment, in place and copied in', () => {
+test('sums are those of src/message/octet-sums.ts, at every length and alignment, in place and copied in', () => {
   const octetsOf = (length: number): Uint8Array => Uint8Array.from({ length }, (_, i) => (i * 89 + (i >> 3)) & 255);
   for (let length = 0; length < 70; length++) {
     const octets = octetsOf(length);

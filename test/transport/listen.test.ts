@@ -7,9 +7,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { connect as tlsConnect } from 'node:tls';
 import { suite } from 'uvu';
-import { makeReply, type Question, RECEIVING } from '../../src/smtp/receiver.ts';
-import { makeCertificate } from '../../src/transport/certificate.ts';
+import { makeReply, type Question, RECEIVING } from '../../src/smtp/server/machine.ts';
 import { type Listener, type ListenOptions, listen, type Owner, type Verdict } from '../../src/transport/listen.ts';
+import { makeCertificate } from '../../src/transport/tls/certificate.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('listen');

@@ -1,8 +1,8 @@
 /** Names as this host knows them: files and name servers, against a small one on loopback. */
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
-import { type Host, namesOf } from '../../src/transport/names.ts';
-import { endpointsOf, targetsOf } from '../../src/transport/resolve.ts';
+import { endpointsOf, targetsOf } from '../../src/transport/lookup/endpoints.ts';
+import { type Host, namesOf } from '../../src/transport/lookup/names.ts';
 import { hostAt } from '../support/delivery.ts';
 import { a, aaaa, mx, type NameServer, nameServer } from '../support/nameserver.ts';
 import { within } from '../support/within.ts';

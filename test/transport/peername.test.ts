@@ -1,9 +1,11 @@
 // Names of a peer: RFC 9525 §6.3 as tables, addresses, and which names a host of the configuration leads to.
+
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { suite } from 'uvu';
-import type { TlsPolicy } from '../../src/router/route.ts';
-import { addressOctets, matchesName, printAddress, wantedNames } from '../../src/transport/peername.ts';
+import type { TlsPolicy } from '../../src/router/smarthost.ts';
+import { addressOctets, printAddress } from '../../src/transport/address.ts';
+import { matchesName, wantedNames } from '../../src/transport/tls/peername.ts';
 
 const test = suite('peername');
 

@@ -2,17 +2,18 @@
  * SOCKS5 and HTTP CONNECT: what is said to a proxy, whatever it answers in whatever pieces, and messages through real ones.
  * Loopback: real proxies lead there, and behind a proxy no address is exempt.
  */
+
 import assert from 'node:assert/strict';
 import { chmodSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { suite } from 'uvu';
-import { DIRECT, type Link, type ProxyPolicy, type Smarthost } from '../../src/router/route.ts';
-import { submit } from '../../src/submit/library.ts';
+import { submit } from '../../src/library/submit.ts';
+import { DIRECT, type Link, type ProxyPolicy, type Smarthost } from '../../src/router/smarthost.ts';
 import { type Outcome, printOutcome } from '../../src/submit/outcome.ts';
 import { connectFirst } from '../../src/transport/connect.ts';
 import { beginProxy } from '../../src/transport/proxy.ts';
-import { run, setUp } from '../cli/command.ts';
+import { run, setUp } from '../support/command.ts';
 import { startHttpProxy, startSaying, startSocks, type TestProxy } from '../support/proxies.ts';
 import { serverCertificate } from '../support/scripted.ts';
 import { startHost, type TestHost } from '../support/smarthost.ts';

@@ -1,5 +1,6 @@
 // TLS against real handshakes on loopback: every way a certificate or a server can be wrong, and the words for it.
 // Loopback: the handshake alone is the subject; its policy is handed in.
+
 import assert from 'node:assert/strict';
 import { createHash, X509Certificate } from 'node:crypto';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -8,14 +9,14 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import tls, { type TLSSocket, type TlsOptions } from 'node:tls';
 import { suite } from 'uvu';
-import type { TlsPolicy } from '../../src/router/route.ts';
-import { chooseMechanism } from '../../src/smtp/choose.ts';
+import type { TlsPolicy } from '../../src/router/smarthost.ts';
 import type { Parsed } from '../../src/smtp/parsed.ts';
-import { type Certificate, makeCertificate } from '../../src/transport/certificate.ts';
+import { chooseMechanism } from '../../src/smtp/sasl/choose.ts';
 import { hashes } from '../../src/transport/hashes.ts';
-import { wantedNames } from '../../src/transport/peername.ts';
-import { keyBits, type TlsPreparation, tlsPreparation } from '../../src/transport/tls.ts';
-import { explainChain, explainTlsFailure } from '../../src/transport/tlswords.ts';
+import { type Certificate, makeCertificate } from '../../src/transport/tls/certificate.ts';
+import { explainChain, explainTlsFailure } from '../../src/transport/tls/failure.ts';
+import { wantedNames } from '../../src/transport/tls/peername.ts';
+import { keyBits, type TlsPreparation, tlsPreparation } from '../../src/transport/tls/tls.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('tls');

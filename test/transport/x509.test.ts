@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto';
 import fc from 'fast-check';
 import { suite } from 'uvu';
-import { makeCertificate } from '../../src/transport/certificate.ts';
-import { readCertificate } from '../../src/transport/x509.ts';
+import { makeCertificate } from '../../src/transport/tls/certificate.ts';
+import { readCertificate } from '../../src/transport/tls/x509.ts';
 
 const test = suite('x509');
 

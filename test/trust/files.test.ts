@@ -8,8 +8,8 @@ import { spawn, spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, linkSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { COMMAND, ENVIRONMENT, type Ended, killAll, RUNTIME, type SmartHost, scratch, smartHost } from '../cli/command.ts';
 import { suiteWith } from '../interop/support/needs.ts';
+import { COMMAND, ENVIRONMENT, type Ended, killAll, RUNTIME, type SmartHost, scratch, smartHost } from '../support/command.ts';
 import { within } from '../support/within.ts';
 
 const test = suiteWith('whose files are obeyed', 'root', 'unshare');

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { deliver } from '../../src/submit/attempts.ts';
+import { deliver } from '../../src/submit/delivery.ts';
 import { startProxy } from '../faults/support/proxy.ts';
 import { suiteWith } from '../interop/support/needs.ts';
 import { contentOf, hostAt, optionsFor, sentences, transactionTo } from '../support/delivery.ts';

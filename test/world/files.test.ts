@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { COMMAND, ENVIRONMENT, RUNTIME, scratch, setUp } from '../cli/command.ts';
 import { suiteWith } from '../interop/support/needs.ts';
+import { COMMAND, ENVIRONMENT, RUNTIME, scratch, setUp } from '../support/command.ts';
 import { within } from '../support/within.ts';
 
 const test = suiteWith('files in the world', 'root', 'unshare', 'python3');

@@ -6,9 +6,9 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { SMTPServer } from 'smtp-server';
-import { makeCertificate } from '../../src/transport/certificate.ts';
-import { run, scratch, setUp } from '../cli/command.ts';
+import { makeCertificate } from '../../src/transport/tls/certificate.ts';
 import { suiteWith } from '../interop/support/needs.ts';
+import { run, scratch, setUp } from '../support/command.ts';
 import { HOST } from './support/addresses.ts';
 
 const test = suiteWith('implicit TLS in the world', 'root', 'unshare', 'smtp-server');

@@ -4,8 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { COMMAND, ENVIRONMENT, RUNTIME, setUp } from '../cli/command.ts';
 import { suiteWith } from '../interop/support/needs.ts';
+import { COMMAND, ENVIRONMENT, RUNTIME, setUp } from '../support/command.ts';
 import { startHost, type Talk } from '../support/smarthost.ts';
 import { within } from '../support/within.ts';
 import { HOST } from './support/addresses.ts';

@@ -6,11 +6,11 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { openSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { RECEIVING, USUAL_EXTENSIONS } from '../../src/smtp/receiver.ts';
-import { makeCertificate } from '../../src/transport/certificate.ts';
+import { RECEIVING, USUAL_EXTENSIONS } from '../../src/smtp/server/machine.ts';
 import { listen } from '../../src/transport/listen.ts';
-import { COMMAND, ENVIRONMENT, RUNTIME, scratch, setUp } from '../cli/command.ts';
+import { makeCertificate } from '../../src/transport/tls/certificate.ts';
 import { suiteWith } from '../interop/support/needs.ts';
+import { COMMAND, ENVIRONMENT, RUNTIME, scratch, setUp } from '../support/command.ts';
 import { within } from '../support/within.ts';
 
 const test = suiteWith('a slow line', 'root', 'unshare');

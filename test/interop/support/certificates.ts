@@ -1,6 +1,6 @@
 /** Certificates for the peers, as files in a folder: one CA, the server's, a client's, and another CA that signed neither. */
 import { writeFileSync } from 'node:fs';
-import { makeCertificate } from '../../../src/transport/certificate.ts';
+import { makeCertificate } from '../../../src/transport/tls/certificate.ts';
 import { HOST } from '../../world/support/addresses.ts';
 import { scratch } from './daemon.ts';
 import { DOMAIN, USER } from './peer.ts';

@@ -7,7 +7,7 @@ import { chmodSync, closeSync, cpSync, existsSync, mkdirSync, openSync, readdirS
 import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { BUN_FLAGS } from '../../../src/cli/wrapper.ts';
+import { BUN_FLAGS } from '../../../src/nospool/install/wrapper.ts';
 import { scratch } from './daemon.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));

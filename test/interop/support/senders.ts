@@ -7,8 +7,8 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Program } from '../../../src/config/import.ts';
-import { makeCertificate } from '../../../src/transport/certificate.ts';
+import type { Program } from '../../../src/nospool/import/programs.ts';
+import { makeCertificate } from '../../../src/transport/tls/certificate.ts';
 import { confined, type Daemon, freePort, scratch, startDaemon } from './daemon.ts';
 import { SENDERS_UNPACKED } from './needs.ts';
 

@@ -3,8 +3,8 @@
  * States are told apart by a key of all their fields; they are judged by the witness alone.
  */
 
+import type { Action, advance as Advance, begin as Begin, Event, State } from '../../../src/smtp/client/session.ts';
 import { printReply } from '../../../src/smtp/reply.ts';
-import type { Action, advance as Advance, begin as Begin, Event, State } from '../../../src/smtp/session.ts';
 import { printAction } from '../../support/transcript.ts';
 import { type Moment, PROPERTIES } from './properties.ts';
 import { afterAction, afterEvent, atFirst, type Seen } from './witness.ts';

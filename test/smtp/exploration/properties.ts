@@ -2,9 +2,9 @@
  * What no session may ever do, whatever the server says and whatever happens: the promises of ARCHITECTURE.md as far as they
  * are the machine's. Each is asked of every action in every step, and of the end of the step, where `action` is null.
  */
-import type { SessionFailure } from '../../../src/smtp/outcome.ts';
+import type { SessionFailure } from '../../../src/smtp/client/outcome.ts';
+import type { Action, Event, Plan } from '../../../src/smtp/client/session.ts';
 import { digit } from '../../../src/smtp/reply.ts';
-import type { Action, Event, Plan } from '../../../src/smtp/session.ts';
 import { fromBase64 } from '../../../src/smtp/text.ts';
 import { type Letter, letterOf, type Seen, verdictsDue } from './witness.ts';
 

@@ -2,7 +2,7 @@
  * Somebody who listens to a session and to its driver: what was said, what was heard, what was asked of the driver. Nothing of
  * the machine's state is known here, so that what the machine believes can be held against what happened.
  */
-import type { Action, Event, Plan } from '../../../src/smtp/session.ts';
+import type { Action, Event, Plan } from '../../../src/smtp/client/session.ts';
 import { fromBase64 } from '../../../src/smtp/text.ts';
 
 /** The challenge that proves a server. */

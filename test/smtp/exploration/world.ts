@@ -1,12 +1,12 @@
 /**
  * What may happen to a session: the plans it can have, the replies a server can give, and what a driver may report, as its
- * contract with the machine is written at Event and Action in src/smtp/session.ts.
+ * contract with the machine is written at Event and Action in src/smtp/client/session.ts.
  */
-import type { Transaction } from '../../../src/smtp/commands.ts';
+import type { Transaction } from '../../../src/smtp/client/print.ts';
+import type { Event, Plan } from '../../../src/smtp/client/session.ts';
 import { type Mailbox, parseMailbox } from '../../../src/smtp/path.ts';
 import type { Reply } from '../../../src/smtp/reply.ts';
-import { type Cancelled, type Exchange, type Mechanism, plain } from '../../../src/smtp/sasl.ts';
-import type { Event, Plan } from '../../../src/smtp/session.ts';
+import { type Cancelled, type Exchange, type Mechanism, plain } from '../../../src/smtp/sasl/sasl.ts';
 import { base64 } from '../../../src/smtp/text.ts';
 import { letterOf, PROOF, type Seen } from './witness.ts';
 

@@ -3,7 +3,7 @@
  * which server that is.
  */
 import { writeFileSync } from 'node:fs';
-import { type Certificate, makeCertificate } from '../../../src/transport/certificate.ts';
+import { type Certificate, makeCertificate } from '../../../src/transport/tls/certificate.ts';
 import { scratch } from '../../interop/support/daemon.ts';
 import { type Place, placeAt } from './network.ts';
 

@@ -1,5 +1,0 @@
-/** Starts the sendmail command. Knows nothing of mail. */
-import './first.ts';
-import { start } from './loader.ts';
-
-start(__dirname);

@@ -1,4 +1,0 @@
-/** Entry of the `nospool` command. Knows nothing but where the rest of it lies, because an old Node must be able to read this file. */
-import './first.ts';
-
-void import('./nospool-main.ts');

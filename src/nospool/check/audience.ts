@@ -1,0 +1,221 @@
+/**
+ * Which users of this host can send by a configuration: whose right to read the files that it names is enough, by owner,
+ * group and mode. Opens files only to see what they are; knows no smart host's words.
+ */
+
+import { spawnSync } from 'node:child_process';
+import { closeSync, constants, openSync, readFileSync, realpathSync, type Stats, statSync } from 'node:fs';
+import path from 'node:path';
+import type { Config } from '../../config/config.ts';
+import type { Secret, Smarthost } from '../../router/smarthost.ts';
+import { factsOf } from '../../trust/facts.ts';
+import { type FileKind, printMode, quoted, refusalOf } from '../../trust/rules.ts';
+
+/** A file that a delivery reads. */
+interface Needed {
+  /** The key that names it. */
+  readonly key: string;
+  readonly path: string;
+  readonly kind: FileKind;
+}
+
+/** What keeps most users from one of the files: the file itself, or a folder above it. */
+export interface Closed extends Needed {
+  readonly at: string;
+  readonly uid: number;
+  readonly gid: number;
+  readonly mode: number;
+  /** True if members of its group can. */
+  readonly isOpenToGroup: boolean;
+  /** What would let others in, a sentence. */
+  readonly cure: string;
+}
+
+/** Root can always. */
+export interface Audience {
+  /** [] = every user can send. */
+  readonly closed: readonly Closed[];
+  /** Who can besides root, when not every user can: names of users, and of groups in all of which one must be; [] = nobody. */
+  readonly users: readonly string[];
+  readonly groups: readonly string[];
+}
+
+/** A uid that owns nothing, as daemons that need no right have it. */
+const NOBODY = 65_534;
+
+/** The files that deliveries by this configuration read; `aliases`: alias files and what they include. */
+export function audienceOf(config: Config, aliases: readonly { readonly kind: FileKind; readonly file: string }[]): Audience {
+  const hosts = [...config.smarthosts, ...config.routers.flatMap((router) => (router.driver === 'manualroute' ? router.hosts : []))];
+  const isSecret = hosts.some(({ auth, link }) => [auth?.secret, link?.proxy?.secret].some((secret) => secret?.from === 'literal'));
+  const needed: readonly Needed[] = [
+    ...(config.path === ''
+      ? []
+      : [{ key: 'the configuration', path: config.path, kind: isSecret ? ('literal' as const) : ('named' as const) }]),
+    ...hosts.flatMap(filesOf),
+    ...aliases.map(({ kind, file }) => ({ key: kind === 'include' ? ':include:' : 'aliases', path: file, kind })),
+  ];
+  const distinct = [...new Map(needed.map((each) => [each.path, each])).values()];
+  const closed = distinct.flatMap((each) => closedOf(each) ?? []);
+  if (closed.length === 0) closed.push(...shut(distinct));
+  return { closed, ...others(closed) };
+}
+
+function filesOf({ auth, link, tls }: Smarthost): readonly Needed[] {
+  const secret = (key: string, from: Secret | undefined): Needed[] =>
+    from?.from === 'file' && path.isAbsolute(from.path) ? [{ key, path: from.path, kind: 'password' }] : [];
+  const pem = (key: string, file: string, kind: FileKind): Needed[] => (file === '' ? [] : [{ key, path: file, kind }]);
+  return [
+    ...secret(auth?.isToken ? 'token_file' : 'password_file', auth?.secret),
+    ...secret('proxy_password_file', link?.proxy?.secret),
+    ...pem('ca_file', tls.caFile, 'certificate'),
+    ...pem('certificate', tls.certificate, 'certificate'),
+    ...pem('certificate_key', tls.certificateKey, 'key'),
+  ];
+}
+
+/** null when every user may read it; and when it is not there, which is told where it is missed. */
+function closedOf(needed: Needed): Closed | null {
+  try {
+    const folder = foldersOf(needed.path).find((each) => (statSync(each).mode & 0o001) === 0);
+    if (folder !== undefined) {
+      const stats = statSync(folder);
+      return { ...closedBy(needed, folder, stats, 0o010), cure: `run chmod o+x ${quoted(folder)}` };
+    }
+    const stats = statSync(needed.path);
+    if ((stats.mode & 0o004) === 0) return { ...closedBy(needed, needed.path, stats, 0o040), cure: cureOf(needed, stats) };
+    const refused = refusedOthers(needed, stats);
+    return refused === null ? null : { ...closedBy(needed, needed.path, stats, 0), cure: `for other users it ${refused}` };
+  } catch {
+    return null;
+  }
+}
+
+/** The folders above a file and above what it is a link to, from the root. */
+function foldersOf(file: string): readonly string[] {
+  const above = (name: string): readonly string[] => (name === '/' ? [] : [...above(path.dirname(name)), path.dirname(name)]);
+  return [...new Set([...above(file), ...above(realpathSync(file))])];
+}
+
+const closedBy = (needed: Needed, at: string, { uid, gid, mode }: Stats, groupBit: number): Omit<Closed, 'cure'> => ({
+  ...needed,
+  at,
+  uid,
+  gid,
+  mode: mode & 0o7777,
+  isOpenToGroup: (mode & groupBit) !== 0,
+});
+
+/** What is no secret may be read by all. */
+function cureOf({ kind, path: file }: Needed, { mode, gid }: Stats): string {
+  if (!['password', 'key', 'literal'].includes(kind)) return `run chmod o+r ${quoted(file)}`;
+  if ((mode & 0o040) !== 0 && gid !== 0) return `to add one, run usermod -aG ${groupName(gid)} USER`;
+  return `to let a group send, run chgrp GROUP ${quoted(file)}; chmod g+r ${quoted(file)}`;
+}
+
+/** Why somebody else, to whom the file does not belong, would not obey it. */
+function refusedOthers({ kind, path: file }: Needed, stats: Stats): string | null {
+  let fd: number | null = null;
+  try {
+    fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
+    return refusalOf(kind, factsOf(file, stats, fd), { euid: stats.uid === NOBODY ? NOBODY - 1 : NOBODY });
+  } catch {
+    return null;
+  } finally {
+    if (fd !== null) closeSync(fd);
+  }
+}
+
+/** Files that nobody's process cannot read although their modes let it: what else there is (access lists, labels) is found by trying. */
+function shut(files: readonly Needed[]): readonly Closed[] {
+  if (process.geteuid?.() !== 0 || files.length === 0) return [];
+  const script = 'for file; do test ! -e "$file" || test -r "$file" || printf "%s\\0" "$file"; done';
+  const { stdout } = spawnSync('/bin/sh', ['-c', script, 'sh', ...files.map((each) => each.path)], {
+    uid: NOBODY,
+    gid: NOBODY,
+    cwd: '/',
+    env: {},
+    encoding: 'utf8',
+    timeout: 5000,
+  });
+  const unread = (stdout ?? '').split('\0');
+  return files
+    .filter((each) => unread.includes(each.path))
+    .map((each) => ({
+      ...closedBy(each, each.path, statSync(each.path), 0),
+      cure: `its mode lets everybody read it, but uid ${NOBODY} was refused: is there an access list (getfacl), or another file system?`,
+    }));
+}
+
+/** Who gets past everything that is closed. */
+function others(closed: readonly Closed[]): Pick<Audience, 'users' | 'groups'> {
+  const owners = new Set(closed.map(({ uid }) => uid));
+  const [owner = 0] = owners;
+  return {
+    users: owners.size === 1 && owner !== 0 ? [userName(owner)] : [],
+    groups: closed.every(({ isOpenToGroup }) => isOpenToGroup) ? [...new Set(closed.map(({ gid }) => groupName(gid)))] : [],
+  };
+}
+
+/* ---- names ---- */
+
+const rowsOf = (file: string): readonly (readonly string[])[] => {
+  try {
+    return readFileSync(file, 'utf8')
+      .split('\n')
+      .map((line) => line.split(':'));
+  } catch {
+    return [];
+  }
+};
+
+const nameIn = (file: string, id: number): string => rowsOf(file).find(([, , own]) => own === String(id))?.[0] ?? '';
+export const userName = (uid: number): string => nameIn('/etc/passwd', uid) || `uid ${uid}`;
+export const groupName = (gid: number): string => nameIn('/etc/group', gid) || `gid ${gid}`;
+
+/** Names of its members, as far as the files know them. */
+function membersOf(group: string): readonly string[] {
+  const row = rowsOf('/etc/group').find(([name]) => name === group);
+  const primary = rowsOf('/etc/passwd').filter(([, , , gid]) => gid === row?.[2]);
+  return [...new Set([...primary.map(([name = '']) => name), ...(row?.[3] ?? '').split(',')])].filter(
+    (name) => name !== '' && name !== 'root',
+  );
+}
+
+/* ---- for people ---- */
+
+const MOST = 6;
+
+/** Who can send, and a sentence for each thing that keeps the others from it. */
+export function printAudience({ closed, users, groups }: Audience): { readonly can: string; readonly cannot: readonly string[] } {
+  if (closed.length === 0) return { can: 'all users', cannot: [] };
+  const who = ['root', ...users, ...(groups.length === 0 ? [] : [groups.map(printGroup).join(' who are in ')])];
+  const can = who.length === 1 ? 'root alone' : who.join(', ');
+  return {
+    can,
+    cannot: closed.map(
+      (each) =>
+        `other users, because of ${each.path} (${each.key}): ${each.at === each.path ? 'its' : `${each.at}, its`} mode is ${printMode(each.mode)}, its owner ${userName(each.uid)}, its group ${groupName(each.gid)}; ${each.cure}`,
+    ),
+  };
+}
+
+function printGroup(group: string): string {
+  const members = membersOf(group);
+  const shown = members.slice(0, MOST).join(', ');
+  return `members of group ${group} (${members.length === 0 ? 'nobody is in it' : `${shown}${members.length > MOST ? ', …' : ''}`})`;
+}
+
+export const audienceJson = ({ closed, users, groups }: Audience): Readonly<Record<string, unknown>> => ({
+  all: closed.length === 0,
+  users: ['root', ...users],
+  groups,
+  closed: closed.map(({ key, path: file, at, uid, gid, mode, cure }) => ({
+    key,
+    path: file,
+    at,
+    owner: userName(uid),
+    group: groupName(gid),
+    mode: printMode(mode),
+    detail: cure,
+  })),
+});

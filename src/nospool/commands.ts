@@ -1,0 +1,394 @@
+/**
+ * The administrator's commands as a table, and their command line: parsing by yargs, help in our own words because
+ * it has to fit a screen. What a command does is loaded when it is called.
+ */
+import yargs from 'yargs';
+import { failWith, print } from '../process/stderr.ts';
+import { SINK_DEFAULTS, type SinkOptions } from './sink/options.ts';
+
+type Kind = 'text' | 'number' | 'list' | 'switch';
+
+export interface Option {
+  readonly name: string;
+  /** What stands for the value in the help; '' for a switch. */
+  readonly value: string;
+  readonly kind: Kind;
+  readonly help: string;
+}
+
+/** Values by option name, as yargs has read them. */
+type Values = Readonly<Record<string, unknown>>;
+
+export interface AdminCommand {
+  readonly name: string;
+  /** Operands, as the usage line shows them: '' when the command takes none, in brackets when it does without. */
+  readonly operands: string;
+  readonly help: string;
+  readonly options: readonly Option[];
+  readonly examples: readonly string[];
+  /** The exit status. */
+  readonly run: (values: Values, operands: readonly string[]) => Promise<number>;
+}
+
+const option = (name: string, kind: Kind, value: string, help: string): Option => ({ name, kind, value, help });
+
+const CONFIG = option('config', 'text', 'FILE', 'read this configuration (also -C)');
+
+export const COMMANDS: readonly AdminCommand[] = [
+  {
+    name: 'send',
+    operands: 'FILE',
+    help: 'send a message from a file, or from standard input: "-"',
+    options: [
+      CONFIG,
+      option('from', 'text', 'ADDR', 'the reverse-path (also -f)'),
+      option('to', 'list', 'ADDR', 'a recipient; none: those of To, Cc and Bcc'),
+      option('json', 'switch', '', 'the result as JSON, as in a log'),
+      option('verbose', 'switch', '', 'show the conversation (also -v)'),
+    ],
+    examples: ['nospool send --to you@example.org message.eml'],
+    run: async (values, operands) =>
+      (await import('./send.ts')).runSend(
+        {
+          config: text(values.config) ?? '',
+          from: text(values.from),
+          to: texts(values.to),
+          json: values.json === true,
+          verbose: values.verbose === true,
+        },
+        operands,
+      ),
+  },
+  {
+    name: 'route',
+    operands: 'ADDRESS...',
+    help: 'show where addresses go, and why; nothing is sent',
+    options: [
+      CONFIG,
+      option('from', 'text', 'ADDR', 'the reverse-path (also -f)'),
+      option('resolve', 'switch', '', 'look up MX, SRV and addresses of the smart hosts'),
+      option('json', 'switch', '', 'JSON in place of a tree'),
+    ],
+    examples: ['nospool route root alice@example.org', 'nospool route --resolve root'],
+    run: async (values, operands) =>
+      (await import('./route.ts')).runRoute(
+        {
+          config: text(values.config) ?? '',
+          from: text(values.from),
+          json: values.json === true,
+          resolve: values.resolve === true,
+        },
+        operands,
+      ),
+  },
+  {
+    name: 'check',
+    operands: '',
+    help: 'try the configuration and every smart host',
+    options: [
+      CONFIG,
+      option('json', 'switch', '', 'JSON in place of tables'),
+      option('verbose', 'switch', '', 'show the conversations (also -v)'),
+    ],
+    examples: ['nospool check', 'nospool check --config ./nospool.toml --verbose'],
+    run: async (values) =>
+      (await import('./check/check.ts')).runCheck({
+        config: text(values.config) ?? '',
+        json: values.json === true,
+        verbose: values.verbose === true,
+      }),
+  },
+  {
+    name: 'init',
+    operands: '',
+    help: 'write a first configuration; asks for what is not given',
+    options: [
+      option('smarthost', 'text', 'HOST', 'mail.example.org (STARTTLS), or with :465 (TLS)'),
+      option('user', 'text', 'NAME', 'the user there'),
+      option('password-file', 'text', 'FILE', 'where the password is, or is to be'),
+      option('group', 'text', 'GROUP', 'whose members may read the password, and so send'),
+      option('domain', 'text', 'DOMAIN', 'of addresses without one'),
+      option('from', 'text', 'ADDR', 'the sender of all mail that names none'),
+      option('root', 'text', 'ADDR', "who gets root's mail"),
+      option('output', 'text', 'FILE', "in place of /etc/nospool.toml or the user's own"),
+      option('force', 'switch', '', 'replace the file'),
+    ],
+    examples: ['nospool init', 'nospool init --smarthost mail.example.org --domain example.org'],
+    run: async (values) =>
+      (await import('./init/init.ts')).runInit({
+        smarthost: text(values.smarthost),
+        user: text(values.user),
+        passwordFile: text(values.passwordFile),
+        group: text(values.group),
+        domain: text(values.domain),
+        from: text(values.from),
+        root: text(values.root),
+        output: text(values.output),
+        force: values.force === true,
+      }),
+  },
+  {
+    name: 'import',
+    operands: 'FILE',
+    help: "turn another program's configuration into ours",
+    options: [
+      option('program', 'text', 'NAME', 'msmtp, ssmtp, dma, nullmailer or esmtp'),
+      option('output', 'text', 'FILE', 'in place of standard output; mode 600'),
+      option('force', 'switch', '', 'replace the file'),
+    ],
+    examples: ['nospool import /etc/msmtprc --output /etc/nospool.toml'],
+    run: async (values, operands) =>
+      (await import('./import/import.ts')).runImport(
+        { program: text(values.program), output: text(values.output), force: values.force === true },
+        operands,
+      ),
+  },
+  {
+    name: 'install',
+    operands: '',
+    help: 'be /usr/sbin/sendmail, mailq and newaliases',
+    options: [
+      option('root', 'text', 'DIR', 'a folder that stands for /'),
+      option('runtime', 'text', 'FILE', 'the interpreter, if not the one that runs now'),
+    ],
+    examples: ['nospool install', 'nospool install --root /srv/image'],
+    run: async (values) =>
+      (await import('./install/install.ts')).runInstall({ root: text(values.root) ?? '/', runtime: text(values.runtime) }),
+  },
+  {
+    name: 'uninstall',
+    operands: '',
+    help: 'undo install: what was there before comes back',
+    options: [option('root', 'text', 'DIR', 'a folder that stands for /')],
+    examples: ['nospool uninstall'],
+    run: async (values) => (await import('./install/install.ts')).runUninstall({ root: text(values.root) ?? '/' }),
+  },
+  {
+    name: 'log',
+    operands: '[WORD...]',
+    help: 'show what the log says of an address or a message id',
+    options: [
+      CONFIG,
+      option('file', 'text', 'FILE', 'this log in place of the configured one'),
+      option('last', 'number', 'N', 'the last N that match (10 where no word is given)'),
+      option('failed', 'switch', '', 'only messages that were not delivered'),
+      option('json', 'switch', '', 'one JSON object a line'),
+    ],
+    examples: ['nospool log alice@example.org', 'nospool log --failed --last 3'],
+    run: async (values, operands) =>
+      (await import('./log.ts')).runLog(
+        {
+          config: text(values.config) ?? '',
+          file: text(values.file),
+          last: number(values.last),
+          failed: values.failed === true,
+          json: values.json === true,
+        },
+        operands,
+      ),
+  },
+  {
+    name: 'sink',
+    operands: '',
+    help: 'run a smart host on loopback that shows what it gets',
+    options: [
+      option('listen', 'text', 'ADDR', 'address to listen on (127.0.0.1)'),
+      option('port', 'number', 'N', 'port (2525); 0: any free one'),
+      option('unix', 'text', 'PATH', 'a unix socket in place of address and port'),
+      option('anywhere', 'switch', '', 'allow an address that is not loopback'),
+      option('starttls', 'switch', '', 'offer STARTTLS'),
+      option('tls', 'switch', '', 'TLS at once, as on port 465'),
+      option('certificate', 'text', 'FILE', 'write the certificate there, for ca_file'),
+      option('auth', 'text', 'USER:PASS', 'ask for authentication'),
+      option('refuse', 'list', 'ADDR', 'refuse a recipient or @domain with 550'),
+      option('defer', 'list', 'ADDR', 'refuse it with 450'),
+      option('refuse-at', 'list', 'STEP', 'connect, mail, data, content; =CODE or 550'),
+      option('delay', 'number', 'MS', 'hold every reply back'),
+      option('store', 'text', 'DIR', 'write messages there as .eml files'),
+      option('messages', 'number', 'N', 'end after N messages (--once: after one)'),
+      option('discard', 'switch', '', 'count octets only: fast, for measuring'),
+      option('size', 'number', 'N', 'largest message in octets (50 MiB); 0: any'),
+      option('extensions', 'list', 'WORD', 'offer these extensions, or none'),
+      option('lmtp', 'switch', '', 'LMTP in place of SMTP'),
+      option('json', 'switch', '', 'one JSON object a line'),
+      option('quiet', 'switch', '', 'no conversation, no content'),
+    ],
+    examples: ['nospool sink --starttls --auth me:secret --refuse bob@example.org'],
+    run: async (values) => (await import('./sink/sink.ts')).runSink(sinkOptions(values)),
+  },
+  {
+    name: 'bench',
+    operands: '',
+    help: 'send many messages to a host, and measure: real mail',
+    options: [
+      option('host', 'text', 'HOST', 'who gets them: 127.0.0.1:2525, as in smarthosts'),
+      option('anywhere', 'switch', '', 'allow a host that is not loopback'),
+      option('messages', 'number', 'N', 'how many (1000)'),
+      option('connections', 'number', 'N', 'sessions at a time (1)'),
+      option('size', 'text', 'SIZE', 'of a message: 64KiB, 1MB, or octets (2048)'),
+      option('recipients', 'number', 'N', 'of each message (1)'),
+      option('from', 'text', 'ADDR', 'the reverse-path (also -f)'),
+      option('to', 'text', 'ADDR', 'the recipient; numbered where there are several'),
+      option('user', 'text', 'NAME', 'authenticate as this user'),
+      option('password-file', 'text', 'FILE', 'where the password is'),
+      option('tls', 'text', 'MODE', 'required, opportunistic or off (off at loopback)'),
+      option('ca-file', 'text', 'FILE', 'certificates to trust; TLS is required then'),
+      option('json', 'switch', '', 'one JSON object in place of lines'),
+    ],
+    examples: ['nospool bench --host 127.0.0.1:2525 --messages 10000 --connections 20'],
+    run: async (values) =>
+      (await import('./bench/bench.ts')).runBench({
+        host: text(values.host),
+        anywhere: values.anywhere === true,
+        messages: number(values.messages),
+        connections: number(values.connections),
+        size: text(values.size),
+        recipients: number(values.recipients),
+        from: text(values.from),
+        to: text(values.to),
+        user: text(values.user),
+        passwordFile: text(values.passwordFile),
+        tls: text(values.tls),
+        caFile: text(values.caFile),
+        json: values.json === true,
+      }),
+  },
+];
+
+const text = (value: unknown): string | null => (typeof value === 'string' ? value : null);
+const number = (value: unknown): number | null => (typeof value === 'number' ? value : null);
+const texts = (value: unknown): readonly string[] => (Array.isArray(value) ? value.map(String) : []);
+
+function sinkOptions(values: Values): SinkOptions {
+  const given = Object.fromEntries(Object.keys(SINK_DEFAULTS).flatMap((key) => (values[key] === undefined ? [] : [[key, values[key]]])));
+  return { ...SINK_DEFAULTS, ...(values.once ? { messages: 1 } : {}), ...given };
+}
+
+/** `nospool --help`. */
+export function printOverview(): readonly string[] {
+  const lines = COMMANDS.map(({ name, operands, help }) => `  ${`${name} ${operands}`.trim().padEnd(22)} ${help}`);
+  return [
+    'Usage: nospool COMMAND [OPTION...]',
+    "The administrator's side of nospool, the sendmail command without a queue.",
+    '',
+    ...lines,
+    `  ${'completion'.padEnd(22)} print a completion script for your shell`,
+    '',
+    'nospool COMMAND --help says more; nospool(1) says everything.',
+    'Example: nospool init && nospool check',
+  ];
+}
+
+/** `nospool COMMAND --help`: at most 24 lines of 80 columns. */
+export function printHelp(command: AdminCommand): readonly string[] {
+  return [
+    `Usage: nospool ${`${command.name} ${command.operands}`.trim()} [OPTION...]`,
+    `${command.help.charAt(0).toUpperCase()}${command.help.slice(1)}.`,
+    ...command.options.map(({ name, value, help }) => `  ${`--${name} ${value}`.trim().padEnd(22)} ${help}`),
+    ...command.examples.map((example) => `Example: ${example}`),
+  ];
+}
+
+/** Asked by the completion scripts; the second by those of nospool 0.1, with the program's name behind it. */
+const COMPLETE = '--complete';
+const COMPLETE_BEFORE = '--get-yargs-completions';
+
+/** As sendmail has them. */
+const SHORT: Readonly<Record<string, string>> = { config: 'C', from: 'f', verbose: 'v' };
+
+const KINDS = {
+  text: { string: true, requiresArg: true },
+  number: { string: true, requiresArg: true },
+  list: { array: true, string: true, requiresArg: true, nargs: 1 },
+  switch: { boolean: true },
+} as const;
+
+/** An option given twice counts as given last, but lists grow; a sentence when a number is none. */
+function readValues(options: readonly Option[], given: Values): Values | string {
+  const values: Record<string, unknown> = { once: given.once === true };
+  for (const { name, kind } of options) {
+    const raw = given[name];
+    const last = kind !== 'list' && Array.isArray(raw) ? raw.at(-1) : raw;
+    if (last === undefined) continue;
+    // 15 digits are exact in a number.
+    if (kind === 'number' && !/^\d{1,15}$/.test(String(last))) return `--${name} wants a number, not "${last}"`;
+    values[name.replace(/-[a-z]/g, (match) => match.charAt(1).toUpperCase())] = kind === 'number' ? Number(last) : last;
+  }
+  return values;
+}
+
+/** "-" as the value of an option becomes a part of its word. */
+function joined(options: readonly Option[], words: readonly string[]): readonly string[] {
+  const wantsValue = (word: string | undefined): boolean =>
+    options.some(({ name, kind }) => kind !== 'switch' && (word === `--${name}` || word === `-${SHORT[name]}`));
+  return words.flatMap((word, i) => {
+    if (word === '-' && wantsValue(words[i - 1])) return [];
+    return words[i + 1] === '-' && wantsValue(word) ? [`${word}=-`] : [word];
+  });
+}
+
+/** Runs the command that the arguments name; the exit status. */
+export async function main(argv: readonly string[], version: string): Promise<number> {
+  let status = 0;
+  const say = (lines: readonly string[]): number => {
+    print(lines);
+    return 0;
+  };
+  const complain = (text: string): void => {
+    if (status === 0) status = failWith(text);
+  };
+  const [first = '--help'] = argv;
+  if (first === '--help' || first === '-h' || first === 'help') return say(printOverview());
+  if (first === '--version' || first === '-V') return say([`nospool ${version}`]);
+  if (first === 'completion' || first === COMPLETE || first === COMPLETE_BEFORE) {
+    const { completions, completionScript } = await import('./completion.ts');
+    if (first === 'completion') return say(completionScript(process.env.SHELL ?? ''));
+    return say(completions(COMMANDS, argv.slice(first === COMPLETE ? 1 : 2)));
+  }
+  const asked = COMMANDS.find(({ name }) => name === first);
+  if (asked && argv.some((word) => word === '--help' || word === '-h')) return say(printHelp(asked));
+  if (!asked) {
+    complain(`"${first}" is not a command; "nospool --help" lists them`);
+    return status;
+  }
+  // yargs would take what stands behind `--` for something else than operands, and "-" for nothing at all.
+  const dashes = argv.indexOf('--');
+  const [given, rest] = dashes < 0 ? [argv, []] : [argv.slice(0, dashes), argv.slice(dashes + 1)];
+  const words = joined(asked.options, given);
+  const before = words.filter((word) => word !== '-');
+  const behind = [...words.filter((word) => word === '-'), ...rest];
+  const parser = yargs([...before])
+    .scriptName('nospool')
+    .help(false)
+    .version(false)
+    .locale('en')
+    .parserConfiguration({ 'camel-case-expansion': false, 'boolean-negation': false, 'dot-notation': false, 'parse-numbers': false })
+    .exitProcess(false)
+    .strict()
+    .fail((message, error) => {
+      // yargs reports wrong usage as an error of its own, too.
+      if (error && error.name !== 'YError') throw error;
+      complain(`${message.charAt(0).toLowerCase()}${message.slice(1)}; "nospool ${first} --help" lists the options`);
+    });
+  for (const command of COMMANDS)
+    parser.command({
+      command: command.operands === '' ? command.name : `${command.name} [operands..]`,
+      describe: command.help,
+      builder: (builder) => {
+        for (const { name, kind, help } of command.options)
+          builder.option(name, { ...KINDS[kind], describe: help, ...(SHORT[name] ? { alias: SHORT[name] } : {}) });
+        if (command.operands !== '') builder.positional('operands', { type: 'string', array: true });
+        return command.name === 'sink' ? builder.option('once', { boolean: true, hidden: true }) : builder;
+      },
+      handler: async (given) => {
+        const values = readValues(command.options, given);
+        const operands = [...((given.operands ?? []) as unknown[]).map(String), ...behind];
+        if (typeof values === 'string') complain(values);
+        else if (operands.length > 0 !== (command.operands !== '') && !command.operands.startsWith('['))
+          complain(`${first} wants ${command.operands || 'no operand'}; "nospool ${first} --help" lists the options`);
+        else if (status === 0) status = await command.run(values, operands);
+      },
+    });
+  await parser.parseAsync();
+  return status;
+}

@@ -1,0 +1,52 @@
+/** `nospool import`: the configuration of another program as nospool.toml, with a note on each of its settings. */
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { failWith, printDocument, remark } from '../../process/stderr.ts';
+import { makeFolder, reasonOf, writeWhole } from '../files.ts';
+import { importFrom, type Program } from './programs.ts';
+
+export interface ImportOptions {
+  /** null = told by the file's name or content. */
+  readonly program: string | null;
+  /** null = standard output. */
+  readonly output: string | null;
+  readonly force: boolean;
+}
+
+const PROGRAMS: readonly Program[] = ['msmtp', 'ssmtp', 'dma', 'nullmailer', 'esmtp'];
+
+/** 0 when what was made is a configuration that nospool accepts. */
+export async function runImport({ program, output, force }: ImportOptions, operands: readonly string[]): Promise<number> {
+  const [file = '', ...more] = operands;
+  if (more.length > 0) return failWith('one file at a time: what belongs to it (revaliases, auth.conf, …) is found beside it');
+  const known = PROGRAMS.find((name) => name === program) ?? null;
+  if (program !== null && known === null) return failWith(`--program wants one of ${PROGRAMS.join(', ')}, not "${program}"`);
+  const target = output === null ? null : path.resolve(output);
+  if (target !== null && existsSync(target) && !force) return failWith(`${target} exists: --force replaces it`);
+  const imported = importFrom(path.resolve(file), readText, known);
+  if (!imported.ok) return failWith(imported.detail);
+  const { toml, notes, errors, isSecret } = imported.value;
+  remark(notes.map(({ place, key, effect, text }) => `${place}: ${key}: ${effect}: ${text}`));
+  if (target === null) {
+    // Whatever takes standard output was not told that it would hold a password.
+    if (isSecret) return failWith('there is a password in it: write it to a file that only you can read, with --output FILE');
+    printDocument(toml);
+  } else {
+    try {
+      makeFolder(target);
+      writeWhole(target, toml, 0o600);
+    } catch (error) {
+      return failWith(`cannot write ${target}: ${reasonOf(error)}`);
+    }
+    remark([`written to ${target}; try it with: nospool check --config ${target}`]);
+  }
+  return errors.length === 0 ? 0 : failWith(...errors);
+}
+
+function readText(file: string): string | null {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return null;
+  }
+}

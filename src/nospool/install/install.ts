@@ -1,0 +1,349 @@
+/**
+ * `nospool install` and `uninstall`: this program as /usr/sbin/sendmail, mailq and newaliases. Root and every user's
+ * programs will run what is installed, so nobody else may be able to change it. Knows no configuration.
+ */
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  copyFileSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+} from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { failWith, print } from '../../process/stderr.ts';
+import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
+import { quoted } from '../../trust/rules.ts';
+import { VERSION } from '../admin.ts';
+import { reasonOf, writeWhole } from '../files.ts';
+import { printMemoryTest } from './execmem.ts';
+import { BUN_ENVIRONMENT, BUN_FLAGS, MARK, printWrapper, withoutCompiler } from './wrapper.ts';
+import { whatOthersMayChange } from './writers.ts';
+
+export interface InstallOptions {
+  /** A folder that stands for `/`, as in an image that is being made. */
+  readonly root: string;
+  /** The interpreter; null = the one that runs now. */
+  readonly runtime: string | null;
+}
+
+/** Where callers look: LSB 5.0 has the first two; the others are what people call. */
+const PLACES = ['usr/sbin/sendmail', 'usr/lib/sendmail', 'usr/bin/mailq', 'usr/bin/newaliases'];
+const SAVED = '.nospool-saved';
+/** Where sendmail is, seen from a part of the bundle, from the bundle, and from the sources. */
+const BUILT = ['../sendmail.cjs', './sendmail.cjs', '../../dist/sendmail.cjs'];
+/** What is installed where others may change the code that runs now: a copy of it. */
+const COPIES = 'usr/local/lib/nospool';
+const COPY = /^code-/;
+
+/** 0 when all is in place. */
+export async function runInstall(options: InstallOptions): Promise<number> {
+  // Everybody is to run what is written, whatever the umask of who installs it.
+  const umask = process.umask(0o022);
+  try {
+    return await install(options);
+  } finally {
+    process.umask(umask);
+  }
+}
+
+async function install({ root, runtime }: InstallOptions): Promise<number> {
+  const base = path.resolve(root);
+  const built = BUILT.map((place) => fileURLToPath(new URL(place, import.meta.url))).find((file) => existsSync(file));
+  if (built === undefined) return failWith('there is no dist/sendmail.cjs beside this program: run "npm run build" first');
+  const found = realpathSync(built);
+  const answering = await findRuntime(base, runtime, found);
+  if (!answering.ok) return failWith(answering.detail);
+  const { value: chosen } = answering;
+  const facts: string[] = [];
+  let command = found;
+  const danger = dangerTo(base, codeOf(found));
+  if (danger !== null) {
+    const copied = copy(base, found, danger);
+    if (!copied.ok) return failWith(copied.detail);
+    command = copied.value;
+    facts.push(`${danger}, so the code was copied to ${path.dirname(command)}: after an upgrade run "nospool install" again`);
+  }
+  const notes = await compile(chosen, command);
+  const memoryTest = chosen.isBun ? null : writeMemoryTest(command);
+  const script = printWrapper({
+    version: VERSION,
+    interpreter: within(base, chosen.interpreter),
+    command: within(base, command),
+    isBun: chosen.isBun,
+    memoryTest: memoryTest === null ? null : within(base, memoryTest),
+    hasSplit: await splits(base),
+  });
+  const scripts = [script];
+  for (const place of PLACES) {
+    const file = path.join(base, place);
+    try {
+      if (isOurs(file)) scripts.push(readFileSync(file, 'latin1'));
+      facts.push(...installOne(file, script, path.join(base, 'usr/sbin/sendmail')));
+    } catch (error) {
+      print(facts);
+      return failWith(`cannot write ${file}: ${reasonOf(error)}${isDenied(error) ? '; run it as root, or name another --root' : ''}`);
+    }
+  }
+  // What a script named until now may be starting at this moment: it goes the next time.
+  removeCopies(base, scripts);
+  notes.unshift(...closedTo(base, [chosen.interpreter, command]));
+  print([...facts, ...notes]);
+  return 0;
+}
+
+interface Runtime {
+  readonly interpreter: string;
+  readonly isBun: boolean;
+  /** Of the runtime, as it says it. */
+  readonly version: string;
+}
+
+/** What the script is to run; a failure is a sentence. */
+async function findRuntime(base: string, named: string | null, command: string): Promise<Parsed<Runtime>> {
+  const interpreter = named === null ? nameInPath(base, process.execPath) : path.resolve(named);
+  let danger: string | null;
+  try {
+    accessSync(interpreter, constants.X_OK);
+    danger = dangerTo(base, [interpreter]);
+  } catch (error) {
+    return unparsed(`cannot run ${interpreter}: ${reasonOf(error)}`);
+  }
+  if (danger !== null)
+    return unparsed(
+      `${interpreter} is not to run for everybody, because ${danger}: install Node or Bun where only ${base === '/' ? 'root' : 'you'} may change it, and name it with --runtime`,
+    );
+  const { said: version } = await run(interpreter, ['-p', 'process.versions.bun ? "bun " + process.versions.bun : process.version'], '');
+  const isBun = /^bun \d/.test(version);
+  const { status, said } = await run(interpreter, [...(isBun ? BUN_FLAGS : []), command, '--version'], '');
+  const [first = ''] = said.trim().split('\n');
+  if (status !== 0 || !/^nospool \S+$/.test(first))
+    return unparsed(`${interpreter} does not run nospool: ${first.replace(/^sendmail: /, '') || 'it does not answer'}`);
+  return parsed({ interpreter, isBun, version: version.trim() });
+}
+
+/** By the name that the user's PATH has for it, which an upgrade leaves as it is; not by a name that others may change. */
+function nameInPath(base: string, interpreter: string): string {
+  const names = [path.basename(interpreter), 'node', 'nodejs', 'bun'];
+  const candidates = (process.env.PATH ?? '')
+    .split(':')
+    .filter((folder) => folder.startsWith('/'))
+    .flatMap((folder) => names.map((name) => path.join(folder, name)));
+  const isIt = (file: string): boolean => {
+    try {
+      return realpathSync(file) === realpathSync(interpreter) && dangerTo(base, [file]) === null;
+    } catch {
+      return false;
+    }
+  };
+  return candidates.find(isIt) ?? interpreter;
+}
+
+/**
+ * What somebody else may change of these files; null = nothing. Root is trusted, and below --root who installs, whose group
+ * many systems let write, too.
+ */
+function dangerTo(base: string, files: readonly string[]): string | null {
+  const isRoot = base === '/' || process.geteuid?.() === 0;
+  const trusted = isRoot ? { uids: [0], gids: [] } : { uids: [0, process.geteuid?.() ?? 0], gids: [process.getegid?.() ?? 0] };
+  for (const file of files) {
+    const danger = whatOthersMayChange(file, trusted, isBelow(base, file) ? base : '/');
+    if (danger !== null) return danger;
+  }
+  return null;
+}
+
+/** The files that run when mail is sent, and what is beside them. */
+function codeOf(command: string): string[] {
+  const folder = path.dirname(command);
+  const compiled = path.join(folder, 'compiled');
+  const kept = existsSync(compiled) ? (readdirSync(compiled, { recursive: true }) as string[]) : [];
+  return [
+    ...readdirSync(folder)
+      .filter((name) => name.endsWith('.cjs'))
+      .map((name) => path.join(folder, name)),
+    ...(existsSync(compiled) ? ['', ...kept].map((name) => path.join(compiled, name)) : []),
+  ];
+}
+
+/** Copies the command to where only root may change it; the value is the copy's path. */
+function copy(base: string, command: string, danger: string): Parsed<string> {
+  const from = path.dirname(command);
+  const cannot = (reason: string): Parsed<string> => unparsed(`everybody would run what others may change, because ${danger}: ${reason}`);
+  if (base !== '/')
+    return cannot('with --root nothing is copied, so give it to root (chown, chmod), or run it from a folder that only root may change');
+  if (process.geteuid?.() !== 0) return cannot('run this as root, and the code is copied to where only root may change it');
+  const names = readdirSync(from).filter((name) => name.endsWith('.cjs'));
+  const sum = names.reduce((hash, name) => hash.update(readFileSync(path.join(from, name))), createHash('sha256'));
+  const folder = path.join(base, COPIES, `code-${VERSION}-${sum.digest('hex').slice(0, 12)}`);
+  const [fresh, old] = [`${folder}.new`, `${folder}.old`];
+  try {
+    mkdirSync(path.dirname(folder), { recursive: true, mode: 0o755 });
+    const other = dangerTo(base, [path.dirname(folder)]);
+    if (other !== null) return cannot(`it cannot be copied to ${path.dirname(folder)} either, because ${other}`);
+    for (const each of [fresh, old]) rmSync(each, { recursive: true, force: true });
+    mkdirSync(fresh);
+    for (const name of names) copyFileSync(path.join(from, name), path.join(fresh, name));
+    // The modes of the files it was copied from say nothing of it.
+    for (const name of ['', ...names]) chmodSync(path.join(fresh, name), name === '' ? 0o755 : 0o644);
+    if (existsSync(folder)) renameSync(folder, old);
+    renameSync(fresh, folder);
+    rmSync(old, { recursive: true, force: true });
+  } catch (error) {
+    return cannot(`it cannot be copied to ${folder}: ${reasonOf(error)}`);
+  }
+  return parsed(path.join(folder, path.basename(command)));
+}
+
+/** Takes away the copies that no script names. */
+function removeCopies(base: string, scripts: readonly string[]): void {
+  const parent = path.join(base, COPIES);
+  if (!existsSync(parent)) return;
+  for (const name of readdirSync(parent).filter((each) => COPY.test(each)))
+    if (!scripts.some((script) => script.includes(`/${COPIES}/${name}/`)))
+      rmSync(path.join(parent, name), { recursive: true, force: true });
+  if (readdirSync(parent).length === 0) rmdirSync(parent);
+}
+
+/** Whether env takes -S, as GNU's does, on the system whose root is `base`. */
+async function splits(base: string): Promise<boolean> {
+  const own = path.join(base, 'usr/bin/env');
+  const { status } = await run(existsSync(own) ? own : '/usr/bin/env', ['-S', 'A=1 /bin/sh', '-c', 'exit 7'], '');
+  return status === 7;
+}
+
+/**
+ * Leaves compiled code beside the command, so that a start need not compile it: always anew. Without it the command is only
+ * slower, so what goes wrong is a note. Node has another code where it may compile nothing.
+ */
+async function compile({ interpreter, isBun, version }: Runtime, command: string): Promise<string[]> {
+  const compiler = path.join(path.dirname(command), 'compile.cjs');
+  for (const flags of isBun ? [BUN_FLAGS] : [[], withoutCompiler(version)]) {
+    const { status, said } = await run(interpreter, [...flags, compiler], 'Subject: x\n\nx\n');
+    if (status !== 0) return [`note: starts are not made faster: ${said.split('\n')[0] || `${compiler} failed`}`];
+  }
+  return [];
+}
+
+/** The program of memory.ts beside the command; null where there is none or it cannot be written. */
+function writeMemoryTest(command: string): string | null {
+  const program = printMemoryTest(process.arch);
+  if (program === null) return null;
+  const file = path.join(path.dirname(command), 'compiled', `memory-test-${process.arch}`);
+  try {
+    mkdirSync(path.dirname(file), { recursive: true, mode: 0o755 });
+    writeWhole(file, program, 0o755);
+    return file;
+  } catch {
+    return null;
+  }
+}
+
+/** Milliseconds: all that is run here takes a fraction of one second. */
+const PATIENCE = 20_000;
+
+function run(program: string, argv: readonly string[], input: string): Promise<{ readonly status: number | null; readonly said: string }> {
+  return new Promise((resolve) => {
+    let said = '';
+    const child = spawn(program, argv, { stdio: 'pipe', env: BUN_ENVIRONMENT, timeout: PATIENCE });
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding('utf8').on('data', (text: string) => {
+        said += text;
+      });
+    child.on('error', (error) => resolve({ status: null, said: error.message }));
+    child.on('close', (status) => resolve({ status, said }));
+    child.stdin.on('error', () => {});
+    child.stdin.end(input);
+  });
+}
+
+const isBelow = (base: string, file: string): boolean => base !== '/' && file.startsWith(`${base}/`);
+
+/** The path as it will be when `base` is the root. */
+const within = (base: string, file: string): string => (isBelow(base, file) ? file.slice(base.length) : file);
+
+const isDenied = (error: unknown): boolean => ['EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '');
+
+function installOne(file: string, script: string, sendmail: string): string[] {
+  mkdirSync(path.dirname(file), { recursive: true, mode: 0o755 });
+  // A link to sendmail leads to us already, and belongs to whoever made it.
+  if (file !== sendmail && leadsTo(file, sendmail)) return [`${file} is a link to ${sendmail}`];
+  const facts: string[] = [];
+  if (exists(file) && !isOurs(file)) {
+    renameSync(file, file + SAVED);
+    facts.push(`${file}: what was there is now ${file}${SAVED}`);
+  }
+  writeWhole(file, script, 0o755);
+  return [...facts, `${file} written`];
+}
+
+/** 0 when nothing of ours is left. */
+export async function runUninstall({ root }: Pick<InstallOptions, 'root'>): Promise<number> {
+  const base = path.resolve(root);
+  const facts: string[] = [];
+  for (const place of PLACES) {
+    const file = path.join(base, place);
+    try {
+      facts.push(...uninstallOne(file));
+    } catch (error) {
+      print(facts);
+      return failWith(`cannot take away ${file}: ${reasonOf(error)}`);
+    }
+  }
+  removeCopies(base, []);
+  print(facts.length === 0 ? ['nothing of nospool is installed'] : facts);
+  return 0;
+}
+
+function uninstallOne(file: string): string[] {
+  if (!isOurs(file)) return exists(file + SAVED) ? [`${file} is not of nospool any more; ${file}${SAVED} is left as it is`] : [];
+  if (exists(file + SAVED)) {
+    renameSync(file + SAVED, file);
+    return [`${file} is what it was before`];
+  }
+  unlinkSync(file);
+  return [`${file} taken away`];
+}
+
+const exists = (file: string): boolean => lstatSync(file, { throwIfNoEntry: false }) !== undefined;
+
+/** A script of ours itself, not a link to one. */
+function isOurs(file: string): boolean {
+  const stats = lstatSync(file, { throwIfNoEntry: false });
+  return stats?.isFile() === true && stats.size < 16_384 && readFileSync(file, 'latin1').includes(`\n${MARK}`);
+}
+
+function leadsTo(file: string, sendmail: string): boolean {
+  try {
+    return realpathSync(file) === realpathSync(sendmail);
+  } catch {
+    return false;
+  }
+}
+
+/** A word for each folder that other users may not enter: their sendmail would not start. */
+export function closedTo(base: string, files: readonly string[]): string[] {
+  if (base !== '/') return [];
+  const closed = new Set<string>();
+  for (const file of files)
+    for (let folder = path.dirname(file); ; folder = path.dirname(folder)) {
+      if ((statSync(folder).mode & 0o001) === 0) closed.add(folder);
+      if (folder === '/') break;
+    }
+  return [...closed].map(
+    (folder) =>
+      `note: only some users may enter ${folder}, so the others cannot send mail: run chmod o+x ${quoted(folder)}, or install from where everybody may enter, such as /opt, with such a runtime`,
+  );
+}

@@ -1,0 +1,201 @@
+/**
+ * `nospool log`: the entries of the log file that hold all the words given, whole: the lines of a message stand together
+ * even where other messages were sent at the same time. Knows the two forms of the log, and that syslog, the journal or a
+ * container runtime may have put something before its lines; not what they mean.
+ */
+import { createReadStream } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { Readable } from 'node:stream';
+import { failWith, print, printJson } from '../process/stderr.ts';
+import { textOf } from '../smtp/text.ts';
+import { quoted } from '../trust/rules.ts';
+import { openSetting } from './admin.ts';
+import { reasonOf } from './files.ts';
+
+export interface LogOptions {
+  /** Path of a configuration file; '' = where sendmail looks. */
+  readonly config: string;
+  /** Path of a log file, '-' = standard input; null = the configured one. */
+  readonly file: string | null;
+  /** How many entries, counted from the end; null = all that match, or 10 where no word is given. */
+  readonly last: number | null;
+  /** Only messages that were not delivered, or may not have been. */
+  readonly failed: boolean;
+  readonly json: boolean;
+}
+
+export interface LogEntry {
+  /** Exim's message id; '' for a line that belongs to no message. */
+  readonly id: string;
+  readonly lines: readonly string[];
+}
+
+/** Where the log goes when nothing is configured and the file can be written. */
+const DEFAULT_FILE = '/var/log/nospool.log';
+/** `YYYY-MM-DD hh:mm:ss +hhmm id text`, as Exim's main log has it; the offset from UTC may be absent. */
+const LINE = /(?:^|\s)\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (?:[+-]\d{4} )?(\w{6}-\w{6,11}-\w{2,4}) (.*)$/;
+/** A line of our log as JSON. */
+const JSON_LINE = /(?:^|\s)(\{"time":.*\})\s*$/;
+/** The line that ends a message's entry. */
+const LAST = /^(Completed$|Partial: |Failed: |Uncertain: |(?:U=\S+ P=\S+ )?not sent: )/;
+/** The program's name as syslog and the journal write it: such a line without an entry of ours is another program's. */
+const OTHERS =
+  /^(?:<\d+>1? ?)?(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\S+) (?!not sent: )\S+ (?:\w+\.\w+ )?[^\s:[\]]+(?:\[\d+\])?: /;
+/** Entries without their last line that are kept: those of runs that were killed never get one. */
+const MOST_OPEN = 10_000;
+const USUAL = 10;
+
+/** 0 when an entry was found. */
+export async function runLog({ config, file, last, failed, json }: LogOptions, given: readonly string[]): Promise<number> {
+  // Every entry has a hyphen: as a word it can only mean standard input.
+  const words = given.filter((word) => word !== '-');
+  const path = file ?? (words.length < given.length ? '-' : await configuredFile(config));
+  if (path === null) return 1;
+  if (typeof path !== 'string') return failWith(path.detail);
+  const wanted = words.map((word) => word.toLowerCase());
+  const limit = last ?? (words.length === 0 ? USUAL : Number.POSITIVE_INFINITY);
+  const found: LogEntry[] = [];
+  let count = 0;
+  try {
+    const lines = await linesOf(path);
+    if (typeof lines === 'string') return failWith(lines);
+    for await (const entry of readEntries(lines)) {
+      if (!matches(entry, wanted) || (failed && !isFailed(entry))) continue;
+      count++;
+      if (limit === Number.POSITIVE_INFINITY) show(entry, json);
+      else if (limit > 0) {
+        found.push(entry);
+        if (found.length > limit) found.shift();
+      }
+    }
+  } catch (error) {
+    const elsewhere = path === DEFAULT_FILE && file === null ? '; who may not write it has the log in syslog (journalctl -t nospool)' : '';
+    return failWith(`cannot read ${nameOf(path)}: ${reasonOf(error)}${elsewhere}`);
+  }
+  for (const entry of found) show(entry, json);
+  const name = nameOf(path);
+  return count > 0 ? 0 : failWith(words.length === 0 ? `${name} has no such entry` : `${name} has no entry with ${words.join(' and ')}`);
+}
+
+/** The log file in force; a sentence when there is none to be read, null when the configuration was complained of. */
+async function configuredFile(config: string): Promise<string | { readonly detail: string } | null> {
+  const setting = await openSetting(config);
+  if (setting === null) return null;
+  if (setting.warnings.length > 0) failWith(...setting.warnings);
+  const { log } = setting.config;
+  if (log === 'syslog') return { detail: 'the log goes to syslog: look there for "nospool" (journalctl -t nospool)' };
+  if (log === 'stderr' || log === 'none') return { detail: `nothing is kept: log = "${log}"` };
+  return log === '' ? DEFAULT_FILE : log;
+}
+
+const nameOf = (path: string): string => (path === '-' ? 'standard input' : path);
+
+/** What compressed files begin with, and what reads them; ours reads gzip's. */
+const COMPRESSED: readonly (readonly [Buffer, string])[] = [
+  [Buffer.from([0x28, 0xb5, 0x2f, 0xfd]), 'zstdcat'],
+  [Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a]), 'xzcat'],
+  [Buffer.from('BZh'), 'bzcat'],
+];
+const GZIP = Buffer.from([0x1f, 0x8b]);
+
+/** Lines as octet strings: what is no UTF-8 does no harm. A sentence where they cannot be read. */
+async function linesOf(path: string): Promise<AsyncIterable<string> | string> {
+  const source: Readable = path === '-' ? process.stdin : createReadStream(path);
+  const octets = source[Symbol.asyncIterator]() as AsyncIterableIterator<Buffer>;
+  // A pipe may give the first octet alone.
+  let head = Buffer.alloc(0);
+  let isOver = false;
+  while (head.length < 5 && !isOver) {
+    const next = await octets.next();
+    if (next.done) isOver = true;
+    else head = Buffer.concat([head, next.value]);
+  }
+  const begins = (mark: Buffer): boolean => head.subarray(0, mark.length).equals(mark);
+  const other = COMPRESSED.find(([mark]) => begins(mark));
+  if (other !== undefined) {
+    source.destroy();
+    return `${nameOf(path)} is compressed: ${path === '-' ? '' : `${other[1]} ${quoted(path)} | `}nospool log -`;
+  }
+  const rest = async function* (): AsyncGenerator<Buffer> {
+    yield head;
+    yield* octets;
+  };
+  const whole = Readable.from(rest(), { objectMode: false });
+  return linesIn(begins(GZIP) ? await unzipped(whole) : whole);
+}
+
+const linesIn = (input: Readable): AsyncIterable<string> =>
+  createInterface({ input: input.setEncoding('latin1'), crlfDelay: Number.POSITIVE_INFINITY });
+
+async function unzipped(source: Readable): Promise<Readable> {
+  const { createGunzip } = await import('node:zlib');
+  const unzip = createGunzip();
+  source.on('error', (error) => unzip.destroy(error));
+  return source.pipe(unzip);
+}
+
+/** Puts lines of one message together; an entry comes when its last line has come, or at the end. */
+export async function* readEntries(lines: AsyncIterable<string>): AsyncGenerator<LogEntry> {
+  const open = new Map<string, string[]>();
+  for await (const raw of lines) {
+    const line = ofJournal(raw);
+    const whole = JSON_LINE.exec(line)?.[1];
+    const [, id, text = ''] = whole === undefined ? (LINE.exec(line) ?? []) : [];
+    if (id === undefined) {
+      if (whole !== undefined) yield { id: idOf(whole), lines: [whole] };
+      else if (line !== '' && !OTHERS.test(line)) yield { id: '', lines: [line] };
+      continue;
+    }
+    const known = open.get(id) ?? [];
+    known.push(line);
+    open.set(id, known);
+    const [oldest] = open.size > MOST_OPEN ? open.keys() : [];
+    const complete = LAST.test(text) ? id : oldest;
+    if (complete === undefined) continue;
+    yield { id: complete, lines: open.get(complete) as string[] };
+    open.delete(complete);
+  }
+  for (const [id, left] of open) yield { id, lines: left };
+}
+
+/** What an entry of `journalctl -o json` says; other lines as they are. */
+function ofJournal(line: string): string {
+  if (!line.startsWith('{"')) return line;
+  const message = line.includes('"MESSAGE"') ? jsonOf(line)?.MESSAGE : undefined;
+  return typeof message === 'string' ? Buffer.from(message).toString('latin1') : line;
+}
+
+/** The id of a line in JSON. */
+function idOf(line: string): string {
+  const read = jsonOf(line);
+  return typeof read?.id === 'string' ? read.id : '';
+}
+
+function jsonOf(line: string): Readonly<Record<string, unknown>> | null {
+  if (!line.startsWith('{')) return null;
+  try {
+    return JSON.parse(Buffer.from(line, 'latin1').toString('utf8'));
+  } catch {
+    return null;
+  }
+}
+
+function matches({ lines }: LogEntry, words: readonly string[]): boolean {
+  if (words.length === 0) return true;
+  const text = Buffer.from(lines.join('\n'), 'latin1').toString('utf8').toLowerCase();
+  return words.every((word) => text.includes(word));
+}
+
+/** Delivered and discarded messages end in "Completed". */
+function isFailed({ lines }: LogEntry): boolean {
+  const last = lines.at(-1) ?? '';
+  const read = jsonOf(last);
+  return read === null ? !last.endsWith(' Completed') : read.outcome !== 'accepted' && read.outcome !== 'discarded';
+}
+
+function show({ id, lines }: LogEntry, json: boolean): void {
+  const whole = lines.length === 1 ? jsonOf(lines[0] as string) : null;
+  const texts = lines.map(textOf);
+  if (json || whole !== null) printJson(whole ?? { id, lines: texts });
+  else print(lines.length > 1 ? [...texts, ''] : texts);
+}

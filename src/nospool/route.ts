@@ -1,0 +1,86 @@
+/**
+ * `nospool route`: which router does what with an address, and where a message to all of them would go. Connects to
+ * nobody; asks name servers only with --resolve.
+ */
+
+import { parseOperands } from '../message/recipients.ts';
+import { failWith, print, printJson } from '../process/stderr.ts';
+import { printSmarthost, type Smarthost } from '../router/smarthost.ts';
+import { isDeliverable, printRouting, routingJson } from '../submit/routing-tree.ts';
+import { reversePathOf, routeRecipients } from '../submit/submission.ts';
+import { endpointsOf, targetsOf } from '../transport/lookup/endpoints.ts';
+import { givenReversePath, openSetting } from './admin.ts';
+
+export interface RouteOptions {
+  /** Path of a configuration file; '' = where sendmail looks. */
+  readonly config: string;
+  /** Reverse-path; null = the default one. */
+  readonly from: string | null;
+  readonly json: boolean;
+  /** Look up what the smart hosts of the route stand for. */
+  readonly resolve: boolean;
+}
+
+/** 0 when one message to all of the addresses would go out in one transaction. */
+export async function runRoute(options: RouteOptions, operands: readonly string[]): Promise<number> {
+  const paths = parseOperands(operands);
+  if (!paths.ok) return failWith(paths.detail);
+  if (paths.value.length === 0) return failWith('name an address: nospool route root');
+  const given = givenReversePath(options.from);
+  if (!given.ok) return failWith(given.detail);
+  const setting = await openSetting(options.config);
+  if (setting === null) return 1;
+  const { config, warnings } = setting;
+  const by = await setting.submitter();
+  const sender = reversePathOf(config, by, given.value);
+  if (!sender.ok) return failWith(sender.detail);
+  const routing = await routeRecipients(config, by, sender.value.reversePath, paths.value);
+  if (warnings.length > 0) failWith(...warnings);
+  const hosts = options.resolve
+    ? await Promise.all((routing.route?.hosts ?? []).map((host) => resolved(host, config.timeouts.resolve)))
+    : null;
+  if (options.json) printJson({ ...routingJson(routing), ...(hosts ? { resolved: hosts } : {}) });
+  else print([...printRouting(routing), ...(hosts ?? []).flatMap((host) => ['', ...printResolved(host)])]);
+  return isDeliverable(routing) ? 0 : 1;
+}
+
+/** What a smart host stands for. */
+export interface Resolved {
+  readonly url: string;
+  /** MX or SRV records that cannot be had; null otherwise. */
+  readonly problem: string | null;
+  readonly names: readonly {
+    readonly name: string;
+    readonly port: number;
+    readonly problem: string | null;
+    readonly addresses: readonly string[];
+  }[];
+}
+
+/** Asks the name servers, each for at most `within` milliseconds. */
+async function resolved(host: Smarthost, within: number): Promise<Resolved> {
+  const url = printSmarthost(host);
+  const targets = await targetsOf(host, within);
+  if (!targets.ok) return { url, problem: targets.detail, names: [] };
+  const names = targets.value.map(async (target) => {
+    const found = await endpointsOf(target, within);
+    const { name, port } = target;
+    return {
+      name,
+      port,
+      problem: found.ok ? null : found.detail,
+      addresses: found.ok ? found.value.map(({ address }) => address) : [],
+    };
+  });
+  return { url, problem: null, names: await Promise.all(names) };
+}
+
+/** The smart host, and below it each name with its addresses. */
+export function printResolved({ url, problem, names }: Resolved): readonly string[] {
+  const lines = problem === null ? [] : [problem];
+  for (const { name, port, problem: unknown, addresses } of names) {
+    const at = port === 0 ? name : `${name} port ${port}`;
+    lines.push(unknown ?? `${at}: ${addresses.join(', ')}`);
+  }
+  return [url, ...lines.map((line) => `  ${line}`)];
+}

@@ -1,0 +1,159 @@
+/**
+ * `nospool send`: one message from a file or standard input, as sendmail sends it, with the result told to a person or
+ * as JSON. What becomes of the message is decided in `src/submit`.
+ */
+import { closeSync, fstatSync, openSync } from 'node:fs';
+import type { Input } from '../message/source.ts';
+import { record } from '../process/report.ts';
+import { abortable, listenForSignals } from '../process/signals.ts';
+import { columns, conversation, failWith, print, printLines, remark, writeOver } from '../process/stderr.ts';
+import { openStdin } from '../process/stdin/open.ts';
+import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
+import { printMailbox, printPath } from '../smtp/path.ts';
+import { printReply } from '../smtp/reply.ts';
+import { textOf } from '../smtp/text.ts';
+import { printLog } from '../submit/log.ts';
+import { openLog } from '../submit/logfile.ts';
+import { exitStatus, printAttempt, printOutcome, printServer } from '../submit/outcome.ts';
+import { systemSecurity } from '../submit/security.ts';
+import { type Submitted, submitMessage } from '../submit/submission.ts';
+import { givenReversePath, openSetting } from './admin.ts';
+import { progressLine } from './progress.ts';
+
+export interface SendOptions {
+  /** Path of a configuration file; '' = where sendmail looks. */
+  readonly config: string;
+  /** Reverse-path; null = the default one. */
+  readonly from: string | null;
+  /** Address lists; [] = the recipients of the header section. */
+  readonly to: readonly string[];
+  readonly json: boolean;
+  /** Show the conversation. */
+  readonly verbose: boolean;
+}
+
+/** 0 when a smart host took the message for every recipient. */
+export async function runSend(options: SendOptions, operands: readonly string[]): Promise<number> {
+  const [name = '-', ...more] = operands;
+  if (more.length > 0) return failWith(`one message at a time: ${operands.length} files were given`);
+  const from = givenReversePath(options.from);
+  if (!from.ok) return failWith(from.detail);
+  const opened = openMessage(name);
+  if (!opened.ok) return failWith(opened.detail);
+  const { input, total, close, leave } = opened.value;
+  const setting = await openSetting(options.config);
+  if (setting === null) {
+    close();
+    return 1;
+  }
+  const { config, warnings } = setting;
+  if (warnings.length > 0) failWith(...warnings);
+  const by = await setting.submitter();
+  const log = openLog(config.log);
+  const interrupts = listenForSignals(true);
+  const trace = conversation(options.verbose ? 1 : 0);
+  // The conversation and a line that is written over do not go together.
+  const progress = process.stderr.isTTY && !options.verbose ? progressLine(total, writeOver, columns) : null;
+  const submitted = await submitMessage(
+    {
+      config,
+      by,
+      input: abortable(input, interrupts.signal),
+      wanted: { operands: options.to, fromFields: options.to.length === 0 },
+      reversePath: from.value,
+      dotEnds: false,
+    },
+    {
+      security: systemSecurity(process.env),
+      signal: interrupts.signal,
+      urgent: interrupts.urgent,
+      ...(trace ? { trace } : {}),
+      ...(progress ? { progress: progress.sent } : {}),
+    },
+  );
+  progress?.end();
+  await leave(interrupts.signal);
+  close();
+  const status = exitStatus(submitted.outcome, 'simple');
+  if (options.json) {
+    printLines(printLog({ ...submitted, time: by.date, id: by.unique, login: by.login }, 'json'));
+  } else if (status === 0) {
+    print(printResult(submitted));
+  } else {
+    const { outcome } = submitted;
+    const isNowhere = outcome.kind === 'failed' && outcome.failure.kind !== 'uncertain';
+    failWith(...printOutcome(outcome, submitted.messageId), ...(isNowhere ? ['nobody has the message'] : []));
+  }
+  const problem = await record(submitted, config, by, log);
+  if (problem !== null) failWith(problem);
+  return status;
+}
+
+interface Opened {
+  readonly input: Input;
+  /** Octets; null when not known. */
+  readonly total: number | null;
+  readonly close: () => void;
+  /** Moves standard input behind the message. */
+  readonly leave: (signal: AbortSignal) => Promise<void>;
+}
+
+const nothing = async (): Promise<void> => undefined;
+
+function openMessage(name: string): Parsed<Opened> {
+  if (name === '-') {
+    const stdin = openStdin();
+    if (stdin.isTerminal) remark(['nospool: reading the message from the terminal; end it with Ctrl-D']);
+    stdin.place?.follow();
+    const leave = async (signal: AbortSignal) => stdin.place?.moveTo(null, signal);
+    return parsed({ input: stdin, total: stdin.file?.size ?? null, close: () => stdin.close(), leave });
+  }
+  try {
+    const fd = openSync(name, 'r');
+    if (fstatSync(fd).isDirectory()) {
+      closeSync(fd);
+      return unparsed(`${name} is a directory, not a message`);
+    }
+    const file = openStdin(fd);
+    return parsed({ input: file, total: file.file?.size ?? null, close: () => file.close(), leave: nothing });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return unparsed(`cannot read ${name}: ${code === 'ENOENT' ? 'there is no such file' : code}`);
+  }
+}
+
+/** What there is to say of a message that was taken, a fact a line. */
+export function printResult({
+  outcome,
+  reversePath = null,
+  recipients,
+  discarded,
+  octets,
+  messageId,
+  notes,
+}: Submitted): readonly string[] {
+  const rows: [string, string][] = [];
+  const add = (label: string, values: readonly string[]) => {
+    for (const [i, value] of values.entries()) rows.push([i === 0 ? label : '', value]);
+  };
+  if (outcome.kind === 'accepted') {
+    const { by, attempts } = outcome;
+    add('accepted by', [`${printServer(by)}: ${printReply(by.reply)}`]);
+    add('from', [printPath(reversePath)]);
+    add(
+      'to',
+      recipients.map(({ path }) => printMailbox(path)),
+    );
+    add('message-id', messageId === '' ? [] : [textOf(messageId)]);
+    add('size', octets === null ? [] : [`${octets} octets`]);
+    add('tls', by.tls === null ? [] : [`${by.tls.cipher}, ${by.tls.verified ? 'verified' : 'not verified'}`]);
+    add('user', by.auth === null ? [] : [`${by.auth.user}, by ${by.auth.mechanism}`]);
+    add('tried before', attempts.flatMap(printAttempt));
+  }
+  add(
+    'discarded',
+    discarded.map(({ path }) => printMailbox(path)),
+  );
+  add('note', notes);
+  return rows.map(([label, value]) => `${label.padEnd(14)}${value}`);
+}

@@ -1,0 +1,122 @@
+/**
+ * Keeps for `loader.ts` what this runtime makes of the parts of `main.cjs`: of Node the code that V8 has compiled when one
+ * message was sent, lazily compiled functions included; of Bun what its bundler makes. The build and `nospool install` run it, with
+ * that message on standard input. Its smart host is here, and no file of the host's is read: not a locked configuration, either.
+ */
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import type { Script } from 'node:vm';
+import { keptPlace, offerParts, printKept, printSums, readProgram, scriptOf, unwrap } from './loader.ts';
+
+const SYSTEM_FILE = '/etc/nospool.toml';
+const ANSWERS: Readonly<Record<string, string>> = { EHLO: '250-x\r\n250-PIPELINING\r\n250 SIZE', DATA: '354', QUIT: '221' };
+/** Not worth it: it is for people who watch. */
+const LEFT_OUT = ['submit-routing-tree'];
+
+const program = readProgram(fs.readFileSync(`${__dirname}/main.cjs`));
+const textOf = (name: string): string => program.octets.toString('latin1', ...(program.parts.get(name) ?? [0, 0]));
+const place = keptPlace(__dirname);
+
+/** For every user, whatever the umask of who installs it. */
+function open(file: string): void {
+  fs.chmodSync(file, fs.statSync(file).isDirectory() ? 0o755 : 0o644);
+}
+
+function makeFolder(): void {
+  fs.mkdirSync(path.dirname(place), { recursive: true });
+  open(path.dirname(place));
+}
+
+function compileForBun(): void {
+  const made = `${place}.new`;
+  const sources = fs.mkdtempSync(path.join(tmpdir(), 'nospool-'));
+  fs.rmSync(made, { recursive: true, force: true });
+  makeFolder();
+  const names = [...program.parts.keys()];
+  const files = names.map((name) => path.join(sources, `${name}.cjs`));
+  for (const [i, name] of names.entries()) fs.writeFileSync(files[i] as string, unwrap(textOf(name)));
+  const flags = ['--bytecode', '--target=bun', '--format=cjs', '--root', sources, '--outdir', made, '--entry-naming', '[dir]/[name].cjs'];
+  // What it says of a failure goes where ours would.
+  const built = spawnSync(process.execPath, ['build', ...flags, ...files], { stdio: ['ignore', 'ignore', 2] });
+  fs.rmSync(sources, { recursive: true });
+  if (built.status !== 0) {
+    fs.rmSync(made, { recursive: true, force: true });
+    process.exit(1);
+  }
+  const sums = printSums(
+    program,
+    names.map((name) => [name, fs.readFileSync(`${made}/${name}.cjs`)]),
+  );
+  fs.writeFileSync(`${made}/sums`, sums);
+  for (const name of ['', ...fs.readdirSync(made)]) open(path.join(made, name));
+  fs.rmSync(place, { recursive: true, force: true });
+  fs.renameSync(made, place);
+}
+
+/** The file system without the system's configuration: if that is locked, it would be in force here too, and its smart host. */
+function withoutConfiguration(): typeof fs {
+  const hidden = (call: (...args: unknown[]) => unknown) =>
+    Object.assign((...args: unknown[]) => call(...(args[0] === SYSTEM_FILE ? ['/dev/null/none', ...args.slice(1)] : args)), call);
+  const seen = { ...fs } as Record<string, unknown>;
+  for (const [name, value] of Object.entries(fs))
+    if (/^[a-z]/.test(name) && typeof value === 'function') seen[name] = hidden(value as never);
+  return seen as unknown as typeof fs;
+}
+
+/** A smart host that takes everything. */
+function smartHost(): ReturnType<typeof createServer> {
+  return createServer((socket) => {
+    let isContent = false;
+    socket.on('error', () => {}).write('220 x\r\n');
+    socket.on('data', (octets) => {
+      for (const line of octets.toString('latin1').split('\r\n').slice(0, -1)) {
+        if (isContent && line !== '.') continue;
+        const verb = line.split(' ')[0] as string;
+        isContent = verb === 'DATA';
+        socket.write(`${ANSWERS[verb] ?? '250 ok'}\r\n`);
+      }
+    });
+  });
+}
+
+function compileForNode(): void {
+  const folder = fs.mkdtempSync(path.join(tmpdir(), 'nospool-'));
+  const scripts = new Map<string, Script>();
+  const make = (name: string, text: string): Script => {
+    const script = scriptOf(name, text);
+    if (program.parts.has(name)) scripts.set(name, script);
+    return script;
+  };
+  process.on('exit', (status) => {
+    fs.rmSync(folder, { recursive: true, force: true });
+    if (status !== 0) return;
+    // What this message did not need is compiled whole: TLS, credentials.
+    setFlagsFromString('--no-lazy');
+    for (const name of program.parts.keys()) if (!scripts.has(name) && !LEFT_OUT.includes(name)) make(name, textOf(name));
+    // V8 compares its flags with those it had when the code was made.
+    setFlagsFromString('--lazy');
+    const codes = [...scripts].map(([name, script]) => [name, script.createCachedData()] as const);
+    makeFolder();
+    // On the disk before it has its name: nobody is to find a piece of it.
+    fs.writeFileSync(`${place}.new`, printKept(program, codes), { flush: true });
+    open(`${place}.new`);
+    fs.rmSync(place, { recursive: true, force: true });
+    fs.renameSync(`${place}.new`, place);
+  });
+  const host = smartHost().listen(0, '127.0.0.1', () => {
+    const { port } = host.address() as { readonly port: number };
+    const config = path.join(folder, 'nospool.toml');
+    const names = 'hostname = "host.example.org"\nlog = "none"\naliases = []\n';
+    fs.writeFileSync(config, `smarthosts = ["smtp://127.0.0.1:${port}"]\n${names}`, { mode: 0o600 });
+    process.argv.splice(2, process.argv.length, '-C', config, '-i', '-f', 'a@example.org', 'b@example.org');
+    const seen = withoutConfiguration();
+    offerParts(__dirname, program, make, (id) => (/^(node:)?fs$/.test(id) ? seen : require(id)))('main');
+  });
+}
+
+if (process.versions.bun === undefined) compileForNode();
+else compileForBun();

@@ -1,0 +1,213 @@
+/**
+ * Loads the sendmail command from one file, `main.cjs`, so that nothing is looked for on the disk while a message is under
+ * way, whoever replaces or removes the files meanwhile. Its parts run when they are needed. Compiling is a third of a small
+ * message's time: what `compile.ts` has kept of it for this very runtime is taken where it belongs to this very text and is
+ * whole. Knows nothing of mail.
+ */
+import { closeSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
+import { Script } from 'node:vm';
+import { giveUp } from '../../process/runtime.ts';
+
+declare global {
+  /** For the program: a part of it by its name, or a module in a file of its own by the file's. */
+  var nospoolPart: ((name: string) => unknown) | undefined;
+  /** Bun's own; of it only what is used. */
+  var Bun: { hash(octets: Uint8Array): bigint } | undefined;
+}
+
+/** A part is the function that Node makes of a module, as text. */
+const [BEFORE, AFTER] = ['(function (exports, require, module, __filename, __dirname) {', '\n})\n'];
+export const wrap = (text: string): string => BEFORE + text + AFTER;
+export const unwrap = (part: string): string => part.slice(BEFORE.length, -AFTER.length);
+
+export interface Program {
+  /** The file. */
+  readonly octets: Buffer;
+  /** Where its parts lie. The first is `main`. */
+  readonly parts: ReadonlyMap<string, readonly [from: number, to: number]>;
+  /** The file that is needed after a message was read, and by few messages. */
+  readonly rare: string;
+}
+
+/** `main.cjs` as a whole: a line with the name of the rare file, then name and length of each part; then the parts. */
+export function printProgram(rare: string, parts: readonly (readonly [name: string, part: string])[]): string {
+  return `// ${[rare, ...parts.flatMap(([name, part]) => [name, part.length])].join(' ')}\n${parts.map(([, part]) => part).join('')}`;
+}
+
+export function readProgram(octets: Buffer): Program {
+  const end = octets.indexOf('\n');
+  const [rare = '', ...words] = octets.toString('latin1', '// '.length, end).split(' ');
+  const parts = new Map<string, readonly [number, number]>();
+  let at = end + 1;
+  for (let i = 0; i + 1 < words.length; i += 2) {
+    const from = at;
+    at += Number(words[i + 1]);
+    parts.set(words[i] as string, [from, at]);
+  }
+  if (at !== octets.length || !parts.has('main')) throw new Error('it is not whole');
+  return { octets, parts, rare };
+}
+
+/**
+ * What is kept for this runtime below `root`: of Node a file, of Bun a folder. No other version takes it, nor Node with
+ * other flags of V8.
+ */
+export function keptPlace(root: string): string {
+  const { bun, v8 } = process.versions;
+  const flags = process.execArgv.includes('--jitless') ? '-jitless' : '';
+  return `${root}/compiled/${bun === undefined ? v8 : `bun-${bun}`}-${process.arch}${flags}`;
+}
+
+/** What of a kept file holds its first line. */
+const HEAD = 2048;
+/** What is compared at once. */
+const ROOM = 64 * 1024;
+
+/**
+ * A line with the length of the program, then name and length of each code; the program, to be compared, because V8 looks at
+ * the length of a text only; each code twice, because V8 does not see that it is damaged, and comparing costs less than any sum.
+ */
+export function printKept({ octets }: Program, codes: readonly (readonly [name: string, code: Buffer])[]): Buffer {
+  const line = [octets.length, ...codes.flatMap(([name, code]) => [name, code.length])].join(' ');
+  return Buffer.concat([Buffer.from(`${line}\n`, 'latin1'), octets, ...codes.flatMap(([, code]) => [code, code])]);
+}
+
+/**
+ * The codes that were kept, by the names of the parts; null when there are none or they belong to another program. A code
+ * that is damaged is null. The file stays open, so that the codes are there when it is not.
+ */
+export function openKept(file: string, { octets }: Program): ((name: string) => Buffer | null) | null {
+  let fd: number | undefined;
+  try {
+    fd = openSync(file, 'r');
+    const kept = codesIn(fd, octets);
+    if (kept === null) closeSync(fd);
+    return kept;
+  } catch {
+    if (fd !== undefined) closeSync(fd);
+    return null;
+  }
+}
+
+function codesIn(fd: number, octets: Buffer): ((name: string) => Buffer | null) | null {
+  const head = Buffer.allocUnsafe(HEAD);
+  const line = head.toString('latin1', 0, head.subarray(0, readSync(fd, head, 0, HEAD, 0)).indexOf('\n'));
+  const [length, ...words] = line.split(' ');
+  const places = new Map<string, readonly [at: number, length: number]>();
+  let at = line.length + 1 + octets.length;
+  for (let i = 0; i + 1 < words.length; i += 2) {
+    const ofCode = Number(words[i + 1]);
+    places.set(words[i] as string, [at, ofCode]);
+    at += 2 * ofCode;
+  }
+  if (Number(length) !== octets.length || fstatSync(fd).size !== at) return null;
+  if (!isAt(fd, line.length + 1, octets, Buffer.allocUnsafe(ROOM))) return null;
+  return (name) => {
+    const place = places.get(name);
+    if (place === undefined) return null;
+    // V8 wants code at a multiple of 8, where memory of its own begins.
+    const code = Buffer.allocUnsafeSlow(place[1]);
+    const isWhole = readSync(fd, code, 0, code.length, place[0]) === code.length;
+    return isWhole && isAt(fd, place[0] + code.length, code, Buffer.allocUnsafe(ROOM)) ? code : null;
+  };
+}
+
+/** Whether the file has these octets at `position`. It is read into `room`, piece by piece. */
+function isAt(fd: number, position: number, octets: Buffer, room: Buffer): boolean {
+  for (let at = 0; at < octets.length; at += room.length) {
+    const length = Math.min(room.length, octets.length - at);
+    if (readSync(fd, room, 0, length, position + at) !== length) return false;
+    if (room.compare(octets, at, at + length, 0, length) !== 0) return false;
+  }
+  return true;
+}
+
+const sumOf = (octets: Uint8Array): string => `${Bun?.hash(octets).toString(16)}`;
+
+/** The sum of the program, and the sums of the files that Bun made of its parts. Bun itself compares their codes with them. */
+export function printSums({ octets }: Program, made: readonly (readonly [name: string, file: Buffer])[]): string {
+  return JSON.stringify([sumOf(octets), Object.fromEntries(made.map(([name, file]) => [name, sumOf(file)]))]);
+}
+
+/** The files that Bun made of the parts of this program; null when there are none. A file that is missing or damaged is null. */
+export function openKeptOfBun(folder: string, { octets }: Program): ((name: string) => string | null) | null {
+  try {
+    const [ofProgram, sums] = JSON.parse(readFileSync(`${folder}/sums`, 'utf8')) as [string, Record<string, string>];
+    if (ofProgram !== sumOf(octets)) return null;
+    return (name) => {
+      const file = `${folder}/${name}.cjs`;
+      try {
+        return sums[name] === sumOf(readFileSync(file)) ? file : null;
+      } catch {
+        return null;
+      }
+    };
+  } catch {
+    return null;
+  }
+}
+
+type Require = (id: string) => unknown;
+
+/** How a part is made to run: its text with its code as a script, or a file in place of both. */
+export type Make = (name: string, text: string) => Script | { readonly file: string };
+
+/** A script of this text; where it goes wrong, its name is told. */
+export const scriptOf = (name: string, text: string, code: Buffer | null = null): Script =>
+  new Script(text, { filename: name.replace(/(?:\.cjs)?$/, '.cjs'), cachedData: code ?? undefined });
+
+/**
+ * Gives the program its parts, and modules in files of their own: of those the rare one is opened now, so that it is there
+ * when the folder is not.
+ */
+export function offerParts(root: string, program: Program, make: Make, load: Require): (name: string) => unknown {
+  const known = new Map<string, { exports: unknown }>();
+  let rare: number | undefined;
+  try {
+    rare = openSync(`${root}/${program.rare}`, 'r');
+  } catch {
+    // Most messages never ask for it.
+  }
+  function textOf(name: string): string {
+    const place = program.parts.get(name);
+    if (place !== undefined) return program.octets.toString('latin1', ...place);
+    return wrap(readFileSync(name === program.rare && rare !== undefined ? rare : `${root}/${name}`, 'latin1'));
+  }
+  function part(name: string): unknown {
+    const before = known.get(name);
+    if (before !== undefined) return before.exports;
+    const module: { exports: unknown } = { exports: {} };
+    known.set(name, module);
+    const made = make(name, textOf(name));
+    if ('file' in made) module.exports = load(made.file);
+    else made.runInThisContext()(module.exports, load, module, `${root}/main.cjs`, root);
+    return module.exports;
+  }
+  globalThis.nospoolPart = part;
+  return part;
+}
+
+/** Runs the program of this folder. */
+export function start(root: string): void {
+  const file = `${root}/main.cjs`;
+  try {
+    const program = readProgram(readFileSync(file));
+    offerParts(root, program, (process.versions.bun === undefined ? makeInNode : makeInBun)(root, program), require)('main');
+  } catch (error) {
+    // A file is missing or damaged: what goes wrong with a message is caught elsewhere.
+    giveUp(`${file} cannot be run (${(error as Error).message}): install nospool again`);
+  }
+}
+
+function makeInNode(root: string, program: Program): Make {
+  const kept = openKept(keptPlace(root), program);
+  return (name, text) => scriptOf(name, text, kept?.(name));
+}
+
+function makeInBun(root: string, program: Program): Make {
+  const kept = openKeptOfBun(keptPlace(root), program);
+  return (name, text) => {
+    const file = kept?.(name) ?? null;
+    return file === null ? scriptOf(name, text) : { file };
+  };
+}

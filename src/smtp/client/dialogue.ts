@@ -1,0 +1,58 @@
+/**
+ * A session as its driver sees it: text and events in, actions out. Joins the reply reader to the machine and
+ * holds the state; pure all the same, so a transcript can be replayed through it in any pieces.
+ */
+import { ReplyReader } from '../reply.ts';
+import { type Action, advance, begin, type Event, type Plan, type State } from './session.ts';
+
+/** What a driver reports; replies are read here, and `rest` is known here. */
+export type DriverEvent = Told<Exclude<Event, { type: 'reply' | 'malformed' }>>;
+type Told<E> = E extends { readonly rest: string } ? Omit<E, 'rest'> : E;
+
+export class Dialogue {
+  readonly #plan: Plan;
+  #state: State = { at: 'closed' };
+  #reader = new ReplyReader();
+
+  constructor(plan: Plan) {
+    this.#plan = plan;
+  }
+
+  get state(): State {
+    return this.#state;
+  }
+
+  /** Once, when the connection is open. */
+  begin(): readonly Action[] {
+    const [state, ...actions] = begin(this.#plan);
+    this.#state = state;
+    return actions;
+  }
+
+  /** Takes octets as an octet string, in pieces of any size. */
+  receive(text: string): readonly Action[] {
+    this.#reader.push(text);
+    const actions: Action[] = [];
+    while (this.#state.at !== 'closed') {
+      const reply = this.#reader.next();
+      if (reply === null) {
+        // Even a part of a line is out of step where no clear text may come. RFC 3207 §6
+        if (this.#state.at === 'handshake' && !this.#reader.idle)
+          actions.push(...this.#advance({ type: 'malformed', detail: 'clear text before the TLS handshake' }));
+        break;
+      }
+      actions.push(...this.#advance(reply.ok ? { type: 'reply', reply: reply.value } : { type: 'malformed', detail: reply.detail }));
+    }
+    return actions;
+  }
+
+  on(event: DriverEvent): readonly Action[] {
+    return this.#advance(event);
+  }
+
+  #advance(event: Told<Event>): readonly Action[] {
+    const [state, ...actions] = advance(this.#plan, this.#state, { ...event, rest: this.#reader.rest } as Event);
+    this.#state = state;
+    return actions;
+  }
+}

@@ -1,0 +1,55 @@
+/** What a server offers: the keywords of its EHLO reply (RFC 5321 §4.1.1.1). Knows no session: a new EHLO makes a new value. */
+import type { Reply } from '../reply.ts';
+
+export interface Extensions {
+  /** Upper-case keyword → its parameters, upper-cased words in order. */
+  readonly keywords: ReadonlyMap<string, readonly string[]>;
+}
+
+export const NO_EXTENSIONS: Extensions = { keywords: new Map() };
+
+/** Those that a session here makes use of. */
+export const USED_EXTENSIONS = [
+  ...['PIPELINING', 'SIZE', '8BITMIME', 'SMTPUTF8', 'DSN', 'CHUNKING', 'BINARYMIME', 'STARTTLS', 'AUTH', 'LIMITS', 'REQUIRETLS'],
+  ...['MT-PRIORITY', 'DELIVERBY', 'FUTURERELEASE', 'NO-SOLICITING', 'ENHANCEDSTATUSCODES'],
+] as const;
+
+/**
+ * Keywords are read without case; the first line is the server's name; `AUTH=` of old servers counts as AUTH. `ignored`, upper
+ * case: announced or not, they count as not offered.
+ */
+export function readExtensions(reply: Reply, ignored: readonly string[] = []): Extensions {
+  const keywords = new Map<string, readonly string[]>();
+  for (const line of reply.lines.slice(1)) {
+    const words = line
+      .toUpperCase()
+      .replace(/^\s*AUTH=/, 'AUTH ')
+      .split(/[ \t]+/)
+      .filter((word) => word !== '');
+    const [keyword, ...parameters] = words;
+    if (keyword === undefined || ignored.includes(keyword)) continue;
+    const known = keyword === 'AUTH' ? (keywords.get('AUTH') ?? []) : [];
+    keywords.set(keyword, [...known, ...parameters]);
+  }
+  return { keywords };
+}
+
+export const offers = ({ keywords }: Extensions, keyword: string): boolean => keywords.has(keyword);
+
+/** The largest message in octets, null when the server names none: `SIZE` alone and `SIZE 0` mean no limit. RFC 1870 §4 */
+export function sizeLimit({ keywords }: Extensions): number | null {
+  const value = keywords.get('SIZE')?.[0];
+  return value !== undefined && /^\d{1,15}$/.test(value) && Number(value) > 0 ? Number(value) : null;
+}
+
+/** A limit of RFC 9422 §4, null when it is not given. */
+export function limitOf({ keywords }: Extensions, name: 'RCPTMAX' | 'RCPTDOMAINMAX' | 'MAILMAX'): number | null {
+  const value = keywords
+    .get('LIMITS')
+    ?.find((word) => word.startsWith(`${name}=`))
+    ?.slice(name.length + 1);
+  return value !== undefined && /^\d{1,6}$/.test(value) && Number(value) > 0 ? Number(value) : null;
+}
+
+/** SASL mechanisms offered, upper case. RFC 4954 §3 */
+export const mechanismsOf = ({ keywords }: Extensions): ReadonlySet<string> => new Set(keywords.get('AUTH') ?? []);

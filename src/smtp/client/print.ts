@@ -1,0 +1,169 @@
+/**
+ * Prints commands, each parameter in its right place, and refuses whatever would break out of a command line.
+ * Knows no reply and no order.
+ */
+
+import { type Parsed, parsed, unparsed } from '../parsed.ts';
+import { type ForwardPath, isAsciiMailbox, isDomain, mailboxKey, printMailbox, printPath, type ReversePath } from '../path.ts';
+import { isAscii, printable, utf8 } from '../text.ts';
+import { type Extensions, limitOf, offers, sizeLimit } from './extensions.ts';
+
+export type Notify = 'NEVER' | 'SUCCESS' | 'FAILURE' | 'DELAY';
+
+export interface Recipient {
+  readonly path: ForwardPath;
+  /** RFC 3461 §4.1 */
+  readonly notify?: readonly Notify[];
+  /** The address before aliases changed it: ORCPT of RFC 3461 §4.2. */
+  readonly original?: ForwardPath;
+}
+
+/** One message's envelope and what is known of its content before it is sent. */
+export interface Transaction {
+  readonly reversePath: ReversePath;
+  readonly recipients: readonly Recipient[];
+  /** Octets with CRLF line ends, exact; null when unknown. An exact size above the server's limit condemns the host. RFC 1870 §3 */
+  readonly size: number | null;
+  /** Octets, for SIZE= only: never condemns. */
+  readonly estimate: number | null;
+  /** 'unknown': larger than the window, so far not seen. */
+  readonly eightBit: 'none' | 'some' | 'unknown';
+  /** What happens to 8-bit content where 8BITMIME is not offered. */
+  readonly withoutEightBit: 'convert' | 'send' | 'refuse';
+  /** The caller says the content is binary (RFC 3030 §3): needs BINARYMIME and CHUNKING. */
+  readonly binary?: boolean;
+  /** An address in envelope or header section needs RFC 6531. */
+  readonly smtputf8: boolean;
+  /** The first such address and where it stands, for people. */
+  readonly smtputf8For?: string;
+  readonly ret?: 'FULL' | 'HDRS';
+  readonly envid?: string;
+  /** 'require' makes DSN, where asked for, a need; 'drop' leaves the parameters out and says so. */
+  readonly dsn: 'drop' | 'require';
+  /** RFC 8689 §4 */
+  readonly requireTls?: boolean;
+  /** -9 to 9. RFC 6710 §4 */
+  readonly priority?: number;
+  /** Seconds (may be negative only with 'N') and mode. RFC 2852 §4 */
+  readonly deliverBy?: { readonly seconds: number; readonly mode: 'R' | 'N'; readonly trace?: boolean };
+  /** Seconds, or an RFC 3339 date. RFC 4865 §5 */
+  readonly hold?: { readonly for: number } | { readonly until: string };
+  /** Solicitation keywords. RFC 3865 §4 */
+  readonly solicit?: readonly string[];
+  /** The authenticated submitter, null for `<>`. RFC 4954 §5 */
+  readonly submitter?: ReversePath;
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this line looks for.
+const CONTROL = /[\u0000-\u001f\u007f]/;
+
+/** EHLO, HELO or LHLO with its domain or address literal. RFC 5321 §4.1.1.1, RFC 2033 §4.1 */
+export function helloCommand(verb: 'EHLO' | 'HELO' | 'LHLO', name: string): Parsed<string> {
+  return isAscii(name) && isDomain(name)
+    ? parsed(`${verb} ${name}`)
+    : unparsed(`hostname "${printable(utf8(name))}" is neither a domain nor an address literal`);
+}
+
+/** Printable octets except "+" and "=", all others as "+HH". RFC 3461 §4 */
+export function xtext(text: string): string {
+  return utf8(text).replace(/[^!-*,-<>-~]/g, (c) => `+${c.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`);
+}
+
+/** What the content needs DSN for, or false. */
+const asksDsn = ({ ret, envid, recipients }: Transaction): boolean =>
+  ret !== undefined || envid !== undefined || recipients.some(({ notify }) => notify !== undefined);
+
+/** True when DSN parameters were asked for and are left out because the server does not offer them. */
+export const dropsDsn = (transaction: Transaction, extensions: Extensions): boolean => asksDsn(transaction) && !offers(extensions, 'DSN');
+
+/** True when the content goes out by BDAT: it saves the flight that waits for 354. RFC 3030 §2 */
+export const mayChunk = (extensions: Extensions): boolean => offers(extensions, 'CHUNKING');
+
+// biome-ignore format: a table is read as a table
+const NEEDS: readonly (readonly [keyword: string, why: string, needed: (transaction: Transaction) => boolean])[] = [
+  ['SMTPUTF8', 'an address is not ASCII', ({ smtputf8 }) => smtputf8],
+  ['BINARYMIME', 'the content is binary', ({ binary }) => binary === true],
+  ['CHUNKING', 'the content is binary', ({ binary }) => binary === true],
+  ['8BITMIME', 'the content is 8-bit and eight_bit = "refuse"', ({ eightBit, withoutEightBit }) => eightBit === 'some' && withoutEightBit === 'refuse'],
+  ['DSN', 'delivery status notifications were asked for and dsn = "require"', (transaction) => transaction.dsn === 'require' && asksDsn(transaction)],
+  ['REQUIRETLS', 'REQUIRETLS was asked for', ({ requireTls }) => requireTls === true],
+  ['MT-PRIORITY', 'a priority was asked for', ({ priority }) => priority !== undefined],
+  ['DELIVERBY', 'delivery by a time was asked for', ({ deliverBy }) => deliverBy !== undefined],
+  ['FUTURERELEASE', 'future release was asked for', ({ hold }) => hold !== undefined],
+  ['NO-SOLICITING', 'solicitation keywords were given', ({ solicit }) => solicit !== undefined],
+  ['AUTH', 'AUTH= was asked for', ({ submitter }) => submitter !== undefined],
+];
+
+/** The first thing that this server lacks for this transaction, as a sentence; null when nothing is missing. */
+export function unmetNeed(transaction: Transaction, extensions: Extensions): string | null {
+  const { size, recipients, reversePath } = transaction;
+  for (const [keyword, why, needed] of NEEDS)
+    if (needed(transaction) && !offers(extensions, keyword))
+      return `the server does not offer ${keyword} (${keyword === 'SMTPUTF8' ? (transaction.smtputf8For ?? why) : why})`;
+  const limit = sizeLimit(extensions);
+  if (size !== null && limit !== null && size > limit) return `the message has ${size} octets and the server takes at most ${limit}`;
+  const most = limitOf(extensions, 'RCPTMAX');
+  if (most !== null && recipients.length > most)
+    return `the message has ${recipients.length} recipients and the server takes at most ${most} in a transaction`;
+  const domains = limitOf(extensions, 'RCPTDOMAINMAX');
+  const count = domains === null ? 0 : new Set(recipients.map(({ path }) => path.domain.toLowerCase())).size;
+  if (domains !== null && count > domains)
+    return `the recipients have ${count} domains and the server takes at most ${domains} in a transaction`;
+  const paths = [reversePath, ...recipients.map(({ path }) => path)];
+  const foreign = transaction.smtputf8 ? undefined : paths.find((path) => path !== null && !isAsciiMailbox(path));
+  return foreign ? `the address ${printPath(foreign)} needs SMTPUTF8` : null;
+}
+
+/** MAIL with every parameter that is asked for and offered. Sizes: RFC 1870 §3; BODY: RFC 6152 §3, RFC 3030 §3; SMTPUTF8: RFC 6531 §3.4 */
+export function mailCommand(transaction: Transaction, extensions: Extensions): Parsed<string> {
+  const { size, estimate, eightBit, ret, envid, priority, deliverBy, hold, solicit, submitter } = transaction;
+  const words: string[] = [`MAIL FROM:${printPath(transaction.reversePath)}`];
+  // Converted content is longer than it was measured, by how much is not known yet.
+  const converted = eightBit !== 'none' && transaction.withoutEightBit === 'convert' && !offers(extensions, '8BITMIME');
+  const octets = converted ? null : (size ?? estimate);
+  if (octets !== null && offers(extensions, 'SIZE')) words.push(`SIZE=${octets}`);
+  if (transaction.binary) words.push('BODY=BINARYMIME');
+  else if (eightBit !== 'none' && offers(extensions, '8BITMIME')) words.push('BODY=8BITMIME');
+  if (transaction.smtputf8) words.push('SMTPUTF8');
+  if (offers(extensions, 'DSN')) {
+    if (ret !== undefined) words.push(`RET=${ret}`);
+    if (envid !== undefined) words.push(`ENVID=${xtext(envid)}`);
+  }
+  if (transaction.requireTls) words.push('REQUIRETLS');
+  if (priority !== undefined) words.push(`MT-PRIORITY=${priority}`);
+  if (deliverBy !== undefined) words.push(`BY=${deliverBy.seconds};${deliverBy.mode}${deliverBy.trace ? 'T' : ''}`);
+  if (hold !== undefined) words.push('for' in hold ? `HOLDFOR=${hold.for}` : `HOLDUNTIL=${hold.until}`);
+  if (solicit !== undefined) words.push(`SOLICIT=${solicit.join(',')}`);
+  if (submitter !== undefined) words.push(`AUTH=${submitter === null ? '<>' : xtext(printMailbox(submitter))}`);
+  return guarded(words);
+}
+
+/** RCPT with NOTIFY and ORCPT where DSN is offered. RFC 5321 §4.1.1.3, RFC 3461 §4.1 and §4.2, RFC 6533 §3 */
+export function rcptCommand({ path, notify, original }: Recipient, extensions: Extensions): Parsed<string> {
+  const words: string[] = [`RCPT TO:${printPath(path)}`];
+  if (path.domain === '') return unparsed(`the recipient ${printPath(path)} has no domain`);
+  if (offers(extensions, 'DSN')) {
+    if (notify !== undefined) words.push(`NOTIFY=${notify.join(',')}`);
+    if (original !== undefined && mailboxKey(original) !== mailboxKey(path)) words.push(originalRecipient(original, extensions));
+  }
+  return guarded(words);
+}
+
+function originalRecipient(original: ForwardPath, extensions: Extensions): string {
+  const text = printMailbox(original);
+  if (isAsciiMailbox(original)) return `ORCPT=rfc822;${xtext(text)}`;
+  // Without SMTPUTF8 the address is written in ASCII as \x{HEX} characters; with it only what means something here. RFC 6533 §3
+  const special = offers(extensions, 'SMTPUTF8') ? /[\\+= ]/gu : /[^!-~]|[\\+=]/gu;
+  return `ORCPT=utf-8;${text.replace(special, (c) => `\\x{${(c.codePointAt(0) as number).toString(16).toUpperCase()}}`)}`;
+}
+
+/** Joins the words as an octet string; control characters and blanks inside a word would start another command or parameter. */
+function guarded(words: readonly string[]): Parsed<string> {
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i] as string;
+    if (CONTROL.test(word)) return unparsed('a command parameter holds a control character');
+    // Only a quoted local-part may hold a blank, so only the first word.
+    if (i > 0 && /\s/.test(word)) return unparsed('a command parameter holds a blank');
+  }
+  return parsed(utf8(words.join(' ')));
+}

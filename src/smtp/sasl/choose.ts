@@ -1,0 +1,147 @@
+/**
+ * Which SASL mechanism a session uses: the strongest that the server announces, the configuration allows and the
+ * credentials fit. Knows no socket: what is true of the channel is handed in.
+ */
+
+import { type Parsed, parsed, unparsed } from '../parsed.ts';
+import { printable, utf8 } from '../text.ts';
+import { cramMd5 } from './cram.ts';
+import { external } from './external.ts';
+import { FOR_PASSWORDS, FOR_TOKENS, type MechanismName } from './mechanisms.ts';
+import { oauthBearer, xoauth2 } from './oauth.ts';
+import { briefly, type Hashes, login, type Mechanism, plain } from './sasl.ts';
+import { type Binding, type ChannelBinding, scram } from './scram.ts';
+
+export interface Credentials {
+  readonly user: string;
+  /** '' where there is none. */
+  readonly secret: string;
+  /** What `secret` is: unless mechanisms are configured, a token is never sent as a password, nor a password as a token. */
+  readonly kind: 'password' | 'token' | 'none';
+  /** A client certificate was given for the TLS handshake. */
+  readonly clientCertificate: boolean;
+}
+
+export interface MechanismPolicy {
+  /** SASL names, upper case, in order of preference; [] = the strongest that both sides have. */
+  readonly mechanisms: readonly string[];
+  /** Credentials may go over a channel that others can read. */
+  readonly allowPlaintext: boolean;
+}
+
+/** What is true of the connection when AUTH is about to be said. */
+export interface AuthChannel {
+  readonly secured: boolean;
+  /** A loopback address or a unix socket. */
+  readonly loopback: boolean;
+  /** The smart host as OAUTHBEARER names it; '' and 0 leave it out. */
+  readonly host: string;
+  readonly port: number;
+  /** What -PLUS can be bound to, the best first; [] = nothing. */
+  readonly bindings: readonly ChannelBinding[];
+}
+
+/** What a mechanism is made from. */
+interface Making {
+  readonly offered: ReadonlySet<string>;
+  readonly credentials: Credentials;
+  readonly channel: AuthChannel;
+  readonly hashes: Hashes;
+}
+
+/**
+ * The mechanism, or a sentence that says why none will do. `offered` are the words of the AUTH line of the EHLO reply that
+ * holds now, upper case. Never a mechanism that was not announced, never credentials over a channel that others can read
+ * unless the policy says so, never anything outside a configured list.
+ */
+export function chooseMechanism(
+  offered: ReadonlySet<string>,
+  credentials: Credentials,
+  policy: MechanismPolicy,
+  channel: AuthChannel,
+  hashes: Hashes,
+): Mechanism | string {
+  if (offered.size === 0) return 'the server offers no authentication here, and credentials are configured';
+  if (!channel.secured && !channel.loopback && !policy.allowPlaintext)
+    return 'the connection is not encrypted, so no credentials are sent; use TLS, or set auth.allow_plaintext = true';
+  const unusable = unusableCredentials(credentials);
+  if (unusable !== null) return unusable;
+  if (credentials.kind === 'none' && policy.mechanisms.length === 0 && !credentials.clientCertificate)
+    return 'a user name is configured, but no password, no token and no client certificate';
+  const wanted = policy.mechanisms.length > 0 ? policy.mechanisms : fitting(credentials);
+  const reasons: string[] = [];
+  for (const name of wanted.filter((each) => offered.has(each))) {
+    const made = make(name, { offered, credentials, channel, hashes });
+    if (made.ok) return briefly(made.value);
+    if (!reasons.includes(made.detail)) reasons.push(made.detail);
+  }
+  if (reasons.length > 0) return reasons.join('; ');
+  const [has, wants] = [printable([...offered].join(' '), 200), wanted.join(' ')];
+  const why = policy.mechanisms.length > 0 ? 'auth.mechanisms allows' : 'the credentials fit';
+  return `the server offers ${has}, and ${why} ${wants}${otherSecret(offered, credentials)}`;
+}
+
+/** What a server takes that offers nothing for the secret there is. */
+function otherSecret(offered: ReadonlySet<string>, { kind }: Credentials): string {
+  const takes = (names: readonly string[]): boolean => names.some((name) => offered.has(name));
+  if (kind === 'password' && takes(FOR_TOKENS) && !takes(FOR_PASSWORDS))
+    return '; it takes tokens only: write token_file, token_command or token_env in place of the password';
+  if (kind === 'token' && takes(FOR_PASSWORDS) && !takes(FOR_TOKENS))
+    return '; it takes passwords only: write password_file or password_command in place of the token';
+  return '';
+}
+
+function fitting({ kind }: Credentials): readonly MechanismName[] {
+  if (kind === 'token') return FOR_TOKENS;
+  return kind === 'none' ? ['EXTERNAL'] : FOR_PASSWORDS;
+}
+
+/** A control character in a credential could end a line or a field. RFC 4616 §2 and RFC 7628 §3.1 forbid the worst of them. */
+function unusableCredentials({ user, secret }: Credentials): string | null {
+  if (/[\p{Cc}\p{Cs}]/u.test(user)) return 'the user name contains a control character';
+  if (/[\p{Cc}\p{Cs}]/u.test(secret)) return 'the password or token contains a control character, perhaps a line end';
+  return null;
+}
+
+function make(name: string, { offered, credentials, channel, hashes }: Making): Parsed<Mechanism> {
+  const { user, secret } = credentials;
+  switch (name) {
+    case 'SCRAM-SHA-256-PLUS':
+    case 'SCRAM-SHA-1-PLUS': {
+      const [binding] = channel.bindings;
+      if (!binding) return unparsed(`${name} needs a TLS channel it can be bound to`);
+      return scram({ digest: name === 'SCRAM-SHA-1-PLUS' ? 'sha1' : 'sha256', user, password: secret, binding, hashes });
+    }
+    case 'SCRAM-SHA-256':
+    case 'SCRAM-SHA-1': {
+      const binding = unbound(offered, channel);
+      return scram({ digest: name === 'SCRAM-SHA-1' ? 'sha1' : 'sha256', user, password: secret, binding, hashes });
+    }
+    case 'CRAM-MD5':
+    case 'PLAIN':
+    case 'LOGIN':
+      if (user === '' || secret === '') return unparsed(`${name} needs a user name and a password`);
+      if (name === 'CRAM-MD5') return parsed(cramMd5(user, secret, hashes));
+      return parsed(name === 'PLAIN' ? plain(user, secret) : login(user, secret));
+    case 'OAUTHBEARER':
+    case 'XOAUTH2':
+      if (!isToken(secret)) return unparsed(`${name} needs a token, without blanks and in ASCII`);
+      return parsed(name === 'XOAUTH2' ? xoauth2(user, secret) : oauthBearer(user, secret, channel.host, channel.port));
+    case 'EXTERNAL':
+      return (channel.secured && credentials.clientCertificate) || channel.loopback
+        ? parsed(external(user))
+        : unparsed('EXTERNAL needs a client certificate (tls.certificate) and TLS');
+    default:
+      return unparsed(`the mechanism ${printable(utf8(name), 40)} is not known`);
+  }
+}
+
+/**
+ * The flag of an exchange without binding. 'y' only where no -PLUS was announced: a server that announced one takes 'y' as
+ * proof that somebody removed its offer. RFC 5802 §6
+ */
+const unbound = (offered: ReadonlySet<string>, { bindings }: AuthChannel): Binding =>
+  bindings.length > 0 && ![...offered].some((name) => name.startsWith('SCRAM-') && name.endsWith('-PLUS')) ? 'y' : 'n';
+
+/** Deviation: RFC 6750 §2.1 allows fewer characters, but tokens of Microsoft have others; no blank, no control. */
+const isToken = (secret: string): boolean => /^[!-~]+$/.test(secret);

@@ -1,0 +1,23 @@
+/** IP addresses as octets and as text. Knows no host. */
+import { isIP } from 'node:net';
+import { octets } from '../smtp/text.ts';
+
+/** An IP address as the octets a certificate has. RFC 5280 §4.2.1.6 */
+export function addressOctets(address: string): string {
+  if (isIP(address) === 4) return String.fromCharCode(...address.split('.').map(Number));
+  // The URL parser writes an IPv6 address in one canonical form, without dotted quads.
+  const [head = '', tail] = new URL(`http://[${address}]/`).hostname.slice(1, -1).split('::');
+  const groupsOf = (text: string) => (text === '' ? [] : text.split(':').map((group) => Number.parseInt(group, 16)));
+  const [before, after] = [groupsOf(head), groupsOf(tail ?? '')];
+  const groups = [...before, ...new Array<number>(8 - before.length - after.length).fill(0), ...after];
+  return String.fromCharCode(...groups.flatMap((group) => [group >> 8, group & 255]));
+}
+
+/** The octets of an address, as a certificate has them, for people. */
+export function printAddress(octetString: string): string {
+  const bytes = [...octets(octetString)];
+  if (bytes.length === 4) return bytes.join('.');
+  if (bytes.length !== 16) return '(no address)';
+  const groups = Array.from({ length: 8 }, (_, i) => (((bytes[2 * i] as number) << 8) | (bytes[2 * i + 1] as number)).toString(16));
+  return new URL(`http://[${groups.join(':')}]/`).hostname.slice(1, -1);
+}

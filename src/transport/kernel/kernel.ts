@@ -1,0 +1,160 @@
+/**
+ * The content encoder of src/smtp/client/content.ts as a WebAssembly kernel, about twenty times as fast: for content that is
+ * streamed. Below 64 KiB it does not pay: it costs about 0.7 ms and 5 MiB before its first octet. It owns the memory
+ * that input is read into and output is written from. Knows no socket and no file; what it does to the octets is in
+ * kernel.wat.
+ */
+import type { ContentEncoder, Framing } from '../../smtp/client/content.ts';
+import { KERNEL } from './kernel.wasm.ts';
+
+/**
+ * Begins a content. All encoders of a kernel share its memory: the octets that one returned are valid until the
+ * next call of any, so a kernel serves one session at a time.
+ */
+export interface Kernel {
+  (framing: Framing): ContentEncoder;
+  /**
+   * Where to read input to: a chunk that lies in it (any part of it) is encoded without being copied first. Encoding
+   * changes nothing in it.
+   */
+  readonly inputBuffer: Uint8Array;
+  /** The sums of `src/message/octet-sums.ts`. */
+  readonly addOctets: (octets: Uint8Array, before: readonly [number, number]) => readonly [number, number];
+}
+
+/** Large writes are cheap: a file sent 1 MiB at a time takes three quarters of the time it takes 64 KiB at a time. */
+const SLOT = 1 << 20;
+/** The kernel's results stand first; a vector may be touched behind each slot. */
+const INPUT = 64;
+/** Chunks from elsewhere are copied here: what was read into INPUT may be still to come. */
+const COPY = INPUT + SLOT + 64;
+const OUTPUT = COPY + SLOT + 64;
+/** No octet becomes more than two. */
+const PAGES = Math.ceil((OUTPUT + 2 * SLOT + 64) / 65536);
+
+const DOT = 46;
+/** No octet has this value: nothing is doubled. */
+const NO_DOT = 256;
+const NOTHING = new Uint8Array(0);
+
+/** The part of WebAssembly's interface that is used here; neither the language's nor Node's types declare it. */
+interface Platform {
+  readonly Module: new (octets: Uint8Array) => object;
+  readonly Memory: new (pages: { readonly initial: number; readonly maximum: number }) => { readonly buffer: ArrayBuffer };
+  readonly Instance: new (module: object, imports: object) => { readonly exports: Exports };
+}
+interface Exports {
+  encode(input: number, length: number, output: number, dot: number, state: number): number;
+  sum(input: number, length: number, first: number, second: number): void;
+}
+
+/**
+ * A kernel with a memory of its own, or null where it cannot run: no WebAssembly (`node --jitless`), no SIMD (an old
+ * processor), or no room for its memory, of which engines reserve far more than they use (`ulimit -v`).
+ */
+export function loadKernel(): Kernel | null {
+  try {
+    const { Module, Memory, Instance } = (globalThis as unknown as { readonly WebAssembly: Platform }).WebAssembly;
+    const memory = new Memory({ initial: PAGES, maximum: PAGES });
+    const { encode, sum } = new Instance(new Module(Buffer.from(KERNEL, 'base64')), { '': { memory } }).exports;
+    const slots = slotsOf(memory.buffer);
+    const results = new Int32Array(memory.buffer, 0, 16);
+    return Object.assign((framing: Framing) => kernelEncoder(framing, slots, results, encode), {
+      inputBuffer: slots.input,
+      addOctets(octets: Uint8Array, before: readonly [number, number]): readonly [number, number] {
+        let [first, second] = before;
+        for (let at = 0; at < octets.length; at += SLOT) {
+          const part = octets.subarray(at, at + SLOT);
+          sum(slots.place(part), part.length, first, second);
+          first = results[FIRST_SUM] as number;
+          second = results[SECOND_SUM] as number;
+        }
+        return [first, second];
+      },
+    });
+  } catch {
+    return null;
+  }
+}
+
+/** Parts of the kernel's memory. */
+interface Slots {
+  readonly input: Uint8Array;
+  readonly output: Uint8Array;
+  /** Where at most a slot's octets lie, after copying what lies elsewhere: to be used before the next are placed. */
+  place(octets: Uint8Array): number;
+}
+
+function slotsOf(memory: ArrayBuffer): Slots {
+  const copy = new Uint8Array(memory, COPY, SLOT);
+  return {
+    input: new Uint8Array(memory, INPUT, SLOT),
+    output: new Uint8Array(memory, OUTPUT),
+    place(octets) {
+      if (octets.buffer === memory) return octets.byteOffset;
+      copy.set(octets);
+      return COPY;
+    },
+  };
+}
+
+/** Where kernel.wat leaves its results. */
+const [STATE, LINES, DOTS, FIRST, LONGEST, LAST, EIGHT_BIT, NUL, FIRST_SUM, SECOND_SUM] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9] as const;
+
+function kernelEncoder(framing: Framing, slots: Slots, results: Int32Array, encode: Exports['encode']): ContentEncoder {
+  const { output } = slots;
+  const result = (index: number): number => results[index] as number;
+  const dot = framing === 'data' ? DOT : NO_DOT;
+  let state = 1;
+  let octetsIn = 0;
+  let octetsOut = 0;
+  let dots = 0;
+  let lines = 0;
+  let line = 0;
+  let longestLine = 0;
+  let eightBit = false;
+  let nul = false;
+
+  /** Encodes at most a slot's octets that lie at an address; returns how many are in `output`. */
+  function encodeAt(address: number, length: number): number {
+    const written = encode(address, length, OUTPUT, dot, state);
+    state = result(STATE);
+    octetsIn += length;
+    octetsOut += written;
+    dots += result(DOTS);
+    eightBit ||= result(EIGHT_BIT) !== 0;
+    nul ||= result(NUL) !== 0;
+    if (result(LINES) > 0) {
+      lines += result(LINES);
+      longestLine = Math.max(longestLine, line + result(FIRST), result(LONGEST));
+      line = 0;
+    }
+    line += result(LAST);
+    longestLine = Math.max(longestLine, line);
+    return written;
+  }
+
+  return {
+    push(chunk) {
+      if (chunk.length === 0) return NOTHING;
+      if (chunk.length <= SLOT) return output.subarray(0, encodeAt(slots.place(chunk), chunk.length));
+      let whole: Uint8Array = NOTHING;
+      for (let at = 0; at < chunk.length; at += SLOT) {
+        const part = chunk.subarray(at, at + SLOT);
+        whole = Buffer.concat([whole, output.subarray(0, encodeAt(slots.place(part), part.length))]);
+      }
+      return whole;
+    },
+    end() {
+      if ((state & 1) === 1) return NOTHING;
+      state = 1;
+      line = 0;
+      lines++;
+      octetsOut += 2;
+      return Uint8Array.of(13, 10);
+    },
+    get facts() {
+      return { octetsIn, octetsOut, size: octetsOut - dots, eightBit, nul, longestLine, lines };
+    },
+  };
+}

@@ -1,0 +1,237 @@
+/**
+ * From a smart host to what can be connected to: names, then addresses in order. Knows no socket and no session, and not
+ * how a name is looked up: `names.ts` does it as the host is set up.
+ */
+
+import { DIRECT, type Link, type Smarthost } from '../../router/smarthost.ts';
+import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
+import { isIPv4, isIPv6 } from '../../smtp/path.ts';
+import { alarm } from '../clock.ts';
+import type { Names, Question } from './question.ts';
+
+/** A name or address of a smart host, with the port to use. */
+export interface Target {
+  /** What is looked up and, unless configured otherwise, what the certificate must be for. */
+  readonly name: string;
+  readonly port: number;
+  /** Path of a unix socket; then `name` is it, too. */
+  readonly unix: boolean;
+  /** True when the name came from DNS (MX, SRV), which anybody on the way may have written. */
+  readonly fromDns: boolean;
+  /** undefined: DIRECT. */
+  readonly link?: Link;
+}
+
+/** One address to connect to. */
+export interface Endpoint {
+  readonly address: string;
+  /** 'name': `address` is a name or an address that a proxy connects to. */
+  readonly family: 4 | 6 | 'unix' | 'name';
+  readonly port: number;
+}
+
+/** Loaded when there is a name to look up. */
+export const systemNames: Names = {
+  addresses: async (name, question) => (await import('./names.ts')).theseNames.addresses(name, question),
+  mx: async (name, question) => (await import('./names.ts')).theseNames.mx(name, question),
+  srv: async (name, question) => (await import('./names.ts')).theseNames.srv(name, question),
+};
+
+/** A name with more addresses, or a domain with more hosts, is misconfigured; the rest is not tried. */
+const MOST_ADDRESSES = 16;
+const MOST_TARGETS = 16;
+
+/** What `work` finds, or a failed result when it takes longer than `milliseconds`. Then, and when `signal` comes, it is left behind. */
+async function inTime<T>(
+  milliseconds: number,
+  what: string,
+  signal: AbortSignal | undefined,
+  work: (left: AbortSignal) => Promise<Parsed<T>>,
+): Promise<Parsed<T>> {
+  const left = new AbortController();
+  let leave = (): void => {};
+  let stop = (): void => {};
+  const late = new Promise<Parsed<T>>((resolve) => {
+    leave = () => {
+      left.abort();
+      resolve(unparsed(`${what} was given up`));
+    };
+    stop = alarm(milliseconds, () => {
+      resolve(unparsed(`${what} took longer than ${milliseconds / 1000} s (timeouts.resolve)`));
+      left.abort();
+    });
+  });
+  if (signal?.aborted) leave();
+  else signal?.addEventListener('abort', leave, { once: true });
+  try {
+    return await Promise.race([late, work(left.signal)]);
+  } finally {
+    stop();
+    signal?.removeEventListener('abort', leave);
+  }
+}
+
+/** The names a smart host stands for: itself, or those of its MX or SRV records in the order they are to be tried. */
+export async function targetsOf(
+  host: Smarthost,
+  within: number,
+  names = systemNames,
+  signal?: AbortSignal,
+): Promise<Parsed<readonly Target[]>> {
+  const { link } = host;
+  const targets = await namesOf(host, within, names, signal);
+  return targets.ok && link !== undefined ? parsed(targets.value.map((target) => ({ ...target, link }))) : targets;
+}
+
+async function namesOf(host: Smarthost, within: number, names: Names, signal: AbortSignal | undefined): Promise<Parsed<readonly Target[]>> {
+  if (host.scheme === 'unix') return parsed([{ name: host.host, port: 0, unix: true, fromDns: false }]);
+  if (host.expand === 'none') return parsed([{ name: host.host, port: host.port, unix: false, fromDns: false }]);
+  return inTime(within, `looking up ${host.host}`, signal, (left) => {
+    const question: Question = { family: 'any', signal: left };
+    return host.expand === 'mx' ? mxTargets(host, names, question) : srvTargets(host, names, question);
+  });
+}
+
+/**
+ * RFC 5321 §5.1: by preference, equal ones in random order; no MX record means the name itself, also where the name is an
+ * alias (the answer is then empty and no error); a null MX (RFC 7505 §3) means none.
+ */
+async function mxTargets({ host, port }: Smarthost, names: Names, question: Question): Promise<Parsed<readonly Target[]>> {
+  const itself: readonly Target[] = [{ name: host, port, unix: false, fromDns: false }];
+  try {
+    const records = (await names.mx(host, question)).map((record) => ({ ...record, order: Math.random() }));
+    records.sort((a, b) => a.priority - b.priority || a.order - b.order);
+    const [first, ...others] = records;
+    if (first === undefined) return parsed(itself);
+    if (first.exchange === '' && first.priority === 0 && others.length === 0) return unparsed(`${host} says it takes no mail (null MX)`);
+    const targets = fromDns(records.map(({ exchange }) => ({ name: exchange, port })));
+    return targets.length > 0 ? parsed(targets) : unparsed(`the MX records of ${host} name no host`);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    // Bun does not tell a name without such a record from one that is unknown; looking up its address will.
+    const isWithout = code === 'ENODATA' || (code === 'ENOTFOUND' && process.versions.bun !== undefined);
+    if (isWithout) return parsed(itself);
+    return unparsed(`no MX records of ${host}: ${dnsError(code)}`);
+  }
+}
+
+/** RFC 6186 §3.1, RFC 8314 §5.1: `_submissions._tcp` or `_submission._tcp`, ordered as RFC 2782 says. */
+async function srvTargets({ host, scheme }: Smarthost, names: Names, question: Question): Promise<Parsed<readonly Target[]>> {
+  const service = `_${scheme === 'submissions' ? 'submissions' : 'submission'}._tcp.${host}`;
+  try {
+    const records = orderSrv(await names.srv(service, question), Math.random);
+    // As with MX: what an alias leads to has none.
+    if (records.length === 0) return unparsed(`no SRV records of ${service}: ${dnsError('ENODATA')}`);
+    // A record "." says the service is decidedly not available. RFC 2782
+    if (records.every(({ name }) => name === '')) return unparsed(`${host} says it has no such service (${service})`);
+    return parsed(fromDns(records));
+  } catch (error) {
+    return unparsed(`no SRV records of ${service}: ${dnsError((error as NodeJS.ErrnoException).code)}`);
+  }
+}
+
+/** The root among other names is no host that could be reached. */
+const fromDns = (found: readonly { readonly name: string; readonly port: number }[]): readonly Target[] =>
+  found
+    .filter(({ name }) => name !== '')
+    .slice(0, MOST_TARGETS)
+    .map(({ name, port }) => ({ name, port, unix: false, fromDns: true }));
+
+interface Srv {
+  readonly name: string;
+  readonly port: number;
+  readonly priority: number;
+  readonly weight: number;
+}
+
+/** By priority; within one, drawn by weight. RFC 2782 */
+export function orderSrv(records: readonly Srv[], random: () => number): readonly Srv[] {
+  const left = [...records].sort((a, b) => a.priority - b.priority || a.weight - b.weight);
+  const ordered: Srv[] = [];
+  while (left.length > 0) {
+    const group = left.filter(({ priority }) => priority === left[0]?.priority);
+    const sum = group.reduce((total, { weight }) => total + weight, 0);
+    let draw = Math.floor(random() * (sum + 1));
+    const drawn = group.find(({ weight }) => {
+      draw -= weight;
+      return draw <= 0;
+    }) as Srv;
+    ordered.push(drawn);
+    left.splice(left.indexOf(drawn), 1);
+  }
+  return ordered;
+}
+
+/**
+ * The addresses of a target that its link allows, families alternating; never none. RFC 8305 §4. With a proxy nothing is
+ * looked up: the name is the proxy's business.
+ */
+export async function endpointsOf(
+  { name, port, unix, link = DIRECT }: Target,
+  within: number,
+  names = systemNames,
+  signal?: AbortSignal,
+): Promise<Parsed<readonly [Endpoint, ...Endpoint[]]>> {
+  if (unix) return parsed([{ address: name, family: 'unix', port: 0 }]);
+  if (link.proxy !== null) return parsed([{ address: name, family: 'name', port }]);
+  if (isIPv4(name)) return allowedBy(link, name, [{ address: name, family: 4, port }]);
+  if (isIPv6(name) || name.includes('%')) return allowedBy(link, name, [{ address: name, family: 6, port }]);
+  const found = await inTime(within, `looking up ${name}`, signal, (left) =>
+    lookUp(name, port, names, link, { family: link.family, signal: left }),
+  );
+  return found.ok ? allowedBy(link, name, found.value) : found;
+}
+
+/** Those of the family that is asked for, in their order. */
+function allowedBy(link: Link, name: string, all: readonly Endpoint[]): Parsed<readonly [Endpoint, ...Endpoint[]]> {
+  const [first, ...rest] = all.filter(({ family }) => link.family === 'any' || family === link.family).slice(0, MOST_ADDRESSES);
+  return first ? parsed([first, ...rest]) : unparsed(otherFamily(link, name));
+}
+
+function otherFamily({ family, sourceAddress }: Link, name: string): string {
+  const because = sourceAddress === '' ? `family = "${family}"` : `source_address = "${sourceAddress}"`;
+  return `${name} has no IPv${family} address, and ${because} wants one`;
+}
+
+async function lookUp(
+  name: string,
+  port: number,
+  names: Names,
+  link: Link,
+  question: Question,
+): Promise<Parsed<readonly [Endpoint, ...Endpoint[]]>> {
+  try {
+    const found = name === '' ? [] : await names.addresses(name, question);
+    const [first, ...rest] = alternate(found.map(({ address, family }): Endpoint => ({ address, family: family === 6 ? 6 : 4, port })));
+    return first ? parsed([first, ...rest]) : unparsed(`no address of ${name}: ${dnsError('ENODATA')}`);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return unparsed(code === 'ENODATA' && question.family !== 'any' ? otherFamily(link, name) : `no address of ${name}: ${dnsError(code)}`);
+  }
+}
+
+/** The first family first, then in turn. RFC 8305 §4 */
+export function alternate(endpoints: readonly Endpoint[]): readonly Endpoint[] {
+  const first = endpoints.filter(({ family }) => family === endpoints[0]?.family);
+  const second = endpoints.filter(({ family }) => family !== endpoints[0]?.family);
+  return first.flatMap((endpoint, i) => (second[i] ? [endpoint, second[i]] : [endpoint])).concat(second.slice(first.length));
+}
+
+/** What a resolver's code means, in words. */
+function dnsError(code: string | undefined): string {
+  const words: Readonly<Record<string, string>> = {
+    ENOTFOUND: 'the name is unknown',
+    ENODATA: 'there is no such record',
+    ENOIPV4: 'it has no IPv4 address, and this host has no address from which another could be reached',
+    ENOIPV6: 'it has no IPv6 address, and this host has no address from which another could be reached',
+    EAI_AGAIN: 'the name servers do not answer',
+    ETIMEOUT: 'the name servers do not answer',
+    ESERVFAIL: 'the name servers failed',
+    EREFUSED: 'the name servers refuse to answer',
+    ECONNREFUSED: 'no name server answers',
+    EFORMERR: 'the name servers do not understand the question',
+    ENOTIMP: 'the name servers do not understand the question',
+    EBADRESP: 'the name servers answer with nonsense',
+  };
+  return words[code ?? ''] ?? code ?? 'unknown error';
+}

@@ -1,0 +1,232 @@
+/**
+ * Asks for names as this host does, in a way that can be left behind: /etc/hosts and c-ares where nsswitch.conf says files
+ * and dns, else the C library, in a process of its own. Knows no smart host. The reason: Node calls getaddrinfo in a thread,
+ * and does not end before that thread does, which with a name server that is down takes up to a minute.
+ */
+
+import type { MxRecord, Resolver, SrvRecord } from 'node:dns';
+import { existsSync, readFileSync } from 'node:fs';
+import { hostname, networkInterfaces } from 'node:os';
+import { domainToASCII } from 'node:url';
+import { alarm } from '../clock.ts';
+import {
+  type Address,
+  addressesIn,
+  candidatesOf,
+  familiesOf,
+  inOrder,
+  type ResolvConf,
+  readResolvConf,
+  type Step,
+  stepsOf,
+} from './host-files.ts';
+import type { Names, Question } from './question.ts';
+
+/** A failure as node:dns has it: an Error with a `code`. */
+const failure = (code: string): Error => Object.assign(new Error(code), { code });
+
+/** What the host says of itself. */
+export interface Host {
+  /** The text of a file, null when it cannot be read. */
+  readonly read: (path: string) => string | null;
+  readonly exists: (path: string) => boolean;
+  readonly hostname: () => string;
+  /** Its own addresses, loopback included. */
+  readonly addresses: () => readonly string[];
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** In place of the name servers of resolv.conf: addresses, with ports where they are not 53. */
+  readonly servers: readonly string[] | null;
+}
+
+const THIS_HOST: Host = {
+  read(path) {
+    try {
+      return readFileSync(path, 'latin1');
+    } catch {
+      return null;
+    }
+  },
+  exists: existsSync,
+  hostname,
+  addresses: () => Object.values(networkInterfaces()).flatMap((all) => (all ?? []).map(({ address }) => address)),
+  environment: process.env,
+  servers: null,
+};
+
+/** The names as a host knows them. Each function rejects with a `code` of node:dns. */
+export function namesOf(host: Host): Names {
+  const conf = (): Servers => ({
+    ...readResolvConf(host.read('/etc/resolv.conf') ?? '', host.hostname(), host.environment),
+    servers: host.servers,
+  });
+  return {
+    addresses: (name, question) => addressesOf(name, question, host, conf()),
+    mx: (name, { signal }) => asking<MxRecord[]>(conf(), signal, (resolver, done) => resolver.resolveMx(name, done)),
+    srv: (name, { signal }) => asking<SrvRecord[]>(conf(), signal, (resolver, done) => resolver.resolveSrv(name, done)),
+  };
+}
+
+export const theseNames: Names = namesOf(THIS_HOST);
+
+type Servers = ResolvConf & Pick<Host, 'servers'>;
+
+const LOOPBACK: readonly Address[] = [
+  { address: '::1', family: 6 },
+  { address: '127.0.0.1', family: 4 },
+];
+
+/** The addresses of a name, in the order they should be tried; never none. */
+async function addressesOf(name: string, question: Question, host: Host, conf: Servers): Promise<readonly Address[]> {
+  const nsswitch = host.read('/etc/nsswitch.conf');
+  // What ends in a number is an address of old (inet_aton(3)), or nothing.
+  const isPlain = !/(^|\.)(\d+|0x[\da-f]*)\.?$/i.test(name) && (nsswitch !== null || process.platform === 'linux');
+  const { exists, hostname: ownName } = host;
+  const steps: readonly Step[] = isPlain
+    ? stepsOf(name, nsswitch, { hostname: ownName(), nameservers: conf.nameservers, exists })
+    : ['system'];
+  const wanted = ({ family }: Address): boolean => question.family === 'any' || family === question.family;
+  const own = host.addresses();
+  const sorted = (found: readonly Address[]) => inOrder(found, own, host.read('/etc/gai.conf') ?? '');
+  let problem = failure('ENOTFOUND');
+  for (const step of steps) {
+    if (step === 'files') {
+      const found = addressesIn(host.read('/etc/hosts') ?? '', name.replace(/\.$/, '')).filter(wanted);
+      if (found.length > 0) return sorted(found);
+      continue;
+    }
+    // RFC 6761 §6.3: it never leaves this host.
+    if (/(^|\.)localhost\.?$/i.test(name)) return sorted(LOOPBACK.filter(wanted));
+    try {
+      return step === 'dns'
+        ? sorted(await searched(name, conf, own, question))
+        : await (await import('./getaddrinfo.ts')).ask(name, question);
+    } catch (error) {
+      problem = error as Error;
+    }
+  }
+  throw problem;
+}
+
+/* ---- c-ares ---- */
+
+type Ask<T> = (resolver: Resolver, done: (error: Error | null, found: T) => void) => void;
+
+/** What a name server says that cannot help. RFC 1035 §4.1.1 */
+const UNHELPFUL: readonly string[] = ['EFORMERR', 'ESERVFAIL', 'ENOTIMP', 'EREFUSED', 'EBADRESP'];
+const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? '';
+
+/**
+ * One question to the name servers of resolv.conf. Where one says that it cannot help, the next is asked, as the C library
+ * does: c-ares, as runtimes set it up, goes on only from a server that is silent. When the signal comes, nothing of it is left.
+ */
+async function asking<T>({ timeout, attempts, servers }: Servers, signal: AbortSignal, ask: Ask<T>): Promise<T> {
+  // The callbacks of node:dns: its promises take milliseconds to load.
+  const { Resolver } = process.getBuiltinModule('node:dns');
+  const among = (some: readonly string[] | null): Resolver => {
+    const resolver = new Resolver({ timeout, tries: attempts });
+    if (some !== null) resolver.setServers(some);
+    return resolver;
+  };
+  const all = among(servers);
+  try {
+    return await askedOf(all, signal, ask);
+  } catch (error) {
+    for (const server of UNHELPFUL.includes(codeOf(error)) ? all.getServers().slice(1) : [])
+      try {
+        return await askedOf(among([server]), signal, ask);
+      } catch (another) {
+        if (!TEMPORARY.includes(codeOf(another))) throw another;
+      }
+    throw error;
+  }
+}
+
+function askedOf<T>(resolver: Resolver, signal: AbortSignal, ask: Ask<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const cancel = (): void => resolver.cancel();
+    const done = (error: Error | null, found: T): void => {
+      signal.removeEventListener('abort', cancel);
+      if (error) reject(error);
+      else resolve(found);
+    };
+    if (signal.aborted) return reject(failure('ECANCELLED'));
+    signal.addEventListener('abort', cancel, { once: true });
+    ask(resolver, done);
+  });
+}
+
+/** What lasts only as long as the name servers are as they are. */
+const TEMPORARY: readonly string[] = ['ETIMEOUT', 'ECONNREFUSED', ...UNHELPFUL];
+const isSilent = (code: string): boolean => code === 'ETIMEOUT' || code === 'ECONNREFUSED';
+
+/**
+ * Through the search list, as the C library goes. One difference: where the name servers have no answer for the name as it is
+ * written, no longer name takes its place.
+ */
+async function searched(name: string, conf: Servers, own: readonly string[], question: Question): Promise<readonly Address[]> {
+  const ascii = domainToASCII(name) || name;
+  let worst = '';
+  let isOver = false;
+  for (const candidate of candidatesOf(ascii, conf)) {
+    const isWritten = candidate === ascii.replace(/\.$/, '');
+    if (isOver && !isWritten) continue;
+    try {
+      return await addressesInDns(candidate, conf, own, question);
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code ?? 'ENOTFOUND';
+      if (code === 'ECANCELLED' || (isWritten && TEMPORARY.includes(code))) throw error;
+      isOver ||= isSilent(code);
+      if (worst === '' || TEMPORARY.includes(code) || (isWritten && !TEMPORARY.includes(worst))) worst = code;
+    }
+  }
+  throw failure(worst);
+}
+
+/** Milliseconds. RFC 8305 §3 waits 50 ms for the other family; a server that must ask others first takes longer. */
+const OTHER_FAMILY = 1000;
+
+/** A and AAAA at once, and of those only what is wanted and of use to this host. */
+function addressesInDns(name: string, conf: Servers, own: readonly string[], { family, signal }: Question): Promise<readonly Address[]> {
+  const useful = familiesOf(own);
+  const families = ([6, 4] as const).filter((each) =>
+    family === 'any' ? useful[each] && !(each === 6 && conf.isWithoutAaaa) : each === family,
+  );
+  return new Promise((resolve, reject) => {
+    const found: Address[] = [];
+    const codes: string[] = [];
+    const left = new AbortController();
+    const leave = (): void => left.abort();
+    let stop = (): void => {};
+    let open = families.length;
+    const settle = (): void => {
+      stop();
+      signal.removeEventListener('abort', leave);
+      left.abort();
+      // IPv6 first, whichever came first.
+      if (found.length > 0) {
+        resolve(found.toSorted((a, b) => b.family - a.family));
+        return;
+      }
+      const code = codes.find((each) => TEMPORARY.includes(each)) ?? codes.find((each) => each !== 'ENOTFOUND') ?? 'ENOTFOUND';
+      const isHalf = code === 'ENODATA' && family === 'any' && families.length === 1;
+      reject(failure(isHalf ? `ENOIPV${families[0]}` : code));
+    };
+    if (signal.aborted) left.abort();
+    else signal.addEventListener('abort', leave, { once: true });
+    for (const each of families)
+      asking<readonly string[]>(conf, left.signal, (resolver, done) =>
+        each === 6 ? resolver.resolve6(name, done) : resolver.resolve4(name, done),
+      )
+        .then(
+          (addresses) => void found.push(...addresses.map((address) => ({ address, family: each }))),
+          (error: NodeJS.ErrnoException) => void codes.push(error.code ?? 'ENOTFOUND'),
+        )
+        .then(() => {
+          open -= 1;
+          if (open === 0) settle();
+          else if (found.length > 0) stop = alarm(OTHER_FAMILY, settle);
+        });
+    // A host that is told to ask for nothing knows nothing.
+    if (open === 0) settle();
+  });
+}

@@ -1,0 +1,110 @@
+/** The certificates a TLS peer shows, for the checks that need them and for people. Verifies nothing. */
+
+import type { DetailedPeerCertificate, TLSSocket } from 'node:tls';
+import { printable, utf8 } from '../../smtp/text.ts';
+import { printAddress } from '../address.ts';
+import { type CertificateContent, readCertificate } from './x509.ts';
+
+/** A certificate for people: `nospool check` prints it, failures name it. All text is printable. */
+export interface CertificateFacts {
+  readonly subject: string;
+  readonly issuer: string;
+  readonly names: readonly string[];
+  /** Milliseconds since 1970. */
+  readonly notBefore: number;
+  readonly notAfter: number;
+  /** `sha256:` and 64 hexadecimal digits, as in tls.fingerprint. */
+  readonly fingerprint: string;
+  readonly keyFingerprint: string;
+}
+
+/** One certificate of a chain. */
+export interface Link {
+  readonly facts: CertificateFacts;
+  readonly content: CertificateContent;
+}
+
+/** A chain is seldom longer than four; ten is OpenSSL's own order of magnitude. */
+const LONGEST_CHAIN = 10;
+
+/** The peer's own certificate first; ends where one cannot be read. */
+export function chainOf(socket: TLSSocket): readonly Link[] {
+  const chain: Link[] = [];
+  const seen = new Set<string>();
+  let next: DetailedPeerCertificate | undefined = socket.getPeerCertificate(true);
+  while (next?.raw !== undefined && chain.length < LONGEST_CHAIN) {
+    const content = readCertificate(next.raw);
+    const fingerprint = fingerprintOf(next.raw);
+    if (content === null || seen.has(fingerprint)) break;
+    seen.add(fingerprint);
+    chain.push({ content, facts: factsOfCertificate(next, content, fingerprint) });
+    next = next.issuerCertificate;
+  }
+  return chain;
+}
+
+/** Bits that a key must have at least, those of a strength of 112: NIST SP 800-57 part 1, level 2 of OpenSSL. */
+const LEAST: Readonly<Record<string, number>> = { RSA: 2048, DSA: 2048, EC: 224 };
+/** Digests for which other content with the same digest has been found, or may soon be. */
+const FORGEABLE: Readonly<Record<string, string>> = { md2: 'MD2', md5: 'MD5', sha1: 'SHA-1' };
+
+/** What makes a chain weak, though it be valid. */
+export interface Weakness {
+  /** Whose certificate it is: an index into the chain. */
+  readonly at: number;
+  /** `is signed with SHA-1, which can be forged`. */
+  readonly detail: string;
+}
+
+/**
+ * The first certificate of a chain whose key is too short or whose signature can be forged; null when there is none. One runtime
+ * refuses some of this and another none of it. `isTrusted`: the store has this certificate's key; nobody needs to vouch for it,
+ * and what follows it is not relied on.
+ */
+export function weaknessOf(chain: readonly Link[], isTrusted: (link: Link) => boolean): Weakness | null {
+  for (const [at, link] of chain.entries()) {
+    const { key, signedWith, selfIssued } = link.content;
+    const least = LEAST[key.kind] ?? 0;
+    const signature = selfIssued ? undefined : FORGEABLE[signedWith];
+    const isShort = key.bits < least;
+    if (!isShort && signature === undefined) continue;
+    // The store is looked through only when there is a reason.
+    if (chain.slice(0, at).some(isTrusted)) return null;
+    if (isShort) return { at, detail: `has an ${key.kind} key of ${key.bits} bits, and ${least} are the least` };
+    if (isTrusted(link)) return null;
+    return { at, detail: `is signed with ${signature}, which can be forged` };
+  }
+  return null;
+}
+
+/** The public keys, DER, of the certificates in a PEM text; those that cannot be read are left out. */
+export function keysIn(pem: string): readonly Uint8Array[] {
+  return [...pem.matchAll(/-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----([^-]*)-----END/g)].flatMap(([, text = '']) => {
+    const content = readCertificate(Buffer.from(text, 'base64'));
+    return content ? [content.publicKey] : [];
+  });
+}
+
+function factsOfCertificate(peer: DetailedPeerCertificate, content: CertificateContent, fingerprint: string): CertificateFacts {
+  return {
+    subject: distinguishedName(peer.subject),
+    issuer: distinguishedName(peer.issuer),
+    names: [...content.dnsNames.map((name) => printable(name, 255)), ...content.addresses.map(printAddress)],
+    notBefore: content.notBefore,
+    notAfter: content.notAfter,
+    fingerprint,
+    keyFingerprint: fingerprintOf(content.publicKey),
+  };
+}
+
+/** Loaded with node:tls already. */
+const crypto = () => process.getBuiltinModule('node:crypto');
+/** The digest that tls.fingerprint names. */
+const fingerprintOf = (der: Uint8Array): string => `sha256:${crypto().createHash('sha256').update(der).digest('hex')}`;
+
+/** The most telling part of a distinguished name, printable. */
+function distinguishedName(name: unknown): string {
+  const parts = (typeof name === 'object' && name !== null ? name : {}) as Readonly<Record<string, string | readonly string[] | undefined>>;
+  const part = [parts.CN, parts.O, parts.OU].flat().find((each) => typeof each === 'string' && each !== '');
+  return part === undefined ? '(no name)' : printable(utf8(part), 100);
+}

@@ -1,0 +1,122 @@
+/**
+ * Why a TLS handshake failed, in a sentence that says what to do about it: OpenSSL's codes in, words out. Decides nothing:
+ * every failure that comes here is one already.
+ */
+import type { TlsPolicy } from '../../router/smarthost.ts';
+import { printable, utf8 } from '../../smtp/text.ts';
+import type { CertificateFacts, Link, Weakness } from './chain.ts';
+import type { Wanted } from './peername.ts';
+
+/** What a failure is explained with. */
+export interface TlsAttempt {
+  readonly policy: TlsPolicy;
+  readonly wanted: Wanted;
+  readonly implicit: boolean;
+  /** What the CA store is called. */
+  readonly store: string;
+}
+
+export const CLOSED = 'the server closed the connection during the TLS handshake';
+const KNOWS_NO_TLS = /WRONG_VERSION_NUMBER|PACKET_LENGTH|HTTP_REQUEST|UNKNOWN_PROTOCOL|BAD_RECORD_TYPE|UNEXPECTED_MESSAGE|RECORD_TOO/;
+
+const OF_CERTIFICATE = /ALERT_(?:UNKNOWN_CA|(?:BAD_|UNSUPPORTED_)?CERTIFICATE|ACCESS_DENIED)/;
+
+/** Why a handshake failed: a sentence with what to do about it. `error` is that of the socket. */
+export function explainTlsFailure(error: NodeJS.ErrnoException, { policy, wanted, implicit }: TlsAttempt): string {
+  const code = `${error.code ?? ''} ${error.message.toUpperCase().replaceAll(' ', '_')}`;
+  if (KNOWS_NO_TLS.test(code))
+    return implicit
+      ? 'the port does not speak TLS from the start; if it offers STARTTLS, write submission:// (or smtp://) for it'
+      : 'the server agreed to STARTTLS and then sent something that is not TLS';
+  if (/PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL|VERSION_TOO_LOW/.test(code))
+    return `the server has no TLS version from ${policy.minVersion} on (tls.min_version)`;
+  if (/CERTIFICATE_REQUIRED/.test(code)) return 'the server wants a client certificate; set tls.certificate and tls.certificate_key';
+  if (OF_CERTIFICATE.test(code))
+    return policy.certificate === ''
+      ? 'the server refuses us for want of a certificate it accepts (tls.certificate)'
+      : 'the server does not accept our client certificate (tls.certificate)';
+  if (/HANDSHAKE_FAILURE|NO_SHARED_CIPHER|INSUFFICIENT_SECURITY/.test(code))
+    return 'the server has no cipher, key exchange or signature in common with us, or wants a client certificate';
+  if (/UNRECOGNIZED_NAME/.test(code)) return `the server does not know the name ${wanted.sni} (tls.server_name)`;
+  if (/DH_KEY_TOO_SMALL|EE_KEY_TOO_SMALL|CA_KEY_TOO_SMALL|MD_TOO_WEAK|UNSAFE_LEGACY/.test(code))
+    return `the server's TLS is too weak to be used: ${reasonOf(error)}`;
+  if (/ECONNRESET|EPIPE|UNEXPECTED_EOF/.test(code)) return CLOSED;
+  return `TLS failed: ${reasonOf(error)}`;
+}
+
+/**
+ * What went wrong with TLS after the handshake, in words; another error's own text. A server of TLS 1.3 refuses our
+ * certificate only then.
+ */
+export function explainLater(error: NodeJS.ErrnoException, attempt: TlsAttempt): string {
+  if (!`${error.code}`.startsWith('ERR_SSL')) return error.message;
+  return OF_CERTIFICATE.test(error.code as string) ? explainTlsFailure(error, attempt) : `TLS failed: ${reasonOf(error)}`;
+}
+
+/** OpenSSL's words without the numbers around them. */
+function reasonOf(error: Error & { reason?: string }): string {
+  return printable(utf8(error.reason ?? error.message.trim()), 200);
+}
+
+/** Why the chain, the peer's own certificate first, is not trusted, by OpenSSL's code. BoringSSL has fewer of them, so what can be seen is looked at. */
+export function explainChain(code: string, chain: readonly Link[], { store }: TlsAttempt): string {
+  const [own] = chain;
+  const last = chain.at(-1);
+  const isUnknown = /^(?:SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_GET_ISSUER_CERT(?:_LOCALLY)?|UNABLE_TO_VERIFY_LEAF_SIGNATURE)$/.test(code);
+  if (code === 'DEPTH_ZERO_SELF_SIGNED_CERT' || (isUnknown && chain.length === 1 && own?.content.selfIssued))
+    return 'the certificate is self-signed; if it is the right one, name it in tls.ca_file or its digest in tls.fingerprint';
+  if (isUnknown) {
+    const missing = chain.length > 1 ? '' : ', or the server does not send its intermediate certificate';
+    return `the certificate comes from "${last?.facts.issuer}", which is not in ${store}${missing}${store.includes('ca_file') ? '' : '; if that is the right CA, tls.ca_file can name its file'}`;
+  }
+  const now = Date.now();
+  const bad = (isBad: (facts: CertificateFacts) => boolean) => chain.find(({ facts }) => isBad(facts))?.facts ?? own?.facts;
+  const whose = (facts: CertificateFacts | undefined) =>
+    facts === undefined || facts === own?.facts ? 'the certificate' : `the issuer's certificate "${facts.subject}"`;
+  switch (code) {
+    case 'CERT_HAS_EXPIRED': {
+      const expired = bad(({ notAfter }) => notAfter < now);
+      return `${whose(expired)} expired on ${day(expired?.notAfter)}`;
+    }
+    case 'CERT_NOT_YET_VALID': {
+      const early = bad(({ notBefore }) => notBefore > now);
+      return `${whose(early)} is not valid before ${day(early?.notBefore)}, and the clock here says ${day(now)}`;
+    }
+    case 'CERT_SIGNATURE_FAILURE':
+      return 'the signature of the certificate is wrong';
+    case 'INVALID_PURPOSE':
+      return 'the certificate is not meant for a server';
+    case 'CERT_REVOKED':
+      return 'the certificate is revoked';
+    default:
+      return `the certificate cannot be verified (${printable(utf8(code), 100)})`;
+  }
+}
+
+/** OpenSSL's codes for what is weak; Node has no name for some of them. */
+export const isAboutWeakness = (code: string): boolean => /^(?:UNSPECIFIED|\w+_TOO_(?:WEAK|SMALL))$/.test(code);
+
+/** What is weak, and what may be done about it. */
+export function explainWeakness({ at, detail }: Weakness, chain: readonly Link[]): string {
+  const whose = at === 0 ? 'the certificate' : `the issuer's certificate "${chain[at]?.facts.subject}"`;
+  return `${whose} ${detail}: the server needs another one; until it has, tls.fingerprint can name the one it has`;
+}
+
+/** Names that are shown of a certificate; some have a hundred. */
+const SHOWN = 8;
+
+/** Whom the certificate is for, and whom we want. */
+export function explainNames({ facts }: Link, { names }: Wanted): string {
+  if (names.length === 0) return 'a unix socket has no name to verify; set tls.server_name';
+  const wanted = names.join(' or ');
+  if (facts.names.length === 0)
+    return `the certificate names no host in subjectAltName (its common name "${facts.subject}" does not count), wanted is ${wanted}`;
+  const more = facts.names.length > SHOWN ? ` and ${facts.names.length - SHOWN} more` : '';
+  return `the certificate is for ${facts.names.slice(0, SHOWN).join(', ')}${more}, wanted is ${wanted} (tls.server_name)`;
+}
+
+/** `2026-11-22 14:56 UTC`, or "(unknown)". */
+const day = (milliseconds: number | undefined): string =>
+  milliseconds === undefined || Number.isNaN(milliseconds)
+    ? '(unknown)'
+    : `${new Date(milliseconds).toISOString().slice(0, 16).replace('T', ' ')} UTC`;

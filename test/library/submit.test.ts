@@ -1,0 +1,246 @@
+/** The library as a program uses it, against a receiver in this process. */
+import assert from 'node:assert/strict';
+import { type AddressInfo, createServer } from 'node:net';
+import { suite } from 'uvu';
+import { connect, smarthost, submit } from '../../src/library/index.ts';
+import type { Message } from '../../src/library/submit.ts';
+import { makeReply, RECEIVING } from '../../src/smtp/server/machine.ts';
+import { type Listener, listen } from '../../src/transport/listen.ts';
+import { startHost } from '../support/smarthost.ts';
+import { within } from '../support/within.ts';
+
+interface Received {
+  readonly paths: readonly string[];
+  readonly content: string;
+}
+
+/** A receiver that keeps what it took; recipients that begin with "bad" are refused. */
+async function receiver(): Promise<{ listener: Listener; received: Received[]; clients: () => number }> {
+  const received: Received[] = [];
+  let clients = 0;
+  const listener = await listen({
+    receiving: RECEIVING,
+    at: { host: '127.0.0.1', port: 0 },
+    owner: () => {
+      clients += 1;
+      let paths: string[] = [];
+      let content = '';
+      return {
+        judge(question) {
+          if (question.about === 'recipient') {
+            const address = `${question.path.localPart}@${question.path.domain}`;
+            if (address.startsWith('bad')) return makeReply(550, 'no such user', '1.1');
+            paths.push(address);
+          }
+          if (question.about === 'content') {
+            received.push({ paths, content });
+            paths = [];
+            content = '';
+          }
+          return null;
+        },
+        content(octets) {
+          content += Buffer.from(octets).toString('latin1');
+        },
+        abandon() {
+          paths = [];
+          content = '';
+        },
+      };
+    },
+  });
+  assert.ok(listener.ok);
+  return { listener: listener.value, received, clients: () => clients };
+}
+
+const library = suite('library');
+const MESSAGE = 'Subject: hi\r\n\r\nhello\r\n.dot\r\n';
+
+function host(port: number) {
+  const made = smarthost(`smtp://127.0.0.1:${port}`);
+  assert.ok(made.ok);
+  return made.value;
+}
+
+library('submit: text, octets, an iterable and an opener all arrive octet for octet', () =>
+  within(10_000, async () => {
+    const { listener, received } = await receiver();
+    async function* parts() {
+      yield 'Subject: hi\r\n\r';
+      yield Buffer.from('\nhello\r\n.d');
+      yield '';
+      yield 'ot\r\n';
+    }
+    for (const message of [MESSAGE, Buffer.from(MESSAGE), parts(), { open: parts }]) {
+      const outcome = await submit({ from: 'me@example.org', to: ['a@example.net', 'b@example.net'] }, message, {
+        hosts: [host(listener.port)],
+      });
+      assert.equal(outcome.kind, 'accepted');
+      assert.deepEqual(received.pop(), { paths: ['a@example.net', 'b@example.net'], content: MESSAGE });
+    }
+    await listener.close();
+  }),
+);
+
+library('submit: content that cannot be opened or is no octets fails the message; nothing is sent in part, nothing thrown', () =>
+  within(10_000, async () => {
+    const { listener, received } = await receiver();
+    async function* broken() {
+      yield 'Subject: hi\r\n\r\n';
+      yield new ArrayBuffer(5) as unknown as Uint8Array;
+      yield 'the rest\r\n';
+    }
+    const rows: readonly (readonly [Message, RegExp])[] = [
+      [{ open: () => assert.fail('no such file') }, /^the content failed: no such file$/],
+      [{ open: () => [MESSAGE] as unknown as AsyncIterable<string> }, /^the content failed: .* is not a function/],
+      [[MESSAGE] as unknown as AsyncIterable<string>, /^the content failed: .* is not a function/],
+      [broken(), /^the content failed: a part of it is neither text nor octets$/],
+    ];
+    for (const [message, detail] of rows) {
+      const outcome = await submit({ from: '', to: ['a@example.net'] }, message, { hosts: [host(listener.port)] });
+      assert.ok(outcome.kind === 'failed' && outcome.failure.kind === 'content', JSON.stringify(outcome));
+      assert.match(outcome.failure.detail, detail);
+    }
+    assert.deepEqual(received, []);
+    await listener.close();
+  }),
+);
+
+library('submit: one refused recipient fails the message for all, and the outcome says which', () =>
+  within(10_000, async () => {
+    const { listener, received } = await receiver();
+    const outcome = await submit({ from: '', to: ['a@example.net', 'bad@example.net'] }, MESSAGE, { hosts: [host(listener.port)] });
+    assert.ok(outcome.kind === 'failed' && outcome.failure.kind === 'rejected');
+    assert.deepEqual(
+      outcome.failure.refusals.map(({ recipient, reply }) => [recipient, reply.code]),
+      [[1, 550]],
+    );
+    assert.deepEqual(received, []);
+    await listener.close();
+  }),
+);
+
+library('submit: the next host gets what can be read again; what cannot, fails and says so', () =>
+  within(10_000, async () => {
+    const { listener, received } = await receiver();
+    const dead = host(1);
+    const once = await submit({ from: 'me@example.org', to: ['a@example.net'] }, MESSAGE, { hosts: [dead, host(listener.port)] });
+    assert.ok(once.kind === 'accepted' && once.attempts.length === 1);
+    assert.equal(received.length, 1);
+    await listener.close();
+  }),
+);
+
+library('submit: an iterable that throws never becomes a message', () =>
+  within(10_000, async () => {
+    const { listener, received } = await receiver();
+    async function* broken() {
+      yield MESSAGE;
+      throw new Error('disk gone');
+    }
+    const outcome = await submit({ from: 'me@example.org', to: ['a@example.net'] }, broken(), { hosts: [host(listener.port)] });
+    assert.ok(outcome.kind === 'failed' && outcome.failure.kind === 'content');
+    assert.match(outcome.failure.detail, /disk gone/);
+    assert.deepEqual(received, []);
+    await listener.close();
+  }),
+);
+
+library('submit: an address that is no address is a usage failure, before anything is connected', () =>
+  within(10_000, async () => {
+    const { listener, clients } = await receiver();
+    for (const to of [['a@b>\r\nRCPT TO:<evil@x'], ['Joe <joe@example.net>'], ['a@example.net, b@example.net'], []]) {
+      const outcome = await submit({ from: 'me@example.org', to }, MESSAGE, { hosts: [host(listener.port)] });
+      assert.ok(outcome.kind === 'failed' && outcome.failure.kind === 'usage', JSON.stringify(to));
+    }
+    assert.equal(clients(), 0);
+    await listener.close();
+  }),
+);
+
+library('submit: an aborted signal ends the delivery with its reason', () =>
+  within(10_000, async () => {
+    const { listener, received } = await receiver();
+    const outcome = await submit({ from: 'me@example.org', to: ['a@example.net'] }, MESSAGE, {
+      hosts: [host(listener.port)],
+      signal: AbortSignal.abort('changed my mind'),
+    });
+    assert.ok(outcome.kind === 'failed' && outcome.failure.kind === 'content');
+    assert.match(outcome.failure.detail, /changed my mind/);
+    assert.deepEqual(received, []);
+    await listener.close();
+  }),
+);
+
+library('connect: many messages over one session, also after a refusal', () =>
+  within(10_000, async () => {
+    const { listener, received, clients } = await receiver();
+    const client = await connect(host(listener.port));
+    assert.ok('send' in client);
+    for (let i = 0; i < 5; i++) {
+      assert.ok(client.usable);
+      assert.equal((await client.send({ from: 'me@example.org', to: [`u${i}@example.net`] }, MESSAGE)).kind, 'accepted');
+      assert.equal((await client.send({ from: 'me@example.org', to: [`bad${i}@example.net`] }, MESSAGE)).kind, 'failed');
+    }
+    await client.quit();
+    assert.ok(!client.usable);
+    assert.equal(received.length, 5);
+    assert.equal(clients(), 1);
+    await listener.close();
+  }),
+);
+
+library('connect: whether the session is open can be waited for, before and after', () =>
+  within(10_000, async () => {
+    const { listener, received } = await receiver();
+    const client = await connect(host(listener.port));
+    assert.ok('send' in client);
+    assert.deepEqual([await client.opened(), await client.opened()], [null, null]);
+    assert.equal((await client.send({ from: 'me@example.org', to: ['you@example.net'] }, MESSAGE)).kind, 'accepted');
+    await client.quit();
+    assert.equal(received.length, 1);
+    await listener.close();
+  }),
+);
+
+library('connect: a session that cannot be opened says why, and says that it is over when it is asked again', () =>
+  within(10_000, async () => {
+    const listener = createServer((socket) => socket.on('error', () => {}).end('421 not now\r\n'));
+    await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
+    const client = await connect(host((listener.address() as AddressInfo).port));
+    assert.ok('send' in client);
+    const [first, second] = [await client.opened(), await client.opened()];
+    listener.close();
+    assert.match(first?.kind === 'lost' ? first.detail : '', /421 not now/);
+    assert.match(second?.kind === 'lost' ? second.detail : '', /the session has ended/);
+    assert.ok(!client.usable);
+  }),
+);
+
+library('connect: a server that takes no further message in a session is not asked to', () =>
+  within(10_000, async () => {
+    const server = await startHost({ offers: ['LIMITS MAILMAX=1'] });
+    const client = await connect(host(server.port));
+    assert.ok('send' in client);
+    const envelope = { from: 'me@example.org', to: ['you@example.net'] };
+    assert.equal((await client.send(envelope, MESSAGE)).kind, 'accepted');
+    assert.ok(!client.usable);
+    const second = await client.send(envelope, MESSAGE);
+    assert.ok(second.kind === 'failed' && second.failure.kind === 'lost');
+    assert.equal(second.failure.detail, 'the server takes no further message in this session');
+    await client.quit();
+    assert.equal(server.held.length, 1);
+    assert.deepEqual(server.sessions[0]?.at(-1), 'QUIT');
+    await server.stop();
+  }),
+);
+
+library('connect: a host that does not answer says why', () =>
+  within(10_000, async () => {
+    const client = await connect(host(1));
+    assert.ok('failures' in client);
+    assert.match(client.failures[0] ?? '', /connection refused/);
+  }),
+);
+
+library.run();

@@ -1,0 +1,207 @@
+/**
+ * Who can send: what `nospool check` says of it, and what those hear who cannot. Needs root, which gives files away.
+ * Loopback: whose file it is decides, and that is found out on this side.
+ */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { suiteWith } from '../interop/support/needs.ts';
+import { nospool } from '../support/admin.ts';
+import { ENVIRONMENT, killAll, RUNTIME, run, scratch, smartHost } from '../support/command.ts';
+import { within } from '../support/within.ts';
+
+const test = suiteWith('who can send', 'root', 'unshare', 'python3');
+test.after(killAll);
+
+const NOBODY = { uid: 65_534, gid: 65_534 };
+const NOSPOOL = fileURLToPath(new URL('../../dist/nospool.mjs', import.meta.url));
+const LETTER = 'Subject: x\n\nhello\n';
+
+interface Place {
+  readonly config: string;
+  readonly password: string;
+  readonly log: string;
+}
+
+/** A configuration for everybody, with a password of that mode. */
+function place(port: number, mode: number, more = ''): Place {
+  const folder = scratch();
+  chmodSync(folder, 0o755);
+  const [config, password, log] = ['nospool.toml', 'password', 'log'].map((name) => path.join(folder, name)) as [string, string, string];
+  writeFileSync(password, 'secret\n');
+  chmodSync(password, mode);
+  writeFileSync(log, '');
+  chmodSync(log, 0o666);
+  const top = `smarthosts = ["submission://127.0.0.1:${port}"]\nhostname = "client.example.org"\nqualify_domain = "example.org"\naliases = []\nlog = "${log}"\n`;
+  writeFileSync(config, `${top}${more}[auth]\nuser = "me"\npassword_file = "${password}"\n`, { mode: 0o644 });
+  chmodSync(config, 0o644);
+  return { config, password, log };
+}
+
+const folded = (text: string): string => text.replaceAll(/\s+/g, ' ');
+
+test('O4: a password that this user cannot read: owner, mode, uid and cure, and not a word of the smart host', () =>
+  within(30_000, async () => {
+    const host = await smartHost();
+    const { config, password, log } = place(host.port, 0o600, 'exit_codes = "sysexits"\n');
+    const ended = await run(config, ['you@example.org'], LETTER, NOBODY);
+    await host.close();
+    const sentence = `password_file ${password} cannot be read by uid 65534; its mode is 0600, its owner uid 0 and gid 0: let this user read it, by its group for instance: chgrp GROUP ${password}; chmod g+r ${password}`;
+    assert.equal(ended.stderr, `sendmail: ${sentence}\n`);
+    assert.equal(ended.status, 78);
+    const lines = readFileSync(log, 'utf8');
+    assert.ok(lines.includes(`** you@example.org R=smarthosts T=smtp: ${sentence}\n`), lines);
+    assert.ok(!lines.includes('127.0.0.1'), lines);
+  }));
+
+// mode, group (daemon's is 1), who can, who cannot
+const MODES: readonly (readonly [number, number, RegExp, RegExp | null])[] = [
+  [
+    0o600,
+    0,
+    /can send root alone cannot send other users, /,
+    /its mode is 0600, its owner root, its group root; to let a group send, run chgrp GROUP \S+password; chmod g\+r \S+password/,
+  ],
+  [
+    0o640,
+    1,
+    /can send root, members of group daemon \([^)]*\) cannot send other users, /,
+    /its mode is 0640, its owner root, its group daemon; to add one, run usermod -aG daemon USER/,
+  ],
+];
+for (const [mode, gid, can, cannot] of MODES)
+  test(`O4: check says who can send: a password of mode ${mode.toString(8)} and gid ${gid}`, () =>
+    within(30_000, async () => {
+      const host = await smartHost();
+      const { config, password } = place(host.port, mode);
+      chownSync(password, 0, gid);
+      const said = await nospool('check', '--config', config);
+      const { senders } = JSON.parse((await nospool('check', '--config', config, '--json')).stdout);
+      const group = { uid: 65_534, gid };
+      const sent = await run(config, ['-bt', 'you@example.org'], LETTER, group);
+      await host.close();
+      assert.match(folded(said.stdout), can);
+      assert.match(folded(said.stdout), cannot ?? /./);
+      assert.deepEqual(
+        [senders.all, senders.users, senders.groups, senders.closed.length],
+        [false, ['root'], gid === 0 ? [] : ['daemon'], 1],
+      );
+      assert.equal(sent.status, 0);
+    }));
+
+test('O4: check names each file that keeps users out: configuration, CA, key, alias file, and a folder above', () =>
+  within(30_000, async () => {
+    const { config } = place(9, 0o600);
+    const folder = path.join(path.dirname(config), 'closed');
+    mkdirSync(folder, { mode: 0o750 });
+    chownSync(folder, 0, 1);
+    const file = (name: string, mode: number): string => {
+      const made = path.join(path.dirname(config), name);
+      mkdirSync(path.dirname(made), { recursive: true });
+      writeFileSync(made, 'root: me@example.org\n');
+      chmodSync(made, mode);
+      return made;
+    };
+    const [ca, key, aliases] = [file('closed/ca.pem', 0o644), file('key.pem', 0o600), file('aliases', 0o640)];
+    writeFileSync(
+      config,
+      `smarthosts = ["submission://127.0.0.1:9"]\nlog = "none"\naliases = ["${aliases}"]\n[tls]\nca_file = "${ca}"\ncertificate = "${ca}"\ncertificate_key = "${key}"\n`,
+    );
+    chmodSync(config, 0o640);
+    const said = folded((await nospool('check', '--config', config)).stdout);
+    assert.match(said, / can send root alone /);
+    for (const [name, sentence] of [
+      [config, `(the configuration): its mode is 0640, its owner root, its group root; run chmod o+r ${config}`],
+      [ca, `(certificate): ${folder}, its mode is 0750, its owner root, its group daemon; run chmod o+x ${folder}`],
+      [
+        key,
+        `(certificate_key): its mode is 0600, its owner root, its group root; to let a group send, run chgrp GROUP ${key}; chmod g+r ${key}`,
+      ],
+      [aliases, `(aliases): its mode is 0640, its owner root, its group root; run chmod o+r ${aliases}`],
+    ])
+      assert.ok(said.includes(`cannot send other users, because of ${name} ${sentence}`), `${sentence}\n${said}`);
+  }));
+
+test('O4: all users can, where every file may be read by all; what modes do not show is found by trying', () =>
+  within(30_000, async () => {
+    const { config } = place(9, 0o600);
+    writeFileSync(config, 'smarthosts = ["submission://127.0.0.1:9"]\nlog = "none"\naliases = []\n');
+    assert.match((await nospool('check', '--config', config)).stdout, /^can send {6}all users$/m);
+    // An access list that refuses uid 65534 alone: user::rw-, user:65534:---, group::r--, mask::r--, other::r--.
+    const list = `import os, struct, sys
+entries = [(1, 6, 0xffffffff), (2, 0, 65534), (4, 4, 0xffffffff), (16, 4, 0xffffffff), (32, 4, 0xffffffff)]
+os.setxattr(sys.argv[1], 'system.posix_acl_access', struct.pack('<I', 2) + b''.join(struct.pack('<HHI', *each) for each in entries))`;
+    const { status } = spawnSync('/usr/bin/python3', ['-c', list, config]);
+    // Not every file system has them.
+    if (status !== 0) return;
+    assert.equal(statSync(config).mode & 0o777, 0o644);
+    assert.match(folded((await nospool('check', '--config', config)).stdout), / can send root alone cannot send .*uid 65534 was refused/);
+  }));
+
+test("O4: a user's own configuration is nobody else's: nothing is said of others", () =>
+  within(30_000, async () => {
+    const folder = scratch();
+    mkdirSync(path.join(folder, 'nospool'));
+    writeFileSync(path.join(folder, 'nospool/config.toml'), 'smarthosts = ["submission://127.0.0.1:9"]\nlog = "none"\n', { mode: 0o600 });
+    const { stdout } = spawnSync(RUNTIME[0], [...RUNTIME.slice(1), NOSPOOL, 'check'], {
+      env: { ...ENVIRONMENT, XDG_CONFIG_HOME: folder },
+      encoding: 'utf8',
+    });
+    assert.match(stdout, /^configuration .*config\.toml$/m);
+    assert.doesNotMatch(stdout, /can send/);
+  }));
+
+test('O3, O4: check tries the log as who asks, and says what is left for the others', () =>
+  within(30_000, async () => {
+    const { config, log } = place(9, 0o600);
+    chmodSync(log, 0o640);
+    const root = await nospool('check', '--config', config);
+    assert.match(root.stdout, new RegExp(`^log {11}${log}$`, 'm'));
+    const { stdout } = spawnSync(RUNTIME[0], [...RUNTIME.slice(1), NOSPOOL, 'check', '--config', config], {
+      ...NOBODY,
+      env: ENVIRONMENT,
+      encoding: 'utf8',
+    });
+    const hasSyslog = existsSync('/dev/log') || existsSync('/run/systemd/journal/stdout');
+    assert.match(folded(stdout), new RegExp(`warning cannot write the log ${log} as uid 65534: EACCES: permission denied`));
+    assert.match(stdout, hasSyslog ? /^log {11}syslog$/m : /^log {11}nowhere$/m);
+    if (!hasSyslog)
+      assert.match(folded(root.stdout), new RegExp(`warning users who cannot write ${log} have no log, because there is no syslog: `));
+  }));
+
+test('O4: init for the system, check and a group, as README.md has it', () =>
+  within(60_000, async () => {
+    const host = await smartHost();
+    const node = RUNTIME.join(' ');
+    const script = `
+cp /etc/passwd /etc/group /etc/nsswitch.conf "$1"
+mount -t tmpfs none /etc
+cp "$1"/passwd "$1"/group "$1"/nsswitch.conf /etc
+${node} ${NOSPOOL} init --smarthost 127.0.0.1:${host.port} --user me --domain example.org
+echo secret > /etc/nospool/password
+chmod 600 /etc/nospool/password
+echo "nospool:x:4711:www-data" >> /etc/group
+chgrp nospool /etc/nospool/password
+chmod 640 /etc/nospool/password
+${node} ${NOSPOOL} check || true
+stat -c %a:%u:%g /etc/nospool/password
+rm -r /etc/nospool /etc/nospool.toml
+${node} ${NOSPOOL} init --smarthost 127.0.0.1:${host.port} --user me --domain example.org --group nospool`;
+    const { stdout, stderr } = spawnSync('unshare', ['--mount', 'sh', '-e', '-c', script, 'sh', scratch()], {
+      env: { ...ENVIRONMENT, PATH: '/usr/bin:/bin:/usr/sbin:/sbin' },
+      encoding: 'utf8',
+    });
+    await host.close();
+    assert.match(
+      stdout,
+      /^Root alone can read the password, and so send\. To let members of a group send, too:\n {2}groupadd --system nospool; chgrp nospool \/etc\/nospool\/password; chmod 640 \/etc\/nospool\/password\n {2}usermod -aG nospool USER$/m,
+      stderr,
+    );
+    assert.match(stdout, /^can send {6}root, members of group nospool \(www-data\)$/m);
+    assert.match(stdout, /^640:0:4711$/m);
+    assert.match(stdout, /^Write the password of me to \/etc\/nospool\/password, and chmod 640 it\.$/m);
+  }));
+
+test.run();

@@ -1,0 +1,294 @@
+import assert from 'node:assert';
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { suite } from 'uvu';
+import { readConfig } from '../../src/config/read.ts';
+import { type InitOptions, init, type Surroundings } from '../../src/nospool/init/init.ts';
+import { captured, nospool, type Run } from '../support/admin.ts';
+import { scratch } from '../support/command.ts';
+import { within } from '../support/within.ts';
+
+const test = suite('init');
+
+const NOSPOOL = fileURLToPath(new URL('../../dist/nospool.mjs', import.meta.url));
+const TYPIST = fileURLToPath(new URL('../interop/support/typist.py', import.meta.url));
+
+const NOTHING: InitOptions = {
+  smarthost: null,
+  user: null,
+  passwordFile: null,
+  group: null,
+  domain: null,
+  from: null,
+  root: null,
+  output: null,
+  force: false,
+};
+
+interface Told extends Run {
+  readonly folder: string;
+  readonly file: string;
+  /** Questions that were asked. */
+  readonly questions: readonly string[];
+}
+
+/** Runs the command as an ordinary user with an empty home; `answers` null = no terminal. */
+async function tried(
+  options: Partial<InitOptions>,
+  answers: readonly (string | null)[] | null,
+  world: Partial<Surroundings> = {},
+): Promise<Told> {
+  const folder = scratch();
+  const questions: string[] = [];
+  const left = [...(answers ?? [])];
+  const ask = async (question: string): Promise<string | null> => {
+    questions.push(question);
+    return left.shift() ?? null;
+  };
+  const run = await captured(() =>
+    init(
+      { ...NOTHING, ...options },
+      {
+        who: { euid: 1000, home: folder, hostname: async () => 'web1.example.org' },
+        environment: {},
+        questioner: answers === null ? null : { ask, askSecret: ask, close: () => {} },
+        aliasFile: '/nonexistent/aliases',
+        gidOf: (group) => (group === 'senders' ? (process.getegid?.() ?? 0) : null),
+        ...world,
+      },
+    ),
+  );
+  return { ...run, folder, file: path.join(folder, '.config/nospool/config.toml'), questions };
+}
+
+test('O6: questions on a terminal, in the order of README.md, make a configuration of ten lines that is accepted, and the password stands apart', async () => {
+  const run = await tried({}, ['mail.example.org', 'web1', 'correct horse', '', 'ops@example.org']);
+  assert.equal(run.status, 0, run.stderr);
+  const text = readFileSync(run.file, 'utf8');
+  assert.ok(text.split('\n').length <= 16, text);
+  const password = path.join(path.dirname(run.file), 'password');
+  assert.equal(readFileSync(password, 'utf8'), 'correct horse\n');
+  for (const file of [run.file, password]) assert.equal(statSync(file).mode & 0o777, 0o600, file);
+  assert.ok(!text.includes('correct horse') && !run.stdout.includes('correct horse'));
+  assert.equal(run.questions.length, 5);
+  for (const [i, asked] of [
+    /^Smart host/,
+    /^User/,
+    /^Password of web1 \(not shown; goes to /,
+    /^Domain.*\[example\.org\]: $/,
+    /root's mail/,
+  ].entries())
+    assert.match(run.questions[i] as string, asked);
+  const answer = await readConfig({ path: run.file, env: {}, home: run.folder, euid: 1000 });
+  assert.ok(answer.ok, JSON.stringify(answer));
+  const { smarthosts, qualifyDomain } = answer.config;
+  assert.deepEqual([smarthosts[0]?.host, smarthosts[0]?.auth?.user, qualifyDomain], ['mail.example.org', 'web1', 'example.org']);
+  assert.ok(run.stdout.startsWith(text) && run.stdout.endsWith('Try it: nospool check\n'), run.stdout);
+});
+
+test('O6: what is wrong is asked again; no user means no password', async () => {
+  const run = await tried({}, [
+    'mail example',
+    'mail.example.org:465',
+    '',
+    'not a domain',
+    'foo',
+    'example.com',
+    'ops@',
+    '/var/mail/root',
+    'ops@example.com',
+  ]);
+  assert.equal(run.status, 0, run.stderr);
+  assert.equal(run.questions.length, 9);
+  assert.match(run.stdout, /"foo" is not a domain such as example\.org: it has no dot/);
+  assert.match(run.stdout, /nothing is delivered to files and programs/);
+  assert.ok(readFileSync(run.file, 'utf8').includes('qualify_domain = "example.com"'));
+  assert.ok(!existsSync(path.join(path.dirname(run.file), 'password')));
+});
+
+test('flags are not asked for, and without a terminal nothing is', async () => {
+  const run = await tried({ smarthost: 'mail.example.org', user: 'me', domain: 'example.org' }, null);
+  assert.equal(run.status, 0, run.stderr);
+  assert.deepEqual(run.questions, []);
+  assert.match(run.stdout, /Write the password of me to .*\/password, and chmod 600 it\./);
+  const some = await tried({ smarthost: 'mail.example.org', user: '' }, ['example.org', '']);
+  assert.deepEqual([some.status, some.questions.length], [0, 2]);
+});
+
+// options, answers, what standard error says, why
+const FAILURES: readonly (readonly [Partial<InitOptions>, readonly (string | null)[] | null, RegExp, string])[] = [
+  [{}, null, /^nospool: say which smart host: nospool init --smarthost mail\.example\.org\n$/, 'nobody to ask'],
+  [{ smarthost: 'mail example' }, null, /^nospool: .*mail example/, 'a smart host that is none'],
+  [{ smarthost: 'a.example', domain: 'a b' }, null, /^nospool: "a b" is not a domain such as example\.org\n$/, 'a domain that is none'],
+  [
+    { smarthost: 'a.example', root: 'a b' },
+    null,
+    /^nospool: "a b" is not an address such as ops@example\.org\n$/,
+    'an address that is none',
+  ],
+  [{ smarthost: 'a.example', from: 'a b' }, null, /^nospool: "a b" is not an address/, 'a sender that is none'],
+  [{}, ['a.example', null], /^nospool: nothing was written\n$/, 'answers that end'],
+  [{}, ['a.example', 'me', null], /^nospool: nothing was written\n$/, 'no password after all'],
+  [{ smarthost: 'a.example', domain: 'foo' }, null, /^nospool: "foo" is not a domain such as example\.org: it has no dot\n$/, 'O6: a word'],
+  [
+    { smarthost: 'a.example', root: '/var/mail/root' },
+    null,
+    /^nospool: "\/var\/mail\/root" is not an address .*files and programs\n$/,
+    'O6: a file',
+  ],
+  [{ smarthost: 'a.example', root: '"|cat"' }, null, /^nospool: .* is not an address .*files and programs\n$/, 'O6: a program'],
+  [{ smarthost: 'a.example', user: 'a\tb' }, null, /^nospool: a user has no control characters\n$/, 'O6: a user that is none'],
+  [
+    { smarthost: 'a.example', group: 'nope' },
+    null,
+    /^nospool: there is no group "nope": groupadd --system nope makes it\n$/,
+    'O4: no group',
+  ],
+];
+for (const [options, answers, expected, why] of FAILURES)
+  test(`writes nothing: ${why}`, async () => {
+    const run = await tried(options, answers);
+    assert.equal(run.status, 1);
+    assert.match(run.stderr, expected);
+    assert.ok(!existsSync(run.file));
+  });
+
+test('O6: no file is replaced without --force; what becomes of an old password is said', async () => {
+  const folder = scratch();
+  const output = path.join(folder, 'nospool.toml');
+  writeFileSync(output, 'mine');
+  writeFileSync(path.join(folder, 'password'), 'old');
+  const kept = await tried({ smarthost: 'a.example', output }, null);
+  assert.deepEqual([kept.status, kept.stderr], [1, `nospool: ${output} exists: --force replaces it, --output writes another file\n`]);
+  assert.equal(readFileSync(output, 'utf8'), 'mine');
+  const password = path.join(folder, 'password');
+  const flags = { smarthost: 'a.example', user: 'me', domain: '', root: '', output, force: true };
+  for (const answers of [null, ['']]) {
+    const run = await tried(flags, answers);
+    assert.equal(run.status, 0, run.stderr);
+    assert.notEqual(readFileSync(output, 'utf8'), 'mine');
+    assert.equal(readFileSync(password, 'utf8'), 'old');
+    assert.ok(run.stdout.includes(`\n${password} keeps the password that it had: is it that of me?\n`), run.stdout);
+    assert.ok(run.stdout.endsWith(`\nTry it: nospool check -C ${output}\n`), run.stdout);
+    for (const question of run.questions)
+      assert.match(question, /^Password of me \(not shown; empty: .*password keeps the one that it has\): $/);
+  }
+  const unused = await tried({ ...flags, user: '' }, null);
+  assert.match(unused.stdout, /password still holds a password; nothing uses it now/);
+  const changed = await tried(flags, ['new']);
+  assert.equal(readFileSync(password, 'utf8'), 'new\n');
+  assert.ok(!changed.stdout.includes('keeps'), changed.stdout);
+});
+
+test('O4: a group that may send, too: offered for the file of the system, told how where there is none', async () => {
+  const folder = scratch();
+  const output = path.join(folder, 'nospool.toml');
+  const flags = { smarthost: 'a.example', user: 'me', domain: 'example.org', root: '', output };
+  const run = await tried({ ...flags, group: 'senders' }, ['secret']);
+  assert.equal(run.status, 0, run.stderr);
+  assert.equal(statSync(path.join(folder, 'password')).mode & 0o777, 0o640);
+  assert.match(run.stdout, /^Members of group senders can send, too: usermod -aG senders USER adds one\.$/m);
+});
+
+test('O6: a password typed ahead is not shown, and goes where it belongs', () =>
+  within(30_000, async () => {
+    if (!existsSync('/usr/bin/python3')) return;
+    const folder = scratch();
+    const output = path.join(folder, 'nospool.toml');
+    const argv = [process.execPath, NOSPOOL, 'init', '--output', output];
+    const steps = [
+      ['Smart host', 'mail.example.org\rweb1\rcorrect horse\r'],
+      ['Domain', 'example.com\r'],
+      ["root's mail", '\r'],
+    ];
+    const child = spawn('/usr/bin/python3', ['-B', TYPIST, JSON.stringify({ argv, steps, seconds: 20 })], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let shown = '';
+    child.stdout.on('data', (octets: Buffer) => {
+      shown += octets.toString();
+    });
+    const status = await new Promise((resolve) => child.on('close', resolve));
+    assert.equal(status, 0, shown);
+    assert.equal(readFileSync(path.join(folder, 'password'), 'utf8'), 'correct horse\n');
+    assert.ok(readFileSync(output, 'utf8').includes('qualify_domain = "example.com"'));
+    assert.ok(!shown.includes('horse'), shown);
+  }));
+
+test('a place that cannot be written is named, and no home is needed for --output', async () => {
+  const folder = scratch();
+  writeFileSync(path.join(folder, 'file'), '');
+  const run = await tried({ smarthost: 'a.example', output: path.join(folder, 'file/nospool.toml') }, null);
+  assert.equal(run.status, 1);
+  assert.match(run.stderr, /^nospool: cannot write .*: .+\n$/);
+  const who = { euid: 1000, home: null, hostname: async () => 'host' };
+  const homeless = await tried({ smarthost: 'a.example' }, null, { who });
+  assert.match(homeless.stderr, /no home directory.*--output/);
+  const placed = await tried({ smarthost: 'a.example', output: path.join(folder, 'own.toml') }, null, { who });
+  assert.equal(placed.status, 0, placed.stderr);
+});
+
+test('an alias file that is there stays in use beside the alias of root', async () => {
+  const aliasFile = path.join(scratch(), 'aliases');
+  writeFileSync(aliasFile, 'postmaster: root\n');
+  const run = await tried({ smarthost: 'a.example', domain: 'example.org', root: 'ops@example.org' }, null, { aliasFile });
+  assert.equal(run.status, 0, run.stderr);
+  assert.ok(readFileSync(run.file, 'utf8').includes(`file = "${aliasFile}"`));
+});
+
+test('the command reads its options', async () => {
+  const output = path.join(scratch(), 'nospool.toml');
+  const run = await nospool(
+    'init',
+    '--smarthost',
+    'mail.example.org',
+    '--domain',
+    'example.org',
+    '--from',
+    '{login}@example.org',
+    '--output',
+    output,
+  );
+  assert.equal(run.status, 0, run.stderr);
+  assert.ok(readFileSync(output, 'utf8').includes('from = "{login}@example.org"'));
+});
+
+test('import: notes on standard error, the configuration on standard output or in a file that only its owner reads', async () => {
+  const folder = scratch();
+  const rc = path.join(folder, 'msmtprc');
+  writeFileSync(rc, 'account default\nhost mail.example.org\nport 587\ntls on\nfrom web1@example.org\nauth off\n');
+  const shown = await nospool('import', rc);
+  assert.equal(shown.status, 0, shown.stderr);
+  assert.match(shown.stdout, /^smarthosts = \["submission:\/\/mail\.example\.org"\]$/m);
+  assert.match(shown.stderr, new RegExp(`^${rc}:2: host: mapped: `, 'm'));
+  writeFileSync(rc, 'account default\nhost mail.example.org\nport 587\ntls on\nauth on\nuser me\npassword secret\nfrom a@example.org\n');
+  const secret = await nospool('import', rc);
+  assert.deepEqual([secret.status, secret.stdout], [1, '']);
+  assert.match(secret.stderr, /nospool: there is a password in it: write it to a file that only you can read, with --output FILE\n$/);
+  assert.ok(!secret.stderr.includes('secret'));
+  const output = path.join(folder, 'made/nospool.toml');
+  const written = await nospool('import', rc, '--output', output);
+  assert.equal(written.status, 0, written.stderr);
+  assert.equal(statSync(output).mode & 0o777, 0o600);
+  const answer = await readConfig({ path: output, env: {}, home: null, euid: 0 });
+  assert.ok(answer.ok && answer.config.smarthosts[0]?.auth?.user === 'me', JSON.stringify(answer));
+  const again = await nospool('import', rc, '--output', output);
+  assert.match(again.stderr, /exists: --force replaces it/);
+});
+
+// arguments, what standard error says, why
+const IMPORTS: readonly (readonly [readonly string[], RegExp, string])[] = [
+  [['/nonexistent/msmtprc'], /^nospool: \/nonexistent\/msmtprc cannot be read\n$/, 'no such file'],
+  [['a', 'b'], /^nospool: one file at a time: /, 'two files'],
+  [['a', '--program', 'qmail'], /^nospool: --program wants one of msmtp, ssmtp, dma, nullmailer, esmtp, not "qmail"\n$/, 'another program'],
+];
+for (const [argv, expected, why] of IMPORTS)
+  test(`import complains of ${why}`, async () => {
+    const run = await nospool('import', ...argv);
+    assert.equal(run.status, 1);
+    assert.match(run.stderr, expected);
+  });
+
+test.run();

@@ -1,0 +1,445 @@
+import assert from 'node:assert';
+import { spawn, spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { suite } from 'uvu';
+import { closedTo } from '../../src/nospool/install/install.ts';
+import { printWrapper } from '../../src/nospool/install/wrapper.ts';
+import { configured, nospool, sinkWith } from '../support/admin.ts';
+import { scratch, setUp, smartHost, toHosts } from '../support/command.ts';
+import { within } from '../support/within.ts';
+
+const test = suite('install');
+
+const BUILT = realpathSync(fileURLToPath(new URL('../../dist/sendmail.cjs', import.meta.url)));
+const PLACES = ['usr/bin/mailq', 'usr/bin/newaliases', 'usr/lib/sendmail', 'usr/sbin/sendmail'];
+
+const filesBelow = (root: string): string[] =>
+  readdirSync(root, { recursive: true, encoding: 'utf8' })
+    .filter((name) => !lstatSync(path.join(root, name)).isDirectory())
+    .sort();
+
+test('writes scripts that can be run, and takes them away again', async () => {
+  const root = scratch();
+  const installed = await nospool('install', '--root', root);
+  assert.equal(installed.status, 0, installed.stderr);
+  assert.deepEqual(filesBelow(root), PLACES);
+  for (const place of PLACES) {
+    assert.equal(statSync(path.join(root, place)).mode & 0o7777, 0o755, 'no set-id, whatever the umask');
+    assert.ok(installed.stdout.includes(`${path.join(root, place)} written\n`));
+    assert.ok(readFileSync(path.join(root, place), 'utf8').includes(`exec ${process.execPath} ${BUILT} "$@"\n`));
+  }
+  const removed = await nospool('uninstall', '--root', root);
+  assert.equal(removed.status, 0, removed.stderr);
+  assert.deepEqual(filesBelow(root), []);
+  assert.equal((await nospool('uninstall', '--root', root)).stdout, 'nothing of nospool is installed\n');
+});
+
+test('what was there comes back, however often it was installed', async () => {
+  const root = scratch();
+  mkdirSync(`${root}/usr/sbin`, { recursive: true });
+  mkdirSync(`${root}/usr/bin`);
+  writeFileSync(`${root}/usr/sbin/sendmail`, 'the other one', { mode: 0o750 });
+  symlinkSync('/nonexistent/mailq', `${root}/usr/bin/mailq`);
+  for (let i = 0; i < 3; i++) assert.equal((await nospool('install', '--root', root)).status, 0);
+  assert.equal(readFileSync(`${root}/usr/sbin/sendmail.nospool-saved`, 'utf8'), 'the other one');
+  assert.equal((await nospool('uninstall', '--root', root)).status, 0);
+  assert.deepEqual(filesBelow(root), ['usr/bin/mailq', 'usr/sbin/sendmail']);
+  assert.equal(readFileSync(`${root}/usr/sbin/sendmail`, 'utf8'), 'the other one');
+  assert.equal(statSync(`${root}/usr/sbin/sendmail`).mode & 0o777, 0o750);
+  assert.equal(readlinkSync(`${root}/usr/bin/mailq`), '/nonexistent/mailq');
+});
+
+test('a link to sendmail stays a link; what others put in place stays too', async () => {
+  const root = scratch();
+  mkdirSync(`${root}/usr/lib`, { recursive: true });
+  symlinkSync('../sbin/sendmail', `${root}/usr/lib/sendmail`);
+  const { stdout } = await nospool('install', '--root', root);
+  assert.ok(stdout.includes(`${root}/usr/lib/sendmail is a link to ${root}/usr/sbin/sendmail\n`), stdout);
+  assert.ok(lstatSync(`${root}/usr/lib/sendmail`).isSymbolicLink());
+  writeFileSync(`${root}/usr/bin/mailq`, 'from a package');
+  await nospool('uninstall', '--root', root);
+  assert.deepEqual(filesBelow(root), ['usr/bin/mailq', 'usr/lib/sendmail']);
+});
+
+test('a path inside of the root is written as it will be there', async () => {
+  const root = scratch();
+  const runtime = `${root}/opt/node`;
+  mkdirSync(`${root}/opt`);
+  writeFileSync(runtime, `#!/bin/sh\nexec ${process.execPath} "$@"\n`);
+  const closed = await nospool('install', '--root', root, '--runtime', runtime);
+  assert.deepEqual([closed.status, closed.stderr], [1, `nospool: cannot run ${runtime}: permission denied\n`]);
+  chmodSync(runtime, 0o755);
+  const run = await nospool('install', '--root', root, '--runtime', runtime);
+  assert.equal(run.status, 0, run.stderr);
+  assert.ok(readFileSync(`${root}/usr/sbin/sendmail`, 'utf8').includes(`\nexec /opt/node ${BUILT} "$@"\n`));
+});
+
+test('a place that cannot be written is named', async () => {
+  const root = scratch();
+  writeFileSync(`${root}/usr`, '');
+  const run = await nospool('install', '--root', root);
+  assert.equal(run.status, 1);
+  assert.match(run.stderr, /^nospool: cannot write .*\/usr\/sbin\/sendmail: .+\n$/);
+});
+
+/** Everything that a caller may get wrong at once. */
+const HOSTILE = { NODE_OPTIONS: '--no-such-option', NODE_EXTRA_CA_CERTS: '/nonexistent', NODE_CHANNEL_FD: '99', NODE_DEBUG: 'net' };
+/** Debian's own, the others that serve as /bin/sh, and how to start each. */
+const SHELLS = [['/bin/sh'], ['/bin/dash'], ['/bin/bash'], ['/bin/busybox', 'sh']].filter(([program = '']) => existsSync(program));
+
+for (const shell of SHELLS)
+  test(`runs under ${shell.join(' ')} with no PATH and a hostile environment, by all its names`, () =>
+    within(60_000, async () => {
+      const root = scratch();
+      await nospool('install', '--root', root);
+      for (const name of ['runq', 'rmail', 'rsmtp']) symlinkSync('sendmail', `${root}/usr/sbin/${name}`);
+      const sink = await sinkWith();
+      const { config, log } = configured(`smarthosts = ["submission://127.0.0.1:${sink.port}"]`);
+      const run = (name: string, argv: readonly string[], input = '') =>
+        new Promise<{ readonly status: number | null; readonly stdout: string; readonly stderr: string }>((resolve) => {
+          const child = spawn(shell[0] as string, [...shell.slice(1), `${root}/usr/${name}`, ...argv], {
+            env: { ...HOSTILE, NOSPOOL_CONFIG: config },
+          });
+          let [stdout, stderr] = ['', ''];
+          child.stdout.on('data', (octets) => {
+            stdout += octets;
+          });
+          child.stderr.on('data', (octets) => {
+            stderr += octets;
+          });
+          child.stdin.on('error', () => {});
+          child.stdin.end(input);
+          child.on('close', (status) => resolve({ status, stdout, stderr }));
+        });
+      assert.deepEqual(await run('bin/mailq', []), { status: 0, stdout: 'Mail queue is empty\n', stderr: '' });
+      assert.deepEqual(await run('bin/newaliases', []), { status: 0, stdout: '0 aliases\n', stderr: '' });
+      assert.deepEqual(await run('sbin/runq', []), { status: 0, stdout: '', stderr: '' });
+      assert.deepEqual(await run('sbin/sendmail', ['-i', 'a@example.org'], 'Subject: x\n\n.\nx\n'), {
+        status: 0,
+        stdout: '',
+        stderr: '',
+      });
+      assert.equal((await run('sbin/rmail', ['a@example.org'], 'Subject: x\n\n.\nx\n')).status, 0);
+      await sink.close();
+      const bodies = sink.told.filter(({ event }) => event === 'message').map(({ content }) => String(content).split('\r\n\r\n')[1]);
+      assert.deepEqual(bodies, ['.\r\nx\r\n', '.\r\nx\r\n']);
+      assert.equal(readFileSync(log, 'utf8').match(/ Completed$/gm)?.length, 2);
+    }));
+
+for (const shell of SHELLS)
+  test(`under ${shell.join(' ')} with descriptors closed, the exit status is that of the message and nobody is disturbed`, () =>
+    within(60_000, async () => {
+      const root = scratch();
+      await nospool('install', '--root', root);
+      const { config, log } = configured('smarthosts = ["submission://127.0.0.1:1"]');
+      for (const [closed, out, err] of [
+        ['1>&-', '', /^sendmail: .*refused\n$/],
+        ['2>&-', '', /^$/],
+        ['1>&- 2>&-', '', /^$/],
+        ['0<&- 1>&- 2>&-', '', /^$/],
+      ] as const) {
+        const line = `exec ${shell.join(' ')} ${root}/usr/sbin/sendmail -C ${config} a@example.org ${closed}`;
+        const run = spawnSync('/bin/sh', ['-c', line], { input: 'Subject: x\n\nx\n', encoding: 'utf8', env: {}, timeout: 20_000 });
+        assert.equal(run.status, 1, closed);
+        assert.equal(run.stdout, out, closed);
+        assert.match(run.stderr, err, closed);
+      }
+      assert.equal(readFileSync(log, 'utf8').match(/ Failed: /g)?.length, 4, 'the log has the reason each time');
+    }));
+
+test('S10: install leaves compiled code for the interpreter, always anew, and only for this build', () =>
+  within(60_000, async () => {
+    const root = scratch();
+    cpSync(path.dirname(BUILT), `${root}/dist`, { recursive: true });
+    rmSync(`${root}/dist/compiled`, { recursive: true, force: true });
+    const compiled = `${root}/dist/compiled`;
+    const install = () => spawnSync(process.execPath, [`${root}/dist/nospool.mjs`, 'install', '--root', root], { encoding: 'utf8' });
+    const first = install();
+    assert.deepEqual([first.status, first.stderr], [0, '']);
+    assert.doesNotMatch(first.stdout, /note:/);
+    const kept = `${process.versions.v8}-${process.arch}`;
+    assert.deepEqual(readdirSync(compiled), [kept, `${kept}-jitless`, `memory-test-${process.arch}`]);
+    for (const name of readdirSync(compiled)) assert.equal(statSync(`${compiled}/${name}`).mode & 0o022, 0, name);
+    writeFileSync(`${compiled}/${kept}`, 'damaged');
+    const main = readFileSync(`${root}/dist/main.cjs`, 'latin1');
+    writeFileSync(`${root}/dist/main.cjs`, main.replaceAll('Mail queue is empty', 'Mail queue is EMPTY'), 'latin1');
+    assert.equal(install().status, 0);
+    assert.ok(statSync(`${compiled}/${kept}`).size > main.length, 'made again');
+    const mailq = spawnSync(process.execPath, [`${root}/dist/sendmail.cjs`, '-bp'], { encoding: 'utf8' });
+    assert.equal(mailq.stdout, 'Mail queue is EMPTY\n');
+  }));
+
+test('O1: an interpreter that does not run nospool is refused, and nothing is written', () =>
+  within(60_000, async () => {
+    const folder = scratch();
+    const script = (name: string, text: string): string => {
+      writeFileSync(`${folder}/${name}`, `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+      return `${folder}/${name}`;
+    };
+    // Says that it is Node 18, as the runtime itself would.
+    writeFileSync(`${folder}/old.cjs`, "Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '18.19.1' } });");
+    const rows: readonly (readonly [string, RegExp])[] = [
+      ['/bin/false', /^nospool: \/bin\/false does not run nospool: it does not answer\n$/],
+      ['/bin/true', /^nospool: \/bin\/true does not run nospool: it does not answer\n$/],
+      ['/bin/echo', /^nospool: \/bin\/echo does not run nospool: .*--version\n$/],
+      [script('broken', 'echo it is broken >&2; exit 3'), /^nospool: .*broken does not run nospool: it is broken\n$/],
+      [
+        script('old', `exec ${process.execPath} --require ${folder}/old.cjs "$@"`),
+        /^nospool: .*\/old does not run nospool: this is Node 18\.19\.1, which is too old: nospool needs Node 20\.19, 22\.12, or 24 and newer\n$/,
+      ],
+    ];
+    for (const [runtime, expected] of rows) {
+      const root = scratch();
+      const run = await nospool('install', '--root', root, '--runtime', runtime);
+      assert.deepEqual([run.status, run.stdout], [1, ''], runtime);
+      assert.match(run.stderr, expected);
+      assert.deepEqual(filesBelow(root), []);
+    }
+  }));
+
+test('O5: the interpreter is called what PATH calls it, where that leads to the same file', () =>
+  within(60_000, async () => {
+    const folder = scratch();
+    const { PATH } = process.env;
+    symlinkSync(process.execPath, `${folder}/node`);
+    const namedWith = async (path: string): Promise<string | undefined> => {
+      const root = scratch();
+      process.env.PATH = path;
+      const { status, stderr } = await nospool('install', '--root', root);
+      assert.equal(status, 0, stderr);
+      return /^exec (\S+) /m.exec(readFileSync(`${root}/usr/sbin/sendmail`, 'utf8'))?.[1];
+    };
+    try {
+      assert.equal(await namedWith(`relative:${folder}:/usr/bin`), `${folder}/node`);
+      assert.equal(await namedWith('/nonexistent'), process.execPath);
+      // Another program of that name is not it.
+      rmSync(`${folder}/node`);
+      symlinkSync('/bin/sh', `${folder}/node`);
+      assert.equal(await namedWith(folder), process.execPath);
+      // Nor is one that others may replace.
+      rmSync(`${folder}/node`);
+      symlinkSync(process.execPath, `${folder}/node`);
+      chmodSync(folder, 0o777);
+      assert.equal(await namedWith(folder), process.execPath);
+    } finally {
+      process.env.PATH = PATH;
+    }
+  }));
+
+/** A root in which it is installed, and what its sendmail is to send with. */
+async function installation(runtime: readonly string[] = []) {
+  const root = scratch();
+  const installed = await nospool('install', '--root', root, ...runtime);
+  assert.equal(installed.status, 0, installed.stderr);
+  const host = await smartHost();
+  const { config, logged, folder } = setUp(toHosts(host.port));
+  const script = `${root}/usr/sbin/sendmail`;
+  /** Runs it below a shell that first does `before`. */
+  const sent = (before: string, { shell = '', cwd = '/' } = {}) =>
+    new Promise<unknown[]>((resolve) => {
+      const child = spawn('/bin/sh', ['-c', `${before} exec ${shell} ${script} -C ${config} -i a@example.org`], { env: {}, cwd });
+      let said = '';
+      for (const stream of [child.stdout, child.stderr])
+        stream.on('data', (octets) => {
+          said += octets;
+        });
+      child.stdin.on('error', () => {});
+      child.stdin.end('Subject: x\n\nx\n');
+      child.on('close', (status) => resolve([status, said]));
+    });
+  return { root, script, host, config, logged, folder, sent };
+}
+
+/** '' is the one that the script names. */
+const EACH_SHELL = ['', ...SHELLS.map((shell) => shell.join(' '))];
+
+for (const shell of EACH_SHELL)
+  test(`O5: under ${shell || 'its own shell'} a runtime or code that is not there is said, and the status is 1`, () =>
+    within(60_000, async () => {
+      const folder = scratch();
+      const runtime = `${folder}/node`;
+      writeFileSync(runtime, `#!/bin/sh\nexec ${process.execPath} "$@"\n`, { mode: 0o755 });
+      const { script, host, sent } = await installation(['--runtime', runtime]);
+      assert.deepEqual(await sent('', { shell }), [0, '']);
+      // Its own loader is missing.
+      writeFileSync(runtime, '#!/nonexistent/loader\n');
+      const [status, said] = await sent('', { shell });
+      assert.deepEqual([status, String(said).split('\n').at(-2)], [1, `sendmail: cannot run ${runtime}`]);
+      rmSync(runtime);
+      const missing = `sendmail: ${runtime}, which runs nospool, is not there: run "nospool install" again\n`;
+      assert.deepEqual(await sent('', { shell }), [1, missing]);
+      const text = readFileSync(script, 'utf8');
+      writeFileSync(script, text.replaceAll(runtime, process.execPath).replaceAll(BUILT, '/nonexistent/sendmail.cjs'));
+      assert.deepEqual(await sent('', { shell }), [1, 'sendmail: /nonexistent/sendmail.cjs is not there: run "nospool install" again\n']);
+      await host.close();
+    }));
+
+test('O5: what cannot be run is logged, and a caller that is still writing does not die of it', () =>
+  within(60_000, async () => {
+    const folder = scratch();
+    const logger = `${folder}/logger`;
+    const script = `${folder}/sendmail`;
+    writeFileSync(logger, `#!/bin/sh\nprintf '%s\\n' "$@" >${folder}/logged\n`, { mode: 0o755 });
+    const wrapper = printWrapper({
+      version: '1',
+      interpreter: '/nonexistent/node',
+      command: BUILT,
+      isBun: false,
+      memoryTest: null,
+      hasSplit: false,
+    });
+    writeFileSync(script, wrapper.replaceAll('/usr/bin/logger', logger).replaceAll('/var/log/nospool.log', `${folder}/log`), {
+      mode: 0o755,
+    });
+    // A pipe holds less, and printf is the shell's own, which SIGPIPE would end before it says anything.
+    const caller = `{ head -c 1000000 /dev/zero; echo "written: $?" >&2; } | ${script} -t; echo "status: $?" >&2`;
+    const run = () =>
+      spawnSync('/bin/bash', ['-c', `set -o pipefail; ${caller}`], { encoding: 'utf8', timeout: 20_000 })
+        .stderr.split('\n')
+        .sort();
+    const reason = '/nonexistent/node, which runs nospool, is not there: run "nospool install" again';
+    assert.deepEqual(run(), ['', `sendmail: ${reason}`, 'status: 1', 'written: 0']);
+    assert.equal(readFileSync(`${folder}/logged`, 'utf8'), `-t\nnospool\n-p\nmail.err\nnot sent: ${reason}\n`);
+    writeFileSync(`${folder}/log`, '');
+    rmSync(`${folder}/logged`);
+    run();
+    assert.match(readFileSync(`${folder}/log`, 'utf8'), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ not sent: \/nonexistent\/node, which .*\n$/);
+    assert.ok(!existsSync(`${folder}/logged`), 'one log is enough');
+  }));
+
+/** KiB: what Dovecot's processes have by default, where that is enough. */
+const LITTLE = /^v2[02]\./.test(process.version) ? 262_144 : 700_000;
+
+for (const shell of EACH_SHELL)
+  test(`C1: under ${shell || 'its own shell'} with little address space it sends, or says that this is too little`, () =>
+    within(60_000, async () => {
+      const { host, sent } = await installation();
+      assert.deepEqual(await sent(`ulimit -v ${LITTLE};`, { shell }), [0, '']);
+      assert.equal(host.messages.length, 1);
+      const tooLittle = /^sendmail: Node needs \d+ KiB of address space and has 100000 \(ulimit -v; Dovecot: vsz_limit\)\n$/;
+      const [status, said] = await sent('ulimit -v 100000;', { shell });
+      assert.equal(status, 1);
+      assert.match(String(said), tooLittle);
+      // What only the caller's own wish limits is lifted.
+      assert.deepEqual(await sent('ulimit -S -v 100000;', { shell }), [0, '']);
+      assert.deepEqual(await sent('ulimit -v 4000000;', { shell }), [0, '']);
+      // Descriptor 0 closed is an empty message.
+      assert.deepEqual(await sent(`ulimit -v ${LITTLE}; exec 0<&-;`, { shell }), [0, '']);
+      await host.close();
+    }));
+
+for (const signal of ['SIGTERM', 'SIGINT'] as const)
+  test(`C1: with little address space ${signal} to the script ends the delivery, and no process stays`, () =>
+    within(60_000, async () => {
+      const { script, host, config, logged } = await installation();
+      const child = spawn('/bin/sh', ['-c', `ulimit -v ${LITTLE}; exec ${script} -C ${config} -i a@example.org`], { env: {} });
+      let said = '';
+      child.stderr.on('data', (octets) => {
+        said += octets;
+      });
+      child.stdin.on('error', () => {});
+      // More than a socket holds: the runtime has begun to read.
+      await new Promise((resolve) => child.stdin.write(`Subject: x\n\n${'x'.repeat(70)}\n`.repeat(20_000), resolve));
+      child.kill('SIGHUP');
+      child.kill('SIGUSR1');
+      child.kill(signal);
+      // Its standard error is closed when no process has it any more.
+      const status = await new Promise((resolve) => child.on('close', resolve));
+      assert.equal(status, 1);
+      assert.match(said, new RegExp(`^sendmail: .*ended by ${signal}\\n$`));
+      assert.match(logged(), new RegExp(`ended by ${signal}`));
+      assert.equal(host.messages.filter(({ state }) => state === 'accepted').length, 0);
+      await host.close();
+    }));
+
+test('C1: a runtime that dies with little address space is told, with what that means', () =>
+  within(60_000, async () => {
+    const folder = scratch();
+    const runtime = `${folder}/node`;
+    const script = `${folder}/sendmail`;
+    writeFileSync(
+      script,
+      printWrapper({ version: '1', interpreter: runtime, command: BUILT, isBun: false, memoryTest: null, hasSplit: false }),
+    );
+    for (const [dies, status] of [
+      ['kill -ABRT $$', 134],
+      ['kill -TRAP $$', 133],
+      ['kill -SEGV $$', 139],
+    ] as const) {
+      writeFileSync(runtime, `#!/bin/sh\n[ "$1" = --version ] && echo v20.0.0 && exit\n${dies}\n`, { mode: 0o755 });
+      const run = spawnSync('/bin/dash', ['-c', `ulimit -v 262144; exec /bin/dash ${script} -t`], { encoding: 'utf8', input: 'x' });
+      // Some shells say a word of their own before it.
+      const said = `sendmail: Node died (status ${status}) with 262144 KiB of address space (ulimit -v): a server may have the message`;
+      assert.deepEqual([run.status, run.stderr.split('\n').at(-2)], [1, said]);
+    }
+  }));
+
+test('C6: in a folder that was removed it is silent, and a file is named from where the caller is', () =>
+  within(60_000, async () => {
+    const { root, script, host, config, sent } = await installation();
+    const gone = path.join(scratch(), 'gone');
+    for (const name of [script, `${root}/usr/bin/mailq`])
+      assert.ok(readFileSync(name, 'utf8').startsWith('#!/usr/bin/env -S PWD=/proc/self/cwd /bin/sh\n'));
+    mkdirSync(gone);
+    assert.deepEqual(await sent(`rmdir ${gone};`, { cwd: gone }), [0, '']);
+    const argv = ['-C', path.basename(config), '-i', 'a@example.org'];
+    const run = spawn(script, argv, { env: {}, cwd: path.dirname(config), stdio: ['pipe', 'inherit', 'inherit'] });
+    run.stdin.end('Subject: x\n\nx\n');
+    assert.equal(await new Promise((resolve) => run.on('close', resolve)), 0);
+    assert.equal(host.messages.length, 2);
+    await host.close();
+  }));
+
+test('the script: Bun is told to read no file of the folder it is called in; odd paths are quoted', () => {
+  const wrapping = { version: '1', interpreter: '/usr/bin/bun', command: BUILT, isBun: true, memoryTest: null, hasSplit: false };
+  assert.match(printWrapper(wrapping), /\nexport BUN_RUNTIME_TRANSPILER_CACHE_PATH=0\n/);
+  assert.match(
+    printWrapper(wrapping),
+    /\nexec \/usr\/bin\/bun --no-env-file --config=\/dev\/null --tsconfig-override=\/dev\/null \S+\/sendmail\.cjs "\$@"\n/,
+  );
+  assert.match(
+    printWrapper({ ...wrapping, interpreter: '/usr/bin/node', isBun: false }),
+    /\nexec \/usr\/bin\/node \S+\/sendmail\.cjs "\$@"\n/,
+  );
+  const folder = path.join(scratch(), "it's $(here)");
+  mkdirSync(folder);
+  writeFileSync(`${folder}/node`, '#!/bin/sh\nprintf "%s\\n" "$@"\n', { mode: 0o755 });
+  writeFileSync(`${folder}/sendmail.cjs`, '');
+  const odd = { ...wrapping, isBun: false, interpreter: `${folder}/node`, command: `${folder}/sendmail.cjs` };
+  writeFileSync(`${folder}/sendmail`, printWrapper(odd));
+  for (const shell of SHELLS) {
+    const run = spawnSync(shell[0] as string, [...shell.slice(1), `${folder}/sendmail`, 'a b', '*'], { encoding: 'utf8' });
+    assert.equal(run.stdout, `${odd.command}\na b\n*\n`);
+  }
+  rmSync(`${folder}/node`);
+  for (const shell of SHELLS) {
+    const run = spawnSync(shell[0] as string, [...shell.slice(1), `${folder}/sendmail`], { encoding: 'utf8' });
+    assert.equal(run.stderr, `sendmail: ${folder}/node, which runs nospool, is not there: run "nospool install" again\n`);
+  }
+});
+
+test('O9: a folder that only some users may enter is named with a cure', () => {
+  const folder = scratch();
+  mkdirSync(path.join(folder, 'bin'), { mode: 0o755 });
+  assert.deepEqual(closedTo('/', [path.join(folder, 'bin/node'), '/usr/bin/node']), [
+    `note: only some users may enter ${folder}, so the others cannot send mail: run chmod o+x ${folder}, or install from where everybody may enter, such as /opt, with such a runtime`,
+  ]);
+});
+
+test.run();

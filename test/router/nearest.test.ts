@@ -1,0 +1,25 @@
+import assert from 'node:assert';
+import { suite } from 'uvu';
+import { distance, nearest } from '../../src/router/nearest.ts';
+
+const test = suite('router/nearest');
+
+test('distance counts edits, and swapped neighbours as one', () => {
+  for (const [a, b, expected] of [
+    ['', '', 0],
+    ['abc', '', 3],
+    ['', 'abc', 3],
+    ['smarthost', 'smarthosts', 1],
+    ['hostnmae', 'hostname', 1],
+    ['kitten', 'sitting', 3],
+    ['from', 'form', 1],
+  ] as const)
+    assert.equal(distance(a, b), expected, `${a} ${b}`);
+});
+
+test('the name with the least edits, and whether it may be meant', () => {
+  assert.deepEqual(nearest('Submision', ['smtp', 'submission']), { name: 'submission', near: true });
+  assert.deepEqual(nearest('zzzzzzzz', ['smtp', 'lmtp']), { name: 'smtp', near: false });
+});
+
+test.run();

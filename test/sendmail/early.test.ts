@@ -1,0 +1,95 @@
+/** Runs that end before there is a message, or by a bug: what standard error and the log say of them. */
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { suite } from 'uvu';
+import { ENVIRONMENT, run, scratch, setUp, start, toHosts } from '../support/command.ts';
+import { within } from '../support/within.ts';
+
+const test = suite('early');
+
+/** Time with its zone, then the id. */
+const HEAD = String.raw`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4} \w{6}-\w{6}-\w{2} U=\S+ P=local not sent: `;
+
+// arguments, more of the configuration, what the log has, why
+const ROWS: readonly (readonly [readonly string[], string, string, string])[] = [
+  [['-Z'], '', 'unknown option -Z: see --help', 'an option that nobody has'],
+  [['-f'], '', '-f needs a value', 'an option without its value'],
+  [['-bd'], '', 'no daemon: nospool delivers while its caller waits', 'a mode that is refused'],
+  [[], '', 'no recipients: name them after the options, or use -t', 'no recipients'],
+  [['-f', 'a@b..com', 'joe@bar.com'], '', '-f "a@b..com": ', 'a sender that is none'],
+  [['joe@bar.com'], 'no_such_key = 1', ': key "no_such_key" is unknown', 'a configuration that cannot be used'],
+  [['-bs'], 'no_such_key = 1', ': key "no_such_key" is unknown', 'a configuration that cannot be used, in SMTP'],
+];
+for (const [args, more, wanted, why] of ROWS)
+  test(`C4, O3: ${why} is in the configured log, in the form of every other line`, () =>
+    within(20_000, async () => {
+      const { config, logged } = setUp(`${toHosts(9)}\n${more}`);
+      const ended = await run(config, args, '');
+      assert.equal(ended.status, 1);
+      if (!args.includes('-bs')) assert.ok(ended.stderr.includes(wanted), ended.stderr);
+      assert.match(logged(), new RegExp(`^${HEAD}.*\n$`));
+      assert.ok(logged().includes(wanted), logged());
+      const json = setUp(`${toHosts(9)}\nlog_format = "json"\n${more}`);
+      await run(json.config, args, '');
+      const told = JSON.parse(json.logged());
+      assert.deepEqual([told.outcome, told.from, told.to], ['failed', null, []]);
+      assert.ok(told.reasons.join('\n').includes(wanted), json.logged());
+    }));
+
+test('C4: the configuration that the environment names says where usage errors go, too', () =>
+  within(20_000, async () => {
+    const { config, logged } = setUp(toHosts(9));
+    const ended = await run(null, ['-Z'], '', { env: { ...ENVIRONMENT, NOSPOOL_CONFIG: config } });
+    assert.equal(ended.stderr, 'sendmail: unknown option -Z: see --help\n');
+    assert.match(logged(), new RegExp(`^${HEAD}unknown option -Z: see --help\n$`));
+  }));
+
+test('O3: a log that is complained of is not written to', () =>
+  within(20_000, async () => {
+    const file = path.join(scratch(), 'log');
+    writeFileSync(file, '');
+    const { config } = setUp(`${toHosts(9)}\nlog = "${file}"\nlog_format = "yaml"`);
+    const ended = await run(config, ['joe@bar.com'], '');
+    assert.match(ended.stderr, /key "log_format" expects "exim" or "json"/);
+    assert.equal(readFileSync(file, 'utf8'), '');
+  }));
+
+test('O3: a bug is logged before anything else gets a turn', () =>
+  within(20_000, async () => {
+    const { config, folder, logged } = setUp(toHosts(9));
+    const bug = path.join(folder, 'bug.cjs');
+    writeFileSync(bug, "setTimeout(() => { throw new Error('\\x1b[31mboom'); }, 300);");
+    const { child, done } = start(config, ['joe@bar.com'], { env: { ...ENVIRONMENT, NODE_OPTIONS: `--require=${bug}` } });
+    const ended = await done;
+    child.stdin?.destroy();
+    assert.equal(ended.status, 1);
+    assert.match(ended.stderr, /^sendmail: bug: .*boom; the message that was under way was not sent to its end\n$/);
+    assert.match(logged(), new RegExp(`^${HEAD}bug: .*boom; the message that was under way was not sent to its end\n$`));
+  }));
+
+test('O3: an ordinary user whose log is the administrator’s is told that with a failure, and no failure is lost unsaid', () =>
+  within(20_000, async () => {
+    const { config } = setUp(`${toHosts(9)}\nlog = "/proc/1/nospool.log"`);
+    const ended = await run(config, ['joe@bar.com'], 'Subject: x\n\nx\n');
+    assert.equal(ended.status, 1);
+    const [, second = ''] = ended.stderr.split('\n');
+    assert.match(
+      second,
+      /^sendmail: cannot write the log \/proc\/1\/nospool\.log as uid \d+: .*(; syslog has it|there is no syslog: nothing was logged; set log)$/,
+    );
+  }));
+
+test('O9: a host that is not configured hears first that it has no smart host', () =>
+  within(20_000, async () => {
+    const wanted = 'no smart host is configured: set smarthosts, or run "nospool init"';
+    for (const args of [['root'], ['-f', 'me@example.org', 'root'], ['-f', 'me@example.org', 'you@example.org'], ['you@example.org']]) {
+      const { config, logged } = setUp('hostname = "vm"');
+      const ended = await run(config, args, 'Subject: x\n\nx\n');
+      assert.ok(ended.stderr.includes(wanted), `${args}: ${ended.stderr}`);
+      assert.ok(logged().includes(wanted), logged());
+      assert.ok(!/qualify_/.test(ended.stderr), ended.stderr);
+    }
+  }));
+
+test.run();

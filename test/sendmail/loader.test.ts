@@ -1,0 +1,198 @@
+/**
+ * How sendmail is started: from code that was kept, where it belongs to what would run without it; and with nothing looked for later.
+ * Loopback: what is loaded is the subject; TLS is required there.
+ */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { Script } from 'node:vm';
+import { suite } from 'uvu';
+import { openKept, printKept, printProgram, readProgram, unwrap, wrap } from '../../src/sendmail/start/loader.ts';
+import { sinkWith } from '../support/admin.ts';
+import { COMMAND, ENVIRONMENT, RUNTIME, scratch, setUp, start } from '../support/command.ts';
+import { within } from '../support/within.ts';
+
+const test = suite('sendmail/loader');
+const DIST = path.dirname(COMMAND);
+const IS_BUN = /bun[^/]*$/.test(RUNTIME[0]);
+
+const PARTS = [
+  ['main', wrap('exports.answer = () => require("other");')],
+  ['other', wrap('module.exports = 42;')],
+] as const;
+const program = readProgram(Buffer.from(printProgram('rare.cjs', PARTS)));
+const CODES = PARTS.map(([name, part]) => [name, new Script(part).createCachedData()] as const);
+
+test('a program is read as it was printed, and its parts are what they were', () => {
+  assert.equal(program.rare, 'rare.cjs');
+  assert.deepEqual([...program.parts.keys()], ['main', 'other']);
+  for (const [name, part] of PARTS) assert.equal(program.octets.toString('latin1', ...(program.parts.get(name) ?? [])), part);
+  assert.equal(unwrap(wrap('x')), 'x');
+  for (const wrong of ['', '//', '// a.cjs main 5\nabc', `${printProgram('a.cjs', PARTS)} `, printProgram('a.cjs', PARTS).slice(0, -1)])
+    assert.throws(() => readProgram(Buffer.from(wrong)), /it is not whole/);
+});
+
+/** A file with these octets. */
+function fileOf(octets: Uint8Array): string {
+  const file = path.join(scratch(), 'kept');
+  writeFileSync(file, octets);
+  return file;
+}
+
+test('what is kept is read back, and V8 takes it, also when the file is gone', () => {
+  const file = fileOf(printKept(program, CODES));
+  const kept = openKept(file, program);
+  rmSync(file);
+  for (const [name, code] of CODES) assert.deepEqual(kept?.(name), code);
+  assert.equal(kept?.('no such part'), null);
+  assert.equal(new Script(PARTS[0][1], { cachedData: kept?.('main') ?? undefined }).cachedDataRejected, false);
+  assert.equal(openKept(file, program), null);
+});
+
+test('S10: what belongs to another program of the same length is not taken', () => {
+  const file = fileOf(printKept(program, CODES));
+  const other = PARTS.map(([name, part]) => [name, part.replace('42', '43')] as const);
+  assert.equal(openKept(file, readProgram(Buffer.from(printProgram('rare.cjs', other)))), null);
+  assert.equal(new Script(other[1]?.[1] as string, { cachedData: CODES[1]?.[1] }).cachedDataRejected, false, 'V8 would have taken it');
+});
+
+test('S10: what is damaged at any octet, or cut anywhere, is not taken', () => {
+  const whole = printKept(program, CODES);
+  const file = fileOf(whole);
+  for (let at = 0; at < whole.length; at++) {
+    const damaged = Buffer.from(whole);
+    damaged.writeUInt8(damaged.readUInt8(at) ^ 0x01, at);
+    writeFileSync(file, damaged);
+    const kept = openKept(file, program);
+    // One part may be whole beside another that is not.
+    const taken = CODES.map(([name, code]) => [kept?.(name) ?? null, code] as const);
+    for (const [got, code] of taken) assert.ok(got === null || got.equals(code), `${at}`);
+    assert.ok(
+      taken.some(([got]) => got === null),
+      `${at}`,
+    );
+  }
+  for (let length = 0; length < whole.length; length++) {
+    writeFileSync(file, whole.subarray(0, length));
+    assert.equal(openKept(file, program), null, `${length} octets`);
+  }
+  writeFileSync(file, Buffer.concat([whole, whole]));
+  assert.equal(openKept(file, program), null);
+});
+
+/** A copy of the command, with code that was kept for the runtime of these tests, and how to change its answer. */
+function installed(): { readonly folder: string; readonly command: string; readonly kept: string } {
+  const folder = path.join(scratch(), 'dist');
+  cpSync(DIST, folder, { recursive: true });
+  rmSync(`${folder}/compiled`, { recursive: true, force: true });
+  const made = spawnSync(RUNTIME[0], [...RUNTIME.slice(1), `${folder}/compile.cjs`], { input: 'Subject: x\n\nx\n', encoding: 'utf8' });
+  assert.deepEqual([made.status, made.stderr], [0, '']);
+  const [kept = ''] = readdirSync(`${folder}/compiled`);
+  return { folder, command: `${folder}/sendmail.cjs`, kept: `${folder}/compiled/${kept}` };
+}
+
+const QUEUE = 'Mail queue is empty\n';
+const OTHER = 'Mail queue is EMPTY\n';
+
+function answers(command: string, ...more: readonly string[]): unknown[] {
+  const run = spawnSync(RUNTIME[0], [...RUNTIME.slice(1), ...more, command, '-bp'], { encoding: 'utf8', env: ENVIRONMENT });
+  return [run.status, run.stdout, run.stderr];
+}
+
+/** main.cjs of another build: as long as this one. */
+function otherMain(folder: string): string {
+  const text = readFileSync(`${folder}/main.cjs`, 'latin1');
+  const other = text.replaceAll('Mail queue is empty', 'Mail queue is EMPTY');
+  assert.notEqual(other, text);
+  return other;
+}
+
+test('S10: when what was kept is damaged or cut, main.cjs runs', () => {
+  const { command, kept } = installed();
+  const file = IS_BUN ? `${kept}/main.cjs` : kept;
+  const whole = readFileSync(file);
+  const places = [0.001, 0.1, 0.3, 0.5, 0.7, 0.9, 0.999].map((part) => Math.floor(part * whole.length));
+  for (const at of places) {
+    const damaged = Buffer.from(whole);
+    damaged.fill(0x58, at, at + 64);
+    writeFileSync(file, damaged);
+    assert.deepEqual(answers(command), [0, QUEUE, ''], `damaged at ${at}`);
+    writeFileSync(file, whole.subarray(0, at));
+    assert.deepEqual(answers(command), [0, QUEUE, ''], `cut at ${at}`);
+  }
+  writeFileSync(file, '');
+  assert.deepEqual(answers(command), [0, QUEUE, '']);
+});
+
+test('O2: whatever is put over it runs, also with the times of before', () => {
+  for (const how of ['written over', 'put in its place'] as const) {
+    const { folder, command, kept } = installed();
+    const main = `${folder}/main.cjs`;
+    const { atime, mtime } = statSync(main);
+    const text = otherMain(folder);
+    writeFileSync(how === 'written over' ? main : `${main}.new`, text, 'latin1');
+    if (how !== 'written over') renameSync(`${main}.new`, main);
+    utimesSync(main, atime, mtime);
+    assert.deepEqual(answers(command), [0, OTHER, ''], how);
+    // Compiled anew it is the same.
+    spawnSync(RUNTIME[0], [...RUNTIME.slice(1), `${folder}/compile.cjs`], { input: 'Subject: x\n\nx\n' });
+    assert.ok(statSync(kept).mtimeMs > 0);
+    assert.deepEqual(answers(command), [0, OTHER, '']);
+  }
+});
+
+test('main.cjs that is cut or missing is said, in one line', () => {
+  const { folder, command } = installed();
+  const main = `${folder}/main.cjs`;
+  const text = readFileSync(main);
+  for (const wrong of [text.subarray(0, text.length / 2), null]) {
+    if (wrong === null) rmSync(main);
+    else writeFileSync(main, wrong);
+    const run = spawnSync(RUNTIME[0], [...RUNTIME.slice(1), command, '-bp'], { encoding: 'utf8', env: ENVIRONMENT });
+    assert.deepEqual([run.status, run.stdout], [1, '']);
+    assert.match(run.stderr, /^sendmail: .*\/main\.cjs cannot be run \(.*\): install nospool again\n$/);
+  }
+});
+
+/** What may happen to the folder while a message is under way. */
+const CHANGES: Readonly<Record<string, (folder: string) => void>> = {
+  'is removed': (folder) => rmSync(folder, { recursive: true }),
+  'is another': (folder) => {
+    renameSync(folder, `${folder}.old`);
+    mkdirSync(folder);
+    for (const name of readdirSync(`${folder}.old`))
+      if (name.endsWith('.cjs')) writeFileSync(`${folder}/${name}`, 'throw new Error("of another build");');
+  },
+  'is written over': (folder) => {
+    // Another build's character sets have another name.
+    for (const name of readdirSync(folder))
+      if (/^(main|sendmail|compile)\.cjs$/.test(name)) writeFileSync(`${folder}/${name}`, 'throw new Error("of another build");');
+  },
+};
+
+for (const [what, change] of Object.entries(CHANGES))
+  test(`O2: a message is under way while the folder ${what}: it goes over TLS, with a password, in seven bits, its character set named`, () =>
+    within(60_000, async () => {
+      const { folder, command } = installed();
+      const store = scratch();
+      const sink = await sinkWith({ starttls: true, auth: 'me:secret', extensions: ['PIPELINING', 'SIZE'], store });
+      const { config } = setUp(
+        `smarthosts = ["submission://127.0.0.1:${sink.port}"]\nqualify_domain = "example.org"\nreplay_window = "4MiB"`,
+        `[auth]\nuser = "me"\npassword = "secret"\n[tls]\nmode = "required"\nca_file = "${sink.certificate}"`,
+      );
+      const { child, done } = start(config, ['-i', 'a@example.net'], { command, env: { ...ENVIRONMENT, LANG: 'ru_RU.KOI8-R' } });
+      // More than a socket holds: when all of it is gone, the process has begun to read, and waits for the rest.
+      const text = Buffer.from(`Subject: x\n\n${'\xf0\xd2\xc9\xd7\xc5\xd4\n'.repeat(150_000)}`, 'latin1');
+      await new Promise((resolve) => child.stdin?.write(text, resolve));
+      change(folder);
+      child.stdin?.end('the end\n');
+      const { status, stderr } = await done;
+      await sink.close();
+      assert.deepEqual({ status, stderr }, { status: 0, stderr: '' });
+      const message = readFileSync(path.join(store, readdirSync(store)[0] as string), 'latin1');
+      assert.match(message, /^Content-Type: text\/plain; charset="?koi8-r"?\r$/im);
+      assert.match(message, /^=F0=D2=C9=D7=C5=D4\r$/m);
+    }));
+
+test.run();

@@ -1,0 +1,52 @@
+/** Every transcript, replayed through the pure machine in pieces of 1, 7 and any number of octets; and what no session may ever do. */
+import assert from 'node:assert/strict';
+import { suite } from 'uvu';
+import { isCommit, readTranscripts, replay } from '../../support/transcript.ts';
+
+const sessions = suite('sessions');
+const transcripts = readTranscripts();
+
+for (const transcript of transcripts)
+  for (const size of transcript.whole ? [Number.POSITIVE_INFINITY] : [1, 7, Number.POSITIVE_INFINITY])
+    sessions(`${transcript.file} in pieces of ${size}: ${transcript.title}`, () => {
+      assert.deepEqual(replay(transcript, size), transcript.lines);
+    });
+
+sessions('there are transcripts enough for every row of STEPS', () => {
+  assert.ok(transcripts.length >= 250, `only ${transcripts.length} transcripts`);
+});
+
+sessions('no terminator leaves before every recipient is accepted, and none after our input failed', () => {
+  for (const { file, lines, transaction } of transcripts) {
+    const commit = lines.findIndex(isCommit);
+    if (commit < 0) continue;
+    const before = lines.slice(0, commit);
+    assert.ok(!before.some((line) => line.startsWith('! failed') || line.startsWith('! abort')), `${file}: commit after a failed input`);
+    const mail = before.findLastIndex((line) => line.startsWith('C: MAIL'));
+    const accepted = before.slice(mail).filter((line) => /^S: 25\d( |\\x09|$)/.test(line)).length;
+    assert.ok(accepted >= 1 + transaction.recipients.length, `${file}: ${accepted} acceptances before the commit`);
+    assert.ok(
+      before.some((line) => line.startsWith('! sent')),
+      `${file}: commit before the content was complete`,
+    );
+    const commits = lines.filter(isCommit).length;
+    assert.ok(lines.filter((line) => line.startsWith('= accepted')).length <= commits, file);
+  }
+});
+
+sessions('an outcome "accepted" needs a commit, and a commit that is not accepted or refused is uncertain', () => {
+  for (const { file, lines, plan } of transcripts) {
+    if (plan.transactions === 'many') continue;
+    const outcome = lines.find((line) => line.startsWith('='));
+    const commit = lines.some(isCommit);
+    if (outcome?.startsWith('= accepted')) assert.ok(commit, file);
+    else if (commit) assert.match(outcome ?? '', /^= (uncertain|rejected) at commit/, file);
+  }
+});
+
+sessions('F6: credentials are in no transcript but a line that is said to be secret, and never in an outcome', () => {
+  for (const { file, lines } of transcripts)
+    for (const line of lines) if (!line.startsWith('C*: ')) assert.doesNotMatch(line, /tanstaaf|dGFuc3RhYWZ0YW5zdGFhZg|dGlt|AHRpbQB/, file);
+});
+
+sessions.run();

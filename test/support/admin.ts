@@ -1,0 +1,90 @@
+/** `nospool` in this process, with what it printed; sinks and configurations for it. Knows no assertion. */
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { main } from '../../src/nospool/commands.ts';
+import { SINK_DEFAULTS, type SinkOptions } from '../../src/nospool/sink/options.ts';
+import { type Sink, startSink } from '../../src/nospool/sink/sink.ts';
+import { scratch } from './command.ts';
+
+export interface Run {
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs the command with its standard output and error caught; one at a time. */
+export async function nospool(...argv: readonly string[]): Promise<Run> {
+  return captured(() => main(argv, 'from source'));
+}
+
+/** What is printed while `work` runs; its value is the status. */
+export async function captured(work: () => Promise<number>): Promise<Run> {
+  const { stdout, stderr } = process;
+  const originals = [stdout.write, stderr.write] as const;
+  let [out, err] = ['', ''];
+  stdout.write = (text) => {
+    out += text;
+    return true;
+  };
+  stderr.write = (text) => {
+    err += text;
+    return true;
+  };
+  try {
+    const status = await work();
+    return { status, stdout: out, stderr: err };
+  } finally {
+    [stdout.write, stderr.write] = originals;
+  }
+}
+
+/** What a sink said with --json, by its events. */
+export interface Told {
+  readonly event: string;
+  readonly [fact: string]: unknown;
+}
+
+export interface RunningSink {
+  readonly port: number;
+  readonly certificate: string;
+  readonly told: readonly Told[];
+  /** The verbs of the commands it got, in order. */
+  verbs(): string[];
+  close(): Promise<void>;
+}
+
+/** A sink in this process. */
+export async function sinkWith(options: Partial<SinkOptions> = {}): Promise<RunningSink> {
+  const told: Told[] = [];
+  const certificate = path.join(scratch(), 'sink.pem');
+  const encrypted = options.tls || options.starttls;
+  const sink: Sink | string = await startSink(
+    { ...SINK_DEFAULTS, port: 0, json: true, ...(encrypted ? { certificate } : {}), ...options },
+    { out: (lines) => void told.push(...lines.map((line) => JSON.parse(line))), err: (text) => void told.push({ event: 'error', text }) },
+  );
+  if (typeof sink === 'string') throw new Error(sink);
+  return {
+    port: sink.listener.port,
+    certificate,
+    told,
+    verbs: () => told.filter(({ side }) => side === 'C').map(({ line }) => String(line).split(' ')[0] as string),
+    close: () => sink.close(),
+  };
+}
+
+/** The path of a configuration of its own: `toml`, then names, no aliases and a log in the same folder. */
+export function configured(toml: string, tables = ''): { readonly config: string; readonly log: string; readonly folder: string } {
+  const folder = scratch();
+  const config = path.join(folder, 'nospool.toml');
+  const log = path.join(folder, 'log');
+  const names = 'hostname = "client.example.org"\nqualify_domain = "example.org"\naliases = []\n';
+  writeFileSync(config, `${names}log = "${log}"\n${toml}\n${tables}\n`, { mode: 0o600 });
+  return { config, log, folder };
+}
+
+/** A port on which nothing listens. */
+export async function deadPort(): Promise<number> {
+  const sink = await sinkWith();
+  await sink.close();
+  return sink.port;
+}
