@@ -213,7 +213,7 @@ function unknownVariable(name: string): string {
   const meant = nearestKey(name, [...KEYS.map(variableOf).filter((variable) => variable !== ''), 'NOSPOOL_CONFIG']);
   return meant.near
     ? `is unknown; did you mean "${meant.name}"?`
-    : `is unknown; the nearestKey is "${meant.name}", nospool.toml(5) has them all`;
+    : `is unknown; the nearest is "${meant.name}", nospool.toml(5) has them all`;
 }
 
 /** What is wrong with a text that is a name or an address; null when it can be used. */

@@ -1,6 +1,6 @@
 /**
  * A table of the configuration while it is read: known keys as values, unknown ones as errors that name the
- * nearestKey known key. Knows neither files nor what the values mean.
+ * nearest known key. Knows neither files nor what the values mean.
  */
 import { KEYS, type Key, type Kind, keyOf, keysOf, nearestKey, printSection, type Section, TABLES } from './keys.ts';
 import type { Step } from './toml.ts';
@@ -51,7 +51,7 @@ function unknown(section: Section, name: string): string {
   }
   return meant.near
     ? `is unknown; did you mean "${meant.name}"?`
-    : `is unknown; the nearestKey key is "${meant.name}", nospool.toml(5) has them all`;
+    : `is unknown; the nearest key is "${meant.name}", nospool.toml(5) has them all`;
 }
 
 /** What a key has when it is absent or wrong and has no default; an error was reported, or its reader looks first. */

@@ -12,7 +12,7 @@ import { listen } from '../../src/transport/listen.ts';
 import { within } from '../support/within.ts';
 
 const library = suite('the library from outside');
-const root = fileURLToPath(new URL('..', import.meta.url));
+const root = fileURLToPath(new URL('../..', import.meta.url));
 const run = promisify(execFile);
 
 /** A project that has nospool installed, as its example is written. */
