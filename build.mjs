@@ -99,12 +99,12 @@ for (const file of APART) {
 }
 // How they are put together is known to who takes them apart.
 await build({ ...common, entryPoints: ['src/sendmail/start/loader.ts'], outfile: `${out}/loader.mjs`, format: 'esm' });
-const { printProgram, wrap } = await import(path.resolve(out, 'loader.mjs'));
+const { printMainFile, wrap } = await import(path.resolve(out, 'loader.mjs'));
 rmSync(`${out}/loader.mjs`);
 const program = [['main', wrap(await textOf('src/sendmail/main.ts'))]];
 // The list grows while it is walked.
 for (const [file, name] of parts) if (!apart.has(name)) program.push([name, wrap(await textOf(file))]);
-writeFileSync(`${out}/main.cjs`, printProgram(apart.get('message-charset'), program));
+writeFileSync(`${out}/main.cjs`, printMainFile(apart.get('message-charset'), program));
 // Both commands begin with a check that an old Node must be able to read (src/process/runtime.ts).
 const readByAll = { ...common, minify: true, target: 'es2015', banner: { js: '#!/usr/bin/env node' } };
 await build({ ...readByAll, entryPoints: ['src/sendmail/start/launch.ts'], outfile: `${out}/sendmail.cjs`, format: 'cjs' });

@@ -4,13 +4,11 @@ import { readConfig } from '../config/read.ts';
 import { parseSender } from '../message/mailboxes.ts';
 import { type Identity, identify } from '../process/identity.ts';
 import { failWith } from '../process/stderr.ts';
+import { VERSION } from '../process/version.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import type { ReversePath } from '../smtp/path.ts';
 import { logId } from '../submit/log.ts';
 import type { Submitter } from '../submit/submission.ts';
-
-declare const __VERSION__: string;
-export const VERSION = typeof __VERSION__ === 'string' ? __VERSION__ : '0';
 
 /** --from as it was written; undefined when it was not. */
 export function givenReversePath(from: string | null): Parsed<ReversePath | undefined> {

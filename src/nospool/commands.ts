@@ -3,7 +3,7 @@
  * it has to fit a screen. What a command does is loaded when it is called.
  */
 import yargs from 'yargs';
-import { failWith, print } from '../process/stderr.ts';
+import { failWith, writeLines } from '../process/stderr.ts';
 import { SINK_DEFAULTS, type SinkOptions } from './sink/options.ts';
 
 type Kind = 'text' | 'number' | 'list' | 'switch';
@@ -331,7 +331,7 @@ function joined(options: readonly Option[], words: readonly string[]): readonly 
 export async function main(argv: readonly string[], version: string): Promise<number> {
   let status = 0;
   const say = (lines: readonly string[]): number => {
-    print(lines);
+    writeLines(lines);
     return 0;
   };
   const complain = (text: string): void => {

@@ -14,22 +14,28 @@ import { complain } from './stderr.ts';
 export const DRAIN = { octets: 64 * 1024 * 1024, milliseconds: 30_000 };
 
 /** Writes the facts on standard error and the lines of the log; the value is the exit status. */
-export async function report(submitted: Submitted, config: Config, by: Submitter, log: LogSink, verbosity: 0 | 1 | 2): Promise<number> {
+export async function reportOutcome(
+  submitted: Submitted,
+  config: Config,
+  by: Submitter,
+  log: LogSink,
+  verbosity: 0 | 1 | 2,
+): Promise<number> {
   const status = exitStatus(submitted.outcome, config.exitCodes);
   complain(printOutcome(submitted.outcome, submitted.messageId));
-  const problem = await record(submitted, config, by, log);
+  const problem = await logOutcome(submitted, config, by, log);
   // P10: a log that cannot be written changes nothing, so it is no news where all went well.
   if (problem !== null && (status !== 0 || verbosity > 0)) complain([problem]);
   return status;
 }
 
 /** Writes the lines of the log; what is wrong with it is returned. */
-export function record(submitted: Submitted, config: Config, by: Submitter, log: LogSink): Promise<string | null> {
+export function logOutcome(submitted: Submitted, config: Config, by: Submitter, log: LogSink): Promise<string | null> {
   return log.write(printLog({ ...submitted, time: by.date, id: by.unique, login: by.login }, config.logFormat));
 }
 
 /** A submission that ended before its message was looked at. */
-export const unsent = (failure: Failure): Submitted => ({
+export const failUnsent = (failure: Failure): Submitted => ({
   outcome: failedWith(failure),
   reversePath: undefined,
   recipients: [],
@@ -54,11 +60,11 @@ const NOTHING_KNOWN: EarlyLog = { log: '', logFormat: 'exim', login: `uid-${proc
 function linesOf(details: readonly string[], { login, logFormat }: EarlyLog): readonly Line[] {
   const time = new Date();
   const failure: Failure = { kind: 'config', details };
-  return printLog({ ...unsent(failure), time, id: logId(time, process.pid), login }, logFormat);
+  return printLog({ ...failUnsent(failure), time, id: logId(time, process.pid), login }, logFormat);
 }
 
 /** Tells the reasons on standard error and in the log: nothing was sent. */
-export async function refuse(details: readonly string[], known: Partial<EarlyLog> = {}): Promise<void> {
+export async function reportUnsent(details: readonly string[], known: Partial<EarlyLog> = {}): Promise<void> {
   complain(details);
   const log: EarlyLog = { ...NOTHING_KNOWN, ...known };
   const problem = await openLog(log.log, log.tag).write(linesOf(details, log));
@@ -73,7 +79,7 @@ export function useLog(log: EarlyLog): void {
 }
 
 /** The last words of a process that has a bug: nothing else gets a turn before they are written. */
-export function tellBug(error: unknown): void {
+export function reportBug(error: unknown): void {
   const detail = `bug: ${error instanceof Error ? error.message : String(error)}; the message that was under way was not sent to its end`;
   complain([detail]);
   const problem = logAtOnce(inForce.log, inForce.tag, linesOf([detail], inForce));

@@ -12,7 +12,7 @@ const FIRST: readonly (readonly [major: number, minor: number])[] = [
 const ALL_FROM = 24;
 
 /** Why nospool does not run on this version of Node; null if it does. */
-export function unsupported(version: string): string | null {
+export function checkVersion(version: string): string | null {
   const [major, minor] = version.split('.').map(Number) as [number, number];
   if (major >= ALL_FROM || FIRST.some(([wanted, least]) => major === wanted && minor >= least)) return null;
   return `this is Node ${version}, which is too old: nospool needs Node ${FIRST.map((each) => each.join('.')).join(', ')}, or ${ALL_FROM} and newer`;
@@ -22,7 +22,7 @@ const LOG = '/var/log/nospool.log';
 const LOGGERS = ['/usr/bin/logger', '/bin/logger'];
 
 /** Ends a command that cannot begin, with status 1. A caller of sendmail may throw standard error away, so it is logged too. */
-export function giveUp(reason: string): never {
+export function refuseToStart(reason: string): never {
   const name = (process.argv[1] || '').replace(/^.*\//, '').replace(/\.[cm]js$/, '');
   const line = reason.replace(/\s+/g, ' ');
   process.stderr.write(`${name}: ${line}\n`);
@@ -45,5 +45,5 @@ function log(text: string, load: (id: string) => unknown): void {
 }
 
 process.on('SIGUSR1', () => {});
-const reason = process.versions.bun === undefined ? unsupported(process.versions.node) : null;
-if (reason !== null) giveUp(reason);
+const reason = process.versions.bun === undefined ? checkVersion(process.versions.node) : null;
+if (reason !== null) refuseToStart(reason);

@@ -39,7 +39,7 @@ export function listenForSignals(isTyped: boolean): Interrupts {
 }
 
 /** The input, which fails as soon as the signal comes, even while it waits. One read at a time. */
-export function abortable(input: Input, signal: AbortSignal): Input {
+export function makeAbortable(input: Input, signal: AbortSignal): Input {
   const failed = (): Ended => ({ end: 'failed', detail: String(signal.reason) });
   let interrupt = (): void => {};
   // One listener for all reads: a long message has many.

@@ -40,7 +40,7 @@ export function writeText(fd: number, written: string): void {
  * The conversation in the notation of test/sessions, with the milliseconds since the start behind each line.
  * `verbosity` 2 adds what happened besides.
  */
-export function conversation(verbosity: 0 | 1 | 2): Trace | undefined {
+export function makeTrace(verbosity: 0 | 1 | 2): Trace | undefined {
   if (verbosity === 0) return undefined;
   const start = performance.now();
   return (side, line) => {
@@ -71,18 +71,18 @@ export function remark(facts: readonly string[]): void {
 }
 
 /** Lines on standard output. */
-export function print(lines: readonly string[]): void {
-  printLines(lines.map(lineOf));
+export function writeLines(lines: readonly string[]): void {
+  writePrintedLines(lines.map(lineOf));
 }
 
 /** Lines on standard output that are lines already. */
-export function printLines(lines: readonly Line[]): void {
+export function writePrintedLines(lines: readonly Line[]): void {
   process.stdout.write(text(lines));
 }
 
 /** A text of several lines, whole: it may be the file that somebody makes of it. */
-export function printDocument(document: string): void {
-  printLines(
+export function writeDocument(document: string): void {
+  writePrintedLines(
     document
       .trimEnd()
       .split('\n')
@@ -91,8 +91,8 @@ export function printDocument(document: string): void {
 }
 
 /** One line of JSON on standard output, for programs. */
-export function printJson(value: unknown): void {
-  printLines([jsonLine(value)]);
+export function writeJson(value: unknown): void {
+  writePrintedLines([jsonLine(value)]);
 }
 
 /** What readline shows of a line while it is typed, with the sequences that move the cursor: `nospool init` alone asks questions. */

@@ -6,10 +6,11 @@ import type { Config } from '../config/config.ts';
 import { readConfig } from '../config/read.ts';
 import type { LoneDot } from '../message/lone-dot.ts';
 import { identify, rawArguments } from '../process/identity.ts';
-import { DRAIN, type EarlyLog, refuse, report, unsent, useLog } from '../process/report.ts';
-import { abortable, type Interrupts, listenForSignals } from '../process/signals.ts';
-import { complain, conversation, say } from '../process/stderr.ts';
+import { DRAIN, type EarlyLog, failUnsent, reportOutcome, reportUnsent, useLog } from '../process/report.ts';
+import { type Interrupts, listenForSignals, makeAbortable } from '../process/signals.ts';
+import { complain, makeTrace, say } from '../process/stderr.ts';
 import { drain, openStdin, type Stdin } from '../process/stdin/open.ts';
+import { VERSION } from '../process/version.ts';
 import { never } from '../smtp/parsed.ts';
 import { logId } from '../submit/log.ts';
 import { openLog } from '../submit/logfile.ts';
@@ -17,9 +18,6 @@ import type { Outcome } from '../submit/outcome.ts';
 import { systemSecurity } from '../submit/security.ts';
 import { type Submitted, type Submitter, submitMessage } from '../submit/submission.ts';
 import { type Invocation, type Mode, parseInvocation, printUsage, reversePathGiven } from './options.ts';
-
-declare const __VERSION__: string;
-const VERSION = typeof __VERSION__ === 'string' ? __VERSION__ : '0';
 
 /** Runs the command; the value is the exit status. `argv` as in process.argv. */
 export async function sendmail(argv: readonly string[]): Promise<number> {
@@ -33,7 +31,7 @@ export async function sendmail(argv: readonly string[]): Promise<number> {
   const { mode } = invocation.value;
   switch (mode.kind) {
     case 'refused':
-      await refuse([mode.detail], await earlyLog(invocation.value));
+      await reportUnsent([mode.detail], await earlyLog(invocation.value));
       return 1;
     case 'queue':
       return 0;
@@ -65,7 +63,7 @@ const isDialogue = (mode: Mode): boolean => mode.kind === 'smtp' && !mode.batch;
 /** An end before there is a message, in which the caller can write on; with `repliesAreRead` it is a reply, too. */
 async function unread(details: readonly string[], log: Partial<EarlyLog>, repliesAreRead: boolean): Promise<number> {
   if (repliesAreRead) await (await import('./dialogue/bs.ts')).refuseToSpeak(details);
-  await refuse(details, log);
+  await reportUnsent(details, log);
   await drain(openStdin(), DRAIN);
   return 1;
 }
@@ -106,7 +104,7 @@ async function withConfig(invocation: Invocation): Promise<number> {
     unique: logId(new Date(), process.pid),
     version: VERSION,
   };
-  if (mode.kind === 'newaliases') return (await import('./inspect.ts')).checkAliases(config);
+  if (mode.kind === 'newaliases') return (await import('./inspect.ts')).showAliasCheck(config);
   if (mode.kind === 'route') return (await import('./inspect.ts')).showRouting(config, by, invocation);
   if (mode.kind === 'smtp') return (await import('./dialogue/bs.ts')).speakSmtp(config, by, invocation, mode.batch);
   return send(config, by, invocation);
@@ -132,7 +130,7 @@ async function send(config: Config, by: Submitter, given: Invocation): Promise<n
   const [dot] = dots;
   const cut = dot ? await (await import('../process/stdin/extent.ts')).cutOff(stdin, dot) : null;
   const told = cut === null ? submitted : { ...submitted, notes: [...submitted.notes, cut] };
-  const status = await report(told, config, by, log, invocation.verbosity);
+  const status = await reportOutcome(told, config, by, log, invocation.verbosity);
   if (cut !== null && (status !== 0 || invocation.verbosity > 0)) complain([cut]);
   await leave(stdin, outcome, dot, invocation.dotEnds, interrupts.signal);
   // A message that aliases discard is not read to its end either.
@@ -168,7 +166,7 @@ async function submit(
   loneDot: (dot: LoneDot) => void,
 ): Promise<Submitted> {
   const { operands, recipientsFromHead, dotEnds, notify, ret, envid, verbosity } = invocation;
-  const misused = (detail: string): Submitted => unsent({ kind: 'usage', detail });
+  const misused = (detail: string): Submitted => failUnsent({ kind: 'usage', detail });
   const { inetdPort } = stdin;
   if (inetdPort !== null && inetdPort < 1024) return misused('no input from inetd: nospool is not a server');
   const given = reversePathGiven(invocation);
@@ -178,9 +176,9 @@ async function submit(
   if (stdin.isTerminal && process.stderr.isTTY)
     complain([`reading the message from the terminal; end it with Ctrl-D${dotEnds ? ' or a line with a single dot' : ''}`]);
   const { signal, urgent } = interrupts;
-  const trace = conversation(verbosity);
+  const trace = makeTrace(verbosity);
   const tree = verbosity === 2 ? await import('../submit/routing-tree.ts') : null;
-  const input = abortable(stdin, signal);
+  const input = makeAbortable(stdin, signal);
   // Up to a dot it is read in other steps than it is left.
   if (!dotEnds) stdin.place?.follow();
   return submitMessage(

@@ -10,7 +10,7 @@ import { reversePathOf, routeRecipients, type Submitter } from '../submit/submis
 import { type Invocation, reversePathGiven } from './options.ts';
 
 /** `newaliases`: 0 when every entry can be read. */
-export async function checkAliases(config: Config): Promise<number> {
+export async function showAliasCheck(config: Config): Promise<number> {
   const { entries, faults, locals, idle } = await checkAliasFiles(config);
   complain([...faults, ...idle]);
   const failing = locals.map((place) => `${place}: a file or a program, which fails the message`);

@@ -1,7 +1,7 @@
 /** The sendmail command: sets the exit status, and nothing can make it 0 but an outcome that says so. */
 
 import { leaveAtOnce } from '../process/leave.ts';
-import { tellBug } from '../process/report.ts';
+import { reportBug } from '../process/report.ts';
 import { exitOnSignals } from '../process/signals.ts';
 import { sendmail } from './command.ts';
 
@@ -12,7 +12,7 @@ exitOnSignals();
 delete process.env.NODE_TLS_REJECT_UNAUTHORIZED;
 /** A bug ends the process, and with it the connection: content that was under way has no terminator. */
 function fail(error: unknown): never {
-  tellBug(error);
+  reportBug(error);
   process.exit(1);
 }
 process.on('uncaughtException', fail);

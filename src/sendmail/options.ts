@@ -50,7 +50,7 @@ export interface Invocation {
 
 type Change = Partial<Invocation> | { readonly error: string };
 
-export interface Option {
+export interface OptionRow {
   /** The option as written, e.g. `-f` or `-oi`; for rows of -b and -o with their letters. */
   readonly option: string;
   /** What follows: nothing, text in the same word only, or a value in the same word or the next. */
@@ -73,7 +73,7 @@ const SPE = ['Sendmail', 'Postfix', 'Exim'] as const;
 const NO_EFFECT = 'Accepted, no effect.';
 const nothing = (): Change => ({});
 
-const none = (option: string, sources: Option['sources'], meaning: string, apply: Option['apply'] = nothing): Option => ({
+const none = (option: string, sources: OptionRow['sources'], meaning: string, apply: OptionRow['apply'] = nothing): OptionRow => ({
   option,
   argument: 'none',
   value: '',
@@ -81,7 +81,13 @@ const none = (option: string, sources: Option['sources'], meaning: string, apply
   sources,
   apply,
 });
-const value = (option: string, name: string, sources: Option['sources'], meaning: string, apply: Option['apply'] = nothing): Option => ({
+const value = (
+  option: string,
+  name: string,
+  sources: OptionRow['sources'],
+  meaning: string,
+  apply: OptionRow['apply'] = nothing,
+): OptionRow => ({
   option,
   argument: 'value',
   value: name,
@@ -89,7 +95,13 @@ const value = (option: string, name: string, sources: Option['sources'], meaning
   sources,
   apply,
 });
-const attached = (option: string, name: string, sources: Option['sources'], meaning: string, apply: Option['apply'] = nothing): Option => ({
+const attached = (
+  option: string,
+  name: string,
+  sources: OptionRow['sources'],
+  meaning: string,
+  apply: OptionRow['apply'] = nothing,
+): OptionRow => ({
   option,
   argument: 'attached',
   value: name,
@@ -99,7 +111,7 @@ const attached = (option: string, name: string, sources: Option['sources'], mean
 });
 
 /** The value is the next word if that looks like one. */
-const perhaps = (option: string, name: string, next: RegExp, sources: Option['sources'], meaning: string): Option => ({
+const perhaps = (option: string, name: string, next: RegExp, sources: OptionRow['sources'], meaning: string): OptionRow => ({
   ...value(option, name, sources, meaning),
   next,
 });
@@ -162,7 +174,7 @@ const verbosity =
   (_: string, so: Invocation): Change => ({ verbosity: at > so.verbosity ? at : so.verbosity });
 
 /** What the letters after -b ask for. */
-const MODES: readonly Option[] = [
+const MODES: readonly OptionRow[] = [
   none('-bm', ALL, 'Read a message from standard input and send it (the default).', mode({ kind: 'send' })),
   // The mode of the ARPANET, in which errors came as replies of FTP: they come as they always do.
   none('-ba', ['Sendmail'], 'As -bm.', mode({ kind: 'send' })),
@@ -212,7 +224,7 @@ const MODES: readonly Option[] = [
 ];
 
 /** What the letters after -o ask for; other letters are accepted without effect. */
-const SETTINGS: readonly Option[] = [
+const SETTINGS: readonly OptionRow[] = [
   none('-oi', ALL, 'As -i.', () => ({ dotEnds: false })),
   none('-oitrue', ['Exim', 'Sendmail'], 'As -i.', () => ({ dotEnds: false })),
   none('-ov', ['Sendmail', 'Exim'], 'As -v.', verbosity(1)),
@@ -255,7 +267,7 @@ const QUEUE_OPERATIONS = [
 ];
 
 /** Every option. A word that is one of them as a whole is taken so; else its letters are looked up one by one. */
-export const OPTIONS: readonly Option[] = [
+export const OPTIONS: readonly OptionRow[] = [
   none('-t', ALL, 'Take recipients from To, Cc and Bcc (or Resent-To, Resent-Cc, Resent-Bcc).', () => ({ recipientsFromHead: true })),
   none('-i', ALL, 'A line with a single dot does not end the message.', () => ({ dotEnds: false })),
   value('-f', 'address', ALL, 'The reverse-path; ' + "'<>'" + ' or an empty value is the null reverse-path.', (text) => ({
@@ -307,7 +319,7 @@ export const OPTIONS: readonly Option[] = [
 ];
 
 /** What the name the program is called by stands for. */
-export const NAMES: Readonly<Record<string, Partial<Invocation>>> = {
+export const CALLED_AS: Readonly<Record<string, Partial<Invocation>>> = {
   mailq: { mode: { kind: 'mailq' } },
   newaliases: { mode: { kind: 'newaliases' } },
   runq: { mode: { kind: 'queue', run: 'runq' } },
@@ -315,11 +327,11 @@ export const NAMES: Readonly<Record<string, Partial<Invocation>>> = {
   rmail: { dotEnds: false },
 };
 
-const optionOf = (word: string): Option | undefined => OPTIONS.find(({ option }) => option === word);
+const optionOf = (word: string): OptionRow | undefined => OPTIONS.find(({ option }) => option === word);
 
 /** The longest option of several letters that the word begins with and goes on after. */
-function longOption(word: string): Option | undefined {
-  let longest: Option | undefined;
+function longOption(word: string): OptionRow | undefined {
+  let longest: OptionRow | undefined;
   for (const row of OPTIONS)
     if (row.argument !== 'none' && row.option.length > (longest?.option.length ?? 2) && word.startsWith(row.option)) longest = row;
   return longest;
@@ -349,7 +361,7 @@ export function parseInvocation(name: string, argv: readonly string[]): { readon
     notify: null,
     ret: null,
     envid: null,
-    ...NAMES[called],
+    ...CALLED_AS[called],
   };
   const misused = (detail: string): Misused => ({ ok: false, detail, config: so.config, tag: so.tag });
   // With an argument it is the envelope identifier; alone it is what people try first.
@@ -410,7 +422,7 @@ function sendingAsked({ mode, operands, recipientsFromHead, reversePath }: Invoc
 }
 
 interface Taken {
-  readonly row: Option;
+  readonly row: OptionRow;
   readonly text: string;
   readonly usedNext: boolean;
   /** What is left of the word, with its hyphen; '' when all is taken. */
@@ -436,7 +448,7 @@ function joinedWith(word: string, next: string): Parsed<Taken> | null {
   return joined?.ok ? parsed({ ...joined.value, usedNext: true, left: '' }) : joined;
 }
 
-function withValue(row: Option, rest: string, next: string | undefined): Parsed<Taken> {
+function withValue(row: OptionRow, rest: string, next: string | undefined): Parsed<Taken> {
   const alone = row.argument !== 'value' || (row.next !== undefined && !row.next.test(next ?? ''));
   if (rest !== '' || alone) return parsed({ row, text: rest, usedNext: false, left: '' });
   return next === undefined ? unparsed(`${row.option} needs a value`) : parsed({ row, text: next, usedNext: true, left: '' });

@@ -5,7 +5,7 @@ import { readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
-import { unsupported } from '../../src/process/runtime.ts';
+import { checkVersion } from '../../src/process/runtime.ts';
 import { COMMAND, ENVIRONMENT, RUNTIME, scratch, setUp, smartHost, start, toHosts } from '../support/command.ts';
 import { within } from '../support/within.ts';
 
@@ -32,8 +32,8 @@ test('O1: which Node runs it is what package.json says', () => {
     ['26.10.0', true],
     ['100.1.0', true],
   ] as const)
-    assert.equal(unsupported(version) === null, isFine, version);
-  assert.equal(unsupported('18.19.1'), 'this is Node 18.19.1, which is too old: nospool needs Node 20.19, 22.12, or 24 and newer');
+    assert.equal(checkVersion(version) === null, isFine, version);
+  assert.equal(checkVersion('18.19.1'), 'this is Node 18.19.1, which is too old: nospool needs Node 20.19, 22.12, or 24 and newer');
 });
 
 test('O1: each command says it in one line, before anything else is loaded', () => {

@@ -8,7 +8,7 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statS
 import path from 'node:path';
 import { Script } from 'node:vm';
 import { suite } from 'uvu';
-import { openKept, printKept, printProgram, readProgram, unwrap, wrap } from '../../src/sendmail/start/loader.ts';
+import { openKept, printKept, printMainFile, readMainFile, unwrap, wrap } from '../../src/sendmail/start/loader.ts';
 import { sinkWith } from '../support/admin.ts';
 import { COMMAND, ENVIRONMENT, RUNTIME, scratch, setUp, start } from '../support/command.ts';
 import { within } from '../support/within.ts';
@@ -21,7 +21,7 @@ const PARTS = [
   ['main', wrap('exports.answer = () => require("other");')],
   ['other', wrap('module.exports = 42;')],
 ] as const;
-const program = readProgram(Buffer.from(printProgram('rare.cjs', PARTS)));
+const program = readMainFile(Buffer.from(printMainFile('rare.cjs', PARTS)));
 const CODES = PARTS.map(([name, part]) => [name, new Script(part).createCachedData()] as const);
 
 test('a program is read as it was printed, and its parts are what they were', () => {
@@ -29,8 +29,8 @@ test('a program is read as it was printed, and its parts are what they were', ()
   assert.deepEqual([...program.parts.keys()], ['main', 'other']);
   for (const [name, part] of PARTS) assert.equal(program.octets.toString('latin1', ...(program.parts.get(name) ?? [])), part);
   assert.equal(unwrap(wrap('x')), 'x');
-  for (const wrong of ['', '//', '// a.cjs main 5\nabc', `${printProgram('a.cjs', PARTS)} `, printProgram('a.cjs', PARTS).slice(0, -1)])
-    assert.throws(() => readProgram(Buffer.from(wrong)), /it is not whole/);
+  for (const wrong of ['', '//', '// a.cjs main 5\nabc', `${printMainFile('a.cjs', PARTS)} `, printMainFile('a.cjs', PARTS).slice(0, -1)])
+    assert.throws(() => readMainFile(Buffer.from(wrong)), /it is not whole/);
 });
 
 /** A file with these octets. */
@@ -53,7 +53,7 @@ test('what is kept is read back, and V8 takes it, also when the file is gone', (
 test('S10: what belongs to another program of the same length is not taken', () => {
   const file = fileOf(printKept(program, CODES));
   const other = PARTS.map(([name, part]) => [name, part.replace('42', '43')] as const);
-  assert.equal(openKept(file, readProgram(Buffer.from(printProgram('rare.cjs', other)))), null);
+  assert.equal(openKept(file, readMainFile(Buffer.from(printMainFile('rare.cjs', other)))), null);
   assert.equal(new Script(other[1]?.[1] as string, { cachedData: CODES[1]?.[1] }).cachedDataRejected, false, 'V8 would have taken it');
 });
 

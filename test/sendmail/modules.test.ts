@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
-import { readProgram } from '../../src/sendmail/start/loader.ts';
+import { readMainFile } from '../../src/sendmail/start/loader.ts';
 import { COMMAND, run, scratch, setUp, smartHost } from '../support/command.ts';
 import { within } from '../support/within.ts';
 
@@ -94,7 +94,7 @@ load('UTF-8 text loads no charset tables, and another charset does', () =>
 
 load('the code that every run loads holds no package, and has not grown unnoticed', () => {
   const octets = readFileSync(path.join(DIST, 'main.cjs'));
-  const { parts } = readProgram(octets);
+  const { parts } = readMainFile(octets);
   const textOf = (name: string): string => octets.toString('latin1', ...(parts.get(name) ?? []));
   for (const trace of ['yargs', 'iconv-lite', 'parseDocument', 'TomlError', 'createSecureContext('])
     assert.ok(!textOf('main').includes(trace), `${trace} is in main`);

@@ -4,7 +4,15 @@ import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import { printProblem } from '../../src/router/problem.ts';
-import { type Invocation, NAMES, OPTIONS, type Option, parseInvocation, printUsage, reversePathGiven } from '../../src/sendmail/options.ts';
+import {
+  CALLED_AS,
+  type Invocation,
+  OPTIONS,
+  type OptionRow,
+  parseInvocation,
+  printUsage,
+  reversePathGiven,
+} from '../../src/sendmail/options.ts';
 import { printPath } from '../../src/smtp/path.ts';
 
 const test = suite('sendmail options');
@@ -295,10 +303,10 @@ const VALUES: Readonly<Record<string, string>> = {
   '-oB': '5',
   '-oX': '25',
 };
-const sampleOf = ({ option }: Option): string => VALUES[option] ?? 'value';
+const sampleOf = ({ option }: OptionRow): string => VALUES[option] ?? 'value';
 
 /** The words of a row, and what it asks for as `apply` tells. */
-function forms(row: Option): string[][] {
+function forms(row: OptionRow): string[][] {
   const { option, argument } = row;
   if (argument === 'none') return [[option]];
   const attachedForm = [`${option}${sampleOf(row)}`];
@@ -463,7 +471,7 @@ test('the name it is called by', () => {
   ];
   for (const [name, argv, wanted] of rows) assert.deepEqual(changes(argv, name), wanted, name);
   assert.equal(parse([], '/usr/bin/mailq').name, 'mailq');
-  assert.deepEqual(Object.keys(NAMES), ['mailq', 'newaliases', 'runq', 'rsmtp', 'rmail']);
+  assert.deepEqual(Object.keys(CALLED_AS), ['mailq', 'newaliases', 'runq', 'rsmtp', 'rmail']);
 });
 
 test('-f is a reverse-path', () => {
@@ -534,7 +542,7 @@ const subsections = (text: string): Map<string, string> =>
       .map((part) => [part.slice(0, part.indexOf('\n')), part.slice(part.indexOf('\n') + 1)]),
   );
 
-function kindOf({ meaning }: Option): string {
+function kindOf({ meaning }: OptionRow): string {
   if (/^Refused/.test(meaning)) return 'Options that are refused';
   if (/^An operation|^A queue run/.test(meaning)) return 'Options of a queue';
   return /no effect/.test(meaning) ? 'Options without effect' : 'Options that act';
@@ -549,7 +557,7 @@ test('the manual has every option, with its value, among those that do the same,
   }
   wanted.set(
     'Names',
-    Object.keys(NAMES).map((name) => `Nm ${name}`),
+    Object.keys(CALLED_AS).map((name) => `Nm ${name}`),
   );
   for (const [name, text] of found) {
     const items = [...text.matchAll(/^\.It (.*)$/gm)].map(([, item]) => shown(item as string));

@@ -10,7 +10,7 @@ import { interpret } from '../../config/interpret.ts';
 import { SYSTEM_FILE } from '../../config/read.ts';
 import { parseToml } from '../../config/toml.ts';
 import { type Identity, identify } from '../../process/identity.ts';
-import { echo, failWith, print, printDocument } from '../../process/stderr.ts';
+import { echo, failWith, writeDocument, writeLines } from '../../process/stderr.ts';
 import { parseSmarthost } from '../../router/smarthost.ts';
 import { lineOf } from '../../smtp/line.ts';
 import { isDomain, parseMailbox } from '../../smtp/path.ts';
@@ -95,10 +95,10 @@ export async function init(options: InitOptions, world: Surroundings): Promise<n
   } catch (error) {
     return failWith(`cannot write ${(error as NodeJS.ErrnoException).path ?? output}: ${reasonOf(error)}`);
   }
-  printDocument(text);
+  writeDocument(text);
   const fate = password !== '' ? 'written' : before ? 'kept' : 'missing';
   const usual = output === defaultPlace(world);
-  print([
+  writeLines([
     '',
     ...lastWords(output, isSystem, answers, fate, answered.group),
     `Try it: nospool check${usual ? '' : ` -C ${quoted(output)}`}`,
@@ -247,7 +247,7 @@ async function asked({ ask, askSecret }: Questioner, { text, initial, check, isS
     const chosen = isSecret ? answer : answer.trim() || initial;
     const wrong = check(chosen);
     if (wrong === null) return chosen;
-    print([`  ${wrong}`]);
+    writeLines([`  ${wrong}`]);
   }
 }
 

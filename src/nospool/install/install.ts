@@ -2,6 +2,7 @@
  * `nospool install` and `uninstall`: this program as /usr/sbin/sendmail, mailq and newaliases. Root and every user's
  * programs will run what is installed, so nobody else may be able to change it. Knows no configuration.
  */
+
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
@@ -23,10 +24,10 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { failWith, print } from '../../process/stderr.ts';
+import { failWith, writeLines } from '../../process/stderr.ts';
+import { VERSION } from '../../process/version.ts';
 import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
 import { quoted } from '../../trust/rules.ts';
-import { VERSION } from '../admin.ts';
 import { reasonOf, writeWhole } from '../files.ts';
 import { printMemoryTest } from './execmem.ts';
 import { BUN_ENVIRONMENT, BUN_FLAGS, MARK, printWrapper, withoutCompiler } from './wrapper.ts';
@@ -93,14 +94,14 @@ async function install({ root, runtime }: InstallOptions): Promise<number> {
       if (isOurs(file)) scripts.push(readFileSync(file, 'latin1'));
       facts.push(...installOne(file, script, path.join(base, 'usr/sbin/sendmail')));
     } catch (error) {
-      print(facts);
+      writeLines(facts);
       return failWith(`cannot write ${file}: ${reasonOf(error)}${isDenied(error) ? '; run it as root, or name another --root' : ''}`);
     }
   }
   // What a script named until now may be starting at this moment: it goes the next time.
   removeCopies(base, scripts);
   notes.unshift(...closedTo(base, [chosen.interpreter, command]));
-  print([...facts, ...notes]);
+  writeLines([...facts, ...notes]);
   return 0;
 }
 
@@ -298,12 +299,12 @@ export async function runUninstall({ root }: Pick<InstallOptions, 'root'>): Prom
     try {
       facts.push(...uninstallOne(file));
     } catch (error) {
-      print(facts);
+      writeLines(facts);
       return failWith(`cannot take away ${file}: ${reasonOf(error)}`);
     }
   }
   removeCopies(base, []);
-  print(facts.length === 0 ? ['nothing of nospool is installed'] : facts);
+  writeLines(facts.length === 0 ? ['nothing of nospool is installed'] : facts);
   return 0;
 }
 

@@ -5,7 +5,7 @@
 import { type FileHandle, open, rename, unlink, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import path from 'node:path';
-import { failWith, printLines } from '../../process/stderr.ts';
+import { failWith, writePrintedLines } from '../../process/stderr.ts';
 import { documentLine, jsonLine, type Line } from '../../smtp/line.ts';
 import { type ForwardPath, type Mailbox, mailboxKey, parseMailbox, printPath, type ReversePath } from '../../smtp/path.ts';
 import type { Reply } from '../../smtp/reply.ts';
@@ -390,7 +390,7 @@ function shown({ shown: octets, octets: total }: Message): readonly string[] {
 /** Runs until the messages are here or a signal comes; the exit status. */
 export async function runSink(options: SinkOptions): Promise<number> {
   const sink = await startSink(options, {
-    out: printLines,
+    out: writePrintedLines,
     err: (fact) => void failWith(fact),
   });
   if (typeof sink === 'string') return failWith(sink);

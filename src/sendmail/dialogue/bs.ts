@@ -5,9 +5,9 @@
  */
 import type { Config } from '../../config/config.ts';
 import { CLEAN } from '../../message/source.ts';
-import { DRAIN, record, refuse, report, unsent } from '../../process/report.ts';
-import { abortable, type Interrupts, listenForSignals } from '../../process/signals.ts';
-import { complain, conversation } from '../../process/stderr.ts';
+import { DRAIN, failUnsent, logOutcome, reportOutcome, reportUnsent } from '../../process/report.ts';
+import { type Interrupts, listenForSignals, makeAbortable } from '../../process/signals.ts';
+import { complain, makeTrace } from '../../process/stderr.ts';
 import { drain, openStdin } from '../../process/stdin/open.ts';
 import { printProblem, printProblems } from '../../router/problem.ts';
 import type { Refusal } from '../../smtp/client/outcome.ts';
@@ -70,13 +70,13 @@ const shortly = (): Promise<void> => new Promise((resolve) => setTimeout(resolve
 export async function speakSmtp(config: Config, by: Submitter, invocation: Invocation, batch: boolean): Promise<number> {
   const stdin = openStdin();
   if (stdin.inetdPort !== null) {
-    await refuse(['no SMTP on a network socket: nospool is not a server'], { ...config, login: by.login, tag: invocation.tag });
+    await reportUnsent(['no SMTP on a network socket: nospool is not a server'], { ...config, login: by.login, tag: invocation.tag });
     return 1;
   }
   stdin.place?.follow();
   const interrupts = listenForSignals(stdin.isTerminal);
   const { signal } = interrupts;
-  const input = abortable(stdin.isTerminal || batch ? withNetworkLineEnds(stdin, stdin.isTerminal) : stdin, signal);
+  const input = makeAbortable(stdin.isTerminal || batch ? withNetworkLineEnds(stdin, stdin.isTerminal) : stdin, signal);
   const replies = batch ? null : openReplies();
   const owner = makeOwner(config, by, invocation, interrupts);
   let asking: Promise<void> = Promise.resolve();
@@ -212,7 +212,7 @@ interface Owner {
 }
 
 function makeOwner(config: Config, by: Submitter, { verbosity, tag }: Invocation, { signal, urgent }: Interrupts): Owner {
-  const trace = conversation(verbosity);
+  const trace = makeTrace(verbosity);
   const security = systemSecurity(process.env);
   let transaction: Transaction | null = null;
   let settling: Promise<void> = Promise.resolve();
@@ -230,7 +230,9 @@ function makeOwner(config: Config, by: Submitter, { verbosity, tag }: Invocation
     const sender = reversePathOf(config, by, reversePath);
     const who = submitter();
     if (!sender.ok) {
-      settle(async () => void (await record(unsent({ kind: 'message', detail: sender.detail }), config, who, openLog(config.log, tag))));
+      settle(
+        async () => void (await logOutcome(failUnsent({ kind: 'message', detail: sender.detail }), config, who, openLog(config.log, tag))),
+      );
       return makeReply(550, '5.1.7', sender.detail);
     }
     const routing = routingDialogue(config, by, sender.value.reversePath);
@@ -264,7 +266,7 @@ function makeOwner(config: Config, by: Submitter, { verbosity, tag }: Invocation
       {
         config,
         by: current.by,
-        input: abortable(feed.source, signal),
+        input: makeAbortable(feed.source, signal),
         wanted: { paths: current.recipients },
         reversePath: current.reversePath,
         dotEnds: false,
@@ -282,7 +284,7 @@ function makeOwner(config: Config, by: Submitter, { verbosity, tag }: Invocation
     const log = openLog(config.log, tag);
     const submitted = await sending.submitted;
     const notes = [...current.refused, ...submitted.notes];
-    const ended = await report({ ...submitted, notes }, config, current.by, log, verbosity);
+    const ended = await reportOutcome({ ...submitted, notes }, config, current.by, log, verbosity);
     if (ended === 0) delivered++;
     else status ||= ended;
     return submitted;
@@ -331,8 +333,8 @@ function makeOwner(config: Config, by: Submitter, { verbosity, tag }: Invocation
         sending.feed.end({ end: 'failed', detail: why });
         settle(() => finished(current, sending));
       } else if (refused.length > 0) {
-        const failure = unsent({ kind: 'route', details: refused, deferred: false });
-        settle(() => record({ ...failure, reversePath: current.reversePath }, config, who, openLog(config.log, tag)));
+        const failure = failUnsent({ kind: 'route', details: refused, deferred: false });
+        settle(() => logOutcome({ ...failure, reversePath: current.reversePath }, config, who, openLog(config.log, tag)));
       }
       return sending !== null;
     },

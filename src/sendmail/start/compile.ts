@@ -10,14 +10,14 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import type { Script } from 'node:vm';
-import { keptPlace, offerParts, printKept, printSums, readProgram, scriptOf, unwrap } from './loader.ts';
+import { keptPlace, offerParts, printKept, printSums, readMainFile, scriptOf, unwrap } from './loader.ts';
 
 const SYSTEM_FILE = '/etc/nospool.toml';
 const ANSWERS: Readonly<Record<string, string>> = { EHLO: '250-x\r\n250-PIPELINING\r\n250 SIZE', DATA: '354', QUIT: '221' };
 /** Not worth it: it is for people who watch. */
 const LEFT_OUT = ['submit-routing-tree'];
 
-const program = readProgram(fs.readFileSync(`${__dirname}/main.cjs`));
+const program = readMainFile(fs.readFileSync(`${__dirname}/main.cjs`));
 const textOf = (name: string): string => program.octets.toString('latin1', ...(program.parts.get(name) ?? [0, 0]));
 const place = keptPlace(__dirname);
 

@@ -6,7 +6,7 @@
  */
 import { closeSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
 import { Script } from 'node:vm';
-import { giveUp } from '../../process/runtime.ts';
+import { refuseToStart } from '../../process/runtime.ts';
 
 declare global {
   /** For the program: a part of it by its name, or a module in a file of its own by the file's. */
@@ -20,7 +20,7 @@ const [BEFORE, AFTER] = ['(function (exports, require, module, __filename, __dir
 export const wrap = (text: string): string => BEFORE + text + AFTER;
 export const unwrap = (part: string): string => part.slice(BEFORE.length, -AFTER.length);
 
-export interface Program {
+export interface MainFile {
   /** The file. */
   readonly octets: Buffer;
   /** Where its parts lie. The first is `main`. */
@@ -30,11 +30,11 @@ export interface Program {
 }
 
 /** `main.cjs` as a whole: a line with the name of the rare file, then name and length of each part; then the parts. */
-export function printProgram(rare: string, parts: readonly (readonly [name: string, part: string])[]): string {
+export function printMainFile(rare: string, parts: readonly (readonly [name: string, part: string])[]): string {
   return `// ${[rare, ...parts.flatMap(([name, part]) => [name, part.length])].join(' ')}\n${parts.map(([, part]) => part).join('')}`;
 }
 
-export function readProgram(octets: Buffer): Program {
+export function readMainFile(octets: Buffer): MainFile {
   const end = octets.indexOf('\n');
   const [rare = '', ...words] = octets.toString('latin1', '// '.length, end).split(' ');
   const parts = new Map<string, readonly [number, number]>();
@@ -67,7 +67,7 @@ const ROOM = 64 * 1024;
  * A line with the length of the program, then name and length of each code; the program, to be compared, because V8 looks at
  * the length of a text only; each code twice, because V8 does not see that it is damaged, and comparing costs less than any sum.
  */
-export function printKept({ octets }: Program, codes: readonly (readonly [name: string, code: Buffer])[]): Buffer {
+export function printKept({ octets }: MainFile, codes: readonly (readonly [name: string, code: Buffer])[]): Buffer {
   const line = [octets.length, ...codes.flatMap(([name, code]) => [name, code.length])].join(' ');
   return Buffer.concat([Buffer.from(`${line}\n`, 'latin1'), octets, ...codes.flatMap(([, code]) => [code, code])]);
 }
@@ -76,7 +76,7 @@ export function printKept({ octets }: Program, codes: readonly (readonly [name: 
  * The codes that were kept, by the names of the parts; null when there are none or they belong to another program. A code
  * that is damaged is null. The file stays open, so that the codes are there when it is not.
  */
-export function openKept(file: string, { octets }: Program): ((name: string) => Buffer | null) | null {
+export function openKept(file: string, { octets }: MainFile): ((name: string) => Buffer | null) | null {
   let fd: number | undefined;
   try {
     fd = openSync(file, 'r');
@@ -125,12 +125,12 @@ function isAt(fd: number, position: number, octets: Buffer, room: Buffer): boole
 const sumOf = (octets: Uint8Array): string => `${Bun?.hash(octets).toString(16)}`;
 
 /** The sum of the program, and the sums of the files that Bun made of its parts. Bun itself compares their codes with them. */
-export function printSums({ octets }: Program, made: readonly (readonly [name: string, file: Buffer])[]): string {
+export function printSums({ octets }: MainFile, made: readonly (readonly [name: string, file: Buffer])[]): string {
   return JSON.stringify([sumOf(octets), Object.fromEntries(made.map(([name, file]) => [name, sumOf(file)]))]);
 }
 
 /** The files that Bun made of the parts of this program; null when there are none. A file that is missing or damaged is null. */
-export function openKeptOfBun(folder: string, { octets }: Program): ((name: string) => string | null) | null {
+export function openKeptOfBun(folder: string, { octets }: MainFile): ((name: string) => string | null) | null {
   try {
     const [ofProgram, sums] = JSON.parse(readFileSync(`${folder}/sums`, 'utf8')) as [string, Record<string, string>];
     if (ofProgram !== sumOf(octets)) return null;
@@ -160,7 +160,7 @@ export const scriptOf = (name: string, text: string, code: Buffer | null = null)
  * Gives the program its parts, and modules in files of their own: of those the rare one is opened now, so that it is there
  * when the folder is not.
  */
-export function offerParts(root: string, program: Program, make: Make, load: Require): (name: string) => unknown {
+export function offerParts(root: string, program: MainFile, make: Make, load: Require): (name: string) => unknown {
   const known = new Map<string, { exports: unknown }>();
   let rare: number | undefined;
   try {
@@ -191,20 +191,20 @@ export function offerParts(root: string, program: Program, make: Make, load: Req
 export function start(root: string): void {
   const file = `${root}/main.cjs`;
   try {
-    const program = readProgram(readFileSync(file));
+    const program = readMainFile(readFileSync(file));
     offerParts(root, program, (process.versions.bun === undefined ? makeInNode : makeInBun)(root, program), require)('main');
   } catch (error) {
     // A file is missing or damaged: what goes wrong with a message is caught elsewhere.
-    giveUp(`${file} cannot be run (${(error as Error).message}): install nospool again`);
+    refuseToStart(`${file} cannot be run (${(error as Error).message}): install nospool again`);
   }
 }
 
-function makeInNode(root: string, program: Program): Make {
+function makeInNode(root: string, program: MainFile): Make {
   const kept = openKept(keptPlace(root), program);
   return (name, text) => scriptOf(name, text, kept?.(name));
 }
 
-function makeInBun(root: string, program: Program): Make {
+function makeInBun(root: string, program: MainFile): Make {
   const kept = openKeptOfBun(keptPlace(root), program);
   return (name, text) => {
     const file = kept?.(name) ?? null;
