@@ -70,7 +70,7 @@ const named = (file) => path.relative('src', file).replace(/\.ts$/, '').replaceA
  * Two thirds of all code, which few messages need, and what is loaded at once or not at all. In another build their files have
  * other names, so that what is under way while this one is put over it finds its own.
  */
-const APART = ['src/message/charset.ts', 'src/sendmail/dialogue/bs.ts', 'src/sendmail/inspect.ts'];
+const APART = ['src/message/charset.ts', 'src/sendmail/dialogue/speak.ts', 'src/sendmail/inspect.ts'];
 const apart = new Map();
 const dynamically = {
   name: 'dynamically',

@@ -24,7 +24,7 @@ export async function sendmail(argv: readonly string[]): Promise<number> {
   const words = await rawArguments(argv.slice(2), process.env);
   const invocation = parseInvocation(argv[1] ?? 'sendmail', words);
   const repliesAreRead = invocation.ok ? isDialogue(invocation.value.mode) : words.includes('-bs');
-  if (repliesAreRead) (await import('./dialogue/bs.ts')).keepRepliesAlone();
+  if (repliesAreRead) (await import('./dialogue/speak.ts')).keepRepliesAlone();
   if (process.getuid?.() !== process.geteuid?.() || process.getgid?.() !== process.getegid?.())
     return unread(['nospool must not be installed set-id: it needs no privilege; run chmod u-s,g-s on it'], {}, repliesAreRead);
   if (!invocation.ok) return unread([invocation.detail], await earlyLog(invocation), repliesAreRead);
@@ -62,7 +62,7 @@ const isDialogue = (mode: Mode): boolean => mode.kind === 'smtp' && !mode.batch;
 
 /** An end before there is a message, in which the caller can write on; with `repliesAreRead` it is a reply, too. */
 async function unread(details: readonly string[], log: Partial<EarlyLog>, repliesAreRead: boolean): Promise<number> {
-  if (repliesAreRead) await (await import('./dialogue/bs.ts')).refuseToSpeak(details);
+  if (repliesAreRead) await (await import('./dialogue/speak.ts')).refuseToSpeak(details);
   await reportUnsent(details, log);
   await drain(openStdin(), DRAIN);
   return 1;
@@ -106,7 +106,7 @@ async function withConfig(invocation: Invocation): Promise<number> {
   };
   if (mode.kind === 'newaliases') return (await import('./inspect.ts')).showAliasCheck(config);
   if (mode.kind === 'route') return (await import('./inspect.ts')).showRouting(config, by, invocation);
-  if (mode.kind === 'smtp') return (await import('./dialogue/bs.ts')).speakSmtp(config, by, invocation, mode.batch);
+  if (mode.kind === 'smtp') return (await import('./dialogue/speak.ts')).speakSmtp(config, by, invocation, mode.batch);
   return send(config, by, invocation);
 }
 

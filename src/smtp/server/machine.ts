@@ -135,7 +135,7 @@ export type Event =
 
 export type Action =
   /** Lines as they go out, octet strings without CR LF. */
-  | { readonly do: 'reply'; readonly lines: readonly string[] }
+  | { readonly do: 'reply'; readonly code: number; readonly lines: readonly string[] }
   /** `visit`: what is known so far, for the owner. */
   | { readonly do: 'ask'; readonly question: Question; readonly visit: Visit }
   /** Content comes, up to its terminator. */
@@ -232,7 +232,11 @@ function ask(visit: Visit, question: Question, chunk: Chunk | null = null): Step
 /** Where enhanced codes are not offered, the program's own replies go without. */
 function say(settings: Receiving, reply: Reply): Action {
   const plain = reply.enhanced !== null && !offers(settings, 'ENHANCEDSTATUSCODES');
-  return { do: 'reply', lines: replyLines(plain ? { ...reply, lines: reply.lines.map((text) => text.replace(/^\S+ /, '')) } : reply) };
+  return {
+    do: 'reply',
+    code: reply.code,
+    lines: replyLines(plain ? { ...reply, lines: reply.lines.map((text) => text.replace(/^\S+ /, '')) } : reply),
+  };
 }
 
 function answer(settings: Receiving, visit: Visit, code: number, enhanced: string, ...texts: string[]): Step {
@@ -411,7 +415,7 @@ function authenticate(settings: Receiving, visit: Visit, mechanism: string, init
 }
 
 /** RFC 4954 §4: a challenge is base64 behind the code. */
-const prompt = (challenge: string): Action => ({ do: 'reply', lines: [`334 ${challenge}`] });
+const prompt = (challenge: string): Action => ({ do: 'reply', code: 334, lines: [`334 ${challenge}`] });
 
 function response(settings: Receiving, state: In<'auth'>, text: string, broken: 'none' | 'long' | 'bare'): Step {
   const { visit, mechanism } = state;
