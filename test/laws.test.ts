@@ -50,7 +50,7 @@ const LAW: Readonly<Record<string, readonly RegExp[]>> = {
   process: [...BELOW_CONFIG, /^config\//, /^process\//],
   'process/stdin': [/^message\/(source|lone-dot)\.ts$/],
   sendmail: [...BELOW_COMMANDS, /^sendmail\/dialogue\//],
-  'sendmail/dialogue': [...BELOW_COMMANDS, /^sendmail\/options\.ts$/],
+  'sendmail/dialogue': BELOW_COMMANDS,
   'sendmail/start': [/^process\/runtime\.ts$/],
   nospool: [...BELOW_COMMANDS, /^nospool\//],
   ...Object.fromEntries(

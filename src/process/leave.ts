@@ -3,7 +3,7 @@
  * Knows no message.
  */
 import { closeSync, existsSync, fstatSync } from 'node:fs';
-import { isDevice, isLivingTerminal } from './stdin/open.ts';
+import { isDevice, isLivingTerminal } from './stdin/device.ts';
 
 /** From the first moment on, for every way in which the process may end but by a signal. */
 export function leaveAtOnce(): void {

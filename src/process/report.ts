@@ -10,9 +10,6 @@ import { exitStatus, type Failure, failedWith, printOutcome } from '../submit/ou
 import type { Submitted, Submitter } from '../submit/submission.ts';
 import { complain } from './stderr.ts';
 
-/** P13: how much of what a caller still writes is read so that it does not die of SIGPIPE before it reads our reason. */
-export const DRAIN = { octets: 64 * 1024 * 1024, milliseconds: 30_000 };
-
 /** Writes the facts on standard error and the lines of the log; the value is the exit status. */
 export async function reportOutcome(
   submitted: Submitted,

@@ -13,7 +13,7 @@ function reader(ring: Ring) {
   return (count: number): boolean => {
     const room = ring.room.subarray(0, count);
     for (let i = 0; i < room.length; i++) room[i] = next++ % 251;
-    return ring.wrote(room.length);
+    return ring.write(room.length);
   };
 }
 

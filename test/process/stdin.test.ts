@@ -20,7 +20,8 @@ import path from 'node:path';
 import { buildSync } from 'esbuild';
 import { suite } from 'uvu';
 import { CLEAN, type Ended, type Source } from '../../src/message/source.ts';
-import { drain, openStdin } from '../../src/process/stdin/open.ts';
+import { drain } from '../../src/process/stdin/drain.ts';
+import { openStdin } from '../../src/process/stdin/open.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('process/stdin');
@@ -31,7 +32,8 @@ const LIMIT = 20_000;
 const PROBE = `
 import { writeSync } from 'node:fs';
 import { createHash } from 'node:crypto';
-import { drain, openStdin } from './src/process/stdin/open.ts';
+import { drain } from './src/process/stdin/drain.ts';
+import { openStdin } from './src/process/stdin/open.ts';
 
 process.exitCode = 9;
 const say = (line) => writeSync(1, JSON.stringify(line) + '\\n');

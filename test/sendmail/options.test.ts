@@ -4,21 +4,14 @@ import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import { printProblem } from '../../src/router/problem.ts';
-import {
-  CALLED_AS,
-  type Invocation,
-  OPTIONS,
-  type OptionRow,
-  parseInvocation,
-  printUsage,
-  reversePathGiven,
-} from '../../src/sendmail/options.ts';
+import { parseInvocation, parseSenderOption } from '../../src/sendmail/arguments.ts';
+import { CALLED_AS, type Invocation, OPTIONS, type OptionRow, printUsage } from '../../src/sendmail/options.ts';
+import { unparsed } from '../../src/smtp/parsed.ts';
 import { printPath } from '../../src/smtp/path.ts';
 
 const test = suite('sendmail options');
 
 const EMPTY: Invocation = {
-  name: 'sendmail',
   mode: { kind: 'send' },
   operands: [],
   reversePath: null,
@@ -28,7 +21,6 @@ const EMPTY: Invocation = {
   verbosity: 0,
   config: null,
   tag: null,
-  body: null,
   notify: null,
   ret: null,
   envid: null,
@@ -47,9 +39,7 @@ function changes(argv: readonly string[], name = 'sendmail'): Partial<Invocation
 
 function changed(got: Invocation): Partial<Invocation> {
   return Object.fromEntries(
-    Object.entries(got).filter(
-      ([key, value]) => key !== 'name' && JSON.stringify(value) !== JSON.stringify(EMPTY[key as keyof Invocation]),
-    ),
+    Object.entries(got).filter(([key, value]) => JSON.stringify(value) !== JSON.stringify(EMPTY[key as keyof Invocation])),
   );
 }
 
@@ -109,9 +99,9 @@ const MEANINGS: readonly (readonly [readonly string[], Partial<Invocation>, stri
   [['-V', 'id-1'], { envid: 'id-1' }, ''],
   [['-Vid'], { envid: 'id' }, ''],
   [['-V'], { mode: { kind: 'version' } }, 'alone: what people try first'],
-  [['-B', '8BITMIME'], { body: '8BITMIME' }, ''],
-  [['-B8bitmime'], { body: '8BITMIME' }, 'Debian cron, in any case'],
-  [['-B7BIT'], { body: '7BIT' }, ''],
+  [['-B', '8BITMIME'], {}, ''],
+  [['-B8bitmime'], {}, 'Debian cron, in any case'],
+  [['-B7BIT'], {}, ''],
   [['-Bother'], {}, 'Sendmail ignores what it does not know'],
   [['-X', '/tmp/log'], {}, 'the file is no recipient, and nothing is written to it'],
   [['-XV'], {}, 'Postfix: VERP'],
@@ -119,13 +109,13 @@ const MEANINGS: readonly (readonly [readonly string[], Partial<Invocation>, stri
   [['-L', 'tag'], { tag: 'tag' }, ''],
   [['-bm', 'a'], { operands: ['a'] }, ''],
   [['-b', 'm', 'a'], { operands: ['a'] }, 'the letters of -b as a word'],
-  [['-bs'], { mode: { kind: 'smtp', batch: false } }, ''],
-  [['-b', 's'], { mode: { kind: 'smtp', batch: false } }, ''],
-  [['-bs', '-i'], { mode: { kind: 'smtp', batch: false }, dotEnds: false }, 'Laravel'],
-  [['-bS'], { mode: { kind: 'smtp', batch: true } }, ''],
-  [['-bt', 'a'], { mode: { kind: 'route', verify: false }, operands: ['a'] }, ''],
-  [['-bv', 'a'], { mode: { kind: 'route', verify: true }, operands: ['a'] }, ''],
-  [['-bvs', 'a'], { mode: { kind: 'route', verify: true }, operands: ['a'] }, 'Exim'],
+  [['-bs'], { mode: { kind: 'smtp' } }, ''],
+  [['-b', 's'], { mode: { kind: 'smtp' } }, ''],
+  [['-bs', '-i'], { mode: { kind: 'smtp' }, dotEnds: false }, 'Laravel'],
+  [['-bS'], { mode: { kind: 'batch' } }, ''],
+  [['-bt', 'a'], { mode: { kind: 'route' }, operands: ['a'] }, ''],
+  [['-bv', 'a'], { mode: { kind: 'verify' }, operands: ['a'] }, ''],
+  [['-bvs', 'a'], { mode: { kind: 'verify' }, operands: ['a'] }, 'Exim'],
   [['-bp'], { mode: { kind: 'mailq' } }, ''],
   [['-bpru'], { mode: { kind: 'mailq' } }, 'Exim: an order'],
   [['-bi'], { mode: { kind: 'newaliases' } }, ''],
@@ -295,7 +285,6 @@ test('what no program knows is an error that names the option and where it stand
 const VALUES: Readonly<Record<string, string>> = {
   '-N': 'delay',
   '-R': 'full',
-  '-B': '7BIT',
   '-or': '5m',
   '-os': '5m',
   '-oA': '/a',
@@ -320,8 +309,8 @@ test('every row: attached, separate, behind a cluster, repeated, before --', () 
       if (row.option === '-o') continue;
       const text = words.length > 1 ? (words[1] as string) : (words[0] as string).slice(row.option.length);
       const change = row.apply(text, EMPTY);
-      assert.ok(!('error' in change), row.option);
-      const wanted = changed({ ...EMPTY, ...change });
+      if (!change.ok) return assert.fail(`${row.option}: ${change.detail}`);
+      const wanted = changed({ ...EMPTY, ...change.value });
       // What sends nothing takes neither recipients nor -t.
       if (!parseInvocation('sendmail', [...words, 'a@b']).ok) {
         for (const more of [words, [...words, '--'], [...words, ...words]]) assert.deepEqual(changes(more), wanted, more.join(' '));
@@ -408,12 +397,12 @@ test('options that send a message for one of these programs do so here, with the
 
 // biome-ignore format: a table is read as a table
 const CALLERS: readonly (readonly [string, readonly string[], Partial<Invocation>])[] = [
-  ['Debian cron', ['-FCronDaemon', '-i', '-B8BITMIME', '-oem', 'root,ops@foo.com'], { fullName: 'CronDaemon', dotEnds: false, body: '8BITMIME', operands: ['root,ops@foo.com'] }],
+  ['Debian cron', ['-FCronDaemon', '-i', '-B8BITMIME', '-oem', 'root,ops@foo.com'], { fullName: 'CronDaemon', dotEnds: false, operands: ['root,ops@foo.com'] }],
   ['classic Vixie cron', ['-FCronDaemon', '-odi', '-oem', '-or0s', 'root'], { fullName: 'CronDaemon', operands: ['root'] }],
   ['cronie', ['-FCronDaemon', '-i', '-odi', '-oem', '-oi', '-t', '-f', 'joe'], { fullName: 'CronDaemon', dotEnds: false, recipientsFromHead: true, reversePath: 'joe' }],
   ['bcron', ['-FCronDaemon', '-odi', '-oem', 'root'], { fullName: 'CronDaemon', operands: ['root'] }],
   ['BusyBox crond', ['-ti'], { recipientsFromHead: true, dotEnds: false }],
-  ['systemd-cron', ['-i', '-B8BITMIME', 'root'], { dotEnds: false, body: '8BITMIME', operands: ['root'] }],
+  ['systemd-cron', ['-i', '-B8BITMIME', 'root'], { dotEnds: false, operands: ['root'] }],
   ['anacron', ['-FAnacron', '-odi', 'root'], { fullName: 'Anacron', operands: ['root'] }],
   ['atd', ['-i', 'joe'], { dotEnds: false, operands: ['joe'] }],
   ['sudo, mdadm, logwatch, devscripts bts, Mail::Mailer', ['-t'], { recipientsFromHead: true }],
@@ -433,8 +422,8 @@ const CALLERS: readonly (readonly [string, readonly string[], Partial<Invocation
   ['git send-email with an envelope sender', ['-f', 'joe@foo.com', '-i', 'a@b'], { reversePath: 'joe@foo.com', dotEnds: false, operands: ['a@b'] }],
   ['PHP mail()', ['-t', '-i', '-fjoe@foo.com'], { recipientsFromHead: true, dotEnds: false, reversePath: 'joe@foo.com' }],
   ['PHPMailer isSendmail', ['-t', '-i', '-oi', '-fjoe@foo.com', '-t'], { recipientsFromHead: true, dotEnds: false, reversePath: 'joe@foo.com' }],
-  ['Symfony Mailer, Swiftmailer', ['-bs'], { mode: { kind: 'smtp', batch: false } }],
-  ['Laravel', ['-bs', '-i'], { mode: { kind: 'smtp', batch: false }, dotEnds: false }],
+  ['Symfony Mailer, Swiftmailer', ['-bs'], { mode: { kind: 'smtp' } }],
+  ['Laravel', ['-bs', '-i'], { mode: { kind: 'smtp' }, dotEnds: false }],
   ['Symfony -t -i, PEAR Mail', ['-i', '-fjoe@foo.com', '--', 'a@b', 'c@d'], { dotEnds: false, reversePath: 'joe@foo.com', operands: ['a@b', 'c@d'] }],
   ['Swiftmailer -t', ['-t', '-fjoe@foo.com'], { recipientsFromHead: true, reversePath: 'joe@foo.com' }],
   ['Email::Sender', ['-i', '-f', 'joe@foo.com', '--', 'a@b', 'c@d'], { dotEnds: false, reversePath: 'joe@foo.com', operands: ['a@b', 'c@d'] }],
@@ -466,11 +455,11 @@ test('the name it is called by', () => {
     ['/usr/bin/newaliases', [], { mode: { kind: 'newaliases' } }],
     ['runq', [], { mode: { kind: 'queue', run: 'runq' } }],
     ['runq', ['-v'], { mode: { kind: 'queue', run: 'runq' }, verbosity: 1 }],
-    ['rsmtp', [], { mode: { kind: 'smtp', batch: true } }],
+    ['rsmtp', [], { mode: { kind: 'batch' } }],
     ['rmail', ['a@b'], { dotEnds: false, operands: ['a@b'] }],
   ];
   for (const [name, argv, wanted] of rows) assert.deepEqual(changes(argv, name), wanted, name);
-  assert.equal(parse([], '/usr/bin/mailq').name, 'mailq');
+  assert.equal(parse([], '/usr/bin/mailq').mode.kind, 'mailq');
   assert.deepEqual(Object.keys(CALLED_AS), ['mailq', 'newaliases', 'runq', 'rsmtp', 'rmail']);
 });
 
@@ -481,11 +470,11 @@ test('-f is a reverse-path', () => {
     ['"a b"@foo.com', '<"a b"@foo.com>'], ['joe@[192.0.2.1]', '<joe@[192.0.2.1]>'], ['host!joe', '<host!joe>'], ['jörg', '<jörg>'],
   ];
   for (const [text, wanted] of rows) {
-    const got = reversePathGiven({ ...EMPTY, reversePath: text });
-    assert.equal('detail' in got ? got.detail : got.reversePath === undefined ? 'none' : printPath(got.reversePath), wanted, String(text));
+    const got = parseSenderOption({ ...EMPTY, reversePath: text });
+    assert.equal(got.ok ? (got.value === undefined ? 'none' : printPath(got.value)) : got.detail, wanted, String(text));
   }
   for (const text of ['joe@', 'a@b@c', 'joe@foo.com\nRCPT TO:<x>', 'a b@foo.com', 'joe@foo..com', 'Joe <>', 'Joe <a@foo.com\n>', '<a\n b>'])
-    assert.ok('detail' in reversePathGiven({ ...EMPTY, reversePath: text }), text);
+    assert.ok(!parseSenderOption({ ...EMPTY, reversePath: text }).ok, text);
 });
 
 test('M4: the address in -f counts, whatever stands around it', () => {
@@ -495,10 +484,10 @@ test('M4: the address in -f counts, whatever stands around it', () => {
     ['root (Cron Daemon)', '<root>'], ['Müller <müller@b>', '<müller@b>'], ['=?utf-8?Q?a?= <a@b>', '<a@b>'], ['a@b (x) ', '<a@b>'], ['<@r.example:a@b>', '<a@b>'],
     ['Foo <"a b"@c>', '<"a b"@c>'], ['a@b,', '<a@b>'], ['\u00a0a@b', '<a@b>'], ['Foo <a@b> (Bar)', '<a@b>'], ['(Foo) a@b', '<a@b>'],
   ];
-  const given = (reversePath: string) => reversePathGiven({ ...EMPTY, reversePath });
+  const given = (reversePath: string) => parseSenderOption({ ...EMPTY, reversePath });
   for (const [text, wanted] of rows) {
     const got = given(text);
-    assert.equal('detail' in got ? got.detail : printPath(got.reversePath ?? null), wanted, text);
+    assert.equal(got.ok ? printPath(got.value ?? null) : got.detail, wanted, text);
   }
   for (const [text, detail] of [
     ['a@b.example, c@d.example', '-f "a@b.example, c@d.example": a message has one sender'],
@@ -509,15 +498,43 @@ test('M4: the address in -f counts, whatever stands around it', () => {
     ['Foo Bar', '-f "Foo Bar": "Foo Bar" is not an address: its words are separate; write a name as Name <address>'],
     ['Foo <a@b', '-f "Foo <a@b": the "<" in "<a@b" is not closed by ">"'],
   ] as const)
-    assert.deepEqual(given(text), { detail }, text);
+    assert.deepEqual(given(text), unparsed(detail), text);
 });
 
-test('--help fits, and names what has an effect', () => {
-  const usage = printUsage().join('\n');
-  for (const { option, meaning, sources } of OPTIONS)
-    if (sources.includes('LSB') && !/no effect|^As /.test(meaning)) assert.match(usage, new RegExp(`^ {2}${option} `, 'm'));
-  for (const line of usage.split('\n')) assert.ok(line.length <= 110, line);
-  assert.ok(!/no effect/.test(usage));
+test('--help fits, and names the options that act, whatever their sentences say', () => {
+  const usage = printUsage();
+  const named = usage.flatMap((line) => /^ {2}(-\S+) /.exec(line)?.[1] ?? []);
+  assert.deepEqual(
+    named,
+    OPTIONS.filter(({ effect }) => effect === 'acts').map(({ option }) => option),
+  );
+  for (const line of usage) assert.ok(line.length <= 110, line);
+  const [row] = OPTIONS as readonly [OptionRow, ...OptionRow[]];
+  const other: readonly OptionRow[] = [
+    { ...row, option: '-1', meaning: 'As it says, with no effect on others.', effect: 'acts' },
+    { ...row, option: '-2', meaning: 'Print the text.', effect: 'none' },
+  ];
+  assert.deepEqual(
+    printUsage(other).filter((line) => /^ {2}-/.test(line)),
+    ['  -1            As it says, with no effect on others.'],
+  );
+});
+
+test('what an option does here is what its sentence says, and what its row changes', () => {
+  // biome-ignore format: a table is read as a table
+  const sentences: Readonly<Record<OptionRow['effect'], RegExp>> = {
+    acts: /^(?!As |Refused|Accepted|An operation)/, 'as another': /^As -/, none: /no effect/, refused: /^Refused: /,
+    'of a queue': /^(An operation on queued messages|A queue run)/,
+  };
+  for (const row of OPTIONS) {
+    assert.match(row.meaning, sentences[row.effect], row.option);
+    const changed = row.apply(sampleOf(row), EMPTY);
+    if (!changed.ok) assert.fail(`${row.option}: ${changed.detail}`);
+    if (row.effect === 'none') assert.deepEqual(changed.value, {}, row.option);
+    const kinds: Readonly<Partial<Record<OptionRow['effect'], string>>> = { refused: 'refused', 'of a queue': 'queue' };
+    const kind = kinds[row.effect];
+    if (kind !== undefined) assert.equal(changed.value.mode?.kind, kind, row.option);
+  }
 });
 
 /* ---- the manual ---- */
@@ -542,18 +559,20 @@ const subsections = (text: string): Map<string, string> =>
       .map((part) => [part.slice(0, part.indexOf('\n')), part.slice(part.indexOf('\n') + 1)]),
   );
 
-function kindOf({ meaning }: OptionRow): string {
-  if (/^Refused/.test(meaning)) return 'Options that are refused';
-  if (/^An operation|^A queue run/.test(meaning)) return 'Options of a queue';
-  return /no effect/.test(meaning) ? 'Options without effect' : 'Options that act';
-}
+const SECTIONS: Readonly<Record<OptionRow['effect'], string>> = {
+  acts: 'Options that act',
+  'as another': 'Options that act',
+  none: 'Options without effect',
+  'of a queue': 'Options of a queue',
+  refused: 'Options that are refused',
+};
 
 test('the manual has every option, with its value, among those that do the same, and no other', () => {
   const found = subsections(section('OPTIONS'));
   const wanted = new Map([...found.keys()].map((name) => [name, [] as string[]]));
   for (const row of OPTIONS) {
     const argument = { none: '', attached: ` Ns Op Ar ${row.value}`, value: ` Ar ${row.value}` }[row.argument];
-    wanted.get(kindOf(row))?.push(`Fl ${row.option.slice(1)}${argument}`);
+    wanted.get(SECTIONS[row.effect])?.push(`Fl ${row.option.slice(1)}${argument}`);
   }
   wanted.set(
     'Names',
@@ -572,7 +591,7 @@ test('the manual says of every option what the table says', () => {
     const said = rest.slice(0, 3).join(' ');
     const meaning = row.meaning.replace(/^(Accepted, no effect|Refused|An operation on queued messages: there are none)[:;.] ?/, '');
     assert.ok(said.toLowerCase().includes(meaning.toLowerCase()), `${item}: ${said}`);
-    if (kindOf(row) !== 'Options that act') assert.ok(said.includes(row.sources.join(', ')), item);
+    if (SECTIONS[row.effect] !== 'Options that act') assert.ok(said.includes(row.sources.join(', ')), item);
   }
 });
 

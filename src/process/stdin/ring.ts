@@ -3,7 +3,7 @@
  * what was read meanwhile comes then in as few pieces as possible. Knows no descriptor and no end.
  */
 
-interface Span {
+interface Stretch {
   start: number;
   end: number;
 }
@@ -15,12 +15,12 @@ export class Ring {
   readonly #memory: Uint8Array;
   readonly #most: number;
   /** Read and not yet handed out, in order; `#waiting` octets in all. */
-  readonly #ready: Span[] = [];
+  readonly #ready: Stretch[] = [];
   #waiting = 0;
   /** Handed out and not yet released. */
-  #out: Span = { start: 0, end: 0 };
+  #out: Stretch = { start: 0, end: 0 };
   /** Free memory, from where the next octets are read to. */
-  #free: Span;
+  #free: Stretch;
 
   /** `most`: octets of one read at most; the memory is twice as large at least. */
   constructor(memory: Uint8Array, most: number) {
@@ -41,7 +41,7 @@ export class Ring {
   }
 
   /** So many octets (at least one) were read to `room`. False when there is room again only after the next `release`: no read before it. */
-  wrote(count: number): boolean {
+  write(count: number): boolean {
     const { start } = this.#free;
     const end = start + count;
     const last = this.#ready.at(-1);
@@ -76,8 +76,8 @@ export class Ring {
     return this.#memory.subarray(next.start, next.end);
   }
 
-  #widest(taken: readonly Span[]): Span {
-    let widest: Span = { start: 0, end: 0 };
+  #widest(taken: readonly Stretch[]): Stretch {
+    let widest: Stretch = { start: 0, end: 0 };
     for (const start of [0, ...taken.map(({ end }) => end)]) {
       const behind = taken.filter((span) => width(span) > 0 && span.end > start).map((span) => span.start);
       const gap = { start, end: Math.min(this.#memory.length, ...behind) };
@@ -87,4 +87,4 @@ export class Ring {
   }
 }
 
-const width = ({ start, end }: Span): number => end - start;
+const width = ({ start, end }: Stretch): number => end - start;

@@ -1,8 +1,8 @@
 /** Batch SMTP (`-bS`): commands in a file or a pipe, and nobody who reads a reply, so the first failure ends it. Knows no message. */
-import { DRAIN } from '../../process/report.ts';
 import { makeAbortable } from '../../process/signals.ts';
 import { complain } from '../../process/stderr.ts';
-import { drain, type Stdin } from '../../process/stdin/open.ts';
+import { drain } from '../../process/stdin/drain.ts';
+import type { Stdin } from '../../process/stdin/open.ts';
 import type { Receiving } from '../../smtp/server/machine.ts';
 import { type Closed, type Exchange, type Said, takeCommands } from './command-loop.ts';
 import { withNetworkLineEnds } from './line-ends.ts';
@@ -34,7 +34,7 @@ export async function readBatch(stdin: Stdin, messages: Messages, settings: Rece
     ...(detail === null ? [] : [detail]),
     `the batch ended at message ${delivered + 1}: the ${delivered} before it were delivered, nothing after it was read`,
   ]);
-  if (!signal.aborted) await drain(stdin, DRAIN);
+  if (!signal.aborted) await drain(stdin);
   return status || 1;
 }
 

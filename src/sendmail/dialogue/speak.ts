@@ -17,8 +17,8 @@ import { makeMessages, type ReportOptions } from './messages.ts';
 export { refuseToSpeak } from './bs.ts';
 export { keepRepliesAlone } from './replies.ts';
 
-/** Speaks SMTP; the value is the exit status. `isBatch`: -bS, which has no replies. */
-export async function speakSmtp(config: Config, by: Submitter, options: ReportOptions, isBatch: boolean): Promise<number> {
+/** Speaks SMTP, as a batch without replies; the value is the exit status. */
+export async function speakSmtp(config: Config, by: Submitter, options: ReportOptions, kind: 'smtp' | 'batch'): Promise<number> {
   const stdin = openStdin();
   if (stdin.inetdPort !== null) {
     await reportUnsent(['no SMTP on a network socket: nospool is not a server'], { ...config, login: by.login, tag: options.tag });
@@ -27,7 +27,7 @@ export async function speakSmtp(config: Config, by: Submitter, options: ReportOp
   stdin.place?.follow();
   const interrupts = listenForSignals(stdin.isTerminal);
   const messages = makeMessages(config, by, options, interrupts);
-  const status = await (isBatch ? readBatch : converse)(stdin, messages, settingsFor(config, by), interrupts.signal);
+  const status = await (kind === 'batch' ? readBatch : converse)(stdin, messages, settingsFor(config, by), interrupts.signal);
   stdin.close();
   return status;
 }
