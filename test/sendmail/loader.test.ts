@@ -8,7 +8,7 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statS
 import path from 'node:path';
 import { Script } from 'node:vm';
 import { suite } from 'uvu';
-import { openKept, printKept, printMainFile, readMainFile, unwrap, wrap } from '../../src/sendmail/start/loader.ts';
+import { findFault, openKept, printKept, printMainFile, readMainFile, unwrap, wrap } from '../../src/sendmail/start/loader.ts';
 import { sinkWith } from '../support/admin.ts';
 import { COMMAND, ENVIRONMENT, RUNTIME, scratch, setUp, start } from '../support/command.ts';
 import { within } from '../support/within.ts';
@@ -31,6 +31,19 @@ test('a program is read as it was printed, and its parts are what they were', ()
   assert.equal(unwrap(wrap('x')), 'x');
   for (const wrong of ['', '//', '// a.cjs main 5\nabc', `${printMainFile('a.cjs', PARTS)} `, printMainFile('a.cjs', PARTS).slice(0, -1)])
     assert.throws(() => readMainFile(Buffer.from(wrong)), /it is not whole/);
+});
+
+test('a build is refused when two parts have one name, or one holds a character that the loader would read as others', () => {
+  assert.equal(findFault(PARTS), null);
+  assert.equal(findFault([...PARTS, ['main', wrap('')]]), 'two parts of the command have the name main: rename one of their files');
+  for (const [text, escaped] of [
+    ['const u = /x|\u00fc/u.test(y);', '\\u00fc'],
+    ['String.raw`\u{1f600}`', '\\ud83d\\ude00'],
+  ] as const) {
+    const fault = findFault([...PARTS, ['last', wrap(text)]]) ?? '';
+    assert.ok(fault.startsWith('last has "') && fault.includes(`write ${escaped} there: `) && fault.includes(text.slice(0, 10)), fault);
+    assert.ok(!fault.includes('\n'), fault);
+  }
 });
 
 /** A file with these octets. */

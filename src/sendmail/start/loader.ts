@@ -29,6 +29,24 @@ export interface MainFile {
   readonly rare: string;
 }
 
+/**
+ * Finds why these texts cannot be built, as a sentence; null if they can. Two of one name would be loaded in place of each
+ * other. esbuild escapes characters in strings, but not in regular expression literals and raw templates, and the loader reads every
+ * octet as a character.
+ */
+export function findFault(texts: readonly (readonly [name: string, text: string])[]): string | null {
+  const names = new Set<string>();
+  for (const [name, text] of texts) {
+    if (names.has(name)) return `two parts of the command have the name ${name}: rename one of their files`;
+    names.add(name);
+    const [around, character] = /.{0,20}([^\0-\x7f]).{0,20}/u.exec(text) ?? [];
+    if (character === undefined) continue;
+    const escaped = character.replace(/[^]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+    return `${name} has "${character}" in a regular expression or a raw template, which would be read as other characters: write ${escaped} there: ${around}`;
+  }
+  return null;
+}
+
 /** `main.cjs` as a whole: a line with the name of the rare file, then name and length of each part; then the parts. */
 export function printMainFile(rare: string, parts: readonly (readonly [name: string, part: string])[]): string {
   return `// ${[rare, ...parts.flatMap(([name, part]) => [name, part.length])].join(' ')}\n${parts.map(([, part]) => part).join('')}`;
