@@ -3,7 +3,7 @@
  * status. Knows no message: `one-message.ts` reads one, `dialogue/` reads SMTP.
  */
 import { readConfig } from '../config/read.ts';
-import { type Identity, identify, rawArguments } from '../process/identity.ts';
+import { type Identity, identify, readArguments } from '../process/identity.ts';
 import { type EarlyLog, reportUnsent, useLog } from '../process/report.ts';
 import { complain, say } from '../process/stderr.ts';
 import { drain } from '../process/stdin/drain.ts';
@@ -20,7 +20,7 @@ type Client = 'reads replies' | 'reads none';
 
 /** Runs the command. `argv` as in process.argv. */
 export async function sendmail(argv: readonly string[]): Promise<number> {
-  const words = await rawArguments(argv.slice(2), process.env);
+  const words = await readArguments(argv.slice(2), process.env);
   const invocation = parseInvocation(argv[1] ?? 'sendmail', words);
   const speaksSmtp = invocation.ok ? invocation.value.mode.kind === 'smtp' : words.includes('-bs');
   const client: Client = speaksSmtp ? 'reads replies' : 'reads none';

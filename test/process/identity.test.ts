@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import os from 'node:os';
 import { suite } from 'uvu';
-import { identify, rawArguments, SYSTEM, type System } from '../../src/process/identity.ts';
+import { identify, readArguments, SYSTEM, type System } from '../../src/process/identity.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('process/identity');
@@ -101,28 +101,28 @@ test('arguments in the octets that they had', async () => {
   const koi8 = { LANG: 'ru_RU.KOI8-R' };
   const fffd = '\ufffd\ufffd\ufffd';
   const same = ['-F', 'Jörg', 'a@b'];
-  assert.equal(await rawArguments(same, koi8, system({ file: () => assert.fail('nothing is read') })), same);
-  assert.deepEqual(await rawArguments(['-F', fffd, '', 'a@b'], koi8, cmdline('-F', '\xf0\xd2\xc9', '', 'a@b')), ['-F', 'При', '', 'a@b']);
+  assert.equal(await readArguments(same, koi8, system({ file: () => assert.fail('nothing is read') })), same);
+  assert.deepEqual(await readArguments(['-F', fffd, '', 'a@b'], koi8, cmdline('-F', '\xf0\xd2\xc9', '', 'a@b')), ['-F', 'При', '', 'a@b']);
   assert.deepEqual(
-    await rawArguments([fffd], { LC_ALL: 'ja_JP.eucJP' }, cmdline('\xf0\xd2\xc9')),
+    await readArguments([fffd], { LC_ALL: 'ja_JP.eucJP' }, cmdline('\xf0\xd2\xc9')),
     ['\xf0\xd2\xc9'],
     'not valid in the charset',
   );
   assert.deepEqual(
-    await rawArguments(['\ufffd'], koi8, cmdline('\xef\xbf\xbd')),
+    await readArguments(['\ufffd'], koi8, cmdline('\xef\xbf\xbd')),
     ['О©╫'],
     'U+FFFD itself, in a locale that does not have it',
   );
-  assert.deepEqual(await rawArguments(['\ufffd'], {}, cmdline('\xef\xbf\xbd')), ['\ufffd'], 'and in one that has');
-  assert.deepEqual(await rawArguments([fffd, 'x'], koi8, cmdline('\xf0\xd2\xc9', 'y')), [fffd, 'x'], 'a changed title');
-  assert.deepEqual(await rawArguments([fffd], koi8, system()), [fffd], 'no /proc');
-  assert.deepEqual(await rawArguments([fffd], koi8, system({ files: { '/proc/self/cmdline': '' } })), [fffd], 'an empty one');
+  assert.deepEqual(await readArguments(['\ufffd'], {}, cmdline('\xef\xbf\xbd')), ['\ufffd'], 'and in one that has');
+  assert.deepEqual(await readArguments([fffd, 'x'], koi8, cmdline('\xf0\xd2\xc9', 'y')), [fffd, 'x'], 'a changed title');
+  assert.deepEqual(await readArguments([fffd], koi8, system()), [fffd], 'no /proc');
+  assert.deepEqual(await readArguments([fffd], koi8, system({ files: { '/proc/self/cmdline': '' } })), [fffd], 'an empty one');
 });
 
 test('the arguments of a real process', async () => {
   if (process.platform !== 'linux') return;
   const program =
-    "import { rawArguments } from './src/process/identity.ts'; console.log(JSON.stringify(await rawArguments(process.argv.slice(1), process.env)));";
+    "import { readArguments } from './src/process/identity.ts'; console.log(JSON.stringify(await readArguments(process.argv.slice(1), process.env)));";
   // A shell makes the octets: an argument of Node's own would be UTF-8.
   const script = `exec "$0" --import tsx --input-type=module -e "$1" -- -F "$(printf '\\360\\322\\311')" 'x y' '' caf\u00e9`;
   const child = spawnSync('/bin/sh', ['-c', script, process.execPath, program], {

@@ -41,7 +41,7 @@ export function findFault(texts: readonly (readonly [name: string, text: string]
     names.add(name);
     const [around, character] = /.{0,20}([^\0-\x7f]).{0,20}/u.exec(text) ?? [];
     if (character === undefined) continue;
-    const escaped = character.replace(/[^]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+    const escaped = character.replace(/[\s\S]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
     return `${name} has "${character}" in a regular expression or a raw template, which would be read as other characters: write ${escaped} there: ${around}`;
   }
   return null;
