@@ -111,11 +111,11 @@ test('a pushed source: the producer waits until the reader reads past what was p
   let isConsumed = false;
   const wait = async () => {
     isConsumed = false;
-    await pushed.consumed();
+    await pushed.waitUntilConsumed();
     isConsumed = true;
   };
   const turn = () => new Promise((resolve) => setImmediate(resolve));
-  await pushed.consumed();
+  await pushed.waitUntilConsumed();
   pushed.push(octets('one'));
   pushed.push(octets('two'));
   void wait();
@@ -140,9 +140,9 @@ test('a pushed source: the producer waits until the reader reads past what was p
   void discarded.source.read();
   discarded.push(octets('two'));
   discarded.discard();
-  await discarded.consumed();
+  await discarded.waitUntilConsumed();
   discarded.push(octets('three'));
-  await discarded.consumed();
+  await discarded.waitUntilConsumed();
 });
 
 /* ---- the loop over commands ---- */
@@ -161,8 +161,8 @@ async function runLoop(
       heard.push(how === null ? 'withdrawn' : how.end);
       return heard.some((line) => line.startsWith('Subject: '));
     },
-    consumed: () => Promise.resolve(),
-    logged: () => Promise.resolve(),
+    waitUntilConsumed: () => Promise.resolve(),
+    waitUntilLogged: () => Promise.resolve(),
     tally: { delivered: 0, status: 0 },
   };
   const chunks = [octets(text)];
@@ -176,7 +176,7 @@ async function runLoop(
         said.push(`${line} ${question ?? '-'} ${code}`);
         return code >= stopAt ? 'stop' : 'go on';
       },
-      ready: () => Promise.resolve(),
+      waitUntilReady: () => Promise.resolve(),
       isClosing: () => isClosing,
     },
   );

@@ -23,10 +23,10 @@ export async function readBatch(stdin: Stdin, messages: Messages, settings: Rece
       stop ??= stopAt(reply, exchange);
       return stop === null ? 'go on' : 'stop';
     },
-    ready: () => Promise.resolve(),
+    waitUntilReady: () => Promise.resolve(),
     isClosing: () => false,
   });
-  await messages.logged();
+  await messages.waitUntilLogged();
   const { delivered, status } = messages.tally;
   const detail = detailOf(stop, closed);
   if (stop === null && detail === null && closed.open === 'nothing') return status;

@@ -30,12 +30,12 @@ export async function converse(stdin: Stdin, messages: Messages, settings: Recei
       replies.write(printWire(lines));
       return 'go on';
     },
-    async ready() {
-      await unlessAborted(replies.ready(), signal);
+    async waitUntilReady() {
+      await unlessAborted(replies.waitUntilReady(), signal);
     },
     isClosing: () => signal.aborted,
   });
-  await messages.logged();
+  await messages.waitUntilLogged();
   if (signal.aborted) await Promise.race([replies.end(), waitShortly()]);
   else await unlessAborted(replies.end(), signal);
   return messages.tally.status;

@@ -24,7 +24,7 @@ export interface Side {
   /** Takes a reply; after 'stop' the client is heard no further. */
   reply(reply: Said, exchange: Exchange): 'go on' | 'stop';
   /** Resolves when the client may say more. */
-  ready(): Promise<void>;
+  waitUntilReady(): Promise<void>;
   /** Whether a signal has ended the input, so that the client is told that we close. */
   isClosing(): boolean;
 }
@@ -75,8 +75,8 @@ export async function takeCommands(settings: Receiving, messages: Messages, side
   for (;;) {
     // An answer may lead to the next question without another octet.
     while (reception.state.at === 'judging') reception.verdict(await messages.judge(reception.state.question));
-    await messages.consumed();
-    await side.ready();
+    await messages.waitUntilConsumed();
+    await side.waitUntilReady();
     if (reception.state.at === 'closed') return { ended, open };
     const got = await side.input.read();
     if (got instanceof Uint8Array) {

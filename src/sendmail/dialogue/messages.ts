@@ -31,14 +31,14 @@ export interface Messages {
   judge(question: Question): Promise<Reply | null>;
   addContent(octets: Uint8Array): void;
   /**
-   * Ends the message that is open, without a verdict. `ended` is how the input ended; null if the client withdrew the message before that.
-   * The value is true if standard error will say why, because content had begun.
+   * Ends the message that is open, without a verdict. `ended` is how the input ended; null if the client withdrew the message
+   * before that. The value is true if standard error will say why, because content had begun.
    */
   abandon(ended: Ended | null): boolean;
   /** Resolves when the octets that were added are needed no more. */
-  consumed(): Promise<void>;
+  waitUntilConsumed(): Promise<void>;
   /** Resolves when every message that has ended is in the log. */
-  logged(): Promise<void>;
+  waitUntilLogged(): Promise<void>;
   readonly tally: Tally;
 }
 
@@ -54,8 +54,8 @@ export interface ReportOptions {
   readonly tag: string | null;
 }
 
-/** What one transaction has collected. */
-interface Envelope {
+/** A message as far as its transaction has come. */
+interface OpenMessage {
   readonly reversePath: ReversePath;
   readonly parameters: readonly Parameter[];
   readonly by: Submitter;
@@ -64,39 +64,40 @@ interface Envelope {
   readonly refusals: string[];
 }
 
-type State =
+type OwnerState =
   | { readonly at: 'idle' }
-  /** From MAIL on. What routing keeps goes with this state, because content needs none of it. */
-  | { readonly at: 'collecting'; readonly envelope: Envelope; readonly routing: Pick<RoutingDialogue, 'add'> }
+  /** From MAIL on. Routing keeps much, and this state takes it away with itself, because content needs none of it. */
+  | { readonly at: 'collecting'; readonly message: OpenMessage; readonly routing: Pick<RoutingDialogue, 'add'> }
   /** From DATA or the first BDAT on. `tail` is the chunk that came last, for a guess at what went wrong. */
   | {
       readonly at: 'sending';
-      readonly envelope: Envelope;
+      readonly message: OpenMessage;
       readonly content: PushedSource;
       readonly submitted: Promise<Submitted>;
       readonly tail: Uint8Array;
     };
 
-type StateAt<A extends State['at']> = Extract<State, { at: A }>;
+type StateAt<A extends OwnerState['at']> = Extract<OwnerState, { at: A }>;
 
-const IDLE: State = { at: 'idle' };
+const IDLE: OwnerState = { at: 'idle' };
 const WITHDRAWN = 'the client has withdrawn the message';
 
 export function makeMessages(config: Config, by: Submitter, { verbosity, tag }: ReportOptions, { signal, urgent }: Interrupts): Messages {
   const trace = makeTrace(verbosity);
   const security = systemSecurity(process.env);
   const nextSubmitter = numberSubmitters(by);
-  let state: State = IDLE;
+  let state: OwnerState = IDLE;
   let tally: Tally = { delivered: 0, status: 0 };
+  /** Resolves when every message that has ended is in the log. */
   let logged: Promise<void> = Promise.resolve();
 
-  /** The machine asks nothing about a transaction before it has begun. */
-  function stateAt<A extends State['at']>(at: A): StateAt<A> {
+  /** The machine asks only what goes with the state, so anything else is a bug. */
+  function stateAt<A extends OwnerState['at']>(at: A): StateAt<A> {
     if (state.at === at) return state as StateAt<A>;
     throw new Error(`bug: ${at} was expected at ${state.at}`);
   }
 
-  function afterwards(work: () => Promise<unknown>): void {
+  function doAfterwards(work: () => Promise<unknown>): void {
     logged = logged.then(work).then(() => undefined);
   }
 
@@ -105,63 +106,63 @@ export function makeMessages(config: Config, by: Submitter, { verbosity, tag }: 
     const submitter = nextSubmitter();
     if (!sender.ok) {
       const unsent = failUnsent({ kind: 'message', detail: sender.detail });
-      afterwards(() => logOutcome(unsent, config, submitter, openLog(config.log, tag)));
+      doAfterwards(() => logOutcome(unsent, config, submitter, openLog(config.log, tag)));
       return makeReply(550, '5.1.7', sender.detail);
     }
     const routing = routingDialogue(config, by, sender.value.reversePath);
-    state = { at: 'collecting', envelope: { reversePath, parameters, by: submitter, recipients: [], refusals: [] }, routing };
+    state = { at: 'collecting', message: { reversePath, parameters, by: submitter, recipients: [], refusals: [] }, routing };
     return null;
   }
 
   async function addRecipient(path: ForwardPath, parameters: readonly Parameter[]): Promise<Reply | null> {
-    const { envelope, routing } = stateAt('collecting');
+    const { message, routing } = stateAt('collecting');
     const problems = await unlessAborted(routing.add(path), signal);
     if (problems === null) return makeReply(451, '4.3.2', String(signal.reason));
     if (problems.length > 0) {
-      envelope.refusals.push(...printProblems(problems));
+      message.refusals.push(...printProblems(problems));
       return refuseRecipient(problems);
     }
-    envelope.recipients.push(readRecipient(path, parameters));
+    message.recipients.push(readRecipient(path, parameters));
     return null;
   }
 
   async function beginContent(): Promise<null> {
-    const { envelope } = stateAt('collecting');
+    const { message } = stateAt('collecting');
     // One at a time: a message that was withdrawn may still be closing its connection.
     await logged;
     const content = makePushedSource();
     const submitted = submitMessage(
       {
         config,
-        by: envelope.by,
+        by: message.by,
         input: makeAbortable(content.source, signal),
-        wanted: { paths: envelope.recipients },
-        reversePath: envelope.reversePath,
+        wanted: { paths: message.recipients },
+        reversePath: message.reversePath,
         dotEnds: false,
-        ...readMailParameters(envelope.parameters),
+        ...readMailParameters(message.parameters),
       },
       { security, signal, urgent, ...(trace ? { trace } : {}) },
     );
     void submitted.then(content.discard);
-    state = { at: 'sending', envelope, content, submitted, tail: new Uint8Array(0) };
+    state = { at: 'sending', message, content, submitted, tail: new Uint8Array(0) };
     return null;
   }
 
   /** Tells what became of a message whose content has ended. */
-  async function finish({ envelope, submitted }: StateAt<'sending'>): Promise<Submitted> {
+  async function finish({ message, submitted }: StateAt<'sending'>): Promise<Submitted> {
     const log = openLog(config.log, tag);
     const done = await submitted;
-    const notes = [...envelope.refusals, ...done.notes];
-    const status = await reportOutcome({ ...done, notes }, config, envelope.by, log, verbosity);
+    const notes = [...message.refusals, ...done.notes];
+    const status = await reportOutcome({ ...done, notes }, config, message.by, log, verbosity);
     tally = { delivered: tally.delivered + (status === 0 ? 1 : 0), status: tally.status || status };
     return done;
   }
 
   async function endContent(): Promise<Reply> {
-    const message = stateAt('sending');
+    const sending = stateAt('sending');
     state = IDLE;
-    message.content.end(CLEAN);
-    return verdictOn(await finish(message));
+    sending.content.end(CLEAN);
+    return verdictOn(await finish(sending));
   }
 
   return {
@@ -190,20 +191,20 @@ export function makeMessages(config: Config, by: Submitter, { verbosity, tag }: 
       state.content.push(octets);
     },
     abandon(ended) {
-      const message = state;
+      const left = state;
       state = IDLE;
-      if (message.at === 'sending') {
-        message.content.end({ end: 'failed', detail: ended === null ? WITHDRAWN : whyIncomplete(ended, message.tail) });
-        afterwards(() => finish(message));
-      } else if (message.at === 'collecting' && message.envelope.refusals.length > 0) {
-        const { refusals, reversePath, by: submitter } = message.envelope;
+      if (left.at === 'sending') {
+        left.content.end({ end: 'failed', detail: ended === null ? WITHDRAWN : explainEnd(ended, left.tail) });
+        doAfterwards(() => finish(left));
+      } else if (left.at === 'collecting' && left.message.refusals.length > 0) {
+        const { refusals, reversePath, by: submitter } = left.message;
         const unsent = failUnsent({ kind: 'route', details: refusals, deferred: false });
-        afterwards(() => logOutcome({ ...unsent, reversePath }, config, submitter, openLog(config.log, tag)));
+        doAfterwards(() => logOutcome({ ...unsent, reversePath }, config, submitter, openLog(config.log, tag)));
       }
-      return message.at === 'sending';
+      return left.at === 'sending';
     },
-    consumed: () => (state.at === 'sending' ? state.content.consumed() : Promise.resolve()),
-    logged: () => logged,
+    waitUntilConsumed: () => (state.at === 'sending' ? state.content.waitUntilConsumed() : Promise.resolve()),
+    waitUntilLogged: () => logged,
     get tally() {
       return tally;
     },
@@ -219,8 +220,8 @@ function numberSubmitters(by: Submitter): () => Submitter {
   };
 }
 
-/** Why a message fails whose content the input's end cut short. */
-function whyIncomplete(ended: Ended, tail: Uint8Array): string {
+/** Says why a message fails whose content the end of the input cut short. */
+function explainEnd(ended: Ended, tail: Uint8Array): string {
   if (ended.end === 'failed') return ended.detail;
   const hasDot = /\n\.\r?\n/.test(latin1(tail));
   return `standard input ended before the end of the content, which is a line with a single dot, CR LF . CR LF${hasDot ? '; a dot is there, but the lines around it end with LF alone' : ''}`;

@@ -6,14 +6,14 @@ import type { Ended, Source } from '../../message/source.ts';
 
 export interface PushedSource {
   readonly source: Source;
-  /** Adds a chunk, whose octets must stay valid until `consumed` resolves. */
+  /** Adds a chunk, whose octets must stay valid until `waitUntilConsumed` resolves. */
   push(octets: Uint8Array): void;
   /** Ends the source behind what was pushed; only the first end counts. */
   end(how: Ended): void;
   /** Forgets what was pushed and what will be, because nobody reads on. */
   discard(): void;
   /** Resolves when the reader needs nothing any more that was pushed. */
-  consumed(): Promise<void>;
+  waitUntilConsumed(): Promise<void>;
 }
 
 export function makePushedSource(): PushedSource {
@@ -63,6 +63,6 @@ export function makePushedSource(): PushedSource {
       chunks = [];
       settle();
     },
-    consumed: () => (isConsumed() ? Promise.resolve() : new Promise((resolve) => void producers.push(resolve))),
+    waitUntilConsumed: () => (isConsumed() ? Promise.resolve() : new Promise((resolve) => void producers.push(resolve))),
   };
 }
