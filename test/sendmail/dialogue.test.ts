@@ -1,4 +1,4 @@
-/** The parts of -bs and -bS without a process: verdicts, sources of octets, and the loop over commands. */
+/** Tries the parts of -bs and -bS without a process: verdicts, sources of octets, and the loop over commands. */
 
 import assert from 'node:assert';
 import fc from 'fast-check';
@@ -30,7 +30,7 @@ const REFUSED = (code: number, enhanced = ''): Refusal => ({
   reply: makeReply(code, enhanced, 'no'),
 });
 
-test('the reply to the content for every way in which a submission can end', () => {
+test('every way in which a submission can end has its reply to the content', () => {
   const session = (failure: SessionFailure): Outcome => ({ kind: 'failed', failure, attempts: [{ ...AT, failure }], unreplayable: false });
   const rejected = (condemns: 'message' | 'host', ...refusals: [Refusal, ...Refusal[]]) =>
     session({ kind: 'rejected', at: 'envelope', condemns, refusals });
@@ -54,7 +54,7 @@ test('the reply to the content for every way in which a submission can end', () 
     [rejected('message', REFUSED(550, '5.1.1')), '550 5.1.1'],
     [rejected('message', REFUSED(450)), '450 4.0.0'],
     [rejected('message', REFUSED(450), REFUSED(553, '5.1.3')), '553 5.1.3'],
-    // It would end the dialogue with our client, too.
+    // 421 would end the dialogue with our client, too.
     [rejected('message', REFUSED(421, '4.3.2')), '451 4.4.0'],
     [{ kind: 'accepted', attempts: [], by: { host: HOST, name: 'mail.foo.com', endpoint: { address: '192.0.2.1', port: 24, family: 'ipv4' }, reply: makeReply(250, '', 'ok'), refusals: [REFUSED(550, '5.2.1')], taken: [], tls: null, auth: null } } as unknown as Outcome, '550 5.2.1'],
   ];
@@ -106,7 +106,7 @@ test('text with LF alone becomes text with CRLF, however it is cut; text whose f
     ),
   ));
 
-test('a pushed source: the producer waits until the reader reads past what was pushed, or discards it, and not for its end', async () => {
+test('the producer of a pushed source waits until the reader reads past what was pushed, or it is discarded, and not for the end', async () => {
   const pushed = makePushedSource();
   let isConsumed = false;
   const wait = async () => {
@@ -147,7 +147,7 @@ test('a pushed source: the producer waits until the reader reads past what was p
 
 /* ---- the loop over commands ---- */
 
-/** Runs the loop over one text; the replies, what the owner heard, and how it closed. */
+/** Runs the loop over one text; the value has the replies, what the owner heard, and how it closed. */
 async function runLoop(
   text: string,
   { judge = async () => null, stopAt = Number.POSITIVE_INFINITY, ended = CLEAN, isClosing = false }: Partial<LoopRun> = {},

@@ -1,4 +1,4 @@
-/** The option table in every form in which a word can be written, and every argument list that is known of callers. */
+/** Tries the option table in every form in which a word can be written, and every argument list that is known of callers. */
 import assert from 'node:assert';
 import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
@@ -32,7 +32,7 @@ function parse(argv: readonly string[], name = 'sendmail'): Invocation {
   return got.value;
 }
 
-/** What is not as it is without any option. */
+/** Parses, and keeps what differs from an invocation without any option. */
 function changes(argv: readonly string[], name = 'sendmail'): Partial<Invocation> {
   return changed(parse(argv, name));
 }
@@ -167,11 +167,11 @@ const MEANINGS: readonly (readonly [readonly string[], Partial<Invocation>, stri
   [['-Tqt', '-T5m', '-Q', '-Qreason', '-D', '/x', '-DFOO=bar', 'a'], { operands: ['a'] }, ''],
 ];
 
-test('meanings', () => {
+test('each option changes what it stands for', () => {
   for (const [argv, wanted, why] of MEANINGS) assert.deepEqual(changes(argv), wanted, `${argv.join(' ')} ${why}`);
 });
 
-test('a daemon is refused, and so is what nobody can do here; nothing that follows makes it accepted', () => {
+test('options that ask for a daemon, or for what nobody can do here, are refused, and no later option makes them accepted', () => {
   for (const argv of [
     ['-bd'],
     ['-bdf'],
@@ -207,7 +207,7 @@ test('a daemon is refused, and so is what nobody can do here; nothing that follo
     assert.ok(refused(argv).startsWith(wanted === 'nothing is expanded' ? '-be: ' : wanted), argv.join(' '));
 });
 
-test('M3: what runs or shows the queue, or checks aliases, and is given what makes a delivery, is an error', () => {
+test('M3: an option that runs or shows the queue, or checks aliases, is an error beside one that makes a delivery', () => {
   // biome-ignore format: a table is read as a table
   const rows: readonly (readonly [readonly string[], string, string?])[] = [
     [['-S', 'smtp.example.org:587', '-f', 'a@x.example', 'z@z.example'], '-S smtp.example.org:587 runs the queue and sends nothing, but there are recipients; the smart host is set in the configuration (smarthosts)'],
@@ -230,7 +230,7 @@ test('M3: what runs or shows the queue, or checks aliases, and is given what mak
   ];
   for (const [argv, detail, name = 'sendmail'] of rows)
     assert.deepEqual(parseInvocation(name, argv), { ok: false, detail, config: null, tag: null }, argv.join(' '));
-  // Where the last of two modes sends, or the operands name messages, nothing is lost.
+  // Nothing is lost where the last of two modes sends, or the operands name messages.
   for (const [argv, name = 'sendmail'] of [
     [['-q', '-bm', 'a@x']],
     [['-bs', '-q', '-bs']],
@@ -249,7 +249,7 @@ test('M6: -ba is -bm', () => {
   assert.deepEqual(changes(['-ba', '-q', '-ba', 'a@x']), { operands: ['a@x'] });
 });
 
-test('what no program knows is an error that names the option and where it stands', () => {
+test('an option that no program knows is an error that names it and where it stands', () => {
   // biome-ignore format: a table is read as a table
   const rows: readonly (readonly [readonly string[], string])[] = [
     [['-Z'], 'unknown option -Z: see --help'],
@@ -281,7 +281,7 @@ test('what no program knows is an error that names the option and where it stand
 
 /* ---- every row in every form ---- */
 
-/** Values that each row with one can have. */
+/** Values that rows can have. */
 const VALUES: Readonly<Record<string, string>> = {
   '-N': 'delay',
   '-R': 'full',
@@ -294,7 +294,7 @@ const VALUES: Readonly<Record<string, string>> = {
 };
 const sampleOf = ({ option }: OptionRow): string => VALUES[option] ?? 'value';
 
-/** The words of a row, and what it asks for as `apply` tells. */
+/** The ways in which the words of a row can be written. */
 function forms(row: OptionRow): string[][] {
   const { option, argument } = row;
   if (argument === 'none') return [[option]];
@@ -302,16 +302,16 @@ function forms(row: OptionRow): string[][] {
   return argument === 'value' ? [attachedForm, [option, sampleOf(row)]] : [attachedForm, [option]];
 }
 
-test('every row: attached, separate, behind a cluster, repeated, before --', () => {
+test('every row can be attached, separate, behind a cluster, repeated, and before --', () => {
   for (const row of OPTIONS)
     for (const words of forms(row)) {
-      // `-o i`: its value is itself an option.
+      // In `-o i` the value is itself an option.
       if (row.option === '-o') continue;
       const text = words.length > 1 ? (words[1] as string) : (words[0] as string).slice(row.option.length);
       const change = row.apply(text, EMPTY);
       if (!change.ok) return assert.fail(`${row.option}: ${change.detail}`);
       const wanted = changed({ ...EMPTY, ...change.value });
-      // What sends nothing takes neither recipients nor -t.
+      // An option that sends nothing takes neither recipients nor -t.
       if (!parseInvocation('sendmail', [...words, 'a@b']).ok) {
         for (const more of [words, [...words, '--'], [...words, ...words]]) assert.deepEqual(changes(more), wanted, more.join(' '));
         assert.deepEqual(changes(['-i', ...words]), { ...wanted, dotEnds: false });
@@ -354,7 +354,7 @@ test('no argument list breaks the parser, and nothing behind the first operand i
       const got = parseInvocation('sendmail', [...options, 'joe@bar.com', ...operands]);
       if (!got.ok) return assert.match(got.detail, /^(-|unknown option )/);
       const at = got.value.operands.indexOf('joe@bar.com');
-      // Else a value took it.
+      // Otherwise a value took it.
       if (at >= 0 && got.value.operands.length - at === operands.length + 1) assert.deepEqual(got.value.operands.slice(at + 1), operands);
     }),
     { numRuns: 2000 },
@@ -371,10 +371,10 @@ const POSTFIX = ['-Am', '-Ac', '-B7BIT', '-C/x', '-Fname', '-fa', '-G', '-h1', '
 const SENDMAIL = ['-Ac', '-Am', '-B 8BITMIME', '-ba', '-bC', '-bD', '-bd', '-bH', '-bh', '-bi', '-bm', '-bP', '-bp', '-bs', '-bt', '-bv', '-C /x', '-D /x', '-d0.1', '-d', '-Fname', '-fa', '-G', '-h 5', '-i', '-I', '-L tag', '-M xvalue', '-m', '-N delay', '-n', '-O Option=value', '-ox value', '-oQ/x', '-p proto:host', '-q', '-q15m', '-qp', '-qp5m', '-qf', '-qF', '-qGx', '-q!Ix', '-qIx', '-qLx', '-q!Rx', '-qRx', '-qSx', '-qQ', '-Q', '-Qreason', '-Rfull', '-r a', '-s', '-T', '-t', '-U', '-V id', '-v', '-X /x', '-x', '-e p'];
 // biome-ignore format: a list is read as a list
 const EXIM = ['--help', '--version', '-Ac', '-Am', '-B8BITMIME', '-B 7BIT', '-bd', '-bdf', '-be', '-bem', '-bF', '-bf x', '-bfd x', '-bfl x', '-bfp x', '-bfs x', '-bh 1.2.3.4', '-bhc 1.2.3.4', '-bi', '-bI:help', '-bI:sieve', '-bI:dscp', '-bm', '-bmalware', '-bnq', '-bP', '-bp', '-bpa', '-bpi', '-bpc', '-bpr', '-bpra', '-bpru', '-bpu', '-brt', '-brw', '-bS', '-bs', '-bt', '-bV', '-bv', '-bvs', '-bw', '-C /x', '-DX=y', '-d', '-d-all+acl', '-dd', '-dp', '-dropcr', '-E', '-Exxxx', '-em', '-ee', '-F name', '-f a', '-G', '-h 3', '-i', '-L tag', '-M id', '-Mar id a', '-Mc id', '-Meb id', '-Mes id a', '-Mf id', '-MG q id', '-Mg id', '-Mmad id', '-Mmd id a', '-Mrm id', '-Mset id', '-Mt id', '-Mvb id', '-Mvc id', '-Mvh id', '-Mvl id', '-m', '-n', '-O x', '-oA /x', '-oB 5', '-oB', '-odb', '-odf', '-odi', '-odq', '-odqs', '-oee', '-oem', '-oep', '-oeq', '-oew', '-oi', '-oitrue', '-oMa 1.2.3.4', '-oMaa x', '-oMai x', '-oMas x', '-oMi x', '-oMm x', '-oMr x', '-oMs x', '-oMt x', '-om', '-oo', '-oP /x', '-oPX', '-or 5m', '-or5m', '-os 5m', '-ov', '-oX 25', '-oY', '-pd', '-ps', '-psmtp:host', '-q', '-qq', '-qqf', '-qqff', '-qf', '-qff', '-qi', '-ql', '-qfl', '-qGname', '-q5m', '-qqff30m', '-r a', '-Tqt', '-t', '-ti', '-tls-on-connect', '-U', '-v', '-x', '-X /x', '-z x', '-atrn host'];
-/** What Exim means by these is another thing; each is a clear error. */
+/** Exim means something else by these; each is a clear error. */
 const ELSEWHERE = ['-N', '-R x'];
 
-test('every option of the LSB, Postfix 3, Sendmail 8 and Exim 4 is taken: with a meaning, without effect, or refused with a sentence', () => {
+test('every option of the LSB, Postfix 3, Sendmail 8 and Exim 4 has a meaning or no effect, or is refused with a sentence', () => {
   for (const [from, list] of Object.entries({ LSB, POSTFIX, SENDMAIL, EXIM }))
     for (const option of list) {
       const { mode } = parse(option.split(' '));
@@ -436,13 +436,13 @@ const CALLERS: readonly (readonly [string, readonly string[], Partial<Invocation
   ['UUCP rmail', ['-ee', '-odq', '-oi', '-oMrUUCP', '-oMshost', '-fhost!joe', 'a@b'], { dotEnds: false, reversePath: 'host!joe', operands: ['a@b'] }],
 ];
 
-test('callers, word for word', () => {
+test('the argument lists of callers, word for word, are understood', () => {
   for (const [caller, argv, wanted] of CALLERS) assert.deepEqual(changes(argv), wanted, caller);
 });
 
 /* ---- names, -f, help ---- */
 
-test('the name it is called by', () => {
+test('the name by which it is called changes the mode', () => {
   // biome-ignore format: a table is read as a table
   const rows: readonly (readonly [string, readonly string[], Partial<Invocation>])[] = [
     ['sendmail', [], {}],
@@ -541,7 +541,7 @@ test('what an option does here is what its sentence says, and what its row chang
 
 const MANUAL = readFileSync(new URL('../../man/sendmail.nospool.8', import.meta.url), 'utf8');
 
-/** What a line of roff shows. */
+/** Prints what a line of roff shows. */
 const shown = (line: string): string =>
   line
     .replaceAll(/\\\((lq|rq|cq|aq|dq)/g, (_, name: string) => ({ lq: '“', rq: '”', cq: '’', aq: "'", dq: '"' })[name] as string)
@@ -550,7 +550,7 @@ const shown = (line: string): string =>
 
 const section = (name: string): string => new RegExp(`^\\.Sh ${name}\\n([\\s\\S]*?)^\\.Sh `, 'm').exec(MANUAL)?.[1] ?? assert.fail(name);
 
-/** Text of each subsection by its name. */
+/** Finds the text of each subsection by its name. */
 const subsections = (text: string): Map<string, string> =>
   new Map(
     text
