@@ -4,11 +4,10 @@
  */
 import { readFileSync, statSync } from 'node:fs';
 import { hostname, userInfo } from 'node:os';
+import type { Environment } from '../config/interpret.ts';
 import { localeCharset } from '../message/locale.ts';
 import { isDomain } from '../smtp/path.ts';
 import { fromUtf8, isAscii } from '../smtp/text.ts';
-
-type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface Identity {
   readonly euid: number;

@@ -73,7 +73,7 @@ interface Taken {
   readonly row: OptionRow;
   readonly text: string;
   readonly usedNext: boolean;
-  /** What is left of the word, with its hyphen; '' when all is taken. */
+  /** The rest of the word, with its hyphen; '' when all is taken. */
   readonly left: string;
 }
 
@@ -137,7 +137,7 @@ function findDelivery({ mode, operands, recipientsFromHead, reversePath }: Invoc
   const run = mode.kind === 'queue' ? mode.run : null;
   const areIds = mode.kind !== 'newaliases' && operands.every(isMessageId);
   const isText = run !== null && TAKES_TEXT.test(run) && operands.length === 1;
-  // As BusyBox has it: -S host:port.
+  // BusyBox has -S host:port.
   const host = run !== null && /^-S \S*[.:]/.test(run) ? '; the smart host is set in the configuration (smarthosts)' : '';
   if (operands.length > 0 && !areIds && !isText) return `there are recipients${host}`;
   if (recipientsFromHead) return `-t takes recipients from a message${host}`;

@@ -16,18 +16,19 @@ import { parseInvocation } from './arguments.ts';
 import { sendMessage } from './one-message.ts';
 import { type Invocation, printUsage } from './options.ts';
 
-type Client = 'reads replies' | 'reads none';
+/** A client of -bs waits for replies; other callers read standard error at most. */
+type Caller = 'reads replies' | 'reads no replies';
 
 /** Runs the command. `argv` as in process.argv. */
 export async function sendmail(argv: readonly string[]): Promise<number> {
   const words = await readArguments(argv.slice(2), process.env);
   const invocation = parseInvocation(argv[1] ?? 'sendmail', words);
   const speaksSmtp = invocation.ok ? invocation.value.mode.kind === 'smtp' : words.includes('-bs');
-  const client: Client = speaksSmtp ? 'reads replies' : 'reads none';
-  if (client === 'reads replies') (await import('./dialogue/speak.ts')).keepRepliesAlone();
+  const caller: Caller = speaksSmtp ? 'reads replies' : 'reads no replies';
+  if (caller === 'reads replies') (await import('./dialogue/speak.ts')).keepRepliesAlone();
   if (process.getuid?.() !== process.geteuid?.() || process.getgid?.() !== process.getegid?.())
-    return endUnread(['nospool must not be installed set-id: it needs no privilege; run chmod u-s,g-s on it'], {}, client);
-  if (!invocation.ok) return endUnread([invocation.detail], await findLog(invocation), client);
+    return endUnread(['nospool must not be installed set-id: it needs no privilege; run chmod u-s,g-s on it'], {}, caller);
+  if (!invocation.ok) return endUnread([invocation.detail], await findLog(invocation), caller);
   const { mode } = invocation.value;
   switch (mode.kind) {
     case 'refused':
@@ -47,7 +48,7 @@ export async function sendmail(argv: readonly string[]): Promise<number> {
     case 'route':
     case 'verify':
     case 'newaliases':
-      return runConfigured(invocation.value, client);
+      return runConfigured(invocation.value, caller);
     /* c8 ignore next 2 */
     default:
       return never(mode);
@@ -59,13 +60,13 @@ function show(lines: readonly string[]): number {
   return 0;
 }
 
-async function runConfigured(invocation: Invocation, client: Client): Promise<number> {
+async function runConfigured(invocation: Invocation, caller: Caller): Promise<number> {
   const { kind } = invocation.mode;
   const who = identify(process.env);
   const answer = await readConfig({ path: invocation.config, env: process.env, home: who.home, euid: who.euid });
   if (!answer.ok) {
     if (kind === 'send' || kind === 'smtp' || kind === 'batch')
-      return endUnread(answer.errors, { ...logOf(answer), login: who.login, tag: invocation.tag }, client);
+      return endUnread(answer.errors, { ...logOf(answer), login: who.login, tag: invocation.tag }, caller);
     complain(answer.errors);
     return 1;
   }
@@ -98,8 +99,8 @@ async function makeSubmitter(who: Identity, hostname: string, fullName: string |
 /* ---- a run that ends before its message ---- */
 
 /** Says why on standard error, in the log and to a client that reads replies, and reads on for a caller that still writes. */
-async function endUnread(details: readonly string[], log: Partial<EarlyLog>, client: Client): Promise<number> {
-  if (client === 'reads replies') await (await import('./dialogue/speak.ts')).refuseToSpeak(details);
+async function endUnread(details: readonly string[], log: Partial<EarlyLog>, caller: Caller): Promise<number> {
+  if (caller === 'reads replies') await (await import('./dialogue/speak.ts')).refuseToSpeak(details);
   await reportUnsent(details, log);
   await drain(openStdin());
   return 1;

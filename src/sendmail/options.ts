@@ -40,10 +40,10 @@ export interface Invocation {
   readonly envid: string | null;
 }
 
-/** What an option changes, or the sentence that says why its value cannot be obeyed. */
+/** The change that an option makes, or the sentence that says why nobody can obey its value. */
 export type Change = Parsed<Partial<Invocation>>;
 
-/** What an option does here; `--help` lists what acts, the manual has a section for the others. */
+/** The effect that an option has here: `--help` lists those that act, and the manual has a section for each effect. */
 export interface Meaning {
   readonly effect: 'acts' | 'as another' | 'none' | 'of a queue' | 'refused';
   readonly meaning: string;
@@ -52,16 +52,16 @@ export interface Meaning {
 export interface OptionRow extends Meaning {
   /** The option as written, e.g. `-f` or `-oi`; for rows of -b and -o with their letters. */
   readonly option: string;
-  /** What follows: nothing, text in the same word only, or a value in the same word or the next. */
+  /** Nothing follows, or text in the same word only, or a value in the same word or the next. */
   readonly argument: 'none' | 'attached' | 'value';
   /** Name of the argument in the manual; '' when there is none. */
   readonly value: string;
   /**
-   * What the next word must look like to be the value; without it any word is. For options that one program has without
-   * a value, or with one in the same word only, where another takes the next: a recipient must not be lost to them.
+   * The next word is the value only if it looks like this; without it any word is. One program has such an option without
+   * a value, or with one in the same word only, where another takes the next word: no recipient may be lost to it.
    */
   readonly next?: RegExp;
-  /** Where the option comes from. */
+  /** The programs that have the option. */
   readonly sources: readonly ('LSB' | 'Sendmail' | 'Postfix' | 'Exim')[];
   readonly apply: (value: string, soFar: Invocation) => Change;
 }
@@ -107,7 +107,7 @@ const optional = (option: string, name: string, next: RegExp, sources: Sources, 
 const TIME = /^(?=\d)(\d+[smhdw])*\d*$/;
 const NUMBER = /^\d+$/;
 const PATH = /^\//;
-/** What Exim's daemon_smtp_ports and local_interfaces may be. */
+/** Values of Exim's daemon_smtp_ports and local_interfaces. */
 const LISTENING_PORTS = /^<?[\d.:[\]; <]+$/;
 
 /** Sets the mode, unless an option before has asked for what is refused. */
@@ -303,7 +303,7 @@ export const OPTIONS: readonly OptionRow[] = [
   flag('--help', ['Exim'], 'Print this list.', setMode({ kind: 'help' })),
 ];
 
-/** What the program does when it is called by another name. */
+/** Other names by which the program is called, and what they change. */
 export const CALLED_AS: Readonly<Record<string, Partial<Invocation>>> = {
   mailq: { mode: { kind: 'mailq' } },
   newaliases: { mode: { kind: 'newaliases' } },

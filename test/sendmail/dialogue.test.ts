@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { suite } from 'uvu';
 import { CLEAN, type Ended, type Source, sourceOf } from '../../src/message/source.ts';
 import type { Smarthost } from '../../src/router/smarthost.ts';
-import { type Closed, takeCommands } from '../../src/sendmail/dialogue/command-loop.ts';
+import { type LoopEnd, takeCommands } from '../../src/sendmail/dialogue/command-loop.ts';
 import { withNetworkLineEnds } from '../../src/sendmail/dialogue/line-ends.ts';
 import type { Messages } from '../../src/sendmail/dialogue/messages.ts';
 import { makePushedSource } from '../../src/sendmail/dialogue/pushed-source.ts';
@@ -211,7 +211,7 @@ test('the loop tells what was open when it closed, and how the input ended', asy
   const content = `${envelope}DATA\nSubject: x\n`;
   const failed: Ended = { end: 'failed', detail: 'no such input' };
   // biome-ignore format: a table is read as a table
-  const rows: readonly (readonly [string, Partial<LoopRun>, Closed, string, string])[] = [
+  const rows: readonly (readonly [string, Partial<LoopRun>, LoopEnd, string, string])[] = [
     ['', {}, { ended: CLEAN, open: 'nothing' }, '', '220'],
     [envelope, {}, { ended: CLEAN, open: 'unreported' }, 'clean', '250'],
     [content, {}, { ended: CLEAN, open: 'reported' }, 'clean', '354'],

@@ -18,7 +18,7 @@ export async function warnOfText(stdin: Stdin, dot: LoneDot): Promise<string | n
 }
 
 async function isFollowed(stdin: Stdin, { octets }: LoneDot): Promise<boolean> {
-  // Who types a dot to end a message means it.
+  // A person who types a dot to end a message means it.
   if (stdin.isTerminal) return false;
   const read = (stdin.file?.at(octets) ?? stdin).read();
   const got = await Promise.race([read, waitShortly()]);

@@ -6,7 +6,7 @@ import { endOf } from './read-error.ts';
 
 /** Whether a descriptor is a terminal that is still there: one that was hung up is none for the system any more. */
 export function isLivingTerminal(fd: number, stat: Stats): boolean {
-  // Loading node:tty loads node:net, so it is asked only about what may be a terminal.
+  // node:tty loads node:net, so we ask it only about what may be a terminal.
   return isDevice(stat) && process.getBuiltinModule('node:tty').isatty(fd);
 }
 
@@ -43,7 +43,7 @@ export function openTerminal(fd: number): Source {
   };
 }
 
-/** Opens what the thread pool reads from where it stands, whenever a chunk is asked for. */
+/** Opens anything that the thread pool can read from where it stands, a chunk for each `read`. */
 export function openSequential(fd: number): Source {
   let ended: Ended | null = null;
   let pending: Promise<Uint8Array | Ended> | null = null;

@@ -4,17 +4,17 @@ import { CLEAN, type Ended, type Input, type Source } from '../../message/source
 import { openSequential } from './device.ts';
 import { endOf } from './read-error.ts';
 
-/** Where the descriptor of a file stands, from which whoever started us may go on to read. */
-export interface Place {
+/** The place at which the descriptor of a file stands: whoever started us may read on from there. */
+export interface FilePlace {
   /** Lets it move with the octets that are read. */
   follow(): void;
   /** Moves it to so many octets behind where it stood, or (null) to the end of the file. */
   moveTo(octets: number | null, signal: AbortSignal): Promise<void>;
 }
 
-/** What is read at once until other memory is named: the replay window needs a few of these, and little more than it needs is read. */
+/** One read takes so many octets until other memory is named. The replay window needs a few of these reads, and they read little beyond it. */
 const FILE_CHUNK = 64 * 1024;
-/** What the descriptor is moved by at once: a signal is heard in between. */
+/** The descriptor moves by so many octets at once, so that a signal is heard in between. */
 const MOVED_AT_ONCE = 1024 * 1024;
 /** Room for a file of /proc, which has no size and is read all the same, and for the end of any other. */
 const LEAST_ROOM = 4096;
@@ -32,12 +32,12 @@ const WRITTEN: Ended = {
  * Opens a file, which is read by position from where the descriptor stands, not always its start. It is read at once, because
  * the thread pool would take longer to start than all of a small message takes.
  */
-export function openFile(fd: number, stat: Stats): Input & { readonly place?: Place } {
-  const start = positionOf(fd);
+export function openRegularFile(fd: number, stat: Stats): Input & { readonly place?: FilePlace } {
+  const start = findPosition(fd);
   if (start === null) return openSequential(fd);
   const end = stat.size;
   let memory: Uint8Array | null = null;
-  /** Where the descriptor stands. Only a read without a position moves it: the runtimes have no other way. */
+  /** The place of the descriptor. Only a read without a position moves it, because the runtimes have no other way. */
   let standing = start;
   let isFollowed = false;
   function readOn(room: Uint8Array): number {
@@ -99,8 +99,8 @@ export function openFile(fd: number, stat: Stats): Input & { readonly place?: Pl
   };
 }
 
-/** Where a descriptor stands in its file, or null where the system does not tell. */
-function positionOf(fd: number): number | null {
+/** Finds where a descriptor stands in its file; null where the system does not tell. */
+function findPosition(fd: number): number | null {
   let facts: number | undefined;
   try {
     facts = openSync(`/proc/self/fdinfo/${fd}`, 'r');

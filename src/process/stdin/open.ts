@@ -5,7 +5,7 @@
 import { fstatSync, type Stats } from 'node:fs';
 import type { Input } from '../../message/source.ts';
 import { HUNG_UP, isLivingTerminal, isTerminalDevice, openSequential, openTerminal } from './device.ts';
-import { openFile, type Place } from './file.ts';
+import { type FilePlace, openRegularFile } from './file.ts';
 import { openPipe, openSocket } from './pipe.ts';
 import { endedSource, endOf } from './read-error.ts';
 
@@ -16,7 +16,7 @@ export interface Stdin extends Input {
   /** The local port of a socket of IPv4 or IPv6, as inetd sets it up, 0 if the port cannot be found out; null for anything else. */
   readonly inetdPort: number | null;
   /** Only a regular file has one. */
-  readonly place?: Place;
+  readonly place?: FilePlace;
 }
 
 /** The facts of a descriptor that is neither a terminal nor written to by another process. */
@@ -37,7 +37,7 @@ export function openStdin(fd = 0): Stdin {
   } catch (error) {
     return { ...endedSource(endOf(error)), ...QUIET };
   }
-  if (stat.isFile()) return { ...openFile(fd, stat), ...QUIET };
+  if (stat.isFile()) return { ...openRegularFile(fd, stat), ...QUIET };
   if (stat.isFIFO()) return { ...openPipe(fd), ...QUIET, hasWriter: true };
   if (stat.isSocket()) return { ...openSocket(fd), isTerminal: false, hasWriter: true };
   if (isLivingTerminal(fd, stat)) return { ...openTerminal(fd), ...QUIET, isTerminal: true };

@@ -13,14 +13,14 @@ export function openPipe(fd: number): ReadAhead {
 export function openSocket(fd: number): Source & { readonly inetdPort: number | null } {
   if (IS_BUN) return { ...readAheadInThreads(fd), inetdPort: findPort(fd) };
   let port: number | undefined;
-  // It is started at once, because the port is asked of the same object: two on one descriptor take each other's events away.
+  // It starts at once, because the same object knows the port: two on one descriptor would take each other's events away.
   const { start, ...source } = readAhead((options) => {
     const opened = new (process.getBuiltinModule('node:net').Socket)({ ...options, fd });
     port = opened.localPort;
     return opened;
   });
   start();
-  // What Node cannot open (a datagram socket) may still be one of the internet.
+  // A socket that Node cannot open (a datagram socket) may still be one of the internet.
   return { ...source, inetdPort: port ?? findPort(fd) };
 }
 

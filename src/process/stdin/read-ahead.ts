@@ -24,7 +24,7 @@ export type ReadAhead = Source & Required<Pick<Input, 'useMemory'>>;
 /** Octets that a driver reads, for a reader that pulls them. */
 interface Inbox {
   readonly source: ReadAhead;
-  /** Where the driver reads to. */
+  /** The memory that the driver reads to. */
   readonly room: () => Uint8Array;
   /** Takes so many octets that were read there. True when the next read may begin at once; else `go` is called for it. */
   readonly arrive: (count: number) => boolean;
@@ -142,7 +142,7 @@ export function readAhead(
   return { ...source, start };
 }
 
-/** As `readAhead` for a runtime that cannot wait for a pipe otherwise; ends the process promptly there. */
+/** Reads ahead in the thread pool, for a runtime that cannot wait for a pipe otherwise; the process ends promptly there all the same. */
 export function readAheadInThreads(fd: number): ReadAhead {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const { source, room, arrive, end } = makeInbox(

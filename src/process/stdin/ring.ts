@@ -14,10 +14,10 @@ const LITTLE = 16 * 1024;
 export class Ring {
   readonly #memory: Uint8Array;
   readonly #most: number;
-  /** What was read and not yet handed out, in order; `#waiting` octets in all. */
+  /** Octets that were read and not yet handed out, in order; `#waiting` in all. */
   readonly #ready: Stretch[] = [];
   #waiting = 0;
-  /** What was handed out and not yet released. */
+  /** Octets that were handed out and not yet released. */
   #out: Stretch = { start: 0, end: 0 };
   /** Free memory, from where the next octets are read to. */
   #free: Stretch;
@@ -29,7 +29,7 @@ export class Ring {
     this.#free = { start: 0, end: memory.length };
   }
 
-  /** Where to read to. */
+  /** The memory to read to. */
   get room(): Uint8Array {
     const { start, end } = this.#free;
     return this.#memory.subarray(start, Math.min(end, start + this.#most));
@@ -57,7 +57,7 @@ export class Ring {
     const mayRead = widthOf(this.#out) > 0 || this.#waiting < this.#memory.length / 2;
     if (widthOf(this.#free) < LITTLE) this.#free = this.#widest([...this.#ready, this.#out]);
     if (mayRead && widthOf(this.#free) >= LITTLE) return true;
-    // What is in use now is free then, and reading goes on there.
+    // The octets in use now are free then, and reading goes on in their place.
     this.#free = this.#widest(this.#ready);
     return false;
   }

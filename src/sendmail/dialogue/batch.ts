@@ -4,7 +4,7 @@ import { complain } from '../../process/stderr.ts';
 import { drain } from '../../process/stdin/drain.ts';
 import type { Stdin } from '../../process/stdin/open.ts';
 import type { Receiving } from '../../smtp/server/machine.ts';
-import { type Closed, type Exchange, type Said, takeCommands } from './command-loop.ts';
+import { type LastLine, type LoopEnd, type Said, takeCommands } from './command-loop.ts';
 import { withNetworkLineEnds } from './line-ends.ts';
 import type { Messages } from './messages.ts';
 
@@ -19,8 +19,8 @@ export async function readBatch(stdin: Stdin, messages: Messages, settings: Rece
   let stop: Stop | null = null;
   const closed = await takeCommands(settings, messages, {
     input: makeAbortable(withNetworkLineEnds(stdin, stdin.isTerminal), signal),
-    reply(reply, exchange) {
-      stop ??= stopAt(reply, exchange);
+    reply(reply, heard) {
+      stop ??= stopAt(reply, heard);
       return stop === null ? 'go on' : 'stop';
     },
     waitUntilReady: () => Promise.resolve(),
@@ -38,14 +38,14 @@ export async function readBatch(stdin: Stdin, messages: Messages, settings: Rece
   return status || 1;
 }
 
-function stopAt({ code, lines }: Said, { line, question }: Exchange): Stop | null {
+function stopAt({ code, lines }: Said, { line, question }: LastLine): Stop | null {
   if (code < 400) return null;
   return question === 'content' ? { at: 'verdict' } : { at: 'command', detail: `${line}: ${lines.join(' / ')}` };
 }
 
 /** The sentence that standard error still lacks; null if it has all. */
-function detailOf(stop: Stop | null, { ended, open }: Closed): string | null {
+function detailOf(stop: Stop | null, { ended, open }: LoopEnd): string | null {
   if (stop !== null) return stop.at === 'command' ? stop.detail : null;
-  // What could not be read belongs to the batch, too.
+  // The part of the input that could not be read belongs to the batch, too.
   return ended?.end === 'failed' && open !== 'reported' ? ended.detail : null;
 }

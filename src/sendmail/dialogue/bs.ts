@@ -22,7 +22,7 @@ export async function refuseToSpeak(details: readonly string[]): Promise<void> {
 }
 
 /** Speaks until QUIT, the end of the input or a signal; the value is the exit status. */
-export async function converse(stdin: Stdin, messages: Messages, settings: Receiving, signal: AbortSignal): Promise<number> {
+export async function speakWithReplies(stdin: Stdin, messages: Messages, settings: Receiving, signal: AbortSignal): Promise<number> {
   const replies = openReplies();
   await takeCommands(settings, messages, {
     input: makeAbortable(stdin.isTerminal ? withNetworkLineEnds(stdin, true) : stdin, signal),

@@ -13,23 +13,23 @@ import type { Messages } from './messages.ts';
 export type Said = Pick<Extract<Performed, { do: 'reply' }>, 'code' | 'lines'>;
 
 /** The line that the client said last, and what the machine has asked because of it. */
-export interface Exchange {
+export interface LastLine {
   readonly line: string;
   readonly question: Question['about'] | null;
 }
 
-/** What -bs and -bS do differently. */
+/** The part in which -bs and -bS differ. */
 export interface Side {
   readonly input: Source;
   /** Takes a reply; after 'stop' the client is heard no further. */
-  reply(reply: Said, exchange: Exchange): 'go on' | 'stop';
+  reply(reply: Said, heard: LastLine): 'go on' | 'stop';
   /** Resolves when the client may say more. */
   waitUntilReady(): Promise<void>;
   /** Whether a signal has ended the input, so that the client is told that we close. */
   isClosing(): boolean;
 }
 
-export interface Closed {
+export interface LoopEnd {
   /** How the input ended; null if the dialogue closed before that. */
   readonly ended: Ended | null;
   /** Whether a message was open when the dialogue closed, and then whether standard error says what became of it. */
@@ -37,21 +37,21 @@ export interface Closed {
 }
 
 /** Resolves when the dialogue has closed. */
-export async function takeCommands(settings: Receiving, messages: Messages, side: Side): Promise<Closed> {
-  let exchange: Exchange = { line: '', question: null };
+export async function takeCommands(settings: Receiving, messages: Messages, side: Side): Promise<LoopEnd> {
+  let heard: LastLine = { line: '', question: null };
   let ended: Ended | null = null;
-  let open: Closed['open'] = 'nothing';
+  let open: LoopEnd['open'] = 'nothing';
 
   function perform(action: Performed): void {
     switch (action.do) {
       case 'heard':
-        exchange = { line: printable(action.line), question: null };
+        heard = { line: printable(action.line), question: null };
         break;
       case 'ask':
-        exchange = { ...exchange, question: action.question.about };
+        heard = { ...heard, question: action.question.about };
         break;
       case 'reply':
-        if (side.reply(action, exchange) === 'stop') reception.tell('lost');
+        if (side.reply(action, heard) === 'stop') reception.tell('lost');
         break;
       case 'content':
         messages.addContent(action.octets);

@@ -37,7 +37,7 @@ export function keepRepliesAlone(): void {
 /** Opens descriptor 1. A reader that goes away changes nothing, because the exit status still answers what it has sent. */
 export function openReplies(fd = 1): Replies {
   if (process.versions.bun !== undefined) return writeInThreads(fd);
-  const socket = openSocket(fd);
+  const socket = makeSocket(fd);
   if (socket === null)
     return { write: (text) => writeText(fd, fromUtf8(text) ?? text), waitUntilReady: async () => undefined, end: async () => undefined };
   let isGone = false;
@@ -113,7 +113,7 @@ function writeInThreads(fd: number): Replies {
 }
 
 /** Makes a socket of a pipe or a socket, to which the event loop writes; null for anything else. */
-function openSocket(fd: number): Socket | null {
+function makeSocket(fd: number): Socket | null {
   try {
     const stat = fstatSync(fd);
     if (!stat.isFIFO() && !stat.isSocket()) return null;

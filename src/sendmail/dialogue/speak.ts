@@ -11,7 +11,7 @@ import { RECEIVING, type Receiving, USUAL_EXTENSIONS } from '../../smtp/server/m
 import { helloName } from '../../submit/domain.ts';
 import type { Submitter } from '../../submit/submission.ts';
 import { readBatch } from './batch.ts';
-import { converse } from './bs.ts';
+import { speakWithReplies } from './bs.ts';
 import { makeMessages, type ReportOptions } from './messages.ts';
 
 export { refuseToSpeak } from './bs.ts';
@@ -27,7 +27,7 @@ export async function speakSmtp(config: Config, by: Submitter, options: ReportOp
   stdin.place?.follow();
   const interrupts = listenForSignals(stdin.isTerminal);
   const messages = makeMessages(config, by, options, interrupts);
-  const status = await (kind === 'batch' ? readBatch : converse)(stdin, messages, settingsFor(config, by), interrupts.signal);
+  const status = await (kind === 'batch' ? readBatch : speakWithReplies)(stdin, messages, settingsFor(config, by), interrupts.signal);
   stdin.close();
   return status;
 }
