@@ -82,11 +82,11 @@ function run(names) {
   return new Promise((resolve) =>
     child.on('close', (code) => {
       clearTimeout(late);
-      const [total = 0, passed = 0] = ['Total', 'Passed'].map((word) =>
+      const [total = 0, passed = 0, skipped = 0] = ['Total', 'Passed', 'Skipped'].map((word) =>
         Number(new RegExp(`${word}:\\s+(\\d+)`).exec(text.slice(-2000))?.[1] ?? 0),
       );
       const hasEnded = code === 0 || (bun && code === null && total === passed);
-      const idle = total === 0 ? names : names.filter((name) => !text.includes(name));
+      const idle = total + skipped === 0 ? names : names.filter((name) => !text.includes(name));
       if (idle.length > 0) text += `\nno test ran in ${idle.join(', ')}\n`;
       resolve({ text, passed, failed: Math.max(total - passed, hasEnded && idle.length === 0 ? 0 : 1) });
     }),
