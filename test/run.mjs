@@ -82,6 +82,8 @@ function run(names) {
   return new Promise((resolve) =>
     child.on('close', (code) => {
       clearTimeout(late);
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: colours are what it looks for.
+      text = text.replace(/\u001b\[[0-9;]*m/g, '');
       const [total = 0, passed = 0, skipped = 0] = ['Total', 'Passed', 'Skipped'].map((word) =>
         Number(new RegExp(`${word}:\\s+(\\d+)`).exec(text.slice(-2000))?.[1] ?? 0),
       );
