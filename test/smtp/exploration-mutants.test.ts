@@ -29,7 +29,7 @@ async function machineWith(changes: readonly (readonly [string, string])[]): Pro
   const file = join(folder, `session-${count++}.mts`);
   writeFileSync(
     file,
-    text.replace(/from '\.\/([a-z]+\.ts)'/g, (_, name) => `from '${new URL(name, source)}'`),
+    text.replace(/from '(\.[^']+)'/g, (_, name) => `from '${new URL(name, source)}'`),
   );
   return (await import(pathToFileURL(file).href)) as Machine;
 }
