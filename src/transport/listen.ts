@@ -10,14 +10,14 @@ import { isIPv6 } from '../smtp/path.ts';
 import type { Reply } from '../smtp/reply.ts';
 import type { Search } from '../smtp/server/content.ts';
 import { makeReception, type Performed } from '../smtp/server/input.ts';
-import { makeReply, type Question, type Receiving, replyLines, type Visit } from '../smtp/server/machine.ts';
+import { makeReply, type OwnerQuestion, type Receiving, replyLines, type ServerVisit } from '../smtp/server/machine.ts';
 
 /** The owner's answer: null is yes; `each` is for the content in LMTP, one reply for each recipient accepted. */
 export type Verdict = Reply | null | { readonly reply: Reply | null; readonly each: readonly Reply[] };
 
 /** What the owner does for one client. A promise that rejects is a bug. */
 export interface Owner {
-  judge(question: Question, visit: Visit): Verdict | Promise<Verdict>;
+  judge(question: OwnerQuestion, visit: ServerVisit): Verdict | Promise<Verdict>;
   /** Octets of the content, kept valid. While a promise is pending nothing more is read from the client. */
   content?(octets: Uint8Array): void | Promise<void>;
   /** The transaction is over without a verdict. */

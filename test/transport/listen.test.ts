@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { connect as tlsConnect } from 'node:tls';
 import { suite } from 'uvu';
-import { makeReply, type Question, RECEIVING } from '../../src/smtp/server/machine.ts';
+import { makeReply, type OwnerQuestion, RECEIVING } from '../../src/smtp/server/machine.ts';
 import { type Listener, type ListenOptions, listen, type Owner, type Verdict } from '../../src/transport/listen.ts';
 import { makeCertificate } from '../../src/transport/tls/certificate.ts';
 import { within } from '../support/within.ts';
@@ -25,7 +25,7 @@ interface Seen {
   closed: number;
 }
 
-type Judge = (question: Question) => Verdict | Promise<Verdict>;
+type Judge = (question: OwnerQuestion) => Verdict | Promise<Verdict>;
 
 /** Listens, runs `work`, closes; the owner says yes unless `judge` says otherwise. */
 async function served(

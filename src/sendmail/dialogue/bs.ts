@@ -17,7 +17,7 @@ import { never } from '../../smtp/parsed.ts';
 import { type ForwardPath, parseMailbox, type ReversePath } from '../../smtp/path.ts';
 import { digit, type Reply } from '../../smtp/reply.ts';
 import { makeReception, type Performed } from '../../smtp/server/input.ts';
-import { makeReply, type Question, RECEIVING, type Receiving, replyLines, USUAL_EXTENSIONS } from '../../smtp/server/machine.ts';
+import { makeReply, type OwnerQuestion, RECEIVING, type Receiving, replyLines, USUAL_EXTENSIONS } from '../../smtp/server/machine.ts';
 import { type Parameter, parameterOf } from '../../smtp/server/parse.ts';
 import { fromUtf8, latin1, printable } from '../../smtp/text.ts';
 import { helloName } from '../../submit/domain.ts';
@@ -82,7 +82,7 @@ export async function speakSmtp(config: Config, by: Submitter, invocation: Invoc
   let asking: Promise<void> = Promise.resolve();
   let heard = '';
   /** What the line that was heard last has asked so far. */
-  let asked: Question['about'] | null = null;
+  let asked: OwnerQuestion['about'] | null = null;
   /** Why an open transaction ends with the dialogue. */
   let ending = WITHDRAWN;
   /** What ended a batch, as a sentence; '' when it was told already. */
@@ -196,7 +196,7 @@ function settings(config: Config, by: Submitter): Receiving {
 /* ---- messages ---- */
 
 interface Owner {
-  judge(question: Question): Promise<Reply | null>;
+  judge(question: OwnerQuestion): Promise<Reply | null>;
   content(octets: Uint8Array): void;
   /** The transaction ends without a verdict. True if that will be told on standard error: its content had begun. */
   abandon(why: string): boolean;

@@ -11,7 +11,7 @@ const HELD_CR = new Uint8Array([CR]);
 type At = 'line' | 'cr' | 'start' | 'dot' | 'dotCr';
 
 /** What a whole content was like, known at its end. */
-export interface ContentFacts {
+export interface ReceivedContent {
   /** Octets of the content, without transparency dots and terminator. */
   readonly octets: number;
   /** LF without CR before it, and CR without LF after it: RFC 5321 §2.3.8 forbids both. */
@@ -24,7 +24,7 @@ export interface ContentReader {
    * Returns the index after the terminator, or -1 when the chunk is used up and the content goes on.
    */
   read(chunk: Uint8Array, from: number, keep: (octets: Uint8Array) => void): number;
-  facts(): ContentFacts;
+  facts(): ReceivedContent;
 }
 
 /**

@@ -6,11 +6,11 @@
 import type { Reply } from '../reply.ts';
 import { latin1 } from '../text.ts';
 import { type ContentReader, readContent, type Search, skipContent } from './content.ts';
-import { type Action, type Event, greet, type Receiving, receive, type State } from './machine.ts';
+import { greet, type Receiving, receive, type ServerAction, type ServerEvent, type ServerState } from './machine.ts';
 
 /** What the driver does, in order. */
 export type Performed =
-  | Exclude<Action, { do: 'readContent' | 'readChunk' }>
+  | Exclude<ServerAction, { do: 'readContent' | 'readChunk' }>
   /** Octets of the content, a view into what arrived. */
   | { readonly do: 'content'; readonly octets: Uint8Array }
   /** A line the client said, for a transcript; secrets are masked. */
@@ -29,7 +29,7 @@ export interface Reception {
   tell(what: 'lost' | 'timeout' | 'closing'): void;
   /** False while more octets would only be held back: the driver stops reading. */
   readonly mayRead: boolean;
-  readonly state: State;
+  readonly state: ServerState;
 }
 
 /** 64 KiB: RFC 4954 §4 asks for 12,288 octets at least; more than that is no command. */
@@ -38,8 +38,8 @@ const LF = 10;
 
 /** `search` is given where the content itself is not wanted: it is then looked through for its end and nothing else. */
 export function makeReception(settings: Receiving, perform: (action: Performed) => void, search: Search | null = null): Reception {
-  let state: State = { at: 'closed' };
-  const events: Event[] = [];
+  let state: ServerState = { at: 'closed' };
+  const events: ServerEvent[] = [];
   const chunks: Uint8Array[] = [];
   /** Where in the first chunk reading goes on. */
   let from = 0;
@@ -52,7 +52,7 @@ export function makeReception(settings: Receiving, perform: (action: Performed) 
   let over = false;
   let running = false;
 
-  function act(action: Action): void {
+  function act(action: ServerAction): void {
     switch (action.do) {
       case 'readContent':
         content = search ? skipContent(search) : readContent();
@@ -72,7 +72,7 @@ export function makeReception(settings: Receiving, perform: (action: Performed) 
     perform(action);
   }
 
-  function step([next, ...actions]: readonly [State, ...Action[]]): void {
+  function step([next, ...actions]: readonly [ServerState, ...ServerAction[]]): void {
     state = next;
     for (const action of actions) act(action);
   }
@@ -150,7 +150,7 @@ export function makeReception(settings: Receiving, perform: (action: Performed) 
     }
   }
 
-  function push(event: Event): void {
+  function push(event: ServerEvent): void {
     events.push(event);
     run();
   }
@@ -185,6 +185,6 @@ export function makeReception(settings: Receiving, perform: (action: Performed) 
 }
 
 /** Responses of AUTH are secrets, also those in the command itself. */
-function masked(state: State, line: string): string {
+function masked(state: ServerState, line: string): string {
   return state.at === 'auth' ? '****' : line.replace(/^(\s*AUTH\s+\S+\s+).+/i, '$1****');
 }

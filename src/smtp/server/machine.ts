@@ -11,7 +11,7 @@ import { never } from '../parsed.ts';
 import { type ForwardPath, isAsciiMailbox, type ReversePath } from '../path.ts';
 import { digit, type EnhancedStatus, type Reply } from '../reply.ts';
 import { fromBase64, fromUtf8, textOf, utf8 } from '../text.ts';
-import type { ContentFacts } from './content.ts';
+import type { ReceivedContent } from './content.ts';
 import { type Command, type Parameter, parameterOf, parseCommand } from './parse.ts';
 
 /** What a server is and offers, fixed before a client connects. */
@@ -64,7 +64,7 @@ export const RECEIVING: Receiving = {
 };
 
 /** What the owner is asked. Each question is answered by one verdict before the next is put. */
-export type Question =
+export type OwnerQuestion =
   | { readonly about: 'connection' }
   | { readonly about: 'credentials'; readonly mechanism: string; readonly user: string; readonly password: string }
   | { readonly about: 'sender'; readonly path: ReversePath; readonly parameters: readonly Parameter[] }
@@ -72,10 +72,10 @@ export type Question =
   /** May content come? Asked at DATA and at the first BDAT. Yes is 354. */
   | { readonly about: 'data' }
   /** The content came in whole. */
-  | { readonly about: 'content'; readonly facts: ContentFacts };
+  | { readonly about: 'content'; readonly facts: ReceivedContent };
 
 /** What is known of the client. */
-export interface Visit {
+export interface ServerVisit {
   /** The name it gave in EHLO, HELO or LHLO; null before, and after STARTTLS. */
   readonly hello: string | null;
   readonly secured: boolean;
@@ -101,29 +101,28 @@ export interface Received {
   readonly failed: boolean;
 }
 
-type At = State['at'];
-export type State =
-  | { readonly at: 'command'; readonly visit: Visit }
+export type ServerState =
+  | { readonly at: 'command'; readonly visit: ServerVisit }
   /** The owner has been asked; `chunk` is the BDAT that waits for the answer to 'data'. */
-  | { readonly at: 'judging'; readonly visit: Visit; readonly question: Question; readonly chunk: Chunk | null }
+  | { readonly at: 'judging'; readonly visit: ServerVisit; readonly question: OwnerQuestion; readonly chunk: Chunk | null }
   /** The client owes a response of AUTH; `user` is what LOGIN has heard so far. */
-  | { readonly at: 'auth'; readonly visit: Visit; readonly mechanism: 'PLAIN' | 'LOGIN'; readonly user: string | null }
-  | { readonly at: 'data'; readonly visit: Visit }
-  | { readonly at: 'chunk'; readonly visit: Visit; readonly chunk: Chunk; readonly refusal: Reply | null }
-  | { readonly at: 'securing'; readonly visit: Visit }
+  | { readonly at: 'auth'; readonly visit: ServerVisit; readonly mechanism: 'PLAIN' | 'LOGIN'; readonly user: string | null }
+  | { readonly at: 'data'; readonly visit: ServerVisit }
+  | { readonly at: 'chunk'; readonly visit: ServerVisit; readonly chunk: Chunk; readonly refusal: Reply | null }
+  | { readonly at: 'securing'; readonly visit: ServerVisit }
   | { readonly at: 'closed' };
 
-type In<A extends At> = Extract<State, { at: A }>;
+type StateAt<A extends ServerState['at']> = Extract<ServerState, { at: A }>;
 
 interface Chunk {
   readonly octets: number;
   readonly last: boolean;
 }
 
-export type Event =
+export type ServerEvent =
   /** A line without its end, an octet string. 'long': it was beyond all bounds and is dropped. 'bare': LF alone ended it. */
   | { readonly type: 'line'; readonly line: string; readonly fault: 'none' | 'long' | 'bare' }
-  | { readonly type: 'contentEnd'; readonly facts: ContentFacts }
+  | { readonly type: 'contentEnd'; readonly facts: ReceivedContent }
   | { readonly type: 'chunkEnd' }
   /** null: yes, in the usual words. `each`: LMTP's replies to the content, one for each recipient accepted, in order. */
   | { readonly type: 'verdict'; readonly reply: Reply | null; readonly each: readonly Reply[] }
@@ -133,11 +132,11 @@ export type Event =
   | { readonly type: 'closing' }
   | { readonly type: 'lost' };
 
-export type Action =
+export type ServerAction =
   /** Lines as they go out, octet strings without CR LF. */
   | { readonly do: 'reply'; readonly lines: readonly string[] }
   /** `visit`: what is known so far, for the owner. */
-  | { readonly do: 'ask'; readonly question: Question; readonly visit: Visit }
+  | { readonly do: 'ask'; readonly question: OwnerQuestion; readonly visit: ServerVisit }
   /** Content comes, up to its terminator. */
   | { readonly do: 'readContent' }
   /** That many octets of content come; `keep` is false when they are not wanted. */
@@ -148,7 +147,7 @@ export type Action =
   | { readonly do: 'abandon' }
   | { readonly do: 'close' };
 
-export type Step = readonly [State, ...Action[]];
+export type ServerStep = readonly [ServerState, ...ServerAction[]];
 
 /** RFC 5321 §4.5.3.1.5: 512 octets with code and CR LF. */
 const LONGEST_TEXT = 512 - 6;
@@ -183,15 +182,15 @@ function folded(text: string): string[] {
   return [...out, rest];
 }
 
-const UNKNOWN: Visit = { hello: null, secured: false, user: null, transaction: null, mails: 0, faults: 0 };
+const UNKNOWN: ServerVisit = { hello: null, secured: false, user: null, transaction: null, mails: 0, faults: 0 };
 
 /** The first step for a client that has connected; `secured` is true where TLS came first. */
-export function greet(secured: boolean): Step {
+export function greet(secured: boolean): ServerStep {
   return ask({ ...UNKNOWN, secured }, { about: 'connection' });
 }
 
 /** The next step: a new state and what is to be done, in order. */
-export function receive(settings: Receiving, state: State, event: Event): Step {
+export function receive(settings: Receiving, state: ServerState, event: ServerEvent): ServerStep {
   if (state.at === 'closed') return [state];
   switch (event.type) {
     case 'line':
@@ -218,11 +217,11 @@ export function receive(settings: Receiving, state: State, event: Event): Step {
 }
 
 /** Calls that make no sense here are bugs of the driver, not of the client. */
-function unasked(state: State, what: string): never {
+function unasked(state: ServerState, what: string): never {
   throw new Error(`bug: ${what} at ${state.at}`);
 }
 
-function ask(visit: Visit, question: Question, chunk: Chunk | null = null): Step {
+function ask(visit: ServerVisit, question: OwnerQuestion, chunk: Chunk | null = null): ServerStep {
   return [
     { at: 'judging', visit, question, chunk },
     { do: 'ask', question, visit },
@@ -230,34 +229,34 @@ function ask(visit: Visit, question: Question, chunk: Chunk | null = null): Step
 }
 
 /** Where enhanced codes are not offered, the program's own replies go without. */
-function say(settings: Receiving, reply: Reply): Action {
+function say(settings: Receiving, reply: Reply): ServerAction {
   const plain = reply.enhanced !== null && !offers(settings, 'ENHANCEDSTATUSCODES');
   return { do: 'reply', lines: replyLines(plain ? { ...reply, lines: reply.lines.map((text) => text.replace(/^\S+ /, '')) } : reply) };
 }
 
-function answer(settings: Receiving, visit: Visit, code: number, enhanced: string, ...texts: string[]): Step {
+function answer(settings: Receiving, visit: ServerVisit, code: number, enhanced: string, ...texts: string[]): ServerStep {
   return [{ at: 'command', visit }, say(settings, makeReply(code, enhanced, ...texts))];
 }
 
 /** Refuses a command for what it is. Too many of these end the session: nobody is listening to the answers. */
-function fault(settings: Receiving, visit: Visit, code: number, enhanced: string, text: string): Step {
+function fault(settings: Receiving, visit: ServerVisit, code: number, enhanced: string, text: string): ServerStep {
   return faulted(settings, visit, makeReply(code, enhanced, text));
 }
 
-function faulted(settings: Receiving, visit: Visit, reply: Reply): Step {
-  const counted: State = { at: 'command', visit: { ...visit, faults: visit.faults + 1 } };
+function faulted(settings: Receiving, visit: ServerVisit, reply: Reply): ServerStep {
+  const counted: ServerState = { at: 'command', visit: { ...visit, faults: visit.faults + 1 } };
   if (counted.visit.faults < settings.faultLimit) return [counted, say(settings, reply)];
   const [closed, ...actions] = end(settings, counted, makeReply(421, '4.7.0', `${settings.hostname} has had too many errors`));
   return [closed, say(settings, reply), ...actions];
 }
 
 /** Says a last reply and closes. In a TLS handshake nothing can be said. */
-function end(settings: Receiving, state: Exclude<State, In<'closed'>>, reply: Reply): Step {
+function end(settings: Receiving, state: Exclude<ServerState, StateAt<'closed'>>, reply: Reply): ServerStep {
   const last = state.at === 'securing' ? [] : [say(settings, reply)];
   return [{ at: 'closed' }, ...abandoned(state.visit), ...last, { do: 'close' }];
 }
 
-const abandoned = ({ transaction }: Visit): Action[] => (transaction === null ? [] : [{ do: 'abandon' }]);
+const abandoned = ({ transaction }: ServerVisit): ServerAction[] => (transaction === null ? [] : [{ do: 'abandon' }]);
 
 const keywordOf = (extension: string): string => (extension.split(' ', 1)[0] as string).toUpperCase();
 
@@ -281,14 +280,14 @@ function limit(settings: Receiving, name: string): number {
   return read ? Number(read[1]) : Number.POSITIVE_INFINITY;
 }
 
-function mayAuthenticate(settings: Receiving, visit: Visit): boolean {
+function mayAuthenticate(settings: Receiving, visit: ServerVisit): boolean {
   return settings.mechanisms.length > 0 && (visit.secured || settings.authInClear);
 }
 
 /** Methods of RFC 9110 §9.3, and PATCH. */
 const HTTP = /^(?:GET|HEAD|POST|PUT|DELETE|CONNECT|OPTIONS|TRACE|PATCH)(?:[ \t]|$)/i;
 
-function line(settings: Receiving, visit: Visit, text: string, broken: 'none' | 'long' | 'bare'): Step {
+function line(settings: Receiving, visit: ServerVisit, text: string, broken: 'none' | 'long' | 'bare'): ServerStep {
   if (broken === 'long') return fault(settings, visit, 500, '5.5.6', 'the line is too long');
   if (broken === 'bare' && !settings.lfEndsCommands) return fault(settings, visit, 500, '5.5.2', 'end a line with CR LF, not with LF');
   // A page in a browser can make it say what stands in the lines that follow.
@@ -302,9 +301,9 @@ function line(settings: Receiving, visit: Visit, text: string, broken: 'none' | 
   return obey(settings, visit, command);
 }
 
-function obey(settings: Receiving, visit: Visit, command: Command): Step {
-  const reply = (code: number, enhanced: string, ...texts: string[]): Step => answer(settings, visit, code, enhanced, ...texts);
-  const refuse = (code: number, enhanced: string, text: string): Step => fault(settings, visit, code, enhanced, text);
+function obey(settings: Receiving, visit: ServerVisit, command: Command): ServerStep {
+  const reply = (code: number, enhanced: string, ...texts: string[]): ServerStep => answer(settings, visit, code, enhanced, ...texts);
+  const refuse = (code: number, enhanced: string, text: string): ServerStep => fault(settings, visit, code, enhanced, text);
   switch (command.verb) {
     case 'EHLO':
     case 'HELO':
@@ -357,7 +356,7 @@ function obey(settings: Receiving, visit: Visit, command: Command): Step {
 }
 
 /** Refuses a command. Behind a BDAT come octets that must not be read as commands: without its length, the session ends. */
-function refuseUnread(settings: Receiving, visit: Visit, command: Command, code: number, enhanced: string, text: string): Step {
+function refuseUnread(settings: Receiving, visit: ServerVisit, command: Command, code: number, enhanced: string, text: string): ServerStep {
   if (command.verb === 'BDAT') return chunkRefused(visit, command, makeReply(code, enhanced, text));
   return command.verb === 'malformed' && command.of === 'BDAT'
     ? end(settings, { at: 'command', visit }, makeReply(code, enhanced, text))
@@ -365,10 +364,10 @@ function refuseUnread(settings: Receiving, visit: Visit, command: Command, code:
 }
 
 /** RFC 5321 §4.1.1.1 and §4.1.4: also a reset. RFC 2033 §4.1: LMTP has LHLO in place of both. */
-function hello(settings: Receiving, visit: Visit, verb: 'EHLO' | 'HELO' | 'LHLO', name: string): Step {
+function hello(settings: Receiving, visit: ServerVisit, verb: 'EHLO' | 'HELO' | 'LHLO', name: string): ServerStep {
   if ((verb === 'LHLO') !== (settings.protocol === 'lmtp'))
     return fault(settings, visit, 500, '5.5.1', settings.protocol === 'lmtp' ? 'this is LMTP: say LHLO' : 'this is SMTP: say EHLO');
-  const greeted: Visit = { ...visit, hello: name, transaction: null };
+  const greeted: ServerVisit = { ...visit, hello: name, transaction: null };
   const offered = settings.extensions
     // RFC 8689 §4.1: not before TLS.
     .filter((extension) => keywordOf(extension) !== 'REQUIRETLS' || visit.secured)
@@ -383,7 +382,7 @@ function hello(settings: Receiving, visit: Visit, verb: 'EHLO' | 'HELO' | 'LHLO'
 }
 
 /** RFC 3207 §4 */
-function startTls(settings: Receiving, visit: Visit): Step {
+function startTls(settings: Receiving, visit: ServerVisit): ServerStep {
   if (settings.tls === 'none') return fault(settings, visit, 502, '5.5.1', 'STARTTLS is not offered');
   if (visit.secured) return fault(settings, visit, 503, '5.5.1', 'TLS is in use already');
   // RFC 3207 §4.2: all that the client said before is forgotten.
@@ -396,8 +395,8 @@ function startTls(settings: Receiving, visit: Visit): Step {
 }
 
 /** RFC 4954 §4 */
-function authenticate(settings: Receiving, visit: Visit, mechanism: string, initial: string | null): Step {
-  const refuse = (code: number, enhanced: string, text: string): Step => fault(settings, visit, code, enhanced, text);
+function authenticate(settings: Receiving, visit: ServerVisit, mechanism: string, initial: string | null): ServerStep {
+  const refuse = (code: number, enhanced: string, text: string): ServerStep => fault(settings, visit, code, enhanced, text);
   if (settings.mechanisms.length === 0) return refuse(502, '5.5.1', 'AUTH is not offered');
   if (!mayAuthenticate(settings, visit)) return refuse(538, '5.7.11', 'AUTH needs TLS: say STARTTLS first');
   if (visit.hello === null && !settings.helloOptional) return refuse(503, '5.5.1', 'say EHLO first');
@@ -405,17 +404,17 @@ function authenticate(settings: Receiving, visit: Visit, mechanism: string, init
   if (visit.transaction !== null) return refuse(503, '5.5.1', 'AUTH may not come inside a transaction');
   const chosen = settings.mechanisms.find((name) => name === mechanism);
   if (chosen === undefined) return refuse(504, '5.5.4', 'the mechanism is not offered');
-  const state: In<'auth'> = { at: 'auth', visit, mechanism: chosen, user: null };
+  const state: StateAt<'auth'> = { at: 'auth', visit, mechanism: chosen, user: null };
   if (initial !== null) return response(settings, state, initial === '=' ? '' : initial, 'none');
   return [state, prompt(chosen === 'PLAIN' ? '' : 'VXNlcm5hbWU6')];
 }
 
 /** RFC 4954 §4: a challenge is base64 behind the code. */
-const prompt = (challenge: string): Action => ({ do: 'reply', lines: [`334 ${challenge}`] });
+const prompt = (challenge: string): ServerAction => ({ do: 'reply', lines: [`334 ${challenge}`] });
 
-function response(settings: Receiving, state: In<'auth'>, text: string, broken: 'none' | 'long' | 'bare'): Step {
+function response(settings: Receiving, state: StateAt<'auth'>, text: string, broken: 'none' | 'long' | 'bare'): ServerStep {
   const { visit, mechanism } = state;
-  const refuse = (code: number, enhanced: string, sentence: string): Step => fault(settings, visit, code, enhanced, sentence);
+  const refuse = (code: number, enhanced: string, sentence: string): ServerStep => fault(settings, visit, code, enhanced, sentence);
   if (broken === 'long') return refuse(500, '5.5.6', 'the response is too long');
   if (broken === 'bare' && !settings.lfEndsCommands) return refuse(500, '5.5.2', 'end a line with CR LF, not with LF');
   if (text === '*') return refuse(501, '5.7.0', 'authentication is cancelled');
@@ -433,7 +432,7 @@ function response(settings: Receiving, state: In<'auth'>, text: string, broken: 
   return ask(visit, { about: 'credentials', mechanism, user, password });
 }
 
-interface Rule {
+interface ParameterRule {
   readonly on: 'MAIL' | 'RCPT';
   /** The extension it comes with. */
   readonly of: string;
@@ -444,7 +443,7 @@ interface Rule {
 /** RFC 3461 §4 */
 const XTEXT = '(?:[!-*,-<>-~]|\\+[0-9A-F]{2})';
 // biome-ignore format: a table is read as a table
-const PARAMETERS: ReadonlyMap<string, Rule> = new Map<string, Rule>([
+const PARAMETERS: ReadonlyMap<string, ParameterRule> = new Map<string, ParameterRule>([
   ['SIZE',        { on: 'MAIL', of: 'SIZE',          value: /^\d{1,20}$/ }],                              // RFC 1870 §3
   ['BODY',        { on: 'MAIL', of: '8BITMIME',      value: /^(7BIT|8BITMIME|BINARYMIME)$/i }],           // RFC 6152 §3
   ['SMTPUTF8',    { on: 'MAIL', of: 'SMTPUTF8',      value: null }],                                      // RFC 6531 §3.4
@@ -473,8 +472,8 @@ function parameterRefusal(settings: Receiving, on: 'MAIL' | 'RCPT', parameters: 
   return null;
 }
 
-function mail(settings: Receiving, visit: Visit, path: ReversePath, parameters: readonly Parameter[]): Step {
-  const refuse = (code: number, enhanced: string, text: string): Step => fault(settings, visit, code, enhanced, text);
+function mail(settings: Receiving, visit: ServerVisit, path: ReversePath, parameters: readonly Parameter[]): ServerStep {
+  const refuse = (code: number, enhanced: string, text: string): ServerStep => fault(settings, visit, code, enhanced, text);
   if (visit.hello === null && !settings.helloOptional)
     return refuse(503, '5.5.1', `say ${settings.protocol === 'lmtp' ? 'LHLO' : 'EHLO or HELO'} first`);
   // RFC 4954 §6
@@ -497,11 +496,11 @@ function mail(settings: Receiving, visit: Visit, path: ReversePath, parameters: 
 }
 
 /** A pipelining client sends all its RCPT before it hears that MAIL was refused (RFC 2920 §3.1), so none counts as a fault. */
-function recipient(settings: Receiving, visit: Visit, path: ForwardPath, parameters: readonly Parameter[]): Step {
+function recipient(settings: Receiving, visit: ServerVisit, path: ForwardPath, parameters: readonly Parameter[]): ServerStep {
   const { transaction } = visit;
   if (transaction === null) return answer(settings, visit, 503, '5.5.1', 'say MAIL first');
   if (transaction.chunked !== null) return answer(settings, visit, 503, '5.5.1', 'the content has begun');
-  const refuse = (reply: Reply): Step => [
+  const refuse = (reply: Reply): ServerStep => [
     { at: 'command', visit: { ...visit, transaction: { ...transaction, refused: transaction.refused + 1 } } },
     say(settings, reply),
   ];
@@ -519,7 +518,7 @@ function recipient(settings: Receiving, visit: Visit, path: ForwardPath, paramet
 }
 
 /** Why content may not come now, as code, enhanced code and text; null when it may. RFC 5321 §4.1.1.4 */
-function sequenceRefusal(settings: Receiving, { transaction }: Visit): Reply | null {
+function sequenceRefusal(settings: Receiving, { transaction }: ServerVisit): Reply | null {
   if (transaction === null) return makeReply(503, '5.5.1', 'say MAIL first');
   if (transaction.failed) return makeReply(503, '5.5.1', 'the transaction has failed: say RSET');
   if (transaction.recipients > 0) return null;
@@ -529,7 +528,7 @@ function sequenceRefusal(settings: Receiving, { transaction }: Visit): Reply | n
     : makeReply(503, '5.5.1', 'no recipient is known: say RCPT first');
 }
 
-function data(settings: Receiving, visit: Visit): Step {
+function data(settings: Receiving, visit: ServerVisit): ServerStep {
   const refusal = sequenceRefusal(settings, visit);
   if (refusal) return [{ at: 'command', visit }, say(settings, refusal)];
   // RFC 3030 §2 and §3
@@ -539,7 +538,7 @@ function data(settings: Receiving, visit: Visit): Step {
 }
 
 /** RFC 3030 §2: the octets of a refused BDAT are read all the same. */
-function chunk(settings: Receiving, visit: Visit, { octets, last }: Chunk): Step {
+function chunk(settings: Receiving, visit: ServerVisit, { octets, last }: Chunk): ServerStep {
   // A client that sends what was not offered cannot be trusted to be in step.
   if (!offers(settings, 'CHUNKING')) return end(settings, { at: 'command', visit }, makeReply(502, '5.5.1', 'CHUNKING is not offered'));
   const refusal = sequenceRefusal(settings, visit);
@@ -548,31 +547,31 @@ function chunk(settings: Receiving, visit: Visit, { octets, last }: Chunk): Step
   const before = transaction.chunked ?? 0;
   if (before + octets > settings.sizeLimit)
     return chunkRefused(visit, { octets, last }, makeReply(552, '5.3.4', `a message may have ${settings.sizeLimit} octets`));
-  const counted: Visit = { ...visit, transaction: { ...transaction, chunked: before + octets } };
+  const counted: ServerVisit = { ...visit, transaction: { ...transaction, chunked: before + octets } };
   return transaction.chunked === null ? ask(counted, { about: 'data' }, { octets, last }) : readChunk(counted, { octets, last }, null);
 }
 
-function chunkRefused(visit: Visit, { octets, last }: Chunk, refusal: Reply): Step {
+function chunkRefused(visit: ServerVisit, { octets, last }: Chunk, refusal: Reply): ServerStep {
   const failed = visit.transaction === null ? null : { ...visit.transaction, failed: true };
   return readChunk({ ...visit, transaction: failed }, { octets, last }, refusal);
 }
 
-function readChunk(visit: Visit, { octets, last }: Chunk, refusal: Reply | null): Step {
+function readChunk(visit: ServerVisit, { octets, last }: Chunk, refusal: Reply | null): ServerStep {
   return [
     { at: 'chunk', visit, chunk: { octets, last }, refusal },
     { do: 'readChunk', octets, keep: refusal === null },
   ];
 }
 
-function chunkEnded(settings: Receiving, { visit, chunk: { octets, last }, refusal }: In<'chunk'>): Step {
+function chunkEnded(settings: Receiving, { visit, chunk: { octets, last }, refusal }: StateAt<'chunk'>): ServerStep {
   if (refusal) return [{ at: 'command', visit }, say(settings, refusal)];
   if (!last) return answer(settings, visit, 250, '2.0.0', `${octets} octets taken`);
   const total = visit.transaction?.chunked as number;
   return ask(visit, { about: 'content', facts: { octets: total, bare: 0 } });
 }
 
-function contentEnded(settings: Receiving, visit: Visit, facts: ContentFacts): Step {
-  const refused = (reply: Reply): Step => [
+function contentEnded(settings: Receiving, visit: ServerVisit, facts: ReceivedContent): ServerStep {
+  const refused = (reply: Reply): ServerStep => [
     { at: 'command', visit: { ...visit, transaction: null } },
     ...abandoned(visit),
     ...finalReplies(settings, visit, reply, []),
@@ -584,13 +583,13 @@ function contentEnded(settings: Receiving, visit: Visit, facts: ContentFacts): S
 }
 
 /** One reply, or in LMTP one for each recipient accepted. RFC 2033 §4.2 */
-function finalReplies(settings: Receiving, { transaction }: Visit, reply: Reply, each: readonly Reply[]): Action[] {
+function finalReplies(settings: Receiving, { transaction }: ServerVisit, reply: Reply, each: readonly Reply[]): ServerAction[] {
   if (settings.protocol === 'smtp') return [say(settings, reply)];
   return Array.from({ length: (transaction as Received).recipients }, (_, i) => say(settings, each[i] ?? reply));
 }
 
 /** The usual words for yes. Made once: a receiver that is measured says little else. */
-const CONSENT: Readonly<Record<Exclude<Question['about'], 'connection'>, Reply>> = {
+const CONSENT: Readonly<Record<Exclude<OwnerQuestion['about'], 'connection'>, Reply>> = {
   credentials: makeReply(235, '2.7.0', 'authenticated'),
   sender: makeReply(250, '2.1.0', 'sender accepted'),
   recipient: makeReply(250, '2.1.5', 'recipient accepted'),
@@ -601,14 +600,14 @@ const CONSENT: Readonly<Record<Exclude<Question['about'], 'connection'>, Reply>>
 const greeting = ({ hostname, protocol }: Receiving): Reply =>
   makeReply(220, '', `${hostname} ${protocol === 'lmtp' ? 'LMTP' : 'ESMTP'} nospool`);
 
-function judged(settings: Receiving, state: In<'judging'>, verdict: Reply | null, each: readonly Reply[]): Step {
+function judged(settings: Receiving, state: StateAt<'judging'>, verdict: Reply | null, each: readonly Reply[]): ServerStep {
   const { visit, question } = state;
   const reply = verdict ?? (question.about === 'connection' ? greeting(settings) : CONSENT[question.about]);
   const accepted = digit(reply) === (question.about === 'data' ? 3 : 2);
   // RFC 5321 §3.8: 421 is the last word. A refused sender and a refused content leave nothing to abandon.
   const settled = question.about === 'sender' || question.about === 'content';
   if (reply.code === 421) return end(settings, { at: 'command', visit: settled ? { ...visit, transaction: null } : visit }, reply);
-  const on = (next: Visit): Step => [{ at: 'command', visit: next }, say(settings, reply)];
+  const on = (next: ServerVisit): ServerStep => [{ at: 'command', visit: next }, say(settings, reply)];
   switch (question.about) {
     case 'connection':
       // Deviation: RFC 5321 §3.1 lets the client say QUIT after 554; closing at once spares both a round trip.

@@ -4,13 +4,21 @@ import { suite } from 'uvu';
 import { printPath } from '../../../src/smtp/path.ts';
 import type { Reply } from '../../../src/smtp/reply.ts';
 import { makeReception, type Performed } from '../../../src/smtp/server/input.ts';
-import { makeReply, type Question, RECEIVING, type Receiving, receive, replyLines, type State } from '../../../src/smtp/server/machine.ts';
+import {
+  makeReply,
+  type OwnerQuestion,
+  RECEIVING,
+  type Receiving,
+  receive,
+  replyLines,
+  type ServerState,
+} from '../../../src/smtp/server/machine.ts';
 import { latin1, octets, utf8 } from '../../../src/smtp/text.ts';
 
 const test = suite('receiver');
 
 /** What the owner in these tests says: told by the address, the password, the content. */
-function verdict(question: Question, content: string): Reply | null {
+function verdict(question: OwnerQuestion, content: string): Reply | null {
   const by = (word: string): Reply | null => {
     const code = /^(?:.* say )?([45]\d\d)\s*$/.exec(word)?.[1];
     return code ? makeReply(Number(code), `${code[0]}.7.1`, `said ${code}`) : null;
@@ -31,7 +39,7 @@ function verdict(question: Question, content: string): Reply | null {
   }
 }
 
-function shownQuestion(question: Question): string | null {
+function shownQuestion(question: OwnerQuestion): string | null {
   switch (question.about) {
     case 'connection':
       return null;
@@ -55,9 +63,9 @@ function shownQuestion(question: Question): string | null {
 function play(settings: Receiving, script: readonly string[], size: number, late: boolean, secured: boolean): string[] {
   const log: string[] = [];
   let content = '';
-  const waiting: Question[] = [];
+  const waiting: OwnerQuestion[] = [];
   let dataRefusal: Reply | null = null;
-  const answer = (question: Question): void => {
+  const answer = (question: OwnerQuestion): void => {
     const reply = question.about === 'data' ? dataRefusal : verdict(question, content);
     if (question.about === 'content') content = '';
     const each = settings.protocol === 'lmtp' && question.about === 'content';
@@ -117,7 +125,7 @@ function play(settings: Receiving, script: readonly string[], size: number, late
 }
 
 /** The address `data451@…` lets the owner refuse DATA with 451. */
-function refusalOfData(question: Question): Reply | null {
+function refusalOfData(question: OwnerQuestion): Reply | null {
   const code = question.about === 'sender' ? /^data(\d{3})$/.exec(question.path?.localPart ?? '')?.[1] : undefined;
   return code ? makeReply(Number(code), `${code[0]}.3.0`, 'not now') : null;
 }
@@ -1149,8 +1157,8 @@ for (const [reply, lines, why] of REPLIES)
 
 test('an event that cannot be is a bug of the driver', () => {
   const visit = { hello: null, secured: false, user: null, transaction: null, mails: 0, faults: 0 };
-  const command: State = { at: 'command', visit };
-  const securing: State = { at: 'securing', visit };
+  const command: ServerState = { at: 'command', visit };
+  const securing: ServerState = { at: 'securing', visit };
   const facts = { octets: 0, bare: 0 };
   const bugs = [
     () => receive(RECEIVING, securing, { type: 'line', line: 'NOOP', fault: 'none' }),
