@@ -2,7 +2,7 @@
 
 import { NO_EXTENSIONS } from '../../src/smtp/client/extensions.ts';
 import { grown, none } from '../../src/smtp/client/growing.ts';
-import type { At, Refusal, SessionOutcome } from '../../src/smtp/client/outcome.ts';
+import type { Phase, Refusal, SessionOutcome } from '../../src/smtp/client/outcome.ts';
 import type { Transaction } from '../../src/smtp/client/print.ts';
 import { type Action, advance, type Channel, type Event, type Plan, STEPS, type State } from '../../src/smtp/client/session.ts';
 import type { Reply } from '../../src/smtp/reply.ts';
@@ -105,7 +105,7 @@ export function printMatrix(): string {
 
 /** STEPS as Markdown. */
 export function printSteps(): string {
-  const rows = (Object.keys(STEPS) as At[]).map(
+  const rows = (Object.keys(STEPS) as Phase[]).map(
     (at) => `| ${at} | ${STEPS[at].wants || '–'} | ${STEPS[at].within} | ${STEPS[at].condemns} |`,
   );
   return ['| state | first digit wanted | time-out | a refusal rules out |', '|---|---|---|---|', ...rows].join('\n');

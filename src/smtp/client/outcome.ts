@@ -1,9 +1,10 @@
 /** How a session's work ends: accepted by all, or one failure of a closed set. Knows no smart host list: who is tried next is not decided here. */
-import type { Limit } from '../limit.ts';
+
 import type { Reply } from '../reply.ts';
+import type { TimeLimit } from '../timeout.ts';
 
 /** Where the machine stood. */
-export type At =
+export type Phase =
   | 'greeting'
   | 'hello'
   | 'starttls'
@@ -38,33 +39,33 @@ type Failed =
   /** No usable connection: name, TCP, TLS handshake, certificate. */
   | {
       readonly kind: 'connect';
-      readonly at: At;
+      readonly at: Phase;
       readonly condemns: Condemned;
       readonly during: 'resolve' | 'connect' | 'tls';
       readonly detail: string;
     }
-  | { readonly kind: 'rejected'; readonly at: At; readonly condemns: Condemned; readonly refusals: readonly [Refusal, ...Refusal[]] }
+  | { readonly kind: 'rejected'; readonly at: Phase; readonly condemns: Condemned; readonly refusals: readonly [Refusal, ...Refusal[]] }
   /**
    * The server lacks what the configuration requires or the message needs; nothing was asked of it. `isOurs`: what lacks is on
    * this side (a password, a certificate), and the server is not to blame.
    */
-  | { readonly kind: 'unsupported'; readonly at: At; readonly condemns: Condemned; readonly detail: string; readonly isOurs?: true }
-  | { readonly kind: 'malformed'; readonly at: At; readonly condemns: Condemned; readonly detail: string }
+  | { readonly kind: 'unsupported'; readonly at: Phase; readonly condemns: Condemned; readonly detail: string; readonly isOurs?: true }
+  | { readonly kind: 'malformed'; readonly at: Phase; readonly condemns: Condemned; readonly detail: string }
   /** `command` is what was waited for; `heard` the beginning of a reply to it, where one had come; `limit`, where the driver tells it, how long. */
   | {
       readonly kind: 'timeout';
-      readonly at: At;
+      readonly at: Phase;
       readonly condemns: Condemned;
       readonly command: string;
       readonly heard?: string;
-      readonly limit?: Limit;
+      readonly limit?: TimeLimit;
     }
   /** Connection lost, or given up by the server with 421. */
-  | { readonly kind: 'lost'; readonly at: At; readonly condemns: Condemned; readonly command: string; readonly detail: string }
+  | { readonly kind: 'lost'; readonly at: Phase; readonly condemns: Condemned; readonly command: string; readonly detail: string }
   /** Our own input failed, or a signal or the deadline ended the delivery. */
-  | { readonly kind: 'content'; readonly at: At; readonly condemns: 'message'; readonly detail: string }
+  | { readonly kind: 'content'; readonly at: Phase; readonly condemns: 'message'; readonly detail: string }
   /** The terminator went out and no verdict came back: the server may have the message. */
-  | { readonly kind: 'uncertain'; readonly at: At; readonly condemns: 'message'; readonly detail: string };
+  | { readonly kind: 'uncertain'; readonly at: Phase; readonly condemns: 'message'; readonly detail: string };
 
 export type SessionOutcome =
   | {

@@ -6,16 +6,16 @@
  * every recipient is accepted, every earlier block is accepted and the input ended cleanly.
  */
 
-import { type Limit, printLimit } from '../limit.ts';
 import { never, type Parsed, parsed } from '../parsed.ts';
 import { printPath } from '../path.ts';
 import { digit, printLines, printReply, type Reply } from '../reply.ts';
 import { maskedLines, maskedReply } from '../sasl/mask.ts';
 import type { Exchange, Mechanism } from '../sasl/sasl.ts';
 import { base64, fromBase64 } from '../text.ts';
+import { printTimeLimit, type TimeLimit } from '../timeout.ts';
 import { type Extensions, mechanismsOf, NO_EXTENSIONS, offers, readExtensions } from './extensions.ts';
 import { type Growing, grown, listed, none } from './growing.ts';
-import type { At, Condemned, Refusal, SessionFailure, SessionOutcome } from './outcome.ts';
+import type { Condemned, Phase, Refusal, SessionFailure, SessionOutcome } from './outcome.ts';
 import { dropsDsn, helloCommand, mailCommand, mayChunk, type Recipient, rcptCommand, type Transaction, unmetNeed } from './print.ts';
 
 /** What a session wants of any server, fixed before it begins. */
@@ -79,7 +79,7 @@ export type State =
   | { readonly at: 'quit' }
   | { readonly at: 'closed' };
 
-export type In<A extends At> = Extract<State, { at: A }>;
+export type In<A extends Phase> = Extract<State, { at: A }>;
 
 export type Event =
   /** `rest`, here and below: what was heard and belongs to no reply that was given; '' = nothing. */
@@ -97,7 +97,7 @@ export type Event =
   | { readonly type: 'abort'; readonly detail: string }
   | { readonly type: 'lost'; readonly detail: string; readonly rest: string }
   /** `limit`: what was waited, for people. */
-  | { readonly type: 'timeout'; readonly rest: string; readonly limit?: Limit }
+  | { readonly type: 'timeout'; readonly rest: string; readonly limit?: TimeLimit }
   | { readonly type: 'quit' };
 
 export type Action =
@@ -153,7 +153,7 @@ export const STEPS = {
   reset:     { wants: 2, within: 'command',   condemns: 'nothing' }, // 250      RFC 5321 §4.1.1.5
   quit:      { wants: 2, within: 'command',   condemns: 'nothing' }, // 221      RFC 5321 §4.1.1.10
   closed:    { wants: 0, within: 'none',      condemns: 'nothing' },
-} as const satisfies Record<At, StepFacts>;
+} as const satisfies Record<Phase, StepFacts>;
 
 /** BDAT blocks that may be unanswered at a time with PIPELINING: enough to keep the line busy, few enough to hear a refusal early. */
 const BLOCKS_AHEAD = 8;
@@ -552,7 +552,7 @@ const finalCommand = (plan: Plan, { transaction }: Sending, index: number): stri
 /* ---- endings ---- */
 
 /** Where the machine stands and what a loss there rules out. */
-const where = ({ at }: State): { at: At; condemns: Condemned } => ({
+const where = ({ at }: State): { at: Phase; condemns: Condemned } => ({
   at,
   condemns: STEPS[at].condemns === 'host' || STEPS[at].condemns === 'message' ? 'address' : STEPS[at].condemns,
 });
@@ -567,7 +567,7 @@ const departure = (state: State, reply: Reply, rest = ''): SessionFailure => ({
 
 const failed = (failure: SessionFailure): [Action] => [{ do: 'settle', outcome: { kind: 'failed', failure } }];
 
-const rejection = (at: At, refusals: readonly [Refusal, ...Refusal[]]): SessionFailure => ({
+const rejection = (at: Phase, refusals: readonly [Refusal, ...Refusal[]]): SessionFailure => ({
   kind: 'rejected',
   at,
   condemns: STEPS[at].condemns,
@@ -595,8 +595,8 @@ function refusalBefore(state: State, failure: SessionFailure): SessionFailure | 
 function lastWords(failure: SessionFailure): string {
   if (failure.kind === 'timeout')
     return failure.heard === undefined
-      ? `no reply came ${printLimit(failure.limit)}`
-      : `no whole reply came ${printLimit(failure.limit)}: "${failure.heard}"`;
+      ? `no reply came ${printTimeLimit(failure.limit)}`
+      : `no whole reply came ${printTimeLimit(failure.limit)}: "${failure.heard}"`;
   /* c8 ignore next */
   return failure.kind === 'rejected' ? '' : failure.detail;
 }
@@ -636,7 +636,7 @@ const lacking = (plan: Plan, { at }: State, condemns: Condemned, detail: string)
   quit(plan, failed({ kind: 'unsupported', at, condemns, detail }));
 
 /** A refusal within a transaction: the message is not sent, the session may go on. */
-const giveUp = (plan: Plan, { channel }: Sending, at: At, refusals: readonly [Refusal, ...Refusal[]]): Step =>
+const giveUp = (plan: Plan, { channel }: Sending, at: Phase, refusals: readonly [Refusal, ...Refusal[]]): Step =>
   leave(plan, channel, failed(rejection(at, refusals)), true);
 
 /** The transaction could not begin. */

@@ -8,7 +8,7 @@ const DOT = 46;
 const HELD_CR = new Uint8Array([CR]);
 
 /** Where the reader stands, as the last octets seen. */
-type At = 'line' | 'cr' | 'start' | 'dot' | 'dotCr';
+type Position = 'line' | 'cr' | 'start' | 'dot' | 'dotCr';
 
 /** What a whole content was like, known at its end. */
 export interface ReceivedContent {
@@ -33,7 +33,7 @@ export interface ContentReader {
  * (RFC 5321 §4.5.2).
  */
 export function readContent(): ContentReader {
-  let at: At = 'start';
+  let at: Position = 'start';
   let octets = 0;
   let bare = 0;
   return {

@@ -1,13 +1,13 @@
 /** A time limit that is over, and how people are told of it. Knows no clock. */
 
 /** A key of [timeouts] and its value. */
-export interface Limit {
+export interface TimeLimit {
   readonly key: 'greeting' | 'handshake' | 'command' | 'data' | 'block' | 'final';
   readonly milliseconds: number;
 }
 
 /** `within 5m (timeouts.greeting)`: what was waited, and where that is written. */
-export function printLimit(limit: Limit | undefined): string {
+export function printTimeLimit(limit: TimeLimit | undefined): string {
   return limit === undefined ? 'in time' : `within ${printDuration(limit.milliseconds)} (timeouts.${limit.key})`;
 }
 
