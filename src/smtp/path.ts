@@ -2,6 +2,7 @@
  * Reverse-paths and forward-paths: RFC 5321 mailboxes as validated atoms. Never reads header text (display
  * names, comments, groups are `src/message/mailboxes.ts`), never looks a name up.
  */
+import { LONGEST_ADDRESS, LONGEST_DOMAIN, LONGEST_LABEL } from './limits.ts';
 import { type Parsed, parsed, unparsed } from './parsed.ts';
 import { isAscii } from './text.ts';
 
@@ -30,14 +31,12 @@ const LABEL = /^[A-Za-z0-9_\u0080-\u{10ffff}]([A-Za-z0-9_\-\u0080-\u{10ffff}]*[A
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this line looks for.
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
 
-/** RFC 5321 §4.5.3.1.3 asks servers for 256 octets at least; 1,000 leaves room for VERP and still bounds a command. */
-const LONGEST = 1000;
-
 /** True for a dotted domain, a single label or an address literal. RFC 5321 §4.1.2 and §4.1.3 */
 export function isDomain(text: string): boolean {
   if (text.startsWith('[')) return isAddressLiteral(text);
-  // 255: RFC 5321 §4.5.3.1.2; 63: RFC 1035 §2.3.4
-  return text.length > 0 && text.length <= 255 && text.split('.').every((label) => label.length <= 63 && LABEL.test(label));
+  return (
+    text.length > 0 && text.length <= LONGEST_DOMAIN && text.split('.').every((label) => label.length <= LONGEST_LABEL && LABEL.test(label))
+  );
 }
 
 /** Letters, digits, and hyphens within. RFC 5321 §4.1.2 */
@@ -45,7 +44,7 @@ const HOST_LABEL = /^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/;
 
 /** True for what EHLO may call a domain, which is less than what addresses are allowed here. RFC 1123 §2.1: its last label is not all digits. */
 export function isHostName(text: string): boolean {
-  return text.length <= 255 && text.split('.').every((label) => HOST_LABEL.test(label)) && !/(^|\.)\d+$/.test(text);
+  return text.length <= LONGEST_DOMAIN && text.split('.').every((label) => HOST_LABEL.test(label)) && !/(^|\.)\d+$/.test(text);
 }
 
 /** `[192.0.2.1]` or `[IPv6:2001:db8::1]`. RFC 5321 §4.1.3 */
@@ -82,7 +81,7 @@ export function isIPv6(text: string): boolean {
 export function parseMailbox(text: string): Parsed<Mailbox> {
   if (CONTROL.test(text)) return unparsed('a control character is not allowed in an address');
   if (/[\ud800-\udfff]/u.test(text)) return unparsed('the address is not valid Unicode text');
-  if (text.length > LONGEST) return unparsed(`the address is longer than ${LONGEST} characters`);
+  if (text.length > LONGEST_ADDRESS) return unparsed(`the address is longer than ${LONGEST_ADDRESS} characters`);
   let inner = text;
   if (inner.startsWith('<') || inner.endsWith('>')) {
     if (!inner.startsWith('<') || !inner.endsWith('>')) return unparsed('unbalanced angle bracket');

@@ -2,6 +2,7 @@
  * Reads replies off a session's text, bounded and strict (RFC 5321 §4.2). Knows no command: which reply answers
  * what is the machine's business.
  */
+import { LONGEST_REPLY_HEARD, LONGEST_REPLY_LINE_HEARD } from './limits.ts';
 import { type Parsed, parsed, unparsed } from './parsed.ts';
 import { printable } from './text.ts';
 
@@ -20,9 +21,6 @@ export interface Reply {
   readonly lines: readonly string[];
 }
 
-/** 64 KiB and 256 KiB: far beyond RFC 5321 §4.5.3.1.5 (512 octets) and any reply seen, and still harmless. */
-export const LONGEST_LINE = 64 * 1024;
-export const LONGEST_REPLY = 256 * 1024;
 /** Characters of a reply that people are shown: nineteen full lines of RFC 5321 §4.5.3.1.5 would be twice that, and none has been seen. */
 const LONGEST_SHOWN = 4096;
 /** Characters of what is no reply: enough for an EHLO reply of thirty lines and the refusal that ends it. */
@@ -64,15 +62,15 @@ export class ReplyReader {
       if (end < 0) {
         this.#searched = this.#text.length;
         if (looksLikeTls(this.#text)) return this.#unshown(TLS);
-        return this.#text.length > LONGEST_LINE ? this.#unshown(LONG_LINE) : null;
+        return this.#text.length > LONGEST_REPLY_LINE_HEARD ? this.#unshown(LONG_LINE) : null;
       }
       const line = this.#text.slice(0, end > 0 && this.#text[end - 1] === '\r' ? end - 1 : end);
       this.#text = this.#text.slice(end + 1);
       this.#searched = 0;
       if (looksLikeTls(line)) return this.#unshown(TLS);
-      if (line.length > LONGEST_LINE) return this.#unshown(LONG_LINE);
+      if (line.length > LONGEST_REPLY_LINE_HEARD) return this.#unshown(LONG_LINE);
       this.#octets += line.length;
-      if (this.#octets > LONGEST_REPLY) return this.#unshown(`a reply is longer than ${LONGEST_REPLY} octets`);
+      if (this.#octets > LONGEST_REPLY_HEARD) return this.#unshown(`a reply is longer than ${LONGEST_REPLY_HEARD} octets`);
       this.#lines.push(line);
       const match = LINE.exec(line);
       // A code and then something else than a blank, "-" or the end ("2500 ok") is no reply. RFC 5321 §4.2
@@ -102,7 +100,7 @@ export class ReplyReader {
 }
 
 const TLS = 'the server speaks TLS here: use submissions:// for this port';
-const LONG_LINE = `a reply line is longer than ${LONGEST_LINE} octets`;
+const LONG_LINE = `a reply line is longer than ${LONGEST_REPLY_LINE_HEARD} octets`;
 
 /** A TLS record of type alert or handshake where a reply should be. RFC 8446 §5.1 */
 function looksLikeTls(text: string): boolean {

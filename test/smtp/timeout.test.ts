@@ -19,8 +19,7 @@ const DURATIONS: readonly (readonly [number, string])[] = [
   [0.4, '0s'],
   [249.6, '250ms'],
 ];
-for (const [milliseconds, text] of DURATIONS)
-  test(`${milliseconds} ms are ${text}`, () => assert.equal(printDuration(milliseconds), text));
+for (const [milliseconds, text] of DURATIONS) test(`${milliseconds} ms are ${text}`, () => assert.equal(printDuration(milliseconds), text));
 
 test('a duration is printed as a configuration has it', () =>
   fc.assert(

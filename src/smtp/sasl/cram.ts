@@ -3,8 +3,9 @@
  * not proved, and who sees one exchange can guess at leisure; it stands behind every SCRAM and needs TLS like the others.
  */
 
+import { LONGEST_CHALLENGE } from '../limits.ts';
 import { hex, utf8 } from '../text.ts';
-import { type Cancelled, type Exchange, type Hashes, LONGEST_CHALLENGE, type Mechanism, tooMany } from './sasl.ts';
+import { type Cancelled, type Exchange, type Hashes, type Mechanism, tooMany } from './sasl.ts';
 
 /** RFC 2195 §2 */
 export function cramMd5(user: string, password: string, hashes: Hashes): Mechanism {

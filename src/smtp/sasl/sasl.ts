@@ -2,6 +2,7 @@
  * SASL mechanisms as small step functions: challenge in, response out (RFC 4422 §3). Hashes are handed in.
  * Knows neither base64 nor the AUTH command: all texts here are octet strings.
  */
+import { LONGEST_COMMAND_SENT } from '../limits.ts';
 import { utf8 } from '../text.ts';
 
 /**
@@ -43,14 +44,8 @@ export interface Hashes {
   nonce(): string;
 }
 
-/** Octets of a decoded challenge: a line of 12,288 octets of base64, which RFC 4954 §4 calls enough for every mechanism. */
-export const LONGEST_CHALLENGE = 9216;
-
 /** For `hear` where no challenge is left. */
 export const tooMany = (): Cancelled => ({ cancel: 'the server asks for more than the mechanism has' });
-
-/** Octets of a command line without CRLF. RFC 5321 §4.5.3.1.4 */
-const LONGEST_COMMAND = 510;
 
 /**
  * The same mechanism, but silent at first when its initial response would make the AUTH command too long: the server asks
@@ -62,7 +57,7 @@ export function briefly(mechanism: Mechanism): Mechanism {
     begin() {
       const first = mechanism.begin();
       const encoded = Math.ceil((first.say ?? '').length / 3) * 4;
-      if (first.say === null || `AUTH ${mechanism.name} `.length + encoded <= LONGEST_COMMAND) return first;
+      if (first.say === null || `AUTH ${mechanism.name} `.length + encoded <= LONGEST_COMMAND_SENT) return first;
       return { say: null, mayEnd: false, ignoresChallenge: first.ignoresChallenge === true, hear: () => first };
     },
   };

@@ -2,9 +2,10 @@
  * SCRAM (RFC 5802, RFC 7677): both sides prove that they know the password, neither says it. With -PLUS the proof is
  * bound to the TLS channel (RFC 5056, RFC 9266, RFC 5929). Knows no TLS: the binding's octets are handed in.
  */
+import { LONGEST_CHALLENGE } from '../limits.ts';
 import { type Parsed, parsed, unparsed } from '../parsed.ts';
 import { base64, fromBase64, printable, utf8 } from '../text.ts';
-import { type Cancelled, type Digest, type Exchange, type Hashes, LONGEST_CHALLENGE, type Mechanism, tooMany } from './sasl.ts';
+import { type Cancelled, type Digest, type Exchange, type Hashes, type Mechanism, tooMany } from './sasl.ts';
 import { saslPrep } from './saslprep.ts';
 
 /** What ties an exchange to its TLS channel; `data` is an octet string. */

@@ -3,6 +3,7 @@
  * `machine.ts`, and holds back what came too early. Octets in, actions out; knows no socket, no clock.
  */
 
+import { LONGEST_COMMAND_HEARD } from '../limits.ts';
 import type { Reply } from '../reply.ts';
 import { latin1 } from '../text.ts';
 import { type ContentReader, readContent, type Search, skipContent } from './content.ts';
@@ -32,8 +33,6 @@ export interface Reception {
   readonly state: ServerState;
 }
 
-/** 64 KiB: RFC 4954 §4 asks for 12,288 octets at least; more than that is no command. */
-export const LONGEST_LINE = 64 * 1024;
 const LF = 10;
 
 /** `search` is given where the content itself is not wanted: it is then looked through for its end and nothing else. */
@@ -81,7 +80,7 @@ export function makeReception(settings: Receiving, perform: (action: Performed) 
   function readLine(chunk: Uint8Array): number {
     const end = chunk.indexOf(LF, from);
     if (!long) text += latin1(chunk.subarray(from, end < 0 ? chunk.length : end));
-    if (text.length > LONGEST_LINE) {
+    if (text.length > LONGEST_COMMAND_HEARD) {
       long = true;
       text = '';
     }

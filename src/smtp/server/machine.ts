@@ -6,6 +6,7 @@
  * Rules of this file: every arm returns the next state; nothing is read on while a question is open.
  */
 
+import { LONGEST_REPLY_TEXT_SENT } from '../limits.ts';
 import { lineOf } from '../line.ts';
 import { never } from '../parsed.ts';
 import { type ForwardPath, isAsciiMailbox, type ReversePath } from '../path.ts';
@@ -149,9 +150,6 @@ export type ServerAction =
 
 export type ServerStep = readonly [ServerState, ...ServerAction[]];
 
-/** RFC 5321 §4.5.3.1.5: 512 octets with code and CR LF. */
-const LONGEST_TEXT = 512 - 6;
-
 /** A reply in the words of this program: text lines are printed as UTF-8, the enhanced code stands before each (RFC 2034 §4). */
 export function makeReply(code: number, enhanced: string, ...texts: readonly string[]): Reply {
   const [status = 0, subject = 0, detail = 0] = enhanced.split('.').map(Number);
@@ -170,11 +168,11 @@ export function replyLines({ code, lines }: Reply): readonly string[] {
 function folded(text: string): string[] {
   const out: string[] = [];
   let rest = text;
-  while (rest.length > LONGEST_TEXT) {
-    let end = rest.lastIndexOf(' ', LONGEST_TEXT);
+  while (rest.length > LONGEST_REPLY_TEXT_SENT) {
+    let end = rest.lastIndexOf(' ', LONGEST_REPLY_TEXT_SENT);
     if (end <= 0) {
-      end = LONGEST_TEXT;
-      while (end > LONGEST_TEXT - 4 && (rest.charCodeAt(end) & 0xc0) === 0x80) end--;
+      end = LONGEST_REPLY_TEXT_SENT;
+      while (end > LONGEST_REPLY_TEXT_SENT - 4 && (rest.charCodeAt(end) & 0xc0) === 0x80) end--;
     }
     out.push(rest.slice(0, end));
     rest = rest.slice(end).replace(/^ /, '');

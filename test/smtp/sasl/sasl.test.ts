@@ -1,9 +1,10 @@
 // SASL steps as pure functions: PLAIN, LOGIN, CRAM-MD5, EXTERNAL, and the silent start of long initial responses.
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
+import { LONGEST_CHALLENGE } from '../../../src/smtp/limits.ts';
 import { cramMd5 } from '../../../src/smtp/sasl/cram.ts';
 import { external } from '../../../src/smtp/sasl/external.ts';
-import { briefly, type Exchange, LONGEST_CHALLENGE, login, plain } from '../../../src/smtp/sasl/sasl.ts';
+import { briefly, type Exchange, login, plain } from '../../../src/smtp/sasl/sasl.ts';
 import { base64 } from '../../../src/smtp/text.ts';
 import { hashes } from '../../../src/transport/hashes.ts';
 import { cancelled, heard } from './exchange.ts';
