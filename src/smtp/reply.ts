@@ -129,7 +129,7 @@ export const printReply = (reply: Reply): string =>
   `${reply.code} ${joined(withoutRepeatedCode(reply), LONGEST_SHOWN, (line) => line.trim())}`.trimEnd();
 
 /** Lines as they came, codes and all, on one line for people. */
-export const printLines = (heard: string): string => joined(heard.replace(/\r?\n$/, '').split(/\r?\n/), LONGEST_QUOTED);
+export const printHeard = (heard: string): string => joined(heard.replace(/\r?\n$/, '').split(/\r?\n/), LONGEST_QUOTED);
 
 function joined(lines: readonly string[], limit: number, tidy = (line: string) => line): string {
   const texts: string[] = [];

@@ -3,7 +3,7 @@ import assert from 'node:assert';
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import { LONGEST_REPLY_HEARD, LONGEST_REPLY_LINE_HEARD } from '../../src/smtp/limits.ts';
-import { digit, printLines, printReply, ReplyReader } from '../../src/smtp/reply.ts';
+import { digit, printHeard, printReply, ReplyReader } from '../../src/smtp/reply.ts';
 
 const test = suite('reply');
 
@@ -16,7 +16,7 @@ function read(text: string, size = text.length): string[] {
     for (;;) {
       const got = reader.next();
       if (got === null) break;
-      if (!got.ok) return [...out, `! ${got.detail}${reader.rest === '' ? '' : `: "${printLines(reader.rest)}"`}`];
+      if (!got.ok) return [...out, `! ${got.detail}${reader.rest === '' ? '' : `: "${printHeard(reader.rest)}"`}`];
       const { enhanced } = got.value;
       out.push(`${printReply(got.value)}${enhanced ? ` (${enhanced.class}.${enhanced.subject}.${enhanced.detail})` : ''}`);
     }

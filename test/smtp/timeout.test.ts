@@ -68,7 +68,7 @@ test('so has what is uncertain because no verdict came', () => {
     smtputf8: false,
     dsn: 'drop',
   } as const;
-  const commit: State = { at: 'commit', channel, transaction, replies: { items: [], count: 0 }, next: null };
+  const commit: State = { at: 'commit', channel, transaction, replies: null, next: null };
   const detail = (...limits: Parameters<typeof settled> extends [unknown, ...infer L] ? L : never) => {
     const failure = settled(commit, ...limits);
     return failure.kind === 'uncertain' && failure.detail;

@@ -60,25 +60,25 @@ export function chooseMechanism(
   policy: MechanismPolicy,
   channel: AuthChannel,
   hashes: Hashes,
-): Mechanism | string {
-  if (offered.size === 0) return 'the server offers no authentication here, and credentials are configured';
+): Parsed<Mechanism> {
+  if (offered.size === 0) return unparsed('the server offers no authentication here, and credentials are configured');
   if (!channel.secured && !channel.loopback && !policy.allowPlaintext)
-    return 'the connection is not encrypted, so no credentials are sent; use TLS, or set auth.allow_plaintext = true';
+    return unparsed('the connection is not encrypted, so no credentials are sent; use TLS, or set auth.allow_plaintext = true');
   const unusable = unusableCredentials(credentials);
-  if (unusable !== null) return unusable;
+  if (unusable !== null) return unparsed(unusable);
   if (credentials.kind === 'none' && policy.mechanisms.length === 0 && !credentials.clientCertificate)
-    return 'a user name is configured, but no password, no token and no client certificate';
+    return unparsed('a user name is configured, but no password, no token and no client certificate');
   const wanted = policy.mechanisms.length > 0 ? policy.mechanisms : fitting(credentials);
   const reasons: string[] = [];
   for (const name of wanted.filter((each) => offered.has(each))) {
     const made = make(name, { offered, credentials, channel, hashes });
-    if (made.ok) return briefly(made.value);
+    if (made.ok) return parsed(briefly(made.value));
     if (!reasons.includes(made.detail)) reasons.push(made.detail);
   }
-  if (reasons.length > 0) return reasons.join('; ');
+  if (reasons.length > 0) return unparsed(reasons.join('; '));
   const [has, wants] = [printable([...offered].join(' '), 200), wanted.join(' ')];
   const why = policy.mechanisms.length > 0 ? 'auth.mechanisms allows' : 'the credentials fit';
-  return `the server offers ${has}, and ${why} ${wants}${otherSecret(offered, credentials)}`;
+  return unparsed(`the server offers ${has}, and ${why} ${wants}${otherSecret(offered, credentials)}`);
 }
 
 /** What a server takes that offers nothing for the secret there is. */

@@ -5,6 +5,7 @@ import { suite } from 'uvu';
 import { Dialogue } from '../../../src/smtp/client/dialogue.ts';
 import type { Transaction } from '../../../src/smtp/client/print.ts';
 import type { Action, Plan } from '../../../src/smtp/client/session.ts';
+import { parsed } from '../../../src/smtp/parsed.ts';
 import { printAction, readTranscripts, replay } from '../../support/transcript.ts';
 
 const test = suite('dialogue');
@@ -183,7 +184,7 @@ test('a block that was not asked for is a bug, before one is accepted and behind
 
 test('a mechanism that has nothing more to say answers with an empty line', () => {
   const silent = { say: null, mayEnd: true, hear: () => silent };
-  const dialogue = new Dialogue({ ...PLAN, authenticate: () => ({ name: 'X-SILENT', begin: () => silent }) });
+  const dialogue = new Dialogue({ ...PLAN, authenticate: () => parsed({ name: 'X-SILENT', begin: () => silent }) });
   dialogue.begin();
   dialogue.receive('220 hi\r\n');
   assert.deepStrictEqual(said(dialogue.receive('250-hi\r\n250 AUTH X-SILENT\r\n')), ['C: AUTH X-SILENT']);

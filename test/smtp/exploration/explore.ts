@@ -104,7 +104,6 @@ const known = new Map<string, number>();
 
 /** All fields, however deep: what is within gets a number, the same for the same fields. Values do not change. */
 function keyOf(value: object): string {
-  if ('count' in value && 'items' in value) return keyOf((value.items as unknown[]).slice(0, value.count as number));
   let key = '';
   for (const field of value instanceof Map ? [...value].flat() : Object.values(value))
     key += field !== null && (typeof field === 'object' || typeof field === 'function') ? `#${numberOf(field)}\n` : `${field}\n`;

@@ -4,6 +4,7 @@
  */
 import type { Transaction } from '../../../src/smtp/client/print.ts';
 import type { Event, Plan } from '../../../src/smtp/client/session.ts';
+import { parsed, unparsed } from '../../../src/smtp/parsed.ts';
 import { type Mailbox, parseMailbox } from '../../../src/smtp/path.ts';
 import type { Reply } from '../../../src/smtp/reply.ts';
 import { type Cancelled, type Exchange, type Mechanism, plain } from '../../../src/smtp/sasl/sasl.ts';
@@ -39,8 +40,9 @@ const chooses =
   (mechanism: string): NonNullable<Plan['authenticate']> =>
   (offered, secured) => {
     told.last = { offered, secured };
-    if (!secured) return 'credentials are not sent in clear text';
-    return MECHANISMS.find(({ name }) => name === mechanism && offered.has(name)) ?? 'the server offers no mechanism that can be used';
+    if (!secured) return unparsed('credentials are not sent in clear text');
+    const chosen = MECHANISMS.find(({ name }) => name === mechanism && offered.has(name));
+    return chosen ? parsed(chosen) : unparsed('the server offers no mechanism that can be used');
   };
 const AUTHENTICATE: Readonly<Record<string, Plan['authenticate']>> = { 'X-PROOF': chooses('X-PROOF'), PLAIN: chooses('PLAIN'), none: null };
 
