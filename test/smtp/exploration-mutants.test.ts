@@ -334,6 +334,52 @@ const FAULTS: readonly Fault[] = [
     changes: [["framing: 'data', blocks: 0, last: null }, pull('data', state)]", "framing: 'data', blocks: 0, last: null }]"]],
     found: /^what was not asked for is obeyed|^after the end nothing is done/,
   },
+  {
+    what: 'DATA leads on with 2yz',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [['data:      { wants: 3', 'data:      { wants: 2']],
+    found: /^every failure has its cause/,
+  },
+  {
+    what: 'a 4yz with octets behind it is no refusal of the envelope',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [["state.at === 'envelope' && isRefusal(reply)", "state.at === 'envelope' && digit(reply) > 4"]],
+    found: /^a server that speaks out of turn/,
+  },
+  {
+    what: 'a 4yz with octets behind it is no refusal of the content',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [["(isRefusal(reply) && state.at !== 'hello')", "(digit(reply) > 4 && state.at !== 'hello')"]],
+    found: /^what was committed or refused goes to no other host/,
+  },
+  {
+    what: 'credentials are no secret',
+    where: /^smtp, TLS required, AUTH X-PROOF/,
+    changes: [['lines: [line], secret: true', 'lines: [line], secret: false']],
+    found: /^no outcome holds a secret/,
+  },
+  {
+    what: 'the plan is rewritten on the way',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [
+      [
+        "takeReply(plan, isOutOfTurn ? 'leave' : endingOf(plan), state, reply)",
+        "takeReply(isOutOfTurn ? { ...plan, transactions: 'one' } : plan, isOutOfTurn ? 'leave' : endingOf(plan), state, reply)",
+      ],
+    ],
+    found: /^Error: the plan is copied/,
+  },
+  {
+    what: 'the state that was given is changed',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [
+      [
+        'sendCommands(plan, { ...state, answered: state.answered + 1, refusals })',
+        'sendCommands(plan, Object.assign(state, { answered: state.answered + 1, refusals }))',
+      ],
+    ],
+    found: /^TypeError: Cannot assign to read only/,
+  },
 ];
 
 for (const { what, where, changes, found } of FAULTS)

@@ -94,7 +94,15 @@ function step(setting: Setting, { begin, advance }: Machine, from: Node | null, 
     for (const [name, holds] of PROPERTIES) if (!holds(moment)) return { breach: tell(setting, { from, event, actions }, name) };
     if (action !== null) seen = afterAction(seen, action, plan, recipients);
   }
+  freeze(state);
   return { state, seen, from, event, actions };
+}
+
+/** Makes a machine fail that changes a state which it has given out. */
+function freeze(value: object): void {
+  if (Object.isFrozen(value)) return;
+  Object.freeze(value);
+  for (const field of Object.values(value)) if (typeof field === 'object' && field !== null) freeze(field);
 }
 
 /* ---- keys ---- */

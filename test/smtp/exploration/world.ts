@@ -72,6 +72,14 @@ export interface Ranges {
   readonly blocks: number;
 }
 
+/** A plan that says so when the machine makes another one of it. */
+const uncopied = (plan: Plan): Plan =>
+  new Proxy(plan, {
+    ownKeys() {
+      throw new Error('the plan is copied');
+    },
+  });
+
 /** Every combination. */
 export function settings({ recipients, mechanisms, framings, blocks }: Ranges): readonly Setting[] {
   const all: Setting[] = [];
@@ -92,7 +100,13 @@ export function settings({ recipients, mechanisms, framings, blocks }: Ranges): 
                   partial,
                 };
                 const name = `${protocol}${partial ? ' (partial)' : ''}, TLS ${tls}, AUTH ${mechanism}, framing ${framing}, messages ${letters} × recipients ${count}`;
-                all.push({ name, plan, recipients: count, blocks, letters: Array.from({ length: letters }, (_, i) => letter(i, count)) });
+                all.push({
+                  name,
+                  plan: uncopied(plan),
+                  recipients: count,
+                  blocks,
+                  letters: Array.from({ length: letters }, (_, i) => letter(i, count)),
+                });
               }
   return all;
 }
