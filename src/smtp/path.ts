@@ -1,6 +1,6 @@
 /**
- * Reverse-paths and forward-paths: RFC 5321 mailboxes as validated atoms. Never reads header text (display
- * names, comments, groups are `src/message/mailboxes.ts`), never looks a name up.
+ * Reverse-paths and forward-paths: RFC 5321 mailboxes as validated atoms. Never reads header text (display names, comments
+ * and groups are for `src/message/mailboxes.ts`), never looks a name up.
  */
 import { LONGEST_ADDRESS, LONGEST_DOMAIN, LONGEST_LABEL } from './limits.ts';
 import { type Parsed, parsed, unparsed } from './parsed.ts';
@@ -11,10 +11,14 @@ import { isAscii } from './text.ts';
  * `domain` is as written, without a trailing dot, an address literal in its brackets, or '' for a bare
  * local-part that has still to be qualified. RFC 5321 §4.1.2
  */
-export interface Mailbox {
+export type Mailbox = CheckedMailbox;
+/** Nobody can write such a value down, nor change one, because of the private member: the functions of this file make them all. */
+declare abstract class CheckedMailbox {
+  private readonly isChecked: true;
   readonly localPart: string;
   readonly domain: string;
 }
+const makeMailbox = (localPart: string, domain: string): Mailbox => ({ localPart, domain }) as Mailbox;
 export type ForwardPath = Mailbox;
 /** null is the null reverse-path `<>`. RFC 5321 §4.5.5 */
 export type ReversePath = Mailbox | null;
@@ -95,11 +99,11 @@ export function parseMailbox(text: string): Parsed<Mailbox> {
   if (rest !== '' && !rest.startsWith('@')) return unparsed(`"${rest[0]}" may not follow the local-part`);
   const localPart = shortestLocalPart(inner.slice(0, end));
   if (!localPart.ok) return localPart;
-  if (rest === '') return parsed({ localPart: localPart.value, domain: '' });
+  if (rest === '') return parsed(makeMailbox(localPart.value, ''));
   const domain = rest.slice(1).replace(/\.$/, '');
   if (domain === '') return unparsed('the domain is missing after "@"');
   if (!isDomain(domain)) return unparsed(`"${domain}" is not a domain`);
-  return parsed({ localPart: localPart.value, domain });
+  return parsed(makeMailbox(localPart.value, domain));
 }
 
 /** Parses a reverse-path: as parseMailbox, and '' or `<>` for the null reverse-path. */
@@ -147,9 +151,19 @@ export function mailboxKey({ localPart, domain }: Mailbox): string {
 }
 
 /** The mailbox with `domain` where it had none. */
-export function qualify(mailbox: Mailbox, domain: string): Mailbox {
-  return mailbox.domain === '' ? { ...mailbox, domain } : mailbox;
+export const qualify = (mailbox: Mailbox, domain: string): Mailbox => (mailbox.domain === '' ? withDomain(mailbox, domain) : mailbox);
+
+/** The mailbox with another domain; it keeps its own where `text` is no domain. */
+export function withDomain(mailbox: Mailbox, text: string): Mailbox {
+  const domain = text.replace(/\.$/, '');
+  return isDomain(domain) ? makeMailbox(mailbox.localPart, domain) : mailbox;
 }
+
+/**
+ * A mailbox that no command line can carry. It opens a session without a message: the machine refuses it when the session is
+ * ready, so that MAIL is never sent.
+ */
+export const unspeakableMailbox = (): Mailbox => makeMailbox('\r\n', '');
 
 /** True if the address can be written without SMTPUTF8. RFC 6531 §3.4 */
 export function isAsciiMailbox({ localPart, domain }: Mailbox): boolean {

@@ -11,6 +11,7 @@ import type { SessionFailure, SessionOutcome } from '../smtp/client/outcome.ts';
 import type { Transaction } from '../smtp/client/print.ts';
 import type { Plan } from '../smtp/client/session.ts';
 import type { Parsed } from '../smtp/parsed.ts';
+import { unspeakableMailbox } from '../smtp/path.ts';
 import { type Connected, connectFirst } from '../transport/connect.ts';
 import { Connection, type Content, type SessionTimeouts, type Trace } from '../transport/driver.ts';
 import type { Endpoint, Target } from '../transport/lookup/endpoints.ts';
@@ -184,7 +185,7 @@ const loadAdvice = () => import('./advice.ts').catch(() => null);
  */
 const UNSPEAKABLE: Transaction = {
   reversePath: null,
-  recipients: [{ path: { localPart: '\r\n', domain: '' } }],
+  recipients: [{ path: unspeakableMailbox() }],
   size: null,
   estimate: null,
   eightBit: 'none',

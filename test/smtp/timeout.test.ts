@@ -5,6 +5,7 @@ import { suite } from 'uvu';
 import { parseDuration } from '../../src/config/values.ts';
 import { advance, type Plan, type State } from '../../src/smtp/client/session.ts';
 import { printDuration, printTimeLimit } from '../../src/smtp/timeout.ts';
+import { mailbox } from '../support/mailbox.ts';
 
 const test = suite('timeout');
 
@@ -60,7 +61,7 @@ test('so has what is uncertain because no verdict came', () => {
   const channel = { secured: false, authenticated: false, extensions: { keywords: new Map() } };
   const transaction = {
     reversePath: null,
-    recipients: [{ path: { localPart: 'a', domain: 'b.example' } }],
+    recipients: [{ path: mailbox('a@b.example') }],
     size: null,
     estimate: null,
     eightBit: 'none',

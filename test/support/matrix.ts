@@ -8,6 +8,7 @@ import { type Action, advance, type Channel, type Event, type Plan, STEPS, type 
 import { parsed } from '../../src/smtp/parsed.ts';
 import type { Reply } from '../../src/smtp/reply.ts';
 import { plain } from '../../src/smtp/sasl/sasl.ts';
+import { mailbox } from './mailbox.ts';
 
 const reply = (code: number): Event => ({ type: 'reply', rest: '', reply: { code, enhanced: null, lines: ['text'] } });
 
@@ -36,7 +37,7 @@ const PLAN: Plan = {
 
 const TRANSACTION: Transaction = {
   reversePath: null,
-  recipients: [{ path: { localPart: 'a', domain: 'foo.com' } }],
+  recipients: [{ path: mailbox('a@foo.com') }],
   size: null,
   estimate: null,
   eightBit: 'none',

@@ -5,10 +5,10 @@
 import type { Transaction } from '../../../src/smtp/client/print.ts';
 import type { Event, Plan } from '../../../src/smtp/client/session.ts';
 import { parsed, unparsed } from '../../../src/smtp/parsed.ts';
-import { type Mailbox, parseMailbox } from '../../../src/smtp/path.ts';
 import type { Reply } from '../../../src/smtp/reply.ts';
 import { type Cancelled, type Exchange, type Mechanism, plain } from '../../../src/smtp/sasl/sasl.ts';
 import { base64 } from '../../../src/smtp/text.ts';
+import { mailbox } from '../../support/mailbox.ts';
 import { letterOf, PROOF, type Seen } from './witness.ts';
 
 /** A session to explore: so many messages, each to so many recipients and with so many blocks before its last one. */
@@ -45,12 +45,6 @@ const chooses =
     return chosen ? parsed(chosen) : unparsed('the server offers no mechanism that can be used');
   };
 const AUTHENTICATE: Readonly<Record<string, Plan['authenticate']>> = { 'X-PROOF': chooses('X-PROOF'), PLAIN: chooses('PLAIN'), none: null };
-
-const mailbox = (text: string): Mailbox => {
-  const path = parseMailbox(text);
-  if (!path.ok) throw new Error(path.detail);
-  return path.value;
-};
 
 /** Told apart by its reverse-path. */
 const letter = (index: number, recipients: number): Transaction => ({
