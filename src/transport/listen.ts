@@ -2,15 +2,17 @@
  * A small SMTP or LMTP server over node:net and node:tls: sockets, TLS, time-outs and bounds around the machine of
  * `smtp/server/machine.ts`. Decides nothing about a message: its owner does. Knows no file and no output.
  */
+
 import { createServer, type Server, type Socket } from 'node:net';
 import { createSecureContext, type SecureContext, type SecureContextOptions, TLSSocket } from 'node:tls';
 import { isLoopback } from '../router/loopback.ts';
 import { never, type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { isIPv6 } from '../smtp/path.ts';
 import type { Reply } from '../smtp/reply.ts';
+import { makeReply, replyLines } from '../smtp/server/answers.ts';
 import type { Search } from '../smtp/server/content.ts';
 import { makeReception, type Performed } from '../smtp/server/input.ts';
-import { makeReply, type OwnerQuestion, type Receiving, replyLines, type ServerVisit } from '../smtp/server/machine.ts';
+import type { OwnerQuestion, Receiving, ServerVisit } from '../smtp/server/machine.ts';
 
 /** The owner's answer: null is yes; `each` is for the content in LMTP, one reply for each recipient accepted. */
 export type Verdict = Reply | null | { readonly reply: Reply | null; readonly each: readonly Reply[] };

@@ -2,6 +2,7 @@
  * `nospool sink`: a smart host on loopback to try things on. Shows the conversation and what arrived, or stores
  * it; refuses on request. Knows no configuration file and delivers nothing.
  */
+
 import { type FileHandle, open, rename, unlink, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import path from 'node:path';
@@ -9,7 +10,8 @@ import { failWith, printLines } from '../../process/stderr.ts';
 import { documentLine, jsonLine, type Line } from '../../smtp/line.ts';
 import { type ForwardPath, type Mailbox, mailboxKey, parseMailbox, printPath, type ReversePath } from '../../smtp/path.ts';
 import type { Reply } from '../../smtp/reply.ts';
-import { makeReply, type OwnerQuestion, RECEIVING, type Receiving, type ServerVisit, USUAL_EXTENSIONS } from '../../smtp/server/machine.ts';
+import { makeReply } from '../../smtp/server/answers.ts';
+import { type OwnerQuestion, RECEIVING, type Receiving, type ServerVisit, USUAL_EXTENSIONS } from '../../smtp/server/machine.ts';
 import type { Parameter } from '../../smtp/server/parse.ts';
 import { base64, fromUtf8, latin1, printable, textOf } from '../../smtp/text.ts';
 import { helloName } from '../../submit/domain.ts';

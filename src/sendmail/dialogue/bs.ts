@@ -3,6 +3,7 @@
  * routed as they come, content goes to the smart host while it comes, and the smart host's verdict is the reply to its
  * end. What may be said when is the machine's of `src/smtp/server/machine.ts`; what becomes of a message, `src/submit`'s.
  */
+
 import type { Config } from '../../config/config.ts';
 import { CLEAN } from '../../message/source.ts';
 import { DRAIN, record, refuse, report, unsent } from '../../process/report.ts';
@@ -16,8 +17,9 @@ import { atMost } from '../../smtp/line.ts';
 import { never } from '../../smtp/parsed.ts';
 import { type ForwardPath, parseMailbox, type ReversePath } from '../../smtp/path.ts';
 import { digit, type Reply } from '../../smtp/reply.ts';
+import { makeReply, replyLines } from '../../smtp/server/answers.ts';
 import { makeReception, type Performed } from '../../smtp/server/input.ts';
-import { makeReply, type OwnerQuestion, RECEIVING, type Receiving, replyLines, USUAL_EXTENSIONS } from '../../smtp/server/machine.ts';
+import { type OwnerQuestion, RECEIVING, type Receiving, USUAL_EXTENSIONS } from '../../smtp/server/machine.ts';
 import { type Parameter, parameterOf } from '../../smtp/server/parse.ts';
 import { fromUtf8, latin1, printable } from '../../smtp/text.ts';
 import { helloName } from '../../submit/domain.ts';

@@ -3,16 +3,9 @@ import fc from 'fast-check';
 import { suite } from 'uvu';
 import { printPath } from '../../../src/smtp/path.ts';
 import type { Reply } from '../../../src/smtp/reply.ts';
+import { makeReply, replyLines } from '../../../src/smtp/server/answers.ts';
 import { makeReception, type Performed } from '../../../src/smtp/server/input.ts';
-import {
-  makeReply,
-  type OwnerQuestion,
-  RECEIVING,
-  type Receiving,
-  receive,
-  replyLines,
-  type ServerState,
-} from '../../../src/smtp/server/machine.ts';
+import { type OwnerQuestion, RECEIVING, type Receiving, receive, type ServerState } from '../../../src/smtp/server/machine.ts';
 import { latin1, octets, utf8 } from '../../../src/smtp/text.ts';
 
 const test = suite('receiver');
@@ -1155,9 +1148,28 @@ for (const [reply, lines, why] of REPLIES)
     for (const line of replyLines(reply)) assert.ok(line.length <= 510);
   });
 
+test('a question carries the transaction that it is about', () => {
+  const visit = { hello: 'c', secured: false, user: null, mails: 0, faults: 0 };
+  let state: ServerState = { at: 'command', visit, transaction: null };
+  const asked: OwnerQuestion[] = [];
+  const hear = (line: string): void => {
+    for (const event of [{ type: 'line', line, fault: 'none' } as const, { type: 'verdict', reply: null, each: [] } as const]) {
+      const [next, ...actions] = receive(RECEIVING, state, event);
+      state = next;
+      for (const action of actions) if (action.do === 'ask') asked.push(action.question);
+    }
+  };
+  for (const line of ['MAIL FROM:<a@b> BODY=8BITMIME', 'RCPT TO:<c@d>', 'RCPT TO:<e@f>', 'DATA']) hear(line);
+  assert.deepEqual(
+    asked.map((question) => 'transaction' in question && question.transaction.recipients),
+    [0, 0, 1, 2],
+  );
+  assert.equal((state as ServerState).at, 'data');
+});
+
 test('an event that cannot be is a bug of the driver', () => {
-  const visit = { hello: null, secured: false, user: null, transaction: null, mails: 0, faults: 0 };
-  const command: ServerState = { at: 'command', visit };
+  const visit = { hello: null, secured: false, user: null, mails: 0, faults: 0 };
+  const command: ServerState = { at: 'command', visit, transaction: null };
   const securing: ServerState = { at: 'securing', visit };
   const facts = { octets: 0, bare: 0 };
   const bugs = [
