@@ -203,7 +203,7 @@ function converse(
 
   function tell(verdict: Verdict): void {
     const { reply, each } = verdict !== null && 'each' in verdict ? verdict : { reply: verdict, each: [] };
-    settle(() => reception.verdict(reply, each));
+    settle(() => reception.answer(reply, each));
   }
 
   function hold(promise: void | Promise<void>): void {
@@ -280,7 +280,7 @@ function converse(
     unhear(stream);
     // What was said in the clear and not yet read must not reach the handshake. RFC 3207 §6
     while (stream.read() !== null);
-    secure(() => settle(() => reception.secured()));
+    secure(() => settle(() => reception.tell('secured')));
   }
 
   function secure(done: () => void): void {
@@ -309,8 +309,8 @@ function converse(
     setTimeout(() => stream.destroy(), LINGER).unref();
   }
 
-  const onData = (chunk: Buffer): void => settle(() => reception.octets(chunk));
-  const onEnd = (): void => settle(() => reception.ended());
+  const onData = (chunk: Buffer): void => settle(() => reception.hear(chunk));
+  const onEnd = (): void => settle(() => reception.end());
   const onDrain = (): void => settle(() => {});
   function hear(on: Socket): void {
     on.on('data', onData);

@@ -239,7 +239,7 @@ const FAULTS: readonly Fault[] = [
   {
     what: 'a challenge is quoted',
     where: /^smtp, TLS required, AUTH X-PROOF/,
-    changes: [["at === 'auth' ? maskedReply(reply) : reply", 'reply']],
+    changes: [["at === 'auth' ? maskReply(reply) : reply", 'reply']],
     found: /^no outcome holds a secret or a challenge/,
   },
   {

@@ -97,7 +97,7 @@ export async function speakSmtp(config: Config, by: Submitter, invocation: Invoc
     switch (action.do) {
       case 'ask':
         asked = action.question.about;
-        asking = owner.judge(action.question).then((reply) => reception.verdict(reply));
+        asking = owner.judge(action.question).then((reply) => reception.answer(reply));
         break;
       case 'reply':
         replies?.write(printed(action.lines));
@@ -137,13 +137,13 @@ export async function speakSmtp(config: Config, by: Submitter, invocation: Invoc
     if (reception.state.at === 'closed') break;
     const got = await input.read();
     if (got instanceof Uint8Array) {
-      reception.octets(got);
+      reception.hear(got);
       continue;
     }
     ending = got.end === 'failed' ? got.detail : owner.incomplete();
     reported = false;
     if (signal.aborted && !batch) reception.tell('closing');
-    else if (got.end === 'clean') reception.ended();
+    else if (got.end === 'clean') reception.end();
     else reception.tell('lost');
     // What could not be read belongs to the batch, too.
     if (batch && got.end === 'failed') stopped ??= reported ? '' : got.detail;

@@ -9,7 +9,7 @@
 import { never, type Parsed, parsed } from '../parsed.ts';
 import { printPath } from '../path.ts';
 import { digit, printHeard, printReply, type Reply } from '../reply.ts';
-import { maskedLines, maskedReply } from '../sasl/mask.ts';
+import { maskLines, maskReply } from '../sasl/mask.ts';
 import type { Cancelled, Exchange, Mechanism } from '../sasl/sasl.ts';
 import { base64, fromBase64 } from '../text.ts';
 import { printTimeLimit, type TimeLimit } from '../timeout.ts';
@@ -354,7 +354,7 @@ function afterAuth(ending: Ending, state: In<'auth'>, reply: Reply): Step {
   const { exchange, channel, mechanism, cancelled } = state;
   const fail = (detail: string) => failLacking(ending, state, 'host', `AUTH ${mechanism}: ${detail}`);
   if (cancelled !== null)
-    return isWanted(state, reply) ? breakOutOfStep(state, reply) : fail(`${cancelled} (${printReply(maskedReply(reply))})`);
+    return isWanted(state, reply) ? breakOutOfStep(state, reply) : fail(`${cancelled} (${printReply(maskReply(reply))})`);
   if (isWanted(state, reply))
     return exchange.mayEnd
       ? awaitTransaction({ ...channel, authenticated: true })
@@ -660,8 +660,8 @@ const showBehind = (state: State, rest: string): string => (rest === '' ? '' : `
 const quote = (state: State, before: string, rest: string): string => (rest === '' ? '' : `${before}"${showLines(state, rest)}"`);
 
 /** People see a server's words, except that nothing of AUTH may help anybody to guess a password. */
-const showLines = ({ at }: State, heard: string): string => printHeard(at === 'auth' ? maskedLines(heard) : heard);
-const showReply = ({ at }: State, reply: Reply): Reply => (at === 'auth' ? maskedReply(reply) : reply);
+const showLines = ({ at }: State, heard: string): string => printHeard(at === 'auth' ? maskLines(heard) : heard);
+const showReply = ({ at }: State, reply: Reply): Reply => (at === 'auth' ? maskReply(reply) : reply);
 
 /** Fails at a refusal before any transaction: the session says QUIT and is over. */
 const failRefused = (ending: Ending, state: Open, command: string, reply: Reply): Step =>

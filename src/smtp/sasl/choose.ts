@@ -9,7 +9,7 @@ import { cramMd5 } from './cram.ts';
 import { external } from './external.ts';
 import { FOR_PASSWORDS, FOR_TOKENS, type MechanismName } from './mechanisms.ts';
 import { oauthBearer, xoauth2 } from './oauth.ts';
-import { briefly, type Hashes, login, type Mechanism, plain } from './sasl.ts';
+import { type Hashes, keepInitialShort, login, type Mechanism, plain } from './sasl.ts';
 import { type Binding, type ChannelBinding, scram } from './scram.ts';
 
 export interface Credentials {
@@ -72,7 +72,7 @@ export function chooseMechanism(
   const reasons: string[] = [];
   for (const name of wanted.filter((each) => offered.has(each))) {
     const made = make(name, { offered, credentials, channel, hashes });
-    if (made.ok) return parsed(briefly(made.value));
+    if (made.ok) return parsed(keepInitialShort(made.value));
     if (!reasons.includes(made.detail)) reasons.push(made.detail);
   }
   if (reasons.length > 0) return unparsed(reasons.join('; '));

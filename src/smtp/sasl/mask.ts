@@ -8,21 +8,21 @@ import { fromBase64 } from '../text.ts';
 const MASK = '****';
 
 /** Our line: the command and its mechanism stay readable, what follows is a secret. */
-export const maskedCommand = (line: string): string => line.replace(/^(AUTH \S+ )?.*$/, `$1${MASK}`);
+export const maskCommand = (line: string): string => line.replace(/^(AUTH \S+ )?.*$/, `$1${MASK}`);
 
 /** The server's line: of a challenge its code stays, of any other, the last one mostly, all that does not look like a part of an exchange. */
-export function maskedLine(line: string): string {
+export function maskLine(line: string): string {
   const [, challenge] = /^(3\d\d[ -])/.exec(line) ?? [];
   return challenge === undefined ? line.replace(RUNS, (run) => (isPart(run) ? MASK : run)) : `${challenge}…`;
 }
 
 /** Lines of the server, as they came. */
-export const maskedLines = (heard: string): string => heard.split('\n').map(maskedLine).join('\n');
+export const maskLines = (heard: string): string => heard.split('\n').map(maskLine).join('\n');
 
-export const maskedReply = ({ code, enhanced, lines }: Reply): Reply => ({
+export const maskReply = ({ code, enhanced, lines }: Reply): Reply => ({
   code,
   enhanced,
-  lines: lines.map((line) => maskedLine(`${code} ${line}`).slice(4)),
+  lines: lines.map((line) => maskLine(`${code} ${line}`).slice(4)),
 });
 
 /** Attributes of SCRAM in clear, and what may be base64. */

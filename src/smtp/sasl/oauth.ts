@@ -4,7 +4,7 @@
  */
 
 import { printable, utf8 } from '../text.ts';
-import { type Exchange, type Mechanism, tooMany } from './sasl.ts';
+import { type Exchange, endExchange, type Mechanism } from './sasl.ts';
 import { saslName } from './scram.ts';
 
 /** Characters of a server's explanation that are shown: two lines of a terminal. */
@@ -26,7 +26,12 @@ export function xoauth2(user: string, token: string): Mechanism {
 }
 
 function bearer(name: string, say: string, acknowledgement: string): Mechanism {
-  const hear = (challenge: string): Exchange => ({ say: acknowledgement, mayEnd: false, refusal: explanation(challenge), hear: tooMany });
+  const hear = (challenge: string): Exchange => ({
+    say: acknowledgement,
+    mayEnd: false,
+    refusal: explanation(challenge),
+    hear: endExchange,
+  });
   return { name, begin: () => ({ say, mayEnd: true, hear }) };
 }
 

@@ -45,13 +45,13 @@ export interface Hashes {
 }
 
 /** For `hear` where no challenge is left. */
-export const tooMany = (): Cancelled => ({ cancel: 'the server asks for more than the mechanism has' });
+export const endExchange = (): Cancelled => ({ cancel: 'the server asks for more than the mechanism has' });
 
 /**
  * The same mechanism, but silent at first when its initial response would make the AUTH command too long: the server asks
  * for it with an empty challenge, and the longer lines of RFC 4954 §4 hold for the answer (tokens need it).
  */
-export function briefly(mechanism: Mechanism): Mechanism {
+export function keepInitialShort(mechanism: Mechanism): Mechanism {
   return {
     name: mechanism.name,
     begin() {
@@ -65,13 +65,13 @@ export function briefly(mechanism: Mechanism): Mechanism {
 
 /** RFC 4616 §2. A server that overlooks the initial response asks for it, and gets it once more. */
 export function plain(user: string, password: string): Mechanism {
-  const response: Exchange = { say: `\0${utf8(user)}\0${utf8(password)}`, mayEnd: true, ignoresChallenge: true, hear: tooMany };
+  const response: Exchange = { say: `\0${utf8(user)}\0${utf8(password)}`, mayEnd: true, ignoresChallenge: true, hear: endExchange };
   return { name: 'PLAIN', begin: () => ({ ...response, hear: () => response }) };
 }
 
 /** Never standardised; any two prompts are taken for user and password (their texts differ between servers, and some are no base64). */
 export function login(user: string, password: string): Mechanism {
-  const second: Exchange = { say: utf8(password), mayEnd: true, ignoresChallenge: true, hear: tooMany };
+  const second: Exchange = { say: utf8(password), mayEnd: true, ignoresChallenge: true, hear: endExchange };
   const first: Exchange = { say: utf8(user), mayEnd: false, ignoresChallenge: true, hear: () => second };
   return { name: 'LOGIN', begin: () => ({ say: null, mayEnd: false, ignoresChallenge: true, hear: () => first }) };
 }

@@ -5,7 +5,7 @@
 import { LONGEST_CHALLENGE } from '../limits.ts';
 import { type Parsed, parsed, unparsed } from '../parsed.ts';
 import { base64, fromBase64, printable, utf8 } from '../text.ts';
-import { type Cancelled, type Digest, type Exchange, type Hashes, type Mechanism, tooMany } from './sasl.ts';
+import { type Cancelled, type Digest, type Exchange, endExchange, type Hashes, type Mechanism } from './sasl.ts';
 import { saslPrep } from './saslprep.ts';
 
 /** What ties an exchange to its TLS channel; `data` is an octet string. */
@@ -77,7 +77,7 @@ function verified(challenge: string, signature: string): Exchange | Cancelled {
   if (!first.startsWith('v=') || fromBase64(first.slice(2)) !== signature)
     return { cancel: 'the server could not prove that it knows the password: it may not be the server it claims to be' };
   // SMTP has no data in a 235: the server's last message is a challenge, answered by nothing. RFC 4954 §4
-  return { say: '', mayEnd: true, hear: tooMany };
+  return { say: '', mayEnd: true, hear: endExchange };
 }
 
 interface ServerFirst {
