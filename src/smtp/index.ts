@@ -1,4 +1,4 @@
-/** The SMTP core as other programs embed it: no socket, no clock, no platform. */
+/** The door through which other programs embed the SMTP core. Knows no socket, no clock, no platform. */
 
 export { type ContentEncoder, type ContentFacts, type ContentScan, contentEncoder, type Framing, scanContent } from './client/content.ts';
 export { Dialogue, type DriverEvent } from './client/dialogue.ts';

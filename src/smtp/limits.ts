@@ -20,7 +20,10 @@ export const LONGEST_REPLY_HEARD = 256 * 1024;
 /** A SASL challenge after decoding: a line of 12,288 octets of base64, which RFC 4954 §4 calls enough for every mechanism. */
 export const LONGEST_CHALLENGE = 9216;
 
-/** An address, in characters. RFC 5321 §4.5.3.1.3 asks servers for 256 octets at least; 1,000 leaves room for VERP and still bounds a command. */
+/**
+ * An address, in characters. RFC 5321 §4.5.3.1.3 asks servers for 256 octets at least; 1,000 leaves room for VERP and still
+ * bounds a command.
+ */
 export const LONGEST_ADDRESS = 1000;
 /** A domain. RFC 5321 §4.5.3.1.2 */
 export const LONGEST_DOMAIN = 255;

@@ -7,9 +7,9 @@ import { type Parsed, parsed, unparsed } from './parsed.ts';
 import { isAscii } from './text.ts';
 
 /**
- * A mailbox as it stands on the wire. `localPart` is in its shortest form (quoted only when it must be);
- * `domain` is as written, without a trailing dot, an address literal in its brackets, or '' for a bare
- * local-part that has still to be qualified. RFC 5321 §4.1.2
+ * A mailbox as it stands on the wire. `localPart` is in its shortest form (quoted only when it must be). `domain` is as its
+ * author wrote it, without a trailing dot, an address literal in its brackets, or '' for a bare local-part that somebody has
+ * still to qualify. RFC 5321 §4.1.2
  */
 export type Mailbox = CheckedMailbox;
 /** Nobody can write such a value down, nor change one, because of the private member: the functions of this file make them all. */
@@ -30,7 +30,7 @@ const ATOM = /^[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~\u0080-\u{10ffff}]+$/u;
  * the mobile operators that gave out such addresses accept. The smart host decides.
  */
 const DOT_STRING = /^[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~.\u0080-\u{10ffff}]+$/u;
-/** A label; `_` is accepted because hosts of private networks have it. */
+/** A label; it may hold `_` because hosts of private networks have it. */
 const LABEL = /^[A-Za-z0-9_\u0080-\u{10ffff}]([A-Za-z0-9_\-\u0080-\u{10ffff}]*[A-Za-z0-9_\u0080-\u{10ffff}])?$/u;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this line looks for.
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
@@ -46,7 +46,10 @@ export function isDomain(text: string): boolean {
 /** Letters, digits, and hyphens within. RFC 5321 §4.1.2 */
 const HOST_LABEL = /^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/;
 
-/** True for what EHLO may call a domain, which is less than what addresses are allowed here. RFC 1123 §2.1: its last label is not all digits. */
+/**
+ * True for a domain that EHLO may say, which is stricter than for addresses here. RFC 1123 §2.1: its last label is not all
+ * digits.
+ */
 export function isHostName(text: string): boolean {
   return text.length <= LONGEST_DOMAIN && text.split('.').every((label) => HOST_LABEL.test(label)) && !/(^|\.)\d+$/.test(text);
 }
@@ -79,8 +82,8 @@ export function isIPv6(text: string): boolean {
 }
 
 /**
- * Parses one mailbox, bare or in angle brackets; a source route is dropped (RFC 5321 appendix C). A domain may be
- * missing: the result's `domain` is ''. Text with display names or comments is refused.
+ * Parses one mailbox, bare or in angle brackets, and drops a source route (RFC 5321 appendix C). Where the domain is missing,
+ * the result's `domain` is ''. Refuses text with display names or comments.
  */
 export function parseMailbox(text: string): Parsed<Mailbox> {
   if (CONTROL.test(text)) return unparsed('a control character is not allowed in an address');
@@ -106,7 +109,7 @@ export function parseMailbox(text: string): Parsed<Mailbox> {
   return parsed(makeMailbox(localPart.value, domain));
 }
 
-/** Parses a reverse-path: as parseMailbox, and '' or `<>` for the null reverse-path. */
+/** Parses a reverse-path as parseMailbox does, and takes '' or `<>` for the null reverse-path. */
 export function parseReversePath(text: string): Parsed<ReversePath> {
   return text === '' || text === '<>' ? parsed(null) : parseMailbox(text);
 }
@@ -130,17 +133,17 @@ function shortestLocalPart(text: string): Parsed<string> {
   return parsed(quoteLocalPart(text.slice(1, -1).replace(/\\(.)/gs, '$1')));
 }
 
-/** The content of a local-part as it stands on the wire: a dot-string when it can be one, else a quoted-string. RFC 5321 §4.1.2 */
+/** Prints the content of a local-part for the wire: a dot-string when it can be one, else a quoted-string. RFC 5321 §4.1.2 */
 export function quoteLocalPart(content: string): string {
   return content.split('.').every((atom) => ATOM.test(atom)) ? content : `"${content.replace(/["\\]/g, '\\$&')}"`;
 }
 
-/** The mailbox without brackets; a bare local-part stands alone. */
+/** Prints the mailbox without brackets; a bare local-part stands alone. */
 export function printMailbox({ localPart, domain }: Mailbox): string {
   return domain === '' ? localPart : `${localPart}@${domain}`;
 }
 
-/** `<local-part@domain>`, or `<>` for the null reverse-path. */
+/** Prints `<local-part@domain>`, or `<>` for the null reverse-path. */
 export function printPath(path: ReversePath): string {
   return path === null ? '<>' : `<${printMailbox(path)}>`;
 }
@@ -165,7 +168,7 @@ export function withDomain(mailbox: Mailbox, text: string): Mailbox {
  */
 export const unspeakableMailbox = (): Mailbox => makeMailbox('\r\n', '');
 
-/** True if the address can be written without SMTPUTF8. RFC 6531 §3.4 */
+/** True when the address needs no SMTPUTF8. RFC 6531 §3.4 */
 export function isAsciiMailbox({ localPart, domain }: Mailbox): boolean {
   return isAscii(localPart) && isAscii(domain);
 }

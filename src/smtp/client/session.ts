@@ -26,7 +26,10 @@ export interface Plan {
   readonly tls: 'implicit' | 'required' | 'opportunistic' | 'off';
   /** Chooses one of the mechanisms that the server offers, or says why none will do; null means no authentication. */
   readonly authenticate: ((offered: ReadonlySet<string>, secured: boolean) => Parsed<Mechanism>) | null;
-  /** 'one': the session says QUIT after its first outcome. 'many': it says RSET where it must, and waits for the next transaction. */
+  /**
+   * 'one': the session says QUIT after its first outcome. 'many': it says RSET where it must, and waits for the next
+   * transaction.
+   */
   readonly transactions: 'one' | 'many';
   /** 'data': the session never says BDAT. */
   readonly framing: 'auto' | 'data';
@@ -120,7 +123,10 @@ export type Action =
   | { readonly do: 'ready'; readonly channel: Channel }
   /** Pull all of the content for 'data', the next block for 'bdat'. */
   | { readonly do: 'pull'; readonly framing: 'data' | 'bdat'; readonly eightBit: 'pass' | 'convert' | 'refuse' }
-  /** Write this line and the block that the driver announced last, except for the octets at its end that are `held` for the commit. */
+  /**
+   * Write this line and the block that the driver announced last, except for the octets at its end that are `held` for the
+   * commit.
+   */
   | { readonly do: 'sendBlock'; readonly line: string; readonly held: number }
   /** Report `contentSent` when all writes have completed and the event loop has turned once. */
   | { readonly do: 'flush' }
@@ -168,7 +174,10 @@ export const STEPS = {
   closed:    { wants: 0, within: 'none',      condemns: 'nothing' },
 } as const satisfies Record<Phase, StepFacts>;
 
-/** BDAT blocks that may be unanswered at a time with PIPELINING: enough to keep the line busy, few enough to hear a refusal early. */
+/**
+ * BDAT blocks that may be unanswered at a time with PIPELINING: enough to keep the line busy, few enough to hear a refusal
+ * early.
+ */
 const BLOCKS_AHEAD = 8;
 /**
  * Octets of the last block that are the commit: its last line end, as the line of the dot is with DATA. More would only
@@ -180,7 +189,7 @@ const LONGEST_EXCHANGE = 10;
 /** Verdicts of LMTP that an uncertain outcome quotes; more make a sentence that no person reads. */
 const VERDICTS_SHOWN = 5;
 
-/** What becomes of the session after an outcome: it waits for the next transaction, or it says QUIT and closes. */
+/** After an outcome the session stays and waits for the next transaction, or it says QUIT and leaves. */
 type Ending = 'stay' | 'leave';
 const endingOf = ({ transactions }: Plan): Ending => (transactions === 'one' ? 'leave' : 'stay');
 
@@ -459,7 +468,10 @@ function addRefusal({ commands, answered, refusals }: In<'envelope'>, reply: Rep
   return append(refusals, { command: commands[answered] as string, recipient: answered === 0 ? null : answered - 1, reply });
 }
 
-/** Takes a refusal with octets behind it: no further reply can be paired with its command, so the refusals so far are all there are. */
+/**
+ * Takes a refusal with octets behind it: no further reply can be paired with its command, so the refusals so far are all there
+ * are.
+ */
 const takeFarewell = (state: In<'envelope'>, reply: Reply): Step =>
   failRejected('leave', state, 'envelope', toArray(addRefusal(state, reply)));
 
@@ -574,7 +586,10 @@ function afterCommit(plan: Plan, ending: Ending, state: In<'commit'>, reply: Rep
   return afterVerdicts(ending, state, verdicts, [{ do: 'settle', outcome: { kind: 'accepted', reply: accepted, refusals } }]);
 }
 
-/** All verdicts are in. Where one of them is 421, the server closes the session (RFC 5321 §3.8) and does not look at what went along. */
+/**
+ * All verdicts are in. Where one of them is 421, the server closes the session (RFC 5321 §3.8) and does not look at what went
+ * along.
+ */
 function afterVerdicts(ending: Ending, { channel, next }: In<'commit'>, verdicts: readonly Reply[], settle: readonly Action[]): Step {
   const farewell = verdicts.find(({ code }) => code === 421);
   if (!farewell) return next ? [next, ...settle, { do: 'next' }] : endTransaction(ending, channel, settle, false);
@@ -679,7 +694,10 @@ const failRejected = (ending: Ending, { channel }: Sending, at: Phase, refusals:
 const failUnsupported = (plan: Plan, channel: Channel, condemns: Condemned, detail: string): Step =>
   endTransaction(endingOf(plan), channel, settleFailed({ kind: 'unsupported', at: 'ready', condemns, detail }), false);
 
-/** Ends a transaction with its outcome and goes on to QUIT, or to the next transaction, after RSET when one is half open. RFC 5321 §4.1.1.5 */
+/**
+ * Ends a transaction with its outcome and goes on to QUIT, or to the next transaction, after RSET when one is half open. RFC
+ * 5321 §4.1.1.5
+ */
 function endTransaction(ending: Ending, channel: Channel, settle: readonly Action[], isHalfOpen: boolean): Step {
   if (ending === 'leave') return quit(ending, settle);
   if (isHalfOpen) return [{ at: 'reset', channel }, ...settle, send('RSET')];
@@ -687,7 +705,10 @@ function endTransaction(ending: Ending, channel: Channel, settle: readonly Actio
   return [state, ...settle, ...actions];
 }
 
-/** Deviation: RFC 5321 §4.1.1.10 has the client wait for the reply to QUIT; the verdict is known, and a command must not wait for courtesy. */
+/**
+ * Deviation: RFC 5321 §4.1.1.10 has the client wait for the reply to QUIT; the verdict is known, and a command must not wait
+ * for courtesy.
+ */
 function quit(ending: Ending, settle: readonly Action[]): Step {
   return ending === 'leave' ? [{ at: 'closed' }, ...settle, send('QUIT'), { do: 'close' }] : [{ at: 'quit' }, ...settle, send('QUIT')];
 }

@@ -1,6 +1,6 @@
 /**
- * CRAM-MD5 (RFC 2195): a keyed digest of the server's challenge. It keeps the password from a listener, but the server is
- * not proved, and who sees one exchange can guess at leisure; it stands behind every SCRAM and needs TLS like the others.
+ * CRAM-MD5 (RFC 2195): a keyed digest of the server's challenge. It keeps the password from a listener, but it proves nothing of
+ * the server, and whoever sees one exchange can guess at leisure. So it stands behind every SCRAM and needs TLS like the others.
  */
 
 import { LONGEST_CHALLENGE } from '../limits.ts';

@@ -1,4 +1,4 @@
-/** EXTERNAL: the server knows us by what lies below SMTP, mostly our TLS certificate. RFC 4422 appendix A */
+/** EXTERNAL: the server knows us by a layer below SMTP, mostly by our TLS certificate. RFC 4422 appendix A */
 
 import { utf8 } from '../text.ts';
 import { endExchange, type Mechanism } from './sasl.ts';

@@ -11,7 +11,10 @@ export function makeReply(code: number, enhanced: string, ...texts: readonly str
   return { code, enhanced: known, lines: texts.map((text) => utf8(enhanced === '' ? text : `${enhanced} ${text}`)) };
 }
 
-/** A reply as lines for the wire: nothing that a terminal obeys or a log takes for a line end, no line beyond RFC 5321 §4.5.3.1.5. */
+/**
+ * A reply as lines for the wire: nothing that a terminal obeys or a log takes for a line end, no line beyond RFC 5321
+ * §4.5.3.1.5.
+ */
 export function replyLines({ code, lines }: Reply): readonly string[] {
   const texts = lines.flatMap((line) => foldText(utf8(lineOf(textOf(line)))));
   if (texts.length === 0) texts.push('');

@@ -46,7 +46,10 @@ export function readContent(): ContentReader {
         octets += end - start;
         keep(start === 0 && end === chunk.length ? chunk : chunk.subarray(start, end));
       };
-      /** The next CR and LF. Each is searched for again only when passed, because few line ends of one kind must not make this quadratic. */
+      /**
+       * The next CR and LF. Each is searched for again only when passed, because few line ends of one kind must not make this
+       * quadratic.
+       */
       let nextCr = -1;
       let nextLf = -1;
       for (let i = from; i < chunk.length; i++) {

@@ -136,11 +136,17 @@ type Commanding = StateAt<'command'>;
 type Broken = 'none' | 'long' | 'bare';
 
 export type ServerEvent =
-  /** A line without its end, an octet string. 'long': it was beyond all bounds, and nothing of it is here. 'bare': LF alone ended it. */
+  /**
+   * A line without its end, an octet string. 'long': it was beyond all bounds, and nothing of it is here. 'bare': LF alone
+   * ended it.
+   */
   | { readonly type: 'line'; readonly line: string; readonly fault: Broken }
   | { readonly type: 'contentEnd'; readonly facts: ReceivedContent }
   | { readonly type: 'chunkEnd' }
-  /** The owner's answer; null is yes, in the usual words. `each` has LMTP's replies to the content, one for each accepted recipient, in order. */
+  /**
+   * The owner's answer; null is yes, in the usual words. `each` has LMTP's replies to the content, one for each accepted
+   * recipient, in order.
+   */
   | { readonly type: 'verdict'; readonly reply: Reply | null; readonly each: readonly Reply[] }
   | { readonly type: 'secured' }
   | { readonly type: 'timeout' }
@@ -342,7 +348,10 @@ function obey(settings: Receiving, state: Commanding, command: Command): ServerS
   }
 }
 
-/** Refuses a command. Behind a BDAT come octets that nobody may read as commands; where its length is not known, the session ends. */
+/**
+ * Refuses a command. Behind a BDAT come octets that nobody may read as commands; where its length is not known, the session
+ * ends.
+ */
 function refuseUnread(settings: Receiving, state: Commanding, command: Command, code: number, enhanced: string, text: string): ServerStep {
   if (command.verb === 'BDAT') return refuseChunk(state, command, makeReply(code, enhanced, text));
   return command.verb === 'malformed' && command.of === 'BDAT'
