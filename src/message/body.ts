@@ -4,14 +4,13 @@
  * Knows no header and no server; who may ask for the rest is decided by who opens the body.
  */
 import { scanContent } from '../smtp/client/content.ts';
+import { LONGEST_CONTENT_LINE } from '../smtp/limits.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { type AddOctets, addOctets, NO_OCTETS, type OctetSums } from './octet-sums.ts';
 import { type Ended, type Source, sourceOf } from './source.ts';
 
 const LF = 10;
 const CR = 13;
-/** RFC 5322 §2.1.1: octets of a line without its line end. */
-export const LONGEST_LINE = 998;
 /** Octets handed on at once from the window; what a pipe gives at once, too. */
 const SLICE = 64 * 1024;
 /** Milliseconds; a timer for longer would be over at once. */
@@ -306,7 +305,7 @@ export function limitSilence(source: Source, milliseconds: number, untilRead: ()
 export function limitLines(source: Source): Source {
   const long: Ended = {
     end: 'failed',
-    detail: `the message has a line of more than ${LONGEST_LINE} octets, which long_lines = "refuse" does not let through`,
+    detail: `the message has a line of more than ${LONGEST_CONTENT_LINE} octets, which long_lines = "refuse" does not let through`,
   };
   /** Octets of the line that is still open at the end of the last chunk. */
   let open = 0;
@@ -319,8 +318,8 @@ export function limitLines(source: Source): Source {
       while (i >= 0 && i >= start && chunk[i] !== LF && chunk[i] !== CR) i--;
       return i;
     };
-    while (chunk.length - start > LONGEST_LINE) {
-      const end = before(start + LONGEST_LINE);
+    while (chunk.length - start > LONGEST_CONTENT_LINE) {
+      const end = before(start + LONGEST_CONTENT_LINE);
       if (end < 0 || end < start) return false;
       start = end + 1;
     }

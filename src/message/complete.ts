@@ -13,6 +13,7 @@ import {
   qualify,
   quoteLocalPart,
   type ReversePath,
+  withDomain,
 } from '../smtp/path.ts';
 import { fromUtf8, isAscii, printable, utf8 } from '../smtp/text.ts';
 import { commentWords, encodeWords, printPhrase, textWords, type Word } from './encoded-words.ts';
@@ -223,7 +224,7 @@ function idDomain({ hostname, reversePath, qualifyDomain, toAscii }: Facts): str
 /** An ASCII local-part lets the domain go as A-labels, and the message without SMTPUTF8. RFC 6531 §3.2 */
 function asciiDomain(mailbox: Mailbox, { toAscii }: Facts): Mailbox {
   if (isAscii(mailbox.domain) || !isAscii(mailbox.localPart)) return mailbox;
-  return { ...mailbox, domain: toAscii(mailbox.domain) ?? mailbox.domain };
+  return withDomain(mailbox, toAscii(mailbox.domain) ?? '');
 }
 
 function bare(name: string, text: string, key: string): string {

@@ -3,7 +3,7 @@
  * others. Names, comments and folding stay. Recipients are never changed here.
  */
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
-import { isDomain, type Mailbox, mailboxKey, parseMailbox, printMailbox, qualify, type ReversePath } from '../smtp/path.ts';
+import { isDomain, type Mailbox, mailboxKey, parseMailbox, printMailbox, qualify, type ReversePath, withDomain } from '../smtp/path.ts';
 import { printable, utf8 } from '../smtp/text.ts';
 import { bodyOffset, editField, type Field, isNamed } from './fields.ts';
 import { parseAddressList } from './mailboxes.ts';
@@ -60,7 +60,7 @@ export function rewriteMailbox(rules: Rewrite, mailbox: Mailbox, qualifyDomain: 
   const whole = qualify(mailbox, qualifyDomain);
   const found = rules.exact.get(mailboxKey(whole)) ?? rules.domains.get(whole.domain.toLowerCase());
   if (!found) return mailbox;
-  return 'mailbox' in found ? found.mailbox : { localPart: mailbox.localPart, domain: found.domain };
+  return 'mailbox' in found ? found.mailbox : withDomain(mailbox, found.domain);
 }
 
 /** The reverse-path after the rules; the null reverse-path stays null. */

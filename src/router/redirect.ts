@@ -4,7 +4,7 @@
  */
 
 import type { ForwardPath, ReversePath } from '../smtp/path.ts';
-import { qualify } from '../smtp/path.ts';
+import { qualify, withDomain } from '../smtp/path.ts';
 import { foldKey } from './aliases.ts';
 import type { Found, RoutingData } from './data.ts';
 import { localPartContent, readPreconditions } from './match.ts';
@@ -86,7 +86,7 @@ export function redirectRouter(definition: RedirectDefinition, surroundings: Sur
         into.to.push(qualify(item.mailbox, definition.qualifyPreserveDomain ? path.domain : surroundings.qualifyRecipient));
         return null;
       case 'own':
-        into.to.push({ localPart: item.localPart, domain: path.domain });
+        into.to.push(withDomain(item.mailbox, path.domain));
         return null;
       case 'local':
         into.locals.push(`${item.target}, by ${printPlace(list, item.line)}`);

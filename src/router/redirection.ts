@@ -9,7 +9,7 @@ import { type Mailbox, parseMailbox } from '../smtp/path.ts';
 export type RedirectionTarget =
   | { readonly kind: 'mailbox'; readonly mailbox: Mailbox }
   /** `\user`: qualified with the domain of the address that is redirected. */
-  | { readonly kind: 'own'; readonly localPart: string }
+  | { readonly kind: 'own'; readonly mailbox: Mailbox }
   | { readonly kind: 'include'; readonly file: string }
   | { readonly kind: 'fail' | 'defer'; readonly detail: string }
   | { readonly kind: 'blackhole' | 'unknown' | 'null' }
@@ -129,7 +129,7 @@ function readBare(text: string): RedirectionTarget | null {
   const mailbox = readMailbox(own ? text.slice(1) : text);
   if (!mailbox.ok) return { kind: 'fault', detail: `${mailbox.detail} (in "${text}")` };
   if (mailbox.value === null) return null;
-  if (own && mailbox.value.domain === '') return { kind: 'own', localPart: mailbox.value.localPart };
+  if (own && mailbox.value.domain === '') return { kind: 'own', mailbox: mailbox.value };
   return { kind: 'mailbox', mailbox: mailbox.value };
 }
 

@@ -235,11 +235,12 @@ export function reversePathOf(
   if (!from.ok) return from;
   const rewrite = parseRewrite(config.rewrite, domain);
   if (!rewrite.ok) return rewrite;
-  const login: Mailbox = { localPart: quoteLocalPart(by.login), domain: '' };
   // The null reverse-path asks that nothing be sent back, which no default may undo.
   const forced = config.forceFrom || config.forceReversePath ? from.value : null;
-  const chosen = given === null ? null : (forced ?? given ?? from.value ?? login);
-  const rewritten = rewriteReversePath(rewrite.value, chosen === null ? null : qualify(chosen, domain), domain);
+  const set = forced ?? given ?? from.value;
+  const chosen = given === null ? parsed(null) : set ? parsed(set) : parseMailbox(quoteLocalPart(by.login));
+  if (!chosen.ok) return chosen;
+  const rewritten = rewriteReversePath(rewrite.value, chosen.value === null ? null : qualify(chosen.value, domain), domain);
   if (rewritten === null) return parsed({ reversePath: null, rewrite: rewrite.value });
   if (rewritten.domain === '')
     return unparsed(

@@ -2,22 +2,24 @@
  * A small SMTP or LMTP server over node:net and node:tls: sockets, TLS, time-outs and bounds around the machine of
  * `smtp/server/machine.ts`. Decides nothing about a message: its owner does. Knows no file and no output.
  */
+
 import { createServer, type Server, type Socket } from 'node:net';
 import { createSecureContext, type SecureContext, type SecureContextOptions, TLSSocket } from 'node:tls';
 import { isLoopback } from '../router/loopback.ts';
 import { never, type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { isIPv6 } from '../smtp/path.ts';
 import type { Reply } from '../smtp/reply.ts';
+import { makeReply, replyLines } from '../smtp/server/answers.ts';
 import type { Search } from '../smtp/server/content.ts';
 import { makeReception, type Performed } from '../smtp/server/input.ts';
-import { makeReply, type Question, type Receiving, replyLines, type Visit } from '../smtp/server/machine.ts';
+import type { OwnerQuestion, Receiving, ServerVisit } from '../smtp/server/machine.ts';
 
 /** The owner's answer: null is yes; `each` is for the content in LMTP, one reply for each recipient accepted. */
 export type Verdict = Reply | null | { readonly reply: Reply | null; readonly each: readonly Reply[] };
 
 /** What the owner does for one client. A promise that rejects is a bug. */
 export interface Owner {
-  judge(question: Question, visit: Visit): Verdict | Promise<Verdict>;
+  judge(question: OwnerQuestion, visit: ServerVisit): Verdict | Promise<Verdict>;
   /** Octets of the content, kept valid. While a promise is pending nothing more is read from the client. */
   content?(octets: Uint8Array): void | Promise<void>;
   /** The transaction is over without a verdict. */
@@ -201,7 +203,7 @@ function converse(
 
   function tell(verdict: Verdict): void {
     const { reply, each } = verdict !== null && 'each' in verdict ? verdict : { reply: verdict, each: [] };
-    settle(() => reception.verdict(reply, each));
+    settle(() => reception.answer(reply, each));
   }
 
   function hold(promise: void | Promise<void>): void {
@@ -278,7 +280,7 @@ function converse(
     unhear(stream);
     // What was said in the clear and not yet read must not reach the handshake. RFC 3207 §6
     while (stream.read() !== null);
-    secure(() => settle(() => reception.secured()));
+    secure(() => settle(() => reception.tell('secured')));
   }
 
   function secure(done: () => void): void {
@@ -307,8 +309,8 @@ function converse(
     setTimeout(() => stream.destroy(), LINGER).unref();
   }
 
-  const onData = (chunk: Buffer): void => settle(() => reception.octets(chunk));
-  const onEnd = (): void => settle(() => reception.ended());
+  const onData = (chunk: Buffer): void => settle(() => reception.hear(chunk));
+  const onEnd = (): void => settle(() => reception.end());
   const onDrain = (): void => settle(() => {});
   function hear(on: Socket): void {
     on.on('data', onData);

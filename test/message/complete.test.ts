@@ -10,6 +10,7 @@ import { sourceOf } from '../../src/message/source.ts';
 import type { Parsed } from '../../src/smtp/parsed.ts';
 import { latin1, octets, utf8 } from '../../src/smtp/text.ts';
 import { decodeEncoded, encodedFaults } from '../support/encoded.ts';
+import { mailbox, uncheckedMailbox } from '../support/mailbox.ts';
 
 const test = suite('message/complete');
 
@@ -18,7 +19,7 @@ const facts: Facts = {
   zone: 90,
   unique: '1700000000.123.abc',
   hostname: 'host.example.org',
-  reversePath: { localPart: 'joe', domain: 'example.org' },
+  reversePath: mailbox('joe@example.org'),
   fullName: 'Joe Doe',
   login: 'joe',
   qualifyDomain: 'q.example',
@@ -67,7 +68,7 @@ test('what is missing is added behind the fields that are there', async () => {
     [
       ['Date: x', 'Message-ID: y'],
       ['Date: x', 'Message-ID: y', 'From: Joe Doe <f@g>'],
-      { reversePath: null, from: { localPart: 'f', domain: 'g' } },
+      { reversePath: null, from: mailbox('f@g') },
       'null reverse-path: from',
     ],
     [
@@ -109,7 +110,7 @@ test('what is missing is added behind the fields that are there', async () => {
     [
       ['Date: x', 'From: a@b'],
       ['Date: x', 'From: a@b', 'Message-ID: <1700000000.123.abc@nospool.invalid>'],
-      { hostname: 'a\r\nb', reversePath: { localPart: 'a', domain: '[192.0.2.1]' }, qualifyDomain: '' },
+      { hostname: 'a\r\nb', reversePath: mailbox('a@[192.0.2.1]'), qualifyDomain: '' },
       'or none of them',
     ],
     [
@@ -227,7 +228,7 @@ test('a bare address without a domain fails and names the key', async () => {
 });
 
 test('force_from changes the address and nothing else', async () => {
-  const over = { forceFrom: true, from: { localPart: 'only', domain: 'me.example' } };
+  const over = { forceFrom: true, from: mailbox('only@me.example') };
   const rows: [string[], string[], string][] = [
     [['From: "A, B"\n <a@b> (c)'], ['From: "A, B"\n <only@me.example> (c)'], 'name, comment and folding stay'],
     [['From: root (Cron Daemon)'], ['From: only@me.example (Cron Daemon)'], 'cron'],
@@ -253,8 +254,8 @@ test('more than 30 Received fields are a loop', async () => {
 });
 
 test('a Received field, if wanted', async () => {
-  const received = { id: '1abc-2', version: '1.0.0', recipients: [{ localPart: 'a b', domain: 'x' }] };
-  const one = (await completed(WHOLE, { received: { ...received, recipients: [{ localPart: '"a b"', domain: 'x' }] } }))[0];
+  const received = { id: '1abc-2', version: '1.0.0', recipients: [uncheckedMailbox('a b', 'x')] };
+  const one = (await completed(WHOLE, { received: { ...received, recipients: [mailbox('"a b"@x')] } }))[0];
   assert.equal(
     one,
     'Received: from joe by host.example.org with local (nospool 1.0.0)\n\t(envelope-from <joe@example.org>)\n\tid 1abc-2\n\tfor <"a b"@x>;\n\tSun, 22 Nov 2026 16:26:56 +0130',
@@ -380,9 +381,9 @@ test('addresses outside ASCII: domains go as A-labels, local-parts need SMTPUTF8
     (await finish([utf8('To: joe@bücher.example'), ...WHOLE], { toAscii: () => null })).needsSmtputf8,
     'the To field has joe@bücher.example',
   );
-  const added = await finish(['Date: x', 'Message-ID: y'], { reversePath: { localPart: 'jörg', domain: 'x' }, fullName: '' });
+  const added = await finish(['Date: x', 'Message-ID: y'], { reversePath: mailbox('jörg@x'), fullName: '' });
   assert.deepEqual([added.fields.at(-1)?.raw, added.needsSmtputf8], [utf8('From: jörg@x'), 'the From field has jörg@x']);
-  const domain = await finish(['Date: x', 'Message-ID: y'], { reversePath: { localPart: 'joe', domain: 'bücher.example' }, fullName: '' });
+  const domain = await finish(['Date: x', 'Message-ID: y'], { reversePath: mailbox('joe@bücher.example'), fullName: '' });
   assert.deepEqual([domain.fields.at(-1)?.raw, domain.needsSmtputf8], ['From: joe@xn--bcher-kva.example', null]);
 });
 

@@ -9,7 +9,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BUN_FLAGS } from '../../src/nospool/install/wrapper.ts';
 import { printPath } from '../../src/smtp/path.ts';
-import { type Question, RECEIVING, type Receiving, USUAL_EXTENSIONS } from '../../src/smtp/server/machine.ts';
+import { type OwnerQuestion, RECEIVING, type Receiving, USUAL_EXTENSIONS } from '../../src/smtp/server/machine.ts';
 import type { Parameter } from '../../src/smtp/server/parse.ts';
 import { type Listener, listen, type Verdict } from '../../src/transport/listen.ts';
 
@@ -141,7 +141,7 @@ export interface SmartHost {
 }
 
 /** Refuses, delays or takes; null takes. */
-export type Judge = (question: Question, host: SmartHost) => Verdict | Promise<Verdict>;
+export type Judge = (question: OwnerQuestion, host: SmartHost) => Verdict | Promise<Verdict>;
 
 const judgeNothing: Judge = () => null;
 

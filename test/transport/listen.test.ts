@@ -1,4 +1,5 @@
 /** Loopback: it is the server's side; a client's policy has no say. */
+
 import assert from 'node:assert';
 import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -7,7 +8,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { connect as tlsConnect } from 'node:tls';
 import { suite } from 'uvu';
-import { makeReply, type Question, RECEIVING } from '../../src/smtp/server/machine.ts';
+import { makeReply } from '../../src/smtp/server/answers.ts';
+import { type OwnerQuestion, RECEIVING } from '../../src/smtp/server/machine.ts';
 import { type Listener, type ListenOptions, listen, type Owner, type Verdict } from '../../src/transport/listen.ts';
 import { makeCertificate } from '../../src/transport/tls/certificate.ts';
 import { within } from '../support/within.ts';
@@ -25,7 +27,7 @@ interface Seen {
   closed: number;
 }
 
-type Judge = (question: Question) => Verdict | Promise<Verdict>;
+type Judge = (question: OwnerQuestion) => Verdict | Promise<Verdict>;
 
 /** Listens, runs `work`, closes; the owner says yes unless `judge` says otherwise. */
 async function served(

@@ -601,7 +601,7 @@ test('facts: what the log, nospool check and channel binding need', async () => 
           channel,
           hashes,
         );
-        assert.ok(typeof chosen !== 'string' && chosen.begin().say?.startsWith(`p=${types[0]},,`));
+        assert.ok(chosen.ok && chosen.value.begin().say?.startsWith(`p=${types[0]},,`));
       },
     );
 });

@@ -5,8 +5,8 @@
  */
 import { isAscii } from 'node:buffer';
 import { scanContent } from '../../smtp/client/content.ts';
+import { LONGEST_CONTENT_LINE } from '../../smtp/limits.ts';
 import { fromUtf8, isAscii as isAsciiText, printable } from '../../smtp/text.ts';
-import { LONGEST_LINE } from '../body.ts';
 import { encodeAddresses, NEVER_ENCODED, RECIPIENTS, SENDERS } from '../complete.ts';
 import { encodeWords, textWords } from '../encoded-words.ts';
 import { bodyOffset, type Field } from '../fields.ts';
@@ -210,7 +210,7 @@ function converter(out: Growing, options: ConvertOptions): Machine {
         if (rest === null) {
           const { longestLine, nul } = scanContent(octets.octets.subarray(0, octets.length));
           // 7bit allows neither (RFC 2045 §2.7), and the relabelled part would be announced as such.
-          rest = entity.encoding === '8bit' && (longestLine > LONGEST_LINE || nul) ? encode() : pass();
+          rest = entity.encoding === '8bit' && (longestLine > LONGEST_CONTENT_LINE || nul) ? encode() : pass();
         }
         rest.finish();
       },
