@@ -46,7 +46,7 @@ export interface Body {
   open(last?: boolean): Source | null;
 }
 
-export interface BodyOptions {
+interface BodyOptions {
   /** Octets to read before anything connects; 0 reads none. The chunk that crosses the limit is kept whole. */
   readonly window: number;
   /** The body from its start once more, where that is possible: standard input is a regular file. */

@@ -14,17 +14,15 @@ export interface Span {
 }
 
 /** A mailbox of a list; offsets are those of the addr-spec, without brackets, comments and a route. */
-export interface ListedMailbox extends Span {
+interface ListedMailbox extends Span {
   /** `domain` is '' when the address is bare. */
   readonly mailbox: Mailbox;
-  /** Octet string: the phrase without its quotes, else the last comment (`addr (Name)`), else ''. Encoded words stay. */
-  readonly displayName: string;
   /** False for an address that stands alone, which may be a word of a name. */
   readonly isInAngle: boolean;
 }
 
 /** A word of a display name or of a group's name. */
-export interface PhraseWord extends Span {
+interface PhraseWord extends Span {
   readonly quoted: boolean;
 }
 
@@ -173,7 +171,6 @@ export function parseAddressList(text: string, from = 0): Parsed<AddressList> {
   let isBehindGroup = false;
   let first = next();
   for (;;) {
-    const commentsBefore = comments.length;
     const { tokens, stop } = readWords(first);
     const start = (tokens[0] ?? stop).start;
     let after = stop;
@@ -196,8 +193,7 @@ export function parseAddressList(text: string, from = 0): Parsed<AddressList> {
       if (!angle.ok) return angle;
       after = next();
       if (angle.value.tokens.length > 0) {
-        const name = tokens.length > 0 ? phrase(text, tokens) : lastComment(text, comments, commentsBefore);
-        const found = readAddress(text, angle.value.tokens, name, true);
+        const found = readAddress(text, angle.value.tokens, true);
         if (!found.ok) return found;
         mailboxes.push(found.value);
       }
@@ -206,7 +202,7 @@ export function parseAddressList(text: string, from = 0): Parsed<AddressList> {
     } else if (stop.kind === 'bad') return unparsed(stop.detail as string);
     else if (stop.kind === '>') return unparsed(`${near(text, start)} has an unbalanced ">"`);
     else if (tokens.length > 0 && !(isBehindGroup && isHostAlone(tokens))) {
-      const found = readAddress(text, tokens, lastComment(text, comments, commentsBefore), false);
+      const found = readAddress(text, tokens, false);
       if (!found.ok) return found;
       mailboxes.push(found.value);
     }
@@ -225,7 +221,7 @@ function isHostAlone([sign, host, more]: readonly Token[]): boolean {
 }
 
 /** The tokens of an addr-spec as a mailbox; blanks and comments around dots and "@" are dropped. RFC 5322 §4.4 */
-function readAddress(text: string, tokens: readonly Token[], displayName: string, isInAngle: boolean): Parsed<ListedMailbox> {
+function readAddress(text: string, tokens: readonly Token[], isInAngle: boolean): Parsed<ListedMailbox> {
   const { start } = tokens[0] as Token;
   const { end } = tokens.at(-1) as Token;
   const wrong = (why: string) => unparsed(`"${shown(text, start, end)}" is not an address: ${why}`);
@@ -247,29 +243,13 @@ function readAddress(text: string, tokens: readonly Token[], displayName: string
   const unicode = fromUtf8(localPart + after);
   if (unicode === null) return wrong('it is not valid UTF-8');
   const mailbox = parseMailbox(unicode);
-  return mailbox.ok ? parsed({ mailbox: mailbox.value, displayName, isInAngle, start, end }) : wrong(mailbox.detail);
+  return mailbox.ok ? parsed({ mailbox: mailbox.value, isInAngle, start, end }) : wrong(mailbox.detail);
 }
 
 /** What a token stands for: a quoted string without quotes, quoted pairs and folding, a literal without blanks. */
 function content(text: string, { kind, start, end }: Token): string {
   if (kind === 'quoted') return unquote(text.slice(start + 1, end - 1));
   return kind === 'literal' ? text.slice(start, end).replaceAll(/[ \t\r\n]/g, '') : text.slice(start, end);
-}
-
-/** A display name: its words joined by one blank where there were any. */
-function phrase(text: string, tokens: readonly Token[]): string {
-  let out = '';
-  let end = tokens[0]?.start ?? 0;
-  for (const token of tokens) {
-    out += (token.start > end ? ' ' : '') + content(text, token);
-    end = token.end;
-  }
-  return out;
-}
-
-function lastComment(text: string, comments: readonly Span[], since: number): string {
-  const comment = comments.length > since ? comments.at(-1) : undefined;
-  return comment ? unquote(text.slice(comment.start + 1, comment.end).replace(/\)$/, '')).trim() : '';
 }
 
 /** A word outside ASCII that stands where an address should, without an "@": part of a name, which no server could be given. */

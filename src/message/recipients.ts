@@ -7,7 +7,7 @@ import { printable, utf8 } from '../smtp/text.ts';
 import { bodyOffset, type Field, isNamed, resentBlock, withoutFields } from './fields.ts';
 import { isName, parseAddressList } from './mailboxes.ts';
 
-export interface RecipientOptions {
+interface RecipientOptions {
   /** Recipients are taken from the header section (-t). */
   readonly fromFields: boolean;
   /** What arguments do together with -t; configuration key arguments_with_t. */

@@ -56,7 +56,7 @@ function parseReplacement(text: string, qualifyDomain: string): Parsed<Replaceme
 }
 
 /** The mailbox after the rules, of which one applies, once: the address before its domain. */
-export function rewriteMailbox(rules: Rewrite, mailbox: Mailbox, qualifyDomain: string): Mailbox {
+function rewriteMailbox(rules: Rewrite, mailbox: Mailbox, qualifyDomain: string): Mailbox {
   const whole = qualify(mailbox, qualifyDomain);
   const found = rules.exact.get(mailboxKey(whole)) ?? rules.domains.get(whole.domain.toLowerCase());
   if (!found) return mailbox;

@@ -27,7 +27,7 @@ export interface AliasReader {
 }
 
 /** What a reader calls back. */
-export interface AliasVisitor {
+interface AliasVisitor {
   /** True if the entry of this key is to be taken; asked once for each key line. */
   wants(key: string): boolean;
   take(entry: AliasEntry): void;
@@ -170,7 +170,7 @@ export function readAliases(visitor: AliasVisitor): AliasReader {
 }
 
 /** Looks keys (as foldKey gives them) up in one pass over a file; the first entry of a key is the one that counts. */
-export interface AliasSearch extends AliasReader {
+interface AliasSearch extends AliasReader {
   /** Whole once the reader has been told the end, or `isDone`. */
   readonly entries: readonly AliasEntry[];
   /** Nothing further in the file can matter. */

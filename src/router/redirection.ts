@@ -6,7 +6,7 @@
 import { type Parsed, parsed } from '../smtp/parsed.ts';
 import { type Mailbox, parseMailbox } from '../smtp/path.ts';
 
-export type RedirectionTarget =
+type RedirectionTarget =
   | { readonly kind: 'mailbox'; readonly mailbox: Mailbox }
   /** `\user`: qualified with the domain of the address that is redirected. */
   | { readonly kind: 'own'; readonly localPart: string }

@@ -14,14 +14,14 @@ import type { Route, RoutedRecipient, RouteResult, Router, RouterDefinition, Rou
 import type { Answer, Want } from './want.ts';
 
 /** What is the same for all recipients of a message. */
-export interface RoutingRules extends Surroundings {
+interface RoutingRules extends Surroundings {
   /** As they are asked (`withDefaults`). */
   readonly routers: readonly RouterDefinition[];
   /** A permutation of 0…n-1 for `randomize`; asked at most once for each n. */
   readonly shuffle: (n: number) => readonly number[];
 }
 
-export interface RoutingQuestion extends RoutingRules {
+interface RoutingQuestion extends RoutingRules {
   /** As the caller gave them, in order; bare ones are qualified with `qualifyRecipient`. */
   readonly recipients: readonly ForwardPath[];
 }

@@ -16,13 +16,13 @@ import { socketError } from './driver.ts';
 import { endpointsOf } from './lookup/endpoints.ts';
 
 /** Whom the proxy is to connect to, by name or address. */
-export interface Destination {
+interface Destination {
   readonly host: string;
   readonly port: number;
 }
 
 /** Octets to say, and what is made of all that was heard since. */
-export interface ProxyStep {
+interface ProxyStep {
   readonly say: string;
   readonly hear: (heard: string) => Heard;
 }
@@ -170,7 +170,7 @@ function httpReply(heard: string, to: Destination, user: string, before = 0): He
 
 /* ---- over a socket ---- */
 
-export interface ProxyLimits {
+interface ProxyLimits {
   /** Milliseconds for looking up the proxy's name. */
   readonly resolve: number;
   /** Milliseconds for connecting to it, and for all that it says. */

@@ -86,7 +86,7 @@ export interface FileFacts {
 }
 
 /** The file system that a file is on. */
-export interface Mount {
+interface Mount {
   readonly isReadOnly: boolean;
   /** The file or its folder was mounted by itself, as container runtimes do. */
   readonly isOwn: boolean;

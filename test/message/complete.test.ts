@@ -5,7 +5,7 @@ import { suite } from 'uvu';
 import { type Completed, complete, type Facts, lacksFrom, printDate } from '../../src/message/complete.ts';
 import { type Field, printHead } from '../../src/message/fields.ts';
 import { readHead } from '../../src/message/head.ts';
-import { parseAddressList } from '../../src/message/mailboxes.ts';
+import { parseAddressList, unquote } from '../../src/message/mailboxes.ts';
 import { sourceOf } from '../../src/message/source.ts';
 import type { Parsed } from '../../src/smtp/parsed.ts';
 import { latin1, octets, utf8 } from '../../src/smtp/text.ts';
@@ -478,10 +478,13 @@ test('display names survive encoding, in lines as RFC 2047 wants them, and addre
         list.value.mailboxes.map(({ mailbox }) => mailbox.localPart),
         names.map((_, index) => `r${index}`),
       );
+      const { mailboxes, words } = list.value;
+      const shown = mailboxes.map(({ start }, index) => {
+        const own = words.filter((word) => word.end <= start && word.start > (mailboxes[index - 1]?.end ?? 0));
+        return own.map(({ start: from, end, quoted }) => (quoted ? unquote(raw.slice(from + 1, end - 1)) : raw.slice(from, end))).join(' ');
+      });
       assert.deepEqual(
-        list.value.mailboxes.map(({ displayName }, index) =>
-          /[^ -~]/.test(names[index]?.[0] as string) ? decodeEncoded(displayName) : displayName,
-        ),
+        shown.map((text, index) => (/[^ -~]/.test(names[index]?.[0] as string) ? decodeEncoded(text) : text)),
         names.map(([text]) => text),
       );
       assert.deepEqual(

@@ -6,14 +6,14 @@ import {
   delimits,
   entityOf,
   fieldsOf,
-  growing,
   isHeaderLine,
   nameOf,
+  type PartWriter,
   quotedPrintable,
-  type Sink,
   sevenBitParameters,
   withEncoding,
 } from '../../src/message/mime/mime.ts';
+import { makeOctetBuffer, type OctetBuffer } from '../../src/message/octet-buffer.ts';
 import { octets, utf8 } from '../../src/smtp/text.ts';
 
 const test = suite('message/mime');
@@ -166,8 +166,8 @@ for (const [line, boundary, expected] of DELIMITERS) {
 }
 
 /** What a sink makes of `text` in chunks of `size`. */
-function made(make: (out: ReturnType<typeof growing>) => Sink, text: string, size: number): string {
-  const out = growing();
+function made(make: (out: OctetBuffer) => PartWriter, text: string, size: number): string {
+  const out = makeOctetBuffer();
   const sink = make(out);
   for (let i = 0; i < text.length; i += size) sink.write(octets(text.slice(i, i + size)));
   sink.finish();

@@ -10,6 +10,7 @@ import { LONGEST_LINE } from '../body.ts';
 import { encodeAddresses, NEVER_ENCODED, RECIPIENTS, SENDERS } from '../complete.ts';
 import { encodeWords, textWords } from '../encoded-words.ts';
 import { bodyOffset, type Field } from '../fields.ts';
+import { makeOctetBuffer, type OctetBuffer } from '../octet-buffer.ts';
 import { CLEAN, type Ended, type Source } from '../source.ts';
 import {
   base64Lines,
@@ -17,13 +18,11 @@ import {
   type Entity,
   entityOf,
   fieldsOf,
-  type Growing,
-  growing,
   isHeaderLine,
   LONGEST_DELIMITER,
   nameOf,
+  type PartWriter,
   quotedPrintable,
-  type Sink,
   sevenBitParameters,
   withEncoding,
 } from './mime.ts';
@@ -65,7 +64,7 @@ export const CONVERT: ConvertOptions = {
  * can no longer be encoded. Line ends of what is not encoded are as they were.
  */
 export function toSevenBit(message: Source, options: ConvertOptions = CONVERT): Source {
-  const out = growing();
+  const out = makeOctetBuffer();
   const machine = converter(out, options);
   let taken = 0;
   let ended: Ended | null = null;
@@ -113,7 +112,7 @@ interface Machine {
   finish(): Ended | null;
 }
 
-function converter(out: Growing, options: ConvertOptions): Machine {
+function converter(out: OctetBuffer, options: ConvertOptions): Machine {
   /** Octets not yet decided about: part of a line, or of a line end and what follows it. */
   let buffer: Buffer = Buffer.alloc(0);
   let at = 0;
@@ -126,7 +125,7 @@ function converter(out: Growing, options: ConvertOptions): Machine {
   /** Whether it is the header section of a message, not of a part; and of the message that is sent. */
   let place: 'message' | 'enclosed' | 'part' = 'message';
   let fallback: 'text/plain' | 'message/rfc822' = 'text/plain';
-  let sink: Sink = aside();
+  let sink: PartWriter = aside();
   /** How many multiparts are open when the innermost has had no part yet, else -1; and whether its preamble was altered. */
   let undelimited = -1;
   let altered = false;
@@ -146,7 +145,7 @@ function converter(out: Growing, options: ConvertOptions): Machine {
    * Preamble and epilogue, which no reader shows (RFC 2046 §5.1.1): there an 8-bit octet becomes a question mark.
    * Without a part after it there is no preamble, and readers show the text: then the message fails.
    */
-  function aside(): Sink {
+  function aside(): PartWriter {
     return {
       write(octets) {
         const start = out.length;
@@ -160,7 +159,7 @@ function converter(out: Growing, options: ConvertOptions): Machine {
   }
 
   /** Octets that pass as they are and must be seven bits. */
-  function unaltered(detail: string): Sink {
+  function unaltered(detail: string): PartWriter {
     return {
       write(octets) {
         if (isAscii(octets)) out.add(octets);
@@ -171,14 +170,14 @@ function converter(out: Growing, options: ConvertOptions): Machine {
   }
 
   /** A part that can be encoded, held until it is known whether it must be. */
-  function held(entity: Entity, original: string, separator: string): Sink {
-    const octets = growing();
+  function held(entity: Entity, original: string, separator: string): PartWriter {
+    const octets = makeOctetBuffer();
     const text = entity.type === 'text';
     const announced = entity.encoding === '7bit';
     const version = place !== 'part';
     /** What the rest of the part goes to, once that is decided. */
-    let rest: Sink | null = null;
-    function pass(): Sink {
+    let rest: PartWriter | null = null;
+    function pass(): PartWriter {
       out.addText((entity.encoding === '8bit' ? withEncoding(original, '7bit', false) : original) + separator);
       out.add(octets.octets.subarray(0, octets.length));
       return unaltered(
@@ -186,7 +185,7 @@ function converter(out: Growing, options: ConvertOptions): Machine {
           'declare its Content-Transfer-Encoding as 8bit, or set eight_bit = "send"',
       );
     }
-    function encode(): Sink {
+    function encode(): PartWriter {
       out.addText(withEncoding(original, text ? 'quoted-printable' : 'base64', version) + (separator || '\r\n'));
       const encoder = text ? quotedPrintable(out) : base64Lines(out, true);
       encoder.write(octets.octets.subarray(0, octets.length));

@@ -4,6 +4,7 @@
  * `convert.ts` decides what is encoded.
  */
 import { fromUtf8, isAscii } from '../../smtp/text.ts';
+import type { OctetBuffer } from '../octet-buffer.ts';
 
 const LF = 10;
 const CR = 13;
@@ -202,44 +203,8 @@ export function delimits(line: Uint8Array, boundary: string): 'next' | 'last' | 
   return end === boundary.length + 4 && line[end - 1] === 45 && line[end - 2] === 45 ? 'last' : null;
 }
 
-/** Octets that grow at one end, taken away all at once. */
-export interface Growing {
-  /** The octets so far are `octets.subarray(0, length)`; whoever writes at `length` has reserved the room before. */
-  octets: Buffer;
-  length: number;
-  reserve(count: number): void;
-  add(more: Uint8Array): void;
-  addText(octetString: string): void;
-  clear(): void;
-}
-
-export function growing(): Growing {
-  return {
-    octets: Buffer.allocUnsafeSlow(4096),
-    length: 0,
-    reserve(count) {
-      if (this.length + count <= this.octets.length) return;
-      const larger = Buffer.allocUnsafeSlow(Math.max(this.length + count, this.octets.length * 2));
-      larger.set(this.octets.subarray(0, this.length));
-      this.octets = larger;
-    },
-    add(more) {
-      this.reserve(more.length);
-      this.octets.set(more, this.length);
-      this.length += more.length;
-    },
-    addText(octetString) {
-      this.reserve(octetString.length);
-      this.length += this.octets.write(octetString, this.length, 'latin1');
-    },
-    clear() {
-      this.length = 0;
-    },
-  };
-}
-
 /** Takes the octets of one part, in any cut. */
-export interface Sink {
+export interface PartWriter {
   write(octets: Uint8Array): void;
   /** The part has ended; the line end before the delimiter is not part of it. */
   finish(): void;
@@ -248,7 +213,7 @@ export interface Sink {
 const HEX = Buffer.from('0123456789ABCDEF');
 
 /** Quoted-printable with lines of at most 76 characters; LF, CRLF and a lone CR end a line. RFC 2045 §6.7 */
-export function quotedPrintable(out: Growing): Sink {
+export function quotedPrintable(out: OctetBuffer): PartWriter {
   let column = 0;
   /** A blank or tab that stands for itself unless its line ends there (rule 3), or 0. */
   let blank = 0;
@@ -305,7 +270,7 @@ export function quotedPrintable(out: Growing): Sink {
 const LINE = 57;
 
 /** Base64. With `lines`, LF, CRLF and a lone CR go in as CRLF, as text has it; else the octets as they are. RFC 2045 §6.8 */
-export function base64Lines(out: Growing, lines: boolean): Sink {
+export function base64Lines(out: OctetBuffer, lines: boolean): PartWriter {
   const packed = Buffer.allocUnsafeSlow(LINE * 128);
   let length = 0;
   let first = true;

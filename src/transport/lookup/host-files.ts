@@ -93,7 +93,7 @@ export function candidatesOf(name: string, { search, ndots }: Pick<ResolvConf, '
 /** `system`: only the C library can do it. */
 export type Step = 'files' | 'dns' | 'system';
 
-export interface SwitchFacts {
+interface SwitchFacts {
   /** This host's own name. */
   readonly hostname: string;
   readonly nameservers: readonly string[];
