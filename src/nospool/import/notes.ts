@@ -5,7 +5,7 @@
 
 import { PORTS } from '../../router/smarthost.ts';
 import { isIPv6 } from '../../smtp/path.ts';
-import type { HostPlan, Plan, Settings } from '../print-config.ts';
+import type { Plan, Settings } from '../print-config.ts';
 
 /** A file of another program. */
 export interface Source {
