@@ -3,6 +3,8 @@
  * EC keys on P-256 by default, no file and no other program. Makes them wrong and weak on request; verifies nothing.
  */
 import { createHash, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
+import { octets } from '../../smtp/text.ts';
+import { addressOctets } from '../address.ts';
 
 /** A certificate and its key, for `tls.createSecureContext` and as the issuer of others. */
 export interface Certificate {
@@ -61,7 +63,7 @@ export function makeCertificate(options: CertificateOptions = {}): Certificate {
   const signer = issuer?.privateKey ?? privateKey;
   const { digest = 'sha256' } = options;
   const algorithm = SIGNED_WITH[signer.asymmetricKeyType === 'rsa' ? 'rsa' : 'ec'][digest];
-  const alternatives = [...names.map((text) => implicit(2, ascii(text))), ...ips.map((text) => implicit(7, addressOctets(text)))];
+  const alternatives = [...names.map((text) => implicit(2, ascii(text))), ...ips.map((text) => implicit(7, octets(addressOctets(text))))];
   const extensions = [
     extension([2, 5, 29, 14], false, octetString(keyIdentifier)), // RFC 5280 §4.2.1.2
     // RFC 5280 §4.2.1.1: strict verifiers want it of all but self-signed ones.
@@ -124,9 +126,9 @@ function tlv(tag: number, ...values: readonly Uint8Array[]): Uint8Array {
 }
 
 const sequence = (...items: readonly Uint8Array[]): Uint8Array => tlv(0x30, ...items);
-const octetString = (octets: Uint8Array): Uint8Array => tlv(0x04, octets);
+const octetString = (value: Uint8Array): Uint8Array => tlv(0x04, value);
 const explicit = (number: number, item: Uint8Array): Uint8Array => tlv(0xa0 | number, item);
-const implicit = (number: number, octets: Uint8Array): Uint8Array => tlv(0x80 | number, octets);
+const implicit = (number: number, value: Uint8Array): Uint8Array => tlv(0x80 | number, value);
 const BOOLEAN_TRUE = tlv(0x01, Uint8Array.of(0xff));
 
 function ascii(text: string): Uint8Array {
@@ -136,10 +138,10 @@ function ascii(text: string): Uint8Array {
 }
 
 /** Unsigned, in as few octets as can be. X.690 §8.3.2 */
-function integer(octets: Uint8Array): Uint8Array {
+function integer(value: Uint8Array): Uint8Array {
   let from = 0;
-  while (from < octets.length - 1 && octets[from] === 0) from++;
-  const short = octets.subarray(from);
+  while (from < value.length - 1 && value[from] === 0) from++;
+  const short = value.subarray(from);
   return (short[0] as number) >= 0x80 ? tlv(0x02, Uint8Array.of(0), short) : tlv(0x02, short);
 }
 
@@ -180,15 +182,4 @@ function time(milliseconds: number): Uint8Array {
 
 function extension(id: readonly [number, number, ...number[]], critical: boolean, value: Uint8Array): Uint8Array {
   return sequence(oid(...id), ...(critical ? [BOOLEAN_TRUE] : []), octetString(value));
-}
-
-function addressOctets(text: string): Uint8Array {
-  if (/^\d+(\.\d+){3}$/.test(text)) return Uint8Array.from(text.split('.').map(Number));
-  // The URL parser writes an IPv6 address out in one canonical form, without dotted quads.
-  const canonical = new URL(`http://[${text}]/`).hostname.slice(1, -1);
-  const [head = '', tail] = canonical.split('::');
-  const before = head === '' ? [] : head.split(':');
-  const after = tail === undefined || tail === '' ? [] : tail.split(':');
-  const groups = [...before, ...Array<string>(8 - before.length - after.length).fill('0'), ...after];
-  return Uint8Array.from(groups.flatMap((group) => [Number.parseInt(group, 16) >> 8, Number.parseInt(group, 16) & 255]));
 }

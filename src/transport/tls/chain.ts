@@ -19,7 +19,9 @@ export interface CertificateFacts {
 }
 
 /** One certificate of a chain. */
-export interface Link {
+export interface ChainLink {
+  /** As the peer sent it. */
+  readonly der: Uint8Array;
   readonly facts: CertificateFacts;
   readonly content: CertificateContent;
 }
@@ -28,8 +30,8 @@ export interface Link {
 const LONGEST_CHAIN = 10;
 
 /** The peer's own certificate first; ends where one cannot be read. */
-export function chainOf(socket: TLSSocket): readonly Link[] {
-  const chain: Link[] = [];
+export function chainOf(socket: TLSSocket): readonly ChainLink[] {
+  const chain: ChainLink[] = [];
   const seen = new Set<string>();
   let next: DetailedPeerCertificate | undefined = socket.getPeerCertificate(true);
   while (next?.raw !== undefined && chain.length < LONGEST_CHAIN) {
@@ -37,7 +39,7 @@ export function chainOf(socket: TLSSocket): readonly Link[] {
     const fingerprint = fingerprintOf(next.raw);
     if (content === null || seen.has(fingerprint)) break;
     seen.add(fingerprint);
-    chain.push({ content, facts: factsOfCertificate(next, content, fingerprint) });
+    chain.push({ der: next.raw, content, facts: factsOfCertificate(next, content, fingerprint) });
     next = next.issuerCertificate;
   }
   return chain;
@@ -61,7 +63,7 @@ export interface Weakness {
  * refuses some of this and another none of it. `isTrusted`: the store has this certificate's key; nobody needs to vouch for it,
  * and what follows it is not relied on.
  */
-export function weaknessOf(chain: readonly Link[], isTrusted: (link: Link) => boolean): Weakness | null {
+export function weaknessOf(chain: readonly ChainLink[], isTrusted: (link: ChainLink) => boolean): Weakness | null {
   for (const [at, link] of chain.entries()) {
     const { key, signedWith, selfIssued } = link.content;
     const least = LEAST[key.kind] ?? 0;

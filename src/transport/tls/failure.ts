@@ -4,7 +4,7 @@
  */
 import type { TlsPolicy } from '../../router/smarthost.ts';
 import { printable, utf8 } from '../../smtp/text.ts';
-import type { CertificateFacts, Link, Weakness } from './chain.ts';
+import type { CertificateFacts, ChainLink, Weakness } from './chain.ts';
 import type { Wanted } from './peername.ts';
 
 /** What a failure is explained with. */
@@ -59,7 +59,7 @@ function reasonOf(error: Error & { reason?: string }): string {
 }
 
 /** Why the chain, the peer's own certificate first, is not trusted, by OpenSSL's code. BoringSSL has fewer of them, so what can be seen is looked at. */
-export function explainChain(code: string, chain: readonly Link[], { store }: TlsAttempt): string {
+export function explainChain(code: string, chain: readonly ChainLink[], { store }: TlsAttempt): string {
   const [own] = chain;
   const last = chain.at(-1);
   const isUnknown = /^(?:SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_GET_ISSUER_CERT(?:_LOCALLY)?|UNABLE_TO_VERIFY_LEAF_SIGNATURE)$/.test(code);
@@ -97,7 +97,7 @@ export function explainChain(code: string, chain: readonly Link[], { store }: Tl
 export const isAboutWeakness = (code: string): boolean => /^(?:UNSPECIFIED|\w+_TOO_(?:WEAK|SMALL))$/.test(code);
 
 /** What is weak, and what may be done about it. */
-export function explainWeakness({ at, detail }: Weakness, chain: readonly Link[]): string {
+export function explainWeakness({ at, detail }: Weakness, chain: readonly ChainLink[]): string {
   const whose = at === 0 ? 'the certificate' : `the issuer's certificate "${chain[at]?.facts.subject}"`;
   return `${whose} ${detail}: the server needs another one; until it has, tls.fingerprint can name the one it has`;
 }
@@ -106,7 +106,7 @@ export function explainWeakness({ at, detail }: Weakness, chain: readonly Link[]
 const SHOWN = 8;
 
 /** Whom the certificate is for, and whom we want. */
-export function explainNames({ facts }: Link, { names }: Wanted): string {
+export function explainNames({ facts }: ChainLink, { names }: Wanted): string {
   if (names.length === 0) return 'a unix socket has no name to verify; set tls.server_name';
   const wanted = names.join(' or ');
   if (facts.names.length === 0)

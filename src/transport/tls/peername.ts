@@ -6,8 +6,8 @@
 import { isIP } from 'node:net';
 import { domainToASCII } from 'node:url';
 import type { TlsPolicy } from '../../router/smarthost.ts';
-import { addressOctets } from '../address.ts';
-import type { CertificateContent } from './x509.ts';
+import { isDomain } from '../../smtp/path.ts';
+import { isAscii } from '../../smtp/text.ts';
 
 /** Whom we want to talk to. */
 export interface Wanted {
@@ -39,19 +39,26 @@ function normalName(name: string): string {
   return domainToASCII(bare) || bare.toLowerCase();
 }
 
-/** True if the certificate is for this domain or IP address. The common name of the subject does not count. RFC 9525 §2 */
-export function isFor({ dnsNames, addresses }: CertificateContent, name: string): boolean {
-  if (isIP(name) !== 0) return addresses.includes(addressOctets(name));
-  return dnsNames.some((pattern) => matchesName(pattern, name));
-}
+/** Loaded with node:tls already. */
+const crypto = () => process.getBuiltinModule('node:crypto');
+
+/** The common name of the subject does not count (RFC 9525 §2), and a wildcard is a whole label (RFC 9525 §6.3). */
+const BY_NAMES = { subject: 'never', partialWildcards: false } as const;
 
 /**
- * RFC 9525 §6.3: labels are compared without case; `*` stands for one whole label, the leftmost, and only for that.
- * Deviation: a wildcard right above a top-level domain (`*.org`) matches nothing, as in every browser.
+ * True if the certificate (DER) is for this domain (A-labels) or IP address. OpenSSL decides, which has its own reader of
+ * certificates; Bun's BoringSSL decides alike.
+ * Deviation: RFC 9525 §6.3 has wildcards right above a top-level domain (`*.org`), and leaves them to the client; they match
+ * nothing here, as in every browser.
  */
-export function matchesName(pattern: string, name: string): boolean {
-  const [first = '', ...rest] = pattern.toLowerCase().split('.');
-  const [label = '', ...above] = name.toLowerCase().split('.');
-  if (label === '' || rest.join('.') !== above.join('.')) return false;
-  return first === '*' ? rest.length >= 2 && rest.every((each) => each !== '') : first === label;
+export function isFor(der: Uint8Array, name: string): boolean {
+  const certificate = new (crypto().X509Certificate)(der);
+  if (isIP(name) !== 0) return certificate.checkIP(name) !== undefined;
+  // OpenSSL would take a name that begins with a dot for any name below it.
+  if (!isAscii(name) || !isDomain(name)) return false;
+  const isNamed = (host: string): boolean => certificate.checkHost(host, BY_NAMES) !== undefined;
+  const [label = '', ...above] = name.split('.');
+  // OpenSSL lets no wildcard stand for a label with an underscore, which hosts of private networks have. A wildcard is there
+  // if the certificate is for a label that nobody could foresee.
+  return isNamed(name) || (label.includes('_') && isNamed([crypto().randomBytes(16).toString('hex'), ...above].join('.')));
 }

@@ -16,7 +16,7 @@ import type { ChannelBinding } from '../../smtp/sasl/scram.ts';
 import { latin1, printable, utf8 } from '../../smtp/text.ts';
 import { refuseFile, whyUnread } from '../../trust/facts.ts';
 import type { FileKind } from '../../trust/rules.ts';
-import { type CertificateFacts, chainOf, keysIn, type Link, weaknessOf } from './chain.ts';
+import { type CertificateFacts, type ChainLink, chainOf, keysIn, weaknessOf } from './chain.ts';
 import {
   CLOSED,
   explainChain,
@@ -280,14 +280,14 @@ function verify(socket: TLSSocket, attempt: TlsAttempt, anchors: () => string): 
     return unparsed(`the certificate is not the pinned one: it has ${own.facts.fingerprint}, its key ${own.facts.keyFingerprint}`);
   }
   if (!policy.verify) return parsed({ by: 'nothing', peerName: '' });
-  const peerName = wanted.names.find((name) => isFor(own.content, name));
+  const peerName = wanted.names.find((name) => isFor(own.der, name));
   const reason = distrust(socket, chain, attempt, anchors);
   if (reason === null && peerName !== undefined) return parsed({ by: 'ca', peerName });
   return unparsed([...(reason === null ? [] : [reason]), ...(peerName === undefined ? [explainNames(own, wanted)] : [])].join('; '));
 }
 
 /** Why the chain is not trusted; null when it is. */
-function distrust(socket: TLSSocket, chain: readonly Link[], attempt: TlsAttempt, anchors: () => string): string | null {
+function distrust(socket: TLSSocket, chain: readonly ChainLink[], attempt: TlsAttempt, anchors: () => string): string | null {
   const code = `${socket.authorizationError ?? 'no verdict'}`;
   // Only a plain yes counts: a runtime that sets neither `authorized` nor an error is not believed.
   if (socket.authorized !== true && !isAboutWeakness(code)) return explainChain(code, chain, attempt);
