@@ -130,7 +130,7 @@ test('whom a host of the configuration leads to', () => {
     ['Mail.Example.org.', '', '', 'mail.example.org', ['mail.example.org'], 'case and a final dot'],
     ['bücher.example', '', '', 'xn--bcher-kva.example', ['xn--bcher-kva.example'], 'U-labels'],
     ['my_host', '', '', 'my_host', ['my_host'], 'a name of a private network'],
-    ['192.0.2.1', '', '', '', ['192.0.2.1'], 'libraries.md §3 row 25: no SNI for an IP address'],
+    ['192.0.2.1', '', '', '', ['192.0.2.1'], 'pitfall 25: no SNI for an IP address'],
     ['fe80::1%eth0', '', '', '', ['fe80::1'], 'a zone is not a part of the name'],
     ['192.0.2.1', '', 'mail.example.org', 'mail.example.org', ['mail.example.org'], 'server_name for an IP address'],
     ['mail.example.org', '', '192.0.2.1', '', ['192.0.2.1'], 'an IP address as server_name'],

@@ -286,7 +286,7 @@ test('S12: a fingerprint replaces that, too, and so does verify = false', async 
   }
 });
 
-test('O9: libraries.md §4 case 6 and §3 rows 24, 25: who is not trusted, and the exact reason', async () => {
+test('O9: hostile case 6 and pitfalls 24, 25: who is not trusted, and the exact reason', async () => {
   const since = Date.UTC(2026, 0, 2, 3, 4, 5);
   const alone = makeCertificate({ names: [HOST], issuer: intermediate });
   const expired = makeCertificate({ names: [HOST], issuer: ca, notBefore: since - 30 * DAY, notAfter: since });
@@ -411,7 +411,7 @@ test('O9: libraries.md §4 case 6 and §3 rows 24, 25: who is not trusted, and t
   for (const [why, certificate, how, expected] of cases) assert.match(await fails(certificate, how), expected, why);
 });
 
-test('libraries.md §4 case 39: NODE_TLS_REJECT_UNAUTHORIZED=0 has no effect', async () => {
+test('hostile case 39: NODE_TLS_REJECT_UNAUTHORIZED=0 has no effect', async () => {
   const before = process.env.NODE_TLS_REJECT_UNAUTHORIZED;
   const emitWarning = process.emitWarning;
   process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
@@ -425,7 +425,7 @@ test('libraries.md §4 case 39: NODE_TLS_REJECT_UNAUTHORIZED=0 has no effect', a
   }
 });
 
-test('libraries.md §4 case 7: old versions and ciphers without authentication', async () => {
+test('hostile case 7: old versions and ciphers without authentication', async () => {
   // BoringSSL, which Bun has, cannot be made to serve them.
   if ('bun' in process.versions) return;
   const old = serve(good, { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT:@SECLEVEL=0' });
@@ -439,7 +439,7 @@ test('libraries.md §4 case 7: old versions and ciphers without authentication',
   );
 });
 
-test('libraries.md §3 row 27: a port that greets in clear', async () => {
+test('pitfall 27: a port that greets in clear', async () => {
   const greets = () => net.createServer((socket) => void socket.write('220 mail.example.org ESMTP\r\n'));
   assert.match(await handshake(greets(), {}, detail), /^the port does not speak TLS from the start; .*submission:\/\//);
   assert.match(
