@@ -18,7 +18,7 @@ const SLICE = 64 * 1024;
 const LONGEST_TIMER = 2 ** 31 - 1;
 
 /** What the octets read before anything connects tell. A body is `whole` when it ended within the window. */
-export interface Facts {
+export interface BodyFacts {
   readonly whole: boolean;
   /** Octets as they were read; null when the body is not whole. */
   readonly octets: number | null;
@@ -36,7 +36,7 @@ export interface Facts {
 }
 
 export interface Body {
-  readonly facts: Facts;
+  readonly facts: BodyFacts;
   /** True while `open` gives the body from its start: until octets beyond the window of a pipe were handed out. */
   readonly replayable: boolean;
   /**
@@ -109,7 +109,7 @@ const CHANGED: Ended = {
 const SUPERSEDED: Ended = { end: 'failed', detail: 'bug: the body was opened again' };
 
 /** A body longer than its window. */
-function streamed(facts: Facts, source: Source, { again, addOctets: add = addOctets }: BodyOptions): Body {
+function streamed(facts: BodyFacts, source: Source, { again, addOctets: add = addOctets }: BodyOptions): Body {
   const window = facts.sample;
   /** A read of `source` whose octets no opening has handed out yet: they may outlive the opening that asked for them. */
   let pending: Promise<Uint8Array | Ended> | null = null;

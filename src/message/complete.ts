@@ -30,7 +30,7 @@ import {
 } from './fields.ts';
 import { type AddressList, isName, parseAddressList, unquote } from './mailboxes.ts';
 
-export interface Facts {
+export interface CompletionFacts {
   readonly date: Date;
   /** Minutes east of UTC. */
   readonly zone: number;
@@ -62,7 +62,7 @@ export interface Facts {
   readonly toAscii: (domain: string) => string | null;
 }
 
-export interface Completed {
+export interface CompletedHead {
   readonly fields: readonly Field[];
   /** The message's identifier with its brackets (octet string): the one it had, or the one added; for the log. */
   readonly messageId: string;
@@ -102,7 +102,7 @@ export function lacksFrom(fields: readonly Field[]): boolean {
  * The completed header section. Fails on a mail loop, and on a bare address without a domain to qualify it.
  * iconv-lite is loaded only when a field has octets that are not UTF-8 and a default charset is known.
  */
-export async function complete(fields: readonly Field[], facts: Facts): Promise<Parsed<Completed>> {
+export async function complete(fields: readonly Field[], facts: CompletionFacts): Promise<Parsed<CompletedHead>> {
   const hops = fields.filter((field) => isNamed(field, 'received')).length;
   if (hops > MOST_RECEIVED)
     return unparsed(`the message has ${hops} Received fields, which suggests a mail loop (at most ${MOST_RECEIVED})`);
@@ -135,7 +135,7 @@ export function printDate(date: Date, zone: number): string {
 }
 
 /** Configuration key force_from: the address changes, the name stays; a field that is not one address is written anew. */
-function forceFrom(fields: readonly Field[], from: Mailbox, facts: Facts): readonly Field[] {
+function forceFrom(fields: readonly Field[], from: Mailbox, facts: CompletionFacts): readonly Field[] {
   const block = resentBlock(fields);
   return fields.map((field, index) => {
     if (!isNamed(field, 'from') && !(isNamed(field, 'resent-from') && block.includes(index))) return field;
@@ -150,7 +150,7 @@ function forceFrom(fields: readonly Field[], from: Mailbox, facts: Facts): reado
  * Adds what is missing, in Exim's order behind the fields that are there; MIME fields come last. In a resent message
  * the resent fields go to the head of the newest block instead. RFC 5322 §3.6 and §3.6.6
  */
-function addMissing(fields: readonly Field[], facts: Facts): Parsed<readonly Field[]> {
+function addMissing(fields: readonly Field[], facts: CompletionFacts): Parsed<readonly Field[]> {
   const block = resentBlock(fields);
   const prefix = block.length > 0 ? 'Resent-' : '';
   const there = block.length > 0 ? block.map((index) => fields[index] as Field) : fields;
@@ -170,7 +170,7 @@ function addMissing(fields: readonly Field[], facts: Facts): Parsed<readonly Fie
 }
 
 /** Who an added From field names: the envelope's sender, else who is configured, else who runs us. */
-function defaultSender({ forceFrom, from, reversePath, login, qualifyDomain }: Facts): Parsed<Mailbox> {
+function defaultSender({ forceFrom, from, reversePath, login, qualifyDomain }: CompletionFacts): Parsed<Mailbox> {
   const known = (forceFrom ? from : null) ?? reversePath ?? from;
   if (known) return parsed(known);
   const mailbox = parseMailbox(quoteLocalPart(login));
@@ -179,7 +179,7 @@ function defaultSender({ forceFrom, from, reversePath, login, qualifyDomain }: F
 }
 
 /** RFC 2045 §4 and RFC 6152 §2: 8-bit text without a label is labelled. A message with any MIME field is its composer's work; Content-Length is mbox's. */
-function mimeFields(fields: readonly Field[], { body }: Facts): readonly Field[] {
+function mimeFields(fields: readonly Field[], { body }: CompletionFacts): readonly Field[] {
   const has = fields.some(({ name }) => /^(mime-version|content-(?!length$).*)$/.test(name.toLowerCase()));
   if (!body.eightBit || has) return [];
   // RFC 1428 §3: the label of 8-bit text whose charset nobody knows.
@@ -192,7 +192,7 @@ function mimeFields(fields: readonly Field[], { body }: Facts): readonly Field[]
 }
 
 /** RFC 5321 §4.4 in the words of Exim's. */
-function receivedField(received: NonNullable<Facts['received']>, facts: Facts): Field {
+function receivedField(received: NonNullable<CompletionFacts['received']>, facts: CompletionFacts): Field {
   const word = (text: string) => text.replaceAll(/[^A-Za-z0-9.:_[\]-]/g, '_') || 'unknown';
   const sender = facts.reversePath ? `\n\t(envelope-from ${utf8(printPath(asciiDomain(facts.reversePath, facts)))})` : '';
   const [only, second] = received.recipients;
@@ -205,7 +205,7 @@ function receivedField(received: NonNullable<Facts['received']>, facts: Facts): 
 }
 
 /** A mailbox with its name, folded where a line would be long. */
-function address(mailbox: Mailbox, fullName: string, facts: Facts): string {
+function address(mailbox: Mailbox, fullName: string, facts: CompletionFacts): string {
   const phrase = printPhrase(fullName);
   const spec = utf8(printMailbox(asciiDomain(mailbox, facts)));
   if (phrase === '') return spec;
@@ -214,14 +214,14 @@ function address(mailbox: Mailbox, fullName: string, facts: Facts): string {
 }
 
 /** The right side of Message-ID: a name that the world knows, if there is one. RFC 5322 §3.6.4 */
-function idDomain({ hostname, reversePath, qualifyDomain, toAscii }: Facts): string {
+function idDomain({ hostname, reversePath, qualifyDomain, toAscii }: CompletionFacts): string {
   const names = [hostname, reversePath?.domain ?? '', qualifyDomain].map((name) => (isAscii(name) ? name : (toAscii(name) ?? '')));
   const usable = names.filter((name) => /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/.test(name));
   return usable.find((name) => name.includes('.')) ?? usable[0] ?? 'nospool.invalid';
 }
 
 /** An ASCII local-part lets the domain go as A-labels, and the message without SMTPUTF8. RFC 6531 §3.2 */
-function asciiDomain(mailbox: Mailbox, { toAscii }: Facts): Mailbox {
+function asciiDomain(mailbox: Mailbox, { toAscii }: CompletionFacts): Mailbox {
   if (isAscii(mailbox.domain) || !isAscii(mailbox.localPart)) return mailbox;
   return { ...mailbox, domain: toAscii(mailbox.domain) ?? mailbox.domain };
 }
@@ -230,10 +230,10 @@ function bare(name: string, text: string, key: string): string {
   return `the ${name} field has the bare address "${printable(text, 200)}", and no domain is known for it: set ${key}`;
 }
 
-type Finished = Pick<Completed, 'needsSmtputf8'> & { readonly field: Field };
+type Finished = Pick<CompletedHead, 'needsSmtputf8'> & { readonly field: Field };
 
 /** One field with its addresses qualified and its 8-bit text encoded. */
-async function finishField(field: Field, facts: Facts): Promise<Parsed<Finished>> {
+async function finishField(field: Field, facts: CompletionFacts): Promise<Parsed<Finished>> {
   const name = field.name.toLowerCase();
   const qualified = SENDERS.includes(name) || RECIPIENTS.includes(name);
   const encodes = facts.header8bit === 'encode' && !isAscii(field.raw) && !NEVER_ENCODED.test(name);
@@ -283,7 +283,7 @@ function addressWords(raw: string, { mailboxes, words, comments }: AddressList):
   return [...inPhrases, ...comments.flatMap(({ start, end }) => commentWords(raw, start, end))].sort((a, b) => a.start - b.start);
 }
 
-async function encodeText(field: Field, facts: Facts): Promise<Field> {
+async function encodeText(field: Field, facts: CompletionFacts): Promise<Field> {
   const known = await toUtf8(field, facts.defaultCharset);
   const { raw } = known ?? field;
   return { name: field.name, raw: encodeWords(raw, textWords(raw, bodyOffset(field)), known ? 'UTF-8' : 'unknown-8bit') };

@@ -8,13 +8,13 @@ import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { type Mailbox, parseMailbox, parseReversePath, quoteLocalPart, type ReversePath } from '../smtp/path.ts';
 import { fromUtf8, isAscii, printable, utf8 } from '../smtp/text.ts';
 
-export interface Span {
+export interface TextSpan {
   readonly start: number;
   readonly end: number;
 }
 
 /** A mailbox of a list; offsets are those of the addr-spec, without brackets, comments and a route. */
-interface ListedMailbox extends Span {
+interface ListedMailbox extends TextSpan {
   /** `domain` is '' when the address is bare. */
   readonly mailbox: Mailbox;
   /** False for an address that stands alone, which may be a word of a name. */
@@ -22,7 +22,7 @@ interface ListedMailbox extends Span {
 }
 
 /** A word of a display name or of a group's name. */
-interface PhraseWord extends Span {
+interface PhraseWord extends TextSpan {
   readonly quoted: boolean;
 }
 
@@ -31,13 +31,13 @@ export interface AddressList {
   /** Words of display names and group names, in order. */
   readonly words: readonly PhraseWord[];
   /** Outermost comments with their parentheses, in order. */
-  readonly comments: readonly Span[];
+  readonly comments: readonly TextSpan[];
   /** Blanks outside ASCII, in order: they separate like any other, but may not stay in a field. */
-  readonly blanks: readonly Span[];
+  readonly blanks: readonly TextSpan[];
   readonly hasGroup: boolean;
 }
 
-interface Token extends Span {
+interface Token extends TextSpan {
   readonly kind: 'atom' | 'quoted' | 'literal' | '<' | '>' | '@' | ',' | ';' | ':' | 'end' | 'bad';
   /** What is wrong, of a bad one. */
   readonly detail?: string;
@@ -71,8 +71,8 @@ const ENCODED_WORD = /=\?[^?\s]{1,75}\?[BQbq]\?[^?\s]{0,1000}\?=/y;
 export function parseAddressList(text: string, from = 0): Parsed<AddressList> {
   const mailboxes: ListedMailbox[] = [];
   const words: PhraseWord[] = [];
-  const comments: Span[] = [];
-  const blanks: Span[] = [];
+  const comments: TextSpan[] = [];
+  const blanks: TextSpan[] = [];
   let at = from;
 
   function sticky(pattern: RegExp): boolean {

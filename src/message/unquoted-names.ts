@@ -9,7 +9,7 @@ import { bodyOffset, type Edit, editField, type Field } from './fields.ts';
 import { endOfComment, endOfEnclosed } from './mailboxes.ts';
 
 /** What stands between two commas. */
-interface Element {
+interface ListElement {
   /** 'words' without brackets, quotes, comments and "@"; 'named' are such words and then an address in brackets. */
   readonly kind: 'words' | 'named' | 'other';
   /** Where the words begin and end; equal when there are none. */
@@ -31,10 +31,10 @@ function quoted(field: Field): Field {
   const elements = readElements(field.raw, bodyOffset(field));
   const edits: Edit[] = [];
   for (let i = 0; i < elements.length; i++) {
-    const first = elements[i] as Element;
+    const first = elements[i] as ListElement;
     if (first.kind !== 'words' || isAscii(field.raw.slice(first.start, first.end))) continue;
     while (elements[i]?.kind === 'words' && elements[i]?.isCut && (elements[i + 1]?.kind ?? 'other') !== 'other') i++;
-    const last = elements[i] as Element;
+    const last = elements[i] as ListElement;
     // Within quotes an encoded word would be text.
     if (last.kind !== 'named' || last.start === last.end || field.raw.slice(first.start, last.end).includes('=?')) continue;
     edits.push({ start: first.start, end: first.start, text: '"' }, { start: last.end, end: last.end, text: '"' });
@@ -43,11 +43,11 @@ function quoted(field: Field): Field {
 }
 
 /** Up to what is not closed, if anything is. */
-function readElements(raw: string, from: number): readonly Element[] {
-  const elements: Element[] = [];
+function readElements(raw: string, from: number): readonly ListElement[] {
+  const elements: ListElement[] = [];
   let start = -1;
   let end = -1;
-  let kind: Element['kind'] = 'words';
+  let kind: ListElement['kind'] = 'words';
   const finish = (at: number, isCut: boolean) => {
     elements.push(start < 0 ? { kind, start: at, end: at, isCut } : { kind, start, end, isCut });
     start = -1;

@@ -65,7 +65,7 @@ function trim(octets: string): string {
  *
  * Deviation: a comment line may be indented, as Postfix has it; Exim would take it for a part of the list.
  */
-export function readAliases(visitor: AliasVisitor): AliasReader {
+export function makeAliasReader(visitor: AliasVisitor): AliasReader {
   let pieces: string[] = [];
   let held = 0;
   let line = 0;
@@ -181,7 +181,7 @@ export function searchAliases(keys: Iterable<string>): AliasSearch {
   const missing = new Set(keys);
   const entries: AliasEntry[] = [];
   let pending = 0;
-  const { read, end } = readAliases({
+  const { read, end } = makeAliasReader({
     wants(key) {
       const isFirst = missing.delete(key);
       if (isFirst) pending += 1;

@@ -16,7 +16,7 @@ export function cyclesOf(arrows: ReadonlyMap<string, ReadonlySet<string>>): Read
   const isOpen = new Set<string>();
   let components = 0;
 
-  function enter(vertex: string): Visit {
+  function enter(vertex: string): PathVertex {
     order.set(vertex, order.size);
     low.set(vertex, order.size - 1);
     open.push(vertex);
@@ -41,7 +41,7 @@ export function cyclesOf(arrows: ReadonlyMap<string, ReadonlySet<string>>): Read
     if (order.has(start)) continue;
     const path = [enter(start)];
     while (path.length > 0) {
-      const here = path.at(-1) as Visit;
+      const here = path.at(-1) as PathVertex;
       const next = here.left.next();
       if (next.done) {
         path.pop();
@@ -56,7 +56,7 @@ export function cyclesOf(arrows: ReadonlyMap<string, ReadonlySet<string>>): Read
   return found;
 }
 
-interface Visit {
+interface PathVertex {
   readonly vertex: string;
   readonly left: Iterator<string>;
 }

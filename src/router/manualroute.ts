@@ -6,14 +6,14 @@
 import type { ForwardPath } from '../smtp/path.ts';
 import { expandField, hasNames } from './headers.ts';
 import { readPreconditions } from './match.ts';
-import type { Surroundings } from './redirect.ts';
+import type { RouterFacts } from './redirect.ts';
 import type { ManualrouteDefinition, Route, RouteResult, Router } from './route.ts';
 import { printSmarthost } from './smarthost.ts';
 
 /** `order` gives a permutation of 0…n-1, the same for every recipient of the message. */
 export function manualrouteRouter(
   definition: ManualrouteDefinition,
-  surroundings: Surroundings,
+  surroundings: RouterFacts,
   order: (n: number) => readonly number[],
 ): Router {
   const { name, hosts, randomize, errorsTo, changes } = definition;

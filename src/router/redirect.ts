@@ -13,7 +13,7 @@ import type { RedirectDefinition, RouteResult, Router } from './route.ts';
 import type { Want } from './want.ts';
 
 /** What a router has to know of the message and of this host. */
-export interface Surroundings {
+export interface RouterFacts {
   /** Domains that '@' stands for. */
   readonly ours: readonly string[];
   /** For bare addresses in lists; '' leaves them bare. */
@@ -24,7 +24,7 @@ export interface Surroundings {
 /** Exim sets no limit of its own to nested lists; ten levels are more than any mailing list has. */
 const DEEPEST_INCLUDE = 10;
 
-export function redirectRouter(definition: RedirectDefinition, surroundings: Surroundings): Router {
+export function redirectRouter(definition: RedirectDefinition, surroundings: RouterFacts): Router {
   const { name, file } = definition;
   const precondition = readPreconditions(definition, surroundings.ours, surroundings.reversePath);
   const inline = definition.data === null ? null : inlineLists(name, definition.data);

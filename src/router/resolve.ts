@@ -9,12 +9,12 @@ import { agree, type RoutedTo } from './agree.ts';
 import { cyclesOf } from './cycles.ts';
 import { type RoutingData, routingData } from './data.ts';
 import { manualrouteRouter } from './manualroute.ts';
-import { redirectRouter, type Surroundings } from './redirect.ts';
+import { type RouterFacts, redirectRouter } from './redirect.ts';
 import type { Route, RoutedRecipient, RouteResult, Router, RouterDefinition, RoutingNode, RoutingProblem, RoutingStep } from './route.ts';
 import type { Answer, Want } from './want.ts';
 
 /** What is the same for all recipients of a message. */
-interface RoutingRules extends Surroundings {
+interface RoutingRules extends RouterFacts {
   /** As they are asked (`withDefaults`). */
   readonly routers: readonly RouterDefinition[];
   /** A permutation of 0…n-1 for `randomize`; asked at most once for each n. */
@@ -118,9 +118,9 @@ function advance(question: RoutingQuestion, routers: readonly Router[], data: Ro
 }
 
 /** One address on its way: `router` is the number of the one that redirected it, -1 before. */
-interface Visit {
+interface AddressVisit {
   readonly node: { readonly path: ForwardPath; readonly steps: RoutingStep[]; children: readonly RoutingNode[] };
-  readonly parent: Visit | null;
+  readonly parent: AddressVisit | null;
   readonly generation: number;
   readonly folded: string;
   router: number;
@@ -150,13 +150,13 @@ function explore(question: RoutingQuestion, routers: readonly Router[], data: Ro
   const seen = new Set<string>();
   const ways = new Map<string, number>();
   const ids = new Map<string, number>();
-  const queue: Visit[] = [];
+  const queue: AddressVisit[] = [];
   const wanted = newWanted();
   const accepting = new Map<RoutingNode, { readonly router: string; readonly route: Route }>();
   const unrouteable = unrouteableOf(question);
   let isSpent = false;
 
-  function enter(path: ForwardPath, parent: Visit | null): RoutingNode {
+  function enter(path: ForwardPath, parent: AddressVisit | null): RoutingNode {
     const generation = parent === null ? 0 : parent.generation + 1;
     const exact = mailboxKey(path);
     const folded = exact.toLowerCase();
@@ -167,8 +167,8 @@ function explore(question: RoutingQuestion, routers: readonly Router[], data: Ro
       isSpent = true;
       return { path, steps, children: NONE };
     }
-    const node: Visit['node'] = { path, steps: [], children: NONE };
-    const visit: Visit = { node, parent, generation, folded, router: -1 };
+    const node: AddressVisit['node'] = { path, steps: [], children: NONE };
+    const visit: AddressVisit = { node, parent, generation, folded, router: -1 };
     const key = loop === undefined ? exact : `${exact} ${ancestryOf(visit, loop)}`;
     if (seen.has(key)) return { path, steps: DUPLICATE, children: NONE };
     seen.add(key);
@@ -184,7 +184,7 @@ function explore(question: RoutingQuestion, routers: readonly Router[], data: Ro
   }
 
   /** What of its ancestors an address can meet again: those of its own loop, and who redirected them. */
-  function ancestryOf({ parent }: Visit, loop: number): string {
+  function ancestryOf({ parent }: AddressVisit, loop: number): string {
     const met: string[] = [];
     for (let above = parent; above !== null; above = above.parent)
       if (cycles.get(above.folded) === loop) met.push(`${idOf(above.folded)}:${above.router}`);
@@ -198,7 +198,7 @@ function explore(question: RoutingQuestion, routers: readonly Router[], data: Ro
     return known;
   }
 
-  function ask(visit: Visit): void {
+  function ask(visit: AddressVisit): void {
     const { node } = visit;
     for (const [i, { name, route }] of routers.entries()) {
       if (hasHandled(i, visit)) {
@@ -219,7 +219,7 @@ function explore(question: RoutingQuestion, routers: readonly Router[], data: Ro
     node.steps.push(unrouteable(node.path));
   }
 
-  function redirect(visit: Visit, router: number, name: string, { to, locals }: Extract<RouteResult, { kind: 'redirected' }>): void {
+  function redirect(visit: AddressVisit, router: number, name: string, { to, locals }: Extract<RouteResult, { kind: 'redirected' }>): void {
     visit.router = router;
     for (const target of locals) visit.node.steps.push({ router: name, kind: 'local delivery', detail: target });
     const known = redirects.arrows.get(visit.folded) ?? new Set();
@@ -241,7 +241,7 @@ function explore(question: RoutingQuestion, routers: readonly Router[], data: Ro
 }
 
 /** Exim's rule: a router is skipped for an address that has an ancestor of the same name which it handled. */
-function hasHandled(router: number, { parent, folded }: Visit): boolean {
+function hasHandled(router: number, { parent, folded }: AddressVisit): boolean {
   for (let above = parent; above !== null; above = above.parent) if (above.router === router && above.folded === folded) return true;
   return false;
 }

@@ -8,7 +8,7 @@ import { constants, existsSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { type UserInfo, userInfo } from 'node:os';
 import { agree, type RoutedTo } from '../router/agree.ts';
-import { type AliasEntry, type AliasReader, readAliases, searchAliases } from '../router/aliases.ts';
+import { type AliasEntry, type AliasReader, makeAliasReader, searchAliases } from '../router/aliases.ts';
 import { LONGEST_LIST } from '../router/data.ts';
 import { type RouterConfig, withDefaults } from '../router/defaults.ts';
 import { checkAliases } from '../router/newaliases.ts';
@@ -185,7 +185,7 @@ export function systemFiles(passwd = '/etc/passwd'): RoutingFiles {
     table: async (file, room) => {
       const entries = new Map<string, AliasEntry>();
       let size = 0;
-      const reader = readAliases({
+      const reader = makeAliasReader({
         wants: (key) => !entries.has(key),
         take(entry) {
           const own = flat(entry);

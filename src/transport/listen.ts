@@ -16,7 +16,7 @@ import { makeReply, type Question, type Receiving, replyLines, type Visit } from
 export type Verdict = Reply | null | { readonly reply: Reply | null; readonly each: readonly Reply[] };
 
 /** What the owner does for one client. A promise that rejects is a bug. */
-export interface Owner {
+export interface SessionOwner {
   judge(question: Question, visit: Visit): Verdict | Promise<Verdict>;
   /** Octets of the content, kept valid. While a promise is pending nothing more is read from the client. */
   content?(octets: Uint8Array): void | Promise<void>;
@@ -27,7 +27,7 @@ export interface Owner {
   closed?(): void;
 }
 
-export interface Client {
+export interface ServedClient {
   /** 1, 2, … in order of connection. */
   readonly number: number;
   /** Address and port, or '' on a unix socket. */
@@ -44,7 +44,7 @@ export interface ListenOptions {
   readonly anywhere?: boolean;
   /** Needed for STARTTLS; `implicit`: TLS comes before the greeting (RFC 8314 §3.3). */
   readonly tls?: SecureContextOptions & { readonly implicit?: boolean; readonly requestCert?: boolean };
-  readonly owner: (client: Client) => Owner;
+  readonly owner: (client: ServedClient) => SessionOwner;
   /** Clients at a time; others hear 421. Default 100. */
   readonly connections?: number;
   /** Milliseconds for a command, a block of content, a handshake. Default 5 minutes: RFC 5321 §4.5.3.2.7. */

@@ -20,13 +20,13 @@ export type FileKind =
   | 'certificate';
 
 /** 'user': whose `~/.forward` it is; 'includer': the owner of the file that includes it. */
-export type Owner = 'root' | 'runner' | 'user' | 'includer';
+export type FileOwner = 'root' | 'runner' | 'user' | 'includer';
 
-export interface Rule {
+export interface FileRule {
   /** As the manual calls it. */
   readonly file: string;
   /** [] = anybody. */
-  readonly owners: readonly Owner[];
+  readonly owners: readonly FileOwner[];
   /** Who but its owner may have the right to change it. 'own group': a group in which nobody else is. */
   readonly changedBy: 'nobody' | 'own group' | 'group';
   readonly readBy: 'group' | 'everybody';
@@ -34,7 +34,7 @@ export interface Rule {
   readonly mayBeMounted: boolean;
 }
 
-export const RULES: Readonly<Record<FileKind, Rule>> = {
+export const RULES: Readonly<Record<FileKind, FileRule>> = {
   system: rule('/etc/nospool.toml', ['root', 'runner'], 'group'),
   named: rule('the file named by -C or NOSPOOL_CONFIG', ['root', 'runner'], 'group'),
   own: rule("the user's own file", ['root', 'runner'], 'own group'),
@@ -65,11 +65,11 @@ export const RULES: Readonly<Record<FileKind, Rule>> = {
 
 function rule(
   file: string,
-  owners: readonly Owner[],
-  changedBy: Rule['changedBy'],
-  readBy: Rule['readBy'] = 'everybody',
+  owners: readonly FileOwner[],
+  changedBy: FileRule['changedBy'],
+  readBy: FileRule['readBy'] = 'everybody',
   mayBeMounted = true,
-): Rule {
+): FileRule {
   return { file, owners, changedBy, readBy, mayBeMounted };
 }
 
@@ -119,7 +119,8 @@ export function refusalOf(kind: FileKind, file: FileFacts, runner: Runner): stri
   return open === 0 ? null : openFile(kind, open, file);
 }
 
-const uidOf = (owner: Owner, { euid, other = null }: Runner): number | null => (owner === 'root' ? 0 : owner === 'runner' ? euid : other);
+const uidOf = (owner: FileOwner, { euid, other = null }: Runner): number | null =>
+  owner === 'root' ? 0 : owner === 'runner' ? euid : other;
 
 /** The bits of the mode that let somebody change the file who must not. */
 function changeable(kind: FileKind, file: FileFacts): number {
@@ -141,7 +142,7 @@ function strangersFile(kind: FileKind, file: FileFacts, runner: Runner): string 
   return `is refused, because this file belongs to uid ${file.uid} (mode ${printMode(file.mode)}), not ${[...owners.values()].join(' or ')}${where}: run chown ${kind === 'forward' ? runner.other : 'root'} ${quoted(file.path)}${cure}${mountCure(kind, file)}`;
 }
 
-const OWNERS: Readonly<Record<Owner, string>> = {
+const OWNERS: Readonly<Record<FileOwner, string>> = {
   root: 'root',
   runner: 'the user who runs this',
   user: 'the user whose file it would be',

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { type RoutingData, routingData } from '../../src/router/data.ts';
 import { manualrouteRouter } from '../../src/router/manualroute.ts';
-import { redirectRouter, type Surroundings } from '../../src/router/redirect.ts';
+import { type RouterFacts, redirectRouter } from '../../src/router/redirect.ts';
 import type { Preconditions, RouteResult, Router } from '../../src/router/route.ts';
 import type { Answer } from '../../src/router/want.ts';
 import { type ForwardPath, parseReversePath, printMailbox } from '../../src/smtp/path.ts';
@@ -13,7 +13,7 @@ import { host, mailbox, manualroute, redirect, TLS } from './world.ts';
 interface Driver {
   readonly name: string;
   /** A router that does something with every address it looks at. */
-  make(preconditions: Partial<Preconditions>, surroundings: Surroundings): Asked;
+  make(preconditions: Partial<Preconditions>, surroundings: RouterFacts): Asked;
 }
 
 /** A router with the answers that it has. */
@@ -58,7 +58,7 @@ function anyKey(kind: 'aliases' | 'forward'): RoutingData {
   return { ...data, alias: () => (kind === 'aliases' ? found : undefined), forward: () => found };
 }
 
-const surroundings = (sender: string): Surroundings => {
+const surroundings = (sender: string): RouterFacts => {
   const reversePath = parseReversePath(sender);
   assert.ok(reversePath.ok);
   return { ours: ['here.example', 'localhost'], qualifyRecipient: 'here.example', reversePath: reversePath.value };

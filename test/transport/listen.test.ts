@@ -8,7 +8,7 @@ import path from 'node:path';
 import { connect as tlsConnect } from 'node:tls';
 import { suite } from 'uvu';
 import { makeReply, type Question, RECEIVING } from '../../src/smtp/server/machine.ts';
-import { type Listener, type ListenOptions, listen, type Owner, type Verdict } from '../../src/transport/listen.ts';
+import { type Listener, type ListenOptions, listen, type SessionOwner, type Verdict } from '../../src/transport/listen.ts';
 import { makeCertificate } from '../../src/transport/tls/certificate.ts';
 import { within } from '../support/within.ts';
 
@@ -33,7 +33,7 @@ async function served(
   work: (listener: Listener, seen: Seen) => Promise<void>,
 ): Promise<Seen> {
   const seen: Seen = { trace: [], contents: [], abandoned: 0, closed: 0 };
-  const owner = (): Owner => {
+  const owner = (): SessionOwner => {
     let content = '';
     return {
       judge(question) {
@@ -303,7 +303,7 @@ const drained = (socket: Socket): Promise<boolean> => new Promise((resolve) => s
 test('an owner that is busy with content stops the reading', async () => {
   let release = (): void => {};
   let held = 0;
-  const owner = (): Owner => ({
+  const owner = (): SessionOwner => ({
     judge: () => null,
     content(octets) {
       held += octets.length;

@@ -107,12 +107,12 @@ export function refuseEightBit(source: Source): Source {
 const WHY = 'and the server does not offer 8BITMIME';
 const CURE_OF_REFUSAL = `${WHY}; eight_bit = "convert" has it encoded`;
 
-interface Machine {
+interface Converter {
   write(octets: Uint8Array): Ended | null;
   finish(): Ended | null;
 }
 
-function converter(out: OctetBuffer, options: ConvertOptions): Machine {
+function converter(out: OctetBuffer, options: ConvertOptions): Converter {
   /** Octets not yet decided about: part of a line, or of a line end and what follows it. */
   let buffer: Buffer = Buffer.alloc(0);
   let at = 0;

@@ -7,7 +7,7 @@ import { DIRECT, type Link, type Smarthost } from '../../router/smarthost.ts';
 import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
 import { isIPv4, isIPv6 } from '../../smtp/path.ts';
 import { alarm } from '../clock.ts';
-import type { Names, Question } from './question.ts';
+import type { NameQuestion, Names } from './question.ts';
 
 /** A name or address of a smart host, with the port to use. */
 export interface Target {
@@ -87,7 +87,7 @@ async function namesOf(host: Smarthost, within: number, names: Names, signal: Ab
   if (host.scheme === 'unix') return parsed([{ name: host.host, port: 0, unix: true, fromDns: false }]);
   if (host.expand === 'none') return parsed([{ name: host.host, port: host.port, unix: false, fromDns: false }]);
   return inTime(within, `looking up ${host.host}`, signal, (left) => {
-    const question: Question = { family: 'any', signal: left };
+    const question: NameQuestion = { family: 'any', signal: left };
     return host.expand === 'mx' ? mxTargets(host, names, question) : srvTargets(host, names, question);
   });
 }
@@ -96,7 +96,7 @@ async function namesOf(host: Smarthost, within: number, names: Names, signal: Ab
  * RFC 5321 §5.1: by preference, equal ones in random order; no MX record means the name itself, also where the name is an
  * alias (the answer is then empty and no error); a null MX (RFC 7505 §3) means none.
  */
-async function mxTargets({ host, port }: Smarthost, names: Names, question: Question): Promise<Parsed<readonly Target[]>> {
+async function mxTargets({ host, port }: Smarthost, names: Names, question: NameQuestion): Promise<Parsed<readonly Target[]>> {
   const itself: readonly Target[] = [{ name: host, port, unix: false, fromDns: false }];
   try {
     const records = (await names.mx(host, question)).map((record) => ({ ...record, order: Math.random() }));
@@ -116,7 +116,7 @@ async function mxTargets({ host, port }: Smarthost, names: Names, question: Ques
 }
 
 /** RFC 6186 §3.1, RFC 8314 §5.1: `_submissions._tcp` or `_submission._tcp`, ordered as RFC 2782 says. */
-async function srvTargets({ host, scheme }: Smarthost, names: Names, question: Question): Promise<Parsed<readonly Target[]>> {
+async function srvTargets({ host, scheme }: Smarthost, names: Names, question: NameQuestion): Promise<Parsed<readonly Target[]>> {
   const service = `_${scheme === 'submissions' ? 'submissions' : 'submission'}._tcp.${host}`;
   try {
     const records = orderSrv(await names.srv(service, question), Math.random);
@@ -198,7 +198,7 @@ async function lookUp(
   port: number,
   names: Names,
   link: Link,
-  question: Question,
+  question: NameQuestion,
 ): Promise<Parsed<readonly [Endpoint, ...Endpoint[]]>> {
   try {
     const found = name === '' ? [] : await names.addresses(name, question);

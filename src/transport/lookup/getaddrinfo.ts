@@ -4,8 +4,8 @@
  */
 
 import { spawn } from 'node:child_process';
-import type { Address } from './host-files.ts';
-import type { Question } from './question.ts';
+import type { IpAddress } from './host-files.ts';
+import type { NameQuestion } from './question.ts';
 
 /** What the child does: arguments are the name and the family, 0 for any. */
 const PROGRAM = `require('node:dns').lookup(process.argv[1], { all: true, family: Number(process.argv[2]), verbatim: true }, (error, found) =>
@@ -15,25 +15,25 @@ process.stdout.write(JSON.stringify(error ? { code: error.code } : { found })))`
 const isPassedOn = (flag: string): boolean => /^--(jitless|no-|max-)/.test(flag);
 
 /** Rejects with a `code` of node:dns. */
-export function ask(name: string, question: Question): Promise<readonly Address[]> {
+export function ask(name: string, question: NameQuestion): Promise<readonly IpAddress[]> {
   // Bun's process ends at once, whatever its threads do.
   return process.versions.bun === undefined ? inChild(name, question) : here(name, question);
 }
 
-function here(name: string, { family }: Question): Promise<readonly Address[]> {
+function here(name: string, { family }: NameQuestion): Promise<readonly IpAddress[]> {
   const { lookup } = process.getBuiltinModule('node:dns');
   return new Promise((resolve, reject) =>
     lookup(name, { all: true, family: family === 'any' ? 0 : family, verbatim: true }, (error, found) =>
-      error ? reject(error) : resolve(found as Address[]),
+      error ? reject(error) : resolve(found as IpAddress[]),
     ),
   );
 }
 
-function inChild(name: string, question: Question): Promise<readonly Address[]> {
+function inChild(name: string, question: NameQuestion): Promise<readonly IpAddress[]> {
   const { family, signal } = question;
   const { NODE_OPTIONS: _, ...environment } = process.env;
   const words = [...process.execArgv.filter(isPassedOn), '-e', PROGRAM, '--', name, family === 'any' ? '0' : String(family)];
-  return new Promise<readonly Address[]>((resolve, reject) => {
+  return new Promise<readonly IpAddress[]>((resolve, reject) => {
     const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'ignore'], env: environment });
     const end = (): void => void child.kill('SIGKILL');
     let said = '';
@@ -44,7 +44,7 @@ function inChild(name: string, question: Question): Promise<readonly Address[]> 
     child.on('close', () => {
       signal.removeEventListener('abort', end);
       try {
-        const answer = JSON.parse(said) as { readonly code?: string; readonly found?: readonly Address[] };
+        const answer = JSON.parse(said) as { readonly code?: string; readonly found?: readonly IpAddress[] };
         if (answer.found) return resolve(answer.found);
         reject(Object.assign(new Error(answer.code), { code: answer.code ?? 'ENOTFOUND' }));
       } catch {

@@ -6,7 +6,7 @@
 import { isIPv4, isIPv6 } from '../../smtp/path.ts';
 import { addressOctets } from '../address.ts';
 
-export interface Address {
+export interface IpAddress {
   readonly address: string;
   readonly family: 4 | 6;
 }
@@ -14,11 +14,11 @@ export interface Address {
 /* ---- hosts(5) ---- */
 
 /** The addresses of a name, of all lines that have it, in their order. Names are compared without case. RFC 4343 §3 */
-export function addressesIn(hosts: string, name: string): readonly Address[] {
+export function addressesIn(hosts: string, name: string): readonly IpAddress[] {
   const wanted = name.toLowerCase();
   // Lists of names to block make this a long file.
   if (!hosts.toLowerCase().includes(wanted)) return [];
-  return hosts.split('\n').flatMap((line): readonly Address[] => {
+  return hosts.split('\n').flatMap((line): readonly IpAddress[] => {
     const [address = '', ...names] = (line.split('#', 1)[0] as string).trim().split(/\s+/);
     if (!names.some((each) => each.toLowerCase() === wanted)) return [];
     if (isIPv4(address)) return [{ address, family: 4 }];
@@ -91,7 +91,7 @@ export function candidatesOf(name: string, { search, ndots }: Pick<ResolvConf, '
 /* ---- nsswitch.conf(5) ---- */
 
 /** `system`: only the C library can do it. */
-export type Step = 'files' | 'dns' | 'system';
+export type LookupStep = 'files' | 'dns' | 'system';
 
 interface SwitchFacts {
   /** This host's own name. */
@@ -107,9 +107,9 @@ const STUBS = ['127.0.0.53', '127.0.0.54'];
  * The steps that look a name up as the line `hosts:` says; `nsswitch` null where there is none. A service that cannot
  * know the name is left out; where one that could is of another kind, the system is asked from there on.
  */
-export function stepsOf(name: string, nsswitch: string | null, facts: SwitchFacts): readonly Step[] {
+export function stepsOf(name: string, nsswitch: string | null, facts: SwitchFacts): readonly LookupStep[] {
   const line = /^[ \t]*hosts:([^#\n]*)/m.exec(nsswitch ?? 'hosts: files dns')?.[1] ?? 'files dns';
-  const steps: Step[] = [];
+  const steps: LookupStep[] = [];
   let isSkipped = false;
   for (const word of line.match(/\[[^\]]*\]|[^\s[\]]+/g) ?? []) {
     if (word.startsWith('[')) {
@@ -127,7 +127,7 @@ export function stepsOf(name: string, nsswitch: string | null, facts: SwitchFact
 }
 
 /** null: this service does not know such names. */
-function stepFor(service: string, name: string, { hostname, nameservers, exists }: SwitchFacts): Step | null {
+function stepFor(service: string, name: string, { hostname, nameservers, exists }: SwitchFacts): LookupStep | null {
   const isOfLink = !name.includes('.') || name.endsWith('.local');
   switch (service) {
     case 'files':
@@ -167,17 +167,17 @@ precedence fec0::/10 1
 precedence 3ffe::/16 1
 `;
 
-interface Rule {
+interface PrecedenceRule {
   /** Bits, as a text of 0 and 1. */
   readonly prefix: string;
   readonly precedence: number;
 }
 
 /** The table, of which the longest prefix comes first; that of gai.conf, if it has one, replaces the standard's. */
-function rulesOf(gai: string): readonly Rule[] {
+function rulesOf(gai: string): readonly PrecedenceRule[] {
   const read = (text: string) =>
     [...text.matchAll(/^[ \t]*precedence[ \t]+([\da-fA-F:.]+)\/(\d+)[ \t]+(\d+)/gm)].flatMap(
-      ([, address = '', length, precedence]): Rule[] =>
+      ([, address = '', length, precedence]): PrecedenceRule[] =>
         isIPv6(address) ? [{ prefix: bitsOf(address).slice(0, Number(length)), precedence: Number(precedence) }] : [],
     );
   const own = read(gai);
@@ -206,10 +206,11 @@ export function familiesOf(own: readonly string[]): { readonly 4: boolean; reado
  * In the order of RFC 6724 §6, as far as it says which family comes first: what cannot be reached from the host's own
  * addresses comes last (rule 1), what they fit comes before (rule 5), then by precedence (rule 6). Else as they came.
  */
-export function inOrder(found: readonly Address[], own: readonly string[], gai: string): readonly Address[] {
+export function inOrder(found: readonly IpAddress[], own: readonly string[], gai: string): readonly IpAddress[] {
   if (found.every(({ family }) => family === found[0]?.family)) return found;
   const rules = rulesOf(gai);
-  const isFit = ({ address, family }: Address): boolean => isLoopback(address) || (family === 4 ? familiesOf(own)[4] : own.some(isGlobal6));
+  const isFit = ({ address, family }: IpAddress): boolean =>
+    isLoopback(address) || (family === 4 ? familiesOf(own)[4] : own.some(isGlobal6));
   const scored = found.map((each) => {
     const bits = bitsOf(each.address);
     return { each, score: (isFit(each) ? 1000 : 0) + (rules.find(({ prefix }) => bits.startsWith(prefix))?.precedence ?? 40) };

@@ -10,17 +10,17 @@ import { hostname, networkInterfaces } from 'node:os';
 import { domainToASCII } from 'node:url';
 import { alarm } from '../clock.ts';
 import {
-  type Address,
   addressesIn,
   candidatesOf,
   familiesOf,
+  type IpAddress,
   inOrder,
+  type LookupStep,
   type ResolvConf,
   readResolvConf,
-  type Step,
   stepsOf,
 } from './host-files.ts';
-import type { Names, Question } from './question.ts';
+import type { NameQuestion, Names } from './question.ts';
 
 /** A failure as node:dns has it: an Error with a `code`. */
 const failure = (code: string): Error => Object.assign(new Error(code), { code });
@@ -70,23 +70,23 @@ export const theseNames: Names = namesOf(THIS_HOST);
 
 type Servers = ResolvConf & Pick<Host, 'servers'>;
 
-const LOOPBACK: readonly Address[] = [
+const LOOPBACK: readonly IpAddress[] = [
   { address: '::1', family: 6 },
   { address: '127.0.0.1', family: 4 },
 ];
 
 /** The addresses of a name, in the order they should be tried; never none. */
-async function addressesOf(name: string, question: Question, host: Host, conf: Servers): Promise<readonly Address[]> {
+async function addressesOf(name: string, question: NameQuestion, host: Host, conf: Servers): Promise<readonly IpAddress[]> {
   const nsswitch = host.read('/etc/nsswitch.conf');
   // What ends in a number is an address of old (inet_aton(3)), or nothing.
   const isPlain = !/(^|\.)(\d+|0x[\da-f]*)\.?$/i.test(name) && (nsswitch !== null || process.platform === 'linux');
   const { exists, hostname: ownName } = host;
-  const steps: readonly Step[] = isPlain
+  const steps: readonly LookupStep[] = isPlain
     ? stepsOf(name, nsswitch, { hostname: ownName(), nameservers: conf.nameservers, exists })
     : ['system'];
-  const wanted = ({ family }: Address): boolean => question.family === 'any' || family === question.family;
+  const wanted = ({ family }: IpAddress): boolean => question.family === 'any' || family === question.family;
   const own = host.addresses();
-  const sorted = (found: readonly Address[]) => inOrder(found, own, host.read('/etc/gai.conf') ?? '');
+  const sorted = (found: readonly IpAddress[]) => inOrder(found, own, host.read('/etc/gai.conf') ?? '');
   let problem = failure('ENOTFOUND');
   for (const step of steps) {
     if (step === 'files') {
@@ -163,7 +163,7 @@ const isSilent = (code: string): boolean => code === 'ETIMEOUT' || code === 'ECO
  * Through the search list, as the C library goes. One difference: where the name servers have no answer for the name as it is
  * written, no longer name takes its place.
  */
-async function searched(name: string, conf: Servers, own: readonly string[], question: Question): Promise<readonly Address[]> {
+async function searched(name: string, conf: Servers, own: readonly string[], question: NameQuestion): Promise<readonly IpAddress[]> {
   const ascii = domainToASCII(name) || name;
   let worst = '';
   let isOver = false;
@@ -186,13 +186,18 @@ async function searched(name: string, conf: Servers, own: readonly string[], que
 const OTHER_FAMILY = 1000;
 
 /** A and AAAA at once, and of those only what is wanted and of use to this host. */
-function addressesInDns(name: string, conf: Servers, own: readonly string[], { family, signal }: Question): Promise<readonly Address[]> {
+function addressesInDns(
+  name: string,
+  conf: Servers,
+  own: readonly string[],
+  { family, signal }: NameQuestion,
+): Promise<readonly IpAddress[]> {
   const useful = familiesOf(own);
   const families = ([6, 4] as const).filter((each) =>
     family === 'any' ? useful[each] && !(each === 6 && conf.isWithoutAaaa) : each === family,
   );
   return new Promise((resolve, reject) => {
-    const found: Address[] = [];
+    const found: IpAddress[] = [];
     const codes: string[] = [];
     const left = new AbortController();
     const leave = (): void => left.abort();

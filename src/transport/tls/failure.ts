@@ -5,12 +5,12 @@
 import type { TlsPolicy } from '../../router/smarthost.ts';
 import { printable, utf8 } from '../../smtp/text.ts';
 import type { CertificateFacts, ChainLink, Weakness } from './chain.ts';
-import type { Wanted } from './peername.ts';
+import type { WantedPeer } from './peername.ts';
 
 /** What a failure is explained with. */
 export interface TlsAttempt {
   readonly policy: TlsPolicy;
-  readonly wanted: Wanted;
+  readonly wanted: WantedPeer;
   readonly implicit: boolean;
   /** What the CA store is called. */
   readonly store: string;
@@ -106,7 +106,7 @@ export function explainWeakness({ at, detail }: Weakness, chain: readonly ChainL
 const SHOWN = 8;
 
 /** Whom the certificate is for, and whom we want. */
-export function explainNames({ facts }: ChainLink, { names }: Wanted): string {
+export function explainNames({ facts }: ChainLink, { names }: WantedPeer): string {
   if (names.length === 0) return 'a unix socket has no name to verify; set tls.server_name';
   const wanted = names.join(' or ');
   if (facts.names.length === 0)

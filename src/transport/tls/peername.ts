@@ -10,7 +10,7 @@ import { isDomain } from '../../smtp/path.ts';
 import { isAscii } from '../../smtp/text.ts';
 
 /** Whom we want to talk to. */
-export interface Wanted {
+export interface WantedPeer {
   /** Server name indication, an A-label domain; '' = none, as for an IP address. RFC 6066 §3 */
   readonly sni: string;
   /** Domains (A-labels) and IP addresses; the certificate must be for one of them. */
@@ -22,7 +22,7 @@ export interface Wanted {
  * from it to the target (`/MX`, `/SRV`), else ''. DNS is not to be believed: the certificate must be for the domain, unless
  * the target lies within it. server_name replaces all that.
  */
-export function wantedNames(policy: TlsPolicy, target: string, domain = ''): Wanted {
+export function wantedNames(policy: TlsPolicy, target: string, domain = ''): WantedPeer {
   const [host, above] = [normalName(policy.serverName || target), policy.serverName ? '' : normalName(domain)];
   if (host.startsWith('/')) return { sni: '', names: [] };
   const isWithin = above === '' || host === above || host.endsWith(`.${above}`);

@@ -27,7 +27,7 @@ import {
   isAboutWeakness,
   type TlsAttempt,
 } from './failure.ts';
-import { isFor, type Wanted } from './peername.ts';
+import { isFor, type WantedPeer } from './peername.ts';
 import { readCertificate } from './x509.ts';
 
 export { wantedNames } from './peername.ts';
@@ -218,7 +218,7 @@ export interface TlsOptions {
 }
 
 /** Reads the files, builds the context; to be called when TCP begins to connect. Fails on what the configuration names and is not there. */
-export async function tlsPreparation(policy: TlsPolicy, wanted: Wanted, options: TlsOptions): Promise<Parsed<TlsPreparation>> {
+export async function tlsPreparation(policy: TlsPolicy, wanted: WantedPeer, options: TlsOptions): Promise<Parsed<TlsPreparation>> {
   const tls = await import('node:tls');
   const context = makeContext(tls, policy, options.environment ?? process.env);
   if (!context.ok) return context;
@@ -262,13 +262,13 @@ export async function tlsPreparation(policy: TlsPolicy, wanted: Wanted, options:
   });
 }
 
-interface Verdict {
+interface Grounds {
   readonly by: TlsFacts['by'];
   readonly peerName: string;
 }
 
 /** The peer of a completed handshake: to be trusted, or why not. */
-function verify(socket: TLSSocket, attempt: TlsAttempt, anchors: () => string): Parsed<Verdict> {
+function verify(socket: TLSSocket, attempt: TlsAttempt, anchors: () => string): Parsed<Grounds> {
   const { policy, wanted } = attempt;
   const chain = chainOf(socket);
   const [own] = chain;
@@ -302,7 +302,7 @@ function distrust(socket: TLSSocket, chain: readonly ChainLink[], attempt: TlsAt
 
 /* ---- facts ---- */
 
-function factsOf(socket: TLSSocket, { by, peerName }: Verdict): TlsFacts {
+function factsOf(socket: TLSSocket, { by, peerName }: Grounds): TlsFacts {
   const version = (socket.getProtocol() ?? '').replace('TLSv', 'TLS');
   const { name } = socket.getCipher();
   const bits = keyBits(name);

@@ -19,13 +19,13 @@ export interface CertificateContent {
   /** '' and 0 where the kind of key is not one whose size says how strong it is. */
   readonly key: { readonly kind: 'RSA' | 'DSA' | 'EC' | ''; readonly bits: number };
   /** What its issuer signed a digest of it with; '' where that is not known here, or the signature has no digest. */
-  readonly signedWith: Digest | '';
+  readonly signedWith: SignatureDigest | '';
   /** What `tls-server-end-point` hashes with; null where RFC 5929 §4.1 leaves it undefined. */
   readonly endPointDigest: 'sha256' | 'sha384' | 'sha512' | null;
 }
 
 /** One element: its tag, where it begins, and where its value lies. X.690 §8.1 */
-interface Element {
+interface DerElement {
   readonly tag: number;
   readonly start: number;
   readonly from: number;
@@ -43,10 +43,10 @@ const IP_ADDRESS = 0x87;
 
 const SUBJECT_ALT_NAME = '551d11'; // 2.5.29.17
 
-type Digest = 'md2' | 'md5' | 'sha1' | 'sha224' | 'sha256' | 'sha384' | 'sha512';
+type SignatureDigest = 'md2' | 'md5' | 'sha1' | 'sha224' | 'sha256' | 'sha384' | 'sha512';
 
-/** Digest by signature algorithm. Identifiers of RFC 8017, RFC 5758 and RFC 3279. */
-const DIGESTS: Readonly<Record<string, Digest>> = {
+/** SignatureDigest by signature algorithm. Identifiers of RFC 8017, RFC 5758 and RFC 3279. */
+const DIGESTS: Readonly<Record<string, SignatureDigest>> = {
   '2a864886f70d010102': 'md2', // md2WithRSAEncryption
   '2a864886f70d010104': 'md5', // md5WithRSAEncryption
   '2a864886f70d010105': 'sha1', // sha1WithRSAEncryption
@@ -64,7 +64,7 @@ const DIGESTS: Readonly<Record<string, Digest>> = {
 };
 const RSASSA_PSS = '2a864886f70d01010a';
 /** The hash algorithm within the parameters of RSASSA-PSS. RFC 4055 §2.1 */
-const PSS_DIGESTS: Readonly<Record<string, Digest>> = {
+const PSS_DIGESTS: Readonly<Record<string, SignatureDigest>> = {
   '2b0e03021a': 'sha1',
   '608648016503040204': 'sha224',
   '608648016503040201': 'sha256',
@@ -111,7 +111,7 @@ const END_POINT_DIGESTS: Readonly<Record<string, 'sha256' | 'sha384' | 'sha512'>
 };
 
 /** The size of a key is that of the modulus or prime (RFC 3279 §2.3.1, §2.3.2), or of one coordinate of the point (RFC 5480 §2.2). */
-function keyOf(der: Uint8Array, publicKey: Element): CertificateContent['key'] {
+function keyOf(der: Uint8Array, publicKey: DerElement): CertificateContent['key'] {
   const [algorithm, bits] = elements(der, publicKey);
   const [id, parameters] = algorithm ? elements(der, algorithm) : [];
   const kind = id ? (KINDS[hexOf(der, id)] ?? '') : '';
@@ -133,7 +133,7 @@ function bitsOf(octets: Uint8Array): number {
   return at < 0 ? 0 : 8 * (octets.length - at - 1) + (octets[at] as number).toString(2).length;
 }
 
-function alternativeNames(der: Uint8Array, extensions: Element | undefined): Pick<CertificateContent, 'dnsNames' | 'addresses'> {
+function alternativeNames(der: Uint8Array, extensions: DerElement | undefined): Pick<CertificateContent, 'dnsNames' | 'addresses'> {
   const dnsNames: string[] = [];
   const addresses: string[] = [];
   const [list] = extensions ? elements(der, extensions) : [];
@@ -151,7 +151,7 @@ function alternativeNames(der: Uint8Array, extensions: Element | undefined): Pic
   return { dnsNames, addresses };
 }
 
-function digestOf(der: Uint8Array, algorithm: Element): CertificateContent['signedWith'] {
+function digestOf(der: Uint8Array, algorithm: DerElement): CertificateContent['signedWith'] {
   const [id, parameters] = elements(der, algorithm);
   if (id?.tag !== OBJECT) return '';
   if (hexOf(der, id) !== RSASSA_PSS) return DIGESTS[hexOf(der, id)] ?? '';
@@ -164,7 +164,7 @@ function digestOf(der: Uint8Array, algorithm: Element): CertificateContent['sign
 }
 
 /** UTCTime, whose years are 1950 to 2049, or GeneralizedTime. RFC 5280 §4.1.2.5 */
-function time(der: Uint8Array, at: Element | undefined): number {
+function time(der: Uint8Array, at: DerElement | undefined): number {
   const text = at ? latin1(der.subarray(at.from, at.to)) : '';
   const parts = /^(\d\d)?(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(text);
   if (!parts) return Number.NaN;
@@ -173,10 +173,10 @@ function time(der: Uint8Array, at: Element | undefined): number {
   return Date.parse(`${full}-${month}-${day}T${hour}:${minute}:${second}Z`);
 }
 
-const hexOf = (der: Uint8Array, { from, to }: Element): string => Buffer.from(der.subarray(from, to)).toString('hex');
+const hexOf = (der: Uint8Array, { from, to }: DerElement): string => Buffer.from(der.subarray(from, to)).toString('hex');
 
 /** The element at an offset, null when it does not fit before `end`. Lengths of one to four octets; DER has no indefinite ones. */
-function element(der: Uint8Array, start: number, end: number): Element | null {
+function element(der: Uint8Array, start: number, end: number): DerElement | null {
   const tag = der[start];
   const first = der[start + 1];
   if (tag === undefined || first === undefined || start + 2 > end) return null;
@@ -193,8 +193,8 @@ function element(der: Uint8Array, start: number, end: number): Element | null {
 }
 
 /** The elements within one, until the first that does not fit. */
-function elements(der: Uint8Array, { from, to }: Element): Element[] {
-  const found: Element[] = [];
+function elements(der: Uint8Array, { from, to }: DerElement): DerElement[] {
+  const found: DerElement[] = [];
   for (let at = from; at < to; ) {
     const next = element(der, at, to);
     if (next === null) break;
