@@ -28,7 +28,7 @@ import {
   resentBlock,
   withoutFields,
 } from './fields.ts';
-import { type AddressList, isName, parseAddressList, unquote } from './mailboxes.ts';
+import { type AddressList, isPartOfName, parseAddressList, unquote } from './mailboxes.ts';
 
 export interface CompletionFacts {
   readonly date: Date;
@@ -248,7 +248,7 @@ async function finishField(field: Field, facts: CompletionFacts): Promise<Parsed
   let needsSmtputf8: string | null = null;
   for (const listed of list.value.mailboxes) {
     const { mailbox, start, end } = listed;
-    if (encodes && isName(listed)) continue;
+    if (encodes && isPartOfName(listed)) continue;
     if (mailbox.domain === '' && qualified) {
       const key = SENDERS.includes(name) ? 'qualify_domain' : 'qualify_recipient';
       const domain = key === 'qualify_domain' ? facts.qualifyDomain : facts.qualifyRecipient;
@@ -275,7 +275,7 @@ export function encodeAddresses(field: Field, charset: string): Field {
 }
 
 function addressWords(raw: string, { mailboxes, words, comments }: AddressList): readonly Word[] {
-  const alone = mailboxes.filter(isName).map(({ start, end }) => ({ start, end, quoted: raw[start] === '"' }));
+  const alone = mailboxes.filter(isPartOfName).map(({ start, end }) => ({ start, end, quoted: raw[start] === '"' }));
   const inPhrases = [...words, ...alone].map(({ start, end, quoted }) => {
     const text = raw.slice(start, end);
     return { start, end, quoted, content: unquote(quoted ? text.slice(1, -1) : text) };

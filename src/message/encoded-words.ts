@@ -93,7 +93,7 @@ export function encodeWords(raw: string, words: readonly Word[], charset: string
     const least = overhead(charset) + 12;
     if (LONGEST_LINE - column - lead.length < least) lead = atLineStart ? ' ' : '\n ';
     emit(lead);
-    emit(encodedWords(content, charset, LONGEST_LINE - column).join('\n '));
+    emit(makeEncodedWords(content, charset, LONGEST_LINE - column).join('\n '));
     at = run.end;
     i = j;
     const following = raw[at];
@@ -114,7 +114,7 @@ export function encodeWords(raw: string, words: readonly Word[], charset: string
 export function printPhrase(text: string): string {
   const clean = text.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ').trim();
   if (!isAscii(clean) || clean.length > LONGEST_PHRASE)
-    return encodedWords(utf8(clean), 'UTF-8', LONGEST_WORD - 'Resent-From: '.length).join('\n ');
+    return makeEncodedWords(utf8(clean), 'UTF-8', LONGEST_WORD - 'Resent-From: '.length).join('\n ');
   if (clean === '' || (!clean.includes('=?') && /^[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~]+( [A-Za-z0-9!#$%&'*+\-/=?^_`{|}~]+)*$/.test(clean)))
     return clean;
   return `"${clean.replaceAll(/["\\]/g, '\\$&')}"`;
@@ -124,7 +124,7 @@ export function printPhrase(text: string): string {
  * Octets as encoded words, in B or Q, whichever is shorter; no character is split between two (RFC 2047 §5).
  * `room`: octets for the first, at least 12 more than its frame takes.
  */
-export function encodedWords(content: string, charset: string, room: number): string[] {
+export function makeEncodedWords(content: string, charset: string, room: number): string[] {
   const text = charset === 'UTF-8' ? fromUtf8(content) : null;
   const characters = text === null ? [...content] : [...text].map(utf8);
   const inQ = characters.map((character) => quoteOctets(character));

@@ -253,7 +253,7 @@ function content(text: string, { kind, start, end }: Token): string {
 }
 
 /** A word outside ASCII that stands where an address should, without an "@": part of a name, which no server could be given. */
-export function isName({ mailbox, isInAngle }: ListedMailbox): boolean {
+export function isPartOfName({ mailbox, isInAngle }: ListedMailbox): boolean {
   return !isInAngle && mailbox.domain === '' && !isAscii(mailbox.localPart);
 }
 

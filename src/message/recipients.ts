@@ -5,7 +5,7 @@ import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { type Mailbox, mailboxKey, printMailbox, qualify } from '../smtp/path.ts';
 import { printable, utf8 } from '../smtp/text.ts';
 import { bodyOffset, type Field, isNamed, resentBlock, withoutFields } from './fields.ts';
-import { isName, parseAddressList } from './mailboxes.ts';
+import { isPartOfName, parseAddressList } from './mailboxes.ts';
 
 interface RecipientOptions {
   /** Recipients are taken from the header section (-t). */
@@ -83,7 +83,7 @@ function parseFields(fields: readonly Field[]): Parsed<readonly Mailbox[]> {
     if (!names.some((name) => isNamed(field, name))) continue;
     const list = parseAddressList(field.raw, bodyOffset(field));
     if (!list.ok) return unparsed(`in the ${field.name} field: ${list.detail}`);
-    const name = list.value.mailboxes.find(isName);
+    const name = list.value.mailboxes.find(isPartOfName);
     if (name) {
       const text = printable(utf8(name.mailbox.localPart), 200);
       return unparsed(

@@ -31,7 +31,7 @@ export function sourceOf(...chunks: readonly Uint8Array[]): Source {
 }
 
 /** Some octets (not none) and then the source, the first chunk of which comes with them: one write, and one packet of a short message. */
-export function prefixed(octets: Uint8Array, source: Source): Source {
+export function prefixSource(octets: Uint8Array, source: Source): Source {
   let begun = false;
   let ended: Ended | null = null;
   return {

@@ -27,7 +27,7 @@ const ABSENT: Found = { kind: 'absent' };
 /** No path has a NUL. */
 const pair = (file: string, by: string): string => `${file}\0${by}`;
 
-export function routingData(): RoutingData {
+export function makeRoutingData(): RoutingData {
   const aliases = new Map<string, Map<string, Found>>();
   const includes = new Map<string, Found>();
   const forwards = new Map<string, Found>();

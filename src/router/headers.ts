@@ -19,7 +19,7 @@ const FIELD_NAME = /^[!-9;-~]+$/;
 /** What is wrong with an item of `headers_add`, as a sentence; null when it can be used. */
 export function badAddition(field: string): string | null {
   const names = [...field.matchAll(BRACES)].flatMap(([, name]) => name ?? []);
-  const unknown = names.find((name) => !isName(name));
+  const unknown = names.find((name) => !isKnownName(name));
   if (unknown === undefined) return badField(field);
   return `{${unknown}} is not known; there are ${NAMES.map((name) => `{${name}}`).join(', ')}, and {{ for a brace`;
 }
@@ -58,4 +58,4 @@ export function expandField(field: string, path: ForwardPath, reversePath: Rever
   return broken === null ? parsed(expanded) : unparsed(broken);
 }
 
-const isName = (name: string): name is Name => (NAMES as readonly string[]).includes(name);
+const isKnownName = (name: string): name is Name => (NAMES as readonly string[]).includes(name);

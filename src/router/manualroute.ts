@@ -11,7 +11,7 @@ import type { ManualrouteDefinition, Route, RouteResult, Router } from './route.
 import { printSmarthost } from './smarthost.ts';
 
 /** `order` gives a permutation of 0…n-1, the same for every recipient of the message. */
-export function manualrouteRouter(
+export function makeManualrouteRouter(
   definition: ManualrouteDefinition,
   surroundings: RouterFacts,
   order: (n: number) => readonly number[],

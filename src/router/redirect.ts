@@ -24,7 +24,7 @@ export interface RouterFacts {
 /** Exim sets no limit of its own to nested lists; ten levels are more than any mailing list has. */
 const DEEPEST_INCLUDE = 10;
 
-export function redirectRouter(definition: RedirectDefinition, surroundings: RouterFacts): Router {
+export function makeRedirectRouter(definition: RedirectDefinition, surroundings: RouterFacts): Router {
   const { name, file } = definition;
   const precondition = readPreconditions(definition, surroundings.ours, surroundings.reversePath);
   const inline = definition.data === null ? null : inlineLists(name, definition.data);

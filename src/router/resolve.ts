@@ -7,9 +7,9 @@
 import { type ForwardPath, mailboxKey, qualify, type ReversePath } from '../smtp/path.ts';
 import { agree, type RoutedTo } from './agree.ts';
 import { cyclesOf } from './cycles.ts';
-import { type RoutingData, routingData } from './data.ts';
-import { manualrouteRouter } from './manualroute.ts';
-import { type RouterFacts, redirectRouter } from './redirect.ts';
+import { makeRoutingData, type RoutingData } from './data.ts';
+import { makeManualrouteRouter } from './manualroute.ts';
+import { makeRedirectRouter, type RouterFacts } from './redirect.ts';
 import type { Route, RoutedRecipient, RouteResult, Router, RouterDefinition, RoutingNode, RoutingProblem, RoutingStep } from './route.ts';
 import type { Answer, Want } from './want.ts';
 
@@ -73,7 +73,7 @@ export function startRouting(question: RoutingQuestion): RoutingAnswer {
 export function prepareRouting(rules: RoutingRules): (recipients: readonly ForwardPath[]) => RoutingAnswer {
   const routers = routersOf(rules);
   return (recipients) =>
-    advance({ ...rules, recipients }, routers, routingData(), {
+    advance({ ...rules, recipients }, routers, makeRoutingData(), {
       arrows: new Map(),
       count: 0,
       left: MOST_STEPS + STEPS_EACH * recipients.length,
@@ -88,7 +88,7 @@ function routersOf(rules: RoutingRules): readonly Router[] {
     return known;
   };
   return rules.routers.map((definition) =>
-    definition.driver === 'redirect' ? redirectRouter(definition, rules) : manualrouteRouter(definition, rules, order),
+    definition.driver === 'redirect' ? makeRedirectRouter(definition, rules) : makeManualrouteRouter(definition, rules, order),
   );
 }
 

@@ -17,7 +17,7 @@ import type { RoutingProblem } from '../router/route.ts';
 import type { Answer, ReadList, Unread, Want } from '../router/want.ts';
 import type { ForwardPath, ReversePath } from '../smtp/path.ts';
 import { textOf } from '../smtp/text.ts';
-import { refuseFile, runningUser, whyUnread } from '../trust/facts.ts';
+import { runningUser, whyOpenFileRefused, whyUnread } from '../trust/facts.ts';
 import type { FileKind } from '../trust/rules.ts';
 import { spellings } from './domain.ts';
 
@@ -326,7 +326,7 @@ async function withFile<T>(
     const following = kind === 'forward' ? constants.O_NOFOLLOW : 0;
     handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK | following);
     const stats = await handle.stat();
-    const refused = refuseFile(kind, file, stats, handle.fd, runningUser(other));
+    const refused = whyOpenFileRefused(kind, file, stats, handle.fd, runningUser(other));
     return refused === null ? await use(handle, stats.uid) : { kind: 'unreadable', detail: `${file} ${refused}` };
   } catch (error) {
     return unreadOf(error, kind, file);

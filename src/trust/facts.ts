@@ -3,10 +3,10 @@
  * in words that name the cure. Decides nothing.
  */
 import { readFileSync, type Stats, statSync } from 'node:fs';
-import { type FileFacts, type FileKind, isPrivateGroup, mountOf, printMode, quoted, type Runner, refusalOf } from './rules.ts';
+import { type FileFacts, type FileKind, isPrivateGroup, mountOf, printMode, quoteForShell, type Runner, whyRefused } from './rules.ts';
 
 /** The file's descriptor must be open as long as the facts are asked for. */
-export function factsOf(path: string, { uid, gid, mode, nlink }: Stats, fd: number): FileFacts {
+export function fileFactsOf(path: string, { uid, gid, mode, nlink }: Stats, fd: number): FileFacts {
   const euid = process.geteuid?.() ?? uid;
   return {
     path,
@@ -32,10 +32,10 @@ function textOf(path: string): string {
  * Why an open file of this kind must not be obeyed, a sentence that continues its name; null when it may be. `runner` is by
  * default the user who runs this.
  */
-export function refuseFile(kind: FileKind, path: string, stats: Stats, fd: number, runner: Runner = runningUser()): string | null {
+export function whyOpenFileRefused(kind: FileKind, path: string, stats: Stats, fd: number, runner: Runner = runningUser()): string | null {
   if (!stats.isFile()) return 'is refused, because it is not a regular file';
   // Where there are no uids a mode says nothing.
-  return process.geteuid === undefined ? null : refusalOf(kind, factsOf(path, stats, fd), runner);
+  return process.geteuid === undefined ? null : whyRefused(kind, fileFactsOf(path, stats, fd), runner);
 }
 
 export const runningUser = (other: number | null = null): Runner => ({ euid: process.geteuid?.() ?? 0, other });
@@ -48,10 +48,10 @@ export function whyUnread(path: string, error: unknown): string {
   const cannot = `cannot be read by uid ${process.geteuid?.()}`;
   const stats = statOf(path);
   if (stats !== null)
-    return `${cannot}; its mode is ${printMode(stats.mode)}, its owner uid ${stats.uid} and gid ${stats.gid}: let this user read it, by its group for instance: chgrp GROUP ${quoted(path)}; chmod g+r ${quoted(path)}`;
+    return `${cannot}; its mode is ${printMode(stats.mode)}, its owner uid ${stats.uid} and gid ${stats.gid}: let this user read it, by its group for instance: chgrp GROUP ${quoteForShell(path)}; chmod g+r ${quoteForShell(path)}`;
   const folder = closedAbove(path);
   const closed = statOf(folder);
-  return `${cannot}; a directory above it is closed to this user, ${folder}${closed === null ? '' : ` (mode ${printMode(closed.mode)}, owner uid ${closed.uid}): run chmod o+x ${quoted(folder)}`}`;
+  return `${cannot}; a directory above it is closed to this user, ${folder}${closed === null ? '' : ` (mode ${printMode(closed.mode)}, owner uid ${closed.uid}): run chmod o+x ${quoteForShell(folder)}`}`;
 }
 
 function statOf(path: string): Stats | null {
@@ -63,7 +63,7 @@ function statOf(path: string): Stats | null {
 }
 
 /** The uid that a file belongs to, null when that cannot be seen. */
-export const ownerOf = (path: string): number | null => statOf(path)?.uid ?? null;
+export const fileOwnerOf = (path: string): number | null => statOf(path)?.uid ?? null;
 
 /** The nearest folder that can be looked at from outside. */
 function closedAbove(path: string): string {

@@ -106,7 +106,7 @@ const CONTAINER_SECRETS = '/run/secrets/';
 const [OTHERS_READ, OTHERS_WRITE, GROUP_WRITE] = [0o004, 0o002, 0o020];
 
 /** null: the file may be obeyed. Else a sentence that continues its name and says what mends it. */
-export function refusalOf(kind: FileKind, file: FileFacts, runner: Runner): string | null {
+export function whyRefused(kind: FileKind, file: FileFacts, runner: Runner): string | null {
   const { owners, readBy, mayBeMounted } = RULES[kind];
   if (readBy === 'group' && mayBeMounted && file.path.startsWith(runner.containerSecrets ?? CONTAINER_SECRETS)) return null;
   // A user can give a name in the own home to a file of root.
@@ -139,7 +139,7 @@ function strangersFile(kind: FileKind, file: FileFacts, runner: Runner): string 
     return `is refused, because this file belongs to uid ${file.uid} (mode ${printMode(file.mode)}), not ${[...owners.values()].join()}, and -C names the configuration: name it by NOSPOOL_CONFIG, or give it to root`;
   const where = kind === 'argument' ? ', and -C names it' : '';
   const cure = kind === 'argument' ? ', or name it by NOSPOOL_CONFIG' : '';
-  return `is refused, because this file belongs to uid ${file.uid} (mode ${printMode(file.mode)}), not ${[...owners.values()].join(' or ')}${where}: run chown ${kind === 'forward' ? runner.other : 'root'} ${quoted(file.path)}${cure}${mountCure(kind, file)}`;
+  return `is refused, because this file belongs to uid ${file.uid} (mode ${printMode(file.mode)}), not ${[...owners.values()].join(' or ')}${where}: run chown ${kind === 'forward' ? runner.other : 'root'} ${quoteForShell(file.path)}${cure}${mountCure(kind, file)}`;
 }
 
 const OWNERS: Readonly<Record<FileOwner, string>> = {
@@ -157,7 +157,7 @@ function openFile(kind: FileKind, bits: number, file: FileFacts): string {
   const letters = `${isGroup ? 'g' : ''}${isOthers ? 'o' : ''}-${isRead ? 'r' : ''}${isChanged ? 'w' : ''}`;
   // The mode of what a container runtime mounted is told to the runtime.
   const cure = isRead && file.mount().isOwn ? `, or mount it with mode 0440 or in ${CONTAINER_SECRETS}` : mountCure(kind, file);
-  return `is refused, because ${who} can ${verb} this file (mode ${printMode(file.mode)}, owner uid ${file.uid}): run chmod ${letters} ${quoted(file.path)}${cure}`;
+  return `is refused, because ${who} can ${verb} this file (mode ${printMode(file.mode)}, owner uid ${file.uid}): run chmod ${letters} ${quoteForShell(file.path)}${cure}`;
 }
 
 const mountCure = (kind: FileKind, file: FileFacts): string =>
@@ -167,7 +167,7 @@ const mountCure = (kind: FileKind, file: FileFacts): string =>
 export const printMode = (mode: number): string => (mode & 0o7777).toString(8).padStart(4, '0');
 
 /** A path as a word of the shell. */
-export const quoted = (path: string): string => (/^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`);
+export const quoteForShell = (path: string): string => (/^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`);
 
 /** True if the user alone is in the group: by group(5) and passwd(5), where distributions make such a group for each user. */
 export function isPrivateGroup(gid: number, uid: number, group: string, passwd: string): boolean {

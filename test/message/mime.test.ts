@@ -5,9 +5,9 @@ import {
   base64Lines,
   delimits,
   entityOf,
+  fieldNameOf,
   fieldsOf,
   isHeaderLine,
-  nameOf,
   type PartWriter,
   quotedPrintable,
   sevenBitParameters,
@@ -28,7 +28,7 @@ for (const [header, expected, why] of FIELDS) {
 }
 
 test('nameOf: in lower case, without blanks before the colon; none without a colon', () => {
-  assert.deepEqual(['Content-Type : a/b', 'X:', 'no field'].map(nameOf), ['content-type', 'x', '']);
+  assert.deepEqual(['Content-Type : a/b', 'X:', 'no field'].map(fieldNameOf), ['content-type', 'x', '']);
 });
 
 test('isHeaderLine', () => {

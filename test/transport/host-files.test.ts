@@ -6,8 +6,8 @@ import {
   candidatesOf,
   familiesOf,
   type IpAddress,
-  inOrder,
   readResolvConf,
+  sortAddresses,
   stepsOf,
 } from '../../src/transport/lookup/host-files.ts';
 
@@ -136,11 +136,11 @@ const ORDERS: readonly (readonly [readonly string[], string, string, string])[] 
   [['192.0.2.10', '2001:db8::10'], '#precedence ::ffff:0:0/96  100\n', SIX_FIRST, 'as distributions ship it'],
 ];
 for (const [own, gai, expected, why] of ORDERS)
-  test(`V1: the first address: ${why}. RFC 6724`, () => assert.equal(show(inOrder(both, own, gai)), expected));
+  test(`V1: the first address: ${why}. RFC 6724`, () => assert.equal(show(sortAddresses(both, own, gai)), expected));
 
 test('addresses of one family stay as they came', () => {
   const four: readonly IpAddress[] = [both[2] as IpAddress, both[0] as IpAddress];
-  assert.equal(inOrder(four, [], ''), four);
+  assert.equal(sortAddresses(four, [], ''), four);
 });
 
 test('loopback, ULA and old tunnels among others', () => {
@@ -148,7 +148,7 @@ test('loopback, ULA and old tunnels among others', () => {
     (address): IpAddress => ({ address, family: address.includes(':') ? 6 : 4 }),
   );
   assert.equal(
-    show(inOrder(found, ['192.0.2.10', '2001:db8::10'], '')),
+    show(sortAddresses(found, ['192.0.2.10', '2001:db8::10'], '')),
     '::1 6, 2001:db8::1 6, 192.0.2.1 4, 2002::1 6, 2001::1 6, fd00::1 6',
   );
 });

@@ -16,7 +16,7 @@ import { hashes } from '../../src/transport/hashes.ts';
 import { type Certificate, makeCertificate } from '../../src/transport/tls/certificate.ts';
 import { explainChain, explainTlsFailure } from '../../src/transport/tls/failure.ts';
 import { wantedNames } from '../../src/transport/tls/peername.ts';
-import { keyBits, type TlsPreparation, tlsPreparation } from '../../src/transport/tls/tls.ts';
+import { keyBits, prepareTls, type TlsPreparation } from '../../src/transport/tls/tls.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('tls');
@@ -91,7 +91,7 @@ async function handshake<T>(
     socket.on('error', () => {});
     try {
       const whole = policy(changed);
-      const prepared = await tlsPreparation(whole, wantedNames(whole, host, domain), { implicit, environment });
+      const prepared = await prepareTls(whole, wantedNames(whole, host, domain), { implicit, environment });
       assert.ok(prepared.ok, prepared.ok ? '' : prepared.detail);
       if (socket.connecting) await new Promise((resolve) => socket.once('connect', resolve));
       const result = await prepared.value.secure(socket);
@@ -464,7 +464,7 @@ test('the plain socket destroyed from outside ends the handshake', async () => {
   await within(5000, async () => {
     await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
     const socket = net.connect((silent.address() as AddressInfo).port, '127.0.0.1');
-    const prepared = await tlsPreparation(policy(), wantedNames(policy(), HOST), { implicit: true });
+    const prepared = await prepareTls(policy(), wantedNames(policy(), HOST), { implicit: true });
     assert.ok(prepared.ok);
     if (socket.connecting) await new Promise((resolve) => socket.once('connect', resolve));
     const result = prepared.value.secure(socket);
@@ -520,7 +520,7 @@ test('what the configuration names and cannot be used', async () => {
     [{ caFile: '' }, /^SSL_CERT_FILE is ".*absent", which holds no certificate/, { SSL_CERT_FILE: path.join(folder, 'absent') }],
     [{ caFile: '' }, /^SSL_CERT_FILE is /, { SSL_CERT_FILE: file('nothing') }],
   ] as [Partial<TlsPolicy>, RegExp, NodeJS.ProcessEnv?][]) {
-    const prepared = await tlsPreparation(policy(changed), wantedNames(policy(), HOST), { implicit: true, environment: environment ?? {} });
+    const prepared = await prepareTls(policy(changed), wantedNames(policy(), HOST), { implicit: true, environment: environment ?? {} });
     assert.match(prepared.ok ? 'no failure' : prepared.detail, expected);
   }
 });
@@ -550,7 +550,7 @@ test('S3: a key that others can read, and certificates that others can change, a
     [{ certificate: withMode(other.cert, 0o644), certificateKey: withMode(other.key, 0o640) }, /^no failure$/],
     [{ caFile: withMode(ca.own, 0o664) }, /^no failure$/],
   ] as [Partial<TlsPolicy>, RegExp, NodeJS.ProcessEnv?][]) {
-    const prepared = await tlsPreparation(policy(changed), wantedNames(policy(), HOST), { implicit: true, environment: environment ?? {} });
+    const prepared = await prepareTls(policy(changed), wantedNames(policy(), HOST), { implicit: true, environment: environment ?? {} });
     assert.match(prepared.ok ? 'no failure' : prepared.detail, expected);
   }
 });

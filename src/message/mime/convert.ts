@@ -17,10 +17,10 @@ import {
   delimits,
   type Entity,
   entityOf,
+  fieldNameOf,
   fieldsOf,
   isHeaderLine,
   LONGEST_DELIMITER,
-  nameOf,
   type PartWriter,
   quotedPrintable,
   sevenBitParameters,
@@ -273,7 +273,7 @@ function converter(out: OctetBuffer, options: ConvertOptions): Converter {
       else if (place === 'message') seven += field;
       else
         fail(
-          `the header field "${printable(nameOf(field))}" of a part has 8-bit octets, ${WHY}; RFC 2047 and RFC 2231 say how to encode it`,
+          `the header field "${printable(fieldNameOf(field))}" of a part has 8-bit octets, ${WHY}; RFC 2047 and RFC 2231 say how to encode it`,
         );
     }
     return seven;
@@ -437,7 +437,7 @@ const SINGLE_OCTETS = /^(iso-8859-|windows-125|koi8-)/i;
 
 /** A field with 8-bit octets as seven bits, by RFC 2231 for parameters and RFC 2047 for text; null if neither may or can. */
 function sevenBitField(field: string, charset: string): string | null {
-  const name = nameOf(field);
+  const name = fieldNameOf(field);
   if (name === 'content-type' || name === 'content-disposition') return sevenBitParameters(field, charset);
   if (name === '' || (NEVER_ENCODED.test(name) && name !== 'content-description')) return null;
   const raw: Field = { name, raw: field.replace(/[\r\n]+$/, '').replace(/\r\n?/g, '\n') };

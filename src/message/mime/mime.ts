@@ -34,7 +34,7 @@ export function fieldsOf(header: string): string[] {
 }
 
 /** The name of a field in lower case; '' for a line that has none. */
-export function nameOf(field: string): string {
+export function fieldNameOf(field: string): string {
   const colon = field.indexOf(':');
   return colon < 0 ? '' : field.slice(0, colon).trimEnd().toLowerCase();
 }
@@ -48,14 +48,14 @@ export function isHeaderLine(line: string): boolean {
 export function entityOf(header: string, fallback: 'text/plain' | 'message/rfc822'): Entity {
   const fields = fieldsOf(header);
   const bodyOf = (name: string): string | null => {
-    const field = fields.find((candidate) => nameOf(candidate) === name);
+    const field = fields.find((candidate) => fieldNameOf(candidate) === name);
     return field === undefined ? null : field.slice(field.indexOf(':') + 1).replace(/[\r\n]+/g, '');
   };
   const declared = bodyOf('content-type') ?? fallback;
   // A value that names no type counts as text/plain (RFC 2045 §5.2).
   const named = /^\s*([!#-'*+\-.0-9A-Z^-~]+)\s*\/\s*([!#-'*+\-.0-9A-Z^-~]+)/i.exec(withoutComments(declared));
   const encoding = bodyOf('content-transfer-encoding');
-  const boundary = boundaryOf(parametersOf(withoutComments(declared)));
+  const boundary = boundaryOf(parseParameters(withoutComments(declared)));
   return {
     type: (named?.[1] ?? 'text').toLowerCase(),
     subtype: (named?.[2] ?? 'plain').toLowerCase(),
@@ -105,7 +105,7 @@ function endOfQuoted(text: string, start: number): number {
 }
 
 /** Parameters by lower-case name, in order; quotes are taken away, an unquoted value goes to the next semicolon. */
-export function parametersOf(text: string): Map<string, string> {
+export function parseParameters(text: string): Map<string, string> {
   const parameters = new Map<string, string>();
   let i = text.indexOf(';');
   while (i >= 0 && i < text.length) {
@@ -157,7 +157,7 @@ export function withEncoding(header: string, encoding: '7bit' | 'quoted-printabl
   let written = false;
   let versioned = !version;
   for (const original of fieldsOf(header)) {
-    const name = nameOf(original);
+    const name = fieldNameOf(original);
     if (name === 'mime-version') versioned = true;
     if (name !== 'content-transfer-encoding') out += original;
     else if (!written) {

@@ -15,7 +15,7 @@ process.stdout.write(JSON.stringify(error ? { code: error.code } : { found })))`
 const isPassedOn = (flag: string): boolean => /^--(jitless|no-|max-)/.test(flag);
 
 /** Rejects with a `code` of node:dns. */
-export function ask(name: string, question: NameQuestion): Promise<readonly IpAddress[]> {
+export function askSystem(name: string, question: NameQuestion): Promise<readonly IpAddress[]> {
   // Bun's process ends at once, whatever its threads do.
   return process.versions.bun === undefined ? inChild(name, question) : here(name, question);
 }

@@ -206,7 +206,7 @@ export function familiesOf(own: readonly string[]): { readonly 4: boolean; reado
  * In the order of RFC 6724 §6, as far as it says which family comes first: what cannot be reached from the host's own
  * addresses comes last (rule 1), what they fit comes before (rule 5), then by precedence (rule 6). Else as they came.
  */
-export function inOrder(found: readonly IpAddress[], own: readonly string[], gai: string): readonly IpAddress[] {
+export function sortAddresses(found: readonly IpAddress[], own: readonly string[], gai: string): readonly IpAddress[] {
   if (found.every(({ family }) => family === found[0]?.family)) return found;
   const rules = rulesOf(gai);
   const isFit = ({ address, family }: IpAddress): boolean =>

@@ -14,10 +14,10 @@ import {
   candidatesOf,
   familiesOf,
   type IpAddress,
-  inOrder,
   type LookupStep,
   type ResolvConf,
   readResolvConf,
+  sortAddresses,
   stepsOf,
 } from './host-files.ts';
 import type { NameQuestion, Names } from './question.ts';
@@ -86,7 +86,7 @@ async function addressesOf(name: string, question: NameQuestion, host: Host, con
     : ['system'];
   const wanted = ({ family }: IpAddress): boolean => question.family === 'any' || family === question.family;
   const own = host.addresses();
-  const sorted = (found: readonly IpAddress[]) => inOrder(found, own, host.read('/etc/gai.conf') ?? '');
+  const sorted = (found: readonly IpAddress[]) => sortAddresses(found, own, host.read('/etc/gai.conf') ?? '');
   let problem = failure('ENOTFOUND');
   for (const step of steps) {
     if (step === 'files') {
@@ -99,7 +99,7 @@ async function addressesOf(name: string, question: NameQuestion, host: Host, con
     try {
       return step === 'dns'
         ? sorted(await searched(name, conf, own, question))
-        : await (await import('./getaddrinfo.ts')).ask(name, question);
+        : await (await import('./getaddrinfo.ts')).askSystem(name, question);
     } catch (error) {
       problem = error as Error;
     }

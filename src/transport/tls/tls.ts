@@ -14,7 +14,7 @@ import type { TlsPolicy } from '../../router/smarthost.ts';
 import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
 import type { ChannelBinding } from '../../smtp/sasl/scram.ts';
 import { latin1, printable, utf8 } from '../../smtp/text.ts';
-import { refuseFile, whyUnread } from '../../trust/facts.ts';
+import { whyOpenFileRefused, whyUnread } from '../../trust/facts.ts';
 import type { FileKind } from '../../trust/rules.ts';
 import { type CertificateFacts, type ChainLink, chainOf, keysIn, weaknessOf } from './chain.ts';
 import {
@@ -119,7 +119,7 @@ function readTrusted(kind: FileKind, path: string): Parsed<{ readonly pem: strin
   const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
     const stats = fstatSync(fd);
-    const refused = refuseFile(kind, path, stats, fd);
+    const refused = whyOpenFileRefused(kind, path, stats, fd);
     return refused === null ? parsed({ pem: readFileSync(fd, 'latin1'), stats }) : unparsed(refused);
   } finally {
     closeSync(fd);
@@ -218,7 +218,7 @@ export interface TlsOptions {
 }
 
 /** Reads the files, builds the context; to be called when TCP begins to connect. Fails on what the configuration names and is not there. */
-export async function tlsPreparation(policy: TlsPolicy, wanted: WantedPeer, options: TlsOptions): Promise<Parsed<TlsPreparation>> {
+export async function prepareTls(policy: TlsPolicy, wanted: WantedPeer, options: TlsOptions): Promise<Parsed<TlsPreparation>> {
   const tls = await import('node:tls');
   const context = makeContext(tls, policy, options.environment ?? process.env);
   if (!context.ok) return context;
