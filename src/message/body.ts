@@ -98,7 +98,7 @@ export async function takeBody(first: Uint8Array, source: Source, options: BodyO
   }
   const ratio = length > 0 ? size / length : 1;
   const estimate = options.fileSize === null || options.fileSize < length ? null : Math.round(options.fileSize * ratio);
-  return parsed(streamed({ ...facts, octets: null, size: null, estimate }, source, options));
+  return parsed(streamBody({ ...facts, octets: null, size: null, estimate }, source, options));
 }
 
 const CHANGED: Ended = {
@@ -109,7 +109,7 @@ const CHANGED: Ended = {
 const SUPERSEDED: Ended = { end: 'failed', detail: 'bug: the body was opened again' };
 
 /** A body longer than its window. */
-function streamed(facts: BodyFacts, source: Source, { again, addOctets: add = addOctets }: BodyOptions): Body {
+function streamBody(facts: BodyFacts, source: Source, { again, addOctets: add = addOctets }: BodyOptions): Body {
   const window = facts.sample;
   /** A read of `source` whose octets no opening has handed out yet: they may outlive the opening that asked for them. */
   let pending: Promise<Uint8Array | Ended> | null = null;
@@ -118,7 +118,7 @@ function streamed(facts: BodyFacts, source: Source, { again, addOctets: add = ad
   let turn = 0;
   const farthest: Farthest = { octets: 0, sums: NO_OCTETS, ended: false };
 
-  function onwards(mine: number): Source {
+  function readOn(mine: number): Source {
     return {
       async read() {
         if (mine !== turn) return SUPERSEDED;
@@ -148,7 +148,8 @@ function streamed(facts: BodyFacts, source: Source, { again, addOctets: add = ad
           const got = await start.read();
           if (got instanceof Uint8Array) return got;
           // What is read again is opened only here: the window is sent before it.
-          beyond ??= again === null ? onwards(mine) : unchanged(handedOut ? after(window, again()) : onwards(mine), farthest, add, last);
+          beyond ??=
+            again === null ? readOn(mine) : expectUnchanged(handedOut ? skipEqual(window, again()) : readOn(mine), farthest, add, last);
           return beyond.read();
         },
         close() {
@@ -170,7 +171,7 @@ function slices(octets: Uint8Array): Uint8Array[] {
  * Fails when an attempt is given other octets than the attempt that came farthest, or fewer or more where that one saw the
  * end. The `last` attempt is compared with those before it, and what only it is given is not summed.
  */
-function unchanged(source: Source, farthest: Farthest, add: AddOctets, last: boolean): Source {
+function expectUnchanged(source: Source, farthest: Farthest, add: AddOctets, last: boolean): Source {
   let octets = 0;
   let sums = NO_OCTETS;
   let ended: Ended | null = null;
@@ -203,7 +204,7 @@ function unchanged(source: Source, farthest: Farthest, add: AddOctets, last: boo
 }
 
 /** The octets of `source` after those that must be equal to `start`. */
-function after(start: Uint8Array, source: Source): Source {
+function skipEqual(start: Uint8Array, source: Source): Source {
   let equal = 0;
   let ended: Ended | null = null;
   return {

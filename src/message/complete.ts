@@ -141,8 +141,8 @@ function forceFrom(fields: readonly Field[], from: Mailbox, facts: CompletionFac
     if (!isNamed(field, 'from') && !(isNamed(field, 'resent-from') && block.includes(index))) return field;
     const list = parseAddressList(field.raw, bodyOffset(field));
     const only = list.ok && list.value.mailboxes.length === 1 ? list.value.mailboxes[0] : undefined;
-    if (!only) return makeField(field.name, address(from, facts.fullName, facts));
-    return editField(field, [{ start: only.start, end: only.end, text: utf8(printMailbox(asciiDomain(from, facts))) }]);
+    if (!only) return makeField(field.name, printNamed(from, facts.fullName, facts));
+    return editField(field, [{ start: only.start, end: only.end, text: utf8(printMailbox(withAsciiDomain(from, facts))) }]);
   });
 }
 
@@ -160,13 +160,13 @@ function addMissing(fields: readonly Field[], facts: CompletionFacts): Parsed<re
   if (lacks('From')) {
     const sender = defaultSender(facts);
     if (!sender.ok) return sender;
-    if (sender.value.domain === '') return unparsed(bare(`${prefix}From`, utf8(printMailbox(sender.value)), 'qualify_domain'));
-    missing.push(makeField(`${prefix}From`, address(sender.value, facts.fullName, facts)));
+    if (sender.value.domain === '') return unparsed(explainBare(`${prefix}From`, utf8(printMailbox(sender.value)), 'qualify_domain'));
+    missing.push(makeField(`${prefix}From`, printNamed(sender.value, facts.fullName, facts)));
   }
   if (lacks('Date')) missing.push(makeField(`${prefix}Date`, printDate(facts.date, facts.zone)));
   const at = block[0] ?? fields.length;
-  const trace = facts.received ? [receivedField(facts.received, facts)] : [];
-  return parsed([...trace, ...fields.slice(0, at), ...missing, ...fields.slice(at), ...mimeFields(fields, facts)]);
+  const trace = facts.received ? [makeReceived(facts.received, facts)] : [];
+  return parsed([...trace, ...fields.slice(0, at), ...missing, ...fields.slice(at), ...makeMimeFields(fields, facts)]);
 }
 
 /** Who an added From field names: the envelope's sender, else who is configured, else who runs us. */
@@ -179,7 +179,7 @@ function defaultSender({ forceFrom, from, reversePath, login, qualifyDomain }: C
 }
 
 /** RFC 2045 §4 and RFC 6152 §2: 8-bit text without a label is labelled. A message with any MIME field is its composer's work; Content-Length is mbox's. */
-function mimeFields(fields: readonly Field[], { body }: CompletionFacts): readonly Field[] {
+function makeMimeFields(fields: readonly Field[], { body }: CompletionFacts): readonly Field[] {
   const has = fields.some(({ name }) => /^(mime-version|content-(?!length$).*)$/.test(name.toLowerCase()));
   if (!body.eightBit || has) return [];
   // RFC 1428 §3: the label of 8-bit text whose charset nobody knows.
@@ -192,12 +192,12 @@ function mimeFields(fields: readonly Field[], { body }: CompletionFacts): readon
 }
 
 /** RFC 5321 §4.4 in the words of Exim's. */
-function receivedField(received: NonNullable<CompletionFacts['received']>, facts: CompletionFacts): Field {
+function makeReceived(received: NonNullable<CompletionFacts['received']>, facts: CompletionFacts): Field {
   const word = (text: string) => text.replaceAll(/[^A-Za-z0-9.:_[\]-]/g, '_') || 'unknown';
-  const sender = facts.reversePath ? `\n\t(envelope-from ${utf8(printPath(asciiDomain(facts.reversePath, facts)))})` : '';
+  const sender = facts.reversePath ? `\n\t(envelope-from ${utf8(printPath(withAsciiDomain(facts.reversePath, facts)))})` : '';
   const [only, second] = received.recipients;
   // With several recipients the field would tell each of them of the others. RFC 5321 §7.2
-  const forOne = only && !second ? `\n\tfor ${utf8(printPath(asciiDomain(only, facts)))}` : '';
+  const forOne = only && !second ? `\n\tfor ${utf8(printPath(withAsciiDomain(only, facts)))}` : '';
   return makeField(
     'Received',
     `from ${word(facts.login)} by ${word(facts.hostname)} with local (nospool ${word(received.version)})${sender}\n\tid ${word(received.id)}${forOne};\n\t${printDate(facts.date, facts.zone)}`,
@@ -205,9 +205,9 @@ function receivedField(received: NonNullable<CompletionFacts['received']>, facts
 }
 
 /** A mailbox with its name, folded where a line would be long. */
-function address(mailbox: Mailbox, fullName: string, facts: CompletionFacts): string {
+function printNamed(mailbox: Mailbox, fullName: string, facts: CompletionFacts): string {
   const phrase = printPhrase(fullName);
-  const spec = utf8(printMailbox(asciiDomain(mailbox, facts)));
+  const spec = utf8(printMailbox(withAsciiDomain(mailbox, facts)));
   if (phrase === '') return spec;
   const lastLine = phrase.slice(phrase.lastIndexOf('\n') + 1);
   return `${phrase}${lastLine.length + spec.length > 60 ? '\n' : ''} <${spec}>`;
@@ -221,12 +221,12 @@ function idDomain({ hostname, reversePath, qualifyDomain, toAscii }: CompletionF
 }
 
 /** An ASCII local-part lets the domain go as A-labels, and the message without SMTPUTF8. RFC 6531 §3.2 */
-function asciiDomain(mailbox: Mailbox, { toAscii }: CompletionFacts): Mailbox {
+function withAsciiDomain(mailbox: Mailbox, { toAscii }: CompletionFacts): Mailbox {
   if (isAscii(mailbox.domain) || !isAscii(mailbox.localPart)) return mailbox;
   return { ...mailbox, domain: toAscii(mailbox.domain) ?? mailbox.domain };
 }
 
-function bare(name: string, text: string, key: string): string {
+function explainBare(name: string, text: string, key: string): string {
   return `the ${name} field has the bare address "${printable(text, 200)}", and no domain is known for it: set ${key}`;
 }
 
@@ -252,10 +252,10 @@ async function finishField(field: Field, facts: CompletionFacts): Promise<Parsed
     if (mailbox.domain === '' && qualified) {
       const key = SENDERS.includes(name) ? 'qualify_domain' : 'qualify_recipient';
       const domain = key === 'qualify_domain' ? facts.qualifyDomain : facts.qualifyRecipient;
-      if (domain === '') return unparsed(bare(field.name, source.raw.slice(start, end), key));
-      edits.push({ start: end, end, text: `@${utf8(asciiDomain(qualify(mailbox, domain), facts).domain)}` });
+      if (domain === '') return unparsed(explainBare(field.name, source.raw.slice(start, end), key));
+      edits.push({ start: end, end, text: `@${utf8(withAsciiDomain(qualify(mailbox, domain), facts).domain)}` });
     }
-    const ascii = asciiDomain(mailbox, facts);
+    const ascii = withAsciiDomain(mailbox, facts);
     if (ascii !== mailbox) edits.push({ start, end, text: utf8(printMailbox(ascii)) });
     if (!isAsciiMailbox(ascii)) needsSmtputf8 ??= `the ${field.name} field has ${printable(utf8(printMailbox(mailbox)), 200)}`;
   }

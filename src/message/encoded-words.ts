@@ -17,7 +17,7 @@ export interface Word {
 
 /** RFC 2047 §2: an encoded word is at most 75 octets, a line that has one at most 76. */
 const LONGEST_WORD = 75;
-const LONGEST_LINE = 76;
+const LONGEST_ENCODED_LINE = 76;
 /** What Q leaves as it is, in any place: RFC 2047 §5(3), the rule for phrases. */
 const Q_SAFE = /[A-Za-z0-9!*+\-/]/;
 const ENCODED_WORD = /^=\?[^?\s]+\?[BbQq]\?[^?\s]*\?=$/;
@@ -76,13 +76,13 @@ export function encodeWords(raw: string, words: readonly Word[], charset: string
     let j = i;
     for (let next = words[j + 1]; next && !isAscii(next.content); next = words[++j + 1]) {
       const between = raw.slice((words[j] as Word).end, next.start);
-      if (!isBlank(between)) break;
+      if (!isAllBlank(between)) break;
       content += between.replaceAll('\n', '') + next.content;
     }
     const run = words[j] as Word;
     const [before, after] = [words[i - 1], words[j + 1]];
-    if (before && isEncodedWord(before) && isBlank(raw.slice(before.end, first.start))) content = ` ${content}`;
-    if (after && isEncodedWord(after) && isBlank(raw.slice(run.end, after.start))) content += ' ';
+    if (before && isEncodedWord(before) && isAllBlank(raw.slice(before.end, first.start))) content = ` ${content}`;
+    if (after && isEncodedWord(after) && isAllBlank(raw.slice(run.end, after.start))) content += ' ';
 
     let textEnd = first.start;
     while (textEnd > at && isBlankAt(raw, textEnd - 1)) textEnd--;
@@ -91,17 +91,17 @@ export function encodeWords(raw: string, words: readonly Word[], charset: string
     if (lead === '' && last !== '(') lead = ' ';
     const atLineStart = last === '\n';
     const least = overhead(charset) + 12;
-    if (LONGEST_LINE - column - lead.length < least) lead = atLineStart ? ' ' : '\n ';
+    if (LONGEST_ENCODED_LINE - column - lead.length < least) lead = atLineStart ? ' ' : '\n ';
     emit(lead);
-    emit(makeEncodedWords(content, charset, LONGEST_LINE - column).join('\n '));
+    emit(makeEncodedWords(content, charset, LONGEST_ENCODED_LINE - column).join('\n '));
     at = run.end;
     i = j;
     const following = raw[at];
     if (following === undefined || following === ')' || following === '\n') continue;
     if (!isBlankAt(raw, at)) emit(' ');
     // The rest of the line moves to one of its own where it does not fit behind.
-    const rest = raw.slice(at, at + LONGEST_LINE + 1).split('\n', 1)[0] as string;
-    if (column + rest.length > LONGEST_LINE && isBlankAt(raw, at) && !isBlank(rest)) emit('\n');
+    const rest = raw.slice(at, at + LONGEST_ENCODED_LINE + 1).split('\n', 1)[0] as string;
+    if (column + rest.length > LONGEST_ENCODED_LINE && isBlankAt(raw, at) && !isAllBlank(rest)) emit('\n');
   }
   out.push(raw.slice(at));
   return out.join('');
@@ -167,7 +167,7 @@ function isEncodedWord({ content, quoted }: Word): boolean {
   return !quoted && ENCODED_WORD.test(content);
 }
 
-function isBlank(text: string): boolean {
+function isAllBlank(text: string): boolean {
   return !/[^ \t\n]/.test(text);
 }
 

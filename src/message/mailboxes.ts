@@ -82,7 +82,7 @@ export function parseAddressList(text: string, from = 0): Parsed<AddressList> {
     return true;
   }
 
-  function bad(start: number, detail: string): Token {
+  function fail(start: number, detail: string): Token {
     return { kind: 'bad', start, end: start, detail };
   }
 
@@ -97,7 +97,7 @@ export function parseAddressList(text: string, from = 0): Parsed<AddressList> {
       }
       if (text[at] !== '(') break;
       at = endOfComment(text, start);
-      if (at < 0 && ADDRESSES.test(text.slice(start))) return bad(start, `the comment ${near(text, start)} is not closed`);
+      if (at < 0 && ADDRESSES.test(text.slice(start))) return fail(start, `the comment ${quoteNear(text, start)} is not closed`);
       if (at < 0) at = text.length;
       comments.push({ start, end: at });
     }
@@ -116,13 +116,13 @@ export function parseAddressList(text: string, from = 0): Parsed<AddressList> {
         return { kind: character, start, end: at };
       case '"':
         at = endOfEnclosed(text, start, '"');
-        return at < 0 ? bad(start, `the quoted string ${near(text, start)} is not closed`) : { kind: 'quoted', start, end: at };
+        return at < 0 ? fail(start, `the quoted string ${quoteNear(text, start)} is not closed`) : { kind: 'quoted', start, end: at };
       case '[':
         at = endOfEnclosed(text, start, ']');
-        return at < 0 ? bad(start, `the "[" in ${near(text, start)} is not closed`) : { kind: 'literal', start, end: at };
+        return at < 0 ? fail(start, `the "[" in ${quoteNear(text, start)} is not closed`) : { kind: 'literal', start, end: at };
       case ')':
       case ']':
-        return bad(start, `${near(text, start)} has an unbalanced "${character}"`);
+        return fail(start, `${quoteNear(text, start)} has an unbalanced "${character}"`);
     }
     if (sticky(ENCODED_WORD)) return { kind: 'atom', start, end: at };
     if (sticky(WORD)) {
@@ -130,7 +130,7 @@ export function parseAddressList(text: string, from = 0): Parsed<AddressList> {
       if (end < at) blanks.push({ start: end, end: at });
       return { kind: 'atom', start, end };
     }
-    return bad(start, `a control character is not allowed in an address: ${near(text, start)}`);
+    return fail(start, `a control character is not allowed in an address: ${quoteNear(text, start)}`);
   }
 
   /** Tokens up to the first that cannot be part of a phrase or an address. */
@@ -150,7 +150,7 @@ export function parseAddressList(text: string, from = 0): Parsed<AddressList> {
     if (token.kind === '@') {
       // The route is for hosts of another time; only the mailbox counts. RFC 5321 appendix C
       while (token.kind === '@' || token.kind === ',' || token.kind === 'atom' || token.kind === 'literal') token = next();
-      if (token.kind !== ':') return unparsed(token.detail ?? `the route in ${near(text, open.start)} does not end in ":"`);
+      if (token.kind !== ':') return unparsed(token.detail ?? `the route in ${quoteNear(text, open.start)} does not end in ":"`);
       token = next();
     }
     const { tokens, stop } = readWords(token);
@@ -160,8 +160,8 @@ export function parseAddressList(text: string, from = 0): Parsed<AddressList> {
       const end = closing.kind === ';' ? next() : closing;
       if (end.kind === '>') return parsed({ tokens: [], end: end.end });
     }
-    if (stop.kind !== '>') return unparsed(stop.detail ?? `the "<" in ${near(text, open.start)} is not closed by ">"`);
-    if (tokens.length === 0) return unparsed(`${near(text, open.start)} holds no address between "<" and ">"`);
+    if (stop.kind !== '>') return unparsed(stop.detail ?? `the "<" in ${quoteNear(text, open.start)} is not closed by ">"`);
+    if (tokens.length === 0) return unparsed(`${quoteNear(text, open.start)} holds no address between "<" and ">"`);
     return parsed({ tokens, end: stop.end });
   }
 
@@ -177,11 +177,11 @@ export function parseAddressList(text: string, from = 0): Parsed<AddressList> {
     if (stop.kind === '<' || stop.kind === ':')
       for (const token of tokens) words.push({ start: token.start, end: token.end, quoted: token.kind === 'quoted' });
     if (stop.kind === ':') {
-      if (tokens.length === 0) return unparsed(`a group has no name: ${near(text, start)}`);
-      if (inGroup) return unparsed(`a group stands within a group: ${near(text, start)}`);
+      if (tokens.length === 0) return unparsed(`a group has no name: ${quoteNear(text, start)}`);
+      if (inGroup) return unparsed(`a group stands within a group: ${quoteNear(text, start)}`);
       // At its start it is a route without brackets; elsewhere somebody may be meant who would be lost.
       if (tokens.findIndex(({ kind }) => kind === '@') > 0)
-        return unparsed(`${near(text, start)} is no name of a group; separate addresses by commas`);
+        return unparsed(`${quoteNear(text, start)} is no name of a group; separate addresses by commas`);
       inGroup = true;
       hasGroup = true;
       isBehindGroup = false;
@@ -198,9 +198,9 @@ export function parseAddressList(text: string, from = 0): Parsed<AddressList> {
         mailboxes.push(found.value);
       }
       if (after.kind !== ',' && after.kind !== ';' && after.kind !== 'end')
-        return unparsed(after.detail ?? `${near(text, after.start)} may not follow "${shown(text, start, angle.value.end)}"`);
+        return unparsed(after.detail ?? `${quoteNear(text, after.start)} may not follow "${shorten(text, start, angle.value.end)}"`);
     } else if (stop.kind === 'bad') return unparsed(stop.detail as string);
-    else if (stop.kind === '>') return unparsed(`${near(text, start)} has an unbalanced ">"`);
+    else if (stop.kind === '>') return unparsed(`${quoteNear(text, start)} has an unbalanced ">"`);
     else if (tokens.length > 0 && !(isBehindGroup && isHostAlone(tokens))) {
       const found = readAddress(text, tokens, false);
       if (!found.ok) return found;
@@ -224,7 +224,7 @@ function isHostAlone([sign, host, more]: readonly Token[]): boolean {
 function readAddress(text: string, tokens: readonly Token[], isInAngle: boolean): Parsed<ListedMailbox> {
   const { start } = tokens[0] as Token;
   const { end } = tokens.at(-1) as Token;
-  const wrong = (why: string) => unparsed(`"${shown(text, start, end)}" is not an address: ${why}`);
+  const wrong = (why: string) => unparsed(`"${shorten(text, start, end)}" is not an address: ${why}`);
   let sign = tokens.findIndex(({ kind }) => kind === '@');
   if (sign < 0) sign = tokens.length;
   const parts = [tokens.slice(0, sign), tokens.slice(sign + 1)] as const;
@@ -317,13 +317,13 @@ export function endOfComment(text: string, start: number): number {
 }
 
 /** The text from there up to what probably ends the address, in quotes. */
-function near(text: string, start: number): string {
+function quoteNear(text: string, start: number): string {
   const comma = text.indexOf(',', start + 1);
-  return `"${shown(text, start, comma < 0 ? text.length : comma)}"`;
+  return `"${shorten(text, start, comma < 0 ? text.length : comma)}"`;
 }
 
 /** 200 characters: enough to find the place, short enough for one line of a log. */
-function shown(text: string, start: number, end: number): string {
+function shorten(text: string, start: number, end: number): string {
   return printable(
     text
       .slice(start, Math.min(end, start + 1000))

@@ -24,10 +24,10 @@ interface ListElement {
  * this host, one outside ASCII is hardly ever a login name.
  */
 export function quoteNames(fields: readonly Field[]): readonly Field[] {
-  return fields.map((field) => (isAscii(field.raw) || !hasAddresses(field.name.toLowerCase()) ? field : quoted(field)));
+  return fields.map((field) => (isAscii(field.raw) || !hasAddresses(field.name.toLowerCase()) ? field : quoteNamesIn(field)));
 }
 
-function quoted(field: Field): Field {
+function quoteNamesIn(field: Field): Field {
   const elements = readElements(field.raw, bodyOffset(field));
   const edits: Edit[] = [];
   for (let i = 0; i < elements.length; i++) {

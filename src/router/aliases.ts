@@ -43,7 +43,7 @@ export function foldKey(text: string): string {
   return text.toLowerCase();
 }
 
-const decode = (octets: string): string => fromUtf8(octets) ?? octets;
+const decodeText = (octets: string): string => fromUtf8(octets) ?? octets;
 const [QUOTE, HASH, COLON, BACKSLASH] = [34, 35, 58, 92];
 /** Of UTF-8, as some editors put it before the first line. */
 const BYTE_ORDER_MARK = '\u00ef\u00bb\u00bf';
@@ -78,7 +78,7 @@ export function makeAliasReader(visitor: AliasVisitor): AliasReader {
     const { key, text, line: at, long } = entry;
     entry = null;
     if (long) visitor.take({ key, line: at, text: '', fault: `the entry is longer than ${LONGEST_ENTRY} octets` });
-    else visitor.take({ key, line: at, text: decode(text) });
+    else visitor.take({ key, line: at, text: decodeText(text) });
   }
 
   function readLine(text: string, long: boolean): void {
@@ -125,7 +125,7 @@ export function makeAliasReader(visitor: AliasVisitor): AliasReader {
     key += text.slice(from, at);
     if (quoted && at++ >= text.length) visitor.fault?.(line, 'the closing quote of the key is missing');
     if (key === '') visitor.fault?.(line, 'the key is missing');
-    key = foldKey(isAscii(key) ? key : decode(key));
+    key = foldKey(isAscii(key) ? key : decodeText(key));
     if (key === '' || !visitor.wants(key)) return;
     const rest = trim(text.slice(at));
     entry = { key, text: rest.startsWith(':') ? trim(rest.slice(1)) : rest, line, gap: 0, long };

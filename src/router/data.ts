@@ -81,7 +81,7 @@ function listOfForward(got: ReadList): Found {
   const found = listOfText(got);
   if (found.kind !== 'list') return found;
   const items = found.list.items.map((item) =>
-    item.kind === 'include' ? { ...item, ...NO_INCLUDE } : got.isPrivate ? hidden(item) : item,
+    item.kind === 'include' ? { ...item, ...NO_INCLUDE } : got.isPrivate ? hideWords(item) : item,
   );
   return { kind: 'list', list: { ...found.list, items } };
 }
@@ -90,7 +90,7 @@ function listOfForward(got: ReadList): Found {
 const NO_INCLUDE = { kind: 'fault', detail: 'a .forward includes no file' } as const;
 
 /** The item without its words. */
-function hidden(item: RedirectionItem): RedirectionItem {
+function hideWords(item: RedirectionItem): RedirectionItem {
   if (item.kind === 'fault') return { ...item, detail: 'this is not an address' };
   if (item.kind === 'fail' || item.kind === 'defer') return { ...item, detail: '' };
   return item.kind === 'local' ? { ...item, target: item.target.startsWith('|') ? 'a program' : 'a file' } : item;

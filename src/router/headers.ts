@@ -17,21 +17,21 @@ const BRACES = /\{\{|\}\}|\{([a-z_]+)\}/g;
 const FIELD_NAME = /^[!-9;-~]+$/;
 
 /** What is wrong with an item of `headers_add`, as a sentence; null when it can be used. */
-export function badAddition(field: string): string | null {
+export function whyNotAddable(field: string): string | null {
   const names = [...field.matchAll(BRACES)].flatMap(([, name]) => name ?? []);
   const unknown = names.find((name) => !isKnownName(name));
-  if (unknown === undefined) return badField(field);
+  if (unknown === undefined) return whyNoField(field);
   return `{${unknown}} is not known; there are ${NAMES.map((name) => `{${name}}`).join(', ')}, and {{ for a brace`;
 }
 
-function badField(field: string): string | null {
+function whyNoField(field: string): string | null {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this line looks for.
   if (/[\u0000-\u0008\u000a-\u001f\u007f]/.test(field)) return 'a header field may hold no line end, NUL or other control character';
   return FIELD_NAME.test(field.slice(0, Math.max(0, field.indexOf(':')))) ? null : `"${field}" is no header field: write "Name: value"`;
 }
 
 /** What is wrong with an item of `headers_remove`, as a sentence; null when it can be used. */
-export function badRemoval(name: string): string | null {
+export function whyNotRemovable(name: string): string | null {
   return FIELD_NAME.test(name) ? null : `"${name}" is no name of a header field`;
 }
 
@@ -51,10 +51,10 @@ export function expandField(field: string, path: ForwardPath, reversePath: Rever
     address: printMailbox(path),
     sender: printPath(reversePath).slice(1, -1),
   } satisfies Record<Name, string>;
-  const bad = badAddition(field);
+  const bad = whyNotAddable(field);
   if (bad !== null) return unparsed(bad);
   const expanded = field.replace(BRACES, (text, name?: string) => (name === undefined ? (text[0] as string) : (values[name] as string)));
-  const broken = badField(expanded);
+  const broken = whyNoField(expanded);
   return broken === null ? parsed(expanded) : unparsed(broken);
 }
 

@@ -27,7 +27,7 @@ const DEEPEST_INCLUDE = 10;
 export function makeRedirectRouter(definition: RedirectDefinition, surroundings: RouterFacts): Router {
   const { name, file } = definition;
   const precondition = readPreconditions(definition, surroundings.ours, surroundings.reversePath);
-  const inline = definition.data === null ? null : inlineLists(name, definition.data);
+  const inline = definition.data === null ? null : readInlineLists(name, definition.data);
 
   function route(path: ForwardPath, data: RoutingData): RouteResult {
     const unmet = precondition(path);
@@ -148,7 +148,7 @@ interface Gathered {
 const NOT_THERE: RouteResult = { kind: 'declined', detail: 'no entry' };
 
 /** The lists of an inline table by folded key, each parsed when first asked for. */
-function inlineLists(name: string, table: Readonly<Record<string, string>>): (key: string) => Found {
+function readInlineLists(name: string, table: Readonly<Record<string, string>>): (key: string) => Found {
   const texts = new Map<string, string>();
   for (const [key, text] of Object.entries(table)) if (!texts.has(foldKey(key))) texts.set(foldKey(key), text);
   const lists = new Map<string, Found>();

@@ -71,16 +71,16 @@ export function startRouting(question: RoutingQuestion): RoutingAnswer {
  * and nothing else is kept from one question to the next.
  */
 export function prepareRouting(rules: RoutingRules): (recipients: readonly ForwardPath[]) => RoutingAnswer {
-  const routers = routersOf(rules);
+  const routers = makeRouters(rules);
   return (recipients) =>
-    advance({ ...rules, recipients }, routers, makeRoutingData(), {
+    routeOn({ ...rules, recipients }, routers, makeRoutingData(), {
       arrows: new Map(),
       count: 0,
       left: MOST_STEPS + STEPS_EACH * recipients.length,
     });
 }
 
-function routersOf(rules: RoutingRules): readonly Router[] {
+function makeRouters(rules: RoutingRules): readonly Router[] {
   const orders = new Map<number, readonly number[]>();
   const order = (n: number): readonly number[] => {
     const known = orders.get(n) ?? rules.shuffle(n);
@@ -99,7 +99,7 @@ interface Redirects {
   left: number;
 }
 
-function advance(question: RoutingQuestion, routers: readonly Router[], data: RoutingData, redirects: Redirects): RoutingAnswer {
+function routeOn(question: RoutingQuestion, routers: readonly Router[], data: RoutingData, redirects: Redirects): RoutingAnswer {
   for (;;) {
     const before = redirects.count;
     const found = explore(question, routers, data, redirects);
@@ -109,7 +109,7 @@ function advance(question: RoutingQuestion, routers: readonly Router[], data: Ro
         wants: found.wants,
         resume(answers) {
           data.learn(answers);
-          return advance(question, routers, data, redirects);
+          return routeOn(question, routers, data, redirects);
         },
       };
     // A pass that met new arrows may have met a loop that it did not know of when it dropped duplicates.
@@ -151,9 +151,9 @@ function explore(question: RoutingQuestion, routers: readonly Router[], data: Ro
   const ways = new Map<string, number>();
   const ids = new Map<string, number>();
   const queue: AddressVisit[] = [];
-  const wanted = newWanted();
+  const wanted = collectWants();
   const accepting = new Map<RoutingNode, { readonly router: string; readonly route: Route }>();
-  const unrouteable = unrouteableOf(question);
+  const unrouteable = adviseUnrouteable(question);
   let isSpent = false;
 
   function enter(path: ForwardPath, parent: AddressVisit | null): RoutingNode {
@@ -274,7 +274,7 @@ const TOO_MANY_STEPS: readonly RoutingStep[] = [
 
 export const NO_SMARTHOST = 'no smart host is configured: set smarthosts, or run "nospool init"';
 
-function unrouteableOf({ routers }: RoutingQuestion): (path: ForwardPath) => RoutingStep {
+function adviseUnrouteable({ routers }: RoutingQuestion): (path: ForwardPath) => RoutingStep {
   const hasHosts = routers.some(({ driver }) => driver === 'manualroute');
   const advice = (domain: string) =>
     hasHosts ? `no router takes it; set smarthosts, or a manualroute whose domains include "${domain}"` : NO_SMARTHOST;
@@ -282,7 +282,7 @@ function unrouteableOf({ routers }: RoutingQuestion): (path: ForwardPath) => Rou
 }
 
 /** Collects what is wanted, each thing once and the keys of a file together. */
-function newWanted(): { add(wants: readonly Want[]): void; list(): readonly Want[] } {
+function collectWants(): { add(wants: readonly Want[]): void; list(): readonly Want[] } {
   const keys = new Map<string, Set<string>>();
   const others = new Map<string, Want>();
   return {

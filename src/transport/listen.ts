@@ -96,7 +96,7 @@ export async function listen(options: ListenOptions): Promise<Parsed<Listener>> 
     });
     clients.add(conversation);
   });
-  const failure = await opened(server, at);
+  const failure = await open(server, at);
   if (failure) return unparsed(failure);
   const bound = server.address();
   const port = typeof bound === 'object' && bound !== null ? bound.port : 0;
@@ -115,7 +115,7 @@ export async function listen(options: ListenOptions): Promise<Parsed<Listener>> 
   });
 }
 
-function opened(server: Server, at: ListenOptions['at']): Promise<string | null> {
+function open(server: Server, at: ListenOptions['at']): Promise<string | null> {
   return new Promise((resolve) => {
     server.once('error', ({ code, message }: NodeJS.ErrnoException) => {
       const where = 'path' in at ? at.path : `${at.host}:${at.port}`;
@@ -145,7 +145,7 @@ function converse(
   number: number,
   options: ListenOptions,
   secureContext: SecureContext | null,
-  gone: () => void,
+  onLeft: () => void,
 ): Conversation {
   const { receiving, delay = 0, timeout = FIVE_MINUTES } = options;
   let stream: Socket = socket;
@@ -155,10 +155,10 @@ function converse(
   let outgoing: (Deed & { readonly due: number })[] = [];
   /** Replies of this turn, which leave in one write at its end: a write for each would cost more than all the rest of a turn. */
   let saying = '';
-  let settling = false;
+  let isSettling = false;
   /** Promises of the owner that content waits for. */
   let busy = 0;
-  let ending = false;
+  let isEnding = false;
   const remote = socket.remoteAddress === undefined ? '' : `${socket.remoteAddress}:${socket.remotePort}`;
   const owner = options.owner({
     number,
@@ -189,8 +189,8 @@ function converse(
         break;
       case 'ask': {
         const verdict = owner.judge(action.question, action.visit);
-        if (verdict instanceof Promise) verdict.then(tell);
-        else tell(verdict);
+        if (verdict instanceof Promise) verdict.then(answer);
+        else answer(verdict);
         break;
       }
       /* c8 ignore next 2 */
@@ -199,7 +199,7 @@ function converse(
     }
   }
 
-  function tell(verdict: Verdict): void {
+  function answer(verdict: Verdict): void {
     const { reply, each } = verdict !== null && 'each' in verdict ? verdict : { reply: verdict, each: [] };
     settle(() => reception.verdict(reply, each));
   }
@@ -216,19 +216,19 @@ function converse(
   /** Everything that happens goes through here: afterwards replies are on their way, and reading and the clock fit the new state. */
   function settle(happens: () => void): void {
     // A verdict that is given at once comes within the turn that asked for it.
-    if (settling) {
+    if (isSettling) {
       happens();
       return;
     }
-    settling = true;
+    isSettling = true;
     const before = reception.state;
     happens();
     say();
-    settling = false;
+    isSettling = false;
     const { state } = reception;
     if (state !== before || state.at === 'data' || state.at === 'chunk') rearm();
-    const wanted = ending || (reception.mayRead && busy === 0 && !stream.writableNeedDrain);
-    if (wanted === stream.isPaused()) stream[wanted ? 'resume' : 'pause']();
+    const mayRead = isEnding || (reception.mayRead && busy === 0 && !stream.writableNeedDrain);
+    if (mayRead === stream.isPaused()) stream[mayRead ? 'resume' : 'pause']();
   }
 
   /** The client's time, not the owner's: nothing runs while the owner judges. */
@@ -299,7 +299,7 @@ function converse(
 
   /** The reply that says why must arrive: what still comes is read and dropped until the client hangs up. */
   function close(): void {
-    ending = true;
+    isEnding = true;
     clearTimeout(clock);
     say();
     stream.end();
@@ -315,23 +315,23 @@ function converse(
     on.on('end', onEnd);
     on.on('drain', onDrain);
     on.on('error', (error) => owner.trace?.('!', error.message));
-    on.on('close', over);
+    on.on('close', leave);
   }
   function unhear(on: Socket): void {
     on.pause();
     on.off('data', onData);
     on.off('end', onEnd);
     on.off('drain', onDrain);
-    on.off('close', over);
+    on.off('close', leave);
   }
-  let told = false;
-  function over(): void {
-    if (told) return;
-    told = true;
+  let hasLeft = false;
+  function leave(): void {
+    if (hasLeft) return;
+    hasLeft = true;
     clearTimeout(clock);
     outgoing = [];
     reception.tell('lost');
-    gone();
+    onLeft();
     owner.closed?.();
     socket.destroy();
   }

@@ -39,7 +39,7 @@ interface Refused {
 }
 
 const PARTIAL: Heard = { is: 'partial' };
-const failed = (detail: string): Refused => ({ is: 'failed', detail });
+const fail = (detail: string): Refused => ({ is: 'failed', detail });
 
 /** The first step, or a sentence when what must be said cannot be said to this kind of proxy. */
 export function beginProxy({ scheme, user }: Pick<ProxyPolicy, 'scheme' | 'user'>, password: string, to: Destination): Parsed<ProxyStep> {
@@ -76,33 +76,33 @@ function socks5(to: Destination, user: string, password: string): Parsed<ProxySt
     say: `${octet(1, user.length)}${user}${octet(password.length)}${password}`,
     hear: (heard) => {
       if (heard.length < 2) return PARTIAL;
-      if (heard.charCodeAt(1) !== 0) return failed('the proxy refuses the user and password');
+      if (heard.charCodeAt(1) !== 0) return fail('the proxy refuses the user and password');
       return heard.length > 2 ? EARLY : { is: 'next', step: request };
     },
   };
   return parsed({
     say: `${octet(5, methods.length)}${methods}`,
     hear: (heard) => {
-      if (heard !== '' && heard.charCodeAt(0) !== 5) return notSocks(heard);
+      if (heard !== '' && heard.charCodeAt(0) !== 5) return failNoSocks(heard);
       if (heard.length < 2) return PARTIAL;
       const method = heard.charCodeAt(1);
       if (method === 0xff)
-        return failed(
+        return fail(
           user === ''
             ? 'the proxy asks for credentials: write user@ in proxy, and proxy_password_file'
             : 'the proxy takes no user and password',
         );
       if (method !== 0 && !(method === 2 && user !== ''))
-        return failed(`the proxy chose authentication method ${method}, which was not offered`);
+        return fail(`the proxy chose authentication method ${method}, which was not offered`);
       return heard.length > 2 ? EARLY : { is: 'next', step: method === 2 ? login : request };
     },
   });
 }
 
 /** Octets before they were asked for are not this proxy's answer, whoever put them there. */
-const EARLY = failed('the proxy spoke before it was asked');
+const EARLY = fail('the proxy spoke before it was asked');
 
-const notSocks = (heard: string): Refused => failed(`what answers is not a SOCKS5 proxy: it says "${printable(heard, 40)}"`);
+const failNoSocks = (heard: string): Refused => fail(`what answers is not a SOCKS5 proxy: it says "${printable(heard, 40)}"`);
 
 /** RFC 1928 §4 and §5: type of address, address, port. A name is looked up by the proxy. */
 function socksAddress({ host, port }: Destination): string {
@@ -113,22 +113,22 @@ function socksAddress({ host, port }: Destination): string {
 }
 
 function socksReply(heard: string, to: Destination): Heard {
-  if (heard !== '' && heard.charCodeAt(0) !== 5) return notSocks(heard);
+  if (heard !== '' && heard.charCodeAt(0) !== 5) return failNoSocks(heard);
   if (heard.length < 2) return PARTIAL;
   const code = heard.charCodeAt(1);
-  if (code !== 0) return failed(`${unreached(to)}: ${SOCKS_REPLIES[code] ?? 'unknown reason'} (SOCKS5 reply ${code})`);
+  if (code !== 0) return fail(`${sayUnreached(to)}: ${SOCKS_REPLIES[code] ?? 'unknown reason'} (SOCKS5 reply ${code})`);
   if (heard.length < 5) return PARTIAL;
   // The address that the proxy connects from: 4 or 16 octets, or a name behind its length.
   const lengths: Readonly<Record<number, number>> = { 1: 4, 3: 1 + heard.charCodeAt(4), 4: 16 };
   const length = lengths[heard.charCodeAt(3)];
-  if (length === undefined) return failed(`the proxy answers with an address of unknown type ${heard.charCodeAt(3)}`);
+  if (length === undefined) return fail(`the proxy answers with an address of unknown type ${heard.charCodeAt(3)}`);
   const whole = 4 + length + 2;
   return heard.length < whole ? PARTIAL : { is: 'open', octets: whole };
 }
 
-const print = ({ host, port }: Destination): string => `${host.includes(':') ? `[${host}]` : host}:${port}`;
+const printDestination = ({ host, port }: Destination): string => `${host.includes(':') ? `[${host}]` : host}:${port}`;
 
-const unreached = (to: Destination): string => `the proxy did not connect to ${print(to)}`;
+const sayUnreached = (to: Destination): string => `the proxy did not connect to ${printDestination(to)}`;
 
 /* ---- HTTP ---- */
 
@@ -137,7 +137,7 @@ const LONGEST_HEADER = 16 * 1024;
 
 /** RFC 9110 §9.3.6; credentials as RFC 7617 §2 has them. */
 function connectMethod(to: Destination, user: string, password: string): ProxyStep {
-  const place = print(to);
+  const place = printDestination(to);
   const credentials = user === '' ? '' : `Proxy-Authorization: Basic ${base64(utf8(`${user}:${password}`))}\r\n`;
   return { say: `CONNECT ${place} HTTP/1.1\r\nHost: ${place}\r\n${credentials}\r\n`, hear: (heard) => httpReply(heard, to, user) };
 }
@@ -145,27 +145,25 @@ function connectMethod(to: Destination, user: string, password: string): ProxySt
 function httpReply(heard: string, to: Destination, user: string, before = 0): Heard {
   const reply = heard.slice(before);
   const start = 'HTTP/1.';
-  if (!reply.startsWith(start.slice(0, reply.length)))
-    return failed(`what answers is not an HTTP proxy: it says "${printable(reply, 40)}"`);
+  if (!reply.startsWith(start.slice(0, reply.length))) return fail(`what answers is not an HTTP proxy: it says "${printable(reply, 40)}"`);
   const end = /\r?\n\r?\n/.exec(reply);
   if ((end === null ? heard.length : before + end.index) > LONGEST_HEADER)
-    return failed(`the proxy answers with a header of more than ${LONGEST_HEADER / 1024} KiB`);
+    return fail(`the proxy answers with a header of more than ${LONGEST_HEADER / 1024} KiB`);
   if (end === null) return PARTIAL;
   const status = /^HTTP\/1\.\d ([1-5]\d\d)(?: ([^\r\n]*))?\r?\n/.exec(reply);
-  if (status === null)
-    return failed(`the proxy answers with "${printable(reply.split(/\r?\n/)[0] as string, 80)}", which is no HTTP status`);
+  if (status === null) return fail(`the proxy answers with "${printable(reply.split(/\r?\n/)[0] as string, 80)}", which is no HTTP status`);
   const [, code = '', reason = ''] = status;
   const whole = before + end.index + end[0].length;
   // An interim reply: another one follows. RFC 9110 §15.2
   if (code.startsWith('1')) return httpReply(heard, to, user, whole);
   if (code.startsWith('2')) return { is: 'open', octets: whole };
   if (code === '407')
-    return failed(
+    return fail(
       user === ''
         ? 'the proxy asks for credentials: write user@ in proxy, and proxy_password_file'
         : `the proxy refuses the user and password: ${code} ${printable(reason, 200)}`,
     );
-  return failed(`${unreached(to)}: ${`${code} ${printable(reason, 200)}`.trim()}`);
+  return fail(`${sayUnreached(to)}: ${`${code} ${printable(reason, 200)}`.trim()}`);
 }
 
 /* ---- over a socket ---- */
@@ -219,7 +217,7 @@ export function openTunnel(
     let why = 'the proxy closed the connection';
     const settle = (result: Parsed<null>) => {
       stop();
-      signal?.removeEventListener('abort', aborted);
+      signal?.removeEventListener('abort', abort);
       // An error listener stays: an 'error' without one would end the process.
       socket.off('data', onData).off('end', onEnd).off('close', onEnd).pause();
       if (!result.ok) socket.destroy();
@@ -243,7 +241,7 @@ export function openTunnel(
       if (early.length > 0) socket.unshift(early);
     };
     const onEnd = () => fail(why);
-    const aborted = () => fail('the attempt was ended');
+    const abort = () => fail('the attempt was ended');
     const stop = alarm(within, () => fail(`the proxy did not connect within ${within / 1000} s (timeouts.connect)`));
     const first = beginProxy(proxy, password, to);
     if (!first.ok) return fail(first.detail);
@@ -251,8 +249,8 @@ export function openTunnel(
     socket.on('error', (error: NodeJS.ErrnoException) => {
       why = `the proxy: ${socketError(error)}`;
     });
-    if (signal?.aborted) return aborted();
-    signal?.addEventListener('abort', aborted, { once: true });
+    if (signal?.aborted) return abort();
+    signal?.addEventListener('abort', abort, { once: true });
     socket.on('data', onData).on('end', onEnd).on('close', onEnd).resume();
     socket.write(octets(step.say));
   });

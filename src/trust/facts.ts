@@ -14,12 +14,12 @@ export function fileFactsOf(path: string, { uid, gid, mode, nlink }: Stats, fd: 
     gid,
     mode: mode & 0o7777,
     links: nlink,
-    isOwnGroup: () => gid === process.getegid?.() && isPrivateGroup(gid, euid, textOf('/etc/group'), textOf('/etc/passwd')),
-    mount: () => mountOf(path, textOf(`/proc/self/fdinfo/${fd}`), textOf('/proc/self/mountinfo')),
+    isOwnGroup: () => gid === process.getegid?.() && isPrivateGroup(gid, euid, readText('/etc/group'), readText('/etc/passwd')),
+    mount: () => mountOf(path, readText(`/proc/self/fdinfo/${fd}`), readText('/proc/self/mountinfo')),
   };
 }
 
-function textOf(path: string): string {
+function readText(path: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch {

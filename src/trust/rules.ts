@@ -112,24 +112,24 @@ export function whyRefused(kind: FileKind, file: FileFacts, runner: Runner): str
   // A user can give a name in the own home to a file of root.
   if (kind === 'forward' && file.links > 1 && file.uid !== runner.other) return 'is refused, because it has a second name';
   const isOwned = owners.length === 0 || owners.some((owner) => uidOf(owner, runner) === file.uid);
-  const changing = file.mode & changeable(kind, file);
+  const changing = file.mode & forbiddenBits(kind, file);
   const isUnchanging = (isOwned && changing === 0) || (mayBeMounted && file.mount().isReadOnly);
-  if (!isUnchanging && !isOwned) return strangersFile(kind, file, runner);
+  if (!isUnchanging && !isOwned) return explainStranger(kind, file, runner);
   const open = (isUnchanging ? 0 : changing) | (readBy === 'group' ? file.mode & OTHERS_READ : 0);
-  return open === 0 ? null : openFile(kind, open, file);
+  return open === 0 ? null : explainOpenFile(kind, open, file);
 }
 
 const uidOf = (owner: FileOwner, { euid, other = null }: Runner): number | null =>
   owner === 'root' ? 0 : owner === 'runner' ? euid : other;
 
 /** The bits of the mode that let somebody change the file who must not. */
-function changeable(kind: FileKind, file: FileFacts): number {
+function forbiddenBits(kind: FileKind, file: FileFacts): number {
   const { changedBy } = RULES[kind];
   const isGroupRefused = changedBy === 'nobody' || (changedBy === 'own group' && (file.mode & GROUP_WRITE) !== 0 && !file.isOwnGroup());
   return OTHERS_WRITE | (isGroupRefused ? GROUP_WRITE : 0);
 }
 
-function strangersFile(kind: FileKind, file: FileFacts, runner: Runner): string {
+function explainStranger(kind: FileKind, file: FileFacts, runner: Runner): string {
   const owners = new Map<number, string>();
   for (const owner of RULES[kind].owners) {
     const uid = uidOf(owner, runner);
@@ -139,7 +139,7 @@ function strangersFile(kind: FileKind, file: FileFacts, runner: Runner): string 
     return `is refused, because this file belongs to uid ${file.uid} (mode ${printMode(file.mode)}), not ${[...owners.values()].join()}, and -C names the configuration: name it by NOSPOOL_CONFIG, or give it to root`;
   const where = kind === 'argument' ? ', and -C names it' : '';
   const cure = kind === 'argument' ? ', or name it by NOSPOOL_CONFIG' : '';
-  return `is refused, because this file belongs to uid ${file.uid} (mode ${printMode(file.mode)}), not ${[...owners.values()].join(' or ')}${where}: run chown ${kind === 'forward' ? runner.other : 'root'} ${quoteForShell(file.path)}${cure}${mountCure(kind, file)}`;
+  return `is refused, because this file belongs to uid ${file.uid} (mode ${printMode(file.mode)}), not ${[...owners.values()].join(' or ')}${where}: run chown ${kind === 'forward' ? runner.other : 'root'} ${quoteForShell(file.path)}${cure}${cureByMount(kind, file)}`;
 }
 
 const OWNERS: Readonly<Record<FileOwner, string>> = {
@@ -149,18 +149,18 @@ const OWNERS: Readonly<Record<FileOwner, string>> = {
   includer: 'the owner of the file that includes it',
 };
 
-function openFile(kind: FileKind, bits: number, file: FileFacts): string {
+function explainOpenFile(kind: FileKind, bits: number, file: FileFacts): string {
   const [isGroup, isOthers] = [(bits & GROUP_WRITE) !== 0, (bits & (OTHERS_WRITE | OTHERS_READ)) !== 0];
   const who = isGroup ? (isOthers ? 'its group and every user' : 'its group') : 'every user';
   const [isRead, isChanged] = [(bits & OTHERS_READ) !== 0, (bits & (OTHERS_WRITE | GROUP_WRITE)) !== 0];
   const verb = isRead ? (isChanged ? 'read and change' : 'read') : 'change';
   const letters = `${isGroup ? 'g' : ''}${isOthers ? 'o' : ''}-${isRead ? 'r' : ''}${isChanged ? 'w' : ''}`;
   // The mode of what a container runtime mounted is told to the runtime.
-  const cure = isRead && file.mount().isOwn ? `, or mount it with mode 0440 or in ${CONTAINER_SECRETS}` : mountCure(kind, file);
+  const cure = isRead && file.mount().isOwn ? `, or mount it with mode 0440 or in ${CONTAINER_SECRETS}` : cureByMount(kind, file);
   return `is refused, because ${who} can ${verb} this file (mode ${printMode(file.mode)}, owner uid ${file.uid}): run chmod ${letters} ${quoteForShell(file.path)}${cure}`;
 }
 
-const mountCure = (kind: FileKind, file: FileFacts): string =>
+const cureByMount = (kind: FileKind, file: FileFacts): string =>
   RULES[kind].mayBeMounted && file.mount().isOwn ? ', or mount it read-only' : '';
 
 /** `0640` */

@@ -4,13 +4,13 @@ import { suite } from 'uvu';
 import {
   base64Lines,
   delimits,
+  encodeParameters,
   entityOf,
   fieldNameOf,
   fieldsOf,
   isHeaderLine,
   type PartWriter,
   quotedPrintable,
-  sevenBitParameters,
   withEncoding,
 } from '../../src/message/mime/mime.ts';
 import { makeOctetBuffer, type OctetBuffer } from '../../src/message/octet-buffer.ts';
@@ -123,7 +123,7 @@ const PARAMETERS: [string, string | null, string][] = [
 ];
 for (const [field, expected, why] of PARAMETERS) {
   const form = (text: string): string => (text.includes('\xe9.txt') && expected?.includes('latin') ? text : utf8(text));
-  test(`sevenBitParameters: ${why}`, () => assert.equal(sevenBitParameters(form(field), 'latin'), expected));
+  test(`sevenBitParameters: ${why}`, () => assert.equal(encodeParameters(form(field), 'latin'), expected));
 }
 
 test('sevenBitParameters takes no time over a hostile field', () => {
@@ -140,7 +140,7 @@ test('sevenBitParameters takes no time over a hostile field', () => {
     `C: a;x=${';x='.repeat(20_000)}é`,
   ]) {
     const before = process.cpuUsage();
-    assert.equal(sevenBitParameters(utf8(field), 'latin'), null, field.slice(0, 12));
+    assert.equal(encodeParameters(utf8(field), 'latin'), null, field.slice(0, 12));
     // Microseconds of the processor, which others on the machine do not lengthen.
     assert.ok(process.cpuUsage(before).user < 1_000_000, field.slice(0, 12));
   }

@@ -16,6 +16,7 @@ import {
   base64Lines,
   delimits,
   type Entity,
+  encodeParameters,
   entityOf,
   fieldNameOf,
   fieldsOf,
@@ -23,7 +24,6 @@ import {
   LONGEST_DELIMITER,
   type PartWriter,
   quotedPrintable,
-  sevenBitParameters,
   withEncoding,
 } from './mime.ts';
 
@@ -65,7 +65,7 @@ export const CONVERT: ConvertOptions = {
  */
 export function toSevenBit(message: Source, options: ConvertOptions = CONVERT): Source {
   const out = makeOctetBuffer();
-  const machine = converter(out, options);
+  const machine = makeConverter(out, options);
   let taken = 0;
   let ended: Ended | null = null;
   return {
@@ -112,7 +112,7 @@ interface Converter {
   finish(): Ended | null;
 }
 
-function converter(out: OctetBuffer, options: ConvertOptions): Converter {
+function makeConverter(out: OctetBuffer, options: ConvertOptions): Converter {
   /** Octets not yet decided about: part of a line, or of a line end and what follows it. */
   let buffer: Buffer = Buffer.alloc(0);
   let at = 0;
@@ -125,7 +125,7 @@ function converter(out: OctetBuffer, options: ConvertOptions): Converter {
   /** Whether it is the header section of a message, not of a part; and of the message that is sent. */
   let place: 'message' | 'enclosed' | 'part' = 'message';
   let fallback: 'text/plain' | 'message/rfc822' = 'text/plain';
-  let sink: PartWriter = aside();
+  let sink: PartWriter = writeAside();
   /** How many multiparts are open when the innermost has had no part yet, else -1; and whether its preamble was altered. */
   let undelimited = -1;
   let altered = false;
@@ -145,7 +145,7 @@ function converter(out: OctetBuffer, options: ConvertOptions): Converter {
    * Preamble and epilogue, which no reader shows (RFC 2046 §5.1.1): there an 8-bit octet becomes a question mark.
    * Without a part after it there is no preamble, and readers show the text: then the message fails.
    */
-  function aside(): PartWriter {
+  function writeAside(): PartWriter {
     return {
       write(octets) {
         const start = out.length;
@@ -159,7 +159,7 @@ function converter(out: OctetBuffer, options: ConvertOptions): Converter {
   }
 
   /** Octets that pass as they are and must be seven bits. */
-  function unaltered(detail: string): PartWriter {
+  function passUnaltered(detail: string): PartWriter {
     return {
       write(octets) {
         if (isAscii(octets)) out.add(octets);
@@ -170,7 +170,7 @@ function converter(out: OctetBuffer, options: ConvertOptions): Converter {
   }
 
   /** A part that can be encoded, held until it is known whether it must be. */
-  function held(entity: Entity, original: string, separator: string): PartWriter {
+  function holdPart(entity: Entity, original: string, separator: string): PartWriter {
     const octets = makeOctetBuffer();
     const text = entity.type === 'text';
     const announced = entity.encoding === '7bit';
@@ -180,8 +180,8 @@ function converter(out: OctetBuffer, options: ConvertOptions): Converter {
     function pass(): PartWriter {
       out.addText((entity.encoding === '8bit' ? withEncoding(original, '7bit', false) : original) + separator);
       out.add(octets.octets.subarray(0, octets.length));
-      return unaltered(
-        `the message has 8-bit octets in a part that is announced as 7bit (${nameOfType(entity)}), ${WHY}; ` +
+      return passUnaltered(
+        `the message has 8-bit octets in a part that is announced as 7bit (${printType(entity)}), ${WHY}; ` +
           'declare its Content-Transfer-Encoding as 8bit, or set eight_bit = "send"',
       );
     }
@@ -218,7 +218,7 @@ function converter(out: OctetBuffer, options: ConvertOptions): Converter {
 
   /** The header section has ended with the empty line `separator`, or without one. */
   function startBody(separator: string): void {
-    const original = sevenBitHeader();
+    const original = encodeHeader();
     const entity = entityOf(original, fallback);
     header = null;
     lineStart = true;
@@ -234,23 +234,23 @@ function converter(out: OctetBuffer, options: ConvertOptions): Converter {
     const leaf = identity && entity.type !== 'multipart' && (entity.type !== 'message' || entity.subtype.startsWith('global'));
 
     if (leaf && entity.encoding !== 'binary') {
-      sink = held(entity, original, separator);
+      sink = holdPart(entity, original, separator);
     } else if (leaf) {
       out.addText(withEncoding(original, 'base64', place !== 'part') + (separator || '\r\n'));
       sink = base64Lines(out, false);
     } else {
       out.addText((relabelled ? withEncoding(original, '7bit', false) : original) + (separator || (relabelled ? '\r\n' : '')));
       if (signed || !container) {
-        sink = unaltered(
+        sink = passUnaltered(
           signed
             ? `the message has 8-bit octets in a signed part, which may not be altered, ${WHY}; sign it in 7-bit form (RFC 1847), or set eight_bit = "send"`
-            : `the message has 8-bit octets in a part that cannot be encoded (${nameOfType(entity)}, ${entity.encoding ?? '7bit'}), ${WHY}; eight_bit = "send" passes them as they are`,
+            : `the message has 8-bit octets in a part that cannot be encoded (${printType(entity)}, ${entity.encoding ?? '7bit'}), ${WHY}; eight_bit = "send" passes them as they are`,
         );
       } else if (entity.type === 'multipart') {
         open.push({ boundary: entity.boundary as string, digest: entity.subtype === 'digest' });
         undelimited = open.length;
         altered = false;
-        sink = aside();
+        sink = writeAside();
       } else {
         header = '';
         place = 'enclosed';
@@ -263,12 +263,12 @@ function converter(out: OctetBuffer, options: ConvertOptions): Converter {
    * The header section that was read, as seven bits. That of the message itself has been completed before: there only
    * parameters are left to encode, and what stays is meant to.
    */
-  function sevenBitHeader(): string {
+  function encodeHeader(): string {
     const original = header ?? '';
     if (isAsciiText(original)) return original;
     let seven = '';
     for (const field of fieldsOf(original)) {
-      const encoded = isAsciiText(field) ? field : sevenBitField(field, options.charset);
+      const encoded = isAsciiText(field) ? field : encodeField(field, options.charset);
       if (encoded !== null) seven += encoded;
       else if (place === 'message') seven += field;
       else
@@ -281,13 +281,13 @@ function converter(out: OctetBuffer, options: ConvertOptions): Converter {
 
   /** The header section has ended without a body. */
   function endHeader(): void {
-    out.addText(sevenBitHeader());
+    out.addText(encodeHeader());
     header = null;
-    sink = aside();
+    sink = writeAside();
   }
 
   /** Which of the open multiparts a line delimits, the innermost first: an outer delimiter ends the inner parts. RFC 2046 §5.1.2 */
-  function delimiter(line: Uint8Array): { level: number; last: boolean } | null {
+  function findDelimiter(line: Uint8Array): { level: number; last: boolean } | null {
     if (line[0] !== HYPHEN || line[1] !== HYPHEN) return null;
     for (let level = open.length - 1; level >= 0; level--) {
       const found = delimits(line, (open[level] as { boundary: string }).boundary);
@@ -303,7 +303,7 @@ function converter(out: OctetBuffer, options: ConvertOptions): Converter {
     altered = false;
   }
 
-  function pastDelimiter(next: number, found: { level: number; last: boolean }): void {
+  function passDelimiter(next: number, found: { level: number; last: boolean }): void {
     if (header === null) sink.finish();
     else endHeader();
     out.add(lineEnd);
@@ -313,7 +313,7 @@ function converter(out: OctetBuffer, options: ConvertOptions): Converter {
     lineStart = true;
     endPreamble(found.last ? found.level : found.level + 1);
     open.length = found.last ? found.level : found.level + 1;
-    sink = aside();
+    sink = writeAside();
     if (found.last) return;
     header = '';
     place = 'part';
@@ -321,7 +321,7 @@ function converter(out: OctetBuffer, options: ConvertOptions): Converter {
   }
 
   /** The line that begins at `at`: where it ends and where the next begins; null if that is not in the buffer yet. */
-  function line(final: boolean): { end: number; next: number } | null {
+  function findLine(final: boolean): { end: number; next: number } | null {
     let end = at;
     while (end < buffer.length && buffer[end] !== LF && buffer[end] !== CR) end++;
     if (end === buffer.length) return final ? { end, next: end } : null;
@@ -331,8 +331,8 @@ function converter(out: OctetBuffer, options: ConvertOptions): Converter {
   }
 
   /** One line of a header section; false if it is not there yet. */
-  function headerLine(final: boolean): boolean {
-    const found = line(final);
+  function readHeaderLine(final: boolean): boolean {
+    const found = findLine(final);
     const next = found?.next ?? buffer.length;
     // The header section of the message itself was bounded where it was read.
     if (place !== 'message' && (header as string).length + next - at > options.partHeader)
@@ -340,8 +340,8 @@ function converter(out: OctetBuffer, options: ConvertOptions): Converter {
     if (found === null || at === buffer.length) return false;
     const { end } = found;
     const octets = buffer.subarray(at, end);
-    const ends = delimiter(octets);
-    if (ends !== null) pastDelimiter(next, ends);
+    const ends = findDelimiter(octets);
+    if (ends !== null) passDelimiter(next, ends);
     else if (end === at) {
       const separator = buffer.toString('latin1', at, next);
       at = next;
@@ -356,7 +356,7 @@ function converter(out: OctetBuffer, options: ConvertOptions): Converter {
   const isStale = (index: number | null): index is null => index === null || (index >= 0 && index < at);
 
   /** Octets up to the next line that may be a delimiter; false if more must come first. */
-  function bodyOctets(final: boolean): boolean {
+  function passBody(final: boolean): boolean {
     if (open.length === 0) {
       sink.write(buffer.subarray(at));
       at = buffer.length;
@@ -366,11 +366,11 @@ function converter(out: OctetBuffer, options: ConvertOptions): Converter {
       const left = buffer.length - at;
       if (!final && (left === 0 || (left === 1 && buffer[at] === HYPHEN))) return false;
       if (buffer[at] === HYPHEN && buffer[at + 1] === HYPHEN) {
-        const found = line(final);
+        const found = findLine(final);
         if (found === null && left <= LONGEST_DELIMITER) return false;
-        const ends = found === null ? null : delimiter(buffer.subarray(at, found.end));
+        const ends = found === null ? null : findDelimiter(buffer.subarray(at, found.end));
         if (found !== null && ends !== null) {
-          pastDelimiter(found.next, ends);
+          passDelimiter(found.next, ends);
           return true;
         }
       }
@@ -404,7 +404,7 @@ function converter(out: OctetBuffer, options: ConvertOptions): Converter {
     nextLF = null;
     nextCR = null;
     let more = true;
-    while (more && failure === null) more = header === null ? bodyOctets(final) : headerLine(final);
+    while (more && failure === null) more = header === null ? passBody(final) : readHeaderLine(final);
     return failure;
   }
 
@@ -436,9 +436,9 @@ function converter(out: OctetBuffer, options: ConvertOptions): Converter {
 const SINGLE_OCTETS = /^(iso-8859-|windows-125|koi8-)/i;
 
 /** A field with 8-bit octets as seven bits, by RFC 2231 for parameters and RFC 2047 for text; null if neither may or can. */
-function sevenBitField(field: string, charset: string): string | null {
+function encodeField(field: string, charset: string): string | null {
   const name = fieldNameOf(field);
-  if (name === 'content-type' || name === 'content-disposition') return sevenBitParameters(field, charset);
+  if (name === 'content-type' || name === 'content-disposition') return encodeParameters(field, charset);
   if (name === '' || (NEVER_ENCODED.test(name) && name !== 'content-description')) return null;
   const raw: Field = { name, raw: field.replace(/[\r\n]+$/, '').replace(/\r\n?/g, '\n') };
   const label = fromUtf8(raw.raw) !== null ? 'UTF-8' : SINGLE_OCTETS.test(charset) ? charset : 'unknown-8bit';
@@ -448,6 +448,6 @@ function sevenBitField(field: string, charset: string): string | null {
   return isAsciiText(encoded) ? `${encoded.replaceAll('\n', '\r\n')}\r\n` : null;
 }
 
-function nameOfType(entity: Entity): string {
+function printType(entity: Entity): string {
   return `${entity.type}/${entity.subtype}`;
 }

@@ -136,16 +136,16 @@ export function parseParameters(text: string): Map<string, string> {
 
 /** The boundary, also where RFC 2231 §3 and §4 have it continued or encoded; without blanks at its end (RFC 2046 §5.1.1). */
 function boundaryOf(parameters: ReadonlyMap<string, string>): string {
-  const decoded = (value: string): string =>
+  const decodePercent = (value: string): string =>
     value.replace(/%([0-9A-Fa-f]{2})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 16)));
   const plain = parameters.get('boundary');
   if (plain !== undefined) return plain.trimEnd();
-  let whole = decoded((parameters.get('boundary*') ?? '').replace(/^[^']*'[^']*'/, ''));
+  let whole = decodePercent((parameters.get('boundary*') ?? '').replace(/^[^']*'[^']*'/, ''));
   for (let i = 0; whole.length < LONGEST_DELIMITER; i++) {
     const literal = parameters.get(`boundary*${i}`);
     const encoded = parameters.get(`boundary*${i}*`);
     if (literal === undefined && encoded === undefined) break;
-    whole += literal ?? decoded((encoded as string).replace(i === 0 ? /^[^']*'[^']*'/ : /^$/, ''));
+    whole += literal ?? decodePercent((encoded as string).replace(i === 0 ? /^[^']*'[^']*'/ : /^$/, ''));
   }
   return whole.trimEnd();
 }
@@ -172,7 +172,7 @@ export function withEncoding(header: string, encoding: '7bit' | 'quoted-printabl
  * A Content-Type or Content-Disposition field whose parameters have 8-bit octets (`filename="…"`), with these as RFC 2231 §4
  * has them. `charset` names what is not valid UTF-8. Null if that does not make it seven bits, or makes a line too long.
  */
-export function sevenBitParameters(field: string, charset: string): string | null {
+export function encodeParameters(field: string, charset: string): string | null {
   const out = field.replace(
     PARAMETER,
     (all: string, before: string, name: string, quoted: string | undefined, bare: string | undefined) => {
@@ -267,11 +267,11 @@ export function quotedPrintable(out: OctetBuffer): PartWriter {
 }
 
 /** Octets on a line of base64: 76 characters. RFC 2045 §6.8 */
-const LINE = 57;
+const OCTETS_PER_LINE = 57;
 
 /** Base64. With `lines`, LF, CRLF and a lone CR go in as CRLF, as text has it; else the octets as they are. RFC 2045 §6.8 */
 export function base64Lines(out: OctetBuffer, lines: boolean): PartWriter {
-  const packed = Buffer.allocUnsafeSlow(LINE * 128);
+  const packed = Buffer.allocUnsafeSlow(OCTETS_PER_LINE * 128);
   let length = 0;
   let first = true;
   let afterCR = false;

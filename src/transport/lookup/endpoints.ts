@@ -79,11 +79,16 @@ export async function targetsOf(
   signal?: AbortSignal,
 ): Promise<Parsed<readonly Target[]>> {
   const { link } = host;
-  const targets = await namesOf(host, within, names, signal);
+  const targets = await findTargets(host, within, names, signal);
   return targets.ok && link !== undefined ? parsed(targets.value.map((target) => ({ ...target, link }))) : targets;
 }
 
-async function namesOf(host: Smarthost, within: number, names: Names, signal: AbortSignal | undefined): Promise<Parsed<readonly Target[]>> {
+async function findTargets(
+  host: Smarthost,
+  within: number,
+  names: Names,
+  signal: AbortSignal | undefined,
+): Promise<Parsed<readonly Target[]>> {
   if (host.scheme === 'unix') return parsed([{ name: host.host, port: 0, unix: true, fromDns: false }]);
   if (host.expand === 'none') return parsed([{ name: host.host, port: host.port, unix: false, fromDns: false }]);
   return inTime(within, `looking up ${host.host}`, signal, (left) => {
@@ -104,14 +109,14 @@ async function mxTargets({ host, port }: Smarthost, names: Names, question: Name
     const [first, ...others] = records;
     if (first === undefined) return parsed(itself);
     if (first.exchange === '' && first.priority === 0 && others.length === 0) return unparsed(`${host} says it takes no mail (null MX)`);
-    const targets = fromDns(records.map(({ exchange }) => ({ name: exchange, port })));
+    const targets = toTargets(records.map(({ exchange }) => ({ name: exchange, port })));
     return targets.length > 0 ? parsed(targets) : unparsed(`the MX records of ${host} name no host`);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     // Bun does not tell a name without such a record from one that is unknown; looking up its address will.
     const isWithout = code === 'ENODATA' || (code === 'ENOTFOUND' && process.versions.bun !== undefined);
     if (isWithout) return parsed(itself);
-    return unparsed(`no MX records of ${host}: ${dnsError(code)}`);
+    return unparsed(`no MX records of ${host}: ${explainCode(code)}`);
   }
 }
 
@@ -121,17 +126,17 @@ async function srvTargets({ host, scheme }: Smarthost, names: Names, question: N
   try {
     const records = orderSrv(await names.srv(service, question), Math.random);
     // As with MX: what an alias leads to has none.
-    if (records.length === 0) return unparsed(`no SRV records of ${service}: ${dnsError('ENODATA')}`);
+    if (records.length === 0) return unparsed(`no SRV records of ${service}: ${explainCode('ENODATA')}`);
     // A record "." says the service is decidedly not available. RFC 2782
     if (records.every(({ name }) => name === '')) return unparsed(`${host} says it has no such service (${service})`);
-    return parsed(fromDns(records));
+    return parsed(toTargets(records));
   } catch (error) {
-    return unparsed(`no SRV records of ${service}: ${dnsError((error as NodeJS.ErrnoException).code)}`);
+    return unparsed(`no SRV records of ${service}: ${explainCode((error as NodeJS.ErrnoException).code)}`);
   }
 }
 
 /** The root among other names is no host that could be reached. */
-const fromDns = (found: readonly { readonly name: string; readonly port: number }[]): readonly Target[] =>
+const toTargets = (found: readonly { readonly name: string; readonly port: number }[]): readonly Target[] =>
   found
     .filter(({ name }) => name !== '')
     .slice(0, MOST_TARGETS)
@@ -174,21 +179,21 @@ export async function endpointsOf(
 ): Promise<Parsed<readonly [Endpoint, ...Endpoint[]]>> {
   if (unix) return parsed([{ address: name, family: 'unix', port: 0 }]);
   if (link.proxy !== null) return parsed([{ address: name, family: 'name', port }]);
-  if (isIPv4(name)) return allowedBy(link, name, [{ address: name, family: 4, port }]);
-  if (isIPv6(name) || name.includes('%')) return allowedBy(link, name, [{ address: name, family: 6, port }]);
+  if (isIPv4(name)) return keepAllowed(link, name, [{ address: name, family: 4, port }]);
+  if (isIPv6(name) || name.includes('%')) return keepAllowed(link, name, [{ address: name, family: 6, port }]);
   const found = await inTime(within, `looking up ${name}`, signal, (left) =>
     lookUp(name, port, names, link, { family: link.family, signal: left }),
   );
-  return found.ok ? allowedBy(link, name, found.value) : found;
+  return found.ok ? keepAllowed(link, name, found.value) : found;
 }
 
 /** Those of the family that is asked for, in their order. */
-function allowedBy(link: Link, name: string, all: readonly Endpoint[]): Parsed<readonly [Endpoint, ...Endpoint[]]> {
+function keepAllowed(link: Link, name: string, all: readonly Endpoint[]): Parsed<readonly [Endpoint, ...Endpoint[]]> {
   const [first, ...rest] = all.filter(({ family }) => link.family === 'any' || family === link.family).slice(0, MOST_ADDRESSES);
-  return first ? parsed([first, ...rest]) : unparsed(otherFamily(link, name));
+  return first ? parsed([first, ...rest]) : unparsed(explainFamily(link, name));
 }
 
-function otherFamily({ family, sourceAddress }: Link, name: string): string {
+function explainFamily({ family, sourceAddress }: Link, name: string): string {
   const because = sourceAddress === '' ? `family = "${family}"` : `source_address = "${sourceAddress}"`;
   return `${name} has no IPv${family} address, and ${because} wants one`;
 }
@@ -203,10 +208,12 @@ async function lookUp(
   try {
     const found = name === '' ? [] : await names.addresses(name, question);
     const [first, ...rest] = alternate(found.map(({ address, family }): Endpoint => ({ address, family: family === 6 ? 6 : 4, port })));
-    return first ? parsed([first, ...rest]) : unparsed(`no address of ${name}: ${dnsError('ENODATA')}`);
+    return first ? parsed([first, ...rest]) : unparsed(`no address of ${name}: ${explainCode('ENODATA')}`);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    return unparsed(code === 'ENODATA' && question.family !== 'any' ? otherFamily(link, name) : `no address of ${name}: ${dnsError(code)}`);
+    return unparsed(
+      code === 'ENODATA' && question.family !== 'any' ? explainFamily(link, name) : `no address of ${name}: ${explainCode(code)}`,
+    );
   }
 }
 
@@ -218,7 +225,7 @@ export function alternate(endpoints: readonly Endpoint[]): readonly Endpoint[] {
 }
 
 /** What a resolver's code means, in words. */
-function dnsError(code: string | undefined): string {
+function explainCode(code: string | undefined): string {
   const words: Readonly<Record<string, string>> = {
     ENOTFOUND: 'the name is unknown',
     ENODATA: 'there is no such record',

@@ -17,10 +17,10 @@ const isPassedOn = (flag: string): boolean => /^--(jitless|no-|max-)/.test(flag)
 /** Rejects with a `code` of node:dns. */
 export function askSystem(name: string, question: NameQuestion): Promise<readonly IpAddress[]> {
   // Bun's process ends at once, whatever its threads do.
-  return process.versions.bun === undefined ? inChild(name, question) : here(name, question);
+  return process.versions.bun === undefined ? lookUpInChild(name, question) : lookUpHere(name, question);
 }
 
-function here(name: string, { family }: NameQuestion): Promise<readonly IpAddress[]> {
+function lookUpHere(name: string, { family }: NameQuestion): Promise<readonly IpAddress[]> {
   const { lookup } = process.getBuiltinModule('node:dns');
   return new Promise((resolve, reject) =>
     lookup(name, { all: true, family: family === 'any' ? 0 : family, verbatim: true }, (error, found) =>
@@ -29,7 +29,7 @@ function here(name: string, { family }: NameQuestion): Promise<readonly IpAddres
   );
 }
 
-function inChild(name: string, question: NameQuestion): Promise<readonly IpAddress[]> {
+function lookUpInChild(name: string, question: NameQuestion): Promise<readonly IpAddress[]> {
   const { family, signal } = question;
   const { NODE_OPTIONS: _, ...environment } = process.env;
   const words = [...process.execArgv.filter(isPassedOn), '-e', PROGRAM, '--', name, family === 'any' ? '0' : String(family)];
@@ -50,14 +50,14 @@ function inChild(name: string, question: NameQuestion): Promise<readonly IpAddre
       } catch {
         // It was ended, or could not begin to work.
         if (signal.aborted) reject(Object.assign(new Error('ended'), { code: 'ECANCELLED' }));
-        else here(name, question).then(resolve, reject);
+        else lookUpHere(name, question).then(resolve, reject);
       }
     });
     if (signal.aborted) end();
     else signal.addEventListener('abort', end, { once: true });
   }).catch((error: NodeJS.ErrnoException) => {
     // Where the system has no room for another process, or the runtime is gone from its place.
-    if (error.syscall?.startsWith('spawn')) return here(name, question);
+    if (error.syscall?.startsWith('spawn')) return lookUpHere(name, question);
     throw error;
   });
 }

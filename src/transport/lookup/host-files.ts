@@ -3,6 +3,7 @@
  * Pure: asks nobody.
  */
 
+import { isLoopback } from '../../router/loopback.ts';
 import { isIPv4, isIPv6 } from '../../smtp/path.ts';
 import { addressOctets } from '../address.ts';
 
@@ -45,7 +46,7 @@ export interface ResolvConf {
 const TIMEOUT = 2000;
 const ATTEMPTS = 3;
 /** The C library takes no more. */
-const MOST = { ndots: 15, timeout: 30, attempts: 5 } as const;
+const MOST_OF_OPTION = { ndots: 15, timeout: 30, attempts: 5 } as const;
 
 /**
  * The last `search` or `domain` counts, and all `options`; the environment's LOCALDOMAIN and RES_OPTIONS come after them.
@@ -64,9 +65,9 @@ export function readResolvConf(text: string, hostname: string, environment: Read
     if (key === 'options') options.push(...values);
     if (key === 'nameserver') nameservers.push(...values.slice(0, 1));
   }
-  const number = (name: keyof typeof MOST): number | null => {
+  const number = (name: keyof typeof MOST_OF_OPTION): number | null => {
     const value = options.findLast((option) => option.startsWith(`${name}:`))?.slice(name.length + 1) ?? '';
-    return /^\d+$/.test(value) ? Math.min(Number(value), MOST[name]) : null;
+    return /^\d+$/.test(value) ? Math.min(Number(value), MOST_OF_OPTION[name]) : null;
   };
   const timeout = number('timeout');
   return {
@@ -190,7 +191,6 @@ function bitsOf(address: string): string {
   return Array.from(octets, (octet) => octet.charCodeAt(0).toString(2).padStart(8, '0')).join('');
 }
 
-const isLoopback = (address: string): boolean => address.startsWith('127.') || address === '::1';
 const isOfInterface = (address: string): boolean => /^fe[89ab]/i.test(address);
 /** Addresses of the whole network, 2000::/3, but for those of tunnels (Teredo, 6to4), which have labels of their own. */
 const isGlobal6 = (address: string): boolean => /^[23][\da-f]{3}:/i.test(address) && !/^(2001:0{0,4}:|2002:)/.test(address);

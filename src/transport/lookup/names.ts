@@ -23,7 +23,7 @@ import {
 import type { NameQuestion, Names } from './question.ts';
 
 /** A failure as node:dns has it: an Error with a `code`. */
-const failure = (code: string): Error => Object.assign(new Error(code), { code });
+const makeError = (code: string): Error => Object.assign(new Error(code), { code });
 
 /** What the host says of itself. */
 export interface Host {
@@ -60,9 +60,9 @@ export function namesOf(host: Host): Names {
     servers: host.servers,
   });
   return {
-    addresses: (name, question) => addressesOf(name, question, host, conf()),
-    mx: (name, { signal }) => asking<MxRecord[]>(conf(), signal, (resolver, done) => resolver.resolveMx(name, done)),
-    srv: (name, { signal }) => asking<SrvRecord[]>(conf(), signal, (resolver, done) => resolver.resolveSrv(name, done)),
+    addresses: (name, question) => lookUpAddresses(name, question, host, conf()),
+    mx: (name, { signal }) => askServers<MxRecord[]>(conf(), signal, (resolver, done) => resolver.resolveMx(name, done)),
+    srv: (name, { signal }) => askServers<SrvRecord[]>(conf(), signal, (resolver, done) => resolver.resolveSrv(name, done)),
   };
 }
 
@@ -76,7 +76,7 @@ const LOOPBACK: readonly IpAddress[] = [
 ];
 
 /** The addresses of a name, in the order they should be tried; never none. */
-async function addressesOf(name: string, question: NameQuestion, host: Host, conf: Servers): Promise<readonly IpAddress[]> {
+async function lookUpAddresses(name: string, question: NameQuestion, host: Host, conf: Servers): Promise<readonly IpAddress[]> {
   const nsswitch = host.read('/etc/nsswitch.conf');
   // What ends in a number is an address of old (inet_aton(3)), or nothing.
   const isPlain = !/(^|\.)(\d+|0x[\da-f]*)\.?$/i.test(name) && (nsswitch !== null || process.platform === 'linux');
@@ -84,21 +84,21 @@ async function addressesOf(name: string, question: NameQuestion, host: Host, con
   const steps: readonly LookupStep[] = isPlain
     ? stepsOf(name, nsswitch, { hostname: ownName(), nameservers: conf.nameservers, exists })
     : ['system'];
-  const wanted = ({ family }: IpAddress): boolean => question.family === 'any' || family === question.family;
+  const isWanted = ({ family }: IpAddress): boolean => question.family === 'any' || family === question.family;
   const own = host.addresses();
-  const sorted = (found: readonly IpAddress[]) => sortAddresses(found, own, host.read('/etc/gai.conf') ?? '');
-  let problem = failure('ENOTFOUND');
+  const sort = (found: readonly IpAddress[]) => sortAddresses(found, own, host.read('/etc/gai.conf') ?? '');
+  let problem = makeError('ENOTFOUND');
   for (const step of steps) {
     if (step === 'files') {
-      const found = addressesIn(host.read('/etc/hosts') ?? '', name.replace(/\.$/, '')).filter(wanted);
-      if (found.length > 0) return sorted(found);
+      const found = addressesIn(host.read('/etc/hosts') ?? '', name.replace(/\.$/, '')).filter(isWanted);
+      if (found.length > 0) return sort(found);
       continue;
     }
     // RFC 6761 §6.3: it never leaves this host.
-    if (/(^|\.)localhost\.?$/i.test(name)) return sorted(LOOPBACK.filter(wanted));
+    if (/(^|\.)localhost\.?$/i.test(name)) return sort(LOOPBACK.filter(isWanted));
     try {
       return step === 'dns'
-        ? sorted(await searched(name, conf, own, question))
+        ? sort(await searchDns(name, conf, own, question))
         : await (await import('./getaddrinfo.ts')).askSystem(name, question);
     } catch (error) {
       problem = error as Error;
@@ -119,7 +119,7 @@ const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code
  * One question to the name servers of resolv.conf. Where one says that it cannot help, the next is asked, as the C library
  * does: c-ares, as runtimes set it up, goes on only from a server that is silent. When the signal comes, nothing of it is left.
  */
-async function asking<T>({ timeout, attempts, servers }: Servers, signal: AbortSignal, ask: Ask<T>): Promise<T> {
+async function askServers<T>({ timeout, attempts, servers }: Servers, signal: AbortSignal, ask: Ask<T>): Promise<T> {
   // The callbacks of node:dns: its promises take milliseconds to load.
   const { Resolver } = process.getBuiltinModule('node:dns');
   const among = (some: readonly string[] | null): Resolver => {
@@ -129,11 +129,11 @@ async function asking<T>({ timeout, attempts, servers }: Servers, signal: AbortS
   };
   const all = among(servers);
   try {
-    return await askedOf(all, signal, ask);
+    return await askResolver(all, signal, ask);
   } catch (error) {
     for (const server of UNHELPFUL.includes(codeOf(error)) ? all.getServers().slice(1) : [])
       try {
-        return await askedOf(among([server]), signal, ask);
+        return await askResolver(among([server]), signal, ask);
       } catch (another) {
         if (!TEMPORARY.includes(codeOf(another))) throw another;
       }
@@ -141,7 +141,7 @@ async function asking<T>({ timeout, attempts, servers }: Servers, signal: AbortS
   }
 }
 
-function askedOf<T>(resolver: Resolver, signal: AbortSignal, ask: Ask<T>): Promise<T> {
+function askResolver<T>(resolver: Resolver, signal: AbortSignal, ask: Ask<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const cancel = (): void => resolver.cancel();
     const done = (error: Error | null, found: T): void => {
@@ -149,7 +149,7 @@ function askedOf<T>(resolver: Resolver, signal: AbortSignal, ask: Ask<T>): Promi
       if (error) reject(error);
       else resolve(found);
     };
-    if (signal.aborted) return reject(failure('ECANCELLED'));
+    if (signal.aborted) return reject(makeError('ECANCELLED'));
     signal.addEventListener('abort', cancel, { once: true });
     ask(resolver, done);
   });
@@ -163,7 +163,7 @@ const isSilent = (code: string): boolean => code === 'ETIMEOUT' || code === 'ECO
  * Through the search list, as the C library goes. One difference: where the name servers have no answer for the name as it is
  * written, no longer name takes its place.
  */
-async function searched(name: string, conf: Servers, own: readonly string[], question: NameQuestion): Promise<readonly IpAddress[]> {
+async function searchDns(name: string, conf: Servers, own: readonly string[], question: NameQuestion): Promise<readonly IpAddress[]> {
   const ascii = domainToASCII(name) || name;
   let worst = '';
   let isOver = false;
@@ -171,7 +171,7 @@ async function searched(name: string, conf: Servers, own: readonly string[], que
     const isWritten = candidate === ascii.replace(/\.$/, '');
     if (isOver && !isWritten) continue;
     try {
-      return await addressesInDns(candidate, conf, own, question);
+      return await askBothFamilies(candidate, conf, own, question);
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code ?? 'ENOTFOUND';
       if (code === 'ECANCELLED' || (isWritten && TEMPORARY.includes(code))) throw error;
@@ -179,14 +179,14 @@ async function searched(name: string, conf: Servers, own: readonly string[], que
       if (worst === '' || TEMPORARY.includes(code) || (isWritten && !TEMPORARY.includes(worst))) worst = code;
     }
   }
-  throw failure(worst);
+  throw makeError(worst);
 }
 
 /** Milliseconds. RFC 8305 §3 waits 50 ms for the other family; a server that must ask others first takes longer. */
 const OTHER_FAMILY = 1000;
 
 /** A and AAAA at once, and of those only what is wanted and of use to this host. */
-function addressesInDns(
+function askBothFamilies(
   name: string,
   conf: Servers,
   own: readonly string[],
@@ -214,12 +214,12 @@ function addressesInDns(
       }
       const code = codes.find((each) => TEMPORARY.includes(each)) ?? codes.find((each) => each !== 'ENOTFOUND') ?? 'ENOTFOUND';
       const isHalf = code === 'ENODATA' && family === 'any' && families.length === 1;
-      reject(failure(isHalf ? `ENOIPV${families[0]}` : code));
+      reject(makeError(isHalf ? `ENOIPV${families[0]}` : code));
     };
     if (signal.aborted) left.abort();
     else signal.addEventListener('abort', leave, { once: true });
     for (const each of families)
-      asking<readonly string[]>(conf, left.signal, (resolver, done) =>
+      askServers<readonly string[]>(conf, left.signal, (resolver, done) =>
         each === 6 ? resolver.resolve6(name, done) : resolver.resolve4(name, done),
       )
         .then(

@@ -46,7 +46,7 @@ export function chainOf(socket: TLSSocket): readonly ChainLink[] {
 }
 
 /** Bits that a key must have at least, those of a strength of 112: NIST SP 800-57 part 1, level 2 of OpenSSL. */
-const LEAST: Readonly<Record<string, number>> = { RSA: 2048, DSA: 2048, EC: 224 };
+const LEAST_BITS: Readonly<Record<string, number>> = { RSA: 2048, DSA: 2048, EC: 224 };
 /** Digests for which other content with the same digest has been found, or may soon be. */
 const FORGEABLE: Readonly<Record<string, string>> = { md2: 'MD2', md5: 'MD5', sha1: 'SHA-1' };
 
@@ -66,7 +66,7 @@ export interface Weakness {
 export function weaknessOf(chain: readonly ChainLink[], isTrusted: (link: ChainLink) => boolean): Weakness | null {
   for (const [at, link] of chain.entries()) {
     const { key, signedWith, selfIssued } = link.content;
-    const least = LEAST[key.kind] ?? 0;
+    const least = LEAST_BITS[key.kind] ?? 0;
     const signature = selfIssued ? undefined : FORGEABLE[signedWith];
     const isShort = key.bits < least;
     if (!isShort && signature === undefined) continue;

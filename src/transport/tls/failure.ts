@@ -39,9 +39,9 @@ export function explainTlsFailure(error: NodeJS.ErrnoException, { policy, wanted
     return 'the server has no cipher, key exchange or signature in common with us, or wants a client certificate';
   if (/UNRECOGNIZED_NAME/.test(code)) return `the server does not know the name ${wanted.sni} (tls.server_name)`;
   if (/DH_KEY_TOO_SMALL|EE_KEY_TOO_SMALL|CA_KEY_TOO_SMALL|MD_TOO_WEAK|UNSAFE_LEGACY/.test(code))
-    return `the server's TLS is too weak to be used: ${reasonOf(error)}`;
+    return `the server's TLS is too weak to be used: ${printReason(error)}`;
   if (/ECONNRESET|EPIPE|UNEXPECTED_EOF/.test(code)) return CLOSED;
-  return `TLS failed: ${reasonOf(error)}`;
+  return `TLS failed: ${printReason(error)}`;
 }
 
 /**
@@ -50,11 +50,11 @@ export function explainTlsFailure(error: NodeJS.ErrnoException, { policy, wanted
  */
 export function explainLater(error: NodeJS.ErrnoException, attempt: TlsAttempt): string {
   if (!`${error.code}`.startsWith('ERR_SSL')) return error.message;
-  return OF_CERTIFICATE.test(error.code as string) ? explainTlsFailure(error, attempt) : `TLS failed: ${reasonOf(error)}`;
+  return OF_CERTIFICATE.test(error.code as string) ? explainTlsFailure(error, attempt) : `TLS failed: ${printReason(error)}`;
 }
 
 /** OpenSSL's words without the numbers around them. */
-function reasonOf(error: Error & { reason?: string }): string {
+function printReason(error: Error & { reason?: string }): string {
   return printable(utf8(error.reason ?? error.message.trim()), 200);
 }
 
@@ -76,11 +76,11 @@ export function explainChain(code: string, chain: readonly ChainLink[], { store 
   switch (code) {
     case 'CERT_HAS_EXPIRED': {
       const expired = bad(({ notAfter }) => notAfter < now);
-      return `${whose(expired)} expired on ${day(expired?.notAfter)}`;
+      return `${whose(expired)} expired on ${printDay(expired?.notAfter)}`;
     }
     case 'CERT_NOT_YET_VALID': {
       const early = bad(({ notBefore }) => notBefore > now);
-      return `${whose(early)} is not valid before ${day(early?.notBefore)}, and the clock here says ${day(now)}`;
+      return `${whose(early)} is not valid before ${printDay(early?.notBefore)}, and the clock here says ${printDay(now)}`;
     }
     case 'CERT_SIGNATURE_FAILURE':
       return 'the signature of the certificate is wrong';
@@ -103,7 +103,7 @@ export function explainWeakness({ at, detail }: Weakness, chain: readonly ChainL
 }
 
 /** Names that are shown of a certificate; some have a hundred. */
-const SHOWN = 8;
+const MOST_NAMES = 8;
 
 /** Whom the certificate is for, and whom we want. */
 export function explainNames({ facts }: ChainLink, { names }: WantedPeer): string {
@@ -111,12 +111,12 @@ export function explainNames({ facts }: ChainLink, { names }: WantedPeer): strin
   const wanted = names.join(' or ');
   if (facts.names.length === 0)
     return `the certificate names no host in subjectAltName (its common name "${facts.subject}" does not count), wanted is ${wanted}`;
-  const more = facts.names.length > SHOWN ? ` and ${facts.names.length - SHOWN} more` : '';
-  return `the certificate is for ${facts.names.slice(0, SHOWN).join(', ')}${more}, wanted is ${wanted} (tls.server_name)`;
+  const more = facts.names.length > MOST_NAMES ? ` and ${facts.names.length - MOST_NAMES} more` : '';
+  return `the certificate is for ${facts.names.slice(0, MOST_NAMES).join(', ')}${more}, wanted is ${wanted} (tls.server_name)`;
 }
 
 /** `2026-11-22 14:56 UTC`, or "(unknown)". */
-const day = (milliseconds: number | undefined): string =>
+const printDay = (milliseconds: number | undefined): string =>
   milliseconds === undefined || Number.isNaN(milliseconds)
     ? '(unknown)'
     : `${new Date(milliseconds).toISOString().slice(0, 16).replace('T', ' ')} UTC`;

@@ -244,18 +244,18 @@ export async function prepareTls(policy: TlsPolicy, wanted: WantedPeer, options:
           socket.destroy();
           resolve(unparsed(detail));
         };
-        const closed = () => fail(CLOSED);
+        const onClose = () => fail(CLOSED);
         // This listener stays: what goes wrong later is put into words too, for the listeners that come after it.
         secured.on('error', (error: NodeJS.ErrnoException) => {
           error.message = facts === null ? explainTlsFailure(error, attempt) : explainLater(error, attempt);
           fail(error.message);
         });
-        secured.once('close', closed);
+        secured.once('close', onClose);
         secured.once('secureConnect', () => {
           const verdict = verify(secured, attempt, anchors);
           if (!verdict.ok) return fail(verdict.detail);
-          facts = factsOf(secured, verdict.value);
-          secured.off('close', closed);
+          facts = tlsFactsOf(secured, verdict.value);
+          secured.off('close', onClose);
           resolve(parsed(secured));
         });
       }),
@@ -302,7 +302,7 @@ function distrust(socket: TLSSocket, chain: readonly ChainLink[], attempt: TlsAt
 
 /* ---- facts ---- */
 
-function factsOf(socket: TLSSocket, { by, peerName }: Grounds): TlsFacts {
+function tlsFactsOf(socket: TLSSocket, { by, peerName }: Grounds): TlsFacts {
   const version = (socket.getProtocol() ?? '').replace('TLSv', 'TLS');
   const { name } = socket.getCipher();
   const bits = keyBits(name);

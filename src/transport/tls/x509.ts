@@ -36,8 +36,8 @@ const SEQUENCE = 0x30;
 const OBJECT = 0x06;
 const BOOLEAN = 0x01;
 /** Context tags of TBSCertificate and GeneralName. RFC 5280 §4.1 and §4.2.1.6 */
-const VERSION = 0xa0;
-const EXTENSIONS = 0xa3;
+const VERSION_TAG = 0xa0;
+const EXTENSIONS_TAG = 0xa3;
 const DNS_NAME = 0x82;
 const IP_ADDRESS = 0x87;
 
@@ -72,7 +72,7 @@ const PSS_DIGESTS: Readonly<Record<string, SignatureDigest>> = {
   '608648016503040203': 'sha512',
 };
 
-const KINDS: Readonly<Record<string, 'RSA' | 'DSA' | 'EC'>> = {
+const KEY_KINDS: Readonly<Record<string, 'RSA' | 'DSA' | 'EC'>> = {
   '2a864886f70d010101': 'RSA', // rsaEncryption
   [RSASSA_PSS]: 'RSA',
   '2a8648ce380401': 'DSA', // id-dsa
@@ -81,24 +81,24 @@ const KINDS: Readonly<Record<string, 'RSA' | 'DSA' | 'EC'>> = {
 
 /** The content, or null when the octets are no certificate. */
 export function readCertificate(der: Uint8Array): CertificateContent | null {
-  const whole = element(der, 0, der.length);
-  const [signed, algorithm] = whole?.tag === SEQUENCE ? elements(der, whole) : [];
+  const whole = readElement(der, 0, der.length);
+  const [signed, algorithm] = whole?.tag === SEQUENCE ? readElements(der, whole) : [];
   if (signed?.tag !== SEQUENCE || algorithm?.tag !== SEQUENCE) return null;
-  const fields = elements(der, signed);
-  if (fields[0]?.tag === VERSION) fields.shift();
+  const fields = readElements(der, signed);
+  if (fields[0]?.tag === VERSION_TAG) fields.shift();
   // serialNumber, signature, issuer, validity, subject, subjectPublicKeyInfo
   const [, , issuer, validity, subject, publicKey] = fields;
   if (validity?.tag !== SEQUENCE || publicKey?.tag !== SEQUENCE) return null;
-  const [notBefore, notAfter] = elements(der, validity);
-  const extensions = fields.find(({ tag }) => tag === EXTENSIONS);
+  const [notBefore, notAfter] = readElements(der, validity);
+  const extensions = fields.find(({ tag }) => tag === EXTENSIONS_TAG);
   const signedWith = digestOf(der, algorithm);
   return {
     ...alternativeNames(der, extensions),
     selfIssued: issuer !== undefined && subject !== undefined && hexOf(der, issuer) === hexOf(der, subject),
-    notBefore: time(der, notBefore),
-    notAfter: time(der, notAfter),
+    notBefore: readTime(der, notBefore),
+    notAfter: readTime(der, notAfter),
     publicKey: der.subarray(publicKey.start, publicKey.to),
-    key: keyOf(der, publicKey),
+    key: keySizeOf(der, publicKey),
     signedWith,
     endPointDigest: END_POINT_DIGESTS[signedWith] ?? null,
   };
@@ -111,10 +111,10 @@ const END_POINT_DIGESTS: Readonly<Record<string, 'sha256' | 'sha384' | 'sha512'>
 };
 
 /** The size of a key is that of the modulus or prime (RFC 3279 §2.3.1, §2.3.2), or of one coordinate of the point (RFC 5480 §2.2). */
-function keyOf(der: Uint8Array, publicKey: DerElement): CertificateContent['key'] {
-  const [algorithm, bits] = elements(der, publicKey);
-  const [id, parameters] = algorithm ? elements(der, algorithm) : [];
-  const kind = id ? (KINDS[hexOf(der, id)] ?? '') : '';
+function keySizeOf(der: Uint8Array, publicKey: DerElement): CertificateContent['key'] {
+  const [algorithm, bits] = readElements(der, publicKey);
+  const [id, parameters] = algorithm ? readElements(der, algorithm) : [];
+  const kind = id ? (KEY_KINDS[hexOf(der, id)] ?? '') : '';
   if (bits === undefined || kind === '') return { kind: '', bits: 0 };
   // Its first octet says how many bits are not used: none.
   const value = { ...bits, from: bits.from + 1 };
@@ -123,7 +123,7 @@ function keyOf(der: Uint8Array, publicKey: DerElement): CertificateContent['key'
     return { kind, bits: (8 * (value.to - value.from - 1)) / (isCompressed ? 1 : 2) };
   }
   const [first] =
-    kind === 'RSA' ? elements(der, value).flatMap((list) => elements(der, list)) : parameters ? elements(der, parameters) : [];
+    kind === 'RSA' ? readElements(der, value).flatMap((list) => readElements(der, list)) : parameters ? readElements(der, parameters) : [];
   return { kind, bits: first ? bitsOf(der.subarray(first.from, first.to)) : 0 };
 }
 
@@ -136,13 +136,13 @@ function bitsOf(octets: Uint8Array): number {
 function alternativeNames(der: Uint8Array, extensions: DerElement | undefined): Pick<CertificateContent, 'dnsNames' | 'addresses'> {
   const dnsNames: string[] = [];
   const addresses: string[] = [];
-  const [list] = extensions ? elements(der, extensions) : [];
-  for (const extension of list ? elements(der, list) : []) {
-    const [id, ...rest] = elements(der, extension);
+  const [list] = extensions ? readElements(der, extensions) : [];
+  for (const extension of list ? readElements(der, list) : []) {
+    const [id, ...rest] = readElements(der, extension);
     if (id?.tag !== OBJECT || hexOf(der, id) !== SUBJECT_ALT_NAME) continue;
     const value = rest.find(({ tag }) => tag !== BOOLEAN);
-    const [names] = value ? elements(der, value) : [];
-    for (const name of names ? elements(der, names) : []) {
+    const [names] = value ? readElements(der, value) : [];
+    for (const name of names ? readElements(der, names) : []) {
       const content = latin1(der.subarray(name.from, name.to));
       if (name.tag === DNS_NAME) dnsNames.push(content);
       if (name.tag === IP_ADDRESS) addresses.push(content);
@@ -152,19 +152,19 @@ function alternativeNames(der: Uint8Array, extensions: DerElement | undefined): 
 }
 
 function digestOf(der: Uint8Array, algorithm: DerElement): CertificateContent['signedWith'] {
-  const [id, parameters] = elements(der, algorithm);
+  const [id, parameters] = readElements(der, algorithm);
   if (id?.tag !== OBJECT) return '';
   if (hexOf(der, id) !== RSASSA_PSS) return DIGESTS[hexOf(der, id)] ?? '';
-  const hash = parameters ? elements(der, parameters).find(({ tag }) => tag === 0xa0) : undefined;
+  const hash = parameters ? readElements(der, parameters).find(({ tag }) => tag === 0xa0) : undefined;
   // Left out, it is SHA-1. RFC 4055 §3.1
   if (!hash) return 'sha1';
-  const [algorithmOfHash] = elements(der, hash);
-  const [name] = algorithmOfHash ? elements(der, algorithmOfHash) : [];
+  const [algorithmOfHash] = readElements(der, hash);
+  const [name] = algorithmOfHash ? readElements(der, algorithmOfHash) : [];
   return name ? (PSS_DIGESTS[hexOf(der, name)] ?? '') : '';
 }
 
 /** UTCTime, whose years are 1950 to 2049, or GeneralizedTime. RFC 5280 §4.1.2.5 */
-function time(der: Uint8Array, at: DerElement | undefined): number {
+function readTime(der: Uint8Array, at: DerElement | undefined): number {
   const text = at ? latin1(der.subarray(at.from, at.to)) : '';
   const parts = /^(\d\d)?(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(text);
   if (!parts) return Number.NaN;
@@ -176,7 +176,7 @@ function time(der: Uint8Array, at: DerElement | undefined): number {
 const hexOf = (der: Uint8Array, { from, to }: DerElement): string => Buffer.from(der.subarray(from, to)).toString('hex');
 
 /** The element at an offset, null when it does not fit before `end`. Lengths of one to four octets; DER has no indefinite ones. */
-function element(der: Uint8Array, start: number, end: number): DerElement | null {
+function readElement(der: Uint8Array, start: number, end: number): DerElement | null {
   const tag = der[start];
   const first = der[start + 1];
   if (tag === undefined || first === undefined || start + 2 > end) return null;
@@ -193,10 +193,10 @@ function element(der: Uint8Array, start: number, end: number): DerElement | null
 }
 
 /** The elements within one, until the first that does not fit. */
-function elements(der: Uint8Array, { from, to }: DerElement): DerElement[] {
+function readElements(der: Uint8Array, { from, to }: DerElement): DerElement[] {
   const found: DerElement[] = [];
   for (let at = from; at < to; ) {
-    const next = element(der, at, to);
+    const next = readElement(der, at, to);
     if (next === null) break;
     found.push(next);
     at = next.to;
