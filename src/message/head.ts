@@ -33,7 +33,7 @@ const MBOX_LINE =
 type Place = 'start' | 'returns' | 'name' | 'blanks' | 'value' | 'mbox';
 
 /** The offset at which the body begins, or why the section cannot be taken; null while neither is known. */
-type Found = number | { readonly fault: string } | null;
+type BodyStart = number | { readonly fault: string } | null;
 
 interface Scan {
   readonly limit: number;
@@ -56,7 +56,7 @@ interface Scan {
 export async function readHead(source: Source, { limit }: { readonly limit: number }): Promise<Parsed<Head>> {
   const buffer = makeOctetBuffer();
   const scan: Scan = { limit, buffer, place: 'start', at: 0, lineStart: 0, open: null, nameEnd: 0, bounds: [] };
-  let found: Found = null;
+  let found: BodyStart = null;
   while (found === null) {
     const got = await source.read();
     if (got instanceof Uint8Array) {
@@ -67,14 +67,14 @@ export async function readHead(source: Source, { limit }: { readonly limit: numb
   }
   const end = typeof found === 'number' && found > limit ? tooLong(limit) : found;
   if (typeof end !== 'number') return unparsed(end.fault);
-  const fields = cut(textOf(scan, 0, end), scan.bounds);
+  const fields = cut(sliceText(scan, 0, end), scan.bounds);
   return parsed({ fields, rest: new Uint8Array(buffer.octets.subarray(end, buffer.length)), consumed: end });
 }
 
 /** Looks at the octets that have come. */
-function scanOn(scan: Scan): Found {
+function scanOn(scan: Scan): BodyStart {
   while (scan.at < scan.buffer.length) {
-    const found = STEPS[scan.place](scan, scan.buffer.octets[scan.at] as number);
+    const found = PLACES[scan.place](scan, scan.buffer.octets[scan.at] as number);
     if (found !== null) return found;
     if (scan.place !== 'value' && scan.at - scan.lineStart >= LONGEST_LINE) return scan.lineStart;
   }
@@ -82,7 +82,7 @@ function scanOn(scan: Scan): Found {
 }
 
 /** Each place looks at one octet (`value` at all of the line) and moves `at` behind what it has understood. */
-const STEPS: Readonly<Record<Place, (scan: Scan, octet: number) => Found>> = {
+const PLACES: Readonly<Record<Place, (scan: Scan, octet: number) => BodyStart>> = {
   start(scan, octet) {
     if (scan.lineStart > scan.limit) return tooLong(scan.limit);
     if (isBlank(octet)) return scan.open === null ? scan.lineStart : goOn(scan, 'value', 0);
@@ -105,7 +105,7 @@ const STEPS: Readonly<Record<Place, (scan: Scan, octet: number) => Found>> = {
   blanks(scan, octet) {
     if (octet === COLON) return openField(scan, scan.nameEnd);
     if (isBlank(octet) || octet === CR) return goOn(scan, 'blanks');
-    const mayBeMbox = scan.bounds.length === 0 && /^>*From$/.test(textOf(scan, scan.lineStart, scan.nameEnd));
+    const mayBeMbox = scan.bounds.length === 0 && /^>*From$/.test(sliceText(scan, scan.lineStart, scan.nameEnd));
     return mayBeMbox ? goOn(scan, 'mbox', 0) : scan.lineStart;
   },
   mbox(scan, octet) {
@@ -156,10 +156,10 @@ function closeField(scan: Scan): void {
 }
 
 function isMboxLine(scan: Scan): boolean {
-  return MBOX_LINE.test(textOf(scan, scan.lineStart, scan.at).replace(/\r+$/, ''));
+  return MBOX_LINE.test(sliceText(scan, scan.lineStart, scan.at).replace(/\r+$/, ''));
 }
 
-const textOf = ({ buffer }: Scan, from: number, to: number): string => latin1(buffer.octets.subarray(from, to));
+const sliceText = ({ buffer }: Scan, from: number, to: number): string => latin1(buffer.octets.subarray(from, to));
 
 /** Where the body begins when nothing follows. */
 function scanEnd(scan: Scan): number {

@@ -10,8 +10,8 @@ import { type ForwardPath, printMailbox, printPath, type ReversePath } from '../
  * The closed set of names: `{local_part}` and `{domain}` of the final recipient, `{address}` both, `{sender}` the
  * reverse-path without brackets (empty for the null reverse-path). `{{` and `}}` stand for a brace.
  */
-const NAMES = ['local_part', 'domain', 'address', 'sender'] as const;
-type Name = (typeof NAMES)[number];
+const PLACEHOLDERS = ['local_part', 'domain', 'address', 'sender'] as const;
+type Name = (typeof PLACEHOLDERS)[number];
 const BRACES = /\{\{|\}\}|\{([a-z_]+)\}/g;
 /** RFC 5322 §2.2: printable US-ASCII but the colon. */
 const FIELD_NAME = /^[!-9;-~]+$/;
@@ -21,7 +21,7 @@ export function whyNotAddable(field: string): string | null {
   const names = [...field.matchAll(BRACES)].flatMap(([, name]) => name ?? []);
   const unknown = names.find((name) => !isKnownName(name));
   if (unknown === undefined) return whyNoField(field);
-  return `{${unknown}} is not known; there are ${NAMES.map((name) => `{${name}}`).join(', ')}, and {{ for a brace`;
+  return `{${unknown}} is not known; there are ${PLACEHOLDERS.map((name) => `{${name}}`).join(', ')}, and {{ for a brace`;
 }
 
 function whyNoField(field: string): string | null {
@@ -58,4 +58,4 @@ export function expandField(field: string, path: ForwardPath, reversePath: Rever
   return broken === null ? parsed(expanded) : unparsed(broken);
 }
 
-const isKnownName = (name: string): name is Name => (NAMES as readonly string[]).includes(name);
+const isKnownName = (name: string): name is Name => (PLACEHOLDERS as readonly string[]).includes(name);

@@ -9,10 +9,10 @@ export function localPartContent(localPart: string): string {
   return localPart.startsWith('"') ? localPart.slice(1, -1).replace(/\\(.)/gs, '$1') : localPart;
 }
 
-const skip = (detail: string): RouteResult => ({ kind: 'skipped', detail });
-const DOMAIN = skip('not for this domain');
-const LOCAL_PART = skip('not for this local part');
-const SENDER = skip('not for this sender');
+const skipFor = (detail: string): RouteResult => ({ kind: 'skipped', detail });
+const DOMAIN = skipFor('not for this domain');
+const LOCAL_PART = skipFor('not for this local part');
+const SENDER = skipFor('not for this sender');
 
 /**
  * Prepares the preconditions for many addresses: why the router does not look at one, or null when it does. `ours` are the domains that '@' stands for, in lower case. Nothing here

@@ -61,7 +61,7 @@ export function parseRedirection(text: string, source: string, line = 1, joined 
       end = !isReason ? endOfItem(text, at, joined) : joined ? text.length : endOfLine(text, at);
       const raw = text.slice(at, end);
       const target =
-        raw.length > LONGEST_ITEM ? TOO_LONG : readItem(raw.includes('\n') ? raw.replace(/\s*\n\s*/g, ' ').trim() : raw.trim());
+        raw.length > LONGEST_ITEM ? ITEM_TOO_LONG : readItem(raw.includes('\n') ? raw.replace(/\s*\n\s*/g, ' ').trim() : raw.trim());
       if (target !== null) items.push({ ...target, line: here });
       for (let i = raw.indexOf('\n'); i >= 0; i = raw.indexOf('\n', i + 1)) here += 1;
     }
@@ -70,7 +70,7 @@ export function parseRedirection(text: string, source: string, line = 1, joined 
   return { source, line, items };
 }
 
-const TOO_LONG = { kind: 'fault', detail: `an item is longer than ${LONGEST_ITEM} characters` } as const;
+const ITEM_TOO_LONG = { kind: 'fault', detail: `an item is longer than ${LONGEST_ITEM} characters` } as const;
 const isSpace = (c: string): boolean => c === ' ' || (c >= '\t' && c <= '\r');
 
 function endOfLine(text: string, from: number): number {

@@ -27,8 +27,8 @@ const SLOT = 1 << 20;
 /** The kernel's results stand first; a vector may be touched behind each slot. */
 const INPUT = 64;
 /** Chunks from elsewhere are copied here: what was read into INPUT may be still to come. */
-const COPY = INPUT + SLOT + 64;
-const OUTPUT = COPY + SLOT + 64;
+const COPIED = INPUT + SLOT + 64;
+const OUTPUT = COPIED + SLOT + 64;
 /** No octet becomes more than two. */
 const PAGES = Math.ceil((OUTPUT + 2 * SLOT + 64) / 65536);
 
@@ -86,14 +86,14 @@ interface Slots {
 }
 
 function slotsOf(memory: ArrayBuffer): Slots {
-  const copy = new Uint8Array(memory, COPY, SLOT);
+  const copy = new Uint8Array(memory, COPIED, SLOT);
   return {
     input: new Uint8Array(memory, INPUT, SLOT),
     output: new Uint8Array(memory, OUTPUT),
     place(octets) {
       if (octets.buffer === memory) return octets.byteOffset;
       copy.set(octets);
-      return COPY;
+      return COPIED;
     },
   };
 }
