@@ -1,6 +1,6 @@
 /**
- * One transaction or none: compares the routes of all recipients, field by field, and names the first two that differ.
- * Never prints a credential.
+ * One transaction or none: compares the routes of all recipients, field by field, and names the first two that differ. Prints
+ * no credential.
  */
 
 import { printPath, type ReversePath } from '../smtp/path.ts';
@@ -12,7 +12,7 @@ export interface RoutedTo {
   readonly route: Route;
 }
 
-/** The route that all have; null if there are no recipients; a problem where two differ. */
+/** Returns the route that all recipients have; null if there are no recipients; a problem where two routes differ. */
 export function agree(routed: readonly RoutedTo[], reversePath: ReversePath): Route | RoutingProblem | null {
   const [first] = routed;
   if (first === undefined) return null;
@@ -30,7 +30,7 @@ interface Difference {
   readonly detail: string;
 }
 
-/** The first field in which two routes differ; null if one transaction can serve both. */
+/** Returns the first field in which two routes differ; null if one transaction can serve both. */
 export function compareRoutes(a: Route, b: Route, reversePath: ReversePath): Difference | null {
   const sender = (route: Route) => printPath(route.errorsTo === undefined ? reversePath : route.errorsTo);
   const added = (route: Route) => printList(route.changes.add);
@@ -47,7 +47,7 @@ function compare(field: RouteField, a: string, b: string): Difference | null {
   return a === b ? null : { field, detail: `${a} and ${b}` };
 }
 
-/** Lists are equal when they are so host by host, in their order: the order is that in which they are tried. */
+/** Two lists are equal if they have equal hosts in the same order, because hosts are tried in that order. */
 function compareHosts(a: readonly Smarthost[], b: readonly Smarthost[]): Difference | null {
   if (a === b) return null;
   const addresses = compare('hosts', printList(a.map(printComparable)), printList(b.map(printComparable)));
@@ -59,7 +59,7 @@ function compareHosts(a: readonly Smarthost[], b: readonly Smarthost[]): Differe
   return null;
 }
 
-/** Names of hosts do not regard case (RFC 4343 §2), paths of sockets do. */
+/** The case of a host name does not count (RFC 4343 §2); the case of a socket's path does. */
 function printComparable(host: Smarthost): string {
   return printSmarthost(host.scheme === 'unix' ? host : { ...host, host: host.host.toLowerCase() });
 }
@@ -76,7 +76,7 @@ function comparePolicies(a: Smarthost, b: Smarthost): Difference | null {
   );
 }
 
-/** A set: its order says nothing. */
+/** The order does not count, because this is a set. */
 const ignoredBy = ({ ignoreExtensions = [] }: Smarthost): string => printList([...ignoreExtensions].sort());
 
 /** A host that is reached through another proxy may be another host of the same name. */
@@ -96,11 +96,11 @@ function compareAuth(a: AuthPolicy | null, b: AuthPolicy | null): Difference | n
   const who = (auth: AuthPolicy | null) => (auth === null ? 'no authentication' : `user ${auth.user}`);
   if (a === null || b === null || a.user !== b.user) return compare('auth', who(a), who(b));
   const same = printPolicy(a) === printPolicy(b);
-  // Where a password comes from may itself be one.
+  // The place that a password comes from may itself be a secret, so it is not named.
   return same ? null : { field: 'auth', detail: `${who(a)} and the same user with other secrets, mechanisms or allow_plaintext` };
 }
 
-/** For comparison only: it holds the secret. */
+/** Only for comparison, because it holds the secret. */
 const printPolicy = ({ mechanisms, secret, isToken = false, allowPlaintext }: AuthPolicy): string =>
   JSON.stringify([mechanisms, secret, isToken, allowPlaintext]);
 

@@ -1,22 +1,22 @@
 /**
- * Header fields that a route adds: their form, and the names in braces that stand for parts of the address. Knows
- * nothing of the message they go into (`src/message`).
+ * Header fields that a route adds: their form, and the names in braces that stand for parts of the address. Knows nothing of
+ * the message that they go into (`src/message`).
  */
 
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { type ForwardPath, printMailbox, printPath, type ReversePath } from '../smtp/path.ts';
 
 /**
- * The closed set of names: `{local_part}` and `{domain}` of the final recipient, `{address}` both, `{sender}` the
+ * These are all names: `{local_part}` and `{domain}` of the final recipient, `{address}` for both, `{sender}` for the
  * reverse-path without brackets (empty for the null reverse-path). `{{` and `}}` stand for a brace.
  */
 const PLACEHOLDERS = ['local_part', 'domain', 'address', 'sender'] as const;
 type Name = (typeof PLACEHOLDERS)[number];
 const BRACES = /\{\{|\}\}|\{([a-z_]+)\}/g;
-/** RFC 5322 §2.2: printable US-ASCII but the colon. */
+/** RFC 5322 §2.2: printable US-ASCII except the colon. */
 const FIELD_NAME = /^[!-9;-~]+$/;
 
-/** What is wrong with an item of `headers_add`, as a sentence; null when it can be used. */
+/** Says in a sentence why an item of `headers_add` cannot be used; null if it can. */
 export function whyNotAddable(field: string): string | null {
   const names = [...field.matchAll(BRACES)].flatMap(([, name]) => name ?? []);
   const unknown = names.find((name) => !isKnownName(name));
@@ -30,19 +30,19 @@ function whyNoField(field: string): string | null {
   return FIELD_NAME.test(field.slice(0, Math.max(0, field.indexOf(':')))) ? null : `"${field}" is no header field: write "Name: value"`;
 }
 
-/** What is wrong with an item of `headers_remove`, as a sentence; null when it can be used. */
+/** Says in a sentence why an item of `headers_remove` cannot be used; null if it can. */
 export function whyNotRemovable(name: string): string | null {
   return FIELD_NAME.test(name) ? null : `"${name}" is no name of a header field`;
 }
 
-/** True if the field is not the same for every address. */
+/** True if the field may differ from address to address. */
 export function hasNames(field: string): boolean {
   return /\{[a-z_]+\}/.test(field);
 }
 
 /**
- * Puts the address into the field. Local-parts stand in their quoted form where they need one. Mailboxes that were
- * parsed (`smtp/path.ts`) hold no control character; the result is checked all the same, as it becomes one header field.
+ * Puts the address into the field, local-parts in quotes where they need them. A parsed mailbox (`smtp/path.ts`) holds no
+ * control character; the result is checked all the same, because it must be one header field.
  */
 export function expandField(field: string, path: ForwardPath, reversePath: ReversePath): Parsed<string> {
   const values: Record<string, string> = {
