@@ -15,7 +15,9 @@ import {
   type ReversePath,
 } from '../smtp/path.ts';
 import { fromUtf8, isAscii, printable, utf8 } from '../smtp/text.ts';
+import { unquote } from './address-tokens.ts';
 import { commentWords, encodeWords, printPhrase, textWords, type Word } from './encoded-words.ts';
+import { hasAddresses, NEVER_ENCODED, RECIPIENTS, SENDERS } from './field-names.ts';
 import {
   bodyOffset,
   type Edit,
@@ -28,7 +30,7 @@ import {
   resentBlock,
   withoutFields,
 } from './fields.ts';
-import { type AddressList, isPartOfName, parseAddressList, unquote } from './mailboxes.ts';
+import { type AddressList, isPartOfName, parseAddressList } from './mailboxes.ts';
 
 export interface CompletionFacts {
   readonly date: Date;
@@ -72,24 +74,6 @@ export interface CompletedHead {
 
 /** As Exim's received_headers_max: more hops than any path has. RFC 5321 §6.3 asks for at least 100 in relays, which this is not. */
 const MOST_RECEIVED = 30;
-export const SENDERS = ['from', 'sender', 'reply-to', 'resent-from', 'resent-sender', 'resent-reply-to'];
-export const RECIPIENTS = ['to', 'cc', 'bcc', 'resent-to', 'resent-cc', 'resent-bcc'];
-/** Fields of other standards whose body is an address list: RFC 8098 §2.1, and what user agents made up. */
-const OTHER_ADDRESSES = [
-  'disposition-notification-to',
-  'return-receipt-to',
-  'errors-to',
-  'mail-followup-to',
-  'mail-reply-to',
-  'apparently-to',
-];
-/** True for a field whose body is an address list. `name` in lower case. */
-export const hasAddresses = (name: string): boolean =>
-  SENDERS.includes(name) || RECIPIENTS.includes(name) || OTHER_ADDRESSES.includes(name);
-/** Structured fields in which RFC 2047 §5 allows no encoded word, or where one would break a signature or an identifier. */
-export const NEVER_ENCODED =
-  /^(received|return-path|date|message-id|in-reply-to|references|resent-date|resent-message-id|mime-version|content-.*|dkim-signature|domainkey-signature|arc-.*|authentication-results|list-(help|unsubscribe|unsubscribe-post|subscribe|post|owner|archive)|autocrypt|archived-at|delivered-to)$/;
-
 /** The field that will be added when it is missing and for which a full name is of use; so a caller looks one up only then. */
 export function lacksFrom(fields: readonly Field[]): boolean {
   const block = resentBlock(fields);

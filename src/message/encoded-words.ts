@@ -3,7 +3,7 @@
  * name of a field that is composed. Works on octets whose charset has been found out; never decodes.
  */
 import { base64, fromUtf8, isAscii, utf8 } from '../smtp/text.ts';
-import { unquote } from './mailboxes.ts';
+import { unquote } from './address-tokens.ts';
 
 /** A word of a field's raw text that may become an encoded word. */
 export interface Word {

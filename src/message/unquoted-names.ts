@@ -4,9 +4,9 @@
  * with one is left as it is.
  */
 import { isAscii } from '../smtp/text.ts';
-import { hasAddresses } from './complete.ts';
+import { endOfComment, endOfEnclosed } from './address-tokens.ts';
+import { hasAddresses } from './field-names.ts';
 import { bodyOffset, type Edit, editField, type Field } from './fields.ts';
-import { endOfComment, endOfEnclosed } from './mailboxes.ts';
 
 /** What stands between two commas. */
 interface ListElement {
