@@ -38,7 +38,7 @@ const LAW: Readonly<Record<string, readonly RegExp[]>> = {
   'smtp/sasl': [/^smtp\/\w+\.ts$/],
   router: [/^smtp\/(path|parsed|text)\.ts$/],
   message: [/^smtp\/(path|parsed|text|client\/content)\.ts$/],
-  'message/mime': [/^message\//, /^smtp\/(text|client\/content)\.ts$/],
+  'message/mime': [/^message\//, /^smtp\/(parsed|text|client\/content)\.ts$/],
   trust: [],
   transport: [...CORE, /^router\/(smarthost|loopback)\.ts$/, /^message\/source\.ts$/, /^transport\//],
   'transport/kernel': [/^smtp\/client\/content\.ts$/],

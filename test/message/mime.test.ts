@@ -1,18 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { suite } from 'uvu';
-import {
-  base64Lines,
-  delimits,
-  encodeParameters,
-  entityOf,
-  fieldNameOf,
-  fieldsOf,
-  isHeaderLine,
-  type PartWriter,
-  quotedPrintable,
-  withEncoding,
-} from '../../src/message/mime/mime.ts';
+import { base64Lines, type PartWriter, quotedPrintable } from '../../src/message/mime/encodings.ts';
+import { delimits, encodeParameters, entityOf, fieldNameOf, fieldsOf, isHeaderLine, withEncoding } from '../../src/message/mime/mime.ts';
 import { makeOctetBuffer, type OctetBuffer } from '../../src/message/octet-buffer.ts';
 import { octets, utf8 } from '../../src/smtp/text.ts';
 

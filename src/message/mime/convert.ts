@@ -4,29 +4,23 @@
  * no server and no window; the header section of the message itself has been completed before.
  */
 import { isAscii } from 'node:buffer';
-import { scanContent } from '../../smtp/client/content.ts';
-import { fromUtf8, isAscii as isAsciiText, printable } from '../../smtp/text.ts';
-import { LONGEST_LINE } from '../body.ts';
-import { encodeAddresses } from '../complete.ts';
-import { encodeWords, textWords } from '../encoded-words.ts';
-import { NEVER_ENCODED, RECIPIENTS, SENDERS } from '../field-names.ts';
-import { bodyOffset, type Field } from '../fields.ts';
 import { makeOctetBuffer, type OctetBuffer } from '../octet-buffer.ts';
 import { CLEAN, type Ended, type Source } from '../source.ts';
+import type { PartWriter } from './encodings.ts';
+import { delimits, entityOf, isHeaderLine, LONGEST_DELIMITER } from './mime.ts';
 import {
-  base64Lines,
-  delimits,
-  type Entity,
-  encodeParameters,
-  entityOf,
-  fieldNameOf,
-  fieldsOf,
-  isHeaderLine,
-  LONGEST_DELIMITER,
-  type PartWriter,
-  quotedPrintable,
-  withEncoding,
-} from './mime.ts';
+  encodeBinary,
+  encodeHeader,
+  explainPass,
+  holdPart,
+  type Lookahead,
+  type Part,
+  passHeader,
+  passUnaltered,
+  SIGNED,
+  treatmentOf,
+  WHY,
+} from './part.ts';
 
 const LF = 10;
 const CR = 13;
@@ -36,14 +30,7 @@ const SLICE = 64 * 1024;
 /** Multiparts within multiparts; real mail has five. Deeper ones pass unconverted. */
 const DEEPEST = 100;
 
-export interface ConvertOptions {
-  /**
-   * Octets of a part that are held until it is known whether it has 8-bit octets. With the size of the whole body
-   * nothing is left to chance: no part is encoded in vain, and none is found to be 8-bit too late.
-   */
-  readonly lookahead: number;
-  /** Whether a part that is announced as 7bit and is found not to be, within `lookahead`, is converted all the same. */
-  readonly mislabelled: 'convert' | 'fail';
+export interface ConvertOptions extends Lookahead {
   /** Octets of a part's header section. */
   readonly partHeader: number;
   /** The charset of raw 8-bit fields of parts and enclosed messages that are not UTF-8. RFC 1428 §3 names the unknown one. */
@@ -105,7 +92,6 @@ export function refuseEightBit(source: Source): Source {
   };
 }
 
-const WHY = 'and the server does not offer 8BITMIME';
 const CURE_OF_REFUSAL = `${WHY}; eight_bit = "convert" has it encoded`;
 
 interface Converter {
@@ -126,7 +112,7 @@ function makeConverter(out: OctetBuffer, options: ConvertOptions): Converter {
   /** Whether it is the header section of a message, not of a part; and of the message that is sent. */
   let place: 'message' | 'enclosed' | 'part' = 'message';
   let fallback: 'text/plain' | 'message/rfc822' = 'text/plain';
-  let sink: PartWriter = writeAside();
+  let writer: PartWriter = writeAside();
   /** How many multiparts are open when the innermost has had no part yet, else -1; and whether its preamble was altered. */
   let undelimited = -1;
   let altered = false;
@@ -159,132 +145,55 @@ function makeConverter(out: OctetBuffer, options: ConvertOptions): Converter {
     };
   }
 
-  /** Octets that pass as they are and must be seven bits. */
-  function passUnaltered(detail: string): PartWriter {
-    return {
-      write(octets) {
-        if (isAscii(octets)) out.add(octets);
-        else fail(detail);
-      },
-      finish: () => undefined,
-    };
-  }
-
-  /** A part that can be encoded, held until it is known whether it must be. */
-  function holdPart(entity: Entity, original: string, separator: string): PartWriter {
-    const octets = makeOctetBuffer();
-    const text = entity.type === 'text';
-    const announced = entity.encoding === '7bit';
-    const version = place !== 'part';
-    /** What the rest of the part goes to, once that is decided. */
-    let rest: PartWriter | null = null;
-    function pass(): PartWriter {
-      out.addText((entity.encoding === '8bit' ? withEncoding(original, '7bit', false) : original) + separator);
-      out.add(octets.octets.subarray(0, octets.length));
-      return passUnaltered(
-        `the message has 8-bit octets in a part that is announced as 7bit (${printType(entity)}), ${WHY}; ` +
-          'declare its Content-Transfer-Encoding as 8bit, or set eight_bit = "send"',
-      );
-    }
-    function encode(): PartWriter {
-      out.addText(withEncoding(original, text ? 'quoted-printable' : 'base64', version) + (separator || '\r\n'));
-      const encoder = text ? quotedPrintable(out) : base64Lines(out, true);
-      encoder.write(octets.octets.subarray(0, octets.length));
-      return encoder;
-    }
-    return {
-      write(more) {
-        if (rest === null) {
-          // The octets that count are the same however the part is cut.
-          const room = options.lookahead - octets.length;
-          const eightBit = !isAscii(more.subarray(0, room));
-          if (eightBit && announced && options.mislabelled === 'fail') rest = pass();
-          else if (eightBit) rest = encode();
-          // What is not announced as 7bit may still turn out to be 8-bit, and then it would be too late.
-          else if (more.length > room) rest = announced ? pass() : encode();
-        }
-        if (rest === null) octets.add(more);
-        else rest.write(more);
-      },
-      finish() {
-        if (rest === null) {
-          const { longestLine, nul } = scanContent(octets.octets.subarray(0, octets.length));
-          // 7bit allows neither (RFC 2045 §2.7), and the relabelled part would be announced as such.
-          rest = entity.encoding === '8bit' && (longestLine > LONGEST_LINE || nul) ? encode() : pass();
-        }
-        rest.finish();
-      },
-    };
-  }
-
   /** The header section has ended with the empty line `separator`, or without one. */
   function startBody(separator: string): void {
-    const original = encodeHeader();
+    const original = encodedHeader();
     const entity = entityOf(original, fallback);
+    const treatment = treatmentOf(entity, open.length < DEEPEST);
+    const part: Part = { entity, header: original, separator, isMessage: place !== 'part' };
     header = null;
     lineStart = true;
     lineEnd = lineEnd.subarray(0, 0);
-    const identity = entity.encoding === null || entity.encoding === '7bit' || entity.encoding === '8bit' || entity.encoding === 'binary';
-    const relabelled = identity && entity.encoding !== null && entity.encoding !== '7bit';
-    const signed = entity.type === 'multipart' && entity.subtype === 'signed';
-    const container =
-      identity &&
-      ((entity.type === 'multipart' && entity.boundary !== null && open.length < DEEPEST) ||
-        (entity.type === 'message' && (entity.subtype === 'rfc822' || entity.subtype === 'news')));
-    // message/global may be encoded, other messages may not (RFC 6532 §3.5, RFC 2045 §6.4).
-    const leaf = identity && entity.type !== 'multipart' && (entity.type !== 'message' || entity.subtype.startsWith('global'));
-
-    if (leaf && entity.encoding !== 'binary') {
-      sink = holdPart(entity, original, separator);
-    } else if (leaf) {
-      out.addText(withEncoding(original, 'base64', place !== 'part') + (separator || '\r\n'));
-      sink = base64Lines(out, false);
-    } else {
-      out.addText((relabelled ? withEncoding(original, '7bit', false) : original) + (separator || (relabelled ? '\r\n' : '')));
-      if (signed || !container) {
-        sink = passUnaltered(
-          signed
-            ? `the message has 8-bit octets in a signed part, which may not be altered, ${WHY}; sign it in 7-bit form (RFC 1847), or set eight_bit = "send"`
-            : `the message has 8-bit octets in a part that cannot be encoded (${printType(entity)}, ${entity.encoding ?? '7bit'}), ${WHY}; eight_bit = "send" passes them as they are`,
-        );
-      } else if (entity.type === 'multipart') {
+    switch (treatment) {
+      case 'encode if 8-bit':
+        writer = holdPart(out, part, options, fail);
+        return;
+      case 'encode':
+        writer = encodeBinary(out, part);
+        return;
+      case 'signed':
+      case 'pass':
+        passHeader(out, part);
+        writer = passUnaltered(out, fail, treatment === 'signed' ? SIGNED : explainPass(entity));
+        return;
+      case 'multipart':
+        passHeader(out, part);
         open.push({ boundary: entity.boundary as string, digest: entity.subtype === 'digest' });
         undelimited = open.length;
         altered = false;
-        sink = writeAside();
-      } else {
+        writer = writeAside();
+        return;
+      case 'message':
+        passHeader(out, part);
         header = '';
         place = 'enclosed';
         fallback = 'text/plain';
-      }
     }
   }
 
-  /**
-   * The header section that was read, as seven bits. That of the message itself has been completed before: there only
-   * parameters are left to encode, and what stays is meant to.
-   */
-  function encodeHeader(): string {
-    const original = header ?? '';
-    if (isAsciiText(original)) return original;
-    let seven = '';
-    for (const field of fieldsOf(original)) {
-      const encoded = isAsciiText(field) ? field : encodeField(field, options.charset);
-      if (encoded !== null) seven += encoded;
-      else if (place === 'message') seven += field;
-      else
-        fail(
-          `the header field "${printable(fieldNameOf(field))}" of a part has 8-bit octets, ${WHY}; RFC 2047 and RFC 2231 say how to encode it`,
-        );
-    }
-    return seven;
+  /** Takes the header section that has been read, as seven bits. */
+  function encodedHeader(): string {
+    const encoded = encodeHeader(header ?? '', options.charset, place === 'message');
+    if (encoded.ok) return encoded.value;
+    fail(encoded.detail);
+    return '';
   }
 
   /** The header section has ended without a body. */
   function endHeader(): void {
-    out.addText(encodeHeader());
+    out.addText(encodedHeader());
     header = null;
-    sink = writeAside();
+    writer = writeAside();
   }
 
   /** Which of the open multiparts a line delimits, the innermost first: an outer delimiter ends the inner parts. RFC 2046 §5.1.2 */
@@ -305,7 +214,7 @@ function makeConverter(out: OctetBuffer, options: ConvertOptions): Converter {
   }
 
   function passDelimiter(next: number, found: { level: number; last: boolean }): void {
-    if (header === null) sink.finish();
+    if (header === null) writer.finish();
     else endHeader();
     out.add(lineEnd);
     out.add(buffer.subarray(at, next));
@@ -314,7 +223,7 @@ function makeConverter(out: OctetBuffer, options: ConvertOptions): Converter {
     lineStart = true;
     endPreamble(found.last ? found.level : found.level + 1);
     open.length = found.last ? found.level : found.level + 1;
-    sink = writeAside();
+    writer = writeAside();
     if (found.last) return;
     header = '';
     place = 'part';
@@ -359,7 +268,7 @@ function makeConverter(out: OctetBuffer, options: ConvertOptions): Converter {
   /** Octets up to the next line that may be a delimiter; false if more must come first. */
   function passBody(final: boolean): boolean {
     if (open.length === 0) {
-      sink.write(buffer.subarray(at));
+      writer.write(buffer.subarray(at));
       at = buffer.length;
       return false;
     }
@@ -376,7 +285,7 @@ function makeConverter(out: OctetBuffer, options: ConvertOptions): Converter {
         }
       }
       lineStart = false;
-      if (lineEnd.length > 0) sink.write(lineEnd);
+      if (lineEnd.length > 0) writer.write(lineEnd);
       lineEnd = lineEnd.subarray(0, 0);
     }
     nextLF = isStale(nextLF) ? buffer.indexOf('\n--', at) : nextLF;
@@ -385,7 +294,7 @@ function makeConverter(out: OctetBuffer, options: ConvertOptions): Converter {
     if (end >= 0) {
       const next = end + 1;
       if (buffer[end] === LF && end > at && buffer[end - 1] === CR) end--;
-      sink.write(buffer.subarray(at, end));
+      writer.write(buffer.subarray(at, end));
       lineEnd = buffer.subarray(end, next);
       lineStart = true;
       at = next;
@@ -396,7 +305,7 @@ function makeConverter(out: OctetBuffer, options: ConvertOptions): Converter {
     if (!final && end - 1 > at && buffer[end - 1] === HYPHEN && (buffer[end - 2] === LF || buffer[end - 2] === CR)) end--;
     if (end > at && buffer[end - 1] === LF) end--;
     if (end > at && buffer[end - 1] === CR) end--;
-    if (end > at) sink.write(buffer.subarray(at, end));
+    if (end > at) writer.write(buffer.subarray(at, end));
     at = end;
     return false;
   }
@@ -424,31 +333,11 @@ function makeConverter(out: OctetBuffer, options: ConvertOptions): Converter {
     finish() {
       run(true);
       if (header !== null) endHeader();
-      sink.finish();
+      writer.finish();
       // Where the last delimiter is missing, readers take its line end away all the same.
       out.add(buffer.subarray(at));
       endPreamble(0);
       return failure;
     },
   };
-}
-
-/** Charsets of which the text may be cut at any octet, as encoded words are. */
-const SINGLE_OCTETS = /^(iso-8859-|windows-125|koi8-)/i;
-
-/** A field with 8-bit octets as seven bits, by RFC 2231 for parameters and RFC 2047 for text; null if neither may or can. */
-function encodeField(field: string, charset: string): string | null {
-  const name = fieldNameOf(field);
-  if (name === 'content-type' || name === 'content-disposition') return encodeParameters(field, charset);
-  if (name === '' || (NEVER_ENCODED.test(name) && name !== 'content-description')) return null;
-  const raw: Field = { name, raw: field.replace(/[\r\n]+$/, '').replace(/\r\n?/g, '\n') };
-  const label = fromUtf8(raw.raw) !== null ? 'UTF-8' : SINGLE_OCTETS.test(charset) ? charset : 'unknown-8bit';
-  const encoded = [...SENDERS, ...RECIPIENTS].includes(name)
-    ? encodeAddresses(raw, label).raw
-    : encodeWords(raw.raw, textWords(raw.raw, bodyOffset(raw)), label);
-  return isAsciiText(encoded) ? `${encoded.replaceAll('\n', '\r\n')}\r\n` : null;
-}
-
-function printType(entity: Entity): string {
-  return `${entity.type}/${entity.subtype}`;
 }

@@ -4,13 +4,9 @@
  * `convert.ts` decides what is encoded.
  */
 import { fromUtf8, isAscii } from '../../smtp/text.ts';
-import type { OctetBuffer } from '../octet-buffer.ts';
 
-const LF = 10;
-const CR = 13;
 const BLANK = 32;
 const TAB = 9;
-const EQUALS = 61;
 
 /** The MIME type and encoding of a message or part, names in lower case. RFC 2045 §5 and §6 */
 export interface Entity {
@@ -201,114 +197,4 @@ export function delimits(line: Uint8Array, boundary: string): 'next' | 'last' | 
   while (end > boundary.length + 2 && (line[end - 1] === BLANK || line[end - 1] === TAB)) end--;
   if (end === boundary.length + 2) return 'next';
   return end === boundary.length + 4 && line[end - 1] === 45 && line[end - 2] === 45 ? 'last' : null;
-}
-
-/** Takes the octets of one part, in any cut. */
-export interface PartWriter {
-  write(octets: Uint8Array): void;
-  /** The part has ended; the line end before the delimiter is not part of it. */
-  finish(): void;
-}
-
-const HEX = Buffer.from('0123456789ABCDEF');
-
-/** Quoted-printable with lines of at most 76 characters; LF, CRLF and a lone CR end a line. RFC 2045 §6.7 */
-export function quotedPrintable(out: OctetBuffer): PartWriter {
-  let column = 0;
-  /** A blank or tab that stands for itself unless its line ends there (rule 3), or 0. */
-  let blank = 0;
-  let afterCR = false;
-  /** `octet` as one character, or as three. Room for six is reserved by the caller. */
-  function put(octet: number, literal: boolean): void {
-    // 75: the soft line break itself needs the 76th place (rule 5).
-    if (column + (literal ? 1 : 3) > 75) {
-      out.octets[out.length++] = EQUALS;
-      out.octets[out.length++] = CR;
-      out.octets[out.length++] = LF;
-      column = 0;
-    }
-    column += literal ? 1 : 3;
-    out.octets[out.length++] = literal ? octet : EQUALS;
-    if (literal) return;
-    out.octets[out.length++] = HEX[octet >> 4] as number;
-    out.octets[out.length++] = HEX[octet & 15] as number;
-  }
-  function putBlank(literal: boolean): void {
-    if (blank !== 0) put(blank, literal);
-    blank = 0;
-  }
-  return {
-    write(octets) {
-      // Every octet is three characters at most, a soft line break comes once in 25, a held blank on top.
-      out.reserve(octets.length * 4 + 16);
-      for (const octet of octets) {
-        if (octet === LF || octet === CR) {
-          if (octet === LF && afterCR) {
-            afterCR = false;
-            continue;
-          }
-          putBlank(false);
-          out.octets[out.length++] = CR;
-          out.octets[out.length++] = LF;
-          column = 0;
-        } else {
-          putBlank(true);
-          if (octet === BLANK || octet === TAB) blank = octet;
-          else put(octet, octet > BLANK && octet < 127 && octet !== EQUALS);
-        }
-        afterCR = octet === CR;
-      }
-    },
-    finish() {
-      out.reserve(6);
-      putBlank(false);
-    },
-  };
-}
-
-/** Octets on a line of base64: 76 characters. RFC 2045 §6.8 */
-const OCTETS_PER_LINE = 57;
-
-/** Base64. With `lines`, LF, CRLF and a lone CR go in as CRLF, as text has it; else the octets as they are. RFC 2045 §6.8 */
-export function base64Lines(out: OctetBuffer, lines: boolean): PartWriter {
-  const packed = Buffer.allocUnsafeSlow(OCTETS_PER_LINE * 128);
-  let length = 0;
-  let first = true;
-  let afterCR = false;
-  function flush(): void {
-    const text = packed.toString('base64', 0, length);
-    length = 0;
-    for (let i = 0; i < text.length; i += 76) {
-      if (!first) out.addText('\r\n');
-      first = false;
-      out.addText(text.slice(i, i + 76));
-    }
-  }
-  function put(octet: number): void {
-    packed[length++] = octet;
-    if (length === packed.length) flush();
-  }
-  return {
-    write(octets) {
-      if (!lines) {
-        for (let i = 0; i < octets.length; ) {
-          const piece = octets.subarray(i, i + packed.length - length);
-          packed.set(piece, length);
-          length += piece.length;
-          i += piece.length;
-          if (length === packed.length) flush();
-        }
-        return;
-      }
-      for (const octet of octets) {
-        if (octet !== LF && octet !== CR) put(octet);
-        else if (octet === CR || !afterCR) {
-          put(CR);
-          put(LF);
-        }
-        afterCR = octet === CR;
-      }
-    },
-    finish: flush,
-  };
 }
