@@ -1,4 +1,5 @@
 /** Loopback: it is the server's side; a client's policy has no say. */
+
 import assert from 'node:assert';
 import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -8,7 +9,8 @@ import path from 'node:path';
 import { connect as tlsConnect } from 'node:tls';
 import { suite } from 'uvu';
 import { makeReply, type Question, RECEIVING } from '../../src/smtp/server/machine.ts';
-import { type Listener, type ListenOptions, listen, type SessionOwner, type Verdict } from '../../src/transport/listen.ts';
+import { type Listener, type ListenOptions, listen } from '../../src/transport/listen.ts';
+import type { SessionOwner, Verdict } from '../../src/transport/serve.ts';
 import { makeCertificate } from '../../src/transport/tls/certificate.ts';
 import { within } from '../support/within.ts';
 

@@ -2,6 +2,7 @@
  * `nospool sink`: a smart host on loopback to try things on. Shows the conversation and what arrived, or stores
  * it; refuses on request. Knows no configuration file and delivers nothing.
  */
+
 import { type FileHandle, open, rename, unlink, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import path from 'node:path';
@@ -13,7 +14,8 @@ import { makeReply, type Question, RECEIVING, type Receiving, USUAL_EXTENSIONS, 
 import type { Parameter } from '../../smtp/server/parse.ts';
 import { base64, fromUtf8, latin1, printable, textOf } from '../../smtp/text.ts';
 import { helloName } from '../../submit/domain.ts';
-import { type Listener, type ListenOptions, listen, type ServedClient, type SessionOwner, type Verdict } from '../../transport/listen.ts';
+import { type Listener, type ListenOptions, listen } from '../../transport/listen.ts';
+import type { ServedClient, SessionOwner, Verdict } from '../../transport/serve.ts';
 import { makeCertificate } from '../../transport/tls/certificate.ts';
 import type { SinkOptions } from './options.ts';
 
