@@ -11,28 +11,28 @@ export interface TextSpan {
 
 export interface Token extends TextSpan {
   readonly kind: 'atom' | 'quoted' | 'literal' | '<' | '>' | '@' | ',' | ';' | ':' | 'end' | 'bad';
-  /** What is wrong, of a bad one. */
+  /** Says what is wrong with a bad token. */
   readonly detail?: string;
 }
 
 /**
- * Dots belong to an atom here: `a.b` is one token, and a display name may hold them (RFC 5322 §4.1, obs-phrase). So does
- * any character behind a backslash: programs that quote a name twice write it so.
+ * Dots belong to an atom here: `a.b` is one token, because a display name may hold them (RFC 5322 §4.1, obs-phrase). So does
+ * any character behind a backslash, because programs that quote a name twice write it so.
  */
 const WORD = /(?:\\[\t\x20-\x7e\x80-\xff]|[^\0-\x20\x7f()<>@,;:"[\]])+/y;
 /**
- * What text that was copied from a page or a mail program has around an address, in UTF-8: spaces that do not break or have
- * another width, marks of direction, and the mark at the start of a file.
+ * Blanks, in UTF-8, that text from a page or a mail program has around an address: spaces that do not break or have another
+ * width, marks of direction, and the mark at the start of a file.
  */
 const FOREIGN_BLANK =
   '(?:\\xc2\\xa0|\\xe2\\x80[\\x80-\\x8b\\x8e\\x8f\\xaa-\\xaf]|\\xe2\\x81[\\x9f\\xa0\\xa6-\\xa9]|\\xe3\\x80\\x80|\\xef\\xbb\\xbf)';
 const FOREIGN_BLANKS = new RegExp(`${FOREIGN_BLANK}+`, 'y');
 const LAST_FOREIGN_BLANK = new RegExp(`${FOREIGN_BLANK}$`);
-/** What in a comment that is not closed could be somebody who is meant. */
+/** In a comment that is not closed these characters may belong to somebody who is meant. */
 const ADDRESSES = /[@<>,;:"]/;
 /**
- * Deviation: an encoded word is one word even if it holds a comma, which RFC 2047 §5(3) forbids in a phrase and
- * programs write all the same. 75 octets are allowed; longer ones are seen.
+ * Deviation: an encoded word is one word even if it holds a comma. RFC 2047 §5(3) forbids that in a phrase, but programs write
+ * it. 75 octets are allowed; longer ones occur.
  */
 const ENCODED_WORD = /=\?[^?\s]{1,75}\?[BQbq]\?[^?\s]{0,1000}\?=/y;
 
@@ -62,7 +62,7 @@ export function readTokens(text: string, from: number): Tokens {
     return { kind: 'bad', start, end: start, detail };
   }
 
-  /** The next token after blanks and comments. RFC 5322 §3.2.2 */
+  /** Returns the next token after blanks and comments. RFC 5322 §3.2.2 */
   function next(): Token {
     for (;;) {
       at = endOfBlanks(text, at);
@@ -117,7 +117,10 @@ export function unquote(text: string): string {
   return text.replaceAll(/\r?\n(?=[ \t])/g, '').replaceAll(/\\(.)/gs, '$1');
 }
 
-/** The offset after blanks; a line end is one only where it folds: any other would let one address become two lines. RFC 5322 §2.2.3 */
+/**
+ * Returns the offset after blanks. A line end is one only where it folds, because any other would turn one address into two
+ * lines. RFC 5322 §2.2.3
+ */
 function endOfBlanks(text: string, start: number): number {
   for (let i = start; ; i++) {
     const character = text[i];
@@ -128,17 +131,17 @@ function endOfBlanks(text: string, start: number): number {
   }
 }
 
-/** Where the foreign blanks begin that end at `end`; `end` where there are none. */
+/** Returns the start of the foreign blanks that end at `end`; `end` if there are none. */
 function startOfForeignBlanks(text: string, end: number): number {
   for (let start = end; ; ) {
-    // 3: octets of the longest.
+    // The longest has 3 octets.
     const last = LAST_FOREIGN_BLANK.exec(text.slice(Math.max(0, start - 3), start));
     if (last === null) return start;
     start -= last[0].length;
   }
 }
 
-/** The offset after the closing character, or -1. Quoted pairs count, nesting does not. RFC 5322 §3.2.4 and §3.4.1 */
+/** Returns the offset after the closing character, or -1. Quoted pairs count, nesting does not. RFC 5322 §3.2.4 and §3.4.1 */
 export function endOfEnclosed(text: string, start: number, close: string): number {
   for (let i = start + 1; i < text.length; i++) {
     if (text[i] === '\\') i++;
@@ -147,7 +150,7 @@ export function endOfEnclosed(text: string, start: number, close: string): numbe
   return -1;
 }
 
-/** The offset after a comment, or -1; it may hold comments. RFC 5322 §3.2.2 */
+/** Returns the offset after a comment, which may hold comments, or -1. RFC 5322 §3.2.2 */
 export function endOfComment(text: string, start: number): number {
   let depth = 0;
   for (let i = start; i < text.length; i++) {
@@ -159,13 +162,13 @@ export function endOfComment(text: string, start: number): number {
   return -1;
 }
 
-/** The text from there up to what probably ends the address, in quotes. */
+/** Quotes the text from `start` up to the probable end of the address. */
 export function quoteNear(text: string, start: number): string {
   const comma = text.indexOf(',', start + 1);
   return `"${shorten(text, start, comma < 0 ? text.length : comma)}"`;
 }
 
-/** 200 characters: enough to find the place, short enough for one line of a log. */
+/** Shortens to 200 characters, which are enough to find the place and fit into one line of a log. */
 export function shorten(text: string, start: number, end: number): string {
   return printable(
     text

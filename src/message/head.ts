@@ -1,8 +1,8 @@
 /**
- * Reads the header section off a source, and stops exactly where the body begins, wherever the chunks are cut. LF ends
- * a line, and CRs before it belong to that end. Any other CR folds the field it stands in, as in Exim, because a reader
- * that took it for a line end would see a field that others do not. Knows what a field's first line looks like, not what
- * a field means. The lone dot that may end a message is found before the octets come here.
+ * Reads the header section off a source, and stops exactly where the body begins, wherever the chunks are cut. LF ends a line,
+ * and CRs before it belong to that end. Any other CR folds the field it stands in, as in Exim, because a reader that took it
+ * for a line end would see a field that others do not see. Knows what a field's first line looks like, not what a field means.
+ * `lone-dot.ts` has found the lone dot that may end a message before.
  */
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { latin1 } from '../smtp/text.ts';

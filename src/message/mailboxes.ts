@@ -1,8 +1,8 @@
 /**
- * Address lists as people and programs write them: RFC 5322 §3.4 with its obsolete forms (§4.4), in header fields
- * and in command-line arguments, and what Exim, Sendmail and Postfix take besides, as long as it is clear who is meant.
- * Works on octet strings and says where each address stands, so that it can be changed in place. Knows no field
- * names; what a mailbox may be is decided by `src/smtp/path.ts`.
+ * Parses address lists as people and programs write them: RFC 5322 §3.4 with its obsolete forms (§4.4), in header fields and in
+ * command-line arguments, and the other forms that Exim, Sendmail and Postfix accept, as long as it is clear who is meant.
+ * Works on octet strings and says where each address stands, so that it can be changed in place. Knows no field names;
+ * `src/smtp/path.ts` decides what a mailbox may be.
  */
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { type Mailbox, parseMailbox, parseReversePath, quoteLocalPart, type ReversePath } from '../smtp/path.ts';
@@ -13,7 +13,7 @@ import { quoteNear, readTokens, shorten, type TextSpan, type Token, unquote } fr
 interface ListedMailbox extends TextSpan {
   /** `domain` is '' when the address is bare. */
   readonly mailbox: Mailbox;
-  /** False for an address that stands alone, which may be a word of a name. */
+  /** False for an address that stands alone, because it may be a word of a name. */
   readonly isInAngle: boolean;
 }
 
@@ -28,7 +28,7 @@ export interface AddressList {
   readonly words: readonly PhraseWord[];
   /** Outermost comments with their parentheses, in order. */
   readonly comments: readonly TextSpan[];
-  /** Blanks outside ASCII, in order: they separate like any other, but may not stay in a field. */
+  /** Blanks outside ASCII, in order. They separate like any other blank, but may not stay in a field. */
   readonly blanks: readonly TextSpan[];
   readonly hasGroup: boolean;
 }
@@ -42,7 +42,7 @@ export function parseAddressList(text: string, from = 0): Parsed<AddressList> {
   const words: PhraseWord[] = [];
   const { next, comments, blanks } = readTokens(text, from);
 
-  /** Tokens up to the first that cannot be part of a phrase or an address. */
+  /** Reads tokens up to the first that cannot be part of a phrase or an address. */
   function readWords(first = next()): { readonly tokens: readonly Token[]; readonly stop: Token } {
     const tokens: Token[] = [];
     let token = first;
@@ -53,17 +53,17 @@ export function parseAddressList(text: string, from = 0): Parsed<AddressList> {
     return { tokens, stop: token };
   }
 
-  /** After `<`: an optional route, the addr-spec, `>`. RFC 5322 §3.4 and §4.4 */
+  /** Reads what follows `<`: an optional route, the addr-spec, `>`. RFC 5322 §3.4 and §4.4 */
   function readAngle(open: Token): Parsed<{ readonly tokens: readonly Token[]; readonly end: number }> {
     let token = next();
     if (token.kind === '@') {
-      // The route is for hosts of another time; only the mailbox counts. RFC 5321 appendix C
+      // Only the mailbox counts, because no host follows a route any more. RFC 5321 appendix C
       while (token.kind === '@' || token.kind === ',' || token.kind === 'atom' || token.kind === 'literal') token = next();
       if (token.kind !== ':') return unparsed(token.detail ?? `the route in ${quoteNear(text, open.start)} does not end in ":"`);
       token = next();
     }
     const { tokens, stop } = readWords(token);
-    // A group without members in brackets, as Exchange wrote it and Sendmail takes it.
+    // Exchange wrote a group without members in brackets, and Sendmail accepts it.
     if (stop.kind === ':' && tokens.length > 0) {
       const closing = next();
       const end = closing.kind === ';' ? next() : closing;
@@ -139,12 +139,12 @@ export function parseAddressList(text: string, from = 0): Parsed<AddressList> {
   }
 }
 
-/** `@host`, which old mail programs put behind the end of a group: it is nobody's address. */
+/** True for `@host`, which old mail programs put behind the end of a group. It is nobody's address. */
 function isHostAlone([sign, host, more]: readonly Token[]): boolean {
   return sign?.kind === '@' && (host?.kind === 'atom' || host?.kind === 'literal') && more === undefined;
 }
 
-/** The tokens of an addr-spec as a mailbox; blanks and comments around dots and "@" are dropped. RFC 5322 §4.4 */
+/** Makes a mailbox of the tokens of an addr-spec. Blanks and comments around dots and "@" are dropped. RFC 5322 §4.4 */
 function readAddress(text: string, tokens: readonly Token[], isInAngle: boolean): Parsed<ListedMailbox> {
   const { start } = tokens[0] as Token;
   const { end } = tokens.at(-1) as Token;
@@ -170,18 +170,24 @@ function readAddress(text: string, tokens: readonly Token[], isInAngle: boolean)
   return mailbox.ok ? parsed({ mailbox: mailbox.value, isInAngle, start, end }) : wrong(mailbox.detail);
 }
 
-/** What a token stands for: a quoted string without quotes, quoted pairs and folding, a literal without blanks. */
+/** Returns the content of a token: a quoted string without quotes, quoted pairs and folding, a literal without blanks. */
 function content(text: string, { kind, start, end }: Token): string {
   if (kind === 'quoted') return unquote(text.slice(start + 1, end - 1));
   return kind === 'literal' ? text.slice(start, end).replaceAll(/[ \t\r\n]/g, '') : text.slice(start, end);
 }
 
-/** A word outside ASCII that stands where an address should, without an "@": part of a name, which no server could be given. */
+/**
+ * True for a word outside ASCII without an "@" in the place of an address: it is a part of a name, and no server could be given
+ * it.
+ */
 export function isPartOfName({ mailbox, isInAngle }: ListedMailbox): boolean {
   return !isInAngle && mailbox.domain === '' && !isAscii(mailbox.localPart);
 }
 
-/** A reverse-path as an argument has it (text, not octets): also an address with a display name or comment, which say nothing. */
+/**
+ * Parses the reverse-path of an argument (text, not octets): also an address with a display name or comment, which do not
+ * count.
+ */
 export function parseSender(text: string): Parsed<ReversePath> {
   const path = parseReversePath(text.trim());
   if (path.ok) return path;

@@ -1,7 +1,7 @@
-/** Octets that are collected and then taken all at once. Knows nothing of what they mean. */
+/** Collects octets that are then taken all at once. Knows nothing of what they mean. */
 
 export interface OctetBuffer {
-  /** The octets so far are `octets.subarray(0, length)`; whoever writes at `length` has reserved the room before. */
+  /** The octets so far are `octets.subarray(0, length)`. Whoever writes at `length` must have reserved the room before. */
   octets: Buffer;
   length: number;
   reserve(count: number): void;
@@ -10,7 +10,7 @@ export interface OctetBuffer {
   clear(): void;
 }
 
-/** `size`: octets that it has room for before it grows. */
+/** `size`: octets that fit before it grows. */
 export function makeOctetBuffer(size = 4096): OctetBuffer {
   return {
     octets: Buffer.allocUnsafeSlow(size),

@@ -1,27 +1,27 @@
 /**
- * Display names that hold a comma and were written without quotes: `Müller, Jörg <j@b.example>`. Read as they stand, they
- * are two mailboxes, of which the first is a word without an "@". Knows the shape of an address list; what else is wrong
- * with one is left as it is.
+ * Quotes display names that hold a comma and were written without quotes: `Müller, Jörg <j@b.example>`. As they stand they are
+ * two mailboxes, the first of which is a word without an "@". Knows the shape of an address list; leaves everything else that
+ * is wrong with one as it is.
  */
 import { isAscii } from '../smtp/text.ts';
 import { endOfComment, endOfEnclosed } from './address-tokens.ts';
 import { hasAddresses } from './field-names.ts';
 import { bodyOffset, type Edit, editField, type Field } from './fields.ts';
 
-/** What stands between two commas. */
+/** The text between two commas. */
 interface ListElement {
-  /** 'words' without brackets, quotes, comments and "@"; 'named' are such words and then an address in brackets. */
+  /** 'words' have no brackets, quotes, comments and "@"; 'named' are such words and then an address in brackets. */
   readonly kind: 'words' | 'named' | 'other';
-  /** Where the words begin and end; equal when there are none. */
+  /** The start and end of the words; equal when there are none. */
   readonly start: number;
   readonly end: number;
-  /** A comma follows. */
+  /** True if a comma follows. */
   readonly isCut: boolean;
 }
 
 /**
- * The fields with quotes around each such name. Only where its first part is not ASCII: a word in ASCII may be somebody of
- * this host, one outside ASCII is hardly ever a login name.
+ * Returns the fields with quotes around each such name whose first part is not ASCII. A word in ASCII may be somebody of this
+ * host; one outside ASCII is hardly ever a login name.
  */
 export function quoteNames(fields: readonly Field[]): readonly Field[] {
   return fields.map((field) => (isAscii(field.raw) || !hasAddresses(field.name.toLowerCase()) ? field : quoteNamesIn(field)));
@@ -42,7 +42,7 @@ function quoteNamesIn(field: Field): Field {
   return editField(field, edits);
 }
 
-/** Up to what is not closed, if anything is. */
+/** Reads elements up to the first that is not closed. */
 function readElements(raw: string, from: number): readonly ListElement[] {
   const elements: ListElement[] = [];
   let start = -1;

@@ -1,7 +1,7 @@
 /**
- * An 8-bit message for a server without 8BITMIME: each part as seven bits by its declared encoding, while the message
- * streams through (RFC 6152 §3, RFC 2045 §6). Constant memory: one part header and the first octets of one part. Knows
- * no server and no window; the header section of the message itself has been completed before.
+ * Converts an 8-bit message for a server without 8BITMIME: each part becomes seven bits by its declared encoding, while the
+ * message streams through (RFC 6152 §3, RFC 2045 §6). Memory is constant: one part header and the first octets of one part.
+ * Knows no server and no window; the header section of the message itself has been completed before.
  */
 import { isAscii } from 'node:buffer';
 import { makeOctetBuffer, type OctetBuffer } from '../octet-buffer.ts';
@@ -25,7 +25,7 @@ import {
 const LF = 10;
 const CR = 13;
 const HYPHEN = 45;
-/** Octets handed on at once. */
+/** Octets that are handed on at once. */
 const SLICE = 64 * 1024;
 /** Multiparts within multiparts; real mail has five. Deeper ones pass unconverted. */
 const DEEPEST = 100;
@@ -46,10 +46,10 @@ export const CONVERT: ConvertOptions = {
 };
 
 /**
- * The message `message` (header section, empty line, body) with every octet below 128. Text goes to quoted-printable,
- * anything else to base64; multiparts and `message/rfc822` stay as they are around what they hold (RFC 2045 §6.4);
- * a `multipart/signed` is not altered (RFC 1847 §2.1). Fails, without a clean end, at an 8-bit octet that must not or
- * can no longer be encoded. Line ends of what is not encoded are as they were.
+ * Returns the message (header section, empty line, body) with every octet below 128. Text becomes quoted-printable, anything
+ * else base64; multiparts and `message/rfc822` stay as they are around their parts (RFC 2045 §6.4); a `multipart/signed` is not
+ * altered (RFC 1847 §2.1). Fails, without a clean end, at an 8-bit octet that must not or can no longer be encoded. Line ends
+ * outside encoded parts stay as they were.
  */
 export function toSevenBit(message: Source, options: ConvertOptions = CONVERT): Source {
   const out = makeOctetBuffer();
@@ -77,7 +77,7 @@ export function toSevenBit(message: Source, options: ConvertOptions = CONVERT): 
   };
 }
 
-/** Fails at the first 8-bit octet; for `eight_bit = "refuse"`. */
+/** Fails at the first 8-bit octet, for `eight_bit = "refuse"`. */
 export function refuseEightBit(source: Source): Source {
   let ended: Ended | null = null;
   return {
@@ -100,27 +100,27 @@ interface Converter {
 }
 
 function makeConverter(out: OctetBuffer, options: ConvertOptions): Converter {
-  /** Octets not yet decided about: part of a line, or of a line end and what follows it. */
+  /** Octets that are not decided yet: part of a line, or of a line end and what follows it. */
   let buffer: Buffer = Buffer.alloc(0);
   let at = 0;
   let failure: Ended | null = null;
 
   /** The multiparts that are open, the outermost first. */
   const open: { readonly boundary: string; readonly digest: boolean }[] = [];
-  /** The header section being read, or null within a body, a preamble or an epilogue. */
+  /** The header section that is being read; null within a body, a preamble or an epilogue. */
   let header: string | null = '';
-  /** Whether it is the header section of a message, not of a part; and of the message that is sent. */
+  /** The owner of that header section: the message that is sent, an enclosed message, or a part. */
   let place: 'message' | 'enclosed' | 'part' = 'message';
   let fallback: 'text/plain' | 'message/rfc822' = 'text/plain';
   let writer: PartWriter = writeAside();
-  /** How many multiparts are open when the innermost has had no part yet, else -1; and whether its preamble was altered. */
+  /** The number of open multiparts while the innermost has had no part yet, else -1; and whether its preamble was altered. */
   let undelimited = -1;
   let altered = false;
-  /** Whether `at` is the start of a line. */
+  /** True if `at` is the start of a line. */
   let lineStart = true;
-  /** The line end before `at`: part of the delimiter if one follows, else of the body. RFC 2046 §5.1.1 */
+  /** The line end before `at`. It belongs to the delimiter if one follows, else to the body. RFC 2046 §5.1.1 */
   let lineEnd: Uint8Array = buffer;
-  /** Where the next LF and CR before two hyphens are, from an earlier look; -1: nowhere, null: not looked. */
+  /** Offsets of the next LF and CR before two hyphens, from an earlier look; -1: there is none, null: not looked. */
   let nextLF: number | null = null;
   let nextCR: number | null = null;
 
@@ -129,8 +129,8 @@ function makeConverter(out: OctetBuffer, options: ConvertOptions): Converter {
   }
 
   /**
-   * Preamble and epilogue, which no reader shows (RFC 2046 §5.1.1): there an 8-bit octet becomes a question mark.
-   * Without a part after it there is no preamble, and readers show the text: then the message fails.
+   * Writes preamble and epilogue, which no reader shows (RFC 2046 §5.1.1): an 8-bit octet becomes a question mark. Without a
+   * part there is no preamble, and readers show the text, so then the message fails.
    */
   function writeAside(): PartWriter {
     return {
@@ -145,7 +145,7 @@ function makeConverter(out: OctetBuffer, options: ConvertOptions): Converter {
     };
   }
 
-  /** The header section has ended with the empty line `separator`, or without one. */
+  /** Begins the body: the header section has ended with the empty line `separator`, or without one. */
   function startBody(separator: string): void {
     const original = encodedHeader();
     const entity = entityOf(original, fallback);
@@ -189,14 +189,17 @@ function makeConverter(out: OctetBuffer, options: ConvertOptions): Converter {
     return '';
   }
 
-  /** The header section has ended without a body. */
+  /** Ends a header section that has no body. */
   function endHeader(): void {
     out.addText(encodedHeader());
     header = null;
     writer = writeAside();
   }
 
-  /** Which of the open multiparts a line delimits, the innermost first: an outer delimiter ends the inner parts. RFC 2046 §5.1.2 */
+  /**
+   * Finds the open multipart that a line delimits, the innermost first. The delimiter of an outer one ends the inner parts. RFC
+   * 2046 §5.1.2
+   */
   function findDelimiter(line: Uint8Array): { level: number; last: boolean } | null {
     if (line[0] !== HYPHEN || line[1] !== HYPHEN) return null;
     for (let level = open.length - 1; level >= 0; level--) {
@@ -206,7 +209,10 @@ function makeConverter(out: OctetBuffer, options: ConvertOptions): Converter {
     return null;
   }
 
-  /** A part of the multipart `depth` (the outermost: 1) begins, or the one within it has ended; 0 is the end of the message. */
+  /**
+   * Ends the preamble: a part of the multipart `depth` (the outermost: 1) begins, or the one within it has ended; 0 is the end
+   * of the message.
+   */
   function endPreamble(depth: number): void {
     if (altered && undelimited > depth) fail(`the message has 8-bit octets in a multipart without a part, which cannot be encoded, ${WHY}`);
     undelimited = -1;
@@ -230,7 +236,7 @@ function makeConverter(out: OctetBuffer, options: ConvertOptions): Converter {
     fallback = open[found.level]?.digest ? 'message/rfc822' : 'text/plain';
   }
 
-  /** The line that begins at `at`: where it ends and where the next begins; null if that is not in the buffer yet. */
+  /** Finds the line that begins at `at`: its end and the start of the next; null if that is not in the buffer yet. */
   function findLine(final: boolean): { end: number; next: number } | null {
     let end = at;
     while (end < buffer.length && buffer[end] !== LF && buffer[end] !== CR) end++;
@@ -240,11 +246,11 @@ function makeConverter(out: OctetBuffer, options: ConvertOptions): Converter {
     return { end, next: buffer[end + 1] === LF ? end + 2 : end + 1 };
   }
 
-  /** One line of a header section; false if it is not there yet. */
+  /** Reads one line of a header section; false if it is not there yet. */
   function readHeaderLine(final: boolean): boolean {
     const found = findLine(final);
     const next = found?.next ?? buffer.length;
-    // The header section of the message itself was bounded where it was read.
+    // The header section of the message itself was limited where it was read.
     if (place !== 'message' && (header as string).length + next - at > options.partHeader)
       fail(`the header section of a part is longer than ${options.partHeader} octets`);
     if (found === null || at === buffer.length) return false;
@@ -265,7 +271,7 @@ function makeConverter(out: OctetBuffer, options: ConvertOptions): Converter {
 
   const isStale = (index: number | null): index is null => index === null || (index >= 0 && index < at);
 
-  /** Octets up to the next line that may be a delimiter; false if more must come first. */
+  /** Writes octets up to the next line that may be a delimiter; false if more must come first. */
   function passBody(final: boolean): boolean {
     if (open.length === 0) {
       writer.write(buffer.subarray(at));
@@ -300,7 +306,7 @@ function makeConverter(out: OctetBuffer, options: ConvertOptions): Converter {
       at = next;
       return true;
     }
-    // What may be the line end before a delimiter, or that and its first hyphen, waits.
+    // The possible line end before a delimiter waits, and its first hyphen, too.
     end = buffer.length;
     if (!final && end - 1 > at && buffer[end - 1] === HYPHEN && (buffer[end - 2] === LF || buffer[end - 2] === CR)) end--;
     if (end > at && buffer[end - 1] === LF) end--;
@@ -324,7 +330,7 @@ function makeConverter(out: OctetBuffer, options: ConvertOptions): Converter {
       buffer = at < buffer.length ? Buffer.concat([buffer.subarray(at), view]) : view;
       at = 0;
       run(false);
-      // The octets given are not ours after this.
+      // The given octets are valid only until this returns.
       buffer = Buffer.from(buffer.subarray(at));
       at = 0;
       if (lineEnd.length > 0) lineEnd = Uint8Array.from(lineEnd);
@@ -334,7 +340,7 @@ function makeConverter(out: OctetBuffer, options: ConvertOptions): Converter {
       run(true);
       if (header !== null) endHeader();
       writer.finish();
-      // Where the last delimiter is missing, readers take its line end away all the same.
+      // Readers take the last line end away even if the last delimiter is missing.
       out.add(buffer.subarray(at));
       endPreamble(0);
       return failure;

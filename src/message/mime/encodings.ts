@@ -10,24 +10,24 @@ const BLANK = 32;
 const TAB = 9;
 const EQUALS = 61;
 
-/** Takes the octets of one part, in any cut. */
+/** Writes the octets of one part, which may come in any cut. */
 export interface PartWriter {
   write(octets: Uint8Array): void;
-  /** The part has ended; the line end before the delimiter is not part of it. */
+  /** Ends the part. The line end before the delimiter does not belong to it. */
   finish(): void;
 }
 
 const HEX = Buffer.from('0123456789ABCDEF');
 
-/** Quoted-printable with lines of at most 76 characters; LF, CRLF and a lone CR end a line. RFC 2045 §6.7 */
+/** Writes quoted-printable with lines of at most 76 characters; LF, CRLF and a lone CR end a line. RFC 2045 §6.7 */
 export function quotedPrintable(out: OctetBuffer): PartWriter {
   let column = 0;
-  /** A blank or tab that stands for itself unless its line ends there (rule 3), or 0. */
+  /** A blank or tab that stands for itself unless its line ends there (rule 3); 0 if there is none. */
   let blank = 0;
   let afterCR = false;
-  /** `octet` as one character, or as three. Room for six is reserved by the caller. */
+  /** Writes `octet` as one character or as three. The caller has reserved room for six. */
   function put(octet: number, literal: boolean): void {
-    // 75: the soft line break itself needs the 76th place (rule 5).
+    // 75, because the soft line break itself needs the 76th place (rule 5).
     if (column + (literal ? 1 : 3) > 75) {
       out.octets[out.length++] = EQUALS;
       out.octets[out.length++] = CR;
@@ -46,7 +46,7 @@ export function quotedPrintable(out: OctetBuffer): PartWriter {
   }
   return {
     write(octets) {
-      // Every octet is three characters at most, a soft line break comes once in 25, a held blank on top.
+      // An octet is at most three characters; a soft line break comes once in 25; a held blank comes on top.
       out.reserve(octets.length * 4 + 16);
       for (const octet of octets) {
         if (octet === LF || octet === CR) {
@@ -73,10 +73,10 @@ export function quotedPrintable(out: OctetBuffer): PartWriter {
   };
 }
 
-/** Octets on a line of base64: 76 characters. RFC 2045 §6.8 */
+/** The octets that make a line of base64, 76 characters. RFC 2045 §6.8 */
 const OCTETS_PER_LINE = 57;
 
-/** Base64. With `lines`, LF, CRLF and a lone CR go in as CRLF, as text has it; else the octets as they are. RFC 2045 §6.8 */
+/** Writes base64. With `lines`, LF, CRLF and a lone CR become CRLF, as text has it; else octets stay as they are. RFC 2045 §6.8 */
 export function base64Lines(out: OctetBuffer, lines: boolean): PartWriter {
   const packed = Buffer.allocUnsafeSlow(OCTETS_PER_LINE * 128);
   let length = 0;

@@ -1,7 +1,6 @@
 /**
- * What the MIME fields of a header section say about the octets after it, the lines that delimit parts, and the
- * two encodings that make eight bits seven. Text in and out is octet strings. Knows no streaming and no policy:
- * `convert.ts` decides what is encoded.
+ * Reads the MIME fields of a header section, the lines that delimit parts, and changes such fields. Text in and out is octet
+ * strings. Knows no streaming and no policy: `convert.ts` and `part.ts` decide what is encoded.
  */
 import { fromUtf8, isAscii } from '../../smtp/text.ts';
 
@@ -18,18 +17,18 @@ export interface Entity {
   readonly encoding: string | null;
 }
 
-/** A line longer than this is no delimiter: RFC 2046 §5.1.1 has boundaries of at most 70 octets, some senders longer ones. */
+/** A longer line is no delimiter: RFC 2046 §5.1.1 has boundaries of at most 70 octets, and some senders longer ones. */
 export const LONGEST_DELIMITER = 1000;
 
 const LINE_END = '(?:\\r\\n|\\r|\\n)';
 const FIELD = new RegExp(`[^\\r\\n]*(?:${LINE_END}[ \\t][^\\r\\n]*)*(?:${LINE_END}|$)`, 'g');
 
-/** The fields of a header section, each with its folds and its line end. */
+/** Returns the fields of a header section, each with its folds and its line end. */
 export function fieldsOf(header: string): string[] {
   return (header.match(FIELD) ?? []).filter((field) => field !== '');
 }
 
-/** The name of a field in lower case; '' for a line that has none. */
+/** Returns the name of a field in lower case; '' for a line that has none. */
 export function fieldNameOf(field: string): string {
   const colon = field.indexOf(':');
   return colon < 0 ? '' : field.slice(0, colon).trimEnd().toLowerCase();
@@ -40,7 +39,10 @@ export function isHeaderLine(line: string): boolean {
   return /^(?:[!-9;-~]+[ \t]*:|[ \t]|From )/.test(line);
 }
 
-/** What the fields of `header` say; `fallback` is the type of an entity that does not name one. RFC 2045 §5.2, RFC 2046 §5.1.5 */
+/**
+ * Reads the type and encoding that the fields of `header` declare; `fallback` is the type of an entity that names none. RFC
+ * 2045 §5.2, RFC 2046 §5.1.5
+ */
 export function entityOf(header: string, fallback: 'text/plain' | 'message/rfc822'): Entity {
   const fields = fieldsOf(header);
   const bodyOf = (name: string): string | null => {
@@ -67,8 +69,8 @@ export function entityOf(header: string, fallback: 'text/plain' | 'message/rfc82
 }
 
 /**
- * A structured field body without its comments. Deviation: a parenthesis within a word does not begin a comment, though
- * RFC 2045 §5.1 has it as a special: some senders leave it unquoted in a boundary.
+ * Returns a structured field body without its comments. Deviation: a parenthesis within a word begins no comment, though RFC
+ * 2045 §5.1 has it as a special, because some senders leave it unquoted in a boundary.
  */
 function withoutComments(text: string): string {
   let out = '';
@@ -91,7 +93,7 @@ function withoutComments(text: string): string {
   return out;
 }
 
-/** The index after the closing quote of the quoted-string that opens at `start`, or the end of the text. */
+/** Returns the index after the closing quote of the quoted-string that opens at `start`, or the end of the text. */
 function endOfQuoted(text: string, start: number): number {
   for (let i = start + 1; i < text.length; i++) {
     if (text[i] === '\\') i++;
@@ -100,7 +102,7 @@ function endOfQuoted(text: string, start: number): number {
   return text.length;
 }
 
-/** Parameters by lower-case name, in order; quotes are taken away, an unquoted value goes to the next semicolon. */
+/** Returns the parameters by lower-case name, in order, without quotes. An unquoted value ends at the next semicolon. */
 export function parseParameters(text: string): Map<string, string> {
   const parameters = new Map<string, string>();
   let i = text.indexOf(';');
@@ -130,7 +132,10 @@ export function parseParameters(text: string): Map<string, string> {
   return parameters;
 }
 
-/** The boundary, also where RFC 2231 §3 and §4 have it continued or encoded; without blanks at its end (RFC 2046 §5.1.1). */
+/**
+ * Returns the boundary, also where RFC 2231 §3 and §4 have it continued or encoded; without blanks at its end (RFC 2046
+ * §5.1.1).
+ */
 function boundaryOf(parameters: ReadonlyMap<string, string>): string {
   const decodePercent = (value: string): string =>
     value.replace(/%([0-9A-Fa-f]{2})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 16)));
@@ -146,7 +151,10 @@ function boundaryOf(parameters: ReadonlyMap<string, string>): string {
   return whole.trimEnd();
 }
 
-/** `header` with this transfer encoding in the place of the one it had, or at its end, and with MIME-Version if that is asked for and missing. */
+/**
+ * Returns `header` with this transfer encoding in the place of the one it had, or at its end; and with MIME-Version if
+ * `version` asks for it and it is missing.
+ */
 export function withEncoding(header: string, encoding: '7bit' | 'quoted-printable' | 'base64', version: boolean): string {
   const field = `Content-Transfer-Encoding: ${encoding}\r\n`;
   let out = '';
@@ -165,8 +173,8 @@ export function withEncoding(header: string, encoding: '7bit' | 'quoted-printabl
 }
 
 /**
- * A Content-Type or Content-Disposition field whose parameters have 8-bit octets (`filename="…"`), with these as RFC 2231 §4
- * has them. `charset` names what is not valid UTF-8. Null if that does not make it seven bits, or makes a line too long.
+ * Returns a Content-Type or Content-Disposition field with its 8-bit parameters (`filename="…"`) as RFC 2231 §4 has them.
+ * `charset` names the charset of values that are not UTF-8. null if the field is still not seven bits, or a line is too long.
  */
 export function encodeParameters(field: string, charset: string): string | null {
   const out = field.replace(
@@ -182,13 +190,16 @@ export function encodeParameters(field: string, charset: string): string | null 
   return isAscii(out) && out.split(/[\r\n]+/).every((line) => line.length <= 998) ? out : null;
 }
 
-/** A parameter with its value, quoted or not. No two parts of the pattern can match the same octets: it never goes back far. */
+/**
+ * Matches a parameter with its value, quoted or not. No two parts of the pattern can match the same octets, so it never goes
+ * back far.
+ */
 const PARAMETER = /(;[ \t\r\n]*)([!#$&+\-.0-9A-Z^-~]+)[ \t]*=[ \t]*(?:"((?:\\.|[^"\\])*)"|([^"; \t\r\n][^";\r\n]*))/gis;
 
 /**
- * Whether `line`, without its line end, delimits the parts of `boundary`: the next part begins, or the last has ended.
- * Deviation: RFC 2046 §5.1.1 takes any line that begins with the boundary; the whole line is compared here, blanks at
- * its end aside, as all readers do: boundaries of which one begins with the other are common in nested multiparts.
+ * Says whether `line`, without its line end, delimits the parts of `boundary`: 'next' begins a part, 'last' ends the last one.
+ * Deviation: RFC 2046 §5.1.1 takes any line that begins with the boundary. Here the whole line counts except for blanks at its
+ * end, as in all readers, because in nested multiparts one boundary often begins with another.
  */
 export function delimits(line: Uint8Array, boundary: string): 'next' | 'last' | null {
   if (line.length < boundary.length + 2 || line.length > LONGEST_DELIMITER) return null;

@@ -20,11 +20,11 @@ export const SIGNED = `the message has 8-bit octets in a signed part, which may 
 
 export interface Lookahead {
   /**
-   * Octets of a part that are held until it is known whether it has 8-bit octets. With the size of the whole body
-   * nothing is left to chance: no part is encoded in vain, and none is found to be 8-bit too late.
+   * Octets of a part that are held until it is known whether it has 8-bit octets. If this is the size of the whole body, no
+   * part is encoded in vain, and none is found to be 8-bit too late.
    */
   readonly lookahead: number;
-  /** Whether a part that is announced as 7bit and is found not to be, within `lookahead`, is converted all the same. */
+  /** The treatment of a part that is announced as 7bit and is found not to be, within `lookahead`. */
   readonly mislabelled: 'convert' | 'fail';
 }
 
@@ -159,10 +159,10 @@ export function encodeHeader(header: string, charset: string, isOwn: boolean): P
   return parsed(seven);
 }
 
-/** Charsets of which the text may be cut at any octet, as encoded words are. */
+/** Charsets whose text may be cut at any octet, as encoded words are. */
 const SINGLE_OCTETS = /^(iso-8859-|windows-125|koi8-)/i;
 
-/** A field with 8-bit octets as seven bits, by RFC 2231 for parameters and RFC 2047 for text; null if neither may or can. */
+/** Encodes a field with 8-bit octets by RFC 2231 for parameters and RFC 2047 for text; null if neither may or can. */
 function encodeField(field: string, charset: string): string | null {
   const name = fieldNameOf(field);
   if (name === 'content-type' || name === 'content-disposition') return encodeParameters(field, charset);
