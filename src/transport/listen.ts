@@ -13,22 +13,22 @@ import { type Conversation, converse, LINGER, type ServeOptions } from './serve.
 export interface ListenOptions extends ServeOptions {
   /** Port 0: any free one. */
   readonly at: { readonly host: string; readonly port: number } | { readonly path: string };
-  /** Other addresses than loopback are allowed. */
+  /** True if addresses other than loopback are allowed. */
   readonly anywhere?: boolean;
   /** Clients at a time; others hear 421. Default 100. */
   readonly connections?: number;
 }
 
 export interface Listener {
-  /** As a client says it: `127.0.0.1:2525`, `[::1]:2525`, or the path. */
+  /** The address as a client writes it: `127.0.0.1:2525`, `[::1]:2525`, or the path. */
   readonly address: string;
   /** 0 on a unix socket. */
   readonly port: number;
-  /** No new clients; those there are hear 421 and have two seconds to hang up. */
+  /** Takes no new clients. Those that are there hear 421 and have two seconds to hang up. */
   close(): Promise<void>;
 }
 
-/** Listens; a detail when the address cannot be had or is not allowed. */
+/** Listens. Fails if the address cannot be had or is not allowed. */
 export async function listen(options: ListenOptions): Promise<Parsed<Listener>> {
   const { at } = options;
   if ('host' in at && options.anywhere !== true && !isLoopback(at.host))

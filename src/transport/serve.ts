@@ -1,6 +1,6 @@
 /**
- * One client of a small SMTP or LMTP server: its sockets, TLS, time-outs and bounds around the machine of
- * `smtp/server/machine.ts`. Decides nothing about a message: its owner does. Knows no other client.
+ * Serves one client of a small SMTP or LMTP server: sockets, TLS, time-outs and bounds around the machine of
+ * `smtp/server/machine.ts`. Decides nothing about a message, because its owner does. Knows no other client.
  */
 import type { Socket } from 'node:net';
 import { type SecureContext, type SecureContextOptions, TLSSocket } from 'node:tls';
@@ -13,14 +13,14 @@ import type { Question, Receiving, Visit } from '../smtp/server/machine.ts';
 /** The owner's answer: null is yes; `each` is for the content in LMTP, one reply for each recipient accepted. */
 export type Verdict = Reply | null | { readonly reply: Reply | null; readonly each: readonly Reply[] };
 
-/** What the owner does for one client. A promise that rejects is a bug. */
+/** The part of the owner for one client. A promise that rejects is a bug. */
 export interface SessionOwner {
   judge(question: Question, visit: Visit): Verdict | Promise<Verdict>;
-  /** Octets of the content, kept valid. While a promise is pending nothing more is read from the client. */
+  /** Takes octets of the content, which stay valid. While its promise is pending nothing more is read from the client. */
   content?(octets: Uint8Array): void | Promise<void>;
-  /** The transaction is over without a verdict. */
+  /** Hears that the transaction is over without a verdict. */
   abandon?(): void;
-  /** The conversation: the client's line, ours, or what happened. Secrets are masked. */
+  /** Hears the conversation: the client's line, ours, or an event. Secrets are masked. */
   trace?(side: 'C' | 'S' | '!', line: string): void;
   closed?(): void;
 }
@@ -41,14 +41,17 @@ export interface ServeOptions {
   readonly owner: (client: ServedClient) => SessionOwner;
   /** Milliseconds for a command, a block of content, a handshake. Default 5 minutes: RFC 5321 §4.5.3.2.7. */
   readonly timeout?: number;
-  /** Milliseconds by which every reply is held back: a long line, not a slow server (replies to a pipelined group wait together). */
+  /**
+   * Milliseconds by which every reply is held back: this makes a long line, not a slow server, because replies to a pipelined
+   * group wait together.
+   */
   readonly delay?: number;
-  /** Content is looked through for its end and not handed on. */
+  /** True if content is only searched for its end, and not handed on. */
   readonly discard?: boolean;
 }
 
 const FIVE_MINUTES = 5 * 60 * 1000;
-/** What a client that does not hang up has after the last reply: enough to read it over any line. */
+/** Milliseconds that a client has to hang up after the last reply, which are enough to read it over any line. */
 export const LINGER = 2000;
 const TERMINATOR = Buffer.from('\r\n.\r\n', 'latin1');
 const search: Search = (chunk, from) => Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length).indexOf(TERMINATOR, from);
@@ -58,7 +61,7 @@ export interface Conversation {
   close(): void;
 }
 
-/** What leaves, in order. */
+/** The things that leave, in order. */
 type Deed = { readonly do: 'write'; readonly lines: readonly string[] } | { readonly do: 'startTls' } | { readonly do: 'close' };
 
 /** Serves a client, until `onLeft`. */
@@ -75,10 +78,13 @@ export function converse(
   let clock: NodeJS.Timeout | undefined;
   /** With a delay, deeds wait here until they are due. */
   let outgoing: (Deed & { readonly due: number })[] = [];
-  /** Replies of this turn, which leave in one write at its end: a write for each would cost more than all the rest of a turn. */
+  /**
+   * Replies of this turn. They leave in one write at its end, because a write for each would cost more than all the rest of a
+   * turn.
+   */
   let saying = '';
   let isSettling = false;
-  /** Promises of the owner that content waits for. */
+  /** The number of the owner's promises that content waits for. */
   let busy = 0;
   let isEnding = false;
   const remote = socket.remoteAddress === undefined ? '' : `${socket.remoteAddress}:${socket.remotePort}`;
@@ -135,7 +141,10 @@ export function converse(
     });
   }
 
-  /** Everything that happens goes through here: afterwards replies are on their way, and reading and the clock fit the new state. */
+  /**
+   * Everything that happens goes through this function. It sends the replies, and makes reading and the clock fit the new
+   * state.
+   */
   function settle(happens: () => void): void {
     // A verdict that is given at once comes within the turn that asked for it.
     if (isSettling) {
@@ -153,7 +162,7 @@ export function converse(
     if (mayRead === stream.isPaused()) stream[mayRead ? 'resume' : 'pause']();
   }
 
-  /** The client's time, not the owner's: nothing runs while the owner judges. */
+  /** Measures the client's time, not the owner's, so the clock stands still while the owner judges. */
   function rearm(): void {
     clearTimeout(clock);
     if (reception.state.at === 'judging' || reception.state.at === 'closed') return;
@@ -198,7 +207,7 @@ export function converse(
   function startTls(): void {
     say();
     unhear(stream);
-    // What was said in the clear and not yet read must not reach the handshake. RFC 3207 §6
+    // Octets in clear that are not read yet must not reach the handshake. RFC 3207 §6
     while (stream.read() !== null);
     secure(() => settle(() => reception.secured()));
   }
@@ -219,7 +228,7 @@ export function converse(
     });
   }
 
-  /** The reply that says why must arrive: what still comes is read and dropped until the client hangs up. */
+  /** The reply that says why must arrive, so octets that still come are read and dropped until the client hangs up. */
   function close(): void {
     isEnding = true;
     clearTimeout(clock);
@@ -268,7 +277,7 @@ export function converse(
   }
   return {
     close() {
-      // Before the greeting nothing can be said.
+      // Nothing can be said before the greeting.
       if (reception.state.at === 'closed') stream.destroy();
       else settle(() => reception.tell('closing'));
     },

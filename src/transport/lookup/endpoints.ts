@@ -1,6 +1,6 @@
 /**
- * From a smart host to what can be connected to: names, then addresses in order. Knows no socket and no session, and not
- * how a name is looked up: `names.ts` does it as the host is set up.
+ * Leads from a smart host to what can be connected to: names, then addresses in order. Knows no socket and no session, and not
+ * how a name is looked up, which `names.ts` does as the host is set up.
  */
 
 import { DIRECT, type Link, type Smarthost } from '../../router/smarthost.ts';
@@ -11,10 +11,10 @@ import type { NameQuestion, Names } from './question.ts';
 
 /** A name or address of a smart host, with the port to use. */
 export interface Target {
-  /** What is looked up and, unless configured otherwise, what the certificate must be for. */
+  /** The name that is looked up. Unless server_name says otherwise, the certificate must be for it. */
   readonly name: string;
   readonly port: number;
-  /** Path of a unix socket; then `name` is it, too. */
+  /** True for a unix socket, whose path is `name`. */
   readonly unix: boolean;
   /** True when the name came from DNS (MX, SRV), which anybody on the way may have written. */
   readonly fromDns: boolean;
@@ -30,7 +30,7 @@ export interface Endpoint {
   readonly port: number;
 }
 
-/** Loaded when there is a name to look up. */
+/** These load `names.ts` only when there is a name to look up. */
 export const systemNames: Names = {
   addresses: async (name, question) => (await import('./names.ts')).theseNames.addresses(name, question),
   mx: async (name, question) => (await import('./names.ts')).theseNames.mx(name, question),
@@ -41,7 +41,10 @@ export const systemNames: Names = {
 const MOST_ADDRESSES = 16;
 const MOST_TARGETS = 16;
 
-/** What `work` finds, or a failed result when it takes longer than `milliseconds`. Then, and when `signal` comes, it is left behind. */
+/**
+ * Returns the result of `work`, or a failure if it takes longer than `milliseconds` or `signal` comes. In both cases nobody
+ * waits for `work` any more.
+ */
 async function inTime<T>(
   milliseconds: number,
   what: string,
@@ -71,7 +74,10 @@ async function inTime<T>(
   }
 }
 
-/** The names a smart host stands for: itself, or those of its MX or SRV records in the order they are to be tried. */
+/**
+ * Returns the names that a smart host stands for: itself, or those of its MX or SRV records in the order in which they are
+ * tried.
+ */
 export async function targetsOf(
   host: Smarthost,
   within: number,
@@ -98,8 +104,8 @@ async function findTargets(
 }
 
 /**
- * RFC 5321 §5.1: by preference, equal ones in random order; no MX record means the name itself, also where the name is an
- * alias (the answer is then empty and no error); a null MX (RFC 7505 §3) means none.
+ * RFC 5321 §5.1: MX records count by preference, equal ones in random order. No MX record means the name itself, also where the
+ * name is an alias (the answer is then empty and no error). A null MX (RFC 7505 §3) means no host.
  */
 async function mxTargets({ host, port }: Smarthost, names: Names, question: NameQuestion): Promise<Parsed<readonly Target[]>> {
   const itself: readonly Target[] = [{ name: host, port, unix: false, fromDns: false }];
@@ -125,7 +131,7 @@ async function srvTargets({ host, scheme }: Smarthost, names: Names, question: N
   const service = `_${scheme === 'submissions' ? 'submissions' : 'submission'}._tcp.${host}`;
   try {
     const records = orderSrv(await names.srv(service, question), Math.random);
-    // As with MX: what an alias leads to has none.
+    // As with MX, an alias leads to an empty answer.
     if (records.length === 0) return unparsed(`no SRV records of ${service}: ${explainCode('ENODATA')}`);
     // A record "." says the service is decidedly not available. RFC 2782
     if (records.every(({ name }) => name === '')) return unparsed(`${host} says it has no such service (${service})`);
@@ -149,7 +155,7 @@ interface Srv {
   readonly weight: number;
 }
 
-/** By priority; within one, drawn by weight. RFC 2782 */
+/** Orders records by priority, and draws those of equal priority by weight. RFC 2782 */
 export function orderSrv(records: readonly Srv[], random: () => number): readonly Srv[] {
   const left = [...records].sort((a, b) => a.priority - b.priority || a.weight - b.weight);
   const ordered: Srv[] = [];
@@ -168,8 +174,8 @@ export function orderSrv(records: readonly Srv[], random: () => number): readonl
 }
 
 /**
- * The addresses of a target that its link allows, families alternating; never none. RFC 8305 §4. With a proxy nothing is
- * looked up: the name is the proxy's business.
+ * Returns the addresses of a target that its link allows, families alternating; never none. RFC 8305 §4. With a proxy nothing
+ * is looked up here, because the proxy looks up the name.
  */
 export async function endpointsOf(
   { name, port, unix, link = DIRECT }: Target,
@@ -187,7 +193,7 @@ export async function endpointsOf(
   return found.ok ? keepAllowed(link, name, found.value) : found;
 }
 
-/** Those of the family that is asked for, in their order. */
+/** Keeps the addresses of the wanted family, in their order. */
 function keepAllowed(link: Link, name: string, all: readonly Endpoint[]): Parsed<readonly [Endpoint, ...Endpoint[]]> {
   const [first, ...rest] = all.filter(({ family }) => link.family === 'any' || family === link.family).slice(0, MOST_ADDRESSES);
   return first ? parsed([first, ...rest]) : unparsed(explainFamily(link, name));
@@ -217,14 +223,14 @@ async function lookUp(
   }
 }
 
-/** The first family first, then in turn. RFC 8305 §4 */
+/** Puts the first family first, then alternates. RFC 8305 §4 */
 export function alternate(endpoints: readonly Endpoint[]): readonly Endpoint[] {
   const first = endpoints.filter(({ family }) => family === endpoints[0]?.family);
   const second = endpoints.filter(({ family }) => family !== endpoints[0]?.family);
   return first.flatMap((endpoint, i) => (second[i] ? [endpoint, second[i]] : [endpoint])).concat(second.slice(first.length));
 }
 
-/** What a resolver's code means, in words. */
+/** Puts a resolver's code into words. */
 function explainCode(code: string | undefined): string {
   const words: Readonly<Record<string, string>> = {
     ENOTFOUND: 'the name is unknown',

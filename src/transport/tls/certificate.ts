@@ -1,6 +1,6 @@
 /**
- * Certificates made at run time for servers on loopback and for tests: a small DER writer (X.690) over node:crypto,
- * EC keys on P-256 by default, no file and no other program. Makes them wrong and weak on request; verifies nothing.
+ * Makes certificates at run time, for servers on loopback and for tests: a small DER writer (X.690) over node:crypto, EC keys
+ * on P-256 by default, no file and no other program. Makes wrong and weak ones on request; verifies nothing.
  */
 import { createHash, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
 import { octets } from '../../smtp/text.ts';
@@ -12,11 +12,11 @@ export interface Certificate {
   readonly key: string;
   /** PEM: this certificate, then its issuers up to a self-signed one, which is left out. */
   readonly cert: string;
-  /** PEM of this certificate alone: what a client trusts when it is a CA or self-signed. */
+  /** PEM of this certificate alone. A client trusts it if it is a CA or self-signed. */
   readonly own: string;
   /** `sha256:` and 64 hexadecimal digits, of the certificate and of its public key. */
   readonly fingerprints: { readonly certificate: string; readonly key: string };
-  /** What issuing needs. */
+  /** The rest is needed to issue others. */
   readonly subject: Uint8Array;
   readonly keyIdentifier: Uint8Array;
   readonly privateKey: KeyObject;
@@ -30,11 +30,11 @@ export interface CertificateOptions {
   readonly ips?: readonly string[];
   /** CN of the subject; default: the first name or address. */
   readonly commonName?: string;
-  /** No subjectAltName, as before RFC 6125: verification fails by RFC 9525 §2. */
+  /** Leaves out subjectAltName, as before RFC 6125; verification fails by RFC 9525 §2. */
   readonly cnOnly?: boolean;
   /** Default: self-signed. */
   readonly issuer?: Certificate;
-  /** May issue others. */
+  /** True if it may issue others. */
   readonly ca?: boolean;
   /** Milliseconds since 1970; default: an hour ago, because clocks differ. */
   readonly notBefore?: number;
@@ -44,13 +44,13 @@ export interface CertificateOptions {
   readonly days?: number;
   /** An RSA key of so many bits, or an EC key on another curve; default: EC on P-256. */
   readonly key?: number | string;
-  /** What the issuer signs with; default: SHA-256. */
+  /** The digest that the issuer signs; default: SHA-256. */
   readonly digest?: 'sha256' | 'sha1';
 }
 
 const DAY = 24 * 60 * 60 * 1000;
 
-/** Makes a key and a certificate for it. Throws on an address that is none: these are arguments of ours. */
+/** Makes a key and a certificate for it. Throws on an address that is none, because our own code gives the arguments. */
 export function makeCertificate(options: CertificateOptions = {}): Certificate {
   const { names = [], ips = [], issuer, ca = false, cnOnly = false, days = 30 } = options;
   const { notBefore = Date.now() - 60 * 60 * 1000 } = options;
@@ -101,7 +101,7 @@ export function makeCertificate(options: CertificateOptions = {}): Certificate {
   };
 }
 
-/** Bits of an RSA key, or the name of a curve. */
+/** Makes an RSA key of so many bits, or an EC key on the named curve. */
 function makeKey(kind: number | string): { readonly privateKey: KeyObject; readonly publicKey: KeyObject } {
   return typeof kind === 'number' ? generateKeyPairSync('rsa', { modulusLength: kind }) : generateKeyPairSync('ec', { namedCurve: kind });
 }
@@ -137,7 +137,7 @@ function ascii(text: string): Uint8Array {
   return Buffer.from(text, 'latin1');
 }
 
-/** Unsigned, in as few octets as can be. X.690 §8.3.2 */
+/** Writes an unsigned integer in as few octets as possible. X.690 §8.3.2 */
 function integer(value: Uint8Array): Uint8Array {
   let from = 0;
   while (from < value.length - 1 && value[from] === 0) from++;
@@ -145,7 +145,7 @@ function integer(value: Uint8Array): Uint8Array {
   return (short[0] as number) >= 0x80 ? tlv(0x02, Uint8Array.of(0), short) : tlv(0x02, short);
 }
 
-/** X.690 §8.19: the first two numbers share an octet; base 128, high bit on all octets but the last. */
+/** X.690 §8.19: the first two numbers share an octet; the others have base 128, with the high bit on all octets except the last. */
 function oid(first: number, second: number, ...rest: readonly number[]): Uint8Array {
   const out = [first * 40 + second];
   for (const number of rest) {

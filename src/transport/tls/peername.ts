@@ -1,6 +1,6 @@
 /**
- * Names and addresses of a TLS peer: whom the configuration wants, and whether a certificate is for it (RFC 9525). Knows no
- * socket and no authority.
+ * Names and addresses of a TLS peer: which the configuration wants, and whether a certificate is for one of them (RFC 9525).
+ * Knows no socket and no authority.
  */
 
 import { isIP } from 'node:net';
@@ -9,7 +9,7 @@ import type { TlsPolicy } from '../../router/smarthost.ts';
 import { isDomain } from '../../smtp/path.ts';
 import { isAscii } from '../../smtp/text.ts';
 
-/** Whom we want to talk to. */
+/** The peer that we want to talk to. */
 export interface WantedPeer {
   /** Server name indication, an A-label domain; '' = none, as for an IP address. RFC 6066 §3 */
   readonly sni: string;
@@ -18,9 +18,9 @@ export interface WantedPeer {
 }
 
 /**
- * The names for a host of the configuration. `target` is what is connected to; `domain` the configured domain when DNS led
- * from it to the target (`/MX`, `/SRV`), else ''. DNS is not to be believed: the certificate must be for the domain, unless
- * the target lies within it. server_name replaces all that.
+ * Returns the names for a host of the configuration. `target` is the name that is connected to; `domain` the configured domain
+ * if DNS led from it to the target (`/MX`, `/SRV`), else ''. Anybody may have written the answers of DNS, so the certificate
+ * must be for the domain, unless the target lies within it. server_name replaces all that.
  */
 export function wantedNames(policy: TlsPolicy, target: string, domain = ''): WantedPeer {
   const [host, above] = [normalName(policy.serverName || target), policy.serverName ? '' : normalName(domain)];
@@ -31,7 +31,7 @@ export function wantedNames(policy: TlsPolicy, target: string, domain = ''): Wan
   return { sni: isIP(first) === 0 ? first : '', names };
 }
 
-/** Lower case, A-labels, without a final dot; an IP address without its zone; a path as it is. */
+/** Writes a name in lower case, in A-labels and without a final dot, an IP address without its zone, and a path as it is. */
 function normalName(name: string): string {
   const address = name.replace(/%.*$/, '');
   if (name.startsWith('/') || isIP(address) !== 0) return name.startsWith('/') ? name : address;
@@ -46,19 +46,20 @@ const crypto = () => process.getBuiltinModule('node:crypto');
 const BY_NAMES = { subject: 'never', partialWildcards: false } as const;
 
 /**
- * True if the certificate (DER) is for this domain (A-labels) or IP address. OpenSSL decides, which has its own reader of
- * certificates; Bun's BoringSSL decides alike.
- * Deviation: RFC 9525 §6.3 has wildcards right above a top-level domain (`*.org`), and leaves them to the client; they match
- * nothing here, as in every browser.
+ * True if the certificate (DER) is for this domain (A-labels) or IP address. The runtime's OpenSSL or BoringSSL decides, which
+ * has a reader of certificates that is better tried than ours.
+ *
+ * Deviation: RFC 9525 §6.3 leaves wildcards right above a top-level domain (`*.org`) to the client; they match nothing here, as
+ * in every browser.
  */
 export function isFor(der: Uint8Array, name: string): boolean {
   const certificate = new (crypto().X509Certificate)(der);
   if (isIP(name) !== 0) return certificate.checkIP(name) !== undefined;
-  // OpenSSL would take a name that begins with a dot for any name below it.
+  // OpenSSL takes a name that begins with a dot for any name below it.
   if (!isAscii(name) || !isDomain(name)) return false;
   const isNamed = (host: string): boolean => certificate.checkHost(host, BY_NAMES) !== undefined;
   const [label = '', ...above] = name.split('.');
-  // OpenSSL lets no wildcard stand for a label with an underscore, which hosts of private networks have. A wildcard is there
-  // if the certificate is for a label that nobody could foresee.
+  // OpenSSL lets no wildcard stand for a label with an underscore, which hosts of private networks have. If the certificate is
+  // for a label that nobody could foresee, the wildcard is there.
   return isNamed(name) || (label.includes('_') && isNamed([crypto().randomBytes(16).toString('hex'), ...above].join('.')));
 }

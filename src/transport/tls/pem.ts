@@ -1,6 +1,6 @@
 /**
- * The certificates and keys that a connection starts with, as PEM: the CA store, tls.ca_file, and the client's own certificate
- * and key. Each file is obeyed by the rules of `src/trust`. Knows no socket.
+ * Reads the certificates and keys that a connection starts with, as PEM: the CA store, tls.ca_file, and the client's own
+ * certificate and key. The rules of `src/trust` decide which files are obeyed. Knows no socket.
  */
 
 import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats } from 'node:fs';
@@ -10,16 +10,16 @@ import { printable, utf8 } from '../../smtp/text.ts';
 import { whyOpenFileRefused, whyUnread } from '../../trust/facts.ts';
 import type { FileKind } from '../../trust/rules.ts';
 
-/** The certificates that vouch for a smart host. */
+/** Returns the certificates that vouch for a smart host. */
 export function trustOf(policy: TlsPolicy, environment: NodeJS.ProcessEnv): Parsed<Trust> {
-  // A fingerprint replaces every authority, and nothing is looked up that does not count.
+  // A fingerprint replaces every authority, so no store is read, because it would not count.
   if (policy.fingerprint.length > 0 || !policy.verify) return parsed({ name: 'no CA store', ca: '', key: 'none' });
   if (policy.caFile === '') return systemTrust(environment);
   const pem = readPem('ca_file', policy.caFile, 'certificate');
   return pem.ok ? parsed({ name: `tls.ca_file (${policy.caFile})`, ca: pem.value, key: '' }) : pem;
 }
 
-/** The client's certificate and key; one file may hold both. */
+/** Reads the client's certificate and key; one file may hold both. */
 export function identityOf(policy: TlsPolicy): Parsed<{ readonly cert?: string; readonly key?: string }> {
   if (policy.certificate === '') return parsed({});
   const cert = readPem('certificate', policy.certificate, 'certificate');
@@ -43,19 +43,19 @@ const BUNDLES = [
 ] as const;
 
 export interface Trust {
-  /** What a failure calls it. */
+  /** The name of the store in failures. */
   readonly name: string;
   /** PEM, undefined = the runtime's own list. */
   readonly ca: string | undefined;
-  /** Equal for equal stores; '' = not to be kept. */
+  /** Equal for equal stores; '' = the store must not be kept. */
   readonly key: string;
 }
 
 /**
- * The system's store: the file that SSL_CERT_FILE names, as OpenSSL has it, else the first bundle there is. Its 140 odd
+ * Reads the system's store: the file that SSL_CERT_FILE names, as in OpenSSL, else the first bundle there is. Its 140 odd
  * certificates cost 5 ms more than a single one (20 ms on Node 20), while TCP connects; the runtime's own
- * getCACertificates('system') takes 60 ms for the same. A host without a bundle (a container, mostly) has the list that the
- * runtime brings along.
+ * getCACertificates('system') takes 60 ms. A host without a bundle, mostly a container, gets the list that the runtime brings
+ * along.
  */
 function systemTrust(environment: NodeJS.ProcessEnv): Parsed<Trust> {
   const named = environment.SSL_CERT_FILE ?? '';
@@ -68,7 +68,7 @@ function systemTrust(environment: NodeJS.ProcessEnv): Parsed<Trust> {
   return parsed({ name: "the runtime's CA store", ca: undefined, key: 'runtime' });
 }
 
-/** null when there is no store. */
+/** Returns null if there is no store. */
 function readBundle(path: string): Parsed<{ readonly ca: string; readonly key: string }> | null {
   try {
     const read = readTrusted('certificate', path);
@@ -80,9 +80,9 @@ function readBundle(path: string): Parsed<{ readonly ca: string; readonly key: s
   }
 }
 
-/** Throws what the system says. */
+/** Reads a file that `src/trust` lets us obey. Throws the error of the system. */
 function readTrusted(kind: FileKind, path: string): Parsed<{ readonly pem: string; readonly stats: Stats }> {
-  // Without waiting for whoever would write to a named pipe.
+  // O_NONBLOCK, so that a named pipe does not wait for its writer.
   const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
     const stats = fstatSync(fd);

@@ -1,10 +1,10 @@
 /**
- * TLS for one smart host: the context, built while TCP connects; the handshake; and the verification of the peer: by the
- * runtime and the names of `peername.ts`, or by a pinned fingerprint. Knows neither SMTP nor the smart host list. node:tls
+ * TLS for one smart host: the context, which is built while TCP connects; the handshake; and the verification of the peer, by
+ * the runtime and the names of `peername.ts`, or by a pinned fingerprint. Knows neither SMTP nor the smart host list. node:tls
  * is loaded when the first connection needs it.
  *
- * Rules of this file: a socket leaves it only verified, or with `verify = false` written in the configuration. Environment
- * variables cannot change that: every option that they have a say in is given a value.
+ * The rule of this file: a socket leaves it only verified, or with `verify = false` written in the configuration. Environment
+ * variables cannot change that, because every option that they could influence is given a value.
  */
 
 import type { Socket } from 'node:net';
@@ -30,7 +30,7 @@ import { readCertificate } from './x509.ts';
 
 export { wantedNames } from './peername.ts';
 
-/** What a handshake led to. */
+/** The result of a handshake. */
 export interface TlsFacts {
   /** Version, cipher and bits as Exim's log has them: `TLS1.3:TLS_AES_256_GCM_SHA384:256`. */
   readonly cipher: string;
@@ -39,22 +39,22 @@ export interface TlsFacts {
   readonly bits: number;
   /** False only with `verify = false` and no fingerprint. */
   readonly verified: boolean;
-  /** What the trust rests on; 'nothing' with `verify = false`. */
+  /** The ground of the trust; 'nothing' with `verify = false`. */
   readonly by: 'ca' | 'fingerprint' | 'nothing';
   /** The wanted name that the certificate is for; '' when no name was verified. */
   readonly peerName: string;
   /** The peer's certificates, its own first. */
   readonly chain: () => readonly CertificateFacts[];
-  /** What SCRAM-…-PLUS can be bound to, the best first. */
+  /** The channel bindings for SCRAM-…-PLUS, the best first. */
   readonly bindings: () => readonly ChannelBinding[];
 }
 
-/** All that can be done before TCP is connected. One preparation serves one connection. */
+/** The work that can be done before TCP is connected. One preparation serves one connection. */
 export interface TlsPreparation {
   /**
-   * Does the handshake over a connected socket from which nothing is left to be read. The value is the socket to go on
-   * with; on failure both sockets are destroyed, and the detail is a sentence. Time limits are the caller's: destroying the
-   * plain socket ends the handshake.
+   * Does the handshake over a connected socket from which nothing is left to be read. The value is the socket to go on with; on
+   * failure both sockets are destroyed, and the detail is a sentence. The caller limits the time: to destroy the plain socket
+   * ends the handshake.
    */
   readonly secure: (socket: Socket) => Promise<Parsed<TLSSocket>>;
   /** Null until the handshake succeeded. */
@@ -65,7 +65,7 @@ export interface TlsPreparation {
 
 type Tls = typeof import('node:tls');
 
-/** Contexts that only depend on a CA store, kept for the hosts that follow. */
+/** Contexts that depend on a CA store only; they are kept for the hosts that follow. */
 const contexts = new Map<string, SecureContext>();
 
 interface Context {
@@ -112,13 +112,16 @@ function contextFailure(policy: TlsPolicy, { message }: Error): string {
 /* ---- the handshake ---- */
 
 export interface TlsOptions {
-  /** TLS begins with the connection, not with STARTTLS: only words of failures depend on it. */
+  /** True if TLS begins with the connection, not with STARTTLS. Only words of failures depend on it. */
   readonly implicit: boolean;
-  /** Default: that of the process. Only SSL_CERT_FILE is read. */
+  /** The environment, by default that of the process. Only SSL_CERT_FILE is read. */
   readonly environment?: NodeJS.ProcessEnv;
 }
 
-/** Reads the files, builds the context; to be called when TCP begins to connect. Fails on what the configuration names and is not there. */
+/**
+ * Reads the files and builds the context; to be called when TCP begins to connect. Fails if a file that the configuration names
+ * cannot be used.
+ */
 export async function prepareTls(policy: TlsPolicy, wanted: WantedPeer, options: TlsOptions): Promise<Parsed<TlsPreparation>> {
   const tls = await import('node:tls');
   const context = makeContext(tls, policy, options.environment ?? process.env);
@@ -133,10 +136,11 @@ export async function prepareTls(policy: TlsPolicy, wanted: WantedPeer, options:
         const secured = tls.connect({
           socket,
           secureContext,
-          // An empty name would be taken from somewhere else.
+          // Node would replace an empty name by another.
           ...(wanted.sni === '' ? {} : { servername: wanted.sni }),
-          // The verdict of the runtime is read below, together with the certificate, which is gone once it has refused.
-          // Both are written out so that NODE_TLS_REJECT_UNAUTHORIZED and the runtime's own rules for names have no say.
+          // The verdict of the runtime is read below, together with the certificate, because a runtime that refuses drops the
+          // certificate. Both options are written out so that NODE_TLS_REJECT_UNAUTHORIZED and the runtime's own rules for
+          // names have no say.
           rejectUnauthorized: false,
           checkServerIdentity: () => undefined,
         });
@@ -146,7 +150,7 @@ export async function prepareTls(policy: TlsPolicy, wanted: WantedPeer, options:
           resolve(unparsed(detail));
         };
         const onClose = () => fail(CLOSED);
-        // This listener stays: what goes wrong later is put into words too, for the listeners that come after it.
+        // This listener stays, because it puts later errors into words, too, for the listeners that come after it.
         secured.on('error', (error: NodeJS.ErrnoException) => {
           error.message = facts === null ? explainTlsFailure(error, attempt) : explainLater(error, attempt);
           fail(error.message);
@@ -168,7 +172,7 @@ interface Grounds {
   readonly peerName: string;
 }
 
-/** The peer of a completed handshake: to be trusted, or why not. */
+/** Decides whether to trust the peer of a completed handshake, or says why not. */
 function verify(socket: TLSSocket, attempt: TlsAttempt, anchors: () => string): Parsed<Grounds> {
   const { policy, wanted } = attempt;
   const chain = chainOf(socket);
@@ -187,10 +191,10 @@ function verify(socket: TLSSocket, attempt: TlsAttempt, anchors: () => string): 
   return unparsed([...(reason === null ? [] : [reason]), ...(peerName === undefined ? [explainNames(own, wanted)] : [])].join('; '));
 }
 
-/** Why the chain is not trusted; null when it is. */
+/** Says why the chain is not trusted; null if it is. */
 function distrust(socket: TLSSocket, chain: readonly ChainLink[], attempt: TlsAttempt, anchors: () => string): string | null {
   const code = `${socket.authorizationError ?? 'no verdict'}`;
-  // Only a plain yes counts: a runtime that sets neither `authorized` nor an error is not believed.
+  // Only a plain yes counts. A runtime that sets neither `authorized` nor an error is not believed.
   if (socket.authorized !== true && !isAboutWeakness(code)) return explainChain(code, chain, attempt);
   let trusted: readonly Uint8Array[] | null = null;
   const weakness = weaknessOf(chain, ({ content }) => {
@@ -222,12 +226,12 @@ function tlsFactsOf(socket: TLSSocket, { by, peerName }: Grounds): TlsFacts {
 /** Loaded with node:tls already. */
 const crypto = () => process.getBuiltinModule('node:crypto');
 
-/** Bits of a cipher's key, from its name; every cipher of TLS 1.2 and 1.3 that does not say so has 256. */
+/** Returns the bits of a cipher's key, from its name. Every cipher of TLS 1.2 and 1.3 whose name does not say has 256. */
 export const keyBits = (cipher: string): number => Number(/(?:AES|ARIA|CAMELLIA)[-_]?(128|256)/.exec(cipher)?.[1] ?? 256);
 
 /**
- * tls-exporter with TLS 1.3 only: with 1.2 it is unsafe unless the handshake had the extended master secret (RFC 9266 §4.2),
- * which the runtime does not tell.
+ * Returns the channel bindings. tls-exporter needs TLS 1.3: with 1.2 it is unsafe unless the handshake had the extended master
+ * secret (RFC 9266 §4.2), and the runtime does not tell.
  */
 function bindingsOf(socket: TLSSocket, version: string): readonly ChannelBinding[] {
   const bindings: ChannelBinding[] = [];

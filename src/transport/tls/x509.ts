@@ -1,6 +1,6 @@
 /**
- * Reads what a client needs to know of an X.509 certificate (RFC 5280 §4.1) from its DER: names, validity, public key and its
- * size, and the digest of its signature. Verifies nothing; the runtime does that.
+ * Reads the facts of an X.509 certificate (RFC 5280 §4.1) from its DER: names for people, validity, public key and its size,
+ * and the digest of its signature. Verifies nothing: the runtime decides whom a certificate is for and who vouches for it.
  */
 import { latin1 } from '../../smtp/text.ts';
 
@@ -9,7 +9,7 @@ export interface CertificateContent {
   readonly dnsNames: readonly string[];
   /** iPAddress entries, octet strings of 4 or 16. */
   readonly addresses: readonly string[];
-  /** Issuer and subject are the same: a root, or nobody's certificate but its own. RFC 5280 §3.2 */
+  /** True if issuer and subject are the same: a root, or nobody's certificate but its own. RFC 5280 §3.2 */
   readonly selfIssued: boolean;
   /** Milliseconds since 1970; NaN when it cannot be read. */
   readonly notBefore: number;
@@ -18,9 +18,9 @@ export interface CertificateContent {
   readonly publicKey: Uint8Array;
   /** '' and 0 where the kind of key is not one whose size says how strong it is. */
   readonly key: { readonly kind: 'RSA' | 'DSA' | 'EC' | ''; readonly bits: number };
-  /** What its issuer signed a digest of it with; '' where that is not known here, or the signature has no digest. */
+  /** The digest that its issuer signed; '' if it is not known here, or the signature has no digest. */
   readonly signedWith: SignatureDigest | '';
-  /** What `tls-server-end-point` hashes with; null where RFC 5929 §4.1 leaves it undefined. */
+  /** The digest for `tls-server-end-point`; null where RFC 5929 §4.1 leaves it undefined. */
   readonly endPointDigest: 'sha256' | 'sha384' | 'sha512' | null;
 }
 
@@ -45,7 +45,7 @@ const SUBJECT_ALT_NAME = '551d11'; // 2.5.29.17
 
 type SignatureDigest = 'md2' | 'md5' | 'sha1' | 'sha224' | 'sha256' | 'sha384' | 'sha512';
 
-/** SignatureDigest by signature algorithm. Identifiers of RFC 8017, RFC 5758 and RFC 3279. */
+/** Digests by signature algorithm. Identifiers of RFC 8017, RFC 5758 and RFC 3279. */
 const DIGESTS: Readonly<Record<string, SignatureDigest>> = {
   '2a864886f70d010102': 'md2', // md2WithRSAEncryption
   '2a864886f70d010104': 'md5', // md5WithRSAEncryption
@@ -79,7 +79,7 @@ const KEY_KINDS: Readonly<Record<string, 'RSA' | 'DSA' | 'EC'>> = {
   '2a8648ce3d0201': 'EC', // id-ecPublicKey
 };
 
-/** The content, or null when the octets are no certificate. */
+/** Returns the content; null if the octets are no certificate. */
 export function readCertificate(der: Uint8Array): CertificateContent | null {
   const whole = readElement(der, 0, der.length);
   const [signed, algorithm] = whole?.tag === SEQUENCE ? readElements(der, whole) : [];
@@ -116,7 +116,7 @@ function keySizeOf(der: Uint8Array, publicKey: DerElement): CertificateContent['
   const [id, parameters] = algorithm ? readElements(der, algorithm) : [];
   const kind = id ? (KEY_KINDS[hexOf(der, id)] ?? '') : '';
   if (bits === undefined || kind === '') return { kind: '', bits: 0 };
-  // Its first octet says how many bits are not used: none.
+  // The first octet counts the unused bits, which are none.
   const value = { ...bits, from: bits.from + 1 };
   if (kind === 'EC') {
     const isCompressed = der[value.from] !== 0x04;
@@ -127,7 +127,7 @@ function keySizeOf(der: Uint8Array, publicKey: DerElement): CertificateContent['
   return { kind, bits: first ? bitsOf(der.subarray(first.from, first.to)) : 0 };
 }
 
-/** Of a positive INTEGER. */
+/** Counts the bits of a positive INTEGER. */
 function bitsOf(octets: Uint8Array): number {
   const at = octets.findIndex((octet) => octet !== 0);
   return at < 0 ? 0 : 8 * (octets.length - at - 1) + (octets[at] as number).toString(2).length;
@@ -156,14 +156,14 @@ function digestOf(der: Uint8Array, algorithm: DerElement): CertificateContent['s
   if (id?.tag !== OBJECT) return '';
   if (hexOf(der, id) !== RSASSA_PSS) return DIGESTS[hexOf(der, id)] ?? '';
   const hash = parameters ? readElements(der, parameters).find(({ tag }) => tag === 0xa0) : undefined;
-  // Left out, it is SHA-1. RFC 4055 §3.1
+  // SHA-1 if it is left out. RFC 4055 §3.1
   if (!hash) return 'sha1';
   const [algorithmOfHash] = readElements(der, hash);
   const [name] = algorithmOfHash ? readElements(der, algorithmOfHash) : [];
   return name ? (PSS_DIGESTS[hexOf(der, name)] ?? '') : '';
 }
 
-/** UTCTime, whose years are 1950 to 2049, or GeneralizedTime. RFC 5280 §4.1.2.5 */
+/** Reads a UTCTime, whose years are 1950 to 2049, or a GeneralizedTime. RFC 5280 §4.1.2.5 */
 function readTime(der: Uint8Array, at: DerElement | undefined): number {
   const text = at ? latin1(der.subarray(at.from, at.to)) : '';
   const parts = /^(\d\d)?(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(text);
@@ -175,7 +175,10 @@ function readTime(der: Uint8Array, at: DerElement | undefined): number {
 
 const hexOf = (der: Uint8Array, { from, to }: DerElement): string => Buffer.from(der.subarray(from, to)).toString('hex');
 
-/** The element at an offset, null when it does not fit before `end`. Lengths of one to four octets; DER has no indefinite ones. */
+/**
+ * Returns the element at an offset; null if it does not fit before `end`. Lengths have one to four octets; DER has no
+ * indefinite ones.
+ */
 function readElement(der: Uint8Array, start: number, end: number): DerElement | null {
   const tag = der[start];
   const first = der[start + 1];
@@ -192,7 +195,7 @@ function readElement(der: Uint8Array, start: number, end: number): DerElement | 
   return to <= end ? { tag, start, from, to } : null;
 }
 
-/** The elements within one, until the first that does not fit. */
+/** Returns the elements within one, up to the first that does not fit. */
 function readElements(der: Uint8Array, { from, to }: DerElement): DerElement[] {
   const found: DerElement[] = [];
   for (let at = from; at < to; ) {
