@@ -39,11 +39,11 @@ const LAW: Readonly<Record<string, readonly RegExp[]>> = {
   'smtp/sasl': [/^smtp\/\w+\.ts$/],
   router: [/^smtp\/(path|parsed|text)\.ts$/],
   message: [/^smtp\/(path|parsed|text|limits|client\/content)\.ts$/],
-  'message/mime': [/^message\//, /^smtp\/(text|limits|client\/content)\.ts$/],
+  'message/mime': [/^message\//, /^smtp\/(parsed|text|limits|client\/content)\.ts$/],
   trust: [],
   transport: [...CORE, /^router\/(smarthost|loopback)\.ts$/, /^message\/source\.ts$/, /^transport\//],
   'transport/kernel': [/^smtp\/client\/content\.ts$/],
-  'transport/lookup': [/^smtp\/(path|parsed)\.ts$/, /^router\/smarthost\.ts$/, /^transport\/(clock|address)\.ts$/],
+  'transport/lookup': [/^smtp\/(path|parsed)\.ts$/, /^router\/(smarthost|loopback)\.ts$/, /^transport\/(clock|address)\.ts$/],
   'transport/tls': [...CORE, /^router\/smarthost\.ts$/, /^transport\/address\.ts$/, /^trust\//],
   submit: BELOW_SUBMIT,
   library: BELOW_CONFIG,
@@ -237,6 +237,12 @@ laws('nothing names a registry, a machine path or a tool that is not public', ()
     })),
   ])
     assert.ok(!/\/work\/|registry\.(npmjs|yarnpkg|npmmirror)|\/root\//.test(text), file);
+});
+
+laws('code and tests name no document that is not here', () => {
+  const here = new Set([...readdirSync(root), ...filesIn('docs', '.md'), ...filesIn('bench', '.md')].map((file) => path.basename(file)));
+  for (const file of ['src', 'test', 'bench'].flatMap((folder) => [...filesIn(folder, '.ts'), ...filesIn(folder, '.mjs')]))
+    for (const [name] of read(file).matchAll(/\b[\w-]+\.md\b|\bSPEC §[\d.]+/g)) assert.ok(here.has(name), `${file} names ${name}`);
 });
 
 laws.run();

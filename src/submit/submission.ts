@@ -12,7 +12,7 @@ import { type LoneDot, untilDot } from '../message/lone-dot.ts';
 import { addOctets } from '../message/octet-sums.ts';
 import { collectRecipients, removeBcc } from '../message/recipients.ts';
 import { parseRewrite, type Rewrite, rewriteFields, rewriteReversePath } from '../message/rewrite.ts';
-import { type Input, prefixed, type Source } from '../message/source.ts';
+import { type Input, prefixSource, type Source } from '../message/source.ts';
 import { printProblems } from '../router/problem.ts';
 import { NO_SMARTHOST } from '../router/resolve.ts';
 import type { Route, RoutedRecipient } from '../router/route.ts';
@@ -403,7 +403,7 @@ function openMessage(
   if (opened === null) return null;
   const limited = config.longLines === 'refuse' ? limitLines(opened) : opened;
   const patient = config.timeouts.input === Number.POSITIVE_INFINITY ? limited : limitSilence(limited, config.timeouts.input, untilRead);
-  const whole = prefixed(head, patient);
+  const whole = prefixSource(head, patient);
   return treatment === 'pass' ? whole : lazily(() => (treatment === 'convert' ? converted(config, whole, body) : refused(whole)));
 }
 

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { domainToASCII } from 'node:url';
 import fc from 'fast-check';
 import { suite } from 'uvu';
-import { type Completed, complete, type Facts, lacksFrom, printDate } from '../../src/message/complete.ts';
+import { unquote } from '../../src/message/address-tokens.ts';
+import { type CompletedHead, type CompletionFacts, complete, lacksFrom, printDate } from '../../src/message/complete.ts';
 import { type Field, printHead } from '../../src/message/fields.ts';
 import { readHead } from '../../src/message/head.ts';
 import { parseAddressList } from '../../src/message/mailboxes.ts';
@@ -14,7 +15,7 @@ import { mailbox, uncheckedMailbox } from '../support/mailbox.ts';
 
 const test = suite('message/complete');
 
-const facts: Facts = {
+const facts: CompletionFacts = {
   date: new Date('2026-11-22T14:56:56Z'),
   zone: 90,
   unique: '1700000000.123.abc',
@@ -39,20 +40,21 @@ const WHOLE = ['From: a@b', 'Date: x', 'Message-ID: <y@z>'];
 
 const fieldsOf = (raws: readonly string[]): Field[] => raws.map((raw) => ({ name: raw.slice(0, raw.indexOf(':')).trimEnd(), raw }));
 
-async function finish(raws: readonly string[], over: Partial<Facts> = {}): Promise<Completed> {
-  const got: Parsed<Completed> = await complete(fieldsOf(raws), { ...facts, ...over });
+async function finish(raws: readonly string[], over: Partial<CompletionFacts> = {}): Promise<CompletedHead> {
+  const got: Parsed<CompletedHead> = await complete(fieldsOf(raws), { ...facts, ...over });
   assert.ok(got.ok, got.ok ? '' : got.detail);
   return got.value;
 }
-const completed = async (raws: readonly string[], over: Partial<Facts> = {}) => (await finish(raws, over)).fields.map(({ raw }) => raw);
-async function refusal(raws: readonly string[], over: Partial<Facts> = {}): Promise<string> {
+const completed = async (raws: readonly string[], over: Partial<CompletionFacts> = {}) =>
+  (await finish(raws, over)).fields.map(({ raw }) => raw);
+async function refusal(raws: readonly string[], over: Partial<CompletionFacts> = {}): Promise<string> {
   const got = await complete(fieldsOf(raws), { ...facts, ...over });
   assert.ok(!got.ok);
   return got.detail;
 }
 
 test('what is missing is added behind the fields that are there', async () => {
-  const rows: [string[], string[], Partial<Facts>, string][] = [
+  const rows: [string[], string[], Partial<CompletionFacts>, string][] = [
     [[], [ID, 'From: Joe Doe <joe@example.org>', DATE], {}, 'an empty head'],
     [['Subject: x', 'To: a@b'], ['Subject: x', 'To: a@b', ID, 'From: Joe Doe <joe@example.org>', DATE], {}, 'all three'],
     [['DATE : x', 'from:a@b', 'Message-Id: <c@d>'], ['DATE : x', 'from:a@b', 'Message-Id: <c@d>'], {}, 'any case, any form'],
@@ -206,7 +208,7 @@ test('bare addresses are qualified in place', async () => {
 });
 
 test('a bare address without a domain fails and names the key', async () => {
-  const rows: [string[], Partial<Facts>, string][] = [
+  const rows: [string[], Partial<CompletionFacts>, string][] = [
     [
       ['To: a@b, root', ...WHOLE],
       { qualifyRecipient: '' },
@@ -479,10 +481,13 @@ test('display names survive encoding, in lines as RFC 2047 wants them, and addre
         list.value.mailboxes.map(({ mailbox }) => mailbox.localPart),
         names.map((_, index) => `r${index}`),
       );
+      const { mailboxes, words } = list.value;
+      const shown = mailboxes.map(({ start }, index) => {
+        const own = words.filter((word) => word.end <= start && word.start > (mailboxes[index - 1]?.end ?? 0));
+        return own.map(({ start: from, end, quoted }) => (quoted ? unquote(raw.slice(from + 1, end - 1)) : raw.slice(from, end))).join(' ');
+      });
       assert.deepEqual(
-        list.value.mailboxes.map(({ displayName }, index) =>
-          /[^ -~]/.test(names[index]?.[0] as string) ? decodeEncoded(displayName) : displayName,
-        ),
+        shown.map((text, index) => (/[^ -~]/.test(names[index]?.[0] as string) ? decodeEncoded(text) : text)),
         names.map(([text]) => text),
       );
       assert.deepEqual(

@@ -1,5 +1,5 @@
 /**
- * The hostile cases of libraries.md §4: what a server, a message, a caller or a name does to this client, and what it may not achieve.
+ * The hostile cases, numbered: what a server, a message, a caller or a name does to this client, and what it may not achieve.
  * Loopback: most cases are of the dialogue, which clear text shows best; what may be said in clear, test/world walks.
  */
 import assert from 'node:assert/strict';
@@ -43,7 +43,7 @@ import {
 } from './support.ts';
 
 const hostile = suite('hostile cases');
-const theCase = (number: number, what: string, work: () => void | Promise<void>) => hostile(`§4 case ${number}: ${what}`, work);
+const theCase = (number: number, what: string, work: () => void | Promise<void>) => hostile(`hostile case ${number}: ${what}`, work);
 
 const REQUIRED = { ...TLS, mode: 'required' } as const;
 const PASSWORD = 'tan staaf/ü7';

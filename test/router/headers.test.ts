@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { suite } from 'uvu';
-import { badAddition, badRemoval, expandField, hasNames } from '../../src/router/headers.ts';
+import { expandField, hasNames, whyNotAddable, whyNotRemovable } from '../../src/router/headers.ts';
 import { uncheckedMailbox } from '../support/mailbox.ts';
 import { mailbox } from './world.ts';
 
@@ -21,7 +21,7 @@ const FIELDS: readonly [string, string, string][] = [
 ];
 for (const [field, expected, why] of FIELDS)
   test(`${field}: ${why}`, () => {
-    assert.equal(badAddition(field), null);
+    assert.equal(whyNotAddable(field), null);
     assert.deepEqual(expandField(field, mailbox('"a b"@c'), mailbox('s@t')), { ok: true, value: expected });
   });
 
@@ -37,7 +37,7 @@ const BAD: readonly [string, string, string][] = [
 ];
 for (const [field, expected, why] of BAD)
   test(`${JSON.stringify(field)} is refused: ${why}`, () => {
-    assert.equal(badAddition(field), expected);
+    assert.equal(whyNotAddable(field), expected);
     assert.deepEqual(expandField(field, mailbox('a@b'), null), { ok: false, detail: expected });
   });
 
@@ -66,8 +66,8 @@ test('a field with a name depends on the address', () => {
 });
 
 test('names of fields to remove', () => {
-  assert.equal(badRemoval('X-Debug'), null);
-  for (const name of ['', 'X:', 'X Y', 'Ü', 'X\n']) assert.equal(badRemoval(name), `"${name}" is no name of a header field`);
+  assert.equal(whyNotRemovable('X-Debug'), null);
+  for (const name of ['', 'X:', 'X Y', 'Ü', 'X\n']) assert.equal(whyNotRemovable(name), `"${name}" is no name of a header field`);
 });
 
 test.run();

@@ -1,6 +1,6 @@
 /**
  * What Exim's wrapper mode does, row by row, asked of the built `sendmail` with several routers: the outcomes of routing, Exim's own
- * tests of that mode (0495 and 0613), and the table of phases and events. `reference/exim.md` §1.1, §2.3, §6.1.
+ * tests of that mode (0495 and 0613), and the table of phases and events.
  * Loopback: STARTTLS is in one row, with a mode that is written.
  */
 import assert from 'node:assert';

@@ -10,7 +10,8 @@ import { connect as tlsConnect } from 'node:tls';
 import { suite } from 'uvu';
 import { makeReply } from '../../src/smtp/server/answers.ts';
 import { type OwnerQuestion, RECEIVING } from '../../src/smtp/server/machine.ts';
-import { type Listener, type ListenOptions, listen, type Owner, type Verdict } from '../../src/transport/listen.ts';
+import { type Listener, type ListenOptions, listen } from '../../src/transport/listen.ts';
+import type { SessionOwner, Verdict } from '../../src/transport/serve.ts';
 import { makeCertificate } from '../../src/transport/tls/certificate.ts';
 import { within } from '../support/within.ts';
 
@@ -35,7 +36,7 @@ async function served(
   work: (listener: Listener, seen: Seen) => Promise<void>,
 ): Promise<Seen> {
   const seen: Seen = { trace: [], contents: [], abandoned: 0, closed: 0 };
-  const owner = (): Owner => {
+  const owner = (): SessionOwner => {
     let content = '';
     return {
       judge(question) {
@@ -305,7 +306,7 @@ const drained = (socket: Socket): Promise<boolean> => new Promise((resolve) => s
 test('an owner that is busy with content stops the reading', async () => {
   let release = (): void => {};
   let held = 0;
-  const owner = (): Owner => ({
+  const owner = (): SessionOwner => ({
     judge: () => null,
     content(octets) {
       held += octets.length;

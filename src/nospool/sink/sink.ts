@@ -15,7 +15,8 @@ import { type OwnerQuestion, RECEIVING, type Receiving, type ServerVisit, USUAL_
 import type { Parameter } from '../../smtp/server/parse.ts';
 import { base64, fromUtf8, latin1, printable, textOf } from '../../smtp/text.ts';
 import { helloName } from '../../submit/domain.ts';
-import { type Client, type Listener, type ListenOptions, listen, type Owner, type Verdict } from '../../transport/listen.ts';
+import { type Listener, type ListenOptions, listen } from '../../transport/listen.ts';
+import type { ServedClient, SessionOwner, Verdict } from '../../transport/serve.ts';
 import { makeCertificate } from '../../transport/tls/certificate.ts';
 import type { SinkOptions } from './options.ts';
 
@@ -134,7 +135,7 @@ export async function startSink(options: SinkOptions, output: SinkOutput): Promi
     else setTimeout(close, PARTING).unref();
   }
 
-  function owner(client: Client): Owner {
+  function owner(client: ServedClient): SessionOwner {
     clients++;
     let message: Message | null = null;
 

@@ -75,7 +75,7 @@ test('V7: what the server takes instead is told', () => {
   assert.match(choose('XOAUTH2 LOGIN', token, only('OAUTHBEARER'), tls), /auth\.mechanisms allows OAUTHBEARER$/);
 });
 
-test('libraries.md §4 case 11: a configured list restricts, in its own order', () => {
+test('hostile case 11: a configured list restricts, in its own order', () => {
   assert.match(
     choose('LOGIN PLAIN', password, only('SCRAM-SHA-256'), tls),
     /^- the server offers LOGIN PLAIN, and auth.mechanisms allows SCRAM-SHA-256$/,
@@ -85,7 +85,7 @@ test('libraries.md §4 case 11: a configured list restricts, in its own order', 
   assert.match(choose(FULL, password, only('GSSAPI'), tls), /^- the mechanism GSSAPI is not known$/);
 });
 
-test('libraries.md §3 row 62: words are compared whole, as EHLO announced them', () => {
+test('pitfall 62: words are compared whole, as EHLO announced them', () => {
   for (const [line, expected] of [
     ['AUTH XPLAIN LOGIN-X', /^- .*offers XPLAIN LOGIN-X/],
     ['AUTH=LOGIN', /^LOGIN$/],
@@ -100,7 +100,7 @@ test('libraries.md §3 row 62: words are compared whole, as EHLO announced them'
   }
 });
 
-test('libraries.md §4 case 10: no credentials over a channel that others can read', () => {
+test('hostile case 10: no credentials over a channel that others can read', () => {
   for (const name of MECHANISMS) {
     const credentials = { ...password, clientCertificate: true };
     assert.match(choose(FULL, credentials, only(name), clear), /^- the connection is not encrypted.*allow_plaintext/, name);
@@ -121,7 +121,7 @@ test('EXTERNAL: with a certificate over TLS, or at a loopback address; never by 
   assert.match(choose('EXTERNAL', nothing, only('EXTERNAL'), tls), /^- EXTERNAL needs a client certificate/);
 });
 
-test('libraries.md §4 case 13: the flag of SCRAM says whether an offer of -PLUS can have been stripped', () => {
+test('hostile case 13: the flag of SCRAM says whether an offer of -PLUS can have been stripped', () => {
   for (const [offered, policy, channel, expected, why] of [
     [FULL, any, tls, 'p=tls-exporter,,', 'both can bind'],
     [FULL, any, { ...tls, bindings: [END_POINT] }, 'p=tls-server-end-point,,', 'both can bind, TLS 1.2'],

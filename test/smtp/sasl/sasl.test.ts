@@ -21,7 +21,7 @@ test('PLAIN: RFC 4616 §4, and UTF-8', () => {
   assert.equal(plain('jürgen', 'geheim€').begin().say, '\0j\xc3\xbcrgen\0geheim\xe2\x82\xac');
 });
 
-test('libraries.md §3 row 63: LOGIN takes any two prompts', () => {
+test('pitfall 63: LOGIN takes any two prompts', () => {
   for (const [one, two] of [
     ['Username:', 'Password:'],
     ['user name', 'password'],
