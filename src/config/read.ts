@@ -4,7 +4,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
-import { ownerOf, refuseFile, whyUnread } from '../trust/facts.ts';
+import { fileOwnerOf, whyOpenFileRefused, whyUnread } from '../trust/facts.ts';
 import type { FileKind } from '../trust/rules.ts';
 import type { Config } from './config.ts';
 import { type Environment, type File, type Interpreted, interpret } from './interpret.ts';
@@ -153,7 +153,7 @@ function readText(path: string, kind: ConfigKind, euid: number, opened: number[]
     if (stranger !== null) return stranger;
     const runner = { euid };
     // What an argument names may say where mail goes as any other file may; what it may not hold is asked when it is read.
-    const refused = refuseFile(kind === 'argument' ? 'named' : kind, path, stats, fd, runner);
+    const refused = whyOpenFileRefused(kind === 'argument' ? 'named' : kind, path, stats, fd, runner);
     if (refused !== null) return { state: 'refused', detail: `${path}: ${refused}` };
     const octets = readOctets(fd);
     if (octets.length > LARGEST)
@@ -164,9 +164,9 @@ function readText(path: string, kind: ConfigKind, euid: number, opened: number[]
       state: 'read',
       text: octets.toString('utf8'),
       refuses(held) {
-        if (held === 'literal') return refuseFile('literal', path, stats, fd, runner);
-        const byArgument = kind === 'argument' ? refuseFile('argument', path, stats, fd, runner) : null;
-        return byArgument ?? (held === 'command' ? refuseFile('command', path, stats, fd, runner) : null);
+        if (held === 'literal') return whyOpenFileRefused('literal', path, stats, fd, runner);
+        const byArgument = kind === 'argument' ? whyOpenFileRefused('argument', path, stats, fd, runner) : null;
+        return byArgument ?? (held === 'command' ? whyOpenFileRefused('command', path, stats, fd, runner) : null);
       },
     };
   } catch (error) {
@@ -209,7 +209,7 @@ function unopened(path: string, kind: ConfigKind, euid: number, error: unknown):
   if (code === 'ENOENT' || code === 'ENOTDIR') return { state: 'absent' };
   if (code !== 'EACCES' && code !== 'EPERM') return { state: 'broken', detail: `${path}: cannot be opened (${code})` };
   const detail = `${path}: ${whyUnread(path, error)}`;
-  const owner = ownerOf(path);
+  const owner = fileOwnerOf(path);
   // A closed home directory is what ProtectHome= of systemd leaves a service.
   if (kind === 'own' && owner === null) return { state: 'ignored', detail: `${detail}; it is ignored` };
   return (kind === 'own' && owner !== null ? strangers(path, owner, euid) : null) ?? { state: 'broken', detail };

@@ -2,7 +2,7 @@
  * `[[router]]` tables and `[rewrite]` as definitions for src/router. Checks how they are written; what they do to
  * an address is the routers' own business.
  */
-import { badAddition, badRemoval } from '../router/headers.ts';
+import { whyNotAddable, whyNotRemovable } from '../router/headers.ts';
 import type { ManualrouteDefinition, Preconditions, RedirectDefinition, RouterDefinition } from '../router/route.ts';
 import { isAddressLiteral, isDomain, parseMailbox, parseReversePath } from '../smtp/path.ts';
 import { authIn, type Draft, draftHosts, ignoredOver, type Shared, tlsIn } from './hosts.ts';
@@ -138,8 +138,8 @@ function manualrouteOf(
   const refuse = (at: At | undefined, sentences: readonly (string | null)[]): void => {
     for (const sentence of sentences) if (at && sentence !== null) reading.complain(at, `is refused: ${sentence}`);
   };
-  refuse(added, add.map(badAddition));
-  refuse(removed, remove.map(badRemoval));
+  refuse(added, add.map(whyNotAddable));
+  refuse(removed, remove.map(whyNotRemovable));
   const definition = {
     driver: 'manualroute' as const,
     ...preconditions,

@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
 import { failWith, writeJson, writeLines } from '../process/stderr.ts';
 import { textOf } from '../smtp/text.ts';
-import { quoted } from '../trust/rules.ts';
+import { quoteForShell } from '../trust/rules.ts';
 import { openSetting } from './admin.ts';
 import { reasonOf } from './files.ts';
 
@@ -114,7 +114,7 @@ async function linesOf(path: string): Promise<AsyncIterable<string> | string> {
   const other = COMPRESSED.find(([mark]) => begins(mark));
   if (other !== undefined) {
     source.destroy();
-    return `${nameOf(path)} is compressed: ${path === '-' ? '' : `${other[1]} ${quoted(path)} | `}nospool log -`;
+    return `${nameOf(path)} is compressed: ${path === '-' ? '' : `${other[1]} ${quoteForShell(path)} | `}nospool log -`;
   }
   const rest = async function* (): AsyncGenerator<Buffer> {
     yield head;

@@ -1,4 +1,4 @@
-/** What the benches stand on: rounds, spreads, ratios, reports, and the round trips that SPEC allows. Nothing is timed here. */
+/** What the benches stand on: rounds, spreads, ratios, reports, and the round trips that a transaction needs. Nothing is timed here. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -214,7 +214,7 @@ test('a cost has what the command wrote; anonymous memory is looked at only wher
   await assert.rejects(cost({ argv: [process.execPath, '-e', 'process.exit(3)'] }), /^Error: node ended with status 3$/);
 });
 
-test('flights are those of SPEC §7', () => {
+test('flights of a transaction: one command each, fewer with PIPELINING and CHUNKING', () => {
   const rows: [Parameters<typeof flights>[0], number, number][] = [
     [{}, 1, 4],
     [{}, 10, 13],

@@ -8,7 +8,7 @@ import { KEYS, keysOf, printInitial, type Section, variableOf } from '../../src/
 import { readConfig } from '../../src/config/read.ts';
 import { parseToml } from '../../src/config/toml.ts';
 import { parseSmarthost } from '../../src/router/smarthost.ts';
-import { refusalOf } from '../../src/trust/rules.ts';
+import { whyRefused } from '../../src/trust/rules.ts';
 import { ERRORS, SMARTHOST_ERRORS, VARIABLE_ERRORS } from './errors.ts';
 
 const test = suite('manual');
@@ -166,7 +166,7 @@ test('the manual has every error, and none that cannot be', async () => {
     isOwnGroup: () => false,
     mount: () => ({ isReadOnly: false, isOwn: false }),
   };
-  collect(interpret({ path: '/f', toml, refuses: () => refusalOf('literal', facts, { euid: 0 }), isSystem: false }, {}, { home: null }));
+  collect(interpret({ path: '/f', toml, refuses: () => whyRefused('literal', facts, { euid: 0 }), isSystem: false }, {}, { home: null }));
 
   const folder = mkdtempSync(path.join(tmpdir(), 'nospool-manual-'));
   try {

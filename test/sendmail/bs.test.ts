@@ -8,7 +8,7 @@ import { connect, createServer, type Socket } from 'node:net';
 import { userInfo } from 'node:os';
 import path from 'node:path';
 import { suite } from 'uvu';
-import { makeReply } from '../../src/smtp/server/machine.ts';
+import { makeReply } from '../../src/smtp/server/answers.ts';
 import {
   COMMAND,
   deadPort,

@@ -11,7 +11,8 @@ import type { Messages } from '../../src/sendmail/dialogue/messages.ts';
 import { makePushedSource } from '../../src/sendmail/dialogue/pushed-source.ts';
 import { verdictOn } from '../../src/sendmail/dialogue/verdict.ts';
 import type { Refusal, SessionFailure } from '../../src/smtp/client/outcome.ts';
-import { makeReply, RECEIVING, replyLines } from '../../src/smtp/server/machine.ts';
+import { makeReply, replyLines } from '../../src/smtp/server/answers.ts';
+import { RECEIVING } from '../../src/smtp/server/machine.ts';
 import { latin1, octets } from '../../src/smtp/text.ts';
 import { failedWith, type Outcome } from '../../src/submit/outcome.ts';
 

@@ -8,6 +8,7 @@ import { parseInvocation, parseSenderOption } from '../../src/sendmail/arguments
 import { CALLED_AS, type Invocation, OPTIONS, type OptionRow, printUsage } from '../../src/sendmail/options.ts';
 import { unparsed } from '../../src/smtp/parsed.ts';
 import { printPath } from '../../src/smtp/path.ts';
+import { mailbox } from '../support/mailbox.ts';
 
 const test = suite('sendmail options');
 
@@ -600,7 +601,7 @@ test('the manual explains errors by words that there are', () => {
   const sources = readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.ts'))
     .map((file) => readFileSync(new URL(file, folder), 'utf8'));
-  const address = { localPart: 'a', domain: 'b.com' };
+  const address = mailbox('a@b.com');
   const problems = (['failed', 'deferred', 'local delivery'] as const).map((kind) =>
     printProblem({ kind, address, chain: [], router: 'r', detail: 'why' }),
   );

@@ -131,10 +131,10 @@ function authOf(user: string | null, passwordFile: string | null): Parsed<AuthPo
 }
 
 /** As smtp-source of Postfix has it: the number goes before the local-part. */
-function numbered({ localPart, domain }: Mailbox, number: number | null): string {
-  if (number === null) return printMailbox({ localPart, domain });
-  const isQuoted = localPart.startsWith('"');
-  return printMailbox({ localPart: isQuoted ? `"${number}${localPart.slice(1)}` : `${number}${localPart}`, domain });
+function numbered(mailbox: Mailbox, number: number | null): string {
+  const text = printMailbox(mailbox);
+  if (number === null) return text;
+  return text.startsWith('"') ? `"${number}${text.slice(1)}` : `${number}${text}`;
 }
 
 /** The header section and the empty line behind it. No Message-ID: the messages are alike, but not one and the same. */

@@ -8,8 +8,8 @@ import { closeSync, constants, openSync, readFileSync, realpathSync, type Stats,
 import path from 'node:path';
 import type { Config } from '../../config/config.ts';
 import type { Secret, Smarthost } from '../../router/smarthost.ts';
-import { factsOf } from '../../trust/facts.ts';
-import { type FileKind, printMode, quoted, refusalOf } from '../../trust/rules.ts';
+import { fileFactsOf } from '../../trust/facts.ts';
+import { type FileKind, printMode, quoteForShell, whyRefused } from '../../trust/rules.ts';
 
 /** A file that a delivery reads. */
 interface Needed {
@@ -79,7 +79,7 @@ function closedOf(needed: Needed): Closed | null {
     const folder = foldersOf(needed.path).find((each) => (statSync(each).mode & 0o001) === 0);
     if (folder !== undefined) {
       const stats = statSync(folder);
-      return { ...closedBy(needed, folder, stats, 0o010), cure: `run chmod o+x ${quoted(folder)}` };
+      return { ...closedBy(needed, folder, stats, 0o010), cure: `run chmod o+x ${quoteForShell(folder)}` };
     }
     const stats = statSync(needed.path);
     if ((stats.mode & 0o004) === 0) return { ...closedBy(needed, needed.path, stats, 0o040), cure: cureOf(needed, stats) };
@@ -107,9 +107,9 @@ const closedBy = (needed: Needed, at: string, { uid, gid, mode }: Stats, groupBi
 
 /** What is no secret may be read by all. */
 function cureOf({ kind, path: file }: Needed, { mode, gid }: Stats): string {
-  if (!['password', 'key', 'literal'].includes(kind)) return `run chmod o+r ${quoted(file)}`;
+  if (!['password', 'key', 'literal'].includes(kind)) return `run chmod o+r ${quoteForShell(file)}`;
   if ((mode & 0o040) !== 0 && gid !== 0) return `to add one, run usermod -aG ${groupName(gid)} USER`;
-  return `to let a group send, run chgrp GROUP ${quoted(file)}; chmod g+r ${quoted(file)}`;
+  return `to let a group send, run chgrp GROUP ${quoteForShell(file)}; chmod g+r ${quoteForShell(file)}`;
 }
 
 /** Why somebody else, to whom the file does not belong, would not obey it. */
@@ -117,7 +117,7 @@ function refusedOthers({ kind, path: file }: Needed, stats: Stats): string | nul
   let fd: number | null = null;
   try {
     fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
-    return refusalOf(kind, factsOf(file, stats, fd), { euid: stats.uid === NOBODY ? NOBODY - 1 : NOBODY });
+    return whyRefused(kind, fileFactsOf(file, stats, fd), { euid: stats.uid === NOBODY ? NOBODY - 1 : NOBODY });
   } catch {
     return null;
   } finally {

@@ -5,7 +5,7 @@
 
 import { PORTS } from '../../router/smarthost.ts';
 import { isIPv6 } from '../../smtp/path.ts';
-import type { HostPlan, Plan, Settings } from '../print-config.ts';
+import type { Plan, Settings } from '../print-config.ts';
 
 /** A file of another program. */
 export interface Source {
@@ -93,8 +93,6 @@ export function mechanismOf(word: string): string | null {
 
 /** TLS that was asked for stays asked for, also on loopback, where our default is to do without. */
 export const REQUIRED: Settings = { mode: 'required' };
-
-export const noHost = (url: string): HostPlan => ({ url, tls: {}, auth: null });
 
 /** Another file, by its path or by its name beside the first one; null when it cannot be read. */
 export type Beside = (name: string) => Source | null;

@@ -14,7 +14,7 @@ import { echo, failWith, writeDocument, writeLines } from '../../process/stderr.
 import { parseSmarthost } from '../../router/smarthost.ts';
 import { lineOf } from '../../smtp/line.ts';
 import { isDomain, parseMailbox } from '../../smtp/path.ts';
-import { quoted } from '../../trust/rules.ts';
+import { quoteForShell } from '../../trust/rules.ts';
 import { makeFolder, reasonOf, writeWhole } from '../files.ts';
 import { printStarter, type StarterAnswers } from './starter.ts';
 
@@ -101,7 +101,7 @@ export async function init(options: InitOptions, world: Surroundings): Promise<n
   writeLines([
     '',
     ...lastWords(output, isSystem, answers, fate, answered.group),
-    `Try it: nospool check${usual ? '' : ` -C ${quoted(output)}`}`,
+    `Try it: nospool check${usual ? '' : ` -C ${quoteForShell(output)}`}`,
   ]);
   return 0;
 }
@@ -116,7 +116,7 @@ function lastWords(output: string, isSystem: boolean, { user, passwordFile }: St
       'It is locked: files of users, -C and the environment cannot put another configuration in its place.',
       'If they are to, take out the line lock = true.',
     );
-  const file = quoted(passwordFile);
+  const file = quoteForShell(passwordFile);
   if (user === '') {
     if (fate === 'kept') lines.push(`${passwordFile} still holds a password; nothing uses it now.`);
     return lines;
@@ -188,7 +188,7 @@ async function answersFor(
 ): Promise<Answered | string | null> {
   if (options.smarthost === null && questioner === null) return 'say which smart host: nospool init --smarthost mail.example.org';
   const aGroup: Check = (text) =>
-    text === '' || gidOf(text) !== null ? null : `there is no group "${text}": groupadd --system ${quoted(text)} makes it`;
+    text === '' || gidOf(text) !== null ? null : `there is no group "${text}": groupadd --system ${quoteForShell(text)} makes it`;
   const from = options.from ?? '';
   const given: readonly (readonly [string | null, Check])[] = [
     [options.smarthost, aSmarthost],

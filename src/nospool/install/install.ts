@@ -27,7 +27,7 @@ import { fileURLToPath } from 'node:url';
 import { failWith, writeLines } from '../../process/stderr.ts';
 import { VERSION } from '../../process/version.ts';
 import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
-import { quoted } from '../../trust/rules.ts';
+import { quoteForShell } from '../../trust/rules.ts';
 import { reasonOf, writeWhole } from '../files.ts';
 import { printMemoryTest } from './execmem.ts';
 import { BUN_ENVIRONMENT, BUN_FLAGS, MARK, printWrapper, withoutCompiler } from './wrapper.ts';
@@ -345,6 +345,6 @@ export function closedTo(base: string, files: readonly string[]): string[] {
     }
   return [...closed].map(
     (folder) =>
-      `note: only some users may enter ${folder}, so the others cannot send mail: run chmod o+x ${quoted(folder)}, or install from where everybody may enter, such as /opt, with such a runtime`,
+      `note: only some users may enter ${folder}, so the others cannot send mail: run chmod o+x ${quoteForShell(folder)}, or install from where everybody may enter, such as /opt, with such a runtime`,
   );
 }

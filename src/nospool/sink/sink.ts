@@ -2,6 +2,7 @@
  * `nospool sink`: a smart host on loopback to try things on. Shows the conversation and what arrived, or stores
  * it; refuses on request. Knows no configuration file and delivers nothing.
  */
+
 import { type FileHandle, open, rename, unlink, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import path from 'node:path';
@@ -9,11 +10,13 @@ import { failWith, writePrintedLines } from '../../process/stderr.ts';
 import { documentLine, jsonLine, type Line } from '../../smtp/line.ts';
 import { type ForwardPath, type Mailbox, mailboxKey, parseMailbox, printPath, type ReversePath } from '../../smtp/path.ts';
 import type { Reply } from '../../smtp/reply.ts';
-import { makeReply, type Question, RECEIVING, type Receiving, USUAL_EXTENSIONS, type Visit } from '../../smtp/server/machine.ts';
+import { makeReply } from '../../smtp/server/answers.ts';
+import { type OwnerQuestion, RECEIVING, type Receiving, type ServerVisit, USUAL_EXTENSIONS } from '../../smtp/server/machine.ts';
 import type { Parameter } from '../../smtp/server/parse.ts';
 import { base64, fromUtf8, latin1, printable, textOf } from '../../smtp/text.ts';
 import { helloName } from '../../submit/domain.ts';
-import { type Client, type Listener, type ListenOptions, listen, type Owner, type Verdict } from '../../transport/listen.ts';
+import { type Listener, type ListenOptions, listen } from '../../transport/listen.ts';
+import type { ServedClient, SessionOwner, Verdict } from '../../transport/serve.ts';
 import { makeCertificate } from '../../transport/tls/certificate.ts';
 import type { SinkOptions } from './options.ts';
 
@@ -78,9 +81,9 @@ export function sinkSettings(options: SinkOptions): Receiving | string {
   };
 }
 
-function refusalAt(text: string): { readonly about: Question['about']; readonly code: number } | null {
+function refusalAt(text: string): { readonly about: OwnerQuestion['about']; readonly code: number } | null {
   const [phase = '', code = '550', ...more] = text.split('=');
-  const about = { connect: 'connection', mail: 'sender', data: 'data', content: 'content' }[phase] as Question['about'] | undefined;
+  const about = { connect: 'connection', mail: 'sender', data: 'data', content: 'content' }[phase] as OwnerQuestion['about'] | undefined;
   return about !== undefined && more.length === 0 && /^[45]\d\d$/.test(code) ? { about, code: Number(code) } : null;
 }
 
@@ -132,11 +135,11 @@ export async function startSink(options: SinkOptions, output: SinkOutput): Promi
     else setTimeout(close, PARTING).unref();
   }
 
-  function owner(client: Client): Owner {
+  function owner(client: ServedClient): SessionOwner {
     clients++;
     let message: Message | null = null;
 
-    function judge(question: Question, visit: Visit): Verdict | Promise<Verdict> {
+    function judge(question: OwnerQuestion, visit: ServerVisit): Verdict | Promise<Verdict> {
       const refused = refusals.find((item) => item?.about === question.about);
       switch (question.about) {
         case 'connection':
@@ -206,7 +209,7 @@ export async function startSink(options: SinkOptions, output: SinkOutput): Promi
       return current.written.catch(() => {});
     }
 
-    function taken(visit: Visit, octets: number): Verdict | Promise<Verdict> {
+    function taken(visit: ServerVisit, octets: number): Verdict | Promise<Verdict> {
       const current = message as Message;
       message = null;
       const accept = (): Verdict => {
@@ -232,7 +235,7 @@ export async function startSink(options: SinkOptions, output: SinkOutput): Promi
       }
     }
 
-    function arrived(current: Message, visit: Visit): void {
+    function arrived(current: Message, visit: ServerVisit): void {
       const seconds = (performance.now() - current.begun) / 1000;
       const facts = {
         client: client.number,

@@ -2,7 +2,8 @@
 
 import { makeAbortable } from '../../process/signals.ts';
 import type { Stdin } from '../../process/stdin/open.ts';
-import { type Receiving, replyLines } from '../../smtp/server/machine.ts';
+import { replyLines } from '../../smtp/server/answers.ts';
+import type { Receiving } from '../../smtp/server/machine.ts';
 import { unlessAborted } from '../../submit/session.ts';
 import { takeCommands } from './command-loop.ts';
 import { withNetworkLineEnds } from './line-ends.ts';

@@ -5,7 +5,7 @@
 import type { Ended, Source } from '../../message/source.ts';
 import { never } from '../../smtp/parsed.ts';
 import { makeReception, type Performed } from '../../smtp/server/input.ts';
-import type { Question, Receiving } from '../../smtp/server/machine.ts';
+import type { OwnerQuestion, Receiving } from '../../smtp/server/machine.ts';
 import { printable } from '../../smtp/text.ts';
 import type { Messages } from './messages.ts';
 
@@ -15,7 +15,7 @@ export type Said = Pick<Extract<Performed, { do: 'reply' }>, 'code' | 'lines'>;
 /** The line that the client said last, and what the machine has asked because of it. */
 export interface LastLine {
   readonly line: string;
-  readonly question: Question['about'] | null;
+  readonly question: OwnerQuestion['about'] | null;
 }
 
 /** The part in which -bs and -bS differ. */
@@ -74,18 +74,18 @@ export async function takeCommands(settings: Receiving, messages: Messages, side
   reception.begin(false);
   for (;;) {
     // An answer may lead to the next question without another octet.
-    while (reception.state.at === 'judging') reception.verdict(await messages.judge(reception.state.question));
+    while (reception.state.at === 'judging') reception.answer(await messages.judge(reception.state.question));
     await messages.waitUntilConsumed();
     await side.waitUntilReady();
     if (reception.state.at === 'closed') return { ended, open };
     const got = await side.input.read();
     if (got instanceof Uint8Array) {
-      reception.octets(got);
+      reception.hear(got);
       continue;
     }
     ended = got;
     if (side.isClosing()) reception.tell('closing');
-    else if (got.end === 'clean') reception.ended();
+    else if (got.end === 'clean') reception.end();
     else reception.tell('lost');
   }
 }

@@ -3,6 +3,7 @@
  * submits each message while its content comes, and tells people and the log what became of it. Knows no line that the
  * client said, and neither -bs nor -bS.
  */
+
 import type { Config } from '../../config/config.ts';
 import { CLEAN, type Ended } from '../../message/source.ts';
 import { failUnsent, logOutcome, reportOutcome } from '../../process/report.ts';
@@ -13,7 +14,8 @@ import type { Recipient } from '../../smtp/client/print.ts';
 import { never } from '../../smtp/parsed.ts';
 import type { ForwardPath, ReversePath } from '../../smtp/path.ts';
 import type { Reply } from '../../smtp/reply.ts';
-import { makeReply, type Question } from '../../smtp/server/machine.ts';
+import { makeReply } from '../../smtp/server/answers.ts';
+import type { OwnerQuestion } from '../../smtp/server/machine.ts';
 import type { Parameter } from '../../smtp/server/parse.ts';
 import { latin1 } from '../../smtp/text.ts';
 import { logId } from '../../submit/log.ts';
@@ -28,7 +30,7 @@ import { refuseRecipient, verdictOn } from './verdict.ts';
 
 export interface Messages {
   /** Answers a question of the machine; null is yes. */
-  judge(question: Question): Promise<Reply | null>;
+  judge(question: OwnerQuestion): Promise<Reply | null>;
   addContent(octets: Uint8Array): void;
   /**
    * Ends the message that is open, without a verdict. `ended` is how the input ended; null if the client withdrew the message

@@ -1,11 +1,12 @@
 /** The replies that say what becomes of a recipient or of a message. Knows no transaction. */
+
 import { printProblem } from '../../router/problem.ts';
 import type { RoutingProblem } from '../../router/route.ts';
 import type { Refusal } from '../../smtp/client/outcome.ts';
 import { atMost } from '../../smtp/line.ts';
 import { never } from '../../smtp/parsed.ts';
 import { digit, type Reply } from '../../smtp/reply.ts';
-import { makeReply } from '../../smtp/server/machine.ts';
+import { makeReply } from '../../smtp/server/answers.ts';
 import { type Outcome, printOutcome } from '../../submit/outcome.ts';
 import type { Submitted } from '../../submit/submission.ts';
 
