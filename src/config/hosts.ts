@@ -14,30 +14,30 @@ import {
   type TlsPolicy,
 } from '../router/smarthost.ts';
 import { USED_EXTENSIONS } from '../smtp/client/extensions.ts';
+import { isDirect, linkOver } from './connection-keys.ts';
 import { nearestKey, type Section } from './keys.ts';
-import { isDirect, linkOver } from './link.ts';
-import { authOf, tlsOver } from './policy.ts';
+import { readAuthPolicy, tlsOver } from './policy.ts';
 import { type Reading, readTable, take } from './table.ts';
-import type { Step } from './toml.ts';
-import type { At, Entries } from './values.ts';
+import type { PathStep } from './toml.ts';
+import type { Entries, Location } from './values.ts';
 
 /** 'implied': nothing was written, so [auth] applies if that is safe. */
-type Credentials = AuthPolicy | null | 'default' | 'implied';
+type WrittenAuth = AuthPolicy | null | 'default' | 'implied';
 
 /** A smart host whose credentials are not settled yet: that needs all smart hosts of the file. */
-export interface Draft {
+export interface HostDraft {
   readonly address: Address;
   readonly tls: TlsPolicy;
-  readonly auth: Credentials;
+  readonly auth: WrittenAuth;
   readonly link: Link;
   readonly ignored: readonly string[];
-  readonly at: At;
+  readonly at: Location;
 }
 
 /** What a list of hosts has in common before each host says more. */
-export interface Shared {
+export interface Inherited {
   readonly tls: TlsPolicy;
-  readonly auth: Credentials;
+  readonly auth: WrittenAuth;
   readonly link: Link;
   /** EHLO keywords that count as not offered. */
   readonly ignored: readonly string[];
@@ -49,10 +49,10 @@ export function draftHosts(
   entries: Entries,
   section: Section,
   name: 'smarthosts' | 'hosts',
-  path: readonly Step[],
-  shared: Shared,
-): Draft[] {
-  const drafts: Draft[] = [];
+  path: readonly PathStep[],
+  shared: Inherited,
+): HostDraft[] {
+  const drafts: HostDraft[] = [];
   const written = entries.get(name);
   if (!written) return drafts;
   for (const [i, item] of take(reading, entries, section, 'hosts', name).entries()) {
@@ -64,14 +64,14 @@ export function draftHosts(
   return drafts;
 }
 
-function draftTable(reading: Reading, at: At, raw: unknown, path: readonly Step[], shared: Shared): Draft | null {
+function draftTable(reading: Reading, at: Location, raw: unknown, path: readonly PathStep[], shared: Inherited): HostDraft | null {
   if (typeof raw !== 'object' || raw === null || Array.isArray(raw) || raw instanceof Date) {
     reading.complain(at, 'each item is a text such as "submission://mail.example.org" or a table such as { url = "…", auth = { … } }');
     return null;
   }
   const entries = readTable(reading, 'host', raw as Readonly<Record<string, unknown>>, path, 'of a smart host');
-  const tls = tlsIn(reading, entries, 'host', path, shared.tls, 'of a smart host');
-  const auth = authIn(reading, entries, 'host', path, shared.auth, 'of a smart host');
+  const tls = readTlsKey(reading, entries, 'host', path, shared.tls, 'of a smart host');
+  const auth = readAuthKey(reading, entries, 'host', path, shared.auth, 'of a smart host');
   const link = linkOver(reading, 'host', shared.link, entries);
   const ignored = ignoredOver(reading, 'host', shared.ignored, entries);
   const url = entries.get('url');
@@ -83,7 +83,7 @@ function draftTable(reading: Reading, at: At, raw: unknown, path: readonly Step[
   return typeof url.raw === 'string' ? draftHost(reading, { ...url, label: `${url.label}:` }, text, { tls, auth, link, ignored }) : null;
 }
 
-function draftHost(reading: Reading, at: At, text: string, { tls, auth, link, ignored }: Shared): Draft | null {
+function draftHost(reading: Reading, at: Location, text: string, { tls, auth, link, ignored }: Inherited): HostDraft | null {
   const address = parseSmarthost(text);
   if (!address.ok) {
     reading.complain(at, address.detail);
@@ -120,11 +120,11 @@ export function ignoredOver(
 }
 
 /** The `tls` key of a router or host over what is shared. */
-export function tlsIn(
+export function readTlsKey(
   reading: Reading,
   entries: Entries,
   section: 'router' | 'host',
-  path: readonly Step[],
+  path: readonly PathStep[],
   base: TlsPolicy,
   title: string,
 ): TlsPolicy {
@@ -133,25 +133,29 @@ export function tlsIn(
 }
 
 /** The `auth` key of a router or host; `shared` when it is not written. */
-export function authIn(
+export function readAuthKey(
   reading: Reading,
   entries: Entries,
   section: 'router' | 'host',
-  path: readonly Step[],
-  shared: Credentials,
+  path: readonly PathStep[],
+  shared: WrittenAuth,
   title: string,
-): Credentials {
+): WrittenAuth {
   if (!entries.has('auth')) return shared;
   const raw = take(reading, entries, section, 'auth', 'auth');
   if (raw === 'default') return raw;
-  return raw === 'none' ? null : authOf(reading, readTable(reading, 'auth', raw, [...path, 'auth'], `in auth ${title}`));
+  return raw === 'none' ? null : readAuthPolicy(reading, readTable(reading, 'auth', raw, [...path, 'auth'], `in auth ${title}`));
 }
 
 /**
  * Settles credentials of all lists at once, in the order given: [auth] goes to smart hosts of one name, the first
  * that says nothing else; a backup's operator must not be handed the primary's password.
  */
-export function settle(reading: Reading, auth: AuthPolicy | null, lists: readonly (readonly Draft[])[]): readonly (readonly Smarthost[])[] {
+export function settleAuth(
+  reading: Reading,
+  auth: AuthPolicy | null,
+  lists: readonly (readonly HostDraft[])[],
+): readonly (readonly Smarthost[])[] {
   const first = lists.flat().find((draft) => draft.auth === 'implied')?.address.host;
   return lists.map((drafts) =>
     drafts.map((draft) => {

@@ -5,14 +5,14 @@ import { DEFAULT_TLS, DIRECT } from '../router/smarthost.ts';
 import { isDomain, isHostName, parseMailbox } from '../smtp/path.ts';
 import { isAscii } from '../smtp/text.ts';
 import type { Config, Timeouts } from './config.ts';
-import { draftHosts, ignoredOver, settle } from './hosts.ts';
+import { linkOver } from './connection-keys.ts';
+import { draftHosts, ignoredOver, settleAuth } from './hosts.ts';
 import { KEYS, keyOfEnv, keysOf, nearestKey, type Section, variableOf } from './keys.ts';
-import { linkOver } from './link.ts';
-import { authOf, refuseHeld, SECRETS, tlsOver } from './policy.ts';
-import { draftRouters, rewriteOf, withHosts } from './routers.ts';
+import { readAuthPolicy, refuseHeld, SECRETS, tlsOver } from './policy.ts';
+import { draftRouters, readRewrite, withHosts } from './routers.ts';
 import { type Held, type Reading, readTable, take } from './table.ts';
 import type { Toml } from './toml.ts';
-import { type At, type Directories, type Entries, fromEnvironment, type Written } from './values.ts';
+import { type Directories, type Entries, fromEnvironment, type Location, type Written } from './values.ts';
 
 /** A file as it was read. */
 export interface File {
@@ -33,7 +33,7 @@ export type Interpreted =
 
 /** All errors are found at once and come in the order of the file's lines, those of the environment last. */
 export function interpret(file: File | null, env: Environment, directories: Directories): Interpreted {
-  const errors: { readonly at: At; readonly line: number; readonly text: string }[] = [];
+  const errors: { readonly at: Location; readonly line: number; readonly text: string }[] = [];
   const warnings: string[] = [];
   const reading: Reading = {
     directories,
@@ -45,7 +45,7 @@ export function interpret(file: File | null, env: Environment, directories: Dire
     complain: (at, sentence) => errors.push({ at, line: at.line || Infinity, text: printAt(at, sentence) }),
     warn: (at, sentence) => warnings.push(printAt(at, sentence)),
   };
-  const config = configOf(reading, file, env);
+  const config = readAll(reading, file, env);
   if (errors.length === 0) return { ok: true, config, warnings };
   // Infinity - Infinity is no order.
   errors.sort((a, b) => (a.line === b.line ? 0 : a.line - b.line));
@@ -57,13 +57,13 @@ export function interpret(file: File | null, env: Environment, directories: Dire
 const LOG_LABELS: readonly string[] = ['log', 'log_format'].flatMap((name) => [`key "${name}"`, `NOSPOOL_${name.toUpperCase()}`]);
 const logOf = ({ log, logFormat }: Config): Pick<Config, 'log' | 'logFormat'> => ({ log, logFormat });
 
-const printAt = ({ place, label }: At, sentence: string): string => `${place}: ${label} ${sentence}`;
+const printAt = ({ place, label }: Location, sentence: string): string => `${place}: ${label} ${sentence}`;
 
-function configOf(reading: Reading, file: File | null, env: Environment): Config {
+function readAll(reading: Reading, file: File | null, env: Environment): Config {
   const variables = readVariables(reading, env, file);
   const top = over(readTable(reading, '', file?.toml.table ?? {}, [], ''), variables.get(''));
   const section = (name: 'tls' | 'auth' | 'timeouts'): Entries => readSection(reading, top, name);
-  const text = (name: string, check: Check): string => {
+  const text = (name: string, check: TextCheck): string => {
     const value = take(reading, top, '', 'text', name);
     const written = top.get(name);
     const sentence = value === '' ? null : check(value);
@@ -71,19 +71,19 @@ function configOf(reading: Reading, file: File | null, env: Environment): Config
     return value;
   };
   /** Without the dot of the root, which no address has. */
-  const name = (key: string): string => text(key, domain).replace(/\.$/, '');
+  const name = (key: string): string => text(key, checkDomain).replace(/\.$/, '');
   const isOn = (name: string): boolean => take(reading, top, '', 'switch', name);
   const choice = <T extends string>(name: string): T => take(reading, top, '', 'choice', name) as T;
 
   const timeouts = over(section('timeouts'), variables.get('timeouts'));
   const fileTls = tlsOver(reading, DEFAULT_TLS, section('tls'));
   const tls = variables.has('tls') ? tlsOver(reading, fileTls, variables.get('tls') as Entries) : fileTls;
-  const auth = authOf(reading, authOver(section('auth'), variables.get('auth')));
+  const auth = readAuthPolicy(reading, authOver(section('auth'), variables.get('auth')));
   const shared = { tls, auth: 'implied' as const, link: linkOver(reading, '', DIRECT, top), ignored: ignoredOver(reading, '', [], top) };
 
   const routerTables = top.get('router');
   const drafts = routerTables ? draftRouters(reading, routerTables.raw, routerTables, shared) : [];
-  const [smarthosts = [], ...lists] = settle(reading, auth, [
+  const [smarthosts = [], ...lists] = settleAuth(reading, auth, [
     draftHosts(reading, top, '', 'smarthosts', [], shared),
     ...drafts.map((draft) => (draft.driver === 'redirect' ? [] : draft.drafts)),
   ]);
@@ -109,7 +109,7 @@ function configOf(reading: Reading, file: File | null, env: Environment): Config
     hostname,
     qualifyDomain: name('qualify_domain'),
     qualifyRecipient: name('qualify_recipient'),
-    from: text('from', sender),
+    from: text('from', checkSender),
     forceFrom: isOn('force_from'),
     forceReversePath: isOn('force_reverse_path'),
     replayWindow: take(reading, top, '', 'size', 'replay_window'),
@@ -118,7 +118,7 @@ function configOf(reading: Reading, file: File | null, env: Environment): Config
     loneDot: choice('lone_dot'),
     keepBcc: isOn('keep_bcc'),
     received: isOn('received'),
-    defaultCharset: text('default_charset', charset),
+    defaultCharset: text('default_charset', checkCharset),
     header8bit: choice('header_8bit'),
     eightBit: choice('eight_bit'),
     longLines: choice('long_lines'),
@@ -131,7 +131,7 @@ function configOf(reading: Reading, file: File | null, env: Environment): Config
       keysOf('timeouts').map(({ name }) => [name, take(reading, timeouts, 'timeouts', 'duration', name)]),
     ) as unknown as Timeouts,
     routers: withHosts(drafts, lists),
-    rewrite: rewrite ? rewriteOf(reading, tableOf(reading, rewrite)) : Object.create(null),
+    rewrite: rewrite ? readRewrite(reading, tableOf(reading, rewrite)) : Object.create(null),
   };
 }
 
@@ -173,7 +173,7 @@ function readVariables(reading: Reading, env: Environment, file: File | null): R
     if (!name.startsWith('NOSPOOL_') || name === 'NOSPOOL_CONFIG') continue;
     const value = env[name];
     if (value === undefined || value === '') continue;
-    const at: At = { place: 'environment', label: name, line: 0 };
+    const at: Location = { place: 'environment', label: name, line: 0 };
     const key = keyOfEnv(name);
     if (key) {
       const entries = sections.get(key.section) ?? new Map<string, Written>();
@@ -217,15 +217,15 @@ function unknownVariable(name: string): string {
 }
 
 /** What is wrong with a text that is a name or an address; null when it can be used. */
-type Check = (text: string) => string | null;
+type TextCheck = (text: string) => string | null;
 
 const NO_HELLO = 'is no domain of RFC 5321, so EHLO says the address of the socket, and bare addresses need qualify_domain';
 
-const domain: Check = (text) => (isDomain(text.replace(/\.$/, '')) ? null : 'expects a domain such as "example.org"');
+const checkDomain: TextCheck = (text) => (isDomain(text.replace(/\.$/, '')) ? null : 'expects a domain such as "example.org"');
 
-const charset: Check = (text) => (/^[A-Za-z0-9][\w.:+-]*$/.test(text) ? null : 'expects the name of a charset such as "koi8-r"');
+const checkCharset: TextCheck = (text) => (/^[A-Za-z0-9][\w.:+-]*$/.test(text) ? null : 'expects the name of a charset such as "koi8-r"');
 
-const sender: Check = (text) => {
+const checkSender: TextCheck = (text) => {
   if (/\{(?!login\})[^{}]*\}/.test(text)) return 'has a word in braces that is not {login}, the only one that is replaced';
   return parseMailbox(text.replaceAll('{login}', 'login')).ok ? null : 'expects an address such as "{login}@example.org"';
 };

@@ -52,7 +52,7 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 
 const ANY = [0, Infinity] as const;
-const NOTHING: Rest = {};
+const NO_REST: Rest = {};
 const NO_CHOICES: readonly string[] = [];
 
 type Rest = Partial<Pick<Key, 'choices' | 'range' | 'driver'>>;
@@ -64,7 +64,7 @@ function key(
   initial: Key['initial'],
   example: string,
   meaning: string,
-  { choices = NO_CHOICES, range = ANY, driver = null }: Rest = NOTHING,
+  { choices = NO_CHOICES, range = ANY, driver = null }: Rest = NO_REST,
 ): Key {
   return { section, name, kind, initial, meaning, example, choices, range, driver };
 }

@@ -14,7 +14,7 @@ export function tlsOver(reading: Reading, base: TlsPolicy, entries: Entries): Tl
   const mode = take(reading, entries, 'tls', 'choice', 'mode') as '' | Exclude<TlsPolicy['mode'], 'default'>;
   const verify = take(reading, entries, 'tls', 'switch', 'verify');
   const caFile = text('path', 'ca_file');
-  const fingerprint = fingerprints(reading, entries);
+  const fingerprint = takeFingerprints(reading, entries);
   const serverName = text('text', 'server_name');
   const certificate = text('path', 'certificate');
   const certificateKey = text('path', 'certificate_key');
@@ -55,7 +55,7 @@ export function tlsOver(reading: Reading, base: TlsPolicy, entries: Entries): Tl
 }
 
 /** `sha256:` and 64 lower-case hexadecimal digits each; openssl prints them in capitals with colons, which is accepted. */
-function fingerprints(reading: Reading, entries: Entries): readonly string[] {
+function takeFingerprints(reading: Reading, entries: Entries): readonly string[] {
   const list = take(reading, entries, 'tls', 'texts', 'fingerprint');
   const digests: string[] = [];
   for (const item of list) {
@@ -82,12 +82,12 @@ export const SECRETS = [
 type SecretKey = (typeof SECRETS)[number];
 
 /** The policy of one table, which inherits nothing: half of another host's credentials is never right. null = no authentication. */
-export function authOf(reading: Reading, entries: Entries): AuthPolicy | null {
+export function readAuthPolicy(reading: Reading, entries: Entries): AuthPolicy | null {
   const text = (name: string): string => take(reading, entries, 'auth', 'text', name);
   const user = text('user');
-  const mechanisms = mechanismsOf(reading, entries);
+  const mechanisms = takeMechanisms(reading, entries);
   const allowPlaintext = take(reading, entries, 'auth', 'switch', 'allow_plaintext');
-  const secrets = new Map(SECRETS.map((key) => [key, secretOf(reading, entries, key)]));
+  const secrets = new Map(SECRETS.map((key) => [key, takeSecret(reading, entries, key)]));
   const used = SECRETS.filter((key) => secrets.get(key)?.from !== 'none');
   const [first, second] = used;
   const firstWritten = first && entries.get(first);
@@ -114,7 +114,7 @@ export function authOf(reading: Reading, entries: Entries): AuthPolicy | null {
 const isEmpty = (raw: unknown): boolean => raw === undefined || raw === '' || (Array.isArray(raw) && raw.length === 0);
 
 /** A file that an argument names could send any password that the user may read to a host of its own. */
-export const ownSecret = (reading: Reading, written: Written | undefined): { readonly isOwn?: true } =>
+export const markOwn = (reading: Reading, written: Written | undefined): { readonly isOwn?: true } =>
   written && written.line > 0 && reading.refuses('path') !== null ? { isOwn: true } : {};
 
 /** Complains of a key whose file may not hold it; the environment is whoever runs this. */
@@ -123,7 +123,7 @@ export function refuseHeld(reading: Reading, written: Written | undefined, held:
   if (written && refused !== null) reading.complain(written, refused);
 }
 
-function mechanismsOf(reading: Reading, entries: Entries): readonly string[] {
+function takeMechanisms(reading: Reading, entries: Entries): readonly string[] {
   const names = take(reading, entries, 'auth', 'texts', 'mechanisms').map((item) => item.toUpperCase());
   const written = entries.get('mechanisms');
   for (const name of names)
@@ -133,7 +133,7 @@ function mechanismsOf(reading: Reading, entries: Entries): readonly string[] {
 }
 
 /** What one key says; 'none' where it is empty or not written. */
-function secretOf(reading: Reading, entries: Entries, key: SecretKey): Secret {
+function takeSecret(reading: Reading, entries: Entries, key: SecretKey): Secret {
   if (key === 'password_command' || key === 'token_command') {
     const argv = take(reading, entries, 'auth', 'command', key);
     return argv.length > 0 ? { from: 'command', argv } : { from: 'none' };
@@ -142,7 +142,7 @@ function secretOf(reading: Reading, entries: Entries, key: SecretKey): Secret {
   if (text === '') return { from: 'none' };
   if (key === 'password') return { from: 'literal', value: text };
   if (key === 'password_file' || key === 'token_file')
-    return { from: 'file', path: secretPath(reading, entries, key, text), ...ownSecret(reading, entries.get(key)) };
+    return { from: 'file', path: parseSecretPath(reading, entries, key, text), ...markOwn(reading, entries.get(key)) };
   const written = entries.get(key);
   if (written && !/^[A-Za-z_][A-Za-z0-9_]*$/.test(text)) reading.complain(written, 'expects the name of an environment variable');
   return { from: 'env', name: text };
@@ -152,7 +152,7 @@ function secretOf(reading: Reading, entries: Entries, key: SecretKey): Secret {
  * A relative name is a credential that systemd hands to the service (LoadCredential=, systemd.exec(5)): it stays as
  * it is, for whoever reads the secret knows where they are.
  */
-function secretPath(reading: Reading, entries: Entries, key: SecretKey, file: string): string {
+function parseSecretPath(reading: Reading, entries: Entries, key: SecretKey, file: string): string {
   if (!file.startsWith('~') && !file.split('/').some((part) => part === '.' || part === '..')) return file;
   const path = parsePath(file, reading.directories);
   if (path.ok) return path.value;

@@ -30,9 +30,9 @@ export type ConfigAnswer =
   | Extract<Interpreted, { readonly ok: false }>;
 
 /** A file with all keys and a comment for each is under 8 KiB; 1 MiB leaves room for thousands of routes and bounds memory. */
-const LARGEST = 1 << 20;
+const LARGEST_FILE = 1 << 20;
 
-type Content =
+type FileContent =
   | { readonly state: 'read'; readonly text: string; readonly refuses: File['refuses'] }
   | { readonly state: 'absent' }
   /** Of the user's own file: nobody says that this user ever wrote it. */
@@ -49,7 +49,7 @@ export async function readConfig(request: ConfigRequest): Promise<ConfigAnswer> 
   // What a file may hold is asked of its descriptor until it has been interpreted.
   const opened: number[] = [];
   try {
-    return await find(request, (path, kind) => readText(path, kind, request.euid, opened));
+    return await findConfig(request, (path, kind) => readText(path, kind, request.euid, opened));
   } finally {
     for (const fd of opened) closeSync(fd);
   }
@@ -57,7 +57,7 @@ export async function readConfig(request: ConfigRequest): Promise<ConfigAnswer> 
 
 type ConfigKind = Extract<FileKind, 'system' | 'named' | 'own' | 'argument'>;
 
-async function find(request: ConfigRequest, read: (path: string, kind: ConfigKind) => Content): Promise<ConfigAnswer> {
+async function findConfig(request: ConfigRequest, read: (path: string, kind: ConfigKind) => FileContent): Promise<ConfigAnswer> {
   const { path, isTrusted = false, env, home, systemFile = SYSTEM_FILE } = request;
   const directories = { home };
   const system = read(systemFile, 'system');
@@ -70,7 +70,7 @@ async function find(request: ConfigRequest, read: (path: string, kind: ConfigKin
     if (!('toml' in file)) return file;
     if (file.toml.table.lock === true) {
       const answer = interpret(file, {}, directories);
-      return answer.ok ? { ...answer, warnings: [...answer.warnings, ...ignored(request, systemFile)] } : answer;
+      return answer.ok ? { ...answer, warnings: [...answer.warnings, ...listIgnored(request, systemFile)] } : answer;
     }
   }
 
@@ -97,7 +97,7 @@ async function find(request: ConfigRequest, read: (path: string, kind: ConfigKin
 const refusal = (sentence: string): ConfigAnswer => ({ ok: false, errors: [sentence] });
 
 /** What -C and the environment would have said, had the system file not been locked. */
-function ignored({ path, env }: ConfigRequest, systemFile: string): string[] {
+function listIgnored({ path, env }: ConfigRequest, systemFile: string): string[] {
   const names = Object.keys(env).filter((name) => name.startsWith('NOSPOOL_') && env[name]);
   const given = path === null ? names : [`-C ${path}`, ...names];
   return given.length === 0 ? [] : [`${systemFile}: is locked, so ${given.join(', ')} ${given.length === 1 ? 'is' : 'are'} ignored`];
@@ -111,7 +111,7 @@ export function userFile(env: Environment, home: string | null): string | null {
 
 async function finish(
   path: string,
-  content: Content,
+  content: FileContent,
   isSystem: boolean,
   env: Environment,
   directories: Parameters<typeof interpret>[2],
@@ -126,7 +126,7 @@ async function finish(
 
 async function parseFile(
   path: string,
-  { text, refuses }: Content & { state: 'read' },
+  { text, refuses }: FileContent & { state: 'read' },
   isSystem: boolean,
 ): Promise<File | (ConfigAnswer & { ok: false })> {
   const { parseToml } = await import('./toml.ts');
@@ -135,7 +135,7 @@ async function parseFile(
   return { path, toml, refuses, isSystem };
 }
 
-function readText(path: string, kind: ConfigKind, euid: number, opened: number[]): Content {
+function readText(path: string, kind: ConfigKind, euid: number, opened: number[]): FileContent {
   let fd: number;
   try {
     // Without waiting: a named pipe would otherwise hold us until somebody writes to it.
@@ -149,15 +149,15 @@ function readText(path: string, kind: ConfigKind, euid: number, opened: number[]
     // What people name to have no configuration at all.
     if (path === '/dev/null' && stats.isCharacterDevice()) return { state: 'read', text: '', refuses: () => null };
     if (stats.isDirectory()) return { state: 'broken', detail: `${path}: is a directory, not a file` };
-    const stranger = kind === 'own' ? strangers(path, stats.uid, euid) : null;
+    const stranger = kind === 'own' ? ignoreStranger(path, stats.uid, euid) : null;
     if (stranger !== null) return stranger;
     const runner = { euid };
     // What an argument names may say where mail goes as any other file may; what it may not hold is asked when it is read.
     const refused = refuseFile(kind === 'argument' ? 'named' : kind, path, stats, fd, runner);
     if (refused !== null) return { state: 'refused', detail: `${path}: ${refused}` };
     const octets = readOctets(fd);
-    if (octets.length > LARGEST)
-      return { state: 'broken', detail: `${path}: has more than ${LARGEST} octets; is it a configuration file?` };
+    if (octets.length > LARGEST_FILE)
+      return { state: 'broken', detail: `${path}: has more than ${LARGEST_FILE} octets; is it a configuration file?` };
     if (!isUtf8(octets))
       return { state: 'broken', detail: `${path}:${lineNotUtf8(octets)}: is not UTF-8, which TOML demands: convert the file` };
     return {
@@ -175,7 +175,7 @@ function readText(path: string, kind: ConfigKind, euid: number, opened: number[]
 }
 
 /** The environment may be another user's (su, sudo -E, cron): what it points at is then not ours to obey. */
-function strangers(path: string, owner: number, euid: number): Content | null {
+function ignoreStranger(path: string, owner: number, euid: number): FileContent | null {
   if (owner === euid || owner === 0) return null;
   return { state: 'ignored', detail: `${path}: belongs to uid ${owner}, not to uid ${euid}, and is ignored` };
 }
@@ -183,7 +183,7 @@ function strangers(path: string, owner: number, euid: number): Content | null {
 /** All octets, or the first LARGEST and some more: `-C` may name a device that never ends. */
 function readOctets(fd: number): Buffer {
   const parts: Buffer[] = [];
-  for (let total = 0; total <= LARGEST; ) {
+  for (let total = 0; total <= LARGEST_FILE; ) {
     const part = Buffer.allocUnsafe(1 << 14);
     const count = readSync(fd, part);
     if (count === 0) break;
@@ -204,7 +204,7 @@ function lineNotUtf8(octets: Uint8Array): number {
 
 const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? String(error);
 
-function unopened(path: string, kind: ConfigKind, euid: number, error: unknown): Content {
+function unopened(path: string, kind: ConfigKind, euid: number, error: unknown): FileContent {
   const code = codeOf(error);
   if (code === 'ENOENT' || code === 'ENOTDIR') return { state: 'absent' };
   if (code !== 'EACCES' && code !== 'EPERM') return { state: 'broken', detail: `${path}: cannot be opened (${code})` };
@@ -212,5 +212,5 @@ function unopened(path: string, kind: ConfigKind, euid: number, error: unknown):
   const owner = ownerOf(path);
   // A closed home directory is what ProtectHome= of systemd leaves a service.
   if (kind === 'own' && owner === null) return { state: 'ignored', detail: `${detail}; it is ignored` };
-  return (kind === 'own' && owner !== null ? strangers(path, owner, euid) : null) ?? { state: 'broken', detail };
+  return (kind === 'own' && owner !== null ? ignoreStranger(path, owner, euid) : null) ?? { state: 'broken', detail };
 }

@@ -3,8 +3,8 @@
  * nearest known key. Knows neither files nor what the values mean.
  */
 import { KEYS, type Key, type Kind, keyOf, keysOf, nearestKey, printSection, type Section, TABLES } from './keys.ts';
-import type { Step } from './toml.ts';
-import { type At, type Directories, type Entries, parseValue, type Values, type Written } from './values.ts';
+import type { PathStep } from './toml.ts';
+import { type Directories, type Entries, type Location, parseValue, type Values, type Written } from './values.ts';
 
 /** What not every file may hold: a password, a command, the path of a file that is written to. */
 export type Held = 'literal' | 'command' | 'path';
@@ -13,10 +13,10 @@ export type Held = 'literal' | 'command' | 'path';
 export interface Reading {
   readonly directories: Directories;
   /** Where a key of the file stands. */
-  at(path: readonly Step[], label: string): At;
+  at(path: readonly PathStep[], label: string): Location;
   /** An error: nothing is sent. `sentence` continues the label. */
-  complain(at: At, sentence: string): void;
-  warn(at: At, sentence: string): void;
+  complain(at: Location, sentence: string): void;
+  warn(at: Location, sentence: string): void;
   /** Why the file may not hold this; null when it may. */
   refuses(held: Held): string | null;
 }
@@ -26,7 +26,7 @@ export function readTable(
   reading: Reading,
   section: Section,
   raw: Readonly<Record<string, unknown>>,
-  path: readonly Step[],
+  path: readonly PathStep[],
   title: string,
 ): Entries {
   const entries = new Map<string, Written>();
@@ -34,12 +34,12 @@ export function readTable(
     const at = reading.at([...path, name], `key "${name}"${title === '' ? '' : ` ${title}`}`);
     if (keyOf(section, name) || (section === '' && TABLES.includes(name as (typeof TABLES)[number])))
       entries.set(name, { ...at, raw: value });
-    else reading.complain(at, unknown(section, name));
+    else reading.complain(at, explainUnknown(section, name));
   }
   return entries;
 }
 
-function unknown(section: Section, name: string): string {
+function explainUnknown(section: Section, name: string): string {
   const names = keysOf(section).map((key) => key.name);
   const meant = nearestKey(name, section === '' ? [...names, ...TABLES] : names);
   const elsewhere = KEYS.find((key) => key.name === name && key.section !== 'host' && key.section !== 'router');
@@ -55,7 +55,7 @@ function unknown(section: Section, name: string): string {
 }
 
 /** What a key has when it is absent or wrong and has no default; an error was reported, or its reader looks first. */
-const NOTHING: { readonly [K in Kind]?: Values[K] } = { text: '', choice: '', texts: [], table: {}, auth: 'none' };
+const IF_ABSENT: { readonly [K in Kind]?: Values[K] } = { text: '', choice: '', texts: [], table: {}, auth: 'none' };
 
 /** The value of a key, or its default. `kind` must be the table's own: a slip is a bug. */
 export function take<K extends Kind>(reading: Reading, entries: Entries, section: Section, kind: K, name: string): Values[K] {
@@ -67,11 +67,11 @@ export function take<K extends Kind>(reading: Reading, entries: Entries, section
     if (value.ok) return value.value;
     reading.complain(written, value.detail);
   }
-  return initial(kind, key, reading.directories);
+  return takeInitial(kind, key, reading.directories);
 }
 
-function initial<K extends Kind>(kind: K, key: Key, directories: Directories): Values[K] {
-  if (key.initial === null) return NOTHING[kind] as Values[K];
+function takeInitial<K extends Kind>(kind: K, key: Key, directories: Directories): Values[K] {
+  if (key.initial === null) return IF_ABSENT[kind] as Values[K];
   const value = parseValue(kind, key.initial, key, directories);
   if (!value.ok) throw new Error(`bug: the default of ${key.name} ${value.detail}`);
   return value.value;

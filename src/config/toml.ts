@@ -4,14 +4,14 @@
  */
 import { parse, TomlError } from 'smol-toml';
 
-export type Step = string | number;
+export type PathStep = string | number;
 
 export interface Toml {
   readonly ok: true;
   /** Tables have no prototype; an integer is a number. */
   readonly table: Readonly<Record<string, unknown>>;
   /** The line of a key, table or array item, from 1; 0 when it is not in the file. */
-  line(...path: readonly Step[]): number;
+  line(...path: readonly PathStep[]): number;
 }
 
 export interface NotToml {
@@ -24,7 +24,7 @@ export function parseToml(text: string): Toml | NotToml {
   try {
     const table = parse(text);
     const lines = scan(text);
-    return { ok: true, table, line: (...path) => lines.get(printPath(path)) ?? 0 };
+    return { ok: true, table, line: (...path) => lines.get(encodePath(path)) ?? 0 };
   } catch (error) {
     if (!(error instanceof TomlError)) throw error;
     // Only the first line: the rest repeats the file, in which there may be a password.
@@ -59,7 +59,7 @@ function explain(detail: string, line: string): string {
 const UNCLOSED = 'a value is missing, or a list that began in a line before is not closed';
 
 /** JSON, because a quoted key may hold any character. */
-const printPath = (path: readonly Step[]): string => JSON.stringify(path);
+const encodePath = (path: readonly PathStep[]): string => JSON.stringify(path);
 
 /** Walks text that is known to be TOML. */
 function scan(text: string): ReadonlyMap<string, number> {
@@ -69,11 +69,11 @@ function scan(text: string): ReadonlyMap<string, number> {
   let at = text.startsWith('\ufeff') ? 1 : 0;
   let line = 1;
 
-  const mark = (path: readonly Step[]): void => {
-    const key = printPath(path);
+  const mark = (path: readonly PathStep[]): void => {
+    const key = encodePath(path);
     if (!lines.has(key)) lines.set(key, line);
   };
-  const markAll = (base: readonly Step[], keys: readonly Step[]): void => {
+  const markAll = (base: readonly PathStep[], keys: readonly PathStep[]): void => {
     for (let i = 1; i <= keys.length; i++) mark([...base, ...keys.slice(0, i)]);
   };
   const step = (count = 1): void => {
@@ -127,7 +127,7 @@ function scan(text: string): ReadonlyMap<string, number> {
     }
   };
 
-  const value = (path: readonly Step[]): void => {
+  const value = (path: readonly PathStep[]): void => {
     space();
     const first = text[at];
     if (first === '"' || first === "'") {
@@ -158,7 +158,7 @@ function scan(text: string): ReadonlyMap<string, number> {
     if (text[at] === ',') step();
     space();
   };
-  const pair = (base: readonly Step[]): void => {
+  const pair = (base: readonly PathStep[]): void => {
     // The line is that of the key; its value may begin and end on later ones.
     const keys = key();
     markAll(base, keys);
@@ -167,18 +167,18 @@ function scan(text: string): ReadonlyMap<string, number> {
     value([...base, ...keys]);
   };
   /** A table's name as a path: what is below an array of tables belongs to the last table of it. */
-  const resolve = (keys: readonly string[]): Step[] => {
-    const path: Step[] = [];
+  const resolve = (keys: readonly string[]): PathStep[] => {
+    const path: PathStep[] = [];
     for (const name of keys) {
       path.push(name);
       mark(path);
-      const count = counts.get(printPath(path));
+      const count = counts.get(encodePath(path));
       if (count !== undefined) path.push(count - 1);
     }
     return path;
   };
 
-  let table: readonly Step[] = [];
+  let table: readonly PathStep[] = [];
   for (space(); at < text.length; space()) {
     if (text[at] !== '[') {
       pair(table);
@@ -192,8 +192,8 @@ function scan(text: string): ReadonlyMap<string, number> {
     if (isArray) {
       const array = [...base, last];
       mark(array);
-      const count = counts.get(printPath(array)) ?? 0;
-      counts.set(printPath(array), count + 1);
+      const count = counts.get(encodePath(array)) ?? 0;
+      counts.set(encodePath(array), count + 1);
       table = [...array, count];
     } else {
       table = [...base, last];

@@ -6,7 +6,7 @@ import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import type { Key, Kind } from './keys.ts';
 
 /** Where something was written: an error is `PLACE: LABEL SENTENCE`. */
-export interface At {
+export interface Location {
   /** `FILE:LINE`, or `environment`. */
   readonly place: string;
   /** `key "mode" in [tls]`, or the name of a variable. */
@@ -16,7 +16,7 @@ export interface At {
 }
 
 /** A value as it was written, and where. */
-export interface Written extends At {
+export interface Written extends Location {
   readonly raw: unknown;
 }
 
@@ -48,7 +48,7 @@ export interface Directories {
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this line looks for.
 const CONTROL = /[\u0000-\u001f\u007f]/;
 
-const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+const DURATION_UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** What a timer of the runtime can hold (2^31 - 1 ms), in whole days. */
 const LONGEST_DAYS = 24;
@@ -69,7 +69,7 @@ export function parseDuration(raw: unknown): Parsed<number> {
   if (raw === 'none') return parsed(Infinity);
   let total = 0;
   const add = (_: string, count: string, unit: string): string => {
-    total += Number(count) * (UNITS[unit] as number);
+    total += Number(count) * (DURATION_UNITS[unit] as number);
     return '';
   };
   if (typeof raw !== 'string' || raw === '' || raw.replace(/(\d+)(ms|s|m|h|d)/g, add) !== '')
@@ -93,7 +93,7 @@ function printSize(size: number): string {
 }
 
 /** What a value is called in "found a …". */
-function found(raw: unknown): string {
+function nameType(raw: unknown): string {
   if (Array.isArray(raw)) return raw.every((item) => typeof item === 'string') ? 'a list of texts' : 'a list';
   if (typeof raw === 'string') return 'a text';
   if (typeof raw === 'boolean') return 'true or false without quotes';
@@ -104,15 +104,15 @@ function found(raw: unknown): string {
 const isTable = (raw: unknown): raw is Record<string, unknown> =>
   typeof raw === 'object' && raw !== null && !Array.isArray(raw) && !(raw instanceof Date);
 
-function text(raw: unknown, { example }: Key): Parsed<string> {
-  if (typeof raw !== 'string') return unparsed(`expects a text such as ${example}, found ${found(raw)}`);
+function parseText(raw: unknown, { example }: Key): Parsed<string> {
+  if (typeof raw !== 'string') return unparsed(`expects a text such as ${example}, found ${nameType(raw)}`);
   return CONTROL.test(raw) ? unparsed('has a control character, which is not allowed') : parsed(raw);
 }
 
-function texts(raw: unknown, key: Key): Parsed<readonly string[]> {
-  if (!Array.isArray(raw)) return unparsed(`expects a list such as ${key.example}, found ${found(raw)}`);
+function parseTexts(raw: unknown, key: Key): Parsed<readonly string[]> {
+  if (!Array.isArray(raw)) return unparsed(`expects a list such as ${key.example}, found ${nameType(raw)}`);
   for (const item of raw) {
-    if (typeof item !== 'string') return unparsed(`expects a list of texts such as ${key.example}, but one item is ${found(item)}`);
+    if (typeof item !== 'string') return unparsed(`expects a list of texts such as ${key.example}, but one item is ${nameType(item)}`);
     if (CONTROL.test(item)) return unparsed('has a control character, which is not allowed');
     if (item === '') return unparsed('has an empty item');
   }
@@ -129,9 +129,9 @@ export function parsePath(raw: string, { home }: Directories): Parsed<string> {
 type Parser<K extends Kind> = (raw: unknown, key: Key, directories: Directories) => Parsed<Values[K]>;
 
 const PARSERS: { readonly [K in Kind]: Parser<K> } = {
-  text,
-  texts,
-  switch: (raw) => (typeof raw === 'boolean' ? parsed(raw) : unparsed(`expects true or false, found ${found(raw)}`)),
+  text: parseText,
+  texts: parseTexts,
+  switch: (raw) => (typeof raw === 'boolean' ? parsed(raw) : unparsed(`expects true or false, found ${nameType(raw)}`)),
   choice(raw, { choices }) {
     if (typeof raw === 'string' && choices.includes(raw)) return parsed(raw);
     const words = choices.map((word) => `"${word}"`);
@@ -140,11 +140,11 @@ const PARSERS: { readonly [K in Kind]: Parser<K> } = {
   size: (raw, { range }) => parseSize(raw, range),
   duration: (raw) => parseDuration(raw),
   path(raw, key, directories) {
-    const path = text(raw, key);
+    const path = parseText(raw, key);
     return !path.ok || path.value === '' ? path : parsePath(path.value, directories);
   },
   paths(raw, key, directories) {
-    const list = texts(raw, key);
+    const list = parseTexts(raw, key);
     if (!list.ok) return list;
     const paths: string[] = [];
     for (const item of list.value) {
@@ -155,20 +155,20 @@ const PARSERS: { readonly [K in Kind]: Parser<K> } = {
     return parsed(paths);
   },
   command(raw, key, directories) {
-    const argv = texts(raw, key);
+    const argv = parseTexts(raw, key);
     if (!argv.ok || argv.value.length === 0) return argv;
     const [program, ...rest] = argv.value as [string, ...string[]];
     const path = parsePath(program, directories);
     return path.ok ? parsed([path.value, ...rest]) : unparsed(`${path.detail}, as the program: PATH is the caller's`);
   },
   log(raw, key, directories) {
-    const path = text(raw, key);
+    const path = parseText(raw, key);
     if (!path.ok || ['', 'syslog', 'stderr', 'none'].includes(path.value)) return path;
     const absolute = parsePath(path.value, directories);
     return absolute.ok ? absolute : unparsed('expects "syslog", "stderr", "none" or an absolute path');
   },
-  hosts: (raw, { example }) => (Array.isArray(raw) ? parsed(raw) : unparsed(`expects a list such as ${example}, found ${found(raw)}`)),
-  table: (raw, { example }) => (isTable(raw) ? parsed(raw) : unparsed(`expects a table such as ${example}, found ${found(raw)}`)),
+  hosts: (raw, { example }) => (Array.isArray(raw) ? parsed(raw) : unparsed(`expects a list such as ${example}, found ${nameType(raw)}`)),
+  table: (raw, { example }) => (isTable(raw) ? parsed(raw) : unparsed(`expects a table such as ${example}, found ${nameType(raw)}`)),
   auth(raw, { example }) {
     if (raw === 'default' || raw === 'none') return parsed(raw);
     return isTable(raw) ? parsed(raw) : unparsed(`expects a table such as ${example}, "default" or "none"`);

@@ -4,33 +4,33 @@
  */
 import yargs from 'yargs';
 import { failWith, print } from '../process/stderr.ts';
-import { SINK_DEFAULTS, type SinkOptions } from './sink/options.ts';
+import { SINK_DEFAULTS, type SinkOptions } from './sink/sink-options.ts';
 
-type Kind = 'text' | 'number' | 'list' | 'switch';
+type OptionKind = 'text' | 'number' | 'list' | 'switch';
 
-export interface Option {
+export interface CommandOption {
   readonly name: string;
   /** What stands for the value in the help; '' for a switch. */
   readonly value: string;
-  readonly kind: Kind;
+  readonly kind: OptionKind;
   readonly help: string;
 }
 
 /** Values by option name, as yargs has read them. */
-type Values = Readonly<Record<string, unknown>>;
+type OptionValues = Readonly<Record<string, unknown>>;
 
 export interface AdminCommand {
   readonly name: string;
   /** Operands, as the usage line shows them: '' when the command takes none, in brackets when it does without. */
   readonly operands: string;
   readonly help: string;
-  readonly options: readonly Option[];
+  readonly options: readonly CommandOption[];
   readonly examples: readonly string[];
   /** The exit status. */
-  readonly run: (values: Values, operands: readonly string[]) => Promise<number>;
+  readonly run: (values: OptionValues, operands: readonly string[]) => Promise<number>;
 }
 
-const option = (name: string, kind: Kind, value: string, help: string): Option => ({ name, kind, value, help });
+const option = (name: string, kind: OptionKind, value: string, help: string): CommandOption => ({ name, kind, value, help });
 
 const CONFIG = option('config', 'text', 'FILE', 'read this configuration (also -C)');
 
@@ -71,7 +71,7 @@ export const COMMANDS: readonly AdminCommand[] = [
     ],
     examples: ['nospool route root alice@example.org', 'nospool route --resolve root'],
     run: async (values, operands) =>
-      (await import('./route.ts')).runRoute(
+      (await import('./show-route.ts')).runRoute(
         {
           config: text(values.config) ?? '',
           from: text(values.from),
@@ -176,7 +176,7 @@ export const COMMANDS: readonly AdminCommand[] = [
     ],
     examples: ['nospool log alice@example.org', 'nospool log --failed --last 3'],
     run: async (values, operands) =>
-      (await import('./log.ts')).runLog(
+      (await import('./show-log.ts')).runLog(
         {
           config: text(values.config) ?? '',
           file: text(values.file),
@@ -259,7 +259,7 @@ const text = (value: unknown): string | null => (typeof value === 'string' ? val
 const number = (value: unknown): number | null => (typeof value === 'number' ? value : null);
 const texts = (value: unknown): readonly string[] => (Array.isArray(value) ? value.map(String) : []);
 
-function sinkOptions(values: Values): SinkOptions {
+function sinkOptions(values: OptionValues): SinkOptions {
   const given = Object.fromEntries(Object.keys(SINK_DEFAULTS).flatMap((key) => (values[key] === undefined ? [] : [[key, values[key]]])));
   return { ...SINK_DEFAULTS, ...(values.once ? { messages: 1 } : {}), ...given };
 }
@@ -294,9 +294,9 @@ const COMPLETE = '--complete';
 const COMPLETE_BEFORE = '--get-yargs-completions';
 
 /** As sendmail has them. */
-const SHORT: Readonly<Record<string, string>> = { config: 'C', from: 'f', verbose: 'v' };
+const SHORT_NAMES: Readonly<Record<string, string>> = { config: 'C', from: 'f', verbose: 'v' };
 
-const KINDS = {
+const YARGS_TYPES = {
   text: { string: true, requiresArg: true },
   number: { string: true, requiresArg: true },
   list: { array: true, string: true, requiresArg: true, nargs: 1 },
@@ -304,7 +304,7 @@ const KINDS = {
 } as const;
 
 /** An option given twice counts as given last, but lists grow; a sentence when a number is none. */
-function readValues(options: readonly Option[], given: Values): Values | string {
+function readValues(options: readonly CommandOption[], given: OptionValues): OptionValues | string {
   const values: Record<string, unknown> = { once: given.once === true };
   for (const { name, kind } of options) {
     const raw = given[name];
@@ -318,9 +318,9 @@ function readValues(options: readonly Option[], given: Values): Values | string 
 }
 
 /** "-" as the value of an option becomes a part of its word. */
-function joined(options: readonly Option[], words: readonly string[]): readonly string[] {
+function joinDashes(options: readonly CommandOption[], words: readonly string[]): readonly string[] {
   const wantsValue = (word: string | undefined): boolean =>
-    options.some(({ name, kind }) => kind !== 'switch' && (word === `--${name}` || word === `-${SHORT[name]}`));
+    options.some(({ name, kind }) => kind !== 'switch' && (word === `--${name}` || word === `-${SHORT_NAMES[name]}`));
   return words.flatMap((word, i) => {
     if (word === '-' && wantsValue(words[i - 1])) return [];
     return words[i + 1] === '-' && wantsValue(word) ? [`${word}=-`] : [word];
@@ -341,7 +341,7 @@ export async function main(argv: readonly string[], version: string): Promise<nu
   if (first === '--help' || first === '-h' || first === 'help') return say(printOverview());
   if (first === '--version' || first === '-V') return say([`nospool ${version}`]);
   if (first === 'completion' || first === COMPLETE || first === COMPLETE_BEFORE) {
-    const { completions, completionScript } = await import('./completion.ts');
+    const { completions, completionScript } = await import('./shell-completion.ts');
     if (first === 'completion') return say(completionScript(process.env.SHELL ?? ''));
     return say(completions(COMMANDS, argv.slice(first === COMPLETE ? 1 : 2)));
   }
@@ -354,7 +354,7 @@ export async function main(argv: readonly string[], version: string): Promise<nu
   // yargs would take what stands behind `--` for something else than operands, and "-" for nothing at all.
   const dashes = argv.indexOf('--');
   const [given, rest] = dashes < 0 ? [argv, []] : [argv.slice(0, dashes), argv.slice(dashes + 1)];
-  const words = joined(asked.options, given);
+  const words = joinDashes(asked.options, given);
   const before = words.filter((word) => word !== '-');
   const behind = [...words.filter((word) => word === '-'), ...rest];
   const parser = yargs([...before])
@@ -376,7 +376,7 @@ export async function main(argv: readonly string[], version: string): Promise<nu
       describe: command.help,
       builder: (builder) => {
         for (const { name, kind, help } of command.options)
-          builder.option(name, { ...KINDS[kind], describe: help, ...(SHORT[name] ? { alias: SHORT[name] } : {}) });
+          builder.option(name, { ...YARGS_TYPES[kind], describe: help, ...(SHORT_NAMES[name] ? { alias: SHORT_NAMES[name] } : {}) });
         if (command.operands !== '') builder.positional('operands', { type: 'string', array: true });
         return command.name === 'sink' ? builder.option('once', { boolean: true, hidden: true }) : builder;
       },

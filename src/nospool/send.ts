@@ -17,8 +17,9 @@ import { openLog } from '../submit/logfile.ts';
 import { exitStatus, printAttempt, printOutcome, printServer } from '../submit/outcome.ts';
 import { systemSecurity } from '../submit/security.ts';
 import { type Submitted, submitMessage } from '../submit/submission.ts';
-import { givenReversePath, openSetting } from './admin.ts';
-import { progressLine } from './progress.ts';
+import { parseFromOption } from './from-option.ts';
+import { loadConfiguration } from './load-configuration.ts';
+import { progressLine } from './progress-line.ts';
 
 export interface SendOptions {
   /** Path of a configuration file; '' = where sendmail looks. */
@@ -36,19 +37,19 @@ export interface SendOptions {
 export async function runSend(options: SendOptions, operands: readonly string[]): Promise<number> {
   const [name = '-', ...more] = operands;
   if (more.length > 0) return failWith(`one message at a time: ${operands.length} files were given`);
-  const from = givenReversePath(options.from);
+  const from = parseFromOption(options.from);
   if (!from.ok) return failWith(from.detail);
   const opened = openMessage(name);
   if (!opened.ok) return failWith(opened.detail);
   const { input, total, close, leave } = opened.value;
-  const setting = await openSetting(options.config);
-  if (setting === null) {
+  const loaded = await loadConfiguration(options.config);
+  if (loaded === null) {
     close();
     return 1;
   }
-  const { config, warnings } = setting;
+  const { config, warnings } = loaded;
   if (warnings.length > 0) failWith(...warnings);
-  const by = await setting.submitter();
+  const by = await loaded.submitter();
   const log = openLog(config.log);
   const interrupts = listenForSignals(true);
   const trace = conversation(options.verbose ? 1 : 0);

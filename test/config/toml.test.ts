@@ -2,7 +2,7 @@ import assert from 'node:assert';
 import fc from 'fast-check';
 import { stringify } from 'smol-toml';
 import { suite } from 'uvu';
-import { parseToml, type Step } from '../../src/config/toml.ts';
+import { type PathStep, parseToml } from '../../src/config/toml.ts';
 
 const test = suite('toml');
 
@@ -44,7 +44,7 @@ q = []
 `;
 
 /** [path, line] */
-const POSITIONS: [Step[], number][] = [
+const POSITIONS: [PathStep[], number][] = [
   [['top'], 2],
   [['list'], 3],
   [['list', 0], 4],
@@ -150,7 +150,7 @@ for (const [text, detail] of WRONG)
   });
 
 /** Every path of a value, in any depth. */
-function paths(value: unknown, base: Step[] = []): Step[][] {
+function paths(value: unknown, base: PathStep[] = []): PathStep[][] {
   const below = Array.isArray(value)
     ? value.flatMap((item, i) => paths(item, [...base, i]))
     : typeof value === 'object' && value !== null && !(value instanceof Date)

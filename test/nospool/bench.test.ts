@@ -6,7 +6,7 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
-import { type BenchOptions, loadOf, printBench } from '../../src/nospool/bench/bench.ts';
+import { type BenchOptions, parseLoad, printBench } from '../../src/nospool/bench/bench.ts';
 import { carry, type Load, type Measured } from '../../src/nospool/bench/load.ts';
 import { deadPort, nospool, type RunningSink, sinkWith } from '../support/admin.ts';
 import { scratch } from '../support/command.ts';
@@ -33,7 +33,7 @@ const HERE = '127.0.0.1:2525';
 const NOW = new Date('2026-11-22T12:00:00Z');
 
 function load(options: Partial<BenchOptions>): Load {
-  const found = loadOf({ ...NOTHING, host: HERE, ...options }, NOW);
+  const found = parseLoad({ ...NOTHING, host: HERE, ...options }, NOW);
   assert.ok(found.ok, found.ok ? '' : found.detail);
   return found.value;
 }
@@ -369,7 +369,7 @@ const WRONG: readonly (readonly [Partial<BenchOptions>, RegExp])[] = [
 ];
 for (const [options, expected] of WRONG)
   test(`a wrong option is told: ${JSON.stringify(options)}`, () => {
-    const found = loadOf({ ...NOTHING, host: HERE, ...options }, NOW);
+    const found = parseLoad({ ...NOTHING, host: HERE, ...options }, NOW);
     assert.match(found.ok ? '' : found.detail, expected);
   });
 

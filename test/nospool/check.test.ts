@@ -5,7 +5,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import { TIMEOUTS } from '../../src/library/submit.ts';
-import { printHost, probeAll } from '../../src/nospool/check/check.ts';
+import { printHostCheck, probeAll } from '../../src/nospool/check/check.ts';
 import type { Probe } from '../../src/nospool/check/probe.ts';
 import { DEFAULT_TLS, type Smarthost } from '../../src/router/smarthost.ts';
 import { systemSecurity } from '../../src/submit/security.ts';
@@ -220,7 +220,7 @@ const VALIDITY: readonly (readonly [number, number, string, string])[] = [
 for (const [from, until, text, why] of VALIDITY)
   test(`a certificate: ${why}`, () => {
     const names = [{ name: 'mail.example.org', port: 587, problem: null, probes: [probed(from, until)] }];
-    const printed = printHost({ host: HOST, router: 'inside', problem: null, names, usable: true }, 3, NOW)
+    const printed = printHostCheck({ host: HOST, router: 'inside', problem: null, names, usable: true }, 3, NOW)
       .map((line) => `${line}\n`)
       .join('');
     assert.ok(printed.startsWith('3. submission://mail.example.org:587 (router "inside"): usable\n'), printed);

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import { COMMANDS, main, printHelp, printOverview } from '../../src/nospool/commands.ts';
-import { SINK_DEFAULTS } from '../../src/nospool/sink/options.ts';
+import { SINK_DEFAULTS } from '../../src/nospool/sink/sink-options.ts';
 import { scratch } from '../support/command.ts';
 import { within } from '../support/within.ts';
 

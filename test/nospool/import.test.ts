@@ -3,16 +3,16 @@ import { suite } from 'uvu';
 import type { Config } from '../../src/config/config.ts';
 import { interpret } from '../../src/config/interpret.ts';
 import { parseToml } from '../../src/config/toml.ts';
-import { type Imported, importFrom, type Program } from '../../src/nospool/import/programs.ts';
-import { printStarter, type StarterAnswers } from '../../src/nospool/init/starter.ts';
-import { printPlan, printText } from '../../src/nospool/print-config.ts';
+import { type ForeignProgram, type Imported, importFrom } from '../../src/nospool/import/import-from.ts';
+import { type FirstAnswers, printFirstConfig } from '../../src/nospool/init/first-config.ts';
+import { printConfig, printText } from '../../src/nospool/print-config.ts';
 import { type AuthPolicy, printSmarthost, type Smarthost } from '../../src/router/smarthost.ts';
 
 const test = suite('import');
 
 type Files = Readonly<Record<string, string>>;
 
-function imported(files: Files, program: Program | null = null, path = Object.keys(files)[0] as string): Imported {
+function imported(files: Files, program: ForeignProgram | null = null, path = Object.keys(files)[0] as string): Imported {
   const got = importFrom(path, (name) => files[name] ?? null, program);
   assert.ok(got.ok, got.ok ? '' : got.detail);
   return got.value;
@@ -30,7 +30,10 @@ function config(toml: string): Config {
 const OPENS_A_BLOCK = /^\s*(#|$|defaults|account|identity)/;
 
 /** The configuration that the files become, after what holds for every import. */
-function check(files: Files, program: Program): { readonly config: Config; readonly all: Imported; effect(place: string): string[] } {
+function check(
+  files: Files,
+  program: ForeignProgram,
+): { readonly config: Config; readonly all: Imported; effect(place: string): string[] } {
   const all = imported(files);
   assert.equal(all.program, program);
   assert.deepEqual(all.errors, [], all.toml);
@@ -469,7 +472,7 @@ test('O7: what wins over nothing is not said to be mapped', () => {
 test('a table of many aliases has a line for each', () => {
   const data = Object.fromEntries(['a', 'b', 'c', 'd.e'].map((name) => [name, 'x@y.example']));
   const plan = { remarks: [], top: {}, timeouts: {}, rewrite: {}, hosts: [{ url: 'a', tls: {}, auth: null }] };
-  const text = printPlan({ ...plan, routers: [{ settings: { name: 'r', driver: 'redirect' }, data }] });
+  const text = printConfig({ ...plan, routers: [{ settings: { name: 'r', driver: 'redirect' }, data }] });
   assert.ok(text.includes('\n[router.data]\na = "x@y.example"\n'), text);
   assert.deepEqual(routes(config(text)), [`r: ${JSON.stringify(data)}`]);
 });
@@ -519,14 +522,14 @@ test('routes beside [auth] get its password only if the plan says so', () => {
     rewrite: {},
     hosts: [{ url: 'a', tls: {}, auth: { user: 'u', password_file: '/p' } }],
   };
-  const got = config(printPlan({ ...plan, routers: [{ settings, hosts: [host] }] }));
+  const got = config(printConfig({ ...plan, routers: [{ settings, hosts: [host] }] }));
   assert.deepEqual(routes(got), ['r:  -> submission://b:587 default']);
-  const shared = config(printPlan({ ...plan, routers: [{ settings, hosts: [{ ...host, auth: 'default' }] }] }));
+  const shared = config(printConfig({ ...plan, routers: [{ settings, hosts: [{ ...host, auth: 'default' }] }] }));
   assert.deepEqual(routes(shared), ['r:  -> submission://b:587 default u:/p']);
 });
 
 test('the starter is short, is accepted and holds no secret', () => {
-  const empty: StarterAnswers = {
+  const empty: FirstAnswers = {
     smarthost: 'submission://mail.example.org',
     user: '',
     passwordFile: '',
@@ -536,10 +539,10 @@ test('the starter is short, is accepted and holds no secret', () => {
     aliasFile: '',
     lock: false,
   };
-  const least = printStarter(empty);
+  const least = printFirstConfig(empty);
   assert.equal(least.trimEnd().split('\n').length, 2);
   assert.deepEqual(hosts(config(least)), ['submission://mail.example.org:587 default']);
-  const usual = printStarter({
+  const usual = printFirstConfig({
     ...empty,
     user: 'web1',
     passwordFile: '/etc/nospool/password',
@@ -547,11 +550,11 @@ test('the starter is short, is accepted and holds no secret', () => {
     aliasFile: '/etc/aliases',
   });
   assert.ok(usual.trimEnd().split('\n').length <= 10, usual);
-  assert.match(printStarter({ ...empty, lock: true }), /^lock = true$/m);
+  assert.match(printFirstConfig({ ...empty, lock: true }), /^lock = true$/m);
   assert.deepEqual(hosts(config(usual)), ['submission://mail.example.org:587 default web1:/etc/nospool/password']);
   assert.equal(config(usual).qualifyDomain, 'example.org');
   assert.deepEqual(config(usual).aliases, ['/etc/aliases'], 'the default');
-  const whole = config(printStarter({ ...empty, from: 'a@b.example', root: 'ops@example.org', aliasFile: '/etc/aliases' }));
+  const whole = config(printFirstConfig({ ...empty, from: 'a@b.example', root: 'ops@example.org', aliasFile: '/etc/aliases' }));
   assert.equal(whole.from, 'a@b.example');
   assert.deepEqual(routes(whole), ['root: {"root":"ops@example.org"}', 'aliases: /etc/aliases']);
 });

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import { readConfig } from '../../src/config/read.ts';
-import { type InitOptions, init, type Surroundings } from '../../src/nospool/init/init.ts';
+import { type InitOptions, type InitSurroundings, init } from '../../src/nospool/init/init.ts';
 import { captured, nospool, type Run } from '../support/admin.ts';
 import { scratch } from '../support/command.ts';
 import { within } from '../support/within.ts';
@@ -38,7 +38,7 @@ interface Told extends Run {
 async function tried(
   options: Partial<InitOptions>,
   answers: readonly (string | null)[] | null,
-  world: Partial<Surroundings> = {},
+  world: Partial<InitSurroundings> = {},
 ): Promise<Told> {
   const folder = scratch();
   const questions: string[] = [];

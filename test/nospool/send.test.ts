@@ -5,7 +5,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
-import { printProgress, progressLine, WORTH_SHOWING } from '../../src/nospool/progress.ts';
+import { printProgress, progressLine, WORTH_SHOWING } from '../../src/nospool/progress-line.ts';
 import { configured, deadPort, nospool, sinkWith } from '../support/admin.ts';
 import { smartHost } from '../support/command.ts';
 import { within } from '../support/within.ts';

@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
-import { SINK_DEFAULTS, type SinkOptions } from '../../src/nospool/sink/options.ts';
 import { type SinkOutput, sinkSettings, startSink } from '../../src/nospool/sink/sink.ts';
+import { SINK_DEFAULTS, type SinkOptions } from '../../src/nospool/sink/sink-options.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('sink');

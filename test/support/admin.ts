@@ -2,8 +2,8 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { main } from '../../src/nospool/commands.ts';
-import { SINK_DEFAULTS, type SinkOptions } from '../../src/nospool/sink/options.ts';
-import { type Sink, startSink } from '../../src/nospool/sink/sink.ts';
+import { type StartedSink, startSink } from '../../src/nospool/sink/sink.ts';
+import { SINK_DEFAULTS, type SinkOptions } from '../../src/nospool/sink/sink-options.ts';
 import { scratch } from './command.ts';
 
 export interface Run {
@@ -58,7 +58,7 @@ export async function sinkWith(options: Partial<SinkOptions> = {}): Promise<Runn
   const told: Told[] = [];
   const certificate = path.join(scratch(), 'sink.pem');
   const encrypted = options.tls || options.starttls;
-  const sink: Sink | string = await startSink(
+  const sink: StartedSink | string = await startSink(
     { ...SINK_DEFAULTS, port: 0, json: true, ...(encrypted ? { certificate } : {}), ...options },
     { out: (lines) => void told.push(...lines.map((line) => JSON.parse(line))), err: (text) => void told.push({ event: 'error', text }) },
   );

@@ -10,8 +10,8 @@ import { isWrittenAsLoopback } from '../../router/loopback.ts';
 import { type AuthPolicy, DEFAULT_TLS, parseSmarthost, printSmarthost, type Smarthost, type TlsPolicy } from '../../router/smarthost.ts';
 import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
 import { type Mailbox, parseMailbox, printMailbox } from '../../smtp/path.ts';
-import { givenReversePath } from '../admin.ts';
-import { progressLine } from '../progress.ts';
+import { parseFromOption } from '../from-option.ts';
+import { progressLine } from '../progress-line.ts';
 import { carry, type Load, type Measured } from './load.ts';
 
 /** As on the command line; null = not given. */
@@ -37,15 +37,15 @@ const FROM = 'sender@bench.invalid';
 const TO = 'recipient@bench.invalid';
 const CRLF = [13, 10];
 /** With its end. RFC 5322 §2.1.1 */
-const LINE = 80;
+const LINE_LENGTH = 80;
 /** 1 GiB: the content is held. */
-const LARGEST = 2 ** 30;
+const LARGEST_MESSAGE = 2 ** 30;
 /** More than servers take in one transaction: beyond it a digit too many was typed. */
 const MOST_RECIPIENTS = 50_000;
 
 /** 0 when every message was accepted. */
 export async function runBench(options: BenchOptions): Promise<number> {
-  const load = loadOf(options, new Date());
+  const load = parseLoad(options, new Date());
   if (!load.ok) return failWith(load.detail);
   const { messages, content } = load.value;
   const interrupts = listenForSignals(true);
@@ -64,28 +64,31 @@ export async function runBench(options: BenchOptions): Promise<number> {
 }
 
 /** What is to be sent, and where to; a sentence when an option is wrong. */
-export function loadOf(options: BenchOptions, now: Date): Parsed<Load> {
+export function parseLoad(options: BenchOptions, now: Date): Parsed<Load> {
   const { messages = 1000, connections = 1, recipients = 1 } = withoutNulls(options);
-  const host = hostOf(options);
+  const host = parseHost(options);
   if (!host.ok) return host;
   if (messages < 1) return unparsed('--messages wants a number above 0');
   if (connections < 1 || connections > messages)
     return unparsed(`--connections wants a number from 1 to ${messages}, the number of messages`);
   if (recipients < 1 || recipients > MOST_RECIPIENTS) return unparsed(`--recipients wants a number from 1 to ${MOST_RECIPIENTS}`);
-  const from = givenReversePath(options.from ?? FROM);
+  const from = parseFromOption(options.from ?? FROM);
   if (!from.ok) return from;
   const to = parseMailbox(options.to ?? TO);
   if (!to.ok) return unparsed(`--to "${options.to}": ${to.detail}`);
   const reversePath = from.value ? printMailbox(from.value) : '';
-  const size = parseSize(options.size ?? '2048', [0, LARGEST]);
+  const size = parseSize(options.size ?? '2048', [0, LARGEST_MESSAGE]);
   if (!size.ok) return unparsed(`--size ${size.detail}`);
-  const head = headOf(reversePath || printMailbox(to.value), printMailbox(to.value), now);
+  const head = makeHead(reversePath || printMailbox(to.value), printMailbox(to.value), now);
   const least = head.length + CRLF.length;
   if (size.value < least) return unparsed(`--size wants at least ${least} octets: the header section and a line`);
   return parsed({
     host: host.value,
-    envelope: { from: reversePath, to: Array.from({ length: recipients }, (_, i) => numbered(to.value, recipients > 1 ? i + 1 : null)) },
-    content: contentOf(head, size.value),
+    envelope: {
+      from: reversePath,
+      to: Array.from({ length: recipients }, (_, i) => numberAddress(to.value, recipients > 1 ? i + 1 : null)),
+    },
+    content: makeContent(head, size.value),
     messages,
     connections,
   });
@@ -97,7 +100,7 @@ const withoutNulls = ({ messages, connections, recipients }: BenchOptions) => ({
   ...(recipients === null ? {} : { recipients }),
 });
 
-function hostOf({ host, anywhere, ...options }: BenchOptions): Parsed<Smarthost> {
+function parseHost({ host, anywhere, ...options }: BenchOptions): Parsed<Smarthost> {
   if (host === null || host === '')
     return unparsed('say which smart host gets the messages: --host 127.0.0.1:2525, where "nospool sink --discard" takes them');
   const address = parseSmarthost(host);
@@ -107,14 +110,14 @@ function hostOf({ host, anywhere, ...options }: BenchOptions): Parsed<Smarthost>
     return unparsed(
       `${name} is not a loopback address; it would get real mail, as much as it takes, so it must be asked for by --anywhere`,
     );
-  const tls = tlsOf(options.tls, options.caFile, scheme === 'submissions');
+  const tls = parseTls(options.tls, options.caFile, scheme === 'submissions');
   if (!tls.ok) return tls;
-  const auth = authOf(options.user, options.passwordFile);
+  const auth = parseAuth(options.user, options.passwordFile);
   return auth.ok ? parsed({ ...address.value, tls: tls.value, auth: auth.value }) : auth;
 }
 
 /** A file of certificates is there to be compared with: TLS is required then, at loopback too. */
-function tlsOf(mode: string | null, caFile: string | null, implicit: boolean): Parsed<TlsPolicy> {
+function parseTls(mode: string | null, caFile: string | null, implicit: boolean): Parsed<TlsPolicy> {
   const chosen = mode ?? (caFile === null ? 'default' : 'required');
   if (mode === 'default' || !isMode(chosen)) return unparsed(`--tls wants required, opportunistic or off, not "${mode}"`);
   if (chosen === 'off' && caFile !== null) return unparsed('--ca-file contradicts --tls off: leave out one of them');
@@ -124,32 +127,32 @@ function tlsOf(mode: string | null, caFile: string | null, implicit: boolean): P
 
 const isMode = (word: string): word is TlsPolicy['mode'] => ['default', 'required', 'opportunistic', 'off'].includes(word);
 
-function authOf(user: string | null, passwordFile: string | null): Parsed<AuthPolicy | null> {
+function parseAuth(user: string | null, passwordFile: string | null): Parsed<AuthPolicy | null> {
   if (user === null && passwordFile === null) return parsed(null);
   if (user === null || passwordFile === null) return unparsed('--user and --password-file go together');
   return parsed({ user, mechanisms: [], allowPlaintext: false, secret: { from: 'file', path: passwordFile } });
 }
 
 /** As smtp-source of Postfix has it: the number goes before the local-part. */
-function numbered({ localPart, domain }: Mailbox, number: number | null): string {
+function numberAddress({ localPart, domain }: Mailbox, number: number | null): string {
   if (number === null) return printMailbox({ localPart, domain });
   const isQuoted = localPart.startsWith('"');
   return printMailbox({ localPart: isQuoted ? `"${number}${localPart.slice(1)}` : `${number}${localPart}`, domain });
 }
 
 /** The header section and the empty line behind it. No Message-ID: the messages are alike, but not one and the same. */
-function headOf(from: string, to: string, now: Date): Uint8Array {
+function makeHead(from: string, to: string, now: Date): Uint8Array {
   const date = now.toUTCString().replace('GMT', '+0000');
   return new TextEncoder().encode(`From: ${from}\r\nTo: ${to}\r\nSubject: nospool bench\r\nDate: ${date}\r\n\r\n`);
 }
 
 /** The head, and lines of letters up to the size. It ends with a line end, so that none is added on the way. */
-function contentOf(head: Uint8Array, size: number): Uint8Array {
+function makeContent(head: Uint8Array, size: number): Uint8Array {
   const content = new Uint8Array(size).fill('x'.charCodeAt(0));
   content.set(head);
-  for (let end = head.length + LINE; end <= size; end += LINE) content.set(CRLF, end - 2);
+  for (let end = head.length + LINE_LENGTH; end <= size; end += LINE_LENGTH) content.set(CRLF, end - 2);
   // One octet alone is no line: the line before is one shorter, and the last one is empty.
-  if ((size - head.length) % LINE === 1) content.set(CRLF, size - 4);
+  if ((size - head.length) % LINE_LENGTH === 1) content.set(CRLF, size - 4);
   content.set(CRLF, size - 2);
   return content;
 }

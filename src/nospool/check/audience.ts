@@ -56,8 +56,8 @@ export function audienceOf(config: Config, aliases: readonly { readonly kind: Fi
   ];
   const distinct = [...new Map(needed.map((each) => [each.path, each])).values()];
   const closed = distinct.flatMap((each) => closedOf(each) ?? []);
-  if (closed.length === 0) closed.push(...shut(distinct));
-  return { closed, ...others(closed) };
+  if (closed.length === 0) closed.push(...findUnreadable(distinct));
+  return { closed, ...whoElseCan(closed) };
 }
 
 function filesOf({ auth, link, tls }: Smarthost): readonly Needed[] {
@@ -83,7 +83,7 @@ function closedOf(needed: Needed): Closed | null {
     }
     const stats = statSync(needed.path);
     if ((stats.mode & 0o004) === 0) return { ...closedBy(needed, needed.path, stats, 0o040), cure: cureOf(needed, stats) };
-    const refused = refusedOthers(needed, stats);
+    const refused = explainRefusal(needed, stats);
     return refused === null ? null : { ...closedBy(needed, needed.path, stats, 0), cure: `for other users it ${refused}` };
   } catch {
     return null;
@@ -113,7 +113,7 @@ function cureOf({ kind, path: file }: Needed, { mode, gid }: Stats): string {
 }
 
 /** Why somebody else, to whom the file does not belong, would not obey it. */
-function refusedOthers({ kind, path: file }: Needed, stats: Stats): string | null {
+function explainRefusal({ kind, path: file }: Needed, stats: Stats): string | null {
   let fd: number | null = null;
   try {
     fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
@@ -126,7 +126,7 @@ function refusedOthers({ kind, path: file }: Needed, stats: Stats): string | nul
 }
 
 /** Files that nobody's process cannot read although their modes let it: what else there is (access lists, labels) is found by trying. */
-function shut(files: readonly Needed[]): readonly Closed[] {
+function findUnreadable(files: readonly Needed[]): readonly Closed[] {
   if (process.geteuid?.() !== 0 || files.length === 0) return [];
   const script = 'for file; do test ! -e "$file" || test -r "$file" || printf "%s\\0" "$file"; done';
   const { stdout } = spawnSync('/bin/sh', ['-c', script, 'sh', ...files.map((each) => each.path)], {
@@ -147,7 +147,7 @@ function shut(files: readonly Needed[]): readonly Closed[] {
 }
 
 /** Who gets past everything that is closed. */
-function others(closed: readonly Closed[]): Pick<Audience, 'users' | 'groups'> {
+function whoElseCan(closed: readonly Closed[]): Pick<Audience, 'users' | 'groups'> {
   const owners = new Set(closed.map(({ uid }) => uid));
   const [owner = 0] = owners;
   return {
@@ -183,7 +183,7 @@ function membersOf(group: string): readonly string[] {
 
 /* ---- for people ---- */
 
-const MOST = 6;
+const MOST_MEMBERS = 6;
 
 /** Who can send, and a sentence for each thing that keeps the others from it. */
 export function printAudience({ closed, users, groups }: Audience): { readonly can: string; readonly cannot: readonly string[] } {
@@ -201,8 +201,8 @@ export function printAudience({ closed, users, groups }: Audience): { readonly c
 
 function printGroup(group: string): string {
   const members = membersOf(group);
-  const shown = members.slice(0, MOST).join(', ');
-  return `members of group ${group} (${members.length === 0 ? 'nobody is in it' : `${shown}${members.length > MOST ? ', …' : ''}`})`;
+  const shown = members.slice(0, MOST_MEMBERS).join(', ');
+  return `members of group ${group} (${members.length === 0 ? 'nobody is in it' : `${shown}${members.length > MOST_MEMBERS ? ', …' : ''}`})`;
 }
 
 export const audienceJson = ({ closed, users, groups }: Audience): Readonly<Record<string, unknown>> => ({

@@ -16,7 +16,7 @@ import { printServer } from '../../submit/outcome.ts';
 import { checkAliasFiles } from '../../submit/routing.ts';
 import { systemSecurity } from '../../submit/security.ts';
 import { type Endpoint, endpointsOf, type Target, targetsOf } from '../../transport/lookup/endpoints.ts';
-import { openSetting } from '../admin.ts';
+import { loadConfiguration } from '../load-configuration.ts';
 import { type Audience, audienceJson, audienceOf, printAudience } from './audience.ts';
 import { type Probe, type ProbeOptions, probe, type TlsSeen } from './probe.ts';
 
@@ -49,29 +49,29 @@ export interface HostCheck {
 }
 
 /** Milliseconds: a person waits, so what a delivery would wait five minutes for is given up sooner. */
-const PATIENCE = 20_000;
+const LONGEST_PROBE_STEP = 20_000;
 /** Days before its end when a certificate is worth a word: those of a public CA are renewed 30 days ahead. */
 const SOON = 21;
 const DAY = 86_400_000;
 
 /** 0 when every smart host can be used and every alias file read. */
 export async function runCheck({ config: path, json, verbose }: CheckOptions): Promise<number> {
-  const setting = await openSetting(path);
-  if (setting === null) return 1;
-  const { config, who } = setting;
+  const loaded = await loadConfiguration(path);
+  if (loaded === null) return 1;
+  const { config, who } = loaded;
   const aliases = await checkAliasFiles(config);
   const hosts = hostsOf(config);
-  const { hostname } = await setting.submitter();
+  const { hostname } = await loaded.submitter();
   const log = await openLog(config.log).test();
   // The user's own file is nobody else's.
   const audience = config.path === userFile(process.env, who.home) ? null : audienceOf(config, aliases.files);
   const warnings = [
-    ...setting.warnings,
-    ...unlocked(config, who.euid),
-    ...(config.hostname === '' && isNoDomain(hostname) ? [noDomain(hostname)] : []),
+    ...loaded.warnings,
+    ...warnUnlocked(config, who.euid),
+    ...(config.hostname === '' && lacksDomain(hostname) ? [noDomain(hostname)] : []),
     ...aliases.idle,
     ...(log.problem === null ? [] : [log.problem]),
-    ...(await unlogged(log, audience)),
+    ...(await warnUnlogged(log, audience)),
   ];
   const trace = conversation(verbose ? 2 : 0);
   const { connect, handshake, greeting, command, resolve } = config.timeouts;
@@ -80,7 +80,7 @@ export async function runCheck({ config: path, json, verbose }: CheckOptions): P
     hello: fullName(hostname),
     timeouts: {
       ...config.timeouts,
-      ...Object.fromEntries(Object.entries(capped).map(([name, limit]) => [name, Math.min(limit, PATIENCE)])),
+      ...Object.fromEntries(Object.entries(capped).map(([name, limit]) => [name, Math.min(limit, LONGEST_PROBE_STEP)])),
     },
     security: systemSecurity(process.env),
     environment: process.env,
@@ -92,7 +92,7 @@ export async function runCheck({ config: path, json, verbose }: CheckOptions): P
   for (const [i, { host, router }] of hosts.entries()) {
     const checked = await checkHost(host, router, options);
     checks.push(checked);
-    if (!json) print(printHost(checked, i + 1, new Date()));
+    if (!json) print(printHostCheck(checked, i + 1, new Date()));
   }
   const bad = checks.filter(({ usable }) => !usable).length;
   const status = bad === 0 && hosts.length > 0 && aliases.faults.length === 0 ? 0 : 1;
@@ -104,17 +104,17 @@ export async function runCheck({ config: path, json, verbose }: CheckOptions): P
 }
 
 /** A name of one label is common, and told by nobody: whoever needs a longer one hears of it. */
-const isNoDomain = (hostname: string): boolean => hostname.includes('.') && helloName(hostname) === '';
+const lacksDomain = (hostname: string): boolean => hostname.includes('.') && helloName(hostname) === '';
 const noDomain = (hostname: string): string =>
   `this host's name "${hostname}" is no domain of RFC 5321, so EHLO says the address of the socket, and bare addresses need qualify_domain; set hostname`;
 /** Whoever sends for all users should know that one of them, or who fills in a web form, can send by another configuration. */
-function unlocked({ path, lock }: Config, euid: number): readonly string[] {
+function warnUnlocked({ path, lock }: Config, euid: number): readonly string[] {
   if (euid !== 0 || path !== SYSTEM_FILE || lock) return [];
   return [`${path} is not locked: files of users, -C and the environment are used in its place; lock = true makes it the only one`];
 }
 
 /** A log that the others cannot write is none for them, unless there is a syslog. */
-async function unlogged({ place }: LogTest, audience: Audience | null): Promise<readonly string[]> {
+async function warnUnlogged({ place }: LogTest, audience: Audience | null): Promise<readonly string[]> {
   if (audience === null || place === null || !place.startsWith('/') || isWritable(place)) return [];
   if ((await openLog('syslog').test()).place !== null) return [];
   return [
@@ -186,17 +186,17 @@ interface Heading {
 }
 
 const COLUMNS = 80;
-const LABEL = 14;
+const LABEL_WIDTH = 14;
 
 /** A labelled text, folded at blanks so that it stays in its column. */
-function row(label: string, text: string, indent = 0): string[] {
+function printRow(label: string, text: string, indent = 0): string[] {
   const lead = ' '.repeat(indent);
   const out: string[] = [];
-  let line = lead + label.padEnd(LABEL);
+  let line = lead + label.padEnd(LABEL_WIDTH);
   for (const word of lineOf(text).split(' ')) {
-    if (line.length + word.length > COLUMNS && line.trim() !== '' && line.length > indent + LABEL) {
+    if (line.length + word.length > COLUMNS && line.trim() !== '' && line.length > indent + LABEL_WIDTH) {
       out.push(line.trimEnd());
-      line = lead + ' '.repeat(LABEL);
+      line = lead + ' '.repeat(LABEL_WIDTH);
     }
     line += `${word} `;
   }
@@ -205,27 +205,27 @@ function row(label: string, text: string, indent = 0): string[] {
 
 function printHeading({ path, warnings, entries, log, audience }: Heading): readonly string[] {
   const rows = [
-    ...row('configuration', path === '' ? 'none: environment and defaults' : path),
-    ...warnings.flatMap((text) => row('warning', text)),
+    ...printRow('configuration', path === '' ? 'none: environment and defaults' : path),
+    ...warnings.flatMap((text) => printRow('warning', text)),
   ];
-  if (entries > 0) rows.push(...row('aliases', String(entries)));
-  rows.push(...row('log', log.place ?? 'nowhere'));
+  if (entries > 0) rows.push(...printRow('aliases', String(entries)));
+  rows.push(...printRow('log', log.place ?? 'nowhere'));
   if (audience !== null) {
     const { can, cannot } = printAudience(audience);
-    rows.push(...row('can send', can), ...cannot.flatMap((text) => row('cannot send', text)));
+    rows.push(...printRow('can send', can), ...cannot.flatMap((text) => printRow('cannot send', text)));
   }
   return [...rows, ''];
 }
 
 /** A smart host's table: what was found out of each address, in the order in which they would be tried. */
-export function printHost({ host, router, problem, names, usable }: HostCheck, number: number, now: Date): readonly string[] {
+export function printHostCheck({ host, router, problem, names, usable }: HostCheck, number: number, now: Date): readonly string[] {
   const title = `${number}. ${printSmarthost(host)}${router === '' ? '' : ` (router "${router}")`}`;
   const out = [`${title}: ${usable ? 'usable' : 'NOT usable'}`];
-  if (host.auth) out.push(...row('user', host.auth.user, 3));
-  if (host.ignoreExtensions) out.push(...row('ignored', `${host.ignoreExtensions.join(', ')} (ignore_extensions)`, 3));
-  if (problem !== null) out.push(...row('problem', problem, 3));
+  if (host.auth) out.push(...printRow('user', host.auth.user, 3));
+  if (host.ignoreExtensions) out.push(...printRow('ignored', `${host.ignoreExtensions.join(', ')} (ignore_extensions)`, 3));
+  if (problem !== null) out.push(...printRow('problem', problem, 3));
   for (const { name, probes, problem: unknown } of names) {
-    if (unknown !== null) out.push(...row('problem', unknown, 3));
+    if (unknown !== null) out.push(...printRow('problem', unknown, 3));
     for (const each of probes) out.push(...printProbe(host, name, each, now));
   }
   return [...out, ''];
@@ -237,8 +237,8 @@ function printProbe(
   { endpoint, usable, connected, opened, greeting, tls, ...said }: Probe,
   now: Date,
 ): readonly string[] {
-  const out = row('address', `${printServer({ host, name, endpoint })}: ${usable ? 'usable' : 'NOT usable'}`, 3);
-  const add = (label: string, text: string) => out.push(...row(label, text, 5));
+  const out = printRow('address', `${printServer({ host, name, endpoint })}: ${usable ? 'usable' : 'NOT usable'}`, 3);
+  const add = (label: string, text: string) => out.push(...printRow(label, text, 5));
   if (connected !== null) add('time', `connected after ${connected} ms${opened === null ? '' : `, ready after ${opened} ms`}`);
   for (const problem of said.problems) add('problem', problem);
   if (greeting !== '') add('greeting', greeting);
@@ -251,17 +251,17 @@ function printProbe(
 
 function printTls({ cipher, by, peerName, chain }: TlsSeen, now: Date): string[] {
   const how = by === 'ca' ? `verified for ${peerName}` : by === 'fingerprint' ? 'verified by its fingerprint' : 'NOT verified';
-  const out = row('tls', `${cipher}, ${how}`, 5);
+  const out = printRow('tls', `${cipher}, ${how}`, 5);
   for (const [i, certificate] of chain.entries()) {
     const { subject, issuer, names, fingerprint, keyFingerprint } = certificate;
     const alternatives = names.filter((name) => name !== subject);
     const also = i > 0 || alternatives.length === 0 ? '' : ` (also ${alternatives.join(', ')})`;
-    out.push(...row(i === 0 ? 'certificate' : '', `${subject}${also}, issued by ${issuer}, ${validity(certificate, now)}`, 5));
+    out.push(...printRow(i === 0 ? 'certificate' : '', `${subject}${also}, issued by ${issuer}, ${validity(certificate, now)}`, 5));
     if (i > 0) continue;
-    out.push(...row('fingerprint', 'of the certificate, then of its key, for tls.fingerprint:', 5));
+    out.push(...printRow('fingerprint', 'of the certificate, then of its key, for tls.fingerprint:', 5));
     out.push(`       ${fingerprint}`, `       ${keyFingerprint}`);
   }
-  if (by === 'nothing') out.push(...row('', 'trust neither before you have compared it with what the operator says', 5));
+  if (by === 'nothing') out.push(...printRow('', 'trust neither before you have compared it with what the operator says', 5));
   return out;
 }
 

@@ -3,8 +3,8 @@
  * hosts of each recipient, for which there is no counterpart.
  */
 
-import type { Settings } from '../print-config.ts';
-import { type Beside, type Draft, linesOf, type Notes, notes, portOf, REQUIRED, type Source, urlOf } from './notes.ts';
+import type { TomlTable } from '../print-config.ts';
+import { type Beside, linesOf, type Notes, notes, portOf, REQUIRED, type SourceFile, type Translation, urlOf } from './notes.ts';
 
 interface Line {
   readonly line: number;
@@ -17,7 +17,7 @@ const DROPPED: Readonly<Record<string, string>> = {
   FULLBOUNCE: 'there are no bounces: the caller is told',
 };
 
-export function importDma(source: Source, beside: Beside): Draft {
+export function importDma(source: SourceFile, beside: Beside): Translation {
   const collected = notes();
   const settings = new Map<string, Line>();
   for (const { line, text } of linesOf(source)) {
@@ -38,12 +38,12 @@ export function importDma(source: Source, beside: Beside): Draft {
     if (setting) collected.dropped(source, setting.line, key, text);
   };
 
-  const top: Settings = {};
+  const top: TomlTable = {};
   const name = settings.get('SMARTHOST')?.value ?? '';
   const secure = settings.has('SECURETRANSFER') || settings.has('SECURETRANS');
   const implicit = secure && !settings.has('STARTTLS');
   const port = portOf(settings.get('PORT')?.value ?? '') ?? 25;
-  const tls: Settings = secure && !implicit ? { ...REQUIRED } : {};
+  const tls: TomlTable = secure && !implicit ? { ...REQUIRED } : {};
   const url = urlOf(name, port, implicit ? 'tls' : 'smtp');
   if (name === '') collected.dropped(source, 0, 'SMARTHOST', 'without a smart host dma asks MX records; here smarthosts must be written');
   else map('SMARTHOST', url);
@@ -91,7 +91,7 @@ const KNOWN = [
 
 type Say = (key: string, text: string) => void;
 
-function tlsOf(settings: ReadonlyMap<string, Line>, tls: Settings, { map, drop }: { readonly map: Say; readonly drop: Say }): void {
+function tlsOf(settings: ReadonlyMap<string, Line>, tls: TomlTable, { map, drop }: { readonly map: Say; readonly drop: Say }): void {
   const certificate = settings.get('CERTFILE')?.value ?? '';
   if (certificate !== '') tls.certificate = certificate;
   map('CERTFILE', 'tls.certificate');
@@ -105,7 +105,7 @@ function tlsOf(settings: ReadonlyMap<string, Line>, tls: Settings, { map, drop }
 /** MAILNAME, a name or a file that holds it, and MASQUERADE: `user@host`, `user@` or `host`. */
 function identityOf(
   settings: ReadonlyMap<string, Line>,
-  top: Settings,
+  top: TomlTable,
   beside: Beside,
   { map, drop, approximate }: { readonly map: Say; readonly drop: Say; readonly approximate: Say },
 ): void {
@@ -134,8 +134,8 @@ function identityOf(
 }
 
 /** `user|host:password`, where "|" (from 0.14 on) or a blank may stand for ":"; the last line for a host counts. */
-function readAuth(source: Source, host: string, collected: Notes): Settings | null {
-  let credentials: { readonly line: number; readonly key: string; readonly settings: Settings } | null = null;
+function readAuth(source: SourceFile, host: string, collected: Notes): TomlTable | null {
+  let credentials: { readonly line: number; readonly key: string; readonly settings: TomlTable } | null = null;
   for (const { line, text } of linesOf(source)) {
     if (/^(#|$)/.test(text)) continue;
     const [, user = '', name = '', password] = /^([^|]*)\|([^|: \t]*)[|: \t](.*)$/.exec(text) ?? [];

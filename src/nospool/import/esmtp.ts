@@ -3,8 +3,19 @@
  * anything from another.
  */
 
-import type { HostPlan, RouterPlan, Settings } from '../print-config.ts';
-import { type Draft, linesOf, type Notes, notes, portOf, REQUIRED, routerName, type Source, urlOf, withoutAliases } from './notes.ts';
+import type { HostPlan, RouterPlan, TomlTable } from '../print-config.ts';
+import {
+  linesOf,
+  type Notes,
+  notes,
+  portOf,
+  REQUIRED,
+  routerName,
+  type SourceFile,
+  type Translation,
+  urlOf,
+  withoutAliases,
+} from './notes.ts';
 
 interface Line {
   readonly line: number;
@@ -12,7 +23,7 @@ interface Line {
   readonly value: string;
 }
 
-interface Identity {
+interface EsmtpIdentity {
   /** '' = the settings before the first identity. */
   readonly address: string;
   readonly line: number;
@@ -20,8 +31,8 @@ interface Identity {
 }
 
 interface Rcfile {
-  readonly identities: readonly Identity[];
-  readonly standard: Identity;
+  readonly identities: readonly EsmtpIdentity[];
+  readonly standard: EsmtpIdentity;
 }
 
 const DROPPED: Readonly<Record<string, string>> = {
@@ -35,17 +46,17 @@ const DROPPED: Readonly<Record<string, string>> = {
 };
 
 /** Keys of two words stand for one. */
-const KEYS = ['force sender', 'force reverse_path', 'force mda', 'message id'];
+const TWO_WORD_KEYS = ['force sender', 'force reverse_path', 'force mda', 'message id'];
 
 /** They belong to no identity. */
 const GLOBAL = new Set(['mda', 'force_mda']);
 
-export function importEsmtp(source: Source): Draft {
+export function importEsmtp(source: SourceFile): Translation {
   const collected = notes();
   const { identities, standard } = readIdentities(source, collected);
   const host = hostOf(source, standard, collected);
   const routers: RouterPlan[] = [];
-  const chosen = new Map<string, Identity>();
+  const chosen = new Map<string, EsmtpIdentity>();
   for (const identity of identities) {
     if (identity.address === '') continue;
     const before = chosen.get(identity.address);
@@ -59,7 +70,7 @@ export function importEsmtp(source: Source): Draft {
       address,
       routers.map((router) => router.settings.name as string),
     );
-    const settings: Settings = { name, driver: 'manualroute', senders: [address] };
+    const settings: TomlTable = { name, driver: 'manualroute', senders: [address] };
     const forced = identity.settings.get('force_reverse_path');
     if (forced && !/%/.test(forced.value)) {
       settings.errors_to = forced.value;
@@ -111,22 +122,22 @@ export function importEsmtp(source: Source): Draft {
 const DEFAULT = 'default';
 
 /** The default is the one that says so; else the first that has a setting. */
-function readIdentities(source: Source, collected: Notes): Rcfile {
-  const identities: Identity[] = [{ address: '', line: 1, settings: new Map() }];
-  let declared: Identity | null = null;
-  let first: Identity | null = null;
+function readIdentities(source: SourceFile, collected: Notes): Rcfile {
+  const identities: EsmtpIdentity[] = [{ address: '', line: 1, settings: new Map() }];
+  let declared: EsmtpIdentity | null = null;
+  let first: EsmtpIdentity | null = null;
   for (const { line, text } of linesOf(source)) {
     const bare = withoutComment(text).trim();
-    const joined = KEYS.reduce((sofar, words) => sofar.replace(new RegExp(`^${words}\\b`), words.replace(' ', '_')), bare);
+    const joined = TWO_WORD_KEYS.reduce((sofar, words) => sofar.replace(new RegExp(`^${words}\\b`), words.replace(' ', '_')), bare);
     const found = /^([a-z_]+)\s*=?\s*(.*)$/i.exec(joined);
     if (!found) continue;
     const key = (found[1] as string).toLowerCase();
     const value = unquoted(found[2] as string);
-    const current = identities.at(-1) as Identity;
+    const current = identities.at(-1) as EsmtpIdentity;
     if (key === 'identity') {
       const [address = '', word] = value.split(/\s+/);
       identities.push({ address: unquoted(address), line, settings: new Map() });
-      if (word === 'default') declared = identities.at(-1) as Identity;
+      if (word === 'default') declared = identities.at(-1) as EsmtpIdentity;
     } else if (key === 'default') declared = current;
     else {
       if (!GLOBAL.has(key)) first ??= current;
@@ -135,7 +146,7 @@ function readIdentities(source: Source, collected: Notes): Rcfile {
       current.settings.set(key, { line, key, value });
     }
   }
-  return { identities, standard: declared ?? first ?? (identities[0] as Identity) };
+  return { identities, standard: declared ?? first ?? (identities[0] as EsmtpIdentity) };
 }
 
 /** `#` begins one where a word could begin, but not within quotes. */
@@ -163,7 +174,7 @@ function unquoted(text: string): string {
   return inner.replace(/\\(.)/g, (_, c: string) => ({ n: '\n', t: '\t', r: '\r' })[c] ?? c);
 }
 
-function hostOf(source: Source, { line, settings, address }: Identity, collected: Notes): HostPlan {
+function hostOf(source: SourceFile, { line, settings, address }: EsmtpIdentity, collected: Notes): HostPlan {
   const written = settings.get('hostname');
   if (!written) {
     const whose = address === '' ? 'none is written' : `identity ${address} has none`;
@@ -184,7 +195,7 @@ function hostOf(source: Source, { line, settings, address }: Identity, collected
     const where = isRequired ? 'required' : 'required, but on loopback';
     collected.approximated(source, starttls?.line ?? place, 'starttls', `was ${word}; TLS is now ${where}: tls.mode undoes that`);
   }
-  const tls: Settings = isRequired && port !== 465 ? { ...REQUIRED } : {};
+  const tls: TomlTable = isRequired && port !== 465 ? { ...REQUIRED } : {};
   const user = settings.get('username');
   const password = settings.get('password');
   if (!user) return { url, tls, auth: null };
@@ -197,8 +208,8 @@ function hostOf(source: Source, { line, settings, address }: Identity, collected
   return { url, tls, auth: { user: user.value, password_file: '~/.config/nospool/password' } };
 }
 
-function topOf(source: Source, { settings }: Identity, collected: Notes): Settings {
-  const top: Settings = {};
+function topOf(source: SourceFile, { settings }: EsmtpIdentity, collected: Notes): TomlTable {
+  const top: TomlTable = {};
   const helo = settings.get('helo');
   if (helo) {
     top.hostname = helo.value;

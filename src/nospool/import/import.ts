@@ -2,8 +2,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { failWith, printDocument, remark } from '../../process/stderr.ts';
-import { makeFolder, reasonOf, writeWhole } from '../files.ts';
-import { importFrom, type Program } from './programs.ts';
+import { explainSystemError, makeFoldersAbove, writeWhole } from '../write-files.ts';
+import { type ForeignProgram, importFrom } from './import-from.ts';
 
 export interface ImportOptions {
   /** null = told by the file's name or content. */
@@ -13,7 +13,7 @@ export interface ImportOptions {
   readonly force: boolean;
 }
 
-const PROGRAMS: readonly Program[] = ['msmtp', 'ssmtp', 'dma', 'nullmailer', 'esmtp'];
+const PROGRAMS: readonly ForeignProgram[] = ['msmtp', 'ssmtp', 'dma', 'nullmailer', 'esmtp'];
 
 /** 0 when what was made is a configuration that nospool accepts. */
 export async function runImport({ program, output, force }: ImportOptions, operands: readonly string[]): Promise<number> {
@@ -33,10 +33,10 @@ export async function runImport({ program, output, force }: ImportOptions, opera
     printDocument(toml);
   } else {
     try {
-      makeFolder(target);
+      makeFoldersAbove(target);
       writeWhole(target, toml, 0o600);
     } catch (error) {
-      return failWith(`cannot write ${target}: ${reasonOf(error)}`);
+      return failWith(`cannot write ${target}: ${explainSystemError(error)}`);
     }
     remark([`written to ${target}; try it with: nospool check --config ${target}`]);
   }

@@ -2,10 +2,9 @@
  * msmtprc (msmtp 1.8): the default account becomes `smarthosts`, accounts with a `from` become routes by sender.
  */
 import { isIPv4, isIPv6 } from '../../smtp/path.ts';
-import type { HostPlan, RouterPlan, Setting, Settings } from '../print-config.ts';
+import type { HostPlan, RouterPlan, TomlTable, TomlValue } from '../print-config.ts';
 import {
   type Beside,
-  type Draft,
   linesOf,
   mechanismOf,
   type Notes,
@@ -13,7 +12,8 @@ import {
   portOf,
   REQUIRED,
   routerName,
-  type Source,
+  type SourceFile,
+  type Translation,
   urlOf,
   withoutAliases,
 } from './notes.ts';
@@ -24,7 +24,7 @@ interface Line {
 }
 
 /** Settings in force for one account, each with the line that set it. */
-interface Account {
+interface MsmtpAccount {
   readonly name: string;
   readonly line: number;
   readonly settings: Map<string, Line>;
@@ -57,17 +57,17 @@ const DROPPED: Readonly<Record<string, string>> = {
   logfile_time_format: 'the time has the form of Exim or, in JSON, of RFC 3339',
 };
 
-export function importMsmtp(source: Source, beside: Beside): Draft {
+export function importMsmtp(source: SourceFile, beside: Beside): Translation {
   const collected = notes();
   const accounts = readAccounts(source, collected);
-  const used = new Map<string, Account>();
+  const used = new Map<string, MsmtpAccount>();
   for (const account of accounts)
     if (used.has(account.name)) collected.dropped(source, account.line, `account ${account.name}`, 'an earlier account has that name');
     else used.set(account.name, account);
   const standard = used.get('default') ?? (used.size === 1 ? [...used.values()][0] : undefined);
 
-  const top: Settings = {};
-  const timeouts: Settings = {};
+  const top: TomlTable = {};
+  const timeouts: TomlTable = {};
   const hosts: HostPlan[] = [];
   if (standard) {
     const host = hostOf(source, standard, collected);
@@ -101,14 +101,14 @@ export function importMsmtp(source: Source, beside: Beside): Draft {
  * chosen by it, whether it wrote it or has it from another account.
  */
 function routesOf(
-  source: Source,
-  accounts: readonly Account[],
-  standard: Account | undefined,
+  source: SourceFile,
+  accounts: readonly MsmtpAccount[],
+  standard: MsmtpAccount | undefined,
   standardHost: HostPlan | undefined,
   collected: Notes,
 ): RouterPlan[] {
   const routers: RouterPlan[] = [];
-  const owners = new Map<string, Account>();
+  const owners = new Map<string, MsmtpAccount>();
   for (const account of accounts) {
     const from = account.settings.get('from');
     const pattern = from ? senderOf(from.value) : null;
@@ -162,7 +162,7 @@ function routesOf(
 }
 
 interface Aliased {
-  readonly top: Settings;
+  readonly top: TomlTable;
   readonly routers: RouterPlan[];
   readonly collected: Notes;
 }
@@ -171,13 +171,13 @@ interface Aliased {
  * An alias file is kept where it means the same to us. msmtp ends an entry at any "#" and has "default" for all other
  * names, so what has one of these is written into the configuration.
  */
-function aliasesOf(source: Source, { line, value }: Line, beside: Beside, { top, routers, collected }: Aliased): void {
+function aliasesOf(source: SourceFile, { line, value }: Line, beside: Beside, { top, routers, collected }: Aliased): void {
   const name = routerName(
     'aliases',
     routers.map(({ settings }) => settings.name as string),
   );
   const file = value.startsWith('/') ? beside(value) : null;
-  const entries = file ? readAliases(file) : null;
+  const entries = file ? readMsmtpAliases(file) : null;
   if (file === null)
     collected.approximated(
       source,
@@ -204,7 +204,7 @@ function aliasesOf(source: Source, { line, value }: Line, beside: Beside, { top,
 }
 
 /** Entries by their names, and whether the file has what only msmtp reads so. */
-function readAliases(file: Source): { readonly byName: ReadonlyMap<string, string>; readonly isOwn: boolean } {
+function readMsmtpAliases(file: SourceFile): { readonly byName: ReadonlyMap<string, string>; readonly isOwn: boolean } {
   const byName = new Map<string, string>();
   let isOwn = false;
   for (const { text } of linesOf(file)) {
@@ -218,7 +218,7 @@ function readAliases(file: Source): { readonly byName: ReadonlyMap<string, strin
 }
 
 /** Says of each line that nothing was said of yet what became of it. */
-function sweep(source: Source, accounts: readonly Account[], collected: Notes): void {
+function sweep(source: SourceFile, accounts: readonly MsmtpAccount[], collected: Notes): void {
   const said = new Set(collected.list.map(({ place }) => place));
   const left = new Map(
     accounts.flatMap(({ settings }) => [...settings].map(([key, setting]) => [setting.line, { key, ...setting }] as const)),
@@ -235,11 +235,11 @@ function sweep(source: Source, accounts: readonly Account[], collected: Notes): 
 }
 
 /** Accounts in the order of the file, each with the defaults that stood before it and what it copies from other accounts. */
-function readAccounts(source: Source, collected: Notes): Account[] {
-  const accounts: Account[] = [];
+function readAccounts(source: SourceFile, collected: Notes): MsmtpAccount[] {
+  const accounts: MsmtpAccount[] = [];
   const defaults = new Map<string, Line>();
   let inDefaults = false;
-  const begin = (name: string, line: number): Account => {
+  const begin = (name: string, line: number): MsmtpAccount => {
     const account = { name, line, settings: new Map(defaults), own: new Map<string, Line>() };
     accounts.push(account);
     return account;
@@ -280,7 +280,7 @@ function readAccounts(source: Source, collected: Notes): Account[] {
 }
 
 /** As msmtp copies: allow_from_override never, and no from where it is off. */
-function copyInto(account: Account, copied: Account): void {
+function copyInto(account: MsmtpAccount, copied: MsmtpAccount): void {
   for (const [key, setting] of copied.own) {
     if (key === 'allow_from_override' || (key === 'from' && isOff(account.settings.get('allow_from_override')))) continue;
     account.settings.set(key, setting);
@@ -301,7 +301,7 @@ function senderOf(from: string): string | null {
   return /^\*@[^*?[%]+$/.test(from) ? from : null;
 }
 
-function hostOf(source: Source, { name, line, settings }: Account, collected: Notes): HostPlan | null {
+function hostOf(source: SourceFile, { name, line, settings }: MsmtpAccount, collected: Notes): HostPlan | null {
   const host = settings.get('host');
   const socket = settings.get('socket');
   if (!host && !socket) {
@@ -321,7 +321,7 @@ function hostOf(source: Source, { name, line, settings }: Account, collected: No
   const at = (host ?? socket) as Line;
   collected.mapped(source, at.line, host ? 'host' : 'socket', url);
 
-  const policy: Settings = isTls && !implicit ? { ...REQUIRED } : {};
+  const policy: TomlTable = isTls && !implicit ? { ...REQUIRED } : {};
   if (isTls) collected.mapped(source, (tls as Line).line, 'tls', implicit ? 'submissions://' : 'tls.mode = "required"');
   else
     collected.approximated(
@@ -332,12 +332,12 @@ function hostOf(source: Source, { name, line, settings }: Account, collected: No
     );
   Object.assign(policy, tlsOf(source, settings, collected));
   const link = socket ? {} : linkOf(source, settings, collected);
-  return { url, tls: policy, auth: authOf(source, settings, collected), ...(Object.keys(link).length > 0 ? { link } : {}) };
+  return { url, tls: policy, auth: readAuthSettings(source, settings, collected), ...(Object.keys(link).length > 0 ? { link } : {}) };
 }
 
 /** Its proxies speak SOCKS5 without credentials, on port 1080 unless another is written. */
-function linkOf(source: Source, settings: Account['settings'], collected: Notes): Settings {
-  const link: Settings = {};
+function linkOf(source: SourceFile, settings: MsmtpAccount['settings'], collected: Notes): TomlTable {
+  const link: TomlTable = {};
   const [proxy, port, from] = [settings.get('proxy_host'), settings.get('proxy_port'), settings.get('source_ip')];
   if (proxy && proxy.value !== '') {
     const number = (port && portOf(port.value)) ?? 1080;
@@ -352,8 +352,8 @@ function linkOf(source: Source, settings: Account['settings'], collected: Notes)
   return link;
 }
 
-function tlsOf(source: Source, settings: Account['settings'], collected: Notes): Settings {
-  const tls: Settings = {};
+function tlsOf(source: SourceFile, settings: MsmtpAccount['settings'], collected: Notes): TomlTable {
+  const tls: TomlTable = {};
   const file = (key: string, ours: string): void => {
     const setting = settings.get(key);
     if (!setting || setting.value === '' || setting.value === 'system') return;
@@ -383,11 +383,11 @@ function tlsOf(source: Source, settings: Account['settings'], collected: Notes):
   return tls;
 }
 
-function authOf(source: Source, settings: Account['settings'], collected: Notes): Settings | null {
+function readAuthSettings(source: SourceFile, settings: MsmtpAccount['settings'], collected: Notes): TomlTable | null {
   const auth = settings.get('auth');
   if (!auth || auth.value.toLowerCase() === 'off') return null;
   const user = settings.get('user');
-  const credentials: Settings = { user: user?.value ?? '' };
+  const credentials: TomlTable = { user: user?.value ?? '' };
   if (user) collected.mapped(source, user.line, 'user', 'auth.user');
   const word = auth.value.toLowerCase();
   const mechanism = mechanismOf(word);
@@ -418,10 +418,10 @@ function authOf(source: Source, settings: Account['settings'], collected: Notes)
 }
 
 /** What holds for the whole file here, from the default account. */
-function topOf(source: Source, { settings }: Account, beside: Beside, collected: Notes): Settings {
-  const top: Settings = {};
+function topOf(source: SourceFile, { settings }: MsmtpAccount, beside: Beside, collected: Notes): TomlTable {
+  const top: TomlTable = {};
   const lineOf = (key: string): number => settings.get(key)?.line ?? 0;
-  const map = (key: string, ours: string, value: Setting): void => {
+  const map = (key: string, ours: string, value: TomlValue): void => {
     top[ours] = value;
     collected.mapped(source, lineOf(key), key, ours);
   };
@@ -449,15 +449,15 @@ function topOf(source: Source, { settings }: Account, beside: Beside, collected:
 }
 
 interface Senders {
-  readonly source: Source;
-  readonly settings: Account['settings'];
+  readonly source: SourceFile;
+  readonly settings: MsmtpAccount['settings'];
   readonly hosts: HostPlan[];
   readonly routers: RouterPlan[];
   readonly collected: Notes;
 }
 
 /** Who wins over -f, and over the From field. Where -f chooses an account, it is replaced behind that choice, or not at all. */
-function senderIn(top: Settings, { source, settings, hosts, routers, collected }: Senders): void {
+function senderIn(top: TomlTable, { source, settings, hosts, routers, collected }: Senders): void {
   const isChosen = routers.length > 0;
   const [auto, domain] = [settings.get('auto_from'), settings.get('maildomain')];
   const override = settings.get('allow_from_override');

@@ -5,10 +5,10 @@
 
 import { PORTS } from '../../router/smarthost.ts';
 import { isIPv6 } from '../../smtp/path.ts';
-import type { HostPlan, Plan, Settings } from '../print-config.ts';
+import type { ConfigPlan, HostPlan, TomlTable } from '../print-config.ts';
 
 /** A file of another program. */
-export interface Source {
+export interface SourceFile {
   readonly path: string;
   readonly text: string;
 }
@@ -27,28 +27,28 @@ export interface Note {
 /** Collects notes; `line` 0 is a setting that is not written but means something by its absence. */
 export interface Notes {
   readonly list: Note[];
-  mapped(source: Source, line: number, key: string, text: string): void;
-  approximated(source: Source, line: number, key: string, text: string): void;
-  dropped(source: Source, line: number, key: string, text: string): void;
+  mapped(source: SourceFile, line: number, key: string, text: string): void;
+  approximated(source: SourceFile, line: number, key: string, text: string): void;
+  dropped(source: SourceFile, line: number, key: string, text: string): void;
 }
 
 export function notes(): Notes {
   const list: Note[] = [];
   const add =
     (effect: Effect) =>
-    (source: Source, line: number, key: string, text: string): void =>
+    (source: SourceFile, line: number, key: string, text: string): void =>
       void list.push({ place: line > 0 ? `${source.path}:${line}` : source.path, key, effect, text });
   return { list, mapped: add('mapped'), approximated: add('approximated'), dropped: add('dropped') };
 }
 
 /** What an importer has made of its files. */
-export interface Draft {
-  readonly plan: Plan;
+export interface Translation {
+  readonly plan: ConfigPlan;
   readonly notes: Notes;
 }
 
 /** The text with numbered lines, without their ends. */
-export const linesOf = ({ text }: Source): readonly { readonly line: number; readonly text: string }[] =>
+export const linesOf = ({ text }: SourceFile): readonly { readonly line: number; readonly text: string }[] =>
   text.split(/\r?\n/).map((one, i) => ({ line: i + 1, text: one }));
 
 /** The smart host as `smarthosts` has it; the port is written only where the scheme does not say it. */
@@ -92,18 +92,18 @@ export function mechanismOf(word: string): string | null {
 }
 
 /** TLS that was asked for stays asked for, also on loopback, where our default is to do without. */
-export const REQUIRED: Settings = { mode: 'required' };
+export const REQUIRED: TomlTable = { mode: 'required' };
 
 export const noHost = (url: string): HostPlan => ({ url, tls: {}, auth: null });
 
 /** Another file, by its path or by its name beside the first one; null when it cannot be read. */
-export type Beside = (name: string) => Source | null;
+export type Beside = (name: string) => SourceFile | null;
 
 /** Our default reads /etc/aliases, which most other programs do not. Where there is a router it is not read anyway. */
 export function withoutAliases(
-  top: Settings,
+  top: TomlTable,
   routers: readonly unknown[],
-  { collected, source, program }: { readonly collected: Notes; readonly source: Source; readonly program: string },
+  { collected, source, program }: { readonly collected: Notes; readonly source: SourceFile; readonly program: string },
 ): void {
   if (routers.length === 0) top.aliases = [];
   const how = routers.length === 0 ? 'aliases = []' : 'as it is where there is a [[router]]';

@@ -3,8 +3,19 @@
  * each. Debian's takes its own name from /etc/mailname.
  */
 import { isIPv4, isIPv6 } from '../../smtp/path.ts';
-import type { HostPlan, RouterPlan, Settings } from '../print-config.ts';
-import { type Beside, type Draft, linesOf, type Notes, notes, portOf, REQUIRED, type Source, urlOf, withoutAliases } from './notes.ts';
+import type { HostPlan, RouterPlan, TomlTable } from '../print-config.ts';
+import {
+  type Beside,
+  linesOf,
+  type Notes,
+  notes,
+  portOf,
+  REQUIRED,
+  type SourceFile,
+  type Translation,
+  urlOf,
+  withoutAliases,
+} from './notes.ts';
 
 /** Files that are looked at beside `remotes`. */
 const FILES = [
@@ -31,7 +42,7 @@ const DROPPED: Readonly<Record<string, string>> = {
   idhost: 'the right side of Message-ID is hostname',
 };
 
-export function importNullmailer(remotes: Source, beside: Beside): Draft {
+export function importNullmailer(remotes: SourceFile, beside: Beside): Translation {
   const collected = notes();
   const hosts: HostPlan[] = [];
   for (const { line, text } of linesOf(remotes)) {
@@ -42,10 +53,10 @@ export function importNullmailer(remotes: Source, beside: Beside): Draft {
   }
   if (hosts.length === 0) collected.dropped(remotes, 0, 'remotes', 'there is no smart host in it: write smarthosts');
 
-  const top: Settings = {};
-  const timeouts: Settings = {};
+  const top: TomlTable = {};
+  const timeouts: TomlTable = {};
   const routers: RouterPlan[] = [];
-  const files = new Map<string, Source>();
+  const files = new Map<string, SourceFile>();
   for (const name of FILES) {
     const file = beside(name);
     if (file) files.set(name, file);
@@ -149,7 +160,7 @@ const IGNORED: Readonly<Record<string, string>> = {
 };
 
 function hostOf(
-  source: Source,
+  source: SourceFile,
   line: number,
   [name = '', protocol = 'smtp', ...words]: readonly string[],
   collected: Notes,
@@ -170,7 +181,7 @@ function hostOf(
   collected.mapped(source, line, name, url);
   if (!implicit && !starttls)
     collected.approximated(source, line, name, 'TLS was off; it is now required, but on loopback: tls.mode = "off" undoes that');
-  const tls: Settings = starttls && !implicit ? { ...REQUIRED } : {};
+  const tls: TomlTable = starttls && !implicit ? { ...REQUIRED } : {};
   for (const [key, ours] of [
     ['x509certfile', 'certificate'],
     ['x509keyfile', 'certificate_key'],
@@ -187,7 +198,7 @@ function hostOf(
   else if (options.has('source')) collected.dropped(source, line, 'source', 'it is no IP address');
   const user = options.get('user');
   const password = options.get('pass');
-  let auth: Settings | null = null;
+  let auth: TomlTable | null = null;
   if (user && password && !options.has('auth-external')) {
     auth = { user, password };
     if (options.has('auth-login')) auth.mechanisms = ['LOGIN'];

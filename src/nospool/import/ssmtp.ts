@@ -2,10 +2,9 @@
  * ssmtp.conf and revaliases (ssmtp 2.64, as Debian has it). ssmtp verifies no certificate; what is made here does.
  */
 
-import type { HostPlan, RouterPlan, Settings } from '../print-config.ts';
+import type { HostPlan, RouterPlan, TomlTable } from '../print-config.ts';
 import {
   type Beside,
-  type Draft,
   linesOf,
   mechanismOf,
   type Notes,
@@ -13,7 +12,8 @@ import {
   portOf,
   REQUIRED,
   routerName,
-  type Source,
+  type SourceFile,
+  type Translation,
   urlOf,
   withoutAliases,
 } from './notes.ts';
@@ -24,7 +24,7 @@ interface Line {
   readonly value: string;
 }
 
-export function importSsmtp(source: Source, beside: Beside): Draft {
+export function importSsmtp(source: SourceFile, beside: Beside): Translation {
   const collected = notes();
   const settings = readSettings(source, collected);
   const get = (key: string): string => settings.get(key)?.value ?? '';
@@ -36,15 +36,15 @@ export function importSsmtp(source: Source, beside: Beside): Draft {
   const approximated = (key: string, text: string): void =>
     collected.approximated(source, settings.get(key)?.line ?? 0, settings.get(key)?.key ?? key, text);
 
-  const top: Settings = {};
+  const top: TomlTable = {};
   const routers: RouterPlan[] = [];
-  const rewrite: Settings = {};
+  const rewrite: TomlTable = {};
   const hub = hubOf(settings);
   const security = securityOf(settings);
   const host: HostPlan = {
     url: urlOf(hub.name, hub.port, security === 'tls' ? 'tls' : 'smtp'),
     tls: tlsOf(settings, security, source, collected),
-    auth: authOf(settings, source, collected),
+    auth: readAuthSettings(settings, source, collected),
   };
   if (settings.has('mailhub')) mapped('mailhub', host.url);
   else approximated('mailhub', 'the host "mailhub", as ssmtp takes it');
@@ -113,10 +113,10 @@ const KNOWN = new Set([
 ]);
 
 /** Of these the first line counts, because arguments of a call come before them; of all others the last. */
-const FIRST = new Set(['authuser', 'authpass', 'authmethod']);
+const FIRST_COUNTS = new Set(['authuser', 'authpass', 'authmethod']);
 
 /** Keys in lower case: ssmtp does not regard case. In the order of the file. */
-function readSettings(source: Source, collected: Notes): ReadonlyMap<string, Line> {
+function readSettings(source: SourceFile, collected: Notes): ReadonlyMap<string, Line> {
   const settings = new Map<string, Line>();
   for (const { line, text } of linesOf(source)) {
     // "#" begins a comment anywhere, within a password, too.
@@ -128,7 +128,7 @@ function readSettings(source: Source, collected: Notes): ReadonlyMap<string, Lin
     if (key !== 'addheader' && value !== found[2])
       collected.approximated(source, line, written, 'ssmtp reads a value up to the first blank or "=", and so it was read');
     const before = settings.get(key);
-    if (before && FIRST.has(key)) {
+    if (before && FIRST_COUNTS.has(key)) {
       collected.dropped(source, line, written, `line ${before.line} is the first, and counts`);
       continue;
     }
@@ -164,8 +164,13 @@ function securityOf(settings: ReadonlyMap<string, Line>): 'none' | 'starttls' | 
   return tls ? (starttls ? 'starttls' : 'tls') : 'none';
 }
 
-function tlsOf(settings: ReadonlyMap<string, Line>, security: ReturnType<typeof securityOf>, source: Source, collected: Notes): Settings {
-  const tls: Settings = security === 'starttls' ? { ...REQUIRED } : {};
+function tlsOf(
+  settings: ReadonlyMap<string, Line>,
+  security: ReturnType<typeof securityOf>,
+  source: SourceFile,
+  collected: Notes,
+): TomlTable {
+  const tls: TomlTable = security === 'starttls' ? { ...REQUIRED } : {};
   const certificate = settings.get('tlscert');
   const key = settings.get('tlskey');
   const use = settings.get('usetlscert');
@@ -186,7 +191,7 @@ function tlsOf(settings: ReadonlyMap<string, Line>, security: ReturnType<typeof 
   return tls;
 }
 
-function authOf(settings: ReadonlyMap<string, Line>, source: Source, collected: Notes): Settings | null {
+function readAuthSettings(settings: ReadonlyMap<string, Line>, source: SourceFile, collected: Notes): TomlTable | null {
   const user = settings.get('authuser');
   const password = settings.get('authpass');
   const method = settings.get('authmethod');
@@ -194,7 +199,7 @@ function authOf(settings: ReadonlyMap<string, Line>, source: Source, collected: 
     for (const unused of [password, method]) if (unused) collected.dropped(source, unused.line, unused.key, 'there is no AuthUser');
     return null;
   }
-  const auth: Settings = { user: user.value };
+  const auth: TomlTable = { user: user.value };
   collected.mapped(source, user.line, user.key, 'auth.user');
   const mechanism = method && mechanismOf(method.value);
   if (method && mechanism === 'LOGIN') collected.mapped(source, method.line, method.key, 'the strongest mechanism that both sides have');
@@ -221,7 +226,7 @@ function authOf(settings: ReadonlyMap<string, Line>, source: Source, collected: 
 const LAST_SYSTEM_UID = 999;
 
 /** Who has no mail of their own: "root" goes for all of them. */
-function systemLogins(passwd: Source | null): readonly string[] {
+function systemLogins(passwd: SourceFile | null): readonly string[] {
   const logins = (passwd?.text ?? '').split('\n').flatMap((line) => {
     const [login = '', , uid = ''] = line.split(':');
     return /^\d+$/.test(uid) && Number(uid) <= LAST_SYSTEM_UID && login !== '' ? [login] : [];
@@ -231,7 +236,7 @@ function systemLogins(passwd: Source | null): readonly string[] {
 
 interface Revaliases {
   readonly collected: Notes;
-  readonly rewrite: Settings;
+  readonly rewrite: TomlTable;
   readonly routers: RouterPlan[];
   readonly host: HostPlan;
   readonly hub: Hub;
@@ -239,7 +244,7 @@ interface Revaliases {
 }
 
 /** `login:address[:mailhub[:port]]`; the last line of a login counts. */
-function readRevaliases(source: Source, { collected, rewrite, routers, host, hub, security }: Revaliases): void {
+function readRevaliases(source: SourceFile, { collected, rewrite, routers, host, hub, security }: Revaliases): void {
   const last = new Map<string, { readonly line: number; readonly parts: readonly string[] }>();
   for (const { line, text } of linesOf(source)) {
     const [login = '', ...parts] = text

@@ -15,8 +15,8 @@ import { parseSmarthost } from '../../router/smarthost.ts';
 import { lineOf } from '../../smtp/line.ts';
 import { isDomain, parseMailbox } from '../../smtp/path.ts';
 import { quoted } from '../../trust/rules.ts';
-import { makeFolder, reasonOf, writeWhole } from '../files.ts';
-import { printStarter, type StarterAnswers } from './starter.ts';
+import { explainSystemError, makeFoldersAbove, writeWhole } from '../write-files.ts';
+import { type FirstAnswers, printFirstConfig } from './first-config.ts';
 
 /** Texts as on the command line; null = not given. */
 export interface InitOptions {
@@ -41,7 +41,7 @@ export interface Questioner {
 }
 
 /** What the command needs of the world. */
-export interface Surroundings {
+export interface InitSurroundings {
   readonly who: Pick<Identity, 'euid' | 'home' | 'hostname'>;
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** null: nobody is there to be asked. */
@@ -62,7 +62,7 @@ export async function runInit(options: InitOptions): Promise<number> {
 }
 
 /** The command without a terminal of its own. */
-export async function init(options: InitOptions, world: Surroundings): Promise<number> {
+export async function init(options: InitOptions, world: InitSurroundings): Promise<number> {
   const output = options.output === null ? defaultPlace(world) : path.resolve(options.output);
   if (output === null) return failWith('this user has no home directory: say where the file is to be with --output');
   if (existsSync(output) && !options.force) return failWith(`${output} exists: --force replaces it, --output writes another file`);
@@ -71,20 +71,20 @@ export async function init(options: InitOptions, world: Surroundings): Promise<n
     options.passwordFile ?? (isSystem ? '/etc/nospool/password' : path.join(path.dirname(output), 'password')),
   );
 
-  const answered = await answersFor(options, passwordFile, isSystem, world);
+  const answered = await collectAnswers(options, passwordFile, isSystem, world);
   if (answered === null) return failWith('nothing was written');
   if (typeof answered === 'string') return failWith(answered);
   const { password, gid } = answered;
   const answers = { ...answered.answers, lock: isSystem };
 
-  const text = printStarter(answers);
+  const text = printFirstConfig(answers);
   const errors = errorsOf(output, text, isSystem, world);
   if (errors.length > 0) return failWith(...errors, 'nothing was written');
   const before = existsSync(passwordFile);
   try {
-    makeFolder(output);
+    makeFoldersAbove(output);
     // A group that is to read the password must be able to get there.
-    if (answers.user !== '') makeFolder(passwordFile, isSystem ? 0o755 : 0o700);
+    if (answers.user !== '') makeFoldersAbove(passwordFile, isSystem ? 0o755 : 0o700);
     if (password !== '') writeWhole(passwordFile, `${password}\n`, 0o600);
     if (gid !== null && existsSync(passwordFile)) {
       chownSync(passwordFile, world.who.euid, gid);
@@ -93,7 +93,7 @@ export async function init(options: InitOptions, world: Surroundings): Promise<n
     // It holds no secret, and in /etc every user's sendmail has to read it.
     writeWhole(output, text, isSystem ? 0o644 : 0o600);
   } catch (error) {
-    return failWith(`cannot write ${(error as NodeJS.ErrnoException).path ?? output}: ${reasonOf(error)}`);
+    return failWith(`cannot write ${(error as NodeJS.ErrnoException).path ?? output}: ${explainSystemError(error)}`);
   }
   printDocument(text);
   const fate = password !== '' ? 'written' : before ? 'kept' : 'missing';
@@ -107,9 +107,9 @@ export async function init(options: InitOptions, world: Surroundings): Promise<n
 }
 
 /** Of a file that holds the password, or is to. */
-type Fate = 'written' | 'kept' | 'missing';
+type PasswordFate = 'written' | 'kept' | 'missing';
 
-function lastWords(output: string, isSystem: boolean, { user, passwordFile }: StarterAnswers, fate: Fate, group: string): string[] {
+function lastWords(output: string, isSystem: boolean, { user, passwordFile }: FirstAnswers, fate: PasswordFate, group: string): string[] {
   const lines = [`This is now in ${output}.`];
   if (isSystem)
     lines.push(
@@ -133,7 +133,7 @@ function lastWords(output: string, isSystem: boolean, { user, passwordFile }: St
   return lines;
 }
 
-function defaultPlace({ who, environment }: Surroundings): string | null {
+function defaultPlace({ who, environment }: InitSurroundings): string | null {
   if (who.euid === 0) return SYSTEM_FILE;
   const folder = environment.XDG_CONFIG_HOME?.startsWith('/')
     ? environment.XDG_CONFIG_HOME
@@ -144,34 +144,35 @@ function defaultPlace({ who, environment }: Surroundings): string | null {
 }
 
 /** What a text must be, as a sentence about the text when it is not. */
-type Check = (text: string) => string | null;
+type AnswerCheck = (text: string) => string | null;
 
-const aSmarthost: Check = (text) => {
+const checkSmarthost: AnswerCheck = (text) => {
   const read = parseSmarthost(text);
   return read.ok ? null : read.detail;
 };
-const aUser: Check = (text) => (/\p{Cc}/u.test(text) ? 'a user has no control characters' : null);
-const aDomain: Check = (text) => {
+const checkUser: AnswerCheck = (text) => (/\p{Cc}/u.test(text) ? 'a user has no control characters' : null);
+const checkDomain: AnswerCheck = (text) => {
   if (text !== '' && !isDomain(text)) return `"${text}" is not a domain such as example.org`;
   return text === '' || text.includes('.') ? null : `"${text}" is not a domain such as example.org: it has no dot`;
 };
-const anAddress: Check = (text) => (text === '' || parseMailbox(text).ok ? null : `"${text}" is not an address such as ops@example.org`);
+const checkAddress: AnswerCheck = (text) =>
+  text === '' || parseMailbox(text).ok ? null : `"${text}" is not an address such as ops@example.org`;
 /** What aliases of other programs lead to, and ours do not. */
-const aTarget: Check = (text) =>
+const checkTarget: AnswerCheck = (text) =>
   /^"?[/|:\\~]/.test(text)
     ? `"${text}" is not an address such as ops@example.org: nothing is delivered to files and programs`
-    : anAddress(text);
-const aPassword: Check = (text) => (/\p{Cc}/u.test(text) ? 'a password has no control characters' : null);
+    : checkAddress(text);
+const checkPassword: AnswerCheck = (text) => (/\p{Cc}/u.test(text) ? 'a password has no control characters' : null);
 
-interface Question {
+interface Prompt {
   readonly text: string;
   readonly initial: string;
-  readonly check: Check;
+  readonly check: AnswerCheck;
   readonly isSecret?: true;
 }
 
 interface Answered {
-  readonly answers: Omit<StarterAnswers, 'lock'>;
+  readonly answers: Omit<FirstAnswers, 'lock'>;
   /** '' = none was given. */
   readonly password: string;
   /** '' = none. */
@@ -180,23 +181,23 @@ interface Answered {
 }
 
 /** From flags, else asked for, else what they are by default; a sentence when a flag is wrong, null when the answers ended. */
-async function answersFor(
+async function collectAnswers(
   options: InitOptions,
   passwordFile: string,
   isSystem: boolean,
-  { questioner, who, gidOf, aliasFile }: Surroundings,
+  { questioner, who, gidOf, aliasFile }: InitSurroundings,
 ): Promise<Answered | string | null> {
   if (options.smarthost === null && questioner === null) return 'say which smart host: nospool init --smarthost mail.example.org';
-  const aGroup: Check = (text) =>
+  const checkGroup: AnswerCheck = (text) =>
     text === '' || gidOf(text) !== null ? null : `there is no group "${text}": groupadd --system ${quoted(text)} makes it`;
   const from = options.from ?? '';
-  const given: readonly (readonly [string | null, Check])[] = [
-    [options.smarthost, aSmarthost],
-    [options.user, aUser],
-    [options.group, aGroup],
-    [options.domain, aDomain],
-    [options.root, aTarget],
-    [from.replaceAll('{login}', 'login'), anAddress],
+  const given: readonly (readonly [string | null, AnswerCheck])[] = [
+    [options.smarthost, checkSmarthost],
+    [options.user, checkUser],
+    [options.group, checkGroup],
+    [options.domain, checkDomain],
+    [options.root, checkTarget],
+    [from.replaceAll('{login}', 'login'), checkAddress],
   ];
   for (const [text, check] of given) {
     const wrong = text === null ? null : check(text);
@@ -204,29 +205,33 @@ async function answersFor(
   }
 
   /** null once the answers have ended. */
-  const answer = async (flag: string | null, question: Question): Promise<string | null> =>
+  const answer = async (flag: string | null, question: Prompt): Promise<string | null> =>
     flag ?? (questioner ? await asked(questioner, question) : question.initial);
   const smarthost = await answer(options.smarthost, {
     text: 'Smart host (mail.example.org: STARTTLS; mail.example.org:465: TLS)',
     initial: '',
-    check: aSmarthost,
+    check: checkSmarthost,
   });
   if (smarthost === null) return null;
-  const user = await answer(options.user, { text: 'User there (empty: it asks for none)', initial: '', check: aUser });
+  const user = await answer(options.user, { text: 'User there (empty: it asks for none)', initial: '', check: checkUser });
   if (user === null) return null;
   const keeps = existsSync(passwordFile) ? `empty: ${passwordFile} keeps the one that it has` : `goes to ${passwordFile}`;
-  const secret = { text: `Password of ${user} (not shown; ${keeps})`, initial: '', check: aPassword, isSecret: true } as const;
+  const secret = { text: `Password of ${user} (not shown; ${keeps})`, initial: '', check: checkPassword, isSecret: true } as const;
   const password = user === '' || !questioner ? '' : await asked(questioner, secret);
   if (password === null) return null;
   const isShared = isSystem && user !== '';
   const group = isShared
-    ? await answer(options.group, { text: 'Group whose members may send, too (empty: root alone)', initial: '', check: aGroup })
+    ? await answer(options.group, { text: 'Group whose members may send, too (empty: root alone)', initial: '', check: checkGroup })
     : (options.group ?? '');
   if (group === null) return null;
   const name = await who.hostname();
-  const qualifyDomain = await answer(options.domain, { text: 'Domain of addresses without one', initial: domainOf(name), check: aDomain });
+  const qualifyDomain = await answer(options.domain, {
+    text: 'Domain of addresses without one',
+    initial: domainOf(name),
+    check: checkDomain,
+  });
   if (qualifyDomain === null) return null;
-  const root = await answer(options.root, { text: "Who gets root's mail (empty: root at that domain)", initial: '', check: aTarget });
+  const root = await answer(options.root, { text: "Who gets root's mail (empty: root at that domain)", initial: '', check: checkTarget });
   if (root === null) return null;
   const aliases = existsSync(aliasFile) ? aliasFile : '';
   const answers = { smarthost, user, passwordFile, qualifyDomain, from, root, aliasFile: aliases };
@@ -239,7 +244,7 @@ function domainOf(name: string): string {
   return !name.includes('.') ? '' : parent.includes('.') ? parent : name;
 }
 
-async function asked({ ask, askSecret }: Questioner, { text, initial, check, isSecret }: Question): Promise<string | null> {
+async function asked({ ask, askSecret }: Questioner, { text, initial, check, isSecret }: Prompt): Promise<string | null> {
   const question = `${text}${initial === '' ? '' : ` [${initial}]`}: `;
   for (;;) {
     const answer = await (isSecret ? askSecret(question) : ask(question));
@@ -265,7 +270,7 @@ function gidOf(group: string): number | null {
 }
 
 /** What reading the file will say: nothing is written that sendmail would refuse. */
-function errorsOf(file: string, text: string, isSystem: boolean, { who }: Surroundings): readonly string[] {
+function errorsOf(file: string, text: string, isSystem: boolean, { who }: InitSurroundings): readonly string[] {
   const toml = parseToml(text);
   if (!toml.ok) return [`bug: ${file}:${toml.line}: ${toml.detail}`];
   const answer = interpret({ path: file, toml, refuses: () => null, isSystem }, {}, { home: who.home });

@@ -4,6 +4,8 @@
  * that are closed, chooses flags for processes that may do less than others, and says what cannot be started. Knows no
  * file system.
  */
+import { quoted } from '../../trust/rules.ts';
+
 export interface Wrapping {
   /** Of nospool. */
   readonly version: string;
@@ -11,7 +13,7 @@ export interface Wrapping {
   /** sendmail.cjs. */
   readonly command: string;
   readonly isBun: boolean;
-  /** The program of memory.ts, where there is one for this machine. */
+  /** The program of memory-test.ts, where there is one for this machine. */
   readonly memoryTest: string | null;
   /** Whether /usr/bin/env takes -S. */
   readonly hasSplit: boolean;
@@ -58,8 +60,6 @@ const WITHOUT_COMPILER: readonly (readonly [pattern: string, least: number])[] =
 ];
 const FOR_BUN = 450_000;
 
-export const quoted = (text: string): string => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
-
 /** Only what every POSIX shell has built in, except where mail fails: there may be no PATH. */
 export function printWrapper({ version, interpreter, command, isBun, memoryTest, hasSplit }: Wrapping): string {
   const runtime = quoted(interpreter);
@@ -74,7 +74,7 @@ export function printWrapper({ version, interpreter, command, isBun, memoryTest,
     '{ true 3>&1; } 2>/dev/null || exec >/dev/null',
     folded(['unset', ...UNSET, ...(hasSplit ? ['PWD'] : [])]),
     ...(isBun ? Object.entries(BUN_ENVIRONMENT).map(([key, value]) => `export ${key}=${value}`) : []),
-    NAMES,
+    BY_NAME,
     END,
     `[ -x ${runtime} ] || ${notSent(`${interpreter}, which runs nospool, is not there: run "nospool install" again`)}`,
     `[ -r ${program} ] || ${notSent(`${command} is not there: run "nospool install" again`)}`,
@@ -95,7 +95,7 @@ export function printWrapper({ version, interpreter, command, isBun, memoryTest,
  */
 const SPLIT = '#!/usr/bin/env -S PWD=/proc/self/cwd /bin/sh';
 
-const NAMES = `case \${0##*/} in
+const BY_NAME = `case \${0##*/} in
 mailq) set -- -bp "$@" ;;
 newaliases) set -- -bi "$@" ;;
 runq) set -- -q "$@" ;;

@@ -32,7 +32,7 @@ export function whatOthersMayChange(file: string, trusted: Trusted, base = '/'):
     const stats = lstatSync(at);
     const counts = isWithin(at, base);
     if (counts && !trusted.uids.includes(stats.uid) && (inSticky || !stats.isSymbolicLink()))
-      return `${at} belongs to ${nameOf(stats.uid)}`;
+      return `${at} belongs to ${nameUser(stats.uid)}`;
     if (stats.isSymbolicLink()) {
       links += 1;
       if (links > MOST_LINKS) throw Object.assign(new Error('too many links'), { code: 'ELOOP' });
@@ -61,7 +61,7 @@ function writersOf({ mode, gid }: Stats, trusted: Trusted): string | null {
 }
 
 /** As the password file has it, for people. */
-function nameOf(uid: number): string {
+function nameUser(uid: number): string {
   try {
     const line = readFileSync('/etc/passwd', 'utf8')
       .split('\n')

@@ -15,7 +15,7 @@ import { base64, fromUtf8, latin1, printable, textOf } from '../../smtp/text.ts'
 import { helloName } from '../../submit/domain.ts';
 import { type Client, type Listener, type ListenOptions, listen, type Owner, type Verdict } from '../../transport/listen.ts';
 import { makeCertificate } from '../../transport/tls/certificate.ts';
-import type { SinkOptions } from './options.ts';
+import type { SinkOptions } from './sink-options.ts';
 
 /** Where a running sink speaks to. */
 export interface SinkOutput {
@@ -23,7 +23,7 @@ export interface SinkOutput {
   readonly err: (fact: string) => void;
 }
 
-export interface Sink {
+export interface StartedSink {
   readonly listener: Listener;
   /** Resolves when the sink has ended. */
   readonly done: Promise<void>;
@@ -31,13 +31,13 @@ export interface Sink {
 }
 
 /** 1 MiB of a message is kept to be shown; more goes to files only. */
-const SHOWN = 1024 * 1024;
+const MOST_SHOWN = 1024 * 1024;
 /** What a client has to say QUIT after the last message wanted. */
 const PARTING = 2000;
 /** Milliseconds between two lines about what was discarded. */
 const PACE = 1000;
 
-interface Message {
+interface SinkMessage {
   readonly number: number;
   readonly reversePath: ReversePath;
   readonly parameters: readonly Parameter[];
@@ -87,7 +87,7 @@ function refusalAt(text: string): { readonly about: Question['about']; readonly 
 const refusal = (code: number, text: string, detail = '7.1'): Reply => makeReply(code, `${Math.floor(code / 100)}.${detail}`, text);
 
 /** True for an address on the list; its domain and its local-part are compared without case, as people expect of a toy. */
-function listed(list: readonly string[], mailbox: Mailbox): boolean {
+function isListed(list: readonly string[], mailbox: Mailbox): boolean {
   const key = mailboxKey(mailbox).toLowerCase();
   return list.some((text) => {
     if (text.startsWith('@')) return key.endsWith(text.toLowerCase());
@@ -97,7 +97,7 @@ function listed(list: readonly string[], mailbox: Mailbox): boolean {
 }
 
 /** Starts a sink; a sentence when it cannot. */
-export async function startSink(options: SinkOptions, output: SinkOutput): Promise<Sink | string> {
+export async function startSink(options: SinkOptions, output: SinkOutput): Promise<StartedSink | string> {
   const receiving = sinkSettings(options);
   if (typeof receiving === 'string') return receiving;
   const encrypted = options.tls || options.starttls;
@@ -134,7 +134,7 @@ export async function startSink(options: SinkOptions, output: SinkOutput): Promi
 
   function owner(client: Client): Owner {
     clients++;
-    let message: Message | null = null;
+    let message: SinkMessage | null = null;
 
     function judge(question: Question, visit: Visit): Verdict | Promise<Verdict> {
       const refused = refusals.find((item) => item?.about === question.about);
@@ -148,8 +148,8 @@ export async function startSink(options: SinkOptions, output: SinkOutput): Promi
           message = begun(question.path, question.parameters);
           return null;
         case 'recipient':
-          if (listed(options.refuse, question.path)) return refusal(550, `${printPath(question.path)} is refused by --refuse`, '1.1');
-          if (listed(options.defer, question.path)) return refusal(450, `${printPath(question.path)} is deferred by --defer`, '2.1');
+          if (isListed(options.refuse, question.path)) return refusal(550, `${printPath(question.path)} is refused by --refuse`, '1.1');
+          if (isListed(options.defer, question.path)) return refusal(450, `${printPath(question.path)} is deferred by --defer`, '2.1');
           message?.recipients.push({ path: question.path, parameters: question.parameters });
           return null;
         case 'data':
@@ -163,7 +163,7 @@ export async function startSink(options: SinkOptions, output: SinkOutput): Promi
       }
     }
 
-    const begun = (reversePath: ReversePath, parameters: readonly Parameter[]): Message => ({
+    const begun = (reversePath: ReversePath, parameters: readonly Parameter[]): SinkMessage => ({
       number: 0,
       reversePath,
       parameters,
@@ -198,7 +198,8 @@ export async function startSink(options: SinkOptions, output: SinkOutput): Promi
       const current = message;
       if (current === null) return undefined;
       current.octets += octets.length;
-      if (!options.quiet && current.shown.length < SHOWN) current.shown += latin1(octets.subarray(0, SHOWN - current.shown.length));
+      if (!options.quiet && current.shown.length < MOST_SHOWN)
+        current.shown += latin1(octets.subarray(0, MOST_SHOWN - current.shown.length));
       const { file } = current;
       if (file === null) return undefined;
       // One write at a time keeps the order; the first failure stays.
@@ -207,7 +208,7 @@ export async function startSink(options: SinkOptions, output: SinkOutput): Promi
     }
 
     function taken(visit: Visit, octets: number): Verdict | Promise<Verdict> {
-      const current = message as Message;
+      const current = message as SinkMessage;
       message = null;
       const accept = (): Verdict => {
         accepted++;
@@ -220,7 +221,7 @@ export async function startSink(options: SinkOptions, output: SinkOutput): Promi
     }
 
     /** The file with its name; null when it is there. */
-    async function kept({ written }: Message, file: NonNullable<Message['file']>): Promise<Reply | null> {
+    async function kept({ written }: SinkMessage, file: NonNullable<SinkMessage['file']>): Promise<Reply | null> {
       try {
         await written;
         await file.handle.close();
@@ -232,16 +233,16 @@ export async function startSink(options: SinkOptions, output: SinkOutput): Promi
       }
     }
 
-    function arrived(current: Message, visit: Visit): void {
+    function arrived(current: SinkMessage, visit: Visit): void {
       const seconds = (performance.now() - current.begun) / 1000;
       const facts = {
         client: client.number,
         message: current.number,
         reversePath: printPath(current.reversePath),
-        parameters: parametersOf(current.parameters),
+        parameters: parameterFacts(current.parameters),
         recipients: current.recipients.map((recipient) => ({
           path: printPath(recipient.path),
-          parameters: parametersOf(recipient.parameters),
+          parameters: parameterFacts(recipient.parameters),
         })),
         hello: visit.hello,
         user: visit.user,
@@ -249,7 +250,7 @@ export async function startSink(options: SinkOptions, output: SinkOutput): Promi
         octets: current.octets,
         seconds: Number(seconds.toFixed(6)),
         file: current.file?.name ?? null,
-        ...(options.quiet || current.octets > SHOWN ? {} : contentOf(current.shown)),
+        ...(options.quiet || current.octets > MOST_SHOWN ? {} : contentOf(current.shown)),
       };
       const to = facts.recipients.map((recipient) => recipient.path).join(', ');
       const head = `! message ${current.number}: ${current.octets} octets, from ${facts.reversePath} to ${to}`;
@@ -262,7 +263,7 @@ export async function startSink(options: SinkOptions, output: SinkOutput): Promi
       if (file) await removed(file);
     }
 
-    const removed = ({ handle, partial }: NonNullable<Message['file']>): Promise<unknown> =>
+    const removed = ({ handle, partial }: NonNullable<SinkMessage['file']>): Promise<unknown> =>
       Promise.allSettled([handle.close(), unlink(partial)]);
 
     function trace(side: 'C' | 'S' | '!', line: string): void {
@@ -369,7 +370,7 @@ function tally(report: (facts: Discarded) => void): { add(octets: number, begun:
   };
 }
 
-const parametersOf = (parameters: readonly Parameter[]): Record<string, string | null> =>
+const parameterFacts = (parameters: readonly Parameter[]): Record<string, string | null> =>
   Object.fromEntries(parameters.map(({ keyword, value }) => [keyword, value]));
 
 function contentOf(octets: string): { readonly content: string } | { readonly base64: string } {
@@ -378,7 +379,7 @@ function contentOf(octets: string): { readonly content: string } | { readonly ba
 }
 
 /** The message as lines behind a bar. */
-function shown({ shown: octets, octets: total }: Message): readonly string[] {
+function shown({ shown: octets, octets: total }: SinkMessage): readonly string[] {
   if (octets === '') return [];
   const lines = octets
     .replace(/\r?\n$/, '')

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { suite } from 'uvu';
-import { type LogEntry, readEntries } from '../../src/nospool/log.ts';
+import { type LogEntry, readEntries } from '../../src/nospool/show-log.ts';
 import { configured, nospool } from '../support/admin.ts';
 import { scratch } from '../support/command.ts';
 

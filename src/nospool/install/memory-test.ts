@@ -8,14 +8,14 @@
 const [HEADER, SEGMENT, EXECUTABLE, LOAD, READ_AND_RUN] = [64, 56, 2, 1, 5];
 const BASE = 0x40_0000;
 
-interface Machine {
+interface Processor {
   readonly elf: number;
   /** exit(mmap(NULL, 4096, READ | WRITE | EXECUTE, PRIVATE | ANONYMOUS, -1, 0) < 0) */
   readonly code: string;
 }
 
 /** By process.arch. */
-const MACHINES: Readonly<Record<string, Machine>> = {
+const PROCESSORS: Readonly<Record<string, Processor>> = {
   x64: {
     elf: 62,
     code: [
@@ -53,7 +53,7 @@ const MACHINES: Readonly<Record<string, Machine>> = {
 
 /** The program as an executable file; null for a machine that is not known here. */
 export function printMemoryTest(arch: string): Uint8Array | null {
-  const machine = MACHINES[arch];
+  const machine = PROCESSORS[arch];
   if (machine === undefined) return null;
   const code = Buffer.from(machine.code, 'hex');
   const file = Buffer.alloc(HEADER + SEGMENT + code.length);

@@ -6,18 +6,18 @@
 import { interpret } from '../../config/interpret.ts';
 import { parseToml } from '../../config/toml.ts';
 import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
-import { type HostPlan, printPlan } from '../print-config.ts';
+import { type HostPlan, printConfig } from '../print-config.ts';
 import { importDma } from './dma.ts';
 import { importEsmtp } from './esmtp.ts';
 import { importMsmtp } from './msmtp.ts';
-import type { Draft, Note, Source } from './notes.ts';
+import type { Note, SourceFile, Translation } from './notes.ts';
 import { importNullmailer } from './nullmailer.ts';
 import { importSsmtp } from './ssmtp.ts';
 
-export type Program = 'msmtp' | 'ssmtp' | 'dma' | 'nullmailer' | 'esmtp';
+export type ForeignProgram = 'msmtp' | 'ssmtp' | 'dma' | 'nullmailer' | 'esmtp';
 
 export interface Imported {
-  readonly program: Program;
+  readonly program: ForeignProgram;
   readonly toml: string;
   readonly notes: readonly Note[];
   /** A password is in `toml`: whoever writes it gives the file mode 0600. */
@@ -30,15 +30,15 @@ export interface Imported {
 export type ReadText = (path: string) => string | null;
 
 /** Imports the file at `path` and those that belong to it; `program` null = told by the file's name, else by its content. */
-export function importFrom(path: string, readText: ReadText, program: Program | null = null): Parsed<Imported> {
+export function importFrom(path: string, readText: ReadText, program: ForeignProgram | null = null): Parsed<Imported> {
   const file = /(^|\/)nullmailer\/?$/.test(path) ? `${path.replace(/\/$/, '')}/remotes` : path;
   const folder = file.replace(/[^/]*$/, '');
   const text = readText(file);
   if (text === null) return unparsed(`${file} cannot be read`);
-  const source: Source = { path: file, text };
+  const source: SourceFile = { path: file, text };
   const told = program ?? programOf(source);
   if (told === null) return unparsed(`${file} is not known: say which program it belongs to (msmtp, ssmtp, dma, nullmailer or esmtp)`);
-  const beside = (name: string): Source | null => {
+  const beside = (name: string): SourceFile | null => {
     const above = folder.replace(/[^/]*\/$/, '');
     const other = name.startsWith('/') ? name : name.startsWith('../') ? `${above}${name.slice(3)}` : `${folder}${name}`;
     const content = readText(other);
@@ -46,13 +46,13 @@ export function importFrom(path: string, readText: ReadText, program: Program | 
   };
   const { plan, notes } = draftOf(told, source, beside);
   const remark = `Made by "nospool import" from ${file}; see nospool.toml(5) and try it with "nospool check".`;
-  const toml = printPlan({ ...plan, remarks: [remark, ...plan.remarks] });
+  const toml = printConfig({ ...plan, remarks: [remark, ...plan.remarks] });
   const hosts: readonly HostPlan[] = [...plan.hosts, ...plan.routers.flatMap((router) => router.hosts ?? [])];
   const isSecret = hosts.some(({ auth }) => auth !== null && typeof auth !== 'string' && 'password' in auth);
   return parsed({ program: told, toml, notes: distinct(notes.list), isSecret, errors: errorsOf(toml) });
 }
 
-function draftOf(program: Program, source: Source, beside: (name: string) => Source | null): Draft {
+function draftOf(program: ForeignProgram, source: SourceFile, beside: (name: string) => SourceFile | null): Translation {
   switch (program) {
     case 'msmtp':
       return importMsmtp(source, beside);
@@ -67,7 +67,7 @@ function draftOf(program: Program, source: Source, beside: (name: string) => Sou
   }
 }
 
-function programOf({ path, text }: Source): Program | null {
+function programOf({ path, text }: SourceFile): ForeignProgram | null {
   const name = path.replace(/^.*\//, '');
   if (/msmtp/.test(path)) return 'msmtp';
   if (/ssmtp/.test(name) || /\/ssmtp\//.test(path)) return 'ssmtp';

@@ -1,6 +1,6 @@
 import assert from 'node:assert';
 import { suite } from 'uvu';
-import { printResolved } from '../../src/nospool/route.ts';
+import { printResolved } from '../../src/nospool/show-route.ts';
 import { configured, nospool, sinkWith } from '../support/admin.ts';
 import { within } from '../support/within.ts';
 

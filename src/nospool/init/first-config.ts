@@ -1,10 +1,10 @@
 /**
  * The first configuration, of about ten lines, from the answers to a few questions. Asks nothing and writes nothing.
  */
-import { type Plan, printPlan, type RouterPlan } from '../print-config.ts';
+import { type ConfigPlan, printConfig, type RouterPlan } from '../print-config.ts';
 
 /** '' = not answered. */
-export interface StarterAnswers {
+export interface FirstAnswers {
   /** As in `smarthosts`. */
   readonly smarthost: string;
   readonly user: string;
@@ -21,14 +21,14 @@ export interface StarterAnswers {
 }
 
 /** The text of nospool.toml. It holds no secret: any mode will do. */
-export function printStarter({ smarthost, user, passwordFile, qualifyDomain, from, root, aliasFile, lock }: StarterAnswers): string {
+export function printFirstConfig({ smarthost, user, passwordFile, qualifyDomain, from, root, aliasFile, lock }: FirstAnswers): string {
   const routers: RouterPlan[] = [];
   if (root !== '') {
     routers.push({ settings: { name: 'root', driver: 'redirect' }, data: { root } });
     // Where a router is written, aliases need one of their own.
     if (aliasFile !== '') routers.push({ settings: { name: 'aliases', driver: 'redirect', file: aliasFile } });
   }
-  const plan: Plan = {
+  const plan: ConfigPlan = {
     remarks: ['See nospool.toml(5) for all keys; "nospool check" tries what is written here.'],
     hosts: [{ url: smarthost, tls: {}, auth: user === '' ? null : { user, password_file: passwordFile } }],
     top: { ...(qualifyDomain && { qualify_domain: qualifyDomain }), ...(from && { from }), ...(lock && { lock }) },
@@ -36,5 +36,5 @@ export function printStarter({ smarthost, user, passwordFile, qualifyDomain, fro
     routers,
     rewrite: {},
   };
-  return printPlan(plan);
+  return printConfig(plan);
 }

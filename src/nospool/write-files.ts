@@ -3,7 +3,7 @@ import { closeSync, fchmodSync, fsyncSync, mkdirSync, openSync, renameSync, unli
 import path from 'node:path';
 
 /** What stands behind an error of the system, for people. */
-export function reasonOf(error: unknown): string {
+export function explainSystemError(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;
   const words: Readonly<Record<string, string>> = {
     EACCES: 'permission denied',
@@ -39,6 +39,6 @@ export function writeWhole(file: string, text: string | Uint8Array, mode: number
 }
 
 /** The folders above a file, with that mode where they have to be made. */
-export function makeFolder(file: string, mode = 0o700): void {
+export function makeFoldersAbove(file: string, mode = 0o700): void {
   mkdirSync(path.dirname(file), { recursive: true, mode });
 }

@@ -9,8 +9,8 @@ import { Readable } from 'node:stream';
 import { failWith, print, printJson } from '../process/stderr.ts';
 import { textOf } from '../smtp/text.ts';
 import { quoted } from '../trust/rules.ts';
-import { openSetting } from './admin.ts';
-import { reasonOf } from './files.ts';
+import { loadConfiguration } from './load-configuration.ts';
+import { explainSystemError } from './write-files.ts';
 
 export interface LogOptions {
   /** Path of a configuration file; '' = where sendmail looks. */
@@ -33,11 +33,11 @@ export interface LogEntry {
 /** Where the log goes when nothing is configured and the file can be written. */
 const DEFAULT_FILE = '/var/log/nospool.log';
 /** `YYYY-MM-DD hh:mm:ss +hhmm id text`, as Exim's main log has it; the offset from UTC may be absent. */
-const LINE = /(?:^|\s)\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (?:[+-]\d{4} )?(\w{6}-\w{6,11}-\w{2,4}) (.*)$/;
+const EXIM_LINE = /(?:^|\s)\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (?:[+-]\d{4} )?(\w{6}-\w{6,11}-\w{2,4}) (.*)$/;
 /** A line of our log as JSON. */
 const JSON_LINE = /(?:^|\s)(\{"time":.*\})\s*$/;
 /** The line that ends a message's entry. */
-const LAST = /^(Completed$|Partial: |Failed: |Uncertain: |(?:U=\S+ P=\S+ )?not sent: )/;
+const LAST_TEXT = /^(Completed$|Partial: |Failed: |Uncertain: |(?:U=\S+ P=\S+ )?not sent: )/;
 /** The program's name as syslog and the journal write it: such a line without an entry of ours is another program's. */
 const OTHERS =
   /^(?:<\d+>1? ?)?(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\S+) (?!not sent: )\S+ (?:\w+\.\w+ )?[^\s:[\]]+(?:\[\d+\])?: /;
@@ -57,7 +57,7 @@ export async function runLog({ config, file, last, failed, json }: LogOptions, g
   const found: LogEntry[] = [];
   let count = 0;
   try {
-    const lines = await linesOf(path);
+    const lines = await openLines(path);
     if (typeof lines === 'string') return failWith(lines);
     for await (const entry of readEntries(lines)) {
       if (!matches(entry, wanted) || (failed && !isFailed(entry))) continue;
@@ -70,25 +70,25 @@ export async function runLog({ config, file, last, failed, json }: LogOptions, g
     }
   } catch (error) {
     const elsewhere = path === DEFAULT_FILE && file === null ? '; who may not write it has the log in syslog (journalctl -t nospool)' : '';
-    return failWith(`cannot read ${nameOf(path)}: ${reasonOf(error)}${elsewhere}`);
+    return failWith(`cannot read ${nameInput(path)}: ${explainSystemError(error)}${elsewhere}`);
   }
   for (const entry of found) show(entry, json);
-  const name = nameOf(path);
+  const name = nameInput(path);
   return count > 0 ? 0 : failWith(words.length === 0 ? `${name} has no such entry` : `${name} has no entry with ${words.join(' and ')}`);
 }
 
 /** The log file in force; a sentence when there is none to be read, null when the configuration was complained of. */
 async function configuredFile(config: string): Promise<string | { readonly detail: string } | null> {
-  const setting = await openSetting(config);
-  if (setting === null) return null;
-  if (setting.warnings.length > 0) failWith(...setting.warnings);
-  const { log } = setting.config;
+  const loaded = await loadConfiguration(config);
+  if (loaded === null) return null;
+  if (loaded.warnings.length > 0) failWith(...loaded.warnings);
+  const { log } = loaded.config;
   if (log === 'syslog') return { detail: 'the log goes to syslog: look there for "nospool" (journalctl -t nospool)' };
   if (log === 'stderr' || log === 'none') return { detail: `nothing is kept: log = "${log}"` };
   return log === '' ? DEFAULT_FILE : log;
 }
 
-const nameOf = (path: string): string => (path === '-' ? 'standard input' : path);
+const nameInput = (path: string): string => (path === '-' ? 'standard input' : path);
 
 /** What compressed files begin with, and what reads them; ours reads gzip's. */
 const COMPRESSED: readonly (readonly [Buffer, string])[] = [
@@ -99,7 +99,7 @@ const COMPRESSED: readonly (readonly [Buffer, string])[] = [
 const GZIP = Buffer.from([0x1f, 0x8b]);
 
 /** Lines as octet strings: what is no UTF-8 does no harm. A sentence where they cannot be read. */
-async function linesOf(path: string): Promise<AsyncIterable<string> | string> {
+async function openLines(path: string): Promise<AsyncIterable<string> | string> {
   const source: Readable = path === '-' ? process.stdin : createReadStream(path);
   const octets = source[Symbol.asyncIterator]() as AsyncIterableIterator<Buffer>;
   // A pipe may give the first octet alone.
@@ -114,20 +114,20 @@ async function linesOf(path: string): Promise<AsyncIterable<string> | string> {
   const other = COMPRESSED.find(([mark]) => begins(mark));
   if (other !== undefined) {
     source.destroy();
-    return `${nameOf(path)} is compressed: ${path === '-' ? '' : `${other[1]} ${quoted(path)} | `}nospool log -`;
+    return `${nameInput(path)} is compressed: ${path === '-' ? '' : `${other[1]} ${quoted(path)} | `}nospool log -`;
   }
   const rest = async function* (): AsyncGenerator<Buffer> {
     yield head;
     yield* octets;
   };
   const whole = Readable.from(rest(), { objectMode: false });
-  return linesIn(begins(GZIP) ? await unzipped(whole) : whole);
+  return linesIn(begins(GZIP) ? await unzip(whole) : whole);
 }
 
 const linesIn = (input: Readable): AsyncIterable<string> =>
   createInterface({ input: input.setEncoding('latin1'), crlfDelay: Number.POSITIVE_INFINITY });
 
-async function unzipped(source: Readable): Promise<Readable> {
+async function unzip(source: Readable): Promise<Readable> {
   const { createGunzip } = await import('node:zlib');
   const unzip = createGunzip();
   source.on('error', (error) => unzip.destroy(error));
@@ -138,11 +138,11 @@ async function unzipped(source: Readable): Promise<Readable> {
 export async function* readEntries(lines: AsyncIterable<string>): AsyncGenerator<LogEntry> {
   const open = new Map<string, string[]>();
   for await (const raw of lines) {
-    const line = ofJournal(raw);
+    const line = unwrapJournal(raw);
     const whole = JSON_LINE.exec(line)?.[1];
-    const [, id, text = ''] = whole === undefined ? (LINE.exec(line) ?? []) : [];
+    const [, id, text = ''] = whole === undefined ? (EXIM_LINE.exec(line) ?? []) : [];
     if (id === undefined) {
-      if (whole !== undefined) yield { id: idOf(whole), lines: [whole] };
+      if (whole !== undefined) yield { id: readId(whole), lines: [whole] };
       else if (line !== '' && !OTHERS.test(line)) yield { id: '', lines: [line] };
       continue;
     }
@@ -150,7 +150,7 @@ export async function* readEntries(lines: AsyncIterable<string>): AsyncGenerator
     known.push(line);
     open.set(id, known);
     const [oldest] = open.size > MOST_OPEN ? open.keys() : [];
-    const complete = LAST.test(text) ? id : oldest;
+    const complete = LAST_TEXT.test(text) ? id : oldest;
     if (complete === undefined) continue;
     yield { id: complete, lines: open.get(complete) as string[] };
     open.delete(complete);
@@ -159,19 +159,19 @@ export async function* readEntries(lines: AsyncIterable<string>): AsyncGenerator
 }
 
 /** What an entry of `journalctl -o json` says; other lines as they are. */
-function ofJournal(line: string): string {
+function unwrapJournal(line: string): string {
   if (!line.startsWith('{"')) return line;
-  const message = line.includes('"MESSAGE"') ? jsonOf(line)?.MESSAGE : undefined;
+  const message = line.includes('"MESSAGE"') ? readJson(line)?.MESSAGE : undefined;
   return typeof message === 'string' ? Buffer.from(message).toString('latin1') : line;
 }
 
 /** The id of a line in JSON. */
-function idOf(line: string): string {
-  const read = jsonOf(line);
+function readId(line: string): string {
+  const read = readJson(line);
   return typeof read?.id === 'string' ? read.id : '';
 }
 
-function jsonOf(line: string): Readonly<Record<string, unknown>> | null {
+function readJson(line: string): Readonly<Record<string, unknown>> | null {
   if (!line.startsWith('{')) return null;
   try {
     return JSON.parse(Buffer.from(line, 'latin1').toString('utf8'));
@@ -189,12 +189,12 @@ function matches({ lines }: LogEntry, words: readonly string[]): boolean {
 /** Delivered and discarded messages end in "Completed". */
 function isFailed({ lines }: LogEntry): boolean {
   const last = lines.at(-1) ?? '';
-  const read = jsonOf(last);
+  const read = readJson(last);
   return read === null ? !last.endsWith(' Completed') : read.outcome !== 'accepted' && read.outcome !== 'discarded';
 }
 
 function show({ id, lines }: LogEntry, json: boolean): void {
-  const whole = lines.length === 1 ? jsonOf(lines[0] as string) : null;
+  const whole = lines.length === 1 ? readJson(lines[0] as string) : null;
   const texts = lines.map(textOf);
   if (json || whole !== null) printJson(whole ?? { id, lines: texts });
   else print(lines.length > 1 ? [...texts, ''] : texts);

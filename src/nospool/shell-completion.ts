@@ -4,14 +4,14 @@
  */
 
 /** A command, as far as its words can be completed. */
-interface Completed {
+interface CompletedCommand {
   readonly name: string;
   readonly operands: string;
   readonly options: readonly { readonly name: string; readonly value: string }[];
 }
 
 /** Words that may stand in place of the last of `words`, which are those behind the program's name; [] = a file. */
-export function completions(commands: readonly Completed[], words: readonly string[]): readonly string[] {
+export function completions(commands: readonly CompletedCommand[], words: readonly string[]): readonly string[] {
   const [first = '', ...rest] = words;
   const ours = (names: readonly string[], begun: string) => names.filter((name) => name.startsWith(begun));
   if (rest.length === 0) return ours([...commands.map(({ name }) => name), 'completion', '--help', '--version'], first);

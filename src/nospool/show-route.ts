@@ -9,7 +9,8 @@ import { printSmarthost, type Smarthost } from '../router/smarthost.ts';
 import { isDeliverable, printRouting, routingJson } from '../submit/routing-tree.ts';
 import { reversePathOf, routeRecipients } from '../submit/submission.ts';
 import { endpointsOf, targetsOf } from '../transport/lookup/endpoints.ts';
-import { givenReversePath, openSetting } from './admin.ts';
+import { parseFromOption } from './from-option.ts';
+import { loadConfiguration } from './load-configuration.ts';
 
 export interface RouteOptions {
   /** Path of a configuration file; '' = where sendmail looks. */
@@ -26,12 +27,12 @@ export async function runRoute(options: RouteOptions, operands: readonly string[
   const paths = parseOperands(operands);
   if (!paths.ok) return failWith(paths.detail);
   if (paths.value.length === 0) return failWith('name an address: nospool route root');
-  const given = givenReversePath(options.from);
+  const given = parseFromOption(options.from);
   if (!given.ok) return failWith(given.detail);
-  const setting = await openSetting(options.config);
-  if (setting === null) return 1;
-  const { config, warnings } = setting;
-  const by = await setting.submitter();
+  const loaded = await loadConfiguration(options.config);
+  if (loaded === null) return 1;
+  const { config, warnings } = loaded;
+  const by = await loaded.submitter();
   const sender = reversePathOf(config, by, given.value);
   if (!sender.ok) return failWith(sender.detail);
   const routing = await routeRecipients(config, by, sender.value.reversePath, paths.value);

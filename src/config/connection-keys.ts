@@ -6,7 +6,7 @@
 import { type Link, type ProxyPolicy, parseSmarthost, type Secret } from '../router/smarthost.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { isIPv4, isIPv6 } from '../smtp/path.ts';
-import { ownSecret } from './policy.ts';
+import { markOwn } from './policy.ts';
 import { type Reading, take } from './table.ts';
 import { type Entries, parsePath, type Written } from './values.ts';
 
@@ -17,11 +17,11 @@ const PROXIES = '"socks5://proxy.example.org:1080" or "http://user@proxy.example
 
 /** `base` with the keys of one table over it. A proxy that is written brings its own password or none. */
 export function linkOver(reading: Reading, section: '' | 'host', base: Link, entries: Entries): Link {
-  const sourceAddress = entries.has('source_address') ? sourceOf(reading, section, entries) : base.sourceAddress;
+  const sourceAddress = entries.has('source_address') ? readSourceAddress(reading, section, entries) : base.sourceAddress;
   return {
     proxy: proxyOver(reading, section, base, entries),
     sourceAddress,
-    family: familyOf(reading, section, base, entries, sourceAddress),
+    family: readFamily(reading, section, base, entries, sourceAddress),
   };
 }
 
@@ -51,12 +51,12 @@ function proxyOver(reading: Reading, section: '' | 'host', base: Link, entries: 
   if (proxy.value.user !== '' && file === '') reading.complain(written, 'has a user, so it needs proxy_password_file beside it');
   if (password && file !== '' && proxy.value.user === '')
     reading.complain(password, 'needs a user in proxy, as in "socks5://user@proxy.example.org:1080"');
-  return { ...proxy.value, secret: file === '' ? { from: 'none' } : secretAt(reading, file, password) };
+  return { ...proxy.value, secret: file === '' ? { from: 'none' } : secretFrom(reading, file, password) };
 }
 
 /** As in password_file: a relative name is a systemd credential. */
-function secretAt(reading: Reading, file: string, written: Written | undefined): Secret {
-  const own = ownSecret(reading, written);
+function secretFrom(reading: Reading, file: string, written: Written | undefined): Secret {
+  const own = markOwn(reading, written);
   if (!file.startsWith('~') && !file.split('/').some((part) => part === '.' || part === '..')) return { from: 'file', path: file, ...own };
   const path = parsePath(file, reading.directories);
   if (!path.ok && written) reading.complain(written, `${path.detail}, or the name of a systemd credential`);
@@ -70,7 +70,7 @@ export function parseProxy(text: string): Parsed<Omit<ProxyPolicy, 'secret'>> {
   const [, word = '', coded = '', place = ''] = found;
   const scheme = word.toLowerCase() as ProxyPolicy['scheme'];
   if (coded.includes(':')) return unparsed('expects no password in the address: write user@ and proxy_password_file');
-  const user = decoded(coded);
+  const user = decodeUser(coded);
   if (user === null) return unparsed('expects the user in UTF-8, with "%25" for "%"');
   // RFC 7617 §2: the first colon ends the user.
   if (scheme === 'http' && user.includes(':')) return unparsed('expects a user without ":" for an HTTP proxy');
@@ -81,7 +81,7 @@ export function parseProxy(text: string): Parsed<Omit<ProxyPolicy, 'secret'>> {
   return parsed({ scheme, host: address.value.host, port: hasPort ? address.value.port : SOCKS_PORT, user });
 }
 
-function decoded(text: string): string | null {
+function decodeUser(text: string): string | null {
   try {
     const user = decodeURIComponent(text);
     return /\p{Cc}/u.test(user) ? null : user;
@@ -90,7 +90,7 @@ function decoded(text: string): string | null {
   }
 }
 
-function sourceOf(reading: Reading, section: '' | 'host', entries: Entries): string {
+function readSourceAddress(reading: Reading, section: '' | 'host', entries: Entries): string {
   const text = take(reading, entries, section, 'text', 'source_address');
   const written = entries.get('source_address');
   if (text === '' || familyOfAddress(text) !== null) return text;
@@ -102,7 +102,7 @@ function sourceOf(reading: Reading, section: '' | 'host', entries: Entries): str
 const familyOfAddress = (text: string): 4 | 6 | null => (isIPv4(text) ? 4 : isIPv6(text.replace(/%[A-Za-z0-9._-]+$/, '')) ? 6 : null);
 
 /** What the source address can reach, else what is written. */
-function familyOf(reading: Reading, section: '' | 'host', base: Link, entries: Entries, sourceAddress: string): Link['family'] {
+function readFamily(reading: Reading, section: '' | 'host', base: Link, entries: Entries, sourceAddress: string): Link['family'] {
   const written = entries.get('family');
   const word = written ? take(reading, entries, section, 'choice', 'family') : '';
   const asked = written ? (word === '4' ? 4 : word === '6' ? 6 : 'any') : entries.has('source_address') ? 'any' : base.family;
