@@ -26,9 +26,9 @@ import { fileURLToPath } from 'node:url';
 import { failWith, print } from '../../process/stderr.ts';
 import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
 import { quoted } from '../../trust/rules.ts';
-import { VERSION } from '../admin.ts';
-import { reasonOf, writeWhole } from '../files.ts';
-import { printMemoryTest } from './execmem.ts';
+import { VERSION } from '../version.ts';
+import { explainSystemError, writeWhole } from '../write-files.ts';
+import { printMemoryTest } from './memory-test.ts';
 import { BUN_ENVIRONMENT, BUN_FLAGS, MARK, printWrapper, withoutCompiler } from './wrapper.ts';
 import { whatOthersMayChange } from './writers.ts';
 
@@ -40,13 +40,13 @@ export interface InstallOptions {
 }
 
 /** Where callers look: LSB 5.0 has the first two; the others are what people call. */
-const PLACES = ['usr/sbin/sendmail', 'usr/lib/sendmail', 'usr/bin/mailq', 'usr/bin/newaliases'];
+const COMMAND_PLACES = ['usr/sbin/sendmail', 'usr/lib/sendmail', 'usr/bin/mailq', 'usr/bin/newaliases'];
 const SAVED = '.nospool-saved';
 /** Where sendmail is, seen from a part of the bundle, from the bundle, and from the sources. */
-const BUILT = ['../sendmail.cjs', './sendmail.cjs', '../../dist/sendmail.cjs'];
+const COMMAND_FILES = ['../sendmail.cjs', './sendmail.cjs', '../../../dist/sendmail.cjs'];
 /** What is installed where others may change the code that runs now: a copy of it. */
 const COPIES = 'usr/local/lib/nospool';
-const COPY = /^code-/;
+const COPY_NAME = /^code-/;
 
 /** 0 when all is in place. */
 export async function runInstall(options: InstallOptions): Promise<number> {
@@ -61,7 +61,7 @@ export async function runInstall(options: InstallOptions): Promise<number> {
 
 async function install({ root, runtime }: InstallOptions): Promise<number> {
   const base = path.resolve(root);
-  const built = BUILT.map((place) => fileURLToPath(new URL(place, import.meta.url))).find((file) => existsSync(file));
+  const built = COMMAND_FILES.map((place) => fileURLToPath(new URL(place, import.meta.url))).find((file) => existsSync(file));
   if (built === undefined) return failWith('there is no dist/sendmail.cjs beside this program: run "npm run build" first');
   const found = realpathSync(built);
   const answering = await findRuntime(base, runtime, found);
@@ -87,14 +87,16 @@ async function install({ root, runtime }: InstallOptions): Promise<number> {
     hasSplit: await splits(base),
   });
   const scripts = [script];
-  for (const place of PLACES) {
+  for (const place of COMMAND_PLACES) {
     const file = path.join(base, place);
     try {
-      if (isOurs(file)) scripts.push(readFileSync(file, 'latin1'));
+      if (isOurScript(file)) scripts.push(readFileSync(file, 'latin1'));
       facts.push(...installOne(file, script, path.join(base, 'usr/sbin/sendmail')));
     } catch (error) {
       print(facts);
-      return failWith(`cannot write ${file}: ${reasonOf(error)}${isDenied(error) ? '; run it as root, or name another --root' : ''}`);
+      return failWith(
+        `cannot write ${file}: ${explainSystemError(error)}${isDenied(error) ? '; run it as root, or name another --root' : ''}`,
+      );
     }
   }
   // What a script named until now may be starting at this moment: it goes the next time.
@@ -119,7 +121,7 @@ async function findRuntime(base: string, named: string | null, command: string):
     accessSync(interpreter, constants.X_OK);
     danger = dangerTo(base, [interpreter]);
   } catch (error) {
-    return unparsed(`cannot run ${interpreter}: ${reasonOf(error)}`);
+    return unparsed(`cannot run ${interpreter}: ${explainSystemError(error)}`);
   }
   if (danger !== null)
     return unparsed(
@@ -202,7 +204,7 @@ function copy(base: string, command: string, danger: string): Parsed<string> {
     renameSync(fresh, folder);
     rmSync(old, { recursive: true, force: true });
   } catch (error) {
-    return cannot(`it cannot be copied to ${folder}: ${reasonOf(error)}`);
+    return cannot(`it cannot be copied to ${folder}: ${explainSystemError(error)}`);
   }
   return parsed(path.join(folder, path.basename(command)));
 }
@@ -211,7 +213,7 @@ function copy(base: string, command: string, danger: string): Parsed<string> {
 function removeCopies(base: string, scripts: readonly string[]): void {
   const parent = path.join(base, COPIES);
   if (!existsSync(parent)) return;
-  for (const name of readdirSync(parent).filter((each) => COPY.test(each)))
+  for (const name of readdirSync(parent).filter((each) => COPY_NAME.test(each)))
     if (!scripts.some((script) => script.includes(`/${COPIES}/${name}/`)))
       rmSync(path.join(parent, name), { recursive: true, force: true });
   if (readdirSync(parent).length === 0) rmdirSync(parent);
@@ -237,7 +239,7 @@ async function compile({ interpreter, isBun, version }: Runtime, command: string
   return [];
 }
 
-/** The program of memory.ts beside the command; null where there is none or it cannot be written. */
+/** The program of memory-test.ts beside the command; null where there is none or it cannot be written. */
 function writeMemoryTest(command: string): string | null {
   const program = printMemoryTest(process.arch);
   if (program === null) return null;
@@ -252,12 +254,12 @@ function writeMemoryTest(command: string): string | null {
 }
 
 /** Milliseconds: all that is run here takes a fraction of one second. */
-const PATIENCE = 20_000;
+const LONGEST_RUN = 20_000;
 
 function run(program: string, argv: readonly string[], input: string): Promise<{ readonly status: number | null; readonly said: string }> {
   return new Promise((resolve) => {
     let said = '';
-    const child = spawn(program, argv, { stdio: 'pipe', env: BUN_ENVIRONMENT, timeout: PATIENCE });
+    const child = spawn(program, argv, { stdio: 'pipe', env: BUN_ENVIRONMENT, timeout: LONGEST_RUN });
     for (const stream of [child.stdout, child.stderr])
       stream.setEncoding('utf8').on('data', (text: string) => {
         said += text;
@@ -281,7 +283,7 @@ function installOne(file: string, script: string, sendmail: string): string[] {
   // A link to sendmail leads to us already, and belongs to whoever made it.
   if (file !== sendmail && leadsTo(file, sendmail)) return [`${file} is a link to ${sendmail}`];
   const facts: string[] = [];
-  if (exists(file) && !isOurs(file)) {
+  if (exists(file) && !isOurScript(file)) {
     renameSync(file, file + SAVED);
     facts.push(`${file}: what was there is now ${file}${SAVED}`);
   }
@@ -293,13 +295,13 @@ function installOne(file: string, script: string, sendmail: string): string[] {
 export async function runUninstall({ root }: Pick<InstallOptions, 'root'>): Promise<number> {
   const base = path.resolve(root);
   const facts: string[] = [];
-  for (const place of PLACES) {
+  for (const place of COMMAND_PLACES) {
     const file = path.join(base, place);
     try {
       facts.push(...uninstallOne(file));
     } catch (error) {
       print(facts);
-      return failWith(`cannot take away ${file}: ${reasonOf(error)}`);
+      return failWith(`cannot take away ${file}: ${explainSystemError(error)}`);
     }
   }
   removeCopies(base, []);
@@ -308,7 +310,7 @@ export async function runUninstall({ root }: Pick<InstallOptions, 'root'>): Prom
 }
 
 function uninstallOne(file: string): string[] {
-  if (!isOurs(file)) return exists(file + SAVED) ? [`${file} is not of nospool any more; ${file}${SAVED} is left as it is`] : [];
+  if (!isOurScript(file)) return exists(file + SAVED) ? [`${file} is not of nospool any more; ${file}${SAVED} is left as it is`] : [];
   if (exists(file + SAVED)) {
     renameSync(file + SAVED, file);
     return [`${file} is what it was before`];
@@ -320,7 +322,7 @@ function uninstallOne(file: string): string[] {
 const exists = (file: string): boolean => lstatSync(file, { throwIfNoEntry: false }) !== undefined;
 
 /** A script of ours itself, not a link to one. */
-function isOurs(file: string): boolean {
+function isOurScript(file: string): boolean {
   const stats = lstatSync(file, { throwIfNoEntry: false });
   return stats?.isFile() === true && stats.size < 16_384 && readFileSync(file, 'latin1').includes(`\n${MARK}`);
 }
