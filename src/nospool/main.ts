@@ -2,7 +2,7 @@
 
 import { leaveAtOnce } from '../process/leave.ts';
 import { failWith } from '../process/stderr.ts';
-import { main } from './commands.ts';
+import { main } from './command-line.ts';
 
 declare const __VERSION__: string | undefined;
 

@@ -1,4 +1,4 @@
-/** Loopback: `nospool bench` wants --anywhere for every other host. */
+/** Loopback: `nospool bench` needs --anywhere for every other host. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -350,20 +350,20 @@ const WRONG: readonly (readonly [Partial<BenchOptions>, RegExp])[] = [
   [{ host: '192.0.2.1:25' }, /^192\.0\.2\.1 is not a loopback address; /],
   [{ host: 'example.org/MX' }, /^example\.org is not a loopback address; /],
   [{ host: 'localhost.example.org' }, /^localhost\.example\.org is not a loopback address; /],
-  [{ messages: 0 }, /^--messages wants a number above 0$/],
-  [{ connections: 0 }, /^--connections wants a number from 1 to 1000, the number of messages$/],
-  [{ messages: 5, connections: 6 }, /^--connections wants a number from 1 to 5, /],
-  [{ recipients: 0 }, /^--recipients wants a number from 1 to 50000$/],
-  [{ recipients: 50_001 }, /^--recipients wants /],
+  [{ messages: 0 }, /^--messages expects a number above 0$/],
+  [{ connections: 0 }, /^--connections expects a number from 1 to 1000, the number of messages$/],
+  [{ messages: 5, connections: 6 }, /^--connections expects a number from 1 to 5, /],
+  [{ recipients: 0 }, /^--recipients expects a number from 1 to 50000$/],
+  [{ recipients: 50_001 }, /^--recipients expects /],
   [{ size: 'large' }, /^--size expects a size such as "256KiB"/],
   [{ size: '2GiB' }, /^--size expects a size from "0KiB" to "1GiB"$/],
-  [{ size: '10' }, /^--size wants at least \d+ octets: the header section and a line$/],
+  [{ size: '10' }, /^--size expects at least \d+ octets: the header section and a line$/],
   [{ from: 'a b' }, /^--from "a b": /],
   [{ to: 'a b' }, /^--to "a b": /],
   [{ user: 'me' }, /^--user and --password-file go together$/],
   [{ passwordFile: '/x' }, /^--user and --password-file go together$/],
-  [{ tls: 'default' }, /^--tls wants required, opportunistic or off, not "default"$/],
-  [{ tls: 'on' }, /^--tls wants required, opportunistic or off, not "on"$/],
+  [{ tls: 'default' }, /^--tls expects required, opportunistic or off, not "default"$/],
+  [{ tls: 'on' }, /^--tls expects required, opportunistic or off, not "on"$/],
   [{ tls: 'off', caFile: '/x' }, /^--ca-file contradicts --tls off/],
   [{ host: 'submissions://127.0.0.1', tls: 'off' }, /^--tls off contradicts the host/],
 ];
@@ -376,7 +376,7 @@ for (const [options, expected] of WRONG)
 test('what is wrong is told by the command, with status 1', async () => {
   for (const [argv, expected] of [
     [['--host', 'mail.example.org'], /^nospool: mail\.example\.org is not a loopback address; /],
-    [['--messages', 'many', '--host', HERE], /^nospool: --messages wants a number, not "many"\n$/],
+    [['--messages', 'many', '--host', HERE], /^nospool: --messages expects a number, not "many"\n$/],
     [[], /^nospool: say which smart host/],
   ] as const) {
     const run = await nospool('bench', ...argv);

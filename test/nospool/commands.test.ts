@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
-import { COMMANDS, main, printHelp, printOverview } from '../../src/nospool/commands.ts';
+import { main, printHelp, printOverview } from '../../src/nospool/command-line.ts';
+import { COMMANDS } from '../../src/nospool/commands.ts';
 import { SINK_DEFAULTS } from '../../src/nospool/sink/sink-options.ts';
 import { scratch } from '../support/command.ts';
 import { within } from '../support/within.ts';
@@ -69,13 +70,13 @@ const USAGE: readonly (readonly [readonly string[], number, RegExp, RegExp])[] =
   [['sink', '-h'], 0, /^Usage: nospool sink/, /^$/],
   [['--version'], 0, /^nospool from source\n$/, /^$/],
   [['sinc'], 1, /^$/, /^nospool: "sinc" is not a command; "nospool --help" lists them\n$/],
-  [['sink', '--port', 'x'], 1, /^$/, /^nospool: --port wants a number, not "x"\n$/],
+  [['sink', '--port', 'x'], 1, /^$/, /^nospool: --port expects a number, not "x"\n$/],
   [['sink', '--portt', '1'], 1, /^$/, /^nospool: unknown argument: portt; "nospool sink --help" lists the options\n$/],
   [['sink', '--refuse'], 1, /^$/, /^nospool: not enough arguments following: refuse; "nospool sink --help" lists the options\n$/],
   [['sink', 'extra'], 1, /^$/, /^nospool: unknown argument: extra; /],
   [['sink', '--listen', '192.0.2.1'], 1, /^$/, /^nospool: 192\.0\.2\.1 is not a loopback address; .*\n$/],
   [['completion'], 0, /nospool/, /^$/],
-  [['route'], 1, /^$/, /^nospool: route wants ADDRESS\.\.\.; "nospool route --help" lists the options\n$/],
+  [['route'], 1, /^$/, /^nospool: route expects ADDRESS\.\.\.; "nospool route --help" lists the options\n$/],
   [['route', '--from', 'a b', 'x@y.example'], 1, /^$/, /^nospool: --from "a b": .*\n$/],
   [
     ['route', '-C', '/nonexistent/nospool.toml', 'x@y.example'],
@@ -83,7 +84,7 @@ const USAGE: readonly (readonly [readonly string[], number, RegExp, RegExp])[] =
     /^$/,
     /^nospool: -C names "\/nonexistent\/nospool\.toml", which does not exist\n$/,
   ],
-  [['sink', '--', 'extra'], 1, /^$/, /^nospool: sink wants no operand; /],
+  [['sink', '--', 'extra'], 1, /^$/, /^nospool: sink expects no operand; /],
   [['route', ','], 1, /^$/, /^nospool: name an address: nospool route root\n$/],
   [['--get-yargs-completions', 'nospool', 'sink', '--re'], 0, /^--refuse$/m, /^$/],
   [['--complete', 'c'], 0, /^check\ncompletion\n$/, /^$/],

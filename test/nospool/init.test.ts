@@ -282,7 +282,11 @@ test('import: notes on standard error, the configuration on standard output or i
 const IMPORTS: readonly (readonly [readonly string[], RegExp, string])[] = [
   [['/nonexistent/msmtprc'], /^nospool: \/nonexistent\/msmtprc cannot be read\n$/, 'no such file'],
   [['a', 'b'], /^nospool: one file at a time: /, 'two files'],
-  [['a', '--program', 'qmail'], /^nospool: --program wants one of msmtp, ssmtp, dma, nullmailer, esmtp, not "qmail"\n$/, 'another program'],
+  [
+    ['a', '--program', 'qmail'],
+    /^nospool: --program expects one of msmtp, ssmtp, dma, nullmailer, esmtp, not "qmail"\n$/,
+    'another program',
+  ],
 ];
 for (const [argv, expected, why] of IMPORTS)
   test(`import complains of ${why}`, async () => {

@@ -1,4 +1,4 @@
-/** Loopback: `nospool sink` wants --anywhere for every other address, and the mode is written. */
+/** Loopback: `nospool sink` needs --anywhere for every other address, and the mode is written. */
 import assert from 'node:assert';
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -88,7 +88,7 @@ const USAGE: readonly (readonly [readonly string[], RegExp, string])[] = [
   [['/nonexistent/x.eml'], /^nospool: cannot read \/nonexistent\/x\.eml: there is no such file\n$/, 'no such file'],
   [['/tmp'], /^nospool: \/tmp is a directory, not a message\n$/, 'a directory'],
   [['--from', 'a b', 'x.eml'], /^nospool: --from "a b": /, 'a reverse-path that is none'],
-  [[], /^nospool: send wants FILE; "nospool send --help" lists the options\n$/, 'nothing'],
+  [[], /^nospool: send expects FILE; "nospool send --help" lists the options\n$/, 'nothing'],
 ];
 for (const [argv, expected, why] of USAGE)
   test(`complains of ${why}`, async () => {

@@ -1,4 +1,4 @@
-/** Loopback: `nospool sink` wants --anywhere for every other address. */
+/** Loopback: `nospool sink` needs --anywhere for every other address. */
 import assert from 'node:assert';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
-import { type SinkOutput, sinkSettings, startSink } from '../../src/nospool/sink/sink.ts';
+import { parseSink } from '../../src/nospool/sink/parse-sink.ts';
+import { type SinkOutput, startSink } from '../../src/nospool/sink/sink.ts';
 import { SINK_DEFAULTS, type SinkOptions } from '../../src/nospool/sink/sink-options.ts';
 import { within } from '../support/within.ts';
 
@@ -48,12 +49,12 @@ async function sunk(
     },
   };
   const sink = await startSink({ ...SINK_DEFAULTS, port: 0, ...options }, output);
-  if (typeof sink === 'string') throw new Error(sink);
+  if (!sink.ok) throw new Error(sink.detail);
   try {
-    await within(10_000, () => work(sink.listener.port));
-    if (options.messages) await within(5000, () => sink.done);
+    await within(10_000, () => work(sink.value.listener.port));
+    if (options.messages) await within(5000, () => sink.value.done);
   } finally {
-    await sink.close();
+    await sink.value.close();
   }
   return { out, err };
 }
@@ -295,18 +296,18 @@ test('ends after the messages wanted, when the client has said goodbye', async (
 
 const WRONG: readonly (readonly [Partial<SinkOptions>, RegExp])[] = [
   [{ tls: true, starttls: true }, /^choose one of --tls/],
-  [{ auth: 'nobody' }, /^--auth wants user:password$/],
-  [{ refuseAt: ['rcpt'] }, /^--refuse-at wants .* not "rcpt"$/],
-  [{ refuseAt: ['data=250'] }, /^--refuse-at wants .* not "data=250"$/],
+  [{ auth: 'nobody' }, /^--auth expects user:password$/],
+  [{ refuseAt: ['rcpt'] }, /^--refuse-at expects .* not "rcpt"$/],
+  [{ refuseAt: ['data=250'] }, /^--refuse-at expects .* not "data=250"$/],
   [{ refuse: ['a b'] }, /^"a b" is neither an address nor @domain$/],
   [{ defer: ['@'] }, /^"@" is neither/],
-  [{ port: 70_000 }, /^--port wants a number up to 65535, not 70000$/],
-  [{ discard: true, store: '/tmp' }, /^--discard keeps nothing to store/],
+  [{ port: 70_000 }, /^--port expects a number up to 65535, not 70000$/],
+  [{ discard: true, store: '/tmp' }, /^--discard keeps nothing that --store could write/],
 ];
 for (const [options, expected] of WRONG)
   test(`a wrong option is told: ${expected}`, () => {
-    const settings = sinkSettings({ ...SINK_DEFAULTS, ...options });
-    assert.match(typeof settings === 'string' ? settings : '', expected);
+    const rules = parseSink({ ...SINK_DEFAULTS, ...options });
+    assert.match(rules.ok ? '' : rules.detail, expected);
   });
 
 /** The sink as a process of its own, once it listens. */

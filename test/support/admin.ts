@@ -1,8 +1,8 @@
 /** `nospool` in this process, with what it printed; sinks and configurations for it. Knows no assertion. */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { main } from '../../src/nospool/commands.ts';
-import { type StartedSink, startSink } from '../../src/nospool/sink/sink.ts';
+import { main } from '../../src/nospool/command-line.ts';
+import { startSink } from '../../src/nospool/sink/sink.ts';
 import { SINK_DEFAULTS, type SinkOptions } from '../../src/nospool/sink/sink-options.ts';
 import { scratch } from './command.ts';
 
@@ -58,11 +58,12 @@ export async function sinkWith(options: Partial<SinkOptions> = {}): Promise<Runn
   const told: Told[] = [];
   const certificate = path.join(scratch(), 'sink.pem');
   const encrypted = options.tls || options.starttls;
-  const sink: StartedSink | string = await startSink(
+  const started = await startSink(
     { ...SINK_DEFAULTS, port: 0, json: true, ...(encrypted ? { certificate } : {}), ...options },
     { out: (lines) => void told.push(...lines.map((line) => JSON.parse(line))), err: (text) => void told.push({ event: 'error', text }) },
   );
-  if (typeof sink === 'string') throw new Error(sink);
+  if (!started.ok) throw new Error(started.detail);
+  const sink = started.value;
   return {
     port: sink.listener.port,
     certificate,

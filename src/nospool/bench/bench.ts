@@ -68,10 +68,10 @@ export function parseLoad(options: BenchOptions, now: Date): Parsed<Load> {
   const { messages = 1000, connections = 1, recipients = 1 } = withoutNulls(options);
   const host = parseHost(options);
   if (!host.ok) return host;
-  if (messages < 1) return unparsed('--messages wants a number above 0');
+  if (messages < 1) return unparsed('--messages expects a number above 0');
   if (connections < 1 || connections > messages)
-    return unparsed(`--connections wants a number from 1 to ${messages}, the number of messages`);
-  if (recipients < 1 || recipients > MOST_RECIPIENTS) return unparsed(`--recipients wants a number from 1 to ${MOST_RECIPIENTS}`);
+    return unparsed(`--connections expects a number from 1 to ${messages}, the number of messages`);
+  if (recipients < 1 || recipients > MOST_RECIPIENTS) return unparsed(`--recipients expects a number from 1 to ${MOST_RECIPIENTS}`);
   const from = parseFromOption(options.from ?? FROM);
   if (!from.ok) return from;
   const to = parseMailbox(options.to ?? TO);
@@ -81,7 +81,7 @@ export function parseLoad(options: BenchOptions, now: Date): Parsed<Load> {
   if (!size.ok) return unparsed(`--size ${size.detail}`);
   const head = makeHead(reversePath || printMailbox(to.value), printMailbox(to.value), now);
   const least = head.length + CRLF.length;
-  if (size.value < least) return unparsed(`--size wants at least ${least} octets: the header section and a line`);
+  if (size.value < least) return unparsed(`--size expects at least ${least} octets: the header section and a line`);
   return parsed({
     host: host.value,
     envelope: {
@@ -119,7 +119,7 @@ function parseHost({ host, anywhere, ...options }: BenchOptions): Parsed<Smartho
 /** A file of certificates is there to be compared with: TLS is required then, at loopback too. */
 function parseTls(mode: string | null, caFile: string | null, implicit: boolean): Parsed<TlsPolicy> {
   const chosen = mode ?? (caFile === null ? 'default' : 'required');
-  if (mode === 'default' || !isMode(chosen)) return unparsed(`--tls wants required, opportunistic or off, not "${mode}"`);
+  if (mode === 'default' || !isMode(chosen)) return unparsed(`--tls expects required, opportunistic or off, not "${mode}"`);
   if (chosen === 'off' && caFile !== null) return unparsed('--ca-file contradicts --tls off: leave out one of them');
   if (chosen === 'off' && implicit) return unparsed('--tls off contradicts the host, which is TLS from the first octet');
   return parsed({ ...DEFAULT_TLS, mode: chosen, caFile: caFile ?? '' });

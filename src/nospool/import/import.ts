@@ -20,7 +20,7 @@ export async function runImport({ program, output, force }: ImportOptions, opera
   const [file = '', ...more] = operands;
   if (more.length > 0) return failWith('one file at a time: what belongs to it (revaliases, auth.conf, …) is found beside it');
   const known = PROGRAMS.find((name) => name === program) ?? null;
-  if (program !== null && known === null) return failWith(`--program wants one of ${PROGRAMS.join(', ')}, not "${program}"`);
+  if (program !== null && known === null) return failWith(`--program expects one of ${PROGRAMS.join(', ')}, not "${program}"`);
   const target = output === null ? null : path.resolve(output);
   if (target !== null && existsSync(target) && !force) return failWith(`${target} exists: --force replaces it`);
   const imported = importFrom(path.resolve(file), readText, known);
