@@ -343,13 +343,13 @@ test('SIGINT ends the command with what was measured so far', () =>
 
 // options, what is said of them
 const WRONG: readonly (readonly [Partial<BenchOptions>, RegExp])[] = [
-  [{ host: null }, /^say which smart host gets the messages: --host 127\.0\.0\.1:2525, /],
-  [{ host: '' }, /^say which smart host/],
+  [{ host: null }, /^name the smart host that gets the messages: --host 127\.0\.0\.1:2525, /],
+  [{ host: '' }, /^name the smart host/],
   [{ host: 'smpt://x' }, /^--host: scheme "smpt" is unknown; did you mean "smtp"\?$/],
-  [{ host: 'mail.example.org' }, /^mail\.example\.org is not a loopback address; it would get real mail, .* --anywhere$/],
-  [{ host: '192.0.2.1:25' }, /^192\.0\.2\.1 is not a loopback address; /],
-  [{ host: 'example.org/MX' }, /^example\.org is not a loopback address; /],
-  [{ host: 'localhost.example.org' }, /^localhost\.example\.org is not a loopback address; /],
+  [{ host: 'mail.example.org' }, /^mail\.example\.org is not a loopback address, and it would get real mail, .* --anywhere /],
+  [{ host: '192.0.2.1:25' }, /^192\.0\.2\.1 is not a loopback address, /],
+  [{ host: 'example.org/MX' }, /^example\.org is not a loopback address, /],
+  [{ host: 'localhost.example.org' }, /^localhost\.example\.org is not a loopback address, /],
   [{ messages: 0 }, /^--messages expects a number above 0$/],
   [{ connections: 0 }, /^--connections expects a number from 1 to 1000, the number of messages$/],
   [{ messages: 5, connections: 6 }, /^--connections expects a number from 1 to 5, /],
@@ -375,9 +375,9 @@ for (const [options, expected] of WRONG)
 
 test('what is wrong is told by the command, with status 1', async () => {
   for (const [argv, expected] of [
-    [['--host', 'mail.example.org'], /^nospool: mail\.example\.org is not a loopback address; /],
+    [['--host', 'mail.example.org'], /^nospool: mail\.example\.org is not a loopback address, /],
     [['--messages', 'many', '--host', HERE], /^nospool: --messages expects a number, not "many"\n$/],
-    [[], /^nospool: say which smart host/],
+    [[], /^nospool: name the smart host/],
   ] as const) {
     const run = await nospool('bench', ...argv);
     assert.deepEqual([run.status, run.stdout], [1, '']);

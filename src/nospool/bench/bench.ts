@@ -1,6 +1,6 @@
 /**
- * `nospool bench`: many messages to one smart host, and how fast it took them. What it sends is real mail to whoever is
- * named, so a host that is not this one must be asked for. Reads no configuration and writes no log.
+ * `nospool bench`: sends many messages to one smart host, and reports how fast it took them. They are real mail to real
+ * recipients, so a host that is not loopback needs --anywhere. Reads no configuration and writes no log.
  */
 
 import { parseSize } from '../../config/values.ts';
@@ -32,15 +32,15 @@ export interface BenchOptions {
   readonly json: boolean;
 }
 
-/** Names that lead nowhere: whatever takes the messages can neither deliver nor return them. RFC 6761 §6.4 */
+/** These names lead nowhere, so a server can neither deliver the messages nor return them. RFC 6761 §6.4 */
 const FROM = 'sender@bench.invalid';
 const TO = 'recipient@bench.invalid';
 const CRLF = [13, 10];
-/** With its end. RFC 5322 §2.1.1 */
+/** Octets, with CRLF. RFC 5322 §2.1.1 */
 const LINE_LENGTH = 80;
-/** 1 GiB: the content is held. */
+/** 1 GiB, because the content is held in memory. */
 const LARGEST_MESSAGE = 2 ** 30;
-/** More than servers take in one transaction: beyond it a digit too many was typed. */
+/** More than servers take in one transaction, so a greater number is a digit too many. */
 const MOST_RECIPIENTS = 50_000;
 
 /** 0 when every message was accepted. */
@@ -63,7 +63,7 @@ export async function runBench(options: BenchOptions): Promise<number> {
   return missing === 0 ? 0 : failWith(`${missing} of ${counted(messages, 'message')} ${missing === 1 ? 'was' : 'were'} not accepted`);
 }
 
-/** What is to be sent, and where to; a sentence when an option is wrong. */
+/** The messages and where they go, from the options. */
 export function parseLoad(options: BenchOptions, now: Date): Parsed<Load> {
   const { messages = 1000, connections = 1, recipients = 1 } = withoutNulls(options);
   const host = parseHost(options);
@@ -102,13 +102,13 @@ const withoutNulls = ({ messages, connections, recipients }: BenchOptions) => ({
 
 function parseHost({ host, anywhere, ...options }: BenchOptions): Parsed<Smarthost> {
   if (host === null || host === '')
-    return unparsed('say which smart host gets the messages: --host 127.0.0.1:2525, where "nospool sink --discard" takes them');
+    return unparsed('name the smart host that gets the messages: --host 127.0.0.1:2525, where "nospool sink --discard" takes them');
   const address = parseSmarthost(host);
   if (!address.ok) return unparsed(`--host: ${address.detail}`);
   const { scheme, host: name } = address.value;
   if (!isWrittenAsLoopback(address.value) && !anywhere)
     return unparsed(
-      `${name} is not a loopback address; it would get real mail, as much as it takes, so it must be asked for by --anywhere`,
+      `${name} is not a loopback address, and it would get real mail, as much as it takes: give --anywhere if that is what you want`,
     );
   const tls = parseTls(options.tls, options.caFile, scheme === 'submissions');
   if (!tls.ok) return tls;
@@ -116,7 +116,7 @@ function parseHost({ host, anywhere, ...options }: BenchOptions): Parsed<Smartho
   return auth.ok ? parsed({ ...address.value, tls: tls.value, auth: auth.value }) : auth;
 }
 
-/** A file of certificates is there to be compared with: TLS is required then, at loopback too. */
+/** --ca-file means that the certificate is verified, so it requires TLS, on loopback, too. */
 function parseTls(mode: string | null, caFile: string | null, implicit: boolean): Parsed<TlsPolicy> {
   const chosen = mode ?? (caFile === null ? 'default' : 'required');
   if (mode === 'default' || !isMode(chosen)) return unparsed(`--tls expects required, opportunistic or off, not "${mode}"`);
@@ -133,25 +133,25 @@ function parseAuth(user: string | null, passwordFile: string | null): Parsed<Aut
   return parsed({ user, mechanisms: [], allowPlaintext: false, secret: { from: 'file', path: passwordFile } });
 }
 
-/** As smtp-source of Postfix has it: the number goes before the local-part. */
+/** Puts the number before the local-part, as Postfix's smtp-source does. */
 function numberAddress({ localPart, domain }: Mailbox, number: number | null): string {
   if (number === null) return printMailbox({ localPart, domain });
   const isQuoted = localPart.startsWith('"');
   return printMailbox({ localPart: isQuoted ? `"${number}${localPart.slice(1)}` : `${number}${localPart}`, domain });
 }
 
-/** The header section and the empty line behind it. No Message-ID: the messages are alike, but not one and the same. */
+/** The header section and the empty line behind it. It has no Message-ID, because every message gets the same octets. */
 function makeHead(from: string, to: string, now: Date): Uint8Array {
   const date = now.toUTCString().replace('GMT', '+0000');
   return new TextEncoder().encode(`From: ${from}\r\nTo: ${to}\r\nSubject: nospool bench\r\nDate: ${date}\r\n\r\n`);
 }
 
-/** The head, and lines of letters up to the size. It ends with a line end, so that none is added on the way. */
+/** The head, and lines of letters up to the size. It ends with CRLF, so that no line end is added on the way. */
 function makeContent(head: Uint8Array, size: number): Uint8Array {
   const content = new Uint8Array(size).fill('x'.charCodeAt(0));
   content.set(head);
   for (let end = head.length + LINE_LENGTH; end <= size; end += LINE_LENGTH) content.set(CRLF, end - 2);
-  // One octet alone is no line: the line before is one shorter, and the last one is empty.
+  // One octet alone cannot be a line: the line before becomes one octet shorter, and the last line is empty.
   if ((size - head.length) % LINE_LENGTH === 1) content.set(CRLF, size - 4);
   content.set(CRLF, size - 2);
   return content;
@@ -161,9 +161,9 @@ function makeContent(head: Uint8Array, size: number): Uint8Array {
 
 const counted = (count: number, thing: string): string => `${count} ${thing}${count === 1 ? '' : 's'}`;
 
-/** Three figures, more where there are more before the point. */
-const figures = (value: number): string => (value >= 100 ? value.toFixed(0) : value.toPrecision(3));
-const ms = (value: number | null): string => figures(value ?? 0);
+/** Three figures, or all of those before the point. */
+const printFigures = (value: number): string => (value >= 100 ? value.toFixed(0) : value.toPrecision(3));
+const printMs = (value: number | null): string => printFigures(value ?? 0);
 
 export function printBench({ host, envelope, content, connections }: Load, measured: Measured): readonly string[] {
   const { fates, seconds, latencies, openings, unopened, reasons } = measured;
@@ -177,16 +177,16 @@ export function printBench({ host, envelope, content, connections }: Load, measu
   for (const { reason, times } of reasons) rows.push(['  reason', `${reason} (${times} times)`.replace('(1 times)', '(once)')]);
   rows.push(['elapsed', `${seconds.toFixed(3)} s`]);
   if (fates.accepted > 0) {
-    rows.push(['rate', `${figures(messages)} messages/s, ${figures(octets / 1e6)} MB/s`]);
-    const parts = QUANTILES.map(([, title, part]) => `${title} ${ms(latencies.quantile(part))}`);
+    rows.push(['rate', `${printFigures(messages)} messages/s, ${printFigures(octets / 1e6)} MB/s`]);
+    const parts = QUANTILES.map(([, title, part]) => `${title} ${printMs(latencies.quantile(part))}`);
     rows.push(['latency', `${parts.join(', ')} ms`]);
   }
-  const opened = openings.count > 0 ? `, median ${ms(openings.quantile(0.5))}, max ${ms(openings.greatest)} ms to open` : '';
+  const opened = openings.count > 0 ? `, median ${printMs(openings.quantile(0.5))}, max ${printMs(openings.greatest)} ms to open` : '';
   rows.push(['sessions', `${openings.count}${opened}${unopened > 0 ? `; ${unopened} could not be opened` : ''}`]);
   return rows.map(([label, text]) => `${label.padEnd(12)}${text}`);
 }
 
-/** Name in JSON, title for people, part of the messages. */
+/** The name in JSON, the title for people, and the part of the messages. */
 const QUANTILES: readonly (readonly [string, string, number])[] = [
   ['min', 'min', 0],
   ['p50', '50 %', 0.5],
@@ -196,7 +196,7 @@ const QUANTILES: readonly (readonly [string, string, number])[] = [
   ['max', 'max', 1],
 ];
 
-/** Accepted messages and octets of their content a second. */
+/** Accepted messages, and octets of their content, a second. */
 function ratesOf(content: Uint8Array, { fates, seconds }: Measured): { readonly messages: number; readonly octets: number } {
   const messages = seconds > 0 ? fates.accepted / seconds : 0;
   return { messages, octets: messages * content.length };
@@ -204,7 +204,7 @@ function ratesOf(content: Uint8Array, { fates, seconds }: Measured): { readonly 
 
 /* ---- for programs ---- */
 
-/** Times in milliseconds but for `seconds`; null where nothing was measured. */
+/** Times are milliseconds, except `seconds`; null where nothing was measured. */
 export function benchJson(load: Load, measured: Measured): Readonly<Record<string, unknown>> {
   const { fates, seconds, latencies, openings, unopened, reasons, interrupted } = measured;
   const rates = ratesOf(load.content, measured);

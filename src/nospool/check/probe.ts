@@ -112,8 +112,10 @@ async function look(host: Smarthost, target: Target, endpoint: Endpoint, options
     framing: 'auto',
     transactions: 'one',
     security: watching,
+    onConnected() {
+      connected = since();
+    },
     trace(side, line) {
-      if (side === '!' && line.startsWith('connected')) connected = since();
       if (side === 'S' && greeting === '') greeting = line;
       options.trace?.(side, line);
     },
