@@ -5,7 +5,8 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import { TIMEOUTS } from '../../src/library/submit.ts';
-import { printHostCheck, probeAll } from '../../src/nospool/check/check.ts';
+import { probeAll } from '../../src/nospool/check/check.ts';
+import { printHostCheck } from '../../src/nospool/check/print-check.ts';
 import type { Probe } from '../../src/nospool/check/probe.ts';
 import { DEFAULT_TLS, type Smarthost } from '../../src/router/smarthost.ts';
 import { systemSecurity } from '../../src/submit/security.ts';
@@ -174,6 +175,29 @@ test('a refused password is not tried at the next address', () =>
       [false, false],
     );
     assert.deepEqual(probes[1]?.problems, ['authentication failed at another address and is not tried again']);
+  }));
+
+test('the time of the connection is known of an address that answers, and of no other', () =>
+  within(20_000, async () => {
+    const sink = await sinkWith();
+    const host: Smarthost = { ...HOST, auth: null };
+    const target = { name: 'mail.example.org', port: sink.port, unix: false, fromDns: false };
+    const options = { hello: 'client.example.org', timeouts: TIMEOUTS, security: systemSecurity({}), environment: {} };
+    const ports = [sink.port, await deadPort()];
+    const probes = await probeAll(
+      host,
+      target,
+      ports.map((port) => ({ address: '127.0.0.1', family: 4, port })),
+      options,
+    );
+    await sink.close();
+    assert.deepEqual(
+      probes.map(({ connected, opened }) => [connected === null, opened === null]),
+      [
+        [false, false],
+        [true, true],
+      ],
+    );
   }));
 
 const DAY = 86_400_000;
