@@ -196,7 +196,7 @@ ${node} ${NOSPOOL} init --smarthost 127.0.0.1:${host.port} --user me --domain ex
     await host.close();
     assert.match(
       stdout,
-      /^Root alone can read the password, and so send\. To let members of a group send, too:\n {2}groupadd --system nospool; chgrp nospool \/etc\/nospool\/password; chmod 640 \/etc\/nospool\/password\n {2}usermod -aG nospool USER$/m,
+      /^Root alone can read the password, so root alone can send\. To let members of a group send, too:\n {2}groupadd --system nospool; chgrp nospool \/etc\/nospool\/password; chmod 640 \/etc\/nospool\/password\n {2}usermod -aG nospool USER$/m,
       stderr,
     );
     assert.match(stdout, /^can send {6}root, members of group nospool \(www-data\)$/m);

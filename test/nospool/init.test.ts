@@ -5,7 +5,8 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import { readConfig } from '../../src/config/read.ts';
-import { type InitOptions, type InitSurroundings, init } from '../../src/nospool/init/init.ts';
+import { init } from '../../src/nospool/init/init.ts';
+import type { InitOptions, InitSurroundings } from '../../src/nospool/init/questions.ts';
 import { captured, nospool, type Run } from '../support/admin.ts';
 import { scratch } from '../support/command.ts';
 import { within } from '../support/within.ts';
@@ -119,7 +120,7 @@ test('flags are not asked for, and without a terminal nothing is', async () => {
 
 // options, answers, what standard error says, why
 const FAILURES: readonly (readonly [Partial<InitOptions>, readonly (string | null)[] | null, RegExp, string])[] = [
-  [{}, null, /^nospool: say which smart host: nospool init --smarthost mail\.example\.org\n$/, 'nobody to ask'],
+  [{}, null, /^nospool: name the smart host: nospool init --smarthost mail\.example\.org\n$/, 'nobody to ask'],
   [{ smarthost: 'mail example' }, null, /^nospool: .*mail example/, 'a smart host that is none'],
   [{ smarthost: 'a.example', domain: 'a b' }, null, /^nospool: "a b" is not a domain such as example\.org\n$/, 'a domain that is none'],
   [
