@@ -370,7 +370,7 @@ test('the program is told by name or content; what is not known is said', () => 
     assert.equal(imported({ [path]: text }).program, program);
   assert.equal(imported({ '/tmp/x': 'a smtp' }, 'nullmailer').program, 'nullmailer');
   const unknown = importFrom('/tmp/x', () => 'hello', null);
-  assert.match(unknown.ok ? '' : unknown.detail, /^\/tmp\/x is not known: say which program/);
+  assert.match(unknown.ok ? '' : unknown.detail, /^\/tmp\/x is not known: name its program/);
   const missing = importFrom('/etc/msmtprc', () => null, null);
   assert.equal(missing.ok ? '' : missing.detail, '/etc/msmtprc cannot be read');
 });

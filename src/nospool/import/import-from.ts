@@ -1,6 +1,6 @@
 /**
- * `nospool import`: the configuration of msmtp, ssmtp, dma, nullmailer or esmtp as nospool.toml, with a note on
- * what became of every setting. Writes nothing; what holds a secret says so. Never less TLS than the original had.
+ * Translates the configuration of msmtp, ssmtp, dma, nullmailer or esmtp to nospool.toml, with a note on every setting.
+ * The result never has less TLS than the original had. Writes nothing.
  */
 
 import { interpret } from '../../config/interpret.ts';
@@ -9,8 +9,8 @@ import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
 import { type HostPlan, printConfig } from '../print-config.ts';
 import { importDma } from './dma.ts';
 import { importEsmtp } from './esmtp.ts';
+import type { FindFile, ForeignFile, Note, Translation } from './foreign-file.ts';
 import { importMsmtp } from './msmtp.ts';
-import type { Note, SourceFile, Translation } from './notes.ts';
 import { importNullmailer } from './nullmailer.ts';
 import { importSsmtp } from './ssmtp.ts';
 
@@ -20,54 +20,54 @@ export interface Imported {
   readonly program: ForeignProgram;
   readonly toml: string;
   readonly notes: readonly Note[];
-  /** A password is in `toml`: whoever writes it gives the file mode 0600. */
+  /** `toml` holds a password, so its file must have mode 0600. */
   readonly isSecret: boolean;
-  /** What nospool itself would say of `toml`: [] = it is accepted. */
+  /** The errors that nospool itself reports about `toml`; [] = it accepts it. */
   readonly errors: readonly string[];
 }
 
 /** The text of a file, or null when there is none that can be read. */
 export type ReadText = (path: string) => string | null;
 
-/** Imports the file at `path` and those that belong to it; `program` null = told by the file's name, else by its content. */
+/** Imports the file at `path` and those that belong to it. `program` null = the file's name tells it, else its content. */
 export function importFrom(path: string, readText: ReadText, program: ForeignProgram | null = null): Parsed<Imported> {
-  const file = /(^|\/)nullmailer\/?$/.test(path) ? `${path.replace(/\/$/, '')}/remotes` : path;
-  const folder = file.replace(/[^/]*$/, '');
-  const text = readText(file);
-  if (text === null) return unparsed(`${file} cannot be read`);
-  const source: SourceFile = { path: file, text };
-  const told = program ?? programOf(source);
-  if (told === null) return unparsed(`${file} is not known: say which program it belongs to (msmtp, ssmtp, dma, nullmailer or esmtp)`);
-  const beside = (name: string): SourceFile | null => {
+  const place = /(^|\/)nullmailer\/?$/.test(path) ? `${path.replace(/\/$/, '')}/remotes` : path;
+  const folder = place.replace(/[^/]*$/, '');
+  const text = readText(place);
+  if (text === null) return unparsed(`${place} cannot be read`);
+  const file: ForeignFile = { path: place, text };
+  const known = program ?? programOf(file);
+  if (known === null) return unparsed(`${place} is not known: name its program with --program (msmtp, ssmtp, dma, nullmailer or esmtp)`);
+  const findFile = (name: string): ForeignFile | null => {
     const above = folder.replace(/[^/]*\/$/, '');
     const other = name.startsWith('/') ? name : name.startsWith('../') ? `${above}${name.slice(3)}` : `${folder}${name}`;
     const content = readText(other);
     return content === null ? null : { path: other, text: content };
   };
-  const { plan, notes } = draftOf(told, source, beside);
-  const remark = `Made by "nospool import" from ${file}; see nospool.toml(5) and try it with "nospool check".`;
+  const { plan, notes } = translate(known, file, findFile);
+  const remark = `Made by "nospool import" from ${place}; see nospool.toml(5) and try it with "nospool check".`;
   const toml = printConfig({ ...plan, remarks: [remark, ...plan.remarks] });
   const hosts: readonly HostPlan[] = [...plan.hosts, ...plan.routers.flatMap((router) => router.hosts ?? [])];
   const isSecret = hosts.some(({ auth }) => auth !== null && typeof auth !== 'string' && 'password' in auth);
-  return parsed({ program: told, toml, notes: distinct(notes.list), isSecret, errors: errorsOf(toml) });
+  return parsed({ program: known, toml, notes: distinct(notes.list), isSecret, errors: errorsOf(toml) });
 }
 
-function draftOf(program: ForeignProgram, source: SourceFile, beside: (name: string) => SourceFile | null): Translation {
+function translate(program: ForeignProgram, file: ForeignFile, findFile: FindFile): Translation {
   switch (program) {
     case 'msmtp':
-      return importMsmtp(source, beside);
+      return importMsmtp(file, findFile);
     case 'esmtp':
-      return importEsmtp(source);
+      return importEsmtp(file);
     case 'ssmtp':
-      return importSsmtp(source, beside);
+      return importSsmtp(file, findFile);
     case 'dma':
-      return importDma(source, beside);
+      return importDma(file, findFile);
     case 'nullmailer':
-      return importNullmailer(source, beside);
+      return importNullmailer(file, findFile);
   }
 }
 
-function programOf({ path, text }: SourceFile): ForeignProgram | null {
+function programOf({ path, text }: ForeignFile): ForeignProgram | null {
   const name = path.replace(/^.*\//, '');
   if (/msmtp/.test(path)) return 'msmtp';
   if (/ssmtp/.test(name) || /\/ssmtp\//.test(path)) return 'ssmtp';
@@ -81,13 +81,13 @@ function programOf({ path, text }: SourceFile): ForeignProgram | null {
   return null;
 }
 
-/** An account that copies another one would repeat its notes. */
+/** Without repetitions, because an account that copies another one repeats its notes. */
 function distinct(notes: readonly Note[]): readonly Note[] {
   const byText = new Map(notes.map((note) => [JSON.stringify(note), note]));
   return [...byText.values()];
 }
 
-/** Read as if it had the mode that it needs. */
+/** Reads the text as if its file had the mode that it needs. */
 function errorsOf(text: string): readonly string[] {
   const path = 'nospool.toml';
   const toml = parseToml(text);
