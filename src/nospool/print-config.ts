@@ -1,6 +1,6 @@
 /**
- * A configuration as TOML text, from plain settings: what `nospool init` and `nospool import` write. Knows no other
- * program's format, and checks nothing: what it prints is read back before it is used.
+ * Prints a configuration as TOML, for `nospool init` and `nospool import`. Knows no other program's format, and checks
+ * nothing, because its callers read the text back before they use it.
  */
 
 export type TomlValue = string | boolean | readonly string[];
@@ -10,11 +10,11 @@ export type TomlTable = Record<string, TomlValue>;
 
 export interface HostPlan {
   readonly url: string;
-  /** Empty: what is shared holds. */
+  /** Empty: the keys of [tls] hold. */
   readonly tls: TomlTable;
-  /** null: not said. */
+  /** null: nothing is written. */
   readonly auth: TomlTable | 'default' | 'none' | null;
-  /** Keys of how it is reached: proxy, source_address, family. */
+  /** Keys that say how the host is reached: proxy, source_address, family. */
   readonly link?: TomlTable;
 }
 
@@ -35,7 +35,7 @@ export interface ConfigPlan {
   readonly rewrite: TomlTable;
 }
 
-/** A TOML basic string. What nobody sees, or a terminal obeys, is escaped. */
+/** A TOML basic string. Escapes characters that nobody sees or that a terminal obeys. */
 export function printText(text: string): string {
   const code = (character: string) => (character.codePointAt(0) as number).toString(16);
   const escaped = text
@@ -49,7 +49,7 @@ function printValue(value: TomlValue): string {
   return typeof value === 'boolean' ? String(value) : `[${value.map(printText).join(', ')}]`;
 }
 
-/** A key, in quotes when TOML asks for them. */
+/** A key, in quotes where TOML demands them. */
 const printKey = (name: string): string => (/^[\w-]+$/.test(name) ? name : printText(name));
 
 const printEntries = (settings: TomlTable): string[] =>
@@ -59,7 +59,7 @@ const printInline = (settings: TomlTable): string => `{ ${printEntries(settings)
 
 const isEmpty = (settings: TomlTable): boolean => Object.keys(settings).length === 0;
 
-/** Entries of a table that are read at a glance on one line. */
+/** A table with more entries is hard to read on one line. */
 const MOST_INLINE = 3;
 
 function printHostPlan({ url, tls, auth, link = {} }: HostPlan): string {
@@ -76,8 +76,8 @@ function printHosts(name: string, hosts: readonly HostPlan[]): string[] {
 }
 
 /**
- * The file's text. One smart host has its credentials in [auth], where one looks for them, and its TLS in [tls] if no
- * router would inherit that; several have tables.
+ * The file's text. A single smart host has its credentials in [auth], where people look for them, and its TLS in [tls]
+ * unless a router would inherit that. Several smart hosts have tables.
  */
 export function printConfig({ remarks, top, hosts, timeouts, routers, rewrite }: ConfigPlan): string {
   const lines = remarks.map((remark) => `# ${remark}`);
@@ -97,7 +97,7 @@ export function printConfig({ remarks, top, hosts, timeouts, routers, rewrite }:
     const { data } = router;
     if (data && Object.keys(data).length <= MOST_INLINE) lines.push(`data = ${printInline(data)}`);
     else if (data) lines.push('[router.data]', ...printEntries(data));
-    // What says nothing of credentials has none, and must say so beside [auth].
+    // Beside [auth] a host without credentials must say so, because it would inherit them.
     const own = router.hosts?.map((host) => (host.auth === null && !isEmpty(auth) ? { ...host, auth: 'none' as const } : host));
     if (own) lines.push(...printHosts('hosts', own));
   }

@@ -1,6 +1,6 @@
 /**
- * `nospool send`: one message from a file or standard input, as sendmail sends it, with the result told to a person or
- * as JSON. What becomes of the message is decided in `src/submit`.
+ * `nospool send`: sends one message from a file or standard input, as sendmail does, and prints the result for a person or
+ * as JSON. Decides nothing about the message: `src/submit` does.
  */
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import type { Input } from '../message/source.ts';
@@ -53,7 +53,7 @@ export async function runSend(options: SendOptions, operands: readonly string[])
   const log = openLog(config.log);
   const interrupts = listenForSignals(true);
   const trace = conversation(options.verbose ? 1 : 0);
-  // The conversation and a line that is written over do not go together.
+  // The conversation would break the line that is overwritten.
   const progress = process.stderr.isTTY && !options.verbose ? progressLine(total, writeOver, columns) : null;
   const submitted = await submitMessage(
     {
@@ -95,7 +95,7 @@ interface Opened {
   /** Octets; null when not known. */
   readonly total: number | null;
   readonly close: () => void;
-  /** Moves standard input behind the message. */
+  /** Leaves standard input behind the message, for a caller that reads on from there. */
   readonly leave: (signal: AbortSignal) => Promise<void>;
 }
 
@@ -123,7 +123,7 @@ function openMessage(name: string): Parsed<Opened> {
   }
 }
 
-/** What there is to say of a message that was taken, a fact a line. */
+/** The facts about a message that was accepted, one a line. */
 export function printResult({
   outcome,
   reversePath = null,

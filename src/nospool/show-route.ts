@@ -1,6 +1,6 @@
 /**
- * `nospool route`: which router does what with an address, and where a message to all of them would go. Connects to
- * nobody; asks name servers only with --resolve.
+ * `nospool route`: shows what each router does with an address, and where a message to all addresses would go. Connects to
+ * no smart host, and asks name servers only with --resolve.
  */
 
 import { parseOperands } from '../message/recipients.ts';
@@ -18,7 +18,7 @@ export interface RouteOptions {
   /** Reverse-path; null = the default one. */
   readonly from: string | null;
   readonly json: boolean;
-  /** Look up what the smart hosts of the route stand for. */
+  /** Look up the names and addresses of the route's smart hosts. */
   readonly resolve: boolean;
 }
 
@@ -38,17 +38,17 @@ export async function runRoute(options: RouteOptions, operands: readonly string[
   const routing = await routeRecipients(config, by, sender.value.reversePath, paths.value);
   if (warnings.length > 0) failWith(...warnings);
   const hosts = options.resolve
-    ? await Promise.all((routing.route?.hosts ?? []).map((host) => resolved(host, config.timeouts.resolve)))
+    ? await Promise.all((routing.route?.hosts ?? []).map((host) => resolveHost(host, config.timeouts.resolve)))
     : null;
   if (options.json) printJson({ ...routingJson(routing), ...(hosts ? { resolved: hosts } : {}) });
   else print([...printRouting(routing), ...(hosts ?? []).flatMap((host) => ['', ...printResolved(host)])]);
   return isDeliverable(routing) ? 0 : 1;
 }
 
-/** What a smart host stands for. */
+/** The names and addresses of a smart host. */
 export interface Resolved {
   readonly url: string;
-  /** MX or SRV records that cannot be had; null otherwise. */
+  /** Why there are no MX or SRV records; null when they were found, or are not needed. */
   readonly problem: string | null;
   readonly names: readonly {
     readonly name: string;
@@ -59,7 +59,7 @@ export interface Resolved {
 }
 
 /** Asks the name servers, each for at most `within` milliseconds. */
-async function resolved(host: Smarthost, within: number): Promise<Resolved> {
+async function resolveHost(host: Smarthost, within: number): Promise<Resolved> {
   const url = printSmarthost(host);
   const targets = await targetsOf(host, within);
   if (!targets.ok) return { url, problem: targets.detail, names: [] };
@@ -76,7 +76,7 @@ async function resolved(host: Smarthost, within: number): Promise<Resolved> {
   return { url, problem: null, names: await Promise.all(names) };
 }
 
-/** The smart host, and below it each name with its addresses. */
+/** Prints the smart host, and below it each name with its addresses. */
 export function printResolved({ url, problem, names }: Resolved): readonly string[] {
   const lines = problem === null ? [] : [problem];
   for (const { name, port, problem: unknown, addresses } of names) {

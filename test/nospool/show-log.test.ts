@@ -120,8 +120,8 @@ test('--file is read in place of the configured log', async () => {
 // the key log, what standard error says
 const NOWHERE: readonly (readonly [string, RegExp])[] = [
   ['syslog', /journalctl -t nospool/],
-  ['stderr', /^nospool: nothing is kept: log = "stderr"\n$/],
-  ['none', /^nospool: nothing is kept: log = "none"\n$/],
+  ['stderr', /^nospool: no log is kept: log = "stderr"\n$/],
+  ['none', /^nospool: no log is kept: log = "none"\n$/],
   ['/nonexistent/log', /^nospool: cannot read \/nonexistent\/log: there is no such file or directory\n$/],
 ];
 for (const [log, expected] of NOWHERE)
@@ -184,7 +184,7 @@ test('O8: a log that gzip has compressed, in parts too; what others compress is 
   const run = await nospool('log', '--file', file, 'alice@example.org');
   assert.deepEqual(idsIn(run.stdout), [A, C]);
   writeFileSync(file, whole.subarray(0, 60));
-  assert.match((await nospool('log', '--file', file)).stderr, /^nospool: cannot read .*: what is compressed there ends too early\n$/);
+  assert.match((await nospool('log', '--file', file)).stderr, /^nospool: cannot read .*: the compressed data ends too early\n$/);
   writeFileSync(file, Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, 0]));
   assert.equal((await nospool('log', '--file', file)).stderr, `nospool: ${file} is compressed: zstdcat ${file} | nospool log -\n`);
 });

@@ -12,7 +12,7 @@ export const NO_QUEUE = 'there is no queue: a message is delivered at once or fa
 export const NO_BOUNCES = 'there are no bounces: the caller is told';
 export const NO_LOCAL_DELIVERY = 'there is no local delivery';
 export const ADDS_MESSAGE_ID = 'Message-ID is added where it is missing';
-export const UNKNOWN = 'it is not known';
+export const NOT_KNOWN = 'it is not known';
 export const TLS_WAS_OFF = 'TLS was off; it is now required, except on loopback: tls.mode = "off" undoes that';
 export const TLS_REQUIRED = 'tls.mode = "required"';
 export const STRONGEST_MECHANISM = 'the strongest mechanism that both sides have';
@@ -70,7 +70,7 @@ export function mechanismOf(word: string): string | null {
 export const REQUIRED: TomlTable = { mode: 'required' };
 
 /** A fingerprint by SHA-256 as `tls.fingerprint` has it; null when it is of another kind. */
-export function fingerprintOf(text: string): string | null {
+export function sha256Of(text: string): string | null {
   const digits = text.replaceAll(':', '').toLowerCase();
   return /^[0-9a-f]{64}$/.test(digits) ? `sha256:${digits}` : null;
 }

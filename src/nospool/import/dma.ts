@@ -4,15 +4,15 @@
  */
 import type { TomlTable } from '../print-config.ts';
 import {
-  fingerprintOf,
   NO_BOUNCES,
   NO_QUEUE,
+  NOT_KNOWN,
   PASSWORD_IN_FILE,
   portOf,
   REQUIRED,
+  sha256Of,
   TLS_REQUIRED,
   TLS_WAS_OFF,
-  UNKNOWN,
   urlOf,
 } from './counterparts.ts';
 import {
@@ -70,7 +70,7 @@ export function importDma(file: ForeignFile, findFile: FindFile): Translation {
   setNames(top, settings, findFile, noted);
   setAliases(top, settings, noted);
   for (const [key, why] of Object.entries(WITHOUT_COUNTERPART)) drop(key, why);
-  for (const key of settings.keys()) if (!KNOWN_KEYS.includes(key)) drop(key, UNKNOWN);
+  for (const key of settings.keys()) if (!KNOWN_KEYS.includes(key)) drop(key, NOT_KNOWN);
   const hosts = name === '' ? [] : [{ url, tls, auth: credentials }];
   return { plan: { remarks: [], top, hosts, timeouts: {}, routers: [], rewrite: {} }, notes };
 }
@@ -88,7 +88,7 @@ function setTls(tls: TomlTable, settings: WrittenSettings, { map, drop }: Settin
   const certificate = settings.get('CERTFILE')?.value ?? '';
   if (certificate !== '') tls.certificate = certificate;
   map('CERTFILE', 'tls.certificate');
-  const fingerprint = fingerprintOf(settings.get('FINGERPRINT')?.value ?? '');
+  const fingerprint = sha256Of(settings.get('FINGERPRINT')?.value ?? '');
   if (fingerprint !== null) {
     tls.fingerprint = [fingerprint];
     map('FINGERPRINT', 'tls.fingerprint');

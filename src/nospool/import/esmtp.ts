@@ -124,11 +124,11 @@ function readIdentities(file: ForeignFile, notes: Notes): Rcfile {
     const found = /^([a-z_]+)\s*=?\s*(.*)$/i.exec(joined);
     if (!found) continue;
     const key = (found[1] as string).toLowerCase();
-    const value = unquote(found[2] as string);
+    const value = stripQuotes(found[2] as string);
     const current = identities.at(-1) as EsmtpIdentity;
     if (key === 'identity') {
       const [address = '', word] = value.split(/\s+/);
-      identities.push({ address: unquote(address), line, settings: new Map() });
+      identities.push({ address: stripQuotes(address), line, settings: new Map() });
       if (word === 'default') declared = identities.at(-1) as EsmtpIdentity;
     } else if (key === 'default') declared = current;
     else {
@@ -158,7 +158,7 @@ function withoutComment(text: string): string {
  * Reads a value as esmtp does, because that is the password which it sent: a quoted text ends at the first such quote,
  * escaped or not, so a text with a quote inside is a plain word that includes its quotes.
  */
-function unquote(text: string): string {
+function stripQuotes(text: string): string {
   const quoted = /^(["'])(.*)\1$/s.exec(text);
   const inner = quoted && !(quoted[2] as string).includes(quoted[1] as string) ? (quoted[2] as string) : text;
   return inner.replace(/\\(.)/g, (_, c: string) => ({ n: '\n', t: '\t', r: '\r' })[c] ?? c);

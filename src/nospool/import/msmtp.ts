@@ -5,17 +5,17 @@ import { isIPv4, isIPv6 } from '../../smtp/path.ts';
 import type { HostPlan, RouterPlan, TomlTable, TomlValue } from '../print-config.ts';
 import {
   ADDS_MESSAGE_ID,
-  fingerprintOf,
   mechanismOf,
   NO_IP_ADDRESS,
+  NOT_KNOWN,
   NOT_SHA_256,
   PASSWORD_IN_FILE,
   portOf,
   REQUIRED,
   routerName,
   STRONGEST_MECHANISM,
+  sha256Of,
   TLS_REQUIRED,
-  UNKNOWN,
   urlOf,
   withoutAliases,
 } from './counterparts.ts';
@@ -232,7 +232,7 @@ function readAccounts(file: ForeignFile, notes: Notes): MsmtpAccount[] {
     const found = /^\s*([^\s#]\S*)(?:\s+(.*?))?\s*$/.exec(text);
     if (!found) continue;
     const command = (found[1] as string).toLowerCase();
-    const value = unquote(found[2] ?? '');
+    const value = stripQuotes(found[2] ?? '');
     if (command === 'defaults') inDefaults = true;
     else if (command === 'account') {
       inDefaults = false;
@@ -272,7 +272,7 @@ function copyInto(account: MsmtpAccount, copied: MsmtpAccount): void {
   }
 }
 
-const unquote = (text: string): string => (/^".*"$/.test(text) ? text.slice(1, -1) : text);
+const stripQuotes = (text: string): string => (/^".*"$/.test(text) ? text.slice(1, -1) : text);
 
 const isOff = (setting: WrittenSetting | undefined): boolean => setting?.value.toLowerCase() === 'off';
 
@@ -348,7 +348,7 @@ function readTls(file: ForeignFile, settings: MsmtpAccount['settings'], notes: N
   if (tls.certificate) take('tls_key_file', 'certificate_key');
   take('tls_host_override', 'server_name');
   const pin = settings.get('tls_fingerprint');
-  const fingerprint = fingerprintOf(pin?.value ?? '');
+  const fingerprint = sha256Of(pin?.value ?? '');
   if (pin && fingerprint !== null) {
     tls.fingerprint = [fingerprint];
     notes.mapped(file, pin.line, 'tls_fingerprint', 'tls.fingerprint');
@@ -427,7 +427,7 @@ function readTop(file: ForeignFile, { settings }: MsmtpAccount, findFile: FindFi
     else if (key === 'syslog' && value.toLowerCase() !== 'off') {
       if (!settings.get('logfile')?.value) map(key, 'log', 'syslog');
       else notes.dropped(file, line, key, 'there is one log, and logfile is set');
-    } else if (!HANDLED.has(key)) notes.dropped(file, line, key, UNKNOWN);
+    } else if (!HANDLED.has(key)) notes.dropped(file, line, key, NOT_KNOWN);
   }
   return top;
 }

@@ -68,7 +68,7 @@ export function importNullmailer(remotes: ForeignFile, findFile: FindFile): Tran
   };
 
   const me = firstLine('../mailname') || firstLine('me');
-  const defaultHost = qualify(firstLine('defaulthost') || me, firstLine('defaultdomain'));
+  const defaultHost = completeName(firstLine('defaulthost') || me, firstLine('defaultdomain'));
   const hello = firstLine('helohost') || me;
   if (hello !== '') top.hostname = hello;
   if (defaultHost !== '') top.qualify_domain = defaultHost;
@@ -105,7 +105,7 @@ export function importNullmailer(remotes: ForeignFile, findFile: FindFile): Tran
 }
 
 /** A name without a dot gets the default domain. */
-const qualify = (name: string, domain: string): string =>
+const completeName = (name: string, domain: string): string =>
   name === '' || name === 'localhost' || name.includes('.') || domain === '' ? name : `${name}.${domain}`;
 
 /**

@@ -5,6 +5,7 @@
 import type { HostPlan, RouterPlan, TomlTable } from '../print-config.ts';
 import {
   mechanismOf,
+  NOT_KNOWN,
   PASSWORD_IN_FILE,
   portOf,
   REQUIRED,
@@ -13,7 +14,6 @@ import {
   splitHost,
   TLS_REQUIRED,
   TLS_WAS_OFF,
-  UNKNOWN,
   urlOf,
   withoutAliases,
 } from './counterparts.ts';
@@ -48,7 +48,7 @@ export function importSsmtp(file: ForeignFile, findFile: FindFile): Translation 
   const host: HostPlan = {
     url: urlOf(hub.name, hub.port, security === 'tls' ? 'tls' : 'smtp'),
     tls: readTls(settings, security, noted),
-    auth: readAuthSettings(settings, noted),
+    auth: readAuthSettings(file, settings, notes),
   };
   if (settings.has('mailhub')) map('mailhub', host.url);
   else approximate('mailhub', 'the host "mailhub", as ssmtp takes it');
@@ -95,7 +95,7 @@ export function importSsmtp(file: ForeignFile, findFile: FindFile): Translation 
   if (revaliases) readRevaliases(revaliases, { notes, rewrite, routers, host, hub, security });
   withoutAliases(top, routers, { notes, file, program: 'ssmtp' });
   for (const [key, why] of Object.entries(WITHOUT_COUNTERPART)) drop(key, why);
-  for (const key of settings.keys()) if (!KNOWN_KEYS.has(key)) drop(key, UNKNOWN);
+  for (const key of settings.keys()) if (!KNOWN_KEYS.has(key)) drop(key, NOT_KNOWN);
   return { plan: { remarks: [], top, hosts: [host], timeouts: {}, routers, rewrite }, notes };
 }
 
@@ -176,13 +176,14 @@ function readTls(settings: WrittenSettings, security: ReturnType<typeof readSecu
   return tls;
 }
 
-function readAuthSettings(settings: WrittenSettings, { map, approximate, drop }: SettingNotes): TomlTable | null {
-  const user = settings.get('authuser')?.value ?? '';
-  if (user === '') {
+function readAuthSettings(file: ForeignFile, settings: WrittenSettings, notes: Notes): TomlTable | null {
+  const { map, approximate, drop } = noteSettings(file, settings, notes);
+  const user = settings.get('authuser');
+  if (!user?.value) {
     for (const key of ['authpass', 'authmethod']) drop(key, 'there is no AuthUser');
     return null;
   }
-  const auth: TomlTable = { user };
+  const auth: TomlTable = { user: user.value };
   map('authuser', 'auth.user');
   const method = settings.get('authmethod')?.value;
   const mechanism = method === undefined ? null : mechanismOf(method);
@@ -197,7 +198,7 @@ function readAuthSettings(settings: WrittenSettings, { map, approximate, drop }:
     map('authpass', `auth.password, which ends before any "#"; ${PASSWORD_IN_FILE}`);
   } else {
     auth.password_file = '/etc/nospool/password';
-    approximate('authuser', 'no password is written: put it into /etc/nospool/password');
+    notes.approximated(file, user.line, 'AuthPass', 'no password is written: put it into /etc/nospool/password');
   }
   return auth;
 }

@@ -7,7 +7,7 @@ import { helloName } from '../../submit/domain.ts';
 import type { SinkOptions } from './sink-options.ts';
 
 /** Which question the sink answers with a refusal, and with which reply code. */
-export interface Refusal {
+export interface RefusalRule {
   readonly about: Question['about'];
   readonly code: number;
 }
@@ -15,7 +15,7 @@ export interface Refusal {
 export interface SinkRules {
   readonly receiving: Receiving;
   /** Of --refuse-at. */
-  readonly refusals: readonly Refusal[];
+  readonly refusals: readonly RefusalRule[];
 }
 
 export function parseSink(options: SinkOptions): Parsed<SinkRules> {
@@ -24,9 +24,9 @@ export function parseSink(options: SinkOptions): Parsed<SinkRules> {
   if (options.port > 65_535) return unparsed(`--port expects a number up to 65535, not ${options.port}`);
   if (options.discard && options.store !== '')
     return unparsed('--discard keeps nothing that --store could write: leave out one of the two');
-  const refusals: Refusal[] = [];
+  const refusals: RefusalRule[] = [];
   for (const text of options.refuseAt) {
-    const refusal = parseRefusal(text);
+    const refusal = parseRefusalRule(text);
     if (!refusal.ok) return refusal;
     refusals.push(refusal.value);
   }
@@ -55,7 +55,7 @@ function receivingOf(options: SinkOptions): Receiving {
 
 const ABOUT: Readonly<Record<string, Question['about']>> = { connect: 'connection', mail: 'sender', data: 'data', content: 'content' };
 
-function parseRefusal(text: string): Parsed<Refusal> {
+function parseRefusalRule(text: string): Parsed<RefusalRule> {
   const [phase = '', code = '550', ...more] = text.split('=');
   const about = Object.hasOwn(ABOUT, phase) ? ABOUT[phase] : undefined;
   return about !== undefined && more.length === 0 && /^[45]\d\d$/.test(code)

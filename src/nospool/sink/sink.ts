@@ -34,7 +34,7 @@ export interface StartedSink {
 /** Milliseconds in which a client may say QUIT after the last message of --messages. */
 const PARTING = 2000;
 
-const refuse = (code: number, text: string, detail = '7.1'): Reply => makeReply(code, `${Math.floor(code / 100)}.${detail}`, text);
+const makeRefusal = (code: number, text: string, detail = '7.1'): Reply => makeReply(code, `${Math.floor(code / 100)}.${detail}`, text);
 
 /** The value is a sink that listens. */
 export async function startSink(options: SinkOptions, output: SinkOutput): Promise<Parsed<StartedSink>> {
@@ -128,25 +128,25 @@ function openDesk(options: SinkOptions, { refusals }: SinkRules, output: SinkOut
       const refusal = refusals.find(({ about }) => about === question.about);
       switch (question.about) {
         case 'connection':
-          return refusal ? refuse(refusal.code, 'this sink refuses connections') : null;
+          return refusal ? makeRefusal(refusal.code, 'this sink refuses connections') : null;
         case 'credentials':
-          return `${question.user}:${question.password}` === options.auth ? null : refuse(535, 'wrong user or password', '7.8');
+          return `${question.user}:${question.password}` === options.auth ? null : makeRefusal(535, 'wrong user or password', '7.8');
         case 'sender':
-          if (refusal) return refuse(refusal.code, 'this sink refuses senders');
+          if (refusal) return makeRefusal(refusal.code, 'this sink refuses senders');
           message = beginMessage(question.path, question.parameters);
           return null;
         case 'recipient':
-          if (isListed(options.refuse, question.path)) return refuse(550, `${printPath(question.path)} is refused by --refuse`, '1.1');
-          if (isListed(options.defer, question.path)) return refuse(450, `${printPath(question.path)} is deferred by --defer`, '2.1');
+          if (isListed(options.refuse, question.path)) return makeRefusal(550, `${printPath(question.path)} is refused by --refuse`, '1.1');
+          if (isListed(options.defer, question.path)) return makeRefusal(450, `${printPath(question.path)} is deferred by --defer`, '2.1');
           message?.recipients.push({ path: question.path, parameters: question.parameters });
           return null;
         case 'data':
           // Answers without a promise where nothing is waited for, because the replies of one turn leave together.
-          if (refusal) return refuse(refusal.code, 'this sink refuses DATA');
+          if (refusal) return makeRefusal(refusal.code, 'this sink refuses DATA');
           return options.store === '' || message === null ? null : openFile(message);
         case 'content':
           return refusal
-            ? abandon().then(() => refuse(refusal.code, 'this sink refuses what was sent'))
+            ? abandon().then(() => makeRefusal(refusal.code, 'this sink refuses what was sent'))
             : take(visit, question.facts.octets);
       }
     }
@@ -163,7 +163,7 @@ function openDesk(options: SinkOptions, { refusals }: SinkRules, output: SinkOut
 
     function refuseToStore(error: unknown): Reply {
       output.err(`cannot store in ${options.store}: ${(error as Error).message}`);
-      return refuse(451, 'the message cannot be stored', '3.0');
+      return makeRefusal(451, 'the message cannot be stored', '3.0');
     }
 
     function content(octets: Uint8Array): void | Promise<void> {
