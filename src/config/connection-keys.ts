@@ -1,6 +1,6 @@
 /**
- * The keys that say how a smart host is reached: proxy, source address, family; at the top of the file and in the table of
- * a smart host. Looks nothing up and reads no secret.
+ * Reads the keys that say how a smart host is reached (proxy, source address, family), at the top of the file and in the
+ * table of a smart host. Looks nothing up and reads no secret.
  */
 
 import { type Link, type ProxyPolicy, parseSmarthost, type Secret } from '../router/smarthost.ts';
@@ -15,7 +15,7 @@ const SOCKS_PORT = 1080;
 
 const PROXIES = '"socks5://proxy.example.org:1080" or "http://user@proxy.example.org:3128"';
 
-/** `base` with the keys of one table over it. A proxy that is written brings its own password or none. */
+/** The keys of one table over `base`. A proxy that is written does not inherit a password. */
 export function linkOver(reading: Reading, section: '' | 'host', base: Link, entries: Entries): Link {
   const sourceAddress = entries.has('source_address') ? readSourceAddress(reading, section, entries) : base.sourceAddress;
   return {
@@ -25,14 +25,14 @@ export function linkOver(reading: Reading, section: '' | 'host', base: Link, ent
   };
 }
 
-/** True where nothing is said that a socket of this host could not have. */
+/** True for a link without proxy, source address and family. */
 export const isDirect = ({ proxy, sourceAddress, family }: Link): boolean => proxy === null && sourceAddress === '' && family === 'any';
 
 function proxyOver(reading: Reading, section: '' | 'host', base: Link, entries: Entries): ProxyPolicy | null {
   const written = entries.get('proxy');
   const text = take(reading, entries, section, 'text', 'proxy');
   const found = entries.get('proxy_password_file');
-  // A proxy from the environment replaces the file's, and with it the file's password.
+  // A proxy from the environment replaces that of the file, and with it the file's password.
   const password = written?.line === 0 && found?.line !== 0 ? undefined : found;
   const file = password ? take(reading, entries, section, 'text', 'proxy_password_file') : '';
   if (!written) {
@@ -54,7 +54,7 @@ function proxyOver(reading: Reading, section: '' | 'host', base: Link, entries: 
   return { ...proxy.value, secret: file === '' ? { from: 'none' } : secretFrom(reading, file, password) };
 }
 
-/** As in password_file: a relative name is a systemd credential. */
+/** A relative name is a systemd credential, as in password_file. */
 function secretFrom(reading: Reading, file: string, written: Written | undefined): Secret {
   const own = markOwn(reading, written);
   if (!file.startsWith('~') && !file.split('/').some((part) => part === '.' || part === '..')) return { from: 'file', path: file, ...own };
@@ -63,7 +63,7 @@ function secretFrom(reading: Reading, file: string, written: Written | undefined
   return { from: 'file', path: path.ok ? path.value : file, ...own };
 }
 
-/** `socks5://[user@]host[:port]` or `http://[user@]host:port`; the user is percent-encoded. Never repeats what may be a password. */
+/** `socks5://[user@]host[:port]` or `http://[user@]host:port`; the user is percent-encoded. Errors repeat nothing that may be a password. */
 export function parseProxy(text: string): Parsed<Omit<ProxyPolicy, 'secret'>> {
   const found = /^(socks5|http):\/\/(?:([^/]*)@)?([^@/]+)\/?$/i.exec(text);
   if (!found) return unparsed(`expects ${PROXIES}`);
@@ -101,13 +101,14 @@ function readSourceAddress(reading: Reading, section: '' | 'host', entries: Entr
 /** A zone (RFC 4007 §11) says which link a link-local address is on. */
 const familyOfAddress = (text: string): 4 | 6 | null => (isIPv4(text) ? 4 : isIPv6(text.replace(/%[A-Za-z0-9._-]+$/, '')) ? 6 : null);
 
-/** What the source address can reach, else what is written. */
+/** The family of the source address, else the written one. */
 function readFamily(reading: Reading, section: '' | 'host', base: Link, entries: Entries, sourceAddress: string): Link['family'] {
   const written = entries.get('family');
   const word = written ? take(reading, entries, section, 'choice', 'family') : '';
-  const asked = written ? (word === '4' ? 4 : word === '6' ? 6 : 'any') : entries.has('source_address') ? 'any' : base.family;
+  const wanted = written ? (word === '4' ? 4 : word === '6' ? 6 : 'any') : entries.has('source_address') ? 'any' : base.family;
   const possible = familyOfAddress(sourceAddress);
-  if (possible === null) return asked;
-  if (written && asked !== 'any' && asked !== possible) reading.complain(written, `contradicts source_address, which is of IPv${possible}`);
+  if (possible === null) return wanted;
+  if (written && wanted !== 'any' && wanted !== possible)
+    reading.complain(written, `contradicts source_address, which is of IPv${possible}`);
   return possible;
 }

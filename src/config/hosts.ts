@@ -1,6 +1,6 @@
 /**
- * Lists of smart hosts with the TLS and credentials of each. Holds the rule that no smart host is handed the
- * password of another one unless the file says so.
+ * Reads lists of smart hosts, with the TLS and credentials of each. Holds the rule that no smart host gets the password of
+ * another one unless the file says so.
  */
 import { isWrittenAsLoopback } from '../router/loopback.ts';
 import {
@@ -21,10 +21,10 @@ import { type Reading, readTable, take } from './table.ts';
 import type { PathStep } from './toml.ts';
 import type { Entries, Location } from './values.ts';
 
-/** 'implied': nothing was written, so [auth] applies if that is safe. */
+/** 'implied': nothing is written, so [auth] applies if that is safe. */
 type WrittenAuth = AuthPolicy | null | 'default' | 'implied';
 
-/** A smart host whose credentials are not settled yet: that needs all smart hosts of the file. */
+/** A smart host whose credentials are not settled yet, because that needs all smart hosts of the file. */
 export interface HostDraft {
   readonly address: Address;
   readonly tls: TlsPolicy;
@@ -34,7 +34,7 @@ export interface HostDraft {
   readonly at: Location;
 }
 
-/** What a list of hosts has in common before each host says more. */
+/** The settings that each host of a list inherits unless it has its own. */
 export interface Inherited {
   readonly tls: TlsPolicy;
   readonly auth: WrittenAuth;
@@ -43,7 +43,7 @@ export interface Inherited {
   readonly ignored: readonly string[];
 }
 
-/** The hosts of one key, `smarthosts` or `hosts`, whose entries and path these are. */
+/** The hosts of one key. `entries` and `path` are those of its table. */
 export function draftHosts(
   reading: Reading,
   entries: Entries,
@@ -92,13 +92,13 @@ function draftHost(reading: Reading, at: Location, text: string, { tls, auth, li
   const implicit = address.value.scheme === 'submissions';
   if (implicit && tls.mode === 'off')
     reading.complain(at, `"${address.value.host}" is TLS from the first octet (RFC 8314), which contradicts mode = "off"`);
-  // Off means that nothing else of the policy is looked at: equal then for two routes to be one.
+  // With mode off nothing else of the policy counts, and two routes are one only if their policies are equal.
   const settled: TlsPolicy = tls.mode === 'off' ? { ...DEFAULT_TLS, mode: 'off' } : implicit ? { ...tls, mode: 'required' } : tls;
-  // A socket of this host is reached directly, whatever holds for the others.
+  // A socket of this host needs no proxy and no address.
   return { address: address.value, tls: settled, auth, link: address.value.scheme === 'unix' ? DIRECT : link, ignored, at };
 }
 
-/** The `ignore_extensions` of one table; `base` when it is not written. An extension that nobody knows yet may be named. */
+/** The `ignore_extensions` of one table; `base` when it is not written. It may name an extension that nobody knows yet. */
 export function ignoredOver(
   reading: Reading,
   section: '' | 'router' | 'host',
@@ -119,7 +119,7 @@ export function ignoredOver(
   return keywords;
 }
 
-/** The `tls` key of a router or host over what is shared. */
+/** The `tls` key of a router or host, over `base`. */
 export function readTlsKey(
   reading: Reading,
   entries: Entries,
@@ -148,8 +148,8 @@ export function readAuthKey(
 }
 
 /**
- * Settles credentials of all lists at once, in the order given: [auth] goes to smart hosts of one name, the first
- * that says nothing else; a backup's operator must not be handed the primary's password.
+ * Settles the credentials of all lists at once, in the order given. [auth] goes to the first name that has no credentials
+ * of its own and to no other name, because the operator of a backup must not get the password of the primary.
  */
 export function settleAuth(
   reading: Reading,
@@ -165,12 +165,12 @@ export function settleAuth(
       if (draft.auth === 'implied' && auth !== null && host !== first)
         reading.complain(
           draft.at,
-          `"${host}" would be handed the password for "${first}": write a table { url = "…", auth = { user = "…", … } }, or auth = "default" to use [auth] here too, or auth = "none"`,
+          `"${host}" would get the password for "${first}": write a table { url = "…", auth = { user = "…", … } }, or auth = "default" to use [auth] here too, or auth = "none"`,
         );
       const link = isDirect(draft.link) ? {} : { link: draft.link };
       const ignored = draft.ignored.length === 0 ? {} : { ignoreExtensions: draft.ignored };
       const settled = { ...draft.address, tls: draft.tls, auth: typeof draft.auth === 'string' ? auth : draft.auth, ...link, ...ignored };
-      if (isToldInClear(settled) && !isWrittenAsLoopback(settled))
+      if (isSentInClear(settled) && !isWrittenAsLoopback(settled))
         reading.complain(
           draft.at,
           `"${host}" would get the password in the clear, because TLS has mode = "off": use TLS, or write allow_plaintext = true beside its user`,
@@ -180,6 +180,6 @@ export function settleAuth(
   );
 }
 
-/** Without TLS there is nothing to wait for: such credentials would never be sent. */
-const isToldInClear = ({ tls, auth }: Smarthost): boolean =>
+/** True where the password would go in the clear, or never, because no TLS will ever protect it. */
+const isSentInClear = ({ tls, auth }: Smarthost): boolean =>
   tls.mode === 'off' && auth !== null && auth.secret.from !== 'none' && !auth.allowPlaintext;

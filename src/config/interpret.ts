@@ -1,5 +1,5 @@
 /**
- * What was written, in a file and in the environment, as a Config. Reads nothing: both are handed in.
+ * Turns a file and the environment into a Config. Reads neither: both are arguments.
  */
 import { DEFAULT_TLS, DIRECT } from '../router/smarthost.ts';
 import { isDomain, isHostName, parseMailbox } from '../smtp/path.ts';
@@ -14,11 +14,11 @@ import { type Held, type Reading, readTable, take } from './table.ts';
 import type { Toml } from './toml.ts';
 import { type Directories, type Entries, fromEnvironment, type Location, type Written } from './values.ts';
 
-/** A file as it was read. */
+/** A file that was read. */
 export interface File {
   readonly path: string;
   readonly toml: Toml;
-  /** Why the file may not hold what can do harm, a sentence that continues its key; null when it may. */
+  /** Why the file may not hold a thing that can do harm, a sentence that continues its key; null when it may. */
   readonly refuses: (held: Held) => string | null;
   /** /etc/nospool.toml, the only file where `lock` counts. */
   readonly isSystem: boolean;
@@ -28,10 +28,10 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 
 export type Interpreted =
   | { readonly ok: true; readonly config: Config; readonly warnings: readonly string[] }
-  /** `log` and `logFormat` as far as they can be used: the errors are to be logged, too. */
+  /** `log` and `logFormat` as far as they can be used, because the errors go to the log, too. */
   | ({ readonly ok: false; readonly errors: readonly string[] } & Partial<Pick<Config, 'log' | 'logFormat'>>);
 
-/** All errors are found at once and come in the order of the file's lines, those of the environment last. */
+/** Finds all errors at once. They come in the order of the file's lines, and those of the environment last. */
 export function interpret(file: File | null, env: Environment, directories: Directories): Interpreted {
   const errors: { readonly at: Location; readonly line: number; readonly text: string }[] = [];
   const warnings: string[] = [];
@@ -47,13 +47,13 @@ export function interpret(file: File | null, env: Environment, directories: Dire
   };
   const config = readAll(reading, file, env);
   if (errors.length === 0) return { ok: true, config, warnings };
-  // Infinity - Infinity is no order.
+  // Infinity - Infinity is NaN.
   errors.sort((a, b) => (a.line === b.line ? 0 : a.line - b.line));
   const isRefused = errors.some(({ at }) => LOG_LABELS.includes(at.label));
   return { ok: false, errors: [...new Set(errors.map(({ text }) => text))], ...(isRefused ? {} : logOf(config)) };
 }
 
-/** A log that was complained of is not written to. */
+/** An error with one of these labels means that nothing is written to the log. */
 const LOG_LABELS: readonly string[] = ['log', 'log_format'].flatMap((name) => [`key "${name}"`, `NOSPOOL_${name.toUpperCase()}`]);
 const logOf = ({ log, logFormat }: Config): Pick<Config, 'log' | 'logFormat'> => ({ log, logFormat });
 
@@ -70,7 +70,7 @@ function readAll(reading: Reading, file: File | null, env: Environment): Config 
     if (written && sentence !== null) reading.complain(written, sentence);
     return value;
   };
-  /** Without the dot of the root, which no address has. */
+  /** Removes the dot of the root, because no address has it. */
   const name = (key: string): string => text(key, checkDomain).replace(/\.$/, '');
   const isOn = (name: string): boolean => take(reading, top, '', 'switch', name);
   const choice = <T extends string>(name: string): T => take(reading, top, '', 'choice', name) as T;
@@ -96,7 +96,7 @@ function readAll(reading: Reading, file: File | null, env: Environment): Config 
   const rewrite = top.get('rewrite');
   const hostname = name('hostname');
   const hostWritten = top.get('hostname');
-  // Names that are not ASCII are said in A-labels.
+  // A name that is not ASCII becomes A-labels, so it has no such fault.
   if (hostWritten && isAscii(hostname) && isDomain(hostname) && !hostname.startsWith('[') && !isHostName(hostname))
     reading.warn(hostWritten, NO_HELLO);
 
@@ -135,7 +135,7 @@ function readAll(reading: Reading, file: File | null, env: Environment): Config 
   };
 }
 
-/** Where a line is appended matters as much as what runs. */
+/** A file that may run no command may open no log either, because a line is appended there. */
 function takeLog(reading: Reading, top: Entries): string {
   const log = take(reading, top, '', 'log', 'log');
   const written = top.get('log');
@@ -143,7 +143,7 @@ function takeLog(reading: Reading, top: Entries): string {
   return log;
 }
 
-/** What stands in a section of the file: a table, or nothing after a complaint. */
+/** The table in a section of the file; an empty one after an error. */
 function tableOf(reading: Reading, written: Written): Readonly<Record<string, unknown>> {
   const { raw } = written;
   if (typeof raw === 'object' && raw !== null && !Array.isArray(raw) && !(raw instanceof Date)) return raw as Record<string, unknown>;
@@ -158,14 +158,14 @@ function readSection(reading: Reading, top: Entries, name: Exclude<Section, '' |
 
 const over = (below: Entries, above: Entries | undefined): Entries => (above ? new Map([...below, ...above]) : below);
 
-/** A secret from the environment replaces the file's, whichever way that one is named. */
+/** A secret from the environment replaces that of the file, whichever key holds it. */
 function authOver(below: Entries, above: Entries | undefined): Entries {
   if (!above) return below;
   const kept = SECRETS.some((name) => above.has(name)) ? [...below].filter(([name]) => !SECRETS.some((secret) => secret === name)) : below;
   return new Map([...kept, ...above]);
 }
 
-/** `NOSPOOL_…` variables by section. An empty one counts as unset, as compose files and unit files leave them. */
+/** `NOSPOOL_…` variables by section. An empty one counts as unset, because compose files and unit files leave them so. */
 function readVariables(reading: Reading, env: Environment, file: File | null): ReadonlyMap<Section, Entries> {
   const sections = new Map<Section, Map<string, Written>>();
   const expected = secretVariables(file, env);
@@ -186,7 +186,7 @@ function readVariables(reading: Reading, env: Environment, file: File | null): R
   return sections;
 }
 
-/** Variables that hold a secret because `password_env` or `token_env` somewhere names them. */
+/** Variables that `password_env` or `token_env` names anywhere. */
 function secretVariables(file: File | null, env: Environment): ReadonlySet<string> {
   const names = new Set<string>();
   const collect = (value: unknown): void => {
@@ -207,7 +207,7 @@ function unknownVariable(name: string): string {
     return `is refused: commands are never taken from the environment; use NOSPOOL_AUTH_${command}_FILE, or ${command.toLowerCase()}_command in a file`;
   if (name === 'NOSPOOL_LOCK') return 'is refused: lock = true counts in the system file only';
   if (/^NOSPOOL_(ROUTER|REWRITE)(_|$)/.test(name)) return 'is refused: [[router]] and [rewrite] can be written in a file only';
-  // Kubernetes and Docker put such variables in for a service or container that is called "nospool".
+  // Kubernetes and Docker set such variables for a service or container that is called "nospool".
   if (/^NOSPOOL_(SERVICE_(HOST|PORT)|PORT)(_|$)/.test(name))
     return 'is unknown; it looks like a service link of Kubernetes: set enableServiceLinks: false in the pod, or give the service another name';
   const meant = nearestKey(name, [...KEYS.map(variableOf).filter((variable) => variable !== ''), 'NOSPOOL_CONFIG']);
@@ -216,7 +216,7 @@ function unknownVariable(name: string): string {
     : `is unknown; the nearest is "${meant.name}", nospool.toml(5) has them all`;
 }
 
-/** What is wrong with a text that is a name or an address; null when it can be used. */
+/** A sentence about a text that cannot be used; null when it can. */
 type TextCheck = (text: string) => string | null;
 
 const NO_HELLO = 'is no domain of RFC 5321, so EHLO says the address of the socket, and bare addresses need qualify_domain';

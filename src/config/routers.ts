@@ -1,6 +1,6 @@
 /**
- * `[[router]]` tables and `[rewrite]` as definitions for src/router. Checks how they are written; what they do to
- * an address is the routers' own business.
+ * Reads `[[router]]` tables and `[rewrite]` as definitions for src/router. Checks how they are written, and knows nothing
+ * of what they do to an address.
  */
 import { badAddition, badRemoval } from '../router/headers.ts';
 import type { ManualrouteDefinition, Preconditions, RedirectDefinition, RouterDefinition } from '../router/route.ts';
@@ -11,10 +11,10 @@ import { type Reading, readTable, take } from './table.ts';
 import type { PathStep } from './toml.ts';
 import type { Entries, Location } from './values.ts';
 
-/** A router as written, but for the credentials of its hosts. */
+/** A router whose hosts have no settled credentials yet. */
 export type RouterDraft = RedirectDefinition | (Omit<ManualrouteDefinition, 'hosts'> & { readonly drafts: readonly HostDraft[] });
 
-/** The routers of the value of `router`, in order; what is wrong is complained of and left out. */
+/** The routers in the value of `router`, in order. Reports those that are wrong and leaves them out. */
 export function draftRouters(reading: Reading, raw: unknown, at: Location, shared: Inherited): RouterDraft[] {
   if (!Array.isArray(raw)) {
     reading.complain(at, 'expects tables: write [[router]], with two brackets on each side');
@@ -50,7 +50,7 @@ function draftRouter(
   const name = take(reading, entries, 'router', 'text', 'name');
   const driver = take(reading, entries, 'router', 'choice', 'driver');
   const named = entries.get('name');
-  // It stands in log lines and in the output of "nospool route", between blanks.
+  // The name stands between blanks in log lines and in the output of "nospool route".
   if (named && typeof named.raw === 'string' && !/^[\w.-]+$/.test(name))
     reading.complain(named, 'expects letters, digits, "_", "-" and "." only');
   if (missing.length > 0 || driver === '') return null;
@@ -83,7 +83,7 @@ function takePreconditions(reading: Reading, entries: Entries, name: string, dom
 
 const isDomainPattern = (item: string): boolean => item === '*' || item === '@' || isDomain(item.replace(/^\*\./, ''));
 
-/** Elsewhere than alone `*` is a character of local-parts: it would match nothing that is meant. */
+/** Only a `*` alone is a pattern. Elsewhere it is a character of a local-part, and would not match what people mean. */
 function isLocalPartPattern(item: string): boolean {
   const mailbox = parseMailbox(item);
   return item === '*' || (mailbox.ok && mailbox.value.domain === '' && !item.includes('*'));
@@ -162,7 +162,7 @@ function draftManualroute(
   return definition;
 }
 
-/** A table with keys of the user's choice; without a prototype, so that no address finds a method. */
+/** A table whose keys are the user's. It has no prototype, so that no address finds a method. */
 function readTexts(
   reading: Reading,
   raw: Readonly<Record<string, unknown>>,
@@ -198,7 +198,7 @@ export function readRewrite(reading: Reading, raw: Readonly<Record<string, unkno
   return rules;
 }
 
-/** The definitions, now that the hosts of each router are settled: one list for each draft, empty for a redirect. */
+/** The definitions, with a list of settled hosts for each draft; that of a redirect is empty. */
 export function withHosts(drafts: readonly RouterDraft[], lists: readonly ManualrouteDefinition['hosts'][]): RouterDefinition[] {
   return drafts.map((draft, i) => {
     if (draft.driver === 'redirect') return draft;

@@ -1,6 +1,6 @@
 /**
- * The text of a TOML file as plain tables, and the line of every key: the parser reports none for what it
- * accepts, so a scanner walks the accepted text once more. Loaded only when a file is read. Knows no key of ours.
+ * Parses a TOML file to plain tables, and finds the line of every key. The parser reports no lines for a text that it
+ * accepts, so a scanner walks that text once more. Loaded only when a file is read. Knows no key of nospool.toml.
  */
 import { parse, TomlError } from 'smol-toml';
 
@@ -27,14 +27,14 @@ export function parseToml(text: string): Toml | NotToml {
     return { ok: true, table, line: (...path) => lines.get(encodePath(path)) ?? 0 };
   } catch (error) {
     if (!(error instanceof TomlError)) throw error;
-    // Only the first line: the rest repeats the file, in which there may be a password.
+    // Only the first line, because the others repeat the file, and it may hold a password.
     const [first = ''] = error.message.split('\n');
     const detail = first.replace(/^Invalid TOML document: /, '');
     return { ok: false, line: error.line, detail: explain(detail, text.split('\n')[error.line - 1] ?? '') };
   }
 }
 
-/** What the parser complains of, in words that say how it is written. Of the line only what is a key is repeated. */
+/** The parser's error in words that say how to write the line. Repeats no more of the line than its key. */
 function explain(detail: string, line: string): string {
   const [, word = '', sign = '', value = ''] = /^\s*([\w.-]*)\s*([=:]?)\s*(.*?)\s*$/.exec(line) ?? [];
   const key = word !== '' && sign === '=' ? word : 'key';
@@ -58,13 +58,13 @@ function explain(detail: string, line: string): string {
 
 const UNCLOSED = 'a value is missing, or a list that began in a line before is not closed';
 
-/** JSON, because a quoted key may hold any character. */
+/** Encodes as JSON, because a quoted key may hold any character. */
 const encodePath = (path: readonly PathStep[]): string => JSON.stringify(path);
 
 /** Walks text that is known to be TOML. */
 function scan(text: string): ReadonlyMap<string, number> {
   const lines = new Map<string, number>();
-  /** How many tables an array of tables has so far. */
+  /** The number of tables that an array of tables has so far. */
   const counts = new Map<string, number>();
   let at = text.startsWith('\ufeff') ? 1 : 0;
   let line = 1;
@@ -82,7 +82,7 @@ function scan(text: string): ReadonlyMap<string, number> {
   const blanks = (): void => {
     while (text[at] === ' ' || text[at] === '\t') at++;
   };
-  /** Blanks, line ends and comments. */
+  /** Skips blanks, line ends and comments. */
   const space = (): void => {
     for (; at < text.length; step()) {
       if (text[at] === '#') {
@@ -94,7 +94,7 @@ function scan(text: string): ReadonlyMap<string, number> {
     }
   };
 
-  /** A string of any of the four kinds; returns it as written. */
+  /** Skips a string of any of the four kinds; returns it as written. */
   const string = (): string => {
     const from = at;
     const quote = text[at] as string;
@@ -159,14 +159,14 @@ function scan(text: string): ReadonlyMap<string, number> {
     space();
   };
   const pair = (base: readonly PathStep[]): void => {
-    // The line is that of the key; its value may begin and end on later ones.
+    // The line is that of the key, because its value may begin and end on later ones.
     const keys = key();
     markAll(base, keys);
     blanks();
     step();
     value([...base, ...keys]);
   };
-  /** A table's name as a path: what is below an array of tables belongs to the last table of it. */
+  /** A table's name as a path. A name below an array of tables belongs to its last table. */
   const resolve = (keys: readonly string[]): PathStep[] => {
     const path: PathStep[] = [];
     for (const name of keys) {

@@ -1,11 +1,11 @@
 /**
- * Single values: durations, sizes, switches, lists, paths. Each parser takes what TOML gave and returns what
- * the program uses, or what was expected instead. Knows no key and never repeats a value, which may be a secret.
+ * Parses single values: durations, sizes, switches, lists, paths. Each parser takes a value of TOML and returns the one that
+ * the program uses, or says what it expects. Knows no key and never repeats a value, because it may be a secret.
  */
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import type { Key, Kind } from './keys.ts';
 
-/** Where something was written: an error is `PLACE: LABEL SENTENCE`. */
+/** The location of a key or a variable. An error is printed as `PLACE: LABEL SENTENCE`. */
 export interface Location {
   /** `FILE:LINE`, or `environment`. */
   readonly place: string;
@@ -15,14 +15,14 @@ export interface Location {
   readonly line: number;
 }
 
-/** A value as it was written, and where. */
+/** A value as it was written, with its location. */
 export interface Written extends Location {
   readonly raw: unknown;
 }
 
 export type Entries = ReadonlyMap<string, Written>;
 
-/** What each kind becomes. Durations are milliseconds, sizes octets; hosts, tables and auth are taken apart by their own files. */
+/** The type of each kind. Durations are milliseconds, sizes octets. Other files take hosts, tables and auth apart. */
 export interface Values {
   text: string;
   switch: boolean;
@@ -39,9 +39,9 @@ export interface Values {
   auth: Readonly<Record<string, unknown>> | 'default' | 'none';
 }
 
-/** What only the run knows. */
+/** Folders that paths may refer to. */
 export interface Directories {
-  /** Behind `~/`; null = there is none. */
+  /** The folder that `~/` means; null = there is none. */
   readonly home: string | null;
 }
 
@@ -50,7 +50,7 @@ const CONTROL = /[\u0000-\u001f\u007f]/;
 
 const DURATION_UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
-/** What a timer of the runtime can hold (2^31 - 1 ms), in whole days. */
+/** The longest timer of the runtime (2^31 - 1 ms) in whole days. */
 const LONGEST_DAYS = 24;
 
 const SIZES: Readonly<Record<string, number>> = {
@@ -92,7 +92,7 @@ function printSize(size: number): string {
   return size >= 2 ** 20 ? `"${size / 2 ** 20}MiB"` : `"${size / 2 ** 10}KiB"`;
 }
 
-/** What a value is called in "found a …". */
+/** The name of a value's type behind "found". */
 function nameType(raw: unknown): string {
   if (Array.isArray(raw)) return raw.every((item) => typeof item === 'string') ? 'a list of texts' : 'a list';
   if (typeof raw === 'string') return 'a text';
@@ -119,7 +119,7 @@ function parseTexts(raw: unknown, key: Key): Parsed<readonly string[]> {
   return parsed(raw);
 }
 
-/** An absolute path; `~/` stands for the home directory. The working directory is the caller's and means nothing here. */
+/** An absolute path; `~/` stands for the home directory. Other paths are refused, because the working directory is the caller's. */
 export function parsePath(raw: string, { home }: Directories): Parsed<string> {
   if (raw.startsWith('/')) return parsed(raw);
   if (!raw.startsWith('~/')) return unparsed('expects an absolute path, or one that begins with "~/"');
@@ -175,7 +175,7 @@ const PARSERS: { readonly [K in Kind]: Parser<K> } = {
   },
 };
 
-/** The value that `raw` stands for, or what was expected of it: `expects …`. Never repeats `raw`. */
+/** The value of `raw`, or a sentence `expects …`. Never repeats `raw`. */
 export function parseValue<K extends Kind>(kind: K, raw: unknown, key: Key, directories: Directories): Parsed<Values[K]> {
   return PARSERS[kind](raw, key, directories);
 }
@@ -185,7 +185,7 @@ const SWITCHES = new Map<string, boolean>([
   ...['false', 'no', 'off', '0'].map((word) => [word, false] as const),
 ]);
 
-/** What an environment variable's text would be in the file: lists are divided by blanks, switches are words. */
+/** The value that a variable's text would have in the file. Blanks divide lists, and switches are words. */
 export function fromEnvironment(value: string, { kind }: Key): unknown {
   if (kind === 'switch') return SWITCHES.get(value.toLowerCase()) ?? value;
   if (kind === 'texts' || kind === 'paths' || kind === 'hosts') return value.split(/\s+/).filter((item) => item !== '');

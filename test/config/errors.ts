@@ -122,7 +122,7 @@ export const ERRORS: [string, RegExp | string][] = [
   ['[auth]\nuser = "u"\npassword = 12345', /key "password" in \[auth\] expects a text such as "secret", found a number without quotes$/],
   [
     'smarthosts = ["a", "b"]\n[auth]\nuser = "u"\npassword_file = "/p"',
-    /^\/f:1: key "smarthosts": "b" would be handed the password for "a": write a table .*, or auth = "none"$/,
+    /^\/f:1: key "smarthosts": "b" would get the password for "a": write a table .*, or auth = "none"$/,
   ],
   [
     'smarthosts = ["smtp://a"]\n[tls]\nmode = "off"\n[auth]\nuser = "u"\npassword_file = "/p"',

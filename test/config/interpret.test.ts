@@ -178,11 +178,11 @@ test('no smart host is handed the password of another, unless the file says so',
   assert.deepEqual(users('smarthosts = ["a", "b"]'), [undefined, undefined], 'nothing to hand out');
   assert.match(
     error(`smarthosts = ["a",\n"b"]\n${auth}`),
-    /^\/f:2: key "smarthosts": "b" would be handed the password for "a": .*auth = "default".*auth = "none"$/,
+    /^\/f:2: key "smarthosts": "b" would get the password for "a": .*auth = "default".*auth = "none"$/,
   );
   const route = (more: string): string =>
     `smarthosts = ["a"]\n${auth}[[router]]\nname = "r"\ndriver = "manualroute"\nhosts = [\n"b"]\n${more}`;
-  assert.match(error(route('')), /^\/f:9: key "hosts": "b" would be handed the password for "a"/);
+  assert.match(error(route('')), /^\/f:9: key "hosts": "b" would get the password for "a"/);
   const routed = (more: string): (string | undefined)[] =>
     (config(route(more)).routers[0] as ManualrouteDefinition).hosts.map((host) => host.auth?.user);
   assert.deepEqual(routed('auth = "default"'), ['u']);
@@ -501,7 +501,7 @@ test('errors of the environment', () => {
   );
   assert.match(
     error(null, { env: { NOSPOOL_SMARTHOSTS: 'a b', NOSPOOL_AUTH_USER: 'u', NOSPOOL_AUTH_PASSWORD_FILE: '/p' } }),
-    /^environment: NOSPOOL_SMARTHOSTS: "b" would be handed/,
+    /^environment: NOSPOOL_SMARTHOSTS: "b" would get/,
   );
 });
 
