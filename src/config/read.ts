@@ -4,6 +4,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { ownerOf, refuseFile, whyUnread } from '../trust/facts.ts';
 import type { FileKind } from '../trust/rules.ts';
 import type { Config } from './config.ts';
@@ -67,9 +68,9 @@ async function findConfig(request: ConfigRequest, read: (path: string, kind: Con
   // A system file that this user cannot read cannot be in force for this user, locked or not.
   if (system.state === 'read' && system.text.includes('lock')) {
     const file = await parseFile(systemFile, system, true);
-    if (!('toml' in file)) return file;
-    if (file.toml.table.lock === true) {
-      const answer = interpret(file, {}, directories);
+    if (!file.ok) return refusal(file.detail);
+    if (file.value.toml.table.lock === true) {
+      const answer = interpret(file.value, {}, directories);
       return answer.ok ? { ...answer, warnings: [...answer.warnings, ...listIgnored(request, systemFile)] } : answer;
     }
   }
@@ -118,21 +119,17 @@ async function finish(
   warnings: readonly string[],
 ): Promise<ConfigAnswer> {
   if (content.state !== 'read' && content.state !== 'absent') return refusal(content.detail);
-  const file = content.state === 'absent' ? null : await parseFile(path, content, isSystem);
-  if (file !== null && !('toml' in file)) return file;
-  const answer = interpret(file, env, directories);
+  const file = content.state === 'absent' ? parsed(null) : await parseFile(path, content, isSystem);
+  if (!file.ok) return refusal(file.detail);
+  const answer = interpret(file.value, env, directories);
   return answer.ok ? { ...answer, warnings: [...warnings, ...answer.warnings] } : answer;
 }
 
-async function parseFile(
-  path: string,
-  { text, refuses }: FileContent & { state: 'read' },
-  isSystem: boolean,
-): Promise<File | (ConfigAnswer & { ok: false })> {
+async function parseFile(path: string, { text, refuses }: FileContent & { state: 'read' }, isSystem: boolean): Promise<Parsed<File>> {
   const { parseToml } = await import('./toml.ts');
   const toml = parseToml(text);
-  if (!toml.ok) return { ok: false, errors: [`${path}:${toml.line}: this is not TOML: ${toml.detail}`] };
-  return { path, toml, refuses, isSystem };
+  if (!toml.ok) return unparsed(`${path}:${toml.line}: this is not TOML: ${toml.detail}`);
+  return parsed({ path, toml: toml.value, refuses, isSystem });
 }
 
 function readText(path: string, kind: ConfigKind, euid: number, opened: number[]): FileContent {

@@ -3,34 +3,31 @@
  * accepts, so a scanner walks that text once more. Loaded only when a file is read. Knows no key of nospool.toml.
  */
 import { parse, TomlError } from 'smol-toml';
+import { type Parsed, unparsed } from '../smtp/parsed.ts';
 
 export type PathStep = string | number;
 
 export interface Toml {
-  readonly ok: true;
   /** Tables have no prototype; an integer is a number. */
   readonly table: Readonly<Record<string, unknown>>;
   /** The line of a key, table or array item, from 1; 0 when it is not in the file. */
   line(...path: readonly PathStep[]): number;
 }
 
-export interface NotToml {
-  readonly ok: false;
-  readonly line: number;
-  readonly detail: string;
-}
+/** `Parsed<Toml>`; an error has its line, too. */
+export type ParsedToml = Extract<Parsed<Toml>, { ok: true }> | (Extract<Parsed<Toml>, { ok: false }> & { readonly line: number });
 
-export function parseToml(text: string): Toml | NotToml {
+export function parseToml(text: string): ParsedToml {
   try {
     const table = parse(text);
     const lines = scan(text);
-    return { ok: true, table, line: (...path) => lines.get(encodePath(path)) ?? 0 };
+    return { ok: true, value: { table, line: (...path) => lines.get(encodePath(path)) ?? 0 } };
   } catch (error) {
     if (!(error instanceof TomlError)) throw error;
     // Only the first line, because the others repeat the file, and it may hold a password.
     const [first = ''] = error.message.split('\n');
     const detail = first.replace(/^Invalid TOML document: /, '');
-    return { ok: false, line: error.line, detail: explain(detail, text.split('\n')[error.line - 1] ?? '') };
+    return { ...unparsed(explain(detail, text.split('\n')[error.line - 1] ?? '')), line: error.line };
   }
 }
 

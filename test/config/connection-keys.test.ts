@@ -9,7 +9,7 @@ const test = suite('how a smart host is reached');
 function links(text: string, env: Record<string, string> = {}): (Link | undefined)[] {
   const toml = parseToml(text);
   assert.ok(toml.ok, text);
-  const got = interpret({ path: '/f', toml, refuses: () => null, isSystem: true }, env, { home: '/home/ops' });
+  const got = interpret({ path: '/f', toml: toml.value, refuses: () => null, isSystem: true }, env, { home: '/home/ops' });
   assert.ok(got.ok, got.ok ? '' : got.errors.join('\n'));
   const routed = got.config.routers.flatMap((router) => (router.driver === 'manualroute' ? router.hosts : []));
   return [...got.config.smarthosts, ...routed].map(({ link }) => link);
@@ -89,7 +89,7 @@ test('no error repeats what stands before the host of a proxy, which may be a pa
   ]) {
     const toml = parseToml(text);
     assert.ok(toml.ok);
-    const got = interpret({ path: '/f', toml, refuses: () => null, isSystem: true }, {}, { home: null });
+    const got = interpret({ path: '/f', toml: toml.value, refuses: () => null, isSystem: true }, {}, { home: null });
     assert.ok(!got.ok, text);
     assert.doesNotMatch(got.errors.join('\n'), /hunter2/);
   }

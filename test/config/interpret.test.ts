@@ -31,7 +31,7 @@ function read(text: string | null, { env = {}, mode = 0o640, home = '/home/ops',
     mount: () => ({ isReadOnly: false, isOwn: false }),
   };
   const refuses = (held: Held) => (mode === null || held === 'path' ? null : refusalOf(held, facts, { euid: 0 }));
-  return interpret({ path: '/f', toml, refuses, isSystem }, env, { home });
+  return interpret({ path: '/f', toml: toml.value, refuses, isSystem }, env, { home });
 }
 
 function config(text: string | null, given: Given = {}): Config {

@@ -32,7 +32,7 @@ function interpreted(text: string | null, env: Record<string, string> = {}): Int
   if (text === null) return interpret(null, env, directories);
   const toml = parseToml(text);
   assert.ok(toml.ok, `${text}\n${toml.ok ? '' : toml.detail}`);
-  return interpret({ path: '/f', toml, refuses: () => null, isSystem: true }, env, directories);
+  return interpret({ path: '/f', toml: toml.value, refuses: () => null, isSystem: true }, env, directories);
 }
 
 const HEADINGS: Readonly<Record<string, Section>> = {
@@ -79,7 +79,7 @@ test('the example has every key with its default, and no other; without its "#" 
 
   const toml = parseToml(text);
   assert.ok(toml.ok);
-  const table = toml.table as Record<string, Record<string, unknown>>;
+  const table = toml.value.table as Record<string, Record<string, unknown>>;
   for (const section of ['', 'tls', 'auth', 'timeouts'] as const) {
     const found = section === '' ? table : (table[section] as Record<string, unknown>);
     for (const key of keysOf(section))
@@ -166,7 +166,13 @@ test('the manual has every error, and none that cannot be', async () => {
     isOwnGroup: () => false,
     mount: () => ({ isReadOnly: false, isOwn: false }),
   };
-  collect(interpret({ path: '/f', toml, refuses: () => refusalOf('literal', facts, { euid: 0 }), isSystem: false }, {}, { home: null }));
+  collect(
+    interpret(
+      { path: '/f', toml: toml.value, refuses: () => refusalOf('literal', facts, { euid: 0 }), isSystem: false },
+      {},
+      { home: null },
+    ),
+  );
 
   const folder = mkdtempSync(path.join(tmpdir(), 'nospool-manual-'));
   try {

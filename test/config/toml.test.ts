@@ -85,15 +85,15 @@ test('every key has its line', () => {
   for (const text of [TEXT, TEXT.replaceAll('\n', '\r\n')]) {
     const toml = parseToml(text);
     assert.ok(toml.ok);
-    for (const [path, line] of POSITIONS) assert.equal(toml.line(...path), line, path.join(' '));
+    for (const [path, line] of POSITIONS) assert.equal(toml.value.line(...path), line, path.join(' '));
   }
 });
 
 test('tables have no prototype, so no name of a user is found there', () => {
   const toml = parseToml('[rewrite]\n__proto__ = "a"\nconstructor = "b"');
   assert.ok(toml.ok);
-  assert.equal((toml.table.rewrite as Record<string, unknown>).toString, undefined);
-  assert.equal(toml.line('rewrite', '__proto__'), 2);
+  assert.equal((toml.value.table.rewrite as Record<string, unknown>).toString, undefined);
+  assert.equal(toml.value.line('rewrite', '__proto__'), 2);
 });
 
 test('errors have a line and repeat nothing of the file', () => {
@@ -173,8 +173,8 @@ test('whatever the parser accepts, every key and item of it has a line that hold
       const toml = parseToml(text);
       assert.ok(toml.ok);
       const lines = text.split('\n');
-      for (const path of paths(toml.table)) {
-        const line = toml.line(...path);
+      for (const path of paths(toml.value.table)) {
+        const line = toml.value.line(...path);
         assert.ok(line > comments.length && line <= lines.length, `${JSON.stringify(path)} in ${text}`);
         const last = path.at(-1);
         if (typeof last === 'string' && /^\w+$/.test(last)) assert.ok((lines[line - 1] as string).includes(last), text);

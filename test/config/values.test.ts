@@ -90,8 +90,8 @@ test('the default and the example of every key are values of its kind', async ()
     if (key.initial !== null) assert.ok(parseValue(key.kind, key.initial, key, directories).ok, `default of ${key.name}`);
     const toml = parseToml(`k = ${key.example}`);
     assert.ok(toml.ok, key.example);
-    assert.ok(parseValue(key.kind, toml.table.k, key, directories).ok, `example of ${key.name}`);
-    assert.notDeepEqual(toml.table.k, undefined);
+    assert.ok(parseValue(key.kind, toml.value.table.k, key, directories).ok, `example of ${key.name}`);
+    assert.notDeepEqual(toml.value.table.k, undefined);
   }
 });
 

@@ -21,7 +21,7 @@ function imported(files: Files, program: ForeignProgram | null = null, path = Ob
 function config(toml: string): Config {
   const parsed = parseToml(toml);
   assert.ok(parsed.ok, toml);
-  const answer = interpret({ path: '/f', toml: parsed, refuses: () => null, isSystem: false }, {}, { home: '/home/ops' });
+  const answer = interpret({ path: '/f', toml: parsed.value, refuses: () => null, isSystem: false }, {}, { home: '/home/ops' });
   assert.ok(answer.ok, `${toml}\n${answer.ok ? '' : answer.errors.join('\n')}`);
   return answer.config;
 }
@@ -508,7 +508,7 @@ test('whatever is printed as a text is read back as it was', () => {
   for (const text of ['', 'a"b\\c', "it's", 'é – 漢', 'a\tb\nc\u0000\u007f', '{y}']) {
     const toml = parseToml(`k = ${printText(text)}`);
     assert.ok(toml.ok);
-    assert.equal(toml.table.k, text);
+    assert.equal(toml.value.table.k, text);
   }
 });
 

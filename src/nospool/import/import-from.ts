@@ -92,6 +92,6 @@ function errorsOf(text: string): readonly string[] {
   const path = 'nospool.toml';
   const toml = parseToml(text);
   if (!toml.ok) return [`${path}:${toml.line}: this is not TOML: ${toml.detail}`];
-  const answer = interpret({ path, toml, refuses: () => null, isSystem: false }, {}, { home: '/' });
+  const answer = interpret({ path, toml: toml.value, refuses: () => null, isSystem: false }, {}, { home: '/' });
   return answer.ok ? [] : answer.errors;
 }

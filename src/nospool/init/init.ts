@@ -5,7 +5,7 @@
 import { chmodSync, chownSync, existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { interpret } from '../../config/interpret.ts';
-import { SYSTEM_FILE } from '../../config/read.ts';
+import { SYSTEM_FILE, userFile } from '../../config/read.ts';
 import { parseToml } from '../../config/toml.ts';
 import { identify } from '../../process/identity.ts';
 import { failWith, print, printDocument } from '../../process/stderr.ts';
@@ -94,13 +94,7 @@ function lastWords(output: string, isSystem: boolean, { user, passwordFile }: Fi
 }
 
 function defaultPlace({ who, environment }: InitSurroundings): string | null {
-  if (who.euid === 0) return SYSTEM_FILE;
-  const folder = environment.XDG_CONFIG_HOME?.startsWith('/')
-    ? environment.XDG_CONFIG_HOME
-    : who.home === null
-      ? null
-      : `${who.home}/.config`;
-  return folder === null ? null : `${folder}/nospool/config.toml`;
+  return who.euid === 0 ? SYSTEM_FILE : userFile(environment, who.home);
 }
 
 /** From /etc/group; a number stands for itself. */
@@ -120,6 +114,6 @@ function gidOf(group: string): number | null {
 function errorsOf(file: string, text: string, isSystem: boolean, { who }: InitSurroundings): readonly string[] {
   const toml = parseToml(text);
   if (!toml.ok) return [`bug: ${file}:${toml.line}: ${toml.detail}`];
-  const answer = interpret({ path: file, toml, refuses: () => null, isSystem }, {}, { home: who.home });
+  const answer = interpret({ path: file, toml: toml.value, refuses: () => null, isSystem }, {}, { home: who.home });
   return answer.ok ? [] : answer.errors;
 }
