@@ -1,4 +1,4 @@
-/** What the benches stand on: rounds, spreads, ratios, reports, and the round trips that SPEC allows. Nothing is timed here. */
+/** Rounds, spreads, ratios, reports, and the least number of round trips. Measures no time. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -6,13 +6,13 @@ import os from 'node:os';
 import path from 'node:path';
 import { suite } from 'uvu';
 import { glance } from '../../bench/support/bench.ts';
-import { axisEnd, chart } from '../../bench/support/chart.ts';
+import { axisEnd, drawChart } from '../../bench/support/chart.ts';
 import { flights } from '../../bench/support/flights.ts';
 import { execOf } from '../../bench/support/installed.ts';
-import { cost } from '../../bench/support/measure.ts';
+import { measureCost } from '../../bench/support/measure.ts';
 import { native } from '../../bench/support/native.ts';
 import { asMarkdown, asText, cells, claim, difference, type Result, ratio } from '../../bench/support/report.ts';
-import { type Case, rounds, spread, summary } from '../../bench/support/rounds.ts';
+import { type Case, runRounds, spread, summary } from '../../bench/support/rounds.ts';
 import type { Table } from '../../bench/support/table.ts';
 import { printWrapper } from '../../src/nospool/install/wrapper.ts';
 
@@ -28,7 +28,7 @@ test('a spread is the median, the least and the greatest', () => {
 test('cases run in turn, each round begins with another, and the warm-up does not count', async () => {
   const order: string[] = [];
   const cases = ['a', 'b', 'c'].map((name): Case => ({ name, run: async () => ({ wall: order.push(name) }) }));
-  const rows = await rounds(cases, 3, quiet);
+  const rows = await runRounds(cases, 3, quiet);
   assert.equal(order.join(''), 'abc' + 'abc' + 'bca' + 'cab');
   assert.deepEqual(
     rows.map(({ name, runs }) => [name, runs]),
@@ -48,7 +48,7 @@ test('a case that fails says why, has no numbers, and is not run again', async (
     if (times === 2) throw new Error('no route');
     return { wall: 1 };
   };
-  const [row, other] = await rounds(
+  const [row, other] = await runRounds(
     [
       { name: 'broken', run: broken },
       { name: 'sound', run: async () => ({ wall: 2 }) },
@@ -125,7 +125,7 @@ test('a difference counts only when the spreads do not touch', () => {
 
 test('a case may want fewer rounds than there are', async () => {
   const run = async () => ({ wall: 1 });
-  const rows = await rounds(
+  const rows = await runRounds(
     [
       { name: 'all', run },
       { name: 'few', most: 2, run },
@@ -187,7 +187,7 @@ test('a chart has every row that was measured, its median, and no bar beyond its
     name: `<${i}>`,
     ...summary([{ wall }, { wall: wall + 500 }, { wall: wall - 1 }]),
   }));
-  const svg = chart({ ...table(1, 1), rows: [...rows, { name: 'absent', runs: 0, measures: {}, failed: 'no' }] });
+  const svg = drawChart({ ...table(1, 1), rows: [...rows, { name: 'absent', runs: 0, measures: {}, failed: 'no' }] });
   assert.equal(svg.match(/<rect /g)?.length, 6);
   assert.ok(svg.includes('&lt;0&gt;') && svg.includes('>100.0<') && !svg.includes('absent'));
   const widths = [...svg.matchAll(/width="([\d.]+)" height="16"/g)].map((match) => Number(match[1]));
@@ -204,17 +204,17 @@ test('the command of an installed script is found in it, quotes and all', () => 
   assert.equal(execOf('#!/bin/sh\necho\n'), null);
 });
 
-test('a cost has what the command wrote; anonymous memory is looked at only where it is asked for', async () => {
+test('a cost has the output of the command, and anonymous memory only on request', async () => {
   if (native('measure') === null && spawnSync('python3', ['-c', '']).status !== 0) return;
   const argv = [process.execPath, '-e', 'setTimeout(() => console.log("done"), 50)'];
-  const [plain, sampled] = [await cost({ argv }), await cost({ argv, sampled: true })];
+  const [plain, sampled] = [await measureCost({ argv }), await measureCost({ argv, sampled: true })];
   assert.deepEqual([plain.output, plain.anonymous, sampled.output], ['done\n', 0, 'done\n']);
   assert.ok(plain.wall >= 50 && plain.rss > 1);
   if (process.platform === 'linux') assert.ok(sampled.anonymous > 1 && sampled.anonymous < sampled.rss);
-  await assert.rejects(cost({ argv: [process.execPath, '-e', 'process.exit(3)'] }), /^Error: node ended with status 3$/);
+  await assert.rejects(measureCost({ argv: [process.execPath, '-e', 'process.exit(3)'] }), /^Error: node ended with status 3$/);
 });
 
-test('flights are those of SPEC §7', () => {
+test('flights: a whole envelope in one with PIPELINING, a command each without', () => {
   const rows: [Parameters<typeof flights>[0], number, number][] = [
     [{}, 1, 4],
     [{}, 10, 13],
