@@ -86,7 +86,7 @@ const result = (own: number, peer: number): Result => ({
   claims: [claim('at most half', ratio(table(own, peer), 'nospool', 'peer', 'wall'), { most: 0.5 })],
 });
 
-test('a ratio is between medians; a claim about what was not measured neither holds nor fails', () => {
+test('a ratio is between medians; a claim without a measure neither holds nor fails', () => {
   assert.equal(ratio(table(30, 60), 'nospool', 'peer', 'wall'), 0.5);
   assert.equal(ratio(table(30, 60), 'nospool', 'absent', 'wall'), null);
   assert.equal(claim('x', 0.5, { most: 0.5 }).holds, true);
@@ -98,7 +98,7 @@ test('a ratio is between medians; a claim about what was not measured neither ho
   assert.equal(claim('x', 4, { most: 3 }, { floor: { name: 'floor', value: null } }).limit, undefined);
 });
 
-test('the text of a result has every row, the ratios, and what failed', () => {
+test('the text of a result has every row, the ratios and the failures', () => {
   const text = asText(result(30, 60));
   assert.match(text, /nospool +30\.0 \(29\.0–31\.0\) +0\.50\n/);
   assert.match(text, /peer \(1 run\) +60\.0 \(60\.0–60\.0\) +1\.00\n/);
@@ -149,7 +149,7 @@ test('measures that share a column are medians in a row; a column may leave the 
   assert.deepEqual(cells({ ...table(1, 1), columns, rows })[1], ['one', '1 / 2 / –', '3.0']);
 });
 
-test('Markdown begins with the goals, says what stands in the way of those that do not hold, and has one link a chart', () => {
+test('Markdown begins with the goals and the limits of those that do not hold, and has one link a chart', () => {
   const failed = claim('a goal', 0.7, { most: 0.5 }, { unit: ' ×', floor: { name: 'the floor', value: 0.6 }, limit: 'More of it.' });
   const kept = claim('another', 0.4, { most: 0.5 }, { floor: { name: 'the floor', value: 0.1 }, limit: 'not told' });
   const sample = result(30, 60);
@@ -194,7 +194,7 @@ test('a chart has every row that was measured, its median, and no bar beyond its
   assert.ok(Math.max(...widths) <= 420);
 });
 
-test('the command of an installed script is found in it, quotes and all', () => {
+test('the command of an installed script is found, with quotes', () => {
   const wrapping = { version: '1', isBun: false, memoryTest: null, hasSplit: true };
   for (const [interpreter, command] of [
     ['/usr/bin/node', '/opt/nospool/sendmail.cjs'],

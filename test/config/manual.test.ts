@@ -17,7 +17,7 @@ const read = (file: string): string => readFileSync(new URL(`../../${file}`, imp
 const MANUAL = read('man/nospool.toml.5');
 const EXAMPLE = read('examples/nospool.example.toml');
 
-/** What a line of roff shows. */
+/** The text that a line of roff shows. */
 function shown(line: string): string {
   return line
     .replace(/^\.[A-Z]+ /, '')
@@ -127,13 +127,13 @@ test('the manual’s examples are accepted', () => {
   assert.ok(got.ok && got.config.smarthosts[0]?.auth !== null);
 });
 
-/** A sentence of the manual, with `...` for what differs; nothing, if it stands first. */
+/** A sentence of the manual, in which `...` stands for any text, and for none at the beginning. */
 function patternOf(sentence: string): RegExp {
   const text = sentence.replace(/[*+?^${}()|[\]\\/]/g, '\\$&').replaceAll('.', '\\.');
   return new RegExp(`^${text.replace(/^\\\.\\\.\\\. /, '(.* )?').replaceAll('\\.\\.\\.', '.*')}$`, 's');
 }
 
-test('the manual has every error, and none that cannot be', async () => {
+test('the manual has every error, and no impossible one', async () => {
   const diagnostics = MANUAL.slice(MANUAL.indexOf('.SH DIAGNOSTICS'), MANUAL.indexOf('.SH SEE ALSO'));
   const items = [...diagnostics.matchAll(/^\.T[PQ]\n(\.B .*)$/gm)].map(([, line]) => shown(line as string));
   assert.ok(items.length > 30);
@@ -189,7 +189,7 @@ test('the manual has every error, and none that cannot be', async () => {
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-  // Root can read anything, so this one is made in read.test.ts only.
+  // Root can read every file, so only read.test.ts makes this error.
   sentences.push('cannot be read by uid 1000; a directory above it is closed to this user');
 
   const patterns = items.map((item) => [item, patternOf(item)] as const);

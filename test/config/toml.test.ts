@@ -89,7 +89,7 @@ test('every key has its line', () => {
   }
 });
 
-test('tables have no prototype, so no name of a user is found there', () => {
+test('tables have no prototype, so no name of a user finds a method', () => {
   const toml = parseToml('[rewrite]\n__proto__ = "a"\nconstructor = "b"');
   assert.ok(toml.ok);
   assert.equal((toml.value.table.rewrite as Record<string, unknown>).toString, undefined);
@@ -113,7 +113,7 @@ test('errors have a line and repeat nothing of the file', () => {
   }
 });
 
-// what is written, what it should have been
+// the text, the error
 const WRONG: readonly (readonly [string, string])[] = [
   ['domain = "example.org', 'the closing quote is missing: domain = "…"'],
   ["domain = 'example.org", 'the closing quote is missing: domain = "…"'],
@@ -143,13 +143,13 @@ const WRONG: readonly (readonly [string, string])[] = [
   ['log = "a"\nlog = "b"', 'this key is there already'],
 ];
 for (const [text, detail] of WRONG)
-  test(`O9: not TOML: ${JSON.stringify(text)}`, () => {
+  test(`not TOML: ${JSON.stringify(text)}`, () => {
     const toml = parseToml(`${text}\n`);
     assert.ok(!toml.ok);
     assert.equal(toml.detail, detail);
   });
 
-/** Every path of a value, in any depth. */
+/** All paths in a value, at any depth. */
 function paths(value: unknown, base: PathStep[] = []): PathStep[][] {
   const below = Array.isArray(value)
     ? value.flatMap((item, i) => paths(item, [...base, i]))
@@ -159,7 +159,7 @@ function paths(value: unknown, base: PathStep[] = []): PathStep[][] {
   return base.length === 0 ? below : [base, ...below];
 }
 
-test('whatever the parser accepts, every key and item of it has a line that holds its name', () => {
+test('every key and item that the parser accepts has a line that holds its name', () => {
   const leaf = fc.oneof(fc.string(), fc.integer(), fc.boolean(), fc.double({ noNaN: true }));
   const { tree } = fc.letrec((tie) => ({
     tree: fc.dictionary(fc.string(), fc.oneof({ depthSize: 'small' }, leaf, tie('tree'), fc.array(leaf), fc.array(tie('tree'))), {

@@ -26,7 +26,7 @@ test('help fits a screen', () => {
   }
 });
 
-test('every option of the table is one the sink has, and the other way round', () => {
+test('the table and the sink have the same options', () => {
   const names = COMMANDS.find(({ name }) => name === 'sink')?.options.map(({ name }) =>
     name.replace(/-[a-z]/g, (match) => match.charAt(1).toUpperCase()),
   );
@@ -105,7 +105,7 @@ for (const [argv, status, out, err] of USAGE)
     assert.equal(run.status, status);
   });
 
-test('O9: completion in bash: options of check, files of send and import', () =>
+test('completion in bash: options of check, files of send and import', () =>
   within(60_000, async () => {
     if (!existsSync('/usr/bin/python3') || !existsSync('/bin/bash')) return;
     const folder = scratch();
@@ -129,7 +129,7 @@ test('O9: completion in bash: options of check, files of send and import', () =>
     for (const shown of [/check --json /, /send letter\.eml /, /import --force msmtprc /, /--config +--from/]) assert.match(stdout, shown);
   }));
 
-test('the entry hands on arguments and exit status', () => {
+test('the entry passes arguments and exit status on', () => {
   const run = spawnSync(process.execPath, ['--import', 'tsx', 'src/nospool/launch.ts', 'sinc'], {
     cwd: ROOT,
     encoding: 'utf8',
@@ -147,7 +147,7 @@ driver = "redirect"
 data = { root = "ops@example.org", nobody = ":fail: nobody lives here", "-x" = "ops@example.org" }
 `;
 
-// arguments, status, what standard output holds, why
+// arguments, status, a part of standard output, why
 const ROUTES: readonly (readonly [readonly string[], number, RegExp, string])[] = [
   [['root'], 0, /^root@host\.example\.org\n {2}ours: redirected by .*\nrecipients {4}ops@example\.org\n/s, 'an alias'],
   [['--json', 'root', 'x@y.example'], 0, /^\{"deliverable":true,.*\}\n$/, 'JSON'],

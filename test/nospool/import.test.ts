@@ -26,10 +26,10 @@ function config(toml: string): Config {
   return answer.config;
 }
 
-/** Lines that open a block say nothing of their own. */
+/** Lines that open a block need no note. */
 const OPENS_A_BLOCK = /^\s*(#|$|defaults|account|identity)/;
 
-/** The configuration that the files become, after what holds for every import. */
+/** The configuration that the files become. Asserts what holds for every import. */
 function check(
   files: Files,
   program: ForeignProgram,
@@ -121,7 +121,7 @@ unheard_of 1
   assert.ok(all.toml.startsWith('# Made by "nospool import" from /home/ops/.msmtprc;'));
 });
 
-test('msmtp: never less TLS than before, and what was off is said', () => {
+test('msmtp: never less TLS than before, with a note where it was off', () => {
   const { config: plain, all } = check(
     {
       '/etc/msmtprc': 'host mx.example.net\nfrom %U@example.net\nset_from_header on\ndomain web1.example.net\nkeepbcc on\nsyslog LOG_MAIL',
@@ -161,7 +161,7 @@ test('msmtp: never less TLS than before, and what was off is said', () => {
   assert.deepEqual(socket.aliases, ['/a']);
 });
 
-test('msmtp: accounts that cannot be chosen by sender are named', () => {
+test('msmtp: a note names each account that no sender can choose', () => {
   const { config, effect } = check(
     {
       '/msmtp/config':
@@ -359,7 +359,7 @@ identity bob@example.org
   assert.equal(named.from, 'c@d.example');
 });
 
-test('the program is told by name or content; what is not known is said', () => {
+test('the name or the content of a file tells its program; an unknown file is an error', () => {
   for (const [path, text, program] of [
     ['/tmp/x', 'account default\nhost a\nfrom a@b', 'msmtp'],
     ['/tmp/x', 'mailhub=a', 'ssmtp'],
@@ -375,7 +375,7 @@ test('the program is told by name or content; what is not known is said', () => 
   assert.equal(missing.ok ? '' : missing.detail, '/etc/msmtprc cannot be read');
 });
 
-// files, what they become, why; the programs themselves are asked in test/interop/importers.test.ts
+// files, their configuration, why; test/interop/importers.test.ts asks the programs themselves
 const FOUND: readonly (readonly [string, Files, (config: Config) => unknown, unknown])[] = [
   [
     'ssmtp keeps the From field and forces the envelope',
@@ -457,13 +457,13 @@ const FOUND: readonly (readonly [string, Files, (config: Config) => unknown, unk
   ],
 ];
 for (const [title, files, facts, expected] of FOUND)
-  test(`O7: ${title}`, () => {
+  test(`${title}`, () => {
     const all = imported(files);
     assert.deepEqual(all.errors, [], all.toml);
     assert.deepEqual(facts(config(all.toml)), expected, all.toml);
   });
 
-test('O7: what wins over nothing is not said to be mapped', () => {
+test('a setting without effect gets no note that it is mapped', () => {
   const all = imported({ '/etc/msmtprc': 'account default\nhost a.example\nallow_from_override off\n' });
   const [note] = all.notes.filter(({ key }) => key === 'allow_from_override');
   assert.deepEqual([note?.effect, note?.text], ['dropped', 'there is no from that could win over -f']);
@@ -498,13 +498,13 @@ test('msmtp: proxy and source address go with their account', () => {
   assert.deepEqual(effect('/etc/msmtprc:12'), ['source_ip dropped']);
 });
 
-test('what nospool would refuse is told at once', () => {
+test('an error that nospool would report is reported at once', () => {
   const { errors } = imported({ '/etc/msmtprc': 'host a b\ntls on' });
   assert.equal(errors.length, 1);
   assert.match(errors[0] as string, /^nospool\.toml:\d+: key "smarthosts": "a b" is not a host name$/);
 });
 
-test('whatever is printed as a text is read back as it was', () => {
+test('a printed text is read back unchanged', () => {
   for (const text of ['', 'a"b\\c', "it's", 'é – 漢', 'a\tb\nc\u0000\u007f', '{y}']) {
     const toml = parseToml(`k = ${printText(text)}`);
     assert.ok(toml.ok);
@@ -528,7 +528,7 @@ test('routes beside [auth] get its password only if the plan says so', () => {
   assert.deepEqual(routes(shared), ['r:  -> submission://b:587 default u:/p']);
 });
 
-test('the starter is short, is accepted and holds no secret', () => {
+test('the first configuration is short, is accepted and holds no secret', () => {
   const empty: FirstAnswers = {
     smarthost: 'submission://mail.example.org',
     user: '',

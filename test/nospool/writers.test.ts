@@ -1,4 +1,4 @@
-/** Who may change what is installed: owners, modes, folders above, links. */
+/** Users who may change installed files: owners, modes, folders above, links. */
 import assert from 'node:assert/strict';
 import { chmodSync, chownSync, lchownSync, mkdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -6,12 +6,12 @@ import { suite } from 'uvu';
 import { describeDanger } from '../../src/nospool/install/writers.ts';
 import { scratch } from '../support/command.ts';
 
-const test = suite('what others may change');
+const test = suite('files that others may change');
 const isRoot = process.getuid?.() === 0;
 const me = { uids: [0, process.getuid?.() ?? 0], gids: [] as number[] };
 const STRANGER = 54_321;
 
-/** `bin/node` below a folder of its own, reached through two folders; nobody else may change any. */
+/** Makes `bin/node` in two folders that nobody else may change. */
 function tree(): string {
   const root = realpathSync(scratch());
   mkdirSync(`${root}/opt/bin`, { recursive: true });
@@ -20,13 +20,13 @@ function tree(): string {
   return root;
 }
 
-test('S4: a file that only the trusted may change, in folders that only they may change', () => {
+test('there is no danger for a file that only the trusted may change, in folders that only they may change', () => {
   const root = tree();
   assert.equal(describeDanger(`${root}/opt/bin/node`, me), null, "the folder for temporary files is everybody's, but sticky");
   assert.equal(describeDanger('/bin/sh', { uids: [0], gids: [] }), null);
 });
 
-test('S4: modes, of the file and of every folder above it', () => {
+test('the mode of the file and of every folder above it counts', () => {
   for (const [changed, mode, expected] of [
     ['opt/bin/node', 0o757, 'everybody'],
     ['opt/bin/node', 0o775, 'group'],
@@ -48,7 +48,7 @@ test('S4: modes, of the file and of every folder above it', () => {
 });
 
 if (isRoot)
-  test('S4: owners, of the file and of every folder above it', () => {
+  test('the owner of the file and of every folder above it counts', () => {
     for (const owned of ['opt/bin/node', 'opt/bin', 'opt']) {
       const root = tree();
       chownSync(`${root}/${owned}`, STRANGER, 0);
@@ -61,7 +61,7 @@ if (isRoot)
     assert.match(String(describeDanger(`${root}/opt/bin/node`, me)), /belongs to nobody \(uid 65534\)$/);
   });
 
-test('S4: links are followed, of files and of folders, and so are the folders that hold them', () => {
+test('links of files and of folders are followed, and the folders that hold them count', () => {
   const root = tree();
   mkdirSync(`${root}/links`, { mode: 0o755 });
   symlinkSync('../opt/bin/node', `${root}/links/relative`);
@@ -78,7 +78,7 @@ test('S4: links are followed, of files and of folders, and so are the folders th
 });
 
 if (isRoot)
-  test('S4: in a folder where everybody may write, as in /tmp, a link belongs to who may replace it', () => {
+  test('in a folder where everybody may write, as in /tmp, the owner of a link may replace it', () => {
     const root = tree();
     mkdirSync(`${root}/tmp`);
     chmodSync(`${root}/tmp`, 0o1777);
@@ -86,13 +86,13 @@ if (isRoot)
     assert.equal(describeDanger(`${root}/tmp/node`, me), null);
     lchownSync(`${root}/tmp/node`, STRANGER, 0);
     assert.equal(describeDanger(`${root}/tmp/node`, me), `${root}/tmp/node belongs to uid ${STRANGER}`);
-    // Elsewhere it is the folder that counts.
+    // Elsewhere the folder counts.
     symlinkSync('bin/node', `${root}/opt/node`);
     lchownSync(`${root}/opt/node`, STRANGER, 0);
     assert.equal(describeDanger(`${root}/opt/node`, me), null);
   });
 
-test('S4: in a root that is being made links lead where they will lead there, and what is above it does not count', () => {
+test('below --root links lead where they will lead there, and folders above it do not count', () => {
   const above = tree();
   chmodSync(`${above}/opt`, 0o777);
   const root = `${above}/opt/bin`;
@@ -107,7 +107,7 @@ test('S4: in a root that is being made links lead where they will lead there, an
   assert.match(String(describeDanger(`${root}/usr/bin/node`, me, root)), /\/etc may be changed/);
 });
 
-test('what is not there, or leads in a circle, is said', () => {
+test('a missing file and a circle of links are errors', () => {
   const root = tree();
   symlinkSync('circle', `${root}/circle`);
   assert.throws(() => describeDanger(`${root}/circle`, me), { code: 'ELOOP' });

@@ -1,4 +1,4 @@
-/** `nospool` in this process, with what it printed; sinks and configurations for it. Knows no assertion. */
+/** Runs `nospool` in this process, with sinks and configurations for it. Knows no assertion. */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { main } from '../../src/nospool/command-line.ts';
@@ -12,12 +12,12 @@ export interface Run {
   readonly stderr: string;
 }
 
-/** Runs the command with its standard output and error caught; one at a time. */
+/** Runs the command and catches its standard output and error; one at a time. */
 export async function nospool(...argv: readonly string[]): Promise<Run> {
   return captured(() => main(argv, 'from source'));
 }
 
-/** What is printed while `work` runs; its value is the status. */
+/** Catches the output while `work` runs; its value is the status. */
 export async function captured(work: () => Promise<number>): Promise<Run> {
   const { stdout, stderr } = process;
   const originals = [stdout.write, stderr.write] as const;
@@ -38,7 +38,7 @@ export async function captured(work: () => Promise<number>): Promise<Run> {
   }
 }
 
-/** What a sink said with --json, by its events. */
+/** An event that a sink reports with --json. */
 export interface Told {
   readonly event: string;
   readonly [fact: string]: unknown;
@@ -53,7 +53,7 @@ export interface RunningSink {
   close(): Promise<void>;
 }
 
-/** A sink in this process. */
+/** Starts a sink in this process. */
 export async function sinkWith(options: Partial<SinkOptions> = {}): Promise<RunningSink> {
   const told: Told[] = [];
   const certificate = path.join(scratch(), 'sink.pem');
@@ -73,7 +73,7 @@ export async function sinkWith(options: Partial<SinkOptions> = {}): Promise<Runn
   };
 }
 
-/** The path of a configuration of its own: `toml`, then names, no aliases and a log in the same folder. */
+/** Writes a configuration into a new folder: names, no aliases, a log in the same folder, then `toml` and `tables`. */
 export function configured(toml: string, tables = ''): { readonly config: string; readonly log: string; readonly folder: string } {
   const folder = scratch();
   const config = path.join(folder, 'nospool.toml');
