@@ -18,7 +18,7 @@ import { isDirect, linkOver } from './connection-keys.ts';
 import { nearestKey, type Section } from './keys.ts';
 import { readAuthPolicy, tlsOver } from './policy.ts';
 import { type Reading, readTable, take } from './table.ts';
-import type { PathStep } from './toml.ts';
+import type { PathStep } from './toml-lines.ts';
 import type { Entries, Location } from './values.ts';
 
 /** 'implied': nothing is written, so [auth] applies if that is safe. */

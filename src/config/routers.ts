@@ -8,7 +8,7 @@ import { isAddressLiteral, isDomain, parseMailbox, parseReversePath } from '../s
 import { draftHosts, type HostDraft, type Inherited, ignoredOver, readAuthKey, readTlsKey } from './hosts.ts';
 import { keyOf } from './keys.ts';
 import { type Reading, readTable, take } from './table.ts';
-import type { PathStep } from './toml.ts';
+import type { PathStep } from './toml-lines.ts';
 import type { Entries, Location } from './values.ts';
 
 /** A router whose hosts have no settled credentials yet. */

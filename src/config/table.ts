@@ -3,7 +3,7 @@
  * neither files nor what the values mean.
  */
 import { KEYS, type Key, type Kind, keyOf, keysOf, nearestKey, printSection, type Section, TABLES } from './keys.ts';
-import type { PathStep } from './toml.ts';
+import type { PathStep } from './toml-lines.ts';
 import { type Directories, type Entries, type Location, parseValue, type Values, type Written } from './values.ts';
 
 /** Things that not every file may hold: a password, a command, the path of a file that nospool writes or sends. */

@@ -2,7 +2,8 @@ import assert from 'node:assert';
 import fc from 'fast-check';
 import { stringify } from 'smol-toml';
 import { suite } from 'uvu';
-import { type PathStep, parseToml } from '../../src/config/toml.ts';
+import { parseToml } from '../../src/config/toml.ts';
+import type { PathStep } from '../../src/config/toml-lines.ts';
 
 const test = suite('toml');
 
