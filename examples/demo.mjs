@@ -133,7 +133,7 @@ password_file = "${folder}/password"`,
   },
   {
     title: '2. One of two recipients is refused',
-    story: 'All recipients or none: alice does not get it either, and the caller is told.',
+    story: 'All recipients or none: alice does not get it either, and the caller gets an error.',
     argv: ['-v', 'alice@example.org', 'nobody@example.org'],
     file: 'alarm.eml',
     sink: plain,

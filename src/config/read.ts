@@ -18,7 +18,7 @@ export interface ConfigRequest {
   /** True: an administrator gave `path`, not a program whose arguments may come from others. Default false. */
   readonly isTrusted?: boolean;
   readonly env: Environment;
-  /** From the password database; null = none. */
+  /** The home directory in the password database; null = none. */
   readonly home: string | null;
   readonly euid: number;
   /** The system file, for tests; SYSTEM_FILE when absent. */

@@ -1,6 +1,6 @@
 /**
  * The command line of `nospool`: yargs parses it, and the help is in our own words because it has to fit a screen. Knows
- * no command but through the table.
+ * no command except through the table.
  */
 import yargs from 'yargs';
 import { failWith, print } from '../process/stderr.ts';

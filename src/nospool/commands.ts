@@ -14,7 +14,7 @@ export interface CommandOption {
   readonly help: string;
 }
 
-/** By the option's name in camel case; a list holds texts. */
+/** Values by the option's name in camel case. */
 export type OptionValues = Readonly<Record<string, unknown>>;
 
 export interface AdminCommand {

@@ -25,7 +25,7 @@ export function completions(commands: readonly CompletedCommand[], words: readon
   return startingWith([...command.options.map(({ name }) => `--${name}`), '--help'], current);
 }
 
-/** For the shell whose path is given: zsh, or else bash. */
+/** The script for the shell at `shell`: that of zsh, else that of bash. */
 export const completionScript = (shell: string): readonly string[] => (shell.endsWith('zsh') ? ZSH : BASH).split('\n');
 
 const ZSH = `_nospool() {

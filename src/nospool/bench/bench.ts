@@ -21,7 +21,7 @@ export interface BenchOptions {
   readonly messages: number | null;
   readonly connections: number | null;
   readonly size: string | null;
-  /** Of each message. */
+  /** The recipients of each message. */
   readonly recipients: number | null;
   readonly from: string | null;
   readonly to: string | null;

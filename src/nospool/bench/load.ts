@@ -26,7 +26,7 @@ export type Fate = 'accepted' | 'rejected' | 'uncertain' | 'lost' | 'unsent';
 export interface Measured {
   /** Sums up to the messages of the load. */
   readonly fates: Readonly<Record<Fate, number>>;
-  /** From the first connection to the last outcome. */
+  /** The time from the first connection to the last outcome. */
   readonly seconds: number;
   /** Milliseconds from MAIL to the verdict, of messages that were accepted. */
   readonly latencies: Durations;

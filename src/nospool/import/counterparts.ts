@@ -9,7 +9,7 @@ import type { ForeignFile, Notes } from './foreign-file.ts';
 
 /** Why a setting has no counterpart, or only a similar one. */
 export const NO_QUEUE = 'there is no queue: a message is delivered at once or fails';
-export const NO_BOUNCES = 'there are no bounces: the caller is told';
+export const NO_BOUNCES = 'there are no bounces: the caller gets the error';
 export const NO_LOCAL_DELIVERY = 'there is no local delivery';
 export const ADDS_MESSAGE_ID = 'Message-ID is added where it is missing';
 export const NOT_KNOWN = 'it is not known';
@@ -66,7 +66,7 @@ export function mechanismOf(word: string): string | null {
   return known.includes(name) ? name : null;
 }
 
-/** Where TLS was asked for it is written, because on loopback our default is to do without. */
+/** Required TLS is written, because on loopback the default is none. */
 export const REQUIRED: TomlTable = { mode: 'required' };
 
 /** A fingerprint by SHA-256 as `tls.fingerprint` has it; null when it is of another kind. */

@@ -1,6 +1,6 @@
 /**
  * Files of other programs: their lines and settings, and a note on each setting. Knows no format and nothing of
- * nospool.toml but the shape of the result.
+ * nospool.toml except the shape of the result.
  */
 import type { ConfigPlan } from '../print-config.ts';
 
@@ -21,7 +21,7 @@ export interface WrittenSetting {
   readonly value: string;
 }
 
-/** By the name that the other program knows. */
+/** Settings by the name that the other program knows. */
 export type WrittenSettings = ReadonlyMap<string, WrittenSetting>;
 
 export type Effect = 'mapped' | 'approximated' | 'dropped';
@@ -62,7 +62,7 @@ export interface SettingNotes {
   readonly map: NoteSetting;
   /** Adds a note also where the setting is absent, because its absence means something. */
   readonly approximate: NoteSetting;
-  /** As `map`. */
+  /** Adds no note where the setting is absent. */
   readonly drop: NoteSetting;
 }
 

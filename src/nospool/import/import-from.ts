@@ -81,7 +81,7 @@ function programOf({ path, text }: ForeignFile): ForeignProgram | null {
   return null;
 }
 
-/** Without repetitions, because an account that copies another one repeats its notes. */
+/** Drops repetitions, because an account that copies another one repeats its notes. */
 function distinct(notes: readonly Note[]): readonly Note[] {
   const byText = new Map(notes.map((note) => [JSON.stringify(note), note]));
   return [...byText.values()];

@@ -28,28 +28,13 @@ import {
   type Translation,
   type WrittenSetting,
 } from './foreign-file.ts';
-
-/** The settings that hold for one account. */
-interface MsmtpAccount {
-  readonly name: string;
-  readonly line: number;
-  readonly settings: Map<string, WrittenSetting>;
-  /** Without the defaults: an account that copies this one gets these. */
-  readonly own: Map<string, WrittenSetting>;
-}
-
-/** Keys of older releases, with their present name and the value that they mean. */
-const RENAMED: Readonly<Record<string, readonly [string, string | null]>> = {
-  connect_timeout: ['timeout', null],
-  tls_nocertcheck: ['tls_certcheck', 'off'],
-  tls_nostarttls: ['tls_starttls', 'off'],
-};
+import { isOff, isOn, type MsmtpAccount, readAccounts } from './msmtp-accounts.ts';
 
 /** Why a key has no counterpart, or what to do in its place. */
 const WITHOUT_COUNTERPART: Readonly<Record<string, string>> = {
   tls_crl_file: 'revocation lists are not read; fingerprint pins a certificate',
-  tls_priorities: 'the syntax is that of GnuTLS; min_version is what there is',
-  tls_min_dh_prime_bits: 'left to the TLS library',
+  tls_priorities: 'the syntax is that of GnuTLS; only min_version is here',
+  tls_min_dh_prime_bits: 'the TLS library decides that',
   ntlmdomain: 'NTLM is not spoken',
   from_full_name: 'the name is that of the password database; -F and $NAME override it',
   set_date_header: 'Date is added where it is missing',
@@ -217,67 +202,6 @@ function noteTheRest(file: ForeignFile, accounts: readonly MsmtpAccount[], notes
     else notes.dropped(file, line, key, HANDLED.has(key) ? 'it has no effect on this account' : 'it holds for the default account only');
   }
 }
-
-/** Accounts in the order of the file. Each has the defaults that stand before it, and the settings of accounts that it copies. */
-function readAccounts(file: ForeignFile, notes: Notes): MsmtpAccount[] {
-  const accounts: MsmtpAccount[] = [];
-  const defaults = new Map<string, WrittenSetting>();
-  let inDefaults = false;
-  const begin = (name: string, line: number): MsmtpAccount => {
-    const account = { name, line, settings: new Map(defaults), own: new Map<string, WrittenSetting>() };
-    accounts.push(account);
-    return account;
-  };
-  for (const { line, text } of numberLines(file)) {
-    const found = /^\s*([^\s#]\S*)(?:\s+(.*?))?\s*$/.exec(text);
-    if (!found) continue;
-    const command = (found[1] as string).toLowerCase();
-    const value = stripQuotes(found[2] ?? '');
-    if (command === 'defaults') inDefaults = true;
-    else if (command === 'account') {
-      inDefaults = false;
-      const [name = '', bases = ''] = value.split(':').map((part) => part.trim());
-      const account = begin(name, line);
-      for (const base of bases
-        .split(',')
-        .map((part) => part.trim())
-        .filter(Boolean)) {
-        const copied = accounts.findLast((one) => one !== account && one.name === base);
-        if (copied) copyInto(account, copied);
-        else notes.dropped(file, line, `account ${name} : ${base}`, 'there is no such account before it');
-      }
-    } else if (command === 'eval') {
-      notes.dropped(file, line, 'eval', 'commands that write the configuration are not run: write what it prints');
-    } else {
-      const [key, meant] = RENAMED[command] ?? [command, null];
-      const setting: WrittenSetting = { line, key, value: meant ?? value };
-      if (inDefaults) defaults.set(key, setting);
-      else {
-        // Settings before the first account belong to an account without a name.
-        const account = accounts.at(-1) ?? begin('default', line);
-        account.settings.set(key, setting);
-        account.own.set(key, setting);
-      }
-    }
-  }
-  return accounts;
-}
-
-/** msmtp never copies allow_from_override, and copies no `from` where that is off. */
-function copyInto(account: MsmtpAccount, copied: MsmtpAccount): void {
-  for (const [key, setting] of copied.own) {
-    if (key === 'allow_from_override' || (key === 'from' && isOff(account.settings.get('allow_from_override')))) continue;
-    account.settings.set(key, setting);
-    account.own.set(key, setting);
-  }
-}
-
-const stripQuotes = (text: string): string => (/^".*"$/.test(text) ? text.slice(1, -1) : text);
-
-const isOff = (setting: WrittenSetting | undefined): boolean => setting?.value.toLowerCase() === 'off';
-
-/** True also for a switch without an argument. */
-const isOn = (setting: WrittenSetting | undefined): boolean => setting !== undefined && /^(on|)$/i.test(setting.value);
 
 /** `from` as a pattern of `senders`, which has `*` and `*@domain` only; null for another glob. */
 function patternOf(from: string): string | null {

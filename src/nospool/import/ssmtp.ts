@@ -114,7 +114,7 @@ const KNOWN_KEYS = new Set([
 /** The first line of these keys counts, because arguments of a call come before them. Of all others the last line counts. */
 const FIRST_COUNTS = new Set(['authuser', 'authpass', 'authmethod']);
 
-/** By keys in lower case, because ssmtp disregards case, in the order of the file. */
+/** Reads the settings in the order of the file, by keys in lower case, because ssmtp disregards case. */
 function readSettings(file: ForeignFile, notes: Notes): WrittenSettings {
   const settings = new Map<string, WrittenSetting>();
   for (const { line, text } of numberLines(file)) {

@@ -16,7 +16,7 @@ export interface FirstAnswers {
   readonly root: string;
   /** An alias file that exists. Its router comes behind that of `root`. */
   readonly aliasFile: string;
-  /** For the system file: no other configuration counts. */
+  /** True makes the system file the only configuration. */
   readonly lock: boolean;
 }
 

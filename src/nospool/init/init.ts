@@ -97,7 +97,7 @@ function defaultPlace({ who, environment }: InitSurroundings): string | null {
   return who.euid === 0 ? SYSTEM_FILE : userFile(environment, who.home);
 }
 
-/** From /etc/group; a number stands for itself. */
+/** The number of a group in /etc/group; a number stands for itself. */
 function gidOf(group: string): number | null {
   if (/^\d{1,9}$/.test(group)) return Number(group);
   try {

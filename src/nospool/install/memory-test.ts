@@ -14,7 +14,7 @@ interface Processor {
   readonly code: string;
 }
 
-/** By process.arch. */
+/** Processors by process.arch. */
 const PROCESSORS: Readonly<Record<string, Processor>> = {
   x64: {
     elf: 62,

@@ -3,7 +3,7 @@
 export interface Discarded {
   readonly messages: number;
   readonly octets: number;
-  /** From the first MAIL, or from the report before, to the last message. */
+  /** The time from the first MAIL, or from the report before, to the last message. */
   readonly seconds: number;
 }
 

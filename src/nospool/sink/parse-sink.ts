@@ -14,7 +14,7 @@ export interface RefusalRule {
 
 export interface SinkRules {
   readonly receiving: Receiving;
-  /** Of --refuse-at. */
+  /** The values of --refuse-at. */
   readonly refusals: readonly RefusalRule[];
 }
 

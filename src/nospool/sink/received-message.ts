@@ -37,9 +37,9 @@ export function keepShown(message: SinkMessage, octets: Uint8Array): void {
 }
 
 interface Arrival {
-  /** Of the connection, from 1. */
+  /** The number of the connection, from 1. */
   readonly client: number;
-  /** Of the message, from 1. */
+  /** The number of the message, from 1. */
   readonly number: number;
   readonly visit: Visit;
   /** The version; null without TLS. */

@@ -94,7 +94,7 @@ function schemeOf({ unix, lmtp, tls }: SinkOptions): string {
   return tls ? 'submissions://' : 'submission://';
 }
 
-/** What all connections of a sink share: the counts and the output. */
+/** The counts and the output, which all connections of a sink share. */
 interface Desk {
   /** Writes an event: its facts for programs, or its lines for people. */
   readonly tell: (event: string, facts: Readonly<Record<string, unknown>>, lines: readonly string[]) => void;
