@@ -1,12 +1,12 @@
-/** The content encoder alone: how fast octets go through it, warm and at the start of a process. */
+/** Measures the content encoder alone: its rate when warm, and its first octets in a process. */
 import { existsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Bench } from './support/bench.ts';
 import { bodyBlock, type Shape } from './support/material.ts';
-import { cost } from './support/measure.ts';
+import { measureCost } from './support/measure.ts';
 import { DIST, inCache, inSupport } from './support/places.ts';
 import { type Claim, claim, medianOf, ratio } from './support/report.ts';
-import { type Case, rounds } from './support/rounds.ts';
+import { type Case, runRounds } from './support/rounds.ts';
 import { node } from './support/runtimes.ts';
 import type { Table } from './support/table.ts';
 
@@ -15,7 +15,7 @@ const SHAPES: readonly [Shape, string][] = [
   ['crlf', 'base64 lines with CRLF'],
   ['dotted', 'uneven lines with LF, one of a hundred with a dot'],
 ];
-/** Name, what the child is told, flags for the runtime. */
+/** Name, the child's argument, flags for the runtime. */
 const KINDS: readonly [string, string, string[]][] = [
   ['memcpy (TypedArray.set)', 'copy', []],
   ['nospool kernel, read in place', 'kernel', []],
@@ -30,7 +30,7 @@ export const encoder: Bench = {
   title: 'The content encoder alone',
   async run({ runs, short, progress }) {
     const tables: Table[] = [];
-    if (!existsSync(path.join(DIST, 'lib/transport/kernel.js'))) throw new Error('build first: npm run build');
+    if (!existsSync(path.join(DIST, 'lib/transport/kernel/kernel.js'))) throw new Error('build first: npm run build');
     for (const [shape, what] of SHAPES.slice(0, short ? 1 : undefined)) {
       const file = inCache(`block-${shape}`);
       writeFileSync(file, bodyBlock(shape));
@@ -38,23 +38,23 @@ export const encoder: Bench = {
         (kind: string, flags: readonly string[], mode: string): Case['run'] =>
         async () => {
           const argv = [process.execPath, ...flags, inSupport('encoder-child.mjs'), DIST, kind, mode, file, short ? '100' : '500'];
-          return JSON.parse((await cost({ argv })).output) as Record<string, number>;
+          return JSON.parse((await measureCost({ argv })).output) as Record<string, number>;
         };
       const cases = KINDS.map(([name, kind, flags]) => ({ name, run: child(kind, flags, 'warm') }));
-      const rows = await rounds(cases, runs, progress, false);
+      const rows = await runRounds(cases, runs, progress, false);
       const columns = [{ key: 'rate', title: 'MB/s', digits: 0, ratio: true, more: true }];
       tables.push({
         title: `Warm: ${what}`,
         note: 'In 64 KiB chunks of a mebibyte, each run in a process of its own, for half a second (a tenth in the short form) after as long a warm-up.',
         base: 'memcpy (TypedArray.set)',
         columns,
-        // The other shapes look the same.
+        // A chart of the other shapes would look the same.
         chart: shape === 'lf' ? ['rate'] : [],
         rows,
       });
       if (shape !== 'lf' || short) continue;
       const cold = KINDS.map(([name, kind, flags]) => ({ name, run: child(kind, flags, 'cold') }));
-      const colder = await rounds(cold, runs, progress, false);
+      const colder = await runRounds(cold, runs, progress, false);
       tables.push({
         title: 'Cold: the first octets of a process',
         note: 'Microseconds from the first call: making the encoder, the first 2 KiB, and the next 64 KiB and 256 KiB.',

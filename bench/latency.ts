@@ -1,19 +1,19 @@
-/** Round trips: counted by how much longer a message takes when the smart host is further away. */
-import { type Bench, glance, type Setting, sending, submission } from './support/bench.ts';
+/** Counts round trips, from how much longer a message takes when the smart host is further away. */
+import { type Bench, glance, type Setting, sendCase, submission } from './support/bench.ts';
 import { flights } from './support/flights.ts';
 import { message } from './support/material.ts';
 import { others, ours, type Peer, type Submission } from './support/peers.ts';
-import { distant, type Offer, type Receiver, receiver } from './support/receivers.ts';
+import { type Offer, type Receiver, startDistance, startReceiver } from './support/receivers.ts';
 import { type Claim, medianOf } from './support/report.ts';
-import { type Case, type Row, rounds, summary } from './support/rounds.ts';
+import { type Case, type Row, runRounds, summary } from './support/rounds.ts';
 import type { Column, Table } from './support/table.ts';
 
 interface Kind {
   readonly title: string;
   readonly offer: Offer;
-  /** The others differ from these by a step that all programs take alike. */
+  /** The kinds without a chart differ by a step that all programs take alike. */
   readonly drawn?: boolean;
-  /** Before MAIL: TCP, greeting, EHLO, and what the kind adds. */
+  /** Round trips before MAIL: TCP, greeting, EHLO, and the steps of this kind. */
   readonly before: number;
 }
 
@@ -40,9 +40,9 @@ export const latency: Bench = {
     const counts = short ? [1, 10] : [1, 10, 1000];
     const distances = short ? [20, 60] : [0, 20, 100];
     for (const kind of KINDS.filter((_, i) => !short || i % 3 === 0)) {
-      const smartHost = await receiver(kind.offer);
+      const smartHost = await startReceiver(kind.offer);
       if (smartHost === null) continue;
-      tables.push(await table(kind, smartHost, counts, distances, { runs: short ? Math.min(runs, 2) : runs, short, progress }));
+      tables.push(await measureTable(kind, smartHost, counts, distances, { runs: short ? Math.min(runs, 2) : runs, short, progress }));
       smartHost.stop();
     }
     const many = tables.find(({ title }) => title.startsWith('STARTTLS') && title.endsWith('AUTH'));
@@ -56,21 +56,21 @@ export const latency: Bench = {
   },
 };
 
-/** Rounds of the programs of others. */
+/** At most so many rounds for the programs of others. */
 const OTHERS = 3;
 
-/** All counts of recipients in one table: a row a program. */
-async function table(
+/** One table for all counts of recipients, with a row for each program. */
+async function measureTable(
   kind: Kind,
   smartHost: Receiver,
   counts: readonly number[],
   distances: readonly number[],
   setting: Setting,
 ): Promise<Table> {
-  // A thousand trips of 100 ms tell nothing that ten of them do not.
-  const told = counts.filter((count) => count <= 10 || kind.offer.pipelining);
+  // Without PIPELINING a thousand recipients are a thousand trips of 100 ms, and ten show the same.
+  const measurable = counts.filter((count) => count <= 10 || kind.offer.pipelining);
   const all: Row[][] = [];
-  for (const count of told) all.push(await measured(kind, smartHost, count, distances, setting));
+  for (const count of measurable) all.push(await measureKind(kind, smartHost, count, distances, setting));
   const names = [...new Set(all.flatMap((rows) => rows.map(({ name }) => name)))];
   const joined = names.map((name): Row => {
     const rows = all.flatMap((each) => each.find((row) => row.name === name) ?? []);
@@ -82,35 +82,35 @@ async function table(
       ...(failed === undefined ? {} : { failed }),
     };
   });
-  const failures = told.flatMap((count, i) =>
+  const failures = measurable.flatMap((count, i) =>
     (all[i] as Row[]).flatMap(({ name, failed }) => (failed === undefined ? [] : [` Failed: ${name}, ${count} recipients: ${failed}.`])),
   );
-  const few = told.filter((count) => count <= 10);
+  const few = measurable.filter((count) => count <= 10);
   return {
     title: kind.title.charAt(0).toUpperCase() + kind.title.slice(1),
     note: `Receiver: ${smartHost.name}.${failures.join('')}`,
     base: 'minimum',
-    columns: told.flatMap((count) => columnsOf(count, distances)),
+    columns: measurable.flatMap((count) => columnsOf(count, distances)),
     chart: kind.drawn ? few.map((count) => `trips ${count}`) : [],
     rows: joined,
   };
 }
 
-async function measured(kind: Kind, smartHost: Receiver, count: number, distances: readonly number[], setting: Setting): Promise<Row[]> {
+async function measureKind(kind: Kind, smartHost: Receiver, count: number, distances: readonly number[], setting: Setting): Promise<Row[]> {
   const recipients = Array.from({ length: count }, (_, i) => `recipient${i}@example.org`);
-  const far = await Promise.all(distances.map((rtt) => distant(smartHost.port, rtt)));
+  const far = await Promise.all(distances.map((rtt) => startDistance(smartHost.port, rtt)));
   const input = { file: message('lf', 2048) };
   const cases = peers(count, setting.short).flatMap((peer): Case[] => {
     const each = distances.map((rtt, i) => {
       const what: Submission = submission(smartHost, { port: far[i]?.port as number, recipients });
-      return { rtt, run: sending(peer, smartHost, what, input)?.run };
+      return { rtt, run: sendCase(peer, smartHost, what, input)?.run };
     });
     if (each.some(({ run }) => run === undefined)) return [];
     return [
       {
         name: peer.name,
         ...(peer.name === 'nospool' ? {} : { most: OTHERS }),
-        // All distances in one run, so that each run has a slope of its own.
+        // A run has all distances, so that each run has a slope of its own.
         run: async () => {
           const walls: number[] = [];
           for (const { run } of each) walls.push((await run?.())?.wall as number);
@@ -124,13 +124,13 @@ async function measured(kind: Kind, smartHost: Receiver, count: number, distance
       },
     ];
   });
-  const rows = await rounds(cases, setting.runs, setting.progress, false);
+  const rows = await runRounds(cases, setting.runs, setting.progress, false);
   for (const each of far) each.stop();
   const minimum = kind.before + flights(kind.offer, count);
   return [{ name: 'minimum', ...summary([{ [`trips ${count}`]: minimum }]) }, ...rows];
 }
 
-/** Programs that say one command a round trip need minutes for a thousand recipients; their count is known from ten. */
+/** Programs that send one command a round trip need minutes for a thousand recipients, and ten show their count. */
 function peers(count: number, short: boolean): Peer[] {
   const [own] = ours();
   return [...(own ? [own] : []), ...others().filter(({ name }) => count <= (short ? 0 : 10) || /Exim/.test(name))];
@@ -144,7 +144,7 @@ function claims(tables: readonly Table[], counts: readonly number[]): Claim[] {
     }),
   );
   const worst = off.sort((a, b) => b.over - a.over)[0];
-  // A third of a round trip: timers and a slower start of TLS are not round trips.
+  // Timers and a slow start of TLS may take a third of a round trip.
   return [
     {
       text: 'Round trips are the minimum everywhere',

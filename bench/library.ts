@@ -1,14 +1,14 @@
-/** The library: many short messages over one session and over many, and what a session costs. */
+/** Measures the library: many short messages over one session and over many, and the memory of a session. */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { Bench } from './support/bench.ts';
-import { cost } from './support/measure.ts';
+import { measureCost } from './support/measure.ts';
 import { DIST, inSupport } from './support/places.ts';
 import { postfixProgram } from './support/postfix.ts';
-import { distant, type Receiver, receiver } from './support/receivers.ts';
+import { type Receiver, startDistance, startReceiver } from './support/receivers.ts';
 import { type Claim, claim, ratio } from './support/report.ts';
-import { type Case, type Measures, rounds } from './support/rounds.ts';
+import { type Case, type Measures, runRounds } from './support/rounds.ts';
 import { node } from './support/runtimes.ts';
 import type { Table } from './support/table.ts';
 
@@ -24,7 +24,7 @@ const NAMES: readonly (readonly [string, string])[] = [
   [FLOOR, 'floor'],
   [QUEUED_FLOOR, 'floor-queued'],
 ];
-/** What CHUNKING changes something for, and who it is compared with. */
+/** Senders for which CHUNKING changes something, and those that they are compared with. */
 const CHUNKING = new Set(['nospool', QUEUED, NODEMAILER, FLOOR]);
 const PER_SECOND = { key: 'rate', title: 'messages/s', digits: 0, ratio: true, more: true } as const;
 
@@ -32,7 +32,7 @@ export const library: Bench = {
   name: 'library',
   title: 'The library: messages a second, sessions at once',
   async run({ runs, short, progress }) {
-    if (!existsSync(path.join(DIST, 'lib/index.js'))) throw new Error('build first: npm run build');
+    if (!existsSync(path.join(DIST, 'lib/library/index.js'))) throw new Error('build first: npm run build');
     const tables: Table[] = [];
     for (const [connections, chunking] of [
       [1, false],
@@ -40,16 +40,16 @@ export const library: Bench = {
       [20, false],
       [20, true],
     ] as const) {
-      const smartHost = await receiver({ pipelining: true, chunking });
+      const smartHost = await startReceiver({ pipelining: true, chunking });
       if (smartHost === null) break;
       const messages = short ? 1000 : connections * 1000 + 9000;
       const cases = [
         ...NAMES.filter(([name]) => !chunking || CHUNKING.has(name)).map(([name, child]) =>
-          sending(name, child, smartHost, connections, messages),
+          sendCase(name, child, smartHost, connections, messages),
         ),
-        ...(chunking ? [] : source(smartHost, connections, messages)),
+        ...(chunking ? [] : postfixCase(smartHost, connections, messages)),
       ];
-      const rows = await rounds(cases, runs, progress, false);
+      const rows = await runRounds(cases, runs, progress, false);
       smartHost.stop();
       tables.push({
         title: `${connections === 1 ? 'One session' : `${connections} sessions`}${chunking ? ', the server offers CHUNKING too' : ''}`,
@@ -60,8 +60,8 @@ export const library: Bench = {
         rows,
       });
     }
-    const distance = await afar(short, runs, progress);
-    const many = await sessions(short ? 1000 : 10_000, Math.min(runs, 3), progress);
+    const distance = await measureAfar(short, runs, progress);
+    const many = await measureSessions(short ? 1000 : 10_000, Math.min(runs, 3), progress);
     return {
       method:
         'The sessions are open before the clock starts, and every one has sent a message. smtp-source counts from its start. The bare writer says the same commands in the same flights and looks at nothing but the first digit of each reply. "The next message given meanwhile": the program calls send again before the last message is settled, and its envelope goes out with the terminator (RFC 2920 §3.1); who waits for each verdict has two round trips a message.',
@@ -72,12 +72,12 @@ export const library: Bench = {
   },
 };
 
-function sending(name: string, child: string, smartHost: Receiver, connections: number, messages: number): Case {
-  return { name, run: () => sent(child, smartHost, smartHost.port, connections, messages) };
+function sendCase(name: string, child: string, smartHost: Receiver, connections: number, messages: number): Case {
+  return { name, run: () => sendMessages(child, smartHost, smartHost.port, connections, messages) };
 }
 
-/** `port` leads to the smart host, perhaps from afar. What the library says was taken must be what the smart host counted. */
-async function sent(child: string, smartHost: Receiver, port: number, connections: number, messages: number): Promise<Measures> {
+/** `port` leads to the smart host, perhaps over a distance. The library must report as many messages taken as the smart host counts. */
+async function sendMessages(child: string, smartHost: Receiver, port: number, connections: number, messages: number): Promise<Measures> {
   const argv = [
     process.execPath,
     '--expose-gc',
@@ -90,7 +90,7 @@ async function sent(child: string, smartHost: Receiver, port: number, connection
   ];
   const folder = process.env.BENCH_NODE_MODULES;
   const before = await smartHost.taken();
-  const { output } = await cost({ argv, ...(folder ? { environment: { BENCH_NODE_MODULES: folder } } : {}) });
+  const { output } = await measureCost({ argv, ...(folder ? { environment: { BENCH_NODE_MODULES: folder } } : {}) });
   const { sent: taken, lost, ...measures } = JSON.parse(output) as Record<string, number>;
   const counted = ((await smartHost.taken()) ?? 0) - (before ?? 0);
   if (lost !== 0 || (before !== null && counted !== taken))
@@ -98,8 +98,8 @@ async function sent(child: string, smartHost: Receiver, port: number, connection
   return measures;
 }
 
-/** Postfix's own load generator, in C. */
-function source({ port }: Receiver, connections: number, messages: number): Case[] {
+/** Postfix's load generator, in C. */
+function postfixCase({ port }: Receiver, connections: number, messages: number): Case[] {
   const program = postfixProgram('smtp-source');
   if (program === null) return [];
   const flags = [
@@ -120,21 +120,24 @@ function source({ port }: Receiver, connections: number, messages: number): Case
     {
       name: 'Postfix smtp-source',
       run: async () => {
-        const { wall, rss } = await cost({ argv: [...program.argv, ...flags, `inet:127.0.0.1:${port}`], environment: program.environment });
+        const { wall, rss } = await measureCost({
+          argv: [...program.argv, ...flags, `inet:127.0.0.1:${port}`],
+          environment: program.environment,
+        });
         return { rate: (messages * 1000) / wall, rss };
       },
     },
   ];
 }
 
-/** The same over a distance: there it is round trips that count. */
-async function afar(short: boolean, runs: number, progress: (text: string) => void): Promise<Table[]> {
-  const smartHost = await receiver({ pipelining: true });
+/** The same over a distance, where round trips decide. */
+async function measureAfar(short: boolean, runs: number, progress: (text: string) => void): Promise<Table[]> {
+  const smartHost = await startReceiver({ pipelining: true });
   if (smartHost === null) return [];
   const [rtt, messages] = [20, short ? 10 : 50];
-  const proxy = await distant(smartHost.port, rtt);
-  const cases = NAMES.map(([name, child]): Case => ({ name, run: () => sent(child, smartHost, proxy.port, 1, messages) }));
-  const rows = await rounds(cases, Math.min(runs, 5), progress, false);
+  const proxy = await startDistance(smartHost.port, rtt);
+  const cases = NAMES.map(([name, child]): Case => ({ name, run: () => sendMessages(child, smartHost, proxy.port, 1, messages) }));
+  const rows = await runRounds(cases, Math.min(runs, 5), progress, false);
   proxy.stop();
   smartHost.stop();
   return [
@@ -149,37 +152,37 @@ async function afar(short: boolean, runs: number, progress: (text: string) => vo
   ];
 }
 
-/** The receiver, and the process that sends, need descriptors for themselves. */
+/** Descriptors that the receiver and the sending process need for themselves. */
 const SPARE = 100;
 
-/** How many sessions one process may have here, of those that are wanted. */
-function allowed(wanted: number): number {
+/** The number of sessions that the limit of open files allows, at most `wanted`. */
+function countAllowed(wanted: number): number {
   const limit = Number(spawnSync('sh', ['-c', 'ulimit -Hn'], { encoding: 'utf8' }).stdout);
   return Number.isFinite(limit) && limit > SPARE ? Math.min(wanted, limit - SPARE) : wanted;
 }
 
-/** All at once in one process: what each holds, and that none fails. */
-async function sessions(wanted: number, runs: number, progress: (text: string) => void): Promise<Table[]> {
-  const smartHost = await receiver({ pipelining: true });
+/** Opens all sessions at once in one process: the memory of each, and whether any fails. */
+async function measureSessions(wanted: number, runs: number, progress: (text: string) => void): Promise<Table[]> {
+  const smartHost = await startReceiver({ pipelining: true });
   if (smartHost === null) return [];
   smartHost.stop();
-  const count = allowed(wanted);
+  const count = countAllowed(wanted);
   const fewer = count < wanted ? ` The limit of open files here allows no more; ${wanted.toLocaleString('en')} were wanted.` : '';
   const cases = NAMES.filter(([, child]) => child !== 'nodemailer-pool' && !child.endsWith('-queued')).map(
     ([name, child]): Case => ({
       name,
-      // Each with a receiver of its own: addresses of connections that have just ended are not free at once.
+      // Each run has a receiver of its own, because the addresses of ended connections are not free at once.
       run: async () => {
-        const own = (await receiver({ pipelining: true })) as Receiver;
+        const own = (await startReceiver({ pipelining: true })) as Receiver;
         try {
-          return await sent(child, own, own.port, count, count);
+          return await sendMessages(child, own, own.port, count, count);
         } finally {
           own.stop();
         }
       },
     }),
   );
-  const rows = await rounds(cases, runs, progress, false);
+  const rows = await runRounds(cases, runs, progress, false);
   return [
     {
       title: `${count.toLocaleString('en')} sessions at once in one process`,

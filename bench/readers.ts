@@ -1,8 +1,8 @@
-/** The reply reader and the header reader alone, beside the shortest thing that could stand in for each. */
+/** Measures the reply reader and the header reader alone, beside the shortest code that could replace each. */
 import type { Bench } from './support/bench.ts';
-import { cost } from './support/measure.ts';
+import { measureCost } from './support/measure.ts';
 import { DIST, inSupport } from './support/places.ts';
-import { rounds } from './support/rounds.ts';
+import { runRounds } from './support/rounds.ts';
 import { node } from './support/runtimes.ts';
 import type { Table } from './support/table.ts';
 
@@ -43,10 +43,10 @@ export const readers: Bench = {
         name,
         run: async () => {
           const argv = [process.execPath, inSupport('readers-child.mjs'), DIST, kind, short ? '100' : '500'];
-          return JSON.parse((await cost({ argv })).output) as Record<string, number>;
+          return JSON.parse((await measureCost({ argv })).output) as Record<string, number>;
         },
       }));
-      const rows = await rounds(each, runs, progress, false);
+      const rows = await runRounds(each, runs, progress, false);
       const columns = [
         { key: 'rate', title: 'MB/s', digits: 1, ratio: true, more: true },
         { key: 'items', title: 'thousand replies or fields a second', digits: 0 },

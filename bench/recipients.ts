@@ -1,26 +1,26 @@
-/** Many recipients, and aliases at scale: what routing costs. */
+/** Measures messages with many recipients and with large alias files. */
 import { existsSync, writeFileSync } from 'node:fs';
-import { type Bench, CPU, RSS, sending, submission, WALL } from './support/bench.ts';
+import { type Bench, CPU, RSS, sendCase, submission, WALL } from './support/bench.ts';
 import { message } from './support/material.ts';
 import { MEASURED_BY } from './support/measure.ts';
 import { others, ours, type Submission } from './support/peers.ts';
 import { inCache } from './support/places.ts';
-import { receiver } from './support/receivers.ts';
+import { startReceiver } from './support/receivers.ts';
 import type { Claim } from './support/report.ts';
-import { rounds } from './support/rounds.ts';
+import { runRounds } from './support/rounds.ts';
 import { bun, node } from './support/runtimes.ts';
 import type { Table } from './support/table.ts';
 
 const DOMAIN = 'bench.example';
-/** Found by trying, with Exim 4.96: one more, and it cannot read its spool file back. */
+/** With one recipient more, Exim 4.96 cannot read its spool file back (found by trying). */
 const EXIM_MOST = 16_384;
-const counted = (number: number): string => number.toLocaleString('en');
+const printCount = (number: number): string => number.toLocaleString('en');
 
 interface Kind {
   readonly title: string;
   readonly what: Pick<Submission, 'recipients' | 'aliases'>;
   readonly note?: string;
-  /** Programs that read no alias file, or need minutes, are left out. */
+  /** Leaves out programs that read no alias file or need minutes. */
   readonly peers: RegExp;
 }
 
@@ -32,37 +32,37 @@ export const recipients: Bench = {
     const entries = short ? 20_000 : 1_000_000;
     const expanded = short ? 2000 : 20_000;
     const kinds: Kind[] = [
-      { title: `${counted(most)} recipients as arguments`, what: { recipients: addresses(most) }, peers: /nospool|Exim|smtplib/ },
+      { title: `${printCount(most)} recipients as arguments`, what: { recipients: addresses(most) }, peers: /nospool|Exim|smtplib/ },
       ...(short
         ? []
         : [
             {
-              title: `${counted(many)} recipients as arguments`,
-              note: ` Exim reads no more than ${counted(most)} recipients of a message back from its spool file.`,
+              title: `${printCount(many)} recipients as arguments`,
+              note: ` Exim reads no more than ${printCount(most)} recipients of a message back from its spool file.`,
               what: { recipients: addresses(many) },
               peers: /nospool|smtplib/,
             },
           ]),
       {
-        title: `An alias file of ${counted(entries)} entries, one recipient in the middle of it`,
+        title: `An alias file of ${printCount(entries)} entries, one recipient in the middle of it`,
         what: { recipients: [`user${Math.floor(entries / 2)}@${DOMAIN}`], aliases: aliasFile(entries) },
         peers: /nospool|Exim/,
       },
       {
-        title: `An alias that expands to ${counted(expanded)} addresses`,
+        title: `An alias that expands to ${printCount(expanded)} addresses`,
         what: { recipients: [`everybody@${DOMAIN}`], aliases: expandingFile(expanded) },
         peers: /nospool|Exim/,
       },
     ];
     const tables: Table[] = [];
     for (const { title, note = '', what, peers } of kinds) {
-      const smartHost = await receiver({ pipelining: true });
+      const smartHost = await startReceiver({ pipelining: true });
       if (smartHost === null) break;
       const input = { file: message('lf', 2048) };
       const cases = [...ours().filter(({ version }) => [node.version, bun()?.version].includes(version)), ...others()]
         .filter(({ name }) => peers.test(name))
-        .flatMap((peer) => sending(peer, smartHost, submission(smartHost, what), input) ?? []);
-      const rows = await rounds(cases, runs, progress);
+        .flatMap((peer) => sendCase(peer, smartHost, submission(smartHost, what), input) ?? []);
+      const rows = await runRounds(cases, runs, progress);
       smartHost.stop();
       tables.push({
         title,

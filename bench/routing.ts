@@ -1,13 +1,13 @@
-/** Routing alone, at the sizes that are promised: many recipients, a large alias file, a large alias. */
+/** Measures routing alone, at the promised sizes: many recipients, a large alias file, a large alias. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { Bench } from './support/bench.ts';
-import { cost } from './support/measure.ts';
+import { measureCost } from './support/measure.ts';
 import { DIST, inCache, inSupport } from './support/places.ts';
-import { rounds } from './support/rounds.ts';
+import { runRounds } from './support/rounds.ts';
 import { node } from './support/runtimes.ts';
 
-/** Name, what the child is told. */
+/** Name, the child's argument. */
 const SCENARIOS: readonly (readonly [string, string])[] = [
   ['1 recipient, 10 aliases', 'no alias'],
   ['50,000 recipients elsewhere', 'many elsewhere'],
@@ -18,7 +18,7 @@ const SCENARIOS: readonly (readonly [string, string])[] = [
   ['an alias of 20,000 aliases', 'an alias of aliases'],
   ['newaliases, 1,000,000 aliases', 'newaliases'],
 ];
-/** Those that read no large file. */
+/** The first so many read no large file. */
 const SHORT = 2;
 
 export const routing: Bench = {
@@ -30,13 +30,12 @@ export const routing: Bench = {
       name,
       run: async () => {
         const file = inCache(`routing-${scenario.replaceAll(' ', '-')}`);
-        return JSON.parse((await cost({ argv: [...node.argv, inSupport('routing-child.mjs'), DIST, scenario, file] })).output) as Record<
-          string,
-          number
-        >;
+        return JSON.parse(
+          (await measureCost({ argv: [...node.argv, inSupport('routing-child.mjs'), DIST, scenario, file] })).output,
+        ) as Record<string, number>;
       },
     }));
-    const rows = await rounds(cases, runs, progress);
+    const rows = await runRounds(cases, runs, progress);
     return {
       method: 'In a fresh process each, from the parsed recipients to the final ones; the alias file is read within that time.',
       tables: [

@@ -1,7 +1,7 @@
 /**
  * `npm run bench [-- NAME… --short --runs N --against FILE --list]`: runs the benches, prints their tables, and writes
- * RESULTS.md with its charts. The short form, for continuous integration, only prints. A goal that does not hold is no
- * failure of the bench; a run of ours that fails is: the status is then 1.
+ * RESULTS.md with its charts. The short form, for continuous integration, only prints. The status is 1 if a run of nospool
+ * fails, but not if a goal does not hold.
  */
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -53,7 +53,7 @@ for (const bench of chosen) {
   try {
     findings = await bench.run({ runs, short: values.short, progress });
   } catch (error) {
-    // The others may still tell something.
+    // The other benches can still run.
     process.stderr.write(`${bench.name}: ${error instanceof Error ? error.stack : error}\n`);
     process.exitCode = 1;
     continue;

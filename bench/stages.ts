@@ -1,16 +1,16 @@
-/** What a start consists of: each row does a little more than the one above; and what each part costs that is loaded when needed. */
+/** Measures the stages of a start, of which each does a little more than the one before, and the parts that are loaded when needed. */
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { withoutCompiler } from '../src/nospool/install/wrapper.ts';
 import { readMainFile } from '../src/sendmail/start/loader.ts';
-import { type Bench, CPU, RSS, sending, starting, submission, WALL } from './support/bench.ts';
+import { type Bench, CPU, RSS, sendCase, startCase, submission, WALL } from './support/bench.ts';
 import { installed } from './support/installed.ts';
 import { certificate, message } from './support/material.ts';
-import { cost, MEASURED_BY } from './support/measure.ts';
+import { MEASURED_BY, measureCost } from './support/measure.ts';
 import { nodeFloor, nospoolBy } from './support/peers.ts';
 import { DIST, inCache, inSupport } from './support/places.ts';
-import { type Receiver, receiver } from './support/receivers.ts';
-import { type Case, rounds } from './support/rounds.ts';
+import { type Receiver, startReceiver } from './support/receivers.ts';
+import { type Case, runRounds } from './support/rounds.ts';
 import { bun, node, type Runtime } from './support/runtimes.ts';
 import type { Table } from './support/table.ts';
 
@@ -20,11 +20,11 @@ export const stages: Bench = {
   async run({ runs, short, progress }) {
     if (!existsSync(path.join(DIST, 'main.cjs'))) throw new Error('build first: npm run build');
     const tables: Table[] = [];
-    const smartHost = await receiver({ pipelining: true });
+    const smartHost = await startReceiver({ pipelining: true });
     if (smartHost !== null) {
       const other = bun();
       for (const runtime of [node, ...(other ? [other] : [])]) {
-        const rows = await rounds(steps(runtime, smartHost), short ? runs : 4 * runs, progress);
+        const rows = await runRounds(steps(runtime, smartHost), short ? runs : 4 * runs, progress);
         tables.push({
           title: `From nothing to a message, ${runtime.name}`,
           note: `Whole processes. Receiver: ${smartHost.name}.`,
@@ -36,7 +36,7 @@ export const stages: Bench = {
       }
       smartHost.stop();
     }
-    const rows = await rounds(parts(), short ? runs : 4 * runs, progress, false);
+    const rows = await runRounds(parts(), short ? runs : 4 * runs, progress, false);
     tables.push({
       title: 'Parts that are loaded when they are needed',
       note: `In the process, ${node.name}, with V8's code kept by the build except where it says so; node:net is loaded before. A part that a message does not need costs it no more than being read: main.cjs, which has all but character sets, has ${size('main.cjs')}. yargs is in nospool, and in no part of sendmail.`,
@@ -61,7 +61,7 @@ export const stages: Bench = {
 
 const size = (file: string): string => `${(statSync(path.join(DIST, file)).size / 1024).toFixed(0)} KiB`;
 
-/** Small programs, each with what the one before has. */
+/** Small programs; each does a little more than the one before. */
 const PROGRAMS: readonly (readonly [string, string])[] = [
   ['an empty file', ''],
   ["require('node:net')", "require('node:net');"],
@@ -76,30 +76,30 @@ function steps(runtime: Runtime, smartHost: Receiver): Case[] {
   const programs = PROGRAMS.map(([name, text], i) => {
     const file = inCache(`start-${i}.cjs`);
     writeFileSync(file, text);
-    return starting(name, [...runtime.argv, file, String(smartHost.port)]);
+    return startCase(name, [...runtime.argv, file, String(smartHost.port)]);
   });
   const built = path.join(DIST, 'sendmail.cjs');
   const kept = installed(runtime)?.argv ?? [...runtime.argv, built];
   const source = [...runtime.argv, uncompiled()];
   const file = message('lf', 2048);
   const whole = (name: string, argv: readonly string[]): Case[] =>
-    [sending(nospoolBy(name, runtime, argv), smartHost, submission(smartHost), { file })].flatMap((each) => each ?? []);
+    [sendCase(nospoolBy(name, runtime, argv), smartHost, submission(smartHost), { file })].flatMap((each) => each ?? []);
   const floor = nodeFloor(runtime);
-  const least = sending(floor, smartHost, submission(smartHost), { file: message('crlf', 2048) });
+  const least = sendCase(floor, smartHost, submission(smartHost), { file: message('crlf', 2048) });
   return [
-    starting(`${runtime.name} -e 0`, [...runtime.argv, '-e', '0']),
+    startCase(`${runtime.name} -e 0`, [...runtime.argv, '-e', '0']),
     ...programs,
     ...(least ? [least] : []),
-    starting('sendmail --version', [...kept, '--version']),
-    starting('sendmail --version, no code kept', [...source, '--version']),
+    startCase('sendmail --version', [...kept, '--version']),
+    startCase('sendmail --version, no code kept', [...source, '--version']),
     ...whole('sendmail, a message of 2 KiB', kept),
     ...whole('sendmail, a message of 2 KiB, no code kept', source),
     ...(runtime.bun ? [] : whole('sendmail, a message of 2 KiB, nothing compiled (--jitless)', restricted(kept))),
-    starting('nospool --version (yargs)', [...runtime.argv, path.join(DIST, 'nospool.mjs'), '--version']),
+    startCase('nospool --version (yargs)', [...runtime.argv, path.join(DIST, 'nospool.mjs'), '--version']),
   ];
 }
 
-/** As the installed script starts it where memory that can be written and run is forbidden, or address space is short. */
+/** The words by which the installed script starts nospool where the compiler cannot run. */
 const restricted = ([interpreter = '', ...words]: readonly string[]): string[] => [
   interpreter,
   ...withoutCompiler(process.version),
@@ -116,14 +116,14 @@ function uncompiled(): string {
   return path.join(folder, 'sendmail.cjs');
 }
 
-/** Name, what the child is told. */
+/** Name, the child's argument. */
 const PARTS: readonly (readonly [string, string])[] = [
   ['TOML parser', 'config-toml'],
-  ['WebAssembly kernel; 64 KiB', 'transport-kernel'],
-  ['conversion to 7 bits', 'message-convert'],
+  ['WebAssembly kernel; 64 KiB', 'transport-kernel-kernel'],
+  ['conversion to 7 bits', 'message-mime-convert'],
   ['credentials', 'submit-secret'],
-  ['SASL mechanisms', 'smtp-choose'],
-  ['TLS, our part', 'transport-tls'],
+  ['SASL mechanisms', 'smtp-sasl-choose'],
+  ['TLS, our part', 'transport-tls-tls'],
   ['TLS, node:tls; first secure context', 'node:tls'],
   ['DNS, node:dns; first lookup', 'node:dns'],
   ['proxies', 'transport-proxy'],
@@ -135,7 +135,7 @@ function parts(): Case[] {
   return [...PARTS, ['character sets (iconv-lite, no code kept); first decoding', rare] as const].map(([name, part]) => ({
     name,
     run: async () => {
-      const { output } = await cost({ argv: [...node.argv, inSupport('stages-child.mjs'), DIST, part, authority] });
+      const { output } = await measureCost({ argv: [...node.argv, inSupport('stages-child.mjs'), DIST, part, authority] });
       const place = places.get(part);
       const octetsOf = place ? place[1] - place[0] : part === rare ? statSync(path.join(DIST, rare)).size : 0;
       return { ...(octetsOf > 0 ? { size: octetsOf / 1024 } : {}), ...(JSON.parse(output) as Record<string, number>) };

@@ -1,12 +1,12 @@
-/** One short message, one process: what a cron mail costs. */
-import { type Bench, CPU, glance, RSS, sending, starting, submission, WALL } from './support/bench.ts';
+/** Measures one short message in one process, as cron sends it. */
+import { type Bench, CPU, glance, RSS, sendCase, startCase, submission, WALL } from './support/bench.ts';
 import { installed } from './support/installed.ts';
 import { message } from './support/material.ts';
 import { MEASURED_BY } from './support/measure.ts';
 import { asInstalled, nativeFloor, nodeFloor, others, ours, type Peer } from './support/peers.ts';
-import { type Offer, receiver } from './support/receivers.ts';
+import { type Offer, startReceiver } from './support/receivers.ts';
 import { type Claim, claim, type Floor, medianOf, ratio } from './support/report.ts';
-import { type Case, type Row, rounds } from './support/rounds.ts';
+import { type Case, type Row, runRounds } from './support/rounds.ts';
 import { bun, node, type Runtime, runtimes } from './support/runtimes.ts';
 import type { Table } from './support/table.ts';
 
@@ -34,17 +34,17 @@ export const startup: Bench = {
     const tables: Table[] = [];
     const measured: [Kind, readonly Row[]][] = [];
     for (const kind of KINDS) {
-      const smartHost = await receiver(kind.offer);
+      const smartHost = await startReceiver(kind.offer);
       if (smartHost === null) continue;
       const cases = [
-        ...runtimes().map(({ name, argv }) => starting(`${name} -e 0`, [...argv, '-e', '0'])),
+        ...runtimes().map(({ name, argv }) => startCase(`${name} -e 0`, [...argv, '-e', '0'])),
         ...(kind.short === 'clear' ? loaded() : []),
         ...peers.flatMap((peer: Peer) => {
           const input = { file: message(peer.verbatim ? 'crlf' : 'lf', 2048) };
-          return sending(peer, smartHost, submission(smartHost), input) ?? [];
+          return sendCase(peer, smartHost, submission(smartHost), input) ?? [];
         }),
       ];
-      const rows = await rounds(cases, short ? runs : 4 * runs, progress);
+      const rows = await runRounds(cases, short ? runs : 4 * runs, progress);
       smartHost.stop();
       measured.push([kind, rows]);
       tables.push({
@@ -72,13 +72,13 @@ export const startup: Bench = {
 
 const LOADED = 'sendmail --version';
 
-/** The program with all that a message in clear text needs of it, but for the TOML parser: loaded, and nothing sent. */
+/** Loads all that a message in clear text needs, except the TOML parser, and sends nothing. */
 function loaded(): Case[] {
   const command = installed(node);
-  return command ? [starting(LOADED, [...command.argv, '--version'])] : [];
+  return command ? [startCase(LOADED, [...command.argv, '--version'])] : [];
 }
 
-/** Nodes besides the default one: they have a table of their own. */
+/** Nodes besides the default one, which have a table of their own. */
 const newer = (): Runtime[] => runtimes().filter((runtime) => runtime !== node && !runtime.bun);
 
 /** One row for each runtime: its bare start, the bare socket writer, nospool. */

@@ -1,11 +1,11 @@
-/** Long messages: how fast they go through one process, and how much memory that takes. */
-import { ANONYMOUS, type Bench, CPU, glance, RATE, RSS, sending, starting, submission, WALL } from './support/bench.ts';
+/** Measures long messages: their rate through one process, and its memory. */
+import { ANONYMOUS, type Bench, CPU, glance, RATE, RSS, sendCase, startCase, submission, WALL } from './support/bench.ts';
 import { message, more, type Shape } from './support/material.ts';
 import { type Command, MEASURED_BY } from './support/measure.ts';
 import { nativeFloor, nodeFloor, others, ours, type Peer } from './support/peers.ts';
-import { type Offer, receiver } from './support/receivers.ts';
+import { type Offer, startReceiver } from './support/receivers.ts';
 import { type Claim, claim, type Floor, medianOf, ratio } from './support/report.ts';
-import { type Case, rounds } from './support/rounds.ts';
+import { type Case, runRounds } from './support/rounds.ts';
 import { bun, node, runtimes } from './support/runtimes.ts';
 import type { Table } from './support/table.ts';
 
@@ -16,17 +16,17 @@ interface Kind {
   readonly shape: Shape;
   readonly from: 'file' | 'pipe';
   readonly offer: Offer;
-  /** Of the programs of others. */
+  /** Which of the programs of others take part. */
   readonly peers: RegExp;
-  /** Under every runtime; otherwise the default one and Bun. */
+  /** True: under every runtime; false: under the default one and Bun. */
   readonly runtimes: boolean;
-  /** A variation tells little that a picture would show better. */
+  /** False for a variation, whose chart would show little. */
   readonly drawn: boolean;
 }
 
 const CLEAR: Offer = { pipelining: true };
 const TLS: Offer = { pipelining: true, tls: 'implicit' };
-/** What msmtp, swaks and smtplib need, which take many seconds or hold the message several times over, is known after one table. */
+/** Without msmtp, swaks and smtplib: they take many seconds or hold the message several times, so one table is enough for them. */
 const QUICK = /curl|Exim|nodemailer/;
 const KINDS: readonly Kind[] = [
   { title: 'file, LF, clear text', shape: 'lf', from: 'file', offer: CLEAR, peers: /./, runtimes: true, drawn: true },
@@ -66,12 +66,12 @@ export const throughput: Bench = {
     const tables: Table[] = [];
     for (const [i, kind] of KINDS.entries()) {
       if (short && i > 2) break;
-      const table = await uploads(kind, size, runs, progress);
+      const table = await measureUploads(kind, size, runs, progress);
       if (table) tables.push(table);
     }
-    const long = short ? null : await uploads({ ...(KINDS[2] as Kind), peers: /curl/, runtimes: false }, 1024 * MiB, runs, progress);
+    const long = short ? null : await measureUploads({ ...(KINDS[2] as Kind), peers: /curl/, runtimes: false }, 1024 * MiB, runs, progress);
     if (long) tables.push(long);
-    const held = await memory(short, Math.min(runs, 3), progress);
+    const held = await measureMemory(short, Math.min(runs, 3), progress);
     return {
       method: `Each run is a fresh process, from its start to its end, measured by ${MEASURED_BY}. Pipes are filled by \`cat\` from files in the page cache. MB/s are octets of the message as it is on disk, in millions, by wall time. The bare socket writers get CRLF and send it as it is.`,
       tables: [...tables, ...(held ? [held] : [])],
@@ -86,17 +86,17 @@ export const throughput: Bench = {
   },
 };
 
-async function uploads(kind: Kind, size: number, runs: number, progress: (text: string) => void): Promise<Table | null> {
+async function measureUploads(kind: Kind, size: number, runs: number, progress: (text: string) => void): Promise<Table | null> {
   const { title, shape, from, offer } = kind;
-  const smartHost = await receiver(offer);
+  const smartHost = await startReceiver(offer);
   if (smartHost === null) return null;
   const floor = nativeFloor();
   const other = bun();
   const own = ours().filter(({ name }) => kind.runtimes || name === 'nospool' || (other && name.endsWith(other.name)));
   const floors = [nodeFloor(), ...(other ? [nodeFloor(other)] : []), ...(floor ? [floor] : [])];
   const peers = [...own, ...floors, ...others().filter(({ name }) => kind.peers.test(name))];
-  const cases = peers.flatMap((peer) => sending(peer, smartHost, submission(smartHost), inputOf(peer, shape, size, from), { size }) ?? []);
-  const rows = await rounds(cases, runs, progress);
+  const cases = peers.flatMap((peer) => sendCase(peer, smartHost, submission(smartHost), inputOf(peer, shape, size, from), { size }) ?? []);
+  const rows = await runRounds(cases, runs, progress);
   smartHost.stop();
   return {
     title: `${nameOf(size)}, ${title}`,
@@ -116,8 +116,8 @@ function inputOf(peer: Peer, shape: Shape, size: number, from: 'file' | 'pipe'):
 }
 
 /** 4 MiB and 4 GiB (32 times as much in the short form: 128 MiB), from a pipe and from a file. */
-async function memory(short: boolean, runs: number, progress: (text: string) => void): Promise<Table | null> {
-  const smartHost = await receiver({ pipelining: true });
+async function measureMemory(short: boolean, runs: number, progress: (text: string) => void): Promise<Table | null> {
+  const smartHost = await startReceiver({ pipelining: true });
   if (smartHost === null) return null;
   const other = bun();
   const peers = [
@@ -133,18 +133,18 @@ async function memory(short: boolean, runs: number, progress: (text: string) => 
       [`${nameOf(4 * MiB)} pipe`, 4 * MiB, { pipe: [message(shape, 4 * MiB)] }],
       [`${nameOf(large)} pipe`, large, { pipe: [message(shape, 2048), ...Array<string>(count).fill(more(shape, 64 * MiB))] }],
     ];
-    // One file of that size is enough: the writer that sends what it is given would want another.
+    // The bare writer would need another file of that size, with CRLF.
     if (!peer.verbatim)
       inputs.push(
         [`${nameOf(4 * MiB)} file`, 4 * MiB, { file: message(shape, 4 * MiB) }],
         [`${nameOf(large)} file`, large, { file: message(shape, large) }],
       );
     return inputs.flatMap(([title, size, input]) => {
-      const each = sending(peer, smartHost, submission(smartHost), input, { size, sampled: true });
+      const each = sendCase(peer, smartHost, submission(smartHost), input, { size, sampled: true });
       return each ? [{ ...each, name: `${peer.name}, ${title}` }] : [];
     });
   });
-  const rows = await rounds([starting(BARE, [...node.argv, '-e', '0'], true), ...cases], runs, progress);
+  const rows = await runRounds([startCase(BARE, [...node.argv, '-e', '0'], true), ...cases], runs, progress);
   smartHost.stop();
   return {
     title: `Memory: ${nameOf(4 * MiB)} and ${nameOf(large)}`,

@@ -1,6 +1,6 @@
-// Three messages from this folder through the built sendmail, to smart hosts that run here and deliver nothing: one
-// that arrives, one that must not, one that needs the second smart host. Ends with 0 only if all three ended as they
-// must, by what arrived and not by exit status alone. `node examples/demo.mjs FILE` shows another build of sendmail.
+// Sends three messages of this folder through the built sendmail, to smart hosts that run here and deliver nothing: one
+// arrives, one must not, and one needs the second smart host. Ends with 0 only if all three ended as they must, judged by
+// the messages that arrived, too. `node examples/demo.mjs FILE` shows another build of sendmail.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -13,7 +13,7 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const SENDMAIL = path.resolve(process.argv[2] ?? path.join(ROOT, 'dist/sendmail.cjs'));
 const NOSPOOL = path.join(ROOT, 'dist/nospool.mjs');
 const COLUMNS = 80;
-/** Milliseconds that one message is waited for; it needs a small part of them. */
+/** Milliseconds to wait for one message, which takes a small part of them. */
 const PATIENCE = 20_000;
 const PASSWORD = 'correct-horse';
 
@@ -22,7 +22,7 @@ const PASSWORD = 'correct-horse';
 const bold = (text) => (process.stdout.isTTY ? `\x1b[1m${text}\x1b[22m` : text);
 const say = (text = '') => process.stdout.write(`${text}\n`);
 
-/** A line in as many as the screen needs, broken at blanks where there are some. */
+/** Breaks a line for the screen, at blanks where there are some. */
 function fold(line, indent) {
   const out = [];
   let rest = line;
@@ -45,10 +45,10 @@ function show(heading, text, bar = '  ') {
 
 /* ---- programs ---- */
 
-/** What a program needs of the environment, and nothing that changes what it does. */
+/** The variables that a program needs, and none that changes its work. */
 const environment = { PATH: process.env.PATH ?? '', LC_ALL: 'C.UTF-8' };
 
-/** A smart host: `arrived` are the messages that it took, `closed` the end of the program. */
+/** Starts a smart host: `arrived` are the messages that it took, `closed` resolves when it has ended. */
 async function startSink(...options) {
   const child = spawn(process.execPath, [NOSPOOL, 'sink', '--port', '0', '--json', ...options], {
     env: environment,
@@ -101,7 +101,7 @@ async function deadPort() {
 const body = (message) => message.slice(message.search(/\r?\n\r?\n/)).replaceAll('\r\n', '\n');
 const recipients = (message) => message.recipients.map(({ path: forwardPath }) => forwardPath.slice(1, -1)).join(' ');
 
-/** What is shown, and what must have come of it: `ended` gives sentences, each with whether it holds. */
+/** The cases and their results: `ended` gives sentences, each with whether it holds. */
 const cases = ({ secure, plain, dead, folder }) => [
   {
     title: '1. Three recipients, over STARTTLS, with a password',
@@ -111,7 +111,7 @@ const cases = ({ secure, plain, dead, folder }) => [
     sink: secure,
     config: `smarthosts = ["submission://127.0.0.1:${secure.port}"]
 [tls]
-mode = "required"     # the default but on loopback
+mode = "required"     # the default, except on loopback
 ca_file = "${folder}/sink.pem"
 [auth]
 user = "web1"
@@ -133,7 +133,7 @@ password_file = "${folder}/password"`,
   },
   {
     title: '2. One of two recipients is refused',
-    story: 'All recipients or none: alice does not get it either, and the caller is told.',
+    story: 'All recipients or none: alice does not get it either, and the caller gets an error.',
     argv: ['-v', 'alice@example.org', 'nobody@example.org'],
     file: 'alarm.eml',
     sink: plain,
@@ -163,7 +163,7 @@ password_file = "${folder}/password"`,
   },
 ];
 
-/** Runs one case and shows it; what was seen is judged when the sinks have ended. */
+/** Runs one case and shows it. It is judged when the sinks have ended. */
 async function demonstrate(one, folder) {
   const before = one.sink.arrived.length;
   const log = path.join(folder, 'log');
@@ -186,7 +186,7 @@ async function demonstrate(one, folder) {
   const took = Math.round(performance.now() - begun);
   show(`$ sendmail ${one.argv.join(' ')} < examples/${one.file}`, stderr);
   say(fold(`exit status ${status}, after ${took} ms`, ''));
-  // The sink tells of a message before it accepts it; only the pipe between us is to be waited for.
+  // The sink reports a message before it accepts it, so only the pipe may be late.
   for (const end = performance.now() + 1000; status === 0 && one.sink.arrived.length === before && performance.now() < end; )
     await new Promise((resolve) => setTimeout(resolve, 5));
   const shown = one.sink.arrived.slice(before);
@@ -196,7 +196,7 @@ async function demonstrate(one, folder) {
   return () => ({ status, stderr, message, logged });
 }
 
-/** A system file with `lock = true` is the only configuration there is, and the demo would mail to real smart hosts. */
+/** A system file with `lock = true` would be the only configuration, and the demo would send to real smart hosts. */
 function isLocked() {
   try {
     return /^\s*lock\s*=\s*true/m.test(readFileSync('/etc/nospool.toml', 'utf8'));
@@ -243,7 +243,7 @@ async function main() {
     const seen = [];
     for (const one of all) seen.push(await demonstrate(one, folder));
 
-    // Whatever was still on its way has arrived when the sinks have ended.
+    // All output of the sinks has arrived when they have ended.
     for (const { child } of sinks) child.kill('SIGTERM');
     await Promise.all(sinks.map(({ closed }) => closed));
     say();

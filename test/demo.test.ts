@@ -11,7 +11,7 @@ const test = suite('demo');
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
-/** Runs the demo in a temporary folder of its own; `left` is what it left there. */
+/** Runs the demo in a temporary folder; `left` are the files that it leaves there. */
 async function demo(
   ...argv: readonly string[]
 ): Promise<{ readonly status: number | null; readonly said: string; readonly left: readonly string[] }> {
@@ -43,13 +43,13 @@ test('three messages end as they must, on a screen of 80 columns, and nothing is
     assert.ok(!said.includes('correct-horse'));
   }));
 
-// what another sendmail does, a sentence of the demo that must then not hold
+// the fault of another sendmail, a sentence of the demo that it breaks
 const WRONG: readonly (readonly [string, string, string])[] = [
   ['says that it sent what it did not', 'process.exitCode = 0', 'one message arrived'],
   ['says that it failed', 'process.exitCode = 1', 'exit status 0'],
 ];
 for (const [what, source, sentence] of WRONG)
-  test(`a sendmail that ${what} is found out`, () =>
+  test(`the demo finds a sendmail that ${what}`, () =>
     within(60_000, async () => {
       const folder = await mkdtemp(path.join(tmpdir(), 'nospool-'));
       try {

@@ -74,7 +74,7 @@ test('the configurations are accepted, without a warning', () => {
   for (const text of configurations) {
     const toml = parseToml(text);
     assert.ok(toml.ok, text);
-    const answer = interpret({ path: 'README', toml, refuses: () => null, isSystem: true }, {}, { home: '/home/me' });
+    const answer = interpret({ path: 'README', toml: toml.value, refuses: () => null, isSystem: true }, {}, { home: '/home/me' });
     assert.ok(answer.ok && answer.warnings.length === 0, JSON.stringify(answer));
   }
 });

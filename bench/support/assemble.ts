@@ -1,6 +1,6 @@
 /**
- * Assembles src/transport/kernel/kernel.wat: run as a program it writes kernel.wasm.ts beside it, which is committed, so that
- * neither a build nor an installation needs an assembler.
+ * Assembles src/transport/kernel/kernel.wat. Run as a program it writes kernel.wasm.ts beside it; that file is committed, so
+ * that neither a build nor an installation needs an assembler.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -17,7 +17,7 @@ interface Parsed {
   toBinary(options: object): { readonly buffer: Uint8Array };
 }
 
-/** The assembler, or null where the development dependency is not installed. */
+/** The assembler; null where the development dependency is not installed. */
 export async function assembler(): Promise<Wabt | null> {
   try {
     return await (createRequire(import.meta.url)('wabt') as () => Promise<Wabt>)();
@@ -26,7 +26,7 @@ export async function assembler(): Promise<Wabt | null> {
   }
 }
 
-/** The text kernel.wasm.ts must have. */
+/** The text that kernel.wasm.ts must have. */
 export function assembled(wabt: Wabt): string {
   const parsed = wabt.parseWat('kernel.wat', readFileSync(SOURCE, 'utf8'), { simd: true });
   parsed.validate();

@@ -1,6 +1,6 @@
-/** What every bench is, and the cases that several of them share. Knows no particular bench. */
+/** The type of a bench, and cases and columns that several of them share. Knows no particular bench. */
 import { certificate } from './material.ts';
-import { type Command, cost } from './measure.ts';
+import { type Command, measureCost } from './measure.ts';
 import type { Peer, Submission } from './peers.ts';
 import type { Receiver } from './receivers.ts';
 import type { Findings, Glance } from './report.ts';
@@ -8,9 +8,9 @@ import type { Case, Progress } from './rounds.ts';
 import type { Column, Table } from './table.ts';
 
 export interface Setting {
-  /** Rounds; benches whose rounds take minutes do fewer and say so. */
+  /** Rounds. A bench whose rounds take minutes does fewer and says so. */
   readonly runs: number;
-  /** For continuous integration: small sizes, few peers' worth of time. */
+  /** For continuous integration: small sizes and few peers. */
   readonly short: boolean;
   readonly progress: Progress;
 }
@@ -41,8 +41,8 @@ export function submission(receiver: Receiver, more: Partial<Submission> = {}): 
   };
 }
 
-/** One message by one peer; its rate too when the size is given (octets). Null when the peer cannot do it. */
-export function sending(
+/** One message sent by one peer, with its rate when the size (octets) is given. null when the peer cannot send it. */
+export function sendCase(
   peer: Peer,
   receiver: Receiver,
   what: Submission,
@@ -63,15 +63,15 @@ export function sending(
   };
 }
 
-/** A command that sends nothing: a runtime's start. */
-export const starting = (name: string, argv: readonly string[], sampled = false): Case => ({ name, run: () => costs({ argv, sampled }) });
+/** A command that sends nothing, such as the start of a runtime. */
+export const startCase = (name: string, argv: readonly string[], sampled = false): Case => ({ name, run: () => costs({ argv, sampled }) });
 
 async function costs(command: Command): Promise<Record<string, number>> {
-  const { wall, cpu, rss, anonymous } = await cost(command);
+  const { wall, cpu, rss, anonymous } = await measureCost(command);
   return { wall, cpu, rss, ...(command.sampled ? { anonymous } : {}) };
 }
 
-/** A column of the summary: what a table says of whole programs, not of floors and runtimes. */
+/** A column of the summary, from the rows of whole programs, without floors and runtimes. */
 export function glance(title: string, digits: number, table: Table | undefined, key: string): Glance {
   const rows = (table?.rows ?? []).filter(({ name }) => !/^(bare|minimum)| -e 0$| --version$|as installed|, Node \d+$/.test(name));
   return {

@@ -1,19 +1,19 @@
-/** A table as an SVG of horizontal bars, readable on light and dark pages. Knows no bench. */
+/** Draws a table as an SVG of horizontal bars, readable on light and dark pages. Knows no bench. */
 import type { Spread } from './rounds.ts';
 import type { Table } from './table.ts';
 
 const WIDTH = 420;
-/** Of the value behind a bar. */
+/** Room for the value behind a bar, in px. */
 const VALUE = 64;
-/** A bar alone in its row, and one of several. */
+/** Height of a bar alone in its row, and of one among several, in px. */
 const [ALONE, BESIDE] = [16, 9];
 const GAP = 8;
-/** A bar is an outlier when it is more than so many times the next shorter one, and four of five bars are shorter. */
+/** A bar is an outlier when it is this many times as long as the next shorter one, and four of five bars are shorter. */
 const APART = 3;
-/** Opacity of the first, second, third measure of a row. */
+/** Opacity of the measures of a row, in their order. */
 const SHADES = [1, 0.62, 0.36, 0.2];
 
-/** Where the axis ends: at the longest bar, or at the longest one that is no outlier. */
+/** The end of the axis: the longest bar, or the longest one that is no outlier. */
 export function axisEnd(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   for (let i = Math.ceil(sorted.length * 0.8); i < sorted.length; i++) {
@@ -23,16 +23,16 @@ export function axisEnd(values: readonly number[]): number {
   return Math.max(...sorted, 1e-9);
 }
 
-/** Width of a text of 12 px in a common sans serif, bold: a generous guess, so that no label is cut. */
+/** The width of a bold text of 12 px in a common sans serif. The guess is generous, so that no label is cut. */
 const widthOf = (text: string): number => text.length * 7.2;
 
-export function chart(table: Table): string {
+export function drawChart(table: Table): string {
   const found = table.chart.flatMap((key) =>
     table.columns.filter((each) => each.key === key || each.keys?.includes(key)).map((each) => ({ ...each, key })),
   );
   const rows = table.rows.filter(({ measures }) => found.some(({ key }) => measures[key]));
   const told = (names: readonly string[]): boolean => names.some((name) => kindOf(name) !== 'peer');
-  // A colour says whose a bar is: by its row, or where the rows do not tell, by its column; else all are ours.
+  // The colour shows whose program a bar belongs to, by its row, else by its column; else all bars are ours.
   const byRow = told(rows.map(({ name }) => name));
   const byColumn = !byRow && told(found.map(({ title }) => title));
   const columns = found.map((each) => ({ ...each, kind: byColumn ? kindOf(each.title) : 'own' }));
@@ -87,7 +87,7 @@ interface Place {
   readonly digits: number;
 }
 
-/** One bar with its spread and its median; one beyond the end of the axis is cut, and its number says how long it is. */
+/** One bar with its spread and its median. A bar beyond the end of the axis is cut, but its number stays. */
 function bar({ median, min, max }: Spread, { kind, shade, left, y, thickness, end, digits }: Place): string {
   const x = (value: number): number => Math.round((Math.min(value, end) / end) * WIDTH * 10) / 10;
   const middle = y + thickness / 2;
@@ -114,7 +114,7 @@ function legendOf(series: readonly { readonly title: string; readonly kind: stri
     .join('\n');
 }
 
-/** Ours, a floor or a bound, or another program. */
+/** nospool, a floor or a bound, or another program. */
 const kindOf = (name: string): string =>
   /^(nospool|sendmail)/.test(name) ? 'own' : /^(bare|minimum|memcpy)|(^| )-e 0$/.test(name) ? 'floor' : 'peer';
 

@@ -1,6 +1,6 @@
-// A TCP proxy that puts a distance between the peers: `distance.mjs PORT RTT` prints its own port. Each octet arrives
-// half a round trip after it was sent, and the connection itself takes what it would take: the server sees it after one
-// and a half round trips (SYN, SYN-ACK, ACK), and nothing the client says leaves before one has passed.
+// A TCP proxy that simulates a distance: `distance.mjs PORT RTT` prints its own port. Each octet arrives half a round trip
+// after it was sent. The connection itself takes as long as it would: the server sees it after one and a half round trips
+// (SYN, SYN-ACK, ACK), and no octet of the client leaves before one has passed.
 import net from 'node:net';
 
 const [port, rtt] = process.argv.slice(2).map(Number);
@@ -10,7 +10,7 @@ net
   .createServer({ noDelay: true, allowHalfOpen: true }, (client) => {
     const begun = performance.now();
     let server = null;
-    // One queue a direction: octets and the end arrive in the order they were sent.
+    // One queue for each direction, so that octets and the end arrive in their order.
     const later = (perform, at) => setTimeout(perform, Math.max(0, at - performance.now()));
     const toServer = [];
     const deliver = (perform) => (server === null ? toServer.push(perform) : perform());

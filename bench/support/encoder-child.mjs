@@ -1,4 +1,4 @@
-// One encoder in a process of its own: `encoder-child.mjs DIST KIND warm|cold FILE MILLISECONDS` prints what it took as JSON.
+// Runs one encoder in a process of its own: `encoder-child.mjs DIST KIND warm|cold FILE MILLISECONDS` prints its rate or its times as JSON.
 import { readFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 
@@ -9,7 +9,7 @@ const { loadKernel } = await import(new URL('transport/kernel/kernel.js', base))
 const block = new Uint8Array(readFileSync(file));
 const CHUNK = 65536;
 
-/** A function that encodes the octets of `block` from `at`, at most a chunk of them. */
+/** Each makes a function that encodes the octets of `block` from `at` to `to`, at most a chunk. */
 const KINDS = {
   copy() {
     const out = new Uint8Array(CHUNK);

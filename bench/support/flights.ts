@@ -1,5 +1,5 @@
-/** How many round trips a transaction needs at least. Knows no client. */
-/** The flights of an all-or-nothing transaction: with one command a flight, MAIL, each RCPT, DATA, the content. */
+/** The least number of round trips of a transaction. Knows no client. */
+/** The flights of an all-or-nothing transaction. Without PIPELINING these are MAIL, each RCPT, DATA and the content. */
 export function flights(
   { pipelining = false, chunking = false }: { readonly pipelining?: boolean; readonly chunking?: boolean },
   recipients: number,

@@ -1,7 +1,6 @@
 /*
- * What a client costs when it does nothing but send: says the commands one by one, writes standard input as it is
- * (it must have CRLF line ends and no leading dots) in 64 KiB writes, waits for the verdict. The limit in C, with
- * OpenSSL where it is built with -DTLS -lssl -lcrypto.
+ * The least client in C: sends the commands one by one, writes standard input as it is (it must have CRLF line ends and no
+ * leading dots) in 64 KiB writes, and waits for the verdict. Built with -DTLS -lssl -lcrypto it speaks TLS, by OpenSSL.
  *
  *   floor PORT [CA-FILE]
  */

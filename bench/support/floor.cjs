@@ -1,6 +1,6 @@
-// What a client on this runtime costs when it does nothing but send: says the commands one by one, writes a file as it is
-// (it must have CRLF line ends and no leading dots) a mebibyte at a time, waits for the verdict. PORT FILE, or PORT - for
-// standard input; with a third argument, the certificate to trust, over TLS: its settings are made while TCP connects.
+// The least client on this runtime: sends the commands one by one, writes a file as it is (it must have CRLF line ends and
+// no leading dots) a mebibyte at a time, and waits for the verdict. PORT FILE, or PORT - for standard input. With a third
+// argument, the certificate to trust, it speaks TLS, whose settings it makes while TCP connects.
 const fs = require('node:fs');
 const net = require('node:net');
 const [port, file, authority] = process.argv.slice(2);
@@ -36,7 +36,7 @@ function send(fd) {
   const next = () => {
     const length = fs.readSync(fd, chunk);
     if (length === 0) server.write('.\r\n');
-    // A message that is read at once goes with its end.
+    // A message that one read takes goes out together with its end.
     else if (length === size) server.write(Buffer.concat([chunk.subarray(0, length), Buffer.from('.\r\n')]));
     else server.write(chunk.subarray(0, length), next);
   };
@@ -45,7 +45,7 @@ function send(fd) {
 
 function pipe() {
   chunk = Buffer.allocUnsafeSlow(1 << 20);
-  // Bun's sockets read no descriptor that they did not open.
+  // Bun's sockets read only descriptors that they opened.
   if (process.versions.bun) {
     const next = () =>
       fs.read(0, chunk, 0, chunk.length, null, (_, length) => {

@@ -1,6 +1,6 @@
 /**
- * What a user has after `nospool install` under a runtime: the script that it writes as /usr/sbin/sendmail, in a root of
- * its own in the cache, and what it keeps beside the program so that a start need not compile. Knows no message.
+ * Installs nospool under a runtime as a user does, in a root in the cache: the script /usr/sbin/sendmail, and the compiled
+ * code that saves a start from compiling. Knows no message.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -11,13 +11,13 @@ import type { Runtime } from './runtimes.ts';
 export interface Installed {
   /** The shell script. */
   readonly script: string;
-  /** What the script becomes: the interpreter, its flags, the program. */
+  /** The words that the script executes: the interpreter, its flags, the program. */
   readonly argv: readonly string[];
 }
 
 const known = new Map<string, Installed | null>();
 
-/** Null where the build cannot be installed. */
+/** null where the build cannot be installed. */
 export function installed(runtime: Runtime): Installed | null {
   const before = known.get(runtime.name);
   if (before !== undefined) return before;

@@ -1,6 +1,6 @@
-// One library in a process of its own, sending many short messages: `library-child.mjs LIBRARY PORT CONNECTIONS MESSAGES
-// DIST`. CONNECTIONS sessions are open at once, each sends its share one after another. Prints as JSON: messages a
-// second, messages taken and not taken, resident set in MiB and what each session holds of it in KiB.
+// Sends many short messages by one library: `library-child.mjs LIBRARY PORT CONNECTIONS MESSAGES DIST`. CONNECTIONS sessions
+// are open at once, and each sends its share one after another. Prints as JSON: messages a second, messages taken and not
+// taken, the resident set in MiB, and the part of it that each session holds in KiB.
 import { createRequire } from 'node:module';
 import net from 'node:net';
 import { pathToFileURL } from 'node:url';
@@ -14,8 +14,8 @@ const MESSAGE = Buffer.from(`From: ${FROM}\r\nTo: ${TO}\r\nSubject: a bench\r\n\
 const inNodeModules = createRequire(process.env.BENCH_NODE_MODULES ? `${process.env.BENCH_NODE_MODULES}/` : import.meta.url);
 
 /**
- * Each gives a session: `send` resolves to true when the message was taken, `end` when the session is over. Where `given` is
- * 2, the next message is given to the session while the last is under way.
+ * Each opens a session: `send` resolves to true when the message was taken, `end` when the session is over. With `given` 2
+ * the session gets the next message while the last one is under way.
  */
 const LIBRARIES = {
   async 'nospool-queued'() {
@@ -51,7 +51,7 @@ const LIBRARIES = {
       });
   },
 
-  /** The pool is one for all sessions; a session here is a sender that waits for its turn. */
+  /** All sessions share one pool; a session here is a sender that waits for its turn. */
   async 'nodemailer-pool'() {
     const nodemailer = inNodeModules('nodemailer');
     const pool = nodemailer.createTransport({
@@ -76,12 +76,12 @@ const LIBRARIES = {
     });
   },
 
-  /** The same with the next envelope behind the content: one round trip a message, and an envelope too many at the end. */
+  /** The same, with the next envelope behind the content: one round trip a message, and an envelope too many at the end. */
   async 'floor-queued'() {
     return LIBRARIES.floor(true);
   },
 
-  /** The least there is: four strings a message, no reply looked at but its first digit. Two round trips, as nospool has. */
+  /** The least possible work: four strings a message, and of each reply only the first digit is read. Two round trips, like nospool. */
   async floor(queued = false) {
     const envelope = `MAIL FROM:<${FROM}>\r\nRCPT TO:<${TO}>\r\nDATA\r\n`;
     const content = Buffer.concat([MESSAGE, Buffer.from(`.\r\n${queued ? envelope : ''}`)]);
@@ -133,7 +133,7 @@ const open = await LIBRARIES[library]();
 globalThis.gc?.();
 const before = process.memoryUsage.rss();
 const sessions = [];
-// Not all at once: the receiver's queue of connections is finite.
+// Some at a time, because the receiver's queue of connections is finite.
 while (sessions.length < connections)
   sessions.push(...(await Promise.all(Array.from({ length: Math.min(200, connections - sessions.length) }, () => open()))));
 let lost = 0;
@@ -155,7 +155,7 @@ const turns = async (count) => {
   );
   return performance.now() - begun;
 };
-// One message a session to warm up, unless that is all that is asked for.
+// Each session sends one message to warm up, unless that is all it has to send.
 if (share > 1) await turns(1);
 const elapsed = await turns(share);
 globalThis.gc?.();

@@ -1,9 +1,9 @@
-/** What the benches send and prove themselves with: messages of any size and shape, a certificate. Made once, in the cache. */
+/** Makes the material of the benches, once, in the cache: messages of any size and shape, and a certificate. */
 import { spawnSync } from 'node:child_process';
 import { closeSync, existsSync, openSync, statSync, writeSync } from 'node:fs';
 import { inCache } from './places.ts';
 
-/** LF base64 lines; the same with CRLF; prose-like lines of uneven length, every hundredth beginning with a dot. */
+/** Base64 lines with LF; the same with CRLF; uneven lines like prose, of which every hundredth begins with a dot. */
 export type Shape = 'lf' | 'crlf' | 'dotted';
 
 const HEADER = [
@@ -44,7 +44,7 @@ export function message(shape: Shape, size: number): string {
   return file;
 }
 
-/** A body without a header section, to follow a message in a pipe: many of them make a long message without a long file. */
+/** A body without a header section. Many of them behind a message in a pipe make a long message without a long file. */
 export function more(shape: Shape, size: number): string {
   const file = inCache(`body-${shape}-${size}`);
   if (existsSync(file)) return file;
@@ -60,7 +60,7 @@ export interface Certificate {
   readonly key: string;
 }
 
-/** For `localhost` and 127.0.0.1, signed by itself; null without the openssl command. P-256, as public servers have today. */
+/** A self-signed certificate for `localhost` and 127.0.0.1, with P-256 as public servers have it today; null without the openssl command. */
 export function certificate(): Certificate | null {
   const files = { certificate: inCache('certificate.pem'), key: inCache('key.pem') };
   if (existsSync(files.certificate)) return files;

@@ -1,8 +1,8 @@
 /*
  * Runs a command and writes to descriptor 3: its wait status, wall time, user time, system time (seconds), peak
- * resident set (KiB), and with -a the peak of its anonymous memory (KiB, else 0), which is looked at every 2 ms: what
- * a process has for itself, without the pages of executables that all processes share. Small on purpose: the peak that
- * Linux reports for a process begins with that of whoever forked it.
+ * resident set (KiB), and with -a the peak of its anonymous memory (KiB, else 0), from a look every 2 ms. Anonymous memory
+ * belongs to the process alone, unlike the pages of executables, which all processes share. This program is small because
+ * the peak that Linux reports for a process begins with that of its parent.
  *
  *   measure [-a] COMMAND ARGUMENT…
  */
@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* KiB. Linux writes pages: all, resident, and of these what is not anonymous. */
+/* KiB. Linux writes numbers of pages: all, the resident ones, and those of them that are not anonymous. */
 static long anonymous(int statm) {
   char text[128];
   long all, resident, shared;

@@ -1,4 +1,4 @@
-/** Runs a command as a process of its own and says what it cost. Knows no peer and no statistics. */
+/** Runs a command as a process and measures its time and memory. Knows no peer and no statistics. */
 import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import path from 'node:path';
@@ -8,9 +8,9 @@ import { cleanEnvironment, inCache, inSupport, ROOT } from './places.ts';
 export interface Command {
   readonly argv: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
-  /** Where standard input comes from: a regular file, or a pipe that `cat` fills with these files; nothing by default. */
+  /** Standard input: a regular file, or a pipe that `cat` fills with these files; empty by default. */
   readonly input?: { readonly file: string } | { readonly pipe: readonly string[] };
-  /** Also look at its anonymous memory every 2 ms: that disturbs it a little, so only where memory is the question. */
+  /** Also look at its anonymous memory every 2 ms. That disturbs it a little, so only benches of memory do it. */
   readonly sampled?: boolean;
 }
 
@@ -25,13 +25,13 @@ export interface Cost {
 
 const wrapper = native('measure');
 const MEASURE: readonly string[] = wrapper ? [wrapper.file] : ['python3', inSupport('measure.py')];
-/** What a table's method says about the peaks in it. */
+/** The words about peaks in a table's method. */
 export const MEASURED_BY = wrapper
   ? 'wait4 in a small C program'
   : 'wait4 in a Python program, which hides peaks below its own (about 10 MiB)';
 
-/** Throws when the command does not end with status 0: a failed run has no cost worth a table. */
-export async function cost(command: Command, seconds = 600): Promise<Cost> {
+/** Throws when the command does not end with status 0, because the cost of a failed run means nothing. */
+export async function measureCost(command: Command, seconds = 600): Promise<Cost> {
   const { input } = command;
   const measured = [...MEASURE, ...(command.sampled ? ['-a'] : []), ...command.argv];
   if (input === undefined) return run(measured, command, 'ignore', seconds);
@@ -61,7 +61,7 @@ function run(argv: readonly string[], command: Command, input: number | 'ignore'
     const texts = ['', '', '', ''];
     for (const index of [1, 2, 3])
       (child.stdio[index] as NodeJS.ReadableStream).on('data', (chunk) => {
-        // 64 KiB: a peer that talks more than that has lost itself.
+        // 64 KiB, because a peer that writes more is in a loop.
         if ((texts[index] as string).length < 65536) texts[index] += chunk;
       });
     child.on('error', (error) =>
@@ -73,7 +73,7 @@ function run(argv: readonly string[], command: Command, input: number | 'ignore'
       const [status, wall, user, system, rss, anonymous] = numbers;
       if (result === '' || status !== 0) {
         const said = (errors || output).trim().split('\n').slice(-3).join(' | ').replaceAll(ROOT, '').replaceAll(inCache(''), '');
-        // The name alone: a table says nothing of where things are on this machine.
+        // The name alone, because a table must not tell where files are on this machine.
         const name = path.basename(command.argv[0] as string);
         reject(new Error(`${name} ${ended(result === '' ? null : status)}${said === '' ? '' : `: ${said}`}`));
       } else resolve({ wall: wall * 1000, cpu: (user + system) * 1000, rss: rss / 1024, anonymous: anonymous / 1024, output });

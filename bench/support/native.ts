@@ -1,4 +1,4 @@
-/** The small C programs beside this file, compiled once into the cache; null where there is no C compiler. Knows no bench. */
+/** Compiles the small C programs beside this file, once, into the cache; null where there is no C compiler. Knows no bench. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
 import { inCache, inSupport } from './places.ts';

@@ -1,4 +1,4 @@
-/** How each program is told to send one message from standard input to one port. Knows no receiver and no measuring. */
+/** The command lines by which each program sends one message from standard input to one port. Knows no receiver and no measuring. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -21,18 +21,18 @@ export interface Submission {
 
 export interface Peer {
   readonly name: string;
-  /** What it says of its own version. */
+  /** The version that the program prints. */
   readonly version: string;
-  /** The message must have CRLF line ends: it sends what it is given. */
+  /** The program changes no line end, so its message must have CRLF. */
   readonly verbatim?: boolean;
-  /** The command without its input; null when it cannot do that. */
+  /** The command without its input; null when the program cannot send this. */
   command(submission: Submission): Command | null;
 }
 
 const SENDER = 'sender@example.org';
 const host = (submission: Submission): string => (submission.tls === 'off' ? '127.0.0.1' : 'localhost');
 
-/** nospool under a runtime as `nospool install` leaves it, with everything but the smart host as it comes. */
+/** nospool under a runtime as `nospool install` leaves it, with defaults except for the smart host. */
 function nospool(runtime: Runtime): Peer | null {
   const program = path.join(DIST, 'sendmail.cjs');
   if (!existsSync(program)) return null;
@@ -50,13 +50,13 @@ export const nospoolBy = (name: string, { version }: Runtime, argv: readonly str
   command: (submission) => ({ argv: [...argv, ...ownArguments(submission)] }),
 });
 
-/** What follows the program's name. */
+/** The arguments of sendmail. */
 const ownArguments = (submission: Submission): string[] => [
   ...['-C', configuration(submission), '-i', '-f', SENDER],
   ...submission.recipients,
 ];
 
-/** The shell script that callers find as /usr/sbin/sendmail: the shell's own start comes on top. */
+/** The shell script that callers find as /usr/sbin/sendmail, so the shell's own start is added. */
 export function asInstalled(runtime: Runtime): Peer | null {
   const script = installed(runtime)?.script;
   return script === undefined
@@ -81,7 +81,7 @@ function configuration({ port, tls, auth, authority, aliases }: Submission): str
   return file;
 }
 
-/** Exim in the mode that nospool was described by. */
+/** Exim in mua_wrapper mode, which nospool does the work of. */
 function exim(): Peer | null {
   const version = said(['exim4', '-bV'], /version (\S+)/);
   if (version === null) return null;
@@ -89,7 +89,7 @@ function exim(): Peer | null {
     name: 'Exim mua_wrapper',
     version: `Exim ${version}`,
     command: ({ port, tls, auth, authority, recipients, aliases }) => {
-      // Exim wants a folder it may write to as its own user, though it leaves nothing there in this mode.
+      // Exim needs a folder that its own user may write, although it leaves nothing there in this mode.
       const spool = inCache('exim');
       mkdirSync(spool, { recursive: true });
       spawnSync('chmod', ['777', spool]);
@@ -198,7 +198,7 @@ function swaks(): Peer | null {
 }
 
 function smtplib(): Peer | null {
-  // The real interpreter: a version manager's shim in front of it would be measured as well.
+  // The real interpreter, because a version manager's shim in front of it would count, too.
   const found = said(['python3', '-c', 'import sys, ssl; print(sys.executable, sys.version.split()[0])'], /^(.*)$/m);
   if (found === null) return null;
   const [python, version] = found.split(' ') as [string, string];
@@ -234,7 +234,7 @@ const script = (submission: Submission): string[] => [
   ...submission.recipients,
 ];
 
-/** The least that a program on this runtime can do: what nospool's own work is measured against. */
+/** The least that a program on this runtime can do. nospool is compared with it. */
 export function nodeFloor(runtime: Runtime = node): Peer {
   return {
     name: `bare socket writer, ${runtime.name}`,

@@ -1,4 +1,4 @@
-/** Postfix's smtp-source and smtp-sink without a Postfix that runs: from PATH, or from the Debian package unpacked into the cache. */
+/** Finds Postfix's smtp-source and smtp-sink, without a running Postfix: in PATH, or in the Debian package unpacked into the cache. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import path from 'node:path';

@@ -1,4 +1,4 @@
-// One reader in a process of its own: `readers-child.mjs DIST KIND MILLISECONDS` prints its rates as JSON.
+// Runs one reader in a process of its own: `readers-child.mjs DIST KIND MILLISECONDS` prints its rates as JSON.
 import { pathToFileURL } from 'node:url';
 
 const [dist, kind, duration] = process.argv.slice(2);
@@ -13,7 +13,7 @@ const FIELDS = Array.from(
 );
 const HEAD = Buffer.from(`From: a@example.org\r\nTo: b@example.org\r\nSubject: words\r\n${FIELDS.join('')}\r\n`, 'latin1');
 
-/** Each gives a function that reads once, and what it reads: octets and items. */
+/** Each makes a function that reads once, with the number of octets and of items that it reads. */
 const KINDS = {
   async replies() {
     const { ReplyReader } = await load('smtp/reply.js');

@@ -1,6 +1,6 @@
 /**
- * The smart hosts that benches send to, each a process of its own on loopback. The first choice is sink.c; where it
- * cannot be built, `nospool sink --discard`. Knows no sender.
+ * Starts the smart hosts of the benches, each as a process on loopback. The first choice is sink.c, and where it cannot be
+ * built, `nospool sink --discard`. Knows no sender.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -18,7 +18,7 @@ export interface Offer {
 }
 
 export interface Receiver {
-  /** As tables name it. */
+  /** The name in tables. */
   readonly name: string;
   readonly port: number;
   readonly offer: Offer;
@@ -27,8 +27,8 @@ export interface Receiver {
   stop(): void;
 }
 
-/** Null, with no process left behind, where nothing on this host can offer that. */
-export async function receiver(offer: Offer): Promise<Receiver | null> {
+/** null, with no process left behind, where nothing on this host can offer that. */
+export async function startReceiver(offer: Offer): Promise<Receiver | null> {
   const files = offer.tls ? certificate() : null;
   if (offer.tls && files === null) return null;
   const sink = native('sink');
@@ -40,39 +40,39 @@ export async function receiver(offer: Offer): Promise<Receiver | null> {
       ...(offer.tls === 'implicit' ? ['--tls'] : offer.tls === 'starttls' ? ['--starttls'] : []),
       ...(files ? ['--cert', files.certificate, '--key', files.key] : []),
     ];
-    const { child, found } = await started([sink.file, ...flags], /^(\d+)\n/);
+    const { child, found } = await startProcess([sink.file, ...flags], /^(\d+)\n/);
     const port = Number(found);
     return {
       name: `bench/support/sink.c${offer.tls ? ' with OpenSSL' : ''}`,
       port,
       offer,
-      taken: async () => (offer.tls ? null : counted(port)),
+      taken: async () => (offer.tls ? null : askCount(port)),
       stop: () => child.kill('SIGKILL'),
     };
   }
   const program = path.join(DIST, 'nospool.mjs');
-  // Its certificate is its own, made when it starts: senders could not verify it.
+  // The sink makes a certificate when it starts, and senders could not verify that.
   if (offer.tls || !existsSync(program)) return null;
   const keywords = ['8BITMIME', 'SIZE', ...(offer.pipelining ? ['PIPELINING'] : []), ...(offer.chunking ? ['CHUNKING'] : [])];
   const argv = [process.execPath, program, 'sink', '--discard', '--quiet', '--port', '0', '--size', '0', '--json'];
   const auth = offer.auth ? ['--auth', 'user:password'] : [];
-  const { child, found } = await started([...argv, ...auth, ...keywords.flatMap((keyword) => ['--extensions', keyword])], /:(\d+)"/);
+  const { child, found } = await startProcess([...argv, ...auth, ...keywords.flatMap((keyword) => ['--extensions', keyword])], /:(\d+)"/);
   return { name: 'nospool sink --discard', port: Number(found), offer, taken: async () => null, stop: () => child.kill('SIGKILL') };
 }
 
-/** A proxy to a port that makes a round trip take `rtt` ms, the three of a TCP connection included; its port. */
-export async function distant(port: number, rtt: number): Promise<{ readonly port: number; stop(): void }> {
-  const { child, found } = await started([process.execPath, inSupport('distance.mjs'), String(port), String(rtt)], /^(\d+)\n/);
+/** A proxy to a port. Every round trip over it takes `rtt` ms, those of the TCP connection included. */
+export async function startDistance(port: number, rtt: number): Promise<{ readonly port: number; stop(): void }> {
+  const { child, found } = await startProcess([process.execPath, inSupport('distance.mjs'), String(port), String(rtt)], /^(\d+)\n/);
   return { port: Number(found), stop: () => child.kill('SIGKILL') };
 }
 
 const running = new Set<ChildProcess>();
-// A bench that is interrupted leaves nothing running.
+// An interrupted bench leaves no process behind.
 process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-function started(argv: readonly string[], pattern: RegExp): Promise<{ readonly child: ChildProcess; readonly found: string }> {
+function startProcess(argv: readonly string[], pattern: RegExp): Promise<{ readonly child: ChildProcess; readonly found: string }> {
   return new Promise((resolve, reject) => {
     const child = spawn(argv[0] as string, argv.slice(1), { stdio: ['ignore', 'pipe', 'pipe'], env: cleanEnvironment() });
     running.add(child);
@@ -92,8 +92,8 @@ function started(argv: readonly string[], pattern: RegExp): Promise<{ readonly c
   });
 }
 
-/** Asks sink.c what it counted. */
-function counted(port: number): Promise<number> {
+/** Asks sink.c for its count. */
+function askCount(port: number): Promise<number> {
   return new Promise((resolve, reject) => {
     const socket = net.connect(port, '127.0.0.1', () => socket.write('STAT\r\nQUIT\r\n'));
     let text = '';

@@ -1,25 +1,25 @@
-/** Results as JSON, as text, as Markdown, and compared with earlier ones. Knows no bench. */
+/** Writes results as JSON, text and Markdown, and compares them with earlier ones. Knows no bench. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { chart } from './chart.ts';
+import { drawChart } from './chart.ts';
 import { ROOT } from './places.ts';
 import type { Row, Spread } from './rounds.ts';
 import type { Table } from './table.ts';
 
-/** A sentence of the goals, and whether this run bears it out; null where it could not be measured here. */
+/** A goal as a sentence, and whether it holds in this run; null where it could not be measured here. */
 export interface Claim {
   readonly text: string;
   /** `≤ 1.30`. */
   readonly wanted: string;
   readonly holds: boolean | null;
   readonly measured: string;
-  /** What a floor of the same run reaches: told where it does not hold. */
+  /** The value that a floor of the same run reaches; printed where the goal does not hold. */
   readonly limit?: string;
 }
 
-/** A column of the summary: medians of one measure, by program. */
+/** A column of the summary: the medians of one measure by program. */
 export interface Glance {
   readonly title: string;
   readonly digits: number;
@@ -31,7 +31,7 @@ export interface Findings {
   readonly tables: readonly Table[];
   readonly claims: readonly Claim[];
   readonly glance?: readonly Glance[];
-  /** Of everything that took part. */
+  /** The versions of all programs that took part. */
   readonly versions: readonly string[];
 }
 
@@ -48,7 +48,7 @@ export interface Result extends Findings {
 const PUBLISHED = process.env.BENCH_RESULTS ?? path.join(ROOT, 'bench');
 const RESULTS = path.join(PUBLISHED, 'results');
 
-/** Processor, cores, memory, kernel: what a reader needs to judge absolute numbers, and nothing that names the host. */
+/** Processor, cores, memory and kernel, because a reader needs them to judge absolute numbers. Nothing here names the host. */
 export function machine(): string {
   const [first] = os.cpus();
   const memory = Math.round(os.totalmem() / 2 ** 30);
@@ -65,13 +65,13 @@ export function ratio(table: Table | undefined, name: string, base: string, key:
   return a === undefined || b === undefined ? null : a / b;
 }
 
-/** What a floor of the same run reaches, in the unit of the claim; null where it was not measured. */
+/** The value of a floor in the same run, in the unit of the claim; null where it was not measured. */
 export interface Floor {
   readonly name: string;
   readonly value: number | null;
 }
 
-/** A claim about a number that must not be over a limit, or not under it. `limit` is told behind what the floor reaches. */
+/** A claim that a number is not over a limit, or not under one. `limit` is printed behind the floor's value. */
 export function claim(
   text: string,
   value: number | null,
@@ -101,7 +101,7 @@ const shown = (spread: Spread, digits: number): string => {
   return `${median} (${min}–${max})`;
 };
 
-/** The header and the lines of a table; rows that failed have two cells. */
+/** The header and the lines of a table. A row that failed has two cells. */
 export function cells(table: Table): string[][] {
   const base = baseOf(table);
   const header = ['', ...table.columns.flatMap(({ title, ratio: relative }) => (relative ? [title, `× ${base?.name ?? ''}`] : [title]))];
@@ -127,7 +127,7 @@ export function cells(table: Table): string[][] {
   return [header, ...lines];
 }
 
-/** Two digits behind the point, or as many as a small one needs to be seen. */
+/** Two digits behind the point, or more where a small number needs them. */
 const printRatio = (value: number): string => (value >= 0.095 ? value.toFixed(2) : value.toPrecision(2));
 
 export function asText(result: Result): string {
@@ -149,14 +149,14 @@ export function asText(result: Result): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** Writes the result and its charts, and RESULTS.md anew from all results that are there. */
+/** Writes the result and its charts, and makes RESULTS.md anew from all results. */
 export function publish(result: Result, order: readonly string[]): void {
   mkdirSync(RESULTS, { recursive: true });
   writeFileSync(path.join(RESULTS, `${result.name}.json`), `${JSON.stringify(result, null, 1)}\n`);
   for (const file of readdirSync(RESULTS))
     if (file.startsWith(`${result.name}-`) && file.endsWith('.svg')) rmSync(path.join(RESULTS, file));
   result.tables.forEach((table, i) => {
-    if (table.chart.length > 0) writeFileSync(path.join(RESULTS, `${result.name}-${i + 1}.svg`), chart(table));
+    if (table.chart.length > 0) writeFileSync(path.join(RESULTS, `${result.name}-${i + 1}.svg`), drawChart(table));
   });
   const results = readdirSync(RESULTS)
     .filter((file) => file.endsWith('.json'))
@@ -220,7 +220,7 @@ function goals(results: readonly Result[]): string[] {
   ];
 }
 
-/** Programs in rows, in the order in which they come; empty where one was not measured. */
+/** Programs in rows, in order of appearance. A cell is empty where one was not measured. */
 function glances(results: readonly Result[]): string[] {
   const columns = results.flatMap((result) => result.glance ?? []);
   const names = [...new Set(columns.flatMap(({ values }) => values.map(([name]) => name)))];
@@ -244,7 +244,7 @@ function markdownTable([header, ...rows]: readonly (readonly string[])[]): strin
   return [line(header), `|---${'|---:'.repeat(header.length - 1)}|`, ...rows.map(line)];
 }
 
-/** As the pages that show Markdown make them of a heading. */
+/** The anchor that renderers of Markdown give a heading. */
 const anchor = (title: string): string =>
   title
     .toLowerCase()
@@ -253,7 +253,7 @@ const anchor = (title: string): string =>
 
 const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
 
-/** What changed since an earlier result of the same bench; a difference counts when the two spreads do not touch. */
+/** The changes since an earlier result of the same bench. A difference counts when the two spreads do not touch. */
 export function difference(now: Result, file: string): string {
   if (!existsSync(file)) return `there is no earlier result ${file}\n`;
   const before = JSON.parse(readFileSync(file, 'utf8')) as Result;
@@ -278,7 +278,7 @@ export function difference(now: Result, file: string): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** The project's own version and commit, for the list of versions. */
+/** nospool's version and commit, for the list of versions. */
 export function ownVersion(): string {
   const { version } = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as { version: string };
   const commit = spawnSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: ROOT, encoding: 'utf8' }).stdout?.trim();

@@ -1,16 +1,16 @@
-/** Runs cases in turn, round after round, so that what disturbs the machine disturbs them alike; medians. Knows no case. */
+/** Runs cases in turn, round after round, so that a disturbance of the machine hits all alike, and takes medians. Knows no case. */
 export interface Spread {
   readonly median: number;
   readonly min: number;
   readonly max: number;
 }
 
-/** What one run of a case measured, by name (`wall`, `rss`, …). */
+/** The measures of one run of a case, by name (`wall`, `rss`, …). */
 export type Measures = Readonly<Record<string, number>>;
 
 export interface Case {
   readonly name: string;
-  /** Rounds at most: what it measures hardly varies, or tells little for its time. */
+  /** The most rounds of a case whose measures hardly vary, or that takes long. */
   readonly most?: number;
   run(): Promise<Measures>;
 }
@@ -25,12 +25,12 @@ export interface Row {
 
 export type Progress = (text: string) => void;
 
-/** A case that takes longer than this many ms a run does at most FEW of the rounds: its spread is small beside its distance from the others. */
+/** Milliseconds. A case whose runs take longer does at most FEW rounds, because its spread is small beside its distance from the others. */
 const SLOW = 6000;
 const FEW = 5;
 
-/** Every case once to warm up, then `runs` rounds; each round begins with another case. A case that fails is left out from then on. */
-export async function rounds(cases: readonly Case[], runs: number, progress: Progress, warmUp = true): Promise<Row[]> {
+/** Runs every case once to warm up, then `runs` rounds, each of which begins with another case. A case that fails is left out from then on. */
+export async function runRounds(cases: readonly Case[], runs: number, progress: Progress, warmUp = true): Promise<Row[]> {
   const samples = cases.map((): Measures[] => []);
   const failed = cases.map((): string => '');
   const slow = cases.map(() => false);

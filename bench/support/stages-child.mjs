@@ -1,5 +1,5 @@
-// What a part that is loaded only when it is needed costs when it is: `stages-child.mjs DIST PART [CA-FILE]` loads it in
-// this process, as the sendmail command would, uses it once, and prints as JSON the milliseconds of both.
+// `stages-child.mjs DIST PART [CA-FILE]` loads a part of the sendmail command in this process, as the command would when it
+// needs the part, uses it once, and prints as JSON the milliseconds of both.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
@@ -22,12 +22,12 @@ const TEXT = Buffer.from('Subject: \xf0\xd2\xc9\xd7\xc5\xd4\n\n', 'latin1').lati
 const block = Buffer.alloc(65536, 'QWxsIG1lbiBieSBuYXR1cmUgZGVzaXJlIHRvIGtub3c\n');
 const nothing = () => {};
 
-/** The net that every message needs is there already. */
+/** Every message needs node:net, so it is loaded before the clock starts. */
 require('node:net');
-/** What is done with it first. */
+/** The first use of a part. */
 const USES = {
   'config-toml': ({ parseToml }) => parseToml(CONFIG),
-  'transport-kernel': ({ loadKernel }) => loadKernel()('data').push(block),
+  'transport-kernel-kernel': ({ loadKernel }) => loadKernel()('data').push(block),
   [program.rare]: ({ decode }) => decode(TEXT, 'koi8-r'),
   'node:tls': (tls) => tls.createSecureContext(authority ? { ca: readFileSync(authority) } : {}),
   'node:dns': ({ promises }) => promises.lookup('localhost'),

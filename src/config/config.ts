@@ -4,7 +4,7 @@ import type { Settings } from '../submit/settings.ts';
 export type { Timeouts } from '../submit/settings.ts';
 
 export interface Config extends Settings {
-  /** The file it was read from; '' = none, environment and defaults only. */
+  /** The file that was read; '' = none, environment and defaults only. */
   readonly path: string;
   readonly lock: boolean;
 }

@@ -1,6 +1,6 @@
 /**
- * Lists of smart hosts with the TLS and credentials of each. Holds the rule that no smart host is handed the
- * password of another one unless the file says so.
+ * Reads lists of smart hosts, with the TLS and credentials of each. Holds the rule that no smart host gets the password of
+ * another one unless the file says so.
  */
 import { isWrittenAsLoopback } from '../router/loopback.ts';
 import {
@@ -14,45 +14,45 @@ import {
   type TlsPolicy,
 } from '../router/smarthost.ts';
 import { USED_EXTENSIONS } from '../smtp/client/extensions.ts';
+import { isDirect, linkOver } from './connection-keys.ts';
 import { nearestKey, type Section } from './keys.ts';
-import { isDirect, linkOver } from './link.ts';
-import { authOf, tlsOver } from './policy.ts';
+import { readAuthPolicy, tlsOver } from './policy.ts';
 import { type Reading, readTable, take } from './table.ts';
-import type { Step } from './toml.ts';
-import type { At, Entries } from './values.ts';
+import type { PathStep } from './toml-lines.ts';
+import type { Entries, Location } from './values.ts';
 
-/** 'implied': nothing was written, so [auth] applies if that is safe. */
-type Credentials = AuthPolicy | null | 'default' | 'implied';
+/** 'implied': nothing is written, so [auth] applies if that is safe. */
+type WrittenAuth = AuthPolicy | null | 'default' | 'implied';
 
-/** A smart host whose credentials are not settled yet: that needs all smart hosts of the file. */
-export interface Draft {
+/** A smart host whose credentials are not settled yet, because that needs all smart hosts of the file. */
+export interface HostDraft {
   readonly address: Address;
   readonly tls: TlsPolicy;
-  readonly auth: Credentials;
+  readonly auth: WrittenAuth;
   readonly link: Link;
   readonly ignored: readonly string[];
-  readonly at: At;
+  readonly at: Location;
 }
 
-/** What a list of hosts has in common before each host says more. */
-export interface Shared {
+/** The settings that each host of a list inherits unless it has its own. */
+export interface Inherited {
   readonly tls: TlsPolicy;
-  readonly auth: Credentials;
+  readonly auth: WrittenAuth;
   readonly link: Link;
   /** EHLO keywords that count as not offered. */
   readonly ignored: readonly string[];
 }
 
-/** The hosts of one key, `smarthosts` or `hosts`, whose entries and path these are. */
+/** The hosts of one key. `entries` and `path` are those of its table. */
 export function draftHosts(
   reading: Reading,
   entries: Entries,
   section: Section,
   name: 'smarthosts' | 'hosts',
-  path: readonly Step[],
-  shared: Shared,
-): Draft[] {
-  const drafts: Draft[] = [];
+  path: readonly PathStep[],
+  shared: Inherited,
+): HostDraft[] {
+  const drafts: HostDraft[] = [];
   const written = entries.get(name);
   if (!written) return drafts;
   for (const [i, item] of take(reading, entries, section, 'hosts', name).entries()) {
@@ -64,14 +64,14 @@ export function draftHosts(
   return drafts;
 }
 
-function draftTable(reading: Reading, at: At, raw: unknown, path: readonly Step[], shared: Shared): Draft | null {
+function draftTable(reading: Reading, at: Location, raw: unknown, path: readonly PathStep[], shared: Inherited): HostDraft | null {
   if (typeof raw !== 'object' || raw === null || Array.isArray(raw) || raw instanceof Date) {
     reading.complain(at, 'each item is a text such as "submission://mail.example.org" or a table such as { url = "…", auth = { … } }');
     return null;
   }
   const entries = readTable(reading, 'host', raw as Readonly<Record<string, unknown>>, path, 'of a smart host');
-  const tls = tlsIn(reading, entries, 'host', path, shared.tls, 'of a smart host');
-  const auth = authIn(reading, entries, 'host', path, shared.auth, 'of a smart host');
+  const tls = readTlsKey(reading, entries, 'host', path, shared.tls, 'of a smart host');
+  const auth = readAuthKey(reading, entries, 'host', path, shared.auth, 'of a smart host');
   const link = linkOver(reading, 'host', shared.link, entries);
   const ignored = ignoredOver(reading, 'host', shared.ignored, entries);
   const url = entries.get('url');
@@ -83,7 +83,7 @@ function draftTable(reading: Reading, at: At, raw: unknown, path: readonly Step[
   return typeof url.raw === 'string' ? draftHost(reading, { ...url, label: `${url.label}:` }, text, { tls, auth, link, ignored }) : null;
 }
 
-function draftHost(reading: Reading, at: At, text: string, { tls, auth, link, ignored }: Shared): Draft | null {
+function draftHost(reading: Reading, at: Location, text: string, { tls, auth, link, ignored }: Inherited): HostDraft | null {
   const address = parseSmarthost(text);
   if (!address.ok) {
     reading.complain(at, address.detail);
@@ -92,13 +92,13 @@ function draftHost(reading: Reading, at: At, text: string, { tls, auth, link, ig
   const implicit = address.value.scheme === 'submissions';
   if (implicit && tls.mode === 'off')
     reading.complain(at, `"${address.value.host}" is TLS from the first octet (RFC 8314), which contradicts mode = "off"`);
-  // Off means that nothing else of the policy is looked at: equal then for two routes to be one.
+  // With mode off nothing else of the policy counts, and two routes are one only if their policies are equal.
   const settled: TlsPolicy = tls.mode === 'off' ? { ...DEFAULT_TLS, mode: 'off' } : implicit ? { ...tls, mode: 'required' } : tls;
-  // A socket of this host is reached directly, whatever holds for the others.
+  // A socket of this host needs no proxy and no address.
   return { address: address.value, tls: settled, auth, link: address.value.scheme === 'unix' ? DIRECT : link, ignored, at };
 }
 
-/** The `ignore_extensions` of one table; `base` when it is not written. An extension that nobody knows yet may be named. */
+/** The `ignore_extensions` of one table; `base` when it is not written. It may name an extension that nobody knows yet. */
 export function ignoredOver(
   reading: Reading,
   section: '' | 'router' | 'host',
@@ -119,12 +119,12 @@ export function ignoredOver(
   return keywords;
 }
 
-/** The `tls` key of a router or host over what is shared. */
-export function tlsIn(
+/** The `tls` key of a router or host, over `base`. */
+export function readTlsKey(
   reading: Reading,
   entries: Entries,
   section: 'router' | 'host',
-  path: readonly Step[],
+  path: readonly PathStep[],
   base: TlsPolicy,
   title: string,
 ): TlsPolicy {
@@ -133,25 +133,29 @@ export function tlsIn(
 }
 
 /** The `auth` key of a router or host; `shared` when it is not written. */
-export function authIn(
+export function readAuthKey(
   reading: Reading,
   entries: Entries,
   section: 'router' | 'host',
-  path: readonly Step[],
-  shared: Credentials,
+  path: readonly PathStep[],
+  shared: WrittenAuth,
   title: string,
-): Credentials {
+): WrittenAuth {
   if (!entries.has('auth')) return shared;
   const raw = take(reading, entries, section, 'auth', 'auth');
   if (raw === 'default') return raw;
-  return raw === 'none' ? null : authOf(reading, readTable(reading, 'auth', raw, [...path, 'auth'], `in auth ${title}`));
+  return raw === 'none' ? null : readAuthPolicy(reading, readTable(reading, 'auth', raw, [...path, 'auth'], `in auth ${title}`));
 }
 
 /**
- * Settles credentials of all lists at once, in the order given: [auth] goes to smart hosts of one name, the first
- * that says nothing else; a backup's operator must not be handed the primary's password.
+ * Settles the credentials of all lists at once, in the order given. [auth] goes to the first name that has no credentials
+ * of its own and to no other name, because the operator of a backup must not get the password of the primary.
  */
-export function settle(reading: Reading, auth: AuthPolicy | null, lists: readonly (readonly Draft[])[]): readonly (readonly Smarthost[])[] {
+export function settleAuth(
+  reading: Reading,
+  auth: AuthPolicy | null,
+  lists: readonly (readonly HostDraft[])[],
+): readonly (readonly Smarthost[])[] {
   const first = lists.flat().find((draft) => draft.auth === 'implied')?.address.host;
   return lists.map((drafts) =>
     drafts.map((draft) => {
@@ -161,12 +165,12 @@ export function settle(reading: Reading, auth: AuthPolicy | null, lists: readonl
       if (draft.auth === 'implied' && auth !== null && host !== first)
         reading.complain(
           draft.at,
-          `"${host}" would be handed the password for "${first}": write a table { url = "…", auth = { user = "…", … } }, or auth = "default" to use [auth] here too, or auth = "none"`,
+          `"${host}" would get the password for "${first}": write a table { url = "…", auth = { user = "…", … } }, or auth = "default" to use [auth] here too, or auth = "none"`,
         );
       const link = isDirect(draft.link) ? {} : { link: draft.link };
       const ignored = draft.ignored.length === 0 ? {} : { ignoreExtensions: draft.ignored };
       const settled = { ...draft.address, tls: draft.tls, auth: typeof draft.auth === 'string' ? auth : draft.auth, ...link, ...ignored };
-      if (isToldInClear(settled) && !isWrittenAsLoopback(settled))
+      if (isSentInClear(settled) && !isWrittenAsLoopback(settled))
         reading.complain(
           draft.at,
           `"${host}" would get the password in the clear, because TLS has mode = "off": use TLS, or write allow_plaintext = true beside its user`,
@@ -176,6 +180,6 @@ export function settle(reading: Reading, auth: AuthPolicy | null, lists: readonl
   );
 }
 
-/** Without TLS there is nothing to wait for: such credentials would never be sent. */
-const isToldInClear = ({ tls, auth }: Smarthost): boolean =>
+/** True where the password would go in the clear, or never, because no TLS will ever protect it. */
+const isSentInClear = ({ tls, auth }: Smarthost): boolean =>
   tls.mode === 'off' && auth !== null && auth.secret.from !== 'none' && !auth.allowPlaintext;

@@ -1,24 +1,24 @@
 /**
- * What was written, in a file and in the environment, as a Config. Reads nothing: both are handed in.
+ * Turns a file and the environment into a Config. Reads neither: both are arguments.
  */
 import { DEFAULT_TLS, DIRECT } from '../router/smarthost.ts';
 import { isDomain, isHostName, parseMailbox } from '../smtp/path.ts';
 import { isAscii } from '../smtp/text.ts';
 import type { Config, Timeouts } from './config.ts';
-import { draftHosts, ignoredOver, settle } from './hosts.ts';
+import { linkOver } from './connection-keys.ts';
+import { draftHosts, ignoredOver, settleAuth } from './hosts.ts';
 import { KEYS, keyOfEnv, keysOf, nearestKey, type Section, variableOf } from './keys.ts';
-import { linkOver } from './link.ts';
-import { authOf, refuseHeld, SECRETS, tlsOver } from './policy.ts';
-import { draftRouters, rewriteOf, withHosts } from './routers.ts';
+import { readAuthPolicy, refuseHeld, SECRETS, tlsOver } from './policy.ts';
+import { draftRouters, readRewrite, withHosts } from './routers.ts';
 import { type Held, type Reading, readTable, take } from './table.ts';
 import type { Toml } from './toml.ts';
-import { type At, type Directories, type Entries, fromEnvironment, type Written } from './values.ts';
+import { type Directories, type Entries, fromEnvironment, type Location, type Written } from './values.ts';
 
-/** A file as it was read. */
+/** A file that was read. */
 export interface File {
   readonly path: string;
   readonly toml: Toml;
-  /** Why the file may not hold what can do harm, a sentence that continues its key; null when it may. */
+  /** Why the file may not hold a thing that can do harm, a sentence that continues its key; null when it may. */
   readonly refuses: (held: Held) => string | null;
   /** /etc/nospool.toml, the only file where `lock` counts. */
   readonly isSystem: boolean;
@@ -28,12 +28,12 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 
 export type Interpreted =
   | { readonly ok: true; readonly config: Config; readonly warnings: readonly string[] }
-  /** `log` and `logFormat` as far as they can be used: the errors are to be logged, too. */
+  /** `log` and `logFormat` as far as they can be used, because the errors go to the log, too. */
   | ({ readonly ok: false; readonly errors: readonly string[] } & Partial<Pick<Config, 'log' | 'logFormat'>>);
 
-/** All errors are found at once and come in the order of the file's lines, those of the environment last. */
+/** Finds all errors at once. They come in the order of the file's lines, and those of the environment last. */
 export function interpret(file: File | null, env: Environment, directories: Directories): Interpreted {
-  const errors: { readonly at: At; readonly line: number; readonly text: string }[] = [];
+  const errors: { readonly at: Location; readonly line: number; readonly text: string }[] = [];
   const warnings: string[] = [];
   const reading: Reading = {
     directories,
@@ -45,45 +45,45 @@ export function interpret(file: File | null, env: Environment, directories: Dire
     complain: (at, sentence) => errors.push({ at, line: at.line || Infinity, text: printAt(at, sentence) }),
     warn: (at, sentence) => warnings.push(printAt(at, sentence)),
   };
-  const config = configOf(reading, file, env);
+  const config = readAll(reading, file, env);
   if (errors.length === 0) return { ok: true, config, warnings };
-  // Infinity - Infinity is no order.
+  // Infinity - Infinity is NaN.
   errors.sort((a, b) => (a.line === b.line ? 0 : a.line - b.line));
   const isRefused = errors.some(({ at }) => LOG_LABELS.includes(at.label));
   return { ok: false, errors: [...new Set(errors.map(({ text }) => text))], ...(isRefused ? {} : logOf(config)) };
 }
 
-/** A log that was complained of is not written to. */
+/** An error with one of these labels means that nothing is written to the log. */
 const LOG_LABELS: readonly string[] = ['log', 'log_format'].flatMap((name) => [`key "${name}"`, `NOSPOOL_${name.toUpperCase()}`]);
 const logOf = ({ log, logFormat }: Config): Pick<Config, 'log' | 'logFormat'> => ({ log, logFormat });
 
-const printAt = ({ place, label }: At, sentence: string): string => `${place}: ${label} ${sentence}`;
+const printAt = ({ place, label }: Location, sentence: string): string => `${place}: ${label} ${sentence}`;
 
-function configOf(reading: Reading, file: File | null, env: Environment): Config {
+function readAll(reading: Reading, file: File | null, env: Environment): Config {
   const variables = readVariables(reading, env, file);
   const top = over(readTable(reading, '', file?.toml.table ?? {}, [], ''), variables.get(''));
   const section = (name: 'tls' | 'auth' | 'timeouts'): Entries => readSection(reading, top, name);
-  const text = (name: string, check: Check): string => {
+  const text = (name: string, check: TextCheck): string => {
     const value = take(reading, top, '', 'text', name);
     const written = top.get(name);
     const sentence = value === '' ? null : check(value);
     if (written && sentence !== null) reading.complain(written, sentence);
     return value;
   };
-  /** Without the dot of the root, which no address has. */
-  const name = (key: string): string => text(key, domain).replace(/\.$/, '');
+  /** Removes the dot of the root, because no address has it. */
+  const name = (key: string): string => text(key, checkDomain).replace(/\.$/, '');
   const isOn = (name: string): boolean => take(reading, top, '', 'switch', name);
   const choice = <T extends string>(name: string): T => take(reading, top, '', 'choice', name) as T;
 
   const timeouts = over(section('timeouts'), variables.get('timeouts'));
   const fileTls = tlsOver(reading, DEFAULT_TLS, section('tls'));
   const tls = variables.has('tls') ? tlsOver(reading, fileTls, variables.get('tls') as Entries) : fileTls;
-  const auth = authOf(reading, authOver(section('auth'), variables.get('auth')));
+  const auth = readAuthPolicy(reading, authOver(section('auth'), variables.get('auth')));
   const shared = { tls, auth: 'implied' as const, link: linkOver(reading, '', DIRECT, top), ignored: ignoredOver(reading, '', [], top) };
 
   const routerTables = top.get('router');
   const drafts = routerTables ? draftRouters(reading, routerTables.raw, routerTables, shared) : [];
-  const [smarthosts = [], ...lists] = settle(reading, auth, [
+  const [smarthosts = [], ...lists] = settleAuth(reading, auth, [
     draftHosts(reading, top, '', 'smarthosts', [], shared),
     ...drafts.map((draft) => (draft.driver === 'redirect' ? [] : draft.drafts)),
   ]);
@@ -96,7 +96,7 @@ function configOf(reading: Reading, file: File | null, env: Environment): Config
   const rewrite = top.get('rewrite');
   const hostname = name('hostname');
   const hostWritten = top.get('hostname');
-  // Names that are not ASCII are said in A-labels.
+  // A name that is not ASCII becomes A-labels, so it has no such fault.
   if (hostWritten && isAscii(hostname) && isDomain(hostname) && !hostname.startsWith('[') && !isHostName(hostname))
     reading.warn(hostWritten, NO_HELLO);
 
@@ -109,7 +109,7 @@ function configOf(reading: Reading, file: File | null, env: Environment): Config
     hostname,
     qualifyDomain: name('qualify_domain'),
     qualifyRecipient: name('qualify_recipient'),
-    from: text('from', sender),
+    from: text('from', checkSender),
     forceFrom: isOn('force_from'),
     forceReversePath: isOn('force_reverse_path'),
     replayWindow: take(reading, top, '', 'size', 'replay_window'),
@@ -118,7 +118,7 @@ function configOf(reading: Reading, file: File | null, env: Environment): Config
     loneDot: choice('lone_dot'),
     keepBcc: isOn('keep_bcc'),
     received: isOn('received'),
-    defaultCharset: text('default_charset', charset),
+    defaultCharset: text('default_charset', checkCharset),
     header8bit: choice('header_8bit'),
     eightBit: choice('eight_bit'),
     longLines: choice('long_lines'),
@@ -131,11 +131,11 @@ function configOf(reading: Reading, file: File | null, env: Environment): Config
       keysOf('timeouts').map(({ name }) => [name, take(reading, timeouts, 'timeouts', 'duration', name)]),
     ) as unknown as Timeouts,
     routers: withHosts(drafts, lists),
-    rewrite: rewrite ? rewriteOf(reading, tableOf(reading, rewrite)) : Object.create(null),
+    rewrite: rewrite ? readRewrite(reading, tableOf(reading, rewrite)) : Object.create(null),
   };
 }
 
-/** Where a line is appended matters as much as what runs. */
+/** A file that may run no command may open no log either, because a line is appended there. */
 function takeLog(reading: Reading, top: Entries): string {
   const log = take(reading, top, '', 'log', 'log');
   const written = top.get('log');
@@ -143,7 +143,7 @@ function takeLog(reading: Reading, top: Entries): string {
   return log;
 }
 
-/** What stands in a section of the file: a table, or nothing after a complaint. */
+/** The table in a section of the file; an empty one after an error. */
 function tableOf(reading: Reading, written: Written): Readonly<Record<string, unknown>> {
   const { raw } = written;
   if (typeof raw === 'object' && raw !== null && !Array.isArray(raw) && !(raw instanceof Date)) return raw as Record<string, unknown>;
@@ -158,14 +158,14 @@ function readSection(reading: Reading, top: Entries, name: Exclude<Section, '' |
 
 const over = (below: Entries, above: Entries | undefined): Entries => (above ? new Map([...below, ...above]) : below);
 
-/** A secret from the environment replaces the file's, whichever way that one is named. */
+/** A secret from the environment replaces that of the file, whichever key holds it. */
 function authOver(below: Entries, above: Entries | undefined): Entries {
   if (!above) return below;
   const kept = SECRETS.some((name) => above.has(name)) ? [...below].filter(([name]) => !SECRETS.some((secret) => secret === name)) : below;
   return new Map([...kept, ...above]);
 }
 
-/** `NOSPOOL_…` variables by section. An empty one counts as unset, as compose files and unit files leave them. */
+/** `NOSPOOL_…` variables by section. An empty one counts as unset, because compose files and unit files leave them so. */
 function readVariables(reading: Reading, env: Environment, file: File | null): ReadonlyMap<Section, Entries> {
   const sections = new Map<Section, Map<string, Written>>();
   const expected = secretVariables(file, env);
@@ -173,7 +173,7 @@ function readVariables(reading: Reading, env: Environment, file: File | null): R
     if (!name.startsWith('NOSPOOL_') || name === 'NOSPOOL_CONFIG') continue;
     const value = env[name];
     if (value === undefined || value === '') continue;
-    const at: At = { place: 'environment', label: name, line: 0 };
+    const at: Location = { place: 'environment', label: name, line: 0 };
     const key = keyOfEnv(name);
     if (key) {
       const entries = sections.get(key.section) ?? new Map<string, Written>();
@@ -186,7 +186,7 @@ function readVariables(reading: Reading, env: Environment, file: File | null): R
   return sections;
 }
 
-/** Variables that hold a secret because `password_env` or `token_env` somewhere names them. */
+/** Variables that `password_env` or `token_env` names anywhere. */
 function secretVariables(file: File | null, env: Environment): ReadonlySet<string> {
   const names = new Set<string>();
   const collect = (value: unknown): void => {
@@ -207,7 +207,7 @@ function unknownVariable(name: string): string {
     return `is refused: commands are never taken from the environment; use NOSPOOL_AUTH_${command}_FILE, or ${command.toLowerCase()}_command in a file`;
   if (name === 'NOSPOOL_LOCK') return 'is refused: lock = true counts in the system file only';
   if (/^NOSPOOL_(ROUTER|REWRITE)(_|$)/.test(name)) return 'is refused: [[router]] and [rewrite] can be written in a file only';
-  // Kubernetes and Docker put such variables in for a service or container that is called "nospool".
+  // Kubernetes and Docker set such variables for a service or container that is called "nospool".
   if (/^NOSPOOL_(SERVICE_(HOST|PORT)|PORT)(_|$)/.test(name))
     return 'is unknown; it looks like a service link of Kubernetes: set enableServiceLinks: false in the pod, or give the service another name';
   const meant = nearestKey(name, [...KEYS.map(variableOf).filter((variable) => variable !== ''), 'NOSPOOL_CONFIG']);
@@ -216,16 +216,16 @@ function unknownVariable(name: string): string {
     : `is unknown; the nearest is "${meant.name}", nospool.toml(5) has them all`;
 }
 
-/** What is wrong with a text that is a name or an address; null when it can be used. */
-type Check = (text: string) => string | null;
+/** A sentence about a text that cannot be used; null when it can. */
+type TextCheck = (text: string) => string | null;
 
 const NO_HELLO = 'is no domain of RFC 5321, so EHLO says the address of the socket, and bare addresses need qualify_domain';
 
-const domain: Check = (text) => (isDomain(text.replace(/\.$/, '')) ? null : 'expects a domain such as "example.org"');
+const checkDomain: TextCheck = (text) => (isDomain(text.replace(/\.$/, '')) ? null : 'expects a domain such as "example.org"');
 
-const charset: Check = (text) => (/^[A-Za-z0-9][\w.:+-]*$/.test(text) ? null : 'expects the name of a charset such as "koi8-r"');
+const checkCharset: TextCheck = (text) => (/^[A-Za-z0-9][\w.:+-]*$/.test(text) ? null : 'expects the name of a charset such as "koi8-r"');
 
-const sender: Check = (text) => {
+const checkSender: TextCheck = (text) => {
   if (/\{(?!login\})[^{}]*\}/.test(text)) return 'has a word in braces that is not {login}, the only one that is replaced';
   return parseMailbox(text.replaceAll('{login}', 'login')).ok ? null : 'expects an address such as "{login}@example.org"';
 };

@@ -1,10 +1,10 @@
 /**
- * Every key of nospool.toml(5), once: reading, validation, suggestions, and the checks of the man page and of
- * examples/nospool.example.toml are derived from this table. Knows neither TOML nor where a value came from.
+ * Every key of nospool.toml(5), once. Reading, validation and suggestions use this table, and tests compare it with the
+ * manual and with examples/nospool.example.toml. Knows neither TOML nor where a value came from.
  */
 import { nearest } from '../router/nearest.ts';
 
-/** What a value must be; `values.ts` has one parser for each. */
+/** The kinds of values; `values.ts` has a parser for each. */
 export type Kind =
   | 'text'
   | 'switch'
@@ -29,30 +29,30 @@ export interface Key {
   readonly section: Section;
   readonly name: string;
   readonly kind: Kind;
-  /** As it would be written; null: it must be written, or its absence means something of its own. */
+  /** The default as it would be written; null: the key must be written, or its absence has a meaning of its own. */
   readonly initial: string | boolean | readonly string[] | null;
   readonly meaning: string;
   /** A value as it is written in the file, for errors. */
   readonly example: string;
-  /** Of a choice. */
+  /** The words of a choice. */
   readonly choices: readonly string[];
-  /** Of a size, in octets. */
+  /** The least and the greatest size, in octets. */
   readonly range: readonly [number, number];
-  /** Of a router's key: the only driver that takes it; null = both. */
+  /** The only driver whose routers take the key; null = both. */
   readonly driver: Driver | null;
 }
 
-/** Tables that stand in brackets in the file. `[[router]]` may be repeated, `[rewrite]` has keys of the user's. */
+/** Tables that stand in brackets in the file. `[[router]]` may be repeated, and the keys of `[rewrite]` are the user's. */
 export const TABLES = ['tls', 'auth', 'timeouts', 'router', 'rewrite'] as const;
 
-/** Commands run as whoever sends mail, and the lock is what keeps the environment out: neither is taken from it. */
+/** Commands run as the user who sends mail, and the lock keeps the environment out, so the environment may set neither. */
 const NEVER_FROM_ENVIRONMENT = new Set(['auth.password_command', 'auth.token_command', '.lock']);
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
 const ANY = [0, Infinity] as const;
-const NOTHING: Rest = {};
+const NO_REST: Rest = {};
 const NO_CHOICES: readonly string[] = [];
 
 type Rest = Partial<Pick<Key, 'choices' | 'range' | 'driver'>>;
@@ -64,7 +64,7 @@ function key(
   initial: Key['initial'],
   example: string,
   meaning: string,
-  { choices = NO_CHOICES, range = ANY, driver = null }: Rest = NOTHING,
+  { choices = NO_CHOICES, range = ANY, driver = null }: Rest = NO_REST,
 ): Key {
   return { section, name, kind, initial, meaning, example, choices, range, driver };
 }
@@ -102,11 +102,11 @@ export const KEYS: readonly Key[] = [
   key('', 'from', 'text', '', '"{login}@example.org"', 'default reverse-path and added From; may contain {login}'),
   key('', 'force_from', 'switch', false, 'true', 'from wins over -f and the From of the message'),
   key('', 'force_reverse_path', 'switch', false, 'true', 'from wins over -f, and the From of the message stays'),
-  // 1 KiB: a window that holds no small message makes SIZE and fail-over useless. 1 GiB: it is held in memory.
+  // At least 1 KiB, because a window that holds no small message makes SIZE and fail-over useless. At most 1 GiB, because it is held in memory.
   key('', 'replay_window', 'size', '256KiB', '"256KiB"', 'octets of body read before connecting, and kept for the next host', {
     range: [KIB, 1024 * MIB],
   }),
-  // 1 KiB holds a header section of one line; 64 MiB is what -t with a million recipients needs.
+  // 1 KiB holds a header section of one line; -t with a million recipients needs 64 MiB.
   key('', 'header_limit', 'size', '1MiB', '"1MiB"', 'longest header section that is accepted', { range: [KIB, 64 * MIB] }),
   choice('', 'arguments_with_t', ['add', 'remove'], 'recipients in the arguments together with -t'),
   choice('', 'lone_dot', ['ends', 'text'], 'a line with a single dot when -i was not given'),
@@ -239,7 +239,7 @@ export function keysOf(section: Section): readonly Key[] {
   return KEYS.filter((one) => one.section === section);
 }
 
-/** How the section is called in a sentence. */
+/** The section's name in a sentence. */
 export function printSection(section: Section): string {
   if (section === '') return 'the top of the file';
   if (section === 'host') return 'a smart host';
@@ -253,7 +253,7 @@ export function printInitial({ initial }: Key): string {
   return typeof initial === 'boolean' ? String(initial) : `[${initial.map((item) => `"${item}"`).join(', ')}]`;
 }
 
-/** Names that other programs use, which no edit distance finds. */
+/** Names of other programs that no edit distance finds. */
 const FOREIGN: Readonly<Record<string, string>> = {
   relayhost: 'smarthosts',
   mailhub: 'smarthosts',
@@ -272,7 +272,7 @@ const FOREIGN: Readonly<Record<string, string>> = {
   logfile: 'log',
 };
 
-/** The member of `names` that is most likely meant, and whether it is near enough for a "did you mean". */
+/** The most likely member of `names`, and whether it is near enough for a "did you mean". */
 export function nearestKey(written: string, names: readonly string[]): { readonly name: string; readonly near: boolean } {
   const folded = written.toLowerCase().replaceAll('-', '_');
   const foreign = Object.hasOwn(FOREIGN, folded) ? FOREIGN[folded] : undefined;

@@ -1,6 +1,6 @@
 /**
- * [tls] and [auth] tables, wherever they stand, as policies; what contradicts itself is refused. Reads no secret:
- * it only says where one comes from.
+ * Reads [tls] and [auth] tables, wherever they stand, as policies, and refuses contradictions. Reads no secret, only
+ * where to find it.
  */
 import { type AuthPolicy, DEFAULT_TLS, type Secret, type TlsPolicy } from '../router/smarthost.ts';
 import { MECHANISMS } from '../smtp/sasl/mechanisms.ts';
@@ -8,13 +8,13 @@ import { nearestKey } from './keys.ts';
 import { type Held, type Reading, take } from './table.ts';
 import { type Entries, parsePath, type Written } from './values.ts';
 
-/** `base` with the keys of one table over it. What the table says of trust replaces what `base` says of it. */
+/** The keys of one table over `base`. If the table has any key about trust, it replaces all of them. */
 export function tlsOver(reading: Reading, base: TlsPolicy, entries: Entries): TlsPolicy {
   const text = (kind: 'text' | 'path', name: string): string => take(reading, entries, 'tls', kind, name);
   const mode = take(reading, entries, 'tls', 'choice', 'mode') as '' | Exclude<TlsPolicy['mode'], 'default'>;
   const verify = take(reading, entries, 'tls', 'switch', 'verify');
   const caFile = text('path', 'ca_file');
-  const fingerprint = fingerprints(reading, entries);
+  const fingerprint = takeFingerprints(reading, entries);
   const serverName = text('text', 'server_name');
   const certificate = text('path', 'certificate');
   const certificateKey = text('path', 'certificate_key');
@@ -54,8 +54,8 @@ export function tlsOver(reading: Reading, base: TlsPolicy, entries: Entries): Tl
   };
 }
 
-/** `sha256:` and 64 lower-case hexadecimal digits each; openssl prints them in capitals with colons, which is accepted. */
-function fingerprints(reading: Reading, entries: Entries): readonly string[] {
+/** Each becomes `sha256:` and 64 lower-case hexadecimal digits. Capitals and colons are accepted, because openssl prints them. */
+function takeFingerprints(reading: Reading, entries: Entries): readonly string[] {
   const list = take(reading, entries, 'tls', 'texts', 'fingerprint');
   const digests: string[] = [];
   for (const item of list) {
@@ -69,7 +69,7 @@ function fingerprints(reading: Reading, entries: Entries): readonly string[] {
   return digests;
 }
 
-/** The ways to name a secret: exactly one is used. */
+/** The keys that name a secret; a policy uses exactly one. */
 export const SECRETS = [
   'password_file',
   'password_command',
@@ -81,22 +81,22 @@ export const SECRETS = [
 ] as const;
 type SecretKey = (typeof SECRETS)[number];
 
-/** The policy of one table, which inherits nothing: half of another host's credentials is never right. null = no authentication. */
-export function authOf(reading: Reading, entries: Entries): AuthPolicy | null {
+/** The policy of one table. It inherits nothing, because half of another host's credentials is never right. null = no authentication. */
+export function readAuthPolicy(reading: Reading, entries: Entries): AuthPolicy | null {
   const text = (name: string): string => take(reading, entries, 'auth', 'text', name);
   const user = text('user');
-  const mechanisms = mechanismsOf(reading, entries);
+  const mechanisms = takeMechanisms(reading, entries);
   const allowPlaintext = take(reading, entries, 'auth', 'switch', 'allow_plaintext');
-  const secrets = new Map(SECRETS.map((key) => [key, secretOf(reading, entries, key)]));
+  const secrets = new Map(SECRETS.map((key) => [key, takeSecret(reading, entries, key)]));
   const used = SECRETS.filter((key) => secrets.get(key)?.from !== 'none');
   const [first, second] = used;
   const firstWritten = first && entries.get(first);
   const secondWritten = second && entries.get(second);
   if (secondWritten) reading.complain(secondWritten, `contradicts ${first}: keep exactly one of ${SECRETS.join(', ')}`);
   if (firstWritten && user === '') reading.complain(firstWritten, 'needs user beside it: without a user there is no authentication');
-  const wanted = entries.get('mechanisms');
-  if (wanted && mechanisms.length > 0 && user === '' && !firstWritten)
-    reading.complain(wanted, 'needs user beside it: without a user there is no authentication');
+  const mechanismsWritten = entries.get('mechanisms');
+  if (mechanismsWritten && mechanisms.length > 0 && user === '' && !firstWritten)
+    reading.complain(mechanismsWritten, 'needs user beside it: without a user there is no authentication');
   const userWritten = entries.get('user');
   const isNamed = SECRETS.some((source) => !isEmpty(entries.get(source)?.raw));
   if (userWritten && user !== '' && !isNamed && !mechanisms.includes('EXTERNAL'))
@@ -113,17 +113,17 @@ export function authOf(reading: Reading, entries: Entries): AuthPolicy | null {
 
 const isEmpty = (raw: unknown): boolean => raw === undefined || raw === '' || (Array.isArray(raw) && raw.length === 0);
 
-/** A file that an argument names could send any password that the user may read to a host of its own. */
-export const ownSecret = (reading: Reading, written: Written | undefined): { readonly isOwn?: true } =>
+/** Marks a secret of a file that an argument names: such a file could send any password that the user may read to its own host. */
+export const markOwn = (reading: Reading, written: Written | undefined): { readonly isOwn?: true } =>
   written && written.line > 0 && reading.refuses('path') !== null ? { isOwn: true } : {};
 
-/** Complains of a key whose file may not hold it; the environment is whoever runs this. */
+/** Reports a key whose file may not hold it. The environment may hold all, because the user who runs this sets it. */
 export function refuseHeld(reading: Reading, written: Written | undefined, held: Held): void {
   const refused = written && written.line > 0 ? reading.refuses(held) : null;
   if (written && refused !== null) reading.complain(written, refused);
 }
 
-function mechanismsOf(reading: Reading, entries: Entries): readonly string[] {
+function takeMechanisms(reading: Reading, entries: Entries): readonly string[] {
   const names = take(reading, entries, 'auth', 'texts', 'mechanisms').map((item) => item.toUpperCase());
   const written = entries.get('mechanisms');
   for (const name of names)
@@ -132,8 +132,8 @@ function mechanismsOf(reading: Reading, entries: Entries): readonly string[] {
   return names;
 }
 
-/** What one key says; 'none' where it is empty or not written. */
-function secretOf(reading: Reading, entries: Entries, key: SecretKey): Secret {
+/** The secret of one key; 'none' where the key is empty or not written. */
+function takeSecret(reading: Reading, entries: Entries, key: SecretKey): Secret {
   if (key === 'password_command' || key === 'token_command') {
     const argv = take(reading, entries, 'auth', 'command', key);
     return argv.length > 0 ? { from: 'command', argv } : { from: 'none' };
@@ -142,17 +142,17 @@ function secretOf(reading: Reading, entries: Entries, key: SecretKey): Secret {
   if (text === '') return { from: 'none' };
   if (key === 'password') return { from: 'literal', value: text };
   if (key === 'password_file' || key === 'token_file')
-    return { from: 'file', path: secretPath(reading, entries, key, text), ...ownSecret(reading, entries.get(key)) };
+    return { from: 'file', path: parseSecretPath(reading, entries, key, text), ...markOwn(reading, entries.get(key)) };
   const written = entries.get(key);
   if (written && !/^[A-Za-z_][A-Za-z0-9_]*$/.test(text)) reading.complain(written, 'expects the name of an environment variable');
   return { from: 'env', name: text };
 }
 
 /**
- * A relative name is a credential that systemd hands to the service (LoadCredential=, systemd.exec(5)): it stays as
- * it is, for whoever reads the secret knows where they are.
+ * A relative name is a credential that systemd hands to the service (LoadCredential=, systemd.exec(5)). It stays as it
+ * is, because the reader of the secret knows the folder.
  */
-function secretPath(reading: Reading, entries: Entries, key: SecretKey, file: string): string {
+function parseSecretPath(reading: Reading, entries: Entries, key: SecretKey, file: string): string {
   if (!file.startsWith('~') && !file.split('/').some((part) => part === '.' || part === '..')) return file;
   const path = parsePath(file, reading.directories);
   if (path.ok) return path.value;

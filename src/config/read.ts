@@ -1,9 +1,10 @@
 /**
- * Finds the configuration file, reads it, and puts the environment over it. Every sendmail run comes through here:
- * the TOML parser is loaded only when there is a file. Knows no key but `lock`.
+ * Finds the configuration file, reads it, and puts the environment over it. Every run of sendmail comes here, so the TOML
+ * parser is loaded only when there is a file. Knows no key except `lock`.
  */
 import { isUtf8 } from 'node:buffer';
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { fileOwnerOf, whyOpenFileRefused, whyUnread } from '../trust/facts.ts';
 import type { FileKind } from '../trust/rules.ts';
 import type { Config } from './config.ts';
@@ -14,10 +15,10 @@ export const SYSTEM_FILE = '/etc/nospool.toml';
 export interface ConfigRequest {
   /** `-C`; null = not given. */
   readonly path: string | null;
-  /** True: who gave it is an administrator, not a program that was given its words by others. Default false. */
+  /** True: an administrator gave `path`, not a program whose arguments may come from others. Default false. */
   readonly isTrusted?: boolean;
   readonly env: Environment;
-  /** From the password database; null = none. */
+  /** The home directory in the password database; null = none. */
   readonly home: string | null;
   readonly euid: number;
   /** The system file, for tests; SYSTEM_FILE when absent. */
@@ -29,15 +30,15 @@ export type ConfigAnswer =
   /** Sentences that name file, line and key; never a secret. */
   | Extract<Interpreted, { readonly ok: false }>;
 
-/** A file with all keys and a comment for each is under 8 KiB; 1 MiB leaves room for thousands of routes and bounds memory. */
-const LARGEST = 1 << 20;
+/** A file with all keys and a comment for each is under 8 KiB. 1 MiB leaves room for thousands of routes and bounds memory. */
+const LARGEST_FILE = 1 << 20;
 
-type Content =
+type FileContent =
   | { readonly state: 'read'; readonly text: string; readonly refuses: File['refuses'] }
   | { readonly state: 'absent' }
-  /** Of the user's own file: nobody says that this user ever wrote it. */
+  /** A user's own file that another user may have written. */
   | { readonly state: 'ignored'; readonly detail: string }
-  /** By its owner or mode. */
+  /** Its owner or mode allows others to change it. */
   | { readonly state: 'refused'; readonly detail: string }
   | { readonly state: 'broken'; readonly detail: string };
 
@@ -46,10 +47,10 @@ type Content =
  * `NOSPOOL_…` variables over it; or the system file alone when it says `lock = true`. None found: the defaults.
  */
 export async function readConfig(request: ConfigRequest): Promise<ConfigAnswer> {
-  // What a file may hold is asked of its descriptor until it has been interpreted.
+  // The descriptors stay open until the file has been interpreted, because they tell what it may hold.
   const opened: number[] = [];
   try {
-    return await find(request, (path, kind) => readText(path, kind, request.euid, opened));
+    return await findConfig(request, (path, kind) => readText(path, kind, request.euid, opened));
   } finally {
     for (const fd of opened) closeSync(fd);
   }
@@ -57,20 +58,20 @@ export async function readConfig(request: ConfigRequest): Promise<ConfigAnswer> 
 
 type ConfigKind = Extract<FileKind, 'system' | 'named' | 'own' | 'argument'>;
 
-async function find(request: ConfigRequest, read: (path: string, kind: ConfigKind) => Content): Promise<ConfigAnswer> {
+async function findConfig(request: ConfigRequest, read: (path: string, kind: ConfigKind) => FileContent): Promise<ConfigAnswer> {
   const { path, isTrusted = false, env, home, systemFile = SYSTEM_FILE } = request;
   const directories = { home };
   const system = read(systemFile, 'system');
 
-  // Whether it is locked cannot be believed, and what it keeps out must not come in by another way.
+  // A refused file may be locked, and the files that a lock keeps out must not count.
   if (system.state === 'refused') return refusal(system.detail);
   // A system file that this user cannot read cannot be in force for this user, locked or not.
   if (system.state === 'read' && system.text.includes('lock')) {
     const file = await parseFile(systemFile, system, true);
-    if (!('toml' in file)) return file;
-    if (file.toml.table.lock === true) {
-      const answer = interpret(file, {}, directories);
-      return answer.ok ? { ...answer, warnings: [...answer.warnings, ...ignored(request, systemFile)] } : answer;
+    if (!file.ok) return refusal(file.detail);
+    if (file.value.toml.table.lock === true) {
+      const answer = interpret(file.value, {}, directories);
+      return answer.ok ? { ...answer, warnings: [...answer.warnings, ...listIgnored(request, systemFile)] } : answer;
     }
   }
 
@@ -96,8 +97,8 @@ async function find(request: ConfigRequest, read: (path: string, kind: ConfigKin
 
 const refusal = (sentence: string): ConfigAnswer => ({ ok: false, errors: [sentence] });
 
-/** What -C and the environment would have said, had the system file not been locked. */
-function ignored({ path, env }: ConfigRequest, systemFile: string): string[] {
+/** A warning that names what the lock keeps out: -C and the variables; [] = nothing. */
+function listIgnored({ path, env }: ConfigRequest, systemFile: string): string[] {
   const names = Object.keys(env).filter((name) => name.startsWith('NOSPOOL_') && env[name]);
   const given = path === null ? names : [`-C ${path}`, ...names];
   return given.length === 0 ? [] : [`${systemFile}: is locked, so ${given.join(', ')} ${given.length === 1 ? 'is' : 'are'} ignored`];
@@ -111,34 +112,30 @@ export function userFile(env: Environment, home: string | null): string | null {
 
 async function finish(
   path: string,
-  content: Content,
+  content: FileContent,
   isSystem: boolean,
   env: Environment,
   directories: Parameters<typeof interpret>[2],
   warnings: readonly string[],
 ): Promise<ConfigAnswer> {
   if (content.state !== 'read' && content.state !== 'absent') return refusal(content.detail);
-  const file = content.state === 'absent' ? null : await parseFile(path, content, isSystem);
-  if (file !== null && !('toml' in file)) return file;
-  const answer = interpret(file, env, directories);
+  const file = content.state === 'absent' ? parsed(null) : await parseFile(path, content, isSystem);
+  if (!file.ok) return refusal(file.detail);
+  const answer = interpret(file.value, env, directories);
   return answer.ok ? { ...answer, warnings: [...warnings, ...answer.warnings] } : answer;
 }
 
-async function parseFile(
-  path: string,
-  { text, refuses }: Content & { state: 'read' },
-  isSystem: boolean,
-): Promise<File | (ConfigAnswer & { ok: false })> {
+async function parseFile(path: string, { text, refuses }: FileContent & { state: 'read' }, isSystem: boolean): Promise<Parsed<File>> {
   const { parseToml } = await import('./toml.ts');
   const toml = parseToml(text);
-  if (!toml.ok) return { ok: false, errors: [`${path}:${toml.line}: this is not TOML: ${toml.detail}`] };
-  return { path, toml, refuses, isSystem };
+  if (!toml.ok) return unparsed(`${path}:${toml.line}: this is not TOML: ${toml.detail}`);
+  return parsed({ path, toml: toml.value, refuses, isSystem });
 }
 
-function readText(path: string, kind: ConfigKind, euid: number, opened: number[]): Content {
+function readText(path: string, kind: ConfigKind, euid: number, opened: number[]): FileContent {
   let fd: number;
   try {
-    // Without waiting: a named pipe would otherwise hold us until somebody writes to it.
+    // O_NONBLOCK, because opening a named pipe would otherwise wait until somebody writes to it.
     fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     opened.push(fd);
   } catch (error) {
@@ -146,18 +143,18 @@ function readText(path: string, kind: ConfigKind, euid: number, opened: number[]
   }
   try {
     const stats = fstatSync(fd);
-    // What people name to have no configuration at all.
+    // People name /dev/null to have no configuration at all.
     if (path === '/dev/null' && stats.isCharacterDevice()) return { state: 'read', text: '', refuses: () => null };
     if (stats.isDirectory()) return { state: 'broken', detail: `${path}: is a directory, not a file` };
-    const stranger = kind === 'own' ? strangers(path, stats.uid, euid) : null;
+    const stranger = kind === 'own' ? ignoreStranger(path, stats.uid, euid) : null;
     if (stranger !== null) return stranger;
     const runner = { euid };
-    // What an argument names may say where mail goes as any other file may; what it may not hold is asked when it is read.
+    // A file that an argument names may say where mail goes, like any other. `refuses` answers for the keys that it may not hold.
     const refused = whyOpenFileRefused(kind === 'argument' ? 'named' : kind, path, stats, fd, runner);
     if (refused !== null) return { state: 'refused', detail: `${path}: ${refused}` };
     const octets = readOctets(fd);
-    if (octets.length > LARGEST)
-      return { state: 'broken', detail: `${path}: has more than ${LARGEST} octets; is it a configuration file?` };
+    if (octets.length > LARGEST_FILE)
+      return { state: 'broken', detail: `${path}: has more than ${LARGEST_FILE} octets; is it a configuration file?` };
     if (!isUtf8(octets))
       return { state: 'broken', detail: `${path}:${lineNotUtf8(octets)}: is not UTF-8, which TOML demands: convert the file` };
     return {
@@ -174,16 +171,16 @@ function readText(path: string, kind: ConfigKind, euid: number, opened: number[]
   }
 }
 
-/** The environment may be another user's (su, sudo -E, cron): what it points at is then not ours to obey. */
-function strangers(path: string, owner: number, euid: number): Content | null {
+/** The environment may be another user's (su, sudo -E, cron), and that user's file must not be obeyed. */
+function ignoreStranger(path: string, owner: number, euid: number): FileContent | null {
   if (owner === euid || owner === 0) return null;
   return { state: 'ignored', detail: `${path}: belongs to uid ${owner}, not to uid ${euid}, and is ignored` };
 }
 
-/** All octets, or the first LARGEST and some more: `-C` may name a device that never ends. */
+/** All octets, or a few more than LARGEST_FILE, because `-C` may name a device that never ends. */
 function readOctets(fd: number): Buffer {
   const parts: Buffer[] = [];
-  for (let total = 0; total <= LARGEST; ) {
+  for (let total = 0; total <= LARGEST_FILE; ) {
     const part = Buffer.allocUnsafe(1 << 14);
     const count = readSync(fd, part);
     if (count === 0) break;
@@ -204,13 +201,13 @@ function lineNotUtf8(octets: Uint8Array): number {
 
 const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? String(error);
 
-function unopened(path: string, kind: ConfigKind, euid: number, error: unknown): Content {
+function unopened(path: string, kind: ConfigKind, euid: number, error: unknown): FileContent {
   const code = codeOf(error);
   if (code === 'ENOENT' || code === 'ENOTDIR') return { state: 'absent' };
   if (code !== 'EACCES' && code !== 'EPERM') return { state: 'broken', detail: `${path}: cannot be opened (${code})` };
   const detail = `${path}: ${whyUnread(path, error)}`;
   const owner = fileOwnerOf(path);
-  // A closed home directory is what ProtectHome= of systemd leaves a service.
+  // ProtectHome= of systemd leaves a service such a home directory.
   if (kind === 'own' && owner === null) return { state: 'ignored', detail: `${detail}; it is ignored` };
-  return (kind === 'own' && owner !== null ? strangers(path, owner, euid) : null) ?? { state: 'broken', detail };
+  return (kind === 'own' && owner !== null ? ignoreStranger(path, owner, euid) : null) ?? { state: 'broken', detail };
 }

@@ -1,21 +1,21 @@
 /**
- * `[[router]]` tables and `[rewrite]` as definitions for src/router. Checks how they are written; what they do to
- * an address is the routers' own business.
+ * Reads `[[router]]` tables and `[rewrite]` as definitions for src/router. Checks how they are written, and knows nothing
+ * of what they do to an address.
  */
 import { whyNotAddable, whyNotRemovable } from '../router/headers.ts';
 import type { ManualrouteDefinition, Preconditions, RedirectDefinition, RouterDefinition } from '../router/route.ts';
 import { isAddressLiteral, isDomain, parseMailbox, parseReversePath } from '../smtp/path.ts';
-import { authIn, type Draft, draftHosts, ignoredOver, type Shared, tlsIn } from './hosts.ts';
+import { draftHosts, type HostDraft, type Inherited, ignoredOver, readAuthKey, readTlsKey } from './hosts.ts';
 import { keyOf } from './keys.ts';
 import { type Reading, readTable, take } from './table.ts';
-import type { Step } from './toml.ts';
-import type { At, Entries } from './values.ts';
+import type { PathStep } from './toml-lines.ts';
+import type { Entries, Location } from './values.ts';
 
-/** A router as written, but for the credentials of its hosts. */
-export type RouterDraft = RedirectDefinition | (Omit<ManualrouteDefinition, 'hosts'> & { readonly drafts: readonly Draft[] });
+/** A router whose hosts have no settled credentials yet. */
+export type RouterDraft = RedirectDefinition | (Omit<ManualrouteDefinition, 'hosts'> & { readonly drafts: readonly HostDraft[] });
 
-/** The routers of the value of `router`, in order; what is wrong is complained of and left out. */
-export function draftRouters(reading: Reading, raw: unknown, at: At, shared: Shared): RouterDraft[] {
+/** The routers in the value of `router`, in order. Reports those that are wrong and leaves them out. */
+export function draftRouters(reading: Reading, raw: unknown, at: Location, shared: Inherited): RouterDraft[] {
   if (!Array.isArray(raw)) {
     reading.complain(at, 'expects tables: write [[router]], with two brackets on each side');
     return [];
@@ -40,9 +40,9 @@ export function draftRouters(reading: Reading, raw: unknown, at: At, shared: Sha
 function draftRouter(
   reading: Reading,
   raw: Readonly<Record<string, unknown>>,
-  path: readonly Step[],
-  at: At,
-  shared: Shared,
+  path: readonly PathStep[],
+  at: Location,
+  shared: Inherited,
 ): RouterDraft | null {
   const entries = readTable(reading, 'router', raw, path, 'in [[router]]');
   const missing = ['name', 'driver'].filter((name) => !entries.has(name));
@@ -50,7 +50,7 @@ function draftRouter(
   const name = take(reading, entries, 'router', 'text', 'name');
   const driver = take(reading, entries, 'router', 'choice', 'driver');
   const named = entries.get('name');
-  // It stands in log lines and in the output of "nospool route", between blanks.
+  // The name stands between blanks in log lines and in the output of "nospool route".
   if (named && typeof named.raw === 'string' && !/^[\w.-]+$/.test(name))
     reading.complain(named, 'expects letters, digits, "_", "-" and "." only');
   if (missing.length > 0 || driver === '') return null;
@@ -58,13 +58,13 @@ function draftRouter(
     const owner = keyOf('router', other)?.driver;
     if (owner && owner !== driver) reading.complain(written, `is for driver = "${owner}" only`);
   }
-  const preconditions = preconditionsOf(reading, entries, name, driver === 'redirect' ? ['@'] : []);
+  const preconditions = takePreconditions(reading, entries, name, driver === 'redirect' ? ['@'] : []);
   return driver === 'redirect'
-    ? redirectOf(reading, entries, path, at, preconditions)
-    : manualrouteOf(reading, entries, path, at, preconditions, shared);
+    ? readRedirect(reading, entries, path, at, preconditions)
+    : draftManualroute(reading, entries, path, at, preconditions, shared);
 }
 
-function preconditionsOf(reading: Reading, entries: Entries, name: string, domains: readonly string[]): Preconditions {
+function takePreconditions(reading: Reading, entries: Entries, name: string, domains: readonly string[]): Preconditions {
   const list = (key: string, isValid: (item: string) => boolean, expected: string): readonly string[] => {
     const items = take(reading, entries, 'router', 'texts', key);
     const written = entries.get(key);
@@ -83,7 +83,7 @@ function preconditionsOf(reading: Reading, entries: Entries, name: string, domai
 
 const isDomainPattern = (item: string): boolean => item === '*' || item === '@' || isDomain(item.replace(/^\*\./, ''));
 
-/** Elsewhere than alone `*` is a character of local-parts: it would match nothing that is meant. */
+/** Only a `*` alone is a pattern. Elsewhere it is a character of a local-part, and would not match what people mean. */
 function isLocalPartPattern(item: string): boolean {
   const mailbox = parseMailbox(item);
   return item === '*' || (mailbox.ok && mailbox.value.domain === '' && !item.includes('*'));
@@ -95,11 +95,17 @@ function isSenderPattern(item: string): boolean {
   return mailbox.ok && mailbox.value.domain !== '' && (mailbox.value.localPart === '*' || !item.includes('*'));
 }
 
-function redirectOf(reading: Reading, entries: Entries, path: readonly Step[], at: At, preconditions: Preconditions): RedirectDefinition {
+function readRedirect(
+  reading: Reading,
+  entries: Entries,
+  path: readonly PathStep[],
+  at: Location,
+  preconditions: Preconditions,
+): RedirectDefinition {
   const file = take(reading, entries, 'router', 'path', 'file');
   const forward = take(reading, entries, 'router', 'switch', 'forward');
   const data = entries.has('data')
-    ? textTable(reading, take(reading, entries, 'router', 'table', 'data'), [...path, 'data'], 'in data of [[router]]')
+    ? readTexts(reading, take(reading, entries, 'router', 'table', 'data'), [...path, 'data'], 'in data of [[router]]')
     : null;
   const sources = [file !== '', data !== null, forward].filter(Boolean).length;
   if (sources !== 1)
@@ -115,17 +121,17 @@ function redirectOf(reading: Reading, entries: Entries, path: readonly Step[], a
   };
 }
 
-function manualrouteOf(
+function draftManualroute(
   reading: Reading,
   entries: Entries,
-  path: readonly Step[],
-  at: At,
+  path: readonly PathStep[],
+  at: Location,
   preconditions: Preconditions,
-  shared: Shared,
+  shared: Inherited,
 ): RouterDraft {
   const title = 'of [[router]]';
-  const tls = tlsIn(reading, entries, 'router', path, shared.tls, title);
-  const auth = authIn(reading, entries, 'router', path, shared.auth, title);
+  const tls = readTlsKey(reading, entries, 'router', path, shared.tls, title);
+  const auth = readAuthKey(reading, entries, 'router', path, shared.auth, title);
   const ignored = ignoredOver(reading, 'router', shared.ignored, entries);
   const drafts = draftHosts(reading, entries, 'router', 'hosts', path, { tls, auth, link: shared.link, ignored });
   const hosts = entries.get('hosts')?.raw;
@@ -135,7 +141,7 @@ function manualrouteOf(
   const remove = take(reading, entries, 'router', 'texts', 'headers_remove');
   const added = entries.get('headers_add');
   const removed = entries.get('headers_remove');
-  const refuse = (at: At | undefined, sentences: readonly (string | null)[]): void => {
+  const refuse = (at: Location | undefined, sentences: readonly (string | null)[]): void => {
     for (const sentence of sentences) if (at && sentence !== null) reading.complain(at, `is refused: ${sentence}`);
   };
   refuse(added, add.map(whyNotAddable));
@@ -156,11 +162,11 @@ function manualrouteOf(
   return definition;
 }
 
-/** A table with keys of the user's choice; without a prototype, so that no address finds a method. */
-function textTable(
+/** A table whose keys are the user's. It has no prototype, so that no address finds a method. */
+function readTexts(
   reading: Reading,
   raw: Readonly<Record<string, unknown>>,
-  path: readonly Step[],
+  path: readonly PathStep[],
   title: string,
 ): Readonly<Record<string, string>> {
   const texts: Record<string, string> = Object.create(null);
@@ -177,8 +183,8 @@ function textTable(
 }
 
 /** `[rewrite]`: sender address, bare local-part or `*@domain` to an address, or to `*@domain`, which keeps the local-part. */
-export function rewriteOf(reading: Reading, raw: Readonly<Record<string, unknown>>): Readonly<Record<string, string>> {
-  const rules = textTable(reading, raw, ['rewrite'], 'in [rewrite]');
+export function readRewrite(reading: Reading, raw: Readonly<Record<string, unknown>>): Readonly<Record<string, string>> {
+  const rules = readTexts(reading, raw, ['rewrite'], 'in [rewrite]');
   for (const [from, to] of Object.entries(rules)) {
     const at = reading.at(['rewrite', from], `key "${from}" in [rewrite]`);
     const left = parseMailbox(from);
@@ -192,7 +198,7 @@ export function rewriteOf(reading: Reading, raw: Readonly<Record<string, unknown
   return rules;
 }
 
-/** The definitions, now that the hosts of each router are settled: one list for each draft, empty for a redirect. */
+/** The definitions, with a list of settled hosts for each draft; that of a redirect is empty. */
 export function withHosts(drafts: readonly RouterDraft[], lists: readonly ManualrouteDefinition['hosts'][]): RouterDefinition[] {
   return drafts.map((draft, i) => {
     if (draft.driver === 'redirect') return draft;

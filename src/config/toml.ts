@@ -1,40 +1,36 @@
 /**
- * The text of a TOML file as plain tables, and the line of every key: the parser reports none for what it
- * accepts, so a scanner walks the accepted text once more. Loaded only when a file is read. Knows no key of ours.
+ * Parses a TOML file to plain tables, and explains the parser's errors. Loaded only when a file is read. Knows no key of
+ * nospool.toml.
  */
 import { parse, TomlError } from 'smol-toml';
-
-export type Step = string | number;
+import { type Parsed, unparsed } from '../smtp/parsed.ts';
+import { findLines, type PathStep } from './toml-lines.ts';
 
 export interface Toml {
-  readonly ok: true;
   /** Tables have no prototype; an integer is a number. */
   readonly table: Readonly<Record<string, unknown>>;
   /** The line of a key, table or array item, from 1; 0 when it is not in the file. */
-  line(...path: readonly Step[]): number;
+  line(...path: readonly PathStep[]): number;
 }
 
-export interface NotToml {
-  readonly ok: false;
-  readonly line: number;
-  readonly detail: string;
-}
+/** `Parsed<Toml>`; an error has its line, too. */
+export type ParsedToml = Extract<Parsed<Toml>, { ok: true }> | (Extract<Parsed<Toml>, { ok: false }> & { readonly line: number });
 
-export function parseToml(text: string): Toml | NotToml {
+export function parseToml(text: string): ParsedToml {
   try {
     const table = parse(text);
-    const lines = scan(text);
-    return { ok: true, table, line: (...path) => lines.get(printPath(path)) ?? 0 };
+    const lineOf = findLines(text, (quoted) => parse(`k = ${quoted}`).k as string);
+    return { ok: true, value: { table, line: (...path) => lineOf(path) } };
   } catch (error) {
     if (!(error instanceof TomlError)) throw error;
-    // Only the first line: the rest repeats the file, in which there may be a password.
+    // Only the first line, because the others repeat the file, and it may hold a password.
     const [first = ''] = error.message.split('\n');
     const detail = first.replace(/^Invalid TOML document: /, '');
-    return { ok: false, line: error.line, detail: explain(detail, text.split('\n')[error.line - 1] ?? '') };
+    return { ...unparsed(explain(detail, text.split('\n')[error.line - 1] ?? '')), line: error.line };
   }
 }
 
-/** What the parser complains of, in words that say how it is written. Of the line only what is a key is repeated. */
+/** The parser's error in words that say how to write the line. Repeats no more of the line than its key. */
 function explain(detail: string, line: string): string {
   const [, word = '', sign = '', value = ''] = /^\s*([\w.-]*)\s*([=:]?)\s*(.*?)\s*$/.exec(line) ?? [];
   const key = word !== '' && sign === '=' ? word : 'key';
@@ -57,149 +53,3 @@ function explain(detail: string, line: string): string {
 }
 
 const UNCLOSED = 'a value is missing, or a list that began in a line before is not closed';
-
-/** JSON, because a quoted key may hold any character. */
-const printPath = (path: readonly Step[]): string => JSON.stringify(path);
-
-/** Walks text that is known to be TOML. */
-function scan(text: string): ReadonlyMap<string, number> {
-  const lines = new Map<string, number>();
-  /** How many tables an array of tables has so far. */
-  const counts = new Map<string, number>();
-  let at = text.startsWith('\ufeff') ? 1 : 0;
-  let line = 1;
-
-  const mark = (path: readonly Step[]): void => {
-    const key = printPath(path);
-    if (!lines.has(key)) lines.set(key, line);
-  };
-  const markAll = (base: readonly Step[], keys: readonly Step[]): void => {
-    for (let i = 1; i <= keys.length; i++) mark([...base, ...keys.slice(0, i)]);
-  };
-  const step = (count = 1): void => {
-    for (const end = at + count; at < end; at++) if (text[at] === '\n') line++;
-  };
-  const blanks = (): void => {
-    while (text[at] === ' ' || text[at] === '\t') at++;
-  };
-  /** Blanks, line ends and comments. */
-  const space = (): void => {
-    for (; at < text.length; step()) {
-      if (text[at] === '#') {
-        const end = text.indexOf('\n', at);
-        at = end < 0 ? text.length : end;
-      } else if (text[at] !== ' ' && text[at] !== '\t' && text[at] !== '\n' && text[at] !== '\r') {
-        return;
-      }
-    }
-  };
-
-  /** A string of any of the four kinds; returns it as written. */
-  const string = (): string => {
-    const from = at;
-    const quote = text[at] as string;
-    const long = text.startsWith(quote.repeat(3), at);
-    step(long ? 3 : 1);
-    for (;;) {
-      if (quote === '"' && text[at] === '\\') step(2);
-      else if (long ? text.startsWith(quote.repeat(3), at) : text[at] === quote) break;
-      else step();
-    }
-    step(long ? 3 : 1);
-    // Up to two quotes may stand right before the closing three.
-    if (long) while (text[at] === quote) at++;
-    return text.slice(from, at);
-  };
-
-  const key = (): string[] => {
-    const parts: string[] = [];
-    for (;;) {
-      blanks();
-      const from = at;
-      if (text[at] === '"' || text[at] === "'") parts.push(parse(`k = ${string()}`).k as string);
-      else {
-        while (/[^\s.=\]]/.test(text[at] ?? ' ')) at++;
-        parts.push(text.slice(from, at));
-      }
-      blanks();
-      if (text[at] !== '.') return parts;
-      at++;
-    }
-  };
-
-  const value = (path: readonly Step[]): void => {
-    space();
-    const first = text[at];
-    if (first === '"' || first === "'") {
-      string();
-    } else if (first === '[') {
-      step();
-      space();
-      for (let i = 0; text[at] !== ']'; i++) {
-        mark([...path, i]);
-        value([...path, i]);
-        separator();
-      }
-      step();
-    } else if (first === '{') {
-      step();
-      space();
-      while (text[at] !== '}') {
-        pair(path);
-        separator();
-      }
-      step();
-    } else {
-      while (at < text.length && /[^,\]}#\n]/.test(text[at] as string)) at++;
-    }
-  };
-  const separator = (): void => {
-    space();
-    if (text[at] === ',') step();
-    space();
-  };
-  const pair = (base: readonly Step[]): void => {
-    // The line is that of the key; its value may begin and end on later ones.
-    const keys = key();
-    markAll(base, keys);
-    blanks();
-    step();
-    value([...base, ...keys]);
-  };
-  /** A table's name as a path: what is below an array of tables belongs to the last table of it. */
-  const resolve = (keys: readonly string[]): Step[] => {
-    const path: Step[] = [];
-    for (const name of keys) {
-      path.push(name);
-      mark(path);
-      const count = counts.get(printPath(path));
-      if (count !== undefined) path.push(count - 1);
-    }
-    return path;
-  };
-
-  let table: readonly Step[] = [];
-  for (space(); at < text.length; space()) {
-    if (text[at] !== '[') {
-      pair(table);
-      continue;
-    }
-    const isArray = text[at + 1] === '[';
-    step(isArray ? 2 : 1);
-    const keys = key();
-    const last = keys.at(-1) as string;
-    const base = resolve(keys.slice(0, -1));
-    if (isArray) {
-      const array = [...base, last];
-      mark(array);
-      const count = counts.get(printPath(array)) ?? 0;
-      counts.set(printPath(array), count + 1);
-      table = [...array, count];
-    } else {
-      table = [...base, last];
-    }
-    mark(table);
-    step(isArray ? 2 : 1);
-  }
-  return lines;
-}

@@ -1,12 +1,12 @@
 /**
- * Single values: durations, sizes, switches, lists, paths. Each parser takes what TOML gave and returns what
- * the program uses, or what was expected instead. Knows no key and never repeats a value, which may be a secret.
+ * Parses single values: durations, sizes, switches, lists, paths. Each parser takes a value of TOML and returns the one that
+ * the program uses, or says what it expects. Knows no key and never repeats a value, because it may be a secret.
  */
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import type { Key, Kind } from './keys.ts';
 
-/** Where something was written: an error is `PLACE: LABEL SENTENCE`. */
-export interface At {
+/** The location of a key or a variable. An error is printed as `PLACE: LABEL SENTENCE`. */
+export interface Location {
   /** `FILE:LINE`, or `environment`. */
   readonly place: string;
   /** `key "mode" in [tls]`, or the name of a variable. */
@@ -15,14 +15,14 @@ export interface At {
   readonly line: number;
 }
 
-/** A value as it was written, and where. */
-export interface Written extends At {
+/** A value as it was written, with its location. */
+export interface Written extends Location {
   readonly raw: unknown;
 }
 
 export type Entries = ReadonlyMap<string, Written>;
 
-/** What each kind becomes. Durations are milliseconds, sizes octets; hosts, tables and auth are taken apart by their own files. */
+/** The type of each kind. Durations are milliseconds, sizes octets. Other files take hosts, tables and auth apart. */
 export interface Values {
   text: string;
   switch: boolean;
@@ -39,18 +39,18 @@ export interface Values {
   auth: Readonly<Record<string, unknown>> | 'default' | 'none';
 }
 
-/** What only the run knows. */
+/** Folders that paths may refer to. */
 export interface Directories {
-  /** Behind `~/`; null = there is none. */
+  /** The folder that `~/` means; null = there is none. */
   readonly home: string | null;
 }
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this line looks for.
 const CONTROL = /[\u0000-\u001f\u007f]/;
 
-const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+const DURATION_UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
-/** What a timer of the runtime can hold (2^31 - 1 ms), in whole days. */
+/** The longest timer of the runtime (2^31 - 1 ms) in whole days. */
 const LONGEST_DAYS = 24;
 
 const SIZES: Readonly<Record<string, number>> = {
@@ -69,7 +69,7 @@ export function parseDuration(raw: unknown): Parsed<number> {
   if (raw === 'none') return parsed(Infinity);
   let total = 0;
   const add = (_: string, count: string, unit: string): string => {
-    total += Number(count) * (UNITS[unit] as number);
+    total += Number(count) * (DURATION_UNITS[unit] as number);
     return '';
   };
   if (typeof raw !== 'string' || raw === '' || raw.replace(/(\d+)(ms|s|m|h|d)/g, add) !== '')
@@ -92,8 +92,8 @@ function printSize(size: number): string {
   return size >= 2 ** 20 ? `"${size / 2 ** 20}MiB"` : `"${size / 2 ** 10}KiB"`;
 }
 
-/** What a value is called in "found a …". */
-function found(raw: unknown): string {
+/** The name of a value's type behind "found". */
+function nameType(raw: unknown): string {
   if (Array.isArray(raw)) return raw.every((item) => typeof item === 'string') ? 'a list of texts' : 'a list';
   if (typeof raw === 'string') return 'a text';
   if (typeof raw === 'boolean') return 'true or false without quotes';
@@ -104,22 +104,22 @@ function found(raw: unknown): string {
 const isTable = (raw: unknown): raw is Record<string, unknown> =>
   typeof raw === 'object' && raw !== null && !Array.isArray(raw) && !(raw instanceof Date);
 
-function text(raw: unknown, { example }: Key): Parsed<string> {
-  if (typeof raw !== 'string') return unparsed(`expects a text such as ${example}, found ${found(raw)}`);
+function parseText(raw: unknown, { example }: Key): Parsed<string> {
+  if (typeof raw !== 'string') return unparsed(`expects a text such as ${example}, found ${nameType(raw)}`);
   return CONTROL.test(raw) ? unparsed('has a control character, which is not allowed') : parsed(raw);
 }
 
-function texts(raw: unknown, key: Key): Parsed<readonly string[]> {
-  if (!Array.isArray(raw)) return unparsed(`expects a list such as ${key.example}, found ${found(raw)}`);
+function parseTexts(raw: unknown, key: Key): Parsed<readonly string[]> {
+  if (!Array.isArray(raw)) return unparsed(`expects a list such as ${key.example}, found ${nameType(raw)}`);
   for (const item of raw) {
-    if (typeof item !== 'string') return unparsed(`expects a list of texts such as ${key.example}, but one item is ${found(item)}`);
+    if (typeof item !== 'string') return unparsed(`expects a list of texts such as ${key.example}, but one item is ${nameType(item)}`);
     if (CONTROL.test(item)) return unparsed('has a control character, which is not allowed');
     if (item === '') return unparsed('has an empty item');
   }
   return parsed(raw);
 }
 
-/** An absolute path; `~/` stands for the home directory. The working directory is the caller's and means nothing here. */
+/** An absolute path; `~/` stands for the home directory. Other paths are refused, because the working directory is the caller's. */
 export function parsePath(raw: string, { home }: Directories): Parsed<string> {
   if (raw.startsWith('/')) return parsed(raw);
   if (!raw.startsWith('~/')) return unparsed('expects an absolute path, or one that begins with "~/"');
@@ -129,9 +129,9 @@ export function parsePath(raw: string, { home }: Directories): Parsed<string> {
 type Parser<K extends Kind> = (raw: unknown, key: Key, directories: Directories) => Parsed<Values[K]>;
 
 const PARSERS: { readonly [K in Kind]: Parser<K> } = {
-  text,
-  texts,
-  switch: (raw) => (typeof raw === 'boolean' ? parsed(raw) : unparsed(`expects true or false, found ${found(raw)}`)),
+  text: parseText,
+  texts: parseTexts,
+  switch: (raw) => (typeof raw === 'boolean' ? parsed(raw) : unparsed(`expects true or false, found ${nameType(raw)}`)),
   choice(raw, { choices }) {
     if (typeof raw === 'string' && choices.includes(raw)) return parsed(raw);
     const words = choices.map((word) => `"${word}"`);
@@ -140,11 +140,11 @@ const PARSERS: { readonly [K in Kind]: Parser<K> } = {
   size: (raw, { range }) => parseSize(raw, range),
   duration: (raw) => parseDuration(raw),
   path(raw, key, directories) {
-    const path = text(raw, key);
+    const path = parseText(raw, key);
     return !path.ok || path.value === '' ? path : parsePath(path.value, directories);
   },
   paths(raw, key, directories) {
-    const list = texts(raw, key);
+    const list = parseTexts(raw, key);
     if (!list.ok) return list;
     const paths: string[] = [];
     for (const item of list.value) {
@@ -155,27 +155,27 @@ const PARSERS: { readonly [K in Kind]: Parser<K> } = {
     return parsed(paths);
   },
   command(raw, key, directories) {
-    const argv = texts(raw, key);
+    const argv = parseTexts(raw, key);
     if (!argv.ok || argv.value.length === 0) return argv;
     const [program, ...rest] = argv.value as [string, ...string[]];
     const path = parsePath(program, directories);
     return path.ok ? parsed([path.value, ...rest]) : unparsed(`${path.detail}, as the program: PATH is the caller's`);
   },
   log(raw, key, directories) {
-    const path = text(raw, key);
+    const path = parseText(raw, key);
     if (!path.ok || ['', 'syslog', 'stderr', 'none'].includes(path.value)) return path;
     const absolute = parsePath(path.value, directories);
     return absolute.ok ? absolute : unparsed('expects "syslog", "stderr", "none" or an absolute path');
   },
-  hosts: (raw, { example }) => (Array.isArray(raw) ? parsed(raw) : unparsed(`expects a list such as ${example}, found ${found(raw)}`)),
-  table: (raw, { example }) => (isTable(raw) ? parsed(raw) : unparsed(`expects a table such as ${example}, found ${found(raw)}`)),
+  hosts: (raw, { example }) => (Array.isArray(raw) ? parsed(raw) : unparsed(`expects a list such as ${example}, found ${nameType(raw)}`)),
+  table: (raw, { example }) => (isTable(raw) ? parsed(raw) : unparsed(`expects a table such as ${example}, found ${nameType(raw)}`)),
   auth(raw, { example }) {
     if (raw === 'default' || raw === 'none') return parsed(raw);
     return isTable(raw) ? parsed(raw) : unparsed(`expects a table such as ${example}, "default" or "none"`);
   },
 };
 
-/** The value that `raw` stands for, or what was expected of it: `expects …`. Never repeats `raw`. */
+/** The value of `raw`, or a sentence `expects …`. Never repeats `raw`. */
 export function parseValue<K extends Kind>(kind: K, raw: unknown, key: Key, directories: Directories): Parsed<Values[K]> {
   return PARSERS[kind](raw, key, directories);
 }
@@ -185,7 +185,7 @@ const SWITCHES = new Map<string, boolean>([
   ...['false', 'no', 'off', '0'].map((word) => [word, false] as const),
 ]);
 
-/** What an environment variable's text would be in the file: lists are divided by blanks, switches are words. */
+/** The value that a variable's text would have in the file. Blanks divide lists, and switches are words. */
 export function fromEnvironment(value: string, { kind }: Key): unknown {
   if (kind === 'switch') return SWITCHES.get(value.toLowerCase()) ?? value;
   if (kind === 'texts' || kind === 'paths' || kind === 'hosts') return value.split(/\s+/).filter((item) => item !== '');

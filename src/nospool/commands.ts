@@ -1,36 +1,34 @@
 /**
- * The administrator's commands as a table, and their command line: parsing by yargs, help in our own words because
- * it has to fit a screen. What a command does is loaded when it is called.
+ * The administrator's commands as a table: options, help, and how each is run. A command's own code is loaded when it is
+ * called. Knows no argv.
  */
-import yargs from 'yargs';
-import { failWith, writeLines } from '../process/stderr.ts';
-import { SINK_DEFAULTS, type SinkOptions } from './sink/options.ts';
+import { SINK_DEFAULTS, type SinkOptions } from './sink/sink-options.ts';
 
-type Kind = 'text' | 'number' | 'list' | 'switch';
+export type OptionKind = 'text' | 'number' | 'list' | 'switch';
 
-export interface Option {
+export interface CommandOption {
   readonly name: string;
-  /** What stands for the value in the help; '' for a switch. */
+  /** The word for the value in the help; '' for a switch. */
   readonly value: string;
-  readonly kind: Kind;
+  readonly kind: OptionKind;
   readonly help: string;
 }
 
-/** Values by option name, as yargs has read them. */
-type Values = Readonly<Record<string, unknown>>;
+/** Values by the option's name in camel case. */
+export type OptionValues = Readonly<Record<string, unknown>>;
 
 export interface AdminCommand {
   readonly name: string;
-  /** Operands, as the usage line shows them: '' when the command takes none, in brackets when it does without. */
+  /** Operands, as the usage line shows them: '' = the command takes none; in brackets = they may be left out. */
   readonly operands: string;
   readonly help: string;
-  readonly options: readonly Option[];
+  readonly options: readonly CommandOption[];
   readonly examples: readonly string[];
   /** The exit status. */
-  readonly run: (values: Values, operands: readonly string[]) => Promise<number>;
+  readonly run: (values: OptionValues, operands: readonly string[]) => Promise<number>;
 }
 
-const option = (name: string, kind: Kind, value: string, help: string): Option => ({ name, kind, value, help });
+const option = (name: string, kind: OptionKind, value: string, help: string): CommandOption => ({ name, kind, value, help });
 
 const CONFIG = option('config', 'text', 'FILE', 'read this configuration (also -C)');
 
@@ -71,7 +69,7 @@ export const COMMANDS: readonly AdminCommand[] = [
     ],
     examples: ['nospool route root alice@example.org', 'nospool route --resolve root'],
     run: async (values, operands) =>
-      (await import('./route.ts')).runRoute(
+      (await import('./show-route.ts')).runRoute(
         {
           config: text(values.config) ?? '',
           from: text(values.from),
@@ -176,7 +174,7 @@ export const COMMANDS: readonly AdminCommand[] = [
     ],
     examples: ['nospool log alice@example.org', 'nospool log --failed --last 3'],
     run: async (values, operands) =>
-      (await import('./log.ts')).runLog(
+      (await import('./show-log.ts')).runLog(
         {
           config: text(values.config) ?? '',
           file: text(values.file),
@@ -259,136 +257,7 @@ const text = (value: unknown): string | null => (typeof value === 'string' ? val
 const number = (value: unknown): number | null => (typeof value === 'number' ? value : null);
 const texts = (value: unknown): readonly string[] => (Array.isArray(value) ? value.map(String) : []);
 
-function sinkOptions(values: Values): SinkOptions {
+function sinkOptions(values: OptionValues): SinkOptions {
   const given = Object.fromEntries(Object.keys(SINK_DEFAULTS).flatMap((key) => (values[key] === undefined ? [] : [[key, values[key]]])));
   return { ...SINK_DEFAULTS, ...(values.once ? { messages: 1 } : {}), ...given };
-}
-
-/** `nospool --help`. */
-export function printOverview(): readonly string[] {
-  const lines = COMMANDS.map(({ name, operands, help }) => `  ${`${name} ${operands}`.trim().padEnd(22)} ${help}`);
-  return [
-    'Usage: nospool COMMAND [OPTION...]',
-    "The administrator's side of nospool, the sendmail command without a queue.",
-    '',
-    ...lines,
-    `  ${'completion'.padEnd(22)} print a completion script for your shell`,
-    '',
-    'nospool COMMAND --help says more; nospool(1) says everything.',
-    'Example: nospool init && nospool check',
-  ];
-}
-
-/** `nospool COMMAND --help`: at most 24 lines of 80 columns. */
-export function printHelp(command: AdminCommand): readonly string[] {
-  return [
-    `Usage: nospool ${`${command.name} ${command.operands}`.trim()} [OPTION...]`,
-    `${command.help.charAt(0).toUpperCase()}${command.help.slice(1)}.`,
-    ...command.options.map(({ name, value, help }) => `  ${`--${name} ${value}`.trim().padEnd(22)} ${help}`),
-    ...command.examples.map((example) => `Example: ${example}`),
-  ];
-}
-
-/** Asked by the completion scripts; the second by those of nospool 0.1, with the program's name behind it. */
-const COMPLETE = '--complete';
-const COMPLETE_BEFORE = '--get-yargs-completions';
-
-/** As sendmail has them. */
-const SHORT: Readonly<Record<string, string>> = { config: 'C', from: 'f', verbose: 'v' };
-
-const KINDS = {
-  text: { string: true, requiresArg: true },
-  number: { string: true, requiresArg: true },
-  list: { array: true, string: true, requiresArg: true, nargs: 1 },
-  switch: { boolean: true },
-} as const;
-
-/** An option given twice counts as given last, but lists grow; a sentence when a number is none. */
-function readValues(options: readonly Option[], given: Values): Values | string {
-  const values: Record<string, unknown> = { once: given.once === true };
-  for (const { name, kind } of options) {
-    const raw = given[name];
-    const last = kind !== 'list' && Array.isArray(raw) ? raw.at(-1) : raw;
-    if (last === undefined) continue;
-    // 15 digits are exact in a number.
-    if (kind === 'number' && !/^\d{1,15}$/.test(String(last))) return `--${name} wants a number, not "${last}"`;
-    values[name.replace(/-[a-z]/g, (match) => match.charAt(1).toUpperCase())] = kind === 'number' ? Number(last) : last;
-  }
-  return values;
-}
-
-/** "-" as the value of an option becomes a part of its word. */
-function joined(options: readonly Option[], words: readonly string[]): readonly string[] {
-  const wantsValue = (word: string | undefined): boolean =>
-    options.some(({ name, kind }) => kind !== 'switch' && (word === `--${name}` || word === `-${SHORT[name]}`));
-  return words.flatMap((word, i) => {
-    if (word === '-' && wantsValue(words[i - 1])) return [];
-    return words[i + 1] === '-' && wantsValue(word) ? [`${word}=-`] : [word];
-  });
-}
-
-/** Runs the command that the arguments name; the exit status. */
-export async function main(argv: readonly string[], version: string): Promise<number> {
-  let status = 0;
-  const say = (lines: readonly string[]): number => {
-    writeLines(lines);
-    return 0;
-  };
-  const complain = (text: string): void => {
-    if (status === 0) status = failWith(text);
-  };
-  const [first = '--help'] = argv;
-  if (first === '--help' || first === '-h' || first === 'help') return say(printOverview());
-  if (first === '--version' || first === '-V') return say([`nospool ${version}`]);
-  if (first === 'completion' || first === COMPLETE || first === COMPLETE_BEFORE) {
-    const { completions, completionScript } = await import('./completion.ts');
-    if (first === 'completion') return say(completionScript(process.env.SHELL ?? ''));
-    return say(completions(COMMANDS, argv.slice(first === COMPLETE ? 1 : 2)));
-  }
-  const asked = COMMANDS.find(({ name }) => name === first);
-  if (asked && argv.some((word) => word === '--help' || word === '-h')) return say(printHelp(asked));
-  if (!asked) {
-    complain(`"${first}" is not a command; "nospool --help" lists them`);
-    return status;
-  }
-  // yargs would take what stands behind `--` for something else than operands, and "-" for nothing at all.
-  const dashes = argv.indexOf('--');
-  const [given, rest] = dashes < 0 ? [argv, []] : [argv.slice(0, dashes), argv.slice(dashes + 1)];
-  const words = joined(asked.options, given);
-  const before = words.filter((word) => word !== '-');
-  const behind = [...words.filter((word) => word === '-'), ...rest];
-  const parser = yargs([...before])
-    .scriptName('nospool')
-    .help(false)
-    .version(false)
-    .locale('en')
-    .parserConfiguration({ 'camel-case-expansion': false, 'boolean-negation': false, 'dot-notation': false, 'parse-numbers': false })
-    .exitProcess(false)
-    .strict()
-    .fail((message, error) => {
-      // yargs reports wrong usage as an error of its own, too.
-      if (error && error.name !== 'YError') throw error;
-      complain(`${message.charAt(0).toLowerCase()}${message.slice(1)}; "nospool ${first} --help" lists the options`);
-    });
-  for (const command of COMMANDS)
-    parser.command({
-      command: command.operands === '' ? command.name : `${command.name} [operands..]`,
-      describe: command.help,
-      builder: (builder) => {
-        for (const { name, kind, help } of command.options)
-          builder.option(name, { ...KINDS[kind], describe: help, ...(SHORT[name] ? { alias: SHORT[name] } : {}) });
-        if (command.operands !== '') builder.positional('operands', { type: 'string', array: true });
-        return command.name === 'sink' ? builder.option('once', { boolean: true, hidden: true }) : builder;
-      },
-      handler: async (given) => {
-        const values = readValues(command.options, given);
-        const operands = [...((given.operands ?? []) as unknown[]).map(String), ...behind];
-        if (typeof values === 'string') complain(values);
-        else if (operands.length > 0 !== (command.operands !== '') && !command.operands.startsWith('['))
-          complain(`${first} wants ${command.operands || 'no operand'}; "nospool ${first} --help" lists the options`);
-        else if (status === 0) status = await command.run(values, operands);
-      },
-    });
-  await parser.parseAsync();
-  return status;
 }

@@ -1,4 +1,4 @@
-/** Entry of the `nospool` command. Knows nothing but where the rest of it lies, because an old Node must be able to read this file. */
+/** Entry of the `nospool` command. Knows only where the rest of it lies, because even an old Node must be able to read this file. */
 import '../process/runtime.ts';
 
 void import('./main.ts');

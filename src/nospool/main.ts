@@ -1,13 +1,13 @@
-/** The `nospool` command, once it is known that it can run. Knows nothing but where arguments and exit status are. */
+/** Runs the `nospool` command in a runtime that is new enough. Knows only arguments and exit status. */
 
 import { leaveAtOnce } from '../process/leave.ts';
 import { failWith } from '../process/stderr.ts';
-import { main } from './commands.ts';
+import { main } from './command-line.ts';
 
 declare const __VERSION__: string | undefined;
 
 leaveAtOnce();
-// Whoever read our output has gone (`| head`): what was to be done is done all the same.
+// The reader of our output may go (`| head`); the command finishes its work all the same.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 function fail(error: unknown): never {
   failWith(`bug: ${error instanceof Error ? error.message : String(error)}`);

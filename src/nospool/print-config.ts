@@ -1,41 +1,41 @@
 /**
- * A configuration as TOML text, from plain settings: what `nospool init` and `nospool import` write. Knows no other
- * program's format, and checks nothing: what it prints is read back before it is used.
+ * Prints a configuration as TOML, for `nospool init` and `nospool import`. Knows no other program's format, and checks
+ * nothing, because its callers read the text back before they use it.
  */
 
-export type Setting = string | boolean | readonly string[];
+export type TomlValue = string | boolean | readonly string[];
 
 /** Keys and values of a table, in the order in which they are printed. */
-export type Settings = Record<string, Setting>;
+export type TomlTable = Record<string, TomlValue>;
 
 export interface HostPlan {
   readonly url: string;
-  /** Empty: what is shared holds. */
-  readonly tls: Settings;
-  /** null: not said. */
-  readonly auth: Settings | 'default' | 'none' | null;
-  /** Keys of how it is reached: proxy, source_address, family. */
-  readonly link?: Settings;
+  /** Empty: the keys of [tls] hold. */
+  readonly tls: TomlTable;
+  /** null: nothing is written. */
+  readonly auth: TomlTable | 'default' | 'none' | null;
+  /** Keys that say how the host is reached: proxy, source_address, family. */
+  readonly link?: TomlTable;
 }
 
 export interface RouterPlan {
   /** `name` and `driver` first. */
-  readonly settings: Settings;
-  readonly data?: Settings;
+  readonly settings: TomlTable;
+  readonly data?: TomlTable;
   readonly hosts?: readonly HostPlan[];
 }
 
-export interface Plan {
+export interface ConfigPlan {
   /** Comment lines at the top, without their "#". */
   readonly remarks: readonly string[];
-  readonly top: Settings;
+  readonly top: TomlTable;
   readonly hosts: readonly HostPlan[];
-  readonly timeouts: Settings;
+  readonly timeouts: TomlTable;
   readonly routers: readonly RouterPlan[];
-  readonly rewrite: Settings;
+  readonly rewrite: TomlTable;
 }
 
-/** A TOML basic string. What nobody sees, or a terminal obeys, is escaped. */
+/** A TOML basic string. Escapes characters that nobody sees or that a terminal obeys. */
 export function printText(text: string): string {
   const code = (character: string) => (character.codePointAt(0) as number).toString(16);
   const escaped = text
@@ -44,50 +44,50 @@ export function printText(text: string): string {
   return `"${escaped}"`;
 }
 
-function printSetting(value: Setting): string {
+function printValue(value: TomlValue): string {
   if (typeof value === 'string') return printText(value);
   return typeof value === 'boolean' ? String(value) : `[${value.map(printText).join(', ')}]`;
 }
 
-/** A key, in quotes when TOML asks for them. */
+/** A key, in quotes where TOML demands them. */
 const printKey = (name: string): string => (/^[\w-]+$/.test(name) ? name : printText(name));
 
-const printLines = (settings: Settings): string[] =>
-  Object.entries(settings).map(([name, value]) => `${printKey(name)} = ${printSetting(value)}`);
+const printEntries = (settings: TomlTable): string[] =>
+  Object.entries(settings).map(([name, value]) => `${printKey(name)} = ${printValue(value)}`);
 
-const printInline = (settings: Settings): string => `{ ${printLines(settings).join(', ')} }`;
+const printInline = (settings: TomlTable): string => `{ ${printEntries(settings).join(', ')} }`;
 
-const isEmpty = (settings: Settings): boolean => Object.keys(settings).length === 0;
+const isEmpty = (settings: TomlTable): boolean => Object.keys(settings).length === 0;
 
-/** Entries of a table that are read at a glance on one line. */
+/** A table with more entries is hard to read on one line. */
 const MOST_INLINE = 3;
 
-function printHost({ url, tls, auth, link = {} }: HostPlan): string {
+function printHostPlan({ url, tls, auth, link = {} }: HostPlan): string {
   if (isEmpty(tls) && auth === null && isEmpty(link)) return printText(url);
   const parts = [`url = ${printText(url)}`];
   if (!isEmpty(tls)) parts.push(`tls = ${printInline(tls)}`);
   if (auth !== null) parts.push(`auth = ${typeof auth === 'string' ? printText(auth) : printInline(auth)}`);
-  return `{ ${[...parts, ...printLines(link)].join(', ')} }`;
+  return `{ ${[...parts, ...printEntries(link)].join(', ')} }`;
 }
 
 function printHosts(name: string, hosts: readonly HostPlan[]): string[] {
-  const items = hosts.map(printHost);
+  const items = hosts.map(printHostPlan);
   return items.length < 2 ? [`${name} = [${items.join('')}]`] : [`${name} = [`, ...items.map((item) => `  ${item},`), ']'];
 }
 
 /**
- * The file's text. One smart host has its credentials in [auth], where one looks for them, and its TLS in [tls] if no
- * router would inherit that; several have tables.
+ * The file's text. A single smart host has its credentials in [auth], where people look for them, and its TLS in [tls]
+ * unless a router would inherit that. Several smart hosts have tables.
  */
-export function printPlan({ remarks, top, hosts, timeouts, routers, rewrite }: Plan): string {
+export function printConfig({ remarks, top, hosts, timeouts, routers, rewrite }: ConfigPlan): string {
   const lines = remarks.map((remark) => `# ${remark}`);
   const only = hosts.length === 1 ? hosts[0] : undefined;
   const auth = only && only.auth !== null && typeof only.auth !== 'string' ? only.auth : {};
   const tls = only && routers.every((router) => router.hosts === undefined) ? only.tls : {};
   const rest = hosts.map((host) => ({ ...host, tls: isEmpty(tls) ? host.tls : {}, auth: isEmpty(auth) ? host.auth : null }));
-  lines.push(...printHosts('smarthosts', rest), ...printLines(top));
-  const section = (heading: string, settings: Settings): void => {
-    if (!isEmpty(settings)) lines.push('', heading, ...printLines(settings));
+  lines.push(...printHosts('smarthosts', rest), ...printEntries(top));
+  const section = (heading: string, settings: TomlTable): void => {
+    if (!isEmpty(settings)) lines.push('', heading, ...printEntries(settings));
   };
   section('[tls]', tls);
   section('[auth]', auth);
@@ -96,8 +96,8 @@ export function printPlan({ remarks, top, hosts, timeouts, routers, rewrite }: P
     section('[[router]]', router.settings);
     const { data } = router;
     if (data && Object.keys(data).length <= MOST_INLINE) lines.push(`data = ${printInline(data)}`);
-    else if (data) lines.push('[router.data]', ...printLines(data));
-    // What says nothing of credentials has none, and must say so beside [auth].
+    else if (data) lines.push('[router.data]', ...printEntries(data));
+    // Beside [auth] a host without credentials must say so, because it would inherit them.
     const own = router.hosts?.map((host) => (host.auth === null && !isEmpty(auth) ? { ...host, auth: 'none' as const } : host));
     if (own) lines.push(...printHosts('hosts', own));
   }

@@ -1,6 +1,6 @@
 /**
- * `nospool send`: one message from a file or standard input, as sendmail sends it, with the result told to a person or
- * as JSON. What becomes of the message is decided in `src/submit`.
+ * `nospool send`: sends one message from a file or standard input, as sendmail does, and prints the result for a person or
+ * as JSON. Decides nothing about the message: `src/submit` does.
  */
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import type { Input } from '../message/source.ts';
@@ -17,8 +17,9 @@ import { openLog } from '../submit/logfile.ts';
 import { exitStatus, printAttempt, printOutcome, printServer } from '../submit/outcome.ts';
 import { systemSecurity } from '../submit/security.ts';
 import { type Submitted, submitMessage } from '../submit/submission.ts';
-import { givenReversePath, openSetting } from './admin.ts';
-import { progressLine } from './progress.ts';
+import { parseFromOption } from './from-option.ts';
+import { loadConfiguration } from './load-configuration.ts';
+import { progressLine } from './progress-line.ts';
 
 export interface SendOptions {
   /** Path of a configuration file; '' = where sendmail looks. */
@@ -36,23 +37,23 @@ export interface SendOptions {
 export async function runSend(options: SendOptions, operands: readonly string[]): Promise<number> {
   const [name = '-', ...more] = operands;
   if (more.length > 0) return failWith(`one message at a time: ${operands.length} files were given`);
-  const from = givenReversePath(options.from);
+  const from = parseFromOption(options.from);
   if (!from.ok) return failWith(from.detail);
   const opened = openMessage(name);
   if (!opened.ok) return failWith(opened.detail);
   const { input, total, close, leave } = opened.value;
-  const setting = await openSetting(options.config);
-  if (setting === null) {
+  const loaded = await loadConfiguration(options.config);
+  if (loaded === null) {
     close();
     return 1;
   }
-  const { config, warnings } = setting;
+  const { config, warnings } = loaded;
   if (warnings.length > 0) failWith(...warnings);
-  const by = await setting.submitter();
+  const by = await loaded.submitter();
   const log = openLog(config.log);
   const interrupts = listenForSignals(true);
   const trace = makeTrace(options.verbose ? 1 : 0);
-  // The conversation and a line that is written over do not go together.
+  // The conversation would break the line that is overwritten.
   const progress = process.stderr.isTTY && !options.verbose ? progressLine(total, writeOver, columns) : null;
   const submitted = await submitMessage(
     {
@@ -94,7 +95,7 @@ interface Opened {
   /** Octets; null when not known. */
   readonly total: number | null;
   readonly close: () => void;
-  /** Moves standard input behind the message. */
+  /** Leaves standard input behind the message, for a caller that reads on from there. */
   readonly leave: (signal: AbortSignal) => Promise<void>;
 }
 
@@ -122,7 +123,7 @@ function openMessage(name: string): Parsed<Opened> {
   }
 }
 
-/** What there is to say of a message that was taken, a fact a line. */
+/** The facts about a message that was accepted, one a line. */
 export function printResult({
   outcome,
   reversePath = null,

@@ -52,6 +52,8 @@ export interface SessionOptions {
   readonly trace?: Trace;
   readonly note?: (note: string) => void;
   readonly progress?: (octets: number) => void;
+  /** Called when TCP is connected, to the smart host or its proxy; not called where no address answers. */
+  readonly onConnected?: () => void;
   /** Ends the attempt to connect. */
   readonly signal?: AbortSignal;
 }
@@ -97,6 +99,7 @@ export async function openSession(
   });
   if (connected.winner === null) return { failed, session: null };
   const { socket, endpoint } = connected.winner;
+  options.onConnected?.();
   trace?.('!', `connected to ${through ? 'the proxy' : endpoint.address}`);
   // A password command may take its time, and a signal does not wait for it.
   const made = await unlessAborted(Promise.all([preparing, authenticating, knocking]), options.signal);

@@ -1,4 +1,4 @@
-/** What the benches stand on: rounds, spreads, ratios, reports, and the round trips that a transaction needs. Nothing is timed here. */
+/** Rounds, spreads, ratios, reports, and the least number of round trips. Measures no time. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -6,13 +6,13 @@ import os from 'node:os';
 import path from 'node:path';
 import { suite } from 'uvu';
 import { glance } from '../../bench/support/bench.ts';
-import { axisEnd, chart } from '../../bench/support/chart.ts';
+import { axisEnd, drawChart } from '../../bench/support/chart.ts';
 import { flights } from '../../bench/support/flights.ts';
 import { execOf } from '../../bench/support/installed.ts';
-import { cost } from '../../bench/support/measure.ts';
+import { measureCost } from '../../bench/support/measure.ts';
 import { native } from '../../bench/support/native.ts';
 import { asMarkdown, asText, cells, claim, difference, type Result, ratio } from '../../bench/support/report.ts';
-import { type Case, rounds, spread, summary } from '../../bench/support/rounds.ts';
+import { type Case, runRounds, spread, summary } from '../../bench/support/rounds.ts';
 import type { Table } from '../../bench/support/table.ts';
 import { printWrapper } from '../../src/nospool/install/wrapper.ts';
 
@@ -28,7 +28,7 @@ test('a spread is the median, the least and the greatest', () => {
 test('cases run in turn, each round begins with another, and the warm-up does not count', async () => {
   const order: string[] = [];
   const cases = ['a', 'b', 'c'].map((name): Case => ({ name, run: async () => ({ wall: order.push(name) }) }));
-  const rows = await rounds(cases, 3, quiet);
+  const rows = await runRounds(cases, 3, quiet);
   assert.equal(order.join(''), 'abc' + 'abc' + 'bca' + 'cab');
   assert.deepEqual(
     rows.map(({ name, runs }) => [name, runs]),
@@ -48,7 +48,7 @@ test('a case that fails says why, has no numbers, and is not run again', async (
     if (times === 2) throw new Error('no route');
     return { wall: 1 };
   };
-  const [row, other] = await rounds(
+  const [row, other] = await runRounds(
     [
       { name: 'broken', run: broken },
       { name: 'sound', run: async () => ({ wall: 2 }) },
@@ -86,7 +86,7 @@ const result = (own: number, peer: number): Result => ({
   claims: [claim('at most half', ratio(table(own, peer), 'nospool', 'peer', 'wall'), { most: 0.5 })],
 });
 
-test('a ratio is between medians; a claim about what was not measured neither holds nor fails', () => {
+test('a ratio is between medians; a claim without a measure neither holds nor fails', () => {
   assert.equal(ratio(table(30, 60), 'nospool', 'peer', 'wall'), 0.5);
   assert.equal(ratio(table(30, 60), 'nospool', 'absent', 'wall'), null);
   assert.equal(claim('x', 0.5, { most: 0.5 }).holds, true);
@@ -98,7 +98,7 @@ test('a ratio is between medians; a claim about what was not measured neither ho
   assert.equal(claim('x', 4, { most: 3 }, { floor: { name: 'floor', value: null } }).limit, undefined);
 });
 
-test('the text of a result has every row, the ratios, and what failed', () => {
+test('the text of a result has every row, the ratios and the failures', () => {
   const text = asText(result(30, 60));
   assert.match(text, /nospool +30\.0 \(29\.0–31\.0\) +0\.50\n/);
   assert.match(text, /peer \(1 run\) +60\.0 \(60\.0–60\.0\) +1\.00\n/);
@@ -125,7 +125,7 @@ test('a difference counts only when the spreads do not touch', () => {
 
 test('a case may want fewer rounds than there are', async () => {
   const run = async () => ({ wall: 1 });
-  const rows = await rounds(
+  const rows = await runRounds(
     [
       { name: 'all', run },
       { name: 'few', most: 2, run },
@@ -149,7 +149,7 @@ test('measures that share a column are medians in a row; a column may leave the 
   assert.deepEqual(cells({ ...table(1, 1), columns, rows })[1], ['one', '1 / 2 / –', '3.0']);
 });
 
-test('Markdown begins with the goals, says what stands in the way of those that do not hold, and has one link a chart', () => {
+test('Markdown begins with the goals and the limits of those that do not hold, and has one link a chart', () => {
   const failed = claim('a goal', 0.7, { most: 0.5 }, { unit: ' ×', floor: { name: 'the floor', value: 0.6 }, limit: 'More of it.' });
   const kept = claim('another', 0.4, { most: 0.5 }, { floor: { name: 'the floor', value: 0.1 }, limit: 'not told' });
   const sample = result(30, 60);
@@ -187,14 +187,14 @@ test('a chart has every row that was measured, its median, and no bar beyond its
     name: `<${i}>`,
     ...summary([{ wall }, { wall: wall + 500 }, { wall: wall - 1 }]),
   }));
-  const svg = chart({ ...table(1, 1), rows: [...rows, { name: 'absent', runs: 0, measures: {}, failed: 'no' }] });
+  const svg = drawChart({ ...table(1, 1), rows: [...rows, { name: 'absent', runs: 0, measures: {}, failed: 'no' }] });
   assert.equal(svg.match(/<rect /g)?.length, 6);
   assert.ok(svg.includes('&lt;0&gt;') && svg.includes('>100.0<') && !svg.includes('absent'));
   const widths = [...svg.matchAll(/width="([\d.]+)" height="16"/g)].map((match) => Number(match[1]));
   assert.ok(Math.max(...widths) <= 420);
 });
 
-test('the command of an installed script is found in it, quotes and all', () => {
+test('the command of an installed script is found, with quotes', () => {
   const wrapping = { version: '1', isBun: false, memoryTest: null, hasSplit: true };
   for (const [interpreter, command] of [
     ['/usr/bin/node', '/opt/nospool/sendmail.cjs'],
@@ -204,17 +204,17 @@ test('the command of an installed script is found in it, quotes and all', () => 
   assert.equal(execOf('#!/bin/sh\necho\n'), null);
 });
 
-test('a cost has what the command wrote; anonymous memory is looked at only where it is asked for', async () => {
+test('a cost has the output of the command, and anonymous memory only on request', async () => {
   if (native('measure') === null && spawnSync('python3', ['-c', '']).status !== 0) return;
   const argv = [process.execPath, '-e', 'setTimeout(() => console.log("done"), 50)'];
-  const [plain, sampled] = [await cost({ argv }), await cost({ argv, sampled: true })];
+  const [plain, sampled] = [await measureCost({ argv }), await measureCost({ argv, sampled: true })];
   assert.deepEqual([plain.output, plain.anonymous, sampled.output], ['done\n', 0, 'done\n']);
   assert.ok(plain.wall >= 50 && plain.rss > 1);
   if (process.platform === 'linux') assert.ok(sampled.anonymous > 1 && sampled.anonymous < sampled.rss);
-  await assert.rejects(cost({ argv: [process.execPath, '-e', 'process.exit(3)'] }), /^Error: node ended with status 3$/);
+  await assert.rejects(measureCost({ argv: [process.execPath, '-e', 'process.exit(3)'] }), /^Error: node ended with status 3$/);
 });
 
-test('flights of a transaction: one command each, fewer with PIPELINING and CHUNKING', () => {
+test('flights: a whole envelope in one with PIPELINING, a command each without', () => {
   const rows: [Parameters<typeof flights>[0], number, number][] = [
     [{}, 1, 4],
     [{}, 10, 13],

@@ -1,6 +1,6 @@
 /**
- * What is refused in a file and in the environment, with the sentence that says so: all shapes that there are, for
- * the manual is compared with them.
+ * Errors in a file and in the environment, with their sentences. All sentences are here, because the manual is compared
+ * with them.
  */
 
 /** [text of a file, the only error] */
@@ -60,7 +60,7 @@ export const ERRORS: [string, RegExp | string][] = [
   [`[tls]\nfingerprint = ["${'0'.repeat(64)}"]`, /expects "sha256:" and 64/],
   [`[tls]\nfingerprint = ["sha256:${'0'.repeat(63)}"]`, /expects "sha256:" and 64/],
   ['smarthosts = ["submissions://a"]\n[tls]\nmode = "off"', /^\/f:1: key "smarthosts": "a" is TLS from the first octet/],
-  // How it is reached
+  // How a smart host is reached
   [
     'proxy = "socks4://p"',
     /^\/f:1: key "proxy" expects "socks5:\/\/proxy\.example\.org:1080" or "http:\/\/user@proxy\.example\.org:3128"$/,
@@ -122,7 +122,7 @@ export const ERRORS: [string, RegExp | string][] = [
   ['[auth]\nuser = "u"\npassword = 12345', /key "password" in \[auth\] expects a text such as "secret", found a number without quotes$/],
   [
     'smarthosts = ["a", "b"]\n[auth]\nuser = "u"\npassword_file = "/p"',
-    /^\/f:1: key "smarthosts": "b" would be handed the password for "a": write a table .*, or auth = "none"$/,
+    /^\/f:1: key "smarthosts": "b" would get the password for "a": write a table .*, or auth = "none"$/,
   ],
   [
     'smarthosts = ["smtp://a"]\n[tls]\nmode = "off"\n[auth]\nuser = "u"\npassword_file = "/p"',
@@ -202,7 +202,7 @@ export const VARIABLE_ERRORS: readonly [string, string, RegExp | string][] = [
   ['NOSPOOL_HOSTNAME', 'a b', /^environment: NOSPOOL_HOSTNAME expects a domain/],
 ];
 
-/** [smart host, what is wrong with it, why the row is here] */
+/** [smart host, its error, why the row is here] */
 export const SMARTHOST_ERRORS: [string, RegExp, string][] = [
   ['', /host is missing/, ''],
   ['smtp://', /host is missing/, ''],

@@ -31,7 +31,7 @@ function read(text: string | null, { env = {}, mode = 0o640, home = '/home/ops',
     mount: () => ({ isReadOnly: false, isOwn: false }),
   };
   const refuses = (held: Held) => (mode === null || held === 'path' ? null : whyRefused(held, facts, { euid: 0 }));
-  return interpret({ path: '/f', toml, refuses, isSystem }, env, { home });
+  return interpret({ path: '/f', toml: toml.value, refuses, isSystem }, env, { home });
 }
 
 function config(text: string | null, given: Given = {}): Config {
@@ -50,7 +50,7 @@ function error(text: string | null, given: Given = {}): string {
 
 const PASSWORD = { from: 'file', path: '/p' };
 
-test('nothing written: the defaults', () => {
+test('without any key the defaults hold', () => {
   for (const got of [config(null), config(''), config('[tls]\n[auth]\n[timeouts]\n[rewrite]\n')]) {
     const { timeouts, rewrite, path, ...rest } = got;
     assert.deepEqual(rest, {
@@ -97,7 +97,7 @@ test('nothing written: the defaults', () => {
   }
 });
 
-test('errors name file, line and key, and say what to do; no secret is in them', () => {
+test('errors name file, line, key and cure, and hold no secret', () => {
   for (const [text, expected] of ERRORS) {
     const sentence = error(text);
     if (typeof expected === 'string') assert.equal(sentence, expected);
@@ -116,7 +116,7 @@ test('all errors come at once, in the order of the lines, those of the environme
   );
 });
 
-test('[tls] is under every host; what a host says of trust replaces it', () => {
+test('[tls] is under every host; the keys of a host about trust replace it', () => {
   const pin = `sha256:${'ab'.repeat(32)}`;
   const colons = `SHA256:${Array(32).fill('AB').join(':')}`;
   const { smarthosts } = config(
@@ -165,7 +165,7 @@ test('[tls] is under every host; what a host says of trust replaces it', () => {
   );
 });
 
-test('no smart host is handed the password of another, unless the file says so', () => {
+test('no smart host gets the password of another, unless the file says so', () => {
   const auth = '[auth]\nuser = "u"\npassword_file = "/p"\n';
   const own = 'auth = { user = "v", password_file = "/q" }';
   const users = (text: string): (string | undefined)[] => config(text).smarthosts.map((host) => host.auth?.user);
@@ -178,11 +178,11 @@ test('no smart host is handed the password of another, unless the file says so',
   assert.deepEqual(users('smarthosts = ["a", "b"]'), [undefined, undefined], 'nothing to hand out');
   assert.match(
     error(`smarthosts = ["a",\n"b"]\n${auth}`),
-    /^\/f:2: key "smarthosts": "b" would be handed the password for "a": .*auth = "default".*auth = "none"$/,
+    /^\/f:2: key "smarthosts": "b" would get the password for "a": .*auth = "default".*auth = "none"$/,
   );
   const route = (more: string): string =>
     `smarthosts = ["a"]\n${auth}[[router]]\nname = "r"\ndriver = "manualroute"\nhosts = [\n"b"]\n${more}`;
-  assert.match(error(route('')), /^\/f:9: key "hosts": "b" would be handed the password for "a"/);
+  assert.match(error(route('')), /^\/f:9: key "hosts": "b" would get the password for "a"/);
   const routed = (more: string): (string | undefined)[] =>
     (config(route(more)).routers[0] as ManualrouteDefinition).hosts.map((host) => host.auth?.user);
   assert.deepEqual(routed('auth = "default"'), ['u']);
@@ -191,7 +191,7 @@ test('no smart host is handed the password of another, unless the file says so',
   assert.deepEqual(routed(`[router.auth]\nuser = "v"\npassword_file = "/q"`), ['v']);
 });
 
-test('W3: a password in the clear is for hosts that are written as loopback, and for those that allow it', () => {
+test('a password goes in the clear only to hosts that are written as loopback, or with allow_plaintext', () => {
   const off = (url: string, more = ''): Interpreted =>
     read(`smarthosts = ["${url}"]\ntls = { mode = "off" }\nauth = { user = "u", password_file = "/p"${more} }`);
   for (const url of ['smtp://127.0.0.1', 'smtp://[::1]:2525', 'smtp://LOCALHOST', 'smtp://mail.localhost', 'unix:/run/smtp'])
@@ -210,7 +210,7 @@ test('W3: a password in the clear is for hosts that are written as loopback, and
   assert.ok(read('smarthosts = ["a"]\ntls = { mode = "off" }\nauth = { user = "u", mechanisms = ["EXTERNAL"] }').ok, 'no password');
 });
 
-test('W6: what is ignored of a server’s extensions: the host’s list, else the route’s, else that of all', () => {
+test('ignore_extensions is the list of the host, else of the route, else of the file', () => {
   const text = `ignore_extensions = ["chunking"]
 smarthosts = ["a", { url = "b", ignore_extensions = ["SIZE", "X-NEW"] }, { url = "c", ignore_extensions = [] }, "unix:/s"]
 [[router]]
@@ -231,7 +231,7 @@ hosts = ["f"]`;
   assert.deepEqual(ignored(config('smarthosts = ["a"]\nignore_extensions = ["DSN"]', { env }).smarthosts), [['CHUNKING', 'PIPELINING']]);
 });
 
-test('W6: a slip in the name of an extension is hinted at; other keywords pass', () => {
+test('a warning hints at a slip in the name of an extension; other keywords pass', () => {
   const warnings = (...keywords: string[]): readonly string[] => {
     const got = read(`smarthosts = ["a"]\nignore_extensions = ${JSON.stringify(keywords)}`);
     assert.ok(got.ok);
@@ -254,7 +254,7 @@ test('a table of credentials inherits nothing', () => {
   assert.deepEqual(smarthosts[0]?.auth, { user: 'v', mechanisms: [], secret: { from: 'env', name: 'PW' }, allowPlaintext: false });
 });
 
-test('secrets, whichever way they are named', () => {
+test('a secret is read from each of its keys', () => {
   const secret = (line: string, given: Given = {}): unknown =>
     config(`smarthosts = ["a"]\n[auth]\nuser = "u"\n${line}`, given).smarthosts[0]?.auth?.secret;
   assert.deepEqual(secret('password_file = "/p"'), PASSWORD);
@@ -270,7 +270,7 @@ test('secrets, whichever way they are named', () => {
   assert.match(error('[auth]\nuser = "u"\npassword_file = "~/p"', { home: null }), /no home directory/);
 });
 
-test('V7: tokens, whichever way they are named', () => {
+test('a token is read from each of its keys', () => {
   const auth = (line: string, given: Given = {}): unknown =>
     config(`smarthosts = ["a"]\n[auth]\nuser = "u"\n${line}`, given).smarthosts[0]?.auth;
   const of = (secret: unknown): unknown => ({ user: 'u', mechanisms: [], secret, isToken: true, allowPlaintext: false });
@@ -309,7 +309,7 @@ test('a file that every user can read keeps no password; one that every user can
   config('[auth]\nuser = "u"', { mode: 0o666, env: { NOSPOOL_AUTH_PASSWORD: 'hunter2' } });
 });
 
-test('routers', () => {
+test('routers are read', () => {
   const { routers } = config(`
 [[router]]
 name = "a"
@@ -400,14 +400,14 @@ server_name = "s"
   assert.equal(first.data.toString, undefined, 'no local-part finds a method');
 });
 
-test('rewrite', () => {
+test('[rewrite] is read', () => {
   const { rewrite } = config(
     '[rewrite]\nroot = "host1@example.org"\n"*@host1" = "*@example.org"\n"a@b" = "c"\n"*@c" = "noreply@example.org"',
   );
   assert.deepEqual({ ...rewrite }, { root: 'host1@example.org', '*@host1': '*@example.org', 'a@b': 'c', '*@c': 'noreply@example.org' });
 });
 
-test('W4: a hostname that EHLO cannot say is read, with a warning; the dot of the root is left out', () => {
+test('a hostname that EHLO cannot say gets a warning; the dot of the root is removed', () => {
   const read1 = (name: string): { readonly hostname: string; readonly warnings: readonly string[] } => {
     const got = read(`hostname = "${name}"`);
     assert.ok(got.ok, name);
@@ -423,7 +423,7 @@ test('W4: a hostname that EHLO cannot say is read, with a warning; the dot of th
     assert.match(error(`hostname = "${name}"`), /^\/f:1: key "hostname" expects a domain/);
 });
 
-test('warnings: what is written and means nothing', () => {
+test('a key without effect gets a warning', () => {
   const warnings = (text: string, given: Given = {}): readonly string[] => {
     const got = read(text, given);
     assert.ok(got.ok);
@@ -488,7 +488,7 @@ test('the environment is over the file', () => {
   assert.equal(config(text, { env: { NOSPOOL_TLS_MODE: 'off' } }).smarthosts[0]?.tls.caFile, '');
 });
 
-test('errors of the environment', () => {
+test('errors name a variable of the environment', () => {
   for (const [name, value, expected] of VARIABLE_ERRORS) {
     const sentence = error(null, { env: { [name]: value } });
     if (typeof expected === 'string') assert.equal(sentence, expected);
@@ -501,7 +501,7 @@ test('errors of the environment', () => {
   );
   assert.match(
     error(null, { env: { NOSPOOL_SMARTHOSTS: 'a b', NOSPOOL_AUTH_USER: 'u', NOSPOOL_AUTH_PASSWORD_FILE: '/p' } }),
-    /^environment: NOSPOOL_SMARTHOSTS: "b" would be handed/,
+    /^environment: NOSPOOL_SMARTHOSTS: "b" would get/,
   );
 });
 

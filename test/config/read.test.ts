@@ -60,7 +60,7 @@ function refused(answer: ConfigAnswer): string {
 
 const hostOf = (answer: ConfigAnswer): string | undefined => accepted(answer).smarthosts[0]?.host;
 
-test('the first of -C, $NOSPOOL_CONFIG, the user’s file and the system’s', async ({ folder, system, own, write, ask }) => {
+test('the first of -C, $NOSPOOL_CONFIG, the user’s file and the system file counts', async ({ folder, system, own, write, ask }) => {
   assert.equal(accepted(await ask()).path, '');
   assert.equal(hostOf(await ask()), undefined);
   write(system, host('system'));
@@ -85,7 +85,7 @@ test('the first of -C, $NOSPOOL_CONFIG, the user’s file and the system’s', a
   assert.equal(hostOf(await ask({ path: '/dev/null' })), undefined);
 });
 
-test('variables are over any file, and enough without one', async ({ system, own, write, ask }) => {
+test('variables win over any file, and are enough without one', async ({ system, own, write, ask }) => {
   const env = { NOSPOOL_SMARTHOSTS: 'variable' };
   assert.equal(hostOf(await ask({ env })), 'variable');
   write(system, host('system'));
@@ -121,7 +121,7 @@ test('a locked system file is the only configuration', async ({ system, own, wri
   assert.match(refused(await ask({ path: given })), /^\S+etc\.toml:2: this is not TOML: /, 'whether it is locked cannot be known');
 });
 
-test('S3: a system file that is refused lets no other configuration in: it may have been locked', async ({ system, own, write, ask }) => {
+test('a refused system file lets no other configuration in, because it may have been locked', async ({ system, own, write, ask }) => {
   write(own, host('own'));
   const given = write('given.toml', host('given'));
   write(system, `lock = true\n${host('system')}`, 0o646);
@@ -129,7 +129,7 @@ test('S3: a system file that is refused lets no other configuration in: it may h
     assert.match(refused(await ask(request)), /^\S+etc\.toml: is refused, because every user can change this file \(mode 0646/);
 });
 
-test('a file that was asked for and is not there is an error; one that is only looked for is not', async ({ folder, write, ask }) => {
+test('a missing file is an error only if it was named', async ({ folder, write, ask }) => {
   const none = path.join(folder, 'none.toml');
   assert.equal(refused(await ask({ path: none })), `-C names "${none}", which does not exist`);
   assert.equal(refused(await ask({ path: '' })), '-C names "", which does not exist');
@@ -138,7 +138,7 @@ test('a file that was asked for and is not there is an error; one that is only l
   assert.match(refused(await ask({ path: `${file}/below` })), /does not exist/);
 });
 
-test('what is no configuration file', async ({ folder, write, ask }) => {
+test('a file that is no configuration is an error', async ({ folder, write, ask }) => {
   assert.equal(refused(await ask({ path: folder })), `${folder}: is a directory, not a file`);
   const latin1 = write('latin1', Buffer.from('# a\n# caf\xe9\n', 'latin1'));
   assert.equal(refused(await ask({ path: latin1 })), `${latin1}:2: is not UTF-8, which TOML demands: convert the file`);
@@ -158,7 +158,7 @@ test('a file with a byte order mark or CRLF line ends is read', async ({ write, 
   assert.equal(randomize, true);
 });
 
-test('the mode of the file is that of the file that was read', async ({ write, ask }) => {
+test('the mode that counts is that of the file that was read', async ({ write, ask }) => {
   const text = '[auth]\nuser = "u"\npassword = "hunter2"';
   accepted(await ask({ path: write('a', text, 0o640) }));
   const open = write('b', text, 0o644);
@@ -168,10 +168,10 @@ test('the mode of the file is that of the file that was read', async ({ write, a
   );
 });
 
-test('another user’s file is not obeyed because the environment points at it', async ({ own, system, write, ask }) => {
+test('a file of another user is not obeyed, although the environment names it', async ({ own, system, write, ask }) => {
   write(own, host('own'));
   write(system, host('system'));
-  // Root's files are anybody's configuration; a stranger's are nobody's.
+  // Everybody obeys a file of root, nobody that of a stranger.
   if (!isRoot) return assert.match(refused(await ask({ euid: 4712 })), /etc\.toml: is refused, because this file belongs to uid /);
   assert.equal(hostOf(await ask({ euid: 4713 })), 'own');
   chownSync(own, 4711, 4711);
@@ -181,7 +181,7 @@ test('another user’s file is not obeyed because the environment points at it',
   assert.deepEqual(answer.warnings, [`${own}: belongs to uid 4711, not to uid 4712, and is ignored`]);
 });
 
-/** Permissions do not bind root: a child that has given up its uid asks instead. */
+/** Asks in a child that has given up its uid, because permissions do not bind root. */
 function askAs(uid: number, request: Omit<ConfigRequest, 'euid'>): ConfigAnswer {
   const module = new URL('../../src/config/read.ts', import.meta.url).href;
   const script = `
@@ -208,7 +208,7 @@ test('a file that cannot be read names path, uid and mode', ({ folder, own, syst
     refused(askAs(uid, request)),
     `${system}: cannot be read by uid ${uid}; its mode is 0200, ${owner}: let this user read it, by its group for instance: chgrp GROUP ${system}; chmod g+r ${system}`,
   );
-  // A service whose home is closed to it (ProtectHome=) still has the system's file; so has a user with a file of their own.
+  // A service with a closed home (ProtectHome=) still has the system file.
   write(system, host('system'), 0o644);
   write(own, host('own'), 0o600);
   chmodSync(home, 0);
@@ -227,7 +227,7 @@ test('a file that cannot be read names path, uid and mode', ({ folder, own, syst
   assert.match(refused(askAs(uid, request)), /config\.toml: cannot be read by uid \d+; its mode is 0200/);
 });
 
-/** What a module loads, by its static imports, at any depth. */
+/** The modules that a module loads by static imports, at any depth. */
 function loads(file: string, found = new Set<string>()): ReadonlySet<string> {
   for (const [, from] of readFileSync(file, 'utf8').matchAll(/^(?:import|export) (?!type )[^;]*? from '([^']+)'/gm)) {
     const target = from?.startsWith('.') ? path.resolve(path.dirname(file), from) : (from as string);

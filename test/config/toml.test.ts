@@ -2,7 +2,8 @@ import assert from 'node:assert';
 import fc from 'fast-check';
 import { stringify } from 'smol-toml';
 import { suite } from 'uvu';
-import { parseToml, type Step } from '../../src/config/toml.ts';
+import { parseToml } from '../../src/config/toml.ts';
+import type { PathStep } from '../../src/config/toml-lines.ts';
 
 const test = suite('toml');
 
@@ -44,7 +45,7 @@ q = []
 `;
 
 /** [path, line] */
-const POSITIONS: [Step[], number][] = [
+const POSITIONS: [PathStep[], number][] = [
   [['top'], 2],
   [['list'], 3],
   [['list', 0], 4],
@@ -85,15 +86,15 @@ test('every key has its line', () => {
   for (const text of [TEXT, TEXT.replaceAll('\n', '\r\n')]) {
     const toml = parseToml(text);
     assert.ok(toml.ok);
-    for (const [path, line] of POSITIONS) assert.equal(toml.line(...path), line, path.join(' '));
+    for (const [path, line] of POSITIONS) assert.equal(toml.value.line(...path), line, path.join(' '));
   }
 });
 
-test('tables have no prototype, so no name of a user is found there', () => {
+test('tables have no prototype, so no name of a user finds a method', () => {
   const toml = parseToml('[rewrite]\n__proto__ = "a"\nconstructor = "b"');
   assert.ok(toml.ok);
-  assert.equal((toml.table.rewrite as Record<string, unknown>).toString, undefined);
-  assert.equal(toml.line('rewrite', '__proto__'), 2);
+  assert.equal((toml.value.table.rewrite as Record<string, unknown>).toString, undefined);
+  assert.equal(toml.value.line('rewrite', '__proto__'), 2);
 });
 
 test('errors have a line and repeat nothing of the file', () => {
@@ -113,7 +114,7 @@ test('errors have a line and repeat nothing of the file', () => {
   }
 });
 
-// what is written, what it should have been
+// the text, the error
 const WRONG: readonly (readonly [string, string])[] = [
   ['domain = "example.org', 'the closing quote is missing: domain = "…"'],
   ["domain = 'example.org", 'the closing quote is missing: domain = "…"'],
@@ -143,14 +144,14 @@ const WRONG: readonly (readonly [string, string])[] = [
   ['log = "a"\nlog = "b"', 'this key is there already'],
 ];
 for (const [text, detail] of WRONG)
-  test(`O9: not TOML: ${JSON.stringify(text)}`, () => {
+  test(`not TOML: ${JSON.stringify(text)}`, () => {
     const toml = parseToml(`${text}\n`);
     assert.ok(!toml.ok);
     assert.equal(toml.detail, detail);
   });
 
-/** Every path of a value, in any depth. */
-function paths(value: unknown, base: Step[] = []): Step[][] {
+/** All paths in a value, at any depth. */
+function paths(value: unknown, base: PathStep[] = []): PathStep[][] {
   const below = Array.isArray(value)
     ? value.flatMap((item, i) => paths(item, [...base, i]))
     : typeof value === 'object' && value !== null && !(value instanceof Date)
@@ -159,7 +160,7 @@ function paths(value: unknown, base: Step[] = []): Step[][] {
   return base.length === 0 ? below : [base, ...below];
 }
 
-test('whatever the parser accepts, every key and item of it has a line that holds its name', () => {
+test('every key and item that the parser accepts has a line that holds its name', () => {
   const leaf = fc.oneof(fc.string(), fc.integer(), fc.boolean(), fc.double({ noNaN: true }));
   const { tree } = fc.letrec((tie) => ({
     tree: fc.dictionary(fc.string(), fc.oneof({ depthSize: 'small' }, leaf, tie('tree'), fc.array(leaf), fc.array(tie('tree'))), {
@@ -173,8 +174,8 @@ test('whatever the parser accepts, every key and item of it has a line that hold
       const toml = parseToml(text);
       assert.ok(toml.ok);
       const lines = text.split('\n');
-      for (const path of paths(toml.table)) {
-        const line = toml.line(...path);
+      for (const path of paths(toml.value.table)) {
+        const line = toml.value.line(...path);
         assert.ok(line > comments.length && line <= lines.length, `${JSON.stringify(path)} in ${text}`);
         const last = path.at(-1);
         if (typeof last === 'string' && /^\w+$/.test(last)) assert.ok((lines[line - 1] as string).includes(last), text);

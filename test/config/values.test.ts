@@ -6,7 +6,7 @@ import { fromEnvironment, parseDuration, parsePath, parseSize, parseValue } from
 const test = suite('values');
 const directories = { home: '/home/ops' };
 
-test('durations', () => {
+test('durations are read', () => {
   for (const [raw, expected, why] of [
     ['500ms', 500, ''],
     ['30s', 30_000, ''],
@@ -33,7 +33,7 @@ test('durations', () => {
   }
 });
 
-test('sizes', () => {
+test('sizes are read', () => {
   for (const [raw, expected, why] of [
     [4096, 4096, 'a plain integer is octets'],
     ['4096', 4096, ''],
@@ -59,7 +59,7 @@ test('sizes', () => {
   }
 });
 
-test('paths are absolute: the working directory is the caller’s', () => {
+test('paths are absolute, because the working directory is the caller’s', () => {
   assert.deepEqual(parsePath('/a/b', directories), { ok: true, value: '/a/b' });
   assert.deepEqual(parsePath('~/a', directories), { ok: true, value: '/home/ops/a' });
   for (const path of ['a', './a', '~', '~root/a', '']) assert.ok(!parsePath(path, directories).ok, path);
@@ -70,7 +70,7 @@ test('paths are absolute: the working directory is the caller’s', () => {
 /** A value of the wrong type for every kind. */
 const WRONG: readonly unknown[] = [1, 1.5, true, 'maybe', [], [1], {}, new Date(0), ['a\nb'], 'a\nb'];
 
-test('a wrong value is answered by what was expected, never by the value', () => {
+test('an error names the expected value, never the written one', () => {
   for (const key of KEYS) {
     let refused = 0;
     for (const raw of [...WRONG, 'hunter2', ['hunter2'], { hunter2: 1 }]) {
@@ -90,12 +90,12 @@ test('the default and the example of every key are values of its kind', async ()
     if (key.initial !== null) assert.ok(parseValue(key.kind, key.initial, key, directories).ok, `default of ${key.name}`);
     const toml = parseToml(`k = ${key.example}`);
     assert.ok(toml.ok, key.example);
-    assert.ok(parseValue(key.kind, toml.table.k, key, directories).ok, `example of ${key.name}`);
-    assert.notDeepEqual(toml.table.k, undefined);
+    assert.ok(parseValue(key.kind, toml.value.table.k, key, directories).ok, `example of ${key.name}`);
+    assert.notDeepEqual(toml.value.table.k, undefined);
   }
 });
 
-test('the environment: words for switches, blanks between items', () => {
+test('in the environment switches are words, and blanks stand between items', () => {
   const of = (section: Key['section'], name: string, value: string): unknown => fromEnvironment(value, keyOf(section, name) as Key);
   for (const word of ['true', 'YES', 'on', '1']) assert.equal(of('', 'randomize', word), true);
   for (const word of ['false', 'no', 'Off', '0']) assert.equal(of('', 'randomize', word), false);
@@ -105,7 +105,7 @@ test('the environment: words for switches, blanks between items', () => {
   assert.equal(of('auth', 'password', ' a b '), ' a b ', 'blanks are part of a password');
 });
 
-test('the nearest key', () => {
+test('the nearest key is found', () => {
   const top = KEYS.filter((key) => key.section === '').map((key) => key.name);
   for (const [written, name, near] of [
     ['smarthost', 'smarthosts', true],

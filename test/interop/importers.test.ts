@@ -8,7 +8,7 @@
  */
 import assert from 'node:assert/strict';
 import { fileURLToPath } from 'node:url';
-import type { Program } from '../../src/nospool/import/programs.ts';
+import type { ForeignProgram } from '../../src/nospool/import/import-from.ts';
 import { within } from '../support/within.ts';
 import { suiteWith } from './support/needs.ts';
 import { type Etc, etcOf, type Files, type Recorded, type Recorder, runOurs, SENDERS, sendBy, startRecorder } from './support/senders.ts';
@@ -465,7 +465,13 @@ const ESMTP: readonly Row[] = [
   },
 ];
 
-const ROWS: Readonly<Record<Program, readonly Row[]>> = { msmtp: MSMTP, ssmtp: SSMTP, dma: DMA, nullmailer: NULLMAILER, esmtp: ESMTP };
+const ROWS: Readonly<Record<ForeignProgram, readonly Row[]>> = {
+  msmtp: MSMTP,
+  ssmtp: SSMTP,
+  dma: DMA,
+  nullmailer: NULLMAILER,
+  esmtp: ESMTP,
+};
 
 type Facts = Readonly<Record<Fact, unknown>>;
 
@@ -480,7 +486,7 @@ function factsOf(recorded: readonly Recorded[]): Facts {
   };
 }
 
-for (const [program, rows] of Object.entries(ROWS) as [Program, readonly Row[]][]) {
+for (const [program, rows] of Object.entries(ROWS) as [ForeignProgram, readonly Row[]][]) {
   const test = suiteWith(`import: ${program}`, 'root', 'unshare', 'python3-aiosmtpd', program);
   let recorder: Recorder;
   test.before(async () => {

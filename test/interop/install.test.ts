@@ -125,7 +125,7 @@ exit $status`);
     assert.match(
       stderr,
       new RegExp(
-        `^nospool: ${runtime} is not to run for everybody, because ${because}: install Node or Bun where only root may change it, .*--runtime\\n$`,
+        `^nospool: ${runtime} must not run for everybody, because ${because}: install Node or Bun where only root may change it, .*--runtime\\n$`,
       ),
     );
     assert.deepEqual([status, stdout], [1, '']);
@@ -153,7 +153,7 @@ test('S4: with --root nothing is copied: code that others may change is refused,
     assert.equal(run.status, 1, name);
     assert.match(
       run.stderr,
-      /^nospool: everybody would run what others may change, because \S+ belongs to uid 12345: with --root nothing is copied/,
+      /^nospool: everybody would run code that others may change, because \S+ belongs to uid 12345: with --root nothing is copied/,
       name,
     );
     chownSync(path.join(folder, name), 0, 0);

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { chownSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { printMemoryTest } from '../../src/nospool/install/execmem.ts';
+import { printMemoryTest } from '../../src/nospool/install/memory-test.ts';
 import { printWrapper } from '../../src/nospool/install/wrapper.ts';
 import { within } from '../support/within.ts';
 import { HOST } from '../world/support/addresses.ts';

@@ -1,6 +1,6 @@
 /**
- * Who can send: what `nospool check` says of it, and what those hear who cannot. Needs root, which gives files away.
- * Loopback: whose file it is decides, and that is found out on this side.
+ * Users who can send: the report of `nospool check`, and the errors of users who cannot. Needs root, which may give files
+ * away. Loopback: the owner of a file decides, and this side finds it out.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -25,7 +25,7 @@ interface Place {
   readonly log: string;
 }
 
-/** A configuration for everybody, with a password of that mode. */
+/** A configuration that everybody may read, with a password of the given mode. */
 function place(port: number, mode: number, more = ''): Place {
   const folder = scratch();
   chmodSync(folder, 0o755);
@@ -42,7 +42,7 @@ function place(port: number, mode: number, more = ''): Place {
 
 const folded = (text: string): string => text.replaceAll(/\s+/g, ' ');
 
-test('O4: a password that this user cannot read: owner, mode, uid and cure, and not a word of the smart host', () =>
+test('an unreadable password is reported with owner, mode, uid and cure, without a word about the smart host', () =>
   within(30_000, async () => {
     const host = await smartHost();
     const { config, password, log } = place(host.port, 0o600, 'exit_codes = "sysexits"\n');
@@ -72,7 +72,7 @@ const MODES: readonly (readonly [number, number, RegExp, RegExp | null])[] = [
   ],
 ];
 for (const [mode, gid, can, cannot] of MODES)
-  test(`O4: check says who can send: a password of mode ${mode.toString(8)} and gid ${gid}`, () =>
+  test(`check names the users who can send: a password of mode ${mode.toString(8)} and gid ${gid}`, () =>
     within(30_000, async () => {
       const host = await smartHost();
       const { config, password } = place(host.port, mode);
@@ -91,7 +91,7 @@ for (const [mode, gid, can, cannot] of MODES)
       assert.equal(sent.status, 0);
     }));
 
-test('O4: check names each file that keeps users out: configuration, CA, key, alias file, and a folder above', () =>
+test('check names each file that keeps users out: configuration, CA, key, alias file, and a folder above', () =>
   within(30_000, async () => {
     const { config } = place(9, 0o600);
     const folder = path.join(path.dirname(config), 'closed');
@@ -124,7 +124,7 @@ test('O4: check names each file that keeps users out: configuration, CA, key, al
       assert.ok(said.includes(`cannot send other users, because of ${name} ${sentence}`), `${sentence}\n${said}`);
   }));
 
-test('O4: all users can, where every file may be read by all; what modes do not show is found by trying', () =>
+test('all users can send if all may read every file; an attempt finds what modes do not show', () =>
   within(30_000, async () => {
     const { config } = place(9, 0o600);
     writeFileSync(config, 'smarthosts = ["submission://127.0.0.1:9"]\nlog = "none"\naliases = []\n');
@@ -134,13 +134,13 @@ test('O4: all users can, where every file may be read by all; what modes do not 
 entries = [(1, 6, 0xffffffff), (2, 0, 65534), (4, 4, 0xffffffff), (16, 4, 0xffffffff), (32, 4, 0xffffffff)]
 os.setxattr(sys.argv[1], 'system.posix_acl_access', struct.pack('<I', 2) + b''.join(struct.pack('<HHI', *each) for each in entries))`;
     const { status } = spawnSync('/usr/bin/python3', ['-c', list, config]);
-    // Not every file system has them.
+    // Not every file system has access lists.
     if (status !== 0) return;
     assert.equal(statSync(config).mode & 0o777, 0o644);
     assert.match(folded((await nospool('check', '--config', config)).stdout), / can send root alone cannot send .*uid 65534 was refused/);
   }));
 
-test("O4: a user's own configuration is nobody else's: nothing is said of others", () =>
+test("check of a user's own configuration reports nothing about other users", () =>
   within(30_000, async () => {
     const folder = scratch();
     mkdirSync(path.join(folder, 'nospool'));
@@ -153,7 +153,7 @@ test("O4: a user's own configuration is nobody else's: nothing is said of others
     assert.doesNotMatch(stdout, /can send/);
   }));
 
-test('O3, O4: check tries the log as who asks, and says what is left for the others', () =>
+test('check tries the log as the user who runs it, and reports the log of the others', () =>
   within(30_000, async () => {
     const { config, log } = place(9, 0o600);
     chmodSync(log, 0o640);
@@ -171,7 +171,7 @@ test('O3, O4: check tries the log as who asks, and says what is left for the oth
       assert.match(folded(root.stdout), new RegExp(`warning users who cannot write ${log} have no log, because there is no syslog: `));
   }));
 
-test('O4: init for the system, check and a group, as README.md has it', () =>
+test('init for the system, check and a group work as README.md says', () =>
   within(60_000, async () => {
     const host = await smartHost();
     const node = RUNTIME.join(' ');
@@ -196,7 +196,7 @@ ${node} ${NOSPOOL} init --smarthost 127.0.0.1:${host.port} --user me --domain ex
     await host.close();
     assert.match(
       stdout,
-      /^Root alone can read the password, and so send\. To let members of a group send, too:\n {2}groupadd --system nospool; chgrp nospool \/etc\/nospool\/password; chmod 640 \/etc\/nospool\/password\n {2}usermod -aG nospool USER$/m,
+      /^Root alone can read the password, so root alone can send\. To let members of a group send, too:\n {2}groupadd --system nospool; chgrp nospool \/etc\/nospool\/password; chmod 640 \/etc\/nospool\/password\n {2}usermod -aG nospool USER$/m,
       stderr,
     );
     assert.match(stdout, /^can send {6}root, members of group nospool \(www-data\)$/m);

@@ -1,4 +1,4 @@
-/** Loopback: `nospool bench` wants --anywhere for every other host. */
+/** Loopback: `nospool bench` needs --anywhere for every other host. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -6,7 +6,7 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
-import { type BenchOptions, loadOf, printBench } from '../../src/nospool/bench/bench.ts';
+import { type BenchOptions, parseLoad, printBench } from '../../src/nospool/bench/bench.ts';
 import { carry, type Load, type Measured } from '../../src/nospool/bench/load.ts';
 import { deadPort, nospool, type RunningSink, sinkWith } from '../support/admin.ts';
 import { scratch } from '../support/command.ts';
@@ -33,14 +33,14 @@ const HERE = '127.0.0.1:2525';
 const NOW = new Date('2026-11-22T12:00:00Z');
 
 function load(options: Partial<BenchOptions>): Load {
-  const found = loadOf({ ...NOTHING, host: HERE, ...options }, NOW);
+  const found = parseLoad({ ...NOTHING, host: HERE, ...options }, NOW);
   assert.ok(found.ok, found.ok ? '' : found.detail);
   return found.value;
 }
 
 const messagesOf = ({ told }: RunningSink) => told.filter(({ event }) => event === 'message');
 
-test('every message is accepted: status 0, and what was measured', () =>
+test('when every message is accepted, the status is 0 and the measures are printed', () =>
   within(20_000, async () => {
     const sink = await sinkWith();
     const run = await nospool('bench', '--host', `127.0.0.1:${sink.port}`, '--messages', '25', '--size', '1000');
@@ -67,7 +67,7 @@ test('every message is accepted: status 0, and what was measured', () =>
     );
   }));
 
-test('JSON for programs; several connections, recipients, and addresses of choice', () =>
+test('--json prints JSON; connections, recipients and addresses can be chosen', () =>
   within(20_000, async () => {
     const sink = await sinkWith();
     const words = '--messages 30 --connections 3 --recipients 2 --from <> --to x@y.example --json'.split(' ');
@@ -105,7 +105,7 @@ test('JSON for programs; several connections, recipients, and addresses of choic
     assert.deepEqual([arrived[0]?.reversePath, arrived[0]?.recipients], ['<>', recipients]);
   }));
 
-test('over STARTTLS with a password', () =>
+test('the load goes over STARTTLS with a password', () =>
   within(20_000, async () => {
     const sink = await sinkWith({ starttls: true, auth: 'me:secret' });
     const password = path.join(scratch(), 'password');
@@ -135,7 +135,7 @@ test('refusals are counted with their reason, the session goes on, and the statu
     assert.match(run.stdout, /^sessions {4}1, /m);
   }));
 
-test('nobody listens: nothing is sent, and it is not tried once for every message', () =>
+test('when nobody listens, nothing is sent, and not every message is tried', () =>
   within(20_000, async () => {
     const port = await deadPort();
     const run = await nospool('bench', '--host', `127.0.0.1:${port}`, '--connections', '2');
@@ -145,7 +145,7 @@ test('nobody listens: nothing is sent, and it is not tried once for every messag
     assert.equal(run.stderr, 'nospool: 1000 of 1000 messages were not accepted\n');
   }));
 
-test('a wrong password: the reason is that of the session', () =>
+test('a wrong password is the reason of the session', () =>
   within(20_000, async () => {
     const sink = await sinkWith({ auth: 'me:secret' });
     const password = path.join(scratch(), 'password');
@@ -158,7 +158,7 @@ test('a wrong password: the reason is that of the session', () =>
     assert.match(reasons[0].reason, /AUTH \S+: 535 /);
   }));
 
-/** A server of few words. `answer` is asked at the end of each content, null = it hangs up; at once when it returns nothing. */
+/** A simple server. `answer` gives the reply to each content; null = it hangs up, undefined = it stays silent. */
 async function server(answer: (message: number, end: { readonly close: () => void }) => string | null | undefined): Promise<{
   readonly port: number;
   readonly sessions: () => number;
@@ -203,10 +203,10 @@ async function server(answer: (message: number, end: { readonly close: () => voi
 
 const NEVER = new AbortController().signal;
 
-/** The fates in order, with nothing of those that did not happen. */
+/** The fates in order, without those that did not happen. */
 const fatesOf = ({ fates }: Measured) => Object.entries(fates).filter(([, count]) => count > 0);
 
-test('a session that is lost after the end of a content: uncertain, and another one is opened', () =>
+test('a session that is lost after the end of a content leaves its message uncertain, and another session is opened', () =>
   within(20_000, async () => {
     const { port, sessions, close } = await server((message) => (message === 4 ? null : '250 x'));
     const measured = await carry(load({ host: `127.0.0.1:${port}`, messages: 10 }), { signal: NEVER, urgent: NEVER });
@@ -219,7 +219,7 @@ test('a session that is lost after the end of a content: uncertain, and another 
     assert.match(measured.reasons[0]?.reason ?? '', /no verdict came back/);
   }));
 
-test('a server that closes each session with 421 after a message', () =>
+test('a server may close each session with 421 after a message', () =>
   within(20_000, async () => {
     const { port, sessions, close } = await server(() => '421 enough');
     const measured = await carry(load({ host: `127.0.0.1:${port}`, messages: 3 }), { signal: NEVER, urgent: NEVER });
@@ -228,7 +228,7 @@ test('a server that closes each session with 421 after a message', () =>
     assert.equal(sessions(), 3);
   }));
 
-test('a server that dies: what was not sent is counted as that, and the run ends', () =>
+test('when the server dies, the rest counts as not sent, and the run ends', () =>
   within(20_000, async () => {
     const { port, close } = await server((message, listener) => {
       if (message < 6) return '250 x';
@@ -246,7 +246,7 @@ test('a server that dies: what was not sent is counted as that, and the run ends
     assert.match(measured.reasons[1]?.reason ?? '', /connection refused/);
   }));
 
-test('some distinct reasons are kept, however many there are', () =>
+test('a few distinct reasons are kept, however many there are', () =>
   within(20_000, async () => {
     const { port, close } = await server((message) => `450 id ${message}`);
     const measured = await carry(load({ host: `127.0.0.1:${port}`, messages: 20 }), { signal: NEVER, urgent: NEVER });
@@ -258,7 +258,7 @@ test('some distinct reasons are kept, however many there are', () =>
     );
   }));
 
-test('a message that the server says it cannot take is sent to it neither once nor a thousand times', () =>
+test('a message that the server cannot take is never sent to it', () =>
   within(20_000, async () => {
     const sink = await sinkWith({ size: 1000 });
     const measured = await carry(load({ host: `127.0.0.1:${sink.port}`, connections: 2 }), { signal: NEVER, urgent: NEVER });
@@ -268,7 +268,7 @@ test('a message that the server says it cannot take is sent to it neither once n
     assert.deepEqual(measured.reasons, [{ reason: measured.reasons[0]?.reason, times: 2 }]);
   }));
 
-test('a first signal: what is under way gets its verdict, the rest is not begun', () =>
+test('after the first signal messages under way get their verdict, and no other begins', () =>
   within(20_000, async () => {
     const first = new AbortController();
     const { port, close } = await server((message) => {
@@ -289,7 +289,7 @@ test('a first signal: what is under way gets its verdict, the rest is not begun'
     assert.deepEqual([known, measured.interrupted], [[1, 2, 3], 'ended by SIGINT']);
   }));
 
-test('a second signal: nothing more is waited for', () =>
+test('after the second signal the command waits for nothing more', () =>
   within(20_000, async () => {
     const [first, second] = [new AbortController(), new AbortController()];
     const { port, close } = await server((message) => {
@@ -307,7 +307,7 @@ test('a second signal: nothing more is waited for', () =>
     ]);
   }));
 
-test('a signal before a silent server has greeted: no session, no blame', () =>
+test('a signal before the greeting of a silent server is no failure of the server', () =>
   within(20_000, async () => {
     const first = new AbortController();
     const listener = createServer(() => first.abort('ended by SIGTERM'));
@@ -319,7 +319,7 @@ test('a signal before a silent server has greeted: no session, no blame', () =>
     assert.deepEqual([measured.unopened, measured.reasons], [0, []]);
   }));
 
-test('SIGINT ends the command with what was measured so far', () =>
+test('SIGINT ends the command with the measures so far', () =>
   within(30_000, async () => {
     const sink = await sinkWith({ delay: 1 });
     const built = fileURLToPath(new URL('../../dist/nospool.mjs', import.meta.url));
@@ -341,43 +341,43 @@ test('SIGINT ends the command with what was measured so far', () =>
     assert.match(err, /^nospool: ended by SIGINT\nnospool: \d+ of 1000000 messages were not accepted\n$/);
   }));
 
-// options, what is said of them
+// options, the error
 const WRONG: readonly (readonly [Partial<BenchOptions>, RegExp])[] = [
-  [{ host: null }, /^say which smart host gets the messages: --host 127\.0\.0\.1:2525, /],
-  [{ host: '' }, /^say which smart host/],
+  [{ host: null }, /^name the smart host that gets the messages: --host 127\.0\.0\.1:2525, /],
+  [{ host: '' }, /^name the smart host/],
   [{ host: 'smpt://x' }, /^--host: scheme "smpt" is unknown; did you mean "smtp"\?$/],
-  [{ host: 'mail.example.org' }, /^mail\.example\.org is not a loopback address; it would get real mail, .* --anywhere$/],
-  [{ host: '192.0.2.1:25' }, /^192\.0\.2\.1 is not a loopback address; /],
-  [{ host: 'example.org/MX' }, /^example\.org is not a loopback address; /],
-  [{ host: 'localhost.example.org' }, /^localhost\.example\.org is not a loopback address; /],
-  [{ messages: 0 }, /^--messages wants a number above 0$/],
-  [{ connections: 0 }, /^--connections wants a number from 1 to 1000, the number of messages$/],
-  [{ messages: 5, connections: 6 }, /^--connections wants a number from 1 to 5, /],
-  [{ recipients: 0 }, /^--recipients wants a number from 1 to 50000$/],
-  [{ recipients: 50_001 }, /^--recipients wants /],
+  [{ host: 'mail.example.org' }, /^mail\.example\.org is not a loopback address, and it would get real mail, .* --anywhere /],
+  [{ host: '192.0.2.1:25' }, /^192\.0\.2\.1 is not a loopback address, /],
+  [{ host: 'example.org/MX' }, /^example\.org is not a loopback address, /],
+  [{ host: 'localhost.example.org' }, /^localhost\.example\.org is not a loopback address, /],
+  [{ messages: 0 }, /^--messages expects a number above 0$/],
+  [{ connections: 0 }, /^--connections expects a number from 1 to 1000, the number of messages$/],
+  [{ messages: 5, connections: 6 }, /^--connections expects a number from 1 to 5, /],
+  [{ recipients: 0 }, /^--recipients expects a number from 1 to 50000$/],
+  [{ recipients: 50_001 }, /^--recipients expects /],
   [{ size: 'large' }, /^--size expects a size such as "256KiB"/],
   [{ size: '2GiB' }, /^--size expects a size from "0KiB" to "1GiB"$/],
-  [{ size: '10' }, /^--size wants at least \d+ octets: the header section and a line$/],
+  [{ size: '10' }, /^--size expects at least \d+ octets: the header section and a line$/],
   [{ from: 'a b' }, /^--from "a b": /],
   [{ to: 'a b' }, /^--to "a b": /],
   [{ user: 'me' }, /^--user and --password-file go together$/],
   [{ passwordFile: '/x' }, /^--user and --password-file go together$/],
-  [{ tls: 'default' }, /^--tls wants required, opportunistic or off, not "default"$/],
-  [{ tls: 'on' }, /^--tls wants required, opportunistic or off, not "on"$/],
+  [{ tls: 'default' }, /^--tls expects required, opportunistic or off, not "default"$/],
+  [{ tls: 'on' }, /^--tls expects required, opportunistic or off, not "on"$/],
   [{ tls: 'off', caFile: '/x' }, /^--ca-file contradicts --tls off/],
   [{ host: 'submissions://127.0.0.1', tls: 'off' }, /^--tls off contradicts the host/],
 ];
 for (const [options, expected] of WRONG)
-  test(`a wrong option is told: ${JSON.stringify(options)}`, () => {
-    const found = loadOf({ ...NOTHING, host: HERE, ...options }, NOW);
+  test(`a wrong option is reported: ${JSON.stringify(options)}`, () => {
+    const found = parseLoad({ ...NOTHING, host: HERE, ...options }, NOW);
     assert.match(found.ok ? '' : found.detail, expected);
   });
 
-test('what is wrong is told by the command, with status 1', async () => {
+test('the command reports a wrong option with status 1', async () => {
   for (const [argv, expected] of [
-    [['--host', 'mail.example.org'], /^nospool: mail\.example\.org is not a loopback address; /],
-    [['--messages', 'many', '--host', HERE], /^nospool: --messages wants a number, not "many"\n$/],
-    [[], /^nospool: say which smart host/],
+    [['--host', 'mail.example.org'], /^nospool: mail\.example\.org is not a loopback address, /],
+    [['--messages', 'many', '--host', HERE], /^nospool: --messages expects a number, not "many"\n$/],
+    [[], /^nospool: name the smart host/],
   ] as const) {
     const run = await nospool('bench', ...argv);
     assert.deepEqual([run.status, run.stdout], [1, '']);
@@ -385,7 +385,7 @@ test('what is wrong is told by the command, with status 1', async () => {
   }
 });
 
-// options, what of the host they become, why
+// options, the host that they become, why
 const HOSTS: readonly (readonly [Partial<BenchOptions>, readonly [string, string, number, string], string])[] = [
   [{}, ['submission', '127.0.0.1', 2525, 'default'], 'as in smarthosts'],
   [{ host: 'localhost:25' }, ['smtp', 'localhost', 25, 'default'], 'loopback by name'],
@@ -401,7 +401,7 @@ for (const [options, expected, why] of HOSTS)
     assert.deepEqual([host.scheme, host.host, host.port, host.tls.mode], expected);
   });
 
-test('the content has exactly the size, no long line, and ends with a line', () => {
+test('the content has exactly the size, no long line, and ends with a line end', () => {
   const header = new TextDecoder().decode(load({}).content).split('\r\n\r\n')[0] as string;
   assert.equal(
     header,
@@ -418,12 +418,12 @@ test('the content has exactly the size, no long line, and ends with a line', () 
   assert.equal(load({ size: '1MB' }).content.length, 1_000_000);
 });
 
-test('recipients are numbered when there are several', () => {
+test('several recipients are numbered', () => {
   assert.deepEqual(load({ to: 'a@b.example' }).envelope.to, ['a@b.example']);
   assert.deepEqual(load({ to: '"a b"@c.example', recipients: 2 }).envelope.to, ['"1a b"@c.example', '"2a b"@c.example']);
 });
 
-test('a load that has not begun prints without a number that was not measured', () =>
+test('a load that has not begun prints no number', () =>
   within(10_000, async () => {
     const stopped = AbortSignal.abort('ended by SIGINT');
     const planned = load({ host: '127.0.0.1:1', messages: 3 });

@@ -1,11 +1,12 @@
-/** Loopback: what `check` prints of a server is the subject; what may be sent to which host, test/world walks. */
+/** Loopback: the subject is the report about a server. test/world walks what may be sent to which host. */
 
 import assert from 'node:assert';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import { TIMEOUTS } from '../../src/library/submit.ts';
-import { printHost, probeAll } from '../../src/nospool/check/check.ts';
+import { probeAll } from '../../src/nospool/check/check.ts';
+import { printHostCheck } from '../../src/nospool/check/print-check.ts';
 import type { Probe } from '../../src/nospool/check/probe.ts';
 import { DEFAULT_TLS, type Smarthost } from '../../src/router/smarthost.ts';
 import { systemSecurity } from '../../src/submit/security.ts';
@@ -16,12 +17,12 @@ const test = suite('check');
 
 const AUTH = '[auth]\nuser = "me"\npassword = "secret"';
 
-/** No line is too long for a screen but those of the command's arguments. */
+/** No line is too long for a screen, except lines with the command's arguments. */
 function fits(text: string): void {
   for (const line of text.split('\n')) assert.ok(line.length <= 80, line);
 }
 
-test('a smart host that can be used: DEFAULT_TLS, fingerprints, extensions, authentication, and never MAIL', () =>
+test('the report of a usable smart host has TLS, fingerprints, extensions and authentication; MAIL is never sent', () =>
   within(20_000, async () => {
     const sink = await sinkWith({ starttls: true, auth: 'me:secret' });
     const { config } = configured(
@@ -29,7 +30,7 @@ test('a smart host that can be used: DEFAULT_TLS, fingerprints, extensions, auth
       `[tls]\nmode = "required"\nca_file = "${sink.certificate}"\n${AUTH}`,
     );
     const run = await nospool('check', '--config', config);
-    // QUIT is not waited for.
+    // check does not wait for QUIT.
     while (!sink.verbs().includes('QUIT')) await new Promise((resolve) => setTimeout(resolve, 5));
     await sink.close();
     assert.equal(run.status, 0, run.stdout + run.stderr);
@@ -47,7 +48,7 @@ test('a smart host that can be used: DEFAULT_TLS, fingerprints, extensions, auth
     fits(run.stdout.replace(/^.*\n/, ''));
   }));
 
-test('a certificate that is not trusted is shown with what would pin it, and no credentials are sent', () =>
+test('a certificate that is not trusted is shown with its fingerprints, and no credentials are sent', () =>
   within(20_000, async () => {
     const sink = await sinkWith({ tls: true, auth: 'me:secret' });
     const { config } = configured(`smarthosts = ["submissions://127.0.0.1:${sink.port}"]`, AUTH);
@@ -74,7 +75,7 @@ test('a certificate that is not trusted is shown with what would pin it, and no 
     assert.match(again.stdout, /, verified by its\s+fingerprint$/m);
   }));
 
-test('each way in which a smart host cannot be used has its reason', () =>
+test('each smart host that cannot be used has its reason', () =>
   within(20_000, async () => {
     const [open, shut, small] = [await sinkWith({ auth: 'me:other' }), await sinkWith({ refuseAt: ['connect=421'] }), await sinkWith()];
     const dead = await deadPort();
@@ -104,7 +105,7 @@ test('each way in which a smart host cannot be used has its reason', () =>
     assert.ok(!`${run.stdout}${run.stderr}`.includes('secret'));
   }));
 
-test('smart hosts of routers are tried, one that stands there twice only once; an alias file with an error is one', () =>
+test('smart hosts of routers are tried, equal ones once; an error in an alias file is an error of check', () =>
   within(20_000, async () => {
     const sink = await sinkWith();
     const url = `submission://127.0.0.1:${sink.port}`;
@@ -128,7 +129,7 @@ test('smart hosts of routers are tried, one that stands there twice only once; a
     assert.match(bad.stderr, /^nospool: .*aliases/);
   }));
 
-test('W6: what is ignored of a server’s extensions is shown, and not as one of them', () =>
+test('ignored extensions of a server are shown apart from the others', () =>
   within(20_000, async () => {
     const sink = await sinkWith();
     const { config } = configured(`smarthosts = ["submission://127.0.0.1:${sink.port}"]\nignore_extensions = ["chunking", "DSN"]`);
@@ -176,10 +177,33 @@ test('a refused password is not tried at the next address', () =>
     assert.deepEqual(probes[1]?.problems, ['authentication failed at another address and is not tried again']);
   }));
 
+test('only an address that answers has a time of connection', () =>
+  within(20_000, async () => {
+    const sink = await sinkWith();
+    const host: Smarthost = { ...HOST, auth: null };
+    const target = { name: 'mail.example.org', port: sink.port, unix: false, fromDns: false };
+    const options = { hello: 'client.example.org', timeouts: TIMEOUTS, security: systemSecurity({}), environment: {} };
+    const ports = [sink.port, await deadPort()];
+    const probes = await probeAll(
+      host,
+      target,
+      ports.map((port) => ({ address: '127.0.0.1', family: 4, port })),
+      options,
+    );
+    await sink.close();
+    assert.deepEqual(
+      probes.map(({ connected, opened }) => [connected === null, opened === null]),
+      [
+        [false, false],
+        [true, true],
+      ],
+    );
+  }));
+
 const DAY = 86_400_000;
 const NOW = new Date('2026-06-15T12:00:00Z');
 
-/** A probe whose certificate is valid from and until so many days from now. */
+/** A probe whose certificate is valid between these days from now. */
 const probed = (from: number, until: number): Probe => ({
   endpoint: { address: '192.0.2.1', family: 4, port: 587 },
   usable: true,
@@ -208,7 +232,7 @@ const probed = (from: number, until: number): Probe => ({
   failedAt: null,
 });
 
-// days from now, what is said, why
+// days from now, the text, why
 const VALIDITY: readonly (readonly [number, number, string, string])[] = [
   [-60, 30, 'valid until 2026-07-15 (30 days)', 'far from its end'],
   [-60, 21, 'valid until 2026-07-06 (21 days)', 'three weeks'],
@@ -220,7 +244,7 @@ const VALIDITY: readonly (readonly [number, number, string, string])[] = [
 for (const [from, until, text, why] of VALIDITY)
   test(`a certificate: ${why}`, () => {
     const names = [{ name: 'mail.example.org', port: 587, problem: null, probes: [probed(from, until)] }];
-    const printed = printHost({ host: HOST, router: 'inside', problem: null, names, usable: true }, 3, NOW)
+    const printed = printHostCheck({ host: HOST, router: 'inside', problem: null, names, usable: true }, 3, NOW)
       .map((line) => `${line}\n`)
       .join('');
     assert.ok(printed.startsWith('3. submission://mail.example.org:587 (router "inside"): usable\n'), printed);

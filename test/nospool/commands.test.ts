@@ -6,8 +6,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
-import { COMMANDS, main, printHelp, printOverview } from '../../src/nospool/commands.ts';
-import { SINK_DEFAULTS } from '../../src/nospool/sink/options.ts';
+import { main, printHelp, printOverview } from '../../src/nospool/command-line.ts';
+import { COMMANDS } from '../../src/nospool/commands.ts';
+import { SINK_DEFAULTS } from '../../src/nospool/sink/sink-options.ts';
 import { scratch } from '../support/command.ts';
 import { within } from '../support/within.ts';
 
@@ -25,7 +26,7 @@ test('help fits a screen', () => {
   }
 });
 
-test('every option of the table is one the sink has, and the other way round', () => {
+test('the table and the sink have the same options', () => {
   const names = COMMANDS.find(({ name }) => name === 'sink')?.options.map(({ name }) =>
     name.replace(/-[a-z]/g, (match) => match.charAt(1).toUpperCase()),
   );
@@ -69,13 +70,13 @@ const USAGE: readonly (readonly [readonly string[], number, RegExp, RegExp])[] =
   [['sink', '-h'], 0, /^Usage: nospool sink/, /^$/],
   [['--version'], 0, /^nospool from source\n$/, /^$/],
   [['sinc'], 1, /^$/, /^nospool: "sinc" is not a command; "nospool --help" lists them\n$/],
-  [['sink', '--port', 'x'], 1, /^$/, /^nospool: --port wants a number, not "x"\n$/],
+  [['sink', '--port', 'x'], 1, /^$/, /^nospool: --port expects a number, not "x"\n$/],
   [['sink', '--portt', '1'], 1, /^$/, /^nospool: unknown argument: portt; "nospool sink --help" lists the options\n$/],
   [['sink', '--refuse'], 1, /^$/, /^nospool: not enough arguments following: refuse; "nospool sink --help" lists the options\n$/],
   [['sink', 'extra'], 1, /^$/, /^nospool: unknown argument: extra; /],
   [['sink', '--listen', '192.0.2.1'], 1, /^$/, /^nospool: 192\.0\.2\.1 is not a loopback address; .*\n$/],
   [['completion'], 0, /nospool/, /^$/],
-  [['route'], 1, /^$/, /^nospool: route wants ADDRESS\.\.\.; "nospool route --help" lists the options\n$/],
+  [['route'], 1, /^$/, /^nospool: route expects ADDRESS\.\.\.; "nospool route --help" lists the options\n$/],
   [['route', '--from', 'a b', 'x@y.example'], 1, /^$/, /^nospool: --from "a b": .*\n$/],
   [
     ['route', '-C', '/nonexistent/nospool.toml', 'x@y.example'],
@@ -83,7 +84,7 @@ const USAGE: readonly (readonly [readonly string[], number, RegExp, RegExp])[] =
     /^$/,
     /^nospool: -C names "\/nonexistent\/nospool\.toml", which does not exist\n$/,
   ],
-  [['sink', '--', 'extra'], 1, /^$/, /^nospool: sink wants no operand; /],
+  [['sink', '--', 'extra'], 1, /^$/, /^nospool: sink expects no operand; /],
   [['route', ','], 1, /^$/, /^nospool: name an address: nospool route root\n$/],
   [['--get-yargs-completions', 'nospool', 'sink', '--re'], 0, /^--refuse$/m, /^$/],
   [['--complete', 'c'], 0, /^check\ncompletion\n$/, /^$/],
@@ -104,7 +105,7 @@ for (const [argv, status, out, err] of USAGE)
     assert.equal(run.status, status);
   });
 
-test('O9: completion in bash: options of check, files of send and import', () =>
+test('completion in bash: options of check, files of send and import', () =>
   within(60_000, async () => {
     if (!existsSync('/usr/bin/python3') || !existsSync('/bin/bash')) return;
     const folder = scratch();
@@ -128,7 +129,7 @@ test('O9: completion in bash: options of check, files of send and import', () =>
     for (const shown of [/check --json /, /send letter\.eml /, /import --force msmtprc /, /--config +--from/]) assert.match(stdout, shown);
   }));
 
-test('the entry hands on arguments and exit status', () => {
+test('the entry passes arguments and exit status on', () => {
   const run = spawnSync(process.execPath, ['--import', 'tsx', 'src/nospool/launch.ts', 'sinc'], {
     cwd: ROOT,
     encoding: 'utf8',
@@ -146,7 +147,7 @@ driver = "redirect"
 data = { root = "ops@example.org", nobody = ":fail: nobody lives here", "-x" = "ops@example.org" }
 `;
 
-// arguments, status, what standard output holds, why
+// arguments, status, a part of standard output, why
 const ROUTES: readonly (readonly [readonly string[], number, RegExp, string])[] = [
   [['root'], 0, /^root@host\.example\.org\n {2}ours: redirected by .*\nrecipients {4}ops@example\.org\n/s, 'an alias'],
   [['--json', 'root', 'x@y.example'], 0, /^\{"deliverable":true,.*\}\n$/, 'JSON'],

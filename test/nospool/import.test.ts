@@ -3,16 +3,16 @@ import { suite } from 'uvu';
 import type { Config } from '../../src/config/config.ts';
 import { interpret } from '../../src/config/interpret.ts';
 import { parseToml } from '../../src/config/toml.ts';
-import { type Imported, importFrom, type Program } from '../../src/nospool/import/programs.ts';
-import { printStarter, type StarterAnswers } from '../../src/nospool/init/starter.ts';
-import { printPlan, printText } from '../../src/nospool/print-config.ts';
+import { type ForeignProgram, type Imported, importFrom } from '../../src/nospool/import/import-from.ts';
+import { type FirstAnswers, printFirstConfig } from '../../src/nospool/init/first-config.ts';
+import { printConfig, printText } from '../../src/nospool/print-config.ts';
 import { type AuthPolicy, printSmarthost, type Smarthost } from '../../src/router/smarthost.ts';
 
 const test = suite('import');
 
 type Files = Readonly<Record<string, string>>;
 
-function imported(files: Files, program: Program | null = null, path = Object.keys(files)[0] as string): Imported {
+function imported(files: Files, program: ForeignProgram | null = null, path = Object.keys(files)[0] as string): Imported {
   const got = importFrom(path, (name) => files[name] ?? null, program);
   assert.ok(got.ok, got.ok ? '' : got.detail);
   return got.value;
@@ -21,16 +21,19 @@ function imported(files: Files, program: Program | null = null, path = Object.ke
 function config(toml: string): Config {
   const parsed = parseToml(toml);
   assert.ok(parsed.ok, toml);
-  const answer = interpret({ path: '/f', toml: parsed, refuses: () => null, isSystem: false }, {}, { home: '/home/ops' });
+  const answer = interpret({ path: '/f', toml: parsed.value, refuses: () => null, isSystem: false }, {}, { home: '/home/ops' });
   assert.ok(answer.ok, `${toml}\n${answer.ok ? '' : answer.errors.join('\n')}`);
   return answer.config;
 }
 
-/** Lines that open a block say nothing of their own. */
+/** Lines that open a block need no note. */
 const OPENS_A_BLOCK = /^\s*(#|$|defaults|account|identity)/;
 
-/** The configuration that the files become, after what holds for every import. */
-function check(files: Files, program: Program): { readonly config: Config; readonly all: Imported; effect(place: string): string[] } {
+/** The configuration that the files become. Asserts what holds for every import. */
+function check(
+  files: Files,
+  program: ForeignProgram,
+): { readonly config: Config; readonly all: Imported; effect(place: string): string[] } {
   const all = imported(files);
   assert.equal(all.program, program);
   assert.deepEqual(all.errors, [], all.toml);
@@ -118,7 +121,7 @@ unheard_of 1
   assert.ok(all.toml.startsWith('# Made by "nospool import" from /home/ops/.msmtprc;'));
 });
 
-test('msmtp: never less TLS than before, and what was off is said', () => {
+test('msmtp: never less TLS than before, with a note where it was off', () => {
   const { config: plain, all } = check(
     {
       '/etc/msmtprc': 'host mx.example.net\nfrom %U@example.net\nset_from_header on\ndomain web1.example.net\nkeepbcc on\nsyslog LOG_MAIL',
@@ -158,7 +161,7 @@ test('msmtp: never less TLS than before, and what was off is said', () => {
   assert.deepEqual(socket.aliases, ['/a']);
 });
 
-test('msmtp: accounts that cannot be chosen by sender are named', () => {
+test('msmtp: a note names each account that no sender can choose', () => {
   const { config, effect } = check(
     {
       '/msmtp/config':
@@ -356,7 +359,7 @@ identity bob@example.org
   assert.equal(named.from, 'c@d.example');
 });
 
-test('the program is told by name or content; what is not known is said', () => {
+test('the name or the content of a file tells its program; an unknown file is an error', () => {
   for (const [path, text, program] of [
     ['/tmp/x', 'account default\nhost a\nfrom a@b', 'msmtp'],
     ['/tmp/x', 'mailhub=a', 'ssmtp'],
@@ -367,12 +370,12 @@ test('the program is told by name or content; what is not known is said', () => 
     assert.equal(imported({ [path]: text }).program, program);
   assert.equal(imported({ '/tmp/x': 'a smtp' }, 'nullmailer').program, 'nullmailer');
   const unknown = importFrom('/tmp/x', () => 'hello', null);
-  assert.match(unknown.ok ? '' : unknown.detail, /^\/tmp\/x is not known: say which program/);
+  assert.match(unknown.ok ? '' : unknown.detail, /^\/tmp\/x is not known: name its program/);
   const missing = importFrom('/etc/msmtprc', () => null, null);
   assert.equal(missing.ok ? '' : missing.detail, '/etc/msmtprc cannot be read');
 });
 
-// files, what they become, why; the programs themselves are asked in test/interop/importers.test.ts
+// files, their configuration, why; test/interop/importers.test.ts asks the programs themselves
 const FOUND: readonly (readonly [string, Files, (config: Config) => unknown, unknown])[] = [
   [
     'ssmtp keeps the From field and forces the envelope',
@@ -454,13 +457,13 @@ const FOUND: readonly (readonly [string, Files, (config: Config) => unknown, unk
   ],
 ];
 for (const [title, files, facts, expected] of FOUND)
-  test(`O7: ${title}`, () => {
+  test(`${title}`, () => {
     const all = imported(files);
     assert.deepEqual(all.errors, [], all.toml);
     assert.deepEqual(facts(config(all.toml)), expected, all.toml);
   });
 
-test('O7: what wins over nothing is not said to be mapped', () => {
+test('a setting without effect gets no note that it is mapped', () => {
   const all = imported({ '/etc/msmtprc': 'account default\nhost a.example\nallow_from_override off\n' });
   const [note] = all.notes.filter(({ key }) => key === 'allow_from_override');
   assert.deepEqual([note?.effect, note?.text], ['dropped', 'there is no from that could win over -f']);
@@ -469,7 +472,7 @@ test('O7: what wins over nothing is not said to be mapped', () => {
 test('a table of many aliases has a line for each', () => {
   const data = Object.fromEntries(['a', 'b', 'c', 'd.e'].map((name) => [name, 'x@y.example']));
   const plan = { remarks: [], top: {}, timeouts: {}, rewrite: {}, hosts: [{ url: 'a', tls: {}, auth: null }] };
-  const text = printPlan({ ...plan, routers: [{ settings: { name: 'r', driver: 'redirect' }, data }] });
+  const text = printConfig({ ...plan, routers: [{ settings: { name: 'r', driver: 'redirect' }, data }] });
   assert.ok(text.includes('\n[router.data]\na = "x@y.example"\n'), text);
   assert.deepEqual(routes(config(text)), [`r: ${JSON.stringify(data)}`]);
 });
@@ -495,17 +498,17 @@ test('msmtp: proxy and source address go with their account', () => {
   assert.deepEqual(effect('/etc/msmtprc:12'), ['source_ip dropped']);
 });
 
-test('what nospool would refuse is told at once', () => {
+test('an error that nospool would report is reported at once', () => {
   const { errors } = imported({ '/etc/msmtprc': 'host a b\ntls on' });
   assert.equal(errors.length, 1);
   assert.match(errors[0] as string, /^nospool\.toml:\d+: key "smarthosts": "a b" is not a host name$/);
 });
 
-test('whatever is printed as a text is read back as it was', () => {
+test('a printed text is read back unchanged', () => {
   for (const text of ['', 'a"b\\c', "it's", 'é – 漢', 'a\tb\nc\u0000\u007f', '{y}']) {
     const toml = parseToml(`k = ${printText(text)}`);
     assert.ok(toml.ok);
-    assert.equal(toml.table.k, text);
+    assert.equal(toml.value.table.k, text);
   }
 });
 
@@ -519,14 +522,14 @@ test('routes beside [auth] get its password only if the plan says so', () => {
     rewrite: {},
     hosts: [{ url: 'a', tls: {}, auth: { user: 'u', password_file: '/p' } }],
   };
-  const got = config(printPlan({ ...plan, routers: [{ settings, hosts: [host] }] }));
+  const got = config(printConfig({ ...plan, routers: [{ settings, hosts: [host] }] }));
   assert.deepEqual(routes(got), ['r:  -> submission://b:587 default']);
-  const shared = config(printPlan({ ...plan, routers: [{ settings, hosts: [{ ...host, auth: 'default' }] }] }));
+  const shared = config(printConfig({ ...plan, routers: [{ settings, hosts: [{ ...host, auth: 'default' }] }] }));
   assert.deepEqual(routes(shared), ['r:  -> submission://b:587 default u:/p']);
 });
 
-test('the starter is short, is accepted and holds no secret', () => {
-  const empty: StarterAnswers = {
+test('the first configuration is short, is accepted and holds no secret', () => {
+  const empty: FirstAnswers = {
     smarthost: 'submission://mail.example.org',
     user: '',
     passwordFile: '',
@@ -536,10 +539,10 @@ test('the starter is short, is accepted and holds no secret', () => {
     aliasFile: '',
     lock: false,
   };
-  const least = printStarter(empty);
+  const least = printFirstConfig(empty);
   assert.equal(least.trimEnd().split('\n').length, 2);
   assert.deepEqual(hosts(config(least)), ['submission://mail.example.org:587 default']);
-  const usual = printStarter({
+  const usual = printFirstConfig({
     ...empty,
     user: 'web1',
     passwordFile: '/etc/nospool/password',
@@ -547,11 +550,11 @@ test('the starter is short, is accepted and holds no secret', () => {
     aliasFile: '/etc/aliases',
   });
   assert.ok(usual.trimEnd().split('\n').length <= 10, usual);
-  assert.match(printStarter({ ...empty, lock: true }), /^lock = true$/m);
+  assert.match(printFirstConfig({ ...empty, lock: true }), /^lock = true$/m);
   assert.deepEqual(hosts(config(usual)), ['submission://mail.example.org:587 default web1:/etc/nospool/password']);
   assert.equal(config(usual).qualifyDomain, 'example.org');
   assert.deepEqual(config(usual).aliases, ['/etc/aliases'], 'the default');
-  const whole = config(printStarter({ ...empty, from: 'a@b.example', root: 'ops@example.org', aliasFile: '/etc/aliases' }));
+  const whole = config(printFirstConfig({ ...empty, from: 'a@b.example', root: 'ops@example.org', aliasFile: '/etc/aliases' }));
   assert.equal(whole.from, 'a@b.example');
   assert.deepEqual(routes(whole), ['root: {"root":"ops@example.org"}', 'aliases: /etc/aliases']);
 });

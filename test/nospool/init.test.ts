@@ -5,7 +5,8 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import { readConfig } from '../../src/config/read.ts';
-import { type InitOptions, init, type Surroundings } from '../../src/nospool/init/init.ts';
+import { init } from '../../src/nospool/init/init.ts';
+import type { InitOptions, InitSurroundings } from '../../src/nospool/init/questions.ts';
 import { captured, nospool, type Run } from '../support/admin.ts';
 import { scratch } from '../support/command.ts';
 import { within } from '../support/within.ts';
@@ -30,7 +31,7 @@ const NOTHING: InitOptions = {
 interface Told extends Run {
   readonly folder: string;
   readonly file: string;
-  /** Questions that were asked. */
+  /** The questions. */
   readonly questions: readonly string[];
 }
 
@@ -38,7 +39,7 @@ interface Told extends Run {
 async function tried(
   options: Partial<InitOptions>,
   answers: readonly (string | null)[] | null,
-  world: Partial<Surroundings> = {},
+  world: Partial<InitSurroundings> = {},
 ): Promise<Told> {
   const folder = scratch();
   const questions: string[] = [];
@@ -63,7 +64,7 @@ async function tried(
   return { ...run, folder, file: path.join(folder, '.config/nospool/config.toml'), questions };
 }
 
-test('O6: questions on a terminal, in the order of README.md, make a configuration of ten lines that is accepted, and the password stands apart', async () => {
+test('questions on a terminal, in the order of README.md, make an accepted configuration of ten lines and a password file', async () => {
   const run = await tried({}, ['mail.example.org', 'web1', 'correct horse', '', 'ops@example.org']);
   assert.equal(run.status, 0, run.stderr);
   const text = readFileSync(run.file, 'utf8');
@@ -88,7 +89,7 @@ test('O6: questions on a terminal, in the order of README.md, make a configurati
   assert.ok(run.stdout.startsWith(text) && run.stdout.endsWith('Try it: nospool check\n'), run.stdout);
 });
 
-test('O6: what is wrong is asked again; no user means no password', async () => {
+test('a wrong answer is asked for again; without a user no password is asked for', async () => {
   const run = await tried({}, [
     'mail example',
     'mail.example.org:465',
@@ -108,7 +109,7 @@ test('O6: what is wrong is asked again; no user means no password', async () => 
   assert.ok(!existsSync(path.join(path.dirname(run.file), 'password')));
 });
 
-test('flags are not asked for, and without a terminal nothing is', async () => {
+test('no question is asked for a flag, nor without a terminal', async () => {
   const run = await tried({ smarthost: 'mail.example.org', user: 'me', domain: 'example.org' }, null);
   assert.equal(run.status, 0, run.stderr);
   assert.deepEqual(run.questions, []);
@@ -117,9 +118,9 @@ test('flags are not asked for, and without a terminal nothing is', async () => {
   assert.deepEqual([some.status, some.questions.length], [0, 2]);
 });
 
-// options, answers, what standard error says, why
+// options, answers, standard error, why
 const FAILURES: readonly (readonly [Partial<InitOptions>, readonly (string | null)[] | null, RegExp, string])[] = [
-  [{}, null, /^nospool: say which smart host: nospool init --smarthost mail\.example\.org\n$/, 'nobody to ask'],
+  [{}, null, /^nospool: name the smart host: nospool init --smarthost mail\.example\.org\n$/, 'nobody to ask'],
   [{ smarthost: 'mail example' }, null, /^nospool: .*mail example/, 'a smart host that is none'],
   [{ smarthost: 'a.example', domain: 'a b' }, null, /^nospool: "a b" is not a domain such as example\.org\n$/, 'a domain that is none'],
   [
@@ -155,7 +156,7 @@ for (const [options, answers, expected, why] of FAILURES)
     assert.ok(!existsSync(run.file));
   });
 
-test('O6: no file is replaced without --force; what becomes of an old password is said', async () => {
+test('no file is replaced without --force; the last words name an old password', async () => {
   const folder = scratch();
   const output = path.join(folder, 'nospool.toml');
   writeFileSync(output, 'mine');
@@ -182,7 +183,7 @@ test('O6: no file is replaced without --force; what becomes of an old password i
   assert.ok(!changed.stdout.includes('keeps'), changed.stdout);
 });
 
-test('O4: a group that may send, too: offered for the file of the system, told how where there is none', async () => {
+test('a group that may send is asked for with the system file, and explained where none is given', async () => {
   const folder = scratch();
   const output = path.join(folder, 'nospool.toml');
   const flags = { smarthost: 'a.example', user: 'me', domain: 'example.org', root: '', output };
@@ -192,7 +193,7 @@ test('O4: a group that may send, too: offered for the file of the system, told h
   assert.match(run.stdout, /^Members of group senders can send, too: usermod -aG senders USER adds one\.$/m);
 });
 
-test('O6: a password typed ahead is not shown, and goes where it belongs', () =>
+test('a password typed ahead is not shown, and answers its question', () =>
   within(30_000, async () => {
     if (!existsSync('/usr/bin/python3')) return;
     const folder = scratch();
@@ -217,7 +218,7 @@ test('O6: a password typed ahead is not shown, and goes where it belongs', () =>
     assert.ok(!shown.includes('horse'), shown);
   }));
 
-test('a place that cannot be written is named, and no home is needed for --output', async () => {
+test('an error names the place that cannot be written, and --output needs no home', async () => {
   const folder = scratch();
   writeFileSync(path.join(folder, 'file'), '');
   const run = await tried({ smarthost: 'a.example', output: path.join(folder, 'file/nospool.toml') }, null);
@@ -230,7 +231,7 @@ test('a place that cannot be written is named, and no home is needed for --outpu
   assert.equal(placed.status, 0, placed.stderr);
 });
 
-test('an alias file that is there stays in use beside the alias of root', async () => {
+test('an existing alias file stays in use beside the alias of root', async () => {
   const aliasFile = path.join(scratch(), 'aliases');
   writeFileSync(aliasFile, 'postmaster: root\n');
   const run = await tried({ smarthost: 'a.example', domain: 'example.org', root: 'ops@example.org' }, null, { aliasFile });
@@ -278,14 +279,18 @@ test('import: notes on standard error, the configuration on standard output or i
   assert.match(again.stderr, /exists: --force replaces it/);
 });
 
-// arguments, what standard error says, why
+// arguments, standard error, why
 const IMPORTS: readonly (readonly [readonly string[], RegExp, string])[] = [
   [['/nonexistent/msmtprc'], /^nospool: \/nonexistent\/msmtprc cannot be read\n$/, 'no such file'],
   [['a', 'b'], /^nospool: one file at a time: /, 'two files'],
-  [['a', '--program', 'qmail'], /^nospool: --program wants one of msmtp, ssmtp, dma, nullmailer, esmtp, not "qmail"\n$/, 'another program'],
+  [
+    ['a', '--program', 'qmail'],
+    /^nospool: --program expects one of msmtp, ssmtp, dma, nullmailer, esmtp, not "qmail"\n$/,
+    'another program',
+  ],
 ];
 for (const [argv, expected, why] of IMPORTS)
-  test(`import complains of ${why}`, async () => {
+  test(`import reports ${why}`, async () => {
     const run = await nospool('import', ...argv);
     assert.equal(run.status, 1);
     assert.match(run.stderr, expected);

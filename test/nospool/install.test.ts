@@ -34,7 +34,7 @@ const filesBelow = (root: string): string[] =>
     .filter((name) => !lstatSync(path.join(root, name)).isDirectory())
     .sort();
 
-test('writes scripts that can be run, and takes them away again', async () => {
+test('install writes scripts that run, and uninstall removes them', async () => {
   const root = scratch();
   const installed = await nospool('install', '--root', root);
   assert.equal(installed.status, 0, installed.stderr);
@@ -50,7 +50,7 @@ test('writes scripts that can be run, and takes them away again', async () => {
   assert.equal((await nospool('uninstall', '--root', root)).stdout, 'nothing of nospool is installed\n');
 });
 
-test('what was there comes back, however often it was installed', async () => {
+test('uninstall restores the files that were there, however often install ran', async () => {
   const root = scratch();
   mkdirSync(`${root}/usr/sbin`, { recursive: true });
   mkdirSync(`${root}/usr/bin`);
@@ -65,7 +65,7 @@ test('what was there comes back, however often it was installed', async () => {
   assert.equal(readlinkSync(`${root}/usr/bin/mailq`), '/nonexistent/mailq');
 });
 
-test('a link to sendmail stays a link; what others put in place stays too', async () => {
+test('a link to sendmail stays a link, and files of others stay', async () => {
   const root = scratch();
   mkdirSync(`${root}/usr/lib`, { recursive: true });
   symlinkSync('../sbin/sendmail', `${root}/usr/lib/sendmail`);
@@ -90,7 +90,7 @@ test('a path inside of the root is written as it will be there', async () => {
   assert.ok(readFileSync(`${root}/usr/sbin/sendmail`, 'utf8').includes(`\nexec /opt/node ${BUILT} "$@"\n`));
 });
 
-test('a place that cannot be written is named', async () => {
+test('an error names the place that cannot be written', async () => {
   const root = scratch();
   writeFileSync(`${root}/usr`, '');
   const run = await nospool('install', '--root', root);
@@ -98,9 +98,9 @@ test('a place that cannot be written is named', async () => {
   assert.match(run.stderr, /^nospool: cannot write .*\/usr\/sbin\/sendmail: .+\n$/);
 });
 
-/** Everything that a caller may get wrong at once. */
+/** All the variables that a caller may set wrong, at once. */
 const HOSTILE = { NODE_OPTIONS: '--no-such-option', NODE_EXTRA_CA_CERTS: '/nonexistent', NODE_CHANNEL_FD: '99', NODE_DEBUG: 'net' };
-/** Debian's own, the others that serve as /bin/sh, and how to start each. */
+/** Debian's shell, and others that serve as /bin/sh, with the words that start each. */
 const SHELLS = [['/bin/sh'], ['/bin/dash'], ['/bin/bash'], ['/bin/busybox', 'sh']].filter(([program = '']) => existsSync(program));
 
 for (const shell of SHELLS)
@@ -143,7 +143,7 @@ for (const shell of SHELLS)
     }));
 
 for (const shell of SHELLS)
-  test(`under ${shell.join(' ')} with descriptors closed, the exit status is that of the message and nobody is disturbed`, () =>
+  test(`under ${shell.join(' ')} with closed descriptors the exit status is that of the message, and nothing is printed`, () =>
     within(60_000, async () => {
       const root = scratch();
       await nospool('install', '--root', root);
@@ -163,7 +163,7 @@ for (const shell of SHELLS)
       assert.equal(readFileSync(log, 'utf8').match(/ Failed: /g)?.length, 4, 'the log has the reason each time');
     }));
 
-test('S10: install leaves compiled code for the interpreter, always anew, and only for this build', () =>
+test('install compiles the code anew for the interpreter, and only for this build', () =>
   within(60_000, async () => {
     const root = scratch();
     cpSync(path.dirname(BUILT), `${root}/dist`, { recursive: true });
@@ -185,14 +185,14 @@ test('S10: install leaves compiled code for the interpreter, always anew, and on
     assert.equal(mailq.stdout, 'Mail queue is EMPTY\n');
   }));
 
-test('O1: an interpreter that does not run nospool is refused, and nothing is written', () =>
+test('an interpreter that does not run nospool is refused, and nothing is written', () =>
   within(60_000, async () => {
     const folder = scratch();
     const script = (name: string, text: string): string => {
       writeFileSync(`${folder}/${name}`, `#!/bin/sh\n${text}\n`, { mode: 0o755 });
       return `${folder}/${name}`;
     };
-    // Says that it is Node 18, as the runtime itself would.
+    // This program prints the version of Node 18, as that runtime would.
     writeFileSync(`${folder}/old.cjs`, "Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '18.19.1' } });");
     const rows: readonly (readonly [string, RegExp])[] = [
       ['/bin/false', /^nospool: \/bin\/false does not run nospool: it does not answer\n$/],
@@ -213,7 +213,7 @@ test('O1: an interpreter that does not run nospool is refused, and nothing is wr
     }
   }));
 
-test('O5: the interpreter is called what PATH calls it, where that leads to the same file', () =>
+test('the script has the name that PATH has for the interpreter, if that leads to the same file', () =>
   within(60_000, async () => {
     const folder = scratch();
     const { PATH } = process.env;
@@ -228,11 +228,11 @@ test('O5: the interpreter is called what PATH calls it, where that leads to the 
     try {
       assert.equal(await namedWith(`relative:${folder}:/usr/bin`), `${folder}/node`);
       assert.equal(await namedWith('/nonexistent'), process.execPath);
-      // Another program of that name is not it.
+      // Another program of that name does not count.
       rmSync(`${folder}/node`);
       symlinkSync('/bin/sh', `${folder}/node`);
       assert.equal(await namedWith(folder), process.execPath);
-      // Nor is one that others may replace.
+      // A name that others may replace does not count either.
       rmSync(`${folder}/node`);
       symlinkSync(process.execPath, `${folder}/node`);
       chmodSync(folder, 0o777);
@@ -242,7 +242,7 @@ test('O5: the interpreter is called what PATH calls it, where that leads to the 
     }
   }));
 
-/** A root in which it is installed, and what its sendmail is to send with. */
+/** A root in which nospool is installed, with a smart host for its sendmail. */
 async function installation(runtime: readonly string[] = []) {
   const root = scratch();
   const installed = await nospool('install', '--root', root, ...runtime);
@@ -250,7 +250,7 @@ async function installation(runtime: readonly string[] = []) {
   const host = await smartHost();
   const { config, logged, folder } = setUp(toHosts(host.port));
   const script = `${root}/usr/sbin/sendmail`;
-  /** Runs it below a shell that first does `before`. */
+  /** Runs sendmail below a shell that first runs `before`. */
   const sent = (before: string, { shell = '', cwd = '/' } = {}) =>
     new Promise<unknown[]>((resolve) => {
       const child = spawn('/bin/sh', ['-c', `${before} exec ${shell} ${script} -C ${config} -i a@example.org`], { env: {}, cwd });
@@ -266,18 +266,18 @@ async function installation(runtime: readonly string[] = []) {
   return { root, script, host, config, logged, folder, sent };
 }
 
-/** '' is the one that the script names. */
+/** '' is the shell that the script names. */
 const EACH_SHELL = ['', ...SHELLS.map((shell) => shell.join(' '))];
 
 for (const shell of EACH_SHELL)
-  test(`O5: under ${shell || 'its own shell'} a runtime or code that is not there is said, and the status is 1`, () =>
+  test(`under ${shell || 'its own shell'} a missing runtime or missing code is reported, and the status is 1`, () =>
     within(60_000, async () => {
       const folder = scratch();
       const runtime = `${folder}/node`;
       writeFileSync(runtime, `#!/bin/sh\nexec ${process.execPath} "$@"\n`, { mode: 0o755 });
       const { script, host, sent } = await installation(['--runtime', runtime]);
       assert.deepEqual(await sent('', { shell }), [0, '']);
-      // Its own loader is missing.
+      // The loader of the runtime is missing.
       writeFileSync(runtime, '#!/nonexistent/loader\n');
       const [status, said] = await sent('', { shell });
       assert.deepEqual([status, String(said).split('\n').at(-2)], [1, `sendmail: cannot run ${runtime}`]);
@@ -290,7 +290,7 @@ for (const shell of EACH_SHELL)
       await host.close();
     }));
 
-test('O5: what cannot be run is logged, and a caller that is still writing does not die of it', () =>
+test('a runtime that cannot run is logged, and a caller that still writes does not die of it', () =>
   within(60_000, async () => {
     const folder = scratch();
     const logger = `${folder}/logger`;
@@ -307,7 +307,7 @@ test('O5: what cannot be run is logged, and a caller that is still writing does 
     writeFileSync(script, wrapper.replaceAll('/usr/bin/logger', logger).replaceAll('/var/log/nospool.log', `${folder}/log`), {
       mode: 0o755,
     });
-    // A pipe holds less, and printf is the shell's own, which SIGPIPE would end before it says anything.
+    // A pipe holds less. printf is a builtin, so SIGPIPE would end the shell before it prints anything.
     const caller = `{ head -c 1000000 /dev/zero; echo "written: $?" >&2; } | ${script} -t; echo "status: $?" >&2`;
     const run = () =>
       spawnSync('/bin/bash', ['-c', `set -o pipefail; ${caller}`], { encoding: 'utf8', timeout: 20_000 })
@@ -323,11 +323,11 @@ test('O5: what cannot be run is logged, and a caller that is still writing does 
     assert.ok(!existsSync(`${folder}/logged`), 'one log is enough');
   }));
 
-/** KiB: what Dovecot's processes have by default, where that is enough. */
+/** KiB. Dovecot gives its processes as much by default, where that is enough. */
 const LITTLE = /^v2[02]\./.test(process.version) ? 262_144 : 700_000;
 
 for (const shell of EACH_SHELL)
-  test(`C1: under ${shell || 'its own shell'} with little address space it sends, or says that this is too little`, () =>
+  test(`under ${shell || 'its own shell'} with little address space it sends, or reports that this is too little`, () =>
     within(60_000, async () => {
       const { host, sent } = await installation();
       assert.deepEqual(await sent(`ulimit -v ${LITTLE};`, { shell }), [0, '']);
@@ -336,16 +336,16 @@ for (const shell of EACH_SHELL)
       const [status, said] = await sent('ulimit -v 100000;', { shell });
       assert.equal(status, 1);
       assert.match(String(said), tooLittle);
-      // What only the caller's own wish limits is lifted.
+      // The script lifts a soft limit.
       assert.deepEqual(await sent('ulimit -S -v 100000;', { shell }), [0, '']);
       assert.deepEqual(await sent('ulimit -v 4000000;', { shell }), [0, '']);
-      // Descriptor 0 closed is an empty message.
+      // A closed descriptor 0 is an empty message.
       assert.deepEqual(await sent(`ulimit -v ${LITTLE}; exec 0<&-;`, { shell }), [0, '']);
       await host.close();
     }));
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const)
-  test(`C1: with little address space ${signal} to the script ends the delivery, and no process stays`, () =>
+  test(`with little address space ${signal} to the script ends the delivery, and no process stays`, () =>
     within(60_000, async () => {
       const { script, host, config, logged } = await installation();
       const child = spawn('/bin/sh', ['-c', `ulimit -v ${LITTLE}; exec ${script} -C ${config} -i a@example.org`], { env: {} });
@@ -354,12 +354,12 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const)
         said += octets;
       });
       child.stdin.on('error', () => {});
-      // More than a socket holds: the runtime has begun to read.
+      // More than a socket holds, so the runtime has begun to read.
       await new Promise((resolve) => child.stdin.write(`Subject: x\n\n${'x'.repeat(70)}\n`.repeat(20_000), resolve));
       child.kill('SIGHUP');
       child.kill('SIGUSR1');
       child.kill(signal);
-      // Its standard error is closed when no process has it any more.
+      // Standard error closes when no process has it any more.
       const status = await new Promise((resolve) => child.on('close', resolve));
       assert.equal(status, 1);
       assert.match(said, new RegExp(`^sendmail: .*ended by ${signal}\\n$`));
@@ -368,7 +368,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const)
       await host.close();
     }));
 
-test('C1: a runtime that dies with little address space is told, with what that means', () =>
+test('the death of a runtime with little address space is reported with its meaning', () =>
   within(60_000, async () => {
     const folder = scratch();
     const runtime = `${folder}/node`;
@@ -384,13 +384,13 @@ test('C1: a runtime that dies with little address space is told, with what that 
     ] as const) {
       writeFileSync(runtime, `#!/bin/sh\n[ "$1" = --version ] && echo v20.0.0 && exit\n${dies}\n`, { mode: 0o755 });
       const run = spawnSync('/bin/dash', ['-c', `ulimit -v 262144; exec /bin/dash ${script} -t`], { encoding: 'utf8', input: 'x' });
-      // Some shells say a word of their own before it.
+      // Some shells print a line of their own before it.
       const said = `sendmail: Node died (status ${status}) with 262144 KiB of address space (ulimit -v): a server may have the message`;
       assert.deepEqual([run.status, run.stderr.split('\n').at(-2)], [1, said]);
     }
   }));
 
-test('C6: in a folder that was removed it is silent, and a file is named from where the caller is', () =>
+test('it is silent in a folder that was removed, and a relative name counts from the caller’s folder', () =>
   within(60_000, async () => {
     const { root, script, host, config, sent } = await installation();
     const gone = path.join(scratch(), 'gone');
@@ -406,7 +406,7 @@ test('C6: in a folder that was removed it is silent, and a file is named from wh
     await host.close();
   }));
 
-test('the script: Bun is told to read no file of the folder it is called in; odd paths are quoted', () => {
+test('the script makes Bun read no file of the caller’s folder, and quotes odd paths', () => {
   const wrapping = { version: '1', interpreter: '/usr/bin/bun', command: BUILT, isBun: true, memoryTest: null, hasSplit: false };
   assert.match(printWrapper(wrapping), /\nexport BUN_RUNTIME_TRANSPILER_CACHE_PATH=0\n/);
   assert.match(
@@ -434,7 +434,7 @@ test('the script: Bun is told to read no file of the folder it is called in; odd
   }
 });
 
-test('O9: a folder that only some users may enter is named with a cure', () => {
+test('a note names a folder that only some users may enter, with a cure', () => {
   const folder = scratch();
   mkdirSync(path.join(folder, 'bin'), { mode: 0o755 });
   assert.deepEqual(closedTo('/', [path.join(folder, 'bin/node'), '/usr/bin/node']), [

@@ -1,5 +1,5 @@
 /**
- * What --json and a log in JSON have, against the manual pages that name it.
+ * Compares the members of --json and of a log in JSON with the manual pages.
  * Loopback: the members are the subject; what may be sent where is not.
  */
 import assert from 'node:assert/strict';
@@ -16,13 +16,13 @@ const test = suite('JSON');
 
 const page = (name: string): string => readFileSync(fileURLToPath(new URL(`../../man/${name}`, import.meta.url)), 'utf8');
 
-/** What the list of nospool(1) behind this comment names. */
+/** The names in the list of nospool(1) behind this comment. */
 function documented(command: string): string[] {
   const [, list = ''] = page('nospool.1').split(`.\\" JSON of ${command}, compared by test/nospool/json.test.ts\n`);
   return [...list.slice(0, list.search(/^\.(PP|SH)/m)).matchAll(/^\.TP\n\.B (\S+)$/gm)].map((match) => match[1] as string);
 }
 
-/** Members as the manual writes them: `a[].b` for b of the objects in the list a; what a list holds of texts is its own matter. */
+/** Members as the manual writes them: `a[].b` for b of the objects in the list a. A list of texts has no members. */
 function membersOf(value: unknown, at = ''): string[] {
   if (Array.isArray(value)) {
     const inner = value.flatMap((each) => membersOf(each, `${at}[]`));
@@ -32,13 +32,13 @@ function membersOf(value: unknown, at = ''): string[] {
   return Object.entries(value).flatMap(([name, each]) => membersOf(each, at === '' ? name : `${at}.${name}`));
 }
 
-/** All of several objects; what one has as null and another in parts is in parts. */
+/** The members of several objects. A member that is null in one and an object in another counts as an object. */
 function union(...values: readonly unknown[]): string[] {
   const all = [...new Set(values.flatMap((value) => membersOf(value)))].filter((each) => each !== '');
   return all.filter((each) => !all.some((other) => other.startsWith(`${each}.`) || other.startsWith(`${each}[]`))).sort();
 }
 
-test('O8: check --json', () =>
+test('the manual has the members of check --json', () =>
   within(30_000, async () => {
     const sink = await sinkWith({ starttls: true, auth: 'me:secret' });
     const more = `[[router]]\nname = "nobody"\ndriver = "manualroute"\nhosts = [{ url = "submission://nowhere.invalid", auth = "none" }]\n[tls]\nmode = "required"\nca_file = "${sink.certificate}"\n[auth]\nuser = "me"\npassword = "secret"\n[timeouts]\nresolve = "2s"`;
@@ -47,12 +47,12 @@ test('O8: check --json', () =>
     await sink.close();
     assert.notEqual(run.stdout, '', run.stderr);
     const members = union(JSON.parse(run.stdout));
-    // Who may not send is told to root alone, whose files are those of a test.
+    // Only root hears which users cannot send, and only root can make such files.
     const closed = ['key', 'path', 'at', 'owner', 'group', 'mode', 'detail'].map((name) => `senders.closed[].${name}`);
     assert.deepEqual([...new Set([...members.filter((each) => each !== 'senders.closed'), ...closed])].sort(), documented('check').sort());
   }));
 
-test('O8: route --json', () =>
+test('the manual has the members of route --json', () =>
   within(30_000, async () => {
     const routers = `[[router]]\nname = "inside"\ndriver = "manualroute"\ndomains = ["inside.example"]\nhosts = ["smtp://127.0.0.1:9"]\nheaders_add = ["X-A: b"]\n[[router]]\nname = "all"\ndriver = "manualroute"\ndomains = ["*.example"]\nhosts = ["smtp://127.0.0.1:10"]\n[[router]]\nname = "aliases"\ndriver = "redirect"\ndata = { root = "x@inside.example, y@inside.example", none = ":blackhole:" }`;
     const { config } = configured('', routers);
@@ -64,19 +64,19 @@ test('O8: route --json', () =>
       await asked('a@nowhere'),
       await asked('root', 'none'),
     );
-    // The tree's children are trees.
+    // The children of the tree are trees, too.
     const names = members.map((each) => each.replace(/^tree\[\](\.children\[\])+/, 'tree[]'));
     assert.ok(members.some((each) => each.startsWith('tree[].children[].')));
     assert.deepEqual([...new Set([...names, 'tree[].children'])].sort(), documented('route').sort());
   }));
 
-test('O8: nospool log --json of a log in the form of Exim', async () => {
+test('the manual has the members of nospool log --json for a log in the form of Exim', async () => {
   const file = path.join(configured('').folder, 'exim');
   writeFileSync(file, '2026-11-22 16:01:04 +0000 1xVA00-000000006RF-071U <= a@b.example\n');
   assert.deepEqual(union(JSON.parse((await nospool('log', '--file', file, '--json')).stdout)), documented('log').sort());
 });
 
-test('O8: log_format = "json", and send --json', () =>
+test('the manual has the members of log_format = "json" and of send --json', () =>
   within(30_000, async () => {
     const [, list = ''] = page('sendmail.nospool.8').split('there is one JSON object for each message, with\n');
     const text = list.slice(0, list.indexOf('\n.El\n'));

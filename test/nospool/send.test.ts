@@ -1,11 +1,11 @@
-/** Loopback: `nospool sink` wants --anywhere for every other address, and the mode is written. */
+/** Loopback: `nospool sink` needs --anywhere for every other address, and every configuration writes the mode of TLS. */
 import assert from 'node:assert';
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
-import { printProgress, progressLine, WORTH_SHOWING } from '../../src/nospool/progress.ts';
+import { printProgress, progressLine, WORTH_SHOWING } from '../../src/nospool/progress-line.ts';
 import { configured, deadPort, nospool, sinkWith } from '../support/admin.ts';
 import { smartHost } from '../support/command.ts';
 import { within } from '../support/within.ts';
@@ -21,7 +21,7 @@ function messageIn(folder: string, text = MESSAGE): string {
   return file;
 }
 
-test('sends to the recipients of the header section, and says who took it', () =>
+test('sends to the recipients of the header section, and prints the server that took the message', () =>
   within(20_000, async () => {
     const sink = await sinkWith({ starttls: true, auth: 'me:secret' });
     const dead = await deadPort();
@@ -46,7 +46,7 @@ test('sends to the recipients of the header section, and says who took it', () =
     assert.match(readFileSync(log, 'utf8'), / Completed\n$/);
   }));
 
-test('--to and --from are the envelope, and --json is the result as the log has it', () =>
+test('--to and --from are the envelope, and --json prints the result as in the log', () =>
   within(20_000, async () => {
     const sink = await sinkWith();
     const { config, folder } = configured(`smarthosts = ["submission://127.0.0.1:${sink.port}"]`);
@@ -69,7 +69,7 @@ test('--to and --from are the envelope, and --json is the result as the log has 
     assert.deepEqual([result.outcome, result.from, result.to], ['accepted', '', ['x@example.org', 'y@example.org', 'z@example.org']]);
   }));
 
-test('a refused recipient: nobody has the message, and every reason is told', () =>
+test('after a refused recipient nobody has the message, and every reason is printed', () =>
   within(20_000, async () => {
     const sink = await sinkWith({ refuse: ['carol@example.org'] });
     const { config, folder, log } = configured(`smarthosts = ["submission://127.0.0.1:${sink.port}"]`);
@@ -82,16 +82,16 @@ test('a refused recipient: nobody has the message, and every reason is told', ()
     assert.match(readFileSync(log, 'utf8'), / Failed: nobody has the message\n$/);
   }));
 
-// arguments before --config, what standard error says, why
+// arguments before --config, standard error, why
 const USAGE: readonly (readonly [readonly string[], RegExp, string])[] = [
   [['a.eml', 'b.eml'], /^nospool: one message at a time: 2 files were given\n$/, 'two files'],
   [['/nonexistent/x.eml'], /^nospool: cannot read \/nonexistent\/x\.eml: there is no such file\n$/, 'no such file'],
   [['/tmp'], /^nospool: \/tmp is a directory, not a message\n$/, 'a directory'],
   [['--from', 'a b', 'x.eml'], /^nospool: --from "a b": /, 'a reverse-path that is none'],
-  [[], /^nospool: send wants FILE; "nospool send --help" lists the options\n$/, 'nothing'],
+  [[], /^nospool: send expects FILE; "nospool send --help" lists the options\n$/, 'nothing'],
 ];
 for (const [argv, expected, why] of USAGE)
-  test(`complains of ${why}`, async () => {
+  test(`reports ${why}`, async () => {
     const run = await nospool('send', ...argv);
     assert.equal(run.status, 1);
     assert.match(run.stderr, expected);
@@ -127,7 +127,7 @@ for (const [octets, total, milliseconds, line] of LINES)
     assert.ok(line.length < 80);
   });
 
-test('O9: progress: what does not fit before the last column is left out', () => {
+test('progress leaves out what does not fit before the last column', () => {
   const lines = [120, 80, 50, 40, 30, 20, 8, 5].map((columns) => printProgress(5 * MIB, 10 * MIB, 1000, columns));
   assert.deepEqual(lines, [
     `[${'#'.repeat(12)}${'.'.repeat(12)}]  50 %  5.0 of 10.0 MiB  5.0 MiB/s  1 s left`,
@@ -145,7 +145,7 @@ test('O9: progress: what does not fit before the last column is left out', () =>
   );
 });
 
-test('O9: progress of a terminal of 40 columns stays in its line', () =>
+test('progress on a terminal of 40 columns stays in its line', () =>
   within(40_000, async () => {
     if (!existsSync('/usr/bin/python3')) return;
     const built = fileURLToPath(new URL('../../dist/nospool.mjs', import.meta.url));
@@ -171,7 +171,7 @@ test('O9: progress of a terminal of 40 columns stays in its line', () =>
     for (const line of lines) assert.ok(line.length < 40, line);
   }));
 
-test('progress: nothing for a small message, at most ten lines a second, the last one always, and no trace at the end', () => {
+test('progress writes nothing for a small message, at most ten lines a second, always the last one, and leaves no trace', () => {
   const written: string[] = [];
   let time = 0;
   const line = (total: number | null) =>

@@ -1,4 +1,4 @@
-/** Loopback: `nospool sink` wants --anywhere for every other address. */
+/** Loopback: `nospool sink` needs --anywhere for every other address. */
 import assert from 'node:assert';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
@@ -7,15 +7,16 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
-import { SINK_DEFAULTS, type SinkOptions } from '../../src/nospool/sink/options.ts';
-import { type SinkOutput, sinkSettings, startSink } from '../../src/nospool/sink/sink.ts';
+import { parseSink } from '../../src/nospool/sink/parse-sink.ts';
+import { type SinkOutput, startSink } from '../../src/nospool/sink/sink.ts';
+import { SINK_DEFAULTS, type SinkOptions } from '../../src/nospool/sink/sink-options.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('sink');
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
-/** Says all lines at once to a sink and returns what it said until it hung up. */
+/** Sends all lines at once to a sink, and returns its answers until it hangs up. */
 function converse(port: number, ...lines: readonly string[]): Promise<string> {
   return new Promise((resolve, reject) => {
     let heard = '';
@@ -32,8 +33,8 @@ function converse(port: number, ...lines: readonly string[]): Promise<string> {
 
 const codes = (heard: string): string[] => heard.match(/^\d{3}(?= |\r)/gm) ?? [];
 
-/** A sink in this process: what it printed and what it complained of. */
-async function sunk(
+/** The output and the errors of a sink in this process. */
+async function runSinkFor(
   options: Partial<SinkOptions>,
   work: (port: number) => Promise<void>,
 ): Promise<{ readonly out: string; readonly err: string }> {
@@ -48,12 +49,12 @@ async function sunk(
     },
   };
   const sink = await startSink({ ...SINK_DEFAULTS, port: 0, ...options }, output);
-  if (typeof sink === 'string') throw new Error(sink);
+  if (!sink.ok) throw new Error(sink.detail);
   try {
-    await within(10_000, () => work(sink.listener.port));
-    if (options.messages) await within(5000, () => sink.done);
+    await within(10_000, () => work(sink.value.listener.port));
+    if (options.messages) await within(5000, () => sink.value.done);
   } finally {
-    await sink.close();
+    await sink.value.close();
   }
   return { out, err };
 }
@@ -72,7 +73,7 @@ const MESSAGE = [
 
 test('shows the conversation and the message', async () => {
   let port = 0;
-  const { out } = await sunk({}, async (at) => {
+  const { out } = await runSinkFor({}, async (at) => {
     port = at;
     await converse(at, ...MESSAGE);
   });
@@ -96,8 +97,8 @@ test('shows the conversation and the message', async () => {
   ]);
 });
 
-test('shows nothing that a terminal would obey, and says where it stops', async () => {
-  const { out } = await sunk({}, async (port) => {
+test('shows nothing that a terminal would obey, and marks the end of a long message', async () => {
+  const { out } = await runSinkFor({}, async (port) => {
     const long = 'x'.repeat(70);
     await converse(port, ...MESSAGE.slice(0, 4), '\x1b[31mred\ttab', '\xe9', ...Array<string>(16_000).fill(long), '.', 'QUIT');
   });
@@ -107,8 +108,8 @@ test('shows nothing that a terminal would obey, and says where it stops', async 
   assert.ok(!/[\x00-\x08\x0b-\x1f\x7f]/.test(out));
 });
 
-test('one JSON object a line, with all that is known of the message', async () => {
-  const { out } = await sunk({ json: true }, async (port) => {
+test('--json prints an object a line, with all facts about the message', async () => {
+  const { out } = await runSinkFor({ json: true }, async (port) => {
     await converse(port, ...MESSAGE);
     await converse(port, 'HELO me', 'MAIL FROM:<>', 'RCPT TO:<a@b>', 'DATA', '\xff', '.', 'QUIT');
   });
@@ -152,23 +153,23 @@ test('one JSON object a line, with all that is known of the message', async () =
   assert.equal(second.base64, '/w0K');
 });
 
-test('S12: a page in a browser cannot make it take a message: a method of HTTP ends the session', async () => {
-  const { out } = await sunk({}, async (port) => {
+test('a method of HTTP ends the session, so a page in a browser cannot make the sink take a message', async () => {
+  const { out } = await runSinkFor({}, async (port) => {
     for (const first of ['POST / HTTP/1.1', 'GET / HTTP/1.0', 'connect mail:25 HTTP/1.1', 'OPTIONS * HTTP/1.1']) {
       const heard = await converse(port, first, 'Host: 127.0.0.1', '', ...MESSAGE);
       assert.deepEqual(codes(heard), ['220', '421'], first);
       assert.match(heard, /speaks SMTP, not HTTP\r\n$/);
     }
-    // In a session that has begun as one.
+    // The same in a session that began with EHLO.
     assert.deepEqual(codes(await converse(port, 'EHLO me', 'PUT /x', ...MESSAGE)), ['220', '250', '421']);
   });
   assert.doesNotMatch(out, /message/);
 });
 
-test('S12: stores messages octet for octet, for their owner alone, and nothing of those that were not accepted', async () => {
+test('stores accepted messages octet for octet, for their owner alone, and no others', async () => {
   const folder = await mkdtemp(path.join(tmpdir(), 'nospool-'));
   try {
-    const { out } = await sunk({ store: folder, quiet: true, refuse: ['no@d.example'] }, async (port) => {
+    const { out } = await runSinkFor({ store: folder, quiet: true, refuse: ['no@d.example'] }, async (port) => {
       await converse(port, ...MESSAGE.slice(0, -1), ...MESSAGE.slice(1, 4), '\xff\0', '..', '.', 'QUIT');
       // A message that breaks off, and one with a lone LF.
       await new Promise<void>((resolve) => {
@@ -180,7 +181,7 @@ test('S12: stores messages octet for octet, for their owner alone, and nothing o
     const files = (await readdir(folder)).sort();
     assert.equal(files.length, 2, files.join());
     assert.ok(files.every((name) => name.endsWith('.eml')));
-    // S12: nobody else reads what was caught.
+    // Nobody else may read the files.
     for (const name of files) assert.equal((await stat(path.join(folder, name))).mode & 0o777, 0o600);
     const texts = await Promise.all(files.map((name) => readFile(path.join(folder, name), 'latin1')));
     assert.deepEqual(texts, ['Subject: hi\r\n\r\n.dot\r\n', '\xff\0\r\n.\r\n']);
@@ -190,9 +191,9 @@ test('S12: stores messages octet for octet, for their owner alone, and nothing o
   }
 });
 
-test('discarding: no conversation, no line for each message, but how many came', async () => {
+test('--discard prints counts, no conversation and no line for each message', async () => {
   const two = [...MESSAGE.slice(0, -1), ...MESSAGE.slice(1)];
-  const { out } = await sunk({ discard: true, json: true }, async (port) => {
+  const { out } = await runSinkFor({ discard: true, json: true }, async (port) => {
     assert.deepEqual(codes(await converse(port, ...two)), ['220', '250', '250', '250', '354', '250', '250', '250', '354', '250', '221']);
     await converse(port, ...MESSAGE);
   });
@@ -203,15 +204,15 @@ test('discarding: no conversation, no line for each message, but how many came',
   assert.equal(listening.event, 'listening');
   assert.deepEqual(new Set(events.map(({ event }) => event)), new Set(['discarded']));
   const sum = (fact: string): number => events.reduce((total, event) => total + event[fact], 0);
-  // Transparency dots are content here.
+  // With --discard transparency dots count as content.
   assert.deepEqual([sum('messages'), sum('octets'), events.at(-1).total], [3, 66, 3]);
   assert.ok(events.every(({ seconds }) => seconds >= 0));
-  const shown = await sunk({ discard: true, messages: 1 }, async (port) => void (await converse(port, ...MESSAGE)));
+  const shown = await runSinkFor({ discard: true, messages: 1 }, async (port) => void (await converse(port, ...MESSAGE)));
   assert.match(shown.out, /^! listening: .*\n! 1 message in \d+\.\d{3} s: \d+ messages\/s, \d+\.\d MB\/s; 1 in all\n$/);
 });
 
-test('discarding: more clients than a person has', async () => {
-  await sunk({ discard: true }, async (port) => {
+test('--discard takes more clients than usual', async () => {
+  await runSinkFor({ discard: true }, async (port) => {
     const sockets = await Promise.all(
       Array.from(
         { length: 120 },
@@ -226,14 +227,14 @@ test('discarding: more clients than a person has', async () => {
   });
 });
 
-test('a folder that cannot be written to is a refusal for now, and said', async () => {
-  const { err } = await sunk({ store: '/nonexistent/folder' }, async (port) => {
+test('a folder that cannot be written leads to 451 and an error', async () => {
+  const { err } = await runSinkFor({ store: '/nonexistent/folder' }, async (port) => {
     assert.deepEqual(codes(await converse(port, ...MESSAGE.slice(0, 4), 'QUIT')), ['220', '250', '250', '250', '451', '221']);
   });
   assert.match(err, /^cannot store in \/nonexistent\/folder: ENOENT/);
 });
 
-// options, the session's codes after EHLO's, why
+// options, the reply codes after that to EHLO, why
 const REFUSALS: readonly (readonly [Partial<SinkOptions>, readonly string[], string])[] = [
   [{}, ['250', '250', '354', '250', '221'], 'nothing refused'],
   [{ refuse: ['C@D.example'] }, ['250', '550', '554', '500', '501', '500', '500', '500', '221'], 'a recipient, in any case'],
@@ -249,9 +250,9 @@ const REFUSALS: readonly (readonly [Partial<SinkOptions>, readonly string[], str
   [{ size: 19 }, ['552', '503', '503', '500', '501', '500', '500', '500', '221'], 'a declared size'],
 ];
 for (const [options, expected, why] of REFUSALS)
-  test(`refusing: ${why}`, async () => {
-    await sunk(options, async (port) => {
-      // Lines of the message that are taken for commands where DATA was refused: "Subject: hi", "", "..dot", ".".
+  test(`the sink refuses: ${why}`, async () => {
+    await runSinkFor(options, async (port) => {
+      // Where DATA is refused, the lines of the message are commands: "Subject: hi", "", "..dot", ".".
       const heard = codes(await converse(port, ...MESSAGE)).slice(2);
       assert.deepEqual(
         heard.filter((code, i) => i < 3 || !['500', '501'].includes(code)),
@@ -260,14 +261,14 @@ for (const [options, expected, why] of REFUSALS)
     });
   });
 
-test('refusing the connection', async () => {
-  await sunk({ refuseAt: ['connect=554'] }, async (port) => {
+test('--refuse-at connect refuses the connection', async () => {
+  await runSinkFor({ refuseAt: ['connect=554'] }, async (port) => {
     assert.match(await converse(port), /^554 5\.7\.1 this sink refuses connections\r\n$/);
   });
 });
 
-test('authentication is asked for, and only the right one will do', async () => {
-  await sunk({ auth: 'me:se:cret' }, async (port) => {
+test('--auth demands authentication, and takes only the right password', async () => {
+  await runSinkFor({ auth: 'me:se:cret' }, async (port) => {
     const plain = (text: string): string => `AUTH PLAIN ${Buffer.from(text).toString('base64')}`;
     const heard = await converse(port, 'EHLO x', 'MAIL FROM:<>', plain('\0me\0wrong'), plain('\0me\0se:cret'), 'MAIL FROM:<>', 'QUIT');
     assert.deepEqual(codes(heard), ['220', '250', '530', '535', '235', '250', '221']);
@@ -276,7 +277,7 @@ test('authentication is asked for, and only the right one will do', async () => 
 });
 
 test('no secret is shown', async () => {
-  const { out } = await sunk({ auth: 'me:secret' }, async (port) => {
+  const { out } = await runSinkFor({ auth: 'me:secret' }, async (port) => {
     await converse(port, 'EHLO x', `AUTH PLAIN ${Buffer.from('\0me\0secret').toString('base64')}`, 'RSET', 'QUIT');
     await converse(port, 'EHLO x', 'AUTH LOGIN', Buffer.from('me').toString('base64'), Buffer.from('secret').toString('base64'), 'QUIT');
   });
@@ -285,8 +286,8 @@ test('no secret is shown', async () => {
     assert.ok(!out.includes(form));
 });
 
-test('ends after the messages wanted, when the client has said goodbye', async () => {
-  const { out } = await sunk({ messages: 2 }, async (port) => {
+test('ends after the wanted messages, once the client has said QUIT', async () => {
+  const { out } = await runSinkFor({ messages: 2 }, async (port) => {
     assert.equal(codes(await converse(port, ...MESSAGE)).at(-1), '221');
     assert.equal(codes(await converse(port, ...MESSAGE)).at(-1), '221');
   });
@@ -295,21 +296,21 @@ test('ends after the messages wanted, when the client has said goodbye', async (
 
 const WRONG: readonly (readonly [Partial<SinkOptions>, RegExp])[] = [
   [{ tls: true, starttls: true }, /^choose one of --tls/],
-  [{ auth: 'nobody' }, /^--auth wants user:password$/],
-  [{ refuseAt: ['rcpt'] }, /^--refuse-at wants .* not "rcpt"$/],
-  [{ refuseAt: ['data=250'] }, /^--refuse-at wants .* not "data=250"$/],
+  [{ auth: 'nobody' }, /^--auth expects user:password$/],
+  [{ refuseAt: ['rcpt'] }, /^--refuse-at expects .* not "rcpt"$/],
+  [{ refuseAt: ['data=250'] }, /^--refuse-at expects .* not "data=250"$/],
   [{ refuse: ['a b'] }, /^"a b" is neither an address nor @domain$/],
   [{ defer: ['@'] }, /^"@" is neither/],
-  [{ port: 70_000 }, /^--port wants a number up to 65535, not 70000$/],
-  [{ discard: true, store: '/tmp' }, /^--discard keeps nothing to store/],
+  [{ port: 70_000 }, /^--port expects a number up to 65535, not 70000$/],
+  [{ discard: true, store: '/tmp' }, /^--discard keeps nothing that --store could write/],
 ];
 for (const [options, expected] of WRONG)
-  test(`a wrong option is told: ${expected}`, () => {
-    const settings = sinkSettings({ ...SINK_DEFAULTS, ...options });
-    assert.match(typeof settings === 'string' ? settings : '', expected);
+  test(`a wrong option is reported: ${expected}`, () => {
+    const rules = parseSink({ ...SINK_DEFAULTS, ...options });
+    assert.match(rules.ok ? '' : rules.detail, expected);
   });
 
-/** The sink as a process of its own, once it listens. */
+/** Starts the sink as a process, and resolves once it listens. */
 async function running(
   ...argv: readonly string[]
 ): Promise<{ readonly child: ChildProcess; readonly port: number; readonly out: () => string; readonly closed: Promise<number | null> }> {
@@ -350,7 +351,7 @@ test('--once ends it after one message', () =>
     assert.match(sink.out(), /\n! message 1: 21 octets, from <a@b\.example> to <c@d\.example>\n$/);
   }));
 
-/** True if that program can be run here. */
+/** True if the program can run here. */
 function installed(name: string, ...argv: readonly string[]): boolean {
   try {
     execFileSync(name, argv, { stdio: 'ignore', timeout: 10_000 });
@@ -415,7 +416,7 @@ for (const [name, probe, argv] of CLIENTS)
     const folder = await mkdtemp(path.join(tmpdir(), 'nospool-'));
     const certificate = path.join(folder, 'sink.pem');
     try {
-      const { out } = await sunk({ starttls: true, auth: 'me:secret', certificate, json: true }, async (port) => {
+      const { out } = await runSinkFor({ starttls: true, auth: 'me:secret', certificate, json: true }, async (port) => {
         assert.equal(await client(name, argv(port, certificate), TEXT), 0);
       });
       const message = out
@@ -432,7 +433,7 @@ for (const [name, probe, argv] of CLIENTS)
   });
 
 (installed('swaks', '--version') ? test : test.skip)('swaks delivers to it over LMTP', async () => {
-  const { out } = await sunk({ lmtp: true }, async (port) => {
+  const { out } = await runSinkFor({ lmtp: true }, async (port) => {
     assert.equal(
       await client(
         'swaks',

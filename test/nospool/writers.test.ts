@@ -1,17 +1,17 @@
-/** Who may change what is installed: owners, modes, folders above, links. */
+/** Users who may change installed files: owners, modes, folders above, links. */
 import assert from 'node:assert/strict';
 import { chmodSync, chownSync, lchownSync, mkdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
-import { whatOthersMayChange } from '../../src/nospool/install/writers.ts';
+import { describeDanger } from '../../src/nospool/install/writers.ts';
 import { scratch } from '../support/command.ts';
 
-const test = suite('what others may change');
+const test = suite('files that others may change');
 const isRoot = process.getuid?.() === 0;
 const me = { uids: [0, process.getuid?.() ?? 0], gids: [] as number[] };
 const STRANGER = 54_321;
 
-/** `bin/node` below a folder of its own, reached through two folders; nobody else may change any. */
+/** Makes `bin/node` in two folders that nobody else may change. */
 function tree(): string {
   const root = realpathSync(scratch());
   mkdirSync(`${root}/opt/bin`, { recursive: true });
@@ -20,13 +20,13 @@ function tree(): string {
   return root;
 }
 
-test('S4: a file that only the trusted may change, in folders that only they may change', () => {
+test('there is no danger for a file that only the trusted may change, in folders that only they may change', () => {
   const root = tree();
-  assert.equal(whatOthersMayChange(`${root}/opt/bin/node`, me), null, "the folder for temporary files is everybody's, but sticky");
-  assert.equal(whatOthersMayChange('/bin/sh', { uids: [0], gids: [] }), null);
+  assert.equal(describeDanger(`${root}/opt/bin/node`, me), null, "the folder for temporary files is everybody's, but sticky");
+  assert.equal(describeDanger('/bin/sh', { uids: [0], gids: [] }), null);
 });
 
-test('S4: modes, of the file and of every folder above it', () => {
+test('the mode of the file and of every folder above it counts', () => {
   for (const [changed, mode, expected] of [
     ['opt/bin/node', 0o757, 'everybody'],
     ['opt/bin/node', 0o775, 'group'],
@@ -37,31 +37,31 @@ test('S4: modes, of the file and of every folder above it', () => {
   ] as const) {
     const root = tree();
     chmodSync(`${root}/${changed}`, mode);
-    const said = whatOthersMayChange(`${root}/opt/bin/node`, me);
+    const said = describeDanger(`${root}/opt/bin/node`, me);
     assert.match(
       String(said),
       new RegExp(`^${root}/${changed} may be changed by ${expected}.* \\(mode ${mode.toString(8).padStart(4, '0')}\\)$`),
     );
     const withGroup = { ...me, gids: [process.getgid?.() ?? 0] };
-    if (expected === 'group') assert.equal(whatOthersMayChange(`${root}/opt/bin/node`, withGroup), null, 'this group is trusted');
+    if (expected === 'group') assert.equal(describeDanger(`${root}/opt/bin/node`, withGroup), null, 'this group is trusted');
   }
 });
 
 if (isRoot)
-  test('S4: owners, of the file and of every folder above it', () => {
+  test('the owner of the file and of every folder above it counts', () => {
     for (const owned of ['opt/bin/node', 'opt/bin', 'opt']) {
       const root = tree();
       chownSync(`${root}/${owned}`, STRANGER, 0);
       const said = `${root}/${owned} belongs to uid ${STRANGER}`;
-      assert.equal(whatOthersMayChange(`${root}/opt/bin/node`, me), said);
-      assert.equal(whatOthersMayChange(`${root}/opt/bin/node`, { uids: [0, STRANGER], gids: [] }), null);
+      assert.equal(describeDanger(`${root}/opt/bin/node`, me), said);
+      assert.equal(describeDanger(`${root}/opt/bin/node`, { uids: [0, STRANGER], gids: [] }), null);
     }
     const root = tree();
     chownSync(`${root}/opt/bin/node`, 65_534, 0);
-    assert.match(String(whatOthersMayChange(`${root}/opt/bin/node`, me)), /belongs to nobody \(uid 65534\)$/);
+    assert.match(String(describeDanger(`${root}/opt/bin/node`, me)), /belongs to nobody \(uid 65534\)$/);
   });
 
-test('S4: links are followed, of files and of folders, and so are the folders that hold them', () => {
+test('links of files and of folders are followed, and the folders that hold them count', () => {
   const root = tree();
   mkdirSync(`${root}/links`, { mode: 0o755 });
   symlinkSync('../opt/bin/node', `${root}/links/relative`);
@@ -69,30 +69,30 @@ test('S4: links are followed, of files and of folders, and so are the folders th
   symlinkSync(`${root}/opt/../opt/./bin`, `${root}/links/folder`);
   symlinkSync('relative', `${root}/links/twice`);
   const names = ['relative', 'absolute', 'folder/node', 'twice'].map((name) => `${root}/links/${name}`);
-  for (const name of names) assert.equal(whatOthersMayChange(name, me), null, name);
+  for (const name of names) assert.equal(describeDanger(name, me), null, name);
   chmodSync(`${root}/opt/bin`, 0o777);
-  for (const name of names) assert.match(String(whatOthersMayChange(name, me)), /\/opt\/bin may be changed by everybody/, name);
+  for (const name of names) assert.match(String(describeDanger(name, me)), /\/opt\/bin may be changed by everybody/, name);
   chmodSync(`${root}/opt/bin`, 0o755);
   chmodSync(`${root}/links`, 0o777);
-  for (const name of names) assert.match(String(whatOthersMayChange(name, me)), /\/links may be changed by everybody/, name);
+  for (const name of names) assert.match(String(describeDanger(name, me)), /\/links may be changed by everybody/, name);
 });
 
 if (isRoot)
-  test('S4: in a folder where everybody may write, as in /tmp, a link belongs to who may replace it', () => {
+  test('in a folder where everybody may write, as in /tmp, the owner of a link may replace it', () => {
     const root = tree();
     mkdirSync(`${root}/tmp`);
     chmodSync(`${root}/tmp`, 0o1777);
     symlinkSync('../opt/bin/node', `${root}/tmp/node`);
-    assert.equal(whatOthersMayChange(`${root}/tmp/node`, me), null);
+    assert.equal(describeDanger(`${root}/tmp/node`, me), null);
     lchownSync(`${root}/tmp/node`, STRANGER, 0);
-    assert.equal(whatOthersMayChange(`${root}/tmp/node`, me), `${root}/tmp/node belongs to uid ${STRANGER}`);
-    // Elsewhere it is the folder that counts.
+    assert.equal(describeDanger(`${root}/tmp/node`, me), `${root}/tmp/node belongs to uid ${STRANGER}`);
+    // Elsewhere the folder counts.
     symlinkSync('bin/node', `${root}/opt/node`);
     lchownSync(`${root}/opt/node`, STRANGER, 0);
-    assert.equal(whatOthersMayChange(`${root}/opt/node`, me), null);
+    assert.equal(describeDanger(`${root}/opt/node`, me), null);
   });
 
-test('S4: in a root that is being made links lead where they will lead there, and what is above it does not count', () => {
+test('below --root links lead where they will lead there, and folders above it do not count', () => {
   const above = tree();
   chmodSync(`${above}/opt`, 0o777);
   const root = `${above}/opt/bin`;
@@ -102,18 +102,18 @@ test('S4: in a root that is being made links lead where they will lead there, an
   symlinkSync('/usr/bin/node-22', `${root}/etc/node`);
   symlinkSync('/etc/node', `${root}/usr/bin/node`);
   for (const each of ['usr', 'usr/bin', 'etc', 'usr/bin/node-22']) chmodSync(path.join(root, each), 0o755);
-  assert.equal(whatOthersMayChange(`${root}/usr/bin/node`, me, root), null);
+  assert.equal(describeDanger(`${root}/usr/bin/node`, me, root), null);
   chmodSync(`${root}/etc`, 0o777);
-  assert.match(String(whatOthersMayChange(`${root}/usr/bin/node`, me, root)), /\/etc may be changed/);
+  assert.match(String(describeDanger(`${root}/usr/bin/node`, me, root)), /\/etc may be changed/);
 });
 
-test('what is not there, or leads in a circle, is said', () => {
+test('a missing file and a circle of links are errors', () => {
   const root = tree();
   symlinkSync('circle', `${root}/circle`);
-  assert.throws(() => whatOthersMayChange(`${root}/circle`, me), { code: 'ELOOP' });
-  assert.throws(() => whatOthersMayChange(`${root}/opt/bin/other`, me), { code: 'ENOENT' });
+  assert.throws(() => describeDanger(`${root}/circle`, me), { code: 'ELOOP' });
+  assert.throws(() => describeDanger(`${root}/opt/bin/other`, me), { code: 'ENOENT' });
   symlinkSync('nothing', `${root}/broken`);
-  assert.throws(() => whatOthersMayChange(`${root}/broken`, me), { code: 'ENOENT' });
+  assert.throws(() => describeDanger(`${root}/broken`, me), { code: 'ENOENT' });
 });
 
 test.run();

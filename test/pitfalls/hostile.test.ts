@@ -591,7 +591,7 @@ theCase(32, 'nothing starts another header field: not a route, not a name, not a
     '[[router]]\nname = "a"\ndriver = "manualroute"\nhosts = ["a"]\nheaders_add = ["X: a\\r\\nBcc: evil@example.org"]',
   );
   assert.ok(toml.ok);
-  assert.ok(!interpret({ path: '/f', toml, refuses: () => null, isSystem: true }, {}, { home: null }).ok);
+  assert.ok(!interpret({ path: '/f', toml: toml.value, refuses: () => null, isSystem: true }, {}, { home: null }).ok);
   await served({}, async (host) => {
     const setup = setUp(toHosts(host.port));
     for (const name of ['x\r\nX-Evil: y', 'x\nX-Evil: y', 'x\rX-Evil: y']) {
@@ -740,7 +740,7 @@ theCase(40, 'names of JavaScript’s own are no keys', () => {
     'constructor = "x"',
   ]) {
     const toml = parseToml(text);
-    if (toml.ok) interpret({ path: '/f', toml, refuses: () => null, isSystem: true }, {}, { home: null });
+    if (toml.ok) interpret({ path: '/f', toml: toml.value, refuses: () => null, isSystem: true }, {}, { home: null });
   }
   assert.equal(({} as { polluted?: boolean }).polluted, undefined);
   assert.equal(Object.getPrototypeOf({}), Object.prototype);
@@ -748,7 +748,7 @@ theCase(40, 'names of JavaScript’s own are no keys', () => {
     '[[router]]\nname = "a"\ndriver = "redirect"\ndomains = ["*"]\ndata = { root = "x@y.example" }\n[rewrite]\nroot = "x@y.example"',
   );
   assert.ok(toml.ok);
-  const got = interpret({ path: '/f', toml, refuses: () => null, isSystem: true }, {}, { home: null });
+  const got = interpret({ path: '/f', toml: toml.value, refuses: () => null, isSystem: true }, {}, { home: null });
   assert.ok(got.ok);
   assert.equal(got.config.rewrite.constructor, undefined);
   const [router] = got.config.routers;

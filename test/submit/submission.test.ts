@@ -22,7 +22,7 @@ const test = suite('submission');
 function configOf(text: string): Config {
   const toml = parseToml(`aliases = []\nhostname = "here.example"\n${text}`);
   assert.ok(toml.ok);
-  const got = interpret({ path: '/nospool.toml', toml, refuses: () => null, isSystem: false }, {}, { home: '/' });
+  const got = interpret({ path: '/nospool.toml', toml: toml.value, refuses: () => null, isSystem: false }, {}, { home: '/' });
   assert.ok(got.ok, got.ok ? '' : got.errors.join('\n'));
   return got.config;
 }

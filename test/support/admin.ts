@@ -1,9 +1,9 @@
-/** `nospool` in this process, with what it printed; sinks and configurations for it. Knows no assertion. */
+/** Runs `nospool` in this process, with sinks and configurations for it. Knows no assertion. */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { main } from '../../src/nospool/commands.ts';
-import { SINK_DEFAULTS, type SinkOptions } from '../../src/nospool/sink/options.ts';
-import { type Sink, startSink } from '../../src/nospool/sink/sink.ts';
+import { main } from '../../src/nospool/command-line.ts';
+import { startSink } from '../../src/nospool/sink/sink.ts';
+import { SINK_DEFAULTS, type SinkOptions } from '../../src/nospool/sink/sink-options.ts';
 import { scratch } from './command.ts';
 
 export interface Run {
@@ -12,12 +12,12 @@ export interface Run {
   readonly stderr: string;
 }
 
-/** Runs the command with its standard output and error caught; one at a time. */
+/** Runs the command and catches its standard output and error; one at a time. */
 export async function nospool(...argv: readonly string[]): Promise<Run> {
   return captured(() => main(argv, 'from source'));
 }
 
-/** What is printed while `work` runs; its value is the status. */
+/** Catches the output while `work` runs; its value is the status. */
 export async function captured(work: () => Promise<number>): Promise<Run> {
   const { stdout, stderr } = process;
   const originals = [stdout.write, stderr.write] as const;
@@ -38,7 +38,7 @@ export async function captured(work: () => Promise<number>): Promise<Run> {
   }
 }
 
-/** What a sink said with --json, by its events. */
+/** An event that a sink reports with --json. */
 export interface Told {
   readonly event: string;
   readonly [fact: string]: unknown;
@@ -53,16 +53,17 @@ export interface RunningSink {
   close(): Promise<void>;
 }
 
-/** A sink in this process. */
+/** Starts a sink in this process. */
 export async function sinkWith(options: Partial<SinkOptions> = {}): Promise<RunningSink> {
   const told: Told[] = [];
   const certificate = path.join(scratch(), 'sink.pem');
   const encrypted = options.tls || options.starttls;
-  const sink: Sink | string = await startSink(
+  const started = await startSink(
     { ...SINK_DEFAULTS, port: 0, json: true, ...(encrypted ? { certificate } : {}), ...options },
     { out: (lines) => void told.push(...lines.map((line) => JSON.parse(line))), err: (text) => void told.push({ event: 'error', text }) },
   );
-  if (typeof sink === 'string') throw new Error(sink);
+  if (!started.ok) throw new Error(started.detail);
+  const sink = started.value;
   return {
     port: sink.listener.port,
     certificate,
@@ -72,7 +73,7 @@ export async function sinkWith(options: Partial<SinkOptions> = {}): Promise<Runn
   };
 }
 
-/** The path of a configuration of its own: `toml`, then names, no aliases and a log in the same folder. */
+/** Writes a configuration into a new folder: names, no aliases, a log in the same folder, then `toml` and `tables`. */
 export function configured(toml: string, tables = ''): { readonly config: string; readonly log: string; readonly folder: string } {
   const folder = scratch();
   const config = path.join(folder, 'nospool.toml');

@@ -1,6 +1,6 @@
 /**
- * `nospool bench`: many messages to one smart host, and how fast it took them. What it sends is real mail to whoever is
- * named, so a host that is not this one must be asked for. Reads no configuration and writes no log.
+ * `nospool bench`: sends many messages to one smart host, and reports how fast it took them. They are real mail to real
+ * recipients, so a host that is not loopback needs --anywhere. Reads no configuration and writes no log.
  */
 
 import { parseSize } from '../../config/values.ts';
@@ -10,8 +10,8 @@ import { isWrittenAsLoopback } from '../../router/loopback.ts';
 import { type AuthPolicy, DEFAULT_TLS, parseSmarthost, printSmarthost, type Smarthost, type TlsPolicy } from '../../router/smarthost.ts';
 import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
 import { type Mailbox, parseMailbox, printMailbox } from '../../smtp/path.ts';
-import { givenReversePath } from '../admin.ts';
-import { progressLine } from '../progress.ts';
+import { parseFromOption } from '../from-option.ts';
+import { progressLine } from '../progress-line.ts';
 import { carry, type Load, type Measured } from './load.ts';
 
 /** As on the command line; null = not given. */
@@ -21,7 +21,7 @@ export interface BenchOptions {
   readonly messages: number | null;
   readonly connections: number | null;
   readonly size: string | null;
-  /** Of each message. */
+  /** The recipients of each message. */
   readonly recipients: number | null;
   readonly from: string | null;
   readonly to: string | null;
@@ -32,20 +32,20 @@ export interface BenchOptions {
   readonly json: boolean;
 }
 
-/** Names that lead nowhere: whatever takes the messages can neither deliver nor return them. RFC 6761 §6.4 */
+/** These names lead nowhere, so a server can neither deliver the messages nor return them. RFC 6761 §6.4 */
 const FROM = 'sender@bench.invalid';
 const TO = 'recipient@bench.invalid';
 const CRLF = [13, 10];
-/** With its end. RFC 5322 §2.1.1 */
-const LINE = 80;
-/** 1 GiB: the content is held. */
-const LARGEST = 2 ** 30;
-/** More than servers take in one transaction: beyond it a digit too many was typed. */
+/** Octets, with CRLF. RFC 5322 §2.1.1 */
+const LINE_LENGTH = 80;
+/** 1 GiB, because the content is held in memory. */
+const LARGEST_MESSAGE = 2 ** 30;
+/** More than servers take in one transaction, so a greater number is a digit too many. */
 const MOST_RECIPIENTS = 50_000;
 
 /** 0 when every message was accepted. */
 export async function runBench(options: BenchOptions): Promise<number> {
-  const load = loadOf(options, new Date());
+  const load = parseLoad(options, new Date());
   if (!load.ok) return failWith(load.detail);
   const { messages, content } = load.value;
   const interrupts = listenForSignals(true);
@@ -63,29 +63,32 @@ export async function runBench(options: BenchOptions): Promise<number> {
   return missing === 0 ? 0 : failWith(`${missing} of ${counted(messages, 'message')} ${missing === 1 ? 'was' : 'were'} not accepted`);
 }
 
-/** What is to be sent, and where to; a sentence when an option is wrong. */
-export function loadOf(options: BenchOptions, now: Date): Parsed<Load> {
+/** The messages and where they go, from the options. */
+export function parseLoad(options: BenchOptions, now: Date): Parsed<Load> {
   const { messages = 1000, connections = 1, recipients = 1 } = withoutNulls(options);
-  const host = hostOf(options);
+  const host = parseHost(options);
   if (!host.ok) return host;
-  if (messages < 1) return unparsed('--messages wants a number above 0');
+  if (messages < 1) return unparsed('--messages expects a number above 0');
   if (connections < 1 || connections > messages)
-    return unparsed(`--connections wants a number from 1 to ${messages}, the number of messages`);
-  if (recipients < 1 || recipients > MOST_RECIPIENTS) return unparsed(`--recipients wants a number from 1 to ${MOST_RECIPIENTS}`);
-  const from = givenReversePath(options.from ?? FROM);
+    return unparsed(`--connections expects a number from 1 to ${messages}, the number of messages`);
+  if (recipients < 1 || recipients > MOST_RECIPIENTS) return unparsed(`--recipients expects a number from 1 to ${MOST_RECIPIENTS}`);
+  const from = parseFromOption(options.from ?? FROM);
   if (!from.ok) return from;
   const to = parseMailbox(options.to ?? TO);
   if (!to.ok) return unparsed(`--to "${options.to}": ${to.detail}`);
   const reversePath = from.value ? printMailbox(from.value) : '';
-  const size = parseSize(options.size ?? '2048', [0, LARGEST]);
+  const size = parseSize(options.size ?? '2048', [0, LARGEST_MESSAGE]);
   if (!size.ok) return unparsed(`--size ${size.detail}`);
-  const head = headOf(reversePath || printMailbox(to.value), printMailbox(to.value), now);
+  const head = makeHead(reversePath || printMailbox(to.value), printMailbox(to.value), now);
   const least = head.length + CRLF.length;
-  if (size.value < least) return unparsed(`--size wants at least ${least} octets: the header section and a line`);
+  if (size.value < least) return unparsed(`--size expects at least ${least} octets: the header section and a line`);
   return parsed({
     host: host.value,
-    envelope: { from: reversePath, to: Array.from({ length: recipients }, (_, i) => numbered(to.value, recipients > 1 ? i + 1 : null)) },
-    content: contentOf(head, size.value),
+    envelope: {
+      from: reversePath,
+      to: Array.from({ length: recipients }, (_, i) => numberAddress(to.value, recipients > 1 ? i + 1 : null)),
+    },
+    content: makeContent(head, size.value),
     messages,
     connections,
   });
@@ -97,26 +100,26 @@ const withoutNulls = ({ messages, connections, recipients }: BenchOptions) => ({
   ...(recipients === null ? {} : { recipients }),
 });
 
-function hostOf({ host, anywhere, ...options }: BenchOptions): Parsed<Smarthost> {
+function parseHost({ host, anywhere, ...options }: BenchOptions): Parsed<Smarthost> {
   if (host === null || host === '')
-    return unparsed('say which smart host gets the messages: --host 127.0.0.1:2525, where "nospool sink --discard" takes them');
+    return unparsed('name the smart host that gets the messages: --host 127.0.0.1:2525, where "nospool sink --discard" takes them');
   const address = parseSmarthost(host);
   if (!address.ok) return unparsed(`--host: ${address.detail}`);
   const { scheme, host: name } = address.value;
   if (!isWrittenAsLoopback(address.value) && !anywhere)
     return unparsed(
-      `${name} is not a loopback address; it would get real mail, as much as it takes, so it must be asked for by --anywhere`,
+      `${name} is not a loopback address, and it would get real mail, as much as it takes: give --anywhere if that is what you want`,
     );
-  const tls = tlsOf(options.tls, options.caFile, scheme === 'submissions');
+  const tls = parseTls(options.tls, options.caFile, scheme === 'submissions');
   if (!tls.ok) return tls;
-  const auth = authOf(options.user, options.passwordFile);
+  const auth = parseAuth(options.user, options.passwordFile);
   return auth.ok ? parsed({ ...address.value, tls: tls.value, auth: auth.value }) : auth;
 }
 
-/** A file of certificates is there to be compared with: TLS is required then, at loopback too. */
-function tlsOf(mode: string | null, caFile: string | null, implicit: boolean): Parsed<TlsPolicy> {
+/** --ca-file means that the certificate is verified, so it requires TLS, on loopback, too. */
+function parseTls(mode: string | null, caFile: string | null, implicit: boolean): Parsed<TlsPolicy> {
   const chosen = mode ?? (caFile === null ? 'default' : 'required');
-  if (mode === 'default' || !isMode(chosen)) return unparsed(`--tls wants required, opportunistic or off, not "${mode}"`);
+  if (mode === 'default' || !isMode(chosen)) return unparsed(`--tls expects required, opportunistic or off, not "${mode}"`);
   if (chosen === 'off' && caFile !== null) return unparsed('--ca-file contradicts --tls off: leave out one of them');
   if (chosen === 'off' && implicit) return unparsed('--tls off contradicts the host, which is TLS from the first octet');
   return parsed({ ...DEFAULT_TLS, mode: chosen, caFile: caFile ?? '' });
@@ -124,32 +127,32 @@ function tlsOf(mode: string | null, caFile: string | null, implicit: boolean): P
 
 const isMode = (word: string): word is TlsPolicy['mode'] => ['default', 'required', 'opportunistic', 'off'].includes(word);
 
-function authOf(user: string | null, passwordFile: string | null): Parsed<AuthPolicy | null> {
+function parseAuth(user: string | null, passwordFile: string | null): Parsed<AuthPolicy | null> {
   if (user === null && passwordFile === null) return parsed(null);
   if (user === null || passwordFile === null) return unparsed('--user and --password-file go together');
   return parsed({ user, mechanisms: [], allowPlaintext: false, secret: { from: 'file', path: passwordFile } });
 }
 
-/** As smtp-source of Postfix has it: the number goes before the local-part. */
-function numbered(mailbox: Mailbox, number: number | null): string {
+/** Puts the number before the local-part, as Postfix's smtp-source does. */
+function numberAddress(mailbox: Mailbox, number: number | null): string {
   const text = printMailbox(mailbox);
   if (number === null) return text;
   return text.startsWith('"') ? `"${number}${text.slice(1)}` : `${number}${text}`;
 }
 
-/** The header section and the empty line behind it. No Message-ID: the messages are alike, but not one and the same. */
-function headOf(from: string, to: string, now: Date): Uint8Array {
+/** The header section and the empty line behind it. It has no Message-ID, because every message gets the same octets. */
+function makeHead(from: string, to: string, now: Date): Uint8Array {
   const date = now.toUTCString().replace('GMT', '+0000');
   return new TextEncoder().encode(`From: ${from}\r\nTo: ${to}\r\nSubject: nospool bench\r\nDate: ${date}\r\n\r\n`);
 }
 
-/** The head, and lines of letters up to the size. It ends with a line end, so that none is added on the way. */
-function contentOf(head: Uint8Array, size: number): Uint8Array {
+/** The head, and lines of letters up to the size. It ends with CRLF, so that no line end is added on the way. */
+function makeContent(head: Uint8Array, size: number): Uint8Array {
   const content = new Uint8Array(size).fill('x'.charCodeAt(0));
   content.set(head);
-  for (let end = head.length + LINE; end <= size; end += LINE) content.set(CRLF, end - 2);
-  // One octet alone is no line: the line before is one shorter, and the last one is empty.
-  if ((size - head.length) % LINE === 1) content.set(CRLF, size - 4);
+  for (let end = head.length + LINE_LENGTH; end <= size; end += LINE_LENGTH) content.set(CRLF, end - 2);
+  // One octet alone cannot be a line: the line before becomes one octet shorter, and the last line is empty.
+  if ((size - head.length) % LINE_LENGTH === 1) content.set(CRLF, size - 4);
   content.set(CRLF, size - 2);
   return content;
 }
@@ -158,9 +161,9 @@ function contentOf(head: Uint8Array, size: number): Uint8Array {
 
 const counted = (count: number, thing: string): string => `${count} ${thing}${count === 1 ? '' : 's'}`;
 
-/** Three figures, more where there are more before the point. */
-const figures = (value: number): string => (value >= 100 ? value.toFixed(0) : value.toPrecision(3));
-const ms = (value: number | null): string => figures(value ?? 0);
+/** Three figures, or all of those before the point. */
+const printFigures = (value: number): string => (value >= 100 ? value.toFixed(0) : value.toPrecision(3));
+const printMs = (value: number | null): string => printFigures(value ?? 0);
 
 export function printBench({ host, envelope, content, connections }: Load, measured: Measured): readonly string[] {
   const { fates, seconds, latencies, openings, unopened, reasons } = measured;
@@ -174,16 +177,16 @@ export function printBench({ host, envelope, content, connections }: Load, measu
   for (const { reason, times } of reasons) rows.push(['  reason', `${reason} (${times} times)`.replace('(1 times)', '(once)')]);
   rows.push(['elapsed', `${seconds.toFixed(3)} s`]);
   if (fates.accepted > 0) {
-    rows.push(['rate', `${figures(messages)} messages/s, ${figures(octets / 1e6)} MB/s`]);
-    const parts = QUANTILES.map(([, title, part]) => `${title} ${ms(latencies.quantile(part))}`);
+    rows.push(['rate', `${printFigures(messages)} messages/s, ${printFigures(octets / 1e6)} MB/s`]);
+    const parts = QUANTILES.map(([, title, part]) => `${title} ${printMs(latencies.quantile(part))}`);
     rows.push(['latency', `${parts.join(', ')} ms`]);
   }
-  const opened = openings.count > 0 ? `, median ${ms(openings.quantile(0.5))}, max ${ms(openings.greatest)} ms to open` : '';
+  const opened = openings.count > 0 ? `, median ${printMs(openings.quantile(0.5))}, max ${printMs(openings.greatest)} ms to open` : '';
   rows.push(['sessions', `${openings.count}${opened}${unopened > 0 ? `; ${unopened} could not be opened` : ''}`]);
   return rows.map(([label, text]) => `${label.padEnd(12)}${text}`);
 }
 
-/** Name in JSON, title for people, part of the messages. */
+/** The name in JSON, the title for people, and the part of the messages. */
 const QUANTILES: readonly (readonly [string, string, number])[] = [
   ['min', 'min', 0],
   ['p50', '50 %', 0.5],
@@ -193,7 +196,7 @@ const QUANTILES: readonly (readonly [string, string, number])[] = [
   ['max', 'max', 1],
 ];
 
-/** Accepted messages and octets of their content a second. */
+/** Accepted messages, and octets of their content, a second. */
 function ratesOf(content: Uint8Array, { fates, seconds }: Measured): { readonly messages: number; readonly octets: number } {
   const messages = seconds > 0 ? fates.accepted / seconds : 0;
   return { messages, octets: messages * content.length };
@@ -201,7 +204,7 @@ function ratesOf(content: Uint8Array, { fates, seconds }: Measured): { readonly 
 
 /* ---- for programs ---- */
 
-/** Times in milliseconds but for `seconds`; null where nothing was measured. */
+/** Times are milliseconds, except `seconds`; null where nothing was measured. */
 export function benchJson(load: Load, measured: Measured): Readonly<Record<string, unknown>> {
   const { fates, seconds, latencies, openings, unopened, reasons, interrupted } = measured;
   const rates = ratesOf(load.content, measured);

@@ -1,6 +1,6 @@
 /**
- * The load of `nospool bench`: many messages over some sessions of the library, and what became of each. Opens a session
- * again when one is lost, and sends no message twice. Knows no command line and prints nothing.
+ * The load of `nospool bench`: sends many messages over some sessions of the library, and counts what became of them. Opens
+ * another session when one is lost, and sends no message twice. Knows no command line and prints nothing.
  */
 import { setMaxListeners } from 'node:events';
 import { type Client, connect } from '../../library/client.ts';
@@ -8,7 +8,7 @@ import type { Envelope } from '../../library/submit.ts';
 import type { Smarthost } from '../../router/smarthost.ts';
 import { type Failure, printFailure } from '../../submit/outcome.ts';
 import { unlessAborted } from '../../submit/session.ts';
-import { type Histogram, histogram } from './histogram.ts';
+import { countDurations, type Durations } from './durations.ts';
 
 export interface Load {
   readonly host: Smarthost;
@@ -20,47 +20,47 @@ export interface Load {
   readonly connections: number;
 }
 
-/** What becomes of a message. 'unsent': nobody has it because it was not tried, or not to its end. */
+/** The end of a message. 'unsent': nobody has it, because it was not tried, or not to its end. */
 export type Fate = 'accepted' | 'rejected' | 'uncertain' | 'lost' | 'unsent';
 
 export interface Measured {
   /** Sums up to the messages of the load. */
   readonly fates: Readonly<Record<Fate, number>>;
-  /** From the first connection to the last outcome. */
+  /** The time from the first connection to the last outcome. */
   readonly seconds: number;
   /** Milliseconds from MAIL to the verdict, of messages that were accepted. */
-  readonly latencies: Histogram;
-  /** Milliseconds from connecting to the moment at which a message could be sent, of sessions that got there. */
-  readonly openings: Histogram;
+  readonly latencies: Durations;
+  /** Milliseconds from connecting until a message could be sent; sessions that failed before are not in it. */
+  readonly openings: Durations;
   /** Sessions that could not be opened. */
   readonly unopened: number;
-  /** The first distinct reasons of failures, with how often each came; a few of them, whatever the load. */
+  /** The first distinct reasons of failures, and how often each came; never more than REASONS. */
   readonly reasons: readonly { readonly reason: string; readonly times: number }[];
-  /** The signal that ended it early; null = none. */
+  /** The signal that ended the load early; null = none. */
   readonly interrupted: string | null;
 }
 
 export interface LoadOptions {
-  /** No further message is begun, and those under way get their verdict if it comes soon. */
+  /** Begins no further message, and waits a moment for the verdicts on those under way. */
   readonly signal: AbortSignal;
-  /** Nothing more is waited for. */
+  /** Waits for nothing more. */
   readonly urgent: AbortSignal;
-  /** Messages whose fate is known. */
+  /** Called with the number of messages whose fate is known. */
   readonly progress?: (messages: number) => void;
 }
 
-/** More than these are hardly read, and a server may put an id into every reply. */
+/** People hardly read more, and a server may put another id into every reply. */
 const REASONS = 5;
 /** Milliseconds for the verdicts on messages under way after a signal, and for the replies to QUIT. */
 const PARTING = 2000;
-/** Milliseconds in which sessions that were broken off tell the fate of their messages. */
+/** Milliseconds in which sessions that were broken off report the fate of their messages. */
 const BREAKING_OFF = 500;
 
 /** Never rejects. */
 export async function carry(load: Load, { signal, urgent, progress }: LoadOptions): Promise<Measured> {
   const fates: Record<Fate, number> = { accepted: 0, rejected: 0, uncertain: 0, lost: 0, unsent: 0 };
-  const latencies = histogram();
-  const openings = histogram();
+  const latencies = countDurations();
+  const openings = countDurations();
   const reasons = new Map<string, number>();
   const clients = new Set<Client>();
   const begun = performance.now();
@@ -69,7 +69,7 @@ export async function carry(load: Load, { signal, urgent, progress }: LoadOption
   let known = 0;
   let unopened = 0;
 
-  function blame(reason: string): void {
+  function countReason(reason: string): void {
     const times = reasons.get(reason);
     if (times !== undefined || reasons.size < REASONS) reasons.set(reason, (times ?? 0) + 1);
   }
@@ -84,7 +84,7 @@ export async function carry(load: Load, { signal, urgent, progress }: LoadOption
     }
     if (signal.aborted) return null;
     unopened++;
-    blame(failures.join('; '));
+    countReason(failures.join('; '));
     return null;
   }
 
@@ -92,21 +92,21 @@ export async function carry(load: Load, { signal, urgent, progress }: LoadOption
     clients.add(client);
     const failure = await client.opened();
     if (failure === null) return [];
-    void part(client);
+    void leave(client);
     return [`${client.server}: ${printFailure(failure).join('; ')}`];
   }
 
-  async function part(client: Client): Promise<void> {
+  async function leave(client: Client): Promise<void> {
     await client.quit();
     clients.delete(client);
   }
 
-  /** One session after another, for as long as there are messages; over when a session cannot be opened. */
+  /** Sends over one session after another as long as there are messages. Ends when a session cannot be opened. */
   async function work(): Promise<void> {
     let client: Client | null = null;
     while (given < load.messages && !signal.aborted) {
       if (!client?.usable) {
-        if (client) void part(client);
+        if (client) void leave(client);
         client = await open();
         if (client === null) return;
         continue;
@@ -117,8 +117,8 @@ export async function carry(load: Load, { signal, urgent, progress }: LoadOption
       const end = performance.now();
       const fate = outcome.kind === 'accepted' ? 'accepted' : fateOf(outcome.failure);
       if (outcome.kind === 'accepted') latencies.add(end - start);
-      else blame(printFailure(outcome.failure)[0] as string);
-      // Nothing of the load can be sent to this server, or all is over: it is not asked again.
+      else countReason(printFailure(outcome.failure)[0] as string);
+      // This server takes nothing of the load, or all is over: nothing more is sent to it.
       if (fate === 'unsent') return;
       fates[fate]++;
       known++;
@@ -127,21 +127,21 @@ export async function carry(load: Load, { signal, urgent, progress }: LoadOption
     }
   }
 
-  // Each session that is being opened listens to it.
+  // Each session that is being opened listens to the signal, however many there are.
   setMaxListeners(0, signal);
   const stop = (): void => {
-    for (const client of clients) void part(client);
+    for (const client of clients) void leave(client);
   };
   const soon = (): void => void setTimeout(stop, PARTING).unref();
   urgent.addEventListener('abort', stop, { once: true });
   signal.addEventListener('abort', soon, { once: true });
   const all = Promise.all(Array.from({ length: load.connections }, work));
   await unlessAborted(all, urgent);
-  // A session that was broken off says at once what became of its message; one that is still being opened may take longer.
+  // A session that was broken off reports its message at once; one that is still being opened may take longer.
   await Promise.race([all, new Promise((resolve) => void setTimeout(resolve, BREAKING_OFF).unref())]);
   const seconds = ((known > 0 ? last : performance.now()) - begun) / 1000;
   signal.removeEventListener('abort', soon);
-  await parted(clients, part);
+  await leaveAll(clients, leave);
   urgent.removeEventListener('abort', stop);
   fates.unsent = load.messages - known;
   return {
@@ -155,11 +155,11 @@ export async function carry(load: Load, { signal, urgent, progress }: LoadOption
   };
 }
 
-/** QUIT to all; a server that does not answer is left. */
-async function parted(clients: ReadonlySet<Client>, part: (client: Client) => Promise<void>): Promise<void> {
-  const leave = () => Promise.all([...clients].map(part));
-  const late = setTimeout(() => void leave(), PARTING);
-  await leave();
+/** Says QUIT to all servers; a second call breaks off the sessions whose server does not answer. */
+async function leaveAll(clients: ReadonlySet<Client>, leave: (client: Client) => Promise<void>): Promise<void> {
+  const all = () => Promise.all([...clients].map(leave));
+  const late = setTimeout(() => void all(), PARTING);
+  await all();
   clearTimeout(late);
 }
 

@@ -1,6 +1,6 @@
 /**
- * Which users of this host can send by a configuration: whose right to read the files that it names is enough, by owner,
- * group and mode. Opens files only to see what they are; knows no smart host's words.
+ * Finds which users of this host can send by a configuration, from owner, group and mode of the files that it names. Opens
+ * files only to see what they are, and asks no smart host.
  */
 
 import { spawnSync } from 'node:child_process';
@@ -19,31 +19,32 @@ interface Needed {
   readonly kind: FileKind;
 }
 
-/** What keeps most users from one of the files: the file itself, or a folder above it. */
+/** A file that most users cannot read, because of its own mode or that of a folder above it. */
 export interface Closed extends Needed {
+  /** The file itself, or the folder. */
   readonly at: string;
   readonly uid: number;
   readonly gid: number;
   readonly mode: number;
-  /** True if members of its group can. */
+  /** True if members of its group can read it. */
   readonly isOpenToGroup: boolean;
-  /** What would let others in, a sentence. */
+  /** A sentence that says how others can be let in. */
   readonly cure: string;
 }
 
-/** Root can always. */
+/** Root can always send. */
 export interface Audience {
   /** [] = every user can send. */
   readonly closed: readonly Closed[];
-  /** Who can besides root, when not every user can: names of users, and of groups in all of which one must be; [] = nobody. */
+  /** When not every user can send: users besides root who can, and groups in all of which another user must be. */
   readonly users: readonly string[];
   readonly groups: readonly string[];
 }
 
-/** A uid that owns nothing, as daemons that need no right have it. */
+/** The uid of daemons that need no right. It owns no file. */
 const NOBODY = 65_534;
 
-/** The files that deliveries by this configuration read; `aliases`: alias files and what they include. */
+/** `aliases`: alias files, and the files that they include. */
 export function audienceOf(config: Config, aliases: readonly { readonly kind: FileKind; readonly file: string }[]): Audience {
   const hosts = [...config.smarthosts, ...config.routers.flatMap((router) => (router.driver === 'manualroute' ? router.hosts : []))];
   const isSecret = hosts.some(({ auth, link }) => [auth?.secret, link?.proxy?.secret].some((secret) => secret?.from === 'literal'));
@@ -56,8 +57,8 @@ export function audienceOf(config: Config, aliases: readonly { readonly kind: Fi
   ];
   const distinct = [...new Map(needed.map((each) => [each.path, each])).values()];
   const closed = distinct.flatMap((each) => closedOf(each) ?? []);
-  if (closed.length === 0) closed.push(...shut(distinct));
-  return { closed, ...others(closed) };
+  if (closed.length === 0) closed.push(...findUnreadable(distinct));
+  return { closed, ...whoElseCan(closed) };
 }
 
 function filesOf({ auth, link, tls }: Smarthost): readonly Needed[] {
@@ -73,7 +74,7 @@ function filesOf({ auth, link, tls }: Smarthost): readonly Needed[] {
   ];
 }
 
-/** null when every user may read it; and when it is not there, which is told where it is missed. */
+/** null when every user may read the file. Also when it is missing, because its reader reports that. */
 function closedOf(needed: Needed): Closed | null {
   try {
     const folder = foldersOf(needed.path).find((each) => (statSync(each).mode & 0o001) === 0);
@@ -83,14 +84,14 @@ function closedOf(needed: Needed): Closed | null {
     }
     const stats = statSync(needed.path);
     if ((stats.mode & 0o004) === 0) return { ...closedBy(needed, needed.path, stats, 0o040), cure: cureOf(needed, stats) };
-    const refused = refusedOthers(needed, stats);
+    const refused = explainRefusal(needed, stats);
     return refused === null ? null : { ...closedBy(needed, needed.path, stats, 0), cure: `for other users it ${refused}` };
   } catch {
     return null;
   }
 }
 
-/** The folders above a file and above what it is a link to, from the root. */
+/** The folders above a file, and above the file to which it is a link, from the root. */
 function foldersOf(file: string): readonly string[] {
   const above = (name: string): readonly string[] => (name === '/' ? [] : [...above(path.dirname(name)), path.dirname(name)]);
   return [...new Set([...above(file), ...above(realpathSync(file))])];
@@ -105,15 +106,15 @@ const closedBy = (needed: Needed, at: string, { uid, gid, mode }: Stats, groupBi
   isOpenToGroup: (mode & groupBit) !== 0,
 });
 
-/** What is no secret may be read by all. */
+/** How others can be let in. A file without a secret may be opened to everybody, a secret to a group. */
 function cureOf({ kind, path: file }: Needed, { mode, gid }: Stats): string {
   if (!['password', 'key', 'literal'].includes(kind)) return `run chmod o+r ${quoteForShell(file)}`;
   if ((mode & 0o040) !== 0 && gid !== 0) return `to add one, run usermod -aG ${groupName(gid)} USER`;
   return `to let a group send, run chgrp GROUP ${quoteForShell(file)}; chmod g+r ${quoteForShell(file)}`;
 }
 
-/** Why somebody else, to whom the file does not belong, would not obey it. */
-function refusedOthers({ kind, path: file }: Needed, stats: Stats): string | null {
+/** Why nospool would refuse the file when another user runs it; null when it would not. */
+function explainRefusal({ kind, path: file }: Needed, stats: Stats): string | null {
   let fd: number | null = null;
   try {
     fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
@@ -125,8 +126,8 @@ function refusedOthers({ kind, path: file }: Needed, stats: Stats): string | nul
   }
 }
 
-/** Files that nobody's process cannot read although their modes let it: what else there is (access lists, labels) is found by trying. */
-function shut(files: readonly Needed[]): readonly Closed[] {
+/** Files that the user nobody cannot read although their modes allow it. Only an attempt shows access lists and labels. */
+function findUnreadable(files: readonly Needed[]): readonly Closed[] {
   if (process.geteuid?.() !== 0 || files.length === 0) return [];
   const script = 'for file; do test ! -e "$file" || test -r "$file" || printf "%s\\0" "$file"; done';
   const { stdout } = spawnSync('/bin/sh', ['-c', script, 'sh', ...files.map((each) => each.path)], {
@@ -146,8 +147,8 @@ function shut(files: readonly Needed[]): readonly Closed[] {
     }));
 }
 
-/** Who gets past everything that is closed. */
-function others(closed: readonly Closed[]): Pick<Audience, 'users' | 'groups'> {
+/** Users and groups who can read all of the closed files. */
+function whoElseCan(closed: readonly Closed[]): Pick<Audience, 'users' | 'groups'> {
   const owners = new Set(closed.map(({ uid }) => uid));
   const [owner = 0] = owners;
   return {
@@ -172,7 +173,7 @@ const nameIn = (file: string, id: number): string => rowsOf(file).find(([, , own
 export const userName = (uid: number): string => nameIn('/etc/passwd', uid) || `uid ${uid}`;
 export const groupName = (gid: number): string => nameIn('/etc/group', gid) || `gid ${gid}`;
 
-/** Names of its members, as far as the files know them. */
+/** Names of its members, as far as /etc/passwd and /etc/group know them. */
 function membersOf(group: string): readonly string[] {
   const row = rowsOf('/etc/group').find(([name]) => name === group);
   const primary = rowsOf('/etc/passwd').filter(([, , , gid]) => gid === row?.[2]);
@@ -183,9 +184,9 @@ function membersOf(group: string): readonly string[] {
 
 /* ---- for people ---- */
 
-const MOST = 6;
+const MOST_MEMBERS = 6;
 
-/** Who can send, and a sentence for each thing that keeps the others from it. */
+/** The users who can send, and a sentence for each file that keeps the others from it. */
 export function printAudience({ closed, users, groups }: Audience): { readonly can: string; readonly cannot: readonly string[] } {
   if (closed.length === 0) return { can: 'all users', cannot: [] };
   const who = ['root', ...users, ...(groups.length === 0 ? [] : [groups.map(printGroup).join(' who are in ')])];
@@ -201,8 +202,8 @@ export function printAudience({ closed, users, groups }: Audience): { readonly c
 
 function printGroup(group: string): string {
   const members = membersOf(group);
-  const shown = members.slice(0, MOST).join(', ');
-  return `members of group ${group} (${members.length === 0 ? 'nobody is in it' : `${shown}${members.length > MOST ? ', …' : ''}`})`;
+  const shown = members.slice(0, MOST_MEMBERS).join(', ');
+  return `members of group ${group} (${members.length === 0 ? 'nobody is in it' : `${shown}${members.length > MOST_MEMBERS ? ', …' : ''}`})`;
 }
 
 export const audienceJson = ({ closed, users, groups }: Audience): Readonly<Record<string, unknown>> => ({

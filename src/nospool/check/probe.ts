@@ -1,6 +1,6 @@
 /**
- * What one address of a smart host has to say: a session is opened as for a message, with TLS and authentication, and
- * ended before any transaction. Knows no configuration file and prints nothing.
+ * Probes one address of a smart host: opens a session as for a message, with TLS and authentication, and ends it before
+ * any transaction. Knows no configuration file and prints nothing.
  */
 import type { Smarthost } from '../../router/smarthost.ts';
 import type { SessionFailure } from '../../smtp/client/outcome.ts';
@@ -12,11 +12,11 @@ import type { CertificateFacts } from '../../transport/tls/chain.ts';
 import { wantedNames } from '../../transport/tls/peername.ts';
 import { prepareTls, type TlsFacts } from '../../transport/tls/tls.ts';
 
-/** A handshake and what the peer showed in it. */
+/** The facts of a TLS handshake. */
 export interface TlsSeen {
-  /** As Exim's log has it. */
+  /** As in Exim's log. */
   readonly cipher: string;
-  /** What the trust rests on; 'nothing' when the certificate was not verified. */
+  /** How the certificate was verified; 'nothing' when it was not. */
   readonly by: TlsFacts['by'];
   /** The name that was verified; '' = none. */
   readonly peerName: string;
@@ -26,21 +26,21 @@ export interface TlsSeen {
 
 export interface Probe {
   readonly endpoint: Endpoint;
-  /** A message could be handed over here. */
+  /** This address would take a message. */
   readonly usable: boolean;
-  /** Why not; [] when usable. */
+  /** Why it would not; [] when usable. */
   readonly problems: readonly string[];
   /** Milliseconds until TCP was connected and until the session was open; null when that was not reached. */
   readonly connected: number | null;
   readonly opened: number | null;
   /** The server's first line; '' = none came. */
   readonly greeting: string;
-  /** null in clear. After a failed verification: what an unverified connection saw, without credentials. */
+  /** null without TLS. After a failed verification: the facts of a second connection that verifies nothing and says no secret. */
   readonly tls: TlsSeen | null;
   /** Keywords with their parameters, as announced last. */
   readonly extensions: readonly string[];
   readonly auth: { readonly mechanism: string; readonly user: string } | null;
-  /** Where the session failed; null when it did not. */
+  /** The state in which the session failed; null when it did not fail. */
   readonly failedAt: SessionFailure['at'] | null;
 }
 
@@ -54,11 +54,11 @@ export interface ProbeOptions {
 
 /** Opens a session to one address and ends it. Never rejects, sends neither MAIL nor a message. */
 export async function probe(host: Smarthost, target: Target, endpoint: Endpoint, options: ProbeOptions): Promise<Probe> {
-  const seen = await look(host, target, endpoint, options);
+  const seen = await openAndLook(host, target, endpoint, options);
   if (seen.usable || seen.tls !== null || seen.failure?.kind !== 'connect' || seen.failure.during !== 'tls') return probeOf(endpoint, seen);
-  // The certificate is shown to people all the same; what would be a secret stays here.
+  // People want to see the certificate all the same, so a second connection fetches it. That one sends no secret.
   const bare: Smarthost = { ...host, auth: null, tls: { ...host.tls, verify: false, fingerprint: [], certificate: '' } };
-  return probeOf(endpoint, { ...seen, tls: (await look(bare, target, endpoint, options)).tls });
+  return probeOf(endpoint, { ...seen, tls: (await openAndLook(bare, target, endpoint, options)).tls });
 }
 
 interface Look {
@@ -76,7 +76,7 @@ function probeOf(endpoint: Endpoint, { failure, ...seen }: Look): Probe {
   return { endpoint, ...seen, problems: failure === null ? [] : printFailure(failure), failedAt: failure?.at ?? null };
 }
 
-async function look(host: Smarthost, target: Target, endpoint: Endpoint, options: ProbeOptions): Promise<Look> {
+async function openAndLook(host: Smarthost, target: Target, endpoint: Endpoint, options: ProbeOptions): Promise<Look> {
   const { security, environment } = options;
   const start = performance.now();
   const since = () => Math.round(performance.now() - start);
@@ -97,7 +97,7 @@ async function look(host: Smarthost, target: Target, endpoint: Endpoint, options
           async secure(socket) {
             const secured = await secure(socket);
             const known = facts();
-            // The chain can be asked for only as long as the connection lives.
+            // The runtime knows the chain only as long as the connection lives.
             if (known) tls = { cipher: known.cipher, by: known.by, peerName: known.peerName, chain: known.chain() };
             return secured;
           },
@@ -112,8 +112,10 @@ async function look(host: Smarthost, target: Target, endpoint: Endpoint, options
     framing: 'auto',
     transactions: 'one',
     security: watching,
+    onConnected() {
+      connected = since();
+    },
     trace(side, line) {
-      if (side === '!' && line.startsWith('connected')) connected = since();
       if (side === 'S' && greeting === '') greeting = line;
       options.trace?.(side, line);
     },

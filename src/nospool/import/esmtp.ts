@@ -1,87 +1,90 @@
 /**
- * esmtprc (esmtp 1.2): the default identity becomes `smarthosts`, other identities become routes by sender. No identity has
- * anything from another.
+ * esmtprc (esmtp 1.2): the default identity becomes `smarthosts`, the others become routes by sender. No identity inherits
+ * a setting from another.
  */
 
-import type { HostPlan, RouterPlan, Settings } from '../print-config.ts';
-import { type Draft, linesOf, type Notes, notes, portOf, REQUIRED, routerName, type Source, urlOf, withoutAliases } from './notes.ts';
+import type { HostPlan, RouterPlan, TomlTable } from '../print-config.ts';
+import {
+  ADDS_MESSAGE_ID,
+  NO_LOCAL_DELIVERY,
+  PASSWORD_IN_FILE,
+  portOf,
+  REQUIRED,
+  routerName,
+  splitHost,
+  TLS_REQUIRED,
+  urlOf,
+  withoutAliases,
+} from './counterparts.ts';
+import { collectNotes, type ForeignFile, type Notes, numberLines, setLast, type Translation, type WrittenSetting } from './foreign-file.ts';
 
-interface Line {
-  readonly line: number;
-  readonly key: string;
-  readonly value: string;
-}
-
-interface Identity {
-  /** '' = the settings before the first identity. */
+interface EsmtpIdentity {
+  /** '' = it holds the settings before the first identity. */
   readonly address: string;
   readonly line: number;
-  readonly settings: Map<string, Line>;
+  readonly settings: Map<string, WrittenSetting>;
 }
 
 interface Rcfile {
-  readonly identities: readonly Identity[];
-  readonly standard: Identity;
+  readonly identities: readonly EsmtpIdentity[];
+  readonly standard: EsmtpIdentity;
 }
 
-const DROPPED: Readonly<Record<string, string>> = {
+const WITHOUT_COUNTERPART: Readonly<Record<string, string>> = {
   certificate_passphrase: 'keys with a pass phrase are not read: convert the file',
   preconnect: 'no command is run before a connection: keep the tunnel open by other means',
   postconnect: 'no command is run after a connection',
-  mda: 'there is no local delivery',
-  force_mda: 'there is no local delivery',
-  message_id: 'Message-ID is added where it is missing',
+  mda: NO_LOCAL_DELIVERY,
+  force_mda: NO_LOCAL_DELIVERY,
+  message_id: ADDS_MESSAGE_ID,
   force_sender: 'no Sender field is set; headers_add in a [[router]] adds one',
 };
 
-/** Keys of two words stand for one. */
-const KEYS = ['force sender', 'force reverse_path', 'force mda', 'message id'];
+/** Two words, separated by a blank, that are one key. */
+const TWO_WORD_KEYS = ['force sender', 'force reverse_path', 'force mda', 'message id'];
 
-/** They belong to no identity. */
+/** Keys that belong to no identity. */
 const GLOBAL = new Set(['mda', 'force_mda']);
 
-export function importEsmtp(source: Source): Draft {
-  const collected = notes();
-  const { identities, standard } = readIdentities(source, collected);
-  const host = hostOf(source, standard, collected);
+export function importEsmtp(file: ForeignFile): Translation {
+  const notes = collectNotes();
+  const { identities, standard } = readIdentities(file, notes);
+  const host = readHost(file, standard, notes);
   const routers: RouterPlan[] = [];
-  const chosen = new Map<string, Identity>();
+  const chosen = new Map<string, EsmtpIdentity>();
   for (const identity of identities) {
     if (identity.address === '') continue;
     const before = chosen.get(identity.address);
-    if (before) collected.dropped(source, before.line, 'identity', `the one in line ${identity.line} has the same address, and counts`);
+    if (before) notes.dropped(file, before.line, 'identity', `the one in line ${identity.line} has the same address, and counts`);
     chosen.set(identity.address, identity);
   }
   for (const [address, identity] of chosen) {
     if (identity === standard) continue;
-    const own = hostOf(source, identity, collected);
-    const name = routerName(
-      address,
-      routers.map((router) => router.settings.name as string),
-    );
-    const settings: Settings = { name, driver: 'manualroute', senders: [address] };
+    const own = readHost(file, identity, notes);
+    const name = routerName(address, routers);
+    const settings: TomlTable = { name, driver: 'manualroute', senders: [address] };
     const forced = identity.settings.get('force_reverse_path');
     if (forced && !/%/.test(forced.value)) {
       settings.errors_to = forced.value;
-      collected.mapped(source, forced.line, 'force reverse_path', 'errors_to');
-    } else if (forced) collected.dropped(source, forced.line, 'force reverse_path', 'errors_to of a router knows no %u');
+      notes.mapped(file, forced.line, 'force reverse_path', 'errors_to');
+    } else if (forced) notes.dropped(file, forced.line, 'force reverse_path', 'errors_to of a router knows no %u');
     routers.push({ settings, hosts: [own] });
-    collected.mapped(source, identity.line, 'identity', `router "${name}", for the sender ${address}`);
+    notes.mapped(file, identity.line, 'identity', `router "${name}", for the sender ${address}`);
   }
-  const top = topOf(source, standard, collected);
+  const top = readTop(file, standard, notes);
   const forced = standard.settings.get('force_reverse_path');
   const isRouted = forced !== undefined && routers.length > 0 && !forced.value.includes('%');
   if (isRouted) {
-    // The sender chooses the identity, so it is replaced behind that choice.
-    routers.push({ settings: { name: DEFAULT, driver: 'manualroute', errors_to: forced.value }, hosts: [host] });
-    collected.mapped(source, forced.line, 'force reverse_path', `errors_to of the router "${DEFAULT}", which has the smart host`);
+    // The sender chooses the identity, so only the router may replace it.
+    routers.push({ settings: { name: DEFAULT_ROUTER, driver: 'manualroute', errors_to: forced.value }, hosts: [host] });
+    notes.mapped(file, forced.line, 'force reverse_path', `errors_to of the router "${DEFAULT_ROUTER}", which has the smart host`);
   } else if (forced && routers.length > 0)
-    collected.dropped(source, forced.line, 'force reverse_path', 'the sender chooses the identity, and errors_to of a router knows no %u');
+    notes.dropped(file, forced.line, 'force reverse_path', 'the sender chooses the identity, and errors_to of a router knows no %u');
   else if (forced) {
     top.from = forced.value.replaceAll('%u', '{login}').replaceAll('%%', '%');
     top.force_reverse_path = true;
-    collected.approximated(
-      source,
+    notes.approximated(
+      file,
       forced.line,
       'force reverse_path',
       'from with force_reverse_path; a From field that has to be added is that address, too, where esmtp takes the one of -f',
@@ -90,55 +93,53 @@ export function importEsmtp(source: Source): Draft {
   const hosts = isRouted ? [] : [host];
   if (standard.address !== '') {
     top.from ??= standard.address;
-    collected.mapped(source, standard.line, 'identity', `from = "${top.from}", and smarthosts`);
+    notes.mapped(file, standard.line, 'identity', `from = "${top.from}", and smarthosts`);
   }
-  collected.approximated(
-    source,
+  notes.approximated(
+    file,
     0,
     'From',
     'with -t esmtp takes the sender, and with it the identity, from the From field; here -f, else from, else the login: have the callers give -f',
   );
-  const said = new Set(collected.list.map(({ place }) => place));
+  const noted = new Set(notes.list.map(({ place }) => place));
   for (const { settings } of identities)
     for (const { line, key } of settings.values())
-      if (!said.has(`${source.path}:${line}`))
-        collected.dropped(source, line, key, DROPPED[key] ?? 'it is not known, or holds for the default identity only');
-  withoutAliases(top, routers, { collected, source, program: 'esmtp' });
-  return { plan: { remarks: [], top, hosts, timeouts: {}, routers, rewrite: {} }, notes: collected };
+      if (!noted.has(`${file.path}:${line}`))
+        notes.dropped(file, line, key, WITHOUT_COUNTERPART[key] ?? 'it is not known, or holds for the default identity only');
+  withoutAliases(top, routers, { notes, file, program: 'esmtp' });
+  return { plan: { remarks: [], top, hosts, timeouts: {}, routers, rewrite: {} }, notes };
 }
 
-/** The last router, for all senders that choose no identity. */
-const DEFAULT = 'default';
+/** The name of the last router, for all senders that choose no identity. */
+const DEFAULT_ROUTER = 'default';
 
-/** The default is the one that says so; else the first that has a setting. */
-function readIdentities(source: Source, collected: Notes): Rcfile {
-  const identities: Identity[] = [{ address: '', line: 1, settings: new Map() }];
-  let declared: Identity | null = null;
-  let first: Identity | null = null;
-  for (const { line, text } of linesOf(source)) {
+/** The default identity is the one marked `default`; else the first that has a setting. */
+function readIdentities(file: ForeignFile, notes: Notes): Rcfile {
+  const identities: EsmtpIdentity[] = [{ address: '', line: 1, settings: new Map() }];
+  let declared: EsmtpIdentity | null = null;
+  let first: EsmtpIdentity | null = null;
+  for (const { line, text } of numberLines(file)) {
     const bare = withoutComment(text).trim();
-    const joined = KEYS.reduce((sofar, words) => sofar.replace(new RegExp(`^${words}\\b`), words.replace(' ', '_')), bare);
+    const joined = TWO_WORD_KEYS.reduce((sofar, words) => sofar.replace(new RegExp(`^${words}\\b`), words.replace(' ', '_')), bare);
     const found = /^([a-z_]+)\s*=?\s*(.*)$/i.exec(joined);
     if (!found) continue;
     const key = (found[1] as string).toLowerCase();
-    const value = unquoted(found[2] as string);
-    const current = identities.at(-1) as Identity;
+    const value = stripQuotes(found[2] as string);
+    const current = identities.at(-1) as EsmtpIdentity;
     if (key === 'identity') {
       const [address = '', word] = value.split(/\s+/);
-      identities.push({ address: unquoted(address), line, settings: new Map() });
-      if (word === 'default') declared = identities.at(-1) as Identity;
+      identities.push({ address: stripQuotes(address), line, settings: new Map() });
+      if (word === 'default') declared = identities.at(-1) as EsmtpIdentity;
     } else if (key === 'default') declared = current;
     else {
       if (!GLOBAL.has(key)) first ??= current;
-      const before = current.settings.get(key);
-      if (before) collected.dropped(source, before.line, key, `line ${line} comes later, and counts`);
-      current.settings.set(key, { line, key, value });
+      setLast(current.settings, key, { line, key, value }, { file, notes });
     }
   }
-  return { identities, standard: declared ?? first ?? (identities[0] as Identity) };
+  return { identities, standard: declared ?? first ?? (identities[0] as EsmtpIdentity) };
 }
 
-/** `#` begins one where a word could begin, but not within quotes. */
+/** `#` begins a comment where a word could begin, except within quotes. */
 function withoutComment(text: string): string {
   let quote = '';
   for (let i = 0; i < text.length; i++) {
@@ -154,60 +155,60 @@ function withoutComment(text: string): string {
 }
 
 /**
- * As esmtp reads its own file, and as its passwords were sent: a text in quotes ends at the first such quote, escaped or not,
- * so what has one within is a word, quotes and all.
+ * Reads a value as esmtp does, because that is the password which it sent: a quoted text ends at the first such quote,
+ * escaped or not, so a text with a quote inside is a plain word that includes its quotes.
  */
-function unquoted(text: string): string {
+function stripQuotes(text: string): string {
   const quoted = /^(["'])(.*)\1$/s.exec(text);
   const inner = quoted && !(quoted[2] as string).includes(quoted[1] as string) ? (quoted[2] as string) : text;
   return inner.replace(/\\(.)/g, (_, c: string) => ({ n: '\n', t: '\t', r: '\r' })[c] ?? c);
 }
 
-function hostOf(source: Source, { line, settings, address }: Identity, collected: Notes): HostPlan {
+function readHost(file: ForeignFile, { line, settings, address }: EsmtpIdentity, notes: Notes): HostPlan {
   const written = settings.get('hostname');
   if (!written) {
     const whose = address === '' ? 'none is written' : `identity ${address} has none`;
-    collected.approximated(source, line, 'hostname', `${whose}: localhost:25, as esmtp takes it`);
+    notes.approximated(file, line, 'hostname', `${whose}: localhost:25, as esmtp takes it`);
   }
-  const [, name = '', service = ''] = /^(.*?)(?::([^:\]]+))?$/.exec(written?.value ?? 'localhost:25') ?? [];
+  const { name, port: service } = splitHost(written?.value ?? 'localhost:25');
   const port = portOf(service) ?? 587;
-  // esmtp speaks STARTTLS only, but on the port of submissions nothing else can be meant.
+  // esmtp speaks STARTTLS only, yet the port of submissions leaves no other meaning.
   const url = urlOf(name, port, port === 465 ? 'tls' : 'smtp');
   const place = written?.line ?? line;
-  if (written) collected.mapped(source, place, 'hostname', url);
+  if (written) notes.mapped(file, place, 'hostname', url);
   const starttls = settings.get('starttls');
   const word = starttls?.value.toLowerCase() || 'disabled';
   const isRequired = word === 'required' || word === 'enabled';
   if (port === 465 || word === 'required')
-    collected.mapped(source, starttls?.line ?? place, 'starttls', port === 465 ? 'submissions://' : 'tls.mode = "required"');
+    notes.mapped(file, starttls?.line ?? place, 'starttls', port === 465 ? 'submissions://' : TLS_REQUIRED);
   else {
-    const where = isRequired ? 'required' : 'required, but on loopback';
-    collected.approximated(source, starttls?.line ?? place, 'starttls', `was ${word}; TLS is now ${where}: tls.mode undoes that`);
+    const where = isRequired ? 'required' : 'required, except on loopback';
+    notes.approximated(file, starttls?.line ?? place, 'starttls', `was ${word}; TLS is now ${where}: tls.mode undoes that`);
   }
-  const tls: Settings = isRequired && port !== 465 ? { ...REQUIRED } : {};
+  const tls: TomlTable = isRequired && port !== 465 ? { ...REQUIRED } : {};
   const user = settings.get('username');
   const password = settings.get('password');
   if (!user) return { url, tls, auth: null };
-  collected.mapped(source, user.line, 'username', 'auth.user');
+  notes.mapped(file, user.line, 'username', 'auth.user');
   if (password) {
-    collected.mapped(source, password.line, 'password', 'auth.password; better in a file of its own, named by auth.password_file');
+    notes.mapped(file, password.line, 'password', `auth.password; ${PASSWORD_IN_FILE}`);
     return { url, tls, auth: { user: user.value, password: password.value } };
   }
-  collected.approximated(source, user.line, 'password', 'none is written: put it into ~/.config/nospool/password, mode 0600');
+  notes.approximated(file, user.line, 'password', 'none is written: put it into ~/.config/nospool/password, mode 0600');
   return { url, tls, auth: { user: user.value, password_file: '~/.config/nospool/password' } };
 }
 
-function topOf(source: Source, { settings }: Identity, collected: Notes): Settings {
-  const top: Settings = {};
+function readTop(file: ForeignFile, { settings }: EsmtpIdentity, notes: Notes): TomlTable {
+  const top: TomlTable = {};
   const helo = settings.get('helo');
   if (helo) {
     top.hostname = helo.value;
-    collected.mapped(source, helo.line, 'helo', 'hostname');
+    notes.mapped(file, helo.line, 'helo', 'hostname');
   }
   const domain = settings.get('qualifydomain');
   if (domain) {
     top.qualify_recipient = domain.value;
-    collected.mapped(source, domain.line, 'qualifydomain', 'qualify_recipient');
+    notes.mapped(file, domain.line, 'qualifydomain', 'qualify_recipient');
   }
   return top;
 }

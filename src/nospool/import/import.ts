@@ -1,26 +1,26 @@
-/** `nospool import`: the configuration of another program as nospool.toml, with a note on each of its settings. */
+/** `nospool import`: writes the configuration of another program as nospool.toml, with a note on each of its settings. */
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { failWith, remark, writeDocument } from '../../process/stderr.ts';
-import { makeFolder, reasonOf, writeWhole } from '../files.ts';
-import { importFrom, type Program } from './programs.ts';
+import { explainSystemError, makeFoldersAbove, writeWhole } from '../write-files.ts';
+import { type ForeignProgram, importFrom } from './import-from.ts';
 
 export interface ImportOptions {
-  /** null = told by the file's name or content. */
+  /** null = the file's name or content tells it. */
   readonly program: string | null;
   /** null = standard output. */
   readonly output: string | null;
   readonly force: boolean;
 }
 
-const PROGRAMS: readonly Program[] = ['msmtp', 'ssmtp', 'dma', 'nullmailer', 'esmtp'];
+const PROGRAMS: readonly ForeignProgram[] = ['msmtp', 'ssmtp', 'dma', 'nullmailer', 'esmtp'];
 
-/** 0 when what was made is a configuration that nospool accepts. */
+/** 0 when nospool accepts the result. */
 export async function runImport({ program, output, force }: ImportOptions, operands: readonly string[]): Promise<number> {
   const [file = '', ...more] = operands;
-  if (more.length > 0) return failWith('one file at a time: what belongs to it (revaliases, auth.conf, …) is found beside it');
+  if (more.length > 0) return failWith('one file at a time: the files that belong to it (revaliases, auth.conf, …) are found beside it');
   const known = PROGRAMS.find((name) => name === program) ?? null;
-  if (program !== null && known === null) return failWith(`--program wants one of ${PROGRAMS.join(', ')}, not "${program}"`);
+  if (program !== null && known === null) return failWith(`--program expects one of ${PROGRAMS.join(', ')}, not "${program}"`);
   const target = output === null ? null : path.resolve(output);
   if (target !== null && existsSync(target) && !force) return failWith(`${target} exists: --force replaces it`);
   const imported = importFrom(path.resolve(file), readText, known);
@@ -28,15 +28,15 @@ export async function runImport({ program, output, force }: ImportOptions, opera
   const { toml, notes, errors, isSecret } = imported.value;
   remark(notes.map(({ place, key, effect, text }) => `${place}: ${key}: ${effect}: ${text}`));
   if (target === null) {
-    // Whatever takes standard output was not told that it would hold a password.
+    // The reader of standard output does not know that it would hold a password.
     if (isSecret) return failWith('there is a password in it: write it to a file that only you can read, with --output FILE');
     writeDocument(toml);
   } else {
     try {
-      makeFolder(target);
+      makeFoldersAbove(target);
       writeWhole(target, toml, 0o600);
     } catch (error) {
-      return failWith(`cannot write ${target}: ${reasonOf(error)}`);
+      return failWith(`cannot write ${target}: ${explainSystemError(error)}`);
     }
     remark([`written to ${target}; try it with: nospool check --config ${target}`]);
   }

@@ -1,141 +1,137 @@
 /**
- * ssmtp.conf and revaliases (ssmtp 2.64, as Debian has it). ssmtp verifies no certificate; what is made here does.
+ * ssmtp.conf and revaliases (ssmtp 2.64, as Debian has it). ssmtp verifies no certificate; the configuration made here does.
  */
 
-import type { HostPlan, RouterPlan, Settings } from '../print-config.ts';
+import type { HostPlan, RouterPlan, TomlTable } from '../print-config.ts';
 import {
-  type Beside,
-  type Draft,
-  linesOf,
   mechanismOf,
-  type Notes,
-  notes,
+  NOT_KNOWN,
+  PASSWORD_IN_FILE,
   portOf,
   REQUIRED,
   routerName,
-  type Source,
+  STRONGEST_MECHANISM,
+  splitHost,
+  TLS_REQUIRED,
+  TLS_WAS_OFF,
   urlOf,
   withoutAliases,
-} from './notes.ts';
+} from './counterparts.ts';
+import {
+  collectNotes,
+  type FindFile,
+  type ForeignFile,
+  type Notes,
+  noteSettings,
+  numberLines,
+  printLaterCounts,
+  type SettingNotes,
+  setLast,
+  type Translation,
+  type WrittenSetting,
+  type WrittenSettings,
+} from './foreign-file.ts';
 
-interface Line {
-  readonly line: number;
-  readonly key: string;
-  readonly value: string;
-}
-
-export function importSsmtp(source: Source, beside: Beside): Draft {
-  const collected = notes();
-  const settings = readSettings(source, collected);
+export function importSsmtp(file: ForeignFile, findFile: FindFile): Translation {
+  const notes = collectNotes();
+  const settings = readSettings(file, notes);
   const get = (key: string): string => settings.get(key)?.value ?? '';
   const isOn = (key: string): boolean => get(key).toLowerCase() === 'yes';
-  const mapped = (key: string, text: string): void => {
-    const setting = settings.get(key);
-    if (setting) collected.mapped(source, setting.line, setting.key, text);
-  };
-  const approximated = (key: string, text: string): void =>
-    collected.approximated(source, settings.get(key)?.line ?? 0, settings.get(key)?.key ?? key, text);
+  const noted = noteSettings(file, settings, notes);
+  const { map, approximate, drop } = noted;
 
-  const top: Settings = {};
+  const top: TomlTable = {};
   const routers: RouterPlan[] = [];
-  const rewrite: Settings = {};
-  const hub = hubOf(settings);
-  const security = securityOf(settings);
+  const rewrite: TomlTable = {};
+  const hub = readHub(settings);
+  const security = readSecurity(settings);
   const host: HostPlan = {
     url: urlOf(hub.name, hub.port, security === 'tls' ? 'tls' : 'smtp'),
-    tls: tlsOf(settings, security, source, collected),
-    auth: authOf(settings, source, collected),
+    tls: readTls(settings, security, noted),
+    auth: readAuthSettings(file, settings, notes),
   };
-  if (settings.has('mailhub')) mapped('mailhub', host.url);
-  else approximated('mailhub', 'the host "mailhub", as ssmtp takes it');
-  mapped('remoteport', host.url);
-  if (security === 'none') approximated('usetls', 'was off; TLS is now required, but on loopback: tls.mode = "off" undoes that');
+  if (settings.has('mailhub')) map('mailhub', host.url);
+  else approximate('mailhub', 'the host "mailhub", as ssmtp takes it');
+  map('remoteport', host.url);
+  if (security === 'none') approximate('usetls', TLS_WAS_OFF);
   else {
-    mapped('usetls', security === 'tls' ? 'submissions://' : 'tls.mode = "required"');
-    mapped('usestarttls', security === 'tls' ? 'submissions://' : 'tls.mode = "required"');
-    approximated('tls', 'the certificate of the server is verified now');
+    map('usetls', security === 'tls' ? 'submissions://' : TLS_REQUIRED);
+    map('usestarttls', security === 'tls' ? 'submissions://' : TLS_REQUIRED);
+    approximate('tls', 'the certificate of the server is verified now');
   }
 
   if (get('hostname')) {
     top.hostname = get('hostname');
-    mapped('hostname', 'hostname');
+    map('hostname', 'hostname');
   }
   const domain = get('rewritedomain').replace(/^.*@/, '') || get('hostname');
   if (domain) {
     top.qualify_domain = domain;
-    mapped('rewritedomain', 'qualify_domain');
+    map('rewritedomain', 'qualify_domain');
   }
   if (isOn('fromlineoverride'))
-    approximated(
+    approximate(
       'fromlineoverride',
       'ssmtp takes the envelope sender from the From field and never from -f; here -f, else from, else the login at qualify_domain: set from, or have the callers give -f',
     );
   else {
-    // From is what {login} is qualified to without a key, too, but without one nothing would win over -f.
+    // Without the key the sender would be the same address, but -f would win over it.
     top.from = domain ? `{login}@${domain}` : '{login}';
     top.force_reverse_path = true;
-    mapped('fromlineoverride', 'force_reverse_path = true: -f is not obeyed, and the From field stays as it is');
+    map('fromlineoverride', 'force_reverse_path = true: -f is not obeyed, and the From field stays as it is');
   }
 
   const root = get('root');
   if (root) {
-    const logins = systemLogins(beside('/etc/passwd'));
+    const logins = systemLogins(findFile('/etc/passwd'));
     routers.push({ settings: { name: 'root', driver: 'redirect' }, data: Object.fromEntries(logins.map((login) => [login, root])) });
-    mapped('root', `a router for the ${logins.length} logins of this host with a uid below 1000; those that come later are not in it`);
-    collected.approximated(
-      source,
-      settings.get('root')?.line ?? 0,
+    map(
       'root',
-      'it also takes them where this host is written as their domain',
+      `a router for the ${logins.length} logins of this host with a uid below 1000; it does not know logins that are added later`,
     );
-  } else mapped('root', 'as it is without a key');
-  const revaliases = beside('revaliases');
-  if (revaliases) readRevaliases(revaliases, { collected, rewrite, routers, host, hub, security });
-  withoutAliases(top, routers, { collected, source, program: 'ssmtp' });
-  for (const [key, why] of Object.entries(DROPPED)) {
-    const setting = settings.get(key);
-    if (setting) collected.dropped(source, setting.line, setting.key, why);
-  }
-  for (const [key, setting] of settings) if (!KNOWN.has(key)) collected.dropped(source, setting.line, setting.key, 'it is not known');
-  return { plan: { remarks: [], top, hosts: [host], timeouts: {}, routers, rewrite }, notes: collected };
+    approximate('root', 'the router also takes them where this host is written as their domain');
+  } else map('root', 'as it is without a key');
+  const revaliases = findFile('revaliases');
+  if (revaliases) readRevaliases(revaliases, { notes, rewrite, routers, host, hub, security });
+  withoutAliases(top, routers, { notes, file, program: 'ssmtp' });
+  for (const [key, why] of Object.entries(WITHOUT_COUNTERPART)) drop(key, why);
+  for (const key of settings.keys()) if (!KNOWN_KEYS.has(key)) drop(key, NOT_KNOWN);
+  return { plan: { remarks: [], top, hosts: [host], timeouts: {}, routers, rewrite }, notes };
 }
 
-const DROPPED: Readonly<Record<string, string>> = {
+const WITHOUT_COUNTERPART: Readonly<Record<string, string>> = {
   addheader: 'write headers_add in a [[router]]',
   debug: 'give -v to a call',
   useoldauth: 'AUTH is spoken as RFC 4954 has it',
   tls_ca_dir: 'write ca_file, one file with all certificates',
 };
 
-const KNOWN = new Set([
+const KNOWN_KEYS = new Set([
   ...['root', 'mailhub', 'remoteport', 'hostname', 'rewritedomain', 'fromlineoverride', 'usetls', 'usestarttls', 'usetlscert'],
-  ...['tlscert', 'tlskey', 'tls_ca_file', 'authuser', 'authpass', 'authmethod', ...Object.keys(DROPPED)],
+  ...['tlscert', 'tlskey', 'tls_ca_file', 'authuser', 'authpass', 'authmethod', ...Object.keys(WITHOUT_COUNTERPART)],
 ]);
 
-/** Of these the first line counts, because arguments of a call come before them; of all others the last. */
-const FIRST = new Set(['authuser', 'authpass', 'authmethod']);
+/** The first line of these keys counts, because arguments of a call come before them. Of all others the last line counts. */
+const FIRST_COUNTS = new Set(['authuser', 'authpass', 'authmethod']);
 
-/** Keys in lower case: ssmtp does not regard case. In the order of the file. */
-function readSettings(source: Source, collected: Notes): ReadonlyMap<string, Line> {
-  const settings = new Map<string, Line>();
-  for (const { line, text } of linesOf(source)) {
-    // "#" begins a comment anywhere, within a password, too.
+/** Reads the settings in the order of the file, by keys in lower case, because ssmtp disregards case. */
+function readSettings(file: ForeignFile, notes: Notes): WrittenSettings {
+  const settings = new Map<string, WrittenSetting>();
+  for (const { line, text } of numberLines(file)) {
+    // "#" begins a comment anywhere, even within a password.
     const found = /^\s*([^=\s]+)\s*=\s*(.*?)\s*$/.exec(text.replace(/#.*$/, ''));
     if (!found) continue;
     const written = found[1] as string;
     const key = written.toLowerCase();
     const [value = ''] = key === 'addheader' ? [found[2]] : (found[2] as string).split(/[=\s]/, 1);
     if (key !== 'addheader' && value !== found[2])
-      collected.approximated(source, line, written, 'ssmtp reads a value up to the first blank or "=", and so it was read');
+      notes.approximated(file, line, written, 'it was read as ssmtp does, up to the first blank or "="');
     const before = settings.get(key);
-    if (before && FIRST.has(key)) {
-      collected.dropped(source, line, written, `line ${before.line} is the first, and counts`);
+    if (before && FIRST_COUNTS.has(key)) {
+      notes.dropped(file, line, written, `line ${before.line} is the first, and counts`);
       continue;
     }
-    if (before) collected.dropped(source, before.line, before.key, `line ${line} comes later, and counts`);
-    // What comes later stands later, also in the map.
-    settings.delete(key);
-    settings.set(key, { line, key: written, value });
+    setLast(settings, key, { line, key: written, value }, { file, notes });
   }
   return settings;
 }
@@ -145,16 +141,16 @@ interface Hub {
   readonly port: number;
 }
 
-/** The later one of MailHub with a port and RemotePort says the port. */
-function hubOf(settings: ReadonlyMap<string, Line>): Hub {
-  const [, name = '', written] = /^(.*?)(?::([^:\]]+))?$/.exec(settings.get('mailhub')?.value || 'mailhub') ?? [];
+/** The port is that of MailHub or of RemotePort, whichever comes later. */
+function readHub(settings: WrittenSettings): Hub {
+  const { name, port } = splitHost(settings.get('mailhub')?.value || 'mailhub');
   const remote = settings.get('remoteport');
-  const isLater = remote && (written === undefined || remote.line > (settings.get('mailhub')?.line ?? 0));
-  return { name, port: portOf((isLater ? remote.value : written) ?? '') ?? 25 };
+  const isLater = remote && (port === '' || remote.line > (settings.get('mailhub')?.line ?? 0));
+  return { name, port: portOf(isLater ? remote.value : port) ?? 25 };
 }
 
-/** UseSTARTTLS turns TLS on, UseTLS = NO turns both off: the order of the lines counts. */
-function securityOf(settings: ReadonlyMap<string, Line>): 'none' | 'starttls' | 'tls' {
+/** UseSTARTTLS turns TLS on, and UseTLS = NO turns both off, so the order of the lines counts. */
+function readSecurity(settings: WrittenSettings): 'none' | 'starttls' | 'tls' {
   let [tls, starttls] = [false, false];
   for (const [key, { value }] of settings) {
     const isOn = value.toLowerCase() === 'yes';
@@ -164,55 +160,45 @@ function securityOf(settings: ReadonlyMap<string, Line>): 'none' | 'starttls' | 
   return tls ? (starttls ? 'starttls' : 'tls') : 'none';
 }
 
-function tlsOf(settings: ReadonlyMap<string, Line>, security: ReturnType<typeof securityOf>, source: Source, collected: Notes): Settings {
-  const tls: Settings = security === 'starttls' ? { ...REQUIRED } : {};
-  const certificate = settings.get('tlscert');
-  const key = settings.get('tlskey');
-  const use = settings.get('usetlscert');
-  if (use?.value.toLowerCase() === 'yes') {
-    tls.certificate = certificate?.value ?? '/etc/ssl/certs/ssmtp.pem';
-    if (certificate) collected.mapped(source, certificate.line, certificate.key, 'tls.certificate');
-    if (key) {
-      tls.certificate_key = key.value;
-      collected.mapped(source, key.line, key.key, 'tls.certificate_key');
-    }
-  } else for (const unused of [certificate, key]) if (unused) collected.dropped(source, unused.line, unused.key, 'UseTLSCert is not on');
-  if (use) collected.mapped(source, use.line, use.key, 'tls.certificate');
+function readTls(settings: WrittenSettings, security: ReturnType<typeof readSecurity>, { map, drop }: SettingNotes): TomlTable {
+  const tls: TomlTable = security === 'starttls' ? { ...REQUIRED } : {};
+  if (settings.get('usetlscert')?.value.toLowerCase() === 'yes') {
+    tls.certificate = settings.get('tlscert')?.value ?? '/etc/ssl/certs/ssmtp.pem';
+    map('tlscert', 'tls.certificate');
+    const key = settings.get('tlskey');
+    if (key) tls.certificate_key = key.value;
+    map('tlskey', 'tls.certificate_key');
+  } else for (const key of ['tlscert', 'tlskey']) drop(key, 'UseTLSCert is not on');
+  map('usetlscert', 'tls.certificate');
   const ca = settings.get('tls_ca_file');
-  if (ca) {
-    tls.ca_file = ca.value;
-    collected.mapped(source, ca.line, ca.key, 'tls.ca_file');
-  }
+  if (ca) tls.ca_file = ca.value;
+  map('tls_ca_file', 'tls.ca_file');
   return tls;
 }
 
-function authOf(settings: ReadonlyMap<string, Line>, source: Source, collected: Notes): Settings | null {
+function readAuthSettings(file: ForeignFile, settings: WrittenSettings, notes: Notes): TomlTable | null {
+  const { map, approximate, drop } = noteSettings(file, settings, notes);
   const user = settings.get('authuser');
-  const password = settings.get('authpass');
-  const method = settings.get('authmethod');
   if (!user?.value) {
-    for (const unused of [password, method]) if (unused) collected.dropped(source, unused.line, unused.key, 'there is no AuthUser');
+    for (const key of ['authpass', 'authmethod']) drop(key, 'there is no AuthUser');
     return null;
   }
-  const auth: Settings = { user: user.value };
-  collected.mapped(source, user.line, user.key, 'auth.user');
-  const mechanism = method && mechanismOf(method.value);
-  if (method && mechanism === 'LOGIN') collected.mapped(source, method.line, method.key, 'the strongest mechanism that both sides have');
-  else if (method && mechanism) {
+  const auth: TomlTable = { user: user.value };
+  map('authuser', 'auth.user');
+  const method = settings.get('authmethod')?.value;
+  const mechanism = method === undefined ? null : mechanismOf(method);
+  if (mechanism === 'LOGIN') map('authmethod', STRONGEST_MECHANISM);
+  else if (mechanism !== null) {
     auth.mechanisms = [mechanism];
-    collected.mapped(source, method.line, method.key, 'auth.mechanisms');
-  } else if (method) collected.approximated(source, method.line, method.key, 'the strongest mechanism that both sides have');
-  if (password?.value) {
-    auth.password = password.value;
-    collected.mapped(
-      source,
-      password.line,
-      password.key,
-      `auth.password, which ends before any "#"; better in a file of its own, named by auth.password_file`,
-    );
+    map('authmethod', 'auth.mechanisms');
+  } else if (method !== undefined) approximate('authmethod', STRONGEST_MECHANISM);
+  const password = settings.get('authpass')?.value ?? '';
+  if (password !== '') {
+    auth.password = password;
+    map('authpass', `auth.password, which ends before any "#"; ${PASSWORD_IN_FILE}`);
   } else {
     auth.password_file = '/etc/nospool/password';
-    collected.approximated(source, user.line, 'AuthPass', 'no password is written: put it into /etc/nospool/password');
+    notes.approximated(file, user.line, 'AuthPass', 'no password is written: put it into /etc/nospool/password');
   }
   return auth;
 }
@@ -220,8 +206,8 @@ function authOf(settings: ReadonlyMap<string, Line>, source: Source, collected: 
 /** The last uid of the system's own accounts. */
 const LAST_SYSTEM_UID = 999;
 
-/** Who has no mail of their own: "root" goes for all of them. */
-function systemLogins(passwd: Source | null): readonly string[] {
+/** Logins whose mail goes to the address of Root. */
+function systemLogins(passwd: ForeignFile | null): readonly string[] {
   const logins = (passwd?.text ?? '').split('\n').flatMap((line) => {
     const [login = '', , uid = ''] = line.split(':');
     return /^\d+$/.test(uid) && Number(uid) <= LAST_SYSTEM_UID && login !== '' ? [login] : [];
@@ -230,44 +216,41 @@ function systemLogins(passwd: Source | null): readonly string[] {
 }
 
 interface Revaliases {
-  readonly collected: Notes;
-  readonly rewrite: Settings;
+  readonly notes: Notes;
+  readonly rewrite: TomlTable;
   readonly routers: RouterPlan[];
   readonly host: HostPlan;
   readonly hub: Hub;
-  readonly security: ReturnType<typeof securityOf>;
+  readonly security: ReturnType<typeof readSecurity>;
 }
 
 /** `login:address[:mailhub[:port]]`; the last line of a login counts. */
-function readRevaliases(source: Source, { collected, rewrite, routers, host, hub, security }: Revaliases): void {
+function readRevaliases(file: ForeignFile, { notes, rewrite, routers, host, hub, security }: Revaliases): void {
   const last = new Map<string, { readonly line: number; readonly parts: readonly string[] }>();
-  for (const { line, text } of linesOf(source)) {
+  for (const { line, text } of numberLines(file)) {
     const [login = '', ...parts] = text
       .replace(/#.*$/, '')
       .trim()
       .split(/\s*:\s*/);
     if (login === '' || parts.length === 0) continue;
     const before = last.get(login);
-    if (before) collected.dropped(source, before.line, login, `line ${line} comes later, and counts`);
+    if (before) notes.dropped(file, before.line, login, printLaterCounts(line));
     last.set(login, { line, parts });
   }
   for (const [login, { line, parts }] of last) {
     const [address = '', name = hub.name, written = ''] = parts;
     if (address === '') continue;
     rewrite[login] = address;
-    collected.mapped(source, line, login, `rewrite: ${address}`);
-    collected.approximated(source, line, login, 'the From field is rewritten as well where it names that login; ssmtp leaves it');
+    notes.mapped(file, line, login, `rewrite: ${address}`);
+    notes.approximated(file, line, login, 'the From field is rewritten as well where it names that login; ssmtp leaves it');
     const port = portOf(written) ?? hub.port;
     if (name === hub.name && port === hub.port) continue;
     const url = urlOf(name, port, security === 'tls' ? 'tls' : 'smtp');
-    const router = routerName(
-      login,
-      routers.map(({ settings }) => settings.name as string),
-    );
+    const router = routerName(login, routers);
     routers.push({
       settings: { name: router, driver: 'manualroute', senders: [address] },
       hosts: [{ url, tls: host.tls, auth: host.auth === null ? null : 'default' }],
     });
-    collected.mapped(source, line, login, `router "${router}", to ${url}${host.auth === null ? '' : ', with the same password'}`);
+    notes.mapped(file, line, login, `router "${router}", to ${url}${host.auth === null ? '' : ', with the same password'}`);
   }
 }

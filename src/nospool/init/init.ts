@@ -1,59 +1,23 @@
 /**
- * `nospool init`: the first configuration, from flags and, on a terminal, a question for each that is missing. Writes a
- * file that holds no password, and the password into a file of its own.
+ * `nospool init`: writes the first configuration from flags, and on a terminal asks a question for each flag that is
+ * missing. The configuration holds no password: that goes into a file of its own.
  */
 import { chmodSync, chownSync, existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { createInterface } from 'node:readline';
-import { Writable } from 'node:stream';
 import { interpret } from '../../config/interpret.ts';
-import { SYSTEM_FILE } from '../../config/read.ts';
+import { SYSTEM_FILE, userFile } from '../../config/read.ts';
 import { parseToml } from '../../config/toml.ts';
-import { type Identity, identify } from '../../process/identity.ts';
-import { echo, failWith, writeDocument, writeLines } from '../../process/stderr.ts';
-import { parseSmarthost } from '../../router/smarthost.ts';
-import { lineOf } from '../../smtp/line.ts';
-import { isDomain, parseMailbox } from '../../smtp/path.ts';
+import { identify } from '../../process/identity.ts';
+import { failWith, writeDocument, writeLines } from '../../process/stderr.ts';
 import { quoteForShell } from '../../trust/rules.ts';
-import { makeFolder, reasonOf, writeWhole } from '../files.ts';
-import { printStarter, type StarterAnswers } from './starter.ts';
-
-/** Texts as on the command line; null = not given. */
-export interface InitOptions {
-  readonly smarthost: string | null;
-  readonly user: string | null;
-  readonly passwordFile: string | null;
-  /** Whose members may read the password, too. */
-  readonly group: string | null;
-  readonly domain: string | null;
-  readonly from: string | null;
-  readonly root: string | null;
-  readonly output: string | null;
-  readonly force: boolean;
-}
-
-/** Whoever answers the questions; null = the answers ended. */
-export interface Questioner {
-  readonly ask: (question: string) => Promise<string | null>;
-  /** What is typed is not shown. */
-  readonly askSecret: (question: string) => Promise<string | null>;
-  readonly close: () => void;
-}
-
-/** What the command needs of the world. */
-export interface Surroundings {
-  readonly who: Pick<Identity, 'euid' | 'home' | 'hostname'>;
-  readonly environment: Readonly<Record<string, string | undefined>>;
-  /** null: nobody is there to be asked. */
-  readonly questioner: Questioner | null;
-  readonly aliasFile: string;
-  /** The number of a group of this host, by its name; null = there is none. */
-  readonly gidOf: (group: string) => number | null;
-}
+import { explainSystemError, makeFoldersAbove, writeWhole } from '../write-files.ts';
+import { type FirstAnswers, printFirstConfig } from './first-config.ts';
+import { collectAnswers, type InitOptions, type InitSurroundings } from './questions.ts';
+import { openTerminal } from './terminal.ts';
 
 /** 0 when the file was written. */
 export async function runInit(options: InitOptions): Promise<number> {
-  const questioner = process.stdin.isTTY && process.stdout.isTTY ? onTerminal() : null;
+  const questioner = process.stdin.isTTY && process.stdout.isTTY ? openTerminal() : null;
   try {
     return await init(options, { who: identify(process.env), environment: process.env, questioner, aliasFile: '/etc/aliases', gidOf });
   } finally {
@@ -61,60 +25,60 @@ export async function runInit(options: InitOptions): Promise<number> {
   }
 }
 
-/** The command without a terminal of its own. */
-export async function init(options: InitOptions, world: Surroundings): Promise<number> {
+/** The command in given surroundings. */
+export async function init(options: InitOptions, world: InitSurroundings): Promise<number> {
   const output = options.output === null ? defaultPlace(world) : path.resolve(options.output);
-  if (output === null) return failWith('this user has no home directory: say where the file is to be with --output');
+  if (output === null) return failWith('this user has no home directory: name the file with --output');
   if (existsSync(output) && !options.force) return failWith(`${output} exists: --force replaces it, --output writes another file`);
   const isSystem = output === SYSTEM_FILE;
   const passwordFile = path.resolve(
     options.passwordFile ?? (isSystem ? '/etc/nospool/password' : path.join(path.dirname(output), 'password')),
   );
 
-  const answered = await answersFor(options, passwordFile, isSystem, world);
-  if (answered === null) return failWith('nothing was written');
-  if (typeof answered === 'string') return failWith(answered);
-  const { password, gid } = answered;
-  const answers = { ...answered.answers, lock: isSystem };
+  const answered = await collectAnswers(options, passwordFile, isSystem, world);
+  if (!answered.ok) return failWith(answered.detail);
+  if (answered.value === null) return failWith('nothing was written');
+  const { password, gid, group } = answered.value;
+  const answers = { ...answered.value.answers, lock: isSystem };
 
-  const text = printStarter(answers);
+  const text = printFirstConfig(answers);
   const errors = errorsOf(output, text, isSystem, world);
   if (errors.length > 0) return failWith(...errors, 'nothing was written');
   const before = existsSync(passwordFile);
   try {
-    makeFolder(output);
-    // A group that is to read the password must be able to get there.
-    if (answers.user !== '') makeFolder(passwordFile, isSystem ? 0o755 : 0o700);
+    makeFoldersAbove(output);
+    // A group that may read the password must be able to enter the folder.
+    if (answers.user !== '') makeFoldersAbove(passwordFile, isSystem ? 0o755 : 0o700);
     if (password !== '') writeWhole(passwordFile, `${password}\n`, 0o600);
     if (gid !== null && existsSync(passwordFile)) {
       chownSync(passwordFile, world.who.euid, gid);
       chmodSync(passwordFile, 0o640);
     }
-    // It holds no secret, and in /etc every user's sendmail has to read it.
+    // The file holds no secret, and every user's sendmail reads the one in /etc.
     writeWhole(output, text, isSystem ? 0o644 : 0o600);
   } catch (error) {
-    return failWith(`cannot write ${(error as NodeJS.ErrnoException).path ?? output}: ${reasonOf(error)}`);
+    return failWith(`cannot write ${(error as NodeJS.ErrnoException).path ?? output}: ${explainSystemError(error)}`);
   }
   writeDocument(text);
   const fate = password !== '' ? 'written' : before ? 'kept' : 'missing';
   const usual = output === defaultPlace(world);
   writeLines([
     '',
-    ...lastWords(output, isSystem, answers, fate, answered.group),
+    ...lastWords(output, isSystem, answers, fate, group),
     `Try it: nospool check${usual ? '' : ` -C ${quoteForShell(output)}`}`,
   ]);
   return 0;
 }
 
-/** Of a file that holds the password, or is to. */
-type Fate = 'written' | 'kept' | 'missing';
+/** The file for the password: written now, left as it was, or still to be written. */
+type PasswordFate = 'written' | 'kept' | 'missing';
 
-function lastWords(output: string, isSystem: boolean, { user, passwordFile }: StarterAnswers, fate: Fate, group: string): string[] {
+function lastWords(output: string, isSystem: boolean, { user, passwordFile }: FirstAnswers, fate: PasswordFate, group: string): string[] {
   const lines = [`This is now in ${output}.`];
   if (isSystem)
     lines.push(
       'It is locked: files of users, -C and the environment cannot put another configuration in its place.',
-      'If they are to, take out the line lock = true.',
+      'To let them, take out the line lock = true.',
     );
   const file = quoteForShell(passwordFile);
   if (user === '') {
@@ -126,132 +90,18 @@ function lastWords(output: string, isSystem: boolean, { user, passwordFile }: St
   if (group !== '') lines.push(`Members of group ${group} can send, too: usermod -aG ${group} USER adds one.`);
   else if (isSystem)
     lines.push(
-      'Root alone can read the password, and so send. To let members of a group send, too:',
+      'Root alone can read the password, so root alone can send. To let members of a group send, too:',
       `  groupadd --system nospool; chgrp nospool ${file}; chmod 640 ${file}`,
       '  usermod -aG nospool USER',
     );
   return lines;
 }
 
-function defaultPlace({ who, environment }: Surroundings): string | null {
-  if (who.euid === 0) return SYSTEM_FILE;
-  const folder = environment.XDG_CONFIG_HOME?.startsWith('/')
-    ? environment.XDG_CONFIG_HOME
-    : who.home === null
-      ? null
-      : `${who.home}/.config`;
-  return folder === null ? null : `${folder}/nospool/config.toml`;
+function defaultPlace({ who, environment }: InitSurroundings): string | null {
+  return who.euid === 0 ? SYSTEM_FILE : userFile(environment, who.home);
 }
 
-/** What a text must be, as a sentence about the text when it is not. */
-type Check = (text: string) => string | null;
-
-const aSmarthost: Check = (text) => {
-  const read = parseSmarthost(text);
-  return read.ok ? null : read.detail;
-};
-const aUser: Check = (text) => (/\p{Cc}/u.test(text) ? 'a user has no control characters' : null);
-const aDomain: Check = (text) => {
-  if (text !== '' && !isDomain(text)) return `"${text}" is not a domain such as example.org`;
-  return text === '' || text.includes('.') ? null : `"${text}" is not a domain such as example.org: it has no dot`;
-};
-const anAddress: Check = (text) => (text === '' || parseMailbox(text).ok ? null : `"${text}" is not an address such as ops@example.org`);
-/** What aliases of other programs lead to, and ours do not. */
-const aTarget: Check = (text) =>
-  /^"?[/|:\\~]/.test(text)
-    ? `"${text}" is not an address such as ops@example.org: nothing is delivered to files and programs`
-    : anAddress(text);
-const aPassword: Check = (text) => (/\p{Cc}/u.test(text) ? 'a password has no control characters' : null);
-
-interface Question {
-  readonly text: string;
-  readonly initial: string;
-  readonly check: Check;
-  readonly isSecret?: true;
-}
-
-interface Answered {
-  readonly answers: Omit<StarterAnswers, 'lock'>;
-  /** '' = none was given. */
-  readonly password: string;
-  /** '' = none. */
-  readonly group: string;
-  readonly gid: number | null;
-}
-
-/** From flags, else asked for, else what they are by default; a sentence when a flag is wrong, null when the answers ended. */
-async function answersFor(
-  options: InitOptions,
-  passwordFile: string,
-  isSystem: boolean,
-  { questioner, who, gidOf, aliasFile }: Surroundings,
-): Promise<Answered | string | null> {
-  if (options.smarthost === null && questioner === null) return 'say which smart host: nospool init --smarthost mail.example.org';
-  const aGroup: Check = (text) =>
-    text === '' || gidOf(text) !== null ? null : `there is no group "${text}": groupadd --system ${quoteForShell(text)} makes it`;
-  const from = options.from ?? '';
-  const given: readonly (readonly [string | null, Check])[] = [
-    [options.smarthost, aSmarthost],
-    [options.user, aUser],
-    [options.group, aGroup],
-    [options.domain, aDomain],
-    [options.root, aTarget],
-    [from.replaceAll('{login}', 'login'), anAddress],
-  ];
-  for (const [text, check] of given) {
-    const wrong = text === null ? null : check(text);
-    if (wrong !== null) return wrong;
-  }
-
-  /** null once the answers have ended. */
-  const answer = async (flag: string | null, question: Question): Promise<string | null> =>
-    flag ?? (questioner ? await asked(questioner, question) : question.initial);
-  const smarthost = await answer(options.smarthost, {
-    text: 'Smart host (mail.example.org: STARTTLS; mail.example.org:465: TLS)',
-    initial: '',
-    check: aSmarthost,
-  });
-  if (smarthost === null) return null;
-  const user = await answer(options.user, { text: 'User there (empty: it asks for none)', initial: '', check: aUser });
-  if (user === null) return null;
-  const keeps = existsSync(passwordFile) ? `empty: ${passwordFile} keeps the one that it has` : `goes to ${passwordFile}`;
-  const secret = { text: `Password of ${user} (not shown; ${keeps})`, initial: '', check: aPassword, isSecret: true } as const;
-  const password = user === '' || !questioner ? '' : await asked(questioner, secret);
-  if (password === null) return null;
-  const isShared = isSystem && user !== '';
-  const group = isShared
-    ? await answer(options.group, { text: 'Group whose members may send, too (empty: root alone)', initial: '', check: aGroup })
-    : (options.group ?? '');
-  if (group === null) return null;
-  const name = await who.hostname();
-  const qualifyDomain = await answer(options.domain, { text: 'Domain of addresses without one', initial: domainOf(name), check: aDomain });
-  if (qualifyDomain === null) return null;
-  const root = await answer(options.root, { text: "Who gets root's mail (empty: root at that domain)", initial: '', check: aTarget });
-  if (root === null) return null;
-  const aliases = existsSync(aliasFile) ? aliasFile : '';
-  const answers = { smarthost, user, passwordFile, qualifyDomain, from, root, aliasFile: aliases };
-  return { answers, password, group, gid: group === '' ? null : gidOf(group) };
-}
-
-/** What stands behind the first label, if that is more than a top-level domain. */
-function domainOf(name: string): string {
-  const parent = name.slice(name.indexOf('.') + 1);
-  return !name.includes('.') ? '' : parent.includes('.') ? parent : name;
-}
-
-async function asked({ ask, askSecret }: Questioner, { text, initial, check, isSecret }: Question): Promise<string | null> {
-  const question = `${text}${initial === '' ? '' : ` [${initial}]`}: `;
-  for (;;) {
-    const answer = await (isSecret ? askSecret(question) : ask(question));
-    if (answer === null) return null;
-    const chosen = isSecret ? answer : answer.trim() || initial;
-    const wrong = check(chosen);
-    if (wrong === null) return chosen;
-    writeLines([`  ${wrong}`]);
-  }
-}
-
-/** By group(5); a number stands for itself. */
+/** The number of a group in /etc/group; a number stands for itself. */
 function gidOf(group: string): number | null {
   if (/^\d{1,9}$/.test(group)) return Number(group);
   try {
@@ -264,53 +114,10 @@ function gidOf(group: string): number | null {
   }
 }
 
-/** What reading the file will say: nothing is written that sendmail would refuse. */
-function errorsOf(file: string, text: string, isSystem: boolean, { who }: Surroundings): readonly string[] {
+/** The errors that sendmail would report, so that nothing is written that it refuses. */
+function errorsOf(file: string, text: string, isSystem: boolean, { who }: InitSurroundings): readonly string[] {
   const toml = parseToml(text);
   if (!toml.ok) return [`bug: ${file}:${toml.line}: ${toml.detail}`];
-  const answer = interpret({ path: file, toml, refuses: () => null, isSystem }, {}, { home: who.home });
+  const answer = interpret({ path: file, toml: toml.value, refuses: () => null, isSystem }, {}, { home: who.home });
   return answer.ok ? [] : answer.errors;
-}
-
-/** What is typed while nothing is asked is kept for what comes, and not shown: it may be the password. */
-function onTerminal(): Questioner {
-  let isShown = false;
-  const output = new Writable({
-    write(chunk, _encoding, done) {
-      if (isShown) echo(chunk);
-      done();
-    },
-  });
-  const lines = createInterface({ input: process.stdin, output, terminal: true, historySize: 0 });
-  const early: string[] = [];
-  let answered: ((line: string | null) => void) | null = null;
-  let isOver = false;
-  lines.on('line', (line) => {
-    isShown = false;
-    if (answered === null) early.push(line);
-    else answered(line);
-    answered = null;
-  });
-  lines.once('close', () => {
-    isOver = true;
-    answered?.(null);
-  });
-  const next = (question: string, isSecret: boolean): Promise<string | null> => {
-    const typed = early.shift();
-    if (typed !== undefined || isOver) {
-      echo(`${lineOf(question)}${isSecret ? '' : lineOf(typed ?? '')}\n`);
-      return Promise.resolve(typed ?? null);
-    }
-    if (isSecret) echo(lineOf(question));
-    isShown = !isSecret;
-    lines.setPrompt(isSecret ? '' : lineOf(question));
-    lines.prompt(true);
-    return new Promise((resolve) => {
-      answered = (line) => {
-        if (isSecret) echo('\n');
-        resolve(line);
-      };
-    });
-  };
-  return { ask: (question) => next(question, false), askSecret: (question) => next(question, true), close: () => lines.close() };
 }

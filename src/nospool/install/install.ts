@@ -1,6 +1,6 @@
 /**
- * `nospool install` and `uninstall`: this program as /usr/sbin/sendmail, mailq and newaliases. Root and every user's
- * programs will run what is installed, so nobody else may be able to change it. Knows no configuration.
+ * `nospool install` and `uninstall`: make this program /usr/sbin/sendmail, mailq and newaliases, or undo that. Root and the
+ * programs of every user run the installed code, so only root may be able to change it. Knows no configuration.
  */
 
 import { spawn } from 'node:child_process';
@@ -28,30 +28,30 @@ import { failWith, writeLines } from '../../process/stderr.ts';
 import { VERSION } from '../../process/version.ts';
 import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
 import { quoteForShell } from '../../trust/rules.ts';
-import { reasonOf, writeWhole } from '../files.ts';
-import { printMemoryTest } from './execmem.ts';
+import { explainSystemError, writeWhole } from '../write-files.ts';
+import { printMemoryTest } from './memory-test.ts';
 import { BUN_ENVIRONMENT, BUN_FLAGS, MARK, printWrapper, withoutCompiler } from './wrapper.ts';
-import { whatOthersMayChange } from './writers.ts';
+import { describeDanger } from './writers.ts';
 
 export interface InstallOptions {
-  /** A folder that stands for `/`, as in an image that is being made. */
+  /** A folder that stands for `/`, as for a container image. */
   readonly root: string;
   /** The interpreter; null = the one that runs now. */
   readonly runtime: string | null;
 }
 
-/** Where callers look: LSB 5.0 has the first two; the others are what people call. */
-const PLACES = ['usr/sbin/sendmail', 'usr/lib/sendmail', 'usr/bin/mailq', 'usr/bin/newaliases'];
+/** Programs call the first two (LSB 5.0), and people the others. */
+const COMMAND_PLACES = ['usr/sbin/sendmail', 'usr/lib/sendmail', 'usr/bin/mailq', 'usr/bin/newaliases'];
 const SAVED = '.nospool-saved';
-/** Where sendmail is, seen from a part of the bundle, from the bundle, and from the sources. */
-const BUILT = ['../sendmail.cjs', './sendmail.cjs', '../../dist/sendmail.cjs'];
-/** What is installed where others may change the code that runs now: a copy of it. */
+/** The sendmail command, seen from a chunk of the bundle, from the bundle, and from the sources. */
+const COMMAND_FILES = ['../sendmail.cjs', './sendmail.cjs', '../../../dist/sendmail.cjs'];
+/** The folder for copies of the code, which are installed where others may change the code that runs now. */
 const COPIES = 'usr/local/lib/nospool';
-const COPY = /^code-/;
+const COPY_NAME = /^code-/;
 
 /** 0 when all is in place. */
 export async function runInstall(options: InstallOptions): Promise<number> {
-  // Everybody is to run what is written, whatever the umask of who installs it.
+  // Everybody must be able to run the files, whatever the umask of the caller.
   const umask = process.umask(0o022);
   try {
     return await install(options);
@@ -62,7 +62,7 @@ export async function runInstall(options: InstallOptions): Promise<number> {
 
 async function install({ root, runtime }: InstallOptions): Promise<number> {
   const base = path.resolve(root);
-  const built = BUILT.map((place) => fileURLToPath(new URL(place, import.meta.url))).find((file) => existsSync(file));
+  const built = COMMAND_FILES.map((place) => fileURLToPath(new URL(place, import.meta.url))).find((file) => existsSync(file));
   if (built === undefined) return failWith('there is no dist/sendmail.cjs beside this program: run "npm run build" first');
   const found = realpathSync(built);
   const answering = await findRuntime(base, runtime, found);
@@ -72,7 +72,7 @@ async function install({ root, runtime }: InstallOptions): Promise<number> {
   let command = found;
   const danger = dangerTo(base, codeOf(found));
   if (danger !== null) {
-    const copied = copy(base, found, danger);
+    const copied = copyCode(base, found, danger);
     if (!copied.ok) return failWith(copied.detail);
     command = copied.value;
     facts.push(`${danger}, so the code was copied to ${path.dirname(command)}: after an upgrade run "nospool install" again`);
@@ -85,20 +85,22 @@ async function install({ root, runtime }: InstallOptions): Promise<number> {
     command: within(base, command),
     isBun: chosen.isBun,
     memoryTest: memoryTest === null ? null : within(base, memoryTest),
-    hasSplit: await splits(base),
+    hasSplit: await hasSplit(base),
   });
   const scripts = [script];
-  for (const place of PLACES) {
+  for (const place of COMMAND_PLACES) {
     const file = path.join(base, place);
     try {
-      if (isOurs(file)) scripts.push(readFileSync(file, 'latin1'));
+      if (isOurScript(file)) scripts.push(readFileSync(file, 'latin1'));
       facts.push(...installOne(file, script, path.join(base, 'usr/sbin/sendmail')));
     } catch (error) {
       writeLines(facts);
-      return failWith(`cannot write ${file}: ${reasonOf(error)}${isDenied(error) ? '; run it as root, or name another --root' : ''}`);
+      return failWith(
+        `cannot write ${file}: ${explainSystemError(error)}${isDenied(error) ? '; run it as root, or name another --root' : ''}`,
+      );
     }
   }
-  // What a script named until now may be starting at this moment: it goes the next time.
+  // A copy that a script named until now may be starting at this moment, so the next installation removes it.
   removeCopies(base, scripts);
   notes.unshift(...closedTo(base, [chosen.interpreter, command]));
   writeLines([...facts, ...notes]);
@@ -108,11 +110,11 @@ async function install({ root, runtime }: InstallOptions): Promise<number> {
 interface Runtime {
   readonly interpreter: string;
   readonly isBun: boolean;
-  /** Of the runtime, as it says it. */
+  /** As the runtime prints it. */
   readonly version: string;
 }
 
-/** What the script is to run; a failure is a sentence. */
+/** The runtime for the script, which has been tried. */
 async function findRuntime(base: string, named: string | null, command: string): Promise<Parsed<Runtime>> {
   const interpreter = named === null ? nameInPath(base, process.execPath) : path.resolve(named);
   let danger: string | null;
@@ -120,11 +122,11 @@ async function findRuntime(base: string, named: string | null, command: string):
     accessSync(interpreter, constants.X_OK);
     danger = dangerTo(base, [interpreter]);
   } catch (error) {
-    return unparsed(`cannot run ${interpreter}: ${reasonOf(error)}`);
+    return unparsed(`cannot run ${interpreter}: ${explainSystemError(error)}`);
   }
   if (danger !== null)
     return unparsed(
-      `${interpreter} is not to run for everybody, because ${danger}: install Node or Bun where only ${base === '/' ? 'root' : 'you'} may change it, and name it with --runtime`,
+      `${interpreter} must not run for everybody, because ${danger}: install Node or Bun where only ${base === '/' ? 'root' : 'you'} may change it, and name it with --runtime`,
     );
   const { said: version } = await run(interpreter, ['-p', 'process.versions.bun ? "bun " + process.versions.bun : process.version'], '');
   const isBun = /^bun \d/.test(version);
@@ -135,38 +137,38 @@ async function findRuntime(base: string, named: string | null, command: string):
   return parsed({ interpreter, isBun, version: version.trim() });
 }
 
-/** By the name that the user's PATH has for it, which an upgrade leaves as it is; not by a name that others may change. */
+/** The interpreter's name in PATH, because an upgrade leaves that name as it is. A name that others may change is not taken. */
 function nameInPath(base: string, interpreter: string): string {
   const names = [path.basename(interpreter), 'node', 'nodejs', 'bun'];
   const candidates = (process.env.PATH ?? '')
     .split(':')
     .filter((folder) => folder.startsWith('/'))
     .flatMap((folder) => names.map((name) => path.join(folder, name)));
-  const isIt = (file: string): boolean => {
+  const isSameFile = (file: string): boolean => {
     try {
       return realpathSync(file) === realpathSync(interpreter) && dangerTo(base, [file]) === null;
     } catch {
       return false;
     }
   };
-  return candidates.find(isIt) ?? interpreter;
+  return candidates.find(isSameFile) ?? interpreter;
 }
 
 /**
- * What somebody else may change of these files; null = nothing. Root is trusted, and below --root who installs, whose group
- * many systems let write, too.
+ * A sentence about the first of these files that somebody else may change; null = there is none. Trusts root, and below
+ * --root also the caller and the caller's group, because many systems let that group write.
  */
 function dangerTo(base: string, files: readonly string[]): string | null {
   const isRoot = base === '/' || process.geteuid?.() === 0;
   const trusted = isRoot ? { uids: [0], gids: [] } : { uids: [0, process.geteuid?.() ?? 0], gids: [process.getegid?.() ?? 0] };
   for (const file of files) {
-    const danger = whatOthersMayChange(file, trusted, isBelow(base, file) ? base : '/');
+    const danger = describeDanger(file, trusted, isBelow(base, file) ? base : '/');
     if (danger !== null) return danger;
   }
   return null;
 }
 
-/** The files that run when mail is sent, and what is beside them. */
+/** The files that run when mail is sent, with their compiled code. */
 function codeOf(command: string): string[] {
   const folder = path.dirname(command);
   const compiled = path.join(folder, 'compiled');
@@ -179,10 +181,11 @@ function codeOf(command: string): string[] {
   ];
 }
 
-/** Copies the command to where only root may change it; the value is the copy's path. */
-function copy(base: string, command: string, danger: string): Parsed<string> {
+/** Copies the code to where only root may change it. The value is the path of the copied command. */
+function copyCode(base: string, command: string, danger: string): Parsed<string> {
   const from = path.dirname(command);
-  const cannot = (reason: string): Parsed<string> => unparsed(`everybody would run what others may change, because ${danger}: ${reason}`);
+  const cannot = (reason: string): Parsed<string> =>
+    unparsed(`everybody would run code that others may change, because ${danger}: ${reason}`);
   if (base !== '/')
     return cannot('with --root nothing is copied, so give it to root (chown, chmod), or run it from a folder that only root may change');
   if (process.geteuid?.() !== 0) return cannot('run this as root, and the code is copied to where only root may change it');
@@ -197,37 +200,37 @@ function copy(base: string, command: string, danger: string): Parsed<string> {
     for (const each of [fresh, old]) rmSync(each, { recursive: true, force: true });
     mkdirSync(fresh);
     for (const name of names) copyFileSync(path.join(from, name), path.join(fresh, name));
-    // The modes of the files it was copied from say nothing of it.
+    // The copy gets modes of its own, because those of the original may be too narrow or too wide.
     for (const name of ['', ...names]) chmodSync(path.join(fresh, name), name === '' ? 0o755 : 0o644);
     if (existsSync(folder)) renameSync(folder, old);
     renameSync(fresh, folder);
     rmSync(old, { recursive: true, force: true });
   } catch (error) {
-    return cannot(`it cannot be copied to ${folder}: ${reasonOf(error)}`);
+    return cannot(`it cannot be copied to ${folder}: ${explainSystemError(error)}`);
   }
   return parsed(path.join(folder, path.basename(command)));
 }
 
-/** Takes away the copies that no script names. */
+/** Removes the copies that no script names. */
 function removeCopies(base: string, scripts: readonly string[]): void {
   const parent = path.join(base, COPIES);
   if (!existsSync(parent)) return;
-  for (const name of readdirSync(parent).filter((each) => COPY.test(each)))
+  for (const name of readdirSync(parent).filter((each) => COPY_NAME.test(each)))
     if (!scripts.some((script) => script.includes(`/${COPIES}/${name}/`)))
       rmSync(path.join(parent, name), { recursive: true, force: true });
   if (readdirSync(parent).length === 0) rmdirSync(parent);
 }
 
-/** Whether env takes -S, as GNU's does, on the system whose root is `base`. */
-async function splits(base: string): Promise<boolean> {
+/** True if env on the system below `base` takes -S, as that of GNU does. */
+async function hasSplit(base: string): Promise<boolean> {
   const own = path.join(base, 'usr/bin/env');
   const { status } = await run(existsSync(own) ? own : '/usr/bin/env', ['-S', 'A=1 /bin/sh', '-c', 'exit 7'], '');
   return status === 7;
 }
 
 /**
- * Leaves compiled code beside the command, so that a start need not compile it: always anew. Without it the command is only
- * slower, so what goes wrong is a note. Node has another code where it may compile nothing.
+ * Compiles the code anew and keeps the result beside the command, so that a start need not compile it. A failure is only a
+ * note, because without that code the command is merely slower. A Node that may compile nothing at run time needs other code.
  */
 async function compile({ interpreter, isBun, version }: Runtime, command: string): Promise<string[]> {
   const compiler = path.join(path.dirname(command), 'compile.cjs');
@@ -238,7 +241,7 @@ async function compile({ interpreter, isBun, version }: Runtime, command: string
   return [];
 }
 
-/** The program of memory.ts beside the command; null where there is none or it cannot be written. */
+/** Writes the program of memory-test.ts beside the command; null where there is none or it cannot be written. */
 function writeMemoryTest(command: string): string | null {
   const program = printMemoryTest(process.arch);
   if (program === null) return null;
@@ -252,13 +255,13 @@ function writeMemoryTest(command: string): string | null {
   }
 }
 
-/** Milliseconds: all that is run here takes a fraction of one second. */
-const PATIENCE = 20_000;
+/** Milliseconds. Every program that runs here takes a fraction of one second. */
+const LONGEST_RUN = 20_000;
 
 function run(program: string, argv: readonly string[], input: string): Promise<{ readonly status: number | null; readonly said: string }> {
   return new Promise((resolve) => {
     let said = '';
-    const child = spawn(program, argv, { stdio: 'pipe', env: BUN_ENVIRONMENT, timeout: PATIENCE });
+    const child = spawn(program, argv, { stdio: 'pipe', env: BUN_ENVIRONMENT, timeout: LONGEST_RUN });
     for (const stream of [child.stdout, child.stderr])
       stream.setEncoding('utf8').on('data', (text: string) => {
         said += text;
@@ -272,19 +275,19 @@ function run(program: string, argv: readonly string[], input: string): Promise<{
 
 const isBelow = (base: string, file: string): boolean => base !== '/' && file.startsWith(`${base}/`);
 
-/** The path as it will be when `base` is the root. */
+/** The path after `base` has become the root. */
 const within = (base: string, file: string): string => (isBelow(base, file) ? file.slice(base.length) : file);
 
 const isDenied = (error: unknown): boolean => ['EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '');
 
 function installOne(file: string, script: string, sendmail: string): string[] {
   mkdirSync(path.dirname(file), { recursive: true, mode: 0o755 });
-  // A link to sendmail leads to us already, and belongs to whoever made it.
+  // A link to sendmail leads here already, and belongs to the system.
   if (file !== sendmail && leadsTo(file, sendmail)) return [`${file} is a link to ${sendmail}`];
   const facts: string[] = [];
-  if (exists(file) && !isOurs(file)) {
+  if (exists(file) && !isOurScript(file)) {
     renameSync(file, file + SAVED);
-    facts.push(`${file}: what was there is now ${file}${SAVED}`);
+    facts.push(`${file}: the file that was there is now ${file}${SAVED}`);
   }
   writeWhole(file, script, 0o755);
   return [...facts, `${file} written`];
@@ -294,13 +297,13 @@ function installOne(file: string, script: string, sendmail: string): string[] {
 export async function runUninstall({ root }: Pick<InstallOptions, 'root'>): Promise<number> {
   const base = path.resolve(root);
   const facts: string[] = [];
-  for (const place of PLACES) {
+  for (const place of COMMAND_PLACES) {
     const file = path.join(base, place);
     try {
       facts.push(...uninstallOne(file));
     } catch (error) {
       writeLines(facts);
-      return failWith(`cannot take away ${file}: ${reasonOf(error)}`);
+      return failWith(`cannot remove ${file}: ${explainSystemError(error)}`);
     }
   }
   removeCopies(base, []);
@@ -309,19 +312,19 @@ export async function runUninstall({ root }: Pick<InstallOptions, 'root'>): Prom
 }
 
 function uninstallOne(file: string): string[] {
-  if (!isOurs(file)) return exists(file + SAVED) ? [`${file} is not of nospool any more; ${file}${SAVED} is left as it is`] : [];
+  if (!isOurScript(file)) return exists(file + SAVED) ? [`${file} is not of nospool any more; ${file}${SAVED} is left as it is`] : [];
   if (exists(file + SAVED)) {
     renameSync(file + SAVED, file);
-    return [`${file} is what it was before`];
+    return [`${file} is restored`];
   }
   unlinkSync(file);
-  return [`${file} taken away`];
+  return [`${file} removed`];
 }
 
 const exists = (file: string): boolean => lstatSync(file, { throwIfNoEntry: false }) !== undefined;
 
-/** A script of ours itself, not a link to one. */
-function isOurs(file: string): boolean {
+/** True for a script of ours, not for a link to one. */
+function isOurScript(file: string): boolean {
   const stats = lstatSync(file, { throwIfNoEntry: false });
   return stats?.isFile() === true && stats.size < 16_384 && readFileSync(file, 'latin1').includes(`\n${MARK}`);
 }
@@ -334,7 +337,7 @@ function leadsTo(file: string, sendmail: string): boolean {
   }
 }
 
-/** A word for each folder that other users may not enter: their sendmail would not start. */
+/** A note for each folder that some users may not enter, because their sendmail would not start. */
 export function closedTo(base: string, files: readonly string[]): string[] {
   if (base !== '/') return [];
   const closed = new Set<string>();

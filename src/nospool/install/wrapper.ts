@@ -1,28 +1,29 @@
 /**
- * The shell script that `nospool install` writes as /usr/sbin/sendmail. The runtime reads its environment, and reserves
- * its memory, before our first line runs. So the script takes out what a caller may have left there, opens descriptors
- * that are closed, chooses flags for processes that may do less than others, and says what cannot be started. Knows no
- * file system.
+ * Prints the shell script that `nospool install` writes as /usr/sbin/sendmail. A runtime reads its environment and reserves
+ * its memory before our first line runs. So the script removes variables that a caller may have left, opens closed
+ * descriptors, chooses flags for restricted processes, and reports what cannot be started. Knows no file system.
  */
+import { quoteForShell } from '../../trust/rules.ts';
+
 export interface Wrapping {
-  /** Of nospool. */
+  /** The version of nospool. */
   readonly version: string;
   readonly interpreter: string;
   /** sendmail.cjs. */
   readonly command: string;
   readonly isBun: boolean;
-  /** The program of memory.ts, where there is one for this machine. */
+  /** The program of memory-test.ts; null = there is none for this machine. */
   readonly memoryTest: string | null;
-  /** Whether /usr/bin/env takes -S. */
+  /** True if /usr/bin/env takes -S. */
   readonly hasSplit: boolean;
 }
 
-/** By this line a script is known to be ours. */
+/** This line tells a script of ours from others. */
 export const MARK = '# Written by "nospool install"';
 
 /**
- * What a caller may have set that changes or ends the runtime before our code runs. NODE_CHANNEL_FD names a descriptor
- * that only a child of the caller has; OPENSSL_… and the CA variables are read by Node's OpenSSL.
+ * Variables that change or end the runtime before our code runs. NODE_CHANNEL_FD names a descriptor that only a child of
+ * the caller has; Node's OpenSSL reads OPENSSL_… and the CA variables.
  */
 const UNSET = [
   ...['NODE_OPTIONS', 'NODE_EXTRA_CA_CERTS', 'NODE_PATH', 'NODE_TLS_REJECT_UNAUTHORIZED', 'NODE_REDIRECT_WARNINGS'],
@@ -33,22 +34,22 @@ const UNSET = [
   ...['BUN_OPTIONS', 'BUN_INSPECT', 'BUN_INSPECT_CONNECT_TO', 'BUN_INSPECT_NOTIFY', 'BUN_INSPECT_PRELOAD', 'BUN_CONFIG_VERBOSE_FETCH'],
 ];
 
-/** Bun would read these files in whatever folder the caller is, and in all folders above it. */
+/** Without these flags Bun would read such files in the caller's folder and in all folders above it. */
 export const BUN_FLAGS = ['--no-env-file', '--config=/dev/null', '--tsconfig-override=/dev/null'];
-/** Bun would keep what it compiles in $HOME, which may be another user's, and run it from there. */
+/** Otherwise Bun would keep compiled code in $HOME, which may be another user's, and run it from there. */
 export const BUN_ENVIRONMENT = { BUN_RUNTIME_TRANSPILER_CACHE_PATH: '0' };
 
 /**
- * Flags for a Node that may compile nothing at run time: where no memory can be both written and run (systemd's
- * MemoryDenyWriteExecute), and where there is little address space. Node 20 and 22 must also be told to leave WebAssembly
- * out, because they print a warning otherwise; later ones do not know that flag.
+ * Flags for a Node that may compile nothing at run time, because no memory can be both written and run (systemd's
+ * MemoryDenyWriteExecute) or because there is little address space. Node 20 and 22 print a warning unless a flag turns
+ * WebAssembly off, too; later ones do not know that flag.
  */
 export const withoutCompiler = (version: string): string[] =>
   /^v2[02]\./.test(version) ? ['--jitless', '--no-expose-wasm'] : ['--jitless'];
 
 /**
- * KiB of address space that a message over TLS needs, with some to spare: with its compiler, and without by version. With
- * less the runtime does not start, dies later, or hangs.
+ * KiB of address space that a message over TLS needs, with some to spare: with the compiler, and without it by version.
+ * With less the runtime does not start, dies later, or hangs.
  */
 const WITH_COMPILER = 2_000_000;
 const WITHOUT_COMPILER: readonly (readonly [pattern: string, least: number])[] = [
@@ -58,31 +59,29 @@ const WITHOUT_COMPILER: readonly (readonly [pattern: string, least: number])[] =
 ];
 const FOR_BUN = 450_000;
 
-export const quoted = (text: string): string => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
-
-/** Only what every POSIX shell has built in, except where mail fails: there may be no PATH. */
+/** The script uses only builtins of every POSIX shell, except where mail fails, because there may be no PATH. */
 export function printWrapper({ version, interpreter, command, isBun, memoryTest, hasSplit }: Wrapping): string {
-  const runtime = quoted(interpreter);
-  const program = quoted(command);
-  const notSent = (reason: string): string => `end 'not sent' ${quoted(reason)}`;
+  const runtime = quoteForShell(interpreter);
+  const program = quoteForShell(command);
+  const notSent = (reason: string): string => `end 'not sent' ${quoteForShell(reason)}`;
   const failed = notSent(`cannot run ${interpreter}`);
   const words = isBun ? [runtime, ...BUN_FLAGS, program] : [runtime, program];
   return [
     hasSplit ? SPLIT : '#!/bin/sh',
-    `${MARK} of nospool ${version}; "nospool uninstall" takes it away.`,
+    `${MARK} of nospool ${version}; "nospool uninstall" removes it.`,
     'true 3>&2 || exec 2>/dev/null',
     '{ true 3>&1; } 2>/dev/null || exec >/dev/null',
-    folded(['unset', ...UNSET, ...(hasSplit ? ['PWD'] : [])]),
+    foldWords(['unset', ...UNSET, ...(hasSplit ? ['PWD'] : [])]),
     ...(isBun ? Object.entries(BUN_ENVIRONMENT).map(([key, value]) => `export ${key}=${value}`) : []),
-    NAMES,
+    BY_NAME,
     END,
     `[ -x ${runtime} ] || ${notSent(`${interpreter}, which runs nospool, is not there: run "nospool install" again`)}`,
     `[ -r ${program} ] || ${notSent(`${command} is not there: run "nospool install" again`)}`,
-    `trap ${quoted(failed)} EXIT`,
-    '# Where bash is the shell, exec fails without that trap.',
+    `trap ${quoteForShell(failed)} EXIT`,
+    '# Without execfail, bash ends on a failed exec and does not run that trap.',
     '[ -z "$BASH_VERSION" ] || shopt -s execfail',
     LIMIT,
-    ...(isBun ? [limitedBun(words, failed)] : [askMemory(memoryTest), restrictedNode(runtime, program, failed)]),
+    ...(isBun ? [runLimitedBun(words, failed)] : [askMemory(memoryTest), runRestrictedNode(runtime, program, failed)]),
     `exec ${words.join(' ')} "$@"`,
     failed,
     '',
@@ -90,12 +89,12 @@ export function printWrapper({ version, interpreter, command, isBun, memoryTest,
 }
 
 /**
- * A shell in a folder that was removed complains on standard error, before it reads its script; with this PWD it does not
+ * A shell in a folder that was removed complains on standard error before it reads its script. With this PWD it does not
  * ask where it is.
  */
 const SPLIT = '#!/usr/bin/env -S PWD=/proc/self/cwd /bin/sh';
 
-const NAMES = `case \${0##*/} in
+const BY_NAME = `case \${0##*/} in
 mailq) set -- -bp "$@" ;;
 newaliases) set -- -bi "$@" ;;
 runq) set -- -q "$@" ;;
@@ -104,7 +103,7 @@ rmail) set -- -i "$@" ;;
 esac`;
 
 const END = `
-# end WORD REASON: says and logs why there is no message. What the caller is still writing is read, lest it die of that.
+# end WORD REASON: reports and logs why no message is sent. It reads what the caller still writes, so that the caller does not die of SIGPIPE.
 end() {
   trap - EXIT
   printf 'sendmail: %s\\n' "$2" >&2
@@ -126,7 +125,7 @@ end() {
 }`;
 
 const LIMIT = `
-# A limit of address space, in KiB, that cannot be lifted, and is too low for a runtime with its compiler.
+# The limit of address space in KiB, if it cannot be lifted and is too low for a runtime with its compiler.
 limit=
 if ! ulimit -S -v unlimited 2>/dev/null; then
   limit=$(ulimit -H -v 2>/dev/null)
@@ -140,10 +139,10 @@ if ! ulimit -S -v unlimited 2>/dev/null; then
 fi`;
 
 /**
- * Runs the words where \`limit\` is set. What dies for want of memory is to be told, so the shell stays, and passes on the
- * signals that end a delivery.
+ * Runs the words where `limit` is set. The shell stays, so that it can report a runtime that dies for want of memory, and
+ * it passes on the signals that end a delivery.
  */
-const limited = (name: string, words: readonly string[], failed: string): string => `
+const runLimited = (name: string, words: readonly string[], failed: string): string => `
   trap - EXIT
   [ $limit -ge $least ] ||
     end 'not sent' "${name} needs $least KiB of address space and has $limit (ulimit -v; Dovecot: vsz_limit)"
@@ -172,8 +171,8 @@ const limited = (name: string, words: readonly string[], failed: string): string
     end 'uncertain' "${name} died (status $status) with $limit KiB of address space (ulimit -v): a server may have the message"
   exit $status`;
 
-const limitedBun = (words: readonly string[], failed: string): string => `if [ -n "$limit" ]; then
-  least=${FOR_BUN}${limited('Bun', words, failed)}
+const runLimitedBun = (words: readonly string[], failed: string): string => `if [ -n "$limit" ]; then
+  least=${FOR_BUN}${runLimited('Bun', words, failed)}
 fi`;
 
 const askMemory = (program: string | null): string => `
@@ -182,24 +181,24 @@ forbidden=${
   program === null
     ? ''
     : `
-test=${quoted(program)}
+test=${quoteForShell(program)}
 if [ -z "$limit" ] && [ -x "$test" ]; then
   "$test" 2>/dev/null
   [ $? -ne 1 ] || forbidden=yes
 fi`
 }`;
 
-const restrictedNode = (runtime: string, program: string, failed: string): string => `
+const runRestrictedNode = (runtime: string, program: string, failed: string): string => `
 if [ -n "$limit$forbidden" ]; then
   case $(${runtime} --version 2>/dev/null) in
 ${WITHOUT_COMPILER.map(([pattern, least]) => `  ${pattern}) least=${least} flags='${withoutCompiler(pattern).join(' ')}' ;;\n`).join('')}  esac
   if [ -z "$limit" ]; then
     exec ${runtime} $flags ${program} "$@"
     ${failed}
-  fi${limited('Node', [runtime, '$flags', '--v8-pool-size=0', program], failed)}
+  fi${runLimited('Node', [runtime, '$flags', '--v8-pool-size=0', program], failed)}
 fi`;
 
-const folded = (words: readonly string[]): string =>
+const foldWords = (words: readonly string[]): string =>
   words
     .join(' ')
     .replace(/(.{1,100})( |$)/g, '$1 \\\n  ')

@@ -7,7 +7,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Program } from '../../../src/nospool/import/programs.ts';
+import type { ForeignProgram } from '../../../src/nospool/import/import-from.ts';
 import { makeCertificate } from '../../../src/transport/tls/certificate.ts';
 import { confined, type Daemon, freePort, scratch, startDaemon } from './daemon.ts';
 import { SENDERS_UNPACKED } from './needs.ts';
@@ -88,7 +88,7 @@ const emptied = (queue: string) => `i=0; while [ -n "$(ls -A ${queue})" ] && [ $
 
 const unpacked = (name: string) => `${SENDERS_UNPACKED}/${name}/usr`;
 
-export const SENDERS: Readonly<Record<Program, Sender>> = {
+export const SENDERS: Readonly<Record<ForeignProgram, Sender>> = {
   msmtp: { file: '/etc/msmtprc', over: [], script: '', argv: ['/usr/bin/msmtp'], after: '' },
   ssmtp: {
     file: '/etc/ssmtp/ssmtp.conf',
@@ -181,7 +181,7 @@ function runIn(
 }
 
 /** The program itself sends. */
-export const sendBy = (program: Program, etc: Etc, args: readonly string[], input: string): Promise<Ran> =>
+export const sendBy = (program: ForeignProgram, etc: Etc, args: readonly string[], input: string): Promise<Ran> =>
   runIn(etc, SENDERS[program], [...SENDERS[program].argv, ...args], input);
 
 /** nospool does what it is told, in the same world. */

@@ -1,34 +1,34 @@
 /**
- * The first configuration, of about ten lines, from the answers to a few questions. Asks nothing and writes nothing.
+ * Prints the first configuration, about ten lines, from the answers of `nospool init`. Asks nothing and writes nothing.
  */
-import { type Plan, printPlan, type RouterPlan } from '../print-config.ts';
+import { type ConfigPlan, printConfig, type RouterPlan } from '../print-config.ts';
 
 /** '' = not answered. */
-export interface StarterAnswers {
+export interface FirstAnswers {
   /** As in `smarthosts`. */
   readonly smarthost: string;
   readonly user: string;
-  /** Where the password is or will be; used with `user` only. */
+  /** The file that holds or will hold the password; used with `user` only. */
   readonly passwordFile: string;
   readonly qualifyDomain: string;
   readonly from: string;
-  /** Who gets the mail of root. */
+  /** The address that gets the mail of root. */
   readonly root: string;
-  /** An alias file that exists, to be asked after `root`. */
+  /** An alias file that exists. Its router comes behind that of `root`. */
   readonly aliasFile: string;
-  /** Of the system file: no other configuration counts. */
+  /** True makes the system file the only configuration. */
   readonly lock: boolean;
 }
 
-/** The text of nospool.toml. It holds no secret: any mode will do. */
-export function printStarter({ smarthost, user, passwordFile, qualifyDomain, from, root, aliasFile, lock }: StarterAnswers): string {
+/** The text of nospool.toml. Its file may have any mode, because it holds no secret. */
+export function printFirstConfig({ smarthost, user, passwordFile, qualifyDomain, from, root, aliasFile, lock }: FirstAnswers): string {
   const routers: RouterPlan[] = [];
   if (root !== '') {
     routers.push({ settings: { name: 'root', driver: 'redirect' }, data: { root } });
-    // Where a router is written, aliases need one of their own.
+    // Once any router is written, the alias file needs a router, too.
     if (aliasFile !== '') routers.push({ settings: { name: 'aliases', driver: 'redirect', file: aliasFile } });
   }
-  const plan: Plan = {
+  const plan: ConfigPlan = {
     remarks: ['See nospool.toml(5) for all keys; "nospool check" tries what is written here.'],
     hosts: [{ url: smarthost, tls: {}, auth: user === '' ? null : { user, password_file: passwordFile } }],
     top: { ...(qualifyDomain && { qualify_domain: qualifyDomain }), ...(from && { from }), ...(lock && { lock }) },
@@ -36,5 +36,5 @@ export function printStarter({ smarthost, user, passwordFile, qualifyDomain, fro
     routers,
     rewrite: {},
   };
-  return printPlan(plan);
+  return printConfig(plan);
 }

@@ -1,15 +1,15 @@
-/** How far a message has got, as one line of a terminal that is written over and over. Knows no message and no descriptor. */
+/** The progress of a message, as one line of a terminal that is overwritten. Knows no message and no descriptor. */
 
-/** Octets below which a message is through before anybody can read the line. */
+/** Octets. A smaller message is sent before anybody can read the line. */
 export const WORTH_SHOWING = 1024 * 1024;
-/** Milliseconds between two lines: more cannot be read. */
+/** Milliseconds between two lines, because nobody reads faster. */
 const PACE = 100;
 const BAR = 24;
 
 export interface Progress {
-  /** Octets of content sent so far; less than before when another smart host is tried. */
+  /** Takes the octets of content sent so far; fewer than before when the next smart host is tried. */
   readonly sent: (octets: number) => void;
-  /** Takes the line away. */
+  /** Removes the line. */
   readonly end: () => void;
 }
 
@@ -17,8 +17,8 @@ export interface Progress {
 const mebibytes = (octets: number): string => (octets / 2 ** 20).toFixed(1);
 
 /**
- * As much as fits before the last column. `total` null: not known; the line ends of a file may make it a little more than was
- * expected.
+ * Prints as much as fits before the last column. `total` null: not known. It may be a little too small, because line ends
+ * become CRLF on the way.
  */
 export function printProgress(octets: number, total: number | null, milliseconds: number, columns = 80): string {
   const rate = milliseconds > 0 ? (octets / milliseconds) * 1000 : 0;
@@ -43,7 +43,7 @@ export function printProgress(octets: number, total: number | null, milliseconds
 const printSeconds = (seconds: number): string =>
   seconds < 60 ? `${seconds} s` : seconds < 3600 ? `${Math.ceil(seconds / 60)} min` : `${Math.ceil(seconds / 3600)} h`;
 
-/** A line for a message of `total` octets (null: not known); nothing is written for a small one, and '' at the end. */
+/** The line for a message of `total` octets (null: not known). Writes nothing for a small message, and '' at the end. */
 export function progressLine(
   total: number | null,
   write: (line: string) => void,
@@ -52,22 +52,22 @@ export function progressLine(
 ): Progress {
   const start = now();
   let last = Number.NEGATIVE_INFINITY;
-  let shown = false;
-  let waiting = false;
+  let isShown = false;
+  let isWaiting = false;
   return {
     sent(octets) {
       if ((total ?? octets) < WORTH_SHOWING) return;
       const time = now();
       const isEnd = total !== null && octets >= total;
-      if (time - last < PACE && !(isEnd && !waiting)) return;
-      waiting = isEnd;
+      if (time - last < PACE && !(isEnd && !isWaiting)) return;
+      isWaiting = isEnd;
       last = time;
-      shown = true;
+      isShown = true;
       write(printProgress(octets, total, time - start, columns()));
     },
     end() {
-      if (shown) write('');
-      shown = false;
+      if (isShown) write('');
+      isShown = false;
     },
   };
 }

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { suite } from 'uvu';
-import { type LogEntry, readEntries } from '../../src/nospool/log.ts';
+import { type LogEntry, readEntries } from '../../src/nospool/show-log.ts';
 import { configured, nospool } from '../support/admin.ts';
 import { scratch } from '../support/command.ts';
 
@@ -81,7 +81,7 @@ for (const [argv, ids, why] of SEARCHES)
     assert.deepEqual(idsIn(run.stdout), ids);
   });
 
-test('without a word the last ten', async () => {
+test('without a word the last ten entries are shown', async () => {
   const run = await nospool('log', '--config', logged(Array.from({ length: 30 }, (_, i) => `line ${i}`)));
   assert.deepEqual(
     run.stdout.trim().split('\n'),
@@ -95,7 +95,7 @@ const JSON_LINES = [
   { time: 'x', id: C, outcome: 'discarded', to: [] },
 ].map((record) => JSON.stringify(record));
 
-test('a log in JSON', async () => {
+test('a log in JSON is shown', async () => {
   const config = logged([...JSON_LINES, '{not json']);
   const found = await nospool('log', '--config', config, 'Übel');
   assert.equal(found.stdout, `${JSON_LINES[1]}\n`);
@@ -103,7 +103,7 @@ test('a log in JSON', async () => {
   assert.deepEqual(JSON.parse(failed.stdout), JSON.parse(JSON_LINES[1] as string));
 });
 
-test('--json of the other form, and nothing that a terminal would obey', async () => {
+test('--json works for the other form, and nothing that a terminal would obey is printed', async () => {
   const config = logged([`${T} ${A} <= a@b.example U=\x1b[31mred`, `${T} ${A} Completed`]);
   const json = await nospool('log', '--config', config, '--json');
   assert.deepEqual(Object.keys(JSON.parse(json.stdout)), ['id', 'lines']);
@@ -117,11 +117,11 @@ test('--file is read in place of the configured log', async () => {
   assert.deepEqual(idsIn((await nospool('log', '--file', file, A)).stdout), [A]);
 });
 
-// the key log, what standard error says
+// the key log, standard error
 const NOWHERE: readonly (readonly [string, RegExp])[] = [
   ['syslog', /journalctl -t nospool/],
-  ['stderr', /^nospool: nothing is kept: log = "stderr"\n$/],
-  ['none', /^nospool: nothing is kept: log = "none"\n$/],
+  ['stderr', /^nospool: no log is kept: log = "stderr"\n$/],
+  ['none', /^nospool: no log is kept: log = "none"\n$/],
   ['/nonexistent/log', /^nospool: cannot read \/nonexistent\/log: there is no such file or directory\n$/],
 ];
 for (const [log, expected] of NOWHERE)
@@ -133,13 +133,13 @@ for (const [log, expected] of NOWHERE)
     assert.match(run.stderr, expected);
   });
 
-test('nothing found is exit status 1', async () => {
+test('the exit status is 1 when nothing is found', async () => {
   const run = await nospool('log', '--config', logged(EXIM), 'carol', 'dave');
   assert.deepEqual([run.status, run.stdout], [1, '']);
   assert.match(run.stderr, /has no entry with carol and dave\n$/);
 });
 
-/** What stands before lines of ours in other logs. */
+/** The text before lines of ours in other logs. */
 const BEFORE: readonly (readonly [string, string])[] = [
   ['', 'nothing'],
   ['Nov 22 16:01:04 web1 nospool[77]: ', 'syslog and journalctl'],
@@ -150,7 +150,7 @@ const BEFORE: readonly (readonly [string, string])[] = [
   ['2026-11-22T16:01:04.000000000Z stderr F ', 'a container runtime'],
 ];
 for (const [before, whose] of BEFORE)
-  test(`O8: lines with an offset from UTC, and what ${whose} puts before them`, async () => {
+  test(`lines with an offset from UTC are found behind the text that ${whose} puts before them`, async () => {
     const lines = [
       'Nov 22 16:01:03 web1 cron[12]: (root) CMD (alice@example.org)',
       `${before}${T} +0100 ${A} <= web1@example.org U=root P=local S=315`,
@@ -168,7 +168,7 @@ for (const [before, whose] of BEFORE)
     assert.equal(found.id, B);
   });
 
-test('O8: journalctl -o json', async () => {
+test('the output of journalctl -o json is read', async () => {
   const config = logged(
     [`${T} +0000 ${A} <= ü@b.example`, `${T} +0000 ${A} Completed`].map((MESSAGE) =>
       JSON.stringify({ SYSLOG_IDENTIFIER: 'nospool', MESSAGE }),
@@ -177,28 +177,28 @@ test('O8: journalctl -o json', async () => {
   assert.equal((await nospool('log', '--config', config)).stdout, `${T} +0000 ${A} <= ü@b.example\n${T} +0000 ${A} Completed\n\n`);
 });
 
-test('O8: a log that gzip has compressed, in parts too; what others compress is told', async () => {
+test('a log that gzip compressed is read, in parts, too; for other programs an error names the command', async () => {
   const file = path.join(scratch(), 'log.1');
   const whole = Buffer.concat([gzipSync(`${EXIM.slice(0, 6).join('\n')}\n`), gzipSync(EXIM.slice(6).join('\n'))]);
   writeFileSync(file, whole);
   const run = await nospool('log', '--file', file, 'alice@example.org');
   assert.deepEqual(idsIn(run.stdout), [A, C]);
   writeFileSync(file, whole.subarray(0, 60));
-  assert.match((await nospool('log', '--file', file)).stderr, /^nospool: cannot read .*: what is compressed there ends too early\n$/);
+  assert.match((await nospool('log', '--file', file)).stderr, /^nospool: cannot read .*: the compressed data ends too early\n$/);
   writeFileSync(file, Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, 0]));
   assert.equal((await nospool('log', '--file', file)).stderr, `nospool: ${file} is compressed: zstdcat ${file} | nospool log -\n`);
 });
 
 const NOSPOOL = fileURLToPath(new URL('../../dist/nospool.mjs', import.meta.url));
 
-// the arguments, what standard input has
+// arguments, standard input
 const INPUTS: readonly (readonly [readonly string[], string | Buffer])[] = [
   [['-'], `${EXIM.join('\n')}\n`],
   [['--file', '-'], `${EXIM.join('\n')}\n`],
   [['--file=-', '--last', '9'], gzipSync(EXIM.join('\n'))],
 ];
 for (const [args, input] of INPUTS)
-  test(`O8: nospool log ${args.join(' ')} reads standard input`, () => {
+  test(`nospool log ${args.join(' ')} reads standard input`, () => {
     const run = spawnSync(process.execPath, [NOSPOOL, 'log', ...args, '--failed'], { input, encoding: 'utf8' });
     assert.equal(run.status, 0, run.stderr);
     assert.deepEqual(idsIn(run.stdout), [B, C, D]);

@@ -1,12 +1,12 @@
 import assert from 'node:assert';
 import { suite } from 'uvu';
-import { printResolved } from '../../src/nospool/route.ts';
+import { printResolved } from '../../src/nospool/show-route.ts';
 import { configured, nospool, sinkWith } from '../support/admin.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('route');
 
-test('--resolve shows addresses, and what cannot be resolved with its reason; nobody is connected to', () =>
+test('--resolve shows addresses, and the reason where there are none; it connects to nobody', () =>
   within(20_000, async () => {
     const sink = await sinkWith();
     const { config } = configured(
@@ -31,7 +31,7 @@ test('--resolve shows addresses, and what cannot be resolved with its reason; no
     assert.equal(sink.told.length, 1, 'it listened and nothing else');
   }));
 
-test('records that cannot be had stand in place of the names', () => {
+test('an error about MX or SRV records stands in place of the names', () => {
   const resolved = { url: 'smtp://example.org:25/MX', problem: 'no MX records of example.org: the name is unknown', names: [] };
   assert.deepEqual(printResolved(resolved), ['smtp://example.org:25/MX', '  no MX records of example.org: the name is unknown']);
 });

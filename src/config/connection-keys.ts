@@ -1,12 +1,12 @@
 /**
- * The keys that say how a smart host is reached: proxy, source address, family; at the top of the file and in the table of
- * a smart host. Looks nothing up and reads no secret.
+ * Reads the keys that say how a smart host is reached (proxy, source address, family), at the top of the file and in the
+ * table of a smart host. Looks nothing up and reads no secret.
  */
 
 import { type Link, type ProxyPolicy, parseSmarthost, type Secret } from '../router/smarthost.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { isIPv4, isIPv6 } from '../smtp/path.ts';
-import { ownSecret } from './policy.ts';
+import { markOwn } from './policy.ts';
 import { type Reading, take } from './table.ts';
 import { type Entries, parsePath, type Written } from './values.ts';
 
@@ -15,24 +15,24 @@ const SOCKS_PORT = 1080;
 
 const PROXIES = '"socks5://proxy.example.org:1080" or "http://user@proxy.example.org:3128"';
 
-/** `base` with the keys of one table over it. A proxy that is written brings its own password or none. */
+/** The keys of one table over `base`. A proxy that is written does not inherit a password. */
 export function linkOver(reading: Reading, section: '' | 'host', base: Link, entries: Entries): Link {
-  const sourceAddress = entries.has('source_address') ? sourceOf(reading, section, entries) : base.sourceAddress;
+  const sourceAddress = entries.has('source_address') ? readSourceAddress(reading, section, entries) : base.sourceAddress;
   return {
     proxy: proxyOver(reading, section, base, entries),
     sourceAddress,
-    family: familyOf(reading, section, base, entries, sourceAddress),
+    family: readFamily(reading, section, base, entries, sourceAddress),
   };
 }
 
-/** True where nothing is said that a socket of this host could not have. */
+/** True for a link without proxy, source address and family. */
 export const isDirect = ({ proxy, sourceAddress, family }: Link): boolean => proxy === null && sourceAddress === '' && family === 'any';
 
 function proxyOver(reading: Reading, section: '' | 'host', base: Link, entries: Entries): ProxyPolicy | null {
   const written = entries.get('proxy');
   const text = take(reading, entries, section, 'text', 'proxy');
   const found = entries.get('proxy_password_file');
-  // A proxy from the environment replaces the file's, and with it the file's password.
+  // A proxy from the environment replaces that of the file, and with it the file's password.
   const password = written?.line === 0 && found?.line !== 0 ? undefined : found;
   const file = password ? take(reading, entries, section, 'text', 'proxy_password_file') : '';
   if (!written) {
@@ -51,26 +51,26 @@ function proxyOver(reading: Reading, section: '' | 'host', base: Link, entries: 
   if (proxy.value.user !== '' && file === '') reading.complain(written, 'has a user, so it needs proxy_password_file beside it');
   if (password && file !== '' && proxy.value.user === '')
     reading.complain(password, 'needs a user in proxy, as in "socks5://user@proxy.example.org:1080"');
-  return { ...proxy.value, secret: file === '' ? { from: 'none' } : secretAt(reading, file, password) };
+  return { ...proxy.value, secret: file === '' ? { from: 'none' } : secretFrom(reading, file, password) };
 }
 
-/** As in password_file: a relative name is a systemd credential. */
-function secretAt(reading: Reading, file: string, written: Written | undefined): Secret {
-  const own = ownSecret(reading, written);
+/** A relative name is a systemd credential, as in password_file. */
+function secretFrom(reading: Reading, file: string, written: Written | undefined): Secret {
+  const own = markOwn(reading, written);
   if (!file.startsWith('~') && !file.split('/').some((part) => part === '.' || part === '..')) return { from: 'file', path: file, ...own };
   const path = parsePath(file, reading.directories);
   if (!path.ok && written) reading.complain(written, `${path.detail}, or the name of a systemd credential`);
   return { from: 'file', path: path.ok ? path.value : file, ...own };
 }
 
-/** `socks5://[user@]host[:port]` or `http://[user@]host:port`; the user is percent-encoded. Never repeats what may be a password. */
+/** `socks5://[user@]host[:port]` or `http://[user@]host:port`; the user is percent-encoded. Errors repeat nothing that may be a password. */
 export function parseProxy(text: string): Parsed<Omit<ProxyPolicy, 'secret'>> {
   const found = /^(socks5|http):\/\/(?:([^/]*)@)?([^@/]+)\/?$/i.exec(text);
   if (!found) return unparsed(`expects ${PROXIES}`);
   const [, word = '', coded = '', place = ''] = found;
   const scheme = word.toLowerCase() as ProxyPolicy['scheme'];
   if (coded.includes(':')) return unparsed('expects no password in the address: write user@ and proxy_password_file');
-  const user = decoded(coded);
+  const user = decodeUser(coded);
   if (user === null) return unparsed('expects the user in UTF-8, with "%25" for "%"');
   // RFC 7617 §2: the first colon ends the user.
   if (scheme === 'http' && user.includes(':')) return unparsed('expects a user without ":" for an HTTP proxy');
@@ -81,7 +81,7 @@ export function parseProxy(text: string): Parsed<Omit<ProxyPolicy, 'secret'>> {
   return parsed({ scheme, host: address.value.host, port: hasPort ? address.value.port : SOCKS_PORT, user });
 }
 
-function decoded(text: string): string | null {
+function decodeUser(text: string): string | null {
   try {
     const user = decodeURIComponent(text);
     return /\p{Cc}/u.test(user) ? null : user;
@@ -90,7 +90,7 @@ function decoded(text: string): string | null {
   }
 }
 
-function sourceOf(reading: Reading, section: '' | 'host', entries: Entries): string {
+function readSourceAddress(reading: Reading, section: '' | 'host', entries: Entries): string {
   const text = take(reading, entries, section, 'text', 'source_address');
   const written = entries.get('source_address');
   if (text === '' || familyOfAddress(text) !== null) return text;
@@ -101,13 +101,14 @@ function sourceOf(reading: Reading, section: '' | 'host', entries: Entries): str
 /** A zone (RFC 4007 §11) says which link a link-local address is on. */
 const familyOfAddress = (text: string): 4 | 6 | null => (isIPv4(text) ? 4 : isIPv6(text.replace(/%[A-Za-z0-9._-]+$/, '')) ? 6 : null);
 
-/** What the source address can reach, else what is written. */
-function familyOf(reading: Reading, section: '' | 'host', base: Link, entries: Entries, sourceAddress: string): Link['family'] {
+/** The family of the source address, else the written one. */
+function readFamily(reading: Reading, section: '' | 'host', base: Link, entries: Entries, sourceAddress: string): Link['family'] {
   const written = entries.get('family');
   const word = written ? take(reading, entries, section, 'choice', 'family') : '';
-  const asked = written ? (word === '4' ? 4 : word === '6' ? 6 : 'any') : entries.has('source_address') ? 'any' : base.family;
+  const wanted = written ? (word === '4' ? 4 : word === '6' ? 6 : 'any') : entries.has('source_address') ? 'any' : base.family;
   const possible = familyOfAddress(sourceAddress);
-  if (possible === null) return asked;
-  if (written && asked !== 'any' && asked !== possible) reading.complain(written, `contradicts source_address, which is of IPv${possible}`);
+  if (possible === null) return wanted;
+  if (written && wanted !== 'any' && wanted !== possible)
+    reading.complain(written, `contradicts source_address, which is of IPv${possible}`);
   return possible;
 }

@@ -1,9 +1,9 @@
-/** Files that a command writes whole: never half of one, never over another unless told so. */
+/** Writes files whole: a reader finds the old file or the new one, never half of it. */
 import { closeSync, fchmodSync, fsyncSync, mkdirSync, openSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
-/** What stands behind an error of the system, for people. */
-export function reasonOf(error: unknown): string {
+/** The reason of a system error in words. */
+export function explainSystemError(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;
   const words: Readonly<Record<string, string>> = {
     EACCES: 'permission denied',
@@ -14,20 +14,20 @@ export function reasonOf(error: unknown): string {
     ENOTDIR: 'a part of the path is not a directory',
     EROFS: 'the file system is read-only',
     ENOSPC: 'the disk is full',
-    Z_BUF_ERROR: 'what is compressed there ends too early',
-    Z_DATA_ERROR: 'what is compressed there is damaged',
+    Z_BUF_ERROR: 'the compressed data ends too early',
+    Z_DATA_ERROR: 'the compressed data is damaged',
   };
   return words[code ?? ''] ?? code ?? message;
 }
 
-/** Writes a file of that mode, whatever the umask, beside its place and then into it. Throws what the system says. */
+/** Writes a file beside its place and then moves it there. It gets `mode` whatever the umask. Throws the system's error. */
 export function writeWhole(file: string, text: string | Uint8Array, mode: number): void {
   const folder = path.dirname(file);
   const beside = path.join(folder, `.${path.basename(file)}.${process.pid}`);
   const fd = openSync(beside, 'wx', 0o600);
   try {
     writeFileSync(fd, text);
-    // The mode last: what is not complete is not to be run.
+    // The mode comes last, so that nobody can run an incomplete file.
     fchmodSync(fd, mode);
     fsyncSync(fd);
     closeSync(fd);
@@ -38,7 +38,7 @@ export function writeWhole(file: string, text: string | Uint8Array, mode: number
   }
 }
 
-/** The folders above a file, with that mode where they have to be made. */
-export function makeFolder(file: string, mode = 0o700): void {
+/** Makes the folders above a file that do not exist, with `mode`. */
+export function makeFoldersAbove(file: string, mode = 0o700): void {
   mkdirSync(path.dirname(file), { recursive: true, mode });
 }

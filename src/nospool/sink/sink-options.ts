@@ -1,4 +1,4 @@
-/** What `nospool sink` can be told, with its defaults. Knows neither the command line nor the server. */
+/** The options of `nospool sink` with their defaults. Knows neither the command line nor the server. */
 
 /** As on the command line; '' and [] are "not given". */
 export interface SinkOptions {
@@ -10,26 +10,26 @@ export interface SinkOptions {
   readonly anywhere: boolean;
   readonly tls: boolean;
   readonly starttls: boolean;
-  /** A file that gets the certificate, for `ca_file`. */
+  /** A file for the certificate, which `ca_file` can name. */
   readonly certificate: string;
   /** `user:password`. */
   readonly auth: string;
   /** Recipients, or `@domain`. */
   readonly refuse: readonly string[];
   readonly defer: readonly string[];
-  /** `connect`, `mail`, `data` or `content`, with `=CODE` behind it or not. */
+  /** `connect`, `mail`, `data` or `content`, alone or with `=CODE` behind it. */
   readonly refuseAt: readonly string[];
   /** Milliseconds. */
   readonly delay: number;
   readonly discard: boolean;
   /** Folder for `.eml` files. */
   readonly store: string;
-  /** Ends after so many; 0: never. */
+  /** The sink ends after so many; 0: never. */
   readonly messages: number;
   readonly json: boolean;
   readonly quiet: boolean;
   readonly lmtp: boolean;
-  /** In place of the usual ones; `none` alone is none. */
+  /** In place of the usual ones; `none` alone means no extension. */
   readonly extensions: readonly string[];
   /** Octets. */
   readonly size: number;

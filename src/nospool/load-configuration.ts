@@ -1,32 +1,23 @@
-/** What the administrator's commands share: who runs them, and the configuration in force. Knows no command. */
+/** The configuration in force and the user who runs an administrator's command. Knows no command. */
+
 import type { Config } from '../config/config.ts';
 import { readConfig } from '../config/read.ts';
-import { parseSender } from '../message/mailboxes.ts';
 import { type Identity, identify } from '../process/identity.ts';
 import { failWith } from '../process/stderr.ts';
 import { VERSION } from '../process/version.ts';
-import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
-import type { ReversePath } from '../smtp/path.ts';
 import { logId } from '../submit/log.ts';
 import type { Submitter } from '../submit/submission.ts';
 
-/** --from as it was written; undefined when it was not. */
-export function givenReversePath(from: string | null): Parsed<ReversePath | undefined> {
-  if (from === null) return parsed(undefined);
-  const path = parseSender(from);
-  return path.ok ? path : unparsed(`--from "${from}": ${path.detail}`);
-}
-
-export interface Setting {
+export interface LoadedConfiguration {
   readonly config: Config;
   readonly warnings: readonly string[];
   readonly who: Identity;
-  /** This host's name; looked up only when asked for. */
+  /** Looks up this host's name, so it is called only by commands that say the name. */
   readonly submitter: () => Promise<Submitter>;
 }
 
-/** `path` is --config, '' = where sendmail looks. A configuration that cannot be used is complained of: null. */
-export async function openSetting(path: string): Promise<Setting | null> {
+/** `path` is --config, '' = where sendmail looks. Reports a configuration that cannot be used, and returns null. */
+export async function loadConfiguration(path: string): Promise<LoadedConfiguration | null> {
   const who = identify(process.env);
   const answer = await readConfig({ path: path === '' ? null : path, isTrusted: true, env: process.env, home: who.home, euid: who.euid });
   if (!answer.ok) {

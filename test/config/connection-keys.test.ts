@@ -9,7 +9,7 @@ const test = suite('how a smart host is reached');
 function links(text: string, env: Record<string, string> = {}): (Link | undefined)[] {
   const toml = parseToml(text);
   assert.ok(toml.ok, text);
-  const got = interpret({ path: '/f', toml, refuses: () => null, isSystem: true }, env, { home: '/home/ops' });
+  const got = interpret({ path: '/f', toml: toml.value, refuses: () => null, isSystem: true }, env, { home: '/home/ops' });
   assert.ok(got.ok, got.ok ? '' : got.errors.join('\n'));
   const routed = got.config.routers.flatMap((router) => (router.driver === 'manualroute' ? router.hosts : []));
   return [...got.config.smarthosts, ...routed].map(({ link }) => link);
@@ -73,14 +73,14 @@ const TABLE: readonly [string, (Link | undefined)[], string][] = [
 ];
 for (const [text, expected, why] of TABLE) test(why, () => assert.deepEqual(links(text), expected));
 
-test('a proxy from the environment replaces the file’s, with its password', () => {
+test('a proxy from the environment replaces that of the file, with its password', () => {
   const text = 'smarthosts = ["a"]\nproxy = "socks5://u@p"\nproxy_password_file = "/pw"';
   assert.deepEqual(links(text, { NOSPOOL_PROXY: 'socks5://q' }), [link({ proxy: proxy({ host: 'q' }) })]);
   const env = { NOSPOOL_PROXY: 'socks5://v@q', NOSPOOL_PROXY_PASSWORD_FILE: '/other', NOSPOOL_FAMILY: '6' };
   assert.deepEqual(links(text, env), [link({ proxy: proxy({ host: 'q', user: 'v', secret: file('/other') }), family: 6 })]);
 });
 
-test('no error repeats what stands before the host of a proxy, which may be a password', () => {
+test('no error repeats the text before the host of a proxy, because it may be a password', () => {
   for (const text of [
     'proxy = "socks5://u:hunter2@p"',
     'proxy = "http://hunter2%ff@p:1"',
@@ -89,7 +89,7 @@ test('no error repeats what stands before the host of a proxy, which may be a pa
   ]) {
     const toml = parseToml(text);
     assert.ok(toml.ok);
-    const got = interpret({ path: '/f', toml, refuses: () => null, isSystem: true }, {}, { home: null });
+    const got = interpret({ path: '/f', toml: toml.value, refuses: () => null, isSystem: true }, {}, { home: null });
     assert.ok(!got.ok, text);
     assert.doesNotMatch(got.errors.join('\n'), /hunter2/);
   }

@@ -1,16 +1,17 @@
 /**
- * `nospool log`: the entries of the log file that hold all the words given, whole: the lines of a message stand together
- * even where other messages were sent at the same time. Knows the two forms of the log, and that syslog, the journal or a
- * container runtime may have put something before its lines; not what they mean.
+ * `nospool log`: shows the entries of the log file that hold all the given words. The lines of a message stand together,
+ * even where other messages were sent at the same time. Knows the two forms of the log, and the text that syslog, the journal
+ * or a container runtime puts before its lines, but not what the entries mean.
  */
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
 import { failWith, writeJson, writeLines } from '../process/stderr.ts';
+import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { textOf } from '../smtp/text.ts';
 import { quoteForShell } from '../trust/rules.ts';
-import { openSetting } from './admin.ts';
-import { reasonOf } from './files.ts';
+import { loadConfiguration } from './load-configuration.ts';
+import { explainSystemError } from './write-files.ts';
 
 export interface LogOptions {
   /** Path of a configuration file; '' = where sendmail looks. */
@@ -30,36 +31,39 @@ export interface LogEntry {
   readonly lines: readonly string[];
 }
 
-/** Where the log goes when nothing is configured and the file can be written. */
+/** The log file when none is configured and this one can be written. */
 const DEFAULT_FILE = '/var/log/nospool.log';
-/** `YYYY-MM-DD hh:mm:ss +hhmm id text`, as Exim's main log has it; the offset from UTC may be absent. */
-const LINE = /(?:^|\s)\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (?:[+-]\d{4} )?(\w{6}-\w{6,11}-\w{2,4}) (.*)$/;
+/** `YYYY-MM-DD hh:mm:ss +hhmm id text`, as in Exim's main log; the offset from UTC may be absent. */
+const EXIM_LINE = /(?:^|\s)\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (?:[+-]\d{4} )?(\w{6}-\w{6,11}-\w{2,4}) (.*)$/;
 /** A line of our log as JSON. */
 const JSON_LINE = /(?:^|\s)(\{"time":.*\})\s*$/;
-/** The line that ends a message's entry. */
-const LAST = /^(Completed$|Partial: |Failed: |Uncertain: |(?:U=\S+ P=\S+ )?not sent: )/;
-/** The program's name as syslog and the journal write it: such a line without an entry of ours is another program's. */
+/** The text of the line that ends a message's entry. */
+const LAST_TEXT = /^(Completed$|Partial: |Failed: |Uncertain: |(?:U=\S+ P=\S+ )?not sent: )/;
+/** A line that syslog or the journal wrote for a program. One that holds no entry of ours is another program's. */
 const OTHERS =
   /^(?:<\d+>1? ?)?(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\S+) (?!not sent: )\S+ (?:\w+\.\w+ )?[^\s:[\]]+(?:\[\d+\])?: /;
-/** Entries without their last line that are kept: those of runs that were killed never get one. */
+/** Entries that may wait for their last line. Those of runs that were killed never get one. */
 const MOST_OPEN = 10_000;
+/** How many entries are shown where neither words nor --last are given. */
 const USUAL = 10;
 
 /** 0 when an entry was found. */
 export async function runLog({ config, file, last, failed, json }: LogOptions, given: readonly string[]): Promise<number> {
-  // Every entry has a hyphen: as a word it can only mean standard input.
+  // "-" means standard input, because as a word it would match every entry.
   const words = given.filter((word) => word !== '-');
-  const path = file ?? (words.length < given.length ? '-' : await configuredFile(config));
-  if (path === null) return 1;
-  if (typeof path !== 'string') return failWith(path.detail);
+  const named = file ?? (words.length < given.length ? '-' : null);
+  const place = named === null ? await findLogFile(config) : parsed(named);
+  if (place === null) return 1;
+  if (!place.ok) return failWith(place.detail);
+  const path = place.value;
   const wanted = words.map((word) => word.toLowerCase());
   const limit = last ?? (words.length === 0 ? USUAL : Number.POSITIVE_INFINITY);
   const found: LogEntry[] = [];
   let count = 0;
   try {
-    const lines = await linesOf(path);
-    if (typeof lines === 'string') return failWith(lines);
-    for await (const entry of readEntries(lines)) {
+    const lines = await openLines(path);
+    if (!lines.ok) return failWith(lines.detail);
+    for await (const entry of readEntries(lines.value)) {
       if (!matches(entry, wanted) || (failed && !isFailed(entry))) continue;
       count++;
       if (limit === Number.POSITIVE_INFINITY) show(entry, json);
@@ -69,28 +73,28 @@ export async function runLog({ config, file, last, failed, json }: LogOptions, g
       }
     }
   } catch (error) {
-    const elsewhere = path === DEFAULT_FILE && file === null ? '; who may not write it has the log in syslog (journalctl -t nospool)' : '';
-    return failWith(`cannot read ${nameOf(path)}: ${reasonOf(error)}${elsewhere}`);
+    const elsewhere = path === DEFAULT_FILE && file === null ? '; users who may not write it log to syslog (journalctl -t nospool)' : '';
+    return failWith(`cannot read ${nameInput(path)}: ${explainSystemError(error)}${elsewhere}`);
   }
   for (const entry of found) show(entry, json);
-  const name = nameOf(path);
+  const name = nameInput(path);
   return count > 0 ? 0 : failWith(words.length === 0 ? `${name} has no such entry` : `${name} has no entry with ${words.join(' and ')}`);
 }
 
-/** The log file in force; a sentence when there is none to be read, null when the configuration was complained of. */
-async function configuredFile(config: string): Promise<string | { readonly detail: string } | null> {
-  const setting = await openSetting(config);
-  if (setting === null) return null;
-  if (setting.warnings.length > 0) failWith(...setting.warnings);
-  const { log } = setting.config;
-  if (log === 'syslog') return { detail: 'the log goes to syslog: look there for "nospool" (journalctl -t nospool)' };
-  if (log === 'stderr' || log === 'none') return { detail: `nothing is kept: log = "${log}"` };
-  return log === '' ? DEFAULT_FILE : log;
+/** The log file in force. null when the configuration cannot be used, which is reported. */
+async function findLogFile(config: string): Promise<Parsed<string> | null> {
+  const loaded = await loadConfiguration(config);
+  if (loaded === null) return null;
+  if (loaded.warnings.length > 0) failWith(...loaded.warnings);
+  const { log } = loaded.config;
+  if (log === 'syslog') return unparsed('the log goes to syslog: look there for "nospool" (journalctl -t nospool)');
+  if (log === 'stderr' || log === 'none') return unparsed(`no log is kept: log = "${log}"`);
+  return parsed(log === '' ? DEFAULT_FILE : log);
 }
 
-const nameOf = (path: string): string => (path === '-' ? 'standard input' : path);
+const nameInput = (path: string): string => (path === '-' ? 'standard input' : path);
 
-/** What compressed files begin with, and what reads them; ours reads gzip's. */
+/** The first octets of compressed files, and the program that reads them. nospool itself reads those of gzip. */
 const COMPRESSED: readonly (readonly [Buffer, string])[] = [
   [Buffer.from([0x28, 0xb5, 0x2f, 0xfd]), 'zstdcat'],
   [Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a]), 'xzcat'],
@@ -98,8 +102,8 @@ const COMPRESSED: readonly (readonly [Buffer, string])[] = [
 ];
 const GZIP = Buffer.from([0x1f, 0x8b]);
 
-/** Lines as octet strings: what is no UTF-8 does no harm. A sentence where they cannot be read. */
-async function linesOf(path: string): Promise<AsyncIterable<string> | string> {
+/** Lines as octet strings, so that text which is not UTF-8 does no harm. */
+async function openLines(path: string): Promise<Parsed<AsyncIterable<string>>> {
   const source: Readable = path === '-' ? process.stdin : createReadStream(path);
   const octets = source[Symbol.asyncIterator]() as AsyncIterableIterator<Buffer>;
   // A pipe may give the first octet alone.
@@ -114,35 +118,35 @@ async function linesOf(path: string): Promise<AsyncIterable<string> | string> {
   const other = COMPRESSED.find(([mark]) => begins(mark));
   if (other !== undefined) {
     source.destroy();
-    return `${nameOf(path)} is compressed: ${path === '-' ? '' : `${other[1]} ${quoteForShell(path)} | `}nospool log -`;
+    return unparsed(`${nameInput(path)} is compressed: ${path === '-' ? '' : `${other[1]} ${quoteForShell(path)} | `}nospool log -`);
   }
   const rest = async function* (): AsyncGenerator<Buffer> {
     yield head;
     yield* octets;
   };
   const whole = Readable.from(rest(), { objectMode: false });
-  return linesIn(begins(GZIP) ? await unzipped(whole) : whole);
+  return parsed(splitLines(begins(GZIP) ? await unzip(whole) : whole));
 }
 
-const linesIn = (input: Readable): AsyncIterable<string> =>
+const splitLines = (input: Readable): AsyncIterable<string> =>
   createInterface({ input: input.setEncoding('latin1'), crlfDelay: Number.POSITIVE_INFINITY });
 
-async function unzipped(source: Readable): Promise<Readable> {
+async function unzip(source: Readable): Promise<Readable> {
   const { createGunzip } = await import('node:zlib');
   const unzip = createGunzip();
   source.on('error', (error) => unzip.destroy(error));
   return source.pipe(unzip);
 }
 
-/** Puts lines of one message together; an entry comes when its last line has come, or at the end. */
+/** Puts the lines of one message together. Yields an entry after its last line, or at the end of the input. */
 export async function* readEntries(lines: AsyncIterable<string>): AsyncGenerator<LogEntry> {
   const open = new Map<string, string[]>();
   for await (const raw of lines) {
-    const line = ofJournal(raw);
+    const line = unwrapJournal(raw);
     const whole = JSON_LINE.exec(line)?.[1];
-    const [, id, text = ''] = whole === undefined ? (LINE.exec(line) ?? []) : [];
+    const [, id, text = ''] = whole === undefined ? (EXIM_LINE.exec(line) ?? []) : [];
     if (id === undefined) {
-      if (whole !== undefined) yield { id: idOf(whole), lines: [whole] };
+      if (whole !== undefined) yield { id: readId(whole), lines: [whole] };
       else if (line !== '' && !OTHERS.test(line)) yield { id: '', lines: [line] };
       continue;
     }
@@ -150,7 +154,7 @@ export async function* readEntries(lines: AsyncIterable<string>): AsyncGenerator
     known.push(line);
     open.set(id, known);
     const [oldest] = open.size > MOST_OPEN ? open.keys() : [];
-    const complete = LAST.test(text) ? id : oldest;
+    const complete = LAST_TEXT.test(text) ? id : oldest;
     if (complete === undefined) continue;
     yield { id: complete, lines: open.get(complete) as string[] };
     open.delete(complete);
@@ -158,20 +162,20 @@ export async function* readEntries(lines: AsyncIterable<string>): AsyncGenerator
   for (const [id, left] of open) yield { id, lines: left };
 }
 
-/** What an entry of `journalctl -o json` says; other lines as they are. */
-function ofJournal(line: string): string {
+/** The message of a line of `journalctl -o json`; another line as it is. */
+function unwrapJournal(line: string): string {
   if (!line.startsWith('{"')) return line;
-  const message = line.includes('"MESSAGE"') ? jsonOf(line)?.MESSAGE : undefined;
+  const message = line.includes('"MESSAGE"') ? readJson(line)?.MESSAGE : undefined;
   return typeof message === 'string' ? Buffer.from(message).toString('latin1') : line;
 }
 
-/** The id of a line in JSON. */
-function idOf(line: string): string {
-  const read = jsonOf(line);
+/** The id in a JSON line; '' = none. */
+function readId(line: string): string {
+  const read = readJson(line);
   return typeof read?.id === 'string' ? read.id : '';
 }
 
-function jsonOf(line: string): Readonly<Record<string, unknown>> | null {
+function readJson(line: string): Readonly<Record<string, unknown>> | null {
   if (!line.startsWith('{')) return null;
   try {
     return JSON.parse(Buffer.from(line, 'latin1').toString('utf8'));
@@ -189,12 +193,12 @@ function matches({ lines }: LogEntry, words: readonly string[]): boolean {
 /** Delivered and discarded messages end in "Completed". */
 function isFailed({ lines }: LogEntry): boolean {
   const last = lines.at(-1) ?? '';
-  const read = jsonOf(last);
+  const read = readJson(last);
   return read === null ? !last.endsWith(' Completed') : read.outcome !== 'accepted' && read.outcome !== 'discarded';
 }
 
 function show({ id, lines }: LogEntry, json: boolean): void {
-  const whole = lines.length === 1 ? jsonOf(lines[0] as string) : null;
+  const whole = lines.length === 1 ? readJson(lines[0] as string) : null;
   const texts = lines.map(textOf);
   if (json || whole !== null) writeJson(whole ?? { id, lines: texts });
   else writeLines(lines.length > 1 ? [...texts, ''] : texts);

@@ -1,6 +1,6 @@
 /**
- * `nospool route`: which router does what with an address, and where a message to all of them would go. Connects to
- * nobody; asks name servers only with --resolve.
+ * `nospool route`: shows what each router does with an address, and where a message to all addresses would go. Connects to
+ * no smart host, and asks name servers only with --resolve.
  */
 
 import { parseOperands } from '../message/recipients.ts';
@@ -9,7 +9,8 @@ import { printSmarthost, type Smarthost } from '../router/smarthost.ts';
 import { isDeliverable, printRouting, routingJson } from '../submit/routing-tree.ts';
 import { reversePathOf, routeRecipients } from '../submit/submission.ts';
 import { endpointsOf, targetsOf } from '../transport/lookup/endpoints.ts';
-import { givenReversePath, openSetting } from './admin.ts';
+import { parseFromOption } from './from-option.ts';
+import { loadConfiguration } from './load-configuration.ts';
 
 export interface RouteOptions {
   /** Path of a configuration file; '' = where sendmail looks. */
@@ -17,7 +18,7 @@ export interface RouteOptions {
   /** Reverse-path; null = the default one. */
   readonly from: string | null;
   readonly json: boolean;
-  /** Look up what the smart hosts of the route stand for. */
+  /** Look up the names and addresses of the route's smart hosts. */
   readonly resolve: boolean;
 }
 
@@ -26,28 +27,28 @@ export async function runRoute(options: RouteOptions, operands: readonly string[
   const paths = parseOperands(operands);
   if (!paths.ok) return failWith(paths.detail);
   if (paths.value.length === 0) return failWith('name an address: nospool route root');
-  const given = givenReversePath(options.from);
+  const given = parseFromOption(options.from);
   if (!given.ok) return failWith(given.detail);
-  const setting = await openSetting(options.config);
-  if (setting === null) return 1;
-  const { config, warnings } = setting;
-  const by = await setting.submitter();
+  const loaded = await loadConfiguration(options.config);
+  if (loaded === null) return 1;
+  const { config, warnings } = loaded;
+  const by = await loaded.submitter();
   const sender = reversePathOf(config, by, given.value);
   if (!sender.ok) return failWith(sender.detail);
   const routing = await routeRecipients(config, by, sender.value.reversePath, paths.value);
   if (warnings.length > 0) failWith(...warnings);
   const hosts = options.resolve
-    ? await Promise.all((routing.route?.hosts ?? []).map((host) => resolved(host, config.timeouts.resolve)))
+    ? await Promise.all((routing.route?.hosts ?? []).map((host) => resolveHost(host, config.timeouts.resolve)))
     : null;
   if (options.json) writeJson({ ...routingJson(routing), ...(hosts ? { resolved: hosts } : {}) });
   else writeLines([...printRouting(routing), ...(hosts ?? []).flatMap((host) => ['', ...printResolved(host)])]);
   return isDeliverable(routing) ? 0 : 1;
 }
 
-/** What a smart host stands for. */
+/** The names and addresses of a smart host. */
 export interface Resolved {
   readonly url: string;
-  /** MX or SRV records that cannot be had; null otherwise. */
+  /** Why there are no MX or SRV records; null when they were found, or are not needed. */
   readonly problem: string | null;
   readonly names: readonly {
     readonly name: string;
@@ -58,7 +59,7 @@ export interface Resolved {
 }
 
 /** Asks the name servers, each for at most `within` milliseconds. */
-async function resolved(host: Smarthost, within: number): Promise<Resolved> {
+async function resolveHost(host: Smarthost, within: number): Promise<Resolved> {
   const url = printSmarthost(host);
   const targets = await targetsOf(host, within);
   if (!targets.ok) return { url, problem: targets.detail, names: [] };
@@ -75,7 +76,7 @@ async function resolved(host: Smarthost, within: number): Promise<Resolved> {
   return { url, problem: null, names: await Promise.all(names) };
 }
 
-/** The smart host, and below it each name with its addresses. */
+/** Prints the smart host, and below it each name with its addresses. */
 export function printResolved({ url, problem, names }: Resolved): readonly string[] {
   const lines = problem === null ? [] : [problem];
   for (const { name, port, problem: unknown, addresses } of names) {

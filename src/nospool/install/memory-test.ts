@@ -1,21 +1,21 @@
 /**
- * A program that asks Linux whether memory can be both written and run, which a sandbox may forbid (systemd's
- * MemoryDenyWriteExecute, SELinux's execmem) and a compiler at run time needs. It ends with status 0 or 1. To ask otherwise
- * than in machine code would take longer than all else that the shell does. Knows no runtime.
+ * A program that asks Linux for memory that can be both written and run. A compiler at run time needs it, and a sandbox may
+ * forbid it (systemd's MemoryDenyWriteExecute, SELinux's execmem). The program ends with status 0 or 1. It is machine code
+ * because any other way takes longer than all else that the shell does. Knows no runtime.
  */
 
-/** Of an ELF file, and of the machine codes in it. */
+/** Sizes of the header and of a segment's entry in an ELF file, and numbers that stand there. */
 const [HEADER, SEGMENT, EXECUTABLE, LOAD, READ_AND_RUN] = [64, 56, 2, 1, 5];
 const BASE = 0x40_0000;
 
-interface Machine {
+interface Processor {
   readonly elf: number;
   /** exit(mmap(NULL, 4096, READ | WRITE | EXECUTE, PRIVATE | ANONYMOUS, -1, 0) < 0) */
   readonly code: string;
 }
 
-/** By process.arch. */
-const MACHINES: Readonly<Record<string, Machine>> = {
+/** Processors by process.arch. */
+const PROCESSORS: Readonly<Record<string, Processor>> = {
   x64: {
     elf: 62,
     code: [
@@ -51,9 +51,9 @@ const MACHINES: Readonly<Record<string, Machine>> = {
   },
 };
 
-/** The program as an executable file; null for a machine that is not known here. */
+/** The program as an executable file; null for another processor. */
 export function printMemoryTest(arch: string): Uint8Array | null {
-  const machine = MACHINES[arch];
+  const machine = PROCESSORS[arch];
   if (machine === undefined) return null;
   const code = Buffer.from(machine.code, 'hex');
   const file = Buffer.alloc(HEADER + SEGMENT + code.length);

@@ -1,31 +1,31 @@
 /**
- * What a shell offers behind TAB: commands, then their options; where a file or a text is meant, nothing, for which shells
- * offer files. Knows the table of commands only as it is handed in.
+ * Words that a shell offers behind TAB: commands, then their options. Where a file or a text is expected it offers none, and
+ * the shell itself offers files. Knows the table of commands only as an argument.
  */
 
-/** A command, as far as its words can be completed. */
-interface Completed {
+/** The words of a command that can be completed. */
+interface CompletedCommand {
   readonly name: string;
   readonly operands: string;
   readonly options: readonly { readonly name: string; readonly value: string }[];
 }
 
-/** Words that may stand in place of the last of `words`, which are those behind the program's name; [] = a file. */
-export function completions(commands: readonly Completed[], words: readonly string[]): readonly string[] {
+/** Words that may replace the last of `words`, which stand behind the program's name; [] = a file is expected. */
+export function completions(commands: readonly CompletedCommand[], words: readonly string[]): readonly string[] {
   const [first = '', ...rest] = words;
-  const ours = (names: readonly string[], begun: string) => names.filter((name) => name.startsWith(begun));
-  if (rest.length === 0) return ours([...commands.map(({ name }) => name), 'completion', '--help', '--version'], first);
+  const startingWith = (names: readonly string[], begun: string) => names.filter((name) => name.startsWith(begun));
+  if (rest.length === 0) return startingWith([...commands.map(({ name }) => name), 'completion', '--help', '--version'], first);
   const command = commands.find(({ name }) => name === first);
   const current = rest.at(-1) as string;
   const before = rest.at(-2);
   const isValue = command?.options.some(({ name, value }) => value !== '' && before === `--${name}`);
-  // An operand may be a file, and what is none is nothing that could be listed.
+  // An operand may be a file, and no other operand can be listed.
   if (command === undefined || isValue || rest.slice(0, -1).includes('--')) return [];
   if (!current.startsWith('-') && (current !== '' || command.operands !== '')) return [];
-  return ours([...command.options.map(({ name }) => `--${name}`), '--help'], current);
+  return startingWith([...command.options.map(({ name }) => `--${name}`), '--help'], current);
 }
 
-/** For the shell whose path is given: zsh, or else bash. */
+/** The script for the shell at `shell`: that of zsh, else that of bash. */
 export const completionScript = (shell: string): readonly string[] => (shell.endsWith('zsh') ? ZSH : BASH).split('\n');
 
 const ZSH = `_nospool() {

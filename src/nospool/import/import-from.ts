@@ -1,0 +1,97 @@
+/**
+ * Translates the configuration of msmtp, ssmtp, dma, nullmailer or esmtp to nospool.toml, with a note on every setting.
+ * The result never has less TLS than the original had. Writes nothing.
+ */
+
+import { interpret } from '../../config/interpret.ts';
+import { parseToml } from '../../config/toml.ts';
+import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
+import { type HostPlan, printConfig } from '../print-config.ts';
+import { importDma } from './dma.ts';
+import { importEsmtp } from './esmtp.ts';
+import type { FindFile, ForeignFile, Note, Translation } from './foreign-file.ts';
+import { importMsmtp } from './msmtp.ts';
+import { importNullmailer } from './nullmailer.ts';
+import { importSsmtp } from './ssmtp.ts';
+
+export type ForeignProgram = 'msmtp' | 'ssmtp' | 'dma' | 'nullmailer' | 'esmtp';
+
+export interface Imported {
+  readonly program: ForeignProgram;
+  readonly toml: string;
+  readonly notes: readonly Note[];
+  /** `toml` holds a password, so its file must have mode 0600. */
+  readonly isSecret: boolean;
+  /** The errors that nospool itself reports about `toml`; [] = it accepts it. */
+  readonly errors: readonly string[];
+}
+
+/** The text of a file, or null when there is none that can be read. */
+export type ReadText = (path: string) => string | null;
+
+/** Imports the file at `path` and those that belong to it. `program` null = the file's name tells it, else its content. */
+export function importFrom(path: string, readText: ReadText, program: ForeignProgram | null = null): Parsed<Imported> {
+  const place = /(^|\/)nullmailer\/?$/.test(path) ? `${path.replace(/\/$/, '')}/remotes` : path;
+  const folder = place.replace(/[^/]*$/, '');
+  const text = readText(place);
+  if (text === null) return unparsed(`${place} cannot be read`);
+  const file: ForeignFile = { path: place, text };
+  const known = program ?? programOf(file);
+  if (known === null) return unparsed(`${place} is not known: name its program with --program (msmtp, ssmtp, dma, nullmailer or esmtp)`);
+  const findFile = (name: string): ForeignFile | null => {
+    const above = folder.replace(/[^/]*\/$/, '');
+    const other = name.startsWith('/') ? name : name.startsWith('../') ? `${above}${name.slice(3)}` : `${folder}${name}`;
+    const content = readText(other);
+    return content === null ? null : { path: other, text: content };
+  };
+  const { plan, notes } = translate(known, file, findFile);
+  const remark = `Made by "nospool import" from ${place}; see nospool.toml(5) and try it with "nospool check".`;
+  const toml = printConfig({ ...plan, remarks: [remark, ...plan.remarks] });
+  const hosts: readonly HostPlan[] = [...plan.hosts, ...plan.routers.flatMap((router) => router.hosts ?? [])];
+  const isSecret = hosts.some(({ auth }) => auth !== null && typeof auth !== 'string' && 'password' in auth);
+  return parsed({ program: known, toml, notes: distinct(notes.list), isSecret, errors: errorsOf(toml) });
+}
+
+function translate(program: ForeignProgram, file: ForeignFile, findFile: FindFile): Translation {
+  switch (program) {
+    case 'msmtp':
+      return importMsmtp(file, findFile);
+    case 'esmtp':
+      return importEsmtp(file);
+    case 'ssmtp':
+      return importSsmtp(file, findFile);
+    case 'dma':
+      return importDma(file, findFile);
+    case 'nullmailer':
+      return importNullmailer(file, findFile);
+  }
+}
+
+function programOf({ path, text }: ForeignFile): ForeignProgram | null {
+  const name = path.replace(/^.*\//, '');
+  if (/msmtp/.test(path)) return 'msmtp';
+  if (/ssmtp/.test(name) || /\/ssmtp\//.test(path)) return 'ssmtp';
+  if (name === 'dma.conf' || /\/dma\//.test(path)) return 'dma';
+  if (name === 'remotes' || /\/nullmailer\//.test(path)) return 'nullmailer';
+  if (/esmtp/.test(name)) return 'esmtp';
+  if (/^\s*account\s+\S/m.test(text)) return 'msmtp';
+  if (/^\s*mailhub\s*=/im.test(text)) return 'ssmtp';
+  if (/^\s*SMARTHOST\s+\S/m.test(text)) return 'dma';
+  if (/^\s*(identity|hostname)\s*=/m.test(text)) return 'esmtp';
+  return null;
+}
+
+/** Drops repetitions, because an account that copies another one repeats its notes. */
+function distinct(notes: readonly Note[]): readonly Note[] {
+  const byText = new Map(notes.map((note) => [JSON.stringify(note), note]));
+  return [...byText.values()];
+}
+
+/** Reads the text as if its file had the mode that it needs. */
+function errorsOf(text: string): readonly string[] {
+  const path = 'nospool.toml';
+  const toml = parseToml(text);
+  if (!toml.ok) return [`${path}:${toml.line}: this is not TOML: ${toml.detail}`];
+  const answer = interpret({ path, toml: toml.value, refuses: () => null, isSystem: false }, {}, { home: '/' });
+  return answer.ok ? [] : answer.errors;
+}
