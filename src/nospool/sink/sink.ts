@@ -101,7 +101,7 @@ interface Desk {
   /** Writes an event: its facts for programs, or its lines for people. */
   readonly tell: (event: string, facts: Readonly<Record<string, unknown>>, lines: readonly string[]) => void;
   /** Owns the messages of one connection. */
-  readonly receive: (client: Client) => Owner;
+  readonly receive: (client: ServedClient) => SessionOwner;
   readonly end: () => void;
 }
 
