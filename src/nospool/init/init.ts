@@ -8,7 +8,7 @@ import { interpret } from '../../config/interpret.ts';
 import { SYSTEM_FILE, userFile } from '../../config/read.ts';
 import { parseToml } from '../../config/toml.ts';
 import { identify } from '../../process/identity.ts';
-import { failWith, print, printDocument } from '../../process/stderr.ts';
+import { failWith, writeDocument, writeLines } from '../../process/stderr.ts';
 import { quoteForShell } from '../../trust/rules.ts';
 import { explainSystemError, makeFoldersAbove, writeWhole } from '../write-files.ts';
 import { type FirstAnswers, printFirstConfig } from './first-config.ts';
@@ -59,10 +59,14 @@ export async function init(options: InitOptions, world: InitSurroundings): Promi
   } catch (error) {
     return failWith(`cannot write ${(error as NodeJS.ErrnoException).path ?? output}: ${explainSystemError(error)}`);
   }
-  printDocument(text);
+  writeDocument(text);
   const fate = password !== '' ? 'written' : before ? 'kept' : 'missing';
   const usual = output === defaultPlace(world);
-  print(['', ...lastWords(output, isSystem, answers, fate, group), `Try it: nospool check${usual ? '' : ` -C ${quoteForShell(output)}`}`]);
+  writeLines([
+    '',
+    ...lastWords(output, isSystem, answers, fate, group),
+    `Try it: nospool check${usual ? '' : ` -C ${quoteForShell(output)}`}`,
+  ]);
   return 0;
 }
 
