@@ -3,18 +3,23 @@
 import assert from 'node:assert';
 import fc from 'fast-check';
 import { suite } from 'uvu';
+import { readConfig } from '../../src/config/read.ts';
 import { CLEAN, type Ended, type Source, sourceOf } from '../../src/message/source.ts';
 import type { Smarthost } from '../../src/router/smarthost.ts';
 import { type LoopEnd, takeCommands } from '../../src/sendmail/dialogue/command-loop.ts';
 import { withNetworkLineEnds } from '../../src/sendmail/dialogue/line-ends.ts';
-import type { Messages } from '../../src/sendmail/dialogue/messages.ts';
+import { type Messages, makeMessages } from '../../src/sendmail/dialogue/messages.ts';
 import { makePushedSource } from '../../src/sendmail/dialogue/pushed-source.ts';
 import { verdictOn } from '../../src/sendmail/dialogue/verdict.ts';
 import type { Refusal, SessionFailure } from '../../src/smtp/client/outcome.ts';
+import { parseMailbox } from '../../src/smtp/path.ts';
 import { makeReply, replyLines } from '../../src/smtp/server/answers.ts';
-import { RECEIVING } from '../../src/smtp/server/machine.ts';
+import { type OwnerQuestion, RECEIVING } from '../../src/smtp/server/machine.ts';
 import { latin1, octets } from '../../src/smtp/text.ts';
 import { failedWith, type Outcome } from '../../src/submit/outcome.ts';
+import type { Submitter } from '../../src/submit/submission.ts';
+import { setUp, smartHost, toHosts } from '../support/command.ts';
+import { within } from '../support/within.ts';
 
 const test = suite('sendmail/dialogue');
 
@@ -145,6 +150,62 @@ test('the producer of a pushed source waits until the reader reads past what was
   discarded.push(octets('three'));
   await discarded.waitUntilConsumed();
 });
+
+/* ---- the owner of the messages ---- */
+
+test('the owner of the messages is idle, collects or sends, and answers no question out of its turn', () =>
+  within(20_000, async () => {
+    const host = await smartHost();
+    const answer = await readConfig({ path: setUp(toHosts(host.port)).config, env: {}, home: null, euid: process.geteuid?.() ?? 0 });
+    if (!answer.ok) return assert.fail(answer.errors.join());
+    const by: Submitter = {
+      login: 'joe',
+      hostname: 'client.example.org',
+      fullName: async () => '',
+      charset: 'UTF-8',
+      date: new Date(),
+      unique: '1xOWGK-000101-WE',
+      version: '0',
+    };
+    const { signal } = new AbortController();
+    const messages = makeMessages({ ...answer.config, log: 'none' }, by, { verbosity: 0, tag: null }, { signal, urgent: signal });
+    const transaction = { binary: false, smtputf8: false, recipients: 0, refused: 0, domains: [], chunked: null, failed: false };
+    const [alice, bob] = [parseMailbox('alice@foo.com'), parseMailbox('bob@bar.com')];
+    assert.ok(alice.ok && bob.ok);
+    const sender = { about: 'sender', path: alice.value, parameters: [], transaction } as const;
+    const recipient = { about: 'recipient', path: bob.value, parameters: [], transaction } as const;
+    const data = { about: 'data', transaction, chunk: null } as const;
+    const content = { about: 'content', facts: { octets: 0, bare: 0 }, transaction } as const;
+    const refuses = async (questions: readonly OwnerQuestion[], wanted: string) => {
+      for (const question of questions)
+        await messages.judge(question).then(
+          () => assert.fail(`${question.about} has an answer`),
+          (error) => assert.equal((error as Error).message, wanted),
+        );
+    };
+    await refuses([recipient, data], 'bug: collecting was expected at idle');
+    await refuses([content], 'bug: sending was expected at idle');
+    assert.equal(await messages.judge(sender), null);
+    assert.equal(await messages.judge(recipient), null);
+    await refuses([content], 'bug: sending was expected at collecting');
+    assert.equal(messages.abandon(null), false, 'no content had begun');
+    await refuses([recipient, data], 'bug: collecting was expected at idle');
+    assert.equal(await messages.judge(sender), null);
+    assert.equal(await messages.judge(recipient), null);
+    assert.equal(await messages.judge(data), null);
+    await refuses([recipient, data], 'bug: collecting was expected at sending');
+    messages.addContent(octets('Subject: x\r\n\r\nhello\r\n'));
+    assert.equal((await messages.judge(content))?.code, 250);
+    await refuses([content], 'bug: sending was expected at idle');
+    await messages.waitUntilConsumed();
+    await messages.waitUntilLogged();
+    assert.deepEqual(messages.tally, { delivered: 1, status: 0 });
+    assert.deepEqual(
+      host.messages.map(({ state, recipients }) => [state, recipients]),
+      [['accepted', ['<bob@bar.com>']]],
+    );
+    await host.close();
+  }));
 
 /* ---- the loop over commands ---- */
 
