@@ -18,7 +18,7 @@ import { type OwnerQuestion, RECEIVING } from '../../src/smtp/server/machine.ts'
 import { latin1, octets } from '../../src/smtp/text.ts';
 import { failedWith, type Outcome } from '../../src/submit/outcome.ts';
 import type { Submitter } from '../../src/submit/submission.ts';
-import { setUp, smartHost, toHosts } from '../support/command.ts';
+import { type SmartHost, setUp, smartHost, toHosts } from '../support/command.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('sendmail/dialogue');
@@ -153,9 +153,17 @@ test('the producer of a pushed source waits until the reader reads past what was
 
 /* ---- the owner of the messages ---- */
 
+async function withHost(work: (host: SmartHost) => Promise<void>): Promise<void> {
+  const host = await smartHost();
+  try {
+    await within(20_000, () => work(host));
+  } finally {
+    await host.close();
+  }
+}
+
 test('the owner of the messages is idle, collects or sends, and answers no question out of its turn', () =>
-  within(20_000, async () => {
-    const host = await smartHost();
+  withHost(async (host) => {
     const answer = await readConfig({ path: setUp(toHosts(host.port)).config, env: {}, home: null, euid: process.geteuid?.() ?? 0 });
     if (!answer.ok) return assert.fail(answer.errors.join());
     const by: Submitter = {
@@ -204,7 +212,6 @@ test('the owner of the messages is idle, collects or sends, and answers no quest
       host.messages.map(({ state, recipients }) => [state, recipients]),
       [['accepted', ['<bob@bar.com>']]],
     );
-    await host.close();
   }));
 
 /* ---- the loop over commands ---- */
