@@ -6,7 +6,7 @@ import { closeSync, fstatSync, openSync } from 'node:fs';
 import type { Input } from '../message/source.ts';
 import { logOutcome } from '../process/report.ts';
 import { listenForSignals, makeAbortable } from '../process/signals.ts';
-import { columns, failWith, makeTrace, remark, writeLines, writeOver, writePrintedLines } from '../process/stderr.ts';
+import { countColumns, failWith, makeTrace, remark, writeLines, writeOver, writePrintedLines } from '../process/stderr.ts';
 import { openStdin } from '../process/stdin/open.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { printMailbox, printPath } from '../smtp/path.ts';
@@ -54,7 +54,7 @@ export async function runSend(options: SendOptions, operands: readonly string[])
   const interrupts = listenForSignals(true);
   const trace = makeTrace(options.verbose ? 1 : 0);
   // The conversation would break the line that is overwritten.
-  const progress = process.stderr.isTTY && !options.verbose ? progressLine(total, writeOver, columns) : null;
+  const progress = process.stderr.isTTY && !options.verbose ? progressLine(total, writeOver, countColumns) : null;
   const submitted = await submitMessage(
     {
       config,

@@ -49,8 +49,8 @@ export function makeTrace(verbosity: 0 | 1 | 2): Trace | undefined {
   };
 }
 
-/** The columns of the terminal on standard error; they may change while we run. */
-export const columns = (): number => process.stderr.columns || 80;
+/** Counts the columns of the terminal on standard error; they may change while we run. */
+export const countColumns = (): number => process.stderr.columns || 80;
 
 /** Writes a line of a terminal that the next one writes over; '' takes it away. */
 export function writeOver(line: string): void {

@@ -5,7 +5,7 @@
 
 import { parseSize } from '../../config/values.ts';
 import { listenForSignals } from '../../process/signals.ts';
-import { columns, failWith, writeJson, writeLines, writeOver } from '../../process/stderr.ts';
+import { countColumns, failWith, writeJson, writeLines, writeOver } from '../../process/stderr.ts';
 import { isWrittenAsLoopback } from '../../router/loopback.ts';
 import { type AuthPolicy, DEFAULT_TLS, parseSmarthost, printSmarthost, type Smarthost, type TlsPolicy } from '../../router/smarthost.ts';
 import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
@@ -49,7 +49,7 @@ export async function runBench(options: BenchOptions): Promise<number> {
   if (!load.ok) return failWith(load.detail);
   const { messages, content } = load.value;
   const interrupts = listenForSignals(true);
-  const progress = process.stderr.isTTY ? progressLine(messages * content.length, writeOver, columns) : null;
+  const progress = process.stderr.isTTY ? progressLine(messages * content.length, writeOver, countColumns) : null;
   const measured = await carry(load.value, {
     signal: interrupts.signal,
     urgent: interrupts.urgent,
