@@ -4,7 +4,7 @@ import { limitOf } from '../smtp/client/extensions.ts';
 import type { SessionOutcome } from '../smtp/client/outcome.ts';
 import { type Failure, printAttempt, printServer } from '../submit/outcome.ts';
 import { systemSecurity } from '../submit/security.ts';
-import { type OpenSession, openSession, untilReady } from '../submit/session.ts';
+import { type OpenSession, openSession } from '../submit/session.ts';
 import { SESSION_ENDED } from '../transport/driver.ts';
 import { endpointsOf, targetsOf } from '../transport/lookup/endpoints.ts';
 import { type Envelope, type Message, messageOf, type SubmitOptions, TIMEOUTS, transactionOf } from './submit.ts';
@@ -31,25 +31,26 @@ export async function connect(
   host: Smarthost,
   options: Omit<SubmitOptions, 'hosts' | 'grace'> = {},
 ): Promise<Client | { readonly failures: readonly string[] }> {
-  const { hello = '', partial = false, framing = 'auto', timeouts, ...rest } = options;
+  const { hello = '', partial = false, framing = 'auto', timeouts, trace, note, progress, signal } = options;
   const limits = { ...TIMEOUTS, ...timeouts };
-  const targets = await targetsOf(host, limits.resolve, undefined, rest.signal);
+  const targets = await targetsOf(host, limits.resolve, undefined, signal);
   if (!targets.ok) return { failures: [targets.detail] };
   const failures: string[] = [];
   for (const target of targets.value) {
-    const found = await endpointsOf(target, limits.resolve, undefined, rest.signal);
+    const found = await endpointsOf(target, limits.resolve, undefined, signal);
     if (!found.ok) {
       failures.push(found.detail);
       continue;
     }
     const { failed, session } = await openSession(host, target, found.value, {
-      ...rest,
       hello,
       partial,
       framing,
       timeouts: limits,
       transactions: 'many',
       security: systemSecurity(process.env),
+      observer: { trace, note, progress },
+      signal,
     });
     if (session) return clientOf(session);
     for (const { endpoint, failure } of failed) failures.push(printAttempt({ host, name: target.name, endpoint, failure }).join('; '));
@@ -57,7 +58,7 @@ export async function connect(
   return { failures };
 }
 
-function clientOf({ connection, submit, facts }: OpenSession): Client {
+function clientOf({ connection, submit, opened, facts }: OpenSession): Client {
   let sent = 0;
   const isFull = () => {
     const most = connection.channel ? limitOf(connection.channel.extensions, 'MAILMAX') : null;
@@ -66,21 +67,17 @@ function clientOf({ connection, submit, facts }: OpenSession): Client {
   const quit = () => connection.quit();
   return {
     get usable() {
-      return connection.usable && !isFull();
+      return connection.isUsable && !isFull();
     },
     get server() {
       return printServer(facts());
     },
-    async opened() {
-      if (connection.channel !== null) return null;
-      if (connection.usable) return untilReady({ connection, submit });
-      return { ...SESSION_ENDED, command: 'the greeting' };
-    },
+    opened,
     async send(envelope, message) {
       const { scan, content } = messageOf(message);
       const transaction = transactionOf(envelope, scan);
       if (!transaction.ok) return { kind: 'failed', failure: { kind: 'usage', detail: transaction.detail } };
-      if (!connection.usable) return { kind: 'failed', failure: SESSION_ENDED };
+      if (!connection.isUsable) return { kind: 'failed', failure: SESSION_ENDED };
       if (isFull()) return { kind: 'failed', failure: { ...SESSION_ENDED, detail: 'the server takes no further message in this session' } };
       sent += 1;
       return submit(transaction.value, content);

@@ -15,7 +15,8 @@ import { asciiDomain } from '../submit/domain.ts';
 import { failedWith, type Outcome } from '../submit/outcome.ts';
 import { systemSecurity } from '../submit/security.ts';
 import type { Timeouts } from '../submit/settings.ts';
-import type { Content, Trace } from '../transport/driver.ts';
+import type { ContentOpener } from '../transport/driver.ts';
+import type { Trace } from '../transport/observer.ts';
 
 /** Addresses are atoms (`user@example.org`), never header text; `''` as `from` is the null reverse-path. */
 export interface Envelope extends Partial<Omit<Transaction, 'reversePath' | 'recipients' | 'size' | 'estimate' | 'eightBit'>> {
@@ -69,17 +70,25 @@ export async function submit(envelope: Envelope, message: Message, options: Subm
   const { scan, content } = messageOf(message);
   const transaction = transactionOf(envelope, scan);
   if (!transaction.ok) return failedWith({ kind: 'usage', detail: transaction.detail });
-  const { hosts, hello = '', timeouts, partial = false, framing = 'auto', ...rest } = options;
+  const { hosts, hello = '', timeouts, partial = false, framing = 'auto', trace, note, progress, signal, grace } = options;
   return deliver(
     { hosts, transaction: transaction.value, content },
-    { ...rest, hello, partial, framing, timeouts: { ...TIMEOUTS, ...timeouts }, security: systemSecurity(process.env) },
+    {
+      hello,
+      partial,
+      framing,
+      timeouts: { ...TIMEOUTS, ...timeouts },
+      security: systemSecurity(process.env),
+      observer: { trace, note, progress },
+      interrupts: signal && { signal, grace },
+    },
   );
 }
 
 /** What is known of a message, and a way to open it. */
 export function messageOf(message: Message): {
   readonly scan: ContentScan | null;
-  readonly content: Content & { readonly replayable: boolean };
+  readonly content: ContentOpener & { readonly replayable: boolean };
 } {
   const known = typeof message === 'string' ? new TextEncoder().encode(message) : message;
   if (!(known instanceof Uint8Array)) return { scan: null, content: streamed(known) };
@@ -114,7 +123,7 @@ export function transactionOf({ from, to, ...asked }: Envelope, scan: ContentSca
   });
 }
 
-function streamed(message: Exclude<Message, string | Uint8Array>): Content & { readonly replayable: boolean } {
+function streamed(message: Exclude<Message, string | Uint8Array>): ContentOpener & { readonly replayable: boolean } {
   if ('open' in message) return { replayable: true, open: () => sourceOver(() => message.open()) };
   let opened = false;
   return {

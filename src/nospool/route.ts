@@ -6,8 +6,8 @@
 import { parseOperands } from '../message/recipients.ts';
 import { failWith, print, printJson } from '../process/stderr.ts';
 import { printSmarthost, type Smarthost } from '../router/smarthost.ts';
+import { chooseReversePath, domainsOf, routeRecipients } from '../submit/envelope.ts';
 import { isDeliverable, printRouting, routingJson } from '../submit/routing-tree.ts';
-import { reversePathOf, routeRecipients } from '../submit/submission.ts';
 import { endpointsOf, targetsOf } from '../transport/lookup/endpoints.ts';
 import { givenReversePath, openSetting } from './admin.ts';
 
@@ -32,9 +32,10 @@ export async function runRoute(options: RouteOptions, operands: readonly string[
   if (setting === null) return 1;
   const { config, warnings } = setting;
   const by = await setting.submitter();
-  const sender = reversePathOf(config, by, given.value);
+  const domains = domainsOf(config, by.hostname);
+  const sender = chooseReversePath(config, domains, by.login, given.value);
   if (!sender.ok) return failWith(sender.detail);
-  const routing = await routeRecipients(config, by, sender.value.reversePath, paths.value);
+  const routing = await routeRecipients(config, domains, sender.value.reversePath, paths.value);
   if (warnings.length > 0) failWith(...warnings);
   const hosts = options.resolve
     ? await Promise.all((routing.route?.hosts ?? []).map((host) => resolved(host, config.timeouts.resolve)))

@@ -7,15 +7,17 @@ import { readConfig } from '../config/read.ts';
 import type { LoneDot } from '../message/lone-dot.ts';
 import { identify, rawArguments } from '../process/identity.ts';
 import { DRAIN, type EarlyLog, refuse, report, unsent, useLog } from '../process/report.ts';
-import { abortable, type Interrupts, listenForSignals } from '../process/signals.ts';
+import { abortable, listenForSignals } from '../process/signals.ts';
 import { complain, conversation, say } from '../process/stderr.ts';
 import { drain, openStdin, type Stdin } from '../process/stdin/open.ts';
 import { never } from '../smtp/parsed.ts';
+import type { Interrupts } from '../submit/interrupts.ts';
 import { logId } from '../submit/log.ts';
 import { openLog } from '../submit/logfile.ts';
 import type { Outcome } from '../submit/outcome.ts';
 import { systemSecurity } from '../submit/security.ts';
-import { type Submitted, type Submitter, submitMessage } from '../submit/submission.ts';
+import { submitMessage } from '../submit/story.ts';
+import type { Submitted, Submitter } from '../submit/submission.ts';
 import { type Invocation, type Mode, parseInvocation, printUsage, reversePathGiven } from './options.ts';
 
 declare const __VERSION__: string;
@@ -177,10 +179,9 @@ async function submit(
   if (operands.length === 0 && !recipientsFromHead) return misused('no recipients: name them after the options, or use -t');
   if (stdin.isTerminal && process.stderr.isTTY)
     complain([`reading the message from the terminal; end it with Ctrl-D${dotEnds ? ' or a line with a single dot' : ''}`]);
-  const { signal, urgent } = interrupts;
   const trace = conversation(verbosity);
   const tree = verbosity === 2 ? await import('../submit/routing-tree.ts') : null;
-  const input = abortable(stdin, signal);
+  const input = abortable(stdin, interrupts.signal);
   // Up to a dot it is read in other steps than it is left.
   if (!dotEnds) stdin.place?.follow();
   return submitMessage(
@@ -194,20 +195,17 @@ async function submit(
           stopOptimizing();
         },
       },
-      wanted: { operands, fromFields: recipientsFromHead },
+      recipients: { operands, fromFields: recipientsFromHead },
       reversePath: given.reversePath,
       dotEnds,
-      ...(notify ? { notify } : {}),
-      ...(ret ? { ret } : {}),
-      ...(envid !== null ? { envid } : {}),
+      notify: notify ?? undefined,
+      ret: ret ?? undefined,
+      envid: envid ?? undefined,
     },
     {
       security: systemSecurity(process.env),
-      signal,
-      urgent,
-      ...(trace ? { trace } : {}),
-      ...(tree ? { routed: (routing) => say(2, tree.printRouting(routing)) } : {}),
-      loneDot,
+      interrupts,
+      observer: { trace, loneDot, routed: tree ? (routing) => say(2, tree.printRouting(routing)) : undefined },
     },
   );
 }

@@ -4,9 +4,10 @@ import { parseOperands } from '../message/recipients.ts';
 import { complain, say } from '../process/stderr.ts';
 import { printProblems } from '../router/problem.ts';
 import { printMailbox } from '../smtp/path.ts';
+import { chooseReversePath, domainsOf, routeRecipients } from '../submit/envelope.ts';
 import { checkAliasFiles } from '../submit/routing.ts';
 import { isDeliverable, printRouting } from '../submit/routing-tree.ts';
-import { reversePathOf, routeRecipients, type Submitter } from '../submit/submission.ts';
+import type { Submitter } from '../submit/submission.ts';
 import { type Invocation, reversePathGiven } from './options.ts';
 
 /** `newaliases`: 0 when every entry can be read. */
@@ -30,19 +31,20 @@ export async function showRouting(config: Config, by: Submitter, invocation: Inv
     complain(['-bt and -bv need an address: sendmail -bt root']);
     return 1;
   }
-  const sender = reversePathOf(config, by, given.reversePath);
+  const domains = domainsOf(config, by.hostname);
+  const sender = chooseReversePath(config, domains, by.login, given.reversePath);
   if (!sender.ok) {
     complain([sender.detail]);
     return 1;
   }
   const { reversePath } = sender.value;
-  const routing = await routeRecipients(config, by, reversePath, paths.value);
+  const routing = await routeRecipients(config, domains, reversePath, paths.value);
   if (invocation.mode.kind !== 'route' || !invocation.mode.verify) {
     say(1, printRouting(routing));
     return isDeliverable(routing) ? 0 : 1;
   }
   for (const path of paths.value) {
-    const alone = await routeRecipients(config, by, reversePath, [path]);
+    const alone = await routeRecipients(config, domains, reversePath, [path]);
     const [root] = alone.tree;
     say(1, [`${printMailbox(root?.path ?? path)} ${isDeliverable(alone) ? 'can be delivered' : 'cannot be delivered'}`]);
   }

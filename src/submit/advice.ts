@@ -25,7 +25,7 @@ export interface Known {
 }
 
 /** The failure with a hint, where there is one. */
-export function advised(failure: SessionFailure, known: Known): SessionFailure {
+export function advise(failure: SessionFailure, known: Known): SessionFailure {
   const hint = hintFor(failure, known);
   return hint === null ? failure : { ...failure, hint };
 }

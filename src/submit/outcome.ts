@@ -65,15 +65,15 @@ export type Outcome =
 export const failedWith = (failure: Failure): Outcome => ({ kind: 'failed', failure, attempts: [], unreplayable: false });
 
 /** The outcome as it is handed on: programs print it whole, and a smart host may have its password written in it. */
-export function withoutSecrets(outcome: Outcome): Outcome {
+export function stripSecrets(outcome: Outcome): Outcome {
   if (outcome.kind === 'discarded') return outcome;
-  const attempts = outcome.attempts.map((attempt) => ({ ...attempt, host: bare(attempt.host) }));
+  const attempts = outcome.attempts.map((attempt) => ({ ...attempt, host: withoutSecret(attempt.host) }));
   return outcome.kind === 'failed'
     ? { ...outcome, attempts }
-    : { ...outcome, attempts, by: { ...outcome.by, host: bare(outcome.by.host) } };
+    : { ...outcome, attempts, by: { ...outcome.by, host: withoutSecret(outcome.by.host) } };
 }
 
-function bare({ auth, link, ...host }: Smarthost): Smarthost {
+function withoutSecret({ auth, link, ...host }: Smarthost): Smarthost {
   const secret = { from: 'none' } as const;
   const proxied = link?.proxy ? { ...link, proxy: { ...link.proxy, secret } } : link;
   return { ...host, auth: auth && { ...auth, secret }, ...(proxied ? { link: proxied } : {}) };

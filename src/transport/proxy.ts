@@ -12,8 +12,8 @@ import { base64, latin1, octets, printable, utf8 } from '../smtp/text.ts';
 import { addressOctets } from './address.ts';
 import { alarm } from './clock.ts';
 import { connectFirst, type FailedEndpoint } from './connect.ts';
-import { socketError } from './driver.ts';
 import { endpointsOf } from './lookup/endpoints.ts';
+import { printSocketError } from './socket.ts';
 
 /** Whom the proxy is to connect to, by name or address. */
 export interface Destination {
@@ -249,7 +249,7 @@ export function openTunnel(
     if (!first.ok) return fail(first.detail);
     let step = first.value;
     socket.on('error', (error: NodeJS.ErrnoException) => {
-      why = `the proxy: ${socketError(error)}`;
+      why = `the proxy: ${printSocketError(error)}`;
     });
     if (signal?.aborted) return aborted();
     signal?.addEventListener('abort', aborted, { once: true });

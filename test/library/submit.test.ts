@@ -203,16 +203,15 @@ library('connect: whether the session is open can be waited for, before and afte
   }),
 );
 
-library('connect: a session that cannot be opened says why, and says that it is over when it is asked again', () =>
+library('connect: a session that cannot be opened says why, as often as it is asked', () =>
   within(10_000, async () => {
     const listener = createServer((socket) => socket.on('error', () => {}).end('421 not now\r\n'));
     await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
     const client = await connect(host((listener.address() as AddressInfo).port));
     assert.ok('send' in client);
-    const [first, second] = [await client.opened(), await client.opened()];
+    const reasons = [await client.opened(), await client.opened()];
     listener.close();
-    assert.match(first?.kind === 'lost' ? first.detail : '', /421 not now/);
-    assert.match(second?.kind === 'lost' ? second.detail : '', /the session has ended/);
+    for (const reason of reasons) assert.match(reason?.kind === 'lost' ? reason.detail : '', /421 not now/);
     assert.ok(!client.usable);
   }),
 );

@@ -6,8 +6,8 @@ import { setMaxListeners } from 'node:events';
 import { type Client, connect } from '../../library/client.ts';
 import type { Envelope } from '../../library/submit.ts';
 import type { Smarthost } from '../../router/smarthost.ts';
+import { unlessAborted } from '../../submit/interrupts.ts';
 import { type Failure, printFailure } from '../../submit/outcome.ts';
-import { unlessAborted } from '../../submit/session.ts';
 import { type Histogram, histogram } from './histogram.ts';
 
 export interface Load {

@@ -6,7 +6,7 @@
 import type { Config } from '../../config/config.ts';
 import { CLEAN } from '../../message/source.ts';
 import { DRAIN, record, refuse, report, unsent } from '../../process/report.ts';
-import { abortable, type Interrupts, listenForSignals } from '../../process/signals.ts';
+import { abortable, listenForSignals } from '../../process/signals.ts';
 import { complain, conversation } from '../../process/stderr.ts';
 import { drain, openStdin } from '../../process/stdin/open.ts';
 import { printProblem, printProblems } from '../../router/problem.ts';
@@ -21,13 +21,15 @@ import { makeReply, type Question, RECEIVING, type Receiving, replyLines, USUAL_
 import { type Parameter, parameterOf } from '../../smtp/server/parse.ts';
 import { fromUtf8, latin1, printable } from '../../smtp/text.ts';
 import { helloName } from '../../submit/domain.ts';
+import { chooseReversePath, domainsOf, routingDialogue } from '../../submit/envelope.ts';
+import { type Interrupts, unlessAborted } from '../../submit/interrupts.ts';
 import { logId } from '../../submit/log.ts';
 import { openLog } from '../../submit/logfile.ts';
 import { type Outcome, printOutcome } from '../../submit/outcome.ts';
 import type { RoutingDialogue } from '../../submit/routing.ts';
 import { systemSecurity } from '../../submit/security.ts';
-import { unlessAborted } from '../../submit/session.ts';
-import { reversePathOf, routingDialogue, type Submitted, type Submitter, submitMessage } from '../../submit/submission.ts';
+import { submitMessage } from '../../submit/story.ts';
+import type { Submitted, Submitter } from '../../submit/submission.ts';
 import type { Invocation } from '../options.ts';
 import { type Feed, makeFeed, withNetworkLineEnds } from './feed.ts';
 import { openReplies } from './replies.ts';
@@ -40,7 +42,7 @@ interface Transaction {
   readonly parameters: readonly Parameter[];
   readonly by: Submitter;
   /** null once content may come: what it keeps is needed no more. */
-  routing: Pick<RoutingDialogue, 'add'> | null;
+  routing: RoutingDialogue | null;
   readonly recipients: Recipient[];
   /** What was refused in it, as sentences. */
   readonly refused: string[];
@@ -211,7 +213,8 @@ interface Owner {
   readonly status: number;
 }
 
-function makeOwner(config: Config, by: Submitter, { verbosity, tag }: Invocation, { signal, urgent }: Interrupts): Owner {
+function makeOwner(config: Config, by: Submitter, { verbosity, tag }: Invocation, interrupts: Interrupts): Owner {
+  const { signal } = interrupts;
   const trace = conversation(verbosity);
   const security = systemSecurity(process.env);
   let transaction: Transaction | null = null;
@@ -227,13 +230,14 @@ function makeOwner(config: Config, by: Submitter, { verbosity, tag }: Invocation
   }
 
   function begun(reversePath: ReversePath, parameters: readonly Parameter[]): Reply | null {
-    const sender = reversePathOf(config, by, reversePath);
+    const domains = domainsOf(config, by.hostname);
+    const sender = chooseReversePath(config, domains, by.login, reversePath);
     const who = submitter();
     if (!sender.ok) {
       settle(async () => void (await record(unsent({ kind: 'message', detail: sender.detail }), config, who, openLog(config.log, tag))));
       return makeReply(550, '5.1.7', sender.detail);
     }
-    const routing = routingDialogue(config, by, sender.value.reversePath);
+    const routing = routingDialogue(config, domains, sender.value.reversePath);
     transaction = { reversePath, parameters, by: who, routing, recipients: [], refused: [], sending: null, tail: new Uint8Array(0) };
     return null;
   }
@@ -265,13 +269,13 @@ function makeOwner(config: Config, by: Submitter, { verbosity, tag }: Invocation
         config,
         by: current.by,
         input: abortable(feed.source, signal),
-        wanted: { paths: current.recipients },
+        recipients: { paths: current.recipients },
         reversePath: current.reversePath,
         dotEnds: false,
-        ...(ret ? { ret: ret as 'FULL' | 'HDRS' } : {}),
-        ...(envid ? { envid: fromXtext(envid) } : {}),
+        ret: ret ? (ret as 'FULL' | 'HDRS') : undefined,
+        envid: envid ? fromXtext(envid) : undefined,
       },
-      { security, signal, urgent, ...(trace ? { trace } : {}) },
+      { security, interrupts, observer: { trace } },
     );
     void submitted.then(feed.drop);
     current.sending = { feed, submitted };
