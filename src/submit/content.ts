@@ -1,6 +1,6 @@
 /**
  * The content of one submission: the completed header section, what is known of the whole message, and a way to open it as often
- * as its body can be. Knows no route's host and no connection.
+ * as its body can be. Knows no smart host and no connection.
  */
 import { domainToASCII } from 'node:url';
 import { type Body, limitLines, limitSilence } from '../message/body.ts';
@@ -50,14 +50,14 @@ export async function composeContent(
 ): Promise<Parsed<ComposedContent>> {
   const { config } = submission;
   const { facts } = body;
-  if (config.longLines === 'refuse' && facts.longestLine > LONGEST_LINE) return unparsed(TOO_LONG);
+  if (config.longLines === 'refuse' && facts.longestLine > LONGEST_LINE) return unparsed(LINE_TOO_LONG);
   const kept = await changeFields(submission, domains, fields, envelope);
   if (!kept.ok) return kept;
   const completed = await completeFields(submission, domains, kept.value, body, envelope);
   if (!completed.ok) return completed;
   const head = printHead(completed.value.fields);
   const headFacts = scanContent(head);
-  if (config.longLines === 'refuse' && headFacts.longestLine > LONGEST_LINE) return unparsed(TOO_LONG);
+  if (config.longLines === 'refuse' && headFacts.longestLine > LONGEST_LINE) return unparsed(LINE_TOO_LONG);
   const smtputf8For = findForeignPath(envelope) ?? completed.value.needsSmtputf8 ?? undefined;
   return parsed({
     content: {
@@ -140,9 +140,9 @@ function findForeignPath({ reversePath, recipients }: RoutedEnvelope): string | 
 
 /** RFC 5322 §2.1.1 */
 const LONGEST_LINE = 998;
-const TOO_LONG = `a line is longer than ${LONGEST_LINE} octets, and long_lines = "refuse"`;
+const LINE_TOO_LONG = `a line is longer than ${LONGEST_LINE} octets, and long_lines = "refuse"`;
 
-/** The route's header changes: removals first, so that an added field stays. */
+/** Makes the route's header changes: removals first, so that an added field stays. */
 function applyRoute(fields: readonly Field[], { changes }: Route): Parsed<readonly Field[]> {
   const kept = changes.remove.length === 0 ? fields : withoutFields(fields, ...changes.remove.map((name) => name.toLowerCase()));
   const added: Field[] = [];
@@ -173,11 +173,13 @@ function openMessage(config: Settings, head: Uint8Array, body: Body, treatment: 
   const limited = config.longLines === 'refuse' ? limitLines(opened) : opened;
   const patient = config.timeouts.input === Number.POSITIVE_INFINITY ? limited : limitSilence(limited, config.timeouts.input, untilRead);
   const whole = prefixed(head, patient);
-  return treatment === 'pass' ? whole : openLazily(() => (treatment === 'convert' ? convert(config, whole, body) : refuse(whole)));
+  return treatment === 'pass'
+    ? whole
+    : openLazily(() => (treatment === 'convert' ? openConverting(config, whole, body) : openRefusing(whole)));
 }
 
 /** The module is loaded when a server makes it necessary, because converting is rare. */
-async function convert(config: Settings, message: Source, { facts }: Body): Promise<Source> {
+async function openConverting(config: Settings, message: Source, { facts }: Body): Promise<Source> {
   const { CONVERT, toSevenBit } = await import('../message/mime/convert.ts');
   const lookahead = facts.octets === null ? CONVERT.lookahead : facts.octets + 1;
   return toSevenBit(message, {
@@ -188,7 +190,7 @@ async function convert(config: Settings, message: Source, { facts }: Body): Prom
   });
 }
 
-async function refuse(message: Source): Promise<Source> {
+async function openRefusing(message: Source): Promise<Source> {
   const { refuseEightBit } = await import('../message/mime/convert.ts');
   return refuseEightBit(message);
 }

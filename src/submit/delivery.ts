@@ -1,9 +1,7 @@
 /**
- * Tries smart hosts, and the addresses of each, until one has given its verdict on the message: the table of
- * failures and what each rules out. Knows no header field, no configuration file, no word for people but what
- * it was given.
+ * Tries smart hosts, and the addresses of each, until one has given its verdict on the message. Knows no header field and no
+ * configuration file.
  */
-
 import type { Source } from '../message/source.ts';
 import { isLmtp, type Smarthost } from '../router/smarthost.ts';
 import type { SessionFailure } from '../smtp/client/outcome.ts';
@@ -17,7 +15,7 @@ import { type Acceptance, type Attempt, failedWith, type Outcome, stripSecrets }
 import { openSession, type SessionOptions } from './session.ts';
 
 export interface Delivery {
-  /** In the order they are tried. */
+  /** In the order in which they are tried. */
   readonly hosts: readonly Smarthost[];
   readonly transaction: Transaction;
   readonly content: {
@@ -29,9 +27,9 @@ export interface Delivery {
 }
 
 export interface DeliveryOptions extends Omit<SessionOptions, 'transactions' | 'signal'> {
-  /** `deadline`: for the whole delivery, from the first lookup to the verdict. */
+  /** `deadline` is for the whole delivery, from the first lookup to the verdict. */
   readonly timeouts: SessionOptions['timeouts'] & { readonly resolve: number; readonly deadline?: number };
-  /** Whom names are asked; default: the system. */
+  /** Looks names up; default: as this system does. */
   readonly names?: Names | undefined;
   readonly interrupts?: Interrupts | undefined;
 }

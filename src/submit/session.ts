@@ -30,14 +30,14 @@ export interface Handshake {
 /** Chooses a mechanism for the connection that was made; null when the host needs no authentication. */
 export type Authenticator = (endpoint: Endpoint, loopback: boolean, handshake: Handshake | null) => Plan['authenticate'];
 
-/** What a connection needs besides sockets; each is made while TCP connects, and only when it is reached. */
+/** Makes what a connection needs besides sockets, while TCP connects and only when a host is reached. */
 export interface Security {
   readonly handshake: (host: Smarthost, target: Target) => Promise<Parsed<Handshake>>;
   /** Reads the secret. */
   readonly authenticator: (host: Smarthost) => Promise<Parsed<Authenticator>>;
   /** The password for the proxy of the host; '' where none is configured. */
   readonly proxyPassword: (host: Smarthost) => Promise<Parsed<string>>;
-  /** Takes every secret that was read out of a text, in whatever form it stands there; in answers to AUTH parts of it, too. */
+  /** Takes out of a text every secret that was read, in whatever form it stands there; in answers to AUTH parts of it, too. */
   readonly scrub: (text: string, isToAuth: boolean) => string;
 }
 
@@ -49,7 +49,7 @@ export interface SessionObserver extends Observer {
 
 export interface SessionOptions {
   readonly timeouts: SessionTimeouts & { readonly connect: number; readonly resolve: number };
-  /** EHLO argument; what is no domain is replaced by the address literal of the socket. */
+  /** EHLO argument; the address literal of the socket replaces what is no domain. */
   readonly hello: string;
   readonly partial: boolean;
   readonly framing: Plan['framing'];
@@ -64,11 +64,11 @@ export interface SessionOptions {
 export interface OpenSession {
   readonly connection: Connection;
   readonly endpoint: Endpoint;
-  /** As the connection does; a failure says what may be done about it, where that is known. */
+  /** Submits on the connection, and adds advice to a failure where there is any. */
   readonly submit: (transaction: Transaction, content: ContentOpener) => Promise<SessionOutcome>;
-  /** As the connection does, with the same advice. */
+  /** Waits until the connection is opened, with the same advice. */
   readonly opened: () => Promise<SessionFailure | null>;
-  /** What the log says of the server, once it has taken a message. */
+  /** The facts that the log has of the server, once it has taken a message. */
   readonly facts: () => Pick<Acceptance, 'host' | 'name' | 'endpoint' | 'tls' | 'auth'>;
 }
 
@@ -111,10 +111,10 @@ export async function openSession(
   const prepared = await unlessAborted(preparing, signal);
   if (prepared === null) return giveUp();
   if (!prepared.ok) return giveUp({ kind: 'unsupported', at: 'ready', condemns: 'host', detail: prepared.detail, isOurs: true });
-  const tunnel = through ? await openTunnel(socket, host, endpoint, through, prepared.value, options) : null;
+  const tunnel = through ? await connectThrough(socket, host, endpoint, through, prepared.value, options) : null;
   // From here on nothing is awaited: what the server says first is heard by the session.
   if (tunnel?.ok === false) return giveUp(unconnected(tunnel.detail));
-  return { failed, session: begin(socket, host, target, endpoint, prepared.value, options) };
+  return { failed, session: beginSession(socket, host, target, endpoint, prepared.value, options) };
 }
 
 const unconnected = (detail: string): SessionFailure => ({
@@ -179,7 +179,7 @@ async function connectToProxy(link: Through, [endpoint]: readonly Endpoint[], { 
 }
 
 /** Has the proxy connect to the endpoint. */
-async function openTunnel(
+async function connectThrough(
   socket: Socket,
   { scheme }: Smarthost,
   { address, port }: Endpoint,
@@ -198,7 +198,7 @@ async function openTunnel(
 /* ---- the session ---- */
 
 /** Begins the session on a socket that is connected to the host. */
-function begin(
+function beginSession(
   socket: Socket,
   host: Smarthost,
   target: Target,
@@ -262,7 +262,7 @@ function tellOfSilence(socket: Socket, known: () => Known, within: number, trace
   setTimeout(() => void look(), Math.min(SILENCE, within / 2)).unref();
 }
 
-/** Only failures need it, and one that cannot be had must not hide the reason. */
+/** Only failures need advice, and if the module cannot be had, that must not hide the reason. */
 const loadAdvice = () => import('./advice.ts').catch(() => null);
 
 /** Does the handshake, and shows what came of it. */
@@ -284,7 +284,7 @@ function remember(choose: Plan['authenticate'], tell: (name: string, among: Read
   };
 }
 
-/** Implicit TLS goes with the scheme; else the configured mode, and 'default' is off for this very host. */
+/** The scheme says that TLS is implicit; else the mode is the configured one, and 'default' is off for this very host. */
 function tlsOf({ scheme, tls }: Smarthost, loopback: boolean): Plan['tls'] {
   if (scheme === 'submissions') return 'implicit';
   if (tls.mode === 'off') return 'off';
@@ -292,11 +292,11 @@ function tlsOf({ scheme, tls }: Smarthost, loopback: boolean): Plan['tls'] {
   return tls.mode === 'default' && loopback ? 'off' : 'required';
 }
 
-/** This very host: written so, and reached so. The second because a hosts file may lead `localhost` elsewhere. */
+/** True if the smart host is this very host: written so, and reached so, because a hosts file may lead `localhost` elsewhere. */
 const isOwn = (host: Smarthost, { address, family }: Endpoint): boolean =>
   isWrittenAsLoopback(host) && (family === 'unix' || isLoopback(address));
 
-/** A control character is no slip in a name: the machine refuses it before anything is said. */
+/** A name with a control character is passed on, because the machine refuses it before anything is said. */
 const helloOf = (hello: string, socket: Socket): string => (/\p{Cc}/u.test(hello) ? hello : helloName(hello) || addressLiteral(socket));
 
 /** The socket's own address as an EHLO argument. RFC 5321 §4.1.3 */

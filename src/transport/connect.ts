@@ -1,6 +1,6 @@
 /**
- * Opens a connection to the first of several addresses that answers (RFC 8305): attempts start a quarter of a
- * second apart and race. Knows no SMTP.
+ * Connects to the first of several addresses that answers (RFC 8305): attempts start a quarter of a second apart and race. Knows no
+ * SMTP.
  */
 import { createConnection, type Socket } from 'node:net';
 import { alarm } from './clock.ts';
@@ -37,7 +37,7 @@ export interface ConnectOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Races the endpoints; never rejects. Those that had not failed when one won may be tried again later. */
+/** Races the endpoints; never rejects. Endpoints that had not failed when one won may be tried again later. */
 export function connectFirst(endpoints: readonly Endpoint[], options: ConnectOptions): Promise<Connected> {
   return new Promise((resolve) => {
     const failed: FailedEndpoint[] = [];
@@ -72,7 +72,7 @@ export function connectFirst(endpoints: readonly Endpoint[], options: ConnectOpt
       };
       const late = () => lost(`no answer within ${options.within / 1000} s (timeouts.connect)`);
       attempts.set(socket, alarm(options.within, late));
-      // An error listener stays on every socket, winner or not: an 'error' without one ends the process.
+      // An error listener stays on every socket, winner or not, because an 'error' without one ends the process.
       socket.on('error', (error) => lost(printConnectError(error, options.from)));
       socket.once('connect', () => {
         if (!attempts.has(socket)) return;

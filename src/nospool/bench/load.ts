@@ -76,24 +76,25 @@ export async function carry(load: Load, { signal, urgent, progress }: LoadOption
 
   async function open(): Promise<Client | null> {
     const start = performance.now();
-    const client = await connect(load.host, { signal });
-    const failures = 'failures' in client ? client.failures : await failuresOf(client);
-    if (failures.length === 0 && !('failures' in client)) {
+    const connected = await connect(load.host, { signal });
+    const client = connected.ok ? connected.value : null;
+    const reason = connected.ok ? await reasonUnopened(connected.value) : connected.detail;
+    if (reason === null) {
       openings.add(performance.now() - start);
       return client;
     }
     if (signal.aborted) return null;
     unopened++;
-    blame(failures.join('; '));
+    blame(reason);
     return null;
   }
 
-  async function failuresOf(client: Client): Promise<readonly string[]> {
+  async function reasonUnopened(client: Client): Promise<string | null> {
     clients.add(client);
     const failure = await client.opened();
-    if (failure === null) return [];
+    if (failure === null) return null;
     void part(client);
-    return [`${client.server}: ${printFailure(failure).join('; ')}`];
+    return `${client.server}: ${printFailure(failure).join('; ')}`;
   }
 
   async function part(client: Client): Promise<void> {
