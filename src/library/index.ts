@@ -25,9 +25,9 @@ export { type Client, connect } from './client.ts';
 export { type Envelope, type Message, type SubmitOptions, submit, TIMEOUTS } from './submit.ts';
 
 /**
- * A smart host from its URL (`submission://mail.example.org`, as in nospool.toml(5)). TLS is required and verified unless
- * `tls` says otherwise; with `auth`, authentication is required (`isToken`: `password` is an access token); EHLO keywords in `ignoreExtensions` count as not offered. The
- * failure is a sentence.
+ * Makes a smart host from its URL (`submission://mail.example.org`, as in nospool.toml(5)). TLS is required and verified unless
+ * `tls` says otherwise. With `auth`, authentication is required (`isToken`: `password` is an access token). EHLO keywords in
+ * `ignoreExtensions` count as not offered.
  */
 export function smarthost(
   url: string,

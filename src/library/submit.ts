@@ -1,6 +1,6 @@
 /**
- * The library's way in: one message that a program already has, with its envelope, to the first of several smart hosts,
- * all recipients or none. Adds no header field and reads no configuration.
+ * Submits one message that a program already has, with its envelope, to the first of several smart hosts, all recipients or none.
+ * Adds no header field and reads no configuration.
  */
 
 import { type Ended, type Source, sourceOf } from '../message/source.ts';
@@ -15,7 +15,8 @@ import { asciiDomain } from '../submit/domain.ts';
 import { failedWith, type Outcome } from '../submit/outcome.ts';
 import { systemSecurity } from '../submit/security.ts';
 import type { Timeouts } from '../submit/settings.ts';
-import type { Content, Trace } from '../transport/driver.ts';
+import type { ContentOpener } from '../transport/driver.ts';
+import type { Trace } from '../transport/observer.ts';
 
 /** Addresses are atoms (`user@example.org`), never header text; `''` as `from` is the null reverse-path. */
 export interface Envelope extends Partial<Omit<Transaction, 'reversePath' | 'recipients' | 'size' | 'estimate' | 'eightBit'>> {
@@ -27,9 +28,9 @@ export interface Envelope extends Partial<Omit<Transaction, 'reversePath' | 'rec
 export type Message =
   | string
   | Uint8Array
-  /** Read once: another smart host can be tried only as long as nothing was read from it. */
+  /** It is read once, so another smart host can be tried only as long as nothing was read from it. */
   | AsyncIterable<Uint8Array | string>
-  /** Opened anew for each smart host. */
+  /** It is opened anew for each smart host. */
   | { readonly open: () => AsyncIterable<Uint8Array | string> };
 
 export interface SubmitOptions {
@@ -50,7 +51,7 @@ export interface SubmitOptions {
   readonly partial?: boolean;
 }
 
-/** Milliseconds: RFC 5321 §4.5.3.2, but for the connection, where five minutes are hopeless with several hosts. */
+/** Milliseconds, from RFC 5321 §4.5.3.2, except for the connection, where five minutes are hopeless with several hosts. */
 export const TIMEOUTS: Timeouts = {
   resolve: 30_000,
   connect: 30_000,
@@ -64,29 +65,37 @@ export const TIMEOUTS: Timeouts = {
   deadline: 7_200_000,
 };
 
-/** Submits one message. Never rejects: every failure is in the outcome, `usage` for arguments that cannot be. */
+/** Submits one message. Never rejects: every failure is in the outcome, as `usage` if the arguments are impossible. */
 export async function submit(envelope: Envelope, message: Message, options: SubmitOptions): Promise<Outcome> {
   const { scan, content } = messageOf(message);
   const transaction = transactionOf(envelope, scan);
   if (!transaction.ok) return failedWith({ kind: 'usage', detail: transaction.detail });
-  const { hosts, hello = '', timeouts, partial = false, framing = 'auto', ...rest } = options;
+  const { hosts, hello = '', timeouts, partial = false, framing = 'auto', trace, note, progress, signal, grace } = options;
   return deliver(
     { hosts, transaction: transaction.value, content },
-    { ...rest, hello, partial, framing, timeouts: { ...TIMEOUTS, ...timeouts }, security: systemSecurity(process.env) },
+    {
+      hello,
+      partial,
+      framing,
+      timeouts: { ...TIMEOUTS, ...timeouts },
+      security: systemSecurity(process.env),
+      observer: { trace, note, progress },
+      interrupts: signal && { signal, grace },
+    },
   );
 }
 
-/** What is known of a message, and a way to open it. */
+/** Scans a message, where it is known, and makes it a content that can be opened. */
 export function messageOf(message: Message): {
   readonly scan: ContentScan | null;
-  readonly content: Content & { readonly replayable: boolean };
+  readonly content: ContentOpener & { readonly replayable: boolean };
 } {
   const known = typeof message === 'string' ? new TextEncoder().encode(message) : message;
   if (!(known instanceof Uint8Array)) return { scan: null, content: streamed(known) };
   return { scan: scanContent(known), content: { replayable: true, open: () => sourceOf(known) } };
 }
 
-/** The transaction of an envelope, every address checked. */
+/** Makes the transaction of an envelope, with every address checked. */
 export function transactionOf({ from, to, ...asked }: Envelope, scan: ContentScan | null): Parsed<Transaction> {
   const reversePath = parseReversePath(from);
   if (!reversePath.ok) return unparsed(`from "${from}": ${reversePath.detail}`);
@@ -114,7 +123,7 @@ export function transactionOf({ from, to, ...asked }: Envelope, scan: ContentSca
   });
 }
 
-function streamed(message: Exclude<Message, string | Uint8Array>): Content & { readonly replayable: boolean } {
+function streamed(message: Exclude<Message, string | Uint8Array>): ContentOpener & { readonly replayable: boolean } {
   if ('open' in message) return { replayable: true, open: () => sourceOver(() => message.open()) };
   let opened = false;
   return {
@@ -129,7 +138,7 @@ function streamed(message: Exclude<Message, string | Uint8Array>): Content & { r
   };
 }
 
-/** An iterable as a source; what it throws is a failed input, never an end, and so is what programs without types may give. */
+/** Turns an iterable into a source. Whatever it throws is a failed input, never an end; so is a part that is neither text nor octets. */
 function sourceOver(open: () => AsyncIterable<Uint8Array | string>): Source {
   const encoder = new TextEncoder();
   let iterator: AsyncIterator<Uint8Array | string> | null = null;

@@ -11,7 +11,7 @@ import type { Field } from './fields.ts';
 import { makeOctetBuffer, type OctetBuffer } from './octet-buffer.ts';
 import type { Source } from './source.ts';
 
-interface Head {
+export interface Head {
   readonly fields: readonly Field[];
   /** Octets read past the header section: the body begins here. A copy, so it outlives the next read. */
   readonly rest: Uint8Array;

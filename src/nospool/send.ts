@@ -16,7 +16,8 @@ import { printLog } from '../submit/log.ts';
 import { openLog } from '../submit/logfile.ts';
 import { exitStatus, printAttempt, printOutcome, printServer } from '../submit/outcome.ts';
 import { systemSecurity } from '../submit/security.ts';
-import { type Submitted, submitMessage } from '../submit/submission.ts';
+import { submitMessage } from '../submit/story.ts';
+import type { Submitted } from '../submit/submission.ts';
 import { parseFromOption } from './from-option.ts';
 import { loadConfiguration } from './load-configuration.ts';
 import { progressLine } from './progress-line.ts';
@@ -60,16 +61,14 @@ export async function runSend(options: SendOptions, operands: readonly string[])
       config,
       by,
       input: makeAbortable(input, interrupts.signal),
-      wanted: { operands: options.to, fromFields: options.to.length === 0 },
+      recipients: { operands: options.to, fromFields: options.to.length === 0 },
       reversePath: from.value,
       dotEnds: false,
     },
     {
       security: systemSecurity(process.env),
-      signal: interrupts.signal,
-      urgent: interrupts.urgent,
-      ...(trace ? { trace } : {}),
-      ...(progress ? { progress: progress.sent } : {}),
+      interrupts,
+      observer: { trace, progress: progress?.sent },
     },
   );
   progress?.end();

@@ -6,8 +6,8 @@
 import { parseOperands } from '../message/recipients.ts';
 import { failWith, writeJson, writeLines } from '../process/stderr.ts';
 import { printSmarthost, type Smarthost } from '../router/smarthost.ts';
+import { chooseReversePath, domainsOf, routeRecipients } from '../submit/envelope.ts';
 import { isDeliverable, printRouting, routingJson } from '../submit/routing-tree.ts';
-import { reversePathOf, routeRecipients } from '../submit/submission.ts';
 import { endpointsOf, targetsOf } from '../transport/lookup/endpoints.ts';
 import { parseFromOption } from './from-option.ts';
 import { loadConfiguration } from './load-configuration.ts';
@@ -33,9 +33,10 @@ export async function runRoute(options: RouteOptions, operands: readonly string[
   if (loaded === null) return 1;
   const { config, warnings } = loaded;
   const by = await loaded.submitter();
-  const sender = reversePathOf(config, by, given.value);
+  const domains = domainsOf(config, by.hostname);
+  const sender = chooseReversePath(config, domains, by.login, given.value);
   if (!sender.ok) return failWith(sender.detail);
-  const routing = await routeRecipients(config, by, sender.value.reversePath, paths.value);
+  const routing = await routeRecipients(config, domains, sender.value.reversePath, paths.value);
   if (warnings.length > 0) failWith(...warnings);
   const hosts = options.resolve
     ? await Promise.all((routing.route?.hosts ?? []).map((host) => resolveHost(host, config.timeouts.resolve)))

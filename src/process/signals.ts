@@ -1,12 +1,6 @@
 /** Makes signals end a delivery. Knows no message and no connection. */
 import type { Ended, Input } from '../message/source.ts';
-
-export interface Interrupts {
-  /** Ends the delivery; its reason is a sentence. */
-  readonly signal: AbortSignal;
-  /** Ends the wait for a verdict, too. */
-  readonly urgent: AbortSignal;
-}
+import type { UrgentInterrupts } from '../submit/interrupts.ts';
 
 /** Makes SIGTERM and SIGINT end the process. It ignores SIGHUP, as Exim does: mailx and mutt start us with it ignored, which the runtime undoes. */
 export function exitOnSignals(): void {
@@ -21,7 +15,7 @@ export function exitOnSignals(): void {
  * SIGTERM and SIGINT end the delivery, a second one the wait for a verdict. `isTyped`: so does SIGHUP, because the message
  * comes from a person whose terminal is gone.
  */
-export function listenForSignals(isTyped: boolean): Interrupts {
+export function listenForSignals(isTyped: boolean): UrgentInterrupts {
   const first = new AbortController();
   const second = new AbortController();
   const interrupt = (name: string) => {

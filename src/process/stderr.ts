@@ -6,7 +6,7 @@
 import { writeSync } from 'node:fs';
 import { documentLine, jsonLine, type Line, lineOf, linesOf } from '../smtp/line.ts';
 import { printable } from '../smtp/text.ts';
-import type { Trace } from '../transport/driver.ts';
+import type { Trace } from '../transport/observer.ts';
 
 const joinLines = (lines: readonly Line[]): string => lines.map((line) => `${line}\n`).join('');
 

@@ -4,9 +4,10 @@ import { parseOperands } from '../message/recipients.ts';
 import { complain, say } from '../process/stderr.ts';
 import { printProblems } from '../router/problem.ts';
 import { type ForwardPath, printMailbox, type ReversePath } from '../smtp/path.ts';
+import { chooseReversePath, type Domains, domainsOf, routeRecipients } from '../submit/envelope.ts';
 import { checkAliasFiles } from '../submit/routing.ts';
 import { isDeliverable, printRouting } from '../submit/routing-tree.ts';
-import { reversePathOf, routeRecipients, type Submitter } from '../submit/submission.ts';
+import type { Submitter } from '../submit/submission.ts';
 import { parseSenderOption } from './arguments.ts';
 import type { Invocation } from './options.ts';
 
@@ -26,21 +27,22 @@ export async function showRouting(config: Config, by: Submitter, invocation: Inv
   const given = parseSenderOption(invocation);
   if (!given.ok) return fail(given.detail);
   if (paths.value.length === 0) return fail('-bt and -bv need an address: sendmail -bt root');
-  const sender = reversePathOf(config, by, given.value);
+  const domains = domainsOf(config, by.hostname);
+  const sender = chooseReversePath(config, domains, by.login, given.value);
   if (!sender.ok) return fail(sender.detail);
   const { reversePath } = sender.value;
-  const routing = await routeRecipients(config, by, reversePath, paths.value);
+  const routing = await routeRecipients(config, domains, reversePath, paths.value);
   if (invocation.mode.kind === 'verify') {
-    await showEach(config, by, reversePath, paths.value);
+    await showEach(config, domains, reversePath, paths.value);
     // Each may be deliverable, and all together not.
     complain(printProblems(routing.problems));
   } else say(1, printRouting(routing));
   return isDeliverable(routing) ? 0 : 1;
 }
 
-async function showEach(config: Config, by: Submitter, reversePath: ReversePath, paths: readonly ForwardPath[]): Promise<void> {
+async function showEach(config: Config, domains: Domains, reversePath: ReversePath, paths: readonly ForwardPath[]): Promise<void> {
   for (const path of paths) {
-    const alone = await routeRecipients(config, by, reversePath, [path]);
+    const alone = await routeRecipients(config, domains, reversePath, [path]);
     const [root] = alone.tree;
     say(1, [`${printMailbox(root?.path ?? path)} ${isDeliverable(alone) ? 'can be delivered' : 'cannot be delivered'}`]);
   }

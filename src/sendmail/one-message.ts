@@ -6,13 +6,15 @@ import type { Config } from '../config/config.ts';
 import type { LoneDot } from '../message/lone-dot.ts';
 import type { Input } from '../message/source.ts';
 import { failUnsent, reportOutcome } from '../process/report.ts';
-import { type Interrupts, listenForSignals, makeAbortable } from '../process/signals.ts';
+import { listenForSignals, makeAbortable } from '../process/signals.ts';
 import { complain, makeTrace, say } from '../process/stderr.ts';
 import { drain } from '../process/stdin/drain.ts';
 import { openStdin, type Stdin } from '../process/stdin/open.ts';
+import type { Interrupts } from '../submit/interrupts.ts';
 import { openLog } from '../submit/logfile.ts';
 import { systemSecurity } from '../submit/security.ts';
-import { type Submitted, type Submitter, submitMessage } from '../submit/submission.ts';
+import { submitMessage } from '../submit/story.ts';
+import type { Submitted, Submitter } from '../submit/submission.ts';
 import { parseSenderOption } from './arguments.ts';
 import type { Invocation } from './options.ts';
 
@@ -57,7 +59,6 @@ async function submitStdin(
   if (operands.length === 0 && !recipientsFromHead) return misuse('no recipients: name them after the options, or use -t');
   if (stdin.isTerminal && process.stderr.isTTY)
     complain([`reading the message from the terminal; end it with Ctrl-D${dotEnds ? ' or a line with a single dot' : ''}`]);
-  const { signal, urgent } = interrupts;
   const trace = makeTrace(verbosity);
   const tree = verbosity === 2 ? await import('../submit/routing-tree.ts') : null;
   // Where a dot may end the message, the file is read in other steps than its descriptor is moved.
@@ -66,21 +67,18 @@ async function submitStdin(
     {
       config,
       by,
-      input: sparingMemory(makeAbortable(stdin, signal)),
-      wanted: { operands, fromFields: recipientsFromHead },
+      input: sparingMemory(makeAbortable(stdin, interrupts.signal)),
+      recipients: { operands, fromFields: recipientsFromHead },
       reversePath: sender.value,
       dotEnds,
-      ...(notify ? { notify } : {}),
-      ...(ret ? { ret } : {}),
-      ...(envid !== null ? { envid } : {}),
+      notify: notify ?? undefined,
+      ret: ret ?? undefined,
+      envid: envid ?? undefined,
     },
     {
       security: systemSecurity(process.env),
-      signal,
-      urgent,
-      ...(trace ? { trace } : {}),
-      ...(tree ? { routed: (routing) => say(2, tree.printRouting(routing)) } : {}),
-      loneDot,
+      interrupts,
+      observer: { trace, loneDot, routed: tree ? (routing) => say(2, tree.printRouting(routing)) : undefined },
     },
   );
 }

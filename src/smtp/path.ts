@@ -162,12 +162,6 @@ export function withDomain(mailbox: Mailbox, text: string): Mailbox {
   return isDomain(domain) ? makeMailbox(mailbox.localPart, domain) : mailbox;
 }
 
-/**
- * A mailbox that no command line can carry. It opens a session without a message: the machine refuses it when the session is
- * ready, so that MAIL is never sent.
- */
-export const unspeakableMailbox = (): Mailbox => makeMailbox('\r\n', '');
-
 /** True when the address needs no SMTPUTF8. RFC 6531 §3.4 */
 export function isAsciiMailbox({ localPart, domain }: Mailbox): boolean {
   return isAscii(localPart) && isAscii(domain);

@@ -1,6 +1,6 @@
 /**
- * What may be done about the failure of a session, where that can be told from what is known of its host and of the
- * connection: a sentence beside the reason. Decides nothing, and repeats no text of a server.
+ * Advises people about a session that failed: a sentence beside the reason, made from what is known of the host and of the
+ * connection. Decides nothing, and repeats no text of a server.
  */
 
 import { isLoopback } from '../router/loopback.ts';
@@ -10,22 +10,22 @@ import { FOR_PASSWORDS, FOR_TOKENS, MECHANISMS } from '../smtp/sasl/mechanisms.t
 import { printable, utf8 } from '../smtp/text.ts';
 import type { Endpoint } from '../transport/lookup/endpoints.ts';
 
-/** What a session has come to know. */
+/** The facts of a session on which advice rests. */
 export interface Known {
   readonly host: Smarthost;
   readonly endpoint: Endpoint;
-  /** The host is this very host. */
+  /** The smart host runs on this very host. */
   readonly isOwn: boolean;
-  /** Mechanisms that were offered when one was chosen. */
+  /** Mechanisms that the server offered when one was chosen. */
   readonly offered: ReadonlySet<string>;
-  /** The one that was chosen; '' before. */
+  /** The mechanism that was chosen; '' before. */
   readonly mechanism: string;
   /** Octets that came from the server. */
   readonly heard: number;
 }
 
-/** The failure with a hint, where there is one. */
-export function advised(failure: SessionFailure, known: Known): SessionFailure {
+/** Adds a hint to the failure, where there is one. */
+export function advise(failure: SessionFailure, known: Known): SessionFailure {
   const hint = hintFor(failure, known);
   return hint === null ? failure : { ...failure, hint };
 }
@@ -36,24 +36,24 @@ function hintFor({ kind, at, condemns }: SessionFailure, known: Known): string |
   if (kind === 'rejected' && at === 'auth') return host.auth && aboutRefusal(host.auth, known);
   if (kind !== 'unsupported') return null;
   if (host.ignoreExtensions) return `ignore_extensions makes this count as not offered: ${host.ignoreExtensions.join(', ')}`;
-  // The one lack that rules out an address only: STARTTLS.
+  // A lack of STARTTLS is the only one that rules out no more than the address.
   return at === 'hello' && condemns === 'address' ? aboutLoopback(known) : null;
 }
 
-/** A server that expects a TLS handshake waits for us to begin, as we wait for its greeting. */
+/** The silence may be that of a server that expects a TLS handshake: it waits for us to begin, as we wait for its greeting. */
 export function aboutSilence({ scheme, host, port, expand }: Smarthost): string | null {
   if (scheme !== 'smtp' && scheme !== 'submission') return null;
   const place = expand === 'none' ? `${host.includes(':') ? `[${host}]` : host}:${port}` : '';
   return `nothing at all was heard: a port that is TLS from the start is as silent; if this is one, write submissions://${place}`;
 }
 
-/** Hosts files often lead a name of a mail host to this one. */
+/** A hosts file often leads the name of a mail host to this one, and then TLS is required where nobody expects it. */
 function aboutLoopback({ host, endpoint, isOwn }: Known): string | null {
   if (host.tls.mode !== 'default' || isOwn || endpoint.family === 'name' || !isLoopback(endpoint.address)) return null;
   return `"${host.host}" leads to a loopback address and is not written as one, so TLS is required: write the address, or tls.mode = "off"`;
 }
 
-/** One mechanism is tried, so that a wrong password is not said twice; who knows that it is right may name another. */
+/** Only one mechanism is tried, so that a wrong password is not said twice. Users who know that theirs is right may name another. */
 function aboutRefusal({ user, secret, isToken, mechanisms }: AuthPolicy, { offered, mechanism }: Known): string {
   const isPassword = secret.from !== 'none' && !isToken && !isOneOf(FOR_TOKENS, mechanism);
   const among: readonly string[] = isPassword ? FOR_PASSWORDS : secret.from === 'none' ? [] : FOR_TOKENS;

@@ -1,63 +1,58 @@
 /**
- * Tries smart hosts, and the addresses of each, until one has given its verdict on the message: the table of
- * failures and what each rules out. Knows no header field, no configuration file, no word for people but what
- * it was given.
+ * Tries smart hosts, and the addresses of each, until one has given its verdict on the message. Knows no header field and no
+ * configuration file.
  */
-
 import type { Source } from '../message/source.ts';
 import { isLmtp, type Smarthost } from '../router/smarthost.ts';
 import type { SessionFailure } from '../smtp/client/outcome.ts';
 import type { Transaction } from '../smtp/client/print.ts';
 import { alarm } from '../transport/clock.ts';
-import type { Connection, Content } from '../transport/driver.ts';
+import type { Connection, EightBitTreatment } from '../transport/driver.ts';
 import { type Endpoint, endpointsOf, type Target, targetsOf } from '../transport/lookup/endpoints.ts';
 import type { Names } from '../transport/lookup/question.ts';
-import { type Acceptance, type Attempt, failedWith, type Outcome, withoutSecrets } from './outcome.ts';
-import { openSession, type SessionOptions, unlessAborted } from './session.ts';
+import { type Interrupts, type UrgentInterrupts, unlessAborted, withDeadline } from './interrupts.ts';
+import { type Acceptance, type Attempt, failedWith, type Outcome, stripSecrets } from './outcome.ts';
+import { openSession, type SessionOptions } from './session.ts';
 
 export interface Delivery {
-  /** In the order they are tried. */
+  /** In the order in which they are tried. */
   readonly hosts: readonly Smarthost[];
   readonly transaction: Transaction;
   readonly content: {
-    /** As Content.open; `last`: after this attempt there is none. */
-    open(eightBit: Parameters<Content['open']>[0], last: boolean): Source | null;
+    /** From the first octet; null when they cannot be read again. `last`: after this attempt there is none. */
+    open(eightBit: EightBitTreatment, last: boolean): Source | null;
     /** False once octets were pulled that cannot be pulled again. */
     readonly replayable: boolean;
   };
 }
 
-export interface DeliveryOptions extends Omit<SessionOptions, 'transactions'> {
-  /** `deadline`: for the whole delivery, from the first lookup to the verdict. */
+export interface DeliveryOptions extends Omit<SessionOptions, 'transactions' | 'signal'> {
+  /** `deadline` is for the whole delivery, from the first lookup to the verdict. */
   readonly timeouts: SessionOptions['timeouts'] & { readonly resolve: number; readonly deadline?: number };
-  /** Whom names are asked; default: the system. */
-  readonly names?: Names;
-  /** Ends the delivery; after the commit the verdict is awaited for `grace` more. The reason is a sentence. */
-  readonly signal?: AbortSignal;
-  /** Ends even the wait for the verdict. */
-  readonly urgent?: AbortSignal;
-  /** Milliseconds. */
-  readonly grace?: number;
+  /** Looks names up; default: as this system does. */
+  readonly names?: Names | undefined;
+  readonly interrupts?: Interrupts | undefined;
 }
 
-/** A verdict that a smart host already reached is worth this wait after a signal (milliseconds). */
-const GRACE = 30_000;
+/** Milliseconds that a verdict is awaited after a signal, because the smart host may have reached it already. */
+const VERDICT_GRACE = 30_000;
 
-/** One attempt's end; null when no endpoint answered (each is in `attempts` then). */
-type Ended = { readonly by: Acceptance } | { readonly failure: SessionFailure; readonly endpoint: Endpoint } | null;
+/** How one attempt ended; null when no endpoint answered (each is in `attempts` then). */
+type AttemptEnd = { readonly by: Acceptance } | { readonly failure: SessionFailure; readonly endpoint: Endpoint } | null;
 
 interface Run {
   readonly delivery: Delivery;
   readonly options: DeliveryOptions;
+  /** With the deadline among them. */
+  readonly interrupts: UrgentInterrupts;
   readonly attempts: Attempt[];
 }
 
 /** Delivers to the first smart host that takes the message. Never rejects. */
 export async function deliver(delivery: Delivery, options: DeliveryOptions): Promise<Outcome> {
-  const limited = withDeadline(options);
-  const run: Run = { delivery, options: limited.options, attempts: [] };
-  const outcome = withoutSecrets(await tryHosts(run));
-  return limited.release() && outcome.kind === 'failed' ? { ...outcome, isLate: true } : outcome;
+  const { interrupts, release } = withDeadline(options.interrupts, options.timeouts.deadline ?? Number.POSITIVE_INFINITY);
+  const outcome = stripSecrets(await tryHosts({ delivery, options, interrupts, attempts: [] }));
+  return release() && outcome.kind === 'failed' ? { ...outcome, isLate: true } : outcome;
 }
 
 async function tryHosts(run: Run): Promise<Outcome> {
@@ -66,39 +61,10 @@ async function tryHosts(run: Run): Promise<Outcome> {
     const outcome = await tryHost(run, host, i < hosts.length - 1);
     if (outcome !== 'next') return outcome;
   }
-  return run.attempts.length > 0 ? gaveUp(run, false) : failedWith({ kind: 'route', details: [NO_HOST], deferred: false });
+  return run.attempts.length > 0 ? endFailed(run, false) : failedWith({ kind: 'route', details: [NO_HOST], deferred: false });
 }
 
-/** The options with the deadline among their signals. `release` ends that; true if the deadline has passed. */
-function withDeadline(options: DeliveryOptions): { readonly options: DeliveryOptions; readonly release: () => boolean } {
-  const { signal, urgent } = options;
-  const { deadline = Number.POSITIVE_INFINITY } = options.timeouts;
-  const [first, second] = [new AbortController(), new AbortController()];
-  let isLate = false;
-  const stop = alarm(deadline, () => {
-    isLate = true;
-    const reason = `the deadline of ${deadline / 1000} s has passed (timeouts.deadline)`;
-    first.abort(reason);
-    second.abort(reason);
-  });
-  const unlink = [follow(first, signal), follow(second, urgent)];
-  const release = (): boolean => {
-    stop();
-    for (const each of unlink) each();
-    return isLate;
-  };
-  return { options: { ...options, signal: first.signal, urgent: second.signal }, release };
-}
-
-/** Ends one with the other; the value undoes that. */
-function follow(controller: AbortController, signal: AbortSignal | undefined): () => void {
-  const abort = (): void => controller.abort(signal?.reason);
-  if (signal?.aborted) abort();
-  signal?.addEventListener('abort', abort, { once: true });
-  return () => signal?.removeEventListener('abort', abort);
-}
-
-/** Known before anything is asked of the server. The machine says the same to programs that open a session themselves. */
+/** This is known before anything is asked of the server. The machine says the same to programs that open a session themselves. */
 const WOULD_SPLIT: SessionFailure = {
   kind: 'unsupported',
   at: 'ready',
@@ -108,15 +74,16 @@ const WOULD_SPLIT: SessionFailure = {
 
 const NO_HOST = 'no smart host is configured: set smarthosts';
 
-/** The names of a host, in order. */
+/** Tries the names of a host, in order. */
 async function tryHost(run: Run, host: Smarthost, moreHosts: boolean): Promise<Outcome | 'next'> {
-  const { timeouts, signal, names } = run.options;
+  const { timeouts, names } = run.options;
+  const { signal } = run.interrupts;
   if (isLmtp(host) && run.delivery.transaction.recipients.length > 1 && !run.options.partial) {
     run.attempts.push({ host, name: host.host, endpoint: null, failure: WOULD_SPLIT });
-    return gaveUp(run, false);
+    return endFailed(run, false);
   }
   const targets = await unlessAborted(targetsOf(host, timeouts.resolve, names, signal), signal);
-  if (targets === null) return interrupted(run);
+  if (targets === null) return endInterrupted(run);
   if (!targets.ok) {
     run.attempts.push({ host, name: host.host, endpoint: null, failure: unresolved(targets.detail) });
     return 'next';
@@ -129,11 +96,12 @@ async function tryHost(run: Run, host: Smarthost, moreHosts: boolean): Promise<O
   return 'next';
 }
 
-/** The addresses of a name, in order, each until it has failed once. */
+/** Tries the addresses of a name, in order, each until it has failed once. */
 async function tryTarget(run: Run, host: Smarthost, target: Target, more: boolean): Promise<Outcome | 'next' | 'next host'> {
   const { delivery, options, attempts } = run;
-  const found = await unlessAborted(endpointsOf(target, options.timeouts.resolve, options.names, options.signal), options.signal);
-  if (found === null) return interrupted(run);
+  const { signal } = run.interrupts;
+  const found = await unlessAborted(endpointsOf(target, options.timeouts.resolve, options.names, signal), signal);
+  if (found === null) return endInterrupted(run);
   if (!found.ok) {
     attempts.push({ host, name: target.name, endpoint: null, failure: unresolved(found.detail) });
     return 'next';
@@ -142,45 +110,44 @@ async function tryTarget(run: Run, host: Smarthost, target: Target, more: boolea
   let untried: readonly Endpoint[] = found.value;
   while (untried.length > 0) {
     const ended = await attempt(run, host, target, untried, !more && untried.length === 1);
-    if (ended === null)
-      return options.signal?.aborted ? interrupted(run) : attempts.at(-1)?.failure.condemns === 'host' ? 'next host' : 'next';
+    if (ended === null) return signal.aborted ? endInterrupted(run) : attempts.at(-1)?.failure.condemns === 'host' ? 'next host' : 'next';
     if ('by' in ended) return { kind: 'accepted', by: ended.by, attempts };
     attempts.push({ host, name: target.name, ...ended });
     const failed = new Set(attempts.slice(before).map(({ endpoint }) => endpoint?.address));
     untried = untried.filter(({ address }) => !failed.has(address));
-    if (ended.failure.condemns === 'message') return gaveUp(run, false);
-    if (!delivery.content.replayable) return gaveUp(run, more || untried.length > 0);
+    if (ended.failure.condemns === 'message') return endFailed(run, false);
+    if (!delivery.content.replayable) return endFailed(run, more || untried.length > 0);
     if (ended.failure.condemns === 'host') return 'next host';
   }
   return 'next';
 }
 
-/** The last failure is the delivery's; `unreplayable` when others would have been tried. */
-function gaveUp({ attempts }: Run, unreplayable: boolean): Outcome {
+/** The last attempt's failure is the delivery's; `unreplayable` when others would have been tried. */
+function endFailed({ attempts }: Run, unreplayable: boolean): Outcome {
   const { failure } = attempts.at(-1) as Attempt;
   return { kind: 'failed', failure, attempts, unreplayable };
 }
 
-function interrupted({ options, attempts }: Run): Outcome {
-  const failure: SessionFailure = { kind: 'content', at: 'closed', condemns: 'message', detail: String(options.signal?.reason) };
+function endInterrupted({ interrupts, attempts }: Run): Outcome {
+  const failure: SessionFailure = { kind: 'content', at: 'closed', condemns: 'message', detail: String(interrupts.signal.reason) };
   return { kind: 'failed', failure, attempts, unreplayable: false };
 }
 
 const unresolved = (detail: string): SessionFailure => ({ kind: 'connect', at: 'greeting', condemns: 'host', during: 'resolve', detail });
 
-/** One connection and one transaction on it. */
+/** Makes one connection, with one transaction on it. */
 async function attempt(
-  { delivery, options, attempts }: Run,
+  { delivery, options, interrupts, attempts }: Run,
   host: Smarthost,
   target: Target,
   endpoints: readonly Endpoint[],
   last: boolean,
-): Promise<Ended> {
-  const { failed, session } = await openSession(host, target, endpoints, { ...options, transactions: 'one' });
+): Promise<AttemptEnd> {
+  const { failed, session } = await openSession(host, target, endpoints, { ...options, transactions: 'one', signal: interrupts.signal });
   for (const { endpoint, failure } of failed) attempts.push({ host, name: target.name, endpoint, failure });
   if (session === null) return null;
   const submitted = session.submit(delivery.transaction, { open: (eightBit) => delivery.content.open(eightBit, last) });
-  const release = interruptible(session.connection, options);
+  const release = letInterrupt(session.connection, interrupts);
   const outcome = await submitted;
   release();
   if (outcome.kind === 'failed') return { failure: outcome.failure, endpoint: session.endpoint };
@@ -189,20 +156,20 @@ async function attempt(
   return { by: { ...session.facts(), reply: outcome.reply, refusals: outcome.refusals, taken } };
 }
 
-/** A signal before the commit ends the session; after it the verdict gets `grace`, and a second signal ends that, too. */
-function interruptible(connection: Connection, { signal, urgent, grace = GRACE }: DeliveryOptions): () => void {
+/** Before the commit a signal ends the session; after it the verdict is awaited for `grace`, and `urgent` ends that, too. The value undoes this. */
+function letInterrupt(connection: Connection, { signal, urgent, grace = VERDICT_GRACE }: UrgentInterrupts): () => void {
   let stop = (): void => {};
-  const end = () => connection.abort(String((urgent?.aborted ? urgent : signal)?.reason));
+  const end = () => connection.abort(String((urgent.aborted ? urgent : signal).reason));
   const interrupt = () => {
-    if (connection.committed) stop = alarm(grace, end);
+    if (connection.hasCommitted) stop = alarm(grace, end);
     else end();
   };
-  if (signal?.aborted) interrupt();
-  signal?.addEventListener('abort', interrupt, { once: true });
-  urgent?.addEventListener('abort', end, { once: true });
+  if (signal.aborted) interrupt();
+  signal.addEventListener('abort', interrupt, { once: true });
+  urgent.addEventListener('abort', end, { once: true });
   return () => {
     stop();
-    signal?.removeEventListener('abort', interrupt);
-    urgent?.removeEventListener('abort', end);
+    signal.removeEventListener('abort', interrupt);
+    urgent.removeEventListener('abort', end);
   };
 }

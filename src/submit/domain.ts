@@ -3,13 +3,13 @@ import { domainToASCII } from 'node:url';
 import { isAddressLiteral, isHostName, type Mailbox, withDomain } from '../smtp/path.ts';
 import { isAscii } from '../smtp/text.ts';
 
-/** A domain in A-labels where the local-part leaves ASCII enough: SMTPUTF8 is not needed then. RFC 6531 §3.2 */
+/** Writes the domain in A-labels where the local-part is ASCII, because then no SMTPUTF8 is needed. RFC 6531 §3.2 */
 export function asciiDomain(mailbox: Mailbox): Mailbox {
   if (isAscii(mailbox.domain) || !isAscii(mailbox.localPart)) return mailbox;
   return withDomain(mailbox, domainToASCII(mailbox.domain));
 }
 
-/** A domain, or a pattern of domains or addresses, as it is written and in A-labels: addresses have the one or the other. */
+/** Both spellings of a domain, or of a pattern of domains or addresses: as it is written and in A-labels. Addresses have the one or the other. */
 export function spellings(pattern: string): readonly string[] {
   if (isAscii(pattern)) return [pattern];
   const at = pattern.lastIndexOf('@') + 1;
@@ -18,7 +18,7 @@ export function spellings(pattern: string): readonly string[] {
 
 /**
  * A host's name as an argument of EHLO: a domain in A-labels, or an address literal as it is. '' where the name is neither,
- * such as `my_app.local`, which Docker makes: servers refuse it, so the literal of the socket is said. RFC 5321 §4.1.1.1
+ * such as `my_app.local`, which Docker makes: servers refuse it, so EHLO says the literal of the socket. RFC 5321 §4.1.1.1
  */
 export function helloName(hostname: string): string {
   if (isAddressLiteral(hostname)) return hostname;

@@ -1,6 +1,6 @@
 /**
- * The log: one line a fact, in the form of Exim's main log (so that exigrep and eximstats read it) or as JSON.
- * Its failure never changes a delivery. Knows the outcome, not how it came about.
+ * Prints the lines of the log: one line a fact, in the form of Exim's main log (so that exigrep and eximstats read it) or as JSON.
+ * Knows the outcome, not how it came about, and no place where lines go.
  */
 
 import type { RoutedRecipient } from '../router/route.ts';
@@ -8,19 +8,19 @@ import { jsonLine, type Line, lineOf } from '../smtp/line.ts';
 import { printMailbox, type ReversePath } from '../smtp/path.ts';
 import { printReply } from '../smtp/reply.ts';
 import { printable, textOf } from '../smtp/text.ts';
-import { type Attempt, isOurs, type Outcome, printAttempt, printFailure, printOutcome, printServer } from './outcome.ts';
+import { type Attempt, isMissingHere, type Outcome, printAttempt, printFailure, printOutcome, printServer } from './outcome.ts';
 import type { Settings } from './settings.ts';
 
-/** What the log says of one message. */
+/** The facts that the log has of one message. */
 export interface LogRecord {
   readonly time: Date;
-  /** Exim's message id: what joins the lines of one message. */
+  /** Exim's message id, which joins the lines of one message. */
   readonly id: string;
   readonly login: string;
-  /** undefined = it ended before that was known. */
+  /** undefined = the submission ended before it was known. */
   readonly reversePath: ReversePath | undefined;
   readonly recipients: readonly RoutedRecipient[];
-  /** Those that aliases discarded. */
+  /** Recipients that aliases discarded. */
   readonly discarded: readonly RoutedRecipient[];
   /** Octets sent or read, null when unknown. */
   readonly octets: number | null;
@@ -38,15 +38,15 @@ function base62(value: number, width: number): string {
 }
 
 /**
- * An id of Exim's form `tttttt-pppppp-ss`: seconds, process, fraction of the second. Since 4.97 Exim has longer ones, but
- * every exigrep and eximstats reads these, and those of earlier versions no others.
+ * Makes an id of Exim's form `tttttt-pppppp-ss`: seconds, process, fraction of the second. Since 4.97 Exim has longer ones, but
+ * every exigrep and eximstats reads these, and earlier versions read no others.
  */
 export function logId(now: Date, process: number): string {
   const milliseconds = now.getTime();
   return `${base62(Math.floor(milliseconds / 1000), 6)}-${base62(process, 6)}-${base62((milliseconds % 1000) * 2, 2)}`;
 }
 
-/** `YYYY-MM-DD hh:mm:ss +hhmm`, as Exim writes it with `log_timezone`: callers have time zones of their own. */
+/** `YYYY-MM-DD hh:mm:ss +hhmm`, as Exim writes it with `log_timezone`, because callers have time zones of their own. */
 function timestamp(time: Date): string {
   const two = (n: number) => String(n).padStart(2, '0');
   const east = -time.getTimezoneOffset();
@@ -54,27 +54,38 @@ function timestamp(time: Date): string {
   return `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())} ${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())} ${zone}`;
 }
 
-const sender = (path: ReversePath): string => (path === null ? '<>' : printMailbox(path));
+const printSender = (path: ReversePath): string => (path === null ? '<>' : printMailbox(path));
 
-/** The lines of one message, without line ends. */
+/** Prints the lines of one message, without line ends. */
 export function printLog(record: LogRecord, format: Settings['logFormat']): readonly Line[] {
-  return format === 'json' ? [printJson(record)] : printExim(record);
+  return format === 'json' ? [printJsonRecord(record)] : printEximRecord(record);
 }
 
-function printExim({ time, id, login, reversePath, recipients, discarded, octets, messageId, outcome, notes }: LogRecord): readonly Line[] {
+function printEximRecord({
+  time,
+  id,
+  login,
+  reversePath,
+  recipients,
+  discarded,
+  octets,
+  messageId,
+  outcome,
+  notes,
+}: LogRecord): readonly Line[] {
   const size = octets === null ? '' : ` S=${octets}`;
-  const by = `U=${short(login)} P=local`;
+  const by = `U=${shorten(login)} P=local`;
   const lines =
     reversePath === undefined
       ? []
-      : [`<= ${sender(reversePath)} ${by}${size}${messageId === '' ? '' : ` id=${printable(messageId.replace(/^<|>$/g, ''))}`}`];
+      : [`<= ${printSender(reversePath)} ${by}${size}${messageId === '' ? '' : ` id=${printable(messageId.replace(/^<|>$/g, ''))}`}`];
   for (const note of notes) lines.push(note);
   for (const { path, router } of discarded) lines.push(`=> :blackhole: <${printMailbox(path)}> R=${router}`);
   if (outcome.kind === 'accepted') {
     for (const line of outcome.attempts.flatMap(logAttempt)) lines.push(line);
     const { by } = outcome;
     const tls = by.tls === null ? '' : ` X=${by.tls.cipher} CV=${by.tls.verified ? 'yes' : 'no'}`;
-    const auth = by.auth === null ? '' : ` A=${by.auth.mechanism.toLowerCase()}:${short(by.auth.user)}`;
+    const auth = by.auth === null ? '' : ` A=${by.auth.mechanism.toLowerCase()}:${shorten(by.auth.user)}`;
     const facts = `T=smtp H=${printServer(by)}${tls}${auth} C="${printReply(by.reply).replaceAll('"', "'")}"`;
     const refusals = new Map(by.refusals.map((refusal) => [refusal.recipient, refusal]));
     recipients.forEach((recipient, i) => {
@@ -89,7 +100,7 @@ function printExim({ time, id, login, reversePath, recipients, discarded, octets
   } else if (outcome.kind === 'discarded') lines.push('Completed');
   else {
     for (const line of outcome.attempts.flatMap(logAttempt)) lines.push(line);
-    const reasons = printOutcome(outcome, messageId).map(short);
+    const reasons = printOutcome(outcome, messageId).map(shorten);
     const others = reasons.length - MOST_REASONS;
     const why = [...reasons.slice(0, MOST_REASONS), ...(others > 0 ? [`and ${others} other reasons`] : [])].join('; ');
     const own = ownReasons(outcome);
@@ -107,14 +118,14 @@ function printExim({ time, id, login, reversePath, recipients, discarded, octets
   return lines.map((line) => lineOf(`${timestamp(time)} ${id} ${line}`));
 }
 
-/** Characters of a text that stands in a line with others. */
-const SHORT = 1000;
-const short = (text: string): string => (text.length > SHORT ? `${text.slice(0, SHORT)}…` : text);
+/** Characters of a text that stands in a line beside other texts. */
+const SHORT_TEXT = 1000;
+const shorten = (text: string): string => (text.length > SHORT_TEXT ? `${text.slice(0, SHORT_TEXT)}…` : text);
 
-/** Reasons behind each address: all of them have lines of their own before, and a log must not grow with the square of the recipients. */
+/** Reasons behind each address. More would make the log grow with the square of the recipients, and all have lines of their own before. */
 const MOST_REASONS = 4;
 
-/** What was said to a recipient's own RCPT, by its index. */
+/** The server's words about each recipient's own RCPT, by the recipient's index. */
 function ownReasons({ failure, attempts }: Extract<Outcome, { kind: 'failed' }>): ReadonlyMap<number, string> {
   const last = attempts.at(-1);
   if (failure.kind !== 'rejected' || last?.failure !== failure) return new Map();
@@ -123,9 +134,9 @@ function ownReasons({ failure, attempts }: Extract<Outcome, { kind: 'failed' }>)
 }
 
 const logAttempt = (attempt: Attempt): readonly string[] =>
-  printAttempt(attempt).map((line) => (isOurs(attempt.failure) ? line : `H=${line}`));
+  printAttempt(attempt).map((line) => (isMissingHere(attempt.failure) ? line : `H=${line}`));
 
-/** With the router that gave its route, as Exim has it: a configuration allows no blank in that name. */
+/** Names the router that gave the route, too, as Exim does. A configuration allows no blank in its name. */
 function printRecipient({ path, router, original }: RoutedRecipient): string {
   const address = printMailbox(path);
   const first = printMailbox(original);
@@ -137,7 +148,7 @@ function verdictOf(outcome: Outcome): string {
   return outcome.kind === 'accepted' && outcome.by.refusals.length > 0 ? 'partial' : outcome.kind;
 }
 
-function printJson({ time, id, login, reversePath, recipients, discarded, octets, messageId, outcome, notes }: LogRecord): Line {
+function printJsonRecord({ time, id, login, reversePath, recipients, discarded, octets, messageId, outcome, notes }: LogRecord): Line {
   const verdict = verdictOf(outcome);
   return jsonLine({
     time: time.toISOString(),

@@ -1,20 +1,21 @@
 /**
- * Where the log goes: a file, syslog, standard error, nowhere. Opened before anything connects; whatever goes wrong
- * here is told and never changes a delivery. Knows no line's meaning.
+ * Writes the log: to a file, to syslog, to standard error, or not at all. It is opened before anything connects. A fault of the log
+ * is a sentence and never changes a delivery. Knows no line's meaning.
  */
 import { closeSync, constants, openSync, realpathSync, statSync, writeSync } from 'node:fs';
 import { basename } from 'node:path';
 import { type Line, lineOf } from '../smtp/line.ts';
+import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 
-/** What a log that is not configured as a file goes to. */
+/** The places of a log that no file is configured for. */
 export interface LogPlaces {
-  /** Where a line without a configured log goes first. */
+  /** The file that is tried where no log is configured. */
   readonly file: string;
   /** journald's stream socket. */
   readonly journal: string;
-  /** The socket of syslog, to which only a logger can write: it takes datagrams. */
+  /** The socket of syslog. Only a logger can write to it, because it takes datagrams. */
   readonly device: string;
-  /** By absolute path: the caller's PATH may be anything. */
+  /** Absolute paths, because the caller's PATH may be anything. */
   readonly loggers: readonly string[];
 }
 
@@ -24,20 +25,20 @@ const PLACES: LogPlaces = {
   device: '/dev/log',
   loggers: ['/usr/bin/logger', '/bin/logger'],
 };
-/** A syslog that does not take a line in this time (milliseconds) is down. */
-const PATIENCE = 5000;
+/** Milliseconds. A syslog that does not take a line within this is down. */
+const SYSLOG_PATIENCE = 5000;
 /** Octets of a line that a logger may not cut in two; syslog daemons take as much. */
-const LONGEST = '8192';
+const LONGEST_LOGGED = '8192';
 
 export interface LogSink {
-  /** What is wrong with the log that was asked for, as a sentence; null when nothing is known to be. */
+  /** A sentence about a fault of the log that was asked for; null when none is known. */
   readonly problem: string | null;
   /**
-   * Writes the lines, one write each (safe beside other runs: O_APPEND); what a file does not take goes to syslog.
+   * Writes the lines, one write each (safe beside other runs: O_APPEND). Lines that a file does not take go to syslog.
    * Returns a problem or null; never rejects.
    */
   write(lines: readonly Line[]): Promise<string | null>;
-  /** Tries it, and writes nothing. */
+  /** Tries the log and writes nothing. */
   test(): Promise<LogTest>;
 }
 
@@ -48,7 +49,7 @@ export interface LogTest {
   readonly problem: string | null;
 }
 
-/** `setting` is the key `log`: a path, 'syslog', 'stderr', 'none', or '' for the default. `tag`: who writes, for syslog; null = nospool. */
+/** Opens the log. `setting` is the key `log`: a path, 'syslog', 'stderr', 'none', or '' for the default. `tag` names the writer to syslog; null = nospool. */
 export function openLog(setting: string, tag: string | null = null, places: LogPlaces = PLACES): LogSink {
   if (setting === 'none') return { problem: null, write: async () => null, test: async () => ({ place: 'none', problem: null }) };
   if (setting === 'stderr')
@@ -60,46 +61,49 @@ export function openLog(setting: string, tag: string | null = null, places: LogP
   const syslog = syslogOf(tag, places);
   if (setting === 'syslog') return syslog.sink;
   const path = setting === '' ? places.file : setting;
-  /** Lines that the file did not take; where none was asked for, syslog is as good. */
+  /** Writes lines that the file did not take. Where no file was asked for, syslog is as good. */
   const elsewhere = async (lines: readonly Line[], reason: string): Promise<LogTest> => {
     const taken = await syslog.take(lines);
     if (taken) return { place: 'syslog', problem: setting === '' ? null : `${reason}; syslog has it` };
     return { place: null, problem: `${reason}, and there is no syslog: nothing was logged; set log` };
   };
   const opened = openFile(path);
-  if (typeof opened === 'string')
+  if (!opened.ok) {
+    const { detail } = opened;
     return {
-      problem: setting === '' ? null : opened,
-      write: async (lines) => (await elsewhere(lines, opened)).problem,
-      test: () => elsewhere([], opened),
+      problem: setting === '' ? null : detail,
+      write: async (lines) => (await elsewhere(lines, detail)).problem,
+      test: () => elsewhere([], detail),
     };
+  }
+  const file = opened.value;
   return {
     problem: null,
     async write(lines) {
-      const reason = opened.write(lines);
+      const reason = file.write(lines);
       return reason === null ? null : ((await elsewhere(lines, reason)).problem ?? reason);
     },
     async test() {
-      const reason = opened.write([]);
+      const reason = file.write([]);
       return reason === null ? { place: path, problem: null } : elsewhere([], reason);
     },
   };
 }
 
 /**
- * Writes the lines before it returns, for a process that is about to end: what is under way in it must get no turn.
+ * Writes the lines before it returns, for a process that is about to end and in which nothing else may get a turn.
  * Returns a problem or null.
  */
 export function logAtOnce(setting: string, tag: string | null, lines: readonly Line[], places: LogPlaces = PLACES): string | null {
   if (setting === 'none') return null;
   if (setting === 'stderr') return writeLines(2, lines, 'to standard error');
-  const opened = setting === 'syslog' ? 'no log file is configured' : openFile(setting === '' ? places.file : setting);
-  const reason = typeof opened === 'string' ? opened : opened.write(lines);
+  const opened = setting === 'syslog' ? unparsed('no log file is configured') : openFile(setting === '' ? places.file : setting);
+  const reason = opened.ok ? opened.value.write(lines) : opened.detail;
   if (reason === null || !hasSyslog(places)) return reason;
   const { spawnSync } = process.getBuiltinModule('node:child_process');
-  const input = textOf(lines);
+  const input = joinLines(lines);
   const taken = places.loggers.some((logger) => {
-    const { status } = spawnSync(logger, loggerOptions(logger, tagOf(tag)), { input, timeout: PATIENCE, env: {} });
+    const { status } = spawnSync(logger, loggerOptions(logger, tagOf(tag)), { input, timeout: SYSLOG_PATIENCE, env: {} });
     return status === 0;
   });
   return taken ? null : reason;
@@ -108,46 +112,45 @@ export function logAtOnce(setting: string, tag: string | null, lines: readonly L
 /* ---- a file ---- */
 
 interface OpenFile {
-  /** Null, or what is wrong. Without lines it only tries whether the file can be kept. */
+  /** Returns a problem or null. Without lines it only tries whether the file can be kept. */
   write(lines: readonly Line[]): string | null;
 }
 
-/** A sentence when it cannot be opened. */
-function openFile(path: string): OpenFile | string {
+function openFile(path: string): Parsed<OpenFile> {
   const name = `${path} as uid ${process.geteuid?.()}`;
-  const problem = (error: unknown): string => unwritten(name, error);
+  const problem = (error: unknown): string => printUnwritten(name, error);
   let fd: number | null;
   try {
     fd = openPath(path);
   } catch (error) {
-    return problem(error);
+    return unparsed(problem(error));
   }
-  return {
+  return parsed({
     write(lines) {
       try {
         const opened = fd ?? openPath(path);
         fd = null;
         const failure = writeLines(opened, lines, name);
-        // Some file systems tell only here that they could not keep what was written.
+        // Some file systems say only now that they could not keep the lines.
         closeSync(opened);
         return failure;
       } catch (error) {
         return problem(error);
       }
     },
-  };
+  });
 }
 
-const unwritten = (name: string, error: unknown): string => `cannot write the log ${name}: ${reasonOf(error)}`;
+const printUnwritten = (name: string, error: unknown): string => `cannot write the log ${name}: ${printSystemError(error)}`;
 
 /** "EACCES: permission denied", without the call and the path that follow. */
-const reasonOf = (error: unknown): string => (error as Error).message.replace(/, \w+( '.*')?$/s, '');
+const printSystemError = (error: unknown): string => (error as Error).message.replace(/, \w+( '.*')?$/s, '');
 
-const textOf = (lines: readonly Line[]): string => lines.map((line) => `${line}\n`).join('');
+const joinLines = (lines: readonly Line[]): string => lines.map((line) => `${line}\n`).join('');
 
-/** A link is followed only where root alone can have made it: elsewhere it would lead our lines into any file of ours. */
+/** Follows a link only where root alone can have made it, because elsewhere it would lead our lines into any file of ours. */
 function openPath(path: string): number {
-  // A named pipe that nobody reads must not hold up a delivery.
+  // O_NONBLOCK, because a named pipe that nobody reads must not hold up a delivery.
   const flags = constants.O_APPEND | constants.O_CREAT | constants.O_WRONLY | constants.O_NONBLOCK;
   try {
     return openSync(path, flags | constants.O_NOFOLLOW, 0o640);
@@ -169,7 +172,7 @@ function writeLines(fd: number, lines: readonly Line[], name: string): string | 
     }
     return null;
   } catch (error) {
-    return unwritten(name, error);
+    return printUnwritten(name, error);
   }
 }
 
@@ -177,11 +180,11 @@ function writeLines(fd: number, lines: readonly Line[], name: string): string | 
 
 interface Syslog {
   readonly sink: LogSink;
-  /** True when the lines were taken; without lines: when they would be. */
+  /** True when syslog has taken the lines; without lines, when it would. */
   take(lines: readonly Line[]): Promise<boolean>;
 }
 
-/** The journal's protocol is lines; what a caller gives must not add one. */
+/** One word, because the journal's protocol is lines, to which a caller's tag must not add one. */
 const tagOf = (given: string | null): string => lineOf((given ?? '').replace(/[\p{Cc}\s]/gu, '')) || 'nospool';
 
 function syslogOf(given: string | null, places: LogPlaces): Syslog {
@@ -203,23 +206,23 @@ async function toJournal(lines: readonly Line[], tag: string, { journal }: LogPl
   const { createConnection } = await import('node:net');
   return new Promise((resolve) => {
     const socket = createConnection({ path: journal });
-    socket.setTimeout(PATIENCE, () => socket.destroy());
+    socket.setTimeout(SYSLOG_PATIENCE, () => socket.destroy());
     socket.on('error', () => resolve(false));
-    socket.on('connect', () => socket.end(`${tag}\n\n22\n0\n0\n0\n0\n${textOf(lines)}`, (error?: Error) => resolve(!error)));
+    socket.on('connect', () => socket.end(`${tag}\n\n22\n0\n0\n0\n0\n${joinLines(lines)}`, (error?: Error) => resolve(!error)));
     socket.on('close', () => resolve(false));
   });
 }
 
-/** A logger that has no syslog to write to may throw lines away and end with status 0. */
+/** False where a logger would throw lines away and end with status 0 all the same, because there is no syslog. */
 function hasSyslog({ device }: LogPlaces): boolean {
-  // Other systems have it elsewhere.
+  // Other systems have their syslog elsewhere.
   return process.platform !== 'linux' || (statSync(device, { throwIfNoEntry: false })?.isSocket() ?? false);
 }
 
-/** That of util-linux must be told that a socket which nobody reads is an error. Others know no long options. */
+/** The logger of util-linux must be told that a socket which nobody reads is an error. Others know no long options. */
 function loggerOptions(logger: string, tag: string): readonly string[] {
   const usual = ['-t', tag, '-p', 'mail.info'];
-  return isMulticall(logger) ? usual : ['--socket-errors=on', `--size=${LONGEST}`, ...usual];
+  return isMulticall(logger) ? usual : ['--socket-errors=on', `--size=${LONGEST_LOGGED}`, ...usual];
 }
 
 function isMulticall(program: string): boolean {
@@ -235,12 +238,12 @@ async function toLogger(lines: readonly Line[], tag: string, places: LogPlaces):
   const { spawn } = await import('node:child_process');
   for (const path of places.loggers) {
     const status = await new Promise<number | null>((resolve) => {
-      const child = spawn(path, loggerOptions(path, tag), { stdio: ['pipe', 'ignore', 'ignore'], timeout: PATIENCE, env: {} });
+      const child = spawn(path, loggerOptions(path, tag), { stdio: ['pipe', 'ignore', 'ignore'], timeout: SYSLOG_PATIENCE, env: {} });
       child.on('error', () => resolve(null));
       child.on('close', (code) => resolve(code));
       child.stdin.on('error', () => {});
-      child.stdin.end(textOf(lines));
-      // Where the system has no room for another process, starting one throws.
+      child.stdin.end(joinLines(lines));
+      // Starting a process throws where the system has no room for another.
     }).catch(() => null);
     if (status === 0) return true;
   }

@@ -1,6 +1,6 @@
 /**
- * How a submission ends, and everything that is told of it: failures as a closed set, the sentences for people,
- * the exit status. Knows no stream and no file.
+ * The outcome of a submission: failures as a closed set, the sentences that people read about it, the exit status. Knows no stream
+ * and no file.
  */
 import { PORTS, printProxy, type Smarthost } from '../router/smarthost.ts';
 import type { Refusal, SessionFailure } from '../smtp/client/outcome.ts';
@@ -15,7 +15,7 @@ import type { Endpoint } from '../transport/lookup/endpoints.ts';
 /** A smart host, the address of it that was reached, and why it did not take the message. */
 export interface Attempt {
   readonly host: Smarthost;
-  /** The name that was tried when DNS gave another one (MX, SRV); else the host's own. */
+  /** The name that DNS gave for the host (MX, SRV); else the host's own. */
   readonly name: string;
   /** null when no address was known. */
   readonly endpoint: Endpoint | null;
@@ -30,7 +30,7 @@ export interface Acceptance {
   readonly reply: Reply;
   /** Not empty only with `lmtp_partial`. */
   readonly refusals: readonly Refusal[];
-  /** Who has the message; everybody, where nothing was refused. */
+  /** The recipients who have the message; all, where nothing was refused. */
   readonly taken: readonly ForwardPath[];
   /** `TLS1.3:TLS_AES_256_GCM_SHA384:256` as Exim's log has it, and whether the certificate was verified; null in clear. */
   readonly tls: { readonly cipher: string; readonly verified: boolean } | null;
@@ -42,14 +42,14 @@ export type Failure =
   | SessionFailure
   /** Addresses that cannot be routed, or not in one transaction. */
   | { readonly kind: 'route'; readonly details: readonly string[]; readonly deferred: boolean }
-  /** The message itself, or what was given as its recipients. */
+  /** The message itself is faulty, or its recipients as they were given. */
   | { readonly kind: 'message'; readonly detail: string }
   | { readonly kind: 'config'; readonly details: readonly string[] }
   | { readonly kind: 'usage'; readonly detail: string };
 
 export type Outcome =
   | { readonly kind: 'accepted'; readonly by: Acceptance; readonly attempts: readonly Attempt[] }
-  /** Aliases discarded every recipient: no smart host was asked. */
+  /** Aliases discarded every recipient, so no smart host was asked. */
   | { readonly kind: 'discarded' }
   | {
       readonly kind: 'failed';
@@ -58,28 +58,28 @@ export type Outcome =
       readonly attempts: readonly Attempt[];
       /** Smart hosts left untried because the content could not be sent again. */
       readonly unreplayable: boolean;
-      /** The deadline ended it: whoever waits has waited long enough. */
+      /** The deadline ended the delivery: whoever waits has waited long enough. */
       readonly isLate?: boolean;
     };
 
 export const failedWith = (failure: Failure): Outcome => ({ kind: 'failed', failure, attempts: [], unreplayable: false });
 
-/** The outcome as it is handed on: programs print it whole, and a smart host may have its password written in it. */
-export function withoutSecrets(outcome: Outcome): Outcome {
+/** Takes the secrets out of the hosts of an outcome, because programs print it whole, and a host may have its password written in it. */
+export function stripSecrets(outcome: Outcome): Outcome {
   if (outcome.kind === 'discarded') return outcome;
-  const attempts = outcome.attempts.map((attempt) => ({ ...attempt, host: bare(attempt.host) }));
+  const attempts = outcome.attempts.map((attempt) => ({ ...attempt, host: withoutSecret(attempt.host) }));
   return outcome.kind === 'failed'
     ? { ...outcome, attempts }
-    : { ...outcome, attempts, by: { ...outcome.by, host: bare(outcome.by.host) } };
+    : { ...outcome, attempts, by: { ...outcome.by, host: withoutSecret(outcome.by.host) } };
 }
 
-function bare({ auth, link, ...host }: Smarthost): Smarthost {
+function withoutSecret({ auth, link, ...host }: Smarthost): Smarthost {
   const secret = { from: 'none' } as const;
   const proxied = link?.proxy ? { ...link, proxy: { ...link.proxy, secret } } : link;
   return { ...host, auth: auth && { ...auth, secret }, ...(proxied ? { link: proxied } : {}) };
 }
 
-/** `mail.example.org [192.0.2.1]:2525`, the port only where it is not the scheme's own; without an address behind a proxy. */
+/** `mail.example.org [192.0.2.1]:2525`. The port is left out where it is the scheme's own, and the address where a proxy connects. */
 export function printServer({ host, name, endpoint }: Pick<Attempt, 'host' | 'name' | 'endpoint'>): string {
   if (endpoint === null) return name;
   if (endpoint.family === 'unix') return endpoint.address;
@@ -88,18 +88,18 @@ export function printServer({ host, name, endpoint }: Pick<Attempt, 'host' | 'na
   return name === endpoint.address ? `[${endpoint.address}]${port}` : `${name} [${endpoint.address}]${port}`;
 }
 
-/** What happened at one server: one sentence for each refusal, else one; and what may be done about it, if that is known. */
+/** Prints one sentence for each refusal, else one for the failure; then the hint, if there is one. */
 export function printFailure(failure: Failure): readonly string[] {
   const reasons = printReasons(failure);
   return 'hint' in failure && failure.hint !== undefined ? [...reasons, failure.hint] : reasons;
 }
 
-/** What happened in an attempt, with the server to which it happened, unless it has nothing to do with it. */
+/** Prints an attempt's failure with the server's name, unless the server has nothing to do with it. */
 export const printAttempt = (attempt: Attempt): readonly string[] =>
-  printFailure(attempt.failure).map((line) => (isOurs(attempt.failure) ? line : `${printServer(attempt)}: ${line}`));
+  printFailure(attempt.failure).map((line) => (isMissingHere(attempt.failure) ? line : `${printServer(attempt)}: ${line}`));
 
-/** True if something of this side was missing. */
-export const isOurs = (failure: Failure): boolean => failure.kind === 'unsupported' && failure.isOurs === true;
+/** True if something was missing on this side. */
+export const isMissingHere = (failure: Failure): boolean => failure.kind === 'unsupported' && failure.isOurs === true;
 
 function printReasons(failure: Failure): readonly string[] {
   switch (failure.kind) {
@@ -110,11 +110,11 @@ function printReasons(failure: Failure): readonly string[] {
     case 'usage':
       return [failure.detail];
     case 'malformed':
-      return [`protocol error at ${phase(failure)}: ${failure.detail}`];
+      return [`protocol error at ${printPhase(failure)}: ${failure.detail}`];
     case 'rejected':
       return failure.refusals.map(({ command, reply }) => `${printable(command)}: ${printReply(reply)}`);
     case 'timeout':
-      return [`${late(failure)} ${printTimeLimit(failure.limit)}${failure.heard === undefined ? '' : `, only "${failure.heard}"`}`];
+      return [`${printLate(failure)} ${printTimeLimit(failure.limit)}${failure.heard === undefined ? '' : `, only "${failure.heard}"`}`];
     case 'lost':
       return [`connection lost while waiting for ${printable(failure.command)}: ${failure.detail}`];
     case 'uncertain':
@@ -128,23 +128,23 @@ function printReasons(failure: Failure): readonly string[] {
   }
 }
 
-/** What did not come; the greeting and the handshake answer nothing. */
-function late({ at, command }: Extract<SessionFailure, { kind: 'timeout' }>): string {
+/** Says what did not come in time. The greeting and the handshake are no replies to a command. */
+function printLate({ at, command }: Extract<SessionFailure, { kind: 'timeout' }>): string {
   if (at === 'greeting') return 'no greeting came';
   return at === 'handshake' ? 'the TLS handshake did not end' : `no reply to ${printable(command)}`;
 }
 
-const phase = ({ at }: SessionFailure): string => (at === 'commit' ? 'the end of the content' : at === 'hello' ? 'EHLO' : at);
+const printPhase = ({ at }: SessionFailure): string => (at === 'commit' ? 'the end of the content' : at === 'hello' ? 'EHLO' : at);
 
-/** Addresses of one fact; the log has all of them. */
+/** Addresses that one line lists; the log has all of them. */
 const MOST_TAKEN = 100;
 
-/** Everything there is to say of a failure, one fact a line; [] for a success. `messageId` is an octet string. */
+/** Prints all that people should know of a failure, one fact a line; [] for a success. `messageId` is an octet string. */
 export function printOutcome(outcome: Outcome, messageId: string): readonly Line[] {
-  return factsOf(outcome, messageId).map(lineOf);
+  return listFacts(outcome, messageId).map(lineOf);
 }
 
-function factsOf(outcome: Outcome, messageId: string): readonly string[] {
+function listFacts(outcome: Outcome, messageId: string): readonly string[] {
   if (outcome.kind === 'discarded') return [];
   if (outcome.kind === 'accepted') {
     const { by } = outcome;
@@ -153,10 +153,12 @@ function factsOf(outcome: Outcome, messageId: string): readonly string[] {
     return [...refused, `delivered in part, to ${atMost(by.taken.map(printPath), MOST_TAKEN).join(', ')} only`];
   }
   const { failure, attempts, unreplayable } = outcome;
-  // Several addresses may have lacked the same file.
+  // The same file may have been missing at several addresses.
   const missed = new Set<string>();
   const isNew = (line: string) => !missed.has(line) && missed.add(line) !== undefined;
-  const lines = attempts.flatMap((attempt) => (isOurs(attempt.failure) ? printAttempt(attempt).filter(isNew) : printAttempt(attempt)));
+  const lines = attempts.flatMap((attempt) =>
+    isMissingHere(attempt.failure) ? printAttempt(attempt).filter(isNew) : printAttempt(attempt),
+  );
   if (attempts.at(-1)?.failure !== failure) lines.push(...printFailure(failure));
   if (failure.kind === 'uncertain' && messageId !== '') lines.push(`look for Message-ID ${textOf(messageId)} before sending it again`);
   if (unreplayable)
@@ -166,15 +168,15 @@ function factsOf(outcome: Outcome, messageId: string): readonly string[] {
   return lines;
 }
 
-/** 0 only when every recipient's message was taken. 'sysexits' maps as msmtp does. */
+/** 0 only when the message was taken for every recipient. 'sysexits' maps failures as msmtp does. */
 export function exitStatus(outcome: Outcome, codes: 'simple' | 'sysexits'): number {
   if (outcome.kind === 'discarded') return 0;
   if (outcome.kind === 'accepted') return outcome.by.refusals.length === 0 ? 0 : codes === 'simple' ? 1 : 69;
-  return codes === 'simple' ? 1 : sysexit(outcome.failure);
+  return codes === 'simple' ? 1 : sysexitsOf(outcome.failure);
 }
 
 /** Values of sysexits.h. */
-function sysexit(failure: Failure): number {
+function sysexitsOf(failure: Failure): number {
   switch (failure.kind) {
     case 'usage':
       return 64;

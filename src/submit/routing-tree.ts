@@ -27,7 +27,7 @@ function printNode(node: RoutingNode, indent: string, out: string[]): void {
   for (const child of node.children) printNode(child, `${indent}    `, out);
 }
 
-/** What stands between the router's name and the detail. */
+/** The words between the router's name and the detail. */
 const DID: Readonly<Record<RoutingStep['kind'], string>> = {
   skipped: 'skipped, ',
   declined: 'declined, ',
@@ -73,7 +73,7 @@ function printVerdict({ recipients, discarded, route, problems }: RoutingDone): 
   return [discarded.length > 0 ? 'nothing would be sent: every recipient is discarded on purpose' : 'no recipient'];
 }
 
-/** The same as plain data, for JSON.stringify. Addresses are as in printMailbox. */
+/** The routing as plain data, for JSON.stringify. Addresses are as in printMailbox. */
 export function routingJson(routing: RoutingDone): Readonly<Record<string, unknown>> {
   const { recipients, discarded, route, problems, tree, reversePath } = routing;
   const pair = ({ path, original }: (typeof recipients)[number]) => ({ address: printMailbox(path), original: printMailbox(original) });

@@ -1,7 +1,7 @@
 /**
- * Routing with the real files: answers what `src/router` asks from alias files, included lists and `~/.forward`. The
- * files may change at any time, so nothing is kept from one message to the next. An alias file is passed through
- * once for each generation of addresses and not held, but where recipients come one by one. Opens no socket.
+ * Routes with the real files: answers what `src/router` asks from alias files, included lists and `~/.forward`. It keeps nothing from
+ * one message to the next, because the files may change at any time. It passes through an alias file once for each generation of
+ * addresses and does not hold it, except where recipients come one by one. Opens no socket.
  */
 
 import { constants, existsSync } from 'node:fs';
@@ -23,10 +23,10 @@ import { spellings } from './domain.ts';
 
 export type Routing = RoutingDone;
 
-/** What routing has to know of the message and of this host. */
+/** The facts of the message and of this host on which routing depends. */
 export interface RoutingFacts {
   readonly reversePath: ReversePath;
-  /** What '@' stands for (`ownDomains`). */
+  /** The domains for which '@' stands (`ownDomains`). */
   readonly ours: readonly string[];
   /** '' leaves bare addresses bare; they fail where no alias replaces them. */
   readonly qualifyRecipient: string;
@@ -41,20 +41,20 @@ export interface RoutingFiles {
   aliases(file: string, keys: readonly string[]): Promise<Unread | { readonly kind: 'entries'; readonly entries: readonly AliasEntry[] }>;
   /** A whole alias file, unless it takes more than `room` octets of memory. */
   table(file: string, room: number): Promise<Unread | AliasTable | { readonly kind: 'too large' }>;
-  /** `by`: the list that includes it. */
+  /** `by` is the list that includes the file. */
   include(file: string, by: string): Promise<Unread | ReadList>;
   forward(user: string): Promise<Unread | ReadList>;
 }
 
 export interface AliasTable {
   readonly kind: 'table';
-  /** By key; the first of each. */
+  /** The first entry of each key. */
   readonly entries: ReadonlyMap<string, AliasEntry>;
   /** Octets of memory, about. */
   readonly size: number;
 }
 
-/** '@' in `domains`: this host's names, in lower case. */
+/** The domains for which '@' stands in a router's `domains`: this host's names, in lower case. */
 export function ownDomains(
   { qualifyDomain, qualifyRecipient }: { readonly qualifyDomain: string; readonly qualifyRecipient: string },
   hostname: string,
@@ -82,7 +82,7 @@ async function finish(first: RoutingAnswer, files: RoutingFiles): Promise<Routin
   let step = first;
   while (step.kind === 'needs') {
     const answers: Answer[] = [];
-    // One after another: a list may include more files than a process may have open.
+    // One after another, because a list may include more files than a process may have open.
     for (const want of step.wants) answers.push(await answer(files, want));
     step = step.resume(answers);
   }
@@ -92,15 +92,15 @@ async function finish(first: RoutingAnswer, files: RoutingFiles): Promise<Routin
 /** Routing for a dialogue (`-bs`), where each recipient is answered before the next is known. */
 export interface RoutingDialogue {
   /**
-   * Routes one more recipient and takes it if it can share the transaction of those before it; the problems say why
-   * not, and then it counts for nothing. Calls must not overlap.
+   * Routes one more recipient and takes it if it can share the transaction of those before it. The problems say why it cannot;
+   * then it counts for nothing. Calls must not overlap.
    */
   add(recipient: ForwardPath): Promise<readonly RoutingProblem[]>;
 }
 
 /**
- * Each recipient is routed as if it were alone, which is how `src/router` routes many. Of those that were taken only
- * one is kept, for the others to agree with: the message is routed as a whole when its content comes.
+ * Routes each recipient as if it were alone, which is how `src/router` routes many. It keeps only one of those that were taken, for
+ * the others to agree with, because the message is routed as a whole when its content comes.
  */
 export function routeOneByOne(config: RouterConfig, facts: RoutingFacts): RoutingDialogue {
   const { files = systemFiles(), reversePath } = facts;
@@ -110,7 +110,7 @@ export function routeOneByOne(config: RouterConfig, facts: RoutingFacts): Routin
   let first: RoutedTo | null = null;
   return {
     async add(recipient) {
-      // Often the first is the only one, and for one it is cheaper to pass through a file than to keep it.
+      // The first is often the only one, and for one it is cheaper to pass through a file than to keep it.
       const using = isFirst ? files : kept;
       isFirst = false;
       const { problems, recipients, route } = await finish(start([recipient]), using);
@@ -124,23 +124,23 @@ export function routeOneByOne(config: RouterConfig, facts: RoutingFacts): Routin
   };
 }
 
-/** Octets of memory for the entries of alias files: some 300,000 of usual length, as much as the rest of this program takes. */
-const ROOM = 64 * 1024 * 1024;
-/** Octets of memory that an entry takes beside its text: strings, object and place in the table. */
-const ENTRY = 160;
+/** Octets of memory for the entries of alias files: enough for some 300,000 of usual length, and as much as the rest of this program takes. */
+const TABLES_ROOM = 64 * 1024 * 1024;
+/** Octets of memory that an entry takes besides its text: strings, object and place in the table. */
+const ENTRY_OVERHEAD = 160;
 
 /**
- * The same files, with each alias file as it was when it was first asked: it is read once and kept, for as long as one
- * transaction. Files for which there is no room are passed through for each question as ever.
+ * The same files, with each alias file as it was when it was asked first: read once and kept for one transaction. A file for which
+ * there is no room is passed through for each question as ever.
  */
 function withTables(files: RoutingFiles): RoutingFiles {
   const known = new Map<string, Awaited<ReturnType<RoutingFiles['table']>>>();
-  let room = ROOM;
+  let room = TABLES_ROOM;
   return {
     ...files,
     async aliases(file, keys) {
       const got = known.get(file) ?? (await files.table(file, room));
-      // What has gone wrong may be over by the next time.
+      // The fault may be over by the next time.
       if (got.kind === 'unreadable') return got;
       if (got.kind === 'table' && !known.has(file)) room -= got.size;
       known.set(file, got);
@@ -162,7 +162,7 @@ async function answer(files: RoutingFiles, want: Want): Promise<Answer> {
   }
 }
 
-/** Every order is equally likely. */
+/** A random order of 0…n-1; every order is equally likely. */
 export function randomOrder(n: number): readonly number[] {
   const order = Array.from({ length: n }, (_, i) => i);
   for (let i = n - 1; i > 0; i--) {
@@ -180,7 +180,7 @@ export function systemFiles(passwd = '/etc/passwd'): RoutingFiles {
     aliases: async (file, keys) => {
       const search = searchAliases(keys);
       const unread = await pass(file, search, () => search.isDone);
-      return unread ?? { kind: 'entries', entries: search.entries.map(flat) };
+      return unread ?? { kind: 'entries', entries: search.entries.map(copyStrings) };
     },
     table: async (file, room) => {
       const entries = new Map<string, AliasEntry>();
@@ -188,9 +188,9 @@ export function systemFiles(passwd = '/etc/passwd'): RoutingFiles {
       const reader = makeAliasReader({
         wants: (key) => !entries.has(key),
         take(entry) {
-          const own = flat(entry);
+          const own = copyStrings(entry);
           entries.set(own.key, own);
-          size += ENTRY + own.key.length + own.text.length;
+          size += ENTRY_OVERHEAD + own.key.length + own.text.length;
         },
       });
       const unread = await pass(file, reader, () => size > room);
@@ -209,16 +209,16 @@ export function systemFiles(passwd = '/etc/passwd'): RoutingFiles {
   };
 }
 
-/** What `newaliases` finds. */
+/** The findings of `newaliases`. */
 export interface AliasReport {
   readonly entries: number;
-  /** Sentences that begin with file and line; not empty: the files need repair. */
+  /** Sentences that begin with file and line. If there are any, the files need repair. */
   readonly faults: readonly string[];
   /** Files and pipes, whose mail fails by design: `file:line: target`. */
   readonly locals: readonly string[];
   /** Sentences about entries and files that never count. */
   readonly idle: readonly string[];
-  /** What was asked for, whether or not it could be read. */
+  /** The files that were asked for, whether or not they could be read. */
   readonly files: readonly { readonly kind: 'aliases' | 'include'; readonly file: string }[];
 }
 
@@ -246,13 +246,13 @@ export async function checkAliasFiles(config: RouterConfig): Promise<AliasReport
     entries: check.entries,
     faults: [...new Set([...faults, ...check.faults])],
     locals: [...new Set(check.locals)],
-    idle: [...hidden(config), ...check.repeated],
+    idle: [...listUnread(config), ...check.repeated],
     files,
   };
 }
 
-/** Alias files that are there, and that no router reads, because other routers are written. */
-function hidden({ routers, aliases }: RouterConfig): readonly string[] {
+/** Lists alias files that are there but that no router reads, because other routers are written. */
+function listUnread({ routers, aliases }: RouterConfig): readonly string[] {
   if (routers.length === 0) return [];
   return aliases
     .filter((file) => existsSync(file) && !routers.some((router) => router.driver === 'redirect' && router.file === file))
@@ -267,10 +267,10 @@ function printUnread(unread: Unread, file: string): string {
 }
 
 const MISSING: Unread = { kind: 'missing' };
-/** Octets of one read: a few thousand lines, and less than a pipe or a page cache would notice. */
+/** Octets of one read: enough for a few thousand lines, and little for a pipe or a page cache. */
 const CHUNK = 64 * 1024;
 
-/** Reads alias files and the lists they include; an owner that one may have, those that it includes may have, too. */
+/** Reads alias files and the lists they include. A list may have the owner of the file that includes it. */
 function aliasFiles() {
   const owners = new Map<string, number>();
   return {
@@ -299,11 +299,11 @@ async function readThrough(handle: FileHandle, reader: AliasReader, isDone: () =
   reader.end();
 }
 
-/** A whole list, UTF-8 if it is valid. */
+/** Reads a whole list, as UTF-8 if it is valid. */
 async function readList(file: string, handle: FileHandle): Promise<ReadList> {
   let text = '';
   const chunk = Buffer.allocUnsafe(CHUNK);
-  // One octet more than is allowed tells that it is too long.
+  // One octet more than is allowed shows that the list is too long.
   while (text.length <= LONGEST_LIST) {
     const { bytesRead } = await handle.read(chunk, 0, CHUNK, null);
     if (bytesRead === 0) break;
@@ -312,7 +312,7 @@ async function readList(file: string, handle: FileHandle): Promise<ReadList> {
   return { kind: 'text', file, text: textOf(text) };
 }
 
-/** Opens a file that may be obeyed, without waiting for one who would write to a pipe. `other`: an owner that it may have besides. */
+/** Opens a file that may be obeyed, without waiting for somebody to write to a pipe. `other` is one more owner that it may have. */
 async function withFile<T>(
   kind: FileKind,
   file: string,
@@ -337,7 +337,7 @@ async function withFile<T>(
 
 function unreadOf(error: unknown, kind: FileKind, file: string): Unread {
   const { code } = error as NodeJS.ErrnoException;
-  // Without a code it is no system error but a bug.
+  // An error without a code is a bug, not an error of the system.
   if (code === undefined) throw error;
   if (code === 'ENOENT' || code === 'ENOTDIR') return MISSING;
   const isLink = code === 'ELOOP' && kind === 'forward';
@@ -350,8 +350,8 @@ interface Account {
 }
 
 /**
- * Finds users of this host, by a name without regard to case, as Exim has it. The list is read once, for the first.
- * Users that only a directory service knows are not found, but for the one who runs this.
+ * Finds users of this host by name, without regard to case, as Exim does. It reads the list once, for the first. Of the users that
+ * only a directory service knows it finds none except the one who runs this.
  */
 function accountsIn(passwd: string): (name: string) => Promise<Account | Unread | null> {
   let known: ReadonlyMap<string, Account> | null = null;
@@ -403,8 +403,8 @@ function lineReader(take: (line: string) => void): AliasReader {
   };
 }
 
-/** The entry with strings of their own: parts of a chunk would keep the whole chunk in memory. */
-function flat({ key, text, line, fault }: AliasEntry): AliasEntry {
+/** Copies the strings of an entry, because parts of a chunk would keep the whole chunk in memory. */
+function copyStrings({ key, text, line, fault }: AliasEntry): AliasEntry {
   const own = (part: string) => Buffer.from(part, 'utf8').toString('utf8');
   return { key: own(key), text: own(text), line, ...(fault === undefined ? {} : { fault }) };
 }

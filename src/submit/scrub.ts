@@ -5,9 +5,9 @@
 import { base64, fromBase64, hex, printable, utf8 } from '../smtp/text.ts';
 
 const MASK = '****';
-/** Secrets below this many octets are only masked where they stand alone: as parts of words they would tell themselves. */
-const SHORT = 4;
-/** Of a form longer than twice this, so many characters are enough: servers and terminals cut long tokens. */
+/** Secrets of fewer octets are masked only where they stand alone, because masks within words would tell them. */
+const SHORT_SECRET = 4;
+/** Characters that are enough to recognise a form of more than twice this length, because servers and terminals cut long tokens. */
 const BEGINNING = 16;
 
 /** A form a secret may take in text, in lower case. */
@@ -25,23 +25,23 @@ const BASE64_RUN = /[A-Za-z0-9+/=_-]/;
 const TOKEN_RUN = /[^\s"'<>,;)\]}]/;
 
 /**
- * The text with every secret replaced by `****`: in clear, escaped by `printable`, URL-encoded, in hexadecimal, in base64, and
+ * Replaces every secret in the text by `****`: in clear, escaped by `printable`, URL-encoded, in hexadecimal, in base64, and
  * in base64 as a part of something longer (the response of PLAIN or XOAUTH2), which is masked whole. Compares without case.
- * Call it before a text is cut short: half a secret is not recognised unless it is long.
+ * It must be called before a text is cut short, because half a secret is not recognised unless it is long.
  */
 export function scrub(text: string, secrets: readonly string[]): string {
-  return masked(text, wholeForms(text, secrets));
+  return maskRanges(text, findWhole(text, secrets));
 }
 
-function wholeForms(text: string, secrets: readonly string[]): Range[] {
+function findWhole(text: string, secrets: readonly string[]): Range[] {
   const known = secrets.filter((secret) => secret !== '');
   const lower = text.toLowerCase();
-  // A few characters change their length in lower case; such a text is searched as it is.
+  // A few characters change their length in lower case. A text with one of them is searched as it is.
   const searched = lower.length === text.length ? lower : text;
-  return known.flatMap((secret) => [...formsOf(secret).flatMap((form) => rangesOf(searched, form)), ...responsesIn(text, secret)]);
+  return known.flatMap((secret) => [...formsOf(secret).flatMap((form) => findForm(searched, form)), ...findResponses(text, secret)]);
 }
 
-function masked(text: string, ranges: Range[]): string {
+function maskRanges(text: string, ranges: Range[]): string {
   let out = '';
   let at = 0;
   for (const [from, to] of ranges.sort(([a], [b]) => a - b)) {
@@ -65,7 +65,7 @@ function formsOf(secret: string): readonly Form[] {
     hex(coded),
     secret.replace(/["\\]/g, '\\$&'),
   ];
-  const isShort = coded.length < SHORT;
+  const isShort = coded.length < SHORT_SECRET;
   const inBase64 = isShort ? [base64(coded)] : base64Cores(coded);
   const urlSafe = inBase64.map((digits) => digits.replaceAll('+', '-').replaceAll('/', '_'));
   return [
@@ -82,7 +82,7 @@ function base64Cores(coded: string): readonly string[] {
   });
 }
 
-function rangesOf(text: string, form: Form): Range[] {
+function findForm(text: string, form: Form): Range[] {
   const isCut = form.text.length > 2 * BEGINNING;
   const sought = isCut ? form.text.slice(0, BEGINNING) : form.text;
   const behind = form.run ?? (isCut ? TOKEN_RUN : null);
@@ -91,7 +91,7 @@ function rangesOf(text: string, form: Form): Range[] {
     let [from, to] = [at, at + sought.length];
     next = to;
     if (form.alone && (isWordAt(text, from - 1) || isWordAt(text, to))) continue;
-    // All of it that is there, whatever it holds; then the rest of a word that differs.
+    // The range covers all of the form that is there, whatever it holds; then the rest of a word that differs.
     while (to - at < form.text.length && to < text.length && text[to] === form.text[to - at]) to++;
     while (behind !== null && to < text.length && behind.test(text[to] as string)) to++;
     while (form.run !== null && from > 0 && form.run.test(text[from - 1] as string)) from--;
@@ -103,10 +103,10 @@ function rangesOf(text: string, form: Form): Range[] {
 
 const isWordAt = (text: string, at: number): boolean => /[\p{L}\p{N}_]/u.test(text[at] ?? '');
 
-/** Responses of PLAIN that end with a secret too short to be found by its digits. RFC 4616 §2 */
-function responsesIn(text: string, secret: string): Range[] {
+/** Finds responses of PLAIN that end with a secret too short to be found by its digits. RFC 4616 §2 */
+function findResponses(text: string, secret: string): Range[] {
   const coded = utf8(secret);
-  if (coded.length >= SHORT) return [];
+  if (coded.length >= SHORT_SECRET) return [];
   return [...text.matchAll(/[A-Za-z0-9+/]{4,}={0,2}/g)].flatMap(({ 0: digits, index }): Range[] =>
     fromBase64(digits)?.endsWith(`\0${coded}`) ? [[index, index + digits.length]] : [],
   );
@@ -114,45 +114,45 @@ function responsesIn(text: string, secret: string): Range[] {
 
 /* ---- parts of secrets ---- */
 
-/** Characters of a form that tell too much: six octets of base64, four of hexadecimal. */
+/** So many characters of a form tell too much: they are six octets in base64, four in hexadecimal. */
 const RUN = 8;
 /** Characters of a text that are searched, four times what people are shown of a reply; the rest is masked whole. */
-const LONGEST = 16 * 1024;
+const LONGEST_SEARCHED = 16 * 1024;
 
-/** What AUTH sends: the user's name is of no secret, but a run may hold the end of it and the beginning of the password. */
+/** The words that AUTH sends. The user's name is no secret, but a run may hold its end and the beginning of the password. */
 export interface Credential {
   readonly user: string;
   readonly secret: string;
 }
 
 /**
- * As scrub, and every run of eight or more characters that is a part of a known form, too: in clear, hexadecimal or base64
+ * As scrub; it masks every run of eight or more characters that is a part of a known form, too: in clear, hexadecimal or base64
  * (also of the response of PLAIN, and of a bearer token with what stands before it), escaped in any of ESCAPES, in pieces with
- * blanks, line ends, status codes and, but for clear text, anything else between them.
+ * blanks, line ends, status codes and, except in clear text, anything else between them.
  */
 export function scrubRuns(text: string, credentials: readonly Credential[]): string {
-  const searched = text.slice(0, LONGEST);
+  const searched = text.slice(0, LONGEST_SEARCHED);
   const known = credentials.filter(({ secret }) => secret !== '');
   const secrets = known.map(({ secret }) => secret);
-  const ranges = [...wholeForms(searched, secrets), ...known.flatMap((credential) => runsOf(searched, credential))];
-  return masked(searched, ranges) + (text.length > LONGEST && known.length > 0 ? MASK : text.slice(LONGEST));
+  const ranges = [...findWhole(searched, secrets), ...known.flatMap((credential) => runsOf(searched, credential))];
+  return maskRanges(searched, ranges) + (text.length > LONGEST_SEARCHED && known.length > 0 ? MASK : text.slice(LONGEST_SEARCHED));
 }
 
 function runsOf(text: string, { user, secret }: Credential): Range[] {
   const coded = utf8(secret);
-  // Shorter ones would be found in any word.
-  if (coded.length < SHORT) return [];
+  // A shorter secret would be found in any word.
+  if (coded.length < SHORT_SECRET) return [];
   const clear = [secret, coded];
   const inBase64 = [...base64Cores(coded), ...base64Cores(`auth=Bearer ${coded}`), base64(`\0${utf8(user)}\0${coded}`)];
-  const whole = stripped(text, NOISE);
-  // A line end in quoted-printable that is none.
-  const joined = /=[ \t]*\r?\n/.test(text) ? [stripped(text, SOFT_NOISE)] : [];
+  const whole = strip(text, NOISE);
+  // In quoted-printable, a line end behind "=" is none.
+  const joined = /=[ \t]*\r?\n/.test(text) ? [strip(text, SOFT_NOISE)] : [];
   return [
-    ...hits(whole, [...clear, ...escapedForms(secret)]),
-    ...[whole, ...joined].flatMap((view) => ESCAPES.flatMap((each) => hits(unescaped(view, each), clear))),
-    ...hits(only(/[0-9a-f]/, unescaped(whole, HEX_PREFIX)), [hex(coded)]),
-    ...hits(
-      only(/[a-z0-9+/]/, unescaped(whole, URL_SAFE)),
+    ...findRuns(whole, [...clear, ...escapedForms(secret)]),
+    ...[whole, ...joined].flatMap((view) => ESCAPES.flatMap((each) => findRuns(readEscapes(view, each), clear))),
+    ...findRuns(keepOnly(/[0-9a-f]/, readEscapes(whole, HEX_PREFIX)), [hex(coded)]),
+    ...findRuns(
+      keepOnly(/[a-z0-9+/]/, readEscapes(whole, URL_SAFE)),
       inBase64.map((form) => form.replaceAll('=', '')),
     ),
   ];
@@ -190,7 +190,7 @@ interface View {
 const NOISE = /(?:^|\n| \/ )(?:[2-5]\d\d[ -])?(?:[245]\.\d{1,3}\.\d{1,3} )?|\s/g;
 const SOFT_NOISE = new RegExp(`=[ \\t]*\\r?(?=\\n)|${NOISE.source}`, 'g');
 
-function stripped(text: string, noise: RegExp): View {
+function strip(text: string, noise: RegExp): View {
   const skipped = new Set<number>();
   for (const { 0: found, index } of text.matchAll(noise)) for (let at = index; at < index + found.length; at++) skipped.add(at);
   const characters: [string, Range][] = [];
@@ -198,18 +198,18 @@ function stripped(text: string, noise: RegExp): View {
   return viewOf(characters);
 }
 
-/** Without blanks, which forms have not either. In lower case a character may become two. */
+/** Makes a view without blanks, which forms do not have either. In lower case a character may become two. */
 function viewOf(characters: readonly (readonly [string, Range])[]): View {
   const units = characters.flatMap(([character, range]) => [...character.toLowerCase()].map((unit) => [unit, range] as const));
   const kept = units.filter(([unit]) => !/\s/.test(unit)).flatMap(([unit, range]) => unit.split('').map((half) => [half, range] as const));
   return { text: kept.map(([unit]) => unit).join(''), ranges: kept.map(([, range]) => range) };
 }
 
-function only(kept: RegExp, { text, ranges }: View): View {
+function keepOnly(kept: RegExp, { text, ranges }: View): View {
   return viewOf(text.split('').flatMap((unit, at): [string, Range][] => (kept.test(unit) ? [[unit, ranges[at] as Range]] : [])));
 }
 
-/** What stands for something else in a text: the pattern, of lower case, and what it stands for. */
+/** An escape: its pattern, in lower case, and the character for which a match stands. */
 type Escape = readonly [RegExp, (match: RegExpExecArray) => string];
 
 const character = (code: string | undefined, radix: number): string => {
@@ -234,7 +234,7 @@ const HEX_PREFIX: Escape = [/0x|\\x|&#x/g, () => ''];
 /** RFC 4648 §5 */
 const URL_SAFE: Escape = [/[-_]/g, ([sign]) => (sign === '-' ? '+' : '/')];
 
-function unescaped({ text, ranges }: View, [pattern, meaning]: Escape): View {
+function readEscapes({ text, ranges }: View, [pattern, meaning]: Escape): View {
   const characters: [string, Range][] = [];
   let at = 0;
   const pass = (to: number): void => {
@@ -249,11 +249,11 @@ function unescaped({ text, ranges }: View, [pattern, meaning]: Escape): View {
   return viewOf(characters);
 }
 
-/** Where runs of the view are parts of one of the forms. Takes time and memory in proportion to both. */
-function hits({ text, ranges }: View, forms: readonly string[]): Range[] {
+/** Finds the runs of the view that are parts of one of the forms. Takes time and memory in proportion to both. */
+function findRuns({ text, ranges }: View, forms: readonly string[]): Range[] {
   const found: Range[] = [];
   for (const form of new Set(forms.map((each) => each.replace(/\s/g, '').toLowerCase()))) {
-    if (form.length < SHORT) continue;
+    if (form.length < SHORT_SECRET) continue;
     const length = Math.min(RUN, form.length);
     const runs = new Set<string>();
     for (let at = 0; at + length <= text.length; at++) runs.add(text.slice(at, at + length));

@@ -1,6 +1,6 @@
 /**
- * TLS and credentials for the attempts, from the policies of a smart host: each module is loaded when the first
- * connection needs it, a secret is read once, and whatever is shown is scrubbed of it.
+ * Makes TLS and credentials for the attempts, from the policies of a smart host. Loads each module when the first connection needs
+ * it, reads a secret once, and scrubs it from every text. Knows neither how a handshake goes nor where a secret lies.
  */
 import type { Secret, Smarthost } from '../router/smarthost.ts';
 import { type Parsed, parsed } from '../smtp/parsed.ts';
@@ -9,7 +9,7 @@ import type { Credential } from './scrub.ts';
 import type { SecretOptions } from './secret.ts';
 import type { Authenticator, Handshake, Security } from './session.ts';
 
-/** A handshake whose facts are those of TLS; SCRAM binds to them. */
+/** A handshake with the facts of TLS to which SCRAM binds. */
 interface TlsHandshake extends Handshake {
   readonly facts: () => TlsFacts | null;
 }

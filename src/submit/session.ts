@@ -6,17 +6,17 @@
 import { isIP, type Socket } from 'node:net';
 import { isLoopback, isWrittenAsLoopback } from '../router/loopback.ts';
 import { DIRECT, isLmtp, type Link, type ProxyPolicy, printProxy, type Smarthost } from '../router/smarthost.ts';
-import type { ContentEncoder } from '../smtp/client/content.ts';
 import type { SessionFailure, SessionOutcome } from '../smtp/client/outcome.ts';
 import type { Transaction } from '../smtp/client/print.ts';
 import type { Plan } from '../smtp/client/session.ts';
-import type { Parsed } from '../smtp/parsed.ts';
-import { unspeakableMailbox } from '../smtp/path.ts';
+import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { type Connected, connectFirst } from '../transport/connect.ts';
-import { Connection, type Content, type SessionTimeouts, type Trace } from '../transport/driver.ts';
+import { Connection, type ConnectionOptions, type ContentOpener, type SessionTimeouts } from '../transport/driver.ts';
 import type { Endpoint, Target } from '../transport/lookup/endpoints.ts';
+import type { Observer, Trace } from '../transport/observer.ts';
 import type { Known } from './advice.ts';
 import { helloName } from './domain.ts';
+import { unlessAborted } from './interrupts.ts';
 import type { Acceptance } from './outcome.ts';
 
 /** A handshake prepared while TCP connects. */
@@ -29,41 +29,45 @@ export interface Handshake {
 /** Chooses a mechanism for the connection that was made; null when the host needs no authentication. */
 export type Authenticator = (endpoint: Endpoint, loopback: boolean, handshake: Handshake | null) => Plan['authenticate'];
 
-/** What a connection needs besides sockets; each is made while TCP connects, and only when it is reached. */
+/** Makes what a connection needs besides sockets, while TCP connects and only when a host is reached. */
 export interface Security {
   readonly handshake: (host: Smarthost, target: Target) => Promise<Parsed<Handshake>>;
   /** Reads the secret. */
   readonly authenticator: (host: Smarthost) => Promise<Parsed<Authenticator>>;
   /** The password for the proxy of the host; '' where none is configured. */
   readonly proxyPassword: (host: Smarthost) => Promise<Parsed<string>>;
-  /** Takes every secret that was read out of a text, in whatever form it stands there; in answers to AUTH parts of it, too. */
+  /** Takes out of a text every secret that was read, in whatever form it stands there; in answers to AUTH parts of it, too. */
   readonly scrub: (text: string, isToAuth: boolean) => string;
+}
+
+/** Who looks on while a session is opened. */
+export interface SessionObserver extends Observer {
+  /** TCP is connected, to the endpoint or to the proxy. */
+  readonly connected?: (() => void) | undefined;
 }
 
 export interface SessionOptions {
   readonly timeouts: SessionTimeouts & { readonly connect: number; readonly resolve: number };
-  /** EHLO argument; what is no domain is replaced by the address literal of the socket. */
+  /** EHLO argument; the address literal of the socket replaces what is no domain. */
   readonly hello: string;
   readonly partial: boolean;
   readonly framing: Plan['framing'];
   readonly transactions: Plan['transactions'];
   readonly security: Security;
-  readonly encoder?: (framing: 'data' | 'bdat') => ContentEncoder;
-  readonly trace?: Trace;
-  readonly note?: (note: string) => void;
-  readonly progress?: (octets: number) => void;
-  /** Called when TCP is connected, to the smart host or its proxy; not called where no address answers. */
-  readonly onConnected?: () => void;
-  /** Ends the attempt to connect. */
-  readonly signal?: AbortSignal;
+  readonly encoder?: ConnectionOptions['encoder'];
+  readonly observer?: SessionObserver | undefined;
+  /** Ends the opening. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface OpenSession {
   readonly connection: Connection;
   readonly endpoint: Endpoint;
-  /** As the connection does; a failure says what may be done about it, where that is known. */
-  readonly submit: (transaction: Transaction, content: Content) => Promise<SessionOutcome>;
-  /** What the log says of the server, once it has taken a message. */
+  /** Submits on the connection, and adds advice to a failure where there is any. */
+  readonly submit: (transaction: Transaction, content: ContentOpener) => Promise<SessionOutcome>;
+  /** Waits until the connection is opened, with the same advice. */
+  readonly opened: () => Promise<SessionFailure | null>;
+  /** The facts that the log has of the server, once it has taken a message. */
   readonly facts: () => Pick<Acceptance, 'host' | 'name' | 'endpoint' | 'tls' | 'auth'>;
 }
 
@@ -81,94 +85,172 @@ export async function openSession(
   endpoints: readonly Endpoint[],
   options: SessionOptions,
 ): Promise<Opening> {
-  const { security, trace, timeouts } = options;
-  const link = host.link ?? DIRECT;
-  const through = target.unix || link.proxy === null ? null : { ...link, proxy: link.proxy };
-  // The context is built and the secret read while TCP connects.
-  const preparing = endpoints.some((endpoint) => tlsOf(host, isOwn(host, endpoint)) !== 'off') ? security.handshake(host, target) : null;
-  const authenticating = security.authenticator(host);
-  const knocking = through ? security.proxyPassword(host) : null;
-  trace?.(
-    '!',
-    `connecting to ${target.name}${target.unix ? '' : ` port ${endpoints[0]?.port}`}${through ? ` through ${printProxy(through.proxy)}` : ''}`,
-  );
-  const connected = await (through ? throughProxy(through, endpoints, options) : connectFirst(endpoints, connectOptions(link, options)));
-  const failed = connected.failed.map(({ endpoint, detail }) => {
+  const { observer, signal } = options;
+  const trace = observer?.trace;
+  const through = proxyTo(host, target);
+  const preparing = prepare(host, target, endpoints, through, options.security);
+  trace?.('!', `connecting to ${printTarget(target, endpoints)}${through ? ` through ${printProxy(through.proxy)}` : ''}`);
+  const connected = await (through
+    ? connectToProxy(through, endpoints, options)
+    : connectFirst(endpoints, connectOptions(host.link ?? DIRECT, options)));
+  const failed: Opening['failed'][number][] = [];
+  for (const { endpoint, detail } of connected.failed) {
     trace?.('!', `${endpoint.address}: ${detail}`);
-    return { endpoint, failure: { kind: 'connect', at: 'greeting', condemns: 'address', during: 'connect', detail } as const };
-  });
+    failed.push({ endpoint, failure: unconnected(detail) });
+  }
   if (connected.winner === null) return { failed, session: null };
   const { socket, endpoint } = connected.winner;
-  options.onConnected?.();
+  const giveUp = (...failures: readonly SessionFailure[]): Opening => {
+    socket.destroy();
+    return { failed: [...failed, ...failures.map((failure) => ({ endpoint, failure }))], session: null };
+  };
   trace?.('!', `connected to ${through ? 'the proxy' : endpoint.address}`);
+  observer?.connected?.();
   // A password command may take its time, and a signal does not wait for it.
-  const made = await unlessAborted(Promise.all([preparing, authenticating, knocking]), options.signal);
-  if (made === null) {
-    socket.destroy();
-    return { failed, session: null };
-  }
-  const [prepared, authenticator, proxyPassword] = made;
-  const missing = [prepared, authenticator, proxyPassword].flatMap((each) => (each?.ok === false ? [each.detail] : []));
-  if (missing.length > 0 || !authenticator.ok) {
-    socket.destroy();
-    const failure: SessionFailure = { kind: 'unsupported', at: 'ready', condemns: 'host', detail: missing.join('; '), isOurs: true };
-    return { failed: [...failed, { endpoint, failure }], session: null };
-  }
-  // Nothing is awaited between the tunnel and the session: what the server says first is heard by the session.
-  const to = { host: endpoint.address, port: endpoint.port, speaksFirst: host.scheme !== 'submissions' };
-  const opening = through ? await import('../transport/proxy.ts') : null;
-  const opened =
-    opening && through && proxyPassword?.ok
-      ? await opening.openTunnel(socket, through.proxy, proxyPassword.value, to, timeouts, options.signal)
-      : null;
-  if (opened?.ok === false) {
-    const detail = security.scrub(opened.detail, true);
-    trace?.('!', detail);
-    const failure: SessionFailure = { kind: 'connect', at: 'greeting', condemns: 'address', during: 'connect', detail };
-    return { failed: [...failed, { endpoint, failure }], session: null };
-  }
-  if (opened) trace?.('!', 'the proxy has connected');
-  const handshake = prepared?.ok ? prepared.value : null;
+  const prepared = await unlessAborted(preparing, signal);
+  if (prepared === null) return giveUp();
+  if (!prepared.ok) return giveUp({ kind: 'unsupported', at: 'ready', condemns: 'host', detail: prepared.detail, isOurs: true });
+  const tunnel = through ? await connectThrough(socket, host, endpoint, through, prepared.value, options) : null;
+  // From here on nothing is awaited: what the server says first is heard by the session.
+  if (tunnel?.ok === false) return giveUp(unconnected(tunnel.detail));
+  return { failed, session: beginSession(socket, host, target, endpoint, prepared.value, options) };
+}
+
+const unconnected = (detail: string): SessionFailure => ({
+  kind: 'connect',
+  at: 'greeting',
+  condemns: 'address',
+  during: 'connect',
+  detail,
+});
+
+const printTarget = ({ name, unix }: Target, [endpoint]: readonly Endpoint[]): string => (unix ? name : `${name} port ${endpoint?.port}`);
+
+/* ---- what is made while TCP connects ---- */
+
+interface Prepared {
+  /** null when no address of the host wants TLS. */
+  readonly handshake: Handshake | null;
+  readonly authenticator: Authenticator;
+  readonly proxyPassword: string;
+}
+
+/** Builds the TLS context and reads the secrets; whatever cannot be had is in the sentence. */
+async function prepare(
+  host: Smarthost,
+  target: Target,
+  endpoints: readonly Endpoint[],
+  through: Through | null,
+  security: Security,
+): Promise<Parsed<Prepared>> {
+  const wantsTls = endpoints.some((endpoint) => tlsOf(host, isOwn(host, endpoint)) !== 'off');
+  const [handshake, authenticator, proxyPassword] = await Promise.all([
+    wantsTls ? security.handshake(host, target) : parsed(null),
+    security.authenticator(host),
+    through ? security.proxyPassword(host) : parsed(''),
+  ]);
+  if (handshake.ok && authenticator.ok && proxyPassword.ok)
+    return parsed({ handshake: handshake.value, authenticator: authenticator.value, proxyPassword: proxyPassword.value });
+  return unparsed([handshake, authenticator, proxyPassword].flatMap((each) => (each.ok ? [] : [each.detail])).join('; '));
+}
+
+/* ---- the way to the host ---- */
+
+type Through = Link & { readonly proxy: ProxyPolicy };
+
+function proxyTo({ link }: Smarthost, { unix }: Target): Through | null {
+  return unix || !link?.proxy ? null : { ...link, proxy: link.proxy };
+}
+
+const connectOptions = ({ sourceAddress }: Link, { timeouts, signal }: SessionOptions) => ({
+  within: timeouts.connect,
+  from: sourceAddress === '' ? undefined : sourceAddress,
+  signal,
+});
+
+/** A connection to the proxy, in place of one to the endpoint. The module is loaded when a proxy is configured. */
+async function connectToProxy(link: Through, [endpoint]: readonly Endpoint[], { timeouts, signal }: SessionOptions): Promise<Connected> {
+  const { connectProxy } = await import('../transport/proxy.ts');
+  const socket = await connectProxy(link, timeouts, signal);
+  if (socket.ok && endpoint && !signal?.aborted) return { winner: { socket: socket.value, endpoint }, failed: [] };
+  if (socket.ok) socket.value.destroy();
+  return { winner: null, failed: socket.ok || !endpoint || signal?.aborted ? [] : [{ endpoint, detail: socket.detail }] };
+}
+
+/** Has the proxy connect to the endpoint. */
+async function connectThrough(
+  socket: Socket,
+  { scheme }: Smarthost,
+  { address, port }: Endpoint,
+  { proxy }: Through,
+  { proxyPassword }: Prepared,
+  { timeouts, signal, security, observer }: SessionOptions,
+): Promise<Parsed<null>> {
+  const proxies = await import('../transport/proxy.ts');
+  const to = { host: address, port, speaksFirst: scheme !== 'submissions' };
+  const opened = await proxies.openTunnel(socket, proxy, proxyPassword, to, timeouts, signal);
+  const detail = opened.ok ? null : security.scrub(opened.detail, true);
+  observer?.trace?.('!', detail ?? 'the proxy has connected');
+  return detail === null ? opened : unparsed(detail);
+}
+
+/* ---- the session ---- */
+
+/** Begins the session on a socket that is connected to the host. */
+function beginSession(
+  socket: Socket,
+  host: Smarthost,
+  target: Target,
+  endpoint: Endpoint,
+  { handshake, authenticator }: Prepared,
+  options: SessionOptions,
+): OpenSession {
+  const { security, timeouts, observer, encoder } = options;
   const loopback = isOwn(host, endpoint);
-  let [mechanism, offered]: [string, ReadonlySet<string>] = ['', new Set()];
+  let chosen: Pick<Known, 'mechanism' | 'offered'> = { mechanism: '', offered: new Set() };
   const plan: Plan = {
     protocol: isLmtp(host) ? 'lmtp' : 'smtp',
     hello: helloOf(options.hello, socket),
     tls: tlsOf(host, loopback),
-    authenticate: remember(authenticator.value(endpoint, loopback, handshake), (name, among) => {
-      [mechanism, offered] = [name, among];
+    authenticate: remember(authenticator(endpoint, loopback, handshake), (mechanism, offered) => {
+      chosen = { mechanism, offered };
     }),
     transactions: options.transactions,
     framing: options.framing,
     partial: options.partial,
-    ...(host.ignoreExtensions ? { ignoreExtensions: host.ignoreExtensions } : {}),
+    ignoreExtensions: host.ignoreExtensions ?? [],
   };
   const before = socket.bytesRead;
-  const known = (): Known => ({ host, endpoint, isOwn: loopback, offered, mechanism, heard: socket.bytesRead - before });
+  const known = (): Known => ({ host, endpoint, isOwn: loopback, ...chosen, heard: socket.bytesRead - before });
   const connection = new Connection(socket, {
     plan,
     timeouts,
     scrub: security.scrub,
-    secure: (plain) => secured(handshake, plain, trace),
-    ...(options.encoder ? { encoder: options.encoder } : {}),
-    ...(trace ? { trace } : {}),
-    ...(options.note ? { note: options.note } : {}),
-    ...(options.progress ? { progress: options.progress } : {}),
+    secure: (plain) => secure(handshake, plain, observer?.trace),
+    encoder,
+    observer,
   });
-  const facts = () => {
-    const auth = mechanism === '' || !host.auth ? null : { mechanism, user: host.auth.user };
-    return { host, name: target.name, endpoint, tls: handshake?.facts() ?? null, auth };
+  if (observer?.trace) tellOfSilence(socket, known, timeouts.greeting, observer.trace);
+  const advise = async (failure: SessionFailure): Promise<SessionFailure> => (await loadAdvice())?.advise(failure, known()) ?? failure;
+  return {
+    connection,
+    endpoint,
+    async submit(transaction, content) {
+      const outcome = await connection.submit(transaction, content);
+      return outcome.kind === 'failed' ? { ...outcome, failure: await advise(outcome.failure) } : outcome;
+    },
+    async opened() {
+      const failure = await connection.opened();
+      return failure && advise(failure);
+    },
+    facts() {
+      const auth = chosen.mechanism === '' || !host.auth ? null : { mechanism: chosen.mechanism, user: host.auth.user };
+      return { host, name: target.name, endpoint, tls: handshake?.facts() ?? null, auth };
+    },
   };
-  if (trace) tellOfSilence(socket, known, timeouts.greeting, trace);
-  const submit = async (transaction: Transaction, content: Content): Promise<SessionOutcome> => {
-    const outcome = await connection.submit(transaction, content);
-    const advice = outcome.kind === 'failed' ? await loadAdvice() : null;
-    return outcome.kind === 'failed' && advice ? { ...outcome, failure: advice.advised(outcome.failure, known()) } : outcome;
-  };
-  return { failed, session: { connection, endpoint, submit, facts } };
 }
 
-/** A person who looks on need not wait until the greeting's time is over; half of it, and never more than this (milliseconds). */
+/** Milliseconds. A person who looks on is told after this, or half of the greeting's time if that is shorter, and need not wait until it is over. */
 const SILENCE = 5000;
 function tellOfSilence(socket: Socket, known: () => Known, within: number, trace: Trace): void {
   const look = async (): Promise<void> => {
@@ -179,73 +261,19 @@ function tellOfSilence(socket: Socket, known: () => Known, within: number, trace
   setTimeout(() => void look(), Math.min(SILENCE, within / 2)).unref();
 }
 
-/** Only failures need it, and one that cannot be had must not hide the reason. */
+/** Only failures need advice, and if the module cannot be had, that must not hide the reason. */
 const loadAdvice = () => import('./advice.ts').catch(() => null);
 
-/**
- * A forward-path that no command line can carry: the machine opens the session and refuses this on our side. So MAIL is
- * never sent, whatever the server offers.
- */
-const UNSPEAKABLE: Transaction = {
-  reversePath: null,
-  recipients: [{ path: unspeakableMailbox() }],
-  size: null,
-  estimate: null,
-  eightBit: 'none',
-  withoutEightBit: 'convert',
-  smtputf8: false,
-  dsn: 'drop',
-};
-
-/**
- * Waits until the session has been opened, from the greeting to authentication; null, or why it was not. Sends no MAIL;
- * where the plan has one transaction only, QUIT follows at once.
- */
-export async function untilReady({ connection, submit }: Pick<OpenSession, 'connection' | 'submit'>): Promise<SessionFailure | null> {
-  const outcome = await submit(UNSPEAKABLE, { open: () => null });
-  return connection.channel !== null || outcome.kind !== 'failed' ? null : outcome.failure;
-}
-
-type Through = Link & { readonly proxy: ProxyPolicy };
-
-const connectOptions = (link: Link, { timeouts, signal }: SessionOptions) => ({
-  within: timeouts.connect,
-  ...(link.sourceAddress === '' ? {} : { from: link.sourceAddress }),
-  ...(signal ? { signal } : {}),
-});
-
-/** A connection to the proxy, in place of one to the endpoint. The module is loaded when a proxy is configured. */
-async function throughProxy(link: Through, [endpoint]: readonly Endpoint[], { timeouts, signal }: SessionOptions): Promise<Connected> {
-  const { connectProxy } = await import('../transport/proxy.ts');
-  const socket = await connectProxy(link, timeouts, signal);
-  if (socket.ok && endpoint && !signal?.aborted) return { winner: { socket: socket.value, endpoint }, failed: [] };
-  if (socket.ok) socket.value.destroy();
-  return { winner: null, failed: socket.ok || !endpoint || signal?.aborted ? [] : [{ endpoint, detail: socket.detail }] };
-}
-
-/** The result of `work`, or null when the signal came first. */
-export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T | null> {
-  if (signal === undefined) return work;
-  if (signal.aborted) return null;
-  let interrupt = () => {};
-  const aborted = new Promise<null>((resolve) => {
-    interrupt = () => resolve(null);
-    signal.addEventListener('abort', interrupt, { once: true });
-  });
-  const done = await Promise.race([work, aborted]);
-  signal.removeEventListener('abort', interrupt);
-  return signal.aborted ? null : done;
-}
-
-/** The handshake, and what came of it for `-d`. */
-async function secured(handshake: Handshake | null, socket: Socket, trace: Trace | undefined): Promise<Parsed<Socket>> {
-  if (handshake === null) return { ok: false, detail: 'TLS is off for this host' };
+/** Does the handshake, and shows what came of it. */
+async function secure(handshake: Handshake | null, socket: Socket, trace: Trace | undefined): Promise<Parsed<Socket>> {
+  if (handshake === null) return unparsed('TLS is off for this host');
   const done = await handshake.secure(socket);
   const facts = handshake.facts();
   if (facts !== null) trace?.('!', `${facts.cipher}, the certificate is ${facts.verified ? 'verified' : 'not verified'}`);
   return done;
 }
 
+/** As `choose`, and tells what was chosen among what. */
 function remember(choose: Plan['authenticate'], tell: (name: string, among: ReadonlySet<string>) => void): Plan['authenticate'] {
   if (choose === null) return null;
   return (offered, secured) => {
@@ -255,7 +283,7 @@ function remember(choose: Plan['authenticate'], tell: (name: string, among: Read
   };
 }
 
-/** Implicit TLS goes with the scheme; else the configured mode, and 'default' is off for this very host. */
+/** The scheme says that TLS is implicit; else the mode is the configured one, and 'default' is off for this very host. */
 function tlsOf({ scheme, tls }: Smarthost, loopback: boolean): Plan['tls'] {
   if (scheme === 'submissions') return 'implicit';
   if (tls.mode === 'off') return 'off';
@@ -263,11 +291,11 @@ function tlsOf({ scheme, tls }: Smarthost, loopback: boolean): Plan['tls'] {
   return tls.mode === 'default' && loopback ? 'off' : 'required';
 }
 
-/** This very host: written so, and reached so. The second because a hosts file may lead `localhost` elsewhere. */
+/** True if the smart host is this very host: written so, and reached so, because a hosts file may lead `localhost` elsewhere. */
 const isOwn = (host: Smarthost, { address, family }: Endpoint): boolean =>
   isWrittenAsLoopback(host) && (family === 'unix' || isLoopback(address));
 
-/** A control character is no slip in a name: the machine refuses it before anything is said. */
+/** A name with a control character is passed on, because the machine refuses it before anything is said. */
 const helloOf = (hello: string, socket: Socket): string => (/\p{Cc}/u.test(hello) ? hello : helloName(hello) || addressLiteral(socket));
 
 /** The socket's own address as an EHLO argument. RFC 5321 §4.1.3 */

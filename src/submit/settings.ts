@@ -1,6 +1,6 @@
 /**
- * What a submission wants to know of the configuration: every key of nospool.toml(5) but where it stands, typed, with
- * defaults filled in. Knows neither TOML nor the environment.
+ * The settings of a submission: every key of nospool.toml(5), typed, with defaults filled in. Knows neither TOML nor the environment,
+ * nor where a key stands.
  */
 
 import type { RouterDefinition } from '../router/route.ts';
@@ -24,14 +24,14 @@ export interface Settings {
   readonly smarthosts: readonly Smarthost[];
   readonly randomize: boolean;
   readonly aliases: readonly string[];
-  /** EHLO argument as configured; '' = the host's FQDN. What is no full domain is replaced by the socket's address literal. */
+  /** EHLO argument as configured; '' = the host's FQDN. The socket's address literal replaces whatever is no full domain. */
   readonly hostname: string;
   readonly qualifyDomain: string;
   readonly qualifyRecipient: string;
   /** Default reverse-path and added From; may contain `{login}`; '' = login@qualify_domain. */
   readonly from: string;
   readonly forceFrom: boolean;
-  /** As forceFrom, of the envelope alone. */
+  /** As forceFrom, but only for the envelope. */
   readonly forceReversePath: boolean;
   /** Octets. */
   readonly replayWindow: number;

@@ -1,24 +1,24 @@
 /**
- * Clocks that read before they ring: a process that was stopped, or a host that slept, finds the time over and the answer
+ * Clocks that read before they ring, because a process that was stopped, or a host that slept, finds the time over and the answer
  * in its socket. Knows neither what is waited for nor what is late.
  */
 
-/** Milliseconds; a timer for longer would be over at once. */
+/** Milliseconds. A timer for longer would ring at once. */
 export const LONGEST_TIMER = 2 ** 31 - 1;
 
-/** Milliseconds on a clock that nobody sets. The global `performance` would do, and costs a start nine modules of Node. */
+/** Milliseconds on a clock that nobody sets. The global `performance` would do, but costs a start nine modules of Node. */
 export const now = (): number => process.uptime() * 1000;
 
 /** One turn of the event loop. The first may come before it polls. */
 export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-/** Milliseconds in which a thread that was stopped, too, hands over what it has read. */
-const GRACE = 10;
+/** Milliseconds in which a thread of this process that was stopped, too, hands over what it has read. */
+const HANDOVER = 10;
 
-/** Resolves when what has arrived until now is read: a timer comes after a poll. */
-export const untilRead = (): Promise<void> => new Promise<void>((resolve) => setTimeout(resolve, GRACE)).then(turn);
+/** Resolves when what has arrived until now is read, because a timer comes after a poll. */
+export const untilRead = (): Promise<void> => new Promise<void>((resolve) => setTimeout(resolve, HANDOVER)).then(turn);
 
-/** Calls `ring` when the time is over (Infinity: never) and what has arrived until then did not stop it. The value stops it. */
+/** Calls `ring` when the time is over (Infinity: never), unless what arrived until then has stopped it. The value stops it. */
 export function alarm(milliseconds: number, ring: () => void): () => void {
   const end = now() + milliseconds;
   let timer: NodeJS.Timeout | undefined;

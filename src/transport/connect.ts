@@ -1,15 +1,15 @@
 /**
- * Opens a connection to the first of several addresses that answers (RFC 8305): attempts start a quarter of a
- * second apart and race. Knows no SMTP.
+ * Connects to the first of several addresses that answers (RFC 8305): attempts start a quarter of a second apart and race. Knows no
+ * SMTP.
  */
 import { createConnection, type Socket } from 'node:net';
 import { alarm } from './clock.ts';
-import { socketError } from './driver.ts';
 import type { Endpoint } from './lookup/endpoints.ts';
+import { printSocketError } from './socket.ts';
 
 /**
- * Milliseconds of silence before the system asks whether the other side is still there: a wait for a verdict lasts minutes, and
- * what stands between forgets a silent connection after five, or two.
+ * Milliseconds of silence after which the system asks whether the other side is still there. A wait for a verdict lasts minutes,
+ * and a firewall or a router between forgets a silent connection after five, or two.
  */
 const KEEP_ALIVE = 60_000;
 
@@ -32,12 +32,12 @@ export interface ConnectOptions {
   /** Milliseconds for each attempt. */
   readonly within: number;
   /** Local address to connect from. */
-  readonly from?: string;
+  readonly from?: string | undefined;
   /** Ends all attempts. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
-/** Races the endpoints; never rejects. Those that had not failed when one won may be tried again later. */
+/** Races the endpoints; never rejects. Endpoints that had not failed when one won may be tried again later. */
 export function connectFirst(endpoints: readonly Endpoint[], options: ConnectOptions): Promise<Connected> {
   return new Promise((resolve) => {
     const failed: FailedEndpoint[] = [];
@@ -72,8 +72,8 @@ export function connectFirst(endpoints: readonly Endpoint[], options: ConnectOpt
       };
       const late = () => lost(`no answer within ${options.within / 1000} s (timeouts.connect)`);
       attempts.set(socket, alarm(options.within, late));
-      // An error listener stays on every socket, winner or not: an 'error' without one ends the process.
-      socket.on('error', (error) => lost(connectError(error, options.from)));
+      // An error listener stays on every socket, winner or not, because an 'error' without one ends the process.
+      socket.on('error', (error) => lost(printConnectError(error, options.from)));
       socket.once('connect', () => {
         if (!attempts.has(socket)) return;
         socket.pause();
@@ -87,14 +87,13 @@ export function connectFirst(endpoints: readonly Endpoint[], options: ConnectOpt
   });
 }
 
-function connectError(error: NodeJS.ErrnoException, from: string | undefined): string {
-  return error.code === 'EADDRNOTAVAIL' && from !== undefined ? `${from} is not an address of this host` : socketError(error);
+function printConnectError(error: NodeJS.ErrnoException, from: string | undefined): string {
+  return error.code === 'EADDRNOTAVAIL' && from !== undefined ? `${from} is not an address of this host` : printSocketError(error);
 }
 
 function open({ address, family, port }: Endpoint, from: string | undefined): Socket {
   if (family === 'unix') return createConnection({ path: address });
   if (family === 'name') throw new Error('bug: what a proxy connects to is no address of ours');
-  const local = from === undefined ? {} : { localAddress: from };
   const alive = { keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE };
-  return createConnection({ host: address, port, family, noDelay: true, autoSelectFamily: false, ...alive, ...local });
+  return createConnection({ host: address, port, family, localAddress: from, noDelay: true, autoSelectFamily: false, ...alive });
 }

@@ -9,9 +9,9 @@ import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { latin1, octets } from '../smtp/text.ts';
 import { alarm } from './clock.ts';
 import { connectFirst, type FailedEndpoint } from './connect.ts';
-import { socketError } from './driver.ts';
 import { endpointsOf } from './lookup/endpoints.ts';
 import { beginProxy, type Destination } from './proxy-talk.ts';
+import { printSocketError } from './socket.ts';
 
 interface ProxyLimits {
   /** Milliseconds for looking up the proxy's name. */
@@ -92,7 +92,7 @@ export function openTunnel(
     if (!first.ok) return fail(first.detail);
     let step = first.value;
     socket.on('error', (error: NodeJS.ErrnoException) => {
-      why = `the proxy: ${socketError(error)}`;
+      why = `the proxy: ${printSocketError(error)}`;
     });
     if (signal?.aborted) return abort();
     signal?.addEventListener('abort', abort, { once: true });

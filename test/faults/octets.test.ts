@@ -162,11 +162,12 @@ async function together(offers: readonly string[], server: TestHost, fault: Poin
   const proxy = await startProxy({ port: server.port, rules: fault ? [{ ...fault, connection: 0 }] : [] });
   const patience = fault?.fault.kind === 'stall' ? PATIENCE : 20_000;
   const { timeouts } = optionsFor(patience);
-  const client = await connect(hostAt(proxy.port), { hello: 'here.example', timeouts });
-  if ('failures' in client) {
+  const connected = await connect(hostAt(proxy.port), { hello: 'here.example', timeouts });
+  if (!connected.ok) {
     await proxy.stop();
-    return { verdicts: ['connect'], octets: { toServer: 0, toClient: 0 }, told: client.failures.join() };
+    return { verdicts: ['connect'], octets: { toServer: 0, toClient: 0 }, told: connected.detail };
   }
+  const client = connected.value;
   const ids = Array.from({ length: GIVEN }, () => String(++serial).padStart(6, '0'));
   const outcomes = await Promise.all(
     ids.map((id) => client.send({ from: 'tim@here.example', to: ['you@there.example'] }, Buffer.from(messageOf(id)))),

@@ -213,7 +213,7 @@ async function authenticated(mechanism: string, deed: (talk: Talk, initial: stri
     const outcome = await within(10_000, () =>
       deliver(
         { hosts: [withAuth(server.port, mechanism)], transaction: transactionTo(1), content: contentOf() },
-        optionsFor(10_000, { trace: (side, line) => trace.push(`${side}: ${line}`) }),
+        optionsFor(10_000, { observer: { trace: (side, line) => trace.push(`${side}: ${line}`) } }),
       ),
     );
     return {

@@ -81,8 +81,9 @@ pitfall(3, 'after the first refusal the replies to the other recipients are read
   const lines = play('many-after-refusal.smtp');
   assert.ok(lines.includes('C: RSET'));
   await served({ offers: PIPELINING, script: { 'RCPT 1': '550 5.1.1 not here' } }, async (host) => {
-    const client = await connect(hostAt(host.port), { hello: 'client.example.org' });
-    assert.ok('send' in client);
+    const connected = await connect(hostAt(host.port), { hello: 'client.example.org' });
+    assert.ok(connected.ok);
+    const client = connected.value;
     const refused = await client.send({ from: 'a@example.org', to: ['r1@example.org', 'r2@example.org'] }, 'x');
     assert.equal(refused.kind === 'failed' && refused.failure.kind, 'rejected');
     assert.ok(client.usable);
@@ -766,8 +767,9 @@ pitfall(56, 'a server that ends an idle session: nothing is sent into it', async
       return usual(line);
     }),
     async (port) => {
-      const client = await connect(hostAt(port), { hello: 'client.example.org' });
-      assert.ok('send' in client);
+      const connected = await connect(hostAt(port), { hello: 'client.example.org' });
+      assert.ok(connected.ok);
+      const client = connected.value;
       assert.equal((await client.send({ from: '', to: ['b@example.org'] }, 'x')).kind, 'accepted');
       await until(() => !client.usable);
     },

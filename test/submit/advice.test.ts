@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import type { AuthPolicy, Smarthost } from '../../src/router/smarthost.ts';
 import type { SessionFailure } from '../../src/smtp/client/outcome.ts';
-import { advised, type Known } from '../../src/submit/advice.ts';
+import { advise, type Known } from '../../src/submit/advice.ts';
 import { printFailure } from '../../src/submit/outcome.ts';
 import { hostAt, tlsRequired } from '../support/delivery.ts';
 
@@ -145,7 +145,7 @@ const ROWS: readonly (readonly [SessionFailure, Known, string | null, string])[]
 ];
 for (const [failure, facts, hint, why] of ROWS)
   test(why, () => {
-    const told = advised(failure, facts);
+    const told = advise(failure, facts);
     assert.deepEqual(told, hint === null ? failure : { ...failure, hint });
     assert.deepEqual(printFailure(told).slice(printFailure(failure).length), hint === null ? [] : [hint]);
   });

@@ -521,7 +521,7 @@ for (const [name, { at, verdict, text, act, grace, offers = [], host = {}, conte
       const second = await startHost();
       const outcome = await deliver(
         { hosts: [hostAt(first.port, host), hostAt(second.port)], transaction: transactionTo(2), content: contentOf(message) },
-        optionsFor(10_000, { signal: to.signal.signal, urgent: to.urgent.signal, ...(grace === undefined ? {} : { grace }) }),
+        optionsFor(10_000, { interrupts: { signal: to.signal.signal, urgent: to.urgent.signal, grace } }),
       );
       assert.equal(verdictOf(outcome), verdict, sentences(outcome));
       assert.match(sentences(outcome), text);
@@ -538,7 +538,7 @@ async function interruptedEarly(changes: Partial<Parameters<typeof deliver>[1]>,
   else setTimeout(() => controller.abort('ended by SIGINT'), 20);
   const outcome = await deliver(
     { hosts: [hostAt(server.port, { host }), hostAt(server.port)], transaction: transactionTo(1), content: contentOf() },
-    optionsFor(10_000, { signal: controller.signal, ...changes }),
+    optionsFor(10_000, { interrupts: { signal: controller.signal }, ...changes }),
   );
   assert.equal(server.sessions.flat().length, 0, 'the server heard something');
   await server.stop();
@@ -571,7 +571,7 @@ test('a signal while addresses are raced', () =>
     setTimeout(() => controller.abort('ended by SIGINT'), 50);
     const outcome = await deliver(
       { hosts: [hostAt(deaf.port), hostAt(deaf.port)], transaction: transactionTo(1), content: contentOf() },
-      optionsFor(60_000, { signal: controller.signal }),
+      optionsFor(60_000, { interrupts: { signal: controller.signal } }),
     );
     assert.equal(sentences(outcome), 'ended by SIGINT');
     deaf.stop();
@@ -586,7 +586,7 @@ test('S12: the deadline ends a delivery in every phase, also while a name is loo
     for (const host of [hostAt(1, { host: 'slow.example' }), hostAt(deaf.port)]) {
       const outcome = await deliver(
         { hosts: [host], transaction: transactionTo(1), content: contentOf() },
-        optionsFor(60_000, { names: slow, signal: controller.signal, timeouts: { ...timeouts, deadline: 100 } }),
+        optionsFor(60_000, { names: slow, interrupts: { signal: controller.signal }, timeouts: { ...timeouts, deadline: 100 } }),
       );
       assert.equal(sentences(outcome), 'the deadline of 0.1 s has passed (timeouts.deadline)');
       assert.equal(outcome.kind === 'failed' && outcome.isLate, true);

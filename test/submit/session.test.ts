@@ -133,7 +133,7 @@ test('W9: nothing was heard at all: submissions:// is named, and by -v before th
     const { timeouts } = optionsFor();
     const outcome = await deliver(
       { hosts: [hostAt(server.port, { scheme: 'submission' })], transaction: transactionTo(1), content: contentOf() },
-      optionsFor(10_000, { timeouts: { ...timeouts, greeting: 500 }, trace: (side, line) => lines.push(`${side} ${line}`) }),
+      optionsFor(10_000, { timeouts: { ...timeouts, greeting: 500 }, observer: { trace: (side, line) => lines.push(`${side} ${line}`) } }),
     );
     await server.stop();
     const hint = `nothing at all was heard: a port that is TLS from the start is as silent; if this is one, write submissions://127.0.0.1:${server.port}`;
@@ -158,7 +158,10 @@ test('W9: a server that has said something, or has gone, is no silent one', () =
       const { timeouts } = optionsFor();
       const outcome = await deliver(
         { hosts: [hostAt(server.port)], transaction: transactionTo(1), content: contentOf() },
-        optionsFor(10_000, { timeouts: { ...timeouts, greeting: 300 }, trace: (side, line) => lines.push(`${side} ${line}`) }),
+        optionsFor(10_000, {
+          timeouts: { ...timeouts, greeting: 300 },
+          observer: { trace: (side, line) => lines.push(`${side} ${line}`) },
+        }),
       );
       await server.stop();
       assert.match(sentences(outcome), expected);
@@ -232,7 +235,7 @@ for (const [why, echo, form] of ECHOES)
           transaction: transactionTo(1),
           content: contentOf(),
         },
-        optionsFor(10_000, { trace: (side, line) => lines.push(`${side} ${line}`) }),
+        optionsFor(10_000, { observer: { trace: (side, line) => lines.push(`${side} ${line}`) } }),
       );
       await server.stop();
       const told = `${sentences(outcome)}\n${JSON.stringify(outcome)}\n${lines.join('\n')}`;

@@ -49,7 +49,7 @@ async function send(message: string, recipients: number, options: WireOptions): 
   const wire: Wire = openWire({
     ...options,
     takes: async (octets) => {
-      if (connection?.committed && writes < 0) {
+      if (connection?.hasCommitted && writes < 0) {
         writes = wire.writes.length - 1;
         before = wire.writes.slice(0, -1).join('').length;
       }
@@ -172,12 +172,12 @@ for (const offers of OFFERS)
       const submitted = connection.submit(transactionTo(1), contentOf(UNENDED));
       await until(() => isPending);
       await turns(10);
-      assert.equal(connection.committed, false, 'a commit although a write is pending');
+      assert.equal(connection.hasCommitted, false, 'a commit although a write is pending');
       happens(wire, connection);
       await turns(2);
       open();
       assert.match(printOutcome(await within(10_000, () => submitted)), expected);
-      assert.equal(connection.committed, false);
+      assert.equal(connection.hasCommitted, false);
       assert.deepEqual(wire.held, []);
     });
 

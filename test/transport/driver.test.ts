@@ -11,7 +11,9 @@ import { sourceOf } from '../../src/message/source.ts';
 import type { SessionOutcome } from '../../src/smtp/client/outcome.ts';
 import type { Plan } from '../../src/smtp/client/session.ts';
 import { deliver } from '../../src/submit/delivery.ts';
-import { Connection, type ConnectionOptions, socketError } from '../../src/transport/driver.ts';
+import { Connection, type ConnectionOptions } from '../../src/transport/driver.ts';
+import type { Trace } from '../../src/transport/observer.ts';
+import { printSocketError } from '../../src/transport/socket.ts';
 import { contentOf, hostAt, MESSAGE, optionsFor, sentences, tlsRequired, tlsWorld, transactionTo, verdictOf } from '../support/delivery.ts';
 import { type Deed, type Phase, type SmarthostOptions, startHost, type Talk, type TestHost } from '../support/smarthost.ts';
 import { printOutcome } from '../support/transcript.ts';
@@ -310,7 +312,7 @@ test('quit() waits for the server’s farewell, and for the end of a session tha
     assert.deepEqual(at.server.sessions[0]?.at(-1), 'QUIT');
     assert.equal(at.socket.destroyed, true);
     await at.connection.quit();
-    assert.equal(at.connection.usable, false);
+    assert.equal(at.connection.isUsable, false);
     assert.throws(() => send(at), { message: 'bug: the connection is not free for a transaction' });
     await at.server.stop();
   }));
@@ -361,7 +363,7 @@ test('V2: blocks of BDAT are 256 KiB, whatever the chunks of the content', () =>
     for (const size of [1024 * 1024, 100_000, large.length]) {
       const lines: string[] = [];
       const trace = (side: string, line: string) => void (side === 'C' && line.startsWith('BDAT') && lines.push(line));
-      const at = await opened({ offers: ['PIPELINING', 'CHUNKING'] }, {}, { trace });
+      const at = await opened({ offers: ['PIPELINING', 'CHUNKING'] }, {}, { observer: { trace } });
       const chunks = Array.from({ length: Math.ceil(large.length / size) }, (_, i) => large.subarray(i * size, (i + 1) * size));
       const outcome = await at.connection.submit(transactionTo(1), { open: () => sourceOf(...chunks) });
       assert.equal(printOutcome(outcome), '= accepted 250 2.0.0 taken');
@@ -405,11 +407,11 @@ for (const [what, deed] of IDLE)
       };
       const at = await opened({ script: { end } }, { transactions: 'many' });
       assert.equal(printOutcome(await send(at)), '= accepted 250 2.0.0 taken');
-      assert.equal(at.connection.usable, true);
+      assert.equal(at.connection.isUsable, true);
       const closed = new Promise((resolve) => at.socket.once('close', resolve));
       deed(talk as Talk);
       await closed;
-      assert.equal(at.connection.usable, false);
+      assert.equal(at.connection.isUsable, false);
       await at.server.stop();
     }));
 
@@ -451,8 +453,8 @@ test('messages given at once go one after another, and the next envelope does no
       ],
     ] as const) {
       const said: string[] = [];
-      const trace: ConnectionOptions['trace'] = (side, line) => void said.push(`${side} ${line}`);
-      const at = await opened({ offers }, { transactions: 'many' }, { trace });
+      const trace: Trace = (side, line) => void said.push(`${side} ${line}`);
+      const at = await opened({ offers }, { transactions: 'many' }, { observer: { trace } });
       const sent = await Promise.all([send(at), send(at), send(at)]);
       assert.deepEqual(
         sent.map(printOutcome),
@@ -485,6 +487,35 @@ test('messages given at once: what one of them comes to is not told of another',
       '= accepted 250 2.0.0 taken',
     ]);
     assert.equal(at.server.held.length, 2);
+    await at.connection.quit();
+    await at.server.stop();
+  }));
+
+test('opened() waits until a message may be given and sends none; where the session fails before, it says why', () =>
+  within(10_000, async () => {
+    for (const transactions of ['one', 'many'] as const) {
+      const at = await opened({}, { transactions });
+      assert.deepEqual([await at.connection.opened(), await at.connection.opened()], [null, null]);
+      await at.connection.quit();
+      assert.deepEqual(at.server.sessions, [['EHLO here.example', 'QUIT']]);
+      await at.server.stop();
+    }
+    const failing = await opened({ script: { greeting: '554 no' } }, { transactions: 'many' });
+    assert.equal((await failing.connection.opened())?.kind, 'rejected');
+    const gone = await opened({ script: { greeting: 'silence' } });
+    gone.connection.abort('ended by SIGTERM');
+    assert.equal((await gone.connection.opened())?.kind, 'content');
+    await Promise.all([failing.server.stop(), gone.server.stop()]);
+  }));
+
+test('twenty thousand messages that the server cannot take, given at once, fail one after another', () =>
+  within(30_000, async () => {
+    const at = await opened({}, { transactions: 'many' });
+    const unmet = transactionTo(1, { smtputf8: true });
+    const sent = await Promise.all(Array.from({ length: 20_000 }, () => at.connection.submit(unmet, content)));
+    assert.equal(new Set(sent.map(printOutcome)).size, 1);
+    assert.match(printOutcome(sent[0] as SessionOutcome), /^= unsupported at ready/);
+    assert.equal(printOutcome(await send(at)), '= accepted 250 2.0.0 taken');
     await at.connection.quit();
     await at.server.stop();
   }));
@@ -547,7 +578,7 @@ test('fifty thousand refusals take the time of fifty thousand refusals', () =>
 /* ---- words ---- */
 
 test('V10: a socket’s errors are words', () => {
-  const of = (code: string, message = '') => socketError(Object.assign(new Error(message), { code }));
+  const of = (code: string, message = '') => printSocketError(Object.assign(new Error(message), { code }));
   assert.equal(of('ECONNREFUSED'), 'connection refused');
   assert.equal(of('EWHATEVER', 'something else'), 'something else');
   assert.equal(
@@ -558,8 +589,8 @@ test('V10: a socket’s errors are words', () => {
     code: 'ENOBUFS',
     errno: -constants.errno.ENOBUFS,
   });
-  assert.equal(socketError(unnamed), 'no buffer space available (ENOBUFS)');
-  assert.equal(socketError(new Error('no code')), 'no code');
+  assert.equal(printSocketError(unnamed), 'no buffer space available (ENOBUFS)');
+  assert.equal(printSocketError(new Error('no code')), 'no code');
 });
 
 test('the conversation is told line by line, and an end in the middle of a line, too', () =>
@@ -568,7 +599,7 @@ test('the conversation is told line by line, and an end in the middle of a line,
     const at = await opened(
       { script: { MAIL: '250-first\r\n250 last\r\n' } },
       {},
-      { trace: (side, line) => lines.push(`${side}: ${line}`) },
+      { observer: { trace: (side, line) => lines.push(`${side}: ${line}`) } },
     );
     await send(at);
     assert.deepEqual(lines, [
@@ -590,7 +621,11 @@ test('the conversation is told line by line, and an end in the middle of a line,
     await at.server.stop();
     lines.length = 0;
     const garbage: Deed = ({ socket }) => void socket.end('not a line');
-    const second = await opened({ script: { greeting: garbage } }, {}, { trace: (side, line) => lines.push(`${side}: ${line}`) });
+    const second = await opened(
+      { script: { greeting: garbage } },
+      {},
+      { observer: { trace: (side, line) => lines.push(`${side}: ${line}`) } },
+    );
     await send(second);
     assert.deepEqual(lines, ['S: not a line']);
     await second.server.stop();

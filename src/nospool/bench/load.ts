@@ -6,8 +6,8 @@ import { setMaxListeners } from 'node:events';
 import { type Client, connect } from '../../library/client.ts';
 import type { Envelope } from '../../library/submit.ts';
 import type { Smarthost } from '../../router/smarthost.ts';
+import { unlessAborted } from '../../submit/interrupts.ts';
 import { type Failure, printFailure } from '../../submit/outcome.ts';
-import { unlessAborted } from '../../submit/session.ts';
 import { countDurations, type Durations } from './durations.ts';
 
 export interface Load {
@@ -76,24 +76,25 @@ export async function carry(load: Load, { signal, urgent, progress }: LoadOption
 
   async function open(): Promise<Client | null> {
     const start = performance.now();
-    const client = await connect(load.host, { signal });
-    const failures = 'failures' in client ? client.failures : await failuresOf(client);
-    if (failures.length === 0 && !('failures' in client)) {
+    const connected = await connect(load.host, { signal });
+    const client = connected.ok ? connected.value : null;
+    const reason = connected.ok ? await reasonUnopened(connected.value) : connected.detail;
+    if (reason === null) {
       openings.add(performance.now() - start);
       return client;
     }
     if (signal.aborted) return null;
     unopened++;
-    countReason(failures.join('; '));
+    countReason(reason);
     return null;
   }
 
-  async function failuresOf(client: Client): Promise<readonly string[]> {
+  async function reasonUnopened(client: Client): Promise<string | null> {
     clients.add(client);
     const failure = await client.opened();
-    if (failure === null) return [];
+    if (failure === null) return null;
     void leave(client);
-    return [`${client.server}: ${printFailure(failure).join('; ')}`];
+    return `${client.server}: ${printFailure(failure).join('; ')}`;
   }
 
   async function leave(client: Client): Promise<void> {

@@ -5,9 +5,9 @@
 import type { Smarthost } from '../../router/smarthost.ts';
 import type { SessionFailure } from '../../smtp/client/outcome.ts';
 import { printFailure } from '../../submit/outcome.ts';
-import { openSession, type Security, type SessionOptions, untilReady } from '../../submit/session.ts';
-import type { Trace } from '../../transport/driver.ts';
+import { openSession, type Security, type SessionOptions } from '../../submit/session.ts';
 import type { Endpoint, Target } from '../../transport/lookup/endpoints.ts';
+import type { Trace } from '../../transport/observer.ts';
 import type { CertificateFacts } from '../../transport/tls/chain.ts';
 import { wantedNames } from '../../transport/tls/peername.ts';
 import { prepareTls, type TlsFacts } from '../../transport/tls/tls.ts';
@@ -112,20 +112,23 @@ async function openAndLook(host: Smarthost, target: Target, endpoint: Endpoint, 
     framing: 'auto',
     transactions: 'one',
     security: watching,
-    onConnected() {
-      connected = since();
-    },
-    trace(side, line) {
-      if (side === 'S' && greeting === '') greeting = line;
-      options.trace?.(side, line);
+    observer: {
+      connected() {
+        connected = since();
+      },
+      trace(side, line) {
+        if (side === 'S' && greeting === '') greeting = line;
+        options.trace?.(side, line);
+      },
     },
   });
   if (session === null)
     return { usable: false, failure: failed[0]?.failure ?? null, connected, opened: null, greeting, tls, extensions: [], auth: null };
   const { connection } = session;
-  const failure = await untilReady(session);
+  const failure = await session.opened();
   const { channel } = connection;
   const usable = failure === null;
+  if (usable) void connection.quit();
   return {
     usable,
     failure,

@@ -4,7 +4,7 @@ import { makeAbortable } from '../../process/signals.ts';
 import type { Stdin } from '../../process/stdin/open.ts';
 import { replyLines } from '../../smtp/server/answers.ts';
 import type { Receiving } from '../../smtp/server/machine.ts';
-import { unlessAborted } from '../../submit/session.ts';
+import { unlessAborted } from '../../submit/interrupts.ts';
 import { takeCommands } from './command-loop.ts';
 import { withNetworkLineEnds } from './line-ends.ts';
 import type { Messages } from './messages.ts';

@@ -7,7 +7,7 @@
 import type { Config } from '../../config/config.ts';
 import { CLEAN, type Ended } from '../../message/source.ts';
 import { failUnsent, logOutcome, reportOutcome } from '../../process/report.ts';
-import { type Interrupts, makeAbortable } from '../../process/signals.ts';
+import { makeAbortable } from '../../process/signals.ts';
 import { makeTrace } from '../../process/stderr.ts';
 import { printProblems } from '../../router/problem.ts';
 import type { Recipient } from '../../smtp/client/print.ts';
@@ -18,12 +18,14 @@ import { makeReply } from '../../smtp/server/answers.ts';
 import type { OwnerQuestion } from '../../smtp/server/machine.ts';
 import type { Parameter } from '../../smtp/server/parse.ts';
 import { latin1 } from '../../smtp/text.ts';
+import { chooseReversePath, domainsOf, routingDialogue } from '../../submit/envelope.ts';
+import { type Interrupts, unlessAborted } from '../../submit/interrupts.ts';
 import { logId } from '../../submit/log.ts';
 import { openLog } from '../../submit/logfile.ts';
 import type { RoutingDialogue } from '../../submit/routing.ts';
 import { systemSecurity } from '../../submit/security.ts';
-import { unlessAborted } from '../../submit/session.ts';
-import { reversePathOf, routingDialogue, type Submitted, type Submitter, submitMessage } from '../../submit/submission.ts';
+import { submitMessage } from '../../submit/story.ts';
+import type { Submitted, Submitter } from '../../submit/submission.ts';
 import { readMailParameters, readRecipient } from './parameters.ts';
 import { makePushedSource, type PushedSource } from './pushed-source.ts';
 import { refuseRecipient, verdictOn } from './verdict.ts';
@@ -69,7 +71,7 @@ interface OpenMessage {
 type OwnerState =
   | { readonly at: 'idle' }
   /** From MAIL on. Routing keeps much, and this state takes it away with itself, because content needs none of it. */
-  | { readonly at: 'collecting'; readonly message: OpenMessage; readonly routing: Pick<RoutingDialogue, 'add'> }
+  | { readonly at: 'collecting'; readonly message: OpenMessage; readonly routing: RoutingDialogue }
   /** From DATA or the first BDAT on. `tail` is the chunk that came last, for a guess at what went wrong. */
   | {
       readonly at: 'sending';
@@ -84,7 +86,9 @@ type StateAt<A extends OwnerState['at']> = Extract<OwnerState, { at: A }>;
 const IDLE: OwnerState = { at: 'idle' };
 const WITHDRAWN = 'the client has withdrawn the message';
 
-export function makeMessages(config: Config, by: Submitter, { verbosity, tag }: ReportOptions, { signal, urgent }: Interrupts): Messages {
+export function makeMessages(config: Config, by: Submitter, { verbosity, tag }: ReportOptions, interrupts: Interrupts): Messages {
+  const { signal } = interrupts;
+  const domains = domainsOf(config, by.hostname);
   const trace = makeTrace(verbosity);
   const security = systemSecurity(process.env);
   const nextSubmitter = numberSubmitters(by);
@@ -104,14 +108,14 @@ export function makeMessages(config: Config, by: Submitter, { verbosity, tag }: 
   }
 
   function begin(reversePath: ReversePath, parameters: readonly Parameter[]): Reply | null {
-    const sender = reversePathOf(config, by, reversePath);
+    const sender = chooseReversePath(config, domains, by.login, reversePath);
     const submitter = nextSubmitter();
     if (!sender.ok) {
       const unsent = failUnsent({ kind: 'message', detail: sender.detail });
       doAfterwards(() => logOutcome(unsent, config, submitter, openLog(config.log, tag)));
       return makeReply(550, '5.1.7', sender.detail);
     }
-    const routing = routingDialogue(config, by, sender.value.reversePath);
+    const routing = routingDialogue(config, domains, sender.value.reversePath);
     state = { at: 'collecting', message: { reversePath, parameters, by: submitter, recipients: [], refusals: [] }, routing };
     return null;
   }
@@ -138,12 +142,12 @@ export function makeMessages(config: Config, by: Submitter, { verbosity, tag }: 
         config,
         by: message.by,
         input: makeAbortable(content.source, signal),
-        wanted: { paths: message.recipients },
+        recipients: { paths: message.recipients },
         reversePath: message.reversePath,
         dotEnds: false,
         ...readMailParameters(message.parameters),
       },
-      { security, signal, urgent, ...(trace ? { trace } : {}) },
+      { security, interrupts, observer: { trace } },
     );
     void submitted.then(content.discard);
     state = { at: 'sending', message, content, submitted, tail: new Uint8Array(0) };

@@ -13,9 +13,9 @@ export type Notify = 'NEVER' | 'SUCCESS' | 'FAILURE' | 'DELAY';
 export interface Recipient {
   readonly path: ForwardPath;
   /** RFC 3461 §4.1 */
-  readonly notify?: readonly Notify[];
+  readonly notify?: readonly Notify[] | undefined;
   /** The address before aliases changed it, for ORCPT. RFC 3461 §4.2 */
-  readonly original?: ForwardPath;
+  readonly original?: ForwardPath | undefined;
 }
 
 /** One message's envelope, and the facts of its content before the session sends it. */
@@ -38,9 +38,9 @@ export interface Transaction {
   /** An address in envelope or header section needs RFC 6531. */
   readonly smtputf8: boolean;
   /** Names the first such address and its place, for people. */
-  readonly smtputf8For?: string;
-  readonly ret?: 'FULL' | 'HDRS';
-  readonly envid?: string;
+  readonly smtputf8For?: string | undefined;
+  readonly ret?: 'FULL' | 'HDRS' | undefined;
+  readonly envid?: string | undefined;
   /** 'require' makes DSN a need where the caller asks for it; 'drop' leaves the parameters out and says so. */
   readonly dsn: 'drop' | 'require';
   /** RFC 8689 §4 */

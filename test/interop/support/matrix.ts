@@ -148,8 +148,9 @@ export function matrix(test: Test, options: MatrixOptions): void {
         const auth = { user: USER, password: PASSWORD };
         const host = smarthost(url, peer === guarded ? { tls: policy, auth } : { tls: policy });
         assert.ok(host.ok, host.ok ? '' : host.detail);
-        const client = await connect(host.value, { hello: 'client.example.org' });
-        assert.ok('send' in client);
+        const connected = await connect(host.value, { hello: 'client.example.org' });
+        assert.ok(connected.ok);
+        const client = connected.value;
         const subjects = ['one', 'two', 'three', 'four', 'five', 'six'];
         const outcomes = await Promise.all(
           subjects.map((subject, i) =>

@@ -12,12 +12,13 @@ import type { Ended, Input } from '../../src/message/source.ts';
 import { logId, printLog } from '../../src/submit/log.ts';
 import { printOutcome } from '../../src/submit/outcome.ts';
 import { systemSecurity } from '../../src/submit/security.ts';
-import { type Submission, type Submitted, type Surroundings, submitMessage } from '../../src/submit/submission.ts';
+import { type StoryOptions, submitMessage } from '../../src/submit/story.ts';
+import type { Submission, Submitted } from '../../src/submit/submission.ts';
 import { verdictOf } from '../support/delivery.ts';
 import { type Deed, type Phase, type SmarthostOptions, startHost, type TestHost } from '../support/smarthost.ts';
 import { within } from '../support/within.ts';
 
-const test = suite('submission');
+const test = suite('story');
 
 function configOf(text: string): Config {
   const toml = parseToml(`aliases = []\nhostname = "here.example"\n${text}`);
@@ -61,7 +62,7 @@ function submissionOf(config: Config, input: Input, changes: Partial<Submission>
       unique: '1xOWGK-000101-WE',
       version: '0',
     },
-    wanted: { operands: ['r1@there.example', 'r2@there.example'], fromFields: false },
+    recipients: { operands: ['r1@there.example', 'r2@there.example'], fromFields: false },
     reversePath: undefined,
     dotEnds: false,
     ...changes,
@@ -79,11 +80,11 @@ async function submit(
   input: Input,
   config = '',
   changes: Partial<Submission> = {},
-  surroundings: Partial<Surroundings> = {},
+  options: Partial<StoryOptions> = {},
 ): Promise<Ran> {
   const host = await startHost(server);
   const settings = configOf(`smarthosts = ["smtp://127.0.0.1:${host.port}"]\n${config}`);
-  const submitted = await submitMessage(submissionOf(settings, input, changes), { security: systemSecurity({}), ...surroundings });
+  const submitted = await submitMessage(submissionOf(settings, input, changes), { security: systemSecurity({}), ...options });
   await host.stop();
   return { submitted, server: host, lines: printOutcome(submitted.outcome, submitted.messageId).join('\n') };
 }
@@ -196,7 +197,13 @@ test('the recipients that a signal found undelivered are all in the log', () =>
       controller.abort('ended by SIGTERM');
       return undefined;
     };
-    const { submitted } = await submit({ script: { DATA: deed } }, pipeOf([HEAD, LINE]), '', {}, { signal: controller.signal });
+    const { submitted } = await submit(
+      { script: { DATA: deed } },
+      pipeOf([HEAD, LINE]),
+      '',
+      {},
+      { interrupts: { signal: controller.signal } },
+    );
     const lines = printLog({ ...submitted, time: DATE, id: logId(DATE, 1), login: 'tim', discarded: [] }, 'exim');
     assert.equal(lines.filter((line) => / \*\* r[12]@there\.example .*ended by SIGTERM$/.test(line)).length, 2, lines.join('\n'));
     assert.match(lines.at(-1) ?? '', /Failed: nobody has the message$/);
@@ -275,7 +282,7 @@ for (const mechanisms of ['["PLAIN"]', '["LOGIN"]'])
           pipeOf([HEAD, LINE]),
           auth,
           {},
-          { trace: (side, line) => trace.push(`${side} ${line}`) },
+          { observer: { trace: (side, line) => trace.push(`${side} ${line}`) } },
         );
         // What was said is there at all: each form stood in a text of the server's.
         assert.ok(

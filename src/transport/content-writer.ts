@@ -1,0 +1,233 @@
+/**
+ * Writes the content of one message to a socket: for DATA all of it, for BDAT block by block. Octets are pulled: the next are read
+ * when the last are written. It keeps back the end of the last block, which is the commit. Knows no reply, no clock and no other
+ * message; when the commit goes out is not decided here.
+ */
+import type { Socket } from 'node:net';
+import type { Source } from '../message/source.ts';
+import type { ContentEncoder } from '../smtp/client/content.ts';
+import type { DriverEvent } from '../smtp/client/dialogue.ts';
+import { turn } from './clock.ts';
+
+/** Octets of a BDAT block: large enough that its command and reply cost nothing, small enough to be held. */
+const BLOCK = 256 * 1024;
+/** Room before a block's octets for its command: "BDAT ", the digits of 2^53, " LAST", CRLF. */
+const COMMAND_ROOM = 32;
+/** Octets after which the event loop turns once before more are written, because a file is read without waiting for anything. */
+const TURN = 256 * 1024;
+/**
+ * Octets that are encoded and written at once, because a program may give a whole long message as one chunk. Where the runtime
+ * does not tell how a write goes on, a slow line must get one done within the time of a block.
+ */
+const PIECE = process.versions.bun === undefined ? 1 << 20 : 64 * 1024;
+
+export interface ContentReports {
+  /** A block is at hand, the input has failed, or all is written. */
+  readonly on: (event: Extract<DriverEvent, { type: 'block' | 'contentFailed' | 'contentSent' }>) => void;
+  /** A write has begun or has completed. */
+  readonly moved: () => void;
+  /** Octets of this content written so far. */
+  readonly progress: (octets: number) => void;
+}
+
+export class ContentWriter {
+  readonly #socket: Socket;
+  readonly #source: Source;
+  readonly #encoder: ContentEncoder;
+  readonly #buffers: BlockBuffers;
+  readonly #reports: ContentReports;
+  #octets = 0;
+  /** Octets written without a turn of the event loop. */
+  #sinceTurn = 0;
+  /** Writes that have not completed. */
+  #pending = 0;
+  #drained: () => void = () => {};
+  /** The session goes on without this content: what is still read of it goes nowhere. */
+  #isOver = false;
+  /** The block that was announced last. */
+  #block: Block | null = null;
+  /** The end of the last block, which is the commit. */
+  #held: Uint8Array = new Uint8Array(0);
+  /** Octets of a chunk that did not fit into the block before. */
+  #rest: Uint8Array | null = null;
+
+  constructor(socket: Socket, source: Source, encoder: ContentEncoder, buffers: BlockBuffers, reports: ContentReports) {
+    this.#socket = socket;
+    this.#source = source;
+    this.#encoder = encoder;
+    this.#buffers = buffers;
+    this.#reports = reports;
+  }
+
+  get isWriting(): boolean {
+    return this.#pending > 0;
+  }
+
+  /** Ends the reading. Writes that are under way complete, and nothing more is reported but them. */
+  close(): void {
+    this.#isOver = true;
+    this.#source.close();
+  }
+
+  /** Writes all of the content for DATA, and reports when it is sent. */
+  async pump(): Promise<void> {
+    for (;;) {
+      const chunk = await this.#source.read();
+      if (this.#isOver) return;
+      if (!(chunk instanceof Uint8Array)) {
+        if (chunk.end === 'failed') return this.#reports.on({ type: 'contentFailed', detail: chunk.detail });
+        const rest = this.#encoder.end();
+        if (rest.length > 0) this.#write(rest, rest.length);
+        return this.flush();
+      }
+      for (const piece of cut(chunk)) {
+        const encoded = this.#encoder.push(piece);
+        // The chunk is the source's again after the next read, and the encoder's memory its own after the next push.
+        if (encoded.length > 0 && !(await this.#writeInTurn(encoded))) return;
+      }
+    }
+  }
+
+  /** Collects the next block of BDAT and reports it. It waits for a buffer, and that is the back-pressure. */
+  async collectBlock(): Promise<void> {
+    const block = await this.#buffers.take();
+    if (this.#isOver) return;
+    block.end = COMMAND_ROOM;
+    let last = false;
+    while (block.end - COMMAND_ROOM < BLOCK && !last) {
+      const chunk = this.#rest ?? (await this.#source.read());
+      if (this.#isOver) return;
+      if (chunk instanceof Uint8Array) {
+        // Lines that end with LF make it a little larger. What is left of a long chunk is for the next block.
+        const part = chunk.subarray(0, BLOCK + COMMAND_ROOM - block.end);
+        this.#rest = part.length < chunk.length ? chunk.subarray(part.length) : null;
+        append(block, this.#encoder.push(part));
+      } else if (chunk.end === 'failed') return this.#reports.on({ type: 'contentFailed', detail: chunk.detail });
+      else {
+        last = true;
+        append(block, this.#encoder.end());
+      }
+    }
+    // The last block is written after a flush, which turns anyway.
+    if (!last) await turn();
+    if (this.#isOver) return;
+    this.#block = block;
+    this.#reports.on({ type: 'block', octets: block.end - COMMAND_ROOM, last });
+  }
+
+  /** Writes the block announced last, except for `held` octets at its end. Its command stands right before its octets, so that both are one write. */
+  writeBlock(line: string, held: number): void {
+    const block = this.#block;
+    if (block === null) throw new Error('bug: no block is at hand');
+    const command = Buffer.from(`${line}\r\n`, 'latin1');
+    const begin = COMMAND_ROOM - command.length;
+    const end = block.end - held;
+    block.octets.set(command, begin);
+    this.#held = block.octets.slice(end, block.end);
+    this.#buffers.lend(block);
+    this.#write(block.octets.subarray(begin, end), end - COMMAND_ROOM, (failed) => {
+      // After a failure nothing more is pulled, so that what was not sent can still be sent elsewhere.
+      if (!failed) this.#buffers.giveBack(block);
+    });
+  }
+
+  /** Reports that the content is sent when every write has completed and the event loop has let in what happened meanwhile. */
+  async flush(): Promise<void> {
+    if (this.isWriting)
+      await new Promise<void>((resolve) => {
+        this.#drained = resolve;
+      });
+    await turn();
+    await turn();
+    if (!this.#isOver && !this.#socket.destroyed) this.#reports.on({ type: 'contentSent' });
+  }
+
+  /** The commit of BDAT: the octets that were held back, and the commands that go along, in one write. */
+  writeHeld(commands: Uint8Array): void {
+    this.#write(Buffer.concat([this.#held, commands]), this.#held.length);
+  }
+
+  /** Writes octets and waits until the socket has taken them; true when more may follow. */
+  async #writeInTurn(octets: Uint8Array): Promise<boolean> {
+    // Now and then a turn of the loop first: what the server said meanwhile is read before more is written.
+    this.#sinceTurn += octets.length;
+    if (this.#sinceTurn > TURN) {
+      this.#sinceTurn = 0;
+      await turn();
+      if (this.#isOver) return false;
+    }
+    const hasFailed = await new Promise<boolean>((resolve) => this.#write(octets, octets.length, resolve));
+    // A failed write closes the socket; its 'close' event tells why, and ends this content.
+    return !hasFailed && !this.#socket.destroyed && !this.#isOver;
+  }
+
+  /** Writes octets, `count` of them content. */
+  #write(octets: Uint8Array, count: number, done: (hasFailed: boolean) => void = () => {}): void {
+    this.#octets += count;
+    this.#pending += 1;
+    this.#reports.moved();
+    this.#socket.write(octets, (error) => {
+      this.#pending -= 1;
+      if (this.#pending === 0) this.#drained();
+      this.#reports.moved();
+      if (!error) this.#reports.progress(this.#octets);
+      done(Boolean(error));
+    });
+  }
+}
+
+function* cut(chunk: Uint8Array): Iterable<Uint8Array> {
+  for (let at = 0; at < chunk.length; at += PIECE) yield chunk.subarray(at, at + PIECE);
+}
+
+/* ---- buffers ---- */
+
+/** A buffer for blocks of BDAT: the octets stand from COMMAND_ROOM to `end`. */
+interface Block {
+  octets: Uint8Array;
+  end: number;
+}
+
+/** The two buffers of a session, which take turns: one is filled while the other is on its way. */
+export class BlockBuffers {
+  readonly #free: Block[] = [];
+  #made = 0;
+  #givenBack: () => void = () => {};
+
+  /** A buffer that is not on its way. It stays free until it is lent. */
+  async take(): Promise<Block> {
+    for (;;) {
+      const [block] = this.#free;
+      if (block) return block;
+      if (this.#made < 2) {
+        this.#made += 1;
+        // Small messages need little: a buffer grows to what a block needs and stays so.
+        this.#free.push({ octets: new Uint8Array(16 * 1024), end: COMMAND_ROOM });
+        continue;
+      }
+      await new Promise<void>((resolve) => {
+        this.#givenBack = resolve;
+      });
+    }
+  }
+
+  lend(block: Block): void {
+    this.#free.splice(this.#free.indexOf(block), 1);
+  }
+
+  giveBack(block: Block): void {
+    this.#free.push(block);
+    this.#givenBack();
+  }
+}
+
+function append(block: Block, octets: Uint8Array): void {
+  const end = block.end + octets.length;
+  if (end > block.octets.length) {
+    const larger = new Uint8Array(Math.max(end, 2 * block.octets.length));
+    larger.set(block.octets.subarray(0, block.end));
+    block.octets = larger;
+  }
+  block.octets.set(octets, block.end);
+  block.end = end;
+}

@@ -1,0 +1,65 @@
+/**
+ * Texts of the server on their way to people: each is scrubbed of secrets before an observer or an outcome has it. Knows no
+ * secret itself.
+ */
+import type { Refusal, SessionOutcome } from '../smtp/client/outcome.ts';
+import type { Reply } from '../smtp/reply.ts';
+import { maskLine } from '../smtp/sasl/mask.ts';
+import type { Trace } from './observer.ts';
+
+/** Takes secrets out of what a server says; `isToAuth`: in answer to AUTH, where they are likely. */
+export type Scrub = (text: string, isToAuth: boolean) => string;
+
+/** Shows a trace what the server says, line by line, in whatever pieces it comes. */
+export class HeardLines {
+  readonly #trace: Trace;
+  readonly #scrub: Scrub;
+  /** The beginning of a line whose end is still to come, and whether it answers AUTH. */
+  #rest = '';
+  #isToAuth = false;
+
+  constructor(trace: Trace, scrub: Scrub) {
+    this.#trace = trace;
+    this.#scrub = scrub;
+  }
+
+  push(text: string, isToAuth: boolean): void {
+    const lines = (this.#rest + text).split('\n');
+    this.#rest = lines.pop() ?? '';
+    this.#isToAuth = isToAuth;
+    if (lines.length > 0) this.#show(lines.map((line) => line.replace(/\r$/, '')));
+  }
+
+  /** Nothing more comes: the line that has no end is shown, too. */
+  end(): void {
+    if (this.#rest !== '') this.#show([this.#rest]);
+    this.#rest = '';
+  }
+
+  /** The lines are scrubbed as one text, because a secret may be folded. */
+  #show(lines: readonly string[]): void {
+    const text = (this.#isToAuth ? lines.map(maskLine) : lines).join('\n');
+    for (const line of this.#scrub(text, this.#isToAuth).split('\n')) this.#trace('S', line);
+  }
+}
+
+/** The outcome with every text of the server scrubbed. */
+export function scrubOutcome(outcome: SessionOutcome, scrub: Scrub): SessionOutcome {
+  const isToAuth = outcome.kind === 'failed' && outcome.failure.at === 'auth';
+  const clean = (text: string): string => scrub(text, isToAuth);
+  // The lines are one text, because a secret may be folded.
+  const ofReply = (reply: Reply): Reply => ({ ...reply, lines: clean(reply.lines.join('\n')).split('\n') });
+  const ofRefusal = (refusal: Refusal): Refusal => ({
+    ...refusal,
+    // The command quotes what the server asked a mechanism before it refused.
+    command: isToAuth ? clean(refusal.command) : refusal.command,
+    reply: ofReply(refusal.reply),
+  });
+  if (outcome.kind === 'accepted') return { ...outcome, reply: ofReply(outcome.reply), refusals: outcome.refusals.map(ofRefusal) };
+  const { failure } = outcome;
+  if (failure.kind === 'timeout')
+    return failure.heard === undefined ? outcome : { kind: 'failed', failure: { ...failure, heard: clean(failure.heard) } };
+  if (failure.kind !== 'rejected') return { kind: 'failed', failure: { ...failure, detail: clean(failure.detail) } };
+  const [first, ...rest] = failure.refusals;
+  return { kind: 'failed', failure: { ...failure, refusals: [ofRefusal(first), ...rest.map(ofRefusal)] } };
+}
