@@ -5,8 +5,8 @@ import type { Config } from '../config/config.ts';
 import type { Line } from '../smtp/line.ts';
 import { logId, printLog } from '../submit/log.ts';
 import { type LogSink, logAtOnce, openLog } from '../submit/logfile.ts';
-import { exitStatus, type Failure, failedWith, printOutcome } from '../submit/outcome.ts';
-import type { Submitted, Submitter } from '../submit/submission.ts';
+import { exitStatus, type Failure, printOutcome } from '../submit/outcome.ts';
+import { failUnsent, type Submitted, type Submitter } from '../submit/submission.ts';
 import { complain } from './stderr.ts';
 
 /** Writes the outcome on standard error and in the log; the value is the exit status. */
@@ -29,17 +29,6 @@ export async function reportOutcome(
 export function logOutcome(submitted: Submitted, config: Config, by: Submitter, log: LogSink): Promise<string | null> {
   return log.write(printLog({ ...submitted, time: by.date, id: by.unique, login: by.login }, config.logFormat));
 }
-
-/** Fails a submission before anybody looked at its message. */
-export const failUnsent = (failure: Failure): Submitted => ({
-  outcome: failedWith(failure),
-  reversePath: undefined,
-  recipients: [],
-  discarded: [],
-  messageId: '',
-  octets: null,
-  notes: [],
-});
 
 /* ---- a run that ends without a submission ---- */
 

@@ -5,7 +5,7 @@
 import type { Config } from '../config/config.ts';
 import type { LoneDot } from '../message/lone-dot.ts';
 import type { Input } from '../message/source.ts';
-import { failUnsent, reportOutcome } from '../process/report.ts';
+import { reportOutcome } from '../process/report.ts';
 import { listenForSignals, makeAbortable } from '../process/signals.ts';
 import { complain, makeTrace, say } from '../process/stderr.ts';
 import { drain } from '../process/stdin/drain.ts';
@@ -14,7 +14,7 @@ import type { Interrupts } from '../submit/interrupts.ts';
 import { openLog } from '../submit/logfile.ts';
 import { systemSecurity } from '../submit/security.ts';
 import { submitMessage } from '../submit/story.ts';
-import type { Submitted, Submitter } from '../submit/submission.ts';
+import { failUnsent, type Submitted, type Submitter } from '../submit/submission.ts';
 import { parseSenderOption } from './arguments.ts';
 import type { Invocation } from './options.ts';
 

@@ -20,7 +20,7 @@ import { unlessAborted } from './interrupts.ts';
 import type { Failure } from './outcome.ts';
 import type { Routing } from './routing.ts';
 import type { SessionObserver } from './session.ts';
-import { endWith, NO_FACTS, type Submission, type SubmissionFacts, type Submitted, unsent } from './submission.ts';
+import { endWith, failUnsent, NO_FACTS, type Submission, type SubmissionFacts, type Submitted } from './submission.ts';
 
 /** Who looks on while a message is submitted. */
 export interface StoryObserver extends SessionObserver {
@@ -45,7 +45,7 @@ export async function submitMessage(submission: Submission, options: StoryOption
   const { config, by } = submission;
   const domains = domainsOf(config, by.hostname);
   const sender = chooseReversePath(config, domains, by.login, submission.reversePath);
-  if (!sender.ok) return unsent(ofMessage(sender.detail));
+  if (!sender.ok) return failUnsent(ofMessage(sender.detail));
   const { reversePath, rewrite } = sender.value;
   const known: SubmissionFacts = { ...NO_FACTS, reversePath };
   const upToDot = (input: Source): Source => (submission.dotEnds ? untilDot(input, options.observer?.loneDot) : input);

@@ -64,5 +64,5 @@ export const NO_FACTS: SubmissionFacts = { reversePath: undefined, recipients: [
 
 export const endWith = (known: SubmissionFacts, failure: Failure): Submitted => ({ ...known, outcome: failedWith(failure) });
 
-/** A submission that ended before its message was looked at. */
-export const unsent = (failure: Failure): Submitted => endWith(NO_FACTS, failure);
+/** Fails a submission before anybody looked at its message. */
+export const failUnsent = (failure: Failure): Submitted => endWith(NO_FACTS, failure);

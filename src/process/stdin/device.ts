@@ -29,7 +29,7 @@ export const HUNG_UP: Ended = { end: 'failed', detail: 'the terminal was closed 
  * Opens a terminal. The event loop reads it too, through a descriptor of its own that libuv opens, so that neither an
  * interrupt has to wait for the next line nor another process finds its terminal in non-blocking mode.
  */
-export function openTerminal(fd: number): Source {
+export function openTerminalInput(fd: number): Source {
   const source = IS_BUN
     ? openSequential(fd)
     : readAhead((options) => new (process.getBuiltinModule('node:tty').ReadStream)(fd, options), false);

@@ -4,7 +4,7 @@
  */
 import { fstatSync, type Stats } from 'node:fs';
 import type { Input } from '../../message/source.ts';
-import { HUNG_UP, isLivingTerminal, isTerminalDevice, openSequential, openTerminal } from './device.ts';
+import { HUNG_UP, isLivingTerminal, isTerminalDevice, openSequential, openTerminalInput } from './device.ts';
 import { type FilePlace, openRegularFile } from './file.ts';
 import { openPipe, openSocket } from './pipe.ts';
 import { endedSource, endOf } from './read-error.ts';
@@ -40,7 +40,7 @@ export function openStdin(fd = 0): Stdin {
   if (stat.isFile()) return { ...openRegularFile(fd, stat), ...QUIET };
   if (stat.isFIFO()) return { ...openPipe(fd), ...QUIET, hasWriter: true };
   if (stat.isSocket()) return { ...openSocket(fd), isTerminal: false, hasWriter: true };
-  if (isLivingTerminal(fd, stat)) return { ...openTerminal(fd), ...QUIET, isTerminal: true };
+  if (isLivingTerminal(fd, stat)) return { ...openTerminalInput(fd), ...QUIET, isTerminal: true };
   if (isTerminalDevice(stat)) return { ...endedSource(HUNG_UP), ...QUIET };
   return { ...openSequential(fd), ...QUIET };
 }

@@ -6,7 +6,7 @@
 
 import type { Config } from '../../config/config.ts';
 import { CLEAN, type Ended } from '../../message/source.ts';
-import { failUnsent, logOutcome, reportOutcome } from '../../process/report.ts';
+import { logOutcome, reportOutcome } from '../../process/report.ts';
 import { makeAbortable } from '../../process/signals.ts';
 import { makeTrace } from '../../process/stderr.ts';
 import { printProblems } from '../../router/problem.ts';
@@ -25,8 +25,8 @@ import { openLog } from '../../submit/logfile.ts';
 import type { RoutingDialogue } from '../../submit/routing.ts';
 import { systemSecurity } from '../../submit/security.ts';
 import { submitMessage } from '../../submit/story.ts';
-import type { Submitted, Submitter } from '../../submit/submission.ts';
-import { readMailParameters, readRecipient } from './parameters.ts';
+import { failUnsent, type Submitted, type Submitter } from '../../submit/submission.ts';
+import { readMailDsn, readRecipientDsn } from './dsn-parameters.ts';
 import { makePushedSource, type PushedSource } from './pushed-source.ts';
 import { refuseRecipient, verdictOn } from './verdict.ts';
 
@@ -81,7 +81,7 @@ type OwnerState =
       readonly tail: Uint8Array;
     };
 
-type StateAt<A extends OwnerState['at']> = Extract<OwnerState, { at: A }>;
+type OwnerStateAt<A extends OwnerState['at']> = Extract<OwnerState, { at: A }>;
 
 const IDLE: OwnerState = { at: 'idle' };
 const WITHDRAWN = 'the client has withdrawn the message';
@@ -98,8 +98,8 @@ export function makeMessages(config: Config, by: Submitter, { verbosity, tag }: 
   let logged: Promise<void> = Promise.resolve();
 
   /** The machine asks only what goes with the state, so anything else is a bug. */
-  function stateAt<A extends OwnerState['at']>(at: A): StateAt<A> {
-    if (state.at === at) return state as StateAt<A>;
+  function stateAt<A extends OwnerState['at']>(at: A): OwnerStateAt<A> {
+    if (state.at === at) return state as OwnerStateAt<A>;
     throw new Error(`bug: ${at} was expected at ${state.at}`);
   }
 
@@ -128,7 +128,7 @@ export function makeMessages(config: Config, by: Submitter, { verbosity, tag }: 
       message.refusals.push(...printProblems(problems));
       return refuseRecipient(problems);
     }
-    message.recipients.push(readRecipient(path, parameters));
+    message.recipients.push(readRecipientDsn(path, parameters));
     return null;
   }
 
@@ -145,7 +145,7 @@ export function makeMessages(config: Config, by: Submitter, { verbosity, tag }: 
         recipients: { paths: message.recipients },
         reversePath: message.reversePath,
         dotEnds: false,
-        ...readMailParameters(message.parameters),
+        ...readMailDsn(message.parameters),
       },
       { security, interrupts, observer: { trace } },
     );
@@ -155,7 +155,7 @@ export function makeMessages(config: Config, by: Submitter, { verbosity, tag }: 
   }
 
   /** Tells what became of a message whose content has ended. */
-  async function finish({ message, submitted }: StateAt<'sending'>): Promise<Submitted> {
+  async function finish({ message, submitted }: OwnerStateAt<'sending'>): Promise<Submitted> {
     const log = openLog(config.log, tag);
     const done = await submitted;
     const notes = [...message.refusals, ...done.notes];
