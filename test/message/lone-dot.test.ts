@@ -87,7 +87,7 @@ for (const [input, expected, why] of TABLE) {
       assert.deepEqual(
         dots.map((dot) => dot.octets),
         line ? [line.index + line[0].length] : [],
-        'C5: how far the message went',
+        'how far the message went',
       );
       assert.equal(text, expected, `chunks of ${size}`);
       assert.deepEqual(end, { end: 'clean' });
@@ -120,7 +120,7 @@ test('every text of up to 7 octets of the alphabet that matters, whole and bytew
   }
 });
 
-test('C3: text behind the lone dot is told, blanks are not', async () => {
+test('text behind the lone dot is told, blanks are not', async () => {
   const rows: [string[], boolean][] = [
     [['a\n.\n'], false],
     [['a\n.\n', 'b'], false],

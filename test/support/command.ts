@@ -2,7 +2,7 @@
  * The built `sendmail` as a caller starts it, and a smart host in this process that writes down what it hears and says
  * what it is told to. Knows no assertion.
  */
-import { type Verdict } from '../../src/transport/serve.ts';
+
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,6 +13,7 @@ import { printPath } from '../../src/smtp/path.ts';
 import { type Question, RECEIVING, type Receiving, USUAL_EXTENSIONS } from '../../src/smtp/server/machine.ts';
 import type { Parameter } from '../../src/smtp/server/parse.ts';
 import { type Listener, listen } from '../../src/transport/listen.ts';
+import type { Verdict } from '../../src/transport/serve.ts';
 
 export const COMMAND = fileURLToPath(new URL('../../dist/sendmail.cjs', import.meta.url));
 

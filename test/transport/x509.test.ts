@@ -75,7 +75,7 @@ test('RFC 5929 §4.1: the digest for tls-server-end-point', () => {
     assert.equal(readCertificate(made(algorithm))?.endPointDigest, expected, why);
 });
 
-test('S12: what a certificate is signed with', () => {
+test('what a certificate is signed with', () => {
   for (const [algorithm, expected, why] of [
     [tlv(0x30, oid('2a864886f70d010102'), [5, 0]), 'md2', 'MD2'],
     [tlv(0x30, oid('2a864886f70d010104'), [5, 0]), 'md5', 'MD5'],
@@ -94,7 +94,7 @@ test('S12: what a certificate is signed with', () => {
     assert.equal(readCertificate(made(algorithm))?.signedWith, expected, why);
 });
 
-test('S12: how long a key is', () => {
+test('how long a key is', () => {
   const of = (spki: Uint8Array) => readCertificate(made(tlv(0x30, oid('2a8648ce3d040302')), { key: Buffer.from(spki) }))?.key;
   const spki = ({ publicKey }: { readonly publicKey: KeyObject }) => publicKey.export({ type: 'spki', format: 'der' });
   for (const bits of [1024, 2048, 3072])
