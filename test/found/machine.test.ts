@@ -173,7 +173,7 @@ const SAID: readonly (readonly [string, Partial<Record<Phase, Deed>>, RegExp, (r
   ['much', { greeting: `220-a\r\n${`521-${'b'.repeat(100)}\r\n`.repeat(30)}521 c\r\n` }, /: "220-a( \/ 521-b+){14,15}…"$/],
 ];
 for (const [what, script, expected, offers = []] of SAID)
-  test(`${what}: all that came is told`, () =>
+  test(`${what}: everything that came is in the sentence`, () =>
     withTwo({ script, offers }, async (first) => {
       const host = hostAt(first.port, offers.length > 0 ? { tls: tlsRequired() } : {});
       const limits = { ...optionsFor().timeouts, greeting: 1000, final: 1000 };
@@ -184,7 +184,7 @@ for (const [what, script, expected, offers = []] of SAID)
       assert.match(sentences(outcome).split('\n')[0] as string, expected);
     }));
 
-test('standard error and the log have it', () =>
+test('a server’s words are on standard error and in the log', () =>
   withTwo({ script: { greeting: later('220-mx.example ESMTP\r\n', `${BLOCKED}\r\n`) } }, async ({ port }) => {
     const { config, logged } = setUp(`smarthosts = ["smtp://127.0.0.1:${port}"]\nqualify_domain = "example.org"`);
     const { status, stderr } = await run(config, ['ops@example.org'], 'Subject: x\n\nhello\n');
@@ -250,7 +250,7 @@ for (const [mechanism, what, deed] of PROMPTS)
     assert.equal(verdict, 'accepted', told);
   });
 
-test('what needs a challenge needs base64', async () => {
+test('a challenge that is needed must be base64', async () => {
   for (const challenge of ['334 Username:', '334-PDE+\r\n334 PDE+', '334 PDE+ id=7'])
     assert.match((await authenticated('CRAM-MD5', asking(challenge, '501 cancelled'))).told, /AUTH CRAM-MD5: the challenge is not base64/);
 });
@@ -373,7 +373,7 @@ for (const [mechanism, what, deed, shown, told] of EXCHANGES)
     for (const text of [ended.told, ...ended.trace]) for (const part of guessable) assert.ok(!text.includes(part), `${part} in ${text}`);
   });
 
-test('the beginning of a challenge, and the end', async () => {
+test('neither the beginning of a challenge nor its end is shown', async () => {
   const ended = await authenticated('CRAM-MD5', async ({ socket }) => {
     socket.end('334-PDEyM0Bm');
     return '';

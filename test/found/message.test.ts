@@ -85,7 +85,7 @@ const dialogue = (text: string) => `EHLO x\r\nMAIL FROM:<s@x.example>\r\nRCPT TO
 
 /* ---- CRs in the header section ---- */
 
-test('CR CR LF ends lines of the header section: every recipient, and Bcc gone', () =>
+test('CR CR LF ends lines of the header section: every recipient is found, and Bcc is gone', () =>
   within(20_000, async () => {
     const got = await sent(
       ['-t', '-i'],
@@ -125,7 +125,7 @@ test('a lone CR folds a Bcc field, which is removed as a whole, and an address l
     });
   }));
 
-test('a CR at the start of a line, before the empty line and at the end of the file', () =>
+test('a CR may stand at the start of a line, before the empty line and at the end of the file', () =>
   within(30_000, async () => {
     const rows = [
       [`${FROM}\n\r\nbody\n`, `${FROM}\r\n\r\nbody\r\n`],
@@ -139,7 +139,7 @@ test('a CR at the start of a line, before the empty line and at the end of the f
 
 /* ---- options about queues ---- */
 
-test('a queue option with what makes a delivery is an error, and the caller may write on', () =>
+test('a queue option beside a delivery is an error, and the caller may write on', () =>
   within(60_000, async () => {
     const message = `${FROM}\nTo: a@b.example\n\n${'x'.repeat(500_000)}\n`;
     const rows: readonly (readonly [readonly string[], RegExp])[] = [
@@ -249,7 +249,7 @@ test('where an address does need SMTPUTF8 the sentence says which and where', ()
 
 /* ---- address lists of other programs ---- */
 
-test('recipient fields as other mail programs write them', () =>
+test('recipient fields are read as other mail programs write them', () =>
   within(30_000, async () => {
     const to = [
       'To: undisclosed-recipients:;@host',
@@ -265,7 +265,7 @@ test('recipient fields as other mail programs write them', () =>
 
 const BUSY = dialogue(`DATA\r\n${FROM}\r\n\r\none\r\n.\r\n`);
 
-test('with -bs nothing goes to standard error where that is standard output, whatever is to be told', () =>
+test('with -bs nothing goes to standard error if that is standard output, whatever there is to say', () =>
   within(120_000, async () => {
     const refusing = await smartHost(({ about }) => (about === 'content' ? makeReply(550, '5.6.0', 'no') : null));
     const replies = (text: string) => text.split('\r\n').every((line) => line === '' || /^\d{3}[ -]/.test(line));
@@ -294,7 +294,7 @@ const CUT =
   'a line with a single dot ended the message, and the text behind it was not sent: use -i (or lone_dot = "text") if such a line is text';
 const noted = (logged: string): boolean => logged.includes(CUT);
 
-test('text behind a lone dot is told: in the log, and with a failure or -v on standard error', () =>
+test('text behind a lone dot is noted: in the log, and with a failure or -v on standard error', () =>
   within(60_000, async () => {
     const cut = `${FROM}\n\none\n.\ntwo\n`;
     const quiet = await sent(['a@b.example'], cut);
@@ -317,7 +317,7 @@ test('text behind a lone dot is told: in the log, and with a failure or -v on st
     }
   }));
 
-test('what comes behind the dot while the message is delivered is seen, and nothing is waited for', () =>
+test('text that comes behind the dot during the delivery is noted, and nobody waits for it', () =>
   within(60_000, async () => {
     for (const [later, expected] of [
       ['two\n', true],
@@ -369,7 +369,7 @@ test('a loop around a file sends it once: the descriptor stands at its end', () 
     assert.match(host.messages[0]?.content ?? '', /^Subject: x\r\n(?:.|\r\n)*\r\n\r\ntwo\r\nthree\r\n$/);
   }));
 
-test('behind a lone dot stands what is read next', () =>
+test('the octets behind a lone dot are read next from standard input', () =>
   within(60_000, async () => {
     const host = await smartHost();
     const long = `${'x'.repeat(60)}\n`.repeat(10_000);
@@ -389,7 +389,7 @@ test('behind a lone dot stands what is read next', () =>
     );
   }));
 
-test('a message beyond the window, by one attempt and by two, and after a failure', () =>
+test('a message beyond the window arrives by one attempt and by two, and leaves nothing after a failure', () =>
   within(110_000, async () => {
     // More than the buffers of two sockets hold, so that the end is not on its way when the connection is lost.
     const input = `Subject: x\n\n${`${'x'.repeat(60)}\n`.repeat(200_000)}`;
@@ -428,7 +428,7 @@ test('-bs and -bS read on from where they stand, and so does nospool send', () =
     assert.equal(host.messages.length, 3);
   }));
 
-test('beyond 2 GiB, and what another reader takes away is missed', () =>
+test('a file beyond 2 GiB is read, and octets that another reader takes away are missed', () =>
   within(60_000, async () => {
     const host = await smartHost();
     const hole = 'truncate -s 3G "$FOLDER/input" && printf "Subject: x\\n\\nhello\\n" >>"$FOLDER/input"';

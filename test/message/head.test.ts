@@ -155,7 +155,7 @@ test('one cut at every place changes nothing', async () => {
     }
 });
 
-test('what was read beyond the header section is a copy', async () => {
+test('the octets beyond the header section are a copy', async () => {
   const chunk = octets('A: 1\n\nbody');
   const first = await readHead(sourceOf(chunk), wide);
   chunk.fill(0);
@@ -289,7 +289,7 @@ function model(text: string): unknown {
   }
 }
 
-test('as the obvious model, for any text and any cuts', async () => {
+test('the header section is read as by the obvious model, for any text and any cuts', async () => {
   const part = fc.constantFrom('\n', '\n', '\r', '\r\n', ':', ' ', '\t', 'A', 'To: ', 'From ', '>', 'a@b', 'Jan 1 0:00', '\0', '\xe9', '.');
   await fc.assert(
     fc.asyncProperty(fc.array(part, { maxLength: 16 }), fc.integer({ min: 1, max: 5 }), async (parts, size) => {

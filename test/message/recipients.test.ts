@@ -69,7 +69,7 @@ const table: [string[], string[], 'add' | 'remove' | null, string[], string][] =
   [['Resent-Date: x', 'To: a@x'], ['b@x'], 'add', ['b@x'], 'resent to arguments only: To is of the first sending'],
 ];
 
-test('recipients of arguments and fields', () => {
+test('recipients come from arguments and fields', () => {
   for (const [fields, operands, t, expected, why] of table) assert.deepEqual(collect(fields, operands, t), expected, why);
 });
 
@@ -115,12 +115,12 @@ test('a bare address without a domain to qualify it names the key', () => {
   assert.equal(collect(['To: root'], ['a@x'], 'remove', ''), wanted);
 });
 
-test('arguments are text, not octets', () => {
+test('recipients of arguments are text, not octets', () => {
   const got = parseOperands(['jörg@müller.example']);
   assert.deepEqual(got, { ok: true, value: [{ localPart: 'jörg', domain: 'müller.example' }] });
 });
 
-test('Bcc leaves the message, but for keep_bcc without -t', () => {
+test('Bcc leaves the message, except with keep_bcc and without -t', () => {
   const fields = fieldsOf('To: a', 'BCC: b', 'Resent-Bcc : c', 'X-Bcc: d', 'Bcc: e');
   const left = (fromFields: boolean, keep: boolean) => removeBcc(fields, { fromFields, keep }).map(({ raw }) => raw);
   const without = ['To: a', 'X-Bcc: d'];

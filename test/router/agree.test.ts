@@ -143,9 +143,9 @@ const DIFFERENT: readonly [Route, Route, string, string, string][] = [
 for (const [one, other, field, detail, why] of DIFFERENT)
   test(`not one transaction: ${why}`, () => assert.deepEqual(compareRoutes(one, other, me), { field, detail }));
 
-test('nobody agrees on nothing', () => assert.equal(agree([], me), null));
+test('no recipients have no common route', () => assert.equal(agree([], me), null));
 
-test('the first that differs from the first is named', () => {
+test('the problem names the first recipient whose route differs from that of the first one', () => {
   const routed = [
     ['p@x', a],
     ['q@x', a],

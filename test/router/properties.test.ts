@@ -43,7 +43,7 @@ test('the recipients are those of the model, each once', () => {
   );
 });
 
-test('also with two redirecting routers', () => {
+test('every way is followed with two redirecting routers, too', () => {
   fc.assert(
     fc.property(table(2), table(2), recipients, (one, two, to) => {
       assert.deepEqual(sorted(summary(route([one, two], to))), modelOf([one, two], to));

@@ -137,7 +137,7 @@ test('a recipient knows the router that gave its route', () => {
   );
 });
 
-test('the discarded are told, and are no problem', () => {
+test('discarded addresses are in the result, and are no problem', () => {
   const done = routeIn(aliases('a: b\nb: :blackhole:\nc: /dev/null'), ['a', 'c']);
   assert.deepEqual(done.discarded, [
     { path: mailbox('b@x.y'), router: 'aliases', original: mailbox('a@x.y') },
@@ -146,7 +146,7 @@ test('the discarded are told, and are no problem', () => {
   assert.deepEqual([done.recipients, done.route, done.problems], [[], null, []]);
 });
 
-test('no recipients are none', () => {
+test('no recipients lead to no recipients', () => {
   const done = routeIn({}, []);
   assert.deepEqual([done.recipients, done.discarded, done.route, done.problems, done.tree], [[], [], null, [], []]);
 });
@@ -186,7 +186,7 @@ test('a hundred generations are followed', () => {
   assert.deepEqual(summary(routeIn(aliases(chain(100)), ['g0'])), ['g100@x.y']);
 });
 
-test('more end in an error', () => {
+test('more generations end in an error', () => {
   const [problem] = routeIn(aliases(chain(101)), ['g0']).problems;
   assert.ok(problem && problem.kind === 'deferred');
   assert.equal(problem.detail, 'routing loop: more than 100 generations of redirects');
@@ -403,7 +403,7 @@ test('routes that differ fail, and the two addresses and the field are named', (
   assert.equal(done.route, null);
 });
 
-test('so do header fields and the reverse-path', () => {
+test('routes that differ in header fields or the reverse-path fail, too', () => {
   const disagreement = (more: Parameters<typeof manualroute>[0]) => routeIn({ routers: two(more) }, ['a', 'other']).problems[0];
   for (const [more, field] of [
     [{ changes: { add: ['X-A: b'], remove: [] } }, 'headers_add'],
@@ -425,7 +425,7 @@ test('an address with a problem does not hide that others disagree', () => {
   );
 });
 
-test('a route by sender', () => {
+test('a router can choose by the sender', () => {
   const routers = [manualroute({ senders: ['*@work.example'], hosts: [host('work.example')] }), manualroute()];
   const hosts = (sender: string) => routeIn({ routers, sender }, ['a']).route?.hosts.map((each) => each.host);
   assert.deepEqual(hosts('me@work.example'), ['work.example']);

@@ -50,7 +50,7 @@ test('accepted', () => {
   }
 });
 
-test('refused, with a sentence that holds no password', () => {
+test('wrong smart hosts are refused with a sentence that holds no password', () => {
   for (const [text, expected, why] of SMARTHOST_ERRORS) {
     const got = parseSmarthost(text);
     assert.ok(!got.ok, text);

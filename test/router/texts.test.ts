@@ -10,7 +10,7 @@ import { host, mailbox, manualroute, redirect } from './world.ts';
 
 const test = suite('texts of routing');
 
-test('a problem tells the way to the address that has it', () => {
+test('a problem names the way to the address that has it', () => {
   const chain = ['a@x', 'b@x', 'c@y'].map(mailbox);
   const common = { address: mailbox('a@x'), chain, router: 'r', detail: 'no' } as const;
   assert.equal(printProblem({ kind: 'failed', ...common }), 'routing a@x yielded a failed delivery: no (a@x → b@x → c@y)');
@@ -22,7 +22,7 @@ test('a reason cannot drive a terminal or begin a line', () => {
   assert.equal(printProblem(problem), 'routing a@x yielded a failed delivery: n\\x1b[2J\\x0d\\x0aö');
 });
 
-test('a hundred problems are told, and how many more there are', () => {
+test('a hundred problems are printed, and how many more there are', () => {
   const problem = (n: number) => ({ kind: 'failed', address: mailbox(`a${n}@x`), chain: [], router: 'r', detail: 'no' }) as const;
   const problems = Array.from({ length: 5000 }, (_, i) => problem(i));
   assert.equal(printProblems(problems.slice(0, 100)).length, 100);
@@ -46,7 +46,7 @@ for (const [each, expected] of HOSTS) test(expected, () => assert.equal(printSma
 const names = (config: Partial<Parameters<typeof withDefaults>[0]>) =>
   withDefaults({ routers: [], aliases: [], smarthosts: [], randomize: false, ...config }).map((router) => router.name);
 
-test('the routers that are asked', () => {
+test('the routers are the configured ones, or the alias files, and the smart hosts', () => {
   assert.deepEqual(names({}), []);
   assert.deepEqual(names({ aliases: ['/a', '/b'] }), ['aliases', 'aliases2']);
   assert.deepEqual(names({ aliases: ['/a'], smarthosts: [host('h')] }), ['aliases', 'smarthosts']);
@@ -57,7 +57,7 @@ test('the routers that are asked', () => {
   assert.deepEqual([smarthosts.domains, smarthosts.hosts, smarthosts.randomize], [[], [host('h')], true]);
 });
 
-test('a check counts entries and tells faults, local deliveries and included lists', () => {
+test('a check counts entries and names faults, local deliveries and included lists', () => {
   const check = checkAliases();
   const reader = check.aliases('/a');
   reader.read(' x\n: y\na: b\nc: "|/bin/d", /e,\n # note\n  :include:/i, :include:/i, :include:j\n"k: l@@m\nn: :fail: no\n');

@@ -171,7 +171,7 @@ const CODES: readonly (readonly [string, string])[] = [
 ];
 const target = (name: string, unix = false) => ({ name, port: 25, unix, fromDns: false });
 for (const [code, words] of CODES)
-  test(`${code} is told in words`, async () => {
+  test(`${code} is put into words`, async () => {
     const mx = BUN && code === 'ENOTFOUND' ? 'x.example:25' : `! no MX records of x.example: ${words}`;
     assert.equal(await shown(mxOf('x.example'), 1000, failing(code)), mx);
     assert.deepEqual(await endpointsOf(target('x.example'), 1000, failing(code)), {
@@ -212,7 +212,7 @@ const ADDRESSES: readonly (readonly [string, Names | undefined, string, string])
 for (const [name, names, expected, why] of ADDRESSES)
   test(`${name}: ${why}`, async () => assert.equal(await addressesOf(name, names), expected));
 
-test('localhost is asked of the system', () =>
+test('localhost is looked up as the system does', () =>
   within(10_000, async () => assert.match(await addressesOf('localhost'), /(^|, )(127\.0\.0\.1 4|::1 6)(,|$)/)));
 
 test('an empty or impossible name has no address', () =>
@@ -264,7 +264,7 @@ test('priorities in order, all records, whatever is drawn', () => {
   );
 });
 
-test('weights are chances. RFC 2782', () => {
+test('weights are chances, as RFC 2782 has them', () => {
   let seed = 1;
   // A small generator of our own, so that the counts are the same in every run. Numerical Recipes
   const random = (): number => {

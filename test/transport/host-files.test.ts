@@ -50,7 +50,7 @@ for (const [text, name, nameservers, expected, why] of SWITCHES)
     assert.equal(stepsOf(name, text, { hostname: 'client', nameservers, exists }).join(' '), expected);
   });
 
-test('mDNS for all names, where a file says so', () => {
+test('mDNS is asked for all names where a file says so', () => {
   const facts = { hostname: 'client', nameservers: REAL, exists: (path: string) => path === '/etc/mdns.allow' };
   assert.deepEqual(stepsOf('mail.example.org', 'hosts: files dns mdns4', facts), ['files', 'dns', 'system']);
   assert.deepEqual(stepsOf('mail.example.org', 'hosts: files mdns4_minimal dns', facts), ['files', 'dns']);
@@ -143,7 +143,7 @@ test('addresses of one family stay as they came', () => {
   assert.equal(sortAddresses(four, [], ''), four);
 });
 
-test('loopback, ULA and old tunnels among others', () => {
+test('addresses of loopback, ULA and old tunnels have their place in the order', () => {
   const found = ['192.0.2.1', 'fd00::1', '2002::1', '2001::1', '::1', '2001:db8::1'].map(
     (address): IpAddress => ({ address, family: address.includes(':') ? 6 : 4 }),
   );

@@ -156,7 +156,7 @@ async function givenUp(name: string, files: Readonly<Record<string, string>>, af
 test('a lookup that is given up asks name servers nothing more', () =>
   within(20_000, async () => assert.equal(await givenUp('silent.example', {}, 20), 'ECANCELLED')));
 
-test('nor does it leave a process behind', () =>
+test('a look-up that is given up leaves no process behind', () =>
   within(20_000, async () => {
     // Bun needs no process: it ends whatever its threads do.
     assert.equal(await givenUp('127.1', {}, 1), BUN ? 'found' : 'ECANCELLED');
@@ -172,7 +172,7 @@ test('an answer that came in time is read, though the process was stopped until 
     assert.equal(await looked, '192.0.2.1 192.0.2.2');
   }));
 
-test('MX and SRV in the same way', () =>
+test('MX and SRV records are looked up in the same way', () =>
   within(20_000, async () => {
     const found = await targetsOf(hostAt(25, { host: 'mx.example', expand: 'mx' }), 1000, namesOf(host({})));
     assert.equal(found.ok && found.value[0]?.name, 'one.example');

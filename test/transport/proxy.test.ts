@@ -292,7 +292,7 @@ for (const [scheme, start] of KINDS) {
     ),
   );
 
-  proxies(`${scheme}: user and password`, () =>
+  proxies(`${scheme}: user and password reach the proxy`, () =>
     with2(
       (places) => start({ places, user: 'Jörg', password: 'p: ä' }),
       {},
@@ -421,7 +421,7 @@ for (const [what, answer, end, bySocks, byHttp] of HOSTILE)
     }),
   );
 
-proxies('a proxy that nobody runs, or whose name nobody knows', () =>
+proxies('a proxy that does not answer, or whose name is unknown, is named in the failure', () =>
   within(10_000, async () => {
     const gone = await startSaying('');
     await gone.stop();
@@ -447,7 +447,7 @@ proxies('a signal while a proxy says nothing ends the delivery', () =>
 
 /* ---- source address and family ---- */
 
-proxies('source address: it is connected from there, and one that this host has not is told', () =>
+proxies('the connection comes from the configured source address, and an address that this host has not is named in the failure', () =>
   within(10_000, async () => {
     const from: (string | undefined)[] = [];
     const server = createServer((socket) => {
@@ -479,7 +479,7 @@ proxies('family: an address of the other one is not connected to', () =>
   }),
 );
 
-proxies('what a proxy connects to is never connected to directly', () =>
+proxies('a server behind a proxy is never connected to directly', () =>
   assert.rejects(connectFirst([{ address: '127.0.0.1', family: 'name', port: 25 }], { within: 100 }), /bug/),
 );
 

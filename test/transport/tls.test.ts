@@ -133,7 +133,7 @@ const fails = (certificate: Certificate, how: Parameters<typeof handshake>[1]) =
 const intermediate = makeCertificate({ commonName: 'Intermediate', ca: true, issuer: ca });
 const selfSigned = makeCertificate({ names: [HOST] });
 
-test('who is trusted, and by what', async () => {
+test('a server is trusted by its CA, its fingerprint, or because nothing is verified', async () => {
   const cases: [why: string, Certificate, Parameters<typeof handshake>[1], by: string, peerName: string, sni: string | false][] = [
     ['issued by ca_file', good, {}, 'ca', HOST, HOST],
     ['issued by the system store', good, { with: { caFile: '' }, environment: { SSL_CERT_FILE: caFile } }, 'ca', HOST, HOST],
@@ -264,7 +264,7 @@ const WEAK: readonly (readonly [why: string, Certificate, caFile: string, RegExp
 for (const [why, certificate, store, expected] of WEAK)
   test(`${why}`, async () => assert.match(await weakIn(certificate, { with: { caFile: file(store) } }), expected));
 
-test('a name and a weakness are both told', async () => {
+test('a wrong name and a weakness are both in the sentence', async () => {
   const certificate = makeCertificate({ names: ['other.example'], issuer: ca, key: 1024 });
   assert.match(
     await weakIn(certificate, {}),
@@ -286,7 +286,7 @@ test('a fingerprint replaces that, too, and so does verify = false', async () =>
   }
 });
 
-test('hostile case 6 and pitfalls 24, 25: who is not trusted, and the exact reason', async () => {
+test('hostile case 6 and pitfalls 24, 25: a server that is not trusted is refused with the exact reason', async () => {
   const since = Date.UTC(2026, 0, 2, 3, 4, 5);
   const alone = makeCertificate({ names: [HOST], issuer: intermediate });
   const expired = makeCertificate({ names: [HOST], issuer: ca, notBefore: since - 30 * DAY, notAfter: since });
@@ -425,7 +425,7 @@ test('hostile case 39: NODE_TLS_REJECT_UNAUTHORIZED=0 has no effect', async () =
   }
 });
 
-test('hostile case 7: old versions and ciphers without authentication', async () => {
+test('hostile case 7: old versions, and ciphers without authentication, are refused', async () => {
   // BoringSSL, which Bun has, cannot be made to serve them.
   if ('bun' in process.versions) return;
   const old = serve(good, { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT:@SECLEVEL=0' });
@@ -439,7 +439,7 @@ test('hostile case 7: old versions and ciphers without authentication', async ()
   );
 });
 
-test('pitfall 27: a port that greets in clear', async () => {
+test('pitfall 27: the sentence for a port that greets in clear says what to write', async () => {
   const greets = () => net.createServer((socket) => void socket.write('220 mail.example.org ESMTP\r\n'));
   assert.match(await handshake(greets(), {}, detail), /^the port does not speak TLS from the start; .*submission:\/\//);
   assert.match(
@@ -448,7 +448,7 @@ test('pitfall 27: a port that greets in clear', async () => {
   );
 });
 
-test('a server that closes or resets instead of a handshake', async () => {
+test('a server that closes or resets instead of a handshake is a failure in words', async () => {
   for (const end of [
     (socket: net.Socket) => socket.end(),
     (socket: net.Socket) => socket.resetAndDestroy(),
@@ -474,7 +474,7 @@ test('the plain socket destroyed from outside ends the handshake', async () => {
   });
 });
 
-test('client certificates', async () => {
+test('a client shows the configured certificate', async () => {
   const client = makeCertificate({ commonName: 'host1', issuer: ca });
   const asks = (options: TlsOptions = {}) => serve(good, { requestCert: true, rejectUnauthorized: true, ca: ca.own, ...options });
   for (const identity of [
@@ -503,7 +503,7 @@ test('client certificates', async () => {
   );
 });
 
-test('what the configuration names and cannot be used', async () => {
+test('a file that the configuration names and that cannot be used is a failure with its key', async () => {
   const other = makeCertificate({});
   const locked = `-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n`;
   const broken = '-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n';
@@ -555,7 +555,7 @@ test('a key that others can read, and certificates that others can change, are r
   }
 });
 
-test('facts: what the log, nospool check and channel binding need', async () => {
+test('the facts hold everything that the log, nospool check and channel binding need', async () => {
   for (const [maxVersion, cipher, types] of [
     ['TLSv1.3', /^TLS1\.3:TLS_AES_(?:128|256)_GCM_SHA\d+:(?:128|256)$/, ['tls-exporter', 'tls-server-end-point']],
     ['TLSv1.2', /^TLS1\.2:ECDHE-ECDSA-AES(?:128|256)-GCM-SHA\d+:(?:128|256)$/, ['tls-server-end-point']],
@@ -606,7 +606,7 @@ test('facts: what the log, nospool check and channel binding need', async () => 
     );
 });
 
-test('bits by cipher name', () => {
+test('the name of a cipher tells the bits of its key', () => {
   for (const [name, bits] of [
     ['TLS_AES_128_GCM_SHA256', 128],
     ['TLS_AES_256_GCM_SHA384', 256],
@@ -617,7 +617,7 @@ test('bits by cipher name', () => {
     assert.equal(keyBits(name), bits, name);
 });
 
-test('other words for other failures', () => {
+test('other failures of TLS have other words', () => {
   const explain = (code: string, message = '', changed: Partial<TlsPolicy> = {}) =>
     explainTlsFailure(Object.assign(new Error(message), { code }), {
       policy: policy(changed),
@@ -640,7 +640,7 @@ test('other words for other failures', () => {
     assert.match(explain(code, message, changed), expected, code);
 });
 
-test('words for what a chain is seldom wrong with', () => {
+test('faults that a chain seldom has are put into words', () => {
   const attempt = { policy: policy(), wanted: wantedNames(policy(), HOST), implicit: true, store: 'the CA store' };
   for (const [code, expected] of [
     ['CERT_SIGNATURE_FAILURE', /^the signature of the certificate is wrong$/],

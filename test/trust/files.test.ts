@@ -94,7 +94,7 @@ for (const [uid, owner, mode, refused] of CONFIGS)
     assert.equal(checked.status, refused === null ? 0 : 1, checked.stderr);
   });
 
-test('the system file, before anything is read of it', async () => {
+test('the system file is refused before anything of it is read', async () => {
   const folder = openFolder();
   const within =
     'mount -t tmpfs none /etc; cp "$CONFIG" /etc/nospool.toml; chown "$OWNER" /etc/nospool.toml; chmod "$MODE" /etc/nospool.toml; exec "$@"';
@@ -112,7 +112,7 @@ test('the system file, before anything is read of it', async () => {
   }
 });
 
-test('the user’s own file: refused where its group may change it, unless nobody else is in the group', async () => {
+test('the user’s own file is refused if its group may change it, unless nobody else is in the group', async () => {
   const home = openFolder();
   mkdirSync(path.join(home, 'nospool'));
   const own = path.join(home, 'nospool/config.toml');
@@ -133,7 +133,7 @@ test('the user’s own file: refused where its group may change it, unless nobod
   }
 });
 
-test('on a read-only mount neither owner nor mode matter: a container, run as root or as any uid', async () => {
+test('on a read-only mount neither owner nor mode matter, as in a container that runs as root or as any uid', async () => {
   const folder = openFolder();
   const mount = `mount --bind ${folder} ${folder}`;
   for (const [owner, mode] of [
@@ -150,7 +150,7 @@ test('on a read-only mount neither owner nor mode matter: a container, run as ro
     }
 });
 
-test('a volume of Kubernetes: symbolic links into a folder of root, the group may read', async () => {
+test('a file in a volume of Kubernetes is obeyed: symbolic links into a folder of root, readable by the group', async () => {
   const folder = openFolder();
   mkdirSync(path.join(folder, '..2026'));
   file(path.join(folder, '..2026/nospool.toml'), TOML, 0o640, 0);
@@ -214,7 +214,7 @@ for (const [owner, mode, listOwner, listMode, refused] of ALIASES)
     }
   });
 
-test('who owns an alias file may own what it includes, at any depth, and nobody else', async () => {
+test('the owner of an alias file may own the files that it includes, at any depth, and nobody else may', async () => {
   const folder = openFolder();
   const inner = file(path.join(folder, 'inner'), 'ann@c.example\n', 0o644, STRANGER);
   const outer = file(path.join(folder, 'outer'), `:include:${inner}\n`, 0o644, STRANGER);
@@ -297,7 +297,7 @@ test('a file that -C names runs no command unless root owns it; NOSPOOL_CONFIG m
     }
   }));
 
-test('on a read-only mount, too, what -C names runs no command of a stranger', () =>
+test('a file that -C names runs no command of a stranger on a read-only mount, either', () =>
   withAuth(async (host) => {
     const folder = openFolder();
     const config = file(path.join(folder, 'c.toml'), commanding('/tmp', host.port), 0o644, STRANGER);
@@ -309,7 +309,7 @@ test('on a read-only mount, too, what -C names runs no command of a stranger', (
     assert.match(stderr, /key "password_command" in \[auth\] is refused/);
   }));
 
-test('nor a token_command, nor a token_file of root’s', () =>
+test('a file that -C names has no token_command either, nor a token_file of root’s', () =>
   withAuth(async (host) => {
     const folder = openFolder();
     chmodSync(folder, 0o777);

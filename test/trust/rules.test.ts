@@ -22,7 +22,7 @@ const facts = (changes: Partial<FileFacts> = {}): FileFacts => ({
 const asked = (kind: FileKind, changes: Partial<FileFacts> = {}, euid = SELF): string | null =>
   whyRefused(kind, facts(changes), { euid, other: OTHER });
 
-test('nospool.toml(5) has the table', () => {
+test('nospool.toml(5) has the table of the rules', () => {
   const manual = readFileSync(new URL('../../man/nospool.toml.5', import.meta.url), 'utf8');
   const [, table = ''] = /^lw\(18\) l l l l\.\n.*\n_\n([\s\S]*?)^\.TE$/m.exec(manual) ?? [];
   const rows = [...table.matchAll(/^T\{\n(.*)\nT\}\t(.*)$/gm)].map(([, file = '', rest = '']) => [
@@ -148,7 +148,7 @@ test('secrets of a container may belong to anybody and be read by all, and other
   assert.notEqual(whyRefused('password', facts({ path: '/run/secrets/f', mode: 0o644 }), elsewhere), null);
 });
 
-test('what costs something is asked only where it matters', () => {
+test('facts that cost something are asked for only where they matter', () => {
   const dear = (): never => assert.fail('asked');
   for (const kind of KINDS)
     assert.equal(asked(kind, { uid: kind === 'forward' ? OTHER : ROOT, isOwnGroup: dear, mount: dear }, ROOT), null, kind);
