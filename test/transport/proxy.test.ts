@@ -470,10 +470,13 @@ proxies('the connection comes from the configured source address, and an address
 proxies('family: an address of the other one is not connected to', () =>
   within(10_000, async () => {
     const at = (link: Partial<Link>, host: string) => deliver(hostAt({ ...DIRECT, ...link }, { host, port: 9 }));
-    assert.match(why(await at({ family: 6 }, '127.0.0.1')), /^127\.0\.0\.1: 127\.0\.0\.1 has no IPv6 address, and family = "6" wants one$/);
+    assert.match(
+      why(await at({ family: 6 }, '127.0.0.1')),
+      /^127\.0\.0\.1: 127\.0\.0\.1 has no IPv6 address, and family = "6" requires one$/,
+    );
     assert.match(
       why(await at({ family: 4, sourceAddress: '127.0.0.1' }, '::1')),
-      /has no IPv4 address, and source_address = "127\.0\.0\.1" wants one$/,
+      /has no IPv4 address, and source_address = "127\.0\.0\.1" requires one$/,
     );
     assert.match(why(await at({ family: 4 }, 'localhost')), /^localhost \[127\.0\.0\.1\]:9: connection refused$/);
   }),
