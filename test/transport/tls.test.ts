@@ -358,7 +358,7 @@ test('hostile case 6 and pitfalls 24, 25: a server that is not trusted is refuse
       'many names',
       makeCertificate({ names: Array.from({ length: 20 }, (_, i) => `n${i}.example`), issuer: ca }),
       {},
-      /n7\.example and 12 more, wanted/,
+      /n7\.example and 12 more, not for/,
     ],
     [
       'common name only',
@@ -373,7 +373,7 @@ test('hostile case 6 and pitfalls 24, 25: a server that is not trusted is refuse
       'another IP address',
       makeCertificate({ ips: ['127.0.0.2', '::1'], issuer: ca }),
       { host: '127.0.0.1' },
-      /^the certificate is for 127\.0\.0\.2, ::1, wanted/,
+      /^the certificate is for 127\.0\.0\.2, ::1, not for/,
     ],
     [
       'an MX host outside the domain, with its own name',
@@ -405,7 +405,7 @@ test('hostile case 6 and pitfalls 24, 25: a server that is not trusted is refuse
       'a name that would colour a terminal',
       makeCertificate({ commonName: '\u001b[31m', names: ['\u001b[31m.example'], issuer: ca }),
       {},
-      /^the certificate is for \\x1b\[31m\.example, wanted/,
+      /^the certificate is for \\x1b\[31m\.example, not for/,
     ],
   ];
   for (const [why, certificate, how, expected] of cases) assert.match(await fails(certificate, how), expected, why);
