@@ -58,7 +58,7 @@ export interface CompletionFacts {
   readonly header8bit: 'encode' | 'send';
   /** MIME name of the charset of header text that is not UTF-8; '' = none is known. */
   readonly defaultCharset: string;
-  /** What the body's first octets show: octets above 127, and the MIME name of their charset; null = not found out. */
+  /** The facts that the body's first octets show: octets above 127, and the MIME name of their charset; null = not found out. */
   readonly body: { readonly eightBit: boolean; readonly charset: string | null };
   /** Returns the domain in A-labels; null if it has none. RFC 5890 §2.3.2.1 */
   readonly toAscii: (domain: string) => string | null;

@@ -25,7 +25,7 @@ export const hasText = (octets: Uint8Array): boolean =>
  * line end it may begin a longer line. `found` hears of the dot.
  */
 export function untilDot(source: Source, found?: (dot: LoneDot) => void): Source {
-  /** Where the octets so far end: at the start of a line, after its dot, after its dot and a CR, or within a line. */
+  /** The place at which the octets so far end: at the start of a line, after its dot, after its dot and a CR, or within a line. */
   let place: 'start' | 'dot' | 'dot CR' | 'within' = 'start';
   let ended: Ended | null = null;
   /** The number of octets of earlier chunks. */
@@ -78,7 +78,7 @@ export function untilDot(source: Source, found?: (dot: LoneDot) => void): Source
       return { octets: [], skipped: 1 };
     }
     const octets = place === 'dot CR' ? [DOT, CR] : [DOT];
-    // Of two dots one is taken away.
+    // The first of two dots is taken away.
     const skipped = place === 'dot' && octet === DOT ? 1 : 0;
     place = 'within';
     return { octets, skipped };

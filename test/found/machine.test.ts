@@ -77,7 +77,7 @@ test('with LMTP nobody knows what became of those whose verdict was still to com
     assert.deepEqual(second.sessions, []);
   }));
 
-/* ---- what a server said is told ---- */
+/* ---- the server's words in sentences ---- */
 
 const later =
   (first: string, second: string, end = true): Deed =>
@@ -91,7 +91,7 @@ const later =
 
 const BLOCKED = '521 5.7.1 Service unavailable; client [192.0.2.9] blocked using bl.example';
 
-/** What the server says, and the sentence. */
+/** The server's words, and the sentence that quotes them. */
 const SAID: readonly (readonly [string, Partial<Record<Phase, Deed>>, RegExp, (readonly string[])?])[] = [
   [
     'a greeting whose lines change their code',
@@ -270,7 +270,7 @@ const SERVER_NONCE = '%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0';
 const encoded = (text: string) => Buffer.from(text, 'latin1').toString('base64');
 const decoded = (text: string) => Buffer.from(text, 'base64').toString('latin1');
 
-/** What must never be seen: nonce, salt and signature of the last exchange, in clear and in base64. */
+/** Secrets that nobody may ever see: nonce, salt and signature of the last exchange, in clear and in base64. */
 let guessable: readonly string[] = [];
 
 /** A server of SCRAM-SHA-256 that knows the password, written against RFC 5802 with the hashes of Node; `last` makes its last words. */

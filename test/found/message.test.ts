@@ -276,7 +276,7 @@ test('with -bs nothing goes to standard error if that is standard output, whatev
         assert.match(one.stdout, /^5[0-9]{2} /m);
         assert.equal(one.stderr, '');
       }
-    // Two pipes, or no dialogue: all is told.
+    // With two pipes, or without a dialogue, everything is on standard error.
     for (const args of ['', '-v', '-Z']) {
       const apart = await shell(`$send -bs ${args}`, BUSY, [refusing]);
       assert.deepEqual([apart.status, replies(apart.stdout)], [1, true], apart.stdout);
@@ -410,7 +410,7 @@ test('a message beyond the window arrives by one attempt and by two, and leaves 
       const ended = await shell(`$send ${args} a@b.example; status=$?; cat; exit $status`, input, hosts);
       assert.deepEqual([ended.status, ended.stdout], [status, ''], `${what}: ${ended.stderr}`);
     }
-    // What was not looked at stays where it is.
+    // Octets that nobody looked at stay where they are.
     const unread = await shell('$send -Z a@b.example; $send -i; cat', 'Subject: x\n', [good]);
     assert.deepEqual([unread.status, unread.stdout], [0, 'Subject: x\n']);
     const cut = await shell('$send a@b.example; cat', 'Subject: x\n\none\n.\nmore\n', [refusing]);

@@ -10,7 +10,7 @@ const test = suite('message/head');
 
 const wide = { limit: 1 << 20 };
 
-/** What a head says, with the body that follows it: `rest` and everything the source still has. */
+/** Reads a head and the body that follows it: `rest` and everything that the source still has. */
 async function read(source: Source, limit = 1 << 20): Promise<unknown> {
   const head = await readHead(source, { limit });
   if (!head.ok) return head.detail;
@@ -261,7 +261,7 @@ test('print∘read is the identity, and line ends and cuts do not matter', async
   );
 });
 
-/** What a field says, however it is folded. */
+/** Returns the words of a field, however it is folded. */
 const words = (raw: string): string => raw.replaceAll(/[ \t\r\n]+/g, ' ').trimEnd();
 
 /** A field as it came, without the CRs of its line ends and before its colon. */

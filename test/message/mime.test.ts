@@ -158,7 +158,7 @@ for (const [line, boundary, expected] of DELIMITERS) {
   });
 }
 
-/** What a sink makes of `text` in chunks of `size`. */
+/** Returns the octets that a writer makes of `text` in chunks of `size`. */
 function made(make: (out: OctetBuffer) => PartWriter, text: string, size: number): string {
   const out = makeOctetBuffer();
   const sink = make(out);

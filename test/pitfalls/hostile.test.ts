@@ -452,7 +452,7 @@ theCase(23, 'line ends, NUL and other controls in anything that goes into a comm
     for (const [what, sending] of WAYS)
       await served({ offers: EVERYTHING }, async (host) => {
         const outcome = await send([hostAt(host.port)], sending(control));
-        // What is written as xtext (RFC 3461 §4) may hold anything.
+        // Values that are written as xtext (RFC 3461 §4) may hold anything.
         const encoded = (what === 'ENVID' || what === 'AUTH=') && outcome.kind === 'accepted';
         if (!encoded) assert.equal(outcome.kind, 'failed', `${what}: ${JSON.stringify(control)}`);
         for (const line of heard(host)) assert.doesNotMatch(line, encoded ? /^EVIL|[^ -~]/ : /EVIL/, what);

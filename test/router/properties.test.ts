@@ -1,4 +1,4 @@
-/** What holds for any aliases whatever, against a model that drops nothing and follows every way to its end. */
+/** Properties of any aliases whatever, against a model that drops nothing and follows every way to its end. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { suite } from 'uvu';

@@ -1,4 +1,4 @@
-/** What is said of a routing: problems as sentences, smart hosts as addresses; and which routers there are by default. */
+/** The texts of routing: problems as sentences, smart hosts as addresses; and the routers that are there by default. */
 
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';

@@ -77,7 +77,7 @@ test('a name that is not ASCII must be given as an A-label', () => {
   assert.throws(() => makeCertificate({ names: ['bücher.example'] }), /not an A-label/);
 });
 
-/** What a verifying client of node:tls says to a server with that certificate: '' when it is content. */
+/** Returns the code with which a verifying client of node:tls refuses a server with that certificate; '' if it accepts it. */
 async function verdict(options: CertificateOptions, trust: 'own' | 'issuer' | 'nothing', servername = 'localhost'): Promise<string> {
   const made = makeCertificate(options);
   const ca = trust === 'own' ? [made.own] : trust === 'issuer' ? [options.issuer?.own ?? ''] : [];

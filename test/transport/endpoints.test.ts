@@ -35,7 +35,7 @@ const srv = (priority: number, weight: number, port: number, name: string) => {
   return Buffer.concat([head, label(name)]);
 };
 
-/** What a name is another name for: an answer that has a CNAME record and no other. */
+/** The answer of DNS for an alias: a CNAME record and no other. */
 const alias = (name: string) => ({ alias: label(name) });
 
 /** Records by type and name; a number is an error code (RFC 1035 §4.1.1), null silence. */

@@ -19,7 +19,7 @@ const test = suite('listen');
 const CERTIFICATE = makeCertificate({ names: ['localhost'], ips: ['127.0.0.1'] });
 const RECEIVES = { ...RECEIVING, hostname: 'here' };
 
-/** What an owner in these tests remembers. */
+/** The things that an owner in these tests remembers. */
 interface Seen {
   readonly trace: string[];
   readonly contents: string[];

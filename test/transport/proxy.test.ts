@@ -187,7 +187,7 @@ const TALKS: readonly [Policy, typeof TO, string[], string[], string][] = [
 for (const [policy, to, answers, expected, why] of TALKS)
   proxies(`${policy.scheme}: ${why}`, () => {
     assert.deepEqual(play(policy, 'secret', to, answers, 1), expected);
-    // What is quoted of a wrong answer is as much as came in one piece.
+    // The sentence quotes as much of a wrong answer as came in one piece.
     const shown = (lines: readonly string[]) => lines.map((line) => line.replace(/it says ".*"/, 'it says'));
     for (const piece of [2, 7, Number.POSITIVE_INFINITY])
       assert.deepEqual(shown(play(policy, 'secret', to, answers, piece)), shown(expected));

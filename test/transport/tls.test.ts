@@ -591,7 +591,7 @@ test('the facts hold everything that the log, nospool check and channel binding 
                   .digest('latin1' as 'binary'),
             type,
           );
-        // What the server offers is bound to this very channel.
+        // The server's offer is bound to this very channel.
         const channel = { secured: true, loopback: false, host: HOST, port: 587, bindings };
         const credentials = { user: 'u', secret: 'p', kind: 'password', clientCertificate: false } as const;
         const chosen = chooseMechanism(

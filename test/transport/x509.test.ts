@@ -102,7 +102,7 @@ test('the length of a key is read', () => {
   for (const [namedCurve, bits] of [
     ['P-256', 256],
     ['P-384', 384],
-    // Of 521, which no whole number of octets has.
+    // The key has 521 bits, which are no whole number of octets.
     ['P-521', 528],
   ] as const)
     assert.deepEqual(of(spki(generateKeyPairSync('ec', { namedCurve }))), { kind: 'EC', bits }, namedCurve);

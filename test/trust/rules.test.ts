@@ -1,4 +1,4 @@
-/** Whose file may be obeyed: the table beside the manual's, and every kind with every owner and mode. */
+/** The rules of whose file may be obeyed: the table beside the manual's, and every kind with every owner and mode. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { suite } from 'uvu';
