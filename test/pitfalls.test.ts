@@ -1,4 +1,9 @@
-/** The ledger of the pitfalls: each number has a test that bears it, or a line in ARCHITECTURE.md that says why it cannot occur; never both. */
+/**
+ * The ledger of what went wrong in other programs. The pitfalls of clients are numbered in `pitfalls/clients.test.ts`, hostile
+ * cases in `pitfalls/hostile.test.ts`, Exim's defects have letters in `pitfalls/exim.test.ts`; each title there says what the number
+ * stands for, and tests elsewhere bear it, too. Every number has a test, or a line in ARCHITECTURE.md that says why it cannot
+ * occur; never both.
+ */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -12,17 +17,20 @@ const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(
 );
 const sources = files.map((name) => readFileSync(path.join(folder, name), 'utf8'));
 
-/** Rows of libraries.md §3, cases of its §4, and the defects of exim.md §2.5. */
 const NUMBERS: Readonly<Record<string, readonly string[]>> = {
-  '§3 row': Array.from({ length: 65 }, (_, i) => String(i + 1)),
-  '§4 case': Array.from({ length: 42 }, (_, i) => String(i + 1)),
-  '§2.5': [...'abcdefgh'],
+  pitfall: Array.from({ length: 65 }, (_, i) => String(i + 1)),
+  'hostile case': Array.from({ length: 42 }, (_, i) => String(i + 1)),
+  defect: [...'abcdefgh'],
 };
 
-/** In the names of tests: `row(7, …)` and `theCase(7, …)` write the number into them. */
+/** In the titles of tests: `pitfall(7, …)` and `theCase(7, …)` write the number into them. */
 function tested(kind: string): ReadonlySet<string> {
-  const call = { '§3 row': /^row\((\d+), /gm, '§4 case': /^theCase\((\d+), /gm, '§2.5': /\bexim\([`']§2\.5 ([a-h]): /g }[kind] as RegExp;
-  const name = { '§3 row': /§3 rows? ([\d, and]+)/g, '§4 case': /§4 cases? ([\d, and]+)/g, '§2.5': /$^/g }[kind] as RegExp;
+  const call = { pitfall: /^pitfall\((\d+), /gm, 'hostile case': /^theCase\((\d+), /gm, defect: /\bexim\([`']defect ([a-h]): /g }[
+    kind
+  ] as RegExp;
+  const name = { pitfall: /\bpitfalls? (\d[\d, and]*)/g, 'hostile case': /\bhostile cases? (\d[\d, and]*)/g, defect: /$^/g }[
+    kind
+  ] as RegExp;
   const numbers = sources.flatMap((text) => [
     ...[...text.matchAll(call)].map((match) => match[1] as string),
     ...[...text.matchAll(name)].flatMap((match) => (match[1] as string).match(/\d+/g) ?? []),
@@ -33,7 +41,7 @@ function tested(kind: string): ReadonlySet<string> {
 const impossible = (kind: string): readonly string[] => {
   const section =
     readFileSync(path.join(folder, '../ARCHITECTURE.md'), 'utf8').split('## Pitfalls that cannot occur')[1]?.split('\n## ')[0] ?? '';
-  const rows = [...section.matchAll(/^\| (§[\d.]+(?: \w+)?) (\w+) \| ([^|]+) \| ([^|]+) \|$/gm)];
+  const rows = [...section.matchAll(/^\| (pitfall|hostile case|defect) (\w+) \| ([^|]+) \| ([^|]+) \|$/gm)];
   for (const [line, , , what, why] of rows) assert.ok((what as string).length > 10 && (why as string).length > 20, line);
   return rows.filter((row) => row[1] === kind).map((row) => row[2] as string);
 };

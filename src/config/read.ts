@@ -5,7 +5,7 @@
 import { isUtf8 } from 'node:buffer';
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
-import { ownerOf, refuseFile, whyUnread } from '../trust/facts.ts';
+import { fileOwnerOf, whyOpenFileRefused, whyUnread } from '../trust/facts.ts';
 import type { FileKind } from '../trust/rules.ts';
 import type { Config } from './config.ts';
 import { type Environment, type File, type Interpreted, interpret } from './interpret.ts';
@@ -150,7 +150,7 @@ function readText(path: string, kind: ConfigKind, euid: number, opened: number[]
     if (stranger !== null) return stranger;
     const runner = { euid };
     // A file that an argument names may say where mail goes, like any other. `refuses` answers for the keys that it may not hold.
-    const refused = refuseFile(kind === 'argument' ? 'named' : kind, path, stats, fd, runner);
+    const refused = whyOpenFileRefused(kind === 'argument' ? 'named' : kind, path, stats, fd, runner);
     if (refused !== null) return { state: 'refused', detail: `${path}: ${refused}` };
     const octets = readOctets(fd);
     if (octets.length > LARGEST_FILE)
@@ -161,9 +161,9 @@ function readText(path: string, kind: ConfigKind, euid: number, opened: number[]
       state: 'read',
       text: octets.toString('utf8'),
       refuses(held) {
-        if (held === 'literal') return refuseFile('literal', path, stats, fd, runner);
-        const byArgument = kind === 'argument' ? refuseFile('argument', path, stats, fd, runner) : null;
-        return byArgument ?? (held === 'command' ? refuseFile('command', path, stats, fd, runner) : null);
+        if (held === 'literal') return whyOpenFileRefused('literal', path, stats, fd, runner);
+        const byArgument = kind === 'argument' ? whyOpenFileRefused('argument', path, stats, fd, runner) : null;
+        return byArgument ?? (held === 'command' ? whyOpenFileRefused('command', path, stats, fd, runner) : null);
       },
     };
   } catch (error) {
@@ -206,7 +206,7 @@ function explainUnopened(path: string, kind: ConfigKind, euid: number, error: un
   if (code === 'ENOENT' || code === 'ENOTDIR') return { state: 'absent' };
   if (code !== 'EACCES' && code !== 'EPERM') return { state: 'broken', detail: `${path}: cannot be opened (${code})` };
   const detail = `${path}: ${whyUnread(path, error)}`;
-  const owner = ownerOf(path);
+  const owner = fileOwnerOf(path);
   // ProtectHome= of systemd leaves a service such a home directory.
   if (kind === 'own' && owner === null) return { state: 'ignored', detail: `${detail}; it is ignored` };
   return (kind === 'own' && owner !== null ? ignoreStranger(path, owner, euid) : null) ?? { state: 'broken', detail };

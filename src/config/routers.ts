@@ -2,7 +2,7 @@
  * Reads `[[router]]` tables and `[rewrite]` as definitions for src/router. Checks how they are written, and knows nothing
  * of what they do to an address.
  */
-import { badAddition, badRemoval } from '../router/headers.ts';
+import { whyNotAddable, whyNotRemovable } from '../router/headers.ts';
 import type { ManualrouteDefinition, Preconditions, RedirectDefinition, RouterDefinition } from '../router/route.ts';
 import { isAddressLiteral, isDomain, parseMailbox, parseReversePath } from '../smtp/path.ts';
 import { draftHosts, type HostDraft, type Inherited, readAuthKey, readIgnored, readTlsKey } from './hosts.ts';
@@ -144,8 +144,8 @@ function draftManualroute(
   const refuse = (at: Location | undefined, sentences: readonly (string | null)[]): void => {
     for (const sentence of sentences) if (at && sentence !== null) reading.complain(at, `is refused: ${sentence}`);
   };
-  refuse(added, add.map(badAddition));
-  refuse(removed, remove.map(badRemoval));
+  refuse(added, add.map(whyNotAddable));
+  refuse(removed, remove.map(whyNotRemovable));
   const definition = {
     driver: 'manualroute' as const,
     ...preconditions,

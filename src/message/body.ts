@@ -1,67 +1,70 @@
 /**
- * The body of a message: its first octets, kept so that they can be sent again (the replay window), and the rest,
- * read only when asked for. Also the conditions a body may have to meet while it passes: not silent, no long line.
- * Knows no header and no server; who may ask for the rest is decided by who opens the body.
+ * The body of a message: its first octets, which are kept so that they can be sent again (the replay window), and the rest,
+ * which is read only on demand. Also checks conditions while a body passes: no silence, no long line. Knows no header and no
+ * server; whoever opens the body decides who may ask for the rest.
  */
 import { scanContent } from '../smtp/client/content.ts';
+import { LONGEST_CONTENT_LINE } from '../smtp/limits.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { type AddOctets, addOctets, NO_OCTETS, type OctetSums } from './octet-sums.ts';
 import { type Ended, type Source, sourceOf } from './source.ts';
 
 const LF = 10;
 const CR = 13;
-/** RFC 5322 §2.1.1: octets of a line without its line end. */
-export const LONGEST_LINE = 998;
-/** Octets handed on at once from the window; what a pipe gives at once, too. */
+/** Octets that the window hands on at once; a pipe gives as many. */
 const SLICE = 64 * 1024;
-/** Milliseconds; a timer for longer would be over at once. */
+/** Milliseconds; a longer timer would ring at once. */
 const LONGEST_TIMER = 2 ** 31 - 1;
 
-/** What the octets read before anything connects tell. A body is `whole` when it ended within the window. */
-export interface Facts {
+/** The facts that are known before anything connects. A body is `whole` if it ended within the window. */
+export interface BodyFacts {
   readonly whole: boolean;
   /** Octets as they were read; null when the body is not whole. */
   readonly octets: number | null;
-  /** Octets with CRLF at the end of every line, the last included, as RFC 1870 counts; null when the body is not whole. */
+  /** Octets with CRLF at the end of every line, the last included, as RFC 1870 counts them; null when the body is not whole. */
   readonly size: number | null;
-  /** For a file longer than the window: its size with as many line ends as the window has. Never exact. */
+  /** The size of a file that is longer than the window, estimated with as many line ends as the window has; null for others. */
   readonly estimate: number | null;
-  /** The remaining facts are of the octets in the window. */
+  /** The remaining facts are those of the octets in the window. */
   readonly eightBit: boolean;
   readonly nul: boolean;
   /** Octets of the longest line, without its line end. */
   readonly longestLine: number;
-  /** The octets themselves, not to be written to. */
+  /** The octets themselves. Nobody may write to them. */
   readonly sample: Uint8Array;
 }
 
 export interface Body {
-  readonly facts: Facts;
-  /** True while `open` gives the body from its start: until octets beyond the window of a pipe were handed out. */
+  readonly facts: BodyFacts;
+  /**
+   * True while `open` returns the body from its start. For a pipe it becomes false when octets beyond the window are handed
+   * out.
+   */
   readonly replayable: boolean;
   /**
-   * The body from its start, or null when part of it is gone. An earlier opening gives nothing more. Closing what
-   * this returns leaves standard input as it is: it belongs to who opened it. `last`: it is not opened again.
+   * Returns the body from its start, or null if a part of it is gone. An earlier opening gives nothing more. To close the
+   * returned source does not close standard input, because that belongs to whoever opened it. `last`: nobody opens the body
+   * again.
    */
   open(last?: boolean): Source | null;
 }
 
-export interface BodyOptions {
+interface BodyOptions {
   /** Octets to read before anything connects; 0 reads none. The chunk that crosses the limit is kept whole. */
   readonly window: number;
-  /** The body from its start once more, where that is possible: standard input is a regular file. */
+  /** Opens the body from its start once more; null if standard input is no regular file. */
   readonly again: (() => Source) | null;
-  /** Octets of the body by the file's size, or null if it is no file. */
+  /** Octets of the body by the file's size; null if it is no file. */
   readonly fileSize: number | null;
   /** A faster `addOctets`. */
   readonly addOctets?: AddOctets;
 }
 
-/** What the attempt that came farthest was given beyond the window. */
+/** The octets beyond the window that the attempt that came farthest was given. */
 interface Farthest {
   octets: number;
   sums: OctetSums;
-  /** Whether that attempt saw the end of the body. */
+  /** True if that attempt saw the end of the body. */
   ended: boolean;
 }
 
@@ -98,27 +101,27 @@ export async function takeBody(first: Uint8Array, source: Source, options: BodyO
   }
   const ratio = length > 0 ? size / length : 1;
   const estimate = options.fileSize === null || options.fileSize < length ? null : Math.round(options.fileSize * ratio);
-  return parsed(streamed({ ...facts, octets: null, size: null, estimate }, source, options));
+  return parsed(streamBody({ ...facts, octets: null, size: null, estimate }, source, options));
 }
 
 const CHANGED: Ended = {
   end: 'failed',
   detail: 'the file on standard input changed between two attempts to send it; send it again when nothing writes to it',
 };
-/** What an opening that was closed, or that another has followed, gives to a read that was still waiting. */
+/** The answer to a read that still waited when its opening was closed or followed by another. */
 const SUPERSEDED: Ended = { end: 'failed', detail: 'bug: the body was opened again' };
 
-/** A body longer than its window. */
-function streamed(facts: Facts, source: Source, { again, addOctets: add = addOctets }: BodyOptions): Body {
+/** Makes a body that is longer than its window. */
+function streamBody(facts: BodyFacts, source: Source, { again, addOctets: add = addOctets }: BodyOptions): Body {
   const window = facts.sample;
-  /** A read of `source` whose octets no opening has handed out yet: they may outlive the opening that asked for them. */
+  /** A read of `source` whose octets no opening has handed out yet. It may outlive the opening that asked for them. */
   let pending: Promise<Uint8Array | Ended> | null = null;
   let handedOut = false;
   /** Counts openings and closings: the answer to a read goes to the opening that is current when it comes. */
   let turn = 0;
   const farthest: Farthest = { octets: 0, sums: NO_OCTETS, ended: false };
 
-  function onwards(mine: number): Source {
+  function readOn(mine: number): Source {
     return {
       async read() {
         if (mine !== turn) return SUPERSEDED;
@@ -147,8 +150,9 @@ function streamed(facts: Facts, source: Source, { again, addOctets: add = addOct
         async read() {
           const got = await start.read();
           if (got instanceof Uint8Array) return got;
-          // What is read again is opened only here: the window is sent before it.
-          beyond ??= again === null ? onwards(mine) : unchanged(handedOut ? after(window, again()) : onwards(mine), farthest, add, last);
+          // The file is opened again only here, because the window is sent before it.
+          beyond ??=
+            again === null ? readOn(mine) : expectUnchanged(handedOut ? skipEqual(window, again()) : readOn(mine), farthest, add, last);
           return beyond.read();
         },
         close() {
@@ -161,16 +165,16 @@ function streamed(facts: Facts, source: Source, { again, addOctets: add = addOct
   };
 }
 
-/** Up to `SLICE` octets at a time. */
+/** Cuts octets into slices of at most `SLICE`. */
 function slices(octets: Uint8Array): Uint8Array[] {
   return Array.from({ length: Math.ceil(octets.length / SLICE) }, (_, i) => octets.subarray(i * SLICE, (i + 1) * SLICE));
 }
 
 /**
- * Fails when an attempt is given other octets than the attempt that came farthest, or fewer or more where that one saw the
- * end. The `last` attempt is compared with those before it, and what only it is given is not summed.
+ * Fails when an attempt is given other octets than the attempt that came farthest, or fewer or more octets where that one saw
+ * the end. The `last` attempt is compared with those before it, and adds up nothing that only it is given.
  */
-function unchanged(source: Source, farthest: Farthest, add: AddOctets, last: boolean): Source {
+function expectUnchanged(source: Source, farthest: Farthest, add: AddOctets, last: boolean): Source {
   let octets = 0;
   let sums = NO_OCTETS;
   let ended: Ended | null = null;
@@ -202,8 +206,8 @@ function unchanged(source: Source, farthest: Farthest, add: AddOctets, last: boo
   };
 }
 
-/** The octets of `source` after those that must be equal to `start`. */
-function after(start: Uint8Array, source: Source): Source {
+/** Returns the octets of `source` behind a beginning that must be equal to `start`. */
+function skipEqual(start: Uint8Array, source: Source): Source {
   let equal = 0;
   let ended: Ended | null = null;
   return {
@@ -229,8 +233,8 @@ function after(start: Uint8Array, source: Source): Source {
 }
 
 /**
- * The octets of `source` after its first `count`. Where they are fewer the source fails: it is read for the second
- * time, and had as many at the first.
+ * Returns the octets of `source` behind its first `count`. The source fails if it has fewer, because it is read for the second
+ * time and had as many at the first.
  */
 export function skip(source: Source, count: number): Source {
   let left = count;
@@ -253,9 +257,9 @@ export function skip(source: Source, count: number): Source {
 }
 
 /**
- * Fails when a read is not answered within `milliseconds`. For a source that is read while a session is open: servers
- * give up after five minutes (RFC 5321 §4.5.3.2.5), so silence is reported before they do. `untilRead` resolves when what has
- * arrived is read: until then it may still be answered.
+ * Fails if a read is not answered within `milliseconds`. It is for a source that is read while a session is open: servers give
+ * up after five minutes (RFC 5321 §4.5.3.2.5), so silence is reported before they do. `untilRead` resolves when everything that
+ * has arrived has been read, because that may still be the answer.
  */
 export function limitSilence(source: Source, milliseconds: number, untilRead: () => Promise<void> = async () => undefined): Source {
   const silent: Ended = {
@@ -266,7 +270,7 @@ export function limitSilence(source: Source, milliseconds: number, untilRead: ()
   };
   let ended: Ended | null = null;
   let waiting: ((got: Ended) => void) | null = null;
-  /** One clock, wound up for each read: a long message has many. */
+  /** One clock serves all reads, because a long message has many. */
   let clock: ReturnType<typeof setTimeout> | undefined;
   function ring(): void {
     const late = waiting;
@@ -302,16 +306,16 @@ export function limitSilence(source: Source, milliseconds: number, untilRead: ()
   };
 }
 
-/** Fails at a line of more than 998 octets; for `long_lines = "refuse"`. A chunk is handed on when all of it is known to be good. */
+/** Fails at a line of more than 998 octets, for `long_lines = "refuse"`. A chunk is handed on only if all of it is good. */
 export function limitLines(source: Source): Source {
   const long: Ended = {
     end: 'failed',
-    detail: `the message has a line of more than ${LONGEST_LINE} octets, which long_lines = "refuse" does not let through`,
+    detail: `the message has a line of more than ${LONGEST_CONTENT_LINE} octets, which long_lines = "refuse" does not let through`,
   };
   /** Octets of the line that is still open at the end of the last chunk. */
   let open = 0;
   let ended: Ended | null = null;
-  /** From the start of a line, the last line end that is near enough is looked for backwards: one octet in twenty is looked at. */
+  /** Looks backwards for the last line end that is near enough to the start of a line, so that one octet in twenty is looked at. */
   function isGood(chunk: Uint8Array): boolean {
     let start = -open;
     const before = (end: number): number => {
@@ -319,8 +323,8 @@ export function limitLines(source: Source): Source {
       while (i >= 0 && i >= start && chunk[i] !== LF && chunk[i] !== CR) i--;
       return i;
     };
-    while (chunk.length - start > LONGEST_LINE) {
-      const end = before(start + LONGEST_LINE);
+    while (chunk.length - start > LONGEST_CONTENT_LINE) {
+      const end = before(start + LONGEST_CONTENT_LINE);
       if (end < 0 || end < start) return false;
       start = end + 1;
     }

@@ -1,7 +1,7 @@
 /**
- * Completes the header section as a submission agent must (RFC 6409 §8, RFC 5322 §3.6): adds what is missing,
- * qualifies bare addresses, encodes raw 8-bit text, and leaves everything else octet for octet as it came.
- * Every fact (date, names, addresses) is handed in; knows neither the clock nor the configuration.
+ * Completes the header section as a submission agent must (RFC 6409 §8, RFC 5322 §3.6): adds what is missing, qualifies bare
+ * addresses, encodes raw 8-bit text, and leaves everything else octet for octet as it came. The caller hands in every fact
+ * (date, names, addresses). Knows neither the clock nor the configuration.
  */
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import {
@@ -13,9 +13,12 @@ import {
   qualify,
   quoteLocalPart,
   type ReversePath,
+  withDomain,
 } from '../smtp/path.ts';
 import { fromUtf8, isAscii, printable, utf8 } from '../smtp/text.ts';
+import { unquote } from './address-tokens.ts';
 import { commentWords, encodeWords, printPhrase, textWords, type Word } from './encoded-words.ts';
+import { hasAddresses, NEVER_ENCODED, RECIPIENTS, SENDERS } from './field-names.ts';
 import {
   bodyOffset,
   type Edit,
@@ -28,9 +31,9 @@ import {
   resentBlock,
   withoutFields,
 } from './fields.ts';
-import { type AddressList, isName, parseAddressList, unquote } from './mailboxes.ts';
+import { type AddressList, isPartOfName, parseAddressList } from './mailboxes.ts';
 
-export interface Facts {
+export interface CompletionFacts {
   readonly date: Date;
   /** Minutes east of UTC. */
   readonly zone: number;
@@ -38,59 +41,44 @@ export interface Facts {
   readonly unique: string;
   /** Right side of Message-ID, and the host of Received. */
   readonly hostname: string;
-  /** Of the envelope, after rewriting. */
+  /** The reverse-path of the envelope, after rewriting. */
   readonly reversePath: ReversePath;
-  /** For an added From field; '' = none. */
+  /** The name in an added From field; '' = none. */
   readonly fullName: string;
   readonly login: string;
-  /** For bare senders; '' = none is known, then they fail. */
+  /** The domain of bare senders; '' = none is known, so they fail. */
   readonly qualifyDomain: string;
-  /** For bare recipients; '' = none is known, then they fail. */
+  /** The domain of bare recipients; '' = none is known, so they fail. */
   readonly qualifyRecipient: string;
-  /** Configuration key from; null = not set. */
+  /** Configuration key `from`; null = not set. */
   readonly from: Mailbox | null;
-  /** `from` replaces the addresses of the message's From, too. */
+  /** True if `from` also replaces the addresses of the message's From. */
   readonly forceFrom: boolean;
-  /** Adds a Received field; null = none (configuration key received). */
+  /** The facts of an added Received field; null = none is added (configuration key received). */
   readonly received: { readonly id: string; readonly version: string; readonly recipients: readonly Mailbox[] } | null;
   readonly header8bit: 'encode' | 'send';
   /** MIME name of the charset of header text that is not UTF-8; '' = none is known. */
   readonly defaultCharset: string;
-  /** What the body's first part showed: octets above 127, and the MIME name of their charset, null = not found out. */
+  /** What the body's first octets show: octets above 127, and the MIME name of their charset; null = not found out. */
   readonly body: { readonly eightBit: boolean; readonly charset: string | null };
-  /** A domain in A-labels, or null when it has none. RFC 5890 §2.3.2.1 */
+  /** Returns the domain in A-labels; null if it has none. RFC 5890 §2.3.2.1 */
   readonly toAscii: (domain: string) => string | null;
 }
 
-export interface Completed {
+export interface CompletedHead {
   readonly fields: readonly Field[];
-  /** The message's identifier with its brackets (octet string): the one it had, or the one added; for the log. */
+  /** The message's identifier with its brackets (octet string), for the log: the one it had, or the added one. */
   readonly messageId: string;
   /** The first header address whose local-part is not ASCII, as `the From field has jörg@example.org`; null when there is none. RFC 6531 §3.4 */
   readonly needsSmtputf8: string | null;
 }
 
-/** As Exim's received_headers_max: more hops than any path has. RFC 5321 §6.3 asks for at least 100 in relays, which this is not. */
+/**
+ * The number of Exim's received_headers_max: more hops than any path has. RFC 5321 §6.3 asks for at least 100, but of relays,
+ * and this is none.
+ */
 const MOST_RECEIVED = 30;
-export const SENDERS = ['from', 'sender', 'reply-to', 'resent-from', 'resent-sender', 'resent-reply-to'];
-export const RECIPIENTS = ['to', 'cc', 'bcc', 'resent-to', 'resent-cc', 'resent-bcc'];
-/** Fields of other standards whose body is an address list: RFC 8098 §2.1, and what user agents made up. */
-const OTHER_ADDRESSES = [
-  'disposition-notification-to',
-  'return-receipt-to',
-  'errors-to',
-  'mail-followup-to',
-  'mail-reply-to',
-  'apparently-to',
-];
-/** True for a field whose body is an address list. `name` in lower case. */
-export const hasAddresses = (name: string): boolean =>
-  SENDERS.includes(name) || RECIPIENTS.includes(name) || OTHER_ADDRESSES.includes(name);
-/** Structured fields in which RFC 2047 §5 allows no encoded word, or where one would break a signature or an identifier. */
-export const NEVER_ENCODED =
-  /^(received|return-path|date|message-id|in-reply-to|references|resent-date|resent-message-id|mime-version|content-.*|dkim-signature|domainkey-signature|arc-.*|authentication-results|list-(help|unsubscribe|unsubscribe-post|subscribe|post|owner|archive)|autocrypt|archived-at|delivered-to)$/;
-
-/** The field that will be added when it is missing and for which a full name is of use; so a caller looks one up only then. */
+/** True if a From or Resent-From field will be added. Only then is a full name of use, so only then does the caller look it up. */
 export function lacksFrom(fields: readonly Field[]): boolean {
   const block = resentBlock(fields);
   return block.length > 0
@@ -99,10 +87,10 @@ export function lacksFrom(fields: readonly Field[]): boolean {
 }
 
 /**
- * The completed header section. Fails on a mail loop, and on a bare address without a domain to qualify it.
- * iconv-lite is loaded only when a field has octets that are not UTF-8 and a default charset is known.
+ * Completes the header section. Fails on a mail loop, and on a bare address if there is no domain to qualify it. It loads
+ * iconv-lite only if a field has octets that are not UTF-8 and a default charset is known.
  */
-export async function complete(fields: readonly Field[], facts: Facts): Promise<Parsed<Completed>> {
+export async function complete(fields: readonly Field[], facts: CompletionFacts): Promise<Parsed<CompletedHead>> {
   const hops = fields.filter((field) => isNamed(field, 'received')).length;
   if (hops > MOST_RECEIVED)
     return unparsed(`the message has ${hops} Received fields, which suggests a mail loop (at most ${MOST_RECEIVED})`);
@@ -122,7 +110,7 @@ export async function complete(fields: readonly Field[], facts: Facts): Promise<
   return parsed({ fields: done, messageId: messageId ? fieldBody(messageId) : '', needsSmtputf8 });
 }
 
-/** RFC 5322 §3.3, as `Sun, 22 Nov 2026 14:56:56 +0000`. `zone`: minutes east of UTC. */
+/** Prints a date by RFC 5322 §3.3: `Sun, 22 Nov 2026 14:56:56 +0000`. `zone`: minutes east of UTC. */
 export function printDate(date: Date, zone: number): string {
   const local = new Date(date.getTime() + zone * 60_000);
   const two = (n: number) => String(n).padStart(2, '0');
@@ -134,23 +122,23 @@ export function printDate(date: Date, zone: number): string {
   return `${day}, ${local.getUTCDate()} ${month} ${local.getUTCFullYear()} ${time} ${offset}`;
 }
 
-/** Configuration key force_from: the address changes, the name stays; a field that is not one address is written anew. */
-function forceFrom(fields: readonly Field[], from: Mailbox, facts: Facts): readonly Field[] {
+/** Obeys the configuration key force_from: the address changes, the name stays. A field that is not one address is written anew. */
+function forceFrom(fields: readonly Field[], from: Mailbox, facts: CompletionFacts): readonly Field[] {
   const block = resentBlock(fields);
   return fields.map((field, index) => {
     if (!isNamed(field, 'from') && !(isNamed(field, 'resent-from') && block.includes(index))) return field;
     const list = parseAddressList(field.raw, bodyOffset(field));
     const only = list.ok && list.value.mailboxes.length === 1 ? list.value.mailboxes[0] : undefined;
-    if (!only) return makeField(field.name, address(from, facts.fullName, facts));
-    return editField(field, [{ start: only.start, end: only.end, text: utf8(printMailbox(asciiDomain(from, facts))) }]);
+    if (!only) return makeField(field.name, printNamed(from, facts.fullName, facts));
+    return editField(field, [{ start: only.start, end: only.end, text: utf8(printMailbox(withAsciiDomain(from, facts))) }]);
   });
 }
 
 /**
- * Adds what is missing, in Exim's order behind the fields that are there; MIME fields come last. In a resent message
- * the resent fields go to the head of the newest block instead. RFC 5322 §3.6 and §3.6.6
+ * Adds what is missing, in Exim's order, behind the fields that are there; MIME fields come last. In a resent message the
+ * resent fields go to the head of the newest block instead. RFC 5322 §3.6 and §3.6.6
  */
-function addMissing(fields: readonly Field[], facts: Facts): Parsed<readonly Field[]> {
+function addMissing(fields: readonly Field[], facts: CompletionFacts): Parsed<readonly Field[]> {
   const block = resentBlock(fields);
   const prefix = block.length > 0 ? 'Resent-' : '';
   const there = block.length > 0 ? block.map((index) => fields[index] as Field) : fields;
@@ -160,17 +148,17 @@ function addMissing(fields: readonly Field[], facts: Facts): Parsed<readonly Fie
   if (lacks('From')) {
     const sender = defaultSender(facts);
     if (!sender.ok) return sender;
-    if (sender.value.domain === '') return unparsed(bare(`${prefix}From`, utf8(printMailbox(sender.value)), 'qualify_domain'));
-    missing.push(makeField(`${prefix}From`, address(sender.value, facts.fullName, facts)));
+    if (sender.value.domain === '') return unparsed(explainBare(`${prefix}From`, utf8(printMailbox(sender.value)), 'qualify_domain'));
+    missing.push(makeField(`${prefix}From`, printNamed(sender.value, facts.fullName, facts)));
   }
   if (lacks('Date')) missing.push(makeField(`${prefix}Date`, printDate(facts.date, facts.zone)));
   const at = block[0] ?? fields.length;
-  const trace = facts.received ? [receivedField(facts.received, facts)] : [];
-  return parsed([...trace, ...fields.slice(0, at), ...missing, ...fields.slice(at), ...mimeFields(fields, facts)]);
+  const trace = facts.received ? [makeReceived(facts.received, facts)] : [];
+  return parsed([...trace, ...fields.slice(0, at), ...missing, ...fields.slice(at), ...makeMimeFields(fields, facts)]);
 }
 
-/** Who an added From field names: the envelope's sender, else who is configured, else who runs us. */
-function defaultSender({ forceFrom, from, reversePath, login, qualifyDomain }: Facts): Parsed<Mailbox> {
+/** Returns the mailbox of an added From field: the envelope's sender, else the configured one, else the user who runs this. */
+function defaultSender({ forceFrom, from, reversePath, login, qualifyDomain }: CompletionFacts): Parsed<Mailbox> {
   const known = (forceFrom ? from : null) ?? reversePath ?? from;
   if (known) return parsed(known);
   const mailbox = parseMailbox(quoteLocalPart(login));
@@ -178,11 +166,14 @@ function defaultSender({ forceFrom, from, reversePath, login, qualifyDomain }: F
   return parsed(qualify(mailbox.value, qualifyDomain));
 }
 
-/** RFC 2045 §4 and RFC 6152 §2: 8-bit text without a label is labelled. A message with any MIME field is its composer's work; Content-Length is mbox's. */
-function mimeFields(fields: readonly Field[], { body }: Facts): readonly Field[] {
+/**
+ * Labels 8-bit text that has no label (RFC 2045 §4, RFC 6152 §2). A message with any MIME field is left to its composer;
+ * Content-Length is a field of mbox, not of MIME.
+ */
+function makeMimeFields(fields: readonly Field[], { body }: CompletionFacts): readonly Field[] {
   const has = fields.some(({ name }) => /^(mime-version|content-(?!length$).*)$/.test(name.toLowerCase()));
   if (!body.eightBit || has) return [];
-  // RFC 1428 §3: the label of 8-bit text whose charset nobody knows.
+  // RFC 1428 §3 has this label for 8-bit text whose charset nobody knows.
   const charset = body.charset !== null && /^[A-Za-z0-9][A-Za-z0-9!#$%&+^_`{}~-]*$/.test(body.charset) ? body.charset : 'unknown-8bit';
   return [
     makeField('MIME-Version', '1.0'),
@@ -191,49 +182,49 @@ function mimeFields(fields: readonly Field[], { body }: Facts): readonly Field[]
   ];
 }
 
-/** RFC 5321 §4.4 in the words of Exim's. */
-function receivedField(received: NonNullable<Facts['received']>, facts: Facts): Field {
+/** A Received field (RFC 5321 §4.4) in Exim's words. */
+function makeReceived(received: NonNullable<CompletionFacts['received']>, facts: CompletionFacts): Field {
   const word = (text: string) => text.replaceAll(/[^A-Za-z0-9.:_[\]-]/g, '_') || 'unknown';
-  const sender = facts.reversePath ? `\n\t(envelope-from ${utf8(printPath(asciiDomain(facts.reversePath, facts)))})` : '';
+  const sender = facts.reversePath ? `\n\t(envelope-from ${utf8(printPath(withAsciiDomain(facts.reversePath, facts)))})` : '';
   const [only, second] = received.recipients;
-  // With several recipients the field would tell each of them of the others. RFC 5321 §7.2
-  const forOne = only && !second ? `\n\tfor ${utf8(printPath(asciiDomain(only, facts)))}` : '';
+  // Several recipients would learn of each other from the field. RFC 5321 §7.2
+  const forOne = only && !second ? `\n\tfor ${utf8(printPath(withAsciiDomain(only, facts)))}` : '';
   return makeField(
     'Received',
     `from ${word(facts.login)} by ${word(facts.hostname)} with local (nospool ${word(received.version)})${sender}\n\tid ${word(received.id)}${forOne};\n\t${printDate(facts.date, facts.zone)}`,
   );
 }
 
-/** A mailbox with its name, folded where a line would be long. */
-function address(mailbox: Mailbox, fullName: string, facts: Facts): string {
+/** Prints a mailbox with its name, folded where the line would be long. */
+function printNamed(mailbox: Mailbox, fullName: string, facts: CompletionFacts): string {
   const phrase = printPhrase(fullName);
-  const spec = utf8(printMailbox(asciiDomain(mailbox, facts)));
+  const spec = utf8(printMailbox(withAsciiDomain(mailbox, facts)));
   if (phrase === '') return spec;
   const lastLine = phrase.slice(phrase.lastIndexOf('\n') + 1);
   return `${phrase}${lastLine.length + spec.length > 60 ? '\n' : ''} <${spec}>`;
 }
 
-/** The right side of Message-ID: a name that the world knows, if there is one. RFC 5322 §3.6.4 */
-function idDomain({ hostname, reversePath, qualifyDomain, toAscii }: Facts): string {
+/** Returns the right side of Message-ID: a name that the world knows, if there is one. RFC 5322 §3.6.4 */
+function idDomain({ hostname, reversePath, qualifyDomain, toAscii }: CompletionFacts): string {
   const names = [hostname, reversePath?.domain ?? '', qualifyDomain].map((name) => (isAscii(name) ? name : (toAscii(name) ?? '')));
   const usable = names.filter((name) => /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/.test(name));
   return usable.find((name) => name.includes('.')) ?? usable[0] ?? 'nospool.invalid';
 }
 
-/** An ASCII local-part lets the domain go as A-labels, and the message without SMTPUTF8. RFC 6531 §3.2 */
-function asciiDomain(mailbox: Mailbox, { toAscii }: Facts): Mailbox {
+/** Writes the domain in A-labels where the local-part is ASCII, so that the message needs no SMTPUTF8. RFC 6531 §3.2 */
+function withAsciiDomain(mailbox: Mailbox, { toAscii }: CompletionFacts): Mailbox {
   if (isAscii(mailbox.domain) || !isAscii(mailbox.localPart)) return mailbox;
-  return { ...mailbox, domain: toAscii(mailbox.domain) ?? mailbox.domain };
+  return withDomain(mailbox, toAscii(mailbox.domain) ?? '');
 }
 
-function bare(name: string, text: string, key: string): string {
+function explainBare(name: string, text: string, key: string): string {
   return `the ${name} field has the bare address "${printable(text, 200)}", and no domain is known for it: set ${key}`;
 }
 
-type Finished = Pick<Completed, 'needsSmtputf8'> & { readonly field: Field };
+type Finished = Pick<CompletedHead, 'needsSmtputf8'> & { readonly field: Field };
 
-/** One field with its addresses qualified and its 8-bit text encoded. */
-async function finishField(field: Field, facts: Facts): Promise<Parsed<Finished>> {
+/** Finishes one field: qualifies its addresses and encodes its 8-bit text. */
+async function finishField(field: Field, facts: CompletionFacts): Promise<Parsed<Finished>> {
   const name = field.name.toLowerCase();
   const qualified = SENDERS.includes(name) || RECIPIENTS.includes(name);
   const encodes = facts.header8bit === 'encode' && !isAscii(field.raw) && !NEVER_ENCODED.test(name);
@@ -242,20 +233,20 @@ async function finishField(field: Field, facts: Facts): Promise<Parsed<Finished>
   const source = utf8Field ?? field;
   const charset = utf8Field ? 'UTF-8' : 'unknown-8bit';
   const list = parseAddressList(source.raw, bodyOffset(field));
-  // What cannot be understood cannot be completed; it is the composer's, and is left to the smart host.
+  // A list that cannot be understood cannot be completed. It is the composer's, and the smart host judges it.
   if (!list.ok) return parsed({ field: encodes ? encodeAddresses(source, charset) : field, needsSmtputf8: null });
   const edits: Edit[] = encodes ? list.value.blanks.map(({ start, end }) => ({ start, end, text: ' ' })) : [];
   let needsSmtputf8: string | null = null;
   for (const listed of list.value.mailboxes) {
     const { mailbox, start, end } = listed;
-    if (encodes && isName(listed)) continue;
+    if (encodes && isPartOfName(listed)) continue;
     if (mailbox.domain === '' && qualified) {
       const key = SENDERS.includes(name) ? 'qualify_domain' : 'qualify_recipient';
       const domain = key === 'qualify_domain' ? facts.qualifyDomain : facts.qualifyRecipient;
-      if (domain === '') return unparsed(bare(field.name, source.raw.slice(start, end), key));
-      edits.push({ start: end, end, text: `@${utf8(asciiDomain(qualify(mailbox, domain), facts).domain)}` });
+      if (domain === '') return unparsed(explainBare(field.name, source.raw.slice(start, end), key));
+      edits.push({ start: end, end, text: `@${utf8(withAsciiDomain(qualify(mailbox, domain), facts).domain)}` });
     }
-    const ascii = asciiDomain(mailbox, facts);
+    const ascii = withAsciiDomain(mailbox, facts);
     if (ascii !== mailbox) edits.push({ start, end, text: utf8(printMailbox(ascii)) });
     if (!isAsciiMailbox(ascii)) needsSmtputf8 ??= `the ${field.name} field has ${printable(utf8(printMailbox(mailbox)), 200)}`;
   }
@@ -264,8 +255,8 @@ async function finishField(field: Field, facts: Facts): Promise<Parsed<Finished>
 }
 
 /**
- * Display names, group names and comments; never an addr-spec. RFC 2047 §5(2) and §5(3). Of what is no address list, the
- * words that hold no address.
+ * Encodes display names, group names and comments, never an addr-spec (RFC 2047 §5(2) and §5(3)). In a field that is no address
+ * list it encodes the words that hold no address.
  */
 export function encodeAddresses(field: Field, charset: string): Field {
   const from = bodyOffset(field);
@@ -275,7 +266,7 @@ export function encodeAddresses(field: Field, charset: string): Field {
 }
 
 function addressWords(raw: string, { mailboxes, words, comments }: AddressList): readonly Word[] {
-  const alone = mailboxes.filter(isName).map(({ start, end }) => ({ start, end, quoted: raw[start] === '"' }));
+  const alone = mailboxes.filter(isPartOfName).map(({ start, end }) => ({ start, end, quoted: raw[start] === '"' }));
   const inPhrases = [...words, ...alone].map(({ start, end, quoted }) => {
     const text = raw.slice(start, end);
     return { start, end, quoted, content: unquote(quoted ? text.slice(1, -1) : text) };
@@ -283,13 +274,13 @@ function addressWords(raw: string, { mailboxes, words, comments }: AddressList):
   return [...inPhrases, ...comments.flatMap(({ start, end }) => commentWords(raw, start, end))].sort((a, b) => a.start - b.start);
 }
 
-async function encodeText(field: Field, facts: Facts): Promise<Field> {
+async function encodeText(field: Field, facts: CompletionFacts): Promise<Field> {
   const known = await toUtf8(field, facts.defaultCharset);
   const { raw } = known ?? field;
   return { name: field.name, raw: encodeWords(raw, textWords(raw, bodyOffset(field)), known ? 'UTF-8' : 'unknown-8bit') };
 }
 
-/** The field in UTF-8: it was, or it is valid in the default charset; null when it is neither. */
+/** Returns the field in UTF-8; null if it is neither UTF-8 nor valid in the default charset. */
 async function toUtf8(field: Field, defaultCharset: string): Promise<Field | null> {
   if (fromUtf8(field.raw) !== null) return field;
   if (defaultCharset === '') return null;

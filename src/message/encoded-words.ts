@@ -1,15 +1,15 @@
 /**
- * RFC 2047: text outside ASCII as encoded words, in place of the words of a field that need it, and as the display
- * name of a field that is composed. Works on octets whose charset has been found out; never decodes.
+ * Encoded words (RFC 2047): writes them in place of the words of a field that need it, and as the display name of a composed
+ * field. Works on octets whose charset is known; never decodes.
  */
 import { base64, fromUtf8, isAscii, utf8 } from '../smtp/text.ts';
-import { unquote } from './mailboxes.ts';
+import { unquote } from './address-tokens.ts';
 
 /** A word of a field's raw text that may become an encoded word. */
 export interface Word {
   readonly start: number;
   readonly end: number;
-  /** What it stands for: without quotes and quoted pairs. */
+  /** Its content, without quotes and quoted pairs. */
   readonly content: string;
   /** A quoted string is never an encoded word, whatever it looks like. RFC 2047 §5(3) */
   readonly quoted: boolean;
@@ -17,14 +17,14 @@ export interface Word {
 
 /** RFC 2047 §2: an encoded word is at most 75 octets, a line that has one at most 76. */
 const LONGEST_WORD = 75;
-const LONGEST_LINE = 76;
-/** What Q leaves as it is, in any place: RFC 2047 §5(3), the rule for phrases. */
+const LONGEST_ENCODED_LINE = 76;
+/** The characters that Q leaves as they are, in any place: RFC 2047 §5(3), the rule for phrases. */
 const Q_SAFE = /[A-Za-z0-9!*+\-/]/;
 const ENCODED_WORD = /^=\?[^?\s]+\?[BbQq]\?[^?\s]*\?=$/;
-/** Octets of the longest phrase that is written as it is: far below the 998 of a line (RFC 5322 §2.1.1), far above names. */
+/** Octets of the longest phrase that is written unencoded: far below the 998 of a line (RFC 5322 §2.1.1), far above names. */
 const LONGEST_PHRASE = 200;
 
-/** The words between blanks, from an offset on: the body of an unstructured field. */
+/** Returns the words between blanks from an offset on: the body of an unstructured field. */
 export function textWords(raw: string, from: number): Word[] {
   const words: Word[] = [];
   const pattern = /[^ \t\n]+/g;
@@ -34,7 +34,7 @@ export function textWords(raw: string, from: number): Word[] {
   return words;
 }
 
-/** The words of a comment that stands at `start` to `end` with its parentheses. RFC 5322 §3.2.2 */
+/** Returns the words of the comment from `start` to `end`, parentheses included. RFC 5322 §3.2.2 */
 export function commentWords(raw: string, start: number, end: number): Word[] {
   const words: Word[] = [];
   let from = -1;
@@ -52,8 +52,8 @@ export function commentWords(raw: string, start: number, end: number): Word[] {
 }
 
 /**
- * The raw field with encoded words for the words that have octets above 127; all else keeps its octets and folding,
- * but a line is folded where an encoded word would make it longer than RFC 2047 allows. `words` in order of place;
+ * Returns the raw field with encoded words for the words that have octets above 127. All else keeps its octets and folding,
+ * except that a line is folded where an encoded word would make it longer than RFC 2047 allows. `words` in order of place;
  * `charset` is that of the octets: UTF-8, or one whose characters are single octets.
  */
 export function encodeWords(raw: string, words: readonly Word[], charset: string): string {
@@ -71,18 +71,18 @@ export function encodeWords(raw: string, words: readonly Word[], charset: string
   for (let i = 0; i < words.length; i++) {
     const first = words[i] as Word;
     if (isAscii(first.content)) continue;
-    // Neighbours that need it, too, share the encoded words: blanks between encoded words do not count. RFC 2047 §6.2
+    // Neighbours that need it, too, share the encoded words, because blanks between encoded words do not count. RFC 2047 §6.2
     let { content } = first;
     let j = i;
     for (let next = words[j + 1]; next && !isAscii(next.content); next = words[++j + 1]) {
       const between = raw.slice((words[j] as Word).end, next.start);
-      if (!isBlank(between)) break;
+      if (!isAllBlank(between)) break;
       content += between.replaceAll('\n', '') + next.content;
     }
     const run = words[j] as Word;
     const [before, after] = [words[i - 1], words[j + 1]];
-    if (before && isEncodedWord(before) && isBlank(raw.slice(before.end, first.start))) content = ` ${content}`;
-    if (after && isEncodedWord(after) && isBlank(raw.slice(run.end, after.start))) content += ' ';
+    if (before && isEncodedWord(before) && isAllBlank(raw.slice(before.end, first.start))) content = ` ${content}`;
+    if (after && isEncodedWord(after) && isAllBlank(raw.slice(run.end, after.start))) content += ' ';
 
     let textEnd = first.start;
     while (textEnd > at && isBlankAt(raw, textEnd - 1)) textEnd--;
@@ -91,40 +91,40 @@ export function encodeWords(raw: string, words: readonly Word[], charset: string
     if (lead === '' && last !== '(') lead = ' ';
     const atLineStart = last === '\n';
     const least = overhead(charset) + 12;
-    if (LONGEST_LINE - column - lead.length < least) lead = atLineStart ? ' ' : '\n ';
+    if (LONGEST_ENCODED_LINE - column - lead.length < least) lead = atLineStart ? ' ' : '\n ';
     emit(lead);
-    emit(encodedWords(content, charset, LONGEST_LINE - column).join('\n '));
+    emit(makeEncodedWords(content, charset, LONGEST_ENCODED_LINE - column).join('\n '));
     at = run.end;
     i = j;
     const following = raw[at];
     if (following === undefined || following === ')' || following === '\n') continue;
     if (!isBlankAt(raw, at)) emit(' ');
-    // The rest of the line moves to one of its own where it does not fit behind.
-    const rest = raw.slice(at, at + LONGEST_LINE + 1).split('\n', 1)[0] as string;
-    if (column + rest.length > LONGEST_LINE && isBlankAt(raw, at) && !isBlank(rest)) emit('\n');
+    // The rest of the line moves to a new line if it does not fit behind.
+    const rest = raw.slice(at, at + LONGEST_ENCODED_LINE + 1).split('\n', 1)[0] as string;
+    if (column + rest.length > LONGEST_ENCODED_LINE && isBlankAt(raw, at) && !isAllBlank(rest)) emit('\n');
   }
   out.push(raw.slice(at));
   return out.join('');
 }
 
 /**
- * A display name for a field that is composed: as it is, as a quoted string, or as encoded words with LF and a blank
- * between them, whatever it needs. `text` is Unicode from anywhere: control characters and line ends become blanks. '' for none.
+ * Prints a display name for a composed field: as it is, as a quoted string, or as encoded words with LF and a blank between
+ * them, whichever it needs. `text` is Unicode from anywhere, so control characters and line ends become blanks. '' for none.
  */
 export function printPhrase(text: string): string {
   const clean = text.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ').trim();
   if (!isAscii(clean) || clean.length > LONGEST_PHRASE)
-    return encodedWords(utf8(clean), 'UTF-8', LONGEST_WORD - 'Resent-From: '.length).join('\n ');
+    return makeEncodedWords(utf8(clean), 'UTF-8', LONGEST_WORD - 'Resent-From: '.length).join('\n ');
   if (clean === '' || (!clean.includes('=?') && /^[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~]+( [A-Za-z0-9!#$%&'*+\-/=?^_`{|}~]+)*$/.test(clean)))
     return clean;
   return `"${clean.replaceAll(/["\\]/g, '\\$&')}"`;
 }
 
 /**
- * Octets as encoded words, in B or Q, whichever is shorter; no character is split between two (RFC 2047 §5).
- * `room`: octets for the first, at least 12 more than its frame takes.
+ * Makes encoded words of octets, in B or Q, whichever is shorter. No character is split between two (RFC 2047 §5). `room`:
+ * octets for the first word, at least 12 more than its frame takes.
  */
-export function encodedWords(content: string, charset: string, room: number): string[] {
+export function makeEncodedWords(content: string, charset: string, room: number): string[] {
   const text = charset === 'UTF-8' ? fromUtf8(content) : null;
   const characters = text === null ? [...content] : [...text].map(utf8);
   const inQ = characters.map((character) => quoteOctets(character));
@@ -158,7 +158,7 @@ function quoteOctets(octets: string): string {
   return out;
 }
 
-/** `=?charset?Q?` and `?=`. */
+/** Counts the octets of `=?charset?Q?` and `?=`. */
 function overhead(charset: string): number {
   return charset.length + 7;
 }
@@ -167,7 +167,7 @@ function isEncodedWord({ content, quoted }: Word): boolean {
   return !quoted && ENCODED_WORD.test(content);
 }
 
-function isBlank(text: string): boolean {
+function isAllBlank(text: string): boolean {
   return !/[^ \t\n]/.test(text);
 }
 

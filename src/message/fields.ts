@@ -1,19 +1,19 @@
 /**
- * Header fields as octet strings: finding, removing, changing and printing them without touching anything else.
- * Knows where a name and a body lie, and which fields belong to one resending; knows no field's syntax.
+ * Header fields as octet strings: finds, removes, changes and prints them without touching anything else. Knows where a name
+ * and a body lie, and which fields belong to one resending; knows no field's syntax.
  */
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { octets, utf8 } from '../smtp/text.ts';
 
 /** One header field. Both members are octet strings (code units 0 to 255). RFC 5322 §2.2 */
 export interface Field {
-  /** As written, without the colon and without blanks before it. */
+  /** The name as it is written, without the colon and without blanks before it. */
   readonly name: string;
-  /** The whole field with its original folding; lines within are separated by LF, no line end at the end. */
+  /** The whole field with its original folding. LF separates its lines; there is no line end at the end. */
   readonly raw: string;
 }
 
-/** Replaces `raw.slice(start, end)`. */
+/** A replacement of `raw.slice(start, end)`. */
 export interface Edit {
   readonly start: number;
   readonly end: number;
@@ -30,36 +30,36 @@ export function isNamed(field: Field, lowerCase: string): boolean {
   return field.name.length === lowerCase.length && field.name.toLowerCase() === lowerCase;
 }
 
-/** The first field of that name. */
+/** Returns the first field of that name. */
 export function findField(fields: readonly Field[], lowerCase: string): Field | undefined {
   return fields.find((field) => isNamed(field, lowerCase));
 }
 
-/** All others, in order. */
+/** Returns the fields that have none of these names, in order. */
 export function withoutFields(fields: readonly Field[], ...lowerCase: readonly string[]): Field[] {
   return fields.filter((field) => !lowerCase.some((name) => isNamed(field, name)));
 }
 
-/** Where the field's body begins in `raw`: the octet after the colon. */
+/** Returns the offset of the field's body in `raw`: the octet after the colon. */
 export function bodyOffset(field: Field): number {
   return field.raw.indexOf(':', field.name.length) + 1;
 }
 
-/** The field's body unfolded, without blanks at its ends. RFC 5322 §2.2.3 */
+/** Returns the field's body unfolded, without blanks at its ends. RFC 5322 §2.2.3 */
 export function fieldBody(field: Field): string {
   return field.raw.slice(bodyOffset(field)).replaceAll('\n', '').trim();
 }
 
 /**
- * `Name: body` as a field. The body may be folded with LF and a blank. Throws where text from outside would break
- * out of the field: whoever composes a body has to have made it safe.
+ * Makes a field of a name and a body, which may be folded with LF and a blank. Throws if text would break out of the field:
+ * whoever composes a body must have made it safe.
  */
 export function makeField(name: string, body: string): Field {
   if (!NAME.test(name) || BREAKS_OUT.test(body)) throw new Error(`bug: "${name}" would not be one header field`);
   return { name, raw: `${name}: ${body}` };
 }
 
-/** A field from configuration: `Name: body` as text, which becomes UTF-8. RFC 6532 §3.2 */
+/** Parses a field of the configuration, `Name: body` as text, which becomes UTF-8. RFC 6532 §3.2 */
 export function parseField(text: string): Parsed<Field> {
   const colon = text.indexOf(':');
   const name = text.slice(0, Math.max(colon, 0)).replace(/[ \t]{1,100}$/, '');
@@ -68,7 +68,7 @@ export function parseField(text: string): Parsed<Field> {
   return parsed({ name, raw: utf8(text) });
 }
 
-/** The field after the edits, which may come in any order; one that overlaps an earlier one is left out. */
+/** Returns the field after the edits, which may come in any order; an edit that overlaps an earlier one is left out. */
 export function editField(field: Field, edits: readonly Edit[]): Field {
   if (edits.length === 0) return field;
   let raw = '';
@@ -81,15 +81,15 @@ export function editField(field: Field, edits: readonly Edit[]): Field {
   return { name: field.name, raw: raw + field.raw.slice(at) };
 }
 
-/** The header section's octets with LF as line end, and the empty line after it. RFC 5322 §2.1 */
+/** Returns the header section's octets with LF as line end, and the empty line behind it. RFC 5322 §2.1 */
 export function printHead(fields: readonly Field[]): Uint8Array {
   return octets(`${fields.map(({ raw }) => raw).join('\n')}${fields.length > 0 ? '\n' : ''}\n`);
 }
 
 /**
- * The indexes of the fields of the first (newest) Resent block; empty when the message was never resent.
- * A block ends where a trace field follows, or where a name comes again after another: resent fields are
- * prepended as a group and occur once in it. RFC 5322 §3.6.6 and §3.6.7
+ * Returns the indexes of the fields of the first (newest) Resent block; none if the message was never resent. A block ends at a
+ * trace field, or where a name comes again after another one, because resent fields are prepended as a group and occur once in
+ * it. RFC 5322 §3.6.6 and §3.6.7
  */
 export function resentBlock(fields: readonly Field[]): readonly number[] {
   const block: number[] = [];

@@ -1,10 +1,10 @@
 /**
- * Charset names: the one of the caller's locale, and the MIME name of whatever a locale or a user calls it.
- * Knows no charset's octets but those of UTF-8 (`charset.ts` does, and is loaded only when they matter).
+ * Charset names: the charset of the caller's locale, and the MIME name of whatever a locale or a user calls a charset. Knows no
+ * charset's octets except those of UTF-8 (`charset.ts` knows others, and is loaded only when they matter).
  */
 import { fromUtf8 } from '../smtp/text.ts';
 
-/** Names without hyphens, underscores and dots, in lower case, that are not found by their pattern. IANA character sets registry. */
+/** Names without hyphens, underscores and dots, in lower case, that no pattern below finds. IANA character sets registry. */
 const MIME_NAMES = new Map([
   ['utf8', 'UTF-8'],
   ['koi8r', 'KOI8-R'],
@@ -25,7 +25,7 @@ const MIME_NAMES = new Map([
   ['cp932', 'windows-31j'],
   ['tis620', 'TIS-620'],
   ['latin1', 'ISO-8859-1'],
-  // ASCII, as the C locale calls it: no charset of its own.
+  // The C locale has these names for ASCII, which is no charset of its own here.
   ['ansix3.41968', ''],
   ['ansix341968', ''],
   ['usascii', ''],
@@ -34,7 +34,7 @@ const MIME_NAMES = new Map([
   ['646', ''],
 ]);
 
-/** What glibc means by a locale without a codeset, where it is not UTF-8 (its SUPPORTED list). */
+/** The charsets that glibc means by a locale without a codeset, where it does not mean UTF-8 (its SUPPORTED list). */
 const LANGUAGES: readonly (readonly [charset: string, names: string])[] = [
   ['ISO-8859-1', 'af br ca da de en es et eu fi fo fr ga gl id is it ms nb nl nn no oc pt sq sv tl wa'],
   ['ISO-8859-2', 'bs cs hr hu pl ro sk sl'],
@@ -56,8 +56,8 @@ const LANGUAGES: readonly (readonly [charset: string, names: string])[] = [
 ];
 
 /**
- * The MIME name of a charset, '' for ASCII and for what is no name. An unknown name is returned as it is.
- * RFC 2978 §2.3: at most 40 characters.
+ * Returns the MIME name of a charset; '' for ASCII and for what is no name. An unknown name is returned as it is. RFC 2978
+ * §2.3: at most 40 characters.
  */
 export function mimeCharset(name: string): string {
   const key = name.toLowerCase().replaceAll(/[-_ ]/g, '');
@@ -70,7 +70,10 @@ export function mimeCharset(name: string): string {
   return /^[A-Za-z0-9][A-Za-z0-9!#$%&+^_`{}~-]{0,39}$/.test(name) ? name : '';
 }
 
-/** The charset of the caller's locale, '' for C and POSIX. POSIX.1-2017 §8.2: the first of these that is set and not empty. */
+/**
+ * Returns the charset of the caller's locale, '' for C and POSIX. POSIX.1-2017 §8.2: the first of these variables that is set
+ * and not empty counts.
+ */
 export function localeCharset(environment: Readonly<Record<string, string | undefined>>): string {
   const locale = environment.LC_ALL || environment.LC_CTYPE || environment.LANG || '';
   const [, name = '', codeset, modifier] = /^([^.@]*)(?:\.([^@]*))?(?:@(.*))?$/.exec(locale) ?? [];
@@ -86,7 +89,7 @@ export function localeCharset(environment: Readonly<Record<string, string | unde
 export function isUtf8(octetString: string, cut = false): boolean {
   if (fromUtf8(octetString) !== null) return true;
   if (!cut) return false;
-  // At most three octets of a character can be there without its last.
+  // A character without its last octet has at most three.
   for (let missing = 1; missing <= 3; missing++) {
     const first = octetString.charCodeAt(octetString.length - missing);
     const length = first >= 0xf5 ? 0 : first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc2 ? 2 : 0;

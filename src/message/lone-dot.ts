@@ -1,16 +1,16 @@
 /**
- * The end of a message as Sendmail reads it without `-i`: a line of one dot. Knows nothing of header or body: it
- * stands before both. The dot that ends DATA is another matter (`src/smtp`).
+ * Finds the end of a message as Sendmail does without `-i`: a line of one dot. Knows nothing of header or body, because it
+ * reads before both. The dot that ends DATA is another matter (`src/smtp`).
  */
 import { CLEAN, type Ended, type Source } from './source.ts';
 
 const [TAB, LF, CR, BLANK, DOT] = [9, 10, 13, 32, 46];
 
-/** Where a lone dot ended the message. */
+/** The place of the lone dot that ended the message. */
 export interface LoneDot {
   /** Octets of the source up to the end of its line. */
   readonly octets: number;
-  /** More than blanks followed it in what was read at once. */
+  /** True if more than blanks followed it in the same chunk. */
   readonly isFollowed: boolean;
 }
 
@@ -19,19 +19,19 @@ export const hasText = (octets: Uint8Array): boolean =>
   octets.some((octet) => octet > BLANK || (octet < BLANK && octet !== TAB && octet !== LF && octet !== CR));
 
 /**
- * The octets of `source` up to a line of one dot, which is taken away, and after which nothing is read; a line that
- * begins with `..` loses one dot, any other line is as it was. Only LF and CRLF end a line here, and the start of
- * the input begins one; a lone CR does not, so that no text can end a message by it. A dot that the end of the input
- * follows is text: without its line end it may be the beginning of a longer line. `found` is told of the dot.
+ * Returns the octets of `source` up to a line of one dot, without that line, and reads nothing after it. A line that begins
+ * with `..` loses one dot; any other line stays as it was. Only LF and CRLF end a line here, and the start of the input begins
+ * one. A lone CR does not, so that no text can end a message by it. A dot at the end of the input is text, because without its
+ * line end it may begin a longer line. `found` hears of the dot.
  */
 export function untilDot(source: Source, found?: (dot: LoneDot) => void): Source {
-  /** What the octets so far leave open: at the start of a line, after its dot, after its dot and a CR, or within a line. */
+  /** Where the octets so far end: at the start of a line, after its dot, after its dot and a CR, or within a line. */
   let place: 'start' | 'dot' | 'dot CR' | 'within' = 'start';
   let ended: Ended | null = null;
-  /** Octets of the chunks before. */
+  /** The number of octets of earlier chunks. */
   let passed = 0;
 
-  /** The chunk without what the rule takes away; sets `ended` at a lone dot. */
+  /** Returns the chunk without the octets that the rule takes away; sets `ended` at a lone dot. */
   function filter(chunk: Uint8Array): Uint8Array {
     const view = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
     const opens = place === 'start' ? view[0] === DOT : place !== 'within';
@@ -39,7 +39,7 @@ export function untilDot(source: Source, found?: (dot: LoneDot) => void): Source
       place = view[view.length - 1] === LF ? 'start' : 'within';
       return chunk;
     }
-    // The two octets that an earlier chunk may have left open come on top.
+    // Two more octets may come, which an earlier chunk left open.
     const out = new Uint8Array(chunk.length + 2);
     let length = 0;
     for (let i = 0; i < view.length && ended === null; ) {

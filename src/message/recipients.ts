@@ -1,24 +1,25 @@
 /**
- * Who gets the message: the arguments, and with -t the recipient fields. Knows no envelope parameters and no routing.
+ * Collects the recipients of a message: from the arguments, and with -t from the recipient fields. Knows no envelope parameters
+ * and no routing.
  */
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { type Mailbox, mailboxKey, printMailbox, qualify } from '../smtp/path.ts';
 import { printable, utf8 } from '../smtp/text.ts';
 import { bodyOffset, type Field, isNamed, resentBlock, withoutFields } from './fields.ts';
-import { isName, parseAddressList } from './mailboxes.ts';
+import { isPartOfName, parseAddressList } from './mailboxes.ts';
 
-export interface RecipientOptions {
-  /** Recipients are taken from the header section (-t). */
+interface RecipientOptions {
+  /** True if recipients are taken from the header section (-t). */
   readonly fromFields: boolean;
-  /** What arguments do together with -t; configuration key arguments_with_t. */
+  /** The effect of arguments together with -t; configuration key arguments_with_t. */
   readonly argumentsWithT: 'add' | 'remove';
-  /** Domain of bare addresses; '' = none is known, then a bare address fails. */
+  /** The domain of bare addresses; '' = none is known, so a bare address fails. */
   readonly qualifyRecipient: string;
 }
 
 /**
- * The recipients in the order in which they are named, each once, all with a domain.
- * `operands`: command-line arguments as text (not octets), each an address list. Errors name the argument or field.
+ * Returns the recipients in the order in which they are named, each once, all with a domain. `operands`: command-line arguments
+ * as text (not octets), each an address list. Errors name the argument or field.
  */
 export function collectRecipients(
   fields: readonly Field[],
@@ -47,9 +48,9 @@ export function collectRecipients(
 }
 
 /**
- * The fields without Bcc and Resent-Bcc, so that no recipient learns of them. They stay only with `keep` (keep_bcc), and
- * never where recipients are taken from the fields. Deviation: Exim leaves a Bcc field in without -t, and in a resent
- * message; callers such as git send-email and nodemailer leave it to us.
+ * Returns the fields without Bcc and Resent-Bcc, so that no recipient learns of them. They stay only with `keep` (keep_bcc),
+ * and never if the recipients are taken from the fields. Deviation: Exim leaves a Bcc field in without -t, and in a resent
+ * message; but callers such as git send-email and nodemailer rely on us to remove it.
  */
 export function removeBcc(
   fields: readonly Field[],
@@ -58,7 +59,7 @@ export function removeBcc(
   return keep && !fromFields ? fields : withoutFields(fields, 'bcc', 'resent-bcc');
 }
 
-/** Command-line arguments as address lists. */
+/** Parses command-line arguments as address lists. */
 export function parseOperands(operands: readonly string[]): Parsed<readonly Mailbox[]> {
   const out: Mailbox[] = [];
   for (const operand of operands) {
@@ -83,7 +84,7 @@ function parseFields(fields: readonly Field[]): Parsed<readonly Mailbox[]> {
     if (!names.some((name) => isNamed(field, name))) continue;
     const list = parseAddressList(field.raw, bodyOffset(field));
     if (!list.ok) return unparsed(`in the ${field.name} field: ${list.detail}`);
-    const name = list.value.mailboxes.find(isName);
+    const name = list.value.mailboxes.find(isPartOfName);
     if (name) {
       const text = printable(utf8(name.mailbox.localPart), 200);
       return unparsed(
@@ -95,7 +96,7 @@ function parseFields(fields: readonly Field[]): Parsed<readonly Mailbox[]> {
   return parsed(out);
 }
 
-/** By key, so that each recipient is there once: the first way of writing it stays. */
+/** Qualifies the mailboxes. The keys of the map make sure that each recipient is there once, in the first way of writing. */
 function qualifyAll(mailboxes: readonly Mailbox[], domain: string): Parsed<ReadonlyMap<string, Mailbox>> {
   const out = new Map<string, Mailbox>();
   for (const mailbox of mailboxes) {
@@ -114,7 +115,7 @@ function listOf(recipients: ReadonlyMap<string, Mailbox>): Parsed<readonly Mailb
   return parsed([...recipients.values()]);
 }
 
-/** Callers lose recipients in their quoting; what came shows it. */
+/** Shows the arguments that came, because callers lose recipients in their quoting. */
 function argumentCount(operands: readonly string[]): string {
   if (operands.length === 0) return 'there are no arguments';
   const shown = operands.slice(0, 3).map((operand) => `"${printable(utf8(operand), 60)}"`);

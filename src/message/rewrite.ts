@@ -1,14 +1,14 @@
 /**
- * `[rewrite]` of the configuration: sender addresses, in the envelope and in From, Sender and Reply-To, replaced by
- * others. Names, comments and folding stay. Recipients are never changed here.
+ * Obeys `[rewrite]` of the configuration: replaces sender addresses in the envelope and in From, Sender and Reply-To. Names,
+ * comments and folding stay. Never changes a recipient.
  */
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
-import { isDomain, type Mailbox, mailboxKey, parseMailbox, printMailbox, qualify, type ReversePath } from '../smtp/path.ts';
+import { isDomain, type Mailbox, mailboxKey, parseMailbox, printMailbox, qualify, type ReversePath, withDomain } from '../smtp/path.ts';
 import { printable, utf8 } from '../smtp/text.ts';
 import { bodyOffset, editField, type Field, isNamed } from './fields.ts';
 import { parseAddressList } from './mailboxes.ts';
 
-/** What a rule puts in place: a mailbox, or a domain behind the local-part that was there. */
+/** The replacement of a rule: a mailbox, or a domain behind the local-part that was there. */
 type Replacement = { readonly mailbox: Mailbox } | { readonly domain: string };
 
 export interface Rewrite {
@@ -19,8 +19,8 @@ export interface Rewrite {
 }
 
 /**
- * Rules from `address → replacement`. A key is an address, a bare local-part (at `qualifyDomain`) or `*@domain`; a
- * replacement is an address, bare at `qualifyDomain`, or `*@domain`, which keeps the local-part. Errors name the rule.
+ * Parses rules of the form `address → replacement`. A key is an address, a bare local-part (at `qualifyDomain`) or `*@domain`;
+ * a replacement is an address, bare at `qualifyDomain`, or `*@domain`, which keeps the local-part. Errors name the rule.
  */
 export function parseRewrite(rules: Readonly<Record<string, string>>, qualifyDomain: string): Parsed<Rewrite> {
   const exact = new Map<string, Replacement>();
@@ -55,20 +55,20 @@ function parseReplacement(text: string, qualifyDomain: string): Parsed<Replaceme
   return whole.domain === '' ? unparsed('it needs a domain: write it in full or set qualify_domain') : parsed({ mailbox: whole });
 }
 
-/** The mailbox after the rules, of which one applies, once: the address before its domain. */
-export function rewriteMailbox(rules: Rewrite, mailbox: Mailbox, qualifyDomain: string): Mailbox {
+/** Returns the mailbox after the rules. One rule applies, once: that of the address before that of its domain. */
+function rewriteMailbox(rules: Rewrite, mailbox: Mailbox, qualifyDomain: string): Mailbox {
   const whole = qualify(mailbox, qualifyDomain);
   const found = rules.exact.get(mailboxKey(whole)) ?? rules.domains.get(whole.domain.toLowerCase());
   if (!found) return mailbox;
-  return 'mailbox' in found ? found.mailbox : { localPart: mailbox.localPart, domain: found.domain };
+  return 'mailbox' in found ? found.mailbox : withDomain(mailbox, found.domain);
 }
 
-/** The reverse-path after the rules; the null reverse-path stays null. */
+/** Returns the reverse-path after the rules; the null reverse-path stays null. */
 export function rewriteReversePath(rules: Rewrite, path: ReversePath, qualifyDomain: string): ReversePath {
   return path === null ? null : rewriteMailbox(rules, path, qualifyDomain);
 }
 
-/** The fields after the rules. A field that cannot be understood stays as it is. */
+/** Returns the fields after the rules. A field that cannot be understood stays as it is. */
 export function rewriteFields(rules: Rewrite, fields: readonly Field[], qualifyDomain: string): readonly Field[] {
   if (rules.exact.size === 0 && rules.domains.size === 0) return fields;
   return fields.map((field) => {

@@ -1,14 +1,17 @@
 /**
- * Octets pulled one chunk at a time: the only way message octets move. A Source never pushes, so back-pressure
- * is the absence of a call. Knows no header, no line.
+ * Octets that are pulled one chunk at a time: the only way in which message octets move. A Source never pushes, so
+ * back-pressure is the absence of a call. Knows no header, no line.
  */
 export type Ended =
   | { readonly end: 'clean' }
-  /** A read error, a changed file, a refused line, a signal: never an end of the message. */
+  /** A read error, a changed file, a refused line or a signal, which are never an end of the message. */
   | { readonly end: 'failed'; readonly detail: string };
 
 export interface Source {
-  /** The next chunk (never empty), valid until the next call; or how the octets ended, from then on always the same. */
+  /**
+   * Returns the next chunk (never empty), which is valid until the next call; or how the octets ended, from then on always the
+   * same.
+   */
   read(): Promise<Uint8Array | Ended>;
   /** No further read follows; a pending read may stay unanswered. */
   close(): void;
@@ -16,22 +19,25 @@ export interface Source {
 
 /** Standard input, or what stands in for it. */
 export interface Input extends Source {
-  /** Only a regular file can be read again: `at` opens it at an offset from where the input began. */
+  /** Set for a regular file, because only that can be read again: `at` opens it at an offset from where the input began. */
   readonly file?: { readonly size: number; at(offset: number): Source };
-  /** Chunks that are read from now on should lie in this memory: who works on octets there need not copy them first. */
+  /** Asks that later chunks lie in this memory, because whoever works on octets there need not copy them first. */
   useMemory?(memory: Uint8Array): void;
 }
 
 export const CLEAN: Ended = { end: 'clean' };
 
-/** One chunk, then a clean end. */
+/** Makes a source of chunks, then a clean end. */
 export function sourceOf(...chunks: readonly Uint8Array[]): Source {
   const left = chunks.filter((chunk) => chunk.length > 0);
   return { read: async () => left.shift() ?? CLEAN, close: () => void left.splice(0) };
 }
 
-/** Some octets (not none) and then the source, the first chunk of which comes with them: one write, and one packet of a short message. */
-export function prefixed(octets: Uint8Array, source: Source): Source {
+/**
+ * Puts some octets (not none) before a source. The first chunk comes with them, so that a short message is one write and one
+ * packet.
+ */
+export function prefixSource(octets: Uint8Array, source: Source): Source {
   let begun = false;
   let ended: Ended | null = null;
   return {

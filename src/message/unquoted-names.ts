@@ -1,40 +1,40 @@
 /**
- * Display names that hold a comma and were written without quotes: `Müller, Jörg <j@b.example>`. Read as they stand, they
- * are two mailboxes, of which the first is a word without an "@". Knows the shape of an address list; what else is wrong
- * with one is left as it is.
+ * Quotes display names that hold a comma and were written without quotes: `Müller, Jörg <j@b.example>`. As they stand they are
+ * two mailboxes, the first of which is a word without an "@". Knows the shape of an address list; leaves everything else that
+ * is wrong with one as it is.
  */
 import { isAscii } from '../smtp/text.ts';
-import { hasAddresses } from './complete.ts';
+import { endOfComment, endOfEnclosed } from './address-tokens.ts';
+import { hasAddresses } from './field-names.ts';
 import { bodyOffset, type Edit, editField, type Field } from './fields.ts';
-import { endOfComment, endOfEnclosed } from './mailboxes.ts';
 
-/** What stands between two commas. */
-interface Element {
-  /** 'words' without brackets, quotes, comments and "@"; 'named' are such words and then an address in brackets. */
+/** The text between two commas. */
+interface ListElement {
+  /** 'words' have no brackets, quotes, comments and "@"; 'named' are such words and then an address in brackets. */
   readonly kind: 'words' | 'named' | 'other';
-  /** Where the words begin and end; equal when there are none. */
+  /** The start and end of the words; equal when there are none. */
   readonly start: number;
   readonly end: number;
-  /** A comma follows. */
+  /** True if a comma follows. */
   readonly isCut: boolean;
 }
 
 /**
- * The fields with quotes around each such name. Only where its first part is not ASCII: a word in ASCII may be somebody of
- * this host, one outside ASCII is hardly ever a login name.
+ * Returns the fields with quotes around each such name whose first part is not ASCII. A word in ASCII may be somebody of this
+ * host; one outside ASCII is hardly ever a login name.
  */
 export function quoteNames(fields: readonly Field[]): readonly Field[] {
-  return fields.map((field) => (isAscii(field.raw) || !hasAddresses(field.name.toLowerCase()) ? field : quoted(field)));
+  return fields.map((field) => (isAscii(field.raw) || !hasAddresses(field.name.toLowerCase()) ? field : quoteNamesIn(field)));
 }
 
-function quoted(field: Field): Field {
+function quoteNamesIn(field: Field): Field {
   const elements = readElements(field.raw, bodyOffset(field));
   const edits: Edit[] = [];
   for (let i = 0; i < elements.length; i++) {
-    const first = elements[i] as Element;
+    const first = elements[i] as ListElement;
     if (first.kind !== 'words' || isAscii(field.raw.slice(first.start, first.end))) continue;
     while (elements[i]?.kind === 'words' && elements[i]?.isCut && (elements[i + 1]?.kind ?? 'other') !== 'other') i++;
-    const last = elements[i] as Element;
+    const last = elements[i] as ListElement;
     // Within quotes an encoded word would be text.
     if (last.kind !== 'named' || last.start === last.end || field.raw.slice(first.start, last.end).includes('=?')) continue;
     edits.push({ start: first.start, end: first.start, text: '"' }, { start: last.end, end: last.end, text: '"' });
@@ -42,12 +42,12 @@ function quoted(field: Field): Field {
   return editField(field, edits);
 }
 
-/** Up to what is not closed, if anything is. */
-function readElements(raw: string, from: number): readonly Element[] {
-  const elements: Element[] = [];
+/** Reads elements up to the first that is not closed. */
+function readElements(raw: string, from: number): readonly ListElement[] {
+  const elements: ListElement[] = [];
   let start = -1;
   let end = -1;
-  let kind: Element['kind'] = 'words';
+  let kind: ListElement['kind'] = 'words';
   const finish = (at: number, isCut: boolean) => {
     elements.push(start < 0 ? { kind, start: at, end: at, isCut } : { kind, start, end, isCut });
     start = -1;

@@ -9,7 +9,7 @@ import { Readable } from 'node:stream';
 import { failWith, print, printJson } from '../process/stderr.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { textOf } from '../smtp/text.ts';
-import { quoted } from '../trust/rules.ts';
+import { quoteForShell } from '../trust/rules.ts';
 import { loadConfiguration } from './load-configuration.ts';
 import { explainSystemError } from './write-files.ts';
 
@@ -118,7 +118,7 @@ async function openLines(path: string): Promise<Parsed<AsyncIterable<string>>> {
   const other = COMPRESSED.find(([mark]) => begins(mark));
   if (other !== undefined) {
     source.destroy();
-    return unparsed(`${nameInput(path)} is compressed: ${path === '-' ? '' : `${other[1]} ${quoted(path)} | `}nospool log -`);
+    return unparsed(`${nameInput(path)} is compressed: ${path === '-' ? '' : `${other[1]} ${quoteForShell(path)} | `}nospool log -`);
   }
   const rest = async function* (): AsyncGenerator<Buffer> {
     yield head;

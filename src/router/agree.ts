@@ -1,6 +1,6 @@
 /**
- * One transaction or none: compares the routes of all recipients, field by field, and names the first two that differ.
- * Never prints a credential.
+ * One transaction or none: compares the routes of all recipients, field by field, and names the first two that differ. Prints
+ * no credential.
  */
 
 import { printPath, type ReversePath } from '../smtp/path.ts';
@@ -12,13 +12,13 @@ export interface RoutedTo {
   readonly route: Route;
 }
 
-/** The route that all have; null if there are no recipients; a problem where two differ. */
+/** Returns the route that all recipients have; null if there are no recipients; a problem where two routes differ. */
 export function agree(routed: readonly RoutedTo[], reversePath: ReversePath): Route | RoutingProblem | null {
   const [first] = routed;
   if (first === undefined) return null;
   for (const { recipient, route } of routed) {
     // Most recipients share the very object.
-    const difference = route === first.route ? null : differenceOf(first.route, route, reversePath);
+    const difference = route === first.route ? null : compareRoutes(first.route, route, reversePath);
     if (difference !== null) return { kind: 'disagree', address: first.recipient.path, other: recipient.path, ...difference };
   }
   return first.route;
@@ -30,77 +30,77 @@ interface Difference {
   readonly detail: string;
 }
 
-/** The first field in which two routes differ; null if one transaction can serve both. */
-export function differenceOf(a: Route, b: Route, reversePath: ReversePath): Difference | null {
+/** Returns the first field in which two routes differ; null if one transaction can serve both. */
+export function compareRoutes(a: Route, b: Route, reversePath: ReversePath): Difference | null {
   const sender = (route: Route) => printPath(route.errorsTo === undefined ? reversePath : route.errorsTo);
   const added = (route: Route) => printList(route.changes.add);
   const removed = (route: Route) => printList([...new Set(route.changes.remove.map((name) => name.toLowerCase()))].sort());
   return (
-    hostsDiffer(a.hosts, b.hosts) ??
-    differ('errors_to', sender(a), sender(b)) ??
-    differ('headers_add', added(a), added(b)) ??
-    differ('headers_remove', removed(a), removed(b))
+    compareHosts(a.hosts, b.hosts) ??
+    compare('errors_to', sender(a), sender(b)) ??
+    compare('headers_add', added(a), added(b)) ??
+    compare('headers_remove', removed(a), removed(b))
   );
 }
 
-function differ(field: RouteField, a: string, b: string): Difference | null {
+function compare(field: RouteField, a: string, b: string): Difference | null {
   return a === b ? null : { field, detail: `${a} and ${b}` };
 }
 
-/** Lists are equal when they are so host by host, in their order: the order is that in which they are tried. */
-function hostsDiffer(a: readonly Smarthost[], b: readonly Smarthost[]): Difference | null {
+/** Two lists are equal if they have equal hosts in the same order, because hosts are tried in that order. */
+function compareHosts(a: readonly Smarthost[], b: readonly Smarthost[]): Difference | null {
   if (a === b) return null;
-  const addresses = differ('hosts', printList(a.map(printAddress)), printList(b.map(printAddress)));
+  const addresses = compare('hosts', printList(a.map(printComparable)), printList(b.map(printComparable)));
   if (addresses !== null) return addresses;
   for (const [i, host] of a.entries()) {
-    const difference = policiesDiffer(host, b[i] as Smarthost);
+    const difference = comparePolicies(host, b[i] as Smarthost);
     if (difference !== null) return { ...difference, detail: `${difference.detail} for ${printSmarthost(host)}` };
   }
   return null;
 }
 
-/** Names of hosts do not regard case (RFC 4343 §2), paths of sockets do. */
-function printAddress(host: Smarthost): string {
+/** The case of a host name does not count (RFC 4343 §2); the case of a socket's path does. */
+function printComparable(host: Smarthost): string {
   return printSmarthost(host.scheme === 'unix' ? host : { ...host, host: host.host.toLowerCase() });
 }
 
-function policiesDiffer(a: Smarthost, b: Smarthost): Difference | null {
+function comparePolicies(a: Smarthost, b: Smarthost): Difference | null {
   for (const key of Object.keys(a.tls) as (keyof TlsPolicy)[]) {
-    const difference = differ('tls', `"${a.tls[key]}"`, `"${b.tls[key]}"`);
+    const difference = compare('tls', `"${a.tls[key]}"`, `"${b.tls[key]}"`);
     if (difference !== null) return { ...difference, detail: `${key} ${difference.detail}` };
   }
   return (
-    authDiffers(a.auth, b.auth) ??
-    linksDiffer(a.link ?? DIRECT, b.link ?? DIRECT) ??
-    differ('ignore_extensions', ignoredBy(a), ignoredBy(b))
+    compareAuth(a.auth, b.auth) ??
+    compareLinks(a.link ?? DIRECT, b.link ?? DIRECT) ??
+    compare('ignore_extensions', ignoredBy(a), ignoredBy(b))
   );
 }
 
-/** A set: its order says nothing. */
+/** The order does not count, because this is a set. */
 const ignoredBy = ({ ignoreExtensions = [] }: Smarthost): string => printList([...ignoreExtensions].sort());
 
 /** A host that is reached through another proxy may be another host of the same name. */
-function linksDiffer(a: Link, b: Link): Difference | null {
+function compareLinks(a: Link, b: Link): Difference | null {
   const proxy = ({ proxy: policy }: Link) =>
     policy === null ? 'no proxy' : `${printProxy(policy)}${policy.user === '' ? '' : ` as user ${policy.user}`}`;
   const difference =
-    differ('proxy', proxy(a), proxy(b)) ??
-    differ('source_address', `"${a.sourceAddress}"`, `"${b.sourceAddress}"`) ??
-    differ('family', `"${a.family}"`, `"${b.family}"`);
+    compare('proxy', proxy(a), proxy(b)) ??
+    compare('source_address', `"${a.sourceAddress}"`, `"${b.sourceAddress}"`) ??
+    compare('family', `"${a.family}"`, `"${b.family}"`);
   if (difference !== null) return difference;
   const same = JSON.stringify(a.proxy?.secret) === JSON.stringify(b.proxy?.secret);
   return same ? null : { field: 'proxy', detail: `${proxy(a)} and the same with another password` };
 }
 
-function authDiffers(a: AuthPolicy | null, b: AuthPolicy | null): Difference | null {
+function compareAuth(a: AuthPolicy | null, b: AuthPolicy | null): Difference | null {
   const who = (auth: AuthPolicy | null) => (auth === null ? 'no authentication' : `user ${auth.user}`);
-  if (a === null || b === null || a.user !== b.user) return differ('auth', who(a), who(b));
+  if (a === null || b === null || a.user !== b.user) return compare('auth', who(a), who(b));
   const same = printPolicy(a) === printPolicy(b);
-  // Where a password comes from may itself be one.
+  // The place that a password comes from may itself be a secret, so it is not named.
   return same ? null : { field: 'auth', detail: `${who(a)} and the same user with other secrets, mechanisms or allow_plaintext` };
 }
 
-/** For comparison only: it holds the secret. */
+/** Only for comparison, because it holds the secret. */
 const printPolicy = ({ mechanisms, secret, isToken = false, allowPlaintext }: AuthPolicy): string =>
   JSON.stringify([mechanisms, secret, isToken, allowPlaintext]);
 

@@ -1,22 +1,21 @@
 /**
- * The alias file: keys and redirection lists, line by line, over text that comes in pieces of any size, so that a
- * file of a million entries is passed through once and not kept. Knows neither files nor what a list means
- * (`redirection.ts`).
+ * Reads the alias file: keys and redirection lists, line by line, from text that comes in pieces of any size. So a file of a
+ * million entries is passed through once and not kept. Knows no file, and not what a list means (`redirection.ts`).
  */
 import { fromUtf8, isAscii } from '../smtp/text.ts';
 
 /** One entry of an alias file. */
 export interface AliasEntry {
-  /** As it is looked up: without quotes, lower case. */
+  /** The key as it is looked up: without quotes, in lower case. */
   readonly key: string;
   /**
-   * The redirection list: its first line and its continuation lines, without the blanks around them. A newline stands
-   * where a line of the file ended, so that an item's line can be told; it means a blank.
+   * The redirection list: the first line and the continuation lines, without the blanks around them. A newline means a blank;
+   * it stands where a line of the file ended, so that the line of an item can be found.
    */
   readonly text: string;
   /** Line of the key, from 1. */
   readonly line: number;
-  /** Set when the entry cannot be used at all: a sentence that says why. */
+  /** A sentence that says why the entry cannot be used at all; undefined if it can. */
   readonly fault?: string;
 }
 
@@ -26,30 +25,30 @@ export interface AliasReader {
   end(): void;
 }
 
-/** What a reader calls back. */
-export interface AliasVisitor {
-  /** True if the entry of this key is to be taken; asked once for each key line. */
+/** The caller of a reader, who says which entries it wants and takes them. */
+interface AliasVisitor {
+  /** The reader asks once for each key line whether the entry is wanted. */
   wants(key: string): boolean;
   take(entry: AliasEntry): void;
-  /** A line that is no part of any entry. */
+  /** The reader reports a line that belongs to no entry. */
   fault?(line: number, detail: string): void;
 }
 
-/** 20,000 addresses of an expanded list take about 1 MiB; sixteen times that is no alias any more. */
+/** 20,000 addresses of an expanded list take about 1 MiB; a list sixteen times as long is no alias any more. */
 export const LONGEST_ENTRY = 16 * 1024 * 1024;
 
-/** A key as it is compared: without regard to case. Octets that are not UTF-8 stand for themselves. */
+/** Returns the key as keys are compared: without regard to case. Octets that are not UTF-8 stand for themselves. */
 export function foldKey(text: string): string {
   return text.toLowerCase();
 }
 
-const decode = (octets: string): string => fromUtf8(octets) ?? octets;
+const decodeText = (octets: string): string => fromUtf8(octets) ?? octets;
 const [QUOTE, HASH, COLON, BACKSLASH] = [34, 35, 58, 92];
-/** Of UTF-8, as some editors put it before the first line. */
+/** Some editors put this mark of UTF-8 before the first line. */
 const BYTE_ORDER_MARK = '\u00ef\u00bb\u00bf';
 const isBlank = (unit: number): boolean => unit === 32 || (unit >= 9 && unit <= 13);
 
-/** Not String.trim: in UTF-8 the octet 160 is a part of letters. */
+/** String.trim would take away the octet 160, which is a part of letters in UTF-8. */
 function trim(octets: string): string {
   let from = 0;
   let to = octets.length;
@@ -59,13 +58,13 @@ function trim(octets: string): string {
 }
 
 /**
- * Reads the alias file of Exim's `lsearch`, which is that of Sendmail and Postfix: `key: list`, `"quoted key": list` or
- * `key list`; a line that begins with a blank continues the entry; empty lines and comment lines are ignored, also
- * within an entry. The visitor decides which of several equal keys counts (the first, in all these programs).
+ * Makes a reader for the alias file of Exim's `lsearch`, which Sendmail and Postfix read, too: `key: list`, `"quoted key":
+ * list` or `key list`. A line that begins with a blank continues the entry. Empty lines and comment lines are ignored, also
+ * within an entry. The visitor decides which of several equal keys counts (in all these programs the first one does).
  *
- * Deviation: a comment line may be indented, as Postfix has it; Exim would take it for a part of the list.
+ * Deviation: a comment line may be indented, as in Postfix; Exim would read it as a part of the list.
  */
-export function readAliases(visitor: AliasVisitor): AliasReader {
+export function makeAliasReader(visitor: AliasVisitor): AliasReader {
   let pieces: string[] = [];
   let held = 0;
   let line = 0;
@@ -78,7 +77,7 @@ export function readAliases(visitor: AliasVisitor): AliasReader {
     const { key, text, line: at, long } = entry;
     entry = null;
     if (long) visitor.take({ key, line: at, text: '', fault: `the entry is longer than ${LONGEST_ENTRY} octets` });
-    else visitor.take({ key, line: at, text: decode(text) });
+    else visitor.take({ key, line: at, text: decodeText(text) });
   }
 
   function readLine(text: string, long: boolean): void {
@@ -125,7 +124,7 @@ export function readAliases(visitor: AliasVisitor): AliasReader {
     key += text.slice(from, at);
     if (quoted && at++ >= text.length) visitor.fault?.(line, 'the closing quote of the key is missing');
     if (key === '') visitor.fault?.(line, 'the key is missing');
-    key = foldKey(isAscii(key) ? key : decode(key));
+    key = foldKey(isAscii(key) ? key : decodeText(key));
     if (key === '' || !visitor.wants(key)) return;
     const rest = trim(text.slice(at));
     entry = { key, text: rest.startsWith(':') ? trim(rest.slice(1)) : rest, line, gap: 0, long };
@@ -169,11 +168,11 @@ export function readAliases(visitor: AliasVisitor): AliasReader {
   };
 }
 
-/** Looks keys (as foldKey gives them) up in one pass over a file; the first entry of a key is the one that counts. */
-export interface AliasSearch extends AliasReader {
-  /** Whole once the reader has been told the end, or `isDone`. */
+/** Looks up keys, as foldKey returns them, in one pass over a file. The first entry of a key counts. */
+interface AliasSearch extends AliasReader {
+  /** The list is complete when the reader has been told of the end, or when `isDone` is true. */
   readonly entries: readonly AliasEntry[];
-  /** Nothing further in the file can matter. */
+  /** True if the rest of the file cannot matter. */
   readonly isDone: boolean;
 }
 
@@ -181,7 +180,7 @@ export function searchAliases(keys: Iterable<string>): AliasSearch {
   const missing = new Set(keys);
   const entries: AliasEntry[] = [];
   let pending = 0;
-  const { read, end } = readAliases({
+  const { read, end } = makeAliasReader({
     wants(key) {
       const isFirst = missing.delete(key);
       if (isFirst) pending += 1;

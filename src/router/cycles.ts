@@ -1,22 +1,20 @@
-/**
- * Which addresses redirect, over any number of others, to themselves. Knows only names and arrows.
- */
+/** Finds the addresses that redirect to themselves over any number of others. Knows only names and arrows. */
 
 /**
- * The strongly connected components of a directed graph that hold a cycle: vertex → number of its component. Vertices
- * that lie on no cycle are not in the result. Tarjan's algorithm, in one pass and without recursion: a chain of
- * aliases may be longer than the stack is deep.
+ * Returns the strongly connected components of a directed graph that hold a cycle, as a map from vertex to the number of its
+ * component. Vertices on no cycle are not in it. This is Tarjan's algorithm, in one pass and without recursion, because a chain
+ * of aliases may be longer than the stack is deep.
  */
 export function cyclesOf(arrows: ReadonlyMap<string, ReadonlySet<string>>): ReadonlyMap<string, number> {
   const found = new Map<string, number>();
   const order = new Map<string, number>();
-  /** The earliest vertex that can be reached and is still open. */
+  /** The earliest vertex that can be reached from each vertex and is still open. */
   const low = new Map<string, number>();
   const open: string[] = [];
   const isOpen = new Set<string>();
   let components = 0;
 
-  function enter(vertex: string): Visit {
+  function enter(vertex: string): PathVertex {
     order.set(vertex, order.size);
     low.set(vertex, order.size - 1);
     open.push(vertex);
@@ -41,7 +39,7 @@ export function cyclesOf(arrows: ReadonlyMap<string, ReadonlySet<string>>): Read
     if (order.has(start)) continue;
     const path = [enter(start)];
     while (path.length > 0) {
-      const here = path.at(-1) as Visit;
+      const here = path.at(-1) as PathVertex;
       const next = here.left.next();
       if (next.done) {
         path.pop();
@@ -56,7 +54,7 @@ export function cyclesOf(arrows: ReadonlyMap<string, ReadonlySet<string>>): Read
   return found;
 }
 
-interface Visit {
+interface PathVertex {
   readonly vertex: string;
   readonly left: Iterator<string>;
 }

@@ -1,6 +1,6 @@
 /**
- * What has been answered so far: alias entries, included lists and `~/.forward` files, each parsed once. Grows with
- * each generation of addresses and never changes what it said.
+ * Holds the answers that routing has got so far: alias entries, included lists and `~/.forward` files, each parsed once. It
+ * grows with each generation of addresses and never changes an answer.
  */
 
 import { never } from '../smtp/parsed.ts';
@@ -12,7 +12,7 @@ import type { Answer, ReadList, Unread } from './want.ts';
 export type Found = { readonly kind: 'list'; readonly list: Redirection } | { readonly kind: 'absent' } | Unread;
 
 export interface RoutingData {
-  /** undefined, here and below: not asked yet. */
+  /** Here and below: undefined if nobody has asked yet. */
   alias(file: string, key: string): Found | undefined;
   /** `by`: the list that includes it. */
   include(file: string, by: string): Found | undefined;
@@ -24,10 +24,10 @@ export interface RoutingData {
 export const LONGEST_LIST = 1024 * 1024;
 
 const ABSENT: Found = { kind: 'absent' };
-/** No path has a NUL. */
+/** A NUL separates the two, because no path has one. */
 const pair = (file: string, by: string): string => `${file}\0${by}`;
 
-export function routingData(): RoutingData {
+export function makeRoutingData(): RoutingData {
   const aliases = new Map<string, Map<string, Found>>();
   const includes = new Map<string, Found>();
   const forwards = new Map<string, Found>();
@@ -74,23 +74,23 @@ function listOfText({ file, text }: ReadList): Found {
   return { kind: 'list', list: parseRedirection(text, file) };
 }
 
-/** Exim and Sieve tell their filters by the first line; to read one as a list would send mail to its words. */
+/** Exim and Sieve recognize a filter by its first line. If a filter were read as a list, mail would go to its words. */
 function listOfForward(got: ReadList): Found {
   if (/^#\s*(exim|sieve)\s+filter/i.test(got.text))
     return { kind: 'unreadable', detail: `${got.file} is a filter; only a list of addresses is read` };
   const found = listOfText(got);
   if (found.kind !== 'list') return found;
   const items = found.list.items.map((item) =>
-    item.kind === 'include' ? { ...item, ...NO_INCLUDE } : got.isPrivate ? hidden(item) : item,
+    item.kind === 'include' ? { ...item, ...NO_INCLUDE } : got.isPrivate ? hideWords(item) : item,
   );
   return { kind: 'list', list: { ...found.list, items } };
 }
 
-/** Whose mail is redirected reads with other rights than whoever redirects it. */
+/** An include is refused because the owner of a `.forward` may not have the rights of the user who runs this. */
 const NO_INCLUDE = { kind: 'fault', detail: 'a .forward includes no file' } as const;
 
-/** The item without its words. */
-function hidden(item: RedirectionItem): RedirectionItem {
+/** Returns the item without its words. */
+function hideWords(item: RedirectionItem): RedirectionItem {
   if (item.kind === 'fault') return { ...item, detail: 'this is not an address' };
   if (item.kind === 'fail' || item.kind === 'defer') return { ...item, detail: '' };
   return item.kind === 'local' ? { ...item, target: item.target.startsWith('|') ? 'a program' : 'a file' } : item;

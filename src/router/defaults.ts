@@ -1,6 +1,6 @@
 /**
- * The routers that are asked, from what is configured: those that are written, or the alias files; and the smart hosts
- * as the last. Knows nothing of how a configuration is written.
+ * Makes the list of routers from the configuration: the configured routers, or one for each alias file, and the smart hosts as
+ * the last router. Knows nothing of how a configuration is written.
  */
 
 import type { RouterDefinition } from './route.ts';

@@ -1,48 +1,48 @@
 /**
- * Header fields that a route adds: their form, and the names in braces that stand for parts of the address. Knows
- * nothing of the message they go into (`src/message`).
+ * Header fields that a route adds: their form, and the names in braces that stand for parts of the address. Knows nothing of
+ * the message that they go into (`src/message`).
  */
 
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { type ForwardPath, printMailbox, printPath, type ReversePath } from '../smtp/path.ts';
 
 /**
- * The closed set of names: `{local_part}` and `{domain}` of the final recipient, `{address}` both, `{sender}` the
+ * These are all names: `{local_part}` and `{domain}` of the final recipient, `{address}` for both, `{sender}` for the
  * reverse-path without brackets (empty for the null reverse-path). `{{` and `}}` stand for a brace.
  */
-const NAMES = ['local_part', 'domain', 'address', 'sender'] as const;
-type Name = (typeof NAMES)[number];
+const PLACEHOLDERS = ['local_part', 'domain', 'address', 'sender'] as const;
+type Name = (typeof PLACEHOLDERS)[number];
 const BRACES = /\{\{|\}\}|\{([a-z_]+)\}/g;
-/** RFC 5322 §2.2: printable US-ASCII but the colon. */
+/** RFC 5322 §2.2: printable US-ASCII except the colon. */
 const FIELD_NAME = /^[!-9;-~]+$/;
 
-/** What is wrong with an item of `headers_add`, as a sentence; null when it can be used. */
-export function badAddition(field: string): string | null {
+/** Says in a sentence why an item of `headers_add` cannot be used; null if it can. */
+export function whyNotAddable(field: string): string | null {
   const names = [...field.matchAll(BRACES)].flatMap(([, name]) => name ?? []);
-  const unknown = names.find((name) => !isName(name));
-  if (unknown === undefined) return badField(field);
-  return `{${unknown}} is not known; there are ${NAMES.map((name) => `{${name}}`).join(', ')}, and {{ for a brace`;
+  const unknown = names.find((name) => !isKnownName(name));
+  if (unknown === undefined) return whyNoField(field);
+  return `{${unknown}} is not known; there are ${PLACEHOLDERS.map((name) => `{${name}}`).join(', ')}, and {{ for a brace`;
 }
 
-function badField(field: string): string | null {
+function whyNoField(field: string): string | null {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this line looks for.
   if (/[\u0000-\u0008\u000a-\u001f\u007f]/.test(field)) return 'a header field may hold no line end, NUL or other control character';
   return FIELD_NAME.test(field.slice(0, Math.max(0, field.indexOf(':')))) ? null : `"${field}" is no header field: write "Name: value"`;
 }
 
-/** What is wrong with an item of `headers_remove`, as a sentence; null when it can be used. */
-export function badRemoval(name: string): string | null {
+/** Says in a sentence why an item of `headers_remove` cannot be used; null if it can. */
+export function whyNotRemovable(name: string): string | null {
   return FIELD_NAME.test(name) ? null : `"${name}" is no name of a header field`;
 }
 
-/** True if the field is not the same for every address. */
+/** True if the field may differ from address to address. */
 export function hasNames(field: string): boolean {
   return /\{[a-z_]+\}/.test(field);
 }
 
 /**
- * Puts the address into the field. Local-parts stand in their quoted form where they need one. Mailboxes that were
- * parsed (`smtp/path.ts`) hold no control character; the result is checked all the same, as it becomes one header field.
+ * Puts the address into the field, local-parts in quotes where they need them. A parsed mailbox (`smtp/path.ts`) holds no
+ * control character; the result is checked all the same, because it must be one header field.
  */
 export function expandField(field: string, path: ForwardPath, reversePath: ReversePath): Parsed<string> {
   const values: Record<string, string> = {
@@ -51,11 +51,11 @@ export function expandField(field: string, path: ForwardPath, reversePath: Rever
     address: printMailbox(path),
     sender: printPath(reversePath).slice(1, -1),
   } satisfies Record<Name, string>;
-  const bad = badAddition(field);
+  const bad = whyNotAddable(field);
   if (bad !== null) return unparsed(bad);
   const expanded = field.replace(BRACES, (text, name?: string) => (name === undefined ? (text[0] as string) : (values[name] as string)));
-  const broken = badField(expanded);
+  const broken = whyNoField(expanded);
   return broken === null ? parsed(expanded) : unparsed(broken);
 }
 
-const isName = (name: string): name is Name => (NAMES as readonly string[]).includes(name);
+const isKnownName = (name: string): name is Name => (PLACEHOLDERS as readonly string[]).includes(name);

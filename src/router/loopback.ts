@@ -1,21 +1,21 @@
 /**
- * Which smart hosts are this very host by the way they are written: TLS is off by default there, credentials may go in
- * clear, EXTERNAL needs no certificate. Asks nobody. A name that DNS or /etc/hosts leads to a loopback address is no such
- * host, because whoever answers for the name chose the address.
+ * Decides from the way a smart host is written whether it is this very host: then TLS is off by default, credentials may go in
+ * clear, and EXTERNAL needs no certificate. Looks up no name: a name that DNS or /etc/hosts leads to a loopback address does
+ * not count, because whoever answers for the name chose the address.
  */
 
 import { isIPv4, isIPv6 } from '../smtp/path.ts';
 import type { Smarthost } from './smarthost.ts';
 
-/** Records of /MX and /SRV are answers of DNS, and behind a proxy a loopback address is the proxy's own. */
+/** DNS answers /MX and /SRV, so what it names does not count; and behind a proxy a loopback address is the proxy's own. */
 export function isWrittenAsLoopback({ scheme, host, expand, link }: Pick<Smarthost, 'scheme' | 'host' | 'expand' | 'link'>): boolean {
   if (scheme === 'unix') return true;
   return expand === 'none' && !link?.proxy && isLoopback(host);
 }
 
 /**
- * A name, or an IP address without brackets. RFC 6761 §6.3 reserves `localhost` and every name below it; other names that
- * hosts files give to loopback (`localhost.localdomain`, `ip6-localhost`) are reserved by nothing.
+ * `host` is a name, or an IP address without brackets. RFC 6761 §6.3 reserves `localhost` and every name below it. Nothing
+ * reserves the other names that hosts files give to loopback (`localhost.localdomain`, `ip6-localhost`).
  */
 export function isLoopback(host: string): boolean {
   if (isIPv4(host)) return host.startsWith('127.'); // RFC 1122 §3.2.1.3 (g)
@@ -23,7 +23,7 @@ export function isLoopback(host: string): boolean {
   return /(^|\.)localhost\.?$/i.test(host);
 }
 
-/** `::1` (RFC 4291 §2.5.3), or 127.0.0.0/8 mapped (RFC 4291 §2.5.5.2): sockets of both families show IPv4 addresses so. */
+/** `::1` (RFC 4291 §2.5.3), or 127.0.0.0/8 mapped (RFC 4291 §2.5.5.2), because sockets of both families show IPv4 addresses so. */
 function isLoopbackOf6(groups: readonly number[]): boolean {
   const [fifth, seventh, eighth] = [groups[5], groups[6] as number, groups[7]];
   if (groups.slice(0, 5).some((group) => group !== 0)) return false;

@@ -1,19 +1,18 @@
 /**
- * The `manualroute` router: takes an address for its list of smart hosts. Looks no host up; that is done at the
- * attempt (`src/submit`).
+ * The `manualroute` router: accepts an address for its list of smart hosts. Looks up no host; `src/submit` does so at the
+ * attempt.
  */
 
 import type { ForwardPath } from '../smtp/path.ts';
 import { expandField, hasNames } from './headers.ts';
 import { readPreconditions } from './match.ts';
-import type { Surroundings } from './redirect.ts';
-import type { ManualrouteDefinition, Route, RouteResult, Router } from './route.ts';
+import type { ManualrouteDefinition, Route, RouteResult, Router, RouterFacts } from './route.ts';
 import { printSmarthost } from './smarthost.ts';
 
-/** `order` gives a permutation of 0…n-1, the same for every recipient of the message. */
-export function manualrouteRouter(
+/** `order` returns a permutation of 0…n-1, the same for every recipient of the message. */
+export function makeManualrouteRouter(
   definition: ManualrouteDefinition,
-  surroundings: Surroundings,
+  surroundings: RouterFacts,
   order: (n: number) => readonly number[],
 ): Router {
   const { name, hosts, randomize, errorsTo, changes } = definition;

@@ -1,22 +1,21 @@
-/**
- * A router's preconditions: is this address one it looks at? Knows nothing of what the router then does.
- */
+/** Checks a router's preconditions: whether it looks at an address. Knows nothing of what the router then does. */
 import { type ForwardPath, printMailbox, type ReversePath } from '../smtp/path.ts';
 import type { Preconditions, RouteResult } from './route.ts';
 
-/** The content of a local-part, without the quotes that it needs on the wire. RFC 5321 §4.1.2 */
+/** Returns the content of a local-part without the quotes that it needs on the wire. RFC 5321 §4.1.2 */
 export function localPartContent(localPart: string): string {
   return localPart.startsWith('"') ? localPart.slice(1, -1).replace(/\\(.)/gs, '$1') : localPart;
 }
 
-const skipped = (detail: string): RouteResult => ({ kind: 'skipped', detail });
-const DOMAIN = skipped('not for this domain');
-const LOCAL_PART = skipped('not for this local part');
-const SENDER = skipped('not for this sender');
+const skipFor = (detail: string): RouteResult => ({ kind: 'skipped', detail });
+const DOMAIN = skipFor('not for this domain');
+const LOCAL_PART = skipFor('not for this local part');
+const SENDER = skipFor('not for this sender');
 
 /**
- * Prepares the preconditions for many addresses: why the router does not look at one, or null when it does. `ours` are the domains that '@' stands for, in lower case. Nothing here
- * regards case: RFC 5321 §2.4 leaves that of local-parts to the host that owns them, and here that is us.
+ * Prepares the preconditions for many addresses. The result says why the router does not look at an address, or null if it
+ * does. `ours` are the domains, in lower case, that '@' stands for. Case never counts here, because
+ * RFC 5321 §2.4 leaves the case of local-parts to the host that owns them, and we are that host.
  */
 export function readPreconditions(
   { domains, localParts, senders }: Preconditions,
@@ -34,7 +33,7 @@ export function readPreconditions(
   };
 }
 
-/** A bare local-part's domain is '': it is ours, because nobody else's address can be written so. */
+/** A bare local-part has the domain ''. It is ours, because nobody else's address can be written so. */
 function matchDomains(patterns: readonly string[], ours: readonly string[]): (domain: string) => boolean {
   const exact = new Set<string>();
   const suffixes: string[] = [];
@@ -50,7 +49,7 @@ function matchDomains(patterns: readonly string[], ours: readonly string[]): (do
   };
 }
 
-/** The null reverse-path is nobody's: only `*` and an empty list let it pass. RFC 5321 §4.5.5 */
+/** The null reverse-path belongs to nobody, so only `*` and an empty list let it pass. RFC 5321 §4.5.5 */
 function matchesSender(pattern: string, reversePath: ReversePath): boolean {
   if (pattern === '*') return true;
   if (reversePath === null) return false;

@@ -1,6 +1,9 @@
-/** The name that somebody may have meant who wrote another. Knows no list of names. */
+/** Finds the name that somebody may have meant who wrote another. Knows no list of names. */
 
-/** The name with the least edits to `written`, without regard to case; `near`: so few that it may be meant. `names` is not empty. */
+/**
+ * Returns the name that is the fewest edits away from `written`, without regard to case. `near`: the edits are so few that the
+ * name may be meant. `names` is not empty.
+ */
 export function nearest(written: string, names: readonly string[]): { readonly name: string; readonly near: boolean } {
   let best = '';
   let least = Infinity;
@@ -11,7 +14,7 @@ export function nearest(written: string, names: readonly string[]): { readonly n
   return { name: best, near: least <= Math.max(2, Math.floor(best.length / 3)) };
 }
 
-/** Edits (insert, drop, replace, swap neighbours) that lead from one word to the other. */
+/** Counts the edits (insert, drop, replace, swap neighbours) that lead from one word to the other. */
 export function distance(a: string, b: string): number {
   let before: number[] = [];
   let last = Array.from({ length: b.length + 1 }, (_, j) => j);

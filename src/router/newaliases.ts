@@ -2,7 +2,7 @@
  * Checks alias files without routing anything: for `newaliases`, which has no database to build. Reads them with the
  * same readers that routing uses.
  */
-import { type AliasReader, readAliases } from './aliases.ts';
+import { type AliasReader, makeAliasReader } from './aliases.ts';
 import { listOfEntry } from './data.ts';
 import { parseRedirection, printPlace, type Redirection } from './redirection.ts';
 
@@ -52,7 +52,7 @@ export function checkAliases(): AliasCheck {
     includes,
     aliases(file) {
       const lines = new Map<string, number>();
-      return readAliases({
+      return makeAliasReader({
         wants: () => true,
         take(entry) {
           const first = lines.get(entry.key);

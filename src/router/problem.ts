@@ -1,6 +1,6 @@
 /**
- * A routing problem as one sentence, in the words of Exim's `mua_wrapper` where it has them. Knows nothing of where
- * it is printed.
+ * Prints a routing problem as one sentence, in the words of Exim's `mua_wrapper` where it has them. Knows nothing of where it
+ * is printed.
  */
 import { printMailbox } from '../smtp/path.ts';
 import { printable, utf8 } from '../smtp/text.ts';
@@ -13,10 +13,10 @@ const YIELDED = {
   'local delivery': 'a local delivery',
 } as const;
 
-/** Problems that are told: whoever mends these looks again. */
+/** More problems are only counted, because whoever mends the first ones looks again. */
 const MOST_PROBLEMS = 100;
 
-/** The sentences of the first of them, and how many more there are. */
+/** Returns the sentences of the first problems, and how many more there are. */
 export function printProblems(problems: readonly RoutingProblem[]): readonly string[] {
   const sentences = problems.slice(0, MOST_PROBLEMS).map(printProblem);
   const others = problems.length - sentences.length;
@@ -37,5 +37,5 @@ export function printProblem(problem: RoutingProblem): string {
   return clean(`routing ${printMailbox(address)} yielded ${YIELDED[kind]}${reason === '' ? '' : `: ${reason}`}${way}`);
 }
 
-/** Reasons are text from files: what a terminal would obey in them is shown instead. 4,000 characters hold any chain. */
+/** Reasons are text from files, so characters that a terminal would obey are made visible. 4,000 characters hold any chain. */
 const clean = (text: string): string => printable(utf8(text), 4000);

@@ -1,33 +1,23 @@
 /**
- * The `redirect` router: replaces an address by those that an alias file, an inline table or a `~/.forward` gives for
- * its local-part. Reads no file: what it does not know yet it asks for.
+ * The `redirect` router: replaces an address by the addresses that an alias file, an inline table or a `~/.forward` has for its
+ * local-part. Reads no file: it returns the questions that it cannot answer yet.
  */
 
-import type { ForwardPath, ReversePath } from '../smtp/path.ts';
-import { qualify } from '../smtp/path.ts';
+import { type ForwardPath, qualify, withDomain } from '../smtp/path.ts';
 import { foldKey } from './aliases.ts';
 import type { Found, RoutingData } from './data.ts';
 import { localPartContent, readPreconditions } from './match.ts';
 import { parseRedirection, printPlace, type Redirection, type RedirectionItem } from './redirection.ts';
-import type { RedirectDefinition, RouteResult, Router } from './route.ts';
+import type { RedirectDefinition, RouteResult, Router, RouterFacts } from './route.ts';
 import type { Want } from './want.ts';
 
-/** What a router has to know of the message and of this host. */
-export interface Surroundings {
-  /** Domains that '@' stands for. */
-  readonly ours: readonly string[];
-  /** For bare addresses in lists; '' leaves them bare. */
-  readonly qualifyRecipient: string;
-  readonly reversePath: ReversePath;
-}
-
-/** Exim sets no limit of its own to nested lists; ten levels are more than any mailing list has. */
+/** Exim has no limit for nested lists; ten levels are more than any mailing list has. */
 const DEEPEST_INCLUDE = 10;
 
-export function redirectRouter(definition: RedirectDefinition, surroundings: Surroundings): Router {
+export function makeRedirectRouter(definition: RedirectDefinition, surroundings: RouterFacts): Router {
   const { name, file } = definition;
   const precondition = readPreconditions(definition, surroundings.ours, surroundings.reversePath);
-  const inline = definition.data === null ? null : inlineLists(name, definition.data);
+  const inline = definition.data === null ? null : readInlineLists(name, definition.data);
 
   function route(path: ForwardPath, data: RoutingData): RouteResult {
     const unmet = precondition(path);
@@ -39,7 +29,7 @@ export function redirectRouter(definition: RedirectDefinition, surroundings: Sur
     return found === undefined ? { kind: 'wanting', wants: [{ kind: 'forward', user }] } : follow(found, path, data);
   }
 
-  /** The key's entry, else that of the default key. */
+  /** Follows the entry of the key, else the entry of the default key. */
   function lookUp(key: string, path: ForwardPath, data: RoutingData): RouteResult {
     const found = data.alias(file, key);
     const fallback = data.alias(file, '*');
@@ -65,11 +55,11 @@ export function redirectRouter(definition: RedirectDefinition, surroundings: Sur
     return nulls > 0 ? { kind: 'discarded', detail: `/dev/null at ${place}` } : { kind: 'declined', detail: `${place} gives no address` };
   }
 
-  /** Adds the list's targets; an item that decides for the whole address ends it. `open` are the included files around it. */
+  /** Adds the targets of the list, until an item decides for the whole address. `open` are the included files around the list. */
   function gather(list: Redirection, path: ForwardPath, open: readonly string[], into: Gathered): RouteResult | null {
     for (const item of list.items) {
       const decided = item.kind === 'include' ? include(item, list, path, open, into) : add(item, list, path, into);
-      // What decides here may be overruled by an item before it that is not known yet.
+      // An item before it that is not known yet may overrule this decision.
       if (decided !== null) return into.wants.length > 0 ? { kind: 'wanting', wants: into.wants } : decided;
     }
     return null;
@@ -86,7 +76,7 @@ export function redirectRouter(definition: RedirectDefinition, surroundings: Sur
         into.to.push(qualify(item.mailbox, definition.qualifyPreserveDomain ? path.domain : surroundings.qualifyRecipient));
         return null;
       case 'own':
-        into.to.push({ localPart: item.localPart, domain: path.domain });
+        into.to.push(withDomain(item.mailbox, path.domain));
         return null;
       case 'local':
         into.locals.push(`${item.target}, by ${printPlace(list, item.line)}`);
@@ -116,7 +106,7 @@ export function redirectRouter(definition: RedirectDefinition, surroundings: Sur
   ): RouteResult | null {
     const refuse = (detail: string): RouteResult => ({ kind: 'deferred', detail: `${printPlace(list, item.line)}: ${detail}` });
     if (open.includes(item.file)) return refuse(`${item.file} includes itself`);
-    // A second time it could only add duplicates.
+    // The same file could only add duplicates.
     if (into.files.has(item.file)) return null;
     if (open.length === DEEPEST_INCLUDE) return refuse(`:include: is nested more than ${DEEPEST_INCLUDE} deep`);
     const found = into.data.include(item.file, list.source);
@@ -141,14 +131,14 @@ interface Gathered {
   readonly locals: string[];
   readonly wants: Want[];
   nulls: number;
-  /** Included files that are all read. */
+  /** Included files whose items have all been added. */
   readonly files: Set<string>;
 }
 
 const NOT_THERE: RouteResult = { kind: 'declined', detail: 'no entry' };
 
-/** The lists of an inline table by folded key, each parsed when first asked for. */
-function inlineLists(name: string, table: Readonly<Record<string, string>>): (key: string) => Found {
+/** Returns the lists of an inline table by folded key; each is parsed when it is first needed. */
+function readInlineLists(name: string, table: Readonly<Record<string, string>>): (key: string) => Found {
   const texts = new Map<string, string>();
   for (const [key, text] of Object.entries(table)) if (!texts.has(foldKey(key))) texts.set(foldKey(key), text);
   const lists = new Map<string, Found>();

@@ -1,15 +1,15 @@
 /**
- * The redirection list: what an alias, a `:include:` file or a `~/.forward` says instead of an address. Reads text
- * into items; knows neither the address that is redirected nor any file.
+ * Parses the redirection list: the text that an alias, a `:include:` file or a `~/.forward` has instead of an address. Knows
+ * neither the address that is redirected nor any file.
  */
 
 import { type Parsed, parsed } from '../smtp/parsed.ts';
 import { type Mailbox, parseMailbox } from '../smtp/path.ts';
 
-export type RedirectionTarget =
+type RedirectionTarget =
   | { readonly kind: 'mailbox'; readonly mailbox: Mailbox }
-  /** `\user`: qualified with the domain of the address that is redirected. */
-  | { readonly kind: 'own'; readonly localPart: string }
+  /** `\user`: it gets the domain of the address that is redirected. */
+  | { readonly kind: 'own'; readonly mailbox: Mailbox }
   | { readonly kind: 'include'; readonly file: string }
   | { readonly kind: 'fail' | 'defer'; readonly detail: string }
   | { readonly kind: 'blackhole' | 'unknown' | 'null' }
@@ -18,30 +18,30 @@ export type RedirectionTarget =
 
 export type RedirectionItem = RedirectionTarget & { readonly line: number };
 
-/** A list and where it stands, for error texts. */
+/** A list, and its place for error texts. */
 export interface Redirection {
-  /** An absolute path, or what stands for one: `data.root of internal`. */
+  /** An absolute path, or for an inline table its key: `data.root of internal`. */
   readonly source: string;
-  /** Of its first line, from 1. */
+  /** The number of its first line, from 1. */
   readonly line: number;
-  /** In their order; a fault is an item, because what stands before it may decide without it. */
+  /** The items in their order. A fault is an item, too, because an item before it may decide without it. */
   readonly items: readonly RedirectionItem[];
 }
 
-/** Ten times the longest address that `smtp/path.ts` takes; commands and reasons fit as well. */
+/** Ten times the longest address that `smtp/path.ts` accepts; commands and reasons fit as well. */
 const LONGEST_ITEM = 10_000;
 
-/** `file:line` of an item; an inline list is one line. */
+/** Returns `file:line` of an item; an inline list is one line. */
 export function printPlace(list: Redirection, line: number): string {
   return list.source.startsWith('/') ? `${list.source}:${line}` : list.source;
 }
 
 /**
- * Parses a list. Items are separated by commas, and by newlines too unless `joined`: in an alias file's entry a newline
- * is a blank that only ends a comment. `#` where an item could begin starts a comment.
+ * Parses a list. Commas separate items, and newlines do so unless `joined`: in the entry of an alias file a newline is a blank,
+ * except that it ends a comment. `#` where an item could begin starts a comment.
  *
- * Deviation: Exim joins the lines of an entry first, so that there a comment after a comma hides all lines that follow,
- * and with them recipients.
+ * Deviation: Exim joins the lines of an entry first, so there a comment after a comma hides all following lines and the
+ * recipients in them.
  */
 export function parseRedirection(text: string, source: string, line = 1, joined = false): Redirection {
   const items: RedirectionItem[] = [];
@@ -61,7 +61,7 @@ export function parseRedirection(text: string, source: string, line = 1, joined 
       end = !isReason ? endOfItem(text, at, joined) : joined ? text.length : endOfLine(text, at);
       const raw = text.slice(at, end);
       const target =
-        raw.length > LONGEST_ITEM ? TOO_LONG : readItem(raw.includes('\n') ? raw.replace(/\s*\n\s*/g, ' ').trim() : raw.trim());
+        raw.length > LONGEST_ITEM ? ITEM_TOO_LONG : readItem(raw.includes('\n') ? raw.replace(/\s*\n\s*/g, ' ').trim() : raw.trim());
       if (target !== null) items.push({ ...target, line: here });
       for (let i = raw.indexOf('\n'); i >= 0; i = raw.indexOf('\n', i + 1)) here += 1;
     }
@@ -70,7 +70,7 @@ export function parseRedirection(text: string, source: string, line = 1, joined 
   return { source, line, items };
 }
 
-const TOO_LONG = { kind: 'fault', detail: `an item is longer than ${LONGEST_ITEM} characters` } as const;
+const ITEM_TOO_LONG = { kind: 'fault', detail: `an item is longer than ${LONGEST_ITEM} characters` } as const;
 const isSpace = (c: string): boolean => c === ' ' || (c >= '\t' && c <= '\r');
 
 function endOfLine(text: string, from: number): number {
@@ -78,7 +78,7 @@ function endOfLine(text: string, from: number): number {
   return end < 0 ? text.length : end;
 }
 
-/** Where the item that begins at `from` ends: a separator outside quotes, comments and angle brackets. */
+/** Returns the end of the item that begins at `from`: a separator outside quotes, comments and angle brackets. */
 function endOfItem(text: string, from: number, joined: boolean): number {
   // Parentheses and angle brackets mean nothing in a command.
   const plain = text[from] === '/' || text[from] === '|';
@@ -102,12 +102,12 @@ function endOfItem(text: string, from: number, joined: boolean): number {
   return text.length;
 }
 
-/** One item without the blanks around it; null for one that is only a comment. */
+/** Reads one item without the blanks around it; null if it is only a comment. */
 function readItem(text: string): RedirectionTarget | null {
   const whole = /^"((?:[^"\\]|\\.)*)"$/s.exec(text);
   if (whole !== null) {
     const inside = (whole[1] as string).replace(/\\(.)/gs, '$1').trim();
-    // An item that is quoted as a whole is read without its quotes, unless only they make it a local-part.
+    // The quotes around a whole item are dropped, unless only they make it a local-part.
     const target = readBare(inside);
     return target?.kind === 'fault' && !/^[:/|\\]/.test(inside) ? readBare(text) : target;
   }
@@ -129,7 +129,7 @@ function readBare(text: string): RedirectionTarget | null {
   const mailbox = readMailbox(own ? text.slice(1) : text);
   if (!mailbox.ok) return { kind: 'fault', detail: `${mailbox.detail} (in "${text}")` };
   if (mailbox.value === null) return null;
-  if (own && mailbox.value.domain === '') return { kind: 'own', localPart: mailbox.value.localPart };
+  if (own && mailbox.value.domain === '') return { kind: 'own', mailbox: mailbox.value };
   return { kind: 'mailbox', mailbox: mailbox.value };
 }
 
@@ -141,7 +141,7 @@ function readSpecial(word: string, rest: string): RedirectionTarget {
   return { kind: 'include', file: rest };
 }
 
-/** An RFC 5322 §3.4 mailbox: display name and comments are dropped. null when nothing but comments is there. */
+/** Reads an RFC 5322 §3.4 mailbox without its display name and comments; null if there are only comments. */
 function readMailbox(text: string): Parsed<Mailbox | null> {
   const bare = withoutComments(text);
   if (!bare.ok) return bare;
@@ -150,7 +150,7 @@ function readMailbox(text: string): Parsed<Mailbox | null> {
   return parseMailbox(angle === null ? bare.value : (angle[2] as string));
 }
 
-/** RFC 5322 §3.2.2: comments nest, and a backslash in them quotes. Blanks around an unquoted `@` go as well. */
+/** RFC 5322 §3.2.2: comments nest, and a backslash quotes within them. Blanks around an unquoted `@` go, too. */
 function withoutComments(text: string): Parsed<string> {
   if (!/["(]/.test(text)) return parsed(text.replace(/\s*@\s*/g, '@'));
   let out = '';

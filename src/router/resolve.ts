@@ -1,28 +1,38 @@
 /**
- * From the addresses of a message to its final recipients and the one route that all of them share. Asks the routers
- * in their order for each address, follows redirects, drops duplicates, ends loops. Pure: what files say is asked for
- * in steps, one batch for each generation of addresses, and answered by the caller.
+ * Leads from the addresses of a message to its final recipients and the one route that all of them share. Asks the routers in
+ * their order for each address, follows redirects, drops duplicates, ends loops. Pure: it asks its caller for the text of
+ * files, with one batch of questions for each generation of addresses.
  */
 
 import { type ForwardPath, mailboxKey, qualify, type ReversePath } from '../smtp/path.ts';
 import { agree, type RoutedTo } from './agree.ts';
 import { cyclesOf } from './cycles.ts';
-import { type RoutingData, routingData } from './data.ts';
-import { manualrouteRouter } from './manualroute.ts';
-import { redirectRouter, type Surroundings } from './redirect.ts';
-import type { Route, RoutedRecipient, RouteResult, Router, RouterDefinition, RoutingNode, RoutingProblem, RoutingStep } from './route.ts';
+import { makeRoutingData, type RoutingData } from './data.ts';
+import { makeManualrouteRouter } from './manualroute.ts';
+import { makeRedirectRouter } from './redirect.ts';
+import type {
+  Route,
+  RoutedRecipient,
+  RouteResult,
+  Router,
+  RouterDefinition,
+  RouterFacts,
+  RoutingNode,
+  RoutingProblem,
+  RoutingStep,
+} from './route.ts';
 import type { Answer, Want } from './want.ts';
 
-/** What is the same for all recipients of a message. */
-export interface RoutingRules extends Surroundings {
-  /** As they are asked (`withDefaults`). */
+/** The part of the question that is the same for all recipients of a message. */
+interface RoutingRules extends RouterFacts {
+  /** In the order in which they are asked (`withDefaults`). */
   readonly routers: readonly RouterDefinition[];
-  /** A permutation of 0…n-1 for `randomize`; asked at most once for each n. */
+  /** Returns a permutation of 0…n-1 for `randomize`; it is called at most once for each n. */
   readonly shuffle: (n: number) => readonly number[];
 }
 
-export interface RoutingQuestion extends RoutingRules {
-  /** As the caller gave them, in order; bare ones are qualified with `qualifyRecipient`. */
+interface RoutingQuestion extends RoutingRules {
+  /** The recipients as the caller gave them, in order; bare ones are qualified with `qualifyRecipient`. */
   readonly recipients: readonly ForwardPath[];
 }
 
@@ -31,11 +41,11 @@ export interface RoutingDone {
   readonly reversePath: ReversePath;
   /** In the order of the tree, without duplicates. */
   readonly recipients: readonly RoutedRecipient[];
-  /** What `:blackhole:` and `/dev/null` took; `path` is the address whose list said so. */
+  /** The addresses that `:blackhole:` and `/dev/null` took; `path` is the address whose list said so. */
   readonly discarded: readonly RoutedRecipient[];
-  /** null if there is a problem, and if there is no recipient (left). */
+  /** null if there is a problem, or if no recipient is left. */
   readonly route: Route | null;
-  /** Not empty: nothing may be sent, to nobody. */
+  /** If there is one, nothing may be sent to anybody. */
   readonly problems: readonly RoutingProblem[];
   /** One node for each address of the question. */
   readonly tree: readonly RoutingNode[];
@@ -43,44 +53,44 @@ export interface RoutingDone {
 
 export type RoutingAnswer =
   | RoutingDone
-  /** Every want is to be answered; answers are never asked for twice. */
+  /** The caller answers every want; no want comes twice. */
   | { readonly kind: 'needs'; readonly wants: readonly Want[]; resume(answers: readonly Answer[]): RoutingAnswer };
 
 /** Exim's limit, `route.c`: "more than 100 ancestors". */
 const MOST_GENERATIONS = 100;
-/** Ways of different ancestry to one address of a loop; a loop of eight that all name each other has 128. */
+/** The most ways of different ancestry to one address of a loop; a loop of eight addresses that all name each other has 128. */
 const MOST_WAYS = 256;
 /**
- * What a message may spend on addresses that it has met before; those that are new cost nothing, as many as there are. Twenty
- * lists of fifty thousand members, all the same, cost two million, a loop of eight that all name each other one. All three are
- * a few seconds' work.
+ * The most steps that a message may spend on addresses that it has met before; new addresses cost nothing, however many there
+ * are. Twenty lists of the same fifty thousand members cost two million steps, a loop of eight addresses that all name each
+ * other costs one million. Three million steps take a few seconds.
  */
 const MOST_STEPS = 3_000_000;
-/** Each recipient that was given may lead to so many more that others lead to, too. */
+/** Each given recipient adds so many steps, because it may lead to that many addresses that others lead to, too. */
 const STEPS_EACH = 100;
-/** An address of a loop is compared with each of its ancestors, and what it met is kept. */
+/** An address of a loop costs more, because it is compared with each of its ancestors and they are kept. */
 const STEPS_BACK = 10;
 
-/** The first step. The same question and answers always give the same result. */
+/** Takes the first step. The same question and answers always give the same result. */
 export function startRouting(question: RoutingQuestion): RoutingAnswer {
   return prepareRouting(question)(question.recipients);
 }
 
 /**
- * As startRouting, for the recipients of one message that become known one after another: the routers are made once,
- * and nothing else is kept from one question to the next.
+ * As startRouting, for recipients of one message that become known one after another. It makes the routers once, and keeps
+ * nothing else from one question to the next.
  */
 export function prepareRouting(rules: RoutingRules): (recipients: readonly ForwardPath[]) => RoutingAnswer {
-  const routers = routersOf(rules);
+  const routers = makeRouters(rules);
   return (recipients) =>
-    advance({ ...rules, recipients }, routers, routingData(), {
+    routeOn({ ...rules, recipients }, routers, makeRoutingData(), {
       arrows: new Map(),
       count: 0,
       left: MOST_STEPS + STEPS_EACH * recipients.length,
     });
 }
 
-function routersOf(rules: RoutingRules): readonly Router[] {
+function makeRouters(rules: RoutingRules): readonly Router[] {
   const orders = new Map<number, readonly number[]>();
   const order = (n: number): readonly number[] => {
     const known = orders.get(n) ?? rules.shuffle(n);
@@ -88,18 +98,18 @@ function routersOf(rules: RoutingRules): readonly Router[] {
     return known;
   };
   return rules.routers.map((definition) =>
-    definition.driver === 'redirect' ? redirectRouter(definition, rules) : manualrouteRouter(definition, rules, order),
+    definition.driver === 'redirect' ? makeRedirectRouter(definition, rules) : makeManualrouteRouter(definition, rules, order),
   );
 }
 
-/** Who was redirected to whom, by folded address, and how many arrows that are, which grows from pass to pass; and what is left of the steps. */
+/** The redirects of all passes by folded address, how many there are, and how many steps are left. */
 interface Redirects {
   readonly arrows: Map<string, Set<string>>;
   count: number;
   left: number;
 }
 
-function advance(question: RoutingQuestion, routers: readonly Router[], data: RoutingData, redirects: Redirects): RoutingAnswer {
+function routeOn(question: RoutingQuestion, routers: readonly Router[], data: RoutingData, redirects: Redirects): RoutingAnswer {
   for (;;) {
     const before = redirects.count;
     const found = explore(question, routers, data, redirects);
@@ -109,18 +119,18 @@ function advance(question: RoutingQuestion, routers: readonly Router[], data: Ro
         wants: found.wants,
         resume(answers) {
           data.learn(answers);
-          return advance(question, routers, data, redirects);
+          return routeOn(question, routers, data, redirects);
         },
       };
-    // A pass that met new arrows may have met a loop that it did not know of when it dropped duplicates.
+    // A pass that met new arrows may have met a loop that it did not know when it dropped duplicates.
     if (redirects.count === before || cyclesOf(redirects.arrows).size === 0) return conclude(question, found);
   }
 }
 
-/** One address on its way: `router` is the number of the one that redirected it, -1 before. */
-interface Visit {
+/** One address on its way. `router` is the number of the router that redirected it, -1 before that. */
+interface AddressVisit {
   readonly node: { readonly path: ForwardPath; readonly steps: RoutingStep[]; children: readonly RoutingNode[] };
-  readonly parent: Visit | null;
+  readonly parent: AddressVisit | null;
   readonly generation: number;
   readonly folded: string;
   router: number;
@@ -129,34 +139,34 @@ interface Visit {
 interface Explored {
   readonly tree: readonly RoutingNode[];
   readonly wants: readonly Want[];
-  /** Which router took an address, and for what. */
+  /** The router that accepted each address, and its route. */
   readonly accepting: ReadonlyMap<RoutingNode, { readonly router: string; readonly route: Route }>;
 }
 
 /**
- * One pass over all that is known. Breadth first, so that an address is met in its earliest generation and each step
- * asks for all that this generation needs.
+ * Makes one pass over all that is known. It goes breadth first, so that it meets an address in its earliest generation and each
+ * step asks for all that this generation needs.
  *
- * An address that was met before is dropped, with one exception. What becomes of an address depends on its ancestors
- * only where it can meet one of them again, that is on a loop: there each way to it counts as another address. So the
- * recipients are those of Exim, which follows every way and drops duplicates in the end (`list: a, b`, `a: b`, `b: a`
- * leads to a and b), the order of entries does not matter, and the work is in proportion to the number of redirects.
+ * It drops an address that it has met before, with one exception. The result of an address depends on its ancestors only where
+ * it can meet one of them again, which is on a loop: there each way to it counts as another address. So the recipients are the
+ * same as in Exim, which follows every way and drops duplicates in the end (`list: a, b`, `a: b`, `b: a` leads to a and b), the
+ * order of entries does not matter, and the work is in proportion to the number of redirects.
  *
- * Deviation: where loops lie within loops the ways double with each alias, and Exim follows them all; more than
- * MOST_WAYS to one address, or MOST_STEPS in all, are an error here.
+ * Deviation: where loops lie within loops each alias doubles the ways, and Exim follows them all; here more than MOST_WAYS to
+ * one address, or MOST_STEPS in all, are an error.
  */
 function explore(question: RoutingQuestion, routers: readonly Router[], data: RoutingData, redirects: Redirects): Explored {
   const cycles = cyclesOf(redirects.arrows);
   const seen = new Set<string>();
   const ways = new Map<string, number>();
   const ids = new Map<string, number>();
-  const queue: Visit[] = [];
-  const wanted = newWanted();
+  const queue: AddressVisit[] = [];
+  const wanted = collectWants();
   const accepting = new Map<RoutingNode, { readonly router: string; readonly route: Route }>();
-  const unrouteable = unrouteableOf(question);
+  const unrouteable = adviseUnrouteable(question);
   let isSpent = false;
 
-  function enter(path: ForwardPath, parent: Visit | null): RoutingNode {
+  function enter(path: ForwardPath, parent: AddressVisit | null): RoutingNode {
     const generation = parent === null ? 0 : parent.generation + 1;
     const exact = mailboxKey(path);
     const folded = exact.toLowerCase();
@@ -167,8 +177,8 @@ function explore(question: RoutingQuestion, routers: readonly Router[], data: Ro
       isSpent = true;
       return { path, steps, children: NONE };
     }
-    const node: Visit['node'] = { path, steps: [], children: NONE };
-    const visit: Visit = { node, parent, generation, folded, router: -1 };
+    const node: AddressVisit['node'] = { path, steps: [], children: NONE };
+    const visit: AddressVisit = { node, parent, generation, folded, router: -1 };
     const key = loop === undefined ? exact : `${exact} ${ancestryOf(visit, loop)}`;
     if (seen.has(key)) return { path, steps: DUPLICATE, children: NONE };
     seen.add(key);
@@ -176,29 +186,29 @@ function explore(question: RoutingQuestion, routers: readonly Router[], data: Ro
     if (loop !== undefined) {
       const count = (ways.get(folded) ?? 0) + 1;
       ways.set(folded, count);
-      // It is said once of an address.
+      // The address is named once.
       if (count > MOST_WAYS) return { path, steps: count === MOST_WAYS + 1 ? TOO_MANY_WAYS : DUPLICATE, children: NONE };
     }
     queue.push(visit);
     return node;
   }
 
-  /** What of its ancestors an address can meet again: those of its own loop, and who redirected them. */
-  function ancestryOf({ parent }: Visit, loop: number): string {
+  /** Names the ancestors that an address can meet again: those of its own loop, and who redirected them. */
+  function ancestryOf({ parent }: AddressVisit, loop: number): string {
     const met: string[] = [];
     for (let above = parent; above !== null; above = above.parent)
       if (cycles.get(above.folded) === loop) met.push(`${idOf(above.folded)}:${above.router}`);
     return met.sort().join(' ');
   }
 
-  /** Shorter than the address, which stands in many keys. */
+  /** A number is shorter than the address, and it stands in many keys. */
   function idOf(folded: string): number {
     const known = ids.get(folded) ?? ids.size;
     ids.set(folded, known);
     return known;
   }
 
-  function ask(visit: Visit): void {
+  function ask(visit: AddressVisit): void {
     const { node } = visit;
     for (const [i, { name, route }] of routers.entries()) {
       if (hasHandled(i, visit)) {
@@ -219,7 +229,7 @@ function explore(question: RoutingQuestion, routers: readonly Router[], data: Ro
     node.steps.push(unrouteable(node.path));
   }
 
-  function redirect(visit: Visit, router: number, name: string, { to, locals }: Extract<RouteResult, { kind: 'redirected' }>): void {
+  function redirect(visit: AddressVisit, router: number, name: string, { to, locals }: Extract<RouteResult, { kind: 'redirected' }>): void {
     visit.router = router;
     for (const target of locals) visit.node.steps.push({ router: name, kind: 'local delivery', detail: target });
     const known = redirects.arrows.get(visit.folded) ?? new Set();
@@ -240,14 +250,14 @@ function explore(question: RoutingQuestion, routers: readonly Router[], data: Ro
   return { tree, wants: isSpent ? [] : wanted.list(), accepting };
 }
 
-/** Exim's rule: a router is skipped for an address that has an ancestor of the same name which it handled. */
-function hasHandled(router: number, { parent, folded }: Visit): boolean {
+/** Exim's rule: a router is skipped for an address if it has redirected an ancestor with the same name. */
+function hasHandled(router: number, { parent, folded }: AddressVisit): boolean {
   for (let above = parent; above !== null; above = above.parent) if (above.router === router && above.folded === folded) return true;
   return false;
 }
 
 const NONE: readonly RoutingNode[] = [];
-/** Nodes that share their steps: there may be millions. */
+/** Nodes share these steps, because there may be millions of nodes. */
 const DUPLICATE: readonly RoutingStep[] = [{ router: '', kind: 'duplicate', detail: 'met before' }];
 const TOO_DEEP: readonly RoutingStep[] = [
   {
@@ -274,15 +284,15 @@ const TOO_MANY_STEPS: readonly RoutingStep[] = [
 
 export const NO_SMARTHOST = 'no smart host is configured: set smarthosts, or run "nospool init"';
 
-function unrouteableOf({ routers }: RoutingQuestion): (path: ForwardPath) => RoutingStep {
+function adviseUnrouteable({ routers }: RoutingQuestion): (path: ForwardPath) => RoutingStep {
   const hasHosts = routers.some(({ driver }) => driver === 'manualroute');
   const advice = (domain: string) =>
     hasHosts ? `no router takes it; set smarthosts, or a manualroute whose domains include "${domain}"` : NO_SMARTHOST;
   return ({ domain }) => ({ router: '', kind: 'unrouteable', detail: advice(domain) });
 }
 
-/** Collects what is wanted, each thing once and the keys of a file together. */
-function newWanted(): { add(wants: readonly Want[]): void; list(): readonly Want[] } {
+/** Collects wants: each once, and the keys of a file together. */
+function collectWants(): { add(wants: readonly Want[]): void; list(): readonly Want[] } {
   const keys = new Map<string, Set<string>>();
   const others = new Map<string, Want>();
   return {
@@ -308,7 +318,7 @@ function conclude(question: RoutingQuestion, { tree, accepting }: Explored): Rou
   let givenUp: readonly RoutingProblem[] | null = null;
   const taken = new Set<string>();
 
-  /** As deep as MOST_GENERATIONS. */
+  /** The recursion is at most MOST_GENERATIONS deep. */
   function walk(node: RoutingNode, above: readonly ForwardPath[]): void {
     const { path } = node;
     const chain = [...above, path];
@@ -329,7 +339,7 @@ function conclude(question: RoutingQuestion, { tree, accepting }: Explored): Rou
 
   const agreed = agree(routed, question.reversePath);
   if (agreed !== null && 'kind' in agreed) problems.push(agreed);
-  // Whatever else was found is only a part of what there is.
+  // The other problems are only a part of all that there would be.
   const told = givenUp ?? problems;
   return {
     kind: 'done',

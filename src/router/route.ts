@@ -6,7 +6,7 @@ import type { RoutingData } from './data.ts';
 import type { Smarthost } from './smarthost.ts';
 import type { Want } from './want.ts';
 
-export interface HeaderChanges {
+interface HeaderChanges {
   /** Whole fields without a line end, e.g. `X-Site: main`. */
   readonly add: readonly string[];
   /** Field names, compared without case. */
@@ -17,7 +17,7 @@ export interface HeaderChanges {
 export interface Route {
   /** Smart hosts in the order they are tried. */
   readonly hosts: readonly Smarthost[];
-  /** undefined: the message's own reverse-path. */
+  /** undefined: the reverse-path of the message. */
   readonly errorsTo?: ReversePath;
   readonly changes: HeaderChanges;
 }
@@ -27,11 +27,14 @@ export interface RoutedRecipient {
   readonly path: ForwardPath;
   /** Name of the router that gave it its route, or discarded it. */
   readonly router: string;
-  /** The address as the caller gave it (qualified); ORCPT of RFC 3461 §4.2 when it differs from `path`. */
+  /** The address as the caller gave it, qualified. It becomes ORCPT (RFC 3461 §4.2) if it differs from `path`. */
   readonly original: ForwardPath;
 }
 
-/** What a router asks of an address before it looks at it: exact, `*.suffix` (domains), `*@domain` (senders), `*`; '@' in `domains` = our own names. [] = any. */
+/**
+ * The addresses that a router looks at: exact, `*.suffix` (domains), `*@domain` (senders), `*`; '@' in `domains` stands for our
+ * own names. [] = any.
+ */
 export interface Preconditions {
   readonly name: string;
   readonly domains: readonly string[];
@@ -41,14 +44,14 @@ export interface Preconditions {
 
 export interface RedirectDefinition extends Preconditions {
   readonly driver: 'redirect';
-  /** Absolute path of an alias file; exactly one of `file`, `data` and `forward` is set ('' / null / false when not). */
+  /** Absolute path of an alias file. Exactly one of `file`, `data` and `forward` is set ('' / null / false if not). */
   readonly file: string;
   /** Key (local-part) → redirection list, of an inline `data` table. */
   readonly data: Readonly<Record<string, string>> | null;
-  /** `~/.forward` of the local-part's user. */
+  /** The router reads the `~/.forward` of the user whose name the local-part is. */
   readonly forward: boolean;
   readonly qualifyPreserveDomain: boolean;
-  /** A missing file declines instead of deferring: for the `aliases` key and for `forward`. */
+  /** A router whose file is missing declines instead of deferring: for the `aliases` key and for `forward`. */
   readonly ifPresent: boolean;
 }
 
@@ -62,30 +65,39 @@ export interface ManualrouteDefinition extends Preconditions {
 
 export type RouterDefinition = RedirectDefinition | ManualrouteDefinition;
 
-/** What a router makes of one address. */
+/** The facts of the message and of this host that a router needs. */
+export interface RouterFacts {
+  /** Domains that '@' stands for. */
+  readonly ours: readonly string[];
+  /** The domain of bare addresses in lists; '' leaves them bare. */
+  readonly qualifyRecipient: string;
+  readonly reversePath: ReversePath;
+}
+
+/** The answer of a router for one address. */
 export type RouteResult =
-  /** Its preconditions do not hold, or it has redirected this address before. */
+  /** The router does not look at the address, has no entry for it, or has redirected it before. */
   | { readonly kind: 'skipped' | 'declined'; readonly detail: string }
-  /** To these addresses instead; `locals` are files and pipes among them, which nobody here delivers to. */
+  /** The address is replaced by these. `locals` are files and pipes among them, to which nobody here delivers. */
   | { readonly kind: 'redirected'; readonly to: readonly ForwardPath[]; readonly locals: readonly string[]; readonly detail: string }
   | { readonly kind: 'accepted'; readonly route: Route; readonly detail: string }
-  /** On purpose: `:blackhole:` or `/dev/null`. */
+  /** The list says so: `:blackhole:` or `/dev/null`. */
   | { readonly kind: 'discarded'; readonly detail: string }
   | { readonly kind: 'failed' | 'deferred'; readonly detail: string }
-  /** It cannot say before these are answered. */
+  /** The router cannot answer before it knows these. */
   | { readonly kind: 'wanting'; readonly wants: readonly Want[] };
 
 export interface Router {
   readonly name: string;
-  /** `data`: what has been answered so far of the questions that lead here. */
+  /** `data` holds the answers so far to the questions of this router. */
   route(path: ForwardPath, data: RoutingData): RouteResult;
 }
 
-/** One address and what the routers, in their order, made of it. */
+/** One address, and the answers of the routers in their order. */
 export interface RoutingNode {
   readonly path: ForwardPath;
   readonly steps: readonly RoutingStep[];
-  /** Where the last step led, if it redirected. */
+  /** The addresses that the last step led to, if it redirected. */
   readonly children: readonly RoutingNode[];
 }
 
@@ -96,13 +108,13 @@ export interface RoutingStep {
   readonly detail: string;
 }
 
-/** Why the message cannot go out in one transaction. */
+/** The reason why the message cannot go out in one transaction. */
 export type RoutingProblem =
   | {
       readonly kind: 'failed' | 'deferred' | 'local delivery' | 'unrouteable';
-      /** As the caller gave it. */
+      /** The address as the caller gave it. */
       readonly address: ForwardPath;
-      /** From `address` to the one that has the problem, both included. */
+      /** The addresses from `address` to the one that has the problem, both included. */
       readonly chain: readonly ForwardPath[];
       /** '' when no router was asked. */
       readonly router: string;
@@ -117,7 +129,7 @@ export type RoutingProblem =
       readonly detail: string;
     };
 
-/** What two routes can differ in, by the names of the configuration's keys. */
+/** The fields in which two routes can differ, by the names of the configuration's keys. */
 export type RouteField =
   | 'hosts'
   | 'tls'

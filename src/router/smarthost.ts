@@ -1,13 +1,13 @@
 /**
  * A smart host: how it is reached, trusted and logged in to, and how it is written: `submission://mail.example.org`,
- * `mail.example.org:465`, `example.org/MX`, `unix:/run/smtp`, `lmtp+unix:/run/lmtp`. Looks nothing up and reads no secret.
+ * `mail.example.org:465`, `example.org/MX`, `unix:/run/smtp`, `lmtp+unix:/run/lmtp`. Looks up nothing and reads no secret.
  */
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { isDomain, isIPv4, isIPv6 } from '../smtp/path.ts';
 import { nearest } from './nearest.ts';
 
 export interface TlsPolicy {
-  /** 'default' is required, but off where the host is written as loopback (`loopback.ts`). */
+  /** 'default' means 'off' where the host is written as loopback (`loopback.ts`), else 'required'. */
   readonly mode: 'default' | 'required' | 'opportunistic' | 'off';
   readonly verify: boolean;
   /** PEM file of trusted certificates; '' = the system's CA store. */
@@ -21,7 +21,7 @@ export interface TlsPolicy {
   readonly minVersion: '1.2' | '1.3';
 }
 
-/** Without a [tls] table: required where the host is not loopback, and verified against the system's CA store. */
+/** The policy without a [tls] table: TLS is required where the host is not loopback, and verified against the system's CA store. */
 export const DEFAULT_TLS: TlsPolicy = {
   mode: 'default',
   verify: true,
@@ -33,10 +33,10 @@ export const DEFAULT_TLS: TlsPolicy = {
   minVersion: '1.2',
 };
 
-/** Where a password or token comes from. Read at the attempt, never printed. */
+/** The place that a password or token comes from. It is read at the attempt and never printed. */
 export type Secret =
   | { readonly from: 'none' }
-  /** `isOwn`: it must belong to the user who runs this, because whoever named the configuration may not read root's. */
+  /** `isOwn`: the file must belong to the user who runs this, because whoever named the configuration may not read root's files. */
   | { readonly from: 'file'; readonly path: string; readonly isOwn?: boolean }
   | { readonly from: 'command'; readonly argv: readonly string[] }
   | { readonly from: 'env'; readonly name: string }
@@ -47,12 +47,12 @@ export interface AuthPolicy {
   /** SASL names, upper case, in order of preference; [] = the strongest that both sides have. */
   readonly mechanisms: readonly string[];
   readonly secret: Secret;
-  /** `secret` is an access token, for OAUTHBEARER and XOAUTH2; undefined: a password, unless mechanisms are named. */
+  /** True if `secret` is an access token for OAUTHBEARER and XOAUTH2; undefined: it is a password, unless mechanisms are named. */
   readonly isToken?: boolean;
   readonly allowPlaintext: boolean;
 }
 
-/** What stands between this host and a smart host. RFC 1928 (SOCKS5), RFC 9110 §9.3.6 (HTTP CONNECT) */
+/** The proxy between this host and a smart host. RFC 1928 (SOCKS5), RFC 9110 §9.3.6 (HTTP CONNECT) */
 export interface ProxyPolicy {
   readonly scheme: 'socks5' | 'http';
   /** Domain name, or IP address without brackets. */
@@ -65,11 +65,11 @@ export interface ProxyPolicy {
 
 /** How a smart host is reached. */
 export interface Link {
-  /** null = directly. With a proxy, the proxy looks up the name of the smart host. */
+  /** null = no proxy. A proxy also looks up the name of the smart host. */
   readonly proxy: ProxyPolicy | null;
-  /** IP address of this host to connect from, of the family below; '' = the system's choice. */
+  /** The IP address of this host to connect from, of the family below; '' = the system chooses. */
   readonly sourceAddress: string;
-  /** Addresses to connect to: of the smart host, or of the proxy if there is one. */
+  /** The family of addresses to connect to: of the smart host, or of the proxy if there is one. */
   readonly family: 'any' | 4 | 6;
 }
 
@@ -92,22 +92,25 @@ export interface Smarthost {
   readonly auth: AuthPolicy | null;
   /** undefined: DIRECT. */
   readonly link?: Link;
-  /** EHLO keywords, upper case, that are left out of what it offers; undefined: none. */
+  /** EHLO keywords in upper case that are ignored though the host offers them; undefined: none. */
   readonly ignoreExtensions?: readonly string[];
 }
 
-/** Ports by scheme: RFC 5321 §4.5.4.2, RFC 6409 §3.1, RFC 8314 §7.3, RFC 2033 §5 leaves LMTP's to the site (24 is registered). */
+/**
+ * Ports by scheme: RFC 5321 §4.5.4.2, RFC 6409 §3.1, RFC 8314 §7.3. RFC 2033 §5 leaves the port of LMTP to the site; 24 is
+ * registered.
+ */
 export const PORTS = { smtp: 25, submission: 587, submissions: 465, lmtp: 24, unix: 0 } as const satisfies Record<Scheme, number>;
 
-/** `scheme://host:port`, without user and password. */
+/** Returns `scheme://host:port`, without user and password. */
 export function printProxy({ scheme, host, port }: ProxyPolicy): string {
   return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
-/** Whether LMTP is spoken with it. RFC 2033 */
+/** True if the host speaks LMTP. RFC 2033 */
 export const isLmtp = ({ scheme, lmtp }: Pick<Smarthost, 'scheme' | 'lmtp'>): boolean => scheme === 'lmtp' || lmtp === true;
 
-/** `scheme://host:port`, without credentials. */
+/** Returns `scheme://host:port`, without credentials. */
 export function printSmarthost({ scheme, host, port, expand, lmtp }: Smarthost): string {
   if (scheme === 'unix') return `${lmtp ? 'lmtp+unix' : 'unix'}:${host}`;
   const name = host.includes(':') ? `[${host}]` : host;
@@ -124,14 +127,17 @@ const SCHEMES: Readonly<Record<string, Scheme>> = {
   lmtp: 'lmtp',
 };
 
-/** What a port alone says of the protocol behind it. */
+/** The schemes that a port alone stands for. */
 const BY_PORT: ReadonlyMap<number, Scheme> = new Map([
   [PORTS.smtp, 'smtp'],
   [PORTS.submissions, 'submissions'],
   [PORTS.lmtp, 'lmtp'],
 ]);
 
-/** A host without a scheme is a submission server, unless its port or `/MX` says otherwise. Never repeats user info, which holds a password. */
+/**
+ * A host without a scheme is a submission server, unless its port or `/MX` says otherwise. Never repeats user info, because it
+ * holds a password.
+ */
 export function parseSmarthost(text: string): Parsed<Address> {
   const [, socket = ''] = /^((?:lmtp\+)?unix:)/i.exec(text) ?? [];
   if (socket !== '') return parseSocket(socket.toLowerCase(), text.slice(socket.length));
@@ -163,7 +169,7 @@ export function parseSmarthost(text: string): Parsed<Address> {
     if (scheme?.value === 'smtp' || scheme?.value === 'lmtp')
       return unparsed('"/SRV" finds submission servers: write "submission://" or "submissions://"');
   }
-  // Hosts found by MX listen on port 25 (RFC 5321 §5.1), whatever submission servers the domain has.
+  // Hosts that MX names listen on port 25 (RFC 5321 §5.1), whatever submission servers the domain has.
   const bare = port !== null ? (BY_PORT.get(port) ?? 'submission') : expand.value === 'mx' ? 'smtp' : 'submission';
   const chosen = scheme?.value ?? bare;
   return parsed({ scheme: chosen, host: host.value, port: port ?? PORTS[chosen], expand: expand.value });
@@ -187,13 +193,13 @@ function parseExpand(suffix: string): Parsed<Address['expand']> {
   return word === 'mx' || word === 'srv' ? parsed(word) : unparsed(`"/${suffix}" is unknown: only "/MX" and "/SRV" may follow a host`);
 }
 
-/** Lower case, without brackets and without the dot of the root. */
+/** Returns the host in lower case, without brackets and without the dot of the root. */
 function parseHost(written: string): Parsed<string> {
   const name = written.toLowerCase();
   if (name === '') return unparsed('the host is missing');
   if (name.startsWith('[')) {
     const inside = name.slice(1, -1);
-    // A zone (RFC 4007 §11) is meant for link-local addresses; the system decides what it is.
+    // A zone (RFC 4007 §11) belongs to a link-local address; the system decides what it is.
     const isValid = isIPv6(inside.replace(/%[a-z0-9._-]+$/, ''));
     return isValid ? parsed(inside) : unparsed(`"${name}" is not an IPv6 address in brackets`);
   }

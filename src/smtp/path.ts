@@ -1,19 +1,24 @@
 /**
- * Reverse-paths and forward-paths: RFC 5321 mailboxes as validated atoms. Never reads header text (display
- * names, comments, groups are `src/message/mailboxes.ts`), never looks a name up.
+ * Reverse-paths and forward-paths: RFC 5321 mailboxes as validated atoms. Never reads header text (display names, comments
+ * and groups are for `src/message/mailboxes.ts`), never looks a name up.
  */
+import { LONGEST_ADDRESS, LONGEST_DOMAIN, LONGEST_LABEL } from './limits.ts';
 import { type Parsed, parsed, unparsed } from './parsed.ts';
 import { isAscii } from './text.ts';
 
 /**
- * A mailbox as it stands on the wire. `localPart` is in its shortest form (quoted only when it must be);
- * `domain` is as written, without a trailing dot, an address literal in its brackets, or '' for a bare
- * local-part that has still to be qualified. RFC 5321 §4.1.2
+ * A mailbox as it stands on the wire. `localPart` is in its shortest form (quoted only when it must be). `domain` is as its
+ * author wrote it, without a trailing dot, an address literal in its brackets, or '' for a bare local-part that somebody has
+ * still to qualify. RFC 5321 §4.1.2
  */
-export interface Mailbox {
+export type Mailbox = CheckedMailbox;
+/** Nobody can write such a value down, nor change one, because of the private member: the functions of this file make them all. */
+declare abstract class CheckedMailbox {
+  private readonly isChecked: true;
   readonly localPart: string;
   readonly domain: string;
 }
+const makeMailbox = (localPart: string, domain: string): Mailbox => ({ localPart, domain }) as Mailbox;
 export type ForwardPath = Mailbox;
 /** null is the null reverse-path `<>`. RFC 5321 §4.5.5 */
 export type ReversePath = Mailbox | null;
@@ -25,27 +30,28 @@ const ATOM = /^[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~\u0080-\u{10ffff}]+$/u;
  * the mobile operators that gave out such addresses accept. The smart host decides.
  */
 const DOT_STRING = /^[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~.\u0080-\u{10ffff}]+$/u;
-/** A label; `_` is accepted because hosts of private networks have it. */
+/** A label; it may hold `_` because hosts of private networks have it. */
 const LABEL = /^[A-Za-z0-9_\u0080-\u{10ffff}]([A-Za-z0-9_\-\u0080-\u{10ffff}]*[A-Za-z0-9_\u0080-\u{10ffff}])?$/u;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this line looks for.
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
 
-/** RFC 5321 §4.5.3.1.3 asks servers for 256 octets at least; 1,000 leaves room for VERP and still bounds a command. */
-const LONGEST = 1000;
-
 /** True for a dotted domain, a single label or an address literal. RFC 5321 §4.1.2 and §4.1.3 */
 export function isDomain(text: string): boolean {
   if (text.startsWith('[')) return isAddressLiteral(text);
-  // 255: RFC 5321 §4.5.3.1.2; 63: RFC 1035 §2.3.4
-  return text.length > 0 && text.length <= 255 && text.split('.').every((label) => label.length <= 63 && LABEL.test(label));
+  return (
+    text.length > 0 && text.length <= LONGEST_DOMAIN && text.split('.').every((label) => label.length <= LONGEST_LABEL && LABEL.test(label))
+  );
 }
 
 /** Letters, digits, and hyphens within. RFC 5321 §4.1.2 */
 const HOST_LABEL = /^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/;
 
-/** True for what EHLO may call a domain, which is less than what addresses are allowed here. RFC 1123 §2.1: its last label is not all digits. */
+/**
+ * True for a domain that EHLO may say, which is stricter than for addresses here. RFC 1123 §2.1: its last label is not all
+ * digits.
+ */
 export function isHostName(text: string): boolean {
-  return text.length <= 255 && text.split('.').every((label) => HOST_LABEL.test(label)) && !/(^|\.)\d+$/.test(text);
+  return text.length <= LONGEST_DOMAIN && text.split('.').every((label) => HOST_LABEL.test(label)) && !/(^|\.)\d+$/.test(text);
 }
 
 /** `[192.0.2.1]` or `[IPv6:2001:db8::1]`. RFC 5321 §4.1.3 */
@@ -76,13 +82,13 @@ export function isIPv6(text: string): boolean {
 }
 
 /**
- * Parses one mailbox, bare or in angle brackets; a source route is dropped (RFC 5321 appendix C). A domain may be
- * missing: the result's `domain` is ''. Text with display names or comments is refused.
+ * Parses one mailbox, bare or in angle brackets, and drops a source route (RFC 5321 appendix C). Where the domain is missing,
+ * the result's `domain` is ''. Refuses text with display names or comments.
  */
 export function parseMailbox(text: string): Parsed<Mailbox> {
   if (CONTROL.test(text)) return unparsed('a control character is not allowed in an address');
   if (/[\ud800-\udfff]/u.test(text)) return unparsed('the address is not valid Unicode text');
-  if (text.length > LONGEST) return unparsed(`the address is longer than ${LONGEST} characters`);
+  if (text.length > LONGEST_ADDRESS) return unparsed(`the address is longer than ${LONGEST_ADDRESS} characters`);
   let inner = text;
   if (inner.startsWith('<') || inner.endsWith('>')) {
     if (!inner.startsWith('<') || !inner.endsWith('>')) return unparsed('unbalanced angle bracket');
@@ -96,14 +102,14 @@ export function parseMailbox(text: string): Parsed<Mailbox> {
   if (rest !== '' && !rest.startsWith('@')) return unparsed(`"${rest[0]}" may not follow the local-part`);
   const localPart = shortestLocalPart(inner.slice(0, end));
   if (!localPart.ok) return localPart;
-  if (rest === '') return parsed({ localPart: localPart.value, domain: '' });
+  if (rest === '') return parsed(makeMailbox(localPart.value, ''));
   const domain = rest.slice(1).replace(/\.$/, '');
   if (domain === '') return unparsed('the domain is missing after "@"');
   if (!isDomain(domain)) return unparsed(`"${domain}" is not a domain`);
-  return parsed({ localPart: localPart.value, domain });
+  return parsed(makeMailbox(localPart.value, domain));
 }
 
-/** Parses a reverse-path: as parseMailbox, and '' or `<>` for the null reverse-path. */
+/** Parses a reverse-path as parseMailbox does, and takes '' or `<>` for the null reverse-path. */
 export function parseReversePath(text: string): Parsed<ReversePath> {
   return text === '' || text === '<>' ? parsed(null) : parseMailbox(text);
 }
@@ -127,17 +133,17 @@ function shortestLocalPart(text: string): Parsed<string> {
   return parsed(quoteLocalPart(text.slice(1, -1).replace(/\\(.)/gs, '$1')));
 }
 
-/** The content of a local-part as it stands on the wire: a dot-string when it can be one, else a quoted-string. RFC 5321 §4.1.2 */
+/** Prints the content of a local-part for the wire: a dot-string when it can be one, else a quoted-string. RFC 5321 §4.1.2 */
 export function quoteLocalPart(content: string): string {
   return content.split('.').every((atom) => ATOM.test(atom)) ? content : `"${content.replace(/["\\]/g, '\\$&')}"`;
 }
 
-/** The mailbox without brackets; a bare local-part stands alone. */
+/** Prints the mailbox without brackets; a bare local-part stands alone. */
 export function printMailbox({ localPart, domain }: Mailbox): string {
   return domain === '' ? localPart : `${localPart}@${domain}`;
 }
 
-/** `<local-part@domain>`, or `<>` for the null reverse-path. */
+/** Prints `<local-part@domain>`, or `<>` for the null reverse-path. */
 export function printPath(path: ReversePath): string {
   return path === null ? '<>' : `<${printMailbox(path)}>`;
 }
@@ -148,11 +154,21 @@ export function mailboxKey({ localPart, domain }: Mailbox): string {
 }
 
 /** The mailbox with `domain` where it had none. */
-export function qualify(mailbox: Mailbox, domain: string): Mailbox {
-  return mailbox.domain === '' ? { ...mailbox, domain } : mailbox;
+export const qualify = (mailbox: Mailbox, domain: string): Mailbox => (mailbox.domain === '' ? withDomain(mailbox, domain) : mailbox);
+
+/** The mailbox with another domain; it keeps its own where `text` is no domain. */
+export function withDomain(mailbox: Mailbox, text: string): Mailbox {
+  const domain = text.replace(/\.$/, '');
+  return isDomain(domain) ? makeMailbox(mailbox.localPart, domain) : mailbox;
 }
 
-/** True if the address can be written without SMTPUTF8. RFC 6531 §3.4 */
+/**
+ * A mailbox that no command line can carry. It opens a session without a message: the machine refuses it when the session is
+ * ready, so that MAIL is never sent.
+ */
+export const unspeakableMailbox = (): Mailbox => makeMailbox('\r\n', '');
+
+/** True when the address needs no SMTPUTF8. RFC 6531 §3.4 */
 export function isAsciiMailbox({ localPart, domain }: Mailbox): boolean {
   return isAscii(localPart) && isAscii(domain);
 }

@@ -1,7 +1,8 @@
 /**
- * Reads replies off a session's text, bounded and strict (RFC 5321 §4.2). Knows no command: which reply answers
- * what is the machine's business.
+ * Reads replies off a session's text, bounded and strict (RFC 5321 §4.2). Knows no command: the machine pairs each with its
+ * reply.
  */
+import { LONGEST_REPLY_HEARD, LONGEST_REPLY_LINE_HEARD } from './limits.ts';
 import { type Parsed, parsed, unparsed } from './parsed.ts';
 import { printable } from './text.ts';
 
@@ -13,28 +14,31 @@ export interface EnhancedStatus {
 }
 
 export interface Reply {
-  /** 200 to 599. */
+  /** A number from 200 to 599. */
   readonly code: number;
   readonly enhanced: EnhancedStatus | null;
   /** The text of each line, without the code, as octet strings. */
   readonly lines: readonly string[];
 }
 
-/** 64 KiB and 256 KiB: far beyond RFC 5321 §4.5.3.1.5 (512 octets) and any reply seen, and still harmless. */
-export const LONGEST_LINE = 64 * 1024;
-export const LONGEST_REPLY = 256 * 1024;
-/** Characters of a reply that people are shown: nineteen full lines of RFC 5321 §4.5.3.1.5 would be twice that, and none has been seen. */
+/**
+ * People see so many characters of a reply. Nineteen full lines of RFC 5321 §4.5.3.1.5 would be twice that, and none has been
+ * seen.
+ */
 const LONGEST_SHOWN = 4096;
-/** Characters of what is no reply: enough for an EHLO reply of thirty lines and the refusal that ends it. */
+/**
+ * People see so many characters of octets that are no reply: enough for an EHLO reply of thirty lines and the refusal that ends
+ * it.
+ */
 const LONGEST_QUOTED = 1500;
 
 const LINE = /^([2-5]\d\d)([ \t-]?)/;
 const ENHANCED = /^([245])\.(\d{1,3})\.(\d{1,3})(?=[ \t]|$)/;
 
-/** Reads replies from text that arrives in any pieces. Once malformed it stays malformed: the session is out of step. */
+/** Reads replies from text that arrives in any pieces. Once malformed it stays malformed, because the session is out of step. */
 export class ReplyReader {
   #text = '';
-  /** Where the search for the next LF goes on, so that one-octet pieces stay linear. */
+  /** The search for the next LF goes on here, so that one-octet pieces stay linear. */
   #searched = 0;
   /** Lines of a reply whose last one is still to come, with their codes. */
   #lines: string[] = [];
@@ -51,33 +55,33 @@ export class ReplyReader {
     return this.#text === '' && this.#lines.length === 0;
   }
 
-  /** What was heard and belongs to no reply that was given, line ends included; of a malformed reply all that is worth showing. */
+  /** The text behind the last reply that `next` returned, line ends included; of a malformed reply all that is worth showing. */
   get rest(): string {
     return this.#lines.map((line) => `${line}\r\n`).join('') + this.#text;
   }
 
-  /** The next whole reply; null when more text is needed; a detail when the peer does not speak SMTP. */
+  /** Returns the next whole reply; null when it needs more text; a sentence when the peer does not speak SMTP. */
   next(): Parsed<Reply> | null {
     if (this.#fault !== '') return unparsed(this.#fault);
     for (;;) {
       const end = this.#text.indexOf('\n', this.#searched);
       if (end < 0) {
         this.#searched = this.#text.length;
-        if (looksLikeTls(this.#text)) return this.#unshown(TLS);
-        return this.#text.length > LONGEST_LINE ? this.#unshown(LONG_LINE) : null;
+        if (looksLikeTls(this.#text)) return this.#dropAll(TLS);
+        return this.#text.length > LONGEST_REPLY_LINE_HEARD ? this.#dropAll(LONG_LINE) : null;
       }
       const line = this.#text.slice(0, end > 0 && this.#text[end - 1] === '\r' ? end - 1 : end);
       this.#text = this.#text.slice(end + 1);
       this.#searched = 0;
-      if (looksLikeTls(line)) return this.#unshown(TLS);
-      if (line.length > LONGEST_LINE) return this.#unshown(LONG_LINE);
+      if (looksLikeTls(line)) return this.#dropAll(TLS);
+      if (line.length > LONGEST_REPLY_LINE_HEARD) return this.#dropAll(LONG_LINE);
       this.#octets += line.length;
-      if (this.#octets > LONGEST_REPLY) return this.#unshown(`a reply is longer than ${LONGEST_REPLY} octets`);
+      if (this.#octets > LONGEST_REPLY_HEARD) return this.#dropAll(`a reply is longer than ${LONGEST_REPLY_HEARD} octets`);
       this.#lines.push(line);
       const match = LINE.exec(line);
       // A code and then something else than a blank, "-" or the end ("2500 ok") is no reply. RFC 5321 §4.2
       if (!match || (match[2] === '' && line.length > 3)) return this.#malformed('not an SMTP reply');
-      // A reply whose codes differ is read to its end all the same, because the reason stands in its last lines.
+      // A reply whose codes differ is read to its end all the same, because its last lines say why.
       if (match[2] === '-') continue;
       const code = match[1] as string;
       if (this.#lines.some((each) => !each.startsWith(code))) return this.#malformed('the lines of one reply carry different codes');
@@ -93,8 +97,8 @@ export class ReplyReader {
     return unparsed(detail);
   }
 
-  /** What came is no text, or too much of it. */
-  #unshown(detail: string): Parsed<never> {
+  /** Drops octets that are no text, or too many to show. */
+  #dropAll(detail: string): Parsed<never> {
     this.#lines = [];
     this.#text = '';
     return this.#malformed(detail);
@@ -102,38 +106,38 @@ export class ReplyReader {
 }
 
 const TLS = 'the server speaks TLS here: use submissions:// for this port';
-const LONG_LINE = `a reply line is longer than ${LONGEST_LINE} octets`;
+const LONG_LINE = `a reply line is longer than ${LONGEST_REPLY_LINE_HEARD} octets`;
 
-/** A TLS record of type alert or handshake where a reply should be. RFC 8446 §5.1 */
+/** True for a TLS record of type alert or handshake where a reply should be. RFC 8446 §5.1 */
 function looksLikeTls(text: string): boolean {
   return (text[0] === '\x15' || text[0] === '\x16') && text[1] === '\x03';
 }
 
-/** RFC 2034 §4: the code's first digit and the class are the same, else it is text. */
+/** RFC 2034 §4: the class is the code's first digit, else the digits are text. */
 function readEnhanced(code: number, text: string): EnhancedStatus | null {
   const match = ENHANCED.exec(text);
   if (!match || Number(match[1]) !== Math.floor(code / 100)) return null;
   return { class: Number(match[1]), subject: Number(match[2]), detail: Number(match[3]) };
 }
 
-/** First digit of the code: the only one a client has to look at. RFC 5321 §4.3.2 */
+/** The first digit of the code, which is the only one a client has to look at. RFC 5321 §4.3.2 */
 export const digit = (reply: Reply): number => Math.floor(reply.code / 100);
 
-/** The lines of a reply, of which many servers begin each with the enhanced code: behind the first it would stand in the middle of a sentence. */
-function withoutRepeatedCode({ enhanced, lines }: Reply): readonly string[] {
+/** Many servers begin each line with the enhanced code, which behind the first line would stand in the middle of a sentence. */
+function dropRepeatedCode({ enhanced, lines }: Reply): readonly string[] {
   if (enhanced === null) return lines;
   const code = `${enhanced.class}.${enhanced.subject}.${enhanced.detail}`;
   return lines.map((line, i) => (i > 0 && `${line} `.startsWith(`${code} `) ? line.slice(code.length) : line));
 }
 
-/** The reply on one line for people: `550 5.1.1 no such user / call the postmaster`. Cut where no person would read on. */
+/** Prints a reply on one line for people: `550 5.1.1 no such user / call the postmaster`. Cuts it where no person would read on. */
 export const printReply = (reply: Reply): string =>
-  `${reply.code} ${joined(withoutRepeatedCode(reply), LONGEST_SHOWN, (line) => line.trim())}`.trimEnd();
+  `${reply.code} ${joinLines(dropRepeatedCode(reply), LONGEST_SHOWN, (line) => line.trim())}`.trimEnd();
 
-/** Lines as they came, codes and all, on one line for people. */
-export const printLines = (heard: string): string => joined(heard.replace(/\r?\n$/, '').split(/\r?\n/), LONGEST_QUOTED);
+/** Prints lines as they came, codes and all, on one line for people. */
+export const printHeard = (heard: string): string => joinLines(heard.replace(/\r?\n$/, '').split(/\r?\n/), LONGEST_QUOTED);
 
-function joined(lines: readonly string[], limit: number, tidy = (line: string) => line): string {
+function joinLines(lines: readonly string[], limit: number, tidy = (line: string) => line): string {
   const texts: string[] = [];
   let length = 0;
   for (const [i, line] of lines.entries()) {

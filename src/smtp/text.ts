@@ -1,17 +1,17 @@
 /**
- * Octets and text without a platform: UTF-8, base64, hexadecimal, and making a peer's text printable.
- * Octet strings are JavaScript strings whose code units are 0 to 255 ("latin1"), so a chunk boundary
- * cannot split a character. Knows no encoding but UTF-8.
+ * Octets and text without a platform: UTF-8, base64, hexadecimal, and making a peer's text printable. Octet strings are
+ * JavaScript strings whose code units are 0 to 255 ("latin1"), so a chunk boundary cannot split a character. Knows no
+ * character encoding except UTF-8.
  */
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
 
-/** True if every code unit is below 128. */
+/** True when every code unit is below 128. */
 export function isAscii(text: string): boolean {
   for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 127) return false;
   return true;
 }
 
-/** Code units 0 to 255 as octets. Throws on any other: it would be cut to eight bits, which has injected CR and LF elsewhere. */
+/** Code units 0 to 255 as octets. Throws on any other, because cutting one to eight bits has injected CR and LF elsewhere. */
 export function octets(latin1: string): Uint8Array {
   const out = new Uint8Array(latin1.length);
   for (let i = 0; i < latin1.length; i++) {
@@ -25,7 +25,8 @@ export function octets(latin1: string): Uint8Array {
 /** Octets as an octet string, one code unit each. */
 export function latin1(bytes: Uint8Array): string {
   let out = '';
-  // 8192: arguments of one call; engines refuse far more than that. `apply` takes the octets as they are, a spread makes a list first.
+  // 8192 arguments of one call, because engines refuse far more than that. `apply` takes the octets as they are, a spread makes
+  // a list first.
   for (let i = 0; i < bytes.length; i += 8192) out += String.fromCharCode.apply(null, bytes.subarray(i, i + 8192) as unknown as number[]);
   return out;
 }
@@ -45,7 +46,10 @@ export function utf8(text: string): string {
   return out;
 }
 
-/** An octet string read as UTF-8, or null when it is not valid (overlong forms, surrogates and stray octets included). RFC 3629 §4. */
+/**
+ * Reads an octet string as UTF-8; null when it is not valid (overlong forms, surrogates and stray octets included). RFC 3629
+ * §4.
+ */
 export function fromUtf8(octetString: string): string | null {
   if (isAscii(octetString)) return octetString;
   let out = '';
@@ -113,8 +117,8 @@ export function hex(octetString: string): string {
 }
 
 /**
- * A peer's octet string as text for people: UTF-8 if valid, else one character an octet; control characters,
- * line separators and bidirectional controls become `\xHH` or `\u{HHHH}`; at most `limit` characters.
+ * Makes a peer's octet string text for people: UTF-8 if valid, else one character an octet. Control characters, line separators
+ * and bidirectional controls become `\xHH` or `\u{HHHH}`; at most `limit` characters stay.
  */
 export function printable(octetString: string, limit = 1000): string {
   const text = textOf(octetString);
@@ -124,9 +128,12 @@ export function printable(octetString: string, limit = 1000): string {
 /** An octet string as text: UTF-8 if it is valid, else one character an octet. */
 export const textOf = (octetString: string): string => fromUtf8(octetString) ?? octetString;
 
-/** Text in which nothing is invisible or obeyed by a terminal: control, format and separator characters are escaped as in `printable`. */
+/**
+ * Escapes control, format and separator characters as `printable` does, so that nothing is invisible and a terminal obeys
+ * nothing.
+ */
 export function visible(text: string): string {
-  // Nearly always so, and it spares a short run the compiling of what follows.
+  // It is nearly always so, and the test spares a short run the compiling of the expression below.
   if (/^[ -~]*$/.test(text)) return text;
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, (c) => {
     const point = c.codePointAt(0) as number;

@@ -1,12 +1,12 @@
 /** Domains as SMTP without SMTPUTF8 can carry them, and what EHLO can say of a host by its name. */
 import { domainToASCII } from 'node:url';
-import { isAddressLiteral, isHostName, type Mailbox } from '../smtp/path.ts';
+import { isAddressLiteral, isHostName, type Mailbox, withDomain } from '../smtp/path.ts';
 import { isAscii } from '../smtp/text.ts';
 
 /** A domain in A-labels where the local-part leaves ASCII enough: SMTPUTF8 is not needed then. RFC 6531 §3.2 */
 export function asciiDomain(mailbox: Mailbox): Mailbox {
   if (isAscii(mailbox.domain) || !isAscii(mailbox.localPart)) return mailbox;
-  return { ...mailbox, domain: domainToASCII(mailbox.domain) || mailbox.domain };
+  return withDomain(mailbox, domainToASCII(mailbox.domain));
 }
 
 /** A domain, or a pattern of domains or addresses, as it is written and in A-labels: addresses have the one or the other. */

@@ -4,12 +4,12 @@
  */
 import { PORTS, printProxy, type Smarthost } from '../router/smarthost.ts';
 import type { Refusal, SessionFailure } from '../smtp/client/outcome.ts';
-import { printLimit } from '../smtp/limit.ts';
 import { atMost, type Line, lineOf } from '../smtp/line.ts';
 import { never } from '../smtp/parsed.ts';
 import { type ForwardPath, printPath } from '../smtp/path.ts';
 import { digit, printReply, type Reply } from '../smtp/reply.ts';
 import { printable, textOf } from '../smtp/text.ts';
+import { printTimeLimit } from '../smtp/timeout.ts';
 import type { Endpoint } from '../transport/lookup/endpoints.ts';
 
 /** A smart host, the address of it that was reached, and why it did not take the message. */
@@ -114,7 +114,7 @@ function printReasons(failure: Failure): readonly string[] {
     case 'rejected':
       return failure.refusals.map(({ command, reply }) => `${printable(command)}: ${printReply(reply)}`);
     case 'timeout':
-      return [`${late(failure)} ${printLimit(failure.limit)}${failure.heard === undefined ? '' : `, only "${failure.heard}"`}`];
+      return [`${late(failure)} ${printTimeLimit(failure.limit)}${failure.heard === undefined ? '' : `, only "${failure.heard}"`}`];
     case 'lost':
       return [`connection lost while waiting for ${printable(failure.command)}: ${failure.detail}`];
     case 'uncertain':

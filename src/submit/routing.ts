@@ -8,7 +8,7 @@ import { constants, existsSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { type UserInfo, userInfo } from 'node:os';
 import { agree, type RoutedTo } from '../router/agree.ts';
-import { type AliasEntry, type AliasReader, readAliases, searchAliases } from '../router/aliases.ts';
+import { type AliasEntry, type AliasReader, makeAliasReader, searchAliases } from '../router/aliases.ts';
 import { LONGEST_LIST } from '../router/data.ts';
 import { type RouterConfig, withDefaults } from '../router/defaults.ts';
 import { checkAliases } from '../router/newaliases.ts';
@@ -17,7 +17,7 @@ import type { RoutingProblem } from '../router/route.ts';
 import type { Answer, ReadList, Unread, Want } from '../router/want.ts';
 import type { ForwardPath, ReversePath } from '../smtp/path.ts';
 import { textOf } from '../smtp/text.ts';
-import { refuseFile, runningUser, whyUnread } from '../trust/facts.ts';
+import { runningUser, whyOpenFileRefused, whyUnread } from '../trust/facts.ts';
 import type { FileKind } from '../trust/rules.ts';
 import { spellings } from './domain.ts';
 
@@ -185,7 +185,7 @@ export function systemFiles(passwd = '/etc/passwd'): RoutingFiles {
     table: async (file, room) => {
       const entries = new Map<string, AliasEntry>();
       let size = 0;
-      const reader = readAliases({
+      const reader = makeAliasReader({
         wants: (key) => !entries.has(key),
         take(entry) {
           const own = flat(entry);
@@ -326,7 +326,7 @@ async function withFile<T>(
     const following = kind === 'forward' ? constants.O_NOFOLLOW : 0;
     handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK | following);
     const stats = await handle.stat();
-    const refused = refuseFile(kind, file, stats, handle.fd, runningUser(other));
+    const refused = whyOpenFileRefused(kind, file, stats, handle.fd, runningUser(other));
     return refused === null ? await use(handle, stats.uid) : { kind: 'unreadable', detail: `${file} ${refused}` };
   } catch (error) {
     return unreadOf(error, kind, file);

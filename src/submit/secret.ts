@@ -11,7 +11,7 @@ import type { Secret } from '../router/smarthost.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { fromUtf8, octets, printable, utf8 } from '../smtp/text.ts';
 import { alarm } from '../transport/clock.ts';
-import { refuseFile, runningUser, whyUnread } from '../trust/facts.ts';
+import { runningUser, whyOpenFileRefused, whyUnread } from '../trust/facts.ts';
 import { scrub } from './scrub.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -87,7 +87,7 @@ async function fromFile(
     const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
       const stats = await file.stat();
-      const refused = refuseFile(isOwn ? 'own password' : 'password', path, stats, file.fd, { ...runningUser(), containerSecrets });
+      const refused = whyOpenFileRefused(isOwn ? 'own password' : 'password', path, stats, file.fd, { ...runningUser(), containerSecrets });
       if (refused !== null) return unparsed(`${what} ${refused}`);
       if (stats.size > LONGEST) return unparsed(`${what} is larger than ${LONGEST / 1024} KiB`);
       return textOf(what, await file.readFile());

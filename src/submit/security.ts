@@ -53,12 +53,12 @@ export function systemSecurity(environment: NodeJS.ProcessEnv): Security {
 
   return {
     async handshake(host, target) {
-      const [{ tlsPreparation }, { wantedNames }] = await Promise.all([
+      const [{ prepareTls }, { wantedNames }] = await Promise.all([
         import('../transport/tls/tls.ts'),
         import('../transport/tls/peername.ts'),
       ]);
       const wanted = wantedNames(host.tls, target.name, target.fromDns ? host.host : '');
-      return tlsPreparation(host.tls, wanted, { implicit: host.scheme === 'submissions', environment });
+      return prepareTls(host.tls, wanted, { implicit: host.scheme === 'submissions', environment });
     },
     authenticator(host) {
       const known = authenticators.get(host) ?? readAuthenticator(host);

@@ -11,7 +11,7 @@ import type { SessionFailure, SessionOutcome } from '../smtp/client/outcome.ts';
 import type { Transaction } from '../smtp/client/print.ts';
 import type { Plan } from '../smtp/client/session.ts';
 import type { Parsed } from '../smtp/parsed.ts';
-import type { Mechanism } from '../smtp/sasl/sasl.ts';
+import { unspeakableMailbox } from '../smtp/path.ts';
 import { type Connected, connectFirst } from '../transport/connect.ts';
 import { Connection, type Content, type SessionTimeouts, type Trace } from '../transport/driver.ts';
 import type { Endpoint, Target } from '../transport/lookup/endpoints.ts';
@@ -188,7 +188,7 @@ const loadAdvice = () => import('./advice.ts').catch(() => null);
  */
 const UNSPEAKABLE: Transaction = {
   reversePath: null,
-  recipients: [{ path: { localPart: '\r\n', domain: '' } }],
+  recipients: [{ path: unspeakableMailbox() }],
   size: null,
   estimate: null,
   eightBit: 'none',
@@ -249,8 +249,8 @@ async function secured(handshake: Handshake | null, socket: Socket, trace: Trace
 function remember(choose: Plan['authenticate'], tell: (name: string, among: ReadonlySet<string>) => void): Plan['authenticate'] {
   if (choose === null) return null;
   return (offered, secured) => {
-    const chosen: Mechanism | string = choose(offered, secured);
-    if (typeof chosen !== 'string') tell(chosen.name, offered);
+    const chosen = choose(offered, secured);
+    if (chosen.ok) tell(chosen.value.name, offered);
     return chosen;
   };
 }

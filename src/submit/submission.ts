@@ -12,7 +12,7 @@ import { type LoneDot, untilDot } from '../message/lone-dot.ts';
 import { addOctets } from '../message/octet-sums.ts';
 import { collectRecipients, removeBcc } from '../message/recipients.ts';
 import { parseRewrite, type Rewrite, rewriteFields, rewriteReversePath } from '../message/rewrite.ts';
-import { type Input, prefixed, type Source } from '../message/source.ts';
+import { type Input, prefixSource, type Source } from '../message/source.ts';
 import { printProblems } from '../router/problem.ts';
 import { NO_SMARTHOST } from '../router/resolve.ts';
 import type { Route, RoutedRecipient } from '../router/route.ts';
@@ -235,11 +235,12 @@ export function reversePathOf(
   if (!from.ok) return from;
   const rewrite = parseRewrite(config.rewrite, domain);
   if (!rewrite.ok) return rewrite;
-  const login: Mailbox = { localPart: quoteLocalPart(by.login), domain: '' };
   // The null reverse-path asks that nothing be sent back, which no default may undo.
   const forced = config.forceFrom || config.forceReversePath ? from.value : null;
-  const chosen = given === null ? null : (forced ?? given ?? from.value ?? login);
-  const rewritten = rewriteReversePath(rewrite.value, chosen === null ? null : qualify(chosen, domain), domain);
+  const set = forced ?? given ?? from.value;
+  const chosen = given === null ? parsed(null) : set ? parsed(set) : parseMailbox(quoteLocalPart(by.login));
+  if (!chosen.ok) return chosen;
+  const rewritten = rewriteReversePath(rewrite.value, chosen.value === null ? null : qualify(chosen.value, domain), domain);
   if (rewritten === null) return parsed({ reversePath: null, rewrite: rewrite.value });
   if (rewritten.domain === '')
     return unparsed(
@@ -402,7 +403,7 @@ function openMessage(
   if (opened === null) return null;
   const limited = config.longLines === 'refuse' ? limitLines(opened) : opened;
   const patient = config.timeouts.input === Number.POSITIVE_INFINITY ? limited : limitSilence(limited, config.timeouts.input, untilRead);
-  const whole = prefixed(head, patient);
+  const whole = prefixSource(head, patient);
   return treatment === 'pass' ? whole : lazily(() => (treatment === 'convert' ? converted(config, whole, body) : refused(whole)));
 }
 

@@ -2,7 +2,7 @@
 import { isIP } from 'node:net';
 import { octets } from '../smtp/text.ts';
 
-/** An IP address as the octets a certificate has. RFC 5280 §4.2.1.6 */
+/** Returns an IP address as octets, in the order of the network. */
 export function addressOctets(address: string): string {
   if (isIP(address) === 4) return String.fromCharCode(...address.split('.').map(Number));
   // The URL parser writes an IPv6 address in one canonical form, without dotted quads.
@@ -13,7 +13,7 @@ export function addressOctets(address: string): string {
   return String.fromCharCode(...groups.flatMap((group) => [group >> 8, group & 255]));
 }
 
-/** The octets of an address, as a certificate has them, for people. */
+/** Prints the octets of an address; they come from a certificate, so there may be any number. */
 export function printAddress(octetString: string): string {
   const bytes = [...octets(octetString)];
   if (bytes.length === 4) return bytes.join('.');

@@ -11,7 +11,7 @@ import type { Transaction } from '../smtp/client/print.ts';
 import { type Action, type Channel, type Plan, STEPS } from '../smtp/client/session.ts';
 import type { Parsed } from '../smtp/parsed.ts';
 import type { Reply } from '../smtp/reply.ts';
-import { maskedCommand, maskedLine } from '../smtp/sasl/mask.ts';
+import { maskCommand, maskLine } from '../smtp/sasl/mask.ts';
 import { LONGEST_TIMER, now, turn, untilRead } from './clock.ts';
 
 /** Milliseconds, by the keys of [timeouts]; Infinity is none. */
@@ -248,7 +248,7 @@ export class Connection {
 
   /** One text: a secret may be folded. */
   #traceHeard(lines: readonly string[]): void {
-    const text = (this.#isExchange ? lines.map(maskedLine) : lines).join('\n');
+    const text = (this.#isExchange ? lines.map(maskLine) : lines).join('\n');
     for (const line of this.#scrub(text).split('\n')) this.#options.trace?.('S', line);
   }
 
@@ -378,7 +378,7 @@ export class Connection {
   }
 
   #send(lines: readonly string[], secret: boolean): void {
-    if (this.#options.trace) for (const line of lines) this.#options.trace('C', secret ? maskedCommand(line) : line);
+    if (this.#options.trace) for (const line of lines) this.#options.trace('C', secret ? maskCommand(line) : line);
     this.#socket.write(`${lines.join('\r\n')}\r\n`, 'latin1');
   }
 

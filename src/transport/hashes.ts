@@ -1,6 +1,6 @@
 /**
- * The hashes of SASL's mechanisms by node:crypto, which is loaded when the first of them is used: PLAIN and a session
- * without authentication never pay for it. Knows no mechanism.
+ * The hashes of SASL's mechanisms by node:crypto. It is loaded when the first of them is used, so that PLAIN and a session
+ * without authentication do not pay for it. Knows no mechanism.
  */
 import type { Hashes } from '../smtp/sasl/sasl.ts';
 
@@ -14,7 +14,7 @@ function crypto(): Crypto {
 }
 
 const octetsOf = (octetString: string): Buffer => Buffer.from(octetString, 'latin1');
-/** Octets of a digest, which are also those PBKDF2 derives. RFC 5802 §3 */
+/** The octets of each digest; PBKDF2 derives as many. RFC 5802 §3 */
 const LENGTHS = { md5: 16, sha1: 20, sha256: 32 } as const;
 
 export const hashes: Hashes = {

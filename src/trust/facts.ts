@@ -1,12 +1,12 @@
 /**
- * What `rules.ts` has to know of an open file and of the user who runs this, from the system; and why a file cannot be opened,
- * in words that name the cure. Decides nothing.
+ * Gets from the system the facts that `rules.ts` needs of an open file and of the user who runs this; and says why a file
+ * cannot be opened, in words that name the cure. Decides nothing.
  */
 import { readFileSync, type Stats, statSync } from 'node:fs';
-import { type FileFacts, type FileKind, isPrivateGroup, mountOf, printMode, quoted, type Runner, refusalOf } from './rules.ts';
+import { type FileFacts, type FileKind, isPrivateGroup, mountOf, printMode, quoteForShell, type Runner, whyRefused } from './rules.ts';
 
-/** The file's descriptor must be open as long as the facts are asked for. */
-export function factsOf(path: string, { uid, gid, mode, nlink }: Stats, fd: number): FileFacts {
+/** The file's descriptor must stay open while the caller asks for the facts. */
+export function fileFactsOf(path: string, { uid, gid, mode, nlink }: Stats, fd: number): FileFacts {
   const euid = process.geteuid?.() ?? uid;
   return {
     path,
@@ -14,33 +14,33 @@ export function factsOf(path: string, { uid, gid, mode, nlink }: Stats, fd: numb
     gid,
     mode: mode & 0o7777,
     links: nlink,
-    isOwnGroup: () => gid === process.getegid?.() && isPrivateGroup(gid, euid, textOf('/etc/group'), textOf('/etc/passwd')),
-    mount: () => mountOf(path, textOf(`/proc/self/fdinfo/${fd}`), textOf('/proc/self/mountinfo')),
+    isOwnGroup: () => gid === process.getegid?.() && isPrivateGroup(gid, euid, readText('/etc/group'), readText('/etc/passwd')),
+    mount: () => mountOf(path, readText(`/proc/self/fdinfo/${fd}`), readText('/proc/self/mountinfo')),
   };
 }
 
-function textOf(path: string): string {
+function readText(path: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch {
-    // Not Linux, or not mounted: then nothing is known that would make a file better.
+    // This is not Linux, or /proc is not mounted. Then nothing is known that would make a file better.
     return '';
   }
 }
 
 /**
- * Why an open file of this kind must not be obeyed, a sentence that continues its name; null when it may be. `runner` is by
+ * Says why an open file of this kind must not be obeyed, as a sentence that continues its name; null if it may. `runner` is by
  * default the user who runs this.
  */
-export function refuseFile(kind: FileKind, path: string, stats: Stats, fd: number, runner: Runner = runningUser()): string | null {
+export function whyOpenFileRefused(kind: FileKind, path: string, stats: Stats, fd: number, runner: Runner = runningUser()): string | null {
   if (!stats.isFile()) return 'is refused, because it is not a regular file';
-  // Where there are no uids a mode says nothing.
-  return process.geteuid === undefined ? null : refusalOf(kind, factsOf(path, stats, fd), runner);
+  // A mode says nothing where there are no uids.
+  return process.geteuid === undefined ? null : whyRefused(kind, fileFactsOf(path, stats, fd), runner);
 }
 
 export const runningUser = (other: number | null = null): Runner => ({ euid: process.geteuid?.() ?? 0, other });
 
-/** Why the system does not let us read a file, a sentence that continues its name. */
+/** Says why the system does not let us read a file, as a sentence that continues its name. */
 export function whyUnread(path: string, error: unknown): string {
   const code = (error as NodeJS.ErrnoException).code ?? String(error);
   if (code === 'ENOENT' || code === 'ENOTDIR') return 'does not exist';
@@ -48,10 +48,10 @@ export function whyUnread(path: string, error: unknown): string {
   const cannot = `cannot be read by uid ${process.geteuid?.()}`;
   const stats = statOf(path);
   if (stats !== null)
-    return `${cannot}; its mode is ${printMode(stats.mode)}, its owner uid ${stats.uid} and gid ${stats.gid}: let this user read it, by its group for instance: chgrp GROUP ${quoted(path)}; chmod g+r ${quoted(path)}`;
+    return `${cannot}; its mode is ${printMode(stats.mode)}, its owner uid ${stats.uid} and gid ${stats.gid}: let this user read it, by its group for instance: chgrp GROUP ${quoteForShell(path)}; chmod g+r ${quoteForShell(path)}`;
   const folder = closedAbove(path);
   const closed = statOf(folder);
-  return `${cannot}; a directory above it is closed to this user, ${folder}${closed === null ? '' : ` (mode ${printMode(closed.mode)}, owner uid ${closed.uid}): run chmod o+x ${quoted(folder)}`}`;
+  return `${cannot}; a directory above it is closed to this user, ${folder}${closed === null ? '' : ` (mode ${printMode(closed.mode)}, owner uid ${closed.uid}): run chmod o+x ${quoteForShell(folder)}`}`;
 }
 
 function statOf(path: string): Stats | null {
@@ -62,10 +62,10 @@ function statOf(path: string): Stats | null {
   }
 }
 
-/** The uid that a file belongs to, null when that cannot be seen. */
-export const ownerOf = (path: string): number | null => statOf(path)?.uid ?? null;
+/** Returns the uid that a file belongs to; null if nobody can see it. */
+export const fileOwnerOf = (path: string): number | null => statOf(path)?.uid ?? null;
 
-/** The nearest folder that can be looked at from outside. */
+/** Returns the nearest folder above whose facts can be read. */
 function closedAbove(path: string): string {
   const folder = path.slice(0, path.lastIndexOf('/')) || '/';
   return folder === '/' || statOf(folder) !== null ? folder : closedAbove(folder);

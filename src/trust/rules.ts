@@ -1,9 +1,9 @@
 /**
- * Whose file may be obeyed: one table for every file that says where mail goes or with which secret, by its owner and its
- * mode. nospool.toml(5) has the same table. Pure: facts are handed in, those that cost something as functions.
+ * Decides whose file may be obeyed: one table, by owner and mode, for every file that says where mail goes or with which
+ * secret. nospool.toml(5) has the same table. Pure: the caller hands in the facts, as functions where they cost something.
  */
 
-/** Files by what they are, and configurations besides by what they hold. */
+/** The kinds of files. A configuration may be of several kinds, by how it is named and by what it holds. */
 export type FileKind =
   | 'system'
   | 'named'
@@ -20,21 +20,21 @@ export type FileKind =
   | 'certificate';
 
 /** 'user': whose `~/.forward` it is; 'includer': the owner of the file that includes it. */
-export type Owner = 'root' | 'runner' | 'user' | 'includer';
+export type FileOwner = 'root' | 'runner' | 'user' | 'includer';
 
-export interface Rule {
-  /** As the manual calls it. */
+export interface FileRule {
+  /** The name of such files in the manual. */
   readonly file: string;
   /** [] = anybody. */
-  readonly owners: readonly Owner[];
-  /** Who but its owner may have the right to change it. 'own group': a group in which nobody else is. */
+  readonly owners: readonly FileOwner[];
+  /** Those besides its owner who may have the right to change it. 'own group': a group in which nobody else is. */
   readonly changedBy: 'nobody' | 'own group' | 'group';
   readonly readBy: 'group' | 'everybody';
-  /** True: on a read-only mount owner and right to change do not matter, because nobody here can change it. */
+  /** True if owner and right to change do not matter on a read-only mount, because nobody here can change the file. */
   readonly mayBeMounted: boolean;
 }
 
-export const RULES: Readonly<Record<FileKind, Rule>> = {
+export const RULES: Readonly<Record<FileKind, FileRule>> = {
   system: rule('/etc/nospool.toml', ['root', 'runner'], 'group'),
   named: rule('the file named by -C or NOSPOOL_CONFIG', ['root', 'runner'], 'group'),
   own: rule("the user's own file", ['root', 'runner'], 'own group'),
@@ -65,11 +65,11 @@ export const RULES: Readonly<Record<FileKind, Rule>> = {
 
 function rule(
   file: string,
-  owners: readonly Owner[],
-  changedBy: Rule['changedBy'],
-  readBy: Rule['readBy'] = 'everybody',
+  owners: readonly FileOwner[],
+  changedBy: FileRule['changedBy'],
+  readBy: FileRule['readBy'] = 'everybody',
   mayBeMounted = true,
-): Rule {
+): FileRule {
   return { file, owners, changedBy, readBy, mayBeMounted };
 }
 
@@ -78,7 +78,7 @@ export interface FileFacts {
   readonly uid: number;
   readonly gid: number;
   readonly mode: number;
-  /** How many names it has. */
+  /** The number of its names (hard links). */
   readonly links: number;
   /** True if nobody but the user who runs this is in the file's group. */
   readonly isOwnGroup: () => boolean;
@@ -86,9 +86,9 @@ export interface FileFacts {
 }
 
 /** The file system that a file is on. */
-export interface Mount {
+interface Mount {
   readonly isReadOnly: boolean;
-  /** The file or its folder was mounted by itself, as container runtimes do. */
+  /** True if the file or its folder was mounted by itself, as container runtimes do. */
   readonly isOwn: boolean;
 }
 
@@ -96,39 +96,40 @@ export interface Runner {
   readonly euid: number;
   /** The user whose file it is, or the owner of the file that includes it; null = none. */
   readonly other?: number | null;
-  /** Default: where container runtimes put secrets. */
+  /** The folder in which container runtimes put secrets; undefined = the usual one. */
   readonly containerSecrets?: string | undefined;
 }
 
-/** Where container runtimes put secrets: whoever is within is meant to read them, and can change nothing there. */
+/** Container runtimes put secrets here. Whoever is within the container is meant to read them, and can change nothing there. */
 const CONTAINER_SECRETS = '/run/secrets/';
 
 const [OTHERS_READ, OTHERS_WRITE, GROUP_WRITE] = [0o004, 0o002, 0o020];
 
-/** null: the file may be obeyed. Else a sentence that continues its name and says what mends it. */
-export function refusalOf(kind: FileKind, file: FileFacts, runner: Runner): string | null {
+/** Says why the file must not be obeyed, as a sentence that continues its name and says what mends it; null if it may. */
+export function whyRefused(kind: FileKind, file: FileFacts, runner: Runner): string | null {
   const { owners, readBy, mayBeMounted } = RULES[kind];
   if (readBy === 'group' && mayBeMounted && file.path.startsWith(runner.containerSecrets ?? CONTAINER_SECRETS)) return null;
-  // A user can give a name in the own home to a file of root.
+  // A user can link a file of root into the own home directory.
   if (kind === 'forward' && file.links > 1 && file.uid !== runner.other) return 'is refused, because it has a second name';
   const isOwned = owners.length === 0 || owners.some((owner) => uidOf(owner, runner) === file.uid);
-  const changing = file.mode & changeable(kind, file);
+  const changing = file.mode & forbiddenBits(kind, file);
   const isUnchanging = (isOwned && changing === 0) || (mayBeMounted && file.mount().isReadOnly);
-  if (!isUnchanging && !isOwned) return strangersFile(kind, file, runner);
+  if (!isUnchanging && !isOwned) return explainStranger(kind, file, runner);
   const open = (isUnchanging ? 0 : changing) | (readBy === 'group' ? file.mode & OTHERS_READ : 0);
-  return open === 0 ? null : openFile(kind, open, file);
+  return open === 0 ? null : explainOpenFile(kind, open, file);
 }
 
-const uidOf = (owner: Owner, { euid, other = null }: Runner): number | null => (owner === 'root' ? 0 : owner === 'runner' ? euid : other);
+const uidOf = (owner: FileOwner, { euid, other = null }: Runner): number | null =>
+  owner === 'root' ? 0 : owner === 'runner' ? euid : other;
 
-/** The bits of the mode that let somebody change the file who must not. */
-function changeable(kind: FileKind, file: FileFacts): number {
+/** Returns the bits of the mode that let somebody change the file who must not. */
+function forbiddenBits(kind: FileKind, file: FileFacts): number {
   const { changedBy } = RULES[kind];
   const isGroupRefused = changedBy === 'nobody' || (changedBy === 'own group' && (file.mode & GROUP_WRITE) !== 0 && !file.isOwnGroup());
   return OTHERS_WRITE | (isGroupRefused ? GROUP_WRITE : 0);
 }
 
-function strangersFile(kind: FileKind, file: FileFacts, runner: Runner): string {
+function explainStranger(kind: FileKind, file: FileFacts, runner: Runner): string {
   const owners = new Map<number, string>();
   for (const owner of RULES[kind].owners) {
     const uid = uidOf(owner, runner);
@@ -138,37 +139,37 @@ function strangersFile(kind: FileKind, file: FileFacts, runner: Runner): string 
     return `is refused, because this file belongs to uid ${file.uid} (mode ${printMode(file.mode)}), not ${[...owners.values()].join()}, and -C names the configuration: name it by NOSPOOL_CONFIG, or give it to root`;
   const where = kind === 'argument' ? ', and -C names it' : '';
   const cure = kind === 'argument' ? ', or name it by NOSPOOL_CONFIG' : '';
-  return `is refused, because this file belongs to uid ${file.uid} (mode ${printMode(file.mode)}), not ${[...owners.values()].join(' or ')}${where}: run chown ${kind === 'forward' ? runner.other : 'root'} ${quoted(file.path)}${cure}${mountCure(kind, file)}`;
+  return `is refused, because this file belongs to uid ${file.uid} (mode ${printMode(file.mode)}), not ${[...owners.values()].join(' or ')}${where}: run chown ${kind === 'forward' ? runner.other : 'root'} ${quoteForShell(file.path)}${cure}${cureByMount(kind, file)}`;
 }
 
-const OWNERS: Readonly<Record<Owner, string>> = {
+const OWNERS: Readonly<Record<FileOwner, string>> = {
   root: 'root',
   runner: 'the user who runs this',
   user: 'the user whose file it would be',
   includer: 'the owner of the file that includes it',
 };
 
-function openFile(kind: FileKind, bits: number, file: FileFacts): string {
+function explainOpenFile(kind: FileKind, bits: number, file: FileFacts): string {
   const [isGroup, isOthers] = [(bits & GROUP_WRITE) !== 0, (bits & (OTHERS_WRITE | OTHERS_READ)) !== 0];
   const who = isGroup ? (isOthers ? 'its group and every user' : 'its group') : 'every user';
   const [isRead, isChanged] = [(bits & OTHERS_READ) !== 0, (bits & (OTHERS_WRITE | GROUP_WRITE)) !== 0];
   const verb = isRead ? (isChanged ? 'read and change' : 'read') : 'change';
   const letters = `${isGroup ? 'g' : ''}${isOthers ? 'o' : ''}-${isRead ? 'r' : ''}${isChanged ? 'w' : ''}`;
-  // The mode of what a container runtime mounted is told to the runtime.
-  const cure = isRead && file.mount().isOwn ? `, or mount it with mode 0440 or in ${CONTAINER_SECRETS}` : mountCure(kind, file);
-  return `is refused, because ${who} can ${verb} this file (mode ${printMode(file.mode)}, owner uid ${file.uid}): run chmod ${letters} ${quoted(file.path)}${cure}`;
+  // The container runtime sets the mode of what it mounts.
+  const cure = isRead && file.mount().isOwn ? `, or mount it with mode 0440 or in ${CONTAINER_SECRETS}` : cureByMount(kind, file);
+  return `is refused, because ${who} can ${verb} this file (mode ${printMode(file.mode)}, owner uid ${file.uid}): run chmod ${letters} ${quoteForShell(file.path)}${cure}`;
 }
 
-const mountCure = (kind: FileKind, file: FileFacts): string =>
+const cureByMount = (kind: FileKind, file: FileFacts): string =>
   RULES[kind].mayBeMounted && file.mount().isOwn ? ', or mount it read-only' : '';
 
 /** `0640` */
 export const printMode = (mode: number): string => (mode & 0o7777).toString(8).padStart(4, '0');
 
-/** A path as a word of the shell. */
-export const quoted = (path: string): string => (/^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`);
+/** Quotes a path as a word of the shell. */
+export const quoteForShell = (path: string): string => (/^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`);
 
-/** True if the user alone is in the group: by group(5) and passwd(5), where distributions make such a group for each user. */
+/** True if the user alone is in the group, by group(5) and passwd(5). Distributions make such a group for each user. */
 export function isPrivateGroup(gid: number, uid: number, group: string, passwd: string): boolean {
   const users = rowsOf(passwd);
   const names = users.filter(([, , own]) => own === String(uid)).map(([name]) => name);
@@ -180,7 +181,7 @@ export function isPrivateGroup(gid: number, uid: number, group: string, passwd: 
 
 const rowsOf = (text: string): readonly (readonly string[])[] => text.split('\n').map((line) => line.split(':'));
 
-/** The mount of an open file, by proc(5): `fdinfo` of its descriptor and `mountinfo`. */
+/** Finds the mount of an open file, by proc(5): `fdinfo` of its descriptor and `mountinfo`. */
 export function mountOf(path: string, fdinfo: string, mountinfo: string): Mount {
   const id = /^mnt_id:\s*(\d+)$/m.exec(fdinfo)?.[1];
   const row = mountinfo.split('\n').find((line) => line.split(' ', 1)[0] === id);

@@ -5,7 +5,7 @@ import { type Interpreted, interpret } from '../../src/config/interpret.ts';
 import type { Held } from '../../src/config/table.ts';
 import { parseToml } from '../../src/config/toml.ts';
 import type { ManualrouteDefinition } from '../../src/router/route.ts';
-import { refusalOf } from '../../src/trust/rules.ts';
+import { whyRefused } from '../../src/trust/rules.ts';
 import { ERRORS, VARIABLE_ERRORS } from './errors.ts';
 
 const test = suite('interpret');
@@ -30,7 +30,7 @@ function read(text: string | null, { env = {}, mode = 0o640, home = '/home/ops',
     isOwnGroup: () => false,
     mount: () => ({ isReadOnly: false, isOwn: false }),
   };
-  const refuses = (held: Held) => (mode === null || held === 'path' ? null : refusalOf(held, facts, { euid: 0 }));
+  const refuses = (held: Held) => (mode === null || held === 'path' ? null : whyRefused(held, facts, { euid: 0 }));
   return interpret({ path: '/f', toml: toml.value, refuses, isSystem }, env, { home });
 }
 

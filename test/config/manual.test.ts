@@ -8,7 +8,7 @@ import { KEYS, keysOf, printInitial, type Section, variableOf } from '../../src/
 import { readConfig } from '../../src/config/read.ts';
 import { parseToml } from '../../src/config/toml.ts';
 import { parseSmarthost } from '../../src/router/smarthost.ts';
-import { refusalOf } from '../../src/trust/rules.ts';
+import { whyRefused } from '../../src/trust/rules.ts';
 import { ERRORS, SMARTHOST_ERRORS, VARIABLE_ERRORS } from './errors.ts';
 
 const test = suite('manual');
@@ -168,7 +168,7 @@ test('the manual has every error, and no impossible one', async () => {
   };
   collect(
     interpret(
-      { path: '/f', toml: toml.value, refuses: () => refusalOf('literal', facts, { euid: 0 }), isSystem: false },
+      { path: '/f', toml: toml.value, refuses: () => whyRefused('literal', facts, { euid: 0 }), isSystem: false },
       {},
       { home: null },
     ),

@@ -1,9 +1,10 @@
 /** Faults that use has found in what is made of a message, of the arguments and of standard input: asked of the built `sendmail`. */
+
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { closeSync, openSync, readSync, writeFileSync } from 'node:fs';
 import { suite } from 'uvu';
-import { makeReply } from '../../src/smtp/server/machine.ts';
+import { makeReply } from '../../src/smtp/server/answers.ts';
 import {
   COMMAND,
   ENVIRONMENT,

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { domainToASCII } from 'node:url';
 import fc from 'fast-check';
 import { suite } from 'uvu';
-import { type Completed, complete, type Facts, lacksFrom, printDate } from '../../src/message/complete.ts';
+import { unquote } from '../../src/message/address-tokens.ts';
+import { type CompletedHead, type CompletionFacts, complete, lacksFrom, printDate } from '../../src/message/complete.ts';
 import { type Field, printHead } from '../../src/message/fields.ts';
 import { readHead } from '../../src/message/head.ts';
 import { parseAddressList } from '../../src/message/mailboxes.ts';
@@ -10,15 +11,16 @@ import { sourceOf } from '../../src/message/source.ts';
 import type { Parsed } from '../../src/smtp/parsed.ts';
 import { latin1, octets, utf8 } from '../../src/smtp/text.ts';
 import { decodeEncoded, encodedFaults } from '../support/encoded.ts';
+import { mailbox, uncheckedMailbox } from '../support/mailbox.ts';
 
 const test = suite('message/complete');
 
-const facts: Facts = {
+const facts: CompletionFacts = {
   date: new Date('2026-11-22T14:56:56Z'),
   zone: 90,
   unique: '1700000000.123.abc',
   hostname: 'host.example.org',
-  reversePath: { localPart: 'joe', domain: 'example.org' },
+  reversePath: mailbox('joe@example.org'),
   fullName: 'Joe Doe',
   login: 'joe',
   qualifyDomain: 'q.example',
@@ -38,20 +40,21 @@ const WHOLE = ['From: a@b', 'Date: x', 'Message-ID: <y@z>'];
 
 const fieldsOf = (raws: readonly string[]): Field[] => raws.map((raw) => ({ name: raw.slice(0, raw.indexOf(':')).trimEnd(), raw }));
 
-async function finish(raws: readonly string[], over: Partial<Facts> = {}): Promise<Completed> {
-  const got: Parsed<Completed> = await complete(fieldsOf(raws), { ...facts, ...over });
+async function finish(raws: readonly string[], over: Partial<CompletionFacts> = {}): Promise<CompletedHead> {
+  const got: Parsed<CompletedHead> = await complete(fieldsOf(raws), { ...facts, ...over });
   assert.ok(got.ok, got.ok ? '' : got.detail);
   return got.value;
 }
-const completed = async (raws: readonly string[], over: Partial<Facts> = {}) => (await finish(raws, over)).fields.map(({ raw }) => raw);
-async function refusal(raws: readonly string[], over: Partial<Facts> = {}): Promise<string> {
+const completed = async (raws: readonly string[], over: Partial<CompletionFacts> = {}) =>
+  (await finish(raws, over)).fields.map(({ raw }) => raw);
+async function refusal(raws: readonly string[], over: Partial<CompletionFacts> = {}): Promise<string> {
   const got = await complete(fieldsOf(raws), { ...facts, ...over });
   assert.ok(!got.ok);
   return got.detail;
 }
 
 test('what is missing is added behind the fields that are there', async () => {
-  const rows: [string[], string[], Partial<Facts>, string][] = [
+  const rows: [string[], string[], Partial<CompletionFacts>, string][] = [
     [[], [ID, 'From: Joe Doe <joe@example.org>', DATE], {}, 'an empty head'],
     [['Subject: x', 'To: a@b'], ['Subject: x', 'To: a@b', ID, 'From: Joe Doe <joe@example.org>', DATE], {}, 'all three'],
     [['DATE : x', 'from:a@b', 'Message-Id: <c@d>'], ['DATE : x', 'from:a@b', 'Message-Id: <c@d>'], {}, 'any case, any form'],
@@ -67,7 +70,7 @@ test('what is missing is added behind the fields that are there', async () => {
     [
       ['Date: x', 'Message-ID: y'],
       ['Date: x', 'Message-ID: y', 'From: Joe Doe <f@g>'],
-      { reversePath: null, from: { localPart: 'f', domain: 'g' } },
+      { reversePath: null, from: mailbox('f@g') },
       'null reverse-path: from',
     ],
     [
@@ -109,7 +112,7 @@ test('what is missing is added behind the fields that are there', async () => {
     [
       ['Date: x', 'From: a@b'],
       ['Date: x', 'From: a@b', 'Message-ID: <1700000000.123.abc@nospool.invalid>'],
-      { hostname: 'a\r\nb', reversePath: { localPart: 'a', domain: '[192.0.2.1]' }, qualifyDomain: '' },
+      { hostname: 'a\r\nb', reversePath: mailbox('a@[192.0.2.1]'), qualifyDomain: '' },
       'or none of them',
     ],
     [
@@ -205,7 +208,7 @@ test('bare addresses are qualified in place', async () => {
 });
 
 test('a bare address without a domain fails and names the key', async () => {
-  const rows: [string[], Partial<Facts>, string][] = [
+  const rows: [string[], Partial<CompletionFacts>, string][] = [
     [
       ['To: a@b, root', ...WHOLE],
       { qualifyRecipient: '' },
@@ -227,7 +230,7 @@ test('a bare address without a domain fails and names the key', async () => {
 });
 
 test('force_from changes the address and nothing else', async () => {
-  const over = { forceFrom: true, from: { localPart: 'only', domain: 'me.example' } };
+  const over = { forceFrom: true, from: mailbox('only@me.example') };
   const rows: [string[], string[], string][] = [
     [['From: "A, B"\n <a@b> (c)'], ['From: "A, B"\n <only@me.example> (c)'], 'name, comment and folding stay'],
     [['From: root (Cron Daemon)'], ['From: only@me.example (Cron Daemon)'], 'cron'],
@@ -253,8 +256,8 @@ test('more than 30 Received fields are a loop', async () => {
 });
 
 test('a Received field, if wanted', async () => {
-  const received = { id: '1abc-2', version: '1.0.0', recipients: [{ localPart: 'a b', domain: 'x' }] };
-  const one = (await completed(WHOLE, { received: { ...received, recipients: [{ localPart: '"a b"', domain: 'x' }] } }))[0];
+  const received = { id: '1abc-2', version: '1.0.0', recipients: [uncheckedMailbox('a b', 'x')] };
+  const one = (await completed(WHOLE, { received: { ...received, recipients: [mailbox('"a b"@x')] } }))[0];
   assert.equal(
     one,
     'Received: from joe by host.example.org with local (nospool 1.0.0)\n\t(envelope-from <joe@example.org>)\n\tid 1abc-2\n\tfor <"a b"@x>;\n\tSun, 22 Nov 2026 16:26:56 +0130',
@@ -380,9 +383,9 @@ test('addresses outside ASCII: domains go as A-labels, local-parts need SMTPUTF8
     (await finish([utf8('To: joe@bücher.example'), ...WHOLE], { toAscii: () => null })).needsSmtputf8,
     'the To field has joe@bücher.example',
   );
-  const added = await finish(['Date: x', 'Message-ID: y'], { reversePath: { localPart: 'jörg', domain: 'x' }, fullName: '' });
+  const added = await finish(['Date: x', 'Message-ID: y'], { reversePath: mailbox('jörg@x'), fullName: '' });
   assert.deepEqual([added.fields.at(-1)?.raw, added.needsSmtputf8], [utf8('From: jörg@x'), 'the From field has jörg@x']);
-  const domain = await finish(['Date: x', 'Message-ID: y'], { reversePath: { localPart: 'joe', domain: 'bücher.example' }, fullName: '' });
+  const domain = await finish(['Date: x', 'Message-ID: y'], { reversePath: mailbox('joe@bücher.example'), fullName: '' });
   assert.deepEqual([domain.fields.at(-1)?.raw, domain.needsSmtputf8], ['From: joe@xn--bcher-kva.example', null]);
 });
 
@@ -478,10 +481,13 @@ test('display names survive encoding, in lines as RFC 2047 wants them, and addre
         list.value.mailboxes.map(({ mailbox }) => mailbox.localPart),
         names.map((_, index) => `r${index}`),
       );
+      const { mailboxes, words } = list.value;
+      const shown = mailboxes.map(({ start }, index) => {
+        const own = words.filter((word) => word.end <= start && word.start > (mailboxes[index - 1]?.end ?? 0));
+        return own.map(({ start: from, end, quoted }) => (quoted ? unquote(raw.slice(from + 1, end - 1)) : raw.slice(from, end))).join(' ');
+      });
       assert.deepEqual(
-        list.value.mailboxes.map(({ displayName }, index) =>
-          /[^ -~]/.test(names[index]?.[0] as string) ? decodeEncoded(displayName) : displayName,
-        ),
+        shown.map((text, index) => (/[^ -~]/.test(names[index]?.[0] as string) ? decodeEncoded(text) : text)),
         names.map(([text]) => text),
       );
       assert.deepEqual(

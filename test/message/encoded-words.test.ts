@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { suite } from 'uvu';
-import { commentWords, encodedWords, encodeWords, printPhrase, textWords } from '../../src/message/encoded-words.ts';
+import { commentWords, encodeWords, makeEncodedWords, printPhrase, textWords } from '../../src/message/encoded-words.ts';
 import { utf8 } from '../../src/smtp/text.ts';
 import { decodeEncoded, encodedFaults } from '../support/encoded.ts';
 
@@ -122,7 +122,7 @@ test('characters of any length are packed whole, in both encodings, whatever roo
   fc.assert(
     fc.property(fc.string({ unit: 'binary', maxLength: 120, minLength: 1 }), fc.integer({ min: 24, max: 75 }), (text, room) => {
       const clean = text;
-      const words = encodedWords(utf8(clean), 'UTF-8', room);
+      const words = makeEncodedWords(utf8(clean), 'UTF-8', room);
       assert.ok((words[0] as string).length <= room);
       assert.ok(words.every(({ length }) => length <= 75));
       assert.equal(words.map(decodeEncoded).join(''), clean.replace(/^\ufeff/, ''));

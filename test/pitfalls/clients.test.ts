@@ -1,5 +1,5 @@
 /**
- * The pitfalls of SMTP clients, by the rows of libraries.md §3: what this client does where others went wrong.
+ * The pitfalls of SMTP clients, numbered: what this client does where others went wrong.
  * Loopback: most pitfalls are of the dialogue, which clear text shows best; what may be said in clear, test/world walks.
  */
 import assert from 'node:assert/strict';
@@ -44,7 +44,7 @@ import {
 } from './support.ts';
 
 const clients = suite('pitfalls of clients');
-const row = (number: number, what: string, work: () => void | Promise<void>) => clients(`§3 row ${number}: ${what}`, work);
+const pitfall = (number: number, what: string, work: () => void | Promise<void>) => clients(`pitfall ${number}: ${what}`, work);
 
 const PIPELINING = ['PIPELINING'];
 const many = (n: number) => Array.from({ length: n }, (_, i) => `r${i + 1}@example.org`);
@@ -53,7 +53,7 @@ const outcomeOf = (lines: readonly string[]) => lines.find((line) => line.starts
 
 /* ---- all recipients or none ---- */
 
-row(1, 'one of several recipients is refused: no content, every refusal is told', async () => {
+pitfall(1, 'one of several recipients is refused: no content, every refusal is told', async () => {
   for (const offers of [[], PIPELINING, ['PIPELINING', 'CHUNKING']])
     await served({ offers, script: { 'RCPT 2': '550 5.1.1 not here', 'RCPT 4': '450 4.2.0 later' } }, async (host) => {
       assertFailed(
@@ -66,7 +66,7 @@ row(1, 'one of several recipients is refused: no content, every refusal is told'
     });
 });
 
-row(2, 'the recipient is refused and the DATA that flew along answered 354: no dot, only an end', async () => {
+pitfall(2, 'the recipient is refused and the DATA that flew along answered 354: no dot, only an end', async () => {
   await served({ offers: PIPELINING, script: { 'RCPT 1': '550 5.1.1 not here', DATA: '354 go on' } }, async (host) => {
     assertFailed(await send([hostAt(host.port)]), /RCPT TO:<b@example\.org>: 550 5\.1\.1 not here$/);
     assertNothingHeld(host);
@@ -77,7 +77,7 @@ row(2, 'the recipient is refused and the DATA that flew along answered 354: no d
   assert.equal(play('rcpt-refused-data-354.smtp').at(-1), '! destroy');
 });
 
-row(3, 'after the first refusal the replies to the other recipients are read, and the session can go on', async () => {
+pitfall(3, 'after the first refusal the replies to the other recipients are read, and the session can go on', async () => {
   const lines = play('many-after-refusal.smtp');
   assert.ok(lines.includes('C: RSET'));
   await served({ offers: PIPELINING, script: { 'RCPT 1': '550 5.1.1 not here' } }, async (host) => {
@@ -98,7 +98,7 @@ row(3, 'after the first refusal the replies to the other recipients are read, an
   });
 });
 
-row(4, 'every recipient refused, and 354 all the same', async () => {
+pitfall(4, 'every recipient refused, and 354 all the same', async () => {
   assert.ok(!play('rcpt-all-refused.smtp').includes('C: .'));
   await served({ offers: PIPELINING, script: { 'RCPT 1': '550 no', 'RCPT 2': '550 no', DATA: '354 go' } }, async (host) => {
     assertFailed(await send([hostAt(host.port)], { to: many(2) }), /550 no$/, /550 no$/);
@@ -107,7 +107,7 @@ row(4, 'every recipient refused, and 354 all the same', async () => {
   });
 });
 
-row(5, 'MAIL refused and the DATA behind it accepted: the connection ends', async () => {
+pitfall(5, 'MAIL refused and the DATA behind it accepted: the connection ends', async () => {
   assert.equal(play('mail-refused-data-354.smtp').at(-1), '! destroy');
   await served({ offers: PIPELINING, script: { MAIL: '550 5.7.1 not you', DATA: '354 go' } }, async (host) => {
     assertFailed(await send([hostAt(host.port)]), /MAIL FROM:<a@example\.org>: 550 5\.7\.1 not you$/);
@@ -116,7 +116,7 @@ row(5, 'MAIL refused and the DATA behind it accepted: the connection ends', asyn
   });
 });
 
-row(6, 'five thousand recipients in one flight to a server that reads nothing before its answers are taken', () =>
+pitfall(6, 'five thousand recipients in one flight to a server that reads nothing before its answers are taken', () =>
   raw(
     (socket) => {
       // Each answer has a kilobyte: five megabytes that the client must read while it still writes.
@@ -136,7 +136,7 @@ row(6, 'five thousand recipients in one flight to a server that reads nothing be
   ),
 );
 
-row(7, '452 for one recipient too many fails the message and is told', async () => {
+pitfall(7, '452 for one recipient too many fails the message and is told', async () => {
   assert.match(outcomeOf(play('rcpt-452-excess.smtp')), /452 4\.5\.3 too many recipients$/);
   await served({ offers: PIPELINING, script: { 'RCPT 51': '452 4.5.3 too many recipients' } }, async (host) => {
     assertFailed(await send([hostAt(host.port)], { to: many(51) }), /RCPT TO:<r51@example\.org>: 452 4\.5\.3 too many recipients$/);
@@ -146,13 +146,13 @@ row(7, '452 for one recipient too many fails the message and is told', async () 
 
 /* ---- replies ---- */
 
-row(8, 'every session is the same in pieces of one octet', () => {
+pitfall(8, 'every session is the same in pieces of one octet', () => {
   const cuttable = allTranscripts().filter(({ whole }) => !whole);
   assert.ok(cuttable.length > 200);
   for (const transcript of cuttable) assert.deepEqual(replay(transcript, 1), transcript.lines, transcript.file);
 });
 
-row(9, 'a reply to EHLO in two pieces does not hide STARTTLS', () =>
+pitfall(9, 'a reply to EHLO in two pieces does not hide STARTTLS', () =>
   served(
     { script: { EHLO: (talk) => later(talk.socket, '250-smart.example\r\n250-SIZE\r\n', '250-STARTTLS\r\n250 AUTH PLAIN\r\n') } },
     async (host) => {
@@ -172,7 +172,7 @@ async function later(socket: Socket, first: string, second: string): Promise<str
   return '';
 }
 
-row(10, 'lines of one reply with different codes are no reply', async () => {
+pitfall(10, 'lines of one reply with different codes are no reply', async () => {
   assert.match(outcomeOf(play('mixed-codes.smtp')), /^= malformed/);
   const mixed = (line: string, last: string) => (last === line.split(' ')[0] ? '250-ok\r\n550 no\r\n' : usual(line));
   for (const verb of ['MAIL', 'RCPT', 'DATA'])
@@ -187,7 +187,7 @@ row(10, 'lines of one reply with different codes are no reply', async () => {
   );
 });
 
-row(11, 'a code without text is a reply', async () => {
+pitfall(11, 'a code without text is a reply', async () => {
   assert.match(outcomeOf(play('code-alone.smtp')), /^= accepted/);
   await raw(
     conversing((line) => usual(line).replace(/^(\d{3}) .*\r\n$/, '$1\r\n'), '220\r\n'),
@@ -195,21 +195,21 @@ row(11, 'a code without text is a reply', async () => {
   );
 });
 
-row(12, 'a line that is no reply is not counted as one', () =>
+pitfall(12, 'a line that is no reply is not counted as one', () =>
   raw(
     conversing((line) => (line.startsWith('MAIL') ? '25 ok\r\n250 ok\r\n' : usual(line))),
     async (port) => assertFailed(await send([hostAt(port)]), /not an SMTP reply: "25 ok \/ 250 ok"$/),
   ),
 );
 
-row(13, 'replies that end with LF alone are replies', () =>
+pitfall(13, 'replies that end with LF alone are replies', () =>
   raw(
     conversing((line) => usual(line, PIPELINING).replaceAll('\r\n', '\n'), '220 lf\n'),
     async (port) => assertTaken(await send([hostAt(port)], { to: many(3) })),
   ),
 );
 
-row(14, 'a long reply line is read, shown short, and bounded', async () => {
+pitfall(14, 'a long reply line is read, shown short, and bounded', async () => {
   const long = (octets: number) =>
     raw(
       conversing((line) => (line.startsWith('RCPT') ? `550 ${'x'.repeat(octets)}\r\n` : usual(line))),
@@ -252,10 +252,10 @@ async function endless(text: string): Promise<void> {
   );
 }
 
-row(15, 'continuation lines without an end', () => endless('220-again\r\n'));
-row(16, 'octets without a line end', () => endless('y'));
+pitfall(15, 'continuation lines without an end', () => endless('220-again\r\n'));
+pitfall(16, 'octets without a line end', () => endless('y'));
 
-row(17, 'a greeting of several lines is one; the time for it is for all of it', async () => {
+pitfall(17, 'a greeting of several lines is one; the time for it is for all of it', async () => {
   assert.match(outcomeOf(play('greeting-multiline.smtp')), /^= accepted/);
   await raw(
     (socket) => {
@@ -270,7 +270,7 @@ row(17, 'a greeting of several lines is one; the time for it is for all of it', 
   );
 });
 
-row(18, 'text of a reply in any charset is shown printable, on one line', async () => {
+pitfall(18, 'text of a reply in any charset is shown printable, on one line', async () => {
   const koi8 = 'no such user \xcf\xcb'; // two letters of KOI8-R, which are no UTF-8
   for (const [text, expected] of [
     [koi8, 'no such user Ï\u00cb'],
@@ -283,7 +283,7 @@ row(18, 'text of a reply in any charset is shown printable, on one line', async 
     );
 });
 
-row(19, 'enhanced codes of any length, with a class that fits, on the first line; else they are text', () => {
+pitfall(19, 'enhanced codes of any length, with a class that fits, on the first line; else they are text', () => {
   const dialogue = (text: string) => readReply(text);
   assert.deepEqual(dialogue('550 5.7.26 not you\r\n'), { class: 5, subject: 7, detail: 26 });
   assert.deepEqual(dialogue('550-5.7.26 not\r\n550 5.7.26 you\r\n'), { class: 5, subject: 7, detail: 26 });
@@ -300,7 +300,7 @@ function readReply(text: string) {
   return reply.value.enhanced;
 }
 
-row(20, 'a reply that nobody waited for ends the session; it is not taken for the next one', async () => {
+pitfall(20, 'a reply that nobody waited for ends the session; it is not taken for the next one', async () => {
   assert.match(outcomeOf(play('mail-extra.smtp')), /^= malformed/);
   await raw(
     conversing((line) => (line.startsWith('MAIL') ? '250 ok\r\n250 and more\r\n' : usual(line))),
@@ -318,7 +318,7 @@ row(20, 'a reply that nobody waited for ends the session; it is not taken for th
 const REQUIRED = { ...TLS, mode: 'required' } as const;
 const pinned = () => ({ ...REQUIRED, fingerprint: [serverCertificate().fingerprints.certificate] });
 
-row(21, 'clear text behind the 220 of STARTTLS: no handshake, nothing sent', async () => {
+pitfall(21, 'clear text behind the 220 of STARTTLS: no handshake, nothing sent', async () => {
   for (const file of ['starttls-injected.smtp', 'starttls-injected-part.smtp']) assert.match(outcomeOf(play(file)), /^= malformed/);
   for (const injected of ['250-INJECTED\r\n250 AUTH PLAIN\r\n', '25'])
     await raw(
@@ -328,7 +328,7 @@ row(21, 'clear text behind the 220 of STARTTLS: no handshake, nothing sent', asy
     );
 });
 
-row(22, 'what was offered before TLS is forgotten', async () => {
+pitfall(22, 'what was offered before TLS is forgotten', async () => {
   play('starttls-forgets.smtp');
   const offers = ['STARTTLS', 'PIPELINING', 'CHUNKING'];
   await served({ offers, tls: serverCertificate(), script: { 'second EHLO': '250 smart.example' } }, async (host) => {
@@ -337,7 +337,7 @@ row(22, 'what was offered before TLS is forgotten', async () => {
   });
 });
 
-row(23, 'STARTTLS refused: required is a failure, opportunistic too; asked for once', async () => {
+pitfall(23, 'STARTTLS refused: required is a failure, opportunistic too; asked for once', async () => {
   play('starttls-4yz.smtp');
   play('starttls-opportunistic-refused.smtp');
   for (const mode of ['required', 'opportunistic'] as const)
@@ -349,7 +349,7 @@ row(23, 'STARTTLS refused: required is a failure, opportunistic too; asked for o
     });
 });
 
-row(24, 'a certificate that nobody vouches for is refused on STARTTLS, before anything is said', () =>
+pitfall(24, 'a certificate that nobody vouches for is refused on STARTTLS, before anything is said', () =>
   served({ offers: ['STARTTLS'], tls: serverCertificate() }, async (host) => {
     for (const mode of ['required', 'opportunistic'] as const)
       assertFailed(await send([hostAt(host.port, { tls: { ...TLS, mode } })]), /the certificate is self-signed/);
@@ -357,7 +357,7 @@ row(24, 'a certificate that nobody vouches for is refused on STARTTLS, before an
   }),
 );
 
-row(25, 'SNI is the name as configured, and never an address', async () => {
+pitfall(25, 'SNI is the name as configured, and never an address', async () => {
   const names: (string | false | null)[] = [];
   const { key, cert, fingerprints } = serverCertificate();
   await raw(
@@ -383,7 +383,7 @@ row(25, 'SNI is the name as configured, and never an address', async () => {
   );
 });
 
-row(26, 'a handshake that hangs ends with its own time-out', () =>
+pitfall(26, 'a handshake that hangs ends with its own time-out', () =>
   served({ offers: ['STARTTLS'], script: { handshake: 'silence' } }, async (host) => {
     assertFailed(
       await send([hostAt(host.port, { tls: REQUIRED })], { timeouts: { handshake: 200 } }),
@@ -392,7 +392,7 @@ row(26, 'a handshake that hangs ends with its own time-out', () =>
   }),
 );
 
-row(27, 'TLS where clear text is spoken and the reverse: the sentence says what to write', async () => {
+pitfall(27, 'TLS where clear text is spoken and the reverse: the sentence says what to write', async () => {
   play('tls-on-clear-port.smtp');
   await raw(
     (socket) => void socket.on('data', () => {}).write(Buffer.from([0x15, 3, 1, 0, 2, 2, 10])),
@@ -410,7 +410,7 @@ row(27, 'TLS where clear text is spoken and the reverse: the sentence says what 
 
 /* ---- losses ---- */
 
-row(28, 'a server that closes without a word: the phase and the command are told at once', async () => {
+pitfall(28, 'a server that closes without a word: the phase and the command are told at once', async () => {
   for (const [phase, expected] of [
     ['connect', /waiting for the greeting: the server closed the connection$/],
     ['EHLO', /waiting for EHLO: the server closed the connection$/],
@@ -421,7 +421,7 @@ row(28, 'a server that closes without a word: the phase and the command are told
     await served({ script: { [phase]: 'close' } }, async (host) => assertFailed(await send([hostAt(host.port)]), expected));
 });
 
-row(29, '421 at any command: told, and the next smart host is asked before content was sent', async () => {
+pitfall(29, '421 at any command: told, and the next smart host is asked before content was sent', async () => {
   for (const phase of ['greeting', 'EHLO', 'MAIL', 'RCPT 1', 'DATA'] as const)
     await served({ script: { [phase]: '421 4.3.2 shutting down' } }, (host) =>
       served({}, async (second) => {
@@ -441,7 +441,7 @@ row(29, '421 at any command: told, and the next smart host is asked before conte
   );
 });
 
-row(30, 'QUIT that nobody answers holds nothing up, and is not said within content', async () => {
+pitfall(30, 'QUIT that nobody answers holds nothing up, and is not said within content', async () => {
   await served({ script: { QUIT: 'silence' } }, async (host) => {
     const setup = setUp(toHosts(host.port));
     const ended = await run(setup.config, ['-f', 'a@example.org', 'b@example.org'], 'Subject: x\n\nhello\n');
@@ -457,7 +457,7 @@ row(30, 'QUIT that nobody answers holds nothing up, and is not said within conte
 
 const LARGE = (octets: number) => `Subject: large\r\n\r\n${`${'x'.repeat(76)}\r\n`.repeat(Math.ceil(octets / 78))}`;
 
-row(31, 'an early refusal is told, though the connection is reset behind it', async () => {
+pitfall(31, 'an early refusal is told, though the connection is reset behind it', async () => {
   for (let i = 0; i < 5; i++)
     await raw(
       conversing((line, socket) => {
@@ -469,7 +469,7 @@ row(31, 'an early refusal is told, though the connection is reset behind it', as
     );
 });
 
-row(32, 'an early refusal of a server that reads on: the source is pulled no further', async () => {
+pitfall(32, 'an early refusal of a server that reads on: the source is pulled no further', async () => {
   let pulled = 0;
   await raw(
     conversing((line, socket) => {
@@ -493,7 +493,7 @@ row(32, 'an early refusal of a server that reads on: the source is pulled no fur
   );
 });
 
-row(33, '250 in place of 354 is no leave to send', async () => {
+pitfall(33, '250 in place of 354 is no leave to send', async () => {
   assert.match(outcomeOf(play('data-2yz.smtp')), /^= malformed at data/);
   await served({ script: { DATA: '250 go ahead' } }, async (host) => {
     assertFailed(await send([hostAt(host.port)]), /protocol error at data: unexpected reply: 250 go ahead$/);
@@ -501,7 +501,7 @@ row(33, '250 in place of 354 is no leave to send', async () => {
   });
 });
 
-row(34, 'the verdict is lost: uncertain, in so many words, and no other host', () =>
+pitfall(34, 'the verdict is lost: uncertain, in so many words, and no other host', () =>
   served({ script: { end: 'close' } }, (host) =>
     served({}, async (second) => {
       const outcome = await send([hostAt(host.port), hostAt(second.port)]);
@@ -512,7 +512,7 @@ row(34, 'the verdict is lost: uncertain, in so many words, and no other host', (
   ),
 );
 
-row(35, 'what happens after the verdict changes nothing', () =>
+pitfall(35, 'what happens after the verdict changes nothing', () =>
   raw(
     conversing((line, socket) => {
       if (line === '.') socket.write('250 taken\r\n', () => setTimeout(() => socket.resetAndDestroy(), 5));
@@ -527,7 +527,7 @@ row(35, 'what happens after the verdict changes nothing', () =>
   ),
 );
 
-row(36, 'content that fails half-way is no message', () =>
+pitfall(36, 'content that fails half-way is no message', () =>
   served({ offers: PIPELINING }, async (host) => {
     async function* failing() {
       yield LARGE(100_000);
@@ -539,7 +539,7 @@ row(36, 'content that fails half-way is no message', () =>
   }),
 );
 
-row(37, 'a server that stops reading: the time-out of a block', () =>
+pitfall(37, 'a server that stops reading: the time-out of a block', () =>
   raw(
     conversing((line, socket) => {
       if (line === 'DATA') setImmediate(() => socket.pause());
@@ -553,7 +553,7 @@ row(37, 'a server that stops reading: the time-out of a block', () =>
   ),
 );
 
-row(38, 'the verdict has a time of its own, and so has content that goes on', () =>
+pitfall(38, 'the verdict has a time of its own, and so has content that goes on', () =>
   raw(
     conversing((line, socket) => {
       if (line !== '.') return usual(line);
@@ -592,12 +592,12 @@ async function assertArrives(message: string, expected = message): Promise<void>
   for (const text of await arrived(message)) assert.equal(text, expected);
 }
 
-row(39, 'a dot as the first octet of the message', () => assertArrives('.x\r\n\r\n.y\r\n'));
-row(40, 'a dot at the start of every line', () => assertArrives(`A: b\r\n\r\n${'.dot\r\n'.repeat(5)}..\r\n.\r\n`));
-row(41, 'commands in the text, behind what looks like an end', () =>
+pitfall(39, 'a dot as the first octet of the message', () => assertArrives('.x\r\n\r\n.y\r\n'));
+pitfall(40, 'a dot at the start of every line', () => assertArrives(`A: b\r\n\r\n${'.dot\r\n'.repeat(5)}..\r\n.\r\n`));
+pitfall(41, 'commands in the text, behind what looks like an end', () =>
   assertArrives('A: b\r\n\r\nx\r\n.\r\nMAIL FROM:<evil@example.org>\r\nRCPT TO:<evil@example.org>\r\nDATA\r\n.\r\n'),
 );
-row(42, 'dots and line ends at any edge of a chunk', () => {
+pitfall(42, 'dots and line ends at any edge of a chunk', () => {
   const alphabet = [46, 13, 10, 97];
   let count = 0;
   for (const octets of allStrings(alphabet, 5)) {
@@ -606,16 +606,16 @@ row(42, 'dots and line ends at any edge of a chunk', () => {
   }
   assert.ok(count > 15_000);
 });
-row(43, 'a lone LF or CR ends a line, and no dot behind it ends the message', async () => {
+pitfall(43, 'a lone LF or CR ends a line, and no dot behind it ends the message', async () => {
   await assertArrives('A: b\n\nx\n.\ny\r.\rz\n.\r\nu\r\r\nv', 'A: b\r\n\r\nx\r\n.\r\ny\r\n.\r\nz\r\n.\r\nu\r\n\r\nv\r\n');
 });
-row(44, 'CRLF is not doubled', () => assertArrives('A: b\r\n\r\nx\r\n\r\ny\r\n'));
-row(45, 'NUL in the body passes, and cuts nothing', () => assertArrives('A: b\r\n\r\nx\0y\r\n\0\r\n'));
-row(46, 'no empty line is added, only a line end that is missing', async () => {
+pitfall(44, 'CRLF is not doubled', () => assertArrives('A: b\r\n\r\nx\r\n\r\ny\r\n'));
+pitfall(45, 'NUL in the body passes, and cuts nothing', () => assertArrives('A: b\r\n\r\nx\0y\r\n\0\r\n'));
+pitfall(46, 'no empty line is added, only a line end that is missing', async () => {
   await assertArrives('A: b\r\n\r\nx\r\n');
   await assertArrives('A: b\r\n\r\nx', 'A: b\r\n\r\nx\r\n');
 });
-row(47, 'BDAT counts the octets that are sent, and adds no dots', () =>
+pitfall(47, 'BDAT counts the octets that are sent, and adds no dots', () =>
   served({ offers: ['PIPELINING', 'CHUNKING'] }, async (host) => {
     assertTaken(await send([hostAt(host.port)], { message: 'A: b\n\n.dot\n..\n' }));
     const wire = 'A: b\r\n\r\n.dot\r\n..\r\n';
@@ -624,7 +624,7 @@ row(47, 'BDAT counts the octets that are sent, and adds no dots', () =>
   }),
 );
 
-row(48, '8-bit text without 8BITMIME is converted; an address without SMTPUTF8 is refused before MAIL, a domain is not', async () => {
+pitfall(48, '8-bit text without 8BITMIME is converted; an address without SMTPUTF8 is refused before MAIL, a domain is not', async () => {
   await served({}, async (host) => {
     const setup = setUp(toHosts(host.port));
     const sent = await run(setup.config, ['-f', 'a@example.org', 'b@bücher.example'], Buffer.from('Subject: x\n\ngrün\n'), {
@@ -641,7 +641,7 @@ row(48, '8-bit text without 8BITMIME is converted; an address without SMTPUTF8 i
   });
 });
 
-row(49, 'a size above the limit is known before MAIL; SIZE alone and SIZE 0 are no limit', async () => {
+pitfall(49, 'a size above the limit is known before MAIL; SIZE alone and SIZE 0 are no limit', async () => {
   const message = LARGE(200);
   await served({ offers: ['SIZE 100'] }, async (host) => {
     assertFailed(
@@ -656,13 +656,13 @@ row(49, 'a size above the limit is known before MAIL; SIZE alone and SIZE 0 are 
 
 /* ---- commands and names ---- */
 
-row(50, '251 and 252 accept a recipient', async () => {
+pitfall(50, '251 and 252 accept a recipient', async () => {
   play('rcpt-251.smtp');
   for (const code of ['251 forwarded', '252 perhaps'])
     await served({ script: { 'RCPT 1': code } }, async (host) => assertTaken(await send([hostAt(host.port)])));
 });
 
-row(51, 'HELO where EHLO is unknown, and only then', async () => {
+pitfall(51, 'HELO where EHLO is unknown, and only then', async () => {
   for (const code of ['500 what', '502 no', '504 no', '550 no'])
     await served({ script: { EHLO: code } }, async (host) => {
       assertTaken(await send([hostAt(host.port)]));
@@ -676,7 +676,7 @@ row(51, 'HELO where EHLO is unknown, and only then', async () => {
   for (const file of ['ehlo-5yz-tls-required.smtp', 'ehlo-5yz-auth-required.smtp']) assert.ok(!verbsOf(play(file)).includes('HELO'), file);
 });
 
-row(52, 'keywords in any case, with blanks, twice, and the old AUTH=', () => {
+pitfall(52, 'keywords in any case, with blanks, twice, and the old AUTH=', () => {
   play('ehlo-keywords.smtp');
   const read = (...lines: string[]) => readExtensions({ code: 250, enhanced: null, lines: ['foo.com', ...lines] });
   const { keywords } = read('pipelining', ' size 10', 'SIZE 20', 'auth=plain', 'AUTH LOGIN  cram-md5');
@@ -685,7 +685,7 @@ row(52, 'keywords in any case, with blanks, twice, and the old AUTH=', () => {
   assert.deepEqual(keywords.get('AUTH'), ['PLAIN', 'LOGIN', 'CRAM-MD5']);
 });
 
-row(53, 'the argument of EHLO: a domain or an address literal, never what is neither', async () => {
+pitfall(53, 'the argument of EHLO: a domain or an address literal, never what is neither', async () => {
   play('hello-literal.smtp');
   play('hello-injection.smtp');
   for (const [hello, expected] of [
@@ -718,7 +718,7 @@ row(53, 'the argument of EHLO: a domain or an address literal, never what is nei
   });
 });
 
-row(54, 'the first address is dead: the next one of the name is tried', () =>
+pitfall(54, 'the first address is dead: the next one of the name is tried', () =>
   served({}, async (host) => {
     const endpoints = [
       { address: '127.0.0.2', family: 4, port: 1 },
@@ -751,14 +751,14 @@ row(54, 'the first address is dead: the next one of the name is tried', () =>
   }),
 );
 
-row(55, 'names are asked of the system: one of /etc/hosts is known', () =>
+pitfall(55, 'names are asked of the system: one of /etc/hosts is known', () =>
   served({}, async (host) => {
     assert.match(readFileSync('/etc/hosts', 'latin1'), /\blocalhost\b/);
     assertTaken(await send([hostAt(host.port, { host: 'localhost' })]));
   }),
 );
 
-row(56, 'a server that ends an idle session: nothing is sent into it', async () => {
+pitfall(56, 'a server that ends an idle session: nothing is sent into it', async () => {
   for (const file of ['many-idle-421.smtp', 'many-idle-lost.smtp']) play(file);
   await raw(
     conversing((line, socket) => {
@@ -776,7 +776,7 @@ row(56, 'a server that ends an idle session: nothing is sent into it', async () 
 
 /* ---- what a process holds ---- */
 
-row(57, 'messages leave no listener behind', () =>
+pitfall(57, 'messages leave no listener behind', () =>
   served({ offers: PIPELINING }, async (host) => {
     const socket = createConnection({ port: host.port, host: '127.0.0.1' });
     await new Promise<void>((resolve) => socket.once('connect', () => resolve()));
@@ -807,7 +807,7 @@ row(57, 'messages leave no listener behind', () =>
   }),
 );
 
-row(58, 'a failure leaves nothing that keeps the process alive', () =>
+pitfall(58, 'a failure leaves nothing that keeps the process alive', () =>
   served({ script: { MAIL: '550 no' } }, async (host) => {
     // The process must end by itself: nothing in it says so.
     const script = `
@@ -828,7 +828,7 @@ row(58, 'a failure leaves nothing that keeps the process alive', () =>
   }),
 );
 
-row(59, 'one write for each flight, and no waiting for more', () =>
+pitfall(59, 'one write for each flight, and no waiting for more', () =>
   served({ offers: PIPELINING }, async (host) => {
     const socket = createConnection({ port: host.port, host: '127.0.0.1' });
     await new Promise<void>((resolve) => socket.once('connect', () => resolve()));
@@ -871,7 +871,7 @@ row(59, 'one write for each flight, and no waiting for more', () =>
   }),
 );
 
-row(60, 'long commands go out whole', () =>
+pitfall(60, 'long commands go out whole', () =>
   served({ offers: ['DSN'] }, async (host) => {
     const envid = 'e'.repeat(400);
     const local = 'l'.repeat(64);
@@ -887,14 +887,14 @@ row(60, 'long commands go out whole', () =>
 
 /* ---- authentication ---- */
 
-row(61, 'a server that asks for ever, in junk, in several lines, or is content too early', () => {
+pitfall(61, 'a server that asks for ever, in junk, in several lines, or is content too early', () => {
   const cancelled = ['auth-endless.smtp', 'auth-challenge-junk.smtp', 'auth-challenge-multiline.smtp', 'auth-forged.smtp'];
   for (const file of cancelled) assert.ok(play(file).includes('C: *'), file);
   assert.match(outcomeOf(play('auth-early-success.smtp')), /before it proved itself$/);
   assert.match(outcomeOf(play('auth-too-many.smtp')), /^= unsupported at auth, condemns host/);
 });
 
-row(62, 'mechanisms are whole words', async () => {
+pitfall(62, 'mechanisms are whole words', async () => {
   const offered = mechanismsOf(readExtensions({ code: 250, enhanced: null, lines: ['foo.com', 'AUTH XPLAIN LOGIN-X PLAINX'] }));
   assert.ok(!offered.has('PLAIN') && !offered.has('LOGIN'));
   await served({ offers: ['AUTH XPLAIN LOGIN-X'] }, async (host) => {
@@ -904,7 +904,7 @@ row(62, 'mechanisms are whole words', async () => {
   });
 });
 
-row(63, 'LOGIN answers prompts of any text', async () => {
+pitfall(63, 'LOGIN answers prompts of any text', async () => {
   play('auth-login-accepted.smtp');
   for (const [first, second] of [
     ['VXNlcm5hbWU6', 'UGFzc3dvcmQ6'],
@@ -940,7 +940,7 @@ row(63, 'LOGIN answers prompts of any text', async () => {
 
 /* ---- what people are told ---- */
 
-row(64, 'a refusal is told with its whole text, its code, the command and the server', async () => {
+pitfall(64, 'a refusal is told with its whole text, its code, the command and the server', async () => {
   const script = { 'RCPT 1': '550 5.1.1 No such user here\n550 5.1.1 see https://example.org/why' } as const;
   await served({ script }, async (host) => {
     const setup = setUp(toHosts(host.port));
@@ -977,7 +977,7 @@ async function peakOf(octets: number): Promise<number> {
   return peak;
 }
 
-row(65, 'memory does not grow with the message', async () => {
+pitfall(65, 'memory does not grow with the message', async () => {
   assert.ok(COMMAND.endsWith('.cjs'));
   const small = await within(20_000, () => peakOf(4 * 1024 * 1024));
   const large = await within(60_000, () => peakOf(32 * 1024 * 1024));

@@ -1,5 +1,5 @@
 /**
- * Where Exim breaks the promise of all recipients or none (exim.md §2.5 a to h, SPEC §9) and its habits that go with it: the
+ * Where Exim's wrapper mode breaks the promise of all recipients or none (defects a to h), and its habits that go with it: the
  * built command where Exim went wrong.
  * Loopback: Exim's habits are the subject; where TLS matters its mode is written.
  */
@@ -34,7 +34,7 @@ for (const [what, script] of [
   ['the first of them', { 'RCPT 1': '450 4.2.0 later' }],
   ['every one', { 'RCPT 1': '550 no', 'RCPT 2': '550 no', 'RCPT 3': '550 no' }],
 ] as const)
-  exim(`§2.5 a: ${what} refused by a server with CHUNKING and PIPELINING: no BDAT`, () =>
+  exim(`defect a: ${what} refused by a server with CHUNKING and PIPELINING: no BDAT`, () =>
     served({ offers: EVERYTHING, script }, async (host) => {
       assertRefused(await sendmail([host], many(3)), /RCPT TO:<r\d@example\.org>: (550|450)/);
       assertNothingHeld(host);
@@ -44,7 +44,7 @@ for (const [what, script] of [
 
 /* b. */
 for (const n of [101, 103, 2500])
-  exim(`§2.5 b: ${n} recipients are one transaction`, async () => {
+  exim(`defect b: ${n} recipients are one transaction`, async () => {
     for (const offers of [[], EVERYTHING])
       await served({ offers }, async (host) => {
         const ended = await sendmail([host], many(n));
@@ -64,7 +64,7 @@ for (const [limit, to, reason] of [
   ['RCPTMAX=1', many(2), /the message has 2 recipients and the server takes at most 1 in a transaction/],
   ['RCPTDOMAINMAX=1', ['a@one.example', 'b@two.example'], /the recipients have 2 domains and the server takes at most 1 in a transaction/],
 ] as const)
-  exim(`§2.5 c: LIMITS ${limit} below the need: that host is not used, and nothing is split`, () =>
+  exim(`defect c: LIMITS ${limit} below the need: that host is not used, and nothing is split`, () =>
     served({ offers: ['PIPELINING', `LIMITS ${limit}`] }, async (host) => {
       assertRefused(await sendmail([host], to), reason);
       assert.ok(!verbs(host).includes('MAIL'));
@@ -77,7 +77,7 @@ for (const [limit, to, reason] of [
     }),
   );
 
-exim('§2.5 c: a limit that is no number is none', () =>
+exim('defect c: a limit that is no number is none', () =>
   served({ offers: ['PIPELINING', 'LIMITS RCPTDOMAINMAX=any RCPTMAX'] }, async (host) => {
     const ended = await sendmail([host], ['a@one.example', 'b@two.example']);
     assert.equal(ended.status, 0, ended.stderr);
@@ -86,7 +86,7 @@ exim('§2.5 c: a limit that is no number is none', () =>
 );
 
 /* d. */
-exim('§2.5 d: PRDR is never asked for, so one verdict holds for all', async () => {
+exim('defect d: PRDR is never asked for, so one verdict holds for all', async () => {
   await served({ offers: EVERYTHING }, async (host) => {
     assert.equal((await sendmail([host], many(3))).status, 0);
     for (const line of heard(host)) assert.doesNotMatch(line, /PRDR/i);
@@ -97,7 +97,7 @@ exim('§2.5 d: PRDR is never asked for, so one verdict holds for all', async () 
   });
 });
 
-exim('§2.5 d: replies of PRDR that nobody asked for are no verdict', () =>
+exim('defect d: replies of PRDR that nobody asked for are no verdict', () =>
   raw(
     conversing((line) =>
       line === '.' ? '353 content analysis\r\n250 r1\r\n550 r2\r\n250 overall\r\n' : usual(line, ['PIPELINING', 'PRDR']),
@@ -111,7 +111,7 @@ exim('§2.5 d: replies of PRDR that nobody asked for are no verdict', () =>
 );
 
 /* e. */
-exim('§2.5 e: the server closes in answer to DATA: exit 1, or the next smart host has it', async () => {
+exim('defect e: the server closes in answer to DATA: exit 1, or the next smart host has it', async () => {
   for (const how of ['close', 'reset'] as const)
     for (const n of [1, 2])
       await served({ offers: ['PIPELINING'], script: { DATA: how } }, async (host) => {
@@ -124,7 +124,7 @@ exim('§2.5 e: the server closes in answer to DATA: exit 1, or the next smart ho
       });
 });
 
-exim('§2.5 e: the server closes within the content or in answer to its end', async () => {
+exim('defect e: the server closes within the content or in answer to its end', async () => {
   await served({ script: { content: 'close' } }, async (host) => {
     assertRefused(await sendmail([host], many(2)), /connection lost/);
     assertNothingHeld(host);
@@ -162,7 +162,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const)
     ['while content is sent by DATA', { offers: ['PIPELINING'] }, 'DATA'],
     ['while content is sent by BDAT', { offers: ['PIPELINING', 'CHUNKING'] }, 'BDAT'],
   ] as const)
-    exim(`§2.5 f: ${signal} ${phase} ends the delivery itself`, async () => {
+    exim(`defect f: ${signal} ${phase} ends the delivery itself`, async () => {
       const { host, ended, setup } = await interruptedAt(script, signal, (at) => verbs(at).includes(verb));
       assert.deepEqual([ended.status, ended.signal], [1, null], ended.stderr);
       assert.match(ended.stderr, new RegExp(signal));
@@ -174,7 +174,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const)
     });
 
 /* g. */
-exim('§2.5 g: 250 for one recipient and 4yz for another: the second host is not asked', async () => {
+exim('defect g: 250 for one recipient and 4yz for another: the second host is not asked', async () => {
   for (const offers of [[], ['PIPELINING'], EVERYTHING])
     for (const script of [{ 'RCPT 2': '450 4.2.0 later' }, { 'RCPT 1': '451 4.3.0 later' }] as const)
       await served({ offers, script }, (host) =>
@@ -189,7 +189,7 @@ exim('§2.5 g: 250 for one recipient and 4yz for another: the second host is not
 /* h. */
 const DIALOGUE = 'EHLO caller.example\r\nMAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.org>\r\nDATA\r\n';
 
-exim('§2.5 h: -bs says 250 when the smart host has said so, and not before', async () => {
+exim('defect h: -bs says 250 when the smart host has said so, and not before', async () => {
   let release: () => void = () => {};
   const asked = new Promise<void>((resolve) => {
     release = resolve;
@@ -220,7 +220,7 @@ exim('§2.5 h: -bs says 250 when the smart host has said so, and not before', as
   });
 });
 
-exim('§2.5 h: -bs hands on the refusal of the smart host, and its loss', async () => {
+exim('defect h: -bs hands on the refusal of the smart host, and its loss', async () => {
   for (const [end, code] of [
     ['554 5.6.0 not this', '554'],
     ['452 4.3.1 no room', '452'],
@@ -237,7 +237,7 @@ exim('§2.5 h: -bs hands on the refusal of the smart host, and its loss', async 
 });
 
 /* The habits. */
-exim('SPEC §9: QUIT only after the verdict, and the connection open in both directions until then', async () => {
+exim('QUIT only after the verdict, and the connection open in both directions until then', async () => {
   let atEnd: () => void = () => {};
   const reached = new Promise<void>((resolve) => {
     atEnd = resolve;
@@ -264,7 +264,7 @@ exim('SPEC §9: QUIT only after the verdict, and the connection open in both dir
   });
 });
 
-exim('SPEC §9: an early 250 and one of mixed codes are no success', async () => {
+exim('an early 250 and one of mixed codes are no success', async () => {
   for (const [answer, reason] of [
     ['250-ok\r\n550 no\r\n', /no verdict came back .*different codes/],
     ['25\r\n', /no verdict came back .*not an SMTP reply/],
@@ -285,7 +285,7 @@ exim('SPEC §9: an early 250 and one of mixed codes are no success', async () =>
   );
 });
 
-exim('SPEC §9: no clear text after a certificate that was refused, opportunistic or not', async () => {
+exim('no clear text after a certificate that was refused, opportunistic or not', async () => {
   for (const mode of ['required', 'opportunistic'])
     await served({ offers: ['STARTTLS'], tls: serverCertificate() }, async (host) => {
       const setup = setUp(toHosts(host.port), `[tls]\nmode = "${mode}"`);

@@ -1,5 +1,5 @@
 /**
- * The hostile cases of libraries.md §4: what a server, a message, a caller or a name does to this client, and what it may not achieve.
+ * The hostile cases, numbered: what a server, a message, a caller or a name does to this client, and what it may not achieve.
  * Loopback: most cases are of the dialogue, which clear text shows best; what may be said in clear, test/world walks.
  */
 import assert from 'node:assert/strict';
@@ -18,6 +18,7 @@ import { type Outcome, printOutcome } from '../../src/submit/outcome.ts';
 import { systemSecurity } from '../../src/submit/security.ts';
 import { makeCertificate } from '../../src/transport/tls/certificate.ts';
 import { ENVIRONMENT, run, scratch, setUp, start, toHosts } from '../support/command.ts';
+import { uncheckedMailbox } from '../support/mailbox.ts';
 import { startSocks } from '../support/proxies.ts';
 import { serverCertificate } from '../support/scripted.ts';
 import type { Phase } from '../support/smarthost.ts';
@@ -42,7 +43,7 @@ import {
 } from './support.ts';
 
 const hostile = suite('hostile cases');
-const theCase = (number: number, what: string, work: () => void | Promise<void>) => hostile(`§4 case ${number}: ${what}`, work);
+const theCase = (number: number, what: string, work: () => void | Promise<void>) => hostile(`hostile case ${number}: ${what}`, work);
 
 const REQUIRED = { ...TLS, mode: 'required' } as const;
 const PASSWORD = 'tan staaf/ü7';
@@ -441,7 +442,7 @@ const WAYS: readonly (readonly [string, (text: string) => Parameters<typeof send
   ['ORCPT', (text) => ({ to: [{ address: 'b@example.org', original: `c${text}@example.org` }] })],
   ['NOTIFY', (text) => ({ to: [{ address: 'b@example.org', notify: [`NEVER${text}`] as never }] })],
   ['RET', (text) => ({ envelope: { ret: `FULL${text}` as never } })],
-  ['AUTH=', (text) => ({ envelope: { submitter: { localPart: `s${text}`, domain: 'example.org' } } })],
+  ['AUTH=', (text) => ({ envelope: { submitter: uncheckedMailbox(`s${text}`, 'example.org') } })],
   ['HOLDUNTIL', (text) => ({ envelope: { hold: { until: `2030${text}` } } })],
   ['BY', (text) => ({ envelope: { deliverBy: { seconds: 1, mode: `R${text}` as never } } })],
   ['SOLICIT', (text) => ({ envelope: { solicit: [`org.example:${text}`] } })],

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
-import { agree, differenceOf } from '../../src/router/agree.ts';
+import { agree, compareRoutes } from '../../src/router/agree.ts';
 import type { Route } from '../../src/router/route.ts';
 import { type AuthPolicy, DIRECT, type ProxyPolicy, type Smarthost } from '../../src/router/smarthost.ts';
 import { host, mailbox, TLS } from './world.ts';
@@ -49,7 +49,7 @@ const SAME: readonly [Route, Route, string][] = [
     'W6: the same is ignored',
   ],
 ];
-for (const [one, other, why] of SAME) test(`one transaction: ${why}`, () => assert.equal(differenceOf(one, other, me), null));
+for (const [one, other, why] of SAME) test(`one transaction: ${why}`, () => assert.equal(compareRoutes(one, other, me), null));
 
 /** [route, route, field, detail, why] */
 const DIFFERENT: readonly [Route, Route, string, string, string][] = [
@@ -141,7 +141,7 @@ const DIFFERENT: readonly [Route, Route, string, string, string][] = [
   [route([a]), route([a], { changes: { add: [], remove: ['X'] } }), 'headers_remove', 'none and "x"', 'removed fields'],
 ];
 for (const [one, other, field, detail, why] of DIFFERENT)
-  test(`not one transaction: ${why}`, () => assert.deepEqual(differenceOf(one, other, me), { field, detail }));
+  test(`not one transaction: ${why}`, () => assert.deepEqual(compareRoutes(one, other, me), { field, detail }));
 
 test('nobody agrees on nothing', () => assert.equal(agree([], me), null));
 

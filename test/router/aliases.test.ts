@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { suite } from 'uvu';
-import { type AliasEntry, LONGEST_ENTRY, readAliases, searchAliases } from '../../src/router/aliases.ts';
+import { type AliasEntry, LONGEST_ENTRY, makeAliasReader, searchAliases } from '../../src/router/aliases.ts';
 import { utf8 } from '../../src/smtp/text.ts';
 
 const test = suite('alias files');
@@ -14,7 +14,7 @@ interface Read {
 function readAll(pieces: readonly string[]): Read {
   const entries: AliasEntry[] = [];
   const faults: string[] = [];
-  const reader = readAliases({
+  const reader = makeAliasReader({
     wants: () => true,
     take: (entry) => entries.push(entry),
     fault: (line, detail) => faults.push(`${line}: ${detail}`),
@@ -96,7 +96,7 @@ test('octets that are not UTF-8 stand for themselves', () => {
 
 test('a fault without a listener is passed over', () => {
   const entries: AliasEntry[] = [];
-  const reader = readAliases({ wants: () => true, take: (entry) => entries.push(entry) });
+  const reader = makeAliasReader({ wants: () => true, take: (entry) => entries.push(entry) });
   reader.read(' x\n: y\n"z\na: b\n');
   reader.end();
   assert.deepEqual(

@@ -2,10 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
-import { type RoutingData, routingData } from '../../src/router/data.ts';
-import { manualrouteRouter } from '../../src/router/manualroute.ts';
-import { redirectRouter, type Surroundings } from '../../src/router/redirect.ts';
-import type { Preconditions, RouteResult, Router } from '../../src/router/route.ts';
+import { makeRoutingData, type RoutingData } from '../../src/router/data.ts';
+import { makeManualrouteRouter } from '../../src/router/manualroute.ts';
+import { makeRedirectRouter } from '../../src/router/redirect.ts';
+import type { Preconditions, RouteResult, Router, RouterFacts } from '../../src/router/route.ts';
 import type { Answer } from '../../src/router/want.ts';
 import { type ForwardPath, parseReversePath, printMailbox } from '../../src/smtp/path.ts';
 import { host, mailbox, manualroute, redirect, TLS } from './world.ts';
@@ -13,7 +13,7 @@ import { host, mailbox, manualroute, redirect, TLS } from './world.ts';
 interface Driver {
   readonly name: string;
   /** A router that does something with every address it looks at. */
-  make(preconditions: Partial<Preconditions>, surroundings: Surroundings): Asked;
+  make(preconditions: Partial<Preconditions>, surroundings: RouterFacts): Asked;
 }
 
 /** A router with the answers that it has. */
@@ -26,7 +26,7 @@ function knowing(data: RoutingData, router: Router): Asked {
   return { name: router.name, route: (path) => router.route(path, data) };
 }
 
-const knowingNothing = (router: Router): Asked => knowing(routingData(), router);
+const knowingNothing = (router: Router): Asked => knowing(makeRoutingData(), router);
 
 const identity = (n: number) => Array.from({ length: n }, (_, i) => i);
 const everyone: Answer = {
@@ -37,20 +37,24 @@ const everyone: Answer = {
 };
 
 const DRIVERS: readonly Driver[] = [
-  { name: 'redirect with a table', make: (p, s) => knowingNothing(redirectRouter(redirect({ data: { '*': 'x@z' }, ...p }), s)) },
-  { name: 'redirect with a file', make: (p, s) => knowing(anyKey('aliases'), redirectRouter(redirect({ file: '/a', ...p }), s)) },
-  { name: 'redirect with forward files', make: (p, s) => knowing(anyKey('forward'), redirectRouter(redirect({ forward: true, ...p }), s)) },
-  { name: 'redirect that knows nothing yet', make: (p, s) => knowingNothing(redirectRouter(redirect({ file: '/a', ...p }), s)) },
-  { name: 'manualroute', make: (p, s) => knowingNothing(manualrouteRouter(manualroute(p), s, identity)) },
+  { name: 'redirect with a table', make: (p, s) => knowingNothing(makeRedirectRouter(redirect({ data: { '*': 'x@z' }, ...p }), s)) },
+  { name: 'redirect with a file', make: (p, s) => knowing(anyKey('aliases'), makeRedirectRouter(redirect({ file: '/a', ...p }), s)) },
+  {
+    name: 'redirect with forward files',
+    make: (p, s) => knowing(anyKey('forward'), makeRedirectRouter(redirect({ forward: true, ...p }), s)),
+  },
+  { name: 'redirect that knows nothing yet', make: (p, s) => knowingNothing(makeRedirectRouter(redirect({ file: '/a', ...p }), s)) },
+  { name: 'manualroute', make: (p, s) => knowingNothing(makeManualrouteRouter(manualroute(p), s, identity)) },
   {
     name: 'manualroute with names in its header fields',
-    make: (p, s) => knowingNothing(manualrouteRouter(manualroute({ changes: { add: ['X: {address}'], remove: [] }, ...p }), s, identity)),
+    make: (p, s) =>
+      knowingNothing(makeManualrouteRouter(manualroute({ changes: { add: ['X: {address}'], remove: [] }, ...p }), s, identity)),
   },
 ];
 
 /** Knows everybody's alias or forward file: x@z. */
 function anyKey(kind: 'aliases' | 'forward'): RoutingData {
-  const data = routingData();
+  const data = makeRoutingData();
   const found = {
     kind: 'list' as const,
     list: { source: 'f', line: 1, items: [{ kind: 'mailbox' as const, mailbox: mailbox('x@z'), line: 1 }] },
@@ -58,7 +62,7 @@ function anyKey(kind: 'aliases' | 'forward'): RoutingData {
   return { ...data, alias: () => (kind === 'aliases' ? found : undefined), forward: () => found };
 }
 
-const surroundings = (sender: string): Surroundings => {
+const surroundings = (sender: string): RouterFacts => {
   const reversePath = parseReversePath(sender);
   assert.ok(reversePath.ok);
   return { ours: ['here.example', 'localhost'], qualifyRecipient: 'here.example', reversePath: reversePath.value };
@@ -116,7 +120,8 @@ for (const { name, make } of DRIVERS) {
   });
 
   test('does not change the address', () => {
-    const path: ForwardPath = Object.freeze(mailbox('A@B'));
+    const path: ForwardPath = mailbox('A@B');
+    Object.freeze(path);
     make({}, surroundings('s@t')).route(path);
     assert.deepEqual(path, { localPart: 'A', domain: 'B' });
   });
@@ -134,9 +139,9 @@ const own = suite('what each driver does');
 
 const at = surroundings('s@t');
 function routed(answers: readonly Answer[], address: string, more: Parameters<typeof redirect>[0] = { file: '/a' }): RouteResult {
-  const data = routingData();
+  const data = makeRoutingData();
   data.learn(answers);
-  return redirectRouter(redirect(more), at).route(mailbox(address), data);
+  return makeRedirectRouter(redirect(more), at).route(mailbox(address), data);
 }
 
 own('redirect asks for the key and the default key, and only for what it does not know', () => {
@@ -167,7 +172,7 @@ own('an inline table has keys without case, and its first', () => {
 });
 
 own('manualroute gives every address the same route, unless header fields name it', () => {
-  const plain = knowingNothing(manualrouteRouter(manualroute({ errorsTo: null }), at, identity));
+  const plain = knowingNothing(makeManualrouteRouter(manualroute({ errorsTo: null }), at, identity));
   const a = plain.route(mailbox('a@b'));
   assert.equal(plain.route(mailbox('b@c')), a);
   assert.deepEqual(a, {
@@ -176,7 +181,7 @@ own('manualroute gives every address the same route, unless header fields name i
     detail: 'smtp://hub.example:25',
   });
   const named = knowingNothing(
-    manualrouteRouter(manualroute({ changes: { add: ['X-For: {local_part} at {domain}'], remove: ['Y'] } }), at, identity),
+    makeManualrouteRouter(manualroute({ changes: { add: ['X-For: {local_part} at {domain}'], remove: ['Y'] } }), at, identity),
   );
   const b = named.route(mailbox('a@b'));
   assert.ok(b.kind === 'accepted');
@@ -184,7 +189,7 @@ own('manualroute gives every address the same route, unless header fields name i
 });
 
 own('manualroute refuses a bare address and a field that is none', () => {
-  const router = knowingNothing(manualrouteRouter(manualroute({ changes: { add: ['X: {nobody}'], remove: [] } }), at, identity));
+  const router = knowingNothing(makeManualrouteRouter(manualroute({ changes: { add: ['X: {nobody}'], remove: [] } }), at, identity));
   assert.deepEqual(router.route(mailbox('a')), {
     kind: 'failed',
     detail: 'a has no domain, and there is no default one: set qualify_recipient or qualify_domain',
@@ -202,7 +207,7 @@ own('manualroute orders its hosts once', () => {
     asked += 1;
     return identity(n).reverse();
   };
-  const router = knowingNothing(manualrouteRouter(manualroute({ hosts, randomize: true }), at, reverse));
+  const router = knowingNothing(makeManualrouteRouter(manualroute({ hosts, randomize: true }), at, reverse));
   for (const address of ['a@b', 'c@d']) {
     const result = router.route(mailbox(address));
     assert.equal(result.kind === 'accepted' && result.detail, 'smtp://c:25, smtp://b:25, smtp://a:25');

@@ -11,7 +11,7 @@ function print(item: RedirectionItem): string {
     case 'mailbox':
       return printMailbox(item.mailbox);
     case 'own':
-      return `\\${item.localPart}`;
+      return `\\${printMailbox(item.mailbox)}`;
     case 'include':
       return `include ${item.file}`;
     case 'local':

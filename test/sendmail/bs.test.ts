@@ -14,7 +14,7 @@ import type { Smarthost } from '../../src/router/smarthost.ts';
 import { verdictOn } from '../../src/sendmail/dialogue/bs.ts';
 import { makeFeed, withNetworkLineEnds } from '../../src/sendmail/dialogue/feed.ts';
 import type { Refusal, SessionFailure } from '../../src/smtp/client/outcome.ts';
-import { makeReply, replyLines } from '../../src/smtp/server/machine.ts';
+import { makeReply, replyLines } from '../../src/smtp/server/answers.ts';
 import { latin1, octets } from '../../src/smtp/text.ts';
 import { failedWith, type Outcome } from '../../src/submit/outcome.ts';
 import {

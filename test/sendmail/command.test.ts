@@ -2,6 +2,7 @@
  * The built `sendmail` as its callers see it: exit status, standard error, log lines, and the octets on the wire.
  * Loopback: how a password file is read and what -v shows are the subject; what goes over the wire is in test/world.
  */
+
 import assert from 'node:assert';
 import { type StdioOptions, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -20,7 +21,7 @@ import {
 import { userInfo } from 'node:os';
 import path from 'node:path';
 import { suite } from 'uvu';
-import { makeReply } from '../../src/smtp/server/machine.ts';
+import { makeReply } from '../../src/smtp/server/answers.ts';
 import {
   COMMAND,
   deadPort,

@@ -6,6 +6,7 @@ import { suite } from 'uvu';
 import { printProblem } from '../../src/router/problem.ts';
 import { type Invocation, NAMES, OPTIONS, type Option, parseInvocation, printUsage, reversePathGiven } from '../../src/sendmail/options.ts';
 import { printPath } from '../../src/smtp/path.ts';
+import { mailbox } from '../support/mailbox.ts';
 
 const test = suite('sendmail options');
 
@@ -573,7 +574,7 @@ test('the manual explains errors by words that there are', () => {
   const sources = readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.ts'))
     .map((file) => readFileSync(new URL(file, folder), 'utf8'));
-  const address = { localPart: 'a', domain: 'b.com' };
+  const address = mailbox('a@b.com');
   const problems = (['failed', 'deferred', 'local delivery'] as const).map((kind) =>
     printProblem({ kind, address, chain: [], router: 'r', detail: 'why' }),
   );

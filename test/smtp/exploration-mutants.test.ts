@@ -29,7 +29,7 @@ async function machineWith(changes: readonly (readonly [string, string])[]): Pro
   const file = join(folder, `session-${count++}.mts`);
   writeFileSync(
     file,
-    text.replace(/from '\.\/([a-z]+\.ts)'/g, (_, name) => `from '${new URL(name, source)}'`),
+    text.replace(/from '(\.[^']+)'/g, (_, name) => `from '${new URL(name, source)}'`),
   );
   return (await import(pathToFileURL(file).href)) as Machine;
 }
@@ -83,8 +83,8 @@ const FAULTS: readonly Fault[] = [
     where: /^lmtp \(partial\), TLS off/,
     changes: [
       [
-        'if (heardSoFar.count < verdicts(plan, state.transaction)) return',
-        'if (reply.code !== 421 && heardSoFar.count < verdicts(plan, state.transaction)) return',
+        'if (replies.count < countVerdicts(plan, state.transaction)) return',
+        'if (reply.code !== 421 && replies.count < countVerdicts(plan, state.transaction)) return',
       ],
     ],
     found: /^an outcome is what the server said/,
@@ -92,7 +92,7 @@ const FAULTS: readonly Fault[] = [
   {
     what: 'F1: the content ends while blocks are unanswered',
     where: /^smtp, TLS off, AUTH none/,
-    changes: [['(last === null || blocks > 0)', 'last === null']],
+    changes: [['(last !== null && blocks === 0)', 'last !== null']],
     found: /^what was not asked for is obeyed/,
   },
   {
@@ -116,7 +116,7 @@ const FAULTS: readonly Fault[] = [
   {
     what: 'a refused recipient is overlooked',
     where: /^smtp, TLS off, AUTH none/,
-    changes: [["  if (first) return giveUp(plan, state, 'envelope', [first, ...rest]);\n", '']],
+    changes: [["  if (state.refusals) return failRejected(endingOf(plan), state, 'envelope', toArray(state.refusals));\n", '']],
     found: /^no content begins/,
   },
   {
@@ -160,7 +160,7 @@ const FAULTS: readonly Fault[] = [
   {
     what: 'a verdict is doubted because of what stands behind it',
     where: /^smtp, TLS off, AUTH none/,
-    changes: [["state.at !== 'commit' && !(isRefusal", '!(isRefusal']],
+    changes: [["state.at !== 'commit' && !(isRefusal(reply)", '!(isRefusal(reply)']],
     found: /^an outcome is what the server said/,
   },
   {
@@ -180,13 +180,13 @@ const FAULTS: readonly Fault[] = [
   {
     what: 'TLS that is required is done without',
     where: /^smtp, TLS required, AUTH none/,
-    changes: [["if (!isSecured && plan.tls === 'required')", "if (plan.hello === '')"]],
+    changes: [["if (!secured && plan.tls === 'required')", "if (plan.hello === '')"]],
     found: /^no secret and no MAIL in clear/,
   },
   {
     what: 'STARTTLS that is refused is done without',
     where: /^smtp, TLS opportunistic, AUTH none/,
-    changes: [["refused(plan, state, 'STARTTLS', reply)", 'ready(state.channel)']],
+    changes: [["failRefused(ending, state, 'STARTTLS', reply)", 'awaitTransaction(state.channel)']],
     found: /^a refusal or a loss ends what it concerns/,
   },
   {
@@ -201,20 +201,22 @@ const FAULTS: readonly Fault[] = [
         "[{ at: 'handshake', implicit: false }, { do: 'startTls' }]",
         "[{ at: 'handshake', implicit: false, channel: state.channel }, { do: 'startTls' }]",
       ],
-      [': hello(plan, true);', ': ready({ ...(state.channel as Channel), secured: true });'],
+      [': sayHello(plan, true);', ': awaitTransaction({ ...(state.channel as Channel), secured: true });'],
     ],
     found: /^(?!nothing)/,
   },
   {
     what: 'octets before the TLS handshake are kept for after it',
     where: /^smtp, TLS required, AUTH none/,
-    changes: [["&& !(isRefusal && state.at !== 'hello'))", "&& state.at !== 'starttls' && !(isRefusal && state.at !== 'hello'))"]],
+    changes: [
+      ["&& !(isRefusal(reply) && state.at !== 'hello'))", "&& state.at !== 'starttls' && !(isRefusal(reply) && state.at !== 'hello'))"],
+    ],
     found: /no octet waits when TLS begins/,
   },
   {
     what: '235 without a proof is believed',
     where: /^smtp, TLS required, AUTH X-PROOF/,
-    changes: [['return exchange.mayEnd ? ready', 'return steps >= 0 ? ready']],
+    changes: [['return exchange.mayEnd\n', 'return state.steps >= 0\n']],
     found: /^where credentials are configured/,
   },
   {
@@ -222,8 +224,8 @@ const FAULTS: readonly Fault[] = [
     where: /^smtp, TLS required, AUTH X-PROOF/,
     changes: [
       [
-        'if (cancelled !== null) return digit(reply) === 2 ? outOfStep(state, reply)',
-        'if (cancelled !== null) return digit(reply) === 2 ? ready(channel)',
+        'return isWanted(state, reply) ? breakOutOfStep(state, reply) : fail(',
+        'return isWanted(state, reply) ? awaitTransaction(channel) : fail(',
       ],
     ],
     found: /^where credentials are configured/,
@@ -231,13 +233,13 @@ const FAULTS: readonly Fault[] = [
   {
     what: 'authentication is left out where it is not offered',
     where: /^smtp, TLS required, AUTH X-PROOF/,
-    changes: [['return plan.authenticate === null ? ready', "return plan.authenticate === null || !offers(extensions, 'AUTH') ? ready"]],
+    changes: [['return plan.authenticate === null ?', "return plan.authenticate === null || !offers(extensions, 'AUTH') ?"]],
     found: /^where credentials are configured/,
   },
   {
     what: 'a challenge is quoted',
     where: /^smtp, TLS required, AUTH X-PROOF/,
-    changes: [["at === 'auth' ? maskedReply(reply) : reply", 'reply']],
+    changes: [["at === 'auth' ? maskReply(reply) : reply", 'reply']],
     found: /^no outcome holds a secret or a challenge/,
   },
   {
@@ -252,7 +254,7 @@ const FAULTS: readonly Fault[] = [
     what: 'an envelope goes along without PIPELINING',
     where: /^smtp, TLS off, AUTH none/,
     changes: [
-      ["if (plan.transactions === 'one' || !offers(channel.extensions, 'PIPELINING')) return", "if (plan.transactions === 'one') return"],
+      ["if (endingOf(plan) === 'leave' || !offers(channel.extensions, 'PIPELINING')) return", "if (endingOf(plan) === 'leave') return"],
     ],
     found: /^a command waits until/,
   },
@@ -267,8 +269,8 @@ const FAULTS: readonly Fault[] = [
     where: /^smtp, TLS off, AUTH none/,
     changes: [
       [
-        "return isRefusal ? [{ at: 'closed' }, ...failed(rejection('content', [refusal])), { do: 'destroy' }] :",
-        "return isRefusal ? giveUp(plan, state, 'content', [refusal]) :",
+        "? [{ at: 'closed' }, ...settleFailed(rejection('content', [refusal])), { do: 'destroy' }]",
+        "? failRejected(ending, state, 'content', [refusal])",
       ],
     ],
     found: /^within a content nothing else is said/,
@@ -278,8 +280,8 @@ const FAULTS: readonly Fault[] = [
     where: /^smtp, TLS off, AUTH none, framing auto, messages 2/,
     changes: [
       [
-        "giveUp(state.blocks > 1 ? { ...plan, transactions: 'one' } : plan, state, 'content', [refusal])",
-        "giveUp(plan, state, 'content', [refusal])",
+        "failRejected(state.blocks > 1 ? 'leave' : ending, state, 'content', [refusal])",
+        "failRejected(ending, state, 'content', [refusal])",
       ],
     ],
     found: /^(?!nothing)/,
@@ -287,7 +289,7 @@ const FAULTS: readonly Fault[] = [
   {
     what: 'a refused greeting is overlooked',
     where: /^smtp, TLS off, AUTH none/,
-    changes: [['digit(reply) === 2 ? hello(plan, state.secured)', 'digit(reply) !== 3 ? hello(plan, state.secured)']],
+    changes: [['isWanted(state, reply) ? sayHello(plan, state.secured)', 'digit(reply) !== 3 ? sayHello(plan, state.secured)']],
     found: /^a refusal or a loss ends what it concerns/,
   },
   {
@@ -299,25 +301,25 @@ const FAULTS: readonly Fault[] = [
   {
     what: 'TLS is asked for where it is off',
     where: /^smtp, TLS off, AUTH none/,
-    changes: [["if (!isSecured && plan.tls === 'required')", 'if (!isSecured)']],
+    changes: [["if (!secured && plan.tls === 'required')", 'if (!secured)']],
     found: /^every failure has its cause/,
   },
   {
     what: 'a session ends after a message though it could go on',
     where: /^smtp, TLS off, AUTH none/,
-    changes: [['digit(reply) === 2 ? ready(state.channel)', 'digit(reply) === 3 ? ready(state.channel)']],
+    changes: [['isWanted(state, reply) ? awaitTransaction(state.channel)', 'digit(reply) === 3 ? awaitTransaction(state.channel)']],
     found: /^a session goes on as long as it can/,
   },
   {
     what: 'a refusal of a recipient is not told',
     where: /^smtp, TLS off, AUTH none/,
-    changes: [['failed(rejection(at, refusals)), true)', 'failed(rejection(at, [refusals[0]])), true)']],
+    changes: [['settleFailed(rejection(at, refusals)), true)', 'settleFailed(rejection(at, [refusals[0]])), true)']],
     found: /^every recipient is asked, and every refusal is told/,
   },
   {
     what: 'a challenge that can be answered is not',
     where: /^smtp, TLS required, AUTH X-PROOF/,
-    changes: [['reply.lines.length === 1 ? fromBase64', 'reply.lines.length === 2 ? fromBase64']],
+    changes: [['lines.length === 1 ? fromBase64', 'lines.length === 2 ? fromBase64']],
     found: /^an exchange is given up when it cannot go on/,
   },
   {
@@ -331,6 +333,52 @@ const FAULTS: readonly Fault[] = [
     where: /^smtp, TLS off, AUTH none/,
     changes: [["framing: 'data', blocks: 0, last: null }, pull('data', state)]", "framing: 'data', blocks: 0, last: null }]"]],
     found: /^what was not asked for is obeyed|^after the end nothing is done/,
+  },
+  {
+    what: 'DATA leads on with 2yz',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [['data:      { wants: 3', 'data:      { wants: 2']],
+    found: /^every failure has its cause/,
+  },
+  {
+    what: 'a 4yz with octets behind it is no refusal of the envelope',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [["state.at === 'envelope' && isRefusal(reply)", "state.at === 'envelope' && digit(reply) > 4"]],
+    found: /^a server that speaks out of turn/,
+  },
+  {
+    what: 'a 4yz with octets behind it is no refusal of the content',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [["(isRefusal(reply) && state.at !== 'hello')", "(digit(reply) > 4 && state.at !== 'hello')"]],
+    found: /^what was committed or refused goes to no other host/,
+  },
+  {
+    what: 'credentials are no secret',
+    where: /^smtp, TLS required, AUTH X-PROOF/,
+    changes: [['lines: [line], secret: true', 'lines: [line], secret: false']],
+    found: /^no outcome holds a secret/,
+  },
+  {
+    what: 'the plan is rewritten on the way',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [
+      [
+        "takeReply(plan, isOutOfTurn ? 'leave' : endingOf(plan), state, reply)",
+        "takeReply(isOutOfTurn ? { ...plan, transactions: 'one' } : plan, isOutOfTurn ? 'leave' : endingOf(plan), state, reply)",
+      ],
+    ],
+    found: /^Error: the plan is copied/,
+  },
+  {
+    what: 'the state that was given is changed',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [
+      [
+        'sendCommands(plan, { ...state, answered: state.answered + 1, refusals })',
+        'sendCommands(plan, Object.assign(state, { answered: state.answered + 1, refusals }))',
+      ],
+    ],
+    found: /^TypeError: Cannot assign to read only/,
   },
 ];
 

@@ -9,7 +9,6 @@ import {
   isDomain,
   isIPv4,
   isIPv6,
-  type Mailbox,
   mailboxKey,
   parseMailbox,
   parseReversePath,
@@ -17,7 +16,9 @@ import {
   printPath,
   qualify,
   quoteLocalPart,
+  withDomain,
 } from '../../src/smtp/path.ts';
+import { mailbox } from '../support/mailbox.ts';
 
 const test = suite('path');
 
@@ -113,13 +114,27 @@ test('the null reverse-path', () => {
   assert.strictEqual(printPath(null), '<>');
 });
 
-test('qualify, compare, print', () => {
-  const bare: Mailbox = { localPart: 'Tim', domain: '' };
+test('a mailbox is qualified, compared and printed', () => {
+  const bare = mailbox('Tim');
   assert.strictEqual(printMailbox(qualify(bare, 'b.example')), 'Tim@b.example');
-  assert.strictEqual(printMailbox(qualify({ ...bare, domain: 'x' }, 'b.example')), 'Tim@x');
+  assert.strictEqual(printMailbox(qualify(mailbox('Tim@x'), 'b.example')), 'Tim@x');
+  assert.strictEqual(printMailbox(withDomain(mailbox('Tim@x'), 'b.example.')), 'Tim@b.example', 'a domain has no trailing dot');
+  for (const text of ['', 'b\r\nQUIT', 'b c', '>'])
+    assert.deepStrictEqual(
+      [qualify(bare, text), withDomain(mailbox('Tim@x'), text)],
+      [bare, mailbox('Tim@x')],
+      'what is no domain is not taken',
+    );
   assert.strictEqual(printMailbox(bare), 'Tim');
-  assert.strictEqual(mailboxKey({ localPart: 'Tim', domain: 'B.Example' }), 'Tim@b.example');
-  assert.deepStrictEqual([isAsciiMailbox(bare), isAsciiMailbox({ localPart: 'a', domain: 'ü' })], [true, false]);
+  assert.strictEqual(mailboxKey(mailbox('Tim@B.Example')), 'Tim@b.example');
+  assert.deepStrictEqual([isAsciiMailbox(bare), isAsciiMailbox(mailbox('a@ü'))], [true, false]);
+});
+
+test('the types let nobody write a mailbox down, or change one', () => {
+  // @ts-expect-error: nothing has checked it.
+  printMailbox({ localPart: '\r\n', domain: '' });
+  // @ts-expect-error: nothing has checked its domain.
+  printMailbox({ ...mailbox('Tim@x'), domain: '\r\n' });
 });
 
 const QUOTED: readonly (readonly [string, string])[] = [

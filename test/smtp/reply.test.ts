@@ -2,7 +2,8 @@
 import assert from 'node:assert';
 import fc from 'fast-check';
 import { suite } from 'uvu';
-import { digit, LONGEST_LINE, LONGEST_REPLY, printLines, printReply, ReplyReader } from '../../src/smtp/reply.ts';
+import { LONGEST_REPLY_HEARD, LONGEST_REPLY_LINE_HEARD } from '../../src/smtp/limits.ts';
+import { digit, printHeard, printReply, ReplyReader } from '../../src/smtp/reply.ts';
 
 const test = suite('reply');
 
@@ -15,7 +16,7 @@ function read(text: string, size = text.length): string[] {
     for (;;) {
       const got = reader.next();
       if (got === null) break;
-      if (!got.ok) return [...out, `! ${got.detail}${reader.rest === '' ? '' : `: "${printLines(reader.rest)}"`}`];
+      if (!got.ok) return [...out, `! ${got.detail}${reader.rest === '' ? '' : `: "${printHeard(reader.rest)}"`}`];
       const { enhanced } = got.value;
       out.push(`${printReply(got.value)}${enhanced ? ` (${enhanced.class}.${enhanced.subject}.${enhanced.detail})` : ''}`);
     }
@@ -120,18 +121,18 @@ test('what is read does not depend on how the text is cut', () => {
 });
 
 test('a line and a reply are bounded, however they come', () => {
-  const long = 'y'.repeat(LONGEST_LINE + 1);
-  const longLine = [`! a reply line is longer than ${LONGEST_LINE} octets`];
-  assert.deepStrictEqual(read(`250 ${'y'.repeat(LONGEST_LINE - 4)}\r\n`).length, 1, 'the longest line is read');
-  assert.match(read(`250 ${'y'.repeat(LONGEST_LINE - 4)}\r\n`)[0] as string, /^250 y/);
+  const long = 'y'.repeat(LONGEST_REPLY_LINE_HEARD + 1);
+  const longLine = [`! a reply line is longer than ${LONGEST_REPLY_LINE_HEARD} octets`];
+  assert.deepStrictEqual(read(`250 ${'y'.repeat(LONGEST_REPLY_LINE_HEARD - 4)}\r\n`).length, 1, 'the longest line is read');
+  assert.match(read(`250 ${'y'.repeat(LONGEST_REPLY_LINE_HEARD - 4)}\r\n`)[0] as string, /^250 y/);
   assert.deepStrictEqual(read(long), longLine, 'no line end at all');
   assert.deepStrictEqual(read(`250 ${long}\r\n`), longLine, 'a line that comes whole');
   assert.deepStrictEqual(read(long.repeat(3), 1000), longLine, 'in pieces');
   const line = `250-${'z'.repeat(1000)}\r\n`;
-  assert.deepStrictEqual(read(line.repeat(300)), [`! a reply is longer than ${LONGEST_REPLY} octets`], 'lines without an end');
+  assert.deepStrictEqual(read(line.repeat(300)), [`! a reply is longer than ${LONGEST_REPLY_HEARD} octets`], 'lines without an end');
   assert.deepStrictEqual(
     read('250-\r\n'.repeat(100_000), 4096),
-    [`! a reply is longer than ${LONGEST_REPLY} octets`],
+    [`! a reply is longer than ${LONGEST_REPLY_HEARD} octets`],
     'short lines count, too',
   );
   assert.strictEqual(read(`${line.repeat(200)}250 z\r\n`.repeat(3)).length, 3, 'the bound is for each reply');
@@ -140,7 +141,7 @@ test('a line and a reply are bounded, however they come', () => {
 test('once malformed it stays malformed', () => {
   for (const [text, detail] of [
     ['hello\r\n', 'not an SMTP reply'],
-    ['y'.repeat(LONGEST_LINE + 1), `a reply line is longer than ${LONGEST_LINE} octets`],
+    ['y'.repeat(LONGEST_REPLY_LINE_HEARD + 1), `a reply line is longer than ${LONGEST_REPLY_LINE_HEARD} octets`],
   ] as const) {
     const reader = new ReplyReader();
     reader.push(text);
@@ -152,7 +153,7 @@ test('once malformed it stays malformed', () => {
 
 test('octets that come one by one are searched once', () => {
   // Were the search to begin anew with every octet, this would look at two thousand million of them.
-  assert.deepStrictEqual(read('y'.repeat(LONGEST_LINE), 1), ['…']);
+  assert.deepStrictEqual(read('y'.repeat(LONGEST_REPLY_LINE_HEARD), 1), ['…']);
 });
 
 test('what a person is shown is one line of bounded length', () => {

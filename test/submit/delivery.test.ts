@@ -1,5 +1,5 @@
 /**
- * SPEC §5, row by row: what an event at a phase of the first smart host rules out. Two addresses of one name stand for
+ * Row by row: what an event at a phase of the first smart host rules out. Two addresses of one name stand for
  * the first host, a third server for the second; the message may be with one of them at most.
  * Loopback: what a failure rules out is the subject; where TLS matters its mode is written.
  */

@@ -15,6 +15,7 @@ import type { Reply } from '../../src/smtp/reply.ts';
 import { type LogRecord, logId, printLog } from '../../src/submit/log.ts';
 import { type Acceptance, type Attempt, failedWith, type Outcome } from '../../src/submit/outcome.ts';
 import { hostAt } from '../support/delivery.ts';
+import { mailbox, uncheckedMailbox } from '../support/mailbox.ts';
 
 const test = suite('log');
 
@@ -24,9 +25,9 @@ const EAST = -TIME.getTimezoneOffset();
 const STAMP = `2026-11-22 09:05:07 ${EAST < 0 ? '-' : '+'}${two(Math.trunc(EAST / 60))}${two(EAST % 60)}`;
 
 const to = (localPart: string, original = localPart, router = 'smarthosts'): RoutedRecipient => ({
-  path: { localPart, domain: 'there.example' },
+  path: uncheckedMailbox(localPart, 'there.example'),
   router,
-  original: { localPart: original, domain: 'there.example' },
+  original: uncheckedMailbox(original, 'there.example'),
 });
 const said = (text: string): Reply => ({ code: Number(text.slice(0, 3)), enhanced: null, lines: [text.slice(4)] });
 const server = (name: string) => ({ host: hostAt(25), name, endpoint: { address: '192.0.2.1', family: 4, port: 25 } as const });
@@ -56,7 +57,7 @@ const record = (outcome: Outcome, changes: Partial<LogRecord> = {}): LogRecord =
   time: TIME,
   id: logId(TIME, 4711),
   login: 'tim',
-  reversePath: { localPart: 'tim', domain: 'here.example' },
+  reversePath: mailbox('tim@here.example'),
   recipients: [to('r0')],
   discarded: [],
   octets: 315,

@@ -18,6 +18,7 @@ import {
   printServer,
 } from '../../src/submit/outcome.ts';
 import { hostAt } from '../support/delivery.ts';
+import { mailbox } from '../support/mailbox.ts';
 
 const test = suite('outcome');
 
@@ -149,7 +150,7 @@ test('a success says nothing, also after other hosts', () => {
 test('LMTP, in part', () => {
   const part = accepted({
     refusals: [{ command: 'the content for <b@there.example>', recipient: 1, reply: said('550 full') }],
-    taken: [{ localPart: 'a', domain: 'there.example' }],
+    taken: [mailbox('a@there.example')],
   });
   assert.deepEqual(printOutcome(part, ''), [
     'a.example [192.0.2.1]: the content for <b@there.example>: 550 full',

@@ -12,7 +12,7 @@ const test = suite('scrub');
 const SECRET = 'p/ss+w?rd €ß"1';
 const TOKEN = `ya29.${'a0AfH6SMBx-_'.repeat(20)}`;
 
-test('libraries.md §4 case 15: a secret in any form', () => {
+test('hostile case 15: a secret in any form', () => {
   const coded = utf8(SECRET);
   for (const [form, why] of [
     [SECRET, 'clear'],

@@ -42,7 +42,7 @@ test('none, literal, environment', async () => {
     assert.match(await read(secret, environment), expected);
 });
 
-test('peers.md §2 row 3: a file; one line end at its end is dropped', async () => {
+test('a file; one line end at its end is dropped', async () => {
   for (const [content, mode, expected, why] of [
     ['geheim\n', 0o600, /^=geheim$/, 'a line'],
     ['geheim', 0o640, /^=geheim$/, 'group read'],

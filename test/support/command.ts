@@ -2,6 +2,7 @@
  * The built `sendmail` as a caller starts it, and a smart host in this process that writes down what it hears and says
  * what it is told to. Knows no assertion.
  */
+
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,9 +10,10 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BUN_FLAGS } from '../../src/nospool/install/wrapper.ts';
 import { printPath } from '../../src/smtp/path.ts';
-import { type Question, RECEIVING, type Receiving, USUAL_EXTENSIONS } from '../../src/smtp/server/machine.ts';
+import { type OwnerQuestion, RECEIVING, type Receiving, USUAL_EXTENSIONS } from '../../src/smtp/server/machine.ts';
 import type { Parameter } from '../../src/smtp/server/parse.ts';
-import { type Listener, listen, type Verdict } from '../../src/transport/listen.ts';
+import { type Listener, listen } from '../../src/transport/listen.ts';
+import type { Verdict } from '../../src/transport/serve.ts';
 
 export const COMMAND = fileURLToPath(new URL('../../dist/sendmail.cjs', import.meta.url));
 
@@ -141,7 +143,7 @@ export interface SmartHost {
 }
 
 /** Refuses, delays or takes; null takes. */
-export type Judge = (question: Question, host: SmartHost) => Verdict | Promise<Verdict>;
+export type Judge = (question: OwnerQuestion, host: SmartHost) => Verdict | Promise<Verdict>;
 
 const judgeNothing: Judge = () => null;
 

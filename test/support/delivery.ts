@@ -11,6 +11,7 @@ import type { Delivery, DeliveryOptions } from '../../src/submit/delivery.ts';
 import { type Outcome, printOutcome } from '../../src/submit/outcome.ts';
 import { systemSecurity } from '../../src/submit/security.ts';
 import { type Certificate, makeCertificate } from '../../src/transport/tls/certificate.ts';
+import { mailbox } from './mailbox.ts';
 
 const OFF: TlsPolicy = {
   mode: 'off',
@@ -65,8 +66,8 @@ export const withPassword = (value: string): Smarthost['auth'] => ({
 export const MESSAGE = 'Subject: test\r\n\r\nhello\r\n.dotted\r\n';
 
 export const transactionTo = (recipients: number, changes: Partial<Transaction> = {}): Transaction => ({
-  reversePath: { localPart: 'tim', domain: 'here.example' },
-  recipients: Array.from({ length: recipients }, (_, i) => ({ path: { localPart: `r${i + 1}`, domain: 'there.example' } })),
+  reversePath: mailbox('tim@here.example'),
+  recipients: Array.from({ length: recipients }, (_, i) => ({ path: mailbox(`r${i + 1}@there.example`) })),
   size: null,
   estimate: null,
   eightBit: 'none',

@@ -1,12 +1,14 @@
 /** Prints what the machine does in every state at every event, by running it. Knows nothing the machine does not say. */
 
 import { NO_EXTENSIONS } from '../../src/smtp/client/extensions.ts';
-import { grown, none } from '../../src/smtp/client/growing.ts';
-import type { At, Refusal, SessionOutcome } from '../../src/smtp/client/outcome.ts';
+import { append } from '../../src/smtp/client/linked-list.ts';
+import type { Phase, SessionOutcome } from '../../src/smtp/client/outcome.ts';
 import type { Transaction } from '../../src/smtp/client/print.ts';
 import { type Action, advance, type Channel, type Event, type Plan, STEPS, type State } from '../../src/smtp/client/session.ts';
+import { parsed } from '../../src/smtp/parsed.ts';
 import type { Reply } from '../../src/smtp/reply.ts';
 import { plain } from '../../src/smtp/sasl/sasl.ts';
+import { mailbox } from './mailbox.ts';
 
 const reply = (code: number): Event => ({ type: 'reply', rest: '', reply: { code, enhanced: null, lines: ['text'] } });
 
@@ -27,7 +29,7 @@ const PLAN: Plan = {
   protocol: 'smtp',
   hello: 'bar.com',
   tls: 'opportunistic',
-  authenticate: () => plain('tim', 'secret'),
+  authenticate: () => parsed(plain('tim', 'secret')),
   transactions: 'many',
   framing: 'auto',
   partial: false,
@@ -35,7 +37,7 @@ const PLAN: Plan = {
 
 const TRANSACTION: Transaction = {
   reversePath: null,
-  recipients: [{ path: { localPart: 'a', domain: 'foo.com' } }],
+  recipients: [{ path: mailbox('a@foo.com') }],
   size: null,
   estimate: null,
   eightBit: 'none',
@@ -46,7 +48,7 @@ const TRANSACTION: Transaction = {
 
 const channel: Channel = { secured: true, authenticated: true, extensions: NO_EXTENSIONS };
 const sending = { channel, transaction: TRANSACTION };
-const envelope = { at: 'envelope', ...sending, commands: ['MAIL FROM:<>', 'RCPT TO:<a@foo.com>'], refusals: none<Refusal>() } as const;
+const envelope = { at: 'envelope', ...sending, commands: ['MAIL FROM:<>', 'RCPT TO:<a@foo.com>'], refusals: null } as const;
 const exchange = plain('tim', 'secret').begin();
 const accepted: Reply = { code: 250, enhanced: null, lines: [''] };
 
@@ -60,10 +62,10 @@ const STATES: readonly (readonly [string, State, Event | null])[] = [
   ['ready', { at: 'ready', channel }, { type: 'transaction', transaction: TRANSACTION }],
   ['envelope (MAIL)', { ...envelope, sent: 1, answered: 0 }, null],
   ['envelope (last RCPT)', { ...envelope, sent: 2, answered: 1 }, null],
-  ['data', { at: 'data', ...sending, refusals: none() }, null],
+  ['data', { at: 'data', ...sending, refusals: null }, null],
   [
     'data, envelope refused',
-    { at: 'data', ...sending, refusals: grown(none(), { command: 'RCPT', recipient: 0, reply: { ...accepted, code: 550 } }) },
+    { at: 'data', ...sending, refusals: append(null, { command: 'RCPT', recipient: 0, reply: { ...accepted, code: 550 } }) },
     null,
   ],
   ['content (DATA)', { at: 'content', ...sending, framing: 'data', blocks: 0, last: null }, { type: 'contentSent', rest: '' }],
@@ -73,8 +75,8 @@ const STATES: readonly (readonly [string, State, Event | null])[] = [
     { at: 'content', ...sending, framing: 'bdat', blocks: 0, last: 12 },
     { type: 'contentSent', rest: '' },
   ],
-  ['commit', { at: 'commit', ...sending, replies: none(), next: null }, null],
-  ['commit, an envelope behind it', { at: 'commit', ...sending, replies: none(), next: { ...envelope, sent: 2, answered: 0 } }, null],
+  ['commit', { at: 'commit', ...sending, replies: null, next: null }, null],
+  ['commit, an envelope behind it', { at: 'commit', ...sending, replies: null, next: { ...envelope, sent: 2, answered: 0 } }, null],
   ['reset', { at: 'reset', channel }, null],
   ['quit', { at: 'quit' }, null],
   ['closed', { at: 'closed' }, null],
@@ -105,7 +107,7 @@ export function printMatrix(): string {
 
 /** STEPS as Markdown. */
 export function printSteps(): string {
-  const rows = (Object.keys(STEPS) as At[]).map(
+  const rows = (Object.keys(STEPS) as Phase[]).map(
     (at) => `| ${at} | ${STEPS[at].wants || '–'} | ${STEPS[at].within} | ${STEPS[at].condemns} |`,
   );
   return ['| state | first digit wanted | time-out | a refusal rules out |', '|---|---|---|---|', ...rows].join('\n');

@@ -14,6 +14,7 @@ import { Dialogue } from '../../src/smtp/client/dialogue.ts';
 import type { SessionOutcome } from '../../src/smtp/client/outcome.ts';
 import type { Transaction } from '../../src/smtp/client/print.ts';
 import type { Action, Plan } from '../../src/smtp/client/session.ts';
+import { parsed, unparsed } from '../../src/smtp/parsed.ts';
 import { parseMailbox, parseReversePath } from '../../src/smtp/path.ts';
 import { printReply } from '../../src/smtp/reply.ts';
 import { type Exchange, login, type Mechanism, plain } from '../../src/smtp/sasl/sasl.ts';
@@ -55,11 +56,9 @@ function authenticator(wanted: string | undefined): Plan['authenticate'] {
   if (wanted === undefined) return null;
   const known: Mechanism[] = [plain('tim', 'tanstaaftanstaaf'), login('tim', 'tanstaaftanstaaf'), stubborn];
   return (offered, secured) => {
-    if (!secured && wanted !== 'CLEAR') return 'credentials are not sent in clear text';
-    return (
-      known.find(({ name }) => offered.has(name) && (wanted === 'CLEAR' || wanted === name)) ??
-      'the server offers no mechanism that can be used'
-    );
+    if (!secured && wanted !== 'CLEAR') return unparsed('credentials are not sent in clear text');
+    const chosen = known.find(({ name }) => offered.has(name) && (wanted === 'CLEAR' || wanted === name));
+    return chosen ? parsed(chosen) : unparsed('the server offers no mechanism that can be used');
   };
 }
 

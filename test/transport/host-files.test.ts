@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import {
-  type Address,
   addressesIn,
   candidatesOf,
   familiesOf,
-  inOrder,
+  type IpAddress,
   readResolvConf,
+  sortAddresses,
   stepsOf,
 } from '../../src/transport/lookup/host-files.ts';
 
@@ -104,7 +104,7 @@ fe80::1%eth0 mail
 not-an-address mail
 192.0.2.3 mail.example.org.au
 `;
-const show = (addresses: readonly Address[]): string => addresses.map(({ address, family }) => `${address} ${family}`).join(', ');
+const show = (addresses: readonly IpAddress[]): string => addresses.map(({ address, family }) => `${address} ${family}`).join(', ');
 for (const [name, expected] of [
   ['localhost', '127.0.0.1 4, ::1 6'],
   ['mail.example.org', '192.0.2.1 4'],
@@ -117,7 +117,7 @@ for (const [name, expected] of [
 
 /* ---- which family first ---- */
 
-const both: readonly Address[] = [
+const both: readonly IpAddress[] = [
   { address: '192.0.2.1', family: 4 },
   { address: '2001:db8::1', family: 6 },
   { address: '192.0.2.2', family: 4 },
@@ -136,19 +136,19 @@ const ORDERS: readonly (readonly [readonly string[], string, string, string])[] 
   [['192.0.2.10', '2001:db8::10'], '#precedence ::ffff:0:0/96  100\n', SIX_FIRST, 'as distributions ship it'],
 ];
 for (const [own, gai, expected, why] of ORDERS)
-  test(`V1: the first address: ${why}. RFC 6724`, () => assert.equal(show(inOrder(both, own, gai)), expected));
+  test(`V1: the first address: ${why}. RFC 6724`, () => assert.equal(show(sortAddresses(both, own, gai)), expected));
 
 test('addresses of one family stay as they came', () => {
-  const four: readonly Address[] = [both[2] as Address, both[0] as Address];
-  assert.equal(inOrder(four, [], ''), four);
+  const four: readonly IpAddress[] = [both[2] as IpAddress, both[0] as IpAddress];
+  assert.equal(sortAddresses(four, [], ''), four);
 });
 
 test('loopback, ULA and old tunnels among others', () => {
   const found = ['192.0.2.1', 'fd00::1', '2002::1', '2001::1', '::1', '2001:db8::1'].map(
-    (address): Address => ({ address, family: address.includes(':') ? 6 : 4 }),
+    (address): IpAddress => ({ address, family: address.includes(':') ? 6 : 4 }),
   );
   assert.equal(
-    show(inOrder(found, ['192.0.2.10', '2001:db8::10'], '')),
+    show(sortAddresses(found, ['192.0.2.10', '2001:db8::10'], '')),
     '::1 6, 2001:db8::1 6, 192.0.2.1 4, 2002::1 6, 2001::1 6, fd00::1 6',
   );
 });

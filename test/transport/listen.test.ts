@@ -1,4 +1,5 @@
 /** Loopback: it is the server's side; a client's policy has no say. */
+
 import assert from 'node:assert';
 import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -7,8 +8,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { connect as tlsConnect } from 'node:tls';
 import { suite } from 'uvu';
-import { makeReply, type Question, RECEIVING } from '../../src/smtp/server/machine.ts';
-import { type Listener, type ListenOptions, listen, type Owner, type Verdict } from '../../src/transport/listen.ts';
+import { makeReply } from '../../src/smtp/server/answers.ts';
+import { type OwnerQuestion, RECEIVING } from '../../src/smtp/server/machine.ts';
+import { type Listener, type ListenOptions, listen } from '../../src/transport/listen.ts';
+import type { SessionOwner, Verdict } from '../../src/transport/serve.ts';
 import { makeCertificate } from '../../src/transport/tls/certificate.ts';
 import { within } from '../support/within.ts';
 
@@ -25,7 +28,7 @@ interface Seen {
   closed: number;
 }
 
-type Judge = (question: Question) => Verdict | Promise<Verdict>;
+type Judge = (question: OwnerQuestion) => Verdict | Promise<Verdict>;
 
 /** Listens, runs `work`, closes; the owner says yes unless `judge` says otherwise. */
 async function served(
@@ -33,7 +36,7 @@ async function served(
   work: (listener: Listener, seen: Seen) => Promise<void>,
 ): Promise<Seen> {
   const seen: Seen = { trace: [], contents: [], abandoned: 0, closed: 0 };
-  const owner = (): Owner => {
+  const owner = (): SessionOwner => {
     let content = '';
     return {
       judge(question) {
@@ -303,7 +306,7 @@ const drained = (socket: Socket): Promise<boolean> => new Promise((resolve) => s
 test('an owner that is busy with content stops the reading', async () => {
   let release = (): void => {};
   let held = 0;
-  const owner = (): Owner => ({
+  const owner = (): SessionOwner => ({
     judge: () => null,
     content(octets) {
       held += octets.length;

@@ -12,7 +12,7 @@ import { submit } from '../../src/library/submit.ts';
 import { DIRECT, type Link, type ProxyPolicy, type Smarthost } from '../../src/router/smarthost.ts';
 import { type Outcome, printOutcome } from '../../src/submit/outcome.ts';
 import { connectFirst } from '../../src/transport/connect.ts';
-import { beginProxy } from '../../src/transport/proxy.ts';
+import { beginProxy } from '../../src/transport/proxy-talk.ts';
 import { run, setUp } from '../support/command.ts';
 import { startHttpProxy, startSaying, startSocks, type TestProxy } from '../support/proxies.ts';
 import { serverCertificate } from '../support/scripted.ts';

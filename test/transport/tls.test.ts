@@ -16,7 +16,7 @@ import { hashes } from '../../src/transport/hashes.ts';
 import { type Certificate, makeCertificate } from '../../src/transport/tls/certificate.ts';
 import { explainChain, explainTlsFailure } from '../../src/transport/tls/failure.ts';
 import { wantedNames } from '../../src/transport/tls/peername.ts';
-import { keyBits, type TlsPreparation, tlsPreparation } from '../../src/transport/tls/tls.ts';
+import { keyBits, prepareTls, type TlsPreparation } from '../../src/transport/tls/tls.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('tls');
@@ -91,7 +91,7 @@ async function handshake<T>(
     socket.on('error', () => {});
     try {
       const whole = policy(changed);
-      const prepared = await tlsPreparation(whole, wantedNames(whole, host, domain), { implicit, environment });
+      const prepared = await prepareTls(whole, wantedNames(whole, host, domain), { implicit, environment });
       assert.ok(prepared.ok, prepared.ok ? '' : prepared.detail);
       if (socket.connecting) await new Promise((resolve) => socket.once('connect', resolve));
       const result = await prepared.value.secure(socket);
@@ -286,7 +286,7 @@ test('S12: a fingerprint replaces that, too, and so does verify = false', async 
   }
 });
 
-test('O9: libraries.md §4 case 6 and §3 rows 24, 25: who is not trusted, and the exact reason', async () => {
+test('O9: hostile case 6 and pitfalls 24, 25: who is not trusted, and the exact reason', async () => {
   const since = Date.UTC(2026, 0, 2, 3, 4, 5);
   const alone = makeCertificate({ names: [HOST], issuer: intermediate });
   const expired = makeCertificate({ names: [HOST], issuer: ca, notBefore: since - 30 * DAY, notAfter: since });
@@ -411,7 +411,7 @@ test('O9: libraries.md §4 case 6 and §3 rows 24, 25: who is not trusted, and t
   for (const [why, certificate, how, expected] of cases) assert.match(await fails(certificate, how), expected, why);
 });
 
-test('libraries.md §4 case 39: NODE_TLS_REJECT_UNAUTHORIZED=0 has no effect', async () => {
+test('hostile case 39: NODE_TLS_REJECT_UNAUTHORIZED=0 has no effect', async () => {
   const before = process.env.NODE_TLS_REJECT_UNAUTHORIZED;
   const emitWarning = process.emitWarning;
   process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
@@ -425,7 +425,7 @@ test('libraries.md §4 case 39: NODE_TLS_REJECT_UNAUTHORIZED=0 has no effect', a
   }
 });
 
-test('libraries.md §4 case 7: old versions and ciphers without authentication', async () => {
+test('hostile case 7: old versions and ciphers without authentication', async () => {
   // BoringSSL, which Bun has, cannot be made to serve them.
   if ('bun' in process.versions) return;
   const old = serve(good, { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT:@SECLEVEL=0' });
@@ -439,7 +439,7 @@ test('libraries.md §4 case 7: old versions and ciphers without authentication',
   );
 });
 
-test('libraries.md §3 row 27: a port that greets in clear', async () => {
+test('pitfall 27: a port that greets in clear', async () => {
   const greets = () => net.createServer((socket) => void socket.write('220 mail.example.org ESMTP\r\n'));
   assert.match(await handshake(greets(), {}, detail), /^the port does not speak TLS from the start; .*submission:\/\//);
   assert.match(
@@ -464,7 +464,7 @@ test('the plain socket destroyed from outside ends the handshake', async () => {
   await within(5000, async () => {
     await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
     const socket = net.connect((silent.address() as AddressInfo).port, '127.0.0.1');
-    const prepared = await tlsPreparation(policy(), wantedNames(policy(), HOST), { implicit: true });
+    const prepared = await prepareTls(policy(), wantedNames(policy(), HOST), { implicit: true });
     assert.ok(prepared.ok);
     if (socket.connecting) await new Promise((resolve) => socket.once('connect', resolve));
     const result = prepared.value.secure(socket);
@@ -520,7 +520,7 @@ test('what the configuration names and cannot be used', async () => {
     [{ caFile: '' }, /^SSL_CERT_FILE is ".*absent", which holds no certificate/, { SSL_CERT_FILE: path.join(folder, 'absent') }],
     [{ caFile: '' }, /^SSL_CERT_FILE is /, { SSL_CERT_FILE: file('nothing') }],
   ] as [Partial<TlsPolicy>, RegExp, NodeJS.ProcessEnv?][]) {
-    const prepared = await tlsPreparation(policy(changed), wantedNames(policy(), HOST), { implicit: true, environment: environment ?? {} });
+    const prepared = await prepareTls(policy(changed), wantedNames(policy(), HOST), { implicit: true, environment: environment ?? {} });
     assert.match(prepared.ok ? 'no failure' : prepared.detail, expected);
   }
 });
@@ -550,7 +550,7 @@ test('S3: a key that others can read, and certificates that others can change, a
     [{ certificate: withMode(other.cert, 0o644), certificateKey: withMode(other.key, 0o640) }, /^no failure$/],
     [{ caFile: withMode(ca.own, 0o664) }, /^no failure$/],
   ] as [Partial<TlsPolicy>, RegExp, NodeJS.ProcessEnv?][]) {
-    const prepared = await tlsPreparation(policy(changed), wantedNames(policy(), HOST), { implicit: true, environment: environment ?? {} });
+    const prepared = await prepareTls(policy(changed), wantedNames(policy(), HOST), { implicit: true, environment: environment ?? {} });
     assert.match(prepared.ok ? 'no failure' : prepared.detail, expected);
   }
 });
@@ -601,7 +601,7 @@ test('facts: what the log, nospool check and channel binding need', async () => 
           channel,
           hashes,
         );
-        assert.ok(typeof chosen !== 'string' && chosen.begin().say?.startsWith(`p=${types[0]},,`));
+        assert.ok(chosen.ok && chosen.value.begin().say?.startsWith(`p=${types[0]},,`));
       },
     );
 });

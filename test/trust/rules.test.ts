@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { suite } from 'uvu';
-import { type FileFacts, type FileKind, isPrivateGroup, mountOf, RULES, refusalOf } from '../../src/trust/rules.ts';
+import { type FileFacts, type FileKind, isPrivateGroup, mountOf, RULES, whyRefused } from '../../src/trust/rules.ts';
 
 const test = suite('whose file may be obeyed');
 
@@ -20,7 +20,7 @@ const facts = (changes: Partial<FileFacts> = {}): FileFacts => ({
   ...changes,
 });
 const asked = (kind: FileKind, changes: Partial<FileFacts> = {}, euid = SELF): string | null =>
-  refusalOf(kind, facts(changes), { euid, other: OTHER });
+  whyRefused(kind, facts(changes), { euid, other: OTHER });
 
 test('S3: nospool.toml(5) has the table', () => {
   const manual = readFileSync(new URL('../../man/nospool.toml.5', import.meta.url), 'utf8');
@@ -134,7 +134,7 @@ test('S3: root obeys root alone, and a file by two names of its user', () => {
     'is refused, because this file belongs to uid 1000 (mode 0600), not to root: run chown root /f',
   );
   assert.equal(asked('forward', { uid: OTHER, links: 2 }), null);
-  assert.equal(refusalOf('forward', facts({ uid: STRANGER }), { euid: SELF }) === null, false, 'nobody knows the user');
+  assert.equal(whyRefused('forward', facts({ uid: STRANGER }), { euid: SELF }) === null, false, 'nobody knows the user');
 });
 
 test('S3: secrets of a container may belong to anybody and be read by all, and other files not', () => {
@@ -144,8 +144,8 @@ test('S3: secrets of a container may belong to anybody and be read by all, and o
   }
   assert.notEqual(asked('password', { path: '/run/secrets-of-mine/f', uid: STRANGER }), null);
   const elsewhere = { euid: SELF, containerSecrets: '/x/' };
-  assert.equal(refusalOf('password', facts({ path: '/x/f', mode: 0o644 }), elsewhere), null);
-  assert.notEqual(refusalOf('password', facts({ path: '/run/secrets/f', mode: 0o644 }), elsewhere), null);
+  assert.equal(whyRefused('password', facts({ path: '/x/f', mode: 0o644 }), elsewhere), null);
+  assert.notEqual(whyRefused('password', facts({ path: '/run/secrets/f', mode: 0o644 }), elsewhere), null);
 });
 
 test('S3: what costs something is asked only where it matters', () => {

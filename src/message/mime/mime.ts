@@ -1,15 +1,11 @@
 /**
- * What the MIME fields of a header section say about the octets after it, the lines that delimit parts, and the
- * two encodings that make eight bits seven. Text in and out is octet strings. Knows no streaming and no policy:
- * `convert.ts` decides what is encoded.
+ * Reads the MIME fields of a header section, the lines that delimit parts, and changes such fields. Text in and out is octet
+ * strings. Knows no streaming and no policy: `convert.ts` and `part.ts` decide what is encoded.
  */
 import { fromUtf8, isAscii } from '../../smtp/text.ts';
 
-const LF = 10;
-const CR = 13;
 const BLANK = 32;
 const TAB = 9;
-const EQUALS = 61;
 
 /** The MIME type and encoding of a message or part, names in lower case. RFC 2045 §5 and §6 */
 export interface Entity {
@@ -21,19 +17,19 @@ export interface Entity {
   readonly encoding: string | null;
 }
 
-/** A line longer than this is no delimiter: RFC 2046 §5.1.1 has boundaries of at most 70 octets, some senders longer ones. */
+/** A longer line is no delimiter: RFC 2046 §5.1.1 has boundaries of at most 70 octets, and some senders longer ones. */
 export const LONGEST_DELIMITER = 1000;
 
 const LINE_END = '(?:\\r\\n|\\r|\\n)';
 const FIELD = new RegExp(`[^\\r\\n]*(?:${LINE_END}[ \\t][^\\r\\n]*)*(?:${LINE_END}|$)`, 'g');
 
-/** The fields of a header section, each with its folds and its line end. */
+/** Returns the fields of a header section, each with its folds and its line end. */
 export function fieldsOf(header: string): string[] {
   return (header.match(FIELD) ?? []).filter((field) => field !== '');
 }
 
-/** The name of a field in lower case; '' for a line that has none. */
-export function nameOf(field: string): string {
+/** Returns the name of a field in lower case; '' for a line that has none. */
+export function fieldNameOf(field: string): string {
   const colon = field.indexOf(':');
   return colon < 0 ? '' : field.slice(0, colon).trimEnd().toLowerCase();
 }
@@ -43,18 +39,21 @@ export function isHeaderLine(line: string): boolean {
   return /^(?:[!-9;-~]+[ \t]*:|[ \t]|From )/.test(line);
 }
 
-/** What the fields of `header` say; `fallback` is the type of an entity that does not name one. RFC 2045 §5.2, RFC 2046 §5.1.5 */
+/**
+ * Reads the type and encoding that the fields of `header` declare; `fallback` is the type of an entity that names none. RFC
+ * 2045 §5.2, RFC 2046 §5.1.5
+ */
 export function entityOf(header: string, fallback: 'text/plain' | 'message/rfc822'): Entity {
   const fields = fieldsOf(header);
   const bodyOf = (name: string): string | null => {
-    const field = fields.find((candidate) => nameOf(candidate) === name);
+    const field = fields.find((candidate) => fieldNameOf(candidate) === name);
     return field === undefined ? null : field.slice(field.indexOf(':') + 1).replace(/[\r\n]+/g, '');
   };
   const declared = bodyOf('content-type') ?? fallback;
   // A value that names no type counts as text/plain (RFC 2045 §5.2).
   const named = /^\s*([!#-'*+\-.0-9A-Z^-~]+)\s*\/\s*([!#-'*+\-.0-9A-Z^-~]+)/i.exec(withoutComments(declared));
   const encoding = bodyOf('content-transfer-encoding');
-  const boundary = boundaryOf(parametersOf(withoutComments(declared)));
+  const boundary = boundaryOf(parseParameters(withoutComments(declared)));
   return {
     type: (named?.[1] ?? 'text').toLowerCase(),
     subtype: (named?.[2] ?? 'plain').toLowerCase(),
@@ -70,8 +69,8 @@ export function entityOf(header: string, fallback: 'text/plain' | 'message/rfc82
 }
 
 /**
- * A structured field body without its comments. Deviation: a parenthesis within a word does not begin a comment, though
- * RFC 2045 §5.1 has it as a special: some senders leave it unquoted in a boundary.
+ * Returns a structured field body without its comments. Deviation: a parenthesis within a word begins no comment, though RFC
+ * 2045 §5.1 has it as a special, because some senders leave it unquoted in a boundary.
  */
 function withoutComments(text: string): string {
   let out = '';
@@ -94,7 +93,7 @@ function withoutComments(text: string): string {
   return out;
 }
 
-/** The index after the closing quote of the quoted-string that opens at `start`, or the end of the text. */
+/** Returns the index after the closing quote of the quoted-string that opens at `start`, or the end of the text. */
 function endOfQuoted(text: string, start: number): number {
   for (let i = start + 1; i < text.length; i++) {
     if (text[i] === '\\') i++;
@@ -103,8 +102,8 @@ function endOfQuoted(text: string, start: number): number {
   return text.length;
 }
 
-/** Parameters by lower-case name, in order; quotes are taken away, an unquoted value goes to the next semicolon. */
-export function parametersOf(text: string): Map<string, string> {
+/** Returns the parameters by lower-case name, in order, without quotes. An unquoted value ends at the next semicolon. */
+export function parseParameters(text: string): Map<string, string> {
   const parameters = new Map<string, string>();
   let i = text.indexOf(';');
   while (i >= 0 && i < text.length) {
@@ -133,30 +132,36 @@ export function parametersOf(text: string): Map<string, string> {
   return parameters;
 }
 
-/** The boundary, also where RFC 2231 §3 and §4 have it continued or encoded; without blanks at its end (RFC 2046 §5.1.1). */
+/**
+ * Returns the boundary, also where RFC 2231 §3 and §4 have it continued or encoded; without blanks at its end (RFC 2046
+ * §5.1.1).
+ */
 function boundaryOf(parameters: ReadonlyMap<string, string>): string {
-  const decoded = (value: string): string =>
+  const decodePercent = (value: string): string =>
     value.replace(/%([0-9A-Fa-f]{2})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 16)));
   const plain = parameters.get('boundary');
   if (plain !== undefined) return plain.trimEnd();
-  let whole = decoded((parameters.get('boundary*') ?? '').replace(/^[^']*'[^']*'/, ''));
+  let whole = decodePercent((parameters.get('boundary*') ?? '').replace(/^[^']*'[^']*'/, ''));
   for (let i = 0; whole.length < LONGEST_DELIMITER; i++) {
     const literal = parameters.get(`boundary*${i}`);
     const encoded = parameters.get(`boundary*${i}*`);
     if (literal === undefined && encoded === undefined) break;
-    whole += literal ?? decoded((encoded as string).replace(i === 0 ? /^[^']*'[^']*'/ : /^$/, ''));
+    whole += literal ?? decodePercent((encoded as string).replace(i === 0 ? /^[^']*'[^']*'/ : /^$/, ''));
   }
   return whole.trimEnd();
 }
 
-/** `header` with this transfer encoding in the place of the one it had, or at its end, and with MIME-Version if that is asked for and missing. */
+/**
+ * Returns `header` with this transfer encoding in the place of the one it had, or at its end; and with MIME-Version if
+ * `version` asks for it and it is missing.
+ */
 export function withEncoding(header: string, encoding: '7bit' | 'quoted-printable' | 'base64', version: boolean): string {
   const field = `Content-Transfer-Encoding: ${encoding}\r\n`;
   let out = '';
   let written = false;
   let versioned = !version;
   for (const original of fieldsOf(header)) {
-    const name = nameOf(original);
+    const name = fieldNameOf(original);
     if (name === 'mime-version') versioned = true;
     if (name !== 'content-transfer-encoding') out += original;
     else if (!written) {
@@ -168,10 +173,10 @@ export function withEncoding(header: string, encoding: '7bit' | 'quoted-printabl
 }
 
 /**
- * A Content-Type or Content-Disposition field whose parameters have 8-bit octets (`filename="…"`), with these as RFC 2231 §4
- * has them. `charset` names what is not valid UTF-8. Null if that does not make it seven bits, or makes a line too long.
+ * Returns a Content-Type or Content-Disposition field with its 8-bit parameters (`filename="…"`) as RFC 2231 §4 has them.
+ * `charset` names the charset of values that are not UTF-8. null if the field is still not seven bits, or a line is too long.
  */
-export function sevenBitParameters(field: string, charset: string): string | null {
+export function encodeParameters(field: string, charset: string): string | null {
   const out = field.replace(
     PARAMETER,
     (all: string, before: string, name: string, quoted: string | undefined, bare: string | undefined) => {
@@ -185,13 +190,16 @@ export function sevenBitParameters(field: string, charset: string): string | nul
   return isAscii(out) && out.split(/[\r\n]+/).every((line) => line.length <= 998) ? out : null;
 }
 
-/** A parameter with its value, quoted or not. No two parts of the pattern can match the same octets: it never goes back far. */
+/**
+ * Matches a parameter with its value, quoted or not. No two parts of the pattern can match the same octets, so it never goes
+ * back far.
+ */
 const PARAMETER = /(;[ \t\r\n]*)([!#$&+\-.0-9A-Z^-~]+)[ \t]*=[ \t]*(?:"((?:\\.|[^"\\])*)"|([^"; \t\r\n][^";\r\n]*))/gis;
 
 /**
- * Whether `line`, without its line end, delimits the parts of `boundary`: the next part begins, or the last has ended.
- * Deviation: RFC 2046 §5.1.1 takes any line that begins with the boundary; the whole line is compared here, blanks at
- * its end aside, as all readers do: boundaries of which one begins with the other are common in nested multiparts.
+ * Says whether `line`, without its line end, delimits the parts of `boundary`: 'next' begins a part, 'last' ends the last one.
+ * Deviation: RFC 2046 §5.1.1 takes any line that begins with the boundary. Here the whole line counts except for blanks at its
+ * end, as in all readers, because in nested multiparts one boundary often begins with another.
  */
 export function delimits(line: Uint8Array, boundary: string): 'next' | 'last' | null {
   if (line.length < boundary.length + 2 || line.length > LONGEST_DELIMITER) return null;
@@ -200,150 +208,4 @@ export function delimits(line: Uint8Array, boundary: string): 'next' | 'last' | 
   while (end > boundary.length + 2 && (line[end - 1] === BLANK || line[end - 1] === TAB)) end--;
   if (end === boundary.length + 2) return 'next';
   return end === boundary.length + 4 && line[end - 1] === 45 && line[end - 2] === 45 ? 'last' : null;
-}
-
-/** Octets that grow at one end, taken away all at once. */
-export interface Growing {
-  /** The octets so far are `octets.subarray(0, length)`; whoever writes at `length` has reserved the room before. */
-  octets: Buffer;
-  length: number;
-  reserve(count: number): void;
-  add(more: Uint8Array): void;
-  addText(octetString: string): void;
-  clear(): void;
-}
-
-export function growing(): Growing {
-  return {
-    octets: Buffer.allocUnsafeSlow(4096),
-    length: 0,
-    reserve(count) {
-      if (this.length + count <= this.octets.length) return;
-      const larger = Buffer.allocUnsafeSlow(Math.max(this.length + count, this.octets.length * 2));
-      larger.set(this.octets.subarray(0, this.length));
-      this.octets = larger;
-    },
-    add(more) {
-      this.reserve(more.length);
-      this.octets.set(more, this.length);
-      this.length += more.length;
-    },
-    addText(octetString) {
-      this.reserve(octetString.length);
-      this.length += this.octets.write(octetString, this.length, 'latin1');
-    },
-    clear() {
-      this.length = 0;
-    },
-  };
-}
-
-/** Takes the octets of one part, in any cut. */
-export interface Sink {
-  write(octets: Uint8Array): void;
-  /** The part has ended; the line end before the delimiter is not part of it. */
-  finish(): void;
-}
-
-const HEX = Buffer.from('0123456789ABCDEF');
-
-/** Quoted-printable with lines of at most 76 characters; LF, CRLF and a lone CR end a line. RFC 2045 §6.7 */
-export function quotedPrintable(out: Growing): Sink {
-  let column = 0;
-  /** A blank or tab that stands for itself unless its line ends there (rule 3), or 0. */
-  let blank = 0;
-  let afterCR = false;
-  /** `octet` as one character, or as three. Room for six is reserved by the caller. */
-  function put(octet: number, literal: boolean): void {
-    // 75: the soft line break itself needs the 76th place (rule 5).
-    if (column + (literal ? 1 : 3) > 75) {
-      out.octets[out.length++] = EQUALS;
-      out.octets[out.length++] = CR;
-      out.octets[out.length++] = LF;
-      column = 0;
-    }
-    column += literal ? 1 : 3;
-    out.octets[out.length++] = literal ? octet : EQUALS;
-    if (literal) return;
-    out.octets[out.length++] = HEX[octet >> 4] as number;
-    out.octets[out.length++] = HEX[octet & 15] as number;
-  }
-  function putBlank(literal: boolean): void {
-    if (blank !== 0) put(blank, literal);
-    blank = 0;
-  }
-  return {
-    write(octets) {
-      // Every octet is three characters at most, a soft line break comes once in 25, a held blank on top.
-      out.reserve(octets.length * 4 + 16);
-      for (const octet of octets) {
-        if (octet === LF || octet === CR) {
-          if (octet === LF && afterCR) {
-            afterCR = false;
-            continue;
-          }
-          putBlank(false);
-          out.octets[out.length++] = CR;
-          out.octets[out.length++] = LF;
-          column = 0;
-        } else {
-          putBlank(true);
-          if (octet === BLANK || octet === TAB) blank = octet;
-          else put(octet, octet > BLANK && octet < 127 && octet !== EQUALS);
-        }
-        afterCR = octet === CR;
-      }
-    },
-    finish() {
-      out.reserve(6);
-      putBlank(false);
-    },
-  };
-}
-
-/** Octets on a line of base64: 76 characters. RFC 2045 §6.8 */
-const LINE = 57;
-
-/** Base64. With `lines`, LF, CRLF and a lone CR go in as CRLF, as text has it; else the octets as they are. RFC 2045 §6.8 */
-export function base64Lines(out: Growing, lines: boolean): Sink {
-  const packed = Buffer.allocUnsafeSlow(LINE * 128);
-  let length = 0;
-  let first = true;
-  let afterCR = false;
-  function flush(): void {
-    const text = packed.toString('base64', 0, length);
-    length = 0;
-    for (let i = 0; i < text.length; i += 76) {
-      if (!first) out.addText('\r\n');
-      first = false;
-      out.addText(text.slice(i, i + 76));
-    }
-  }
-  function put(octet: number): void {
-    packed[length++] = octet;
-    if (length === packed.length) flush();
-  }
-  return {
-    write(octets) {
-      if (!lines) {
-        for (let i = 0; i < octets.length; ) {
-          const piece = octets.subarray(i, i + packed.length - length);
-          packed.set(piece, length);
-          length += piece.length;
-          i += piece.length;
-          if (length === packed.length) flush();
-        }
-        return;
-      }
-      for (const octet of octets) {
-        if (octet !== LF && octet !== CR) put(octet);
-        else if (octet === CR || !afterCR) {
-          put(CR);
-          put(LF);
-        }
-        afterCR = octet === CR;
-      }
-    },
-    finish: flush,
-  };
 }

@@ -134,10 +134,10 @@ function parseAuth(user: string | null, passwordFile: string | null): Parsed<Aut
 }
 
 /** Puts the number before the local-part, as Postfix's smtp-source does. */
-function numberAddress({ localPart, domain }: Mailbox, number: number | null): string {
-  if (number === null) return printMailbox({ localPart, domain });
-  const isQuoted = localPart.startsWith('"');
-  return printMailbox({ localPart: isQuoted ? `"${number}${localPart.slice(1)}` : `${number}${localPart}`, domain });
+function numberAddress(mailbox: Mailbox, number: number | null): string {
+  const text = printMailbox(mailbox);
+  if (number === null) return text;
+  return text.startsWith('"') ? `"${number}${text.slice(1)}` : `${number}${text}`;
 }
 
 /** The header section and the empty line behind it. It has no Message-ID, because every message gets the same octets. */

@@ -8,8 +8,8 @@ import { closeSync, constants, openSync, readFileSync, realpathSync, type Stats,
 import path from 'node:path';
 import type { Config } from '../../config/config.ts';
 import type { Secret, Smarthost } from '../../router/smarthost.ts';
-import { factsOf } from '../../trust/facts.ts';
-import { type FileKind, printMode, quoted, refusalOf } from '../../trust/rules.ts';
+import { fileFactsOf } from '../../trust/facts.ts';
+import { type FileKind, printMode, quoteForShell, whyRefused } from '../../trust/rules.ts';
 
 /** A file that a delivery reads. */
 interface Needed {
@@ -80,7 +80,7 @@ function findClosed(needed: Needed): Closed | null {
     const folder = listFolders(needed.path).find((each) => (statSync(each).mode & 0o001) === 0);
     if (folder !== undefined) {
       const stats = statSync(folder);
-      return { ...describeClosed(needed, folder, stats, 0o010), cure: `run chmod o+x ${quoted(folder)}` };
+      return { ...describeClosed(needed, folder, stats, 0o010), cure: `run chmod o+x ${quoteForShell(folder)}` };
     }
     const stats = statSync(needed.path);
     if ((stats.mode & 0o004) === 0) return { ...describeClosed(needed, needed.path, stats, 0o040), cure: findCure(needed, stats) };
@@ -108,9 +108,9 @@ const describeClosed = (needed: Needed, at: string, { uid, gid, mode }: Stats, g
 
 /** How others can be let in. A file without a secret may be opened to everybody, a secret to a group. */
 function findCure({ kind, path: file }: Needed, { mode, gid }: Stats): string {
-  if (!['password', 'key', 'literal'].includes(kind)) return `run chmod o+r ${quoted(file)}`;
+  if (!['password', 'key', 'literal'].includes(kind)) return `run chmod o+r ${quoteForShell(file)}`;
   if ((mode & 0o040) !== 0 && gid !== 0) return `to add one, run usermod -aG ${groupName(gid)} USER`;
-  return `to let a group send, run chgrp GROUP ${quoted(file)}; chmod g+r ${quoted(file)}`;
+  return `to let a group send, run chgrp GROUP ${quoteForShell(file)}; chmod g+r ${quoteForShell(file)}`;
 }
 
 /** Why nospool would refuse the file when another user runs it; null when it would not. */
@@ -118,7 +118,7 @@ function explainRefusal({ kind, path: file }: Needed, stats: Stats): string | nu
   let fd: number | null = null;
   try {
     fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
-    return refusalOf(kind, factsOf(file, stats, fd), { euid: stats.uid === NOBODY ? NOBODY - 1 : NOBODY });
+    return whyRefused(kind, fileFactsOf(file, stats, fd), { euid: stats.uid === NOBODY ? NOBODY - 1 : NOBODY });
   } catch {
     return null;
   } finally {

@@ -10,7 +10,7 @@ import type { Trace } from '../../transport/driver.ts';
 import type { Endpoint, Target } from '../../transport/lookup/endpoints.ts';
 import type { CertificateFacts } from '../../transport/tls/chain.ts';
 import { wantedNames } from '../../transport/tls/peername.ts';
-import { type TlsFacts, tlsPreparation } from '../../transport/tls/tls.ts';
+import { prepareTls, type TlsFacts } from '../../transport/tls/tls.ts';
 
 /** The facts of a TLS handshake. */
 export interface TlsSeen {
@@ -87,7 +87,7 @@ async function openAndLook(host: Smarthost, target: Target, endpoint: Endpoint, 
     ...security,
     async handshake() {
       const wanted = wantedNames(host.tls, target.name, target.fromDns ? host.host : '');
-      const prepared = await tlsPreparation(host.tls, wanted, { implicit: host.scheme === 'submissions', environment });
+      const prepared = await prepareTls(host.tls, wanted, { implicit: host.scheme === 'submissions', environment });
       if (!prepared.ok) return prepared;
       const { facts, secure } = prepared.value;
       return {

@@ -9,7 +9,7 @@ import { SYSTEM_FILE, userFile } from '../../config/read.ts';
 import { parseToml } from '../../config/toml.ts';
 import { identify } from '../../process/identity.ts';
 import { failWith, print, printDocument } from '../../process/stderr.ts';
-import { quoted } from '../../trust/rules.ts';
+import { quoteForShell } from '../../trust/rules.ts';
 import { explainSystemError, makeFoldersAbove, writeWhole } from '../write-files.ts';
 import { type FirstAnswers, printFirstConfig } from './first-config.ts';
 import { collectAnswers, type InitOptions, type InitSurroundings } from './questions.ts';
@@ -62,7 +62,11 @@ export async function init(options: InitOptions, world: InitSurroundings): Promi
   printDocument(text);
   const fate = password !== '' ? 'written' : before ? 'kept' : 'missing';
   const usual = output === findPlace(world);
-  print(['', ...printLastWords(output, isSystem, answers, fate, group), `Try it: nospool check${usual ? '' : ` -C ${quoted(output)}`}`]);
+  print([
+    '',
+    ...printLastWords(output, isSystem, answers, fate, group),
+    `Try it: nospool check${usual ? '' : ` -C ${quoteForShell(output)}`}`,
+  ]);
   return 0;
 }
 
@@ -82,7 +86,7 @@ function printLastWords(
       'It is locked: files of users, -C and the environment cannot put another configuration in its place.',
       'To let them, take out the line lock = true.',
     );
-  const file = quoted(passwordFile);
+  const file = quoteForShell(passwordFile);
   if (user === '') {
     if (fate === 'kept') lines.push(`${passwordFile} still holds a password; nothing uses it now.`);
     return lines;

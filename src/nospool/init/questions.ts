@@ -5,7 +5,7 @@ import { print } from '../../process/stderr.ts';
 import { parseSmarthost } from '../../router/smarthost.ts';
 import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
 import { isDomain, parseMailbox } from '../../smtp/path.ts';
-import { quoted } from '../../trust/rules.ts';
+import { quoteForShell } from '../../trust/rules.ts';
 import type { FirstAnswers } from './first-config.ts';
 import type { Questioner } from './terminal.ts';
 
@@ -82,7 +82,7 @@ export async function collectAnswers(
 ): Promise<Parsed<Answered | null>> {
   if (options.smarthost === null && questioner === null) return unparsed('name the smart host: nospool init --smarthost mail.example.org');
   const checkGroup: AnswerCheck = (text) =>
-    text === '' || gidOf(text) !== null ? null : `there is no group "${text}": groupadd --system ${quoted(text)} makes it`;
+    text === '' || gidOf(text) !== null ? null : `there is no group "${text}": groupadd --system ${quoteForShell(text)} makes it`;
   const from = options.from ?? '';
   const given: readonly (readonly [string | null, AnswerCheck])[] = [
     [options.smarthost, checkSmarthost],

@@ -25,7 +25,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { failWith, print } from '../../process/stderr.ts';
 import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
-import { quoted } from '../../trust/rules.ts';
+import { quoteForShell } from '../../trust/rules.ts';
 import { VERSION } from '../version.ts';
 import { explainSystemError, writeWhole } from '../write-files.ts';
 import { printMemoryTest } from './memory-test.ts';
@@ -347,6 +347,6 @@ export function noteClosedFolders(base: string, files: readonly string[]): strin
     }
   return [...closed].map(
     (folder) =>
-      `note: only some users may enter ${folder}, so the others cannot send mail: run chmod o+x ${quoted(folder)}, or install from where everybody may enter, such as /opt, with such a runtime`,
+      `note: only some users may enter ${folder}, so the others cannot send mail: run chmod o+x ${quoteForShell(folder)}, or install from where everybody may enter, such as /opt, with such a runtime`,
   );
 }

@@ -3,7 +3,7 @@
  * its memory before our first line runs. So the script removes variables that a caller may have left, opens closed
  * descriptors, chooses flags for restricted processes, and reports what cannot be started. Knows no file system.
  */
-import { quoted } from '../../trust/rules.ts';
+import { quoteForShell } from '../../trust/rules.ts';
 
 export interface Wrapping {
   /** The version of nospool. */
@@ -61,9 +61,9 @@ const FOR_BUN = 450_000;
 
 /** The script uses only builtins of every POSIX shell, except where mail fails, because there may be no PATH. */
 export function printWrapper({ version, interpreter, command, isBun, memoryTest, hasSplit }: Wrapping): string {
-  const runtime = quoted(interpreter);
-  const program = quoted(command);
-  const notSent = (reason: string): string => `end 'not sent' ${quoted(reason)}`;
+  const runtime = quoteForShell(interpreter);
+  const program = quoteForShell(command);
+  const notSent = (reason: string): string => `end 'not sent' ${quoteForShell(reason)}`;
   const failed = notSent(`cannot run ${interpreter}`);
   const words = isBun ? [runtime, ...BUN_FLAGS, program] : [runtime, program];
   return [
@@ -77,7 +77,7 @@ export function printWrapper({ version, interpreter, command, isBun, memoryTest,
     END,
     `[ -x ${runtime} ] || ${notSent(`${interpreter}, which runs nospool, is not there: run "nospool install" again`)}`,
     `[ -r ${program} ] || ${notSent(`${command} is not there: run "nospool install" again`)}`,
-    `trap ${quoted(failed)} EXIT`,
+    `trap ${quoteForShell(failed)} EXIT`,
     '# Without execfail, bash ends on a failed exec and does not run that trap.',
     '[ -z "$BASH_VERSION" ] || shopt -s execfail',
     LIMIT,
@@ -181,7 +181,7 @@ forbidden=${
   program === null
     ? ''
     : `
-test=${quoted(program)}
+test=${quoteForShell(program)}
 if [ -z "$limit" ] && [ -x "$test" ]; then
   "$test" 2>/dev/null
   [ $? -ne 1 ] || forbidden=yes

@@ -2,13 +2,13 @@
 import { hostname } from 'node:os';
 import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
 import { type Mailbox, mailboxKey, parseMailbox } from '../../smtp/path.ts';
-import { type Question, RECEIVING, type Receiving, USUAL_EXTENSIONS } from '../../smtp/server/machine.ts';
+import { type OwnerQuestion, RECEIVING, type Receiving, USUAL_EXTENSIONS } from '../../smtp/server/machine.ts';
 import { helloName } from '../../submit/domain.ts';
 import type { SinkOptions } from './sink-options.ts';
 
 /** Which question the sink answers with a refusal, and with which reply code. */
 export interface RefusalRule {
-  readonly about: Question['about'];
+  readonly about: OwnerQuestion['about'];
   readonly code: number;
 }
 
@@ -53,7 +53,7 @@ function makeReceiving(options: SinkOptions): Receiving {
   };
 }
 
-const ABOUT: Readonly<Record<string, Question['about']>> = { connect: 'connection', mail: 'sender', data: 'data', content: 'content' };
+const ABOUT: Readonly<Record<string, OwnerQuestion['about']>> = { connect: 'connection', mail: 'sender', data: 'data', content: 'content' };
 
 function parseRefusalRule(text: string): Parsed<RefusalRule> {
   const [phase = '', code = '550', ...more] = text.split('=');

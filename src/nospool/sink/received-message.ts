@@ -1,6 +1,6 @@
 /** A message as the sink has received it, printed for people and as facts for programs. Knows no connection. */
 import { type ForwardPath, printPath, type ReversePath } from '../../smtp/path.ts';
-import type { Visit } from '../../smtp/server/machine.ts';
+import type { ServerVisit } from '../../smtp/server/machine.ts';
 import type { Parameter } from '../../smtp/server/parse.ts';
 import { base64, fromUtf8, latin1, textOf } from '../../smtp/text.ts';
 import type { MessageFile } from './message-file.ts';
@@ -41,7 +41,7 @@ interface Arrival {
   readonly client: number;
   /** The number of the message, from 1. */
   readonly number: number;
-  readonly visit: Visit;
+  readonly visit: ServerVisit;
   /** The version; null without TLS. */
   readonly tls: string | null;
   /** Leave the content out. */

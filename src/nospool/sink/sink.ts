@@ -8,9 +8,11 @@ import { documentLine, jsonLine, type Line } from '../../smtp/line.ts';
 import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
 import { printPath } from '../../smtp/path.ts';
 import type { Reply } from '../../smtp/reply.ts';
-import { makeReply, type Question, type Visit } from '../../smtp/server/machine.ts';
+import { makeReply } from '../../smtp/server/answers.ts';
+import type { OwnerQuestion, ServerVisit } from '../../smtp/server/machine.ts';
 import { printable, textOf } from '../../smtp/text.ts';
-import { type Client, type Listener, type ListenOptions, listen, type Owner, type Verdict } from '../../transport/listen.ts';
+import { type Listener, type ListenOptions, listen } from '../../transport/listen.ts';
+import type { ServedClient, SessionOwner, Verdict } from '../../transport/serve.ts';
 import { makeCertificate } from '../../transport/tls/certificate.ts';
 import { countDiscarded, printDiscarded } from './discarded.ts';
 import { type MessageFile, openMessageFile } from './message-file.ts';
@@ -99,7 +101,7 @@ interface Desk {
   /** Writes an event: its facts for programs, or its lines for people. */
   readonly tell: (event: string, facts: Readonly<Record<string, unknown>>, lines: readonly string[]) => void;
   /** Owns the messages of one connection. */
-  readonly receive: (client: Client) => Owner;
+  readonly receive: (client: ServedClient) => SessionOwner;
   readonly end: () => void;
 }
 
@@ -120,11 +122,11 @@ function openDesk(options: SinkOptions, { refusals }: SinkRules, output: SinkOut
     else setTimeout(close, PARTING).unref();
   }
 
-  function receive(client: Client): Owner {
+  function receive(client: ServedClient): SessionOwner {
     clients++;
     let message: SinkMessage | null = null;
 
-    function judge(question: Question, visit: Visit): Verdict | Promise<Verdict> {
+    function judge(question: OwnerQuestion, visit: ServerVisit): Verdict | Promise<Verdict> {
       const refusal = refusals.find(({ about }) => about === question.about);
       switch (question.about) {
         case 'connection':
@@ -173,7 +175,7 @@ function openDesk(options: SinkOptions, { refusals }: SinkRules, output: SinkOut
       return message.file?.write(octets);
     }
 
-    function take(visit: Visit, octets: number): Verdict | Promise<Verdict> {
+    function take(visit: ServerVisit, octets: number): Verdict | Promise<Verdict> {
       const current = message as SinkMessage;
       message = null;
       const accept = (): Verdict => {
@@ -195,7 +197,7 @@ function openDesk(options: SinkOptions, { refusals }: SinkRules, output: SinkOut
       }
     }
 
-    function show(current: SinkMessage, visit: Visit): void {
+    function show(current: SinkMessage, visit: ServerVisit): void {
       const tls = client.tls?.getProtocol() ?? null;
       const arrival = { client: client.number, number: accepted, visit, tls, quiet: options.quiet };
       tell('message', messageJson(current, arrival), printMessage(current, arrival));

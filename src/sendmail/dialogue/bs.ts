@@ -3,6 +3,7 @@
  * routed as they come, content goes to the smart host while it comes, and the smart host's verdict is the reply to its
  * end. What may be said when is the machine's of `src/smtp/server/machine.ts`; what becomes of a message, `src/submit`'s.
  */
+
 import type { Config } from '../../config/config.ts';
 import { CLEAN } from '../../message/source.ts';
 import { DRAIN, record, refuse, report, unsent } from '../../process/report.ts';
@@ -16,8 +17,9 @@ import { atMost } from '../../smtp/line.ts';
 import { never } from '../../smtp/parsed.ts';
 import { type ForwardPath, parseMailbox, type ReversePath } from '../../smtp/path.ts';
 import { digit, type Reply } from '../../smtp/reply.ts';
+import { makeReply, replyLines } from '../../smtp/server/answers.ts';
 import { makeReception, type Performed } from '../../smtp/server/input.ts';
-import { makeReply, type Question, RECEIVING, type Receiving, replyLines, USUAL_EXTENSIONS } from '../../smtp/server/machine.ts';
+import { type OwnerQuestion, RECEIVING, type Receiving, USUAL_EXTENSIONS } from '../../smtp/server/machine.ts';
 import { type Parameter, parameterOf } from '../../smtp/server/parse.ts';
 import { fromUtf8, latin1, printable } from '../../smtp/text.ts';
 import { helloName } from '../../submit/domain.ts';
@@ -82,7 +84,7 @@ export async function speakSmtp(config: Config, by: Submitter, invocation: Invoc
   let asking: Promise<void> = Promise.resolve();
   let heard = '';
   /** What the line that was heard last has asked so far. */
-  let asked: Question['about'] | null = null;
+  let asked: OwnerQuestion['about'] | null = null;
   /** Why an open transaction ends with the dialogue. */
   let ending = WITHDRAWN;
   /** What ended a batch, as a sentence; '' when it was told already. */
@@ -95,7 +97,7 @@ export async function speakSmtp(config: Config, by: Submitter, invocation: Invoc
     switch (action.do) {
       case 'ask':
         asked = action.question.about;
-        asking = owner.judge(action.question).then((reply) => reception.verdict(reply));
+        asking = owner.judge(action.question).then((reply) => reception.answer(reply));
         break;
       case 'reply':
         replies?.write(printed(action.lines));
@@ -135,13 +137,13 @@ export async function speakSmtp(config: Config, by: Submitter, invocation: Invoc
     if (reception.state.at === 'closed') break;
     const got = await input.read();
     if (got instanceof Uint8Array) {
-      reception.octets(got);
+      reception.hear(got);
       continue;
     }
     ending = got.end === 'failed' ? got.detail : owner.incomplete();
     reported = false;
     if (signal.aborted && !batch) reception.tell('closing');
-    else if (got.end === 'clean') reception.ended();
+    else if (got.end === 'clean') reception.end();
     else reception.tell('lost');
     // What could not be read belongs to the batch, too.
     if (batch && got.end === 'failed') stopped ??= reported ? '' : got.detail;
@@ -196,7 +198,7 @@ function settings(config: Config, by: Submitter): Receiving {
 /* ---- messages ---- */
 
 interface Owner {
-  judge(question: Question): Promise<Reply | null>;
+  judge(question: OwnerQuestion): Promise<Reply | null>;
   content(octets: Uint8Array): void;
   /** The transaction ends without a verdict. True if that will be told on standard error: its content had begun. */
   abandon(why: string): boolean;

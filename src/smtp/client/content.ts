@@ -1,51 +1,54 @@
 /**
- * Message content as the wire wants it: only CRLF ends a line (RFC 5321 §2.3.8), and under DATA the first dot of a
- * line is doubled (RFC 5321 §4.5.2). Reads LF, CRLF and a lone CR as line ends in any mixture, however the octets
- * are cut into chunks. Knows no header, no command, and not the terminator, which belongs to the machine.
+ * Encodes message content for the wire: only CRLF ends a line (RFC 5321 §2.3.8), and DATA doubles the first dot of a line
+ * (RFC 5321 §4.5.2). Reads LF, CRLF and a lone CR as line ends in any mixture, however the octets are cut into chunks. Knows no
+ * header, no command, and not the terminator, which belongs to the machine.
  */
 const LF = 10;
 const CR = 13;
 const DOT = 46;
 const NOTHING = new Uint8Array(0);
 
-/** How the content is framed: by transparency and a terminator (RFC 5321 §4.1.1.4), or by counted octets (RFC 3030 §2). */
+/** Content is framed by transparency and a terminator (RFC 5321 §4.1.1.4), or by counted octets (RFC 3030 §2). */
 export type Framing = 'data' | 'bdat';
 
-/** What was seen so far. All counts are exact up to 2^53. */
+/** The facts of the content so far. All counts are exact up to 2^53. */
 export interface ContentFacts {
   readonly octetsIn: number;
-  /** Octets returned by push and end: what the wire carries, transparency dots included. */
+  /** Octets that push and end have returned, transparency dots included. */
   readonly octetsOut: number;
-  /** Octets with CRLF line ends, without transparency dots: the message size of RFC 1870 §5. */
+  /** The message size of RFC 1870 §5: octets with CRLF line ends, without transparency dots. */
   readonly size: number;
-  /** True if an octet above 127 was seen. */
+  /** True when an octet is above 127. */
   readonly eightBit: boolean;
   readonly nul: boolean;
-  /** Octets of the longest line, without its line end and without a transparency dot; an unfinished line counts as far as it goes. */
+  /**
+   * Octets of the longest line, without its line end and without a transparency dot; an unfinished line counts as far as it
+   * goes.
+   */
   readonly longestLine: number;
-  /** Line ends written. */
+  /** How many line ends were written. */
   readonly lines: number;
 }
 
 export interface ContentEncoder {
-  /** The octets to write for this chunk, valid until the next call; the chunk itself when nothing had to change. */
+  /** Returns the octets to write for this chunk, valid until the next call; the chunk itself when nothing had to change. */
   push(chunk: Uint8Array): Uint8Array;
-  /** The missing final line end: CRLF if the content does not end with a line end; nothing for empty content. */
+  /** Returns the missing final line end: CRLF where the content does not end with a line end; nothing for empty content. */
   end(): Uint8Array;
   /** A snapshot. */
   readonly facts: ContentFacts;
 }
 
-/** Facts of content that is wholly at hand. */
+/** The facts of content that is wholly at hand. */
 export interface ContentScan {
-  /** As ContentFacts.size, with the final line end that `end` would add. */
+  /** The same as ContentFacts.size, with the final line end that `end` would add. */
   readonly size: number;
   readonly eightBit: boolean;
   readonly nul: boolean;
   readonly longestLine: number;
 }
 
-/** A new encoder at the start of the content, which is the start of a line. */
+/** Makes an encoder at the start of the content, which is the start of a line. */
 export function contentEncoder(framing: Framing): ContentEncoder {
   return encoder(framing === 'data', true);
 }
@@ -60,10 +63,10 @@ export function scanContent(octets: Uint8Array): ContentScan {
 }
 
 /**
- * The state is two facts: at a line's start, and the last octet was a CR (an LF that follows belongs to it). Octets
- * are found and moved by the engine's own indexOf and copyWithin, a run at a time: that needs no warming up, which
- * counts because most messages are shorter than what it takes an engine to compile a loop over octets, and it is
- * the fastest way where nothing is compiled at all.
+ * The state is two facts: the encoder stands at a line's start, and the last octet was a CR (to which an LF that follows
+ * belongs). The engine's own indexOf and copyWithin find and move the octets, a run at a time. They need no warming up, which
+ * counts because most messages are over before an engine has compiled a loop over octets, and they are the fastest way where
+ * nothing is compiled at all.
  */
 function encoder(transparent: boolean, writes: boolean): ContentEncoder {
   let atLineStart = true;
@@ -95,8 +98,8 @@ function encoder(transparent: boolean, writes: boolean): ContentEncoder {
     let kept = at;
     let filled = 0;
     let added = 0;
-    // The chunk's copy lies in the second half of `out`. What is written never reaches what is still to be moved,
-    // because no octet becomes more than two.
+    // The chunk's copy lies in the second half of `out`. Writing never reaches the octets that are still to be moved, because
+    // no octet becomes more than two.
     let copy = 0;
     const insert = (before: number, octet: number): void => {
       added++;
@@ -163,7 +166,10 @@ function encoder(transparent: boolean, writes: boolean): ContentEncoder {
   };
 }
 
-/** True if an octet is above 127: looks at the words that lie in the octets eight at a time, and at what is left at either end. */
+/**
+ * True when an octet is above 127. Looks at the words that lie in the octets, eight at a time, and at the octets left at either
+ * end.
+ */
 function hasEightBit(octets: Uint8Array): boolean {
   const { length, byteOffset } = octets;
   const head = Math.min(-byteOffset & 3, length);

@@ -1,13 +1,13 @@
 /**
- * A session as its driver sees it: text and events in, actions out. Joins the reply reader to the machine and
- * holds the state; pure all the same, so a transcript can be replayed through it in any pieces.
+ * A session as its driver sees it: text and events in, actions out. Joins the reply reader to the machine and holds the state.
+ * It is pure all the same, so that a transcript can be replayed through it in any pieces. Knows no socket.
  */
 import { ReplyReader } from '../reply.ts';
 import { type Action, advance, begin, type Event, type Plan, type State } from './session.ts';
 
-/** What a driver reports; replies are read here, and `rest` is known here. */
-export type DriverEvent = Told<Exclude<Event, { type: 'reply' | 'malformed' }>>;
-type Told<E> = E extends { readonly rest: string } ? Omit<E, 'rest'> : E;
+/** The events that a driver reports. The dialogue reads the replies itself, and knows `rest`. */
+export type DriverEvent = WithoutRest<Exclude<Event, { type: 'reply' | 'malformed' }>>;
+type WithoutRest<E> = E extends { readonly rest: string } ? Omit<E, 'rest'> : E;
 
 export class Dialogue {
   readonly #plan: Plan;
@@ -22,7 +22,7 @@ export class Dialogue {
     return this.#state;
   }
 
-  /** Once, when the connection is open. */
+  /** Begins the session, once, when the connection is open. */
   begin(): readonly Action[] {
     const [state, ...actions] = begin(this.#plan);
     this.#state = state;
@@ -50,7 +50,7 @@ export class Dialogue {
     return this.#advance(event);
   }
 
-  #advance(event: Told<Event>): readonly Action[] {
+  #advance(event: WithoutRest<Event>): readonly Action[] {
     const [state, ...actions] = advance(this.#plan, this.#state, { ...event, rest: this.#reader.rest } as Event);
     this.#state = state;
     return actions;

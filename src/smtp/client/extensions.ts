@@ -1,22 +1,22 @@
-/** What a server offers: the keywords of its EHLO reply (RFC 5321 §4.1.1.1). Knows no session: a new EHLO makes a new value. */
+/** The offers of a server: the keywords of its EHLO reply (RFC 5321 §4.1.1.1). Knows no session: a new EHLO makes a new value. */
 import type { Reply } from '../reply.ts';
 
 export interface Extensions {
-  /** Upper-case keyword → its parameters, upper-cased words in order. */
+  /** The parameters of each keyword, in order; all words in upper case. */
   readonly keywords: ReadonlyMap<string, readonly string[]>;
 }
 
 export const NO_EXTENSIONS: Extensions = { keywords: new Map() };
 
-/** Those that a session here makes use of. */
+/** The extensions that a session here makes use of. */
 export const USED_EXTENSIONS = [
   ...['PIPELINING', 'SIZE', '8BITMIME', 'SMTPUTF8', 'DSN', 'CHUNKING', 'BINARYMIME', 'STARTTLS', 'AUTH', 'LIMITS', 'REQUIRETLS'],
   ...['MT-PRIORITY', 'DELIVERBY', 'FUTURERELEASE', 'NO-SOLICITING', 'ENHANCEDSTATUSCODES'],
 ] as const;
 
 /**
- * Keywords are read without case; the first line is the server's name; `AUTH=` of old servers counts as AUTH. `ignored`, upper
- * case: announced or not, they count as not offered.
+ * Reads keywords without regard to case, behind a first line with the server's name; `AUTH=` of old servers counts as AUTH.
+ * Keywords in `ignored`, in upper case, count as not offered even if the server announces them.
  */
 export function readExtensions(reply: Reply, ignored: readonly string[] = []): Extensions {
   const keywords = new Map<string, readonly string[]>();
@@ -36,13 +36,16 @@ export function readExtensions(reply: Reply, ignored: readonly string[] = []): E
 
 export const offers = ({ keywords }: Extensions, keyword: string): boolean => keywords.has(keyword);
 
-/** The largest message in octets, null when the server names none: `SIZE` alone and `SIZE 0` mean no limit. RFC 1870 §4 */
+/**
+ * The size of the largest message in octets; null when the server names none, because `SIZE` alone and `SIZE 0` mean no limit.
+ * RFC 1870 §4
+ */
 export function sizeLimit({ keywords }: Extensions): number | null {
   const value = keywords.get('SIZE')?.[0];
   return value !== undefined && /^\d{1,15}$/.test(value) && Number(value) > 0 ? Number(value) : null;
 }
 
-/** A limit of RFC 9422 §4, null when it is not given. */
+/** A limit of RFC 9422 §4; null when the server names none. */
 export function limitOf({ keywords }: Extensions, name: 'RCPTMAX' | 'RCPTDOMAINMAX' | 'MAILMAX'): number | null {
   const value = keywords
     .get('LIMITS')
@@ -51,5 +54,5 @@ export function limitOf({ keywords }: Extensions, name: 'RCPTMAX' | 'RCPTDOMAINM
   return value !== undefined && /^\d{1,6}$/.test(value) && Number(value) > 0 ? Number(value) : null;
 }
 
-/** SASL mechanisms offered, upper case. RFC 4954 §3 */
+/** The SASL mechanisms that the server offers, in upper case. RFC 4954 §3 */
 export const mechanismsOf = ({ keywords }: Extensions): ReadonlySet<string> => new Set(keywords.get('AUTH') ?? []);

@@ -1,9 +1,13 @@
-/** How a session's work ends: accepted by all, or one failure of a closed set. Knows no smart host list: who is tried next is not decided here. */
-import type { Limit } from '../limit.ts';
-import type { Reply } from '../reply.ts';
+/**
+ * The outcome of a transaction: acceptance, or one failure of a closed set. Knows no list of smart hosts, and does not decide
+ * which is next.
+ */
 
-/** Where the machine stood. */
-export type At =
+import type { Reply } from '../reply.ts';
+import type { TimeLimit } from '../timeout.ts';
+
+/** The phase of a session, by which the machine's states are named. */
+export type Phase =
   | 'greeting'
   | 'hello'
   | 'starttls'
@@ -18,53 +22,56 @@ export type At =
   | 'quit'
   | 'closed';
 
-/** A command that was refused, as it stands in the transcript, secrets masked. */
+/** A command that the server refused, as it stands in the transcript, its secrets masked. */
 export interface Refusal {
   readonly command: string;
-  /** Index into the transaction's recipients when the command was theirs. */
+  /** The index of the recipient whose command it was; null when it was none's. */
   readonly recipient: number | null;
   readonly reply: Reply;
 }
 
-/** What a failure rules out: this address of the smart host, all its addresses, the message everywhere, or nothing. */
+/** A failure rules out this address of the smart host, all its addresses, the message everywhere, or nothing. */
 export type Condemned = 'address' | 'host' | 'message' | 'nothing';
 
 export type SessionFailure = Failed & {
-  /** What may be done about it, a sentence: of whoever opened the session and knows its policies. */
+  /** Says in a sentence what people can do about it; it comes from whoever opened the session, who knows its policies. */
   readonly hint?: string;
 };
 
 type Failed =
-  /** No usable connection: name, TCP, TLS handshake, certificate. */
+  /** No connection could be used, because of the name, TCP, the TLS handshake or the certificate. */
   | {
       readonly kind: 'connect';
-      readonly at: At;
+      readonly at: Phase;
       readonly condemns: Condemned;
       readonly during: 'resolve' | 'connect' | 'tls';
       readonly detail: string;
     }
-  | { readonly kind: 'rejected'; readonly at: At; readonly condemns: Condemned; readonly refusals: readonly [Refusal, ...Refusal[]] }
+  | { readonly kind: 'rejected'; readonly at: Phase; readonly condemns: Condemned; readonly refusals: readonly [Refusal, ...Refusal[]] }
   /**
-   * The server lacks what the configuration requires or the message needs; nothing was asked of it. `isOurs`: what lacks is on
-   * this side (a password, a certificate), and the server is not to blame.
+   * The server lacks what the configuration requires or the message needs, so the session asked nothing of it. With `isOurs` this
+   * side lacks it (a password, a certificate), and the server is not to blame.
    */
-  | { readonly kind: 'unsupported'; readonly at: At; readonly condemns: Condemned; readonly detail: string; readonly isOurs?: true }
-  | { readonly kind: 'malformed'; readonly at: At; readonly condemns: Condemned; readonly detail: string }
-  /** `command` is what was waited for; `heard` the beginning of a reply to it, where one had come; `limit`, where the driver tells it, how long. */
+  | { readonly kind: 'unsupported'; readonly at: Phase; readonly condemns: Condemned; readonly detail: string; readonly isOurs?: true }
+  | { readonly kind: 'malformed'; readonly at: Phase; readonly condemns: Condemned; readonly detail: string }
+  /**
+   * The session waited for the reply to `command`. `heard` is the beginning of one, where it had come; `limit` tells how long,
+   * where the driver tells it.
+   */
   | {
       readonly kind: 'timeout';
-      readonly at: At;
+      readonly at: Phase;
       readonly condemns: Condemned;
       readonly command: string;
       readonly heard?: string;
-      readonly limit?: Limit;
+      readonly limit?: TimeLimit;
     }
-  /** Connection lost, or given up by the server with 421. */
-  | { readonly kind: 'lost'; readonly at: At; readonly condemns: Condemned; readonly command: string; readonly detail: string }
+  /** The connection was lost, or the server gave it up with 421. */
+  | { readonly kind: 'lost'; readonly at: Phase; readonly condemns: Condemned; readonly command: string; readonly detail: string }
   /** Our own input failed, or a signal or the deadline ended the delivery. */
-  | { readonly kind: 'content'; readonly at: At; readonly condemns: 'message'; readonly detail: string }
-  /** The terminator went out and no verdict came back: the server may have the message. */
-  | { readonly kind: 'uncertain'; readonly at: At; readonly condemns: 'message'; readonly detail: string };
+  | { readonly kind: 'content'; readonly at: Phase; readonly condemns: 'message'; readonly detail: string }
+  /** The terminator went out and no verdict came back, so the server may have the message. */
+  | { readonly kind: 'uncertain'; readonly at: Phase; readonly condemns: 'message'; readonly detail: string };
 
 export type SessionOutcome =
   | {

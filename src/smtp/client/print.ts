@@ -1,5 +1,5 @@
 /**
- * Prints commands, each parameter in its right place, and refuses whatever would break out of a command line.
+ * Prints commands with each parameter in its right place, and refuses everything that would break out of a command line.
  * Knows no reply and no order.
  */
 
@@ -14,31 +14,34 @@ export interface Recipient {
   readonly path: ForwardPath;
   /** RFC 3461 §4.1 */
   readonly notify?: readonly Notify[];
-  /** The address before aliases changed it: ORCPT of RFC 3461 §4.2. */
+  /** The address before aliases changed it, for ORCPT. RFC 3461 §4.2 */
   readonly original?: ForwardPath;
 }
 
-/** One message's envelope and what is known of its content before it is sent. */
+/** One message's envelope, and the facts of its content before the session sends it. */
 export interface Transaction {
   readonly reversePath: ReversePath;
   readonly recipients: readonly Recipient[];
-  /** Octets with CRLF line ends, exact; null when unknown. An exact size above the server's limit condemns the host. RFC 1870 §3 */
+  /**
+   * The exact number of octets with CRLF line ends; null when unknown. One above the server's limit condemns the host. RFC 1870
+   * §3
+   */
   readonly size: number | null;
-  /** Octets, for SIZE= only: never condemns. */
+  /** A number of octets for SIZE= alone, which never condemns. */
   readonly estimate: number | null;
-  /** 'unknown': larger than the window, so far not seen. */
+  /** 'unknown' where the content is larger than the window, and none was seen there. */
   readonly eightBit: 'none' | 'some' | 'unknown';
-  /** What happens to 8-bit content where 8BITMIME is not offered. */
+  /** The fate of 8-bit content where the server does not offer 8BITMIME. */
   readonly withoutEightBit: 'convert' | 'send' | 'refuse';
-  /** The caller says the content is binary (RFC 3030 §3): needs BINARYMIME and CHUNKING. */
+  /** The caller says that the content is binary, so that it needs BINARYMIME and CHUNKING. RFC 3030 §3 */
   readonly binary?: boolean;
   /** An address in envelope or header section needs RFC 6531. */
   readonly smtputf8: boolean;
-  /** The first such address and where it stands, for people. */
+  /** Names the first such address and its place, for people. */
   readonly smtputf8For?: string;
   readonly ret?: 'FULL' | 'HDRS';
   readonly envid?: string;
-  /** 'require' makes DSN, where asked for, a need; 'drop' leaves the parameters out and says so. */
+  /** 'require' makes DSN a need where the caller asks for it; 'drop' leaves the parameters out and says so. */
   readonly dsn: 'drop' | 'require';
   /** RFC 8689 §4 */
   readonly requireTls?: boolean;
@@ -57,26 +60,25 @@ export interface Transaction {
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this line looks for.
 const CONTROL = /[\u0000-\u001f\u007f]/;
 
-/** EHLO, HELO or LHLO with its domain or address literal. RFC 5321 §4.1.1.1, RFC 2033 §4.1 */
+/** Prints EHLO, HELO or LHLO with its domain or address literal. RFC 5321 §4.1.1.1, RFC 2033 §4.1 */
 export function helloCommand(verb: 'EHLO' | 'HELO' | 'LHLO', name: string): Parsed<string> {
   return isAscii(name) && isDomain(name)
     ? parsed(`${verb} ${name}`)
     : unparsed(`hostname "${printable(utf8(name))}" is neither a domain nor an address literal`);
 }
 
-/** Printable octets except "+" and "=", all others as "+HH". RFC 3461 §4 */
+/** Keeps printable octets except "+" and "=", and writes all others as "+HH". RFC 3461 §4 */
 export function xtext(text: string): string {
   return utf8(text).replace(/[^!-*,-<>-~]/g, (c) => `+${c.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`);
 }
 
-/** What the content needs DSN for, or false. */
 const asksDsn = ({ ret, envid, recipients }: Transaction): boolean =>
   ret !== undefined || envid !== undefined || recipients.some(({ notify }) => notify !== undefined);
 
-/** True when DSN parameters were asked for and are left out because the server does not offer them. */
+/** True when the caller asks for DSN parameters and they are left out because the server does not offer them. */
 export const dropsDsn = (transaction: Transaction, extensions: Extensions): boolean => asksDsn(transaction) && !offers(extensions, 'DSN');
 
-/** True when the content goes out by BDAT: it saves the flight that waits for 354. RFC 3030 §2 */
+/** True when the content may go out by BDAT, which saves the flight that waits for 354. RFC 3030 §2 */
 export const mayChunk = (extensions: Extensions): boolean => offers(extensions, 'CHUNKING');
 
 // biome-ignore format: a table is read as a table
@@ -94,7 +96,7 @@ const NEEDS: readonly (readonly [keyword: string, why: string, needed: (transact
   ['AUTH', 'AUTH= was asked for', ({ submitter }) => submitter !== undefined],
 ];
 
-/** The first thing that this server lacks for this transaction, as a sentence; null when nothing is missing. */
+/** Names the first thing that this server lacks for this transaction; null when nothing is missing. */
 export function unmetNeed(transaction: Transaction, extensions: Extensions): string | null {
   const { size, recipients, reversePath } = transaction;
   for (const [keyword, why, needed] of NEEDS)
@@ -114,11 +116,14 @@ export function unmetNeed(transaction: Transaction, extensions: Extensions): str
   return foreign ? `the address ${printPath(foreign)} needs SMTPUTF8` : null;
 }
 
-/** MAIL with every parameter that is asked for and offered. Sizes: RFC 1870 §3; BODY: RFC 6152 §3, RFC 3030 §3; SMTPUTF8: RFC 6531 §3.4 */
+/**
+ * Prints MAIL with every parameter that the caller asks for and the server offers. Sizes: RFC 1870 §3; BODY: RFC 6152 §3, RFC
+ * 3030 §3; SMTPUTF8: RFC 6531 §3.4
+ */
 export function mailCommand(transaction: Transaction, extensions: Extensions): Parsed<string> {
   const { size, estimate, eightBit, ret, envid, priority, deliverBy, hold, solicit, submitter } = transaction;
   const words: string[] = [`MAIL FROM:${printPath(transaction.reversePath)}`];
-  // Converted content is longer than it was measured, by how much is not known yet.
+  // Converted content is longer than it was measured, and nobody knows yet by how much.
   const converted = eightBit !== 'none' && transaction.withoutEightBit === 'convert' && !offers(extensions, '8BITMIME');
   const octets = converted ? null : (size ?? estimate);
   if (octets !== null && offers(extensions, 'SIZE')) words.push(`SIZE=${octets}`);
@@ -135,30 +140,34 @@ export function mailCommand(transaction: Transaction, extensions: Extensions): P
   if (hold !== undefined) words.push('for' in hold ? `HOLDFOR=${hold.for}` : `HOLDUNTIL=${hold.until}`);
   if (solicit !== undefined) words.push(`SOLICIT=${solicit.join(',')}`);
   if (submitter !== undefined) words.push(`AUTH=${submitter === null ? '<>' : xtext(printMailbox(submitter))}`);
-  return guarded(words);
+  return joinWords(words);
 }
 
-/** RCPT with NOTIFY and ORCPT where DSN is offered. RFC 5321 §4.1.1.3, RFC 3461 §4.1 and §4.2, RFC 6533 §3 */
+/** Prints RCPT with NOTIFY and ORCPT where the server offers DSN. RFC 5321 §4.1.1.3, RFC 3461 §4.1 and §4.2, RFC 6533 §3 */
 export function rcptCommand({ path, notify, original }: Recipient, extensions: Extensions): Parsed<string> {
   const words: string[] = [`RCPT TO:${printPath(path)}`];
   if (path.domain === '') return unparsed(`the recipient ${printPath(path)} has no domain`);
   if (offers(extensions, 'DSN')) {
     if (notify !== undefined) words.push(`NOTIFY=${notify.join(',')}`);
-    if (original !== undefined && mailboxKey(original) !== mailboxKey(path)) words.push(originalRecipient(original, extensions));
+    if (original !== undefined && mailboxKey(original) !== mailboxKey(path)) words.push(printOriginal(original, extensions));
   }
-  return guarded(words);
+  return joinWords(words);
 }
 
-function originalRecipient(original: ForwardPath, extensions: Extensions): string {
+function printOriginal(original: ForwardPath, extensions: Extensions): string {
   const text = printMailbox(original);
   if (isAsciiMailbox(original)) return `ORCPT=rfc822;${xtext(text)}`;
-  // Without SMTPUTF8 the address is written in ASCII as \x{HEX} characters; with it only what means something here. RFC 6533 §3
+  // Without SMTPUTF8 every character that is not printable ASCII becomes \x{HEX}; with it only those that mean something here.
+  // RFC 6533 §3
   const special = offers(extensions, 'SMTPUTF8') ? /[\\+= ]/gu : /[^!-~]|[\\+=]/gu;
   return `ORCPT=utf-8;${text.replace(special, (c) => `\\x{${(c.codePointAt(0) as number).toString(16).toUpperCase()}}`)}`;
 }
 
-/** Joins the words as an octet string; control characters and blanks inside a word would start another command or parameter. */
-function guarded(words: readonly string[]): Parsed<string> {
+/**
+ * Joins the words as an octet string. Refuses control characters and blanks inside a word, because they would start another
+ * command or parameter.
+ */
+function joinWords(words: readonly string[]): Parsed<string> {
   for (let i = 0; i < words.length; i++) {
     const word = words[i] as string;
     if (CONTROL.test(word)) return unparsed('a command parameter holds a control character');

@@ -1,42 +1,45 @@
 /**
- * The client's protocol machine: what to say after what was heard (RFC 5321 §4.3). A session greets, secures,
- * authenticates, and carries transactions one after another. Pure: no socket, no clock, no octet of the message.
+ * The client's protocol machine decides what to say after what it has heard (RFC 5321 §4.3). A session greets, secures,
+ * authenticates, and carries transactions one after another. Knows no socket, no clock, and no octet of the message.
  *
- * Rules of this file: every arm returns the next state; a commit action leaves only from `content`, and only when
- * every recipient is accepted, every earlier block is accepted and the input ended cleanly.
+ * Rules of this file: every arm returns the next state; no arm changes what it is given; a commit action leaves only from
+ * `content`, and only when the server has accepted every recipient and every earlier block and the input has ended cleanly.
  */
 
-import { type Limit, printLimit } from '../limit.ts';
 import { never, type Parsed, parsed } from '../parsed.ts';
 import { printPath } from '../path.ts';
-import { digit, printLines, printReply, type Reply } from '../reply.ts';
-import { maskedLines, maskedReply } from '../sasl/mask.ts';
-import type { Exchange, Mechanism } from '../sasl/sasl.ts';
+import { digit, printHeard, printReply, type Reply } from '../reply.ts';
+import { maskLines, maskReply } from '../sasl/mask.ts';
+import type { Cancelled, Exchange, Mechanism } from '../sasl/sasl.ts';
 import { base64, fromBase64 } from '../text.ts';
+import { printTimeLimit, type TimeLimit } from '../timeout.ts';
 import { type Extensions, mechanismsOf, NO_EXTENSIONS, offers, readExtensions } from './extensions.ts';
-import { type Growing, grown, listed, none } from './growing.ts';
-import type { At, Condemned, Refusal, SessionFailure, SessionOutcome } from './outcome.ts';
+import { append, countOf, type LinkedList, toArray } from './linked-list.ts';
+import type { Condemned, Phase, Refusal, SessionFailure, SessionOutcome } from './outcome.ts';
 import { dropsDsn, helloCommand, mailCommand, mayChunk, type Recipient, rcptCommand, type Transaction, unmetNeed } from './print.ts';
 
-/** What a session wants of any server, fixed before it begins. */
+/** The terms on which a session speaks to any server. They are fixed before it begins. */
 export interface Plan {
   readonly protocol: 'smtp' | 'lmtp';
-  /** EHLO argument: a domain or an address literal. */
+  /** The argument of EHLO: a domain or an address literal. */
   readonly hello: string;
   readonly tls: 'implicit' | 'required' | 'opportunistic' | 'off';
-  /** Chooses a mechanism among those offered, or says in a sentence why none will do; null: no authentication. */
-  readonly authenticate: ((offered: ReadonlySet<string>, secured: boolean) => Mechanism | string) | null;
-  /** 'one': QUIT after the first outcome. 'many': RSET where needed, and wait for the next transaction. */
+  /** Chooses one of the mechanisms that the server offers, or says why none will do; null means no authentication. */
+  readonly authenticate: ((offered: ReadonlySet<string>, secured: boolean) => Parsed<Mechanism>) | null;
+  /**
+   * 'one': the session says QUIT after its first outcome. 'many': it says RSET where it must, and waits for the next
+   * transaction.
+   */
   readonly transactions: 'one' | 'many';
-  /** 'data': never BDAT. */
+  /** 'data': the session never says BDAT. */
   readonly framing: 'auto' | 'data';
-  /** LMTP only: a part of the recipients may be refused. */
+  /** With LMTP the server may refuse a part of the recipients. */
   readonly partial: boolean;
-  /** EHLO keywords, upper case, that count as not offered: what the server announces and breaks. */
+  /** EHLO keywords, upper case, that count as not offered because the server announces and breaks them. */
   readonly ignoreExtensions?: readonly string[];
 }
 
-/** What is known of the connection once EHLO was answered. */
+/** The facts of a connection once the server has answered EHLO. */
 export interface Channel {
   readonly secured: boolean;
   readonly authenticated: boolean;
@@ -48,8 +51,11 @@ interface Sending {
   readonly transaction: Transaction;
 }
 
-/** MAIL, RCPT…, and DATA when it flies along. */
-type Envelope = Sending & { readonly commands: readonly string[] };
+/**
+ * The refusals of an envelope so far. A refused MAIL is the only one there is, because what the server says to the commands
+ * behind it tells nothing more.
+ */
+type Refusals = LinkedList<Refusal> | null;
 
 export type State =
   | { readonly at: 'greeting'; readonly secured: boolean }
@@ -65,59 +71,72 @@ export type State =
       readonly cancelled: string | null;
     }
   | { readonly at: 'ready'; readonly channel: Channel }
-  /** Two cursors over the commands: `sent` may run ahead of `answered`. */
-  | (Envelope & { readonly at: 'envelope'; readonly sent: number; readonly answered: number; readonly refusals: Growing<Refusal> })
-  | (Sending & { readonly at: 'data'; readonly refusals: Growing<Refusal> })
+  /** `commands` are MAIL, RCPT…, and DATA when it flies along. Of the two cursors over them `sent` may run ahead of `answered`. */
+  | (Sending & {
+      readonly at: 'envelope';
+      readonly commands: readonly string[];
+      readonly sent: number;
+      readonly answered: number;
+      readonly refusals: Refusals;
+    })
+  | (Sending & { readonly at: 'data'; readonly refusals: Refusals })
   /**
-   * `blocks`: BDAT blocks sent and not answered. `last`: octets of the last block, which waits until all others are accepted
-   * and then goes out but for its end.
+   * `blocks` counts the BDAT blocks that are sent and not answered. `last` has the octets of the last block, which waits until
+   * the server has accepted all others and then goes out except for its end.
    */
   | (Sending & { readonly at: 'content'; readonly framing: 'data' | 'bdat'; readonly blocks: number; readonly last: number | null })
-  /** `next`: the transaction whose envelope went out behind the terminator; its replies come after the verdict. RFC 2920 §3.1 */
-  | (Sending & { readonly at: 'commit'; readonly replies: Growing<Reply>; readonly next: In<'envelope'> | null })
+  /** `next` is the transaction whose envelope went out behind the terminator; its replies come after the verdict. RFC 2920 §3.1 */
+  | (Sending & { readonly at: 'commit'; readonly replies: LinkedList<Reply> | null; readonly next: In<'envelope'> | null })
   | { readonly at: 'reset'; readonly channel: Channel }
   | { readonly at: 'quit' }
   | { readonly at: 'closed' };
 
-export type In<A extends At> = Extract<State, { at: A }>;
+export type In<A extends Phase> = Extract<State, { at: A }>;
+type Open = Exclude<State, In<'closed'>>;
 
 export type Event =
-  /** `rest`, here and below: what was heard and belongs to no reply that was given; '' = nothing. */
+  /** `rest`, here and below, is what the server has said behind the last reply that the driver gave; '' when it said nothing. */
   | { readonly type: 'reply'; readonly reply: Reply; readonly rest: string }
   | { readonly type: 'malformed'; readonly detail: string; readonly rest: string }
   | { readonly type: 'secured' }
   | { readonly type: 'insecure'; readonly detail: string }
   | { readonly type: 'transaction'; readonly transaction: Transaction }
-  /** A block of content for BDAT is at hand; after the `last` one no more follow and the input ended cleanly. */
+  /** A block of content for BDAT is at hand. The input ended cleanly with the `last` one, and none may follow it. */
   | { readonly type: 'block'; readonly octets: number; readonly last: boolean }
-  /** All content is written, every write has completed, and one turn of the event loop has let input and signals in. `next` waits for its turn. */
+  /**
+   * All content is written, every write has completed, and one turn of the event loop has let input and signals in. `next` is
+   * a transaction that waits for its turn. With BDAT the driver reports it only after `flush`.
+   */
   | { readonly type: 'contentSent'; readonly rest: string; readonly next?: Transaction | undefined }
   | { readonly type: 'contentFailed'; readonly detail: string }
   /** A signal or the deadline. */
   | { readonly type: 'abort'; readonly detail: string }
   | { readonly type: 'lost'; readonly detail: string; readonly rest: string }
-  /** `limit`: what was waited, for people. */
-  | { readonly type: 'timeout'; readonly rest: string; readonly limit?: Limit }
+  /** `limit` tells people how long the driver has waited. */
+  | { readonly type: 'timeout'; readonly rest: string; readonly limit?: TimeLimit }
   | { readonly type: 'quit' };
 
 export type Action =
   | { readonly do: 'send'; readonly lines: readonly string[]; readonly secret: boolean }
   | { readonly do: 'startTls' }
-  /** A transaction may be given. */
+  /** The driver may give a transaction. */
   | { readonly do: 'ready'; readonly channel: Channel }
-  /** Pull content: for 'data' all of it, for 'bdat' the next block. */
+  /** Pull all of the content for 'data', the next block for 'bdat'. */
   | { readonly do: 'pull'; readonly framing: 'data' | 'bdat'; readonly eightBit: 'pass' | 'convert' | 'refuse' }
-  /** Write this line and the block announced last, but for so many octets at its end, which are `held` for the commit. */
+  /**
+   * Write this line and the block that the driver announced last, except for the octets at its end that are `held` for the
+   * commit.
+   */
   | { readonly do: 'sendBlock'; readonly line: string; readonly held: number }
   /** Report `contentSent` when all writes have completed and the event loop has turned once. */
   | { readonly do: 'flush' }
   /**
-   * The last octets of the message, apart from every write before them: this line, or, where it is null, the octets of the last
-   * block that were held. Nothing after them moves to another host. `along`: commands of the next transaction, which are
-   * no part of this one.
+   * Write the last octets of the message, apart from every write before them: this line, or, where it is null, the octets of
+   * the last block that were held. Nothing after them moves to another host. `along` are the commands of the next transaction,
+   * which are no part of this one.
    */
   | { readonly do: 'commit'; readonly line: string | null; readonly along: readonly string[] }
-  /** The transaction that waits is under way: its envelope went out with the last commit. */
+  /** The transaction that waits is under way, because its envelope went out with the last commit. */
   | { readonly do: 'next' }
   | { readonly do: 'note'; readonly note: string }
   | { readonly do: 'settle'; readonly outcome: SessionOutcome }
@@ -130,11 +149,11 @@ export type Step = readonly [State, ...Action[]];
 
 type Within = 'greeting' | 'command' | 'handshake' | 'data' | 'block' | 'final' | 'none';
 interface StepFacts {
-  /** First digit of the reply that leads on; 0: no reply may come here. RFC 5321 §4.3.2 */
+  /** The first digit of the reply that leads on; 0 where no reply may come. RFC 5321 §4.3.2 */
   readonly wants: 0 | 2 | 3;
-  /** The time-out, by its key in [timeouts]; RFC 5321 §4.5.3.2 gives the values. */
+  /** The key in [timeouts] of the time that this step may take; RFC 5321 §4.5.3.2 gives the values. */
   readonly within: Within;
-  /** What a refusal rules out. */
+  /** A refusal here rules this out. */
   readonly condemns: Condemned;
 }
 
@@ -153,213 +172,244 @@ export const STEPS = {
   reset:     { wants: 2, within: 'command',   condemns: 'nothing' }, // 250      RFC 5321 §4.1.1.5
   quit:      { wants: 2, within: 'command',   condemns: 'nothing' }, // 221      RFC 5321 §4.1.1.10
   closed:    { wants: 0, within: 'none',      condemns: 'nothing' },
-} as const satisfies Record<At, StepFacts>;
+} as const satisfies Record<Phase, StepFacts>;
 
-/** BDAT blocks that may be unanswered at a time with PIPELINING: enough to keep the line busy, few enough to hear a refusal early. */
+/**
+ * BDAT blocks that may be unanswered at a time with PIPELINING: enough to keep the line busy, few enough to hear a refusal
+ * early.
+ */
 const BLOCKS_AHEAD = 8;
 /**
- * Octets of the last block that are the commit: its last line end, as the line of the dot is with DATA. More would only make
- * the moment longer in which a loss leaves everybody in doubt.
+ * Octets of the last block that are the commit: its last line end, as the line of the dot is with DATA. More would only
+ * lengthen the moment in which a loss leaves everybody in doubt.
  */
 const HELD = 2;
-/** No mechanism has more than four steps; a server that asks on is stopped. */
+/** No mechanism has more than four steps, so the session stops a server that asks on. */
 const LONGEST_EXCHANGE = 10;
-/** Verdicts of LMTP that an uncertain outcome quotes: a sentence is read by a person. */
+/** Verdicts of LMTP that an uncertain outcome quotes; more make a sentence that no person reads. */
 const VERDICTS_SHOWN = 5;
 
-const send = (...lines: string[]): Action => ({ do: 'send', lines, secret: false });
-const secret = (line: string): Action => ({ do: 'send', lines: [line], secret: true });
+/** After an outcome the session stays and waits for the next transaction, or it says QUIT and leaves. */
+type Ending = 'stay' | 'leave';
+const endingOf = ({ transactions }: Plan): Ending => (transactions === 'one' ? 'leave' : 'stay');
 
-/** The first step on an open connection. */
+const send = (...lines: string[]): Action => ({ do: 'send', lines, secret: false });
+const sendSecret = (line: string): Action => ({ do: 'send', lines: [line], secret: true });
+
+const isWanted = ({ at }: State, reply: Reply): boolean => digit(reply) === STEPS[at].wants;
+const isRefusal = (reply: Reply): boolean => digit(reply) >= 4;
+/** The reply neither leads on nor refuses. AUTH alone may be answered by another question. */
+const isOutOfPlace = (state: State, reply: Reply): boolean =>
+  !isWanted(state, reply) && !isRefusal(reply) && !(state.at === 'auth' && digit(reply) === 3);
+
+/** Takes the first step on an open connection. */
 export function begin(plan: Plan): Step {
   return plan.tls === 'implicit' ? [{ at: 'handshake', implicit: true }, { do: 'startTls' }] : [{ at: 'greeting', secured: false }];
 }
 
-/** The next step: a new state and what is to be done, in order. */
+/** Takes the next step: a new state, and what the driver does, in order. */
 export function advance(plan: Plan, state: State, event: Event): Step {
   if (state.at === 'closed') return [state];
   switch (event.type) {
     case 'reply':
-      return heard(plan, state, event.reply, event.rest);
+      return hear(plan, state, event.reply, event.rest);
     case 'malformed':
-      return broken(state, { kind: 'malformed', ...where(state), detail: event.detail + quoted(state, ': ', event.rest) });
+      return breakOff(state, { kind: 'malformed', ...where(state), detail: event.detail + quote(state, ': ', event.rest) });
     case 'lost':
-      return broken(state, {
+      return breakOff(state, {
         kind: 'lost',
         ...where(state),
-        command: awaited(state),
-        detail: event.detail + quoted(state, ' after ', event.rest),
+        command: awaitedCommand(state),
+        detail: event.detail + quote(state, ' after ', event.rest),
       });
     case 'timeout':
-      return broken(state, {
+      return breakOff(state, {
         kind: 'timeout',
         ...where(state),
-        command: awaited(state),
-        ...(event.rest === '' ? {} : { heard: shownLines(state, event.rest) }),
+        command: awaitedCommand(state),
+        ...(event.rest === '' ? {} : { heard: showLines(state, event.rest) }),
         ...(event.limit ? { limit: event.limit } : {}),
       });
     case 'secured':
-      return state.at === 'handshake' ? secured(plan, state) : unasked(state, 'a TLS handshake');
+      return state.at === 'handshake' ? takeSecureChannel(plan, state) : throwUnasked(state, 'a TLS handshake');
     case 'insecure':
-      return broken(state, { kind: 'connect', ...where(state), during: 'tls', detail: event.detail });
+      return breakOff(state, { kind: 'connect', ...where(state), during: 'tls', detail: event.detail });
     case 'abort':
     case 'contentFailed':
-      return broken(state, { kind: 'content', at: state.at, condemns: 'message', detail: event.detail });
+      return breakOff(state, { kind: 'content', at: state.at, condemns: 'message', detail: event.detail });
     case 'transaction':
-      return state.at === 'ready' ? openTransaction(plan, state.channel, event.transaction) : unasked(state, 'a transaction');
+      return state.at === 'ready' ? openTransaction(plan, state.channel, event.transaction) : throwUnasked(state, 'a transaction');
     case 'block':
-      return state.at === 'content' && isPulling(state) ? blockAtHand(state, event.octets, event.last) : unasked(state, 'a block');
+      return state.at === 'content' && isPulling(state) ? takeBlock(state, event.octets, event.last) : throwUnasked(state, 'a block');
     case 'contentSent':
-      return state.at === 'content' ? contentSent(plan, state, event.rest, event.next) : unasked(state, 'the end of the content');
+      return state.at === 'content' && isComplete(state)
+        ? commitContent(plan, state, event.rest, event.next)
+        : throwUnasked(state, 'the end of the content');
     case 'quit':
-      return state.at === 'ready' ? [{ at: 'quit' }, send('QUIT')] : unasked(state, 'QUIT');
+      return state.at === 'ready' ? [{ at: 'quit' }, send('QUIT')] : throwUnasked(state, 'QUIT');
     /* c8 ignore next 2 */
     default:
       return never(event);
   }
 }
 
-/** Calls that make no sense here are bugs of the driver, not of the peer. */
-function unasked(state: State, what: string): never {
+/** A driver that reports what nobody asked it for has a bug, and the peer has not. */
+function throwUnasked(state: State, what: string): never {
   throw new Error(`bug: ${what} at ${state.at}`);
 }
 
-/** A reply came. 421 ends the session wherever it comes, but to the content it is a verdict; octets behind the last reply that was due are out of step. */
-function heard(plan: Plan, state: Exclude<State, In<'closed'>>, reply: Reply, rest: string): Step {
+/**
+ * Takes a reply. 421 ends the session wherever it comes, except in answer to the content, where it is a verdict. Octets
+ * behind the last reply that is due are out of step.
+ */
+function hear(plan: Plan, state: Open, reply: Reply, rest: string): Step {
   if (state.at === 'quit') return [{ at: 'closed' }, { do: 'close' }];
-  // In a handshake any clear text is an injection (RFC 3207 §6), so the rule comes before the one for 421.
-  if (state.at === 'handshake') return outOfStep(state, reply, rest);
-  // To the content it is a verdict like every other 4yz: the server does not deliver what it answers so. RFC 5321 §4.2.5
-  if (reply.code === 421 && state.at !== 'commit') return broken(state, departure(state, reply, rest));
-  const more = rest !== '';
-  const isDue = more && outstanding(plan, state) > 1;
-  if (more && !isDue) {
-    const isRefusal = digit(reply) >= 4;
-    // A verdict stands whatever follows it, and a refusal that ends the session may be followed by the server's farewell.
-    if (state.at === 'envelope' && isRefusal) return farewell(plan, state, reply);
-    if (state.at !== 'commit' && !(isRefusal && state.at !== 'hello')) return outOfStep(state, reply, rest);
+  // Any clear text in a handshake is an injection (RFC 3207 §6), so this rule comes before the one for 421.
+  if (state.at === 'handshake') return breakOutOfStep(state, reply, rest);
+  // In answer to the content 421 is like every other 4yz: the server does not deliver what it answers so. RFC 5321 §4.2.5
+  if (reply.code === 421 && state.at !== 'commit') return breakOff(state, lossBy421(state, reply, rest));
+  const isOutOfTurn = rest !== '' && countDue(plan, state) <= 1;
+  if (isOutOfTurn) {
+    if (state.at === 'envelope' && isRefusal(reply)) return takeFarewell(state, reply);
+    // A verdict stands whatever follows it, and the server's farewell may follow a refusal that ends the session.
+    if (state.at !== 'commit' && !(isRefusal(reply) && state.at !== 'hello')) return breakOutOfStep(state, reply, rest);
   }
-  // Who speaks out of turn gets no further transaction.
-  return replied(more && !isDue ? { ...plan, transactions: 'one' } : plan, state, reply);
+  // A server that speaks out of turn gets no further transaction.
+  return takeReply(plan, isOutOfTurn ? 'leave' : endingOf(plan), state, reply);
 }
 
-/** The reply that was due, with nothing else against it. */
-function replied(plan: Plan, state: Exclude<State, In<'closed' | 'quit' | 'handshake'>>, reply: Reply): Step {
+/** Takes the reply that was due, when nothing else is against it. */
+function takeReply(plan: Plan, ending: Ending, state: Exclude<Open, In<'quit' | 'handshake'>>, reply: Reply): Step {
+  if (isOutOfPlace(state, reply)) return breakOutOfStep(state, reply);
   switch (state.at) {
     case 'greeting':
-      return digit(reply) === 2 ? hello(plan, state.secured) : refused(plan, state, 'connecting', reply);
+      return isWanted(state, reply) ? sayHello(plan, state.secured) : failRefused(ending, state, 'connecting', reply);
     case 'hello':
-      return afterHello(plan, state, reply);
+      return afterHello(plan, ending, state, reply);
     case 'starttls':
-      return digit(reply) === 2 ? [{ at: 'handshake', implicit: false }, { do: 'startTls' }] : refused(plan, state, 'STARTTLS', reply);
+      return isWanted(state, reply)
+        ? [{ at: 'handshake', implicit: false }, { do: 'startTls' }]
+        : failRefused(ending, state, 'STARTTLS', reply);
     case 'auth':
-      return afterAuth(plan, state, reply);
+      return afterAuth(ending, state, reply);
     case 'ready':
-      return outOfStep(state, reply);
+      return breakOutOfStep(state, reply);
     case 'envelope':
       return afterEnvelope(plan, state, reply);
     case 'data':
-      return afterData(plan, state, reply);
+      return afterData(ending, state, reply);
     case 'content':
-      return afterBlock(plan, state, reply);
+      return afterBlock(ending, state, reply);
     case 'commit':
-      return afterCommit(plan, state, reply);
+      return afterCommit(plan, ending, state, reply);
     case 'reset':
-      return digit(reply) === 2 ? ready(state.channel) : [{ at: 'closed' }, { do: 'destroy' }];
+      return isWanted(state, reply) ? awaitTransaction(state.channel) : [{ at: 'closed' }, { do: 'destroy' }];
     /* c8 ignore next 2 */
     default:
       return never(state);
   }
 }
 
-/** Replies that are due in this state. */
-function outstanding(plan: Plan, state: State): number {
+/** Counts the replies that are due in this state. */
+function countDue(plan: Plan, state: State): number {
   if (state.at === 'envelope') return state.sent - state.answered;
   if (state.at === 'content') return state.blocks;
-  if (state.at === 'commit') return verdicts(plan, state.transaction) - state.replies.count + (state.next?.sent ?? 0);
+  if (state.at === 'commit') return countVerdicts(plan, state.transaction) - countOf(state.replies) + (state.next?.sent ?? 0);
   return 1;
 }
 
-/** Final replies: one, but with LMTP one for each recipient. RFC 2033 §4.2 */
-const verdicts = (plan: Plan, { recipients }: Transaction): number => (plan.protocol === 'lmtp' ? recipients.length : 1);
+/** The content gets one final reply, but with LMTP one for each recipient. RFC 2033 §4.2 */
+const countVerdicts = (plan: Plan, { recipients }: Transaction): number => (plan.protocol === 'lmtp' ? recipients.length : 1);
 
-function hello(plan: Plan, isSecured: boolean, verb: In<'hello'>['verb'] = plan.protocol === 'lmtp' ? 'LHLO' : 'EHLO'): Step {
+/* ---- opening ---- */
+
+function sayHello(plan: Plan, secured: boolean, verb: In<'hello'>['verb'] = plan.protocol === 'lmtp' ? 'LHLO' : 'EHLO'): Step {
   const command = helloCommand(verb, plan.hello);
   if (!command.ok)
     return [
       { at: 'closed' },
-      ...failed({ kind: 'unsupported', at: 'hello', condemns: 'message', detail: command.detail }),
+      ...settleFailed({ kind: 'unsupported', at: 'hello', condemns: 'message', detail: command.detail }),
       { do: 'destroy' },
     ];
-  return [{ at: 'hello', verb, secured: isSecured }, send(command.value)];
+  return [{ at: 'hello', verb, secured }, send(command.value)];
 }
 
-function afterHello(plan: Plan, state: In<'hello'>, reply: Reply): Step {
-  const { verb, secured: isSecured } = state;
-  if (digit(reply) === 5 && verb === 'EHLO' && mayDoWithoutExtensions(plan)) return hello(plan, isSecured, 'HELO');
-  if (digit(reply) !== 2) return refused(plan, state, `${verb} ${plan.hello}`, reply);
+function afterHello(plan: Plan, ending: Ending, state: In<'hello'>, reply: Reply): Step {
+  const { verb, secured } = state;
+  if (digit(reply) === 5 && verb === 'EHLO' && mayDoWithoutExtensions(plan)) return sayHello(plan, secured, 'HELO');
+  if (!isWanted(state, reply)) return failRefused(ending, state, `${verb} ${plan.hello}`, reply);
   const extensions = verb === 'HELO' ? NO_EXTENSIONS : readExtensions(reply, plan.ignoreExtensions);
-  const channel: Channel = { secured: isSecured, authenticated: false, extensions };
-  if (!isSecured && plan.tls !== 'off' && offers(extensions, 'STARTTLS')) return [{ at: 'starttls', channel }, send('STARTTLS')];
-  if (!isSecured && plan.tls === 'required')
-    return lacking(plan, state, 'address', 'the server does not offer STARTTLS, and tls.mode is "required"');
-  return plan.authenticate === null ? ready(channel) : authenticate(plan, state, channel, plan.authenticate);
+  const channel: Channel = { secured, authenticated: false, extensions };
+  if (!secured && plan.tls !== 'off' && offers(extensions, 'STARTTLS')) return [{ at: 'starttls', channel }, send('STARTTLS')];
+  if (!secured && plan.tls === 'required')
+    return failLacking(ending, state, 'address', 'the server does not offer STARTTLS, and tls.mode is "required"');
+  return plan.authenticate === null ? awaitTransaction(channel) : authenticate(ending, state, channel, plan.authenticate);
 }
 
-/** RFC 5321 §3.2: HELO serves where nothing that EHLO announces is required. */
+/** RFC 5321 §3.2: HELO serves where the plan requires nothing that EHLO announces. */
 const mayDoWithoutExtensions = (plan: Plan): boolean => plan.authenticate === null && plan.tls !== 'required';
 
-function authenticate(plan: Plan, state: In<'hello'>, channel: Channel, choose: NonNullable<Plan['authenticate']>): Step {
-  const mechanism = choose(mechanismsOf(channel.extensions), channel.secured);
-  if (typeof mechanism === 'string') return lacking(plan, state, 'host', mechanism);
-  const exchange = mechanism.begin();
-  const auth: In<'auth'> = { at: 'auth', channel, mechanism: mechanism.name, exchange, steps: 0, cancelled: null };
+function authenticate(ending: Ending, state: In<'hello'>, channel: Channel, choose: NonNullable<Plan['authenticate']>): Step {
+  const chosen = choose(mechanismsOf(channel.extensions), channel.secured);
+  if (!chosen.ok) return failLacking(ending, state, 'host', chosen.detail);
+  const { name } = chosen.value;
+  const exchange = chosen.value.begin();
+  const auth: In<'auth'> = { at: 'auth', channel, mechanism: name, exchange, steps: 0, cancelled: null };
   // An initial response of no octets is written "=". RFC 4954 §4
-  return [auth, exchange.say === null ? send(`AUTH ${mechanism.name}`) : secret(`AUTH ${mechanism.name} ${base64(exchange.say) || '='}`)];
+  return [auth, exchange.say === null ? send(`AUTH ${name}`) : sendSecret(`AUTH ${name} ${base64(exchange.say) || '='}`)];
 }
 
-function afterAuth(plan: Plan, state: In<'auth'>, reply: Reply): Step {
-  const { exchange, channel, mechanism, steps, cancelled } = state;
-  const why = (detail: string) => lacking(plan, state, 'host', `AUTH ${mechanism}: ${detail}`);
-  if (cancelled !== null) return digit(reply) === 2 ? outOfStep(state, reply) : why(`${cancelled} (${printReply(maskedReply(reply))})`);
-  if (digit(reply) === 2)
-    return exchange.mayEnd ? ready({ ...channel, authenticated: true }) : why('the server ended the exchange before it proved itself');
-  if (digit(reply) !== 3)
-    return refused(plan, state, `AUTH ${mechanism}${exchange.refusal === undefined ? '' : ` (${exchange.refusal})`}`, reply);
-  const challenge = exchange.ignoresChallenge ? '' : reply.lines.length === 1 ? fromBase64((reply.lines[0] as string).trim()) : null;
-  const heardNext =
-    challenge === null
-      ? { cancel: 'the challenge is not base64' }
-      : steps >= LONGEST_EXCHANGE
-        ? { cancel: `the server asks more than ${LONGEST_EXCHANGE} times` }
-        : exchange.hear(challenge);
-  if ('cancel' in heardNext) return [{ ...state, cancelled: heardNext.cancel }, send('*')];
-  return [{ ...state, exchange: heardNext, steps: steps + 1 }, secret(base64(heardNext.say ?? ''))];
+function afterAuth(ending: Ending, state: In<'auth'>, reply: Reply): Step {
+  const { exchange, channel, mechanism, cancelled } = state;
+  const fail = (detail: string) => failLacking(ending, state, 'host', `AUTH ${mechanism}: ${detail}`);
+  if (cancelled !== null)
+    return isWanted(state, reply) ? breakOutOfStep(state, reply) : fail(`${cancelled} (${printReply(maskReply(reply))})`);
+  if (isWanted(state, reply))
+    return exchange.mayEnd
+      ? awaitTransaction({ ...channel, authenticated: true })
+      : fail('the server ended the exchange before it proved itself');
+  if (isRefusal(reply))
+    return failRefused(ending, state, `AUTH ${mechanism}${exchange.refusal === undefined ? '' : ` (${exchange.refusal})`}`, reply);
+  const response = respond(state, reply);
+  if ('cancel' in response) return [{ ...state, cancelled: response.cancel }, send('*')];
+  return [{ ...state, exchange: response, steps: state.steps + 1 }, sendSecret(base64(response.say ?? ''))];
 }
 
-/** RFC 3207 §4.2: everything learnt before the handshake is forgotten. */
-function secured(plan: Plan, state: In<'handshake'>): Step {
-  return state.implicit ? [{ at: 'greeting', secured: true }] : hello(plan, true);
+function respond({ exchange, steps }: In<'auth'>, { lines }: Reply): Exchange | Cancelled {
+  const challenge = exchange.ignoresChallenge ? '' : lines.length === 1 ? fromBase64((lines[0] as string).trim()) : null;
+  if (challenge === null) return { cancel: 'the challenge is not base64' };
+  return steps >= LONGEST_EXCHANGE ? { cancel: `the server asks more than ${LONGEST_EXCHANGE} times` } : exchange.hear(challenge);
 }
 
-const ready = (channel: Channel): Step => [
+/** RFC 3207 §4.2: the session forgets everything that it learnt before the handshake. */
+function takeSecureChannel(plan: Plan, state: In<'handshake'>): Step {
+  return state.implicit ? [{ at: 'greeting', secured: true }] : sayHello(plan, true);
+}
+
+const awaitTransaction = (channel: Channel): Step => [
   { at: 'ready', channel },
   { do: 'ready', channel },
 ];
 
+/* ---- envelope ---- */
+
 function openTransaction(plan: Plan, channel: Channel, transaction: Transaction): Step {
-  const lmtp = plan.protocol === 'lmtp' && transaction.recipients.length > 1 && !plan.partial;
-  const unmet = lmtp
+  const isSplit = plan.protocol === 'lmtp' && transaction.recipients.length > 1 && !plan.partial;
+  const unmet = isSplit
     ? 'LMTP gives every recipient a verdict of its own, and lmtp_partial is not set'
     : unmetNeed(transaction, channel.extensions);
-  if (unmet !== null)
-    return unusable(plan, channel, { kind: 'unsupported', at: 'ready', condemns: lmtp ? 'message' : 'host', detail: unmet });
+  if (unmet !== null) return failUnsupported(plan, channel, isSplit ? 'message' : 'host', unmet);
   const commands = envelopeCommands(plan, { channel, transaction });
-  if (!commands.ok) return unusable(plan, channel, { kind: 'unsupported', at: 'ready', condemns: 'message', detail: commands.detail });
-  const [state, ...actions] = nextCommands(
-    { at: 'envelope', channel, transaction, commands: commands.value, sent: 0, answered: 0, refusals: none() },
-    plan,
-  );
+  if (!commands.ok) return failUnsupported(plan, channel, 'message', commands.detail);
+  const [state, ...actions] = sendCommands(plan, {
+    at: 'envelope',
+    channel,
+    transaction,
+    commands: commands.value,
+    sent: 0,
+    answered: 0,
+    refusals: null,
+  });
   return dropsDsn(transaction, channel.extensions)
     ? [state, { do: 'note', note: 'the server does not offer DSN: the notification parameters are left out' }, ...actions]
     : [state, ...actions];
@@ -368,11 +418,11 @@ function openTransaction(plan: Plan, channel: Channel, transaction: Transaction)
 const framingOf = (plan: Plan, { extensions }: Channel): 'data' | 'bdat' =>
   plan.framing === 'auto' && mayChunk(extensions) ? 'bdat' : 'data';
 
-/** DATA flies along with one recipient: no part of the recipients can be accepted. RFC 2920 §3.1 */
+/** DATA flies along with one recipient only, because then the server cannot accept a part of the recipients. RFC 2920 §3.1 */
 const dataFliesAlong = (plan: Plan, { channel, transaction }: Sending): boolean =>
   transaction.recipients.length === 1 && offers(channel.extensions, 'PIPELINING') && framingOf(plan, channel) === 'data';
 
-/** Printed before the first is sent: one that no command line can carry fails the message before any other is said. */
+/** Prints all commands before the first one goes out, so that one that no command line can carry fails the message before MAIL. */
 function envelopeCommands(plan: Plan, sending: Sending): Parsed<readonly string[]> {
   const { transaction, channel } = sending;
   const mail = mailCommand(transaction, channel.extensions);
@@ -388,19 +438,18 @@ function envelopeCommands(plan: Plan, sending: Sending): Parsed<readonly string[
 }
 
 /**
- * Two cursors over one list: PIPELINING opens the window to the whole list (RFC 2920 §3.1), else it is 1. No dead-lock
- * can come of it: the driver reads while it writes.
+ * Moves two cursors over one list: PIPELINING opens the window to the whole list (RFC 2920 §3.1), else it is 1. No dead-lock
+ * can come of it, because the driver reads while it writes.
  */
-function nextCommands(state: In<'envelope'>, plan: Plan): Step {
+function sendCommands(plan: Plan, state: In<'envelope'>): Step {
   const { sent, answered, refusals, transaction, channel, commands } = state;
   const total = 1 + transaction.recipients.length;
-  const [first] = refusals.items;
-  if (answered === sent && refusals.count > 0 && first?.recipient === null) return giveUp(plan, state, 'envelope', [first]);
+  if (answered === sent && refusals?.last.recipient === null) return failRejected(endingOf(plan), state, 'envelope', [refusals.last]);
   // DATA may still be unanswered: its reply decides how the connection can end.
   if (answered === total && sent > total) return [{ at: 'data', channel, transaction, refusals }];
-  if (answered === total) return allRecipientsAnswered(plan, state);
+  if (answered === total) return beginContent(plan, state);
   const until = offers(channel.extensions, 'PIPELINING') ? commands.length : answered + 1;
-  // A list as it is: an engine takes some hundred thousand arguments of one call and no more.
+  // The lines are handed on as a list, because an engine takes no more than some hundred thousand arguments of one call.
   return sent >= until
     ? [state]
     : [
@@ -410,49 +459,42 @@ function nextCommands(state: In<'envelope'>, plan: Plan): Step {
 }
 
 function afterEnvelope(plan: Plan, state: In<'envelope'>, reply: Reply): Step {
-  const { answered, refusals } = state;
-  if (digit(reply) === 3) return outOfStep(state, reply);
-  const refusalsNow = digit(reply) === 2 ? refusals : grown(refusals, refusalOf(state, reply));
-  return nextCommands({ ...state, answered: answered + 1, refusals: refusalsNow }, plan);
+  const refusals = isWanted(state, reply) ? state.refusals : addRefusal(state, reply);
+  return sendCommands(plan, { ...state, answered: state.answered + 1, refusals });
 }
 
-const refusalOf = ({ commands, answered }: In<'envelope'>, reply: Reply): Refusal => ({
-  command: commands[answered] as string,
-  recipient: answered === 0 ? null : answered - 1,
-  reply,
-});
-
-/** A refusal with octets behind it: no further command can be paired with its reply, so the refusals so far are all there are. */
-function farewell(plan: Plan, state: In<'envelope'>, reply: Reply): Step {
-  const last = refusalOf(state, reply);
-  const [first = last, ...rest] = blamed(listed(grown(state.refusals, last)));
-  return giveUp({ ...plan, transactions: 'one' }, state, 'envelope', [first, ...rest]);
+function addRefusal({ commands, answered, refusals }: In<'envelope'>, reply: Reply): LinkedList<Refusal> {
+  if (refusals?.last.recipient === null) return refusals;
+  return append(refusals, { command: commands[answered] as string, recipient: answered === 0 ? null : answered - 1, reply });
 }
 
-function allRecipientsAnswered(plan: Plan, state: In<'envelope'>): Step {
+/**
+ * Takes a refusal with octets behind it: no further reply can be paired with its command, so the refusals so far are all there
+ * are.
+ */
+const takeFarewell = (state: In<'envelope'>, reply: Reply): Step =>
+  failRejected('leave', state, 'envelope', toArray(addRefusal(state, reply)));
+
+/* ---- content ---- */
+
+function beginContent(plan: Plan, state: In<'envelope'>): Step {
   const { channel, transaction } = state;
-  const [first, ...rest] = listed(state.refusals);
-  if (first) return giveUp(plan, state, 'envelope', [first, ...rest]);
-  if (framingOf(plan, channel) === 'data') return [{ at: 'data', channel, transaction, refusals: none() }, send('DATA')];
+  if (state.refusals) return failRejected(endingOf(plan), state, 'envelope', toArray(state.refusals));
+  if (framingOf(plan, channel) === 'data') return [{ at: 'data', channel, transaction, refusals: null }, send('DATA')];
   return [{ at: 'content', channel, transaction, framing: 'bdat', blocks: 0, last: null }, pull('bdat', state)];
 }
 
-function afterData(plan: Plan, state: In<'data'>, reply: Reply): Step {
-  const { channel, transaction } = state;
-  const [first, ...rest] = blamed(listed(state.refusals));
-  if (digit(reply) === 2) return outOfStep(state, reply);
-  if (digit(reply) === 3) {
-    // A refused envelope and 354 all the same: no dot may follow, so only an abrupt end is left.
-    if (first) return [{ at: 'closed' }, ...failed(rejection('envelope', [first, ...rest])), { do: 'destroy' }];
+function afterData(ending: Ending, state: In<'data'>, reply: Reply): Step {
+  const { channel, transaction, refusals } = state;
+  if (isWanted(state, reply)) {
+    // No dot may follow a refused envelope, so only an abrupt end is left when 354 comes all the same.
+    if (refusals) return [{ at: 'closed' }, ...settleFailed(rejection('envelope', toArray(refusals))), { do: 'destroy' }];
     return [{ at: 'content', channel, transaction, framing: 'data', blocks: 0, last: null }, pull('data', state)];
   }
-  return first
-    ? giveUp(plan, state, 'envelope', [first, ...rest])
-    : giveUp(plan, state, 'data', [{ command: 'DATA', recipient: null, reply }]);
+  return refusals
+    ? failRejected(ending, state, 'envelope', toArray(refusals))
+    : failRejected(ending, state, 'data', [{ command: 'DATA', recipient: null, reply }]);
 }
-
-/** When MAIL was refused, the refusals of what flew behind it say nothing. */
-const blamed = (refusals: readonly Refusal[]): readonly Refusal[] => (refusals[0]?.recipient === null ? refusals.slice(0, 1) : refusals);
 
 const pull = (framing: 'data' | 'bdat', { channel, transaction }: Sending): Action => {
   const eightBit = transaction.eightBit === 'none' || offers(channel.extensions, '8BITMIME') ? 'pass' : transaction.withoutEightBit;
@@ -461,59 +503,64 @@ const pull = (framing: 'data' | 'bdat', { channel, transaction }: Sending): Acti
 
 const aheadOf = ({ extensions }: Channel): number => (offers(extensions, 'PIPELINING') ? BLOCKS_AHEAD : 1);
 
-/** A block was asked for, and is not at hand yet. */
+/** The driver was asked for a block, and has not given it yet. */
 const isPulling = ({ framing, blocks, last, channel }: In<'content'>): boolean =>
   framing === 'bdat' && last === null && blocks < aheadOf(channel);
 
-function blockAtHand(state: In<'content'>, octets: number, last: boolean): Step {
-  if (last) return state.blocks === 0 ? [{ ...state, last: octets }, ...allButTheEnd(octets)] : [{ ...state, last: octets }];
+/** Only the end of the content is missing: with BDAT the last block is at hand, and the server has accepted all others. */
+const isComplete = ({ framing, blocks, last }: In<'content'>): boolean => framing === 'data' || (last !== null && blocks === 0);
+
+function takeBlock(state: In<'content'>, octets: number, last: boolean): Step {
+  if (last) return state.blocks === 0 ? [{ ...state, last: octets }, ...sendAllButTheEnd(octets)] : [{ ...state, last: octets }];
   const sent: In<'content'> = { ...state, blocks: state.blocks + 1 };
   const write: Action = { do: 'sendBlock', line: `BDAT ${octets}`, held: 0 };
   return isPulling(sent) ? [sent, write, pull('bdat', state)] : [sent, write];
 }
 
 /**
- * A block that is not complete is nothing (RFC 3030 §2), so all of the last one but its end may go out before the commit. A
- * block of no octets is complete with its command line, which therefore is the commit; a part of a line might be taken for one.
+ * A block that is not complete is nothing (RFC 3030 §2), so all of the last one except its end may go out before the commit. A
+ * block of no octets is complete with its command line, which therefore is the commit; a server might take a part of a line for one.
  */
-const allButTheEnd = (octets: number): Action[] =>
+const sendAllButTheEnd = (octets: number): Action[] =>
   octets === 0 ? [{ do: 'flush' }] : [{ do: 'sendBlock', line: lastLine(octets), held: Math.min(octets, HELD) }, { do: 'flush' }];
 
 const lastLine = (octets: number): string => `BDAT ${octets} LAST`;
 
-/** A reply while content is being sent: due to a BDAT block, or the server's early refusal of DATA's content. */
-function afterBlock(plan: Plan, state: In<'content'>, reply: Reply): Step {
+/** Takes a reply while content is being sent: it answers a BDAT block, or it is the server's early refusal of DATA's content. */
+function afterBlock(ending: Ending, state: In<'content'>, reply: Reply): Step {
   const refusal: Refusal = { command: state.framing === 'bdat' ? 'BDAT' : 'the content', recipient: null, reply };
-  const isRefusal = digit(reply) >= 4;
   if (state.blocks === 0)
-    return isRefusal ? [{ at: 'closed' }, ...failed(rejection('content', [refusal])), { do: 'destroy' }] : outOfStep(state, reply);
-  // With other blocks unanswered the reply to RSET could not be told from theirs.
-  if (isRefusal) return giveUp(state.blocks > 1 ? { ...plan, transactions: 'one' } : plan, state, 'content', [refusal]);
-  if (digit(reply) !== 2) return outOfStep(state, reply);
+    return isRefusal(reply)
+      ? [{ at: 'closed' }, ...settleFailed(rejection('content', [refusal])), { do: 'destroy' }]
+      : breakOutOfStep(state, reply);
+  // While other blocks are unanswered, nobody could tell the reply to RSET from theirs.
+  if (isRefusal(reply)) return failRejected(state.blocks > 1 ? 'leave' : ending, state, 'content', [refusal]);
   const accepted: In<'content'> = { ...state, blocks: state.blocks - 1 };
-  if (state.last !== null) return accepted.blocks === 0 ? [accepted, ...allButTheEnd(state.last)] : [accepted];
+  if (state.last !== null) return accepted.blocks === 0 ? [accepted, ...sendAllButTheEnd(state.last)] : [accepted];
   // Pulling stopped only when the window was full.
   return isPulling(state) ? [accepted] : [accepted, pull('bdat', state)];
 }
 
-function contentSent(plan: Plan, state: In<'content'>, rest: string, waiting: Transaction | undefined): Step {
-  const { channel, transaction, framing, blocks, last } = state;
-  if (framing === 'bdat' && (last === null || blocks > 0)) return unasked(state, 'the end of the content');
+function commitContent(plan: Plan, state: In<'content'>, rest: string, waiting: Transaction | undefined): Step {
+  const { channel, transaction, framing, last } = state;
   if (rest !== '') {
-    const detail = `the server spoke before the content was complete${quoted(state, ': ', rest)}`;
-    return broken(state, { kind: 'malformed', ...where(state), detail });
+    const detail = `the server spoke before the content was complete${quote(state, ': ', rest)}`;
+    return breakOff(state, { kind: 'malformed', ...where(state), detail });
   }
   const [next, along, ...notes] = waiting ? envelopeAlong(plan, channel, waiting) : [null, []];
   return [
-    { at: 'commit', channel, transaction, replies: none(), next },
+    { at: 'commit', channel, transaction, replies: null, next },
     { do: 'commit', line: framing === 'data' ? '.' : last === 0 ? lastLine(0) : null, along },
     ...notes,
   ];
 }
 
-/** RFC 2920 §3.1: content may be the first of a group, so the next envelope need not wait for the verdict. What cannot begin here is told in its turn. */
+/**
+ * RFC 2920 §3.1: content may be the first of a group, so the next envelope need not wait for the verdict. A transaction that
+ * cannot begin here hears the reason in its turn.
+ */
 function envelopeAlong(plan: Plan, channel: Channel, waiting: Transaction): [In<'envelope'> | null, readonly string[], ...Action[]] {
-  if (plan.transactions === 'one' || !offers(channel.extensions, 'PIPELINING')) return [null, []];
+  if (endingOf(plan) === 'leave' || !offers(channel.extensions, 'PIPELINING')) return [null, []];
   const [state, ...actions] = openTransaction(plan, channel, waiting);
   if (state.at !== 'envelope') return [null, []];
   return [
@@ -523,27 +570,32 @@ function envelopeAlong(plan: Plan, channel: Channel, waiting: Transaction): [In<
   ];
 }
 
-function afterCommit(plan: Plan, state: In<'commit'>, reply: Reply): Step {
-  if (digit(reply) === 3) return outOfStep(state, reply);
-  const heardSoFar = grown(state.replies, reply);
-  if (heardSoFar.count < verdicts(plan, state.transaction)) return [{ ...state, replies: heardSoFar }];
-  const replies = listed(heardSoFar);
-  const refusals = replies.flatMap((r, i): Refusal[] =>
-    digit(r) === 2 ? [] : [{ command: finalCommand(plan, state, i), recipient: plan.protocol === 'lmtp' ? i : null, reply: r }],
+function afterCommit(plan: Plan, ending: Ending, state: In<'commit'>, reply: Reply): Step {
+  const replies = append(state.replies, reply);
+  if (replies.count < countVerdicts(plan, state.transaction)) return [{ ...state, replies }];
+  const verdicts = toArray(replies);
+  const refusals = verdicts.flatMap((verdict, i): Refusal[] =>
+    isWanted(state, verdict)
+      ? []
+      : [{ command: finalCommand(plan, state, i), recipient: plan.protocol === 'lmtp' ? i : null, reply: verdict }],
   );
   const [first, ...rest] = refusals;
-  if (first && refusals.length === replies.length) return afterVerdict(plan, state, replies, failed(rejection('commit', [first, ...rest])));
-  const accepted = replies.find((r) => digit(r) === 2) as Reply;
-  return afterVerdict(plan, state, replies, [{ do: 'settle', outcome: { kind: 'accepted', reply: accepted, refusals } }]);
+  if (first && refusals.length === verdicts.length)
+    return afterVerdicts(ending, state, verdicts, settleFailed(rejection('commit', [first, ...rest])));
+  const accepted = verdicts.find((verdict) => isWanted(state, verdict)) as Reply;
+  return afterVerdicts(ending, state, verdicts, [{ do: 'settle', outcome: { kind: 'accepted', reply: accepted, refusals } }]);
 }
 
-/** All verdicts are in. Where one of them was 421 the server closes the session (RFC 5321 §3.8), and what went along is not looked at. */
-function afterVerdict(plan: Plan, { channel, next }: In<'commit'>, replies: readonly Reply[], settle: readonly Action[]): Step {
-  const farewell = replies.find(({ code }) => code === 421);
-  if (!farewell) return next ? [next, ...settle, { do: 'next' }] : leave(plan, channel, settle, false);
+/**
+ * All verdicts are in. Where one of them is 421, the server closes the session (RFC 5321 §3.8) and does not look at what went
+ * along.
+ */
+function afterVerdicts(ending: Ending, { channel, next }: In<'commit'>, verdicts: readonly Reply[], settle: readonly Action[]): Step {
+  const farewell = verdicts.find(({ code }) => code === 421);
+  if (!farewell) return next ? [next, ...settle, { do: 'next' }] : endTransaction(ending, channel, settle, false);
   if (!next) return [{ at: 'closed' }, ...settle, { do: 'destroy' }];
-  const [closed, ...ending] = broken(next, departure(next, farewell));
-  return [closed, ...settle, { do: 'next' }, ...ending];
+  const [closed, ...actions] = breakOff(next, lossBy421(next, farewell));
+  return [closed, ...settle, { do: 'next' }, ...actions];
 }
 
 const finalCommand = (plan: Plan, { transaction }: Sending, index: number): string =>
@@ -551,114 +603,118 @@ const finalCommand = (plan: Plan, { transaction }: Sending, index: number): stri
 
 /* ---- endings ---- */
 
-/** Where the machine stands and what a loss there rules out. */
-const where = ({ at }: State): { at: At; condemns: Condemned } => ({
+/** Where the machine stands, and what a loss there rules out: never more than the address. */
+const where = ({ at }: State): { at: Phase; condemns: Condemned } => ({
   at,
   condemns: STEPS[at].condemns === 'host' || STEPS[at].condemns === 'message' ? 'address' : STEPS[at].condemns,
 });
 
-/** The server says 421, which counts as loss. RFC 5321 §3.8 */
-const departure = (state: State, reply: Reply, rest = ''): SessionFailure => ({
+/** 421 counts as loss of the connection. RFC 5321 §3.8 */
+const lossBy421 = (state: State, reply: Reply, rest = ''): SessionFailure => ({
   kind: 'lost',
   ...where(state),
-  command: awaited(state),
-  detail: `the server closes the session: ${printReply(shownReply(state, reply))}${behind(state, rest)}`,
+  command: awaitedCommand(state),
+  detail: `the server closes the session: ${printReply(showReply(state, reply))}${showBehind(state, rest)}`,
 });
 
-const failed = (failure: SessionFailure): [Action] => [{ do: 'settle', outcome: { kind: 'failed', failure } }];
+const settleFailed = (failure: SessionFailure): [Action] => [{ do: 'settle', outcome: { kind: 'failed', failure } }];
 
-const rejection = (at: At, refusals: readonly [Refusal, ...Refusal[]]): SessionFailure => ({
+const rejection = (at: Phase, refusals: readonly [Refusal, ...Refusal[]]): SessionFailure => ({
   kind: 'rejected',
   at,
   condemns: STEPS[at].condemns,
   refusals,
 });
 
-/** The session is over at once. After the commit nobody knows what became of the message. */
-function broken(state: Exclude<State, In<'closed'>>, failure: SessionFailure): Step {
-  // The outcome of what went before is known: nothing is left to settle.
+/** Ends the session at once. After the commit nobody knows what became of the message. */
+function breakOff(state: Open, failure: SessionFailure): Step {
+  // Nothing is left to settle here, because the outcome of what went before is known.
   if (state.at === 'quit' || state.at === 'reset' || state.at === 'ready') return [{ at: 'closed' }, { do: 'destroy' }];
-  const told: SessionFailure =
+  const outcome: SessionFailure =
     state.at === 'commit'
-      ? { kind: 'uncertain', at: 'commit', condemns: 'message', detail: lastWords(failure) + verdictsBefore(state) }
+      ? { kind: 'uncertain', at: 'commit', condemns: 'message', detail: lastWords(failure) + printVerdictsBefore(state) }
       : (refusalBefore(state, failure) ?? failure);
-  return [{ at: 'closed' }, ...failed(told), { do: 'destroy' }];
+  return [{ at: 'closed' }, ...settleFailed(outcome), { do: 'destroy' }];
 }
 
-/** A recipient that is refused already fails the message, however the session ends: another host is not asked. */
+/** A recipient that the server has refused fails the message, however the session ends: no other host is asked. */
 function refusalBefore(state: State, failure: SessionFailure): SessionFailure | null {
   if ((state.at !== 'envelope' && state.at !== 'data') || failure.kind === 'content') return null;
-  const [first, ...rest] = blamed(listed(state.refusals));
-  return first ? rejection('envelope', [first, ...rest]) : null;
+  return state.refusals && rejection('envelope', toArray(state.refusals));
 }
 
 function lastWords(failure: SessionFailure): string {
   if (failure.kind === 'timeout')
     return failure.heard === undefined
-      ? `no reply came ${printLimit(failure.limit)}`
-      : `no whole reply came ${printLimit(failure.limit)}: "${failure.heard}"`;
+      ? `no reply came ${printTimeLimit(failure.limit)}`
+      : `no whole reply came ${printTimeLimit(failure.limit)}: "${failure.heard}"`;
   /* c8 ignore next */
   return failure.kind === 'rejected' ? '' : failure.detail;
 }
 
 /** With LMTP some recipients may have had their verdict already. RFC 2033 §4.2 */
-function verdictsBefore({ replies, transaction }: In<'commit'>): string {
-  if (replies.count === 0) return '';
-  const told = listed(replies).map((reply, i) => `${printPath((transaction.recipients[i] as Recipient).path)} ${printReply(reply)}`);
-  const more = told.length > VERDICTS_SHOWN ? ` / and ${told.length - VERDICTS_SHOWN} more` : '';
-  return `; for ${told.length} of ${transaction.recipients.length} recipients one came: ${told.slice(0, VERDICTS_SHOWN).join(' / ')}${more}`;
+function printVerdictsBefore({ replies, transaction }: In<'commit'>): string {
+  if (replies === null) return '';
+  const verdicts = toArray(replies).map((reply, i) => `${printPath((transaction.recipients[i] as Recipient).path)} ${printReply(reply)}`);
+  const more = verdicts.length > VERDICTS_SHOWN ? ` / and ${verdicts.length - VERDICTS_SHOWN} more` : '';
+  const shown = verdicts.slice(0, VERDICTS_SHOWN).join(' / ');
+  return `; for ${verdicts.length} of ${transaction.recipients.length} recipients one came: ${shown}${more}`;
 }
 
-/** A reply nobody waited for, or of a kind that cannot come here; what stands behind it mostly says why. */
-const outOfStep = (state: Exclude<State, In<'closed'>>, reply: Reply, rest = ''): Step =>
-  broken(state, {
+/** Ends the session at a reply that nobody waits for, or of a kind that cannot come here; the octets behind it mostly say why. */
+const breakOutOfStep = (state: Open, reply: Reply, rest = ''): Step =>
+  breakOff(state, {
     kind: 'malformed',
     ...where(state),
-    detail: `unexpected reply: ${printReply(shownReply(state, reply))}${behind(state, rest)}`,
+    detail: `unexpected reply: ${printReply(showReply(state, reply))}${showBehind(state, rest)}`,
   });
 
-const behind = (state: State, rest: string): string => (rest === '' ? '' : ` / ${shownLines(state, rest)}`);
+const showBehind = (state: State, rest: string): string => (rest === '' ? '' : ` / ${showLines(state, rest)}`);
 
-/** What a server said that is no reply, in the words of a sentence. */
-const quoted = (state: State, before: string, rest: string): string => (rest === '' ? '' : `${before}"${shownLines(state, rest)}"`);
+/** Quotes what a server said that is no reply. */
+const quote = (state: State, before: string, rest: string): string => (rest === '' ? '' : `${before}"${showLines(state, rest)}"`);
 
-/** What people are shown of a server's words: within AUTH nothing that helps to guess a password. */
-const shownLines = ({ at }: State, heard: string): string => printLines(at === 'auth' ? maskedLines(heard) : heard);
-const shownReply = ({ at }: State, reply: Reply): Reply => (at === 'auth' ? maskedReply(reply) : reply);
+/** People see a server's words, except that nothing of AUTH may help anybody to guess a password. */
+const showLines = ({ at }: State, heard: string): string => printHeard(at === 'auth' ? maskLines(heard) : heard);
+const showReply = ({ at }: State, reply: Reply): Reply => (at === 'auth' ? maskReply(reply) : reply);
 
-/** A refusal before any transaction: QUIT, and the session is over. */
-function refused(plan: Plan, state: Exclude<State, In<'closed'>>, command: string, reply: Reply): Step {
-  if (digit(reply) < 4) return outOfStep(state, reply);
-  return quit(plan, failed(rejection(state.at, [{ command, recipient: null, reply: shownReply(state, reply) }])));
-}
+/** Fails at a refusal before any transaction: the session says QUIT and is over. */
+const failRefused = (ending: Ending, state: Open, command: string, reply: Reply): Step =>
+  quit(ending, settleFailed(rejection(state.at, [{ command, recipient: null, reply: showReply(state, reply) }])));
 
-const lacking = (plan: Plan, { at }: State, condemns: Condemned, detail: string): Step =>
-  quit(plan, failed({ kind: 'unsupported', at, condemns, detail }));
+/** Fails because this server lacks what the plan requires. */
+const failLacking = (ending: Ending, { at }: State, condemns: Condemned, detail: string): Step =>
+  quit(ending, settleFailed({ kind: 'unsupported', at, condemns, detail }));
 
-/** A refusal within a transaction: the message is not sent, the session may go on. */
-const giveUp = (plan: Plan, { channel }: Sending, at: At, refusals: readonly [Refusal, ...Refusal[]]): Step =>
-  leave(plan, channel, failed(rejection(at, refusals)), true);
+/** Fails at a refusal within a transaction: the message is not sent, and the session may go on. */
+const failRejected = (ending: Ending, { channel }: Sending, at: Phase, refusals: readonly [Refusal, ...Refusal[]]): Step =>
+  endTransaction(ending, channel, settleFailed(rejection(at, refusals)), true);
 
-/** The transaction could not begin. */
-const unusable = (plan: Plan, channel: Channel, failure: SessionFailure): Step => leave(plan, channel, failed(failure), false);
+/** Fails because the transaction cannot begin. */
+const failUnsupported = (plan: Plan, channel: Channel, condemns: Condemned, detail: string): Step =>
+  endTransaction(endingOf(plan), channel, settleFailed({ kind: 'unsupported', at: 'ready', condemns, detail }), false);
 
-/** After an outcome: QUIT, or on to the next transaction, after RSET when one is half open. RFC 5321 §4.1.1.5 */
-function leave(plan: Plan, channel: Channel, settle: readonly Action[], halfOpen: boolean): Step {
-  if (plan.transactions === 'one') return quit(plan, settle);
-  if (halfOpen) return [{ at: 'reset', channel }, ...settle, send('RSET')];
-  const [state, ...actions] = ready(channel);
+/**
+ * Ends a transaction with its outcome and goes on to QUIT, or to the next transaction, after RSET when one is half open. RFC
+ * 5321 §4.1.1.5
+ */
+function endTransaction(ending: Ending, channel: Channel, settle: readonly Action[], isHalfOpen: boolean): Step {
+  if (ending === 'leave') return quit(ending, settle);
+  if (isHalfOpen) return [{ at: 'reset', channel }, ...settle, send('RSET')];
+  const [state, ...actions] = awaitTransaction(channel);
   return [state, ...settle, ...actions];
 }
 
-/** Deviation: RFC 5321 §4.1.1.10 has the client wait for the reply to QUIT; the verdict is known, and a command must not wait for courtesy. */
-function quit(plan: Plan, settle: readonly Action[]): Step {
-  return plan.transactions === 'one'
-    ? [{ at: 'closed' }, ...settle, send('QUIT'), { do: 'close' }]
-    : [{ at: 'quit' }, ...settle, send('QUIT')];
+/**
+ * Deviation: RFC 5321 §4.1.1.10 has the client wait for the reply to QUIT; the verdict is known, and a command must not wait
+ * for courtesy.
+ */
+function quit(ending: Ending, settle: readonly Action[]): Step {
+  return ending === 'leave' ? [{ at: 'closed' }, ...settle, send('QUIT'), { do: 'close' }] : [{ at: 'quit' }, ...settle, send('QUIT')];
 }
 
-/** The command whose reply is awaited, for people. */
-function awaited(state: State): string {
+/** Names the command whose reply the session awaits, for people. */
+function awaitedCommand(state: State): string {
   switch (state.at) {
     case 'greeting':
       return 'the greeting';

@@ -1,6 +1,6 @@
 /**
- * Which SASL mechanism a session uses: the strongest that the server announces, the configuration allows and the
- * credentials fit. Knows no socket: what is true of the channel is handed in.
+ * Chooses the SASL mechanism of a session: the strongest that the server announces, the configuration allows and the credentials
+ * fit. Knows no socket: the caller hands in the facts of the channel.
  */
 
 import { type Parsed, parsed, unparsed } from '../parsed.ts';
@@ -9,27 +9,27 @@ import { cramMd5 } from './cram.ts';
 import { external } from './external.ts';
 import { FOR_PASSWORDS, FOR_TOKENS, type MechanismName } from './mechanisms.ts';
 import { oauthBearer, xoauth2 } from './oauth.ts';
-import { briefly, type Hashes, login, type Mechanism, plain } from './sasl.ts';
+import { type Hashes, keepInitialShort, login, type Mechanism, plain } from './sasl.ts';
 import { type Binding, type ChannelBinding, scram } from './scram.ts';
 
 export interface Credentials {
   readonly user: string;
   /** '' where there is none. */
   readonly secret: string;
-  /** What `secret` is: unless mechanisms are configured, a token is never sent as a password, nor a password as a token. */
+  /** The kind of `secret`. Unless mechanisms are configured, a token never goes out as a password, nor a password as a token. */
   readonly kind: 'password' | 'token' | 'none';
-  /** A client certificate was given for the TLS handshake. */
+  /** The TLS handshake has a client certificate. */
   readonly clientCertificate: boolean;
 }
 
 export interface MechanismPolicy {
-  /** SASL names, upper case, in order of preference; [] = the strongest that both sides have. */
+  /** SASL names, upper case, in order of preference; [] means the strongest that both sides have. */
   readonly mechanisms: readonly string[];
   /** Credentials may go over a channel that others can read. */
   readonly allowPlaintext: boolean;
 }
 
-/** What is true of the connection when AUTH is about to be said. */
+/** The facts of the connection when the session is about to say AUTH. */
 export interface AuthChannel {
   readonly secured: boolean;
   /** A loopback address or a unix socket. */
@@ -37,11 +37,11 @@ export interface AuthChannel {
   /** The smart host as OAUTHBEARER names it; '' and 0 leave it out. */
   readonly host: string;
   readonly port: number;
-  /** What -PLUS can be bound to, the best first; [] = nothing. */
+  /** The bindings that -PLUS can use, the best first. */
   readonly bindings: readonly ChannelBinding[];
 }
 
-/** What a mechanism is made from. */
+/** The parts that a mechanism is made from. */
 interface Making {
   readonly offered: ReadonlySet<string>;
   readonly credentials: Credentials;
@@ -50,9 +50,9 @@ interface Making {
 }
 
 /**
- * The mechanism, or a sentence that says why none will do. `offered` are the words of the AUTH line of the EHLO reply that
- * holds now, upper case. Never a mechanism that was not announced, never credentials over a channel that others can read
- * unless the policy says so, never anything outside a configured list.
+ * Chooses the mechanism, or says why none will do. `offered` are the words of the AUTH line of the EHLO reply that holds now,
+ * upper case. It never chooses a mechanism that the server did not announce or that stands outside a configured list, and never
+ * one over a channel that others can read unless the policy allows it.
  */
 export function chooseMechanism(
   offered: ReadonlySet<string>,
@@ -60,28 +60,28 @@ export function chooseMechanism(
   policy: MechanismPolicy,
   channel: AuthChannel,
   hashes: Hashes,
-): Mechanism | string {
-  if (offered.size === 0) return 'the server offers no authentication here, and credentials are configured';
+): Parsed<Mechanism> {
+  if (offered.size === 0) return unparsed('the server offers no authentication here, and credentials are configured');
   if (!channel.secured && !channel.loopback && !policy.allowPlaintext)
-    return 'the connection is not encrypted, so no credentials are sent; use TLS, or set auth.allow_plaintext = true';
-  const unusable = unusableCredentials(credentials);
-  if (unusable !== null) return unusable;
+    return unparsed('the connection is not encrypted, so no credentials are sent; use TLS, or set auth.allow_plaintext = true');
+  const fault = credentialFault(credentials);
+  if (fault !== null) return unparsed(fault);
   if (credentials.kind === 'none' && policy.mechanisms.length === 0 && !credentials.clientCertificate)
-    return 'a user name is configured, but no password, no token and no client certificate';
-  const wanted = policy.mechanisms.length > 0 ? policy.mechanisms : fitting(credentials);
+    return unparsed('a user name is configured, but no password, no token and no client certificate');
+  const wanted = policy.mechanisms.length > 0 ? policy.mechanisms : mechanismsFor(credentials);
   const reasons: string[] = [];
   for (const name of wanted.filter((each) => offered.has(each))) {
     const made = make(name, { offered, credentials, channel, hashes });
-    if (made.ok) return briefly(made.value);
+    if (made.ok) return parsed(keepInitialShort(made.value));
     if (!reasons.includes(made.detail)) reasons.push(made.detail);
   }
-  if (reasons.length > 0) return reasons.join('; ');
+  if (reasons.length > 0) return unparsed(reasons.join('; '));
   const [has, wants] = [printable([...offered].join(' '), 200), wanted.join(' ')];
   const why = policy.mechanisms.length > 0 ? 'auth.mechanisms allows' : 'the credentials fit';
-  return `the server offers ${has}, and ${why} ${wants}${otherSecret(offered, credentials)}`;
+  return unparsed(`the server offers ${has}, and ${why} ${wants}${otherSecret(offered, credentials)}`);
 }
 
-/** What a server takes that offers nothing for the secret there is. */
+/** Names the other kind of secret, where the server takes that one only. */
 function otherSecret(offered: ReadonlySet<string>, { kind }: Credentials): string {
   const takes = (names: readonly string[]): boolean => names.some((name) => offered.has(name));
   if (kind === 'password' && takes(FOR_TOKENS) && !takes(FOR_PASSWORDS))
@@ -91,13 +91,13 @@ function otherSecret(offered: ReadonlySet<string>, { kind }: Credentials): strin
   return '';
 }
 
-function fitting({ kind }: Credentials): readonly MechanismName[] {
+function mechanismsFor({ kind }: Credentials): readonly MechanismName[] {
   if (kind === 'token') return FOR_TOKENS;
   return kind === 'none' ? ['EXTERNAL'] : FOR_PASSWORDS;
 }
 
 /** A control character in a credential could end a line or a field. RFC 4616 §2 and RFC 7628 §3.1 forbid the worst of them. */
-function unusableCredentials({ user, secret }: Credentials): string | null {
+function credentialFault({ user, secret }: Credentials): string | null {
   if (/[\p{Cc}\p{Cs}]/u.test(user)) return 'the user name contains a control character';
   if (/[\p{Cc}\p{Cs}]/u.test(secret)) return 'the password or token contains a control character, perhaps a line end';
   return null;
@@ -114,7 +114,7 @@ function make(name: string, { offered, credentials, channel, hashes }: Making): 
     }
     case 'SCRAM-SHA-256':
     case 'SCRAM-SHA-1': {
-      const binding = unbound(offered, channel);
+      const binding = flagWithoutBinding(offered, channel);
       return scram({ digest: name === 'SCRAM-SHA-1' ? 'sha1' : 'sha256', user, password: secret, binding, hashes });
     }
     case 'CRAM-MD5':
@@ -140,8 +140,8 @@ function make(name: string, { offered, credentials, channel, hashes }: Making): 
  * The flag of an exchange without binding. 'y' only where no -PLUS was announced: a server that announced one takes 'y' as
  * proof that somebody removed its offer. RFC 5802 §6
  */
-const unbound = (offered: ReadonlySet<string>, { bindings }: AuthChannel): Binding =>
+const flagWithoutBinding = (offered: ReadonlySet<string>, { bindings }: AuthChannel): Binding =>
   bindings.length > 0 && ![...offered].some((name) => name.startsWith('SCRAM-') && name.endsWith('-PLUS')) ? 'y' : 'n';
 
-/** Deviation: RFC 6750 §2.1 allows fewer characters, but tokens of Microsoft have others; no blank, no control. */
+/** Deviation: RFC 6750 §2.1 allows fewer characters, but tokens of Microsoft have others. Blanks and controls are in none. */
 const isToken = (secret: string): boolean => /^[!-~]+$/.test(secret);

@@ -1,8 +1,8 @@
-/** The names of the SASL mechanisms that are spoken here, without their code. Knows no server. */
+/** The names of the SASL mechanisms that a session can speak, without their code. Knows no server. */
 
 /**
- * By strength. CRAM-MD5 stands above PLAIN because the server does not learn the password, and below every SCRAM because it
- * proves nothing of the server and is quickly guessed from.
+ * Mechanisms by strength. CRAM-MD5 stands above PLAIN because the server does not learn the password, and below every SCRAM
+ * because it proves nothing of the server and a listener can quickly guess from it.
  */
 export const FOR_PASSWORDS = [
   'SCRAM-SHA-256-PLUS',

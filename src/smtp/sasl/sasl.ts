@@ -1,15 +1,15 @@
 /**
- * SASL mechanisms as small step functions: challenge in, response out (RFC 4422 §3). Hashes are handed in.
+ * SASL mechanisms as small step functions: challenge in, response out (RFC 4422 §3). The platform hands its hashes in.
  * Knows neither base64 nor the AUTH command: all texts here are octet strings.
  */
+import { LONGEST_COMMAND_SENT } from '../limits.ts';
 import { utf8 } from '../text.ts';
 
 /**
- * One moment of an exchange. `say` is the response to send now; null at the start when the mechanism lets the
- * server speak first. `mayEnd` is true when a 235 now is a success (false until, say, the server proved itself).
- * `refusal` is what the server said within the exchange of why it is about to refuse, printable: it belongs in front of
- * the text of the 5yz that follows. With `ignoresChallenge` a challenge may be anything, and `hear` is given ''; else it has to
- * be base64.
+ * One moment of an exchange. `say` is the response to send now; null at the start when the mechanism lets the server speak
+ * first. `mayEnd` is true when a 235 now is a success (false until, say, the server has proved itself). `refusal` is the reason,
+ * printable, that the server gave within the exchange before it refuses; it belongs in front of the text of the 5yz that
+ * follows. With `ignoresChallenge` a challenge may be anything, and `hear` gets ''; else it has to be base64.
  */
 export interface Exchange {
   readonly say: string | null;
@@ -32,37 +32,31 @@ export interface Mechanism {
 
 export type Digest = 'md5' | 'sha1' | 'sha256';
 
-/** What the mechanisms need of a platform's cryptography; octet strings in and out, nothing waits. */
+/** The part of a platform's cryptography that the mechanisms need: octet strings in and out, at once. */
 export interface Hashes {
   hash(digest: Digest, octetString: string): string;
   /** RFC 2104 §2 */
   hmac(digest: Digest, key: string, octetString: string): string;
-  /** As many octets as the digest has. RFC 8018 §5.2 */
+  /** Returns as many octets as the digest has. RFC 8018 §5.2 */
   pbkdf2(digest: Digest, password: string, salt: string, iterations: number): string;
-  /** Never the same twice: at least 128 random bits in printable ASCII without a comma. RFC 5802 §5.1 */
+  /** Returns at least 128 random bits in printable ASCII without a comma, never the same twice. RFC 5802 §5.1 */
   nonce(): string;
 }
 
-/** Octets of a decoded challenge: a line of 12,288 octets of base64, which RFC 4954 §4 calls enough for every mechanism. */
-export const LONGEST_CHALLENGE = 9216;
-
-/** For `hear` where no challenge is left. */
-export const tooMany = (): Cancelled => ({ cancel: 'the server asks for more than the mechanism has' });
-
-/** Octets of a command line without CRLF. RFC 5321 §4.5.3.1.4 */
-const LONGEST_COMMAND = 510;
+/** Hears a challenge where the mechanism has no response left. */
+export const endExchange = (): Cancelled => ({ cancel: 'the server asks for more than the mechanism has' });
 
 /**
- * The same mechanism, but silent at first when its initial response would make the AUTH command too long: the server asks
- * for it with an empty challenge, and the longer lines of RFC 4954 §4 hold for the answer (tokens need it).
+ * Keeps a mechanism silent at first when its initial response would make the AUTH command too long. The server then asks for
+ * it with an empty challenge, and the answer may have the longer lines of RFC 4954 §4, which tokens need.
  */
-export function briefly(mechanism: Mechanism): Mechanism {
+export function keepInitialShort(mechanism: Mechanism): Mechanism {
   return {
     name: mechanism.name,
     begin() {
       const first = mechanism.begin();
       const encoded = Math.ceil((first.say ?? '').length / 3) * 4;
-      if (first.say === null || `AUTH ${mechanism.name} `.length + encoded <= LONGEST_COMMAND) return first;
+      if (first.say === null || `AUTH ${mechanism.name} `.length + encoded <= LONGEST_COMMAND_SENT) return first;
       return { say: null, mayEnd: false, ignoresChallenge: first.ignoresChallenge === true, hear: () => first };
     },
   };
@@ -70,13 +64,16 @@ export function briefly(mechanism: Mechanism): Mechanism {
 
 /** RFC 4616 §2. A server that overlooks the initial response asks for it, and gets it once more. */
 export function plain(user: string, password: string): Mechanism {
-  const response: Exchange = { say: `\0${utf8(user)}\0${utf8(password)}`, mayEnd: true, ignoresChallenge: true, hear: tooMany };
+  const response: Exchange = { say: `\0${utf8(user)}\0${utf8(password)}`, mayEnd: true, ignoresChallenge: true, hear: endExchange };
   return { name: 'PLAIN', begin: () => ({ ...response, hear: () => response }) };
 }
 
-/** Never standardised; any two prompts are taken for user and password (their texts differ between servers, and some are no base64). */
+/**
+ * LOGIN was never standardised. It takes any two prompts for user and password, because their texts differ between servers and
+ * some are no base64.
+ */
 export function login(user: string, password: string): Mechanism {
-  const second: Exchange = { say: utf8(password), mayEnd: true, ignoresChallenge: true, hear: tooMany };
+  const second: Exchange = { say: utf8(password), mayEnd: true, ignoresChallenge: true, hear: endExchange };
   const first: Exchange = { say: utf8(user), mayEnd: false, ignoresChallenge: true, hear: () => second };
   return { name: 'LOGIN', begin: () => ({ say: null, mayEnd: false, ignoresChallenge: true, hear: () => first }) };
 }

@@ -1,20 +1,20 @@
 /**
- * SASLprep (RFC 4013), the profile of stringprep (RFC 3454) that SCRAM wants for user names and passwords.
+ * SASLprep (RFC 4013), the profile of stringprep (RFC 3454) that SCRAM requires for user names and passwords.
  * Knows no mechanism.
  *
- * Deviation: two tables are taken from the JavaScript engine's Unicode instead of Unicode 3.2 (RFC 3454 §3): the
- * compatibility normalisation, and "is a letter" for table D.2. Characters of Unicode 3.2 give the same result but for the
- * few whose normalisation was corrected since; later characters are normalised too, which Unicode 3.2 could not do.
+ * Deviation: two tables come from the JavaScript engine's Unicode instead of Unicode 3.2 (RFC 3454 §3): the compatibility
+ * normalisation, and "is a letter" for table D.2. Characters of Unicode 3.2 give the same result, except for the few whose
+ * normalisation was corrected since. The engine normalises later characters, too, which Unicode 3.2 could not do.
  */
 import { type Parsed, parsed, unparsed } from '../parsed.ts';
 
-/** RFC 3454 §B.1, mapped to nothing. U+200B stands in C.1.2 as well; implementations drop it. */
+/** RFC 3454 §B.1 maps these to nothing. U+200B stands in C.1.2 as well; implementations drop it. */
 // biome-ignore lint/suspicious/noMisleadingCharacterClass: these are single code points, listed one by one.
 const NOTHING = /[\u00ad\u034f\u1806\u180b-\u180d\u200b-\u200d\u2060\ufe00-\ufe0f\ufeff]/g;
-/** RFC 3454 §C.1.2, mapped to a space. */
+/** RFC 3454 §C.1.2 maps these to a space. */
 const SPACE = /[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]/g;
 
-/** What may not stand in the result. RFC 4013 §2.3 */
+/** Characters that may not stand in the result. RFC 4013 §2.3 */
 const PROHIBITED: readonly (readonly [RegExp, string])[] = [
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this line looks for.
   [/[\u0000-\u001f\u007f-\u009f]/, 'a control character'], // RFC 3454 §C.2.1 and §C.2.2
@@ -28,15 +28,15 @@ const PROHIBITED: readonly (readonly [RegExp, string])[] = [
   [/[\u{e0001}\u{e0020}-\u{e007f}]/u, 'a tagging character'], // §C.9
 ];
 
-/** Table D.1, characters written from right to left. RFC 3454 §D.1 */
+/** Table D.1: characters that are written from right to left. RFC 3454 §D.1 */
 const RIGHT_TO_LEFT =
   /[\u05be\u05c0\u05c3\u05d0-\u05ea\u05f0-\u05f4\u061b\u061f\u0621-\u063a\u0640-\u064a\u066d-\u066f\u0671-\u06d5\u06e5\u06e6\u06fa-\u06fe\u0700-\u070d\u0710\u0712-\u072c\u0780-\u07a5\u07b1\ufb1d\ufb1f-\ufb28\ufb2a-\ufb36\ufb38-\ufb3c\ufb3e\ufb40\ufb41\ufb43\ufb44\ufb46-\ufbb1\ufbd3-\ufd3d\ufd50-\ufd8f\ufd92-\ufdc7\ufdf0-\ufdfc\ufe70-\ufe74\ufe76-\ufefc]/;
-/** Stands in for table D.2, characters written from left to right: letters that are not in D.1. RFC 3454 §D.2 */
+/** Stands in for table D.2, characters that are written from left to right: letters that are not in D.1. RFC 3454 §D.2 */
 const LETTER = /[\p{L}\p{Nl}\p{Mc}]/u;
 
 /**
- * The text as SASLprep prepares it, a "query" in the words of RFC 3454 §7: code points without a character in Unicode 3.2
- * pass. An empty result is allowed; a caller that cannot use one says so.
+ * Prepares the text as a "query" in the words of RFC 3454 §7: code points without a character in Unicode 3.2 pass. The result
+ * may be empty; a caller that cannot use an empty one says so.
  */
 export function saslPrep(text: string): Parsed<string> {
   const prepared = text.replace(NOTHING, '').replace(SPACE, ' ').normalize('NFKC');

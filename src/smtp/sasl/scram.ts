@@ -1,13 +1,14 @@
 /**
- * SCRAM (RFC 5802, RFC 7677): both sides prove that they know the password, neither says it. With -PLUS the proof is
- * bound to the TLS channel (RFC 5056, RFC 9266, RFC 5929). Knows no TLS: the binding's octets are handed in.
+ * SCRAM (RFC 5802, RFC 7677): both sides prove that they know the password, and neither says it. -PLUS binds the proof to the TLS
+ * channel (RFC 5056, RFC 9266, RFC 5929). Knows no TLS: the caller hands in the binding's octets.
  */
+import { LONGEST_CHALLENGE } from '../limits.ts';
 import { type Parsed, parsed, unparsed } from '../parsed.ts';
 import { base64, fromBase64, printable, utf8 } from '../text.ts';
-import { type Cancelled, type Digest, type Exchange, type Hashes, LONGEST_CHALLENGE, type Mechanism, tooMany } from './sasl.ts';
+import { type Cancelled, type Digest, type Exchange, endExchange, type Hashes, type Mechanism } from './sasl.ts';
 import { saslPrep } from './saslprep.ts';
 
-/** What ties an exchange to its TLS channel; `data` is an octet string. */
+/** Ties an exchange to its TLS channel; `data` is an octet string. */
 export interface ChannelBinding {
   /** RFC 9266 §3, RFC 5929 §4 */
   readonly type: 'tls-exporter' | 'tls-server-end-point';
@@ -15,8 +16,8 @@ export interface ChannelBinding {
 }
 
 /**
- * What is said about channel binding, RFC 5802 §6: a binding (for -PLUS), 'y' when we could bind and the server does not
- * seem to (a server that can will notice that its offer was stripped), 'n' when we do not bind.
+ * The client's word about channel binding, RFC 5802 §6: a binding (for -PLUS), 'y' when we could bind and the server does not
+ * seem to (one that can will notice that somebody stripped its offer), 'n' when we do not bind.
  */
 export type Binding = ChannelBinding | 'y' | 'n';
 
@@ -36,7 +37,7 @@ export interface ScramOptions {
 
 const NAMES = { sha1: 'SCRAM-SHA-1', sha256: 'SCRAM-SHA-256' } as const;
 
-/** The mechanism, or why these credentials cannot be used with SCRAM. */
+/** Makes the mechanism, or says why it cannot use these credentials. */
 export function scram({ digest, user, password, binding, hashes }: ScramOptions): Parsed<Mechanism> {
   const name = saslPrep(user);
   if (!name.ok) return unparsed(`the user name cannot be used with SCRAM: ${name.detail}`);
@@ -60,7 +61,7 @@ export function scram({ digest, user, password, binding, hashes }: ScramOptions)
         return {
           say: `${withoutProof},p=${base64(proof)}`,
           mayEnd: false,
-          hear: (last) => verified(last, signature),
+          hear: (last) => verifyServer(last, signature),
         };
       };
       return { say: `${header}${bare}`, mayEnd: false, hear };
@@ -68,15 +69,15 @@ export function scram({ digest, user, password, binding, hashes }: ScramOptions)
   });
 }
 
-/** The server's last word: only the right signature lets the exchange end well. RFC 5802 §5 */
-function verified(challenge: string, signature: string): Exchange | Cancelled {
+/** Hears the server's last word: only the right signature lets the exchange end well. RFC 5802 §5 */
+function verifyServer(challenge: string, signature: string): Exchange | Cancelled {
   if (challenge.length > LONGEST_CHALLENGE) return { cancel: "the server's last SCRAM message is too long" };
   const [first = ''] = challenge.split(',');
   if (first.startsWith('e=')) return { cancel: `the server refuses: ${printable(first.slice(2), 100)}` };
   if (!first.startsWith('v=') || fromBase64(first.slice(2)) !== signature)
     return { cancel: 'the server could not prove that it knows the password: it may not be the server it claims to be' };
-  // SMTP has no data in a 235: the server's last message is a challenge, answered by nothing. RFC 4954 §4
-  return { say: '', mayEnd: true, hear: tooMany };
+  // SMTP has no data in a 235, so the server's last message is a challenge, which the client answers by nothing. RFC 4954 §4
+  return { say: '', mayEnd: true, hear: endExchange };
 }
 
 interface ServerFirst {
@@ -85,7 +86,7 @@ interface ServerFirst {
   readonly iterations: number;
 }
 
-/** `r=nonce,s=salt,i=count` and extensions, which are ignored but for `m=`. RFC 5802 §7 */
+/** Reads `r=nonce,s=salt,i=count`, and ignores every extension except `m=`. RFC 5802 §7 */
 function readServerFirst(challenge: string, ours: string): Parsed<ServerFirst> {
   if (challenge.length > LONGEST_CHALLENGE) return unparsed("the server's first SCRAM message is too long");
   if (challenge.startsWith('e=')) return unparsed(`the server refuses: ${printable(challenge.slice(2), 100)}`);
@@ -114,5 +115,5 @@ function prove(hashes: Hashes, digest: Digest, password: string, { salt, iterati
 const xor = (a: string, b: string): string =>
   Array.from(a, (octet, i) => String.fromCharCode(octet.charCodeAt(0) ^ b.charCodeAt(i))).join('');
 
-/** RFC 5802 §5.1: a comma and an equals sign have a meaning of their own. */
+/** RFC 5802 §5.1: a comma and an equals sign have meanings of their own, so a name writes them in another way. */
 export const saslName = (user: string): string => utf8(user).replace(/=/g, '=3D').replace(/,/g, '=2C');

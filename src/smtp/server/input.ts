@@ -1,58 +1,56 @@
 /**
- * One client's visit, from octets to actions: cuts what arrives into lines, content and chunks for the machine of
- * `machine.ts`, and holds back what came too early. Octets in, actions out; knows no socket, no clock.
+ * One client's visit, from octets to actions: cuts the octets that arrive into lines, content and chunks for the machine of
+ * `machine.ts`, and holds back those that came too early. Knows no socket, no clock.
  */
 
+import { LONGEST_COMMAND_HEARD } from '../limits.ts';
 import type { Reply } from '../reply.ts';
 import { latin1 } from '../text.ts';
 import { type ContentReader, readContent, type Search, skipContent } from './content.ts';
-import { type Action, type Event, greet, type Receiving, receive, type State } from './machine.ts';
+import { greet, type Receiving, receive, type ServerAction, type ServerEvent, type ServerState } from './machine.ts';
 
-/** What the driver does, in order. */
+/** The driver does these, in order. */
 export type Performed =
-  | Exclude<Action, { do: 'readContent' | 'readChunk' }>
-  /** Octets of the content, a view into what arrived. */
+  | Exclude<ServerAction, { do: 'readContent' | 'readChunk' }>
+  /** Octets of the content, a view into the octets that arrived. */
   | { readonly do: 'content'; readonly octets: Uint8Array }
-  /** A line the client said, for a transcript; secrets are masked. */
+  /** A line that the client said, for a transcript, with its secrets masked. */
   | { readonly do: 'heard'; readonly line: string };
 
 export interface Reception {
-  /** The client is there; `secured` is true where TLS came first. */
+  /** Greets the client; `secured` is true where TLS came first. */
   begin(secured: boolean): void;
-  octets(chunk: Uint8Array): void;
-  /** The owner's answer to the question asked last; null is yes. */
-  verdict(reply: Reply | null, each?: readonly Reply[]): void;
-  /** The TLS handshake of STARTTLS is done. */
-  secured(): void;
-  /** No more octets come; what was held back is still answered. */
-  ended(): void;
-  tell(what: 'lost' | 'timeout' | 'closing'): void;
-  /** False while more octets would only be held back: the driver stops reading. */
+  hear(chunk: Uint8Array): void;
+  /** Takes the owner's verdict on the last question; null is yes. */
+  answer(reply: Reply | null, each?: readonly Reply[]): void;
+  /** Takes the end of the client's octets; those that are held back still get their answers. */
+  end(): void;
+  /** Takes what happened besides: 'secured' is the end of STARTTLS's handshake. */
+  tell(what: 'secured' | 'lost' | 'timeout' | 'closing'): void;
+  /** False while more octets would only be held back, so that the driver stops reading. */
   readonly mayRead: boolean;
-  readonly state: State;
+  readonly state: ServerState;
 }
 
-/** 64 KiB: RFC 4954 §4 asks for 12,288 octets at least; more than that is no command. */
-export const LONGEST_LINE = 64 * 1024;
 const LF = 10;
 
-/** `search` is given where the content itself is not wanted: it is then looked through for its end and nothing else. */
+/** With `search` the reception only looks for the end of the content, and hands none of it on. */
 export function makeReception(settings: Receiving, perform: (action: Performed) => void, search: Search | null = null): Reception {
-  let state: State = { at: 'closed' };
-  const events: Event[] = [];
+  let state: ServerState = { at: 'closed' };
+  const events: ServerEvent[] = [];
   const chunks: Uint8Array[] = [];
-  /** Where in the first chunk reading goes on. */
+  /** Reading goes on here in the first chunk. */
   let from = 0;
   let text = '';
-  let long = false;
+  let isLong = false;
   let content: ContentReader = readContent();
   let handed = 0;
   let left = 0;
-  let keep = false;
-  let over = false;
-  let running = false;
+  let isKept = false;
+  let isOver = false;
+  let isRunning = false;
 
-  function act(action: Action): void {
+  function act(action: ServerAction): void {
     switch (action.do) {
       case 'readContent':
         content = search ? skipContent(search) : readContent();
@@ -60,11 +58,11 @@ export function makeReception(settings: Receiving, perform: (action: Performed) 
         return;
       case 'readChunk':
         left = action.octets;
-        keep = action.keep && search === null;
+        isKept = action.keep && search === null;
         return;
       case 'startTls':
       case 'close':
-        // RFC 3207 §6: what was said in the clear behind STARTTLS must not be heard after the handshake.
+        // RFC 3207 §6: nobody may hear after the handshake what the client said in the clear behind STARTTLS.
         chunks.length = 0;
         from = 0;
         text = '';
@@ -72,26 +70,26 @@ export function makeReception(settings: Receiving, perform: (action: Performed) 
     perform(action);
   }
 
-  function step([next, ...actions]: readonly [State, ...Action[]]): void {
+  function step([next, ...actions]: readonly [ServerState, ...ServerAction[]]): void {
     state = next;
     for (const action of actions) act(action);
   }
 
-  /** The index after what was used of the chunk; events go to the inbox. */
+  /** Reads up to the end of a line, puts events into the inbox, and returns where reading goes on in the chunk. */
   function readLine(chunk: Uint8Array): number {
     const end = chunk.indexOf(LF, from);
-    if (!long) text += latin1(chunk.subarray(from, end < 0 ? chunk.length : end));
-    if (text.length > LONGEST_LINE) {
-      long = true;
+    if (!isLong) text += latin1(chunk.subarray(from, end < 0 ? chunk.length : end));
+    if (text.length > LONGEST_COMMAND_HEARD) {
+      isLong = true;
       text = '';
     }
     if (end < 0) return chunk.length;
-    const bare = !text.endsWith('\r');
-    const line = bare ? text : text.slice(0, -1);
-    const fault = long ? 'long' : bare ? 'bare' : 'none';
-    perform({ do: 'heard', line: long ? '(a line too long to show)' : masked(state, line) });
+    const isBare = !text.endsWith('\r');
+    const line = isBare ? text : text.slice(0, -1);
+    const fault = isLong ? 'long' : isBare ? 'bare' : 'none';
+    perform({ do: 'heard', line: isLong ? '(a line too long to show)' : mask(state, line) });
     text = '';
-    long = false;
+    isLong = false;
     events.push({ type: 'line', line, fault });
     return end + 1;
   }
@@ -110,12 +108,12 @@ export function makeReception(settings: Receiving, perform: (action: Performed) 
   function readOctets(chunk: Uint8Array): number {
     const end = Math.min(from + left, chunk.length);
     left -= end - from;
-    if (keep) perform({ do: 'content', octets: chunk.subarray(from, end) });
+    if (isKept) perform({ do: 'content', octets: chunk.subarray(from, end) });
     if (left === 0) events.push({ type: 'chunkEnd' });
     return end;
   }
 
-  /** Reads what the state wants of the first chunk; false when nothing can be read. */
+  /** Reads from the first chunk as the state asks; false when nothing can be read. */
   function read(): boolean {
     // A chunk of no octets ends without another octet: `BDAT 0 LAST`.
     if (state.at === 'chunk' && left === 0) {
@@ -134,44 +132,43 @@ export function makeReception(settings: Receiving, perform: (action: Performed) 
 
   const mayRead = (): boolean => state.at === 'command' || state.at === 'auth' || state.at === 'data' || state.at === 'chunk';
 
-  /** One inbox: what the owner answers inside an action waits here until the action is done. */
+  /** Empties the inbox. An answer that the owner gives inside an action waits there until the action is done. */
   function run(): void {
-    if (running) return;
-    running = true;
+    if (isRunning) return;
+    isRunning = true;
     try {
       for (;;) {
         const event = events.shift();
         if (event) step(receive(settings, state, event));
         else if (!read()) break;
       }
-      if (over && state.at !== 'judging') step(receive(settings, state, { type: 'lost' }));
+      if (isOver && state.at !== 'judging') step(receive(settings, state, { type: 'lost' }));
     } finally {
-      running = false;
+      isRunning = false;
     }
   }
 
-  function push(event: Event): void {
+  function push(event: ServerEvent): void {
     events.push(event);
     run();
   }
 
   return {
     begin(secured) {
-      running = true;
+      isRunning = true;
       step(greet(secured));
-      running = false;
+      isRunning = false;
       run();
     },
-    octets(chunk) {
-      // While TLS is being set up, clear text is nobody's: RFC 3207 §6.
+    hear(chunk) {
+      // RFC 3207 §6: nobody hears clear text while TLS is being set up.
       if (chunk.length === 0 || state.at === 'closed' || state.at === 'securing') return;
       chunks.push(chunk);
       run();
     },
-    verdict: (reply, each = []) => push({ type: 'verdict', reply, each }),
-    secured: () => push({ type: 'secured' }),
-    ended() {
-      over = true;
+    answer: (reply, each = []) => push({ type: 'verdict', reply, each }),
+    end() {
+      isOver = true;
       run();
     },
     tell: (what) => push({ type: what }),
@@ -184,7 +181,7 @@ export function makeReception(settings: Receiving, perform: (action: Performed) 
   };
 }
 
-/** Responses of AUTH are secrets, also those in the command itself. */
-function masked(state: State, line: string): string {
+/** Masks the responses of AUTH, also one in the command itself, because they are secrets. */
+function mask(state: ServerState, line: string): string {
   return state.at === 'auth' ? '****' : line.replace(/^(\s*AUTH\s+\S+\s+).+/i, '$1****');
 }

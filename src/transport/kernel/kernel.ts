@@ -1,8 +1,7 @@
 /**
- * The content encoder of src/smtp/client/content.ts as a WebAssembly kernel, about twenty times as fast: for content that is
- * streamed. Below 64 KiB it does not pay: it costs about 0.7 ms and 5 MiB before its first octet. It owns the memory
- * that input is read into and output is written from. Knows no socket and no file; what it does to the octets is in
- * kernel.wat.
+ * The content encoder of src/smtp/client/content.ts as a WebAssembly kernel, about twenty times as fast, for streamed content.
+ * Below 64 KiB it does not pay, because it costs about 0.7 ms and 5 MiB before its first octet. It owns the memory into which
+ * input is read and from which output is written. Knows no socket and no file; kernel.wat says what happens to the octets.
  */
 import type { ContentEncoder, Framing } from '../../smtp/client/content.ts';
 import { KERNEL } from './kernel.wasm.ts';
@@ -14,30 +13,30 @@ import { KERNEL } from './kernel.wasm.ts';
 export interface Kernel {
   (framing: Framing): ContentEncoder;
   /**
-   * Where to read input to: a chunk that lies in it (any part of it) is encoded without being copied first. Encoding
-   * changes nothing in it.
+   * Memory to read input into. A chunk that lies in it, in part or whole, is encoded without a copy, and encoding changes
+   * nothing in it.
    */
   readonly inputBuffer: Uint8Array;
-  /** The sums of `src/message/octet-sums.ts`. */
+  /** Adds up the sums of `src/message/octet-sums.ts`. */
   readonly addOctets: (octets: Uint8Array, before: readonly [number, number]) => readonly [number, number];
 }
 
-/** Large writes are cheap: a file sent 1 MiB at a time takes three quarters of the time it takes 64 KiB at a time. */
+/** Large writes are cheap: a file that is sent 1 MiB at a time takes three quarters of the time that it takes 64 KiB at a time. */
 const SLOT = 1 << 20;
 /** The kernel's results stand first; a vector may be touched behind each slot. */
 const INPUT = 64;
-/** Chunks from elsewhere are copied here: what was read into INPUT may be still to come. */
-const COPY = INPUT + SLOT + 64;
-const OUTPUT = COPY + SLOT + 64;
+/** Chunks from elsewhere are copied here, because what was read into INPUT may still have to be encoded. */
+const COPIED = INPUT + SLOT + 64;
+const OUTPUT = COPIED + SLOT + 64;
 /** No octet becomes more than two. */
 const PAGES = Math.ceil((OUTPUT + 2 * SLOT + 64) / 65536);
 
 const DOT = 46;
-/** No octet has this value: nothing is doubled. */
+/** No octet has this value, so nothing is doubled. */
 const NO_DOT = 256;
 const NOTHING = new Uint8Array(0);
 
-/** The part of WebAssembly's interface that is used here; neither the language's nor Node's types declare it. */
+/** The part of WebAssembly's interface that is used here, because neither the language's nor Node's types declare it. */
 interface Platform {
   readonly Module: new (octets: Uint8Array) => object;
   readonly Memory: new (pages: { readonly initial: number; readonly maximum: number }) => { readonly buffer: ArrayBuffer };
@@ -49,8 +48,8 @@ interface Exports {
 }
 
 /**
- * A kernel with a memory of its own, or null where it cannot run: no WebAssembly (`node --jitless`), no SIMD (an old
- * processor), or no room for its memory, of which engines reserve far more than they use (`ulimit -v`).
+ * Makes a kernel with a memory of its own. Returns null where it cannot run: without WebAssembly (`node --jitless`), without
+ * SIMD (an old processor), or without room for its memory, of which engines reserve far more than they use (`ulimit -v`).
  */
 export function loadKernel(): Kernel | null {
   try {
@@ -81,24 +80,27 @@ export function loadKernel(): Kernel | null {
 interface Slots {
   readonly input: Uint8Array;
   readonly output: Uint8Array;
-  /** Where at most a slot's octets lie, after copying what lies elsewhere: to be used before the next are placed. */
+  /**
+   * Returns the address of at most a slot's octets, which it copies if they lie elsewhere. They must be used before the next
+   * are placed.
+   */
   place(octets: Uint8Array): number;
 }
 
 function slotsOf(memory: ArrayBuffer): Slots {
-  const copy = new Uint8Array(memory, COPY, SLOT);
+  const copy = new Uint8Array(memory, COPIED, SLOT);
   return {
     input: new Uint8Array(memory, INPUT, SLOT),
     output: new Uint8Array(memory, OUTPUT),
     place(octets) {
       if (octets.buffer === memory) return octets.byteOffset;
       copy.set(octets);
-      return COPY;
+      return COPIED;
     },
   };
 }
 
-/** Where kernel.wat leaves its results. */
+/** The places in which kernel.wat leaves its results. */
 const [STATE, LINES, DOTS, FIRST, LONGEST, LAST, EIGHT_BIT, NUL, FIRST_SUM, SECOND_SUM] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9] as const;
 
 function kernelEncoder(framing: Framing, slots: Slots, results: Int32Array, encode: Exports['encode']): ContentEncoder {

@@ -1,20 +1,20 @@
 /**
- * From a smart host to what can be connected to: names, then addresses in order. Knows no socket and no session, and not
- * how a name is looked up: `names.ts` does it as the host is set up.
+ * Leads from a smart host to what can be connected to: names, then addresses in order. Knows no socket and no session, and not
+ * how a name is looked up, which `names.ts` does as the host is set up.
  */
 
 import { DIRECT, type Link, type Smarthost } from '../../router/smarthost.ts';
 import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
 import { isIPv4, isIPv6 } from '../../smtp/path.ts';
 import { alarm } from '../clock.ts';
-import type { Names, Question } from './question.ts';
+import type { NameQuestion, Names } from './question.ts';
 
 /** A name or address of a smart host, with the port to use. */
 export interface Target {
-  /** What is looked up and, unless configured otherwise, what the certificate must be for. */
+  /** The name that is looked up. Unless server_name says otherwise, the certificate must be for it. */
   readonly name: string;
   readonly port: number;
-  /** Path of a unix socket; then `name` is it, too. */
+  /** True for a unix socket, whose path is `name`. */
   readonly unix: boolean;
   /** True when the name came from DNS (MX, SRV), which anybody on the way may have written. */
   readonly fromDns: boolean;
@@ -30,7 +30,7 @@ export interface Endpoint {
   readonly port: number;
 }
 
-/** Loaded when there is a name to look up. */
+/** These load `names.ts` only when there is a name to look up. */
 export const systemNames: Names = {
   addresses: async (name, question) => (await import('./names.ts')).theseNames.addresses(name, question),
   mx: async (name, question) => (await import('./names.ts')).theseNames.mx(name, question),
@@ -41,7 +41,10 @@ export const systemNames: Names = {
 const MOST_ADDRESSES = 16;
 const MOST_TARGETS = 16;
 
-/** What `work` finds, or a failed result when it takes longer than `milliseconds`. Then, and when `signal` comes, it is left behind. */
+/**
+ * Returns the result of `work`, or a failure if it takes longer than `milliseconds` or `signal` comes. In both cases nobody
+ * waits for `work` any more.
+ */
 async function inTime<T>(
   milliseconds: number,
   what: string,
@@ -71,7 +74,10 @@ async function inTime<T>(
   }
 }
 
-/** The names a smart host stands for: itself, or those of its MX or SRV records in the order they are to be tried. */
+/**
+ * Returns the names that a smart host stands for: itself, or those of its MX or SRV records in the order in which they are
+ * tried.
+ */
 export async function targetsOf(
   host: Smarthost,
   within: number,
@@ -79,24 +85,29 @@ export async function targetsOf(
   signal?: AbortSignal,
 ): Promise<Parsed<readonly Target[]>> {
   const { link } = host;
-  const targets = await namesOf(host, within, names, signal);
+  const targets = await findTargets(host, within, names, signal);
   return targets.ok && link !== undefined ? parsed(targets.value.map((target) => ({ ...target, link }))) : targets;
 }
 
-async function namesOf(host: Smarthost, within: number, names: Names, signal: AbortSignal | undefined): Promise<Parsed<readonly Target[]>> {
+async function findTargets(
+  host: Smarthost,
+  within: number,
+  names: Names,
+  signal: AbortSignal | undefined,
+): Promise<Parsed<readonly Target[]>> {
   if (host.scheme === 'unix') return parsed([{ name: host.host, port: 0, unix: true, fromDns: false }]);
   if (host.expand === 'none') return parsed([{ name: host.host, port: host.port, unix: false, fromDns: false }]);
   return inTime(within, `looking up ${host.host}`, signal, (left) => {
-    const question: Question = { family: 'any', signal: left };
+    const question: NameQuestion = { family: 'any', signal: left };
     return host.expand === 'mx' ? mxTargets(host, names, question) : srvTargets(host, names, question);
   });
 }
 
 /**
- * RFC 5321 §5.1: by preference, equal ones in random order; no MX record means the name itself, also where the name is an
- * alias (the answer is then empty and no error); a null MX (RFC 7505 §3) means none.
+ * RFC 5321 §5.1: MX records count by preference, equal ones in random order. No MX record means the name itself, also where the
+ * name is an alias (the answer is then empty and no error). A null MX (RFC 7505 §3) means no host.
  */
-async function mxTargets({ host, port }: Smarthost, names: Names, question: Question): Promise<Parsed<readonly Target[]>> {
+async function mxTargets({ host, port }: Smarthost, names: Names, question: NameQuestion): Promise<Parsed<readonly Target[]>> {
   const itself: readonly Target[] = [{ name: host, port, unix: false, fromDns: false }];
   try {
     const records = (await names.mx(host, question)).map((record) => ({ ...record, order: Math.random() }));
@@ -104,34 +115,34 @@ async function mxTargets({ host, port }: Smarthost, names: Names, question: Ques
     const [first, ...others] = records;
     if (first === undefined) return parsed(itself);
     if (first.exchange === '' && first.priority === 0 && others.length === 0) return unparsed(`${host} says it takes no mail (null MX)`);
-    const targets = fromDns(records.map(({ exchange }) => ({ name: exchange, port })));
+    const targets = toTargets(records.map(({ exchange }) => ({ name: exchange, port })));
     return targets.length > 0 ? parsed(targets) : unparsed(`the MX records of ${host} name no host`);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     // Bun does not tell a name without such a record from one that is unknown; looking up its address will.
     const isWithout = code === 'ENODATA' || (code === 'ENOTFOUND' && process.versions.bun !== undefined);
     if (isWithout) return parsed(itself);
-    return unparsed(`no MX records of ${host}: ${dnsError(code)}`);
+    return unparsed(`no MX records of ${host}: ${explainCode(code)}`);
   }
 }
 
 /** RFC 6186 §3.1, RFC 8314 §5.1: `_submissions._tcp` or `_submission._tcp`, ordered as RFC 2782 says. */
-async function srvTargets({ host, scheme }: Smarthost, names: Names, question: Question): Promise<Parsed<readonly Target[]>> {
+async function srvTargets({ host, scheme }: Smarthost, names: Names, question: NameQuestion): Promise<Parsed<readonly Target[]>> {
   const service = `_${scheme === 'submissions' ? 'submissions' : 'submission'}._tcp.${host}`;
   try {
     const records = orderSrv(await names.srv(service, question), Math.random);
-    // As with MX: what an alias leads to has none.
-    if (records.length === 0) return unparsed(`no SRV records of ${service}: ${dnsError('ENODATA')}`);
+    // As with MX, an alias leads to an empty answer.
+    if (records.length === 0) return unparsed(`no SRV records of ${service}: ${explainCode('ENODATA')}`);
     // A record "." says the service is decidedly not available. RFC 2782
     if (records.every(({ name }) => name === '')) return unparsed(`${host} says it has no such service (${service})`);
-    return parsed(fromDns(records));
+    return parsed(toTargets(records));
   } catch (error) {
-    return unparsed(`no SRV records of ${service}: ${dnsError((error as NodeJS.ErrnoException).code)}`);
+    return unparsed(`no SRV records of ${service}: ${explainCode((error as NodeJS.ErrnoException).code)}`);
   }
 }
 
 /** The root among other names is no host that could be reached. */
-const fromDns = (found: readonly { readonly name: string; readonly port: number }[]): readonly Target[] =>
+const toTargets = (found: readonly { readonly name: string; readonly port: number }[]): readonly Target[] =>
   found
     .filter(({ name }) => name !== '')
     .slice(0, MOST_TARGETS)
@@ -144,7 +155,7 @@ interface Srv {
   readonly weight: number;
 }
 
-/** By priority; within one, drawn by weight. RFC 2782 */
+/** Orders records by priority, and draws those of equal priority by weight. RFC 2782 */
 export function orderSrv(records: readonly Srv[], random: () => number): readonly Srv[] {
   const left = [...records].sort((a, b) => a.priority - b.priority || a.weight - b.weight);
   const ordered: Srv[] = [];
@@ -163,8 +174,8 @@ export function orderSrv(records: readonly Srv[], random: () => number): readonl
 }
 
 /**
- * The addresses of a target that its link allows, families alternating; never none. RFC 8305 §4. With a proxy nothing is
- * looked up: the name is the proxy's business.
+ * Returns the addresses of a target that its link allows, families alternating; never none. RFC 8305 §4. With a proxy nothing
+ * is looked up here, because the proxy looks up the name.
  */
 export async function endpointsOf(
   { name, port, unix, link = DIRECT }: Target,
@@ -174,21 +185,21 @@ export async function endpointsOf(
 ): Promise<Parsed<readonly [Endpoint, ...Endpoint[]]>> {
   if (unix) return parsed([{ address: name, family: 'unix', port: 0 }]);
   if (link.proxy !== null) return parsed([{ address: name, family: 'name', port }]);
-  if (isIPv4(name)) return allowedBy(link, name, [{ address: name, family: 4, port }]);
-  if (isIPv6(name) || name.includes('%')) return allowedBy(link, name, [{ address: name, family: 6, port }]);
+  if (isIPv4(name)) return keepAllowed(link, name, [{ address: name, family: 4, port }]);
+  if (isIPv6(name) || name.includes('%')) return keepAllowed(link, name, [{ address: name, family: 6, port }]);
   const found = await inTime(within, `looking up ${name}`, signal, (left) =>
     lookUp(name, port, names, link, { family: link.family, signal: left }),
   );
-  return found.ok ? allowedBy(link, name, found.value) : found;
+  return found.ok ? keepAllowed(link, name, found.value) : found;
 }
 
-/** Those of the family that is asked for, in their order. */
-function allowedBy(link: Link, name: string, all: readonly Endpoint[]): Parsed<readonly [Endpoint, ...Endpoint[]]> {
+/** Keeps the addresses of the wanted family, in their order. */
+function keepAllowed(link: Link, name: string, all: readonly Endpoint[]): Parsed<readonly [Endpoint, ...Endpoint[]]> {
   const [first, ...rest] = all.filter(({ family }) => link.family === 'any' || family === link.family).slice(0, MOST_ADDRESSES);
-  return first ? parsed([first, ...rest]) : unparsed(otherFamily(link, name));
+  return first ? parsed([first, ...rest]) : unparsed(explainFamily(link, name));
 }
 
-function otherFamily({ family, sourceAddress }: Link, name: string): string {
+function explainFamily({ family, sourceAddress }: Link, name: string): string {
   const because = sourceAddress === '' ? `family = "${family}"` : `source_address = "${sourceAddress}"`;
   return `${name} has no IPv${family} address, and ${because} wants one`;
 }
@@ -198,27 +209,29 @@ async function lookUp(
   port: number,
   names: Names,
   link: Link,
-  question: Question,
+  question: NameQuestion,
 ): Promise<Parsed<readonly [Endpoint, ...Endpoint[]]>> {
   try {
     const found = name === '' ? [] : await names.addresses(name, question);
     const [first, ...rest] = alternate(found.map(({ address, family }): Endpoint => ({ address, family: family === 6 ? 6 : 4, port })));
-    return first ? parsed([first, ...rest]) : unparsed(`no address of ${name}: ${dnsError('ENODATA')}`);
+    return first ? parsed([first, ...rest]) : unparsed(`no address of ${name}: ${explainCode('ENODATA')}`);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    return unparsed(code === 'ENODATA' && question.family !== 'any' ? otherFamily(link, name) : `no address of ${name}: ${dnsError(code)}`);
+    return unparsed(
+      code === 'ENODATA' && question.family !== 'any' ? explainFamily(link, name) : `no address of ${name}: ${explainCode(code)}`,
+    );
   }
 }
 
-/** The first family first, then in turn. RFC 8305 §4 */
+/** Puts the first family first, then alternates. RFC 8305 §4 */
 export function alternate(endpoints: readonly Endpoint[]): readonly Endpoint[] {
   const first = endpoints.filter(({ family }) => family === endpoints[0]?.family);
   const second = endpoints.filter(({ family }) => family !== endpoints[0]?.family);
   return first.flatMap((endpoint, i) => (second[i] ? [endpoint, second[i]] : [endpoint])).concat(second.slice(first.length));
 }
 
-/** What a resolver's code means, in words. */
-function dnsError(code: string | undefined): string {
+/** Puts a resolver's code into words. */
+function explainCode(code: string | undefined): string {
   const words: Readonly<Record<string, string>> = {
     ENOTFOUND: 'the name is unknown',
     ENODATA: 'there is no such record',

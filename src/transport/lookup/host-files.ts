@@ -1,24 +1,25 @@
 /**
- * How this host looks names up, read off the texts that say so: nsswitch.conf(5), hosts(5), resolv.conf(5), gai.conf(5).
- * Pure: asks nobody.
+ * Reads how this host looks names up: nsswitch.conf(5), hosts(5), resolv.conf(5), gai.conf(5). Pure: the texts are handed in,
+ * and nobody is asked.
  */
 
+import { isLoopback } from '../../router/loopback.ts';
 import { isIPv4, isIPv6 } from '../../smtp/path.ts';
 import { addressOctets } from '../address.ts';
 
-export interface Address {
+export interface IpAddress {
   readonly address: string;
   readonly family: 4 | 6;
 }
 
 /* ---- hosts(5) ---- */
 
-/** The addresses of a name, of all lines that have it, in their order. Names are compared without case. RFC 4343 §3 */
-export function addressesIn(hosts: string, name: string): readonly Address[] {
+/** Returns the addresses of a name on all lines that have it, in their order. Names are compared without case. RFC 4343 §3 */
+export function addressesIn(hosts: string, name: string): readonly IpAddress[] {
   const wanted = name.toLowerCase();
-  // Lists of names to block make this a long file.
+  // A list of names to block makes this a long file, so it is searched as a whole first.
   if (!hosts.toLowerCase().includes(wanted)) return [];
-  return hosts.split('\n').flatMap((line): readonly Address[] => {
+  return hosts.split('\n').flatMap((line): readonly IpAddress[] => {
     const [address = '', ...names] = (line.split('#', 1)[0] as string).trim().split(/\s+/);
     if (!names.some((each) => each.toLowerCase() === wanted)) return [];
     if (isIPv4(address)) return [{ address, family: 4 }];
@@ -31,25 +32,25 @@ export function addressesIn(hosts: string, name: string): readonly Address[] {
 export interface ResolvConf {
   /** Domains that are put behind a name, without their last dot. */
   readonly search: readonly string[];
-  /** A name with so many dots is tried as it is before that. */
+  /** A name with so many dots is tried first without a domain behind it. */
   readonly ndots: number;
   /** Milliseconds for the first answer of a server; they grow with each try. */
   readonly timeout: number;
   readonly attempts: number;
-  /** AAAA is not asked. */
+  /** True if nobody asks for AAAA. */
   readonly isWithoutAaaa: boolean;
   readonly nameservers: readonly string[];
 }
 
-/** What the resolver library has where nothing is written; the C library's 5 seconds are long where the first of two servers is down. */
+/** c-ares has these defaults; the 5 seconds of the C library are long if the first of two servers is down. */
 const TIMEOUT = 2000;
 const ATTEMPTS = 3;
-/** The C library takes no more. */
-const MOST = { ndots: 15, timeout: 30, attempts: 5 } as const;
+/** The C library accepts no larger numbers. */
+const MOST_OF_OPTION = { ndots: 15, timeout: 30, attempts: 5 } as const;
 
 /**
  * The last `search` or `domain` counts, and all `options`; the environment's LOCALDOMAIN and RES_OPTIONS come after them.
- * Without a list it is the domain of the host's own name.
+ * Without a search list the domain of the host's own name is the list.
  */
 export function readResolvConf(text: string, hostname: string, environment: Readonly<Record<string, string | undefined>> = {}): ResolvConf {
   const { LOCALDOMAIN: domains, RES_OPTIONS: more } = environment;
@@ -64,9 +65,9 @@ export function readResolvConf(text: string, hostname: string, environment: Read
     if (key === 'options') options.push(...values);
     if (key === 'nameserver') nameservers.push(...values.slice(0, 1));
   }
-  const number = (name: keyof typeof MOST): number | null => {
+  const number = (name: keyof typeof MOST_OF_OPTION): number | null => {
     const value = options.findLast((option) => option.startsWith(`${name}:`))?.slice(name.length + 1) ?? '';
-    return /^\d+$/.test(value) ? Math.min(Number(value), MOST[name]) : null;
+    return /^\d+$/.test(value) ? Math.min(Number(value), MOST_OF_OPTION[name]) : null;
   };
   const timeout = number('timeout');
   return {
@@ -81,7 +82,7 @@ export function readResolvConf(text: string, hostname: string, environment: Read
   };
 }
 
-/** The names to ask for, in order: one that ends in a dot is whole. */
+/** Returns the names to ask for, in order. A name that ends in a dot is whole. */
 export function candidatesOf(name: string, { search, ndots }: Pick<ResolvConf, 'search' | 'ndots'>): readonly string[] {
   if (name.endsWith('.')) return [name.slice(0, -1)];
   const longer = search.map((domain) => `${name}.${domain}`);
@@ -91,29 +92,29 @@ export function candidatesOf(name: string, { search, ndots }: Pick<ResolvConf, '
 /* ---- nsswitch.conf(5) ---- */
 
 /** `system`: only the C library can do it. */
-export type Step = 'files' | 'dns' | 'system';
+export type LookupStep = 'files' | 'dns' | 'system';
 
-export interface SwitchFacts {
+interface SwitchFacts {
   /** This host's own name. */
   readonly hostname: string;
   readonly nameservers: readonly string[];
   readonly exists: (path: string) => boolean;
 }
 
-/** systemd-resolved answers here what it answers its own protocol, but for names of the link (LLMNR, mDNS). */
+/** systemd-resolved answers here as by its own protocol, except for names of the link (LLMNR, mDNS). */
 const STUBS = ['127.0.0.53', '127.0.0.54'];
 
 /**
- * The steps that look a name up as the line `hosts:` says; `nsswitch` null where there is none. A service that cannot
- * know the name is left out; where one that could is of another kind, the system is asked from there on.
+ * Returns the steps that look a name up as the line `hosts:` says; `nsswitch` is null where there is no such file. A service
+ * that cannot know the name is left out. From the first service of another kind on, the system is asked.
  */
-export function stepsOf(name: string, nsswitch: string | null, facts: SwitchFacts): readonly Step[] {
+export function stepsOf(name: string, nsswitch: string | null, facts: SwitchFacts): readonly LookupStep[] {
   const line = /^[ \t]*hosts:([^#\n]*)/m.exec(nsswitch ?? 'hosts: files dns')?.[1] ?? 'files dns';
-  const steps: Step[] = [];
+  const steps: LookupStep[] = [];
   let isSkipped = false;
   for (const word of line.match(/\[[^\]]*\]|[^\s[\]]+/g) ?? []) {
     if (word.startsWith('[')) {
-      // The defaults are to stop at success and to go on otherwise.
+      // By default the search stops at success and goes on otherwise.
       if (/\bSUCCESS\s*=/i.test(word)) return ['system'];
       if (!isSkipped && /((?<!!\s*)\bNOTFOUND|!\s*(?!NOTFOUND\b)\w+)\s*=\s*return/i.test(word)) return steps;
       continue;
@@ -126,8 +127,8 @@ export function stepsOf(name: string, nsswitch: string | null, facts: SwitchFact
   return steps;
 }
 
-/** null: this service does not know such names. */
-function stepFor(service: string, name: string, { hostname, nameservers, exists }: SwitchFacts): Step | null {
+/** Returns null if this service does not know such names. */
+function stepFor(service: string, name: string, { hostname, nameservers, exists }: SwitchFacts): LookupStep | null {
   const isOfLink = !name.includes('.') || name.endsWith('.local');
   switch (service) {
     case 'files':
@@ -167,35 +168,34 @@ precedence fec0::/10 1
 precedence 3ffe::/16 1
 `;
 
-interface Rule {
+interface PrecedenceRule {
   /** Bits, as a text of 0 and 1. */
   readonly prefix: string;
   readonly precedence: number;
 }
 
-/** The table, of which the longest prefix comes first; that of gai.conf, if it has one, replaces the standard's. */
-function rulesOf(gai: string): readonly Rule[] {
+/** Returns the table with the longest prefix first. The table of gai.conf, if it has one, replaces the standard's. */
+function rulesOf(gai: string): readonly PrecedenceRule[] {
   const read = (text: string) =>
     [...text.matchAll(/^[ \t]*precedence[ \t]+([\da-fA-F:.]+)\/(\d+)[ \t]+(\d+)/gm)].flatMap(
-      ([, address = '', length, precedence]): Rule[] =>
+      ([, address = '', length, precedence]): PrecedenceRule[] =>
         isIPv6(address) ? [{ prefix: bitsOf(address).slice(0, Number(length)), precedence: Number(precedence) }] : [],
     );
   const own = read(gai);
   return (own.length > 0 ? own : read(PRECEDENCE)).sort((a, b) => b.prefix.length - a.prefix.length);
 }
 
-/** 128 bits; an IPv4 address as an IPv4-mapped one. RFC 4291 §2.5.5.2 */
+/** Returns 128 bits; an IPv4 address becomes an IPv4-mapped one. RFC 4291 §2.5.5.2 */
 function bitsOf(address: string): string {
   const octets = addressOctets(isIPv4(address) ? `::ffff:${address}` : address.replace(/%.*$/, ''));
   return Array.from(octets, (octet) => octet.charCodeAt(0).toString(2).padStart(8, '0')).join('');
 }
 
-const isLoopback = (address: string): boolean => address.startsWith('127.') || address === '::1';
 const isOfInterface = (address: string): boolean => /^fe[89ab]/i.test(address);
-/** Addresses of the whole network, 2000::/3, but for those of tunnels (Teredo, 6to4), which have labels of their own. */
+/** True for addresses of the whole network, 2000::/3, except those of tunnels (Teredo, 6to4), which have labels of their own. */
 const isGlobal6 = (address: string): boolean => /^[23][\da-f]{3}:/i.test(address) && !/^(2001:0{0,4}:|2002:)/.test(address);
 
-/** Families that this host has addresses of besides those that reach itself alone; both where it has none, or none is known. */
+/** Returns the families in which this host has addresses that reach more than itself; both if it has none, or none is known. */
 export function familiesOf(own: readonly string[]): { readonly 4: boolean; readonly 6: boolean } {
   const reaching = own.filter((address) => !isLoopback(address) && !isOfInterface(address));
   const [four, six] = [reaching.some((address) => !address.includes(':')), reaching.some((address) => address.includes(':'))];
@@ -203,13 +203,14 @@ export function familiesOf(own: readonly string[]): { readonly 4: boolean; reado
 }
 
 /**
- * In the order of RFC 6724 §6, as far as it says which family comes first: what cannot be reached from the host's own
- * addresses comes last (rule 1), what they fit comes before (rule 5), then by precedence (rule 6). Else as they came.
+ * Sorts by RFC 6724 §6 as far as it says which family comes first: addresses that cannot be reached from the host's own come
+ * last (rule 1), those that fit them come before (rule 5), then by precedence (rule 6). Others stay in their order.
  */
-export function inOrder(found: readonly Address[], own: readonly string[], gai: string): readonly Address[] {
+export function sortAddresses(found: readonly IpAddress[], own: readonly string[], gai: string): readonly IpAddress[] {
   if (found.every(({ family }) => family === found[0]?.family)) return found;
   const rules = rulesOf(gai);
-  const isFit = ({ address, family }: Address): boolean => isLoopback(address) || (family === 4 ? familiesOf(own)[4] : own.some(isGlobal6));
+  const isFit = ({ address, family }: IpAddress): boolean =>
+    isLoopback(address) || (family === 4 ? familiesOf(own)[4] : own.some(isGlobal6));
   const scored = found.map((each) => {
     const bits = bitsOf(each.address);
     return { each, score: (isFit(each) ? 1000 : 0) + (rules.find(({ prefix }) => bits.startsWith(prefix))?.precedence ?? 40) };

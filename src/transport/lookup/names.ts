@@ -1,7 +1,7 @@
 /**
- * Asks for names as this host does, in a way that can be left behind: /etc/hosts and c-ares where nsswitch.conf says files
- * and dns, else the C library, in a process of its own. Knows no smart host. The reason: Node calls getaddrinfo in a thread,
- * and does not end before that thread does, which with a name server that is down takes up to a minute.
+ * Looks names up as this host does, in a way that can be abandoned: in /etc/hosts and by c-ares where nsswitch.conf says files
+ * and dns, else by the C library in a process of its own. The reason: Node calls getaddrinfo in a thread and does not end
+ * before that thread does, which takes up to a minute if a name server is down. Knows no smart host.
  */
 
 import type { MxRecord, Resolver, SrvRecord } from 'node:dns';
@@ -10,31 +10,31 @@ import { hostname, networkInterfaces } from 'node:os';
 import { domainToASCII } from 'node:url';
 import { alarm } from '../clock.ts';
 import {
-  type Address,
   addressesIn,
   candidatesOf,
   familiesOf,
-  inOrder,
+  type IpAddress,
+  type LookupStep,
   type ResolvConf,
   readResolvConf,
-  type Step,
+  sortAddresses,
   stepsOf,
 } from './host-files.ts';
-import type { Names, Question } from './question.ts';
+import type { NameQuestion, Names } from './question.ts';
 
-/** A failure as node:dns has it: an Error with a `code`. */
-const failure = (code: string): Error => Object.assign(new Error(code), { code });
+/** Makes a failure like those of node:dns: an Error with a `code`. */
+const makeError = (code: string): Error => Object.assign(new Error(code), { code });
 
-/** What the host says of itself. */
+/** The facts of a host. */
 export interface Host {
-  /** The text of a file, null when it cannot be read. */
+  /** Returns the text of a file; null if it cannot be read. */
   readonly read: (path: string) => string | null;
   readonly exists: (path: string) => boolean;
   readonly hostname: () => string;
   /** Its own addresses, loopback included. */
   readonly addresses: () => readonly string[];
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** In place of the name servers of resolv.conf: addresses, with ports where they are not 53. */
+  /** Name servers in place of those of resolv.conf: addresses, with ports where they are not 53. */
   readonly servers: readonly string[] | null;
 }
 
@@ -53,16 +53,16 @@ const THIS_HOST: Host = {
   servers: null,
 };
 
-/** The names as a host knows them. Each function rejects with a `code` of node:dns. */
+/** Makes the look-ups of a host. Each rejects with a `code` of node:dns. */
 export function namesOf(host: Host): Names {
   const conf = (): Servers => ({
     ...readResolvConf(host.read('/etc/resolv.conf') ?? '', host.hostname(), host.environment),
     servers: host.servers,
   });
   return {
-    addresses: (name, question) => addressesOf(name, question, host, conf()),
-    mx: (name, { signal }) => asking<MxRecord[]>(conf(), signal, (resolver, done) => resolver.resolveMx(name, done)),
-    srv: (name, { signal }) => asking<SrvRecord[]>(conf(), signal, (resolver, done) => resolver.resolveSrv(name, done)),
+    addresses: (name, question) => lookUpAddresses(name, question, host, conf()),
+    mx: (name, { signal }) => askServers<MxRecord[]>(conf(), signal, (resolver, done) => resolver.resolveMx(name, done)),
+    srv: (name, { signal }) => askServers<SrvRecord[]>(conf(), signal, (resolver, done) => resolver.resolveSrv(name, done)),
   };
 }
 
@@ -70,36 +70,36 @@ export const theseNames: Names = namesOf(THIS_HOST);
 
 type Servers = ResolvConf & Pick<Host, 'servers'>;
 
-const LOOPBACK: readonly Address[] = [
+const LOOPBACK: readonly IpAddress[] = [
   { address: '::1', family: 6 },
   { address: '127.0.0.1', family: 4 },
 ];
 
-/** The addresses of a name, in the order they should be tried; never none. */
-async function addressesOf(name: string, question: Question, host: Host, conf: Servers): Promise<readonly Address[]> {
+/** Returns the addresses of a name in the order in which they should be tried; never none. */
+async function lookUpAddresses(name: string, question: NameQuestion, host: Host, conf: Servers): Promise<readonly IpAddress[]> {
   const nsswitch = host.read('/etc/nsswitch.conf');
-  // What ends in a number is an address of old (inet_aton(3)), or nothing.
+  // A name that ends in a number is an old form of an address (inet_aton(3)), or nothing.
   const isPlain = !/(^|\.)(\d+|0x[\da-f]*)\.?$/i.test(name) && (nsswitch !== null || process.platform === 'linux');
   const { exists, hostname: ownName } = host;
-  const steps: readonly Step[] = isPlain
+  const steps: readonly LookupStep[] = isPlain
     ? stepsOf(name, nsswitch, { hostname: ownName(), nameservers: conf.nameservers, exists })
     : ['system'];
-  const wanted = ({ family }: Address): boolean => question.family === 'any' || family === question.family;
+  const isWanted = ({ family }: IpAddress): boolean => question.family === 'any' || family === question.family;
   const own = host.addresses();
-  const sorted = (found: readonly Address[]) => inOrder(found, own, host.read('/etc/gai.conf') ?? '');
-  let problem = failure('ENOTFOUND');
+  const sort = (found: readonly IpAddress[]) => sortAddresses(found, own, host.read('/etc/gai.conf') ?? '');
+  let problem = makeError('ENOTFOUND');
   for (const step of steps) {
     if (step === 'files') {
-      const found = addressesIn(host.read('/etc/hosts') ?? '', name.replace(/\.$/, '')).filter(wanted);
-      if (found.length > 0) return sorted(found);
+      const found = addressesIn(host.read('/etc/hosts') ?? '', name.replace(/\.$/, '')).filter(isWanted);
+      if (found.length > 0) return sort(found);
       continue;
     }
-    // RFC 6761 §6.3: it never leaves this host.
-    if (/(^|\.)localhost\.?$/i.test(name)) return sorted(LOOPBACK.filter(wanted));
+    // RFC 6761 §6.3: such a name never leaves this host.
+    if (/(^|\.)localhost\.?$/i.test(name)) return sort(LOOPBACK.filter(isWanted));
     try {
       return step === 'dns'
-        ? sorted(await searched(name, conf, own, question))
-        : await (await import('./getaddrinfo.ts')).ask(name, question);
+        ? sort(await searchDns(name, conf, own, question))
+        : await (await import('./getaddrinfo.ts')).askSystem(name, question);
     } catch (error) {
       problem = error as Error;
     }
@@ -111,16 +111,17 @@ async function addressesOf(name: string, question: Question, host: Host, conf: S
 
 type Ask<T> = (resolver: Resolver, done: (error: Error | null, found: T) => void) => void;
 
-/** What a name server says that cannot help. RFC 1035 §4.1.1 */
+/** The codes of a name server that cannot help. RFC 1035 §4.1.1 */
 const UNHELPFUL: readonly string[] = ['EFORMERR', 'ESERVFAIL', 'ENOTIMP', 'EREFUSED', 'EBADRESP'];
 const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? '';
 
 /**
- * One question to the name servers of resolv.conf. Where one says that it cannot help, the next is asked, as the C library
- * does: c-ares, as runtimes set it up, goes on only from a server that is silent. When the signal comes, nothing of it is left.
+ * Puts one question to the name servers of resolv.conf. If one says that it cannot help, the next is asked, as in the C
+ * library; c-ares, as runtimes set it up, goes on only from a silent server. When the signal comes, nothing of the question is
+ * left.
  */
-async function asking<T>({ timeout, attempts, servers }: Servers, signal: AbortSignal, ask: Ask<T>): Promise<T> {
-  // The callbacks of node:dns: its promises take milliseconds to load.
+async function askServers<T>({ timeout, attempts, servers }: Servers, signal: AbortSignal, ask: Ask<T>): Promise<T> {
+  // The callbacks of node:dns are used, because its promises take milliseconds to load.
   const { Resolver } = process.getBuiltinModule('node:dns');
   const among = (some: readonly string[] | null): Resolver => {
     const resolver = new Resolver({ timeout, tries: attempts });
@@ -129,11 +130,11 @@ async function asking<T>({ timeout, attempts, servers }: Servers, signal: AbortS
   };
   const all = among(servers);
   try {
-    return await askedOf(all, signal, ask);
+    return await askResolver(all, signal, ask);
   } catch (error) {
     for (const server of UNHELPFUL.includes(codeOf(error)) ? all.getServers().slice(1) : [])
       try {
-        return await askedOf(among([server]), signal, ask);
+        return await askResolver(among([server]), signal, ask);
       } catch (another) {
         if (!TEMPORARY.includes(codeOf(another))) throw another;
       }
@@ -141,7 +142,7 @@ async function asking<T>({ timeout, attempts, servers }: Servers, signal: AbortS
   }
 }
 
-function askedOf<T>(resolver: Resolver, signal: AbortSignal, ask: Ask<T>): Promise<T> {
+function askResolver<T>(resolver: Resolver, signal: AbortSignal, ask: Ask<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const cancel = (): void => resolver.cancel();
     const done = (error: Error | null, found: T): void => {
@@ -149,21 +150,21 @@ function askedOf<T>(resolver: Resolver, signal: AbortSignal, ask: Ask<T>): Promi
       if (error) reject(error);
       else resolve(found);
     };
-    if (signal.aborted) return reject(failure('ECANCELLED'));
+    if (signal.aborted) return reject(makeError('ECANCELLED'));
     signal.addEventListener('abort', cancel, { once: true });
     ask(resolver, done);
   });
 }
 
-/** What lasts only as long as the name servers are as they are. */
+/** Codes that may change when the name servers change. */
 const TEMPORARY: readonly string[] = ['ETIMEOUT', 'ECONNREFUSED', ...UNHELPFUL];
 const isSilent = (code: string): boolean => code === 'ETIMEOUT' || code === 'ECONNREFUSED';
 
 /**
- * Through the search list, as the C library goes. One difference: where the name servers have no answer for the name as it is
- * written, no longer name takes its place.
+ * Looks a name up through the search list, as the C library does. One difference: if the name servers have no answer for the
+ * name as it is written, no longer name takes its place.
  */
-async function searched(name: string, conf: Servers, own: readonly string[], question: Question): Promise<readonly Address[]> {
+async function searchDns(name: string, conf: Servers, own: readonly string[], question: NameQuestion): Promise<readonly IpAddress[]> {
   const ascii = domainToASCII(name) || name;
   let worst = '';
   let isOver = false;
@@ -171,7 +172,7 @@ async function searched(name: string, conf: Servers, own: readonly string[], que
     const isWritten = candidate === ascii.replace(/\.$/, '');
     if (isOver && !isWritten) continue;
     try {
-      return await addressesInDns(candidate, conf, own, question);
+      return await askBothFamilies(candidate, conf, own, question);
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code ?? 'ENOTFOUND';
       if (code === 'ECANCELLED' || (isWritten && TEMPORARY.includes(code))) throw error;
@@ -179,20 +180,25 @@ async function searched(name: string, conf: Servers, own: readonly string[], que
       if (worst === '' || TEMPORARY.includes(code) || (isWritten && !TEMPORARY.includes(worst))) worst = code;
     }
   }
-  throw failure(worst);
+  throw makeError(worst);
 }
 
-/** Milliseconds. RFC 8305 §3 waits 50 ms for the other family; a server that must ask others first takes longer. */
+/** Milliseconds. RFC 8305 §3 waits 50 ms for the other family, but a server that must ask others first takes longer. */
 const OTHER_FAMILY = 1000;
 
-/** A and AAAA at once, and of those only what is wanted and of use to this host. */
-function addressesInDns(name: string, conf: Servers, own: readonly string[], { family, signal }: Question): Promise<readonly Address[]> {
+/** Asks for A and AAAA at once, but only for those that are wanted and of use to this host. */
+function askBothFamilies(
+  name: string,
+  conf: Servers,
+  own: readonly string[],
+  { family, signal }: NameQuestion,
+): Promise<readonly IpAddress[]> {
   const useful = familiesOf(own);
   const families = ([6, 4] as const).filter((each) =>
     family === 'any' ? useful[each] && !(each === 6 && conf.isWithoutAaaa) : each === family,
   );
   return new Promise((resolve, reject) => {
-    const found: Address[] = [];
+    const found: IpAddress[] = [];
     const codes: string[] = [];
     const left = new AbortController();
     const leave = (): void => left.abort();
@@ -202,19 +208,19 @@ function addressesInDns(name: string, conf: Servers, own: readonly string[], { f
       stop();
       signal.removeEventListener('abort', leave);
       left.abort();
-      // IPv6 first, whichever came first.
+      // IPv6 comes first, whichever answer came first.
       if (found.length > 0) {
         resolve(found.toSorted((a, b) => b.family - a.family));
         return;
       }
       const code = codes.find((each) => TEMPORARY.includes(each)) ?? codes.find((each) => each !== 'ENOTFOUND') ?? 'ENOTFOUND';
       const isHalf = code === 'ENODATA' && family === 'any' && families.length === 1;
-      reject(failure(isHalf ? `ENOIPV${families[0]}` : code));
+      reject(makeError(isHalf ? `ENOIPV${families[0]}` : code));
     };
     if (signal.aborted) left.abort();
     else signal.addEventListener('abort', leave, { once: true });
     for (const each of families)
-      asking<readonly string[]>(conf, left.signal, (resolver, done) =>
+      askServers<readonly string[]>(conf, left.signal, (resolver, done) =>
         each === 6 ? resolver.resolve6(name, done) : resolver.resolve4(name, done),
       )
         .then(
@@ -226,7 +232,7 @@ function addressesInDns(name: string, conf: Servers, own: readonly string[], { f
           if (open === 0) settle();
           else if (found.length > 0) stop = alarm(OTHER_FAMILY, settle);
         });
-    // A host that is told to ask for nothing knows nothing.
+    // There is nothing to ask for, so nothing is found.
     if (open === 0) settle();
   });
 }

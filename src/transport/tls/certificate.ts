@@ -1,8 +1,10 @@
 /**
- * Certificates made at run time for servers on loopback and for tests: a small DER writer (X.690) over node:crypto,
- * EC keys on P-256 by default, no file and no other program. Makes them wrong and weak on request; verifies nothing.
+ * Makes certificates at run time, for servers on loopback and for tests: a small DER writer (X.690) over node:crypto, EC keys
+ * on P-256 by default, no file and no other program. Makes wrong and weak ones on request; verifies nothing.
  */
 import { createHash, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
+import { octets } from '../../smtp/text.ts';
+import { addressOctets } from '../address.ts';
 
 /** A certificate and its key, for `tls.createSecureContext` and as the issuer of others. */
 export interface Certificate {
@@ -10,11 +12,11 @@ export interface Certificate {
   readonly key: string;
   /** PEM: this certificate, then its issuers up to a self-signed one, which is left out. */
   readonly cert: string;
-  /** PEM of this certificate alone: what a client trusts when it is a CA or self-signed. */
+  /** PEM of this certificate alone. A client trusts it if it is a CA or self-signed. */
   readonly own: string;
   /** `sha256:` and 64 hexadecimal digits, of the certificate and of its public key. */
   readonly fingerprints: { readonly certificate: string; readonly key: string };
-  /** What issuing needs. */
+  /** The rest is needed to issue others. */
   readonly subject: Uint8Array;
   readonly keyIdentifier: Uint8Array;
   readonly privateKey: KeyObject;
@@ -28,11 +30,11 @@ export interface CertificateOptions {
   readonly ips?: readonly string[];
   /** CN of the subject; default: the first name or address. */
   readonly commonName?: string;
-  /** No subjectAltName, as before RFC 6125: verification fails by RFC 9525 §2. */
+  /** Leaves out subjectAltName, as before RFC 6125; verification fails by RFC 9525 §2. */
   readonly cnOnly?: boolean;
   /** Default: self-signed. */
   readonly issuer?: Certificate;
-  /** May issue others. */
+  /** True if it may issue others. */
   readonly ca?: boolean;
   /** Milliseconds since 1970; default: an hour ago, because clocks differ. */
   readonly notBefore?: number;
@@ -42,13 +44,13 @@ export interface CertificateOptions {
   readonly days?: number;
   /** An RSA key of so many bits, or an EC key on another curve; default: EC on P-256. */
   readonly key?: number | string;
-  /** What the issuer signs with; default: SHA-256. */
+  /** The digest that the issuer signs; default: SHA-256. */
   readonly digest?: 'sha256' | 'sha1';
 }
 
 const DAY = 24 * 60 * 60 * 1000;
 
-/** Makes a key and a certificate for it. Throws on an address that is none: these are arguments of ours. */
+/** Makes a key and a certificate for it. Throws on an address that is none, because our own code gives the arguments. */
 export function makeCertificate(options: CertificateOptions = {}): Certificate {
   const { names = [], ips = [], issuer, ca = false, cnOnly = false, days = 30 } = options;
   const { notBefore = Date.now() - 60 * 60 * 1000 } = options;
@@ -61,7 +63,7 @@ export function makeCertificate(options: CertificateOptions = {}): Certificate {
   const signer = issuer?.privateKey ?? privateKey;
   const { digest = 'sha256' } = options;
   const algorithm = SIGNED_WITH[signer.asymmetricKeyType === 'rsa' ? 'rsa' : 'ec'][digest];
-  const alternatives = [...names.map((text) => implicit(2, ascii(text))), ...ips.map((text) => implicit(7, addressOctets(text)))];
+  const alternatives = [...names.map((text) => implicit(2, ascii(text))), ...ips.map((text) => implicit(7, octets(addressOctets(text))))];
   const extensions = [
     extension([2, 5, 29, 14], false, octetString(keyIdentifier)), // RFC 5280 §4.2.1.2
     // RFC 5280 §4.2.1.1: strict verifiers want it of all but self-signed ones.
@@ -99,7 +101,7 @@ export function makeCertificate(options: CertificateOptions = {}): Certificate {
   };
 }
 
-/** Bits of an RSA key, or the name of a curve. */
+/** Makes an RSA key of so many bits, or an EC key on the named curve. */
 function makeKey(kind: number | string): { readonly privateKey: KeyObject; readonly publicKey: KeyObject } {
   return typeof kind === 'number' ? generateKeyPairSync('rsa', { modulusLength: kind }) : generateKeyPairSync('ec', { namedCurve: kind });
 }
@@ -124,9 +126,9 @@ function tlv(tag: number, ...values: readonly Uint8Array[]): Uint8Array {
 }
 
 const sequence = (...items: readonly Uint8Array[]): Uint8Array => tlv(0x30, ...items);
-const octetString = (octets: Uint8Array): Uint8Array => tlv(0x04, octets);
+const octetString = (value: Uint8Array): Uint8Array => tlv(0x04, value);
 const explicit = (number: number, item: Uint8Array): Uint8Array => tlv(0xa0 | number, item);
-const implicit = (number: number, octets: Uint8Array): Uint8Array => tlv(0x80 | number, octets);
+const implicit = (number: number, value: Uint8Array): Uint8Array => tlv(0x80 | number, value);
 const BOOLEAN_TRUE = tlv(0x01, Uint8Array.of(0xff));
 
 function ascii(text: string): Uint8Array {
@@ -135,15 +137,15 @@ function ascii(text: string): Uint8Array {
   return Buffer.from(text, 'latin1');
 }
 
-/** Unsigned, in as few octets as can be. X.690 §8.3.2 */
-function integer(octets: Uint8Array): Uint8Array {
+/** Writes an unsigned integer in as few octets as possible. X.690 §8.3.2 */
+function integer(value: Uint8Array): Uint8Array {
   let from = 0;
-  while (from < octets.length - 1 && octets[from] === 0) from++;
-  const short = octets.subarray(from);
+  while (from < value.length - 1 && value[from] === 0) from++;
+  const short = value.subarray(from);
   return (short[0] as number) >= 0x80 ? tlv(0x02, Uint8Array.of(0), short) : tlv(0x02, short);
 }
 
-/** X.690 §8.19: the first two numbers share an octet; base 128, high bit on all octets but the last. */
+/** X.690 §8.19: the first two numbers share an octet; the others have base 128, with the high bit on all octets except the last. */
 function oid(first: number, second: number, ...rest: readonly number[]): Uint8Array {
   const out = [first * 40 + second];
   for (const number of rest) {
@@ -180,15 +182,4 @@ function time(milliseconds: number): Uint8Array {
 
 function extension(id: readonly [number, number, ...number[]], critical: boolean, value: Uint8Array): Uint8Array {
   return sequence(oid(...id), ...(critical ? [BOOLEAN_TRUE] : []), octetString(value));
-}
-
-function addressOctets(text: string): Uint8Array {
-  if (/^\d+(\.\d+){3}$/.test(text)) return Uint8Array.from(text.split('.').map(Number));
-  // The URL parser writes an IPv6 address out in one canonical form, without dotted quads.
-  const canonical = new URL(`http://[${text}]/`).hostname.slice(1, -1);
-  const [head = '', tail] = canonical.split('::');
-  const before = head === '' ? [] : head.split(':');
-  const after = tail === undefined || tail === '' ? [] : tail.split(':');
-  const groups = [...before, ...Array<string>(8 - before.length - after.length).fill('0'), ...after];
-  return Uint8Array.from(groups.flatMap((group) => [Number.parseInt(group, 16) >> 8, Number.parseInt(group, 16) & 255]));
 }

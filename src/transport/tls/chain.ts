@@ -1,11 +1,11 @@
-/** The certificates a TLS peer shows, for the checks that need them and for people. Verifies nothing. */
+/** Reads the certificates that a TLS peer shows, for the checks that need them and for people. Verifies nothing. */
 
 import type { DetailedPeerCertificate, TLSSocket } from 'node:tls';
 import { printable, utf8 } from '../../smtp/text.ts';
 import { printAddress } from '../address.ts';
 import { type CertificateContent, readCertificate } from './x509.ts';
 
-/** A certificate for people: `nospool check` prints it, failures name it. All text is printable. */
+/** A certificate as people see it, in `nospool check` and in failures. All text is printable. */
 export interface CertificateFacts {
   readonly subject: string;
   readonly issuer: string;
@@ -19,17 +19,19 @@ export interface CertificateFacts {
 }
 
 /** One certificate of a chain. */
-export interface Link {
+export interface ChainLink {
+  /** The certificate as the peer sent it. */
+  readonly der: Uint8Array;
   readonly facts: CertificateFacts;
   readonly content: CertificateContent;
 }
 
-/** A chain is seldom longer than four; ten is OpenSSL's own order of magnitude. */
+/** A chain is seldom longer than four; OpenSSL's own limit is of this order. */
 const LONGEST_CHAIN = 10;
 
-/** The peer's own certificate first; ends where one cannot be read. */
-export function chainOf(socket: TLSSocket): readonly Link[] {
-  const chain: Link[] = [];
+/** Returns the chain, the peer's own certificate first. It ends at a certificate that cannot be read. */
+export function chainOf(socket: TLSSocket): readonly ChainLink[] {
+  const chain: ChainLink[] = [];
   const seen = new Set<string>();
   let next: DetailedPeerCertificate | undefined = socket.getPeerCertificate(true);
   while (next?.raw !== undefined && chain.length < LONGEST_CHAIN) {
@@ -37,38 +39,38 @@ export function chainOf(socket: TLSSocket): readonly Link[] {
     const fingerprint = fingerprintOf(next.raw);
     if (content === null || seen.has(fingerprint)) break;
     seen.add(fingerprint);
-    chain.push({ content, facts: factsOfCertificate(next, content, fingerprint) });
+    chain.push({ der: next.raw, content, facts: factsOfCertificate(next, content, fingerprint) });
     next = next.issuerCertificate;
   }
   return chain;
 }
 
-/** Bits that a key must have at least, those of a strength of 112: NIST SP 800-57 part 1, level 2 of OpenSSL. */
-const LEAST: Readonly<Record<string, number>> = { RSA: 2048, DSA: 2048, EC: 224 };
-/** Digests for which other content with the same digest has been found, or may soon be. */
+/** The least bits of a key, for a strength of 112: NIST SP 800-57 part 1, level 2 of OpenSSL. */
+const LEAST_BITS: Readonly<Record<string, number>> = { RSA: 2048, DSA: 2048, EC: 224 };
+/** Digests for which somebody has found other content with the same digest, or may soon find it. */
 const FORGEABLE: Readonly<Record<string, string>> = { md2: 'MD2', md5: 'MD5', sha1: 'SHA-1' };
 
-/** What makes a chain weak, though it be valid. */
+/** The weakness of a chain that is valid otherwise. */
 export interface Weakness {
-  /** Whose certificate it is: an index into the chain. */
+  /** The certificate that has it, as an index into the chain. */
   readonly at: number;
   /** `is signed with SHA-1, which can be forged`. */
   readonly detail: string;
 }
 
 /**
- * The first certificate of a chain whose key is too short or whose signature can be forged; null when there is none. One runtime
- * refuses some of this and another none of it. `isTrusted`: the store has this certificate's key; nobody needs to vouch for it,
- * and what follows it is not relied on.
+ * Finds the first certificate of a chain whose key is too short or whose signature can be forged; null if there is none. One
+ * runtime refuses some of these and another none. `isTrusted`: the store has this certificate's key, so nobody needs to vouch
+ * for it, and nothing relies on what follows it.
  */
-export function weaknessOf(chain: readonly Link[], isTrusted: (link: Link) => boolean): Weakness | null {
+export function weaknessOf(chain: readonly ChainLink[], isTrusted: (link: ChainLink) => boolean): Weakness | null {
   for (const [at, link] of chain.entries()) {
     const { key, signedWith, selfIssued } = link.content;
-    const least = LEAST[key.kind] ?? 0;
+    const least = LEAST_BITS[key.kind] ?? 0;
     const signature = selfIssued ? undefined : FORGEABLE[signedWith];
     const isShort = key.bits < least;
     if (!isShort && signature === undefined) continue;
-    // The store is looked through only when there is a reason.
+    // To look through the store takes time, so there must be a reason.
     if (chain.slice(0, at).some(isTrusted)) return null;
     if (isShort) return { at, detail: `has an ${key.kind} key of ${key.bits} bits, and ${least} are the least` };
     if (isTrusted(link)) return null;
@@ -77,7 +79,7 @@ export function weaknessOf(chain: readonly Link[], isTrusted: (link: Link) => bo
   return null;
 }
 
-/** The public keys, DER, of the certificates in a PEM text; those that cannot be read are left out. */
+/** Returns the public keys, DER, of the certificates in a PEM text, without those that cannot be read. */
 export function keysIn(pem: string): readonly Uint8Array[] {
   return [...pem.matchAll(/-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----([^-]*)-----END/g)].flatMap(([, text = '']) => {
     const content = readCertificate(Buffer.from(text, 'base64'));
@@ -99,10 +101,10 @@ function factsOfCertificate(peer: DetailedPeerCertificate, content: CertificateC
 
 /** Loaded with node:tls already. */
 const crypto = () => process.getBuiltinModule('node:crypto');
-/** The digest that tls.fingerprint names. */
+/** Makes the digest that tls.fingerprint names. */
 const fingerprintOf = (der: Uint8Array): string => `sha256:${crypto().createHash('sha256').update(der).digest('hex')}`;
 
-/** The most telling part of a distinguished name, printable. */
+/** Returns the most telling part of a distinguished name, printable. */
 function distinguishedName(name: unknown): string {
   const parts = (typeof name === 'object' && name !== null ? name : {}) as Readonly<Record<string, string | readonly string[] | undefined>>;
   const part = [parts.CN, parts.O, parts.OU].flat().find((each) => typeof each === 'string' && each !== '');

@@ -1,18 +1,18 @@
 /**
- * Why a TLS handshake failed, in a sentence that says what to do about it: OpenSSL's codes in, words out. Decides nothing:
- * every failure that comes here is one already.
+ * Explains why a TLS handshake failed, in a sentence that says what to do about it: from OpenSSL's codes to words. Decides
+ * nothing, because everything that comes here has failed already.
  */
 import type { TlsPolicy } from '../../router/smarthost.ts';
 import { printable, utf8 } from '../../smtp/text.ts';
-import type { CertificateFacts, Link, Weakness } from './chain.ts';
-import type { Wanted } from './peername.ts';
+import type { CertificateFacts, ChainLink, Weakness } from './chain.ts';
+import type { WantedPeer } from './peername.ts';
 
-/** What a failure is explained with. */
+/** The facts that explain a failure. */
 export interface TlsAttempt {
   readonly policy: TlsPolicy;
-  readonly wanted: Wanted;
+  readonly wanted: WantedPeer;
   readonly implicit: boolean;
-  /** What the CA store is called. */
+  /** The name of the CA store. */
   readonly store: string;
 }
 
@@ -21,7 +21,7 @@ const KNOWS_NO_TLS = /WRONG_VERSION_NUMBER|PACKET_LENGTH|HTTP_REQUEST|UNKNOWN_PR
 
 const OF_CERTIFICATE = /ALERT_(?:UNKNOWN_CA|(?:BAD_|UNSUPPORTED_)?CERTIFICATE|ACCESS_DENIED)/;
 
-/** Why a handshake failed: a sentence with what to do about it. `error` is that of the socket. */
+/** Explains why a handshake failed and what to do about it. `error` is that of the socket. */
 export function explainTlsFailure(error: NodeJS.ErrnoException, { policy, wanted, implicit }: TlsAttempt): string {
   const code = `${error.code ?? ''} ${error.message.toUpperCase().replaceAll(' ', '_')}`;
   if (KNOWS_NO_TLS.test(code))
@@ -39,27 +39,30 @@ export function explainTlsFailure(error: NodeJS.ErrnoException, { policy, wanted
     return 'the server has no cipher, key exchange or signature in common with us, or wants a client certificate';
   if (/UNRECOGNIZED_NAME/.test(code)) return `the server does not know the name ${wanted.sni} (tls.server_name)`;
   if (/DH_KEY_TOO_SMALL|EE_KEY_TOO_SMALL|CA_KEY_TOO_SMALL|MD_TOO_WEAK|UNSAFE_LEGACY/.test(code))
-    return `the server's TLS is too weak to be used: ${reasonOf(error)}`;
+    return `the server's TLS is too weak to be used: ${printReason(error)}`;
   if (/ECONNRESET|EPIPE|UNEXPECTED_EOF/.test(code)) return CLOSED;
-  return `TLS failed: ${reasonOf(error)}`;
+  return `TLS failed: ${printReason(error)}`;
 }
 
 /**
- * What went wrong with TLS after the handshake, in words; another error's own text. A server of TLS 1.3 refuses our
+ * Puts an error of TLS after the handshake into words; of any other error it returns the text. A server of TLS 1.3 refuses our
  * certificate only then.
  */
 export function explainLater(error: NodeJS.ErrnoException, attempt: TlsAttempt): string {
   if (!`${error.code}`.startsWith('ERR_SSL')) return error.message;
-  return OF_CERTIFICATE.test(error.code as string) ? explainTlsFailure(error, attempt) : `TLS failed: ${reasonOf(error)}`;
+  return OF_CERTIFICATE.test(error.code as string) ? explainTlsFailure(error, attempt) : `TLS failed: ${printReason(error)}`;
 }
 
-/** OpenSSL's words without the numbers around them. */
-function reasonOf(error: Error & { reason?: string }): string {
+/** Returns OpenSSL's words without the numbers around them. */
+function printReason(error: Error & { reason?: string }): string {
   return printable(utf8(error.reason ?? error.message.trim()), 200);
 }
 
-/** Why the chain, the peer's own certificate first, is not trusted, by OpenSSL's code. BoringSSL has fewer of them, so what can be seen is looked at. */
-export function explainChain(code: string, chain: readonly Link[], { store }: TlsAttempt): string {
+/**
+ * Explains by OpenSSL's code why the chain, the peer's own certificate first, is not trusted. BoringSSL has fewer codes, so
+ * this also looks at what the certificates show.
+ */
+export function explainChain(code: string, chain: readonly ChainLink[], { store }: TlsAttempt): string {
   const [own] = chain;
   const last = chain.at(-1);
   const isUnknown = /^(?:SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_GET_ISSUER_CERT(?:_LOCALLY)?|UNABLE_TO_VERIFY_LEAF_SIGNATURE)$/.test(code);
@@ -76,11 +79,11 @@ export function explainChain(code: string, chain: readonly Link[], { store }: Tl
   switch (code) {
     case 'CERT_HAS_EXPIRED': {
       const expired = bad(({ notAfter }) => notAfter < now);
-      return `${whose(expired)} expired on ${day(expired?.notAfter)}`;
+      return `${whose(expired)} expired on ${printDay(expired?.notAfter)}`;
     }
     case 'CERT_NOT_YET_VALID': {
       const early = bad(({ notBefore }) => notBefore > now);
-      return `${whose(early)} is not valid before ${day(early?.notBefore)}, and the clock here says ${day(now)}`;
+      return `${whose(early)} is not valid before ${printDay(early?.notBefore)}, and the clock here says ${printDay(now)}`;
     }
     case 'CERT_SIGNATURE_FAILURE':
       return 'the signature of the certificate is wrong';
@@ -93,30 +96,30 @@ export function explainChain(code: string, chain: readonly Link[], { store }: Tl
   }
 }
 
-/** OpenSSL's codes for what is weak; Node has no name for some of them. */
+/** True for OpenSSL's codes for what is weak; Node has no name for some of them. */
 export const isAboutWeakness = (code: string): boolean => /^(?:UNSPECIFIED|\w+_TOO_(?:WEAK|SMALL))$/.test(code);
 
-/** What is weak, and what may be done about it. */
-export function explainWeakness({ at, detail }: Weakness, chain: readonly Link[]): string {
+/** Explains what is weak, and what may be done about it. */
+export function explainWeakness({ at, detail }: Weakness, chain: readonly ChainLink[]): string {
   const whose = at === 0 ? 'the certificate' : `the issuer's certificate "${chain[at]?.facts.subject}"`;
   return `${whose} ${detail}: the server needs another one; until it has, tls.fingerprint can name the one it has`;
 }
 
-/** Names that are shown of a certificate; some have a hundred. */
-const SHOWN = 8;
+/** The most names of a certificate that are shown; some certificates have a hundred. */
+const MOST_NAMES = 8;
 
-/** Whom the certificate is for, and whom we want. */
-export function explainNames({ facts }: Link, { names }: Wanted): string {
+/** Says for whom the certificate is, and who is wanted. */
+export function explainNames({ facts }: ChainLink, { names }: WantedPeer): string {
   if (names.length === 0) return 'a unix socket has no name to verify; set tls.server_name';
   const wanted = names.join(' or ');
   if (facts.names.length === 0)
     return `the certificate names no host in subjectAltName (its common name "${facts.subject}" does not count), wanted is ${wanted}`;
-  const more = facts.names.length > SHOWN ? ` and ${facts.names.length - SHOWN} more` : '';
-  return `the certificate is for ${facts.names.slice(0, SHOWN).join(', ')}${more}, wanted is ${wanted} (tls.server_name)`;
+  const more = facts.names.length > MOST_NAMES ? ` and ${facts.names.length - MOST_NAMES} more` : '';
+  return `the certificate is for ${facts.names.slice(0, MOST_NAMES).join(', ')}${more}, wanted is ${wanted} (tls.server_name)`;
 }
 
-/** `2026-11-22 14:56 UTC`, or "(unknown)". */
-const day = (milliseconds: number | undefined): string =>
+/** Prints a time as `2026-11-22 14:56 UTC`, or "(unknown)". */
+const printDay = (milliseconds: number | undefined): string =>
   milliseconds === undefined || Number.isNaN(milliseconds)
     ? '(unknown)'
     : `${new Date(milliseconds).toISOString().slice(0, 16).replace('T', ' ')} UTC`;

@@ -1,16 +1,16 @@
 /**
- * Names and addresses of a TLS peer: whom the configuration wants, and whether a certificate is for it (RFC 9525). Knows no
- * socket and no authority.
+ * Names and addresses of a TLS peer: which the configuration wants, and whether a certificate is for one of them (RFC 9525).
+ * Knows no socket and no authority.
  */
 
 import { isIP } from 'node:net';
 import { domainToASCII } from 'node:url';
 import type { TlsPolicy } from '../../router/smarthost.ts';
-import { addressOctets } from '../address.ts';
-import type { CertificateContent } from './x509.ts';
+import { isDomain } from '../../smtp/path.ts';
+import { isAscii } from '../../smtp/text.ts';
 
-/** Whom we want to talk to. */
-export interface Wanted {
+/** The peer that we want to talk to. */
+export interface WantedPeer {
   /** Server name indication, an A-label domain; '' = none, as for an IP address. RFC 6066 §3 */
   readonly sni: string;
   /** Domains (A-labels) and IP addresses; the certificate must be for one of them. */
@@ -18,11 +18,11 @@ export interface Wanted {
 }
 
 /**
- * The names for a host of the configuration. `target` is what is connected to; `domain` the configured domain when DNS led
- * from it to the target (`/MX`, `/SRV`), else ''. DNS is not to be believed: the certificate must be for the domain, unless
- * the target lies within it. server_name replaces all that.
+ * Returns the names for a host of the configuration. `target` is the name that is connected to; `domain` the configured domain
+ * if DNS led from it to the target (`/MX`, `/SRV`), else ''. Anybody may have written the answers of DNS, so the certificate
+ * must be for the domain, unless the target lies within it. server_name replaces all that.
  */
-export function wantedNames(policy: TlsPolicy, target: string, domain = ''): Wanted {
+export function wantedNames(policy: TlsPolicy, target: string, domain = ''): WantedPeer {
   const [host, above] = [normalName(policy.serverName || target), policy.serverName ? '' : normalName(domain)];
   if (host.startsWith('/')) return { sni: '', names: [] };
   const isWithin = above === '' || host === above || host.endsWith(`.${above}`);
@@ -31,7 +31,7 @@ export function wantedNames(policy: TlsPolicy, target: string, domain = ''): Wan
   return { sni: isIP(first) === 0 ? first : '', names };
 }
 
-/** Lower case, A-labels, without a final dot; an IP address without its zone; a path as it is. */
+/** Writes a name in lower case, in A-labels and without a final dot, an IP address without its zone, and a path as it is. */
 function normalName(name: string): string {
   const address = name.replace(/%.*$/, '');
   if (name.startsWith('/') || isIP(address) !== 0) return name.startsWith('/') ? name : address;
@@ -39,19 +39,27 @@ function normalName(name: string): string {
   return domainToASCII(bare) || bare.toLowerCase();
 }
 
-/** True if the certificate is for this domain or IP address. The common name of the subject does not count. RFC 9525 §2 */
-export function isFor({ dnsNames, addresses }: CertificateContent, name: string): boolean {
-  if (isIP(name) !== 0) return addresses.includes(addressOctets(name));
-  return dnsNames.some((pattern) => matchesName(pattern, name));
-}
+/** Loaded with node:tls already. */
+const crypto = () => process.getBuiltinModule('node:crypto');
+
+/** The common name of the subject does not count (RFC 9525 §2), and a wildcard is a whole label (RFC 9525 §6.3). */
+const BY_NAMES = { subject: 'never', partialWildcards: false } as const;
 
 /**
- * RFC 9525 §6.3: labels are compared without case; `*` stands for one whole label, the leftmost, and only for that.
- * Deviation: a wildcard right above a top-level domain (`*.org`) matches nothing, as in every browser.
+ * True if the certificate (DER) is for this domain (A-labels) or IP address. The runtime's OpenSSL or BoringSSL decides, which
+ * has a reader of certificates that is better tried than ours.
+ *
+ * Deviation: RFC 9525 §6.3 leaves wildcards right above a top-level domain (`*.org`) to the client; they match nothing here, as
+ * in every browser.
  */
-export function matchesName(pattern: string, name: string): boolean {
-  const [first = '', ...rest] = pattern.toLowerCase().split('.');
-  const [label = '', ...above] = name.toLowerCase().split('.');
-  if (label === '' || rest.join('.') !== above.join('.')) return false;
-  return first === '*' ? rest.length >= 2 && rest.every((each) => each !== '') : first === label;
+export function isFor(der: Uint8Array, name: string): boolean {
+  const certificate = new (crypto().X509Certificate)(der);
+  if (isIP(name) !== 0) return certificate.checkIP(name) !== undefined;
+  // OpenSSL takes a name that begins with a dot for any name below it.
+  if (!isAscii(name) || !isDomain(name)) return false;
+  const isNamed = (host: string): boolean => certificate.checkHost(host, BY_NAMES) !== undefined;
+  const [label = '', ...above] = name.split('.');
+  // OpenSSL lets no wildcard stand for a label with an underscore, which hosts of private networks have. If the certificate is
+  // for a label that nobody could foresee, the wildcard is there.
+  return isNamed(name) || (label.includes('_') && isNamed([crypto().randomBytes(16).toString('hex'), ...above].join('.')));
 }

@@ -1,22 +1,19 @@
 /**
- * TLS for one smart host: the context, built while TCP connects; the handshake; and the verification of the peer: by the
- * runtime and the names of `peername.ts`, or by a pinned fingerprint. Knows neither SMTP nor the smart host list. node:tls
+ * TLS for one smart host: the context, which is built while TCP connects; the handshake; and the verification of the peer, by
+ * the runtime and the names of `peername.ts`, or by a pinned fingerprint. Knows neither SMTP nor the smart host list. node:tls
  * is loaded when the first connection needs it.
  *
- * Rules of this file: a socket leaves it only verified, or with `verify = false` written in the configuration. Environment
- * variables cannot change that: every option that they have a say in is given a value.
+ * The rule of this file: a socket leaves it only verified, or with `verify = false` written in the configuration. Environment
+ * variables cannot change that, because every option that they could influence is given a value.
  */
 
-import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats } from 'node:fs';
 import type { Socket } from 'node:net';
 import type { SecureContext, TLSSocket } from 'node:tls';
 import type { TlsPolicy } from '../../router/smarthost.ts';
 import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
 import type { ChannelBinding } from '../../smtp/sasl/scram.ts';
 import { latin1, printable, utf8 } from '../../smtp/text.ts';
-import { refuseFile, whyUnread } from '../../trust/facts.ts';
-import type { FileKind } from '../../trust/rules.ts';
-import { type CertificateFacts, chainOf, keysIn, type Link, weaknessOf } from './chain.ts';
+import { type CertificateFacts, type ChainLink, chainOf, keysIn, weaknessOf } from './chain.ts';
 import {
   CLOSED,
   explainChain,
@@ -27,12 +24,13 @@ import {
   isAboutWeakness,
   type TlsAttempt,
 } from './failure.ts';
-import { isFor, type Wanted } from './peername.ts';
+import { isFor, type WantedPeer } from './peername.ts';
+import { identityOf, trustOf } from './pem.ts';
 import { readCertificate } from './x509.ts';
 
 export { wantedNames } from './peername.ts';
 
-/** What a handshake led to. */
+/** The result of a handshake. */
 export interface TlsFacts {
   /** Version, cipher and bits as Exim's log has them: `TLS1.3:TLS_AES_256_GCM_SHA384:256`. */
   readonly cipher: string;
@@ -41,109 +39,33 @@ export interface TlsFacts {
   readonly bits: number;
   /** False only with `verify = false` and no fingerprint. */
   readonly verified: boolean;
-  /** What the trust rests on; 'nothing' with `verify = false`. */
+  /** The ground of the trust; 'nothing' with `verify = false`. */
   readonly by: 'ca' | 'fingerprint' | 'nothing';
   /** The wanted name that the certificate is for; '' when no name was verified. */
   readonly peerName: string;
   /** The peer's certificates, its own first. */
   readonly chain: () => readonly CertificateFacts[];
-  /** What SCRAM-…-PLUS can be bound to, the best first. */
+  /** The channel bindings for SCRAM-…-PLUS, the best first. */
   readonly bindings: () => readonly ChannelBinding[];
 }
 
-/** All that can be done before TCP is connected. One preparation serves one connection. */
+/** The work that can be done before TCP is connected. One preparation serves one connection. */
 export interface TlsPreparation {
   /**
-   * Does the handshake over a connected socket from which nothing is left to be read. The value is the socket to go on
-   * with; on failure both sockets are destroyed, and the detail is a sentence. Time limits are the caller's: destroying the
-   * plain socket ends the handshake.
+   * Does the handshake over a connected socket from which nothing is left to be read. The value is the socket to go on with; on
+   * failure both sockets are destroyed, and the detail is a sentence. The caller limits the time: to destroy the plain socket
+   * ends the handshake.
    */
   readonly secure: (socket: Socket) => Promise<Parsed<TLSSocket>>;
   /** Null until the handshake succeeded. */
   readonly facts: () => TlsFacts | null;
 }
 
-/* ---- the CA store ---- */
-
-/** Where distributions keep the bundle of the system's CA store, the commonest first. */
-const BUNDLES = [
-  '/etc/ssl/certs/ca-certificates.crt', // Debian, Ubuntu, Arch, Gentoo, Alpine
-  '/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem', // Fedora, RHEL
-  '/etc/pki/tls/certs/ca-bundle.crt', // older Fedora and RHEL
-  '/etc/ssl/ca-bundle.pem', // openSUSE
-  '/etc/ssl/cert.pem', // OpenBSD, macOS, Alpine
-  '/usr/local/etc/ssl/cert.pem', // FreeBSD
-] as const;
-
-interface Trust {
-  /** What a failure calls it. */
-  readonly name: string;
-  /** PEM, undefined = the runtime's own list. */
-  readonly ca: string | undefined;
-  /** Equal for equal stores; '' = not to be kept. */
-  readonly key: string;
-}
-
-/**
- * The system's store: the file that SSL_CERT_FILE names, as OpenSSL has it, else the first bundle there is. Its 140 odd
- * certificates cost 5 ms more than a single one (20 ms on Node 20), while TCP connects; the runtime's own
- * getCACertificates('system') takes 60 ms for the same. A host without a bundle (a container, mostly) has the list that the
- * runtime brings along.
- */
-function systemTrust(environment: NodeJS.ProcessEnv): Parsed<Trust> {
-  const named = environment.SSL_CERT_FILE ?? '';
-  for (const path of named === '' ? BUNDLES : [named]) {
-    const read = readBundle(path);
-    if (read?.ok) return parsed({ name: `the CA store (${path})`, ...read.value });
-    if (read !== null) return unparsed(`the CA store ${path} ${read.detail}`);
-  }
-  if (named !== '') return unparsed(`SSL_CERT_FILE is "${printable(utf8(named), 200)}", which holds no certificate that can be read`);
-  return parsed({ name: "the runtime's CA store", ca: undefined, key: 'runtime' });
-}
-
-/** null when there is no store. */
-function readBundle(path: string): Parsed<{ readonly ca: string; readonly key: string }> | null {
-  try {
-    const read = readTrusted('certificate', path);
-    if (!read.ok) return read;
-    const { pem, stats } = read.value;
-    return CERTIFICATE.test(pem) ? parsed({ ca: pem, key: `${path} ${stats.mtimeMs} ${stats.size}` }) : null;
-  } catch {
-    return null;
-  }
-}
-
-/** Throws what the system says. */
-function readTrusted(kind: FileKind, path: string): Parsed<{ readonly pem: string; readonly stats: Stats }> {
-  // Without waiting for whoever would write to a named pipe.
-  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  try {
-    const stats = fstatSync(fd);
-    const refused = refuseFile(kind, path, stats, fd);
-    return refused === null ? parsed({ pem: readFileSync(fd, 'latin1'), stats }) : unparsed(refused);
-  } finally {
-    closeSync(fd);
-  }
-}
-
-const CERTIFICATE = /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----/;
-
-/** A PEM file of the configuration. */
-function readPem(key: string, path: string, pattern: RegExp, what: string): Parsed<string> {
-  try {
-    const read = readTrusted(what === 'private key' ? 'key' : 'certificate', path);
-    if (!read.ok) return unparsed(`tls.${key}: ${path} ${read.detail}`);
-    return pattern.test(read.value.pem) ? parsed(read.value.pem) : unparsed(`tls.${key}: ${path} holds no ${what} in PEM`);
-  } catch (error) {
-    return unparsed(`tls.${key}: ${path} ${whyUnread(path, error)}`);
-  }
-}
-
 /* ---- the context ---- */
 
 type Tls = typeof import('node:tls');
 
-/** Contexts that only depend on a CA store, kept for the hosts that follow. */
+/** Contexts that depend on a CA store only; they are kept for the hosts that follow. */
 const contexts = new Map<string, SecureContext>();
 
 interface Context {
@@ -179,27 +101,6 @@ function makeContext(tls: Tls, policy: TlsPolicy, environment: NodeJS.ProcessEnv
   }
 }
 
-function trustOf(policy: TlsPolicy, environment: NodeJS.ProcessEnv): Parsed<Trust> {
-  // A fingerprint replaces every authority, and nothing is looked up that does not count.
-  if (policy.fingerprint.length > 0 || !policy.verify) return parsed({ name: 'no CA store', ca: '', key: 'none' });
-  if (policy.caFile === '') return systemTrust(environment);
-  const pem = readPem('ca_file', policy.caFile, CERTIFICATE, 'certificate');
-  return pem.ok ? parsed({ name: `tls.ca_file (${policy.caFile})`, ca: pem.value, key: '' }) : pem;
-}
-
-/** The client's certificate and key; one file may hold both. */
-function identityOf(policy: TlsPolicy): Parsed<{ readonly cert?: string; readonly key?: string }> {
-  if (policy.certificate === '') return parsed({});
-  const cert = readPem('certificate', policy.certificate, CERTIFICATE, 'certificate');
-  if (!cert.ok) return cert;
-  const name = policy.certificateKey === '' ? 'certificate' : 'certificate_key';
-  const key = readPem(name, policy.certificateKey || policy.certificate, /-----BEGIN [A-Z ]*PRIVATE KEY-----/, 'private key');
-  if (!key.ok) return key;
-  if (/-----BEGIN ENCRYPTED|^Proc-Type: 4,ENCRYPTED/m.test(key.value))
-    return unparsed(`tls.${name}: the private key has a passphrase, and nobody is there to ask; write it without one`);
-  return parsed({ cert: cert.value, key: key.value });
-}
-
 function contextFailure(policy: TlsPolicy, { message }: Error): string {
   const text = printable(utf8(message), 200);
   if (policy.certificate === '') return `TLS cannot be set up: ${text}`;
@@ -211,14 +112,17 @@ function contextFailure(policy: TlsPolicy, { message }: Error): string {
 /* ---- the handshake ---- */
 
 export interface TlsOptions {
-  /** TLS begins with the connection, not with STARTTLS: only words of failures depend on it. */
+  /** True if TLS begins with the connection, not with STARTTLS. Only words of failures depend on it. */
   readonly implicit: boolean;
-  /** Default: that of the process. Only SSL_CERT_FILE is read. */
+  /** The environment, by default that of the process. Only SSL_CERT_FILE is read. */
   readonly environment?: NodeJS.ProcessEnv;
 }
 
-/** Reads the files, builds the context; to be called when TCP begins to connect. Fails on what the configuration names and is not there. */
-export async function tlsPreparation(policy: TlsPolicy, wanted: Wanted, options: TlsOptions): Promise<Parsed<TlsPreparation>> {
+/**
+ * Reads the files and builds the context; to be called when TCP begins to connect. Fails if a file that the configuration names
+ * cannot be used.
+ */
+export async function prepareTls(policy: TlsPolicy, wanted: WantedPeer, options: TlsOptions): Promise<Parsed<TlsPreparation>> {
   const tls = await import('node:tls');
   const context = makeContext(tls, policy, options.environment ?? process.env);
   if (!context.ok) return context;
@@ -232,10 +136,11 @@ export async function tlsPreparation(policy: TlsPolicy, wanted: Wanted, options:
         const secured = tls.connect({
           socket,
           secureContext,
-          // An empty name would be taken from somewhere else.
+          // Node would replace an empty name by another.
           ...(wanted.sni === '' ? {} : { servername: wanted.sni }),
-          // The verdict of the runtime is read below, together with the certificate, which is gone once it has refused.
-          // Both are written out so that NODE_TLS_REJECT_UNAUTHORIZED and the runtime's own rules for names have no say.
+          // The verdict of the runtime is read below, together with the certificate, because a runtime that refuses drops the
+          // certificate. Both options are written out so that NODE_TLS_REJECT_UNAUTHORIZED and the runtime's own rules for
+          // names have no say.
           rejectUnauthorized: false,
           checkServerIdentity: () => undefined,
         });
@@ -244,31 +149,31 @@ export async function tlsPreparation(policy: TlsPolicy, wanted: Wanted, options:
           socket.destroy();
           resolve(unparsed(detail));
         };
-        const closed = () => fail(CLOSED);
-        // This listener stays: what goes wrong later is put into words too, for the listeners that come after it.
+        const onClose = () => fail(CLOSED);
+        // This listener stays, because it puts later errors into words, too, for the listeners that come after it.
         secured.on('error', (error: NodeJS.ErrnoException) => {
           error.message = facts === null ? explainTlsFailure(error, attempt) : explainLater(error, attempt);
           fail(error.message);
         });
-        secured.once('close', closed);
+        secured.once('close', onClose);
         secured.once('secureConnect', () => {
           const verdict = verify(secured, attempt, anchors);
           if (!verdict.ok) return fail(verdict.detail);
-          facts = factsOf(secured, verdict.value);
-          secured.off('close', closed);
+          facts = tlsFactsOf(secured, verdict.value);
+          secured.off('close', onClose);
           resolve(parsed(secured));
         });
       }),
   });
 }
 
-interface Verdict {
+interface Grounds {
   readonly by: TlsFacts['by'];
   readonly peerName: string;
 }
 
-/** The peer of a completed handshake: to be trusted, or why not. */
-function verify(socket: TLSSocket, attempt: TlsAttempt, anchors: () => string): Parsed<Verdict> {
+/** Decides whether to trust the peer of a completed handshake, or says why not. */
+function verify(socket: TLSSocket, attempt: TlsAttempt, anchors: () => string): Parsed<Grounds> {
   const { policy, wanted } = attempt;
   const chain = chainOf(socket);
   const [own] = chain;
@@ -280,16 +185,16 @@ function verify(socket: TLSSocket, attempt: TlsAttempt, anchors: () => string): 
     return unparsed(`the certificate is not the pinned one: it has ${own.facts.fingerprint}, its key ${own.facts.keyFingerprint}`);
   }
   if (!policy.verify) return parsed({ by: 'nothing', peerName: '' });
-  const peerName = wanted.names.find((name) => isFor(own.content, name));
+  const peerName = wanted.names.find((name) => isFor(own.der, name));
   const reason = distrust(socket, chain, attempt, anchors);
   if (reason === null && peerName !== undefined) return parsed({ by: 'ca', peerName });
   return unparsed([...(reason === null ? [] : [reason]), ...(peerName === undefined ? [explainNames(own, wanted)] : [])].join('; '));
 }
 
-/** Why the chain is not trusted; null when it is. */
-function distrust(socket: TLSSocket, chain: readonly Link[], attempt: TlsAttempt, anchors: () => string): string | null {
+/** Says why the chain is not trusted; null if it is. */
+function distrust(socket: TLSSocket, chain: readonly ChainLink[], attempt: TlsAttempt, anchors: () => string): string | null {
   const code = `${socket.authorizationError ?? 'no verdict'}`;
-  // Only a plain yes counts: a runtime that sets neither `authorized` nor an error is not believed.
+  // Only a plain yes counts. A runtime that sets neither `authorized` nor an error is not believed.
   if (socket.authorized !== true && !isAboutWeakness(code)) return explainChain(code, chain, attempt);
   let trusted: readonly Uint8Array[] | null = null;
   const weakness = weaknessOf(chain, ({ content }) => {
@@ -302,7 +207,7 @@ function distrust(socket: TLSSocket, chain: readonly Link[], attempt: TlsAttempt
 
 /* ---- facts ---- */
 
-function factsOf(socket: TLSSocket, { by, peerName }: Verdict): TlsFacts {
+function tlsFactsOf(socket: TLSSocket, { by, peerName }: Grounds): TlsFacts {
   const version = (socket.getProtocol() ?? '').replace('TLSv', 'TLS');
   const { name } = socket.getCipher();
   const bits = keyBits(name);
@@ -321,12 +226,12 @@ function factsOf(socket: TLSSocket, { by, peerName }: Verdict): TlsFacts {
 /** Loaded with node:tls already. */
 const crypto = () => process.getBuiltinModule('node:crypto');
 
-/** Bits of a cipher's key, from its name; every cipher of TLS 1.2 and 1.3 that does not say so has 256. */
+/** Returns the bits of a cipher's key, from its name. Every cipher of TLS 1.2 and 1.3 whose name does not say has 256. */
 export const keyBits = (cipher: string): number => Number(/(?:AES|ARIA|CAMELLIA)[-_]?(128|256)/.exec(cipher)?.[1] ?? 256);
 
 /**
- * tls-exporter with TLS 1.3 only: with 1.2 it is unsafe unless the handshake had the extended master secret (RFC 9266 §4.2),
- * which the runtime does not tell.
+ * Returns the channel bindings. tls-exporter needs TLS 1.3: with 1.2 it is unsafe unless the handshake had the extended master
+ * secret (RFC 9266 §4.2), and the runtime does not tell.
  */
 function bindingsOf(socket: TLSSocket, version: string): readonly ChannelBinding[] {
   const bindings: ChannelBinding[] = [];

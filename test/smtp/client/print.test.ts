@@ -15,6 +15,7 @@ import {
   xtext,
 } from '../../../src/smtp/client/print.ts';
 import { type Mailbox, parseMailbox } from '../../../src/smtp/path.ts';
+import { uncheckedMailbox } from '../../support/mailbox.ts';
 
 const test = suite('commands');
 
@@ -82,7 +83,7 @@ const MAILS: readonly (readonly [Partial<Transaction>, Extensions, string, strin
   [{ hold: { until: 'now SIZE=1' } }, ALL, '! a command parameter holds a blank', 'a blank starts another parameter'],
   [{ hold: { until: 'x\u00a0y' } }, ALL, '! a command parameter holds a blank', 'and so may any other'],
   [{ solicit: ['a\0'] }, ALL, '! a command parameter holds a control character', 'NUL'],
-  [{ reversePath: { localPart: 'a\n', domain: 'b' } }, ALL, '! a command parameter holds a control character', 'a path that nobody parsed'],
+  [{ reversePath: uncheckedMailbox('a\n', 'b') }, ALL, '! a command parameter holds a control character', 'a path that nobody parsed'],
 ];
 for (const [changes, extensions, expected, why] of MAILS)
   test(`MAIL ${JSON.stringify(changes)}: ${why}`, () => assert.strictEqual(shown(mailCommand(about(changes), extensions)), expected));

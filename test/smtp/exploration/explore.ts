@@ -94,7 +94,15 @@ function step(setting: Setting, { begin, advance }: Machine, from: Node | null, 
     for (const [name, holds] of PROPERTIES) if (!holds(moment)) return { breach: tell(setting, { from, event, actions }, name) };
     if (action !== null) seen = afterAction(seen, action, plan, recipients);
   }
+  freeze(state);
   return { state, seen, from, event, actions };
+}
+
+/** Makes a machine fail that changes a state which it has given out. */
+function freeze(value: object): void {
+  if (Object.isFrozen(value)) return;
+  Object.freeze(value);
+  for (const field of Object.values(value)) if (typeof field === 'object' && field !== null) freeze(field);
 }
 
 /* ---- keys ---- */
@@ -104,7 +112,6 @@ const known = new Map<string, number>();
 
 /** All fields, however deep: what is within gets a number, the same for the same fields. Values do not change. */
 function keyOf(value: object): string {
-  if ('count' in value && 'items' in value) return keyOf((value.items as unknown[]).slice(0, value.count as number));
   let key = '';
   for (const field of value instanceof Map ? [...value].flat() : Object.values(value))
     key += field !== null && (typeof field === 'object' || typeof field === 'function') ? `#${numberOf(field)}\n` : `${field}\n`;

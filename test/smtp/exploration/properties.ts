@@ -34,7 +34,7 @@ export const PROPERTIES: readonly Property[] = [
   ['an outcome is what the server said, and "uncertain" is only what was committed and not answered', isTrue],
   ['what was committed or refused goes to no other host, and what was neither may', isMovedRightly],
   ['every failure has its cause', hasCause],
-  ['no outcome holds a secret or a challenge', isDiscreet],
+  ['no outcome holds a secret or a challenge, and a line that holds a secret is sent as one', isDiscreet],
   // The channel: P15.
   ['no secret and no MAIL in clear where TLS is required or was offered', isSecure],
   ['STARTTLS is said in clear, where it was offered and TLS is wanted, and no octet waits when TLS begins', isStartTlsDue],
@@ -46,6 +46,7 @@ export const PROPERTIES: readonly Property[] = [
   ['a session is greeted as its protocol wants, and with HELO where EHLO is unknown and nothing of it is needed', isGreeted],
   ['a refusal or a loss ends what it concerns', isHeeded],
   ['a session goes on as long as it can', endsForAReason],
+  ['a server that speaks out of turn gets no further transaction', isLeft],
   ['QUIT is said when nothing is left to settle', isQuitDue],
   ['a command waits until those before it are answered, unless both may be in one group; then what waits goes along', isInTurn],
   ['within a content nothing else is said', isContentAlone],
@@ -189,6 +190,10 @@ function endsForAReason(moment: Moment): boolean {
   return !before.wasReady || (digit(event.reply) >= 4 && (before.isOpen || what === 'RSET' || isAmongBlocks));
 }
 
+function isLeft({ action, event, before, seen }: Moment): boolean {
+  return action !== null || event === null || !isOutOfTurn(event, before) || seen.isOver;
+}
+
 /** What was refused is not gone on with: at the latest when the replies to its group are in. */
 function isHeeded(moment: Moment): boolean {
   const { action, event, before, seen } = moment;
@@ -313,10 +318,15 @@ function isAwaited({ action, seen }: Moment): boolean {
   return seen.isOver || seen.unanswered.length > 0 || seen.task !== null;
 }
 
+/** The secret of every mechanism here, in clear and as base64 has it at each offset. */
+const SECRETS = /tanstaaf|dGFuc3RhYW|RhbnN0YWFm/;
+const CHALLENGES = /cHJvb2Y|bW9yZQ/;
+
 function isDiscreet({ action, plan }: Moment): boolean {
+  if (action?.do === 'send') return action.secret || !action.lines.some((line) => SECRETS.test(line));
   return (
     action?.do !== 'settle' ||
     plan.authenticate === null ||
-    !/tanstaaf|dGFuc3RhYW|RhbnN0YWFm|cHJvb2Y|bW9yZQ/.test(JSON.stringify(action.outcome))
+    !(SECRETS.test(JSON.stringify(action.outcome)) || CHALLENGES.test(JSON.stringify(action.outcome)))
   );
 }

@@ -4,10 +4,11 @@
  */
 import type { Transaction } from '../../../src/smtp/client/print.ts';
 import type { Event, Plan } from '../../../src/smtp/client/session.ts';
-import { type Mailbox, parseMailbox } from '../../../src/smtp/path.ts';
+import { parsed, unparsed } from '../../../src/smtp/parsed.ts';
 import type { Reply } from '../../../src/smtp/reply.ts';
 import { type Cancelled, type Exchange, type Mechanism, plain } from '../../../src/smtp/sasl/sasl.ts';
 import { base64 } from '../../../src/smtp/text.ts';
+import { mailbox } from '../../support/mailbox.ts';
 import { letterOf, PROOF, type Seen } from './witness.ts';
 
 /** A session to explore: so many messages, each to so many recipients and with so many blocks before its last one. */
@@ -39,16 +40,11 @@ const chooses =
   (mechanism: string): NonNullable<Plan['authenticate']> =>
   (offered, secured) => {
     told.last = { offered, secured };
-    if (!secured) return 'credentials are not sent in clear text';
-    return MECHANISMS.find(({ name }) => name === mechanism && offered.has(name)) ?? 'the server offers no mechanism that can be used';
+    if (!secured) return unparsed('credentials are not sent in clear text');
+    const chosen = MECHANISMS.find(({ name }) => name === mechanism && offered.has(name));
+    return chosen ? parsed(chosen) : unparsed('the server offers no mechanism that can be used');
   };
 const AUTHENTICATE: Readonly<Record<string, Plan['authenticate']>> = { 'X-PROOF': chooses('X-PROOF'), PLAIN: chooses('PLAIN'), none: null };
-
-const mailbox = (text: string): Mailbox => {
-  const path = parseMailbox(text);
-  if (!path.ok) throw new Error(path.detail);
-  return path.value;
-};
 
 /** Told apart by its reverse-path. */
 const letter = (index: number, recipients: number): Transaction => ({
@@ -70,6 +66,14 @@ export interface Ranges {
   readonly blocks: number;
 }
 
+/** A plan that says so when the machine makes another one of it. */
+const uncopied = (plan: Plan): Plan =>
+  new Proxy(plan, {
+    ownKeys() {
+      throw new Error('the plan is copied');
+    },
+  });
+
 /** Every combination. */
 export function settings({ recipients, mechanisms, framings, blocks }: Ranges): readonly Setting[] {
   const all: Setting[] = [];
@@ -90,7 +94,13 @@ export function settings({ recipients, mechanisms, framings, blocks }: Ranges): 
                   partial,
                 };
                 const name = `${protocol}${partial ? ' (partial)' : ''}, TLS ${tls}, AUTH ${mechanism}, framing ${framing}, messages ${letters} × recipients ${count}`;
-                all.push({ name, plan, recipients: count, blocks, letters: Array.from({ length: letters }, (_, i) => letter(i, count)) });
+                all.push({
+                  name,
+                  plan: uncopied(plan),
+                  recipients: count,
+                  blocks,
+                  letters: Array.from({ length: letters }, (_, i) => letter(i, count)),
+                });
               }
   return all;
 }

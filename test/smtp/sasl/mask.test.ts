@@ -1,7 +1,7 @@
 /** What people see of an exchange of AUTH, as a table. */
 import assert from 'node:assert';
 import { suite } from 'uvu';
-import { maskedCommand, maskedLine, maskedLines, maskedReply } from '../../../src/smtp/sasl/mask.ts';
+import { maskCommand, maskLine, maskLines, maskReply } from '../../../src/smtp/sasl/mask.ts';
 import { base64 } from '../../../src/smtp/text.ts';
 
 const test = suite('mask');
@@ -30,10 +30,10 @@ const LINES: readonly (readonly [string, string, string])[] = [
   [base64(FIRST).slice(0, 41), '****', 'a part of it, on a line of its own'],
   ['535 error=invalid_token s=1', '535 error=invalid_token s=1', 'an equals sign is not enough'],
 ];
-for (const [line, expected, why] of LINES) test(`${line.slice(0, 40)}: ${why}`, () => assert.strictEqual(maskedLine(line), expected));
+for (const [line, expected, why] of LINES) test(`${line.slice(0, 40)}: ${why}`, () => assert.strictEqual(maskLine(line), expected));
 
 test('our lines', () => {
-  assert.deepStrictEqual(['AUTH PLAIN AHRpbQB0', 'AUTH EXTERNAL =', 'dGlt', ''].map(maskedCommand), [
+  assert.deepStrictEqual(['AUTH PLAIN AHRpbQB0', 'AUTH EXTERNAL =', 'dGlt', ''].map(maskCommand), [
     'AUTH PLAIN ****',
     'AUTH EXTERNAL ****',
     '****',
@@ -42,10 +42,10 @@ test('our lines', () => {
 });
 
 test('lines as they came, and a reply', () => {
-  assert.strictEqual(maskedLines('334-a\r\n535 no\r\n'), '334-…\n535 no\r\n');
+  assert.strictEqual(maskLines('334-a\r\n535 no\r\n'), '334-…\n535 no\r\n');
   const lines = ['5.7.8 no', `v=${'x'.repeat(8)}`];
-  assert.deepStrictEqual(maskedReply({ code: 535, enhanced: null, lines }), { code: 535, enhanced: null, lines: ['5.7.8 no', '****'] });
-  assert.deepStrictEqual(maskedReply({ code: 334, enhanced: null, lines: ['a', 'b'] }).lines, ['…', '…']);
+  assert.deepStrictEqual(maskReply({ code: 535, enhanced: null, lines }), { code: 535, enhanced: null, lines: ['5.7.8 no', '****'] });
+  assert.deepStrictEqual(maskReply({ code: 334, enhanced: null, lines: ['a', 'b'] }).lines, ['…', '…']);
 });
 
 test.run();

@@ -48,7 +48,7 @@ test('an explanation is answered as each mechanism wants it, and after it a 235 
   }
 });
 
-test('libraries.md §4 case 14: explanations of any kind are shown short and printable', () => {
+test('hostile case 14: explanations of any kind are shown short and printable', () => {
   const explain = (challenge: string) => heard(xoauth2('u', 't').begin().hear(challenge)).refusal as string;
   for (const [challenge, expected, why] of [
     [

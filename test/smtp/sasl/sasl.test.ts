@@ -1,9 +1,10 @@
 // SASL steps as pure functions: PLAIN, LOGIN, CRAM-MD5, EXTERNAL, and the silent start of long initial responses.
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
+import { LONGEST_CHALLENGE } from '../../../src/smtp/limits.ts';
 import { cramMd5 } from '../../../src/smtp/sasl/cram.ts';
 import { external } from '../../../src/smtp/sasl/external.ts';
-import { briefly, type Exchange, LONGEST_CHALLENGE, login, plain } from '../../../src/smtp/sasl/sasl.ts';
+import { type Exchange, keepInitialShort, login, plain } from '../../../src/smtp/sasl/sasl.ts';
 import { base64 } from '../../../src/smtp/text.ts';
 import { hashes } from '../../../src/transport/hashes.ts';
 import { cancelled, heard } from './exchange.ts';
@@ -20,7 +21,7 @@ test('PLAIN: RFC 4616 §4, and UTF-8', () => {
   assert.equal(plain('jürgen', 'geheim€').begin().say, '\0j\xc3\xbcrgen\0geheim\xe2\x82\xac');
 });
 
-test('libraries.md §3 row 63: LOGIN takes any two prompts', () => {
+test('pitfall 63: LOGIN takes any two prompts', () => {
   for (const [one, two] of [
     ['Username:', 'Password:'],
     ['user name', 'password'],
@@ -60,15 +61,15 @@ test('EXTERNAL: the identity, or nothing (which AUTH writes as "=")', () => {
 });
 
 test('an initial response that makes AUTH longer than a command line waits for an empty challenge', () => {
-  const say = (length: number): Exchange => briefly(plain('', 'x'.repeat(length - 2))).begin();
+  const say = (length: number): Exchange => keepInitialShort(plain('', 'x'.repeat(length - 2))).begin();
   // "AUTH PLAIN " is 11 octets; 499 are left, which hold 124 groups of four characters, 372 octets.
   assert.equal(say(372).say?.length, 372);
   const silent = say(373);
   assert.deepEqual([silent.say, silent.mayEnd], [null, false]);
   assert.equal(heard(silent.hear('')).say?.length, 373);
   assert.equal(heard(silent.hear('')).mayEnd, true);
-  assert.equal(briefly(login('a', 'b')).begin().say, null);
-  assert.equal(briefly(plain('', '')).name, 'PLAIN');
+  assert.equal(keepInitialShort(login('a', 'b')).begin().say, null);
+  assert.equal(keepInitialShort(plain('', '')).name, 'PLAIN');
 });
 
 test.run();

@@ -3,14 +3,15 @@ import fc from 'fast-check';
 import { suite } from 'uvu';
 import { printPath } from '../../../src/smtp/path.ts';
 import type { Reply } from '../../../src/smtp/reply.ts';
+import { makeReply, replyLines } from '../../../src/smtp/server/answers.ts';
 import { makeReception, type Performed } from '../../../src/smtp/server/input.ts';
-import { makeReply, type Question, RECEIVING, type Receiving, receive, replyLines, type State } from '../../../src/smtp/server/machine.ts';
+import { type OwnerQuestion, RECEIVING, type Receiving, receive, type ServerState } from '../../../src/smtp/server/machine.ts';
 import { latin1, octets, utf8 } from '../../../src/smtp/text.ts';
 
 const test = suite('receiver');
 
 /** What the owner in these tests says: told by the address, the password, the content. */
-function verdict(question: Question, content: string): Reply | null {
+function verdict(question: OwnerQuestion, content: string): Reply | null {
   const by = (word: string): Reply | null => {
     const code = /^(?:.* say )?([45]\d\d)\s*$/.exec(word)?.[1];
     return code ? makeReply(Number(code), `${code[0]}.7.1`, `said ${code}`) : null;
@@ -31,7 +32,7 @@ function verdict(question: Question, content: string): Reply | null {
   }
 }
 
-function shownQuestion(question: Question): string | null {
+function shownQuestion(question: OwnerQuestion): string | null {
   switch (question.about) {
     case 'connection':
       return null;
@@ -55,13 +56,13 @@ function shownQuestion(question: Question): string | null {
 function play(settings: Receiving, script: readonly string[], size: number, late: boolean, secured: boolean): string[] {
   const log: string[] = [];
   let content = '';
-  const waiting: Question[] = [];
+  const waiting: OwnerQuestion[] = [];
   let dataRefusal: Reply | null = null;
-  const answer = (question: Question): void => {
+  const answer = (question: OwnerQuestion): void => {
     const reply = question.about === 'data' ? dataRefusal : verdict(question, content);
     if (question.about === 'content') content = '';
     const each = settings.protocol === 'lmtp' && question.about === 'content';
-    reception.verdict(reply, each ? [makeReply(250, '2.1.5', 'first'), makeReply(452, '4.2.2', 'second')] : []);
+    reception.answer(reply, each ? [makeReply(250, '2.1.5', 'first'), makeReply(452, '4.2.2', 'second')] : []);
   };
   const perform = (action: Performed): void => {
     switch (action.do) {
@@ -94,7 +95,7 @@ function play(settings: Receiving, script: readonly string[], size: number, late
   const reception = makeReception(settings, perform);
   let wire = '';
   const flush = (): void => {
-    for (let at = 0; at < wire.length; at += size) reception.octets(octets(wire.slice(at, at + size)));
+    for (let at = 0; at < wire.length; at += size) reception.hear(octets(wire.slice(at, at + size)));
     wire = '';
     for (let question = waiting.shift(); question; question = waiting.shift()) answer(question);
   };
@@ -107,8 +108,8 @@ function play(settings: Receiving, script: readonly string[], size: number, late
     else if (line.startsWith('! ')) {
       flush();
       const event = line.slice(2);
-      if (event === 'secured') reception.secured();
-      else if (event === 'ended') reception.ended();
+      if (event === 'secured') reception.tell('secured');
+      else if (event === 'ended') reception.end();
       else reception.tell(event as 'lost');
     }
   }
@@ -117,7 +118,7 @@ function play(settings: Receiving, script: readonly string[], size: number, late
 }
 
 /** The address `data451@…` lets the owner refuse DATA with 451. */
-function refusalOfData(question: Question): Reply | null {
+function refusalOfData(question: OwnerQuestion): Reply | null {
   const code = question.about === 'sender' ? /^data(\d{3})$/.exec(question.path?.localPart ?? '')?.[1] : undefined;
   return code ? makeReply(Number(code), `${code[0]}.3.0`, 'not now') : null;
 }
@@ -989,13 +990,13 @@ test('a pipelined flight is answered in order, the client owed nothing when the 
       assert.equal(reception?.mayRead ?? false, false);
       queue.push(() => {
         open--;
-        reception.verdict(verdict(action.question, ''));
+        reception.answer(verdict(action.question, ''));
       });
     }
   });
   const queue: (() => void)[] = [];
   reception.begin(false);
-  reception.octets(octets(wire));
+  reception.hear(octets(wire));
   for (let next = queue.shift(); next; next = queue.shift()) next();
   assert.deepEqual(replies, ['220', '250', '250', '550', '250', '354', '250', '221']);
   assert.equal(reception.state.at, 'closed');
@@ -1007,15 +1008,15 @@ test('a verdict after the client was lost changes nothing', () => {
   const reception = makeReception(RECEIVING, (action) => seen.push(action.do));
   reception.begin(false);
   reception.tell('lost');
-  reception.verdict(null);
-  reception.octets(octets('NOOP\r\n'));
+  reception.answer(null);
+  reception.hear(octets('NOOP\r\n'));
   assert.deepEqual(seen, ['ask', 'close']);
 });
 
 test('the connection itself may be refused', () => {
   const log: string[] = [];
   const reception = makeReception(RECEIVING, (action) => {
-    if (action.do === 'ask') reception.verdict(makeReply(554, '5.3.2', 'not today'));
+    if (action.do === 'ask') reception.answer(makeReply(554, '5.3.2', 'not today'));
     else log.push(action.do === 'reply' ? action.lines.join() : action.do);
   });
   reception.begin(false);
@@ -1027,26 +1028,26 @@ test('content nobody wants is not handed on, by DATA and by BDAT', () => {
   const reception = makeReception(
     { ...RECEIVING, hostname: 'here' },
     (action) => {
-      if (action.do === 'ask') reception.verdict(null);
+      if (action.do === 'ask') reception.answer(null);
       if (action.do === 'ask' && action.question.about === 'content') log.push(`${action.question.facts.octets}`);
       assert.notEqual(action.do, 'content');
     },
     (chunk, from) => latin1(chunk).indexOf('\r\n.\r\n', from),
   );
   reception.begin(false);
-  reception.octets(octets('EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<a@b>\r\nDATA\r\nabc\r\n.\r\n'));
-  reception.octets(octets('MAIL FROM:<>\r\nRCPT TO:<a@b>\r\nBDAT 3 LAST\r\nabc'));
+  reception.hear(octets('EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<a@b>\r\nDATA\r\nabc\r\n.\r\n'));
+  reception.hear(octets('MAIL FROM:<>\r\nRCPT TO:<a@b>\r\nBDAT 3 LAST\r\nabc'));
   assert.deepEqual(log, ['5', '3']);
 });
 
 test('a hundred thousand pipelined commands are all answered, and a refused MAIL ends no session by the RCPT behind it', () => {
   let replies = 0;
   const reception = makeReception(RECEIVING, (action) => {
-    if (action.do === 'ask') reception.verdict(action.question.about === 'sender' ? makeReply(550, '5.7.1', 'no') : null);
+    if (action.do === 'ask') reception.answer(action.question.about === 'sender' ? makeReply(550, '5.7.1', 'no') : null);
     if (action.do === 'reply') replies++;
   });
   reception.begin(false);
-  reception.octets(octets(`EHLO x\r\nMAIL FROM:<a@b>\r\n${'RCPT TO:<c@d>\r\n'.repeat(100_000)}DATA\r\n`));
+  reception.hear(octets(`EHLO x\r\nMAIL FROM:<a@b>\r\n${'RCPT TO:<c@d>\r\n'.repeat(100_000)}DATA\r\n`));
   assert.equal(replies, 100_004);
   assert.equal(reception.state.at, 'command');
 });
@@ -1062,11 +1063,11 @@ test('S12: a method of HTTP ends the session, and what follows is not heard', ()
 test('nonsense ends the session after twenty lines', () => {
   const codes: string[] = [];
   const reception = makeReception(RECEIVING, (action) => {
-    if (action.do === 'ask') reception.verdict(null);
+    if (action.do === 'ask') reception.answer(null);
     if (action.do === 'reply') codes.push(action.lines[0]?.slice(0, 3) as string);
   });
   reception.begin(false);
-  reception.octets(octets('what is this\r\n'.repeat(1000)));
+  reception.hear(octets('what is this\r\n'.repeat(1000)));
   assert.deepEqual(codes, ['220', ...Array(20).fill('500'), '421']);
 });
 
@@ -1147,10 +1148,29 @@ for (const [reply, lines, why] of REPLIES)
     for (const line of replyLines(reply)) assert.ok(line.length <= 510);
   });
 
+test('a question carries the transaction that it is about', () => {
+  const visit = { hello: 'c', secured: false, user: null, mails: 0, faults: 0 };
+  let state: ServerState = { at: 'command', visit, transaction: null };
+  const asked: OwnerQuestion[] = [];
+  const hear = (line: string): void => {
+    for (const event of [{ type: 'line', line, fault: 'none' } as const, { type: 'verdict', reply: null, each: [] } as const]) {
+      const [next, ...actions] = receive(RECEIVING, state, event);
+      state = next;
+      for (const action of actions) if (action.do === 'ask') asked.push(action.question);
+    }
+  };
+  for (const line of ['MAIL FROM:<a@b> BODY=8BITMIME', 'RCPT TO:<c@d>', 'RCPT TO:<e@f>', 'DATA']) hear(line);
+  assert.deepEqual(
+    asked.map((question) => 'transaction' in question && question.transaction.recipients),
+    [0, 0, 1, 2],
+  );
+  assert.equal((state as ServerState).at, 'data');
+});
+
 test('an event that cannot be is a bug of the driver', () => {
-  const visit = { hello: null, secured: false, user: null, transaction: null, mails: 0, faults: 0 };
-  const command: State = { at: 'command', visit };
-  const securing: State = { at: 'securing', visit };
+  const visit = { hello: null, secured: false, user: null, mails: 0, faults: 0 };
+  const command: ServerState = { at: 'command', visit, transaction: null };
+  const securing: ServerState = { at: 'securing', visit };
   const facts = { octets: 0, bare: 0 };
   const bugs = [
     () => receive(RECEIVING, securing, { type: 'line', line: 'NOOP', fault: 'none' }),

@@ -1,13 +1,13 @@
-/** A time limit that is over, and how people are told of it. Knows no clock. */
+/** Prints for people the time limit that is over. Knows no clock. */
 
 /** A key of [timeouts] and its value. */
-export interface Limit {
+export interface TimeLimit {
   readonly key: 'greeting' | 'handshake' | 'command' | 'data' | 'block' | 'final';
   readonly milliseconds: number;
 }
 
-/** `within 5m (timeouts.greeting)`: what was waited, and where that is written. */
-export function printLimit(limit: Limit | undefined): string {
+/** Prints how long the session waited, and the key that says so: `within 5m (timeouts.greeting)`. */
+export function printTimeLimit(limit: TimeLimit | undefined): string {
   return limit === undefined ? 'in time' : `within ${printDuration(limit.milliseconds)} (timeouts.${limit.key})`;
 }
 
@@ -19,7 +19,7 @@ const UNITS = [
   ['ms', 1],
 ] as const;
 
-/** As nospool.toml(5) has it: `1h30m`. */
+/** Prints a duration as nospool.toml(5) has it: `1h30m`. */
 export function printDuration(milliseconds: number): string {
   let left = Math.round(milliseconds);
   let out = '';

@@ -1,0 +1,38 @@
+/** Replies in the words of this program, and as lines of the wire. Knows no command. */
+import { LONGEST_REPLY_TEXT_SENT } from '../limits.ts';
+import { lineOf } from '../line.ts';
+import type { EnhancedStatus, Reply } from '../reply.ts';
+import { textOf, utf8 } from '../text.ts';
+
+/** Makes a reply: its text lines become UTF-8, and the enhanced code stands before each (RFC 2034 §4). */
+export function makeReply(code: number, enhanced: string, ...texts: readonly string[]): Reply {
+  const [status = 0, subject = 0, detail = 0] = enhanced.split('.').map(Number);
+  const known: EnhancedStatus | null = enhanced === '' ? null : { class: status, subject, detail };
+  return { code, enhanced: known, lines: texts.map((text) => utf8(enhanced === '' ? text : `${enhanced} ${text}`)) };
+}
+
+/**
+ * A reply as lines for the wire: nothing that a terminal obeys or a log takes for a line end, no line beyond RFC 5321
+ * §4.5.3.1.5.
+ */
+export function replyLines({ code, lines }: Reply): readonly string[] {
+  const texts = lines.flatMap((line) => foldText(utf8(lineOf(textOf(line)))));
+  if (texts.length === 0) texts.push('');
+  return texts.map((text, i) => `${code}${i === texts.length - 1 ? ' ' : '-'}${text}`.trimEnd());
+}
+
+/** Cuts at blanks where there are any, never inside a UTF-8 sequence. */
+function foldText(text: string): string[] {
+  const out: string[] = [];
+  let rest = text;
+  while (rest.length > LONGEST_REPLY_TEXT_SENT) {
+    let end = rest.lastIndexOf(' ', LONGEST_REPLY_TEXT_SENT);
+    if (end <= 0) {
+      end = LONGEST_REPLY_TEXT_SENT;
+      while (end > LONGEST_REPLY_TEXT_SENT - 4 && (rest.charCodeAt(end) & 0xc0) === 0x80) end--;
+    }
+    out.push(rest.slice(0, end));
+    rest = rest.slice(end).replace(/^ /, '');
+  }
+  return [...out, rest];
+}
