@@ -170,7 +170,7 @@ export function settleAuth(
       const link = isDirect(draft.link) ? {} : { link: draft.link };
       const ignored = draft.ignored.length === 0 ? {} : { ignoreExtensions: draft.ignored };
       const settled = { ...draft.address, tls: draft.tls, auth: typeof draft.auth === 'string' ? auth : draft.auth, ...link, ...ignored };
-      if (isSentInClear(settled) && !isWrittenAsLoopback(settled))
+      if (isAuthUnusable(settled) && !isWrittenAsLoopback(settled))
         reading.complain(
           draft.at,
           `"${host}" would get the password in the clear, because TLS has mode = "off": use TLS, or write allow_plaintext = true beside its user`,
@@ -180,6 +180,6 @@ export function settleAuth(
   );
 }
 
-/** True where the password would go in the clear, or never, because no TLS will ever protect it. */
-const isSentInClear = ({ tls, auth }: Smarthost): boolean =>
+/** True where TLS is off and credentials must not go in the clear, so that they would never be sent. */
+const isAuthUnusable = ({ tls, auth }: Smarthost): boolean =>
   tls.mode === 'off' && auth !== null && auth.secret.from !== 'none' && !auth.allowPlaintext;
