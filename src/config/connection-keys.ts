@@ -64,7 +64,7 @@ function secretFrom(reading: Reading, file: string, written: Written | undefined
 }
 
 /** `socks5://[user@]host[:port]` or `http://[user@]host:port`; the user is percent-encoded. Errors repeat nothing that may be a password. */
-export function parseProxy(text: string): Parsed<Omit<ProxyPolicy, 'secret'>> {
+function parseProxy(text: string): Parsed<Omit<ProxyPolicy, 'secret'>> {
   const found = /^(socks5|http):\/\/(?:([^/]*)@)?([^@/]+)\/?$/i.exec(text);
   if (!found) return unparsed(`expects ${PROXIES}`);
   const [, word = '', coded = '', place = ''] = found;

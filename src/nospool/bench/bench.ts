@@ -205,7 +205,7 @@ function computeRates(content: Uint8Array, { fates, seconds }: Measured): { read
 /* ---- for programs ---- */
 
 /** Times are milliseconds, except `seconds`; null where nothing was measured. */
-export function benchJson(load: Load, measured: Measured): Readonly<Record<string, unknown>> {
+function benchJson(load: Load, measured: Measured): Readonly<Record<string, unknown>> {
   const { fates, seconds, latencies, openings, unopened, reasons, interrupted } = measured;
   const rates = computeRates(load.content, measured);
   const round = (value: number | null) => (value === null ? null : Number(value.toFixed(3)));

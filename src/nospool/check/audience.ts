@@ -170,8 +170,8 @@ const rowsOf = (file: string): readonly (readonly string[])[] => {
 };
 
 const nameIn = (file: string, id: number): string => rowsOf(file).find(([, , own]) => own === String(id))?.[0] ?? '';
-export const userName = (uid: number): string => nameIn('/etc/passwd', uid) || `uid ${uid}`;
-export const groupName = (gid: number): string => nameIn('/etc/group', gid) || `gid ${gid}`;
+const userName = (uid: number): string => nameIn('/etc/passwd', uid) || `uid ${uid}`;
+const groupName = (gid: number): string => nameIn('/etc/group', gid) || `gid ${gid}`;
 
 /** Names of its members, as far as /etc/passwd and /etc/group know them. */
 function membersOf(group: string): readonly string[] {

@@ -7,7 +7,7 @@ import { helloName } from '../../submit/domain.ts';
 import type { SinkOptions } from './sink-options.ts';
 
 /** Which question the sink answers with a refusal, and with which reply code. */
-export interface RefusalRule {
+interface RefusalRule {
   readonly about: OwnerQuestion['about'];
   readonly code: number;
 }
