@@ -1,5 +1,5 @@
-// Builds dist/: one CommonJS file for sendmail (start-up is a feature), ES modules for nospool, the library by tsc.
-// What sendmail's sources import dynamically is in its one file too.
+// Builds dist/: one CommonJS file for sendmail (start-up is a feature), with what its sources import dynamically; ES modules for nospool;
+// the library by tsc.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -24,7 +24,7 @@ function endIfFresh() {
 }
 
 endIfFresh();
-// Two runs of the tests at once begin with a build each: one builds, the other waits. What was left behind counts for two minutes.
+// When tests run twice at once, each run begins with a build: one builds, the other waits. A lock that a dead build left behind counts for two minutes.
 const lock = 'dist.lock';
 for (;;) {
   try {
@@ -56,32 +56,34 @@ const common = {
   logLevel: 'warning',
 };
 
-// Built beside and put in place at the end: a failed build leaves the last good one.
+// The build is made beside dist/ and put in its place at the end, so that a failed one leaves the last good one.
 const out = 'dist.new';
 for (const folder of [out, 'dist.old']) rmSync(folder, { recursive: true, force: true });
 mkdirSync(out);
 const command = { ...common, format: 'cjs', minify: true, supported: { 'dynamic-import': false } };
 
-/** What is imported dynamically, by its file: a part of main.cjs, but for those that have a file of their own. */
+/** The names of the parts, by their files. What is imported dynamically becomes a part of main.cjs, or a file of its own. */
 const parts = new Map();
-/** `transport-tls-tls`, `message-mime-mime`: as unlike as their files. */
-const named = (file) => path.relative('src', file).replace(/\.ts$/, '').replaceAll(path.sep, '-');
+/** The name of a part tells its file, e.g. `transport-tls-tls`. */
+const partName = (file) => path.relative('src', file).replace(/\.ts$/, '').replaceAll(path.sep, '-');
 /**
- * Two thirds of all code, which few messages need, and what is loaded at once or not at all. In another build their files have
- * other names, so that what is under way while this one is put over it finds its own.
+ * These parts have files of their own: the first is two thirds of all code, which few messages need; the others are loaded at once or not
+ * at all. The files of another build have other names, so that a message that is under way while this build is put over it
+ * finds its own.
  */
-const APART = ['src/message/charset.ts', 'src/sendmail/dialogue/bs.ts', 'src/sendmail/inspect.ts'];
+const APART = ['src/message/charset.ts', 'src/sendmail/dialogue/speak.ts', 'src/sendmail/inspect.ts'];
 const apart = new Map();
+/** Makes a part of each file that is imported dynamically. */
 const dynamically = {
   name: 'dynamically',
   setup({ onResolve, onLoad }) {
     onResolve({ filter: /^\./ }, ({ kind, path: wanted, resolveDir }) => {
       if (kind !== 'dynamic-import') return undefined;
       const file = path.resolve(resolveDir, wanted);
-      parts.set(file, named(file));
-      return { path: named(file), namespace: 'part' };
+      parts.set(file, partName(file));
+      return { path: partName(file), namespace: 'part' };
     });
-    // The loader defines it (src/sendmail/start/loader.ts).
+    // The loader defines nospoolPart (src/sendmail/start/loader.ts).
     onLoad({ filter: /./, namespace: 'part' }, ({ path: name }) => ({
       contents: `module.exports = globalThis.nospoolPart(${JSON.stringify(apart.get(name) ?? name)});`,
     }));
@@ -91,20 +93,27 @@ async function textOf(file) {
   const { outputFiles } = await build({ ...command, entryPoints: [file], write: false, plugins: [dynamically] });
   return outputFiles[0].text;
 }
+const apartTexts = [];
 for (const file of APART) {
   const text = await textOf(file);
-  const name = `${path.basename(file, '.ts')}-${createHash('sha256').update(text).digest('hex').slice(0, 12)}.cjs`;
-  apart.set(named(file), name);
-  writeFileSync(`${out}/${name}`, text);
+  const name = path.basename(file, '.ts');
+  apartTexts.push([name, text]);
+  apart.set(partName(file), `${name}-${createHash('sha256').update(text).digest('hex').slice(0, 12)}.cjs`);
+  writeFileSync(`${out}/${apart.get(partName(file))}`, text);
 }
-// How they are put together is known to who takes them apart.
+// The loader, which takes main.cjs apart, knows how it is put together.
 await build({ ...common, entryPoints: ['src/sendmail/start/loader.ts'], outfile: `${out}/loader.mjs`, format: 'esm' });
-const { printProgram, wrap } = await import(path.resolve(out, 'loader.mjs'));
+const { findFault, printMainFile, wrap } = await import(path.resolve(out, 'loader.mjs'));
 rmSync(`${out}/loader.mjs`);
 const program = [['main', wrap(await textOf('src/sendmail/main.ts'))]];
 // The list grows while it is walked.
 for (const [file, name] of parts) if (!apart.has(name)) program.push([name, wrap(await textOf(file))]);
-writeFileSync(`${out}/main.cjs`, printProgram(apart.get('message-charset'), program));
+const fault = findFault(apartTexts) ?? findFault(program);
+if (fault !== null) {
+  console.error(`build.mjs: ${fault}`);
+  process.exit(1);
+}
+writeFileSync(`${out}/main.cjs`, printMainFile(apart.get('message-charset'), program));
 // Both commands begin with a check that an old Node must be able to read (src/process/runtime.ts).
 const readByAll = { ...common, minify: true, target: 'es2015', banner: { js: '#!/usr/bin/env node' } };
 await build({ ...readByAll, entryPoints: ['src/sendmail/start/launch.ts'], outfile: `${out}/sendmail.cjs`, format: 'cjs' });

@@ -2,7 +2,7 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { flagsWithoutCompiler } from '../src/nospool/install/wrapper.ts';
-import { readProgram } from '../src/sendmail/start/loader.ts';
+import { readMainFile } from '../src/sendmail/start/loader.ts';
 import { type Bench, CPU, RSS, sendCase, startCase, submission, WALL } from './support/bench.ts';
 import { installed } from './support/installed.ts';
 import { certificate, message } from './support/material.ts';
@@ -131,7 +131,7 @@ export const PARTS: readonly (readonly [string, string])[] = [
 
 function partCases(): Case[] {
   const authority = certificate()?.certificate ?? '';
-  const { parts: places, rare } = readProgram(readFileSync(path.join(DIST, 'main.cjs')));
+  const { parts: places, rare } = readMainFile(readFileSync(path.join(DIST, 'main.cjs')));
   return [...PARTS, ['character sets (iconv-lite, no code kept); first decoding', rare] as const].map(([name, part]) => ({
     name,
     run: async () => {

@@ -51,7 +51,7 @@ const LAW: Readonly<Record<string, readonly RegExp[]>> = {
   process: [...BELOW_CONFIG, /^config\//, /^process\//],
   'process/stdin': [/^message\/(source|lone-dot)\.ts$/],
   sendmail: [...BELOW_COMMANDS, /^sendmail\/dialogue\//],
-  'sendmail/dialogue': [...BELOW_COMMANDS, /^sendmail\/options\.ts$/],
+  'sendmail/dialogue': BELOW_COMMANDS,
   'sendmail/start': [/^process\/runtime\.ts$/],
   nospool: [...BELOW_COMMANDS, /^nospool\//],
   ...Object.fromEntries(
@@ -137,8 +137,8 @@ laws('S9: text for people has one door to the descriptors and one to the log', (
     if (/\bas Line\b/.test(code) && /\/line\.ts'/.test(code)) wrong.push(`${file}: as Line`);
   }
   assert.deepEqual(wrong, []);
-  const dialogue = read('src/sendmail/dialogue/bs.ts');
-  for (const [call] of dialogue.matchAll(/\breplies\??\.write\([^;]*/g)) assert.match(call, /^replies\??\.write\(printed\(/);
+  const dialogue = sources.filter(({ file }) => roomOf(file) === 'sendmail/dialogue').map(({ text }) => text);
+  for (const [call] of dialogue.join().matchAll(/\breplies\??\.write\([^;]*/g)) assert.match(call, /^replies\.write\(printWire\(/);
   for (const [call] of read('src/submit/logfile.ts').matchAll(/\bwrite(?:Lines)?\(lines?: [^,)]*/g))
     assert.match(call, /: readonly Line\[\]$/);
 });

@@ -21,7 +21,7 @@ test('S10: the package holds commands, library, manual pages and nothing that wa
   const [packed] = JSON.parse(stdout) as readonly Packed[];
   const files = (packed?.files ?? []).map((file) => file.path).sort();
   const own = /^dist\/(admin|lib)\//;
-  const apart = readdirSync(`${ROOT}/dist`).filter((name) => /^(charset|bs|inspect)-\w+\.cjs$/.test(name));
+  const apart = readdirSync(`${ROOT}/dist`).filter((name) => /^(charset|speak|inspect)-\w+\.cjs$/.test(name));
   assert.equal(apart.length, 3);
   assert.deepEqual(
     files.filter((file) => !own.test(file)),

@@ -9,7 +9,7 @@ import { interpret } from '../src/config/interpret.ts';
 import { keyOfEnv } from '../src/config/keys.ts';
 import { parseToml } from '../src/config/toml.ts';
 import { COMMANDS } from '../src/nospool/commands.ts';
-import { parseInvocation } from '../src/sendmail/options.ts';
+import { parseInvocation } from '../src/sendmail/arguments.ts';
 
 const test = suite('readme');
 

@@ -3,7 +3,7 @@
  * no command except through the table.
  */
 import yargs from 'yargs';
-import { failWith, print } from '../process/stderr.ts';
+import { failWith, writeLines } from '../process/stderr.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { type AdminCommand, COMMANDS, type CommandOption, type OptionValues } from './commands.ts';
 
@@ -15,7 +15,7 @@ export function printOverview(): readonly string[] {
     "The administrator's side of nospool, the sendmail command without a queue.",
     '',
     ...lines,
-    `  ${'completion'.padEnd(22)} print a completion script for your shell`,
+    `  ${'completion'.padEnd(22)} writeLines a completion script for your shell`,
     '',
     'nospool COMMAND --help says more; nospool(1) says everything.',
     'Example: nospool init && nospool check',
@@ -74,7 +74,7 @@ function joinDashes(options: readonly CommandOption[], words: readonly string[])
 export async function main(argv: readonly string[], version: string): Promise<number> {
   let status = 0;
   const say = (lines: readonly string[]): number => {
-    print(lines);
+    writeLines(lines);
     return 0;
   };
   const complain = (text: string): void => {

@@ -3,9 +3,9 @@ import type { Config } from '../config/config.ts';
 import { readConfig } from '../config/read.ts';
 import { type Identity, identify } from '../process/identity.ts';
 import { failWith } from '../process/stderr.ts';
+import { VERSION } from '../process/version.ts';
 import { logId } from '../submit/log.ts';
 import type { Submitter } from '../submit/submission.ts';
-import { VERSION } from './version.ts';
 
 export interface LoadedConfiguration {
   readonly config: Config;

@@ -4,9 +4,9 @@
  */
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import type { Input } from '../message/source.ts';
-import { record } from '../process/report.ts';
-import { abortable, listenForSignals } from '../process/signals.ts';
-import { columns, conversation, failWith, print, printLines, remark, writeOver } from '../process/stderr.ts';
+import { logOutcome } from '../process/report.ts';
+import { listenForSignals, makeAbortable } from '../process/signals.ts';
+import { columns, failWith, makeTrace, remark, writeLines, writeOver, writePrintedLines } from '../process/stderr.ts';
 import { openStdin } from '../process/stdin/open.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { printMailbox, printPath } from '../smtp/path.ts';
@@ -52,14 +52,14 @@ export async function runSend(options: SendOptions, operands: readonly string[])
   const by = await loaded.submitter();
   const log = openLog(config.log);
   const interrupts = listenForSignals(true);
-  const trace = conversation(options.verbose ? 1 : 0);
+  const trace = makeTrace(options.verbose ? 1 : 0);
   // The conversation would break the line that is overwritten.
   const progress = process.stderr.isTTY && !options.verbose ? progressLine(total, writeOver, columns) : null;
   const submitted = await submitMessage(
     {
       config,
       by,
-      input: abortable(input, interrupts.signal),
+      input: makeAbortable(input, interrupts.signal),
       wanted: { operands: options.to, fromFields: options.to.length === 0 },
       reversePath: from.value,
       dotEnds: false,
@@ -77,15 +77,15 @@ export async function runSend(options: SendOptions, operands: readonly string[])
   close();
   const status = exitStatus(submitted.outcome, 'simple');
   if (options.json) {
-    printLines(printLog({ ...submitted, time: by.date, id: by.unique, login: by.login }, 'json'));
+    writePrintedLines(printLog({ ...submitted, time: by.date, id: by.unique, login: by.login }, 'json'));
   } else if (status === 0) {
-    print(printResult(submitted));
+    writeLines(printResult(submitted));
   } else {
     const { outcome } = submitted;
     const isNowhere = outcome.kind === 'failed' && outcome.failure.kind !== 'uncertain';
     failWith(...printOutcome(outcome, submitted.messageId), ...(isNowhere ? ['nobody has the message'] : []));
   }
-  const problem = await record(submitted, config, by, log);
+  const problem = await logOutcome(submitted, config, by, log);
   if (problem !== null) failWith(problem);
   return status;
 }

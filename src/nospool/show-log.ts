@@ -6,7 +6,7 @@
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
-import { failWith, print, printJson } from '../process/stderr.ts';
+import { failWith, writeJson, writeLines } from '../process/stderr.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { textOf } from '../smtp/text.ts';
 import { quoteForShell } from '../trust/rules.ts';
@@ -200,6 +200,6 @@ function isFailed({ lines }: LogEntry): boolean {
 function show({ id, lines }: LogEntry, json: boolean): void {
   const whole = lines.length === 1 ? readJson(lines[0] as string) : null;
   const texts = lines.map(textOf);
-  if (json || whole !== null) printJson(whole ?? { id, lines: texts });
-  else print(lines.length > 1 ? [...texts, ''] : texts);
+  if (json || whole !== null) writeJson(whole ?? { id, lines: texts });
+  else writeLines(lines.length > 1 ? [...texts, ''] : texts);
 }

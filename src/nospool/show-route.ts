@@ -4,7 +4,7 @@
  */
 
 import { parseOperands } from '../message/recipients.ts';
-import { failWith, print, printJson } from '../process/stderr.ts';
+import { failWith, writeJson, writeLines } from '../process/stderr.ts';
 import { printSmarthost, type Smarthost } from '../router/smarthost.ts';
 import { isDeliverable, printRouting, routingJson } from '../submit/routing-tree.ts';
 import { reversePathOf, routeRecipients } from '../submit/submission.ts';
@@ -40,8 +40,8 @@ export async function runRoute(options: RouteOptions, operands: readonly string[
   const hosts = options.resolve
     ? await Promise.all((routing.route?.hosts ?? []).map((host) => resolveHost(host, config.timeouts.resolve)))
     : null;
-  if (options.json) printJson({ ...routingJson(routing), ...(hosts ? { resolved: hosts } : {}) });
-  else print([...printRouting(routing), ...(hosts ?? []).flatMap((host) => ['', ...printResolved(host)])]);
+  if (options.json) writeJson({ ...routingJson(routing), ...(hosts ? { resolved: hosts } : {}) });
+  else writeLines([...printRouting(routing), ...(hosts ?? []).flatMap((host) => ['', ...printResolved(host)])]);
   return isDeliverable(routing) ? 0 : 1;
 }
 

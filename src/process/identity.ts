@@ -1,33 +1,32 @@
 /**
- * Who runs us, and where: the password database, the environment, the host's name, and the octets that arguments had
- * before the runtime made text of them. What costs time is looked up only when it is asked for. Knows no message.
+ * Finds out who runs us, and where: from the password database, the environment, the host's name, and the octets that arguments
+ * had before the runtime made text of them. It looks up what costs time only when somebody asks. Knows no message.
  */
 import { readFileSync, statSync } from 'node:fs';
 import { hostname, userInfo } from 'node:os';
+import type { Environment } from '../config/interpret.ts';
 import { localeCharset } from '../message/locale.ts';
 import { isDomain } from '../smtp/path.ts';
 import { fromUtf8, isAscii } from '../smtp/text.ts';
 
-type Environment = Readonly<Record<string, string | undefined>>;
-
 export interface Identity {
   readonly euid: number;
-  /** Of the password database; for a uid that is not in it $LOGNAME, else `uid-N`. */
+  /** From the password database; for a uid that is not in it $LOGNAME, else `uid-N`. */
   readonly login: string;
-  /** Of the password database; for a uid that is not in it $HOME if it belongs to the uid; null = none. */
+  /** From the password database; for a uid that is not in it $HOME if it belongs to the uid; null = none. */
   readonly home: string | null;
   /** MIME name of the charset of the caller's locale; '' = C or POSIX. */
   readonly charset: string;
-  /** $NAME, else the full name of the password database; '' = none. */
+  /** $NAME, else the full name in the password database; '' = none. */
   readonly fullName: () => Promise<string>;
   /** This host's name, with its domain if that can be found out. */
   readonly hostname: () => Promise<string>;
 }
 
-/** What the operating system is asked for; octet strings where it gives octets. */
+/** Answers of the operating system; octet strings where it gives octets. */
 export interface System {
   readonly euid: () => number;
-  /** The entry of the effective uid by the C library, so also from LDAP; null = there is none, or it cannot be trusted. */
+  /** The entry of the effective uid that the C library finds, also in LDAP; null = there is none, or it cannot be trusted. */
   readonly account: () => { readonly login: string; readonly home: string } | null;
   /** The content of a file, null when it cannot be read. */
   readonly file: (path: string) => string | null;
@@ -38,9 +37,9 @@ export interface System {
   readonly resolves: (name: string) => Promise<boolean>;
 }
 
-/** A host whose own name servers do not answer in this time will not reach a smart host by name either. */
+/** Milliseconds. A host whose own name servers do not answer in this time will not reach a smart host by name either. */
 const NAME_TIMEOUT = 1000;
-/** Search domains that are tried; resolvers of old knew six, and each is a query. */
+/** No more search domains than this are tried: old resolvers knew six, and each is a query. */
 const SEARCHED = 3;
 
 export const SYSTEM: System = {
@@ -65,19 +64,19 @@ export const SYSTEM: System = {
   owner: (path) => statSync(path, { throwIfNoEntry: false })?.uid ?? null,
   hostname,
   resolves(name) {
-    // Its callbacks: the promises of node:dns take milliseconds to load.
+    // Callbacks, because the promises of node:dns take milliseconds to load.
     const { Resolver } = process.getBuiltinModule('node:dns');
     const resolver = new Resolver({ timeout: NAME_TIMEOUT, tries: 1 });
     return new Promise((resolve) => {
       let open = 2;
-      const answered = (error: Error | null): void => {
+      const answer = (error: Error | null): void => {
         open -= 1;
         if (error !== null && open > 0) return;
         resolve(error === null);
         resolver.cancel();
       };
-      resolver.resolve4(name, answered);
-      resolver.resolve6(name, answered);
+      resolver.resolve4(name, answer);
+      resolver.resolve6(name, answer);
     });
   },
 };
@@ -85,54 +84,58 @@ export const SYSTEM: System = {
 /** Looks up login and home at once, the rest when asked. */
 export function identify(environment: Environment, system: System = SYSTEM): Identity {
   const euid = system.euid();
-  const account = system.account() ?? entryOf(euid, system);
+  const account = system.account() ?? findEntry(euid, system);
   const charset = localeCharset(environment);
   const logname = environment.LOGNAME ?? '';
   const login = account?.login || (/^[^\s\p{Cc}\ufffd]+$/u.test(logname) ? logname : `uid-${euid}`);
   return {
     euid,
     login,
-    home: account ? account.home || null : ownHome(environment.HOME, euid, system),
+    home: account ? account.home || null : takeOwnHome(environment.HOME, euid, system),
     charset,
     async fullName() {
-      const name = await decodeOctets(environmentOctets('NAME', environment, system), charset);
+      const name = await decodeOctets(readVariable('NAME', environment, system), charset);
       if (name.trim() !== '') return name;
-      const entry = entryOf(euid, system, login) ?? entryOf(euid, system);
+      const entry = findEntry(euid, system, login) ?? findEntry(euid, system);
       return entry ? decodeOctets(expandGecos(entry.gecos, entry.login), charset) : '';
     },
-    hostname: () => fullHostname(system),
+    hostname: () => findHostname(system),
   };
 }
 
 /**
- * The arguments as text: those that were not UTF-8 come as U+FFFD from the runtime, and are read again from where the
- * kernel keeps them, in the locale's charset. `args`: the last arguments of the process.
+ * Reads arguments as text. The runtime replaces octets that are not UTF-8 with U+FFFD; such arguments are read again from where
+ * the kernel keeps them, in the locale's charset. `args`: the last arguments of the process.
  */
-export async function rawArguments(args: readonly string[], environment: Environment, system: System = SYSTEM): Promise<readonly string[]> {
+export async function readArguments(
+  args: readonly string[],
+  environment: Environment,
+  system: System = SYSTEM,
+): Promise<readonly string[]> {
   if (!args.some((arg) => arg.includes('\ufffd'))) return args;
   const kept = (system.file('/proc/self/cmdline') ?? '').split('\0').slice(0, -1).slice(-args.length);
-  // Not Linux, or something changed the title of the process.
-  if (kept.length !== args.length || !kept.every((octets, index) => asRuntime(octets) === args[index])) return args;
+  // This is not Linux, or something changed the title of the process.
+  if (kept.length !== args.length || !kept.every((octets, index) => decodeAsRuntime(octets) === args[index])) return args;
   const charset = localeCharset(environment);
   return Promise.all(args.map((arg, index) => (arg.includes('\ufffd') ? decodeOctets(kept[index] as string, charset) : arg)));
 }
 
-/** An environment variable as an octet string; '' when it is not set. */
-function environmentOctets(name: string, environment: Environment, system: System): string {
+/** Reads an environment variable as an octet string; '' when it is not set. */
+function readVariable(name: string, environment: Environment, system: System): string {
   const value = environment[name] ?? '';
   const octets = Buffer.from(value).toString('latin1');
   if (!value.includes('\ufffd')) return octets;
   const kept = (system.file('/proc/self/environ') ?? '').split('\0').find((line) => line.startsWith(`${name}=`));
   const raw = kept?.slice(name.length + 1) ?? '';
-  return asRuntime(raw) === value ? raw : octets;
+  return decodeAsRuntime(raw) === value ? raw : octets;
 }
 
-/** Octets as the runtime makes text of them. */
-function asRuntime(octets: string): string {
+/** Decodes octets as the runtime does. */
+function decodeAsRuntime(octets: string): string {
   return Buffer.from(octets, 'latin1').toString('utf8');
 }
 
-/** Text of octets in the locale's charset; what is not valid in it is read as UTF-8, and else octet by octet: nothing is lost. */
+/** Decodes octets in the locale's charset, or else as UTF-8, or else octet by octet, so that nothing is lost. */
 async function decodeOctets(octets: string, charset: string): Promise<string> {
   if (isAscii(octets)) return octets;
   if (charset !== '' && charset !== 'UTF-8') {
@@ -150,48 +153,48 @@ interface Entry {
   readonly home: string;
 }
 
-/** The first line of /etc/passwd for the uid, and for the login if one is given. passwd(5) */
-function entryOf(euid: number, system: System, login?: string): Entry | null {
+/** Finds the first line of /etc/passwd for the uid, and for the login if one is given. passwd(5) */
+function findEntry(euid: number, system: System, login?: string): Entry | null {
   for (const line of (system.file('/etc/passwd') ?? '').split('\n')) {
     const [name = '', , uid, , gecos = '', home = ''] = line.split(':');
     // The octets of a name are compared as the runtime shows them.
-    if (uid === String(euid) && /^[^#+-]/.test(name) && (login === undefined || asRuntime(name) === login))
-      return { login: asRuntime(name), gecos, home: asRuntime(home) };
+    if (uid === String(euid) && /^[^#+-]/.test(name) && (login === undefined || decodeAsRuntime(name) === login))
+      return { login: decodeAsRuntime(name), gecos, home: decodeAsRuntime(home) };
   }
   return null;
 }
 
-/** The full name: up to the first comma, `&` stands for the login with a capital. As Exim reads it, and chfn(1) writes it. */
+/** Reads the full name, up to the first comma, in which `&` stands for the login with a capital, as Exim reads it and chfn(1) writes it. */
 function expandGecos(gecos: string, login: string): string {
   const name = (gecos.split(',', 1)[0] as string).trim();
   const capital = Buffer.from(`${login.slice(0, 1).toUpperCase()}${login.slice(1)}`).toString('latin1');
   return name.replaceAll('&', () => capital);
 }
 
-function ownHome(home: string | undefined, euid: number, system: System): string | null {
+function takeOwnHome(home: string | undefined, euid: number, system: System): string | null {
   return home?.startsWith('/') && system.owner(home) === euid ? home : null;
 }
 
-/** hostname(1) -f without its library call: /etc/hosts, then the search domains of the resolver. */
-async function fullHostname(system: System): Promise<string> {
+/** Finds the full name of this host as hostname(1) -f does, but without its library call: in /etc/hosts, then with the search domains of the resolver. */
+async function findHostname(system: System): Promise<string> {
   const name = system.hostname().replace(/\.$/, '');
   if (name.includes('.') || name === '' || name.toLowerCase() === 'localhost') return name;
   const wanted = name.toLowerCase();
   for (const line of (system.file('/etc/hosts') ?? '').split('\n')) {
     const names = (line.split('#', 1)[0] as string).trim().split(/\s+/).slice(1);
     if (!names.some((one) => one.toLowerCase() === wanted)) continue;
-    const whole = names.find((one) => one.toLowerCase().startsWith(`${wanted}.`) && isName(one));
+    const whole = names.find((one) => one.toLowerCase().startsWith(`${wanted}.`) && isHostname(one));
     if (whole !== undefined) return whole.replace(/\.$/, '');
   }
   const { readResolvConf } = await import('../transport/lookup/host-files.ts');
   const candidates = readResolvConf(system.file('/etc/resolv.conf') ?? '', '')
     .search.map((domain) => `${name}.${domain}`)
-    .filter(isName)
+    .filter(isHostname)
     .slice(0, SEARCHED);
   const found = await Promise.all(candidates.map((candidate) => system.resolves(candidate)));
   return candidates[found.indexOf(true)] ?? name;
 }
 
-function isName(text: string): boolean {
+function isHostname(text: string): boolean {
   return isAscii(text) && isDomain(text.replace(/\.$/, ''));
 }

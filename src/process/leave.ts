@@ -1,11 +1,11 @@
 /**
- * How the process ends: at once and with the status that was decided, whatever the runtime would wait for or stumble over.
+ * Ends the process at once and with the status that was decided, whatever the runtime would wait for or stumble over.
  * Knows no message.
  */
 import { closeSync, existsSync, fstatSync } from 'node:fs';
-import { isDevice, isLivingTerminal } from './stdin/open.ts';
+import { isDevice, isLivingTerminal } from './stdin/device.ts';
 
-/** From the first moment on, for every way in which the process may end but by a signal. */
+/** Takes effect from now on, for every way in which the process may end except by a signal. */
 export function leaveAtOnce(): void {
   process.on('exit', (status) => {
     leaveThreads(status);
@@ -13,7 +13,7 @@ export function leaveAtOnce(): void {
   });
 }
 
-/** Node gives terminals back as it got them, and aborts where one is gone in the meantime; a descriptor that is closed it leaves alone. */
+/** Closes terminals that are gone: Node gives terminals back as it got them, and aborts if it cannot, but leaves a closed descriptor alone. */
 function closeDeadTerminals(): void {
   for (const fd of [0, 1, 2]) {
     try {
@@ -28,8 +28,8 @@ function closeDeadTerminals(): void {
 const SHELL = '/bin/sh';
 
 /**
- * Node ends when its threads do, which a file of a server that is down may hold for ever. Where the runtime can replace itself
- * (not in Node 20), another program takes over, which has no threads and only hands on the status.
+ * Leaves threads that hang. Node ends when its threads do, which a file of a server that is down may hold for ever. Where the
+ * runtime can replace itself (not in Node 20), another program takes over, which has no threads and only hands on the status.
  */
 function leaveThreads(status: number): void {
   const { execve } = process as { execve?: (file: string, args: readonly string[], environment: object) => never };
@@ -37,7 +37,7 @@ function leaveThreads(status: number): void {
   try {
     execve.call(process, SHELL, ['sh', '-c', `exit ${status}`], {});
   } catch {
-    // The system does not let it: then the threads are waited for.
+    // The system forbids it, so Node waits for the threads.
   }
 }
 

@@ -1,6 +1,5 @@
 /**
- * How a submission ended, told to people and to the log, once it has; and what ended a run before there was one. Knows
- * no message octet.
+ * Tells people and the log how a submission ended, or why a run ended before it had one. Knows no octet of a message.
  */
 import type { Config } from '../config/config.ts';
 import type { Line } from '../smtp/line.ts';
@@ -10,26 +9,29 @@ import { exitStatus, type Failure, failedWith, printOutcome } from '../submit/ou
 import type { Submitted, Submitter } from '../submit/submission.ts';
 import { complain } from './stderr.ts';
 
-/** P13: how much of what a caller still writes is read so that it does not die of SIGPIPE before it reads our reason. */
-export const DRAIN = { octets: 64 * 1024 * 1024, milliseconds: 30_000 };
-
-/** Writes the facts on standard error and the lines of the log; the value is the exit status. */
-export async function report(submitted: Submitted, config: Config, by: Submitter, log: LogSink, verbosity: 0 | 1 | 2): Promise<number> {
+/** Writes the outcome on standard error and in the log; the value is the exit status. */
+export async function reportOutcome(
+  submitted: Submitted,
+  config: Config,
+  by: Submitter,
+  log: LogSink,
+  verbosity: 0 | 1 | 2,
+): Promise<number> {
   const status = exitStatus(submitted.outcome, config.exitCodes);
   complain(printOutcome(submitted.outcome, submitted.messageId));
-  const problem = await record(submitted, config, by, log);
+  const problem = await logOutcome(submitted, config, by, log);
   // P10: a log that cannot be written changes nothing, so it is no news where all went well.
   if (problem !== null && (status !== 0 || verbosity > 0)) complain([problem]);
   return status;
 }
 
-/** Writes the lines of the log; what is wrong with it is returned. */
-export function record(submitted: Submitted, config: Config, by: Submitter, log: LogSink): Promise<string | null> {
+/** Writes the outcome in the log; the value says what is wrong with the log, or is null. */
+export function logOutcome(submitted: Submitted, config: Config, by: Submitter, log: LogSink): Promise<string | null> {
   return log.write(printLog({ ...submitted, time: by.date, id: by.unique, login: by.login }, config.logFormat));
 }
 
-/** A submission that ended before its message was looked at. */
-export const unsent = (failure: Failure): Submitted => ({
+/** Fails a submission before anybody looked at its message. */
+export const failUnsent = (failure: Failure): Submitted => ({
   outcome: failedWith(failure),
   reversePath: undefined,
   recipients: [],
@@ -41,41 +43,41 @@ export const unsent = (failure: Failure): Submitted => ({
 
 /* ---- a run that ends without a submission ---- */
 
-/** What is known of the log so far. */
+/** The log, as far as a run knows it before it has a configuration. */
 export interface EarlyLog extends Pick<Config, 'log' | 'logFormat'> {
   readonly login: string;
-  /** For syslog. */
+  /** The tag of syslog lines. */
   readonly tag: string | null;
 }
 
-/** Before the configuration is read, and where it cannot be. */
-const NOTHING_KNOWN: EarlyLog = { log: '', logFormat: 'exim', login: `uid-${process.geteuid?.()}`, tag: null };
+/** The log until the configuration is read, and where it cannot be. */
+const UNCONFIGURED: EarlyLog = { log: '', logFormat: 'exim', login: `uid-${process.geteuid?.()}`, tag: null };
 
-function linesOf(details: readonly string[], { login, logFormat }: EarlyLog): readonly Line[] {
+function printEarly(details: readonly string[], { login, logFormat }: EarlyLog): readonly Line[] {
   const time = new Date();
   const failure: Failure = { kind: 'config', details };
-  return printLog({ ...unsent(failure), time, id: logId(time, process.pid), login }, logFormat);
+  return printLog({ ...failUnsent(failure), time, id: logId(time, process.pid), login }, logFormat);
 }
 
-/** Tells the reasons on standard error and in the log: nothing was sent. */
-export async function refuse(details: readonly string[], known: Partial<EarlyLog> = {}): Promise<void> {
+/** Reports on standard error and in the log why nothing was sent. */
+export async function reportUnsent(details: readonly string[], known: Partial<EarlyLog> = {}): Promise<void> {
   complain(details);
-  const log: EarlyLog = { ...NOTHING_KNOWN, ...known };
-  const problem = await openLog(log.log, log.tag).write(linesOf(details, log));
+  const log: EarlyLog = { ...UNCONFIGURED, ...known };
+  const problem = await openLog(log.log, log.tag).write(printEarly(details, log));
   if (problem !== null) complain([problem]);
 }
 
-let inForce = NOTHING_KNOWN;
+let inForce = UNCONFIGURED;
 
-/** From here on a bug is told in this log. */
+/** Makes this the log in which `reportBug` writes. */
 export function useLog(log: EarlyLog): void {
   inForce = log;
 }
 
-/** The last words of a process that has a bug: nothing else gets a turn before they are written. */
-export function tellBug(error: unknown): void {
+/** Reports a bug, which ends the process, on standard error and in the log. Nothing else gets a turn before that is written. */
+export function reportBug(error: unknown): void {
   const detail = `bug: ${error instanceof Error ? error.message : String(error)}; the message that was under way was not sent to its end`;
   complain([detail]);
-  const problem = logAtOnce(inForce.log, inForce.tag, linesOf([detail], inForce));
+  const problem = logAtOnce(inForce.log, inForce.tag, printEarly([detail], inForce));
   if (problem !== null) complain([problem]);
 }

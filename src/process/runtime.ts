@@ -1,18 +1,18 @@
 /**
- * What every command does before anything else is loaded. It refuses a Node that is too old, in words that such a Node
- * still reads: the build writes this file for the language of 2015, and its imports are none. And it listens for SIGUSR1,
- * upon which Node would open its inspector to every user of the host. Knows nothing of mail.
+ * Prepares the runtime before a command loads anything else. It refuses a Node that is too old; such a Node can read that,
+ * because the build writes this file for the language of 2015 and it imports nothing. And it listens for SIGUSR1, because
+ * Node would else open its inspector to every user of the host. Knows nothing of mail.
  */
 
-/** As package.json says it: the first releases of 20 and 22 that will do, and all from 24 on. */
+/** The first releases of 20 and 22 that will do, as package.json says it; from 24 on all do. */
 const FIRST: readonly (readonly [major: number, minor: number])[] = [
   [20, 19],
   [22, 12],
 ];
 const ALL_FROM = 24;
 
-/** Why nospool does not run on this version of Node; null if it does. */
-export function unsupported(version: string): string | null {
+/** Says why nospool does not run on this version of Node; null if it does. */
+export function checkVersion(version: string): string | null {
   const [major, minor] = version.split('.').map(Number) as [number, number];
   if (major >= ALL_FROM || FIRST.some(([wanted, least]) => major === wanted && minor >= least)) return null;
   return `this is Node ${version}, which is too old: nospool needs Node ${FIRST.map((each) => each.join('.')).join(', ')}, or ${ALL_FROM} and newer`;
@@ -21,21 +21,21 @@ export function unsupported(version: string): string | null {
 const LOG = '/var/log/nospool.log';
 const LOGGERS = ['/usr/bin/logger', '/bin/logger'];
 
-/** Ends a command that cannot begin, with status 1. A caller of sendmail may throw standard error away, so it is logged too. */
-export function giveUp(reason: string): never {
+/** Ends a command that cannot begin, with status 1. The log says why, too, because a caller of sendmail may throw standard error away. */
+export function refuseToStart(reason: string): never {
   const name = (process.argv[1] || '').replace(/^.*\//, '').replace(/\.[cm]js$/, '');
   const line = reason.replace(/\s+/g, ' ');
   process.stderr.write(`${name}: ${line}\n`);
   const { mainModule } = process as { readonly mainModule?: { require(id: string): unknown } };
-  // An ES module has none, and nospool is one: there a person reads standard error.
-  if (mainModule !== undefined) log(`not sent: ${line}`, (id) => mainModule.require(id));
+  // nospool is an ES module and has no main module; there a person reads standard error.
+  if (mainModule !== undefined) writeLog(`not sent: ${line}`, (id) => mainModule.require(id));
   process.exit(1);
 }
 
-function log(text: string, load: (id: string) => unknown): void {
+function writeLog(text: string, load: (id: string) => unknown): void {
   const { accessSync, appendFileSync, constants } = load('fs') as typeof import('node:fs');
   try {
-    // It is not made here: whoever makes it decides who may read it.
+    // The log is not made here, because whoever makes it decides who may read it.
     accessSync(LOG, constants.W_OK);
     appendFileSync(LOG, `${new Date().toISOString()} ${text}\n`);
   } catch {
@@ -45,5 +45,5 @@ function log(text: string, load: (id: string) => unknown): void {
 }
 
 process.on('SIGUSR1', () => {});
-const reason = process.versions.bun === undefined ? unsupported(process.versions.node) : null;
-if (reason !== null) giveUp(reason);
+const reason = process.versions.bun === undefined ? checkVersion(process.versions.node) : null;
+if (reason !== null) refuseToStart(reason);

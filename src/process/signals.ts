@@ -1,18 +1,18 @@
-/** What ends a delivery from outside: signals. Knows no message and no connection. */
+/** Makes signals end a delivery. Knows no message and no connection. */
 import type { Ended, Input } from '../message/source.ts';
 
 export interface Interrupts {
-  /** The delivery ends: its reason is the sentence. */
+  /** Ends the delivery; its reason is a sentence. */
   readonly signal: AbortSignal;
-  /** Nothing more is waited for. */
+  /** Ends the wait for a verdict, too. */
   readonly urgent: AbortSignal;
 }
 
-/** From the first moment on. SIGHUP is ignored as in Exim: mailx and mutt start us with it ignored, which the runtime undoes. */
+/** Makes SIGTERM and SIGINT end the process. It ignores SIGHUP, as Exim does: mailx and mutt start us with it ignored, which the runtime undoes. */
 export function exitOnSignals(): void {
   process
     .on('SIGHUP', () => {})
-    // Before there is anything to end, a signal ends the process: nothing has been read, nothing sent.
+    // Nothing has been read yet, and nothing sent.
     .on('SIGTERM', () => process.exit(1))
     .on('SIGINT', () => process.exit(1));
 }
@@ -30,7 +30,7 @@ export function listenForSignals(isTyped: boolean): Interrupts {
     else first.abort(reason);
   };
   for (const name of ['SIGTERM', 'SIGINT', ...(isTyped ? ['SIGHUP'] : [])]) {
-    // Those of exitOnSignals, which may come from another copy of this file. They go last: without a listener a signal is lost.
+    // These are the listeners of exitOnSignals, perhaps of another copy of this file. They go last, because a signal without a listener ends the process.
     const earlier = process.listeners(name as NodeJS.Signals);
     process.on(name, interrupt);
     for (const listener of earlier) process.off(name, listener);
@@ -38,11 +38,11 @@ export function listenForSignals(isTyped: boolean): Interrupts {
   return { signal: first.signal, urgent: second.signal };
 }
 
-/** The input, which fails as soon as the signal comes, even while it waits. One read at a time. */
-export function abortable(input: Input, signal: AbortSignal): Input {
-  const failed = (): Ended => ({ end: 'failed', detail: String(signal.reason) });
+/** Makes an input fail as soon as the signal comes, even while it waits. One read at a time. */
+export function makeAbortable(input: Input, signal: AbortSignal): Input {
+  const fail = (): Ended => ({ end: 'failed', detail: String(signal.reason) });
   let interrupt = (): void => {};
-  // One listener for all reads: a long message has many.
+  // One listener serves all reads, because a long message has many.
   signal.addEventListener('abort', () => interrupt(), { once: true });
   return {
     ...(input.file ? { file: input.file } : {}),
@@ -50,10 +50,10 @@ export function abortable(input: Input, signal: AbortSignal): Input {
     close: () => input.close(),
     read: () =>
       new Promise((resolve, reject) => {
-        if (signal.aborted) return resolve(failed());
-        interrupt = () => resolve(failed());
+        if (signal.aborted) return resolve(fail());
+        interrupt = () => resolve(fail());
         // A signal that came together with the end of input wins: what it interrupted may have been cut short by it.
-        input.read().then((got) => resolve(signal.aborted ? failed() : got), reject);
+        input.read().then((got) => resolve(signal.aborted ? fail() : got), reject);
       }),
   };
 }

@@ -23,7 +23,7 @@ export interface AliasCheck {
   list(file: string, text: string): void;
 }
 
-export function checkAliases(): AliasCheck {
+export function makeAliasCheck(): AliasCheck {
   let entries = 0;
   const faults: string[] = [];
   const locals: string[] = [];

@@ -1,23 +1,23 @@
-/** The sendmail command: sets the exit status, and nothing can make it 0 but an outcome that says so. */
+/** Runs the sendmail command and sets the exit status, which is 0 only if an outcome says so. */
 
 import { leaveAtOnce } from '../process/leave.ts';
-import { tellBug } from '../process/report.ts';
+import { reportBug } from '../process/report.ts';
 import { exitOnSignals } from '../process/signals.ts';
 import { sendmail } from './command.ts';
 
 process.exitCode = 1;
 leaveAtOnce();
 exitOnSignals();
-// It has no effect on our connections, and the runtime would warn of it on standard error.
+// The variable has no effect on our connections, and the runtime would warn of it on standard error.
 delete process.env.NODE_TLS_REJECT_UNAUTHORIZED;
-/** A bug ends the process, and with it the connection: content that was under way has no terminator. */
+/** Ends the process for a bug, and with it the connection: content that was under way has no terminator. */
 function fail(error: unknown): never {
-  tellBug(error);
+  reportBug(error);
   process.exit(1);
 }
 process.on('uncaughtException', fail);
 
-// All is told and written, and neither a QUIT that lingers, nor under Bun a read that waits, must hold the caller. One
+// Everything is written, so neither a QUIT that lingers, nor under Bun a read that waits, may hold the caller. One
 // turn of the event loop lets the connection say that it is closed.
 sendmail(process.argv).then((status) => {
   process.exitCode = status;

@@ -1,27 +1,21 @@
 /**
- * The sendmail command line: one table of every option that Sendmail 8, Postfix 3, Exim 4 or the LSB knows, and the
- * parser it drives (getopt's rules: options cluster, values are attached or follow, the first operand ends them).
- * Parsing, `--help`, the manual page and the tests read this table. Knows no configuration and no message.
+ * One table of every option that Sendmail 8, Postfix 3, Exim 4 or the LSB knows, and what each changes in an invocation. The
+ * parser (`arguments.ts`), `--help`, the manual page and the tests read this table. Knows no configuration and no message.
  */
-import { parseSender } from '../message/mailboxes.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
-import type { ReversePath } from '../smtp/path.ts';
 
 export type Mode =
-  | { readonly kind: 'send' }
-  /** SMTP on standard input and output; `batch` without replies. */
-  | { readonly kind: 'smtp'; readonly batch: boolean }
-  /** Shows the routing of the operands; `verify` says only whether they can be delivered. */
-  | { readonly kind: 'route'; readonly verify: boolean }
+  /** A message on standard input; SMTP there, with replies or without. */
+  | { readonly kind: 'send' | 'smtp' | 'batch' }
+  /** The routing of the operands is shown, or only whether they can be delivered. */
+  | { readonly kind: 'route' | 'verify' }
   | { readonly kind: 'mailq' | 'newaliases' | 'version' | 'help' }
   /** `run`: the option that asks for a run of the queue; null for an operation on messages that the operands name. */
   | { readonly kind: 'queue'; readonly run: string | null }
-  /** Something this program is not: the sentence says what. */
+  /** The caller asks for something that this program is not; the sentence says what. */
   | { readonly kind: 'refused'; readonly detail: string };
 
 export interface Invocation {
-  /** The name the program was called by, without its folder. */
-  readonly name: string;
   readonly mode: Mode;
   readonly operands: readonly string[];
   /** -f or -r as written; null when not given. */
@@ -38,8 +32,6 @@ export interface Invocation {
   readonly config: string | null;
   /** -L */
   readonly tag: string | null;
-  /** -B */
-  readonly body: '7BIT' | '8BITMIME' | null;
   /** -N, upper case; null when not given. */
   readonly notify: readonly ('NEVER' | 'SUCCESS' | 'FAILURE' | 'DELAY')[] | null;
   /** -R */
@@ -48,91 +40,99 @@ export interface Invocation {
   readonly envid: string | null;
 }
 
-type Change = Partial<Invocation> | { readonly error: string };
+/** The change that an option makes, or the sentence that says why nobody can obey its value. */
+export type Change = Parsed<Partial<Invocation>>;
 
-export interface Option {
+/** The effect that an option has here: `--help` lists those that act, and the manual has a section for each effect. */
+export interface Meaning {
+  readonly effect: 'acts' | 'as another' | 'none' | 'of a queue' | 'refused';
+  readonly meaning: string;
+}
+
+export interface OptionRow extends Meaning {
   /** The option as written, e.g. `-f` or `-oi`; for rows of -b and -o with their letters. */
   readonly option: string;
-  /** What follows: nothing, text in the same word only, or a value in the same word or the next. */
+  /** Nothing follows, or text in the same word only, or a value in the same word or the next. */
   readonly argument: 'none' | 'attached' | 'value';
   /** Name of the argument in the manual; '' when there is none. */
   readonly value: string;
-  readonly meaning: string;
   /**
-   * What the next word must look like to be the value; without it any word is. For options that one program has without
-   * a value, or with one in the same word only, where another takes the next: a recipient must not be lost to them.
+   * The next word is the value only if it looks like this; without it any word is. One program has such an option without
+   * a value, or with one in the same word only, where another takes the next word: no recipient may be lost to it.
    */
   readonly next?: RegExp;
-  /** Where the option comes from. */
+  /** The programs that have the option. */
   readonly sources: readonly ('LSB' | 'Sendmail' | 'Postfix' | 'Exim')[];
-  readonly apply: (value: string, so: Invocation) => Change;
+  readonly apply: (value: string, soFar: Invocation) => Change;
 }
 
 const ALL = ['LSB', 'Sendmail', 'Postfix', 'Exim'] as const;
 const SPE = ['Sendmail', 'Postfix', 'Exim'] as const;
-const NO_EFFECT = 'Accepted, no effect.';
-const nothing = (): Change => ({});
+const changeNothing = (): Change => parsed({});
+const change = (changed: Partial<Invocation>) => (): Change => parsed(changed);
 
-const none = (option: string, sources: Option['sources'], meaning: string, apply: Option['apply'] = nothing): Option => ({
+const NO_EFFECT: Meaning = { effect: 'none', meaning: 'Accepted, no effect.' };
+const noEffect = (why: string): Meaning => ({ effect: 'none', meaning: `Accepted, no effect: ${why}.` });
+const sameAs = (option: string): Meaning => ({ effect: 'as another', meaning: `As ${option}.` });
+const refused = (why: string): Meaning => ({ effect: 'refused', meaning: `Refused: ${why}.` });
+
+type Sources = OptionRow['sources'];
+type Apply = OptionRow['apply'];
+
+/** A row without an argument; a meaning that is a text alone is that of an option that acts. */
+const flag = (option: string, sources: Sources, meaning: string | Meaning, apply: Apply = changeNothing): OptionRow => ({
   option,
   argument: 'none',
   value: '',
-  meaning,
+  ...(typeof meaning === 'string' ? { effect: 'acts', meaning } : meaning),
   sources,
   apply,
 });
-const value = (option: string, name: string, sources: Option['sources'], meaning: string, apply: Option['apply'] = nothing): Option => ({
-  option,
+const value = (option: string, name: string, sources: Sources, meaning: string | Meaning, apply?: Apply): OptionRow => ({
+  ...flag(option, sources, meaning, apply),
   argument: 'value',
   value: name,
-  meaning,
-  sources,
-  apply,
 });
-const attached = (option: string, name: string, sources: Option['sources'], meaning: string, apply: Option['apply'] = nothing): Option => ({
-  option,
+const attached = (option: string, name: string, sources: Sources, meaning: string | Meaning, apply?: Apply): OptionRow => ({
+  ...flag(option, sources, meaning, apply),
   argument: 'attached',
   value: name,
-  meaning,
-  sources,
-  apply,
 });
 
-/** The value is the next word if that looks like one. */
-const perhaps = (option: string, name: string, next: RegExp, sources: Option['sources'], meaning: string): Option => ({
+/** Takes the next word as the value only if that looks like one. */
+const optional = (option: string, name: string, next: RegExp, sources: Sources, meaning: Meaning): OptionRow => ({
   ...value(option, name, sources, meaning),
   next,
 });
 const TIME = /^(?=\d)(\d+[smhdw])*\d*$/;
 const NUMBER = /^\d+$/;
 const PATH = /^\//;
-/** What Exim's daemon_smtp_ports and local_interfaces may be. */
-const PORTS = /^<?[\d.:[\]; <]+$/;
+/** Values of Exim's daemon_smtp_ports and local_interfaces. */
+const LISTENING_PORTS = /^<?[\d.:[\]; <]+$/;
 
-/** What is refused stays refused, whatever comes after it. */
-const mode =
-  (kind: Mode) =>
-  (_: string, so: Invocation): Change =>
-    so.mode.kind === 'refused' ? {} : { mode: kind };
-const refused = (detail: string) => mode({ kind: 'refused', detail });
-const NO_DAEMON = 'no daemon: nospool delivers while its caller waits, and has neither a queue nor a port';
-const daemon = refused(NO_DAEMON);
-const queue = mode({ kind: 'queue', run: null });
+/** Sets the mode, unless an option before has asked for what is refused. */
+const setMode =
+  (mode: Mode): Apply =>
+  (_, soFar) =>
+    parsed(soFar.mode.kind === 'refused' ? {} : { mode });
+const refuse = (detail: string): Apply => setMode({ kind: 'refused', detail });
+const refuseDaemon = refuse('no daemon: nospool delivers while its caller waits, and has neither a queue nor a port');
+const operateOnQueue = setMode({ kind: 'queue', run: null });
 
 /** -q alone runs the queue once: there is none. With a time, or as -qp, it is a daemon; so is Exim's -qGname/time. */
-function queueRun(text: string, so: Invocation): Change {
+function runQueue(text: string, soFar: Invocation): Change {
   const kind = text.replace(/^[q!fil]+/, '');
-  return /^p?\d|^p$|^G[^/]*\/\d/.test(kind) ? daemon(text, so) : mode({ kind: 'queue', run: `-q${text}` })(text, so);
+  return /^p?\d|^p$|^G[^/]*\/\d/.test(kind) ? refuseDaemon(text, soFar) : setMode({ kind: 'queue', run: `-q${text}` })(text, soFar);
 }
 
 /** Exim's -S runs the queue for some senders, BusyBox's names the smart host: which is meant shows in what comes with it. */
-const sendersRun = (text: string, so: Invocation): Change => mode({ kind: 'queue', run: `-S ${text}` })(text, so);
+const runQueueOfSenders: Apply = (text, soFar) => setMode({ kind: 'queue', run: `-S ${text}` })(text, soFar);
 
 /** Exim's -M with a message id is an operation on the queue, Sendmail's -M sets a macro. */
-const macro = (text: string, so: Invocation): Change => (isMessageId(text) ? queue(text, so) : {});
-const isMessageId = (text: string): boolean => /^\w{6}-\w{6,11}-\w{2,4}$/.test(text);
+const setMacro: Apply = (text, soFar) => (isMessageId(text) ? operateOnQueue(text, soFar) : parsed({}));
+export const isMessageId = (text: string): boolean => /^\w{6}-\w{6,11}-\w{2,4}$/.test(text);
 
-function notify(text: string): Change {
+function setNotify(text: string): Change {
   const words = text
     .toUpperCase()
     .split(',')
@@ -142,99 +142,84 @@ function notify(text: string): Change {
   );
   // RFC 3461 §4.1: NEVER stands alone.
   if (known.length !== words.length || (known.includes('NEVER') && known.length > 1))
-    return { error: `-N takes "never" or a list of success, failure, delay, not "${text}"` };
-  return { notify: [...new Set(known)] };
+    return unparsed(`-N takes "never" or a list of success, failure, delay, not "${text}"`);
+  return parsed({ notify: [...new Set(known)] });
 }
 
-function ret(text: string): Change {
+function setRet(text: string): Change {
   const word = text.toUpperCase();
-  return word === 'FULL' || word === 'HDRS' ? { ret: word } : { error: `-R takes "full" or "hdrs", not "${text}"` };
+  return word === 'FULL' || word === 'HDRS' ? parsed({ ret: word }) : unparsed(`-R takes "full" or "hdrs", not "${text}"`);
 }
 
-/** Sendmail ignores other values of -B, so does this. */
-function body(text: string): Change {
-  const word = text.toUpperCase();
-  return word === '7BIT' || word === '8BITMIME' ? { body: word } : {};
-}
+const raiseVerbosity =
+  (to: 1 | 2): Apply =>
+  (_, soFar) =>
+    parsed({ verbosity: to > soFar.verbosity ? to : soFar.verbosity });
 
-const verbosity =
-  (at: 1 | 2) =>
-  (_: string, so: Invocation): Change => ({ verbosity: at > so.verbosity ? at : so.verbosity });
-
-/** What the letters after -b ask for. */
-const MODES: readonly Option[] = [
-  none('-bm', ALL, 'Read a message from standard input and send it (the default).', mode({ kind: 'send' })),
+/** The rows of -b with its letters. */
+const MODES: readonly OptionRow[] = [
+  flag('-bm', ALL, 'Read a message from standard input and send it (the default).', setMode({ kind: 'send' })),
   // The mode of the ARPANET, in which errors came as replies of FTP: they come as they always do.
-  none('-ba', ['Sendmail'], 'As -bm.', mode({ kind: 'send' })),
-  none(
-    '-bs',
-    ALL,
-    'Speak SMTP on standard input and output; the final reply is the smart host’s verdict.',
-    mode({ kind: 'smtp', batch: false }),
-  ),
-  none('-bS', ['Exim'], 'Batch SMTP: as -bs without replies; stops at the first failure.', mode({ kind: 'smtp', batch: true })),
-  none('-bt', ['Sendmail', 'Exim'], 'Show how each address is routed; deliver nothing.', mode({ kind: 'route', verify: false })),
-  none('-bv', SPE, 'Say whether each address can be delivered; deliver nothing.', mode({ kind: 'route', verify: true })),
-  none('-bvs', ['Exim'], 'As -bv.', mode({ kind: 'route', verify: true })),
-  attached('-bp', 'order', ALL, 'Print “Mail queue is empty”.', mode({ kind: 'mailq' })),
-  none('-bi', SPE, 'Check the alias files and say how many entries they have.', mode({ kind: 'newaliases' })),
-  none('-bV', ['Exim'], 'Print the version.', mode({ kind: 'version' })),
-  none('-bnq', ['Exim'], NO_EFFECT),
-  none('-bC', ['Sendmail'], 'Refused: see nospool check.', refused('-bC: use “nospool check” to see the configuration')),
-  none('-bd', SPE, 'Refused: there is no daemon.', daemon),
-  none('-bdf', ['Exim'], 'Refused: there is no daemon.', daemon),
-  none('-bD', ['Sendmail'], 'Refused: there is no daemon.', daemon),
-  none('-bl', ['Postfix'], 'Refused: there is no daemon.', daemon),
-  none('-bw', ['Exim'], 'Refused: there is no daemon.', daemon),
+  flag('-ba', ['Sendmail'], sameAs('-bm'), setMode({ kind: 'send' })),
+  flag('-bs', ALL, 'Speak SMTP on standard input and output; the final reply is the smart host’s verdict.', setMode({ kind: 'smtp' })),
+  flag('-bS', ['Exim'], 'Batch SMTP: as -bs without replies; stops at the first failure.', setMode({ kind: 'batch' })),
+  flag('-bt', ['Sendmail', 'Exim'], 'Show how each address is routed; deliver nothing.', setMode({ kind: 'route' })),
+  flag('-bv', SPE, 'Say whether each address can be delivered; deliver nothing.', setMode({ kind: 'verify' })),
+  flag('-bvs', ['Exim'], sameAs('-bv'), setMode({ kind: 'verify' })),
+  attached('-bp', 'order', ALL, 'Print “Mail queue is empty”.', setMode({ kind: 'mailq' })),
+  flag('-bi', SPE, 'Check the alias files and say how many entries they have.', setMode({ kind: 'newaliases' })),
+  flag('-bV', ['Exim'], 'Print the version.', setMode({ kind: 'version' })),
+  flag('-bnq', ['Exim'], NO_EFFECT),
+  flag('-bC', ['Sendmail'], refused('see nospool check'), refuse('-bC: use “nospool check” to see the configuration')),
+  flag('-bd', SPE, refused('there is no daemon'), refuseDaemon),
+  flag('-bdf', ['Exim'], refused('there is no daemon'), refuseDaemon),
+  flag('-bD', ['Sendmail'], refused('there is no daemon'), refuseDaemon),
+  flag('-bl', ['Postfix'], refused('there is no daemon'), refuseDaemon),
+  flag('-bw', ['Exim'], refused('there is no daemon'), refuseDaemon),
   attached(
     '-bh',
     'address',
     ['Sendmail', 'Exim'],
-    'Refused: there is no host status and no fake session.',
-    refused('-bh: there is no host status, and no session can be simulated'),
+    refused('there is no host status and no fake session'),
+    refuse('-bh: there is no host status, and no session can be simulated'),
   ),
-  none('-bH', ['Sendmail'], 'Refused: there is no host status.', refused('-bH: there is no host status')),
-  attached(
-    '-bP',
-    'name',
-    ['Sendmail', 'Exim'],
-    'Refused: see nospool check.',
-    refused('-bP: use “nospool check” to see the configuration'),
-  ),
-  none('-be', ['Exim'], 'Refused: there is nothing to expand.', refused('-be: there are no expansions to test')),
-  none('-bem', ['Exim'], 'Refused: there is nothing to expand.', refused('-bem: there are no expansions to test')),
-  attached('-bf', 'file', ['Exim'], 'Refused: there are no filters.', refused('-bf: there are no filters to test')),
-  none('-bF', ['Exim'], 'Refused: there are no filters.', refused('-bF: there are no filters to test')),
-  attached('-bI:', 'topic', ['Exim'], 'Refused: see --help.', refused('-bI: use --help')),
-  none('-brt', ['Exim'], 'Refused: nothing is retried.', refused('-brt: nothing is ever retried')),
-  none('-brw', ['Exim'], 'Refused: see nospool route.', refused('-brw: use “nospool route”')),
-  none('-bmalware', ['Exim'], 'Refused: there is no scanner.', refused('-bmalware: there is no scanner')),
+  flag('-bH', ['Sendmail'], refused('there is no host status'), refuse('-bH: there is no host status')),
+  attached('-bP', 'name', ['Sendmail', 'Exim'], refused('see nospool check'), refuse('-bP: use “nospool check” to see the configuration')),
+  flag('-be', ['Exim'], refused('there is nothing to expand'), refuse('-be: there are no expansions to test')),
+  flag('-bem', ['Exim'], refused('there is nothing to expand'), refuse('-bem: there are no expansions to test')),
+  attached('-bf', 'file', ['Exim'], refused('there are no filters'), refuse('-bf: there are no filters to test')),
+  flag('-bF', ['Exim'], refused('there are no filters'), refuse('-bF: there are no filters to test')),
+  attached('-bI:', 'topic', ['Exim'], refused('see --help'), refuse('-bI: use --help')),
+  flag('-brt', ['Exim'], refused('nothing is retried'), refuse('-brt: nothing is ever retried')),
+  flag('-brw', ['Exim'], refused('see nospool route'), refuse('-brw: use “nospool route”')),
+  flag('-bmalware', ['Exim'], refused('there is no scanner'), refuse('-bmalware: there is no scanner')),
 ];
 
-/** What the letters after -o ask for; other letters are accepted without effect. */
-const SETTINGS: readonly Option[] = [
-  none('-oi', ALL, 'As -i.', () => ({ dotEnds: false })),
-  none('-oitrue', ['Exim', 'Sendmail'], 'As -i.', () => ({ dotEnds: false })),
-  none('-ov', ['Sendmail', 'Exim'], 'As -v.', verbosity(1)),
-  attached('-od', 'mode', ALL, 'Accepted, no effect: delivery is always in the foreground.'),
-  attached('-oe', 'mode', ALL, 'Accepted, no effect: errors always go to standard error.'),
-  none('-om', ALL, NO_EFFECT),
-  none('-oo', ['Sendmail', 'Exim'], NO_EFFECT),
-  none('-o8', ['Sendmail', 'Postfix'], NO_EFFECT),
-  perhaps('-oA', 'file', PATH, SPE, NO_EFFECT),
-  perhaps('-oB', 'number', NUMBER, ['Exim'], NO_EFFECT),
-  perhaps('-oP', 'path', PATH, ['Sendmail', 'Exim'], NO_EFFECT),
-  none('-oPX', ['Exim'], NO_EFFECT),
-  perhaps('-oX', 'ports', PORTS, ['Exim'], NO_EFFECT),
-  none('-oY', ['Exim'], NO_EFFECT),
-  perhaps('-or', 'time', TIME, ['Sendmail', 'Exim'], 'Accepted, no effect: see timeouts.input.'),
-  perhaps('-os', 'time', TIME, ['Sendmail', 'Exim'], NO_EFFECT),
+/** The rows of -o with its letters; it takes other letters without effect. */
+const SETTINGS: readonly OptionRow[] = [
+  flag('-oi', ALL, sameAs('-i'), change({ dotEnds: false })),
+  flag('-oitrue', ['Exim', 'Sendmail'], sameAs('-i'), change({ dotEnds: false })),
+  flag('-ov', ['Sendmail', 'Exim'], sameAs('-v'), raiseVerbosity(1)),
+  attached('-od', 'mode', ALL, noEffect('delivery is always in the foreground')),
+  attached('-oe', 'mode', ALL, noEffect('errors always go to standard error')),
+  flag('-om', ALL, NO_EFFECT),
+  flag('-oo', ['Sendmail', 'Exim'], NO_EFFECT),
+  flag('-o8', ['Sendmail', 'Postfix'], NO_EFFECT),
+  optional('-oA', 'file', PATH, SPE, NO_EFFECT),
+  optional('-oB', 'number', NUMBER, ['Exim'], NO_EFFECT),
+  optional('-oP', 'path', PATH, ['Sendmail', 'Exim'], NO_EFFECT),
+  flag('-oPX', ['Exim'], NO_EFFECT),
+  optional('-oX', 'ports', LISTENING_PORTS, ['Exim'], NO_EFFECT),
+  flag('-oY', ['Exim'], NO_EFFECT),
+  optional('-or', 'time', TIME, ['Sendmail', 'Exim'], noEffect('see timeouts.input')),
+  optional('-os', 'time', TIME, ['Sendmail', 'Exim'], NO_EFFECT),
   ...['-oMa', '-oMaa', '-oMai', '-oMas', '-oMi', '-oMm', '-oMr', '-oMs', '-oMt'].map((option) =>
     value(option, 'text', ['Exim'], NO_EFFECT),
   ),
 ];
 
 /** Exim's operations on queued messages: there are none, and the operands are message ids. */
+const QUEUE_OPERATION: Meaning = { effect: 'of a queue', meaning: 'An operation on queued messages: there are none.' };
 const QUEUE_OPERATIONS = [
   '-MG',
   '-Mar',
@@ -255,197 +240,83 @@ const QUEUE_OPERATIONS = [
 ];
 
 /** Every option. A word that is one of them as a whole is taken so; else its letters are looked up one by one. */
-export const OPTIONS: readonly Option[] = [
-  none('-t', ALL, 'Take recipients from To, Cc and Bcc (or Resent-To, Resent-Cc, Resent-Bcc).', () => ({ recipientsFromHead: true })),
-  none('-i', ALL, 'A line with a single dot does not end the message.', () => ({ dotEnds: false })),
-  value('-f', 'address', ALL, 'The reverse-path; ' + "'<>'" + ' or an empty value is the null reverse-path.', (text) => ({
-    reversePath: text,
-  })),
-  value('-r', 'address', SPE, 'As -f.', (text) => ({ reversePath: text })),
-  value('-F', 'name', ALL, 'The sender’s full name, for a From field that has to be added.', (text) => ({ fullName: text })),
+export const OPTIONS: readonly OptionRow[] = [
+  flag('-t', ALL, 'Take recipients from To, Cc and Bcc (or Resent-To, Resent-Cc, Resent-Bcc).', change({ recipientsFromHead: true })),
+  flag('-i', ALL, 'A line with a single dot does not end the message.', change({ dotEnds: false })),
+  value('-f', 'address', ALL, 'The reverse-path; ' + "'<>'" + ' or an empty value is the null reverse-path.', (text) =>
+    parsed({ reversePath: text }),
+  ),
+  value('-r', 'address', SPE, sameAs('-f'), (text) => parsed({ reversePath: text })),
+  value('-F', 'name', ALL, 'The sender’s full name, for a From field that has to be added.', (text) => parsed({ fullName: text })),
   ...MODES,
-  none('-v', SPE, 'Show the SMTP conversation on standard error, secrets and challenges of AUTH masked.', verbosity(1)),
-  attached('-d', 'what', ['Sendmail', 'Exim'], 'As -v, with the decisions: routing, hosts, TLS.', verbosity(2)),
-  value('-C', 'file', SPE, 'The configuration file.', (text) => ({ config: text })),
-  value('-N', 'when', ['Sendmail', 'Postfix'], 'Delivery status notifications: never, or a list of success, failure, delay.', notify),
-  value('-R', 'return', ['Sendmail', 'Postfix'], 'What a notification returns: full or hdrs.', ret),
-  value('-V', 'envid', ['Sendmail', 'Postfix'], 'The envelope identifier for notifications.', (text) => ({ envid: text })),
-  value('-B', 'type', SPE, 'The body type, 7BIT or 8BITMIME; the content itself decides.', body),
-  value('-X', 'file', ['Sendmail', 'Postfix', 'Exim'], 'Accepted, no effect: an argument names no file to write; see -v.'),
-  value('-L', 'tag', ['Sendmail', 'Postfix', 'Exim'], 'The tag of syslog lines.', (text) => ({ tag: text })),
-  attached('-q', 'what', SPE, 'Run the queue: there is none. With a time: refused, there is no daemon.', queueRun),
+  flag('-v', SPE, 'Show the SMTP conversation on standard error, secrets and challenges of AUTH masked.', raiseVerbosity(1)),
+  attached(
+    '-d',
+    'what',
+    ['Sendmail', 'Exim'],
+    { effect: 'as another', meaning: 'As -v, with the decisions: routing, hosts, TLS.' },
+    raiseVerbosity(2),
+  ),
+  value('-C', 'file', SPE, 'The configuration file.', (text) => parsed({ config: text })),
+  value('-N', 'when', ['Sendmail', 'Postfix'], 'Delivery status notifications: never, or a list of success, failure, delay.', setNotify),
+  value('-R', 'return', ['Sendmail', 'Postfix'], 'What a notification returns: full or hdrs.', setRet),
+  value('-V', 'envid', ['Sendmail', 'Postfix'], 'The envelope identifier for notifications.', (text) => parsed({ envid: text })),
+  value('-B', 'type', SPE, 'The body type, 7BIT or 8BITMIME; the content itself decides.'),
+  value('-X', 'file', ['Sendmail', 'Postfix', 'Exim'], noEffect('an argument names no file to write; see -v')),
+  value('-L', 'tag', ['Sendmail', 'Postfix', 'Exim'], 'The tag of syslog lines.', (text) => parsed({ tag: text })),
+  attached('-q', 'what', SPE, 'Run the queue: there is none. With a time: refused, there is no daemon.', runQueue),
   ...SETTINGS,
   value('-o', 'setting', ALL, NO_EFFECT),
   value('-O', 'option=value', SPE, NO_EFFECT),
-  value('-e', 'mode', ALL, 'As -oe: no effect.'),
-  none('-m', SPE, NO_EFFECT),
-  none('-n', SPE, NO_EFFECT),
-  none('-c', ['Sendmail', 'Postfix'], NO_EFFECT),
-  none('-s', ['Sendmail'], NO_EFFECT),
-  none('-x', ['Exim', 'Postfix'], NO_EFFECT),
-  none('-U', SPE, NO_EFFECT),
-  none('-G', SPE, NO_EFFECT),
-  none('-I', ['Sendmail', 'Postfix'], 'As -bi.', mode({ kind: 'newaliases' })),
+  value('-e', 'mode', ALL, { effect: 'none', meaning: 'As -oe: no effect.' }),
+  flag('-m', SPE, NO_EFFECT),
+  flag('-n', SPE, NO_EFFECT),
+  flag('-c', ['Sendmail', 'Postfix'], NO_EFFECT),
+  flag('-s', ['Sendmail'], NO_EFFECT),
+  flag('-x', ['Exim', 'Postfix'], NO_EFFECT),
+  flag('-U', SPE, NO_EFFECT),
+  flag('-G', SPE, NO_EFFECT),
+  flag('-I', ['Sendmail', 'Postfix'], sameAs('-bi'), setMode({ kind: 'newaliases' })),
   value('-h', 'hops', SPE, NO_EFFECT),
   value('-p', 'protocol', SPE, NO_EFFECT),
   value('-A', 'which', ['Sendmail', 'Postfix', 'Exim'], NO_EFFECT),
   value('-D', 'file', ['Sendmail', 'Exim'], NO_EFFECT),
   attached('-E', 'id', ['Exim'], NO_EFFECT),
-  attached('-Q', 'reason', ['Sendmail'], 'Accepted, no effect: there is no quarantine.'),
+  attached('-Q', 'reason', ['Sendmail'], noEffect('there is no quarantine')),
   attached('-T', 'time', ['Sendmail', 'Exim'], NO_EFFECT),
-  value('-S', 'text', ['Exim'], 'A queue run for senders: there is no queue.', sendersRun),
-  ...QUEUE_OPERATIONS.map((option) => none(option, ['Exim'], 'An operation on queued messages: there are none.', queue)),
-  value('-M', 'macro', ['Sendmail', 'Exim'], 'Accepted, no effect; with the id of a queued message: there are none.', macro),
-  value('-z', 'text', ['Exim'], 'Refused: nothing is logged by hand.', refused('-z: nothing is written to the log by hand')),
-  none('-dropcr', ['Exim'], NO_EFFECT),
-  value('-atrn', 'host', ['Exim'], 'Refused: no mail is fetched.', refused('-atrn: no mail is fetched')),
-  none('-tls-on-connect', ['Exim'], NO_EFFECT),
-  none('-pd', ['Exim'], NO_EFFECT),
-  none('-ps', ['Exim'], NO_EFFECT),
-  none('--version', ['Exim'], 'Print the version.', mode({ kind: 'version' })),
-  none('--help', ['Exim'], 'Print this list.', mode({ kind: 'help' })),
+  value('-S', 'text', ['Exim'], { effect: 'of a queue', meaning: 'A queue run for senders: there is no queue.' }, runQueueOfSenders),
+  ...QUEUE_OPERATIONS.map((option) => flag(option, ['Exim'], QUEUE_OPERATION, operateOnQueue)),
+  value(
+    '-M',
+    'macro',
+    ['Sendmail', 'Exim'],
+    { effect: 'none', meaning: 'Accepted, no effect; with the id of a queued message: there are none.' },
+    setMacro,
+  ),
+  value('-z', 'text', ['Exim'], refused('nothing is logged by hand'), refuse('-z: nothing is written to the log by hand')),
+  flag('-dropcr', ['Exim'], NO_EFFECT),
+  value('-atrn', 'host', ['Exim'], refused('no mail is fetched'), refuse('-atrn: no mail is fetched')),
+  flag('-tls-on-connect', ['Exim'], NO_EFFECT),
+  flag('-pd', ['Exim'], NO_EFFECT),
+  flag('-ps', ['Exim'], NO_EFFECT),
+  flag('--version', ['Exim'], 'Print the version.', setMode({ kind: 'version' })),
+  flag('--help', ['Exim'], 'Print this list.', setMode({ kind: 'help' })),
 ];
 
-/** What the name the program is called by stands for. */
-export const NAMES: Readonly<Record<string, Partial<Invocation>>> = {
+/** Other names by which the program is called, and what they change. */
+export const CALLED_AS: Readonly<Record<string, Partial<Invocation>>> = {
   mailq: { mode: { kind: 'mailq' } },
   newaliases: { mode: { kind: 'newaliases' } },
   runq: { mode: { kind: 'queue', run: 'runq' } },
-  rsmtp: { mode: { kind: 'smtp', batch: true } },
+  rsmtp: { mode: { kind: 'batch' } },
   rmail: { dotEnds: false },
 };
 
-const optionOf = (word: string): Option | undefined => OPTIONS.find(({ option }) => option === word);
-
-/** The longest option of several letters that the word begins with and goes on after. */
-function longOption(word: string): Option | undefined {
-  let longest: Option | undefined;
-  for (const row of OPTIONS)
-    if (row.argument !== 'none' && row.option.length > (longest?.option.length ?? 2) && word.startsWith(row.option)) longest = row;
-  return longest;
-}
-
-/** What cannot be obeyed, and the options before it that say where that is logged. */
-export interface Misused extends Pick<Invocation, 'config' | 'tag'> {
-  readonly ok: false;
-  readonly detail: string;
-}
-
-/** Parses the arguments after the program's name. `name`: argv[0] or the script's name, with or without its folder. */
-export function parseInvocation(name: string, argv: readonly string[]): { readonly ok: true; readonly value: Invocation } | Misused {
-  const called = name.replace(/^.*\//, '').replace(/\.c?js$/, '');
-  let so: Invocation = {
-    name: called,
-    mode: { kind: 'send' },
-    operands: [],
-    reversePath: null,
-    fullName: null,
-    recipientsFromHead: false,
-    dotEnds: true,
-    verbosity: 0,
-    config: null,
-    tag: null,
-    body: null,
-    notify: null,
-    ret: null,
-    envid: null,
-    ...NAMES[called],
-  };
-  const misused = (detail: string): Misused => ({ ok: false, detail, config: so.config, tag: so.tag });
-  // With an argument it is the envelope identifier; alone it is what people try first.
-  if (argv.length === 1 && argv[0] === '-V') return { ok: true, value: { ...so, mode: { kind: 'version' } } };
-  let i = 0;
-  for (; i < argv.length; i++) {
-    const word = argv[i] as string;
-    if (word === '--') {
-      i++;
-      break;
-    }
-    if (word === '-' || !word.startsWith('-')) break;
-    for (let rest = word; rest !== ''; ) {
-      const taken = takeOption(rest, argv[i + 1]);
-      if (taken === null) return misused(`unknown option ${rest === word ? word : `-${rest[1]} in ${word}`}: see --help`);
-      if (!taken.ok) return misused(taken.detail);
-      const { row, text, usedNext, left } = taken.value;
-      const change = row.apply(text, so);
-      if ('error' in change) return misused(change.error);
-      so = { ...so, ...change };
-      if (usedNext) i++;
-      rest = left;
-    }
-  }
-  const whole = { ...so, operands: argv.slice(i) };
-  const misuse = contradiction(whole);
-  return misuse === null ? { ok: true, value: whole } : misused(misuse);
-}
-
-/** Exim takes the next word as the text of -qR, -qS and -S when they have only its flags. */
-const TAKES_TEXT = /^-(q[q!fil]*[RS]|S )(ff?|g|rf?f?)?$/;
-
-/**
- * What asks for something else than a delivery and for a delivery, too, as a sentence: who is obeyed in the one loses a message
- * with status 0. Exim and Postfix refuse it likewise.
- */
-function contradiction(so: Invocation): string | null {
-  const instead = insteadOfSending(so.mode);
-  const asked = instead && sendingAsked(so);
-  return asked && `${instead} and sends nothing, but ${asked}`;
-}
-
-function insteadOfSending(mode: Mode): string | null {
-  if (mode.kind === 'mailq') return '-bp (mailq) shows the queue';
-  if (mode.kind === 'newaliases') return '-bi (newaliases) checks the alias files';
-  return mode.kind === 'queue' && mode.run !== null ? `${mode.run} runs the queue` : null;
-}
-
-function sendingAsked({ mode, operands, recipientsFromHead, reversePath }: Invocation): string | null {
-  const run = mode.kind === 'queue' ? mode.run : null;
-  const areIds = mode.kind !== 'newaliases' && operands.every(isMessageId);
-  const isText = run !== null && TAKES_TEXT.test(run) && operands.length === 1;
-  // As BusyBox has it: -S host:port.
-  const host = run !== null && /^-S \S*[.:]/.test(run) ? '; the smart host is set in the configuration (smarthosts)' : '';
-  if (operands.length > 0 && !areIds && !isText) return `there are recipients${host}`;
-  if (recipientsFromHead) return `-t takes recipients from a message${host}`;
-  return run !== null && reversePath !== null ? `-f names a sender${host}` : null;
-}
-
-interface Taken {
-  readonly row: Option;
-  readonly text: string;
-  readonly usedNext: boolean;
-  /** What is left of the word, with its hyphen; '' when all is taken. */
-  readonly left: string;
-}
-
-/** The first option in a word, which begins with a hyphen; null if there is no such option. */
-function takeOption(word: string, next: string | undefined): Parsed<Taken> | null {
-  const whole = optionOf(word);
-  const long = whole ?? longOption(word);
-  // "-o setting" and "-b s": the letters may be the next word.
-  if (whole && (word === '-o' || word === '-b')) return next === undefined ? unparsed(`${word} needs a value`) : joinedWith(word, next);
-  if (word === '-b') return next === undefined ? unparsed('-b needs a value') : joinedWith(word, next);
-  if (long) return withValue(long, word.slice(long.option.length), next);
-  const row = optionOf(word.slice(0, 2));
-  if (!row) return null;
-  if (row.argument !== 'none') return withValue(row, word.slice(2), next);
-  return parsed({ row, text: '', usedNext: false, left: word.length > 2 ? `-${word.slice(2)}` : '' });
-}
-
-function joinedWith(word: string, next: string): Parsed<Taken> | null {
-  const joined = takeOption(word + next, undefined);
-  return joined?.ok ? parsed({ ...joined.value, usedNext: true, left: '' }) : joined;
-}
-
-function withValue(row: Option, rest: string, next: string | undefined): Parsed<Taken> {
-  const alone = row.argument !== 'value' || (row.next !== undefined && !row.next.test(next ?? ''));
-  if (rest !== '' || alone) return parsed({ row, text: rest, usedNext: false, left: '' });
-  return next === undefined ? unparsed(`${row.option} needs a value`) : parsed({ row, text: next, usedNext: true, left: '' });
-}
-
-/** The usage text of --help. */
-export function printUsage(): readonly string[] {
-  const told = OPTIONS.filter(({ meaning }) => !/no effect|^Refused|^An operation|^As |^A queue run/.test(meaning));
-  const rows = told.map(({ option, value: name, meaning }) => `  ${`${option}${name === '' ? '' : ` ${name}`}`.padEnd(14)}${meaning}`);
+/** Prints --help: the options that act, each once. */
+export function printUsage(options = OPTIONS): readonly string[] {
+  const rows = options
+    .filter(({ effect }) => effect === 'acts')
+    .map(({ option, value: name, meaning }) => `  ${`${option}${name === '' ? '' : ` ${name}`}`.padEnd(14)}${meaning}`);
   return [
     'usage: sendmail [options] [--] recipient …   (the message on standard input)',
     '       sendmail -t [options] [recipient …]   (recipients from the header section)',
@@ -455,13 +326,4 @@ export function printUsage(): readonly string[] {
     'Every other option of Sendmail, Postfix and Exim is accepted; see sendmail.nospool(8).',
     'Exit status: 0 the smart host took the message for every recipient; 1 it did not.',
   ];
-}
-
-/** What -f says; undefined when it was not given. A display name or a comment says nothing, as in Exim and Postfix. */
-export function reversePathGiven({
-  reversePath,
-}: Invocation): { readonly reversePath: ReversePath | undefined } | { readonly detail: string } {
-  if (reversePath === null) return { reversePath: undefined };
-  const path = parseSender(reversePath);
-  return path.ok ? { reversePath: path.value } : { detail: `-f "${reversePath}": ${path.detail}` };
 }

@@ -11,7 +11,7 @@ import { agree, type RoutedTo } from '../router/agree.ts';
 import { type AliasEntry, type AliasReader, makeAliasReader, searchAliases } from '../router/aliases.ts';
 import { LONGEST_LIST } from '../router/data.ts';
 import { type RouterConfig, withDefaults } from '../router/defaults.ts';
-import { checkAliases } from '../router/newaliases.ts';
+import { makeAliasCheck } from '../router/newaliases.ts';
 import { prepareRouting, type RoutingAnswer, type RoutingDone } from '../router/resolve.ts';
 import type { RoutingProblem } from '../router/route.ts';
 import type { Answer, ReadList, Unread, Want } from '../router/want.ts';
@@ -224,7 +224,7 @@ export interface AliasReport {
 
 /** Reads all alias files of the configuration, and the lists they include, as routing would. */
 export async function checkAliasFiles(config: RouterConfig): Promise<AliasReport> {
-  const check = checkAliases();
+  const check = makeAliasCheck();
   const { pass, list } = aliasFiles();
   const faults: string[] = [];
   const files: { readonly kind: 'aliases' | 'include'; readonly file: string }[] = [];

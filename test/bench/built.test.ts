@@ -5,12 +5,12 @@ import path from 'node:path';
 import { suite } from 'uvu';
 import { PARTS } from '../../bench/stages.ts';
 import { DIST, ROOT } from '../../bench/support/places.ts';
-import { readProgram } from '../../src/sendmail/start/loader.ts';
+import { readMainFile } from '../../src/sendmail/start/loader.ts';
 
 const test = suite('bench, built files');
 
 test('every part that the stages load is a part of the built command', () => {
-  const { parts } = readProgram(readFileSync(path.join(DIST, 'main.cjs')));
+  const { parts } = readMainFile(readFileSync(path.join(DIST, 'main.cjs')));
   const missing = PARTS.map(([, part]) => part).filter((part) => !part.startsWith('node:') && !parts.has(part));
   assert.deepEqual(missing, []);
 });

@@ -1,6 +1,6 @@
 /**
- * What foreign text does to a terminal and to a log: nothing. Hostile words go in wherever one can, through the built
- * commands; what comes out on both descriptors and in the log is looked at as octets.
+ * Shows that foreign text does nothing to a terminal and to a log. Hostile words go in wherever one can, through the built
+ * commands; the tests look at the octets that come out on both descriptors and in the log.
  */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
@@ -38,7 +38,7 @@ const OBEYED = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u;
 
 const LONGEST = 8000;
 
-/** Nothing in it is obeyed, no line was made by what came in, and neither line nor text (of JSON) nor their number is endless. */
+/** Asserts that a terminal obeys nothing in it, that foreign text made no line, and that neither line nor text (of JSON) nor their number is endless. */
 function assertPlain(text: string, why: string): void {
   const lines = text.split('\n');
   for (const line of lines) {
@@ -96,7 +96,7 @@ for (const args of [
       assertPlain(logged(), 'the log');
     }));
 
-test('S9: sendmail: names and values of the environment', () =>
+test('S9: sendmail shows names and values of the environment as harmless text', () =>
   within(20_000, async () => {
     const { config } = setUp(toHosts(9));
     for (const env of [
@@ -116,7 +116,7 @@ test('S9: sendmail: names and values of the environment', () =>
     }
   }));
 
-test('S9: sendmail: keys, values and file names of a configuration', () =>
+test('S9: sendmail shows keys, values and file names of a configuration as harmless text', () =>
   within(30_000, async () => {
     const quoted = JSON.stringify(EVIL).replaceAll('\x9b', '\\u009b');
     for (const toml of [
@@ -142,7 +142,7 @@ test('S9: sendmail: keys, values and file names of a configuration', () =>
     plain(await run(path.join(folder, 'c'), ['a@b.example'], LETTER), 'the name of a file');
   }));
 
-test('S9: sendmail and newaliases: contents and names of alias files', () =>
+test('S9: sendmail and newaliases show contents and names of alias files as harmless text', () =>
   within(20_000, async () => {
     const folder = scratch();
     const evil = path.join(folder, 'al\u202eias\u009b');
@@ -168,7 +168,7 @@ test('S9: sendmail and newaliases: contents and names of alias files', () =>
     assert.match(logged(), new RegExp(LEGIBLE), 'what is legible stays so');
   }));
 
-test('S9: sendmail: what a server says, a Message-ID and a content encoding, on standard error and in both logs', () =>
+test('S9: sendmail shows what a server says, a Message-ID and a content encoding as harmless text, on standard error and in both logs', () =>
   within(60_000, async () => {
     const host = await faultyHost({ '.': '550 \u001b[2Jgone\u0007 \u009b \u00e2\u0080\u00a8 \u00e2\u0080\u00ae' });
     const cut = await faultyHost({ '.': 'drop' });
@@ -193,7 +193,7 @@ test('S9: sendmail: what a server says, a Message-ID and a content encoding, on 
     cut.close();
   }));
 
-test('S9: sendmail -bs: replies made of what others say', () =>
+test('S9: the replies of sendmail -bs are harmless, whatever others say', () =>
   within(20_000, async () => {
     const host = await faultyHost({ '.': '250 \u001b[2Jtaken\u0007 \u009b \u00e2\u0080\u00ae' });
     const folder = scratch();
@@ -261,7 +261,7 @@ for (const args of [
       if (args[0] !== 'uninstall') assert.notEqual(ended.stderr, '');
     }));
 
-test('S9: nospool: what it lists, for people and as JSON', () =>
+test('S9: nospool lists harmless text, for people and as JSON', () =>
   within(60_000, async () => {
     const host = await smartHost();
     const folder = scratch();
@@ -291,7 +291,7 @@ test('S9: nospool: what it lists, for people and as JSON', () =>
     await host.close();
   }));
 
-test('S9: what is not UTF-8 in an argument', () =>
+test('S9: an argument that is not UTF-8 is shown as harmless text', () =>
   within(20_000, async () => {
     const { config } = setUp(toHosts(9));
     const script = '"$@" "$(printf "\\377\\233x")"';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import os from 'node:os';
 import { suite } from 'uvu';
-import { identify, rawArguments, SYSTEM, type System } from '../../src/process/identity.ts';
+import { identify, readArguments, SYSTEM, type System } from '../../src/process/identity.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('process/identity');
@@ -38,14 +38,14 @@ test('login and home come from the password database', () => {
   assert.equal(own.home, '/home/joe');
 });
 
-test('without the library, from /etc/passwd', () => {
+test('without the library they come from /etc/passwd', () => {
   const { login, home } = identify({ LOGNAME: 'root', HOME: '/root' }, system({ account: () => null }));
   assert.deepEqual([login, home], ['joe', '/home/joe']);
   const short = identify({}, system({ account: () => null, euid: () => 1002 }));
   assert.deepEqual([short.login, short.home], ['short', null]);
 });
 
-test('a uid that nobody knows', () => {
+test('a uid that nobody knows has $LOGNAME, or a name made of its number, and its own $HOME', () => {
   const unknown = (environment: Record<string, string>, euid = 1003) => {
     const { login, home } = identify(
       environment,
@@ -67,7 +67,7 @@ test('a uid that nobody knows', () => {
   assert.equal(login, 'uid-1000', 'no /etc/passwd');
 });
 
-test('the full name', async () => {
+test('the full name comes from the password database, up to its first comma', async () => {
   const name = (environment: Record<string, string>, over: Parameters<typeof system>[0] = {}) =>
     identify(environment, system(over)).fullName();
   assert.equal(await name({}), 'Joe Doe', 'up to the comma');
@@ -87,7 +87,7 @@ test('the full name', async () => {
   assert.equal(await name({}, { files: { '/etc/passwd': 'joe:x:1000:' } }), '', 'a short entry');
 });
 
-test('$NAME in the octets that it had', async () => {
+test('$NAME is read in the octets that it had', async () => {
   const environ = (text: string) => ({ files: { '/proc/self/environ': text } });
   const name = (value: string, over: Parameters<typeof system>[0]) =>
     identify({ NAME: value, LC_ALL: 'ru_RU.KOI8-R' }, system(over)).fullName();
@@ -96,33 +96,33 @@ test('$NAME in the octets that it had', async () => {
   assert.equal(await identify({ NAME: '\ufffd' }, system()).fullName(), '\ufffd', 'not there');
 });
 
-test('arguments in the octets that they had', async () => {
+test('arguments are read in the octets that they had', async () => {
   const cmdline = (...args: string[]) => system({ files: { '/proc/self/cmdline': `${['node', '--opt', 'file', ...args].join('\0')}\0` } });
   const koi8 = { LANG: 'ru_RU.KOI8-R' };
   const fffd = '\ufffd\ufffd\ufffd';
   const same = ['-F', 'Jörg', 'a@b'];
-  assert.equal(await rawArguments(same, koi8, system({ file: () => assert.fail('nothing is read') })), same);
-  assert.deepEqual(await rawArguments(['-F', fffd, '', 'a@b'], koi8, cmdline('-F', '\xf0\xd2\xc9', '', 'a@b')), ['-F', 'При', '', 'a@b']);
+  assert.equal(await readArguments(same, koi8, system({ file: () => assert.fail('nothing is read') })), same);
+  assert.deepEqual(await readArguments(['-F', fffd, '', 'a@b'], koi8, cmdline('-F', '\xf0\xd2\xc9', '', 'a@b')), ['-F', 'При', '', 'a@b']);
   assert.deepEqual(
-    await rawArguments([fffd], { LC_ALL: 'ja_JP.eucJP' }, cmdline('\xf0\xd2\xc9')),
+    await readArguments([fffd], { LC_ALL: 'ja_JP.eucJP' }, cmdline('\xf0\xd2\xc9')),
     ['\xf0\xd2\xc9'],
     'not valid in the charset',
   );
   assert.deepEqual(
-    await rawArguments(['\ufffd'], koi8, cmdline('\xef\xbf\xbd')),
+    await readArguments(['\ufffd'], koi8, cmdline('\xef\xbf\xbd')),
     ['О©╫'],
     'U+FFFD itself, in a locale that does not have it',
   );
-  assert.deepEqual(await rawArguments(['\ufffd'], {}, cmdline('\xef\xbf\xbd')), ['\ufffd'], 'and in one that has');
-  assert.deepEqual(await rawArguments([fffd, 'x'], koi8, cmdline('\xf0\xd2\xc9', 'y')), [fffd, 'x'], 'a changed title');
-  assert.deepEqual(await rawArguments([fffd], koi8, system()), [fffd], 'no /proc');
-  assert.deepEqual(await rawArguments([fffd], koi8, system({ files: { '/proc/self/cmdline': '' } })), [fffd], 'an empty one');
+  assert.deepEqual(await readArguments(['\ufffd'], {}, cmdline('\xef\xbf\xbd')), ['\ufffd'], 'and in one that has');
+  assert.deepEqual(await readArguments([fffd, 'x'], koi8, cmdline('\xf0\xd2\xc9', 'y')), [fffd, 'x'], 'a changed title');
+  assert.deepEqual(await readArguments([fffd], koi8, system()), [fffd], 'no /proc');
+  assert.deepEqual(await readArguments([fffd], koi8, system({ files: { '/proc/self/cmdline': '' } })), [fffd], 'an empty one');
 });
 
-test('the arguments of a real process', async () => {
+test('the arguments of a real process are read in the octets that they had', async () => {
   if (process.platform !== 'linux') return;
   const program =
-    "import { rawArguments } from './src/process/identity.ts'; console.log(JSON.stringify(await rawArguments(process.argv.slice(1), process.env)));";
+    "import { readArguments } from './src/process/identity.ts'; console.log(JSON.stringify(await readArguments(process.argv.slice(1), process.env)));";
   // A shell makes the octets: an argument of Node's own would be UTF-8.
   const script = `exec "$0" --import tsx --input-type=module -e "$1" -- -F "$(printf '\\360\\322\\311')" 'x y' '' caf\u00e9`;
   const child = spawnSync('/bin/sh', ['-c', script, process.execPath, program], {
@@ -133,7 +133,7 @@ test('the arguments of a real process', async () => {
   assert.equal(child.stdout.trim(), JSON.stringify(['-F', 'При', 'x y', '', 'café']), child.stderr);
 });
 
-test('the name of the host', async () => {
+test('the name of the host comes with its domain, if that can be found out', async () => {
   const name = (hostname: string, files: Record<string, string>, known: string[] = []) => {
     const asked: string[] = [];
     const answer = identify(
@@ -172,7 +172,7 @@ test('the name of the host', async () => {
   for (const [args, expected, why] of rows) assert.deepEqual(await name(...args), expected, why);
 });
 
-test('the real system', async () => {
+test('the real system answers', async () => {
   const who = identify({});
   assert.equal(who.euid, process.geteuid?.());
   assert.equal(who.login, os.userInfo().username);

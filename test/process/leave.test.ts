@@ -1,4 +1,4 @@
-/** How the commands' processes end while a thread of the runtime hangs, and what becomes of their status. */
+/** Ends the commands' processes while a thread of the runtime hangs, and looks at their status. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import path from 'node:path';

@@ -1,4 +1,4 @@
-/** Reading ahead into one memory: order, nothing overwritten while it is in use, room whenever something is released. */
+/** Reads ahead into one memory, and looks at the order, at what is in use, and at the room when something is released. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { suite } from 'uvu';
@@ -13,11 +13,11 @@ function reader(ring: Ring) {
   return (count: number): boolean => {
     const room = ring.room.subarray(0, count);
     for (let i = 0; i < room.length; i++) room[i] = next++ % 251;
-    return ring.wrote(room.length);
+    return ring.write(room.length);
   };
 }
 
-test('what was read comes out in order, in pieces as large as can be', () => {
+test('octets come out in the order in which they were read, in pieces as large as can be', () => {
   const ring = new Ring(new Uint8Array(8 * MOST), MOST);
   const read = reader(ring);
   assert.equal(ring.take(), null);
@@ -37,7 +37,7 @@ test('while nothing is in use, half the memory is enough to have read ahead', ()
   assert.equal(ring.take()?.length, MOST);
 });
 
-test('any order of reading, taking and releasing: every octet once, none overwritten in use, and never without room', () => {
+test('in any order of reading, taking and releasing every octet comes once, none is overwritten in use, and there is always room', () => {
   fc.assert(
     fc.property(
       fc.constantFrom(2, 3, 8, 16),

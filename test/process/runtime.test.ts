@@ -1,11 +1,11 @@
-/** What every command does first: a runtime that is too old, and SIGUSR1. */
+/** Looks at what every command does first about a runtime that is too old, and about SIGUSR1. */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
-import { unsupported } from '../../src/process/runtime.ts';
+import { checkVersion } from '../../src/process/runtime.ts';
 import { COMMAND, ENVIRONMENT, RUNTIME, scratch, setUp, smartHost, start, toHosts } from '../support/command.ts';
 import { within } from '../support/within.ts';
 
@@ -32,13 +32,13 @@ test('O1: which Node runs it is what package.json says', () => {
     ['26.10.0', true],
     ['100.1.0', true],
   ] as const)
-    assert.equal(unsupported(version) === null, isFine, version);
-  assert.equal(unsupported('18.19.1'), 'this is Node 18.19.1, which is too old: nospool needs Node 20.19, 22.12, or 24 and newer');
+    assert.equal(checkVersion(version) === null, isFine, version);
+  assert.equal(checkVersion('18.19.1'), 'this is Node 18.19.1, which is too old: nospool needs Node 20.19, 22.12, or 24 and newer');
 });
 
-test('O1: each command says it in one line, before anything else is loaded', () => {
+test('O1: each command says in one line that Node is too old, before anything else is loaded', () => {
   const folder = scratch();
-  // What an old Node lacks is taken away, so that the first use of it would be another error.
+  // The test takes away what an old Node lacks, so that the first use of it would be another error.
   writeFileSync(
     `${folder}/old.cjs`,
     `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '18.19.1' } });
@@ -77,7 +77,7 @@ test('S6: SIGUSR1 to sendmail, which waits for its input, does nothing: no inspe
     const host = await smartHost();
     const { config } = setUp(`${toHosts(host.port)}\nreplay_window = "4MiB"`);
     const { child, done } = start(config, ['-i', 'a@example.org']);
-    // More than a socket holds: when it is gone, the process waits for the rest.
+    // This is more than a socket holds: when it is gone, the process waits for the rest.
     await new Promise((resolve) => child.stdin?.write(`Subject: x\n\n${'x'.repeat(70)}\n`.repeat(20_000), resolve));
     for (let i = 0; i < 3; i++) child.kill('SIGUSR1');
     await new Promise((resolve) => child.stdin?.write(`${'y'.repeat(70)}\n`.repeat(10_000), resolve));
@@ -87,7 +87,7 @@ test('S6: SIGUSR1 to sendmail, which waits for its input, does nothing: no inspe
     await host.close();
   }));
 
-test('S6: nor to nospool', () =>
+test('S6: SIGUSR1 to nospool does nothing either', () =>
   within(30_000, async () => {
     const child = spawn(RUNTIME[0], [...RUNTIME.slice(1), NOSPOOL, 'sink', '--port', '0', '--json'], { env: ENVIRONMENT });
     let [out, err] = ['', ''];
@@ -103,7 +103,7 @@ test('S6: nor to nospool', () =>
     const before = listening(child.pid as number);
     assert.equal(before.length, 1);
     for (let i = 0; i < 3; i++) child.kill('SIGUSR1');
-    // Signals are taken in their order: when it ends, it has had the others.
+    // Signals come in their order: when the process ends, it has had the others.
     child.kill('SIGTERM');
     await new Promise((resolve) => child.on('close', resolve));
     assert.equal(err, '');

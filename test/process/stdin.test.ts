@@ -20,18 +20,20 @@ import path from 'node:path';
 import { buildSync } from 'esbuild';
 import { suite } from 'uvu';
 import { CLEAN, type Ended, type Source } from '../../src/message/source.ts';
-import { drain, openStdin } from '../../src/process/stdin/open.ts';
+import { drain } from '../../src/process/stdin/drain.ts';
+import { openStdin } from '../../src/process/stdin/open.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('process/stdin');
 const folder = mkdtempSync(path.join(tmpdir(), 'nospool-stdin-'));
 const LIMIT = 20_000;
 
-/** What the tests run as a process of its own: the ways a program may treat its input, told on descriptor 1. */
+/** Runs as a process of its own, and treats its input in the ways a program may; it tells about that on descriptor 1. */
 const PROBE = `
 import { writeSync } from 'node:fs';
 import { createHash } from 'node:crypto';
-import { drain, openStdin } from './src/process/stdin/open.ts';
+import { drain } from './src/process/stdin/drain.ts';
+import { openStdin } from './src/process/stdin/open.ts';
 
 process.exitCode = 9;
 const say = (line) => writeSync(1, JSON.stringify(line) + '\\n');
@@ -44,7 +46,7 @@ async function count() {
   for (;;) {
     const got = await input.read();
     if (!(got instanceof Uint8Array)) return say({ octets, hash: hash.digest('hex'), ...got });
-    // Nothing may come before it is asked for: it would be written over what is looked at here.
+    // Nothing may come before it is asked for, because it would be written over what is looked at here.
     if (octets < 1e6) await new Promise((resolve) => setTimeout(resolve, 2));
     octets += got.length;
     hash.update(got);
@@ -122,7 +124,7 @@ function finished(child: ChildProcess): Promise<Ran> {
 
 const hashOf = (octets: string | Uint8Array): string => createHash('sha1').update(octets).digest('hex');
 
-/** A named pipe of which the test holds the writing end. */
+/** Makes a named pipe of which the test holds the writing end. */
 function fifo(): { name: string; write(text: string): void; end(): void } {
   const name = path.join(folder, `fifo-${randomBytes(4).toString('hex')}`);
   assert.equal(spawnSync('mkfifo', [name]).status, 0);
@@ -130,7 +132,7 @@ function fifo(): { name: string; write(text: string): void; end(): void } {
   return { name, write: (text) => void writeSync(fd, text), end: () => closeSync(fd) };
 }
 
-/** A pair of connected TCP sockets. */
+/** Makes a pair of connected TCP sockets. */
 async function pair(host: string): Promise<{ near: Socket; far: Socket; port: number; close(): void }> {
   const server = createServer({ pauseOnConnect: true });
   await new Promise<void>((resolve) => server.listen(0, host, resolve));
@@ -151,7 +153,7 @@ for (const [name, runtime] of RUNTIMES) {
   const probed = (argument: string, redirect: string): ChildProcess =>
     started('/bin/sh', ['-c', `"$0" "$1" ${argument} ${redirect}`, runtime, probe], 'ignore');
 
-  test(`${name}: a pipe, to its end`, () =>
+  test(`${name}: a pipe is read to its end`, () =>
     within(LIMIT, async () => {
       const text = randomBytes(3_000_000);
       const source = path.join(folder, 'piped');
@@ -165,7 +167,7 @@ for (const [name, runtime] of RUNTIMES) {
       assert.equal(status, 0);
     }));
 
-  test(`${name}: a pipe whose producer takes its time`, () =>
+  test(`${name}: a pipe is read whose producer takes its time`, () =>
     within(LIMIT, async () => {
       const pipe = fifo();
       const ran = finished(probed('count', `<${pipe.name}`));
@@ -177,7 +179,7 @@ for (const [name, runtime] of RUNTIMES) {
       assert.deepEqual((await ran).said[1], { octets: 11, hash: hashOf('onetwothree'), end: 'clean' });
     }));
 
-  test(`${name}: a pipe in non-blocking mode that is empty at first`, () =>
+  test(`${name}: a pipe in non-blocking mode is read that is empty at first`, () =>
     within(LIMIT, async () => {
       const pipe = fifo();
       const fd = openSync(pipe.name, constants.O_RDONLY | constants.O_NONBLOCK);
@@ -208,9 +210,9 @@ for (const [name, runtime] of RUNTIMES) {
       }));
   }
 
-  test(`${name}: a socket of the same host`, () =>
+  test(`${name}: a socket of the same host is read to its end`, () =>
     within(LIMIT, async () => {
-      // What Node calls a pipe to a child is one.
+      // A pipe of Node to a child is a socket, too.
       const child = started(runtime, [probe, 'count'], 'pipe');
       child.stdin?.end('x'.repeat(200_000));
       const { said } = await finished(child);
@@ -248,7 +250,7 @@ for (const [name, runtime] of RUNTIMES) {
       sockets.close();
     }));
 
-  test(`${name}: a file, from where the descriptor stands`, () =>
+  test(`${name}: a file is read from where the descriptor stands`, () =>
     within(LIMIT, async () => {
       const text = `first line\n${'x'.repeat(700_000)}`;
       const file = path.join(folder, 'standing');
@@ -310,7 +312,7 @@ for (const [name, runtime] of RUNTIMES) {
         const ran = finished(probed(`drain ${octets} ${milliseconds}`, `<${pipe.name}`));
         if (octets === 1e9) pipe.write('x');
         else {
-          // More than the limit, in pieces that a pipe takes; the pipe stays open.
+          // The test writes more than the limit, in pieces that a pipe takes; the pipe stays open.
           const feeding = spawn('/bin/sh', ['-c', `head -c 300000 /dev/zero >${pipe.name} 2>/dev/null`]);
           await ran;
           feeding.kill();
@@ -322,7 +324,7 @@ for (const [name, runtime] of RUNTIMES) {
       }));
   }
 
-  test(`${name}: a terminal, to Ctrl-D, and its process ends while no one types`, () =>
+  test(`${name}: a terminal is read to Ctrl-D, and its process ends while no one types`, () =>
     within(LIMIT, async () => {
       if (spawnSync('script', ['--version']).status !== 0) {
         console.log('skipped: needs script of util-linux');
@@ -362,7 +364,7 @@ async function drained(source: Source): Promise<[string, Ended]> {
 
 const TEXT = Array.from({ length: 100_000 }, (_, i) => `${i}\n`).join('');
 
-/** A file that stands at octet 3. */
+/** Opens a file that stands at octet 3. */
 function opened(text = TEXT): { fd: number; name: string; input: ReturnType<typeof openStdin>; end(): void } {
   const name = path.join(folder, `file-${randomBytes(4).toString('hex')}`);
   writeFileSync(name, text);
@@ -464,7 +466,7 @@ test('a descriptor that is not open is a failure', () =>
     await drain(input, { octets: 10, milliseconds: 60_000 });
   }));
 
-test('a file is not drained: no one writes to it', () =>
+test('a file is not drained, because no one writes to it', () =>
   within(LIMIT, async () => {
     const { input, end } = opened();
     await drain(input, { octets: 1e9, milliseconds: 60_000 });
@@ -473,7 +475,7 @@ test('a file is not drained: no one writes to it', () =>
   }));
 
 test.after(() => {
-  // Only what a failed test has left: each is the leader of a group of its own.
+  // Only children of a failed test are left: each is the leader of a group of its own.
   for (const { pid, exitCode, signalCode } of children)
     if (pid !== undefined && exitCode === null && signalCode === null) process.kill(-pid, 'SIGKILL');
   rmSync(folder, { recursive: true });

@@ -1,4 +1,4 @@
-/** The built commands on a real terminal, of which the window may be closed: nobody has typed an end then. */
+/** Runs the built commands on a real terminal, whose window may be closed: nobody has typed an end then. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -64,7 +64,7 @@ test('M2: a window that is closed while a message is typed is no end of it', () 
     assert.match(logged, /nobody has the message/);
   }));
 
-test('M2: nor is one that was closed before the message was asked for', () =>
+test('M2: a window that was closed before the message was asked for is no end of it either', () =>
   within(30_000, async () => {
     const { status, logged, taken } = await on(LATE, sendmail, { LATE: '1' });
     assert.equal(status, 1);
@@ -72,7 +72,7 @@ test('M2: nor is one that was closed before the message was asked for', () =>
     assert.match(logged, /the terminal was closed before the end of the message/);
   }));
 
-test('M2: SIGHUP ends it where the message is typed', () =>
+test('M2: SIGHUP ends a run whose message is typed', () =>
   within(30_000, async () => {
     const { status, shown, taken } = await on([...HALF, ['signal', SIGHUP]], sendmail);
     assert.equal(status, 1);
@@ -95,14 +95,14 @@ test('M2: a terminal that is gone changes nothing for a message that does not co
     writeFileSync(input, 'Subject: whole\n\nall of it\n');
     const late = await on(LATE, sendmail, { INPUT: input, LATE: '1' });
     assert.deepEqual([late.status, late.taken], [0, ['all of it\r\n']]);
-    // Gone while the verdict is awaited.
+    // The terminal is gone while the run waits for the verdict.
     delay = 1000;
     const gone = await on([['pause', 0.5], ['close']], sendmail, { INPUT: input });
     delay = 0;
     assert.deepEqual([gone.status, gone.taken], [0, ['all of it\r\n']]);
   }));
 
-test('M2: SMTP that is typed', () =>
+test('M2: a closed window is no end of SMTP that is typed', () =>
   within(30_000, async () => {
     const steps: readonly Step[] = [
       ['await', '220 '],
@@ -116,7 +116,7 @@ test('M2: SMTP that is typed', () =>
     assert.deepEqual(taken, []);
   }));
 
-test('M2: nospool send', () =>
+test('M2: a closed window is no end of a message to nospool send', () =>
   within(30_000, async () => {
     const send = (config: string) => [ADMIN, 'send', '--config', config, '--from', 'a@example.org', '--to', 'b@example.org', '-'];
     const { status, taken } = await on([...HALF, ['close']], send);

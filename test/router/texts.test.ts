@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { withDefaults } from '../../src/router/defaults.ts';
-import { checkAliases } from '../../src/router/newaliases.ts';
+import { makeAliasCheck } from '../../src/router/newaliases.ts';
 import { printProblem, printProblems } from '../../src/router/problem.ts';
 import { printSmarthost, type Smarthost } from '../../src/router/smarthost.ts';
 import { host, mailbox, manualroute, redirect } from './world.ts';
@@ -58,7 +58,7 @@ test('the routers that are asked', () => {
 });
 
 test('a check counts entries and tells faults, local deliveries and included lists', () => {
-  const check = checkAliases();
+  const check = makeAliasCheck();
   const reader = check.aliases('/a');
   reader.read(' x\n: y\na: b\nc: "|/bin/d", /e,\n # note\n  :include:/i, :include:/i, :include:j\n"k: l@@m\nn: :fail: no\n');
   reader.end();
@@ -108,7 +108,7 @@ files: "/home/joe/Mail/with blank"
 quoted: ":include:/etc/lists/quoted"
 `;
 test('O9: real alias files are without fault; an entry that never counts is told', () => {
-  const check = checkAliases();
+  const check = makeAliasCheck();
   const reader = check.aliases('/etc/aliases');
   reader.read(REAL);
   reader.end();

@@ -1,4 +1,4 @@
-/** `sendmail -bs` and `-bS`: the built command between a client on pipes and smart hosts in this process. */
+/** Runs the built command with `-bs` and `-bS` between a client on pipes and smart hosts in this process. */
 
 import assert from 'node:assert';
 import { spawn } from 'node:child_process';
@@ -7,16 +7,8 @@ import { closeSync, existsSync, openSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { userInfo } from 'node:os';
 import path from 'node:path';
-import fc from 'fast-check';
 import { suite } from 'uvu';
-import { type Source, sourceOf } from '../../src/message/source.ts';
-import type { Smarthost } from '../../src/router/smarthost.ts';
-import { verdictOn } from '../../src/sendmail/dialogue/bs.ts';
-import { makeFeed, withNetworkLineEnds } from '../../src/sendmail/dialogue/feed.ts';
-import type { Refusal, SessionFailure } from '../../src/smtp/client/outcome.ts';
-import { makeReply, replyLines } from '../../src/smtp/server/answers.ts';
-import { latin1, octets } from '../../src/smtp/text.ts';
-import { failedWith, type Outcome } from '../../src/submit/outcome.ts';
+import { makeReply } from '../../src/smtp/server/answers.ts';
 import {
   COMMAND,
   deadPort,
@@ -49,7 +41,7 @@ async function until(running: Running, holds: (stdout: string) => boolean): Prom
     ]);
 }
 
-/** Replies as they came, one string each, lines joined with LF. */
+/** Splits the output into replies, one string each, their lines joined with LF. */
 function replies(stdout: string): string[] {
   assert.ok(stdout === '' || stdout.endsWith('\r\n'), stdout);
   return stdout
@@ -113,7 +105,7 @@ const RCPT = 'RCPT TO:<joe@bar.com>\r\n';
 
 /* ---- callers, verbatim ---- */
 
-test('Symfony Mailer: HELO, one command at a time, an empty line before the dot', () =>
+test('Symfony Mailer says HELO, one command at a time, and an empty line before the dot', () =>
   withHost(undefined, async (host) => {
     const { config, loggedFacts } = setUp(toHosts(host.port));
     const { status, stderr } = await converse(
@@ -157,7 +149,7 @@ test('Symfony Mailer: HELO, one command at a time, an empty line before the dot'
     );
   }));
 
-test('Swiftmailer: EHLO, several messages on one connection, RSET after a refusal', () =>
+test('Swiftmailer says EHLO, gives several messages on one connection, and says RSET after a refusal', () =>
   withHost(
     ({ about }, { messages }) => (about === 'content' && messages.length === 1 ? makeReply(554, '5.7.1', 'looks like spam') : null),
     async (host) => {
@@ -196,7 +188,7 @@ test('Swiftmailer: EHLO, several messages on one connection, RSET after a refusa
     },
   ));
 
-test('Alpine: RSET first, NOTIFY, the dot on a line of its own', () =>
+test('Alpine says RSET first, then NOTIFY, and the dot on a line of its own', () =>
   withHost(undefined, async (host) => {
     const { config } = setUp(toHosts(host.port));
     const { status } = await converse(
@@ -304,7 +296,7 @@ test('a refusal of any phase is the reply to the final dot, with its code, the a
     });
 });
 
-test('no smart host can be reached: 451 with every reason', () =>
+test('when no smart host can be reached, the reply is 451 with every reason', () =>
   within(30_000, async () => {
     const [one, two, faulty] = [await deadPort(), await deadPort(), await faultyHost({ connect: '554 go away' })];
     const { config } = setUp(toHosts(one, two, faulty.port));
@@ -317,7 +309,7 @@ test('no smart host can be reached: 451 with every reason', () =>
     assert.equal(status, 1);
   }));
 
-test('a verdict that did not come is told as such, for good: a client that comes again would make two of one', () =>
+test('a verdict that did not come is a permanent refusal, because a client that comes again would make two messages of one', () =>
   within(30_000, async () => {
     const faulty = await faultyHost({ '.': 'drop' });
     const { config, loggedFacts } = setUp(toHosts(faulty.port));
@@ -331,7 +323,7 @@ test('a verdict that did not come is told as such, for good: a client that comes
     assert.ok(loggedFacts().includes('Uncertain: the smart host may have the message'));
   }));
 
-test('the words of the smart host are the reply; an enhanced code is put before them where they have none', () =>
+test('the words of the smart host are the reply; nospool puts an enhanced code before them where they have none', () =>
   within(30_000, async () => {
     for (const [said, wanted] of [
       ['250 2.0.0 Ok: queued as 4F2A', '250 2.0.0 Ok: queued as 4F2A'],
@@ -367,7 +359,7 @@ test('MAIL with SIZE, 8BITMIME and SMTPUTF8 is understood; what the smart host h
 
 /* ---- recipients ---- */
 
-test('RCPT is answered by routing: refused, deferred, local, in disagreement; the others go on', () =>
+test('routing answers RCPT: it refuses what fails, is deferred, is local or disagrees, and the others go on', () =>
   withHost(undefined, async (host) => {
     const aliases = path.join(scratch(), 'aliases');
     writeFileSync(
@@ -418,7 +410,7 @@ test('a transaction whose recipients were all refused is in the log although no 
     ]);
   }));
 
-test('all recipients discarded: 250 without a smart host', () =>
+test('when aliases discard all recipients, the reply is 250 without a smart host', () =>
   within(30_000, async () => {
     const aliases = path.join(scratch(), 'aliases');
     writeFileSync(aliases, 'nobody: :blackhole:\n');
@@ -450,7 +442,7 @@ test('the null reverse-path stays null; force_from replaces any other', () =>
 
 /* ---- the dialogue ---- */
 
-test('several messages in one write, also after a failure; status 1 as one was not delivered', () =>
+test('one write may hold several messages, also after a failure; status 1 says that one was not delivered', () =>
   withHost(
     ({ about }, { messages }) => (about === 'content' && messages.length === 2 ? makeReply(451, '4.3.0', 'later') : null),
     async (host) => {
@@ -495,7 +487,7 @@ test('LF ends a command; in content only CR LF . CR LF ends it, whatever looks a
     assert.match(host.messages[0]?.content as string, /\r\n\r\nfirst\r\n\.\r\nMAIL FROM:<evil@foo\.com>\r\n\.\r\n\r\nlast\r\n$/);
   }));
 
-test('the input ends in the content: nothing is sent, status 1, and LF around the dot is named as the reason', () =>
+test('when the input ends in the content, nothing is sent, status is 1, and the reason names LF around the dot', () =>
   withHost(undefined, async (host) => {
     // biome-ignore format: a table is read as a table
     const rows: readonly (readonly [string, RegExp])[] = [
@@ -522,7 +514,7 @@ test('the input ends in the content: nothing is sent, status 1, and LF around th
     );
   }));
 
-test('BDAT: blocks go through; a transaction reset between two of them is not sent', () =>
+test('blocks of BDAT go through; a transaction that is reset between two of them is not sent', () =>
   withHost(undefined, async (host) => {
     const { config } = setUp(toHosts(host.port));
     const blocks = [LETTER.slice(0, 30), LETTER.slice(30)];
@@ -548,7 +540,7 @@ test('the end of the input and QUIT between transactions, and a transaction left
     assert.equal(host.messages.length, 1);
   }));
 
-test('content beyond the window is passed on while it comes: a smart host that stops reading stops the client', () => {
+test('content beyond the window goes on while it comes, so a smart host that stops reading stops the client', () => {
   let release = (): void => {};
   const held = new Promise<void>((resolve) => {
     release = resolve;
@@ -566,7 +558,7 @@ test('content beyond the window is passed on while it comes: a smart host that s
       stdin.write(line.repeat(Math.ceil(size / line.length)));
       stdin.write('.\r\nQUIT\r\n');
       await host.until(() => (host.messages[0]?.octets ?? 0) >= 1);
-      // Nothing moves: what is not yet written stays with the client.
+      // Nothing moves, so what is not yet written stays with the client.
       let before = -1;
       while (before !== stdin.writableLength) {
         before = stdin.writableLength;
@@ -606,7 +598,7 @@ test('content is read to its end after a smart host has refused; a slow client w
 
 /* ---- signals, descriptors ---- */
 
-test('SIGTERM between messages: 421, status as before it', () =>
+test('SIGTERM between messages is answered by 421, and leaves the status as it was', () =>
   withHost(undefined, async (host) => {
     const { config } = setUp(toHosts(host.port));
     const running = start(config, ['-bs']);
@@ -617,7 +609,7 @@ test('SIGTERM between messages: 421, status as before it', () =>
     assert.deepEqual([status, signal, codes(stdout)], [0, null, '220 250 250 250 354 250 421']);
   }));
 
-test('SIGTERM in the content: 421, nothing is sent, status 1, within and beyond the window', () =>
+test('SIGTERM in the content is answered by 421, and nothing is sent, within and beyond the window', () =>
   withHost(undefined, async (host) => {
     for (const octets of [100, 200_000]) {
       const { config, loggedFacts } = setUp(`${toHosts(host.port)}\nreplay_window = "64KiB"`);
@@ -641,7 +633,7 @@ test('SIGTERM in the content: 421, nothing is sent, status 1, within and beyond 
     assert.equal(host.messages.length, 1);
   }));
 
-test('SIGTERM after the final dot: the verdict is awaited and told', async () => {
+test('after SIGTERM behind the final dot the verdict still comes and is the reply', async () => {
   let release = (): void => {};
   const held = new Promise<null>((resolve) => {
     release = () => resolve(null);
@@ -666,7 +658,7 @@ test('SIGTERM after the final dot: the verdict is awaited and told', async () =>
   );
 });
 
-test('a client that reads no reply: its commands wait, a signal does not', () =>
+test('the commands of a client that reads no reply wait, a signal does not', () =>
   within(30_000, async () => {
     const { config } = setUp(toHosts(await deadPort()));
     const child = spawn(RUNTIME[0], [...RUNTIME.slice(1), COMMAND, '-bs'], {
@@ -675,7 +667,7 @@ test('a client that reads no reply: its commands wait, a signal does not', () =>
     });
     child.stdin.on('error', () => {});
     child.stdin.write('NOOP\r\n'.repeat(200_000));
-    // It speaks, so it listens for signals; what it says is not read.
+    // It speaks, so it listens for signals; the client does not read what it says.
     await once(child.stdout, 'readable');
     await new Promise((resolve) => setTimeout(resolve, 300));
     assert.ok(child.stdin.writableLength > 0, 'not all of it was read');
@@ -685,7 +677,7 @@ test('a client that reads no reply: its commands wait, a signal does not', () =>
     assert.deepEqual([status, signal], [0, null]);
   }));
 
-test('one socket as standard input and output, as socat gives it; and a real pipe on either side', () =>
+test('standard input and output may be one socket, as socat gives it, or a real pipe on either side', () =>
   withHost(undefined, async (host) => {
     const { config } = setUp(toHosts(host.port));
     const dialogue = `EHLO x\r\n${MAIL}${RCPT}${DATA}QUIT\r\n`;
@@ -721,7 +713,7 @@ test('one socket as standard input and output, as socat gives it; and a real pip
     assert.equal(host.messages.length, 2);
   }));
 
-test('a file as standard input; standard output closed: the message is sent all the same', () =>
+test('a message from a file is sent also when standard output is closed', () =>
   withHost(undefined, async (host) => {
     const { config } = setUp(toHosts(host.port));
     const file = path.join(scratch(), 'dialogue');
@@ -755,7 +747,7 @@ test('a network socket is refused, in either mode', () =>
     }
   }));
 
-test('a configuration that cannot be read is told to the client in place of the greeting', () =>
+test('the reply in place of the greeting says that the configuration cannot be read', () =>
   within(30_000, async () => {
     const { status, stdout, stderr } = await run('/nonexistent/nospool.toml', ['-bs'], 'EHLO x\r\n');
     assert.equal(status, 1);
@@ -763,7 +755,7 @@ test('a configuration that cannot be read is told to the client in place of the 
     assert.match(stderr, /^sendmail: .*\/nonexistent\/nospool\.toml/);
   }));
 
-test('S12: the deadline is each message’s own: the dialogue goes on after it', () =>
+test('S12: each message has a deadline of its own, and the dialogue goes on after it', () =>
   within(30_000, async () => {
     let isSlow = true;
     const host = await smartHost(async ({ about }) => {
@@ -782,7 +774,7 @@ test('S12: the deadline is each message’s own: the dialogue goes on after it',
     await host.close();
   }));
 
-test('a client that reads slowly is waited for, and nothing is said of it', () =>
+test('the dialogue waits for a client that reads slowly, and says nothing of it', () =>
   within(30_000, async () => {
     const { config } = setUp(toHosts(await deadPort()));
     const { child, done, said } = start(config, ['-bs']);
@@ -830,7 +822,7 @@ test('a reply to RCPT tells many reasons, but not thousands', () =>
 
 const BATCH = `MAIL FROM:<fred@foo.com>\nRCPT TO:<joe@bar.com>\nDATA\nSubject: batch\n\n..dot\n.\n`;
 
-test('a batch: no replies, LF or CRLF as its first line has it, status 0 when all are delivered', () =>
+test('a batch has no replies, ends lines with LF or CRLF as its first line does, and has status 0 when all are delivered', () =>
   withHost(undefined, async (host) => {
     const { config } = setUp(toHosts(host.port));
     for (const [batch, count] of [
@@ -887,7 +879,7 @@ test('a batch whose input cannot be read has not come to its end', () =>
     );
   }));
 
-test('a batch by the name rsmtp and with -v: the conversation with the smart host is on standard error', () =>
+test('a batch by the name rsmtp and with -v shows the conversation with the smart host on standard error', () =>
   withHost(undefined, async (host) => {
     const { config } = setUp(toHosts(host.port));
     const { status, stdout, stderr } = await run(config, ['-bS', '-v'], BATCH);
@@ -908,7 +900,7 @@ test('a person at a terminal, whose lines end with LF, can end the content', () 
       const lines = ['HELO me', 'MAIL FROM:<fred@foo.com>', 'RCPT TO:<joe@bar.com>', 'DATA', 'Subject: typed\n\nby hand\n.', 'QUIT'];
       child.stdout.on('data', (part) => {
         shown += part;
-        // A reply for each line so far, and the greeting.
+        // There is a reply for each line so far, and the greeting.
         const answered = (shown.match(/^[235]\d\d /gm) ?? []).length;
         if (answered > typed && typed < lines.length) child.stdin.write(`${lines[typed++]}\n`);
       });
@@ -918,133 +910,5 @@ test('a person at a terminal, whose lines end with LF, can end the content', () 
       assert.match(host.messages[0]?.content as string, /\r\n\r\nby hand\r\n$/);
     });
   }));
-
-/* ---- parts ---- */
-
-const HOST: Smarthost = {
-  scheme: 'smtp',
-  host: 'mail.foo.com',
-} as Smarthost;
-const AT = { host: HOST, name: 'mail.foo.com', endpoint: null };
-const REFUSED = (code: number, enhanced = ''): Refusal => ({
-  command: 'RCPT TO:<a@b.com>',
-  recipient: 0,
-  reply: makeReply(code, enhanced, 'no'),
-});
-
-test('the reply to the content for every way in which a submission can end', () => {
-  const session = (failure: SessionFailure): Outcome => ({ kind: 'failed', failure, attempts: [{ ...AT, failure }], unreplayable: false });
-  const rejected = (condemns: 'message' | 'host', ...refusals: [Refusal, ...Refusal[]]) =>
-    session({ kind: 'rejected', at: 'envelope', condemns, refusals });
-  // biome-ignore format: a table is read as a table
-  const rows: readonly (readonly [Outcome, string])[] = [
-    [{ kind: 'discarded' }, '250 2.0.0'],
-    [failedWith({ kind: 'route', details: ['no'], deferred: false }), '550 5.1.1'],
-    [failedWith({ kind: 'route', details: ['no'], deferred: true }), '451 4.3.0'],
-    [failedWith({ kind: 'message', detail: 'no' }), '554 5.6.0'],
-    [failedWith({ kind: 'usage', detail: 'no' }), '554 5.3.5'],
-    [failedWith({ kind: 'config', details: ['no'] }), '554 5.3.5'],
-    [session({ kind: 'connect', at: 'greeting', condemns: 'address', during: 'connect', detail: 'no' }), '451 4.4.1'],
-    [session({ kind: 'unsupported', at: 'ready', condemns: 'host', detail: 'no' }), '451 4.4.1'],
-    [session({ kind: 'unsupported', at: 'ready', condemns: 'host', detail: 'no', isOurs: true }), '451 4.3.5'],
-    [session({ kind: 'malformed', at: 'greeting', condemns: 'address', detail: 'no' }), '451 4.4.1'],
-    [session({ kind: 'timeout', at: 'greeting', condemns: 'address', command: 'no' }), '451 4.4.1'],
-    [session({ kind: 'lost', at: 'greeting', condemns: 'address', command: 'no', detail: 'no' }), '451 4.4.1'],
-    [session({ kind: 'content', at: 'content', condemns: 'message', detail: 'no' }), '451 4.3.0'],
-    [session({ kind: 'uncertain', at: 'commit', condemns: 'message', detail: 'no' }), '554 5.4.2'],
-    [rejected('host', REFUSED(535, '5.7.8')), '451 4.4.0'],
-    [rejected('message', REFUSED(550, '5.1.1')), '550 5.1.1'],
-    [rejected('message', REFUSED(450)), '450 4.0.0'],
-    [rejected('message', REFUSED(450), REFUSED(553, '5.1.3')), '553 5.1.3'],
-    // It would end the dialogue with our client, too.
-    [rejected('message', REFUSED(421, '4.3.2')), '451 4.4.0'],
-    [{ kind: 'accepted', attempts: [], by: { host: HOST, name: 'mail.foo.com', endpoint: { address: '192.0.2.1', port: 24, family: 'ipv4' }, reply: makeReply(250, '', 'ok'), refusals: [REFUSED(550, '5.2.1')], taken: [], tls: null, auth: null } } as unknown as Outcome, '550 5.2.1'],
-  ];
-  for (const [outcome, wanted] of rows) {
-    const lines = replyLines(verdictOn({ outcome, messageId: '' }));
-    assert.ok(
-      lines.every((line) => line.replace('-', ' ').startsWith(wanted)),
-      `${JSON.stringify(outcome)}: ${lines}`,
-    );
-    assert.ok(wanted.startsWith('250') || lines.some((line) => /no/.test(line)), 'and says why');
-  }
-  const many = verdictOn({
-    outcome: rejected('message', ...(Array.from({ length: 5000 }, () => REFUSED(550, '5.1.1')) as [Refusal])),
-    messageId: '',
-  });
-  assert.equal(many.lines.length, 101);
-  assert.equal(many.lines.at(-1), '5.1.1 and 4900 more, see the log');
-});
-
-async function collected(source: Source): Promise<string> {
-  let text = '';
-  for (;;) {
-    const got = await source.read();
-    if (!(got instanceof Uint8Array)) return text;
-    text += latin1(got);
-  }
-}
-
-test('text with LF alone becomes text with CRLF, however it is cut; text whose first line end is CRLF stays', () =>
-  fc.assert(
-    fc.asyncProperty(
-      fc.array(fc.constantFrom('\n', '\r', '\r\n', 'a', '.', 'bc'), { maxLength: 12 }),
-      fc.infiniteStream(fc.nat({ max: 3 })),
-      fc.boolean(),
-      async (parts, cuts, certain) => {
-        const text = parts.join('');
-        const chunks: Uint8Array[] = [];
-        for (let at = 0; at < text.length; ) {
-          const size = 1 + (cuts.next().value as number);
-          chunks.push(octets(text.slice(at, at + size)));
-          at += size;
-        }
-        const isUnix = certain || /^[^\n]*(?<!\r)\n/.test(text);
-        assert.equal(
-          await collected(withNetworkLineEnds(sourceOf(...chunks), certain)),
-          isUnix ? text.replaceAll(/(?<!\r)\n/g, '\r\n') : text,
-        );
-      },
-    ),
-  ));
-
-test('a feed: who gives waits until what was given is read past, dropped, and not for its end', async () => {
-  const feed = makeFeed();
-  let taken = false;
-  const given = async () => {
-    taken = false;
-    await feed.taken();
-    taken = true;
-  };
-  const turn = () => new Promise((resolve) => setImmediate(resolve));
-  await feed.taken();
-  feed.give(octets('one'));
-  feed.give(octets('two'));
-  void given();
-  assert.equal(latin1((await feed.source.read()) as Uint8Array), 'one');
-  assert.equal(latin1((await feed.source.read()) as Uint8Array), 'two');
-  await turn();
-  assert.ok(!taken, 'the last is in use until the next read');
-  const next = feed.source.read();
-  await turn();
-  assert.ok(taken);
-  feed.give(octets('three'));
-  assert.equal(latin1((await next) as Uint8Array), 'three');
-  feed.give(octets('four'));
-  feed.end({ end: 'clean' });
-  feed.end({ end: 'failed', detail: 'too late' });
-  feed.give(octets('too late'));
-  assert.equal(latin1((await feed.source.read()) as Uint8Array), 'four');
-  assert.deepEqual(await feed.source.read(), { end: 'clean' });
-  assert.deepEqual(await feed.source.read(), { end: 'clean' });
-  const dropped = makeFeed();
-  dropped.give(octets('one'));
-  void dropped.source.read();
-  dropped.give(octets('two'));
-  dropped.drop();
-  await dropped.taken();
-  dropped.give(octets('three'));
-  await dropped.taken();
-});
 
 test.run();

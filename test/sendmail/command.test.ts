@@ -1,5 +1,5 @@
 /**
- * The built `sendmail` as its callers see it: exit status, standard error, log lines, and the octets on the wire.
+ * Runs the built `sendmail` as its callers do, and looks at exit status, standard error, log lines, and the octets on the wire.
  * Loopback: how a password file is read and what -v shows are the subject; what goes over the wire is in test/world.
  */
 
@@ -68,7 +68,7 @@ async function withHost<T>(
   }
 }
 
-/** A shell command; `$S` is the command with its configuration. */
+/** Runs a shell command, in which `$S` is the command with its configuration. */
 function shell(config: string, line: string, stdio: StdioOptions = 'pipe', environment: NodeJS.ProcessEnv = ENVIRONMENT): Promise<Ended> {
   const child = spawn('/bin/sh', ['-c', line], {
     stdio,
@@ -95,7 +95,7 @@ const failed = ({ status, stdout, stderr }: Ended, wanted: RegExp, why = ''): vo
 
 /* ---- what goes through ---- */
 
-test('a message: silence, status 0, its octets on the wire, three lines in the log', () =>
+test('a message that is sent makes silence, status 0, its octets on the wire, and three lines in the log', () =>
   withHost(undefined, async (host) => {
     const { config, logged, loggedFacts } = setUp(toHosts(host.port));
     ok(await run(config, ['-i', ...SENT, 'jane@bar.com'], LETTER));
@@ -119,7 +119,7 @@ test('a message: silence, status 0, its octets on the wire, three lines in the l
     assert.match(logged(), /^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4} \w{6}-\w{6}-\w{2} .*\n){4}$/);
   }));
 
-test('log_format = "json": one object a message', () =>
+test('log_format = "json" writes one object a message', () =>
   withHost(
     (q) => (q.about === 'recipient' && q.path.localPart === 'bad' ? makeReply(550, '5.1.1', 'unknown') : null),
     async (host) => {
@@ -141,7 +141,7 @@ test('log_format = "json": one object a message', () =>
     },
   ));
 
-test('recipients: comma lists, names and comments, brackets, no duplicates, bare ones qualified', () =>
+test('recipients may be comma lists with names, comments and brackets; duplicates go, and bare ones are qualified', () =>
   withHost(undefined, async (host) => {
     const { config } = setUp(`${toHosts(host.port)}\nqualify_domain = "foo.com"`);
     // biome-ignore format: a table is read as a table
@@ -162,7 +162,7 @@ test('recipients: comma lists, names and comments, brackets, no duplicates, bare
     }
   }));
 
-test('the reverse-path: -f, the null one, from, force_from, the login', () =>
+test('the reverse-path comes from -f, also the null one, from `from`, force_from, or the login', () =>
   withHost(undefined, async (host) => {
     // biome-ignore format: a table is read as a table
     const rows: readonly (readonly [string, readonly string[], string, RegExp, string?])[] = [
@@ -188,7 +188,7 @@ test('the reverse-path: -f, the null one, from, force_from, the login', () =>
     }
   }));
 
-test('-t: the fields, Resent- fields, with arguments, Bcc gone on every path', () =>
+test('-t takes recipients from the fields or the Resent- fields, also with arguments, and Bcc goes in every case', () =>
   withHost(undefined, async (host) => {
     const fields = 'To: a@b.com,\n group: c@d.com (comment), "E, F" <e@f.com>;\nCc: =?utf-8?Q?J=C3=BCrgen?= <j@k.com>\nBcc: secret@b.com\n';
     const resent = `Resent-To: x@y.com\nResent-Bcc: hidden@y.com\n${fields}`;
@@ -211,7 +211,7 @@ test('-t: the fields, Resent- fields, with arguments, Bcc gone on every path', (
     }
   }));
 
-test('-t: nobody, one bad address, a list that holds nothing: nothing is sent, and the address is named', () =>
+test('-t with nobody, with one bad address or with a list that holds nothing sends nothing, and the error names the address', () =>
   withHost(undefined, async (host) => {
     // biome-ignore format: a table is read as a table
     const rows: readonly (readonly [string, readonly string[], string, RegExp])[] = [
@@ -259,7 +259,7 @@ test('a dot ends the message at once, while the caller keeps the pipe open', () 
     assert.equal(host.messages.length, 1);
   }));
 
-test('DSN: -N, -R, -V reach a server that offers it; another is told nothing, and the log says so', () =>
+test('-N, -R and -V reach a server that offers DSN; another hears nothing of them, and the log says so', () =>
   withHost(undefined, async (host) => {
     const { config } = setUp(toHosts(host.port));
     const args = ['-N', 'success,failure', '-Rhdrs', '-V', 'id+1', ...SENT];
@@ -285,7 +285,7 @@ test('DSN: -N, -R, -V reach a server that offers it; another is told nothing, an
     plain.close();
   }));
 
-test('aliases: replaced, discarded, refused, with the address that was written as ORCPT', () =>
+test('aliases replace, discard and refuse addresses, and ORCPT has the address as it was written', () =>
   withHost(undefined, async (host) => {
     const aliases = path.join(scratch(), 'aliases');
     writeFileSync(aliases, 'root: joe@bar.com, jane@bar.com\nnobody: :blackhole:\nloop: pool\npool: loop\npipe: |/bin/cat\n');
@@ -302,7 +302,7 @@ test('aliases: replaced, discarded, refused, with the address that was written a
     assert.equal(host.connections, 1);
   }));
 
-test('who writes a long message that aliases discard can write it to its end', () =>
+test('a caller can write a long message that aliases discard to its end', () =>
   within(30_000, async () => {
     const folder = scratch();
     writeFileSync(path.join(folder, 'aliases'), 'nobody: :blackhole:\n');
@@ -324,7 +324,7 @@ test('errors_to of the route is the reverse-path', () =>
 
 /* ---- standard input of every kind ---- */
 
-test('a file, from where its descriptor stands; a pipe; /dev/null; closed; a directory', () =>
+test('standard input may be a file, read from where its descriptor stands, a pipe or /dev/null, not a closed descriptor or a directory', () =>
   withHost(undefined, async (host) => {
     const { config, folder } = setUp(toHosts(host.port));
     const file = path.join(folder, 'letter');
@@ -351,7 +351,7 @@ test('a file, from where its descriptor stands; a pipe; /dev/null; closed; a dir
     assert.equal(host.connections, known);
   }));
 
-test('a terminal: a hint, then lines until a dot or Ctrl-D', () =>
+test('a person at a terminal reads a hint, then types lines until a dot or Ctrl-D', () =>
   within(20_000, async () => {
     if (!existsSync('/usr/bin/script')) return;
     await withHost(undefined, async (host) => {
@@ -382,7 +382,7 @@ test('a terminal: a hint, then lines until a dot or Ctrl-D', () =>
         assert.equal(status, 0, shown);
         assert.match(host.messages.at(-1)?.content as string, args === '' ? /\r\n\r\nby hand\r\n$/ : /\r\n\r\nby hand\r\n\.\r\n$/);
       }
-      // Nobody writes a message before he hears that it is for nobody.
+      // A person hears that the message is for nobody before writing it.
       const { stdout } = spawnSync('/usr/bin/script', ['-qec', `${RUNTIME.join(' ')} ${COMMAND}`, '/dev/null'], {
         env: { ...ENVIRONMENT, NOSPOOL_CONFIG: config },
         input: '',
@@ -406,7 +406,7 @@ test('a slow writer holds no connection while it stays in the window', () =>
     assert.equal(host.connections, 1);
   }));
 
-/** As inetd: runs the command with what has connected to the port as its standard input. */
+/** Runs the command as inetd does, with what has connected to the port as its standard input. */
 const INETD = `const [port, letter, program, ...args] = process.argv.slice(1);
 const { createServer, connect } = require('node:net');
 createServer({ pauseOnConnect: true }, (socket) => {
@@ -414,14 +414,14 @@ createServer({ pauseOnConnect: true }, (socket) => {
   child.on('close', (status) => process.exit(status));
 }).listen(port, '127.0.0.1', () => connect(port, '127.0.0.1').on('error', () => {}).end(letter));`;
 
-test('T1: a network socket of a port below 1024 is inetd, and refused; a pair of sockets is not', () =>
+test('T1: a network socket of a port below 1024 comes from inetd and is refused; a pair of sockets is not', () =>
   within(20_000, async () => {
     await withHost(undefined, async (host) => {
       const { config } = setUp(toHosts(host.port));
       // A pipe of Node is a socket pair.
       ok(await run(config, SENT, LETTER));
       if (spawnSync('unshare', ['--net', 'true']).status !== 0) return;
-      // Of this host's low ports any may be taken; in a network of its own none is.
+      // Any low port of this host may be taken; in a network of its own none is.
       const command = [...RUNTIME, COMMAND, '-C', config, ...SENT];
       const words = [
         '--net',
@@ -450,7 +450,7 @@ test('T1: a network socket of a port below 1024 is inetd, and refused; a pair of
 
 /* ---- signals ---- */
 
-test('a signal before the end of the input: nothing is sent, status 1; SIGHUP changes nothing', () =>
+test('after a signal before the end of the input nothing is sent, with status 1; SIGHUP changes nothing', () =>
   withHost(undefined, async (host) => {
     const { config, loggedFacts } = setUp(toHosts(host.port));
     for (const [signal, text] of [
@@ -476,7 +476,7 @@ test('a signal before the end of the input: nothing is sent, status 1; SIGHUP ch
     ok(await running.done);
   }));
 
-/** A run that listens for signals: it does so before it opens its log, and opens that before it reads anything. */
+/** Starts a run and waits until it listens for signals: it does so before it opens its log, and opens that before it reads anything. */
 async function listening(config: string): Promise<Running> {
   const log = path.join(path.dirname(config), 'log');
   rmSync(log, { force: true });
@@ -485,7 +485,7 @@ async function listening(config: string): Promise<Running> {
   return running;
 }
 
-test('a signal in the content: the connection ends without a terminator, status 1', () =>
+test('a signal in the content ends the connection without a terminator, with status 1', () =>
   withHost(undefined, async (host) => {
     const { config } = setUp(`${toHosts(host.port)}\nreplay_window = "16KiB"`);
     const running = start(config, ['-i', ...SENT]);
@@ -497,7 +497,7 @@ test('a signal in the content: the connection ends without a terminator, status 
     assert.ok(!host.lines.includes('C: .'));
   }));
 
-test('a signal after the commit: the verdict is awaited, and is the outcome; a second signal makes it uncertain', async () => {
+test('after a signal behind the commit the verdict is still the outcome; a second signal makes it uncertain', async () => {
   for (const [answer, second] of [
     [null, false],
     [makeReply(550, '5.7.1', 'no'), false],
@@ -587,7 +587,7 @@ test('S12: SIGTERM and the deadline end password_command with all that it has st
 
 /* ---- what is no message ---- */
 
-test('there is no queue and no daemon, and nothing is read to say so', () =>
+test('sendmail says that there is no queue and no daemon without reading anything', () =>
   within(20_000, async () => {
     const { config } = setUp(toHosts(await deadPort()));
     // biome-ignore format: a table is read as a table
@@ -614,9 +614,9 @@ test('there is no queue and no daemon, and nothing is read to say so', () =>
     }
   }));
 
-// Bun tells a program the file behind the link: there the installed scripts make the names options.
+// Bun tells a program the file behind the link, so the installed scripts make options of the names there.
 if (process.env.TEST_COMMAND_RUNTIME === undefined)
-  test('names: mailq, newaliases, runq, rsmtp, rmail as links', () =>
+  test('a link by the name mailq, newaliases, runq, rsmtp or rmail does what it is called', () =>
     withHost(undefined, async (host) => {
       const { config, folder } = setUp(toHosts(host.port));
       const called = (name: string, args: readonly string[], input: string) => {
@@ -697,7 +697,7 @@ test('O9: newaliases tells of entries and files that never count, and where file
 
 /* ---- surroundings ---- */
 
-test('descriptors 1 and 2 closed, no PATH, no HOME, a folder that is not there', () =>
+test('a message is sent with descriptors 1 and 2 closed, and without PATH and HOME', () =>
   withHost(undefined, async (host) => {
     const { config, folder } = setUp(toHosts(host.port));
     const file = path.join(folder, 'letter');
@@ -714,7 +714,7 @@ test('descriptors 1 and 2 closed, no PATH, no HOME, a folder that is not there',
     assert.equal(readFileSync(file, 'utf8'), LETTER);
   }));
 
-test('a log that cannot be written is told with a failure, and under -v', () =>
+test('a failure and -v tell of a log that cannot be written', () =>
   withHost(
     (q) => (q.about === 'recipient' && q.path.localPart === 'bad' ? makeReply(550, '5.1.1', 'unknown') : null),
     async (host) => {
@@ -749,14 +749,14 @@ for (const extensions of [
       { extensions },
     ));
 
-test('runs at a time share one log, line by line', () =>
+test('runs at the same time share one log, line by line', () =>
   withHost(undefined, async (host) => {
     const { config, logged } = setUp(toHosts(host.port));
     await Promise.all(Array.from({ length: 12 }, () => run(config, ['-i', ...SENT], LETTER)));
     assert.match(logged(), /^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4} \w{6}-\w{6}-\w{2} (<=|=>|Completed).*\n){36}$/);
   }));
 
-test('an early failure: the caller can write all it has, and reads the reason', () =>
+test('after an early failure the caller can write all it has, and reads the reason', () =>
   withHost(
     (q) => (q.about === 'recipient' ? makeReply(550, '5.1.1', 'unknown') : null),
     async (host) => {
@@ -783,7 +783,7 @@ test('an early failure: the caller can write all it has, and reads the reason', 
     },
   ));
 
-test('a configuration that is wrong: file, line and key on standard error, status 1', () =>
+test('a wrong configuration is an error that names file, line and key, with status 1', () =>
   within(20_000, async () => {
     const { config } = setUp('smarthost = "smtp://127.0.0.1"');
     failed(await run(config, SENT, LETTER), /nospool\.toml.*smarthost.*smarthosts/s);
@@ -793,7 +793,7 @@ test('a configuration that is wrong: file, line and key on standard error, statu
     assert.equal(both.status, 1);
   }));
 
-test('the environment is enough', () =>
+test('the environment alone can be the configuration', () =>
   withHost(undefined, async (host) => {
     const { log } = setUp('');
     const env = {
@@ -808,7 +808,7 @@ test('the environment is enough', () =>
     failed(await run(null, SENT, LETTER, { env: { ...env, NOSPOOL_SMARTHOST: 'x' } }), /NOSPOOL_SMARTHOST\b.*NOSPOOL_SMARTHOSTS/s);
   }));
 
-test('exit_codes = "sysexits"', () =>
+test('exit_codes = "sysexits" chooses the exit status of each failure', () =>
   within(40_000, async () => {
     const refusing = async (faults: Record<string, Fault>) => faultyHost(faults);
     // biome-ignore format: a table is read as a table
@@ -836,7 +836,7 @@ test('exit_codes = "sysexits"', () =>
     }
   }));
 
-test('S11: aliases that name each other, and a list with thousands of faults, are told in a few lines', () =>
+test('S11: a few lines tell of aliases that name each other, and of a list with thousands of faults', () =>
   within(60_000, async () => {
     const folder = scratch();
     const aliases = path.join(folder, 'aliases');
@@ -864,7 +864,7 @@ test('S11: aliases that name each other, and a list with thousands of faults, ar
 
 /* ---- what is shown ---- */
 
-test('-v shows the conversation, -d how it came to it; never a secret', () =>
+test('-v shows the conversation, -d also how it came to it, and neither shows a secret', () =>
   withHost(
     undefined,
     async (host) => {
@@ -939,7 +939,7 @@ async function trial(
 ): Promise<Trial> {
   const first = await faultyHost(faults, after);
   const second = await smartHost(undefined, {}, { keep: 16 * 1024 * 1024 });
-  // Short is only what has to pass: on a busy machine a host that answers needs its time.
+  // Only times that must pass are short, because on a busy machine a host that answers needs its time.
   const hangs = Object.keys(faults).find((at) => faults[at] === 'hang') ?? '';
   const short = ({ connect: 'greeting', DATA: 'data', content: 'block', '.': 'final' } as Record<string, string>)[hangs] ?? 'command';
   const { config, folder } = setUp(
@@ -959,7 +959,7 @@ async function trial(
   return { status: ended.status, stderr: ended.stderr, first, second };
 }
 
-/** More than the buffers of two sockets hold. */
+/** Octets, more than the buffers of two sockets hold. */
 const LARGE = `${HEAD}\n${Array.from({ length: 120_000 }, (_, i) => `line ${i} ${'x'.repeat(60)}\n`).join('')}`;
 
 test('whatever goes wrong at the first host before the commit, the second gets all of a message in the window', () =>
@@ -993,7 +993,7 @@ test('whatever goes wrong at the first host before the commit, the second gets a
     }
   }));
 
-test('a refusal is the verdict on the message: no other host is asked, all refusals are told', () =>
+test('a refusal is the verdict on the message: no other host is asked, and the error tells all refusals', () =>
   within(60_000, async () => {
     for (const [faults, wanted] of [
       [{ MAIL: '451 later' }, /: MAIL FROM:<fred@foo\.com>.*: 451 later\n$/],
@@ -1025,7 +1025,7 @@ test('silence or an end after the commit is uncertain, and nobody else is asked'
     }
   }));
 
-test('a host that goes in the middle of a large message: from a file the next gets it all; from a pipe the run fails and says why', () =>
+test('when a host goes in the middle of a large message, the next gets all of a file; from a pipe the run fails and says why', () =>
   within(60_000, async () => {
     const whole = crlf(LARGE);
     for (const faults of [{ content: 'drop' }, { content: 'hang' }] as Record<string, Fault>[]) {
@@ -1040,7 +1040,7 @@ test('a host that goes in the middle of a large message: from a file the next ge
     }
   }));
 
-test('a host that goes before it has pulled anything beyond the window: the next gets all of a pipe, too', () =>
+test('when a host goes before it has pulled anything beyond the window, the next gets all of a pipe, too', () =>
   within(60_000, async () => {
     for (const faults of [{ connect: 'drop' }, { MAIL: 'drop' }, { DATA: 'drop' }, { RCPT: '421 busy' }] as Record<string, Fault>[]) {
       const { status, stderr, second } = await trial(faults, 'pipe');
@@ -1059,7 +1059,7 @@ test('an early refusal of a large content stops it at once and is the verdict', 
     assert.equal(second.connections, 0);
   }));
 
-test('no host can be reached: each is named with its reason', () =>
+test('when no host can be reached, the error names each with its reason', () =>
   within(20_000, async () => {
     const [one, two] = [await deadPort(), await deadPort()];
     const { config, loggedFacts } = setUp(toHosts(one, two));
@@ -1072,7 +1072,7 @@ test('no host can be reached: each is named with its reason', () =>
     assert.equal(facts.at(-1), 'Failed: nobody has the message');
   }));
 
-test('a writer that falls silent beyond the window: the run fails and names the cure', () =>
+test('when a writer falls silent beyond the window, the run fails and names the cure', () =>
   withHost(undefined, async (host) => {
     const { config } = setUp(`${toHosts(host.port)}\nreplay_window = "16KiB"`, '[timeouts]\ninput = "300ms"');
     const running = start(config, ['-i', ...SENT]);

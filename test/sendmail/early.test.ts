@@ -1,4 +1,4 @@
-/** Runs that end before there is a message, or by a bug: what standard error and the log say of them. */
+/** Looks at what standard error and the log say of runs that end before there is a message, or by a bug. */
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -45,7 +45,7 @@ test('C4: the configuration that the environment names says where usage errors g
     assert.match(logged(), new RegExp(`^${HEAD}unknown option -Z: see --help\n$`));
   }));
 
-test('O3: a log that is complained of is not written to', () =>
+test('O3: a log whose configuration is wrong is not written to', () =>
   within(20_000, async () => {
     const file = path.join(scratch(), 'log');
     writeFileSync(file, '');
@@ -68,7 +68,7 @@ test('O3: a bug is logged before anything else gets a turn', () =>
     assert.match(logged(), new RegExp(`^${HEAD}bug: .*boom; the message that was under way was not sent to its end\n$`));
   }));
 
-test('O3: an ordinary user whose log is the administrator’s is told that with a failure, and no failure is lost unsaid', () =>
+test('O3: an ordinary user whose log is the administrator’s hears of that with a failure, and hears of every failure', () =>
   within(20_000, async () => {
     const { config } = setUp(`${toHosts(9)}\nlog = "/proc/1/nospool.log"`);
     const ended = await run(config, ['joe@bar.com'], 'Subject: x\n\nx\n');

@@ -1,5 +1,5 @@
 /**
- * What Exim's wrapper mode does, row by row, asked of the built `sendmail` with several routers: the outcomes of routing, Exim's own
+ * Asks the built `sendmail` with several routers, row by row, to do as Exim's wrapper mode does: the outcomes of routing, Exim's own
  * tests of that mode (0495 and 0613), and the table of phases and events.
  * Loopback: STARTTLS is in one row, with a mode that is written.
  */
@@ -20,7 +20,7 @@ interface Scripted {
   readonly port: number;
   /** Commands in the order they came, and `.` for a content that came to its end. */
   readonly heard: string[];
-  /** What came in place of what the script expects. */
+  /** Faults: what came in place of what the script expects. */
   readonly unexpected: string[];
   readonly contents: string[];
   connections: number;
@@ -29,7 +29,7 @@ interface Scripted {
 }
 
 /**
- * One script a connection. A step with a reply code is sent; `.` waits for the end of a content; `*close` and `*silence` do what they
+ * Plays one script a connection. A step with a reply code is sent; `.` waits for the end of a content; `*close` and `*silence` do what they
  * say; anything else is the beginning of the next command. At the end of its script the server closes.
  */
 async function scripted(...scripts: readonly (readonly string[])[]): Promise<Scripted> {
@@ -133,7 +133,7 @@ function assertEnded(sent: Sent, status: 0 | 1, reasons: readonly RegExp[], row:
 
 /* ---- Exim's test 0495 ---- */
 
-/** Its routers: aliases, one local part to another host, one with another header, and all the rest to two hosts. */
+/** The routers of that mode: aliases, one local part to another host, one with another header, and all the rest to two hosts. */
 const routers = (first: number, second: number, other: number): string => `
 [[router]]
 name = "r1"
@@ -164,7 +164,7 @@ const DIALOGUE = 'ehlo localhost\nmail from:<sen@der>\nrcpt to:<a@x.y>\nrcpt to:
 interface Row {
   readonly row: number;
   readonly args: string;
-  /** What the first host does; null where nothing listens, at neither host. */
+  /** The script of the first host; null where nothing listens, at neither host. */
   readonly first: readonly string[] | null;
   /** The script of the second; without it, it must not be asked. */
   readonly second?: readonly string[];
@@ -295,7 +295,7 @@ for (const { row, args, first, second, status, reasons = [], heard, input, stdou
       const [a = 0, b = 0] = ports;
       const sent = await send('', routers(a, b, other.port), [...args.split(' ')], input);
       await Promise.all([one, two, other].map((host) => host?.close()));
-      // What is wrong with the options is told before the configuration names a log.
+      // The error about options comes before the configuration names a log.
       assertEnded(sent, status, reasons, `row ${row}`, args !== '-bd');
       if (stdout) assert.match(sent.stdout, stdout);
       else assert.equal(sent.stdout, '');
@@ -311,7 +311,7 @@ for (const { row, args, first, second, status, reasons = [], heard, input, stdou
       if (second) assert.deepEqual(commands(two), heard);
     }));
 
-test('0495, row 6: what is on the wire is the message with Message-ID, From and Date', () =>
+test('0495, row 6: the message on the wire has Message-ID, From and Date', () =>
   within(20_000, async () => {
     const host = await scripted(TWO);
     const sent = await send('', routers(host.port, host.port, host.port), ['-f', 'sen@der.test', 'postmaster@x.y', 'b@x.y']);
@@ -470,7 +470,7 @@ for (const { args, status, recipients, reasons = [], logged, input, toml = '' } 
 
 /* ---- one transaction ---- */
 
-/** What the route of b@x.y has; a@x.y goes by the last. H and O are hosts. */
+/** The keys of the route of b@x.y; a@x.y goes by the last. H and O are hosts. */
 const AGREEMENTS: readonly (readonly [route: string, last: string, field: string | null])[] = [
   ['hosts = [H, O]', 'hosts = [H, O]', null],
   ['hosts = [H, O]', 'hosts = [O, H]', 'hosts'],
@@ -508,7 +508,7 @@ interface Difference {
   readonly shown: () => Promise<void>;
 }
 
-/** The scripts of the hosts, and what must come of them. */
+/** The scripts of the hosts, and the outcome that they must have. */
 function hosts(
   first: readonly string[],
   second: readonly string[] | null,
@@ -532,7 +532,7 @@ const MAILED = [...GREETED, 'MAIL FROM:', '250 OK'];
 const ASKED = [...MAILED, A, '250 OK', B, '250 OK', 'DATA'];
 const after = (steps: readonly string[], ...more: readonly string[]): readonly string[] => [...steps, ...more];
 
-/** A host that takes everything, for what is not a matter of phases. */
+/** The script of a host that takes everything, for rows that are not about phases. */
 async function taking(work: (host: SmartHost) => Promise<void>): Promise<void> {
   const host = await smartHost();
   await work(host);

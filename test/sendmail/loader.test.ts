@@ -1,5 +1,5 @@
 /**
- * How sendmail is started: from code that was kept, where it belongs to what would run without it; and with nothing looked for later.
+ * Starts sendmail from code that was kept, which must belong to the program that would run without it, and takes its folder away meanwhile.
  * Loopback: what is loaded is the subject; TLS is required there.
  */
 import assert from 'node:assert/strict';
@@ -8,7 +8,7 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statS
 import path from 'node:path';
 import { Script } from 'node:vm';
 import { suite } from 'uvu';
-import { openKept, printKept, printProgram, readProgram, unwrap, wrap } from '../../src/sendmail/start/loader.ts';
+import { findFault, openKept, printKept, printMainFile, readMainFile, unwrap, wrap } from '../../src/sendmail/start/loader.ts';
 import { sinkWith } from '../support/admin.ts';
 import { COMMAND, ENVIRONMENT, RUNTIME, scratch, setUp, start } from '../support/command.ts';
 import { within } from '../support/within.ts';
@@ -21,7 +21,7 @@ const PARTS = [
   ['main', wrap('exports.answer = () => require("other");')],
   ['other', wrap('module.exports = 42;')],
 ] as const;
-const program = readProgram(Buffer.from(printProgram('rare.cjs', PARTS)));
+const program = readMainFile(Buffer.from(printMainFile('rare.cjs', PARTS)));
 const CODES = PARTS.map(([name, part]) => [name, new Script(part).createCachedData()] as const);
 
 test('a program is read as it was printed, and its parts are what they were', () => {
@@ -29,18 +29,31 @@ test('a program is read as it was printed, and its parts are what they were', ()
   assert.deepEqual([...program.parts.keys()], ['main', 'other']);
   for (const [name, part] of PARTS) assert.equal(program.octets.toString('latin1', ...(program.parts.get(name) ?? [])), part);
   assert.equal(unwrap(wrap('x')), 'x');
-  for (const wrong of ['', '//', '// a.cjs main 5\nabc', `${printProgram('a.cjs', PARTS)} `, printProgram('a.cjs', PARTS).slice(0, -1)])
-    assert.throws(() => readProgram(Buffer.from(wrong)), /it is not whole/);
+  for (const wrong of ['', '//', '// a.cjs main 5\nabc', `${printMainFile('a.cjs', PARTS)} `, printMainFile('a.cjs', PARTS).slice(0, -1)])
+    assert.throws(() => readMainFile(Buffer.from(wrong)), /it is not whole/);
 });
 
-/** A file with these octets. */
+test('a build is refused when two parts have one name, or one holds a character that the loader would read as others', () => {
+  assert.equal(findFault(PARTS), null);
+  assert.equal(findFault([...PARTS, ['main', wrap('')]]), 'two parts of the command have the name main: rename one of their files');
+  for (const [text, escaped] of [
+    ['const u = /x|\u00fc/u.test(y);', '\\u00fc'],
+    ['String.raw`\u{1f600}`', '\\ud83d\\ude00'],
+  ] as const) {
+    const fault = findFault([...PARTS, ['last', wrap(text)]]) ?? '';
+    assert.ok(fault.startsWith('last has "') && fault.includes(`write ${escaped} there: `) && fault.includes(text.slice(0, 10)), fault);
+    assert.ok(!fault.includes('\n'), fault);
+  }
+});
+
+/** Makes a file with these octets. */
 function fileOf(octets: Uint8Array): string {
   const file = path.join(scratch(), 'kept');
   writeFileSync(file, octets);
   return file;
 }
 
-test('what is kept is read back, and V8 takes it, also when the file is gone', () => {
+test('a kept file is read back, and V8 takes its code, also when the file is gone', () => {
   const file = fileOf(printKept(program, CODES));
   const kept = openKept(file, program);
   rmSync(file);
@@ -50,14 +63,14 @@ test('what is kept is read back, and V8 takes it, also when the file is gone', (
   assert.equal(openKept(file, program), null);
 });
 
-test('S10: what belongs to another program of the same length is not taken', () => {
+test('S10: the loader does not take what belongs to another program of the same length', () => {
   const file = fileOf(printKept(program, CODES));
   const other = PARTS.map(([name, part]) => [name, part.replace('42', '43')] as const);
-  assert.equal(openKept(file, readProgram(Buffer.from(printProgram('rare.cjs', other)))), null);
+  assert.equal(openKept(file, readMainFile(Buffer.from(printMainFile('rare.cjs', other)))), null);
   assert.equal(new Script(other[1]?.[1] as string, { cachedData: CODES[1]?.[1] }).cachedDataRejected, false, 'V8 would have taken it');
 });
 
-test('S10: what is damaged at any octet, or cut anywhere, is not taken', () => {
+test('S10: the loader does not take code that is damaged at any octet, or cut anywhere', () => {
   const whole = printKept(program, CODES);
   const file = fileOf(whole);
   for (let at = 0; at < whole.length; at++) {
@@ -81,7 +94,7 @@ test('S10: what is damaged at any octet, or cut anywhere, is not taken', () => {
   assert.equal(openKept(file, program), null);
 });
 
-/** A copy of the command, with code that was kept for the runtime of these tests, and how to change its answer. */
+/** Copies the command, with code that was kept for the runtime of these tests. */
 function installed(): { readonly folder: string; readonly command: string; readonly kept: string } {
   const folder = path.join(scratch(), 'dist');
   cpSync(DIST, folder, { recursive: true });
@@ -100,7 +113,7 @@ function answers(command: string, ...more: readonly string[]): unknown[] {
   return [run.status, run.stdout, run.stderr];
 }
 
-/** main.cjs of another build: as long as this one. */
+/** Makes the main.cjs of another build, as long as this one. */
 function otherMain(folder: string): string {
   const text = readFileSync(`${folder}/main.cjs`, 'latin1');
   const other = text.replaceAll('Mail queue is empty', 'Mail queue is EMPTY');
@@ -108,7 +121,7 @@ function otherMain(folder: string): string {
   return other;
 }
 
-test('S10: when what was kept is damaged or cut, main.cjs runs', () => {
+test('S10: main.cjs runs when kept code is damaged or cut', () => {
   const { command, kept } = installed();
   const file = IS_BUN ? `${kept}/main.cjs` : kept;
   const whole = readFileSync(file);
@@ -125,7 +138,7 @@ test('S10: when what was kept is damaged or cut, main.cjs runs', () => {
   assert.deepEqual(answers(command), [0, QUEUE, '']);
 });
 
-test('O2: whatever is put over it runs, also with the times of before', () => {
+test('O2: another main.cjs that is put over it runs, also with the times of before', () => {
   for (const how of ['written over', 'put in its place'] as const) {
     const { folder, command, kept } = installed();
     const main = `${folder}/main.cjs`;
@@ -135,14 +148,14 @@ test('O2: whatever is put over it runs, also with the times of before', () => {
     if (how !== 'written over') renameSync(`${main}.new`, main);
     utimesSync(main, atime, mtime);
     assert.deepEqual(answers(command), [0, OTHER, ''], how);
-    // Compiled anew it is the same.
+    // It gives the same answer when it is compiled anew.
     spawnSync(RUNTIME[0], [...RUNTIME.slice(1), `${folder}/compile.cjs`], { input: 'Subject: x\n\nx\n' });
     assert.ok(statSync(kept).mtimeMs > 0);
     assert.deepEqual(answers(command), [0, OTHER, '']);
   }
 });
 
-test('main.cjs that is cut or missing is said, in one line', () => {
+test('one line says that main.cjs is cut or missing', () => {
   const { folder, command } = installed();
   const main = `${folder}/main.cjs`;
   const text = readFileSync(main);
@@ -155,7 +168,7 @@ test('main.cjs that is cut or missing is said, in one line', () => {
   }
 });
 
-/** What may happen to the folder while a message is under way. */
+/** Changes that may happen to the folder while a message is under way. */
 const CHANGES: Readonly<Record<string, (folder: string) => void>> = {
   'is removed': (folder) => rmSync(folder, { recursive: true }),
   'is another': (folder) => {
@@ -182,7 +195,7 @@ for (const [what, change] of Object.entries(CHANGES))
         `[auth]\nuser = "me"\npassword = "secret"\n[tls]\nmode = "required"\nca_file = "${sink.certificate}"`,
       );
       const { child, done } = start(config, ['-i', 'a@example.net'], { command, env: { ...ENVIRONMENT, LANG: 'ru_RU.KOI8-R' } });
-      // More than a socket holds: when all of it is gone, the process has begun to read, and waits for the rest.
+      // This is more than a socket holds: when all of it is gone, the process has begun to read, and waits for the rest.
       const text = Buffer.from(`Subject: x\n\n${'\xf0\xd2\xc9\xd7\xc5\xd4\n'.repeat(150_000)}`, 'latin1');
       await new Promise((resolve) => child.stdin?.write(text, resolve));
       change(folder);

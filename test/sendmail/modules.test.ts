@@ -1,16 +1,16 @@
-/** What a small message makes the sendmail command load: nothing it does not need, and no more code than it has now. */
+/** Looks at what a small message makes the sendmail command load: nothing it does not need, and no more code than it has now. */
 import assert from 'node:assert/strict';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
-import { readProgram } from '../../src/sendmail/start/loader.ts';
+import { readMainFile } from '../../src/sendmail/start/loader.ts';
 import { COMMAND, run, scratch, setUp, smartHost } from '../support/command.ts';
 import { within } from '../support/within.ts';
 
 const load = suite('what sendmail loads');
 const DIST = path.dirname(COMMAND);
 
-/** Preloaded into the command: writes down what it has loaded by its end, built-in modules and scripts of its own. */
+/** Is preloaded into the command, and writes down what that has loaded by its end: built-in modules and scripts of its own. */
 const HOOK = `
 const fs = require('node:fs');
 const vm = require('node:vm');
@@ -50,7 +50,7 @@ async function loadedBy(config: string, args: readonly string[], message: string
 const namesOf = ({ scripts }: Loaded): string[] => scripts.map(([file]) => file);
 
 load(
-  'a small message in clear text: the TOML parser, all compiled before, and nothing of TLS, cryptography, DNS, charsets or processes',
+  'a small message in clear text loads the TOML parser, compiled before, and nothing of TLS, cryptography, DNS, charsets or processes',
   () =>
     within(20_000, async () => {
       const host = await smartHost();
@@ -94,11 +94,11 @@ load('UTF-8 text loads no charset tables, and another charset does', () =>
 
 load('the code that every run loads holds no package, and has not grown unnoticed', () => {
   const octets = readFileSync(path.join(DIST, 'main.cjs'));
-  const { parts } = readProgram(octets);
+  const { parts } = readMainFile(octets);
   const textOf = (name: string): string => octets.toString('latin1', ...(parts.get(name) ?? []));
   for (const trace of ['yargs', 'iconv-lite', 'parseDocument', 'TomlError', 'createSecureContext('])
     assert.ok(!textOf('main').includes(trace), `${trace} is in main`);
-  // Octets. Raise a number only together with what it buys.
+  // Each limit is in octets. Raise one only together with what it buys.
   const limits: Readonly<Record<string, number>> = {
     main: 204 * 1024,
     'config-toml': 15 * 1024,

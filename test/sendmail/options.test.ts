@@ -1,17 +1,18 @@
-/** The option table in every form in which a word can be written, and every argument list that is known of callers. */
+/** Tries the option table in every form in which a word can be written, and every argument list that is known of callers. */
 import assert from 'node:assert';
 import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import { printProblem } from '../../src/router/problem.ts';
-import { type Invocation, NAMES, OPTIONS, type Option, parseInvocation, printUsage, reversePathGiven } from '../../src/sendmail/options.ts';
+import { parseInvocation, parseSenderOption } from '../../src/sendmail/arguments.ts';
+import { CALLED_AS, type Invocation, OPTIONS, type OptionRow, printUsage } from '../../src/sendmail/options.ts';
+import { unparsed } from '../../src/smtp/parsed.ts';
 import { printPath } from '../../src/smtp/path.ts';
 import { mailbox } from '../support/mailbox.ts';
 
 const test = suite('sendmail options');
 
 const EMPTY: Invocation = {
-  name: 'sendmail',
   mode: { kind: 'send' },
   operands: [],
   reversePath: null,
@@ -21,7 +22,6 @@ const EMPTY: Invocation = {
   verbosity: 0,
   config: null,
   tag: null,
-  body: null,
   notify: null,
   ret: null,
   envid: null,
@@ -33,16 +33,14 @@ function parse(argv: readonly string[], name = 'sendmail'): Invocation {
   return got.value;
 }
 
-/** What is not as it is without any option. */
+/** Parses, and keeps what differs from an invocation without any option. */
 function changes(argv: readonly string[], name = 'sendmail'): Partial<Invocation> {
   return changed(parse(argv, name));
 }
 
 function changed(got: Invocation): Partial<Invocation> {
   return Object.fromEntries(
-    Object.entries(got).filter(
-      ([key, value]) => key !== 'name' && JSON.stringify(value) !== JSON.stringify(EMPTY[key as keyof Invocation]),
-    ),
+    Object.entries(got).filter(([key, value]) => JSON.stringify(value) !== JSON.stringify(EMPTY[key as keyof Invocation])),
   );
 }
 
@@ -102,9 +100,9 @@ const MEANINGS: readonly (readonly [readonly string[], Partial<Invocation>, stri
   [['-V', 'id-1'], { envid: 'id-1' }, ''],
   [['-Vid'], { envid: 'id' }, ''],
   [['-V'], { mode: { kind: 'version' } }, 'alone: what people try first'],
-  [['-B', '8BITMIME'], { body: '8BITMIME' }, ''],
-  [['-B8bitmime'], { body: '8BITMIME' }, 'Debian cron, in any case'],
-  [['-B7BIT'], { body: '7BIT' }, ''],
+  [['-B', '8BITMIME'], {}, ''],
+  [['-B8bitmime'], {}, 'Debian cron, in any case'],
+  [['-B7BIT'], {}, ''],
   [['-Bother'], {}, 'Sendmail ignores what it does not know'],
   [['-X', '/tmp/log'], {}, 'the file is no recipient, and nothing is written to it'],
   [['-XV'], {}, 'Postfix: VERP'],
@@ -112,13 +110,13 @@ const MEANINGS: readonly (readonly [readonly string[], Partial<Invocation>, stri
   [['-L', 'tag'], { tag: 'tag' }, ''],
   [['-bm', 'a'], { operands: ['a'] }, ''],
   [['-b', 'm', 'a'], { operands: ['a'] }, 'the letters of -b as a word'],
-  [['-bs'], { mode: { kind: 'smtp', batch: false } }, ''],
-  [['-b', 's'], { mode: { kind: 'smtp', batch: false } }, ''],
-  [['-bs', '-i'], { mode: { kind: 'smtp', batch: false }, dotEnds: false }, 'Laravel'],
-  [['-bS'], { mode: { kind: 'smtp', batch: true } }, ''],
-  [['-bt', 'a'], { mode: { kind: 'route', verify: false }, operands: ['a'] }, ''],
-  [['-bv', 'a'], { mode: { kind: 'route', verify: true }, operands: ['a'] }, ''],
-  [['-bvs', 'a'], { mode: { kind: 'route', verify: true }, operands: ['a'] }, 'Exim'],
+  [['-bs'], { mode: { kind: 'smtp' } }, ''],
+  [['-b', 's'], { mode: { kind: 'smtp' } }, ''],
+  [['-bs', '-i'], { mode: { kind: 'smtp' }, dotEnds: false }, 'Laravel'],
+  [['-bS'], { mode: { kind: 'batch' } }, ''],
+  [['-bt', 'a'], { mode: { kind: 'route' }, operands: ['a'] }, ''],
+  [['-bv', 'a'], { mode: { kind: 'verify' }, operands: ['a'] }, ''],
+  [['-bvs', 'a'], { mode: { kind: 'verify' }, operands: ['a'] }, 'Exim'],
   [['-bp'], { mode: { kind: 'mailq' } }, ''],
   [['-bpru'], { mode: { kind: 'mailq' } }, 'Exim: an order'],
   [['-bi'], { mode: { kind: 'newaliases' } }, ''],
@@ -170,11 +168,11 @@ const MEANINGS: readonly (readonly [readonly string[], Partial<Invocation>, stri
   [['-Tqt', '-T5m', '-Q', '-Qreason', '-D', '/x', '-DFOO=bar', 'a'], { operands: ['a'] }, ''],
 ];
 
-test('meanings', () => {
+test('each option changes what it stands for', () => {
   for (const [argv, wanted, why] of MEANINGS) assert.deepEqual(changes(argv), wanted, `${argv.join(' ')} ${why}`);
 });
 
-test('a daemon is refused, and so is what nobody can do here; nothing that follows makes it accepted', () => {
+test('options that ask for a daemon, or for what nobody can do here, are refused, and no later option makes them accepted', () => {
   for (const argv of [
     ['-bd'],
     ['-bdf'],
@@ -210,7 +208,7 @@ test('a daemon is refused, and so is what nobody can do here; nothing that follo
     assert.ok(refused(argv).startsWith(wanted === 'nothing is expanded' ? '-be: ' : wanted), argv.join(' '));
 });
 
-test('M3: what runs or shows the queue, or checks aliases, and is given what makes a delivery, is an error', () => {
+test('M3: an option that runs or shows the queue, or checks aliases, is an error beside one that makes a delivery', () => {
   // biome-ignore format: a table is read as a table
   const rows: readonly (readonly [readonly string[], string, string?])[] = [
     [['-S', 'smtp.example.org:587', '-f', 'a@x.example', 'z@z.example'], '-S smtp.example.org:587 runs the queue and sends nothing, but there are recipients; the smart host is set in the configuration (smarthosts)'],
@@ -233,7 +231,7 @@ test('M3: what runs or shows the queue, or checks aliases, and is given what mak
   ];
   for (const [argv, detail, name = 'sendmail'] of rows)
     assert.deepEqual(parseInvocation(name, argv), { ok: false, detail, config: null, tag: null }, argv.join(' '));
-  // Where the last of two modes sends, or the operands name messages, nothing is lost.
+  // Nothing is lost where the last of two modes sends, or the operands name messages.
   for (const [argv, name = 'sendmail'] of [
     [['-q', '-bm', 'a@x']],
     [['-bs', '-q', '-bs']],
@@ -252,7 +250,7 @@ test('M6: -ba is -bm', () => {
   assert.deepEqual(changes(['-ba', '-q', '-ba', 'a@x']), { operands: ['a@x'] });
 });
 
-test('what no program knows is an error that names the option and where it stands', () => {
+test('an option that no program knows is an error that names it and where it stands', () => {
   // biome-ignore format: a table is read as a table
   const rows: readonly (readonly [readonly string[], string])[] = [
     [['-Z'], 'unknown option -Z: see --help'],
@@ -284,11 +282,10 @@ test('what no program knows is an error that names the option and where it stand
 
 /* ---- every row in every form ---- */
 
-/** Values that each row with one can have. */
+/** Values that rows can have. */
 const VALUES: Readonly<Record<string, string>> = {
   '-N': 'delay',
   '-R': 'full',
-  '-B': '7BIT',
   '-or': '5m',
   '-os': '5m',
   '-oA': '/a',
@@ -296,26 +293,26 @@ const VALUES: Readonly<Record<string, string>> = {
   '-oB': '5',
   '-oX': '25',
 };
-const sampleOf = ({ option }: Option): string => VALUES[option] ?? 'value';
+const sampleOf = ({ option }: OptionRow): string => VALUES[option] ?? 'value';
 
-/** The words of a row, and what it asks for as `apply` tells. */
-function forms(row: Option): string[][] {
+/** The ways in which the words of a row can be written. */
+function forms(row: OptionRow): string[][] {
   const { option, argument } = row;
   if (argument === 'none') return [[option]];
   const attachedForm = [`${option}${sampleOf(row)}`];
   return argument === 'value' ? [attachedForm, [option, sampleOf(row)]] : [attachedForm, [option]];
 }
 
-test('every row: attached, separate, behind a cluster, repeated, before --', () => {
+test('every row can be attached, separate, behind a cluster, repeated, and before --', () => {
   for (const row of OPTIONS)
     for (const words of forms(row)) {
-      // `-o i`: its value is itself an option.
+      // In `-o i` the value is itself an option.
       if (row.option === '-o') continue;
       const text = words.length > 1 ? (words[1] as string) : (words[0] as string).slice(row.option.length);
       const change = row.apply(text, EMPTY);
-      assert.ok(!('error' in change), row.option);
-      const wanted = changed({ ...EMPTY, ...change });
-      // What sends nothing takes neither recipients nor -t.
+      if (!change.ok) return assert.fail(`${row.option}: ${change.detail}`);
+      const wanted = changed({ ...EMPTY, ...change.value });
+      // An option that sends nothing takes neither recipients nor -t.
       if (!parseInvocation('sendmail', [...words, 'a@b']).ok) {
         for (const more of [words, [...words, '--'], [...words, ...words]]) assert.deepEqual(changes(more), wanted, more.join(' '));
         assert.deepEqual(changes(['-i', ...words]), { ...wanted, dotEnds: false });
@@ -358,7 +355,7 @@ test('no argument list breaks the parser, and nothing behind the first operand i
       const got = parseInvocation('sendmail', [...options, 'joe@bar.com', ...operands]);
       if (!got.ok) return assert.match(got.detail, /^(-|unknown option )/);
       const at = got.value.operands.indexOf('joe@bar.com');
-      // Else a value took it.
+      // Otherwise a value took it.
       if (at >= 0 && got.value.operands.length - at === operands.length + 1) assert.deepEqual(got.value.operands.slice(at + 1), operands);
     }),
     { numRuns: 2000 },
@@ -375,10 +372,10 @@ const POSTFIX = ['-Am', '-Ac', '-B7BIT', '-C/x', '-Fname', '-fa', '-G', '-h1', '
 const SENDMAIL = ['-Ac', '-Am', '-B 8BITMIME', '-ba', '-bC', '-bD', '-bd', '-bH', '-bh', '-bi', '-bm', '-bP', '-bp', '-bs', '-bt', '-bv', '-C /x', '-D /x', '-d0.1', '-d', '-Fname', '-fa', '-G', '-h 5', '-i', '-I', '-L tag', '-M xvalue', '-m', '-N delay', '-n', '-O Option=value', '-ox value', '-oQ/x', '-p proto:host', '-q', '-q15m', '-qp', '-qp5m', '-qf', '-qF', '-qGx', '-q!Ix', '-qIx', '-qLx', '-q!Rx', '-qRx', '-qSx', '-qQ', '-Q', '-Qreason', '-Rfull', '-r a', '-s', '-T', '-t', '-U', '-V id', '-v', '-X /x', '-x', '-e p'];
 // biome-ignore format: a list is read as a list
 const EXIM = ['--help', '--version', '-Ac', '-Am', '-B8BITMIME', '-B 7BIT', '-bd', '-bdf', '-be', '-bem', '-bF', '-bf x', '-bfd x', '-bfl x', '-bfp x', '-bfs x', '-bh 1.2.3.4', '-bhc 1.2.3.4', '-bi', '-bI:help', '-bI:sieve', '-bI:dscp', '-bm', '-bmalware', '-bnq', '-bP', '-bp', '-bpa', '-bpi', '-bpc', '-bpr', '-bpra', '-bpru', '-bpu', '-brt', '-brw', '-bS', '-bs', '-bt', '-bV', '-bv', '-bvs', '-bw', '-C /x', '-DX=y', '-d', '-d-all+acl', '-dd', '-dp', '-dropcr', '-E', '-Exxxx', '-em', '-ee', '-F name', '-f a', '-G', '-h 3', '-i', '-L tag', '-M id', '-Mar id a', '-Mc id', '-Meb id', '-Mes id a', '-Mf id', '-MG q id', '-Mg id', '-Mmad id', '-Mmd id a', '-Mrm id', '-Mset id', '-Mt id', '-Mvb id', '-Mvc id', '-Mvh id', '-Mvl id', '-m', '-n', '-O x', '-oA /x', '-oB 5', '-oB', '-odb', '-odf', '-odi', '-odq', '-odqs', '-oee', '-oem', '-oep', '-oeq', '-oew', '-oi', '-oitrue', '-oMa 1.2.3.4', '-oMaa x', '-oMai x', '-oMas x', '-oMi x', '-oMm x', '-oMr x', '-oMs x', '-oMt x', '-om', '-oo', '-oP /x', '-oPX', '-or 5m', '-or5m', '-os 5m', '-ov', '-oX 25', '-oY', '-pd', '-ps', '-psmtp:host', '-q', '-qq', '-qqf', '-qqff', '-qf', '-qff', '-qi', '-ql', '-qfl', '-qGname', '-q5m', '-qqff30m', '-r a', '-Tqt', '-t', '-ti', '-tls-on-connect', '-U', '-v', '-x', '-X /x', '-z x', '-atrn host'];
-/** What Exim means by these is another thing; each is a clear error. */
+/** Exim means something else by these; each is a clear error. */
 const ELSEWHERE = ['-N', '-R x'];
 
-test('every option of the LSB, Postfix 3, Sendmail 8 and Exim 4 is taken: with a meaning, without effect, or refused with a sentence', () => {
+test('every option of the LSB, Postfix 3, Sendmail 8 and Exim 4 has a meaning or no effect, or is refused with a sentence', () => {
   for (const [from, list] of Object.entries({ LSB, POSTFIX, SENDMAIL, EXIM }))
     for (const option of list) {
       const { mode } = parse(option.split(' '));
@@ -401,12 +398,12 @@ test('options that send a message for one of these programs do so here, with the
 
 // biome-ignore format: a table is read as a table
 const CALLERS: readonly (readonly [string, readonly string[], Partial<Invocation>])[] = [
-  ['Debian cron', ['-FCronDaemon', '-i', '-B8BITMIME', '-oem', 'root,ops@foo.com'], { fullName: 'CronDaemon', dotEnds: false, body: '8BITMIME', operands: ['root,ops@foo.com'] }],
+  ['Debian cron', ['-FCronDaemon', '-i', '-B8BITMIME', '-oem', 'root,ops@foo.com'], { fullName: 'CronDaemon', dotEnds: false, operands: ['root,ops@foo.com'] }],
   ['classic Vixie cron', ['-FCronDaemon', '-odi', '-oem', '-or0s', 'root'], { fullName: 'CronDaemon', operands: ['root'] }],
   ['cronie', ['-FCronDaemon', '-i', '-odi', '-oem', '-oi', '-t', '-f', 'joe'], { fullName: 'CronDaemon', dotEnds: false, recipientsFromHead: true, reversePath: 'joe' }],
   ['bcron', ['-FCronDaemon', '-odi', '-oem', 'root'], { fullName: 'CronDaemon', operands: ['root'] }],
   ['BusyBox crond', ['-ti'], { recipientsFromHead: true, dotEnds: false }],
-  ['systemd-cron', ['-i', '-B8BITMIME', 'root'], { dotEnds: false, body: '8BITMIME', operands: ['root'] }],
+  ['systemd-cron', ['-i', '-B8BITMIME', 'root'], { dotEnds: false, operands: ['root'] }],
   ['anacron', ['-FAnacron', '-odi', 'root'], { fullName: 'Anacron', operands: ['root'] }],
   ['atd', ['-i', 'joe'], { dotEnds: false, operands: ['joe'] }],
   ['sudo, mdadm, logwatch, devscripts bts, Mail::Mailer', ['-t'], { recipientsFromHead: true }],
@@ -426,8 +423,8 @@ const CALLERS: readonly (readonly [string, readonly string[], Partial<Invocation
   ['git send-email with an envelope sender', ['-f', 'joe@foo.com', '-i', 'a@b'], { reversePath: 'joe@foo.com', dotEnds: false, operands: ['a@b'] }],
   ['PHP mail()', ['-t', '-i', '-fjoe@foo.com'], { recipientsFromHead: true, dotEnds: false, reversePath: 'joe@foo.com' }],
   ['PHPMailer isSendmail', ['-t', '-i', '-oi', '-fjoe@foo.com', '-t'], { recipientsFromHead: true, dotEnds: false, reversePath: 'joe@foo.com' }],
-  ['Symfony Mailer, Swiftmailer', ['-bs'], { mode: { kind: 'smtp', batch: false } }],
-  ['Laravel', ['-bs', '-i'], { mode: { kind: 'smtp', batch: false }, dotEnds: false }],
+  ['Symfony Mailer, Swiftmailer', ['-bs'], { mode: { kind: 'smtp' } }],
+  ['Laravel', ['-bs', '-i'], { mode: { kind: 'smtp' }, dotEnds: false }],
   ['Symfony -t -i, PEAR Mail', ['-i', '-fjoe@foo.com', '--', 'a@b', 'c@d'], { dotEnds: false, reversePath: 'joe@foo.com', operands: ['a@b', 'c@d'] }],
   ['Swiftmailer -t', ['-t', '-fjoe@foo.com'], { recipientsFromHead: true, reversePath: 'joe@foo.com' }],
   ['Email::Sender', ['-i', '-f', 'joe@foo.com', '--', 'a@b', 'c@d'], { dotEnds: false, reversePath: 'joe@foo.com', operands: ['a@b', 'c@d'] }],
@@ -440,13 +437,13 @@ const CALLERS: readonly (readonly [string, readonly string[], Partial<Invocation
   ['UUCP rmail', ['-ee', '-odq', '-oi', '-oMrUUCP', '-oMshost', '-fhost!joe', 'a@b'], { dotEnds: false, reversePath: 'host!joe', operands: ['a@b'] }],
 ];
 
-test('callers, word for word', () => {
+test('the argument lists of callers, word for word, are understood', () => {
   for (const [caller, argv, wanted] of CALLERS) assert.deepEqual(changes(argv), wanted, caller);
 });
 
 /* ---- names, -f, help ---- */
 
-test('the name it is called by', () => {
+test('the name by which it is called changes the mode', () => {
   // biome-ignore format: a table is read as a table
   const rows: readonly (readonly [string, readonly string[], Partial<Invocation>])[] = [
     ['sendmail', [], {}],
@@ -459,12 +456,12 @@ test('the name it is called by', () => {
     ['/usr/bin/newaliases', [], { mode: { kind: 'newaliases' } }],
     ['runq', [], { mode: { kind: 'queue', run: 'runq' } }],
     ['runq', ['-v'], { mode: { kind: 'queue', run: 'runq' }, verbosity: 1 }],
-    ['rsmtp', [], { mode: { kind: 'smtp', batch: true } }],
+    ['rsmtp', [], { mode: { kind: 'batch' } }],
     ['rmail', ['a@b'], { dotEnds: false, operands: ['a@b'] }],
   ];
   for (const [name, argv, wanted] of rows) assert.deepEqual(changes(argv, name), wanted, name);
-  assert.equal(parse([], '/usr/bin/mailq').name, 'mailq');
-  assert.deepEqual(Object.keys(NAMES), ['mailq', 'newaliases', 'runq', 'rsmtp', 'rmail']);
+  assert.equal(parse([], '/usr/bin/mailq').mode.kind, 'mailq');
+  assert.deepEqual(Object.keys(CALLED_AS), ['mailq', 'newaliases', 'runq', 'rsmtp', 'rmail']);
 });
 
 test('-f is a reverse-path', () => {
@@ -474,11 +471,11 @@ test('-f is a reverse-path', () => {
     ['"a b"@foo.com', '<"a b"@foo.com>'], ['joe@[192.0.2.1]', '<joe@[192.0.2.1]>'], ['host!joe', '<host!joe>'], ['jörg', '<jörg>'],
   ];
   for (const [text, wanted] of rows) {
-    const got = reversePathGiven({ ...EMPTY, reversePath: text });
-    assert.equal('detail' in got ? got.detail : got.reversePath === undefined ? 'none' : printPath(got.reversePath), wanted, String(text));
+    const got = parseSenderOption({ ...EMPTY, reversePath: text });
+    assert.equal(got.ok ? (got.value === undefined ? 'none' : printPath(got.value)) : got.detail, wanted, String(text));
   }
   for (const text of ['joe@', 'a@b@c', 'joe@foo.com\nRCPT TO:<x>', 'a b@foo.com', 'joe@foo..com', 'Joe <>', 'Joe <a@foo.com\n>', '<a\n b>'])
-    assert.ok('detail' in reversePathGiven({ ...EMPTY, reversePath: text }), text);
+    assert.ok(!parseSenderOption({ ...EMPTY, reversePath: text }).ok, text);
 });
 
 test('M4: the address in -f counts, whatever stands around it', () => {
@@ -488,10 +485,10 @@ test('M4: the address in -f counts, whatever stands around it', () => {
     ['root (Cron Daemon)', '<root>'], ['Müller <müller@b>', '<müller@b>'], ['=?utf-8?Q?a?= <a@b>', '<a@b>'], ['a@b (x) ', '<a@b>'], ['<@r.example:a@b>', '<a@b>'],
     ['Foo <"a b"@c>', '<"a b"@c>'], ['a@b,', '<a@b>'], ['\u00a0a@b', '<a@b>'], ['Foo <a@b> (Bar)', '<a@b>'], ['(Foo) a@b', '<a@b>'],
   ];
-  const given = (reversePath: string) => reversePathGiven({ ...EMPTY, reversePath });
+  const given = (reversePath: string) => parseSenderOption({ ...EMPTY, reversePath });
   for (const [text, wanted] of rows) {
     const got = given(text);
-    assert.equal('detail' in got ? got.detail : printPath(got.reversePath ?? null), wanted, text);
+    assert.equal(got.ok ? printPath(got.value ?? null) : got.detail, wanted, text);
   }
   for (const [text, detail] of [
     ['a@b.example, c@d.example', '-f "a@b.example, c@d.example": a message has one sender'],
@@ -502,22 +499,50 @@ test('M4: the address in -f counts, whatever stands around it', () => {
     ['Foo Bar', '-f "Foo Bar": "Foo Bar" is not an address: its words are separate; write a name as Name <address>'],
     ['Foo <a@b', '-f "Foo <a@b": the "<" in "<a@b" is not closed by ">"'],
   ] as const)
-    assert.deepEqual(given(text), { detail }, text);
+    assert.deepEqual(given(text), unparsed(detail), text);
 });
 
-test('--help fits, and names what has an effect', () => {
-  const usage = printUsage().join('\n');
-  for (const { option, meaning, sources } of OPTIONS)
-    if (sources.includes('LSB') && !/no effect|^As /.test(meaning)) assert.match(usage, new RegExp(`^ {2}${option} `, 'm'));
-  for (const line of usage.split('\n')) assert.ok(line.length <= 110, line);
-  assert.ok(!/no effect/.test(usage));
+test('--help fits, and names the options that act, whatever their sentences say', () => {
+  const usage = printUsage();
+  const named = usage.flatMap((line) => /^ {2}(-\S+) /.exec(line)?.[1] ?? []);
+  assert.deepEqual(
+    named,
+    OPTIONS.filter(({ effect }) => effect === 'acts').map(({ option }) => option),
+  );
+  for (const line of usage) assert.ok(line.length <= 110, line);
+  const [row] = OPTIONS as readonly [OptionRow, ...OptionRow[]];
+  const other: readonly OptionRow[] = [
+    { ...row, option: '-1', meaning: 'As it says, with no effect on others.', effect: 'acts' },
+    { ...row, option: '-2', meaning: 'Print the text.', effect: 'none' },
+  ];
+  assert.deepEqual(
+    printUsage(other).filter((line) => /^ {2}-/.test(line)),
+    ['  -1            As it says, with no effect on others.'],
+  );
+});
+
+test('what an option does here is what its sentence says, and what its row changes', () => {
+  // biome-ignore format: a table is read as a table
+  const sentences: Readonly<Record<OptionRow['effect'], RegExp>> = {
+    acts: /^(?!As |Refused|Accepted|An operation)/, 'as another': /^As -/, none: /no effect/, refused: /^Refused: /,
+    'of a queue': /^(An operation on queued messages|A queue run)/,
+  };
+  for (const row of OPTIONS) {
+    assert.match(row.meaning, sentences[row.effect], row.option);
+    const changed = row.apply(sampleOf(row), EMPTY);
+    if (!changed.ok) assert.fail(`${row.option}: ${changed.detail}`);
+    if (row.effect === 'none') assert.deepEqual(changed.value, {}, row.option);
+    const kinds: Readonly<Partial<Record<OptionRow['effect'], string>>> = { refused: 'refused', 'of a queue': 'queue' };
+    const kind = kinds[row.effect];
+    if (kind !== undefined) assert.equal(changed.value.mode?.kind, kind, row.option);
+  }
 });
 
 /* ---- the manual ---- */
 
 const MANUAL = readFileSync(new URL('../../man/sendmail.nospool.8', import.meta.url), 'utf8');
 
-/** What a line of roff shows. */
+/** Prints what a line of roff shows. */
 const shown = (line: string): string =>
   line
     .replaceAll(/\\\((lq|rq|cq|aq|dq)/g, (_, name: string) => ({ lq: '“', rq: '”', cq: '’', aq: "'", dq: '"' })[name] as string)
@@ -526,7 +551,7 @@ const shown = (line: string): string =>
 
 const section = (name: string): string => new RegExp(`^\\.Sh ${name}\\n([\\s\\S]*?)^\\.Sh `, 'm').exec(MANUAL)?.[1] ?? assert.fail(name);
 
-/** Text of each subsection by its name. */
+/** Finds the text of each subsection by its name. */
 const subsections = (text: string): Map<string, string> =>
   new Map(
     text
@@ -535,22 +560,24 @@ const subsections = (text: string): Map<string, string> =>
       .map((part) => [part.slice(0, part.indexOf('\n')), part.slice(part.indexOf('\n') + 1)]),
   );
 
-function kindOf({ meaning }: Option): string {
-  if (/^Refused/.test(meaning)) return 'Options that are refused';
-  if (/^An operation|^A queue run/.test(meaning)) return 'Options of a queue';
-  return /no effect/.test(meaning) ? 'Options without effect' : 'Options that act';
-}
+const SECTIONS: Readonly<Record<OptionRow['effect'], string>> = {
+  acts: 'Options that act',
+  'as another': 'Options that act',
+  none: 'Options without effect',
+  'of a queue': 'Options of a queue',
+  refused: 'Options that are refused',
+};
 
 test('the manual has every option, with its value, among those that do the same, and no other', () => {
   const found = subsections(section('OPTIONS'));
   const wanted = new Map([...found.keys()].map((name) => [name, [] as string[]]));
   for (const row of OPTIONS) {
     const argument = { none: '', attached: ` Ns Op Ar ${row.value}`, value: ` Ar ${row.value}` }[row.argument];
-    wanted.get(kindOf(row))?.push(`Fl ${row.option.slice(1)}${argument}`);
+    wanted.get(SECTIONS[row.effect])?.push(`Fl ${row.option.slice(1)}${argument}`);
   }
   wanted.set(
     'Names',
-    Object.keys(NAMES).map((name) => `Nm ${name}`),
+    Object.keys(CALLED_AS).map((name) => `Nm ${name}`),
   );
   for (const [name, text] of found) {
     const items = [...text.matchAll(/^\.It (.*)$/gm)].map(([, item]) => shown(item as string));
@@ -565,7 +592,7 @@ test('the manual says of every option what the table says', () => {
     const said = rest.slice(0, 3).join(' ');
     const meaning = row.meaning.replace(/^(Accepted, no effect|Refused|An operation on queued messages: there are none)[:;.] ?/, '');
     assert.ok(said.toLowerCase().includes(meaning.toLowerCase()), `${item}: ${said}`);
-    if (kindOf(row) !== 'Options that act') assert.ok(said.includes(row.sources.join(', ')), item);
+    if (SECTIONS[row.effect] !== 'Options that act') assert.ok(said.includes(row.sources.join(', ')), item);
   }
 });
 

@@ -1,4 +1,4 @@
-/** The built command, stopped (Ctrl-Z, a debugger, a laptop that sleeps) until its times are over: what came meanwhile counts. */
+/** Stops the built command (as Ctrl-Z, a debugger, a laptop that sleeps) until its times are over: what came meanwhile counts. */
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { killAll, type Running, setUp, smartHost, start, toHosts } from '../support/command.ts';
@@ -15,7 +15,7 @@ for (const [key, time] of [
   ['deadline', '1s'],
   ['final', '1s'],
 ] as const)
-  test(`V9: a verdict that came while the process was stopped, and timeouts.${key} was over`, () =>
+  test(`V9: a verdict counts that came while the process was stopped and timeouts.${key} ran out`, () =>
     within(30_000, async () => {
       let running: Running | undefined;
       const host = await smartHost(({ about }) => {
@@ -32,7 +32,7 @@ for (const [key, time] of [
       await host.close();
     }));
 
-test('V9: input that came while the process was stopped, and timeouts.input was over', () =>
+test('V9: input counts that came while the process was stopped and timeouts.input ran out', () =>
   within(30_000, async () => {
     const host = await smartHost();
     const { config } = setUp(`${toHosts(host.port)}\nreplay_window = "1KiB"`, '[timeouts]\ninput = "1s"');

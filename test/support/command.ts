@@ -1,6 +1,6 @@
 /**
- * The built `sendmail` as a caller starts it, and a smart host in this process that writes down what it hears and says
- * what it is told to. Knows no assertion.
+ * Starts the built `sendmail` as a caller does, and smart hosts in this process that write down what they hear and say what a test
+ * tells them to. Knows no assertion.
  */
 
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
@@ -17,13 +17,13 @@ import type { Verdict } from '../../src/transport/serve.ts';
 
 export const COMMAND = fileURLToPath(new URL('../../dist/sendmail.cjs', import.meta.url));
 
-/** What runs it: this Node, or the Bun that TEST_COMMAND_RUNTIME names, told to read no file of the folder it is called in. */
+/** The runtime of the command: this Node, or the Bun that TEST_COMMAND_RUNTIME names, which is told to read no file of the folder it is called in. */
 const bun = process.env.TEST_COMMAND_RUNTIME;
 export const RUNTIME: readonly [string, ...string[]] = bun ? [bun, ...BUN_FLAGS] : [process.execPath];
 
 const folders: string[] = [];
 const children = new Set<ChildProcess>();
-/** Ends what a test that failed has left behind. */
+/** Ends the children that a failed test has left behind. */
 export const killAll = (): void => {
   for (const child of children) child.kill('SIGKILL');
 };
@@ -31,7 +31,7 @@ process.on('exit', () => {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 });
 
-/** A folder that is gone when the tests are. */
+/** Makes a folder that is gone when the tests are. */
 export function scratch(): string {
   const folder = mkdtempSync(path.join(tmpdir(), 'nospool-'));
   folders.push(folder);
@@ -47,7 +47,7 @@ export interface Setup {
   loggedFacts(): string[];
 }
 
-/** A configuration with a log of its own, no alias files and short time-outs; `toml` comes first, so it may end in no table. */
+/** Makes a configuration with a log of its own and no alias files; `toml` comes first, so it may end in no table. */
 export function setUp(toml: string, tables = ''): Setup {
   const folder = scratch();
   const log = path.join(folder, 'log');
@@ -83,7 +83,7 @@ export interface Running {
   readonly said: { stdout: string; stderr: string };
 }
 
-/** What the caller's environment does not bring along. */
+/** The environment of a caller that brings nothing along. */
 export const ENVIRONMENT = { PATH: '/usr/bin:/bin', LANG: 'C.UTF-8' };
 
 /** Starts it with this configuration, which may say where the log is: -C could name it only if root owns it. `command` is another copy of it. */
@@ -147,7 +147,7 @@ export type Judge = (question: OwnerQuestion, host: SmartHost) => Verdict | Prom
 
 const judgeNothing: Judge = () => null;
 
-/** A smart host on a free port of loopback. `keep`: octets of a content that are kept. */
+/** Starts a smart host on a free port of loopback. `keep`: octets of a content that are kept. */
 export async function smartHost(
   judge: Judge = judgeNothing,
   receiving: Partial<Receiving> = {},
@@ -242,11 +242,11 @@ export async function smartHost(
   return host;
 }
 
-/** `smarthosts` of a configuration. */
+/** Prints `smarthosts` of a configuration. */
 export const toHosts = (...ports: readonly number[]): string =>
   `smarthosts = [${ports.map((port) => `"smtp://127.0.0.1:${port}"`).join(', ')}]`;
 
-/** What a host that misbehaves does in place of its usual reply: a reply line, or one of these. */
+/** A host that misbehaves says this line in place of its usual reply, or does one of these. */
 export type Fault = 'drop' | 'hang' | (string & {});
 
 export interface FaultyHost {
@@ -259,7 +259,7 @@ export interface FaultyHost {
   close(): void;
 }
 
-/** Faults by `connect` (in place of the greeting), verb, `content` (at `after` octets of it) or `.` (in place of the verdict). */
+/** Starts a host with faults by `connect` (in place of the greeting), verb, `content` (at `after` octets of it) or `.` (in place of the verdict). */
 export async function faultyHost(faults: Readonly<Record<string, Fault>>, after = 1): Promise<FaultyHost> {
   const { createServer } = await import('node:net');
   const sockets = new Set<import('node:net').Socket>();
@@ -325,7 +325,7 @@ export async function faultyHost(faults: Readonly<Record<string, Fault>>, after 
   return Object.assign(host, { port: (server.address() as { port: number }).port });
 }
 
-/** A port of loopback on which nobody listens. */
+/** Finds a port of loopback on which nobody listens. */
 export async function deadPort(): Promise<number> {
   const { createServer } = await import('node:net');
   const server = createServer();

@@ -5,7 +5,7 @@
 
 import { parseSize } from '../../config/values.ts';
 import { listenForSignals } from '../../process/signals.ts';
-import { columns, failWith, print, printJson, writeOver } from '../../process/stderr.ts';
+import { columns, failWith, writeJson, writeLines, writeOver } from '../../process/stderr.ts';
 import { isWrittenAsLoopback } from '../../router/loopback.ts';
 import { type AuthPolicy, DEFAULT_TLS, parseSmarthost, printSmarthost, type Smarthost, type TlsPolicy } from '../../router/smarthost.ts';
 import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
@@ -56,8 +56,8 @@ export async function runBench(options: BenchOptions): Promise<number> {
     ...(progress ? { progress: (known) => progress.sent(known * content.length) } : {}),
   });
   progress?.end();
-  if (options.json) printJson(benchJson(load.value, measured));
-  else print(printBench(load.value, measured));
+  if (options.json) writeJson(benchJson(load.value, measured));
+  else writeLines(printBench(load.value, measured));
   if (measured.interrupted !== null) failWith(measured.interrupted);
   const missing = messages - measured.fates.accepted;
   return missing === 0 ? 0 : failWith(`${missing} of ${printCount(messages, 'message')} ${missing === 1 ? 'was' : 'were'} not accepted`);

@@ -6,7 +6,7 @@
 import { statSync } from 'node:fs';
 import type { Config } from '../../config/config.ts';
 import { SYSTEM_FILE, userFile } from '../../config/read.ts';
-import { conversation, failWith, print, printJson } from '../../process/stderr.ts';
+import { failWith, makeTrace, writeJson, writeLines } from '../../process/stderr.ts';
 import { NO_SMARTHOST } from '../../router/resolve.ts';
 import type { Smarthost } from '../../router/smarthost.ts';
 import { fullName, helloName } from '../../submit/domain.ts';
@@ -49,7 +49,7 @@ export async function runCheck({ config: path, json, verbose }: CheckOptions): P
     ...(log.problem === null ? [] : [log.problem]),
     ...(await warnUnlogged(log, audience)),
   ];
-  const trace = conversation(verbose ? 2 : 0);
+  const trace = makeTrace(verbose ? 2 : 0);
   const { connect, handshake, greeting, command, resolve } = config.timeouts;
   const capped = { connect, handshake, greeting, command, resolve };
   const options: ProbeOptions = {
@@ -63,19 +63,19 @@ export async function runCheck({ config: path, json, verbose }: CheckOptions): P
     ...(trace ? { trace } : {}),
   };
   const heading: Heading = { path: config.path, warnings, entries: aliases.entries, faults: aliases.faults, log, audience };
-  if (!json) print(printHeading(heading));
+  if (!json) writeLines(printHeading(heading));
   const checks: HostCheck[] = [];
   for (const [i, { host, router }] of hosts.entries()) {
     const checked = await checkHost(host, router, options);
     checks.push(checked);
-    if (!json) print(printHostCheck(checked, i + 1, new Date()));
+    if (!json) writeLines(printHostCheck(checked, i + 1, new Date()));
   }
   const bad = checks.filter(({ usable }) => !usable).length;
   const status = bad === 0 && hosts.length > 0 && aliases.faults.length === 0 ? 0 : 1;
-  if (json) printJson({ usable: status === 0, ...headingJson(heading), smarthosts: checks.map(hostJson) });
+  if (json) writeJson({ usable: status === 0, ...headingJson(heading), smarthosts: checks.map(hostJson) });
   if (hosts.length === 0) return failWith(NO_SMARTHOST);
   if (aliases.faults.length > 0) failWith(...aliases.faults);
-  if (!json) print([bad === 0 ? `${printCount(hosts.length)} usable` : `${printCount(bad)} NOT usable`]);
+  if (!json) writeLines([bad === 0 ? `${printCount(hosts.length)} usable` : `${printCount(bad)} NOT usable`]);
   return status;
 }
 

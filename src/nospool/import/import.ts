@@ -1,7 +1,7 @@
 /** `nospool import`: writes the configuration of another program as nospool.toml, with a note on each of its settings. */
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { failWith, printDocument, remark } from '../../process/stderr.ts';
+import { failWith, remark, writeDocument } from '../../process/stderr.ts';
 import { explainSystemError, makeFoldersAbove, writeWhole } from '../write-files.ts';
 import { type ForeignProgram, importFrom } from './import-from.ts';
 
@@ -30,7 +30,7 @@ export async function runImport({ program, output, force }: ImportOptions, opera
   if (target === null) {
     // The reader of standard output does not know that it would hold a password.
     if (isSecret) return failWith('there is a password in it: write it to a file that only you can read, with --output FILE');
-    printDocument(toml);
+    writeDocument(toml);
   } else {
     try {
       makeFoldersAbove(target);

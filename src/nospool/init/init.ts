@@ -8,16 +8,16 @@ import { interpret } from '../../config/interpret.ts';
 import { SYSTEM_FILE, userFile } from '../../config/read.ts';
 import { parseToml } from '../../config/toml.ts';
 import { identify } from '../../process/identity.ts';
-import { failWith, print, printDocument } from '../../process/stderr.ts';
+import { failWith, writeDocument, writeLines } from '../../process/stderr.ts';
 import { quoteForShell } from '../../trust/rules.ts';
 import { explainSystemError, makeFoldersAbove, writeWhole } from '../write-files.ts';
 import { type FirstAnswers, printFirstConfig } from './first-config.ts';
 import { collectAnswers, type InitOptions, type InitSurroundings } from './questions.ts';
-import { openTerminal } from './terminal.ts';
+import { openQuestioner } from './terminal.ts';
 
 /** 0 when the file was written. */
 export async function runInit(options: InitOptions): Promise<number> {
-  const questioner = process.stdin.isTTY && process.stdout.isTTY ? openTerminal() : null;
+  const questioner = process.stdin.isTTY && process.stdout.isTTY ? openQuestioner() : null;
   try {
     return await init(options, { who: identify(process.env), environment: process.env, questioner, aliasFile: '/etc/aliases', gidOf });
   } finally {
@@ -59,10 +59,10 @@ export async function init(options: InitOptions, world: InitSurroundings): Promi
   } catch (error) {
     return failWith(`cannot write ${(error as NodeJS.ErrnoException).path ?? output}: ${explainSystemError(error)}`);
   }
-  printDocument(text);
+  writeDocument(text);
   const fate = password !== '' ? 'written' : before ? 'kept' : 'missing';
   const usual = output === findPlace(world);
-  print([
+  writeLines([
     '',
     ...printLastWords(output, isSystem, answers, fate, group),
     `Try it: nospool check${usual ? '' : ` -C ${quoteForShell(output)}`}`,

@@ -1,7 +1,7 @@
 /** The questions of `nospool init`, and the checks of their answers. Writes nothing. */
 import { existsSync } from 'node:fs';
 import type { Identity } from '../../process/identity.ts';
-import { print } from '../../process/stderr.ts';
+import { writeLines } from '../../process/stderr.ts';
 import { parseSmarthost } from '../../router/smarthost.ts';
 import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
 import { isDomain, parseMailbox } from '../../smtp/path.ts';
@@ -145,6 +145,6 @@ async function askUntilGood({ ask, askSecret }: Questioner, { text, initial, che
     const chosen = isSecret ? answer : answer.trim() || initial;
     const wrong = check(chosen);
     if (wrong === null) return chosen;
-    print([`  ${wrong}`]);
+    writeLines([`  ${wrong}`]);
   }
 }

@@ -2,6 +2,7 @@
  * `nospool install` and `uninstall`: make this program /usr/sbin/sendmail, mailq and newaliases, or undo that. Root and the
  * programs of every user run the installed code, so only root may be able to change it. Knows no configuration.
  */
+
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
@@ -23,10 +24,10 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { failWith, print } from '../../process/stderr.ts';
+import { failWith, writeLines } from '../../process/stderr.ts';
+import { VERSION } from '../../process/version.ts';
 import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
 import { quoteForShell } from '../../trust/rules.ts';
-import { VERSION } from '../version.ts';
 import { explainSystemError, writeWhole } from '../write-files.ts';
 import { printMemoryTest } from './memory-test.ts';
 import { BUN_ENVIRONMENT, BUN_FLAGS, flagsWithoutCompiler, MARK, printWrapper } from './wrapper.ts';
@@ -93,7 +94,7 @@ async function install({ root, runtime }: InstallOptions): Promise<number> {
       if (isOurScript(file)) scripts.push(readFileSync(file, 'latin1'));
       facts.push(...installOne(file, script, path.join(base, 'usr/sbin/sendmail')));
     } catch (error) {
-      print(facts);
+      writeLines(facts);
       return failWith(
         `cannot write ${file}: ${explainSystemError(error)}${isDenied(error) ? '; run it as root, or name another --root' : ''}`,
       );
@@ -102,7 +103,7 @@ async function install({ root, runtime }: InstallOptions): Promise<number> {
   // A copy that a script named until now may be starting at this moment, so the next installation removes it.
   removeCopies(base, scripts);
   notes.unshift(...noteClosedFolders(base, [chosen.interpreter, command]));
-  print([...facts, ...notes]);
+  writeLines([...facts, ...notes]);
   return 0;
 }
 
@@ -301,12 +302,12 @@ export async function runUninstall({ root }: Pick<InstallOptions, 'root'>): Prom
     try {
       facts.push(...uninstallOne(file));
     } catch (error) {
-      print(facts);
+      writeLines(facts);
       return failWith(`cannot remove ${file}: ${explainSystemError(error)}`);
     }
   }
   removeCopies(base, []);
-  print(facts.length === 0 ? ['nothing of nospool is installed'] : facts);
+  writeLines(facts.length === 0 ? ['nothing of nospool is installed'] : facts);
   return 0;
 }
 

@@ -3,7 +3,7 @@
  * it, and refuses on request. Knows no configuration file and delivers nothing.
  */
 import { writeFile } from 'node:fs/promises';
-import { failWith, printLines } from '../../process/stderr.ts';
+import { failWith, writePrintedLines } from '../../process/stderr.ts';
 import { documentLine, jsonLine, type Line } from '../../smtp/line.ts';
 import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
 import { printPath } from '../../smtp/path.ts';
@@ -231,7 +231,7 @@ function openDesk(options: SinkOptions, { refusals }: SinkRules, output: SinkOut
 
 /** Runs until the messages are here or a signal comes; the exit status. */
 export async function runSink(options: SinkOptions): Promise<number> {
-  const sink = await startSink(options, { out: printLines, err: (fact) => void failWith(fact) });
+  const sink = await startSink(options, { out: writePrintedLines, err: (fact) => void failWith(fact) });
   if (!sink.ok) return failWith(sink.detail);
   const { close, done } = sink.value;
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, close);

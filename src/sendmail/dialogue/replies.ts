@@ -1,6 +1,6 @@
 /**
- * Standard output for a dialogue: a reader that is slow holds up neither a signal nor the delivery, as a write that
- * waits would. Knows no reply.
+ * Writes the replies of a dialogue to standard output, so that a slow reader holds up neither a signal nor the delivery, as a
+ * write that waits would. Knows no reply.
  */
 import { closeSync, fstatSync, openSync, write as writeDescriptor } from 'node:fs';
 import type { Socket } from 'node:net';
@@ -8,45 +8,45 @@ import { writeText } from '../../process/stderr.ts';
 import { fromUtf8 } from '../../smtp/text.ts';
 
 export interface Replies {
-  /** An octet string. */
+  /** Writes an octet string. */
   write(text: string): void;
-  /** Resolves when no more waits to be written than a reader may be behind; at once when nobody reads any more. */
-  ready(): Promise<void>;
-  /** Resolves when all is written. */
+  /** Resolves when the reader is no longer too far behind; at once when nobody reads any more. */
+  waitUntilReady(): Promise<void>;
+  /** Resolves when everything is written. */
   end(): Promise<void>;
 }
 
 /**
- * Where descriptor 2 is the same open file as descriptor 1, nothing is written to it any more, whoever writes: with -bs a
- * client that gave both the same pipe (nmh) would take what it reads there for replies. A person at a terminal reads both.
+ * Puts /dev/null in place of standard error where that is the same open file as standard output: with -bs a client that gave
+ * both the same pipe (nmh) would take what it reads there for replies. A person at a terminal reads both.
  */
 export function keepRepliesAlone(): void {
   try {
     const [replies, errors] = [fstatSync(1), fstatSync(2)];
     if (replies.dev !== errors.dev || replies.ino !== errors.ino || process.getBuiltinModule('node:tty').isatty(1)) return;
-    // The lowest number that is free is given out next; without /dev/null none is given up.
+    // The system gives out the lowest free number next. Without /dev/null we give up none.
     const nothing = openSync('/dev/null', 'w');
     closeSync(2);
     openSync('/dev/null', 'w');
     closeSync(nothing);
   } catch {
-    // What is closed already says nothing.
+    // A descriptor that is closed already says nothing.
   }
 }
 
-/** Opens descriptor 1. A reader that goes away changes nothing: what it has sent is still answered by the exit status. */
+/** Opens descriptor 1. A reader that goes away changes nothing, because the exit status still answers what it has sent. */
 export function openReplies(fd = 1): Replies {
-  if (process.versions.bun !== undefined) return inThreads(fd);
-  const socket = openSocket(fd);
+  if (process.versions.bun !== undefined) return writeInThreads(fd);
+  const socket = makeSocket(fd);
   if (socket === null)
-    return { write: (text) => writeText(fd, fromUtf8(text) ?? text), ready: async () => undefined, end: async () => undefined };
-  let gone = false;
+    return { write: (text) => writeText(fd, fromUtf8(text) ?? text), waitUntilReady: async () => undefined, end: async () => undefined };
+  let isGone = false;
   socket
     .on('error', () => {})
     .on('close', () => {
-      gone = true;
+      isGone = true;
     });
-  const once = (event: 'drain' | 'finish') =>
+  const waitFor = (event: 'drain' | 'finish') =>
     new Promise<void>((resolve) => {
       const done = () => {
         socket.off(event, done).off('close', done);
@@ -55,65 +55,65 @@ export function openReplies(fd = 1): Replies {
       socket.once(event, done).once('close', done);
     });
   return {
-    write: (text) => void (gone || socket.write(text, 'latin1')),
-    ready: () => (gone || !socket.writableNeedDrain ? Promise.resolve() : once('drain')),
+    write: (text) => void (isGone || socket.write(text, 'latin1')),
+    waitUntilReady: () => (isGone || !socket.writableNeedDrain ? Promise.resolve() : waitFor('drain')),
     end() {
-      if (gone) return Promise.resolve();
-      const written = once('finish');
+      if (isGone) return Promise.resolve();
+      const written = waitFor('finish');
       socket.end();
       return written;
     },
   };
 }
 
-/** Milliseconds until a descriptor in non-blocking mode that was full is tried again. */
+/** Milliseconds until we try again a descriptor in non-blocking mode that was full. */
 const FULL = 5;
-/** Octets that may wait to be written before the reader counts as behind. */
+/** The reader is too far behind when more octets than this wait to be written. */
 const BEHIND = 16 * 1024;
 
-/** For Bun, which writes nothing to a socket made of a descriptor: one write after the other, in the thread pool. */
-function inThreads(fd: number): Replies {
+/** Writes one piece after the other in the thread pool, for Bun, which writes nothing to a socket made of a descriptor. */
+function writeInThreads(fd: number): Replies {
   let waiting = '';
   let isWriting = false;
-  let gone = false;
-  const told: { readonly when: number; readonly resolve: () => void }[] = [];
-  function tell(): void {
-    for (const each of told.splice(0)) {
-      if (gone || waiting.length <= each.when) each.resolve();
-      else told.push(each);
+  let isGone = false;
+  const waiters: { readonly most: number; readonly resolve: () => void }[] = [];
+  function release(): void {
+    for (const each of waiters.splice(0)) {
+      if (isGone || waiting.length <= each.most) each.resolve();
+      else waiters.push(each);
     }
   }
-  function next(): void {
-    tell();
-    if (isWriting || gone || waiting === '') return;
+  function writeNext(): void {
+    release();
+    if (isWriting || isGone || waiting === '') return;
     isWriting = true;
     writeDescriptor(fd, Buffer.from(waiting, 'latin1'), (error, count) => {
       isWriting = false;
-      if (error?.code === 'EAGAIN') setTimeout(next, FULL);
+      if (error?.code === 'EAGAIN') setTimeout(writeNext, FULL);
       else {
-        gone = error !== null;
-        waiting = gone ? '' : waiting.slice(count);
-        next();
+        isGone = error !== null;
+        waiting = isGone ? '' : waiting.slice(count);
+        writeNext();
       }
     });
   }
-  const until = (when: number): Promise<void> =>
+  const waitUntilAtMost = (most: number): Promise<void> =>
     new Promise((resolve) => {
-      told.push({ when, resolve });
-      next();
+      waiters.push({ most, resolve });
+      writeNext();
     });
   return {
     write(text) {
       waiting += text;
-      next();
+      writeNext();
     },
-    ready: () => until(BEHIND),
-    end: () => until(0),
+    waitUntilReady: () => waitUntilAtMost(BEHIND),
+    end: () => waitUntilAtMost(0),
   };
 }
 
-/** Pipes and sockets are written to by the event loop. */
-function openSocket(fd: number): Socket | null {
+/** Makes a socket of a pipe or a socket, to which the event loop writes; null for anything else. */
+function makeSocket(fd: number): Socket | null {
   try {
     const stat = fstatSync(fd);
     if (!stat.isFIFO() && !stat.isSocket()) return null;

@@ -1,7 +1,7 @@
 /**
- * Keeps for `loader.ts` what this runtime makes of the parts of `main.cjs`: of Node the code that V8 has compiled when one
- * message was sent, lazily compiled functions included; of Bun what its bundler makes. The build and `nospool install` run it, with
- * that message on standard input. Its smart host is here, and no file of the host's is read: not a locked configuration, either.
+ * Keeps for `loader.ts` what this runtime makes of the parts of `main.cjs`: in Node the code that V8 has compiled once one
+ * message was sent, lazily compiled functions included; in Bun what its bundler makes. The build and `nospool install` run it, with
+ * that message on standard input. The smart host of that message is in this file, and no configuration of this host is read.
  */
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -10,37 +10,37 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import type { Script } from 'node:vm';
-import { keptPlace, offerParts, printKept, printSums, readProgram, scriptOf, unwrap } from './loader.ts';
+import { makeScript, nameKeptPlace, offerParts, printKept, printSums, readMainFile, unwrap } from './loader.ts';
 
 const SYSTEM_FILE = '/etc/nospool.toml';
 const ANSWERS: Readonly<Record<string, string>> = { EHLO: '250-x\r\n250-PIPELINING\r\n250 SIZE', DATA: '354', QUIT: '221' };
-/** Not worth it: it is for people who watch. */
+/** Nothing is kept for these parts, because they are for people who watch. */
 const LEFT_OUT = ['submit-routing-tree'];
 
-const program = readProgram(fs.readFileSync(`${__dirname}/main.cjs`));
-const textOf = (name: string): string => program.octets.toString('latin1', ...(program.parts.get(name) ?? [0, 0]));
-const place = keptPlace(__dirname);
+const program = readMainFile(fs.readFileSync(`${__dirname}/main.cjs`));
+const partText = (name: string): string => program.octets.toString('latin1', ...(program.parts.get(name) ?? [0, 0]));
+const place = nameKeptPlace(__dirname);
 
-/** For every user, whatever the umask of who installs it. */
-function open(file: string): void {
+/** Lets every user read it, whatever the umask of who installs it. */
+function openToAll(file: string): void {
   fs.chmodSync(file, fs.statSync(file).isDirectory() ? 0o755 : 0o644);
 }
 
-function makeFolder(): void {
+function makeKeptFolder(): void {
   fs.mkdirSync(path.dirname(place), { recursive: true });
-  open(path.dirname(place));
+  openToAll(path.dirname(place));
 }
 
 function compileForBun(): void {
   const made = `${place}.new`;
   const sources = fs.mkdtempSync(path.join(tmpdir(), 'nospool-'));
   fs.rmSync(made, { recursive: true, force: true });
-  makeFolder();
+  makeKeptFolder();
   const names = [...program.parts.keys()];
   const files = names.map((name) => path.join(sources, `${name}.cjs`));
-  for (const [i, name] of names.entries()) fs.writeFileSync(files[i] as string, unwrap(textOf(name)));
+  for (const [i, name] of names.entries()) fs.writeFileSync(files[i] as string, unwrap(partText(name)));
   const flags = ['--bytecode', '--target=bun', '--format=cjs', '--root', sources, '--outdir', made, '--entry-naming', '[dir]/[name].cjs'];
-  // What it says of a failure goes where ours would.
+  // It says why it failed where we would.
   const built = spawnSync(process.execPath, ['build', ...flags, ...files], { stdio: ['ignore', 'ignore', 2] });
   fs.rmSync(sources, { recursive: true });
   if (built.status !== 0) {
@@ -52,12 +52,12 @@ function compileForBun(): void {
     names.map((name) => [name, fs.readFileSync(`${made}/${name}.cjs`)]),
   );
   fs.writeFileSync(`${made}/sums`, sums);
-  for (const name of ['', ...fs.readdirSync(made)]) open(path.join(made, name));
+  for (const name of ['', ...fs.readdirSync(made)]) openToAll(path.join(made, name));
   fs.rmSync(place, { recursive: true, force: true });
   fs.renameSync(made, place);
 }
 
-/** The file system without the system's configuration: if that is locked, it would be in force here too, and its smart host. */
+/** Hides the system's configuration from a copy of the file system: if that is locked, it would be in force here too, and so would its smart host. */
 function withoutConfiguration(): typeof fs {
   const hidden = (call: (...args: unknown[]) => unknown) =>
     Object.assign((...args: unknown[]) => call(...(args[0] === SYSTEM_FILE ? ['/dev/null/none', ...args.slice(1)] : args)), call);
@@ -67,8 +67,8 @@ function withoutConfiguration(): typeof fs {
   return seen as unknown as typeof fs;
 }
 
-/** A smart host that takes everything. */
-function smartHost(): ReturnType<typeof createServer> {
+/** Makes a smart host that takes everything. */
+function makeSmartHost(): ReturnType<typeof createServer> {
   return createServer((socket) => {
     let isContent = false;
     socket.on('error', () => {}).write('220 x\r\n');
@@ -87,27 +87,27 @@ function compileForNode(): void {
   const folder = fs.mkdtempSync(path.join(tmpdir(), 'nospool-'));
   const scripts = new Map<string, Script>();
   const make = (name: string, text: string): Script => {
-    const script = scriptOf(name, text);
+    const script = makeScript(name, text);
     if (program.parts.has(name)) scripts.set(name, script);
     return script;
   };
   process.on('exit', (status) => {
     fs.rmSync(folder, { recursive: true, force: true });
     if (status !== 0) return;
-    // What this message did not need is compiled whole: TLS, credentials.
+    // Parts that this message did not need, TLS and credentials among them, are compiled whole.
     setFlagsFromString('--no-lazy');
-    for (const name of program.parts.keys()) if (!scripts.has(name) && !LEFT_OUT.includes(name)) make(name, textOf(name));
+    for (const name of program.parts.keys()) if (!scripts.has(name) && !LEFT_OUT.includes(name)) make(name, partText(name));
     // V8 compares its flags with those it had when the code was made.
     setFlagsFromString('--lazy');
     const codes = [...scripts].map(([name, script]) => [name, script.createCachedData()] as const);
-    makeFolder();
-    // On the disk before it has its name: nobody is to find a piece of it.
+    makeKeptFolder();
+    // It is on the disk before it has its name, so that nobody finds a piece of it.
     fs.writeFileSync(`${place}.new`, printKept(program, codes), { flush: true });
-    open(`${place}.new`);
+    openToAll(`${place}.new`);
     fs.rmSync(place, { recursive: true, force: true });
     fs.renameSync(`${place}.new`, place);
   });
-  const host = smartHost().listen(0, '127.0.0.1', () => {
+  const host = makeSmartHost().listen(0, '127.0.0.1', () => {
     const { port } = host.address() as { readonly port: number };
     const config = path.join(folder, 'nospool.toml');
     const names = 'hostname = "host.example.org"\nlog = "none"\naliases = []\n';

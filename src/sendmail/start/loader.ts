@@ -1,40 +1,58 @@
 /**
- * Loads the sendmail command from one file, `main.cjs`, so that nothing is looked for on the disk while a message is under
+ * Loads the sendmail command from one file, `main.cjs`, so that it looks for nothing on the disk while a message is under
  * way, whoever replaces or removes the files meanwhile. Its parts run when they are needed. Compiling is a third of a small
- * message's time: what `compile.ts` has kept of it for this very runtime is taken where it belongs to this very text and is
+ * message's time, so the loader takes what `compile.ts` has kept for this very runtime, if it belongs to this very text and is
  * whole. Knows nothing of mail.
  */
 import { closeSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
 import { Script } from 'node:vm';
-import { giveUp } from '../../process/runtime.ts';
+import { refuseToStart } from '../../process/runtime.ts';
 
 declare global {
-  /** For the program: a part of it by its name, or a module in a file of its own by the file's. */
+  /** Gives the program a part of it by its name, or a module in a file of its own by that file's name. */
   var nospoolPart: ((name: string) => unknown) | undefined;
-  /** Bun's own; of it only what is used. */
+  /** What we use of Bun's own object. */
   var Bun: { hash(octets: Uint8Array): bigint } | undefined;
 }
 
-/** A part is the function that Node makes of a module, as text. */
+/** A part is the text of the function that Node makes of a module. */
 const [BEFORE, AFTER] = ['(function (exports, require, module, __filename, __dirname) {', '\n})\n'];
 export const wrap = (text: string): string => BEFORE + text + AFTER;
 export const unwrap = (part: string): string => part.slice(BEFORE.length, -AFTER.length);
 
-export interface Program {
-  /** The file. */
+export interface MainFile {
+  /** The whole file. */
   readonly octets: Buffer;
-  /** Where its parts lie. The first is `main`. */
+  /** Where each part lies. The first is `main`. */
   readonly parts: ReadonlyMap<string, readonly [from: number, to: number]>;
-  /** The file that is needed after a message was read, and by few messages. */
+  /** The name of a file that few messages need, and only after they were read. */
   readonly rare: string;
 }
 
-/** `main.cjs` as a whole: a line with the name of the rare file, then name and length of each part; then the parts. */
-export function printProgram(rare: string, parts: readonly (readonly [name: string, part: string])[]): string {
+/**
+ * Finds why these texts cannot be built, as a sentence; null if they can. Two of one name would be loaded in place of each
+ * other. esbuild escapes characters in strings, but not in regular expression literals and raw templates, and the loader reads every
+ * octet as a character.
+ */
+export function findFault(texts: readonly (readonly [name: string, text: string])[]): string | null {
+  const names = new Set<string>();
+  for (const [name, text] of texts) {
+    if (names.has(name)) return `two parts of the command have the name ${name}: rename one of their files`;
+    names.add(name);
+    const [around, character] = /.{0,20}([^\0-\x7f]).{0,20}/u.exec(text) ?? [];
+    if (character === undefined) continue;
+    const escaped = character.replace(/[\s\S]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+    return `${name} has "${character}" in a regular expression or a raw template, which would be read as other characters: write ${escaped} there: ${around}`;
+  }
+  return null;
+}
+
+/** Prints `main.cjs`: a line with the name of the rare file, then name and length of each part; then the parts. */
+export function printMainFile(rare: string, parts: readonly (readonly [name: string, part: string])[]): string {
   return `// ${[rare, ...parts.flatMap(([name, part]) => [name, part.length])].join(' ')}\n${parts.map(([, part]) => part).join('')}`;
 }
 
-export function readProgram(octets: Buffer): Program {
+export function readMainFile(octets: Buffer): MainFile {
   const end = octets.indexOf('\n');
   const [rare = '', ...words] = octets.toString('latin1', '// '.length, end).split(' ');
   const parts = new Map<string, readonly [number, number]>();
@@ -49,38 +67,38 @@ export function readProgram(octets: Buffer): Program {
 }
 
 /**
- * What is kept for this runtime below `root`: of Node a file, of Bun a folder. No other version takes it, nor Node with
- * other flags of V8.
+ * Names the place below `root` for what is kept for this runtime: for Node a file, for Bun a folder. No other version takes it,
+ * nor does Node with other flags of V8.
  */
-export function keptPlace(root: string): string {
+export function nameKeptPlace(root: string): string {
   const { bun, v8 } = process.versions;
   const flags = process.execArgv.includes('--jitless') ? '-jitless' : '';
   return `${root}/compiled/${bun === undefined ? v8 : `bun-${bun}`}-${process.arch}${flags}`;
 }
 
-/** What of a kept file holds its first line. */
+/** The first line of a kept file lies within so many octets. */
 const HEAD = 2048;
-/** What is compared at once. */
+/** So many octets are compared at once. */
 const ROOM = 64 * 1024;
 
 /**
- * A line with the length of the program, then name and length of each code; the program, to be compared, because V8 looks at
- * the length of a text only; each code twice, because V8 does not see that it is damaged, and comparing costs less than any sum.
+ * Prints a kept file: a line with the length of the program, then name and length of each code; the program, which is compared because
+ * V8 looks at the length of a text only; each code twice, because V8 does not see damage, and comparing costs less than any sum.
  */
-export function printKept({ octets }: Program, codes: readonly (readonly [name: string, code: Buffer])[]): Buffer {
+export function printKept({ octets }: MainFile, codes: readonly (readonly [name: string, code: Buffer])[]): Buffer {
   const line = [octets.length, ...codes.flatMap(([name, code]) => [name, code.length])].join(' ');
   return Buffer.concat([Buffer.from(`${line}\n`, 'latin1'), octets, ...codes.flatMap(([, code]) => [code, code])]);
 }
 
 /**
- * The codes that were kept, by the names of the parts; null when there are none or they belong to another program. A code
- * that is damaged is null. The file stays open, so that the codes are there when it is not.
+ * Opens a kept file, which gives the codes by the names of the parts; null when it is not there or belongs to another program. A
+ * damaged code is null. The file stays open, so that the codes are there when its name is gone.
  */
-export function openKept(file: string, { octets }: Program): ((name: string) => Buffer | null) | null {
+export function openKept(file: string, { octets }: MainFile): ((name: string) => Buffer | null) | null {
   let fd: number | undefined;
   try {
     fd = openSync(file, 'r');
-    const kept = codesIn(fd, octets);
+    const kept = readCodes(fd, octets);
     if (kept === null) closeSync(fd);
     return kept;
   } catch {
@@ -89,7 +107,7 @@ export function openKept(file: string, { octets }: Program): ((name: string) => 
   }
 }
 
-function codesIn(fd: number, octets: Buffer): ((name: string) => Buffer | null) | null {
+function readCodes(fd: number, octets: Buffer): ((name: string) => Buffer | null) | null {
   const head = Buffer.allocUnsafe(HEAD);
   const line = head.toString('latin1', 0, head.subarray(0, readSync(fd, head, 0, HEAD, 0)).indexOf('\n'));
   const [length, ...words] = line.split(' ');
@@ -112,7 +130,7 @@ function codesIn(fd: number, octets: Buffer): ((name: string) => Buffer | null) 
   };
 }
 
-/** Whether the file has these octets at `position`. It is read into `room`, piece by piece. */
+/** Whether the file has these octets at `position`. It reads into `room`, piece by piece. */
 function isAt(fd: number, position: number, octets: Buffer, room: Buffer): boolean {
   for (let at = 0; at < octets.length; at += room.length) {
     const length = Math.min(room.length, octets.length - at);
@@ -124,13 +142,13 @@ function isAt(fd: number, position: number, octets: Buffer, room: Buffer): boole
 
 const sumOf = (octets: Uint8Array): string => `${Bun?.hash(octets).toString(16)}`;
 
-/** The sum of the program, and the sums of the files that Bun made of its parts. Bun itself compares their codes with them. */
-export function printSums({ octets }: Program, made: readonly (readonly [name: string, file: Buffer])[]): string {
+/** Prints the sum of the program, and the sums of the files that Bun made of its parts. Bun itself compares their codes with these files. */
+export function printSums({ octets }: MainFile, made: readonly (readonly [name: string, file: Buffer])[]): string {
   return JSON.stringify([sumOf(octets), Object.fromEntries(made.map(([name, file]) => [name, sumOf(file)]))]);
 }
 
-/** The files that Bun made of the parts of this program; null when there are none. A file that is missing or damaged is null. */
-export function openKeptOfBun(folder: string, { octets }: Program): ((name: string) => string | null) | null {
+/** Opens a folder that gives the files which Bun made of the parts of this program; null when there is none. A file that is missing or damaged is null. */
+export function openKeptOfBun(folder: string, { octets }: MainFile): ((name: string) => string | null) | null {
   try {
     const [ofProgram, sums] = JSON.parse(readFileSync(`${folder}/sums`, 'utf8')) as [string, Record<string, string>];
     if (ofProgram !== sumOf(octets)) return null;
@@ -149,65 +167,65 @@ export function openKeptOfBun(folder: string, { octets }: Program): ((name: stri
 
 type Require = (id: string) => unknown;
 
-/** How a part is made to run: its text with its code as a script, or a file in place of both. */
+/** Makes something that runs of a part: its text with its code as a script, or a file in place of both. */
 export type Make = (name: string, text: string) => Script | { readonly file: string };
 
-/** A script of this text; where it goes wrong, its name is told. */
-export const scriptOf = (name: string, text: string, code: Buffer | null = null): Script =>
+/** Makes a script of this text; an error in it names it. */
+export const makeScript = (name: string, text: string, code: Buffer | null = null): Script =>
   new Script(text, { filename: name.replace(/(?:\.cjs)?$/, '.cjs'), cachedData: code ?? undefined });
 
 /**
- * Gives the program its parts, and modules in files of their own: of those the rare one is opened now, so that it is there
- * when the folder is not.
+ * Gives the program its parts, and modules in files of their own. It opens the rare one of those files now, so that it can be
+ * read when the folder is gone.
  */
-export function offerParts(root: string, program: Program, make: Make, load: Require): (name: string) => unknown {
+export function offerParts(root: string, program: MainFile, make: Make, load: Require): (name: string) => unknown {
   const known = new Map<string, { exports: unknown }>();
   let rare: number | undefined;
   try {
     rare = openSync(`${root}/${program.rare}`, 'r');
   } catch {
-    // Most messages never ask for it.
+    // The file is missing, and most messages never ask for it.
   }
-  function textOf(name: string): string {
+  function readText(name: string): string {
     const place = program.parts.get(name);
     if (place !== undefined) return program.octets.toString('latin1', ...place);
     return wrap(readFileSync(name === program.rare && rare !== undefined ? rare : `${root}/${name}`, 'latin1'));
   }
-  function part(name: string): unknown {
+  function loadPart(name: string): unknown {
     const before = known.get(name);
     if (before !== undefined) return before.exports;
     const module: { exports: unknown } = { exports: {} };
     known.set(name, module);
-    const made = make(name, textOf(name));
+    const made = make(name, readText(name));
     if ('file' in made) module.exports = load(made.file);
     else made.runInThisContext()(module.exports, load, module, `${root}/main.cjs`, root);
     return module.exports;
   }
-  globalThis.nospoolPart = part;
-  return part;
+  globalThis.nospoolPart = loadPart;
+  return loadPart;
 }
 
 /** Runs the program of this folder. */
 export function start(root: string): void {
   const file = `${root}/main.cjs`;
   try {
-    const program = readProgram(readFileSync(file));
+    const program = readMainFile(readFileSync(file));
     offerParts(root, program, (process.versions.bun === undefined ? makeInNode : makeInBun)(root, program), require)('main');
   } catch (error) {
-    // A file is missing or damaged: what goes wrong with a message is caught elsewhere.
-    giveUp(`${file} cannot be run (${(error as Error).message}): install nospool again`);
+    // A file is missing or damaged. Others catch what goes wrong with a message.
+    refuseToStart(`${file} cannot be run (${(error as Error).message}): install nospool again`);
   }
 }
 
-function makeInNode(root: string, program: Program): Make {
-  const kept = openKept(keptPlace(root), program);
-  return (name, text) => scriptOf(name, text, kept?.(name));
+function makeInNode(root: string, program: MainFile): Make {
+  const kept = openKept(nameKeptPlace(root), program);
+  return (name, text) => makeScript(name, text, kept?.(name));
 }
 
-function makeInBun(root: string, program: Program): Make {
-  const kept = openKeptOfBun(keptPlace(root), program);
+function makeInBun(root: string, program: MainFile): Make {
+  const kept = openKeptOfBun(nameKeptPlace(root), program);
   return (name, text) => {
     const file = kept?.(name) ?? null;
-    return file === null ? scriptOf(name, text) : { file };
+    return file === null ? makeScript(name, text) : { file };
   };
 }

@@ -156,7 +156,7 @@ export type ServerEvent =
 
 export type ServerAction =
   /** Lines as they go out, octet strings without CR LF. */
-  | { readonly do: 'reply'; readonly lines: readonly string[] }
+  | { readonly do: 'reply'; readonly code: number; readonly lines: readonly string[] }
   /** `visit` tells the owner who the client is. */
   | { readonly do: 'ask'; readonly question: OwnerQuestion; readonly visit: ServerVisit }
   /** Content comes, up to its terminator. */
@@ -222,7 +222,11 @@ const askOwner = (visit: ServerVisit, question: OwnerQuestion): ServerStep => [
 /** Says a reply. Where the server does not offer enhanced codes, the program's own replies go without. */
 function sayReply(settings: Receiving, reply: Reply): ServerAction {
   const isPlain = reply.enhanced !== null && !isOffered(settings, 'ENHANCEDSTATUSCODES');
-  return { do: 'reply', lines: replyLines(isPlain ? { ...reply, lines: reply.lines.map((text) => text.replace(/^\S+ /, '')) } : reply) };
+  return {
+    do: 'reply',
+    code: reply.code,
+    lines: replyLines(isPlain ? { ...reply, lines: reply.lines.map((text) => text.replace(/^\S+ /, '')) } : reply),
+  };
 }
 
 function answer(settings: Receiving, state: Commanding, code: number, enhanced: string, ...texts: string[]): ServerStep {
@@ -408,7 +412,7 @@ function authenticate(settings: Receiving, state: Commanding, mechanism: string,
 }
 
 /** RFC 4954 §4: a challenge is base64 behind the code. */
-const prompt = (challenge: string): ServerAction => ({ do: 'reply', lines: [`334 ${challenge}`] });
+const prompt = (challenge: string): ServerAction => ({ do: 'reply', code: 334, lines: [`334 ${challenge}`] });
 
 function hearResponse(settings: Receiving, state: StateAt<'auth'>, text: string, broken: Broken): ServerStep {
   const { visit, mechanism } = state;

@@ -70,6 +70,7 @@ function play(settings: Receiving, script: readonly string[], size: number, late
         log.push(`C: ${action.line}`);
         break;
       case 'reply':
+        for (const line of action.lines) assert.equal(line.slice(0, 3), String(action.code));
         log.push(...action.lines.map((line) => `S: ${line}`.trimEnd()));
         break;
       case 'ask': {

@@ -1,4 +1,4 @@
-/** The version of this build; '0' where it runs from source. Knows nothing else. */
+/** The version of this program: the build writes it in, and sources that run as they are have none. */
 declare const __VERSION__: string;
 
 export const VERSION = typeof __VERSION__ === 'string' ? __VERSION__ : '0';

@@ -1,0 +1,230 @@
+/**
+ * The owner of the messages that a client gives: answers what the machine asks about senders, recipients and content,
+ * submits each message while its content comes, and tells people and the log what became of it. Knows no line that the
+ * client said, and neither -bs nor -bS.
+ */
+
+import type { Config } from '../../config/config.ts';
+import { CLEAN, type Ended } from '../../message/source.ts';
+import { failUnsent, logOutcome, reportOutcome } from '../../process/report.ts';
+import { type Interrupts, makeAbortable } from '../../process/signals.ts';
+import { makeTrace } from '../../process/stderr.ts';
+import { printProblems } from '../../router/problem.ts';
+import type { Recipient } from '../../smtp/client/print.ts';
+import { never } from '../../smtp/parsed.ts';
+import type { ForwardPath, ReversePath } from '../../smtp/path.ts';
+import type { Reply } from '../../smtp/reply.ts';
+import { makeReply } from '../../smtp/server/answers.ts';
+import type { OwnerQuestion } from '../../smtp/server/machine.ts';
+import type { Parameter } from '../../smtp/server/parse.ts';
+import { latin1 } from '../../smtp/text.ts';
+import { logId } from '../../submit/log.ts';
+import { openLog } from '../../submit/logfile.ts';
+import type { RoutingDialogue } from '../../submit/routing.ts';
+import { systemSecurity } from '../../submit/security.ts';
+import { unlessAborted } from '../../submit/session.ts';
+import { reversePathOf, routingDialogue, type Submitted, type Submitter, submitMessage } from '../../submit/submission.ts';
+import { readMailParameters, readRecipient } from './parameters.ts';
+import { makePushedSource, type PushedSource } from './pushed-source.ts';
+import { refuseRecipient, verdictOn } from './verdict.ts';
+
+export interface Messages {
+  /** Answers a question of the machine; null is yes. */
+  judge(question: OwnerQuestion): Promise<Reply | null>;
+  addContent(octets: Uint8Array): void;
+  /**
+   * Ends the message that is open, without a verdict. `ended` is how the input ended; null if the client withdrew the message
+   * before that. The value is true if standard error will say why, because content had begun.
+   */
+  abandon(ended: Ended | null): boolean;
+  /** Resolves when the octets that were added are needed no more. */
+  waitUntilConsumed(): Promise<void>;
+  /** Resolves when every message that has ended is in the log. */
+  waitUntilLogged(): Promise<void>;
+  readonly tally: Tally;
+}
+
+export interface Tally {
+  readonly delivered: number;
+  /** The exit status: 0 as long as every message whose content began was delivered. */
+  readonly status: number;
+}
+
+export interface ReportOptions {
+  readonly verbosity: 0 | 1 | 2;
+  /** The tag of syslog lines. */
+  readonly tag: string | null;
+}
+
+/** A message as far as its transaction has come. */
+interface OpenMessage {
+  readonly reversePath: ReversePath;
+  readonly parameters: readonly Parameter[];
+  readonly by: Submitter;
+  readonly recipients: Recipient[];
+  /** Sentences about the recipients that were refused. */
+  readonly refusals: string[];
+}
+
+type OwnerState =
+  | { readonly at: 'idle' }
+  /** From MAIL on. Routing keeps much, and this state takes it away with itself, because content needs none of it. */
+  | { readonly at: 'collecting'; readonly message: OpenMessage; readonly routing: Pick<RoutingDialogue, 'add'> }
+  /** From DATA or the first BDAT on. `tail` is the chunk that came last, for a guess at what went wrong. */
+  | {
+      readonly at: 'sending';
+      readonly message: OpenMessage;
+      readonly content: PushedSource;
+      readonly submitted: Promise<Submitted>;
+      readonly tail: Uint8Array;
+    };
+
+type StateAt<A extends OwnerState['at']> = Extract<OwnerState, { at: A }>;
+
+const IDLE: OwnerState = { at: 'idle' };
+const WITHDRAWN = 'the client has withdrawn the message';
+
+export function makeMessages(config: Config, by: Submitter, { verbosity, tag }: ReportOptions, { signal, urgent }: Interrupts): Messages {
+  const trace = makeTrace(verbosity);
+  const security = systemSecurity(process.env);
+  const nextSubmitter = numberSubmitters(by);
+  let state: OwnerState = IDLE;
+  let tally: Tally = { delivered: 0, status: 0 };
+  /** Resolves when every message that has ended is in the log. */
+  let logged: Promise<void> = Promise.resolve();
+
+  /** The machine asks only what goes with the state, so anything else is a bug. */
+  function stateAt<A extends OwnerState['at']>(at: A): StateAt<A> {
+    if (state.at === at) return state as StateAt<A>;
+    throw new Error(`bug: ${at} was expected at ${state.at}`);
+  }
+
+  function doAfterwards(work: () => Promise<unknown>): void {
+    logged = logged.then(work).then(() => undefined);
+  }
+
+  function begin(reversePath: ReversePath, parameters: readonly Parameter[]): Reply | null {
+    const sender = reversePathOf(config, by, reversePath);
+    const submitter = nextSubmitter();
+    if (!sender.ok) {
+      const unsent = failUnsent({ kind: 'message', detail: sender.detail });
+      doAfterwards(() => logOutcome(unsent, config, submitter, openLog(config.log, tag)));
+      return makeReply(550, '5.1.7', sender.detail);
+    }
+    const routing = routingDialogue(config, by, sender.value.reversePath);
+    state = { at: 'collecting', message: { reversePath, parameters, by: submitter, recipients: [], refusals: [] }, routing };
+    return null;
+  }
+
+  async function addRecipient(path: ForwardPath, parameters: readonly Parameter[]): Promise<Reply | null> {
+    const { message, routing } = stateAt('collecting');
+    const problems = await unlessAborted(routing.add(path), signal);
+    if (problems === null) return makeReply(451, '4.3.2', String(signal.reason));
+    if (problems.length > 0) {
+      message.refusals.push(...printProblems(problems));
+      return refuseRecipient(problems);
+    }
+    message.recipients.push(readRecipient(path, parameters));
+    return null;
+  }
+
+  async function beginContent(): Promise<null> {
+    const { message } = stateAt('collecting');
+    // One at a time: a message that was withdrawn may still be closing its connection.
+    await logged;
+    const content = makePushedSource();
+    const submitted = submitMessage(
+      {
+        config,
+        by: message.by,
+        input: makeAbortable(content.source, signal),
+        wanted: { paths: message.recipients },
+        reversePath: message.reversePath,
+        dotEnds: false,
+        ...readMailParameters(message.parameters),
+      },
+      { security, signal, urgent, ...(trace ? { trace } : {}) },
+    );
+    void submitted.then(content.discard);
+    state = { at: 'sending', message, content, submitted, tail: new Uint8Array(0) };
+    return null;
+  }
+
+  /** Tells what became of a message whose content has ended. */
+  async function finish({ message, submitted }: StateAt<'sending'>): Promise<Submitted> {
+    const log = openLog(config.log, tag);
+    const done = await submitted;
+    const notes = [...message.refusals, ...done.notes];
+    const status = await reportOutcome({ ...done, notes }, config, message.by, log, verbosity);
+    tally = { delivered: tally.delivered + (status === 0 ? 1 : 0), status: tally.status || status };
+    return done;
+  }
+
+  async function endContent(): Promise<Reply> {
+    const sending = stateAt('sending');
+    state = IDLE;
+    sending.content.end(CLEAN);
+    return verdictOn(await finish(sending));
+  }
+
+  return {
+    async judge(question) {
+      switch (question.about) {
+        case 'connection':
+          return null;
+        case 'sender':
+          return begin(question.path, question.parameters);
+        case 'recipient':
+          return addRecipient(question.path, question.parameters);
+        case 'data':
+          return beginContent();
+        case 'content':
+          return endContent();
+        case 'credentials':
+          return makeReply(502, '5.5.1', 'AUTH is not offered');
+        /* c8 ignore next 2 */
+        default:
+          return never(question);
+      }
+    },
+    addContent(octets) {
+      if (state.at !== 'sending') return;
+      state = { ...state, tail: octets };
+      state.content.push(octets);
+    },
+    abandon(ended) {
+      const left = state;
+      state = IDLE;
+      if (left.at === 'sending') {
+        left.content.end({ end: 'failed', detail: ended === null ? WITHDRAWN : explainEnd(ended, left.tail) });
+        doAfterwards(() => finish(left));
+      } else if (left.at === 'collecting' && left.message.refusals.length > 0) {
+        const { refusals, reversePath, by: submitter } = left.message;
+        const unsent = failUnsent({ kind: 'route', details: refusals, deferred: false });
+        doAfterwards(() => logOutcome({ ...unsent, reversePath }, config, submitter, openLog(config.log, tag)));
+      }
+      return left.at === 'sending';
+    },
+    waitUntilConsumed: () => (state.at === 'sending' ? state.content.waitUntilConsumed() : Promise.resolve()),
+    waitUntilLogged: () => logged,
+    get tally() {
+      return tally;
+    },
+  };
+}
+
+/** Gives each message a date and an id of its own, also two of one millisecond. */
+function numberSubmitters(by: Submitter): () => Submitter {
+  let latest = 0;
+  return () => {
+    latest = Math.max(Date.now(), latest + 1);
+    return { ...by, date: new Date(), unique: logId(new Date(latest), process.pid) };
+  };
+}
+
+/** Says why a message fails whose content the end of the input cut short. */
+function explainEnd(ended: Ended, tail: Uint8Array): string {
+  if (ended.end === 'failed') return ended.detail;
+  const hasDot = /\n\.\r?\n/.test(latin1(tail));
+  return `standard input ended before the end of the content, which is a line with a single dot, CR LF . CR LF${hasDot ? '; a dot is there, but the lines around it end with LF alone' : ''}`;
+}

@@ -1,0 +1,48 @@
+/**
+ * SMTP on standard input (`-bs`, `-bS`), with cut-through: recipients are routed as they come, content goes to the smart
+ * host while it comes, and the smart host's verdict is the reply to its end. The machine of `src/smtp/server/machine.ts`
+ * decides what may be said when, `src/submit` what becomes of a message.
+ */
+import type { Config } from '../../config/config.ts';
+import { reportUnsent } from '../../process/report.ts';
+import { listenForSignals } from '../../process/signals.ts';
+import { openStdin } from '../../process/stdin/open.ts';
+import { RECEIVING, type Receiving, USUAL_EXTENSIONS } from '../../smtp/server/machine.ts';
+import { helloName } from '../../submit/domain.ts';
+import type { Submitter } from '../../submit/submission.ts';
+import { readBatch } from './batch.ts';
+import { speakWithReplies } from './bs.ts';
+import { makeMessages, type ReportOptions } from './messages.ts';
+
+export { refuseToSpeak } from './bs.ts';
+export { keepRepliesAlone } from './replies.ts';
+
+/** Speaks SMTP, as a batch without replies; the value is the exit status. */
+export async function speakSmtp(config: Config, by: Submitter, options: ReportOptions, kind: 'smtp' | 'batch'): Promise<number> {
+  const stdin = openStdin();
+  if (stdin.inetdPort !== null) {
+    await reportUnsent(['no SMTP on a network socket: nospool is not a server'], { ...config, login: by.login, tag: options.tag });
+    return 1;
+  }
+  stdin.place?.follow();
+  const interrupts = listenForSignals(stdin.isTerminal);
+  const messages = makeMessages(config, by, options, interrupts);
+  const status = await (kind === 'batch' ? readBatch : speakWithReplies)(stdin, messages, settingsFor(config, by), interrupts.signal);
+  stdin.close();
+  return status;
+}
+
+/** The client is a program of this host and was started by whoever sends: it need not greet, and may err as often as it likes. */
+function settingsFor(config: Config, by: Submitter): Receiving {
+  return {
+    ...RECEIVING,
+    hostname: helloName(config.hostname || by.hostname) || 'localhost',
+    extensions: USUAL_EXTENSIONS,
+    sizeLimit: Number.POSITIVE_INFINITY,
+    // Lone CR and LF end lines in a message given in any other way, too; only CR LF . CR LF ends the content.
+    bareLineEnds: 'accept',
+    lfEndsCommands: true,
+    helloOptional: true,
+    faultLimit: Number.POSITIVE_INFINITY,
+  };
+}
