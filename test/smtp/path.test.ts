@@ -1,4 +1,4 @@
-/** Reverse-paths and forward-paths as tables; no text that is accepted can break out of a command. */
+/** Reverse-paths and forward-paths as tables; no address that parses can break out of a command. */
 import assert from 'node:assert';
 import { isIPv4 as nodeIsIPv4, isIPv6 as nodeIsIPv6 } from 'node:net';
 import fc from 'fast-check';

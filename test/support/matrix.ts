@@ -1,4 +1,4 @@
-/** Prints what the machine does in every state at every event, by running it. Knows nothing the machine does not say. */
+/** Prints the machine's steps in every state at every event, by running it. Knows nothing that the machine does not say. */
 
 import { NO_EXTENSIONS } from '../../src/smtp/client/extensions.ts';
 import { append } from '../../src/smtp/client/linked-list.ts';
@@ -91,7 +91,7 @@ function printSettled(actions: readonly Action[]): string {
 const printKind = (outcome: SessionOutcome): string =>
   outcome.kind === 'accepted' ? 'accepted' : `${outcome.failure.kind}, ${outcome.failure.condemns}`;
 
-/** The table as Markdown: state × event → next state: outcome, what is ruled out. */
+/** Prints the table as Markdown: state × event → next state: outcome, what a failure rules out. */
 export function printMatrix(): string {
   const rows = STATES.map(([name, state, own]) => {
     const cells = EVENTS.map(([label, event]) => {
@@ -105,7 +105,7 @@ export function printMatrix(): string {
   return [`| ${head.join(' | ')} |`, `|${'---|'.repeat(head.length)}`, ...rows].join('\n');
 }
 
-/** STEPS as Markdown. */
+/** Prints STEPS as Markdown. */
 export function printSteps(): string {
   const rows = (Object.keys(STEPS) as Phase[]).map(
     (at) => `| ${at} | ${STEPS[at].wants || '–'} | ${STEPS[at].within} | ${STEPS[at].condemns} |`,

@@ -1,4 +1,4 @@
-/** Commands: each parameter in its place, and nothing that could start another one. */
+/** Prints commands: each parameter in its place, and nothing that could start another one. */
 import assert from 'node:assert';
 import fc from 'fast-check';
 import { suite } from 'uvu';
@@ -186,7 +186,7 @@ const NEEDS: readonly (readonly [Partial<Transaction>, Extensions, string | null
 for (const [changes, extensions, expected, why] of NEEDS)
   test(`needs ${JSON.stringify(changes)}: ${why}`, () => assert.strictEqual(unmetNeed(about(changes), extensions), expected));
 
-test('parameters that are dropped are known, and so is CHUNKING', () => {
+test('it is known whether DSN parameters are left out and whether BDAT may be used', () => {
   assert.deepStrictEqual(
     [dropsDsn(about({ envid: 'x' }), NOTHING), dropsDsn(about({ envid: 'x' }), ALL), dropsDsn(about(), NOTHING)],
     [true, false, false],

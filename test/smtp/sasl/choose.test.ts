@@ -1,4 +1,4 @@
-// Which mechanism is chosen: tables over what is announced, configured, at hand and true of the channel.
+/** The choice of a mechanism, as tables over the announced, the configured, the credentials and the facts of the channel. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { suite } from 'uvu';
@@ -60,7 +60,7 @@ test('a token is no password, a password no token, unless mechanisms are configu
   assert.equal(choose('PLAIN XOAUTH2', token, only('PLAIN'), tls), 'PLAIN');
 });
 
-test('V7: what the server takes instead is told', () => {
+test('the sentence names the kind of secret that the server takes instead', () => {
   assert.match(
     choose('XOAUTH2', password, any, tls),
     /; it takes tokens only: write token_file, token_command or token_env in place of the password$/,
@@ -75,7 +75,7 @@ test('V7: what the server takes instead is told', () => {
   assert.match(choose('XOAUTH2 LOGIN', token, only('OAUTHBEARER'), tls), /auth\.mechanisms allows OAUTHBEARER$/);
 });
 
-test('libraries.md §4 case 11: a configured list restricts, in its own order', () => {
+test('a configured list restricts, in its own order', () => {
   assert.match(
     choose('LOGIN PLAIN', password, only('SCRAM-SHA-256'), tls),
     /^- the server offers LOGIN PLAIN, and auth.mechanisms allows SCRAM-SHA-256$/,
@@ -85,7 +85,7 @@ test('libraries.md §4 case 11: a configured list restricts, in its own order', 
   assert.match(choose(FULL, password, only('GSSAPI'), tls), /^- the mechanism GSSAPI is not known$/);
 });
 
-test('libraries.md §3 row 62: words are compared whole, as EHLO announced them', () => {
+test('words are compared whole, as EHLO announced them', () => {
   for (const [line, expected] of [
     ['AUTH XPLAIN LOGIN-X', /^- .*offers XPLAIN LOGIN-X/],
     ['AUTH=LOGIN', /^LOGIN$/],
@@ -100,7 +100,7 @@ test('libraries.md §3 row 62: words are compared whole, as EHLO announced them'
   }
 });
 
-test('libraries.md §4 case 10: no credentials over a channel that others can read', () => {
+test('no credentials over a channel that others can read', () => {
   for (const name of MECHANISMS) {
     const credentials = { ...password, clientCertificate: true };
     assert.match(choose(FULL, credentials, only(name), clear), /^- the connection is not encrypted.*allow_plaintext/, name);
@@ -121,7 +121,7 @@ test('EXTERNAL: with a certificate over TLS, or at a loopback address; never by 
   assert.match(choose('EXTERNAL', nothing, only('EXTERNAL'), tls), /^- EXTERNAL needs a client certificate/);
 });
 
-test('libraries.md §4 case 13: the flag of SCRAM says whether an offer of -PLUS can have been stripped', () => {
+test('the flag of SCRAM says whether an offer of -PLUS can have been stripped', () => {
   for (const [offered, policy, channel, expected, why] of [
     [FULL, any, tls, 'p=tls-exporter,,', 'both can bind'],
     [FULL, any, { ...tls, bindings: [END_POINT] }, 'p=tls-server-end-point,,', 'both can bind, TLS 1.2'],
@@ -171,13 +171,13 @@ test('a token of any length is sent; a long one not in the AUTH command', () => 
   assert.ok(short.value.begin().say?.includes('host=mail.example.org\x01port=587\x01'));
 });
 
-test('a server with hostile words: shown printable and short', () => {
+test('hostile words of a server are shown printable and short', () => {
   const reason = choose(`\x1b[31m ${'X'.repeat(5000)}`, password, any, tls);
   assert.ok(reason.length < 400);
   assert.ok(!reason.includes('\x1b'));
 });
 
-test('whatever is announced and configured: chosen is announced, allowed, and never in the clear', () => {
+test('whatever is announced and configured, the choice is announced, allowed, and never in the clear', () => {
   const names = fc.subarray([...MECHANISMS, 'GSSAPI', 'XPLAIN']);
   fc.assert(
     fc.property(
