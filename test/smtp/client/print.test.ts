@@ -14,7 +14,7 @@ import {
   unmetNeed,
   xtext,
 } from '../../../src/smtp/client/print.ts';
-import { type Mailbox, parseMailbox } from '../../../src/smtp/path.ts';
+import { type Mailbox, parseMailbox, unspeakableMailbox } from '../../../src/smtp/path.ts';
 import { uncheckedMailbox } from '../../support/mailbox.ts';
 
 const test = suite('commands');
@@ -91,6 +91,7 @@ for (const [changes, extensions, expected, why] of MAILS)
 const RCPTS: readonly (readonly [Recipient, Extensions, string, string])[] = [
   [to('a@foo.com'), ALL, 'RCPT TO:<a@foo.com>', 'plain'],
   [to('a'), ALL, '! the recipient <a> has no domain', 'not qualified'],
+  [{ path: unspeakableMailbox() }, ALL, '! the recipient <\r\n> has no domain', 'a mailbox that no command line can carry'],
   [to('a@foo.com', { notify: ['SUCCESS', 'DELAY'] }), ALL, 'RCPT TO:<a@foo.com> NOTIFY=SUCCESS,DELAY', 'RFC 3461 §4.1'],
   [to('a@foo.com', { notify: ['NEVER'] }), NOTHING, 'RCPT TO:<a@foo.com>', 'not offered'],
   [to('a@foo.com', { original: mailbox('a@FOO.com') }), ALL, 'RCPT TO:<a@foo.com>', 'the same address says nothing'],
