@@ -377,7 +377,7 @@ const FAULTS: readonly Fault[] = [
         'sendCommands(plan, Object.assign(state, { answered: state.answered + 1, refusals }))',
       ],
     ],
-    found: /^TypeError: Cannot assign to read only/,
+    found: /^TypeError: .*read-? ?only/,
   },
 ];
 
