@@ -14,17 +14,12 @@ import {
   unmetNeed,
   xtext,
 } from '../../../src/smtp/client/print.ts';
-import { type Mailbox, parseMailbox, unspeakableMailbox } from '../../../src/smtp/path.ts';
-import { uncheckedMailbox } from '../../support/mailbox.ts';
+import { unspeakableMailbox } from '../../../src/smtp/path.ts';
+import { mailbox, uncheckedMailbox } from '../../support/mailbox.ts';
 
 const test = suite('commands');
 
 const offering = (...lines: string[]): Extensions => readExtensions({ code: 250, enhanced: null, lines: ['foo.com', ...lines] });
-const mailbox = (text: string): Mailbox => {
-  const read = parseMailbox(text);
-  if (!read.ok) throw new Error(read.detail);
-  return read.value;
-};
 const to = (text: string, rest: Partial<Recipient> = {}): Recipient => ({ path: mailbox(text), ...rest });
 const about = (changes: Partial<Transaction> = {}): Transaction => ({
   reversePath: mailbox('tim@bar.com'),
