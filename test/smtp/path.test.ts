@@ -7,6 +7,7 @@ import {
   isAddressLiteral,
   isAsciiMailbox,
   isDomain,
+  isHostName,
   isIPv4,
   isIPv6,
   mailboxKey,
@@ -179,6 +180,12 @@ test('addresses are what the platform takes for them', () => {
     '1:',
   ])
     assert.strictEqual(isIPv6(text), nodeIsIPv6(text), text);
+});
+
+test('EHLO may say fewer domains than addresses may have', () => {
+  for (const text of ['localhost', 'a.example', 'a-b.example', '1.example']) assert.ok(isHostName(text), text);
+  for (const text of ['', 'a_b.example', '-a.example', 'a-.example', 'bücher.example', 'a.1', 'a..b', `${'a.'.repeat(127)}bc`])
+    assert.ok(!isHostName(text), text);
 });
 
 test('domains and literals', () => {

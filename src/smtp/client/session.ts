@@ -33,7 +33,7 @@ export interface Plan {
   readonly transactions: 'one' | 'many';
   /** 'data': the session never says BDAT. */
   readonly framing: 'auto' | 'data';
-  /** With LMTP the server may refuse a part of the recipients. */
+  /** With LMTP the message may reach a part of its recipients when the server refuses the others. */
   readonly partial: boolean;
   /** EHLO keywords, upper case, that count as not offered because the server announces and breaks them. */
   readonly ignoreExtensions?: readonly string[];
