@@ -297,6 +297,15 @@ test('a file that -C names runs no command unless root owns it; NOSPOOL_CONFIG m
     }
   }));
 
+test('a file of procfs is not obeyed, because root owns there what any program has written', async () => {
+  const { status, stderr } = await run(['-C', '/proc/version', '-f', 'a@b.example', 'c@d.example'], { uid: USER });
+  assert.equal(status, 1);
+  assert.match(
+    stderr,
+    /\/proc\/version: is refused, because it is on procfs, where root owns what any program has written: copy it to a file\n$/,
+  );
+});
+
 test('a file that -C names runs no command of a stranger on a read-only mount, either', () =>
   withAuth(async (host) => {
     const folder = openFolder();

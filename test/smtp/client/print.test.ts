@@ -1,4 +1,4 @@
-/** Commands: each parameter in its place, and nothing that could start another one. */
+/** Prints commands: each parameter in its place, and nothing that could start another one. */
 import assert from 'node:assert';
 import fc from 'fast-check';
 import { suite } from 'uvu';
@@ -14,17 +14,12 @@ import {
   unmetNeed,
   xtext,
 } from '../../../src/smtp/client/print.ts';
-import { type Mailbox, parseMailbox } from '../../../src/smtp/path.ts';
-import { uncheckedMailbox } from '../../support/mailbox.ts';
+import { unspeakableMailbox } from '../../../src/smtp/path.ts';
+import { mailbox, uncheckedMailbox } from '../../support/mailbox.ts';
 
 const test = suite('commands');
 
 const offering = (...lines: string[]): Extensions => readExtensions({ code: 250, enhanced: null, lines: ['foo.com', ...lines] });
-const mailbox = (text: string): Mailbox => {
-  const read = parseMailbox(text);
-  if (!read.ok) throw new Error(read.detail);
-  return read.value;
-};
 const to = (text: string, rest: Partial<Recipient> = {}): Recipient => ({ path: mailbox(text), ...rest });
 const about = (changes: Partial<Transaction> = {}): Transaction => ({
   reversePath: mailbox('tim@bar.com'),
@@ -91,6 +86,7 @@ for (const [changes, extensions, expected, why] of MAILS)
 const RCPTS: readonly (readonly [Recipient, Extensions, string, string])[] = [
   [to('a@foo.com'), ALL, 'RCPT TO:<a@foo.com>', 'plain'],
   [to('a'), ALL, '! the recipient <a> has no domain', 'not qualified'],
+  [{ path: unspeakableMailbox() }, ALL, '! the recipient <\r\n> has no domain', 'a mailbox that no command line can carry'],
   [to('a@foo.com', { notify: ['SUCCESS', 'DELAY'] }), ALL, 'RCPT TO:<a@foo.com> NOTIFY=SUCCESS,DELAY', 'RFC 3461 §4.1'],
   [to('a@foo.com', { notify: ['NEVER'] }), NOTHING, 'RCPT TO:<a@foo.com>', 'not offered'],
   [to('a@foo.com', { original: mailbox('a@FOO.com') }), ALL, 'RCPT TO:<a@foo.com>', 'the same address says nothing'],
@@ -186,7 +182,7 @@ const NEEDS: readonly (readonly [Partial<Transaction>, Extensions, string | null
 for (const [changes, extensions, expected, why] of NEEDS)
   test(`needs ${JSON.stringify(changes)}: ${why}`, () => assert.strictEqual(unmetNeed(about(changes), extensions), expected));
 
-test('parameters that are dropped are known, and so is CHUNKING', () => {
+test('it is known whether DSN parameters are left out and whether BDAT may be used', () => {
   assert.deepStrictEqual(
     [dropsDsn(about({ envid: 'x' }), NOTHING), dropsDsn(about({ envid: 'x' }), ALL), dropsDsn(about(), NOTHING)],
     [true, false, false],
