@@ -14,7 +14,6 @@ import {
   unmetNeed,
   xtext,
 } from '../../../src/smtp/client/print.ts';
-import { unspeakableMailbox } from '../../../src/smtp/path.ts';
 import { mailbox, uncheckedMailbox } from '../../support/mailbox.ts';
 
 const test = suite('commands');
@@ -86,7 +85,6 @@ for (const [changes, extensions, expected, why] of MAILS)
 const RCPTS: readonly (readonly [Recipient, Extensions, string, string])[] = [
   [to('a@foo.com'), ALL, 'RCPT TO:<a@foo.com>', 'plain'],
   [to('a'), ALL, '! the recipient <a> has no domain', 'not qualified'],
-  [{ path: unspeakableMailbox() }, ALL, '! the recipient <\r\n> has no domain', 'a mailbox that no command line can carry'],
   [to('a@foo.com', { notify: ['SUCCESS', 'DELAY'] }), ALL, 'RCPT TO:<a@foo.com> NOTIFY=SUCCESS,DELAY', 'RFC 3461 §4.1'],
   [to('a@foo.com', { notify: ['NEVER'] }), NOTHING, 'RCPT TO:<a@foo.com>', 'not offered'],
   [to('a@foo.com', { original: mailbox('a@FOO.com') }), ALL, 'RCPT TO:<a@foo.com>', 'the same address says nothing'],
