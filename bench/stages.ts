@@ -1,7 +1,7 @@
 /** Measures the stages of a start, of which each does a little more than the one before, and the parts that are loaded when needed. */
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { withoutCompiler } from '../src/nospool/install/wrapper.ts';
+import { flagsWithoutCompiler } from '../src/nospool/install/wrapper.ts';
 import { readMainFile } from '../src/sendmail/start/loader.ts';
 import { type Bench, CPU, RSS, sendCase, startCase, submission, WALL } from './support/bench.ts';
 import { installed } from './support/installed.ts';
@@ -24,7 +24,7 @@ export const stages: Bench = {
     if (smartHost !== null) {
       const other = bun();
       for (const runtime of [node, ...(other ? [other] : [])]) {
-        const rows = await runRounds(steps(runtime, smartHost), short ? runs : 4 * runs, progress);
+        const rows = await runRounds(stepCases(runtime, smartHost), short ? runs : 4 * runs, progress);
         tables.push({
           title: `From nothing to a message, ${runtime.name}`,
           note: `Whole processes. Receiver: ${smartHost.name}.`,
@@ -36,7 +36,7 @@ export const stages: Bench = {
       }
       smartHost.stop();
     }
-    const rows = await runRounds(parts(), short ? runs : 4 * runs, progress, false);
+    const rows = await runRounds(partCases(), short ? runs : 4 * runs, progress, false);
     tables.push({
       title: 'Parts that are loaded when they are needed',
       note: `In the process, ${node.name}, with V8's code kept by the build except where it says so; node:net is loaded before. A part that a message does not need costs it no more than being read: main.cjs, which has all but character sets, has ${size('main.cjs')}. yargs is in nospool, and in no part of sendmail.`,
@@ -72,7 +72,7 @@ const PROGRAMS: readonly (readonly [string, string])[] = [
   ],
 ];
 
-function steps(runtime: Runtime, smartHost: Receiver): Case[] {
+function stepCases(runtime: Runtime, smartHost: Receiver): Case[] {
   const programs = PROGRAMS.map(([name, text], i) => {
     const file = inCache(`start-${i}.cjs`);
     writeFileSync(file, text);
@@ -80,7 +80,7 @@ function steps(runtime: Runtime, smartHost: Receiver): Case[] {
   });
   const built = path.join(DIST, 'sendmail.cjs');
   const kept = installed(runtime)?.argv ?? [...runtime.argv, built];
-  const source = [...runtime.argv, uncompiled()];
+  const source = [...runtime.argv, copyUncompiled()];
   const file = message('lf', 2048);
   const whole = (name: string, argv: readonly string[]): Case[] =>
     [sendCase(nospoolBy(name, runtime, argv), smartHost, submission(smartHost), { file })].flatMap((each) => each ?? []);
@@ -94,20 +94,20 @@ function steps(runtime: Runtime, smartHost: Receiver): Case[] {
     startCase('sendmail --version, no code kept', [...source, '--version']),
     ...whole('sendmail, a message of 2 KiB', kept),
     ...whole('sendmail, a message of 2 KiB, no code kept', source),
-    ...(runtime.bun ? [] : whole('sendmail, a message of 2 KiB, nothing compiled (--jitless)', restricted(kept))),
+    ...(runtime.bun ? [] : whole('sendmail, a message of 2 KiB, nothing compiled (--jitless)', restrictWords(kept))),
     startCase('nospool --version (yargs)', [...runtime.argv, path.join(DIST, 'nospool.mjs'), '--version']),
   ];
 }
 
 /** The words by which the installed script starts nospool where the compiler cannot run. */
-const restricted = ([interpreter = '', ...words]: readonly string[]): string[] => [
+const restrictWords = ([interpreter = '', ...words]: readonly string[]): string[] => [
   interpreter,
-  ...withoutCompiler(process.version),
+  ...flagsWithoutCompiler(process.version),
   ...words,
 ];
 
 /** A copy of the command without the code that the build keeps beside it. */
-function uncompiled(): string {
+function copyUncompiled(): string {
   const folder = inCache('uncompiled');
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder);
@@ -117,7 +117,7 @@ function uncompiled(): string {
 }
 
 /** Name, the child's argument. */
-const PARTS: readonly (readonly [string, string])[] = [
+export const PARTS: readonly (readonly [string, string])[] = [
   ['TOML parser', 'config-toml'],
   ['WebAssembly kernel; 64 KiB', 'transport-kernel-kernel'],
   ['conversion to 7 bits', 'message-mime-convert'],
@@ -129,7 +129,7 @@ const PARTS: readonly (readonly [string, string])[] = [
   ['proxies', 'transport-proxy'],
 ];
 
-function parts(): Case[] {
+function partCases(): Case[] {
   const authority = certificate()?.certificate ?? '';
   const { parts: places, rare } = readMainFile(readFileSync(path.join(DIST, 'main.cjs')));
   return [...PARTS, ['character sets (iconv-lite, no code kept); first decoding', rare] as const].map(([name, part]) => ({

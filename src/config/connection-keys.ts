@@ -16,10 +16,10 @@ const SOCKS_PORT = 1080;
 const PROXIES = '"socks5://proxy.example.org:1080" or "http://user@proxy.example.org:3128"';
 
 /** The keys of one table over `base`. A proxy that is written does not inherit a password. */
-export function linkOver(reading: Reading, section: '' | 'host', base: Link, entries: Entries): Link {
+export function readLink(reading: Reading, section: '' | 'host', base: Link, entries: Entries): Link {
   const sourceAddress = entries.has('source_address') ? readSourceAddress(reading, section, entries) : base.sourceAddress;
   return {
-    proxy: proxyOver(reading, section, base, entries),
+    proxy: readProxy(reading, section, base, entries),
     sourceAddress,
     family: readFamily(reading, section, base, entries, sourceAddress),
   };
@@ -28,7 +28,7 @@ export function linkOver(reading: Reading, section: '' | 'host', base: Link, ent
 /** True for a link without proxy, source address and family. */
 export const isDirect = ({ proxy, sourceAddress, family }: Link): boolean => proxy === null && sourceAddress === '' && family === 'any';
 
-function proxyOver(reading: Reading, section: '' | 'host', base: Link, entries: Entries): ProxyPolicy | null {
+function readProxy(reading: Reading, section: '' | 'host', base: Link, entries: Entries): ProxyPolicy | null {
   const written = entries.get('proxy');
   const text = take(reading, entries, section, 'text', 'proxy');
   const found = entries.get('proxy_password_file');
@@ -64,7 +64,7 @@ function secretFrom(reading: Reading, file: string, written: Written | undefined
 }
 
 /** `socks5://[user@]host[:port]` or `http://[user@]host:port`; the user is percent-encoded. Errors repeat nothing that may be a password. */
-export function parseProxy(text: string): Parsed<Omit<ProxyPolicy, 'secret'>> {
+function parseProxy(text: string): Parsed<Omit<ProxyPolicy, 'secret'>> {
   const found = /^(socks5|http):\/\/(?:([^/]*)@)?([^@/]+)\/?$/i.exec(text);
   if (!found) return unparsed(`expects ${PROXIES}`);
   const [, word = '', coded = '', place = ''] = found;

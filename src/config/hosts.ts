@@ -14,9 +14,9 @@ import {
   type TlsPolicy,
 } from '../router/smarthost.ts';
 import { USED_EXTENSIONS } from '../smtp/client/extensions.ts';
-import { isDirect, linkOver } from './connection-keys.ts';
+import { isDirect, readLink } from './connection-keys.ts';
 import { nearestKey, type Section } from './keys.ts';
-import { readAuthPolicy, tlsOver } from './policy.ts';
+import { readAuthPolicy, readTlsPolicy } from './policy.ts';
 import { type Reading, readTable, take } from './table.ts';
 import type { PathStep } from './toml-lines.ts';
 import type { Entries, Location } from './values.ts';
@@ -72,8 +72,8 @@ function draftTable(reading: Reading, at: Location, raw: unknown, path: readonly
   const entries = readTable(reading, 'host', raw as Readonly<Record<string, unknown>>, path, 'of a smart host');
   const tls = readTlsKey(reading, entries, 'host', path, shared.tls, 'of a smart host');
   const auth = readAuthKey(reading, entries, 'host', path, shared.auth, 'of a smart host');
-  const link = linkOver(reading, 'host', shared.link, entries);
-  const ignored = ignoredOver(reading, 'host', shared.ignored, entries);
+  const link = readLink(reading, 'host', shared.link, entries);
+  const ignored = readIgnored(reading, 'host', shared.ignored, entries);
   const url = entries.get('url');
   if (!url) {
     reading.complain(at, 'a smart host written as a table needs url = "…"');
@@ -99,7 +99,7 @@ function draftHost(reading: Reading, at: Location, text: string, { tls, auth, li
 }
 
 /** The `ignore_extensions` of one table; `base` when it is not written. It may name an extension that nobody knows yet. */
-export function ignoredOver(
+export function readIgnored(
   reading: Reading,
   section: '' | 'router' | 'host',
   base: readonly string[],
@@ -129,7 +129,7 @@ export function readTlsKey(
   title: string,
 ): TlsPolicy {
   const raw = take(reading, entries, section, 'table', 'tls');
-  return tlsOver(reading, base, readTable(reading, 'tls', raw, [...path, 'tls'], `in tls ${title}`));
+  return readTlsPolicy(reading, base, readTable(reading, 'tls', raw, [...path, 'tls'], `in tls ${title}`));
 }
 
 /** The `auth` key of a router or host; `shared` when it is not written. */
@@ -170,7 +170,7 @@ export function settleAuth(
       const link = isDirect(draft.link) ? {} : { link: draft.link };
       const ignored = draft.ignored.length === 0 ? {} : { ignoreExtensions: draft.ignored };
       const settled = { ...draft.address, tls: draft.tls, auth: typeof draft.auth === 'string' ? auth : draft.auth, ...link, ...ignored };
-      if (isSentInClear(settled) && !isWrittenAsLoopback(settled))
+      if (isAuthUnusable(settled) && !isWrittenAsLoopback(settled))
         reading.complain(
           draft.at,
           `"${host}" would get the password in the clear, because TLS has mode = "off": use TLS, or write allow_plaintext = true beside its user`,
@@ -180,6 +180,6 @@ export function settleAuth(
   );
 }
 
-/** True where the password would go in the clear, or never, because no TLS will ever protect it. */
-const isSentInClear = ({ tls, auth }: Smarthost): boolean =>
+/** True where TLS is off and credentials must not go in the clear, so that they would never be sent. */
+const isAuthUnusable = ({ tls, auth }: Smarthost): boolean =>
   tls.mode === 'off' && auth !== null && auth.secret.from !== 'none' && !auth.allowPlaintext;

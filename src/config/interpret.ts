@@ -5,11 +5,11 @@ import { DEFAULT_TLS, DIRECT } from '../router/smarthost.ts';
 import { isDomain, isHostName, parseMailbox } from '../smtp/path.ts';
 import { isAscii } from '../smtp/text.ts';
 import type { Config, Timeouts } from './config.ts';
-import { linkOver } from './connection-keys.ts';
-import { draftHosts, ignoredOver, settleAuth } from './hosts.ts';
+import { readLink } from './connection-keys.ts';
+import { draftHosts, readIgnored, settleAuth } from './hosts.ts';
 import { KEYS, keyOfEnv, keysOf, nearestKey, type Section, variableOf } from './keys.ts';
-import { readAuthPolicy, refuseHeld, SECRETS, tlsOver } from './policy.ts';
-import { draftRouters, readRewrite, withHosts } from './routers.ts';
+import { readAuthPolicy, readTlsPolicy, refuseHeld, SECRETS } from './policy.ts';
+import { addHosts, draftRouters, readRewrite } from './routers.ts';
 import { type Held, type Reading, readTable, take } from './table.ts';
 import type { Toml } from './toml.ts';
 import { type Directories, type Entries, fromEnvironment, type Location, type Written } from './values.ts';
@@ -50,18 +50,18 @@ export function interpret(file: File | null, env: Environment, directories: Dire
   // Infinity - Infinity is NaN.
   errors.sort((a, b) => (a.line === b.line ? 0 : a.line - b.line));
   const isRefused = errors.some(({ at }) => LOG_LABELS.includes(at.label));
-  return { ok: false, errors: [...new Set(errors.map(({ text }) => text))], ...(isRefused ? {} : logOf(config)) };
+  return { ok: false, errors: [...new Set(errors.map(({ text }) => text))], ...(isRefused ? {} : pickLog(config)) };
 }
 
 /** An error with one of these labels means that nothing is written to the log. */
 const LOG_LABELS: readonly string[] = ['log', 'log_format'].flatMap((name) => [`key "${name}"`, `NOSPOOL_${name.toUpperCase()}`]);
-const logOf = ({ log, logFormat }: Config): Pick<Config, 'log' | 'logFormat'> => ({ log, logFormat });
+const pickLog = ({ log, logFormat }: Config): Pick<Config, 'log' | 'logFormat'> => ({ log, logFormat });
 
 const printAt = ({ place, label }: Location, sentence: string): string => `${place}: ${label} ${sentence}`;
 
 function readAll(reading: Reading, file: File | null, env: Environment): Config {
   const variables = readVariables(reading, env, file);
-  const top = over(readTable(reading, '', file?.toml.table ?? {}, [], ''), variables.get(''));
+  const top = layer(readTable(reading, '', file?.toml.table ?? {}, [], ''), variables.get(''));
   const section = (name: 'tls' | 'auth' | 'timeouts'): Entries => readSection(reading, top, name);
   const text = (name: string, check: TextCheck): string => {
     const value = take(reading, top, '', 'text', name);
@@ -75,11 +75,11 @@ function readAll(reading: Reading, file: File | null, env: Environment): Config 
   const isOn = (name: string): boolean => take(reading, top, '', 'switch', name);
   const choice = <T extends string>(name: string): T => take(reading, top, '', 'choice', name) as T;
 
-  const timeouts = over(section('timeouts'), variables.get('timeouts'));
-  const fileTls = tlsOver(reading, DEFAULT_TLS, section('tls'));
-  const tls = variables.has('tls') ? tlsOver(reading, fileTls, variables.get('tls') as Entries) : fileTls;
-  const auth = readAuthPolicy(reading, authOver(section('auth'), variables.get('auth')));
-  const shared = { tls, auth: 'implied' as const, link: linkOver(reading, '', DIRECT, top), ignored: ignoredOver(reading, '', [], top) };
+  const timeouts = layer(section('timeouts'), variables.get('timeouts'));
+  const fileTls = readTlsPolicy(reading, DEFAULT_TLS, section('tls'));
+  const tls = variables.has('tls') ? readTlsPolicy(reading, fileTls, variables.get('tls') as Entries) : fileTls;
+  const auth = readAuthPolicy(reading, layerAuth(section('auth'), variables.get('auth')));
+  const shared = { tls, auth: 'implied' as const, link: readLink(reading, '', DIRECT, top), ignored: readIgnored(reading, '', [], top) };
 
   const routerTables = top.get('router');
   const drafts = routerTables ? draftRouters(reading, routerTables.raw, routerTables, shared) : [];
@@ -130,8 +130,8 @@ function readAll(reading: Reading, file: File | null, env: Environment): Config 
     timeouts: Object.fromEntries(
       keysOf('timeouts').map(({ name }) => [name, take(reading, timeouts, 'timeouts', 'duration', name)]),
     ) as unknown as Timeouts,
-    routers: withHosts(drafts, lists),
-    rewrite: rewrite ? readRewrite(reading, tableOf(reading, rewrite)) : Object.create(null),
+    routers: addHosts(drafts, lists),
+    rewrite: rewrite ? readRewrite(reading, takeTable(reading, rewrite)) : Object.create(null),
   };
 }
 
@@ -144,7 +144,7 @@ function takeLog(reading: Reading, top: Entries): string {
 }
 
 /** The table in a section of the file; an empty one after an error. */
-function tableOf(reading: Reading, written: Written): Readonly<Record<string, unknown>> {
+function takeTable(reading: Reading, written: Written): Readonly<Record<string, unknown>> {
   const { raw } = written;
   if (typeof raw === 'object' && raw !== null && !Array.isArray(raw) && !(raw instanceof Date)) return raw as Record<string, unknown>;
   reading.complain(written, 'expects a table: write it in brackets on a line of its own, with its keys below');
@@ -153,13 +153,13 @@ function tableOf(reading: Reading, written: Written): Readonly<Record<string, un
 
 function readSection(reading: Reading, top: Entries, name: Exclude<Section, '' | 'router' | 'host'>): Entries {
   const written = top.get(name);
-  return written ? readTable(reading, name, tableOf(reading, written), [name], `in [${name}]`) : new Map();
+  return written ? readTable(reading, name, takeTable(reading, written), [name], `in [${name}]`) : new Map();
 }
 
-const over = (below: Entries, above: Entries | undefined): Entries => (above ? new Map([...below, ...above]) : below);
+const layer = (below: Entries, above: Entries | undefined): Entries => (above ? new Map([...below, ...above]) : below);
 
 /** A secret from the environment replaces that of the file, whichever key holds it. */
-function authOver(below: Entries, above: Entries | undefined): Entries {
+function layerAuth(below: Entries, above: Entries | undefined): Entries {
   if (!above) return below;
   const kept = SECRETS.some((name) => above.has(name)) ? [...below].filter(([name]) => !SECRETS.some((secret) => secret === name)) : below;
   return new Map([...kept, ...above]);

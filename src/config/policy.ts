@@ -8,8 +8,8 @@ import { nearestKey } from './keys.ts';
 import { type Held, type Reading, take } from './table.ts';
 import { type Entries, parsePath, type Written } from './values.ts';
 
-/** The keys of one table over `base`. If the table has any key about trust, it replaces all of them. */
-export function tlsOver(reading: Reading, base: TlsPolicy, entries: Entries): TlsPolicy {
+/** The keys of one table over `base`. A key about trust also replaces the keys of `base` that it contradicts. */
+export function readTlsPolicy(reading: Reading, base: TlsPolicy, entries: Entries): TlsPolicy {
   const text = (kind: 'text' | 'path', name: string): string => take(reading, entries, 'tls', kind, name);
   const mode = take(reading, entries, 'tls', 'choice', 'mode') as '' | Exclude<TlsPolicy['mode'], 'default'>;
   const verify = take(reading, entries, 'tls', 'switch', 'verify');

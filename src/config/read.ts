@@ -139,7 +139,7 @@ function readText(path: string, kind: ConfigKind, euid: number, opened: number[]
     fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     opened.push(fd);
   } catch (error) {
-    return unopened(path, kind, euid, error);
+    return explainUnopened(path, kind, euid, error);
   }
   try {
     const stats = fstatSync(fd);
@@ -201,7 +201,7 @@ function lineNotUtf8(octets: Uint8Array): number {
 
 const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? String(error);
 
-function unopened(path: string, kind: ConfigKind, euid: number, error: unknown): FileContent {
+function explainUnopened(path: string, kind: ConfigKind, euid: number, error: unknown): FileContent {
   const code = codeOf(error);
   if (code === 'ENOENT' || code === 'ENOTDIR') return { state: 'absent' };
   if (code !== 'EACCES' && code !== 'EPERM') return { state: 'broken', detail: `${path}: cannot be opened (${code})` };

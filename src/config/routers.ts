@@ -5,7 +5,7 @@
 import { whyNotAddable, whyNotRemovable } from '../router/headers.ts';
 import type { ManualrouteDefinition, Preconditions, RedirectDefinition, RouterDefinition } from '../router/route.ts';
 import { isAddressLiteral, isDomain, parseMailbox, parseReversePath } from '../smtp/path.ts';
-import { draftHosts, type HostDraft, type Inherited, ignoredOver, readAuthKey, readTlsKey } from './hosts.ts';
+import { draftHosts, type HostDraft, type Inherited, readAuthKey, readIgnored, readTlsKey } from './hosts.ts';
 import { keyOf } from './keys.ts';
 import { type Reading, readTable, take } from './table.ts';
 import type { PathStep } from './toml-lines.ts';
@@ -132,7 +132,7 @@ function draftManualroute(
   const title = 'of [[router]]';
   const tls = readTlsKey(reading, entries, 'router', path, shared.tls, title);
   const auth = readAuthKey(reading, entries, 'router', path, shared.auth, title);
-  const ignored = ignoredOver(reading, 'router', shared.ignored, entries);
+  const ignored = readIgnored(reading, 'router', shared.ignored, entries);
   const drafts = draftHosts(reading, entries, 'router', 'hosts', path, { tls, auth, link: shared.link, ignored });
   const hosts = entries.get('hosts')?.raw;
   if (hosts === undefined || (Array.isArray(hosts) && hosts.length === 0))
@@ -199,7 +199,7 @@ export function readRewrite(reading: Reading, raw: Readonly<Record<string, unkno
 }
 
 /** The definitions, with a list of settled hosts for each draft; that of a redirect is empty. */
-export function withHosts(drafts: readonly RouterDraft[], lists: readonly ManualrouteDefinition['hosts'][]): RouterDefinition[] {
+export function addHosts(drafts: readonly RouterDraft[], lists: readonly ManualrouteDefinition['hosts'][]): RouterDefinition[] {
   return drafts.map((draft, i) => {
     if (draft.driver === 'redirect') return draft;
     const { drafts: _, ...definition } = draft;

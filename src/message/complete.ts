@@ -16,7 +16,7 @@ import {
   withDomain,
 } from '../smtp/path.ts';
 import { fromUtf8, isAscii, printable, utf8 } from '../smtp/text.ts';
-import { unquote } from './address-tokens.ts';
+import { type TextSpan, unquote } from './address-tokens.ts';
 import { commentWords, encodeWords, printPhrase, textWords, type Word } from './encoded-words.ts';
 import { hasAddresses, NEVER_ENCODED, RECIPIENTS, SENDERS } from './field-names.ts';
 import {
@@ -59,7 +59,7 @@ export interface CompletionFacts {
   readonly header8bit: 'encode' | 'send';
   /** MIME name of the charset of header text that is not UTF-8; '' = none is known. */
   readonly defaultCharset: string;
-  /** What the body's first octets show: octets above 127, and the MIME name of their charset; null = not found out. */
+  /** The facts that the body's first octets show: octets above 127, and the MIME name of their charset; null = not found out. */
   readonly body: { readonly eightBit: boolean; readonly charset: string | null };
   /** Returns the domain in A-labels; null if it has none. RFC 5890 §2.3.2.1 */
   readonly toAscii: (domain: string) => string | null;
@@ -226,32 +226,42 @@ type Finished = Pick<CompletedHead, 'needsSmtputf8'> & { readonly field: Field }
 /** Finishes one field: qualifies its addresses and encodes its 8-bit text. */
 async function finishField(field: Field, facts: CompletionFacts): Promise<Parsed<Finished>> {
   const name = field.name.toLowerCase();
-  const qualified = SENDERS.includes(name) || RECIPIENTS.includes(name);
-  const encodes = facts.header8bit === 'encode' && !isAscii(field.raw) && !NEVER_ENCODED.test(name);
-  if (!hasAddresses(name)) return parsed({ field: encodes ? await encodeText(field, facts) : field, needsSmtputf8: null });
-  const utf8Field = encodes ? await toUtf8(field, facts.defaultCharset) : null;
-  const source = utf8Field ?? field;
-  const charset = utf8Field ? 'UTF-8' : 'unknown-8bit';
+  const isEncoded = facts.header8bit === 'encode' && !isAscii(field.raw) && !NEVER_ENCODED.test(name);
+  if (!hasAddresses(name)) return parsed({ field: isEncoded ? await encodeText(field, facts) : field, needsSmtputf8: null });
+  if (!isEncoded) return finishAddresses(field, field, facts, null);
+  const utf8Field = await toUtf8(field, facts.defaultCharset);
+  return finishAddresses(field, utf8Field ?? field, facts, utf8Field ? 'UTF-8' : 'unknown-8bit');
+}
+
+/** Finishes an address list. `source`: the field, in UTF-8 if it could be; `charset`: that of the text to encode, null = none is. */
+function finishAddresses(field: Field, source: Field, facts: CompletionFacts, charset: string | null): Parsed<Finished> {
   const list = parseAddressList(source.raw, bodyOffset(field));
   // A list that cannot be understood cannot be completed. It is the composer's, and the smart host judges it.
-  if (!list.ok) return parsed({ field: encodes ? encodeAddresses(source, charset) : field, needsSmtputf8: null });
-  const edits: Edit[] = encodes ? list.value.blanks.map(({ start, end }) => ({ start, end, text: ' ' })) : [];
+  if (!list.ok) return parsed({ field: charset === null ? field : encodeAddresses(source, charset), needsSmtputf8: null });
+  const edits: Edit[] = charset === null ? [] : list.value.blanks.map(({ start, end }) => ({ start, end, text: ' ' }));
   let needsSmtputf8: string | null = null;
   for (const listed of list.value.mailboxes) {
+    if (charset !== null && isPartOfName(listed)) continue;
     const { mailbox, start, end } = listed;
-    if (encodes && isPartOfName(listed)) continue;
-    if (mailbox.domain === '' && qualified) {
-      const key = SENDERS.includes(name) ? 'qualify_domain' : 'qualify_recipient';
-      const domain = key === 'qualify_domain' ? facts.qualifyDomain : facts.qualifyRecipient;
-      if (domain === '') return unparsed(explainBare(field.name, source.raw.slice(start, end), key));
-      edits.push({ start: end, end, text: `@${utf8(withAsciiDomain(qualify(mailbox, domain), facts).domain)}` });
-    }
+    const domain = mailbox.domain === '' ? missingDomain(source, listed, facts) : parsed(null);
+    if (!domain.ok) return domain;
+    if (domain.value !== null)
+      edits.push({ start: end, end, text: `@${utf8(withAsciiDomain(qualify(mailbox, domain.value), facts).domain)}` });
     const ascii = withAsciiDomain(mailbox, facts);
     if (ascii !== mailbox) edits.push({ start, end, text: utf8(printMailbox(ascii)) });
     if (!isAsciiMailbox(ascii)) needsSmtputf8 ??= `the ${field.name} field has ${printable(utf8(printMailbox(mailbox)), 200)}`;
   }
-  const edited = editField(encodes ? source : field, edits);
-  return parsed({ field: encodes ? encodeAddresses(edited, charset) : edited, needsSmtputf8 });
+  const edited = editField(source, edits);
+  return parsed({ field: charset === null ? edited : encodeAddresses(edited, charset), needsSmtputf8 });
+}
+
+/** Returns the domain that a bare address of this field gets; null if it stays bare, as in fields of other standards. */
+function missingDomain(field: Field, { start, end }: TextSpan, facts: CompletionFacts): Parsed<string | null> {
+  const name = field.name.toLowerCase();
+  const key = SENDERS.includes(name) ? 'qualify_domain' : RECIPIENTS.includes(name) ? 'qualify_recipient' : null;
+  if (key === null) return parsed(null);
+  const domain = key === 'qualify_domain' ? facts.qualifyDomain : facts.qualifyRecipient;
+  return domain === '' ? unparsed(explainBare(field.name, field.raw.slice(start, end), key)) : parsed(domain);
 }
 
 /**

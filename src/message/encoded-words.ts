@@ -71,18 +71,8 @@ export function encodeWords(raw: string, words: readonly Word[], charset: string
   for (let i = 0; i < words.length; i++) {
     const first = words[i] as Word;
     if (isAscii(first.content)) continue;
-    // Neighbours that need it, too, share the encoded words, because blanks between encoded words do not count. RFC 2047 §6.2
-    let { content } = first;
-    let j = i;
-    for (let next = words[j + 1]; next && !isAscii(next.content); next = words[++j + 1]) {
-      const between = raw.slice((words[j] as Word).end, next.start);
-      if (!isAllBlank(between)) break;
-      content += between.replaceAll('\n', '') + next.content;
-    }
-    const run = words[j] as Word;
-    const [before, after] = [words[i - 1], words[j + 1]];
-    if (before && isEncodedWord(before) && isAllBlank(raw.slice(before.end, first.start))) content = ` ${content}`;
-    if (after && isEncodedWord(after) && isAllBlank(raw.slice(run.end, after.start))) content += ' ';
+    const { content, next } = joinRun(raw, words, i);
+    const run = words[next - 1] as Word;
 
     let textEnd = first.start;
     while (textEnd > at && isBlankAt(raw, textEnd - 1)) textEnd--;
@@ -95,7 +85,7 @@ export function encodeWords(raw: string, words: readonly Word[], charset: string
     emit(lead);
     emit(makeEncodedWords(content, charset, LONGEST_ENCODED_LINE - column).join('\n '));
     at = run.end;
-    i = j;
+    i = next - 1;
     const following = raw[at];
     if (following === undefined || following === ')' || following === '\n') continue;
     if (!isBlankAt(raw, at)) emit(' ');
@@ -106,6 +96,27 @@ export function encodeWords(raw: string, words: readonly Word[], charset: string
   out.push(raw.slice(at));
   return out.join('');
 }
+
+/**
+ * Joins the word at `from` with the neighbours that need encoding, too: they share encoded words, because blanks between
+ * encoded words do not count (RFC 2047 §6.2). So a blank beside an encoded word that was there becomes content.
+ */
+function joinRun(raw: string, words: readonly Word[], from: number): { readonly content: string; readonly next: number } {
+  let { content } = words[from] as Word;
+  let next = from + 1;
+  for (let word = words[next]; word && !isAscii(word.content); word = words[++next]) {
+    const between = betweenWords(raw, words[next - 1], word);
+    if (!isAllBlank(between)) break;
+    content += between.replaceAll('\n', '') + word.content;
+  }
+  const isBeside = (before: Word | undefined, after: Word | undefined, encoded: Word | undefined): boolean =>
+    encoded !== undefined && isEncodedWord(encoded) && isAllBlank(betweenWords(raw, before, after));
+  if (isBeside(words[from - 1], words[from], words[from - 1])) content = ` ${content}`;
+  if (isBeside(words[next - 1], words[next], words[next])) content += ' ';
+  return { content, next };
+}
+
+const betweenWords = (raw: string, before: Word | undefined, after: Word | undefined): string => raw.slice(before?.end, after?.start);
 
 /**
  * Prints a display name for a composed field: as it is, as a quoted string, or as encoded words with LF and a blank between

@@ -28,7 +28,7 @@ const [NUL, TAB, LF, CR, SPACE, COLON, TILDE] = [0, 9, 10, 13, 32, 58, 126];
 const MBOX_LINE =
   /^>*From +(\S+|"[^"]*"@\S+) +([A-Za-z]{3},? +)?([A-Za-z]{3} +\d{1,2}|\d{1,2} +[A-Za-z]{3} +\d{2,4}) +\d{1,2}:\d\d|^>*From +\S+@\S+ *$/;
 
-/** Where the scanner stands in the line; 'returns' is behind CRs at its start, which may belong to the end of an empty line. */
+/** The place of the scanner in the line; 'returns' is behind CRs at its start, which may belong to the end of an empty line. */
 type Place = 'start' | 'returns' | 'name' | 'blanks' | 'value' | 'mbox';
 
 /** The offset at which the body begins, or why the section cannot be taken; null while neither is known. */
@@ -160,7 +160,7 @@ function isMboxLine(scan: Scan): boolean {
 
 const sliceText = ({ buffer }: Scan, from: number, to: number): string => latin1(buffer.octets.subarray(from, to));
 
-/** Where the body begins when nothing follows. */
+/** Returns the offset of the body when nothing follows. */
 function scanEnd(scan: Scan): number {
   const { length } = scan.buffer;
   switch (scan.place) {

@@ -25,7 +25,7 @@ export const hasText = (octets: Uint8Array): boolean =>
  * line end it may begin a longer line. `found` hears of the dot.
  */
 export function untilDot(source: Source, found?: (dot: LoneDot) => void): Source {
-  /** Where the octets so far end: at the start of a line, after its dot, after its dot and a CR, or within a line. */
+  /** The place at which the octets so far end: at the start of a line, after its dot, after its dot and a CR, or within a line. */
   let place: 'start' | 'dot' | 'dot CR' | 'within' = 'start';
   let ended: Ended | null = null;
   /** The number of octets of earlier chunks. */
@@ -42,8 +42,8 @@ export function untilDot(source: Source, found?: (dot: LoneDot) => void): Source
     // Two more octets may come, which an earlier chunk left open.
     const out = new Uint8Array(chunk.length + 2);
     let length = 0;
-    for (let i = 0; i < view.length && ended === null; ) {
-      const octet = view[i];
+    let i = 0;
+    while (i < view.length && ended === null) {
       if (place === 'within') {
         const line = view.indexOf('\n.', i);
         const stop = line < 0 ? view.length : line + 1;
@@ -52,22 +52,36 @@ export function untilDot(source: Source, found?: (dot: LoneDot) => void): Source
         i = stop;
         if (view[stop - 1] === LF) place = 'start';
       } else if (place === 'start') {
-        if (octet === DOT) i++;
-        place = octet === DOT ? 'dot' : 'within';
-      } else if (octet === LF) {
-        ended = CLEAN;
-        found?.({ octets: passed + i + 1, isFollowed: hasText(view.subarray(i + 1)) });
-      } else if (place === 'dot' && octet === CR) {
-        place = 'dot CR';
-        i++;
-      } else {
-        out[length++] = DOT;
-        if (place === 'dot CR') out[length++] = CR;
-        else if (octet === DOT) i++;
-        place = 'within';
+        place = view[i] === DOT ? 'dot' : 'within';
+        if (place === 'dot') i++;
+      } else if (view[i] === LF) end(view, i);
+      else {
+        const kept = lookBehindDot(view[i] as number);
+        out.set(kept.octets, length);
+        length += kept.octets.length;
+        i += kept.skipped;
       }
     }
     return out.subarray(0, length);
+  }
+
+  /** `at` is the LF behind a lone dot. */
+  function end(chunk: Uint8Array, at: number): void {
+    ended = CLEAN;
+    found?.({ octets: passed + at + 1, isFollowed: hasText(chunk.subarray(at + 1)) });
+  }
+
+  /** Behind the dot at the start of a line: the octets that were held and are text after all, and how many to pass over. */
+  function lookBehindDot(octet: number): { readonly octets: readonly number[]; readonly skipped: number } {
+    if (place === 'dot' && octet === CR) {
+      place = 'dot CR';
+      return { octets: [], skipped: 1 };
+    }
+    const octets = place === 'dot CR' ? [DOT, CR] : [DOT];
+    // The first of two dots is taken away.
+    const skipped = place === 'dot' && octet === DOT ? 1 : 0;
+    place = 'within';
+    return { octets, skipped };
   }
 
   return {

@@ -48,9 +48,9 @@ export const COMMANDS: readonly AdminCommand[] = [
     run: async (values, operands) =>
       (await import('./send.ts')).runSend(
         {
-          config: text(values.config) ?? '',
-          from: text(values.from),
-          to: texts(values.to),
+          config: asText(values.config) ?? '',
+          from: asText(values.from),
+          to: asTexts(values.to),
           json: values.json === true,
           verbose: values.verbose === true,
         },
@@ -71,8 +71,8 @@ export const COMMANDS: readonly AdminCommand[] = [
     run: async (values, operands) =>
       (await import('./show-route.ts')).runRoute(
         {
-          config: text(values.config) ?? '',
-          from: text(values.from),
+          config: asText(values.config) ?? '',
+          from: asText(values.from),
           json: values.json === true,
           resolve: values.resolve === true,
         },
@@ -91,7 +91,7 @@ export const COMMANDS: readonly AdminCommand[] = [
     examples: ['nospool check', 'nospool check --config ./nospool.toml --verbose'],
     run: async (values) =>
       (await import('./check/check.ts')).runCheck({
-        config: text(values.config) ?? '',
+        config: asText(values.config) ?? '',
         json: values.json === true,
         verbose: values.verbose === true,
       }),
@@ -114,14 +114,14 @@ export const COMMANDS: readonly AdminCommand[] = [
     examples: ['nospool init', 'nospool init --smarthost mail.example.org --domain example.org'],
     run: async (values) =>
       (await import('./init/init.ts')).runInit({
-        smarthost: text(values.smarthost),
-        user: text(values.user),
-        passwordFile: text(values.passwordFile),
-        group: text(values.group),
-        domain: text(values.domain),
-        from: text(values.from),
-        root: text(values.root),
-        output: text(values.output),
+        smarthost: asText(values.smarthost),
+        user: asText(values.user),
+        passwordFile: asText(values.passwordFile),
+        group: asText(values.group),
+        domain: asText(values.domain),
+        from: asText(values.from),
+        root: asText(values.root),
+        output: asText(values.output),
         force: values.force === true,
       }),
   },
@@ -137,7 +137,7 @@ export const COMMANDS: readonly AdminCommand[] = [
     examples: ['nospool import /etc/msmtprc --output /etc/nospool.toml'],
     run: async (values, operands) =>
       (await import('./import/import.ts')).runImport(
-        { program: text(values.program), output: text(values.output), force: values.force === true },
+        { program: asText(values.program), output: asText(values.output), force: values.force === true },
         operands,
       ),
   },
@@ -151,7 +151,7 @@ export const COMMANDS: readonly AdminCommand[] = [
     ],
     examples: ['nospool install', 'nospool install --root /srv/image'],
     run: async (values) =>
-      (await import('./install/install.ts')).runInstall({ root: text(values.root) ?? '/', runtime: text(values.runtime) }),
+      (await import('./install/install.ts')).runInstall({ root: asText(values.root) ?? '/', runtime: asText(values.runtime) }),
   },
   {
     name: 'uninstall',
@@ -159,7 +159,7 @@ export const COMMANDS: readonly AdminCommand[] = [
     help: 'undo install: what was there before comes back',
     options: [option('root', 'text', 'DIR', 'a folder that stands for /')],
     examples: ['nospool uninstall'],
-    run: async (values) => (await import('./install/install.ts')).runUninstall({ root: text(values.root) ?? '/' }),
+    run: async (values) => (await import('./install/install.ts')).runUninstall({ root: asText(values.root) ?? '/' }),
   },
   {
     name: 'log',
@@ -176,9 +176,9 @@ export const COMMANDS: readonly AdminCommand[] = [
     run: async (values, operands) =>
       (await import('./show-log.ts')).runLog(
         {
-          config: text(values.config) ?? '',
-          file: text(values.file),
-          last: number(values.last),
+          config: asText(values.config) ?? '',
+          file: asText(values.file),
+          last: asNumber(values.last),
           failed: values.failed === true,
           json: values.json === true,
         },
@@ -236,26 +236,26 @@ export const COMMANDS: readonly AdminCommand[] = [
     examples: ['nospool bench --host 127.0.0.1:2525 --messages 10000 --connections 20'],
     run: async (values) =>
       (await import('./bench/bench.ts')).runBench({
-        host: text(values.host),
+        host: asText(values.host),
         anywhere: values.anywhere === true,
-        messages: number(values.messages),
-        connections: number(values.connections),
-        size: text(values.size),
-        recipients: number(values.recipients),
-        from: text(values.from),
-        to: text(values.to),
-        user: text(values.user),
-        passwordFile: text(values.passwordFile),
-        tls: text(values.tls),
-        caFile: text(values.caFile),
+        messages: asNumber(values.messages),
+        connections: asNumber(values.connections),
+        size: asText(values.size),
+        recipients: asNumber(values.recipients),
+        from: asText(values.from),
+        to: asText(values.to),
+        user: asText(values.user),
+        passwordFile: asText(values.passwordFile),
+        tls: asText(values.tls),
+        caFile: asText(values.caFile),
         json: values.json === true,
       }),
   },
 ];
 
-const text = (value: unknown): string | null => (typeof value === 'string' ? value : null);
-const number = (value: unknown): number | null => (typeof value === 'number' ? value : null);
-const texts = (value: unknown): readonly string[] => (Array.isArray(value) ? value.map(String) : []);
+const asText = (value: unknown): string | null => (typeof value === 'string' ? value : null);
+const asNumber = (value: unknown): number | null => (typeof value === 'number' ? value : null);
+const asTexts = (value: unknown): readonly string[] => (Array.isArray(value) ? value.map(String) : []);
 
 function sinkOptions(values: OptionValues): SinkOptions {
   const given = Object.fromEntries(Object.keys(SINK_DEFAULTS).flatMap((key) => (values[key] === undefined ? [] : [[key, values[key]]])));

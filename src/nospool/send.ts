@@ -123,15 +123,7 @@ function openMessage(name: string): Parsed<Opened> {
 }
 
 /** The facts about a message that was accepted, one a line. */
-export function printResult({
-  outcome,
-  reversePath = null,
-  recipients,
-  discarded,
-  octets,
-  messageId,
-  notes,
-}: Submitted): readonly string[] {
+function printResult({ outcome, reversePath = null, recipients, discarded, octets, messageId, notes }: Submitted): readonly string[] {
   const rows: [string, string][] = [];
   const add = (label: string, values: readonly string[]) => {
     for (const [i, value] of values.entries()) rows.push([i === 0 ? label : '', value]);

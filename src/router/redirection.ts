@@ -3,7 +3,7 @@
  * neither the address that is redirected nor any file.
  */
 
-import { type Parsed, parsed } from '../smtp/parsed.ts';
+import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { type Mailbox, parseMailbox } from '../smtp/path.ts';
 
 type RedirectionTarget =
@@ -169,7 +169,7 @@ function withoutComments(text: string): Parsed<string> {
     else if (depth === 0) out += c;
     else if (c === ')') depth -= 1;
   }
-  if (quoted) return { ok: false, detail: 'the closing quote is missing' };
-  if (depth > 0) return { ok: false, detail: 'the closing parenthesis is missing' };
+  if (quoted) return unparsed('the closing quote is missing');
+  if (depth > 0) return unparsed('the closing parenthesis is missing');
   return parsed((out.includes('"') ? out : out.replace(/\s*@\s*/g, '@')).trim());
 }

@@ -13,7 +13,7 @@ interface HeaderChanges {
   readonly remove: readonly string[];
 }
 
-/** Where an address goes: all that must agree for one transaction. */
+/** The route of an address: everything that must agree for one transaction. */
 export interface Route {
   /** Smart hosts in the order they are tried. */
   readonly hosts: readonly Smarthost[];

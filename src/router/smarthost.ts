@@ -63,7 +63,7 @@ export interface ProxyPolicy {
   readonly secret: Secret;
 }
 
-/** How a smart host is reached. */
+/** The way in which a smart host is reached. */
 export interface Link {
   /** null = no proxy. A proxy also looks up the name of the smart host. */
   readonly proxy: ProxyPolicy | null;

@@ -2,7 +2,7 @@
  * Gets from the system the facts that `rules.ts` needs of an open file and of the user who runs this; and says why a file
  * cannot be opened, in words that name the cure. Decides nothing.
  */
-import { readFileSync, type Stats, statSync } from 'node:fs';
+import { readFileSync, type Stats, statfsSync, statSync } from 'node:fs';
 import { type FileFacts, type FileKind, isPrivateGroup, mountOf, printMode, quoteForShell, type Runner, whyRefused } from './rules.ts';
 
 /** The file's descriptor must stay open while the caller asks for the facts. */
@@ -34,8 +34,25 @@ function readText(path: string): string {
  */
 export function whyOpenFileRefused(kind: FileKind, path: string, stats: Stats, fd: number, runner: Runner = runningUser()): string | null {
   if (!stats.isFile()) return 'is refused, because it is not a regular file';
+  const type = fileSystemOf(fd);
+  if (type === PROCFS) return 'is refused, because it is on procfs, where root owns what any program has written: copy it to a file';
+  if (type === FUSE && kind === 'argument')
+    return 'is refused, because it is on FUSE, where whoever has mounted it says who owns a file, and -C names it: copy it to another file system';
   // A mode says nothing where there are no uids.
   return process.geteuid === undefined ? null : whyRefused(kind, fileFactsOf(path, stats, fd), runner);
+}
+
+/** Types of file systems on which an owner proves nothing, by statfs(2). */
+const [PROCFS, FUSE] = [0x9fa0, 0x6573_5546];
+
+/** Returns the type of the file system that holds an open file; null where nobody can tell. */
+function fileSystemOf(fd: number): number | null {
+  try {
+    return statfsSync(`/proc/self/fd/${fd}`).type;
+  } catch {
+    // Without /proc there is no file of it either.
+    return null;
+  }
 }
 
 export const runningUser = (other: number | null = null): Runner => ({ euid: process.geteuid?.() ?? 0, other });

@@ -1,6 +1,6 @@
 /**
- * What use has shown of the machine and its driver, between two sockets: each title begins with the number of the fault. The
- * transcripts that go with them are in test/sessions, the proofs for every state in test/smtp/exploration.
+ * Faults that use has found in the machine and its driver, between two sockets. The transcripts that go with them are in
+ * test/sessions, the proofs for every state in test/smtp/exploration.
  * Loopback: the order of octets and replies is what counts here; where TLS is tried, the test asks for it by tls.mode.
  */
 import assert from 'node:assert/strict';
@@ -30,7 +30,7 @@ for (const [what, offers] of [
   ['the final dot', []],
   ['BDAT LAST', ['PIPELINING', 'CHUNKING']],
 ] as const)
-  test(`V4: 421 to ${what} is a refusal, and no other host is asked`, () =>
+  test(`421 to ${what} is a refusal, and no other host is asked`, () =>
     withTwo({ offers, script: { end: '421 4.3.2 closing down' } }, async (first, second) => {
       const outcome = await deliver(
         { hosts: [hostAt(first.port), hostAt(second.port)], transaction: transactionTo(1), content: contentOf() },
@@ -56,7 +56,7 @@ const LMTP: readonly (readonly [string, string, string, RegExp])[] = [
   ],
 ];
 for (const [what, end, verdict, told] of LMTP)
-  test(`V4: with LMTP 421 to ${what} counts for that recipient alone`, () =>
+  test(`with LMTP 421 to ${what} counts for that recipient alone`, () =>
     withTwo({ script: { end } }, async (first, second) => {
       const hosts = [hostAt(first.port, { scheme: 'lmtp' }), hostAt(second.port, { scheme: 'lmtp' })];
       const outcome = await deliver({ hosts, transaction: transactionTo(2), content: contentOf() }, optionsFor(10_000, { partial: true }));
@@ -65,7 +65,7 @@ for (const [what, end, verdict, told] of LMTP)
       assert.deepEqual(second.sessions, []);
     }));
 
-test('V4: with LMTP nobody knows what became of those whose verdict was still to come when 421 ended the session', () =>
+test('with LMTP nobody knows what became of those whose verdict was still to come when 421 ended the session', () =>
   withTwo({ script: { end: ({ socket }) => void socket.end('250 stored\r\n421 4.3.2 later\r\n') } }, async (first, second) => {
     const hosts = [hostAt(first.port, { scheme: 'lmtp' }), hostAt(second.port, { scheme: 'lmtp' })];
     const outcome = await deliver({ hosts, transaction: transactionTo(3), content: contentOf() }, optionsFor(10_000, { partial: true }));
@@ -77,7 +77,7 @@ test('V4: with LMTP nobody knows what became of those whose verdict was still to
     assert.deepEqual(second.sessions, []);
   }));
 
-/* ---- what a server said is told ---- */
+/* ---- the server's words in sentences ---- */
 
 const later =
   (first: string, second: string, end = true): Deed =>
@@ -91,7 +91,7 @@ const later =
 
 const BLOCKED = '521 5.7.1 Service unavailable; client [192.0.2.9] blocked using bl.example';
 
-/** What the server says, and the sentence. */
+/** The server's words, and the sentence that quotes them. */
 const SAID: readonly (readonly [string, Partial<Record<Phase, Deed>>, RegExp, (readonly string[])?])[] = [
   [
     'a greeting whose lines change their code',
@@ -173,7 +173,7 @@ const SAID: readonly (readonly [string, Partial<Record<Phase, Deed>>, RegExp, (r
   ['much', { greeting: `220-a\r\n${`521-${'b'.repeat(100)}\r\n`.repeat(30)}521 c\r\n` }, /: "220-a( \/ 521-b+){14,15}…"$/],
 ];
 for (const [what, script, expected, offers = []] of SAID)
-  test(`W7: ${what}: all that came is told`, () =>
+  test(`${what}: everything that came is in the sentence`, () =>
     withTwo({ script, offers }, async (first) => {
       const host = hostAt(first.port, offers.length > 0 ? { tls: tlsRequired() } : {});
       const limits = { ...optionsFor().timeouts, greeting: 1000, final: 1000 };
@@ -184,7 +184,7 @@ for (const [what, script, expected, offers = []] of SAID)
       assert.match(sentences(outcome).split('\n')[0] as string, expected);
     }));
 
-test('W7: standard error and the log have it', () =>
+test('a server’s words are on standard error and in the log', () =>
   withTwo({ script: { greeting: later('220-mx.example ESMTP\r\n', `${BLOCKED}\r\n`) } }, async ({ port }) => {
     const { config, logged } = setUp(`smarthosts = ["smtp://127.0.0.1:${port}"]\nqualify_domain = "example.org"`);
     const { status, stderr } = await run(config, ['ops@example.org'], 'Subject: x\n\nhello\n');
@@ -245,17 +245,17 @@ const PROMPTS: readonly (readonly [string, string, ReturnType<typeof asking>])[]
   ['PLAIN', 'the initial response once more', asking('334 say it again, Sam', '235 welcome')],
 ];
 for (const [mechanism, what, deed] of PROMPTS)
-  test(`W8: ${mechanism} answers prompts, whatever they say: ${what}`, async () => {
+  test(`${mechanism} answers prompts, whatever they say: ${what}`, async () => {
     const { verdict, told } = await authenticated(mechanism, deed);
     assert.equal(verdict, 'accepted', told);
   });
 
-test('W8: what needs a challenge needs base64', async () => {
+test('a challenge that is needed must be base64', async () => {
   for (const challenge of ['334 Username:', '334-PDE+\r\n334 PDE+', '334 PDE+ id=7'])
     assert.match((await authenticated('CRAM-MD5', asking(challenge, '501 cancelled'))).told, /AUTH CRAM-MD5: the challenge is not base64/);
 });
 
-test('W8: a 334 that never ends is no prompt, and a third one is not answered', async () => {
+test('a 334 that never ends is no prompt, and a third one is not answered', async () => {
   assert.match(
     (await authenticated('LOGIN', asking('334 a', '334 b', '334 c', '501 cancelled'))).told,
     /asks for more than the mechanism has/,
@@ -270,7 +270,7 @@ const SERVER_NONCE = '%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0';
 const encoded = (text: string) => Buffer.from(text, 'latin1').toString('base64');
 const decoded = (text: string) => Buffer.from(text, 'base64').toString('latin1');
 
-/** What must never be seen: nonce, salt and signature of the last exchange, in clear and in base64. */
+/** Secrets that nobody may ever see: nonce, salt and signature of the last exchange, in clear and in base64. */
 let guessable: readonly string[] = [];
 
 /** A server of SCRAM-SHA-256 that knows the password, written against RFC 5802 with the hashes of Node; `last` makes its last words. */
@@ -366,14 +366,14 @@ const EXCHANGES: readonly (readonly [string, string, (talk: Talk, initial: strin
   ],
 ];
 for (const [mechanism, what, deed, shown, told] of EXCHANGES)
-  test(`V5: ${mechanism}, ${what}: what helps to guess the password is seen nowhere`, async () => {
+  test(`${mechanism}, ${what}: what helps to guess the password is seen nowhere`, async () => {
     const ended = await authenticated(mechanism, deed);
     assert.deepEqual(ended.trace.slice(0, shown.length), shown);
     assert.match(ended.told, told);
     for (const text of [ended.told, ...ended.trace]) for (const part of guessable) assert.ok(!text.includes(part), `${part} in ${text}`);
   });
 
-test('V5: the beginning of a challenge, and the end', async () => {
+test('neither the beginning of a challenge nor its end is shown', async () => {
   const ended = await authenticated('CRAM-MD5', async ({ socket }) => {
     socket.end('334-PDEyM0Bm');
     return '';
@@ -382,7 +382,7 @@ test('V5: the beginning of a challenge, and the end', async () => {
   assert.match(ended.told, /the server closed the connection after "334-…"$/);
 });
 
-test('V5: a last reply stays readable', async () => {
+test('a last reply stays readable', async () => {
   const ended = await authenticated('LOGIN', asking('334 a', '334 b', '535 5.7.8 see https://support.example/mail/answer/BadCredentials'));
   assert.deepEqual(ended.trace.slice(-2), ['S: 535 5.7.8 see https://support.example/mail/answer/BadCredentials', 'C: QUIT']);
 });

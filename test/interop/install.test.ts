@@ -48,7 +48,7 @@ const layers = scratch('layers');
 
 const ORDINARY = 'setpriv --reuid=65534 --regid=65534 --clear-groups';
 
-test('S4: the clone of a user, also through the link that npm makes: the code is copied to where only root may change it', () => {
+test('the clone of a user, also through the link that npm makes: the code is copied to where only root may change it', () => {
   const folder = clone();
   const { status, stdout, stderr } = onSystem(`
 mkdir -p /usr/local/lib/node_modules
@@ -78,7 +78,7 @@ ls /usr/local/lib/nospool/*/compiled
   assert.equal(status, 0);
 });
 
-test('S4: the copy that a script named stays for the processes that are starting, until the next time; uninstall takes all away', () => {
+test('the copy that a script named stays for the processes that are starting, until the next time; uninstall takes all away', () => {
   const folder = clone();
   const { status, stdout, stderr } = onSystem(`
 exec 3>&1 >/dev/null
@@ -103,7 +103,7 @@ ls -d /usr/local/lib/nospool 2>/dev/null >&3
   assert.notEqual(status, 0, 'the folder is gone');
 });
 
-test('S4: an interpreter that others may change is refused, and nothing is written', () => {
+test('an interpreter that others may change is refused, and nothing is written', () => {
   const home = path.dirname(clone());
   mkdirSync(`${home}/.nvm/bin`, { recursive: true });
   writeFileSync(`${home}/.nvm/bin/node`, `#!/bin/sh\nexec ${process.execPath} "$@"\n`, { mode: 0o755 });
@@ -132,7 +132,7 @@ exit $status`);
   }
 });
 
-test('S4: with --root nothing is copied: code that others may change is refused, each file and folder of it', () => {
+test('with --root nothing is copied: code that others may change is refused, each file and folder of it', () => {
   const root = scratch('image');
   const folder = `${root}/opt/nospool`;
   mkdirSync(`${root}/opt`);

@@ -176,7 +176,7 @@ test('nothing beyond the window is read until it is asked for', async () => {
   assert.equal(input.reads, 1);
 });
 
-test('a pipe: opened again after the window only, gone after the first octet beyond it', async () => {
+test('a pipe can be opened again as long as only its window was read, and not after the first octet beyond it', async () => {
   const input = pipe('0123456789', 'abc', 'def');
   input.end();
   const body = await taken(NOTHING, input.source, PIPE);
@@ -193,7 +193,7 @@ test('a pipe: opened again after the window only, gone after the first octet bey
   assert.deepEqual(await drained(second), ['def', CLEAN], 'the opening that has the octets goes on');
 });
 
-test('a pipe: what an abandoned read was waiting for goes to the next opening', async () => {
+test('a pipe: the octets that an abandoned read waited for go to the next opening', async () => {
   const input = pipe('0123456789');
   const body = await taken(NOTHING, input.source, PIPE);
   const first = opened(body);
@@ -312,7 +312,7 @@ for (const [octetsRead, changed, why] of CHANGES) {
   });
 }
 
-test('what only the last attempt is given is not summed', async () => {
+test('octets that only the last attempt is given are not added up', async () => {
   const disk = file(5);
   disk.text = LONG;
   let summed = 0;

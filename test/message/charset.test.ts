@@ -25,7 +25,7 @@ const samples: [string, string, string][] = [
   ['TIS-620', '\xa1', 'ก'],
 ];
 
-test('known octets are decoded and encoded', () => {
+test('known octets are decoded, and encoded again', () => {
   for (const [charset, octets, text] of samples) {
     assert.equal(decode(octets, charset), text, charset);
     assert.equal(encode(text, charset), octets, charset);
@@ -34,7 +34,7 @@ test('known octets are decoded and encoded', () => {
   }
 });
 
-test('what is not valid is refused', () => {
+test('octets that are not valid in a charset are no text', () => {
   const rows: [string, string, string][] = [
     ['Shift_JIS', '\x93', 'half a character'],
     ['Shift_JIS', '\xfd\xfd', 'octets without a meaning'],

@@ -53,7 +53,7 @@ async function refusal(raws: readonly string[], over: Partial<CompletionFacts> =
   return got.detail;
 }
 
-test('what is missing is added behind the fields that are there', async () => {
+test('missing fields are added behind the fields that are there', async () => {
   const rows: [string[], string[], Partial<CompletionFacts>, string][] = [
     [[], [ID, 'From: Joe Doe <joe@example.org>', DATE], {}, 'an empty head'],
     [['Subject: x', 'To: a@b'], ['Subject: x', 'To: a@b', ID, 'From: Joe Doe <joe@example.org>', DATE], {}, 'all three'],
@@ -168,7 +168,7 @@ test('a caller looks up the full name only when From is missing', () => {
   for (const [raws, expected] of rows) assert.equal(lacksFrom(fieldsOf(raws)), expected, raws.join());
 });
 
-test('the Message-ID is told, whoever made it', async () => {
+test('the Message-ID is returned, whoever made it', async () => {
   assert.equal((await finish(WHOLE)).messageId, '<y@z>');
   assert.equal((await finish([])).messageId, '<1700000000.123.abc@host.example.org>');
   assert.equal((await finish(['Message-Id:\n\t<a@b> '])).messageId, '<a@b>');
@@ -255,7 +255,7 @@ test('more than 30 Received fields are a loop', async () => {
   assert.match(await refusal([...hops(31), ...WHOLE]), /^the message has 31 Received fields, which suggests a mail loop \(at most 30\)$/);
 });
 
-test('a Received field, if wanted', async () => {
+test('a Received field is added if the configuration wants it', async () => {
   const received = { id: '1abc-2', version: '1.0.0', recipients: [uncheckedMailbox('a b', 'x')] };
   const one = (await completed(WHOLE, { received: { ...received, recipients: [mailbox('"a b"@x')] } }))[0];
   assert.equal(
@@ -292,7 +292,7 @@ test('8-bit text without MIME fields is labelled', async () => {
   assert.deepEqual(await completed(WHOLE, { body: { eightBit: false, charset: 'UTF-8' } }), WHOLE);
 });
 
-test('raw 8-bit text is encoded where RFC 2047 allows it', async () => {
+test('raw 8-bit text is encoded where RFC 2047 allows that', async () => {
   const rows: [string, string, string][] = [
     ['Subject: für Jörg, bald', 'Subject: =?UTF-8?B?ZsO8ciBKw7ZyZyw=?= bald', 'unstructured'],
     ['To: Jörg <a@b>', 'To: =?UTF-8?B?SsO2cmc=?= <a@b>', 'a phrase'],
@@ -326,7 +326,7 @@ test('raw 8-bit text is encoded where RFC 2047 allows it', async () => {
   assert.equal((await completed([utf8('To: Ö <root>'), ...WHOLE], { header8bit: 'send' }))[0], utf8('To: Ö <root@r.example>'));
 });
 
-test('M5: a name where an address should be, and what is no address list, is encoded all the same', async () => {
+test('a name where an address should be, and what is no address list, is encoded all the same', async () => {
   const rows: [string, string, string][] = [
     ['Sender: Jörg', 'Sender: =?UTF-8?B?SsO2cmc=?=', 'a word without an "@" is a name'],
     ['Sender: "Jörg Ö", b@x', 'Sender: =?UTF-8?B?SsO2cmcgw5Y=?= , b@x', 'in quotes, too'],
@@ -389,7 +389,7 @@ test('addresses outside ASCII: domains go as A-labels, local-parts need SMTPUTF8
   assert.deepEqual([domain.fields.at(-1)?.raw, domain.needsSmtputf8], ['From: joe@xn--bcher-kva.example', null]);
 });
 
-test('dates', () => {
+test('dates are printed as RFC 5322 has them', () => {
   const rows: [string, number, string][] = [
     ['2026-11-22T14:56:56Z', 0, 'Sun, 22 Nov 2026 14:56:56 +0000'],
     ['2026-01-01T00:00:00Z', -210, 'Wed, 31 Dec 2025 20:30:00 -0330'],

@@ -499,7 +499,7 @@ test('a charset of which a character may be more than one octet is not named in 
   assert.match(text, /=\?unknown-8bit\?/);
 });
 
-test('of the header section of the message itself only parameters are encoded, the rest is as it was completed', async () => {
+test('in the header section of the message itself only parameters are encoded; the rest stays as it was completed', async () => {
   const [text] = await convert(lines('Message-ID: <é>', 'Content-Type: a/b; name="é"', '', 'x'));
   assert.equal(text, lines('Message-ID: <é>', "Content-Type: a/b; name*=utf-8''%C3%A9", '', 'x'));
 });
@@ -509,7 +509,7 @@ test('a failure of the source is handed on, without the octets before it', async
   assert.deepEqual((await drained(toSevenBit(cut('A: b\n\nx', 3, failed))))[1], failed);
 });
 
-test('a hundred multiparts within each other, and more', async () => {
+test('a hundred multiparts within each other are converted, and more pass unconverted', async () => {
   for (const [depth, expected] of [
     [99, 'clean'],
     [120, 'failed'],

@@ -12,7 +12,7 @@ const encode = (text: string, charset = 'UTF-8') => {
   return encodeWords(raw, textWords(raw, raw.indexOf(':') + 1), charset);
 };
 
-test('words of a text', () => {
+test('the words of a text are encoded where they need it', () => {
   const rows: [string, string, string][] = [
     ['Subject: plain', 'Subject: plain', 'nothing to do'],
     ['Subject: für dich', 'Subject: =?UTF-8?Q?f=C3=BCr?= dich', 'one word'],
@@ -40,7 +40,7 @@ test('words of a text', () => {
   }
 });
 
-test('octets of no known charset', () => {
+test('octets of an unknown charset are encoded as unknown-8bit', () => {
   assert.equal(encode('X: J\xf6rg \xff', 'unknown-8bit'), 'X: =?unknown-8bit?B?SvZyZyD/?=');
 });
 
@@ -54,7 +54,7 @@ test('lines are folded where an encoded word would not fit', () => {
   assert.equal(decodeEncoded(many), `Subject: ${'äöü'.repeat(100)}`);
 });
 
-test('words of a comment', () => {
+test('the words of a comment are found', () => {
   const raw = '(a (b\\) c)\n d\\"e)';
   assert.deepEqual(
     commentWords(raw, 0, raw.length).map(({ start, end, content }) => [raw.slice(start, end), content]),
@@ -101,7 +101,7 @@ const word = fc.oneof(
 );
 const blank = fc.constantFrom(' ', '  ', '\t', '\n ', '\n\t ');
 
-test('what a reader shows is what was written, and every line is as RFC 2047 wants it', () => {
+test('a reader shows the text that was written, and every line is as RFC 2047 wants it', () => {
   fc.assert(
     fc.property(fc.array(fc.tuple(word, blank), { minLength: 1, maxLength: 12 }), (parts) => {
       const raw = utf8(`Subject: ${parts.map(([text, b], index) => text + (index < parts.length - 1 ? b : '')).join('')}`);

@@ -46,7 +46,7 @@ test('the header section is printed with its empty line', () => {
   assert.equal(latin1(printHead([])), '\n');
 });
 
-test('composed fields cannot break out', () => {
+test('a composed field cannot become two', () => {
   assert.deepEqual(makeField('X', 'a\n b'), { name: 'X', raw: 'X: a\n b' });
   for (const [name, body] of [
     ['X', 'a\nB: c'],
@@ -62,7 +62,7 @@ test('composed fields cannot break out', () => {
     assert.throws(() => makeField(name, body), /^Error: bug: /);
 });
 
-test('fields of the configuration', () => {
+test('fields of the configuration are read, or refused in a sentence', () => {
   assert.deepEqual(parseField('X-Site : main\n more'), { ok: true, value: { name: 'X-Site', raw: 'X-Site : main\n more' } });
   assert.deepEqual(parseField('X: ö€'), { ok: true, value: { name: 'X', raw: 'X: \xc3\xb6\xe2\x82\xac' } });
   assert.deepEqual(parseField('X:'), { ok: true, value: { name: 'X', raw: 'X:' } });
@@ -72,7 +72,7 @@ test('fields of the configuration', () => {
     assert.match(String((parseField(text) as { detail: string }).detail), /no NUL and no line end/);
 });
 
-test('edits in any order; what overlaps an earlier one is left out', () => {
+test('edits may come in any order, and an edit that overlaps an earlier one is left out', () => {
   const field = { name: 'To', raw: 'To: abcdef' };
   const raw = (...edits: [number, number, string][]) =>
     editField(
@@ -85,7 +85,7 @@ test('edits in any order; what overlaps an earlier one is left out', () => {
   assert.equal(raw([4, 8, 'W'], [5, 6, 'no'], [8, 9, 'E']), 'To: WEf');
 });
 
-test('the first Resent block', () => {
+test('the first Resent block ends where the next begins', () => {
   const rows: [string[], number[], string][] = [
     [['To:', 'Subject:'], [], 'never resent'],
     [['Received:', 'Resent-To:', 'To:'], [1], 'after trace fields'],

@@ -10,7 +10,7 @@ const test = suite('message/head');
 
 const wide = { limit: 1 << 20 };
 
-/** What a head says, with the body that follows it: `rest` and everything the source still has. */
+/** Reads a head and the body that follows it: `rest` and everything that the source still has. */
 async function read(source: Source, limit = 1 << 20): Promise<unknown> {
   const head = await readHead(source, { limit });
   if (!head.ok) return head.detail;
@@ -155,7 +155,7 @@ test('one cut at every place changes nothing', async () => {
     }
 });
 
-test('what was read beyond the header section is a copy', async () => {
+test('the octets beyond the header section are a copy', async () => {
   const chunk = octets('A: 1\n\nbody');
   const first = await readHead(sourceOf(chunk), wide);
   chunk.fill(0);
@@ -261,7 +261,7 @@ test('print∘read is the identity, and line ends and cuts do not matter', async
   );
 });
 
-/** What a field says, however it is folded. */
+/** Returns the words of a field, however it is folded. */
 const words = (raw: string): string => raw.replaceAll(/[ \t\r\n]+/g, ' ').trimEnd();
 
 /** A field as it came, without the CRs of its line ends and before its colon. */
@@ -289,7 +289,7 @@ function model(text: string): unknown {
   }
 }
 
-test('as the obvious model, for any text and any cuts', async () => {
+test('the header section is read as by the obvious model, for any text and any cuts', async () => {
   const part = fc.constantFrom('\n', '\n', '\r', '\r\n', ':', ' ', '\t', 'A', 'To: ', 'From ', '>', 'a@b', 'Jan 1 0:00', '\0', '\xe9', '.');
   await fc.assert(
     fc.asyncProperty(fc.array(part, { maxLength: 16 }), fc.integer({ min: 1, max: 5 }), async (parts, size) => {

@@ -5,7 +5,7 @@ import { utf8 } from '../../src/smtp/text.ts';
 
 const test = suite('message/locale');
 
-test('the charset of a locale', () => {
+test('the charset of a locale is found', () => {
   const rows: [Record<string, string | undefined>, string, string][] = [
     [{}, '', 'nothing set: the C locale'],
     [{ LANG: 'C' }, '', 'C'],
@@ -54,7 +54,7 @@ test('MIME names', () => {
   for (const [name, expected] of rows) assert.equal(mimeCharset(name), expected, name);
 });
 
-test('UTF-8, also cut', () => {
+test('UTF-8 is recognized, also if it is cut', () => {
   const text = utf8('aé€😀');
   for (let end = 0; end <= text.length; end++) {
     assert.ok(isUtf8(text.slice(0, end), true), `${end}`);

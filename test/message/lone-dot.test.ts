@@ -87,7 +87,7 @@ for (const [input, expected, why] of TABLE) {
       assert.deepEqual(
         dots.map((dot) => dot.octets),
         line ? [line.index + line[0].length] : [],
-        'C5: how far the message went',
+        'how far the message went',
       );
       assert.equal(text, expected, `chunks of ${size}`);
       assert.deepEqual(end, { end: 'clean' });
@@ -120,7 +120,7 @@ test('every text of up to 7 octets of the alphabet that matters, whole and bytew
   }
 });
 
-test('C3: text behind the lone dot is told, blanks are not', async () => {
+test('text behind the lone dot is reported, blanks are not', async () => {
   const rows: [string[], boolean][] = [
     [['a\n.\n'], false],
     [['a\n.\n', 'b'], false],
@@ -147,7 +147,7 @@ test('reads nothing after the lone dot', async () => {
   assert.equal(source.reads, 2);
 });
 
-test('a chunk without a dot at a line start is handed on as it is', async () => {
+test('a chunk without a dot at the start of a line passes as it is', async () => {
   const chunk = octets('a.b\nc..\r\n');
   assert.equal(await untilDot(sourceOf(chunk)).read(), chunk);
 });

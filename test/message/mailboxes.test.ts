@@ -135,7 +135,7 @@ const refused: [string, RegExp, string][] = [
   [`${'x'.repeat(1001)}@y`, /longer than 1000/, 'too long'],
 ];
 
-test('what is no address list is refused, naming the text', () => {
+test('a text that is no address list is refused, and the sentence names it', () => {
   for (const [input, expected, why] of refused) {
     const got = list(input);
     assert.equal(typeof got, 'string', `${why}: ${JSON.stringify(got)}`);
@@ -173,11 +173,11 @@ const alsoTaken: [string, string[], string][] = [
   ['G\u00a0: a@b;', ['a@b'], 'behind the name of a group'],
 ];
 
-test('M6: what Exim, Sendmail and Postfix take besides, where it is clear who is meant', () => {
+test('lists that Exim, Sendmail and Postfix also accept are read where it is clear who is meant', () => {
   for (const [input, expected, why] of alsoTaken) assert.deepEqual(list(input), expected, why);
 });
 
-test('M5: blanks outside ASCII are told, so that they can be replaced', () => {
+test('the list has the places of blanks outside ASCII, so that they can be replaced', () => {
   const text = utf8('To: Fo\u00a0o\u00a0 \u200b\u00a0<a@b\ufeff>');
   const got = parseAddressList(text, 3);
   assert.ok(got.ok);
@@ -192,7 +192,7 @@ test('M5: blanks outside ASCII are told, so that they can be replaced', () => {
   );
 });
 
-test('offsets are those of the addr-spec, and words and comments are told', () => {
+test('offsets are those of the addr-spec, and the list has words and comments', () => {
   const text = 'To: "Do, J" X <@r:a (c) . b@d>, root (Cron), G: e@[1.2.3.4] ;';
   const got = parseAddressList(text, 3);
   assert.ok(got.ok);

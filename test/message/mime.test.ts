@@ -17,11 +17,11 @@ for (const [header, expected, why] of FIELDS) {
   test(`fieldsOf: ${why}`, () => assert.deepEqual(fieldsOf(header), expected));
 }
 
-test('nameOf: in lower case, without blanks before the colon; none without a colon', () => {
+test('fieldNameOf: in lower case, without blanks before the colon; none without a colon', () => {
   assert.deepEqual(['Content-Type : a/b', 'X:', 'no field'].map(fieldNameOf), ['content-type', 'x', '']);
 });
 
-test('isHeaderLine', () => {
+test('isHeaderLine: a field, the rest of one, or an mbox line', () => {
   for (const line of ['A: b', 'A:', 'A-b \t: c', ' folded', '\tfolded', 'From x y']) assert.equal(isHeaderLine(line), true, line);
   for (const line of ['', 'text', 'two words: x', ': x', 'é: x', '>From x', '--b']) assert.equal(isHeaderLine(line), false, line);
 });
@@ -113,10 +113,10 @@ const PARAMETERS: [string, string | null, string][] = [
 ];
 for (const [field, expected, why] of PARAMETERS) {
   const form = (text: string): string => (text.includes('\xe9.txt') && expected?.includes('latin') ? text : utf8(text));
-  test(`sevenBitParameters: ${why}`, () => assert.equal(encodeParameters(form(field), 'latin'), expected));
+  test(`encodeParameters: ${why}`, () => assert.equal(encodeParameters(form(field), 'latin'), expected));
 }
 
-test('sevenBitParameters takes no time over a hostile field', () => {
+test('encodeParameters takes no time over a hostile field', () => {
   // 64 KiB is what a part header may have; a pattern that backtracks would not come back.
   for (const field of [
     `C: a; x="${'\\'.repeat(60_000)}é`,
@@ -158,7 +158,7 @@ for (const [line, boundary, expected] of DELIMITERS) {
   });
 }
 
-/** What a sink makes of `text` in chunks of `size`. */
+/** Returns the octets that a writer makes of `text` in chunks of `size`. */
 function made(make: (out: OctetBuffer) => PartWriter, text: string, size: number): string {
   const out = makeOctetBuffer();
   const sink = make(out);

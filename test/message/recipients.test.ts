@@ -36,9 +36,9 @@ const table: [string[], string[], 'add' | 'remove' | null, string[], string][] =
     'folded, group, comment, empty lists',
   ],
   [['To: =?utf-8?Q?J,_D?= <a@x>'], [], 'add', ['a@x'], 'an encoded name'],
-  [['To: <j\xc3\xb6rg>, \xc2\xa0a@x'], [], 'add', ['jörg@q.example', 'a@x'], 'M5: outside ASCII in brackets, and a no-break space'],
-  [[], ['jörg', '\u00a0a@x'], null, ['jörg@q.example', 'a@x'], 'M5: as arguments'],
-  [['To: undisclosed-recipients:;@host', 'Cc: Foo \\"Bar\\" <a@x>; b@x;'], [], 'add', ['a@x', 'b@x'], 'M6: forms of other programs'],
+  [['To: <j\xc3\xb6rg>, \xc2\xa0a@x'], [], 'add', ['jörg@q.example', 'a@x'], 'outside ASCII in brackets, and a no-break space'],
+  [[], ['jörg', '\u00a0a@x'], null, ['jörg@q.example', 'a@x'], 'as arguments'],
+  [['To: undisclosed-recipients:;@host', 'Cc: Foo \\"Bar\\" <a@x>; b@x;'], [], 'add', ['a@x', 'b@x'], 'forms of other programs'],
   [['To : a@x'], [], 'add', ['a@x'], 'a blank before the colon'],
   [['To: a@x, b@x', 'Cc: A@X'], ['c@x', 'b@X'], 'add', ['c@x', 'b@X', 'a@x', 'A@X'], 'arguments are added, duplicates not'],
   [['To: a@x, b@x, root'], ['b@X, root'], 'remove', ['a@x'], 'arguments are removed after qualification'],
@@ -69,7 +69,7 @@ const table: [string[], string[], 'add' | 'remove' | null, string[], string][] =
   [['Resent-Date: x', 'To: a@x'], ['b@x'], 'add', ['b@x'], 'resent to arguments only: To is of the first sending'],
 ];
 
-test('recipients of arguments and fields', () => {
+test('recipients come from arguments and fields', () => {
   for (const [fields, operands, t, expected, why] of table) assert.deepEqual(collect(fields, operands, t), expected, why);
 });
 
@@ -94,7 +94,7 @@ const refused: [string[], string[], 'add' | 'remove' | null, RegExp, string][] =
     [],
     'add',
     /^in the To field: "Müller" has no "@" and is not ASCII; if a name has a comma, put the name in quotes: "Müller, …" <address>$/,
-    'M5: the first part of a name with a comma',
+    'the first part of a name with a comma',
   ],
   [['Cc: x@@y'], [], 'remove', /^in the Cc field/, 'a bad field with remove'],
   [['To: a@x'], ['"'], 'remove', /^in the argument """/, 'a bad argument with remove'],
@@ -115,12 +115,12 @@ test('a bare address without a domain to qualify it names the key', () => {
   assert.equal(collect(['To: root'], ['a@x'], 'remove', ''), wanted);
 });
 
-test('arguments are text, not octets', () => {
+test('recipients of arguments are text, not octets', () => {
   const got = parseOperands(['jörg@müller.example']);
   assert.deepEqual(got, { ok: true, value: [{ localPart: 'jörg', domain: 'müller.example' }] });
 });
 
-test('Bcc leaves the message, but for keep_bcc without -t', () => {
+test('Bcc leaves the message, except with keep_bcc and without -t', () => {
   const fields = fieldsOf('To: a', 'BCC: b', 'Resent-Bcc : c', 'X-Bcc: d', 'Bcc: e');
   const left = (fromFields: boolean, keep: boolean) => removeBcc(fields, { fromFields, keep }).map(({ raw }) => raw);
   const without = ['To: a', 'X-Bcc: d'];

@@ -20,7 +20,7 @@ function rules(record: Record<string, string> = RULES, domain = 'q.example'): Re
   return got.value;
 }
 
-test('the reverse-path', () => {
+test('the reverse-path is rewritten, and the null reverse-path stays null', () => {
   const rows: [string, string, string][] = [
     ['<>', '<>', 'null stays null'],
     ['root@q.example', '<host1-root@example.org>', 'a bare key is at qualify_domain'],
@@ -42,7 +42,7 @@ test('the reverse-path', () => {
   }
 });
 
-test('header fields keep all but the address', () => {
+test('header fields keep everything except the address', () => {
   const rows: [string, string, string][] = [
     ['From: root (Cron Daemon)', 'From: host1-root@example.org (Cron Daemon)', 'the comment stays'],
     ['From: "R, oot"\n\t<root@q.example>', 'From: "R, oot"\n\t<host1-root@example.org>', 'name and folding stay'],
@@ -60,7 +60,7 @@ test('header fields keep all but the address', () => {
   }
 });
 
-test('without a qualify_domain a bare key is for the bare address', () => {
+test('a bare key stands for the bare address if there is no qualify_domain', () => {
   const bare = rules({ root: 'r@x' }, '');
   const fields = rewriteFields(bare, [{ name: 'From', raw: 'From: root, root@y' }], '');
   assert.equal(fields[0]?.raw, 'From: r@x, root@y');

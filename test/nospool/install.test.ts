@@ -18,7 +18,7 @@ import {
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
-import { closedTo } from '../../src/nospool/install/install.ts';
+import { noteClosedFolders } from '../../src/nospool/install/install.ts';
 import { printWrapper } from '../../src/nospool/install/wrapper.ts';
 import { configured, nospool, sinkWith } from '../support/admin.ts';
 import { scratch, setUp, smartHost, toHosts } from '../support/command.ts';
@@ -437,7 +437,7 @@ test('the script makes Bun read no file of the caller’s folder, and quotes odd
 test('a note names a folder that only some users may enter, with a cure', () => {
   const folder = scratch();
   mkdirSync(path.join(folder, 'bin'), { mode: 0o755 });
-  assert.deepEqual(closedTo('/', [path.join(folder, 'bin/node'), '/usr/bin/node']), [
+  assert.deepEqual(noteClosedFolders('/', [path.join(folder, 'bin/node'), '/usr/bin/node']), [
     `note: only some users may enter ${folder}, so the others cannot send mail: run chmod o+x ${folder}, or install from where everybody may enter, such as /opt, with such a runtime`,
   ]);
 });

@@ -247,7 +247,7 @@ async function endless(text: string): Promise<void> {
     async (port) => {
       assertFailed(await send([hostAt(port)]), /a reply (line )?is longer than \d+ octets$/);
       await closed;
-      // What the client's and the kernel's buffers hold beside the 256 KiB of a reply.
+      // The client's and the kernel's buffers hold so much beside the 256 KiB of a reply.
       assert.ok(written < 32 * 1024 * 1024, `${written} octets were taken`);
     },
   );
@@ -576,7 +576,7 @@ pitfall(38, 'the verdict has a time of its own, and so has content that goes on'
 
 /* ---- content ---- */
 
-/** What a server holds of a message, in either framing. */
+/** Returns the octets of a message that a server holds, in either framing. */
 async function arrived(message: string): Promise<string[]> {
   const texts: string[] = [];
   for (const offers of [PIPELINING, ['PIPELINING', 'CHUNKING']])
@@ -940,7 +940,7 @@ pitfall(63, 'LOGIN answers prompts of any text', async () => {
   }
 });
 
-/* ---- what people are told ---- */
+/* ---- sentences for people ---- */
 
 pitfall(64, 'a refusal is told with its whole text, its code, the command and the server', async () => {
   const script = { 'RCPT 1': '550 5.1.1 No such user here\n550 5.1.1 see https://example.org/why' } as const;

@@ -1,6 +1,6 @@
 /**
- * What the tests of the pitfalls share: a message sent by the library to a smart host that misbehaves, transcripts that
- * are run, servers that say raw octets. Knows no pitfall.
+ * The parts that the tests of the pitfalls share: a message that the library sends to a smart host that misbehaves, transcripts
+ * that are run, servers that say raw octets. Knows no pitfall.
  */
 
 import assert from 'node:assert/strict';
@@ -90,7 +90,7 @@ export function assertNothingHeld(host: TestHost): void {
   assert.deepEqual(host.held, []);
 }
 
-/** A server that does with a connection what it is told. */
+/** A server that treats a connection as `talk` says. */
 export async function raw(talk: (socket: Socket) => void, work: (port: number) => Promise<void>): Promise<void> {
   const sockets = new Set<Socket>();
   const server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {

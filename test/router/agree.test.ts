@@ -29,7 +29,7 @@ const SAME: readonly [Route, Route, string][] = [
     route([host('a', { auth: { ...AUTH, secret: { from: 'file', path: '/p' } } })]),
     'equal credentials',
   ],
-  [route([host('a', { auth: AUTH })]), route([host('a', { auth: { ...AUTH, isToken: false } })]), 'V7: no token said twice'],
+  [route([host('a', { auth: AUTH })]), route([host('a', { auth: { ...AUTH, isToken: false } })]), 'no token said twice'],
   [route([host('a', { expand: 'srv', port: 1 })]), route([host('a', { expand: 'srv', port: 2 })]), 'SRV has its own ports'],
   [
     route([a], { changes: { add: [], remove: ['X', 'y', 'x'] } }),
@@ -46,7 +46,7 @@ const SAME: readonly [Route, Route, string][] = [
   [
     route([host('a', { ignoreExtensions: ['DSN', 'SIZE'] })]),
     route([host('a', { ignoreExtensions: ['SIZE', 'DSN'] })]),
-    'W6: the same is ignored',
+    'the same is ignored',
   ],
 ];
 for (const [one, other, why] of SAME) test(`one transaction: ${why}`, () => assert.equal(compareRoutes(one, other, me), null));
@@ -96,7 +96,7 @@ const DIFFERENT: readonly [Route, Route, string, string, string][] = [
     route([host('a', { auth: { ...AUTH, isToken: true } })]),
     'auth',
     'user u and the same user with other secrets, mechanisms or allow_plaintext for smtp://a:25',
-    'V7: a password and a token',
+    'a password and a token',
   ],
   [route([a]), route([via({})]), 'proxy', 'no proxy and socks5://p:1080 for smtp://a:25', 'a proxy'],
   [route([via({})]), route([via({ host: '::1' })]), 'proxy', 'socks5://p:1080 and socks5://[::1]:1080 for smtp://a:25', 'proxies'],
@@ -126,7 +126,7 @@ const DIFFERENT: readonly [Route, Route, string, string, string][] = [
     route([host('a', { ignoreExtensions: ['CHUNKING'] })]),
     'ignore_extensions',
     'none and "CHUNKING" for smtp://a:25',
-    'W6: what is ignored',
+    'what is ignored',
   ],
   [route([a]), route([host('a', { link: { ...DIRECT, family: 4 } })]), 'family', '"any" and "4" for smtp://a:25', 'the family'],
   [route([a]), route([a], { errorsTo: null }), 'errors_to', '<me@x> and <>', 'reverse-paths'],
@@ -143,9 +143,9 @@ const DIFFERENT: readonly [Route, Route, string, string, string][] = [
 for (const [one, other, field, detail, why] of DIFFERENT)
   test(`not one transaction: ${why}`, () => assert.deepEqual(compareRoutes(one, other, me), { field, detail }));
 
-test('nobody agrees on nothing', () => assert.equal(agree([], me), null));
+test('no recipients have no common route', () => assert.equal(agree([], me), null));
 
-test('the first that differs from the first is named', () => {
+test('the problem names the first recipient whose route differs from that of the first one', () => {
   const routed = [
     ['p@x', a],
     ['q@x', a],

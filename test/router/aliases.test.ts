@@ -135,7 +135,7 @@ test('a search takes the first entry of each key and knows when it is done', () 
   assert.equal(search.isDone, true);
 });
 
-test('a search is not done before the last entry is whole', () => {
+test('a search is not over before the last entry is whole', () => {
   const search = searchAliases(['a']);
   search.read('a: b,\n');
   assert.equal(search.isDone, false);
@@ -147,7 +147,7 @@ test('a search is not done before the last entry is whole', () => {
 const MiB = 'x'.repeat(1024 * 1024);
 const SIXTEEN = Array.from({ length: 16 }, () => MiB);
 
-test('an entry that is too long is told as one, and what follows is read', () => {
+test('an entry that is too long is reported as such, and the entries behind it are read', () => {
   for (const pieces of [
     ['a: ', ...SIXTEEN, '\nb: c\n'],
     ['a: b,\n ', ...SIXTEEN, '\nb: c\n'],

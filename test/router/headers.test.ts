@@ -65,7 +65,7 @@ test('a field with a name depends on the address', () => {
   assert.ok(!hasNames('X: domain {} {1}'));
 });
 
-test('names of fields to remove', () => {
+test('names of fields to remove are checked', () => {
   assert.equal(whyNotRemovable('X-Debug'), null);
   for (const name of ['', 'X:', 'X Y', 'Ü', 'X\n']) assert.equal(whyNotRemovable(name), `"${name}" is no name of a header field`);
 });

@@ -17,7 +17,7 @@ test('distance counts edits, and swapped neighbours as one', () => {
     assert.equal(distance(a, b), expected, `${a} ${b}`);
 });
 
-test('the name with the least edits, and whether it may be meant', () => {
+test('the nearest name has the fewest edits, and may be meant if they are few', () => {
   assert.deepEqual(nearest('Submision', ['smtp', 'submission']), { name: 'submission', near: true });
   assert.deepEqual(nearest('zzzzzzzz', ['smtp', 'lmtp']), { name: 'smtp', near: false });
 });

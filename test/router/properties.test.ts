@@ -1,4 +1,4 @@
-/** What holds for any aliases whatever, against a model that drops nothing and follows every way to its end. */
+/** Properties of any aliases whatever, against a model that drops nothing and follows every way to its end. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { suite } from 'uvu';
@@ -43,7 +43,7 @@ test('the recipients are those of the model, each once', () => {
   );
 });
 
-test('also with two redirecting routers', () => {
+test('every way is followed with two redirecting routers, too', () => {
   fc.assert(
     fc.property(table(2), table(2), recipients, (one, two, to) => {
       assert.deepEqual(sorted(summary(route([one, two], to))), modelOf([one, two], to));

@@ -1,4 +1,4 @@
-/** What is said of a routing: problems as sentences, smart hosts as addresses; and which routers there are by default. */
+/** The texts of routing: problems as sentences, smart hosts as addresses; and the routers that are there by default. */
 
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
@@ -10,7 +10,7 @@ import { host, mailbox, manualroute, redirect } from './world.ts';
 
 const test = suite('texts of routing');
 
-test('a problem tells the way to the address that has it', () => {
+test('a problem names the way to the address that has it', () => {
   const chain = ['a@x', 'b@x', 'c@y'].map(mailbox);
   const common = { address: mailbox('a@x'), chain, router: 'r', detail: 'no' } as const;
   assert.equal(printProblem({ kind: 'failed', ...common }), 'routing a@x yielded a failed delivery: no (a@x → b@x → c@y)');
@@ -22,7 +22,7 @@ test('a reason cannot drive a terminal or begin a line', () => {
   assert.equal(printProblem(problem), 'routing a@x yielded a failed delivery: n\\x1b[2J\\x0d\\x0aö');
 });
 
-test('S11: a hundred problems are told, and how many more there are', () => {
+test('a hundred problems are printed, and how many more there are', () => {
   const problem = (n: number) => ({ kind: 'failed', address: mailbox(`a${n}@x`), chain: [], router: 'r', detail: 'no' }) as const;
   const problems = Array.from({ length: 5000 }, (_, i) => problem(i));
   assert.equal(printProblems(problems.slice(0, 100)).length, 100);
@@ -46,7 +46,7 @@ for (const [each, expected] of HOSTS) test(expected, () => assert.equal(printSma
 const names = (config: Partial<Parameters<typeof withDefaults>[0]>) =>
   withDefaults({ routers: [], aliases: [], smarthosts: [], randomize: false, ...config }).map((router) => router.name);
 
-test('the routers that are asked', () => {
+test('the routers are the configured ones, or the alias files, and the smart hosts', () => {
   assert.deepEqual(names({}), []);
   assert.deepEqual(names({ aliases: ['/a', '/b'] }), ['aliases', 'aliases2']);
   assert.deepEqual(names({ aliases: ['/a'], smarthosts: [host('h')] }), ['aliases', 'smarthosts']);
@@ -57,7 +57,7 @@ test('the routers that are asked', () => {
   assert.deepEqual([smarthosts.domains, smarthosts.hosts, smarthosts.randomize], [[], [host('h')], true]);
 });
 
-test('a check counts entries and tells faults, local deliveries and included lists', () => {
+test('a check counts entries and names faults, local deliveries and included lists', () => {
   const check = makeAliasCheck();
   const reader = check.aliases('/a');
   reader.read(' x\n: y\na: b\nc: "|/bin/d", /e,\n # note\n  :include:/i, :include:/i, :include:j\n"k: l@@m\nn: :fail: no\n');
@@ -107,7 +107,7 @@ bitbucket: /dev/null
 files: "/home/joe/Mail/with blank"
 quoted: ":include:/etc/lists/quoted"
 `;
-test('O9: real alias files are without fault; an entry that never counts is told', () => {
+test('real alias files are without fault; an entry that never counts is told', () => {
   const check = makeAliasCheck();
   const reader = check.aliases('/etc/aliases');
   reader.read(REAL);

@@ -1,7 +1,7 @@
 /**
- * The machine, explored whole. Because `advance` is pure, every event that a driver may report is applied in every state that
- * a small session can come to, beside a witness who knows only what was said and heard. What is asked of each step is the list
- * in exploration/properties.ts; what may happen is in exploration/world.ts.
+ * Explores the machine whole. Because `advance` is pure, the explorer can apply every event that a driver may report in every
+ * state that a small session can come to, beside a witness who knows only the commands and replies. The list in
+ * exploration/properties.ts is asked of each step; exploration/world.ts has the events.
  *
  * EXPLORATION=full: up to three recipients, two blocks before the last, another mechanism, and no CHUNKING though it is offered.
  */
@@ -30,7 +30,7 @@ for (const setting of explored)
     sum.steps += steps;
   });
 
-test('they are as many as there should be', () => {
+test('there are as many states and events as there should be', () => {
   console.log(`\n  exploration: ${sum.states} states of ${explored.length} settings, ${sum.steps} events applied`);
   assert.ok(sum.states > 35_000 && sum.steps > 500_000, 'the world has become smaller');
 });

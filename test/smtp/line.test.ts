@@ -1,4 +1,4 @@
-/** Lines for people: nothing in them is obeyed, they end where they say, and what is legible stays so. */
+/** Lines for people: a terminal obeys nothing in them, they end where they say, and legible text stays legible. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { suite } from 'uvu';
@@ -6,7 +6,7 @@ import { atMost, documentLine, jsonLine, lineOf, linesOf } from '../../src/smtp/
 
 const test = suite('line');
 
-/** What a terminal obeys, ends a line, turns text round or is seen by nobody. */
+/** Characters that a terminal obeys, that end a line, that turn text round or that nobody sees. */
 const OBEYED = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u;
 
 const LINES: readonly (readonly [string, string, string])[] = [
@@ -26,14 +26,14 @@ const LINES: readonly (readonly [string, string, string])[] = [
   ['\\x1b', '\\x1b', 'what is printable already stays'],
 ];
 for (const [text, shown, why] of LINES)
-  test(`S9: ${JSON.stringify(text)} as a line${why === '' ? '' : `: ${why}`}`, () => {
+  test(`${JSON.stringify(text)} as a line${why === '' ? '' : `: ${why}`}`, () => {
     assert.equal(lineOf(text), shown);
     assert.equal(lineOf(lineOf(text)), shown);
     assert.equal(documentLine(text), shown.replaceAll('\\x09', '\t'));
     assert.deepEqual(linesOf([text], 'sendmail: '), [`sendmail: ${shown}`]);
   });
 
-test('S9: any text is one line, bounded, that stays as it is', () =>
+test('any text becomes one line, bounded, which stays as it is', () =>
   fc.assert(
     fc.property(fc.string({ unit: 'binary', maxLength: 200 }), fc.nat(200), (text, times) => {
       const line = lineOf(text.repeat(times));
@@ -43,7 +43,7 @@ test('S9: any text is one line, bounded, that stays as it is', () =>
     }),
   ));
 
-test('S9: a line that is too long loses its middle: what it is about and what is wrong with it stay', () => {
+test('a line that is too long loses its middle: its subject and its complaint stay', () => {
   const line = lineOf(`the encoding "${'\x1b'.repeat(800_000)}" is not known`);
   assert.equal(line.length, 8000);
   assert.match(line, /^the encoding "\\x1b.*….*" is not known$/);
@@ -53,7 +53,7 @@ test('S9: a line that is too long loses its middle: what it is about and what is
   assert.equal(documentLine('\tx'.repeat(9000), Number.POSITIVE_INFINITY).length, 18_000);
 });
 
-test('S9: many facts are counted, not told', () => {
+test('of many facts the last line gives the number', () => {
   assert.deepEqual(atMost(['a', 'b'], 2), ['a', 'b']);
   assert.deepEqual(atMost(['a', 'b', 'c', 'd'], 2), ['a', 'b', 'and 2 more']);
   assert.deepEqual(atMost(['a', 'b', 'c'], 2, ', see the log'), ['a', 'b', 'and 1 more, see the log']);
@@ -65,7 +65,7 @@ test('S9: many facts are counted, not told', () => {
   assert.equal(lines.at(-1), 'x: and 49000 more');
 });
 
-test('S9: JSON on one line, with escapes of its own for what a terminal obeys', () => {
+test('JSON stands on one line, and escapes in its own way all that a terminal obeys', () => {
   assert.equal(
     jsonLine({ a: '\x9b\u2028\ufeff\u202e\x1b\x7f', 日本: ['müller', null, 1, true] }),
     '{"a":"\\u009b\\u2028\\ufeff\\u202e\\u001b\\u007f","日本":["müller",null,1,true]}',
@@ -75,7 +75,7 @@ test('S9: JSON on one line, with escapes of its own for what a terminal obeys', 
   assert.equal(JSON.parse(jsonLine('x'.repeat(9000), Number.POSITIVE_INFINITY)).length, 9000);
 });
 
-test('S9: JSON means what it meant', () =>
+test('JSON means what it meant', () =>
   fc.assert(
     fc.property(fc.jsonValue(), fc.string({ unit: 'binary', maxLength: 100 }), (value, text) => {
       const line = jsonLine({ value, text });
@@ -84,7 +84,7 @@ test('S9: JSON means what it meant', () =>
     }),
   ));
 
-test('S9: a line is made here only: plain text is refused by the compiler', () => {
+test('only this file makes lines: the compiler refuses plain text', () => {
   const take = (line: ReturnType<typeof lineOf>): string => line;
   assert.equal(take(lineOf('x')), 'x');
   // @ts-expect-error: text that nobody has looked at.

@@ -1,4 +1,4 @@
-/** Reverse-paths and forward-paths as tables; no text that is accepted can break out of a command. */
+/** Reverse-paths and forward-paths as tables; no address that parses can break out of a command. */
 import assert from 'node:assert';
 import { isIPv4 as nodeIsIPv4, isIPv6 as nodeIsIPv6 } from 'node:net';
 import fc from 'fast-check';
@@ -7,6 +7,7 @@ import {
   isAddressLiteral,
   isAsciiMailbox,
   isDomain,
+  isHostName,
   isIPv4,
   isIPv6,
   mailboxKey,
@@ -179,6 +180,12 @@ test('addresses are what the platform takes for them', () => {
     '1:',
   ])
     assert.strictEqual(isIPv6(text), nodeIsIPv6(text), text);
+});
+
+test('EHLO may say fewer domains than addresses may have', () => {
+  for (const text of ['localhost', 'a.example', 'a-b.example', '1.example']) assert.ok(isHostName(text), text);
+  for (const text of ['', 'a_b.example', '-a.example', 'a-.example', 'bücher.example', 'a.1', 'a..b', `${'a.'.repeat(127)}bc`])
+    assert.ok(!isHostName(text), text);
 });
 
 test('domains and literals', () => {

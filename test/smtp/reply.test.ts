@@ -1,4 +1,7 @@
-/** Replies as a table, read whole, octet by octet and with text behind them; bounds; what a person is shown. */
+/**
+ * Replies as a table, which the reader reads whole, octet by octet and with text behind them; their bounds; their look to
+ * people.
+ */
 import assert from 'node:assert';
 import fc from 'fast-check';
 import { suite } from 'uvu';
@@ -7,7 +10,10 @@ import { digit, printHeard, printReply, ReplyReader } from '../../src/smtp/reply
 
 const test = suite('reply');
 
-/** All that a reader makes of a text, in pieces: replies on one line each, then `!`, a detail and what was heard, or `…` when text is left over. */
+/**
+ * Returns all that a reader makes of a text in pieces: replies on one line each, then `!`, a sentence and the text it heard, or
+ * `…` when text is left over.
+ */
 function read(text: string, size = text.length): string[] {
   const reader = new ReplyReader();
   const out: string[] = [];
@@ -43,26 +49,26 @@ const CASES: readonly (readonly [string, readonly string[], string])[] = [
   ['250 a\r\n550 b\r\n', ['250 a', '550 b'], 'two replies'],
   ['250 5.1.1 x\r\n', ['250 5.1.1 x'], 'a class that is not the code’s is text. RFC 2034 §4'],
   ['550 5.7.26 no\r\n', ['550 5.7.26 no (5.7.26)'], 'two digits in the detail'],
-  ['550-5.1.1 a\r\n550 5.1.1 b\r\n', ['550 5.1.1 a / b (5.1.1)'], 'V10: on every line: said once'],
+  ['550-5.1.1 a\r\n550 5.1.1 b\r\n', ['550 5.1.1 a / b (5.1.1)'], 'a code on every line is shown once'],
   [
     '535-5.7.8 Username and Password not accepted. For more information, go to\r\n535 5.7.8  https://support.example/mail/?p=BadCredentials x - smtp\r\n',
     [
       '535 5.7.8 Username and Password not accepted. For more information, go to / https://support.example/mail/?p=BadCredentials x - smtp (5.7.8)',
     ],
-    'V10: not in the middle of a sentence',
+    'not in the middle of a sentence',
   ],
-  ['550-5.1.1 a\r\n550 5.1.1\r\n', ['550 5.1.1 a (5.1.1)'], 'V10: alone on a line'],
-  ['550-5.1.1 a\r\n550-5.1.10 b\r\n550 5.1.1c\r\n', ['550 5.1.1 a / 5.1.10 b / 5.1.1c (5.1.1)'], 'V10: another one is text'],
-  ['550-a\r\n550 5.1.1 b\r\n', ['550 a / 5.1.1 b'], 'V10: not on the first line: text'],
+  ['550-5.1.1 a\r\n550 5.1.1\r\n', ['550 5.1.1 a (5.1.1)'], 'alone on a line'],
+  ['550-5.1.1 a\r\n550-5.1.10 b\r\n550 5.1.1c\r\n', ['550 5.1.1 a / 5.1.10 b / 5.1.1c (5.1.1)'], 'another one is text'],
+  ['550-a\r\n550 5.1.1 b\r\n', ['550 a / 5.1.1 b'], 'not on the first line: text'],
   ['250 2.0.0\r\n', ['250 2.0.0 (2.0.0)'], 'an enhanced code alone'],
   ['250 2.0.0x\r\n', ['250 2.0.0x'], 'not ended by a blank'],
   ['250 2.0.1000 x\r\n', ['250 2.0.1000 x'], 'four digits'],
   ['354 3.0.0 go\r\n', ['354 3.0.0 go'], 'class 3 does not exist'],
   ['250-ok\r\n550 no\r\n', [mixed('250-ok / 550 no')], 'the codes differ, first 2yz'],
   ['550-no\r\n250 ok\r\n', [mixed('550-no / 250 ok')], 'the codes differ, last 2yz'],
-  ['220-a\r\n521-b\r\n521 c\r\n', [mixed('220-a / 521-b / 521 c')], 'W7: read to its end, where the reason stands'],
+  ['220-a\r\n521-b\r\n521 c\r\n', [mixed('220-a / 521-b / 521 c')], 'read to its end, where the reason stands'],
   ['220-a\r\n521-b\r\n', ['…'], 'the codes differ, and the end is still to come'],
-  ['250-a\r\nhello\r\n', [none('250-a / hello')], 'W7: a line without a code'],
+  ['250-a\r\nhello\r\n', [none('250-a / hello')], 'a line without a code'],
   ['25 ok\r\n', [none('25 ok')], 'two digits'],
   ['2500 ok\r\n', [none('2500 ok')], 'four digits'],
   ['25O ok\r\n', [none('25O ok')], 'a letter'],
@@ -97,7 +103,7 @@ for (const [text, expected, why] of CASES)
     if (last !== '…' && !last?.startsWith('!')) assert.deepStrictEqual(read(`${text}250-more`), [...expected, '…'], 'with text behind it');
   });
 
-test('what is read does not depend on how the text is cut', () => {
+test('the reader reads the same, however the text is cut', () => {
   const line = fc.constantFrom('250 ok\r\n', '250-a\r\n', '250 a\n', '550 no\r\n', '250\r\n', 'x\r\n', '25', '0', '\r', '\n', '-');
   fc.assert(
     fc.property(fc.array(line, { maxLength: 8 }), fc.array(fc.nat(40), { maxLength: 6 }), (lines, cuts) => {
@@ -156,7 +162,7 @@ test('octets that come one by one are searched once', () => {
   assert.deepStrictEqual(read('y'.repeat(LONGEST_REPLY_LINE_HEARD), 1), ['…']);
 });
 
-test('what a person is shown is one line of bounded length', () => {
+test('a person sees one line of bounded length', () => {
   const show = (lines: string[], code = 550) => printReply({ code, enhanced: null, lines });
   assert.strictEqual(show(['a', '', ' b ', '']), '550 a / b', 'empty lines are left out, blanks at the ends, too');
   assert.strictEqual(show(['', 'b']), '550  / b', 'but not the first one');

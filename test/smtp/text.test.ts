@@ -1,4 +1,4 @@
-/** Octets and text, held against the platform's own coders; what a peer's text looks like to people. */
+/** Octets and text, held against the platform's own coders; the look of a peer's text to people. */
 import assert from 'node:assert';
 import fc from 'fast-check';
 import { suite } from 'uvu';
@@ -109,7 +109,7 @@ test('shown: cut at the limit', () => {
   assert.strictEqual(printable('a\u{1f600}b', 2), 'a\\u{d83d}…', 'half a character is shown as such');
 });
 
-test('whatever is shown holds nothing that a terminal or a log could obey', () => {
+test('printable text holds nothing that a terminal or a log could obey', () => {
   fc.assert(fc.property(anyOctets.map(latin1), (text) => assert.doesNotMatch(printable(text), /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u)));
 });
 

@@ -1,4 +1,4 @@
-/** Time limits in words, and that a time-out tells which one was over. */
+/** Prints time limits in words, and shows that a time-out tells which one was over. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { suite } from 'uvu';
@@ -29,7 +29,7 @@ test('a duration is printed as a configuration has it', () =>
     }),
   ));
 
-test('a limit names its key; one that nobody told has none', () => {
+test('a limit names its key; where the driver tells none, there is none', () => {
   assert.equal(printTimeLimit({ key: 'greeting', milliseconds: 300_000 }), 'within 5m (timeouts.greeting)');
   assert.equal(printTimeLimit(undefined), 'in time');
 });
@@ -57,7 +57,7 @@ test('the failure has the limit that was over', () => {
   assert.deepEqual(settled({ at: 'greeting', secured: false }), failure);
 });
 
-test('so has what is uncertain because no verdict came', () => {
+test('so has an outcome that is uncertain because no verdict came', () => {
   const channel = { secured: false, authenticated: false, extensions: { keywords: new Map() } };
   const transaction = {
     reversePath: null,

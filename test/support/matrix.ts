@@ -1,7 +1,7 @@
-/** Prints what the machine does in every state at every event, by running it. Knows nothing the machine does not say. */
+/** Prints the machine's steps in every state at every event, by running it. Knows nothing that the machine does not say. */
 
 import { NO_EXTENSIONS } from '../../src/smtp/client/extensions.ts';
-import { append } from '../../src/smtp/client/linked-list.ts';
+import { extend } from '../../src/smtp/client/linked-list.ts';
 import type { Phase, SessionOutcome } from '../../src/smtp/client/outcome.ts';
 import type { Transaction } from '../../src/smtp/client/print.ts';
 import { type Action, advance, type Channel, type Event, type Plan, STEPS, type State } from '../../src/smtp/client/session.ts';
@@ -65,7 +65,7 @@ const STATES: readonly (readonly [string, State, Event | null])[] = [
   ['data', { at: 'data', ...sending, refusals: null }, null],
   [
     'data, envelope refused',
-    { at: 'data', ...sending, refusals: append(null, { command: 'RCPT', recipient: 0, reply: { ...accepted, code: 550 } }) },
+    { at: 'data', ...sending, refusals: extend(null, { command: 'RCPT', recipient: 0, reply: { ...accepted, code: 550 } }) },
     null,
   ],
   ['content (DATA)', { at: 'content', ...sending, framing: 'data', blocks: 0, last: null }, { type: 'contentSent', rest: '' }],
@@ -91,7 +91,7 @@ function printSettled(actions: readonly Action[]): string {
 const printKind = (outcome: SessionOutcome): string =>
   outcome.kind === 'accepted' ? 'accepted' : `${outcome.failure.kind}, ${outcome.failure.condemns}`;
 
-/** The table as Markdown: state × event → next state: outcome, what is ruled out. */
+/** Prints the table as Markdown: state × event → next state: outcome, what a failure rules out. */
 export function printMatrix(): string {
   const rows = STATES.map(([name, state, own]) => {
     const cells = EVENTS.map(([label, event]) => {
@@ -105,7 +105,7 @@ export function printMatrix(): string {
   return [`| ${head.join(' | ')} |`, `|${'---|'.repeat(head.length)}`, ...rows].join('\n');
 }
 
-/** STEPS as Markdown. */
+/** Prints STEPS as Markdown. */
 export function printSteps(): string {
   const rows = (Object.keys(STEPS) as Phase[]).map(
     (at) => `| ${at} | ${STEPS[at].wants || '–'} | ${STEPS[at].within} | ${STEPS[at].condemns} |`,

@@ -15,7 +15,7 @@ export const serverCertificate = (): Certificate => {
 /** Octets of content that a DATA transcript carries; a dotted line among them. */
 export const CONTENT = 'Subject: test\r\n\r\nhello\r\n.dotted\r\n';
 
-/** What the script does to the client. */
+/** The script does this to the client. */
 export interface Hooks {
   readonly abort: () => void;
 }
@@ -153,7 +153,7 @@ async function play({ file, lines }: Transcript, plain: Socket, hooks: Hooks, co
     } else if (line === '! commit') {
       assert.equal((await reader.exactly(held)).length, held, at);
     } else if (line === 'C: .') {
-      // What was given as content comes first, its leading dot doubled.
+      // The content comes first, its leading dot doubled.
       const received: string[] = [];
       for (let got = await reader.line(); got !== '.'; got = await reader.line()) {
         assert.notEqual(got, null, `${at}: the client closed within the content`);
@@ -175,7 +175,7 @@ async function play({ file, lines }: Transcript, plain: Socket, hooks: Hooks, co
       if (Number(rest) > 0) content.give(Buffer.from(`${'x'.repeat(Number(rest) - 2)}\r\n`));
       if (word === 'last') content.end();
     } else if (word === 'sent' || word === 'failed' || word === 'abort' || word === 'lost') {
-      // What the server said before must have reached the client, and what the client said must have left it.
+      // The server's words before must have reached the client, and the client's must have left it.
       await pause(15);
       if (word === 'sent') content.end();
       else if (word === 'failed') content.fail();

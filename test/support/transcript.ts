@@ -1,12 +1,12 @@
 /**
- * Session transcripts in the notation of RFC 5321 Appendix D: `S:` what the server says, `C:` what the client must say, `C*:` a
- * secret of it,
- * `!` what happens besides (below), `=` the outcome. A line `plan:` or `transaction:` changes a default, as JSON.
+ * Reads and replays session transcripts in the notation of RFC 5321 Appendix D: `S:` is a line of the server, `C:` a line that the
+ * client must say, `C*:` one that it must send as a secret, `!` an event or action besides (below), `=` the outcome. A line `plan:`
+ * or `transaction:` changes a default, as JSON.
  *
- * Given to the client: `! secured`, `! insecure WHY`, `! lost`, `! timeout`, `! abort`, `! sent` (all content is written;
+ * Events for the client: `! secured`, `! insecure WHY`, `! lost`, `! timeout`, `! abort`, `! sent` (all content is written;
  * `! sent, next`: and the same transaction waits once more),
  * `! failed` (our input failed), `! block N`, `! last N` (BDAT content at hand), `! transaction`, `! quit`.
- * Expected of it: `! startTls`, `! content`, `! next block`, `! flush`, `! commit` (the end of the last block, which was held),
+ * Actions that it must take: `! startTls`, `! content`, `! next block`, `! flush`, `! commit` (the end of the last block, which was held),
  * `! ready`, `! next`, `! note …`, `! close`, `! destroy`.
  */
 import { readdirSync, readFileSync } from 'node:fs';
@@ -25,13 +25,13 @@ export interface Transcript {
   readonly plan: Plan;
   readonly transaction: Transaction;
   readonly lines: readonly string[];
-  /** Octets waiting behind a reply are the point: the server's lines arrive in one piece only. */
+  /** The server's lines arrive in one piece only, because octets that wait behind a reply are the point. */
   readonly whole: boolean;
-  /** The pure machine only: what happens cannot be arranged between two sockets. */
+  /** Only the pure machine replays it, because nobody can arrange it between two sockets. */
   readonly pure: boolean;
 }
 
-/** The end of the message: what goes before it can still go to another host. */
+/** True for the line that ends the message; before it the message can still go to another host. */
 export const isCommit = (line: string): boolean => line === 'C: .' || line === 'C: BDAT 0 LAST' || line === '! commit';
 
 const GIVEN = /^! (secured|insecure|lost|timeout|abort|sent|failed|block \d+|last \d+|transaction|quit)\b/;
@@ -118,7 +118,7 @@ export function parseTranscript(file: string, text: string): Transcript {
   };
 }
 
-/** An outcome as the last line of a transcript: without what differs between a machine and a real socket. */
+/** Prints an outcome as the last line of a transcript, without the words that differ between a machine and a real socket. */
 export function printOutcome(outcome: SessionOutcome): string {
   if (outcome.kind === 'accepted') {
     const refused = outcome.refusals.map(({ command, reply }) => `; ${command}: ${printReply(reply)}`).join('');
@@ -150,7 +150,10 @@ export function printAction(action: Action): string[] {
   }
 }
 
-/** Replays a transcript through the machine, the server's text cut into pieces of `size` characters; returns what the client did, with what it was given in between. */
+/**
+ * Replays a transcript through the machine, the server's text cut into pieces of `size` characters; returns what the client
+ * did, with what it was given in between.
+ */
 export function replay(transcript: Transcript, size: number): string[] {
   const dialogue = new Dialogue(transcript.plan);
   const said: string[] = [];

@@ -1,7 +1,7 @@
 /**
- * A connection in memory, for what no two real sockets can be made to do: a write completes when the test says so, and the
- * connection is gone at an exact octet before the next write is made. The server behind it speaks as much SMTP as a message
- * needs, and keeps what it was given whole.
+ * A connection in memory that does what nobody can make two real sockets do: a write completes when the test says so, and the
+ * connection is gone at an exact octet before the client makes the next write. The server behind it speaks as much SMTP as a
+ * message needs, and keeps the messages that it has whole.
  */
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
@@ -19,7 +19,7 @@ export interface WireOptions {
 
 export interface Wire {
   readonly socket: Socket;
-  /** Each write as it was made, octets as characters. */
+  /** Each write of the client, octets as characters. */
   readonly writes: readonly string[];
   /** Messages that the server has whole. */
   readonly held: readonly string[];
@@ -63,7 +63,7 @@ export function openWire({ offers = [], dies = Number.POSITIVE_INFINITY, takes, 
   };
 }
 
-/** Takes octets in any pieces; returns what is answered to them. */
+/** Takes octets in any pieces, and returns the answers to them. */
 function server(offers: readonly string[], script: Readonly<Record<string, string>>, held: string[]): (octets: string) => string {
   let text = '';
   let content = '';

@@ -32,7 +32,7 @@ test('a self-signed certificate says what it was told', () => {
   assert.equal(made.fingerprints.key, `sha256:${createHash('sha256').update(spki).digest('hex')}`);
 });
 
-test('S12: weak ones on request', () => {
+test('weak certificates are made on request', () => {
   const rsa = new X509Certificate(makeCertificate({ key: 1024, digest: 'sha1' }).own);
   assert.equal(rsa.publicKey.asymmetricKeyDetails?.modulusLength, 1024);
   assert.ok(rsa.verify(rsa.publicKey));
@@ -77,7 +77,7 @@ test('a name that is not ASCII must be given as an A-label', () => {
   assert.throws(() => makeCertificate({ names: ['bücher.example'] }), /not an A-label/);
 });
 
-/** What a verifying client of node:tls says to a server with that certificate: '' when it is content. */
+/** Returns the code with which a verifying client of node:tls refuses a server with that certificate; '' if it accepts it. */
 async function verdict(options: CertificateOptions, trust: 'own' | 'issuer' | 'nothing', servername = 'localhost'): Promise<string> {
   const made = makeCertificate(options);
   const ca = trust === 'own' ? [made.own] : trust === 'issuer' ? [options.issuer?.own ?? ''] : [];

@@ -35,7 +35,7 @@ const srv = (priority: number, weight: number, port: number, name: string) => {
   return Buffer.concat([head, label(name)]);
 };
 
-/** What a name is another name for: an answer that has a CNAME record and no other. */
+/** The answer of DNS for an alias: a CNAME record and no other. */
 const alias = (name: string) => ({ alias: label(name) });
 
 /** Records by type and name; a number is an error code (RFC 1035 §4.1.1), null silence. */
@@ -132,10 +132,10 @@ const TARGETS: readonly (readonly [Smarthost, string, string])[] = [
   [mxOf('three.example'), 'a.example:25 DNS, b.example:25 DNS, c.example:25 DNS', 'by preference. RFC 5321 §5.1'],
   [mxOf('null.example'), '! null.example says it takes no mail (null MX)', 'RFC 7505 §3'],
   [mxOf('mixed.example'), 'real.example:25 DNS', 'the root among others is nobody'],
-  [mxOf('null-later.example'), '! the MX records of null-later.example name no host', 'V8: a null MX has the preference 0. RFC 7505 §3'],
-  [mxOf('nulls.example'), '! the MX records of nulls.example name no host', 'V8: and is the only record'],
+  [mxOf('null-later.example'), '! the MX records of null-later.example name no host', 'a null MX has the preference 0. RFC 7505 §3'],
+  [mxOf('nulls.example'), '! the MX records of nulls.example name no host', 'and is the only record'],
   [mxOf('nodata.example'), 'nodata.example:25', 'no MX: the name itself'],
-  [mxOf('alias.example'), 'alias.example:25', 'V8: nor where a CNAME leads. RFC 5321 §5.1'],
+  [mxOf('alias.example'), 'alias.example:25', 'nor where a CNAME leads. RFC 5321 §5.1'],
   [mxOf('unknown.example'), BUN ? 'unknown.example:25' : '! no MX records of unknown.example: the name is unknown', 'NXDOMAIN'],
   [mxOf('broken.example'), '! no MX records of broken.example: the name servers failed', 'SERVFAIL'],
   [mxOf('refused.example'), '! no MX records of refused.example: the name servers refuse to answer', 'REFUSED'],
@@ -145,13 +145,13 @@ const TARGETS: readonly (readonly [Smarthost, string, string])[] = [
   [srvOf('two.example'), 'first.example:1 DNS, second.example:2 DNS', 'by priority'],
   [srvOf('none.example'), '! none.example says it has no such service (_submission._tcp.none.example)', 'RFC 2782'],
   [srvOf('nodata.example'), `! no SRV records of _submission._tcp.nodata.example: ${NO_RECORD}`, 'no record'],
-  [srvOf('alias.example'), `! no SRV records of _submission._tcp.alias.example: ${NO_RECORD}`, 'V8: nor where a CNAME leads'],
+  [srvOf('alias.example'), `! no SRV records of _submission._tcp.alias.example: ${NO_RECORD}`, 'nor where a CNAME leads'],
   [srvOf('unknown.example'), '! no SRV records of _submission._tcp.unknown.example: the name is unknown', 'NXDOMAIN'],
 ];
 for (const [host, expected, why] of TARGETS)
   test(`${host.scheme} ${host.host} ${host.expand}: ${why}`, () => within(20_000, async () => assert.equal(await shown(host), expected)));
 
-test('V10: a name server that is silent has a limited time, and the sentence names its key', () =>
+test('a name server that is silent has a limited time, and the sentence names its key', () =>
   within(10_000, async () => {
     assert.equal(await shown(mxOf('silent.example'), 200), '! looking up silent.example took longer than 0.2 s (timeouts.resolve)');
   }));
@@ -171,7 +171,7 @@ const CODES: readonly (readonly [string, string])[] = [
 ];
 const target = (name: string, unix = false) => ({ name, port: 25, unix, fromDns: false });
 for (const [code, words] of CODES)
-  test(`${code} is told in words`, async () => {
+  test(`${code} is put into words`, async () => {
     const mx = BUN && code === 'ENOTFOUND' ? 'x.example:25' : `! no MX records of x.example: ${words}`;
     assert.equal(await shown(mxOf('x.example'), 1000, failing(code)), mx);
     assert.deepEqual(await endpointsOf(target('x.example'), 1000, failing(code)), {
@@ -212,7 +212,7 @@ const ADDRESSES: readonly (readonly [string, Names | undefined, string, string])
 for (const [name, names, expected, why] of ADDRESSES)
   test(`${name}: ${why}`, async () => assert.equal(await addressesOf(name, names), expected));
 
-test('localhost is asked of the system', () =>
+test('localhost is looked up as the system does', () =>
   within(10_000, async () => assert.match(await addressesOf('localhost'), /(^|, )(127\.0\.0\.1 4|::1 6)(,|$)/)));
 
 test('an empty or impossible name has no address', () =>
@@ -264,7 +264,7 @@ test('priorities in order, all records, whatever is drawn', () => {
   );
 });
 
-test('weights are chances. RFC 2782', () => {
+test('weights are chances, as RFC 2782 has them', () => {
   let seed = 1;
   // A small generator of our own, so that the counts are the same in every run. Numerical Recipes
   const random = (): number => {

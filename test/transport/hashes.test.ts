@@ -15,7 +15,7 @@ test('HMAC: RFC 2202 §2 and §3, RFC 4231 §4.2, test case 1', () => {
   assert.equal(hex(hashes.hmac('md5', '\xaa'.repeat(16), '\xdd'.repeat(50))), '56be34521d144c88dbb8c733f0e8b3f6');
 });
 
-test('digests of "abc"', () => {
+test('the digests of "abc" are those of the standards', () => {
   for (const [digest, expected] of [
     ['md5', '900150983cd24fb0d6963f7d28e17f72'],
     ['sha1', 'a9993e364706816aba3e25717850c26c9cd0d89d'],

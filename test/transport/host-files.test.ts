@@ -50,7 +50,7 @@ for (const [text, name, nameservers, expected, why] of SWITCHES)
     assert.equal(stepsOf(name, text, { hostname: 'client', nameservers, exists }).join(' '), expected);
   });
 
-test('mDNS for all names, where a file says so', () => {
+test('mDNS is asked for all names where a file says so', () => {
   const facts = { hostname: 'client', nameservers: REAL, exists: (path: string) => path === '/etc/mdns.allow' };
   assert.deepEqual(stepsOf('mail.example.org', 'hosts: files dns mdns4', facts), ['files', 'dns', 'system']);
   assert.deepEqual(stepsOf('mail.example.org', 'hosts: files mdns4_minimal dns', facts), ['files', 'dns']);
@@ -136,14 +136,14 @@ const ORDERS: readonly (readonly [readonly string[], string, string, string])[] 
   [['192.0.2.10', '2001:db8::10'], '#precedence ::ffff:0:0/96  100\n', SIX_FIRST, 'as distributions ship it'],
 ];
 for (const [own, gai, expected, why] of ORDERS)
-  test(`V1: the first address: ${why}. RFC 6724`, () => assert.equal(show(sortAddresses(both, own, gai)), expected));
+  test(`the first address: ${why}. RFC 6724`, () => assert.equal(show(sortAddresses(both, own, gai)), expected));
 
 test('addresses of one family stay as they came', () => {
   const four: readonly IpAddress[] = [both[2] as IpAddress, both[0] as IpAddress];
   assert.equal(sortAddresses(four, [], ''), four);
 });
 
-test('loopback, ULA and old tunnels among others', () => {
+test('addresses of loopback, ULA and old tunnels have their place in the order', () => {
   const found = ['192.0.2.1', 'fd00::1', '2002::1', '2001::1', '::1', '2001:db8::1'].map(
     (address): IpAddress => ({ address, family: address.includes(':') ? 6 : 4 }),
   );
@@ -162,7 +162,7 @@ const FAMILIES: readonly (readonly [readonly string[], string, string])[] = [
   [[], '4 6', 'unknown'],
 ];
 for (const [own, expected, why] of FAMILIES)
-  test(`V6: families of use with ${own.join(' ') || 'nothing known'}: ${why}`, () => {
+  test(`families of use with ${own.join(' ') || 'nothing known'}: ${why}`, () => {
     const useful = familiesOf(own);
     assert.equal([4, 6].filter((family) => useful[family as 4 | 6]).join(' '), expected);
   });

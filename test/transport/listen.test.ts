@@ -20,7 +20,7 @@ const test = suite('listen');
 const CERTIFICATE = makeCertificate({ names: ['localhost'], ips: ['127.0.0.1'] });
 const RECEIVES = { ...RECEIVING, hostname: 'here' };
 
-/** What an owner in these tests remembers. */
+/** The things that an owner in these tests remembers. */
 interface Seen {
   readonly trace: string[];
   readonly contents: string[];
@@ -227,7 +227,7 @@ test('a client that never begins its handshake is not waited for', async () => {
   assert.equal(seen.closed, 1);
 });
 
-test('a silent client is told so; one that drips octets of a command gains no time', async () => {
+test('a silent client hears of its time-out; one that drips octets of a command gains no time', async () => {
   const seen = await served({ timeout: 150 }, async ({ port }) => {
     const silent = await Talker.to(port);
     assert.deepEqual(await silent.hear(2), ['220 here ESMTP nospool', '421 4.4.2 here has waited too long']);

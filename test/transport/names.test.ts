@@ -77,39 +77,39 @@ const search = (options = '') => ({ '/etc/resolv.conf': `search below.example\no
 
 // biome-ignore format: a table is read as a table
 const ROWS: readonly (readonly [string, 'any' | 4 | 6, Changes, string, string, string])[] = [
-  ['one.example', 'any', {}, '192.0.2.1 192.0.2.2', 'A one.example, AAAA one.example', 'V1: both families are asked for at once'],
-  ['both.example', 'any', {}, '2001:db8::1 192.0.2.1', 'A both.example, AAAA both.example', 'V1: families in turn'],
-  ['both.example', 4, {}, '192.0.2.1', 'A both.example', 'V6: family = "4" never asks for AAAA'],
-  ['both.example', 6, {}, '2001:db8::1', 'AAAA both.example', 'V6: family = "6" never asks for A'],
-  ['both.example', 'any', FOUR, '192.0.2.1', 'A both.example', 'V6: a host without IPv6 does not ask for it'],
-  ['both.example', 'any', { own: ['2001:db8::10'] }, '2001:db8::1', 'AAAA both.example', 'V6: nor one without IPv4 for that'],
-  ['both.example', 'any', { files: { '/etc/resolv.conf': 'options no-aaaa' } }, '192.0.2.1', 'A both.example', 'V6: an option of resolv.conf'],
-  ['one.example', 6, {}, BUN ? unknown('one.example') : '! one.example has no IPv6 address, and family = "6" wants one', 'AAAA one.example', 'V6: what is not there'],
-  ['six.example', 'any', FOUR, BUN ? unknown('six.example') : '! no address of six.example: it has no IPv4 address, and this host has no address from which another could be reached', 'A six.example', 'V6: what would be of no use'],
-  ['half.example', 'any', {}, '192.0.2.1', 'A half.example, AAAA half.example', 'V6: a name server that is silent about AAAA is waited for one second'],
-  ['slow.example', 'any', {}, '2001:db8::1 192.0.2.1', 'A slow.example, AAAA slow.example', 'V6: one that is late, for as long as it takes'],
-  ['ill.example', 'any', {}, '192.0.2.1', 'A ill.example, AAAA ill.example', 'V1: one family is enough'],
-  ['big.example', 4, {}, '192.0.2.1 192.0.2.2', 'A big.example, TCP A big.example', 'V1: a truncated answer is had over TCP'],
+  ['one.example', 'any', {}, '192.0.2.1 192.0.2.2', 'A one.example, AAAA one.example', 'both families are asked for at once'],
+  ['both.example', 'any', {}, '2001:db8::1 192.0.2.1', 'A both.example, AAAA both.example', 'families in turn'],
+  ['both.example', 4, {}, '192.0.2.1', 'A both.example', 'family = "4" never asks for AAAA'],
+  ['both.example', 6, {}, '2001:db8::1', 'AAAA both.example', 'family = "6" never asks for A'],
+  ['both.example', 'any', FOUR, '192.0.2.1', 'A both.example', 'a host without IPv6 does not ask for it'],
+  ['both.example', 'any', { own: ['2001:db8::10'] }, '2001:db8::1', 'AAAA both.example', 'nor one without IPv4 for that'],
+  ['both.example', 'any', { files: { '/etc/resolv.conf': 'options no-aaaa' } }, '192.0.2.1', 'A both.example', 'an option of resolv.conf'],
+  ['one.example', 6, {}, BUN ? unknown('one.example') : '! one.example has no IPv6 address, and family = "6" requires one', 'AAAA one.example', 'what is not there'],
+  ['six.example', 'any', FOUR, BUN ? unknown('six.example') : '! no address of six.example: it has no IPv4 address, and this host has no address from which another could be reached', 'A six.example', 'what would be of no use'],
+  ['half.example', 'any', {}, '192.0.2.1', 'A half.example, AAAA half.example', 'a name server that is silent about AAAA is waited for one second'],
+  ['slow.example', 'any', {}, '2001:db8::1 192.0.2.1', 'A slow.example, AAAA slow.example', 'one that is late, for as long as it takes'],
+  ['ill.example', 'any', {}, '192.0.2.1', 'A ill.example, AAAA ill.example', 'one family is enough'],
+  ['big.example', 4, {}, '192.0.2.1 192.0.2.2', 'A big.example, TCP A big.example', 'a truncated answer is had over TCP'],
   ['broken.example', 4, {}, '! no address of broken.example: the name servers failed', 'A broken.example', 'SERVFAIL'],
   ['refused.example', 4, {}, '! no address of refused.example: the name servers refuse to answer', 'A refused.example', 'REFUSED'],
   ['unknown.example', 4, {}, unknown('unknown.example'), 'A unknown.example', 'NXDOMAIN'],
-  ['müller.example', 4, {}, '192.0.2.5', 'A xn--mller-kva.example', 'V1: as A-labels. RFC 5890 §2.3.2.1'],
-  ['short', 4, { files: search() }, '192.0.2.3', 'A short.below.example', 'V1: the search list'],
-  ['one.example', 4, { files: search() }, '192.0.2.1 192.0.2.2', 'A one.example', 'V1: not for what is found as it is written'],
-  ['unknown.example', 4, { files: search() }, unknown('unknown.example'), 'A unknown.example, A unknown.example.below.example', 'V1: for what is not'],
-  ['unknown.example.', 4, { files: search() }, unknown('unknown.example.'), 'A unknown.example', 'V1: a name that ends in a dot is whole'],
-  ['one.example', 4, { files: search('ndots:5') }, '192.0.2.1 192.0.2.2', 'A one.example.below.example, A one.example', 'V1: Kubernetes asks for the longer ones first'],
-  ['mail.example', 4, { files: search('ndots:5') }, '192.0.2.4', 'A mail.example.below.example, A mail.example', 'V1: a domain of the list whose servers are dead does not hide the name'],
-  ['broken.example', 4, { files: search() }, '! no address of broken.example: the name servers failed', 'A broken.example', 'V1: no other name takes the place of one that could not be asked for'],
-  ['silent.example', 4, { files: search() }, '! no address of silent.example: the name servers do not answer', 'A silent.example', 'V1: nor of one whose servers are silent'],
-  ['localhost', 'any', {}, '::1 127.0.0.1', '', 'V1: never leaves the host. RFC 6761 §6.3'],
-  ['mail.LocalHost', 4, {}, '127.0.0.1', '', 'V1: nor does what is below it'],
-  ['localhost', 'any', { files: { '/etc/hosts': '127.0.0.1 localhost' } }, '127.0.0.1', '', 'V1: /etc/hosts comes first'],
-  ['known.example', 'any', { files: { '/etc/hosts': '192.0.2.7 x known.example' } }, '192.0.2.7', '', 'V1: whatever name servers say'],
-  ['known.example', 6, { files: { '/etc/hosts': '192.0.2.7 known.example' } }, '2001:db8::1', 'AAAA known.example', 'V1: but not of another family'],
-  ['known.example', 'any', { files: { '/etc/nsswitch.conf': 'hosts: dns files', '/etc/hosts': '192.0.2.7 known.example' }, ...FOUR }, '192.0.2.66', 'A known.example', 'V1: in the order of nsswitch.conf'],
-  ['unknown.example', 'any', { files: { '/etc/nsswitch.conf': 'hosts: files', '/etc/hosts': '192.0.2.7 known.example' } }, unknown('unknown.example'), '', 'V1: nobody is asked who is not named there'],
-  ['127.1', 'any', {}, '127.0.0.1', '', 'V1: an address of old is the C library’s business'],
+  ['müller.example', 4, {}, '192.0.2.5', 'A xn--mller-kva.example', 'as A-labels. RFC 5890 §2.3.2.1'],
+  ['short', 4, { files: search() }, '192.0.2.3', 'A short.below.example', 'the search list'],
+  ['one.example', 4, { files: search() }, '192.0.2.1 192.0.2.2', 'A one.example', 'not for what is found as it is written'],
+  ['unknown.example', 4, { files: search() }, unknown('unknown.example'), 'A unknown.example, A unknown.example.below.example', 'for what is not'],
+  ['unknown.example.', 4, { files: search() }, unknown('unknown.example.'), 'A unknown.example', 'a name that ends in a dot is whole'],
+  ['one.example', 4, { files: search('ndots:5') }, '192.0.2.1 192.0.2.2', 'A one.example.below.example, A one.example', 'Kubernetes asks for the longer ones first'],
+  ['mail.example', 4, { files: search('ndots:5') }, '192.0.2.4', 'A mail.example.below.example, A mail.example', 'a domain of the list whose servers are dead does not hide the name'],
+  ['broken.example', 4, { files: search() }, '! no address of broken.example: the name servers failed', 'A broken.example', 'no other name takes the place of one that could not be asked for'],
+  ['silent.example', 4, { files: search() }, '! no address of silent.example: the name servers do not answer', 'A silent.example', 'nor of one whose servers are silent'],
+  ['localhost', 'any', {}, '::1 127.0.0.1', '', 'never leaves the host. RFC 6761 §6.3'],
+  ['mail.LocalHost', 4, {}, '127.0.0.1', '', 'nor does what is below it'],
+  ['localhost', 'any', { files: { '/etc/hosts': '127.0.0.1 localhost' } }, '127.0.0.1', '', '/etc/hosts comes first'],
+  ['known.example', 'any', { files: { '/etc/hosts': '192.0.2.7 x known.example' } }, '192.0.2.7', '', 'whatever name servers say'],
+  ['known.example', 6, { files: { '/etc/hosts': '192.0.2.7 known.example' } }, '2001:db8::1', 'AAAA known.example', 'but not of another family'],
+  ['known.example', 'any', { files: { '/etc/nsswitch.conf': 'hosts: dns files', '/etc/hosts': '192.0.2.7 known.example' }, ...FOUR }, '192.0.2.66', 'A known.example', 'in the order of nsswitch.conf'],
+  ['unknown.example', 'any', { files: { '/etc/nsswitch.conf': 'hosts: files', '/etc/hosts': '192.0.2.7 known.example' } }, unknown('unknown.example'), '', 'nobody is asked who is not named there'],
+  ['127.1', 'any', {}, '127.0.0.1', '', 'an address of old is the C library’s business'],
 ];
 for (const [name, family, changes, expected, asked, why] of ROWS)
   test(`${why}: ${name}`, () =>
@@ -118,7 +118,7 @@ for (const [name, family, changes, expected, asked, why] of ROWS)
       assert.deepEqual([...new Set(server.asked)].sort(), asked === '' ? [] : asked.split(', ').sort());
     }));
 
-test('V1: a name server that is down is passed over', () =>
+test('a name server that is down is passed over', () =>
   within(20_000, async () => {
     const dead = await nameServer({ '*': null });
     const files = { '/etc/resolv.conf': 'options timeout:1' };
@@ -153,16 +153,16 @@ async function givenUp(name: string, files: Readonly<Record<string, string>>, af
   );
 }
 
-test('V1: a lookup that is given up asks name servers nothing more', () =>
+test('a lookup that is given up asks name servers nothing more', () =>
   within(20_000, async () => assert.equal(await givenUp('silent.example', {}, 20), 'ECANCELLED')));
 
-test('V1: nor does it leave a process behind', () =>
+test('a look-up that is given up leaves no process behind', () =>
   within(20_000, async () => {
     // Bun needs no process: it ends whatever its threads do.
     assert.equal(await givenUp('127.1', {}, 1), BUN ? 'found' : 'ECANCELLED');
   }));
 
-test('V9: an answer that came in time is read, though the process was stopped until the time was over', () =>
+test('an answer that came in time is read, though the process was stopped until the time was over', () =>
   within(20_000, async () => {
     server.asked.length = 0;
     const looked = look('one.example', 4, {}, 200);
@@ -172,7 +172,7 @@ test('V9: an answer that came in time is read, though the process was stopped un
     assert.equal(await looked, '192.0.2.1 192.0.2.2');
   }));
 
-test('V1: MX and SRV in the same way', () =>
+test('MX and SRV records are looked up in the same way', () =>
   within(20_000, async () => {
     const found = await targetsOf(hostAt(25, { host: 'mx.example', expand: 'mx' }), 1000, namesOf(host({})));
     assert.equal(found.ok && found.value[0]?.name, 'one.example');

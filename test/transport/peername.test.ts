@@ -13,7 +13,7 @@ const test = suite('peername');
 
 const derOf = (options: CertificateOptions): Uint8Array => new X509Certificate(makeCertificate(options).own).raw;
 
-test('for whom a certificate is, by its names', () => {
+test('a certificate is for the names that it has, wildcards included', () => {
   for (const [named, wanted, expected, why] of [
     ['mail.example.org', 'mail.example.org', true, 'equal'],
     ['MAIL.Example.ORG', 'mail.example.org', true, 'case does not count'],
@@ -65,7 +65,7 @@ test('for whom a certificate is, by its names', () => {
   assert.ok(isFor(derOf({ names: Array.from({ length: 300 }, (_, i) => `n${i}.example`) }), 'n299.example'), 'the last of many');
 });
 
-test('for whom a certificate is, by its addresses and its subject', () => {
+test('a certificate is for the addresses that it names, and never for its subject', () => {
   for (const [options, wanted, expected, why] of [
     [{ ips: ['192.0.2.1'] }, '192.0.2.1', true, 'IPv4'],
     [{ ips: ['192.0.2.1'] }, '192.0.2.10', false, 'another'],
@@ -83,7 +83,7 @@ test('for whom a certificate is, by its addresses and its subject', () => {
     assert.equal(isFor(derOf(options), wanted), expected, `${why}: ${JSON.stringify(options)} for ${wanted}`);
 });
 
-test('of two lists of names the second does not count (RFC 5280 §4.2: an extension stands once), and octets that are no list name nobody', () => {
+test('the second of two lists of names does not count (RFC 5280 §4.2: an extension stands once), and octets that are no list name nobody', () => {
   /** Another list of names in the place of subjectKeyIdentifier, which has 22 octets. */
   const withSecond = (value: string): Uint8Array => {
     const der = Buffer.from(derOf({ names: ['a.example'] }));
@@ -124,7 +124,7 @@ test('addresses: any way of writing, and back', () => {
   );
 });
 
-test('whom a host of the configuration leads to', () => {
+test('the configuration and DNS decide which names a certificate must be for', () => {
   for (const [target, domain, serverName, sni, names, why] of [
     ['mail.example.org', '', '', 'mail.example.org', ['mail.example.org'], 'a host'],
     ['Mail.Example.org.', '', '', 'mail.example.org', ['mail.example.org'], 'case and a final dot'],

@@ -187,7 +187,7 @@ const TALKS: readonly [Policy, typeof TO, string[], string[], string][] = [
 for (const [policy, to, answers, expected, why] of TALKS)
   proxies(`${policy.scheme}: ${why}`, () => {
     assert.deepEqual(play(policy, 'secret', to, answers, 1), expected);
-    // What is quoted of a wrong answer is as much as came in one piece.
+    // The sentence quotes as much of a wrong answer as came in one piece.
     const shown = (lines: readonly string[]) => lines.map((line) => line.replace(/it says ".*"/, 'it says'));
     for (const piece of [2, 7, Number.POSITIVE_INFINITY])
       assert.deepEqual(shown(play(policy, 'secret', to, answers, piece)), shown(expected));
@@ -292,7 +292,7 @@ for (const [scheme, start] of KINDS) {
     ),
   );
 
-  proxies(`${scheme}: user and password`, () =>
+  proxies(`${scheme}: user and password reach the proxy`, () =>
     with2(
       (places) => start({ places, user: 'Jörg', password: 'p: ä' }),
       {},
@@ -421,7 +421,7 @@ for (const [what, answer, end, bySocks, byHttp] of HOSTILE)
     }),
   );
 
-proxies('a proxy that nobody runs, or whose name nobody knows', () =>
+proxies('a proxy that does not answer, or whose name is unknown, is named in the failure', () =>
   within(10_000, async () => {
     const gone = await startSaying('');
     await gone.stop();
@@ -447,7 +447,7 @@ proxies('a signal while a proxy says nothing ends the delivery', () =>
 
 /* ---- source address and family ---- */
 
-proxies('source address: it is connected from there, and one that this host has not is told', () =>
+proxies('the connection comes from the configured source address, and an address that this host has not is named in the failure', () =>
   within(10_000, async () => {
     const from: (string | undefined)[] = [];
     const server = createServer((socket) => {
@@ -470,16 +470,19 @@ proxies('source address: it is connected from there, and one that this host has 
 proxies('family: an address of the other one is not connected to', () =>
   within(10_000, async () => {
     const at = (link: Partial<Link>, host: string) => deliver(hostAt({ ...DIRECT, ...link }, { host, port: 9 }));
-    assert.match(why(await at({ family: 6 }, '127.0.0.1')), /^127\.0\.0\.1: 127\.0\.0\.1 has no IPv6 address, and family = "6" wants one$/);
+    assert.match(
+      why(await at({ family: 6 }, '127.0.0.1')),
+      /^127\.0\.0\.1: 127\.0\.0\.1 has no IPv6 address, and family = "6" requires one$/,
+    );
     assert.match(
       why(await at({ family: 4, sourceAddress: '127.0.0.1' }, '::1')),
-      /has no IPv4 address, and source_address = "127\.0\.0\.1" wants one$/,
+      /has no IPv4 address, and source_address = "127\.0\.0\.1" requires one$/,
     );
     assert.match(why(await at({ family: 4 }, 'localhost')), /^localhost \[127\.0\.0\.1\]:9: connection refused$/);
   }),
 );
 
-proxies('what a proxy connects to is never connected to directly', () =>
+proxies('a server behind a proxy is never connected to directly', () =>
   assert.rejects(connectFirst([{ address: '127.0.0.1', family: 'name', port: 25 }], { within: 100 }), /bug/),
 );
 

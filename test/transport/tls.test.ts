@@ -133,7 +133,7 @@ const fails = (certificate: Certificate, how: Parameters<typeof handshake>[1]) =
 const intermediate = makeCertificate({ commonName: 'Intermediate', ca: true, issuer: ca });
 const selfSigned = makeCertificate({ names: [HOST] });
 
-test('who is trusted, and by what', async () => {
+test('a server is trusted by its CA, its fingerprint, or because nothing is verified', async () => {
   const cases: [why: string, Certificate, Parameters<typeof handshake>[1], by: string, peerName: string, sni: string | false][] = [
     ['issued by ca_file', good, {}, 'ca', HOST, HOST],
     ['issued by the system store', good, { with: { caFile: '' }, environment: { SSL_CERT_FILE: caFile } }, 'ca', HOST, HOST],
@@ -262,23 +262,23 @@ const WEAK: readonly (readonly [why: string, Certificate, caFile: string, RegExp
   ['self-signed with 1024 bits, and trusted', shortOne, shortOne.own, SHORT],
 ];
 for (const [why, certificate, store, expected] of WEAK)
-  test(`S12: ${why}`, async () => assert.match(await weakIn(certificate, { with: { caFile: file(store) } }), expected));
+  test(`${why}`, async () => assert.match(await weakIn(certificate, { with: { caFile: file(store) } }), expected));
 
-test('S12: a name and a weakness are both told', async () => {
+test('a wrong name and a weakness are both in the sentence', async () => {
   const certificate = makeCertificate({ names: ['other.example'], issuer: ca, key: 1024 });
   assert.match(
     await weakIn(certificate, {}),
-    /RSA key of 1024 bits, .*; the certificate is for other\.example, wanted is mail\.example\.org/,
+    /RSA key of 1024 bits, .*; the certificate is for other\.example, not for mail\.example\.org/,
   );
 });
 
-test('S12: a weak certificate that is expired or of an unknown issuer is called that', async () => {
+test('a weak certificate that is expired or of an unknown issuer is called that', async () => {
   assert.match(await weakIn(issuedBy(shortCa, { digest: 'sha1' }), {}), /^the certificate comes from "Short CA"/);
   const expired = issuedBy(ca, { key: 1024, notBefore: Date.now() - 3 * DAY, days: 1 });
   assert.match(await weakIn(expired, {}), /^the certificate expired on /);
 });
 
-test('S12: a fingerprint replaces that, too, and so does verify = false', async () => {
+test('a fingerprint replaces that, too, and so does verify = false', async () => {
   for (const certificate of [issuedBy(ca, { key: 1024 }), issuedBy(rsaCa, { digest: 'sha1' }), shortOne, oldOne]) {
     for (const pin of [certificate.fingerprints.certificate, certificate.fingerprints.key])
       assert.equal(await weakIn(certificate, { with: { fingerprint: [pin], caFile: '' } }), 'trusted');
@@ -286,7 +286,7 @@ test('S12: a fingerprint replaces that, too, and so does verify = false', async 
   }
 });
 
-test('O9: hostile case 6 and pitfalls 24, 25: who is not trusted, and the exact reason', async () => {
+test('hostile case 6 and pitfalls 24, 25: a server that is not trusted is refused with the exact reason', async () => {
   const since = Date.UTC(2026, 0, 2, 3, 4, 5);
   const alone = makeCertificate({ names: [HOST], issuer: intermediate });
   const expired = makeCertificate({ names: [HOST], issuer: ca, notBefore: since - 30 * DAY, notAfter: since });
@@ -346,19 +346,19 @@ test('O9: hostile case 6 and pitfalls 24, 25: who is not trusted, and the exact 
       'another name',
       makeCertificate({ names: ['a.example', '*.b.example'], issuer: ca }),
       {},
-      /^the certificate is for a\.example, \*\.b\.example, wanted is mail\.example\.org \(tls\.server_name\)$/,
+      /^the certificate is for a\.example, \*\.b\.example, not for mail\.example\.org \(tls\.server_name\)$/,
     ],
     [
       'another name and expired',
       makeCertificate({ names: ['a.example'], issuer: ca, notBefore: since - DAY, notAfter: since }),
       {},
-      /^the certificate expired on .*; the certificate is for a\.example, wanted/,
+      /^the certificate expired on .*; the certificate is for a\.example, not for/,
     ],
     [
       'many names',
       makeCertificate({ names: Array.from({ length: 20 }, (_, i) => `n${i}.example`), issuer: ca }),
       {},
-      /n7\.example and 12 more, wanted/,
+      /n7\.example and 12 more, not for/,
     ],
     [
       'common name only',
@@ -367,21 +367,21 @@ test('O9: hostile case 6 and pitfalls 24, 25: who is not trusted, and the exact 
       /^the certificate names no host in subjectAltName \(its common name "mail\.example\.org" does not count\)/,
     ],
     ['a wildcard for two labels', makeCertificate({ names: ['*.org'], issuer: ca }), {}, /^the certificate is for \*\.org/],
-    ['an IP host without IP entry', good, { host: '127.0.0.1' }, /^the certificate is for mail\.example\.org, wanted is 127\.0\.0\.1/],
-    ['an IP address as DNS name', makeCertificate({ names: ['127.0.0.1'], issuer: ca }), { host: '127.0.0.1' }, /wanted is 127\.0\.0\.1/],
+    ['an IP host without IP entry', good, { host: '127.0.0.1' }, /^the certificate is for mail\.example\.org, not for 127\.0\.0\.1/],
+    ['an IP address as DNS name', makeCertificate({ names: ['127.0.0.1'], issuer: ca }), { host: '127.0.0.1' }, /not for 127\.0\.0\.1/],
     [
       'another IP address',
       makeCertificate({ ips: ['127.0.0.2', '::1'], issuer: ca }),
       { host: '127.0.0.1' },
-      /^the certificate is for 127\.0\.0\.2, ::1, wanted/,
+      /^the certificate is for 127\.0\.0\.2, ::1, not for/,
     ],
     [
       'an MX host outside the domain, with its own name',
       makeCertificate({ names: ['mx.provider.example'], issuer: ca }),
       { host: 'mx.provider.example', domain: 'example.org' },
-      /^the certificate is for mx\.provider\.example, wanted is example\.org/,
+      /^the certificate is for mx\.provider\.example, not for example\.org/,
     ],
-    ['server_name against the certificate', good, { with: { serverName: 'other.example' } }, /wanted is other\.example/],
+    ['server_name against the certificate', good, { with: { serverName: 'other.example' } }, /not for other\.example/],
     ['a unix socket', good, { host: '/run/smtp' }, /^a unix socket has no name to verify; set tls\.server_name/],
     [
       'another pin',
@@ -405,7 +405,7 @@ test('O9: hostile case 6 and pitfalls 24, 25: who is not trusted, and the exact 
       'a name that would colour a terminal',
       makeCertificate({ commonName: '\u001b[31m', names: ['\u001b[31m.example'], issuer: ca }),
       {},
-      /^the certificate is for \\x1b\[31m\.example, wanted/,
+      /^the certificate is for \\x1b\[31m\.example, not for/,
     ],
   ];
   for (const [why, certificate, how, expected] of cases) assert.match(await fails(certificate, how), expected, why);
@@ -425,7 +425,7 @@ test('hostile case 39: NODE_TLS_REJECT_UNAUTHORIZED=0 has no effect', async () =
   }
 });
 
-test('hostile case 7: old versions and ciphers without authentication', async () => {
+test('hostile case 7: old versions, and ciphers without authentication, are refused', async () => {
   // BoringSSL, which Bun has, cannot be made to serve them.
   if ('bun' in process.versions) return;
   const old = serve(good, { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT:@SECLEVEL=0' });
@@ -439,7 +439,7 @@ test('hostile case 7: old versions and ciphers without authentication', async ()
   );
 });
 
-test('pitfall 27: a port that greets in clear', async () => {
+test('pitfall 27: the sentence for a port that greets in clear says what to write', async () => {
   const greets = () => net.createServer((socket) => void socket.write('220 mail.example.org ESMTP\r\n'));
   assert.match(await handshake(greets(), {}, detail), /^the port does not speak TLS from the start; .*submission:\/\//);
   assert.match(
@@ -448,7 +448,7 @@ test('pitfall 27: a port that greets in clear', async () => {
   );
 });
 
-test('a server that closes or resets instead of a handshake', async () => {
+test('a server that closes or resets instead of a handshake is a failure in words', async () => {
   for (const end of [
     (socket: net.Socket) => socket.end(),
     (socket: net.Socket) => socket.resetAndDestroy(),
@@ -474,7 +474,7 @@ test('the plain socket destroyed from outside ends the handshake', async () => {
   });
 });
 
-test('client certificates', async () => {
+test('a client shows the configured certificate', async () => {
   const client = makeCertificate({ commonName: 'host1', issuer: ca });
   const asks = (options: TlsOptions = {}) => serve(good, { requestCert: true, rejectUnauthorized: true, ca: ca.own, ...options });
   for (const identity of [
@@ -488,7 +488,7 @@ test('client certificates', async () => {
       });
   // TLS 1.2 refuses within the handshake, TLS 1.3 after it.
   const wants =
-    /^the server (?:wants a client certificate; set tls\.certificate|refuses us for want of a certificate|has no cipher.* or wants a client certificate)/;
+    /^the server (?:requires a client certificate; set tls\.certificate|refuses us for want of a certificate|has no cipher.* or requires a client certificate)/;
   assert.match(await handshake(asks({ maxVersion: 'TLSv1.2' }), {}, detail), wants);
   const later = (result: Parsed<TLSSocket>) => {
     assert.ok(result.ok, detail(result));
@@ -503,7 +503,7 @@ test('client certificates', async () => {
   );
 });
 
-test('what the configuration names and cannot be used', async () => {
+test('a file that the configuration names and that cannot be used is a failure with its key', async () => {
   const other = makeCertificate({});
   const locked = `-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n`;
   const broken = '-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n';
@@ -525,7 +525,7 @@ test('what the configuration names and cannot be used', async () => {
   }
 });
 
-test('S3: a key that others can read, and certificates that others can change, are refused', async () => {
+test('a key that others can read, and certificates that others can change, are refused', async () => {
   const other = makeCertificate({});
   const withMode = (text: string, mode: number): string => {
     const name = file(text);
@@ -555,7 +555,7 @@ test('S3: a key that others can read, and certificates that others can change, a
   }
 });
 
-test('facts: what the log, nospool check and channel binding need', async () => {
+test('the facts hold everything that the log, nospool check and channel binding need', async () => {
   for (const [maxVersion, cipher, types] of [
     ['TLSv1.3', /^TLS1\.3:TLS_AES_(?:128|256)_GCM_SHA\d+:(?:128|256)$/, ['tls-exporter', 'tls-server-end-point']],
     ['TLSv1.2', /^TLS1\.2:ECDHE-ECDSA-AES(?:128|256)-GCM-SHA\d+:(?:128|256)$/, ['tls-server-end-point']],
@@ -591,7 +591,7 @@ test('facts: what the log, nospool check and channel binding need', async () => 
                   .digest('latin1' as 'binary'),
             type,
           );
-        // What the server offers is bound to this very channel.
+        // The server's offer is bound to this very channel.
         const channel = { secured: true, loopback: false, host: HOST, port: 587, bindings };
         const credentials = { user: 'u', secret: 'p', kind: 'password', clientCertificate: false } as const;
         const chosen = chooseMechanism(
@@ -606,7 +606,7 @@ test('facts: what the log, nospool check and channel binding need', async () => 
     );
 });
 
-test('bits by cipher name', () => {
+test('the name of a cipher tells the bits of its key', () => {
   for (const [name, bits] of [
     ['TLS_AES_128_GCM_SHA256', 128],
     ['TLS_AES_256_GCM_SHA384', 256],
@@ -617,7 +617,7 @@ test('bits by cipher name', () => {
     assert.equal(keyBits(name), bits, name);
 });
 
-test('other words for other failures', () => {
+test('other failures of TLS have other words', () => {
   const explain = (code: string, message = '', changed: Partial<TlsPolicy> = {}) =>
     explainTlsFailure(Object.assign(new Error(message), { code }), {
       policy: policy(changed),
@@ -626,7 +626,7 @@ test('other words for other failures', () => {
       store: 'the CA store',
     });
   for (const [code, message, changed, expected] of [
-    ['ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED', '', {}, /^the server wants a client certificate/],
+    ['ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED', '', {}, /^the server requires a client certificate/],
     ['ERR_SSL_TLSV1_ALERT_UNKNOWN_CA', '', { certificate: 'x' }, /^the server does not accept our client certificate/],
     ['ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED', '', { certificate: 'x' }, /^the server does not accept our client certificate/],
     ['ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE', '', {}, /^the server refuses us for want of a certificate/],
@@ -640,7 +640,7 @@ test('other words for other failures', () => {
     assert.match(explain(code, message, changed), expected, code);
 });
 
-test('words for what a chain is seldom wrong with', () => {
+test('faults that a chain seldom has are put into words', () => {
   const attempt = { policy: policy(), wanted: wantedNames(policy(), HOST), implicit: true, store: 'the CA store' };
   for (const [code, expected] of [
     ['CERT_SIGNATURE_FAILURE', /^the signature of the certificate is wrong$/],

@@ -33,7 +33,7 @@ function made(
   return tlv(0x30, signed, algorithm, tlv(3, [0]));
 }
 
-test('the same as the runtime reads', () => {
+test('a certificate is read as the runtime reads it', () => {
   const der = (pem: string) => new X509Certificate(pem);
   for (const options of [
     { names: ['a.example', '*.b.example'], ips: ['192.0.2.1', '2001:db8::1'] },
@@ -75,7 +75,7 @@ test('RFC 5929 §4.1: the digest for tls-server-end-point', () => {
     assert.equal(readCertificate(made(algorithm))?.endPointDigest, expected, why);
 });
 
-test('S12: what a certificate is signed with', () => {
+test('the digest that a certificate is signed with is read', () => {
   for (const [algorithm, expected, why] of [
     [tlv(0x30, oid('2a864886f70d010102'), [5, 0]), 'md2', 'MD2'],
     [tlv(0x30, oid('2a864886f70d010104'), [5, 0]), 'md5', 'MD5'],
@@ -94,7 +94,7 @@ test('S12: what a certificate is signed with', () => {
     assert.equal(readCertificate(made(algorithm))?.signedWith, expected, why);
 });
 
-test('S12: how long a key is', () => {
+test('the length of a key is read', () => {
   const of = (spki: Uint8Array) => readCertificate(made(tlv(0x30, oid('2a8648ce3d040302')), { key: Buffer.from(spki) }))?.key;
   const spki = ({ publicKey }: { readonly publicKey: KeyObject }) => publicKey.export({ type: 'spki', format: 'der' });
   for (const bits of [1024, 2048, 3072])
@@ -102,7 +102,7 @@ test('S12: how long a key is', () => {
   for (const [namedCurve, bits] of [
     ['P-256', 256],
     ['P-384', 384],
-    // Of 521, which no whole number of octets has.
+    // The key has 521 bits, which are no whole number of octets.
     ['P-521', 528],
   ] as const)
     assert.deepEqual(of(spki(generateKeyPairSync('ec', { namedCurve }))), { kind: 'EC', bits }, namedCurve);
@@ -133,7 +133,7 @@ test('S12: how long a key is', () => {
     assert.deepEqual(of(odd), expected);
 });
 
-test('versions, times and extensions of other kinds', () => {
+test('versions, times and extensions of other kinds are read', () => {
   const algorithm = tlv(0x30, oid('2a8648ce3d040302'));
   const names = tlv(0x30, tlv(0x82, Buffer.from('a.example')), tlv(0x81, Buffer.from('x@a.example')), tlv(0x87, [192, 0, 2, 1]));
   const alternative = (...critical: Buffer[]) => tlv(0x30, oid('551d11'), ...critical, tlv(4, names));
@@ -158,12 +158,12 @@ test('versions, times and extensions of other kinds', () => {
   assert.ok(Number.isNaN(readCertificate(made(algorithm, { from: 'yesterday' }))?.notBefore));
 });
 
-test('issued by another', () => {
+test('a certificate that another has issued is not self-issued', () => {
   const issuer = makeCertificate({ commonName: 'CA', ca: true });
   assert.equal(readCertificate(new X509Certificate(makeCertificate({ names: ['a.example'], issuer }).own).raw)?.selfIssued, false);
 });
 
-test('octets that are no certificate', () => {
+test('octets that are no certificate are read as none', () => {
   for (const octets of [
     [],
     [0x30],

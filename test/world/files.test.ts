@@ -17,7 +17,7 @@ for (const [what, args, input, status] of [
   ['a message', ['-f', 'a@example.org', 'root@client.example.org'], 'Subject: x\n\nx\n', 1],
   ['-bs', ['-bs'], 'MAIL FROM:<a@example.org>\r\nRCPT TO:<root@client.example.org>\r\n', 0],
 ] as const)
-  (existsSync('/dev/fuse') ? test : test.skip)(`V1: an alias file that does not answer, and SIGTERM: ${what}`, () =>
+  (existsSync('/dev/fuse') ? test : test.skip)(`an alias file that does not answer, and SIGTERM: ${what}`, () =>
     within(20_000, async () => {
       const away = scratch();
       const { config } = setUp(`smarthosts = ["smtp://127.0.0.1:9"]\nlog = "none"\naliases = ["${away}/aliases"]`);

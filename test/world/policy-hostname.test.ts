@@ -89,7 +89,7 @@ for (const [hostname, configured, hello, right, why] of ROWS)
       }
     }));
 
-test('W4: bare addresses have no domain of such a host, and the key is named', () =>
+test('bare addresses have no domain of such a host, and the key is named', () =>
   within(30_000, async () => {
     for (const hostname of ['my_app.local', 'a..b', '10.0.0.5']) {
       const { config } = setUp(`smarthosts = ["smtp://${HOST}:1"]\nhostname = ""`);
@@ -99,7 +99,7 @@ test('W4: bare addresses have no domain of such a host, and the key is named', (
     }
   }));
 
-test('W4: -bs greets with a name that SMTP allows', () =>
+test('-bs greets with a name that SMTP allows', () =>
   within(30_000, async () => {
     for (const [hostname, name] of [
       ['my_app.local', 'localhost'],

@@ -278,42 +278,57 @@ function makeConverter(out: OctetBuffer, options: ConvertOptions): Converter {
       at = buffer.length;
       return false;
     }
-    if (lineStart) {
-      const left = buffer.length - at;
-      if (!final && (left === 0 || (left === 1 && buffer[at] === HYPHEN))) return false;
-      if (buffer[at] === HYPHEN && buffer[at + 1] === HYPHEN) {
-        const found = findLine(final);
-        if (found === null && left <= LONGEST_DELIMITER) return false;
-        const ends = found === null ? null : findDelimiter(buffer.subarray(at, found.end));
-        if (found !== null && ends !== null) {
-          passDelimiter(found.next, ends);
-          return true;
-        }
+    const begun = lineStart ? beginLine(final) : 'body';
+    if (begun !== 'body') return begun === 'delimiter';
+    const end = nextSuspect();
+    if (end < 0) passUndecided(final);
+    else passLineEnd(end);
+    return end >= 0;
+  }
+
+  /** Decides at the start of a line whether it is a delimiter, which it passes. */
+  function beginLine(final: boolean): 'more' | 'delimiter' | 'body' {
+    const left = buffer.length - at;
+    if (!final && (left === 0 || (left === 1 && buffer[at] === HYPHEN))) return 'more';
+    if (buffer[at] === HYPHEN && buffer[at + 1] === HYPHEN) {
+      const found = findLine(final);
+      if (found === null && left <= LONGEST_DELIMITER) return 'more';
+      const ends = found === null ? null : findDelimiter(buffer.subarray(at, found.end));
+      if (found !== null && ends !== null) {
+        passDelimiter(found.next, ends);
+        return 'delimiter';
       }
-      lineStart = false;
-      if (lineEnd.length > 0) writer.write(lineEnd);
-      lineEnd = lineEnd.subarray(0, 0);
     }
+    lineStart = false;
+    if (lineEnd.length > 0) writer.write(lineEnd);
+    lineEnd = lineEnd.subarray(0, 0);
+    return 'body';
+  }
+
+  /** Returns the offset of the next LF or CR before two hyphens; -1 if there is none. */
+  function nextSuspect(): number {
     nextLF = isStale(nextLF) ? buffer.indexOf('\n--', at) : nextLF;
     nextCR = isStale(nextCR) ? buffer.indexOf('\r--', at) : nextCR;
-    let end = nextLF < 0 || (nextCR >= 0 && nextCR < nextLF) ? nextCR : nextLF;
-    if (end >= 0) {
-      const next = end + 1;
-      if (buffer[end] === LF && end > at && buffer[end - 1] === CR) end--;
-      writer.write(buffer.subarray(at, end));
-      lineEnd = buffer.subarray(end, next);
-      lineStart = true;
-      at = next;
-      return true;
-    }
-    // The possible line end before a delimiter waits, and its first hyphen, too.
-    end = buffer.length;
+    return nextLF < 0 || (nextCR >= 0 && nextCR < nextLF) ? nextCR : nextLF;
+  }
+
+  /** Writes octets up to a line end, which waits, because a delimiter may follow. `last` is its last octet. */
+  function passLineEnd(last: number): void {
+    const end = buffer[last] === LF && last > at && buffer[last - 1] === CR ? last - 1 : last;
+    writer.write(buffer.subarray(at, end));
+    lineEnd = buffer.subarray(end, last + 1);
+    lineStart = true;
+    at = last + 1;
+  }
+
+  /** Writes all octets except a possible line end before a delimiter, and its first hyphen, which wait. */
+  function passUndecided(final: boolean): void {
+    let end = buffer.length;
     if (!final && end - 1 > at && buffer[end - 1] === HYPHEN && (buffer[end - 2] === LF || buffer[end - 2] === CR)) end--;
     if (end > at && buffer[end - 1] === LF) end--;
     if (end > at && buffer[end - 1] === CR) end--;
     if (end > at) writer.write(buffer.subarray(at, end));
     at = end;
-    return false;
   }
 
   function run(final: boolean): Ended | null {

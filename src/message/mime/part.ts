@@ -42,7 +42,7 @@ export interface Part {
 /** Reports that the message cannot be sent. */
 export type Fail = (detail: string) => void;
 
-/** What is done with a part. 'multipart' and 'message' pass around the parts that they hold. */
+/** The treatment of a part. 'multipart' and 'message' pass around the parts that they hold. */
 export type Treatment = 'encode if 8-bit' | 'encode' | 'pass' | 'signed' | 'multipart' | 'message';
 
 const SEVEN_OR_NOTHING = [null, '7bit', '8bit', 'binary'];

@@ -60,12 +60,12 @@ export async function runBench(options: BenchOptions): Promise<number> {
   else writeLines(printBench(load.value, measured));
   if (measured.interrupted !== null) failWith(measured.interrupted);
   const missing = messages - measured.fates.accepted;
-  return missing === 0 ? 0 : failWith(`${missing} of ${counted(messages, 'message')} ${missing === 1 ? 'was' : 'were'} not accepted`);
+  return missing === 0 ? 0 : failWith(`${missing} of ${printCount(messages, 'message')} ${missing === 1 ? 'was' : 'were'} not accepted`);
 }
 
 /** The messages and where they go, from the options. */
 export function parseLoad(options: BenchOptions, now: Date): Parsed<Load> {
-  const { messages = 1000, connections = 1, recipients = 1 } = withoutNulls(options);
+  const { messages = 1000, connections = 1, recipients = 1 } = dropNulls(options);
   const host = parseHost(options);
   if (!host.ok) return host;
   if (messages < 1) return unparsed('--messages expects a number above 0');
@@ -94,7 +94,7 @@ export function parseLoad(options: BenchOptions, now: Date): Parsed<Load> {
   });
 }
 
-const withoutNulls = ({ messages, connections, recipients }: BenchOptions) => ({
+const dropNulls = ({ messages, connections, recipients }: BenchOptions) => ({
   ...(messages === null ? {} : { messages }),
   ...(connections === null ? {} : { connections }),
   ...(recipients === null ? {} : { recipients }),
@@ -159,7 +159,7 @@ function makeContent(head: Uint8Array, size: number): Uint8Array {
 
 /* ---- for people ---- */
 
-const counted = (count: number, thing: string): string => `${count} ${thing}${count === 1 ? '' : 's'}`;
+const printCount = (count: number, thing: string): string => `${count} ${thing}${count === 1 ? '' : 's'}`;
 
 /** Three figures, or all of those before the point. */
 const printFigures = (value: number): string => (value >= 100 ? value.toFixed(0) : value.toPrecision(3));
@@ -167,10 +167,10 @@ const printMs = (value: number | null): string => printFigures(value ?? 0);
 
 export function printBench({ host, envelope, content, connections }: Load, measured: Measured): readonly string[] {
   const { fates, seconds, latencies, openings, unopened, reasons } = measured;
-  const { messages, octets } = ratesOf(content, measured);
+  const { messages, octets } = computeRates(content, measured);
   const rows: [string, string][] = [
-    ['to', `${printSmarthost(host)}, ${counted(connections, 'connection')}`],
-    ['messages', `of ${content.length} octets, to ${counted(envelope.to.length, 'recipient')} each`],
+    ['to', `${printSmarthost(host)}, ${printCount(connections, 'connection')}`],
+    ['messages', `of ${content.length} octets, to ${printCount(envelope.to.length, 'recipient')} each`],
     ['accepted', String(fates.accepted)],
   ];
   for (const fate of ['rejected', 'uncertain', 'lost', 'unsent'] as const) if (fates[fate] > 0) rows.push([fate, String(fates[fate])]);
@@ -197,7 +197,7 @@ const QUANTILES: readonly (readonly [string, string, number])[] = [
 ];
 
 /** Accepted messages, and octets of their content, a second. */
-function ratesOf(content: Uint8Array, { fates, seconds }: Measured): { readonly messages: number; readonly octets: number } {
+function computeRates(content: Uint8Array, { fates, seconds }: Measured): { readonly messages: number; readonly octets: number } {
   const messages = seconds > 0 ? fates.accepted / seconds : 0;
   return { messages, octets: messages * content.length };
 }
@@ -205,9 +205,9 @@ function ratesOf(content: Uint8Array, { fates, seconds }: Measured): { readonly 
 /* ---- for programs ---- */
 
 /** Times are milliseconds, except `seconds`; null where nothing was measured. */
-export function benchJson(load: Load, measured: Measured): Readonly<Record<string, unknown>> {
+function benchJson(load: Load, measured: Measured): Readonly<Record<string, unknown>> {
   const { fates, seconds, latencies, openings, unopened, reasons, interrupted } = measured;
-  const rates = ratesOf(load.content, measured);
+  const rates = computeRates(load.content, measured);
   const round = (value: number | null) => (value === null ? null : Number(value.toFixed(3)));
   return {
     host: printSmarthost(load.host),

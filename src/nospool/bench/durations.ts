@@ -1,6 +1,6 @@
 /**
- * Durations and how they are spread, in milliseconds. The runtime's histogram counts them in memory that does not grow with
- * their number, and each figure is right within a thousandth. Knows nothing of what took so long.
+ * Counts durations in milliseconds, and tells how they are spread. The runtime's histogram takes memory that does not grow
+ * with their number, and each figure is right within a thousandth. Knows nothing of what took so long.
  */
 import { createHistogram } from 'node:perf_hooks';
 
@@ -31,9 +31,9 @@ export function countDurations(): Durations {
     quantile(part) {
       if (isEmpty()) return null;
       const { count } = histogram;
-      // 0.07 * 100 is a little more than 7. The runtime rounds a rank that is no whole number down or up.
+      // 0.07 * 100 is a little more than 7. The rank is whole here, because the runtime would round it down or up.
       const rank = Math.min(count, Math.max(1, Math.ceil(part * count - 1e-9 * count)));
-      // A runtime tells its least and greatest value exactly, or as the bounds of their buckets: quantiles lie between them.
+      // Node and Bun report the least and the greatest value exactly or by the bound of a bucket. No quantile may lie outside.
       return Math.min(histogram.max, Math.max(histogram.min, histogram.percentile((rank / count) * 100))) / NANOSECONDS;
     },
     add(milliseconds) {

@@ -1,5 +1,5 @@
 /**
- * The load of `nospool bench`: sends many messages over some sessions of the library, and counts what became of them. Opens
+ * The load of `nospool bench`: sends many messages over some sessions of the library, and counts their ends. Opens
  * another session when one is lost, and sends no message twice. Knows no command line and prints nothing.
  */
 import { setMaxListeners } from 'node:events';

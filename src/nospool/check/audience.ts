@@ -45,23 +45,23 @@ export interface Audience {
 const NOBODY = 65_534;
 
 /** `aliases`: alias files, and the files that they include. */
-export function audienceOf(config: Config, aliases: readonly { readonly kind: FileKind; readonly file: string }[]): Audience {
+export function findAudience(config: Config, aliases: readonly { readonly kind: FileKind; readonly file: string }[]): Audience {
   const hosts = [...config.smarthosts, ...config.routers.flatMap((router) => (router.driver === 'manualroute' ? router.hosts : []))];
   const isSecret = hosts.some(({ auth, link }) => [auth?.secret, link?.proxy?.secret].some((secret) => secret?.from === 'literal'));
   const needed: readonly Needed[] = [
     ...(config.path === ''
       ? []
       : [{ key: 'the configuration', path: config.path, kind: isSecret ? ('literal' as const) : ('named' as const) }]),
-    ...hosts.flatMap(filesOf),
+    ...hosts.flatMap(listFiles),
     ...aliases.map(({ kind, file }) => ({ key: kind === 'include' ? ':include:' : 'aliases', path: file, kind })),
   ];
   const distinct = [...new Map(needed.map((each) => [each.path, each])).values()];
-  const closed = distinct.flatMap((each) => closedOf(each) ?? []);
+  const closed = distinct.flatMap((each) => findClosed(each) ?? []);
   if (closed.length === 0) closed.push(...findUnreadable(distinct));
   return { closed, ...whoElseCan(closed) };
 }
 
-function filesOf({ auth, link, tls }: Smarthost): readonly Needed[] {
+function listFiles({ auth, link, tls }: Smarthost): readonly Needed[] {
   const secret = (key: string, from: Secret | undefined): Needed[] =>
     from?.from === 'file' && path.isAbsolute(from.path) ? [{ key, path: from.path, kind: 'password' }] : [];
   const pem = (key: string, file: string, kind: FileKind): Needed[] => (file === '' ? [] : [{ key, path: file, kind }]);
@@ -75,29 +75,29 @@ function filesOf({ auth, link, tls }: Smarthost): readonly Needed[] {
 }
 
 /** null when every user may read the file. Also when it is missing, because its reader reports that. */
-function closedOf(needed: Needed): Closed | null {
+function findClosed(needed: Needed): Closed | null {
   try {
-    const folder = foldersOf(needed.path).find((each) => (statSync(each).mode & 0o001) === 0);
+    const folder = listFolders(needed.path).find((each) => (statSync(each).mode & 0o001) === 0);
     if (folder !== undefined) {
       const stats = statSync(folder);
-      return { ...closedBy(needed, folder, stats, 0o010), cure: `run chmod o+x ${quoteForShell(folder)}` };
+      return { ...describeClosed(needed, folder, stats, 0o010), cure: `run chmod o+x ${quoteForShell(folder)}` };
     }
     const stats = statSync(needed.path);
-    if ((stats.mode & 0o004) === 0) return { ...closedBy(needed, needed.path, stats, 0o040), cure: cureOf(needed, stats) };
+    if ((stats.mode & 0o004) === 0) return { ...describeClosed(needed, needed.path, stats, 0o040), cure: findCure(needed, stats) };
     const refused = explainRefusal(needed, stats);
-    return refused === null ? null : { ...closedBy(needed, needed.path, stats, 0), cure: `for other users it ${refused}` };
+    return refused === null ? null : { ...describeClosed(needed, needed.path, stats, 0), cure: `for other users it ${refused}` };
   } catch {
     return null;
   }
 }
 
 /** The folders above a file, and above the file to which it is a link, from the root. */
-function foldersOf(file: string): readonly string[] {
+function listFolders(file: string): readonly string[] {
   const above = (name: string): readonly string[] => (name === '/' ? [] : [...above(path.dirname(name)), path.dirname(name)]);
   return [...new Set([...above(file), ...above(realpathSync(file))])];
 }
 
-const closedBy = (needed: Needed, at: string, { uid, gid, mode }: Stats, groupBit: number): Omit<Closed, 'cure'> => ({
+const describeClosed = (needed: Needed, at: string, { uid, gid, mode }: Stats, groupBit: number): Omit<Closed, 'cure'> => ({
   ...needed,
   at,
   uid,
@@ -107,7 +107,7 @@ const closedBy = (needed: Needed, at: string, { uid, gid, mode }: Stats, groupBi
 });
 
 /** How others can be let in. A file without a secret may be opened to everybody, a secret to a group. */
-function cureOf({ kind, path: file }: Needed, { mode, gid }: Stats): string {
+function findCure({ kind, path: file }: Needed, { mode, gid }: Stats): string {
   if (!['password', 'key', 'literal'].includes(kind)) return `run chmod o+r ${quoteForShell(file)}`;
   if ((mode & 0o040) !== 0 && gid !== 0) return `to add one, run usermod -aG ${groupName(gid)} USER`;
   return `to let a group send, run chgrp GROUP ${quoteForShell(file)}; chmod g+r ${quoteForShell(file)}`;
@@ -142,7 +142,7 @@ function findUnreadable(files: readonly Needed[]): readonly Closed[] {
   return files
     .filter((each) => unread.includes(each.path))
     .map((each) => ({
-      ...closedBy(each, each.path, statSync(each.path), 0),
+      ...describeClosed(each, each.path, statSync(each.path), 0),
       cure: `its mode lets everybody read it, but uid ${NOBODY} was refused: is there an access list (getfacl), or another file system?`,
     }));
 }
@@ -170,8 +170,8 @@ const rowsOf = (file: string): readonly (readonly string[])[] => {
 };
 
 const nameIn = (file: string, id: number): string => rowsOf(file).find(([, , own]) => own === String(id))?.[0] ?? '';
-export const userName = (uid: number): string => nameIn('/etc/passwd', uid) || `uid ${uid}`;
-export const groupName = (gid: number): string => nameIn('/etc/group', gid) || `gid ${gid}`;
+const userName = (uid: number): string => nameIn('/etc/passwd', uid) || `uid ${uid}`;
+const groupName = (gid: number): string => nameIn('/etc/group', gid) || `gid ${gid}`;
 
 /** Names of its members, as far as /etc/passwd and /etc/group know them. */
 function membersOf(group: string): readonly string[] {

@@ -15,7 +15,7 @@ import { checkAliasFiles } from '../../submit/routing.ts';
 import { systemSecurity } from '../../submit/security.ts';
 import { type Endpoint, endpointsOf, type Target, targetsOf } from '../../transport/lookup/endpoints.ts';
 import { loadConfiguration } from '../load-configuration.ts';
-import { type Audience, audienceOf } from './audience.ts';
+import { type Audience, findAudience } from './audience.ts';
 import { type Heading, type HostCheck, headingJson, hostJson, type NameCheck, printHeading, printHostCheck } from './print-check.ts';
 import { type Probe, type ProbeOptions, probe } from './probe.ts';
 
@@ -36,15 +36,15 @@ export async function runCheck({ config: path, json, verbose }: CheckOptions): P
   if (loaded === null) return 1;
   const { config, who } = loaded;
   const aliases = await checkAliasFiles(config);
-  const hosts = hostsOf(config);
+  const hosts = listHosts(config);
   const { hostname } = await loaded.submitter();
   const log = await openLog(config.log).test();
   // Nobody else uses the user's own file.
-  const audience = config.path === userFile(process.env, who.home) ? null : audienceOf(config, aliases.files);
+  const audience = config.path === userFile(process.env, who.home) ? null : findAudience(config, aliases.files);
   const warnings = [
     ...loaded.warnings,
     ...warnUnlocked(config, who.euid),
-    ...(config.hostname === '' && lacksDomain(hostname) ? [noDomain(hostname)] : []),
+    ...(config.hostname === '' && lacksDomain(hostname) ? [warnNoDomain(hostname)] : []),
     ...aliases.idle,
     ...(log.problem === null ? [] : [log.problem]),
     ...(await warnUnlogged(log, audience)),
@@ -75,13 +75,13 @@ export async function runCheck({ config: path, json, verbose }: CheckOptions): P
   if (json) writeJson({ usable: status === 0, ...headingJson(heading), smarthosts: checks.map(hostJson) });
   if (hosts.length === 0) return failWith(NO_SMARTHOST);
   if (aliases.faults.length > 0) failWith(...aliases.faults);
-  if (!json) writeLines([bad === 0 ? `${counted(hosts.length)} usable` : `${counted(bad)} NOT usable`]);
+  if (!json) writeLines([bad === 0 ? `${printCount(hosts.length)} usable` : `${printCount(bad)} NOT usable`]);
   return status;
 }
 
 /** A name of one label is common and gets no warning, because a server that demands more says so itself. */
 const lacksDomain = (hostname: string): boolean => hostname.includes('.') && helloName(hostname) === '';
-const noDomain = (hostname: string): string =>
+const warnNoDomain = (hostname: string): string =>
   `this host's name "${hostname}" is no domain of RFC 5321, so EHLO says the address of the socket, and bare addresses need qualify_domain; set hostname`;
 /** An administrator should know that a user, or a web application, can send by another configuration. */
 function warnUnlocked({ path, lock }: Config, euid: number): readonly string[] {
@@ -104,10 +104,10 @@ function isWritable(file: string): boolean {
   return (mode & 0o002) !== 0;
 }
 
-const counted = (count: number): string => (count === 1 ? '1 smart host is' : `${count} smart hosts are`);
+const printCount = (count: number): string => (count === 1 ? '1 smart host is' : `${count} smart hosts are`);
 
 /** Those of the routers come first, because a delivery asks the routers first. Equal ones are tried once. */
-function hostsOf({ routers, smarthosts }: Config): readonly { readonly host: Smarthost; readonly router: string }[] {
+function listHosts({ routers, smarthosts }: Config): readonly { readonly host: Smarthost; readonly router: string }[] {
   const all = [
     ...routers.flatMap((router) => (router.driver === 'manualroute' ? router.hosts.map((host) => ({ host, router: router.name })) : [])),
     ...smarthosts.map((host) => ({ host, router: '' })),

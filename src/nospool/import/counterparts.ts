@@ -76,7 +76,7 @@ export function sha256Of(text: string): string | null {
 }
 
 /** Our default reads /etc/aliases, which most other programs do not. A configuration with a router does not read it anyway. */
-export function withoutAliases(
+export function turnOffAliases(
   top: TomlTable,
   routers: readonly RouterPlan[],
   { notes, file, program }: { readonly notes: Notes; readonly file: ForeignFile; readonly program: string },

@@ -13,8 +13,8 @@ import {
   routerName,
   splitHost,
   TLS_REQUIRED,
+  turnOffAliases,
   urlOf,
-  withoutAliases,
 } from './counterparts.ts';
 import { collectNotes, type ForeignFile, type Notes, numberLines, setLast, type Translation, type WrittenSetting } from './foreign-file.ts';
 
@@ -106,7 +106,7 @@ export function importEsmtp(file: ForeignFile): Translation {
     for (const { line, key } of settings.values())
       if (!noted.has(`${file.path}:${line}`))
         notes.dropped(file, line, key, WITHOUT_COUNTERPART[key] ?? 'it is not known, or holds for the default identity only');
-  withoutAliases(top, routers, { notes, file, program: 'esmtp' });
+  turnOffAliases(top, routers, { notes, file, program: 'esmtp' });
   return { plan: { remarks: [], top, hosts, timeouts: {}, routers, rewrite: {} }, notes };
 }
 
@@ -119,7 +119,7 @@ function readIdentities(file: ForeignFile, notes: Notes): Rcfile {
   let declared: EsmtpIdentity | null = null;
   let first: EsmtpIdentity | null = null;
   for (const { line, text } of numberLines(file)) {
-    const bare = withoutComment(text).trim();
+    const bare = stripComment(text).trim();
     const joined = TWO_WORD_KEYS.reduce((sofar, words) => sofar.replace(new RegExp(`^${words}\\b`), words.replace(' ', '_')), bare);
     const found = /^([a-z_]+)\s*=?\s*(.*)$/i.exec(joined);
     if (!found) continue;
@@ -140,7 +140,7 @@ function readIdentities(file: ForeignFile, notes: Notes): Rcfile {
 }
 
 /** `#` begins a comment where a word could begin, except within quotes. */
-function withoutComment(text: string): string {
+function stripComment(text: string): string {
   let quote = '';
   for (let i = 0; i < text.length; i++) {
     const c = text[i] as string;

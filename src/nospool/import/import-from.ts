@@ -36,7 +36,7 @@ export function importFrom(path: string, readText: ReadText, program: ForeignPro
   const text = readText(place);
   if (text === null) return unparsed(`${place} cannot be read`);
   const file: ForeignFile = { path: place, text };
-  const known = program ?? programOf(file);
+  const known = program ?? guessProgram(file);
   if (known === null) return unparsed(`${place} is not known: name its program with --program (msmtp, ssmtp, dma, nullmailer or esmtp)`);
   const findFile = (name: string): ForeignFile | null => {
     const above = folder.replace(/[^/]*\/$/, '');
@@ -49,7 +49,7 @@ export function importFrom(path: string, readText: ReadText, program: ForeignPro
   const toml = printConfig({ ...plan, remarks: [remark, ...plan.remarks] });
   const hosts: readonly HostPlan[] = [...plan.hosts, ...plan.routers.flatMap((router) => router.hosts ?? [])];
   const isSecret = hosts.some(({ auth }) => auth !== null && typeof auth !== 'string' && 'password' in auth);
-  return parsed({ program: known, toml, notes: distinct(notes.list), isSecret, errors: errorsOf(toml) });
+  return parsed({ program: known, toml, notes: dropRepetitions(notes.list), isSecret, errors: findErrors(toml) });
 }
 
 function translate(program: ForeignProgram, file: ForeignFile, findFile: FindFile): Translation {
@@ -67,7 +67,7 @@ function translate(program: ForeignProgram, file: ForeignFile, findFile: FindFil
   }
 }
 
-function programOf({ path, text }: ForeignFile): ForeignProgram | null {
+function guessProgram({ path, text }: ForeignFile): ForeignProgram | null {
   const name = path.replace(/^.*\//, '');
   if (/msmtp/.test(path)) return 'msmtp';
   if (/ssmtp/.test(name) || /\/ssmtp\//.test(path)) return 'ssmtp';
@@ -82,13 +82,13 @@ function programOf({ path, text }: ForeignFile): ForeignProgram | null {
 }
 
 /** Drops repetitions, because an account that copies another one repeats its notes. */
-function distinct(notes: readonly Note[]): readonly Note[] {
+function dropRepetitions(notes: readonly Note[]): readonly Note[] {
   const byText = new Map(notes.map((note) => [JSON.stringify(note), note]));
   return [...byText.values()];
 }
 
 /** Reads the text as if its file had the mode that it needs. */
-function errorsOf(text: string): readonly string[] {
+function findErrors(text: string): readonly string[] {
   const path = 'nospool.toml';
   const toml = parseToml(text);
   if (!toml.ok) return [`${path}:${toml.line}: this is not TOML: ${toml.detail}`];

@@ -16,8 +16,8 @@ import {
   STRONGEST_MECHANISM,
   sha256Of,
   TLS_REQUIRED,
+  turnOffAliases,
   urlOf,
-  withoutAliases,
 } from './counterparts.ts';
 import {
   collectNotes,
@@ -76,7 +76,7 @@ export function importMsmtp(file: ForeignFile, findFile: FindFile): Translation 
   if (standard) setSender(top, { file, settings: standard.settings, hosts, routers, notes });
   const aliases = standard?.settings.get('aliases');
   if (aliases && aliases.value !== '') setAliases(file, aliases, findFile, { top, routers, notes });
-  else withoutAliases(top, routers, { notes, file, program: 'msmtp' });
+  else turnOffAliases(top, routers, { notes, file, program: 'msmtp' });
   notes.approximated(
     file,
     0,
@@ -239,12 +239,12 @@ function readHost(file: ForeignFile, { name, line, settings }: MsmtpAccount, not
       `was off for "${name}"; TLS is now required, except on loopback: tls.mode = "off" undoes that`,
     );
   Object.assign(policy, readTls(file, settings, notes));
-  const link = socket ? {} : readLink(file, settings, notes);
+  const link = socket ? {} : readLinkKeys(file, settings, notes);
   return { url, tls: policy, auth: readAuthSettings(file, settings, notes), ...(Object.keys(link).length > 0 ? { link } : {}) };
 }
 
 /** The proxies of msmtp speak SOCKS5 without credentials, on port 1080 unless another is written. */
-function readLink(file: ForeignFile, settings: MsmtpAccount['settings'], notes: Notes): TomlTable {
+function readLinkKeys(file: ForeignFile, settings: MsmtpAccount['settings'], notes: Notes): TomlTable {
   const link: TomlTable = {};
   const [proxy, port, from] = [settings.get('proxy_host'), settings.get('proxy_port'), settings.get('source_ip')];
   if (proxy && proxy.value !== '') {

@@ -12,8 +12,8 @@ import {
   portOf,
   REQUIRED,
   TLS_WAS_OFF,
+  turnOffAliases,
   urlOf,
-  withoutAliases,
 } from './counterparts.ts';
 import { collectNotes, type Effect, type FindFile, type ForeignFile, type Notes, numberLines, type Translation } from './foreign-file.ts';
 
@@ -100,7 +100,7 @@ export function importNullmailer(remotes: ForeignFile, findFile: FindFile): Tran
   } else note('sendtimeout', 'dropped', 'its value has no counterpart');
   for (const [name, why] of Object.entries(WITHOUT_COUNTERPART)) note(name, 'dropped', why);
   notes.approximated(remotes, 0, 'Return-Path', 'nullmailer takes the sender from a Return-Path field, which is removed here: give -f');
-  withoutAliases(top, routers, { notes, file: remotes, program: 'nullmailer' });
+  turnOffAliases(top, routers, { notes, file: remotes, program: 'nullmailer' });
   return { plan: { remarks: [], top, hosts, timeouts, routers, rewrite: {} }, notes };
 }
 

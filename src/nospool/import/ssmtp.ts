@@ -14,8 +14,8 @@ import {
   splitHost,
   TLS_REQUIRED,
   TLS_WAS_OFF,
+  turnOffAliases,
   urlOf,
-  withoutAliases,
 } from './counterparts.ts';
 import {
   collectNotes,
@@ -93,7 +93,7 @@ export function importSsmtp(file: ForeignFile, findFile: FindFile): Translation 
   } else map('root', 'as it is without a key');
   const revaliases = findFile('revaliases');
   if (revaliases) readRevaliases(revaliases, { notes, rewrite, routers, host, hub, security });
-  withoutAliases(top, routers, { notes, file, program: 'ssmtp' });
+  turnOffAliases(top, routers, { notes, file, program: 'ssmtp' });
   for (const [key, why] of Object.entries(WITHOUT_COUNTERPART)) drop(key, why);
   for (const key of settings.keys()) if (!KNOWN_KEYS.has(key)) drop(key, NOT_KNOWN);
   return { plan: { remarks: [], top, hosts: [host], timeouts: {}, routers, rewrite }, notes };

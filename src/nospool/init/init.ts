@@ -13,11 +13,11 @@ import { quoteForShell } from '../../trust/rules.ts';
 import { explainSystemError, makeFoldersAbove, writeWhole } from '../write-files.ts';
 import { type FirstAnswers, printFirstConfig } from './first-config.ts';
 import { collectAnswers, type InitOptions, type InitSurroundings } from './questions.ts';
-import { openTerminal } from './terminal.ts';
+import { openQuestioner } from './terminal.ts';
 
 /** 0 when the file was written. */
 export async function runInit(options: InitOptions): Promise<number> {
-  const questioner = process.stdin.isTTY && process.stdout.isTTY ? openTerminal() : null;
+  const questioner = process.stdin.isTTY && process.stdout.isTTY ? openQuestioner() : null;
   try {
     return await init(options, { who: identify(process.env), environment: process.env, questioner, aliasFile: '/etc/aliases', gidOf });
   } finally {
@@ -27,7 +27,7 @@ export async function runInit(options: InitOptions): Promise<number> {
 
 /** The command in given surroundings. */
 export async function init(options: InitOptions, world: InitSurroundings): Promise<number> {
-  const output = options.output === null ? defaultPlace(world) : path.resolve(options.output);
+  const output = options.output === null ? findPlace(world) : path.resolve(options.output);
   if (output === null) return failWith('this user has no home directory: name the file with --output');
   if (existsSync(output) && !options.force) return failWith(`${output} exists: --force replaces it, --output writes another file`);
   const isSystem = output === SYSTEM_FILE;
@@ -42,7 +42,7 @@ export async function init(options: InitOptions, world: InitSurroundings): Promi
   const answers = { ...answered.value.answers, lock: isSystem };
 
   const text = printFirstConfig(answers);
-  const errors = errorsOf(output, text, isSystem, world);
+  const errors = findErrors(output, text, isSystem, world);
   if (errors.length > 0) return failWith(...errors, 'nothing was written');
   const before = existsSync(passwordFile);
   try {
@@ -61,10 +61,10 @@ export async function init(options: InitOptions, world: InitSurroundings): Promi
   }
   writeDocument(text);
   const fate = password !== '' ? 'written' : before ? 'kept' : 'missing';
-  const usual = output === defaultPlace(world);
+  const usual = output === findPlace(world);
   writeLines([
     '',
-    ...lastWords(output, isSystem, answers, fate, group),
+    ...printLastWords(output, isSystem, answers, fate, group),
     `Try it: nospool check${usual ? '' : ` -C ${quoteForShell(output)}`}`,
   ]);
   return 0;
@@ -73,7 +73,13 @@ export async function init(options: InitOptions, world: InitSurroundings): Promi
 /** The file for the password: written now, left as it was, or still to be written. */
 type PasswordFate = 'written' | 'kept' | 'missing';
 
-function lastWords(output: string, isSystem: boolean, { user, passwordFile }: FirstAnswers, fate: PasswordFate, group: string): string[] {
+function printLastWords(
+  output: string,
+  isSystem: boolean,
+  { user, passwordFile }: FirstAnswers,
+  fate: PasswordFate,
+  group: string,
+): string[] {
   const lines = [`This is now in ${output}.`];
   if (isSystem)
     lines.push(
@@ -97,7 +103,7 @@ function lastWords(output: string, isSystem: boolean, { user, passwordFile }: Fi
   return lines;
 }
 
-function defaultPlace({ who, environment }: InitSurroundings): string | null {
+function findPlace({ who, environment }: InitSurroundings): string | null {
   return who.euid === 0 ? SYSTEM_FILE : userFile(environment, who.home);
 }
 
@@ -115,7 +121,7 @@ function gidOf(group: string): number | null {
 }
 
 /** The errors that sendmail would report, so that nothing is written that it refuses. */
-function errorsOf(file: string, text: string, isSystem: boolean, { who }: InitSurroundings): readonly string[] {
+function findErrors(file: string, text: string, isSystem: boolean, { who }: InitSurroundings): readonly string[] {
   const toml = parseToml(text);
   if (!toml.ok) return [`bug: ${file}:${toml.line}: ${toml.detail}`];
   const answer = interpret({ path: file, toml: toml.value, refuses: () => null, isSystem }, {}, { home: who.home });

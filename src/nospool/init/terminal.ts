@@ -13,7 +13,7 @@ export interface Questioner {
 }
 
 /** Lines that come before their question answer it, and are not shown, because one may be the password. */
-export function openTerminal(): Questioner {
+export function openQuestioner(): Questioner {
   let isShown = false;
   const output = new Writable({
     write(chunk, _encoding, done) {

@@ -30,7 +30,7 @@ import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
 import { quoteForShell } from '../../trust/rules.ts';
 import { explainSystemError, writeWhole } from '../write-files.ts';
 import { printMemoryTest } from './memory-test.ts';
-import { BUN_ENVIRONMENT, BUN_FLAGS, MARK, printWrapper, withoutCompiler } from './wrapper.ts';
+import { BUN_ENVIRONMENT, BUN_FLAGS, flagsWithoutCompiler, MARK, printWrapper } from './wrapper.ts';
 import { describeDanger } from './writers.ts';
 
 export interface InstallOptions {
@@ -70,21 +70,21 @@ async function install({ root, runtime }: InstallOptions): Promise<number> {
   const { value: chosen } = answering;
   const facts: string[] = [];
   let command = found;
-  const danger = dangerTo(base, codeOf(found));
+  const danger = findDanger(base, listCode(found));
   if (danger !== null) {
     const copied = copyCode(base, found, danger);
     if (!copied.ok) return failWith(copied.detail);
     command = copied.value;
     facts.push(`${danger}, so the code was copied to ${path.dirname(command)}: after an upgrade run "nospool install" again`);
   }
-  const notes = await compile(chosen, command);
+  const notes = await compileCode(chosen, command);
   const memoryTest = chosen.isBun ? null : writeMemoryTest(command);
   const script = printWrapper({
     version: VERSION,
-    interpreter: within(base, chosen.interpreter),
-    command: within(base, command),
+    interpreter: pathInRoot(base, chosen.interpreter),
+    command: pathInRoot(base, command),
     isBun: chosen.isBun,
-    memoryTest: memoryTest === null ? null : within(base, memoryTest),
+    memoryTest: memoryTest === null ? null : pathInRoot(base, memoryTest),
     hasSplit: await hasSplit(base),
   });
   const scripts = [script];
@@ -102,7 +102,7 @@ async function install({ root, runtime }: InstallOptions): Promise<number> {
   }
   // A copy that a script named until now may be starting at this moment, so the next installation removes it.
   removeCopies(base, scripts);
-  notes.unshift(...closedTo(base, [chosen.interpreter, command]));
+  notes.unshift(...noteClosedFolders(base, [chosen.interpreter, command]));
   writeLines([...facts, ...notes]);
   return 0;
 }
@@ -120,7 +120,7 @@ async function findRuntime(base: string, named: string | null, command: string):
   let danger: string | null;
   try {
     accessSync(interpreter, constants.X_OK);
-    danger = dangerTo(base, [interpreter]);
+    danger = findDanger(base, [interpreter]);
   } catch (error) {
     return unparsed(`cannot run ${interpreter}: ${explainSystemError(error)}`);
   }
@@ -146,7 +146,7 @@ function nameInPath(base: string, interpreter: string): string {
     .flatMap((folder) => names.map((name) => path.join(folder, name)));
   const isSameFile = (file: string): boolean => {
     try {
-      return realpathSync(file) === realpathSync(interpreter) && dangerTo(base, [file]) === null;
+      return realpathSync(file) === realpathSync(interpreter) && findDanger(base, [file]) === null;
     } catch {
       return false;
     }
@@ -158,7 +158,7 @@ function nameInPath(base: string, interpreter: string): string {
  * A sentence about the first of these files that somebody else may change; null = there is none. Trusts root, and below
  * --root also the caller and the caller's group, because many systems let that group write.
  */
-function dangerTo(base: string, files: readonly string[]): string | null {
+function findDanger(base: string, files: readonly string[]): string | null {
   const isRoot = base === '/' || process.geteuid?.() === 0;
   const trusted = isRoot ? { uids: [0], gids: [] } : { uids: [0, process.geteuid?.() ?? 0], gids: [process.getegid?.() ?? 0] };
   for (const file of files) {
@@ -169,7 +169,7 @@ function dangerTo(base: string, files: readonly string[]): string | null {
 }
 
 /** The files that run when mail is sent, with their compiled code. */
-function codeOf(command: string): string[] {
+function listCode(command: string): string[] {
   const folder = path.dirname(command);
   const compiled = path.join(folder, 'compiled');
   const kept = existsSync(compiled) ? (readdirSync(compiled, { recursive: true }) as string[]) : [];
@@ -195,7 +195,7 @@ function copyCode(base: string, command: string, danger: string): Parsed<string>
   const [fresh, old] = [`${folder}.new`, `${folder}.old`];
   try {
     mkdirSync(path.dirname(folder), { recursive: true, mode: 0o755 });
-    const other = dangerTo(base, [path.dirname(folder)]);
+    const other = findDanger(base, [path.dirname(folder)]);
     if (other !== null) return cannot(`it cannot be copied to ${path.dirname(folder)} either, because ${other}`);
     for (const each of [fresh, old]) rmSync(each, { recursive: true, force: true });
     mkdirSync(fresh);
@@ -232,9 +232,9 @@ async function hasSplit(base: string): Promise<boolean> {
  * Compiles the code anew and keeps the result beside the command, so that a start need not compile it. A failure is only a
  * note, because without that code the command is merely slower. A Node that may compile nothing at run time needs other code.
  */
-async function compile({ interpreter, isBun, version }: Runtime, command: string): Promise<string[]> {
+async function compileCode({ interpreter, isBun, version }: Runtime, command: string): Promise<string[]> {
   const compiler = path.join(path.dirname(command), 'compile.cjs');
-  for (const flags of isBun ? [BUN_FLAGS] : [[], withoutCompiler(version)]) {
+  for (const flags of isBun ? [BUN_FLAGS] : [[], flagsWithoutCompiler(version)]) {
     const { status, said } = await run(interpreter, [...flags, compiler], 'Subject: x\n\nx\n');
     if (status !== 0) return [`note: starts are not made faster: ${said.split('\n')[0] || `${compiler} failed`}`];
   }
@@ -276,7 +276,7 @@ function run(program: string, argv: readonly string[], input: string): Promise<{
 const isBelow = (base: string, file: string): boolean => base !== '/' && file.startsWith(`${base}/`);
 
 /** The path after `base` has become the root. */
-const within = (base: string, file: string): string => (isBelow(base, file) ? file.slice(base.length) : file);
+const pathInRoot = (base: string, file: string): string => (isBelow(base, file) ? file.slice(base.length) : file);
 
 const isDenied = (error: unknown): boolean => ['EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '');
 
@@ -338,7 +338,7 @@ function leadsTo(file: string, sendmail: string): boolean {
 }
 
 /** A note for each folder that some users may not enter, because their sendmail would not start. */
-export function closedTo(base: string, files: readonly string[]): string[] {
+export function noteClosedFolders(base: string, files: readonly string[]): string[] {
   if (base !== '/') return [];
   const closed = new Set<string>();
   for (const file of files)

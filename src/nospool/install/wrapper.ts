@@ -44,7 +44,7 @@ export const BUN_ENVIRONMENT = { BUN_RUNTIME_TRANSPILER_CACHE_PATH: '0' };
  * MemoryDenyWriteExecute) or because there is little address space. Node 20 and 22 print a warning unless a flag turns
  * WebAssembly off, too; later ones do not know that flag.
  */
-export const withoutCompiler = (version: string): string[] =>
+export const flagsWithoutCompiler = (version: string): string[] =>
   /^v2[02]\./.test(version) ? ['--jitless', '--no-expose-wasm'] : ['--jitless'];
 
 /**
@@ -191,7 +191,7 @@ fi`
 const runRestrictedNode = (runtime: string, program: string, failed: string): string => `
 if [ -n "$limit$forbidden" ]; then
   case $(${runtime} --version 2>/dev/null) in
-${WITHOUT_COMPILER.map(([pattern, least]) => `  ${pattern}) least=${least} flags='${withoutCompiler(pattern).join(' ')}' ;;\n`).join('')}  esac
+${WITHOUT_COMPILER.map(([pattern, least]) => `  ${pattern}) least=${least} flags='${flagsWithoutCompiler(pattern).join(' ')}' ;;\n`).join('')}  esac
   if [ -z "$limit" ]; then
     exec ${runtime} $flags ${program} "$@"
     ${failed}

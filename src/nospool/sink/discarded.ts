@@ -1,6 +1,6 @@
 /** Counts messages that are not shown, and reports them once a second. Knows neither messages nor output. */
 
-export interface Discarded {
+interface Discarded {
   readonly messages: number;
   readonly octets: number;
   /** The time from the first MAIL, or from the report before, to the last message. */

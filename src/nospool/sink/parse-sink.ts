@@ -7,7 +7,7 @@ import { helloName } from '../../submit/domain.ts';
 import type { SinkOptions } from './sink-options.ts';
 
 /** Which question the sink answers with a refusal, and with which reply code. */
-export interface RefusalRule {
+interface RefusalRule {
   readonly about: OwnerQuestion['about'];
   readonly code: number;
 }
@@ -32,10 +32,10 @@ export function parseSink(options: SinkOptions): Parsed<SinkRules> {
   }
   for (const text of [...options.refuse, ...options.defer])
     if (!/^@./.test(text) && !parseMailbox(text).ok) return unparsed(`"${text}" is neither an address nor @domain`);
-  return parsed({ receiving: receivingOf(options), refusals });
+  return parsed({ receiving: makeReceiving(options), refusals });
 }
 
-function receivingOf(options: SinkOptions): Receiving {
+function makeReceiving(options: SinkOptions): Receiving {
   const extensions =
     options.extensions.length === 0
       ? USUAL_EXTENSIONS

@@ -13,7 +13,7 @@ export interface LinkedList<T> {
 export const countOf = (list: LinkedList<unknown> | null): number => list?.count ?? 0;
 
 /** The list with one more item at its end. */
-export const append = <T>(list: LinkedList<T> | null, item: T): LinkedList<T> => ({ count: countOf(list) + 1, last: item, before: list });
+export const extend = <T>(list: LinkedList<T> | null, item: T): LinkedList<T> => ({ count: countOf(list) + 1, last: item, before: list });
 
 /** The items, the first one first. */
 export function toArray<T>(list: LinkedList<T>): readonly [T, ...T[]] {

@@ -14,7 +14,7 @@ import type { Cancelled, Exchange, Mechanism } from '../sasl/sasl.ts';
 import { base64, fromBase64 } from '../text.ts';
 import { printTimeLimit, type TimeLimit } from '../timeout.ts';
 import { type Extensions, mechanismsOf, NO_EXTENSIONS, offers, readExtensions } from './extensions.ts';
-import { append, countOf, type LinkedList, toArray } from './linked-list.ts';
+import { countOf, extend, type LinkedList, toArray } from './linked-list.ts';
 import type { Condemned, Phase, Refusal, SessionFailure, SessionOutcome } from './outcome.ts';
 import { dropsDsn, helloCommand, mailCommand, mayChunk, type Recipient, rcptCommand, type Transaction, unmetNeed } from './print.ts';
 
@@ -33,7 +33,7 @@ export interface Plan {
   readonly transactions: 'one' | 'many';
   /** 'data': the session never says BDAT. */
   readonly framing: 'auto' | 'data';
-  /** With LMTP the server may refuse a part of the recipients. */
+  /** With LMTP the message may reach a part of its recipients when the server refuses the others. */
   readonly partial: boolean;
   /** EHLO keywords, upper case, that count as not offered because the server announces and breaks them. */
   readonly ignoreExtensions?: readonly string[];
@@ -465,7 +465,7 @@ function afterEnvelope(plan: Plan, state: In<'envelope'>, reply: Reply): Step {
 
 function addRefusal({ commands, answered, refusals }: In<'envelope'>, reply: Reply): LinkedList<Refusal> {
   if (refusals?.last.recipient === null) return refusals;
-  return append(refusals, { command: commands[answered] as string, recipient: answered === 0 ? null : answered - 1, reply });
+  return extend(refusals, { command: commands[answered] as string, recipient: answered === 0 ? null : answered - 1, reply });
 }
 
 /**
@@ -571,7 +571,7 @@ function envelopeAlong(plan: Plan, channel: Channel, waiting: Transaction): [In<
 }
 
 function afterCommit(plan: Plan, ending: Ending, state: In<'commit'>, reply: Reply): Step {
-  const replies = append(state.replies, reply);
+  const replies = extend(state.replies, reply);
   if (replies.count < countVerdicts(plan, state.transaction)) return [{ ...state, replies }];
   const verdicts = toArray(replies);
   const refusals = verdicts.flatMap((verdict, i): Refusal[] =>

@@ -32,7 +32,7 @@ export interface ContentReader {
  * is content, however lone CR and LF surround it. The reader takes out a dot after CR LF that does not end the content
  * (RFC 5321 §4.5.2).
  */
-export function readContent(): ContentReader {
+export function makeContentReader(): ContentReader {
   let at: Position = 'start';
   let octets = 0;
   let bare = 0;
@@ -114,7 +114,7 @@ export type Search = (chunk: Uint8Array, from: number) => number;
  * Reads content that nobody wants, fast, so that it can measure clients: it hands nothing on, looks for no lone CR and LF, and
  * counts transparency dots as content.
  */
-export function skipContent(search: Search): ContentReader {
+export function makeContentSkipper(search: Search): ContentReader {
   let octets = 0;
   /** The last octets seen, four at most, which are all of a terminator except its end. The first are the CR LF of the command. */
   let tail: Uint8Array = new Uint8Array([CR, LF]);

@@ -6,7 +6,7 @@
 import { LONGEST_COMMAND_HEARD } from '../limits.ts';
 import type { Reply } from '../reply.ts';
 import { latin1 } from '../text.ts';
-import { type ContentReader, readContent, type Search, skipContent } from './content.ts';
+import { type ContentReader, makeContentReader, makeContentSkipper, type Search } from './content.ts';
 import { greet, type Receiving, receive, type ServerAction, type ServerEvent, type ServerState } from './machine.ts';
 
 /** The driver does these, in order. */
@@ -43,7 +43,7 @@ export function makeReception(settings: Receiving, perform: (action: Performed) 
   let from = 0;
   let text = '';
   let isLong = false;
-  let content: ContentReader = readContent();
+  let content: ContentReader = makeContentReader();
   let handed = 0;
   let left = 0;
   let isKept = false;
@@ -53,7 +53,7 @@ export function makeReception(settings: Receiving, perform: (action: Performed) 
   function act(action: ServerAction): void {
     switch (action.do) {
       case 'readContent':
-        content = search ? skipContent(search) : readContent();
+        content = search ? makeContentSkipper(search) : makeContentReader();
         handed = 0;
         return;
       case 'readChunk':

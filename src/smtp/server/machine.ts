@@ -200,7 +200,7 @@ export function receive(settings: Receiving, state: ServerState, event: ServerEv
     case 'closing':
       return endSession(settings, state, makeReply(421, '4.3.2', `${settings.hostname} is closing down`));
     case 'lost':
-      return [{ at: 'closed' }, ...abandon(transactionOf(state)), { do: 'close' }];
+      return [{ at: 'closed' }, ...abandon(currentTransaction(state)), { do: 'close' }];
     /* c8 ignore next 2 */
     default:
       return never(event);
@@ -234,7 +234,7 @@ function answer(settings: Receiving, state: Commanding, code: number, enhanced: 
 }
 
 /** Refuses a command for what it is. Too many of these end the session, because nobody is listening to the answers. */
-function refuse(settings: Receiving, state: Commanding, code: number, enhanced: string, text: string): ServerStep {
+function refuseCommand(settings: Receiving, state: Commanding, code: number, enhanced: string, text: string): ServerStep {
   return countFault(settings, state, makeReply(code, enhanced, text));
 }
 
@@ -248,11 +248,11 @@ function countFault(settings: Receiving, state: Commanding, reply: Reply): Serve
 /** Says a last reply and closes. In a TLS handshake nothing can be said. */
 function endSession(settings: Receiving, state: Exclude<ServerState, StateAt<'closed'>>, reply: Reply): ServerStep {
   const last = state.at === 'securing' ? [] : [sayReply(settings, reply)];
-  return [{ at: 'closed' }, ...abandon(transactionOf(state)), ...last, { do: 'close' }];
+  return [{ at: 'closed' }, ...abandon(currentTransaction(state)), ...last, { do: 'close' }];
 }
 
 /** The transaction that is open in this state. */
-function transactionOf(state: Exclude<ServerState, StateAt<'closed'>>): Received | null {
+function currentTransaction(state: Exclude<ServerState, StateAt<'closed'>>): Received | null {
   if (state.at === 'judging') return 'transaction' in state.question ? state.question.transaction : null;
   return 'transaction' in state ? state.transaction : null;
 }
@@ -297,8 +297,9 @@ function mayAuthenticate(settings: Receiving, visit: ServerVisit): boolean {
 const HTTP = /^(?:GET|HEAD|POST|PUT|DELETE|CONNECT|OPTIONS|TRACE|PATCH)(?:[ \t]|$)/i;
 
 function hearCommand(settings: Receiving, state: Commanding, text: string, broken: Broken): ServerStep {
-  if (broken === 'long') return refuse(settings, state, 500, '5.5.6', 'the line is too long');
-  if (broken === 'bare' && !settings.lfEndsCommands) return refuse(settings, state, 500, '5.5.2', 'end a line with CR LF, not with LF');
+  if (broken === 'long') return refuseCommand(settings, state, 500, '5.5.6', 'the line is too long');
+  if (broken === 'bare' && !settings.lfEndsCommands)
+    return refuseCommand(settings, state, 500, '5.5.2', 'end a line with CR LF, not with LF');
   // A page in a browser can make it say what stands in the lines that follow.
   if (HTTP.test(text)) return endSession(settings, state, makeReply(421, '4.7.0', `${settings.hostname} speaks SMTP, not HTTP`));
   const command = parseCommand(text);
@@ -333,7 +334,7 @@ function obey(settings: Receiving, state: Commanding, command: Command): ServerS
       // RFC 5321 §3.5.3: neither yes nor no.
       return answer(settings, state, 252, '2.1.5', 'send a message and see');
     case 'EXPN':
-      return refuse(settings, state, 502, '5.5.1', 'EXPN is not offered');
+      return refuseCommand(settings, state, 502, '5.5.1', 'EXPN is not offered');
     case 'STARTTLS':
       return startTls(settings, state);
     case 'AUTH':
@@ -345,7 +346,7 @@ function obey(settings: Receiving, state: Commanding, command: Command): ServerS
       return refuseUnread(settings, state, command, 501, enhanced, command.detail);
     }
     case 'unknown':
-      return refuse(settings, state, 500, '5.5.1', 'not a command of this server');
+      return refuseCommand(settings, state, 500, '5.5.1', 'not a command of this server');
     /* c8 ignore next 2 */
     default:
       return never(command);
@@ -360,14 +361,14 @@ function refuseUnread(settings: Receiving, state: Commanding, command: Command, 
   if (command.verb === 'BDAT') return refuseChunk(state, command, makeReply(code, enhanced, text));
   return command.verb === 'malformed' && command.of === 'BDAT'
     ? endSession(settings, state, makeReply(code, enhanced, text))
-    : refuse(settings, state, code, enhanced, text);
+    : refuseCommand(settings, state, code, enhanced, text);
 }
 
 /** RFC 5321 §4.1.1.1 and §4.1.4: the greeting resets, too. RFC 2033 §4.1: LMTP has LHLO in place of both. */
 function takeHello(settings: Receiving, state: Commanding, verb: 'EHLO' | 'HELO' | 'LHLO', name: string): ServerStep {
   const { visit, transaction } = state;
   if ((verb === 'LHLO') !== (settings.protocol === 'lmtp'))
-    return refuse(settings, state, 500, '5.5.1', settings.protocol === 'lmtp' ? 'this is LMTP: say LHLO' : 'this is SMTP: say EHLO');
+    return refuseCommand(settings, state, 500, '5.5.1', settings.protocol === 'lmtp' ? 'this is LMTP: say LHLO' : 'this is SMTP: say EHLO');
   const offered = settings.extensions
     // RFC 8689 §4.1: not before TLS.
     .filter((extension) => keywordOf(extension) !== 'REQUIRETLS' || visit.secured)
@@ -385,8 +386,8 @@ function takeHello(settings: Receiving, state: Commanding, verb: 'EHLO' | 'HELO'
 /** RFC 3207 §4 */
 function startTls(settings: Receiving, state: Commanding): ServerStep {
   const { visit, transaction } = state;
-  if (settings.tls === 'none') return refuse(settings, state, 502, '5.5.1', 'STARTTLS is not offered');
-  if (visit.secured) return refuse(settings, state, 503, '5.5.1', 'TLS is in use already');
+  if (settings.tls === 'none') return refuseCommand(settings, state, 502, '5.5.1', 'STARTTLS is not offered');
+  if (visit.secured) return refuseCommand(settings, state, 503, '5.5.1', 'TLS is in use already');
   // RFC 3207 §4.2: the server forgets all that the client said before.
   return [
     { at: 'securing', visit: { ...UNKNOWN, faults: visit.faults, mails: visit.mails } },
@@ -399,13 +400,13 @@ function startTls(settings: Receiving, state: Commanding): ServerStep {
 /** RFC 4954 §4 */
 function authenticate(settings: Receiving, state: Commanding, mechanism: string, initial: string | null): ServerStep {
   const { visit, transaction } = state;
-  if (settings.mechanisms.length === 0) return refuse(settings, state, 502, '5.5.1', 'AUTH is not offered');
-  if (!mayAuthenticate(settings, visit)) return refuse(settings, state, 538, '5.7.11', 'AUTH needs TLS: say STARTTLS first');
-  if (visit.hello === null && !settings.helloOptional) return refuse(settings, state, 503, '5.5.1', 'say EHLO first');
-  if (visit.user !== null) return refuse(settings, state, 503, '5.5.1', 'the session is authenticated already');
-  if (transaction !== null) return refuse(settings, state, 503, '5.5.1', 'AUTH may not come inside a transaction');
+  if (settings.mechanisms.length === 0) return refuseCommand(settings, state, 502, '5.5.1', 'AUTH is not offered');
+  if (!mayAuthenticate(settings, visit)) return refuseCommand(settings, state, 538, '5.7.11', 'AUTH needs TLS: say STARTTLS first');
+  if (visit.hello === null && !settings.helloOptional) return refuseCommand(settings, state, 503, '5.5.1', 'say EHLO first');
+  if (visit.user !== null) return refuseCommand(settings, state, 503, '5.5.1', 'the session is authenticated already');
+  if (transaction !== null) return refuseCommand(settings, state, 503, '5.5.1', 'AUTH may not come inside a transaction');
   const chosen = settings.mechanisms.find((name) => name === mechanism);
-  if (chosen === undefined) return refuse(settings, state, 504, '5.5.4', 'the mechanism is not offered');
+  if (chosen === undefined) return refuseCommand(settings, state, 504, '5.5.4', 'the mechanism is not offered');
   const asked: StateAt<'auth'> = { at: 'auth', visit, mechanism: chosen, user: null };
   if (initial !== null) return hearResponse(settings, asked, initial === '=' ? '' : initial, 'none');
   return [asked, prompt(chosen === 'PLAIN' ? '' : 'VXNlcm5hbWU6')];
@@ -417,7 +418,7 @@ const prompt = (challenge: string): ServerAction => ({ do: 'reply', code: 334, l
 function hearResponse(settings: Receiving, state: StateAt<'auth'>, text: string, broken: Broken): ServerStep {
   const { visit, mechanism } = state;
   const fail = (code: number, enhanced: string, sentence: string): ServerStep =>
-    refuse(settings, { at: 'command', visit, transaction: null }, code, enhanced, sentence);
+    refuseCommand(settings, { at: 'command', visit, transaction: null }, code, enhanced, sentence);
   if (broken === 'long') return fail(500, '5.5.6', 'the response is too long');
   if (broken === 'bare' && !settings.lfEndsCommands) return fail(500, '5.5.2', 'end a line with CR LF, not with LF');
   if (text === '*') return fail(501, '5.7.0', 'authentication is cancelled');
@@ -440,10 +441,10 @@ function hearResponse(settings: Receiving, state: StateAt<'auth'>, text: string,
 function openTransaction(settings: Receiving, state: Commanding, path: ReversePath, parameters: readonly Parameter[]): ServerStep {
   const { visit } = state;
   if (visit.hello === null && !settings.helloOptional)
-    return refuse(settings, state, 503, '5.5.1', `say ${settings.protocol === 'lmtp' ? 'LHLO' : 'EHLO or HELO'} first`);
+    return refuseCommand(settings, state, 503, '5.5.1', `say ${settings.protocol === 'lmtp' ? 'LHLO' : 'EHLO or HELO'} first`);
   // RFC 4954 §6
-  if (settings.authRequired && visit.user === null) return refuse(settings, state, 530, '5.7.0', 'authentication is required');
-  if (state.transaction !== null) return refuse(settings, state, 503, '5.5.1', 'a transaction is open already');
+  if (settings.authRequired && visit.user === null) return refuseCommand(settings, state, 530, '5.7.0', 'authentication is required');
+  if (state.transaction !== null) return refuseCommand(settings, state, 503, '5.5.1', 'a transaction is open already');
   const refusal = parameterRefusal('MAIL', parameters, isParameterOffered(settings));
   if (refusal) return countFault(settings, state, refusal);
   const most = limitIn(settings, 'MAILMAX');
@@ -452,11 +453,11 @@ function openTransaction(settings: Receiving, state: Commanding, path: ReversePa
   if (Number(parameterOf(parameters, 'SIZE') ?? 0) > settings.sizeLimit)
     return answer(settings, state, 552, '5.3.4', `a message may have ${settings.sizeLimit} octets`);
   const binary = parameterOf(parameters, 'BODY')?.toUpperCase() === 'BINARYMIME';
-  if (binary && !isOffered(settings, 'BINARYMIME')) return refuse(settings, state, 501, '5.5.4', 'BINARYMIME is not offered');
+  if (binary && !isOffered(settings, 'BINARYMIME')) return refuseCommand(settings, state, 501, '5.5.4', 'BINARYMIME is not offered');
   const smtputf8 = parameterOf(parameters, 'SMTPUTF8') !== undefined;
   // RFC 6531 §3.5
   if (path !== null && !isAsciiMailbox(path) && !smtputf8)
-    return refuse(settings, state, 553, '5.6.7', 'an address that is not ASCII needs SMTPUTF8');
+    return refuseCommand(settings, state, 553, '5.6.7', 'an address that is not ASCII needs SMTPUTF8');
   const transaction: Received = { binary, smtputf8, recipients: 0, refused: 0, domains: [], chunked: null, failed: false };
   return askOwner({ ...visit, mails: visit.mails + 1 }, { about: 'sender', path, parameters, transaction });
 }
@@ -510,8 +511,8 @@ function beginData(settings: Receiving, state: Commanding): ServerStep {
   if ('refusal' in ready) return [state, sayReply(settings, ready.refusal)];
   const { transaction } = ready;
   // RFC 3030 §2 and §3
-  if (transaction.chunked !== null) return refuse(settings, state, 503, '5.5.1', 'DATA may not follow BDAT');
-  if (transaction.binary) return refuse(settings, state, 503, '5.5.1', 'BINARYMIME needs BDAT');
+  if (transaction.chunked !== null) return refuseCommand(settings, state, 503, '5.5.1', 'DATA may not follow BDAT');
+  if (transaction.binary) return refuseCommand(settings, state, 503, '5.5.1', 'BINARYMIME needs BDAT');
   return askOwner(state.visit, { about: 'data', transaction, chunk: null });
 }
 

@@ -201,7 +201,7 @@ function keepAllowed(link: Link, name: string, all: readonly Endpoint[]): Parsed
 
 function explainFamily({ family, sourceAddress }: Link, name: string): string {
   const because = sourceAddress === '' ? `family = "${family}"` : `source_address = "${sourceAddress}"`;
-  return `${name} has no IPv${family} address, and ${because} wants one`;
+  return `${name} has no IPv${family} address, and ${because} requires one`;
 }
 
 async function lookUp(

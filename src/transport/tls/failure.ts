@@ -30,13 +30,13 @@ export function explainTlsFailure(error: NodeJS.ErrnoException, { policy, wanted
       : 'the server agreed to STARTTLS and then sent something that is not TLS';
   if (/PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL|VERSION_TOO_LOW/.test(code))
     return `the server has no TLS version from ${policy.minVersion} on (tls.min_version)`;
-  if (/CERTIFICATE_REQUIRED/.test(code)) return 'the server wants a client certificate; set tls.certificate and tls.certificate_key';
+  if (/CERTIFICATE_REQUIRED/.test(code)) return 'the server requires a client certificate; set tls.certificate and tls.certificate_key';
   if (OF_CERTIFICATE.test(code))
     return policy.certificate === ''
       ? 'the server refuses us for want of a certificate it accepts (tls.certificate)'
       : 'the server does not accept our client certificate (tls.certificate)';
   if (/HANDSHAKE_FAILURE|NO_SHARED_CIPHER|INSUFFICIENT_SECURITY/.test(code))
-    return 'the server has no cipher, key exchange or signature in common with us, or wants a client certificate';
+    return 'the server has no cipher, key exchange or signature in common with us, or requires a client certificate';
   if (/UNRECOGNIZED_NAME/.test(code)) return `the server does not know the name ${wanted.sni} (tls.server_name)`;
   if (/DH_KEY_TOO_SMALL|EE_KEY_TOO_SMALL|CA_KEY_TOO_SMALL|MD_TOO_WEAK|UNSAFE_LEGACY/.test(code))
     return `the server's TLS is too weak to be used: ${printReason(error)}`;
@@ -113,9 +113,9 @@ export function explainNames({ facts }: ChainLink, { names }: WantedPeer): strin
   if (names.length === 0) return 'a unix socket has no name to verify; set tls.server_name';
   const wanted = names.join(' or ');
   if (facts.names.length === 0)
-    return `the certificate names no host in subjectAltName (its common name "${facts.subject}" does not count), wanted is ${wanted}`;
+    return `the certificate names no host in subjectAltName (its common name "${facts.subject}" does not count), so it is not for ${wanted}`;
   const more = facts.names.length > MOST_NAMES ? ` and ${facts.names.length - MOST_NAMES} more` : '';
-  return `the certificate is for ${facts.names.slice(0, MOST_NAMES).join(', ')}${more}, wanted is ${wanted} (tls.server_name)`;
+  return `the certificate is for ${facts.names.slice(0, MOST_NAMES).join(', ')}${more}, not for ${wanted} (tls.server_name)`;
 }
 
 /** Prints a time as `2026-11-22 14:56 UTC`, or "(unknown)". */

@@ -32,7 +32,7 @@ export function identityOf(policy: TlsPolicy): Parsed<{ readonly cert?: string; 
   return parsed({ cert: cert.value, key: key.value });
 }
 
-/** Where distributions keep the bundle of the system's CA store, the commonest first. */
+/** The places in which distributions keep the bundle of the system's CA store, the commonest first. */
 const BUNDLES = [
   '/etc/ssl/certs/ca-certificates.crt', // Debian, Ubuntu, Arch, Gentoo, Alpine
   '/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem', // Fedora, RHEL

@@ -1,6 +1,6 @@
 /**
- * The content encoder as anyone would write it first: one octet at a time, nothing clever. What the real encoders
- * are compared with, facts included.
+ * The content encoder as anyone would write it first: one octet at a time, nothing clever. Tests compare the real encoders with
+ * it, facts included.
  */
 import assert from 'node:assert/strict';
 import type { ContentEncoder, ContentFacts, Framing } from '../../../src/smtp/client/content.ts';

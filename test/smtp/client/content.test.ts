@@ -38,7 +38,7 @@ for (const [input, data, bdat, why] of TABLE) {
   });
 }
 
-test('a chunk that needs no change is handed back itself', () => {
+test('the encoder hands back a chunk itself that needs no change', () => {
   const encoder = contentEncoder('data');
   for (const chunk of [octets('a\r\nb'), octets('.c\r\n'), octets('d\r\n\r\ne'), octets('')]) assert.equal(encoder.push(chunk), chunk);
 });

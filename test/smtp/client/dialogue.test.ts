@@ -1,4 +1,4 @@
-/** The machine behind its reader: what a driver may rely on, whatever the pieces. */
+/** The machine behind its reader: a driver may rely on this, whatever the pieces. */
 import assert from 'node:assert';
 import fc from 'fast-check';
 import { suite } from 'uvu';
@@ -62,7 +62,7 @@ test('as many recipients as there are go in one flight', () => {
   assert.strictEqual(said(dialogue.on({ type: 'transaction', transaction: { ...TRANSACTION, recipients } })).length, 300_001);
 });
 
-/** A session of which all content is written. */
+/** A session that has written all its content. */
 function atContentSent(plan: Partial<Plan>, keyword: string): Dialogue {
   const dialogue = new Dialogue({ ...PLAN, ...plan });
   dialogue.begin();
@@ -73,7 +73,7 @@ function atContentSent(plan: Partial<Plan>, keyword: string): Dialogue {
   return dialogue;
 }
 
-test('what waits goes along with the terminator, with a note where parameters are left out', () => {
+test('the next envelope goes along with the terminator, with a note where parameters are left out', () => {
   const envelope = ['C: MAIL FROM:<>', 'C: RCPT TO:<a@foo.com>', 'C: DATA'];
   const left = '! note the server does not offer DSN: the notification parameters are left out';
   const along: readonly (readonly [string, Partial<Plan>, string, Partial<Transaction>, readonly string[]])[] = [
@@ -90,7 +90,7 @@ test('what waits goes along with the terminator, with a note where parameters ar
   }
 });
 
-test('V4: what came of the verdicts before the session was lost is told, and of many a few', () => {
+test('an uncertain outcome quotes the verdicts that came before the connection was lost, and of many a few', () => {
   const dialogue = new Dialogue({ ...PLAN, protocol: 'lmtp', partial: true });
   dialogue.begin();
   dialogue.receive('220 hi\r\n');
@@ -107,7 +107,7 @@ test('V4: what came of the verdicts before the session was lost is told, and of 
   assert.strictEqual(settle.outcome.failure.detail, `the connection was closed; for 7 of 8 recipients one came: ${heard} / and 2 more`);
 });
 
-test('octets that wait when the content is complete are seen', () => {
+test('the dialogue sees octets that wait when the content is complete', () => {
   const [transcript] = readTranscripts().filter(({ file }) => file === 'plain-one.smtp');
   assert.ok(transcript);
   const dialogue = new Dialogue(transcript.plan);
@@ -121,7 +121,7 @@ test('octets that wait when the content is complete are seen', () => {
   assert.deepStrictEqual(said(dialogue.on({ type: 'contentSent' })), ['= malformed at content, condemns address', '! destroy']);
 });
 
-test('what cannot come is a bug of the driver and throws', () => {
+test('an event that cannot come is a bug of the driver, and throws', () => {
   for (const event of ['secured', 'quit'] as const) {
     const dialogue = new Dialogue(PLAN);
     dialogue.begin();
@@ -134,7 +134,7 @@ test('what cannot come is a bug of the driver and throws', () => {
   assert.throws(() => dialogue.on({ type: 'transaction', transaction: TRANSACTION }), { message: 'bug: a transaction at greeting' });
 });
 
-test('the end of the content before the last block was announced is a bug, and never a terminator', () => {
+test('the end of the content before the driver has announced the last block is a bug, and never a terminator', () => {
   const dialogue = new Dialogue(PLAN);
   dialogue.begin();
   dialogue.receive('220 hi\r\n');
@@ -145,7 +145,7 @@ test('the end of the content before the last block was announced is a bug, and n
   assert.throws(() => dialogue.on({ type: 'contentSent' }), { message: 'bug: the end of the content at content' });
 });
 
-test('F1: the end of the content while a block is unanswered is a bug, and never a terminator', () => {
+test('the end of the content while a block is unanswered is a bug, and never a terminator', () => {
   const dialogue = new Dialogue(PLAN);
   dialogue.begin();
   dialogue.receive('220 hi\r\n');
@@ -159,7 +159,7 @@ test('F1: the end of the content while a block is unanswered is a bug, and never
   assert.deepStrictEqual(said(dialogue.on({ type: 'contentSent' })), ['! commit']);
 });
 
-test('a block that was not asked for is a bug, before one is accepted and behind the last one', () => {
+test('a block that nobody asked for is a bug, before the server has accepted one and behind the last one', () => {
   for (const first of [
     { octets: 9, last: false },
     { octets: 12, last: true },
@@ -187,7 +187,7 @@ test('a mechanism that has nothing more to say answers with an empty line', () =
   assert.deepStrictEqual(said(dialogue.receive('235 ok\r\n')), ['! ready']);
 });
 
-test('how the server’s text is cut changes nothing', () => {
+test('the session is the same, however the server’s text is cut', () => {
   const transcripts = readTranscripts().filter(({ whole }) => !whole);
   fc.assert(
     fc.property(fc.constantFrom(...transcripts), fc.integer({ min: 1, max: 40 }), (transcript, size) => {

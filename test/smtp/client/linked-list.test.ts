@@ -1,7 +1,7 @@
 import assert from 'node:assert';
 import fc from 'fast-check';
 import { suite } from 'uvu';
-import { append, countOf, type LinkedList, toArray } from '../../../src/smtp/client/linked-list.ts';
+import { countOf, extend, type LinkedList, toArray } from '../../../src/smtp/client/linked-list.ts';
 
 const test = suite('linked list');
 
@@ -14,7 +14,7 @@ test('every list stays as it was, however many lists grow from it', () => {
       const all: { readonly list: LinkedList<number> | null; readonly model: readonly number[] }[] = [{ list: null, model: [] }];
       for (const [i, choice] of choices.entries()) {
         const from = all[choice % all.length] as (typeof all)[number];
-        all.push({ list: append(from.list, i), model: [...from.model, i] });
+        all.push({ list: extend(from.list, i), model: [...from.model, i] });
       }
       for (const { list, model } of all) {
         assert.deepStrictEqual(items(list), model);
@@ -25,8 +25,8 @@ test('every list stays as it was, however many lists grow from it', () => {
 });
 
 test('a frozen list grows, because nothing of it is changed', () => {
-  const one = Object.freeze(append(null, 1));
-  assert.deepStrictEqual([items(append(one, 2)), items(append(one, 3)), items(one)], [[1, 2], [1, 3], [1]]);
+  const one = Object.freeze(extend(null, 1));
+  assert.deepStrictEqual([items(extend(one, 2)), items(extend(one, 3)), items(one)], [[1, 2], [1, 3], [1]]);
 });
 
 test.run();

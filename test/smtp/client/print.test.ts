@@ -1,4 +1,4 @@
-/** Commands: each parameter in its place, and nothing that could start another one. */
+/** Prints commands: each parameter in its place, and nothing that could start another one. */
 import assert from 'node:assert';
 import fc from 'fast-check';
 import { suite } from 'uvu';
@@ -14,17 +14,11 @@ import {
   unmetNeed,
   xtext,
 } from '../../../src/smtp/client/print.ts';
-import { type Mailbox, parseMailbox } from '../../../src/smtp/path.ts';
-import { uncheckedMailbox } from '../../support/mailbox.ts';
+import { mailbox, uncheckedMailbox } from '../../support/mailbox.ts';
 
 const test = suite('commands');
 
 const offering = (...lines: string[]): Extensions => readExtensions({ code: 250, enhanced: null, lines: ['foo.com', ...lines] });
-const mailbox = (text: string): Mailbox => {
-  const read = parseMailbox(text);
-  if (!read.ok) throw new Error(read.detail);
-  return read.value;
-};
 const to = (text: string, rest: Partial<Recipient> = {}): Recipient => ({ path: mailbox(text), ...rest });
 const about = (changes: Partial<Transaction> = {}): Transaction => ({
   reversePath: mailbox('tim@bar.com'),
@@ -186,7 +180,7 @@ const NEEDS: readonly (readonly [Partial<Transaction>, Extensions, string | null
 for (const [changes, extensions, expected, why] of NEEDS)
   test(`needs ${JSON.stringify(changes)}: ${why}`, () => assert.strictEqual(unmetNeed(about(changes), extensions), expected));
 
-test('parameters that are dropped are known, and so is CHUNKING', () => {
+test('it is known whether DSN parameters are left out and whether BDAT may be used', () => {
   assert.deepStrictEqual(
     [dropsDsn(about({ envid: 'x' }), NOTHING), dropsDsn(about({ envid: 'x' }), ALL), dropsDsn(about(), NOTHING)],
     [true, false, false],

@@ -1,4 +1,7 @@
-/** Every transcript, replayed through the pure machine in pieces of 1, 7 and any number of octets; and what no session may ever do. */
+/**
+ * Replays every transcript through the pure machine in pieces of 1, 7 and any number of octets, and checks what no session may
+ * ever do.
+ */
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { isCommit, readTranscripts, replay } from '../../support/transcript.ts';
@@ -44,7 +47,7 @@ sessions('an outcome "accepted" needs a commit, and a commit that is not accepte
   }
 });
 
-sessions('F6: credentials are in no transcript but a line that is said to be secret, and never in an outcome', () => {
+sessions('credentials stand only in lines that a transcript marks as secret, and never in an outcome', () => {
   for (const { file, lines } of transcripts)
     for (const line of lines) if (!line.startsWith('C*: ')) assert.doesNotMatch(line, /tanstaaf|dGFuc3RhYWZ0YW5zdGFhZg|dGlt|AHRpbQB/, file);
 });

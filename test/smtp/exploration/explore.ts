@@ -1,6 +1,6 @@
 /**
- * Walks through every state that a setting can come to, breadth first, so that what is found is found on the shortest way.
- * States are told apart by a key of all their fields; they are judged by the witness alone.
+ * Walks through every state that a setting can come to, breadth first, so that it finds every breach on the shortest way. A key
+ * of all their fields tells states apart; the witness alone judges them.
  */
 
 import type { Action, advance as Advance, begin as Begin, Event, State } from '../../../src/smtp/client/session.ts';
@@ -17,11 +17,11 @@ export interface Machine {
 }
 
 export interface Explored {
-  /** In which something can still happen. */
+  /** States in which something can still happen. */
   readonly states: number;
-  /** Events that were applied. */
+  /** Events that the explorer has applied. */
   readonly steps: number;
-  /** What was broken, and the way there as a transcript; null = nothing. */
+  /** The property that was broken, and the way there as a transcript; null means none. */
   readonly breach: string | null;
 }
 
@@ -61,11 +61,11 @@ export function explore(setting: Setting, machine: Machine): Explored {
   return { states: nodes.length, steps, breach };
 }
 
-/** What comes when the session is over changes nothing. */
+/** Events that come when the session is over change nothing. */
 const isShut = ({ state }: Node, { plan }: Setting, { advance }: Machine): boolean =>
   LATE.every((event) => advance(plan, state, event).length === 1);
 
-/** A driver that reports what it was not asked for is told so, and not obeyed. */
+/** Checks that the machine throws, and does not obey, when a driver reports what nobody asked it for. */
 function refuse(setting: Setting, { advance }: Machine, from: Node, event: Event): string | null {
   try {
     const [, ...actions] = advance(setting.plan, from.state, event);
@@ -75,7 +75,7 @@ function refuse(setting: Setting, { advance }: Machine, from: Node, event: Event
   }
 }
 
-/** One step of the machine, every property held against each of its actions. */
+/** Takes one step of the machine, and holds every property against each of its actions. */
 function step(setting: Setting, { begin, advance }: Machine, from: Node | null, event: Event | null): Node | { readonly breach: string } {
   const { plan, recipients, letters } = setting;
   told.last = null;
@@ -110,7 +110,7 @@ function freeze(value: object): void {
 const numbers = new WeakMap<object, number>();
 const known = new Map<string, number>();
 
-/** All fields, however deep: what is within gets a number, the same for the same fields. Values do not change. */
+/** Makes a key of all fields, however deep: each value within gets a number, the same for the same fields. Values do not change. */
 function keyOf(value: object): string {
   let key = '';
   for (const field of value instanceof Map ? [...value].flat() : Object.values(value))

@@ -1,6 +1,6 @@
 /**
- * What no session may ever do, whatever the server says and whatever happens: the promises of ARCHITECTURE.md as far as they
- * are the machine's. Each is asked of every action in every step, and of the end of the step, where `action` is null.
+ * The properties of every session, whatever the server says and whatever happens: the promises of ARCHITECTURE.md as far as they
+ * are the machine's. The explorer asks each of every action in every step, and of the end of the step, where `action` is null.
  */
 import type { SessionFailure } from '../../../src/smtp/client/outcome.ts';
 import type { Action, Event, Plan } from '../../../src/smtp/client/session.ts';
@@ -12,12 +12,12 @@ export interface Moment {
   readonly plan: Plan;
   readonly recipients: number;
   readonly event: Event | null;
-  /** null: all that was to be done is done. */
+  /** null at the end of the step. */
   readonly action: Action | null;
-  /** What was seen before the event, and up to here. */
+  /** The facts before the event, and up to here. */
   readonly before: Seen;
   readonly seen: Seen;
-  /** What the machine told who chooses a mechanism, in this step. */
+  /** The facts that the machine handed to the chooser of a mechanism, in this step. */
   readonly told: { readonly offered: ReadonlySet<string>; readonly secured: boolean } | null;
 }
 
@@ -85,7 +85,10 @@ function isApart({ action, seen }: Moment): boolean {
   return last === 0 ? action.line === 'BDAT 0 LAST' && held === null : action.line === null && held !== null;
 }
 
-/** DATA may fly along with one recipient, because then there is no part of them. With LMTP there is, where `partial` is not asked for. */
+/**
+ * DATA may fly along with one recipient, because then there is no part of them. With LMTP there is, where `partial` is not
+ * asked for.
+ */
 function isForAll({ action, seen, plan, recipients }: Moment): boolean {
   const letter = letterOf(seen);
   const isComplete = letter.mail === 'accepted' && letter.recipients.accepted === recipients;
@@ -120,7 +123,7 @@ function isTrue({ action, seen, plan, recipients }: Moment): boolean {
   return (outcome.failure.kind === 'uncertain') === isCommitted;
 }
 
-/** What the reply answers, as the witness calls it; '' where nothing was asked. */
+/** The command that the reply answers, as the witness calls it; '' where there is none. */
 const answered = ({ before }: Moment): string => before.unanswered[0]?.slice(1) ?? '';
 
 /** A reply that comes when none is awaited, or with others behind it when no other is. */
@@ -178,7 +181,7 @@ function lacks({ plan, seen }: Moment): boolean {
   return lacksTls || (plan.authenticate !== null && (isClear || mechanismsIn(seen.offered).length === 0));
 }
 
-/** Of a session for several messages: it goes on as long as it can. */
+/** A session for several messages goes on as long as it can. */
 function endsForAReason(moment: Moment): boolean {
   const { action, event, seen, before, plan } = moment;
   if (action !== null || !seen.isOver || plan.transactions === 'one' || event?.type !== 'reply') return true;
@@ -194,7 +197,7 @@ function isLeft({ action, event, before, seen }: Moment): boolean {
   return action !== null || event === null || !isOutOfTurn(event, before) || seen.isOver;
 }
 
-/** What was refused is not gone on with: at the latest when the replies to its group are in. */
+/** A session does not go on with what the server refused, at the latest when the replies to its group are in. */
 function isHeeded(moment: Moment): boolean {
   const { action, event, before, seen } = moment;
   if (action !== null || event === null || before.isOver) return true;
@@ -213,7 +216,7 @@ function isHeeded(moment: Moment): boolean {
 const isRefused = ({ mail, recipients, data, blocks, isRefusedEarly }: Letter): boolean =>
   mail === 'refused' || recipients.refused > 0 || data === 'refused' || blocks.refused > 0 || isRefusedEarly;
 
-/** Nothing was said of the message: its connection failed it. */
+/** The server said nothing of the message: its connection failed it. */
 const isLoss = ({ kind }: SessionFailure): boolean => kind === 'lost' || kind === 'malformed' || kind === 'timeout' || kind === 'connect';
 
 function isWhole({ action, event, seen, recipients }: Moment): boolean {

@@ -1,6 +1,6 @@
 /**
- * Somebody who listens to a session and to its driver: what was said, what was heard, what was asked of the driver. Nothing of
- * the machine's state is known here, so that what the machine believes can be held against what happened.
+ * A witness who listens to a session and to its driver: to the commands, the replies, and the driver's tasks. It knows nothing of
+ * the machine's state, so that the machine's beliefs can be held against what happened.
  */
 import type { Action, Event, Plan } from '../../../src/smtp/client/session.ts';
 import { fromBase64 } from '../../../src/smtp/text.ts';
@@ -8,21 +8,27 @@ import { fromBase64 } from '../../../src/smtp/text.ts';
 /** The challenge that proves a server. */
 export const PROOF = 'proof';
 
-/** What the server said to something: nothing yet was said, it was asked, accepted, refused. */
+/**
+ * The server's answer to a command: nobody has said the command yet, it has no answer yet, the server accepted it, or refused
+ * it.
+ */
 export type Answer = 'unsaid' | 'asked' | 'accepted' | 'refused';
 
 /** One transaction, as it looks from outside. */
 export interface Letter {
   readonly mail: Answer;
-  /** RCPT: how many were said, accepted, refused. */
+  /** How many RCPT the client said, the server accepted and refused. */
   readonly recipients: { readonly said: number; readonly accepted: number; readonly refused: number };
   readonly data: Answer;
-  /** BDAT without LAST: how many were said, accepted, refused. */
+  /** How many BDAT without LAST the client said, the server accepted and refused. */
   readonly blocks: { readonly said: number; readonly accepted: number; readonly refused: number };
-  /** The last block: octets that the driver has at hand, and how many were held back when it was begun; null = not yet. */
+  /**
+   * The octets of the last block that the driver has at hand, and how many it held back when it began the block; null means not
+   * yet.
+   */
   readonly last: number | null;
   readonly held: number | null;
-  /** A refusal came that nothing had asked for: the content's, before its end. */
+  /** The server refused the content before its end. */
   readonly isRefusedEarly: boolean;
   /** Our input failed, or a signal came. */
   readonly isAborted: boolean;
@@ -32,16 +38,19 @@ export interface Letter {
   readonly isSettled: boolean;
 }
 
-/** What the driver was asked for and has not done yet. */
+/** The task that the driver has not done yet. */
 export type Task = 'handshake' | 'transaction' | 'content' | 'block' | 'flush';
 
 export interface Seen {
   readonly tls: 'clear' | 'shaking' | 'up';
   /** Words of the last EHLO reply over this channel. */
   readonly offered: readonly string[];
-  /** STARTTLS was offered in clear. */
+  /** The server offered STARTTLS in clear. */
   readonly couldSecure: boolean;
-  /** Commands without their reply, each with its letter; a line of AUTH as `response` or `cancel`, content as `verdict`, once for each reply that is due. */
+  /**
+   * Commands without their reply, each with its letter; a line of AUTH as `response` or `cancel`, content as `verdict`, once
+   * for each reply that is due.
+   */
   readonly unanswered: readonly string[];
   /** The mechanism is satisfied: it needs no proof, or the last challenge was one. */
   readonly needsProof: boolean;
@@ -52,14 +61,14 @@ export interface Seen {
   readonly task: Task | null;
   /** Octets wait behind the last reply. */
   readonly isBehind: boolean;
-  /** 421 was heard: the server is going. */
+  /** The server said 421, so it is going. */
   readonly isGoing: boolean;
-  /** A content is under way, and what is said now would be taken for a part of it. */
+  /** A content is under way, and the server would take a command for a part of it. */
   readonly isOpen: boolean;
   readonly isOver: boolean;
-  /** The session was open once: a transaction could be given. */
+  /** The session was open once, so that the driver could give a transaction. */
   readonly wasReady: boolean;
-  /** The transaction that is next to be settled, and how many were handed to the machine. */
+  /** The transaction that the machine settles next, and how many it got. */
   readonly current: number;
   readonly given: number;
   readonly letters: readonly Letter[];
@@ -217,7 +226,7 @@ export function afterAction(seen: Seen, action: Action, plan: Plan, recipients: 
     case 'next':
       return { ...seen, given: seen.given + 1 };
     case 'settle':
-      // The driver closes the content with it, and what was seen of the letter is of no more use.
+      // The driver closes the content with it, and the facts of the letter are of no more use.
       return { ...change(seen, seen.current, { ...UNWRITTEN, isSettled: true }), task: null, current: seen.current + 1 };
     case 'close':
     case 'destroy':

@@ -1,6 +1,6 @@
 /**
- * What may happen to a session: the plans it can have, the replies a server can give, and what a driver may report, as its
- * contract with the machine is written at Event and Action in src/smtp/client/session.ts.
+ * The world of a session: the plans it can have, the replies a server can give, and the events a driver may report, as its
+ * contract with the machine stands at Event and Action in src/smtp/client/session.ts.
  */
 import type { Transaction } from '../../../src/smtp/client/print.ts';
 import type { Event, Plan } from '../../../src/smtp/client/session.ts';
@@ -20,7 +20,7 @@ export interface Setting {
   readonly blocks: number;
 }
 
-/** What the machine told who chooses a mechanism; emptied by who looks. */
+/** The facts that the machine handed to the chooser of a mechanism; whoever looks at them empties them. */
 export const told: { last: { readonly offered: ReadonlySet<string>; readonly secured: boolean } | null } = { last: null };
 
 const SECRET = 'tanstaaf';
@@ -35,7 +35,7 @@ const MECHANISMS: readonly Mechanism[] = [
   plain(SECRET, SECRET),
 ];
 
-/** As a program does: never in clear, and never a mechanism that was not announced. */
+/** Chooses as a program does: never in clear, and never a mechanism that the server did not announce. */
 const chooses =
   (mechanism: string): NonNullable<Plan['authenticate']> =>
   (offered, secured) => {
@@ -46,7 +46,7 @@ const chooses =
   };
 const AUTHENTICATE: Readonly<Record<string, Plan['authenticate']>> = { 'X-PROOF': chooses('X-PROOF'), PLAIN: chooses('PLAIN'), none: null };
 
-/** Told apart by its reverse-path. */
+/** A message that its reverse-path tells from others. */
 const letter = (index: number, recipients: number): Transaction => ({
   reversePath: mailbox(`${index}@bar.com`),
   recipients: Array.from({ length: recipients }, (_, i) => ({ path: mailbox(`r${i}@foo.com`) })),
@@ -58,7 +58,7 @@ const letter = (index: number, recipients: number): Transaction => ({
   dsn: 'drop',
 });
 
-/** Values of all that a setting consists of. */
+/** The values that the parts of a setting can have. */
 export interface Ranges {
   readonly recipients: readonly number[];
   readonly mechanisms: readonly string[];
@@ -74,7 +74,7 @@ const uncopied = (plan: Plan): Plan =>
     },
   });
 
-/** Every combination. */
+/** Makes a setting of every combination. */
 export function settings({ recipients, mechanisms, framings, blocks }: Ranges): readonly Setting[] {
   const all: Setting[] = [];
   for (const protocol of ['smtp', 'lmtp'] as const)
@@ -111,7 +111,7 @@ const reply = (code: number, rest: string, ...lines: string[]): Event => {
   const said: Reply = { code, enhanced: null, lines };
   return { type: 'reply', reply: said, rest };
 };
-/** Alone, and with something behind it. */
+/** The reply alone, and with an octet behind it. */
 const both = (code: number, ...lines: string[]): Event[] => [reply(code, '', ...lines), reply(code, 'x', ...lines)];
 
 const REPLIES: readonly Event[] = [250, 354, 450, 550, 421].flatMap((code) => both(code, 'text'));
@@ -130,10 +130,10 @@ const LOST: Event = { type: 'lost', detail: 'lost', rest: '' };
 const TIMEOUT: Event = { type: 'timeout', rest: '' };
 const ABORT: Event = { type: 'abort', detail: 'abort' };
 const FAILED: Event = { type: 'contentFailed', detail: 'read error' };
-/** What may still come when the session is over. */
+/** Events that may still come when the session is over. */
 export const LATE: readonly Event[] = [reply(250, '', 'text'), LOST, ABORT];
 
-/** All that can happen now. */
+/** All events that can come now. */
 export function eventsAt(seen: Seen, { plan, letters, blocks }: Setting): readonly Event[] {
   const events: Event[] = [...repliesAt(seen), MALFORMED, LOST, ABORT];
   // Between transactions no clock runs.
@@ -164,7 +164,7 @@ export function eventsAt(seen: Seen, { plan, letters, blocks }: Setting): readon
   return events;
 }
 
-/** Reports of a driver that was not asked for them: bugs, all of them. */
+/** Reports that nobody asked the driver for: bugs, all of them. */
 export function bugsAt({ task }: Seen, { letters: [transaction] }: Setting): readonly Event[] {
   const bugs: Event[] = [];
   if (task !== 'handshake') bugs.push({ type: 'secured' });

@@ -1,4 +1,4 @@
-// Which mechanism is chosen: tables over what is announced, configured, at hand and true of the channel.
+/** The choice of a mechanism, as tables over the announced, the configured, the credentials and the facts of the channel. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { suite } from 'uvu';
@@ -60,7 +60,7 @@ test('a token is no password, a password no token, unless mechanisms are configu
   assert.equal(choose('PLAIN XOAUTH2', token, only('PLAIN'), tls), 'PLAIN');
 });
 
-test('V7: what the server takes instead is told', () => {
+test('the sentence names the kind of secret that the server takes instead', () => {
   assert.match(
     choose('XOAUTH2', password, any, tls),
     /; it takes tokens only: write token_file, token_command or token_env in place of the password$/,
@@ -171,13 +171,13 @@ test('a token of any length is sent; a long one not in the AUTH command', () => 
   assert.ok(short.value.begin().say?.includes('host=mail.example.org\x01port=587\x01'));
 });
 
-test('a server with hostile words: shown printable and short', () => {
+test('hostile words of a server are shown printable and short', () => {
   const reason = choose(`\x1b[31m ${'X'.repeat(5000)}`, password, any, tls);
   assert.ok(reason.length < 400);
   assert.ok(!reason.includes('\x1b'));
 });
 
-test('whatever is announced and configured: chosen is announced, allowed, and never in the clear', () => {
+test('whatever is announced and configured, the choice is announced, allowed, and never in the clear', () => {
   const names = fc.subarray([...MECHANISMS, 'GSSAPI', 'XPLAIN']);
   fc.assert(
     fc.property(

@@ -1,4 +1,4 @@
-// What a step of a SASL exchange led to, for assertions.
+/** Asserts how a step of a SASL exchange went on. */
 import assert from 'node:assert/strict';
 import type { Cancelled, Exchange } from '../../../src/smtp/sasl/sasl.ts';
 

@@ -1,4 +1,4 @@
-/** What people see of an exchange of AUTH, as a table. */
+/** An exchange of AUTH as people see it, as a table. */
 import assert from 'node:assert';
 import { suite } from 'uvu';
 import { maskCommand, maskLine, maskLines, maskReply } from '../../../src/smtp/sasl/mask.ts';
@@ -32,7 +32,7 @@ const LINES: readonly (readonly [string, string, string])[] = [
 ];
 for (const [line, expected, why] of LINES) test(`${line.slice(0, 40)}: ${why}`, () => assert.strictEqual(maskLine(line), expected));
 
-test('our lines', () => {
+test('a line of ours keeps the command and its mechanism', () => {
   assert.deepStrictEqual(['AUTH PLAIN AHRpbQB0', 'AUTH EXTERNAL =', 'dGlt', ''].map(maskCommand), [
     'AUTH PLAIN ****',
     'AUTH EXTERNAL ****',
@@ -41,7 +41,7 @@ test('our lines', () => {
   ]);
 });
 
-test('lines as they came, and a reply', () => {
+test('several lines and a reply are masked line by line', () => {
   assert.strictEqual(maskLines('334-a\r\n535 no\r\n'), '334-…\n535 no\r\n');
   const lines = ['5.7.8 no', `v=${'x'.repeat(8)}`];
   assert.deepStrictEqual(maskReply({ code: 535, enhanced: null, lines }), { code: 535, enhanced: null, lines: ['5.7.8 no', '****'] });

@@ -1,4 +1,4 @@
-// Bearer tokens: the messages of RFC 7628 §4 and of Google's page, and servers that explain themselves at any length.
+/** Bearer tokens: the messages of RFC 7628 §4 and of Google's page, and servers that explain themselves at any length. */
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { oauthBearer, xoauth2 } from '../../../src/smtp/sasl/oauth.ts';
@@ -18,7 +18,7 @@ test('OAUTHBEARER: RFC 7628 §4.1 and §4.4', () => {
   );
 });
 
-test('OAUTHBEARER: what is missing is left out, what has a meaning is escaped', () => {
+test('OAUTHBEARER leaves out what is missing, and escapes characters with a meaning', () => {
   assert.equal(oauthBearer('', 't', '', 0).begin().say, 'n,,\x01auth=Bearer t\x01\x01');
   assert.equal(oauthBearer('a=b,c', 't', '', 0).begin().say, 'n,a=a=3Db=2Cc,\x01auth=Bearer t\x01\x01');
 });
@@ -32,7 +32,7 @@ test('XOAUTH2: as Google describes it', () => {
   assert.equal(begun.mayEnd, true);
 });
 
-test('an explanation is answered as each mechanism wants it, and after it a 235 is no success', () => {
+test('each mechanism answers an explanation in its own way, and a 235 after it is no success', () => {
   const challenge = fromBase64(
     'eyJzdGF0dXMiOiJpbnZhbGlkX3Rva2VuIiwic2NoZW1lcyI6ImJlYXJlciIsInNjb3BlIjoiaHR0cHM6Ly9tYWlsLmV4YW1wbGUuY29tLyJ9',
   ) as string;

@@ -1,4 +1,4 @@
-// SASL steps as pure functions: PLAIN, LOGIN, CRAM-MD5, EXTERNAL, and the silent start of long initial responses.
+/** SASL steps as pure functions: PLAIN, LOGIN, CRAM-MD5, EXTERNAL, and the silent start of long initial responses. */
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { LONGEST_CHALLENGE } from '../../../src/smtp/limits.ts';
@@ -16,7 +16,7 @@ test('PLAIN: RFC 4616 §4, and UTF-8', () => {
   assert.equal(begun.say, '\0tim\0tanstaaftanstaaf');
   assert.equal(begun.mayEnd, true);
   const again = heard(begun.hear(''));
-  assert.deepEqual([again.say, again.mayEnd], [begun.say, true], 'W8: a server that overlooks the initial response asks for it');
+  assert.deepEqual([again.say, again.mayEnd], [begun.say, true], 'a server that overlooks the initial response asks for it');
   assert.match(cancelled(again.hear('')), /asks for more/);
   assert.equal(plain('jürgen', 'geheim€').begin().say, '\0j\xc3\xbcrgen\0geheim\xe2\x82\xac');
 });

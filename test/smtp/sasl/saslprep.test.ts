@@ -1,11 +1,11 @@
-// SASLprep against the examples of RFC 4013 §3 and one code point or more of every table.
+/** SASLprep against the examples of RFC 4013 §3 and one code point or more of every table. */
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { saslPrep } from '../../../src/smtp/sasl/saslprep.ts';
 
 const test = suite('saslprep');
 
-test('what is prepared', () => {
+test('SASLprep maps and normalises', () => {
   for (const [text, expected, why] of [
     ['I\u00adX', 'IX', 'RFC 4013 §3: SOFT HYPHEN mapped to nothing'],
     ['user', 'user', 'RFC 4013 §3: no transformation'],
@@ -24,7 +24,7 @@ test('what is prepared', () => {
     assert.deepEqual(saslPrep(text), { ok: true, value: expected }, why);
 });
 
-test('what is refused', () => {
+test('SASLprep refuses', () => {
   for (const [text, expected, why] of [
     ['\u0007', /control character/, 'RFC 4013 §3'],
     ['a\u0085', /control character/, 'C.2.2'],

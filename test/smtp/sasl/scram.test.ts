@@ -1,4 +1,4 @@
-// SCRAM against the vectors of its RFCs, an obvious server written from RFC 5802 §3, and servers that cheat.
+/** SCRAM against the vectors of its RFCs, an obvious server written from RFC 5802 §3, and servers that cheat. */
 import assert from 'node:assert/strict';
 import { createHash, createHmac, pbkdf2Sync } from 'node:crypto';
 import fc from 'fast-check';
@@ -131,7 +131,7 @@ test('every exchange has a nonce of its own', () => {
   for (const nonce of nonces) assert.match(nonce as string, /^[!-+\--~]{24}$/);
 });
 
-test('hostile case 12: what a server may not say first', () => {
+test('hostile case 12: the client gives up at a first message that no server may send', () => {
   const begun = mechanism('sha256', 'user', 'pencil', 'n', withNonce('abc')).begin();
   for (const [challenge, expected, why] of [
     ['r=abc,s=QSXCR+Q6sek8bf92,i=4096', /does not extend/, 'our nonce and nothing more'],
@@ -161,7 +161,7 @@ test('hostile case 12: what a server may not say first', () => {
   assert.ok(heard(begun.hear('r=abcd,s=QSXCR+Q6sek8bf92,i=600000')).say, 'the most iterations');
 });
 
-test('hostile case 12: what a server may not say last', () => {
+test('hostile case 12: the client gives up at a last message that no server may send', () => {
   const begun = mechanism('sha1', 'user', 'pencil', 'n', withNonce('fyko+d2lbbFgONRv9qkxdawL')).begin();
   const proving = heard(begun.hear('r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096'));
   for (const [challenge, expected, why] of [

@@ -1,7 +1,7 @@
 import assert from 'node:assert';
 import fc from 'fast-check';
 import { suite } from 'uvu';
-import { readContent, type Search, skipContent } from '../../../src/smtp/server/content.ts';
+import { makeContentReader, makeContentSkipper, type Search } from '../../../src/smtp/server/content.ts';
 import { latin1, octets } from '../../../src/smtp/text.ts';
 
 const test = suite('received');
@@ -16,7 +16,7 @@ interface Outcome {
 }
 
 /** Reads the wire text in pieces of `size` octets; `rest` is what stands behind the terminator, null when there is none. */
-function run(wire: string, size: number, reader = readContent()): Outcome {
+function run(wire: string, size: number, reader = makeContentReader()): Outcome {
   const all = octets(wire);
   let content = '';
   for (let at = 0; at < all.length; at += size) {
@@ -105,7 +105,7 @@ test('counts the same lone line ends for any cuts', () => {
 });
 
 test('begins where it is told to', () => {
-  const reader = readContent();
+  const reader = makeContentReader();
   const chunk = octets('DATA\r\n.a\r\n.\r\nQUIT');
   const seen: string[] = [];
   const end = reader.read(chunk, 6, (run) => seen.push(latin1(run)));
@@ -114,13 +114,13 @@ test('begins where it is told to', () => {
 
 test('a whole chunk of content is handed on as it came', () => {
   const chunk = octets('abc\r\ndef');
-  readContent().read(chunk, 0, (run) => assert.equal(run, chunk));
+  makeContentReader().read(chunk, 0, (run) => assert.equal(run, chunk));
 });
 
 test('skipping finds the same end for any octets and any cuts, and counts dots as content', () => {
   fc.assert(
     fc.property(wires, sizes, (wire, size) => {
-      const skipped = run(wire, size, skipContent(search));
+      const skipped = run(wire, size, makeContentSkipper(search));
       const end = `\r\n${wire}`.indexOf('\r\n.\r\n');
       assert.deepEqual(skipped, {
         content: '',
@@ -134,7 +134,7 @@ test('skipping finds the same end for any octets and any cuts, and counts dots a
 });
 
 test('skipping begins where it is told to', () => {
-  const reader = skipContent(search);
+  const reader = makeContentSkipper(search);
   assert.equal(
     reader.read(octets('DATA\r\nabc\r\n.\r\nQUIT'), 6, () => {}),
     14,

@@ -10,7 +10,7 @@ import { latin1, octets, utf8 } from '../../../src/smtp/text.ts';
 
 const test = suite('receiver');
 
-/** What the owner in these tests says: told by the address, the password, the content. */
+/** The verdict of the owner in these tests, which the address, the password or the content names. */
 function verdict(question: OwnerQuestion, content: string): Reply | null {
   const by = (word: string): Reply | null => {
     const code = /^(?:.* say )?([45]\d\d)\s*$/.exec(word)?.[1];
@@ -1024,7 +1024,7 @@ test('the connection itself may be refused', () => {
   assert.deepEqual(log, ['554 5.3.2 not today', 'close']);
 });
 
-test('content nobody wants is not handed on, by DATA and by BDAT', () => {
+test('a reception hands on no content that nobody wants, by DATA or by BDAT', () => {
   const log: string[] = [];
   const reception = makeReception(
     { ...RECEIVING, hostname: 'here' },
@@ -1053,7 +1053,7 @@ test('a hundred thousand pipelined commands are all answered, and a refused MAIL
   assert.equal(reception.state.at, 'command');
 });
 
-test('S12: a method of HTTP ends the session, and what follows is not heard', () => {
+test('a method of HTTP ends the session, and nobody hears the lines that follow', () => {
   for (const method of ['GET / HTTP/1.1', 'post /x', 'CONNECT\ta', 'PATCH']) {
     const log = play(RECEIVING, ['C: EHLO c', `C: ${method}`, 'C: MAIL FROM:<a@b.example>'], 7, false, false);
     assert.deepEqual(log.slice(-3), [`C: ${method}`, 'S: 421 4.7.0 localhost speaks SMTP, not HTTP', '- close'], method);

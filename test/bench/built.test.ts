@@ -1,0 +1,34 @@
+/** The built files that benches load by name. Measures no time. */
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { suite } from 'uvu';
+import { PARTS } from '../../bench/stages.ts';
+import { DIST, ROOT } from '../../bench/support/places.ts';
+import { readMainFile } from '../../src/sendmail/start/loader.ts';
+
+const test = suite('bench, built files');
+
+test('every part that the stages load is a part of the built command', () => {
+  const { parts } = readMainFile(readFileSync(path.join(DIST, 'main.cjs')));
+  const missing = PARTS.map(([, part]) => part).filter((part) => !part.startsWith('node:') && !parts.has(part));
+  assert.deepEqual(missing, []);
+});
+
+/** `lib/FILE`, or FILE where `base` or `load` means lib. */
+const LOADED = /(?:lib\/|load\('|new URL\(')([\w/-]+\.js)/g;
+
+test('every file of the library that a bench or its child loads is built', () => {
+  const folder = path.join(ROOT, 'bench');
+  const files = (readdirSync(folder, { recursive: true }) as string[]).filter((name) => /\.(ts|mjs)$/.test(name));
+  const loaded = files.flatMap((name) =>
+    [...readFileSync(path.join(folder, name), 'utf8').matchAll(LOADED)].map(([, file]) => file as string),
+  );
+  assert.ok(loaded.length > 5);
+  assert.deepEqual(
+    loaded.filter((file) => !existsSync(path.join(DIST, 'lib', file))),
+    [],
+  );
+});
+
+test.run();
