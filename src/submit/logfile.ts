@@ -25,8 +25,8 @@ const PLACES: LogPlaces = {
   device: '/dev/log',
   loggers: ['/usr/bin/logger', '/bin/logger'],
 };
-/** Milliseconds. A syslog that does not take a line within this is down. */
-const SYSLOG_PATIENCE = 5000;
+/** Milliseconds. A syslog that does not take a line within this is down, and no other way to it is tried. */
+const SYSLOG_PATIENCE = 2000;
 /** Octets of a line that a logger may not cut in two; syslog daemons take as much. */
 const LONGEST_LOGGED = '8192';
 
@@ -189,7 +189,10 @@ const tagOf = (given: string | null): string => lineOf((given ?? '').replace(/[\
 
 function syslogOf(given: string | null, places: LogPlaces): Syslog {
   const tag = tagOf(given);
-  const take = async (lines: readonly Line[]) => (await toJournal(lines, tag, places)) || (await toLogger(lines, tag, places));
+  const take = async (lines: readonly Line[]): Promise<boolean> => {
+    const answer = await toJournal(lines, tag, places);
+    return answer === 'taken' || (answer === 'absent' && (await toLogger(lines, tag, places)));
+  };
   const problem = `no log was written: there is no syslog at ${places.journal} or ${places.device}; set log`;
   return {
     take,
@@ -201,15 +204,23 @@ function syslogOf(given: string | null, places: LogPlaces): Syslog {
   };
 }
 
+/** 'late': it did not take the lines in time. */
+type SyslogAnswer = 'taken' | 'absent' | 'late';
+
 /** journald's stream protocol: identifier, unit, priority (mail is the facility; 6 is "info"), four switches, then lines. */
-async function toJournal(lines: readonly Line[], tag: string, { journal }: LogPlaces): Promise<boolean> {
+async function toJournal(lines: readonly Line[], tag: string, { journal }: LogPlaces): Promise<SyslogAnswer> {
   const { createConnection } = await import('node:net');
   return new Promise((resolve) => {
     const socket = createConnection({ path: journal });
-    socket.setTimeout(SYSLOG_PATIENCE, () => socket.destroy());
-    socket.on('error', () => resolve(false));
-    socket.on('connect', () => socket.end(`${tag}\n\n22\n0\n0\n0\n0\n${joinLines(lines)}`, (error?: Error) => resolve(!error)));
-    socket.on('close', () => resolve(false));
+    socket.setTimeout(SYSLOG_PATIENCE, () => {
+      resolve('late');
+      socket.destroy();
+    });
+    socket.on('error', () => resolve('absent'));
+    socket.on('connect', () =>
+      socket.end(`${tag}\n\n22\n0\n0\n0\n0\n${joinLines(lines)}`, (error?: Error) => resolve(error ? 'absent' : 'taken')),
+    );
+    socket.on('close', () => resolve('absent'));
   });
 }
 
@@ -237,15 +248,16 @@ async function toLogger(lines: readonly Line[], tag: string, places: LogPlaces):
   if (!hasSyslog(places)) return false;
   const { spawn } = await import('node:child_process');
   for (const path of places.loggers) {
-    const status = await new Promise<number | null>((resolve) => {
+    const status = await new Promise<number | 'killed' | null>((resolve) => {
       const child = spawn(path, loggerOptions(path, tag), { stdio: ['pipe', 'ignore', 'ignore'], timeout: SYSLOG_PATIENCE, env: {} });
       child.on('error', () => resolve(null));
-      child.on('close', (code) => resolve(code));
+      child.on('close', (code, signal) => resolve(signal === null ? code : 'killed'));
       child.stdin.on('error', () => {});
       child.stdin.end(joinLines(lines));
       // Starting a process throws where the system has no room for another.
     }).catch(() => null);
     if (status === 0) return true;
+    if (status === 'killed') return false;
   }
   return false;
 }

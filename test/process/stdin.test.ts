@@ -404,6 +404,24 @@ test('a file without a size is read all the same', () =>
     closeSync(fd);
   }));
 
+test('a file of sysfs, whose size says nothing, ends where it ends', () =>
+  within(LIMIT, async () => {
+    const file = '/sys/class/net/lo/mtu';
+    if (!existsSync(file)) return console.log('skipped: needs /sys');
+    const stdin = openStdin(openSync(file, 'r'));
+    let text = '';
+    for (;;) {
+      const chunk = await stdin.read();
+      if (!(chunk instanceof Uint8Array)) {
+        assert.deepEqual(chunk, CLEAN);
+        break;
+      }
+      text += Buffer.from(chunk).toString('latin1');
+    }
+    stdin.close();
+    assert.match(text, /^\d+\n$/);
+  }));
+
 test('a file that becomes shorter while it is read is a failure', () =>
   within(LIMIT, async () => {
     const { fd, input, end } = opened();

@@ -302,7 +302,7 @@ test('a file of procfs is not obeyed, because root owns there what any program h
   assert.equal(status, 1);
   assert.match(
     stderr,
-    /\/proc\/version: is refused, because it is on procfs, where root owns what any program has written: copy it to a file\n$/,
+    /\/proc\/version: is refused, because it is on procfs, where root owns what any program has written: copy it to a file$/m,
   );
 });
 

@@ -2,6 +2,7 @@
  * Explains why a TLS handshake failed, in a sentence that says what to do about it: from OpenSSL's codes to words. Decides
  * nothing, because everything that comes here has failed already.
  */
+import { isIP } from 'node:net';
 import type { TlsPolicy } from '../../router/smarthost.ts';
 import { printable, utf8 } from '../../smtp/text.ts';
 import type { CertificateFacts, ChainLink, Weakness } from './chain.ts';
@@ -114,6 +115,8 @@ export function explainNames({ facts }: ChainLink, { names }: WantedPeer): strin
   const wanted = names.join(' or ');
   if (facts.names.length === 0)
     return `the certificate names no host in subjectAltName (its common name "${facts.subject}" does not count), so it is not for ${wanted}`;
+  if (names.every((name) => isIP(name) !== 0 && facts.names.includes(name)))
+    return `the certificate names ${wanted} as a domain, which does not count for an IP address: it needs an entry of type IP in subjectAltName`;
   const more = facts.names.length > MOST_NAMES ? ` and ${facts.names.length - MOST_NAMES} more` : '';
   return `the certificate is for ${facts.names.slice(0, MOST_NAMES).join(', ')}${more}, not for ${wanted} (tls.server_name)`;
 }
