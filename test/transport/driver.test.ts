@@ -253,6 +253,24 @@ test('content that cannot be opened again is a failure of ours', () =>
     }
   }));
 
+test('an end that comes while content is being opened waits until it is open, so that it is closed', () =>
+  within(10_000, async () => {
+    for (const offers of [[], ['CHUNKING']]) {
+      const at = await opened({ offers });
+      const source = idle();
+      const ending = {
+        open: () => {
+          at.connection.abort('ended by SIGTERM');
+          return source;
+        },
+      };
+      assert.equal(printOutcome(await at.connection.submit(transactionTo(1), ending)), '= content at content, condemns message');
+      assert.equal(source.closed, true);
+      assert.deepEqual(at.server.held, []);
+      await at.server.stop();
+    }
+  }));
+
 /* ---- ends ---- */
 
 const after =
