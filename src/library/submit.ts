@@ -106,7 +106,7 @@ export function transactionOf({ from, to, ...asked }: Envelope, scan: ContentSca
     if (!path.ok) return unparsed(`to "${address}": ${path.detail}`);
     const first = original === undefined ? null : parseMailbox(original);
     if (first && !first.ok) return unparsed(`original "${original}": ${first.detail}`);
-    recipients.push({ ...parameters, path: asciiDomain(path.value), ...(first ? { original: first.value } : {}) });
+    recipients.push({ ...parameters, path: asciiDomain(path.value), original: first?.value });
   }
   if (recipients.length === 0) return unparsed('the envelope has no recipients');
   const paths = [...recipients.map(({ path }) => path), ...(reversePath.value ? [reversePath.value] : [])];

@@ -8,7 +8,7 @@ import { complete, lacksFrom } from '../message/complete.ts';
 import { type Field, findField, parseField, printHead, withoutFields } from '../message/fields.ts';
 import { isUtf8, mimeCharset } from '../message/locale.ts';
 import { removeBcc } from '../message/recipients.ts';
-import { type Rewrite, rewriteFields } from '../message/rewrite.ts';
+import { rewriteFields } from '../message/rewrite.ts';
 import { prefixSource, type Source } from '../message/source.ts';
 import type { Route, RoutedRecipient } from '../router/route.ts';
 import { scanContent } from '../smtp/client/content.ts';
@@ -20,15 +20,13 @@ import { untilRead } from '../transport/clock.ts';
 import type { EightBitTreatment } from '../transport/driver.ts';
 import type { Delivery } from './delivery.ts';
 import { helloName } from './domain.ts';
-import { configuredFrom, type Domains } from './envelope.ts';
+import type { Domains, Sender } from './envelope.ts';
 import type { Settings } from './settings.ts';
 import type { Submission } from './submission.ts';
 
 /** The envelope that the content goes with. */
-interface RoutedEnvelope {
+interface RoutedEnvelope extends Sender {
   readonly route: Route;
-  readonly rewrite: Rewrite;
-  readonly reversePath: ReversePath;
   readonly recipients: readonly RoutedRecipient[];
 }
 
@@ -102,10 +100,8 @@ async function completeFields(
   domains: Domains,
   fields: readonly Field[],
   { facts }: Body,
-  { reversePath, recipients }: RoutedEnvelope,
+  { reversePath, recipients, from }: RoutedEnvelope,
 ): ReturnType<typeof complete> {
-  const from = configuredFrom(config, by.login);
-  if (!from.ok) return from;
   const charset = mimeCharset(config.defaultCharset) || by.charset;
   return complete(fields, {
     date: by.date,
@@ -117,7 +113,7 @@ async function completeFields(
     login: by.login,
     qualifyDomain: domains.sender,
     qualifyRecipient: domains.recipient,
-    from: from.value,
+    from,
     forceFrom: config.forceFrom,
     received: config.received ? { id: by.unique, version: by.version, recipients: recipients.map(({ path }) => path) } : null,
     header8bit: config.header8bit,

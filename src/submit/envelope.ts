@@ -39,20 +39,21 @@ export function domainsOf(config: Settings, hostname: string): Domains {
 
 /* ---- the sender ---- */
 
-/** The configured `from`, with {login} filled in; null when it is not set. */
-export function configuredFrom(config: Settings, login: string): Parsed<Mailbox | null> {
+export interface Sender {
+  readonly reversePath: ReversePath;
+  readonly rewrite: Rewrite;
+  /** The configured `from`, with {login} filled in; null when it is not set. */
+  readonly from: Mailbox | null;
+}
+
+function configuredFrom(config: Settings, login: string): Parsed<Mailbox | null> {
   if (config.from === '') return parsed(null);
   const from = parseMailbox(config.from.replaceAll('{login}', quoteLocalPart(login)));
   return from.ok ? from : unparsed(`from = "${config.from}": ${from.detail}`);
 }
 
 /** The reverse-path in force: -f, else `from`, else login@qualify_domain; `force_from` and `force_reverse_path` let `from` win; then [rewrite]. */
-export function chooseReversePath(
-  config: Settings,
-  domains: Domains,
-  login: string,
-  given: ReversePath | undefined,
-): Parsed<{ readonly reversePath: ReversePath; readonly rewrite: Rewrite }> {
+export function chooseReversePath(config: Settings, domains: Domains, login: string, given: ReversePath | undefined): Parsed<Sender> {
   const domain = domains.sender;
   const from = configuredFrom(config, login);
   if (!from.ok) return from;
@@ -64,14 +65,14 @@ export function chooseReversePath(
   const chosen = given === null ? parsed(null) : set ? parsed(set) : parseMailbox(quoteLocalPart(login));
   if (!chosen.ok) return chosen;
   const rewritten = rewriteReversePath(rewrite.value, chosen.value === null ? null : qualify(chosen.value, domain), domain);
-  if (rewritten === null) return parsed({ reversePath: null, rewrite: rewrite.value });
+  if (rewritten === null) return parsed({ reversePath: null, rewrite: rewrite.value, from: from.value });
   if (rewritten.domain === '')
     return unparsed(
       hasNoSmarthost(config)
         ? NO_SMARTHOST
         : `the sender "${printMailbox(rewritten)}" has no domain, and neither has this host's name: set qualify_domain`,
     );
-  return parsed({ reversePath: asciiDomain(rewritten), rewrite: rewrite.value });
+  return parsed({ reversePath: asciiDomain(rewritten), rewrite: rewrite.value, from: from.value });
 }
 
 /** Nothing can be sent, so whatever else is missing matters later. */

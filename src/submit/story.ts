@@ -5,7 +5,6 @@
 import { skip, takeBody } from '../message/body.ts';
 import { type Head, readHead } from '../message/head.ts';
 import { type LoneDot, untilDot } from '../message/lone-dot.ts';
-import type { Rewrite } from '../message/rewrite.ts';
 import type { Source } from '../message/source.ts';
 import { printProblems } from '../router/problem.ts';
 import type { Route } from '../router/route.ts';
@@ -15,7 +14,7 @@ import { type ComposedContent, composeContent } from './content.ts';
 import { type DeliveryOptions, deliver } from './delivery.ts';
 import { asciiDomain, fullName } from './domain.ts';
 import { ContentEngine } from './engine.ts';
-import { addressRecipients, chooseReversePath, collectGiven, type Domains, domainsOf, routeRecipients } from './envelope.ts';
+import { addressRecipients, chooseReversePath, collectGiven, type Domains, domainsOf, routeRecipients, type Sender } from './envelope.ts';
 import { unlessAborted } from './interrupts.ts';
 import type { Failure } from './outcome.ts';
 import type { Routing } from './routing.ts';
@@ -46,7 +45,7 @@ export async function submitMessage(submission: Submission, options: StoryOption
   const domains = domainsOf(config, by.hostname);
   const sender = chooseReversePath(config, domains, by.login, submission.reversePath);
   if (!sender.ok) return failUnsent(ofMessage(sender.detail));
-  const { reversePath, rewrite } = sender.value;
+  const { reversePath } = sender.value;
   const known: SubmissionFacts = { ...NO_FACTS, reversePath };
   const upToDot = (input: Source): Source => (submission.dotEnds ? untilDot(input, options.observer?.loneDot) : input);
   const source = upToDot(submission.input);
@@ -60,7 +59,7 @@ export async function submitMessage(submission: Submission, options: StoryOption
   const routing = await unlessAborted(routeRecipients(config, domains, reversePath, paths), signal);
   if (routing === null) return endWith(known, { kind: 'content', at: 'closed', condemns: 'message', detail: String(signal?.reason) });
   options.observer?.routed?.(routing);
-  return sendRouted({ submission, options, domains, rewrite, head: head.value, source, upToDot, given: given.value }, routing);
+  return sendRouted({ submission, options, domains, sender: sender.value, head: head.value, source, upToDot, given: given.value }, routing);
 }
 
 /** A submission whose header section was read. */
@@ -68,7 +67,7 @@ interface Begun {
   readonly submission: Submission;
   readonly options: StoryOptions;
   readonly domains: Domains;
-  readonly rewrite: Rewrite;
+  readonly sender: Sender;
   readonly head: Head;
   /** The message behind what was read of it, and any other opening of it, up to the dot that ends it. */
   readonly source: Source;
@@ -90,7 +89,7 @@ async function sendRouted(begun: Begun, { route, reversePath, recipients, discar
 
 /** Takes the body, completes the header section and delivers both. */
 async function sendContent(begun: Begun, route: Route, known: SubmissionFacts & { readonly reversePath: ReversePath }): Promise<Submitted> {
-  const { submission, domains, rewrite, head, source, upToDot } = begun;
+  const { submission, domains, sender, head, source, upToDot } = begun;
   const { file } = submission.input;
   const engine = new ContentEngine();
   const body = await takeBody(head.rest, source, {
@@ -101,7 +100,7 @@ async function sendContent(begun: Begun, route: Route, known: SubmissionFacts & 
   });
   if (!body.ok) return endWith(known, ofMessage(body.detail));
   const { reversePath, recipients } = known;
-  const composed = await composeContent(submission, domains, head.fields, body.value, { route, rewrite, reversePath, recipients });
+  const composed = await composeContent(submission, domains, head.fields, body.value, { ...sender, route, reversePath, recipients });
   if (!composed.ok) return endWith(known, ofMessage(composed.detail));
   const { transaction } = composed.value;
   if (transaction.size === null || transaction.size > LONG) {

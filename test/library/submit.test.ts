@@ -122,7 +122,7 @@ library('submit: one refused recipient fails the message for all, and the outcom
   }),
 );
 
-library('submit: the next host gets what can be read again; what cannot, fails and says so', () =>
+library('submit: the next host gets content that can be read again; other content fails and says so', () =>
   within(10_000, async () => {
     const { listener, received } = await receiver();
     const dead = host(1);
@@ -193,7 +193,7 @@ library('connect: many messages over one session, also after a refusal', () =>
   }),
 );
 
-library('connect: whether the session is open can be waited for, before and after', () =>
+library('connect: opened() waits for the session, before a message and after one', () =>
   within(10_000, async () => {
     const { listener, received } = await receiver();
     const connected = await connect(host(listener.port));
@@ -221,7 +221,7 @@ library('connect: a session that cannot be opened says why, as often as it is as
   }),
 );
 
-library('connect: a server that takes no further message in a session is not asked to', () =>
+library('connect: a server that takes no further message in a session is not asked for one', () =>
   within(10_000, async () => {
     const server = await startHost({ offers: ['LIMITS MAILMAX=1'] });
     const connected = await connect(host(server.port));

@@ -1,5 +1,5 @@
 /**
- * Hints beside failures: a table over what is known of host and connection.
+ * Hints beside failures: a table of facts about host and connection.
  * Loopback: nothing connects; hosts are made up.
  */
 

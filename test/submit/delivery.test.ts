@@ -1,6 +1,6 @@
 /**
- * Row by row: what an event at a phase of the first smart host rules out. Two addresses of one name stand for
- * the first host, a third server for the second; the message may be with one of them at most.
+ * The table of failures, row by row: an event at a phase of the first smart host, and what it rules out. Two addresses of one name stand
+ * for the first host, a third server for the second; at most one of them may have the message.
  * Loopback: what a failure rules out is the subject; where TLS matters its mode is written.
  */
 
@@ -343,7 +343,7 @@ for (const [what, changes] of TLS_FAILURES)
       }
     }));
 
-test('the last host’s failure is told, and every host with its reason', () =>
+test('the outcome has the last host’s failure, and every host with its reason', () =>
   within(20_000, async () => {
     const first = await startHost({ script: { greeting: '554 not you' } });
     const second = await startHost({ script: { 'RCPT 2': '550 5.1.1 no such user' } });
@@ -366,7 +366,7 @@ test('the last host’s failure is told, and every host with its reason', () =>
     await Promise.all([first, second, third].map((each) => each.stop()));
   }));
 
-test('every address that refused the connection is named', () =>
+test('the outcome names every address that refused the connection', () =>
   within(20_000, async () => {
     const outcome = await deliver(
       { hosts: [hostAt(1, { host: 'smart.example' })], transaction: transactionTo(1), content: contentOf() },
@@ -375,12 +375,12 @@ test('every address that refused the connection is named', () =>
     assert.equal(sentences(outcome), 'smart.example [127.0.0.1]:1: connection refused\nsmart.example [127.0.0.2]:1: connection refused');
   }));
 
-test('no smart host at all', async () => {
+test('a delivery without a smart host fails and says what to set', async () => {
   const outcome = await deliver({ hosts: [], transaction: transactionTo(1), content: contentOf() }, optionsFor());
   assert.equal(sentences(outcome), 'no smart host is configured: set smarthosts');
 });
 
-test('hosts of MX records in their order; the null MX names itself', () =>
+test('hosts of MX records are tried in their order, and a null MX names itself', () =>
   within(20_000, async () => {
     const server = await startHost();
     const mx: Names = {
@@ -409,7 +409,7 @@ test('hosts of MX records in their order; the null MX names itself', () =>
     await server.stop();
   }));
 
-test('over a unix socket', () =>
+test('a smart host may be a unix socket', () =>
   within(20_000, async () => {
     const folder = mkdtempSync(join(tmpdir(), 'nospool-unix-'));
     const server = await startHost({ path: join(folder, 'socket') });
@@ -545,10 +545,10 @@ async function interruptedEarly(changes: Partial<Parameters<typeof deliver>[1]>,
   return `${verdictOf(outcome)}: ${sentences(outcome)}`;
 }
 
-test('a signal before anything was done', () =>
+test('a signal before the delivery ends it', () =>
   within(5000, async () => assert.equal(await interruptedEarly({}, '127.0.0.1', true), 'failed: ended by SIGINT')));
 
-test('a signal while a name is looked up', () => {
+test('a signal ends the delivery while a name is looked up', () => {
   const slow = { ...names, addresses: () => new Promise<never>(() => {}) };
   return within(5000, async () =>
     assert.equal(
@@ -558,13 +558,13 @@ test('a signal while a name is looked up', () => {
   );
 });
 
-test('a signal while a password command runs', () =>
+test('a signal ends the delivery while a password command runs', () =>
   within(5000, async () => {
     const security = { ...optionsFor().security, authenticator: () => new Promise<never>(() => {}) };
     assert.equal(await interruptedEarly({ security }), 'failed: ended by SIGINT');
   }));
 
-test('a signal while addresses are raced', () =>
+test('a signal ends the delivery while addresses are raced', () =>
   within(20_000, async () => {
     const deaf = await startDeaf();
     const controller = new AbortController();
@@ -577,7 +577,7 @@ test('a signal while addresses are raced', () =>
     deaf.stop();
   }));
 
-test('S12: the deadline ends a delivery in every phase, also while a name is looked up, and no listener is left behind', () =>
+test('the deadline ends a delivery in every phase, also while a name is looked up, and no listener is left behind', () =>
   within(20_000, async () => {
     const slow = { ...names, addresses: () => new Promise<never>(() => {}) };
     const deaf = await startDeaf();

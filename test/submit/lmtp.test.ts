@@ -1,4 +1,4 @@
-/** LMTP: a verdict for each recipient, made one; what was delivered in part is told as such. */
+/** LMTP gives a verdict for each recipient: they become one, and a delivery in part is called so. */
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { assertFailed, hostAt, reasons, send, served, verbs } from '../pitfalls/support.ts';

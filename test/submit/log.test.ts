@@ -178,7 +178,7 @@ const RECORDS: readonly (readonly [string, LogRecord, readonly string[]])[] = [
     ['U=tim P=local not sent: unknown option -Z'],
   ],
   [
-    'LMTP, in part',
+    'a delivery in part names who has the message and who refused',
     record(accepted({ refusals: [{ command: 'the content for <r1@there.example>', recipient: 1, reply: said('552 full') }] }), {
       recipients: [to('r0'), to('r1')],
     }),
@@ -192,7 +192,7 @@ const RECORDS: readonly (readonly [string, LogRecord, readonly string[]])[] = [
 ];
 for (const [what, from, lines] of RECORDS) test(what, () => assert.deepEqual(exim(from), lines));
 
-test('O8: a time says how far it is from UTC, in whatever zone the caller is', () => {
+test('a time says how far it is from UTC, whatever the caller’s zone', () => {
   const zone = process.env.TZ;
   const at = (name: string): string => {
     process.env.TZ = name;
@@ -208,7 +208,7 @@ test('O8: a time says how far it is from UTC, in whatever zone the caller is', (
   }
 });
 
-test('the log of a thousand refusals is as long as they are many', () => {
+test('the log grows with the number of refusals, not with its square', () => {
   const all = Array.from({ length: 1000 }, (_, i) => i);
   const from = record(failed(failure(all)), { recipients: all.map((i) => to(`r${i}`)) });
   const lines = exim(from);
@@ -219,7 +219,7 @@ test('the log of a thousand refusals is as long as they are many', () => {
   assert.match(one.find((line) => line.startsWith('** r0@')) ?? '', /; and 995 other reasons$/);
 });
 
-test('no line holds what could be another line, or what a terminal obeys', () => {
+test('no line holds a line end or anything else that a terminal obeys', () => {
   const evil = fc.string({ unit: 'binary', maxLength: 30 });
   fc.assert(
     fc.property(evil, evil, evil, evil, (login, id, note, text) => {
@@ -245,7 +245,7 @@ test('no line holds what could be another line, or what a terminal obeys', () =>
   );
 });
 
-test('ids: Exim’s form, in order of time, different for processes and moments', () => {
+test('ids have Exim’s form, go up with time, and differ between processes and moments', () => {
   assert.equal(logId(new Date(0), 0), '000000-000000-00');
   assert.equal(logId(new Date(999), 62 * 62 + 1), '000000-000101-WE');
   const ids = Array.from({ length: 2000 }, (_, i) => logId(new Date(1_800_000_000_000 + i), 4_194_304));
@@ -254,7 +254,7 @@ test('ids: Exim’s form, in order of time, different for processes and moments'
   assert.ok(logId(new Date(1_800_000_000_000), 1) < logId(new Date(1_800_000_001_000), 1));
 });
 
-test('JSON: one object with everything', () => {
+test('JSON is one object with all facts', () => {
   const [line, ...others] = printLog(
     record(failed(failure([0]), [{ ...server('a.example'), failure: refused }]), { notes: ['n'], discarded: [to('d')] }),
     'json',

@@ -1,4 +1,4 @@
-/** Where the log goes: whole lines under a hundred runs at a time, and a sentence, never more, when it cannot be written. */
+/** The log keeps whole lines under a hundred runs at a time, and when it cannot be written there is a sentence and nothing more. */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -68,7 +68,7 @@ test('a file that cannot be opened is a problem from the start, and changes noth
   assert.match(openLog(folder).problem ?? '', /EISDIR/);
 });
 
-test('a full disk is told', async () => {
+test('a full disk is a problem', async () => {
   const log = openLog('/dev/full', null, NOWHERE);
   assert.equal(log.problem, null);
   assert.match(
@@ -77,7 +77,7 @@ test('a full disk is told', async () => {
   );
 });
 
-test('a file that is gone when it is written to again', async () => {
+test('a file that is gone is made anew when it is written to again', async () => {
   const inside = fresh('folder');
   mkdirSync(inside);
   const log = openLog(join(inside, 'log'), null, NOWHERE);
@@ -86,7 +86,7 @@ test('a file that is gone when it is written to again', async () => {
   assert.match((await log.write(linesOf(['x']))) ?? '', /^cannot write the log .*: ENOENT/);
 });
 
-test('a named pipe that nobody reads holds nothing up', () =>
+test('a named pipe that nobody reads does not hold up the log', () =>
   within(5000, async () => {
     const path = fresh('pipe');
     assert.equal(spawnSync('mkfifo', [path]).status, 0);
@@ -132,7 +132,7 @@ function fakeLogger(status = 0): { path: string; noted: () => string } {
   return { path, noted: () => readFileSync(`${path}.noted`, 'utf8') };
 }
 
-test('without a journal, logger; without the default file, syslog', () =>
+test('logger takes lines where there is no journal, and syslog where the default file cannot be kept', () =>
   within(10_000, async () => {
     const logger = fakeLogger();
     const places = { ...NOWHERE, loggers: [join(folder, 'no-logger'), logger.path] };
@@ -157,7 +157,7 @@ test('a logger that fails is followed by the next, and none is a problem', () =>
     assert.equal(none, `${missing}, and there is no syslog: nothing was logged; set log`);
   }));
 
-test('a logger that never reads is given up, and what it left unread is no error of ours', () =>
+test('a logger that never reads is given up, and the lines that it left unread are no error of ours', () =>
   within(10_000, async () => {
     const path = fresh('deaf');
     writeFileSync(path, '#!/bin/sh\nexec 0<&-\nexit 3\n');
@@ -166,7 +166,7 @@ test('a logger that never reads is given up, and what it left unread is no error
     assert.match((await openLog('syslog', null, { ...NOWHERE, loggers: [path] }).write(linesOf(lines))) ?? '', /^no log was written: /);
   }));
 
-test('a journal that goes away before it has all lines has none of them: logger is asked', () =>
+test('a journal that goes away before it has all lines has none of them, so logger is asked', () =>
   within(10_000, async () => {
     const journal = fresh('journal');
     const server = createServer((socket) => socket.destroy());
@@ -178,7 +178,7 @@ test('a journal that goes away before it has all lines has none of them: logger 
     server.close();
   }));
 
-test('a logger that cannot even be started is one that fails', () =>
+test('a logger that cannot be started has failed', () =>
   within(10_000, async () => {
     const logger = fakeLogger();
     const unthinkable = join(folder, 'a\0b');
@@ -267,7 +267,7 @@ real('O3: the real logger writes long lines whole, and a socket that nobody read
   }),
 );
 
-test('O3: a log that was named and cannot be written is in syslog, and that is said', () =>
+test('lines that the configured log does not take are in syslog, and the problem says so', () =>
   within(10_000, async () => {
     const logger = fakeLogger();
     const path = join(folder, 'missing', 'log');
@@ -282,7 +282,7 @@ test('O3: a log that was named and cannot be written is in syslog, and that is s
     assert.match(logger.noted(), /^y$/m);
   }));
 
-test('O3: without a syslog no logger is believed', () =>
+test('no logger is believed where there is no syslog', () =>
   within(10_000, async () => {
     const logger = fakeLogger();
     const device = join(folder, 'no-device');
@@ -293,7 +293,7 @@ test('O3: without a syslog no logger is believed', () =>
     assert.deepEqual((await openLog('syslog', null, { ...NOWHERE, device }).test()).place, null);
   }));
 
-test('O3: a logger of busybox is given no option that it does not know', () =>
+test('the logger of busybox gets no option that it does not know', () =>
   within(10_000, async () => {
     const [box, logger] = [join(fresh('bin'), '..', `${serial}-box`, 'busybox'), fakeLogger()];
     mkdirSync(dirname(box));
@@ -306,7 +306,7 @@ test('O3: a logger of busybox is given no option that it does not know', () =>
     assert.match(logger.noted(), /^two$/m);
   }));
 
-test('what must be written at once is written before the call returns', () => {
+test('logAtOnce has written the lines when it returns', () => {
   const path = fresh();
   assert.equal(logAtOnce(path, null, linesOf(['one', 'two']), NOWHERE), null);
   assert.equal(readFileSync(path, 'utf8'), 'one\ntwo\n');
@@ -356,7 +356,7 @@ test('a hundred runs at a time append whole lines', () =>
     assert.equal(seen.size, 2000);
   }));
 
-test('"stderr" writes there, and to one that is closed or full does no harm', () =>
+test('"stderr" writes to standard error, and one that is closed or full does no harm', () =>
   within(20_000, async () => {
     const writer = await program();
     const said = spawnSync(process.execPath, [writer, 'stderr', 'w00'], { encoding: 'utf8' });

@@ -91,7 +91,7 @@ for (const [failure, sentences, sysexit] of FAILURES)
     assert.deepEqual(printOutcome(outcome, '').slice(0, sentences.length), sentences);
   });
 
-test('whatever a reply holds, a sentence is one printable line', () => {
+test('a sentence is one printable line, whatever a reply holds', () => {
   const failure = rejected('commit', ['the content', `550 \x1b[2J\r\n\0\xe2\x80\xae${'x'.repeat(100_000)}`]);
   for (const line of printFailure(failure)) {
     assert.doesNotMatch(line, /[\p{Cc}\p{Cf}]/u);
@@ -139,7 +139,7 @@ const accepted = (changes: Partial<Acceptance> = {}): Outcome => ({
   },
 });
 
-test('a success says nothing, also after other hosts', () => {
+test('a success has no sentence, not even after other hosts', () => {
   const success = accepted();
   assert.deepEqual(printOutcome(success, '<x@y>'), []);
   assert.deepEqual(printOutcome({ kind: 'discarded' }, '<x@y>'), []);
@@ -147,7 +147,7 @@ test('a success says nothing, also after other hosts', () => {
     assert.deepEqual([exitStatus(success, codes), exitStatus({ kind: 'discarded' }, codes)], [0, 0]);
 });
 
-test('LMTP, in part', () => {
+test('a delivery in part names who has the message and who refused', () => {
   const part = accepted({
     refusals: [{ command: 'the content for <b@there.example>', recipient: 1, reply: said('550 full') }],
     taken: [mailbox('a@there.example')],
@@ -159,7 +159,7 @@ test('LMTP, in part', () => {
   assert.deepEqual([exitStatus(part, 'simple'), exitStatus(part, 'sysexits')], [1, 69]);
 });
 
-test('every host that was tried has a line, in order; the last is not told twice', () => {
+test('every host that was tried has a line, in order, and the last has only one', () => {
   const last = rejected('commit', ['the content', '554 spam']);
   const outcome: Outcome = {
     kind: 'failed',
@@ -178,7 +178,7 @@ test('every host that was tried has a line, in order; the last is not told twice
   ]);
 });
 
-test('a signal between two hosts is told after them', () => {
+test('a signal between two hosts stands after them', () => {
   const failure: Failure = { kind: 'content', at: 'closed', condemns: 'message', detail: 'ended by SIGTERM' };
   const outcome: Outcome = {
     kind: 'failed',
@@ -189,7 +189,7 @@ test('a signal between two hosts is told after them', () => {
   assert.deepEqual(printOutcome(outcome, ''), ['a.example [192.0.2.1]: connection refused', 'ended by SIGTERM']);
 });
 
-test('uncertain: what to look for, where it is known', () => {
+test('an uncertain outcome names the Message-ID to look for, where it is known', () => {
   const failure: SessionFailure = { kind: 'uncertain', at: 'commit', condemns: 'message', detail: 'x' };
   const outcome: Outcome = { kind: 'failed', failure, attempts: [attempt(failure)], unreplayable: false };
   assert.equal(printOutcome(outcome, '<1@here.example>').at(-1), 'look for Message-ID <1@here.example> before sending it again');

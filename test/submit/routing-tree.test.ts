@@ -1,4 +1,7 @@
-/** Loopback: nothing connects; hosts are printed. */
+/**
+ * Routings, printed for people and as data.
+ * Loopback: nothing connects; hosts are printed.
+ */
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { isDeliverable, printRouting, routingJson } from '../../src/submit/routing-tree.ts';
@@ -32,7 +35,7 @@ const printed = (routing: Parameters<typeof printRouting>[0]): string =>
     .map((line) => `${line}\n`)
     .join('');
 
-test('what would be sent', () => {
+test('a routing that would be sent is printed with its envelope', () => {
   const routing = routeIn(world, ['joe@p.q', 'void', 'JIM@P.Q', 'jim@p.q']);
   assert.equal(
     printed(routing),
@@ -72,7 +75,7 @@ one transaction for 3 recipients
   assert.equal(isDeliverable(routing), true);
 });
 
-test('what would not', () => {
+test('a routing that would not be sent is printed with its problems', () => {
   const routing = routeIn(world, ['postmaster', 'fail']);
   assert.equal(
     printed(routing),
@@ -106,18 +109,18 @@ nothing would be sent:
   assert.equal(isDeliverable(routing), false);
 });
 
-test('everything discarded is a success', () => {
+test('a routing that discards everything is a success', () => {
   const routing = routeIn(world, ['void']);
   assert.match(printed(routing), /\nnothing would be sent: every recipient is discarded on purpose\n$/);
   assert.equal(isDeliverable(routing), true);
 });
 
-test('one recipient, the message’s own reverse-path, and nobody', () => {
+test('the verdict counts one recipient, shows the message’s own reverse-path, and knows nobody', () => {
   assert.match(printed(routeIn({}, ['a'])), /\nreverse-path {2}<me@x\.y>\nrecipients {4}a@x\.y\n(.*\n)*one transaction for 1 recipient\n$/);
   assert.equal(printed(routeIn({}, [])), '\nno recipient\n');
 });
 
-test('as data, without secrets', () => {
+test('a routing as data holds no secret', () => {
   const json = JSON.stringify(routingJson(routeIn(world, ['joe@p.q', 'void'])));
   assert.ok(!json.includes('hush'));
   const { tree, ...rest } = JSON.parse(json);
@@ -141,7 +144,7 @@ test('as data, without secrets', () => {
   assert.deepEqual(tree[0].children[1].steps[0], { router: 'aliases', kind: 'skipped', detail: 'not for this domain' });
 });
 
-test('problems as data', () => {
+test('problems as data have their kind and their chain', () => {
   const routers = [manualroute({ name: 'other', localParts: ['b'], hosts: [host('other.example')] }), manualroute()];
   const disagree = routingJson(routeIn({ routers, sender: '' }, ['a', 'b']));
   assert.equal(disagree.deliverable, false);

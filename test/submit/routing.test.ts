@@ -44,23 +44,23 @@ const route = (to: readonly string[], more: Partial<RouterConfig> = {}, facts: P
   within(20_000, () => routeMessage(config(more), { ...FACTS, ...facts }, to.map(mailbox)));
 const routed = async (...args: Parameters<typeof route>) => summary(await route(...args));
 
-test('an alias file, included lists and generations', async () => {
+test('an alias file and included lists are followed through generations', async () => {
   const list = file('list', '# team\njim@p.q\nzoë@p.q\n');
   file('aliases', `postmaster: root\nroot: joe@p.q,\n# all\n  :include:${list}\n`);
   assert.deepEqual(await routed(['postmaster', 'b@z']), ['joe@p.q', 'jim@p.q', 'zoë@p.q', 'b@z']);
 });
 
-test('no alias file', async () => {
+test('an alias file that is not there replaces nothing', async () => {
   assert.deepEqual(await routed(['root']), ['root@x.y']);
   assert.deepEqual(await routed(['root'], { aliases: [join(home, 'none/aliases'), file('other', 'root: joe@p.q')] }), ['joe@p.q']);
 });
 
-test('a file that another encoding has spoilt is read octet by octet', async () => {
+test('a file that is not UTF-8 is read octet by octet', async () => {
   file('aliases', Buffer.from('a: :fail: caf\u00e9\n', 'latin1'));
   assert.deepEqual(await routed(['a']), ['routing a@x.y yielded a failed delivery: café']);
 });
 
-test('what cannot be read defers, and says why', async () => {
+test('a file that cannot be read defers, and the problem says why', async () => {
   mkdirSync(join(home, 'aliases'));
   assert.deepEqual(await routed(['a']), [
     `routing a@x.y yielded a deferred delivery: ${home}/aliases is refused, because it is not a regular file`,
@@ -70,14 +70,14 @@ test('what cannot be read defers, and says why', async () => {
   assert.deepEqual(await routed(['a']), [`routing a@x.y yielded a deferred delivery: ${home}/aliases cannot be read (ELOOP)`]);
 });
 
-test('a pipe with nobody behind it does not keep us waiting', async () => {
+test('a pipe that nobody writes to does not keep us waiting', async () => {
   execFileSync('mkfifo', [join(home, 'aliases')]);
   assert.deepEqual(await routed(['a']), [
     `routing a@x.y yielded a deferred delivery: ${home}/aliases is refused, because it is not a regular file`,
   ]);
 });
 
-test('too long an included list defers', async () => {
+test('an included list that is too long defers', async () => {
   const list = file('list', `${'#'.repeat(1024 * 1024)}\na`);
   file('aliases', `l: :include:${list}`);
   assert.deepEqual(await routed(['l']), [
@@ -85,7 +85,7 @@ test('too long an included list defers', async () => {
   ]);
 });
 
-test('entries that lie across the borders of reads', async () => {
+test('an entry may lie across the borders of reads', async () => {
   const lines = Array.from({ length: 30_000 }, (_, i) => `user${i}: target${i}@p.q,\n   copy${i}@p.q`);
   file('aliases', lines.join('\n'));
   const some = Array.from({ length: 300 }, (_, i) => i * 100 + 7);
@@ -95,13 +95,13 @@ test('entries that lie across the borders of reads', async () => {
   );
 });
 
-test('an entry longer than a read', async () => {
+test('an entry may be longer than a read', async () => {
   const list = Array.from({ length: 20_000 }, (_, i) => `m${i}@p.q`);
   file('aliases', `x: y\nall: ${list.join(', ')}\nz: :fail: no`);
   assert.deepEqual(await routed(['all']), list);
 });
 
-test('the files are asked once in each generation', async () => {
+test('each file is read once in each generation', async () => {
   file('aliases', 'a: b, c\nb: d@p.q\nc: d@p.q');
   const files = systemFiles();
   const asked: string[] = [];
@@ -171,14 +171,14 @@ for (const [text, mode, isOwn, expected, why] of FORWARDS)
     );
   });
 
-test('a user whom nobody knows has no forward file', async () => {
+test('a user whom the system does not know has no forward file', async () => {
   const routers = [redirect({ forward: true, ifPresent: true }), manualroute()];
   const files = systemFiles(file('passwd', ''));
   assert.deepEqual(await routed(['no-such-user'], { routers }, { files }), ['no-such-user@x.y']);
   assert.deepEqual(await routed(['no-such-user'], { routers }, { files: systemFiles(join(home, 'none')) }), ['no-such-user@x.y']);
 });
 
-test('the user who runs this is found where the list of users has him not', async () => {
+test('the user who runs this is found even where the list of users lacks him', async () => {
   const { username, homedir } = userInfo();
   const got = await systemFiles(file('passwd', '')).forward(username);
   if (got.kind === 'text') assert.equal(got.file, `${homedir}/.forward`);
@@ -191,7 +191,7 @@ test('a list of users that cannot be read defers', async () => {
   assert.equal(sentence, `routing no-such-user@x.y yielded a deferred delivery: ${home} is refused, because it is not a regular file`);
 });
 
-test('randomize: each host once, in one order for all', async () => {
+test('randomize asks each host once, in one order for all', async () => {
   const hosts = ['a', 'b', 'c', 'd'].map((name) => host(name));
   const { route: agreed, problems } = await route(['p', 'q', 'r'], { smarthosts: hosts, randomize: true });
   assert.deepEqual(problems, []);
@@ -213,7 +213,7 @@ async function oneByOne(addresses: readonly string[], more: Partial<RouterConfig
   return told;
 }
 
-test('one by one: as all at once, but what cannot be taken is told at once', async () => {
+test('one by one, recipients are routed as all at once, and a problem comes at once', async () => {
   file('aliases', 'team: joe@p.q, jim@p.q\nvoid: :blackhole:\nfail: :fail: no');
   const routers = [
     redirect({ file: join(home, 'aliases'), domains: ['@'] }),
@@ -228,7 +228,7 @@ test('one by one: as all at once, but what cannot be taken is told at once', asy
   assert.deepEqual([problems, recipients.length], [[], 5]);
 });
 
-test('one by one, hosts in random order stay in one order', async () => {
+test('one by one, hosts in random order keep their order', async () => {
   const hosts = ['a', 'b', 'c', 'd', 'e'].map((name) => host(name));
   const addresses = Array.from({ length: 20 }, (_, i) => `u${i}`);
   assert.ok((await oneByOne(addresses, { smarthosts: hosts, randomize: true })).every((told) => told.length === 0));
@@ -272,14 +272,14 @@ test('one by one, an alias file is passed through once for the first recipient a
   }
 });
 
-test('one recipient alone: no alias file is kept', async () => {
+test('no alias file is kept for one recipient alone', async () => {
   file('aliases', TARGETS.join(''));
   const { files, reads } = counting();
   assert.deepEqual(await oneByOne(['user9'], {}, { files }), [['routing user9@x.y yielded a failed delivery: gone']]);
   assert.deepEqual(reads, { 'passed aliases': 1 });
 });
 
-test('an alias file for which there is no room is passed through for each', async () => {
+test('an alias file for which there is no room is passed through for each recipient', async () => {
   file('aliases', TARGETS.join(''));
   const { files, reads } = counting(1000);
   const told = await oneByOne(MANY.slice(0, 30), {}, { files });
@@ -323,7 +323,7 @@ test('a table has the first entry of each key, as a passage finds it', async () 
   assert.deepEqual(await files.table(join(home, 'none'), 100), { kind: 'missing' });
 });
 
-test('the next transaction sees what was changed, and one that is open does not', async () => {
+test('the next transaction sees a changed file, and an open one does not', async () => {
   file('aliases', 'a: a@p.q\nb: b@p.q\n');
   const before = routeOneByOne(config(), FACTS);
   for (const address of ['a', 'b']) assert.deepEqual(await within(5000, () => before.add(mailbox(address))), []);
@@ -335,7 +335,7 @@ test('the next transaction sees what was changed, and one that is open does not'
   ]);
 });
 
-test('what could not be read is asked again by the next recipient', async () => {
+test('the next recipient asks again for a file that could not be read', async () => {
   mkdirSync(join(home, 'aliases'));
   const dialogue = routeOneByOne(config(), FACTS);
   const add = async (address: string) => (await within(5000, () => dialogue.add(mailbox(address)))).length;
@@ -360,7 +360,7 @@ test('the list of users is read once for all users of a message', async () => {
   assert.deepEqual(await routed(['bob', 'CID', 'ann'], { routers }, { files }), ['bob@p.q', 'cid@p.q', 'ann@p.q']);
 });
 
-test('our own domains', () => {
+test('own domains are the host’s name, localhost and the qualifying domains, each once', () => {
   assert.deepEqual(ownDomains({ qualifyDomain: 'Example.ORG', qualifyRecipient: '' }, 'box.example.org'), [
     'box.example.org',
     'localhost',
@@ -369,7 +369,7 @@ test('our own domains', () => {
   assert.deepEqual(ownDomains({ qualifyDomain: '', qualifyRecipient: '' }, ''), ['localhost']);
 });
 
-test('W5: a domain written in U-labels is that of addresses in A-labels, and the other way round', async () => {
+test('a domain in U-labels matches addresses in A-labels, and the other way round', async () => {
   file('aliases', 'root: joe@p.q');
   const ours = ownDomains({ qualifyDomain: 'Müller.example', qualifyRecipient: '' }, 'box.example.org');
   assert.deepEqual(await routed(['root@xn--mller-kva.example', 'root@MÜLLER.example'], {}, { ours }), ['joe@p.q']);
@@ -382,7 +382,7 @@ test('W5: a domain written in U-labels is that of addresses in A-labels, and the
     assert.deepEqual(await routed([address], { routers }, { reversePath }), ['b@p.q']);
 });
 
-test('O9: a check of all alias files', async () => {
+test('checkAliasFiles reads all alias files and lists, and counts and names their faults', async () => {
   const list = file('list', 'a\nb c\n');
   const one = file('aliases', `a: b\nc: d e\nf: "|/bin/g"\nh: :include:${list}, :include:${home}/none\n`);
   const two = file('more', 'x: y\n');

@@ -1,4 +1,4 @@
-// Secrets: where they come from and what is refused; and that no form of one is left in a text that is shown.
+// Secrets: the places where they are read, and those that are refused.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -29,7 +29,7 @@ async function read(secret: Secret, environment: Record<string, string> = {}, op
   return result.ok ? `=${result.value}` : result.detail;
 }
 
-test('none, literal, environment', async () => {
+test('a secret may be absent, literal, or in the environment', async () => {
   for (const [secret, environment, expected] of [
     [{ from: 'none' }, {}, /^=$/],
     [{ from: 'literal', value: 'geheim' }, {}, /^=geheim$/],
@@ -42,7 +42,7 @@ test('none, literal, environment', async () => {
     assert.match(await read(secret, environment), expected);
 });
 
-test('a file; one line end at its end is dropped', async () => {
+test('a secret may be in a file, and one line end at its end is dropped', async () => {
   for (const [content, mode, expected, why] of [
     ['geheim\n', 0o600, /^=geheim$/, 'a line'],
     ['geheim', 0o640, /^=geheim$/, 'group read'],
@@ -80,7 +80,7 @@ test('a file that others can read or write is refused, with the command to run',
   assert.match(await read({ from: 'file', path: link }), /every user can read this file/, 'a link has the mode of what it leads to');
 });
 
-test('secrets of a container may be readable by all, and only those', async () => {
+test('only the secrets of a container may be readable by all', async () => {
   const containerSecrets = `${path.join(folder, 'run')}/`;
   mkdirSync(containerSecrets);
   const inside = file('geheim\n', 0o444, 'run/smtp');
@@ -93,13 +93,13 @@ test('secrets of a container may be readable by all, and only those', async () =
   assert.match(await read({ from: 'file', path: outside }, {}, { containerSecrets }), /every user can read this file/);
 });
 
-test('what is no file', async () => {
+test('a folder, a device and a missing file are no secret', async () => {
   assert.match(await read({ from: 'file', path: folder }), /is not a regular file$/);
   assert.match(await read({ from: 'file', path: '/dev/null' }), /is not a regular file$/);
   assert.match(await read({ from: 'file', path: path.join(folder, 'absent') }), /absent does not exist$/);
 });
 
-test('systemd credentials: a name without a slash before it', async () => {
+test('a name without a leading slash is a systemd credential', async () => {
   file('geheim\n', 0o400, 'smtp.password');
   const environment = { CREDENTIALS_DIRECTORY: folder };
   assert.equal(await read({ from: 'file', path: 'smtp.password' }, environment), '=geheim');
@@ -108,7 +108,7 @@ test('systemd credentials: a name without a slash before it', async () => {
   assert.match(await read({ from: 'file', path: '../smtp.password' }, environment), /leads out of/);
 });
 
-test('V7: the sentence has the key that was written', async () => {
+test('the sentence names the key that was written', async () => {
   for (const [called, secret, expected] of [
     ['token', { from: 'file', path: '/none' }, /^token_file \/none does not exist/],
     ['token', { from: 'file', path: 'none' }, /^token_file "none" is relative/],
@@ -121,7 +121,7 @@ test('V7: the sentence has the key that was written', async () => {
 
 const shell = (script: string): Secret => ({ from: 'command', argv: ['/bin/sh', '-c', script] });
 
-test('a command: its first line', async () => {
+test('a command gives its first line', async () => {
   for (const [script, expected, why] of [
     ['echo geheim', /^=geheim$/, 'a line'],
     ['printf geheim', /^=geheim$/, 'without a line end'],
@@ -147,7 +147,7 @@ test('a command: its first line', async () => {
     assert.match(await read(shell(script), { PATH: '/usr/bin:/bin' }), expected, why);
 });
 
-test('a command: found in PATH, or without one; arguments are words, not a shell line', async () => {
+test('a command is found with or without PATH, and its arguments are words, not a shell line', async () => {
   assert.equal(await read({ from: 'command', argv: ['echo', '$HOME;', 'x'] }, { PATH: '/usr/bin:/bin' }), '=$HOME; x');
   assert.equal(await read({ from: 'command', argv: ['echo', 'x'] }), '=x');
   assert.equal(await read(shell('echo $TOKEN'), { TOKEN: 't' }), '=t');
@@ -160,12 +160,12 @@ test('a command: found in PATH, or without one; arguments are words, not a shell
   assert.match(await read({ from: 'command', argv: ['echo', 'a\0b'] }), /NUL/);
 });
 
-test('a command that the system does not start', async () => {
+test('a command that the system does not start is a sentence', async () => {
   const argv = ['/bin/true', 'x'.repeat(4 * 1024 * 1024)];
   assert.equal(await read({ from: 'command', argv }), 'password_command /bin/true cannot be run (E2BIG)');
 });
 
-test('a command that does not end is stopped; one that leaves a child behind is not waited for', async () => {
+test('a command that does not end is stopped, and a child that it leaves behind is not waited for', async () => {
   assert.match(await read(shell('exec sleep 20'), {}, { patience: 200 }), /^password_command \/bin\/sh did not end within 0\.2 s$/);
   assert.equal(await read(shell('echo geheim; sleep 8 &'), { PATH: '/usr/bin:/bin' }), '=geheim');
 });
@@ -184,7 +184,7 @@ async function isGone(mark: string): Promise<boolean> {
   return !isAlive(mark);
 }
 
-test('S12: what is stopped is stopped with all that it has started', async () => {
+test('a command is stopped together with all that it has started', async () => {
   for (const [script, options] of [
     ['sleep 31.4151 & sleep 31.4151', { patience: 200 }],
     ['sleep 31.4151 & cat /dev/zero', {}],
@@ -194,7 +194,7 @@ test('S12: what is stopped is stopped with all that it has started', async () =>
   }
 });
 
-test('S12: a command ends with the process that waits for it, and leaves no listener behind', async () => {
+test('a command ends with the process that waits for it, and leaves no listener behind', async () => {
   const listeners = (): number => ['exit', 'SIGINT', 'SIGTERM', 'SIGHUP'].reduce((count, name) => count + process.listenerCount(name), 0);
   const before = listeners();
   await Promise.all(Array.from({ length: 20 }, () => read(shell('echo geheim'), { PATH: '/usr/bin:/bin' })));

@@ -1,13 +1,11 @@
 /**
- * One submission from its octets to its outcome, against a smart host on loopback: what is read when, what happens when
- * input fails or falls silent, and that no secret comes out however a server echoes it (P12).
+ * Submits messages to a smart host on loopback, from octets to outcome: when the input is read, what follows when it fails or falls
+ * silent, and that no secret comes out however a server echoes it (P12).
  * Loopback: secrets must be able to pass in clear and be echoed, so allow_plaintext is written.
  */
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import type { Config } from '../../src/config/config.ts';
-import { interpret } from '../../src/config/interpret.ts';
-import { parseToml } from '../../src/config/toml.ts';
 import type { Ended, Input } from '../../src/message/source.ts';
 import { logId, printLog } from '../../src/submit/log.ts';
 import { printOutcome } from '../../src/submit/outcome.ts';
@@ -15,20 +13,13 @@ import { systemSecurity } from '../../src/submit/security.ts';
 import { type StoryOptions, submitMessage } from '../../src/submit/story.ts';
 import type { Submission, Submitted } from '../../src/submit/submission.ts';
 import { verdictOf } from '../support/delivery.ts';
+import { settingsOf } from '../support/settings.ts';
 import { type Deed, type Phase, type SmarthostOptions, startHost, type TestHost } from '../support/smarthost.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('story');
 
-function configOf(text: string): Config {
-  const toml = parseToml(`aliases = []\nhostname = "here.example"\n${text}`);
-  assert.ok(toml.ok);
-  const got = interpret({ path: '/nospool.toml', toml: toml.value, refuses: () => null, isSystem: false }, {}, { home: '/' });
-  assert.ok(got.ok, got.ok ? '' : got.errors.join('\n'));
-  return got.config;
-}
-
-/** What a pipe gives: each piece when it is asked for, `before` it first. */
+/** Gives each piece when it is asked for, as a pipe does, and calls `before` first. */
 function pipeOf(
   pieces: readonly (string | Ended)[],
   before: (index: number) => Promise<void> | void = () => {},
@@ -83,7 +74,7 @@ async function submit(
   options: Partial<StoryOptions> = {},
 ): Promise<Ran> {
   const host = await startHost(server);
-  const settings = configOf(`smarthosts = ["smtp://127.0.0.1:${host.port}"]\n${config}`);
+  const settings = settingsOf(`hostname = "here.example"\nsmarthosts = ["smtp://127.0.0.1:${host.port}"]\n${config}`);
   const submitted = await submitMessage(submissionOf(settings, input, changes), { security: systemSecurity({}), ...options });
   await host.stop();
   return { submitted, server: host, lines: printOutcome(submitted.outcome, submitted.messageId).join('\n') };
@@ -137,7 +128,7 @@ for (const [offers, phase, what] of [
 const failed: Ended = { end: 'failed', detail: 'standard input cannot be read (EIO)' };
 const long = Array.from({ length: 50 }, () => LINE.repeat(20));
 
-test('input that fails in the header section or in the window: no server is asked', () =>
+test('no server is asked when input fails in the header section or in the window', () =>
   within(10_000, async () => {
     for (const pieces of [[failed], [HEAD.slice(0, 20), failed], [HEAD, failed], [HEAD, LINE, failed]]) {
       const { submitted, server, lines } = await submit({}, pipeOf(pieces), WINDOW);
@@ -157,7 +148,7 @@ for (const offers of [[], ['PIPELINING', 'CHUNKING']])
       assert.ok(!server.sessions.flat().some((line) => line === 'QUIT' || / LAST$/.test(line)));
     }));
 
-test('input that falls silent while the server waits: no terminator, and the cure is named', () =>
+test('input that falls silent while the server waits gets no terminator, and the sentence names the cure', () =>
   within(10_000, async () => {
     const { submitted, server, lines } = await submit(
       {},
@@ -169,7 +160,7 @@ test('input that falls silent while the server waits: no terminator, and the cur
     assert.deepEqual(server.held, []);
   }));
 
-test('a line too long beyond the window, where that is refused: no terminator', () =>
+test('a line too long beyond the window gets no terminator where that is refused', () =>
   within(10_000, async () => {
     const { submitted, server, lines } = await submit({}, pipeOf([HEAD, ...long, 'y'.repeat(2000)]), `${WINDOW}long_lines = "refuse"`);
     assert.equal(verdictOf(submitted.outcome), 'failed');
@@ -177,7 +168,7 @@ test('a line too long beyond the window, where that is refused: no terminator', 
     assert.deepEqual(server.held, []);
   }));
 
-test('uncertain: the Message-ID is named, also one of ours', () =>
+test('an uncertain outcome names the Message-ID, also one of ours', () =>
   within(10_000, async () => {
     for (const [head, id] of [
       [HEAD, '<1@here.example>'],
@@ -190,7 +181,7 @@ test('uncertain: the Message-ID is named, also one of ours', () =>
     }
   }));
 
-test('the recipients that a signal found undelivered are all in the log', () =>
+test('the log has all recipients whose delivery a signal ended', () =>
   within(10_000, async () => {
     const controller = new AbortController();
     const deed: Deed = async () => {
@@ -296,7 +287,7 @@ for (const mechanisms of ['["PLAIN"]', '["LOGIN"]'])
         }
       }));
 
-test('a password in the configuration is in no outcome, whoever prints it', () =>
+test('no outcome holds a password of the configuration', () =>
   within(10_000, async () => {
     const auth = 'auth = { user = "tim", password = "tanstaaftanstaaf", allow_plaintext = true }';
     for (const script of [{}, { 'RCPT 1': '550 no' }, { greeting: 'close' }] as const) {

@@ -1,4 +1,4 @@
-/** Clocks: when they ring, and what they look at before. */
+/** Alarms ring in time, and only after what has arrived was read. */
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { suite } from 'uvu';
@@ -10,7 +10,7 @@ const test = suite('clock');
 const sleep = (milliseconds: number): void => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
 const later = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-test('it rings once, and not when it was stopped', () =>
+test('an alarm rings once, and not when it was stopped', () =>
   within(5000, async () => {
     const rung: string[] = [];
     alarm(20, () => rung.push('first'));
@@ -21,7 +21,7 @@ test('it rings once, and not when it was stopped', () =>
     assert.deepEqual(rung, ['first']);
   }));
 
-test('never, and in a month, are not now', () =>
+test('alarms for never and for a month do not ring now', () =>
   within(5000, async () => {
     const rung: string[] = [];
     const stops = [alarm(Number.POSITIVE_INFINITY, () => rung.push('never')), alarm(30 * 86_400_000, () => rung.push('a month'))];
@@ -30,7 +30,7 @@ test('never, and in a month, are not now', () =>
     assert.deepEqual(rung, []);
   }));
 
-test('V9: what has arrived is read first', () =>
+test('an alarm rings after what has arrived was read', () =>
   within(5000, async () => {
     const socket = createSocket('udp4');
     await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));

@@ -1,4 +1,4 @@
-/** The race of addresses (RFC 8305): who is tried, who wins, what is told of the losers, and that nothing is left behind. */
+/** The race of addresses (RFC 8305): which are tried, which wins, what the losers failed of, and that nothing is left behind. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server } from 'node:net';
@@ -52,7 +52,7 @@ test('the first that answers wins, and no other is asked', () =>
     }
   }));
 
-test('one that refuses is followed by the next', () =>
+test('the next address follows one that refuses', () =>
   within(5000, async () => {
     const third = await live();
     const connected = await connectFirst([refused(), refused('127.0.0.3'), third.endpoint], { within: 5000 });
@@ -72,7 +72,7 @@ test('a dead ::1 does not keep 127.0.0.1 from winning', () =>
     second.stop();
   }));
 
-test('one that does not answer is overtaken, is not told as failed, and leaves no clock', () =>
+test('an address that does not answer is overtaken, does not count as failed, and leaves no clock', () =>
   within(10_000, async () => {
     const [deaf, second] = [await startDeaf(), await live()];
     const before = timers();
@@ -85,7 +85,7 @@ test('one that does not answer is overtaken, is not told as failed, and leaves n
     second.stop();
   }));
 
-test('when the last one fails, those that are still under way are waited for', () =>
+test('when the last address fails, those that are still under way are awaited', () =>
   within(10_000, async () => {
     const deaf = await startDeaf();
     const silent: Endpoint = { address: '127.0.0.1', family: 4, port: deaf.port };
@@ -99,7 +99,7 @@ test('when the last one fails, those that are still under way are waited for', (
     deaf.stop();
   }));
 
-test('all that refused are listed', () =>
+test('the list of failures has every address that refused', () =>
   within(5000, async () => {
     const all = Array.from({ length: 16 }, (_, i) => refused(`127.0.0.${i + 1}`));
     const connected = await connectFirst(all, { within: 5000 });
@@ -110,7 +110,7 @@ test('all that refused are listed', () =>
     );
   }));
 
-test('no address, no answer', async () => {
+test('without an address there is no answer', async () => {
   assert.deepEqual(await connectFirst([], { within: 5000 }), { winner: null, failed: [] });
 });
 
@@ -130,7 +130,7 @@ test('a signal ends the race at once, before it and in it', () =>
     live1.stop();
   }));
 
-test('no limit is no clock', () =>
+test('a connection without a limit has no clock', () =>
   within(5000, async () => {
     const only = await live();
     const connected = await connectFirst([only.endpoint], { within: Number.POSITIVE_INFINITY });
@@ -139,7 +139,7 @@ test('no limit is no clock', () =>
     only.stop();
   }));
 
-test('V10: the system asks whether the other side is still there', () =>
+test('the system asks whether the other side is still there', () =>
   within(5000, async () => {
     const only = await live();
     const { winner } = await connectFirst([only.endpoint], { within: 5000 });
@@ -155,7 +155,7 @@ test('V10: the system asks whether the other side is still there', () =>
 /** As a process that is stopped, or a host that sleeps. */
 const sleep = (milliseconds: number): void => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
 
-test('V9: a connection that was made in time wins, though the process was stopped until the time was over', () =>
+test('a connection that was made in time wins, though the process was stopped until the time was over', () =>
   within(5000, async () => {
     const only = await live();
     const racing = connectFirst([only.endpoint], { within: 100 });
@@ -167,7 +167,7 @@ test('V9: a connection that was made in time wins, though the process was stoppe
     only.stop();
   }));
 
-test('what the server says at once is not lost before somebody listens', () =>
+test('the words that a server says at once wait until somebody listens', () =>
   within(5000, async () => {
     const server = createServer((socket) => socket.end('220 hi\r\n'));
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -181,7 +181,7 @@ test('what the server says at once is not lost before somebody listens', () =>
     server.close();
   }));
 
-test('a unix socket, and one that is not there', () =>
+test('a unix socket that is there wins over one that is not', () =>
   within(5000, async () => {
     const folder = mkdtempSync(join(tmpdir(), 'nospool-connect-'));
     const path = join(folder, 'socket');
@@ -197,7 +197,7 @@ test('a unix socket, and one that is not there', () =>
     rmSync(folder, { recursive: true });
   }));
 
-test('from an address of this host, and from one that is not', () =>
+test('a connection may start from an address of this host, and from no other', () =>
   within(5000, async () => {
     const only = await live();
     const connected = await connectFirst([only.endpoint], { within: 5000, from: '127.0.0.9' });

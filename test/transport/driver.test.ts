@@ -93,7 +93,7 @@ test('a reply that was there in time is read, though the process was stopped unt
     await at.server.stop();
   }));
 
-test('in a pipelined group each reply has a time of its own', () =>
+test('each reply of a pipelined group has a time of its own', () =>
   within(10_000, async () => {
     const later =
       (text: string): Deed =>
@@ -107,7 +107,7 @@ test('in a pipelined group each reply has a time of its own', () =>
     await at.server.stop();
   }));
 
-test('no limit at all is a limit, too', () =>
+test('a session without limits works', () =>
   within(10_000, async () => {
     const none = Number.POSITIVE_INFINITY;
     const timeouts = { handshake: none, greeting: none, command: none, data: none, block: none, final: none };
@@ -224,7 +224,7 @@ for (const [what, deed, expected] of MEANWHILE)
       await at.server.stop();
     }));
 
-test('slow input is not the server’s silence: no clock of its runs', () =>
+test('no clock of the server’s runs while our input is slow', () =>
   within(10_000, async () => {
     const pieces = ['Subject: x\r\n\r\n', 'hello\r\n'];
     const slow = {
@@ -248,6 +248,24 @@ test('content that cannot be opened again is a failure of ours', () =>
         printOutcome(await at.connection.submit(transactionTo(1), { open: () => null })),
         '= content at content, condemns message',
       );
+      assert.deepEqual(at.server.held, []);
+      await at.server.stop();
+    }
+  }));
+
+test('an end that comes while content is being opened waits until it is open, so that it is closed', () =>
+  within(10_000, async () => {
+    for (const offers of [[], ['CHUNKING']]) {
+      const at = await opened({ offers });
+      const source = idle();
+      const ending = {
+        open: () => {
+          at.connection.abort('ended by SIGTERM');
+          return source;
+        },
+      };
+      assert.equal(printOutcome(await at.connection.submit(transactionTo(1), ending)), '= content at content, condemns message');
+      assert.equal(source.closed, true);
       assert.deepEqual(at.server.held, []);
       await at.server.stop();
     }
@@ -293,7 +311,7 @@ test('an end of the server’s side is the end, wherever the session stands', ()
     }
   }));
 
-test('a server that answers QUIT no more holds nothing', () =>
+test('a server that does not answer QUIT holds nothing up', () =>
   within(10_000, async () => {
     for (const deed of ['silence', ({ socket }: Talk) => void socket.pause()] as const) {
       const at = await opened({ script: { QUIT: deed } });
@@ -357,7 +375,7 @@ test('large messages in blocks leave no listener behind, however often the socke
     assert.deepEqual(warnings, []);
   }));
 
-test('V2: blocks of BDAT are 256 KiB, whatever the chunks of the content', () =>
+test('blocks of BDAT are 256 KiB, whatever the chunks of the content', () =>
   within(60_000, async () => {
     const large = Buffer.alloc(4 * 1024 * 1024, `${'x'.repeat(62)}\n`);
     for (const size of [1024 * 1024, 100_000, large.length]) {
@@ -375,7 +393,7 @@ test('V2: blocks of BDAT are 256 KiB, whatever the chunks of the content', () =>
     }
   }));
 
-test('V2: octets that do not move are waited for no longer than a block’s time', () =>
+test('octets that do not move are waited for no longer than a block’s time', () =>
   within(20_000, async () => {
     for (const offers of [[], ['PIPELINING', 'CHUNKING']]) {
       const deaf: Deed = ({ socket }) => {
@@ -415,7 +433,7 @@ for (const [what, deed] of IDLE)
       await at.server.stop();
     }));
 
-test('a message that waits for a session that ends is told so', () =>
+test('a message that waits for a session that ends fails as lost', () =>
   within(10_000, async () => {
     const at = await opened({ script: { greeting: '554 no' } }, { transactions: 'many' });
     assert.match(printOutcome(await send(at)), /^= rejected at greeting/);
@@ -475,7 +493,7 @@ test('messages given at once go one after another, and the next envelope does no
     }
   }));
 
-test('messages given at once: what one of them comes to is not told of another', () =>
+test('messages given at once each have their own outcome', () =>
   within(10_000, async () => {
     const at = await opened({ offers: ['PIPELINING'], script: { 'RCPT 2': '550 no' } }, { transactions: 'many' });
     const unmet = at.connection.submit(transactionTo(1, { smtputf8: true }), content);
@@ -520,7 +538,7 @@ test('twenty thousand messages that the server cannot take, given at once, fail 
     await at.server.stop();
   }));
 
-test('messages given at once, and the session ends: the first is uncertain, and the others are not sent', () =>
+test('when the session ends under messages given at once, the first is uncertain and the others are not sent', () =>
   within(10_000, async () => {
     const at = await opened({ offers: ['PIPELINING'], script: { end: 'close' } }, { transactions: 'many' });
     const sent = await Promise.all([send(at), send(at), send(at)]);
@@ -534,7 +552,7 @@ test('messages given at once, and the session ends: the first is uncertain, and 
 
 /* ---- dead-lock ---- */
 
-test('five thousand recipients and a server that does not read while it writes', () =>
+test('a server that does not read while it writes may have five thousand recipients', () =>
   within(60_000, async () => {
     // Replies of 4 KiB: 20 MiB are more than all buffers between the two hold, if the client did not read while it writes.
     const text = `${`250-${'r'.repeat(506)}\r\n`.repeat(7)}250 ${'r'.repeat(506)}\r\n`;
@@ -577,7 +595,7 @@ test('fifty thousand refusals take the time of fifty thousand refusals', () =>
 
 /* ---- words ---- */
 
-test('V10: a socket’s errors are words', () => {
+test('the errors of a socket are words', () => {
   const of = (code: string, message = '') => printSocketError(Object.assign(new Error(message), { code }));
   assert.equal(of('ECONNREFUSED'), 'connection refused');
   assert.equal(of('EWHATEVER', 'something else'), 'something else');
@@ -593,7 +611,7 @@ test('V10: a socket’s errors are words', () => {
   assert.equal(printSocketError(new Error('no code')), 'no code');
 });
 
-test('the conversation is told line by line, and an end in the middle of a line, too', () =>
+test('the trace has the conversation line by line, and the end of one that was cut in the middle of a line', () =>
   within(10_000, async () => {
     const lines: string[] = [];
     const at = await opened(
