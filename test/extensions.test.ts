@@ -1,5 +1,5 @@
 /**
- * The tables "Extensions" and "Flights" of ARCHITECTURE.md held against the code, the transcripts and two sockets: every
+ * The tables "Extensions" and "Flights" of docs/protocol.md held against the code, the transcripts and two sockets: every
  * keyword that the client knows, every parameter in its place, and how often the direction changes.
  * Loopback: parameters and flights are counted; TLS is off and nobody authenticates.
  */
@@ -20,7 +20,7 @@ const transcripts = new Map(readTranscripts().map((transcript) => [transcript.fi
 
 function named(file: string): Transcript {
   const transcript = transcripts.get(file);
-  assert.ok(transcript, `${file} is in ARCHITECTURE.md and not in test/sessions`);
+  assert.ok(transcript, `${file} is in docs/protocol.md and not in test/sessions`);
   return transcript;
 }
 
@@ -44,7 +44,7 @@ const quoted = (cell: string): string[] => [...cell.matchAll(/`([^`]+)`/g)].map(
 
 /** The rows of the first table behind a heading or sentence, without the head. */
 function rowsOf(before: string, columns: number): string[][] {
-  const blocks = (read('ARCHITECTURE.md').split(before)[1] ?? '').split('\n\n');
+  const blocks = (read('docs/protocol.md').split(before)[1] ?? '').split('\n\n');
   const lines = (blocks.find((block) => block.startsWith('|')) ?? '').split('\n');
   const rows = lines.map((line) =>
     line

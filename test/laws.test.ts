@@ -5,6 +5,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import { printMatrix, printSteps } from './support/matrix.ts';
+import { printStandards } from './support/standards.ts';
 
 const laws = suite('laws');
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -156,33 +157,54 @@ laws('coverage is switched off only where code cannot be reached', () => {
   assert.ok(count <= 16, `${count} places are out of coverage`);
 });
 
-laws('ARCHITECTURE.md shows the machine as it is', () => {
-  const text = read('ARCHITECTURE.md');
+laws('docs/protocol.md shows the machine as it is', () => {
+  const text = read('docs/protocol.md');
   assert.ok(text.includes(printSteps()), 'the table of STEPS has changed: run node --import tsx test/support/print.ts');
   assert.ok(text.includes(printMatrix()), 'the state × event matrix has changed: run node --import tsx test/support/print.ts');
 });
 
-laws('ARCHITECTURE.md names every room and every file of the core', () => {
+laws('ARCHITECTURE.md names every room, and docs/protocol.md every file of the core', () => {
   const text = read('ARCHITECTURE.md');
   for (const room of Object.keys(LAW)) assert.ok(text.includes(`\`src/${room}\``), `src/${room} is not in ARCHITECTURE.md`);
+  const protocol = read('docs/protocol.md');
   for (const { file } of sources.filter(({ file: name }) => isWithin(roomOf(name), 'smtp')))
-    assert.ok(text.includes(`\`${path.basename(file)}\``), `${file} is not in ARCHITECTURE.md`);
+    assert.ok(protocol.includes(`\`${path.basename(file)}\``), `${file} is not in docs/protocol.md`);
 });
 
-laws('every deviation from a standard is listed in ARCHITECTURE.md by its file', () => {
-  const text = read('ARCHITECTURE.md').split('## Deviations')[1] ?? '';
+laws('ARCHITECTURE.md can be read in one sitting', () => {
+  assert.ok(Buffer.byteLength(read('ARCHITECTURE.md')) <= 14 * 1024, 'it has more than 14 KiB: tables belong to docs/');
+});
+
+laws('the files that CONTRIBUTING.md sends people to are there, at most two for a question', () => {
+  const table = read('CONTRIBUTING.md').split('\n## Where is …?\n')[1]?.split('\n## ')[0] ?? '';
+  const rows = [...table.matchAll(/^\| ([^|]+) \| ([^|]+) \|$/gm)].slice(1);
+  assert.ok(rows.length >= 10);
+  for (const [, question = '', answer = ''] of rows) {
+    const files = [...answer.matchAll(/`(src\/[^`]+)`/g)].map((match) => match[1] as string);
+    assert.ok(files.length > 0 && files.length <= (question.startsWith('which line ends') ? 3 : 2), question);
+    for (const file of files)
+      assert.ok(
+        sources.some((source) => source.file === file),
+        `${question}: ${file}`,
+      );
+  }
+});
+
+/** Sections of docs/protocol.md by their headings. */
+const sectionOf = (heading: string): string => read('docs/protocol.md').split(`\n## ${heading}\n`)[1]?.split('\n## ')[0] ?? '';
+
+laws('every deviation from a standard is listed in docs/protocol.md by its file', () => {
+  const text = sectionOf('Deviations');
   for (const { file, text: source } of sources)
-    if (/Deviation:/.test(source)) assert.ok(text.includes(file), `${file} has a "Deviation:" that ARCHITECTURE.md does not list`);
+    if (/Deviation:/.test(source)) assert.ok(text.includes(file), `${file} has a "Deviation:" that docs/protocol.md does not list`);
   for (const [, file] of text.matchAll(/`(src\/[^`]+\.ts)`/g))
     assert.match(read(file as string), /Deviation:/, `${file} has no "Deviation:" any more`);
 });
 
-laws('the standards that the code cites are listed in ARCHITECTURE.md, and the other way round', () => {
-  const cited = new Set(sources.flatMap(({ text }) => [...text.matchAll(/RFC (\d{3,5})/g)].map((match) => match[1] as string)));
-  const section = read('ARCHITECTURE.md').split('## Standards')[1]?.split('\n## ')[0] ?? '';
-  const listed = new Set([...section.matchAll(/RFC (\d{3,5})/g)].map((match) => match[1] as string));
-  assert.deepEqual([...cited].filter((rfc) => !listed.has(rfc)).sort(), [], 'cited, not listed');
-  assert.deepEqual([...listed].filter((rfc) => !cited.has(rfc)).sort(), [], 'listed, not cited');
+laws('docs/protocol.md lists the standards that the code cites', () => {
+  const { text, untitled } = printStandards(sources.map((source) => source.text));
+  assert.deepEqual(untitled, [], 'give it a title in test/support/standards.ts');
+  assert.equal(sectionOf('Standards').trim(), text, 'run node --import tsx test/support/print.ts');
 });
 
 /** Settings of TLS and credentials, as configurations and options have them. */
@@ -209,7 +231,10 @@ laws('no test about TLS or credentials uses loopback, where policy is relaxed on
 laws('nothing names a registry, a machine path or a tool that is not public', () => {
   for (const { file, text } of [
     ...sources,
-    ...['README.md', 'ARCHITECTURE.md', 'CHANGELOG.md'].map((name) => ({ file: name, text: read(name) })),
+    ...['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'docs/protocol.md', 'docs/exim.md'].map((name) => ({
+      file: name,
+      text: read(name),
+    })),
   ])
     assert.ok(!/\/work\/|registry\.(npmjs|yarnpkg|npmmirror)|\/root\//.test(text), file);
 });

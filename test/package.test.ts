@@ -30,6 +30,7 @@ test('S10: the package holds commands, library, manual pages and nothing that wa
       'LICENSE',
       'README.md',
       'docs/callers.md',
+      'docs/exim.md',
       ...[...apart, 'compile.cjs', 'main.cjs', 'nospool.mjs', 'sendmail.cjs'].map((name) => `dist/${name}`),
       'examples/nospool.example.toml',
       ...['nospool.1', 'nospool.toml.5', 'sendmail.nospool.8'].map((name) => `man/${name}`),

@@ -1,57 +1,123 @@
-// Runs the tests: all but those that need real peers or root (test/interop, test/faults, test/world), or those whose path
-// matches an argument. Where an argument names test/interop or test/world and the user is root, they run in namespaces of
-// their own: a network with the addresses of test/world/support/addresses.ts, and mounts that only they see.
-// TEST_RUNTIME names a Bun to run them under instead of Node.
-// uvu exits 0 when no file matches, so the count is checked here: it may only grow. A warning of the runtime is a failure.
+// Runs the tests, as many files at a time as there are cores: `npm test` all but those that need real programs or root
+// (test/interop, test/faults, test/world), `npm test PATH…` the files at these paths or those whose path within test/ matches a
+// regular expression. TEST_RUNTIME names a Bun to run them under instead of Node, TEST_JOBS how many at a time.
+// Each file of test/interop and test/world runs, where the user is root, in namespaces of its own: a network with the addresses
+// of test/world/support/addresses.ts, and mounts that only it sees.
+// A run fails where a file has no test that ran (uvu exits 0 then), where the runtime warned, and where a file does not end in time.
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const FLOOR = 3600;
 const root = fileURLToPath(new URL('..', import.meta.url));
-const patterns = process.argv.slice(2);
-const pattern = patterns.length > 0 ? `(${patterns.join('|')}).*\\.test\\.ts$` : '\\.test\\.ts$';
-const ignored = patterns.length > 0 ? [] : ['-i', '(interop|faults|world)/'];
+/** Milliseconds for one unit. */
+const LIMIT = 600_000;
+/** Rooms whose tests touch nothing outside their process: they share one, because to start one costs more than to run them. */
+const PURE = /^(?:smtp|router|message|config)\//;
+const APART = /^(?:interop|faults|world)\//;
+const IN_WORLD = /^(?:interop|world)\//;
+
 const bun = process.env.TEST_RUNTIME;
-const preloads = ['./test/support/seed.mjs', './test/support/warnings.mjs'];
-const loading = bun
-  ? ['--bun', ...preloads.flatMap((file) => ['--preload', file])]
-  : ['--trace-warnings', ...['tsx', ...preloads].flatMap((file) => ['--import', file])];
-const words = [bun || process.execPath, ...loading, 'node_modules/uvu/bin.js', 'test', pattern, ...ignored];
+const jobs = Number(process.env.TEST_JOBS) || availableParallelism();
+const patterns = process.argv.slice(2).map((argument) => new RegExp(argument.replace(/^(\W*)(?:\.\/)?test\//, '$1')));
+const files = readdirSync(path.join(root, 'test'), { recursive: true, encoding: 'utf8' })
+  .map((name) => name.replaceAll(path.sep, '/'))
+  .filter((name) => name.endsWith('.test.ts'))
+  .filter((name) => (patterns.length > 0 ? patterns.some((each) => each.test(name)) : !APART.test(name)))
+  .sort();
+
+/** Files that run in one process, by its name: a folder of a pure room, or the file itself. */
+const units = new Map();
+for (const file of files) {
+  const unit = PURE.test(file) && !/exploration/.test(file) ? `${path.posix.dirname(file)}/` : file;
+  units.set(unit, [...(units.get(unit) ?? []), file]);
+}
+// Long files first, so that no core waits for one that began last; length is near enough to duration.
+const sizeOf = (names) => names.reduce((sum, name) => sum + statSync(path.join(root, 'test', name)).size, 0);
+const waiting = [...units].sort(([, a], [, b]) => sizeOf(b) - sizeOf(a));
+
 const enter = `set -e
 ip link set lo up
 ip address add 192.0.2.10/32 dev lo
 mount --bind "$1" /etc/hosts
 shift
 exec "$@"`;
-const isInWorld = patterns.some((each) => /^\W*(world|interop)\//.test(each)) && process.getuid?.() === 0;
+const isRoot = process.getuid?.() === 0;
 let hosts = '';
-if (isInWorld) {
+if (isRoot && files.some((name) => IN_WORLD.test(name))) {
   hosts = path.join(mkdtempSync(path.join(tmpdir(), 'nospool-hosts-')), 'hosts');
   writeFileSync(hosts, `${readFileSync('/etc/hosts', 'utf8')}\n192.0.2.10 smart.peer.test\n`, { mode: 0o644 });
   process.on('exit', () => rmSync(path.dirname(hosts), { recursive: true }));
 }
-const [program, ...args] = isInWorld ? ['unshare', '--net', '--mount', 'sh', '-c', enter, 'sh', hosts, ...words] : words;
-const child = spawn(program, args, {
-  cwd: root,
-  stdio: ['ignore', 'pipe', 'inherit'],
-  env: { ...process.env, FORCE_COLOR: '0', NODE_EXTRA_CA_CERTS: '', ...(isInWorld ? { TEST_HOST: '192.0.2.10' } : {}) },
-});
-let tail = '';
-child.stdout.on('data', (chunk) => {
-  process.stdout.write(chunk);
-  tail = (tail + chunk).slice(-2000);
-  // Under Bun what a test leaves open keeps the process alive.
-  if (bun && /Duration:.*\n/.test(tail)) setTimeout(() => child.kill('SIGKILL'), 1000);
-});
-child.on('close', (code) => {
-  const total = Number(/Total:\s+(\d+)/.exec(tail)?.[1] ?? 0);
-  const passed = Number(/Passed:\s+(\d+)/.exec(tail)?.[1] ?? 0);
-  const floor = patterns.length > 0 ? 1 : FLOOR;
-  if (total < floor) console.log(`only ${total} tests ran; there were ${floor}: a file no longer matches or does not end in .run()`);
-  const ended = code === 0 || (bun && code === null && total === passed);
-  console.log(`${passed} passed, ${Math.max(total - passed, ended ? 0 : 1)} failed`);
-  process.exitCode = !ended || total < floor ? 1 : 0;
-});
+
+const preloads = ['./test/support/seed.mjs', './test/support/warnings.mjs', './test/support/alone.mjs'];
+const loading = bun
+  ? ['--bun', ...preloads.flatMap((file) => ['--preload', file])]
+  : ['--trace-warnings', ...['tsx', ...preloads].flatMap((file) => ['--import', file])];
+const quoted = (name) => name.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&');
+
+/** Runs the files of one unit; what they printed, and how many tests passed and failed. */
+function run(names) {
+  const pattern = `^(?:${names.map(quoted).join('|')})$`;
+  const words = [bun || process.execPath, ...loading, 'node_modules/uvu/bin.js', 'test', pattern];
+  const inWorld = hosts !== '' && names.every((name) => IN_WORLD.test(name));
+  const [program, ...args] = inWorld ? ['unshare', '--net', '--mount', 'sh', '-c', enter, 'sh', hosts, ...words] : words;
+  const child = spawn(program, args, {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, FORCE_COLOR: '0', NODE_EXTRA_CA_CERTS: '', ...(inWorld ? { TEST_HOST: '192.0.2.10' } : {}) },
+  });
+  let text = '';
+  const late = setTimeout(() => {
+    text += `\nnot finished within ${LIMIT / 1000} s\n`;
+    child.kill('SIGKILL');
+  }, LIMIT);
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (chunk) => {
+      text += chunk;
+      // Under Bun what a test leaves open keeps the process alive.
+      if (bun && /Duration:.*\n/.test(text.slice(-2000))) setTimeout(() => child.kill('SIGKILL'), 1000);
+    });
+  return new Promise((resolve) =>
+    child.on('close', (code) => {
+      clearTimeout(late);
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: colours are what it looks for.
+      text = text.replace(/\u001b\[[0-9;]*m/g, '');
+      const [total = 0, passed = 0, skipped = 0] = ['Total', 'Passed', 'Skipped'].map((word) =>
+        Number(new RegExp(`${word}:\\s+(\\d+)`).exec(text.slice(-2000))?.[1] ?? 0),
+      );
+      const hasEnded = code === 0 || (bun && code === null && total === passed);
+      const idle = total + skipped === 0 ? names : names.filter((name) => !text.includes(name));
+      if (idle.length > 0) text += `\nno test ran in ${idle.join(', ')}\n`;
+      resolve({ text, passed, failed: Math.max(total - passed, hasEnded && idle.length === 0 ? 0 : 1) });
+    }),
+  );
+}
+
+let [passed, failed] = [0, 0];
+async function work() {
+  for (;;) {
+    const next = waiting.shift();
+    if (next === undefined) return;
+    const [unit, names] = next;
+    const begun = performance.now();
+    const result = await run(names);
+    passed += result.passed;
+    failed += result.failed;
+    const seconds = Math.round((performance.now() - begun) / 1000);
+    console.log(
+      `${String(result.passed).padStart(6)} passed ${String(result.failed).padStart(4)} failed ${String(seconds).padStart(5)} s  ${unit}`,
+    );
+    const notes = result.failed > 0 ? result.text : (result.text.match(/^.*skipped: needs.*$/gm) ?? []).join('\n');
+    if (notes !== '') console.log(notes);
+  }
+}
+
+for (const pattern of patterns.filter((each) => !files.some((name) => each.test(name)))) {
+  console.log(`no test file matches ${pattern}: write a path, or a regular expression for paths within test/`);
+  failed += 1;
+}
+await Promise.all(Array.from({ length: Math.min(jobs, units.size) }, work));
+console.log(`${passed} passed, ${failed} failed`);
+process.exitCode = failed > 0 ? 1 : 0;

@@ -1,13 +1,15 @@
 /**
- * The library's door: `submit` one message to the first of several smart hosts, `connect` for many messages over one
- * session, and the SMTP core (also as `nospool/smtp`, which imports nothing of a platform).
+ * The library's door: `submit` sends one message to the first of several smart hosts that takes it, `connect` many messages over
+ * one session. The SMTP core has a door of its own, `nospool/smtp`.
  */
 export type { Smarthost } from '../router/smarthost.ts';
 
 import { type AuthPolicy, DEFAULT_TLS, parseSmarthost, type Smarthost, type TlsPolicy } from '../router/smarthost.ts';
 import { type Parsed, parsed } from '../smtp/parsed.ts';
 
-export * from '../smtp/index.ts';
+export type { Refusal, SessionFailure, SessionOutcome } from '../smtp/client/outcome.ts';
+export type { Parsed } from '../smtp/parsed.ts';
+export type { Reply } from '../smtp/reply.ts';
 export {
   type Acceptance,
   type Attempt,

@@ -492,7 +492,7 @@ for (const [program, rows] of Object.entries(ROWS) as [ForeignProgram, readonly 
   test.before(async () => {
     recorder = await startRecorder();
   });
-  test.after(() => recorder.stop());
+  test.after(() => recorder?.stop());
 
   const etcFor = (files: Files): Etc => {
     const ports = (text: string): string => text.replaceAll('@PORT@', String(recorder.port)).replaceAll('@TLS@', String(recorder.tlsPort));

@@ -81,4 +81,23 @@ library('nospool/smtp is the core by itself', () =>
   }),
 );
 
+library('the driver of examples/ sends a message through the core alone', async () => {
+  const { stdout } = await run(process.execPath, ['examples/driver.mjs'], { cwd: root });
+  const said = stdout.split('\n').filter((line) => line.startsWith('C: '));
+  assert.deepEqual(said, [
+    'C: EHLO client.example.org',
+    'C: MAIL FROM:<web1@example.org>',
+    'C: RCPT TO:<alice@example.org>',
+    'C: DATA',
+    'C: Subject: backup',
+    'C: ',
+    'C: All done.',
+    'C: ..',
+    'C: A line of one dot is doubled.',
+    'C: .',
+    'C: QUIT',
+  ]);
+  assert.match(stdout, /\naccepted\n$/);
+});
+
 library.run();

@@ -53,6 +53,7 @@ export async function startRecorder(): Promise<Recorder> {
   const want = { port, tls_port: tlsPort, certificate: `${folder}/server.pem`, key: `${folder}/key.pem`, record };
   const daemon: Daemon = await startDaemon(['/usr/bin/python3', '-B', SCRIPT, JSON.stringify(want)], {
     log: `${folder}/log`,
+    host: '127.0.0.1',
     ports: [port, tlsPort],
   });
   let seen = 0;
