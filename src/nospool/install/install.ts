@@ -101,7 +101,8 @@ async function install({ root, runtime }: InstallOptions): Promise<number> {
   }
   // A copy that a script named until now may be starting at this moment, so the next installation removes it.
   removeCopies(base, scripts);
-  notes.unshift(...closedTo(base, [chosen.interpreter, command]));
+  facts.push(`they run ${within(base, command)} with ${within(base, chosen.interpreter)}`);
+  notes.unshift(...outsideOf(base, [chosen.interpreter, command]), ...closedTo(base, [chosen.interpreter, command]));
   print([...facts, ...notes]);
   return 0;
 }
@@ -159,7 +160,10 @@ function nameInPath(base: string, interpreter: string): string {
  */
 function dangerTo(base: string, files: readonly string[]): string | null {
   const isRoot = base === '/' || process.geteuid?.() === 0;
-  const trusted = isRoot ? { uids: [0], gids: [] } : { uids: [0, process.geteuid?.() ?? 0], gids: [process.getegid?.() ?? 0] };
+  const trusted = {
+    ...(isRoot ? { uids: [0], gids: [] } : { uids: [0, process.geteuid?.() ?? 0], gids: [process.getegid?.() ?? 0] }),
+    sticky: base !== '/',
+  };
   for (const file of files) {
     const danger = describeDanger(file, trusted, isBelow(base, file) ? base : '/');
     if (danger !== null) return danger;
@@ -335,6 +339,14 @@ function leadsTo(file: string, sendmail: string): boolean {
     return false;
   }
 }
+
+/** A note for each file that is not below --root, because the system that is made there must have it in the same place. */
+const outsideOf = (base: string, files: readonly string[]): string[] =>
+  base === '/'
+    ? []
+    : files
+        .filter((file) => !isBelow(base, file))
+        .map((file) => `note: ${file} is outside ${base}, and was not copied: it must be there where the scripts run`);
 
 /** A note for each folder that some users may not enter, because their sendmail would not start. */
 export function closedTo(base: string, files: readonly string[]): string[] {
