@@ -355,10 +355,12 @@ export function parseInvocation(name: string, argv: readonly string[]): { readon
   // With an argument it is the envelope identifier; alone it is what people try first.
   if (argv.length === 1 && argv[0] === '-V') return { ok: true, value: { ...so, mode: { kind: 'version' } } };
   let i = 0;
+  let isEnded = false;
   for (; i < argv.length; i++) {
     const word = argv[i] as string;
     if (word === '--') {
       i++;
+      isEnded = true;
       break;
     }
     if (word === '-' || !word.startsWith('-')) break;
@@ -375,7 +377,7 @@ export function parseInvocation(name: string, argv: readonly string[]): { readon
     }
   }
   const whole = { ...so, operands: argv.slice(i) };
-  const misuse = contradiction(whole);
+  const misuse = contradiction(whole) ?? (isEnded ? null : misplacedOption(whole));
   return misuse === null ? { ok: true, value: whole } : misused(misuse);
 }
 
@@ -390,6 +392,17 @@ function contradiction(so: Invocation): string | null {
   const instead = insteadOfSending(so.mode);
   const asked = instead && sendingAsked(so);
   return asked && `${instead} and sends nothing, but ${asked}`;
+}
+
+/**
+ * A sentence about an option behind a recipient. Sendmail, Postfix and Exim send to the address "-v@…", and whoever wrote the
+ * option believes that it was obeyed.
+ */
+function misplacedOption({ mode, operands }: Invocation): string | null {
+  const at = mode.kind === 'send' || mode.kind === 'route' ? operands.findIndex((word) => /^-./.test(word)) : -1;
+  return at < 0
+    ? null
+    : `${operands[at]} stands behind the recipient ${operands[0]}: options come before the recipients, and -- before an address that begins with a hyphen`;
 }
 
 function insteadOfSending(mode: Mode): string | null {
