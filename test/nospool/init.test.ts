@@ -109,6 +109,23 @@ test('O6: what is wrong is asked again; no user means no password', async () => 
   assert.ok(!existsSync(path.join(path.dirname(run.file), 'password')));
 });
 
+test('where the name of the host gives no domain, init insists on one, or says what is lacking', async () => {
+  const who = { euid: 1000, home: scratch(), hostname: async () => 'vm' };
+  const lack = 'this host\'s name "vm" gives no domain, and without one the mail of root and other users fails';
+  const asked = await tried({}, ['mail.example.org', '', '', 'example.org', ''], { who });
+  assert.equal(asked.status, 0, asked.stderr);
+  assert.ok(asked.stdout.includes(`\n  ${lack}: name one such as example.org\n`) || asked.stdout.startsWith(`  ${lack}`), asked.stdout);
+  assert.ok(asked.stdout.includes('qualify_domain = "example.org"'));
+  const output = path.join(scratch(), 'nospool.toml');
+  const flags = { smarthost: 'a.example', output, force: true };
+  const told = await tried(flags, null, { who });
+  assert.ok(told.stdout.includes(`\nSet qualify_domain: ${lack}: name one such as example.org.\n`), told.stdout);
+  for (const more of [{ domain: 'example.org' }, { from: '{login}@example.org' }]) {
+    const run = await tried({ ...flags, ...more }, null, { who });
+    assert.ok(run.status === 0 && !run.stdout.includes(lack), run.stdout);
+  }
+});
+
 test('flags are not asked for, and without a terminal nothing is', async () => {
   const run = await tried({ smarthost: 'mail.example.org', user: 'me', domain: 'example.org' }, null);
   assert.equal(run.status, 0, run.stderr);

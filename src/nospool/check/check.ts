@@ -13,6 +13,7 @@ import { fullName, helloName } from '../../submit/domain.ts';
 import { type LogTest, openLog } from '../../submit/logfile.ts';
 import { checkAliasFiles } from '../../submit/routing.ts';
 import { systemSecurity } from '../../submit/security.ts';
+import { reversePathOf, type Submitter, senderDomain } from '../../submit/submission.ts';
 import { type Endpoint, endpointsOf, type Target, targetsOf } from '../../transport/lookup/endpoints.ts';
 import { loadConfiguration } from '../load-configuration.ts';
 import { type Audience, audienceOf } from './audience.ts';
@@ -37,14 +38,15 @@ export async function runCheck({ config: path, json, verbose }: CheckOptions): P
   const { config, who } = loaded;
   const aliases = await checkAliasFiles(config);
   const hosts = hostsOf(config);
-  const { hostname } = await loaded.submitter();
+  const submitter = await loaded.submitter();
+  const { hostname } = submitter;
   const log = await openLog(config.log).test();
   // Nobody else uses the user's own file.
   const audience = config.path === userFile(process.env, who.home) ? null : audienceOf(config, aliases.files);
   const warnings = [
     ...loaded.warnings,
     ...warnUnlocked(config, who.euid),
-    ...(config.hostname === '' && lacksDomain(hostname) ? [noDomain(hostname)] : []),
+    ...(hosts.length === 0 ? [] : warnUnnamed(config, submitter)),
     ...aliases.idle,
     ...(log.problem === null ? [] : [log.problem]),
     ...(await warnUnlogged(log, audience)),
@@ -79,10 +81,18 @@ export async function runCheck({ config: path, json, verbose }: CheckOptions): P
   return status;
 }
 
-/** A name of one label is common and gets no warning, because a server that demands more says so itself. */
-const lacksDomain = (hostname: string): boolean => hostname.includes('.') && helloName(hostname) === '';
-const noDomain = (hostname: string): string =>
-  `this host's name "${hostname}" is no domain of RFC 5321, so EHLO says the address of the socket, and bare addresses need qualify_domain; set hostname`;
+/** What fails because neither the configuration nor this host's name has a domain that others know. */
+function warnUnnamed(config: Config, by: Submitter): readonly string[] {
+  const sender = reversePathOf(config, by, undefined);
+  const warnings = sender.ok ? [] : [`mail fails if its caller names no sender: ${sender.detail}`];
+  // The configuration has warned of a configured name that is no domain at all.
+  if (fullName(by.hostname) !== '' || (config.hostname !== '' && helloName(by.hostname) === '')) return warnings;
+  const name = config.hostname === '' ? `this host's name "${by.hostname}"` : `hostname = "${by.hostname}"`;
+  const fault = helloName(by.hostname) === '' ? 'is no domain of RFC 5321' : 'has no dot';
+  const bare = sender.ok && senderDomain(config, by.hostname) === '' ? ', and bare addresses need qualify_domain' : '';
+  return [...warnings, `${name} ${fault}, so EHLO says the address of the socket${bare}; set hostname`];
+}
+
 /** An administrator should know that a user, or a web application, can send by another configuration. */
 function warnUnlocked({ path, lock }: Config, euid: number): readonly string[] {
   if (euid !== 0 || path !== SYSTEM_FILE || lock) return [];

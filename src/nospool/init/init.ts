@@ -38,7 +38,7 @@ export async function init(options: InitOptions, world: InitSurroundings): Promi
   const answered = await collectAnswers(options, passwordFile, isSystem, world);
   if (!answered.ok) return failWith(answered.detail);
   if (answered.value === null) return failWith('nothing was written');
-  const { password, gid, group } = answered.value;
+  const { password, gid, group, lack } = answered.value;
   const answers = { ...answered.value.answers, lock: isSystem };
 
   const text = printFirstConfig(answers);
@@ -62,7 +62,13 @@ export async function init(options: InitOptions, world: InitSurroundings): Promi
   printDocument(text);
   const fate = password !== '' ? 'written' : before ? 'kept' : 'missing';
   const usual = output === defaultPlace(world);
-  print(['', ...lastWords(output, isSystem, answers, fate, group), `Try it: nospool check${usual ? '' : ` -C ${quoted(output)}`}`]);
+  const lacking = lack === '' ? [] : [`Set qualify_domain: ${lack}.`];
+  print([
+    '',
+    ...lastWords(output, isSystem, answers, fate, group),
+    ...lacking,
+    `Try it: nospool check${usual ? '' : ` -C ${quoted(output)}`}`,
+  ]);
   return 0;
 }
 
