@@ -165,7 +165,7 @@ export function settleAuth(
       if (draft.auth === 'implied' && auth !== null && host !== first)
         reading.complain(
           draft.at,
-          `"${host}" would be handed the password for "${first}": write a table { url = "…", auth = { user = "…", … } }, or auth = "default" to use [auth] here too, or auth = "none"`,
+          `"${host}" would be handed the password for "${first}": ${draft.at.line === 0 ? OF_A_VARIABLE : 'write a table { url = "…", auth = { user = "…", … } }, or auth = "default" to use [auth] here too, or auth = "none"'}`,
         );
       const link = isDirect(draft.link) ? {} : { link: draft.link };
       const ignored = draft.ignored.length === 0 ? {} : { ignoreExtensions: draft.ignored };
@@ -179,6 +179,8 @@ export function settleAuth(
     }),
   );
 }
+
+const OF_A_VARIABLE = 'a variable cannot say who has which, so name one smart host, or write smarthosts in a file, each with its own auth';
 
 /** Without TLS there is nothing to wait for: such credentials would never be sent. */
 const isToldInClear = ({ tls, auth }: Smarthost): boolean =>

@@ -168,6 +168,9 @@ test('the manual has every error, and none that cannot be', async () => {
   };
   collect(interpret({ path: '/f', toml, refuses: () => refusalOf('literal', facts, { euid: 0 }), isSystem: false }, {}, { home: null }));
 
+  const two = { NOSPOOL_SMARTHOSTS: 'a b', NOSPOOL_AUTH_USER: 'u', NOSPOOL_AUTH_PASSWORD_FILE: '/p' };
+  collect(interpret(null, two, { home: null }));
+
   const folder = mkdtempSync(path.join(tmpdir(), 'nospool-manual-'));
   try {
     const files = ['=', '\xff', '#'.repeat(1048577)].map((octets, i) => {
