@@ -286,7 +286,7 @@ test('import: notes on standard error, the configuration on standard output or i
   assert.deepEqual([secret.status, secret.stdout], [1, '']);
   assert.match(secret.stderr, /nospool: there is a password in it: write it to a file that only you can read, with --output FILE\n$/);
   assert.ok(!secret.stderr.includes('secret'));
-  const output = path.join(folder, 'made/nospool.toml');
+  const output = path.join(folder, 'nospool.toml');
   const written = await nospool('import', rc, '--output', output);
   assert.equal(written.status, 0, written.stderr);
   assert.equal(statSync(output).mode & 0o777, 0o600);
@@ -298,7 +298,17 @@ test('import: notes on standard error, the configuration on standard output or i
 
 // arguments, what standard error says, why
 const IMPORTS: readonly (readonly [readonly string[], RegExp, string])[] = [
-  [['/nonexistent/msmtprc'], /^nospool: \/nonexistent\/msmtprc cannot be read\n$/, 'no such file'],
+  [['/nonexistent/msmtprc'], /^nospool: \/nonexistent\/msmtprc cannot be read: there is no such file or directory\n$/, 'no such file'],
+  [
+    ['/dev/null', '--program', 'msmtp'],
+    /^nospool: \/dev\/null, read as a file of msmtp, names no smart host: nothing was written$/m,
+    'an empty file',
+  ],
+  [
+    ['/dev/null', '--program', 'ssmtp', '--output', '/nonexistent/a/b'],
+    /^nospool: there is no folder \/nonexistent\/a: make it first\n$/,
+    'a folder that is not there',
+  ],
   [['a', 'b'], /^nospool: one file at a time: /, 'two files'],
   [
     ['a', '--program', 'qmail'],
