@@ -50,7 +50,7 @@ export function aboutSilence({ scheme, host, port, expand }: Smarthost): string 
 /** Hosts files often lead a name of a mail host to this one. */
 function aboutLoopback({ host, endpoint, isOwn }: Known): string | null {
   if (host.tls.mode !== 'default' || isOwn || endpoint.family === 'name' || !isLoopback(endpoint.address)) return null;
-  return `"${host.host}" leads to a loopback address and is not written as one, so TLS is required: write the address, or tls.mode = "off"`;
+  return `"${host.host}" leads to a loopback address and is not written as one, so TLS is required: write the address, or mode = "off" in [tls]`;
 }
 
 /** One mechanism is tried, so that a wrong password is not said twice; who knows that it is right may name another. */
@@ -65,7 +65,7 @@ function aboutRefusal({ user, secret, isToken, mechanisms }: AuthPolicy, { offer
     const next = others.find((name) => `${name}-PLUS` === mechanism) ?? others.find((name) => name === 'PLAIN') ?? others[0];
     const which = mechanisms.length > 0 ? 'the first of auth.mechanisms' : 'the strongest';
     parts.push(
-      `only ${which} is tried, and the server offers ${others.join(', ')}, too: if the ${isPassword ? 'password' : 'token'} is right, write auth.mechanisms = ["${next}"]`,
+      `only ${which} is tried, and the server offers ${others.join(', ')}, too: if the ${isPassword ? 'password' : 'token'} is right, write mechanisms = ["${next}"] in [auth]`,
     );
   }
   if (tokens.length > 0) parts.push(`it takes tokens, too (${tokens.join(', ')}): with one, write token_file or token_command`);

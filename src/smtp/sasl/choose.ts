@@ -63,7 +63,7 @@ export function chooseMechanism(
 ): Mechanism | string {
   if (offered.size === 0) return 'the server offers no authentication here, and credentials are configured';
   if (!channel.secured && !channel.loopback && !policy.allowPlaintext)
-    return 'the connection is not encrypted, so no credentials are sent; use TLS, or set auth.allow_plaintext = true';
+    return 'the connection is not encrypted, so no credentials are sent; use TLS, or set allow_plaintext = true in [auth]';
   const unusable = unusableCredentials(credentials);
   if (unusable !== null) return unusable;
   if (credentials.kind === 'none' && policy.mechanisms.length === 0 && !credentials.clientCertificate)

@@ -64,10 +64,10 @@ export function explainChain(code: string, chain: readonly Link[], { store }: Tl
   const last = chain.at(-1);
   const isUnknown = /^(?:SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_GET_ISSUER_CERT(?:_LOCALLY)?|UNABLE_TO_VERIFY_LEAF_SIGNATURE)$/.test(code);
   if (code === 'DEPTH_ZERO_SELF_SIGNED_CERT' || (isUnknown && chain.length === 1 && own?.content.selfIssued))
-    return 'the certificate is self-signed; if it is the right one, name it in tls.ca_file or its digest in tls.fingerprint';
+    return 'the certificate is self-signed; if it is the right one, name it as ca_file in [tls], or its digest as fingerprint';
   if (isUnknown) {
     const missing = chain.length > 1 ? '' : ', or the server does not send its intermediate certificate';
-    return `the certificate comes from "${last?.facts.issuer}", which is not in ${store}${missing}${store.includes('ca_file') ? '' : '; if that is the right CA, tls.ca_file can name its file'}`;
+    return `the certificate comes from "${last?.facts.issuer}", which is not in ${store}${missing}${store.includes('ca_file') ? '' : '; if that is the right CA, ca_file in [tls] can name its file'}`;
   }
   const now = Date.now();
   const bad = (isBad: (facts: CertificateFacts) => boolean) => chain.find(({ facts }) => isBad(facts))?.facts ?? own?.facts;
@@ -99,7 +99,7 @@ export const isAboutWeakness = (code: string): boolean => /^(?:UNSPECIFIED|\w+_T
 /** What is weak, and what may be done about it. */
 export function explainWeakness({ at, detail }: Weakness, chain: readonly Link[]): string {
   const whose = at === 0 ? 'the certificate' : `the issuer's certificate "${chain[at]?.facts.subject}"`;
-  return `${whose} ${detail}: the server needs another one; until it has, tls.fingerprint can name the one it has`;
+  return `${whose} ${detail}: the server needs another one; until it has, fingerprint in [tls] can name the one it has`;
 }
 
 /** Names that are shown of a certificate; some have a hundred. */
