@@ -232,7 +232,8 @@ const weakIn = (certificate: Certificate, how: Parameters<typeof handshake>[1]):
 const rsaCa = makeCertificate({ commonName: 'RSA CA', ca: true, key: 2048 });
 const shortCa = makeCertificate({ commonName: 'Short CA', ca: true, key: 1024 });
 const oldCa = makeCertificate({ commonName: 'Old CA', ca: true, key: 2048, digest: 'sha1' });
-const SHA1 = /^the certificate is signed with SHA-1, which can be forged: the server needs another one; until .* fingerprint in \[tls\] can name/;
+const SHA1 =
+  /^the certificate is signed with SHA-1, which can be forged: the server needs another one; until .* fingerprint in \[tls\] can name/;
 const SHORT = /^the certificate has an RSA key of 1024 bits, and 2048 are the least: the server needs another one; /;
 const issuedBy = (issuer: Certificate, more: Parameters<typeof makeCertificate>[0] = {}) =>
   makeCertificate({ names: [HOST], issuer, ...more });
