@@ -1,4 +1,7 @@
-/** README.md and CHANGELOG.md against the program: commands, options, keys, scripts, files and the demo's output. */
+/**
+ * README.md and CHANGELOG.md against the program: commands, options, keys, scripts, files and the demo's output.
+ * Loopback: the example with a sink is one, and its configuration with a password is only there to be left out.
+ */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

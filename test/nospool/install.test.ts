@@ -82,6 +82,19 @@ test('a link to sendmail stays a link; what others put in place stays too', asyn
   assert.deepEqual(filesBelow(root), ['usr/bin/mailq', 'usr/lib/sendmail']);
 });
 
+test('what dpkg-divert has moved is told with the command that puts it back', async () => {
+  const root = scratch();
+  mkdirSync(`${root}/usr/sbin`, { recursive: true });
+  const diverted = `${root}/usr/sbin/sendmail.distrib`;
+  writeFileSync(diverted, 'of a package');
+  const cure = `${diverted} is there: run dpkg-divert --local --rename --remove ${root}/usr/sbin/sendmail, and it is ${root}/usr/sbin/sendmail again\n`;
+  await nospool('install', '--root', root);
+  const removed = await nospool('uninstall', '--root', root);
+  assert.ok(removed.stdout.includes(`/usr/sbin/sendmail removed\n${cure}`), removed.stdout);
+  writeFileSync(`${root}/usr/sbin/sendmail`, 'of the package again');
+  assert.equal((await nospool('uninstall', '--root', root)).stdout, 'nothing of nospool is installed\n');
+});
+
 test('a path inside of the root is written as it will be there', async () => {
   const root = scratch();
   const runtime = `${root}/opt/node`;

@@ -42,6 +42,8 @@ export interface InstallOptions {
 /** Programs call the first two (LSB 5.0), and people the others. */
 const COMMAND_PLACES = ['usr/sbin/sendmail', 'usr/lib/sendmail', 'usr/bin/mailq', 'usr/bin/newaliases'];
 const SAVED = '.nospool-saved';
+/** The name to which dpkg-divert moves a package's file in README.md. */
+const DIVERTED = '.distrib';
 /** The sendmail command, seen from a chunk of the bundle, from the bundle, and from the sources. */
 const COMMAND_FILES = ['../sendmail.cjs', './sendmail.cjs', '../../../dist/sendmail.cjs'];
 /** The folder for copies of the code, which are installed where others may change the code that runs now. */
@@ -304,6 +306,8 @@ export async function runUninstall({ root }: Pick<InstallOptions, 'root'>): Prom
     const file = path.join(base, place);
     try {
       facts.push(...uninstallOne(file));
+      if (!exists(file) && exists(file + DIVERTED))
+        facts.push(`${file}${DIVERTED} is there: run dpkg-divert --local --rename --remove ${quoted(file)}, and it is ${file} again`);
     } catch (error) {
       print(facts);
       return failWith(`cannot remove ${file}: ${explainSystemError(error)}`);
@@ -315,7 +319,7 @@ export async function runUninstall({ root }: Pick<InstallOptions, 'root'>): Prom
 }
 
 function uninstallOne(file: string): string[] {
-  if (!isOurScript(file)) return exists(file + SAVED) ? [`${file} is not of nospool any more; ${file}${SAVED} is left as it is`] : [];
+  if (!isOurScript(file)) return exists(file + SAVED) ? [`${file} is no longer nospool's, so ${file}${SAVED} is left as it is`] : [];
   if (exists(file + SAVED)) {
     renameSync(file + SAVED, file);
     return [`${file} is restored`];
