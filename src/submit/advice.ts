@@ -33,6 +33,11 @@ export function advised(failure: SessionFailure, known: Known): SessionFailure {
 function hintFor({ kind, at, condemns }: SessionFailure, known: Known): string | null {
   const { host, heard } = known;
   if (kind === 'timeout' && at === 'greeting') return heard === 0 ? aboutSilence(host) : null;
+  // A signal or the deadline: whoever waited so long wants to know for what.
+  if (kind === 'content' && at === 'greeting') {
+    const silence = heard === 0 ? aboutSilence(host) : null;
+    return `the greeting had not come yet${silence === null ? '' : `; ${silence}`}`;
+  }
   if (kind === 'rejected' && at === 'auth') return host.auth && aboutRefusal(host.auth, known);
   if (kind !== 'unsupported') return null;
   if (host.ignoreExtensions) return `ignore_extensions makes this count as not offered: ${host.ignoreExtensions.join(', ')}`;

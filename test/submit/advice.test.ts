@@ -40,6 +40,7 @@ const silence: SessionFailure = {
   command: 'the greeting',
   limit: { key: 'greeting', milliseconds: 300_000 },
 };
+const signalled: SessionFailure = { kind: 'content', at: 'greeting', condemns: 'message', detail: 'ended by SIGTERM' };
 const refused: SessionFailure = {
   kind: 'rejected',
   at: 'auth',
@@ -58,6 +59,14 @@ const ROWS: readonly (readonly [SessionFailure, Known, string | null, string])[]
     'W9: silence',
   ],
   [silence, known({ heard: 1 }), null, 'W9: a greeting that does not end'],
+  [
+    signalled,
+    known(),
+    'the greeting had not come yet; nothing at all was heard: a port that is TLS from the start is as silent; if this is one, write submissions://mail.example.org:587',
+    'a signal while nothing is heard: what was waited for, and the likely cause',
+  ],
+  [signalled, known({ heard: 1 }), 'the greeting had not come yet', 'a signal in the middle of a greeting'],
+  [{ ...signalled, at: 'envelope' }, known(), null, 'a signal later'],
   [silence, known({ host: host({ scheme: 'submissions' }) }), null, 'W9: TLS is up already'],
   [silence, known({ host: host({ scheme: 'unix', host: '/run/smtp' }) }), null, 'W9: a socket'],
   [silence, known({ host: host({ scheme: 'lmtp' }) }), null, 'W9: LMTP'],
