@@ -104,7 +104,7 @@ export function readAuthPolicy(reading: Reading, entries: Entries): AuthPolicy |
     reading.complain(wanted, `needs ${nameLike(wanted, 'user')} beside it: without a user there is no authentication`);
   const userWritten = entries.get('user');
   const isNamed = SECRETS.some((source) => !isEmpty(entries.get(source)?.raw));
-  if (userWritten && user !== '' && !isNamed && !mechanisms.includes('EXTERNAL'))
+  if (userWritten && user !== '' && !isNamed && !mechanisms.includes('EXTERNAL') && !reading.incomplete.has(entries))
     reading.complain(userWritten, `needs a password or a token: write one of ${namesLike(userWritten, SECRETS).join(', ')} beside it`);
 
   for (const key of used) {

@@ -516,6 +516,12 @@ test('what is wrong in the environment has a cure there: variables in place of k
   );
 });
 
+test('a misspelt key of a password is the only error', () => {
+  const misspelt = /^\/f:\d: key "pasword_file" in .* is unknown; did you mean "password_file"\?$/;
+  assert.match(error('[auth]\nuser = "u"\npasword_file = "/p"'), misspelt);
+  assert.match(error('smarthosts = [{ url = "a", auth = { user = "u", pasword_file = "/p" } }]'), misspelt);
+});
+
 test('errors of the environment', () => {
   for (const [name, value, expected] of VARIABLE_ERRORS) {
     const sentence = error(null, { env: { [name]: value } });
