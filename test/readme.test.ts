@@ -31,7 +31,9 @@ const code = [
   ...blocks('sh')
     .flatMap((block) => block.split('\n'))
     .filter((line) => !/^(groupadd|chgrp|usermod) /.test(line)),
-  ...blocks('dockerfile').flatMap((block) => block.split('\n')),
+  ...blocks('dockerfile')
+    .flatMap((block) => block.split('\n'))
+    .filter((line) => !/^RUN ln /.test(line)),
   ...[...README.replace(/^```.*?^```$/gms, '').matchAll(/`([^`]+)`/g)].map((match) => match[1] as string),
 ];
 
