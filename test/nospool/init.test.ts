@@ -1,5 +1,5 @@
 import assert from 'node:assert';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -233,6 +233,20 @@ test('O6: a password typed ahead is not shown, and goes where it belongs', () =>
     assert.equal(readFileSync(path.join(folder, 'password'), 'utf8'), 'correct horse\n');
     assert.ok(readFileSync(output, 'utf8').includes('qualify_domain = "example.com"'));
     assert.ok(!shown.includes('horse'), shown);
+  }));
+
+test('Ctrl-C at a question begins a new line', () =>
+  within(30_000, async () => {
+    if (!existsSync('/usr/bin/python3')) return;
+    const argv = [process.execPath, NOSPOOL, 'init', '--output', path.join(scratch(), 'nospool.toml')];
+    const { stdout } = spawnSync(
+      '/usr/bin/python3',
+      ['-B', TYPIST, JSON.stringify({ argv, steps: [['Smart host', '\x03']], seconds: 20 })],
+      {
+        encoding: 'utf8',
+      },
+    );
+    assert.match(stdout, /TLS\): \S*\r\nnospool: nothing was written\r\n$/);
   }));
 
 test('a place that cannot be written is named, and no home is needed for --output', async () => {
