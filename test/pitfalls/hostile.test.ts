@@ -127,8 +127,8 @@ theCase(6, 'certificates that are not the right one: the exact reason, and nothi
       makeCertificate({ names: ['localhost'], issuer: ca, notBefore: since - 86_400_000, notAfter: since }),
       /expired on 2026-01-02 03:04 UTC$/,
     ],
-    [makeCertificate({ names: ['other.example'], issuer: ca }), /the certificate is for other\.example, wanted is localhost/],
-    [makeCertificate({ ips: ['127.0.0.1'], issuer: ca }), /the certificate is for 127\.0\.0\.1, wanted is localhost/],
+    [makeCertificate({ names: ['other.example'], issuer: ca }), /the certificate is for other\.example, not for localhost/],
+    [makeCertificate({ ips: ['127.0.0.1'], issuer: ca }), /the certificate is for 127\.0\.0\.1, not for localhost/],
     [makeCertificate({ commonName: 'localhost', cnOnly: true, issuer: ca }), /common name "localhost" does not count/],
   ] as const)
     await served({ offers: ['STARTTLS'], tls: certificate }, async (host) => {

@@ -80,7 +80,7 @@ function lastWords(output: string, isSystem: boolean, { user, passwordFile }: Fi
   if (isSystem)
     lines.push(
       'It is locked: files of users, -C and the environment cannot put another configuration in its place.',
-      'To let them, take out the line lock = true.',
+      'To let them do so, remove the line lock = true.',
     );
   const file = quoted(passwordFile);
   if (user === '') {

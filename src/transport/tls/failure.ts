@@ -30,7 +30,7 @@ export function explainTlsFailure(error: NodeJS.ErrnoException, { policy, wanted
       : 'the server agreed to STARTTLS and then sent something that is not TLS';
   if (/PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL|VERSION_TOO_LOW/.test(code))
     return `the server has no TLS version from ${policy.minVersion} on (tls.min_version)`;
-  if (/CERTIFICATE_REQUIRED/.test(code)) return 'the server wants a client certificate; set tls.certificate and tls.certificate_key';
+  if (/CERTIFICATE_REQUIRED/.test(code)) return 'the server wants a client certificate; set certificate and certificate_key in [tls]';
   if (OF_CERTIFICATE.test(code))
     return policy.certificate === ''
       ? 'the server refuses us for want of a certificate it accepts (tls.certificate)'
@@ -107,12 +107,12 @@ const SHOWN = 8;
 
 /** Whom the certificate is for, and whom we want. */
 export function explainNames({ facts }: Link, { names }: Wanted): string {
-  if (names.length === 0) return 'a unix socket has no name to verify; set tls.server_name';
+  if (names.length === 0) return 'a unix socket has no name to verify; set server_name in [tls]';
   const wanted = names.join(' or ');
   if (facts.names.length === 0)
-    return `the certificate names no host in subjectAltName (its common name "${facts.subject}" does not count), wanted is ${wanted}`;
+    return `the certificate names no host in subjectAltName (its common name "${facts.subject}" does not count), so it is not for ${wanted}`;
   const more = facts.names.length > SHOWN ? ` and ${facts.names.length - SHOWN} more` : '';
-  return `the certificate is for ${facts.names.slice(0, SHOWN).join(', ')}${more}, wanted is ${wanted} (tls.server_name)`;
+  return `the certificate is for ${facts.names.slice(0, SHOWN).join(', ')}${more}, not for ${wanted} (see server_name in [tls])`;
 }
 
 /** `2026-11-22 14:56 UTC`, or "(unknown)". */
