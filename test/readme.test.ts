@@ -1,7 +1,12 @@
-/** README.md and CHANGELOG.md against the program: commands, options, keys, scripts, files and the demo's output. */
+/**
+ * README.md and CHANGELOG.md against the program: commands, options, keys, scripts, files and the demo's output.
+ * Loopback: the example with a sink is one, and its configuration with a password is only there to be left out.
+ */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
@@ -26,7 +31,9 @@ const code = [
   ...blocks('sh')
     .flatMap((block) => block.split('\n'))
     .filter((line) => !/^(groupadd|chgrp|usermod) /.test(line)),
-  ...blocks('dockerfile').flatMap((block) => block.split('\n')),
+  ...blocks('dockerfile')
+    .flatMap((block) => block.split('\n'))
+    .filter((line) => !/^RUN ln /.test(line)),
   ...[...README.replace(/^```.*?^```$/gms, '').matchAll(/`([^`]+)`/g)].map((match) => match[1] as string),
 ];
 
@@ -96,6 +103,55 @@ test('every file that is linked to is there, and every section', () => {
   for (const heading of ['Exit status', 'Replacing sendmail', 'As a library', 'Development'])
     assert.ok(README.includes(`\n## ${heading}\n`), heading);
 });
+
+test("the message of README is shown by README's sink, also where the configuration has a password", async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'nospool-readme-'));
+  const port = await freePort();
+  const own = `smarthosts = ["submission://127.0.0.1:${port}"]\n[auth]\nuser = "me"\npassword = "secret"\n`;
+  mkdirSync(`${folder}/.config/nospool`, { recursive: true });
+  writeFileSync(`${folder}/.config/nospool/config.toml`, own, { mode: 0o600 });
+  for (const [name, program] of [
+    ['nospool', 'nospool.mjs'],
+    ['sendmail', 'sendmail.cjs'],
+  ])
+    writeFileSync(`${folder}/${name}`, `#!/bin/sh\nexec ${process.execPath} ${ROOT}dist/${program} "$@"\n`, { mode: 0o755 });
+  const environment = { PATH: `${folder}:/usr/bin:/bin`, HOME: folder, XDG_CONFIG_HOME: `${folder}/.config` };
+  const written = /^printf .* > message\.eml$/m.exec(README)?.[0] ?? '';
+  const [sink = '', ...rest] = (blocks('sh').find((block) => block.startsWith('nospool sink')) ?? '')
+    .replaceAll('2525', String(port))
+    .split('\n');
+  const child = spawn('/bin/sh', ['-c', `exec ${sink.replace(/ &$/, '')}`], { cwd: folder, env: environment });
+  try {
+    let shown = '';
+    const settled = (text: string): Promise<void> =>
+      new Promise((resolve) => {
+        const look = (): void => (shown.includes(text) ? resolve() : undefined);
+        child.stdout.on('data', (octets) => {
+          shown += octets;
+          look();
+        });
+        look();
+      });
+    await settled(String(port));
+    const script = [written, ...rest].join('\n');
+    const sent = spawnSync('/bin/sh', ['-c', script], { cwd: folder, env: environment, encoding: 'utf8', timeout: 30_000 });
+    assert.deepEqual([sent.status, sent.stderr], [0, '']);
+    await settled('Sent by nospool.');
+  } finally {
+    child.kill();
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+function freePort(): Promise<number> {
+  const server = createServer();
+  return new Promise((resolve) => {
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as AddressInfo;
+      server.close(() => resolve(port));
+    });
+  });
+}
 
 /** Without what differs from run to run: ports, times, ids, names of host and user. */
 const lasting = (text: string): string =>

@@ -165,7 +165,7 @@ export function settleAuth(
       if (draft.auth === 'implied' && auth !== null && host !== first)
         reading.complain(
           draft.at,
-          `"${host}" would get the password for "${first}": write a table { url = "…", auth = { user = "…", … } }, or auth = "default" to use [auth] here too, or auth = "none"`,
+          `"${host}" would get the password for "${first}": ${draft.at.line === 0 ? ADVICE_FOR_VARIABLE : 'write a table { url = "…", auth = { user = "…", … } }, or auth = "default" to use [auth] here too, or auth = "none"'}`,
         );
       const link = isDirect(draft.link) ? {} : { link: draft.link };
       const ignored = draft.ignored.length === 0 ? {} : { ignoreExtensions: draft.ignored };
@@ -179,6 +179,9 @@ export function settleAuth(
     }),
   );
 }
+
+const ADVICE_FOR_VARIABLE =
+  'a variable cannot say who has which, so name one smart host, or write smarthosts in a file, each with its own auth';
 
 /** True where TLS is off and credentials must not go in the clear, so that they would never be sent. */
 const isAuthUnusable = ({ tls, auth }: Smarthost): boolean =>

@@ -37,6 +37,7 @@ export function interpret(file: File | null, env: Environment, directories: Dire
   const warnings: string[] = [];
   const reading: Reading = {
     directories,
+    incomplete: new Set(),
     refuses: (held) => file?.refuses(held) ?? null,
     at(path, label) {
       const line = file?.toml.line(...path) ?? 0;

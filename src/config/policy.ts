@@ -4,7 +4,7 @@
  */
 import { type AuthPolicy, DEFAULT_TLS, type Secret, type TlsPolicy } from '../router/smarthost.ts';
 import { MECHANISMS } from '../smtp/sasl/mechanisms.ts';
-import { nearestKey } from './keys.ts';
+import { keysOf, nearestKey, variableOf } from './keys.ts';
 import { type Held, type Reading, take } from './table.ts';
 import { type Entries, parsePath, type Written } from './values.ts';
 
@@ -92,15 +92,23 @@ export function readAuthPolicy(reading: Reading, entries: Entries): AuthPolicy |
   const [first, second] = used;
   const firstWritten = first && entries.get(first);
   const secondWritten = second && entries.get(second);
-  if (secondWritten) reading.complain(secondWritten, `contradicts ${first}: keep exactly one of ${SECRETS.join(', ')}`);
-  if (firstWritten && user === '') reading.complain(firstWritten, 'needs user beside it: without a user there is no authentication');
+  if (secondWritten)
+    reading.complain(
+      secondWritten,
+      `contradicts ${nameLike(secondWritten, first as SecretKey)}: keep exactly one of ${namesLike(secondWritten, SECRETS).join(', ')}`,
+    );
+  if (firstWritten && user === '')
+    reading.complain(firstWritten, `needs ${nameLike(firstWritten, 'user')} beside it: without a user there is no authentication`);
   const mechanismsWritten = entries.get('mechanisms');
   if (mechanismsWritten && mechanisms.length > 0 && user === '' && !firstWritten)
-    reading.complain(mechanismsWritten, 'needs user beside it: without a user there is no authentication');
+    reading.complain(
+      mechanismsWritten,
+      `needs ${nameLike(mechanismsWritten, 'user')} beside it: without a user there is no authentication`,
+    );
   const userWritten = entries.get('user');
   const isNamed = SECRETS.some((source) => !isEmpty(entries.get(source)?.raw));
-  if (userWritten && user !== '' && !isNamed && !mechanisms.includes('EXTERNAL'))
-    reading.complain(userWritten, `needs a password or a token: write one of ${SECRETS.join(', ')} beside it`);
+  if (userWritten && user !== '' && !isNamed && !mechanisms.includes('EXTERNAL') && !reading.incomplete.has(entries))
+    reading.complain(userWritten, `needs a password or a token: write one of ${namesLike(userWritten, SECRETS).join(', ')} beside it`);
 
   for (const key of used) {
     const { from } = secrets.get(key) as Secret;
@@ -110,6 +118,11 @@ export function readAuthPolicy(reading: Reading, entries: Entries): AuthPolicy |
   const secret = (first && secrets.get(first)) ?? { from: 'none' };
   return { user, mechanisms, secret, ...(first?.startsWith('token') ? { isToken: true } : {}), allowPlaintext };
 }
+
+/** Keys of [auth] as they can be written where `written` stands: in the environment they are variables, which some keys lack. */
+const namesLike = ({ line }: Written, names: readonly string[]): readonly string[] =>
+  line > 0 ? names : keysOf('auth').flatMap((key) => (names.includes(key.name) ? [variableOf(key)].filter((name) => name !== '') : []));
+const nameLike = (written: Written, name: string): string => namesLike(written, [name]).join();
 
 const isEmpty = (raw: unknown): boolean => raw === undefined || raw === '' || (Array.isArray(raw) && raw.length === 0);
 

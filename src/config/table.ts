@@ -17,6 +17,8 @@ export interface Reading {
   /** Adds an error, so nothing is sent. `sentence` continues the label. */
   complain(at: Location, sentence: string): void;
   warn(at: Location, sentence: string): void;
+  /** Tables with an unknown key: what they seem to lack may be what that key was to say. */
+  readonly incomplete: Set<Entries>;
   /** Why the file may not hold this; null when it may. */
   refuses(held: Held): string | null;
 }
@@ -34,7 +36,10 @@ export function readTable(
     const at = reading.at([...path, name], `key "${name}"${title === '' ? '' : ` ${title}`}`);
     if (keyOf(section, name) || (section === '' && TABLES.includes(name as (typeof TABLES)[number])))
       entries.set(name, { ...at, raw: value });
-    else reading.complain(at, explainUnknown(section, name));
+    else {
+      reading.complain(at, explainUnknown(section, name));
+      reading.incomplete.add(entries);
+    }
   }
   return entries;
 }

@@ -4,6 +4,7 @@
  */
 import yargs from 'yargs';
 import { failWith, writeLines } from '../process/stderr.ts';
+import { nearest } from '../router/nearest.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { type AdminCommand, COMMANDS, type CommandOption, type OptionValues } from './commands.ts';
 
@@ -70,6 +71,28 @@ function joinDashes(options: readonly CommandOption[], words: readonly string[])
   });
 }
 
+/** What follows a sentence about a word that is none of these: a question for the one that may be meant, else a semicolon. */
+function suggest(word: string, names: readonly string[]): string {
+  const meant = nearest(word, names);
+  return meant.near ? `; did you mean "${meant.name}"? ` : '; ';
+}
+
+/** Words for the version in other programs. */
+const suggestCommand = (word: string): string =>
+  ['-v', '-version', 'version'].includes(word)
+    ? '; did you mean "--version"? '
+    : suggest(word, [...COMMANDS.map(({ name }) => name), 'completion', '--version', '--help']);
+
+/** A sentence about the first option that the command does not have. yargs would name it without its hyphens. */
+function unknownOption({ name, options }: AdminCommand, words: readonly string[]): string | null {
+  const names = [...options.map((option) => `--${option.name}`), ...(name === 'sink' ? ['--once'] : [])];
+  const word = words
+    .slice(1)
+    .map((each) => each.replace(/=.*$/s, ''))
+    .find((each) => each.startsWith('--') && !names.includes(each));
+  return word === undefined ? null : `${word} is unknown${suggest(word, names)}`;
+}
+
 /** Runs the command that the arguments name; the exit status. */
 export async function main(argv: readonly string[], version: string): Promise<number> {
   let status = 0;
@@ -91,7 +114,7 @@ export async function main(argv: readonly string[], version: string): Promise<nu
   const asked = COMMANDS.find(({ name }) => name === first);
   if (asked && argv.some((word) => word === '--help' || word === '-h')) return say(printHelp(asked));
   if (!asked) {
-    complain(`"${first}" is not a command; "nospool --help" lists them`);
+    complain(`"${first}" is not a command${suggestCommand(first)}"nospool --help" lists them`);
     return status;
   }
   // yargs would not take the words behind `--` as operands, and would drop "-".
@@ -99,6 +122,11 @@ export async function main(argv: readonly string[], version: string): Promise<nu
   const [given, rest] = dashes < 0 ? [argv, []] : [argv.slice(0, dashes), argv.slice(dashes + 1)];
   const words = joinDashes(asked.options, given);
   const before = words.filter((word) => word !== '-');
+  const unknown = unknownOption(asked, before);
+  if (unknown !== null) {
+    complain(`${unknown}"nospool ${first} --help" lists the options`);
+    return status;
+  }
   const behind = [...words.filter((word) => word === '-'), ...rest];
   const parser = yargs([...before])
     .scriptName('nospool')

@@ -21,6 +21,7 @@ import type { Submitted } from '../submit/submission.ts';
 import { parseFromOption } from './from-option.ts';
 import { loadConfiguration } from './load-configuration.ts';
 import { progressLine } from './progress-line.ts';
+import { explainSystemError } from './write-files.ts';
 
 export interface SendOptions {
   /** Path of a configuration file; '' = where sendmail looks. */
@@ -117,8 +118,7 @@ function openMessage(name: string): Parsed<Opened> {
     const file = openStdin(fd);
     return parsed({ input: file, total: file.file?.size ?? null, close: () => file.close(), leave: nothing });
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    return unparsed(`cannot read ${name}: ${code === 'ENOENT' ? 'there is no such file' : code}`);
+    return unparsed(`cannot read ${name}: ${explainSystemError(error)}`);
   }
 }
 

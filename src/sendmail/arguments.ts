@@ -36,10 +36,12 @@ export function parseInvocation(name: string, argv: readonly string[]): { readon
   // With an argument it is the envelope identifier; alone it is what people try first.
   if (argv.length === 1 && argv[0] === '-V') return { ok: true, value: { ...soFar, mode: { kind: 'version' } } };
   let i = 0;
+  let isEnded = false;
   for (; i < argv.length; i++) {
     const word = argv[i] as string;
     if (word === '--') {
       i++;
+      isEnded = true;
       break;
     }
     if (word === '-' || !word.startsWith('-')) break;
@@ -56,8 +58,8 @@ export function parseInvocation(name: string, argv: readonly string[]): { readon
     }
   }
   const invocation = { ...soFar, operands: argv.slice(i) };
-  const contradiction = findContradiction(invocation);
-  return contradiction === null ? { ok: true, value: invocation } : misuse(contradiction);
+  const wrong = findContradiction(invocation) ?? (isEnded ? null : findMisplacedOption(invocation));
+  return wrong === null ? { ok: true, value: invocation } : misuse(wrong);
 }
 
 /** Parses what -f says; undefined when it was not given. A display name or a comment says nothing, as in Exim and Postfix. */
@@ -122,6 +124,18 @@ function findContradiction(invocation: Invocation): string | null {
   const instead = findOtherWork(invocation.mode);
   const delivery = instead && findDelivery(invocation);
   return delivery && `${instead} and sends nothing, but ${delivery}`;
+}
+
+/**
+ * A sentence about an option behind a recipient. Sendmail, Postfix and Exim send to the address "-v@…", and whoever wrote the
+ * option believes that it was obeyed.
+ */
+function findMisplacedOption({ mode, operands }: Invocation): string | null {
+  if (mode.kind !== 'send' && mode.kind !== 'route' && mode.kind !== 'verify') return null;
+  const found = operands.find((word) => /^-./.test(word));
+  return found === undefined
+    ? null
+    : `${found} stands behind the recipient ${operands[0]}: options come before the recipients, and -- before an address that begins with a hyphen`;
 }
 
 function findOtherWork(mode: Mode): string | null {

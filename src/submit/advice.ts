@@ -33,6 +33,11 @@ export function advise(failure: SessionFailure, known: Known): SessionFailure {
 function hintFor({ kind, at, condemns }: SessionFailure, known: Known): string | null {
   const { host, heard } = known;
   if (kind === 'timeout' && at === 'greeting') return heard === 0 ? aboutSilence(host) : null;
+  // A signal or the deadline: whoever waited so long wants to know for what.
+  if (kind === 'content' && at === 'greeting') {
+    const silence = heard === 0 ? aboutSilence(host) : null;
+    return `the greeting had not come yet${silence === null ? '' : `; ${silence}`}`;
+  }
   if (kind === 'rejected' && at === 'auth') return host.auth && aboutRefusal(host.auth, known);
   if (kind !== 'unsupported') return null;
   if (host.ignoreExtensions) return `ignore_extensions makes this count as not offered: ${host.ignoreExtensions.join(', ')}`;
@@ -50,7 +55,7 @@ export function aboutSilence({ scheme, host, port, expand }: Smarthost): string 
 /** A hosts file often leads the name of a mail host to this one, and then TLS is required where nobody expects it. */
 function aboutLoopback({ host, endpoint, isOwn }: Known): string | null {
   if (host.tls.mode !== 'default' || isOwn || endpoint.family === 'name' || !isLoopback(endpoint.address)) return null;
-  return `"${host.host}" leads to a loopback address and is not written as one, so TLS is required: write the address, or tls.mode = "off"`;
+  return `"${host.host}" leads to a loopback address and is not written as one, so TLS is required: write the address, or mode = "off" in [tls]`;
 }
 
 /** Only one mechanism is tried, so that a wrong password is not said twice. Users who know that theirs is right may name another. */
@@ -65,7 +70,7 @@ function aboutRefusal({ user, secret, isToken, mechanisms }: AuthPolicy, { offer
     const next = others.find((name) => `${name}-PLUS` === mechanism) ?? others.find((name) => name === 'PLAIN') ?? others[0];
     const which = mechanisms.length > 0 ? 'the first of auth.mechanisms' : 'the strongest';
     parts.push(
-      `only ${which} is tried, and the server offers ${others.join(', ')}, too: if the ${isPassword ? 'password' : 'token'} is right, write auth.mechanisms = ["${next}"]`,
+      `only ${which} is tried, and the server offers ${others.join(', ')}, too: if the ${isPassword ? 'password' : 'token'} is right, write mechanisms = ["${next}"] in [auth]`,
     );
   }
   if (tokens.length > 0) parts.push(`it takes tokens, too (${tokens.join(', ')}): with one, write token_file or token_command`);

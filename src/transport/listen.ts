@@ -76,13 +76,20 @@ export async function listen(options: ListenOptions): Promise<Parsed<Listener>> 
 
 function open(server: Server, at: ListenOptions['at']): Promise<Parsed<null>> {
   return new Promise((resolve) => {
-    server.once('error', ({ code, message }: NodeJS.ErrnoException) => {
-      const where = 'path' in at ? at.path : `${at.host}:${at.port}`;
-      const cure = 'path' in at ? 'remove it if nothing listens there' : 'choose another with --port';
-      resolve(unparsed(code === 'EADDRINUSE' ? `${where} is in use already; ${cure}` : `${where} cannot be listened on: ${message}`));
-    });
+    server.once('error', (error: NodeJS.ErrnoException) => resolve(unparsed(explainListenError(at, error))));
     server.listen('path' in at ? { path: at.path } : { host: at.host, port: at.port }, () => resolve(parsed(null)));
   });
+}
+
+export function explainListenError(at: ListenOptions['at'], { code, message }: Pick<NodeJS.ErrnoException, 'code' | 'message'>): string {
+  const isSocket = 'path' in at;
+  const where = isSocket ? at.path : `${at.host}:${at.port}`;
+  if (code === 'EADDRINUSE')
+    return `${where} is in use already; ${isSocket ? 'remove it if nothing listens there' : 'choose another with --port'}`;
+  if (code === 'EADDRNOTAVAIL') return `${where} cannot be listened on: this host does not have that address`;
+  if (code !== 'EACCES' && code !== 'EPERM') return `${where} cannot be listened on: ${message}`;
+  const reason = isSocket ? 'this user may not write in its folder' : 'ports below 1024 are for root, so choose another with --port';
+  return `${where} cannot be listened on: ${reason}`;
 }
 
 function turnAway(socket: Socket): void {

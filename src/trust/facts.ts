@@ -65,11 +65,26 @@ export function whyUnread(path: string, error: unknown): string {
   const cannot = `cannot be read by uid ${process.geteuid?.()}`;
   const stats = statOf(path);
   if (stats !== null)
-    return `${cannot}; its mode is ${printMode(stats.mode)}, its owner uid ${stats.uid} and gid ${stats.gid}: let this user read it, by its group for instance: chgrp GROUP ${quoteForShell(path)}; chmod g+r ${quoteForShell(path)}`;
+    return `${cannot}; its mode is ${printMode(stats.mode)}, its owner uid ${stats.uid} and gid ${stats.gid}: ${findCure(path, stats)}`;
   const folder = closedAbove(path);
   const closed = statOf(folder);
   return `${cannot}; a directory above it is closed to this user, ${folder}${closed === null ? '' : ` (mode ${printMode(closed.mode)}, owner uid ${closed.uid}): run chmod o+x ${quoteForShell(folder)}`}`;
 }
+
+/** Says what lets this user read the file. A group that may read it was made for that; the group of root is never the cure. */
+function findCure(path: string, { mode, gid }: Stats): string {
+  const group = gid === 0 || (mode & 0o040) === 0 ? null : nameOf(gid, '/etc/group');
+  return group === null
+    ? `let this user read it, by its group for instance: chgrp GROUP ${quoteForShell(path)}; chmod g+r ${quoteForShell(path)}`
+    : `put this user into group ${group}: usermod -aG ${group} ${nameOf(process.geteuid?.() ?? 0, '/etc/passwd') ?? 'USER'}`;
+}
+
+/** Returns the name that group(5) or passwd(5) has for a number. */
+const nameOf = (id: number, file: string): string | null =>
+  readText(file)
+    .split('\n')
+    .find((line) => line.split(':')[2] === String(id))
+    ?.split(':')[0] ?? null;
 
 function statOf(path: string): Stats | null {
   try {

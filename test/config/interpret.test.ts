@@ -488,6 +488,37 @@ test('the environment is over the file', () => {
   assert.equal(config(text, { env: { NOSPOOL_TLS_MODE: 'off' } }).smarthosts[0]?.tls.caFile, '');
 });
 
+test('what is wrong in the environment has a cure there: variables in place of keys, and a file where no variable will do', () => {
+  const secrets =
+    'NOSPOOL_AUTH_PASSWORD_FILE, NOSPOOL_AUTH_PASSWORD_ENV, NOSPOOL_AUTH_PASSWORD, NOSPOOL_AUTH_TOKEN_FILE, NOSPOOL_AUTH_TOKEN_ENV';
+  const of = (env: Readonly<Record<string, string>>, text: string | null = null): string => error(text, { env });
+  assert.equal(
+    of({ NOSPOOL_AUTH_USER: 'u' }),
+    `environment: NOSPOOL_AUTH_USER needs a password or a token: write one of ${secrets} beside it`,
+  );
+  for (const [name, value] of [
+    ['PASSWORD', 'hunter2'],
+    ['MECHANISMS', 'PLAIN'],
+  ] as const)
+    assert.equal(
+      of({ [`NOSPOOL_AUTH_${name}`]: value }),
+      `environment: NOSPOOL_AUTH_${name} needs NOSPOOL_AUTH_USER beside it: without a user there is no authentication`,
+    );
+  const two = { NOSPOOL_SMARTHOSTS: 'a b', NOSPOOL_AUTH_USER: 'u', NOSPOOL_AUTH_PASSWORD_FILE: '/p' };
+  assert.equal(
+    of(two),
+    'environment: NOSPOOL_SMARTHOSTS: "b" would get the password for "a": a variable cannot say who has which, so name one smart host, or write smarthosts in a file, each with its own auth',
+  );
+  // In a file tables can be written, wherever the password comes from.
+  assert.match(of({ ...two, NOSPOOL_SMARTHOSTS: '' }, 'smarthosts = ["a", "b"]'), /"b" would get the password for "a": write a table /);
+});
+
+test('a misspelt key of a password is the only error', () => {
+  const misspelt = /^\/f:\d: key "pasword_file" in .* is unknown; did you mean "password_file"\?$/;
+  assert.match(error('[auth]\nuser = "u"\npasword_file = "/p"'), misspelt);
+  assert.match(error('smarthosts = [{ url = "a", auth = { user = "u", pasword_file = "/p" } }]'), misspelt);
+});
+
 test('errors name a variable of the environment', () => {
   for (const [name, value, expected] of VARIABLE_ERRORS) {
     const sentence = error(null, { env: { [name]: value } });
@@ -497,11 +528,7 @@ test('errors name a variable of the environment', () => {
   }
   assert.match(
     error(null, { env: { NOSPOOL_AUTH_USER: 'u', NOSPOOL_AUTH_PASSWORD: 'hunter2', NOSPOOL_AUTH_PASSWORD_FILE: '/p' } }),
-    /contradicts password_file/,
-  );
-  assert.match(
-    error(null, { env: { NOSPOOL_SMARTHOSTS: 'a b', NOSPOOL_AUTH_USER: 'u', NOSPOOL_AUTH_PASSWORD_FILE: '/p' } }),
-    /^environment: NOSPOOL_SMARTHOSTS: "b" would get/,
+    /contradicts NOSPOOL_AUTH_PASSWORD_FILE: keep exactly one of NOSPOOL_AUTH_PASSWORD_FILE, /,
   );
 });
 

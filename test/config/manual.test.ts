@@ -174,6 +174,9 @@ test('the manual has every error, and no impossible one', async () => {
     ),
   );
 
+  const two = { NOSPOOL_SMARTHOSTS: 'a b', NOSPOOL_AUTH_USER: 'u', NOSPOOL_AUTH_PASSWORD_FILE: '/p' };
+  collect(interpret(null, two, { home: null }));
+
   const folder = mkdtempSync(path.join(tmpdir(), 'nospool-manual-'));
   try {
     const files = ['=', '\xff', '#'.repeat(1048577)].map((octets, i) => {

@@ -4,7 +4,18 @@
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { appendFileSync, chmodSync, chownSync, cpSync, lstatSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  chmodSync,
+  chownSync,
+  cpSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { scratch } from './support/daemon.ts';
@@ -23,9 +34,15 @@ function give(folder: string, uid: number): void {
   }
 }
 
-/** Ann's clone, in her home directory. */
-function clone(): string {
-  const home = scratch('home');
+/** This folder is /mnt on the system, and lies in no folder where everybody may write there. */
+const MNT = scratch('mnt');
+/** The path that such a file has on the system. */
+const onMnt = (file: string): string => file.replace(MNT, '/mnt');
+
+/** Puts Ann's clone into her home directory. Returns where it is here; on the system that is onMnt(…). */
+function clone(parent = MNT): string {
+  const home = mkdtempSync(`${parent}/ann-`);
+  chmodSync(home, 0o755);
   chownSync(home, ANN, ANN);
   mkdirSync(`${home}/nospool`);
   cpSync(DIST, `${home}/nospool/dist`, { recursive: true });
@@ -40,6 +57,7 @@ mount -t tmpfs -o mode=755 none ${layers}
 mkdir ${layers}/upper ${layers}/work
 mount -t overlay overlay -o lowerdir=/usr,upperdir=${layers}/upper,workdir=${layers}/work /usr
 chmod 755 /usr/local /usr/local/lib
+mount --bind ${MNT} /mnt
 set +e
 ${script}`;
   return spawnSync('unshare', ['--mount', '/bin/sh', '-c', system], { encoding: 'utf8', env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' } });
@@ -49,7 +67,7 @@ const layers = scratch('layers');
 const ORDINARY = 'setpriv --reuid=65534 --regid=65534 --clear-groups';
 
 test('the clone of a user, also through the link that npm makes: the code is copied to where only root may change it', () => {
-  const folder = clone();
+  const folder = onMnt(clone());
   const { status, stdout, stderr } = onSystem(`
 mkdir -p /usr/local/lib/node_modules
 ln -s ${folder} /usr/local/lib/node_modules/nospool
@@ -78,8 +96,26 @@ ls /usr/local/lib/nospool/*/compiled
   assert.equal(status, 0);
 });
 
+test('code and interpreters in a folder where everybody may write are not run by everybody, although it is sticky', () => {
+  const sticky = mkdtempSync(`${MNT}/tmp-`);
+  chmodSync(sticky, 0o1777);
+  const folder = clone(sticky);
+  give(path.dirname(folder), 0);
+  writeFileSync(`${folder}/node`, `#!/bin/sh\nexec ${process.execPath} "$@"\n`, { mode: 0o755 });
+  const { status, stdout, stderr } = onSystem(`
+node ${onMnt(folder)}/dist/nospool.mjs install || exit
+rm -rf ${onMnt(folder)}/dist/*
+/usr/sbin/sendmail -bp
+node ${DIST}/nospool.mjs install --runtime ${onMnt(folder)}/node`);
+  const because = `${onMnt(sticky)} may be changed by everybody \\(mode 1777\\)`;
+  assert.match(stdout, new RegExp(`^${because}, so the code was copied to /usr/local/lib/nospool/code-`));
+  assert.match(stdout, /\nthey run \/usr\/local\/lib\/nospool\/code-\S+\/sendmail\.cjs with \S+\nMail queue is empty\n$/);
+  assert.match(stderr, new RegExp(`^nospool: ${onMnt(folder)}/node must not run for everybody, because ${because}: install Node`));
+  assert.equal(status, 1);
+});
+
 test('the copy that a script named stays for the processes that are starting, until the next time; uninstall takes all away', () => {
-  const folder = clone();
+  const folder = onMnt(clone());
   const { status, stdout, stderr } = onSystem(`
 exec 3>&1 >/dev/null
 list() { echo "$1: $(ls /usr/local/lib/nospool 2>/dev/null | wc -l)" >&3; }
@@ -104,19 +140,21 @@ ls -d /usr/local/lib/nospool 2>/dev/null >&3
 });
 
 test('an interpreter that others may change is refused, and nothing is written', () => {
-  const home = path.dirname(clone());
-  mkdirSync(`${home}/.nvm/bin`, { recursive: true });
-  writeFileSync(`${home}/.nvm/bin/node`, `#!/bin/sh\nexec ${process.execPath} "$@"\n`, { mode: 0o755 });
-  give(`${home}/.nvm`, ANN);
-  symlinkSync(`${home}/.nvm/bin/node`, `${home}/link`);
-  const opt = scratch('opt');
+  const here = path.dirname(clone());
+  const home = onMnt(here);
+  mkdirSync(`${here}/.nvm/bin`, { recursive: true });
+  writeFileSync(`${here}/.nvm/bin/node`, `#!/bin/sh\nexec ${process.execPath} "$@"\n`, { mode: 0o755 });
+  give(`${here}/.nvm`, ANN);
+  symlinkSync(`${home}/.nvm/bin/node`, `${here}/link`);
+  const opt = mkdtempSync(`${MNT}/opt-`);
+  chmodSync(opt, 0o755);
   mkdirSync(`${opt}/node-22/bin`, { recursive: true });
   writeFileSync(`${opt}/node-22/bin/node`, `#!/bin/sh\nexec ${process.execPath} "$@"\n`, { mode: 0o755 });
   chmodSync(`${opt}/node-22`, 0o777);
   for (const [runtime, because] of [
     [`${home}/.nvm/bin/node`, `${home} belongs to uid ${ANN}`],
     [`${home}/link`, `${home} belongs to uid ${ANN}`],
-    [`${opt}/node-22/bin/node`, `${opt}/node-22 may be changed by everybody \\(mode 0777\\)`],
+    [`${onMnt(opt)}/node-22/bin/node`, `${onMnt(opt)}/node-22 may be changed by everybody \\(mode 0777\\)`],
   ] as const) {
     const { status, stdout, stderr } = onSystem(`
 node ${DIST}/nospool.mjs install --runtime ${runtime}; status=$?

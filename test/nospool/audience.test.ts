@@ -56,6 +56,19 @@ test('an unreadable password is reported with owner, mode, uid and cure, without
     assert.ok(!lines.includes('127.0.0.1'), lines);
   }));
 
+test('a password that a group may read: the cure is to join that group, which daemon has by the number 1', () =>
+  within(30_000, async () => {
+    const host = await smartHost();
+    const { config, password } = place(host.port, 0o640);
+    chownSync(password, 0, 1);
+    const ended = await run(config, ['you@example.org'], LETTER, NOBODY);
+    await host.close();
+    assert.equal(
+      ended.stderr,
+      `sendmail: password_file ${password} cannot be read by uid 65534; its mode is 0640, its owner uid 0 and gid 1: put this user into group daemon: usermod -aG daemon nobody\n`,
+    );
+  }));
+
 // mode, group (daemon's is 1), who can, who cannot
 const MODES: readonly (readonly [number, number, RegExp, RegExp | null])[] = [
   [

@@ -11,6 +11,7 @@ import type { Probe } from '../../src/nospool/check/probe.ts';
 import { DEFAULT_TLS, type Smarthost } from '../../src/router/smarthost.ts';
 import { systemSecurity } from '../../src/submit/security.ts';
 import { configured, deadPort, nospool, sinkWith } from '../support/admin.ts';
+import { scratch } from '../support/command.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('check');
@@ -73,6 +74,30 @@ test('a certificate that is not trusted is shown with its fingerprints, and no c
     assert.deepEqual([address.usable, address.tls.verified_by, address.tls.certificates[0].fingerprint], [false, 'nothing', fingerprint]);
     assert.equal(again.status, 0, again.stdout);
     assert.match(again.stdout, /, verified by its\s+fingerprint$/m);
+  }));
+
+test('check warns of a host without a domain: what fails, and the keys', () =>
+  within(20_000, async () => {
+    const sink = await sinkWith();
+    const warnings = async (toml: string): Promise<readonly string[]> => {
+      const config = path.join(scratch(), 'nospool.toml');
+      writeFileSync(config, `smarthosts = ["submission://127.0.0.1:${sink.port}"]\nlog = "none"\naliases = []\n${toml}`, { mode: 0o600 });
+      const { status, stdout, stderr } = await nospool('check', '--config', config, '--json');
+      assert.equal(status, 0, stderr);
+      return JSON.parse(stdout).warnings.filter((text: string) => /hostname|qualify_domain/.test(text));
+    };
+    const fails =
+      /^mail fails if its caller names no sender: the sender ".+" has no domain, and neither has this host's name: set qualify_domain$/;
+    const hello = 'hostname = "vm" has no dot, so EHLO says the address of the socket';
+    const [first = '', second, ...more] = await warnings('hostname = "vm"');
+    assert.match(first, fails);
+    assert.deepEqual([second, ...more], [`${hello}; set hostname`]);
+    assert.deepEqual(await warnings('hostname = "vm"\nqualify_domain = "example.org"'), [`${hello}; set hostname`]);
+    assert.deepEqual(await warnings('hostname = "vm"\nfrom = "a@example.org"'), [
+      `${hello}, and bare addresses need qualify_domain; set hostname`,
+    ]);
+    assert.deepEqual(await warnings('hostname = "vm.example.org"'), []);
+    await sink.close();
   }));
 
 test('each smart host that cannot be used has its reason', () =>

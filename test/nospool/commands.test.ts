@@ -69,9 +69,15 @@ const USAGE: readonly (readonly [readonly string[], number, RegExp, RegExp])[] =
   [[], 0, /^Usage: nospool COMMAND/, /^$/],
   [['sink', '-h'], 0, /^Usage: nospool sink/, /^$/],
   [['--version'], 0, /^nospool from source\n$/, /^$/],
-  [['sinc'], 1, /^$/, /^nospool: "sinc" is not a command; "nospool --help" lists them\n$/],
+  [['sinc'], 1, /^$/, /^nospool: "sinc" is not a command; did you mean "sink"\? "nospool --help" lists them\n$/],
+  [['rot'], 1, /^$/, /^nospool: "rot" is not a command; did you mean "route"\? /],
+  [['-v'], 1, /^$/, /^nospool: "-v" is not a command; did you mean "--version"\? /],
+  [['version'], 1, /^$/, /^nospool: "version" is not a command; did you mean "--version"\? /],
+  [['elephant'], 1, /^$/, /^nospool: "elephant" is not a command; "nospool --help" lists them\n$/],
   [['sink', '--port', 'x'], 1, /^$/, /^nospool: --port expects a number, not "x"\n$/],
-  [['sink', '--portt', '1'], 1, /^$/, /^nospool: unknown argument: portt; "nospool sink --help" lists the options\n$/],
+  [['sink', '--portt', '1'], 1, /^$/, /^nospool: --portt is unknown; did you mean "--port"\? "nospool sink --help" lists the options\n$/],
+  [['init', '--domian=x'], 1, /^$/, /^nospool: --domian is unknown; did you mean "--domain"\? /],
+  [['send', '/nonexistent/x', '--zzzzzzzzz'], 1, /^$/, /^nospool: --zzzzzzzzz is unknown; "nospool send/],
   [['sink', '--refuse'], 1, /^$/, /^nospool: not enough arguments following: refuse; "nospool sink --help" lists the options\n$/],
   [['sink', 'extra'], 1, /^$/, /^nospool: unknown argument: extra; /],
   [['sink', '--listen', '192.0.2.1'], 1, /^$/, /^nospool: 192\.0\.2\.1 is not a loopback address; .*\n$/],
@@ -135,7 +141,10 @@ test('the entry passes arguments and exit status on', () => {
     encoding: 'utf8',
     timeout: 20_000,
   });
-  assert.deepEqual([run.status, run.stdout, run.stderr], [1, '', 'nospool: "sinc" is not a command; "nospool --help" lists them\n']);
+  assert.deepEqual(
+    [run.status, run.stdout, run.stderr],
+    [1, '', 'nospool: "sinc" is not a command; did you mean "sink"? "nospool --help" lists them\n'],
+  );
 });
 
 const CONFIGURATION = `

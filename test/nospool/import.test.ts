@@ -3,7 +3,7 @@ import { suite } from 'uvu';
 import type { Config } from '../../src/config/config.ts';
 import { interpret } from '../../src/config/interpret.ts';
 import { parseToml } from '../../src/config/toml.ts';
-import { type ForeignProgram, type Imported, importFrom } from '../../src/nospool/import/import-from.ts';
+import { type ForeignProgram, type Imported, importFrom, type ReadText } from '../../src/nospool/import/import-from.ts';
 import { type FirstAnswers, printFirstConfig } from '../../src/nospool/init/first-config.ts';
 import { printConfig, printText } from '../../src/nospool/print-config.ts';
 import { type AuthPolicy, printSmarthost, type Smarthost } from '../../src/router/smarthost.ts';
@@ -12,8 +12,17 @@ const test = suite('import');
 
 type Files = Readonly<Record<string, string>>;
 
+const readerOf =
+  (files: Files): ReadText =>
+  (path) => {
+    const text = files[path];
+    if (text !== undefined) return { kind: 'file', text };
+    const isFolder = Object.keys(files).some((name) => name.startsWith(`${path.replace(/\/$/, '')}/`));
+    return isFolder ? { kind: 'folder' } : { kind: 'unread', detail: 'there is no such file or directory' };
+  };
+
 function imported(files: Files, program: ForeignProgram | null = null, path = Object.keys(files)[0] as string): Imported {
-  const got = importFrom(path, (name) => files[name] ?? null, program);
+  const got = importFrom(path, readerOf(files), program);
   assert.ok(got.ok, got.ok ? '' : got.detail);
   return got.value;
 }
@@ -369,10 +378,30 @@ test('the name or the content of a file tells its program; an unknown file is an
   ] as const)
     assert.equal(imported({ [path]: text }).program, program);
   assert.equal(imported({ '/tmp/x': 'a smtp' }, 'nullmailer').program, 'nullmailer');
-  const unknown = importFrom('/tmp/x', () => 'hello', null);
+  const unknown = importFrom('/tmp/x', readerOf({ '/tmp/x': 'hello' }), null);
   assert.match(unknown.ok ? '' : unknown.detail, /^\/tmp\/x is not known: name its program/);
-  const missing = importFrom('/etc/msmtprc', () => null, null);
-  assert.equal(missing.ok ? '' : missing.detail, '/etc/msmtprc cannot be read');
+  for (const [path, program, detail] of [
+    ['/etc/msmtprc', null, '/etc/msmtprc cannot be read: there is no such file or directory'],
+    ['/old', null, '/old/remotes cannot be read: there is no such file or directory'],
+    ['/old', 'msmtp', '/old is a folder: name the file of msmtp in it'],
+  ] as const) {
+    const missing = importFrom(path, readerOf({ '/old/me': 'a' }), program);
+    assert.equal(missing.ok ? '' : missing.detail, detail);
+  }
+});
+
+test('a folder of nullmailer may have any name', () => {
+  const files = { '/root/old-nm/remotes': 'a.example smtp', '/root/old-nm/defaulthost': 'b.example' };
+  for (const program of [null, 'nullmailer'] as const) {
+    const { toml } = imported(files, program, '/root/old-nm');
+    assert.deepEqual(hosts(config(toml)), ['smtp://a.example:25 default']);
+    assert.equal(config(toml).qualifyDomain, 'b.example');
+  }
+});
+
+test('files without a smart host are told from those with one', () => {
+  assert.equal(imported({ '/tmp/x': '' }, 'msmtp').hasSmarthost, false);
+  assert.equal(imported({ '/tmp/x': 'mailhub=a' }, 'ssmtp').hasSmarthost, true);
 });
 
 // files, their configuration, why; test/interop/importers.test.ts asks the programs themselves

@@ -1,5 +1,5 @@
 import assert from 'node:assert';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -107,6 +107,23 @@ test('a wrong answer is asked for again; without a user no password is asked for
   assert.match(run.stdout, /nothing is delivered to files and programs/);
   assert.ok(readFileSync(run.file, 'utf8').includes('qualify_domain = "example.com"'));
   assert.ok(!existsSync(path.join(path.dirname(run.file), 'password')));
+});
+
+test('where the name of the host gives no domain, init insists on one, or says what is lacking', async () => {
+  const who = { euid: 1000, home: scratch(), hostname: async () => 'vm' };
+  const lack = 'this host\'s name "vm" gives no domain, and without one the mail of root and other users fails';
+  const asked = await tried({}, ['mail.example.org', '', '', 'example.org', ''], { who });
+  assert.equal(asked.status, 0, asked.stderr);
+  assert.ok(asked.stdout.includes(`\n  ${lack}: name one such as example.org\n`) || asked.stdout.startsWith(`  ${lack}`), asked.stdout);
+  assert.ok(asked.stdout.includes('qualify_domain = "example.org"'));
+  const output = path.join(scratch(), 'nospool.toml');
+  const flags = { smarthost: 'a.example', output, force: true };
+  const told = await tried(flags, null, { who });
+  assert.ok(told.stdout.includes(`\nSet qualify_domain: ${lack}: name one such as example.org.\n`), told.stdout);
+  for (const more of [{ domain: 'example.org' }, { from: '{login}@example.org' }]) {
+    const run = await tried({ ...flags, ...more }, null, { who });
+    assert.ok(run.status === 0 && !run.stdout.includes(lack), run.stdout);
+  }
 });
 
 test('no question is asked for a flag, nor without a terminal', async () => {
@@ -218,6 +235,20 @@ test('a password typed ahead is not shown, and answers its question', () =>
     assert.ok(!shown.includes('horse'), shown);
   }));
 
+test('Ctrl-C at a question begins a new line', () =>
+  within(30_000, async () => {
+    if (!existsSync('/usr/bin/python3')) return;
+    const argv = [process.execPath, NOSPOOL, 'init', '--output', path.join(scratch(), 'nospool.toml')];
+    const { stdout } = spawnSync(
+      '/usr/bin/python3',
+      ['-B', TYPIST, JSON.stringify({ argv, steps: [['Smart host', '\x03']], seconds: 20 })],
+      {
+        encoding: 'utf8',
+      },
+    );
+    assert.match(stdout, /TLS\): \S*\r\nnospool: nothing was written\r\n$/);
+  }));
+
 test('an error names the place that cannot be written, and --output needs no home', async () => {
   const folder = scratch();
   writeFileSync(path.join(folder, 'file'), '');
@@ -269,7 +300,7 @@ test('import: notes on standard error, the configuration on standard output or i
   assert.deepEqual([secret.status, secret.stdout], [1, '']);
   assert.match(secret.stderr, /nospool: there is a password in it: write it to a file that only you can read, with --output FILE\n$/);
   assert.ok(!secret.stderr.includes('secret'));
-  const output = path.join(folder, 'made/nospool.toml');
+  const output = path.join(folder, 'nospool.toml');
   const written = await nospool('import', rc, '--output', output);
   assert.equal(written.status, 0, written.stderr);
   assert.equal(statSync(output).mode & 0o777, 0o600);
@@ -281,7 +312,17 @@ test('import: notes on standard error, the configuration on standard output or i
 
 // arguments, standard error, why
 const IMPORTS: readonly (readonly [readonly string[], RegExp, string])[] = [
-  [['/nonexistent/msmtprc'], /^nospool: \/nonexistent\/msmtprc cannot be read\n$/, 'no such file'],
+  [['/nonexistent/msmtprc'], /^nospool: \/nonexistent\/msmtprc cannot be read: there is no such file or directory\n$/, 'no such file'],
+  [
+    ['/dev/null', '--program', 'msmtp'],
+    /^nospool: \/dev\/null, read as a file of msmtp, names no smart host: nothing was written$/m,
+    'an empty file',
+  ],
+  [
+    ['/dev/null', '--program', 'ssmtp', '--output', '/nonexistent/a/b'],
+    /^nospool: there is no folder \/nonexistent\/a: make it first\n$/,
+    'a folder that is not there',
+  ],
   [['a', 'b'], /^nospool: one file at a time: /, 'two files'],
   [
     ['a', '--program', 'qmail'],

@@ -44,6 +44,11 @@ test('install writes scripts that run, and uninstall removes them', async () => 
     assert.ok(installed.stdout.includes(`${path.join(root, place)} written\n`));
     assert.ok(readFileSync(path.join(root, place), 'utf8').includes(`exec ${process.execPath} ${BUILT} "$@"\n`));
   }
+  assert.ok(installed.stdout.includes(`\nthey run ${BUILT} with ${process.execPath}\n`));
+  for (const file of [process.execPath, BUILT])
+    assert.ok(
+      installed.stdout.includes(`\nnote: ${file} is outside ${root}, and was not copied: it must be there where the scripts run\n`),
+    );
   const removed = await nospool('uninstall', '--root', root);
   assert.equal(removed.status, 0, removed.stderr);
   assert.deepEqual(filesBelow(root), []);
@@ -77,6 +82,19 @@ test('a link to sendmail stays a link, and files of others stay', async () => {
   assert.deepEqual(filesBelow(root), ['usr/bin/mailq', 'usr/lib/sendmail']);
 });
 
+test('what dpkg-divert has moved is told with the command that puts it back', async () => {
+  const root = scratch();
+  mkdirSync(`${root}/usr/sbin`, { recursive: true });
+  const diverted = `${root}/usr/sbin/sendmail.distrib`;
+  writeFileSync(diverted, 'of a package');
+  const cure = `${diverted} is there: run dpkg-divert --local --rename --remove ${root}/usr/sbin/sendmail, and it is ${root}/usr/sbin/sendmail again\n`;
+  await nospool('install', '--root', root);
+  const removed = await nospool('uninstall', '--root', root);
+  assert.ok(removed.stdout.includes(`/usr/sbin/sendmail removed\n${cure}`), removed.stdout);
+  writeFileSync(`${root}/usr/sbin/sendmail`, 'of the package again');
+  assert.equal((await nospool('uninstall', '--root', root)).stdout, 'nothing of nospool is installed\n');
+});
+
 test('a path inside of the root is written as it will be there', async () => {
   const root = scratch();
   const runtime = `${root}/opt/node`;
@@ -88,6 +106,7 @@ test('a path inside of the root is written as it will be there', async () => {
   const run = await nospool('install', '--root', root, '--runtime', runtime);
   assert.equal(run.status, 0, run.stderr);
   assert.ok(readFileSync(`${root}/usr/sbin/sendmail`, 'utf8').includes(`\nexec /opt/node ${BUILT} "$@"\n`));
+  assert.ok(run.stdout.includes(`\nthey run ${BUILT} with /opt/node\n`));
 });
 
 test('an error names the place that cannot be written', async () => {
@@ -172,7 +191,7 @@ test('install compiles the code anew for the interpreter, and only for this buil
     const install = () => spawnSync(process.execPath, [`${root}/dist/nospool.mjs`, 'install', '--root', root], { encoding: 'utf8' });
     const first = install();
     assert.deepEqual([first.status, first.stderr], [0, '']);
-    assert.doesNotMatch(first.stdout, /note:/);
+    assert.doesNotMatch(first.stdout, /note: (?!\S+ is outside)/);
     const kept = `${process.versions.v8}-${process.arch}`;
     assert.deepEqual(readdirSync(compiled), [kept, `${kept}-jitless`, `memory-test-${process.arch}`]);
     for (const name of readdirSync(compiled)) assert.equal(statSync(`${compiled}/${name}`).mode & 0o022, 0, name);

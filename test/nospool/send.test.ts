@@ -85,7 +85,8 @@ test('after a refused recipient nobody has the message, and every reason is prin
 // arguments before --config, standard error, why
 const USAGE: readonly (readonly [readonly string[], RegExp, string])[] = [
   [['a.eml', 'b.eml'], /^nospool: one message at a time: 2 files were given\n$/, 'two files'],
-  [['/nonexistent/x.eml'], /^nospool: cannot read \/nonexistent\/x\.eml: there is no such file\n$/, 'no such file'],
+  [['/nonexistent/x.eml'], /^nospool: cannot read \/nonexistent\/x\.eml: there is no such file or directory\n$/, 'no such file'],
+  [['/dev/null/x'], /^nospool: cannot read \/dev\/null\/x: a part of the path is not a directory\n$/, 'words in place of a code'],
   [['/tmp'], /^nospool: \/tmp is a directory, not a message\n$/, 'a directory'],
   [['--from', 'a b', 'x.eml'], /^nospool: --from "a b": /, 'a reverse-path that is none'],
   [[], /^nospool: send expects FILE; "nospool send --help" lists the options\n$/, 'nothing'],

@@ -8,7 +8,7 @@ import { scratch } from '../support/command.ts';
 
 const test = suite('files that others may change');
 const isRoot = process.getuid?.() === 0;
-const me = { uids: [0, process.getuid?.() ?? 0], gids: [] as number[] };
+const me = { uids: [0, process.getuid?.() ?? 0], gids: [] as number[], sticky: true };
 const STRANGER = 54_321;
 
 /** Makes `bin/node` in two folders that nobody else may change. */
@@ -23,7 +23,7 @@ function tree(): string {
 test('there is no danger for a file that only the trusted may change, in folders that only they may change', () => {
   const root = tree();
   assert.equal(describeDanger(`${root}/opt/bin/node`, me), null, "the folder for temporary files is everybody's, but sticky");
-  assert.equal(describeDanger('/bin/sh', { uids: [0], gids: [] }), null);
+  assert.equal(describeDanger('/bin/sh', { uids: [0], gids: [], sticky: false }), null);
 });
 
 test('the mode of the file and of every folder above it counts', () => {
@@ -54,7 +54,7 @@ if (isRoot)
       chownSync(`${root}/${owned}`, STRANGER, 0);
       const said = `${root}/${owned} belongs to uid ${STRANGER}`;
       assert.equal(describeDanger(`${root}/opt/bin/node`, me), said);
-      assert.equal(describeDanger(`${root}/opt/bin/node`, { uids: [0, STRANGER], gids: [] }), null);
+      assert.equal(describeDanger(`${root}/opt/bin/node`, { ...me, uids: [0, STRANGER] }), null);
     }
     const root = tree();
     chownSync(`${root}/opt/bin/node`, 65_534, 0);
@@ -75,6 +75,18 @@ test('links of files and of folders are followed, and the folders that hold them
   chmodSync(`${root}/opt/bin`, 0o755);
   chmodSync(`${root}/links`, 0o777);
   for (const name of names) assert.match(String(describeDanger(name, me)), /\/links may be changed by everybody/, name);
+});
+
+test('on a running system a sticky folder where others may write is a danger, because what it holds is removed some day', () => {
+  const root = tree();
+  chmodSync(`${root}/opt`, 0o1777);
+  assert.equal(describeDanger(`${root}/opt/bin/node`, me), null);
+  assert.equal(
+    describeDanger(`${root}/opt/bin/node`, { ...me, sticky: false }, root),
+    `${root}/opt may be changed by everybody (mode 1777)`,
+  );
+  chmodSync(`${root}/opt`, 0o1755);
+  assert.equal(describeDanger(`${root}/opt/bin/node`, { ...me, sticky: false }, root), null, 'only its owner may write there');
 });
 
 if (isRoot)

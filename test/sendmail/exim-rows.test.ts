@@ -731,6 +731,19 @@ const DIFFERENCES: readonly Difference[] = [
       }),
   },
   {
+    event: 'an option behind a recipient, without `--`',
+    exim: 'a recipient of that name',
+    ours: 'an error',
+    why: 'whoever wrote it believes that it is obeyed, and mail to `-v` reaches nobody',
+    shown: () =>
+      taking(async (host) => {
+        const toml = `smarthosts = [${url(host.port)}]`;
+        assertEnded(await send(toml, '', ['a@x.y', '-v']), 1, [/-v stands behind the recipient a@x\.y/], '-v is no recipient');
+        assertEnded(await send(toml, '', ['--', 'a@x.y', '-v']), 0, [], '-- comes first');
+        assert.deepEqual([...(host.messages[0]?.recipients ?? [])].sort(), ['<-v@myhost.test.ex>', '<a@x.y>']);
+      }),
+  },
+  {
     event: 'header section: LF alone, where the first line ended with CR LF',
     exim: 'folds the field',
     ours: 'ends the line',

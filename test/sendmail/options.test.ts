@@ -60,9 +60,9 @@ const refused = (argv: readonly string[]): string => {
 const MEANINGS: readonly (readonly [readonly string[], Partial<Invocation>, string])[] = [
   [[], {}, 'nothing'],
   [['a@b'], { operands: ['a@b'] }, 'an operand'],
-  [['a@b', '-i', '-f', 'c'], { operands: ['a@b', '-i', '-f', 'c'] }, 'the first operand ends the options'],
+  [['a@b', '-', 'c@d'], { operands: ['a@b', '-', 'c@d'] }, 'the first operand ends the options'],
   [['-i', '--', '-x@b', '--'], { dotEnds: false, operands: ['-x@b', '--'] }, 'what follows -- is an operand'],
-  [['-', '-i'], { operands: ['-', '-i'] }, 'a hyphen alone is an operand'],
+  [['-', 'a@b'], { operands: ['-', 'a@b'] }, 'a hyphen alone is an operand'],
   [['-t'], { recipientsFromHead: true }, ''],
   [['-ti'], { recipientsFromHead: true, dotEnds: false }, 'BusyBox crond'],
   [['-it'], { recipientsFromHead: true, dotEnds: false }, 'Exim refuses this'],
@@ -280,6 +280,28 @@ test('an option that no program knows is an error that names it and where it sta
   }
 });
 
+test('an option behind a recipient is an error, because no program obeys it and all would send mail to it', () => {
+  const cure = 'options come before the recipients, and -- before an address that begins with a hyphen';
+  for (const [argv, option, recipient] of [
+    [['a@b', '-v'], '-v', 'a@b'],
+    [['-i', 'a@b', 'c@d', '-f', 'e@f'], '-f', 'a@b'],
+    [['-t', 'a@b', '-i'], '-i', 'a@b'],
+    [['-bt', 'a@b', '-v'], '-v', 'a@b'],
+    [['a@b', '-x@b'], '-x@b', 'a@b'],
+    [['a@b', '--', '-x@b'], '--', 'a@b'],
+    [['-', '-i'], '-i', '-'],
+  ] as const)
+    assert.equal(refusal(argv), `${option} stands behind the recipient ${recipient}: ${cure}`, argv.join(' '));
+  assert.deepEqual(parse(['--', 'a@b', '-v', '--']).operands, ['a@b', '-v', '--'], '-- stood before');
+  for (const argv of [
+    ['-bd', 'a@b', '-v'],
+    ['--help', 'a', '-v'],
+    ['-bs', 'a', '-v'],
+    ['-Mrm', 'a', '-v'],
+  ])
+    parse(argv);
+});
+
 /* ---- every row in every form ---- */
 
 /** Values that rows can have. */
@@ -345,7 +367,7 @@ test('every row says what it means, where it comes from, and once', () => {
   }
 });
 
-test('no argument list breaks the parser, and nothing behind the first operand is looked at', () => {
+test('no argument list breaks the parser, and nothing behind the first operand is obeyed', () => {
   const word = fc.oneof(
     fc.constantFrom(...OPTIONS.map(({ option }) => option), '--', '-', '-o', '-b', '5m', '/x', 'a@b', ''),
     fc.string({ maxLength: 6 }).map((text) => `-${text}`),

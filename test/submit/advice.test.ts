@@ -40,6 +40,7 @@ const silence: SessionFailure = {
   command: 'the greeting',
   limit: { key: 'greeting', milliseconds: 300_000 },
 };
+const signalled: SessionFailure = { kind: 'content', at: 'greeting', condemns: 'message', detail: 'ended by SIGTERM' };
 const refused: SessionFailure = {
   kind: 'rejected',
   at: 'auth',
@@ -58,6 +59,14 @@ const ROWS: readonly (readonly [SessionFailure, Known, string | null, string])[]
     'W9: silence',
   ],
   [silence, known({ heard: 1 }), null, 'W9: a greeting that does not end'],
+  [
+    signalled,
+    known(),
+    'the greeting had not come yet; nothing at all was heard: a port that is TLS from the start is as silent; if this is one, write submissions://mail.example.org:587',
+    'a signal while nothing is heard: what was waited for, and the likely cause',
+  ],
+  [signalled, known({ heard: 1 }), 'the greeting had not come yet', 'a signal in the middle of a greeting'],
+  [{ ...signalled, at: 'envelope' }, known(), null, 'a signal later'],
   [silence, known({ host: host({ scheme: 'submissions' }) }), null, 'W9: TLS is up already'],
   [silence, known({ host: host({ scheme: 'unix', host: '/run/smtp' }) }), null, 'W9: a socket'],
   [silence, known({ host: host({ scheme: 'lmtp' }) }), null, 'W9: LMTP'],
@@ -78,25 +87,25 @@ const ROWS: readonly (readonly [SessionFailure, Known, string | null, string])[]
   [
     refused,
     after(PASSWORD, 'CRAM-MD5', 'LOGIN PLAIN CRAM-MD5 GSSAPI'),
-    'the user was "tim"; only the strongest is tried, and the server offers PLAIN, LOGIN, too: if the password is right, write auth.mechanisms = ["PLAIN"]',
+    'the user was "tim"; only the strongest is tried, and the server offers PLAIN, LOGIN, too: if the password is right, write mechanisms = ["PLAIN"] in [auth]',
     'W10: others are offered, of which we know two',
   ],
   [
     refused,
     after(PASSWORD, 'PLAIN', 'PLAIN LOGIN'),
-    'the user was "tim"; only the strongest is tried, and the server offers LOGIN, too: if the password is right, write auth.mechanisms = ["LOGIN"]',
+    'the user was "tim"; only the strongest is tried, and the server offers LOGIN, too: if the password is right, write mechanisms = ["LOGIN"] in [auth]',
     'W10: PLAIN is refused',
   ],
   [
     refused,
     after(PASSWORD, 'SCRAM-SHA-256-PLUS', 'PLAIN SCRAM-SHA-1 SCRAM-SHA-256 SCRAM-SHA-256-PLUS'),
-    'the user was "tim"; only the strongest is tried, and the server offers SCRAM-SHA-256, SCRAM-SHA-1, PLAIN, too: if the password is right, write auth.mechanisms = ["SCRAM-SHA-256"]',
+    'the user was "tim"; only the strongest is tried, and the server offers SCRAM-SHA-256, SCRAM-SHA-1, PLAIN, too: if the password is right, write mechanisms = ["SCRAM-SHA-256"] in [auth]',
     'V7: a binding that the server does not have',
   ],
   [
     refused,
     after({ ...PASSWORD, mechanisms: ['LOGIN', 'PLAIN'] }, 'LOGIN', 'PLAIN LOGIN'),
-    'the user was "tim"; only the first of auth.mechanisms is tried, and the server offers PLAIN, too: if the password is right, write auth.mechanisms = ["PLAIN"]',
+    'the user was "tim"; only the first of auth.mechanisms is tried, and the server offers PLAIN, too: if the password is right, write mechanisms = ["PLAIN"] in [auth]',
     'V7: a list of our own',
   ],
   [
@@ -108,7 +117,7 @@ const ROWS: readonly (readonly [SessionFailure, Known, string | null, string])[]
   [
     refused,
     after(TOKEN, 'OAUTHBEARER', 'OAUTHBEARER XOAUTH2 PLAIN'),
-    'the user was "tim"; a token expires soon: see that it is a new one; only the strongest is tried, and the server offers XOAUTH2, too: if the token is right, write auth.mechanisms = ["XOAUTH2"]',
+    'the user was "tim"; a token expires soon: see that it is a new one; only the strongest is tried, and the server offers XOAUTH2, too: if the token is right, write mechanisms = ["XOAUTH2"] in [auth]',
     'V7: a token',
   ],
   [
@@ -123,7 +132,7 @@ const ROWS: readonly (readonly [SessionFailure, Known, string | null, string])[]
   [
     noStarttls,
     known({ endpoint: LOCAL }),
-    '"mail.example.org" leads to a loopback address and is not written as one, so TLS is required: write the address, or tls.mode = "off"',
+    '"mail.example.org" leads to a loopback address and is not written as one, so TLS is required: write the address, or mode = "off" in [tls]',
     'W3: a name that leads to loopback',
   ],
   [noStarttls, known(), null, 'W3: a name that does not'],

@@ -10,7 +10,7 @@ import { connect as tlsConnect } from 'node:tls';
 import { suite } from 'uvu';
 import { makeReply } from '../../src/smtp/server/answers.ts';
 import { type OwnerQuestion, RECEIVING } from '../../src/smtp/server/machine.ts';
-import { type Listener, type ListenOptions, listen } from '../../src/transport/listen.ts';
+import { explainListenError, type Listener, type ListenOptions, listen } from '../../src/transport/listen.ts';
 import type { SessionOwner, Verdict } from '../../src/transport/serve.ts';
 import { makeCertificate } from '../../src/transport/tls/certificate.ts';
 import { within } from '../support/within.ts';
@@ -450,5 +450,17 @@ server.quit()
   if (!seenWithoutPython) assert.deepEqual(seen.contents, ['Subject: x\r\n\r\n.dot\r\n']);
 });
 let seenWithoutPython = false;
+
+test('why nothing can listen there, in words', () => {
+  const port = { host: '127.0.0.1', port: 25 };
+  for (const [at, code, expected] of [
+    [port, 'EACCES', '127.0.0.1:25 cannot be listened on: ports below 1024 are for root, so choose another with --port'],
+    [{ path: '/run/x' }, 'EACCES', '/run/x cannot be listened on: this user may not write in its folder'],
+    [{ path: '/run/x' }, 'EADDRINUSE', '/run/x is in use already; remove it if nothing listens there'],
+    [port, 'EADDRNOTAVAIL', '127.0.0.1:25 cannot be listened on: this host does not have that address'],
+    [port, 'EMFILE', '127.0.0.1:25 cannot be listened on: the words of the runtime'],
+  ] as const)
+    assert.equal(explainListenError(at, { code, message: 'the words of the runtime' }), expected);
+});
 
 test.run();

@@ -232,7 +232,8 @@ const weakIn = (certificate: Certificate, how: Parameters<typeof handshake>[1]):
 const rsaCa = makeCertificate({ commonName: 'RSA CA', ca: true, key: 2048 });
 const shortCa = makeCertificate({ commonName: 'Short CA', ca: true, key: 1024 });
 const oldCa = makeCertificate({ commonName: 'Old CA', ca: true, key: 2048, digest: 'sha1' });
-const SHA1 = /^the certificate is signed with SHA-1, which can be forged: the server needs another one; until .* tls\.fingerprint can name/;
+const SHA1 =
+  /^the certificate is signed with SHA-1, which can be forged: the server needs another one; until .* fingerprint in \[tls\] can name/;
 const SHORT = /^the certificate has an RSA key of 1024 bits, and 2048 are the least: the server needs another one; /;
 const issuedBy = (issuer: Certificate, more: Parameters<typeof makeCertificate>[0] = {}) =>
   makeCertificate({ names: [HOST], issuer, ...more });
@@ -292,7 +293,7 @@ test('hostile case 6 and pitfalls 24, 25: a server that is not trusted is refuse
   const expired = makeCertificate({ names: [HOST], issuer: ca, notBefore: since - 30 * DAY, notAfter: since });
   const oldIssuer = makeCertificate({ commonName: 'Old Intermediate', ca: true, issuer: ca, notBefore: since - 30 * DAY, notAfter: since });
   const cases: [why: string, Certificate, Parameters<typeof handshake>[1], RegExp][] = [
-    ['self-signed', selfSigned, {}, /^the certificate is self-signed; .*tls\.ca_file .*tls\.fingerprint$/],
+    ['self-signed', selfSigned, {}, /^the certificate is self-signed; .*ca_file in \[tls\], .*fingerprint$/],
     [
       'unknown issuer',
       makeCertificate({ names: [HOST], issuer: makeCertificate({ commonName: 'Other CA', ca: true }) }),
@@ -303,7 +304,7 @@ test('hostile case 6 and pitfalls 24, 25: a server that is not trusted is refuse
       'unknown issuer, system store',
       good,
       { with: { caFile: '' }, environment: { SSL_CERT_FILE: file(selfSigned.own) } },
-      /^the certificate comes from "Test CA", which is not in the CA store \(.*; if that is the right CA, tls\.ca_file can name its file$/,
+      /^the certificate comes from "Test CA", which is not in the CA store \(.*; if that is the right CA, ca_file in \[tls\] can name its file$/,
     ],
     [
       'unknown issuer, the store of this system',
@@ -346,7 +347,7 @@ test('hostile case 6 and pitfalls 24, 25: a server that is not trusted is refuse
       'another name',
       makeCertificate({ names: ['a.example', '*.b.example'], issuer: ca }),
       {},
-      /^the certificate is for a\.example, \*\.b\.example, not for mail\.example\.org \(tls\.server_name\)$/,
+      /^the certificate is for a\.example, \*\.b\.example, not for mail\.example\.org \(see server_name in \[tls\]\)$/,
     ],
     [
       'another name and expired',
@@ -387,7 +388,7 @@ test('hostile case 6 and pitfalls 24, 25: a server that is not trusted is refuse
       /^the certificate is for mx\.provider\.example, not for example\.org/,
     ],
     ['server_name against the certificate', good, { with: { serverName: 'other.example' } }, /not for other\.example/],
-    ['a unix socket', good, { host: '/run/smtp' }, /^a unix socket has no name to verify; set tls\.server_name/],
+    ['a unix socket', good, { host: '/run/smtp' }, /^a unix socket has no name to verify; set server_name in \[tls\]/],
     [
       'another pin',
       good,
@@ -493,7 +494,7 @@ test('a client shows the configured certificate', async () => {
       });
   // TLS 1.2 refuses within the handshake, TLS 1.3 after it.
   const wants =
-    /^the server (?:requires a client certificate; set tls\.certificate|refuses us for want of a certificate|has no cipher.* or requires a client certificate)/;
+    /^the server (?:requires a client certificate; set certificate and certificate_key in \[tls\]|refuses us for want of a certificate|has no cipher.* or requires a client certificate)/;
   assert.match(await handshake(asks({ maxVersion: 'TLSv1.2' }), {}, detail), wants);
   const later = (result: Parsed<TLSSocket>) => {
     assert.ok(result.ok, detail(result));

@@ -108,7 +108,7 @@ function parseHost({ host, anywhere, ...options }: BenchOptions): Parsed<Smartho
   const { scheme, host: name } = address.value;
   if (!isWrittenAsLoopback(address.value) && !anywhere)
     return unparsed(
-      `${name} is not a loopback address, and it would get real mail, as much as it takes: give --anywhere if that is what you want`,
+      `${name} is not a loopback address, so a real server would get as much mail as it can take: give --anywhere if that is what you want`,
     );
   const tls = parseTls(options.tls, options.caFile, scheme === 'submissions');
   if (!tls.ok) return tls;

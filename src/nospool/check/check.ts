@@ -10,9 +10,11 @@ import { failWith, makeTrace, writeJson, writeLines } from '../../process/stderr
 import { NO_SMARTHOST } from '../../router/resolve.ts';
 import type { Smarthost } from '../../router/smarthost.ts';
 import { fullName, helloName } from '../../submit/domain.ts';
+import { chooseReversePath, domainsOf } from '../../submit/envelope.ts';
 import { type LogTest, openLog } from '../../submit/logfile.ts';
 import { checkAliasFiles } from '../../submit/routing.ts';
 import { systemSecurity } from '../../submit/security.ts';
+import type { Submitter } from '../../submit/submission.ts';
 import { type Endpoint, endpointsOf, type Target, targetsOf } from '../../transport/lookup/endpoints.ts';
 import { loadConfiguration } from '../load-configuration.ts';
 import { type Audience, findAudience } from './audience.ts';
@@ -37,14 +39,15 @@ export async function runCheck({ config: path, json, verbose }: CheckOptions): P
   const { config, who } = loaded;
   const aliases = await checkAliasFiles(config);
   const hosts = listHosts(config);
-  const { hostname } = await loaded.submitter();
+  const submitter = await loaded.submitter();
+  const { hostname } = submitter;
   const log = await openLog(config.log).test();
   // Nobody else uses the user's own file.
   const audience = config.path === userFile(process.env, who.home) ? null : findAudience(config, aliases.files);
   const warnings = [
     ...loaded.warnings,
     ...warnUnlocked(config, who.euid),
-    ...(config.hostname === '' && lacksDomain(hostname) ? [warnNoDomain(hostname)] : []),
+    ...(hosts.length === 0 ? [] : warnUnnamed(config, submitter)),
     ...aliases.idle,
     ...(log.problem === null ? [] : [log.problem]),
     ...(await warnUnlogged(log, audience)),
@@ -79,10 +82,19 @@ export async function runCheck({ config: path, json, verbose }: CheckOptions): P
   return status;
 }
 
-/** A name of one label is common and gets no warning, because a server that demands more says so itself. */
-const lacksDomain = (hostname: string): boolean => hostname.includes('.') && helloName(hostname) === '';
-const warnNoDomain = (hostname: string): string =>
-  `this host's name "${hostname}" is no domain of RFC 5321, so EHLO says the address of the socket, and bare addresses need qualify_domain; set hostname`;
+/** Warns of what fails because neither the configuration nor this host's name has a domain that others know. */
+function warnUnnamed(config: Config, { hostname, login }: Submitter): readonly string[] {
+  const domains = domainsOf(config, hostname);
+  const sender = chooseReversePath(config, domains, login, undefined);
+  const warnings = sender.ok ? [] : [`mail fails if its caller names no sender: ${sender.detail}`];
+  // The configuration has warned of a configured name that is no domain at all.
+  if (fullName(hostname) !== '' || (config.hostname !== '' && helloName(hostname) === '')) return warnings;
+  const name = config.hostname === '' ? `this host's name "${hostname}"` : `hostname = "${hostname}"`;
+  const fault = helloName(hostname) === '' ? 'is no domain of RFC 5321' : 'has no dot';
+  const bare = sender.ok && domains.sender === '' ? ', and bare addresses need qualify_domain' : '';
+  return [...warnings, `${name} ${fault}, so EHLO says the address of the socket${bare}; set hostname`];
+}
+
 /** An administrator should know that a user, or a web application, can send by another configuration. */
 function warnUnlocked({ path, lock }: Config, euid: number): readonly string[] {
   if (euid !== 0 || path !== SYSTEM_FILE || lock) return [];

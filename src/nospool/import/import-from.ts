@@ -22,34 +22,45 @@ export interface Imported {
   readonly notes: readonly Note[];
   /** `toml` holds a password, so its file must have mode 0600. */
   readonly isSecret: boolean;
+  /** False where nothing in the files names one, as in a file of another program. */
+  readonly hasSmarthost: boolean;
   /** The errors that nospool itself reports about `toml`; [] = it accepts it. */
   readonly errors: readonly string[];
 }
 
-/** The text of a file, or null when there is none that can be read. */
-export type ReadText = (path: string) => string | null;
+/** What is at a path; `detail` says why there is nothing to read. */
+export type Found =
+  | { readonly kind: 'file'; readonly text: string }
+  | { readonly kind: 'folder' }
+  | { readonly kind: 'unread'; readonly detail: string };
+export type ReadText = (path: string) => Found;
 
 /** Imports the file at `path` and those that belong to it. `program` null = the file's name tells it, else its content. */
 export function importFrom(path: string, readText: ReadText, program: ForeignProgram | null = null): Parsed<Imported> {
-  const place = /(^|\/)nullmailer\/?$/.test(path) ? `${path.replace(/\/$/, '')}/remotes` : path;
+  const first = readText(path);
+  const isFolder = first.kind === 'folder';
+  if (isFolder && program !== null && program !== 'nullmailer') return unparsed(`${path} is a folder: name the file of ${program} in it`);
+  // A folder is that of nullmailer, the only program that has one.
+  const place = isFolder ? `${path.replace(/\/$/, '')}/remotes` : path;
+  const found = isFolder ? readText(place) : first;
+  if (found.kind !== 'file') return unparsed(`${place} cannot be read: ${found.kind === 'folder' ? 'it is a folder' : found.detail}`);
   const folder = place.replace(/[^/]*$/, '');
-  const text = readText(place);
-  if (text === null) return unparsed(`${place} cannot be read`);
-  const file: ForeignFile = { path: place, text };
+  const file: ForeignFile = { path: place, text: found.text };
   const known = program ?? guessProgram(file);
   if (known === null) return unparsed(`${place} is not known: name its program with --program (msmtp, ssmtp, dma, nullmailer or esmtp)`);
   const findFile = (name: string): ForeignFile | null => {
     const above = folder.replace(/[^/]*\/$/, '');
     const other = name.startsWith('/') ? name : name.startsWith('../') ? `${above}${name.slice(3)}` : `${folder}${name}`;
     const content = readText(other);
-    return content === null ? null : { path: other, text: content };
+    return content.kind === 'file' ? { path: other, text: content.text } : null;
   };
   const { plan, notes } = translate(known, file, findFile);
   const remark = `Made by "nospool import" from ${place}; see nospool.toml(5) and try it with "nospool check".`;
   const toml = printConfig({ ...plan, remarks: [remark, ...plan.remarks] });
   const hosts: readonly HostPlan[] = [...plan.hosts, ...plan.routers.flatMap((router) => router.hosts ?? [])];
   const isSecret = hosts.some(({ auth }) => auth !== null && typeof auth !== 'string' && 'password' in auth);
-  return parsed({ program: known, toml, notes: dropRepetitions(notes.list), isSecret, errors: findErrors(toml) });
+  const hasSmarthost = hosts.length > 0;
+  return parsed({ program: known, toml, notes: dropRepetitions(notes.list), isSecret, hasSmarthost, errors: findErrors(toml) });
 }
 
 function translate(program: ForeignProgram, file: ForeignFile, findFile: FindFile): Translation {

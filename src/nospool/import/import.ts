@@ -2,8 +2,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { failWith, remark, writeDocument } from '../../process/stderr.ts';
-import { explainSystemError, makeFoldersAbove, writeWhole } from '../write-files.ts';
-import { type ForeignProgram, importFrom } from './import-from.ts';
+import { explainSystemError, writeWhole } from '../write-files.ts';
+import { type ForeignProgram, type Found, importFrom } from './import-from.ts';
 
 export interface ImportOptions {
   /** null = the file's name or content tells it. */
@@ -23,17 +23,19 @@ export async function runImport({ program, output, force }: ImportOptions, opera
   if (program !== null && known === null) return failWith(`--program expects one of ${PROGRAMS.join(', ')}, not "${program}"`);
   const target = output === null ? null : path.resolve(output);
   if (target !== null && existsSync(target) && !force) return failWith(`${target} exists: --force replaces it`);
+  // A folder that is made for a misspelt path hides the mistake.
+  if (target !== null && !existsSync(path.dirname(target))) return failWith(`there is no folder ${path.dirname(target)}: make it first`);
   const imported = importFrom(path.resolve(file), readText, known);
   if (!imported.ok) return failWith(imported.detail);
-  const { toml, notes, errors, isSecret } = imported.value;
+  const { program: from, toml, notes, errors, isSecret, hasSmarthost } = imported.value;
   remark(notes.map(({ place, key, effect, text }) => `${place}: ${key}: ${effect}: ${text}`));
+  if (!hasSmarthost) return failWith(`${path.resolve(file)}, read as a file of ${from}, names no smart host: nothing was written`);
   if (target === null) {
     // The reader of standard output does not know that it would hold a password.
     if (isSecret) return failWith('there is a password in it: write it to a file that only you can read, with --output FILE');
     writeDocument(toml);
   } else {
     try {
-      makeFoldersAbove(target);
       writeWhole(target, toml, 0o600);
     } catch (error) {
       return failWith(`cannot write ${target}: ${explainSystemError(error)}`);
@@ -43,10 +45,10 @@ export async function runImport({ program, output, force }: ImportOptions, opera
   return errors.length === 0 ? 0 : failWith(...errors);
 }
 
-function readText(file: string): string | null {
+function readText(file: string): Found {
   try {
-    return readFileSync(file, 'utf8');
-  } catch {
-    return null;
+    return { kind: 'file', text: readFileSync(file, 'utf8') };
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EISDIR' ? { kind: 'folder' } : { kind: 'unread', detail: explainSystemError(error) };
   }
 }

@@ -38,7 +38,7 @@ export async function init(options: InitOptions, world: InitSurroundings): Promi
   const answered = await collectAnswers(options, passwordFile, isSystem, world);
   if (!answered.ok) return failWith(answered.detail);
   if (answered.value === null) return failWith('nothing was written');
-  const { password, gid, group } = answered.value;
+  const { password, gid, group, lack } = answered.value;
   const answers = { ...answered.value.answers, lock: isSystem };
 
   const text = printFirstConfig(answers);
@@ -62,9 +62,11 @@ export async function init(options: InitOptions, world: InitSurroundings): Promi
   writeDocument(text);
   const fate = password !== '' ? 'written' : before ? 'kept' : 'missing';
   const usual = output === findPlace(world);
+  const lacking = lack === '' ? [] : [`Set qualify_domain: ${lack}.`];
   writeLines([
     '',
     ...printLastWords(output, isSystem, answers, fate, group),
+    ...lacking,
     `Try it: nospool check${usual ? '' : ` -C ${quoteForShell(output)}`}`,
   ]);
   return 0;
@@ -84,7 +86,7 @@ function printLastWords(
   if (isSystem)
     lines.push(
       'It is locked: files of users, -C and the environment cannot put another configuration in its place.',
-      'To let them, take out the line lock = true.',
+      'To let them do so, remove the line lock = true.',
     );
   const file = quoteForShell(passwordFile);
   if (user === '') {

@@ -5,6 +5,7 @@ import { writeLines } from '../../process/stderr.ts';
 import { parseSmarthost } from '../../router/smarthost.ts';
 import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
 import { isDomain, parseMailbox } from '../../smtp/path.ts';
+import { fullName } from '../../submit/domain.ts';
 import { quoteForShell } from '../../trust/rules.ts';
 import type { FirstAnswers } from './first-config.ts';
 import type { Questioner } from './terminal.ts';
@@ -69,6 +70,8 @@ export interface Answered {
   /** '' = none. */
   readonly group: string;
   readonly gid: number | null;
+  /** A sentence about the domain that senders would need; '' = nothing is lacking. */
+  readonly lack: string;
 }
 
 const ENDED = parsed(null);
@@ -118,18 +121,23 @@ export async function collectAnswers(
     : (options.group ?? '');
   if (group === null) return ENDED;
   const name = await who.hostname();
+  const needsDomain = fullName(name) === '' && !from.includes('@');
   const qualifyDomain = await answer(options.domain, {
     text: 'Domain of addresses without one',
     initial: domainOf(name),
-    check: checkDomain,
+    check: (text) => (text === '' && needsDomain ? describeLackOfDomain(name) : checkDomain(text)),
   });
   if (qualifyDomain === null) return ENDED;
   const root = await answer(options.root, { text: "Who gets root's mail (empty: root at that domain)", initial: '', check: checkTarget });
   if (root === null) return ENDED;
   const aliases = existsSync(aliasFile) ? aliasFile : '';
   const answers = { smarthost, user, passwordFile, qualifyDomain, from, root, aliasFile: aliases };
-  return parsed({ answers, password, group, gid: group === '' ? null : gidOf(group) });
+  const lack = needsDomain && qualifyDomain === '' ? describeLackOfDomain(name) : '';
+  return parsed({ answers, password, group, lack, gid: group === '' ? null : gidOf(group) });
 }
+
+const describeLackOfDomain = (name: string): string =>
+  `this host's name "${name}" gives no domain, and without one the mail of root and other users fails: name one such as example.org`;
 
 /** The name without its first label, where more than a top-level domain is left. */
 function domainOf(name: string): string {

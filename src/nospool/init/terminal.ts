@@ -47,7 +47,8 @@ export function openQuestioner(): Questioner {
     lines.prompt(true);
     return new Promise((resolve) => {
       answered = (line) => {
-        if (isSecret) echo('\n');
+        // After Ctrl-C the cursor stands behind the question.
+        if (isSecret || line === null) echo('\n');
         resolve(line);
       };
     });

@@ -43,6 +43,8 @@ export interface InstallOptions {
 /** Programs call the first two (LSB 5.0), and people the others. */
 const COMMAND_PLACES = ['usr/sbin/sendmail', 'usr/lib/sendmail', 'usr/bin/mailq', 'usr/bin/newaliases'];
 const SAVED = '.nospool-saved';
+/** The name to which dpkg-divert moves a package's file in README.md. */
+const DIVERTED = '.distrib';
 /** The sendmail command, seen from a chunk of the bundle, from the bundle, and from the sources. */
 const COMMAND_FILES = ['../sendmail.cjs', './sendmail.cjs', '../../../dist/sendmail.cjs'];
 /** The folder for copies of the code, which are installed where others may change the code that runs now. */
@@ -102,7 +104,8 @@ async function install({ root, runtime }: InstallOptions): Promise<number> {
   }
   // A copy that a script named until now may be starting at this moment, so the next installation removes it.
   removeCopies(base, scripts);
-  notes.unshift(...noteClosedFolders(base, [chosen.interpreter, command]));
+  facts.push(`they run ${pathInRoot(base, command)} with ${pathInRoot(base, chosen.interpreter)}`);
+  notes.unshift(...outsideOf(base, [chosen.interpreter, command]), ...noteClosedFolders(base, [chosen.interpreter, command]));
   writeLines([...facts, ...notes]);
   return 0;
 }
@@ -160,7 +163,10 @@ function nameInPath(base: string, interpreter: string): string {
  */
 function findDanger(base: string, files: readonly string[]): string | null {
   const isRoot = base === '/' || process.geteuid?.() === 0;
-  const trusted = isRoot ? { uids: [0], gids: [] } : { uids: [0, process.geteuid?.() ?? 0], gids: [process.getegid?.() ?? 0] };
+  const trusted = {
+    ...(isRoot ? { uids: [0], gids: [] } : { uids: [0, process.geteuid?.() ?? 0], gids: [process.getegid?.() ?? 0] }),
+    sticky: base !== '/',
+  };
   for (const file of files) {
     const danger = describeDanger(file, trusted, isBelow(base, file) ? base : '/');
     if (danger !== null) return danger;
@@ -301,6 +307,10 @@ export async function runUninstall({ root }: Pick<InstallOptions, 'root'>): Prom
     const file = path.join(base, place);
     try {
       facts.push(...uninstallOne(file));
+      if (!exists(file) && exists(file + DIVERTED))
+        facts.push(
+          `${file}${DIVERTED} is there: run dpkg-divert --local --rename --remove ${quoteForShell(file)}, and it is ${file} again`,
+        );
     } catch (error) {
       writeLines(facts);
       return failWith(`cannot remove ${file}: ${explainSystemError(error)}`);
@@ -312,7 +322,7 @@ export async function runUninstall({ root }: Pick<InstallOptions, 'root'>): Prom
 }
 
 function uninstallOne(file: string): string[] {
-  if (!isOurScript(file)) return exists(file + SAVED) ? [`${file} is not of nospool any more; ${file}${SAVED} is left as it is`] : [];
+  if (!isOurScript(file)) return exists(file + SAVED) ? [`${file} is no longer nospool's, so ${file}${SAVED} is left as it is`] : [];
   if (exists(file + SAVED)) {
     renameSync(file + SAVED, file);
     return [`${file} is restored`];
@@ -336,6 +346,14 @@ function leadsTo(file: string, sendmail: string): boolean {
     return false;
   }
 }
+
+/** A note for each file that is not below --root, because the system that is made there must have it in the same place. */
+const outsideOf = (base: string, files: readonly string[]): string[] =>
+  base === '/'
+    ? []
+    : files
+        .filter((file) => !isBelow(base, file))
+        .map((file) => `note: ${file} is outside ${base}, and was not copied: it must be there where the scripts run`);
 
 /** A note for each folder that some users may not enter, because their sendmail would not start. */
 export function noteClosedFolders(base: string, files: readonly string[]): string[] {

@@ -16,6 +16,11 @@ const STICKY = 0o1000;
 export interface Trusted {
   readonly uids: readonly number[];
   readonly gids: readonly number[];
+  /**
+   * True if a sticky folder may lie on the way, because what is in it stays. A running system removes files from /tmp after
+   * some days, and then anybody may put another there.
+   */
+  readonly sticky: boolean;
 }
 
 /**
@@ -42,7 +47,7 @@ export function describeDanger(file: string, trusted: Trusted, base = '/'): stri
       else at = path.dirname(at);
     } else {
       isInSticky = stats.isDirectory() && (stats.mode & STICKY) !== 0;
-      const by = isChecked && !isInSticky ? writersOf(stats, trusted) : null;
+      const by = isChecked && !(isInSticky && trusted.sticky) ? writersOf(stats, trusted) : null;
       if (by !== null) return `${at} may be changed by ${by} (mode ${(stats.mode & 0o7777).toString(8).padStart(4, '0')})`;
     }
     let name = left.shift();

@@ -63,7 +63,7 @@ export function chooseMechanism(
 ): Parsed<Mechanism> {
   if (offered.size === 0) return unparsed('the server offers no authentication here, and credentials are configured');
   if (!channel.secured && !channel.loopback && !policy.allowPlaintext)
-    return unparsed('the connection is not encrypted, so no credentials are sent; use TLS, or set auth.allow_plaintext = true');
+    return unparsed('the connection is not encrypted, so no credentials are sent; use TLS, or set allow_plaintext = true in [auth]');
   const fault = credentialFault(credentials);
   if (fault !== null) return unparsed(fault);
   if (credentials.kind === 'none' && policy.mechanisms.length === 0 && !credentials.clientCertificate)

@@ -31,7 +31,7 @@ export function explainTlsFailure(error: NodeJS.ErrnoException, { policy, wanted
       : 'the server agreed to STARTTLS and then sent something that is not TLS';
   if (/PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL|VERSION_TOO_LOW/.test(code))
     return `the server has no TLS version from ${policy.minVersion} on (tls.min_version)`;
-  if (/CERTIFICATE_REQUIRED/.test(code)) return 'the server requires a client certificate; set tls.certificate and tls.certificate_key';
+  if (/CERTIFICATE_REQUIRED/.test(code)) return 'the server requires a client certificate; set certificate and certificate_key in [tls]';
   if (OF_CERTIFICATE.test(code))
     return policy.certificate === ''
       ? 'the server refuses us for want of a certificate it accepts (tls.certificate)'
@@ -68,10 +68,10 @@ export function explainChain(code: string, chain: readonly ChainLink[], { store 
   const last = chain.at(-1);
   const isUnknown = /^(?:SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_GET_ISSUER_CERT(?:_LOCALLY)?|UNABLE_TO_VERIFY_LEAF_SIGNATURE)$/.test(code);
   if (code === 'DEPTH_ZERO_SELF_SIGNED_CERT' || (isUnknown && chain.length === 1 && own?.content.selfIssued))
-    return 'the certificate is self-signed; if it is the right one, name it in tls.ca_file or its digest in tls.fingerprint';
+    return 'the certificate is self-signed; if it is the right one, name it as ca_file in [tls], or its digest as fingerprint';
   if (isUnknown) {
     const missing = chain.length > 1 ? '' : ', or the server does not send its intermediate certificate';
-    return `the certificate comes from "${last?.facts.issuer}", which is not in ${store}${missing}${store.includes('ca_file') ? '' : '; if that is the right CA, tls.ca_file can name its file'}`;
+    return `the certificate comes from "${last?.facts.issuer}", which is not in ${store}${missing}${store.includes('ca_file') ? '' : '; if that is the right CA, ca_file in [tls] can name its file'}`;
   }
   const now = Date.now();
   const bad = (isBad: (facts: CertificateFacts) => boolean) => chain.find(({ facts }) => isBad(facts))?.facts ?? own?.facts;
@@ -103,7 +103,7 @@ export const isAboutWeakness = (code: string): boolean => /^(?:UNSPECIFIED|\w+_T
 /** Explains what is weak, and what may be done about it. */
 export function explainWeakness({ at, detail }: Weakness, chain: readonly ChainLink[]): string {
   const whose = at === 0 ? 'the certificate' : `the issuer's certificate "${chain[at]?.facts.subject}"`;
-  return `${whose} ${detail}: the server needs another one; until it has, tls.fingerprint can name the one it has`;
+  return `${whose} ${detail}: the server needs another one; until it has, fingerprint in [tls] can name the one it has`;
 }
 
 /** The most names of a certificate that are shown; some certificates have a hundred. */
@@ -111,14 +111,14 @@ const MOST_NAMES = 8;
 
 /** Says for whom the certificate is, and who is wanted. */
 export function explainNames({ facts }: ChainLink, { names }: WantedPeer): string {
-  if (names.length === 0) return 'a unix socket has no name to verify; set tls.server_name';
+  if (names.length === 0) return 'a unix socket has no name to verify; set server_name in [tls]';
   const wanted = names.join(' or ');
   if (facts.names.length === 0)
     return `the certificate names no host in subjectAltName (its common name "${facts.subject}" does not count), so it is not for ${wanted}`;
   if (names.every((name) => isIP(name) !== 0 && facts.names.includes(name)))
     return `the certificate names ${wanted} as a domain, which does not count for an IP address: it needs an entry of type IP in subjectAltName`;
   const more = facts.names.length > MOST_NAMES ? ` and ${facts.names.length - MOST_NAMES} more` : '';
-  return `the certificate is for ${facts.names.slice(0, MOST_NAMES).join(', ')}${more}, not for ${wanted} (tls.server_name)`;
+  return `the certificate is for ${facts.names.slice(0, MOST_NAMES).join(', ')}${more}, not for ${wanted} (see server_name in [tls])`;
 }
 
 /** Prints a time as `2026-11-22 14:56 UTC`, or "(unknown)". */
