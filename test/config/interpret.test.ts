@@ -191,7 +191,7 @@ test('no smart host gets the password of another, unless the file says so', () =
   assert.deepEqual(routed(`[router.auth]\nuser = "v"\npassword_file = "/q"`), ['v']);
 });
 
-test('a password goes in the clear only to hosts that are written as loopback, or with allow_plaintext', () => {
+test('W3: a password goes in the clear only to hosts that are written as loopback, or with allow_plaintext', () => {
   const off = (url: string, more = ''): Interpreted =>
     read(`smarthosts = ["${url}"]\ntls = { mode = "off" }\nauth = { user = "u", password_file = "/p"${more} }`);
   for (const url of ['smtp://127.0.0.1', 'smtp://[::1]:2525', 'smtp://LOCALHOST', 'smtp://mail.localhost', 'unix:/run/smtp'])
@@ -210,7 +210,7 @@ test('a password goes in the clear only to hosts that are written as loopback, o
   assert.ok(read('smarthosts = ["a"]\ntls = { mode = "off" }\nauth = { user = "u", mechanisms = ["EXTERNAL"] }').ok, 'no password');
 });
 
-test('ignore_extensions is the list of the host, else of the route, else of the file', () => {
+test('W6: ignore_extensions is the list of the host, else of the route, else of the file', () => {
   const text = `ignore_extensions = ["chunking"]
 smarthosts = ["a", { url = "b", ignore_extensions = ["SIZE", "X-NEW"] }, { url = "c", ignore_extensions = [] }, "unix:/s"]
 [[router]]
@@ -231,7 +231,7 @@ hosts = ["f"]`;
   assert.deepEqual(ignored(config('smarthosts = ["a"]\nignore_extensions = ["DSN"]', { env }).smarthosts), [['CHUNKING', 'PIPELINING']]);
 });
 
-test('a warning hints at a slip in the name of an extension; other keywords pass', () => {
+test('W6: a warning hints at a slip in the name of an extension; other keywords pass', () => {
   const warnings = (...keywords: string[]): readonly string[] => {
     const got = read(`smarthosts = ["a"]\nignore_extensions = ${JSON.stringify(keywords)}`);
     assert.ok(got.ok);
@@ -270,7 +270,7 @@ test('a secret is read from each of its keys', () => {
   assert.match(error('[auth]\nuser = "u"\npassword_file = "~/p"', { home: null }), /no home directory/);
 });
 
-test('a token is read from each of its keys', () => {
+test('V7: a token is read from each of its keys', () => {
   const auth = (line: string, given: Given = {}): unknown =>
     config(`smarthosts = ["a"]\n[auth]\nuser = "u"\n${line}`, given).smarthosts[0]?.auth;
   const of = (secret: unknown): unknown => ({ user: 'u', mechanisms: [], secret, isToken: true, allowPlaintext: false });
@@ -407,7 +407,7 @@ test('[rewrite] is read', () => {
   assert.deepEqual({ ...rewrite }, { root: 'host1@example.org', '*@host1': '*@example.org', 'a@b': 'c', '*@c': 'noreply@example.org' });
 });
 
-test('a hostname that EHLO cannot say gets a warning; the dot of the root is removed', () => {
+test('W4: a hostname that EHLO cannot say gets a warning; the dot of the root is removed', () => {
   const read1 = (name: string): { readonly hostname: string; readonly warnings: readonly string[] } => {
     const got = read(`hostname = "${name}"`);
     assert.ok(got.ok, name);

@@ -121,7 +121,7 @@ test('a locked system file is the only configuration', async ({ system, own, wri
   assert.match(refused(await ask({ path: given })), /^\S+etc\.toml:2: this is not TOML: /, 'whether it is locked cannot be known');
 });
 
-test('a refused system file lets no other configuration in, because it may have been locked', async ({ system, own, write, ask }) => {
+test('S3: a refused system file lets no other configuration in, because it may have been locked', async ({ system, own, write, ask }) => {
   write(own, host('own'));
   const given = write('given.toml', host('given'));
   write(system, `lock = true\n${host('system')}`, 0o646);

@@ -144,7 +144,7 @@ const WRONG: readonly (readonly [string, string])[] = [
   ['log = "a"\nlog = "b"', 'this key is there already'],
 ];
 for (const [text, detail] of WRONG)
-  test(`not TOML: ${JSON.stringify(text)}`, () => {
+  test(`O9: not TOML: ${JSON.stringify(text)}`, () => {
     const toml = parseToml(`${text}\n`);
     assert.ok(!toml.ok);
     assert.equal(toml.detail, detail);

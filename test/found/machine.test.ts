@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict';
 import { createHmac, pbkdf2Sync } from 'node:crypto';
 import { suite } from 'uvu';
+import { Dialogue } from '../../src/smtp/client/dialogue.ts';
 import { deliver } from '../../src/submit/delivery.ts';
 import { run, setUp } from '../support/command.ts';
 import { contentOf, hostAt, optionsFor, sentences, tlsRequired, transactionTo, verdictOf, withPassword } from '../support/delivery.ts';
@@ -24,13 +25,35 @@ async function withTwo(faults: SmarthostOptions, work: (first: TestHost, second:
   }
 }
 
+/* ---- STARTTLS within TLS ---- */
+
+test('W2: STARTTLS that is offered within TLS is not said', () => {
+  const dialogue = new Dialogue({
+    protocol: 'smtp',
+    hello: 'bar.com',
+    tls: 'implicit',
+    authenticate: null,
+    transactions: 'many',
+    framing: 'auto',
+    partial: false,
+  });
+  dialogue.begin();
+  dialogue.on({ type: 'secured' });
+  dialogue.receive('220 foo.com ready\r\n');
+  const actions = dialogue.receive('250-foo.com\r\n250 STARTTLS\r\n');
+  assert.deepEqual(
+    actions.map((action) => action.do),
+    ['ready'],
+  );
+});
+
 /* ---- 421 to the content ---- */
 
 for (const [what, offers] of [
   ['the final dot', []],
   ['BDAT LAST', ['PIPELINING', 'CHUNKING']],
 ] as const)
-  test(`421 to ${what} is a refusal, and no other host is asked`, () =>
+  test(`V4: 421 to ${what} is a refusal, and no other host is asked`, () =>
     withTwo({ offers, script: { end: '421 4.3.2 closing down' } }, async (first, second) => {
       const outcome = await deliver(
         { hosts: [hostAt(first.port), hostAt(second.port)], transaction: transactionTo(1), content: contentOf() },
@@ -56,7 +79,7 @@ const LMTP: readonly (readonly [string, string, string, RegExp])[] = [
   ],
 ];
 for (const [what, end, verdict, told] of LMTP)
-  test(`with LMTP 421 to ${what} counts for that recipient alone`, () =>
+  test(`V4: with LMTP 421 to ${what} counts for that recipient alone`, () =>
     withTwo({ script: { end } }, async (first, second) => {
       const hosts = [hostAt(first.port, { scheme: 'lmtp' }), hostAt(second.port, { scheme: 'lmtp' })];
       const outcome = await deliver({ hosts, transaction: transactionTo(2), content: contentOf() }, optionsFor(10_000, { partial: true }));
@@ -65,7 +88,7 @@ for (const [what, end, verdict, told] of LMTP)
       assert.deepEqual(second.sessions, []);
     }));
 
-test('with LMTP nobody knows what became of those whose verdict was still to come when 421 ended the session', () =>
+test('V4: with LMTP nobody knows what became of those whose verdict was still to come when 421 ended the session', () =>
   withTwo({ script: { end: ({ socket }) => void socket.end('250 stored\r\n421 4.3.2 later\r\n') } }, async (first, second) => {
     const hosts = [hostAt(first.port, { scheme: 'lmtp' }), hostAt(second.port, { scheme: 'lmtp' })];
     const outcome = await deliver({ hosts, transaction: transactionTo(3), content: contentOf() }, optionsFor(10_000, { partial: true }));
@@ -173,7 +196,7 @@ const SAID: readonly (readonly [string, Partial<Record<Phase, Deed>>, RegExp, (r
   ['much', { greeting: `220-a\r\n${`521-${'b'.repeat(100)}\r\n`.repeat(30)}521 c\r\n` }, /: "220-a( \/ 521-b+){14,15}…"$/],
 ];
 for (const [what, script, expected, offers = []] of SAID)
-  test(`${what}: everything that came is in the sentence`, () =>
+  test(`W7: ${what}: everything that came is in the sentence`, () =>
     withTwo({ script, offers }, async (first) => {
       const host = hostAt(first.port, offers.length > 0 ? { tls: tlsRequired() } : {});
       const limits = { ...optionsFor().timeouts, greeting: 1000, final: 1000 };
@@ -184,7 +207,7 @@ for (const [what, script, expected, offers = []] of SAID)
       assert.match(sentences(outcome).split('\n')[0] as string, expected);
     }));
 
-test('a server’s words are on standard error and in the log', () =>
+test('W7: a server’s words are on standard error and in the log', () =>
   withTwo({ script: { greeting: later('220-mx.example ESMTP\r\n', `${BLOCKED}\r\n`) } }, async ({ port }) => {
     const { config, logged } = setUp(`smarthosts = ["smtp://127.0.0.1:${port}"]\nqualify_domain = "example.org"`);
     const { status, stderr } = await run(config, ['ops@example.org'], 'Subject: x\n\nhello\n');
@@ -245,17 +268,17 @@ const PROMPTS: readonly (readonly [string, string, ReturnType<typeof asking>])[]
   ['PLAIN', 'the initial response once more', asking('334 say it again, Sam', '235 welcome')],
 ];
 for (const [mechanism, what, deed] of PROMPTS)
-  test(`${mechanism} answers prompts, whatever they say: ${what}`, async () => {
+  test(`W8: ${mechanism} answers prompts, whatever they say: ${what}`, async () => {
     const { verdict, told } = await authenticated(mechanism, deed);
     assert.equal(verdict, 'accepted', told);
   });
 
-test('a challenge that is needed must be base64', async () => {
+test('W8: a challenge that is needed must be base64', async () => {
   for (const challenge of ['334 Username:', '334-PDE+\r\n334 PDE+', '334 PDE+ id=7'])
     assert.match((await authenticated('CRAM-MD5', asking(challenge, '501 cancelled'))).told, /AUTH CRAM-MD5: the challenge is not base64/);
 });
 
-test('a 334 that never ends is no prompt, and a third one is not answered', async () => {
+test('W8: a 334 that never ends is no prompt, and a third one is not answered', async () => {
   assert.match(
     (await authenticated('LOGIN', asking('334 a', '334 b', '334 c', '501 cancelled'))).told,
     /asks for more than the mechanism has/,
@@ -366,14 +389,14 @@ const EXCHANGES: readonly (readonly [string, string, (talk: Talk, initial: strin
   ],
 ];
 for (const [mechanism, what, deed, shown, told] of EXCHANGES)
-  test(`${mechanism}, ${what}: what helps to guess the password is seen nowhere`, async () => {
+  test(`V5: ${mechanism}, ${what}: what helps to guess the password is seen nowhere`, async () => {
     const ended = await authenticated(mechanism, deed);
     assert.deepEqual(ended.trace.slice(0, shown.length), shown);
     assert.match(ended.told, told);
     for (const text of [ended.told, ...ended.trace]) for (const part of guessable) assert.ok(!text.includes(part), `${part} in ${text}`);
   });
 
-test('neither the beginning of a challenge nor its end is shown', async () => {
+test('V5: neither the beginning of a challenge nor its end is shown', async () => {
   const ended = await authenticated('CRAM-MD5', async ({ socket }) => {
     socket.end('334-PDEyM0Bm');
     return '';
@@ -382,7 +405,7 @@ test('neither the beginning of a challenge nor its end is shown', async () => {
   assert.match(ended.told, /the server closed the connection after "334-…"$/);
 });
 
-test('a last reply stays readable', async () => {
+test('V5: a last reply stays readable', async () => {
   const ended = await authenticated('LOGIN', asking('334 a', '334 b', '535 5.7.8 see https://support.example/mail/answer/BadCredentials'));
   assert.deepEqual(ended.trace.slice(-2), ['S: 535 5.7.8 see https://support.example/mail/answer/BadCredentials', 'C: QUIT']);
 });

@@ -85,7 +85,7 @@ const dialogue = (text: string) => `EHLO x\r\nMAIL FROM:<s@x.example>\r\nRCPT TO
 
 /* ---- CRs in the header section ---- */
 
-test('CR CR LF ends lines of the header section: every recipient is found, and Bcc is gone', () =>
+test('M1: CR CR LF ends lines of the header section: every recipient is found, and Bcc is gone', () =>
   within(20_000, async () => {
     const got = await sent(
       ['-t', '-i'],
@@ -100,7 +100,7 @@ test('CR CR LF ends lines of the header section: every recipient is found, and B
 const HIDDEN = `${FROM}\nTo: a@b.example\nSubject: hi\rBcc: victim@x.example\r\rtext\n\nbo\rdy\n`;
 const FOLDED = `${FROM}\r\nTo: a@b.example\r\nSubject: hi\r\n Bcc: victim@x.example\r\n text\r\n\r\nbo\r\ndy\r\n`;
 
-test('a lone CR makes no field: with -t, with arguments, with -bs by DATA and BDAT, with -bS', () =>
+test('M1: a lone CR makes no field: with -t, with arguments, with -bs by DATA and BDAT, with -bS', () =>
   within(60_000, async () => {
     const network = HIDDEN.replaceAll('\n', '\r\n');
     const ways: readonly (readonly [readonly string[], string])[] = [
@@ -116,7 +116,7 @@ test('a lone CR makes no field: with -t, with arguments, with -bs by DATA and BD
       assert.deepEqual(message(await sent(args, input)), { to: '<a@b.example>', content: FOLDED }, args.join(' '));
   }));
 
-test('a lone CR folds a Bcc field, which is removed as a whole, and an address list', () =>
+test('M1: a lone CR folds a Bcc field, which is removed as a whole, and an address list', () =>
   within(20_000, async () => {
     const input = `${FROM}\nTo: a@b.example,\rc@d.example\nBcc: e@f.example,\rg@h.example\nMIME-Version: 1.0\nContent-Type: text/plain;\rcharset=utf-8\n\nb\n`;
     assert.deepEqual(message(await sent(['-t', '-i'], input)), {
@@ -125,7 +125,7 @@ test('a lone CR folds a Bcc field, which is removed as a whole, and an address l
     });
   }));
 
-test('a CR may stand at the start of a line, before the empty line and at the end of the file', () =>
+test('M1: a CR may stand at the start of a line, before the empty line and at the end of the file', () =>
   within(30_000, async () => {
     const rows = [
       [`${FROM}\n\r\nbody\n`, `${FROM}\r\n\r\nbody\r\n`],
@@ -139,7 +139,7 @@ test('a CR may stand at the start of a line, before the empty line and at the en
 
 /* ---- options about queues ---- */
 
-test('a queue option beside a delivery is an error, and the caller may write on', () =>
+test('M3: a queue option beside a delivery is an error, and the caller may write on', () =>
   within(60_000, async () => {
     const message = `${FROM}\nTo: a@b.example\n\n${'x'.repeat(500_000)}\n`;
     const rows: readonly (readonly [readonly string[], RegExp])[] = [
@@ -171,7 +171,7 @@ test('a queue option beside a delivery is an error, and the caller may write on'
 
 /* ---- -f with a name ---- */
 
-test('-f with a display name or comment: the address in it; and a From of its own from -F alone', () =>
+test('M4: -f with a display name or comment: the address in it; and a From of its own from -F alone', () =>
   within(60_000, async () => {
     const rows = [
       [['-f', 'Foo Bar <foo@b.example>'], '<foo@b.example>', 'From: Joe <foo@b.example>'],
@@ -214,7 +214,7 @@ test('-f with a display name or comment: the address in it; and a From of its ow
 
 /* ---- addresses and blanks outside ASCII ---- */
 
-test('a From with a comma in its name, and a no-break space before an address, need no SMTPUTF8', () =>
+test('M5: a From with a comma in its name, and a no-break space before an address, need no SMTPUTF8', () =>
   within(30_000, async () => {
     const rows = [
       ['From: M\xc3\xbcller, J\xc3\xb6rg <j@b.example>\n\nx\n', 'From: =?UTF-8?B?TcO8bGxlciwgSsO2cmc=?= <j@b.example>\r\n\r\nx\r\n'],
@@ -230,7 +230,7 @@ test('a From with a comma in its name, and a no-break space before an address, n
       assert.equal(message(await sent(['-i', 'a@b.example'], input, 'default_charset = "ISO-8859-1"', ['PIPELINING'])).content, content);
   }));
 
-test('where an address does need SMTPUTF8 the sentence says which and where', () =>
+test('M5: where an address does need SMTPUTF8 the sentence says which and where', () =>
   within(30_000, async () => {
     const rows: readonly (readonly [readonly string[], string, RegExp])[] = [
       [['a@b.example'], 'Reply-To: x, j\xc3\xb6rg@b.example\n\n', /does not offer SMTPUTF8 \(the Reply-To field has jörg@b\.example\)/],
@@ -249,7 +249,7 @@ test('where an address does need SMTPUTF8 the sentence says which and where', ()
 
 /* ---- address lists of other programs ---- */
 
-test('recipient fields are read as other mail programs write them', () =>
+test('M6: recipient fields are read as other mail programs write them', () =>
   within(30_000, async () => {
     const to = [
       'To: undisclosed-recipients:;@host',
@@ -265,7 +265,7 @@ test('recipient fields are read as other mail programs write them', () =>
 
 const BUSY = dialogue(`DATA\r\n${FROM}\r\n\r\none\r\n.\r\n`);
 
-test('with -bs nothing goes to standard error if that is standard output, whatever there is to say', () =>
+test('C2: with -bs nothing goes to standard error if that is standard output, whatever there is to say', () =>
   within(120_000, async () => {
     const refusing = await smartHost(({ about }) => (about === 'content' ? makeReply(550, '5.6.0', 'no') : null));
     const replies = (text: string) => text.split('\r\n').every((line) => line === '' || /^\d{3}[ -]/.test(line));
@@ -294,7 +294,7 @@ const CUT =
   'a line with a single dot ended the message, and the text behind it was not sent: use -i (or lone_dot = "text") if such a line is text';
 const noted = (logged: string): boolean => logged.includes(CUT);
 
-test('text behind a lone dot is noted: in the log, and with a failure or -v on standard error', () =>
+test('C3: text behind a lone dot is noted: in the log, and with a failure or -v on standard error', () =>
   within(60_000, async () => {
     const cut = `${FROM}\n\none\n.\ntwo\n`;
     const quiet = await sent(['a@b.example'], cut);
@@ -317,7 +317,7 @@ test('text behind a lone dot is noted: in the log, and with a failure or -v on s
     }
   }));
 
-test('text that comes behind the dot during the delivery is noted, and nobody waits for it', () =>
+test('C3: text that comes behind the dot during the delivery is noted, and nobody waits for it', () =>
   within(60_000, async () => {
     for (const [later, expected] of [
       ['two\n', true],
@@ -340,7 +340,7 @@ test('text that comes behind the dot during the delivery is noted, and nobody wa
     }
   }));
 
-test('lone_dot = "text": a dot ends nothing, from the file and from the environment', () =>
+test('C3: lone_dot = "text": a dot ends nothing, from the file and from the environment', () =>
   within(30_000, async () => {
     const dotted = `${FROM}\n\none\n.\n..\ntwo\n`;
     const whole = `${FROM}\r\n\r\none\r\n.\r\n..\r\ntwo\r\n`;
@@ -359,7 +359,7 @@ test('lone_dot = "text": a dot ends nothing, from the file and from the environm
 
 /* ---- what is left on standard input ---- */
 
-test('a loop around a file sends it once: the descriptor stands at its end', () =>
+test('C5: a loop around a file sends it once: the descriptor stands at its end', () =>
   within(60_000, async () => {
     const host = await smartHost();
     const loop = 'while read line; do echo "$line"; $send -i a@b.example || exit 1; done';
@@ -369,7 +369,7 @@ test('a loop around a file sends it once: the descriptor stands at its end', () 
     assert.match(host.messages[0]?.content ?? '', /^Subject: x\r\n(?:.|\r\n)*\r\n\r\ntwo\r\nthree\r\n$/);
   }));
 
-test('the octets behind a lone dot are read next from standard input', () =>
+test('C5: the octets behind a lone dot are read next from standard input', () =>
   within(60_000, async () => {
     const host = await smartHost();
     const long = `${'x'.repeat(60)}\n`.repeat(10_000);
@@ -389,7 +389,7 @@ test('the octets behind a lone dot are read next from standard input', () =>
     );
   }));
 
-test('a message beyond the window arrives by one attempt and by two, and leaves nothing after a failure', () =>
+test('C5: a message beyond the window arrives by one attempt and by two, and leaves nothing after a failure', () =>
   within(110_000, async () => {
     // More than the buffers of two sockets hold, so that the end is not on its way when the connection is lost.
     const input = `Subject: x\n\n${`${'x'.repeat(60)}\n`.repeat(200_000)}`;
@@ -417,7 +417,7 @@ test('a message beyond the window arrives by one attempt and by two, and leaves 
     assert.equal(cut.stdout, 'more\n');
   }));
 
-test('-bs and -bS read on from where they stand, and so does nospool send', () =>
+test('C5: -bs and -bS read on from where they stand, and so does nospool send', () =>
   within(60_000, async () => {
     const host = await smartHost();
     const text = dialogue(`DATA\r\n${FROM}\r\n\r\none\r\n.\r\n`);
@@ -428,7 +428,7 @@ test('-bs and -bS read on from where they stand, and so does nospool send', () =
     assert.equal(host.messages.length, 3);
   }));
 
-test('a file beyond 2 GiB is read, and octets that another reader takes away are missed', () =>
+test('C5: a file beyond 2 GiB is read, and octets that another reader takes away are missed', () =>
   within(60_000, async () => {
     const host = await smartHost();
     const hole = 'truncate -s 3G "$FOLDER/input" && printf "Subject: x\\n\\nhello\\n" >>"$FOLDER/input"';

@@ -35,7 +35,7 @@ test('nospool install leaves code for it', () => {
     assert.ok(existsSync(`${DIST}/compiled/bun-${version}-${process.arch}/${file}`), file);
 });
 
-test('as installed Bun obeys no file of the folder that it is called in, nor of those above, nor of a home directory', () => {
+test('S5: as installed Bun obeys no file of the folder that it is called in, nor of those above, nor of a home directory', () => {
   const dist = `${scratch('dist')}/dist`;
   cpSync(DIST, dist, { recursive: true });
   const sendmail = `${installed(dist)}/usr/sbin/sendmail`;

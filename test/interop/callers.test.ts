@@ -81,7 +81,7 @@ const [FIRST = '', SECOND = ''] = readFileSync(new URL('../../docs/callers.md', 
   .slice(1);
 const rows = (table: string) => [...table.matchAll(/^\| (.*) \|$/gm)].slice(1).map((match) => (match[1] ?? '').split(' | '));
 
-page('every program of the page is tried, runs sendmail so, and shows a refusal or not', () => {
+page('C7: every program of the page is tried, runs sendmail so, and shows a refusal or not', () => {
   assert.deepEqual(
     rows(FIRST)
       .map(([name]) => name)
@@ -99,7 +99,7 @@ page.run();
 
 const localhost = suiteWith('callers: localhost', 'root', 'unshare', 'python3', 'libmail-sendmail-perl');
 
-localhost('Perl Mail::Sendmail does not run sendmail', () =>
+localhost('C7: Perl Mail::Sendmail does not run sendmail', () =>
   within(60_000, async () => {
     assert.match(SECOND, /^\| Perl Mail::Sendmail \|/m);
     const command = installCommand();
@@ -111,7 +111,7 @@ localhost('Perl Mail::Sendmail does not run sendmail', () =>
   }),
 );
 
-localhost('what unattended-upgrades makes of addresses with a blank between them is refused, and the comma named', () =>
+localhost('C7: what unattended-upgrades makes of addresses with a blank between them is refused, and the comma named', () =>
   within(60_000, async () => {
     assert.match(SECOND, /^\| unattended-upgrades \|/m);
     const command = installCommand();

@@ -44,7 +44,7 @@ for (const make of [threeLines, dotted, eightBit, longLine, kibibytes300, () => 
     }));
 }
 
-test('LMTP over a unix socket, to one and, with lmtp_partial, to two', () =>
+test('V10: LMTP over a unix socket, to one and, with lmtp_partial, to two', () =>
   within(30_000, async () => {
     const message = threeLines();
     command.configure(`smarthosts = ["lmtp+unix:${dovecot.lmtpSocket}"]\n`);

@@ -500,7 +500,7 @@ for (const [program, rows] of Object.entries(ROWS) as [ForeignProgram, readonly 
   };
 
   for (const { title, files, messages, differs = {} } of rows)
-    test(`${title}`, () =>
+    test(`O7: ${title}`, () =>
       within(120_000, async () => {
         const etc = etcFor(files);
         const config = `${etc.folder}/nospool.toml`;

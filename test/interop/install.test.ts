@@ -66,7 +66,7 @@ const layers = scratch('layers');
 
 const ORDINARY = 'setpriv --reuid=65534 --regid=65534 --clear-groups';
 
-test('the clone of a user, also through the link that npm makes: the code is copied to where only root may change it', () => {
+test('S4: the clone of a user, also through the link that npm makes: the code is copied to where only root may change it', () => {
   const folder = onMnt(clone());
   const { status, stdout, stderr } = onSystem(`
 mkdir -p /usr/local/lib/node_modules
@@ -114,7 +114,7 @@ node ${DIST}/nospool.mjs install --runtime ${onMnt(folder)}/node`);
   assert.equal(status, 1);
 });
 
-test('the copy that a script named stays for the processes that are starting, until the next time; uninstall takes all away', () => {
+test('S4: the copy that a script named stays for the processes that are starting, until the next time; uninstall takes all away', () => {
   const folder = onMnt(clone());
   const { status, stdout, stderr } = onSystem(`
 exec 3>&1 >/dev/null
@@ -139,7 +139,7 @@ ls -d /usr/local/lib/nospool 2>/dev/null >&3
   assert.notEqual(status, 0, 'the folder is gone');
 });
 
-test('an interpreter that others may change is refused, and nothing is written', () => {
+test('S4: an interpreter that others may change is refused, and nothing is written', () => {
   const here = path.dirname(clone());
   const home = onMnt(here);
   mkdirSync(`${here}/.nvm/bin`, { recursive: true });
@@ -170,7 +170,7 @@ exit $status`);
   }
 });
 
-test('with --root nothing is copied: code that others may change is refused, each file and folder of it', () => {
+test('S4: with --root nothing is copied: code that others may change is refused, each file and folder of it', () => {
   const root = scratch('image');
   const folder = `${root}/opt/nospool`;
   mkdirSync(`${root}/opt`);

@@ -105,7 +105,7 @@ const SAME: readonly (readonly [string, string, (readonly string[])?])[] = [
 ];
 
 for (const [what, input, args = ['-t', '-i']] of SAME)
-  test(`${what}: as Exim`, () =>
+  test(`M1, M6: ${what}: as Exim`, () =>
     within(30_000, async () => {
       const [theirs, ours] = await bySame(args, input);
       assert.deepEqual(facts(ours), facts(theirs), `${ours.stderr}${theirs.stderr}`);
@@ -145,7 +145,7 @@ const UNLIKE: readonly (readonly [string, string, readonly string[] | null])[] =
 ];
 
 for (const [what, to, recipients] of UNLIKE)
-  test(`${what}: not as Exim`, () =>
+  test(`M6: ${what}: not as Exim`, () =>
     within(30_000, async () => {
       const [theirs, ours] = await bySame(['-t', '-i'], `${FROM}\nTo: ${to}\nCc: z@z.example\n\nbody\n`);
       assert.equal(theirs.status, 0);
@@ -153,14 +153,14 @@ for (const [what, to, recipients] of UNLIKE)
       assert.deepEqual([ours.status, ours.recipients], recipients === null ? [1, []] : [0, [...recipients, 'z@z.example']]);
     }));
 
-test('LF alone in a header section whose first line ends with CR LF: a line end, where Exim folds', () =>
+test('M1: LF alone in a header section whose first line ends with CR LF: a line end, where Exim folds', () =>
   within(30_000, async () => {
     const [theirs, ours] = await bySame(['-t', '-i'], `To: a@b.example\r\nSubject: x\nX: y\r\n${FROM}\r\n\r\nbody\r\n`);
     assert.deepEqual(theirs.fields, ['To: a@b.example', 'Subject: x X: y', FROM]);
     assert.deepEqual(facts(ours), { ...facts(theirs), fields: ['To: a@b.example', 'Subject: x', 'X: y', FROM] });
   }));
 
-test('any header section, however its CRs lie', () => {
+test('M1: any header section, however its CRs lie', () => {
   const crs = fc.constantFrom('\r', '\r\r', '\r ', ' \r', '\r\t', '\r\r\r');
   const addresses = fc.constantFrom('b@x.example', ',c@x.example', ',', ' ', '(d@x.example)', ',E: f@x.example;,');
   const words = fc.constantFrom('word', ':', 'Bcc: v@x.example', 'X: 1', ' ', '.', '<g@x.example>');

@@ -43,13 +43,13 @@ async function send(way: string, flags: readonly string[], deed?: Deed) {
 
 for (const flags of [[], ['-verbose'], ['-watch'], ['-snoop']]) {
   const how = `send -mts sendmail/smtp ${flags.join(' ')}`.trim();
-  test(`${how}: sent`, () =>
+  test(`C2: ${how}: sent`, () =>
     within(60_000, async () => {
       const got = await send('sendmail/smtp', flags);
       assert.deepEqual([got.status, got.held], [0, 1], got.said);
       assert.match(got.logged, /Completed/);
     }));
-  test(`${how}: refused, and nmh says so in the smart host's words`, () =>
+  test(`C2: ${how}: refused, and nmh says so in the smart host's words`, () =>
     within(60_000, async () => {
       const got = await send('sendmail/smtp', flags, '550 5.1.1 no such user');
       assert.equal(got.held, 0, got.said);
@@ -59,7 +59,7 @@ for (const flags of [[], ['-verbose'], ['-watch'], ['-snoop']]) {
     }));
 }
 
-test('how nmh calls it', () => {
+test('C2: how nmh calls it', () => {
   assert.deepEqual(
     new Set(calls(command).map((call) => call.join(' '))),
     new Set(['-bs -odb -oem -om', '-bs -odb -oem -om -ov', '-bs -odi -oem -om -ov']),

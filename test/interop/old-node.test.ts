@@ -10,7 +10,7 @@ const test = suiteWith('old versions of Node', 'old-nodes');
 const DIST = fileURLToPath(new URL('../../dist', import.meta.url));
 
 for (const node of OLD_NODES) {
-  test(`${/node-\d+/.exec(node)} says which is needed, and the status is 1`, () => {
+  test(`O1: ${/node-\d+/.exec(node)} says which is needed, and the status is 1`, () => {
     const version = spawnSync(node, ['--version'], { encoding: 'utf8' }).stdout.trim().slice(1);
     const sentence = `this is Node ${version}, which is too old: nospool needs Node 20.19, 22.12, or 24 and newer\n`;
     for (const [file, argv] of [

@@ -64,7 +64,7 @@ const forbidding = suiteWith('memory that can be written and run is forbidden', 
   });
 
   for (const how of ['filter', 'prctl'])
-    forbidding(`a message goes over STARTTLS, with a password, where ${how} forbids it`, () =>
+    forbidding(`C1: a message goes over STARTTLS, with a password, where ${how} forbids it`, () =>
       within(60_000, async () => {
         await exim.clear();
         // Before Linux 6.3 there is no such prctl.
@@ -76,7 +76,7 @@ const forbidding = suiteWith('memory that can be written and run is forbidden', 
       }),
     );
 
-  forbidding('a long one too, for which there is no WebAssembly; and -bs', () =>
+  forbidding('C1: a long one too, for which there is no WebAssembly; and -bs', () =>
     within(120_000, async () => {
       await exim.clear();
       const long = `Subject: long\n\n${`${'x'.repeat(70)}\n`.repeat(60_000)}`;
@@ -119,7 +119,7 @@ const sieving = suiteWith('Dovecot, Sieve', 'root', 'unshare', 'exim4-daemon-hea
   );
   sieving.after(() => Promise.all([exim?.stop(), dovecot?.stop()]).then(() => undefined));
 
-  sieving('redirect by LMTP, whose processes have little address space, goes over STARTTLS, with a password', () =>
+  sieving('C1: redirect by LMTP, whose processes have little address space, goes over STARTTLS, with a password', () =>
     within(60_000, async () => {
       const sender = installCommand();
       sender.configure(configuration(sender, `lmtp://${HOST}:${dovecot.lmtpPort}`, undefined));

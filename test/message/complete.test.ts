@@ -326,7 +326,7 @@ test('raw 8-bit text is encoded where RFC 2047 allows that', async () => {
   assert.equal((await completed([utf8('To: Ö <root>'), ...WHOLE], { header8bit: 'send' }))[0], utf8('To: Ö <root@r.example>'));
 });
 
-test('a name where an address should be, and what is no address list, is encoded all the same', async () => {
+test('M5: a name where an address should be, and what is no address list, is encoded all the same', async () => {
   const rows: [string, string, string][] = [
     ['Sender: Jörg', 'Sender: =?UTF-8?B?SsO2cmc=?=', 'a word without an "@" is a name'],
     ['Sender: "Jörg Ö", b@x', 'Sender: =?UTF-8?B?SsO2cmcgw5Y=?= , b@x', 'in quotes, too'],

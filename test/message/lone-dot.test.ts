@@ -120,7 +120,7 @@ test('every text of up to 7 octets of the alphabet that matters, whole and bytew
   }
 });
 
-test('text behind the lone dot is reported, blanks are not', async () => {
+test('C3: text behind the lone dot is reported, blanks are not', async () => {
   const rows: [string[], boolean][] = [
     [['a\n.\n'], false],
     [['a\n.\n', 'b'], false],

@@ -173,11 +173,11 @@ const alsoTaken: [string, string[], string][] = [
   ['G\u00a0: a@b;', ['a@b'], 'behind the name of a group'],
 ];
 
-test('lists that Exim, Sendmail and Postfix also accept are read where it is clear who is meant', () => {
+test('M6: lists that Exim, Sendmail and Postfix also accept are read where it is clear who is meant', () => {
   for (const [input, expected, why] of alsoTaken) assert.deepEqual(list(input), expected, why);
 });
 
-test('the list has the places of blanks outside ASCII, so that they can be replaced', () => {
+test('M5: the list has the places of blanks outside ASCII, so that they can be replaced', () => {
   const text = utf8('To: Fo\u00a0o\u00a0 \u200b\u00a0<a@b\ufeff>');
   const got = parseAddressList(text, 3);
   assert.ok(got.ok);

@@ -10,7 +10,7 @@ const mended = (raw: string): string =>
     .map((field) => Buffer.from(field.raw, 'latin1').toString('utf8'))
     .join();
 
-test('a name with a comma gets its quotes', () => {
+test('M5: a name with a comma gets its quotes', () => {
   const rows: [string, string, string][] = [
     ['From: Müller, Jörg <j@b>', 'From: "Müller, Jörg" <j@b>', 'as people write it'],
     ['From: Müller, Jane <j@b>', 'From: "Müller, Jane" <j@b>', 'only the first part is outside ASCII'],

@@ -42,7 +42,7 @@ function place(port: number, mode: number, more = ''): Place {
 
 const folded = (text: string): string => text.replaceAll(/\s+/g, ' ');
 
-test('an unreadable password is reported with owner, mode, uid and cure, without a word about the smart host', () =>
+test('O4: an unreadable password is reported with owner, mode, uid and cure, without a word about the smart host', () =>
   within(30_000, async () => {
     const host = await smartHost();
     const { config, password, log } = place(host.port, 0o600, 'exit_codes = "sysexits"\n');
@@ -85,7 +85,7 @@ const MODES: readonly (readonly [number, number, RegExp, RegExp | null])[] = [
   ],
 ];
 for (const [mode, gid, can, cannot] of MODES)
-  test(`check names the users who can send: a password of mode ${mode.toString(8)} and gid ${gid}`, () =>
+  test(`O4: check names the users who can send: a password of mode ${mode.toString(8)} and gid ${gid}`, () =>
     within(30_000, async () => {
       const host = await smartHost();
       const { config, password } = place(host.port, mode);
@@ -104,7 +104,7 @@ for (const [mode, gid, can, cannot] of MODES)
       assert.equal(sent.status, 0);
     }));
 
-test('check names each file that keeps users out: configuration, CA, key, alias file, and a folder above', () =>
+test('O4: check names each file that keeps users out: configuration, CA, key, alias file, and a folder above', () =>
   within(30_000, async () => {
     const { config } = place(9, 0o600);
     const folder = path.join(path.dirname(config), 'closed');
@@ -137,7 +137,7 @@ test('check names each file that keeps users out: configuration, CA, key, alias 
       assert.ok(said.includes(`cannot send other users, because of ${name} ${sentence}`), `${sentence}\n${said}`);
   }));
 
-test('all users can send if all may read every file; an attempt finds what modes do not show', () =>
+test('O4: all users can send if all may read every file; an attempt finds what modes do not show', () =>
   within(30_000, async () => {
     const { config } = place(9, 0o600);
     writeFileSync(config, 'smarthosts = ["submission://127.0.0.1:9"]\nlog = "none"\naliases = []\n');
@@ -166,7 +166,7 @@ test("check of a user's own configuration reports nothing about other users", ()
     assert.doesNotMatch(stdout, /can send/);
   }));
 
-test('check tries the log as the user who runs it, and reports the log of the others', () =>
+test('O3, O4: check tries the log as the user who runs it, and reports the log of the others', () =>
   within(30_000, async () => {
     const { config, log } = place(9, 0o600);
     chmodSync(log, 0o640);
@@ -184,7 +184,7 @@ test('check tries the log as the user who runs it, and reports the log of the ot
       assert.match(folded(root.stdout), new RegExp(`warning users who cannot write ${log} have no log, because there is no syslog: `));
   }));
 
-test('init for the system, check and a group work as README.md says', () =>
+test('O4: init for the system, check and a group work as README.md says', () =>
   within(60_000, async () => {
     const host = await smartHost();
     const node = RUNTIME.join(' ');

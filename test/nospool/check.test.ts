@@ -154,7 +154,7 @@ test('smart hosts of routers are tried, equal ones once; an error in an alias fi
     assert.match(bad.stderr, /^nospool: .*aliases/);
   }));
 
-test('ignored extensions of a server are shown apart from the others', () =>
+test('W6: ignored extensions of a server are shown apart from the others', () =>
   within(20_000, async () => {
     const sink = await sinkWith();
     const { config } = configured(`smarthosts = ["submission://127.0.0.1:${sink.port}"]\nignore_extensions = ["chunking", "DSN"]`);

@@ -111,7 +111,7 @@ for (const [argv, status, out, err] of USAGE)
     assert.equal(run.status, status);
   });
 
-test('completion in bash: options of check, files of send and import', () =>
+test('O9: completion in bash: options of check, files of send and import', () =>
   within(60_000, async () => {
     if (!existsSync('/usr/bin/python3') || !existsSync('/bin/bash')) return;
     const folder = scratch();

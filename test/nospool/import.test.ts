@@ -486,13 +486,13 @@ const FOUND: readonly (readonly [string, Files, (config: Config) => unknown, unk
   ],
 ];
 for (const [title, files, facts, expected] of FOUND)
-  test(`${title}`, () => {
+  test(`O7: ${title}`, () => {
     const all = imported(files);
     assert.deepEqual(all.errors, [], all.toml);
     assert.deepEqual(facts(config(all.toml)), expected, all.toml);
   });
 
-test('a setting without effect gets no note that it is mapped', () => {
+test('O7: a setting without effect gets no note that it is mapped', () => {
   const all = imported({ '/etc/msmtprc': 'account default\nhost a.example\nallow_from_override off\n' });
   const [note] = all.notes.filter(({ key }) => key === 'allow_from_override');
   assert.deepEqual([note?.effect, note?.text], ['dropped', 'there is no from that could win over -f']);

@@ -64,7 +64,7 @@ async function tried(
   return { ...run, folder, file: path.join(folder, '.config/nospool/config.toml'), questions };
 }
 
-test('questions on a terminal, in the order of README.md, make an accepted configuration of ten lines and a password file', async () => {
+test('O6: questions on a terminal, in the order of README.md, make an accepted configuration of ten lines and a password file', async () => {
   const run = await tried({}, ['mail.example.org', 'web1', 'correct horse', '', 'ops@example.org']);
   assert.equal(run.status, 0, run.stderr);
   const text = readFileSync(run.file, 'utf8');
@@ -89,7 +89,7 @@ test('questions on a terminal, in the order of README.md, make an accepted confi
   assert.ok(run.stdout.startsWith(text) && run.stdout.endsWith('Try it: nospool check\n'), run.stdout);
 });
 
-test('a wrong answer is asked for again; without a user no password is asked for', async () => {
+test('O6: a wrong answer is asked for again; without a user no password is asked for', async () => {
   const run = await tried({}, [
     'mail example',
     'mail.example.org:465',
@@ -173,7 +173,7 @@ for (const [options, answers, expected, why] of FAILURES)
     assert.ok(!existsSync(run.file));
   });
 
-test('no file is replaced without --force; the last words name an old password', async () => {
+test('O6: no file is replaced without --force; the last words name an old password', async () => {
   const folder = scratch();
   const output = path.join(folder, 'nospool.toml');
   writeFileSync(output, 'mine');
@@ -200,7 +200,7 @@ test('no file is replaced without --force; the last words name an old password',
   assert.ok(!changed.stdout.includes('keeps'), changed.stdout);
 });
 
-test('a group that may send is asked for with the system file, and explained where none is given', async () => {
+test('O4: a group that may send is asked for with the system file, and explained where none is given', async () => {
   const folder = scratch();
   const output = path.join(folder, 'nospool.toml');
   const flags = { smarthost: 'a.example', user: 'me', domain: 'example.org', root: '', output };
@@ -210,7 +210,7 @@ test('a group that may send is asked for with the system file, and explained whe
   assert.match(run.stdout, /^Members of group senders can send, too: usermod -aG senders USER adds one\.$/m);
 });
 
-test('a password typed ahead is not shown, and answers its question', () =>
+test('O6: a password typed ahead is not shown, and answers its question', () =>
   within(30_000, async () => {
     if (!existsSync('/usr/bin/python3')) return;
     const folder = scratch();

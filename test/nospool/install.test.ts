@@ -182,7 +182,7 @@ for (const shell of SHELLS)
       assert.equal(readFileSync(log, 'utf8').match(/ Failed: /g)?.length, 4, 'the log has the reason each time');
     }));
 
-test('install compiles the code anew for the interpreter, and only for this build', () =>
+test('S10: install compiles the code anew for the interpreter, and only for this build', () =>
   within(60_000, async () => {
     const root = scratch();
     cpSync(path.dirname(BUILT), `${root}/dist`, { recursive: true });
@@ -204,7 +204,7 @@ test('install compiles the code anew for the interpreter, and only for this buil
     assert.equal(mailq.stdout, 'Mail queue is EMPTY\n');
   }));
 
-test('an interpreter that does not run nospool is refused, and nothing is written', () =>
+test('O1: an interpreter that does not run nospool is refused, and nothing is written', () =>
   within(60_000, async () => {
     const folder = scratch();
     const script = (name: string, text: string): string => {
@@ -232,7 +232,7 @@ test('an interpreter that does not run nospool is refused, and nothing is writte
     }
   }));
 
-test('the script has the name that PATH has for the interpreter, if that leads to the same file', () =>
+test('O5: the script has the name that PATH has for the interpreter, if that leads to the same file', () =>
   within(60_000, async () => {
     const folder = scratch();
     const { PATH } = process.env;
@@ -289,7 +289,7 @@ async function installation(runtime: readonly string[] = []) {
 const EACH_SHELL = ['', ...SHELLS.map((shell) => shell.join(' '))];
 
 for (const shell of EACH_SHELL)
-  test(`under ${shell || 'its own shell'} a missing runtime or missing code is reported, and the status is 1`, () =>
+  test(`O5: under ${shell || 'its own shell'} a missing runtime or missing code is reported, and the status is 1`, () =>
     within(60_000, async () => {
       const folder = scratch();
       const runtime = `${folder}/node`;
@@ -309,7 +309,7 @@ for (const shell of EACH_SHELL)
       await host.close();
     }));
 
-test('a runtime that cannot run is logged, and a caller that still writes does not die of it', () =>
+test('O5: a runtime that cannot run is logged, and a caller that still writes does not die of it', () =>
   within(60_000, async () => {
     const folder = scratch();
     const logger = `${folder}/logger`;
@@ -346,7 +346,7 @@ test('a runtime that cannot run is logged, and a caller that still writes does n
 const LITTLE = /^v2[02]\./.test(process.version) ? 262_144 : 700_000;
 
 for (const shell of EACH_SHELL)
-  test(`under ${shell || 'its own shell'} with little address space it sends, or reports that this is too little`, () =>
+  test(`C1: under ${shell || 'its own shell'} with little address space it sends, or reports that this is too little`, () =>
     within(60_000, async () => {
       const { host, sent } = await installation();
       assert.deepEqual(await sent(`ulimit -v ${LITTLE};`, { shell }), [0, '']);
@@ -364,7 +364,7 @@ for (const shell of EACH_SHELL)
     }));
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const)
-  test(`with little address space ${signal} to the script ends the delivery, and no process stays`, () =>
+  test(`C1: with little address space ${signal} to the script ends the delivery, and no process stays`, () =>
     within(60_000, async () => {
       const { script, host, config, logged } = await installation();
       const child = spawn('/bin/sh', ['-c', `ulimit -v ${LITTLE}; exec ${script} -C ${config} -i a@example.org`], { env: {} });
@@ -387,7 +387,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const)
       await host.close();
     }));
 
-test('the death of a runtime with little address space is reported with its meaning', () =>
+test('C1: the death of a runtime with little address space is reported with its meaning', () =>
   within(60_000, async () => {
     const folder = scratch();
     const runtime = `${folder}/node`;
@@ -409,7 +409,7 @@ test('the death of a runtime with little address space is reported with its mean
     }
   }));
 
-test('it is silent in a folder that was removed, and a relative name counts from the caller’s folder', () =>
+test('C6: it is silent in a folder that was removed, and a relative name counts from the caller’s folder', () =>
   within(60_000, async () => {
     const { root, script, host, config, sent } = await installation();
     const gone = path.join(scratch(), 'gone');
@@ -453,7 +453,7 @@ test('the script makes Bun read no file of the caller’s folder, and quotes odd
   }
 });
 
-test('a note names a folder that only some users may enter, with a cure', () => {
+test('O9: a note names a folder that only some users may enter, with a cure', () => {
   const folder = scratch();
   mkdirSync(path.join(folder, 'bin'), { mode: 0o755 });
   assert.deepEqual(noteClosedFolders('/', [path.join(folder, 'bin/node'), '/usr/bin/node']), [

@@ -38,7 +38,7 @@ function union(...values: readonly unknown[]): string[] {
   return all.filter((each) => !all.some((other) => other.startsWith(`${each}.`) || other.startsWith(`${each}[]`))).sort();
 }
 
-test('the manual has the members of check --json', () =>
+test('O8: the manual has the members of check --json', () =>
   within(30_000, async () => {
     const sink = await sinkWith({ starttls: true, auth: 'me:secret' });
     const more = `[[router]]\nname = "nobody"\ndriver = "manualroute"\nhosts = [{ url = "submission://nowhere.invalid", auth = "none" }]\n[tls]\nmode = "required"\nca_file = "${sink.certificate}"\n[auth]\nuser = "me"\npassword = "secret"\n[timeouts]\nresolve = "2s"`;
@@ -52,7 +52,7 @@ test('the manual has the members of check --json', () =>
     assert.deepEqual([...new Set([...members.filter((each) => each !== 'senders.closed'), ...closed])].sort(), documented('check').sort());
   }));
 
-test('the manual has the members of route --json', () =>
+test('O8: the manual has the members of route --json', () =>
   within(30_000, async () => {
     const routers = `[[router]]\nname = "inside"\ndriver = "manualroute"\ndomains = ["inside.example"]\nhosts = ["smtp://127.0.0.1:9"]\nheaders_add = ["X-A: b"]\n[[router]]\nname = "all"\ndriver = "manualroute"\ndomains = ["*.example"]\nhosts = ["smtp://127.0.0.1:10"]\n[[router]]\nname = "aliases"\ndriver = "redirect"\ndata = { root = "x@inside.example, y@inside.example", none = ":blackhole:" }`;
     const { config } = configured('', routers);
@@ -70,13 +70,13 @@ test('the manual has the members of route --json', () =>
     assert.deepEqual([...new Set([...names, 'tree[].children'])].sort(), documented('route').sort());
   }));
 
-test('the manual has the members of nospool log --json for a log in the form of Exim', async () => {
+test('O8: the manual has the members of nospool log --json for a log in the form of Exim', async () => {
   const file = path.join(configured('').folder, 'exim');
   writeFileSync(file, '2026-11-22 16:01:04 +0000 1xVA00-000000006RF-071U <= a@b.example\n');
   assert.deepEqual(union(JSON.parse((await nospool('log', '--file', file, '--json')).stdout)), documented('log').sort());
 });
 
-test('the manual has the members of log_format = "json" and of send --json', () =>
+test('O8: the manual has the members of log_format = "json" and of send --json', () =>
   within(30_000, async () => {
     const [, list = ''] = page('sendmail.nospool.8').split('there is one JSON object for each message, with\n');
     const text = list.slice(0, list.indexOf('\n.El\n'));

@@ -128,7 +128,7 @@ for (const [octets, total, milliseconds, line] of LINES)
     assert.ok(line.length < 80);
   });
 
-test('progress leaves out what does not fit before the last column', () => {
+test('O9: progress leaves out what does not fit before the last column', () => {
   const lines = [120, 80, 50, 40, 30, 20, 8, 5].map((columns) => printProgress(5 * MIB, 10 * MIB, 1000, columns));
   assert.deepEqual(lines, [
     `[${'#'.repeat(12)}${'.'.repeat(12)}]  50 %  5.0 of 10.0 MiB  5.0 MiB/s  1 s left`,
@@ -146,7 +146,7 @@ test('progress leaves out what does not fit before the last column', () => {
   );
 });
 
-test('progress on a terminal of 40 columns stays in its line', () =>
+test('O9: progress on a terminal of 40 columns stays in its line', () =>
   within(40_000, async () => {
     if (!existsSync('/usr/bin/python3')) return;
     const built = fileURLToPath(new URL('../../dist/nospool.mjs', import.meta.url));

@@ -150,7 +150,7 @@ const BEFORE: readonly (readonly [string, string])[] = [
   ['2026-11-22T16:01:04.000000000Z stderr F ', 'a container runtime'],
 ];
 for (const [before, whose] of BEFORE)
-  test(`lines with an offset from UTC are found behind the text that ${whose} puts before them`, async () => {
+  test(`O8: lines with an offset from UTC are found behind the text that ${whose} puts before them`, async () => {
     const lines = [
       'Nov 22 16:01:03 web1 cron[12]: (root) CMD (alice@example.org)',
       `${before}${T} +0100 ${A} <= web1@example.org U=root P=local S=315`,
@@ -168,7 +168,7 @@ for (const [before, whose] of BEFORE)
     assert.equal(found.id, B);
   });
 
-test('the output of journalctl -o json is read', async () => {
+test('O8: the output of journalctl -o json is read', async () => {
   const config = logged(
     [`${T} +0000 ${A} <= ü@b.example`, `${T} +0000 ${A} Completed`].map((MESSAGE) =>
       JSON.stringify({ SYSLOG_IDENTIFIER: 'nospool', MESSAGE }),
@@ -177,7 +177,7 @@ test('the output of journalctl -o json is read', async () => {
   assert.equal((await nospool('log', '--config', config)).stdout, `${T} +0000 ${A} <= ü@b.example\n${T} +0000 ${A} Completed\n\n`);
 });
 
-test('a log that gzip compressed is read, in parts, too; for other programs an error names the command', async () => {
+test('O8: a log that gzip compressed is read, in parts, too; for other programs an error names the command', async () => {
   const file = path.join(scratch(), 'log.1');
   const whole = Buffer.concat([gzipSync(`${EXIM.slice(0, 6).join('\n')}\n`), gzipSync(EXIM.slice(6).join('\n'))]);
   writeFileSync(file, whole);
@@ -198,7 +198,7 @@ const INPUTS: readonly (readonly [readonly string[], string | Buffer])[] = [
   [['--file=-', '--last', '9'], gzipSync(EXIM.join('\n'))],
 ];
 for (const [args, input] of INPUTS)
-  test(`nospool log ${args.join(' ')} reads standard input`, () => {
+  test(`O8: nospool log ${args.join(' ')} reads standard input`, () => {
     const run = spawnSync(process.execPath, [NOSPOOL, 'log', ...args, '--failed'], { input, encoding: 'utf8' });
     assert.equal(run.status, 0, run.stderr);
     assert.deepEqual(idsIn(run.stdout), [B, C, D]);

@@ -153,7 +153,7 @@ test('--json prints an object a line, with all facts about the message', async (
   assert.equal(second.base64, '/w0K');
 });
 
-test('a method of HTTP ends the session, so a page in a browser cannot make the sink take a message', async () => {
+test('S12: a method of HTTP ends the session, so a page in a browser cannot make the sink take a message', async () => {
   const { out } = await runSinkFor({}, async (port) => {
     for (const first of ['POST / HTTP/1.1', 'GET / HTTP/1.0', 'connect mail:25 HTTP/1.1', 'OPTIONS * HTTP/1.1']) {
       const heard = await converse(port, first, 'Host: 127.0.0.1', '', ...MESSAGE);
@@ -166,7 +166,7 @@ test('a method of HTTP ends the session, so a page in a browser cannot make the 
   assert.doesNotMatch(out, /message/);
 });
 
-test('stores accepted messages octet for octet, for their owner alone, and no others', async () => {
+test('S12: stores accepted messages octet for octet, for their owner alone, and no others', async () => {
   const folder = await mkdtemp(path.join(tmpdir(), 'nospool-'));
   try {
     const { out } = await runSinkFor({ store: folder, quiet: true, refuse: ['no@d.example'] }, async (port) => {

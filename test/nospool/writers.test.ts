@@ -20,13 +20,13 @@ function tree(): string {
   return root;
 }
 
-test('there is no danger for a file that only the trusted may change, in folders that only they may change', () => {
+test('S4: there is no danger for a file that only the trusted may change, in folders that only they may change', () => {
   const root = tree();
   assert.equal(describeDanger(`${root}/opt/bin/node`, me), null, "the folder for temporary files is everybody's, but sticky");
   assert.equal(describeDanger('/bin/sh', { uids: [0], gids: [], sticky: false }), null);
 });
 
-test('the mode of the file and of every folder above it counts', () => {
+test('S4: the mode of the file and of every folder above it counts', () => {
   for (const [changed, mode, expected] of [
     ['opt/bin/node', 0o757, 'everybody'],
     ['opt/bin/node', 0o775, 'group'],
@@ -48,7 +48,7 @@ test('the mode of the file and of every folder above it counts', () => {
 });
 
 if (isRoot)
-  test('the owner of the file and of every folder above it counts', () => {
+  test('S4: the owner of the file and of every folder above it counts', () => {
     for (const owned of ['opt/bin/node', 'opt/bin', 'opt']) {
       const root = tree();
       chownSync(`${root}/${owned}`, STRANGER, 0);
@@ -61,7 +61,7 @@ if (isRoot)
     assert.match(String(describeDanger(`${root}/opt/bin/node`, me)), /belongs to nobody \(uid 65534\)$/);
   });
 
-test('links of files and of folders are followed, and the folders that hold them count', () => {
+test('S4: links of files and of folders are followed, and the folders that hold them count', () => {
   const root = tree();
   mkdirSync(`${root}/links`, { mode: 0o755 });
   symlinkSync('../opt/bin/node', `${root}/links/relative`);
@@ -90,7 +90,7 @@ test('on a running system a sticky folder where others may write is a danger, be
 });
 
 if (isRoot)
-  test('in a folder where everybody may write, as in /tmp, the owner of a link may replace it', () => {
+  test('S4: in a folder where everybody may write, as in /tmp, the owner of a link may replace it', () => {
     const root = tree();
     mkdirSync(`${root}/tmp`);
     chmodSync(`${root}/tmp`, 0o1777);
@@ -104,7 +104,7 @@ if (isRoot)
     assert.equal(describeDanger(`${root}/opt/node`, me), null);
   });
 
-test('below --root links lead where they will lead there, and folders above it do not count', () => {
+test('S4: below --root links lead where they will lead there, and folders above it do not count', () => {
   const above = tree();
   chmodSync(`${above}/opt`, 0o777);
   const root = `${above}/opt/bin`;

@@ -44,9 +44,9 @@ const ADDRESSES: readonly (readonly [string, boolean, string])[] = [
   ['', false, ''],
 ];
 for (const [host, expected, why] of ADDRESSES)
-  test(`${host} ${expected ? 'is' : 'is not'} written as loopback ${why}`, () => assert.equal(isLoopback(host), expected));
+  test(`W3: ${host} ${expected ? 'is' : 'is not'} written as loopback ${why}`, () => assert.equal(isLoopback(host), expected));
 
-test('an IPv6 address in all its forms is what the URL parser makes of it', () => {
+test('W3: an IPv6 address in all its forms is what the URL parser makes of it', () => {
   const canonical = (address: string): string => new URL(`http://[${address}]/`).hostname;
   const group = fc.oneof(fc.constant(0), fc.constant(1), fc.constant(0xffff), fc.constant(0x7f00), fc.nat(0xffff));
   fc.assert(
@@ -60,7 +60,7 @@ test('an IPv6 address in all its forms is what the URL parser makes of it', () =
   );
 });
 
-test('records of DNS and hosts behind a proxy are never loopback, sockets always', () => {
+test('W3: records of DNS and hosts behind a proxy are never loopback, sockets always', () => {
   const host = { scheme: 'submission', host: 'localhost', expand: 'none' } as const;
   const proxy = { scheme: 'socks5', host: 'localhost', port: 1080, user: '', secret: { from: 'none' } } as const;
   assert.equal(isWrittenAsLoopback(host), true);
@@ -71,7 +71,7 @@ test('records of DNS and hosts behind a proxy are never loopback, sockets always
   assert.equal(isWrittenAsLoopback({ ...host, scheme: 'unix', host: '/run/smtp' }), true);
 });
 
-test('the manual’s table says what the code says', () => {
+test('W3: the manual’s table says what the code says', () => {
   const manual = readFileSync(new URL('../../man/nospool.toml.5', import.meta.url), 'utf8');
   const section = manual.slice(manual.indexOf('.SS Loopback'));
   const rows = section

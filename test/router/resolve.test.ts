@@ -208,7 +208,7 @@ const knot = (n: number): string => {
 };
 const nodesOf = (nodes: RoutingDone['tree']): number => nodes.reduce((sum, { children }) => sum + 1 + nodesOf(children), 0);
 
-test('sixty aliases that all name each other cost a bounded number of steps, and are told in as many lines', () => {
+test('S11: sixty aliases that all name each other cost a bounded number of steps, and are told in as many lines', () => {
   const done = routeIn(aliases(knot(60)), ['n0']);
   assert.ok(nodesOf(done.tree) < 100_000, `${nodesOf(done.tree)} nodes`);
   assert.deepEqual(
@@ -218,11 +218,11 @@ test('sixty aliases that all name each other cost a bounded number of steps, and
   assert.equal(done.route, null);
 });
 
-test('a loop of eight that all name each other is delivered to all', () => {
+test('S11: a loop of eight that all name each other is delivered to all', () => {
   assert.deepEqual(summary(routeIn(aliases(knot(8)), ['n0'])).length, 8);
 });
 
-test('the steps of a message are not spent by lists, however long, nor by recipients, however many', () => {
+test('S11: the steps of a message are not spent by lists, however long, nor by recipients, however many', () => {
   const members = Array.from({ length: 50_000 }, (_, i) => `m${i}@p.q`);
   const includes = { '/l': members.join('\n') };
   const lists = 'a: :include:/l\nb: :include:/l, a\nc: a, b\n';

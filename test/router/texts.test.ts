@@ -22,7 +22,7 @@ test('a reason cannot drive a terminal or begin a line', () => {
   assert.equal(printProblem(problem), 'routing a@x yielded a failed delivery: n\\x1b[2J\\x0d\\x0aö');
 });
 
-test('a hundred problems are printed, and how many more there are', () => {
+test('S11: a hundred problems are printed, and how many more there are', () => {
   const problem = (n: number) => ({ kind: 'failed', address: mailbox(`a${n}@x`), chain: [], router: 'r', detail: 'no' }) as const;
   const problems = Array.from({ length: 5000 }, (_, i) => problem(i));
   assert.equal(printProblems(problems.slice(0, 100)).length, 100);
@@ -107,7 +107,7 @@ bitbucket: /dev/null
 files: "/home/joe/Mail/with blank"
 quoted: ":include:/etc/lists/quoted"
 `;
-test('real alias files are without fault; an entry that never counts is told', () => {
+test('O9: real alias files are without fault; an entry that never counts is told', () => {
   const check = makeAliasCheck();
   const reader = check.aliases('/etc/aliases');
   reader.read(REAL);

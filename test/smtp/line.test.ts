@@ -33,7 +33,7 @@ for (const [text, shown, why] of LINES)
     assert.deepEqual(linesOf([text], 'sendmail: '), [`sendmail: ${shown}`]);
   });
 
-test('any text becomes one line, bounded, which stays as it is', () =>
+test('S9: any text becomes one line, bounded, which stays as it is', () =>
   fc.assert(
     fc.property(fc.string({ unit: 'binary', maxLength: 200 }), fc.nat(200), (text, times) => {
       const line = lineOf(text.repeat(times));
@@ -43,7 +43,7 @@ test('any text becomes one line, bounded, which stays as it is', () =>
     }),
   ));
 
-test('a line that is too long loses its middle: its subject and its complaint stay', () => {
+test('S9: a line that is too long loses its middle: its subject and its complaint stay', () => {
   const line = lineOf(`the encoding "${'\x1b'.repeat(800_000)}" is not known`);
   assert.equal(line.length, 8000);
   assert.match(line, /^the encoding "\\x1b.*….*" is not known$/);
@@ -53,7 +53,7 @@ test('a line that is too long loses its middle: its subject and its complaint st
   assert.equal(documentLine('\tx'.repeat(9000), Number.POSITIVE_INFINITY).length, 18_000);
 });
 
-test('of many facts the last line gives the number', () => {
+test('S9: of many facts the last line gives the number', () => {
   assert.deepEqual(atMost(['a', 'b'], 2), ['a', 'b']);
   assert.deepEqual(atMost(['a', 'b', 'c', 'd'], 2), ['a', 'b', 'and 2 more']);
   assert.deepEqual(atMost(['a', 'b', 'c'], 2, ', see the log'), ['a', 'b', 'and 1 more, see the log']);
@@ -65,7 +65,7 @@ test('of many facts the last line gives the number', () => {
   assert.equal(lines.at(-1), 'x: and 49000 more');
 });
 
-test('JSON stands on one line, and escapes in its own way all that a terminal obeys', () => {
+test('S9: JSON stands on one line, and escapes in its own way all that a terminal obeys', () => {
   assert.equal(
     jsonLine({ a: '\x9b\u2028\ufeff\u202e\x1b\x7f', 日本: ['müller', null, 1, true] }),
     '{"a":"\\u009b\\u2028\\ufeff\\u202e\\u001b\\u007f","日本":["müller",null,1,true]}',
@@ -75,7 +75,7 @@ test('JSON stands on one line, and escapes in its own way all that a terminal ob
   assert.equal(JSON.parse(jsonLine('x'.repeat(9000), Number.POSITIVE_INFINITY)).length, 9000);
 });
 
-test('JSON means what it meant', () =>
+test('S9: JSON means what it meant', () =>
   fc.assert(
     fc.property(fc.jsonValue(), fc.string({ unit: 'binary', maxLength: 100 }), (value, text) => {
       const line = jsonLine({ value, text });
@@ -84,7 +84,7 @@ test('JSON means what it meant', () =>
     }),
   ));
 
-test('only this file makes lines: the compiler refuses plain text', () => {
+test('S9: only this file makes lines: the compiler refuses plain text', () => {
   const take = (line: ReturnType<typeof lineOf>): string => line;
   assert.equal(take(lineOf('x')), 'x');
   // @ts-expect-error: text that nobody has looked at.

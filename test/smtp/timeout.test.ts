@@ -20,16 +20,17 @@ const DURATIONS: readonly (readonly [number, string])[] = [
   [0.4, '0s'],
   [249.6, '250ms'],
 ];
-for (const [milliseconds, text] of DURATIONS) test(`${milliseconds} ms are ${text}`, () => assert.equal(printDuration(milliseconds), text));
+for (const [milliseconds, text] of DURATIONS)
+  test(`W9: ${milliseconds} ms are ${text}`, () => assert.equal(printDuration(milliseconds), text));
 
-test('a duration is printed as a configuration has it', () =>
+test('W9: a duration is printed as a configuration has it', () =>
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 24 * 86_400_000 }), (milliseconds) => {
       assert.deepEqual(parseDuration(printDuration(milliseconds)), { ok: true, value: milliseconds });
     }),
   ));
 
-test('a limit names its key; where the driver tells none, there is none', () => {
+test('W9: a limit names its key; where the driver tells none, there is none', () => {
   assert.equal(printTimeLimit({ key: 'greeting', milliseconds: 300_000 }), 'within 5m (timeouts.greeting)');
   assert.equal(printTimeLimit(undefined), 'in time');
 });
@@ -50,14 +51,14 @@ const settled = (state: State, limit?: { readonly key: 'greeting' | 'final'; rea
   return outcome.failure;
 };
 
-test('the failure has the limit that was over', () => {
+test('W9: the failure has the limit that was over', () => {
   const limit = { key: 'greeting', milliseconds: 5000 } as const;
   const failure = { kind: 'timeout', at: 'greeting', condemns: 'address', command: 'the greeting' };
   assert.deepEqual(settled({ at: 'greeting', secured: false }, limit), { ...failure, limit });
   assert.deepEqual(settled({ at: 'greeting', secured: false }), failure);
 });
 
-test('so has an outcome that is uncertain because no verdict came', () => {
+test('W9: so has an outcome that is uncertain because no verdict came', () => {
   const channel = { secured: false, authenticated: false, extensions: { keywords: new Map() } };
   const transaction = {
     reversePath: null,

@@ -577,7 +577,7 @@ test('a signal ends the delivery while addresses are raced', () =>
     deaf.stop();
   }));
 
-test('the deadline ends a delivery in every phase, also while a name is looked up, and no listener is left behind', () =>
+test('S12: the deadline ends a delivery in every phase, also while a name is looked up, and no listener is left behind', () =>
   within(20_000, async () => {
     const slow = { ...names, addresses: () => new Promise<never>(() => {}) };
     const deaf = await startDeaf();

@@ -39,17 +39,17 @@ const NAMES: readonly (readonly [string, string, string])[] = [
   ['[::1]', '', 'nor this one: IPv6 has its tag'],
 ];
 for (const [name, said, why] of NAMES)
-  test(`${JSON.stringify(name).slice(0, 60)}: ${why}`, () => {
+  test(`W4: ${JSON.stringify(name).slice(0, 60)}: ${why}`, () => {
     assert.equal(helloName(name), said);
     assert.equal(fullName(name), said.includes('.') || isAddressLiteral(said) ? said : '');
   });
 
-test('a name of one label is a domain that nobody outside knows', () => {
+test('W4: a name of one label is a domain that nobody outside knows', () => {
   assert.equal(helloName('web1'), 'web1');
   assert.equal(fullName('web1'), '');
 });
 
-test('a domain and a pattern have two spellings where they are not ASCII', () => {
+test('W5: a domain and a pattern have two spellings where they are not ASCII', () => {
   assert.deepEqual(spellings('example.org'), ['example.org']);
   assert.deepEqual(spellings('müller.example'), ['müller.example', 'xn--mller-kva.example']);
   assert.deepEqual(spellings('*.müller.example'), ['*.müller.example', '*.xn--mller-kva.example']);

@@ -192,7 +192,7 @@ const RECORDS: readonly (readonly [string, LogRecord, readonly string[]])[] = [
 ];
 for (const [what, from, lines] of RECORDS) test(what, () => assert.deepEqual(exim(from), lines));
 
-test('a time says how far it is from UTC, whatever the caller’s zone', () => {
+test('O8: a time says how far it is from UTC, whatever the caller’s zone', () => {
   const zone = process.env.TZ;
   const at = (name: string): string => {
     process.env.TZ = name;

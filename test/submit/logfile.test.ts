@@ -267,7 +267,7 @@ real('O3: the real logger writes long lines whole, and a socket that nobody read
   }),
 );
 
-test('lines that the configured log does not take are in syslog, and the problem says so', () =>
+test('O3: lines that the configured log does not take are in syslog, and the problem says so', () =>
   within(10_000, async () => {
     const logger = fakeLogger();
     const path = join(folder, 'missing', 'log');
@@ -282,7 +282,7 @@ test('lines that the configured log does not take are in syslog, and the problem
     assert.match(logger.noted(), /^y$/m);
   }));
 
-test('no logger is believed where there is no syslog', () =>
+test('O3: no logger is believed where there is no syslog', () =>
   within(10_000, async () => {
     const logger = fakeLogger();
     const device = join(folder, 'no-device');
@@ -293,7 +293,7 @@ test('no logger is believed where there is no syslog', () =>
     assert.deepEqual((await openLog('syslog', null, { ...NOWHERE, device }).test()).place, null);
   }));
 
-test('the logger of busybox gets no option that it does not know', () =>
+test('O3: the logger of busybox gets no option that it does not know', () =>
   within(10_000, async () => {
     const [box, logger] = [join(fresh('bin'), '..', `${serial}-box`, 'busybox'), fakeLogger()];
     mkdirSync(dirname(box));

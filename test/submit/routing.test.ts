@@ -55,7 +55,7 @@ test('an alias file that is not there replaces nothing', async () => {
   assert.deepEqual(await routed(['root'], { aliases: [join(home, 'none/aliases'), file('other', 'root: joe@p.q')] }), ['joe@p.q']);
 });
 
-test('a file that is not UTF-8 is read octet by octet', async () => {
+test('W5: a file that is not UTF-8 is read octet by octet', async () => {
   file('aliases', Buffer.from('a: :fail: caf\u00e9\n', 'latin1'));
   assert.deepEqual(await routed(['a']), ['routing a@x.y yielded a failed delivery: café']);
 });
@@ -382,7 +382,7 @@ test('a domain in U-labels matches addresses in A-labels, and the other way roun
     assert.deepEqual(await routed([address], { routers }, { reversePath }), ['b@p.q']);
 });
 
-test('checkAliasFiles reads all alias files and lists, and counts and names their faults', async () => {
+test('O9: checkAliasFiles reads all alias files and lists, and counts and names their faults', async () => {
   const list = file('list', 'a\nb c\n');
   const one = file('aliases', `a: b\nc: d e\nf: "|/bin/g"\nh: :include:${list}, :include:${home}/none\n`);
   const two = file('more', 'x: y\n');

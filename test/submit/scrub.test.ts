@@ -48,7 +48,7 @@ test('a token is masked whole, cut short, and within the response of XOAUTH2', (
     assert.equal(scrub(text, [TOKEN]), expected);
 });
 
-test('a long secret with blanks and quotes is masked to its end, also where its end is another', () => {
+test('S8: a long secret with blanks and quotes is masked to its end, also where its end is another', () => {
   const secret = 'correct horse "battery", staple (and) <passphrase>';
   assert.equal(scrub(`535 ${secret} is wrong`, [secret]), '535 **** is wrong');
   assert.equal(scrub(`535 ${secret.slice(0, 30)}… is wrong`, [secret]), '535 **** is wrong');
@@ -198,7 +198,7 @@ function left(text: string, form: string): readonly string[] {
 }
 
 for (const [name, encode] of FORMS)
-  test(`${name}: whole, folded, and in part`, () => {
+  test(`S8: ${name}: whole, folded, and in part`, () => {
     for (const secret of [LONG, 'pässwörd "<&>" €'])
       for (const width of [8, 11, 60]) {
         const form = encode(secret);
@@ -213,7 +213,7 @@ for (const [name, encode] of FORMS)
       }
   });
 
-test('words that hold nothing of the secret stay', () => {
+test('S8: words that hold nothing of the secret stay', () => {
   for (const text of [
     '5.7.8 Error: authentication failed: UGFzc3dvcmQ6',
     '5.7.8 Username and Password not accepted. For more information, go to\n5.7.8  https://support.google.com/mail/?p=BadCredentials a1b2c3d4-20020a05 - gsmtp',
@@ -227,7 +227,7 @@ test('words that hold nothing of the secret stay', () => {
   assert.equal(scrubRuns('535 a b c d e', [{ user: 'tim', secret: '    ' }]), '535 a b c d e', 'blanks alone');
 });
 
-test('a secret of fewer than eight characters is found whole, one of fewer than four where it stands alone', () => {
+test('S8: a secret of fewer than eight characters is found whole, one of fewer than four where it stands alone', () => {
   for (const [text, secret, expected] of [
     ['535 no gehe\nim here', 'geheim', '535 no **** here'],
     ['535 67 65 68 65 69 6d', 'geheim', '535 ****'],
@@ -238,7 +238,7 @@ test('a secret of fewer than eight characters is found whole, one of fewer than 
     assert.equal(scrubRuns(text, [{ user: 'tim', secret }]), expected);
 });
 
-test('no part of a secret is left, whatever the secret, its form and its folding', () => {
+test('S8: no part of a secret is left, whatever the secret, its form and its folding', () => {
   const secret = fc.string({ unit: fc.constantFrom(...'abcXYZ019+/=%&? "\\\'€ß.-_<>'), minLength: 8, maxLength: 60 });
   fc.assert(
     fc.property(secret, fc.constantFrom(...FORMS), fc.integer({ min: 8, max: 40 }), fc.nat(3), (value, [name, encode], width, which) => {
@@ -250,7 +250,7 @@ test('no part of a secret is left, whatever the secret, its form and its folding
   );
 });
 
-test('the part of a reply that nobody reads is masked whole, in next to no time', () => {
+test('S8: the part of a reply that nobody reads is masked whole, in next to no time', () => {
   const text = `5.7.8 ${'QUFB+2B&#x41;%41=41\\x41 '.repeat(12_000)}`;
   const shown = scrubRuns(text, [{ user: 'tim', secret: `ya29.${'a0AfH6SMBx-_'.repeat(5000)}` }]);
   assert.ok(shown.startsWith('5.7.8 ') && shown.endsWith('****'));

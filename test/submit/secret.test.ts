@@ -108,7 +108,7 @@ test('a name without a leading slash is a systemd credential', async () => {
   assert.match(await read({ from: 'file', path: '../smtp.password' }, environment), /leads out of/);
 });
 
-test('the sentence names the key that was written', async () => {
+test('V7: the sentence names the key that was written', async () => {
   for (const [called, secret, expected] of [
     ['token', { from: 'file', path: '/none' }, /^token_file \/none does not exist/],
     ['token', { from: 'file', path: 'none' }, /^token_file "none" is relative/],
@@ -184,7 +184,7 @@ async function isGone(mark: string): Promise<boolean> {
   return !isAlive(mark);
 }
 
-test('a command is stopped together with all that it has started', async () => {
+test('S12: a command is stopped together with all that it has started', async () => {
   for (const [script, options] of [
     ['sleep 31.4151 & sleep 31.4151', { patience: 200 }],
     ['sleep 31.4151 & cat /dev/zero', {}],
@@ -194,7 +194,7 @@ test('a command is stopped together with all that it has started', async () => {
   }
 });
 
-test('a command ends with the process that waits for it, and leaves no listener behind', async () => {
+test('S12: a command ends with the process that waits for it, and leaves no listener behind', async () => {
   const listeners = (): number => ['exit', 'SIGINT', 'SIGTERM', 'SIGHUP'].reduce((count, name) => count + process.listenerCount(name), 0);
   const before = listeners();
   await Promise.all(Array.from({ length: 20 }, () => read(shell('echo geheim'), { PATH: '/usr/bin:/bin' })));

@@ -45,7 +45,7 @@ const LOOPBACK: readonly (readonly [Partial<Smarthost>, string, RegExp | null, s
   [{ host: 'localhost', expand: 'srv', scheme: 'submission', tls: mode('off') }, '127.0.0.1', IN_CLEAR, 'SRV records of localhost'],
 ];
 for (const [changes, leadsTo, failure, why] of LOOPBACK)
-  test(`${changes.host}, TLS ${changes.tls?.mode ?? 'default'}: ${why}`, () =>
+  test(`W3: ${changes.host}, TLS ${changes.tls?.mode ?? 'default'}: ${why}`, () =>
     within(20_000, async () => {
       const server = await startHost({ offers: ['AUTH PLAIN LOGIN EXTERNAL'], host: '0.0.0.0' });
       const names: Names = {
@@ -75,7 +75,7 @@ for (const [changes, leadsTo, failure, why] of LOOPBACK)
 
 /* ---- extensions ---- */
 
-test('a server that breaks CHUNKING takes the message when CHUNKING is ignored', () =>
+test('W6: a server that breaks CHUNKING takes the message when CHUNKING is ignored', () =>
   within(20_000, async () => {
     const broken: SmarthostOptions = { offers: ['PIPELINING', 'CHUNKING'], script: { BDAT: 'close', end: 'close' } };
     const send = async (changes: Partial<Smarthost>, script: SmarthostOptions) => {
@@ -95,7 +95,7 @@ test('a server that breaks CHUNKING takes the message when CHUNKING is ignored',
     assert.ok(after.heard.includes('DATA') && !after.heard.some((line) => line.startsWith('BDAT')));
   }));
 
-test('the library ignores extensions by smart host', () => {
+test('W6: the library ignores extensions by smart host', () => {
   const host = smarthost('submission://mail.example.org', { ignoreExtensions: ['chunking'] });
   assert.deepEqual(host.ok && host.value.ignoreExtensions, ['CHUNKING']);
   const plain = smarthost('submission://mail.example.org');
@@ -114,7 +114,7 @@ const SILENCES: readonly (readonly [Phase, keyof SessionTimeouts, SmarthostOptio
   ['end', 'final', {}],
 ];
 for (const [phase, key, more] of SILENCES)
-  test(`silence at ${phase}: the failure says how long, and timeouts.${key}`, () =>
+  test(`W9: silence at ${phase}: the failure says how long, and timeouts.${key}`, () =>
     within(20_000, async () => {
       const server = await startHost({ ...more, script: { [phase]: 'silence' } });
       const { timeouts } = optionsFor();
@@ -126,7 +126,7 @@ for (const [phase, key, more] of SILENCES)
       assert.match(sentences(outcome), new RegExp(` within 300ms \\(timeouts\\.${key}\\)`));
     }));
 
-test('after silence the hint names submissions://, and -v does before the time is over', () =>
+test('W9: after silence the hint names submissions://, and -v does before the time is over', () =>
   within(20_000, async () => {
     const server = await startHost({ script: { greeting: 'silence' } });
     const lines: string[] = [];
@@ -144,7 +144,7 @@ test('after silence the hint names submissions://, and -v does before the time i
     assert.ok(lines.includes(`! ${hint}`), lines.join('\n'));
   }));
 
-test('a server that has said something, or has gone, is not silent', () =>
+test('W9: a server that has said something, or has gone, is not silent', () =>
   within(20_000, async () => {
     for (const [greeting, expected] of [
       [
@@ -179,7 +179,7 @@ const withAuth = async (policy: Partial<AuthPolicy>, options: SmarthostOptions):
   return { text: sentences(outcome), heard: server.sessions.flat() };
 };
 
-test('the hint to a refused password names the user, the other mechanisms and the key', () =>
+test('W10: the hint to a refused password names the user, the other mechanisms and the key', () =>
   within(20_000, async () => {
     const { text } = await withAuth({}, { offers: ['AUTH PLAIN LOGIN CRAM-MD5'], script: { AUTH: '535 5.7.8 no' } });
     assert.match(
@@ -188,14 +188,14 @@ test('the hint to a refused password names the user, the other mechanisms and th
     );
   }));
 
-test('a server that takes only tokens hears no password, and the sentence names the keys of tokens', () =>
+test('V7: a server that takes only tokens hears no password, and the sentence names the keys of tokens', () =>
   within(20_000, async () => {
     const { text, heard } = await withAuth({}, { offers: ['AUTH XOAUTH2 OAUTHBEARER'] });
     assert.match(text, /it takes tokens only: write token_file, token_command or token_env in place of the password$/);
     assert.ok(!heard.some((line) => line.startsWith('AUTH')));
   }));
 
-test('a secret that is called a token goes by a mechanism of tokens, never by one of passwords', () =>
+test('V7: a secret that is called a token goes by a mechanism of tokens, never by one of passwords', () =>
   within(20_000, async () => {
     const token = { isToken: true, secret: { from: 'literal', value: 'ya29.token' } } as const;
     const taken = await withAuth(token, { offers: ['AUTH PLAIN LOGIN XOAUTH2'] });
@@ -224,7 +224,7 @@ const ECHOES: readonly (readonly [string, string, string])[] = [
   ['clear, over lines', folded(SECRET, 9), SECRET.replaceAll(' ', '')],
 ];
 for (const [why, echo, form] of ECHOES)
-  test(`what a server repeats of AUTH is neither told nor shown: ${why}`, () =>
+  test(`S8: what a server repeats of AUTH is neither told nor shown: ${why}`, () =>
     within(20_000, async () => {
       const server = await startHost({ offers: ['AUTH PLAIN'], script: { AUTH: `535 5.7.8 sorry\n535 5.7.8 ${echo}\n535 5.7.8 bye` } });
       const lines: string[] = [];
@@ -245,7 +245,7 @@ for (const [why, echo, form] of ECHOES)
         assert.ok(!shown.includes(form.slice(at, at + 8)), `${form.slice(at, at + 8)}\n${told}`);
     }));
 
-test('the words of a server about a token before it refuses it are neither told nor shown', () =>
+test('S8: the words of a server about a token before it refuses it are neither told nor shown', () =>
   within(20_000, async () => {
     const token = `ya29.${'a0AfH6SMBx-_'.repeat(10)}`;
     const server = await startHost({
@@ -285,7 +285,7 @@ const HELLOS: readonly (readonly [string, string, string])[] = [
   ['my_app.local', '[127.0.0.1]', 'no domain of RFC 5321'],
 ];
 for (const [hello, said, why] of HELLOS)
-  test(`hello ${JSON.stringify(hello)}: EHLO ${said}: ${why}`, () =>
+  test(`W4: hello ${JSON.stringify(hello)}: EHLO ${said}: ${why}`, () =>
     within(10_000, async () => {
       const server = await startHost();
       const outcome = await deliver(
@@ -298,7 +298,7 @@ for (const [hello, said, why] of HELLOS)
       assert.equal(heard[0], `EHLO ${said}`);
     }));
 
-test('a hello with a control character is refused before anything is said', () =>
+test('W4: a hello with a control character is refused before anything is said', () =>
   within(10_000, async () => {
     const server = await startHost();
     const outcome = await deliver(

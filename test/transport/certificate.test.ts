@@ -32,7 +32,7 @@ test('a self-signed certificate says what it was told', () => {
   assert.equal(made.fingerprints.key, `sha256:${createHash('sha256').update(spki).digest('hex')}`);
 });
 
-test('weak certificates are made on request', () => {
+test('S12: weak certificates are made on request', () => {
   const rsa = new X509Certificate(makeCertificate({ key: 1024, digest: 'sha1' }).own);
   assert.equal(rsa.publicKey.asymmetricKeyDetails?.modulusLength, 1024);
   assert.ok(rsa.verify(rsa.publicKey));

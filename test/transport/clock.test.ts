@@ -30,7 +30,7 @@ test('alarms for never and for a month do not ring now', () =>
     assert.deepEqual(rung, []);
   }));
 
-test('an alarm rings after what has arrived was read', () =>
+test('V9: an alarm rings after what has arrived was read', () =>
   within(5000, async () => {
     const socket = createSocket('udp4');
     await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));

@@ -73,14 +73,14 @@ const COMMITS: readonly (readonly [string, string, string, string])[] = [
   ['nothing', '', 'RCPT TO:<r1@there.example>\r\n', 'BDAT 0 LAST\r\n'],
 ];
 for (const [what, message, before, commit] of COMMITS)
-  test(`the commit of ${what} with BDAT is its end, and it costs one write more`, async () => {
+  test(`V3: the commit of ${what} with BDAT is its end, and it costs one write more`, async () => {
     const { wire, outcome, writes } = await send(message, 1, { offers: ['CHUNKING'] });
     assert.equal(printOutcome(outcome), '= accepted 250 ok');
     assert.deepEqual(wire.writes.slice(writes - 1), [before, commit, 'QUIT\r\n']);
     assert.deepEqual(wire.held, [message.replace(/^\n$/, '\r\n')]);
   });
 
-test('a content of one octet is held back whole', async () => {
+test('V3: a content of one octet is held back whole', async () => {
   const wire = openWire({ offers: ['CHUNKING'] });
   const nothing = new Uint8Array(0);
   const facts = { octetsIn: 1, octetsOut: 1, size: 1, eightBit: false, nul: false, longestLine: 1, lines: 0 };
@@ -111,7 +111,7 @@ test('the envelope that goes along is in the write of the commit', async () => {
 
 for (const offers of OFFERS)
   for (const recipients of [1, 2])
-    test(`a loss at every octet, ${offers.join(' ') || 'nothing'} offered, ${recipients} recipients: only within the commit it is uncertain`, async () => {
+    test(`V3: a loss at every octet, ${offers.join(' ') || 'nothing'} offered, ${recipients} recipients: only within the commit it is uncertain`, async () => {
       const clean = await send(MESSAGE, recipients, { offers });
       assert.equal(printOutcome(clean.outcome), '= accepted 250 ok');
       const end = clean.before + (clean.wire.writes[clean.writes] as string).length;
@@ -157,7 +157,7 @@ const MEANWHILE: readonly (readonly [string, (wire: Wire, connection: Connection
 ];
 for (const offers of OFFERS)
   for (const [what, happens, expected] of MEANWHILE)
-    test(`no commit while a write is pending, and ${what} (${offers.join(' ') || 'nothing offered'})`, async () => {
+    test(`F6: no commit while a write is pending, and ${what} (${offers.join(' ') || 'nothing offered'})`, async () => {
       const { opened: taken, open } = gate();
       let isPending = false;
       const wire = openWire({
@@ -202,7 +202,7 @@ for (const offers of OFFERS)
 
 /* ---- blocks ---- */
 
-test('a block that is pulled while both buffers are on their way waits for one of them', async () => {
+test('F6: a block that is pulled while both buffers are on their way waits for one of them', async () => {
   const pieces = Array.from({ length: 5 }, (_, i) => `${String(i).repeat(256 * 1024 - 2)}\r\n`);
   const gates = pieces.map(gate);
   const left = pieces.map((piece) => Buffer.from(piece));

@@ -139,7 +139,7 @@ test('a connection without a limit has no clock', () =>
     only.stop();
   }));
 
-test('the system asks whether the other side is still there', () =>
+test('V10: the system asks whether the other side is still there', () =>
   within(5000, async () => {
     const only = await live();
     const { winner } = await connectFirst([only.endpoint], { within: 5000 });
@@ -155,7 +155,7 @@ test('the system asks whether the other side is still there', () =>
 /** As a process that is stopped, or a host that sleeps. */
 const sleep = (milliseconds: number): void => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
 
-test('a connection that was made in time wins, though the process was stopped until the time was over', () =>
+test('V9: a connection that was made in time wins, though the process was stopped until the time was over', () =>
   within(5000, async () => {
     const only = await live();
     const racing = connectFirst([only.endpoint], { within: 100 });

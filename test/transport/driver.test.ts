@@ -375,7 +375,7 @@ test('large messages in blocks leave no listener behind, however often the socke
     assert.deepEqual(warnings, []);
   }));
 
-test('blocks of BDAT are 256 KiB, whatever the chunks of the content', () =>
+test('V2: blocks of BDAT are 256 KiB, whatever the chunks of the content', () =>
   within(60_000, async () => {
     const large = Buffer.alloc(4 * 1024 * 1024, `${'x'.repeat(62)}\n`);
     for (const size of [1024 * 1024, 100_000, large.length]) {
@@ -393,7 +393,7 @@ test('blocks of BDAT are 256 KiB, whatever the chunks of the content', () =>
     }
   }));
 
-test('octets that do not move are waited for no longer than a block’s time', () =>
+test('V2: octets that do not move are waited for no longer than a block’s time', () =>
   within(20_000, async () => {
     for (const offers of [[], ['PIPELINING', 'CHUNKING']]) {
       const deaf: Deed = ({ socket }) => {
@@ -595,7 +595,7 @@ test('fifty thousand refusals take the time of fifty thousand refusals', () =>
 
 /* ---- words ---- */
 
-test('the errors of a socket are words', () => {
+test('V10: the errors of a socket are words', () => {
   const of = (code: string, message = '') => printSocketError(Object.assign(new Error(message), { code }));
   assert.equal(of('ECONNREFUSED'), 'connection refused');
   assert.equal(of('EWHATEVER', 'something else'), 'something else');

@@ -151,7 +151,10 @@ const TARGETS: readonly (readonly [Smarthost, string, string])[] = [
 for (const [host, expected, why] of TARGETS)
   test(`${host.scheme} ${host.host} ${host.expand}: ${why}`, () => within(20_000, async () => assert.equal(await shown(host), expected)));
 
-test('a name server that is silent has a limited time, and the sentence names its key', () =>
+test('V8: an alias of a host without MX records is that host, and takes mail', () =>
+  within(20_000, async () => assert.equal(await shown(mxOf('alias.example')), 'alias.example:25')));
+
+test('V10: a name server that is silent has a limited time, and the sentence names its key', () =>
   within(10_000, async () => {
     assert.equal(await shown(mxOf('silent.example'), 200), '! looking up silent.example took longer than 0.2 s (timeouts.resolve)');
   }));

@@ -136,7 +136,7 @@ const ORDERS: readonly (readonly [readonly string[], string, string, string])[] 
   [['192.0.2.10', '2001:db8::10'], '#precedence ::ffff:0:0/96  100\n', SIX_FIRST, 'as distributions ship it'],
 ];
 for (const [own, gai, expected, why] of ORDERS)
-  test(`the first address: ${why}. RFC 6724`, () => assert.equal(show(sortAddresses(both, own, gai)), expected));
+  test(`V1: the first address: ${why}. RFC 6724`, () => assert.equal(show(sortAddresses(both, own, gai)), expected));
 
 test('addresses of one family stay as they came', () => {
   const four: readonly IpAddress[] = [both[2] as IpAddress, both[0] as IpAddress];
@@ -162,7 +162,7 @@ const FAMILIES: readonly (readonly [readonly string[], string, string])[] = [
   [[], '4 6', 'unknown'],
 ];
 for (const [own, expected, why] of FAMILIES)
-  test(`families of use with ${own.join(' ') || 'nothing known'}: ${why}`, () => {
+  test(`V6: families of use with ${own.join(' ') || 'nothing known'}: ${why}`, () => {
     const useful = familiesOf(own);
     assert.equal([4, 6].filter((family) => useful[family as 4 | 6]).join(' '), expected);
   });

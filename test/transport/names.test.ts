@@ -118,7 +118,7 @@ for (const [name, family, changes, expected, asked, why] of ROWS)
       assert.deepEqual([...new Set(server.asked)].sort(), asked === '' ? [] : asked.split(', ').sort());
     }));
 
-test('a name server that is down is passed over', () =>
+test('V1: a name server that is down is passed over', () =>
   within(20_000, async () => {
     const dead = await nameServer({ '*': null });
     const files = { '/etc/resolv.conf': 'options timeout:1' };
@@ -153,16 +153,16 @@ async function givenUp(name: string, files: Readonly<Record<string, string>>, af
   );
 }
 
-test('a lookup that is given up asks name servers nothing more', () =>
+test('V1: a lookup that is given up asks name servers nothing more', () =>
   within(20_000, async () => assert.equal(await givenUp('silent.example', {}, 20), 'ECANCELLED')));
 
-test('a look-up that is given up leaves no process behind', () =>
+test('V1: a look-up that is given up leaves no process behind', () =>
   within(20_000, async () => {
     // Bun needs no process: it ends whatever its threads do.
     assert.equal(await givenUp('127.1', {}, 1), BUN ? 'found' : 'ECANCELLED');
   }));
 
-test('an answer that came in time is read, though the process was stopped until the time was over', () =>
+test('V9: an answer that came in time is read, though the process was stopped until the time was over', () =>
   within(20_000, async () => {
     server.asked.length = 0;
     const looked = look('one.example', 4, {}, 200);
@@ -172,7 +172,7 @@ test('an answer that came in time is read, though the process was stopped until 
     assert.equal(await looked, '192.0.2.1 192.0.2.2');
   }));
 
-test('MX and SRV records are looked up in the same way', () =>
+test('V1: MX and SRV records are looked up in the same way', () =>
   within(20_000, async () => {
     const found = await targetsOf(hostAt(25, { host: 'mx.example', expand: 'mx' }), 1000, namesOf(host({})));
     assert.equal(found.ok && found.value[0]?.name, 'one.example');

@@ -263,9 +263,9 @@ const WEAK: readonly (readonly [why: string, Certificate, caFile: string, RegExp
   ['self-signed with 1024 bits, and trusted', shortOne, shortOne.own, SHORT],
 ];
 for (const [why, certificate, store, expected] of WEAK)
-  test(`${why}`, async () => assert.match(await weakIn(certificate, { with: { caFile: file(store) } }), expected));
+  test(`S12: ${why}`, async () => assert.match(await weakIn(certificate, { with: { caFile: file(store) } }), expected));
 
-test('a wrong name and a weakness are both in the sentence', async () => {
+test('S12: a wrong name and a weakness are both in the sentence', async () => {
   const certificate = makeCertificate({ names: ['other.example'], issuer: ca, key: 1024 });
   assert.match(
     await weakIn(certificate, {}),
@@ -273,13 +273,13 @@ test('a wrong name and a weakness are both in the sentence', async () => {
   );
 });
 
-test('a weak certificate that is expired or of an unknown issuer is called that', async () => {
+test('S12: a weak certificate that is expired or of an unknown issuer is called that', async () => {
   assert.match(await weakIn(issuedBy(shortCa, { digest: 'sha1' }), {}), /^the certificate comes from "Short CA"/);
   const expired = issuedBy(ca, { key: 1024, notBefore: Date.now() - 3 * DAY, days: 1 });
   assert.match(await weakIn(expired, {}), /^the certificate expired on /);
 });
 
-test('a fingerprint replaces that, too, and so does verify = false', async () => {
+test('S12: a fingerprint replaces that, too, and so does verify = false', async () => {
   for (const certificate of [issuedBy(ca, { key: 1024 }), issuedBy(rsaCa, { digest: 'sha1' }), shortOne, oldOne]) {
     for (const pin of [certificate.fingerprints.certificate, certificate.fingerprints.key])
       assert.equal(await weakIn(certificate, { with: { fingerprint: [pin], caFile: '' } }), 'trusted');
@@ -287,7 +287,7 @@ test('a fingerprint replaces that, too, and so does verify = false', async () =>
   }
 });
 
-test('hostile case 6 and pitfalls 24, 25: a server that is not trusted is refused with the exact reason', async () => {
+test('O9: hostile case 6 and pitfalls 24, 25: a server that is not trusted is refused with the exact reason', async () => {
   const since = Date.UTC(2026, 0, 2, 3, 4, 5);
   const alone = makeCertificate({ names: [HOST], issuer: intermediate });
   const expired = makeCertificate({ names: [HOST], issuer: ca, notBefore: since - 30 * DAY, notAfter: since });
@@ -531,7 +531,7 @@ test('a file that the configuration names and that cannot be used is a failure w
   }
 });
 
-test('a key that others can read, and certificates that others can change, are refused', async () => {
+test('S3: a key that others can read, and certificates that others can change, are refused', async () => {
   const other = makeCertificate({});
   const withMode = (text: string, mode: number): string => {
     const name = file(text);

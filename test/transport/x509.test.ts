@@ -75,7 +75,7 @@ test('RFC 5929 §4.1: the digest for tls-server-end-point', () => {
     assert.equal(readCertificate(made(algorithm))?.endPointDigest, expected, why);
 });
 
-test('the digest that a certificate is signed with is read', () => {
+test('S12: the digest that a certificate is signed with is read', () => {
   for (const [algorithm, expected, why] of [
     [tlv(0x30, oid('2a864886f70d010102'), [5, 0]), 'md2', 'MD2'],
     [tlv(0x30, oid('2a864886f70d010104'), [5, 0]), 'md5', 'MD5'],
@@ -94,7 +94,7 @@ test('the digest that a certificate is signed with is read', () => {
     assert.equal(readCertificate(made(algorithm))?.signedWith, expected, why);
 });
 
-test('the length of a key is read', () => {
+test('S12: the length of a key is read', () => {
   const of = (spki: Uint8Array) => readCertificate(made(tlv(0x30, oid('2a8648ce3d040302')), { key: Buffer.from(spki) }))?.key;
   const spki = ({ publicKey }: { readonly publicKey: KeyObject }) => publicKey.export({ type: 'spki', format: 'der' });
   for (const bits of [1024, 2048, 3072])

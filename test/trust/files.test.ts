@@ -80,7 +80,7 @@ const CONFIGS: readonly (readonly [number, number, number, RegExp | null])[] = [
   [USER, STRANGER, 0o644, /belongs to uid 4711 \(mode 0644\), not to root or to the user who runs this \(uid 65534\): run chown root/],
 ];
 for (const [uid, owner, mode, refused] of CONFIGS)
-  test(`-C and NOSPOOL_CONFIG, as uid ${uid}: a file of uid ${owner}, mode ${mode.toString(8)}`, async () => {
+  test(`S3: -C and NOSPOOL_CONFIG, as uid ${uid}: a file of uid ${owner}, mode ${mode.toString(8)}`, async () => {
     const config = file(path.join(openFolder(), 'c.toml'), TOML, mode, owner);
     for (const [args, env] of [
       [['-C', config], {}],
@@ -94,7 +94,7 @@ for (const [uid, owner, mode, refused] of CONFIGS)
     assert.equal(checked.status, refused === null ? 0 : 1, checked.stderr);
   });
 
-test('the system file is refused before anything of it is read', async () => {
+test('S3: the system file is refused before anything of it is read', async () => {
   const folder = openFolder();
   const within =
     'mount -t tmpfs none /etc; cp "$CONFIG" /etc/nospool.toml; chown "$OWNER" /etc/nospool.toml; chmod "$MODE" /etc/nospool.toml; exec "$@"';
@@ -112,7 +112,7 @@ test('the system file is refused before anything of it is read', async () => {
   }
 });
 
-test('the user’s own file is refused if its group may change it, unless nobody else is in the group', async () => {
+test('S3: the user’s own file is refused if its group may change it, unless nobody else is in the group', async () => {
   const home = openFolder();
   mkdirSync(path.join(home, 'nospool'));
   const own = path.join(home, 'nospool/config.toml');
@@ -133,7 +133,7 @@ test('the user’s own file is refused if its group may change it, unless nobody
   }
 });
 
-test('on a read-only mount neither owner nor mode matter, as in a container that runs as root or as any uid', async () => {
+test('S3: on a read-only mount neither owner nor mode matter, as in a container that runs as root or as any uid', async () => {
   const folder = openFolder();
   const mount = `mount --bind ${folder} ${folder}`;
   for (const [owner, mode] of [
@@ -150,7 +150,7 @@ test('on a read-only mount neither owner nor mode matter, as in a container that
     }
 });
 
-test('a file in a volume of Kubernetes is obeyed: symbolic links into a folder of root, readable by the group', async () => {
+test('S3: a file in a volume of Kubernetes is obeyed: symbolic links into a folder of root, readable by the group', async () => {
   const folder = openFolder();
   mkdirSync(path.join(folder, '..2026'));
   file(path.join(folder, '..2026/nospool.toml'), TOML, 0o640, 0);
@@ -161,7 +161,7 @@ test('a file in a volume of Kubernetes is obeyed: symbolic links into a folder o
   assert.equal(status, 0, stderr);
 });
 
-test('a named pipe as configuration, alias file or included file holds nobody up', async () => {
+test('S12: a named pipe as configuration, alias file or included file holds nobody up', async () => {
   const folder = openFolder();
   const pipe = path.join(folder, 'pipe');
   assert.equal(spawnSync('mkfifo', [pipe]).status, 0);
@@ -202,7 +202,7 @@ const ALIASES: readonly (readonly [number, number, number, number, RegExp | null
   ],
 ];
 for (const [owner, mode, listOwner, listMode, refused] of ALIASES)
-  test(`aliases of uid ${owner}, mode ${mode.toString(8)}, that include a file of uid ${listOwner}, mode ${listMode.toString(8)}`, async () => {
+  test(`S3: aliases of uid ${owner}, mode ${mode.toString(8)}, that include a file of uid ${listOwner}, mode ${listMode.toString(8)}`, async () => {
     const folder = openFolder();
     const list = file(path.join(folder, 'list'), 'ann@c.example\n', listMode, listOwner);
     const aliases = file(path.join(folder, 'aliases'), `l: :include:${list}\n`, mode, owner);
@@ -214,7 +214,7 @@ for (const [owner, mode, listOwner, listMode, refused] of ALIASES)
     }
   });
 
-test('the owner of an alias file may own the files that it includes, at any depth, and nobody else may', async () => {
+test('S3: the owner of an alias file may own the files that it includes, at any depth, and nobody else may', async () => {
   const folder = openFolder();
   const inner = file(path.join(folder, 'inner'), 'ann@c.example\n', 0o644, STRANGER);
   const outer = file(path.join(folder, 'outer'), `:include:${inner}\n`, 0o644, STRANGER);
@@ -257,7 +257,7 @@ for (const [uid, owner, mode, refused] of [
     /password_file \S+ cannot be read by uid 65534; its mode is 0600, its owner uid 0 and gid 0: let this user read it, by its group for instance: chgrp GROUP \S+; chmod g\+r \S+\n/,
   ],
 ] as const)
-  test(`password_file, as uid ${uid}: a file of uid ${owner}, mode ${mode.toString(8)}`, () =>
+  test(`S3: password_file, as uid ${uid}: a file of uid ${owner}, mode ${mode.toString(8)}`, () =>
     withAuth(async (host) => {
       const folder = openFolder();
       const password = file(path.join(folder, 'password'), 'secret\n', mode, owner);
@@ -272,7 +272,7 @@ for (const [uid, owner, mode, refused] of [
 const commanding = (folder: string, port: number, key = 'password_command'): string =>
   `${TOML.replace(':9"', `:${port}"`)}[auth]\nuser = "u"\n${key} = ["/bin/sh", "-c", "touch ${folder}/ran; echo secret"]\n`;
 
-test('a file that -C names runs no command unless root owns it; NOSPOOL_CONFIG may name it', () =>
+test('S2: a file that -C names runs no command unless root owns it; NOSPOOL_CONFIG may name it', () =>
   withAuth(async (host) => {
     const sent = ['-f', 'a@b.example', 'c@d.example'];
     for (const [uid, owner, args, runs] of [
@@ -306,7 +306,7 @@ test('a file of procfs is not obeyed, because root owns there what any program h
   );
 });
 
-test('a file that -C names runs no command of a stranger on a read-only mount, either', () =>
+test('S2: a file that -C names runs no command of a stranger on a read-only mount, either', () =>
   withAuth(async (host) => {
     const folder = openFolder();
     const config = file(path.join(folder, 'c.toml'), commanding('/tmp', host.port), 0o644, STRANGER);
@@ -318,7 +318,7 @@ test('a file that -C names runs no command of a stranger on a read-only mount, e
     assert.match(stderr, /key "password_command" in \[auth\] is refused/);
   }));
 
-test('a file that -C names has no token_command either, nor a token_file of root’s', () =>
+test('S2: a file that -C names has no token_command either, nor a token_file of root’s', () =>
   withAuth(async (host) => {
     const folder = openFolder();
     chmodSync(folder, 0o777);
@@ -343,7 +343,7 @@ test('a file that -C names has no token_command either, nor a token_file of root
     }
   }));
 
-test('password_command is refused where a group may change the file', async () => {
+test('S3: password_command is refused where a group may change the file', async () => {
   const folder = openFolder();
   const config = file(path.join(folder, 'c.toml'), commanding(folder, 9), 0o664, 0);
   const { stderr } = await run([...ROUTE], { env: { NOSPOOL_CONFIG: config } });
@@ -353,7 +353,7 @@ test('password_command is refused where a group may change the file', async () =
   );
 });
 
-test('a file that -C names hands no password of root’s to the host that it names', () =>
+test('S2: a file that -C names hands no password of root’s to the host that it names', () =>
   withAuth(async (host) => {
     const folder = openFolder();
     const roots = file(path.join(folder, 'roots'), 'secret\n', 0o640);
@@ -379,7 +379,7 @@ test('a file that -C names hands no password of root’s to the host that it nam
     }
   }));
 
-test('a file that -C names says where the log is only if root owns it', async () => {
+test('S2: a file that -C names says where the log is only if root owns it', async () => {
   const folder = openFolder();
   chmodSync(folder, 0o777);
   const log = path.join(folder, 'page.php');
@@ -401,7 +401,7 @@ test('a file that -C names says where the log is only if root owns it', async ()
   }
 });
 
-test('a log is no way into another file: a symbolic link is followed only in a folder of root', async () => {
+test('S3: a log is no way into another file: a symbolic link is followed only in a folder of root', async () => {
   for (const [owner, mode, followed] of [
     [0, 0o755, true],
     [0, 0o1777, false],
@@ -423,7 +423,7 @@ test('a log is no way into another file: a symbolic link is followed only in a f
 
 /* ---- ~/.forward ---- */
 
-test('nothing of another file, and no line of a ~/.forward, reaches whoever sends to its user', async () => {
+test('S7: nothing of another file, and no line of a ~/.forward, reaches whoever sends to its user', async () => {
   const folder = openFolder();
   const home = path.join(folder, 'home');
   mkdirSync(home);
@@ -470,7 +470,7 @@ test('nothing of another file, and no line of a ~/.forward, reaches whoever send
 
 const ETC = 'mount -t tmpfs none /etc; cp "$FOLDER/passwd" /etc/passwd';
 
-test('nospool init as root writes lock = true and says what that means; check says when it is not there', async () => {
+test('S2: nospool init as root writes lock = true and says what that means; check says when it is not there', async () => {
   const folder = openFolder();
   file(path.join(folder, 'passwd'), 'root:x:0:0::/root:/bin/sh\n');
   const host = await smartHost();

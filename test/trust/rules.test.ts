@@ -22,7 +22,7 @@ const facts = (changes: Partial<FileFacts> = {}): FileFacts => ({
 const asked = (kind: FileKind, changes: Partial<FileFacts> = {}, euid = SELF): string | null =>
   whyRefused(kind, facts(changes), { euid, other: OTHER });
 
-test('nospool.toml(5) has the table of the rules', () => {
+test('S3: nospool.toml(5) has the table of the rules', () => {
   const manual = readFileSync(new URL('../../man/nospool.toml.5', import.meta.url), 'utf8');
   const [, table = ''] = /^lw\(18\) l l l l\.\n.*\n_\n([\s\S]*?)^\.TE$/m.exec(manual) ?? [];
   const rows = [...table.matchAll(/^T\{\n(.*)\nT\}\t(.*)$/gm)].map(([, file = '', rest = '']) => [
@@ -42,7 +42,7 @@ test('nospool.toml(5) has the table of the rules', () => {
   );
 });
 
-test('every kind with every owner and every mode is obeyed where the table says so, and nowhere else', () => {
+test('S3: every kind with every owner and every mode is obeyed where the table says so, and nowhere else', () => {
   for (const kind of KINDS) {
     const { owners, changedBy, readBy, mayBeMounted } = RULES[kind];
     for (const uid of [ROOT, SELF, STRANGER, OTHER])
@@ -126,9 +126,9 @@ const SENTENCES: readonly (readonly [FileKind, Partial<FileFacts>, string, strin
   ],
 ];
 for (const [kind, changes, because, why] of SENTENCES)
-  test(`the sentence, ${kind}: ${why}`, () => assert.equal(asked(kind, changes), `is refused, because ${because}`));
+  test(`S3: the sentence, ${kind}: ${why}`, () => assert.equal(asked(kind, changes), `is refused, because ${because}`));
 
-test('root obeys root alone, and a file by two names of its user', () => {
+test('S3: root obeys root alone, and a file by two names of its user', () => {
   assert.equal(
     asked('system', { uid: SELF }, ROOT),
     'is refused, because this file belongs to uid 1000 (mode 0600), not to root: run chown root /f',
@@ -137,7 +137,7 @@ test('root obeys root alone, and a file by two names of its user', () => {
   assert.equal(whyRefused('forward', facts({ uid: STRANGER }), { euid: SELF }) === null, false, 'nobody knows the user');
 });
 
-test('secrets of a container may belong to anybody and be read by all, and other files not', () => {
+test('S3: secrets of a container may belong to anybody and be read by all, and other files not', () => {
   for (const kind of KINDS) {
     const sentence = asked(kind, { path: '/run/secrets/f', uid: STRANGER, mode: 0o666 });
     assert.equal(sentence === null, RULES[kind].readBy === 'group' && RULES[kind].mayBeMounted, kind);
@@ -148,7 +148,7 @@ test('secrets of a container may belong to anybody and be read by all, and other
   assert.notEqual(whyRefused('password', facts({ path: '/run/secrets/f', mode: 0o644 }), elsewhere), null);
 });
 
-test('facts that cost something are asked for only where they matter', () => {
+test('S3: facts that cost something are asked for only where they matter', () => {
   const dear = (): never => assert.fail('asked');
   for (const kind of KINDS)
     assert.equal(asked(kind, { uid: kind === 'forward' ? OTHER : ROOT, isOwnGroup: dear, mount: dear }, ROOT), null, kind);
@@ -168,7 +168,7 @@ const GROUPS: readonly (readonly [number, number, boolean, string])[] = [
   [1000, 4711, false, 'no such user'],
 ];
 for (const [gid, uid, expected, why] of GROUPS)
-  test(`a group of one's own: ${why}`, () => assert.equal(isPrivateGroup(gid, uid, GROUP, PASSWD), expected));
+  test(`S3: a group of one's own: ${why}`, () => assert.equal(isPrivateGroup(gid, uid, GROUP, PASSWD), expected));
 
 const MOUNTS = `22 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw
 30 22 0:30 / /proc rw - proc proc rw
@@ -186,7 +186,7 @@ const MOUNTED: readonly (readonly [string, number | null, boolean, boolean, stri
   ['/etc/nospool.toml', null, false, false, 'no Linux'],
 ];
 for (const [path, id, isReadOnly, isOwn, why] of MOUNTED)
-  test(`a mount: ${why}`, () => {
+  test(`S3: a mount: ${why}`, () => {
     const fdinfo = id === null ? '' : `pos:\t0\nflags:\t0104000\nmnt_id:\t${id}\nino:\t1\n`;
     assert.deepEqual(mountOf(path, fdinfo, id === null ? '' : MOUNTS), { isReadOnly, isOwn });
   });

@@ -22,7 +22,7 @@ const MESSAGE = `Subject: x\r\n\r\n${`${'x'.repeat(70)}\r\n`.repeat(2800)}`;
 
 for (const offers of [['PIPELINING'], ['PIPELINING', 'CHUNKING']])
   for (const kind of ['cut', 'reset'] as const)
-    test(`${kind} after 60 of 200 kB, ${offers.join(' and ')}: the next host gets it`, () =>
+    test(`V3: ${kind} after 60 of 200 kB, ${offers.join(' and ')}: the next host gets it`, () =>
       within(30_000, async () => {
         const [first, second] = [await startHost({ offers }), await startHost({ offers })];
         const proxy = await startProxy({

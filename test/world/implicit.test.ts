@@ -51,7 +51,7 @@ test.before(async () => {
 
 test.after(() => new Promise<void>((resolve) => server?.close(() => resolve())));
 
-test('submissions:// with a password sends', async () => {
+test('W1: submissions:// with a password sends', async () => {
   const { config, loggedFacts } = setUp(
     `smarthosts = ["submissions://${HOST}"]\nqualify_domain = "example.org"`,
     `[auth]\nuser = "web1"\npassword = "secret"\n[tls]\nca_file = "${caFile}"`,

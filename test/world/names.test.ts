@@ -120,7 +120,7 @@ const PLACES: readonly (readonly [string, Place])[] = [
 ];
 
 for (const [what, place] of PLACES) {
-  test(`${what}: the process ends with its verdict`, () =>
+  test(`V1: ${what}: the process ends with its verdict`, () =>
     within(20_000, async () => {
       const before = host.messages.length;
       const { status, stderr } = await startAt(place, send(configured(dead(), '[timeouts]\nresolve = "500ms"'))).done;
@@ -128,14 +128,14 @@ for (const [what, place] of PLACES) {
       assert.equal(host.messages[before]?.state, 'accepted');
     }));
 
-  test(`${what}: with its deadline`, () =>
+  test(`V1: ${what}: with its deadline`, () =>
     within(20_000, async () => {
       const { status, stderr } = await startAt(place, send(configured(dead(), '[timeouts]\ndeadline = "500ms"'))).done;
       assert.equal(status, 1);
       assert.match(stderr, /the deadline of 0\.5 s has passed \(timeouts\.deadline\)/);
     }));
 
-  test(`${what}: with SIGTERM`, () =>
+  test(`V1: ${what}: with SIGTERM`, () =>
     within(20_000, async () => {
       const asked = names.asked.length;
       const { child, done } = startAt(place, send(configured(dead())));
@@ -147,7 +147,7 @@ for (const [what, place] of PLACES) {
     }));
 }
 
-test('MX records of a dead domain, and a proxy whose name is dead', () =>
+test('V1: MX records of a dead domain, and a proxy whose name is dead', () =>
   within(30_000, async () => {
     for (const toml of ['smarthosts = ["dead.example/MX"]', 'smarthosts = ["smtp://mail.example"]\nproxy = "socks5://dead.example"']) {
       const asked = names.asked.length;
@@ -158,7 +158,7 @@ test('MX records of a dead domain, and a proxy whose name is dead', () =>
     }
   }));
 
-test('the administrator’s commands', () =>
+test('V1: the administrator’s commands', () =>
   within(60_000, async () => {
     const config = configured(dead(), '[timeouts]\nresolve = "500ms"');
     const place = { resolv: PATIENT };
@@ -170,7 +170,7 @@ test('the administrator’s commands', () =>
     assert.match(routed.stdout, /looking up dead\.example took longer than 0\.5 s/);
   }));
 
-test('the own name of a host, whose name servers are dead', () =>
+test('V1: the own name of a host, whose name servers are dead', () =>
   within(20_000, async () => {
     const { config, folder } = setUp(`log = "none"\nhostname = ""\nqualify_domain = "example.org"\n${toHosts(host.port)}`);
     chmodSync(folder, 0o755);
@@ -193,7 +193,7 @@ const FOUND: readonly (readonly [string, string, Place])[] = [
   ['an MX record', 'mx.example', {}],
 ];
 for (const [what, name, place] of FOUND)
-  test(`${what}`, () =>
+  test(`V1: ${what}`, () =>
     within(20_000, async () => {
       const before = host.messages.length;
       const url = name === 'mx.example' ? `smtp://${name}:${host.port}/MX` : `smtp://${name}:${host.port}`;
@@ -202,7 +202,7 @@ for (const [what, name, place] of FOUND)
       assert.equal(host.messages[before]?.state, 'accepted');
     }));
 
-test('one family is asked for', () =>
+test('V6: one family is asked for', () =>
   within(20_000, async () => {
     for (const [toml, expected] of [
       ['', ['A mail.example']],

@@ -69,7 +69,7 @@ const ROWS: readonly (readonly [string, string, string, string, string])[] = [
   ['box', 'WEB1.example.org.', 'WEB1.example.org', 'WEB1.example.org', 'the dot of the root, configured'],
 ];
 for (const [hostname, configured, hello, right, why] of ROWS)
-  test(`${configured === 'müller.example' ? 'W5' : 'W4'}: ${hostname} ${configured}: EHLO ${hello}: ${why}`, () =>
+  test(`W5: ${configured === 'müller.example' ? 'W5' : 'W4'}: ${hostname} ${configured}: EHLO ${hello}: ${why}`, () =>
     within(30_000, async () => {
       const { server, heard } = await strictHost();
       try {
@@ -89,7 +89,7 @@ for (const [hostname, configured, hello, right, why] of ROWS)
       }
     }));
 
-test('bare addresses have no domain of such a host, and the key is named', () =>
+test('W4: bare addresses have no domain of such a host, and the key is named', () =>
   within(30_000, async () => {
     for (const hostname of ['my_app.local', 'a..b', '10.0.0.5']) {
       const { config } = setUp(`smarthosts = ["smtp://${HOST}:1"]\nhostname = ""`);
@@ -99,7 +99,7 @@ test('bare addresses have no domain of such a host, and the key is named', () =>
     }
   }));
 
-test('-bs greets with a name that SMTP allows', () =>
+test('W4: -bs greets with a name that SMTP allows', () =>
   within(30_000, async () => {
     for (const [hostname, name] of [
       ['my_app.local', 'localhost'],

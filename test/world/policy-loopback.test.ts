@@ -62,7 +62,7 @@ const ROWS: readonly (readonly [string, '' | 'opportunistic' | 'off', RegExp | n
 ];
 for (const [host, mode, failure] of ROWS)
   for (const uid of [ROOT, NOBODY])
-    test(`${host} with tls.mode = "${mode}", uid ${uid}`, () =>
+    test(`W3: ${host} with tls.mode = "${mode}", uid ${uid}`, () =>
       within(30_000, async () => {
         const server = await startHost({ offers: ['AUTH PLAIN'], host: '0.0.0.0' });
         try {

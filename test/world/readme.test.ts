@@ -136,7 +136,7 @@ test('the example as it stands sends, by STARTTLS with the password', () =>
     await assertTaken(mail, WITH_PASSWORD);
   }));
 
-test('the example with submissions:// sends, by TLS at once with the password', () =>
+test('W1: the example with submissions:// sends, by TLS at once with the password', () =>
   within(60_000, async () => {
     assert.notEqual(SECURED, EXAMPLE);
     assert.deepEqual(await runWhereInstalled(SECURED, SENDMAIL, UID, LETTER), QUIET);

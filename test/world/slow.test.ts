@@ -91,7 +91,7 @@ async function arrives(number: number, from: 'file' | 'pipe', framing: 'DATA' | 
 let number = 0;
 for (const framing of ['DATA', 'BDAT'] as const)
   for (const isSecure of [false, true])
-    test(`octets that move are waited for: ${framing}${isSecure ? ' over TLS' : ''}, from a file and from a pipe`, () =>
+    test(`V2: octets that move are waited for: ${framing}${isSecure ? ' over TLS' : ''}, from a file and from a pipe`, () =>
       within(60_000, async () => {
         await Promise.all([arrives(number++, 'file', framing, isSecure), arrives(number++, 'pipe', framing, isSecure)]);
       }));

@@ -90,7 +90,7 @@ test('the next envelope goes along with the terminator, with a note where parame
   }
 });
 
-test('an uncertain outcome quotes the verdicts that came before the connection was lost, and of many a few', () => {
+test('V4: an uncertain outcome quotes the verdicts that came before the connection was lost, and of many a few', () => {
   const dialogue = new Dialogue({ ...PLAN, protocol: 'lmtp', partial: true });
   dialogue.begin();
   dialogue.receive('220 hi\r\n');
@@ -145,7 +145,7 @@ test('the end of the content before the driver has announced the last block is a
   assert.throws(() => dialogue.on({ type: 'contentSent' }), { message: 'bug: the end of the content at content' });
 });
 
-test('the end of the content while a block is unanswered is a bug, and never a terminator', () => {
+test('F1: the end of the content while a block is unanswered is a bug, and never a terminator', () => {
   const dialogue = new Dialogue(PLAN);
   dialogue.begin();
   dialogue.receive('220 hi\r\n');

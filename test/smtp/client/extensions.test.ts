@@ -25,7 +25,7 @@ const CASES: readonly (readonly [readonly string[], readonly string[], string])[
 for (const [lines, expected, why] of CASES)
   test(`${JSON.stringify(lines)}: ${why}`, () => assert.deepStrictEqual(shown(...lines), expected));
 
-test('a keyword that the plan ignores counts as not offered', () => {
+test('W6: a keyword that the plan ignores counts as not offered', () => {
   const reply = { code: 250, enhanced: null, lines: ['x', 'PIPELINING', 'Chunking', 'AUTH PLAIN', 'AUTH=LOGIN', 'SIZE 5'] };
   const left = (...ignored: string[]) => [...readExtensions(reply, ignored).keywords.keys()];
   assert.deepStrictEqual(left('CHUNKING', 'AUTH', 'X-OTHER'), ['PIPELINING', 'SIZE']);

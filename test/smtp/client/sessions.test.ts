@@ -47,7 +47,7 @@ sessions('an outcome "accepted" needs a commit, and a commit that is not accepte
   }
 });
 
-sessions('credentials stand only in lines that a transcript marks as secret, and never in an outcome', () => {
+sessions('F6: credentials stand only in lines that a transcript marks as secret, and never in an outcome', () => {
   for (const { file, lines } of transcripts)
     for (const line of lines) if (!line.startsWith('C*: ')) assert.doesNotMatch(line, /tanstaaf|dGFuc3RhYWZ0YW5zdGFhZg|dGlt|AHRpbQB/, file);
 });

@@ -60,7 +60,7 @@ test('a token is no password, a password no token, unless mechanisms are configu
   assert.equal(choose('PLAIN XOAUTH2', token, only('PLAIN'), tls), 'PLAIN');
 });
 
-test('the sentence names the kind of secret that the server takes instead', () => {
+test('V7: the sentence names the kind of secret that the server takes instead', () => {
   assert.match(
     choose('XOAUTH2', password, any, tls),
     /; it takes tokens only: write token_file, token_command or token_env in place of the password$/,

@@ -1053,7 +1053,7 @@ test('a hundred thousand pipelined commands are all answered, and a refused MAIL
   assert.equal(reception.state.at, 'command');
 });
 
-test('a method of HTTP ends the session, and nobody hears the lines that follow', () => {
+test('S12: a method of HTTP ends the session, and nobody hears the lines that follow', () => {
   for (const method of ['GET / HTTP/1.1', 'post /x', 'CONNECT\ta', 'PATCH']) {
     const log = play(RECEIVING, ['C: EHLO c', `C: ${method}`, 'C: MAIL FROM:<a@b.example>'], 7, false, false);
     assert.deepEqual(log.slice(-3), [`C: ${method}`, 'S: 421 4.7.0 localhost speaks SMTP, not HTTP', '- close'], method);
