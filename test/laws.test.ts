@@ -240,7 +240,9 @@ laws('nothing names a registry, a machine path or a tool that is not public', ()
 });
 
 laws('code and tests name no document that is not here', () => {
-  const here = new Set([...readdirSync(root), ...filesIn('docs', '.md'), ...filesIn('bench', '.md')].map((file) => path.basename(file)));
+  const here = new Set(
+    [...readdirSync(root), ...['docs', 'bench', 'test'].flatMap((folder) => filesIn(folder, '.md'))].map((file) => path.basename(file)),
+  );
   for (const file of ['src', 'test', 'bench'].flatMap((folder) => [...filesIn(folder, '.ts'), ...filesIn(folder, '.mjs')]))
     for (const [name] of read(file).matchAll(/\b[\w-]+\.md\b|\bSPEC §[\d.]+/g)) assert.ok(here.has(name), `${file} names ${name}`);
 });

@@ -312,7 +312,7 @@ test('C3: text behind a lone dot is noted: in the log, and with a failure or -v 
       [['-i', 'a@b.example'], cut],
       [['-bs'], dialogue(`DATA\r\n${FROM}\r\n\r\none\r\n.\r\nNOOP\r\n`)],
     ] as const) {
-      const { ended, logged } = await sent([...args, ...(args[0] === '-bs' ? [] : ['-v'])], input);
+      const { ended, logged } = await sent([...(args[0] === '-bs' ? [] : ['-v']), ...args], input);
       assert.deepEqual([ended.status, noted(logged), ended.stderr.includes('single dot')], [0, false, false], JSON.stringify(input));
     }
   }));
