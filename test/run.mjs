@@ -69,6 +69,8 @@ function run(names) {
     env: { ...process.env, FORCE_COLOR: '0', NODE_EXTRA_CA_CERTS: '', ...(inWorld ? { TEST_HOST: '192.0.2.10' } : {}) },
   });
   let text = '';
+  let hasRun = false;
+  let lingering;
   const late = setTimeout(() => {
     text += `\nnot finished within ${LIMIT / 1000} s\n`;
     child.kill('SIGKILL');
@@ -76,12 +78,21 @@ function run(names) {
   for (const stream of [child.stdout, child.stderr])
     stream.on('data', (chunk) => {
       text += chunk;
-      // Under Bun what a test leaves open keeps the process alive.
-      if (bun && /Duration:.*\n/.test(text.slice(-2000))) setTimeout(() => child.kill('SIGKILL'), 1000);
+      if (hasRun || !/Duration:.*\n/.test(text.slice(-2000))) return;
+      hasRun = true;
+      // Under Bun what a test leaves open keeps the process alive; under Node it is a fault of the test.
+      lingering = setTimeout(
+        () => {
+          if (!bun) text += '\nthe tests are over, and the process does not end: something is left open\n';
+          child.kill('SIGKILL');
+        },
+        bun ? 1000 : 10_000,
+      );
     });
   return new Promise((resolve) =>
     child.on('close', (code) => {
       clearTimeout(late);
+      clearTimeout(lingering);
       // biome-ignore lint/suspicious/noControlCharactersInRegex: colours are what it looks for.
       text = text.replace(/\u001b\[[0-9;]*m/g, '');
       const [total = 0, passed = 0, skipped = 0] = ['Total', 'Passed', 'Skipped'].map((word) =>

@@ -74,7 +74,10 @@ async function read(source: Source | null): Promise<string> {
   let text = '';
   for (;;) {
     const got = await source.read();
-    if (!(got instanceof Uint8Array)) return got.end === 'clean' ? text : `${text}! ${got.detail}`;
+    if (!(got instanceof Uint8Array)) {
+      source.close();
+      return got.end === 'clean' ? text : `${text}! ${got.detail}`;
+    }
     text += Buffer.from(got).toString('latin1');
   }
 }
