@@ -2,8 +2,8 @@
  * A small name server (RFC 1035) that knows a few records and writes down what it is asked, over UDP and TCP. It is silent,
  * slow, broken or short of room where its zone says so. Knows no client.
  */
-import { createSocket } from 'node:dgram';
-import { createServer, type Socket } from 'node:net';
+import { createSocket, type Socket as UdpSocket } from 'node:dgram';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 
 const TYPES: Readonly<Record<number, string>> = { 1: 'A', 5: 'CNAME', 15: 'MX', 28: 'AAAA', 33: 'SRV' };
 
@@ -88,9 +88,6 @@ export async function nameServer(zone: Zone, address = '127.0.0.1', port = 0): P
     else if ('late' in found) setTimeout(() => say(found.records), found.late);
     else say(isTcp ? found.truncated : [], !isTcp);
   }
-  const udp = createSocket('udp4');
-  udp.on('message', (query, from) => answer(query, false, (said) => udp.send(said, from.port, from.address)));
-  await new Promise<void>((resolve) => udp.bind(port, address, resolve));
   const sockets = new Set<Socket>();
   const tcp = createServer((socket) => {
     sockets.add(socket);
@@ -109,7 +106,8 @@ export async function nameServer(zone: Zone, address = '127.0.0.1', port = 0): P
         }
       });
   });
-  await new Promise<void>((resolve) => tcp.listen(udp.address().port, address, resolve));
+  const udp = await bindBoth(tcp, address, port);
+  udp.on('message', (query, from) => answer(query, false, (said) => udp.send(said, from.port, from.address)));
   return {
     port: udp.address().port,
     asked,
@@ -119,4 +117,20 @@ export async function nameServer(zone: Zone, address = '127.0.0.1', port = 0): P
       for (const socket of sockets) socket.destroy();
     },
   };
+}
+
+/** Lets both sockets have one port. A free one of TCP may be taken for UDP, and then another is tried. */
+async function bindBoth(tcp: Server, address: string, port: number): Promise<UdpSocket> {
+  for (let left = 20; ; left--) {
+    await new Promise<void>((resolve, reject) => tcp.once('error', reject).listen(port, address, resolve));
+    const udp = createSocket('udp4');
+    try {
+      await new Promise<void>((resolve, reject) => udp.once('error', reject).bind((tcp.address() as AddressInfo).port, address, resolve));
+      return udp;
+    } catch (error) {
+      udp.close();
+      await new Promise((resolve) => tcp.close(resolve));
+      if (port !== 0 || left === 0) throw error;
+    }
+  }
 }
