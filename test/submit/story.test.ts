@@ -302,4 +302,101 @@ test('no outcome holds a password of the configuration', () =>
     }
   }));
 
+/* ---- ends without a transaction ---- */
+
+const redirecting = (list: string): string => `[[router]]\nname = "r"\ndriver = "redirect"\ndomains = ["*"]\ndata = { r1 = "${list}", r2 = "${list}" }\n`;
+const ENDS: readonly (readonly [string, string, string, Partial<Submission>, RegExp])[] = [
+  ['a recipient that is no address', HEAD, '', { recipients: { operands: ['@'], fromFields: false } }, /"@"|<@>|@/],
+  ['a header section that never ends', `Subject: ${'x'.repeat(3000)}`, 'header_limit = "2KiB"\n', {}, /header/],
+  ['a line that is too long', `${HEAD}${'x'.repeat(999)}\n`, 'long_lines = "refuse"\n', {}, /998 octets/],
+  ['an alias that fails', HEAD, redirecting(':fail: gone'), {}, /gone/],
+  ['an alias that defers', HEAD, redirecting(':defer: later'), {}, /later/],
+];
+for (const [what, message, config, changes, sentence] of ENDS)
+  test(`${what} ends a submission before anything connects`, () =>
+    within(10_000, async () => {
+      const { submitted, server, lines } = await submit({}, pipeOf([message]), config, changes);
+      assert.equal(verdictOf(submitted.outcome), 'failed');
+      assert.match(lines, sentence);
+      assert.deepEqual(server.sessions, []);
+    }));
+
+test('a sender without a domain ends a submission before its input is read', async () => {
+  const settings = settingsOf('smarthosts = ["smtp://127.0.0.1:9"]\n');
+  const input = pipeOf([HEAD]);
+  const { by } = submissionOf(settings, input);
+  const submitted = await submitMessage(submissionOf(settings, input, { by: { ...by, hostname: 'vm' } }), { security: systemSecurity({}) });
+  assert.match(printOutcome(submitted.outcome, '').join(), /has no domain/);
+  assert.equal(input.reads, 0);
+});
+
+test('recipients that aliases discard end a submission without a failure', () =>
+  within(10_000, async () => {
+    const { submitted, server } = await submit({}, pipeOf([HEAD]), redirecting(':blackhole:'));
+    assert.equal(submitted.outcome.kind, 'discarded');
+    assert.deepEqual(server.sessions, []);
+  }));
+
+test('a signal while recipients are routed ends the submission with its reason', () =>
+  within(10_000, async () => {
+    const stop = new AbortController();
+    stop.abort('ended by SIGTERM');
+    const { lines } = await submit({}, pipeOf([HEAD]), '', {}, { interrupts: { signal: stop.signal } });
+    assert.match(lines, /ended by SIGTERM/);
+  }));
+
+/* ---- what observers hear, and what a route changes ---- */
+
+for (const [written, mailFrom] of [
+  ['"<>"', 'MAIL FROM:<>'],
+  ['"errors@there.example"', 'MAIL FROM:<errors@there.example>'],
+] as const)
+  test(`a route with errors_to = ${written} has that reverse-path`, () =>
+    within(10_000, async () => {
+      const host = await startHost({});
+      const route = `[[router]]\nname = "m"\ndriver = "manualroute"\nhosts = ["smtp://127.0.0.1:${host.port}"]\nerrors_to = ${written}\n`;
+      const settings = settingsOf(`hostname = "here.example"\n${route}`);
+      const submitted = await submitMessage(submissionOf(settings, pipeOf([HEAD])), { security: systemSecurity({}) });
+      await host.stop();
+      assert.equal(verdictOf(submitted.outcome), 'accepted');
+      assert.ok(
+        host.sessions[0]?.some((line) => line.startsWith(mailFrom)),
+        host.sessions[0]?.join(),
+      );
+    }));
+
+test('observers hear of routes, of a lone dot and of notes; a dot ends the message', () =>
+  within(10_000, async () => {
+    const [routes, dots, notes]: [number[], number[], string[]] = [[], [], []];
+    const { submitted, server } = await submit(
+      {},
+      pipeOf([`${HEAD}one\n.\ntwo\n`]),
+      '',
+      { dotEnds: true, notify: ['FAILURE'] },
+      {
+        observer: {
+          routed: ({ recipients }) => void routes.push(recipients.length),
+          loneDot: ({ octets }) => void dots.push(octets),
+          note: (note) => void notes.push(note),
+        },
+      },
+    );
+    assert.equal(verdictOf(submitted.outcome), 'accepted');
+    assert.deepEqual([routes, dots.length], [[2], 1]);
+    assert.match(notes.join(), /DSN/);
+    assert.deepEqual(submitted.notes, notes);
+    assert.ok(server.held[0]?.octets.toString('latin1').endsWith('\r\n\r\none\r\n'));
+  }));
+
+test('long content is worked on in the memory that the input is offered', () =>
+  within(20_000, async () => {
+    const pieces = [HEAD, ...Array.from({ length: 20 }, () => LINE.repeat(400))];
+    const memories: number[] = [];
+    const input = { ...pipeOf(pieces), useMemory: (memory: Uint8Array) => void memories.push(memory.length) };
+    const { submitted, server } = await submit({ offers: ['8BITMIME'] }, input, WINDOW);
+    assert.equal(verdictOf(submitted.outcome), 'accepted');
+    assert.equal(memories.length, 1);
+    assert.equal(server.held[0]?.octets.toString('latin1'), pieces.join('').replaceAll('\n', '\r\n'));
+  }));
+
 test.run();
