@@ -16,7 +16,7 @@ import { within } from '../support/within.ts';
 const test = suiteWith('a slow line', 'root', 'unshare');
 
 const RATE = '2400kbit';
-const BLOCK = '1500ms';
+const BLOCK = '3s';
 const LINES = 2_000_000 / 64;
 const MESSAGE = `Subject: long\n\n${`${'x'.repeat(63)}\n`.repeat(LINES)}`;
 
