@@ -33,6 +33,7 @@ export interface System {
   /** The uid to which a file belongs, null when it is not there. */
   readonly owner: (path: string) => number | null;
   readonly hostname: () => string;
+  readonly isBun: boolean;
   /** True if the name has an address in the DNS. */
   readonly resolves: (name: string) => Promise<boolean>;
 }
@@ -44,6 +45,7 @@ const SEARCHED = 3;
 
 export const SYSTEM: System = {
   euid: () => process.geteuid?.() ?? 0,
+  isBun: process.versions.bun !== undefined,
   account() {
     // Bun answers with $USER and $HOME, which a caller may have left from somebody else.
     if (process.versions.bun !== undefined) return null;
@@ -112,8 +114,14 @@ export async function readArguments(
   environment: Environment,
   system: System = SYSTEM,
 ): Promise<readonly string[]> {
-  if (!args.some((arg) => arg.includes('\ufffd'))) return args;
-  const kept = (system.file('/proc/self/cmdline') ?? '').split('\0').slice(0, -1).slice(-args.length);
+  const isGarbled = args.some((arg) => arg.includes('\ufffd'));
+  if (!isGarbled && !system.isBun) return args;
+  const line = (system.file('/proc/self/cmdline') ?? '').split('\0').slice(0, -1);
+  const kept = line.slice(-args.length);
+  // Bun takes `--` for its own where it is the first argument.
+  if (system.isBun && line.at(-args.length - 1) === '--')
+    return ['--', ...(await readArguments(args, environment, { ...system, isBun: false }))];
+  if (!isGarbled) return args;
   // This is not Linux, or something changed the title of the process.
   if (kept.length !== args.length || !kept.every((octets, index) => decodeAsRuntime(octets) === args[index])) return args;
   const charset = localeCharset(environment);

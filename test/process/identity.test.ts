@@ -22,6 +22,7 @@ function system(over: Partial<System> & { readonly files?: Record<string, string
   const files: Record<string, string> = { '/etc/passwd': PASSWD, ...over.files };
   return {
     euid: () => 1000,
+    isBun: false,
     account: () => ({ login: 'joe', home: '/home/joe' }),
     file: (path) => files[path] ?? null,
     owner: (path) => (path === '/home/joe' || path === '/srv' ? 1000 : path === '/root' ? 0 : null),
@@ -94,6 +95,14 @@ test('$NAME is read in the octets that it had', async () => {
   assert.equal(await name('\ufffd\ufffd\ufffd', environ('LOGNAME=x\0NAME=\xf0\xd2\xc9\0A=b\0')), 'При');
   assert.equal(await name('\ufffd', environ('NAME=other\0')), 'О©╫', 'not the same: the octets of U+FFFD are all that is left');
   assert.equal(await identify({ NAME: '\ufffd' }, system()).fullName(), '\ufffd', 'not there');
+});
+
+test('the -- that Bun takes for its own, where it is the first argument, is an argument', async () => {
+  const bun = (...args: string[]) =>
+    system({ isBun: true, files: { '/proc/self/cmdline': `${['bun', '--no-env-file', 'file', ...args].join('\0')}\0` } });
+  assert.deepEqual(await readArguments(['-v', 'a@b'], {}, bun('--', '-v', 'a@b')), ['--', '-v', 'a@b']);
+  assert.deepEqual(await readArguments(['-i', '--', '-v'], {}, bun('-i', '--', '-v')), ['-i', '--', '-v']);
+  assert.deepEqual(await readArguments(['-i', 'a@b'], {}, bun('-i', 'a@b')), ['-i', 'a@b']);
 });
 
 test('arguments are read in the octets that they had', async () => {

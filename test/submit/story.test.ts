@@ -304,7 +304,8 @@ test('no outcome holds a password of the configuration', () =>
 
 /* ---- ends without a transaction ---- */
 
-const redirecting = (list: string): string => `[[router]]\nname = "r"\ndriver = "redirect"\ndomains = ["*"]\ndata = { r1 = "${list}", r2 = "${list}" }\n`;
+const redirecting = (list: string): string =>
+  `[[router]]\nname = "r"\ndriver = "redirect"\ndomains = ["*"]\ndata = { r1 = "${list}", r2 = "${list}" }\n`;
 const ENDS: readonly (readonly [string, string, string, Partial<Submission>, RegExp])[] = [
   ['a recipient that is no address', HEAD, '', { recipients: { operands: ['@'], fromFields: false } }, /"@"|<@>|@/],
   ['a header section that never ends', `Subject: ${'x'.repeat(3000)}`, 'header_limit = "2KiB"\n', {}, /header/],
