@@ -64,5 +64,7 @@ while True:
         break
     look(0.05)
     time.sleep(0.01)
+# What it wrote before it ended.
+look(1)
 status = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status)
 print(json.dumps({"status": status, "shown": shown.decode("utf8", "replace")}))
