@@ -27,8 +27,9 @@ const LIBRARIES = {
     const { connect, smarthost } = await import(pathToFileURL(`${dist}/lib/library/index.js`));
     const host = smarthost(`smtp://127.0.0.1:${port}`, { tls: { mode: 'off' } }).value;
     return async () => {
-      const client = await connect(host, { hello: 'bench.example' });
-      if ('failures' in client) throw new Error(client.failures.join('; '));
+      const connected = await connect(host, { hello: 'bench.example' });
+      if (!connected.ok) throw new Error(connected.detail);
+      const client = connected.value;
       return {
         send: async () => (await client.send({ from: FROM, to: [TO] }, MESSAGE)).kind === 'accepted',
         end: () => client.quit(),

@@ -6,10 +6,10 @@ import { pathToFileURL } from 'node:url';
 
 const [dist, wanted, authority] = process.argv.slice(2);
 const require = createRequire(import.meta.url);
-const { nameKeptPlace, offerParts, openKept, readProgram, makeScript } = await import(
+const { nameKeptPlace, offerParts, openKept, readMainFile, makeScript } = await import(
   pathToFileURL(`${dist}/lib/sendmail/start/loader.js`)
 );
-const program = readProgram(readFileSync(`${dist}/main.cjs`));
+const program = readMainFile(readFileSync(`${dist}/main.cjs`));
 const kept = openKept(nameKeptPlace(dist), program);
 const part = offerParts(dist, program, (name, text) => makeScript(name, text, kept?.(name)), require);
 const CONFIG = `smarthosts = ["submission://mail.example.org"]
