@@ -8,6 +8,7 @@ import { readFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { suite } from 'uvu';
 import { submit } from '../src/library/submit.ts';
+import { DEFAULT_TLS } from '../src/router/smarthost.ts';
 import type { Extensions } from '../src/smtp/client/extensions.ts';
 import { mailCommand, type Notify, rcptCommand, type Transaction, unmetNeed } from '../src/smtp/client/print.ts';
 import { parseMailbox } from '../src/smtp/path.ts';
@@ -418,16 +419,7 @@ for (const [keywords, n, content, flights] of COUNTED) {
     within(20_000, async () => {
       const { counted, port, close } = await countingServer(keywords);
       const host = { scheme: 'smtp', host: '127.0.0.1', port, expand: 'none', auth: null } as const;
-      const tls = {
-        mode: 'off',
-        verify: true,
-        caFile: '',
-        fingerprint: [],
-        serverName: '',
-        certificate: '',
-        certificateKey: '',
-        minVersion: '1.2',
-      } as const;
+      const tls = { ...DEFAULT_TLS, mode: 'off' } as const;
       const to = Array.from({ length: n }, (_, i) => `r${i}@example.org`);
       const outcome = await submit({ from: 'a@example.org', to }, content, { hosts: [{ ...host, tls }], hello: 'bar.com' });
       close();

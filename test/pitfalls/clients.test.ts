@@ -11,6 +11,7 @@ import { suite } from 'uvu';
 import { connect } from '../../src/library/client.ts';
 import { messageOf, TIMEOUTS, transactionOf } from '../../src/library/submit.ts';
 import { sourceOf } from '../../src/message/source.ts';
+import { DEFAULT_TLS } from '../../src/router/smarthost.ts';
 import { contentEncoder } from '../../src/smtp/client/content.ts';
 import { mechanismsOf, readExtensions } from '../../src/smtp/client/extensions.ts';
 import { ReplyReader } from '../../src/smtp/reply.ts';
@@ -36,7 +37,6 @@ import {
   reasons,
   send,
   served,
-  TLS,
   until,
   usual,
   verbs,
@@ -158,7 +158,7 @@ pitfall(9, 'a reply to EHLO in two pieces does not hide STARTTLS', () =>
     { script: { EHLO: (talk) => later(talk.socket, '250-smart.example\r\n250-SIZE\r\n', '250-STARTTLS\r\n250 AUTH PLAIN\r\n') } },
     async (host) => {
       const auth = { user: 'u', mechanisms: [], allowPlaintext: false, secret: { from: 'literal', value: 'secret' } } as const;
-      await send([hostAt(host.port, { tls: { ...TLS, mode: 'required' }, auth })]);
+      await send([hostAt(host.port, { tls: { ...DEFAULT_TLS, mode: 'required' }, auth })]);
       assert.deepEqual(heard(host).slice(0, 2), ['EHLO client.example.org', 'STARTTLS']);
       assert.ok(!verbs(host).includes('AUTH'));
     },
@@ -316,7 +316,7 @@ pitfall(20, 'a reply that nobody waited for ends the session; it is not taken fo
 
 /* ---- TLS ---- */
 
-const REQUIRED = { ...TLS, mode: 'required' } as const;
+const REQUIRED = { ...DEFAULT_TLS, mode: 'required' } as const;
 const pinned = () => ({ ...REQUIRED, fingerprint: [serverCertificate().fingerprints.certificate] });
 
 pitfall(21, 'clear text behind the 220 of STARTTLS: no handshake, nothing sent', async () => {
@@ -343,7 +343,7 @@ pitfall(23, 'STARTTLS refused: required is a failure, opportunistic too; asked f
   play('starttls-opportunistic-refused.smtp');
   for (const mode of ['required', 'opportunistic'] as const)
     await served({ offers: ['STARTTLS'], script: { STARTTLS: '454 4.7.0 not now' } }, async (host) => {
-      assertFailed(await send([hostAt(host.port, { tls: { ...TLS, mode } })]), /STARTTLS: 454 4\.7\.0 not now$/);
+      assertFailed(await send([hostAt(host.port, { tls: { ...DEFAULT_TLS, mode } })]), /STARTTLS: 454 4\.7\.0 not now$/);
       assert.deepEqual(verbs(host).slice(0, 2), ['EHLO', 'STARTTLS']);
       assert.ok(!verbs(host).includes('MAIL'));
       assert.equal(verbs(host).filter((verb) => verb === 'STARTTLS').length, 1);
@@ -353,7 +353,7 @@ pitfall(23, 'STARTTLS refused: required is a failure, opportunistic too; asked f
 pitfall(24, 'a certificate that nobody vouches for is refused on STARTTLS, before anything is said', () =>
   served({ offers: ['STARTTLS'], tls: serverCertificate() }, async (host) => {
     for (const mode of ['required', 'opportunistic'] as const)
-      assertFailed(await send([hostAt(host.port, { tls: { ...TLS, mode } })]), /the certificate is self-signed/);
+      assertFailed(await send([hostAt(host.port, { tls: { ...DEFAULT_TLS, mode } })]), /the certificate is self-signed/);
     assert.deepEqual([...new Set(verbs(host))], ['EHLO', 'STARTTLS']);
   }),
 );
@@ -742,7 +742,7 @@ pitfall(54, 'the first address is dead: the next one of the name is tried', () =
     };
     const outcome = await deliver(
       {
-        hosts: [hostAt(host.port, { host: 'mail.test.invalid', tls: { ...TLS, mode: 'off' } })],
+        hosts: [hostAt(host.port, { host: 'mail.test.invalid', tls: { ...DEFAULT_TLS, mode: 'off' } })],
         transaction: transaction.value,
         content: messageOf('x').content,
       },

@@ -12,6 +12,7 @@ import { suite } from 'uvu';
 import { interpret } from '../../src/config/interpret.ts';
 import { parseToml } from '../../src/config/toml.ts';
 import { type Envelope, messageOf, TIMEOUTS, transactionOf } from '../../src/library/submit.ts';
+import { DEFAULT_TLS } from '../../src/router/smarthost.ts';
 import { parseMailbox, printPath } from '../../src/smtp/path.ts';
 import { type DeliveryOptions, deliver } from '../../src/submit/delivery.ts';
 import { type Outcome, printOutcome } from '../../src/submit/outcome.ts';
@@ -36,7 +37,6 @@ import {
   reasons,
   send,
   served,
-  TLS,
   until,
   usual,
   verbs,
@@ -45,7 +45,7 @@ import {
 const hostile = suite('hostile cases');
 const theCase = (number: number, what: string, work: () => void | Promise<void>) => hostile(`hostile case ${number}: ${what}`, work);
 
-const REQUIRED = { ...TLS, mode: 'required' } as const;
+const REQUIRED = { ...DEFAULT_TLS, mode: 'required' } as const;
 const PASSWORD = 'tan staaf/ü7';
 const AUTH = { user: 'tim', mechanisms: [] as string[], allowPlaintext: false, secret: { from: 'literal', value: PASSWORD } } as const;
 const outcomeOf = (lines: readonly string[]) => lines.find((line) => line.startsWith('= ')) ?? '';
@@ -169,7 +169,7 @@ theCase(10, 'no credentials in clear to a server that is not on this host', () =
       sourceAddress: '',
       family: 'any',
     } as const;
-    const to = { scheme: 'submission', host: 'mail.test.invalid', tls: { ...TLS, mode: 'off' }, link } as const;
+    const to = { scheme: 'submission', host: 'mail.test.invalid', tls: { ...DEFAULT_TLS, mode: 'off' }, link } as const;
     assertFailed(await send([hostAt(587, { ...to, auth: AUTH })]), /the connection is not encrypted, so no credentials are sent/);
     assert.ok(!verbs(host).includes('AUTH'));
     assertTaken(await send([hostAt(587, { ...to, auth: { ...AUTH, allowPlaintext: true, mechanisms: ['PLAIN'] } })]));

@@ -6,29 +6,18 @@
 import assert from 'node:assert/strict';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { type Envelope, type Message, type SubmitOptions, submit } from '../../src/library/submit.ts';
-import type { Smarthost, TlsPolicy } from '../../src/router/smarthost.ts';
+import { DEFAULT_TLS, type Smarthost } from '../../src/router/smarthost.ts';
 import { type Outcome, printOutcome } from '../../src/submit/outcome.ts';
 import { type SmarthostOptions, startHost, type TestHost } from '../support/smarthost.ts';
 import { readTranscripts, replay, type Transcript } from '../support/transcript.ts';
 import { within } from '../support/within.ts';
-
-export const TLS: TlsPolicy = {
-  mode: 'default',
-  verify: true,
-  caFile: '',
-  fingerprint: [],
-  serverName: '',
-  certificate: '',
-  certificateKey: '',
-  minVersion: '1.2',
-};
 
 export const hostAt = (port: number, more: Partial<Smarthost> = {}): Smarthost => ({
   scheme: 'smtp',
   host: '127.0.0.1',
   port,
   expand: 'none',
-  tls: TLS,
+  tls: DEFAULT_TLS,
   auth: null,
   ...more,
 });

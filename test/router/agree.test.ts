@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { agree, compareRoutes } from '../../src/router/agree.ts';
 import type { Route } from '../../src/router/route.ts';
-import { type AuthPolicy, DIRECT, type ProxyPolicy, type Smarthost } from '../../src/router/smarthost.ts';
-import { host, mailbox, TLS } from './world.ts';
+import { type AuthPolicy, DEFAULT_TLS, DIRECT, type ProxyPolicy, type Smarthost } from '../../src/router/smarthost.ts';
+import { host, mailbox } from './world.ts';
 
 const test = suite('agreement');
 
@@ -37,8 +37,8 @@ const SAME: readonly [Route, Route, string][] = [
     'removed in any order and case',
   ],
   [
-    route([host('a', { tls: { ...TLS, fingerprint: ['sha256:1'] } })]),
-    route([host('a', { tls: { ...TLS, fingerprint: ['sha256:1'] } })]),
+    route([host('a', { tls: { ...DEFAULT_TLS, fingerprint: ['sha256:1'] } })]),
+    route([host('a', { tls: { ...DEFAULT_TLS, fingerprint: ['sha256:1'] } })]),
     'equal fingerprints',
   ],
   [route([host('a', { link: DIRECT })]), route([a]), 'no proxy said twice'],
@@ -67,10 +67,10 @@ const DIFFERENT: readonly [Route, Route, string, string, string][] = [
     '"unix:/A" and "unix:/a"',
     'sockets, with case',
   ],
-  [route([a]), route([host('a', { tls: { ...TLS, mode: 'off' } })]), 'tls', 'mode "default" and "off" for smtp://a:25', 'TLS'],
+  [route([a]), route([host('a', { tls: { ...DEFAULT_TLS, mode: 'off' } })]), 'tls', 'mode "default" and "off" for smtp://a:25', 'TLS'],
   [
     route([a]),
-    route([host('a', { tls: { ...TLS, fingerprint: ['x'] } })]),
+    route([host('a', { tls: { ...DEFAULT_TLS, fingerprint: ['x'] } })]),
     'tls',
     'fingerprint "" and "x" for smtp://a:25',
     'fingerprints',

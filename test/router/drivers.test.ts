@@ -6,9 +6,10 @@ import { makeRoutingData, type RoutingData } from '../../src/router/data.ts';
 import { makeManualrouteRouter } from '../../src/router/manualroute.ts';
 import { makeRedirectRouter } from '../../src/router/redirect.ts';
 import type { Preconditions, RouteResult, Router, RouterFacts } from '../../src/router/route.ts';
+import { DEFAULT_TLS } from '../../src/router/smarthost.ts';
 import type { Answer } from '../../src/router/want.ts';
 import { type ForwardPath, parseReversePath, printMailbox } from '../../src/smtp/path.ts';
-import { host, mailbox, manualroute, redirect, TLS } from './world.ts';
+import { host, mailbox, manualroute, redirect } from './world.ts';
 
 interface Driver {
   readonly name: string;
@@ -201,7 +202,7 @@ own('manualroute refuses a bare address and a field that is none', () => {
 });
 
 own('manualroute orders its hosts once', () => {
-  const hosts = ['a', 'b', 'c'].map((name) => host(name, { tls: TLS }));
+  const hosts = ['a', 'b', 'c'].map((name) => host(name, { tls: DEFAULT_TLS }));
   let asked = 0;
   const reverse = (n: number) => {
     asked += 1;

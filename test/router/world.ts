@@ -5,7 +5,7 @@ import { withDefaults } from '../../src/router/defaults.ts';
 import { printProblem } from '../../src/router/problem.ts';
 import { type RoutingDone, startRouting } from '../../src/router/resolve.ts';
 import type { ManualrouteDefinition, RedirectDefinition, RouterDefinition } from '../../src/router/route.ts';
-import type { Smarthost, TlsPolicy } from '../../src/router/smarthost.ts';
+import { DEFAULT_TLS, type Smarthost } from '../../src/router/smarthost.ts';
 import type { Answer, ReadList, Unread, Want } from '../../src/router/want.ts';
 import { type ForwardPath, parseMailbox, parseReversePath, printMailbox } from '../../src/smtp/path.ts';
 import { utf8 } from '../../src/smtp/text.ts';
@@ -25,19 +25,8 @@ export interface World {
   readonly shuffle?: (n: number) => readonly number[];
 }
 
-export const TLS: TlsPolicy = {
-  mode: 'default',
-  verify: true,
-  caFile: '',
-  fingerprint: [],
-  serverName: '',
-  certificate: '',
-  certificateKey: '',
-  minVersion: '1.2',
-};
-
 export function host(name: string, more: Partial<Smarthost> = {}): Smarthost {
-  return { scheme: 'smtp', host: name, port: 25, expand: 'none', tls: TLS, auth: null, ...more };
+  return { scheme: 'smtp', host: name, port: 25, expand: 'none', tls: DEFAULT_TLS, auth: null, ...more };
 }
 
 export function redirect(more: Partial<RedirectDefinition> = {}): RedirectDefinition {

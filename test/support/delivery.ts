@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { takeBody } from '../../src/message/body.ts';
 import { type Source, sourceOf } from '../../src/message/source.ts';
-import type { Smarthost, TlsPolicy } from '../../src/router/smarthost.ts';
+import { DEFAULT_TLS, type Smarthost, type TlsPolicy } from '../../src/router/smarthost.ts';
 import type { Transaction } from '../../src/smtp/client/print.ts';
 import type { Delivery, DeliveryOptions } from '../../src/submit/delivery.ts';
 import { type Outcome, printOutcome } from '../../src/submit/outcome.ts';
@@ -13,16 +13,7 @@ import { systemSecurity } from '../../src/submit/security.ts';
 import { type Certificate, makeCertificate } from '../../src/transport/tls/certificate.ts';
 import { mailbox } from './mailbox.ts';
 
-const OFF: TlsPolicy = {
-  mode: 'off',
-  verify: true,
-  caFile: '',
-  fingerprint: [],
-  serverName: '',
-  certificate: '',
-  certificateKey: '',
-  minVersion: '1.2',
-};
+const OFF: TlsPolicy = { ...DEFAULT_TLS, mode: 'off' };
 
 export const hostAt = (port: number, changes: Partial<Smarthost> = {}): Smarthost => ({
   scheme: 'smtp',

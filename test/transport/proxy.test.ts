@@ -9,7 +9,7 @@ import { createServer } from 'node:net';
 import path from 'node:path';
 import { suite } from 'uvu';
 import { submit } from '../../src/library/submit.ts';
-import { DIRECT, type Link, type ProxyPolicy, type Smarthost } from '../../src/router/smarthost.ts';
+import { DEFAULT_TLS, DIRECT, type Link, type ProxyPolicy, type Smarthost } from '../../src/router/smarthost.ts';
 import { type Outcome, printOutcome } from '../../src/submit/outcome.ts';
 import { connectFirst } from '../../src/transport/connect.ts';
 import { beginProxy } from '../../src/transport/proxy-talk.ts';
@@ -212,16 +212,7 @@ proxies('a header section without an end is cut off at 16 KiB, one within is rea
 
 /* ---- messages through a proxy ---- */
 
-const TLS = {
-  mode: 'off',
-  verify: true,
-  caFile: '',
-  fingerprint: [] as string[],
-  serverName: '',
-  certificate: '',
-  certificateKey: '',
-  minVersion: '1.2',
-} as const;
+const TLS = { ...DEFAULT_TLS, mode: 'off' } as const;
 
 const hostAt = (link: Link, more: Partial<Smarthost> = {}): Smarthost => ({
   scheme: 'submission',

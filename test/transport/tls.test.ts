@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import tls, { type TLSSocket, type TlsOptions } from 'node:tls';
 import { suite } from 'uvu';
-import type { TlsPolicy } from '../../src/router/smarthost.ts';
+import { DEFAULT_TLS, type TlsPolicy } from '../../src/router/smarthost.ts';
 import type { Parsed } from '../../src/smtp/parsed.ts';
 import { chooseMechanism } from '../../src/smtp/sasl/choose.ts';
 import { hashes } from '../../src/transport/hashes.ts';
@@ -36,17 +36,7 @@ const ca = makeCertificate({ commonName: 'Test CA', ca: true });
 const caFile = file(ca.own);
 const good = makeCertificate({ names: [HOST], issuer: ca });
 
-const policy = (changes: Partial<TlsPolicy> = {}): TlsPolicy => ({
-  mode: 'required',
-  verify: true,
-  caFile,
-  fingerprint: [],
-  serverName: '',
-  certificate: '',
-  certificateKey: '',
-  minVersion: '1.2',
-  ...changes,
-});
+const policy = (changes: Partial<TlsPolicy> = {}): TlsPolicy => ({ ...DEFAULT_TLS, mode: 'required', caFile, ...changes });
 
 interface Served {
   /** SNI that the server was told. */
