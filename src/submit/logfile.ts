@@ -102,11 +102,12 @@ export function logAtOnce(setting: string, tag: string | null, lines: readonly L
   if (reason === null || !hasSyslog(places)) return reason;
   const { spawnSync } = process.getBuiltinModule('node:child_process');
   const input = joinLines(lines);
-  const taken = places.loggers.some((logger) => {
-    const { status } = spawnSync(logger, loggerOptions(logger, tagOf(tag)), { input, timeout: SYSLOG_PATIENCE, env: {} });
-    return status === 0;
-  });
-  return taken ? null : reason;
+  for (const logger of places.loggers) {
+    const { status, error } = spawnSync(logger, loggerOptions(logger, tagOf(tag)), { input, timeout: SYSLOG_PATIENCE, env: {} });
+    if (status === 0) return null;
+    if ((error as NodeJS.ErrnoException | undefined)?.code === 'ETIMEDOUT') break;
+  }
+  return reason;
 }
 
 /* ---- a file ---- */
@@ -248,16 +249,16 @@ async function toLogger(lines: readonly Line[], tag: string, places: LogPlaces):
   if (!hasSyslog(places)) return false;
   const { spawn } = await import('node:child_process');
   for (const path of places.loggers) {
-    const status = await new Promise<number | 'killed' | null>((resolve) => {
+    const status = await new Promise<number | 'late' | null>((resolve) => {
       const child = spawn(path, loggerOptions(path, tag), { stdio: ['pipe', 'ignore', 'ignore'], timeout: SYSLOG_PATIENCE, env: {} });
       child.on('error', () => resolve(null));
-      child.on('close', (code, signal) => resolve(signal === null ? code : 'killed'));
+      child.on('close', (code) => resolve(child.killed ? 'late' : code));
       child.stdin.on('error', () => {});
       child.stdin.end(joinLines(lines));
       // Starting a process throws where the system has no room for another.
     }).catch(() => null);
     if (status === 0) return true;
-    if (status === 'killed') return false;
+    if (status === 'late') return false;
   }
   return false;
 }

@@ -166,6 +166,28 @@ test('a logger that never reads is given up, and the lines that it left unread a
     assert.match((await openLog('syslog', null, { ...NOWHERE, loggers: [path] }).write(linesOf(lines))) ?? '', /^no log was written: /);
   }));
 
+test('a logger that dies is followed by the next, but after one that is stuck no other is tried', () =>
+  within(20_000, async () => {
+    const scriptOf = (line: string): string => {
+      const path = fresh('odd');
+      writeFileSync(path, `#!/bin/sh\n${line}\n`);
+      chmodSync(path, 0o755);
+      return path;
+    };
+    for (const [line, isNoted] of [
+      ['kill -9 $$', true],
+      ['exec sleep 60', false],
+    ] as const)
+      for (const write of [
+        async (places: LogPlaces) => void (await openLog('syslog', null, places).write(linesOf(['x']))),
+        async (places: LogPlaces) => void logAtOnce('syslog', null, linesOf(['x']), places),
+      ]) {
+        const next = fakeLogger();
+        await write({ ...NOWHERE, loggers: [scriptOf(line), next.path] });
+        assert.equal(existsSync(`${next.path}.noted`), isNoted, line);
+      }
+  }));
+
 test('a journal that goes away before it has all lines has none of them, so logger is asked', () =>
   within(10_000, async () => {
     const journal = fresh('journal');
