@@ -13,6 +13,7 @@ import { prefixSource, type Source } from '../message/source.ts';
 import type { Route, RoutedRecipient } from '../router/route.ts';
 import { scanContent } from '../smtp/client/content.ts';
 import type { Transaction } from '../smtp/client/print.ts';
+import { LONGEST_CONTENT_LINE } from '../smtp/limits.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { type Mailbox, printMailbox, type ReversePath } from '../smtp/path.ts';
 import { isAscii, latin1 } from '../smtp/text.ts';
@@ -48,14 +49,14 @@ export async function composeContent(
 ): Promise<Parsed<ComposedContent>> {
   const { config } = submission;
   const { facts } = body;
-  if (config.longLines === 'refuse' && facts.longestLine > LONGEST_LINE) return unparsed(LINE_TOO_LONG);
+  if (config.longLines === 'refuse' && facts.longestLine > LONGEST_CONTENT_LINE) return unparsed(LINE_TOO_LONG);
   const kept = await changeFields(submission, domains, fields, envelope);
   if (!kept.ok) return kept;
   const completed = await completeFields(submission, domains, kept.value, body, envelope);
   if (!completed.ok) return completed;
   const head = printHead(completed.value.fields);
   const headFacts = scanContent(head);
-  if (config.longLines === 'refuse' && headFacts.longestLine > LONGEST_LINE) return unparsed(LINE_TOO_LONG);
+  if (config.longLines === 'refuse' && headFacts.longestLine > LONGEST_CONTENT_LINE) return unparsed(LINE_TOO_LONG);
   const smtputf8For = findForeignPath(envelope) ?? completed.value.needsSmtputf8 ?? undefined;
   return parsed({
     content: {
@@ -77,7 +78,7 @@ export async function composeContent(
       envid: submission.envid || undefined,
     },
     messageId: completed.value.messageId,
-    notes: facts.longestLine > LONGEST_LINE ? [`a line of the message is longer than ${LONGEST_LINE} octets`] : [],
+    notes: facts.longestLine > LONGEST_CONTENT_LINE ? [`a line of the message is longer than ${LONGEST_CONTENT_LINE} octets`] : [],
   });
 }
 
@@ -134,9 +135,7 @@ function findForeignPath({ reversePath, recipients }: RoutedEnvelope): string | 
   return recipient ? `a recipient is ${printMailbox(recipient.path)}` : null;
 }
 
-/** RFC 5322 §2.1.1 */
-const LONGEST_LINE = 998;
-const LINE_TOO_LONG = `a line is longer than ${LONGEST_LINE} octets, and long_lines = "refuse"`;
+const LINE_TOO_LONG = `a line is longer than ${LONGEST_CONTENT_LINE} octets, and long_lines = "refuse"`;
 
 /** Makes the route's header changes: removals first, so that an added field stays. */
 function applyRoute(fields: readonly Field[], { changes }: Route): Parsed<readonly Field[]> {

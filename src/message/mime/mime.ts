@@ -2,6 +2,7 @@
  * Reads the MIME fields of a header section, the lines that delimit parts, and changes such fields. Text in and out is octet
  * strings. Knows no streaming and no policy: `convert.ts` and `part.ts` decide what is encoded.
  */
+import { LONGEST_CONTENT_LINE } from '../../smtp/limits.ts';
 import { fromUtf8, isAscii } from '../../smtp/text.ts';
 
 const BLANK = 32;
@@ -187,7 +188,7 @@ export function encodeParameters(field: string, charset: string): string | null 
       return `${before}${name}*=${fromUtf8(value) === null ? charset : 'utf-8'}''${escaped}`;
     },
   );
-  return isAscii(out) && out.split(/[\r\n]+/).every((line) => line.length <= 998) ? out : null;
+  return isAscii(out) && out.split(/[\r\n]+/).every((line) => line.length <= LONGEST_CONTENT_LINE) ? out : null;
 }
 
 /**
