@@ -49,7 +49,7 @@ const LAW: Readonly<Record<string, readonly RegExp[]>> = {
   library: BELOW_CONFIG,
   config: [...CORE, /^router\//, /^trust\//, /^submit\/settings\.ts$/],
   process: [...BELOW_CONFIG, /^config\//, /^process\//],
-  'process/stdin': [/^message\/(source|lone-dot)\.ts$/],
+  'process/stdin': [/^message\/(source|lone-dot)\.ts$/, /^trust\/file-system\.ts$/],
   sendmail: [...BELOW_COMMANDS, /^sendmail\/dialogue\//],
   'sendmail/dialogue': BELOW_COMMANDS,
   'sendmail/start': [/^process\/runtime\.ts$/],

@@ -2,8 +2,19 @@
  * Gets from the system the facts that `rules.ts` needs of an open file and of the user who runs this; and says why a file
  * cannot be opened, in words that name the cure. Decides nothing.
  */
-import { readFileSync, type Stats, statfsSync, statSync } from 'node:fs';
-import { type FileFacts, type FileKind, isPrivateGroup, mountOf, printMode, quoteForShell, type Runner, whyRefused } from './rules.ts';
+import { readFileSync, type Stats, statSync } from 'node:fs';
+import { fileSystemOf } from './file-system.ts';
+import {
+  type FileFacts,
+  type FileKind,
+  isPrivateGroup,
+  mountOf,
+  printMode,
+  quoteForShell,
+  type Runner,
+  rowsOf,
+  whyRefused,
+} from './rules.ts';
 
 /** The file's descriptor must stay open while the caller asks for the facts. */
 export function fileFactsOf(path: string, { uid, gid, mode, nlink }: Stats, fd: number): FileFacts {
@@ -14,6 +25,7 @@ export function fileFactsOf(path: string, { uid, gid, mode, nlink }: Stats, fd: 
     gid,
     mode: mode & 0o7777,
     links: nlink,
+    fileSystem: fileSystemOf(fd),
     isOwnGroup: () => gid === process.getegid?.() && isPrivateGroup(gid, euid, readText('/etc/group'), readText('/etc/passwd')),
     mount: () => mountOf(path, readText(`/proc/self/fdinfo/${fd}`), readText('/proc/self/mountinfo')),
   };
@@ -34,25 +46,8 @@ function readText(path: string): string {
  */
 export function whyOpenFileRefused(kind: FileKind, path: string, stats: Stats, fd: number, runner: Runner = runningUser()): string | null {
   if (!stats.isFile()) return 'is refused, because it is not a regular file';
-  const type = fileSystemOf(fd);
-  if (type === PROCFS) return 'is refused, because it is on procfs, where root owns what any program has written: copy it to a file';
-  if (type === FUSE && kind === 'argument')
-    return 'is refused, because it is on FUSE, where whoever has mounted it says who owns a file, and -C names it: copy it to another file system';
   // A mode says nothing where there are no uids.
   return process.geteuid === undefined ? null : whyRefused(kind, fileFactsOf(path, stats, fd), runner);
-}
-
-/** Types of file systems on which an owner proves nothing, by statfs(2). */
-const [PROCFS, FUSE] = [0x9fa0, 0x6573_5546];
-
-/** Returns the type of the file system that holds an open file; null where nobody can tell. */
-function fileSystemOf(fd: number): number | null {
-  try {
-    return statfsSync(`/proc/self/fd/${fd}`).type;
-  } catch {
-    // Without /proc there is no file of it either.
-    return null;
-  }
 }
 
 export const runningUser = (other: number | null = null): Runner => ({ euid: process.geteuid?.() ?? 0, other });
@@ -73,18 +68,18 @@ export function whyUnread(path: string, error: unknown): string {
 
 /** Says what lets this user read the file. A group that may read it was made for that; the group of root is never the cure. */
 function findCure(path: string, { mode, gid }: Stats): string {
-  const group = gid === 0 || (mode & 0o040) === 0 ? null : nameOf(gid, '/etc/group');
+  const group = gid === 0 || (mode & 0o040) === 0 ? null : nameInAccounts('/etc/group', gid);
   return group === null
     ? `let this user read it, by its group for instance: chgrp GROUP ${quoteForShell(path)}; chmod g+r ${quoteForShell(path)}`
-    : `put this user into group ${group}: usermod -aG ${group} ${nameOf(process.geteuid?.() ?? 0, '/etc/passwd') ?? 'USER'}`;
+    : `put this user into group ${group}: usermod -aG ${group} ${nameInAccounts('/etc/passwd', process.geteuid?.() ?? 0) ?? 'USER'}`;
 }
 
-/** Returns the name that group(5) or passwd(5) has for a number. */
-const nameOf = (id: number, file: string): string | null =>
-  readText(file)
-    .split('\n')
-    .find((line) => line.split(':')[2] === String(id))
-    ?.split(':')[0] ?? null;
+/** Reads the rows of /etc/passwd or /etc/group; none where it cannot be read. */
+export const readAccounts = (file: '/etc/passwd' | '/etc/group'): readonly (readonly string[])[] => rowsOf(readText(file));
+
+/** Returns the name that such a file has for a number; null where it has none. */
+export const nameInAccounts = (file: '/etc/passwd' | '/etc/group', id: number): string | null =>
+  readAccounts(file).find(([, , own]) => own === String(id))?.[0] || null;
 
 function statOf(path: string): Stats | null {
   try {

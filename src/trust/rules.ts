@@ -2,6 +2,7 @@
  * Decides whose file may be obeyed: one table, by owner and mode, for every file that says where mail goes or with which
  * secret. nospool.toml(5) has the same table. Pure: the caller hands in the facts, as functions where they cost something.
  */
+import type { FileSystem } from './file-system.ts';
 
 /** The kinds of files. A configuration may be of several kinds, by how it is named and by what it holds. */
 export type FileKind =
@@ -80,6 +81,7 @@ export interface FileFacts {
   readonly mode: number;
   /** The number of its names (hard links). */
   readonly links: number;
+  readonly fileSystem: FileSystem;
   /** True if nobody but the user who runs this is in the file's group. */
   readonly isOwnGroup: () => boolean;
   readonly mount: () => Mount;
@@ -108,6 +110,10 @@ const [OTHERS_READ, OTHERS_WRITE, GROUP_WRITE] = [0o004, 0o002, 0o020];
 /** Says why the file must not be obeyed, as a sentence that continues its name and says what mends it; null if it may. */
 export function whyRefused(kind: FileKind, file: FileFacts, runner: Runner): string | null {
   const { owners, readBy, mayBeMounted } = RULES[kind];
+  if (file.fileSystem === 'procfs')
+    return 'is refused, because it is on procfs, where root owns what any program has written: copy it to a file';
+  if (file.fileSystem === 'FUSE' && kind === 'argument')
+    return 'is refused, because it is on FUSE, where whoever has mounted it says who owns a file, and -C names it: copy it to another file system';
   if (readBy === 'group' && mayBeMounted && file.path.startsWith(runner.containerSecrets ?? CONTAINER_SECRETS)) return null;
   // A user can link a file of root into the own home directory.
   if (kind === 'forward' && file.links > 1 && file.uid !== runner.other) return 'is refused, because it has a second name';
@@ -179,7 +185,8 @@ export function isPrivateGroup(gid: number, uid: number, group: string, passwd: 
   return groups.length > 0 && names.length > 0 && !isOthers && members.every((member) => names.includes(member));
 }
 
-const rowsOf = (text: string): readonly (readonly string[])[] => text.split('\n').map((line) => line.split(':'));
+/** The rows of group(5) or passwd(5). */
+export const rowsOf = (text: string): readonly (readonly string[])[] => text.split('\n').map((line) => line.split(':'));
 
 /** Finds the mount of an open file, by proc(5): `fdinfo` of its descriptor and `mountinfo`. */
 export function mountOf(path: string, fdinfo: string, mountinfo: string): Mount {

@@ -27,6 +27,7 @@ function read(text: string | null, { env = {}, mode = 0o640, home = '/home/ops',
     gid: 0,
     mode: mode ?? 0,
     links: 1,
+    fileSystem: 'other' as const,
     isOwnGroup: () => false,
     mount: () => ({ isReadOnly: false, isOwn: false }),
   };

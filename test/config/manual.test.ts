@@ -163,6 +163,7 @@ test('the manual has every error, and no impossible one', async () => {
     gid: 0,
     mode: 0o644,
     links: 1,
+    fileSystem: 'other' as const,
     isOwnGroup: () => false,
     mount: () => ({ isReadOnly: false, isOwn: false }),
   };

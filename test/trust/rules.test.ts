@@ -15,6 +15,7 @@ const facts = (changes: Partial<FileFacts> = {}): FileFacts => ({
   gid: 8,
   mode: 0o600,
   links: 1,
+  fileSystem: 'other',
   isOwnGroup: () => false,
   mount: () => ({ isReadOnly: false, isOwn: false }),
   ...changes,
@@ -40,6 +41,18 @@ test('S3: nospool.toml(5) has the table of the rules', () => {
       mayBeMounted ? 'yes' : 'no',
     ]),
   );
+});
+
+test('S3: on procfs no file of any kind is obeyed, and on FUSE none that an argument has name a command', () => {
+  for (const kind of KINDS) {
+    const uid = kind === 'forward' ? OTHER : kind === 'own password' ? SELF : ROOT;
+    const on = (fileSystem: FileFacts['fileSystem']): string | null =>
+      asked(kind, { uid, fileSystem, path: '/run/secrets/f', mount: () => ({ isReadOnly: true, isOwn: false }) });
+    assert.match(String(on('procfs')), /^is refused, because it is on procfs, /, kind);
+    if (kind === 'argument') assert.match(String(on('FUSE')), /^is refused, because it is on FUSE, /);
+    else assert.equal(on('FUSE'), null, kind);
+    assert.deepEqual([on('sysfs'), on('other')], [null, null], kind);
+  }
 });
 
 test('S3: every kind with every owner and every mode is obeyed where the table says so, and nowhere else', () => {

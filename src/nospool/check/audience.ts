@@ -4,11 +4,11 @@
  */
 
 import { spawnSync } from 'node:child_process';
-import { closeSync, constants, openSync, readFileSync, realpathSync, type Stats, statSync } from 'node:fs';
+import { closeSync, constants, openSync, realpathSync, type Stats, statSync } from 'node:fs';
 import path from 'node:path';
 import type { Config } from '../../config/config.ts';
 import type { Secret, Smarthost } from '../../router/smarthost.ts';
-import { fileFactsOf } from '../../trust/facts.ts';
+import { fileFactsOf, nameInAccounts, readAccounts } from '../../trust/facts.ts';
 import { type FileKind, printMode, quoteForShell, whyRefused } from '../../trust/rules.ts';
 
 /** A file that a delivery reads. */
@@ -159,24 +159,13 @@ function whoElseCan(closed: readonly Closed[]): Pick<Audience, 'users' | 'groups
 
 /* ---- names ---- */
 
-const rowsOf = (file: string): readonly (readonly string[])[] => {
-  try {
-    return readFileSync(file, 'utf8')
-      .split('\n')
-      .map((line) => line.split(':'));
-  } catch {
-    return [];
-  }
-};
-
-const nameIn = (file: string, id: number): string => rowsOf(file).find(([, , own]) => own === String(id))?.[0] ?? '';
-const userName = (uid: number): string => nameIn('/etc/passwd', uid) || `uid ${uid}`;
-const groupName = (gid: number): string => nameIn('/etc/group', gid) || `gid ${gid}`;
+const userName = (uid: number): string => nameInAccounts('/etc/passwd', uid) ?? `uid ${uid}`;
+const groupName = (gid: number): string => nameInAccounts('/etc/group', gid) ?? `gid ${gid}`;
 
 /** Names of its members, as far as /etc/passwd and /etc/group know them. */
 function membersOf(group: string): readonly string[] {
-  const row = rowsOf('/etc/group').find(([name]) => name === group);
-  const primary = rowsOf('/etc/passwd').filter(([, , , gid]) => gid === row?.[2]);
+  const row = readAccounts('/etc/group').find(([name]) => name === group);
+  const primary = readAccounts('/etc/passwd').filter(([, , , gid]) => gid === row?.[2]);
   return [...new Set([...primary.map(([name = '']) => name), ...(row?.[3] ?? '').split(',')])].filter(
     (name) => name !== '' && name !== 'root',
   );

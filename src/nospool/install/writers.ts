@@ -2,8 +2,9 @@
  * Finds who besides the trusted may change a file: by writing to it, or by replacing it, a link or a folder on the way to
  * it. Knows no program.
  */
-import { lstatSync, readFileSync, readlinkSync, type Stats } from 'node:fs';
+import { lstatSync, readlinkSync, type Stats } from 'node:fs';
 import path from 'node:path';
+import { nameInAccounts } from '../../trust/facts.ts';
 
 /** Linux follows as many. */
 const MOST_LINKS = 40;
@@ -67,13 +68,6 @@ function writersOf({ mode, gid }: Stats, trusted: Trusted): string | null {
 
 /** The user's name from the password file, for people. */
 function nameUser(uid: number): string {
-  try {
-    const line = readFileSync('/etc/passwd', 'utf8')
-      .split('\n')
-      .find((each) => each.split(':')[2] === String(uid));
-    if (line !== undefined) return `${line.split(':')[0]} (uid ${uid})`;
-  } catch {
-    // The number is enough.
-  }
-  return `uid ${uid}`;
+  const name = nameInAccounts('/etc/passwd', uid);
+  return name === null ? `uid ${uid}` : `${name} (uid ${uid})`;
 }

@@ -1,6 +1,7 @@
 /** A regular file, which can be read again, and whose descriptor whoever started us may read on from. Knows no message. */
-import { closeSync, fstatSync, openSync, readSync, type Stats, statfsSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync, type Stats } from 'node:fs';
 import { CLEAN, type Ended, type Input, type Source } from '../../message/source.ts';
+import { fileSystemOf } from '../../trust/file-system.ts';
 import { openSequential } from './device.ts';
 import { endOf } from './read-error.ts';
 
@@ -63,7 +64,7 @@ export function openRegularFile(fd: number, stat: Stats): Input & { readonly pla
         const count = isFollowed && !isAgain && standing === at ? readOn(room) : readSync(fd, room, 0, room.length, at);
         at += count;
         if (isAgain && (count === 0 || at - count === from) && isWritten()) ended = WRITTEN;
-        else if (count === 0) ended = at < end && !isOnSysfs(fd) ? SHRUNK : CLEAN;
+        else if (count === 0) ended = at < end && fileSystemOf(fd) !== 'sysfs' ? SHRUNK : CLEAN;
         return ended ?? room.subarray(0, count);
       } catch (error) {
         ended = endOf(error);
@@ -97,15 +98,6 @@ export function openRegularFile(fd: number, stat: Stats): Input & { readonly pla
       },
     },
   };
-}
-
-/** True where the size says nothing, because sysfs gives every file 4096 octets. */
-function isOnSysfs(fd: number): boolean {
-  try {
-    return statfsSync(`/proc/self/fd/${fd}`).type === 0x6265_6572;
-  } catch {
-    return false;
-  }
 }
 
 /** Finds where a descriptor stands in its file; null where the system does not tell. */
