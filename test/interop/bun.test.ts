@@ -100,14 +100,16 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const)
       try {
         const command = installCommand(runtime);
         command.configure(`smarthosts = ["smtp://${HOST}:${exim.port}"]\nreplay_window = "1KiB"\n[tls]\nmode = "off"\n`);
-        const [program = '', ...args] = [...runtime, command.file, '-i', '-f', at('sender'), at('ann')];
+        const [program = '', ...args] = [...runtime, command.file, '-v', '-i', '-f', at('sender'), at('ann')];
         const child = spawn(program, args, {
-          stdio: ['pipe', 'ignore', 'ignore'],
+          stdio: ['pipe', 'ignore', 'pipe'],
           env: { PATH: '/usr/bin:/bin', NOSPOOL_CONFIG: command.config },
         });
+        let shown = '';
+        child.stderr?.setEncoding('utf8').on('data', (part) => (shown += part));
         child.stdin?.on('error', () => undefined);
         child.stdin?.write(`Subject: s\n\n${'x'.repeat(70)}\n`.repeat(100));
-        await until('the session is open', () => /SMTP connection from/.test(exim.said()));
+        await until('the envelope is taken', () => /RCPT TO/.test(shown));
         child.kill(signal);
         const [status] = await once(child, 'exit');
         assert.equal(status, 1);
