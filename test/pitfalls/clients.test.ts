@@ -8,8 +8,6 @@ import { readFileSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
 import { createSecureContext, TLSSocket } from 'node:tls';
 import { suite } from 'uvu';
-import { connect } from '../../src/library/client.ts';
-import { messageOf, TIMEOUTS, transactionOf } from '../../src/library/submit.ts';
 import { sourceOf } from '../../src/message/source.ts';
 import { DEFAULT_TLS } from '../../src/router/smarthost.ts';
 import { contentEncoder } from '../../src/smtp/client/content.ts';
@@ -21,6 +19,7 @@ import { connectFirst } from '../../src/transport/connect.ts';
 import { Connection } from '../../src/transport/driver.ts';
 import { allStrings, check } from '../smtp/client/content-model.ts';
 import { COMMAND, ENVIRONMENT, run, setUp, start, toHosts } from '../support/command.ts';
+import { connect, messageOf, TIMEOUTS, transactionOf } from '../support/engine.ts';
 import { serverCertificate } from '../support/scripted.ts';
 import { replay } from '../support/transcript.ts';
 import { within } from '../support/within.ts';
@@ -813,7 +812,7 @@ pitfall(58, 'a failure leaves nothing that keeps the process alive', () =>
   served({ script: { MAIL: '550 no' } }, async (host) => {
     // The process must end by itself: nothing in it says so.
     const script = `
-      import { submit } from ${JSON.stringify(new URL('../../src/library/submit.ts', import.meta.url).href)};
+      import { submit } from ${JSON.stringify(new URL('../support/engine.ts', import.meta.url).href)};
       const tls = { mode: 'default', verify: true, caFile: '', fingerprint: [], serverName: '', certificate: '', certificateKey: '', minVersion: '1.2' };
       const host = (port) => ({ scheme: 'smtp', host: '127.0.0.1', port, expand: 'none', tls, auth: null });
       const outcome = await submit({ from: '', to: ['b@example.org'] }, 'x', { hosts: [host(1), host(${host.port})] });
