@@ -42,7 +42,7 @@ export async function connect(host: Smarthost, options: Omit<SubmitOptions, 'hos
     }
     const { failed, session } = await openSession(host, target, found.value, {
       hello,
-      partial,
+      partial: partial ? 'verdicts' : 'never',
       framing,
       timeouts: limits,
       transactions: 'many',

@@ -75,7 +75,7 @@ export async function submit(envelope: Envelope, message: Message, options: Subm
     { hosts, transaction: transaction.value, content },
     {
       hello,
-      partial,
+      partial: partial ? 'verdicts' : 'never',
       framing,
       timeouts: { ...TIMEOUTS, ...timeouts },
       security: systemSecurity(process.env),
