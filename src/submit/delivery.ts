@@ -80,7 +80,7 @@ const NO_HOST = 'no smart host is configured: set smarthosts';
 async function tryHost(run: Run, host: Smarthost, moreHosts: boolean): Promise<Outcome | 'next'> {
   const { timeouts } = run.options;
   const { signal } = run.interrupts;
-  if (isLmtp(host) && run.delivery.transaction.recipients.length > 1 && !run.options.partial) {
+  if (isLmtp(host) && run.delivery.transaction.recipients.length > 1 && run.options.partial === 'never') {
     run.attempts.push({ host, name: host.host, endpoint: null, failure: WOULD_SPLIT });
     return endFailed(run, false);
   }

@@ -265,6 +265,8 @@ export class Connection {
         case 'next':
           this.#takeNext();
           break;
+        case 'checked':
+          break;
         case 'note':
           this.#options.observer?.note?.(action.note);
           break;

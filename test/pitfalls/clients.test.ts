@@ -745,7 +745,7 @@ pitfall(54, 'the first address is dead: the next one of the name is tried', () =
         transaction: transaction.value,
         content: messageOf('x').content,
       },
-      { hello: 'c.example', partial: false, framing: 'auto', timeouts: TIMEOUTS, security: systemSecurity({}), names },
+      { hello: 'c.example', partial: 'never', framing: 'auto', timeouts: TIMEOUTS, security: systemSecurity({}), names },
     );
     assertTaken(outcome);
   }),
@@ -789,7 +789,7 @@ pitfall(57, 'messages leave no listener behind', () =>
         authenticate: null,
         transactions: 'many',
         framing: 'auto',
-        partial: false,
+        partial: 'never',
       },
       timeouts: TIMEOUTS,
       secure: async () => ({ ok: false, detail: '' }),
@@ -852,7 +852,7 @@ pitfall(59, 'one write for each flight, and no waiting for more', () =>
       authenticate: null,
       transactions: 'one',
       framing: 'auto',
-      partial: false,
+      partial: 'never',
     } as const;
     const connection = new Connection(socket, { plan, timeouts: TIMEOUTS, secure: async () => ({ ok: false, detail: '' }) });
     const transaction = transactionOf({ from: '', to: many(3) }, null);
