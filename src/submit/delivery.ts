@@ -133,7 +133,14 @@ function endInterrupted({ interrupts, attempts }: Run): Outcome {
   return { kind: 'failed', failure, attempts, unreplayable: false };
 }
 
-const unresolved = (detail: string): SessionFailure => ({ kind: 'connect', at: 'greeting', condemns: 'host', during: 'resolve', detail });
+const unresolved = (detail: string): SessionFailure => ({
+  kind: 'connect',
+  at: 'greeting',
+  condemns: 'host',
+  during: 'resolve',
+  reason: 'resolve',
+  detail,
+});
 
 /** Makes one connection, with one transaction on it. */
 async function attempt(
