@@ -79,7 +79,7 @@ export async function openClient(host: Host, terms: Terms, options: Options): Pr
   const { hello, timeouts, partial, framing } = terms;
   const { session, attempts } = await open(host.smarthost, {
     hello,
-    partial: partial === 'any',
+    partial,
     framing,
     timeouts,
     security,

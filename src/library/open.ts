@@ -1,7 +1,7 @@
 /** Opens a session to a server, at the first of its names and addresses that answers. Sends no message. */
 import type { Smarthost } from '../router/smarthost.ts';
 import { limitOf } from '../smtp/client/extensions.ts';
-import type { SessionFailure } from '../smtp/client/outcome.ts';
+import { unresolved } from '../submit/delivery.ts';
 import { unlessAborted } from '../submit/interrupts.ts';
 import type { Attempt } from '../submit/outcome.ts';
 import { type OpenSession, openSession, type SessionOptions } from '../submit/session.ts';
@@ -48,5 +48,3 @@ export function mayTakeMore({ connection }: OpenSession, sent: number): boolean 
   const most = connection.channel && limitOf(connection.channel.extensions, 'MAILMAX');
   return connection.isUsable && (most === null || sent < most);
 }
-
-const unresolved = (detail: string): SessionFailure => ({ kind: 'connect', at: 'greeting', condemns: 'host', during: 'resolve', detail });

@@ -3,7 +3,7 @@
  * outcome of the delivery, whose hosts carry policies. Knows no connection.
  */
 import { printSmarthost } from '../router/smarthost.ts';
-import type { SessionFailure } from '../smtp/client/outcome.ts';
+import type { ConnectReason, SessionFailure } from '../smtp/client/outcome.ts';
 import { digit, type Reply } from '../smtp/reply.ts';
 import { textOf } from '../smtp/text.ts';
 import * as engine from '../submit/outcome.ts';
@@ -186,11 +186,7 @@ const rephrase = (sentence: string): string => REPHRASED.reduce((text, [key, nam
 function explain(failure: SessionFailure): { code: FailureCode; verb: Verb | null; retry: Retry; reply?: Reply } {
   switch (failure.kind) {
     case 'connect':
-      return {
-        code: failure.during === 'resolve' ? 'resolve' : failure.during === 'tls' ? 'tls-handshake' : 'refused',
-        verb: 'CONNECT',
-        retry: 'safe',
-      };
+      return { code: CODES[failure.reason], verb: 'CONNECT', retry: 'safe' };
     case 'rejected': {
       const { reply } = failure.refusals[0];
       return {
@@ -212,3 +208,13 @@ function explain(failure: SessionFailure): { code: FailureCode; verb: Verb | nul
       return { code: failure.kind, verb: null, retry: 'safe' };
   }
 }
+
+const CODES = {
+  resolve: 'resolve',
+  refused: 'refused',
+  unreachable: 'unreachable',
+  timeout: 'connect-timeout',
+  certificate: 'tls-certificate',
+  handshake: 'tls-handshake',
+  other: 'unreachable',
+} as const satisfies Record<ConnectReason, FailureCode>;

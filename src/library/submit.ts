@@ -56,7 +56,7 @@ async function submitTaken(
     { hosts: hosts.value.map(({ smarthost }) => smarthost), transaction: { ...transaction, ...content.facts }, content },
     {
       hello,
-      partial: partial === 'any',
+      partial,
       framing,
       timeouts,
       security: securityOf(hosts.value, signal, (error) => {

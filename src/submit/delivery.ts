@@ -137,7 +137,15 @@ function endInterrupted({ interrupts, attempts }: Run): Outcome {
 
 const namesFor = (host: Smarthost, { names }: DeliveryOptions): Names | undefined => (typeof names === 'function' ? names(host) : names);
 
-const unresolved = (detail: string): SessionFailure => ({ kind: 'connect', at: 'greeting', condemns: 'host', during: 'resolve', detail });
+/** The failure of a look-up. */
+export const unresolved = (detail: string): SessionFailure => ({
+  kind: 'connect',
+  at: 'greeting',
+  condemns: 'host',
+  during: 'resolve',
+  reason: 'resolve',
+  detail,
+});
 
 /** Makes one connection, with one transaction on it. */
 async function attempt(

@@ -16,7 +16,7 @@ import { base64, fromBase64 } from '../text.ts';
 import { printTimeLimit, type TimeLimit } from '../timeout.ts';
 import { type Extensions, mechanismsOf, NO_EXTENSIONS, offers, readExtensions } from './extensions.ts';
 import { countOf, extend, type LinkedList, toArray } from './linked-list.ts';
-import type { Condemned, Phase, Refusal, SessionFailure, SessionOutcome } from './outcome.ts';
+import type { Condemned, ConnectReason, Phase, Refusal, SessionFailure, SessionOutcome } from './outcome.ts';
 import { dropsDsn, helloCommand, mailCommand, mayChunk, type Recipient, rcptCommand, type Transaction, unmetNeed } from './print.ts';
 
 /** The terms on which a session speaks to any server. They are fixed before it begins. */
@@ -115,7 +115,7 @@ export type Event =
   | { readonly type: 'reply'; readonly reply: Reply; readonly rest: string }
   | { readonly type: 'malformed'; readonly detail: string; readonly rest: string }
   | { readonly type: 'secured' }
-  | { readonly type: 'insecure'; readonly detail: string }
+  | { readonly type: 'insecure'; readonly detail: string; readonly reason: ConnectReason; readonly systemCode?: string }
   | { readonly type: 'transaction'; readonly transaction: Transaction }
   /** A block of content for BDAT is at hand. The input ended cleanly with the `last` one, and none may follow it. */
   | { readonly type: 'block'; readonly octets: number; readonly last: boolean }
@@ -254,7 +254,14 @@ export function advance(plan: Plan, state: State, event: Event): Step {
     case 'secured':
       return state.at === 'handshake' ? takeSecureChannel(plan, state) : throwUnasked(state, 'a TLS handshake');
     case 'insecure':
-      return breakOff(plan, state, { kind: 'connect', ...where(state), during: 'tls', detail: event.detail });
+      return breakOff(plan, state, {
+        kind: 'connect',
+        ...where(state),
+        during: 'tls',
+        reason: event.reason,
+        detail: event.detail,
+        ...(event.systemCode === undefined ? {} : { systemCode: event.systemCode }),
+      });
     case 'abort':
     case 'contentFailed':
       return breakOff(plan, state, { kind: 'content', at: state.at, condemns: 'message', detail: event.detail });
