@@ -1,10 +1,12 @@
-// Builds dist/: one CommonJS file for sendmail (start-up is a feature), with what its sources import dynamically; ES modules for nospool;
-// the library by tsc.
+// Builds dist/: one CommonJS file for sendmail (start-up is a feature), with what its sources import dynamically; one set of ES modules for
+// nospool and the library's doors, which share their code; the doors once more in CommonJS; their types by tsc. Packages are bundled, so
+// that nobody who installs nospool installs anything else.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { brotliCompressSync, constants } from 'node:zlib';
 import { build } from 'esbuild';
 
 const root = fileURLToPath(new URL('.', import.meta.url));
@@ -89,8 +91,34 @@ const dynamically = {
     }));
   },
 };
+/** Packs the tables of character sets, of which a message needs one at most: they would be a third of all that is installed. */
+const packed = {
+  name: 'packed',
+  setup({ onLoad }) {
+    onLoad({ filter: /[\\/]iconv-lite[\\/]encodings[\\/]tables[\\/].*\.json$/ }, ({ path: file }) => {
+      const table = Buffer.from(JSON.stringify(JSON.parse(readFileSync(file, 'utf8'))));
+      const text = brotliCompressSync(table, { params: { [constants.BROTLI_PARAM_LGWIN]: 24 } }).toString('base64');
+      return { contents: `module.exports = JSON.parse(require('node:zlib').brotliDecompressSync(Buffer.from('${text}', 'base64')));` };
+    });
+  },
+};
+/** The packages of which something is bundled, by their folders. */
+const packages = new Set();
+function notePackages({ inputs }) {
+  for (const file of Object.keys(inputs)) {
+    const folder = /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file)?.[0];
+    if (folder !== undefined) packages.add(folder);
+  }
+}
 async function textOf(file) {
-  const { outputFiles } = await build({ ...command, entryPoints: [file], write: false, plugins: [dynamically] });
+  const { outputFiles, metafile } = await build({
+    ...command,
+    metafile: true,
+    entryPoints: [file],
+    write: false,
+    plugins: [dynamically, packed],
+  });
+  notePackages(metafile);
   return outputFiles[0].text;
 }
 const apartTexts = [];
@@ -124,26 +152,115 @@ await build({
   outfile: `${out}/nospool.mjs`,
   format: 'esm',
   supported: { 'dynamic-import': true },
-  plugins: [
-    {
-      name: 'admin-apart',
-      setup: ({ onResolve }) => onResolve({ filter: /^\.\/main\.ts$/ }, () => ({ path: './admin/main.mjs', external: true })),
-    },
-  ],
+  plugins: [outside(/^\.\/main\.ts$/, () => './lib/admin.mjs')],
 });
-await build({
+
+/** The library's doors: the name of their files, and their sources. */
+const DOORS = {
+  index: 'src/library/index.ts',
+  smtp: 'src/smtp/index.ts',
+  'smtp-server': 'src/smtp/server/index.ts',
+  router: 'src/router/index.ts',
+  nodemailer: 'src/library/nodemailer/index.ts',
+  testing: 'src/testing/index.ts',
+};
+
+/** Leaves imports of some names outside a bundle, under other names. */
+function outside(filter, nameOf) {
+  const resolve = ({ kind, path: wanted }) => (kind === 'entry-point' ? undefined : { path: nameOf(wanted), external: true });
+  return { name: 'outside', setup: ({ onResolve }) => onResolve({ filter }, resolve) };
+}
+
+/** Character sets are CommonJS, which the commands and both forms of the library share. */
+const charset = apart.get('message-charset');
+const { metafile: linked } = await build({
   ...common,
-  entryPoints: { main: 'src/nospool/main.ts' },
-  outdir: `${out}/admin`,
+  minify: true,
+  metafile: true,
+  entryPoints: { ...DOORS, admin: 'src/nospool/main.ts' },
+  outdir: `${out}/lib`,
   outExtension: { '.js': '.mjs' },
   chunkNames: '[name]-[hash]',
   splitting: true,
   format: 'esm',
-  // Some dependencies are CommonJS inside: they need a require of their own in an ES module.
+  plugins: [outside(/\/charset\.ts$/, () => `../${charset}`), outside(/^yargs$/, () => './yargs.mjs')],
+});
+notePackages(linked);
+const { metafile: ofYargs } = await build({
+  ...common,
+  minify: true,
+  metafile: true,
+  entryPoints: ['yargs'],
+  outfile: `${out}/lib/yargs.mjs`,
+  format: 'esm',
+  // It is CommonJS inside, which needs a require of its own in an ES module.
   banner: { js: "import { createRequire as __cr } from 'node:module'; const require = __cr(import.meta.url);" },
 });
-const tsc = spawnSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', '.', '--outDir', `${out}/lib`], { stdio: 'inherit' });
-if (tsc.status !== 0) process.exit(1);
+
+/** What the doors reach, by the names of the files in dist/lib. */
+function reachedByDoors() {
+  const reached = new Set(Object.keys(DOORS).map((door) => `${out}/lib/${door}.mjs`));
+  // The set grows while it is walked.
+  for (const file of reached) for (const { path: wanted, external } of linked.outputs[file].imports) if (!external) reached.add(wanted);
+  return [...reached];
+}
+const { outputFiles: required } = await build({
+  ...command,
+  entryPoints: reachedByDoors(),
+  outdir: `${out}/cjs`,
+  outExtension: { '.js': '.cjs' },
+  write: false,
+  plugins: [outside(/^\.\/.*\.mjs$/, (wanted) => wanted.replace(/\.mjs$/, '.cjs')), outside(/^\.\.\//, (wanted) => wanted)],
+});
+mkdirSync(`${out}/cjs`);
+for (const { path: file, contents } of required) writeFileSync(file, contents);
+
+/**
+ * Types are CommonJS, which ES modules may import, too, so that both forms of the library have the same ones. The compiler that reads them may
+ * be older than ours: they name files as JavaScript does.
+ */
+function makeTypes() {
+  const made = `${out}/types.all`;
+  const tsc = spawnSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', '.', '--emitDeclarationOnly', '--outDir', made], {
+    stdio: 'inherit',
+  });
+  if (tsc.status !== 0) process.exit(1);
+  const place = (file) => path.relative('src', file).replace(/\.ts$/, '.d.ts');
+  const needed = new Set(Object.values(DOORS).map(place));
+  // The set grows while it is walked.
+  for (const file of needed) {
+    const text = readFileSync(`${made}/${file}`, 'utf8').replace(
+      /(?<=^(?:import|export)\b[^'"`;]*? from '|^import '|\bimport\(["'])\.{1,2}\/[^'"]+(?=\.ts['"])/gm,
+      (wanted) => {
+        needed.add(path.join(path.dirname(file), `${wanted}.d.ts`));
+        return `${wanted}\0`;
+      },
+    );
+    mkdirSync(path.dirname(`${out}/types/${file}`), { recursive: true });
+    writeFileSync(`${out}/types/${file}`, text.replaceAll('\0.ts', '.js'));
+  }
+  writeFileSync(`${out}/types/package.json`, '{ "type": "commonjs" }\n');
+  for (const [door, file] of Object.entries(DOORS))
+    writeFileSync(`${out}/lib/${door}.d.mts`, `export * from '../types/${place(file).replace(/\.d\.ts$/, '.js')}';\n`);
+  rmSync(made, { recursive: true });
+}
+makeTypes();
+notePackages(ofYargs);
+
+/** The licences of what is bundled ask to go with it. */
+function printNotices() {
+  const entries = [...packages]
+    .sort((a, b) => path.basename(a).localeCompare(path.basename(b)))
+    .map((folder) => {
+      const { name, version } = JSON.parse(readFileSync(`${folder}/package.json`, 'utf8'));
+      const file = readdirSync(folder).find((each) => /^licen[cs]e/i.test(each));
+      if (file === undefined) throw new Error(`${name} is bundled and has no file with its licence`);
+      return `${name} ${version}\n\n${readFileSync(`${folder}/${file}`, 'utf8').trim()}\n`;
+    });
+  const rule = `\n${'-'.repeat(72)}\n\n`;
+  return `Parts of these packages are in the files beside this one, under their licences.\n${rule}${entries.join(rule)}`;
+}
+writeFileSync(`${out}/THIRD-PARTY.txt`, printNotices());
 for (const command of ['sendmail.cjs', 'nospool.mjs']) chmodSync(`${out}/${command}`, 0o755);
 compile();
 writeFileSync(`${out}/${path.basename(stamp)}`, `${version}\n`);
