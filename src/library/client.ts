@@ -13,7 +13,7 @@ import { mayTakeMore, open } from './open.ts';
 import { type Options, type Progress, parseOptions, type Terms } from './options.ts';
 import { type Attempt, acceptedBy, attemptOf, failedHere, failureOf, type Outcome, type SessionFacts, sessionFacts } from './outcome.ts';
 import { securityOf, wordsOf } from './security.ts';
-import { type Host, parseServer, type Server, unknownKey } from './server.ts';
+import { dialOf, type Host, parseServer, type Server, unknownKey } from './server.ts';
 
 export interface SendOptions {
   /** Ends this message; when it is under way, the session ends with it. */
@@ -73,9 +73,10 @@ export async function openClient(host: Host, terms: Terms, options: Options): Pr
   const signal = options.signal ?? new AbortController().signal;
   if (signal.aborted) return notConnected(failHere('aborted', abortReason(signal), signal.reason));
   const caught: Caught = { cause: undefined };
-  const security = securityOf([host], signal, (error) => {
+  const tell = (error: unknown): void => {
     caught.cause ??= error;
-  });
+  };
+  const security = securityOf([host], signal, tell);
   const { hello, timeouts, partial, framing } = terms;
   const { session, attempts } = await open(host.smarthost, {
     hello,
@@ -85,6 +86,8 @@ export async function openClient(host: Host, terms: Terms, options: Options): Pr
     security,
     signal,
     names: namesOf(host),
+    dial: dialOf(host),
+    tell,
     observe: () => observerOf(options, printSmarthost(host.smarthost), 0, null),
   });
   if (session !== null) return { ok: true, client: new SessionClient(session, terms, signal, caught) };
