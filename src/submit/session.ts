@@ -56,7 +56,7 @@ export interface SessionOptions {
   readonly timeouts: SessionTimeouts & { readonly connect: number; readonly resolve: number };
   /** EHLO argument; the address literal of the socket replaces what is no domain. */
   readonly hello: string;
-  readonly partial: boolean;
+  readonly partial: Plan['partial'];
   readonly framing: Plan['framing'];
   readonly transactions: Plan['transactions'];
   readonly security: Security;

@@ -342,6 +342,8 @@ export class Connection {
           this.#takeNext();
           if (this.#request?.ended) this.abort(this.#request.ended);
           break;
+        case 'checked':
+          break;
         case 'note':
           this.#observer.note?.(action.note);
           break;

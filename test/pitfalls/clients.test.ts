@@ -8,8 +8,6 @@ import { readFileSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
 import { createSecureContext, TLSSocket } from 'node:tls';
 import { suite } from 'uvu';
-import { connect } from '../../src/library/client.ts';
-import { messageOf, TIMEOUTS, transactionOf } from '../../src/library/submit.ts';
 import { sourceOf } from '../../src/message/source.ts';
 import { DEFAULT_TLS } from '../../src/router/smarthost.ts';
 import { contentEncoder } from '../../src/smtp/client/content.ts';
@@ -23,6 +21,7 @@ import { nodeWire } from '../../src/transport/node-wire.ts';
 import { unreached } from '../../src/transport/wire.ts';
 import { allStrings, check } from '../smtp/client/content-model.ts';
 import { COMMAND, ENVIRONMENT, run, setUp, start, toHosts } from '../support/command.ts';
+import { connect, messageOf, TIMEOUTS, transactionOf } from '../support/engine.ts';
 import { serverCertificate } from '../support/scripted.ts';
 import { replay } from '../support/transcript.ts';
 import { within } from '../support/within.ts';
@@ -748,7 +747,7 @@ pitfall(54, 'the first address is dead: the next one of the name is tried', () =
         transaction: transaction.value,
         content: messageOf('x').content,
       },
-      { hello: 'c.example', partial: false, framing: 'auto', timeouts: TIMEOUTS, security: systemSecurity({}), names },
+      { hello: 'c.example', partial: 'never', framing: 'auto', timeouts: TIMEOUTS, security: systemSecurity({}), names },
     );
     assertTaken(outcome);
   }),
@@ -792,7 +791,7 @@ pitfall(57, 'messages leave no listener behind', () =>
         authenticate: null,
         transactions: 'many',
         framing: 'auto',
-        partial: false,
+        partial: 'never',
       },
       timeouts: TIMEOUTS,
       secure: async () => unreached('other', ''),
@@ -815,7 +814,7 @@ pitfall(58, 'a failure leaves nothing that keeps the process alive', () =>
   served({ script: { MAIL: '550 no' } }, async (host) => {
     // The process must end by itself: nothing in it says so.
     const script = `
-      import { submit } from ${JSON.stringify(new URL('../../src/library/submit.ts', import.meta.url).href)};
+      import { submit } from ${JSON.stringify(new URL('../support/engine.ts', import.meta.url).href)};
       const tls = { mode: 'default', verify: true, caFile: '', fingerprint: [], serverName: '', certificate: '', certificateKey: '', minVersion: '1.2' };
       const host = (port) => ({ scheme: 'smtp', host: '127.0.0.1', port, expand: 'none', tls, auth: null });
       const outcome = await submit({ from: '', to: ['b@example.org'] }, 'x', { hosts: [host(1), host(${host.port})] });
@@ -855,7 +854,7 @@ pitfall(59, 'one write for each flight, and no waiting for more', () =>
       authenticate: null,
       transactions: 'one',
       framing: 'auto',
-      partial: false,
+      partial: 'never',
     } as const;
     const connection = new Connection(nodeWire(socket), { plan, timeouts: TIMEOUTS, secure: async () => unreached('other', '') });
     const transaction = transactionOf({ from: '', to: many(3) }, null);

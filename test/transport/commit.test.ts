@@ -25,7 +25,7 @@ const PLAN: Plan = {
   authenticate: null,
   transactions: 'one',
   framing: 'auto',
-  partial: false,
+  partial: 'never',
 };
 
 function opened(wire: Wire, plan: Partial<Plan> = {}, options: Partial<ConnectionOptions> = {}): Connection {

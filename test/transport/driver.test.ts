@@ -31,7 +31,7 @@ const PLAN: Plan = {
   authenticate: null,
   transactions: 'one',
   framing: 'auto',
-  partial: false,
+  partial: 'never',
 };
 
 interface Opened {

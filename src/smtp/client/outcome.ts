@@ -18,6 +18,7 @@ export type Phase =
   | 'data'
   | 'content'
   | 'commit'
+  | 'noop'
   | 'reset'
   | 'quit'
   | 'closed';
@@ -86,7 +87,7 @@ export type SessionOutcome =
   | {
       readonly kind: 'accepted';
       readonly reply: Reply;
-      /** LMTP only: refusals among the recipients, with `lmtp_partial`. RFC 2033 §4.2 */
+      /** The recipients who do not have the message, by index; none where the plan is `partial: 'never'`. */
       readonly refusals: readonly Refusal[];
     }
   | { readonly kind: 'failed'; readonly failure: SessionFailure };

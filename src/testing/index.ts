@@ -1,0 +1,2 @@
+/** The door of the smart host for tests. */
+export const SOON = true;
