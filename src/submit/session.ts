@@ -109,7 +109,8 @@ export async function openSession(
   // A password command may take its time, and a signal does not wait for it.
   const prepared = await unlessAborted(preparing, signal);
   if (prepared === null) return giveUp();
-  if (!prepared.ok) return giveUp({ kind: 'unsupported', at: 'ready', condemns: 'host', detail: prepared.detail, isOurs: true });
+  if (!prepared.ok)
+    return giveUp({ kind: 'unsupported', at: 'ready', condemns: 'host', lacks: 'configuration', detail: prepared.detail, isOurs: true });
   const tunnel = through ? await connectThrough(socket, host, endpoint, through, prepared.value, options) : null;
   // From here on nothing is awaited: what the server says first is heard by the session.
   if (tunnel?.ok === false) return giveUp(unconnected(tunnel.detail));

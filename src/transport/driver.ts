@@ -62,7 +62,14 @@ interface Request {
 }
 
 /** The outcome of a message whose session ended before its turn. */
-export const SESSION_ENDED = { kind: 'lost', at: 'ready', condemns: 'address', command: 'MAIL', detail: 'the session has ended' } as const;
+export const SESSION_ENDED = {
+  kind: 'lost',
+  at: 'ready',
+  condemns: 'address',
+  verb: 'MAIL',
+  command: 'MAIL',
+  detail: 'the session has ended',
+} as const;
 
 /** Milliseconds that a server has to close its side: it must not hold the process, and QUIT is a courtesy. */
 const FAREWELL = 1000;
