@@ -130,7 +130,7 @@ async function deliverContent(
       ...options,
       timeouts: config.timeouts,
       hello: fullName(domains.host),
-      partial: config.lmtpPartial,
+      partial: config.lmtpPartial ? 'verdicts' : 'never',
       framing: 'auto',
       encoder: engine.encoder,
       observer: {

@@ -1,21 +1,19 @@
 /**
- * Drives one session over one open socket: performs the machine's actions in order, and puts everything that happens through one
+ * Drives one session over one open wire: performs the machine's actions in order, and puts everything that happens through one
  * inbox. Decides nothing: what to say, when to commit and what a failure means is the machine's.
  */
-import type { Socket } from 'node:net';
 import type { Source } from '../message/source.ts';
 import { type ContentEncoder, contentEncoder, type Framing } from '../smtp/client/content.ts';
 import { Dialogue, type DriverEvent } from '../smtp/client/dialogue.ts';
 import type { SessionFailure, SessionOutcome } from '../smtp/client/outcome.ts';
 import type { Transaction } from '../smtp/client/print.ts';
 import { type Action, type Channel, type Plan, STEPS } from '../smtp/client/session.ts';
-import type { Parsed } from '../smtp/parsed.ts';
 import { maskCommand } from '../smtp/sasl/mask.ts';
 import { BlockBuffers, ContentWriter } from './content-writer.ts';
 import { Deadline } from './deadline.ts';
 import type { Observer } from './observer.ts';
 import { HeardLines, type Scrub, scrubOutcome } from './server-texts.ts';
-import { countQueued, delayWriteErrors, printSocketError } from './socket.ts';
+import type { Reached, Wire, WireListener } from './wire.ts';
 
 /** Milliseconds, by the keys of [timeouts]; Infinity is none. */
 export interface SessionTimeouts {
@@ -41,8 +39,8 @@ export interface ContentOpener {
 export interface ConnectionOptions {
   readonly plan: Plan;
   readonly timeouts: SessionTimeouts;
-  /** Does the handshake and verifies the peer; the value is the socket to go on with. */
-  readonly secure: (socket: Socket) => Promise<Parsed<Socket>>;
+  /** Does the handshake and verifies the peer; the value is the wire to go on with. */
+  readonly secure: (wire: Wire) => Promise<Reached<Wire>>;
   /** Makes the encoder; a faster one than the portable one may be given. */
   readonly encoder?: ((framing: Framing) => ContentEncoder) | undefined;
   readonly observer?: Observer | undefined;
@@ -73,9 +71,15 @@ export class Connection {
   readonly #heard: HeardLines | null;
   readonly #deadline = new Deadline(() => this.#on(this.#timeout()));
   readonly #buffers = new BlockBuffers();
-  #socket: Socket;
-  /** The socket below TLS. */
-  readonly #wire: Socket;
+  #wire: Wire;
+  readonly #listener: WireListener = {
+    octets: (octets) => this.#on({ type: 'octets', octets }),
+    end: () => this.#on({ type: 'lost', detail: 'the server closed the connection' }),
+    closed: ({ detail }) => {
+      this.#settleClosing();
+      this.#on({ type: 'lost', detail });
+    },
+  };
   readonly #inbox: Arrival[] = [];
   #isPerforming = false;
   /** The message whose turn it is, and those that wait for theirs. */
@@ -85,30 +89,31 @@ export class Connection {
   #hasCommitted = false;
   /** QUIT follows as soon as the session is ready for it. */
   #isLeaving = false;
-  #closed: Promise<void>;
+  /** Resolves when the wire is closed. */
+  readonly #closed: Promise<void>;
+  #settleClosing: () => void = () => {};
   readonly #opened: Promise<SessionFailure | null>;
   #settleOpening: (failure: SessionFailure | null) => void = () => {};
-  #removeListeners: () => void = () => {};
 
-  /** The socket is connected; nothing has been read from it. */
-  constructor(socket: Socket, options: ConnectionOptions) {
+  /** The wire is open; nothing has been read from it. */
+  constructor(wire: Wire, options: ConnectionOptions) {
     const { plan, observer, scrub = (text) => text } = options;
     this.#options = options;
-    this.#socket = socket;
-    this.#wire = socket;
+    this.#wire = wire;
     this.#dialogue = new Dialogue(plan);
     this.#heard = observer?.trace ? new HeardLines(observer.trace, scrub) : null;
-    this.#closed = untilClosed(socket);
+    this.#closed = new Promise((resolve) => {
+      this.#settleClosing = resolve;
+    });
     this.#opened = new Promise((resolve) => {
       this.#settleOpening = resolve;
     });
-    socket.setNoDelay(true);
-    this.#listen();
+    wire.listen(this.#listener);
     this.#perform(this.#dialogue.begin());
     this.#setDeadline();
   }
 
-  /** True once the last octets were handed to the socket: from here on only the server knows what becomes of the message. */
+  /** True once the last octets were handed to the wire: from here on only the server knows what becomes of the message. */
   get hasCommitted(): boolean {
     return this.#hasCommitted;
   }
@@ -161,6 +166,7 @@ export class Connection {
   /* ---- the inbox ---- */
 
   #on(arrival: Arrival): void {
+    if (this.#dialogue.state.at === 'closed') return;
     this.#inbox.push(arrival);
     this.#work();
   }
@@ -196,35 +202,13 @@ export class Connection {
     return this.#dialogue.receive(text);
   }
 
-  #listen(): void {
-    const socket = this.#socket;
-    delayWriteErrors(socket);
-    let said = '';
-    const onData = (octets: Buffer) => this.#on({ type: 'octets', octets });
-    const onEnd = () => this.#on({ type: 'lost', detail: 'the server closed the connection' });
-    const onError = (error: NodeJS.ErrnoException) => {
-      said = printSocketError(error);
-    };
-    // 'close' follows 'error', and data that was still readable comes before both.
-    const onClose = () => this.#on({ type: 'lost', detail: said || 'the connection was closed' });
-    socket.on('data', onData).on('end', onEnd).on('error', onError).on('close', onClose).resume();
-    this.#removeListeners = () => {
-      // An error listener stays: an 'error' without one would end the process.
-      socket.on('error', () => {});
-      socket.off('data', onData).off('end', onEnd).off('error', onError).off('close', onClose);
-    };
-  }
-
   #setDeadline(): void {
     const { state } = this.#dialogue;
     const { within } = STEPS[state.at];
     const isWriting = state.at === 'content' && this.#request?.writer?.isWriting === true;
     // Input that is slow to come is not the server's silence: it has its own limit (timeouts.input).
     const isWaiting = within !== 'none' && (state.at !== 'content' || isWriting || state.blocks > 0);
-    this.#deadline.set(
-      isWaiting ? this.#options.timeouts[within] : Number.POSITIVE_INFINITY,
-      isWriting ? () => countQueued(this.#wire) : null,
-    );
+    this.#deadline.set(isWaiting ? this.#options.timeouts[within] : Number.POSITIVE_INFINITY, isWriting ? () => this.#wire.queued : null);
   }
 
   #timeout(): DriverEvent {
@@ -265,6 +249,8 @@ export class Connection {
         case 'next':
           this.#takeNext();
           break;
+        case 'checked':
+          break;
         case 'note':
           this.#options.observer?.note?.(action.note);
           break;
@@ -273,12 +259,12 @@ export class Connection {
           break;
         case 'close':
           this.#leave();
-          this.#socket.end();
-          setTimeout(() => this.#socket.destroy(), FAREWELL).unref();
+          this.#wire.end();
+          setTimeout(() => this.#wire.destroy(), FAREWELL).unref();
           break;
         case 'destroy':
           this.#leave();
-          this.#socket.destroy();
+          this.#wire.destroy();
           break;
       }
     }
@@ -291,29 +277,20 @@ export class Connection {
 
   #send(lines: readonly string[], secret: boolean): void {
     for (const line of lines) this.#trace('C', secret ? maskCommand(line) : line);
-    this.#socket.write(`${lines.join('\r\n')}\r\n`, 'latin1');
+    this.#wire.write(`${lines.join('\r\n')}\r\n`);
   }
 
   async #secure(): Promise<void> {
-    this.#removeListeners();
-    this.#socket.pause();
-    const plainSocket = this.#socket;
-    let isOver = false;
-    // What the handshake itself says of its failure comes first; Bun closes the socket before it says so.
-    const lost = () =>
-      setImmediate(() => {
-        if (!isOver) this.#on({ type: 'insecure', detail: 'the server closed the connection during the TLS handshake' });
-      });
-    plainSocket.on('close', lost);
-    const secured = await this.#options.secure(plainSocket);
-    isOver = true;
-    plainSocket.off('close', lost);
+    this.#wire.listen(null);
+    const secured = await this.#options.secure(this.#wire);
     if (this.#dialogue.state.at !== 'handshake') return;
-    if (!secured.ok) return this.#on({ type: 'insecure', detail: secured.detail });
-    this.#socket = secured.value;
-    this.#closed = untilClosed(secured.value);
+    if (!secured.ok) {
+      const { ok, ...why } = secured;
+      return this.#on({ type: 'insecure', ...why });
+    }
+    this.#wire = secured.value;
     this.#trace('!', 'secured');
-    this.#listen();
+    this.#wire.listen(this.#listener);
     this.#on({ type: 'secured' });
   }
 
@@ -333,7 +310,7 @@ export class Connection {
     }
     this.#trace('!', 'content');
     const encoder = (this.#options.encoder ?? contentEncoder)(framing);
-    return new ContentWriter(this.#socket, source, encoder, this.#buffers, {
+    return new ContentWriter(this.#wire, source, encoder, this.#buffers, {
       on: (event) => this.#on(event.type === 'contentSent' ? { ...event, next: this.#waiting[0]?.transaction } : event),
       moved: () => {
         if (this.#dialogue.state.at === 'content') this.#setDeadline();
@@ -356,7 +333,7 @@ export class Connection {
     for (const each of lines) this.#trace('C', each);
     const commands = Buffer.from(lines.map((each) => `${each}\r\n`).join(''), 'latin1');
     if (line === null) this.#writer().writeHeld(commands);
-    else this.#socket.write(commands);
+    else this.#wire.write(commands);
   }
 
   #takeNext(): void {
@@ -385,9 +362,7 @@ export class Connection {
   #leave(): void {
     this.#deadline.stop();
     this.#heard?.end();
-    this.#removeListeners();
-    this.#socket.resume();
+    // Nothing that comes is heard any more, but it must not hold up the end.
+    this.#wire.listen(this.#listener);
   }
 }
-
-const untilClosed = (socket: Socket): Promise<void> => new Promise((resolve) => socket.once('close', () => resolve()));

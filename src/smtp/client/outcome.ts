@@ -18,6 +18,7 @@ export type Phase =
   | 'data'
   | 'content'
   | 'commit'
+  | 'noop'
   | 'reset'
   | 'quit'
   | 'closed';
@@ -33,6 +34,12 @@ export interface Refusal {
 /** A failure rules out this address of the smart host, all its addresses, the message everywhere, or nothing. */
 export type Condemned = 'address' | 'host' | 'message' | 'nothing';
 
+/**
+ * Why no connection could be used: its name was not found, somebody refused, no way led there, nobody answered in time, the
+ * certificate was not trusted, TLS did not come about, or something else (the sentence tells).
+ */
+export type ConnectReason = 'resolve' | 'refused' | 'unreachable' | 'timeout' | 'certificate' | 'handshake' | 'other';
+
 export type SessionFailure = Failed & {
   /** Says in a sentence what people can do about it; it comes from whoever opened the session, who knows its policies. */
   readonly hint?: string;
@@ -45,6 +52,9 @@ type Failed =
       readonly at: Phase;
       readonly condemns: Condemned;
       readonly during: 'resolve' | 'connect' | 'tls';
+      readonly reason: ConnectReason;
+      /** The code of the system or of its TLS library, where there was one: `ECONNREFUSED`, `CERT_HAS_EXPIRED`. */
+      readonly systemCode?: string;
       readonly detail: string;
     }
   | { readonly kind: 'rejected'; readonly at: Phase; readonly condemns: Condemned; readonly refusals: readonly [Refusal, ...Refusal[]] }
@@ -77,7 +87,7 @@ export type SessionOutcome =
   | {
       readonly kind: 'accepted';
       readonly reply: Reply;
-      /** LMTP only: refusals among the recipients, with `lmtp_partial`. RFC 2033 §4.2 */
+      /** The recipients who do not have the message, by index; none where the plan is `partial: 'never'`. */
       readonly refusals: readonly Refusal[];
     }
   | { readonly kind: 'failed'; readonly failure: SessionFailure };
