@@ -1,6 +1,7 @@
 /**
  * How sessions and messages end: by the server, by the program that gave them, by signals of their own, and by what a program's
- * functions throw. The driver is handed its plan and knows no policy.
+ * functions throw.
+ * Loopback: the driver is handed its plan and knows no policy.
  */
 import assert from 'node:assert/strict';
 import { getEventListeners, once } from 'node:events';
