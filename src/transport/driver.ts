@@ -79,7 +79,14 @@ interface Request {
 }
 
 /** The outcome of a message whose session ended before its turn. */
-export const SESSION_ENDED = { kind: 'lost', at: 'ready', condemns: 'address', command: 'MAIL', detail: 'the session has ended' } as const;
+export const SESSION_ENDED = {
+  kind: 'lost',
+  at: 'ready',
+  condemns: 'address',
+  verb: 'MAIL',
+  command: 'MAIL',
+  detail: 'the session has ended',
+} as const;
 
 const NOT_CHECKED: SessionFailure = { ...SESSION_ENDED, command: 'NOOP' };
 
@@ -90,7 +97,8 @@ const FAREWELL = 1000;
 const VERDICT_GRACE = 30_000;
 
 const failed = (failure: SessionFailure): SessionOutcome => ({ kind: 'failed', failure });
-const endedBySignal = (detail: string): SessionOutcome => failed({ kind: 'content', at: 'ready', condemns: 'message', detail });
+const endedBySignal = (detail: string): SessionOutcome =>
+  failed({ kind: 'content', at: 'ready', condemns: 'message', reason: 'aborted', detail });
 
 export class Connection {
   readonly #options: ConnectionOptions;
