@@ -279,7 +279,8 @@ export async function converse(plain: Socket, options: SmarthostOptions, { heard
       recipients = [];
       chunks = [];
       talk.say('250 2.0.0 reset\n');
-    } else if (verb === 'QUIT') {
+    } else if (verb === 'NOOP') talk.say('250 2.0.0 here\n');
+    else if (verb === 'QUIT') {
       await act('QUIT', '221 2.0.0 bye');
       if (!over) talk.socket.end();
       over = true;
