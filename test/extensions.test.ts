@@ -7,11 +7,11 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { suite } from 'uvu';
-import { submit } from '../src/library/submit.ts';
 import { DEFAULT_TLS } from '../src/router/smarthost.ts';
 import type { Extensions } from '../src/smtp/client/extensions.ts';
 import { mailCommand, type Notify, rcptCommand, type Transaction, unmetNeed } from '../src/smtp/client/print.ts';
 import { parseMailbox } from '../src/smtp/path.ts';
+import { submit } from './support/engine.ts';
 import { isCommit, readTranscripts, replay, type Transcript } from './support/transcript.ts';
 import { within } from './support/within.ts';
 

@@ -16,7 +16,7 @@ export { type ContentEncoder, type ContentFacts, type ContentScan, contentEncode
 export { Dialogue, type DriverEvent } from './client/dialogue.ts';
 export { type Extensions, limitOf, mechanismsOf, offers, readExtensions, sizeLimit } from './client/extensions.ts';
 export type { LinkedList } from './client/linked-list.ts';
-export type { Condemned, Lack, Phase, Refusal, SessionFailure, SessionOutcome, Verb } from './client/outcome.ts';
+export type { Condemned, ConnectReason, Lack, Phase, Refusal, SessionFailure, SessionOutcome, Verb } from './client/outcome.ts';
 export { type Notify, type Recipient, type Transaction, xtext } from './client/print.ts';
 export {
   type Action,

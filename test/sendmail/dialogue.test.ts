@@ -48,7 +48,7 @@ test('every way in which a submission can end has its reply to the content', () 
     [failedWith({ kind: 'message', detail: 'no' }), '554 5.6.0'],
     [failedWith({ kind: 'usage', detail: 'no' }), '554 5.3.5'],
     [failedWith({ kind: 'config', details: ['no'] }), '554 5.3.5'],
-    [session({ kind: 'connect', at: 'greeting', condemns: 'address', during: 'connect', detail: 'no' }), '451 4.4.1'],
+    [session({ kind: 'connect', at: 'greeting', condemns: 'address', during: 'connect', reason: 'other', detail: 'no' }), '451 4.4.1'],
     [session({ kind: 'unsupported', at: 'ready', condemns: 'host', lacks: 'dsn', detail: 'no' }), '451 4.4.1'],
     [session({ kind: 'unsupported', at: 'ready', condemns: 'host', lacks: 'dsn', detail: 'no', isOurs: true }), '451 4.3.5'],
     [session({ kind: 'malformed', at: 'greeting', condemns: 'address', detail: 'no' }), '451 4.4.1'],

@@ -33,6 +33,7 @@ const connecting = (during: 'resolve' | 'connect' | 'tls', detail: string): Sess
   at: 'greeting',
   condemns: 'address',
   during,
+  reason: 'other',
   detail,
 });
 

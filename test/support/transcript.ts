@@ -207,6 +207,7 @@ function give(dialogue: Dialogue, { transaction }: Transcript, event: string): r
     case 'quit':
       return dialogue.on({ type: word });
     case 'insecure':
+      return dialogue.on({ type: word, reason: 'handshake', detail: rest });
     case 'lost':
     case 'abort':
       return dialogue.on({ type: word, detail: rest });

@@ -40,6 +40,13 @@ export interface Refusal {
 export type Condemned = 'address' | 'host' | 'message' | 'nothing';
 
 /**
+/**
+ * Why no connection could be used: its name was not found, somebody refused, no way led there, nobody answered in time, the
+ * certificate was not trusted, TLS did not come about, or something else (the sentence tells).
+ */
+export type ConnectReason = 'resolve' | 'refused' | 'unreachable' | 'timeout' | 'certificate' | 'handshake' | 'other';
+
+/**
  * What is missing. By the server: STARTTLS; AUTH; a `mechanism` that fits the credentials; an `exchange` of AUTH that comes to
  * its end; `partial`, a verdict for all recipients together; room for the `size`, the number of `recipients` or of their
  * `domains`; an extension, by its keyword in lower case. By the caller: TLS, without which credentials are not sent;
@@ -79,6 +86,9 @@ export type SessionFailure = {
       readonly at: Phase;
       readonly condemns: Condemned;
       readonly during: 'resolve' | 'connect' | 'tls';
+      readonly reason: ConnectReason;
+      /** The code of the system or of its TLS library, where there was one: `ECONNREFUSED`, `CERT_HAS_EXPIRED`. */
+      readonly systemCode?: string;
       readonly detail: string;
     }
   /** `isAnyEnough`: one recipient who was not refused would have had the message. */

@@ -16,7 +16,7 @@ import { base64, fromBase64 } from '../text.ts';
 import { printTimeLimit, type TimeLimit } from '../timeout.ts';
 import { type Extensions, mechanismsOf, NO_EXTENSIONS, offers, readExtensions } from './extensions.ts';
 import { countOf, extend, type LinkedList, toArray } from './linked-list.ts';
-import type { Condemned, Lack, Phase, Refusal, SessionFailure, SessionOutcome, Verb } from './outcome.ts';
+import type { Condemned, ConnectReason, Lack, Phase, Refusal, SessionFailure, SessionOutcome, Verb } from './outcome.ts';
 import {
   dropsDsn,
   helloCommand,
@@ -134,7 +134,8 @@ export type Event =
   | { readonly type: 'malformed'; readonly detail: string; readonly rest: string }
   /** The TLS handshake is over and the peer is who it should be, as far as the driver is asked to look. */
   | { readonly type: 'secured' }
-  | { readonly type: 'insecure'; readonly detail: string }
+  /** TLS did not come about, or the peer is not who it should be. */
+  | { readonly type: 'insecure'; readonly detail: string; readonly reason: ConnectReason; readonly systemCode?: string }
   /** The next message, between transactions; the content is asked for later. */
   | { readonly type: 'transaction'; readonly transaction: Transaction }
   /**
@@ -292,7 +293,14 @@ export function advance(plan: Plan, state: State, event: Event): Step {
     case 'secured':
       return state.at === 'handshake' ? takeSecureChannel(plan, state) : throwUnasked(state, 'a TLS handshake');
     case 'insecure':
-      return breakOff(plan, state, { kind: 'connect', ...where(plan, state), during: 'tls', detail: event.detail });
+      return breakOff(plan, state, {
+        kind: 'connect',
+        ...where(plan, state),
+        during: 'tls',
+        reason: event.reason,
+        detail: event.detail,
+        ...(event.systemCode === undefined ? {} : { systemCode: event.systemCode }),
+      });
     case 'abort':
     case 'contentFailed':
       return breakOff(plan, state, {

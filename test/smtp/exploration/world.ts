@@ -146,7 +146,7 @@ export function eventsAt(seen: Seen, { plan, letters, blocks }: Setting): readon
   if (seen.task !== 'transaction') events.push(TIMEOUT);
   switch (seen.task) {
     case 'handshake':
-      events.push({ type: 'secured' }, { type: 'insecure', detail: 'no' });
+      events.push({ type: 'secured' }, { type: 'insecure', reason: 'handshake', detail: 'no' });
       break;
     case 'transaction': {
       const transaction = letters[seen.given];
