@@ -1,5 +1,5 @@
 /**
- * Starts the built `sendmail` as a caller does, and smart hosts in this process that write down what they hear and say what a test
+ * Starts the built `sendmail` as a caller does, and smart hosts in this process that write down what they hear and judge as a test
  * tells them to. Knows no assertion.
  */
 
@@ -147,7 +147,10 @@ export type Judge = (question: OwnerQuestion, host: SmartHost) => Verdict | Prom
 
 const judgeNothing: Judge = () => null;
 
-/** Starts a smart host on a free port of loopback. `keep`: octets of a content that are kept. */
+/**
+ * Starts a smart host on a free port of loopback. It is no server of the tests but the program's own receiving side, as `nospool sink`
+ * runs it, so that the tests of the commands try that side, too. `keep`: octets of a content that are kept.
+ */
 export async function smartHost(
   judge: Judge = judgeNothing,
   receiving: Partial<Receiving> = {},
