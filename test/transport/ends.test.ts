@@ -224,26 +224,32 @@ test('quit of a session that is not open yet ends it, unless a message waits for
     assert.equal(await sent, ACCEPTED);
     await at.server.stop();
     const lines: string[] = [];
-    const refused = await opened(
-      { script: { greeting: '554 no' } },
-      { observer: { trace: (side, line) => lines.push(`${side} ${line}`) } },
-    );
-    assert.equal(kindOf(await refused.connection.opened()), 'rejected at greeting');
+    const trace = (side: string, line: string) => void lines.push(`${side} ${line}`);
+    const refused = inMemory({ script: { EHLO: '450 no' } }, { observer: { trace } });
+    assert.equal(kindOf(await refused.connection.opened()), 'rejected at hello');
     await refused.connection.quit();
-    assert.deepEqual(lines, ['S 554 no', 'C QUIT']);
-    await refused.server.stop();
+    assert.deepEqual(lines.slice(-3), ['S 450 no', 'C QUIT', 'S 221 bye']);
   }));
 
 test('quit of a session that is over has nothing to wait for, and leaves no clock', () =>
   within(10_000, async () => {
     const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
-    const at = await opened({}, {}, { transactions: 'one' });
-    assert.equal(await send(at), ACCEPTED);
-    await at.connection.quit();
-    const before = timers();
-    await at.connection.quit();
-    assert.equal(timers(), before);
-    await at.server.stop();
+    for (const transactions of ['one', 'many'] as const) {
+      const before = timers();
+      const at = await opened({}, {}, { transactions });
+      assert.equal(await send(at), ACCEPTED);
+      const closed = once(at.socket, 'close');
+      if (transactions === 'one') await closed;
+      else at.connection.destroy();
+      await closed;
+      await at.connection.quit();
+      assert.equal(timers(), before);
+      const polite = await opened({}, {}, { transactions });
+      await polite.connection.opened();
+      await polite.connection.quit();
+      assert.equal(timers(), before);
+      await Promise.all([at.server.stop(), polite.server.stop()]);
+    }
   }));
 
 test('destroy ends the session without a word, and everything that was given', () =>
