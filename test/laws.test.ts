@@ -47,6 +47,7 @@ const LAW: Readonly<Record<string, readonly RegExp[]>> = {
   'transport/tls': [...CORE, /^router\/smarthost\.ts$/, /^transport\/address\.ts$/, /^trust\//],
   submit: BELOW_SUBMIT,
   library: BELOW_CONFIG,
+  'library/nodemailer': [...CORE, /^submit\/interrupts\.ts$/, /^library\/\w[^/]*\.ts$/],
   config: [...CORE, /^router\//, /^trust\//, /^submit\/settings\.ts$/],
   process: [...BELOW_CONFIG, /^config\//, /^process\//],
   'process/stdin': [/^message\/(source|lone-dot)\.ts$/, /^trust\/file-system\.ts$/],
@@ -63,7 +64,7 @@ const LAW: Readonly<Record<string, readonly RegExp[]>> = {
 };
 
 /** The published doors, which show what is behind them. */
-const PUBLISHED = ['src/library/index.ts', 'src/smtp/index.ts'];
+const PUBLISHED = ['src/library/index.ts', 'src/library/nodemailer/index.ts', 'src/smtp/index.ts'];
 
 /** Whole statements only: the words "from" and "import" are also names of keys and commands. */
 const importsOf = (text: string): string[] =>
