@@ -5,7 +5,7 @@ import { abortReason, unlessAborted } from '../submit/interrupts.ts';
 import { printServer } from '../submit/outcome.ts';
 import type { OpenSession } from '../submit/session.ts';
 import { type Content, failLoading, type GivenContent, type TakenContent, takeContent } from './content.ts';
-import { type Envelope, type ParsedEnvelope, parseEnvelope } from './envelope.ts';
+import { type Envelope, type ParsedEnvelope, parseEnvelope, withFacts } from './envelope.ts';
 import { type Failure, failHere } from './failure.ts';
 import { namesOf } from './names.ts';
 import { observerOf } from './observe.ts';
@@ -13,7 +13,7 @@ import { mayTakeMore, open } from './open.ts';
 import { type Options, type Progress, parseOptions, type Terms } from './options.ts';
 import { type Attempt, acceptedBy, attemptOf, failedHere, failureOf, type Outcome, type SessionFacts, sessionFacts } from './outcome.ts';
 import { securityOf, wordsOf } from './security.ts';
-import { type Host, parseServer, type Server, unknownKey } from './server.ts';
+import { dialOf, type Host, parseServer, type Server, unknownKey } from './server.ts';
 
 export interface SendOptions {
   /** Ends this message; when it is under way, the session ends with it. */
@@ -73,18 +73,21 @@ export async function openClient(host: Host, terms: Terms, options: Options): Pr
   const signal = options.signal ?? new AbortController().signal;
   if (signal.aborted) return notConnected(failHere('aborted', abortReason(signal), signal.reason));
   const caught: Caught = { cause: undefined };
-  const security = securityOf([host], signal, (error) => {
+  const tell = (error: unknown): void => {
     caught.cause ??= error;
-  });
+  };
+  const security = securityOf([host], signal, tell);
   const { hello, timeouts, partial, framing } = terms;
   const { session, attempts } = await open(host.smarthost, {
     hello,
-    partial: partial === 'any',
+    partial,
     framing,
     timeouts,
     security,
     signal,
     names: namesOf(host),
+    dial: dialOf(host),
+    tell,
     observe: () => observerOf(options, printSmarthost(host.smarthost), 0, null),
   });
   if (session !== null) return { ok: true, client: new SessionClient(session, terms, signal, caught) };
@@ -172,7 +175,7 @@ export class SessionClient implements Client {
     this.#given += 1;
     const { signal } = options;
     if (signal?.aborted) return failedHere('aborted', abortReason(signal), signal.reason);
-    const outcome = await this.#session.submit({ ...transaction, ...content.facts }, content);
+    const outcome = await this.#session.submit(withFacts(transaction, content.facts), content);
     if (outcome.kind === 'accepted') return acceptedBy(outcome, this.facts, { addresses });
     const cause = content.cause ?? this.#caught.cause;
     return { kind: 'failed', failure: failureOf(outcome.failure, { addresses, cause }, this.#name), attempts: [] };

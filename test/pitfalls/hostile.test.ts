@@ -700,7 +700,7 @@ function byNames(addresses: () => Promise<readonly { address: string; family: nu
   const names: NonNullable<DeliveryOptions['names']> = { addresses, mx: async () => [], srv: async () => [] };
   return deliver(
     { hosts: [hostAt(1, { host: 'mail.test.invalid' })], transaction: transaction.value, content: messageOf(MESSAGE).content },
-    { hello: 'c.example', partial: false, framing: 'auto', timeouts: { ...TIMEOUTS, resolve }, security: systemSecurity({}), names },
+    { hello: 'c.example', partial: 'never', framing: 'auto', timeouts: { ...TIMEOUTS, resolve }, security: systemSecurity({}), names },
   );
 }
 
