@@ -52,7 +52,10 @@ const MESSAGES: readonly (readonly [title: string, make: () => object])[] = [
 for (const [title, make] of MESSAGES)
   octets(`equal, and of the same size: ${title}`, () =>
     within(20_000, async () => {
-      for (const offers of [['PIPELINING', '8BITMIME'], ['PIPELINING', '8BITMIME', 'CHUNKING']])
+      for (const offers of [
+        ['PIPELINING', '8BITMIME'],
+        ['PIPELINING', '8BITMIME', 'CHUNKING'],
+      ])
         for (const pool of [false, true]) {
           const host = await startHost({ offers });
           const sizes: number[] = [];

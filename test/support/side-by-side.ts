@@ -75,7 +75,17 @@ function infoOf({ accepted, rejected, rejectedErrors, response, envelope, messag
 }
 
 /** `AUTH PLAIN` is `AUTH` here, because ours says no mechanism. */
-export function errorOf({ code, command, response, responseCode, permanent, recipient, rejected, rejectedErrors, timeoutType }: Failed): object {
+export function errorOf({
+  code,
+  command,
+  response,
+  responseCode,
+  permanent,
+  recipient,
+  rejected,
+  rejectedErrors,
+  timeoutType,
+}: Failed): object {
   const found = {
     code,
     command: command?.replace(/^AUTH .*/, 'AUTH'),

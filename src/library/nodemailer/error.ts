@@ -1,6 +1,9 @@
 /** Errors as nodemailer's transports give them, made from failures of the library. Decides nothing by reading a sentence. */
+
+import type { Retry } from '../../smtp/client/classify.ts';
+import type { Lack, Verb } from '../../smtp/client/outcome.ts';
 import type { Reply } from '../../smtp/reply.ts';
-import type { Failure, FailureCode, RecipientRefusal, Retry, Verb } from '../failure.ts';
+import type { Failure, FailureCode, RecipientRefusal } from '../failure.ts';
 
 /** Codes are nodemailer's, and one more: with `EUNCERTAIN` the server may have the message, so that it must not be sent again blindly. */
 export type TransportErrorCode =
@@ -64,41 +67,51 @@ const CODES: Readonly<Record<Exclude<FailureCode, 'rejected' | 'unsupported'>, T
   usage: 'EENVELOPE',
 };
 
-const REFUSED: Readonly<Record<Verb, TransportErrorCode>> = {
-  CONNECT: 'EPROTOCOL',
-  EHLO: 'EPROTOCOL',
-  STARTTLS: 'ETLS',
-  AUTH: 'EAUTH',
-  MAIL: 'EENVELOPE',
-  RCPT: 'EENVELOPE',
-  DATA: 'EENVELOPE',
-  BDAT: 'EMESSAGE',
-  CONTENT: 'EMESSAGE',
-  RSET: 'EPROTOCOL',
-  NOOP: 'EPROTOCOL',
-  QUIT: 'EPROTOCOL',
+/** What the server lacks, or the caller, where that says more. */
+const LACKING: Partial<Record<Lack, TransportErrorCode>> = {
+  credentials: 'EAUTH',
+  requiretls: 'EREQUIRETLS',
+  size: 'EMESSAGE',
 };
 
-const COMMANDS: Readonly<Record<Verb, string>> = {
-  CONNECT: 'CONN',
-  EHLO: 'EHLO',
-  STARTTLS: 'STARTTLS',
-  AUTH: 'AUTH',
-  MAIL: 'MAIL FROM',
-  RCPT: 'RCPT TO',
-  DATA: 'DATA',
-  BDAT: 'DATA',
-  CONTENT: 'DATA',
-  RSET: 'RSET',
-  NOOP: 'NOOP',
-  QUIT: 'QUIT',
+/** Verbs as nodemailer says them, and the code of a refusal. */
+const VERBS: Readonly<Record<Verb, readonly [command: string, code: TransportErrorCode]>> = {
+  EHLO: ['EHLO', 'EPROTOCOL'],
+  HELO: ['HELO', 'EPROTOCOL'],
+  LHLO: ['LHLO', 'EPROTOCOL'],
+  STARTTLS: ['STARTTLS', 'ETLS'],
+  AUTH: ['AUTH', 'EAUTH'],
+  MAIL: ['MAIL FROM', 'EENVELOPE'],
+  RCPT: ['RCPT TO', 'EENVELOPE'],
+  DATA: ['DATA', 'EENVELOPE'],
+  BDAT: ['DATA', 'EMESSAGE'],
+  RSET: ['RSET', 'EPROTOCOL'],
+  NOOP: ['NOOP', 'EPROTOCOL'],
+  QUIT: ['QUIT', 'EPROTOCOL'],
 };
 
-/** `lacksRequireTls`: REQUIRETLS was asked for, and the server does not offer it. */
-export function errorOf(failure: Failure, lacksRequireTls = false): TransportError {
-  const { code, verb, reply, refusals, cause, retry } = failure;
-  const error = makeError(codeOf(failure, lacksRequireTls), failure.message, {
-    command: verb === null ? 'API' : COMMANDS[verb],
+/** Where no verb says it. */
+const COMMANDS: Partial<Record<FailureCode, string>> = {
+  resolve: 'CONN',
+  refused: 'CONN',
+  unreachable: 'CONN',
+  'connect-timeout': 'CONN',
+  'tls-certificate': 'CONN',
+  'tls-handshake': 'CONN',
+  'starttls-missing': 'STARTTLS',
+  'auth-missing': 'AUTH',
+  'auth-mechanism': 'AUTH',
+  'auth-refused': 'AUTH',
+  lost: 'CONN',
+  timeout: 'CONN',
+  malformed: 'CONN',
+  rejected: 'CONN',
+};
+
+export function errorOf(failure: Failure): TransportError {
+  const { code, reply, refusals, cause, retry } = failure;
+  const error = makeError(codeOf(failure), failure.message, {
+    command: commandOf(failure),
     ...replyFacts(reply ?? refusals[0]?.reply),
     ...(refusals.length === 0 ? {} : { rejected: refusals.map(({ address }) => address), rejectedErrors: refusals.map(refusalError) }),
     ...timeFacts(failure),
@@ -111,10 +124,20 @@ export function errorOf(failure: Failure, lacksRequireTls = false): TransportErr
   return error;
 }
 
-function codeOf({ code, verb }: Failure, lacksRequireTls: boolean): TransportErrorCode {
-  if (code === 'rejected') return REFUSED[verb ?? 'CONTENT'];
-  if (code === 'unsupported') return lacksRequireTls ? 'EREQUIRETLS' : 'EENVELOPE';
-  return CODES[code];
+function codeOf({ code, verb, at, lacks }: Failure): TransportErrorCode {
+  const lacking = lacks === undefined ? undefined : LACKING[lacks];
+  if (lacking !== undefined) return lacking;
+  if (code === 'unsupported') return 'EENVELOPE';
+  if (code !== 'rejected') return CODES[code];
+  // The verdict on the message comes behind DATA.
+  if (at === 'commit') return 'EMESSAGE';
+  return verb === null ? 'EPROTOCOL' : VERBS[verb][1];
+}
+
+function commandOf({ code, verb }: Failure): string {
+  // What is the caller's own was answered by no server, however far the session was.
+  if (code === 'input' || code === 'aborted' || code === 'usage') return 'API';
+  return verb === null ? (COMMANDS[code] ?? 'API') : VERBS[verb][0];
 }
 
 /** Makes an error that no failure of the library stands behind. */

@@ -30,7 +30,7 @@ export interface InfoFacts {
   readonly envelopeTime: number;
   readonly messageTime: number;
   readonly messageSize: number;
-  readonly ehlo: readonly string[] | undefined;
+  readonly ehlo: readonly string[];
 }
 
 export function infoOf({ taken, refusals, reply }: Pick<Accepted, 'taken' | 'refusals' | 'reply'>, facts: InfoFacts): SentMessageInfo {
@@ -38,7 +38,7 @@ export function infoOf({ taken, refusals, reply }: Pick<Accepted, 'taken' | 'ref
   return {
     accepted: taken.map(({ address }) => address),
     rejected: refusals.map(({ address }) => address),
-    ...(ehlo === undefined || ehlo.length === 0 ? {} : { ehlo: [...ehlo] }),
+    ...(ehlo.length === 0 ? {} : { ehlo: [...ehlo] }),
     ...(refusals.length === 0 ? {} : { rejectedErrors: refusals.map(refusalError) }),
     envelopeTime: Math.round(envelopeTime),
     messageTime: Math.round(messageTime),

@@ -160,11 +160,13 @@ export class NospoolTransport extends EventEmitter {
     const messageId = message.messageId();
     const { addresses, envelope, size } = read.value;
     this.#log('info', { tnx: 'send', messageId }, `Sending message ${messageId} to <${summary(addresses.to)}>`);
+    if (envelope.requireTls && !this.#settings.isEncrypted)
+      throw makeError('EREQUIRETLS', 'REQUIRETLS goes over TLS only: set requireTLS or secure', { command: 'MAIL FROM' });
     const login = this.#loginFor(data);
     const content = new MessageContent(() => message.createReadStream(), size);
     try {
       const sent = await this.#sendRenewing(login, envelope, content, data.signal);
-      if (sent.outcome.kind === 'failed') throw this.#errorOf(sent.outcome, envelope, sent.offers);
+      if (sent.outcome.kind === 'failed') throw reasonOf(sent.outcome);
       const ended = performance.now();
       const pulled = content.firstPull ?? ended;
       return infoOf(sent.outcome, {
@@ -173,7 +175,7 @@ export class NospoolTransport extends EventEmitter {
         envelopeTime: pulled - sent.begun,
         messageTime: ended - pulled,
         messageSize: content.sentOctets,
-        ehlo: sent.offers,
+        ehlo: sent.outcome.server.extensions,
       });
     } catch (error) {
       this.#log('error', { tnx: 'send', messageId, err: error }, `Send error for ${messageId}: ${wordsOf(error)}`);
@@ -196,40 +198,28 @@ export class NospoolTransport extends EventEmitter {
     if (this.#settings.pool === null) return this.#sendAlone(login, envelope, content, signal);
     const begun = performance.now();
     const outcome = await this.#openPool().send(envelope, content.content, { signal });
-    return { outcome, begun, offers: outcome.kind === 'accepted' ? offersOf(outcome.server) : undefined };
+    return { outcome, begun };
   }
 
   async #sendAlone(login: Login, envelope: Envelope, content: MessageContent, signal: AbortSignal | undefined): Promise<Sent> {
     const connected = await connect(this.#serverFor(login), { ...this.#terms, signal });
     const begun = performance.now();
-    if (!connected.ok)
-      return { outcome: { kind: 'failed', failure: connected.failure, attempts: connected.attempts }, begun, offers: undefined };
+    if (!connected.ok) return { outcome: { kind: 'failed', failure: connected.failure, attempts: connected.attempts }, begun };
     const { client } = connected;
     const failure = await client.ready(signal);
     if (failure !== null) {
       void client.quit();
-      return { outcome: { kind: 'failed', failure, attempts: [] }, begun, offers: undefined };
+      return { outcome: { kind: 'failed', failure, attempts: [] }, begun };
     }
     const ready = performance.now();
     const outcome = await client.send(envelope, content.content, { signal });
     void client.quit();
-    return { outcome, begun: ready, offers: offersOf(client.facts) };
-  }
-
-  #errorOf(
-    { failure, attempts }: Extract<Outcome, { kind: 'failed' }>,
-    envelope: Envelope,
-    offers: readonly string[] | undefined,
-  ): TransportError {
-    // Why it was to be sent again is the reason; that it could not be is not.
-    const before = failure.cause instanceof ContentSpent ? attempts.at(-1)?.failure : undefined;
-    const lacks = envelope.requireTls === true && offers !== undefined && !offers.some((line) => line === 'REQUIRETLS');
-    return errorOf(before ?? failure, lacks);
+    return { outcome, begun: ready };
   }
 
   async #verify(): Promise<true> {
     if (this.#isClosed) throw poolClosed();
-    const failure = (await this.#verifyOnce()) ?? null;
+    const failure = await this.#verifyOnce();
     if (failure === null) return true;
     throw errorOf(failure);
   }
@@ -241,10 +231,10 @@ export class NospoolTransport extends EventEmitter {
     if (!connected.ok) return connected.failure;
     const { client } = connected;
     const failure = await client.ready();
-    const offers = offersOf(client.facts);
+    const { auth, extensions } = client.facts;
     void client.quit();
     if (failure?.code === 'auth-refused' && !isRenewed && tokens?.refuse(generation)) return this.#verifyOnce(true);
-    if (failure === null && this.#settings.forceAuth && client.facts.auth === null && offers?.some((line) => /^AUTH\b/.test(line)))
+    if (failure === null && this.#settings.forceAuth && auth === null && extensions.some((line) => /^AUTH\b/.test(line)))
       throw makeError('ENOAUTH', 'Authentication info was not provided');
     return failure;
   }
@@ -383,10 +373,13 @@ interface Sent {
   readonly outcome: Outcome;
   /** When the session was ready for the message, by `performance.now`. */
   readonly begun: number;
-  readonly offers: readonly string[] | undefined;
 }
 
-const offersOf = (facts: object): readonly string[] | undefined => (facts as { extensions?: readonly string[] }).extensions;
+/** Why it was to be sent again is the reason; that it could not be is not. */
+function reasonOf({ failure, attempts }: Extract<Outcome, { kind: 'failed' }>): TransportError {
+  const before = failure.cause instanceof ContentSpent ? attempts.at(-1)?.failure : undefined;
+  return errorOf(before ?? failure);
+}
 
 const poolClosed = (): TransportError => makeError('ECONNECTION', 'Connection pool was closed');
 
