@@ -1,11 +1,11 @@
 /** Sends many messages over one session. Opens no second connection and sends nothing again. */
 import { printSmarthost } from '../router/smarthost.ts';
 import { type Parsed, parsed } from '../smtp/parsed.ts';
-import { abortReason, unlessAborted } from '../submit/interrupts.ts';
+import { abortReason, type Interrupts, unlessAborted, withDeadline } from '../submit/interrupts.ts';
 import { printServer } from '../submit/outcome.ts';
 import type { OpenSession } from '../submit/session.ts';
 import { type Content, failLoading, type GivenContent, type TakenContent, takeContent } from './content.ts';
-import { type Envelope, type ParsedEnvelope, parseEnvelope } from './envelope.ts';
+import { type Envelope, type ParsedEnvelope, parseEnvelope, withFacts } from './envelope.ts';
 import { type Failure, failHere } from './failure.ts';
 import { namesOf } from './names.ts';
 import { observerOf } from './observe.ts';
@@ -13,7 +13,7 @@ import { mayTakeMore, open } from './open.ts';
 import { type Options, type Progress, parseOptions, type Terms } from './options.ts';
 import { type Attempt, acceptedBy, attemptOf, failedHere, failureOf, type Outcome, type SessionFacts, sessionFacts } from './outcome.ts';
 import { securityOf, wordsOf } from './security.ts';
-import { type Host, parseServer, type Server, unknownKey } from './server.ts';
+import { dialOf, type Host, parseServer, type Server, unknownKey } from './server.ts';
 
 export interface SendOptions {
   /** Ends this message; when it is under way, the session ends with it. */
@@ -73,18 +73,21 @@ export async function openClient(host: Host, terms: Terms, options: Options): Pr
   const signal = options.signal ?? new AbortController().signal;
   if (signal.aborted) return notConnected(failHere('aborted', abortReason(signal), signal.reason));
   const caught: Caught = { cause: undefined };
-  const security = securityOf([host], signal, (error) => {
+  const tell = (error: unknown): void => {
     caught.cause ??= error;
-  });
+  };
+  const security = securityOf([host], signal, tell);
   const { hello, timeouts, partial, framing } = terms;
   const { session, attempts } = await open(host.smarthost, {
     hello,
-    partial: partial === 'any',
+    partial,
     framing,
     timeouts,
     security,
     signal,
     names: namesOf(host),
+    dial: dialOf(host),
+    tell,
     observe: () => observerOf(options, printSmarthost(host.smarthost), 0, null),
   });
   if (session !== null) return { ok: true, client: new SessionClient(session, terms, signal, caught) };
@@ -113,6 +116,11 @@ export class SessionClient implements Client {
     if (opening.aborted) end();
     opening.addEventListener('abort', end, { once: true });
     void session.opened().then(() => opening.removeEventListener('abort', end));
+  }
+
+  /** Resolves when the session is over, for whatever reason. */
+  get ended(): Promise<void> {
+    return this.#session.connection.ended;
   }
 
   get usable(): boolean {
@@ -172,10 +180,21 @@ export class SessionClient implements Client {
     this.#given += 1;
     const { signal } = options;
     if (signal?.aborted) return failedHere('aborted', abortReason(signal), signal.reason);
-    const outcome = await this.#session.submit({ ...transaction, ...content.facts }, content);
+    const { interrupts, release } = this.#interruptsOf(signal);
+    const outcome = await this.#session.submit(withFacts(transaction, content.facts), content, interrupts);
+    release();
     if (outcome.kind === 'accepted') return acceptedBy(outcome, this.facts, { addresses });
     const cause = content.cause ?? this.#caught.cause;
     return { kind: 'failed', failure: failureOf(outcome.failure, { addresses, cause }, this.#name), attempts: [] };
+  }
+
+  /** Most messages have neither a signal nor a deadline, and cost nothing here. */
+  #interruptsOf(signal: AbortSignal | undefined): { readonly interrupts: Interrupts | undefined; readonly release: () => void } {
+    const { grace, deadline } = this.#terms;
+    const own = signal && { signal, grace };
+    if (deadline === null) return { interrupts: own, release: () => {} };
+    const { interrupts, release } = withDeadline(own, deadline);
+    return { interrupts, release: () => void release() };
   }
 
   /** Reads the content now, and hands it out behind that of the messages before it. */
@@ -195,7 +214,7 @@ export class SessionClient implements Client {
   }
 
   destroy(reason?: unknown): void {
-    this.#session.connection.abort(reason === undefined ? 'the session was ended' : wordsOf(reason));
+    this.#session.connection.destroy(reason === undefined ? undefined : wordsOf(reason));
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -10,6 +10,7 @@ import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { isIPv4, isIPv6 } from '../smtp/path.ts';
 import type { AuthChannel } from '../smtp/sasl/choose.ts';
 import type { Mechanism } from '../smtp/sasl/sasl.ts';
+import type { Dial } from '../submit/session.ts';
 import type { Names } from '../transport/lookup/question.ts';
 
 /** A server to send to. A string is its URL. */
@@ -65,7 +66,7 @@ export interface TlsOptions {
   readonly fingerprint?: string | readonly string[];
   /** The name for SNI and verification, where it is not the host of the URL. */
   readonly serverName?: string;
-  /** The client's own certificate and its key, in PEM. */
+  /** The client's own certificate and its key, in PEM; one text may hold both. */
   readonly certificate?: string | Uint8Array;
   readonly key?: string | Uint8Array;
   readonly minVersion?: '1.2' | '1.3';
@@ -123,6 +124,12 @@ const TLS_KEYS: readonly (keyof TlsOptions)[] = [
 ];
 const AUTH_KEYS = ['user', 'password', 'token', 'mechanism', 'mechanisms', 'allowPlaintext'] as const;
 
+/** The caller's own way to the server, as the engine takes it. */
+export function dialOf(host: Host | undefined): Dial | undefined {
+  const socket = host?.socket;
+  return socket && ((_, { address, port }, signal) => socket({ host: address, port }, signal));
+}
+
 /** Reads one server; the sentence never repeats what may be a password. */
 export function parseServer(given: string | URL | Server): Parsed<Host> {
   const server: Server = typeof given === 'string' || given instanceof URL ? { url: given } : given;
@@ -179,8 +186,9 @@ export function parseServers(servers: unknown): Parsed<readonly Host[]> {
 
 /** Names a key that an object should not have; null when it has none. */
 export function unknownKey(object: object, known: readonly string[], place: string): string | null {
-  for (const [key, value] of Object.entries(object))
-    if (value !== undefined && !known.includes(key)) return `${place}${key} is unknown; did you mean ${place}${nearest(key, known).name}?`;
+  for (const key in object)
+    if (!known.includes(key) && (object as Readonly<Record<string, unknown>>)[key] !== undefined)
+      return `${place}${key} is unknown; did you mean ${place}${nearest(key, known).name}?`;
   return null;
 }
 

@@ -1,17 +1,17 @@
 /** Submits one message that a program has to the first of several servers that takes it. Adds no header field and reads no configuration. */
 
-import { printSmarthost } from '../router/smarthost.ts';
+import { printSmarthost, type Smarthost } from '../router/smarthost.ts';
 import { parsed } from '../smtp/parsed.ts';
 import { deliver } from '../submit/delivery.ts';
 import { abortReason } from '../submit/interrupts.ts';
 import { type Content, failLoading, type TakenContent, takeContent } from './content.ts';
-import { type Envelope, parseEnvelope } from './envelope.ts';
+import { type Envelope, parseEnvelope, withFacts } from './envelope.ts';
 import { namesOf } from './names.ts';
 import { observerOf } from './observe.ts';
 import { type Options, parseOptions } from './options.ts';
 import { failedHere, type Outcome, outcomeOf } from './outcome.ts';
 import { securityOf } from './security.ts';
-import { parseServers, type Server } from './server.ts';
+import { dialOf, parseServers, type Server } from './server.ts';
 
 /** Never rejects and never throws: what cannot be is a failure with the code `usage`. Servers are tried in order. */
 export async function submit(
@@ -51,19 +51,23 @@ async function submitTaken(
   if (!loaded.ok) return failLoading(given, loaded.detail, signal);
   const content = loaded.value;
   let cause: unknown;
+  const tell = (error: unknown): void => {
+    cause ??= error;
+  };
+  const hostOf = (wanted: Smarthost) => hosts.value.find(({ smarthost }) => smarthost === wanted);
   let attempt = 0;
   const outcome = await deliver(
-    { hosts: hosts.value.map(({ smarthost }) => smarthost), transaction: { ...transaction, ...content.facts }, content },
+    { hosts: hosts.value.map(({ smarthost }) => smarthost), transaction: withFacts(transaction, content.facts), content },
     {
       hello,
-      partial: partial === 'any',
+      partial,
       framing,
       timeouts,
-      security: securityOf(hosts.value, signal, (error) => {
-        cause ??= error;
-      }),
+      security: securityOf(hosts.value, signal, tell),
       observe: (host) => observerOf(options, printSmarthost(host), attempt++, content.facts.size),
-      names: (host) => namesOf(hosts.value.find(({ smarthost }) => smarthost === host)),
+      names: (host) => namesOf(hostOf(host)),
+      dialFor: (host) => dialOf(hostOf(host)),
+      tell,
       interrupts: { signal, grace },
     },
   );

@@ -6,13 +6,14 @@ import type { Source } from '../message/source.ts';
 import { isLmtp, type Smarthost } from '../router/smarthost.ts';
 import type { SessionFailure } from '../smtp/client/outcome.ts';
 import type { Transaction } from '../smtp/client/print.ts';
+import { parsed } from '../smtp/parsed.ts';
 import { alarm } from '../transport/clock.ts';
 import type { Connection, EightBitTreatment } from '../transport/driver.ts';
 import { type Endpoint, endpointsOf, type Target, targetsOf } from '../transport/lookup/endpoints.ts';
 import type { Names } from '../transport/lookup/question.ts';
 import { abortReason, type Interrupts, type UrgentInterrupts, unlessAborted, withDeadline } from './interrupts.ts';
 import { type Acceptance, type Attempt, failedWith, type Outcome, stripSecrets } from './outcome.ts';
-import { openSession, type SessionOptions } from './session.ts';
+import { type Dial, openSession, type SessionOptions } from './session.ts';
 
 export interface Delivery {
   /** In the order in which they are tried. */
@@ -26,11 +27,15 @@ export interface Delivery {
   };
 }
 
-export interface DeliveryOptions extends Omit<SessionOptions, 'transactions' | 'signal'> {
+export interface DeliveryOptions extends Omit<SessionOptions, 'transactions' | 'signal' | 'dial'> {
   /** `deadline` is for the whole delivery, from the first lookup to the verdict. */
   readonly timeouts: SessionOptions['timeouts'] & { readonly resolve: number; readonly deadline?: number };
   /** Looks names up; default: as this system does. */
   readonly names?: Names | ((host: Smarthost) => Names | undefined) | undefined;
+  /** A caller's own way to a host, in place of ours; undefined where there is none. */
+  readonly dialFor?: ((host: Smarthost) => Dial | undefined) | undefined;
+  /** Gets what such a way has thrown. */
+  readonly tell?: ((cause: unknown) => void) | undefined;
   /** Makes an observer for each attempt, in place of `observer`. */
   readonly observe?: ((host: Smarthost) => SessionOptions['observer']) | undefined;
   readonly interrupts?: Interrupts | undefined;
@@ -71,6 +76,7 @@ const WOULD_SPLIT: SessionFailure = {
   kind: 'unsupported',
   at: 'ready',
   condemns: 'message',
+  lacks: 'partial',
   detail: 'LMTP gives every recipient a verdict of its own: send to one, or set lmtp_partial = true, which gives up all or none',
 };
 
@@ -80,7 +86,7 @@ const NO_HOST = 'no smart host is configured: set smarthosts';
 async function tryHost(run: Run, host: Smarthost, moreHosts: boolean): Promise<Outcome | 'next'> {
   const { timeouts } = run.options;
   const { signal } = run.interrupts;
-  if (isLmtp(host) && run.delivery.transaction.recipients.length > 1 && !run.options.partial) {
+  if (isLmtp(host) && run.delivery.transaction.recipients.length > 1 && run.options.partial === 'never') {
     run.attempts.push({ host, name: host.host, endpoint: null, failure: WOULD_SPLIT });
     return endFailed(run, false);
   }
@@ -102,7 +108,10 @@ async function tryHost(run: Run, host: Smarthost, moreHosts: boolean): Promise<O
 async function tryTarget(run: Run, host: Smarthost, target: Target, more: boolean): Promise<Outcome | 'next' | 'next host'> {
   const { delivery, options, attempts } = run;
   const { signal } = run.interrupts;
-  const found = await unlessAborted(endpointsOf(target, options.timeouts.resolve, namesFor(host, options), signal), signal);
+  const looking = options.dialFor?.(host)
+    ? parsed(dialled(target))
+    : endpointsOf(target, options.timeouts.resolve, namesFor(host, options), signal);
+  const found = await unlessAborted(Promise.resolve(looking), signal);
   if (found === null) return endInterrupted(run);
   if (!found.ok) {
     attempts.push({ host, name: target.name, endpoint: null, failure: unresolved(found.detail) });
@@ -131,13 +140,30 @@ function endFailed({ attempts }: Run, unreplayable: boolean): Outcome {
 }
 
 function endInterrupted({ interrupts, attempts }: Run): Outcome {
-  const failure: SessionFailure = { kind: 'content', at: 'closed', condemns: 'message', detail: abortReason(interrupts.signal) };
+  const failure: SessionFailure = {
+    kind: 'content',
+    at: 'closed',
+    condemns: 'message',
+    reason: 'aborted',
+    detail: abortReason(interrupts.signal),
+  };
   return { kind: 'failed', failure, attempts, unreplayable: false };
 }
 
 const namesFor = (host: Smarthost, { names }: DeliveryOptions): Names | undefined => (typeof names === 'function' ? names(host) : names);
 
-const unresolved = (detail: string): SessionFailure => ({ kind: 'connect', at: 'greeting', condemns: 'host', during: 'resolve', detail });
+/** Whoever connects by a way of his own looks the name up himself. */
+export const dialled = ({ name, port, unix }: Target): readonly [Endpoint] => [{ address: name, family: unix ? 'unix' : 'name', port }];
+
+/** The failure of a look-up. */
+export const unresolved = (detail: string): SessionFailure => ({
+  kind: 'connect',
+  at: 'greeting',
+  condemns: 'host',
+  during: 'resolve',
+  reason: 'resolve',
+  detail,
+});
 
 /** Makes one connection, with one transaction on it. */
 async function attempt(
@@ -150,10 +176,14 @@ async function attempt(
   const { failed, session } = await openSession(host, target, endpoints, {
     ...options,
     ...(options.observe ? { observer: options.observe(host) } : {}),
+    dial: options.dialFor?.(host),
     transactions: 'one',
     signal: interrupts.signal,
   });
-  for (const { endpoint, failure } of failed) attempts.push({ host, name: target.name, endpoint, failure });
+  for (const { endpoint, failure, cause } of failed) {
+    if (cause !== undefined) options.tell?.(cause);
+    attempts.push({ host, name: target.name, endpoint, failure });
+  }
   if (session === null) return null;
   const submitted = session.submit(delivery.transaction, { open: (eightBit) => delivery.content.open(eightBit, last) });
   const release = letInterrupt(session.connection, interrupts);

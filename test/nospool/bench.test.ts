@@ -425,7 +425,7 @@ test('the content has exactly the size, no long line, and ends with a line end',
 test('several recipients are numbered', () => {
   assert.deepEqual(
     load({ to: 'a@b.example' }).transaction.recipients.map(({ path }) => printPath(path)),
-    ['a@b.example'],
+    ['<a@b.example>'],
   );
   assert.deepEqual(
     load({ to: '"a b"@c.example', recipients: 2 }).transaction.recipients.map(({ path }) => printPath(path)),

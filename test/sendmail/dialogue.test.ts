@@ -3,8 +3,10 @@
 import assert from 'node:assert';
 import fc from 'fast-check';
 import { suite } from 'uvu';
+import type { Config } from '../../src/config/config.ts';
 import { readConfig } from '../../src/config/read.ts';
 import { CLEAN, type Ended, type Source, sourceOf } from '../../src/message/source.ts';
+import { makeReports } from '../../src/process/report.ts';
 import type { Smarthost } from '../../src/router/smarthost.ts';
 import { type LoopEnd, takeCommands } from '../../src/sendmail/dialogue/command-loop.ts';
 import { withNetworkLineEnds } from '../../src/sendmail/dialogue/line-ends.ts';
@@ -48,13 +50,13 @@ test('every way in which a submission can end has its reply to the content', () 
     [failedWith({ kind: 'message', detail: 'no' }), '554 5.6.0'],
     [failedWith({ kind: 'usage', detail: 'no' }), '554 5.3.5'],
     [failedWith({ kind: 'config', details: ['no'] }), '554 5.3.5'],
-    [session({ kind: 'connect', at: 'greeting', condemns: 'address', during: 'connect', detail: 'no' }), '451 4.4.1'],
-    [session({ kind: 'unsupported', at: 'ready', condemns: 'host', detail: 'no' }), '451 4.4.1'],
-    [session({ kind: 'unsupported', at: 'ready', condemns: 'host', detail: 'no', isOurs: true }), '451 4.3.5'],
+    [session({ kind: 'connect', at: 'greeting', condemns: 'address', during: 'connect', reason: 'other', detail: 'no' }), '451 4.4.1'],
+    [session({ kind: 'unsupported', at: 'ready', condemns: 'host', lacks: 'dsn', detail: 'no' }), '451 4.4.1'],
+    [session({ kind: 'unsupported', at: 'ready', condemns: 'host', lacks: 'dsn', detail: 'no', isOurs: true }), '451 4.3.5'],
     [session({ kind: 'malformed', at: 'greeting', condemns: 'address', detail: 'no' }), '451 4.4.1'],
     [session({ kind: 'timeout', at: 'greeting', condemns: 'address', command: 'no' }), '451 4.4.1'],
     [session({ kind: 'lost', at: 'greeting', condemns: 'address', command: 'no', detail: 'no' }), '451 4.4.1'],
-    [session({ kind: 'content', at: 'content', condemns: 'message', detail: 'no' }), '451 4.3.0'],
+    [session({ kind: 'content', at: 'content', condemns: 'message', reason: 'input', detail: 'no' }), '451 4.3.0'],
     [session({ kind: 'uncertain', at: 'commit', condemns: 'message', detail: 'no' }), '554 5.4.2'],
     [rejected('host', REFUSED(535, '5.7.8')), '451 4.4.0'],
     [rejected('message', REFUSED(550, '5.1.1')), '550 5.1.1'],
@@ -176,7 +178,8 @@ test('the owner of the messages is idle, collects or sends, and answers no quest
       version: '0',
     };
     const { signal } = new AbortController();
-    const messages = makeMessages({ ...answer.config, log: 'none' }, by, { verbosity: 0, tag: null }, { signal, urgent: signal });
+    const config: Config = { ...answer.config, log: 'none' };
+    const messages = makeMessages(config, by, makeReports(config, null, 0), { signal, urgent: signal });
     const transaction = { binary: false, smtputf8: false, recipients: 0, refused: 0, domains: [], chunked: null, failed: false };
     const [alice, bob] = [parseMailbox('alice@foo.com'), parseMailbox('bob@bar.com')];
     assert.ok(alice.ok && bob.ok);

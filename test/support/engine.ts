@@ -54,7 +54,7 @@ export interface SubmitOptions {
   /** 'data': never BDAT. */
   readonly framing?: DeliveryOptions['framing'];
   /** LMTP: allow a part of the recipients to be refused. */
-  readonly partial?: boolean;
+  readonly partial?: DeliveryOptions['partial'];
 }
 
 /** Submits one message. Never rejects: every failure is in the outcome, as `usage` if the arguments are impossible. */
@@ -62,7 +62,7 @@ export async function submit(envelope: Envelope, message: Message, options: Subm
   const { scan, content } = messageOf(message);
   const transaction = transactionOf(envelope, scan);
   if (!transaction.ok) return failedWith({ kind: 'usage', detail: transaction.detail });
-  const { hosts, hello = '', timeouts, partial = false, framing = 'auto', trace, note, progress, signal, grace } = options;
+  const { hosts, hello = '', timeouts, partial = 'never', framing = 'auto', trace, note, progress, signal, grace } = options;
   return deliver(
     { hosts, transaction: transaction.value, content },
     {
@@ -174,7 +174,7 @@ export interface Client extends AsyncDisposable {
 
 /** Connects to the first address of the host that answers; the sentence says why none does. The first message awaits the session's greeting. */
 export async function connect(host: Smarthost, options: Omit<SubmitOptions, 'hosts' | 'grace'> = {}): Promise<Parsed<Client>> {
-  const { hello = '', partial = false, framing = 'auto', timeouts, trace, note, progress, signal } = options;
+  const { hello = '', partial = 'never', framing = 'auto', timeouts, trace, note, progress, signal } = options;
   const limits = { ...TIMEOUTS, ...timeouts };
   const targets = await targetsOf(host, limits.resolve, undefined, signal);
   if (!targets.ok) return targets;

@@ -3,7 +3,6 @@
  * connection is gone at an exact octet before the client makes the next write. The server behind it speaks as much SMTP as a
  * message needs, and keeps the messages that it has whole.
  */
-import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 
 export interface WireOptions {
@@ -18,7 +17,7 @@ export interface WireOptions {
 }
 
 export interface Wire {
-  readonly socket: Socket;
+  readonly stream: Duplex;
   /** Each write of the client, octets as characters. */
   readonly writes: readonly string[];
   /** Messages that the server has whole. */
@@ -36,7 +35,7 @@ export function openWire({ offers = [], dies = Number.POSITIVE_INFINITY, takes, 
   const held: string[] = [];
   let taken = 0;
   const hears = server(offers, script, held);
-  const socket = new Duplex({
+  const stream = new Duplex({
     read: () => undefined,
     write(chunk: Buffer, _, done) {
       const text = chunk.toString('latin1');
@@ -46,20 +45,20 @@ export function openWire({ offers = [], dies = Number.POSITIVE_INFINITY, takes, 
       const reply = hears(text.slice(0, reach));
       const isGone = reach < text.length;
       void (takes?.(text) ?? Promise.resolve()).then(() => {
-        if (reply !== '') setImmediate(() => socket.push(Buffer.from(reply, 'latin1')));
+        if (reply !== '') setImmediate(() => stream.push(Buffer.from(reply, 'latin1')));
         done(isGone ? Object.assign(new Error('reset'), { code: 'ECONNRESET' }) : null);
       });
     },
     final: (done) => done(),
   });
-  setImmediate(() => socket.push(Buffer.from('220 wire\r\n')));
+  setImmediate(() => stream.push(Buffer.from('220 wire\r\n')));
   return {
-    socket: Object.assign(socket, { setNoDelay: () => socket }) as unknown as Socket,
+    stream,
     writes,
     held,
     taken: () => taken,
-    say: (text) => void socket.push(Buffer.from(text, 'latin1')),
-    close: () => void socket.push(null),
+    say: (text) => void stream.push(Buffer.from(text, 'latin1')),
+    close: () => void stream.push(null),
   };
 }
 

@@ -10,13 +10,15 @@ import path from 'node:path';
 import tls, { type TLSSocket, type TlsOptions } from 'node:tls';
 import { suite } from 'uvu';
 import { DEFAULT_TLS, type TlsPolicy } from '../../src/router/smarthost.ts';
-import type { Parsed } from '../../src/smtp/parsed.ts';
 import { chooseMechanism } from '../../src/smtp/sasl/choose.ts';
 import { hashes } from '../../src/transport/hashes.ts';
+import { nodeWire } from '../../src/transport/node-wire.ts';
 import { type Certificate, makeCertificate } from '../../src/transport/tls/certificate.ts';
-import { explainChain, explainTlsFailure } from '../../src/transport/tls/failure.ts';
+import { explainChain, explainTlsFailure, type TlsAttempt } from '../../src/transport/tls/failure.ts';
 import { wantedNames } from '../../src/transport/tls/peername.ts';
-import { keyBits, prepareTls, type TlsPreparation } from '../../src/transport/tls/tls.ts';
+import { keyBits, prepareTls, type TlsMaterial, type TlsPreparation } from '../../src/transport/tls/tls.ts';
+import { OF_CONFIGURATION } from '../../src/transport/tls/words.ts';
+import type { Reached, Wire } from '../../src/transport/wire.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('tls');
@@ -54,14 +56,16 @@ async function handshake<T>(
     domain = '',
     implicit = true,
     environment = {},
+    material,
   }: Partial<{
     with: Partial<TlsPolicy>;
     host: string;
     domain: string;
     implicit: boolean;
     environment: NodeJS.ProcessEnv;
+    material: TlsMaterial;
   }>,
-  use: (result: Parsed<TLSSocket>, preparation: TlsPreparation, served: Served) => T | Promise<T>,
+  use: (result: Reached<Wire>, preparation: TlsPreparation, served: Served) => T | Promise<T>,
 ): Promise<T> {
   const served: Served = { sni: null, peer: null };
   server.on('secureConnection', (socket: TLSSocket) => {
@@ -81,10 +85,10 @@ async function handshake<T>(
     socket.on('error', () => {});
     try {
       const whole = policy(changed);
-      const prepared = await prepareTls(whole, wantedNames(whole, host, domain), { implicit, environment });
+      const prepared = await prepareTls(whole, wantedNames(whole, host, domain), { implicit, environment, material });
       assert.ok(prepared.ok, prepared.ok ? '' : prepared.detail);
       if (socket.connecting) await new Promise((resolve) => socket.once('connect', resolve));
-      const result = await prepared.value.secure(socket);
+      const result = await prepared.value.secure(nodeWire(socket));
       if (!result.ok) assert.ok(socket.destroyed, 'a failed handshake leaves no socket open');
       const used = await use(result, prepared.value, served);
       if (result.ok) result.value.destroy();
@@ -103,7 +107,12 @@ async function ready(served: Served): Promise<TLSSocket> {
   while (served.peer === null) await new Promise((resolve) => setImmediate(resolve));
   return served.peer;
 }
-const detail = (result: Parsed<TLSSocket>): string => (result.ok ? 'no failure' : result.detail);
+const detail = (result: Reached<Wire>): string => (result.ok ? 'no failure' : result.detail);
+/** Where the handshake itself fails, no certificate is to blame. */
+const refusal = (result: Reached<Wire>): string => {
+  assert.ok(!result.ok && result.reason === 'handshake', detail(result));
+  return result.detail;
+};
 
 const succeeds = async (certificate: Certificate, how: Parameters<typeof handshake>[1]) =>
   handshake(serve(certificate), how, async (result, { facts }, served) => {
@@ -117,6 +126,7 @@ const fails = (certificate: Certificate, how: Parameters<typeof handshake>[1]) =
   handshake(serve(certificate), how, (result, { facts }) => {
     assert.ok(!result.ok, 'the handshake succeeded');
     assert.equal(facts(), null);
+    assert.equal(result.reason, 'certificate');
     return result.detail;
   });
 
@@ -407,6 +417,14 @@ test('O9: hostile case 6 and pitfalls 24, 25: a server that is not trusted is re
   for (const [why, certificate, how, expected] of cases) assert.match(await fails(certificate, how), expected, why);
 });
 
+test('a refused certificate has the code of the library that refused it', async () => {
+  const expired = makeCertificate({ names: [HOST], issuer: ca, notBefore: Date.now() - 10 * DAY, notAfter: Date.now() - DAY });
+  const code = (result: Reached<Wire>) => (result.ok ? 'no failure' : result.systemCode);
+  assert.equal(await handshake(serve(expired), {}, code), 'CERT_HAS_EXPIRED');
+  // The library has nothing against a certificate for somebody else.
+  assert.equal(await handshake(serve(makeCertificate({ names: ['other.example.org'], issuer: ca })), {}, code), undefined);
+});
+
 test('hostile case 39: NODE_TLS_REJECT_UNAUTHORIZED=0 has no effect', async () => {
   const before = process.env.NODE_TLS_REJECT_UNAUTHORIZED;
   const emitWarning = process.emitWarning;
@@ -425,21 +443,21 @@ test('hostile case 7: old versions, and ciphers without authentication, are refu
   // BoringSSL, which Bun has, cannot be made to serve them.
   if ('bun' in process.versions) return;
   const old = serve(good, { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT:@SECLEVEL=0' });
-  assert.match(await handshake(old, {}, detail), /^the server has no TLS version from 1\.2 on \(tls\.min_version\)$/);
+  assert.match(await handshake(old, {}, refusal), /^the server has no TLS version from 1\.2 on \(tls\.min_version\)$/);
   const twelve = serve(good, { maxVersion: 'TLSv1.2' });
-  assert.match(await handshake(twelve, { with: { minVersion: '1.3' } }, detail), /^the server has no TLS version from 1\.3 on/);
+  assert.match(await handshake(twelve, { with: { minVersion: '1.3' } }, refusal), /^the server has no TLS version from 1\.3 on/);
   const anonymous = tls.createServer({ maxVersion: 'TLSv1.2', ciphers: 'aNULL:@SECLEVEL=0' });
   assert.match(
-    await handshake(anonymous, { with: { verify: false } }, detail),
+    await handshake(anonymous, { with: { verify: false } }, refusal),
     /^the server has no cipher, key exchange or signature in common/,
   );
 });
 
 test('pitfall 27: the sentence for a port that greets in clear says what to write', async () => {
   const greets = () => net.createServer((socket) => void socket.write('220 mail.example.org ESMTP\r\n'));
-  assert.match(await handshake(greets(), {}, detail), /^the port does not speak TLS from the start; .*submission:\/\//);
+  assert.match(await handshake(greets(), {}, refusal), /^the port does not speak TLS from the start; .*submission:\/\//);
   assert.match(
-    await handshake(greets(), { implicit: false }, detail),
+    await handshake(greets(), { implicit: false }, refusal),
     /^the server agreed to STARTTLS and then sent something that is not TLS$/,
   );
 });
@@ -451,7 +469,7 @@ test('a server that closes or resets instead of a handshake is a failure in word
     (socket: net.Socket) => socket.destroy(),
   ]) {
     const server = net.createServer((socket) => void socket.once('data', () => end(socket)));
-    assert.equal(await handshake(server, {}, detail), 'the server closed the connection during the TLS handshake');
+    assert.equal(await handshake(server, {}, refusal), 'the server closed the connection during the TLS handshake');
   }
 });
 
@@ -463,7 +481,7 @@ test('the plain socket destroyed from outside ends the handshake', async () => {
     const prepared = await prepareTls(policy(), wantedNames(policy(), HOST), { implicit: true });
     assert.ok(prepared.ok);
     if (socket.connecting) await new Promise((resolve) => socket.once('connect', resolve));
-    const result = prepared.value.secure(socket);
+    const result = prepared.value.secure(nodeWire(socket));
     setImmediate(() => socket.destroy());
     assert.match(detail(await result), /closed the connection/);
     silent.close();
@@ -486,9 +504,10 @@ test('a client shows the configured certificate', async () => {
   const wants =
     /^the server (?:requires a client certificate; set certificate and certificate_key in \[tls\]|refuses us for want of a certificate|has no cipher.* or requires a client certificate)/;
   assert.match(await handshake(asks({ maxVersion: 'TLSv1.2' }), {}, detail), wants);
-  const later = (result: Parsed<TLSSocket>) => {
+  const later = (result: Reached<Wire>) => {
     assert.ok(result.ok, detail(result));
-    return new Promise<string>((resolve) => result.value.once('error', ({ message }) => resolve(message)).resume());
+    const { value } = result;
+    return new Promise<string>((resolve) => value.listen({ octets: () => {}, end: () => {}, closed: (why) => resolve(why.detail) }));
   };
   assert.match(await handshake(asks(), {}, later), wants);
   const stranger = makeCertificate({ commonName: 'host1' });
@@ -519,6 +538,122 @@ test('a file that the configuration names and that cannot be used is a failure w
     const prepared = await prepareTls(policy(changed), wantedNames(policy(), HOST), { implicit: true, environment: environment ?? {} });
     assert.match(prepared.ok ? 'no failure' : prepared.detail, expected);
   }
+});
+
+/* ---- what a program gives in memory ---- */
+
+const IN_MEMORY: Partial<TlsPolicy> = { caFile: '' };
+const octetsOf = (pem: string): Uint8Array => new TextEncoder().encode(pem);
+
+test('a program trusts the certificates that it gives in memory, and no others', async () => {
+  const stranger = makeCertificate({ commonName: 'Another CA', ca: true });
+  for (const given of [ca.own, octetsOf(ca.own), Buffer.from(ca.own), [stranger.own, ca.own], [octetsOf(stranger.own), octetsOf(ca.own)]])
+    assert.equal((await succeeds(good, { with: IN_MEMORY, material: { ca: given } })).by, 'ca');
+  // An intermediate is trusted, too, as in a file; and the file does not count beside memory.
+  const below = makeCertificate({ names: [HOST], issuer: intermediate });
+  assert.equal((await succeeds(below, { with: IN_MEMORY, material: { ca: intermediate.own } })).by, 'ca');
+  assert.match(
+    await fails(good, { material: { ca: stranger.own } }),
+    /^the certificate comes from "Test CA", which is not in tls\.ca, or the server does not send its intermediate certificate$/,
+  );
+});
+
+test('NODE_EXTRA_CA_CERTS adds to the store of a program, and of nobody else', async () => {
+  const other = makeCertificate({ commonName: 'Another CA', ca: true });
+  const environment = { SSL_CERT_FILE: file(other.own), NODE_EXTRA_CA_CERTS: caFile };
+  for (const certificate of [good, makeCertificate({ names: [HOST], issuer: other })])
+    assert.equal((await succeeds(certificate, { with: IN_MEMORY, environment, material: {} })).by, 'ca');
+  assert.match(await fails(good, { with: IN_MEMORY, environment }), /which is not in the CA store \(\S+\), or/);
+  const stranger = makeCertificate({ names: [HOST], issuer: makeCertificate({ commonName: 'A third CA', ca: true }) });
+  const both = new RegExp(
+    `which is not in the CA store \\(\\S+\\) and ${caFile}, or the server .*; if that is the right CA, tls\\.ca can hold it$`,
+  );
+  assert.match(await fails(stranger, { with: IN_MEMORY, environment, material: {} }), both);
+  const absent = { ...environment, NODE_EXTRA_CA_CERTS: path.join(folder, 'absent') };
+  assert.match(await fails(good, { with: IN_MEMORY, environment: absent, material: {} }), /which is not in the CA store \(\S+\), or/);
+  const open = file(ca.own);
+  chmodSync(open, 0o666);
+  const refused = await prepareTls(policy(IN_MEMORY), wantedNames(policy(), HOST), {
+    implicit: true,
+    environment: { ...environment, NODE_EXTRA_CA_CERTS: open },
+    material: {},
+  });
+  assert.match(
+    refused.ok ? 'no failure' : refused.detail,
+    /^the file of NODE_EXTRA_CA_CERTS, \S+, is refused, because every user can change/,
+  );
+});
+
+test('a client shows the certificate that a program gives in memory, in one text with its key or in two', async () => {
+  const client = makeCertificate({ commonName: 'host1', issuer: ca });
+  for (const identity of [
+    { certificate: client.cert, key: client.key },
+    { certificate: octetsOf(client.cert), key: octetsOf(client.key) },
+    { certificate: client.cert + client.key },
+  ])
+    await handshake(
+      serve(good, { requestCert: true, rejectUnauthorized: true, ca: ca.own }),
+      { with: IN_MEMORY, material: { ca: ca.own, ...identity } },
+      async (result, _, served) => {
+        assert.ok(result.ok, detail(result));
+        assert.equal((await ready(served)).authorized, true);
+      },
+    );
+});
+
+test('a program may bound versions and ciphers', async () => {
+  const facts = (material: TlsMaterial) => succeeds(good, { with: IN_MEMORY, material: { ca: ca.own, ...material } });
+  assert.equal((await facts({})).version, 'TLS1.3');
+  assert.equal((await facts({ maxVersion: '1.2' })).version, 'TLS1.2');
+  const ciphers = 'ECDHE-ECDSA-CHACHA20-POLY1305';
+  assert.equal((await facts({ maxVersion: '1.2', ciphers })).cipher, `TLS1.2:${ciphers}:256`);
+  // The store is kept, and the bounds with it.
+  const store = { with: IN_MEMORY, environment: { SSL_CERT_FILE: caFile } };
+  const versions = ['1.3', '1.2', '1.3'] as const;
+  for (const maxVersion of versions)
+    assert.equal((await succeeds(good, { ...store, material: { maxVersion } })).version, `TLS${maxVersion}`);
+});
+
+/** Words of a configuration, which no program has. */
+const KEYS = /\[tls\]|ca_file|server_name|certificate_key|min_version/;
+
+test('failures speak to a program of its options, never of a configuration’s keys', async () => {
+  const other = makeCertificate({});
+  const locked = `-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n`;
+  const broken = '-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n';
+  for (const [material, expected, changed] of [
+    [{ ca: 'nothing' }, /^tls\.ca holds no certificate in PEM$/],
+    [{ ca: [] }, /^tls\.ca holds no certificate in PEM$/],
+    [{ certificate: 'nothing', key: other.key }, /^tls\.certificate holds no certificate in PEM$/],
+    [{ certificate: other.cert }, /^tls\.certificate holds no private key in PEM$/],
+    [{ certificate: other.cert, key: 'nothing' }, /^tls\.key holds no private key in PEM$/],
+    [{ certificate: other.cert, key: locked }, /^tls\.key: the private key has a passphrase/],
+    [{ certificate: other.cert, key: ca.key }, /^tls\.certificate and tls\.key do not belong together$/],
+    [{ certificate: broken, key: other.key }, /^tls\.certificate cannot be used: /],
+    [{ ciphers: 'NO-SUCH-CIPHER' }, /^tls\.ciphers cannot be used: /],
+    [{}, /^tls\.caFile: .*absent does not exist$/, { caFile: path.join(folder, 'absent') }],
+  ] as [TlsMaterial, RegExp, Partial<TlsPolicy>?][]) {
+    const whole = policy(changed ?? { verify: false, caFile: '', ...('ca' in material ? { verify: true } : {}) });
+    const prepared = await prepareTls(whole, wantedNames(whole, HOST), { implicit: true, environment: {}, material });
+    assert.match(prepared.ok ? 'no failure' : prepared.detail, expected);
+    assert.doesNotMatch(prepared.ok ? '' : prepared.detail, KEYS);
+  }
+  const client: Parameters<typeof handshake>[1] = { with: IN_MEMORY, material: { ca: ca.own } };
+  for (const [certificate, how, expected] of [
+    [selfSigned, client, /^the certificate is self-signed; if it is the right one, name it as tls\.ca, or its digest as tls\.fingerprint$/],
+    [makeCertificate({ names: ['other.example'], issuer: ca }), client, /not for mail\.example\.org \(see tls\.serverName\)$/],
+    [good, { ...client, host: '/run/smtp' }, /^a unix socket has no name to verify; set tls\.serverName$/],
+  ] as const) {
+    const told = await fails(certificate, how);
+    assert.match(told, expected);
+    assert.doesNotMatch(told, KEYS);
+  }
+  if ('bun' in process.versions) return;
+  const thirteen = serve(good, { minVersion: 'TLSv1.3' });
+  assert.equal(
+    await handshake(thirteen, { ...client, material: { ca: ca.own, maxVersion: '1.2' } }, refusal),
+    'the server has no TLS version from 1.2 to 1.2 (tls.minVersion)',
+  );
 });
 
 test('S3: a key that others can read, and certificates that others can change, are refused', async () => {
@@ -555,51 +690,49 @@ test('the facts hold everything that the log, nospool check and channel binding 
   for (const [maxVersion, cipher, types] of [
     ['TLSv1.3', /^TLS1\.3:TLS_AES_(?:128|256)_GCM_SHA\d+:(?:128|256)$/, ['tls-exporter', 'tls-server-end-point']],
     ['TLSv1.2', /^TLS1\.2:ECDHE-ECDSA-AES(?:128|256)-GCM-SHA\d+:(?:128|256)$/, ['tls-server-end-point']],
-  ] as const)
-    await handshake(
-      serve(makeCertificate({ names: [HOST], ips: ['::1'], issuer: intermediate }), { maxVersion }),
-      {},
-      async (result, preparation, served) => {
-        assert.ok(result.ok, detail(result));
-        const facts = preparation.facts();
-        assert.ok(facts);
-        assert.match(facts.cipher, cipher);
-        assert.equal(facts.version, maxVersion.replace('v', ''));
-        assert.equal(`${facts.bits}`, facts.cipher.split(':').at(-1));
-        const [own, issuer] = facts.chain();
-        assert.deepEqual([own?.subject, own?.issuer, own?.names, issuer?.subject], [HOST, 'Intermediate', [HOST, '::1'], 'Intermediate']);
-        const x509 = new X509Certificate(result.value.getPeerCertificate().raw);
-        assert.deepEqual([own?.notBefore, own?.notAfter], [Date.parse(x509.validFrom), Date.parse(x509.validTo)]);
-        assert.equal(own?.fingerprint, `sha256:${x509.fingerprint256.replaceAll(':', '').toLowerCase()}`);
-        const peer = await ready(served);
-        const bindings = facts.bindings();
-        assert.deepEqual(
-          bindings.map(({ type }) => type),
-          types,
+  ] as const) {
+    const certificate = makeCertificate({ names: [HOST], ips: ['::1'], issuer: intermediate });
+    await handshake(serve(certificate, { maxVersion }), {}, async (result, preparation, served) => {
+      assert.ok(result.ok, detail(result));
+      const facts = preparation.facts();
+      assert.ok(facts);
+      assert.match(facts.cipher, cipher);
+      assert.equal(facts.version, maxVersion.replace('v', ''));
+      assert.equal(`${facts.bits}`, facts.cipher.split(':').at(-1));
+      const [own, issuer] = facts.chain();
+      assert.deepEqual([own?.subject, own?.issuer, own?.names, issuer?.subject], [HOST, 'Intermediate', [HOST, '::1'], 'Intermediate']);
+      const x509 = new X509Certificate(certificate.own);
+      assert.deepEqual([own?.notBefore, own?.notAfter], [Date.parse(x509.validFrom), Date.parse(x509.validTo)]);
+      assert.equal(own?.fingerprint, `sha256:${x509.fingerprint256.replaceAll(':', '').toLowerCase()}`);
+      const peer = await ready(served);
+      const bindings = facts.bindings();
+      assert.deepEqual(
+        bindings.map(({ type }) => type),
+        types,
+      );
+      for (const { type, data } of bindings)
+        assert.equal(
+          data,
+          type === 'tls-exporter'
+            ? peer.exportKeyingMaterial(32, 'EXPORTER-Channel-Binding', Buffer.alloc(0)).toString('latin1')
+            : createHash('sha256')
+                .update(x509.raw)
+                .digest('latin1' as 'binary'),
+          type,
         );
-        for (const { type, data } of bindings)
-          assert.equal(
-            data,
-            type === 'tls-exporter'
-              ? peer.exportKeyingMaterial(32, 'EXPORTER-Channel-Binding', Buffer.alloc(0)).toString('latin1')
-              : createHash('sha256')
-                  .update(x509.raw)
-                  .digest('latin1' as 'binary'),
-            type,
-          );
-        // The server's offer is bound to this very channel.
-        const channel = { secured: true, loopback: false, host: HOST, port: 587, bindings };
-        const credentials = { user: 'u', secret: 'p', kind: 'password', clientCertificate: false } as const;
-        const chosen = chooseMechanism(
-          new Set(['SCRAM-SHA-256-PLUS', 'PLAIN']),
-          credentials,
-          { mechanisms: [], allowPlaintext: false },
-          channel,
-          hashes,
-        );
-        assert.ok(chosen.ok && chosen.value.begin().say?.startsWith(`p=${types[0]},,`));
-      },
-    );
+      // The server's offer is bound to this very channel.
+      const channel = { secured: true, loopback: false, host: HOST, port: 587, bindings };
+      const credentials = { user: 'u', secret: 'p', kind: 'password', clientCertificate: false } as const;
+      const chosen = chooseMechanism(
+        new Set(['SCRAM-SHA-256-PLUS', 'PLAIN']),
+        credentials,
+        { mechanisms: [], allowPlaintext: false },
+        channel,
+        hashes,
+      );
+      assert.ok(chosen.ok && chosen.value.begin().say?.startsWith(`p=${types[0]},,`));
+    });
+  }
 });
 
 test('the name of a cipher tells the bits of its key', () => {
@@ -613,18 +746,23 @@ test('the name of a cipher tells the bits of its key', () => {
     assert.equal(keyBits(name), bits, name);
 });
 
+const ATTEMPT: TlsAttempt = {
+  policy: policy(),
+  wanted: wantedNames(policy(), HOST),
+  implicit: true,
+  hasIdentity: false,
+  versions: { from: '1.2', to: null },
+  store: { name: 'the CA store', isGiven: false },
+  words: OF_CONFIGURATION,
+};
+
 test('other failures of TLS have other words', () => {
-  const explain = (code: string, message = '', changed: Partial<TlsPolicy> = {}) =>
-    explainTlsFailure(Object.assign(new Error(message), { code }), {
-      policy: policy(changed),
-      wanted: wantedNames(policy(), HOST),
-      implicit: true,
-      store: 'the CA store',
-    });
+  const explain = (code: string, message = '', changed: Partial<TlsAttempt> = {}) =>
+    explainTlsFailure(Object.assign(new Error(message), { code }), { ...ATTEMPT, ...changed });
   for (const [code, message, changed, expected] of [
     ['ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED', '', {}, /^the server requires a client certificate/],
-    ['ERR_SSL_TLSV1_ALERT_UNKNOWN_CA', '', { certificate: 'x' }, /^the server does not accept our client certificate/],
-    ['ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED', '', { certificate: 'x' }, /^the server does not accept our client certificate/],
+    ['ERR_SSL_TLSV1_ALERT_UNKNOWN_CA', '', { hasIdentity: true }, /^the server does not accept our client certificate/],
+    ['ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED', '', { hasIdentity: true }, /^the server does not accept our client certificate/],
     ['ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE', '', {}, /^the server refuses us for want of a certificate/],
     ['ERR_SSL_TLSV1_UNRECOGNIZED_NAME', '', {}, /^the server does not know the name mail\.example\.org/],
     ['ERR_SSL_DH_KEY_TOO_SMALL', 'dh key too small', {}, /too weak to be used: dh key too small/],
@@ -637,7 +775,6 @@ test('other failures of TLS have other words', () => {
 });
 
 test('faults that a chain seldom has are put into words', () => {
-  const attempt = { policy: policy(), wanted: wantedNames(policy(), HOST), implicit: true, store: 'the CA store' };
   for (const [code, expected] of [
     ['CERT_SIGNATURE_FAILURE', /^the signature of the certificate is wrong$/],
     ['INVALID_PURPOSE', /^the certificate is not meant for a server$/],
@@ -647,7 +784,7 @@ test('faults that a chain seldom has are put into words', () => {
     ['PATH_LENGTH_EXCEEDED', /^the certificate cannot be verified \(PATH_LENGTH_EXCEEDED\)$/],
     ['no verdict', /^the certificate cannot be verified \(no verdict\)$/],
   ] as const)
-    assert.match(explainChain(code, [], attempt), expected, code);
+    assert.match(explainChain(code, [], ATTEMPT), expected, code);
 });
 
 test.run();

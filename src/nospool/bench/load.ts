@@ -82,8 +82,8 @@ export async function carry(load: Load, { signal, urgent, progress }: LoadOption
 
   async function open(): Promise<OpenSession | null> {
     const start = performance.now();
-    const options = { hello: '', partial: false, framing: 'auto', timeouts: TIMEOUTS, security, names: undefined, signal } as const;
-    const { session, attempts } = await openSession(load.host, { ...options, observe: () => undefined });
+    const options = { hello: '', partial: 'never', framing: 'auto', timeouts: TIMEOUTS, security, names: undefined, signal } as const;
+    const { session, attempts } = await openSession(load.host, { ...options, observe: () => undefined, tell: () => {} });
     const reason = session ? await reasonUnopened(session) : attempts.map((attempt) => printAttempt(attempt).join('; ')).join('; ');
     if (reason === null) {
       openings.add(performance.now() - start);
