@@ -5,7 +5,7 @@ import { abortReason, unlessAborted } from '../submit/interrupts.ts';
 import { printServer } from '../submit/outcome.ts';
 import type { OpenSession } from '../submit/session.ts';
 import { type Content, failLoading, type GivenContent, type TakenContent, takeContent } from './content.ts';
-import { type Envelope, type ParsedEnvelope, parseEnvelope } from './envelope.ts';
+import { type Envelope, type ParsedEnvelope, parseEnvelope, withFacts } from './envelope.ts';
 import { type Failure, failHere } from './failure.ts';
 import { namesOf } from './names.ts';
 import { observerOf } from './observe.ts';
@@ -175,7 +175,7 @@ export class SessionClient implements Client {
     this.#given += 1;
     const { signal } = options;
     if (signal?.aborted) return failedHere('aborted', abortReason(signal), signal.reason);
-    const outcome = await this.#session.submit({ ...transaction, ...content.facts }, content);
+    const outcome = await this.#session.submit(withFacts(transaction, content.facts), content);
     if (outcome.kind === 'accepted') return acceptedBy(outcome, this.facts, { addresses });
     const cause = content.cause ?? this.#caught.cause;
     return { kind: 'failed', failure: failureOf(outcome.failure, { addresses, cause }, this.#name), attempts: [] };

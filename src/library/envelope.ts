@@ -67,15 +67,20 @@ const RECIPIENT_KEYS: readonly (keyof EnvelopeRecipient)[] = ['address', 'notify
 const CHOICES = { withoutEightBit: ['convert', 'send', 'refuse'], dsn: ['drop', 'require'], ret: ['FULL', 'HDRS'] } as const;
 const NOTIFY: readonly Notify[] = ['NEVER', 'SUCCESS', 'FAILURE', 'DELAY'];
 
-/** The transaction but for the facts of its content, and the addresses as they were given. */
+/** The transaction, whose content is not known yet, and the addresses as they were given. */
 export interface ParsedEnvelope {
-  readonly transaction: Omit<Transaction, 'size' | 'estimate' | 'eightBit'>;
+  readonly transaction: Transaction;
   readonly addresses: readonly string[];
 }
 
+/** What most envelopes do not have is copied only where it is given, so that the others have one shape and cost little. */
+const EXTRAS = ['binary', 'ret', 'envid', 'requireTls', 'priority', 'deliverBy', 'hold', 'solicit'] as const;
+/** The keys of an envelope without extras. */
+const PLAIN_KEYS = 2;
+
 export function parseEnvelope(envelope: Envelope): Parsed<ParsedEnvelope> {
   if (typeof envelope !== 'object' || envelope === null) return unparsed('the envelope is an object with from and to');
-  const { from, to, submitter, withoutEightBit = 'convert', dsn = 'drop', smtputf8 = false, ...asked } = envelope;
+  const { from, to, submitter, withoutEightBit = 'convert', dsn = 'drop', smtputf8 = false } = envelope;
   const unknown = unknownKey(envelope, KEYS, 'envelope.');
   if (unknown !== null) return unparsed(unknown);
   for (const [key, words] of Object.entries(CHOICES)) {
@@ -98,18 +103,29 @@ export function parseEnvelope(envelope: Envelope): Parsed<ParsedEnvelope> {
   if (by && !by.ok) return unparsed(`submitter ${quote(submitter)}: ${by.detail}`);
   const isForeign = ({ localPart }: { readonly localPart: string }): boolean => !isAscii(localPart);
   const needsUtf8 = recipients.some(({ path }) => isForeign(path)) || (reversePath.value !== null && isForeign(reversePath.value));
-  return parsed({
-    transaction: {
-      ...asked,
-      ...(by ? { submitter: by.value } : {}),
-      withoutEightBit,
-      dsn,
-      smtputf8: smtputf8 || needsUtf8,
-      reversePath: reversePath.value && asciiDomain(reversePath.value),
-      recipients,
-    },
-    addresses,
-  });
+  const transaction: Transaction = {
+    reversePath: reversePath.value && asciiDomain(reversePath.value),
+    recipients,
+    size: null,
+    estimate: null,
+    eightBit: 'unknown',
+    withoutEightBit,
+    smtputf8: smtputf8 || needsUtf8,
+    dsn,
+  };
+  if (Object.keys(envelope).length > PLAIN_KEYS) {
+    for (const key of EXTRAS) if (envelope[key] !== undefined) Object.assign(transaction, { [key]: envelope[key] });
+    if (by) Object.assign(transaction, { submitter: by.value });
+  }
+  return parsed({ transaction, addresses });
+}
+
+/** The transaction with the facts of its content. */
+export function withFacts(
+  transaction: Transaction,
+  { size, estimate, eightBit }: Pick<Transaction, 'size' | 'estimate' | 'eightBit'>,
+): Transaction {
+  return Object.assign(transaction, { size, estimate, eightBit });
 }
 
 const isIterable = (value: unknown): value is readonly (string | EnvelopeRecipient)[] => Array.isArray(value);

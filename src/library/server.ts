@@ -186,8 +186,9 @@ export function parseServers(servers: unknown): Parsed<readonly Host[]> {
 
 /** Names a key that an object should not have; null when it has none. */
 export function unknownKey(object: object, known: readonly string[], place: string): string | null {
-  for (const [key, value] of Object.entries(object))
-    if (value !== undefined && !known.includes(key)) return `${place}${key} is unknown; did you mean ${place}${nearest(key, known).name}?`;
+  for (const key in object)
+    if (!known.includes(key) && (object as Readonly<Record<string, unknown>>)[key] !== undefined)
+      return `${place}${key} is unknown; did you mean ${place}${nearest(key, known).name}?`;
   return null;
 }
 

@@ -5,7 +5,7 @@ import { parsed } from '../smtp/parsed.ts';
 import { deliver } from '../submit/delivery.ts';
 import { abortReason } from '../submit/interrupts.ts';
 import { type Content, failLoading, type TakenContent, takeContent } from './content.ts';
-import { type Envelope, parseEnvelope } from './envelope.ts';
+import { type Envelope, parseEnvelope, withFacts } from './envelope.ts';
 import { namesOf } from './names.ts';
 import { observerOf } from './observe.ts';
 import { type Options, parseOptions } from './options.ts';
@@ -57,7 +57,7 @@ async function submitTaken(
   const hostOf = (wanted: Smarthost) => hosts.value.find(({ smarthost }) => smarthost === wanted);
   let attempt = 0;
   const outcome = await deliver(
-    { hosts: hosts.value.map(({ smarthost }) => smarthost), transaction: { ...transaction, ...content.facts }, content },
+    { hosts: hosts.value.map(({ smarthost }) => smarthost), transaction: withFacts(transaction, content.facts), content },
     {
       hello,
       partial,

@@ -12,9 +12,9 @@ import type { Transaction } from '../smtp/client/print.ts';
 import type { Plan } from '../smtp/client/session.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { type Connected, connectFirst } from '../transport/connect.ts';
-import { Connection, type ConnectionOptions, type ContentOpener, type SessionTimeouts } from '../transport/driver.ts';
+import { Connection, type ConnectionOptions, type ContentOpener, type MessageOptions, type SessionTimeouts } from '../transport/driver.ts';
 import type { Endpoint, Target } from '../transport/lookup/endpoints.ts';
-import type { Observer, Trace } from '../transport/observer.ts';
+import { guardObserver, type Observer, type Trace } from '../transport/observer.ts';
 import type { Reached, Unreached, Wire } from '../transport/wire.ts';
 import type { Known } from './advice.ts';
 import { helloName } from './domain.ts';
@@ -43,10 +43,7 @@ export interface Security {
 }
 
 /** Who looks on while a session is opened. */
-export interface SessionObserver extends Observer {
-  /** TCP is connected, to the endpoint or to the proxy. */
-  readonly connected?: (() => void) | undefined;
-}
+export type SessionObserver = Observer;
 
 /**
  * Connects in place of this program: to the endpoint, which has the name or address as it is written (`family: 'name'`), by whatever
@@ -75,7 +72,7 @@ export interface OpenSession {
   readonly connection: Connection;
   readonly endpoint: Endpoint;
   /** Submits on the connection, and adds advice to a failure where there is any. */
-  readonly submit: (transaction: Transaction, content: ContentOpener) => Promise<SessionOutcome>;
+  readonly submit: (transaction: Transaction, content: ContentOpener, options?: MessageOptions) => Promise<SessionOutcome>;
   /** Waits until the connection is opened, with the same advice. */
   readonly opened: () => Promise<SessionFailure | null>;
   /** The facts that the log has of the server, once it has taken a message. */
@@ -99,10 +96,12 @@ export async function openSession(
   host: Smarthost,
   target: Target,
   endpoints: readonly Endpoint[],
-  options: SessionOptions,
+  given: SessionOptions,
 ): Promise<Opening> {
-  const { observer, signal, dial } = options;
-  const trace = observer?.trace;
+  const observer = guardObserver(given.observer);
+  const options = { ...given, observer };
+  const { signal, dial } = options;
+  const { trace } = observer;
   const through = dial ? null : proxyTo(host, target);
   const preparing = prepare(host, target, endpoints, through, options);
   trace?.('!', `connecting to ${printTarget(target, endpoints)}${through ? ` through ${printProxy(through.proxy)}` : ''}`);
@@ -123,11 +122,12 @@ export async function openSession(
     return { failed: [...failed, ...failures.map((failure) => ({ endpoint, failure }))], session: null };
   };
   trace?.('!', `connected to ${through ? 'the proxy' : endpoint.address}`);
-  observer?.connected?.();
+  observer.connected?.();
   // A password command may take its time, and a signal does not wait for it.
   const prepared = await unlessAborted(preparing, signal);
   if (prepared === null) return giveUp();
-  if (!prepared.ok) return giveUp({ kind: 'unsupported', at: 'ready', condemns: 'host', detail: prepared.detail, isOurs: true });
+  if (!prepared.ok)
+    return giveUp({ kind: 'unsupported', at: 'ready', condemns: 'host', lacks: 'configuration', detail: prepared.detail, isOurs: true });
   const tunnel = through ? await connectThrough(wire, host, endpoint, through, prepared.value, options) : null;
   if (tunnel?.ok === false) return giveUp(unconnected(tunnel));
   return { failed, session: beginSession(wire, host, target, endpoint, prepared.value, options) };
@@ -275,13 +275,13 @@ function beginSession(
     encoder,
     observer,
   });
-  if (observer?.trace) tellOfSilence(wire, known, timeouts.greeting, observer.trace);
+  if (observer?.trace) tellOfSilence(wire, connection.ended, known, timeouts.greeting, observer.trace);
   const advise = async (failure: SessionFailure): Promise<SessionFailure> => (await loadAdvice())?.advise(failure, known()) ?? failure;
   return {
     connection,
     endpoint,
-    async submit(transaction, content) {
-      const outcome = await connection.submit(transaction, content);
+    async submit(transaction, content, message) {
+      const outcome = await connection.submit(transaction, content, message);
       return outcome.kind === 'failed' ? { ...outcome, failure: await advise(outcome.failure) } : outcome;
     },
     async opened() {
@@ -297,13 +297,14 @@ function beginSession(
 
 /** Milliseconds. A person who looks on is told after this, or half of the greeting's time if that is shorter, and need not wait until it is over. */
 const SILENCE = 5000;
-function tellOfSilence(wire: Wire, known: () => Known, within: number, trace: Trace): void {
+function tellOfSilence(wire: Wire, ended: Promise<void>, known: () => Known, within: number, trace: Trace): void {
   const look = async (): Promise<void> => {
     const { heard, host } = known();
     const words = heard === 0 && wire.isOpen ? (await loadAdvice())?.aboutSilence(host) : null;
     if (words) trace('!', words);
   };
-  setTimeout(() => void look(), Math.min(SILENCE, within / 2)).unref();
+  const timer = setTimeout(() => void look(), Math.min(SILENCE, within / 2)).unref();
+  void ended.then(() => clearTimeout(timer));
 }
 
 /** Only failures need advice, and if the module cannot be had, that must not hide the reason. */

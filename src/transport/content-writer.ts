@@ -3,9 +3,10 @@
  * when the last are written. It keeps back the end of the last block, which is the commit. Knows no reply, no clock and no other
  * message; when the commit goes out is not decided here.
  */
-import type { Source } from '../message/source.ts';
+import type { Ended, Source } from '../message/source.ts';
 import type { ContentEncoder } from '../smtp/client/content.ts';
 import type { DriverEvent } from '../smtp/client/dialogue.ts';
+import { printThrown } from './abort.ts';
 import { turn } from './clock.ts';
 import type { Wire } from './wire.ts';
 
@@ -66,13 +67,17 @@ export class ContentWriter {
   /** Ends the reading. Writes that are under way complete, and nothing more is reported but them. */
   close(): void {
     this.#isOver = true;
-    this.#source.close();
+    try {
+      this.#source.close();
+    } catch {
+      // Nothing more is wanted of it.
+    }
   }
 
   /** Writes all of the content for DATA, and reports when it is sent. */
   async pump(): Promise<void> {
     for (;;) {
-      const chunk = await this.#source.read();
+      const chunk = await this.#read();
       if (this.#isOver) return;
       if (!(chunk instanceof Uint8Array)) {
         if (chunk.end === 'failed') return this.#reports.on({ type: 'contentFailed', detail: chunk.detail });
@@ -95,7 +100,7 @@ export class ContentWriter {
     block.end = COMMAND_ROOM;
     let last = false;
     while (block.end - COMMAND_ROOM < BLOCK && !last) {
-      const chunk = this.#rest ?? (await this.#source.read());
+      const chunk = this.#rest ?? (await this.#read());
       if (this.#isOver) return;
       if (chunk instanceof Uint8Array) {
         // Lines that end with LF make it a little larger. What is left of a long chunk is for the next block.
@@ -145,6 +150,15 @@ export class ContentWriter {
   /** The commit of BDAT: the octets that were held back, and the commands that go along, in one write. */
   writeHeld(commands: Uint8Array): void {
     this.#write(Buffer.concat([this.#held, commands]), this.#held.length);
+  }
+
+  /** A source is a program's own, and what it throws is a failure of its own. */
+  async #read(): Promise<Uint8Array | Ended> {
+    try {
+      return await this.#source.read();
+    } catch (thrown) {
+      return { end: 'failed', detail: `the content failed: ${printThrown(thrown) || 'without a word'}` };
+    }
   }
 
   /** Writes octets and waits until the wire has taken them; true when more may follow. */

@@ -8,10 +8,13 @@ import { Dialogue, type DriverEvent } from '../smtp/client/dialogue.ts';
 import type { SessionFailure, SessionOutcome } from '../smtp/client/outcome.ts';
 import type { Transaction } from '../smtp/client/print.ts';
 import { type Action, type Channel, type Plan, STEPS } from '../smtp/client/session.ts';
+import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { maskCommand } from '../smtp/sasl/mask.ts';
+import { printReason, printThrown, whenAborted } from './abort.ts';
+import { alarm } from './clock.ts';
 import { BlockBuffers, ContentWriter } from './content-writer.ts';
 import { Deadline } from './deadline.ts';
-import type { Observer } from './observer.ts';
+import { guardObserver, type Observer } from './observer.ts';
 import { HeardLines, type Scrub, scrubOutcome } from './server-texts.ts';
 import type { Reached, Wire, WireListener } from './wire.ts';
 
@@ -50,6 +53,15 @@ export interface ConnectionOptions {
 /** What comes into the inbox: events of the machine, and octets that it reads as replies. */
 type Arrival = DriverEvent | { readonly type: 'octets'; readonly octets: Buffer };
 
+export interface MessageOptions {
+  /**
+   * Ends this message. Before its turn nothing else is touched; when it is under way, the session ends with it; after the commit the
+   * verdict is awaited for `grace` milliseconds (default 30,000), because the server may have reached it already.
+   */
+  readonly signal?: AbortSignal | undefined;
+  readonly grace?: number | undefined;
+}
+
 /** A message that was given, until its outcome is known. */
 interface Request {
   readonly transaction: Transaction;
@@ -57,16 +69,38 @@ interface Request {
   readonly resolve: (outcome: SessionOutcome) => void;
   /** null until the machine pulls. */
   writer: ContentWriter | null;
+  /** Commands of it were sent, be it along with the commit of the message before it. */
+  hasBegun: boolean;
+  /** Its signal came when its envelope had gone along, and the message before it must not suffer. */
+  ended: string | null;
+  readonly signal: AbortSignal | undefined;
+  /** Stops the waiting for its signal. */
+  release: () => void;
 }
 
 /** The outcome of a message whose session ended before its turn. */
-export const SESSION_ENDED = { kind: 'lost', at: 'ready', condemns: 'address', command: 'MAIL', detail: 'the session has ended' } as const;
+export const SESSION_ENDED = {
+  kind: 'lost',
+  at: 'ready',
+  condemns: 'address',
+  verb: 'MAIL',
+  command: 'MAIL',
+  detail: 'the session has ended',
+} as const;
 
-/** Milliseconds that a server has to close its side: it must not hold the process, and QUIT is a courtesy. */
+/** Milliseconds that a server has to answer QUIT and to close its side: it must not hold the process, and QUIT is a courtesy. */
 const FAREWELL = 1000;
+
+/** Milliseconds that a verdict is awaited after a signal. */
+const VERDICT_GRACE = 30_000;
+
+const failed = (failure: SessionFailure): SessionOutcome => ({ kind: 'failed', failure });
+const endedBySignal = (detail: string): SessionOutcome =>
+  failed({ kind: 'content', at: 'ready', condemns: 'message', reason: 'aborted', detail });
 
 export class Connection {
   readonly #options: ConnectionOptions;
+  readonly #observer: Observer;
   readonly #dialogue: Dialogue;
   readonly #heard: HeardLines | null;
   readonly #deadline = new Deadline(() => this.#on(this.#timeout()));
@@ -76,6 +110,8 @@ export class Connection {
     octets: (octets) => this.#on({ type: 'octets', octets }),
     end: () => this.#on({ type: 'lost', detail: 'the server closed the connection' }),
     closed: ({ detail }) => {
+      this.#isGone = true;
+      clearTimeout(this.#farewell);
       this.#settleClosing();
       this.#on({ type: 'lost', detail });
     },
@@ -87,23 +123,34 @@ export class Connection {
   readonly #waiting: Request[] = [];
   #channel: Channel | null = null;
   #hasCommitted = false;
-  /** QUIT follows as soon as the session is ready for it. */
-  #isLeaving = false;
+  /** Settled when the wire is closed. Where it is there, QUIT follows as soon as the session is ready for it. */
+  #leaving: Promise<void> | null = null;
+  #farewell: NodeJS.Timeout | undefined;
+  /** The wire is closed. */
+  #isGone = false;
   /** Resolves when the wire is closed. */
   readonly #closed: Promise<void>;
   #settleClosing: () => void = () => {};
+  /** Resolves as soon as the session is over, for whatever reason: no message may be given any more, and none is under way. */
+  readonly ended: Promise<void>;
+  #settleEnding: () => void = () => {};
   readonly #opened: Promise<SessionFailure | null>;
   #settleOpening: (failure: SessionFailure | null) => void = () => {};
 
   /** The wire is open; nothing has been read from it. */
   constructor(wire: Wire, options: ConnectionOptions) {
-    const { plan, observer, scrub = (text) => text } = options;
+    const { plan, scrub = (text) => text } = options;
+    const observer = guardObserver(options.observer);
     this.#options = options;
+    this.#observer = observer;
     this.#wire = wire;
     this.#dialogue = new Dialogue(plan);
-    this.#heard = observer?.trace ? new HeardLines(observer.trace, scrub) : null;
+    this.#heard = observer.trace ? new HeardLines(observer.trace, scrub) : null;
     this.#closed = new Promise((resolve) => {
       this.#settleClosing = resolve;
+    });
+    this.ended = new Promise((resolve) => {
+      this.#settleEnding = resolve;
     });
     this.#opened = new Promise((resolve) => {
       this.#settleOpening = resolve;
@@ -126,7 +173,7 @@ export class Connection {
   /** True while a transaction may be given: the session is open, and no other is under way where it has but one. */
   get isUsable(): boolean {
     if (this.#options.plan.transactions === 'one' && this.#request !== null) return false;
-    return !this.#isLeaving && this.#dialogue.state.at !== 'closed' && this.#dialogue.state.at !== 'quit';
+    return this.#leaving === null && this.#wire.isOpen && this.#dialogue.state.at !== 'closed' && this.#dialogue.state.at !== 'quit';
   }
 
   /** Waits for greeting, TLS and authentication; null, or why the session ended before it was open. Sends no MAIL. */
@@ -135,32 +182,67 @@ export class Connection {
   }
 
   /**
-   * Sends one message; resolves with its fate, never rejects. A message that is given while another is under way waits for
-   * its turn, and with PIPELINING its envelope goes out with the terminator of the one before it.
+   * Sends one message; resolves with its fate, never rejects. A message that is given while another is under way waits for its turn,
+   * and with PIPELINING its envelope goes out with the terminator of the one before it. In a session that has ended it is lost, and
+   * nothing of it was sent.
    */
-  submit(transaction: Transaction, content: ContentOpener): Promise<SessionOutcome> {
-    if (!this.isUsable) throw new Error('bug: the connection is not free for a transaction');
+  submit(
+    transaction: Transaction,
+    content: ContentOpener,
+    { signal, grace = VERDICT_GRACE }: MessageOptions = {},
+  ): Promise<SessionOutcome> {
+    if (signal?.aborted) return Promise.resolve(endedBySignal(printReason(signal)));
+    if (!this.isUsable) {
+      if (this.#options.plan.transactions === 'one' && this.#request !== null)
+        throw new Error('bug: the connection is not free for a transaction');
+      return Promise.resolve(failed(SESSION_ENDED));
+    }
     return new Promise((resolve) => {
-      this.#waiting.push({ transaction, content, resolve, writer: null });
+      const request: Request = { transaction, content, resolve, writer: null, hasBegun: false, ended: null, signal, release: () => {} };
+      if (signal) request.release = whenAborted(signal, () => this.#interrupt(request, printReason(signal), grace));
+      this.#waiting.push(request);
       if (this.#request === null) this.#takeNext();
       this.#work();
     });
   }
 
-  /** Ends the session politely and waits for the server's reply, at most `timeouts.command`. */
-  async quit(): Promise<void> {
-    const { at } = this.#dialogue.state;
-    // After a refusal the reply to RSET is still to come.
-    if ((at === 'ready' || at === 'reset') && this.#request === null) {
-      this.#isLeaving = true;
+  /**
+   * Finishes what was given, says QUIT, and waits at most a second for the server; a session that was given nothing and is not open
+   * yet just ends. Resolves when the connection is closed.
+   */
+  quit(): Promise<void> {
+    if (this.#leaving === null) {
+      this.#leaving = this.#closed;
       this.#work();
-    } else this.abort('the session was ended');
-    await this.#closed;
+    }
+    // Whoever waits for it wants to see it end.
+    this.#farewell?.ref();
+    return this.#leaving;
   }
 
   /** A signal or a deadline: before the commit the message is not sent, after it the outcome is uncertain. */
   abort(detail: string): void {
     this.#on({ type: 'abort', detail });
+  }
+
+  /** Ends the session now, and the connection with it. */
+  destroy(detail = 'the session was ended'): void {
+    this.abort(detail);
+    this.#wire.destroy();
+  }
+
+  /** The signal of one message has come. */
+  #interrupt(request: Request, detail: string, grace: number): void {
+    if (request === this.#request && request.hasBegun) {
+      if (this.#hasCommitted) request.release = alarm(grace, () => this.abort(detail));
+      else this.abort(detail);
+      return;
+    }
+    if (request === this.#request) this.#request = null;
+    else if (request.hasBegun) request.ended = detail;
+    else this.#waiting.splice(this.#waiting.indexOf(request), 1);
+    request.resolve(endedBySignal(detail));
+    this.#work();
   }
 
   /* ---- the inbox ---- */
@@ -182,6 +264,7 @@ export class Connection {
     } finally {
       this.#isPerforming = false;
     }
+    if (this.#leaving !== null) this.#sayFarewell();
     // A part of a reply changes nothing: a deadline is for the whole of it.
     if (this.#dialogue.state !== before) this.#setDeadline();
   }
@@ -192,8 +275,25 @@ export class Connection {
     if (arrived !== undefined) return arrived;
     if (this.#dialogue.state.at !== 'ready') return null;
     if (this.#request === null) this.#takeNext();
-    if (this.#request !== null) return { type: 'transaction', transaction: this.#request.transaction };
-    return this.#isLeaving ? { type: 'quit' } : null;
+    if (this.#request !== null) {
+      this.#request.hasBegun = true;
+      return { type: 'transaction', transaction: this.#request.transaction };
+    }
+    return this.#leaving === null ? null : { type: 'quit' };
+  }
+
+  /** Once everything that was given is finished, the session has a second to end. */
+  #sayFarewell(): void {
+    if (this.#request !== null || this.#waiting.length > 0 || this.#isGone) return;
+    const { at } = this.#dialogue.state;
+    if (this.#channel === null && at !== 'quit' && at !== 'closed') this.abort('the session was ended');
+    else this.#waitForEnd().ref();
+  }
+
+  /** Gives the server its time, once. */
+  #waitForEnd(): NodeJS.Timeout {
+    this.#farewell ??= setTimeout(() => this.destroy(), FAREWELL);
+    return this.#farewell;
   }
 
   #receive(octets: Buffer): readonly Action[] {
@@ -248,11 +348,12 @@ export class Connection {
           break;
         case 'next':
           this.#takeNext();
+          if (this.#request?.ended) this.abort(this.#request.ended);
           break;
         case 'checked':
           break;
         case 'note':
-          this.#options.observer?.note?.(action.note);
+          this.#observer.note?.(action.note);
           break;
         case 'settle':
           this.#settle(action.outcome);
@@ -260,7 +361,7 @@ export class Connection {
         case 'close':
           this.#leave();
           this.#wire.end();
-          setTimeout(() => this.#wire.destroy(), FAREWELL).unref();
+          if (this.#leaving === null) this.#waitForEnd().unref();
           break;
         case 'destroy':
           this.#leave();
@@ -272,7 +373,7 @@ export class Connection {
   }
 
   #trace(side: 'C' | '!', line: string): void {
-    this.#options.observer?.trace?.(side, line);
+    this.#observer.trace?.(side, line);
   }
 
   #send(lines: readonly string[], secret: boolean): void {
@@ -303,19 +404,19 @@ export class Connection {
   }
 
   #openContent({ content }: Request, framing: Framing, eightBit: EightBitTreatment): ContentWriter | null {
-    const source = content.open(eightBit);
-    if (source === null) {
-      this.#on({ type: 'contentFailed', detail: 'the message cannot be read again' });
+    const source = openSource(content, eightBit);
+    if (!source.ok) {
+      this.#on({ type: 'contentFailed', detail: source.detail });
       return null;
     }
     this.#trace('!', 'content');
     const encoder = (this.#options.encoder ?? contentEncoder)(framing);
-    return new ContentWriter(this.#wire, source, encoder, this.#buffers, {
+    return new ContentWriter(this.#wire, source.value, encoder, this.#buffers, {
       on: (event) => this.#on(event.type === 'contentSent' ? { ...event, next: this.#waiting[0]?.transaction } : event),
       moved: () => {
         if (this.#dialogue.state.at === 'content') this.#setDeadline();
       },
-      progress: (octets) => this.#options.observer?.progress?.(octets),
+      progress: (octets) => this.#observer.progress?.(octets),
     });
   }
 
@@ -328,6 +429,8 @@ export class Connection {
   /** One write, whatever goes along. */
   #commit({ line, along }: Extract<Action, { do: 'commit' }>): void {
     this.#hasCommitted = true;
+    const [next] = this.#waiting;
+    if (next && along.length > 0) next.hasBegun = true;
     if (line === null) this.#trace('!', 'commit');
     const lines = line === null ? along : [line, ...along];
     for (const each of lines) this.#trace('C', each);
@@ -345,6 +448,7 @@ export class Connection {
     const outcome = this.#options.scrub ? scrubOutcome(found, this.#options.scrub) : found;
     const request = this.#request;
     this.#request = null;
+    request?.release();
     request?.writer?.close();
     if (outcome.kind === 'failed') this.#settleOpening(outcome.failure);
     request?.resolve(outcome);
@@ -352,10 +456,13 @@ export class Connection {
 
   /** The machine settles what is under way when a session ends; the messages behind it never had their turn. */
   #settleWaiting(): void {
+    this.#settleEnding();
     this.#settleOpening(SESSION_ENDED);
     while (this.#request !== null || this.#waiting.length > 0) {
       if (this.#request === null) this.#takeNext();
-      this.#settle({ kind: 'failed', failure: SESSION_ENDED });
+      // One signal may end many messages, and with the first of them the session.
+      const signal = this.#request?.signal;
+      this.#settle(signal?.aborted ? endedBySignal(printReason(signal)) : failed(SESSION_ENDED));
     }
   }
 
@@ -364,5 +471,15 @@ export class Connection {
     this.#heard?.end();
     // Nothing that comes is heard any more, but it must not hold up the end.
     this.#wire.listen(this.#listener);
+  }
+}
+
+/** A content is a program's own, and what it throws is a failure of its own. */
+function openSource(content: ContentOpener, eightBit: EightBitTreatment): Parsed<Source> {
+  try {
+    const source = content.open(eightBit);
+    return source === null ? unparsed('the message cannot be read again') : parsed(source);
+  } catch (thrown) {
+    return unparsed(`the content failed: ${printThrown(thrown) || 'without a word'}`);
   }
 }
