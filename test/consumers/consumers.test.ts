@@ -1,7 +1,6 @@
 /**
  * Programs of other people that embed nospool: each has the packed package installed, and sends a message to a smart host of this process. One
- * program for each module system, compiler, bundler, runner of tests and runtime.
- * Loopback: the programs must trust a certificate that they are handed, which is not relaxed there.
+ * program for each module system, compiler, bundler, runner of tests and runtime. TLS is required, so that what is loaded late is needed, too.
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -19,6 +18,8 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** The folder of all programs. nospool and the tools are installed in it. */
 let programs = '';
 let tarball = '';
+/** A file with the certificate that the programs must trust. */
+const certificate = (): string => path.join(programs, 'certificate.pem');
 let host: SmtpSink;
 
 interface Ended {
@@ -29,7 +30,7 @@ interface Ended {
 
 /** Runs a program to its end. */
 function run(file: string, args: readonly string[], { cwd = programs, env = {} } = {}): Promise<Ended> {
-  const own = { SINK_URL: host.url, SINK_CA: host.certificate ?? '', DENO_DIR: path.join(programs, '.deno'), DENO_NO_UPDATE_CHECK: '1' };
+  const own = { SINK_URL: host.url, SINK_CA: certificate(), DENO_DIR: path.join(programs, '.deno'), DENO_NO_UPDATE_CHECK: '1' };
   const environment = { PATH: process.env.PATH, HOME: programs, CI: 'true', ...own, ...env };
   return new Promise((resolve) => {
     const child = execFile(file, args, { cwd, env: environment, maxBuffer: 2 ** 24 }, (_, stdout, stderr) =>
@@ -65,6 +66,7 @@ async function sends(work: () => Promise<Ended>): Promise<Ended> {
 test.before(async () => {
   programs = mkdtempSync(path.join(tmpdir(), 'nospool-consumers-'));
   host = await sink({ tls: 'starttls', auth: { user: 'ann', password: 'secret' } });
+  writeFileSync(certificate(), host.certificate ?? '');
   const packed = await run('npm', ['pack', '--ignore-scripts', '--offline', '--pack-destination', programs], { cwd: ROOT });
   tarball = path.join(programs, readdirSync(programs).find((name) => name.endsWith('.tgz')) ?? '');
   assert.match(tarball, /\.tgz$/, packed.said);
@@ -97,14 +99,12 @@ test('npm install --global gives sendmail and nospool, which send, and install f
     const prefix = path.join(programs, 'global');
     const installed = await run('npm', ['install', '--global', '--prefix', prefix, '--offline', '--no-audit', '--no-fund', tarball]);
     assert.equal(installed.status, 0, installed.said);
-    const ca = path.join(programs, 'ca.pem');
-    writeFileSync(ca, host.certificate ?? '');
     const config = path.join(programs, 'nospool.toml');
     const lines = [
       `smarthosts = ["${host.url}"]`,
       'aliases = []',
       'log = ""',
-      `[tls]\nca_file = "${ca}"`,
+      `[tls]\nmode = "required"\nca_file = "${certificate()}"`,
       '[auth]\nuser = "ann"\npassword = "secret"',
     ];
     writeFileSync(config, `${lines.join('\n')}\n`, { mode: 0o600 });

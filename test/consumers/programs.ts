@@ -6,7 +6,7 @@ export const CONTENT = 'Subject: hi\r\n\r\nhello\r\n';
 const IMPORT = "import { submit } from 'nospool';";
 const REQUIRE = "const { submit } = require('nospool');";
 const BODY = `const outcome = await submit({ from: 'ann@example.org', to: ['bob@example.net'] }, ${JSON.stringify(CONTENT)}, {
-  servers: [{ url: process.env.SINK_URL, tls: { mode: 'required', ca: process.env.SINK_CA }, auth: { user: 'ann', password: 'secret' } }],
+  servers: [{ url: process.env.SINK_URL, tls: { mode: 'required', caFile: process.env.SINK_CA }, auth: { user: 'ann', password: 'secret' } }],
 });`;
 const JUDGE = "if (outcome.kind !== 'accepted') throw new Error(JSON.stringify(outcome));";
 
