@@ -77,11 +77,12 @@ export async function openClient(host: Host, terms: Terms, options: Options): Pr
     caught.cause ??= error;
   };
   const security = securityOf([host], signal, tell);
-  const { hello, timeouts, partial, framing } = terms;
+  const { hello, timeouts, partial, framing, commitsAtOnce } = terms;
   const { session, attempts } = await open(host.smarthost, {
     hello,
     partial,
     framing,
+    commitsAtOnce,
     timeouts,
     security,
     signal,
