@@ -1,10 +1,12 @@
-// Builds dist/: one CommonJS file for sendmail (start-up is a feature), with what its sources import dynamically; ES modules for nospool;
-// the library by tsc.
+// Builds dist/: one CommonJS file for sendmail (start-up is a feature), with what its sources import dynamically; one set of ES modules for
+// nospool and the library's doors, which share their code; the doors once more in CommonJS; their types by tsc. Packages are bundled, so
+// that nobody who installs nospool installs anything else.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { brotliCompressSync, constants } from 'node:zlib';
 import { build } from 'esbuild';
 
 const root = fileURLToPath(new URL('.', import.meta.url));
@@ -89,13 +91,82 @@ const dynamically = {
     }));
   },
 };
-async function textOf(file) {
-  const { outputFiles } = await build({ ...command, entryPoints: [file], write: false, plugins: [dynamically] });
-  return outputFiles[0].text;
+/** Packs the tables of character sets, because they would be a third of all that is installed. A message needs one of them at most. */
+const packed = {
+  name: 'packed',
+  setup({ onLoad }) {
+    onLoad({ filter: /[\\/]iconv-lite[\\/]encodings[\\/](?:tables[\\/].*\.json|sbcs-data-generated\.js)$/ }, async ({ path: file }) => {
+      const table = JSON.stringify(file.endsWith('.json') ? JSON.parse(readFileSync(file, 'utf8')) : (await import(file)).default);
+      const text = brotliCompressSync(table, { params: { [constants.BROTLI_PARAM_LGWIN]: 24 } }).toString('base64');
+      return { contents: `module.exports = JSON.parse(require('node:zlib').brotliDecompressSync(Buffer.from('${text}', 'base64')));` };
+    });
+  },
+};
+/** The packages of which something is bundled, by their folders. */
+const packages = new Set();
+function notePackages({ inputs }) {
+  for (const file of Object.keys(inputs)) {
+    const folder = /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file)?.[0];
+    if (folder !== undefined) packages.add(folder);
+  }
 }
+/** Bundles one part of the command; what `main` has, too, is `shared` by the name of its file. */
+async function bundle(options) {
+  const made = await build({
+    ...command,
+    metafile: true,
+    write: false,
+    ...options,
+    plugins: [dynamically, packed, ...(options.plugins ?? [])],
+  });
+  notePackages(made.metafile);
+  return { text: made.outputFiles[0].text, inputs: Object.keys(made.metafile.inputs) };
+}
+const MAIN = 'src/sendmail/main.ts';
+const inMain = new Set((await bundle({ entryPoints: [MAIN] })).inputs.map((file) => path.resolve(file)));
+const SHARED = 'nospool-shared/';
+/** Leaves to `main` what it has, so that it is there once: half of the other parts would be copies of it. */
+const shared = {
+  name: 'shared',
+  setup({ onResolve }) {
+    onResolve({ filter: /^\./ }, ({ kind, path: wanted, resolveDir }) => {
+      const file = path.resolve(resolveDir, wanted);
+      if (kind !== 'import-statement' || !inMain.has(file)) return undefined;
+      return { path: SHARED + path.relative('src', file), external: true, sideEffects: false };
+    });
+  },
+};
+/** The names that parts take from each file of `main`. */
+const taken = new Map();
+/** Notes what a part takes. Unknown parts that it imports dynamically join the list of parts. */
+async function noteTaken(file) {
+  const { text } = await bundle({ entryPoints: [file], format: 'esm', minify: false, plugins: [shared] });
+  for (const [, names, from] of text.matchAll(/^import \{([^}]*)\} from "nospool-shared\/([^"]+)";$/gm)) {
+    const known = taken.get(from) ?? new Set();
+    taken.set(from, known);
+    for (const name of names.split(',')) known.add(name.trim().split(' as ')[0]);
+  }
+  const whole = /^import (?!\{).*nospool-shared.*$/m.exec(text);
+  if (whole !== null) throw new Error(`${file} takes a whole file of main: ${whole[0]}`);
+}
+/** Prints the beginning of `main`: it offers what parts take, made when the first part asks. */
+function printMain() {
+  const files = [...taken].map(([file, names], i) => [file, [...names].map((name, k) => [name, `s${i}_${k}`])]);
+  const imports = files.map(([file, names]) => `import { ${names.map((pair) => pair.join(' as ')).join(', ')} } from './${file}';`);
+  const offers = files.map(([file, names]) => `${JSON.stringify(file)}: { ${names.map((pair) => pair.join(': ')).join(', ')} }`);
+  return `import './sendmail/main.ts';\n${imports.join('\n')}\nlet all; globalThis.nospoolShared = () => (all ??= { ${offers.join(', ')} });`;
+}
+const textOf = async (file) =>
+  (await bundle({ entryPoints: [file], plugins: [shared] })).text.replace(
+    /\brequire\("nospool-shared\/([^"]+)"\)/g,
+    (_, from) => `globalThis.nospoolShared()[${JSON.stringify(from)}]`,
+  );
+// Character sets stand alone, because the library has them, too. The first build of main has found its parts; the list grows while it is walked.
+for (const file of APART.slice(1)) await noteTaken(file);
+for (const [file, name] of parts) if (!APART.some((each) => partName(path.resolve(each)) === name)) await noteTaken(file);
 const apartTexts = [];
 for (const file of APART) {
-  const text = await textOf(file);
+  const text = file === APART[0] ? (await bundle({ entryPoints: [file] })).text : await textOf(file);
   const name = path.basename(file, '.ts');
   apartTexts.push([name, text]);
   apart.set(partName(file), `${name}-${createHash('sha256').update(text).digest('hex').slice(0, 12)}.cjs`);
@@ -105,8 +176,12 @@ for (const file of APART) {
 await build({ ...common, entryPoints: ['src/sendmail/start/loader.ts'], outfile: `${out}/loader.mjs`, format: 'esm' });
 const { findFault, printMainFile, wrap } = await import(path.resolve(out, 'loader.mjs'));
 rmSync(`${out}/loader.mjs`);
-const program = [['main', wrap(await textOf('src/sendmail/main.ts'))]];
-// The list grows while it is walked.
+const run = {
+  name: 'run',
+  setup: ({ onResolve }) => onResolve({ filter: /\/sendmail\/main\.ts$/ }, () => ({ path: path.resolve(MAIN), sideEffects: true })),
+};
+const main = await bundle({ stdin: { contents: printMain(), resolveDir: 'src', sourcefile: 'main.js' }, plugins: [run] });
+const program = [['main', wrap(main.text)]];
 for (const [file, name] of parts) if (!apart.has(name)) program.push([name, wrap(await textOf(file))]);
 const fault = findFault(apartTexts) ?? findFault(program);
 if (fault !== null) {
@@ -124,26 +199,133 @@ await build({
   outfile: `${out}/nospool.mjs`,
   format: 'esm',
   supported: { 'dynamic-import': true },
-  plugins: [
-    {
-      name: 'admin-apart',
-      setup: ({ onResolve }) => onResolve({ filter: /^\.\/main\.ts$/ }, () => ({ path: './admin/main.mjs', external: true })),
-    },
-  ],
+  plugins: [outside(/^\.\/main\.ts$/, () => './lib/admin.mjs')],
 });
-await build({
+
+/** The library's doors: the name of their files, and their sources. */
+const DOORS = {
+  index: 'src/library/index.ts',
+  smtp: 'src/smtp/index.ts',
+  'smtp-server': 'src/smtp/server/index.ts',
+  router: 'src/router/index.ts',
+  nodemailer: 'src/library/nodemailer/index.ts',
+  testing: 'src/testing/index.ts',
+};
+
+/** Leaves imports of some names outside a bundle, under other names. */
+function outside(filter, nameOf) {
+  const resolve = ({ kind, path: wanted }) => (kind === 'entry-point' ? undefined : { path: nameOf(wanted), external: true });
+  return { name: 'outside', setup: ({ onResolve }) => onResolve({ filter }, resolve) };
+}
+
+/** Character sets are CommonJS, which the commands and both forms of the library share. */
+const charset = apart.get('message-charset');
+const linking = {
   ...common,
-  entryPoints: { main: 'src/nospool/main.ts' },
-  outdir: `${out}/admin`,
+  minify: true,
+  metafile: true,
+  outdir: `${out}/lib`,
   outExtension: { '.js': '.mjs' },
   chunkNames: '[name]-[hash]',
   splitting: true,
   format: 'esm',
-  // Some dependencies are CommonJS inside: they need a require of their own in an ES module.
+  plugins: [outside(/\/charset\.ts$/, () => `../${charset}`), outside(/^yargs$/, () => './yargs.mjs')],
+};
+const { metafile: linked } = await build({ ...linking, entryPoints: { ...DOORS, admin: 'src/nospool/main.ts' } });
+notePackages(linked);
+/** nospool's help is in words of its own. yargs lays one out for every command that waits, and nobody sees it. */
+const LAYOUTS = {
+  cliui: 'const none = () => ""; export default () => ({ div: none, span: none, resetOutput: none, toString: none });',
+  'string-width': 'export default (text) => text.length;',
+};
+const layout = {
+  name: 'layout',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^(cliui|string-width)$/ }, ({ path: wanted }) => ({ path: wanted, namespace: 'layout' }));
+    onLoad({ filter: /./, namespace: 'layout' }, ({ path: name }) => ({ contents: LAYOUTS[name] }));
+  },
+};
+const { metafile: ofYargs } = await build({
+  ...common,
+  minify: true,
+  metafile: true,
+  entryPoints: ['yargs'],
+  outfile: `${out}/lib/yargs.mjs`,
+  format: 'esm',
+  plugins: [layout],
+  // It is CommonJS inside, which needs a require of its own in an ES module.
   banner: { js: "import { createRequire as __cr } from 'node:module'; const require = __cr(import.meta.url);" },
 });
-const tsc = spawnSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', '.', '--outDir', `${out}/lib`], { stdio: 'inherit' });
-if (tsc.status !== 0) process.exit(1);
+
+/** The doors alone make fewer and larger files than together with the command. */
+const { outputFiles: doorFiles } = await build({ ...linking, write: false, entryPoints: DOORS });
+const texts = new Map(doorFiles.map(({ path: file, text }) => [`./${path.basename(file)}`, text]));
+await build({
+  ...command,
+  entryPoints: [...texts.keys()],
+  outdir: `${out}/cjs`,
+  outExtension: { '.js': '.cjs' },
+  plugins: [
+    {
+      name: 'texts',
+      setup({ onResolve, onLoad }) {
+        onResolve({ filter: /^\.{1,2}\// }, ({ kind, path: wanted }) => {
+          if (kind === 'entry-point') return { path: wanted, namespace: 'text' };
+          return { path: wanted.replace(/\.mjs$/, '.cjs'), external: true };
+        });
+        onLoad({ filter: /./, namespace: 'text' }, ({ path: file }) => ({ contents: texts.get(file) }));
+      },
+    },
+  ],
+});
+
+/**
+ * Types are CommonJS, which ES modules may import, too, so that both forms of the library have the same ones. The compiler that reads them may
+ * be older than ours: they name files as JavaScript does.
+ */
+function makeTypes() {
+  const made = `${out}/types.all`;
+  const tsc = spawnSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', '.', '--emitDeclarationOnly', '--outDir', made], {
+    stdio: 'inherit',
+  });
+  if (tsc.status !== 0) process.exit(1);
+  const place = (file) => path.relative('src', file).replace(/\.ts$/, '.d.ts');
+  const needed = new Set(Object.values(DOORS).map(place));
+  // The set grows while it is walked.
+  for (const file of needed) {
+    const text = readFileSync(`${made}/${file}`, 'utf8').replace(
+      /(?<=^(?:import|export)\b[^'"`;]*? from '|^import '|\bimport\(["'])\.{1,2}\/[^'"]+(?=\.ts['"])/gm,
+      (wanted) => {
+        needed.add(path.join(path.dirname(file), `${wanted}.d.ts`));
+        return `${wanted}\0`;
+      },
+    );
+    mkdirSync(path.dirname(`${out}/types/${file}`), { recursive: true });
+    writeFileSync(`${out}/types/${file}`, text.replaceAll('\0.ts', '.js'));
+  }
+  writeFileSync(`${out}/types/package.json`, '{ "type": "commonjs" }\n');
+  for (const [door, file] of Object.entries(DOORS))
+    writeFileSync(`${out}/lib/${door}.d.mts`, `export * from '../types/${place(file).replace(/\.d\.ts$/, '.js')}';\n`);
+  rmSync(made, { recursive: true });
+}
+makeTypes();
+notePackages(ofYargs);
+
+/** The licences of what is bundled ask to go with it. Packages of one author share a text. */
+function printNotices() {
+  const names = new Map();
+  for (const folder of packages) {
+    const { name, version } = JSON.parse(readFileSync(`${folder}/package.json`, 'utf8'));
+    const file = readdirSync(folder).find((each) => /^licen[cs]e/i.test(each));
+    if (file === undefined) throw new Error(`${name} is bundled and has no file with its licence`);
+    const text = readFileSync(`${folder}/${file}`, 'utf8').trim();
+    names.set(text, [...(names.get(text) ?? []), `${name} ${version}`]);
+  }
+  const entries = [...names].map(([text, of]) => `${[...new Set(of)].sort().join('\n')}\n\n${text}\n`).sort();
+  const rule = `\n${'-'.repeat(72)}\n\n`;
+  return `Parts of these packages are in the files beside this one, under their licences.\n${rule}${entries.join(rule)}`;
+}
+writeFileSync(`${out}/THIRD-PARTY.txt`, printNotices());
 for (const command of ['sendmail.cjs', 'nospool.mjs']) chmodSync(`${out}/${command}`, 0o755);
 compile();
 writeFileSync(`${out}/${path.basename(stamp)}`, `${version}\n`);

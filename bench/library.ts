@@ -32,7 +32,7 @@ export const library: Bench = {
   name: 'library',
   title: 'The library: messages a second, sessions at once',
   async run({ runs, short, progress }) {
-    if (!existsSync(path.join(DIST, 'lib/library/index.js'))) throw new Error('build first: npm run build');
+    if (!existsSync(path.join(DIST, 'lib/index.mjs'))) throw new Error('build first: npm run build');
     const tables: Table[] = [];
     for (const [connections, chunking] of [
       [1, false],

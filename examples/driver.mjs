@@ -39,7 +39,7 @@ function deliver(transaction, content) {
     authenticate: null,
     transactions: 'one',
     framing: 'data',
-    partial: false,
+    partial: 'never',
   });
   return new Promise((resolve) => {
     const write = serve((octets) => perform(dialogue.receive(octets)));

@@ -6,11 +6,11 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { suite } from 'uvu';
-import { submit } from '../src/library/submit.ts';
 import { DEFAULT_TLS } from '../src/router/smarthost.ts';
 import type { Extensions } from '../src/smtp/client/extensions.ts';
 import { mailCommand, type Notify, rcptCommand, type Transaction, unmetNeed } from '../src/smtp/client/print.ts';
 import { parseMailbox } from '../src/smtp/path.ts';
+import { submit } from './support/engine.ts';
 import { startHost } from './support/smarthost.ts';
 import { isCommit, readTranscripts, replay, type Transcript } from './support/transcript.ts';
 import { within } from './support/within.ts';
@@ -192,7 +192,7 @@ extensions('the code puts each parameter where the table says, and nowhere where
       for (const word of words) found.set(word.join(' '), word);
       const unmet = unmetNeed(transaction, without(keyword));
       if (unmet === null) assert.deepEqual(said(transaction, without(keyword)), [], `${keyword} is not offered`);
-      else assert.match(unmet, new RegExp(`does not offer ${keyword} `), keyword);
+      else assert.match(unmet.detail, new RegExp(`does not offer ${keyword} `), keyword);
       const isRuledOut = /ruled out/.test(row(keyword)?.whenAbsent ?? '');
       if (unmet !== null) assert.ok(isRuledOut, `${keyword}: the table does not say that the host is ruled out`);
     }

@@ -24,12 +24,11 @@ const LIBRARIES = {
   },
 
   async nospool() {
-    const { connect, smarthost } = await import(pathToFileURL(`${dist}/lib/library/index.js`));
-    const host = smarthost(`smtp://127.0.0.1:${port}`, { tls: { mode: 'off' } }).value;
+    const { connect } = await import(pathToFileURL(`${dist}/lib/index.mjs`));
     return async () => {
-      const connected = await connect(host, { hello: 'bench.example' });
-      if (!connected.ok) throw new Error(connected.detail);
-      const client = connected.value;
+      const connected = await connect({ url: `smtp://127.0.0.1:${port}`, tls: { mode: 'off' } }, { hello: 'bench.example' });
+      if (!connected.ok) throw new Error(connected.failure.message);
+      const { client } = connected;
       return {
         send: async () => (await client.send({ from: FROM, to: [TO] }, MESSAGE)).kind === 'accepted',
         end: () => client.quit(),

@@ -1,86 +1,216 @@
-/** Sends many messages over one session, for programs that embed the core. Opens no second connection and retries nothing. */
-import type { Smarthost } from '../router/smarthost.ts';
-import { limitOf } from '../smtp/client/extensions.ts';
-import type { SessionOutcome } from '../smtp/client/outcome.ts';
-import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
-import { type Failure, printAttempt, printServer } from '../submit/outcome.ts';
-import { systemSecurity } from '../submit/security.ts';
-import { type OpenSession, openSession } from '../submit/session.ts';
-import { SESSION_ENDED } from '../transport/driver.ts';
-import { endpointsOf, targetsOf } from '../transport/lookup/endpoints.ts';
-import { type Envelope, type Message, messageOf, type SubmitOptions, TIMEOUTS, transactionOf } from './submit.ts';
+/** Sends many messages over one session. Opens no second connection and sends nothing again. */
+import { printSmarthost } from '../router/smarthost.ts';
+import { type Parsed, parsed } from '../smtp/parsed.ts';
+import { abortReason, unlessAborted } from '../submit/interrupts.ts';
+import { printServer } from '../submit/outcome.ts';
+import type { OpenSession } from '../submit/session.ts';
+import { type Content, failLoading, type GivenContent, type TakenContent, takeContent } from './content.ts';
+import { type Envelope, type ParsedEnvelope, parseEnvelope, withFacts } from './envelope.ts';
+import { type Failure, failHere } from './failure.ts';
+import { namesOf } from './names.ts';
+import { observerOf } from './observe.ts';
+import { mayTakeMore, open } from './open.ts';
+import { type Options, type Progress, parseOptions, type Terms } from './options.ts';
+import { type Attempt, acceptedBy, attemptOf, failedHere, failureOf, type Outcome, type SessionFacts, sessionFacts } from './outcome.ts';
+import { securityOf, wordsOf } from './security.ts';
+import { dialOf, type Host, parseServer, type Server, unknownKey } from './server.ts';
 
+export interface SendOptions {
+  /** Ends this message; when it is under way, the session ends with it. */
+  readonly signal?: AbortSignal | undefined;
+  readonly progress?: ((progress: Progress) => void) | undefined;
+}
+
+/** One session. Messages go in order. */
 export interface Client extends AsyncDisposable {
   /** False when the session has ended, or the server takes no further message in it (MAILMAX, RFC 9422 §4.1). */
   readonly usable: boolean;
-  /** The server to which it is connected, as logs name it. */
-  readonly server: string;
+  readonly facts: SessionFacts;
   /** Waits for greeting, TLS and authentication; null, or why the session is over. Only programs that want to know this before the first message need it. */
-  opened(): Promise<Failure | null>;
+  ready(signal?: AbortSignal): Promise<Failure | null>;
+  /** Asks whether the session is still there. */
+  noop(): Promise<Failure | null>;
   /**
-   * Sends one message. The session stays usable after a refusal. Never rejects. May be called before the last message is
-   * settled: messages go in order, and with PIPELINING the envelope of the next goes out together with the terminator of the
-   * one before it, which is one round trip a message (RFC 2920 §3.1). A message that has not begun when the session ends is 'lost'.
+   * Sends one message; never rejects. It may be called before the last message is settled: with PIPELINING the envelope of the
+   * next goes out together with the end of the one before, which is one round trip a message (RFC 2920 §3.1).
    */
-  send(envelope: Envelope, message: Message): Promise<SessionOutcome | { readonly kind: 'failed'; readonly failure: Failure }>;
-  /** Says QUIT and waits for the server's reply. */
+  send(envelope: Envelope, content: Content, options?: SendOptions): Promise<Outcome>;
+  /** Finishes what was given, says QUIT, and waits at most a second for the server. */
   quit(): Promise<void>;
+  /** Ends the session at once. */
+  destroy(reason?: unknown): void;
 }
 
-/** Connects to the first address of the host that answers; the sentence says why none does. The first message awaits the session's greeting. */
-export async function connect(host: Smarthost, options: Omit<SubmitOptions, 'hosts' | 'grace'> = {}): Promise<Parsed<Client>> {
-  const { hello = '', partial = false, framing = 'auto', timeouts, trace, note, progress, signal } = options;
-  const limits = { ...TIMEOUTS, ...timeouts };
-  const targets = await targetsOf(host, limits.resolve, undefined, signal);
-  if (!targets.ok) return targets;
-  const failures: string[] = [];
-  for (const target of targets.value) {
-    const found = await endpointsOf(target, limits.resolve, undefined, signal);
-    if (!found.ok) {
-      failures.push(found.detail);
-      continue;
-    }
-    const { failed, session } = await openSession(host, target, found.value, {
-      hello,
-      partial,
-      framing,
-      timeouts: limits,
-      transactions: 'many',
-      security: systemSecurity(process.env),
-      observer: { trace, note, progress },
-      signal,
-    });
-    if (session) return parsed(clientOf(session));
-    for (const { endpoint, failure } of failed) failures.push(printAttempt({ host, name: target.name, endpoint, failure }).join('; '));
+export type Connected<Opened extends Client = Client> =
+  | { readonly ok: true; readonly client: Opened }
+  | { readonly ok: false; readonly failure: Failure; readonly attempts: readonly Attempt[] };
+
+/**
+ * Connects to the first address of the server that answers. The session then greets, secures and authenticates by itself; the first
+ * message waits for that. The signal of the options ends all of this. Never rejects.
+ */
+export async function connect(server: string | URL | Server, options: Options = {}): Promise<Connected> {
+  const terms = parseOptions(options);
+  if (!terms.ok) return notConnected(failHere('usage', terms.detail));
+  const host = parseServer(server);
+  if (!host.ok) return notConnected(failHere('usage', host.detail));
+  return openClient(host.value, terms.value, options);
+}
+
+/** The first error of a function of the caller's. */
+interface Caught {
+  cause: unknown;
+}
+
+const notConnected = (failure: Failure, attempts: readonly Attempt[] = []): Extract<Connected, { ok: false }> => ({
+  ok: false,
+  failure,
+  attempts,
+});
+
+/** The same for what is parsed already. */
+export async function openClient(host: Host, terms: Terms, options: Options): Promise<Connected<SessionClient>> {
+  const signal = options.signal ?? new AbortController().signal;
+  if (signal.aborted) return notConnected(failHere('aborted', abortReason(signal), signal.reason));
+  const caught: Caught = { cause: undefined };
+  const tell = (error: unknown): void => {
+    caught.cause ??= error;
+  };
+  const security = securityOf([host], signal, tell);
+  const { hello, timeouts, partial, framing } = terms;
+  const { session, attempts } = await open(host.smarthost, {
+    hello,
+    partial,
+    framing,
+    timeouts,
+    security,
+    signal,
+    names: namesOf(host),
+    dial: dialOf(host),
+    tell,
+    observe: () => observerOf(options, printSmarthost(host.smarthost), 0, null),
+  });
+  if (session !== null) return { ok: true, client: new SessionClient(session, terms, signal, caught) };
+  const given = { addresses: [], cause: caught.cause };
+  const tried = attempts.map((attempt) => attemptOf(attempt, given));
+  const last = tried.at(-1)?.failure;
+  if (signal.aborted || last === undefined) return notConnected(failHere('aborted', abortReason(signal), signal.reason), tried);
+  return notConnected(last, tried);
+}
+
+export class SessionClient implements Client {
+  readonly #session: OpenSession;
+  readonly #terms: Terms;
+  readonly #caught: Caught;
+  #facts: SessionFacts | null = null;
+  /** Messages that were given to the session. */
+  #given = 0;
+  /** Resolves when the content of the last message that had to be read is at hand, because messages go in order. */
+  #reading: Promise<unknown> | null = null;
+
+  constructor(session: OpenSession, terms: Terms, opening: AbortSignal, caught: Caught) {
+    this.#session = session;
+    this.#terms = terms;
+    this.#caught = caught;
+    const end = () => session.connection.abort(abortReason(opening));
+    if (opening.aborted) end();
+    opening.addEventListener('abort', end, { once: true });
+    void session.opened().then(() => opening.removeEventListener('abort', end));
   }
-  return unparsed(failures.join('; '));
+
+  get usable(): boolean {
+    return mayTakeMore(this.#session, this.#given);
+  }
+
+  get facts(): SessionFacts {
+    if (this.#facts !== null) return this.#facts;
+    const facts = sessionFacts(this.#session.facts());
+    // They do not change any more once the session is open.
+    if (this.#session.connection.channel !== null) this.#facts = facts;
+    return facts;
+  }
+
+  get #name(): string {
+    return printServer(this.#session.facts());
+  }
+
+  async ready(signal?: AbortSignal): Promise<Failure | null> {
+    const failure = await unlessAborted(this.#session.opened(), signal);
+    if (signal?.aborted) {
+      this.destroy(abortReason(signal));
+      return failHere('aborted', abortReason(signal), signal.reason);
+    }
+    return failure && failureOf(failure, { addresses: [], cause: this.#caught.cause }, this.#name);
+  }
+
+  async noop(): Promise<Failure | null> {
+    return null;
+  }
+
+  async send(envelope: Envelope, content: Content, options: SendOptions = {}): Promise<Outcome> {
+    const taken = takeContent(content);
+    if (!taken.ok) return failedHere('usage', taken.detail);
+    const outcome = await this.#sendTaken(envelope, taken.value, options);
+    if (taken.value.known === null) taken.value.close();
+    return outcome;
+  }
+
+  async #sendTaken(envelope: Envelope, taken: TakenContent, options: SendOptions): Promise<Outcome> {
+    const fault = unknownKey(options, SEND_KEYS, '');
+    if (fault !== null) return failedHere('usage', fault);
+    const parsedEnvelope = parseEnvelope(envelope);
+    if (!parsedEnvelope.ok) return failedHere('usage', parsedEnvelope.detail);
+    const { signal } = options;
+    if (signal?.aborted) return failedHere('aborted', abortReason(signal), signal.reason);
+    if (!this.usable) return endedBefore(this.#session, this.#given);
+    if (taken.known !== null && this.#reading === null) return this.sendLoaded(parsedEnvelope.value, taken.known, options);
+    const read = await this.#readInTurn(taken, signal);
+    if (!read.ok) return failLoading(taken, read.detail, signal);
+    return this.sendLoaded(parsedEnvelope.value, read.value, options);
+  }
+
+  /** Sends what is parsed and read already. */
+  async sendLoaded({ addresses, transaction }: ParsedEnvelope, content: GivenContent, options: SendOptions): Promise<Outcome> {
+    if (!this.usable) return endedBefore(this.#session, this.#given);
+    this.#given += 1;
+    const { signal } = options;
+    if (signal?.aborted) return failedHere('aborted', abortReason(signal), signal.reason);
+    const outcome = await this.#session.submit(withFacts(transaction, content.facts), content);
+    if (outcome.kind === 'accepted') return acceptedBy(outcome, this.facts, { addresses });
+    const cause = content.cause ?? this.#caught.cause;
+    return { kind: 'failed', failure: failureOf(outcome.failure, { addresses, cause }, this.#name), attempts: [] };
+  }
+
+  /** Reads the content now, and hands it out behind that of the messages before it. */
+  async #readInTurn(taken: TakenContent, signal: AbortSignal | undefined): Promise<Parsed<GivenContent>> {
+    const { window, timeouts } = this.#terms;
+    const before = this.#reading;
+    const reading = taken.known ? parsed(taken.known) : taken.load({ window, patience: timeouts.input, signal });
+    const inTurn = Promise.all([reading, before]);
+    this.#reading = inTurn;
+    const [read] = await inTurn;
+    if (this.#reading === inTurn) this.#reading = null;
+    return read;
+  }
+
+  quit(): Promise<void> {
+    return this.#session.connection.quit();
+  }
+
+  destroy(reason?: unknown): void {
+    this.#session.connection.abort(reason === undefined ? 'the session was ended' : wordsOf(reason));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.quit();
+  }
 }
 
-function clientOf({ connection, submit, opened, facts }: OpenSession): Client {
-  let sent = 0;
-  const isFull = () => {
-    const most = connection.channel ? limitOf(connection.channel.extensions, 'MAILMAX') : null;
-    return most !== null && sent >= most;
-  };
-  const quit = () => connection.quit();
-  return {
-    get usable() {
-      return connection.isUsable && !isFull();
-    },
-    get server() {
-      return printServer(facts());
-    },
-    opened,
-    async send(envelope, message) {
-      const { scan, content } = messageOf(message);
-      const transaction = transactionOf(envelope, scan);
-      if (!transaction.ok) return { kind: 'failed', failure: { kind: 'usage', detail: transaction.detail } };
-      if (!connection.isUsable) return { kind: 'failed', failure: SESSION_ENDED };
-      if (isFull()) return { kind: 'failed', failure: { ...SESSION_ENDED, detail: 'the server takes no further message in this session' } };
-      sent += 1;
-      return submit(transaction.value, content);
-    },
-    quit,
-    [Symbol.asyncDispose]: quit,
-  };
+const SEND_KEYS: readonly (keyof SendOptions)[] = ['signal', 'progress'];
+
+/** Nobody has a message that its session did not begin. */
+function endedBefore({ connection }: OpenSession, sent: number): Outcome {
+  const isFull = connection.isUsable && sent > 0;
+  const message = isFull ? 'the server takes no further message in this session' : 'the session has ended';
+  return { kind: 'failed', failure: { code: 'lost', message, retry: 'safe', verb: null, refusals: [], at: 'ready' }, attempts: [] };
 }

@@ -1,54 +1,19 @@
 /**
- * The library's door: `submit` sends one message to the first of several smart hosts that takes it, `connect` many messages over
- * one session. The SMTP core has a door of its own, `nospool/smtp`.
+ * The library's door: `submit` sends one message to the first of several servers that takes it, `connect` many messages over one
+ * session, and `Pool` many messages over several. The SMTP core has a door of its own, `nospool/smtp`.
  */
-export type { Smarthost } from '../router/smarthost.ts';
-
-import { type AuthPolicy, DEFAULT_TLS, parseSmarthost, type Smarthost, type TlsPolicy } from '../router/smarthost.ts';
-import { type Parsed, parsed } from '../smtp/parsed.ts';
-
-export type { Refusal, SessionFailure, SessionOutcome } from '../smtp/client/outcome.ts';
-export type { Parsed } from '../smtp/parsed.ts';
-export type { Reply } from '../smtp/reply.ts';
-export {
-  type Acceptance,
-  type Attempt,
-  exitStatus,
-  type Failure,
-  type Outcome,
-  printFailure,
-  printOutcome,
-  printServer,
-} from '../submit/outcome.ts';
+export type { Retry } from '../smtp/client/classify.ts';
+export type { Phase, Verb } from '../smtp/client/outcome.ts';
+export type { EnhancedStatus, Reply } from '../smtp/reply.ts';
+export type { AuthChannel } from '../smtp/sasl/choose.ts';
+export type { Cancelled, Exchange, Mechanism } from '../smtp/sasl/sasl.ts';
 export type { Timeouts } from '../submit/settings.ts';
-export { type Client, connect } from './client.ts';
-export { type Envelope, type Message, type SubmitOptions, submit, TIMEOUTS } from './submit.ts';
-
-/**
- * Makes a smart host from its URL (`submission://mail.example.org`, as in nospool.toml(5)). TLS is required and verified unless
- * `tls` says otherwise. With `auth`, authentication is required (`isToken`: `password` is an access token). EHLO keywords in
- * `ignoreExtensions` count as not offered.
- */
-export function smarthost(
-  url: string,
-  {
-    tls = {},
-    auth,
-    ignoreExtensions = [],
-  }: {
-    readonly ignoreExtensions?: readonly string[];
-    readonly tls?: Partial<TlsPolicy>;
-    readonly auth?: { readonly user: string; readonly password: string } & Partial<AuthPolicy>;
-  } = {},
-): Parsed<Smarthost> {
-  const address = parseSmarthost(url);
-  if (!address.ok) return address;
-  const ignored = ignoreExtensions.length === 0 ? {} : { ignoreExtensions: ignoreExtensions.map((keyword) => keyword.toUpperCase()) };
-  const host = { ...address.value, tls: { ...DEFAULT_TLS, ...tls }, ...ignored };
-  if (auth === undefined) return parsed({ ...host, auth: null });
-  const { user, password, mechanisms = [], isToken = false, allowPlaintext = false } = auth;
-  return parsed({
-    ...host,
-    auth: { user, mechanisms, isToken, allowPlaintext, secret: { from: 'literal', value: password } },
-  });
-}
+export { type Client, type Connected, connect, type SendOptions } from './client.ts';
+export type { Content, Octets } from './content.ts';
+export type { Envelope, EnvelopeRecipient } from './envelope.ts';
+export { type Failure, type FailureCode, type RecipientRefusal, SmtpError } from './failure.ts';
+export { type Options, type Progress, TIMEOUTS, type TraceEvent } from './options.ts';
+export { type Accepted, type Attempt, type Failed, type Outcome, orThrow, type ServerFacts, type SessionFacts } from './outcome.ts';
+export { Pool, type PoolOptions } from './pool.ts';
+export type { Auth, Destination, Resolver, Server, TlsOptions } from './server.ts';
+export { submit } from './submit.ts';

@@ -259,15 +259,16 @@ export function skip(source: Source, count: number): Source {
 /**
  * Fails if a read is not answered within `milliseconds`. It is for a source that is read while a session is open: servers give
  * up after five minutes (RFC 5321 §4.5.3.2.5), so silence is reported before they do. `untilRead` resolves when everything that
- * has arrived has been read, because that may still be the answer.
+ * has arrived has been read, because that may still be the answer. `detail` says it in a sentence.
  */
-export function limitSilence(source: Source, milliseconds: number, untilRead: () => Promise<void> = async () => undefined): Source {
-  const silent: Ended = {
-    end: 'failed',
-    detail:
-      `standard input gave nothing for ${milliseconds / 1000} s while the server was waiting (timeouts.input); ` +
-      'a replay_window larger than the message lets it be read to its end before the server is contacted',
-  };
+export function limitSilence(
+  source: Source,
+  milliseconds: number,
+  untilRead: () => Promise<void> = async () => undefined,
+  detail = `standard input gave nothing for ${milliseconds / 1000} s while the server was waiting (timeouts.input); ` +
+    'a replay_window larger than the message lets it be read to its end before the server is contacted',
+): Source {
+  const silent: Ended = { end: 'failed', detail };
   let ended: Ended | null = null;
   let waiting: ((got: Ended) => void) | null = null;
   /** One clock serves all reads, because a long message has many. */

@@ -24,7 +24,7 @@ export function agree(routed: readonly RoutedTo[], reversePath: ReversePath): Ro
   return first.route;
 }
 
-interface Difference {
+export interface Difference {
   readonly field: RouteField;
   /** Both values, with "and" between them. */
   readonly detail: string;

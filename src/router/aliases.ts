@@ -26,7 +26,7 @@ export interface AliasReader {
 }
 
 /** The caller of a reader, who says which entries it wants and takes them. */
-interface AliasVisitor {
+export interface AliasVisitor {
   /** The reader asks once for each key line whether the entry is wanted. */
   wants(key: string): boolean;
   take(entry: AliasEntry): void;
@@ -169,7 +169,7 @@ export function makeAliasReader(visitor: AliasVisitor): AliasReader {
 }
 
 /** Looks up keys, as foldKey returns them, in one pass over a file. The first entry of a key counts. */
-interface AliasSearch extends AliasReader {
+export interface AliasSearch extends AliasReader {
   /** The list is complete when the reader has been told of the end, or when `isDone` is true. */
   readonly entries: readonly AliasEntry[];
   /** True if the rest of the file cannot matter. */

@@ -6,7 +6,7 @@
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { type Mailbox, parseMailbox } from '../smtp/path.ts';
 
-type RedirectionTarget =
+export type RedirectionTarget =
   | { readonly kind: 'mailbox'; readonly mailbox: Mailbox }
   /** `\user`: it gets the domain of the address that is redirected. */
   | { readonly kind: 'own'; readonly mailbox: Mailbox }

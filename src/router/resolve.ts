@@ -24,14 +24,14 @@ import type {
 import type { Answer, Want } from './want.ts';
 
 /** The part of the question that is the same for all recipients of a message. */
-interface RoutingRules extends RouterFacts {
+export interface RoutingRules extends RouterFacts {
   /** In the order in which they are asked (`withDefaults`). */
   readonly routers: readonly RouterDefinition[];
   /** Returns a permutation of 0…n-1 for `randomize`; it is called at most once for each n. */
   readonly shuffle: (n: number) => readonly number[];
 }
 
-interface RoutingQuestion extends RoutingRules {
+export interface RoutingQuestion extends RoutingRules {
   /** The recipients as the caller gave them, in order; bare ones are qualified with `qualifyRecipient`. */
   readonly recipients: readonly ForwardPath[];
 }

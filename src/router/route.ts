@@ -6,7 +6,7 @@ import type { RoutingData } from './data.ts';
 import type { Smarthost } from './smarthost.ts';
 import type { Want } from './want.ts';
 
-interface HeaderChanges {
+export interface HeaderChanges {
   /** Whole fields without a line end, e.g. `X-Site: main`. */
   readonly add: readonly string[];
   /** Field names, compared without case. */

@@ -23,6 +23,7 @@ import type { Delivery } from './delivery.ts';
 import { helloName } from './domain.ts';
 import type { Domains, Sender } from './envelope.ts';
 import type { Settings } from './settings.ts';
+import { treatEightBit } from './seven-bits.ts';
 import type { Submission } from './submission.ts';
 
 /** The envelope that the content goes with. */
@@ -168,35 +169,5 @@ function openMessage(config: Settings, head: Uint8Array, body: Body, treatment: 
   const limited = config.longLines === 'refuse' ? limitLines(opened) : opened;
   const patient = config.timeouts.input === Number.POSITIVE_INFINITY ? limited : limitSilence(limited, config.timeouts.input, untilRead);
   const whole = prefixSource(head, patient);
-  return treatment === 'pass'
-    ? whole
-    : openLazily(() => (treatment === 'convert' ? openConverting(config, whole, body) : openRefusing(whole)));
-}
-
-/** The module is loaded when a server makes it necessary, because converting is rare. */
-async function openConverting(config: Settings, message: Source, { facts }: Body): Promise<Source> {
-  const { CONVERT, toSevenBit } = await import('../message/mime/convert.ts');
-  const lookahead = facts.octets === null ? CONVERT.lookahead : facts.octets + 1;
-  return toSevenBit(message, {
-    ...CONVERT,
-    lookahead,
-    mislabelled: facts.whole ? 'convert' : 'fail',
-    ...(config.defaultCharset === '' ? {} : { charset: config.defaultCharset }),
-  });
-}
-
-async function openRefusing(message: Source): Promise<Source> {
-  const { refuseEightBit } = await import('../message/mime/convert.ts');
-  return refuseEightBit(message);
-}
-
-function openLazily(open: () => Promise<Source>): Source {
-  let source: Promise<Source> | null = null;
-  return {
-    async read() {
-      source ??= open();
-      return (await source).read();
-    },
-    close: () => void source?.then((opened) => opened.close()),
-  };
+  return treatEightBit(whole, treatment, { octets: body.facts.octets, whole: body.facts.whole, charset: config.defaultCharset });
 }

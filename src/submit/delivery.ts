@@ -6,13 +6,14 @@ import type { Source } from '../message/source.ts';
 import { isLmtp, type Smarthost } from '../router/smarthost.ts';
 import type { SessionFailure } from '../smtp/client/outcome.ts';
 import type { Transaction } from '../smtp/client/print.ts';
+import { parsed } from '../smtp/parsed.ts';
 import { alarm } from '../transport/clock.ts';
 import type { Connection, EightBitTreatment } from '../transport/driver.ts';
 import { type Endpoint, endpointsOf, type Target, targetsOf } from '../transport/lookup/endpoints.ts';
 import type { Names } from '../transport/lookup/question.ts';
-import { type Interrupts, type UrgentInterrupts, unlessAborted, withDeadline } from './interrupts.ts';
+import { abortReason, type Interrupts, type UrgentInterrupts, unlessAborted, withDeadline } from './interrupts.ts';
 import { type Acceptance, type Attempt, failedWith, type Outcome, stripSecrets } from './outcome.ts';
-import { openSession, type SessionOptions } from './session.ts';
+import { type Dial, openSession, type SessionOptions } from './session.ts';
 
 export interface Delivery {
   /** In the order in which they are tried. */
@@ -26,11 +27,17 @@ export interface Delivery {
   };
 }
 
-export interface DeliveryOptions extends Omit<SessionOptions, 'transactions' | 'signal'> {
+export interface DeliveryOptions extends Omit<SessionOptions, 'transactions' | 'signal' | 'dial'> {
   /** `deadline` is for the whole delivery, from the first lookup to the verdict. */
   readonly timeouts: SessionOptions['timeouts'] & { readonly resolve: number; readonly deadline?: number };
   /** Looks names up; default: as this system does. */
-  readonly names?: Names | undefined;
+  readonly names?: Names | ((host: Smarthost) => Names | undefined) | undefined;
+  /** A caller's own way to a host, in place of ours; undefined where there is none. */
+  readonly dialFor?: ((host: Smarthost) => Dial | undefined) | undefined;
+  /** Gets what such a way has thrown. */
+  readonly tell?: ((cause: unknown) => void) | undefined;
+  /** Makes an observer for each attempt, in place of `observer`. */
+  readonly observe?: ((host: Smarthost) => SessionOptions['observer']) | undefined;
   readonly interrupts?: Interrupts | undefined;
 }
 
@@ -69,6 +76,7 @@ const WOULD_SPLIT: SessionFailure = {
   kind: 'unsupported',
   at: 'ready',
   condemns: 'message',
+  lacks: 'partial',
   detail: 'LMTP gives every recipient a verdict of its own: send to one, or set lmtp_partial = true, which gives up all or none',
 };
 
@@ -76,13 +84,13 @@ const NO_HOST = 'no smart host is configured: set smarthosts';
 
 /** Tries the names of a host, in order. */
 async function tryHost(run: Run, host: Smarthost, moreHosts: boolean): Promise<Outcome | 'next'> {
-  const { timeouts, names } = run.options;
+  const { timeouts } = run.options;
   const { signal } = run.interrupts;
-  if (isLmtp(host) && run.delivery.transaction.recipients.length > 1 && !run.options.partial) {
+  if (isLmtp(host) && run.delivery.transaction.recipients.length > 1 && run.options.partial === 'never') {
     run.attempts.push({ host, name: host.host, endpoint: null, failure: WOULD_SPLIT });
     return endFailed(run, false);
   }
-  const targets = await unlessAborted(targetsOf(host, timeouts.resolve, names, signal), signal);
+  const targets = await unlessAborted(targetsOf(host, timeouts.resolve, namesFor(host, run.options), signal), signal);
   if (targets === null) return endInterrupted(run);
   if (!targets.ok) {
     run.attempts.push({ host, name: host.host, endpoint: null, failure: unresolved(targets.detail) });
@@ -100,7 +108,10 @@ async function tryHost(run: Run, host: Smarthost, moreHosts: boolean): Promise<O
 async function tryTarget(run: Run, host: Smarthost, target: Target, more: boolean): Promise<Outcome | 'next' | 'next host'> {
   const { delivery, options, attempts } = run;
   const { signal } = run.interrupts;
-  const found = await unlessAborted(endpointsOf(target, options.timeouts.resolve, options.names, signal), signal);
+  const looking = options.dialFor?.(host)
+    ? parsed(dialled(target))
+    : endpointsOf(target, options.timeouts.resolve, namesFor(host, options), signal);
+  const found = await unlessAborted(Promise.resolve(looking), signal);
   if (found === null) return endInterrupted(run);
   if (!found.ok) {
     attempts.push({ host, name: target.name, endpoint: null, failure: unresolved(found.detail) });
@@ -129,11 +140,30 @@ function endFailed({ attempts }: Run, unreplayable: boolean): Outcome {
 }
 
 function endInterrupted({ interrupts, attempts }: Run): Outcome {
-  const failure: SessionFailure = { kind: 'content', at: 'closed', condemns: 'message', detail: String(interrupts.signal.reason) };
+  const failure: SessionFailure = {
+    kind: 'content',
+    at: 'closed',
+    condemns: 'message',
+    reason: 'aborted',
+    detail: abortReason(interrupts.signal),
+  };
   return { kind: 'failed', failure, attempts, unreplayable: false };
 }
 
-const unresolved = (detail: string): SessionFailure => ({ kind: 'connect', at: 'greeting', condemns: 'host', during: 'resolve', detail });
+const namesFor = (host: Smarthost, { names }: DeliveryOptions): Names | undefined => (typeof names === 'function' ? names(host) : names);
+
+/** Whoever connects by a way of his own looks the name up himself. */
+export const dialled = ({ name, port, unix }: Target): readonly [Endpoint] => [{ address: name, family: unix ? 'unix' : 'name', port }];
+
+/** The failure of a look-up. */
+export const unresolved = (detail: string): SessionFailure => ({
+  kind: 'connect',
+  at: 'greeting',
+  condemns: 'host',
+  during: 'resolve',
+  reason: 'resolve',
+  detail,
+});
 
 /** Makes one connection, with one transaction on it. */
 async function attempt(
@@ -143,8 +173,17 @@ async function attempt(
   endpoints: readonly Endpoint[],
   last: boolean,
 ): Promise<AttemptEnd> {
-  const { failed, session } = await openSession(host, target, endpoints, { ...options, transactions: 'one', signal: interrupts.signal });
-  for (const { endpoint, failure } of failed) attempts.push({ host, name: target.name, endpoint, failure });
+  const { failed, session } = await openSession(host, target, endpoints, {
+    ...options,
+    ...(options.observe ? { observer: options.observe(host) } : {}),
+    dial: options.dialFor?.(host),
+    transactions: 'one',
+    signal: interrupts.signal,
+  });
+  for (const { endpoint, failure, cause } of failed) {
+    if (cause !== undefined) options.tell?.(cause);
+    attempts.push({ host, name: target.name, endpoint, failure });
+  }
   if (session === null) return null;
   const submitted = session.submit(delivery.transaction, { open: (eightBit) => delivery.content.open(eightBit, last) });
   const release = letInterrupt(session.connection, interrupts);
@@ -159,7 +198,7 @@ async function attempt(
 /** Before the commit a signal ends the session; after it the verdict is awaited for `grace`, and `urgent` ends that, too. The value undoes this. */
 function letInterrupt(connection: Connection, { signal, urgent, grace = VERDICT_GRACE }: UrgentInterrupts): () => void {
   let stop = (): void => {};
-  const end = () => connection.abort(String((urgent.aborted ? urgent : signal).reason));
+  const end = () => connection.abort(abortReason(urgent.aborted ? urgent : signal));
   const interrupt = () => {
     if (connection.hasCommitted) stop = alarm(grace, end);
     else end();

@@ -14,6 +14,9 @@ export interface UrgentInterrupts extends Interrupts {
   readonly urgent: AbortSignal;
 }
 
+/** The reason of a signal that has come, in words. */
+export const abortReason = ({ reason }: AbortSignal): string => (reason instanceof Error ? reason.message : String(reason));
+
 /** The result of `work`, or null when the signal came first. */
 export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T | null> {
   if (signal === undefined) return work;

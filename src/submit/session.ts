@@ -3,7 +3,8 @@
  * Sends no message and does not choose among smart hosts.
  */
 
-import { isIP, type Socket } from 'node:net';
+import { isIP } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { isLoopback, isWrittenAsLoopback } from '../router/loopback.ts';
 import { DIRECT, isLmtp, type Link, type ProxyPolicy, printProxy, type Smarthost } from '../router/smarthost.ts';
 import type { SessionFailure, SessionOutcome } from '../smtp/client/outcome.ts';
@@ -11,9 +12,10 @@ import type { Transaction } from '../smtp/client/print.ts';
 import type { Plan } from '../smtp/client/session.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { type Connected, connectFirst } from '../transport/connect.ts';
-import { Connection, type ConnectionOptions, type ContentOpener, type SessionTimeouts } from '../transport/driver.ts';
+import { Connection, type ConnectionOptions, type ContentOpener, type MessageOptions, type SessionTimeouts } from '../transport/driver.ts';
 import type { Endpoint, Target } from '../transport/lookup/endpoints.ts';
-import type { Observer, Trace } from '../transport/observer.ts';
+import { guardObserver, type Observer, type Trace } from '../transport/observer.ts';
+import type { Reached, Unreached, Wire } from '../transport/wire.ts';
 import type { Known } from './advice.ts';
 import { helloName } from './domain.ts';
 import { unlessAborted } from './interrupts.ts';
@@ -21,7 +23,7 @@ import type { Acceptance } from './outcome.ts';
 
 /** A handshake prepared while TCP connects. */
 export interface Handshake {
-  readonly secure: (socket: Socket) => Promise<Parsed<Socket>>;
+  readonly secure: (wire: Wire) => Promise<Reached<Wire>>;
   /** After the handshake: Exim's `X=` text and whether the peer was verified. */
   readonly facts: () => { readonly cipher: string; readonly verified: boolean } | null;
 }
@@ -41,20 +43,26 @@ export interface Security {
 }
 
 /** Who looks on while a session is opened. */
-export interface SessionObserver extends Observer {
-  /** TCP is connected, to the endpoint or to the proxy. */
-  readonly connected?: (() => void) | undefined;
-}
+export type SessionObserver = Observer;
+
+/**
+ * Connects in place of this program: to the endpoint, which has the name or address as it is written (`family: 'name'`), by whatever
+ * way. The stream carries octets both ways, and TLS is spoken over it where the host wants it. No name is looked up for it, and no
+ * proxy and no source address of the host count. The signal comes when nobody waits any more.
+ */
+export type Dial = (host: Smarthost, endpoint: Endpoint, signal: AbortSignal) => Promise<Duplex> | Duplex;
 
 export interface SessionOptions {
   readonly timeouts: SessionTimeouts & { readonly connect: number; readonly resolve: number };
   /** EHLO argument; the address literal of the socket replaces what is no domain. */
   readonly hello: string;
-  readonly partial: boolean;
+  readonly partial: Plan['partial'];
   readonly framing: Plan['framing'];
   readonly transactions: Plan['transactions'];
   readonly security: Security;
   readonly encoder?: ConnectionOptions['encoder'];
+  /** Default: this program connects. */
+  readonly dial?: Dial | undefined;
   readonly observer?: SessionObserver | undefined;
   /** Ends the opening. */
   readonly signal?: AbortSignal | undefined;
@@ -64,7 +72,7 @@ export interface OpenSession {
   readonly connection: Connection;
   readonly endpoint: Endpoint;
   /** Submits on the connection, and adds advice to a failure where there is any. */
-  readonly submit: (transaction: Transaction, content: ContentOpener) => Promise<SessionOutcome>;
+  readonly submit: (transaction: Transaction, content: ContentOpener, options?: MessageOptions) => Promise<SessionOutcome>;
   /** Waits until the connection is opened, with the same advice. */
   readonly opened: () => Promise<SessionFailure | null>;
   /** The facts that the log has of the server, once it has taken a message. */
@@ -73,7 +81,12 @@ export interface OpenSession {
 
 export interface Opening {
   /** Addresses that did not answer, in order of failure. */
-  readonly failed: readonly { readonly endpoint: Endpoint; readonly failure: SessionFailure }[];
+  readonly failed: readonly {
+    readonly endpoint: Endpoint;
+    readonly failure: SessionFailure;
+    /** What `dial` has thrown. */
+    readonly cause?: unknown;
+  }[];
   /** null when none answered, or when what the configuration asks for cannot be had (then it is in `failed`). */
   readonly session: OpenSession | null;
 }
@@ -83,45 +96,51 @@ export async function openSession(
   host: Smarthost,
   target: Target,
   endpoints: readonly Endpoint[],
-  options: SessionOptions,
+  given: SessionOptions,
 ): Promise<Opening> {
-  const { observer, signal } = options;
-  const trace = observer?.trace;
-  const through = proxyTo(host, target);
-  const preparing = prepare(host, target, endpoints, through, options.security);
+  const observer = guardObserver(given.observer);
+  const options = { ...given, observer };
+  const { signal, dial } = options;
+  const { trace } = observer;
+  const through = dial ? null : proxyTo(host, target);
+  const preparing = prepare(host, target, endpoints, through, options);
   trace?.('!', `connecting to ${printTarget(target, endpoints)}${through ? ` through ${printProxy(through.proxy)}` : ''}`);
-  const connected = await (through
-    ? connectToProxy(through, endpoints, options)
-    : connectFirst(endpoints, connectOptions(host.link ?? DIRECT, options)));
+  const connected: DialedOrConnected = await (dial
+    ? dialFirst(dial, host, endpoints, options)
+    : through
+      ? connectToProxy(through, endpoints, options)
+      : connectFirst(endpoints, connectOptions(host.link ?? DIRECT, options)));
   const failed: Opening['failed'][number][] = [];
-  for (const { endpoint, detail } of connected.failed) {
-    trace?.('!', `${endpoint.address}: ${detail}`);
-    failed.push({ endpoint, failure: unconnected(detail) });
+  for (const { endpoint, cause, ...why } of connected.failed) {
+    trace?.('!', `${endpoint.address}: ${why.detail}`);
+    failed.push({ endpoint, failure: unconnected(why), ...(cause === undefined ? {} : { cause }) });
   }
   if (connected.winner === null) return { failed, session: null };
-  const { socket, endpoint } = connected.winner;
+  const { wire, endpoint } = connected.winner;
   const giveUp = (...failures: readonly SessionFailure[]): Opening => {
-    socket.destroy();
+    wire.destroy();
     return { failed: [...failed, ...failures.map((failure) => ({ endpoint, failure }))], session: null };
   };
   trace?.('!', `connected to ${through ? 'the proxy' : endpoint.address}`);
-  observer?.connected?.();
+  observer.connected?.();
   // A password command may take its time, and a signal does not wait for it.
   const prepared = await unlessAborted(preparing, signal);
   if (prepared === null) return giveUp();
-  if (!prepared.ok) return giveUp({ kind: 'unsupported', at: 'ready', condemns: 'host', detail: prepared.detail, isOurs: true });
-  const tunnel = through ? await connectThrough(socket, host, endpoint, through, prepared.value, options) : null;
-  // From here on nothing is awaited: what the server says first is heard by the session.
-  if (tunnel?.ok === false) return giveUp(unconnected(tunnel.detail));
-  return { failed, session: beginSession(socket, host, target, endpoint, prepared.value, options) };
+  if (!prepared.ok)
+    return giveUp({ kind: 'unsupported', at: 'ready', condemns: 'host', lacks: 'configuration', detail: prepared.detail, isOurs: true });
+  const tunnel = through ? await connectThrough(wire, host, endpoint, through, prepared.value, options) : null;
+  if (tunnel?.ok === false) return giveUp(unconnected(tunnel));
+  return { failed, session: beginSession(wire, host, target, endpoint, prepared.value, options) };
 }
 
-const unconnected = (detail: string): SessionFailure => ({
+const unconnected = ({ detail, reason, systemCode }: Unreached): SessionFailure => ({
   kind: 'connect',
   at: 'greeting',
   condemns: 'address',
   during: 'connect',
+  reason,
   detail,
+  ...(systemCode === undefined ? {} : { systemCode }),
 });
 
 const printTarget = ({ name, unix }: Target, [endpoint]: readonly Endpoint[]): string => (unix ? name : `${name} port ${endpoint?.port}`);
@@ -141,9 +160,9 @@ async function prepare(
   target: Target,
   endpoints: readonly Endpoint[],
   through: Through | null,
-  security: Security,
+  { security, dial }: SessionOptions,
 ): Promise<Parsed<Prepared>> {
-  const wantsTls = endpoints.some((endpoint) => tlsOf(host, isOwn(host, endpoint)) !== 'off');
+  const wantsTls = endpoints.some((endpoint) => tlsOf(host, isOwn(host, endpoint, dial)) !== 'off');
   const [handshake, authenticator, proxyPassword] = await Promise.all([
     wantsTls ? security.handshake(host, target) : parsed(null),
     security.authenticator(host),
@@ -171,34 +190,60 @@ const connectOptions = ({ sourceAddress }: Link, { timeouts, signal }: SessionOp
 /** A connection to the proxy, in place of one to the endpoint. The module is loaded when a proxy is configured. */
 async function connectToProxy(link: Through, [endpoint]: readonly Endpoint[], { timeouts, signal }: SessionOptions): Promise<Connected> {
   const { connectProxy } = await import('../transport/proxy.ts');
-  const socket = await connectProxy(link, timeouts, signal);
-  if (socket.ok && endpoint && !signal?.aborted) return { winner: { socket: socket.value, endpoint }, failed: [] };
-  if (socket.ok) socket.value.destroy();
-  return { winner: null, failed: socket.ok || !endpoint || signal?.aborted ? [] : [{ endpoint, detail: socket.detail }] };
+  return toConnected(await connectProxy(link, timeouts, signal), endpoint, signal);
+}
+
+/** As `Connected`, with what a program's own way has thrown. */
+interface DialedOrConnected extends Pick<Connected, 'winner'> {
+  readonly failed: readonly (Connected['failed'][number] & { readonly cause?: unknown })[];
+}
+
+/** A program's own way leads to the first endpoint. The module is loaded when there is one. */
+async function dialFirst(
+  dial: Dial,
+  host: Smarthost,
+  [endpoint]: readonly Endpoint[],
+  { timeouts, signal, security }: SessionOptions,
+): Promise<DialedOrConnected> {
+  if (endpoint === undefined) return { winner: null, failed: [] };
+  const { dialWire } = await import('../transport/dial.ts');
+  const dialed = await dialWire((left) => dial(host, endpoint, left), timeouts.connect, signal);
+  // Whoever dials may know secrets, and say them in an error.
+  return toConnected(dialed.ok ? dialed : { ...dialed, detail: security.scrub(dialed.detail, true) }, endpoint, signal);
+}
+
+function toConnected(
+  reached: Reached<Wire> & { readonly cause?: unknown },
+  endpoint: Endpoint | undefined,
+  signal: AbortSignal | undefined,
+): DialedOrConnected {
+  if (reached.ok && endpoint && !signal?.aborted) return { winner: { wire: reached.value, endpoint }, failed: [] };
+  if (reached.ok) reached.value.destroy();
+  return { winner: null, failed: reached.ok || !endpoint || signal?.aborted ? [] : [{ endpoint, ...reached }] };
 }
 
 /** Has the proxy connect to the endpoint. */
 async function connectThrough(
-  socket: Socket,
+  wire: Wire,
   { scheme }: Smarthost,
   { address, port }: Endpoint,
   { proxy }: Through,
   { proxyPassword }: Prepared,
   { timeouts, signal, security, observer }: SessionOptions,
-): Promise<Parsed<null>> {
+): Promise<Reached<null>> {
   const proxies = await import('../transport/proxy.ts');
   const to = { host: address, port, speaksFirst: scheme !== 'submissions' };
-  const opened = await proxies.openTunnel(socket, proxy, proxyPassword, to, timeouts, signal);
-  const detail = opened.ok ? null : security.scrub(opened.detail, true);
-  observer?.trace?.('!', detail ?? 'the proxy has connected');
-  return detail === null ? opened : unparsed(detail);
+  const opened = await proxies.openTunnel(wire, proxy, proxyPassword, to, timeouts, signal);
+  const scrubbed = opened.ok ? opened : { ...opened, detail: security.scrub(opened.detail, true) };
+  observer?.trace?.('!', scrubbed.ok ? 'the proxy has connected' : scrubbed.detail);
+  return scrubbed;
 }
 
 /* ---- the session ---- */
 
-/** Begins the session on a socket that is connected to the host. */
+/** Begins the session on a wire that leads to the host. */
 function beginSession(
-  socket: Socket,
+  wire: Wire,
   host: Smarthost,
   target: Target,
   endpoint: Endpoint,
@@ -206,11 +251,11 @@ function beginSession(
   options: SessionOptions,
 ): OpenSession {
   const { security, timeouts, observer, encoder } = options;
-  const loopback = isOwn(host, endpoint);
+  const loopback = isOwn(host, endpoint, options.dial);
   let chosen: Pick<Known, 'mechanism' | 'offered'> = { mechanism: '', offered: new Set() };
   const plan: Plan = {
     protocol: isLmtp(host) ? 'lmtp' : 'smtp',
-    hello: helloOf(options.hello, socket),
+    hello: helloOf(options.hello, wire),
     tls: tlsOf(host, loopback),
     authenticate: remember(authenticator(endpoint, loopback, handshake), (mechanism, offered) => {
       chosen = { mechanism, offered };
@@ -220,9 +265,9 @@ function beginSession(
     partial: options.partial,
     ignoreExtensions: host.ignoreExtensions ?? [],
   };
-  const before = socket.bytesRead;
-  const known = (): Known => ({ host, endpoint, isOwn: loopback, ...chosen, heard: socket.bytesRead - before });
-  const connection = new Connection(socket, {
+  const before = wire.heard;
+  const known = (): Known => ({ host, endpoint, isOwn: loopback, ...chosen, heard: wire.heard - before });
+  const connection = new Connection(wire, {
     plan,
     timeouts,
     scrub: security.scrub,
@@ -230,13 +275,13 @@ function beginSession(
     encoder,
     observer,
   });
-  if (observer?.trace) tellOfSilence(socket, known, timeouts.greeting, observer.trace);
+  if (observer?.trace) tellOfSilence(wire, connection.ended, known, timeouts.greeting, observer.trace);
   const advise = async (failure: SessionFailure): Promise<SessionFailure> => (await loadAdvice())?.advise(failure, known()) ?? failure;
   return {
     connection,
     endpoint,
-    async submit(transaction, content) {
-      const outcome = await connection.submit(transaction, content);
+    async submit(transaction, content, message) {
+      const outcome = await connection.submit(transaction, content, message);
       return outcome.kind === 'failed' ? { ...outcome, failure: await advise(outcome.failure) } : outcome;
     },
     async opened() {
@@ -252,22 +297,23 @@ function beginSession(
 
 /** Milliseconds. A person who looks on is told after this, or half of the greeting's time if that is shorter, and need not wait until it is over. */
 const SILENCE = 5000;
-function tellOfSilence(socket: Socket, known: () => Known, within: number, trace: Trace): void {
+function tellOfSilence(wire: Wire, ended: Promise<void>, known: () => Known, within: number, trace: Trace): void {
   const look = async (): Promise<void> => {
     const { heard, host } = known();
-    const words = heard === 0 && !socket.destroyed ? (await loadAdvice())?.aboutSilence(host) : null;
+    const words = heard === 0 && wire.isOpen ? (await loadAdvice())?.aboutSilence(host) : null;
     if (words) trace('!', words);
   };
-  setTimeout(() => void look(), Math.min(SILENCE, within / 2)).unref();
+  const timer = setTimeout(() => void look(), Math.min(SILENCE, within / 2)).unref();
+  void ended.then(() => clearTimeout(timer));
 }
 
 /** Only failures need advice, and if the module cannot be had, that must not hide the reason. */
 const loadAdvice = () => import('./advice.ts').catch(() => null);
 
 /** Does the handshake, and shows what came of it. */
-async function secure(handshake: Handshake | null, socket: Socket, trace: Trace | undefined): Promise<Parsed<Socket>> {
-  if (handshake === null) return unparsed('TLS is off for this host');
-  const done = await handshake.secure(socket);
+async function secure(handshake: Handshake | null, wire: Wire, trace: Trace | undefined): Promise<Reached<Wire>> {
+  if (handshake === null) return { ok: false, reason: 'other', detail: 'TLS is off for this host' };
+  const done = await handshake.secure(wire);
   const facts = handshake.facts();
   if (facts !== null) trace?.('!', `${facts.cipher}, the certificate is ${facts.verified ? 'verified' : 'not verified'}`);
   return done;
@@ -291,15 +337,18 @@ function tlsOf({ scheme, tls }: Smarthost, loopback: boolean): Plan['tls'] {
   return tls.mode === 'default' && loopback ? 'off' : 'required';
 }
 
-/** True if the smart host is this very host: written so, and reached so, because a hosts file may lead `localhost` elsewhere. */
-const isOwn = (host: Smarthost, { address, family }: Endpoint): boolean =>
-  isWrittenAsLoopback(host) && (family === 'unix' || isLoopback(address));
+/**
+ * True if the smart host is this very host: written so, and reached so, because a hosts file may lead `localhost` elsewhere, and
+ * nobody knows where a program's own way leads.
+ */
+const isOwn = (host: Smarthost, { address, family }: Endpoint, dial: Dial | undefined): boolean =>
+  dial === undefined && isWrittenAsLoopback(host) && (family === 'unix' || isLoopback(address));
 
 /** A name with a control character is passed on, because the machine refuses it before anything is said. */
-const helloOf = (hello: string, socket: Socket): string => (/\p{Cc}/u.test(hello) ? hello : helloName(hello) || addressLiteral(socket));
+const helloOf = (hello: string, wire: Wire): string => (/\p{Cc}/u.test(hello) ? hello : helloName(hello) || addressLiteral(wire));
 
-/** The socket's own address as an EHLO argument. RFC 5321 §4.1.3 */
-function addressLiteral(socket: Socket): string {
-  const address = (socket.localAddress ?? '127.0.0.1').replace(/^::ffff:/i, '').replace(/%.*$/, '');
+/** The wire's own address as an EHLO argument. RFC 5321 §4.1.3 */
+function addressLiteral(wire: Wire): string {
+  const address = (wire.localAddress ?? '127.0.0.1').replace(/^::ffff:/i, '').replace(/%.*$/, '');
   return isIP(address) === 6 ? `[IPv6:${address}]` : `[${address}]`;
 }

@@ -1,13 +1,14 @@
 /**
- * Writes the content of one message to a socket: for DATA all of it, for BDAT block by block. Octets are pulled: the next are read
+ * Writes the content of one message to a wire: for DATA all of it, for BDAT block by block. Octets are pulled: the next are read
  * when the last are written. It keeps back the end of the last block, which is the commit. Knows no reply, no clock and no other
  * message; when the commit goes out is not decided here.
  */
-import type { Socket } from 'node:net';
-import type { Source } from '../message/source.ts';
+import type { Ended, Source } from '../message/source.ts';
 import type { ContentEncoder } from '../smtp/client/content.ts';
 import type { DriverEvent } from '../smtp/client/dialogue.ts';
+import { printThrown } from './abort.ts';
 import { turn } from './clock.ts';
+import type { Wire } from './wire.ts';
 
 /** Octets of a BDAT block: large enough that its command and reply cost nothing, small enough to be held. */
 const BLOCK = 256 * 1024;
@@ -31,7 +32,7 @@ export interface ContentReports {
 }
 
 export class ContentWriter {
-  readonly #socket: Socket;
+  readonly #wire: Wire;
   readonly #source: Source;
   readonly #encoder: ContentEncoder;
   readonly #buffers: BlockBuffers;
@@ -51,8 +52,8 @@ export class ContentWriter {
   /** Octets of a chunk that did not fit into the block before. */
   #rest: Uint8Array | null = null;
 
-  constructor(socket: Socket, source: Source, encoder: ContentEncoder, buffers: BlockBuffers, reports: ContentReports) {
-    this.#socket = socket;
+  constructor(wire: Wire, source: Source, encoder: ContentEncoder, buffers: BlockBuffers, reports: ContentReports) {
+    this.#wire = wire;
     this.#source = source;
     this.#encoder = encoder;
     this.#buffers = buffers;
@@ -66,13 +67,17 @@ export class ContentWriter {
   /** Ends the reading. Writes that are under way complete, and nothing more is reported but them. */
   close(): void {
     this.#isOver = true;
-    this.#source.close();
+    try {
+      this.#source.close();
+    } catch {
+      // Nothing more is wanted of it.
+    }
   }
 
   /** Writes all of the content for DATA, and reports when it is sent. */
   async pump(): Promise<void> {
     for (;;) {
-      const chunk = await this.#source.read();
+      const chunk = await this.#read();
       if (this.#isOver) return;
       if (!(chunk instanceof Uint8Array)) {
         if (chunk.end === 'failed') return this.#reports.on({ type: 'contentFailed', detail: chunk.detail });
@@ -95,7 +100,7 @@ export class ContentWriter {
     block.end = COMMAND_ROOM;
     let last = false;
     while (block.end - COMMAND_ROOM < BLOCK && !last) {
-      const chunk = this.#rest ?? (await this.#source.read());
+      const chunk = this.#rest ?? (await this.#read());
       if (this.#isOver) return;
       if (chunk instanceof Uint8Array) {
         // Lines that end with LF make it a little larger. What is left of a long chunk is for the next block.
@@ -139,7 +144,7 @@ export class ContentWriter {
       });
     await turn();
     await turn();
-    if (!this.#isOver && !this.#socket.destroyed) this.#reports.on({ type: 'contentSent' });
+    if (!this.#isOver && this.#wire.isOpen) this.#reports.on({ type: 'contentSent' });
   }
 
   /** The commit of BDAT: the octets that were held back, and the commands that go along, in one write. */
@@ -147,7 +152,16 @@ export class ContentWriter {
     this.#write(Buffer.concat([this.#held, commands]), this.#held.length);
   }
 
-  /** Writes octets and waits until the socket has taken them; true when more may follow. */
+  /** A source is a program's own, and what it throws is a failure of its own. */
+  async #read(): Promise<Uint8Array | Ended> {
+    try {
+      return await this.#source.read();
+    } catch (thrown) {
+      return { end: 'failed', detail: `the content failed: ${printThrown(thrown) || 'without a word'}` };
+    }
+  }
+
+  /** Writes octets and waits until the wire has taken them; true when more may follow. */
   async #writeInTurn(octets: Uint8Array): Promise<boolean> {
     // Now and then a turn of the loop first: what the server said meanwhile is read before more is written.
     this.#sinceTurn += octets.length;
@@ -157,8 +171,8 @@ export class ContentWriter {
       if (this.#isOver) return false;
     }
     const hasFailed = await new Promise<boolean>((resolve) => this.#write(octets, octets.length, resolve));
-    // A failed write closes the socket; its 'close' event tells why, and ends this content.
-    return !hasFailed && !this.#socket.destroyed && !this.#isOver;
+    // A failed write closes the wire; its end tells why, and ends this content.
+    return !hasFailed && this.#wire.isOpen && !this.#isOver;
   }
 
   /** Writes octets, `count` of them content. */
@@ -166,12 +180,12 @@ export class ContentWriter {
     this.#octets += count;
     this.#pending += 1;
     this.#reports.moved();
-    this.#socket.write(octets, (error) => {
+    this.#wire.write(octets, (hasFailed) => {
       this.#pending -= 1;
       if (this.#pending === 0) this.#drained();
       this.#reports.moved();
-      if (!error) this.#reports.progress(this.#octets);
-      done(Boolean(error));
+      if (!hasFailed) this.#reports.progress(this.#octets);
+      done(hasFailed);
     });
   }
 }

@@ -1,21 +1,22 @@
 /**
- * Drives one session over one open socket: performs the machine's actions in order, and puts everything that happens through one
+ * Drives one session over one open wire: performs the machine's actions in order, and puts everything that happens through one
  * inbox. Decides nothing: what to say, when to commit and what a failure means is the machine's.
  */
-import type { Socket } from 'node:net';
 import type { Source } from '../message/source.ts';
 import { type ContentEncoder, contentEncoder, type Framing } from '../smtp/client/content.ts';
 import { Dialogue, type DriverEvent } from '../smtp/client/dialogue.ts';
 import type { SessionFailure, SessionOutcome } from '../smtp/client/outcome.ts';
 import type { Transaction } from '../smtp/client/print.ts';
 import { type Action, type Channel, type Plan, STEPS } from '../smtp/client/session.ts';
-import type { Parsed } from '../smtp/parsed.ts';
+import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { maskCommand } from '../smtp/sasl/mask.ts';
+import { printReason, printThrown, whenAborted } from './abort.ts';
+import { alarm } from './clock.ts';
 import { BlockBuffers, ContentWriter } from './content-writer.ts';
 import { Deadline } from './deadline.ts';
-import type { Observer } from './observer.ts';
+import { guardObserver, type Observer } from './observer.ts';
 import { HeardLines, type Scrub, scrubOutcome } from './server-texts.ts';
-import { countQueued, delayWriteErrors, printSocketError } from './socket.ts';
+import type { Reached, Wire, WireListener } from './wire.ts';
 
 /** Milliseconds, by the keys of [timeouts]; Infinity is none. */
 export interface SessionTimeouts {
@@ -41,8 +42,8 @@ export interface ContentOpener {
 export interface ConnectionOptions {
   readonly plan: Plan;
   readonly timeouts: SessionTimeouts;
-  /** Does the handshake and verifies the peer; the value is the socket to go on with. */
-  readonly secure: (socket: Socket) => Promise<Parsed<Socket>>;
+  /** Does the handshake and verifies the peer; the value is the wire to go on with. */
+  readonly secure: (wire: Wire) => Promise<Reached<Wire>>;
   /** Makes the encoder; a faster one than the portable one may be given. */
   readonly encoder?: ((framing: Framing) => ContentEncoder) | undefined;
   readonly observer?: Observer | undefined;
@@ -52,6 +53,15 @@ export interface ConnectionOptions {
 /** What comes into the inbox: events of the machine, and octets that it reads as replies. */
 type Arrival = DriverEvent | { readonly type: 'octets'; readonly octets: Buffer };
 
+export interface MessageOptions {
+  /**
+   * Ends this message. Before its turn nothing else is touched; when it is under way, the session ends with it; after the commit the
+   * verdict is awaited for `grace` milliseconds (default 30,000), because the server may have reached it already.
+   */
+  readonly signal?: AbortSignal | undefined;
+  readonly grace?: number | undefined;
+}
+
 /** A message that was given, until its outcome is known. */
 interface Request {
   readonly transaction: Transaction;
@@ -59,23 +69,53 @@ interface Request {
   readonly resolve: (outcome: SessionOutcome) => void;
   /** null until the machine pulls. */
   writer: ContentWriter | null;
+  /** Commands of it were sent, be it along with the commit of the message before it. */
+  hasBegun: boolean;
+  /** Its signal came when its envelope had gone along, and the message before it must not suffer. */
+  ended: string | null;
+  readonly signal: AbortSignal | undefined;
+  /** Stops the waiting for its signal. */
+  release: () => void;
 }
 
 /** The outcome of a message whose session ended before its turn. */
-export const SESSION_ENDED = { kind: 'lost', at: 'ready', condemns: 'address', command: 'MAIL', detail: 'the session has ended' } as const;
+export const SESSION_ENDED = {
+  kind: 'lost',
+  at: 'ready',
+  condemns: 'address',
+  verb: 'MAIL',
+  command: 'MAIL',
+  detail: 'the session has ended',
+} as const;
 
-/** Milliseconds that a server has to close its side: it must not hold the process, and QUIT is a courtesy. */
+/** Milliseconds that a server has to answer QUIT and to close its side: it must not hold the process, and QUIT is a courtesy. */
 const FAREWELL = 1000;
+
+/** Milliseconds that a verdict is awaited after a signal. */
+const VERDICT_GRACE = 30_000;
+
+const failed = (failure: SessionFailure): SessionOutcome => ({ kind: 'failed', failure });
+const endedBySignal = (detail: string): SessionOutcome =>
+  failed({ kind: 'content', at: 'ready', condemns: 'message', reason: 'aborted', detail });
 
 export class Connection {
   readonly #options: ConnectionOptions;
+  readonly #observer: Observer;
   readonly #dialogue: Dialogue;
   readonly #heard: HeardLines | null;
   readonly #deadline = new Deadline(() => this.#on(this.#timeout()));
   readonly #buffers = new BlockBuffers();
-  #socket: Socket;
-  /** The socket below TLS. */
-  readonly #wire: Socket;
+  #wire: Wire;
+  readonly #listener: WireListener = {
+    octets: (octets) => this.#on({ type: 'octets', octets }),
+    end: () => this.#on({ type: 'lost', detail: 'the server closed the connection' }),
+    closed: ({ detail }) => {
+      this.#isGone = true;
+      clearTimeout(this.#farewell);
+      this.#settleClosing();
+      this.#on({ type: 'lost', detail });
+    },
+  };
   readonly #inbox: Arrival[] = [];
   #isPerforming = false;
   /** The message whose turn it is, and those that wait for theirs. */
@@ -83,32 +123,44 @@ export class Connection {
   readonly #waiting: Request[] = [];
   #channel: Channel | null = null;
   #hasCommitted = false;
-  /** QUIT follows as soon as the session is ready for it. */
-  #isLeaving = false;
-  #closed: Promise<void>;
+  /** Settled when the wire is closed. Where it is there, QUIT follows as soon as the session is ready for it. */
+  #leaving: Promise<void> | null = null;
+  #farewell: NodeJS.Timeout | undefined;
+  /** The wire is closed. */
+  #isGone = false;
+  /** Resolves when the wire is closed. */
+  readonly #closed: Promise<void>;
+  #settleClosing: () => void = () => {};
+  /** Resolves as soon as the session is over, for whatever reason: no message may be given any more, and none is under way. */
+  readonly ended: Promise<void>;
+  #settleEnding: () => void = () => {};
   readonly #opened: Promise<SessionFailure | null>;
   #settleOpening: (failure: SessionFailure | null) => void = () => {};
-  #removeListeners: () => void = () => {};
 
-  /** The socket is connected; nothing has been read from it. */
-  constructor(socket: Socket, options: ConnectionOptions) {
-    const { plan, observer, scrub = (text) => text } = options;
+  /** The wire is open; nothing has been read from it. */
+  constructor(wire: Wire, options: ConnectionOptions) {
+    const { plan, scrub = (text) => text } = options;
+    const observer = guardObserver(options.observer);
     this.#options = options;
-    this.#socket = socket;
-    this.#wire = socket;
+    this.#observer = observer;
+    this.#wire = wire;
     this.#dialogue = new Dialogue(plan);
-    this.#heard = observer?.trace ? new HeardLines(observer.trace, scrub) : null;
-    this.#closed = untilClosed(socket);
+    this.#heard = observer.trace ? new HeardLines(observer.trace, scrub) : null;
+    this.#closed = new Promise((resolve) => {
+      this.#settleClosing = resolve;
+    });
+    this.ended = new Promise((resolve) => {
+      this.#settleEnding = resolve;
+    });
     this.#opened = new Promise((resolve) => {
       this.#settleOpening = resolve;
     });
-    socket.setNoDelay(true);
-    this.#listen();
+    wire.listen(this.#listener);
     this.#perform(this.#dialogue.begin());
     this.#setDeadline();
   }
 
-  /** True once the last octets were handed to the socket: from here on only the server knows what becomes of the message. */
+  /** True once the last octets were handed to the wire: from here on only the server knows what becomes of the message. */
   get hasCommitted(): boolean {
     return this.#hasCommitted;
   }
@@ -121,7 +173,7 @@ export class Connection {
   /** True while a transaction may be given: the session is open, and no other is under way where it has but one. */
   get isUsable(): boolean {
     if (this.#options.plan.transactions === 'one' && this.#request !== null) return false;
-    return !this.#isLeaving && this.#dialogue.state.at !== 'closed' && this.#dialogue.state.at !== 'quit';
+    return this.#leaving === null && this.#wire.isOpen && this.#dialogue.state.at !== 'closed' && this.#dialogue.state.at !== 'quit';
   }
 
   /** Waits for greeting, TLS and authentication; null, or why the session ended before it was open. Sends no MAIL. */
@@ -130,27 +182,42 @@ export class Connection {
   }
 
   /**
-   * Sends one message; resolves with its fate, never rejects. A message that is given while another is under way waits for
-   * its turn, and with PIPELINING its envelope goes out with the terminator of the one before it.
+   * Sends one message; resolves with its fate, never rejects. A message that is given while another is under way waits for its turn,
+   * and with PIPELINING its envelope goes out with the terminator of the one before it. In a session that has ended it is lost, and
+   * nothing of it was sent.
    */
-  submit(transaction: Transaction, content: ContentOpener): Promise<SessionOutcome> {
-    if (!this.isUsable) throw new Error('bug: the connection is not free for a transaction');
+  submit(
+    transaction: Transaction,
+    content: ContentOpener,
+    { signal, grace = VERDICT_GRACE }: MessageOptions = {},
+  ): Promise<SessionOutcome> {
+    if (signal?.aborted) return Promise.resolve(endedBySignal(printReason(signal)));
+    if (!this.isUsable) {
+      if (this.#options.plan.transactions === 'one' && this.#request !== null)
+        throw new Error('bug: the connection is not free for a transaction');
+      return Promise.resolve(failed(SESSION_ENDED));
+    }
     return new Promise((resolve) => {
-      this.#waiting.push({ transaction, content, resolve, writer: null });
+      const request: Request = { transaction, content, resolve, writer: null, hasBegun: false, ended: null, signal, release: () => {} };
+      if (signal) request.release = whenAborted(signal, () => this.#interrupt(request, printReason(signal), grace));
+      this.#waiting.push(request);
       if (this.#request === null) this.#takeNext();
       this.#work();
     });
   }
 
-  /** Ends the session politely and waits for the server's reply, at most `timeouts.command`. */
-  async quit(): Promise<void> {
-    const { at } = this.#dialogue.state;
-    // After a refusal the reply to RSET is still to come.
-    if ((at === 'ready' || at === 'reset') && this.#request === null) {
-      this.#isLeaving = true;
+  /**
+   * Finishes what was given, says QUIT, and waits at most a second for the server; a session that was given nothing and is not open
+   * yet just ends. Resolves when the connection is closed.
+   */
+  quit(): Promise<void> {
+    if (this.#leaving === null) {
+      this.#leaving = this.#closed;
       this.#work();
-    } else this.abort('the session was ended');
-    await this.#closed;
+    }
+    // Whoever waits for it wants to see it end.
+    this.#farewell?.ref();
+    return this.#leaving;
   }
 
   /** A signal or a deadline: before the commit the message is not sent, after it the outcome is uncertain. */
@@ -158,9 +225,30 @@ export class Connection {
     this.#on({ type: 'abort', detail });
   }
 
+  /** Ends the session now, and the connection with it. */
+  destroy(detail = 'the session was ended'): void {
+    this.abort(detail);
+    this.#wire.destroy();
+  }
+
+  /** The signal of one message has come. */
+  #interrupt(request: Request, detail: string, grace: number): void {
+    if (request === this.#request && request.hasBegun) {
+      if (this.#hasCommitted) request.release = alarm(grace, () => this.abort(detail));
+      else this.abort(detail);
+      return;
+    }
+    if (request === this.#request) this.#request = null;
+    else if (request.hasBegun) request.ended = detail;
+    else this.#waiting.splice(this.#waiting.indexOf(request), 1);
+    request.resolve(endedBySignal(detail));
+    this.#work();
+  }
+
   /* ---- the inbox ---- */
 
   #on(arrival: Arrival): void {
+    if (this.#dialogue.state.at === 'closed') return;
     this.#inbox.push(arrival);
     this.#work();
   }
@@ -176,6 +264,7 @@ export class Connection {
     } finally {
       this.#isPerforming = false;
     }
+    if (this.#leaving !== null) this.#sayFarewell();
     // A part of a reply changes nothing: a deadline is for the whole of it.
     if (this.#dialogue.state !== before) this.#setDeadline();
   }
@@ -186,8 +275,25 @@ export class Connection {
     if (arrived !== undefined) return arrived;
     if (this.#dialogue.state.at !== 'ready') return null;
     if (this.#request === null) this.#takeNext();
-    if (this.#request !== null) return { type: 'transaction', transaction: this.#request.transaction };
-    return this.#isLeaving ? { type: 'quit' } : null;
+    if (this.#request !== null) {
+      this.#request.hasBegun = true;
+      return { type: 'transaction', transaction: this.#request.transaction };
+    }
+    return this.#leaving === null ? null : { type: 'quit' };
+  }
+
+  /** Once everything that was given is finished, the session has a second to end. */
+  #sayFarewell(): void {
+    if (this.#request !== null || this.#waiting.length > 0 || this.#isGone) return;
+    const { at } = this.#dialogue.state;
+    if (this.#channel === null && at !== 'quit' && at !== 'closed') this.abort('the session was ended');
+    else this.#waitForEnd().ref();
+  }
+
+  /** Gives the server its time, once. */
+  #waitForEnd(): NodeJS.Timeout {
+    this.#farewell ??= setTimeout(() => this.destroy(), FAREWELL);
+    return this.#farewell;
   }
 
   #receive(octets: Buffer): readonly Action[] {
@@ -196,35 +302,13 @@ export class Connection {
     return this.#dialogue.receive(text);
   }
 
-  #listen(): void {
-    const socket = this.#socket;
-    delayWriteErrors(socket);
-    let said = '';
-    const onData = (octets: Buffer) => this.#on({ type: 'octets', octets });
-    const onEnd = () => this.#on({ type: 'lost', detail: 'the server closed the connection' });
-    const onError = (error: NodeJS.ErrnoException) => {
-      said = printSocketError(error);
-    };
-    // 'close' follows 'error', and data that was still readable comes before both.
-    const onClose = () => this.#on({ type: 'lost', detail: said || 'the connection was closed' });
-    socket.on('data', onData).on('end', onEnd).on('error', onError).on('close', onClose).resume();
-    this.#removeListeners = () => {
-      // An error listener stays: an 'error' without one would end the process.
-      socket.on('error', () => {});
-      socket.off('data', onData).off('end', onEnd).off('error', onError).off('close', onClose);
-    };
-  }
-
   #setDeadline(): void {
     const { state } = this.#dialogue;
     const { within } = STEPS[state.at];
     const isWriting = state.at === 'content' && this.#request?.writer?.isWriting === true;
     // Input that is slow to come is not the server's silence: it has its own limit (timeouts.input).
     const isWaiting = within !== 'none' && (state.at !== 'content' || isWriting || state.blocks > 0);
-    this.#deadline.set(
-      isWaiting ? this.#options.timeouts[within] : Number.POSITIVE_INFINITY,
-      isWriting ? () => countQueued(this.#wire) : null,
-    );
+    this.#deadline.set(isWaiting ? this.#options.timeouts[within] : Number.POSITIVE_INFINITY, isWriting ? () => this.#wire.queued : null);
   }
 
   #timeout(): DriverEvent {
@@ -264,21 +348,24 @@ export class Connection {
           break;
         case 'next':
           this.#takeNext();
+          if (this.#request?.ended) this.abort(this.#request.ended);
+          break;
+        case 'checked':
           break;
         case 'note':
-          this.#options.observer?.note?.(action.note);
+          this.#observer.note?.(action.note);
           break;
         case 'settle':
           this.#settle(action.outcome);
           break;
         case 'close':
           this.#leave();
-          this.#socket.end();
-          setTimeout(() => this.#socket.destroy(), FAREWELL).unref();
+          this.#wire.end();
+          if (this.#leaving === null) this.#waitForEnd().unref();
           break;
         case 'destroy':
           this.#leave();
-          this.#socket.destroy();
+          this.#wire.destroy();
           break;
       }
     }
@@ -286,34 +373,25 @@ export class Connection {
   }
 
   #trace(side: 'C' | '!', line: string): void {
-    this.#options.observer?.trace?.(side, line);
+    this.#observer.trace?.(side, line);
   }
 
   #send(lines: readonly string[], secret: boolean): void {
     for (const line of lines) this.#trace('C', secret ? maskCommand(line) : line);
-    this.#socket.write(`${lines.join('\r\n')}\r\n`, 'latin1');
+    this.#wire.write(`${lines.join('\r\n')}\r\n`);
   }
 
   async #secure(): Promise<void> {
-    this.#removeListeners();
-    this.#socket.pause();
-    const plainSocket = this.#socket;
-    let isOver = false;
-    // What the handshake itself says of its failure comes first; Bun closes the socket before it says so.
-    const lost = () =>
-      setImmediate(() => {
-        if (!isOver) this.#on({ type: 'insecure', detail: 'the server closed the connection during the TLS handshake' });
-      });
-    plainSocket.on('close', lost);
-    const secured = await this.#options.secure(plainSocket);
-    isOver = true;
-    plainSocket.off('close', lost);
+    this.#wire.listen(null);
+    const secured = await this.#options.secure(this.#wire);
     if (this.#dialogue.state.at !== 'handshake') return;
-    if (!secured.ok) return this.#on({ type: 'insecure', detail: secured.detail });
-    this.#socket = secured.value;
-    this.#closed = untilClosed(secured.value);
+    if (!secured.ok) {
+      const { ok, ...why } = secured;
+      return this.#on({ type: 'insecure', ...why });
+    }
+    this.#wire = secured.value;
     this.#trace('!', 'secured');
-    this.#listen();
+    this.#wire.listen(this.#listener);
     this.#on({ type: 'secured' });
   }
 
@@ -326,19 +404,19 @@ export class Connection {
   }
 
   #openContent({ content }: Request, framing: Framing, eightBit: EightBitTreatment): ContentWriter | null {
-    const source = content.open(eightBit);
-    if (source === null) {
-      this.#on({ type: 'contentFailed', detail: 'the message cannot be read again' });
+    const source = openSource(content, eightBit);
+    if (!source.ok) {
+      this.#on({ type: 'contentFailed', detail: source.detail });
       return null;
     }
     this.#trace('!', 'content');
     const encoder = (this.#options.encoder ?? contentEncoder)(framing);
-    return new ContentWriter(this.#socket, source, encoder, this.#buffers, {
+    return new ContentWriter(this.#wire, source.value, encoder, this.#buffers, {
       on: (event) => this.#on(event.type === 'contentSent' ? { ...event, next: this.#waiting[0]?.transaction } : event),
       moved: () => {
         if (this.#dialogue.state.at === 'content') this.#setDeadline();
       },
-      progress: (octets) => this.#options.observer?.progress?.(octets),
+      progress: (octets) => this.#observer.progress?.(octets),
     });
   }
 
@@ -351,12 +429,14 @@ export class Connection {
   /** One write, whatever goes along. */
   #commit({ line, along }: Extract<Action, { do: 'commit' }>): void {
     this.#hasCommitted = true;
+    const [next] = this.#waiting;
+    if (next && along.length > 0) next.hasBegun = true;
     if (line === null) this.#trace('!', 'commit');
     const lines = line === null ? along : [line, ...along];
     for (const each of lines) this.#trace('C', each);
     const commands = Buffer.from(lines.map((each) => `${each}\r\n`).join(''), 'latin1');
     if (line === null) this.#writer().writeHeld(commands);
-    else this.#socket.write(commands);
+    else this.#wire.write(commands);
   }
 
   #takeNext(): void {
@@ -368,6 +448,7 @@ export class Connection {
     const outcome = this.#options.scrub ? scrubOutcome(found, this.#options.scrub) : found;
     const request = this.#request;
     this.#request = null;
+    request?.release();
     request?.writer?.close();
     if (outcome.kind === 'failed') this.#settleOpening(outcome.failure);
     request?.resolve(outcome);
@@ -375,19 +456,30 @@ export class Connection {
 
   /** The machine settles what is under way when a session ends; the messages behind it never had their turn. */
   #settleWaiting(): void {
+    this.#settleEnding();
     this.#settleOpening(SESSION_ENDED);
     while (this.#request !== null || this.#waiting.length > 0) {
       if (this.#request === null) this.#takeNext();
-      this.#settle({ kind: 'failed', failure: SESSION_ENDED });
+      // One signal may end many messages, and with the first of them the session.
+      const signal = this.#request?.signal;
+      this.#settle(signal?.aborted ? endedBySignal(printReason(signal)) : failed(SESSION_ENDED));
     }
   }
 
   #leave(): void {
     this.#deadline.stop();
     this.#heard?.end();
-    this.#removeListeners();
-    this.#socket.resume();
+    // Nothing that comes is heard any more, but it must not hold up the end.
+    this.#wire.listen(this.#listener);
   }
 }
 
-const untilClosed = (socket: Socket): Promise<void> => new Promise((resolve) => socket.once('close', () => resolve()));
+/** A content is a program's own, and what it throws is a failure of its own. */
+function openSource(content: ContentOpener, eightBit: EightBitTreatment): Parsed<Source> {
+  try {
+    const source = content.open(eightBit);
+    return source === null ? unparsed('the message cannot be read again') : parsed(source);
+  } catch (thrown) {
+    return unparsed(`the content failed: ${printThrown(thrown) || 'without a word'}`);
+  }
+}

@@ -1,4 +1,5 @@
-/** Who looks on while a message is under way. An observer is told and decides nothing. */
+/** Who looks on while a message is under way. An observer is told and decides nothing, not even by what it throws. */
+import { printThrown } from './abort.ts';
 
 /** One line of the conversation: ours (`C`), the server's (`S`), or something that happened (`!`). Secrets are masked. */
 export type Trace = (side: 'C' | 'S' | '!', line: string) => void;
@@ -9,4 +10,47 @@ export interface Observer {
   readonly note?: ((note: string) => void) | undefined;
   /** Octets of content written so far. */
   readonly progress?: ((octets: number) => void) | undefined;
+  /** TCP is connected, to the endpoint or to the proxy. */
+  readonly connected?: (() => void) | undefined;
+  /** Hears the first thing that one of the others has thrown; default: a warning of the process. */
+  readonly failed?: ((thrown: unknown) => void) | undefined;
 }
+
+/** Observers that are guarded already. */
+const guarded = new WeakSet<Observer>();
+
+/** The same observer, but for what it throws: that is told once and changes nothing. Its promises are watched, too. */
+export function guardObserver(observer: Observer | undefined): Observer {
+  if (observer === undefined) return NOBODY;
+  if (guarded.has(observer)) return observer;
+  const { trace, note, progress, connected, failed = warn } = observer;
+  let isTold = false;
+  const tell = (thrown: unknown): void => {
+    if (isTold) return;
+    isTold = true;
+    try {
+      failed(thrown);
+    } catch {
+      // Nobody is left who could be told.
+    }
+  };
+  const guard = <Facts extends unknown[]>(callback: ((...facts: Facts) => unknown) | undefined) =>
+    callback &&
+    ((...facts: Facts): void => {
+      try {
+        const made = callback.apply(observer, facts);
+        // A promise that fails without anybody to hear it would end the process.
+        if (made instanceof Promise) made.catch(tell);
+      } catch (thrown) {
+        tell(thrown);
+      }
+    });
+  const quiet: Observer = { trace: guard(trace), note: guard(note), progress: guard(progress), connected: guard(connected) };
+  guarded.add(quiet);
+  return quiet;
+}
+
+const NOBODY: Observer = {};
+guarded.add(NOBODY);
+
+const warn = (thrown: unknown): void => process.emitWarning(`an observer failed: ${printThrown(thrown) || 'without a word'}`);

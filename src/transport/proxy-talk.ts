@@ -5,6 +5,7 @@
 
 import { domainToASCII } from 'node:url';
 import type { ProxyPolicy } from '../router/smarthost.ts';
+import type { ConnectReason } from '../smtp/client/outcome.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { isIPv4, isIPv6 } from '../smtp/path.ts';
 import { base64, printable, utf8 } from '../smtp/text.ts';
@@ -31,10 +32,11 @@ type Heard =
 interface Refused {
   readonly is: 'failed';
   readonly detail: string;
+  readonly reason: ConnectReason;
 }
 
 const PARTIAL: Heard = { is: 'partial' };
-const fail = (detail: string): Refused => ({ is: 'failed', detail });
+const fail = (detail: string, reason: ConnectReason = 'other'): Refused => ({ is: 'failed', detail, reason });
 
 /** Returns the first step; fails if this kind of proxy cannot be told what must be said. */
 export function beginProxy({ scheme, user }: Pick<ProxyPolicy, 'scheme' | 'user'>, password: string, to: Destination): Parsed<ProxyStep> {
@@ -60,6 +62,8 @@ const SOCKS_REPLIES: readonly string[] = [
   'it does not know the command CONNECT',
   'it does not know this kind of address',
 ];
+
+const SOCKS_REASONS: Readonly<Record<number, ConnectReason>> = { 3: 'unreachable', 4: 'unreachable', 5: 'refused', 6: 'unreachable' };
 
 function socks5(to: Destination, user: string, password: string): Parsed<ProxyStep> {
   // RFC 1929 §2: lengths are one octet each.
@@ -111,7 +115,8 @@ function socksReply(heard: string, to: Destination): Heard {
   if (heard !== '' && heard.charCodeAt(0) !== 5) return failNoSocks(heard);
   if (heard.length < 2) return PARTIAL;
   const code = heard.charCodeAt(1);
-  if (code !== 0) return fail(`${sayUnreached(to)}: ${SOCKS_REPLIES[code] ?? 'unknown reason'} (SOCKS5 reply ${code})`);
+  if (code !== 0)
+    return fail(`${sayUnreached(to)}: ${SOCKS_REPLIES[code] ?? 'unknown reason'} (SOCKS5 reply ${code})`, SOCKS_REASONS[code]);
   if (heard.length < 5) return PARTIAL;
   // The address that the proxy connects from: 4 or 16 octets, or a name behind its length.
   const lengths: Readonly<Record<number, number>> = { 1: 4, 3: 1 + heard.charCodeAt(4), 4: 16 };
@@ -158,5 +163,6 @@ function httpReply(heard: string, to: Destination, user: string, before = 0): He
         ? 'the proxy asks for credentials: write user@ in proxy, and proxy_password_file'
         : `the proxy refuses the user and password: ${code} ${printable(reason, 200)}`,
     );
-  return fail(`${sayUnreached(to)}: ${`${code} ${printable(reason, 200)}`.trim()}`);
+  // RFC 9110 §15.6.5: the server did not answer the proxy in time.
+  return fail(`${sayUnreached(to)}: ${`${code} ${printable(reason, 200)}`.trim()}`, code === '504' ? 'timeout' : 'other');
 }

@@ -1,17 +1,16 @@
 /**
  * Reaches a server through a SOCKS5 or HTTP proxy, which also looks up the server's name: connects to the proxy, and talks over
- * the socket as `proxy-talk.ts` says. Knows neither SMTP nor the smart host list.
+ * the wire as `proxy-talk.ts` says. Knows neither SMTP nor the smart host list.
  */
 
-import type { Socket } from 'node:net';
 import type { Link, ProxyPolicy } from '../router/smarthost.ts';
-import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { latin1, octets } from '../smtp/text.ts';
+import { whenAborted } from './abort.ts';
 import { alarm } from './clock.ts';
 import { connectFirst, type FailedEndpoint } from './connect.ts';
 import { endpointsOf } from './lookup/endpoints.ts';
 import { beginProxy, type Destination } from './proxy-talk.ts';
-import { printSocketError } from './socket.ts';
+import { type Reached, type Unreached, unreached, type Wire } from './wire.ts';
 
 interface ProxyLimits {
   /** Milliseconds for looking up the proxy's name. */
@@ -20,22 +19,24 @@ interface ProxyLimits {
   readonly connect: number;
 }
 
-/** Connects to the proxy of a link. Nothing has been read from the socket. */
+/** Connects to the proxy of a link. Nothing has been read from the wire. */
 export async function connectProxy(
   link: Link & { readonly proxy: ProxyPolicy },
   limits: ProxyLimits,
   signal?: AbortSignal,
-): Promise<Parsed<Socket>> {
+): Promise<Reached<Wire>> {
   const { host, port } = link.proxy;
   const target = { name: host, port, unix: false, fromDns: false, link: { ...link, proxy: null } };
   const found = await endpointsOf(target, limits.resolve, undefined, signal);
-  if (!found.ok) return unparsed(`the proxy cannot be found: ${found.detail}`);
+  if (!found.ok) return unreached('resolve', `the proxy cannot be found: ${found.detail}`);
   const { winner, failed: dead } = await connectFirst(found.value, {
     within: limits.connect,
     ...(link.sourceAddress === '' ? {} : { from: link.sourceAddress }),
     ...(signal ? { signal } : {}),
   });
-  return winner === null ? unparsed(`the proxy does not answer: ${printFailed(dead)}`) : parsed(winner.socket);
+  if (winner !== null) return { ok: true, value: winner.wire };
+  const last = dead.at(-1);
+  return unreached(last?.reason ?? 'other', `the proxy does not answer: ${printFailed(dead)}`, last?.systemCode);
 }
 
 function printFailed(dead: readonly FailedEndpoint[]): string {
@@ -45,58 +46,58 @@ function printFailed(dead: readonly FailedEndpoint[]): string {
 }
 
 /**
- * Has the proxy connect to the server. On success the socket leads to the server and is paused, with nothing lost of what the
- * server said first; else it is destroyed. One deadline holds for the whole talk, not for each read.
+ * Has the proxy connect to the server. On success the wire leads to the server, and nothing is lost of what the server said first;
+ * else it is destroyed. One deadline holds for the whole talk, not for each read.
  */
 export function openTunnel(
-  socket: Socket,
+  wire: Wire,
   proxy: ProxyPolicy,
   password: string,
   /** `speaksFirst`: false for TLS from the first octet, where the server must wait for us. */
   to: Destination & { readonly speaksFirst: boolean },
   { connect: within }: ProxyLimits,
   signal?: AbortSignal,
-): Promise<Parsed<null>> {
+): Promise<Reached<null>> {
   return new Promise((resolve) => {
     let heard = '';
-    let why = 'the proxy closed the connection';
-    const settle = (result: Parsed<null>) => {
+    const settle = (result: Reached<null>) => {
       stop();
-      signal?.removeEventListener('abort', abort);
-      // An error listener stays, because an 'error' without one would end the process.
-      socket.off('data', onData).off('end', onEnd).off('close', onEnd).pause();
-      if (!result.ok) socket.destroy();
+      unlink();
+      wire.listen(null);
+      if (!result.ok) wire.destroy();
       resolve(result);
     };
-    const fail = (detail: string) => settle(unparsed(detail));
-    const onData = (chunk: Buffer) => {
+    const fail = (detail: string, reason: Unreached['reason'] = 'other', systemCode?: string) =>
+      settle(unreached(reason, detail, systemCode));
+    const onOctets = (chunk: Buffer) => {
       heard += latin1(chunk);
       const made = step.hear(heard);
-      if (made.is === 'failed') return fail(made.detail);
+      if (made.is === 'failed') return fail(made.detail, made.reason);
       if (made.is === 'partial') return;
       if (made.is === 'next') {
         heard = '';
         step = made.step;
-        socket.write(octets(step.say));
+        wire.write(octets(step.say));
         return;
       }
       const early = octets(heard.slice(made.octets));
       if (early.length > 0 && !to.speaksFirst) return fail('clear text before the TLS handshake: this is no port for submissions://');
-      settle(parsed(null));
-      if (early.length > 0) socket.unshift(early);
+      settle({ ok: true, value: null });
+      if (early.length > 0) wire.unread(early);
     };
-    const onEnd = () => fail(why);
     const abort = () => fail('the attempt was ended');
-    const stop = alarm(within, () => fail(`the proxy did not connect within ${within / 1000} s (timeouts.connect)`));
+    const stop = alarm(within, () => fail(`the proxy did not connect within ${within / 1000} s (timeouts.connect)`, 'timeout'));
+    const unlink = whenAborted(signal, abort);
     const first = beginProxy(proxy, password, to);
     if (!first.ok) return fail(first.detail);
     let step = first.value;
-    socket.on('error', (error: NodeJS.ErrnoException) => {
-      why = `the proxy: ${printSocketError(error)}`;
-    });
     if (signal?.aborted) return abort();
-    signal?.addEventListener('abort', abort, { once: true });
-    socket.on('data', onData).on('end', onEnd).on('close', onEnd).resume();
-    socket.write(octets(step.say));
+    wire.listen({
+      octets: onOctets,
+      end: () => fail('the proxy closed the connection'),
+      closed: ({ detail, systemCode }) =>
+        fail(systemCode === undefined ? 'the proxy closed the connection' : `the proxy: ${detail}`, 'other', systemCode),
+    });
+    wire.write(octets(step.say));
   });
 }

@@ -9,10 +9,10 @@
 
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
-import { connect } from '../../src/library/client.ts';
 import type { Smarthost } from '../../src/router/smarthost.ts';
 import { deliver } from '../../src/submit/delivery.ts';
 import { contentOf, hostAt, optionsFor, sentences, tlsRequired, tlsWorld, transactionTo, verdictOf } from '../support/delivery.ts';
+import { connect } from '../support/engine.ts';
 import { type SmarthostOptions, startHost, type TestHost } from '../support/smarthost.ts';
 import { within } from '../support/within.ts';
 import { type Direction, type Fault, startProxy } from './support/proxy.ts';

@@ -35,7 +35,7 @@ test('W2: STARTTLS that is offered within TLS is not said', () => {
     authenticate: null,
     transactions: 'many',
     framing: 'auto',
-    partial: false,
+    partial: 'never',
   });
   dialogue.begin();
   dialogue.on({ type: 'secured' });
@@ -82,7 +82,10 @@ for (const [what, end, verdict, told] of LMTP)
   test(`V4: with LMTP 421 to ${what} counts for that recipient alone`, () =>
     withTwo({ script: { end } }, async (first, second) => {
       const hosts = [hostAt(first.port, { scheme: 'lmtp' }), hostAt(second.port, { scheme: 'lmtp' })];
-      const outcome = await deliver({ hosts, transaction: transactionTo(2), content: contentOf() }, optionsFor(10_000, { partial: true }));
+      const outcome = await deliver(
+        { hosts, transaction: transactionTo(2), content: contentOf() },
+        optionsFor(10_000, { partial: 'verdicts' }),
+      );
       assert.equal(verdictOf(outcome), verdict, sentences(outcome));
       assert.match(sentences(outcome), told);
       assert.deepEqual(second.sessions, []);
@@ -91,7 +94,10 @@ for (const [what, end, verdict, told] of LMTP)
 test('V4: with LMTP nobody knows what became of those whose verdict was still to come when 421 ended the session', () =>
   withTwo({ script: { end: ({ socket }) => void socket.end('250 stored\r\n421 4.3.2 later\r\n') } }, async (first, second) => {
     const hosts = [hostAt(first.port, { scheme: 'lmtp' }), hostAt(second.port, { scheme: 'lmtp' })];
-    const outcome = await deliver({ hosts, transaction: transactionTo(3), content: contentOf() }, optionsFor(10_000, { partial: true }));
+    const outcome = await deliver(
+      { hosts, transaction: transactionTo(3), content: contentOf() },
+      optionsFor(10_000, { partial: 'verdicts' }),
+    );
     assert.equal(verdictOf(outcome), 'uncertain', sentences(outcome));
     assert.match(
       sentences(outcome),

@@ -2,11 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
-import { connect, smarthost, submit } from '../../src/library/index.ts';
-import type { Message } from '../../src/library/submit.ts';
 import { makeReply } from '../../src/smtp/server/answers.ts';
 import { RECEIVING } from '../../src/smtp/server/machine.ts';
 import { type Listener, listen } from '../../src/transport/listen.ts';
+import type { Message } from '../support/engine.ts';
+import { connect, smarthost, submit } from '../support/engine.ts';
 import { startScripted } from '../support/scripted.ts';
 import { startHost } from '../support/smarthost.ts';
 import { within } from '../support/within.ts';

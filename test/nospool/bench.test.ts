@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import { type BenchOptions, parseLoad, printBench } from '../../src/nospool/bench/bench.ts';
 import { carry, type Load, type Measured } from '../../src/nospool/bench/load.ts';
+import { printPath } from '../../src/smtp/path.ts';
 import { deadPort, nospool, type RunningSink, sinkWith } from '../support/admin.ts';
 import { scratch } from '../support/command.ts';
 import { startScripted } from '../support/scripted.ts';
@@ -385,8 +386,14 @@ test('the content has exactly the size, no long line, and ends with a line end',
 });
 
 test('several recipients are numbered', () => {
-  assert.deepEqual(load({ to: 'a@b.example' }).envelope.to, ['a@b.example']);
-  assert.deepEqual(load({ to: '"a b"@c.example', recipients: 2 }).envelope.to, ['"1a b"@c.example', '"2a b"@c.example']);
+  assert.deepEqual(
+    load({ to: 'a@b.example' }).transaction.recipients.map(({ path }) => printPath(path)),
+    ['<a@b.example>'],
+  );
+  assert.deepEqual(
+    load({ to: '"a b"@c.example', recipients: 2 }).transaction.recipients.map(({ path }) => printPath(path)),
+    ['<"1a b"@c.example>', '<"2a b"@c.example>'],
+  );
 });
 
 test('a load that has not begun prints no number', () =>

@@ -4,7 +4,6 @@ import assert from 'node:assert';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
-import { TIMEOUTS } from '../../src/library/submit.ts';
 import { probeAll } from '../../src/nospool/check/check.ts';
 import { printHostCheck } from '../../src/nospool/check/print-check.ts';
 import type { Probe } from '../../src/nospool/check/probe.ts';
@@ -12,6 +11,7 @@ import { DEFAULT_TLS, type Smarthost } from '../../src/router/smarthost.ts';
 import { systemSecurity } from '../../src/submit/security.ts';
 import { configured, deadPort, nospool, sinkWith } from '../support/admin.ts';
 import { scratch } from '../support/command.ts';
+import { TIMEOUTS } from '../support/engine.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('check');

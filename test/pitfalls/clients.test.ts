@@ -8,8 +8,6 @@ import { readFileSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
 import { createSecureContext, TLSSocket } from 'node:tls';
 import { suite } from 'uvu';
-import { connect } from '../../src/library/client.ts';
-import { messageOf, TIMEOUTS, transactionOf } from '../../src/library/submit.ts';
 import { sourceOf } from '../../src/message/source.ts';
 import { DEFAULT_TLS } from '../../src/router/smarthost.ts';
 import { contentEncoder } from '../../src/smtp/client/content.ts';
@@ -19,8 +17,11 @@ import { deliver } from '../../src/submit/delivery.ts';
 import { systemSecurity } from '../../src/submit/security.ts';
 import { connectFirst } from '../../src/transport/connect.ts';
 import { Connection } from '../../src/transport/driver.ts';
+import { nodeWire } from '../../src/transport/node-wire.ts';
+import { unreached } from '../../src/transport/wire.ts';
 import { allStrings, check } from '../smtp/client/content-model.ts';
 import { COMMAND, ENVIRONMENT, run, setUp, start, toHosts } from '../support/command.ts';
+import { connect, messageOf, TIMEOUTS, transactionOf } from '../support/engine.ts';
 import { serverCertificate } from '../support/scripted.ts';
 import { replay } from '../support/transcript.ts';
 import { within } from '../support/within.ts';
@@ -731,7 +732,7 @@ pitfall(54, 'the first address is dead: the next one of the name is tried', () =
       failed.map(({ detail }) => detail),
       ['connection refused'],
     );
-    winner?.socket.destroy();
+    winner?.wire.destroy();
     // The same for a whole delivery, with an address that refuses the greeting.
     const transaction = transactionOf({ from: 'a@example.org', to: ['b@example.org'] }, null);
     assert.ok(transaction.ok);
@@ -746,7 +747,7 @@ pitfall(54, 'the first address is dead: the next one of the name is tried', () =
         transaction: transaction.value,
         content: messageOf('x').content,
       },
-      { hello: 'c.example', partial: false, framing: 'auto', timeouts: TIMEOUTS, security: systemSecurity({}), names },
+      { hello: 'c.example', partial: 'never', framing: 'auto', timeouts: TIMEOUTS, security: systemSecurity({}), names },
     );
     assertTaken(outcome);
   }),
@@ -782,7 +783,7 @@ pitfall(57, 'messages leave no listener behind', () =>
   served({ offers: PIPELINING }, async (host) => {
     const socket = createConnection({ port: host.port, host: '127.0.0.1' });
     await new Promise<void>((resolve) => socket.once('connect', () => resolve()));
-    const connection = new Connection(socket, {
+    const connection = new Connection(nodeWire(socket), {
       plan: {
         protocol: 'smtp',
         hello: 'bar.com',
@@ -790,10 +791,10 @@ pitfall(57, 'messages leave no listener behind', () =>
         authenticate: null,
         transactions: 'many',
         framing: 'auto',
-        partial: false,
+        partial: 'never',
       },
       timeouts: TIMEOUTS,
-      secure: async () => ({ ok: false, detail: '' }),
+      secure: async () => unreached('other', ''),
     });
     const transaction = transactionOf({ from: '', to: ['b@example.org'] }, null);
     assert.ok(transaction.ok);
@@ -813,7 +814,7 @@ pitfall(58, 'a failure leaves nothing that keeps the process alive', () =>
   served({ script: { MAIL: '550 no' } }, async (host) => {
     // The process must end by itself: nothing in it says so.
     const script = `
-      import { submit } from ${JSON.stringify(new URL('../../src/library/submit.ts', import.meta.url).href)};
+      import { submit } from ${JSON.stringify(new URL('../support/engine.ts', import.meta.url).href)};
       const tls = { mode: 'default', verify: true, caFile: '', fingerprint: [], serverName: '', certificate: '', certificateKey: '', minVersion: '1.2' };
       const host = (port) => ({ scheme: 'smtp', host: '127.0.0.1', port, expand: 'none', tls, auth: null });
       const outcome = await submit({ from: '', to: ['b@example.org'] }, 'x', { hosts: [host(1), host(${host.port})] });
@@ -853,9 +854,9 @@ pitfall(59, 'one write for each flight, and no waiting for more', () =>
       authenticate: null,
       transactions: 'one',
       framing: 'auto',
-      partial: false,
+      partial: 'never',
     } as const;
-    const connection = new Connection(socket, { plan, timeouts: TIMEOUTS, secure: async () => ({ ok: false, detail: '' }) });
+    const connection = new Connection(nodeWire(socket), { plan, timeouts: TIMEOUTS, secure: async () => unreached('other', '') });
     const transaction = transactionOf({ from: '', to: many(3) }, null);
     assert.ok(transaction.ok);
     assert.equal((await connection.submit(transaction.value, { open: () => sourceOf(Buffer.from('A: b\r\n\r\nx\r\n')) })).kind, 'accepted');

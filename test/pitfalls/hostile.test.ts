@@ -10,7 +10,6 @@ import path from 'node:path';
 import { suite } from 'uvu';
 import { interpret } from '../../src/config/interpret.ts';
 import { parseToml } from '../../src/config/toml.ts';
-import { type Envelope, messageOf, TIMEOUTS, transactionOf } from '../../src/library/submit.ts';
 import { DEFAULT_TLS } from '../../src/router/smarthost.ts';
 import { parseMailbox, printPath } from '../../src/smtp/path.ts';
 import { type DeliveryOptions, deliver } from '../../src/submit/delivery.ts';
@@ -18,6 +17,7 @@ import { type Outcome, printOutcome } from '../../src/submit/outcome.ts';
 import { systemSecurity } from '../../src/submit/security.ts';
 import { makeCertificate } from '../../src/transport/tls/certificate.ts';
 import { ENVIRONMENT, run, scratch, setUp, start, toHosts } from '../support/command.ts';
+import { type Envelope, messageOf, TIMEOUTS, transactionOf } from '../support/engine.ts';
 import { uncheckedMailbox } from '../support/mailbox.ts';
 import { startSocks } from '../support/proxies.ts';
 import { serverCertificate } from '../support/scripted.ts';
@@ -694,7 +694,7 @@ function byNames(addresses: () => Promise<readonly { address: string; family: nu
   const names: NonNullable<DeliveryOptions['names']> = { addresses, mx: async () => [], srv: async () => [] };
   return deliver(
     { hosts: [hostAt(1, { host: 'mail.test.invalid' })], transaction: transaction.value, content: messageOf(MESSAGE).content },
-    { hello: 'c.example', partial: false, framing: 'auto', timeouts: { ...TIMEOUTS, resolve }, security: systemSecurity({}), names },
+    { hello: 'c.example', partial: 'never', framing: 'auto', timeouts: { ...TIMEOUTS, resolve }, security: systemSecurity({}), names },
   );
 }
 

@@ -5,9 +5,9 @@
 
 import assert from 'node:assert/strict';
 import type { TlsOptions } from 'node:tls';
-import { type Envelope, type Message, type SubmitOptions, submit } from '../../src/library/submit.ts';
 import { DEFAULT_TLS, type Smarthost } from '../../src/router/smarthost.ts';
 import { type Outcome, printOutcome } from '../../src/submit/outcome.ts';
+import { type Envelope, type Message, type SubmitOptions, submit } from '../support/engine.ts';
 import { type Script, startScripted } from '../support/scripted.ts';
 import { type SmarthostOptions, startHost, type TestHost } from '../support/smarthost.ts';
 import { readTranscripts, replay, type Transcript } from '../support/transcript.ts';

@@ -12,7 +12,7 @@ const PLAN: Plan = {
   authenticate: null,
   transactions: 'one',
   framing: 'auto',
-  partial: false,
+  partial: 'never',
 };
 
 /** A session by the core's functions alone; `on` returns what is to be done. */

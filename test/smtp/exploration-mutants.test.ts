@@ -33,7 +33,7 @@ async function machineWith(changes: readonly (readonly [string, string])[]): Pro
   return (await import(pathToFileURL(file).href)) as Machine;
 }
 
-const SETTINGS = settings({ recipients: [1, 2], mechanisms: ['none', 'X-PROOF'], framings: ['auto'], blocks: 2 });
+const SETTINGS = settings({ recipients: [1, 2], mechanisms: ['none', 'X-PROOF'], framings: ['auto'], blocks: 2, anyUnder: ['off'] });
 
 interface Fault {
   readonly what: string;
@@ -79,11 +79,11 @@ const FAULTS: readonly Fault[] = [
   },
   {
     what: '421 for one recipient of LMTP is a verdict for all',
-    where: /^lmtp \(partial\), TLS off/,
+    where: /^lmtp \(verdicts\), TLS off/,
     changes: [
       [
-        'if (replies.count < countVerdicts(plan, state.transaction)) return',
-        'if (reply.code !== 421 && replies.count < countVerdicts(plan, state.transaction)) return',
+        'if (replies.count < countVerdicts(plan, state)) return',
+        'if (reply.code !== 421 && replies.count < countVerdicts(plan, state)) return',
       ],
     ],
     found: /^an outcome is what the server said/,
@@ -115,37 +115,151 @@ const FAULTS: readonly Fault[] = [
   {
     what: 'a refused recipient is overlooked',
     where: /^smtp, TLS off, AUTH none/,
-    changes: [["  if (state.refusals) return failRejected(endingOf(plan), state, 'envelope', toArray(state.refusals));\n", '']],
+    changes: [['  if (isEnvelopeRefused(plan, state, refusals)) return failEnvelope(plan, endingOf(plan), state, refusals);\n', '']],
     found: /^no content begins/,
   },
   {
     what: 'DATA flies along with several recipients',
     where: /^smtp, TLS off, AUTH none/,
-    changes: [['transaction.recipients.length === 1 && offers', 'offers']],
+    changes: [["(transaction.recipients.length === 1 || plan.partial === 'any')", 'transaction.recipients.length >= 1']],
     found: /^no content begins/,
   },
   {
     what: 'LMTP splits a message that must not be split',
     where: /^lmtp, TLS off, AUTH none/,
-    changes: [["plan.protocol === 'lmtp' && transaction.recipients.length > 1 && !plan.partial", 'plan.partial']],
+    changes: [["plan.protocol === 'lmtp' && transaction.recipients.length > 1 && plan.partial === 'never'", "plan.partial === 'any'"]],
     found: /^no content begins/,
   },
   {
     what: 'one verdict of LMTP is taken for all',
-    where: /^lmtp \(partial\), TLS off, AUTH none/,
-    changes: [["plan.protocol === 'lmtp' ? recipients.length : 1", '1']],
+    where: /^lmtp \(verdicts\), TLS off, AUTH none/,
+    changes: [["plan.protocol === 'lmtp' ? transaction.recipients.length - countOf(refusals) : 1", '1']],
     found: /^an outcome is what the server said/,
+  },
+  {
+    what: 'content begins though all recipients are refused, of whom any would be enough',
+    where: /^smtp \(any\)/,
+    changes: [['refusals.count === transaction.recipients.length', 'refusals.count > transaction.recipients.length']],
+    found: /^no content begins|^what was committed or refused goes to no other host/,
+  },
+  {
+    what: '354 is obeyed though all recipients are refused',
+    where: /^smtp \(any\)/,
+    changes: [
+      [
+        '    if (isEnvelopeRefused(plan, state, refusals))\n      return [',
+        "    if (plan.hello === '' && isEnvelopeRefused(plan, state, refusals))\n      return [",
+      ],
+    ],
+    found: /^no content begins/,
+  },
+  {
+    what: 'a refused recipient fails the message, though any other is enough',
+    where: /^smtp \(any\)/,
+    changes: [["(partial !== 'any' || ", "(partial !== 'never' || "]],
+    found: /^every failure has its cause/,
+  },
+  {
+    what: 'a part of the recipients is enough, though only verdicts may differ',
+    where: /^lmtp \(verdicts\)/,
+    changes: [["(partial !== 'any' || ", "(partial === 'never' || "]],
+    found: /^no content begins|^what was committed or refused goes to no other host/,
+  },
+  {
+    what: 'a recipient whom RCPT refused counts as one who has the message',
+    where: /^smtp \(any\)/,
+    changes: [['[...(state.refusals ? toArray(state.refusals) : []), ...refusedVerdicts', '[...refusedVerdicts']],
+    found: /^an outcome names those/,
+  },
+  {
+    what: 'a verdict of LMTP goes to the recipient whom RCPT refused',
+    where: /^lmtp \(any\)/,
+    changes: [['.filter((index) => !refused.has(index))', '']],
+    found: /^an outcome names those/,
+  },
+  {
+    what: 'a verdict of LMTP is awaited for a recipient whom RCPT refused',
+    where: /^lmtp \(any\)/,
+    changes: [['transaction.recipients.length - countOf(refusals) : 1', 'transaction.recipients.length : 1']],
+    found: /^(?!nothing)/,
+  },
+  {
+    what: 'whom RCPT refused is not told when DATA is refused, too',
+    where: /^smtp \(any\)/,
+    changes: [["behind(refusals, { command: 'DATA'", "behind(null, { command: 'DATA'"]],
+    found: /^an outcome names those/,
+  },
+  {
+    what: 'a refused recipient fails the message when the connection is lost, though any other is enough',
+    where: /^smtp \(any\)/,
+    changes: [
+      [
+        'isEnvelopeRefused(plan, state, state.refusals) ? envelopeRejection(plan, state.refusals) : null',
+        'state.refusals && envelopeRejection(plan, state.refusals)',
+      ],
+    ],
+    found: /^every failure has its cause/,
+  },
+  {
+    what: 'octets behind the refusal of a recipient fail the message, though any other is enough',
+    where: /^smtp \(any\)/,
+    changes: [
+      [
+        "return isEnvelopeRefused(plan, state, refusals) ? failEnvelope(plan, 'leave'",
+        "return refusals !== null ? failEnvelope(plan, 'leave'",
+      ],
+    ],
+    found: /^every failure has its cause/,
+  },
+  {
+    what: 'a lost recipient is told as a lost MAIL',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [["return state.answered === 0 ? 'MAIL' : state.answered <=", "return state.answered <= 1 ? 'MAIL' : state.answered <="]],
+    found: /^a failure names the command/,
+  },
+  {
+    what: '421 is told as any other loss',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [['  command: awaitedCommand(state),\n  reply: showReply(state, reply),', '  command: awaitedCommand(state),']],
+    found: /^a failure names the command/,
+  },
+  {
+    what: 'a server that refuses NOOP counts as alive',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [
+      ['if (!isWanted(state, reply))\n    return quit(ending, [checked', 'if (digit(reply) === 3)\n    return quit(ending, [checked'],
+    ],
+    found: /^NOOP is answered once|^a refusal or a loss/,
+  },
+  {
+    what: 'a session that dies at NOOP does not say so',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [
+      ["if (state.at === 'noop') return [{ at: 'closed' }, checked(failure), {", "if (state.at === 'noop') return [{ at: 'closed' }, {"],
+    ],
+    found: /^NOOP is answered once/,
+  },
+  {
+    what: 'a session that dies at NOOP fails a message that was never given',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [["  if (state.at === 'noop') return [{ at: 'closed' }, checked(failure), { do: 'destroy' }];\n", '']],
+    found: /^every transaction is settled, once|^NOOP is answered once/,
   },
   {
     what: 'a refusal is forgotten when the connection is lost',
     where: /^smtp, TLS off, AUTH none/,
-    changes: [['(refusalBefore(state, failure) ?? failure)', 'failure']],
+    changes: [['(refusalBefore(plan, state, failure) ?? failure)', 'failure']],
     found: /^what was committed or refused goes to no other host/,
   },
   {
     what: 'what was committed goes to another host',
     where: /^smtp, TLS off, AUTH none/,
-    changes: [["condemns: 'message', detail: lastWords", "condemns: 'address', detail: lastWords"]],
+    changes: [
+      [
+        "    kind: 'uncertain',\n    ...where(plan, state),\n    condemns: 'message',",
+        "    kind: 'uncertain',\n    ...where(plan, state),\n    condemns: 'address' as 'message',",
+      ],
+    ],
     found: /^what was committed or refused goes to no other host/,
   },
   {
@@ -185,7 +299,7 @@ const FAULTS: readonly Fault[] = [
   {
     what: 'STARTTLS that is refused is done without',
     where: /^smtp, TLS opportunistic, AUTH none/,
-    changes: [["failRefused(ending, state, 'STARTTLS', reply)", 'awaitTransaction(state.channel)']],
+    changes: [["failRefused(plan, ending, state, 'STARTTLS', reply)", 'awaitTransaction(state.channel)']],
     found: /^a refusal or a loss ends what it concerns/,
   },
   {
@@ -223,7 +337,7 @@ const FAULTS: readonly Fault[] = [
     where: /^smtp, TLS required, AUTH X-PROOF/,
     changes: [
       [
-        'return isWanted(state, reply) ? breakOutOfStep(state, reply) : fail(',
+        'return isWanted(state, reply) ? breakOutOfStep(plan, state, reply) : fail(',
         'return isWanted(state, reply) ? awaitTransaction(channel) : fail(',
       ],
     ],
@@ -268,8 +382,8 @@ const FAULTS: readonly Fault[] = [
     where: /^smtp, TLS off, AUTH none/,
     changes: [
       [
-        "? [{ at: 'closed' }, ...settleFailed(rejection('content', [refusal])), { do: 'destroy' }]",
-        "? failRejected(ending, state, 'content', [refusal])",
+        "? [{ at: 'closed' }, ...settleFailed(rejection('content', refused)), { do: 'destroy' }]",
+        "? failRejected(ending, state, 'content', refused)",
       ],
     ],
     found: /^within a content nothing else is said/,
@@ -278,10 +392,7 @@ const FAULTS: readonly Fault[] = [
     what: 'RSET among the replies to blocks',
     where: /^smtp, TLS off, AUTH none, framing auto, messages 2/,
     changes: [
-      [
-        "failRejected(state.blocks > 1 ? 'leave' : ending, state, 'content', [refusal])",
-        "failRejected(ending, state, 'content', [refusal])",
-      ],
+      ["failRejected(state.blocks > 1 ? 'leave' : ending, state, 'content', refused)", "failRejected(ending, state, 'content', refused)"],
     ],
     found: /^(?!nothing)/,
   },
@@ -312,7 +423,7 @@ const FAULTS: readonly Fault[] = [
   {
     what: 'a refusal of a recipient is not told',
     where: /^smtp, TLS off, AUTH none/,
-    changes: [['settleFailed(rejection(at, refusals)), true)', 'settleFailed(rejection(at, [refusals[0]])), true)']],
+    changes: [["...rejection('envelope', toArray(refusals)),", "...rejection('envelope', [toArray(refusals)[0]]),"]],
     found: /^every recipient is asked, and every refusal is told/,
   },
   {

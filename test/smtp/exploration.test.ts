@@ -15,10 +15,16 @@ const test = suite('exploration');
 
 const explored =
   process.env.EXPLORATION === 'full'
-    ? settings({ recipients: [1, 2, 3], mechanisms: ['none', 'X-PROOF', 'PLAIN'], framings: ['auto', 'data'], blocks: 2 })
+    ? settings({
+        recipients: [1, 2, 3],
+        mechanisms: ['none', 'X-PROOF', 'PLAIN'],
+        framings: ['auto', 'data'],
+        blocks: 2,
+        anyUnder: ['off', 'required', 'opportunistic', 'implicit'],
+      })
     : [
-        ...settings({ recipients: [1, 2], mechanisms: ['none'], framings: ['auto'], blocks: 1 }),
-        ...settings({ recipients: [1], mechanisms: ['X-PROOF'], framings: ['auto'], blocks: 1 }),
+        ...settings({ recipients: [1, 2], mechanisms: ['none'], framings: ['auto'], blocks: 1, anyUnder: ['off'] }),
+        ...settings({ recipients: [1], mechanisms: ['X-PROOF'], framings: ['auto'], blocks: 1, anyUnder: [] }),
       ];
 
 const sum = { states: 0, steps: 0 };

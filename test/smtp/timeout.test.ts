@@ -42,7 +42,7 @@ const plan: Plan = {
   authenticate: null,
   transactions: 'one',
   framing: 'auto',
-  partial: false,
+  partial: 'never',
 };
 const settled = (state: State, limit?: { readonly key: 'greeting' | 'final'; readonly milliseconds: number }, rest = '') => {
   const [, ...actions] = advance(plan, state, { type: 'timeout', rest, ...(limit ? { limit } : {}) });
@@ -70,7 +70,7 @@ test('W9: so has an outcome that is uncertain because no verdict came', () => {
     smtputf8: false,
     dsn: 'drop',
   } as const;
-  const commit: State = { at: 'commit', channel, transaction, replies: null, next: null };
+  const commit: State = { at: 'commit', channel, transaction, refusals: null, replies: null, next: null };
   const detail = (...limits: Parameters<typeof settled> extends [unknown, ...infer L] ? L : never) => {
     const failure = settled(commit, ...limits);
     return failure.kind === 'uncertain' && failure.detail;

@@ -61,7 +61,7 @@ lmtp('several with lmtp_partial: all, none, or a part that is named', async () =
     ],
   ] as const)
     await served({ script: { end: each(...replies) } }, async (host) => {
-      const outcome = await send([hostAt(host.port, { scheme: 'lmtp' })], { to: TO, partial: true });
+      const outcome = await send([hostAt(host.port, { scheme: 'lmtp' })], { to: TO, partial: 'verdicts' });
       assert.equal(outcome.kind, kind);
       const lines = reasons(outcome).split('\n');
       assert.deepEqual(

@@ -31,7 +31,14 @@ const to = (localPart: string, original = localPart, router = 'smarthosts'): Rou
 });
 const said = (text: string): Reply => ({ code: Number(text.slice(0, 3)), enhanced: null, lines: [text.slice(4)] });
 const server = (name: string) => ({ host: hostAt(25), name, endpoint: { address: '192.0.2.1', family: 4, port: 25 } as const });
-const refused: SessionFailure = { kind: 'connect', at: 'greeting', condemns: 'address', during: 'connect', detail: 'connection refused' };
+const refused: SessionFailure = {
+  kind: 'connect',
+  at: 'greeting',
+  condemns: 'address',
+  during: 'connect',
+  reason: 'refused',
+  detail: 'connection refused',
+};
 const failure = (recipients: readonly number[], text = '550 5.1.1 nobody'): SessionFailure => {
   const [first, ...rest] = recipients.map((recipient) => ({
     command: `RCPT TO:<r${recipient}@there.example>`,

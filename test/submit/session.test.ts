@@ -5,12 +5,12 @@
 
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
-import { smarthost } from '../../src/library/index.ts';
 import type { AuthPolicy, Smarthost, TlsPolicy } from '../../src/router/smarthost.ts';
 import { deliver } from '../../src/submit/delivery.ts';
 import type { SessionTimeouts } from '../../src/transport/driver.ts';
 import type { Names } from '../../src/transport/lookup/question.ts';
 import { contentOf, hostAt, optionsFor, sentences, tlsRequired, transactionTo, verdictOf } from '../support/delivery.ts';
+import { smarthost } from '../support/engine.ts';
 import { type Deed, type Phase, type SmarthostOptions, startHost, type Talk } from '../support/smarthost.ts';
 import { within } from '../support/within.ts';
 

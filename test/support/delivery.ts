@@ -103,7 +103,7 @@ export const optionsFor = (limit = 10_000, changes: Partial<DeliveryOptions> = {
     final: limit,
   },
   hello: 'here.example',
-  partial: false,
+  partial: 'never',
   framing: 'auto',
   security: systemSecurity({}),
   ...changes,

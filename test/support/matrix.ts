@@ -32,7 +32,7 @@ const PLAN: Plan = {
   authenticate: () => parsed(plain('tim', 'secret')),
   transactions: 'many',
   framing: 'auto',
-  partial: false,
+  partial: 'never',
 };
 
 const TRANSACTION: Transaction = {
@@ -68,15 +68,24 @@ const STATES: readonly (readonly [string, State, Event | null])[] = [
     { at: 'data', ...sending, refusals: extend(null, { command: 'RCPT', recipient: 0, reply: { ...accepted, code: 550 } }) },
     null,
   ],
-  ['content (DATA)', { at: 'content', ...sending, framing: 'data', blocks: 0, last: null }, { type: 'contentSent', rest: '' }],
-  ['content (a block unanswered)', { at: 'content', ...sending, framing: 'bdat', blocks: 1, last: 12 }, null],
   [
-    'content (all but the end of the last block)',
-    { at: 'content', ...sending, framing: 'bdat', blocks: 0, last: 12 },
+    'content (DATA)',
+    { at: 'content', ...sending, refusals: null, framing: 'data', blocks: 0, last: null },
     { type: 'contentSent', rest: '' },
   ],
-  ['commit', { at: 'commit', ...sending, replies: null, next: null }, null],
-  ['commit, an envelope behind it', { at: 'commit', ...sending, replies: null, next: { ...envelope, sent: 2, answered: 0 } }, null],
+  ['content (a block unanswered)', { at: 'content', ...sending, refusals: null, framing: 'bdat', blocks: 1, last: 12 }, null],
+  [
+    'content (all but the end of the last block)',
+    { at: 'content', ...sending, refusals: null, framing: 'bdat', blocks: 0, last: 12 },
+    { type: 'contentSent', rest: '' },
+  ],
+  ['commit', { at: 'commit', ...sending, refusals: null, replies: null, next: null }, null],
+  [
+    'commit, an envelope behind it',
+    { at: 'commit', ...sending, refusals: null, replies: null, next: { ...envelope, sent: 2, answered: 0 } },
+    null,
+  ],
+  ['noop', { at: 'noop', channel }, null],
   ['reset', { at: 'reset', channel }, null],
   ['quit', { at: 'quit' }, null],
   ['closed', { at: 'closed' }, null],

@@ -5,13 +5,13 @@
  *
  * Events for the client: `! secured`, `! insecure WHY`, `! lost`, `! timeout`, `! abort`, `! sent` (all content is written;
  * `! sent, next`: and the same transaction waits once more),
- * `! failed` (our input failed), `! block N`, `! last N` (BDAT content at hand), `! transaction`, `! quit`.
+ * `! failed` (our input failed), `! block N`, `! last N` (BDAT content at hand), `! transaction`, `! noop`, `! quit`.
  * Actions that it must take: `! startTls`, `! content`, `! next block`, `! flush`, `! commit` (the end of the last block, which was held),
- * `! ready`, `! next`, `! note …`, `! close`, `! destroy`.
+ * `! ready`, `! next`, `! checked` (NOOP is answered; `! checked: FAILURE`), `! note …`, `! close`, `! destroy`.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { Dialogue } from '../../src/smtp/client/dialogue.ts';
-import type { SessionOutcome } from '../../src/smtp/client/outcome.ts';
+import type { SessionFailure, SessionOutcome } from '../../src/smtp/client/outcome.ts';
 import type { Transaction } from '../../src/smtp/client/print.ts';
 import type { Action, Plan } from '../../src/smtp/client/session.ts';
 import { parsed, unparsed } from '../../src/smtp/parsed.ts';
@@ -34,7 +34,7 @@ export interface Transcript {
 /** True for the line that ends the message; before it the message can still go to another host. */
 export const isCommit = (line: string): boolean => line === 'C: .' || line === 'C: BDAT 0 LAST' || line === '! commit';
 
-const GIVEN = /^! (secured|insecure|lost|timeout|abort|sent|failed|block \d+|last \d+|transaction|quit)\b/;
+const GIVEN = /^! (secured|insecure|lost|timeout|abort|sent|failed|block \d+|last \d+|transaction|noop|quit)\b/;
 export const isGiven = (line: string): boolean => line.startsWith('S:') || GIVEN.test(line);
 
 const folder = new URL('../sessions/', import.meta.url);
@@ -108,7 +108,7 @@ export function parseTranscript(file: string, text: string): Transcript {
       authenticate: authenticator(auth),
       transactions: 'one',
       framing: 'auto',
-      partial: false,
+      partial: 'never',
       ...plan,
     },
     transaction: { ...defaults, ...rest, reversePath: reversePath.value, recipients } as Transaction,
@@ -124,8 +124,11 @@ export function printOutcome(outcome: SessionOutcome): string {
     const refused = outcome.refusals.map(({ command, reply }) => `; ${command}: ${printReply(reply)}`).join('');
     return `= accepted ${printReply(outcome.reply)}${refused}`;
   }
-  const { failure } = outcome;
-  const where = `= ${failure.kind} at ${failure.at}, condemns ${failure.condemns}`;
+  return `= ${printFailed(outcome.failure)}`;
+}
+
+function printFailed(failure: SessionFailure): string {
+  const where = `${failure.kind} at ${failure.at}, condemns ${failure.condemns}`;
   if (failure.kind === 'rejected')
     return `${where}: ${failure.refusals.map(({ command, reply }) => `${command}: ${printReply(reply)}`).join('; ')}`;
   return failure.kind === 'unsupported' ? `${where}: ${failure.detail}` : where;
@@ -141,6 +144,8 @@ export function printAction(action: Action): string[] {
       return [`C: ${action.line}`];
     case 'pull':
       return [`! ${action.framing === 'data' ? 'content' : 'next block'}${action.eightBit === 'pass' ? '' : ` (${action.eightBit})`}`];
+    case 'checked':
+      return [action.failure ? `! checked: ${printFailed(action.failure)}` : '! checked'];
     case 'note':
       return [`! note ${action.note}`];
     case 'settle':
@@ -152,13 +157,14 @@ export function printAction(action: Action): string[] {
 
 /**
  * Replays a transcript through the machine, the server's text cut into pieces of `size` characters; returns what the client
- * did, with what it was given in between.
+ * did, with what it was given in between. `settled` gets each outcome with all its fields.
  */
-export function replay(transcript: Transcript, size: number): string[] {
+export function replay(transcript: Transcript, size: number, settled: (outcome: SessionOutcome) => void = () => {}): string[] {
   const dialogue = new Dialogue(transcript.plan);
   const said: string[] = [];
   const perform = (actions: readonly Action[]): void => {
     for (const action of actions) {
+      if (action.do === 'settle') settled(action.outcome);
       // The first transaction is waiting for the session to be ready, as in a command; later ones are given by the transcript.
       if (action.do === 'ready' && !said.some((line) => line.startsWith('=')))
         perform(dialogue.on({ type: 'transaction', transaction: transcript.transaction }));
@@ -197,9 +203,11 @@ function give(dialogue: Dialogue, { transaction }: Transcript, event: string): r
   switch (word) {
     case 'secured':
     case 'timeout':
+    case 'noop':
     case 'quit':
       return dialogue.on({ type: word });
     case 'insecure':
+      return dialogue.on({ type: word, reason: 'handshake', detail: rest });
     case 'lost':
     case 'abort':
       return dialogue.on({ type: word, detail: rest });

@@ -16,7 +16,7 @@ export interface WireOptions {
 }
 
 export interface Wire {
-  readonly socket: Socket;
+  readonly stream: Duplex;
   /** Each write of the client, octets as characters. */
   readonly writes: readonly string[];
   /** Messages that the server has whole. */
@@ -61,7 +61,7 @@ export function openWire({ offers = [], dies = Number.POSITIVE_INFINITY, takes =
   });
   void converse(far as unknown as Socket, { offers }, books);
   return {
-    socket: Object.assign(near, { setNoDelay: () => near }) as unknown as Socket,
+    stream: near,
     writes,
     held: () => books.held.map(({ octets }) => octets.toString('latin1')),
     say: (text) => void near.push(Buffer.from(text, 'latin1')),

@@ -8,6 +8,8 @@ import { type Source, sourceOf } from '../../src/message/source.ts';
 import type { SessionOutcome } from '../../src/smtp/client/outcome.ts';
 import type { Plan } from '../../src/smtp/client/session.ts';
 import { Connection, type ConnectionOptions } from '../../src/transport/driver.ts';
+import { nodeWire } from '../../src/transport/node-wire.ts';
+import { unreached } from '../../src/transport/wire.ts';
 import { transactionTo } from '../support/delivery.ts';
 import { printOutcome } from '../support/transcript.ts';
 import { openWire, type Wire, type WireOptions } from '../support/wire.ts';
@@ -23,12 +25,12 @@ const PLAN: Plan = {
   authenticate: null,
   transactions: 'one',
   framing: 'auto',
-  partial: false,
+  partial: 'never',
 };
 
 function opened(wire: Wire, plan: Partial<Plan> = {}, options: Partial<ConnectionOptions> = {}): Connection {
-  const secure = async () => ({ ok: false, detail: 'no TLS' }) as const;
-  return new Connection(wire.socket, { plan: { ...PLAN, ...plan }, timeouts: LIMITS, secure, ...options });
+  const secure = async () => unreached('other', 'no TLS');
+  return new Connection(nodeWire(wire.stream), { plan: { ...PLAN, ...plan }, timeouts: LIMITS, secure, ...options });
 }
 
 const contentOf = (message: string) => ({ open: () => sourceOf(...(message === '' ? [] : [Buffer.from(message)])) });

@@ -44,7 +44,7 @@ test('the first that answers wins, and no other is asked', () =>
       took = performance.now() - start;
       assert.equal(connected.winner?.endpoint, first.endpoint);
       assert.deepEqual(told(connected), []);
-      connected.winner?.socket.destroy();
+      connected.winner?.wire.destroy();
       await new Promise((resolve) => setTimeout(resolve, 400));
       if (took <= 100) assert.deepEqual([first.count(), second.count()], [1, 0], 'not even when the time for the second has come');
       first.stop();
@@ -58,7 +58,7 @@ test('the next address follows one that refuses', () =>
     const connected = await connectFirst([refused(), refused('127.0.0.3'), third.endpoint], { within: 5000 });
     assert.equal(connected.winner?.endpoint, third.endpoint);
     assert.deepEqual(told(connected), ['127.0.0.1: connection refused', '127.0.0.3: connection refused']);
-    connected.winner?.socket.destroy();
+    connected.winner?.wire.destroy();
     third.stop();
   }));
 
@@ -68,7 +68,7 @@ test('a dead ::1 does not keep 127.0.0.1 from winning', () =>
     const connected = await connectFirst([{ ...refused('::1'), port: second.endpoint.port }, second.endpoint], { within: 5000 });
     assert.equal(connected.winner?.endpoint, second.endpoint);
     assert.match(told(connected).join(), /^::1: (connection refused|address not available|network is unreachable)$/);
-    connected.winner?.socket.destroy();
+    connected.winner?.wire.destroy();
     second.stop();
   }));
 
@@ -80,7 +80,7 @@ test('an address that does not answer is overtaken, does not count as failed, an
     assert.equal(connected.winner?.endpoint, second.endpoint);
     assert.deepEqual(told(connected), []);
     assert.equal(timers(), before);
-    connected.winner?.socket.destroy();
+    connected.winner?.wire.destroy();
     deaf.stop();
     second.stop();
   }));
@@ -110,6 +110,22 @@ test('the list of failures has every address that refused', () =>
     );
   }));
 
+test('a failure has a reason and the code of the system, so that nobody reads its sentence', () =>
+  within(10_000, async () => {
+    const deaf = await startDeaf();
+    const reasons: readonly (readonly [Endpoint, string | undefined, string, string | undefined])[] = [
+      [refused(), undefined, 'refused', 'ECONNREFUSED'],
+      [{ address: '/no/such/socket', family: 'unix', port: 0 }, undefined, 'unreachable', 'ENOENT'],
+      [{ address: '127.0.0.1', family: 4, port: deaf.port }, undefined, 'timeout', undefined],
+      [refused(), '192.0.2.1', 'other', 'EADDRNOTAVAIL'],
+    ];
+    for (const [endpoint, from, reason, systemCode] of reasons) {
+      const { failed } = await connectFirst([endpoint], { within: 300, from });
+      assert.deepEqual([failed[0]?.reason, failed[0]?.systemCode], [reason, systemCode]);
+    }
+    deaf.stop();
+  }));
+
 test('without an address there is no answer', async () => {
   assert.deepEqual(await connectFirst([], { within: 5000 }), { winner: null, failed: [] });
 });
@@ -135,7 +151,7 @@ test('a connection without a limit has no clock', () =>
     const only = await live();
     const connected = await connectFirst([only.endpoint], { within: Number.POSITIVE_INFINITY });
     assert.ok(connected.winner);
-    connected.winner.socket.destroy();
+    connected.winner.wire.destroy();
     only.stop();
   }));
 
@@ -143,12 +159,12 @@ test('V10: the system asks whether the other side is still there', () =>
   within(5000, async () => {
     const only = await live();
     const { winner } = await connectFirst([only.endpoint], { within: 5000 });
-    const port = (winner?.socket.localPort ?? 0).toString(16).toUpperCase().padStart(4, '0');
+    const port = only.endpoint.port.toString(16).toUpperCase().padStart(4, '0');
     // proc(5): a timer of kind 2 is one of keep-alive.
     const [timer] =
-      readFileSync('/proc/self/net/tcp', 'latin1').match(new RegExp(`^ *\\d+: [0-9A-F]+:${port} \\S+ \\S+ \\S+ \\S+`, 'm')) ?? [];
+      readFileSync('/proc/self/net/tcp', 'latin1').match(new RegExp(`^ *\\d+: \\S+ [0-9A-F]+:${port} 01 \\S+ \\S+`, 'm')) ?? [];
     assert.match(timer ?? '', / 02:/);
-    winner?.socket.destroy();
+    winner?.wire.destroy();
     only.stop();
   }));
 
@@ -163,7 +179,7 @@ test('V9: a connection that was made in time wins, though the process was stoppe
     sleep(300);
     const { winner, failed } = await racing;
     assert.deepEqual(failed, []);
-    winner?.socket.destroy();
+    winner?.wire.destroy();
     only.stop();
   }));
 
@@ -175,8 +191,10 @@ test('the words that a server says at once wait until somebody listens', () =>
     const { winner } = await connectFirst([endpoint], { within: 5000 });
     await new Promise((resolve) => setTimeout(resolve, 50));
     let heard = '';
-    winner?.socket.on('data', (octets) => (heard += octets)).resume();
-    await new Promise((resolve) => winner?.socket.once('end', resolve));
+    await new Promise<void>((resolve) => {
+      const octets = (said: Buffer) => (heard += said.toString());
+      winner?.wire.listen({ octets, end: resolve, closed: () => {} });
+    });
     assert.equal(heard, '220 hi\r\n');
     server.close();
   }));
@@ -192,7 +210,7 @@ test('a unix socket that is there wins over one that is not', () =>
       { within: 5000 },
     );
     assert.deepEqual(told(connected), [`${join(folder, 'none')}: no such socket`]);
-    connected.winner?.socket.destroy();
+    connected.winner?.wire.destroy();
     server.close();
     rmSync(folder, { recursive: true });
   }));
@@ -201,8 +219,8 @@ test('a connection may start from an address of this host, and from no other', (
   within(5000, async () => {
     const only = await live();
     const connected = await connectFirst([only.endpoint], { within: 5000, from: '127.0.0.9' });
-    assert.equal(connected.winner?.socket.localAddress, '127.0.0.9');
-    connected.winner?.socket.destroy();
+    assert.equal(connected.winner?.wire.localAddress, '127.0.0.9');
+    connected.winner?.wire.destroy();
     const none = await connectFirst([only.endpoint], { within: 5000, from: '192.0.2.1' });
     assert.deepEqual(told(none), ['127.0.0.1: 192.0.2.1 is not an address of this host']);
     only.stop();

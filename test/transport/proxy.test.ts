@@ -8,12 +8,12 @@ import { chmodSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { suite } from 'uvu';
-import { submit } from '../../src/library/submit.ts';
 import { DEFAULT_TLS, DIRECT, type Link, type ProxyPolicy, type Smarthost } from '../../src/router/smarthost.ts';
 import { type Outcome, printOutcome } from '../../src/submit/outcome.ts';
 import { connectFirst } from '../../src/transport/connect.ts';
 import { beginProxy } from '../../src/transport/proxy-talk.ts';
 import { run, setUp } from '../support/command.ts';
+import { submit } from '../support/engine.ts';
 import { startHttpProxy, startSaying, startSocks, type TestProxy } from '../support/proxies.ts';
 import { serverCertificate } from '../support/scripted.ts';
 import { startHost, type TestHost } from '../support/smarthost.ts';
@@ -192,6 +192,43 @@ for (const [policy, to, answers, expected, why] of TALKS)
     for (const piece of [2, 7, Number.POSITIVE_INFINITY])
       assert.deepEqual(shown(play(policy, 'secret', to, answers, piece)), shown(expected));
   });
+
+proxies('what a proxy says of a server that it did not reach is a reason', () => {
+  const reasonOf = (policy: Policy, ...answers: string[]): string => {
+    const first = beginProxy(policy, '', TO);
+    assert.ok(first.ok);
+    let step = first.value;
+    for (const answer of answers) {
+      const made = step.hear(answer);
+      if (made.is === 'failed') return made.reason;
+      if (made.is === 'next') step = made.step;
+    }
+    return 'no failure';
+  };
+  const socks = (code: number) => reasonOf(SOCKS, '\x05\x00', `\x05${String.fromCharCode(code)}\x00\x01`);
+  assert.deepEqual([1, 2, 3, 4, 5, 6, 255].map(socks), ['other', 'other', 'unreachable', 'unreachable', 'refused', 'unreachable', 'other']);
+  assert.equal(reasonOf(HTTP, 'HTTP/1.1 504 Gateway Timeout\r\n\r\n'), 'timeout');
+  assert.equal(reasonOf(HTTP, 'HTTP/1.1 403 Forbidden\r\n\r\n'), 'other');
+  assert.equal(reasonOf(HTTP, '220 mail.example.org ESMTP\r\n'), 'other');
+});
+
+proxies('a proxy that is not there, that is not found, or that is silent, is a reason', () =>
+  within(10_000, async () => {
+    const reasons: (string | undefined)[] = [];
+    const silent = await startSaying('');
+    for (const proxy of [{ port: 1 }, { host: 'no-such-host.invalid', port: 1 }, { port: silent.port }]) {
+      const link = through('socks5', 1, proxy);
+      const outcome = await submit({ from: '', to: ['b@example.org'] }, 'x', {
+        hosts: [hostAt(link)],
+        timeouts: { connect: 200, resolve: 5000 },
+      });
+      assert.ok(outcome.kind === 'failed' && outcome.failure.kind === 'connect', why(outcome));
+      reasons.push(outcome.failure.reason);
+    }
+    assert.deepEqual(reasons, ['refused', 'resolve', 'timeout']);
+    await silent.stop();
+  }),
+);
 
 proxies('octets before they are asked for are refused, behind the last answer they are the server’s', () => {
   const early = '! the proxy spoke before it was asked';

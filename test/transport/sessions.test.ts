@@ -1,10 +1,15 @@
-/** The transcripts once more, between two sockets: a scripted server over TCP and TLS, our driver, real clocks. */
+/**
+ * The transcripts once more, between two sockets: a scripted server over TCP and TLS, our driver, real clocks.
+ * Loopback: the driver is handed its plan and knows no policy.
+ */
 import assert from 'node:assert/strict';
 import { createConnection } from 'node:net';
-import { connect } from 'node:tls';
+import { createSecureContext } from 'node:tls';
 import { suite } from 'uvu';
 import type { SessionOutcome } from '../../src/smtp/client/outcome.ts';
 import { Connection } from '../../src/transport/driver.ts';
+import { nodeWire } from '../../src/transport/node-wire.ts';
+import { unreached } from '../../src/transport/wire.ts';
 import { serverCertificate, serveTranscript, steered } from '../support/scripted.ts';
 import { printOutcome, readTranscripts, type Transcript } from '../support/transcript.ts';
 import { within } from '../support/within.ts';
@@ -26,16 +31,17 @@ async function run(transcript: Transcript): Promise<SessionOutcome> {
   const insecure = transcript.lines.find((line) => line.startsWith('! insecure'));
   const socket = createConnection({ port, host: '127.0.0.1' });
   await new Promise<void>((resolve) => socket.once('connect', resolve));
-  connection = new Connection(socket, {
+  connection = new Connection(nodeWire(socket), {
     plan: transcript.plan,
     timeouts,
     secure: async (plain) => {
-      if (insecure) return { ok: false, detail: insecure };
-      const secured = connect({ socket: plain, servername: 'foo.com', ca: serverCertificate().cert });
-      return new Promise((resolve) => {
-        secured.once('secureConnect', () => resolve({ ok: true, value: secured }));
-        secured.once('error', (error) => resolve({ ok: false, detail: error.message }));
-      });
+      if (insecure) return unreached('handshake', insecure);
+      const options = { ca: serverCertificate().cert };
+      const context = createSecureContext(options);
+      const secured = await plain.startTls({ context, options, serverName: 'foo.com', explain: ({ message }) => message });
+      if (!secured.ok) return secured;
+      assert.equal(secured.value.peer.authorized, true);
+      return { ok: true, value: secured.value.wire };
     },
   });
   const outcome = await connection.submit(transcript.transaction, { open: () => content.source });

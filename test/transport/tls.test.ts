@@ -10,13 +10,14 @@ import path from 'node:path';
 import tls, { type TLSSocket, type TlsOptions } from 'node:tls';
 import { suite } from 'uvu';
 import { DEFAULT_TLS, type TlsPolicy } from '../../src/router/smarthost.ts';
-import type { Parsed } from '../../src/smtp/parsed.ts';
 import { chooseMechanism } from '../../src/smtp/sasl/choose.ts';
 import { hashes } from '../../src/transport/hashes.ts';
+import { nodeWire } from '../../src/transport/node-wire.ts';
 import { type Certificate, makeCertificate } from '../../src/transport/tls/certificate.ts';
 import { explainChain, explainTlsFailure } from '../../src/transport/tls/failure.ts';
 import { wantedNames } from '../../src/transport/tls/peername.ts';
 import { keyBits, prepareTls, type TlsPreparation } from '../../src/transport/tls/tls.ts';
+import type { Reached, Wire } from '../../src/transport/wire.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('tls');
@@ -61,7 +62,7 @@ async function handshake<T>(
     implicit: boolean;
     environment: NodeJS.ProcessEnv;
   }>,
-  use: (result: Parsed<TLSSocket>, preparation: TlsPreparation, served: Served) => T | Promise<T>,
+  use: (result: Reached<Wire>, preparation: TlsPreparation, served: Served) => T | Promise<T>,
 ): Promise<T> {
   const served: Served = { sni: null, peer: null };
   server.on('secureConnection', (socket: TLSSocket) => {
@@ -84,7 +85,7 @@ async function handshake<T>(
       const prepared = await prepareTls(whole, wantedNames(whole, host, domain), { implicit, environment });
       assert.ok(prepared.ok, prepared.ok ? '' : prepared.detail);
       if (socket.connecting) await new Promise((resolve) => socket.once('connect', resolve));
-      const result = await prepared.value.secure(socket);
+      const result = await prepared.value.secure(nodeWire(socket));
       if (!result.ok) assert.ok(socket.destroyed, 'a failed handshake leaves no socket open');
       const used = await use(result, prepared.value, served);
       if (result.ok) result.value.destroy();
@@ -103,7 +104,12 @@ async function ready(served: Served): Promise<TLSSocket> {
   while (served.peer === null) await new Promise((resolve) => setImmediate(resolve));
   return served.peer;
 }
-const detail = (result: Parsed<TLSSocket>): string => (result.ok ? 'no failure' : result.detail);
+const detail = (result: Reached<Wire>): string => (result.ok ? 'no failure' : result.detail);
+/** Where the handshake itself fails, no certificate is to blame. */
+const broken = (result: Reached<Wire>): string => {
+  assert.ok(!result.ok && result.reason === 'handshake', detail(result));
+  return result.detail;
+};
 
 const succeeds = async (certificate: Certificate, how: Parameters<typeof handshake>[1]) =>
   handshake(serve(certificate), how, async (result, { facts }, served) => {
@@ -117,6 +123,7 @@ const fails = (certificate: Certificate, how: Parameters<typeof handshake>[1]) =
   handshake(serve(certificate), how, (result, { facts }) => {
     assert.ok(!result.ok, 'the handshake succeeded');
     assert.equal(facts(), null);
+    assert.equal(result.reason, 'certificate');
     return result.detail;
   });
 
@@ -407,6 +414,14 @@ test('O9: hostile case 6 and pitfalls 24, 25: a server that is not trusted is re
   for (const [why, certificate, how, expected] of cases) assert.match(await fails(certificate, how), expected, why);
 });
 
+test('a refused certificate has the code of the library that refused it', async () => {
+  const expired = makeCertificate({ names: [HOST], issuer: ca, notBefore: Date.now() - 10 * DAY, notAfter: Date.now() - DAY });
+  const code = (result: Reached<Wire>) => (result.ok ? 'no failure' : result.systemCode);
+  assert.equal(await handshake(serve(expired), {}, code), 'CERT_HAS_EXPIRED');
+  // The library has nothing against a certificate for somebody else.
+  assert.equal(await handshake(serve(makeCertificate({ names: ['other.example.org'], issuer: ca })), {}, code), undefined);
+});
+
 test('hostile case 39: NODE_TLS_REJECT_UNAUTHORIZED=0 has no effect', async () => {
   const before = process.env.NODE_TLS_REJECT_UNAUTHORIZED;
   const emitWarning = process.emitWarning;
@@ -425,21 +440,21 @@ test('hostile case 7: old versions, and ciphers without authentication, are refu
   // BoringSSL, which Bun has, cannot be made to serve them.
   if ('bun' in process.versions) return;
   const old = serve(good, { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT:@SECLEVEL=0' });
-  assert.match(await handshake(old, {}, detail), /^the server has no TLS version from 1\.2 on \(tls\.min_version\)$/);
+  assert.match(await handshake(old, {}, broken), /^the server has no TLS version from 1\.2 on \(tls\.min_version\)$/);
   const twelve = serve(good, { maxVersion: 'TLSv1.2' });
-  assert.match(await handshake(twelve, { with: { minVersion: '1.3' } }, detail), /^the server has no TLS version from 1\.3 on/);
+  assert.match(await handshake(twelve, { with: { minVersion: '1.3' } }, broken), /^the server has no TLS version from 1\.3 on/);
   const anonymous = tls.createServer({ maxVersion: 'TLSv1.2', ciphers: 'aNULL:@SECLEVEL=0' });
   assert.match(
-    await handshake(anonymous, { with: { verify: false } }, detail),
+    await handshake(anonymous, { with: { verify: false } }, broken),
     /^the server has no cipher, key exchange or signature in common/,
   );
 });
 
 test('pitfall 27: the sentence for a port that greets in clear says what to write', async () => {
   const greets = () => net.createServer((socket) => void socket.write('220 mail.example.org ESMTP\r\n'));
-  assert.match(await handshake(greets(), {}, detail), /^the port does not speak TLS from the start; .*submission:\/\//);
+  assert.match(await handshake(greets(), {}, broken), /^the port does not speak TLS from the start; .*submission:\/\//);
   assert.match(
-    await handshake(greets(), { implicit: false }, detail),
+    await handshake(greets(), { implicit: false }, broken),
     /^the server agreed to STARTTLS and then sent something that is not TLS$/,
   );
 });
@@ -451,7 +466,7 @@ test('a server that closes or resets instead of a handshake is a failure in word
     (socket: net.Socket) => socket.destroy(),
   ]) {
     const server = net.createServer((socket) => void socket.once('data', () => end(socket)));
-    assert.equal(await handshake(server, {}, detail), 'the server closed the connection during the TLS handshake');
+    assert.equal(await handshake(server, {}, broken), 'the server closed the connection during the TLS handshake');
   }
 });
 
@@ -463,7 +478,7 @@ test('the plain socket destroyed from outside ends the handshake', async () => {
     const prepared = await prepareTls(policy(), wantedNames(policy(), HOST), { implicit: true });
     assert.ok(prepared.ok);
     if (socket.connecting) await new Promise((resolve) => socket.once('connect', resolve));
-    const result = prepared.value.secure(socket);
+    const result = prepared.value.secure(nodeWire(socket));
     setImmediate(() => socket.destroy());
     assert.match(detail(await result), /closed the connection/);
     silent.close();
@@ -486,9 +501,10 @@ test('a client shows the configured certificate', async () => {
   const wants =
     /^the server (?:requires a client certificate; set certificate and certificate_key in \[tls\]|refuses us for want of a certificate|has no cipher.* or requires a client certificate)/;
   assert.match(await handshake(asks({ maxVersion: 'TLSv1.2' }), {}, detail), wants);
-  const later = (result: Parsed<TLSSocket>) => {
+  const later = (result: Reached<Wire>) => {
     assert.ok(result.ok, detail(result));
-    return new Promise<string>((resolve) => result.value.once('error', ({ message }) => resolve(message)).resume());
+    const { value } = result;
+    return new Promise<string>((resolve) => value.listen({ octets: () => {}, end: () => {}, closed: (why) => resolve(why.detail) }));
   };
   assert.match(await handshake(asks(), {}, later), wants);
   const stranger = makeCertificate({ commonName: 'host1' });
@@ -555,51 +571,49 @@ test('the facts hold everything that the log, nospool check and channel binding 
   for (const [maxVersion, cipher, types] of [
     ['TLSv1.3', /^TLS1\.3:TLS_AES_(?:128|256)_GCM_SHA\d+:(?:128|256)$/, ['tls-exporter', 'tls-server-end-point']],
     ['TLSv1.2', /^TLS1\.2:ECDHE-ECDSA-AES(?:128|256)-GCM-SHA\d+:(?:128|256)$/, ['tls-server-end-point']],
-  ] as const)
-    await handshake(
-      serve(makeCertificate({ names: [HOST], ips: ['::1'], issuer: intermediate }), { maxVersion }),
-      {},
-      async (result, preparation, served) => {
-        assert.ok(result.ok, detail(result));
-        const facts = preparation.facts();
-        assert.ok(facts);
-        assert.match(facts.cipher, cipher);
-        assert.equal(facts.version, maxVersion.replace('v', ''));
-        assert.equal(`${facts.bits}`, facts.cipher.split(':').at(-1));
-        const [own, issuer] = facts.chain();
-        assert.deepEqual([own?.subject, own?.issuer, own?.names, issuer?.subject], [HOST, 'Intermediate', [HOST, '::1'], 'Intermediate']);
-        const x509 = new X509Certificate(result.value.getPeerCertificate().raw);
-        assert.deepEqual([own?.notBefore, own?.notAfter], [Date.parse(x509.validFrom), Date.parse(x509.validTo)]);
-        assert.equal(own?.fingerprint, `sha256:${x509.fingerprint256.replaceAll(':', '').toLowerCase()}`);
-        const peer = await ready(served);
-        const bindings = facts.bindings();
-        assert.deepEqual(
-          bindings.map(({ type }) => type),
-          types,
+  ] as const) {
+    const certificate = makeCertificate({ names: [HOST], ips: ['::1'], issuer: intermediate });
+    await handshake(serve(certificate, { maxVersion }), {}, async (result, preparation, served) => {
+      assert.ok(result.ok, detail(result));
+      const facts = preparation.facts();
+      assert.ok(facts);
+      assert.match(facts.cipher, cipher);
+      assert.equal(facts.version, maxVersion.replace('v', ''));
+      assert.equal(`${facts.bits}`, facts.cipher.split(':').at(-1));
+      const [own, issuer] = facts.chain();
+      assert.deepEqual([own?.subject, own?.issuer, own?.names, issuer?.subject], [HOST, 'Intermediate', [HOST, '::1'], 'Intermediate']);
+      const x509 = new X509Certificate(certificate.own);
+      assert.deepEqual([own?.notBefore, own?.notAfter], [Date.parse(x509.validFrom), Date.parse(x509.validTo)]);
+      assert.equal(own?.fingerprint, `sha256:${x509.fingerprint256.replaceAll(':', '').toLowerCase()}`);
+      const peer = await ready(served);
+      const bindings = facts.bindings();
+      assert.deepEqual(
+        bindings.map(({ type }) => type),
+        types,
+      );
+      for (const { type, data } of bindings)
+        assert.equal(
+          data,
+          type === 'tls-exporter'
+            ? peer.exportKeyingMaterial(32, 'EXPORTER-Channel-Binding', Buffer.alloc(0)).toString('latin1')
+            : createHash('sha256')
+                .update(x509.raw)
+                .digest('latin1' as 'binary'),
+          type,
         );
-        for (const { type, data } of bindings)
-          assert.equal(
-            data,
-            type === 'tls-exporter'
-              ? peer.exportKeyingMaterial(32, 'EXPORTER-Channel-Binding', Buffer.alloc(0)).toString('latin1')
-              : createHash('sha256')
-                  .update(x509.raw)
-                  .digest('latin1' as 'binary'),
-            type,
-          );
-        // The server's offer is bound to this very channel.
-        const channel = { secured: true, loopback: false, host: HOST, port: 587, bindings };
-        const credentials = { user: 'u', secret: 'p', kind: 'password', clientCertificate: false } as const;
-        const chosen = chooseMechanism(
-          new Set(['SCRAM-SHA-256-PLUS', 'PLAIN']),
-          credentials,
-          { mechanisms: [], allowPlaintext: false },
-          channel,
-          hashes,
-        );
-        assert.ok(chosen.ok && chosen.value.begin().say?.startsWith(`p=${types[0]},,`));
-      },
-    );
+      // The server's offer is bound to this very channel.
+      const channel = { secured: true, loopback: false, host: HOST, port: 587, bindings };
+      const credentials = { user: 'u', secret: 'p', kind: 'password', clientCertificate: false } as const;
+      const chosen = chooseMechanism(
+        new Set(['SCRAM-SHA-256-PLUS', 'PLAIN']),
+        credentials,
+        { mechanisms: [], allowPlaintext: false },
+        channel,
+        hashes,
+      );
+      assert.ok(chosen.ok && chosen.value.begin().say?.startsWith(`p=${types[0]},,`));
+    });
+  }
 });
 
 test('the name of a cipher tells the bits of its key', () => {

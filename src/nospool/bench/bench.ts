@@ -4,6 +4,7 @@
  */
 
 import { parseSize } from '../../config/values.ts';
+import { parseEnvelope } from '../../library/envelope.ts';
 import { listenForSignals } from '../../process/signals.ts';
 import { countColumns, failWith, writeJson, writeLines, writeOver } from '../../process/stderr.ts';
 import { isWrittenAsLoopback } from '../../router/loopback.ts';
@@ -82,13 +83,16 @@ export function parseLoad(options: BenchOptions, now: Date): Parsed<Load> {
   const head = makeHead(reversePath || printMailbox(to.value), printMailbox(to.value), now);
   const least = head.length + CRLF.length;
   if (size.value < least) return unparsed(`--size expects at least ${least} octets: the header section and a line`);
+  const content = makeContent(head, size.value);
+  const envelope = parseEnvelope({
+    from: reversePath,
+    to: Array.from({ length: recipients }, (_, i) => numberAddress(to.value, recipients > 1 ? i + 1 : null)),
+  });
+  if (!envelope.ok) return envelope;
   return parsed({
     host: host.value,
-    envelope: {
-      from: reversePath,
-      to: Array.from({ length: recipients }, (_, i) => numberAddress(to.value, recipients > 1 ? i + 1 : null)),
-    },
-    content: makeContent(head, size.value),
+    transaction: { ...envelope.value.transaction, size: content.length, estimate: null, eightBit: 'none' },
+    content,
     messages,
     connections,
   });
@@ -165,12 +169,12 @@ const printCount = (count: number, thing: string): string => `${count} ${thing}$
 const printFigures = (value: number): string => (value >= 100 ? value.toFixed(0) : value.toPrecision(3));
 const printMs = (value: number | null): string => printFigures(value ?? 0);
 
-export function printBench({ host, envelope, content, connections }: Load, measured: Measured): readonly string[] {
+export function printBench({ host, transaction, content, connections }: Load, measured: Measured): readonly string[] {
   const { fates, seconds, latencies, openings, unopened, reasons } = measured;
   const { messages, octets } = computeRates(content, measured);
   const rows: [string, string][] = [
     ['to', `${printSmarthost(host)}, ${printCount(connections, 'connection')}`],
-    ['messages', `of ${content.length} octets, to ${printCount(envelope.to.length, 'recipient')} each`],
+    ['messages', `of ${content.length} octets, to ${printCount(transaction.recipients.length, 'recipient')} each`],
     ['accepted', String(fates.accepted)],
   ];
   for (const fate of ['rejected', 'uncertain', 'lost', 'unsent'] as const) if (fates[fate] > 0) rows.push([fate, String(fates[fate])]);
@@ -214,7 +218,7 @@ function benchJson(load: Load, measured: Measured): Readonly<Record<string, unkn
     messages: load.messages,
     connections: load.connections,
     size: load.content.length,
-    recipients: load.envelope.to.length,
+    recipients: load.transaction.recipients.length,
     ...fates,
     reasons,
     seconds: round(seconds),

@@ -1,18 +1,23 @@
 /**
- * The load of `nospool bench`: sends many messages over some sessions of the library, and counts their ends. Opens
+ * The load of `nospool bench`: sends many messages over some sessions, and counts their ends. Opens
  * another session when one is lost, and sends no message twice. Knows no command line and prints nothing.
  */
 import { setMaxListeners } from 'node:events';
-import { type Client, connect } from '../../library/client.ts';
-import type { Envelope } from '../../library/submit.ts';
+import { mayTakeMore, open as openSession } from '../../library/open.ts';
+import { TIMEOUTS } from '../../library/options.ts';
+import { sourceOf } from '../../message/source.ts';
 import type { Smarthost } from '../../router/smarthost.ts';
+import type { SessionFailure } from '../../smtp/client/outcome.ts';
+import type { Transaction } from '../../smtp/client/print.ts';
 import { unlessAborted } from '../../submit/interrupts.ts';
-import { type Failure, printFailure } from '../../submit/outcome.ts';
+import { printAttempt, printFailure, printServer } from '../../submit/outcome.ts';
+import { systemSecurity } from '../../submit/security.ts';
+import type { OpenSession } from '../../submit/session.ts';
 import { countDurations, type Durations } from './durations.ts';
 
 export interface Load {
   readonly host: Smarthost;
-  readonly envelope: Envelope;
+  readonly transaction: Transaction;
   /** The same octets for every message. */
   readonly content: Uint8Array;
   readonly messages: number;
@@ -62,7 +67,8 @@ export async function carry(load: Load, { signal, urgent, progress }: LoadOption
   const latencies = countDurations();
   const openings = countDurations();
   const reasons = new Map<string, number>();
-  const clients = new Set<Client>();
+  const sessions = new Set<OpenSession>();
+  const security = systemSecurity(process.env);
   const begun = performance.now();
   let last = begun;
   let given = 0;
@@ -74,14 +80,14 @@ export async function carry(load: Load, { signal, urgent, progress }: LoadOption
     if (times !== undefined || reasons.size < REASONS) reasons.set(reason, (times ?? 0) + 1);
   }
 
-  async function open(): Promise<Client | null> {
+  async function open(): Promise<OpenSession | null> {
     const start = performance.now();
-    const connected = await connect(load.host, { signal });
-    const client = connected.ok ? connected.value : null;
-    const reason = connected.ok ? await reasonUnopened(connected.value) : connected.detail;
+    const options = { hello: '', partial: 'never', framing: 'auto', timeouts: TIMEOUTS, security, names: undefined, signal } as const;
+    const { session, attempts } = await openSession(load.host, { ...options, observe: () => undefined, tell: () => {} });
+    const reason = session ? await reasonUnopened(session) : attempts.map((attempt) => printAttempt(attempt).join('; ')).join('; ');
     if (reason === null) {
       openings.add(performance.now() - start);
-      return client;
+      return session;
     }
     if (signal.aborted) return null;
     unopened++;
@@ -89,32 +95,35 @@ export async function carry(load: Load, { signal, urgent, progress }: LoadOption
     return null;
   }
 
-  async function reasonUnopened(client: Client): Promise<string | null> {
-    clients.add(client);
-    const failure = await client.opened();
+  async function reasonUnopened(session: OpenSession): Promise<string | null> {
+    sessions.add(session);
+    const failure = await session.opened();
     if (failure === null) return null;
-    void leave(client);
-    return `${client.server}: ${printFailure(failure).join('; ')}`;
+    void leave(session);
+    return `${printServer(session.facts())}: ${printFailure(failure).join('; ')}`;
   }
 
-  async function leave(client: Client): Promise<void> {
-    await client.quit();
-    clients.delete(client);
+  async function leave(session: OpenSession): Promise<void> {
+    await session.connection.quit();
+    sessions.delete(session);
   }
 
   /** Sends over one session after another as long as there are messages. Ends when a session cannot be opened. */
   async function work(): Promise<void> {
-    let client: Client | null = null;
+    let session: OpenSession | null = null;
+    let sent = 0;
     while (given < load.messages && !signal.aborted) {
-      if (!client?.usable) {
-        if (client) void leave(client);
-        client = await open();
-        if (client === null) return;
+      if (!session || !mayTakeMore(session, sent)) {
+        if (session) void leave(session);
+        session = await open();
+        sent = 0;
+        if (session === null) return;
         continue;
       }
       given++;
+      sent++;
       const start = performance.now();
-      const outcome = await client.send(load.envelope, load.content);
+      const outcome = await session.submit(load.transaction, { open: () => sourceOf(load.content) });
       const end = performance.now();
       const fate = outcome.kind === 'accepted' ? 'accepted' : fateOf(outcome.failure);
       if (outcome.kind === 'accepted') latencies.add(end - start);
@@ -131,7 +140,7 @@ export async function carry(load: Load, { signal, urgent, progress }: LoadOption
   // Each session that is being opened listens to the signal, however many there are.
   setMaxListeners(0, signal);
   const stop = (): void => {
-    for (const client of clients) void leave(client);
+    for (const session of sessions) void leave(session);
   };
   const soon = (): void => void setTimeout(stop, PARTING).unref();
   urgent.addEventListener('abort', stop, { once: true });
@@ -142,7 +151,7 @@ export async function carry(load: Load, { signal, urgent, progress }: LoadOption
   await Promise.race([all, new Promise((resolve) => void setTimeout(resolve, BREAKING_OFF).unref())]);
   const seconds = ((known > 0 ? last : performance.now()) - begun) / 1000;
   signal.removeEventListener('abort', soon);
-  await leaveAll(clients, leave);
+  await leaveAll(sessions, leave);
   urgent.removeEventListener('abort', stop);
   fates.unsent = load.messages - known;
   return {
@@ -157,14 +166,14 @@ export async function carry(load: Load, { signal, urgent, progress }: LoadOption
 }
 
 /** Says QUIT to all servers; a second call breaks off the sessions whose server does not answer. */
-async function leaveAll(clients: ReadonlySet<Client>, leave: (client: Client) => Promise<void>): Promise<void> {
-  const all = () => Promise.all([...clients].map(leave));
+async function leaveAll(sessions: ReadonlySet<OpenSession>, leave: (session: OpenSession) => Promise<void>): Promise<void> {
+  const all = () => Promise.all([...sessions].map(leave));
   const late = setTimeout(() => void all(), PARTING);
   await all();
   clearTimeout(late);
 }
 
-function fateOf(failure: Failure): Exclude<Fate, 'accepted'> {
+function fateOf(failure: SessionFailure): Exclude<Fate, 'accepted'> {
   switch (failure.kind) {
     case 'rejected':
     case 'uncertain':

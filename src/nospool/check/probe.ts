@@ -108,7 +108,7 @@ async function openAndLook(host: Smarthost, target: Target, endpoint: Endpoint, 
   const { failed, session } = await openSession(host, target, [endpoint], {
     hello: options.hello,
     timeouts: options.timeouts,
-    partial: true,
+    partial: 'verdicts',
     framing: 'auto',
     transactions: 'one',
     security: watching,

@@ -3,20 +3,31 @@
  * authenticates, and carries transactions one after another. Knows no socket, no clock, and no octet of the message.
  *
  * Rules of this file: every arm returns the next state; no arm changes what it is given; a commit action leaves only from
- * `content`, and only when the server has accepted every recipient and every earlier block and the input has ended cleanly.
+ * `content`, and only when the server has accepted every recipient (with `partial: 'any'` one of them) and every earlier block
+ * and the input has ended cleanly.
  */
 
 import { never, type Parsed, parsed } from '../parsed.ts';
 import { printPath } from '../path.ts';
 import { digit, printHeard, printReply, type Reply } from '../reply.ts';
 import { maskLines, maskReply } from '../sasl/mask.ts';
-import type { Cancelled, Exchange, Mechanism } from '../sasl/sasl.ts';
+import type { Cancelled, Choice, Exchange } from '../sasl/sasl.ts';
 import { base64, fromBase64 } from '../text.ts';
 import { printTimeLimit, type TimeLimit } from '../timeout.ts';
 import { type Extensions, mechanismsOf, NO_EXTENSIONS, offers, readExtensions } from './extensions.ts';
 import { countOf, extend, type LinkedList, toArray } from './linked-list.ts';
-import type { Condemned, Phase, Refusal, SessionFailure, SessionOutcome } from './outcome.ts';
-import { dropsDsn, helloCommand, mailCommand, mayChunk, type Recipient, rcptCommand, type Transaction, unmetNeed } from './print.ts';
+import type { Condemned, ConnectReason, Lack, Phase, Refusal, SessionFailure, SessionOutcome, Verb } from './outcome.ts';
+import {
+  dropsDsn,
+  helloCommand,
+  mailCommand,
+  mayChunk,
+  type Recipient,
+  rcptCommand,
+  type Transaction,
+  type Unmet,
+  unmetNeed,
+} from './print.ts';
 
 /** The terms on which a session speaks to any server. They are fixed before it begins. */
 export interface Plan {
@@ -25,7 +36,7 @@ export interface Plan {
   readonly hello: string;
   readonly tls: 'implicit' | 'required' | 'opportunistic' | 'off';
   /** Chooses one of the mechanisms that the server offers, or says why none will do; null means no authentication. */
-  readonly authenticate: ((offered: ReadonlySet<string>, secured: boolean) => Parsed<Mechanism>) | null;
+  readonly authenticate: ((offered: ReadonlySet<string>, secured: boolean) => Choice) | null;
   /**
    * 'one': the session says QUIT after its first outcome. 'many': it says RSET where it must, and waits for the next
    * transaction.
@@ -33,8 +44,11 @@ export interface Plan {
   readonly transactions: 'one' | 'many';
   /** 'data': the session never says BDAT. */
   readonly framing: 'auto' | 'data';
-  /** With LMTP the message may reach a part of its recipients when the server refuses the others. */
-  readonly partial: boolean;
+  /**
+   * Says who has to be accepted before anybody gets the message. 'never': all recipients, so LMTP carries one only. 'verdicts':
+   * all of them at RCPT, but LMTP's verdicts after the content may differ (RFC 2033 §4.2). 'any': one of them.
+   */
+  readonly partial: 'never' | 'verdicts' | 'any';
   /** EHLO keywords, upper case, that count as not offered because the server announces and breaks them. */
   readonly ignoreExtensions?: readonly string[];
 }
@@ -52,7 +66,7 @@ interface Sending {
 }
 
 /**
- * The refusals of an envelope so far. A refused MAIL is the only one there is, because what the server says to the commands
+ * The refusals of an envelope so far; behind it only `partial: 'any'` has some. A refused MAIL is the only one there is, because what the server says to the commands
  * behind it tells nothing more.
  */
 type Refusals = LinkedList<Refusal> | null;
@@ -84,9 +98,21 @@ export type State =
    * `blocks` counts the BDAT blocks that are sent and not answered. `last` has the octets of the last block, which waits until
    * the server has accepted all others and then goes out except for its end.
    */
-  | (Sending & { readonly at: 'content'; readonly framing: 'data' | 'bdat'; readonly blocks: number; readonly last: number | null })
+  | (Sending & {
+      readonly at: 'content';
+      readonly framing: 'data' | 'bdat';
+      readonly refusals: Refusals;
+      readonly blocks: number;
+      readonly last: number | null;
+    })
   /** `next` is the transaction whose envelope went out behind the terminator; its replies come after the verdict. RFC 2920 §3.1 */
-  | (Sending & { readonly at: 'commit'; readonly replies: LinkedList<Reply> | null; readonly next: In<'envelope'> | null })
+  | (Sending & {
+      readonly at: 'commit';
+      readonly refusals: Refusals;
+      readonly replies: LinkedList<Reply> | null;
+      readonly next: In<'envelope'> | null;
+    })
+  | { readonly at: 'noop'; readonly channel: Channel }
   | { readonly at: 'reset'; readonly channel: Channel }
   | { readonly at: 'quit' }
   | { readonly at: 'closed' };
@@ -99,7 +125,7 @@ export type Event =
   | { readonly type: 'reply'; readonly reply: Reply; readonly rest: string }
   | { readonly type: 'malformed'; readonly detail: string; readonly rest: string }
   | { readonly type: 'secured' }
-  | { readonly type: 'insecure'; readonly detail: string }
+  | { readonly type: 'insecure'; readonly detail: string; readonly reason: ConnectReason; readonly systemCode?: string }
   | { readonly type: 'transaction'; readonly transaction: Transaction }
   /** A block of content for BDAT is at hand. The input ended cleanly with the `last` one, and none may follow it. */
   | { readonly type: 'block'; readonly octets: number; readonly last: boolean }
@@ -114,6 +140,8 @@ export type Event =
   | { readonly type: 'lost'; readonly detail: string; readonly rest: string }
   /** `limit` tells people how long the driver has waited. */
   | { readonly type: 'timeout'; readonly rest: string; readonly limit?: TimeLimit }
+  /** Asks the server whether it is there, while nothing else is under way. RFC 5321 §4.1.1.9 */
+  | { readonly type: 'noop' }
   | { readonly type: 'quit' };
 
 export type Action =
@@ -138,6 +166,8 @@ export type Action =
   | { readonly do: 'commit'; readonly line: string | null; readonly along: readonly string[] }
   /** The transaction that waits is under way, because its envelope went out with the last commit. */
   | { readonly do: 'next' }
+  /** NOOP is answered. The session lives where `failure` is null; else it is over, and the failure says why. */
+  | { readonly do: 'checked'; readonly failure: SessionFailure | null }
   | { readonly do: 'note'; readonly note: string }
   | { readonly do: 'settle'; readonly outcome: SessionOutcome }
   /** End the connection politely, after what was sent. */
@@ -169,6 +199,7 @@ export const STEPS = {
   data:      { wants: 3, within: 'data',      condemns: 'message' }, // 354      RFC 5321 §4.1.1.4
   content:   { wants: 2, within: 'block',     condemns: 'message' }, // 250 to BDAT only, RFC 3030 §2
   commit:    { wants: 2, within: 'final',     condemns: 'message' }, // 250      RFC 5321 §4.1.1.4
+  noop:      { wants: 2, within: 'command',   condemns: 'nothing' }, // 250      RFC 5321 §4.1.1.9
   reset:     { wants: 2, within: 'command',   condemns: 'nothing' }, // 250      RFC 5321 §4.1.1.5
   quit:      { wants: 2, within: 'command',   condemns: 'nothing' }, // 221      RFC 5321 §4.1.1.10
   closed:    { wants: 0, within: 'none',      condemns: 'nothing' },
@@ -214,18 +245,18 @@ export function advance(plan: Plan, state: State, event: Event): Step {
     case 'reply':
       return hear(plan, state, event.reply, event.rest);
     case 'malformed':
-      return breakOff(state, { kind: 'malformed', ...where(state), detail: event.detail + quote(state, ': ', event.rest) });
+      return breakOff(plan, state, { kind: 'malformed', ...where(plan, state), detail: event.detail + quote(state, ': ', event.rest) });
     case 'lost':
-      return breakOff(state, {
+      return breakOff(plan, state, {
         kind: 'lost',
-        ...where(state),
+        ...where(plan, state),
         command: awaitedCommand(state),
         detail: event.detail + quote(state, ' after ', event.rest),
       });
     case 'timeout':
-      return breakOff(state, {
+      return breakOff(plan, state, {
         kind: 'timeout',
-        ...where(state),
+        ...where(plan, state),
         command: awaitedCommand(state),
         ...(event.rest === '' ? {} : { heard: showLines(state, event.rest) }),
         ...(event.limit ? { limit: event.limit } : {}),
@@ -233,10 +264,23 @@ export function advance(plan: Plan, state: State, event: Event): Step {
     case 'secured':
       return state.at === 'handshake' ? takeSecureChannel(plan, state) : throwUnasked(state, 'a TLS handshake');
     case 'insecure':
-      return breakOff(state, { kind: 'connect', ...where(state), during: 'tls', detail: event.detail });
+      return breakOff(plan, state, {
+        kind: 'connect',
+        ...where(plan, state),
+        during: 'tls',
+        reason: event.reason,
+        detail: event.detail,
+        ...(event.systemCode === undefined ? {} : { systemCode: event.systemCode }),
+      });
     case 'abort':
     case 'contentFailed':
-      return breakOff(state, { kind: 'content', at: state.at, condemns: 'message', detail: event.detail });
+      return breakOff(plan, state, {
+        kind: 'content',
+        ...where(plan, state),
+        condemns: 'message',
+        reason: event.type === 'abort' ? 'aborted' : 'input',
+        detail: event.detail,
+      });
     case 'transaction':
       return state.at === 'ready' ? openTransaction(plan, state.channel, event.transaction) : throwUnasked(state, 'a transaction');
     case 'block':
@@ -245,6 +289,8 @@ export function advance(plan: Plan, state: State, event: Event): Step {
       return state.at === 'content' && isComplete(state)
         ? commitContent(plan, state, event.rest, event.next)
         : throwUnasked(state, 'the end of the content');
+    case 'noop':
+      return state.at === 'ready' ? [{ at: 'noop', channel: state.channel }, send('NOOP')] : throwUnasked(state, 'NOOP');
     case 'quit':
       return state.at === 'ready' ? [{ at: 'quit' }, send('QUIT')] : throwUnasked(state, 'QUIT');
     /* c8 ignore next 2 */
@@ -265,14 +311,14 @@ function throwUnasked(state: State, what: string): never {
 function hear(plan: Plan, state: Open, reply: Reply, rest: string): Step {
   if (state.at === 'quit') return [{ at: 'closed' }, { do: 'close' }];
   // Any clear text in a handshake is an injection (RFC 3207 §6), so this rule comes before the one for 421.
-  if (state.at === 'handshake') return breakOutOfStep(state, reply, rest);
+  if (state.at === 'handshake') return breakOutOfStep(plan, state, reply, rest);
   // In answer to the content 421 is like every other 4yz: the server does not deliver what it answers so. RFC 5321 §4.2.5
-  if (reply.code === 421 && state.at !== 'commit') return breakOff(state, lossBy421(state, reply, rest));
+  if (reply.code === 421 && state.at !== 'commit') return breakOff(plan, state, lossBy421(plan, state, reply, rest));
   const isOutOfTurn = rest !== '' && countDue(plan, state) <= 1;
   if (isOutOfTurn) {
-    if (state.at === 'envelope' && isRefusal(reply)) return takeFarewell(state, reply);
+    if (state.at === 'envelope' && isRefusal(reply)) return takeFarewell(plan, state, reply, rest);
     // A verdict stands whatever follows it, and the server's farewell may follow a refusal that ends the session.
-    if (state.at !== 'commit' && !(isRefusal(reply) && state.at !== 'hello')) return breakOutOfStep(state, reply, rest);
+    if (state.at !== 'commit' && !(isRefusal(reply) && state.at !== 'hello')) return breakOutOfStep(plan, state, reply, rest);
   }
   // A server that speaks out of turn gets no further transaction.
   return takeReply(plan, isOutOfTurn ? 'leave' : endingOf(plan), state, reply);
@@ -280,28 +326,30 @@ function hear(plan: Plan, state: Open, reply: Reply, rest: string): Step {
 
 /** Takes the reply that was due, when nothing else is against it. */
 function takeReply(plan: Plan, ending: Ending, state: Exclude<Open, In<'quit' | 'handshake'>>, reply: Reply): Step {
-  if (isOutOfPlace(state, reply)) return breakOutOfStep(state, reply);
+  if (isOutOfPlace(state, reply)) return breakOutOfStep(plan, state, reply);
   switch (state.at) {
     case 'greeting':
-      return isWanted(state, reply) ? sayHello(plan, state.secured) : failRefused(ending, state, 'connecting', reply);
+      return isWanted(state, reply) ? sayHello(plan, state.secured) : failRefused(plan, ending, state, 'connecting', reply);
     case 'hello':
       return afterHello(plan, ending, state, reply);
     case 'starttls':
       return isWanted(state, reply)
         ? [{ at: 'handshake', implicit: false }, { do: 'startTls' }]
-        : failRefused(ending, state, 'STARTTLS', reply);
+        : failRefused(plan, ending, state, 'STARTTLS', reply);
     case 'auth':
-      return afterAuth(ending, state, reply);
+      return afterAuth(plan, ending, state, reply);
     case 'ready':
-      return breakOutOfStep(state, reply);
+      return breakOutOfStep(plan, state, reply);
     case 'envelope':
       return afterEnvelope(plan, state, reply);
     case 'data':
-      return afterData(ending, state, reply);
+      return afterData(plan, ending, state, reply);
     case 'content':
-      return afterBlock(ending, state, reply);
+      return afterBlock(plan, ending, state, reply);
     case 'commit':
       return afterCommit(plan, ending, state, reply);
+    case 'noop':
+      return afterNoop(ending, state, reply);
     case 'reset':
       return isWanted(state, reply) ? awaitTransaction(state.channel) : [{ at: 'closed' }, { do: 'destroy' }];
     /* c8 ignore next 2 */
@@ -314,12 +362,13 @@ function takeReply(plan: Plan, ending: Ending, state: Exclude<Open, In<'quit' | 
 function countDue(plan: Plan, state: State): number {
   if (state.at === 'envelope') return state.sent - state.answered;
   if (state.at === 'content') return state.blocks;
-  if (state.at === 'commit') return countVerdicts(plan, state.transaction) - countOf(state.replies) + (state.next?.sent ?? 0);
+  if (state.at === 'commit') return countVerdicts(plan, state) - countOf(state.replies) + (state.next?.sent ?? 0);
   return 1;
 }
 
-/** The content gets one final reply, but with LMTP one for each recipient. RFC 2033 §4.2 */
-const countVerdicts = (plan: Plan, { recipients }: Transaction): number => (plan.protocol === 'lmtp' ? recipients.length : 1);
+/** The content gets one final reply, but with LMTP one for each recipient that was accepted. RFC 2033 §4.2 */
+const countVerdicts = (plan: Plan, { transaction, refusals }: In<'commit'>): number =>
+  plan.protocol === 'lmtp' ? transaction.recipients.length - countOf(refusals) : 1;
 
 /* ---- opening ---- */
 
@@ -328,7 +377,7 @@ function sayHello(plan: Plan, secured: boolean, verb: In<'hello'>['verb'] = plan
   if (!command.ok)
     return [
       { at: 'closed' },
-      ...settleFailed({ kind: 'unsupported', at: 'hello', condemns: 'message', detail: command.detail }),
+      ...settleFailed({ kind: 'unsupported', at: 'hello', condemns: 'message', lacks: 'argument', detail: command.detail }),
       { do: 'destroy' },
     ];
   return [{ at: 'hello', verb, secured }, send(command.value)];
@@ -337,12 +386,12 @@ function sayHello(plan: Plan, secured: boolean, verb: In<'hello'>['verb'] = plan
 function afterHello(plan: Plan, ending: Ending, state: In<'hello'>, reply: Reply): Step {
   const { verb, secured } = state;
   if (digit(reply) === 5 && verb === 'EHLO' && mayDoWithoutExtensions(plan)) return sayHello(plan, secured, 'HELO');
-  if (!isWanted(state, reply)) return failRefused(ending, state, `${verb} ${plan.hello}`, reply);
+  if (!isWanted(state, reply)) return failRefused(plan, ending, state, `${verb} ${plan.hello}`, reply);
   const extensions = verb === 'HELO' ? NO_EXTENSIONS : readExtensions(reply, plan.ignoreExtensions);
   const channel: Channel = { secured, authenticated: false, extensions };
   if (!secured && plan.tls !== 'off' && offers(extensions, 'STARTTLS')) return [{ at: 'starttls', channel }, send('STARTTLS')];
   if (!secured && plan.tls === 'required')
-    return failLacking(ending, state, 'address', 'the server does not offer STARTTLS, and tls.mode is "required"');
+    return failLacking(ending, state, 'address', 'starttls', 'the server does not offer STARTTLS, and tls.mode is "required"');
   return plan.authenticate === null ? awaitTransaction(channel) : authenticate(ending, state, channel, plan.authenticate);
 }
 
@@ -350,8 +399,9 @@ function afterHello(plan: Plan, ending: Ending, state: In<'hello'>, reply: Reply
 const mayDoWithoutExtensions = (plan: Plan): boolean => plan.authenticate === null && plan.tls !== 'required';
 
 function authenticate(ending: Ending, state: In<'hello'>, channel: Channel, choose: NonNullable<Plan['authenticate']>): Step {
-  const chosen = choose(mechanismsOf(channel.extensions), channel.secured);
-  if (!chosen.ok) return failLacking(ending, state, 'host', chosen.detail);
+  const offered = mechanismsOf(channel.extensions);
+  const chosen = choose(offered, channel.secured);
+  if (!chosen.ok) return failLacking(ending, state, 'host', chosen.lacks ?? (offered.size === 0 ? 'auth' : 'mechanism'), chosen.detail);
   const { name } = chosen.value;
   const exchange = chosen.value.begin();
   const auth: In<'auth'> = { at: 'auth', channel, mechanism: name, exchange, steps: 0, cancelled: null };
@@ -359,17 +409,18 @@ function authenticate(ending: Ending, state: In<'hello'>, channel: Channel, choo
   return [auth, exchange.say === null ? send(`AUTH ${name}`) : sendSecret(`AUTH ${name} ${base64(exchange.say) || '='}`)];
 }
 
-function afterAuth(ending: Ending, state: In<'auth'>, reply: Reply): Step {
+function afterAuth(plan: Plan, ending: Ending, state: In<'auth'>, reply: Reply): Step {
   const { exchange, channel, mechanism, cancelled } = state;
-  const fail = (detail: string) => failLacking(ending, state, 'host', `AUTH ${mechanism}: ${detail}`);
+  const fail = (detail: string) =>
+    failLacking(ending, state, 'host', 'exchange', `AUTH ${mechanism}: ${detail}`, { verb: 'AUTH', reply: maskReply(reply) });
   if (cancelled !== null)
-    return isWanted(state, reply) ? breakOutOfStep(state, reply) : fail(`${cancelled} (${printReply(maskReply(reply))})`);
+    return isWanted(state, reply) ? breakOutOfStep(plan, state, reply) : fail(`${cancelled} (${printReply(maskReply(reply))})`);
   if (isWanted(state, reply))
     return exchange.mayEnd
       ? awaitTransaction({ ...channel, authenticated: true })
       : fail('the server ended the exchange before it proved itself');
   if (isRefusal(reply))
-    return failRefused(ending, state, `AUTH ${mechanism}${exchange.refusal === undefined ? '' : ` (${exchange.refusal})`}`, reply);
+    return failRefused(plan, ending, state, `AUTH ${mechanism}${exchange.refusal === undefined ? '' : ` (${exchange.refusal})`}`, reply);
   const response = respond(state, reply);
   if ('cancel' in response) return [{ ...state, cancelled: response.cancel }, send('*')];
   return [{ ...state, exchange: response, steps: state.steps + 1 }, sendSecret(base64(response.say ?? ''))];
@@ -391,16 +442,30 @@ const awaitTransaction = (channel: Channel): Step => [
   { do: 'ready', channel },
 ];
 
+/** A server that refuses NOOP is in step, but of no use: the session says QUIT. */
+function afterNoop(ending: Ending, state: In<'noop'>, reply: Reply): Step {
+  if (!isWanted(state, reply))
+    return quit(ending, [checked(rejection('noop', [{ command: 'NOOP', verb: 'NOOP', recipient: null, reply }]))]);
+  const [ready, ...actions] = awaitTransaction(state.channel);
+  return [ready, checked(null), ...actions];
+}
+
+const checked = (failure: SessionFailure | null): Action => ({ do: 'checked', failure });
+
 /* ---- envelope ---- */
 
+const WOULD_SPLIT: Unmet = {
+  lacks: 'partial',
+  detail: 'LMTP gives every recipient a verdict of its own, and lmtp_partial is not set',
+};
+
 function openTransaction(plan: Plan, channel: Channel, transaction: Transaction): Step {
-  const isSplit = plan.protocol === 'lmtp' && transaction.recipients.length > 1 && !plan.partial;
-  const unmet = isSplit
-    ? 'LMTP gives every recipient a verdict of its own, and lmtp_partial is not set'
-    : unmetNeed(transaction, channel.extensions);
-  if (unmet !== null) return failUnsupported(plan, channel, isSplit ? 'message' : 'host', unmet);
+  const isSplit = plan.protocol === 'lmtp' && transaction.recipients.length > 1 && plan.partial === 'never';
+  if (isSplit) return failUnsupported(plan, channel, 'message', WOULD_SPLIT);
+  const unmet = unmetNeed(transaction, channel.extensions);
+  if (unmet !== null) return failUnsupported(plan, channel, 'host', unmet);
   const commands = envelopeCommands(plan, { channel, transaction });
-  if (!commands.ok) return failUnsupported(plan, channel, 'message', commands.detail);
+  if (!commands.ok) return failUnsupported(plan, channel, 'message', { lacks: 'argument', detail: commands.detail });
   const [state, ...actions] = sendCommands(plan, {
     at: 'envelope',
     channel,
@@ -418,9 +483,14 @@ function openTransaction(plan: Plan, channel: Channel, transaction: Transaction)
 const framingOf = (plan: Plan, { extensions }: Channel): 'data' | 'bdat' =>
   plan.framing === 'auto' && mayChunk(extensions) ? 'bdat' : 'data';
 
-/** DATA flies along with one recipient only, because then the server cannot accept a part of the recipients. RFC 2920 §3.1 */
+/**
+ * DATA flies along where the server's answers to RCPT cannot ask for another decision than its answer to DATA: with one
+ * recipient, or where any of them is enough. RFC 2920 §3.1
+ */
 const dataFliesAlong = (plan: Plan, { channel, transaction }: Sending): boolean =>
-  transaction.recipients.length === 1 && offers(channel.extensions, 'PIPELINING') && framingOf(plan, channel) === 'data';
+  (transaction.recipients.length === 1 || plan.partial === 'any') &&
+  offers(channel.extensions, 'PIPELINING') &&
+  framingOf(plan, channel) === 'data';
 
 /** Prints all commands before the first one goes out, so that one that no command line can carry fails the message before MAIL. */
 function envelopeCommands(plan: Plan, sending: Sending): Parsed<readonly string[]> {
@@ -444,7 +514,7 @@ function envelopeCommands(plan: Plan, sending: Sending): Parsed<readonly string[
 function sendCommands(plan: Plan, state: In<'envelope'>): Step {
   const { sent, answered, refusals, transaction, channel, commands } = state;
   const total = 1 + transaction.recipients.length;
-  if (answered === sent && refusals?.last.recipient === null) return failRejected(endingOf(plan), state, 'envelope', [refusals.last]);
+  if (answered === sent && refusals?.last.recipient === null) return failEnvelope(plan, endingOf(plan), state, refusals);
   // DATA may still be unanswered: its reply decides how the connection can end.
   if (answered === total && sent > total) return [{ at: 'data', channel, transaction, refusals }];
   if (answered === total) return beginContent(plan, state);
@@ -465,36 +535,51 @@ function afterEnvelope(plan: Plan, state: In<'envelope'>, reply: Reply): Step {
 
 function addRefusal({ commands, answered, refusals }: In<'envelope'>, reply: Reply): LinkedList<Refusal> {
   if (refusals?.last.recipient === null) return refusals;
-  return extend(refusals, { command: commands[answered] as string, recipient: answered === 0 ? null : answered - 1, reply });
+  return extend(refusals, {
+    command: commands[answered] as string,
+    verb: answered === 0 ? 'MAIL' : 'RCPT',
+    recipient: answered === 0 ? null : answered - 1,
+    reply,
+  });
 }
+
+/** Nobody may have the message: the server has refused MAIL, all recipients, or one where the plan wants all. */
+const isEnvelopeRefused = ({ partial }: Plan, { transaction }: Sending, refusals: Refusals): refusals is LinkedList<Refusal> =>
+  refusals !== null && (partial !== 'any' || refusals.last.recipient === null || refusals.count === transaction.recipients.length);
 
 /**
  * Takes a refusal with octets behind it: no further reply can be paired with its command, so the refusals so far are all there
  * are.
  */
-const takeFarewell = (state: In<'envelope'>, reply: Reply): Step =>
-  failRejected('leave', state, 'envelope', toArray(addRefusal(state, reply)));
+function takeFarewell(plan: Plan, state: In<'envelope'>, reply: Reply, rest: string): Step {
+  const refusals: Refusals = addRefusal(state, reply);
+  return isEnvelopeRefused(plan, state, refusals) ? failEnvelope(plan, 'leave', state, refusals) : breakOutOfStep(plan, state, reply, rest);
+}
 
 /* ---- content ---- */
 
 function beginContent(plan: Plan, state: In<'envelope'>): Step {
-  const { channel, transaction } = state;
-  if (state.refusals) return failRejected(endingOf(plan), state, 'envelope', toArray(state.refusals));
-  if (framingOf(plan, channel) === 'data') return [{ at: 'data', channel, transaction, refusals: null }, send('DATA')];
-  return [{ at: 'content', channel, transaction, framing: 'bdat', blocks: 0, last: null }, pull('bdat', state)];
+  const { channel, transaction, refusals } = state;
+  if (isEnvelopeRefused(plan, state, refusals)) return failEnvelope(plan, endingOf(plan), state, refusals);
+  if (framingOf(plan, channel) === 'data') return [{ at: 'data', channel, transaction, refusals }, send('DATA')];
+  return [{ at: 'content', channel, transaction, refusals, framing: 'bdat', blocks: 0, last: null }, pull('bdat', state)];
 }
 
-function afterData(ending: Ending, state: In<'data'>, reply: Reply): Step {
+function afterData(plan: Plan, ending: Ending, state: In<'data'>, reply: Reply): Step {
   const { channel, transaction, refusals } = state;
   if (isWanted(state, reply)) {
     // No dot may follow a refused envelope, so only an abrupt end is left when 354 comes all the same.
-    if (refusals) return [{ at: 'closed' }, ...settleFailed(rejection('envelope', toArray(refusals))), { do: 'destroy' }];
-    return [{ at: 'content', channel, transaction, framing: 'data', blocks: 0, last: null }, pull('data', state)];
+    if (isEnvelopeRefused(plan, state, refusals))
+      return [{ at: 'closed' }, ...settleFailed(envelopeRejection(plan, refusals)), { do: 'destroy' }];
+    return [{ at: 'content', channel, transaction, refusals, framing: 'data', blocks: 0, last: null }, pull('data', state)];
   }
-  return refusals
-    ? failRejected(ending, state, 'envelope', toArray(refusals))
-    : failRejected(ending, state, 'data', [{ command: 'DATA', recipient: null, reply }]);
+  return isEnvelopeRefused(plan, state, refusals)
+    ? failEnvelope(plan, ending, state, refusals)
+    : failRejected(ending, state, 'data', behind(refusals, { command: 'DATA', verb: 'DATA', recipient: null, reply }));
 }
+
+/** The refusals of the envelope, and the one that then failed the message for everybody else. */
+const behind = (refusals: Refusals, refusal: Refusal): readonly [Refusal, ...Refusal[]] => toArray(extend(refusals, refusal));
 
 const pull = (framing: 'data' | 'bdat', { channel, transaction }: Sending): Action => {
   const eightBit = transaction.eightBit === 'none' || offers(channel.extensions, '8BITMIME') ? 'pass' : transaction.withoutEightBit;
@@ -527,14 +612,19 @@ const sendAllButTheEnd = (octets: number): Action[] =>
 const lastLine = (octets: number): string => `BDAT ${octets} LAST`;
 
 /** Takes a reply while content is being sent: it answers a BDAT block, or it is the server's early refusal of DATA's content. */
-function afterBlock(ending: Ending, state: In<'content'>, reply: Reply): Step {
-  const refusal: Refusal = { command: state.framing === 'bdat' ? 'BDAT' : 'the content', recipient: null, reply };
+function afterBlock(plan: Plan, ending: Ending, state: In<'content'>, reply: Reply): Step {
+  const refused = behind(state.refusals, {
+    command: state.framing === 'bdat' ? 'BDAT' : 'the content',
+    verb: state.framing === 'bdat' ? 'BDAT' : 'DATA',
+    recipient: null,
+    reply,
+  });
   if (state.blocks === 0)
     return isRefusal(reply)
-      ? [{ at: 'closed' }, ...settleFailed(rejection('content', [refusal])), { do: 'destroy' }]
-      : breakOutOfStep(state, reply);
+      ? [{ at: 'closed' }, ...settleFailed(rejection('content', refused)), { do: 'destroy' }]
+      : breakOutOfStep(plan, state, reply);
   // While other blocks are unanswered, nobody could tell the reply to RSET from theirs.
-  if (isRefusal(reply)) return failRejected(state.blocks > 1 ? 'leave' : ending, state, 'content', [refusal]);
+  if (isRefusal(reply)) return failRejected(state.blocks > 1 ? 'leave' : ending, state, 'content', refused);
   const accepted: In<'content'> = { ...state, blocks: state.blocks - 1 };
   if (state.last !== null) return accepted.blocks === 0 ? [accepted, ...sendAllButTheEnd(state.last)] : [accepted];
   // Pulling stopped only when the window was full.
@@ -542,14 +632,14 @@ function afterBlock(ending: Ending, state: In<'content'>, reply: Reply): Step {
 }
 
 function commitContent(plan: Plan, state: In<'content'>, rest: string, waiting: Transaction | undefined): Step {
-  const { channel, transaction, framing, last } = state;
+  const { channel, transaction, refusals, framing, last } = state;
   if (rest !== '') {
     const detail = `the server spoke before the content was complete${quote(state, ': ', rest)}`;
-    return breakOff(state, { kind: 'malformed', ...where(state), detail });
+    return breakOff(plan, state, { kind: 'malformed', ...where(plan, state), detail });
   }
   const [next, along, ...notes] = waiting ? envelopeAlong(plan, channel, waiting) : [null, []];
   return [
-    { at: 'commit', channel, transaction, replies: null, next },
+    { at: 'commit', channel, transaction, refusals, replies: null, next },
     { do: 'commit', line: framing === 'data' ? '.' : last === 0 ? lastLine(0) : null, along },
     ...notes,
   ];
@@ -572,48 +662,85 @@ function envelopeAlong(plan: Plan, channel: Channel, waiting: Transaction): [In<
 
 function afterCommit(plan: Plan, ending: Ending, state: In<'commit'>, reply: Reply): Step {
   const replies = extend(state.replies, reply);
-  if (replies.count < countVerdicts(plan, state.transaction)) return [{ ...state, replies }];
+  if (replies.count < countVerdicts(plan, state)) return [{ ...state, replies }];
   const verdicts = toArray(replies);
-  const refusals = verdicts.flatMap((verdict, i): Refusal[] =>
-    isWanted(state, verdict)
-      ? []
-      : [{ command: finalCommand(plan, state, i), recipient: plan.protocol === 'lmtp' ? i : null, reply: verdict }],
+  const accepted = verdicts.find((verdict) => isWanted(state, verdict));
+  const refusals = refusalsOf(plan, state, verdicts);
+  return afterVerdicts(
+    plan,
+    ending,
+    state,
+    verdicts,
+    accepted
+      ? [{ do: 'settle', outcome: { kind: 'accepted', reply: accepted, refusals } }]
+      : settleFailed(rejection('commit', refusals as readonly [Refusal, ...Refusal[]])),
   );
-  const [first, ...rest] = refusals;
-  if (first && refusals.length === verdicts.length)
-    return afterVerdicts(ending, state, verdicts, settleFailed(rejection('commit', [first, ...rest])));
-  const accepted = verdicts.find((verdict) => isWanted(state, verdict)) as Reply;
-  return afterVerdicts(ending, state, verdicts, [{ do: 'settle', outcome: { kind: 'accepted', reply: accepted, refusals } }]);
 }
+
+/** Who does not have the message, by index: LMTP refuses some recipients before the content, and some behind it. */
+function refusalsOf(plan: Plan, state: In<'commit'>, verdicts: readonly Reply[]): readonly Refusal[] {
+  const refusals = [...(state.refusals ? toArray(state.refusals) : []), ...refusedVerdicts(plan, state, verdicts)];
+  return refusals.sort((one, other) => (one.recipient ?? Number.MAX_VALUE) - (other.recipient ?? Number.MAX_VALUE));
+}
+
+/** The command whose last reply is the verdict. */
+const verdictVerb = (plan: Plan, channel: Channel): Verb => (framingOf(plan, channel) === 'bdat' ? 'BDAT' : 'DATA');
+
+function refusedVerdicts(plan: Plan, state: In<'commit'>, verdicts: readonly Reply[]): Refusal[] {
+  const indices = plan.protocol === 'lmtp' ? acceptedIndices(state) : null;
+  return verdicts.flatMap((reply, i) => {
+    if (isWanted(state, reply)) return [];
+    const recipient = indices && (indices[i] as number);
+    const path = recipient === null ? '' : ` for ${printRecipient(state, recipient)}`;
+    return [{ command: `the content${path}`, verb: verdictVerb(plan, state.channel), recipient, reply }];
+  });
+}
+
+/** The recipients whom the server has accepted, in the order of their RCPT. */
+function acceptedIndices({ transaction, refusals }: In<'commit'>): readonly number[] {
+  const refused = new Set(refusals && toArray(refusals).map(({ recipient }) => recipient));
+  return [...transaction.recipients.keys()].filter((index) => !refused.has(index));
+}
+
+const printRecipient = ({ transaction }: Sending, index: number): string => printPath((transaction.recipients[index] as Recipient).path);
 
 /**
  * All verdicts are in. Where one of them is 421, the server closes the session (RFC 5321 §3.8) and does not look at what went
  * along.
  */
-function afterVerdicts(ending: Ending, { channel, next }: In<'commit'>, verdicts: readonly Reply[], settle: readonly Action[]): Step {
+function afterVerdicts(
+  plan: Plan,
+  ending: Ending,
+  { channel, next }: In<'commit'>,
+  verdicts: readonly Reply[],
+  settle: readonly Action[],
+): Step {
   const farewell = verdicts.find(({ code }) => code === 421);
   if (!farewell) return next ? [next, ...settle, { do: 'next' }] : endTransaction(ending, channel, settle, false);
   if (!next) return [{ at: 'closed' }, ...settle, { do: 'destroy' }];
-  const [closed, ...actions] = breakOff(next, lossBy421(next, farewell));
+  const [closed, ...actions] = breakOff(plan, next, lossBy421(plan, next, farewell));
   return [closed, ...settle, { do: 'next' }, ...actions];
 }
 
-const finalCommand = (plan: Plan, { transaction }: Sending, index: number): string =>
-  plan.protocol === 'lmtp' ? `the content for ${printPath((transaction.recipients[index] as Recipient).path)}` : 'the content';
-
 /* ---- endings ---- */
 
-/** Where the machine stands, and what a loss there rules out: never more than the address. */
-const where = ({ at }: State): { at: Phase; condemns: Condemned } => ({
-  at,
-  condemns: STEPS[at].condemns === 'host' || STEPS[at].condemns === 'message' ? 'address' : STEPS[at].condemns,
-});
+/** Where the machine stands, what is to be answered there, and what a loss there rules out: never more than the address. */
+function where(plan: Plan, state: State): { at: Phase; condemns: Condemned; verb?: Verb } {
+  const { at } = state;
+  const verb = awaitedVerb(plan, state);
+  return {
+    at,
+    condemns: STEPS[at].condemns === 'host' || STEPS[at].condemns === 'message' ? 'address' : STEPS[at].condemns,
+    ...(verb ? { verb } : {}),
+  };
+}
 
 /** 421 counts as loss of the connection. RFC 5321 §3.8 */
-const lossBy421 = (state: State, reply: Reply, rest = ''): SessionFailure => ({
+const lossBy421 = (plan: Plan, state: State, reply: Reply, rest = ''): SessionFailure => ({
   kind: 'lost',
-  ...where(state),
+  ...where(plan, state),
   command: awaitedCommand(state),
+  reply: showReply(state, reply),
   detail: `the server closes the session: ${printReply(showReply(state, reply))}${showBehind(state, rest)}`,
 });
 
@@ -626,21 +753,41 @@ const rejection = (at: Phase, refusals: readonly [Refusal, ...Refusal[]]): Sessi
   refusals,
 });
 
+const envelopeRejection = ({ partial }: Plan, refusals: LinkedList<Refusal>): SessionFailure => ({
+  ...rejection('envelope', toArray(refusals)),
+  ...(partial === 'any' ? { isAnyEnough: true as const } : {}),
+});
+
 /** Ends the session at once. After the commit nobody knows what became of the message. */
-function breakOff(state: Open, failure: SessionFailure): Step {
+function breakOff(plan: Plan, state: Open, failure: SessionFailure): Step {
   // Nothing is left to settle here, because the outcome of what went before is known.
   if (state.at === 'quit' || state.at === 'reset' || state.at === 'ready') return [{ at: 'closed' }, { do: 'destroy' }];
-  const outcome: SessionFailure =
-    state.at === 'commit'
-      ? { kind: 'uncertain', at: 'commit', condemns: 'message', detail: lastWords(failure) + printVerdictsBefore(state) }
-      : (refusalBefore(state, failure) ?? failure);
+  if (state.at === 'noop') return [{ at: 'closed' }, checked(failure), { do: 'destroy' }];
+  const outcome = state.at === 'commit' ? doubt(plan, state, failure) : (refusalBefore(plan, state, failure) ?? failure);
   return [{ at: 'closed' }, ...settleFailed(outcome), { do: 'destroy' }];
 }
 
-/** A recipient that the server has refused fails the message, however the session ends: no other host is asked. */
-function refusalBefore(state: State, failure: SessionFailure): SessionFailure | null {
+/** Nobody knows what became of the message, except for recipients about whom the server had said something before. */
+function doubt(plan: Plan, state: In<'commit'>, failure: SessionFailure): SessionFailure {
+  const verdicts = state.replies ? toArray(state.replies) : [];
+  const refusals = refusalsOf(plan, state, verdicts);
+  const indices = acceptedIndices(state);
+  const taken = verdicts.flatMap((verdict, i) => (isWanted(state, verdict) ? [indices[i] as number] : []));
+  return {
+    kind: 'uncertain',
+    ...where(plan, state),
+    condemns: 'message',
+    ...(refusals.length > 0 ? { refusals } : {}),
+    ...(taken.length > 0 ? { taken } : {}),
+    ...('reply' in failure ? { reply: failure.reply } : {}),
+    detail: lastWords(failure) + printVerdictsBefore(state, verdicts),
+  };
+}
+
+/** What the server has refused for good stays refused, however the session ends: no other host is asked. */
+function refusalBefore(plan: Plan, state: State, failure: SessionFailure): SessionFailure | null {
   if ((state.at !== 'envelope' && state.at !== 'data') || failure.kind === 'content') return null;
-  return state.refusals && rejection('envelope', toArray(state.refusals));
+  return isEnvelopeRefused(plan, state, state.refusals) ? envelopeRejection(plan, state.refusals) : null;
 }
 
 function lastWords(failure: SessionFailure): string {
@@ -653,19 +800,23 @@ function lastWords(failure: SessionFailure): string {
 }
 
 /** With LMTP some recipients may have had their verdict already. RFC 2033 §4.2 */
-function printVerdictsBefore({ replies, transaction }: In<'commit'>): string {
-  if (replies === null) return '';
-  const verdicts = toArray(replies).map((reply, i) => `${printPath((transaction.recipients[i] as Recipient).path)} ${printReply(reply)}`);
+function printVerdictsBefore(state: In<'commit'>, verdicts: readonly Reply[]): string {
+  if (verdicts.length === 0) return '';
+  const indices = acceptedIndices(state);
   const more = verdicts.length > VERDICTS_SHOWN ? ` / and ${verdicts.length - VERDICTS_SHOWN} more` : '';
-  const shown = verdicts.slice(0, VERDICTS_SHOWN).join(' / ');
-  return `; for ${verdicts.length} of ${transaction.recipients.length} recipients one came: ${shown}${more}`;
+  const shown = verdicts
+    .slice(0, VERDICTS_SHOWN)
+    .map((reply, i) => `${printRecipient(state, indices[i] as number)} ${printReply(reply)}`)
+    .join(' / ');
+  return `; for ${verdicts.length} of ${indices.length} recipients one came: ${shown}${more}`;
 }
 
 /** Ends the session at a reply that nobody waits for, or of a kind that cannot come here; the octets behind it mostly say why. */
-const breakOutOfStep = (state: Open, reply: Reply, rest = ''): Step =>
-  breakOff(state, {
+const breakOutOfStep = (plan: Plan, state: Open, reply: Reply, rest = ''): Step =>
+  breakOff(plan, state, {
     kind: 'malformed',
-    ...where(state),
+    ...where(plan, state),
+    reply: showReply(state, reply),
     detail: `unexpected reply: ${printReply(showReply(state, reply))}${showBehind(state, rest)}`,
   });
 
@@ -679,20 +830,32 @@ const showLines = ({ at }: State, heard: string): string => printHeard(at === 'a
 const showReply = ({ at }: State, reply: Reply): Reply => (at === 'auth' ? maskReply(reply) : reply);
 
 /** Fails at a refusal before any transaction: the session says QUIT and is over. */
-const failRefused = (ending: Ending, state: Open, command: string, reply: Reply): Step =>
-  quit(ending, settleFailed(rejection(state.at, [{ command, recipient: null, reply: showReply(state, reply) }])));
+function failRefused(plan: Plan, ending: Ending, state: Open, command: string, reply: Reply): Step {
+  const verb = awaitedVerb(plan, state);
+  const refusal: Refusal = { command, ...(verb ? { verb } : {}), recipient: null, reply: showReply(state, reply) };
+  return quit(ending, settleFailed(rejection(state.at, [refusal])));
+}
 
 /** Fails because this server lacks what the plan requires. */
-const failLacking = (ending: Ending, { at }: State, condemns: Condemned, detail: string): Step =>
-  quit(ending, settleFailed({ kind: 'unsupported', at, condemns, detail }));
+const failLacking = (
+  ending: Ending,
+  { at }: State,
+  condemns: Condemned,
+  lacks: Lack,
+  detail: string,
+  answered: { readonly verb?: Verb; readonly reply?: Reply } = {},
+): Step => quit(ending, settleFailed({ kind: 'unsupported', at, condemns, lacks, ...answered, detail }));
 
 /** Fails at a refusal within a transaction: the message is not sent, and the session may go on. */
 const failRejected = (ending: Ending, { channel }: Sending, at: Phase, refusals: readonly [Refusal, ...Refusal[]]): Step =>
   endTransaction(ending, channel, settleFailed(rejection(at, refusals)), true);
 
+const failEnvelope = (plan: Plan, ending: Ending, { channel }: Sending, refusals: LinkedList<Refusal>): Step =>
+  endTransaction(ending, channel, settleFailed(envelopeRejection(plan, refusals)), true);
+
 /** Fails because the transaction cannot begin. */
-const failUnsupported = (plan: Plan, channel: Channel, condemns: Condemned, detail: string): Step =>
-  endTransaction(endingOf(plan), channel, settleFailed({ kind: 'unsupported', at: 'ready', condemns, detail }), false);
+const failUnsupported = (plan: Plan, channel: Channel, condemns: Condemned, unmet: Unmet): Step =>
+  endTransaction(endingOf(plan), channel, settleFailed({ kind: 'unsupported', at: 'ready', condemns, ...unmet }), false);
 
 /**
  * Ends a transaction with its outcome and goes on to QUIT, or to the next transaction, after RSET when one is half open. RFC
@@ -734,6 +897,8 @@ function awaitedCommand(state: State): string {
       return state.blocks > 0 ? 'BDAT' : 'the content';
     case 'commit':
       return 'the end of the content';
+    case 'noop':
+      return 'NOOP';
     case 'reset':
       return 'RSET';
     case 'quit':
@@ -741,6 +906,39 @@ function awaitedCommand(state: State): string {
     case 'ready':
     case 'closed':
       return 'nothing';
+    /* c8 ignore next 2 */
+    default:
+      return never(state);
+  }
+}
+
+/** The command that the next reply answers; null where none was said. The replies to content answer DATA or BDAT. */
+function awaitedVerb(plan: Plan, state: State): Verb | null {
+  switch (state.at) {
+    case 'hello':
+      return state.verb;
+    case 'starttls':
+      return 'STARTTLS';
+    case 'auth':
+      return 'AUTH';
+    case 'envelope':
+      return state.answered === 0 ? 'MAIL' : state.answered <= state.transaction.recipients.length ? 'RCPT' : 'DATA';
+    case 'data':
+      return 'DATA';
+    case 'content':
+    case 'commit':
+      return verdictVerb(plan, state.channel);
+    case 'noop':
+      return 'NOOP';
+    case 'reset':
+      return 'RSET';
+    case 'quit':
+      return 'QUIT';
+    case 'greeting':
+    case 'handshake':
+    case 'ready':
+    case 'closed':
+      return null;
     /* c8 ignore next 2 */
     default:
       return never(state);

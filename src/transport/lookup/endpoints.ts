@@ -25,7 +25,7 @@ export interface Target {
 /** One address to connect to. */
 export interface Endpoint {
   readonly address: string;
-  /** 'name': `address` is a name or an address that a proxy connects to. */
+  /** 'name': `address` is a name or an address that a proxy, or a program's own way, leads to. */
   readonly family: 4 | 6 | 'unix' | 'name';
   readonly port: number;
 }
@@ -173,18 +173,21 @@ export function orderSrv(records: readonly Srv[], random: () => number): readonl
   return ordered;
 }
 
+/** The endpoint of a target whose name nobody looks up here, because a proxy or a program's own way leads to it. */
+export const byName = ({ name, port, unix }: Target): readonly [Endpoint] => [{ address: name, family: unix ? 'unix' : 'name', port }];
+
 /**
  * Returns the addresses of a target that its link allows, families alternating; never none. RFC 8305 §4. With a proxy nothing
  * is looked up here, because the proxy looks up the name.
  */
 export async function endpointsOf(
-  { name, port, unix, link = DIRECT }: Target,
+  target: Target,
   within: number,
   names = systemNames,
   signal?: AbortSignal,
 ): Promise<Parsed<readonly [Endpoint, ...Endpoint[]]>> {
-  if (unix) return parsed([{ address: name, family: 'unix', port: 0 }]);
-  if (link.proxy !== null) return parsed([{ address: name, family: 'name', port }]);
+  const { name, port, link = DIRECT } = target;
+  if (target.unix || link.proxy !== null) return parsed(byName(target));
   if (isIPv4(name)) return keepAllowed(link, name, [{ address: name, family: 4, port }]);
   if (isIPv6(name) || name.includes('%')) return keepAllowed(link, name, [{ address: name, family: 6, port }]);
   const found = await inTime(within, `looking up ${name}`, signal, (left) =>

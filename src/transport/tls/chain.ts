@@ -1,8 +1,9 @@
 /** Reads the certificates that a TLS peer shows, for the checks that need them and for people. Verifies nothing. */
 
-import type { DetailedPeerCertificate, TLSSocket } from 'node:tls';
+import type { DetailedPeerCertificate } from 'node:tls';
 import { printable, utf8 } from '../../smtp/text.ts';
 import { printAddress } from '../address.ts';
+import type { TlsPeer } from '../wire.ts';
 import { type CertificateContent, readCertificate } from './x509.ts';
 
 /** A certificate as people see it, in `nospool check` and in failures. All text is printable. */
@@ -30,10 +31,10 @@ export interface ChainLink {
 const LONGEST_CHAIN = 10;
 
 /** Returns the chain, the peer's own certificate first. It ends at a certificate that cannot be read. */
-export function chainOf(socket: TLSSocket): readonly ChainLink[] {
+export function chainOf(peer: TlsPeer): readonly ChainLink[] {
   const chain: ChainLink[] = [];
   const seen = new Set<string>();
-  let next: DetailedPeerCertificate | undefined = socket.getPeerCertificate(true);
+  let next: DetailedPeerCertificate | undefined = peer.getPeerCertificate(true);
   while (next?.raw !== undefined && chain.length < LONGEST_CHAIN) {
     const content = readCertificate(next.raw);
     const fingerprint = fingerprintOf(next.raw);

@@ -5,6 +5,7 @@
 import { isIP } from 'node:net';
 import type { TlsPolicy } from '../../router/smarthost.ts';
 import { printable, utf8 } from '../../smtp/text.ts';
+import { CLOSED } from '../wire.ts';
 import type { CertificateFacts, ChainLink, Weakness } from './chain.ts';
 import type { WantedPeer } from './peername.ts';
 
@@ -17,7 +18,6 @@ export interface TlsAttempt {
   readonly store: string;
 }
 
-export const CLOSED = 'the server closed the connection during the TLS handshake';
 const KNOWS_NO_TLS = /WRONG_VERSION_NUMBER|PACKET_LENGTH|HTTP_REQUEST|UNKNOWN_PROTOCOL|BAD_RECORD_TYPE|UNEXPECTED_MESSAGE|RECORD_TOO/;
 
 const OF_CERTIFICATE = /ALERT_(?:UNKNOWN_CA|(?:BAD_|UNSUPPORTED_)?CERTIFICATE|ACCESS_DENIED)/;
@@ -45,12 +45,8 @@ export function explainTlsFailure(error: NodeJS.ErrnoException, { policy, wanted
   return `TLS failed: ${printReason(error)}`;
 }
 
-/**
- * Puts an error of TLS after the handshake into words; of any other error it returns the text. A server of TLS 1.3 refuses our
- * certificate only then.
- */
+/** Puts an error of TLS after the handshake into words. A server of TLS 1.3 refuses our certificate only then. */
 export function explainLater(error: NodeJS.ErrnoException, attempt: TlsAttempt): string {
-  if (!`${error.code}`.startsWith('ERR_SSL')) return error.message;
   return OF_CERTIFICATE.test(error.code as string) ? explainTlsFailure(error, attempt) : `TLS failed: ${printReason(error)}`;
 }
 

@@ -3,19 +3,18 @@
  * the runtime and the names of `peername.ts`, or by a pinned fingerprint. Knows neither SMTP nor the smart host list. node:tls
  * is loaded when the first connection needs it.
  *
- * The rule of this file: a socket leaves it only verified, or with `verify = false` written in the configuration. Environment
+ * The rule of this file: a wire leaves it only verified, or with `verify = false` written in the configuration. Environment
  * variables cannot change that, because every option that they could influence is given a value.
  */
 
-import type { Socket } from 'node:net';
-import type { SecureContext, TLSSocket } from 'node:tls';
+import type { SecureContext, SecureContextOptions } from 'node:tls';
 import type { TlsPolicy } from '../../router/smarthost.ts';
 import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
 import type { ChannelBinding } from '../../smtp/sasl/scram.ts';
 import { latin1, printable, utf8 } from '../../smtp/text.ts';
+import { type Reached, type TlsPeer, type TlsTerms, unreached, type Wire } from '../wire.ts';
 import { type CertificateFacts, type ChainLink, chainOf, keysIn, weaknessOf } from './chain.ts';
 import {
-  CLOSED,
   explainChain,
   explainLater,
   explainNames,
@@ -52,11 +51,10 @@ export interface TlsFacts {
 /** The work that can be done before TCP is connected. One preparation serves one connection. */
 export interface TlsPreparation {
   /**
-   * Does the handshake over a connected socket from which nothing is left to be read. The value is the socket to go on with; on
-   * failure both sockets are destroyed, and the detail is a sentence. The caller limits the time: to destroy the plain socket
-   * ends the handshake.
+   * Does the handshake over a wire from which nothing is left to be read. The value is the wire to go on with; on failure both are
+   * destroyed, and the detail is a sentence. The caller limits the time: to destroy the plain wire ends the handshake.
    */
-  readonly secure: (socket: Socket) => Promise<Parsed<TLSSocket>>;
+  readonly secure: (wire: Wire) => Promise<Reached<Wire>>;
   /** Null until the handshake succeeded. */
   readonly facts: () => TlsFacts | null;
 }
@@ -68,8 +66,7 @@ type Tls = typeof import('node:tls');
 /** Contexts that depend on a CA store only; they are kept for the hosts that follow. */
 const contexts = new Map<string, SecureContext>();
 
-interface Context {
-  readonly secureContext: SecureContext;
+interface Context extends Pick<TlsTerms, 'context' | 'options'> {
   readonly store: string;
   /** The certificates of the store, PEM. */
   readonly anchors: () => string;
@@ -82,20 +79,19 @@ function makeContext(tls: Tls, policy: TlsPolicy, environment: NodeJS.ProcessEnv
   if (!identity.ok) return identity;
   const { name, ca, key } = trust.value;
   const kept = key === '' || policy.certificate !== '' ? '' : `${policy.minVersion} ${key}`;
-  const known = contexts.get(kept);
   const anchors = () => ca ?? tls.rootCertificates.join('\n');
-  if (known) return parsed({ secureContext: known, store: name, anchors });
+  const options: SecureContextOptions = {
+    minVersion: `TLSv${policy.minVersion}`,
+    maxVersion: 'TLSv1.3',
+    ...(ca === undefined ? {} : { ca: ca === '' ? [] : ca }),
+    // Whoever writes a ca_file trusts what is in it, be it a root or not.
+    ...(policy.caFile === '' ? {} : { allowPartialTrustChain: true }),
+    ...identity.value,
+  };
   try {
-    const secureContext = tls.createSecureContext({
-      minVersion: `TLSv${policy.minVersion}`,
-      maxVersion: 'TLSv1.3',
-      ...(ca === undefined ? {} : { ca: ca === '' ? [] : ca }),
-      // Whoever writes a ca_file trusts what is in it, be it a root or not.
-      ...(policy.caFile === '' ? {} : { allowPartialTrustChain: true }),
-      ...identity.value,
-    });
-    if (kept !== '') contexts.set(kept, secureContext);
-    return parsed({ secureContext, store: name, anchors });
+    const context = contexts.get(kept) ?? tls.createSecureContext(options);
+    if (kept !== '') contexts.set(kept, context);
+    return parsed({ context, options, store: name, anchors });
   } catch (error) {
     return unparsed(contextFailure(policy, error as Error));
   }
@@ -126,44 +122,26 @@ export async function prepareTls(policy: TlsPolicy, wanted: WantedPeer, options:
   const tls = await import('node:tls');
   const context = makeContext(tls, policy, options.environment ?? process.env);
   if (!context.ok) return context;
-  const { secureContext, store, anchors } = context.value;
+  const { store, anchors } = context.value;
   const attempt: TlsAttempt = { policy, wanted, implicit: options.implicit, store };
+  const explain: TlsTerms['explain'] = (error, when) =>
+    when === 'handshake' ? explainTlsFailure(error, attempt) : explainLater(error, attempt);
   let facts: TlsFacts | null = null;
   return parsed({
     facts: () => facts,
-    secure: (socket) =>
-      new Promise((resolve) => {
-        const secured = tls.connect({
-          socket,
-          secureContext,
-          // Node would replace an empty name by another.
-          ...(wanted.sni === '' ? {} : { servername: wanted.sni }),
-          // The verdict of the runtime is read below, together with the certificate, because a runtime that refuses drops the
-          // certificate. Both options are written out so that NODE_TLS_REJECT_UNAUTHORIZED and the runtime's own rules for
-          // names have no say.
-          rejectUnauthorized: false,
-          checkServerIdentity: () => undefined,
-        });
-        const fail = (detail: string) => {
-          secured.destroy();
-          socket.destroy();
-          resolve(unparsed(detail));
-        };
-        const onClose = () => fail(CLOSED);
-        // This listener stays, because it puts later errors into words, too, for the listeners that come after it.
-        secured.on('error', (error: NodeJS.ErrnoException) => {
-          error.message = facts === null ? explainTlsFailure(error, attempt) : explainLater(error, attempt);
-          fail(error.message);
-        });
-        secured.once('close', onClose);
-        secured.once('secureConnect', () => {
-          const verdict = verify(secured, attempt, anchors);
-          if (!verdict.ok) return fail(verdict.detail);
-          facts = tlsFactsOf(secured, verdict.value);
-          secured.off('close', onClose);
-          resolve(parsed(secured));
-        });
-      }),
+    async secure(wire) {
+      const secured = await wire.startTls({ ...context.value, serverName: wanted.sni, explain });
+      if (!secured.ok) return secured;
+      const { peer } = secured.value;
+      const verdict = verify(peer, attempt, anchors);
+      if (verdict.ok) {
+        facts = tlsFactsOf(peer, verdict.value);
+        return { ok: true, value: secured.value.wire };
+      }
+      secured.value.wire.destroy();
+      const { authorizationError } = peer;
+      return unreached('certificate', verdict.detail, authorizationError ? `${authorizationError}` : undefined);
+    },
   });
 }
 
@@ -173,9 +151,9 @@ interface Grounds {
 }
 
 /** Decides whether to trust the peer of a completed handshake, or says why not. */
-function verify(socket: TLSSocket, attempt: TlsAttempt, anchors: () => string): Parsed<Grounds> {
+function verify(peer: TlsPeer, attempt: TlsAttempt, anchors: () => string): Parsed<Grounds> {
   const { policy, wanted } = attempt;
-  const chain = chainOf(socket);
+  const chain = chainOf(peer);
   const [own] = chain;
   if (!own) return unparsed('the server shows no certificate that can be read');
   if (policy.fingerprint.length > 0) {
@@ -186,30 +164,30 @@ function verify(socket: TLSSocket, attempt: TlsAttempt, anchors: () => string): 
   }
   if (!policy.verify) return parsed({ by: 'nothing', peerName: '' });
   const peerName = wanted.names.find((name) => isFor(own.der, name));
-  const reason = distrust(socket, chain, attempt, anchors);
+  const reason = distrust(peer, chain, attempt, anchors);
   if (reason === null && peerName !== undefined) return parsed({ by: 'ca', peerName });
   return unparsed([...(reason === null ? [] : [reason]), ...(peerName === undefined ? [explainNames(own, wanted)] : [])].join('; '));
 }
 
 /** Says why the chain is not trusted; null if it is. */
-function distrust(socket: TLSSocket, chain: readonly ChainLink[], attempt: TlsAttempt, anchors: () => string): string | null {
-  const code = `${socket.authorizationError ?? 'no verdict'}`;
+function distrust(peer: TlsPeer, chain: readonly ChainLink[], attempt: TlsAttempt, anchors: () => string): string | null {
+  const code = `${peer.authorizationError ?? 'no verdict'}`;
   // Only a plain yes counts. A runtime that sets neither `authorized` nor an error is not believed.
-  if (socket.authorized !== true && !isAboutWeakness(code)) return explainChain(code, chain, attempt);
+  if (peer.authorized !== true && !isAboutWeakness(code)) return explainChain(code, chain, attempt);
   let trusted: readonly Uint8Array[] | null = null;
   const weakness = weaknessOf(chain, ({ content }) => {
     trusted ??= keysIn(anchors());
     return trusted.some((key) => Buffer.compare(key, content.publicKey) === 0);
   });
   if (weakness !== null) return explainWeakness(weakness, chain);
-  return socket.authorized === true ? null : explainChain(code, chain, attempt);
+  return peer.authorized === true ? null : explainChain(code, chain, attempt);
 }
 
 /* ---- facts ---- */
 
-function tlsFactsOf(socket: TLSSocket, { by, peerName }: Grounds): TlsFacts {
-  const version = (socket.getProtocol() ?? '').replace('TLSv', 'TLS');
-  const { name } = socket.getCipher();
+function tlsFactsOf(peer: TlsPeer, { by, peerName }: Grounds): TlsFacts {
+  const version = (peer.getProtocol() ?? '').replace('TLSv', 'TLS');
+  const { name } = peer.getCipher();
   const bits = keyBits(name);
   return {
     cipher: `${version}:${name}:${bits}`,
@@ -218,8 +196,8 @@ function tlsFactsOf(socket: TLSSocket, { by, peerName }: Grounds): TlsFacts {
     verified: by !== 'nothing',
     by,
     peerName,
-    chain: () => chainOf(socket).map(({ facts }) => facts),
-    bindings: () => bindingsOf(socket, version),
+    chain: () => chainOf(peer).map(({ facts }) => facts),
+    bindings: () => bindingsOf(peer, version),
   };
 }
 
@@ -233,15 +211,15 @@ export const keyBits = (cipher: string): number => Number(/(?:AES|ARIA|CAMELLIA)
  * Returns the channel bindings. tls-exporter needs TLS 1.3: with 1.2 it is unsafe unless the handshake had the extended master
  * secret (RFC 9266 §4.2), and the runtime does not tell.
  */
-function bindingsOf(socket: TLSSocket, version: string): readonly ChannelBinding[] {
+function bindingsOf(peer: TlsPeer, version: string): readonly ChannelBinding[] {
   const bindings: ChannelBinding[] = [];
   // RFC 9266 §2: 32 octets, this label, an empty context.
   if (version === 'TLS1.3')
     bindings.push({
       type: 'tls-exporter',
-      data: latin1(socket.exportKeyingMaterial(32, 'EXPORTER-Channel-Binding', Buffer.alloc(0))),
+      data: latin1(peer.exportKeyingMaterial(32, 'EXPORTER-Channel-Binding', Buffer.alloc(0))),
     });
-  const { raw } = socket.getPeerCertificate();
+  const { raw } = peer.getPeerCertificate();
   const digest = raw ? readCertificate(raw)?.endPointDigest : null;
   if (digest) bindings.push({ type: 'tls-server-end-point', data: latin1(crypto().createHash(digest).update(raw).digest()) });
   return bindings;

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { chmodSync, writeFileSync } from 'node:fs';
 import type { Test } from 'uvu';
-import { connect, smarthost } from '../../../src/library/index.ts';
+import { connect, smarthost } from '../../support/engine.ts';
 import { within } from '../../support/within.ts';
 import { HOST, NAME } from '../../world/support/addresses.ts';
 import { type TlsFiles, tlsFiles } from './certificates.ts';

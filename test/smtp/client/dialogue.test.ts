@@ -18,7 +18,7 @@ const PLAN: Plan = {
   authenticate: null,
   transactions: 'many',
   framing: 'auto',
-  partial: false,
+  partial: 'never',
 };
 
 const TRANSACTION: Transaction = {
@@ -91,7 +91,7 @@ test('the next envelope goes along with the terminator, with a note where parame
 });
 
 test('V4: an uncertain outcome quotes the verdicts that came before the connection was lost, and of many a few', () => {
-  const dialogue = new Dialogue({ ...PLAN, protocol: 'lmtp', partial: true });
+  const dialogue = new Dialogue({ ...PLAN, protocol: 'lmtp', partial: 'verdicts' });
   dialogue.begin();
   dialogue.receive('220 hi\r\n');
   dialogue.receive('250-hi\r\n250 PIPELINING\r\n');

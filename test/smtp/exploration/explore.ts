@@ -92,7 +92,7 @@ function step(setting: Setting, { begin, advance }: Machine, from: Node | null, 
     const action = actions[i] ?? null;
     const moment: Moment = { plan, recipients, event, action, before, seen, told: told.last };
     for (const [name, holds] of PROPERTIES) if (!holds(moment)) return { breach: tell(setting, { from, event, actions }, name) };
-    if (action !== null) seen = afterAction(seen, action, plan, recipients);
+    if (action !== null) seen = afterAction(seen, action, plan);
   }
   freeze(state);
   return { state, seen, from, event, actions };

@@ -25,15 +25,17 @@ type Property = readonly [name: string, holds: (moment: Moment) => boolean];
 
 export const PROPERTIES: readonly Property[] = [
   // The end of a message: P4, P7, P8.
-  ['the end of a message leaves only when every recipient and every block is accepted and the content ended cleanly', isEarned],
+  ['the end of a message leaves only when recipients enough and every block are accepted and the content ended cleanly', isEarned],
   ['the end is a write apart: the line of the dot, or the last octets of the last block', isApart],
-  ['no content begins before it can be for all recipients', isForAll],
+  ['no content begins before it can be for all recipients, or for one where one is enough', isForAll],
   // Its outcome: P5, P6, P8, P12.
   ['every transaction is settled, once', isSettledOnce],
   ['every recipient is asked, and every refusal is told', isWhole],
   ['an outcome is what the server said, and "uncertain" is only what was committed and not answered', isTrue],
+  ['an outcome names those who do not have the message: whom RCPT or the verdict refused, nobody else', isTrueToEach],
   ['what was committed or refused goes to no other host, and what was neither may', isMovedRightly],
   ['every failure has its cause', hasCause],
+  ['a failure names the command whose answer it was, or would have been', isOfCommand],
   ['no outcome holds a secret or a challenge, and a line that holds a secret is sent as one', isDiscreet],
   // The channel: P15.
   ['no secret and no MAIL in clear where TLS is required or was offered', isSecure],
@@ -47,6 +49,7 @@ export const PROPERTIES: readonly Property[] = [
   ['a refusal or a loss ends what it concerns', isHeeded],
   ['a session goes on as long as it can', endsForAReason],
   ['a server that speaks out of turn gets no further transaction', isLeft],
+  ['NOOP is answered once, and the session lives only after 2yz', isChecked],
   ['QUIT is said when nothing is left to settle', isQuitDue],
   ['a command waits until those before it are answered, unless both may be in one group; then what waits goes along', isInTurn],
   ['within a content nothing else is said', isContentAlone],
@@ -55,21 +58,25 @@ export const PROPERTIES: readonly Property[] = [
 
 /* ---- the end of a message ---- */
 
-const isAccepted = (letter: Letter, recipients: number): boolean =>
-  letter.mail === 'accepted' &&
-  letter.recipients.accepted === recipients &&
-  letter.recipients.said === recipients &&
+/** The server has accepted MAIL and those recipients without whom nobody gets the message, and has answered for all. */
+const isEnough = ({ mail, recipients: { accepted, refused } }: Letter, { plan, recipients }: Moment): boolean =>
+  mail === 'accepted' && accepted + refused === recipients && (plan.partial === 'any' ? accepted > 0 : refused === 0);
+
+const isAccepted = (letter: Letter, moment: Moment): boolean =>
+  isEnough(letter, moment) &&
+  letter.recipients.said === moment.recipients &&
   letter.blocks.accepted === letter.blocks.said &&
   !letter.isAborted &&
   !letter.isRefusedEarly &&
   !letter.isCommitted &&
   !letter.isSettled;
 
-function isEarned({ action, event, seen, recipients }: Moment): boolean {
+function isEarned(moment: Moment): boolean {
+  const { action, event, seen } = moment;
   const letter = letterOf(seen);
   const isBegun = action?.do === 'sendBlock' && action.line.endsWith('LAST');
   if (!isBegun && action?.do !== 'commit') return true;
-  if (!isAccepted(letter, recipients) || seen.unanswered.length > 0) return false;
+  if (!isAccepted(letter, moment) || seen.unanswered.length > 0) return false;
   if (isBegun) return letter.last !== null;
   const isAtHand = letter.data === 'accepted' || (letter.last !== null && letter.data === 'unsaid');
   const hasEnded = event?.type === 'contentSent' && event.rest === '';
@@ -86,17 +93,18 @@ function isApart({ action, seen }: Moment): boolean {
 }
 
 /**
- * DATA may fly along with one recipient, because then there is no part of them. With LMTP there is, where `partial` is not
- * asked for.
+ * DATA may fly along with one recipient, because then there is no part of them, and where any part is enough. With LMTP there is a
+ * part, where `partial` is 'never'.
  */
-function isForAll({ action, seen, plan, recipients }: Moment): boolean {
+function isForAll(moment: Moment): boolean {
+  const { action, seen, plan, recipients } = moment;
   const letter = letterOf(seen);
-  const isComplete = letter.mail === 'accepted' && letter.recipients.accepted === recipients;
+  const isComplete = isEnough(letter, moment);
   if (action?.do === 'pull') return isComplete && (action.framing === 'bdat' || letter.data === 'accepted');
   if (action?.do === 'sendBlock') return isComplete;
   if (recipients === 1 || action === null) return true;
-  const isSplit = plan.protocol === 'lmtp' && !plan.partial && linesOf(action).some((line) => line.startsWith('MAIL'));
-  return !isSplit && (isComplete || !linesOf(action).includes('DATA'));
+  const isSplit = plan.protocol === 'lmtp' && plan.partial === 'never' && linesOf(action).some((line) => line.startsWith('MAIL'));
+  return !isSplit && (isComplete || plan.partial === 'any' || !linesOf(action).includes('DATA'));
 }
 
 /* ---- outcomes ---- */
@@ -109,18 +117,41 @@ function isSettledOnce({ action, seen }: Moment): boolean {
   return action !== null || !seen.isOver || unsettled(seen) <= 0;
 }
 
-function isTrue({ action, seen, plan, recipients }: Moment): boolean {
+function isTrue({ action, seen, plan }: Moment): boolean {
   if (action?.do !== 'settle') return true;
-  const { isCommitted, verdicts } = letterOf(seen);
-  const isAnswered = isCommitted && verdicts.length === verdictsDue(plan, recipients);
+  const letter = letterOf(seen);
+  const { isCommitted, verdicts } = letter;
+  const isAnswered = isCommitted && verdicts.length === verdictsDue(plan, letter);
   const { outcome } = action;
-  if (outcome.kind === 'accepted')
-    return (
-      isAnswered && verdicts.includes('2') && digit(outcome.reply) === 2 && outcome.refusals.length === verdicts.replaceAll('2', '').length
-    );
-  if (isAnswered)
-    return !verdicts.includes('2') && outcome.failure.kind === 'rejected' && outcome.failure.refusals.length === verdicts.length;
+  if (outcome.kind === 'accepted') return isAnswered && verdicts.includes('2') && digit(outcome.reply) === 2;
+  if (isAnswered) return !verdicts.includes('2') && outcome.failure.kind === 'rejected';
   return (outcome.failure.kind === 'uncertain') === isCommitted;
+}
+
+/** Whom the server refused, by RCPT or by the verdict; null stands for a command that was no recipient's. */
+function refusedOf(letter: Letter, moment: Moment): readonly (number | null)[] {
+  const { mail, recipients, data, blocks, isRefusedEarly, verdicts } = letter;
+  if (mail === 'refused') return [null];
+  const indices = [...recipients.answers].map((answer, index) => ({ answer, index }));
+  const refused = indices.filter(({ answer }) => answer === 'x').map(({ index }) => index);
+  if (isEnvelopeRefused(letter, moment)) return refused;
+  const accepted = indices.filter(({ answer }) => answer === '+').map(({ index }) => index);
+  if (moment.plan.protocol === 'lmtp') refused.push(...accepted.filter((_, i) => verdicts[i] !== undefined && verdicts[i] !== '2'));
+  refused.sort();
+  const isUnasked = answered(moment) === '' && moment.event?.type === 'reply';
+  const isContentRefused = data === 'refused' || blocks.refused > 0 || isRefusedEarly || isUnasked;
+  return isContentRefused || (moment.plan.protocol === 'smtp' && /^[^2]/.test(verdicts)) ? [...refused, null] : refused;
+}
+
+function isTrueToEach(moment: Moment): boolean {
+  const { action, seen } = moment;
+  if (action?.do !== 'settle') return true;
+  const letter = letterOf(seen);
+  const { outcome } = action;
+  if (outcome.kind === 'failed' && (outcome.failure.kind !== 'rejected' || letter.mail === 'unsaid')) return true;
+  const refusals = outcome.kind === 'accepted' ? outcome.refusals : outcome.failure.kind === 'rejected' ? outcome.failure.refusals : [];
+  const named = refusals.map(({ recipient }) => recipient);
+  return named.join() === refusedOf(letter, moment).join() && (outcome.kind !== 'accepted' || named.length < moment.recipients);
 }
 
 /** The command that the reply answers, as the witness calls it; '' where there is none. */
@@ -150,7 +181,9 @@ function hasCause(moment: Moment): boolean {
   const letter = letterOf(seen);
   switch (action.outcome.failure.kind) {
     case 'rejected':
-      return isRefused(letter) || (code >= 400 && !(answered(moment) === 'EHLO' && mayDoWithHelo(moment)));
+      return (
+        isRefused(letter, moment) || (code >= 400 && answered(moment) !== 'RCPT' && !(answered(moment) === 'EHLO' && mayDoWithHelo(moment)))
+      );
     case 'malformed':
       return (
         event.type === 'malformed' ||
@@ -169,9 +202,28 @@ function hasCause(moment: Moment): boolean {
     case 'uncertain':
       return letter.isCommitted;
     case 'unsupported':
-      if (event.type === 'transaction') return plan.protocol === 'lmtp' && !plan.partial && recipients > 1;
+      if (event.type === 'transaction') return plan.protocol === 'lmtp' && plan.partial === 'never' && recipients > 1;
       return /^(AUTH|response|cancel)$/.test(answered(moment)) || (/^([EL]HLO|HELO)$/.test(answered(moment)) && lacks(moment));
   }
+}
+
+/** Lines of an exchange belong to AUTH, and the replies to content to the command that began it. */
+function isOfCommand({ action, before, seen, event }: Moment): boolean {
+  const [awaited] = before.unanswered;
+  // Of a letter behind this one nothing is answered yet.
+  if (action?.do !== 'settle' || action.outcome.kind === 'accepted' || awaited === undefined || Number(awaited[0]) !== seen.current)
+    return true;
+  const { failure } = action.outcome;
+  if (failure.kind === 'connect' || failure.kind === 'unsupported') return true;
+  const what = awaited.slice(1);
+  const content = letterOf(seen).data === 'accepted' ? 'DATA' : 'BDAT';
+  const verb = what === 'greeting' ? undefined : /^(response|cancel)$/.test(what) ? 'AUTH' : what === 'verdict' ? content : what;
+  const code = event?.type === 'reply' ? event.reply.code : 0;
+  // A refusal of the envelope tells what was refused before.
+  if (failure.kind === 'rejected')
+    return failure.at === 'envelope' || code < 400 || code === 421 || failure.refusals.some((refusal) => refusal.verb === verb);
+  if (failure.kind === 'lost' && code === 421 && failure.reply?.code !== code) return false;
+  return failure.verb === verb;
 }
 
 /** TLS is required and cannot be had, or credentials are configured and cannot be used. */
@@ -188,7 +240,7 @@ function endsForAReason(moment: Moment): boolean {
   const what = answered(moment);
   if (seen.isGoing || what === 'QUIT' || isOutOfTurn(event, before) || isOutOfPlace(moment)) return true;
   // A content that must not be sent was asked for, and only the end of the connection is not taken for one.
-  if (digit(event.reply) === 3) return what === 'cancel' || isRefused(letterOf(before));
+  if (digit(event.reply) === 3) return what === 'cancel' || isRefused(letterOf(before), moment);
   const isAmongBlocks = what === 'BDAT' && before.unanswered.length > 1;
   return !before.wasReady || (digit(event.reply) >= 4 && (before.isOpen || what === 'RSET' || isAmongBlocks));
 }
@@ -201,7 +253,7 @@ function isLeft({ action, event, before, seen }: Moment): boolean {
 function isHeeded(moment: Moment): boolean {
   const { action, event, before, seen } = moment;
   if (action !== null || event === null || before.isOver) return true;
-  if (event.type !== 'reply') return ['transaction', 'block', 'contentSent', 'secured', 'quit'].includes(event.type) || seen.isOver;
+  if (event.type !== 'reply') return ['transaction', 'block', 'contentSent', 'secured', 'noop', 'quit'].includes(event.type) || seen.isOver;
   if (before.tls === 'shaking') return seen.isOver;
   const what = answered(moment);
   if (event.reply.code === 421 && what !== 'verdict') return seen.isOver;
@@ -209,12 +261,16 @@ function isHeeded(moment: Moment): boolean {
   return what === 'EHLO'
     ? mayDoWithHelo(moment)
     : ['MAIL', 'RCPT', 'verdict'].includes(what)
-      ? seen.unanswered.length > 0
-      : what === 'QUIT';
+      ? seen.unanswered.length > 0 || (what === 'RCPT' && !isRefused(letterOf(seen), moment))
+      : what === 'QUIT' || (what === 'NOOP' && seen.unanswered.some((command) => command.endsWith('QUIT')));
 }
 
-const isRefused = ({ mail, recipients, data, blocks, isRefusedEarly }: Letter): boolean =>
-  mail === 'refused' || recipients.refused > 0 || data === 'refused' || blocks.refused > 0 || isRefusedEarly;
+/** Where any recipient is enough, all of them have to be refused before the message is. */
+const isEnvelopeRefused = ({ mail, recipients: { refused } }: Letter, { plan, recipients }: Moment): boolean =>
+  mail === 'refused' || (plan.partial === 'any' ? refused === recipients : refused > 0);
+
+const isRefused = (letter: Letter, moment: Moment): boolean =>
+  isEnvelopeRefused(letter, moment) || letter.data === 'refused' || letter.blocks.refused > 0 || letter.isRefusedEarly;
 
 /** The server said nothing of the message: its connection failed it. */
 const isLoss = ({ kind }: SessionFailure): boolean => kind === 'lost' || kind === 'malformed' || kind === 'timeout' || kind === 'connect';
@@ -231,11 +287,12 @@ function isWhole({ action, event, seen, recipients }: Moment): boolean {
   return refusals.length === letter.recipients.refused && (isCutShort || letter.recipients.said === recipients);
 }
 
-function isMovedRightly({ action, seen }: Moment): boolean {
+function isMovedRightly(moment: Moment): boolean {
+  const { action, seen } = moment;
   if (action?.do !== 'settle' || action.outcome.kind === 'accepted') return true;
   const letter = letterOf(seen);
   const { failure } = action.outcome;
-  const isHere = letter.isCommitted || letter.isAborted || isRefused(letter);
+  const isHere = letter.isCommitted || letter.isAborted || isRefused(letter, moment);
   return isHere ? failure.condemns === 'message' && !isLoss(failure) : !isLoss(failure) || failure.condemns === 'address';
 }
 
@@ -310,6 +367,12 @@ function isInTurn({ action, event, seen }: Moment): boolean {
 
 function isQuitDue({ action, seen }: Moment): boolean {
   return !linesOf(action).includes('QUIT') || unsettled(seen) <= 0;
+}
+
+function isChecked({ action, event, seen, before }: Moment): boolean {
+  const isAlive = event?.type === 'reply' && digit(event.reply) === 2 && event.rest === '';
+  if (action?.do === 'checked') return before.isChecking && seen.isChecking && (action.failure === null) === isAlive;
+  return action !== null || seen.isChecking === (!seen.isOver && seen.unanswered.some((command) => command.endsWith('NOOP')));
 }
 
 function isContentAlone({ action, seen }: Moment): boolean {

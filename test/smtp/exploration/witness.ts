@@ -14,11 +14,14 @@ export const PROOF = 'proof';
  */
 export type Answer = 'unsaid' | 'asked' | 'accepted' | 'refused';
 
+/** One character for each answer to RCPT. */
+const ANSWERS: Readonly<Record<Answer, string>> = { unsaid: '', asked: '-', accepted: '+', refused: 'x' };
+
 /** One transaction, as it looks from outside. */
 export interface Letter {
   readonly mail: Answer;
-  /** How many RCPT the client said, the server accepted and refused. */
-  readonly recipients: { readonly said: number; readonly accepted: number; readonly refused: number };
+  /** How many RCPT the client said, the server accepted and refused; of each answer, in order, the kind. */
+  readonly recipients: { readonly said: number; readonly accepted: number; readonly refused: number; readonly answers: string };
   readonly data: Answer;
   /** How many BDAT without LAST the client said, the server accepted and refused. */
   readonly blocks: { readonly said: number; readonly accepted: number; readonly refused: number };
@@ -66,6 +69,8 @@ export interface Seen {
   /** A content is under way, and the server would take a command for a part of it. */
   readonly isOpen: boolean;
   readonly isOver: boolean;
+  /** NOOP was said, and the driver does not know yet what came of it. */
+  readonly isChecking: boolean;
   /** The session was open once, so that the driver could give a transaction. */
   readonly wasReady: boolean;
   /** The transaction that the machine settles next, and how many it got. */
@@ -76,7 +81,7 @@ export interface Seen {
 
 const UNWRITTEN: Letter = {
   mail: 'unsaid',
-  recipients: { said: 0, accepted: 0, refused: 0 },
+  recipients: { said: 0, accepted: 0, refused: 0, answers: '' },
   data: 'unsaid',
   blocks: { said: 0, accepted: 0, refused: 0 },
   last: null,
@@ -103,6 +108,7 @@ export const atFirst = (letters: number, plan: Plan): Seen => ({
   isGoing: false,
   isOpen: false,
   isOver: false,
+  isChecking: false,
   wasReady: false,
   current: 0,
   given: 0,
@@ -115,10 +121,10 @@ export const letterOf = (seen: Seen): Letter => seen.letters[seen.current] ?? UN
 /** Letters are told apart by their reverse-paths: `<0@…>`, `<1@…>`. */
 const letterIn = (command: string): number => Number(/^MAIL FROM:<(\d)@/.exec(command)?.[1] ?? -1);
 
-const VERB = /^(EHLO|LHLO|HELO|STARTTLS|AUTH|MAIL|RCPT|DATA|RSET|QUIT)(?= |$)/;
+const VERB = /^(EHLO|LHLO|HELO|STARTTLS|AUTH|MAIL|RCPT|DATA|NOOP|RSET|QUIT)(?= |$)/;
 
 /** Replies that the content gets. RFC 2033 §4.2 */
-export const verdictsDue = (plan: Plan, recipients: number): number => (plan.protocol === 'lmtp' ? recipients : 1);
+export const verdictsDue = (plan: Plan, { recipients }: Letter): number => (plan.protocol === 'lmtp' ? recipients.accepted : 1);
 
 function change(seen: Seen, index: number, changes: Partial<Letter>): Seen {
   if (seen.letters[index] === undefined) return seen;
@@ -142,6 +148,7 @@ export function afterEvent(seen: Seen, event: Event, plan: Plan): Seen {
     case 'block':
       return change({ ...seen, task: null }, seen.current, event.last ? { last: event.octets } : {});
     case 'contentSent':
+    case 'noop':
     case 'quit':
       return { ...seen, task: null };
     case 'contentFailed':
@@ -163,8 +170,11 @@ function answered(seen: Seen, code: number, lines: readonly string[]): Seen {
   const [what, index] = [command.slice(1), Number(command[0])];
   const letter = seen.letters[index] ?? UNWRITTEN;
   const counted = <K extends 'recipients' | 'blocks'>(which: K) => {
-    const { said, accepted, refused } = letter[which];
-    return change(heard, index, { [which]: { said, accepted: accepted + Number(isAccepted), refused: refused + Number(isRefused) } });
+    const { accepted, refused } = letter[which];
+    const answers = which === 'recipients' ? { answers: letter.recipients.answers + ANSWERS[answer] } : {};
+    return change(heard, index, {
+      [which]: { ...letter[which], accepted: accepted + Number(isAccepted), refused: refused + Number(isRefused), ...answers },
+    });
   };
   switch (what) {
     case 'EHLO':
@@ -200,7 +210,7 @@ function answered(seen: Seen, code: number, lines: readonly string[]): Seen {
 
 /* ---- what is done ---- */
 
-export function afterAction(seen: Seen, action: Action, plan: Plan, recipients: number): Seen {
+export function afterAction(seen: Seen, action: Action, plan: Plan): Seen {
   switch (action.do) {
     case 'send':
       return action.lines.reduce(said, seen);
@@ -219,10 +229,12 @@ export function afterAction(seen: Seen, action: Action, plan: Plan, recipients: 
       return change(heard, seen.current, { blocks: { ...blocks, said: blocks.said + 1 } });
     }
     case 'commit': {
-      const due = Array.from({ length: verdictsDue(plan, recipients) }, () => `${seen.current}verdict`);
+      const due = Array.from({ length: verdictsDue(plan, letterOf(seen)) }, () => `${seen.current}verdict`);
       const committed = change({ ...seen, isOpen: false, unanswered: [...seen.unanswered, ...due] }, seen.current, { isCommitted: true });
       return action.along.reduce(said, committed);
     }
+    case 'checked':
+      return { ...seen, isChecking: false };
     case 'next':
       return { ...seen, given: seen.given + 1 };
     case 'settle':
@@ -245,6 +257,7 @@ function said(seen: Seen, line: string): Seen {
   const { recipients } = seen.letters[owner] ?? UNWRITTEN;
   if (mail >= 0) return change(heard, owner, { mail: 'asked' });
   if (line.startsWith('AUTH')) return { ...heard, needsProof: line.includes('X-PROOF'), isProved: !line.includes('X-PROOF') };
+  if (line === 'NOOP') return { ...heard, isChecking: true };
   if (line === '*') return { ...heard, isProved: false };
   if (line.startsWith('RCPT')) return change(heard, owner, { recipients: { ...recipients, said: recipients.said + 1 } });
   if (line === 'DATA') return change(heard, owner, { data: 'asked' });

@@ -64,6 +64,8 @@ export interface Ranges {
   readonly mechanisms: readonly string[];
   readonly framings: readonly Plan['framing'][];
   readonly blocks: number;
+  /** Sessions for which any recipient is enough: under TLS they say nothing else. */
+  readonly anyUnder: readonly Plan['tls'][];
 }
 
 /** A plan that says so when the machine makes another one of it. */
@@ -74,8 +76,12 @@ const uncopied = (plan: Plan): Plan =>
     },
   });
 
+/** With one recipient all three are the same, and with SMTP 'verdicts' is 'never'. */
+const partialsOf = (protocol: Plan['protocol'], recipients: number): readonly Plan['partial'][] =>
+  recipients === 1 ? ['never'] : protocol === 'smtp' ? ['never', 'any'] : ['never', 'verdicts', 'any'];
+
 /** Makes a setting of every combination. */
-export function settings({ recipients, mechanisms, framings, blocks }: Ranges): readonly Setting[] {
+export function settings({ recipients, mechanisms, framings, blocks, anyUnder }: Ranges): readonly Setting[] {
   const all: Setting[] = [];
   for (const protocol of ['smtp', 'lmtp'] as const)
     for (const tls of ['off', 'required', 'opportunistic', 'implicit'] as const)
@@ -83,7 +89,7 @@ export function settings({ recipients, mechanisms, framings, blocks }: Ranges): 
         for (const framing of framings)
           for (const letters of [1, 2])
             for (const count of recipients)
-              for (const partial of protocol === 'lmtp' && count > 1 ? [false, true] : [false]) {
+              for (const partial of partialsOf(protocol, count).filter((each) => each !== 'any' || anyUnder.includes(tls))) {
                 const plan: Plan = {
                   protocol,
                   hello: 'bar.com',
@@ -93,7 +99,7 @@ export function settings({ recipients, mechanisms, framings, blocks }: Ranges): 
                   framing,
                   partial,
                 };
-                const name = `${protocol}${partial ? ' (partial)' : ''}, TLS ${tls}, AUTH ${mechanism}, framing ${framing}, messages ${letters} × recipients ${count}`;
+                const name = `${protocol}${partial === 'never' ? '' : ` (${partial})`}, TLS ${tls}, AUTH ${mechanism}, framing ${framing}, messages ${letters} × recipients ${count}`;
                 all.push({
                   name,
                   plan: uncopied(plan),
@@ -140,12 +146,12 @@ export function eventsAt(seen: Seen, { plan, letters, blocks }: Setting): readon
   if (seen.task !== 'transaction') events.push(TIMEOUT);
   switch (seen.task) {
     case 'handshake':
-      events.push({ type: 'secured' }, { type: 'insecure', detail: 'no' });
+      events.push({ type: 'secured' }, { type: 'insecure', reason: 'handshake', detail: 'no' });
       break;
     case 'transaction': {
       const transaction = letters[seen.given];
       if (transaction) events.push({ type: 'transaction', transaction });
-      events.push({ type: 'quit' });
+      events.push({ type: 'noop' }, { type: 'quit' });
       break;
     }
     case 'block':
@@ -168,7 +174,7 @@ export function eventsAt(seen: Seen, { plan, letters, blocks }: Setting): readon
 export function bugsAt({ task }: Seen, { letters: [transaction] }: Setting): readonly Event[] {
   const bugs: Event[] = [];
   if (task !== 'handshake') bugs.push({ type: 'secured' });
-  if (task !== 'transaction') bugs.push({ type: 'quit' });
+  if (task !== 'transaction') bugs.push({ type: 'noop' }, { type: 'quit' });
   if (task !== 'transaction' && transaction) bugs.push({ type: 'transaction', transaction });
   if (task !== 'block') bugs.push({ type: 'block', octets: 9, last: false }, { type: 'block', octets: 9, last: true });
   if (task !== 'content' && task !== 'flush') bugs.push({ type: 'contentSent', rest: '' });

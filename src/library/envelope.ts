@@ -1,0 +1,149 @@
+/** Makes the transaction of an envelope that a program gives; every address is checked, and none is header text. Knows no server. */
+import type { Notify, Recipient, Transaction } from '../smtp/client/print.ts';
+import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
+import { parseMailbox, parseReversePath } from '../smtp/path.ts';
+import { isAscii, printable, utf8 } from '../smtp/text.ts';
+import { asciiDomain } from '../submit/domain.ts';
+import { unknownKey } from './server.ts';
+
+/** One recipient, with what is asked for it. */
+export interface EnvelopeRecipient {
+  /** `user@example.org` */
+  readonly address: string;
+  /** RFC 3461 §4.1 */
+  readonly notify?: readonly Notify[];
+  /** The address before it was rewritten, for ORCPT. RFC 3461 §4.2 */
+  readonly original?: string;
+}
+
+/** Who sends, and who gets the message. Addresses are bare (`user@example.org`), never header text. */
+export interface Envelope {
+  /** `''` is the null reverse-path. */
+  readonly from: string;
+  readonly to: string | readonly (string | EnvelopeRecipient)[];
+  /** The fate of 8-bit content where the server does not offer 8BITMIME: 'convert' (default), 'send' it all the same, or 'refuse' to send. */
+  readonly withoutEightBit?: Transaction['withoutEightBit'];
+  /** The content is binary, so that it needs BINARYMIME and CHUNKING. RFC 3030 §3 */
+  readonly binary?: boolean;
+  /** The header section needs RFC 6531; addresses say it themselves. */
+  readonly smtputf8?: boolean;
+  /** RFC 3461 §4.3 */
+  readonly ret?: 'FULL' | 'HDRS';
+  /** RFC 3461 §4.4 */
+  readonly envid?: string;
+  /** Without DSN at the server, 'drop' (default) leaves the parameters out, 'require' fails. */
+  readonly dsn?: Transaction['dsn'];
+  /** RFC 8689 §4 */
+  readonly requireTls?: boolean;
+  /** -9 to 9. RFC 6710 §4 */
+  readonly priority?: number;
+  /** RFC 2852 §4 */
+  readonly deliverBy?: NonNullable<Transaction['deliverBy']>;
+  /** Seconds, or an RFC 3339 date. RFC 4865 §5 */
+  readonly hold?: NonNullable<Transaction['hold']>;
+  /** Solicitation keywords. RFC 3865 §4 */
+  readonly solicit?: readonly string[];
+  /** The authenticated submitter; `''` is `<>`. RFC 4954 §5 */
+  readonly submitter?: string;
+}
+
+const KEYS: readonly (keyof Envelope)[] = [
+  'from',
+  'to',
+  'withoutEightBit',
+  'binary',
+  'smtputf8',
+  'ret',
+  'envid',
+  'dsn',
+  'requireTls',
+  'priority',
+  'deliverBy',
+  'hold',
+  'solicit',
+  'submitter',
+];
+const RECIPIENT_KEYS: readonly (keyof EnvelopeRecipient)[] = ['address', 'notify', 'original'];
+const CHOICES = { withoutEightBit: ['convert', 'send', 'refuse'], dsn: ['drop', 'require'], ret: ['FULL', 'HDRS'] } as const;
+const NOTIFY: readonly Notify[] = ['NEVER', 'SUCCESS', 'FAILURE', 'DELAY'];
+
+/** The transaction, whose content is not known yet, and the addresses as they were given. */
+export interface ParsedEnvelope {
+  readonly transaction: Transaction;
+  readonly addresses: readonly string[];
+}
+
+/** What most envelopes do not have is copied only where it is given, so that the others have one shape and cost little. */
+const EXTRAS = ['binary', 'ret', 'envid', 'requireTls', 'priority', 'deliverBy', 'hold', 'solicit'] as const;
+/** The keys of an envelope without extras. */
+const PLAIN_KEYS = 2;
+
+export function parseEnvelope(envelope: Envelope): Parsed<ParsedEnvelope> {
+  if (typeof envelope !== 'object' || envelope === null) return unparsed('the envelope is an object with from and to');
+  const { from, to, submitter, withoutEightBit = 'convert', dsn = 'drop', smtputf8 = false } = envelope;
+  const unknown = unknownKey(envelope, KEYS, 'envelope.');
+  if (unknown !== null) return unparsed(unknown);
+  for (const [key, words] of Object.entries(CHOICES)) {
+    const value: unknown = envelope[key as keyof Envelope];
+    if (value !== undefined && !(words as readonly unknown[]).includes(value))
+      return unparsed(`envelope.${key} is one of ${words.map((word) => `"${word}"`).join(', ')}`);
+  }
+  const reversePath = typeof from === 'string' ? parseReversePath(from) : unparsed('it is no text; "" is the null reverse-path');
+  if (!reversePath.ok) return unparsed(`from ${quote(from)}: ${reversePath.detail}`);
+  const recipients: Recipient[] = [];
+  const addresses: string[] = [];
+  for (const entry of typeof to === 'string' ? [to] : isIterable(to) ? to : []) {
+    const recipient = parseRecipient(entry);
+    if (!recipient.ok) return recipient;
+    recipients.push(recipient.value);
+    addresses.push(typeof entry === 'string' ? entry : entry.address);
+  }
+  if (recipients.length === 0) return unparsed('the envelope has no recipients: give to');
+  const by = submitter === undefined ? null : parseReversePath(submitter);
+  if (by && !by.ok) return unparsed(`submitter ${quote(submitter)}: ${by.detail}`);
+  const isForeign = ({ localPart }: { readonly localPart: string }): boolean => !isAscii(localPart);
+  const needsUtf8 = recipients.some(({ path }) => isForeign(path)) || (reversePath.value !== null && isForeign(reversePath.value));
+  const transaction: Transaction = {
+    reversePath: reversePath.value && asciiDomain(reversePath.value),
+    recipients,
+    size: null,
+    estimate: null,
+    eightBit: 'unknown',
+    withoutEightBit,
+    smtputf8: smtputf8 || needsUtf8,
+    dsn,
+  };
+  if (Object.keys(envelope).length > PLAIN_KEYS) {
+    for (const key of EXTRAS) if (envelope[key] !== undefined) Object.assign(transaction, { [key]: envelope[key] });
+    if (by) Object.assign(transaction, { submitter: by.value });
+  }
+  return parsed({ transaction, addresses });
+}
+
+/** The transaction with the facts of its content. */
+export function withFacts(
+  transaction: Transaction,
+  { size, estimate, eightBit }: Pick<Transaction, 'size' | 'estimate' | 'eightBit'>,
+): Transaction {
+  return Object.assign(transaction, { size, estimate, eightBit });
+}
+
+const isIterable = (value: unknown): value is readonly (string | EnvelopeRecipient)[] => Array.isArray(value);
+
+function parseRecipient(entry: string | EnvelopeRecipient): Parsed<Recipient> {
+  if (typeof entry === 'object' && entry !== null) {
+    const unknown = unknownKey(entry, RECIPIENT_KEYS, 'to.');
+    if (unknown !== null) return unparsed(unknown);
+    const wrong = entry.notify?.find((word) => !NOTIFY.includes(word));
+    if (wrong !== undefined) return unparsed(`to.notify has ${quote(wrong)}, and knows ${NOTIFY.join(', ')}`);
+  }
+  const { address, original, notify } = typeof entry === 'object' && entry !== null ? entry : { address: entry };
+  if (typeof address !== 'string') return unparsed(`to ${quote(address)}: it is no address`);
+  const path = parseMailbox(address);
+  if (!path.ok) return unparsed(`to ${quote(address)}: ${path.detail}`);
+  const first = original === undefined ? null : parseMailbox(original);
+  if (first && !first.ok) return unparsed(`original ${quote(original)}: ${first.detail}`);
+  return parsed({ path: asciiDomain(path.value), ...(notify ? { notify } : {}), ...(first ? { original: first.value } : {}) });
+}
+
+const quote = (value: unknown): string => (typeof value === 'string' ? `"${printable(utf8(value), 200)}"` : String(value));

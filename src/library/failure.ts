@@ -1,0 +1,89 @@
+/**
+ * Failures as programs read them: a stable code, the verb that the server answered, whether the same call may be made again, and a
+ * sentence. Knows no connection.
+ */
+import type { Retry, SessionFailureCode } from '../smtp/client/classify.ts';
+import type { Phase, Verb } from '../smtp/client/outcome.ts';
+import type { Reply } from '../smtp/reply.ts';
+
+/**
+ * The reason of a failure, for programs. New ones may come with a minor version; the old ones keep their meaning.
+ *
+ * | | |
+ * |---|---|
+ * | `resolve` | the name of the server was not found, or not in time |
+ * | `refused` | nobody listens at the address |
+ * | `unreachable` | no way led there |
+ * | `connect-timeout` | nobody answered in time |
+ * | `tls-certificate` | the certificate is not trusted, or not for this server |
+ * | `tls-handshake` | TLS did not come about |
+ * | `starttls-missing` | TLS is required, for itself or for the credentials, and the server does not offer it |
+ * | `auth-missing` | credentials are given and the server offers no authentication |
+ * | `auth-mechanism` | no mechanism fits the server, the credentials and the policy; or the credentials could not be had |
+ * | `auth-refused` | the server refused the credentials |
+ * | `unsupported` | the server lacks an extension that the message needs, or takes less than the message has; nothing was asked of it |
+ * | `rejected` | the server refused the greeting, EHLO, the envelope or the message |
+ * | `timeout` | a reply did not come in time |
+ * | `lost` | the connection was lost, or the server closed it with 421 |
+ * | `malformed` | the server broke the protocol |
+ * | `input` | the content that the caller gave failed |
+ * | `aborted` | a signal or the deadline ended the call before the commit |
+ * | `uncertain` | the message was sent and no verdict came back: the server may have it |
+ * | `usage` | the call cannot be: an option, an address or the content is impossible |
+ */
+export type FailureCode = SessionFailureCode;
+
+/** A recipient that the server refused. */
+export interface RecipientRefusal {
+  /** In `envelope.to`. */
+  readonly index: number;
+  readonly address: string;
+  readonly reply: Reply;
+}
+
+export interface Failure {
+  readonly code: FailureCode;
+  /** A sentence or two for people; without secrets. */
+  readonly message: string;
+  readonly retry: Retry;
+  /** null where no server was asked. */
+  readonly verb: Verb | null;
+  /** The reply that decided, where one did. */
+  readonly reply?: Reply;
+  /** Recipients that were refused; [] when the refusal was not about one of them. */
+  readonly refusals: readonly RecipientRefusal[];
+  /** The phase of the session; null where no server was asked. */
+  readonly at: Phase | null;
+  /** A further thing to know or to do, for people. */
+  readonly hint?: string;
+  /** Not enumerable: an error that a callback, a stream, a resolver or a socket of the caller's gave. */
+  readonly cause?: unknown;
+}
+
+/** A failure that no server has a part in. */
+export function failHere(code: 'usage' | 'input' | 'aborted', message: string, cause?: unknown): Failure {
+  return withCause({ code, message, retry: code === 'usage' ? 'never' : 'safe', verb: null, refusals: [], at: null }, cause);
+}
+
+/** Attaches a cause so that whoever prints a failure as JSON neither meets a circle in it nor prints what it holds. */
+export function withCause(failure: Failure, cause: unknown): Failure {
+  if (cause === undefined) return failure;
+  return Object.defineProperty({ ...failure }, 'cause', { value: cause, enumerable: false });
+}
+
+/** An outcome that is not a success, as an error: for programs that would rather throw. */
+export class SmtpError extends Error {
+  static {
+    SmtpError.prototype.name = 'SmtpError';
+  }
+  readonly code: FailureCode;
+  readonly retry: Retry;
+  readonly failure: Failure;
+
+  constructor(failure: Failure) {
+    super(failure.message, failure.cause === undefined ? undefined : { cause: failure.cause });
+    this.code = failure.code;
+    this.retry = failure.retry;
+    this.failure = failure;
+  }
+}

@@ -1,0 +1,112 @@
+/** The options of a call: defaults filled in, and everything impossible told in a sentence. Knows no server. */
+import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
+import type { Timeouts } from '../submit/settings.ts';
+import { unknownKey } from './server.ts';
+
+/** One line of a conversation; secrets are masked. */
+export interface TraceEvent {
+  /** Counts the sessions of this process. */
+  readonly session: number;
+  /** The server, as logs name it. */
+  readonly server: string;
+  /** The attempt of this call, from 0. */
+  readonly attempt: number;
+  readonly side: 'client' | 'server' | 'event';
+  readonly line: string;
+  /** Milliseconds since 1970. */
+  readonly time: number;
+}
+
+/** How far the content has come. */
+export interface Progress {
+  /** Octets of content written in this attempt. */
+  readonly octets: number;
+  /** Octets of the whole message as they are sent; null where they are not known. */
+  readonly size: number | null;
+}
+
+export interface Options {
+  /** EHLO argument. Default, and where it is no domain: the address literal of the connection. */
+  readonly hello?: string;
+  /** Milliseconds; Infinity is none. */
+  readonly timeouts?: { readonly [Key in keyof Timeouts]?: number | undefined };
+  /** Ends the call. After the commit the verdict is still awaited, for `grace`. */
+  readonly signal?: AbortSignal | undefined;
+  /** Milliseconds; default 30,000. */
+  readonly grace?: number;
+  /**
+   * 'all' (default): everybody gets the message, or nobody. 'any': it is sent when at least one recipient was accepted, and the
+   * outcome names the others.
+   */
+  readonly recipients?: 'all' | 'any';
+  /** Octets of a stream that are read before anything connects, and kept so that another server can be tried. Default 65,536. */
+  readonly window?: number;
+  /** 'data': never BDAT. */
+  readonly framing?: 'auto' | 'data';
+  readonly trace?: ((event: TraceEvent) => void) | undefined;
+  readonly progress?: ((progress: Progress) => void) | undefined;
+}
+
+/** Milliseconds, from RFC 5321 §4.5.3.2, except for the connection, where five minutes are hopeless with several servers. */
+export const TIMEOUTS: Timeouts = {
+  resolve: 30_000,
+  connect: 30_000,
+  handshake: 30_000,
+  greeting: 300_000,
+  command: 300_000,
+  data: 120_000,
+  block: 180_000,
+  final: 600_000,
+  input: 240_000,
+  deadline: 7_200_000,
+};
+
+const KEYS: readonly (keyof Options)[] = ['hello', 'timeouts', 'signal', 'grace', 'recipients', 'window', 'framing', 'trace', 'progress'];
+const WINDOW = 65_536;
+
+/** The options with their defaults. */
+export interface Terms {
+  readonly hello: string;
+  readonly timeouts: Timeouts;
+  readonly grace: number | undefined;
+  readonly partial: 'never' | 'any';
+  readonly window: number;
+  readonly framing: 'auto' | 'data';
+}
+
+/** `more`: keys that the caller knows besides. */
+export function parseOptions(options: Options, more: readonly string[] = []): Parsed<Terms> {
+  const unknown = unknownKey(options, [...KEYS, ...more], '');
+  if (unknown !== null) return unparsed(unknown);
+  const { hello = '', timeouts = {}, signal, grace, recipients = 'all', window = WINDOW, framing = 'auto', trace, progress } = options;
+  if (typeof hello !== 'string') return unparsed('hello is a domain or an address literal');
+  const strange = unknownKey(timeouts, Object.keys(TIMEOUTS), 'timeouts.');
+  if (strange !== null) return unparsed(strange);
+  const limits: Record<string, number> = { ...TIMEOUTS };
+  for (const [key, value] of Object.entries(timeouts)) {
+    if (value === undefined) continue;
+    if (typeof value !== 'number' || !(value > 0))
+      return unparsed(`timeouts.${key} is ${value}, and takes milliseconds above 0; Infinity is none`);
+    limits[key] = value;
+  }
+  const fault =
+    countFault('grace', grace) ??
+    countFault('window', window) ??
+    (signal !== undefined && !(typeof signal === 'object' && 'aborted' in signal) ? 'signal is an AbortSignal' : null) ??
+    (recipients !== 'all' && recipients !== 'any' ? 'recipients is "all" or "any"' : null) ??
+    (framing !== 'auto' && framing !== 'data' ? 'framing is "auto" or "data"' : null) ??
+    (trace !== undefined && typeof trace !== 'function' ? 'trace is a function' : null) ??
+    (progress !== undefined && typeof progress !== 'function' ? 'progress is a function' : null);
+  if (fault !== null) return unparsed(fault);
+  return parsed({
+    hello,
+    timeouts: limits as unknown as Timeouts,
+    grace,
+    partial: recipients === 'any' ? 'any' : 'never',
+    window,
+    framing,
+  });
+}
+
+const countFault = (key: string, value: unknown): string | null =>
+  value === undefined || (typeof value === 'number' && value >= 0) ? null : `${key} is ${value}, and takes a number from 0`;

@@ -1,0 +1,193 @@
+/**
+ * Outcomes as programs read them: data that can be cloned, posted and written as JSON, without a secret. They are made from the
+ * outcome of the delivery, whose hosts carry policies. Knows no connection.
+ */
+import { printSmarthost } from '../router/smarthost.ts';
+import { classifyFailure, type FailureClass } from '../smtp/client/classify.ts';
+import type { SessionFailure } from '../smtp/client/outcome.ts';
+import type { Reply } from '../smtp/reply.ts';
+import { textOf } from '../smtp/text.ts';
+import * as engine from '../submit/outcome.ts';
+import { type Failure, failHere, type RecipientRefusal, SmtpError, withCause } from './failure.ts';
+
+/** A server, and the address of it that was reached. */
+export interface ServerFacts {
+  /** As it was given, without credentials. */
+  readonly url: string;
+  /** The host's name, or the one that MX or SRV gave for it. */
+  readonly name: string;
+  /** null when no address was known; the path of a unix socket; the name itself where a proxy or the caller connects. */
+  readonly address: string | null;
+  readonly port: number | null;
+}
+
+/** What is known of a session that took a message. */
+export interface SessionFacts extends ServerFacts {
+  /** null in clear. `cipher` is `TLS1.3:TLS_AES_256_GCM_SHA384:256` as in Exim's log. */
+  readonly tls: { readonly cipher: string; readonly verified: boolean } | null;
+  readonly auth: { readonly mechanism: string; readonly user: string } | null;
+}
+
+/** A server that did not take the message, and why. */
+export interface Attempt {
+  readonly server: ServerFacts;
+  readonly failure: Failure;
+}
+
+/** The server has the message for everyone in `taken`. */
+export interface Accepted {
+  readonly kind: 'accepted';
+  readonly reply: Reply;
+  readonly server: SessionFacts;
+  /** In the order of `envelope.to`. All recipients, unless `recipients` is 'any'. */
+  readonly taken: readonly { readonly index: number; readonly address: string }[];
+  /** Not empty only where `recipients` is 'any'. */
+  readonly refusals: readonly RecipientRefusal[];
+  /** Servers that were tried before this one. */
+  readonly attempts: readonly Attempt[];
+}
+
+/** Nobody has the message, unless `failure.code` is 'uncertain'. */
+export interface Failed {
+  readonly kind: 'failed';
+  readonly failure: Failure;
+  /** Every server that was tried, in order; the last one's failure is `failure`. */
+  readonly attempts: readonly Attempt[];
+}
+
+export type Outcome = Accepted | Failed;
+
+/** Returns what was accepted, or throws the failure as a `SmtpError`: `await orThrow(submit(…))`. */
+export async function orThrow<Good>(outcome: Promise<Good | Failed> | Good | Failed): Promise<Exclude<Good, Failed>> {
+  const known = await outcome;
+  if (isFailed(known)) throw new SmtpError(known.failure);
+  return known as Exclude<Good, Failed>;
+}
+
+const isFailed = (outcome: unknown): outcome is Failed => (outcome as Failed | undefined)?.kind === 'failed';
+
+export const failedHere = (...failure: Parameters<typeof failHere>): Failed => ({
+  kind: 'failed',
+  failure: failHere(...failure),
+  attempts: [],
+});
+
+/* ---- from the delivery ---- */
+
+/** What the callers of this library gave, for the words of an outcome. */
+export interface Given {
+  /** By index in the envelope. */
+  readonly addresses: readonly string[];
+  /** The first thing of the caller's that failed, if any did. */
+  readonly cause?: unknown;
+}
+
+export function outcomeOf(outcome: engine.Outcome, given: Given): Outcome {
+  switch (outcome.kind) {
+    case 'accepted':
+      return {
+        ...acceptedBy(outcome.by, sessionFacts(outcome.by), given),
+        attempts: outcome.attempts.map((each) => attemptOf(each, given)),
+      };
+    case 'failed':
+      return {
+        kind: 'failed',
+        failure: failureOf(outcome.failure, given, lastServer(outcome)),
+        attempts: outcome.attempts.map((each) => attemptOf(each, given)),
+      };
+    /* c8 ignore next 2 */
+    case 'discarded':
+      throw new Error('bug: a library has no aliases');
+  }
+}
+
+/** The server of the failure, unless it came between servers. */
+function lastServer({ failure, attempts }: Extract<engine.Outcome, { kind: 'failed' }>): string {
+  const last = attempts.at(-1);
+  return last?.failure === failure ? engine.printServer(last) : '';
+}
+
+export function acceptedBy(
+  { reply, refusals }: Pick<engine.Acceptance, 'reply' | 'refusals'>,
+  server: SessionFacts,
+  given: Given,
+): Accepted {
+  const refused = refusalsOf(refusals, given);
+  const isRefused = new Set(refused.map(({ index }) => index));
+  return {
+    kind: 'accepted',
+    reply: replyOf(reply),
+    server,
+    taken: given.addresses.flatMap((address, index) => (isRefused.has(index) ? [] : [{ index, address }])),
+    refusals: refused,
+    attempts: [],
+  };
+}
+
+export function serverFacts({ host, name, endpoint }: Pick<engine.Attempt, 'host' | 'name' | 'endpoint'>): ServerFacts {
+  return { url: printSmarthost(host), name, address: endpoint?.address ?? null, port: endpoint?.port ?? null };
+}
+
+export function sessionFacts(session: Pick<engine.Acceptance, 'host' | 'name' | 'endpoint' | 'tls' | 'auth'>): SessionFacts {
+  const { tls, auth } = session;
+  return {
+    ...serverFacts(session),
+    tls: tls && { cipher: tls.cipher, verified: tls.verified },
+    auth: auth && { mechanism: auth.mechanism, user: auth.user },
+  };
+}
+
+export const attemptOf = (attempt: engine.Attempt, given: Given): Attempt => ({
+  server: serverFacts(attempt),
+  failure: failureOf(attempt.failure, given, engine.printServer(attempt)),
+});
+
+/** The texts of a reply are octet strings in the engine, and text here. */
+const replyOf = (reply: Reply): Reply => ({ ...reply, lines: reply.lines.map(textOf) });
+
+const refusalsOf = (refusals: readonly { readonly recipient: number | null; readonly reply: Reply }[], { addresses }: Given) =>
+  refusals.flatMap(({ recipient, reply }): RecipientRefusal[] =>
+    recipient === null ? [] : [{ index: recipient, address: addresses[recipient] ?? '', reply: replyOf(reply) }],
+  );
+
+/** `server`: where it happened, for the sentence. */
+export function failureOf(failure: engine.Failure, given: Given, server = ''): Failure {
+  if (!('at' in failure)) return failHere('usage', engine.printFailure(failure).join('; '));
+  const { code, verb, retry, reply } = classify(failure, given);
+  const { hint, ...bare } = failure;
+  const said: Failure = {
+    code,
+    message:
+      (engine.isMissingHere(failure) || server === '' ? '' : `${server}: `) +
+      rephrase(engine.printFailure(bare as SessionFailure).join('; ')),
+    retry,
+    verb,
+    ...(reply === undefined ? {} : { reply: replyOf(reply) }),
+    refusals: failure.kind === 'rejected' ? refusalsOf(failure.refusals, given) : [],
+    at: failure.at,
+    ...(hint === undefined ? {} : { hint: rephrase(hint) }),
+  };
+  return withCause(said, isOurs(failure) ? given.cause : undefined);
+}
+
+/** Credentials that a function of the caller's could not give may come the next time. */
+function classify(failure: SessionFailure, { cause }: Given): FailureClass {
+  const found = classifyFailure(failure);
+  return failure.kind === 'unsupported' && failure.isOurs && cause !== undefined
+    ? { ...found, code: 'auth-mechanism', retry: 'safe' }
+    : found;
+}
+
+/** True where something of the caller's may have been the cause: content, credentials, a resolver, a socket. */
+const isOurs = (failure: SessionFailure): boolean =>
+  failure.kind === 'content' || failure.kind === 'connect' || (failure.kind === 'unsupported' && failure.isOurs === true);
+
+/* ---- the words ---- */
+
+/** Sentences of the engine name keys of nospool.toml(5), which an author of a program has never seen. */
+const REPHRASED: readonly (readonly [RegExp, string])[] = [
+  [/set allow_plaintext = true in \[auth\]/g, 'set allowPlaintext: true in auth'],
+  [/allow_plaintext/g, 'allowPlaintext'],
+];
+
+const rephrase = (sentence: string): string => REPHRASED.reduce((text, [key, name]) => text.replace(key, name), sentence);

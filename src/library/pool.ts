@@ -1,0 +1,382 @@
+/**
+ * Sends many messages over several sessions, which it opens as they are needed and closes when they are idle. Sends a message again
+ * only when nobody has it. Knows no socket.
+ */
+import { parsed } from '../smtp/parsed.ts';
+import { abortReason } from '../submit/interrupts.ts';
+import { alarm } from '../transport/clock.ts';
+import { openClient, type SendOptions, type SessionClient } from './client.ts';
+import { type Content, failLoading, type GivenContent, type TakenContent, takeContent } from './content.ts';
+import { type Envelope, type ParsedEnvelope, parseEnvelope } from './envelope.ts';
+import { type Failure, failHere } from './failure.ts';
+import { type Options, parseOptions, type Terms } from './options.ts';
+import { type Attempt, failedHere, type Outcome } from './outcome.ts';
+import { wordsOf } from './security.ts';
+import { type Host, parseServers, type Server } from './server.ts';
+
+export interface PoolOptions extends Options {
+  /** Sessions at a time; default 5. */
+  readonly connections?: number;
+  /** Messages after which a session is closed; default 100. */
+  readonly messagesPerConnection?: number;
+  /** The next message's envelope goes out with the end of the one before it; default true. */
+  readonly pipelining?: boolean;
+  /** Milliseconds after which a session without work is closed; default 10,000. Servers do the same, mostly later. */
+  readonly idle?: number;
+  /** Milliseconds after which a session is closed when it has no work; Infinity by default. */
+  readonly ttl?: number;
+  /** At most so many messages begin in so many milliseconds. */
+  readonly rate?: { readonly messages: number; readonly per: number };
+  /** How often a message that nobody has is sent again by itself, over another session or to another server; default 2. */
+  readonly retries?: number;
+}
+
+const POOL_KEYS: readonly Exclude<keyof PoolOptions, keyof Options>[] = [
+  'connections',
+  'messagesPerConnection',
+  'pipelining',
+  'idle',
+  'ttl',
+  'rate',
+  'retries',
+];
+
+/** What the options say, with defaults. */
+interface Limits {
+  readonly connections: number;
+  readonly messages: number;
+  readonly isPipelining: boolean;
+  readonly idle: number;
+  readonly ttl: number;
+  readonly rate: { readonly messages: number; readonly per: number } | null;
+  readonly retries: number;
+}
+
+/** Messages that a session has at a time where the next goes along with the one before it. */
+const DEPTH = 2;
+/** Milliseconds without a new attempt to open a session, after one has failed while others serve. */
+const PAUSE = 1000;
+
+/** One open session. */
+interface Line {
+  readonly client: SessionClient;
+  readonly host: Host;
+  readonly since: number;
+  /** Messages given to it, and those without an outcome. */
+  given: number;
+  busy: number;
+  /** Stops the clock of an idle session. */
+  stop: () => void;
+}
+
+/** A message that waits for a session. */
+interface Task {
+  readonly send: (line: Line) => Promise<Outcome>;
+  readonly content: GivenContent;
+  readonly settle: (outcome: Outcome) => void;
+  retries: number;
+  /** It has met one session that was closed while it was idle. */
+  hasMetStale: boolean;
+  attempts: readonly Attempt[];
+}
+
+/** Many messages to one server, or to the first of several that can be reached. */
+export class Pool implements AsyncDisposable {
+  readonly #hosts: readonly Host[] = [];
+  readonly #terms: Terms | null = null;
+  readonly #options: PoolOptions;
+  readonly #limits: Limits;
+  /** Why nothing can be sent. */
+  #fault: Failure | null = null;
+  readonly #lines = new Set<Line>();
+  readonly #waiting: Task[] = [];
+  #opening = 0;
+  /** Sessions that say QUIT. */
+  #closing = 0;
+  #mayOpenFrom = 0;
+  /** When the last messages began, as many as the rate allows. */
+  readonly #begun: number[] = [];
+  #clock: () => void = () => {};
+  /** Messages without an outcome. */
+  #pending = 0;
+  readonly #ending = new AbortController();
+  #drained: Promise<void> | null = null;
+  #tellDrained: () => void = () => {};
+
+  /** Options that cannot be are told by every `send`, as a failure with the code `usage`. */
+  constructor(servers: string | URL | Server | readonly (string | URL | Server)[], options: PoolOptions = {}) {
+    this.#options = options;
+    const hosts = parseServers(Array.isArray(servers) ? servers : [servers]);
+    const terms = parseOptions(options, POOL_KEYS);
+    const fault = hosts.ok ? (terms.ok ? limitFault(options) : terms.detail) : hosts.detail;
+    if (fault !== null) this.#fault = failHere('usage', fault);
+    if (hosts.ok) this.#hosts = hosts.value;
+    if (terms.ok) this.#terms = terms.value;
+    const { connections = 5, messagesPerConnection = 100, pipelining = true, idle = 10_000, ttl = Number.POSITIVE_INFINITY } = options;
+    const { rate = null, retries = 2 } = options;
+    this.#limits = { connections, messages: messagesPerConnection, isPipelining: pipelining, idle, ttl, rate, retries };
+  }
+
+  get stats(): { readonly open: number; readonly busy: number; readonly waiting: number } {
+    const busy = [...this.#lines].filter((line) => line.busy > 0).length;
+    return { open: this.#lines.size, busy, waiting: this.#waiting.length };
+  }
+
+  /** As Client's. The messages of a pool go in no order. */
+  readonly send = async (envelope: Envelope, content: Content, options: SendOptions = {}): Promise<Outcome> => {
+    const taken = takeContent(content);
+    if (!taken.ok) return failedHere('usage', taken.detail);
+    this.#pending += 1;
+    try {
+      return await this.#sendTaken(envelope, taken.value, options);
+    } finally {
+      if (taken.value.known === null) taken.value.close();
+      this.#pending -= 1;
+      this.#endIfDrained();
+    }
+  };
+
+  async #sendTaken(envelope: Envelope, taken: TakenContent, options: SendOptions): Promise<Outcome> {
+    if (this.#fault !== null || this.#terms === null) return { kind: 'failed', failure: this.#fault as Failure, attempts: [] };
+    if (this.#drained !== null) return failedHere('usage', 'the pool was closed');
+    const parsedEnvelope = parseEnvelope(envelope);
+    if (!parsedEnvelope.ok) return failedHere('usage', parsedEnvelope.detail);
+    const { signal } = options;
+    if (signal?.aborted) return failedHere('aborted', abortReason(signal), signal.reason);
+    let content = taken.known;
+    if (content === null) {
+      const { window, timeouts } = this.#terms;
+      const read = taken.known === null ? await taken.load({ window, patience: timeouts.input, signal }) : parsed(taken.known);
+      if (!read.ok) return failLoading(taken, read.detail, signal);
+      content = read.value;
+    }
+    return this.#queue(parsedEnvelope.value, content, options);
+  }
+
+  #queue(envelope: ParsedEnvelope, content: GivenContent, options: SendOptions): Promise<Outcome> {
+    const { signal } = options;
+    return new Promise((resolve) => {
+      const task: Task = {
+        send: ({ client }) => client.sendLoaded(envelope, content, options),
+        content,
+        settle: (outcome) => {
+          signal?.removeEventListener('abort', leave);
+          resolve(outcome);
+        },
+        retries: this.#limits.retries,
+        hasMetStale: false,
+        attempts: [],
+      };
+      const leave = (): void => {
+        const at = this.#waiting.indexOf(task);
+        if (at < 0) return;
+        this.#waiting.splice(at, 1);
+        task.settle(failedHere('aborted', abortReason(signal as AbortSignal), signal?.reason));
+      };
+      signal?.addEventListener('abort', leave);
+      this.#waiting.push(task);
+      this.#dispatch();
+    });
+  }
+
+  /* ---- sessions ---- */
+
+  /** Gives waiting messages to sessions, and opens sessions for them. */
+  #dispatch(): void {
+    while (this.#waiting.length > 0 && this.#mayBegin()) {
+      const line = this.#findLine();
+      if (line === null) break;
+      if (this.#limits.rate !== null) this.#begun.push(performance.now());
+      void this.#carry(line, this.#waiting.shift() as Task);
+    }
+    const room = this.#limits.connections - this.#lines.size - this.#opening;
+    const wanted = Math.min(room, this.#waiting.length - this.#opening);
+    const isPaused = this.#lines.size > 0 && performance.now() < this.#mayOpenFrom;
+    if (!isPaused) for (let i = 0; i < wanted; i++) void this.#openLine();
+  }
+
+  /** An idle session; else, when no other may be opened, one that takes a message meanwhile. */
+  #findLine(): Line | null {
+    let best: Line | null = null;
+    for (const line of this.#lines) {
+      if (!line.client.usable) {
+        if (line.busy === 0) this.#close(line);
+        continue;
+      }
+      if (this.#isSpent(line)) continue;
+      if (line.busy === 0) return line;
+      const mayWait = this.#limits.isPipelining && line.busy < DEPTH && this.#lines.size + this.#opening >= this.#limits.connections;
+      if (mayWait && (best === null || line.busy < best.busy)) best = line;
+    }
+    return best;
+  }
+
+  #isSpent = ({ given, since }: Line): boolean => given >= this.#limits.messages || performance.now() - since >= this.#limits.ttl;
+
+  async #openLine(): Promise<void> {
+    this.#opening += 1;
+    const before = [...this.#waiting];
+    const attempts: Attempt[] = [];
+    let failure: Failure | null = null;
+    for (const host of this.#hosts) {
+      const opened = await openReady(host, this.#terms as Terms, { ...this.#options, signal: this.#ending.signal });
+      attempts.push(...opened.attempts);
+      if (opened.client !== null) {
+        this.#opening -= 1;
+        const line: Line = { client: opened.client, host, since: performance.now(), given: 0, busy: 0, stop: () => {} };
+        this.#lines.add(line);
+        this.#wait(line);
+        return this.#dispatch();
+      }
+      failure = opened.failure;
+    }
+    this.#opening -= 1;
+    this.#mayOpenFrom = performance.now() + PAUSE;
+    // Where other sessions serve, the messages wait for those.
+    if (this.#lines.size === 0 && failure !== null)
+      for (const task of before) {
+        const at = this.#waiting.indexOf(task);
+        if (at < 0) continue;
+        this.#waiting.splice(at, 1);
+        task.settle({ kind: 'failed', failure, attempts: [...task.attempts, ...attempts] });
+      }
+    this.#dispatch();
+  }
+
+  async #carry(line: Line, task: Task): Promise<void> {
+    line.stop();
+    const isFresh = line.given === 0;
+    line.given += 1;
+    line.busy += 1;
+    const outcome = await task.send(line);
+    line.busy -= 1;
+    if (outcome.kind === 'failed' && this.#mayRepeat(task, outcome.failure, isFresh)) {
+      task.attempts = [...task.attempts, { server: line.client.facts, failure: outcome.failure }];
+      this.#waiting.unshift(task);
+    } else task.settle(task.attempts.length === 0 ? outcome : { ...outcome, attempts: [...task.attempts, ...outcome.attempts] });
+    if (line.busy === 0) this.#wait(line);
+    this.#dispatch();
+  }
+
+  /** True when nobody has the message and it can be sent again. A session that was closed while it was idle costs no retry. */
+  #mayRepeat(task: Task, { retry, code }: Failure, isFresh: boolean): boolean {
+    const isSafe = retry === 'safe' && code !== 'aborted' && code !== 'input' && task.content.replayable && !this.#ending.signal.aborted;
+    if (!isSafe) return false;
+    if (!isFresh && !task.hasMetStale) {
+      task.hasMetStale = true;
+      return true;
+    }
+    task.retries -= 1;
+    return task.retries >= 0;
+  }
+
+  /** A session without work is closed after a while, or at once when it has done its share. */
+  #wait(line: Line): void {
+    if (!line.client.usable || this.#isSpent(line)) {
+      this.#close(line);
+      return;
+    }
+    const left = line.since + this.#limits.ttl - performance.now();
+    line.stop = alarm(Math.min(this.#limits.idle, left), () => this.#close(line));
+  }
+
+  #close(line: Line): void {
+    line.stop();
+    if (!this.#lines.delete(line)) return;
+    this.#closing += 1;
+    void line.client.quit().then(() => {
+      this.#closing -= 1;
+      this.#endIfDrained();
+    });
+  }
+
+  /** Keeps to the rate; wakes up when the next message may begin. */
+  #mayBegin(): boolean {
+    const { rate } = this.#limits;
+    if (rate === null) return true;
+    const now = performance.now();
+    while (this.#begun.length > 0 && (this.#begun[0] as number) + rate.per <= now) this.#begun.shift();
+    if (this.#begun.length >= rate.messages) {
+      this.#clock();
+      this.#clock = alarm((this.#begun[0] as number) + rate.per - now, () => this.#dispatch());
+      return false;
+    }
+    return true;
+  }
+
+  /* ---- the whole ---- */
+
+  /** Opens a session, or asks an idle one whether it is still there; null, or why no message could be sent. */
+  async verify(signal?: AbortSignal): Promise<Failure | null> {
+    if (this.#fault !== null || this.#terms === null) return this.#fault;
+    if (this.#drained !== null) return failHere('usage', 'the pool was closed');
+    if (signal?.aborted) return failHere('aborted', abortReason(signal), signal.reason);
+    for (const line of this.#lines) if (line.client.usable && line.busy === 0 && (await line.client.noop()) === null) return null;
+    let failure: Failure | null = null;
+    for (const host of this.#hosts) {
+      const opened = await openReady(host, this.#terms, { ...this.#options, signal });
+      failure = opened.failure;
+      if (opened.client === null) continue;
+      await opened.client.quit();
+      return null;
+    }
+    return failure;
+  }
+
+  /** Takes no further message, finishes those that it has, and says QUIT. */
+  drain(): Promise<void> {
+    this.#drained ??= new Promise((resolve) => {
+      this.#tellDrained = resolve;
+    });
+    for (const line of [...this.#lines]) if (line.busy === 0 && this.#waiting.length === 0) this.#close(line);
+    this.#endIfDrained();
+    return this.#drained;
+  }
+
+  #endIfDrained(): void {
+    if (this.#drained === null || this.#pending > 0) return;
+    this.#clock();
+    for (const line of [...this.#lines]) this.#close(line);
+    if (this.#closing === 0) this.#tellDrained();
+  }
+
+  /** Ends everything at once: messages that wait are failed as `aborted`, and those under way by what is known of them. */
+  destroy(reason: unknown = new Error('the pool was closed')): void {
+    this.#ending.abort(reason);
+    void this.drain();
+    this.#clock();
+    for (const task of this.#waiting.splice(0)) task.settle(failedHere('aborted', wordsOf(reason), reason));
+    for (const line of [...this.#lines]) {
+      line.client.destroy(reason);
+      this.#close(line);
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.drain();
+  }
+}
+
+interface OpenedClient {
+  readonly client: SessionClient | null;
+  readonly failure: Failure | null;
+  readonly attempts: readonly Attempt[];
+}
+
+/** Opens a session and waits until it takes a message. */
+async function openReady(host: Host, terms: Terms, options: Options): Promise<OpenedClient> {
+  const connected = await openClient(host, terms, options);
+  if (!connected.ok) return { client: null, ...connected };
+  const { client } = connected;
+  const failure = await client.ready();
+  if (failure === null) return { client, failure, attempts: [] };
+  return { client: null, failure, attempts: [{ server: client.facts, failure }] };
+}
+
+function limitFault({ connections, messagesPerConnection, idle, ttl, rate, retries, pipelining }: PoolOptions): string | null {
+  const counts = { connections, messagesPerConnection, idle, ttl, 'rate.messages': rate?.messages, 'rate.per': rate?.per };
+  for (const [key, value] of Object.entries(counts))
+    if (value !== undefined && !(typeof value === 'number' && value > 0)) return `${key} is ${value}, and takes a number above 0`;
+  if (retries !== undefined && !(typeof retries === 'number' && retries >= 0)) return `retries is ${retries}, and takes a number from 0`;
+  return pipelining === undefined || typeof pipelining === 'boolean' ? null : 'pipelining is true or false';
+}

@@ -1,0 +1,59 @@
+/** Gives the engine the credentials and certificates of the servers of one call. Every function of the caller's is asked here. */
+import type { Smarthost } from '../router/smarthost.ts';
+import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
+import { makeSecurity, type SecretReader } from '../submit/security.ts';
+import type { Security } from '../submit/session.ts';
+import { type Auth, type Host, secretFault } from './server.ts';
+
+/** `tell` gets the first error of a function of the caller's. */
+export function securityOf(hosts: readonly Host[], signal: AbortSignal, tell: (cause: unknown) => void): Security {
+  const known = new Map(hosts.map((host) => [host.smarthost, makeSecurity(process.env, readerOf(host, signal, tell))]));
+  const of = (host: Smarthost): Security => {
+    const security = known.get(host);
+    if (security === undefined) throw new Error('bug: a server that nobody gave');
+    return security;
+  };
+  return {
+    handshake: (host, target) => of(host).handshake(host, target),
+    authenticator: (host) => of(host).authenticator(host),
+    proxyPassword: (host) => of(host).proxyPassword(host),
+    scrub: (text, isToAuth) => [...known.values()].reduce((shown, security) => security.scrub(shown, isToAuth), text),
+  };
+}
+
+function readerOf({ auth, proxyPassword }: Host, signal: AbortSignal, tell: (cause: unknown) => void): SecretReader {
+  return {
+    secret: () => readSecret(auth, signal, tell),
+    proxyPassword: async () => parsed(proxyPassword),
+    ...(auth && 'mechanism' in auth ? { mechanism: (offered, channel) => askMechanism(auth, offered, channel, tell) } : {}),
+  };
+}
+
+async function readSecret(auth: Auth | null, signal: AbortSignal, tell: (cause: unknown) => void): Promise<Parsed<string>> {
+  if (auth === null || 'mechanism' in auth) return parsed('');
+  const [name, given] = 'token' in auth ? (['auth.token', auth.token] as const) : (['auth.password', auth.password] as const);
+  try {
+    const secret: unknown = typeof given === 'function' ? await given(signal) : given;
+    const fault = secretFault(secret, name);
+    return fault === null ? parsed(secret as string) : unparsed(fault);
+  } catch (error) {
+    tell(error);
+    return unparsed(`${name} failed: ${wordsOf(error)}`);
+  }
+}
+
+function askMechanism(
+  { mechanism }: Extract<Auth, { mechanism: unknown }>,
+  ...[offered, channel, tell]: [...Parameters<NonNullable<SecretReader['mechanism']>>, (cause: unknown) => void]
+): ReturnType<NonNullable<SecretReader['mechanism']>> {
+  try {
+    const chosen = mechanism(offered, channel);
+    if (typeof chosen === 'string') return unparsed(chosen);
+    return typeof chosen?.begin === 'function' ? parsed(chosen) : unparsed('auth.mechanism gave no mechanism');
+  } catch (error) {
+    tell(error);
+    return unparsed(`auth.mechanism failed: ${wordsOf(error)}`);
+  }
+}
+
+export const wordsOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

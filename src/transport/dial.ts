@@ -1,0 +1,95 @@
+/** Makes a wire of the stream that a program connects itself: in time, whatever it gives or throws. Knows no SMTP and no smart host. */
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { printable, utf8 } from '../smtp/text.ts';
+import { printReason, printThrown, whenAborted } from './abort.ts';
+import { alarm } from './clock.ts';
+import { explainConnectError, nodeWire } from './node-wire.ts';
+import { type Reached, type Unreached, unreached, type Wire } from './wire.ts';
+
+export type Dialed = Reached<Wire> & {
+  /** What was thrown. */
+  readonly cause?: unknown;
+};
+
+/**
+ * Waits for the stream at most `within` milliseconds, and no longer than until `signal`; the signal that `connect` is given comes in
+ * both cases. A stream that comes later is destroyed. Never rejects.
+ */
+export function dialWire(
+  connect: (left: AbortSignal) => Promise<Duplex> | Duplex,
+  within: number,
+  signal: AbortSignal | undefined,
+): Promise<Dialed> {
+  return new Promise((resolve) => {
+    const left = new AbortController();
+    let isOver = false;
+    const settle = (result: Dialed): void => {
+      isOver = true;
+      stop();
+      unlink();
+      resolve(result);
+    };
+    const giveUp = (result: Dialed): void => {
+      settle(result);
+      left.abort();
+    };
+    const stop = alarm(within, () => giveUp(unreached('timeout', `no answer within ${within / 1000} s (timeouts.connect)`)));
+    const unlink = whenAborted(signal, () => giveUp(unreached('other', signal ? printReason(signal) : '')));
+    const take = async (): Promise<void> => {
+      try {
+        const stream: unknown = await connect(left.signal);
+        if (!isDuplex(stream)) return settle(unreached('other', 'what was connected is no Duplex stream'));
+        if (isOver) return abandon(stream);
+        const wire = await openWire(stream, left.signal);
+        if (isOver) wire?.destroy();
+        else settle(wire === null ? unreached('other', 'the stream that was connected is closed') : { ok: true, value: wire });
+      } catch (cause) {
+        if (!isOver) settle({ ok: false, ...explainThrown(cause), cause });
+      }
+    };
+    if (signal?.aborted) return giveUp(unreached('other', printReason(signal)));
+    void take();
+  });
+}
+
+/** A wire of the stream as soon as it is open; null if it is closed already. Rejects with the error of a socket that does not connect. */
+async function openWire(stream: Duplex, left: AbortSignal): Promise<Wire | null> {
+  if ((stream as Partial<Socket>).connecting === true) await untilConnected(stream, left);
+  // What has ended would never say so again.
+  return stream.destroyed || !stream.readable || !stream.writable ? null : nodeWire(stream);
+}
+
+async function untilConnected(stream: Duplex, left: AbortSignal): Promise<void> {
+  const unlink = whenAborted(left, () => stream.destroy());
+  try {
+    await new Promise((resolve, reject) => {
+      stream
+        .once('connect', resolve)
+        .on('error', reject)
+        .once('close', () => reject(new Error('the connection was closed')));
+    });
+    stream.pause();
+  } finally {
+    unlink();
+  }
+}
+
+const isDuplex = (given: unknown): given is Duplex =>
+  typeof given === 'object' &&
+  given !== null &&
+  ['on', 'write', 'end', 'pause', 'resume', 'destroy'].every((name) => typeof (given as Record<string, unknown>)[name] === 'function');
+
+/** Nobody waits for the stream any more. */
+function abandon(stream: Duplex): void {
+  stream.on('error', () => {}).destroy();
+}
+
+/** Longest sentence of somebody else's. */
+const MOST_WORDS = 500;
+
+function explainThrown(cause: unknown): Unreached {
+  const words = printThrown(cause);
+  const { detail, ...why } = explainConnectError(cause instanceof Error ? cause : new Error(words));
+  return { ...why, detail: words === '' ? detail || 'it failed without a word' : printable(utf8(words), MOST_WORDS) };
+}

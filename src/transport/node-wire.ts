@@ -1,0 +1,308 @@
+/**
+ * Wires over Node's sockets, and over any Duplex stream of a program's own. Everything that Node's sockets lack is mended here:
+ * errors in words, the last words of a server whose connection fails, how a write goes on, and an end for everything that is
+ * written or closed. Knows no SMTP, and loads node:tls when a handshake begins.
+ */
+import { createConnection, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { ConnectReason } from '../smtp/client/outcome.ts';
+import { printThrown } from './abort.ts';
+import { turn } from './clock.ts';
+import type { Endpoint } from './lookup/endpoints.ts';
+import {
+  CLOSED,
+  type Reached,
+  type SecuredWire,
+  type TlsTerms,
+  type Unreached,
+  unreached,
+  type Wire,
+  type WireEnd,
+  type WireListener,
+} from './wire.ts';
+
+/** Makes a wire of a connected socket, or of another Duplex that carries octets. What waits in it to be read is heard. */
+export function nodeWire(stream: Duplex): Wire {
+  // A write is a whole flight, so nothing is won by waiting for more.
+  (stream as Partial<Socket>).setNoDelay?.(true);
+  return new NodeWire(stream, null, printSocketError);
+}
+
+type Explain = (error: NodeJS.ErrnoException) => string;
+
+class NodeWire implements Wire {
+  readonly #stream: Duplex;
+  /** The wire below TLS. */
+  readonly #base: Wire | null;
+  #listener: WireListener | null = null;
+  #isFlowing = false;
+  #error: WireEnd | null = null;
+  #closed: WireEnd | null = null;
+  /** What of the end is still to be told, because nobody has listened yet. */
+  readonly #untold: ('end' | 'closed')[] = [];
+  /** Octets heard, where the stream does not count them. */
+  #heard = 0;
+
+  constructor(stream: Duplex, base: Wire | null, explain: Explain) {
+    this.#stream = stream;
+    this.#base = base;
+    delayWriteErrors(stream);
+    // These stay as long as the stream: an 'error' that nobody hears would end the process.
+    stream.on('error', (thrown: unknown) => {
+      const error: NodeJS.ErrnoException = thrown instanceof Error ? thrown : new Error(printThrown(thrown) || 'the connection failed');
+      this.#error ??= { detail: explain(error), ...systemCodeOf(error) };
+      // Some streams are silent at their end.
+      if (!emitsClose(stream)) setImmediate(() => this.#close());
+    });
+    // 'close' follows 'error', and data that was still readable comes before both.
+    stream.on('close', () => this.#close());
+    stream.on('end', () => this.#tell('end'));
+  }
+
+  get isOpen(): boolean {
+    return this.#closed === null && !this.#stream.destroyed;
+  }
+
+  get queued(): number {
+    return this.#base?.queued ?? countQueued(this.#stream);
+  }
+
+  get heard(): number {
+    return this.#base?.heard ?? (this.#stream as Partial<Socket>).bytesRead ?? this.#heard;
+  }
+
+  get localAddress(): string | null {
+    return this.#base?.localAddress ?? (this.#stream as Partial<Socket>).localAddress ?? null;
+  }
+
+  listen(listener: WireListener | null): void {
+    this.#listener = listener;
+    if ((listener !== null) !== this.#isFlowing) {
+      this.#isFlowing = listener !== null;
+      if (this.#isFlowing) this.#stream.on('data', this.#onData).resume();
+      else this.#stream.off('data', this.#onData).pause();
+    }
+    if (this.#untold.length > 0) setImmediate(() => this.#tellAll());
+  }
+
+  readonly #onData = (chunk: Buffer | Uint8Array | string): void => {
+    const octets = Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk as string);
+    this.#heard += octets.length;
+    this.#listener?.octets(octets);
+  };
+
+  unread(octets: Uint8Array): void {
+    this.#stream.unshift(octets);
+  }
+
+  write(octets: Uint8Array | string, done?: (hasFailed: boolean) => void): void {
+    if (typeof octets === 'string') this.#stream.write(octets, 'latin1', done && ((error) => done(Boolean(error))));
+    else this.#stream.write(octets, done && ((error) => done(Boolean(error))));
+  }
+
+  end(): void {
+    this.#stream.end();
+  }
+
+  destroy(): void {
+    this.#stream.destroy();
+    this.#base?.destroy();
+    if (!emitsClose(this.#stream)) setImmediate(() => this.#close());
+  }
+
+  startTls({ context, serverName, explain }: TlsTerms): Promise<Reached<SecuredWire>> {
+    this.listen(null);
+    return new Promise((resolve) => {
+      const stream = process.getBuiltinModule('node:tls').connect({
+        socket: this.#stream,
+        secureContext: context,
+        // Node would replace an empty name by another.
+        ...(serverName === '' ? {} : { servername: serverName }),
+        // Whoever asked reads the verdict of the runtime together with the certificate, because a runtime that refuses drops the
+        // certificate. Both options are written out so that NODE_TLS_REJECT_UNAUTHORIZED and the runtime's own rules for names
+        // have no say.
+        rejectUnauthorized: false,
+        checkServerIdentity: () => undefined,
+      });
+      let isOver = false;
+      const settle = (result: Reached<SecuredWire>): void => {
+        if (isOver) return;
+        isOver = true;
+        this.#stream.off('close', onLost);
+        resolve(result);
+        if (!result.ok) wire.destroy();
+      };
+      const fail = (systemCode?: string): void => settle(unreached('handshake', CLOSED, systemCode));
+      // What the handshake itself says of its failure comes first; Bun closes the socket before it says so.
+      const onLost = (): void => void setImmediate(fail);
+      const wire = new NodeWire(stream, this, (error) => {
+        if (isOver) return isOfTls(error) ? explain(error, 'later') : printSocketError(error);
+        const detail = explain(error, 'handshake');
+        settle(unreached('handshake', detail, error.code));
+        return detail;
+      });
+      this.#stream.once('close', onLost);
+      stream.once('close', () => {
+        fail();
+        this.destroy();
+      });
+      stream.once('secureConnect', () => settle({ ok: true, value: { wire, peer: stream } }));
+      if (!this.isOpen) onLost();
+    });
+  }
+
+  #close(): void {
+    if (this.#closed !== null) return;
+    this.#closed = this.#error ?? { detail: 'the connection was closed' };
+    this.#tell('closed');
+  }
+
+  #tell(what: 'end' | 'closed'): void {
+    this.#untold.push(what);
+    this.#tellAll();
+  }
+
+  #tellAll(): void {
+    while (this.#listener !== null) {
+      const what = this.#untold.shift();
+      if (what === undefined) return;
+      if (what === 'end') this.#listener.end();
+      else this.#listener.closed(this.#closed as WireEnd);
+    }
+  }
+}
+
+const isOfTls = ({ code }: NodeJS.ErrnoException): boolean => `${code}`.startsWith('ERR_SSL');
+
+/** The state of a stream says whether it tells of its end; what has no state is believed to. */
+const emitsClose = (stream: Duplex): boolean =>
+  (stream as unknown as { readonly _readableState?: { readonly emitClose?: boolean } })._readableState?.emitClose !== false;
+
+/**
+ * A write that fails ends a socket at once, and Node drops what the server said before it closed the connection: the reply that
+ * says why still waits in the system. So the stream hears of the failure only when the event loop has polled once more.
+ */
+function delayWriteErrors(stream: Duplex): void {
+  type Callback = (error?: Error | null) => void;
+  const later =
+    (callback: Callback): Callback =>
+    (error) => {
+      // Two turns, because the first may come before a poll.
+      if (error)
+        void turn()
+          .then(turn)
+          .then(() => callback(error));
+      else callback();
+    };
+  const { _write, _writev } = stream;
+  stream._write = (chunk, encoding, callback) => {
+    try {
+      _write.call(stream, chunk, encoding, later(callback));
+    } catch (error) {
+      // A stream of a program's own is no reason for the process to end.
+      callback(error as Error);
+    }
+  };
+  if (_writev) stream._writev = (chunks, callback) => _writev.call(stream, chunks, later(callback));
+}
+
+/** Octets that a socket has not given to the system yet. Only Node tells how a write goes on before it is done; elsewhere it is 0. */
+function countQueued(stream: Duplex): number {
+  const { _handle: handle } = stream as unknown as { readonly _handle?: { readonly writeQueueSize?: number } | null };
+  return handle?.writeQueueSize ?? 0;
+}
+
+/* ---- connecting ---- */
+
+/**
+ * Milliseconds of silence after which the system asks whether the other side is still there. A wait for a verdict lasts minutes,
+ * and a firewall or a router between forgets a silent connection after five, or two.
+ */
+const KEEP_ALIVE = 60_000;
+
+/**
+ * Begins to connect, from an address of this host or from any. One of `connected` and `failed` follows, unless the value is called
+ * first: it gives the attempt up.
+ */
+export type Connect = (
+  endpoint: Endpoint,
+  from: string | undefined,
+  connected: (wire: Wire) => void,
+  failed: (why: Unreached) => void,
+) => () => void;
+
+export const connectNode: Connect = (endpoint, from, connected, failed) => {
+  const socket = openSocket(endpoint, from);
+  // A listener stays, because an 'error' that nobody hears would end the process.
+  socket.on('error', onError).once('connect', () => {
+    socket.off('error', onError).pause();
+    connected(nodeWire(socket));
+  });
+  function onError(error: NodeJS.ErrnoException): void {
+    socket.destroy();
+    failed(explainConnectError(error, from));
+  }
+  return () =>
+    socket
+      .off('error', onError)
+      .on('error', () => {})
+      .destroy();
+};
+
+function openSocket({ address, family, port }: Endpoint, from: string | undefined): Socket {
+  if (family === 'unix') return createConnection({ path: address });
+  if (family === 'name') throw new Error('bug: what a proxy connects to is no address of ours');
+  const alive = { keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE };
+  return createConnection({ host: address, port, family, localAddress: from, noDelay: true, autoSelectFamily: false, ...alive });
+}
+
+/** Why a connection was not made, by the error of the system or of a program's own socket. */
+export function explainConnectError(error: NodeJS.ErrnoException, from?: string): Unreached {
+  const { code } = error;
+  const isOurs = code === 'EADDRNOTAVAIL' && from !== undefined;
+  const detail = isOurs ? `${from} is not an address of this host` : printSocketError(error);
+  return { detail, reason: isOurs ? 'other' : reasonOf(code), ...systemCodeOf(error) };
+}
+
+/** Programs put other things into `code`, too. */
+const systemCodeOf = ({ code }: NodeJS.ErrnoException): { readonly systemCode?: string } =>
+  typeof code === 'string' ? { systemCode: code } : {};
+
+const REASONS: Readonly<Record<string, ConnectReason>> = {
+  ECONNREFUSED: 'refused',
+  ECONNRESET: 'refused',
+  ENOTFOUND: 'resolve',
+  EAI_AGAIN: 'resolve',
+  ENOENT: 'unreachable',
+  EHOSTUNREACH: 'unreachable',
+  EHOSTDOWN: 'unreachable',
+  ENETUNREACH: 'unreachable',
+  ENETDOWN: 'unreachable',
+  EADDRNOTAVAIL: 'unreachable',
+  ETIMEDOUT: 'timeout',
+};
+
+const reasonOf = (code: unknown): ConnectReason => (typeof code === 'string' ? REASONS[code] : undefined) ?? 'other';
+
+/** A Node error of a socket in words: ours, else the system's. Never Node's, which repeats addresses and may say "undefined". */
+export function printSocketError(error: NodeJS.ErrnoException): string {
+  const words: Readonly<Record<string, string>> = {
+    ECONNREFUSED: 'connection refused',
+    ECONNRESET: 'connection reset by the server',
+    EPIPE: 'the server closed the connection',
+    ETIMEDOUT: 'connection timed out',
+    EHOSTUNREACH: 'no route to the host',
+    ENETUNREACH: 'network is unreachable',
+    EACCES: 'permission denied',
+    ENOENT: 'no such socket',
+    EADDRNOTAVAIL: 'address not available',
+    EADDRINUSE: 'every local port is in use',
+    EPERM: 'forbidden by a rule of this host',
+    EMFILE: 'this process may open no more files (ulimit -n)',
+    ENFILE: 'this host can open no more files',
+  };
+  const { code = '', errno, message } = error;
+  const known =
+    words[code] ?? (errno === undefined ? undefined : process.getBuiltinModule('node:util').getSystemErrorMap().get(errno)?.[1]);
+  return known === undefined ? message : words[code] === undefined ? `${known} (${code})` : known;
+}

@@ -1,0 +1,226 @@
+/**
+ * Connections that a program makes itself: any Duplex carries a session, with TLS over it, and whatever the program does instead is a
+ * failure with a reason.
+ * Loopback: the streams lead there; that they are not exempt from TLS for that is a subject.
+ */
+import assert from 'node:assert/strict';
+import { createConnection } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { suite } from 'uvu';
+import { sourceOf } from '../../src/message/source.ts';
+import type { Smarthost } from '../../src/router/smarthost.ts';
+import { type Dial, type Opening, type OpenSession, openSession, type SessionOptions } from '../../src/submit/session.ts';
+import { dialWire } from '../../src/transport/dial.ts';
+import type { ContentOpener } from '../../src/transport/driver.ts';
+import { byName } from '../../src/transport/lookup/endpoints.ts';
+import { hostAt, MESSAGE, optionsFor, tlsRequired, tlsWorld, transactionTo } from '../support/delivery.ts';
+import { startHost } from '../support/smarthost.ts';
+import { loop, tunnelTo } from '../support/streams.ts';
+import { printOutcome } from '../support/transcript.ts';
+import { within } from '../support/within.ts';
+
+const test = suite('dial');
+
+const CONTENT: ContentOpener = { open: () => sourceOf(Buffer.from(MESSAGE)) };
+
+const unhandled: unknown[] = [];
+process.on('unhandledRejection', (reason) => unhandled.push(reason));
+
+const turns = async (count: number): Promise<void> => {
+  for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve));
+};
+
+function open(dial: Dial, host: Partial<Smarthost> = {}, options: Partial<SessionOptions> = {}): Promise<Opening> {
+  const whole = hostAt(2525, { host: 'smart.example', ...host });
+  const target = { name: whole.host, port: whole.port, unix: false, fromDns: false };
+  return openSession(whole, target, byName(target), { ...optionsFor(), transactions: 'one', dial, ...options });
+}
+
+const sessionOf = ({ failed, session }: Opening): OpenSession => {
+  assert.ok(session, failed[0] && printOutcome({ kind: 'failed', failure: failed[0].failure }));
+  return session;
+};
+
+const WAYS: readonly (readonly [string, Partial<Smarthost>, boolean])[] = [
+  ['in clear', {}, false],
+  ['with STARTTLS', { tls: tlsRequired() }, false],
+  ['with TLS from the start', { scheme: 'submissions', tls: tlsRequired() }, true],
+];
+const STREAMS: readonly (readonly [string, (port: number) => Duplex])[] = [
+  ['a stream that is no socket', tunnelTo],
+  ['a socket that still connects', (port) => createConnection({ port, host: '127.0.0.1' })],
+];
+for (const [how, host, secure] of WAYS)
+  for (const [what, stream] of STREAMS)
+    test(`a message goes ${how} over ${what}`, () =>
+      within(10_000, async () => {
+        const server = await startHost({ offers: ['PIPELINING', 'CHUNKING', 'STARTTLS'], tls: tlsWorld().certificate, secure });
+        const asked: unknown[] = [];
+        const opening = await open((to, endpoint) => {
+          asked.push(to.host, endpoint);
+          return stream(server.port);
+        }, host);
+        const session = sessionOf(opening);
+        assert.equal(printOutcome(await session.submit(transactionTo(1), CONTENT)), '= accepted 250 2.0.0 taken');
+        assert.deepEqual(asked, ['smart.example', { address: 'smart.example', family: 'name', port: 2525 }]);
+        assert.equal(session.facts().tls?.verified ?? false, how !== 'in clear');
+        assert.equal(server.held.length, 1);
+        await session.connection.quit();
+        await server.stop();
+      }));
+
+test('a socket that is open, and whose greeting waits to be read', () =>
+  within(10_000, async () => {
+    const server = await startHost();
+    const session = sessionOf(
+      await open(async () => {
+        const socket = createConnection({ port: server.port, host: '127.0.0.1' });
+        await new Promise((resolve) => socket.once('readable', resolve));
+        return socket;
+      }),
+    );
+    assert.equal(printOutcome(await session.submit(transactionTo(1), CONTENT)), '= accepted 250 2.0.0 taken');
+    await server.stop();
+  }));
+
+test('nobody knows where a program’s own way leads, so loopback is not exempt from TLS', () =>
+  within(10_000, async () => {
+    const server = await startHost();
+    const tls = tlsRequired({ mode: 'default' });
+    const session = sessionOf(await open(() => tunnelTo(server.port), { host: '127.0.0.1', tls }));
+    assert.match(printOutcome(await session.submit(transactionTo(1), CONTENT)), /^= unsupported at hello/);
+    await server.stop();
+  }));
+
+const error = (message: string, code?: string): Error => Object.assign(new Error(message), code === undefined ? {} : { code });
+const closed = (): Duplex => {
+  const { stream } = loop();
+  stream.destroy();
+  return stream;
+};
+const ended = (): Duplex => {
+  const { stream } = loop();
+  stream.end();
+  return stream;
+};
+const throwing = (thrown: unknown) => (): never => {
+  throw thrown;
+};
+
+const FAILURES: readonly (readonly [string, Dial, string, string, string?])[] = [
+  ['a rejection', async () => Promise.reject(error('the tunnel is shut')), 'other', 'the tunnel is shut'],
+  ['a throw', throwing(error('no route', 'EHOSTUNREACH')), 'unreachable', 'no route', 'EHOSTUNREACH'],
+  ['an unknown name', throwing(error('getaddrinfo ENOTFOUND', 'ENOTFOUND')), 'resolve', 'getaddrinfo ENOTFOUND', 'ENOTFOUND'],
+  ['an error without words', throwing(error('', 'ECONNREFUSED')), 'refused', 'connection refused', 'ECONNREFUSED'],
+  ['words', throwing('no \x1b[31mway'), 'other', 'no \\x1b[31mway'],
+  ['nothing', throwing(undefined), 'other', 'it failed without a word'],
+  ['a code that is no text', throwing(Object.assign(new Error('odd'), { code: 7 })), 'other', 'odd'],
+  ['no stream', () => undefined as unknown as Duplex, 'other', 'what was connected is no Duplex stream'],
+  ['a web stream', () => new TransformStream() as unknown as Duplex, 'other', 'what was connected is no Duplex stream'],
+  ['a stream that is closed', closed, 'other', 'the stream that was connected is closed'],
+  ['a stream that was ended', ended, 'other', 'the stream that was connected is closed'],
+  [
+    'a socket that is refused',
+    () => createConnection({ port: 1, host: '127.0.0.1' }),
+    'refused',
+    'connect ECONNREFUSED 127.0.0.1:1',
+    'ECONNREFUSED',
+  ],
+];
+for (const [what, dial, reason, detail, systemCode] of FAILURES)
+  test(`${what} is a failure to connect`, () =>
+    within(10_000, async () => {
+      const { failed, session } = await open(dial);
+      assert.equal(session, null);
+      const [only] = failed;
+      assert.ok(only?.failure.kind === 'connect');
+      assert.deepEqual([only.failure.reason, only.failure.systemCode, only.failure.during], [reason, systemCode, 'connect']);
+      // Each runtime has its own words for a socket that is refused.
+      if (what !== 'a socket that is refused') assert.equal(only.failure.detail, detail);
+      await turns(3);
+      assert.deepEqual(unhandled, []);
+    }));
+
+test('what was thrown is kept beside the failure, and its words are scrubbed of secrets', () =>
+  within(10_000, async () => {
+    const cause = error('http://tim:tanstaaf@proxy does not answer');
+    const { security } = optionsFor();
+    const scrub = (text: string) => text.replaceAll('tanstaaf', '***');
+    const { failed } = await open(throwing(cause), {}, { security: { ...security, scrub } });
+    assert.equal(failed[0]?.cause, cause);
+    assert.ok(failed[0]?.failure.kind === 'connect' && failed[0].failure.detail === 'http://tim:***@proxy does not answer');
+  }));
+
+for (const [what, late] of [
+  ['a stream', () => loop().stream],
+  ['a socket that still connects', () => createConnection({ port: 1, host: '127.0.0.1' })],
+] as const)
+  test(`${what} that comes after the time or the signal is destroyed, and the program is told to stop`, () =>
+    within(10_000, async () => {
+      for (const end of ['time', 'signal'] as const) {
+        const streams: Duplex[] = [];
+        let give: () => void = () => {};
+        const controller = new AbortController();
+        const opening = dialWire(
+          (signal) =>
+            new Promise((resolve) => {
+              give = () => {
+                assert.equal(signal.aborted, true);
+                const stream = late();
+                streams.push(stream);
+                resolve(stream);
+              };
+            }),
+          end === 'time' ? 50 : 60_000,
+          controller.signal,
+        );
+        if (end === 'signal') controller.abort(error('not any more'));
+        const dialed = await opening;
+        assert.ok(!dialed.ok);
+        assert.deepEqual(
+          [dialed.reason, dialed.detail],
+          end === 'time' ? ['timeout', 'no answer within 0.05 s (timeouts.connect)'] : ['other', 'not any more'],
+        );
+        give();
+        await turns(3);
+        assert.equal(streams[0]?.destroyed, true);
+      }
+      assert.deepEqual(unhandled, []);
+    }));
+
+test('a program that fails after the time is over is not heard', () =>
+  within(10_000, async () => {
+    let fail: (error: Error) => void = () => {};
+    const dialed = await dialWire(
+      () =>
+        new Promise((_, reject) => {
+          fail = reject;
+        }),
+      20,
+      undefined,
+    );
+    assert.equal(dialed.ok, false);
+    fail(error('too late'));
+    await turns(3);
+    assert.deepEqual(unhandled, []);
+  }));
+
+test('a signal before or during the opening ends it, without a failure of the host', () =>
+  within(10_000, async () => {
+    const controller = new AbortController();
+    let isAsked = false;
+    const opening = open(
+      () => {
+        isAsked = true;
+        return new Promise(() => {});
+      },
+      {},
+      { signal: controller.signal },
+    );
+    while (!isAsked) await turns(1);
+    controller.abort('ended');
+    assert.deepEqual(await opening, { failed: [], session: null });
+    assert.deepEqual(await open(throwing(error('never asked')), {}, { signal: AbortSignal.abort() }), { failed: [], session: null });
+  }));
+
+test.run();
