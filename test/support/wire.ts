@@ -4,7 +4,7 @@
  */
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
-import { type Books, converse } from './smarthost.ts';
+import { type Books, converse, type SmarthostOptions } from './smarthost.ts';
 
 export interface WireOptions {
   /** EHLO keywords. */
@@ -13,6 +13,7 @@ export interface WireOptions {
   readonly dies?: number;
   /** A write completes when this resolves: until then the kernel has not taken all of it, and the server has nothing of it. */
   readonly takes?: (octets: string) => Promise<void>;
+  readonly script?: SmarthostOptions['script'];
 }
 
 export interface Wire {
@@ -27,7 +28,7 @@ export interface Wire {
   close(): void;
 }
 
-export function openWire({ offers = [], dies = Number.POSITIVE_INFINITY, takes = async () => {} }: WireOptions): Wire {
+export function openWire({ offers = [], dies = Number.POSITIVE_INFINITY, takes = async () => {}, script = {} }: WireOptions): Wire {
   const writes: string[] = [];
   const books: Books = { heard: [], held: [], partial: [], flights: [] };
   let taken = 0;
@@ -59,7 +60,7 @@ export function openWire({ offers = [], dies = Number.POSITIVE_INFINITY, takes =
       done();
     },
   });
-  void converse(far as unknown as Socket, { offers }, books);
+  void converse(far as unknown as Socket, { offers, script }, books);
   return {
     stream: near,
     writes,
