@@ -1,7 +1,7 @@
 /** Makes the transaction of an envelope that a program gives; every address is checked, and none is header text. Knows no server. */
 import type { Notify, Recipient, Transaction } from '../smtp/client/print.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
-import { parseMailbox, parseReversePath } from '../smtp/path.ts';
+import { parseMailbox, parseReversePath, type ReversePath } from '../smtp/path.ts';
 import { isAscii, printable, utf8 } from '../smtp/text.ts';
 import { asciiDomain } from '../submit/domain.ts';
 import { unknownKey, unlessThrown } from './server.ts';
@@ -91,7 +91,8 @@ function readEnvelope(envelope: Envelope): Parsed<ParsedEnvelope> {
     if (value !== undefined && !(words as readonly unknown[]).includes(value))
       return unparsed(`envelope.${key} is one of ${words.map((word) => `"${word}"`).join(', ')}`);
   }
-  const reversePath = typeof from === 'string' ? parseReversePath(from) : unparsed('it is no text; "" is the null reverse-path');
+  const reversePath =
+    typeof from === 'string' ? withDomain(parseReversePath(from)) : unparsed('it is no text; "" is the null reverse-path');
   if (!reversePath.ok) return unparsed(`from ${quote(from)}: ${reversePath.detail}`);
   const recipients: Recipient[] = [];
   const addresses: string[] = [];
@@ -104,7 +105,7 @@ function readEnvelope(envelope: Envelope): Parsed<ParsedEnvelope> {
   if (recipients.length === 0) return unparsed('the envelope has no recipients: give to');
   const fault = Object.keys(envelope).length > PLAIN_KEYS ? extraFault(envelope) : null;
   if (fault !== null) return unparsed(`envelope.${fault}`);
-  const by = submitter === undefined ? null : parseReversePath(submitter);
+  const by = submitter === undefined ? null : withDomain(parseReversePath(submitter));
   if (by && !by.ok) return unparsed(`submitter ${quote(submitter)}: ${by.detail}`);
   const isForeign = ({ localPart }: { readonly localPart: string }): boolean => !isAscii(localPart);
   const needsUtf8 = recipients.some(({ path }) => isForeign(path)) || (reversePath.value !== null && isForeign(reversePath.value));
@@ -190,13 +191,17 @@ function parseRecipient(entry: string | EnvelopeRecipient): Parsed<Recipient> {
   }
   const { address, original, notify } = typeof entry === 'object' && entry !== null ? entry : { address: entry };
   if (typeof address !== 'string') return unparsed(`to ${quote(address)}: it is no text`);
-  const path = parseMailbox(address);
+  const path = withDomain(parseMailbox(address));
   if (!path.ok) return unparsed(`to ${quote(address)}: ${path.detail}`);
   if (original !== undefined && typeof original !== 'string') return unparsed('to.original is an address');
-  const first = original === undefined ? null : parseMailbox(original);
+  const first = original === undefined ? null : withDomain(parseMailbox(original));
   if (first && !first.ok) return unparsed(`original ${quote(original)}: ${first.detail}`);
   return parsed({ path: asciiDomain(path.value), ...(notify ? { notify } : {}), ...(first ? { original: first.value } : {}) });
 }
+
+/** No domain is added, because this host's own may not be the sender's. */
+const withDomain = <Path extends ReversePath>(path: Parsed<Path>): Parsed<Path> =>
+  path.ok && path.value?.domain === '' ? unparsed('it has no domain') : path;
 
 const quote = (value: unknown): string => (typeof value === 'string' ? `"${printable(utf8(value), 200)}"` : `(${kindOf(value)})`);
 const kindOf = (value: unknown): string => (value === null || value === undefined ? String(value) : `a ${typeof value}`);

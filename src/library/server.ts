@@ -207,11 +207,15 @@ export function unlessThrown<Value>(what: string, read: () => Parsed<Value>): Pa
 
 const isTexts = (value: unknown): value is readonly string[] => Array.isArray(value) && value.every((each) => typeof each === 'string');
 
+/** A beginning of a name means that name, however much is missing. */
+const meant = (written: string, known: readonly string[]): string =>
+  known.find((name) => name.toLowerCase().startsWith(written.toLowerCase())) ?? nearest(written, known).name;
+
 /** Names a key that an object should not have; null when it has none. */
 export function unknownKey(object: object, known: readonly string[], place: string): string | null {
   for (const key in object)
     if (!known.includes(key) && (object as Readonly<Record<string, unknown>>)[key] !== undefined)
-      return `${place}${key} is unknown; did you mean ${place}${nearest(key, known).name}?`;
+      return `${place}${key} is unknown; did you mean ${place}${meant(key, known)}?`;
   return null;
 }
 

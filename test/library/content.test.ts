@@ -24,10 +24,16 @@ const SMALL = `Subject: hi\r\n\r\n${LINE}`;
 const LARGE = `Subject: hi\r\n\r\n${LINE.repeat(300)}`;
 const WINDOW = 2048;
 
-const host: TestHost = await startHost({ offers: ['8BITMIME', 'PIPELINING', 'CHUNKING'] });
-const url = `smtp://127.0.0.1:${host.port}`;
-const held = host.held as Held[];
+let host: TestHost;
+let url = '';
+/** Messages that the server has, taken out by whoever looks at them. */
+let held: Held[] = [];
 
+contents.before(async () => {
+  host = await startHost({ offers: ['8BITMIME', 'PIPELINING', 'CHUNKING'] });
+  url = `smtp://127.0.0.1:${host.port}`;
+  held = host.held as Held[];
+});
 contents.before.each(() => void held.splice(0));
 contents.after.each(() => looking.check());
 contents.after(async () => {
