@@ -190,7 +190,7 @@ const rows: readonly Scenario[] = [
     title: 'sessions that the server closed while they were idle',
     server: { offers: OFFERS },
     act: closedWhileIdle,
-    gives: { first: 3, then: 3 },
+    gives: { first: 3, later: 3 },
     only: 'pool',
   },
   {
@@ -596,7 +596,7 @@ async function closedWhileIdle(run: Run): Promise<object> {
   const again = await startHost({ offers: OFFERS, port: run.host.port });
   try {
     const { length } = await Promise.all(Array.from({ length: 3 }, () => run.transporter.sendMail({ ...MAIL })));
-    return { first, then: length };
+    return { first, later: length };
   } finally {
     await run.transporter.close();
     await again.stop();
