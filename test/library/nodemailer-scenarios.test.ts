@@ -4,9 +4,11 @@
  * Loopback: nodemailer has no policy for it, and ours is tried in test/world; rows about TLS ask for it by option.
  */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { type Socket, connect as tcp } from 'node:net';
 import { suite } from 'uvu';
 import { tlsWorld } from '../support/delivery.ts';
+import { printDifferences } from '../support/nodemailer-tables.ts';
 import { startHttpProxy } from '../support/proxies.ts';
 import { errorOf, type Failed, MAIL, MAKERS, outcomeOf, SIDES, type Side, type Transporter } from '../support/side-by-side.ts';
 import { type Deed, type SmarthostOptions, startHost, type TestHost } from '../support/smarthost.ts';
@@ -216,7 +218,7 @@ const rows: readonly Scenario[] = [
     server: { offers: OFFERS, script: { end: 'close' } },
     options: () => ({ maxRequeues: 0 }),
     gives: failed('ECONNECTION'),
-    differs: { gives: failed('EUNCERTAIN', { command: 'DATA' }), why: 'the same' },
+    differs: { gives: failed('EUNCERTAIN', { command: 'DATA' }), why: 'as above' },
   },
 
   /* ---- of smtp-connection ---- */
@@ -500,7 +502,7 @@ const rows: readonly Scenario[] = [
     title: 'a port that is none',
     options: () => ({ port: 123456 }),
     gives: failed('ECONNECTION'),
-    differs: { gives: { error: { code: 'ECONFIG' } }, why: 'the same' },
+    differs: { gives: { error: { code: 'ECONFIG' } }, why: 'as above' },
   },
   {
     title: "a service of nodemailer's table",
@@ -678,5 +680,14 @@ for (const scenario of rows)
       }),
     );
   }
+
+scenarios('docs/nodemailer.md names what differs, and why', () => {
+  const differences = rows.flatMap(({ title, gives: theirs, differs }) =>
+    differs ? [{ title, theirs, ours: differs.gives, why: differs.why }] : [],
+  );
+  const text = readFileSync(new URL('../../docs/nodemailer.md', import.meta.url), 'utf8');
+  const table = printDifferences(differences);
+  assert.ok(text.includes(table), table);
+});
 
 scenarios.run();
