@@ -17,7 +17,7 @@ import { mergeAuth, readAuth, usesTokens } from './auth.ts';
 import { ContentSpent, MessageContent } from './content.ts';
 import { errorOf, makeError, type TransportError } from './error.ts';
 import { infoOf, type SentMessageInfo } from './info.ts';
-import { type GetSocket, type LoggerLike, type MailData, type MailerLike, type MailLike, readEnvelope } from './mail.ts';
+import { type GetSocket, type GivenSocket, type LoggerLike, type MailData, type MailerLike, type MailLike, readEnvelope } from './mail.ts';
 import { Tokens } from './oauth.ts';
 import { type AuthSettings, type NospoolTransportOptions, readSettings, type Settings } from './options.ts';
 
@@ -26,8 +26,9 @@ export type VerifyCallback = (error: TransportError | null, success?: true) => v
 
 /** Messages that the pool has for each of its sessions: one under way, and the next. */
 const AHEAD = 2;
-/** nodemailer prints it in its log. */
-const VERSION = '0.2.0';
+/** The build writes it in. nodemailer prints it in its log. */
+declare const __VERSION__: string;
+const VERSION = typeof __VERSION__ === 'string' ? __VERSION__ : '0';
 
 /** A message of the pool that waits. */
 interface Job {
@@ -329,25 +330,23 @@ export class NospoolTransport extends EventEmitter {
     return {
       ...server,
       ...(read.value === null ? {} : { auth: read.value }),
-      ...(this.getSocket === undefined ? {} : { socket: (to, signal) => this.#giveSocket(to, signal) }),
+      ...(this.getSocket === undefined ? {} : { socket: (to) => this.#giveSocket(to) }),
     };
   }
 
-  #giveSocket(to: Destination, signal: AbortSignal): Promise<Socket> {
-    const { getSocket } = this;
+  /** Asks `getSocket`. */
+  async #giveSocket(to: Destination): Promise<Socket> {
+    const asked = { ...this.#options, ...to, connectStartedAt: Date.now() };
     const { isSecured } = this.#settings;
-    return new Promise((resolve, reject) => {
-      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-      const asked = { ...this.#options, ...to, connectStartedAt: Date.now() };
-      getSocket?.call(this, asked, (error, found) => {
-        if (error) return reject(error);
-        const { connection, secured = isSecured } = found || {};
-        if (connection === undefined) return resolve(connectSocket({ host: to.host, port: to.port, noDelay: true }));
-        if (signal.aborted) connection.destroy();
-        else if (secured !== isSecured) reject(new Error('getSocket gave a socket that is secured already: set the option secured'));
-        else resolve(connection);
-      });
-    });
+    const found = await new Promise<GivenSocket | false | undefined>((resolve, reject) =>
+      this.getSocket?.call(this, asked, (error, given) => (error ? reject(error) : resolve(given))),
+    );
+    const { connection, secured = isSecured } = found || {};
+    if (secured !== isSecured) {
+      connection?.destroy();
+      throw new Error('getSocket gave a socket that is secured already: set the option secured');
+    }
+    return connection ?? connectSocket({ host: to.host, port: to.port, noDelay: true });
   }
 
   /* ---- callbacks and logs ---- */
