@@ -1,6 +1,6 @@
 /**
- * Every option that nodemailer's SMTP transports know, and what becomes of it here: one table, which the transport obeys and the
- * documents show. Reads no value.
+ * Every option that nodemailer's SMTP transports know, and what becomes of it here; and the codes of errors. The transport obeys
+ * these tables and the documents show them. Reads no value.
  */
 
 export type Fate =
@@ -151,6 +151,26 @@ export const AUTH_OPTIONS = {
   tls: ['refused', 'requests for a token trust what this system trusts; NODE_EXTRA_CA_CERTS adds to it'],
   component: ['refused', 'give it beside `auth`'],
 } as const satisfies Table;
+
+/** The codes of errors: nodemailer's, and one more. */
+// biome-ignore format: a table is read as a table
+export const ERROR_CODES = {
+  EDNS: 'the name of the server was not found',
+  ESOCKET: 'nobody listens there, or no way leads there',
+  ETIMEDOUT: 'a time was over: `timeoutType` says which',
+  ECONNECTION: 'the connection was lost, or the pool is closed',
+  ETLS: 'TLS is needed and did not come about: no STARTTLS, or a certificate that is not trusted',
+  EAUTH: 'the server refused the credentials, offers no way for them, or they could not be had',
+  ENOAUTH: '`verify` with `forceAuth` and without credentials',
+  EPROTOCOL: 'the server refused the session, or broke the protocol',
+  EENVELOPE: 'the server refused the sender or a recipient, or an address cannot be',
+  EMESSAGE: 'the server refused the message',
+  EREQUIRETLS: 'REQUIRETLS was asked for and cannot be had',
+  ESTREAM: 'the message could not be read: `originalCode` and `cause` say why',
+  EABORT: 'a signal ended it',
+  ECONFIG: 'an option cannot be',
+  EUNCERTAIN: 'the message was sent and no verdict came back: the server may have it, so do not send it again blindly',
+} as const;
 
 /** A sentence about the first option that cannot be; null when there is none. `place` stands before its name. */
 export function refusedOption(given: object, table: Table, place: string): string | null {
