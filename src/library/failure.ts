@@ -3,7 +3,7 @@
  * sentence. Knows no connection.
  */
 import type { Retry, SessionFailureCode } from '../smtp/client/classify.ts';
-import type { Phase, Verb } from '../smtp/client/outcome.ts';
+import type { Lack, Phase, Verb } from '../smtp/client/outcome.ts';
 import type { Reply } from '../smtp/reply.ts';
 
 /**
@@ -54,6 +54,8 @@ export interface Failure {
   readonly refusals: readonly RecipientRefusal[];
   /** The phase of the session; null where no server was asked. */
   readonly at: Phase | null;
+  /** What was missing, by a word: `requiretls`, `size`. It is there where `code` is `unsupported` or one that says the same closer. */
+  readonly lacks?: Lack;
   /** A further thing to know or to do, for people. */
   readonly hint?: string;
   /** Not enumerable: an error that a callback, a stream, a resolver or a socket of the caller's gave. */
