@@ -93,7 +93,8 @@ export function writeTypes(made, out, doors) {
     const text = statements.flatMap((statement) => printUsed(statement, used, doors.includes(file))).join('\n');
     mkdirSync(path.dirname(path.join(out, file)), { recursive: true });
     // Compilers that are older than ours want files to be named as JavaScript does.
-    writeFileSync(path.join(out, file), `${text}\n`.replace(/(?<=(?: from |\bimport\()['"]\.{1,2}\/[^'"]*)\.ts(?=['"])/g, '.js'));
+    const indented = text.replace(/^(?: {4})+/gm, (blanks) => '\t'.repeat(blanks.length / 4));
+    writeFileSync(path.join(out, file), `${indented}\n`.replace(/(?<=(?: from |\bimport\()['"]\.{1,2}\/[^'"]*)\.ts(?=['"])/g, '.js'));
   }
   return [...files.keys()];
 }

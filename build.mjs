@@ -96,17 +96,25 @@ const dynamically = {
     }));
   },
 };
-/** Packs the tables of character sets, because they would be a third of all that is installed. A message needs one of them at most. */
+/** Packs the tables of character sets, all together, because they would be a third of all that is installed, and few messages need one. */
+const TABLES = 'node_modules/iconv-lite/encodings/tables';
+const allTables = Object.fromEntries(readdirSync(TABLES).map((name) => [name, JSON.parse(readFileSync(`${TABLES}/${name}`, 'utf8'))]));
+const pack = (value) => brotliCompressSync(JSON.stringify(value), { params: { [constants.BROTLI_PARAM_LGWIN]: 24 } }).toString('base64');
+const printUnpack = (text) => `JSON.parse(require('node:zlib').brotliDecompressSync(Buffer.from('${text}', 'base64')))`;
 const packed = {
   name: 'packed',
-  setup({ onLoad }) {
+  setup({ onLoad, onResolve }) {
     // In these no ASCII is ASCII, so no message may have them (isCharset).
     onLoad({ filter: /[\\/]iconv-lite[\\/]encodings[\\/]utf(?:7|16|32)\.js$/ }, () => ({ contents: 'module.exports = {};' }));
-    onLoad({ filter: /[\\/]iconv-lite[\\/]encodings[\\/](?:tables[\\/].*\.json|sbcs-data-generated\.js)$/ }, async ({ path: file }) => {
-      const table = JSON.stringify(file.endsWith('.json') ? JSON.parse(readFileSync(file, 'utf8')) : (await import(file)).default);
-      const text = brotliCompressSync(table, { params: { [constants.BROTLI_PARAM_LGWIN]: 24 } }).toString('base64');
-      return { contents: `module.exports = JSON.parse(require('node:zlib').brotliDecompressSync(Buffer.from('${text}', 'base64')));` };
-    });
+    onLoad({ filter: /[\\/]iconv-lite[\\/]encodings[\\/]sbcs-data-generated\.js$/ }, async ({ path: file }) => ({
+      contents: `module.exports = ${printUnpack(pack((await import(file)).default))};`,
+    }));
+    onLoad({ filter: /[\\/]iconv-lite[\\/]encodings[\\/]tables[\\/]/ }, ({ path: file }) => ({
+      contents: `module.exports = require('packed-tables')[${JSON.stringify(path.basename(file))}];`,
+      loader: 'js',
+    }));
+    onResolve({ filter: /^packed-tables$/ }, ({ path: name }) => ({ path: name, namespace: 'packed' }));
+    onLoad({ filter: /./, namespace: 'packed' }, () => ({ contents: `module.exports = ${printUnpack(pack(allTables))};` }));
   },
 };
 /** The packages of which something is bundled, by their folders. */
@@ -240,15 +248,19 @@ const linking = {
 };
 const { metafile: linked } = await build({ ...linking, entryPoints: { ...DOORS, admin: 'src/nospool/main.ts' } });
 notePackages(linked);
-/** nospool's help is in words of its own. yargs lays one out for every command that waits, and nobody sees it. */
+/**
+ * nospool's help and completion are its own. yargs lays out a help for every command that waits, and nobody sees it; its completion is never
+ * asked.
+ */
 const LAYOUTS = {
+  './completion.js': "export const completion = () => ({ completionKey: 'get-yargs-completions', setParsed() {} });",
   cliui: 'const none = () => ""; export default () => ({ div: none, span: none, resetOutput: none, toString: none });',
   'string-width': 'export default (text) => text.length;',
 };
 const layout = {
   name: 'layout',
   setup({ onResolve, onLoad }) {
-    onResolve({ filter: /^(cliui|string-width)$/ }, ({ path: wanted }) => ({ path: wanted, namespace: 'layout' }));
+    onResolve({ filter: /^(cliui|string-width|\.\/completion\.js)$/ }, ({ path: wanted }) => ({ path: wanted, namespace: 'layout' }));
     onLoad({ filter: /./, namespace: 'layout' }, ({ path: name }) => ({ contents: LAYOUTS[name] }));
   },
 };
