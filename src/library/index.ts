@@ -2,9 +2,12 @@
  * The library's door: `submit` sends one message to the first of several servers that takes it, `connect` many messages over one
  * session, and `Pool` many messages over several. The SMTP core has a door of its own, `nospool/smtp`.
  */
-export type { Reply } from '../smtp/reply.ts';
+export type { Phase } from '../smtp/client/outcome.ts';
+export type { Notify } from '../smtp/client/print.ts';
+export type { EnhancedStatus, Reply } from '../smtp/reply.ts';
 export type { AuthChannel } from '../smtp/sasl/choose.ts';
 export type { Cancelled, Exchange, Mechanism } from '../smtp/sasl/sasl.ts';
+export type { ChannelBinding } from '../smtp/sasl/scram.ts';
 export type { Timeouts } from '../submit/settings.ts';
 export { type Client, type Connected, connect, type SendOptions } from './client.ts';
 export type { Content, Octets } from './content.ts';
