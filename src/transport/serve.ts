@@ -32,6 +32,8 @@ export interface ServedClient {
   readonly remote: string;
   /** The TLS socket once there is one: protocol, cipher, the client's certificate. */
   readonly tls: TLSSocket | null;
+  /** Cuts the connection, without a word. */
+  hangUp(): void;
 }
 
 export interface ServeOptions {
@@ -94,6 +96,7 @@ export function converse(
     get tls() {
       return tls;
     },
+    hangUp: () => void socket.destroy(),
   });
   const reception = makeReception(receiving, perform, options.discard ? search : null);
 
