@@ -192,7 +192,7 @@ extensions('the code puts each parameter where the table says, and nowhere where
       for (const word of words) found.set(word.join(' '), word);
       const unmet = unmetNeed(transaction, without(keyword));
       if (unmet === null) assert.deepEqual(said(transaction, without(keyword)), [], `${keyword} is not offered`);
-      else assert.match(unmet, new RegExp(`does not offer ${keyword} `), keyword);
+      else assert.match(unmet.detail, new RegExp(`does not offer ${keyword} `), keyword);
       const isRuledOut = /ruled out/.test(row(keyword)?.whenAbsent ?? '');
       if (unmet !== null) assert.ok(isRuledOut, `${keyword}: the table does not say that the host is ruled out`);
     }

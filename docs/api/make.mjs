@@ -133,7 +133,8 @@ const sentencesOf = (doc) =>
     .map((line) => line.replace(/^\s*\* ?/, '').trim())
     .join('\n')
     .trim()
-    .replace(/(?<!\n)\n(?!\n)/g, ' ')
+    // Lines of lists and tables stay.
+    .replace(/(?<!\n)\n(?![\n|-])/g, ' ')
     // Outside of code an angle bracket would begin a tag.
     .replace(/`[^`]*`|</g, (found) => (found === '<' ? '\\<' : found));
 
@@ -145,8 +146,11 @@ const tidy = (text) =>
     .replace(/^ {4,}/gm, (spaces) => ' '.repeat(spaces.length / 2))
     .replace(/ +$/gm, '');
 
-/** The code of a declaration; the comments of its members stand below it. */
+/** The code of a declaration; the comments of its members stand below it. Of a second name for a type the reader wants the type. */
 function codeOf(declaration) {
+  const [, same] = /^export type \w+ = (\w+)$/.exec(declaration.text) ?? [];
+  const [first] = (same === undefined ? undefined : find(declaration.file, same)) ?? [];
+  if (first?.kind === 'type') return codeOf({ ...first, text: first.text.replace(same, declaration.name) });
   const members = membersOf(declaration);
   if (members.length === 0) return tidy(writeOut(declaration.text, declaration.file));
   const head = declaration.text.slice(0, declaration.text.indexOf('{') + 1);

@@ -2,54 +2,36 @@
  * Failures as programs read them: a stable code, the verb that the server answered, whether the same call may be made again, and a
  * sentence. Knows no connection.
  */
-import type { Phase } from '../smtp/client/outcome.ts';
+import type { Retry, SessionFailureCode } from '../smtp/client/classify.ts';
+import type { Phase, Verb } from '../smtp/client/outcome.ts';
 import type { Reply } from '../smtp/reply.ts';
 
-/** The reason of a failure, for programs. New ones may come with a minor version; the old ones keep their meaning. */
-export type FailureCode =
-  /** The name of the server was not found, or not in time. */
-  | 'resolve'
-  /** Nobody listens at the address. */
-  | 'refused'
-  | 'unreachable'
-  | 'connect-timeout'
-  /** The certificate is not trusted, or not for this server. */
-  | 'tls-certificate'
-  | 'tls-handshake'
-  /** TLS is required and the server does not offer STARTTLS. */
-  | 'starttls-missing'
-  /** Credentials are given and the server offers no authentication. */
-  | 'auth-missing'
-  /** No mechanism that the server offers fits the credentials or the policy; or the credentials could not be had. */
-  | 'auth-mechanism'
-  | 'auth-refused'
-  /** The server lacks an extension that the message needs, or its limits are too small for it. Nothing was asked of it. */
-  | 'unsupported'
-  /** The server refused the greeting, EHLO, the envelope or the message. */
-  | 'rejected'
-  /** A reply did not come in time. */
-  | 'timeout'
-  /** The connection was lost, or the server closed it with 421. */
-  | 'lost'
-  /** The server broke the protocol. */
-  | 'malformed'
-  /** The content that the caller gave failed, or was not to be had. */
-  | 'input'
-  /** A signal or the deadline ended the call before the commit. */
-  | 'aborted'
-  /** The message was sent and no verdict came back: the server may have it. */
-  | 'uncertain'
-  /** The call cannot be: an option, an address or the content is impossible. Nothing was connected. */
-  | 'usage';
-
 /**
- * 'safe': nobody has the message, and the same call may be made again at once. 'later': the server asks to try again later (4yz).
- * 'never': the same call would fail again (5yz, usage). 'unknown': the server may have the message.
+ * The reason of a failure, for programs. New ones may come with a minor version; the old ones keep their meaning.
+ *
+ * | | |
+ * |---|---|
+ * | `resolve` | the name of the server was not found, or not in time |
+ * | `refused` | nobody listens at the address |
+ * | `unreachable` | no way led there |
+ * | `connect-timeout` | nobody answered in time |
+ * | `tls-certificate` | the certificate is not trusted, or not for this server |
+ * | `tls-handshake` | TLS did not come about |
+ * | `starttls-missing` | TLS is required, for itself or for the credentials, and the server does not offer it |
+ * | `auth-missing` | credentials are given and the server offers no authentication |
+ * | `auth-mechanism` | no mechanism fits the server, the credentials and the policy; or the credentials could not be had |
+ * | `auth-refused` | the server refused the credentials |
+ * | `unsupported` | the server lacks an extension that the message needs, or takes less than the message has; nothing was asked of it |
+ * | `rejected` | the server refused the greeting, EHLO, the envelope or the message |
+ * | `timeout` | a reply did not come in time |
+ * | `lost` | the connection was lost, or the server closed it with 421 |
+ * | `malformed` | the server broke the protocol |
+ * | `input` | the content that the caller gave failed |
+ * | `aborted` | a signal or the deadline ended the call before the commit |
+ * | `uncertain` | the message was sent and no verdict came back: the server may have it |
+ * | `usage` | the call cannot be: an option, an address or the content is impossible |
  */
-export type Retry = 'safe' | 'later' | 'never' | 'unknown';
-
-/** The command whose answer decided, as verbs are written (`RCPT`); 'CONTENT' is the end of the message. */
-export type Verb = 'CONNECT' | 'EHLO' | 'STARTTLS' | 'AUTH' | 'MAIL' | 'RCPT' | 'DATA' | 'BDAT' | 'CONTENT' | 'RSET' | 'NOOP' | 'QUIT';
+export type FailureCode = SessionFailureCode;
 
 /** A recipient that the server refused. */
 export interface RecipientRefusal {

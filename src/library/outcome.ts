@@ -3,11 +3,12 @@
  * outcome of the delivery, whose hosts carry policies. Knows no connection.
  */
 import { printSmarthost } from '../router/smarthost.ts';
-import type { ConnectReason, SessionFailure } from '../smtp/client/outcome.ts';
-import { digit, type Reply } from '../smtp/reply.ts';
+import { classifyFailure, type FailureClass } from '../smtp/client/classify.ts';
+import type { SessionFailure } from '../smtp/client/outcome.ts';
+import type { Reply } from '../smtp/reply.ts';
 import { textOf } from '../smtp/text.ts';
 import * as engine from '../submit/outcome.ts';
-import { type Failure, type FailureCode, failHere, type RecipientRefusal, type Retry, SmtpError, type Verb, withCause } from './failure.ts';
+import { type Failure, failHere, type RecipientRefusal, SmtpError, withCause } from './failure.ts';
 
 /** A server, and the address of it that was reached. */
 export interface ServerFacts {
@@ -152,7 +153,7 @@ const refusalsOf = (refusals: readonly { readonly recipient: number | null; read
 /** `server`: where it happened, for the sentence. */
 export function failureOf(failure: engine.Failure, given: Given, server = ''): Failure {
   if (!('at' in failure)) return failHere('usage', engine.printFailure(failure).join('; '));
-  const { code, verb, retry, reply } = explain(failure);
+  const { code, verb, retry, reply } = classify(failure, given);
   const { hint, ...bare } = failure;
   const said: Failure = {
     code,
@@ -166,11 +167,20 @@ export function failureOf(failure: engine.Failure, given: Given, server = ''): F
     at: failure.at,
     ...(hint === undefined ? {} : { hint: rephrase(hint) }),
   };
-  return withCause(
-    said,
-    code === 'input' || code === 'aborted' || code === 'auth-mechanism' || said.verb === 'CONNECT' ? given.cause : undefined,
-  );
+  return withCause(said, isOurs(failure) ? given.cause : undefined);
 }
+
+/** Credentials that a function of the caller's could not give may come the next time. */
+function classify(failure: SessionFailure, { cause }: Given): FailureClass {
+  const found = classifyFailure(failure);
+  return failure.kind === 'unsupported' && failure.isOurs && cause !== undefined
+    ? { ...found, code: 'auth-mechanism', retry: 'safe' }
+    : found;
+}
+
+/** True where something of the caller's may have been the cause: content, credentials, a resolver, a socket. */
+const isOurs = (failure: SessionFailure): boolean =>
+  failure.kind === 'content' || failure.kind === 'connect' || (failure.kind === 'unsupported' && failure.isOurs === true);
 
 /* ---- the words ---- */
 
@@ -181,40 +191,3 @@ const REPHRASED: readonly (readonly [RegExp, string])[] = [
 ];
 
 const rephrase = (sentence: string): string => REPHRASED.reduce((text, [key, name]) => text.replace(key, name), sentence);
-
-/** Until the machine says it itself. */
-function explain(failure: SessionFailure): { code: FailureCode; verb: Verb | null; retry: Retry; reply?: Reply } {
-  switch (failure.kind) {
-    case 'connect':
-      return { code: CODES[failure.reason], verb: 'CONNECT', retry: 'safe' };
-    case 'rejected': {
-      const { reply } = failure.refusals[0];
-      return {
-        code: failure.at === 'auth' ? 'auth-refused' : 'rejected',
-        verb: 'RCPT',
-        retry: digit(reply) === 4 ? 'later' : 'never',
-        reply,
-      };
-    }
-    case 'uncertain':
-      return { code: 'uncertain', verb: 'CONTENT', retry: 'unknown' };
-    case 'unsupported':
-      return { code: 'unsupported', verb: null, retry: 'never' };
-    case 'content':
-      return { code: 'input', verb: null, retry: 'safe' };
-    case 'timeout':
-    case 'lost':
-    case 'malformed':
-      return { code: failure.kind, verb: null, retry: 'safe' };
-  }
-}
-
-const CODES = {
-  resolve: 'resolve',
-  refused: 'refused',
-  unreachable: 'unreachable',
-  timeout: 'connect-timeout',
-  certificate: 'tls-certificate',
-  handshake: 'tls-handshake',
-  other: 'unreachable',
-} as const satisfies Record<ConnectReason, FailureCode>;

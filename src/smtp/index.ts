@@ -1,9 +1,10 @@
 /** The door through which other programs embed the SMTP core. Knows no socket, no clock, no platform. */
 
+export { classifyFailure, type FailureClass, type Retry, type SessionFailureCode } from './client/classify.ts';
 export { type ContentEncoder, type ContentFacts, type ContentScan, contentEncoder, type Framing, scanContent } from './client/content.ts';
 export { Dialogue, type DriverEvent } from './client/dialogue.ts';
 export { type Extensions, limitOf, mechanismsOf, offers, readExtensions, sizeLimit } from './client/extensions.ts';
-export type { Condemned, Phase, Refusal, SessionFailure, SessionOutcome } from './client/outcome.ts';
+export type { Condemned, Lack, Phase, Refusal, SessionFailure, SessionOutcome, Verb } from './client/outcome.ts';
 export { type Notify, type Recipient, type Transaction, xtext } from './client/print.ts';
 export { type Action, advance, begin, type Channel, type Event, type Plan, STEPS, type State, type Step } from './client/session.ts';
 export type { Parsed } from './parsed.ts';

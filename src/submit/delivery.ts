@@ -76,6 +76,7 @@ const WOULD_SPLIT: SessionFailure = {
   kind: 'unsupported',
   at: 'ready',
   condemns: 'message',
+  lacks: 'partial',
   detail: 'LMTP gives every recipient a verdict of its own: send to one, or set lmtp_partial = true, which gives up all or none',
 };
 
@@ -139,7 +140,13 @@ function endFailed({ attempts }: Run, unreplayable: boolean): Outcome {
 }
 
 function endInterrupted({ interrupts, attempts }: Run): Outcome {
-  const failure: SessionFailure = { kind: 'content', at: 'closed', condemns: 'message', detail: abortReason(interrupts.signal) };
+  const failure: SessionFailure = {
+    kind: 'content',
+    at: 'closed',
+    condemns: 'message',
+    reason: 'aborted',
+    detail: abortReason(interrupts.signal),
+  };
   return { kind: 'failed', failure, attempts, unreplayable: false };
 }
 

@@ -126,7 +126,8 @@ export async function openSession(
   // A password command may take its time, and a signal does not wait for it.
   const prepared = await unlessAborted(preparing, signal);
   if (prepared === null) return giveUp();
-  if (!prepared.ok) return giveUp({ kind: 'unsupported', at: 'ready', condemns: 'host', detail: prepared.detail, isOurs: true });
+  if (!prepared.ok)
+    return giveUp({ kind: 'unsupported', at: 'ready', condemns: 'host', lacks: 'configuration', detail: prepared.detail, isOurs: true });
   const tunnel = through ? await connectThrough(wire, host, endpoint, through, prepared.value, options) : null;
   if (tunnel?.ok === false) return giveUp(unconnected(tunnel));
   return { failed, session: beginSession(wire, host, target, endpoint, prepared.value, options) };

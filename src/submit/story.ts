@@ -57,7 +57,8 @@ export async function submitMessage(submission: Submission, options: StoryOption
   const signal = options.interrupts?.signal;
   // An alias file may lie on a server that does not answer.
   const routing = await unlessAborted(routeRecipients(config, domains, reversePath, paths), signal);
-  if (routing === null) return endWith(known, { kind: 'content', at: 'closed', condemns: 'message', detail: String(signal?.reason) });
+  if (routing === null)
+    return endWith(known, { kind: 'content', at: 'closed', condemns: 'message', reason: 'aborted', detail: String(signal?.reason) });
   options.observer?.routed?.(routing);
   return sendRouted({ submission, options, domains, sender: sender.value, head: head.value, source, upToDot, given: given.value }, routing);
 }

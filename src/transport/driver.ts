@@ -79,7 +79,14 @@ interface Request {
 }
 
 /** The outcome of a message whose session ended before its turn. */
-export const SESSION_ENDED = { kind: 'lost', at: 'ready', condemns: 'address', command: 'MAIL', detail: 'the session has ended' } as const;
+export const SESSION_ENDED = {
+  kind: 'lost',
+  at: 'ready',
+  condemns: 'address',
+  verb: 'MAIL',
+  command: 'MAIL',
+  detail: 'the session has ended',
+} as const;
 
 /** Milliseconds that a server has to answer QUIT and to close its side: it must not hold the process, and QUIT is a courtesy. */
 const FAREWELL = 1000;
@@ -88,7 +95,8 @@ const FAREWELL = 1000;
 const VERDICT_GRACE = 30_000;
 
 const failed = (failure: SessionFailure): SessionOutcome => ({ kind: 'failed', failure });
-const endedBySignal = (detail: string): SessionOutcome => failed({ kind: 'content', at: 'ready', condemns: 'message', detail });
+const endedBySignal = (detail: string): SessionOutcome =>
+  failed({ kind: 'content', at: 'ready', condemns: 'message', reason: 'aborted', detail });
 
 export class Connection {
   readonly #options: ConnectionOptions;

@@ -2,7 +2,7 @@
  * Texts of the server on their way to people: each is scrubbed of secrets before an observer or an outcome has it. Knows no
  * secret itself.
  */
-import type { Refusal, SessionOutcome } from '../smtp/client/outcome.ts';
+import type { Refusal, SessionFailure, SessionOutcome } from '../smtp/client/outcome.ts';
 import type { Reply } from '../smtp/reply.ts';
 import { maskLine } from '../smtp/sasl/mask.ts';
 import type { Trace } from './observer.ts';
@@ -45,21 +45,37 @@ export class HeardLines {
 
 /** The outcome with every text of the server scrubbed. */
 export function scrubOutcome(outcome: SessionOutcome, scrub: Scrub): SessionOutcome {
-  const isToAuth = outcome.kind === 'failed' && outcome.failure.at === 'auth';
-  const clean = (text: string): string => scrub(text, isToAuth);
-  // The lines are one text, because a secret may be folded.
-  const ofReply = (reply: Reply): Reply => ({ ...reply, lines: clean(reply.lines.join('\n')).split('\n') });
-  const ofRefusal = (refusal: Refusal): Refusal => ({
-    ...refusal,
-    // The command quotes what the server asked a mechanism before it refused.
-    command: isToAuth ? clean(refusal.command) : refusal.command,
-    reply: ofReply(refusal.reply),
-  });
-  if (outcome.kind === 'accepted') return { ...outcome, reply: ofReply(outcome.reply), refusals: outcome.refusals.map(ofRefusal) };
-  const { failure } = outcome;
-  if (failure.kind === 'timeout')
-    return failure.heard === undefined ? outcome : { kind: 'failed', failure: { ...failure, heard: clean(failure.heard) } };
-  if (failure.kind !== 'rejected') return { kind: 'failed', failure: { ...failure, detail: clean(failure.detail) } };
-  const [first, ...rest] = failure.refusals;
-  return { kind: 'failed', failure: { ...failure, refusals: [ofRefusal(first), ...rest.map(ofRefusal)] } };
+  if (outcome.kind === 'failed') return { kind: 'failed', failure: scrubFailure(outcome.failure, scrub) };
+  const clean = (text: string): string => scrub(text, false);
+  return { ...outcome, reply: scrubReply(outcome.reply, clean), refusals: outcome.refusals.map((refusal) => scrubRefusal(refusal, clean)) };
 }
+
+/** The failure with every text of the server scrubbed. */
+export function scrubFailure(failure: SessionFailure, scrub: Scrub): SessionFailure {
+  const isToAuth = failure.at === 'auth';
+  const clean = (text: string): string => scrub(text, isToAuth);
+  if (failure.kind === 'rejected') {
+    const [first, ...rest] = failure.refusals.map((refusal) => ({
+      ...scrubRefusal(refusal, clean),
+      // The command quotes what the server asked a mechanism before it refused.
+      command: isToAuth ? clean(refusal.command) : refusal.command,
+    }));
+    return { ...failure, refusals: [first as Refusal, ...rest] };
+  }
+  if (failure.kind === 'timeout') return failure.heard === undefined ? failure : { ...failure, heard: clean(failure.heard) };
+  const reply = 'reply' in failure && failure.reply ? { reply: scrubReply(failure.reply, clean) } : {};
+  const refusals =
+    failure.kind === 'uncertain' && failure.refusals ? { refusals: failure.refusals.map((refusal) => scrubRefusal(refusal, clean)) } : {};
+  return { ...failure, ...reply, ...refusals, detail: clean(failure.detail) };
+}
+
+const scrubRefusal = (refusal: Refusal, clean: (text: string) => string): Refusal => ({
+  ...refusal,
+  reply: scrubReply(refusal.reply, clean),
+});
+
+/** The lines are one text, because a secret may be folded. */
+const scrubReply = (reply: Reply, clean: (text: string) => string): Reply => ({
+  ...reply,
+  lines: clean(reply.lines.join('\n')).split('\n'),
+});

@@ -86,7 +86,7 @@ test('O8: the manual has the members of log_format = "json" and of send --json',
     const wanted = [...names.filter((name) => name !== 'attempts'), ...inner].sort();
 
     const host = { scheme: 'smtp', host: 'mail.example.org', port: 25 } as const;
-    const failure = { kind: 'unsupported', at: 'hello', condemns: 'host', detail: 'no' } as const;
+    const failure = { kind: 'unsupported', at: 'hello', condemns: 'host', lacks: 'auth', detail: 'no' } as const;
     const record = {
       time: new Date(0),
       id: 'x',

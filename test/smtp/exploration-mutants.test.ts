@@ -115,9 +115,7 @@ const FAULTS: readonly Fault[] = [
   {
     what: 'a refused recipient is overlooked',
     where: /^smtp, TLS off, AUTH none/,
-    changes: [
-      ["  if (isEnvelopeRefused(plan, state, refusals)) return failRejected(endingOf(plan), state, 'envelope', toArray(refusals));\n", ''],
-    ],
+    changes: [['  if (isEnvelopeRefused(plan, state, refusals)) return failEnvelope(plan, endingOf(plan), state, refusals);\n', '']],
     found: /^no content begins/,
   },
   {
@@ -196,8 +194,8 @@ const FAULTS: readonly Fault[] = [
     where: /^smtp \(any\)/,
     changes: [
       [
-        "isEnvelopeRefused(plan, state, state.refusals) ? rejection('envelope', toArray(state.refusals)) : null",
-        "state.refusals && rejection('envelope', toArray(state.refusals))",
+        'isEnvelopeRefused(plan, state, state.refusals) ? envelopeRejection(plan, state.refusals) : null',
+        'state.refusals && envelopeRejection(plan, state.refusals)',
       ],
     ],
     found: /^every failure has its cause/,
@@ -207,16 +205,30 @@ const FAULTS: readonly Fault[] = [
     where: /^smtp \(any\)/,
     changes: [
       [
-        "return isEnvelopeRefused(plan, state, refusals)\n    ? failRejected('leave'",
-        "return refusals !== null\n    ? failRejected('leave'",
+        "return isEnvelopeRefused(plan, state, refusals) ? failEnvelope(plan, 'leave'",
+        "return refusals !== null ? failEnvelope(plan, 'leave'",
       ],
     ],
     found: /^every failure has its cause/,
   },
   {
+    what: 'a lost recipient is told as a lost MAIL',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [["return state.answered === 0 ? 'MAIL' : state.answered <=", "return state.answered <= 1 ? 'MAIL' : state.answered <="]],
+    found: /^a failure names the command/,
+  },
+  {
+    what: '421 is told as any other loss',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [['  command: awaitedCommand(state),\n  reply: showReply(state, reply),', '  command: awaitedCommand(state),']],
+    found: /^a failure names the command/,
+  },
+  {
     what: 'a server that refuses NOOP counts as alive',
     where: /^smtp, TLS off, AUTH none/,
-    changes: [['if (!isWanted(state, reply)) return quit(ending, [checked', 'if (digit(reply) === 3) return quit(ending, [checked']],
+    changes: [
+      ['if (!isWanted(state, reply))\n    return quit(ending, [checked', 'if (digit(reply) === 3)\n    return quit(ending, [checked'],
+    ],
     found: /^NOOP is answered once|^a refusal or a loss/,
   },
   {
@@ -242,7 +254,12 @@ const FAULTS: readonly Fault[] = [
   {
     what: 'what was committed goes to another host',
     where: /^smtp, TLS off, AUTH none/,
-    changes: [["condemns: 'message', detail: lastWords", "condemns: 'address', detail: lastWords"]],
+    changes: [
+      [
+        "    kind: 'uncertain',\n    ...where(plan, state),\n    condemns: 'message',",
+        "    kind: 'uncertain',\n    ...where(plan, state),\n    condemns: 'address' as 'message',",
+      ],
+    ],
     found: /^what was committed or refused goes to no other host/,
   },
   {
@@ -282,7 +299,7 @@ const FAULTS: readonly Fault[] = [
   {
     what: 'STARTTLS that is refused is done without',
     where: /^smtp, TLS opportunistic, AUTH none/,
-    changes: [["failRefused(ending, state, 'STARTTLS', reply)", 'awaitTransaction(state.channel)']],
+    changes: [["failRefused(plan, ending, state, 'STARTTLS', reply)", 'awaitTransaction(state.channel)']],
     found: /^a refusal or a loss ends what it concerns/,
   },
   {
@@ -406,7 +423,7 @@ const FAULTS: readonly Fault[] = [
   {
     what: 'a refusal of a recipient is not told',
     where: /^smtp, TLS off, AUTH none/,
-    changes: [['settleFailed(rejection(at, refusals)), true)', 'settleFailed(rejection(at, [refusals[0]])), true)']],
+    changes: [["...rejection('envelope', toArray(refusals)),", "...rejection('envelope', [toArray(refusals)[0]]),"]],
     found: /^every recipient is asked, and every refusal is told/,
   },
   {

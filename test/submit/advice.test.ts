@@ -40,15 +40,15 @@ const silence: SessionFailure = {
   command: 'the greeting',
   limit: { key: 'greeting', milliseconds: 300_000 },
 };
-const signalled: SessionFailure = { kind: 'content', at: 'greeting', condemns: 'message', detail: 'ended by SIGTERM' };
+const signalled: SessionFailure = { kind: 'content', at: 'greeting', condemns: 'message', reason: 'aborted', detail: 'ended by SIGTERM' };
 const refused: SessionFailure = {
   kind: 'rejected',
   at: 'auth',
   condemns: 'host',
   refusals: [{ command: 'AUTH X', recipient: null, reply: { code: 535, enhanced: null, lines: ['5.7.8 no'] } }],
 };
-const noStarttls: SessionFailure = { kind: 'unsupported', at: 'hello', condemns: 'address', detail: 'no STARTTLS' };
-const noAuth: SessionFailure = { kind: 'unsupported', at: 'hello', condemns: 'host', detail: 'no AUTH' };
+const noStarttls: SessionFailure = { kind: 'unsupported', at: 'hello', condemns: 'address', lacks: 'starttls', detail: 'no STARTTLS' };
+const noAuth: SessionFailure = { kind: 'unsupported', at: 'hello', condemns: 'host', lacks: 'auth', detail: 'no AUTH' };
 
 /** [what failed, what is known, the hint or null, why]. */
 const ROWS: readonly (readonly [SessionFailure, Known, string | null, string])[] = [

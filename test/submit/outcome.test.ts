@@ -61,8 +61,8 @@ const FAILURES: readonly (readonly [Failure, readonly string[], number])[] = [
   [rejected('envelope', ['RCPT TO:<\xc3\xbc@b>', '550 no']), ['RCPT TO:<ü@b>: 550 no'], 65],
   [rejected('data', ['DATA', '554 no']), ['DATA: 554 no'], 69],
   [rejected('commit', ['the content', '554 spam']), ['the content: 554 spam'], 69],
-  [{ kind: 'unsupported', at: 'hello', condemns: 'host', detail: 'no STARTTLS' }, ['no STARTTLS'], 77],
-  [{ kind: 'unsupported', at: 'ready', condemns: 'host', detail: 'no DSN' }, ['no DSN'], 69],
+  [{ kind: 'unsupported', at: 'hello', condemns: 'host', lacks: 'starttls', detail: 'no STARTTLS' }, ['no STARTTLS'], 77],
+  [{ kind: 'unsupported', at: 'ready', condemns: 'host', lacks: 'dsn', detail: 'no DSN' }, ['no DSN'], 69],
   [
     { kind: 'malformed', at: 'hello', condemns: 'address', detail: 'not an SMTP reply: "x"' },
     ['protocol error at EHLO: not an SMTP reply: "x"'],
@@ -76,7 +76,7 @@ const FAILURES: readonly (readonly [Failure, readonly string[], number])[] = [
     ['connection lost while waiting for DATA: connection reset by the server'],
     76,
   ],
-  [{ kind: 'content', at: 'content', condemns: 'message', detail: 'ended by SIGTERM' }, ['ended by SIGTERM'], 74],
+  [{ kind: 'content', at: 'content', condemns: 'message', reason: 'aborted', detail: 'ended by SIGTERM' }, ['ended by SIGTERM'], 74],
   [
     { kind: 'uncertain', at: 'commit', condemns: 'message', detail: 'no reply came in time' },
     ['the message was sent and no verdict came back (no reply came in time): it may have been delivered'],
@@ -180,7 +180,7 @@ test('every host that was tried has a line, in order, and the last has only one'
 });
 
 test('a signal between two hosts stands after them', () => {
-  const failure: Failure = { kind: 'content', at: 'closed', condemns: 'message', detail: 'ended by SIGTERM' };
+  const failure: Failure = { kind: 'content', at: 'closed', condemns: 'message', reason: 'aborted', detail: 'ended by SIGTERM' };
   const outcome: Outcome = {
     kind: 'failed',
     failure,

@@ -23,9 +23,14 @@ export type Phase =
   | 'quit'
   | 'closed';
 
+/** A command of the client. The verdict on the content answers DATA or BDAT. RFC 5321 §4.1, RFC 2033 §4.1, RFC 3030 §2 */
+export type Verb = 'EHLO' | 'HELO' | 'LHLO' | 'STARTTLS' | 'AUTH' | 'MAIL' | 'RCPT' | 'DATA' | 'BDAT' | 'NOOP' | 'RSET' | 'QUIT';
+
 /** A command that the server refused, as it stands in the transcript, its secrets masked. */
 export interface Refusal {
   readonly command: string;
+  /** The verb of the command; absent where the greeting refused. */
+  readonly verb?: Verb;
   /** The index of the recipient whose command it was; null when it was none's. */
   readonly recipient: number | null;
   readonly reply: Reply;
@@ -35,11 +40,43 @@ export interface Refusal {
 export type Condemned = 'address' | 'host' | 'message' | 'nothing';
 
 /**
+/**
  * Why no connection could be used: its name was not found, somebody refused, no way led there, nobody answered in time, the
  * certificate was not trusted, TLS did not come about, or something else (the sentence tells).
  */
 export type ConnectReason = 'resolve' | 'refused' | 'unreachable' | 'timeout' | 'certificate' | 'handshake' | 'other';
 
+/**
+ * What is missing. By the server: STARTTLS; AUTH; a `mechanism` that fits the credentials; an `exchange` of AUTH that comes to
+ * its end; `partial`, a verdict for all recipients together; room for the `size`, the number of `recipients` or of their
+ * `domains`; an extension, by its keyword in lower case. By the caller: TLS, without which credentials are not sent;
+ * `credentials`; a `configuration` that can be used; an `argument` that a command line can carry.
+ */
+export type Lack =
+  | 'starttls'
+  | 'auth'
+  | 'mechanism'
+  | 'exchange'
+  | 'partial'
+  | 'size'
+  | 'recipients'
+  | 'domains'
+  | 'smtputf8'
+  | 'binarymime'
+  | 'chunking'
+  | '8bitmime'
+  | 'dsn'
+  | 'requiretls'
+  | 'mt-priority'
+  | 'deliverby'
+  | 'futurerelease'
+  | 'no-soliciting'
+  | 'tls'
+  | 'credentials'
+  | 'configuration'
+  | 'argument';
+
+/** A failure of a session. `verb` is the command that was to be answered; absent where it was none. */
 export type SessionFailure = Failed & {
   /** Says in a sentence what people can do about it; it comes from whoever opened the session, who knows its policies. */
   readonly hint?: string;
@@ -57,13 +94,38 @@ type Failed =
       readonly systemCode?: string;
       readonly detail: string;
     }
-  | { readonly kind: 'rejected'; readonly at: Phase; readonly condemns: Condemned; readonly refusals: readonly [Refusal, ...Refusal[]] }
+  /** `isAnyEnough`: one recipient who was not refused would have had the message. */
+  | {
+      readonly kind: 'rejected';
+      readonly at: Phase;
+      readonly condemns: Condemned;
+      readonly refusals: readonly [Refusal, ...Refusal[]];
+      readonly isAnyEnough?: true;
+    }
   /**
    * The server lacks what the configuration requires or the message needs, so the session asked nothing of it. With `isOurs` this
-   * side lacks it (a password, a certificate), and the server is not to blame.
+   * side lacks it (a password, a certificate), and the server is not to blame. An exchange of AUTH that came to no end has a
+   * `reply`.
    */
-  | { readonly kind: 'unsupported'; readonly at: Phase; readonly condemns: Condemned; readonly detail: string; readonly isOurs?: true }
-  | { readonly kind: 'malformed'; readonly at: Phase; readonly condemns: Condemned; readonly detail: string }
+  | {
+      readonly kind: 'unsupported';
+      readonly at: Phase;
+      readonly condemns: Condemned;
+      readonly lacks: Lack;
+      readonly verb?: Verb;
+      readonly reply?: Reply;
+      readonly detail: string;
+      readonly isOurs?: true;
+    }
+  /** What came is no reply, or `reply` came where it cannot. */
+  | {
+      readonly kind: 'malformed';
+      readonly at: Phase;
+      readonly condemns: Condemned;
+      readonly verb?: Verb;
+      readonly reply?: Reply;
+      readonly detail: string;
+    }
   /**
    * The session waited for the reply to `command`. `heard` is the beginning of one, where it had come; `limit` tells how long,
    * where the driver tells it.
@@ -72,16 +134,44 @@ type Failed =
       readonly kind: 'timeout';
       readonly at: Phase;
       readonly condemns: Condemned;
+      readonly verb?: Verb;
       readonly command: string;
       readonly heard?: string;
       readonly limit?: TimeLimit;
     }
-  /** The connection was lost, or the server gave it up with 421. */
-  | { readonly kind: 'lost'; readonly at: Phase; readonly condemns: Condemned; readonly command: string; readonly detail: string }
-  /** Our own input failed, or a signal or the deadline ended the delivery. */
-  | { readonly kind: 'content'; readonly at: Phase; readonly condemns: 'message'; readonly detail: string }
-  /** The terminator went out and no verdict came back, so the server may have the message. */
-  | { readonly kind: 'uncertain'; readonly at: Phase; readonly condemns: 'message'; readonly detail: string };
+  /** The connection was lost; or the server gave it up with 421, which is the `reply` then. */
+  | {
+      readonly kind: 'lost';
+      readonly at: Phase;
+      readonly condemns: Condemned;
+      readonly verb?: Verb;
+      readonly command: string;
+      readonly reply?: Reply;
+      readonly detail: string;
+    }
+  /** Our own input failed, or (`aborted`) a signal or the deadline ended the delivery. */
+  | {
+      readonly kind: 'content';
+      readonly at: Phase;
+      readonly condemns: 'message';
+      readonly reason: 'input' | 'aborted';
+      readonly verb?: Verb;
+      readonly detail: string;
+    }
+  /**
+   * The terminator went out and no verdict came back, so the server may have the message. `refusals` tells who surely does not
+   * have it (RCPT or LMTP's verdict refused them), `taken` by index who surely has it, because LMTP's verdict came.
+   */
+  | {
+      readonly kind: 'uncertain';
+      readonly at: Phase;
+      readonly condemns: 'message';
+      readonly verb?: Verb;
+      readonly refusals?: readonly Refusal[];
+      readonly taken?: readonly number[];
+      readonly reply?: Reply;
+      readonly detail: string;
+    };
 
 export type SessionOutcome =
   | {

@@ -7,6 +7,7 @@ import { type Parsed, parsed, unparsed } from '../parsed.ts';
 import { type ForwardPath, isAsciiMailbox, isDomain, mailboxKey, printMailbox, printPath, type ReversePath } from '../path.ts';
 import { isAscii, printable, utf8 } from '../text.ts';
 import { type Extensions, limitOf, offers, sizeLimit } from './extensions.ts';
+import type { Lack } from './outcome.ts';
 
 export type Notify = 'NEVER' | 'SUCCESS' | 'FAILURE' | 'DELAY';
 
@@ -82,7 +83,7 @@ export const dropsDsn = (transaction: Transaction, extensions: Extensions): bool
 export const mayChunk = (extensions: Extensions): boolean => offers(extensions, 'CHUNKING');
 
 // biome-ignore format: a table is read as a table
-const NEEDS: readonly (readonly [keyword: string, why: string, needed: (transaction: Transaction) => boolean])[] = [
+const NEEDS: readonly (readonly [keyword: Uppercase<Lack>, why: string, needed: (transaction: Transaction) => boolean])[] = [
   ['SMTPUTF8', 'an address is not ASCII', ({ smtputf8 }) => smtputf8],
   ['BINARYMIME', 'the content is binary', ({ binary }) => binary === true],
   ['CHUNKING', 'the content is binary', ({ binary }) => binary === true],
@@ -96,24 +97,36 @@ const NEEDS: readonly (readonly [keyword: string, why: string, needed: (transact
   ['AUTH', 'AUTH= was asked for', ({ submitter }) => submitter !== undefined],
 ];
 
+/** A thing that is missing, and the sentence about it. */
+export interface Unmet {
+  readonly lacks: Lack;
+  readonly detail: string;
+}
+
+const unmet = (lacks: Lack, detail: string): Unmet => ({ lacks, detail });
+
 /** Names the first thing that this server lacks for this transaction; null when nothing is missing. */
-export function unmetNeed(transaction: Transaction, extensions: Extensions): string | null {
+export function unmetNeed(transaction: Transaction, extensions: Extensions): Unmet | null {
   const { size, recipients, reversePath } = transaction;
   for (const [keyword, why, needed] of NEEDS)
     if (needed(transaction) && !offers(extensions, keyword))
-      return `the server does not offer ${keyword} (${keyword === 'SMTPUTF8' ? (transaction.smtputf8For ?? why) : why})`;
+      return unmet(
+        keyword.toLowerCase() as Lack,
+        `the server does not offer ${keyword} (${keyword === 'SMTPUTF8' ? (transaction.smtputf8For ?? why) : why})`,
+      );
   const limit = sizeLimit(extensions);
-  if (size !== null && limit !== null && size > limit) return `the message has ${size} octets and the server takes at most ${limit}`;
+  if (size !== null && limit !== null && size > limit)
+    return unmet('size', `the message has ${size} octets and the server takes at most ${limit}`);
   const most = limitOf(extensions, 'RCPTMAX');
   if (most !== null && recipients.length > most)
-    return `the message has ${recipients.length} recipients and the server takes at most ${most} in a transaction`;
+    return unmet('recipients', `the message has ${recipients.length} recipients and the server takes at most ${most} in a transaction`);
   const domains = limitOf(extensions, 'RCPTDOMAINMAX');
   const count = domains === null ? 0 : new Set(recipients.map(({ path }) => path.domain.toLowerCase())).size;
   if (domains !== null && count > domains)
-    return `the recipients have ${count} domains and the server takes at most ${domains} in a transaction`;
+    return unmet('domains', `the recipients have ${count} domains and the server takes at most ${domains} in a transaction`);
   const paths = [reversePath, ...recipients.map(({ path }) => path)];
   const foreign = transaction.smtputf8 ? undefined : paths.find((path) => path !== null && !isAsciiMailbox(path));
-  return foreign ? `the address ${printPath(foreign)} needs SMTPUTF8` : null;
+  return foreign ? unmet('smtputf8', `the address ${printPath(foreign)} needs SMTPUTF8`) : null;
 }
 
 /**

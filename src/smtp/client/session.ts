@@ -11,13 +11,23 @@ import { never, type Parsed, parsed } from '../parsed.ts';
 import { printPath } from '../path.ts';
 import { digit, printHeard, printReply, type Reply } from '../reply.ts';
 import { maskLines, maskReply } from '../sasl/mask.ts';
-import type { Cancelled, Exchange, Mechanism } from '../sasl/sasl.ts';
+import type { Cancelled, Choice, Exchange } from '../sasl/sasl.ts';
 import { base64, fromBase64 } from '../text.ts';
 import { printTimeLimit, type TimeLimit } from '../timeout.ts';
 import { type Extensions, mechanismsOf, NO_EXTENSIONS, offers, readExtensions } from './extensions.ts';
 import { countOf, extend, type LinkedList, toArray } from './linked-list.ts';
-import type { Condemned, ConnectReason, Phase, Refusal, SessionFailure, SessionOutcome } from './outcome.ts';
-import { dropsDsn, helloCommand, mailCommand, mayChunk, type Recipient, rcptCommand, type Transaction, unmetNeed } from './print.ts';
+import type { Condemned, ConnectReason, Lack, Phase, Refusal, SessionFailure, SessionOutcome, Verb } from './outcome.ts';
+import {
+  dropsDsn,
+  helloCommand,
+  mailCommand,
+  mayChunk,
+  type Recipient,
+  rcptCommand,
+  type Transaction,
+  type Unmet,
+  unmetNeed,
+} from './print.ts';
 
 /** The terms on which a session speaks to any server. They are fixed before it begins. */
 export interface Plan {
@@ -26,7 +36,7 @@ export interface Plan {
   readonly hello: string;
   readonly tls: 'implicit' | 'required' | 'opportunistic' | 'off';
   /** Chooses one of the mechanisms that the server offers, or says why none will do; null means no authentication. */
-  readonly authenticate: ((offered: ReadonlySet<string>, secured: boolean) => Parsed<Mechanism>) | null;
+  readonly authenticate: ((offered: ReadonlySet<string>, secured: boolean) => Choice) | null;
   /**
    * 'one': the session says QUIT after its first outcome. 'many': it says RSET where it must, and waits for the next
    * transaction.
@@ -235,18 +245,18 @@ export function advance(plan: Plan, state: State, event: Event): Step {
     case 'reply':
       return hear(plan, state, event.reply, event.rest);
     case 'malformed':
-      return breakOff(plan, state, { kind: 'malformed', ...where(state), detail: event.detail + quote(state, ': ', event.rest) });
+      return breakOff(plan, state, { kind: 'malformed', ...where(plan, state), detail: event.detail + quote(state, ': ', event.rest) });
     case 'lost':
       return breakOff(plan, state, {
         kind: 'lost',
-        ...where(state),
+        ...where(plan, state),
         command: awaitedCommand(state),
         detail: event.detail + quote(state, ' after ', event.rest),
       });
     case 'timeout':
       return breakOff(plan, state, {
         kind: 'timeout',
-        ...where(state),
+        ...where(plan, state),
         command: awaitedCommand(state),
         ...(event.rest === '' ? {} : { heard: showLines(state, event.rest) }),
         ...(event.limit ? { limit: event.limit } : {}),
@@ -256,7 +266,7 @@ export function advance(plan: Plan, state: State, event: Event): Step {
     case 'insecure':
       return breakOff(plan, state, {
         kind: 'connect',
-        ...where(state),
+        ...where(plan, state),
         during: 'tls',
         reason: event.reason,
         detail: event.detail,
@@ -264,7 +274,13 @@ export function advance(plan: Plan, state: State, event: Event): Step {
       });
     case 'abort':
     case 'contentFailed':
-      return breakOff(plan, state, { kind: 'content', at: state.at, condemns: 'message', detail: event.detail });
+      return breakOff(plan, state, {
+        kind: 'content',
+        ...where(plan, state),
+        condemns: 'message',
+        reason: event.type === 'abort' ? 'aborted' : 'input',
+        detail: event.detail,
+      });
     case 'transaction':
       return state.at === 'ready' ? openTransaction(plan, state.channel, event.transaction) : throwUnasked(state, 'a transaction');
     case 'block':
@@ -297,7 +313,7 @@ function hear(plan: Plan, state: Open, reply: Reply, rest: string): Step {
   // Any clear text in a handshake is an injection (RFC 3207 §6), so this rule comes before the one for 421.
   if (state.at === 'handshake') return breakOutOfStep(plan, state, reply, rest);
   // In answer to the content 421 is like every other 4yz: the server does not deliver what it answers so. RFC 5321 §4.2.5
-  if (reply.code === 421 && state.at !== 'commit') return breakOff(plan, state, lossBy421(state, reply, rest));
+  if (reply.code === 421 && state.at !== 'commit') return breakOff(plan, state, lossBy421(plan, state, reply, rest));
   const isOutOfTurn = rest !== '' && countDue(plan, state) <= 1;
   if (isOutOfTurn) {
     if (state.at === 'envelope' && isRefusal(reply)) return takeFarewell(plan, state, reply, rest);
@@ -313,13 +329,13 @@ function takeReply(plan: Plan, ending: Ending, state: Exclude<Open, In<'quit' | 
   if (isOutOfPlace(state, reply)) return breakOutOfStep(plan, state, reply);
   switch (state.at) {
     case 'greeting':
-      return isWanted(state, reply) ? sayHello(plan, state.secured) : failRefused(ending, state, 'connecting', reply);
+      return isWanted(state, reply) ? sayHello(plan, state.secured) : failRefused(plan, ending, state, 'connecting', reply);
     case 'hello':
       return afterHello(plan, ending, state, reply);
     case 'starttls':
       return isWanted(state, reply)
         ? [{ at: 'handshake', implicit: false }, { do: 'startTls' }]
-        : failRefused(ending, state, 'STARTTLS', reply);
+        : failRefused(plan, ending, state, 'STARTTLS', reply);
     case 'auth':
       return afterAuth(plan, ending, state, reply);
     case 'ready':
@@ -361,7 +377,7 @@ function sayHello(plan: Plan, secured: boolean, verb: In<'hello'>['verb'] = plan
   if (!command.ok)
     return [
       { at: 'closed' },
-      ...settleFailed({ kind: 'unsupported', at: 'hello', condemns: 'message', detail: command.detail }),
+      ...settleFailed({ kind: 'unsupported', at: 'hello', condemns: 'message', lacks: 'argument', detail: command.detail }),
       { do: 'destroy' },
     ];
   return [{ at: 'hello', verb, secured }, send(command.value)];
@@ -370,12 +386,12 @@ function sayHello(plan: Plan, secured: boolean, verb: In<'hello'>['verb'] = plan
 function afterHello(plan: Plan, ending: Ending, state: In<'hello'>, reply: Reply): Step {
   const { verb, secured } = state;
   if (digit(reply) === 5 && verb === 'EHLO' && mayDoWithoutExtensions(plan)) return sayHello(plan, secured, 'HELO');
-  if (!isWanted(state, reply)) return failRefused(ending, state, `${verb} ${plan.hello}`, reply);
+  if (!isWanted(state, reply)) return failRefused(plan, ending, state, `${verb} ${plan.hello}`, reply);
   const extensions = verb === 'HELO' ? NO_EXTENSIONS : readExtensions(reply, plan.ignoreExtensions);
   const channel: Channel = { secured, authenticated: false, extensions };
   if (!secured && plan.tls !== 'off' && offers(extensions, 'STARTTLS')) return [{ at: 'starttls', channel }, send('STARTTLS')];
   if (!secured && plan.tls === 'required')
-    return failLacking(ending, state, 'address', 'the server does not offer STARTTLS, and tls.mode is "required"');
+    return failLacking(ending, state, 'address', 'starttls', 'the server does not offer STARTTLS, and tls.mode is "required"');
   return plan.authenticate === null ? awaitTransaction(channel) : authenticate(ending, state, channel, plan.authenticate);
 }
 
@@ -383,8 +399,9 @@ function afterHello(plan: Plan, ending: Ending, state: In<'hello'>, reply: Reply
 const mayDoWithoutExtensions = (plan: Plan): boolean => plan.authenticate === null && plan.tls !== 'required';
 
 function authenticate(ending: Ending, state: In<'hello'>, channel: Channel, choose: NonNullable<Plan['authenticate']>): Step {
-  const chosen = choose(mechanismsOf(channel.extensions), channel.secured);
-  if (!chosen.ok) return failLacking(ending, state, 'host', chosen.detail);
+  const offered = mechanismsOf(channel.extensions);
+  const chosen = choose(offered, channel.secured);
+  if (!chosen.ok) return failLacking(ending, state, 'host', chosen.lacks ?? (offered.size === 0 ? 'auth' : 'mechanism'), chosen.detail);
   const { name } = chosen.value;
   const exchange = chosen.value.begin();
   const auth: In<'auth'> = { at: 'auth', channel, mechanism: name, exchange, steps: 0, cancelled: null };
@@ -394,7 +411,8 @@ function authenticate(ending: Ending, state: In<'hello'>, channel: Channel, choo
 
 function afterAuth(plan: Plan, ending: Ending, state: In<'auth'>, reply: Reply): Step {
   const { exchange, channel, mechanism, cancelled } = state;
-  const fail = (detail: string) => failLacking(ending, state, 'host', `AUTH ${mechanism}: ${detail}`);
+  const fail = (detail: string) =>
+    failLacking(ending, state, 'host', 'exchange', `AUTH ${mechanism}: ${detail}`, { verb: 'AUTH', reply: maskReply(reply) });
   if (cancelled !== null)
     return isWanted(state, reply) ? breakOutOfStep(plan, state, reply) : fail(`${cancelled} (${printReply(maskReply(reply))})`);
   if (isWanted(state, reply))
@@ -402,7 +420,7 @@ function afterAuth(plan: Plan, ending: Ending, state: In<'auth'>, reply: Reply):
       ? awaitTransaction({ ...channel, authenticated: true })
       : fail('the server ended the exchange before it proved itself');
   if (isRefusal(reply))
-    return failRefused(ending, state, `AUTH ${mechanism}${exchange.refusal === undefined ? '' : ` (${exchange.refusal})`}`, reply);
+    return failRefused(plan, ending, state, `AUTH ${mechanism}${exchange.refusal === undefined ? '' : ` (${exchange.refusal})`}`, reply);
   const response = respond(state, reply);
   if ('cancel' in response) return [{ ...state, cancelled: response.cancel }, send('*')];
   return [{ ...state, exchange: response, steps: state.steps + 1 }, sendSecret(base64(response.say ?? ''))];
@@ -426,7 +444,8 @@ const awaitTransaction = (channel: Channel): Step => [
 
 /** A server that refuses NOOP is in step, but of no use: the session says QUIT. */
 function afterNoop(ending: Ending, state: In<'noop'>, reply: Reply): Step {
-  if (!isWanted(state, reply)) return quit(ending, [checked(rejection('noop', [{ command: 'NOOP', recipient: null, reply }]))]);
+  if (!isWanted(state, reply))
+    return quit(ending, [checked(rejection('noop', [{ command: 'NOOP', verb: 'NOOP', recipient: null, reply }]))]);
   const [ready, ...actions] = awaitTransaction(state.channel);
   return [ready, checked(null), ...actions];
 }
@@ -435,14 +454,18 @@ const checked = (failure: SessionFailure | null): Action => ({ do: 'checked', fa
 
 /* ---- envelope ---- */
 
+const WOULD_SPLIT: Unmet = {
+  lacks: 'partial',
+  detail: 'LMTP gives every recipient a verdict of its own, and lmtp_partial is not set',
+};
+
 function openTransaction(plan: Plan, channel: Channel, transaction: Transaction): Step {
   const isSplit = plan.protocol === 'lmtp' && transaction.recipients.length > 1 && plan.partial === 'never';
-  const unmet = isSplit
-    ? 'LMTP gives every recipient a verdict of its own, and lmtp_partial is not set'
-    : unmetNeed(transaction, channel.extensions);
-  if (unmet !== null) return failUnsupported(plan, channel, isSplit ? 'message' : 'host', unmet);
+  if (isSplit) return failUnsupported(plan, channel, 'message', WOULD_SPLIT);
+  const unmet = unmetNeed(transaction, channel.extensions);
+  if (unmet !== null) return failUnsupported(plan, channel, 'host', unmet);
   const commands = envelopeCommands(plan, { channel, transaction });
-  if (!commands.ok) return failUnsupported(plan, channel, 'message', commands.detail);
+  if (!commands.ok) return failUnsupported(plan, channel, 'message', { lacks: 'argument', detail: commands.detail });
   const [state, ...actions] = sendCommands(plan, {
     at: 'envelope',
     channel,
@@ -491,7 +514,7 @@ function envelopeCommands(plan: Plan, sending: Sending): Parsed<readonly string[
 function sendCommands(plan: Plan, state: In<'envelope'>): Step {
   const { sent, answered, refusals, transaction, channel, commands } = state;
   const total = 1 + transaction.recipients.length;
-  if (answered === sent && refusals?.last.recipient === null) return failRejected(endingOf(plan), state, 'envelope', [refusals.last]);
+  if (answered === sent && refusals?.last.recipient === null) return failEnvelope(plan, endingOf(plan), state, refusals);
   // DATA may still be unanswered: its reply decides how the connection can end.
   if (answered === total && sent > total) return [{ at: 'data', channel, transaction, refusals }];
   if (answered === total) return beginContent(plan, state);
@@ -512,7 +535,12 @@ function afterEnvelope(plan: Plan, state: In<'envelope'>, reply: Reply): Step {
 
 function addRefusal({ commands, answered, refusals }: In<'envelope'>, reply: Reply): LinkedList<Refusal> {
   if (refusals?.last.recipient === null) return refusals;
-  return extend(refusals, { command: commands[answered] as string, recipient: answered === 0 ? null : answered - 1, reply });
+  return extend(refusals, {
+    command: commands[answered] as string,
+    verb: answered === 0 ? 'MAIL' : 'RCPT',
+    recipient: answered === 0 ? null : answered - 1,
+    reply,
+  });
 }
 
 /** Nobody may have the message: the server has refused MAIL, all recipients, or one where the plan wants all. */
@@ -525,16 +553,14 @@ const isEnvelopeRefused = ({ partial }: Plan, { transaction }: Sending, refusals
  */
 function takeFarewell(plan: Plan, state: In<'envelope'>, reply: Reply, rest: string): Step {
   const refusals: Refusals = addRefusal(state, reply);
-  return isEnvelopeRefused(plan, state, refusals)
-    ? failRejected('leave', state, 'envelope', toArray(refusals))
-    : breakOutOfStep(plan, state, reply, rest);
+  return isEnvelopeRefused(plan, state, refusals) ? failEnvelope(plan, 'leave', state, refusals) : breakOutOfStep(plan, state, reply, rest);
 }
 
 /* ---- content ---- */
 
 function beginContent(plan: Plan, state: In<'envelope'>): Step {
   const { channel, transaction, refusals } = state;
-  if (isEnvelopeRefused(plan, state, refusals)) return failRejected(endingOf(plan), state, 'envelope', toArray(refusals));
+  if (isEnvelopeRefused(plan, state, refusals)) return failEnvelope(plan, endingOf(plan), state, refusals);
   if (framingOf(plan, channel) === 'data') return [{ at: 'data', channel, transaction, refusals }, send('DATA')];
   return [{ at: 'content', channel, transaction, refusals, framing: 'bdat', blocks: 0, last: null }, pull('bdat', state)];
 }
@@ -544,12 +570,12 @@ function afterData(plan: Plan, ending: Ending, state: In<'data'>, reply: Reply):
   if (isWanted(state, reply)) {
     // No dot may follow a refused envelope, so only an abrupt end is left when 354 comes all the same.
     if (isEnvelopeRefused(plan, state, refusals))
-      return [{ at: 'closed' }, ...settleFailed(rejection('envelope', toArray(refusals))), { do: 'destroy' }];
+      return [{ at: 'closed' }, ...settleFailed(envelopeRejection(plan, refusals)), { do: 'destroy' }];
     return [{ at: 'content', channel, transaction, refusals, framing: 'data', blocks: 0, last: null }, pull('data', state)];
   }
   return isEnvelopeRefused(plan, state, refusals)
-    ? failRejected(ending, state, 'envelope', toArray(refusals))
-    : failRejected(ending, state, 'data', behind(refusals, { command: 'DATA', recipient: null, reply }));
+    ? failEnvelope(plan, ending, state, refusals)
+    : failRejected(ending, state, 'data', behind(refusals, { command: 'DATA', verb: 'DATA', recipient: null, reply }));
 }
 
 /** The refusals of the envelope, and the one that then failed the message for everybody else. */
@@ -587,7 +613,12 @@ const lastLine = (octets: number): string => `BDAT ${octets} LAST`;
 
 /** Takes a reply while content is being sent: it answers a BDAT block, or it is the server's early refusal of DATA's content. */
 function afterBlock(plan: Plan, ending: Ending, state: In<'content'>, reply: Reply): Step {
-  const refused = behind(state.refusals, { command: state.framing === 'bdat' ? 'BDAT' : 'the content', recipient: null, reply });
+  const refused = behind(state.refusals, {
+    command: state.framing === 'bdat' ? 'BDAT' : 'the content',
+    verb: state.framing === 'bdat' ? 'BDAT' : 'DATA',
+    recipient: null,
+    reply,
+  });
   if (state.blocks === 0)
     return isRefusal(reply)
       ? [{ at: 'closed' }, ...settleFailed(rejection('content', refused)), { do: 'destroy' }]
@@ -604,7 +635,7 @@ function commitContent(plan: Plan, state: In<'content'>, rest: string, waiting: 
   const { channel, transaction, refusals, framing, last } = state;
   if (rest !== '') {
     const detail = `the server spoke before the content was complete${quote(state, ': ', rest)}`;
-    return breakOff(plan, state, { kind: 'malformed', ...where(state), detail });
+    return breakOff(plan, state, { kind: 'malformed', ...where(plan, state), detail });
   }
   const [next, along, ...notes] = waiting ? envelopeAlong(plan, channel, waiting) : [null, []];
   return [
@@ -634,9 +665,7 @@ function afterCommit(plan: Plan, ending: Ending, state: In<'commit'>, reply: Rep
   if (replies.count < countVerdicts(plan, state)) return [{ ...state, replies }];
   const verdicts = toArray(replies);
   const accepted = verdicts.find((verdict) => isWanted(state, verdict));
-  const refusals = [...(state.refusals ? toArray(state.refusals) : []), ...refusedVerdicts(plan, state, verdicts)];
-  // LMTP refuses some recipients before the content, and some behind it.
-  refusals.sort((one, other) => (one.recipient ?? Number.MAX_VALUE) - (other.recipient ?? Number.MAX_VALUE));
+  const refusals = refusalsOf(plan, state, verdicts);
   return afterVerdicts(
     plan,
     ending,
@@ -644,9 +673,18 @@ function afterCommit(plan: Plan, ending: Ending, state: In<'commit'>, reply: Rep
     verdicts,
     accepted
       ? [{ do: 'settle', outcome: { kind: 'accepted', reply: accepted, refusals } }]
-      : settleFailed(rejection('commit', refusals as [Refusal, ...Refusal[]])),
+      : settleFailed(rejection('commit', refusals as readonly [Refusal, ...Refusal[]])),
   );
 }
+
+/** Who does not have the message, by index: LMTP refuses some recipients before the content, and some behind it. */
+function refusalsOf(plan: Plan, state: In<'commit'>, verdicts: readonly Reply[]): readonly Refusal[] {
+  const refusals = [...(state.refusals ? toArray(state.refusals) : []), ...refusedVerdicts(plan, state, verdicts)];
+  return refusals.sort((one, other) => (one.recipient ?? Number.MAX_VALUE) - (other.recipient ?? Number.MAX_VALUE));
+}
+
+/** The command whose last reply is the verdict. */
+const verdictVerb = (plan: Plan, channel: Channel): Verb => (framingOf(plan, channel) === 'bdat' ? 'BDAT' : 'DATA');
 
 function refusedVerdicts(plan: Plan, state: In<'commit'>, verdicts: readonly Reply[]): Refusal[] {
   const indices = plan.protocol === 'lmtp' ? acceptedIndices(state) : null;
@@ -654,7 +692,7 @@ function refusedVerdicts(plan: Plan, state: In<'commit'>, verdicts: readonly Rep
     if (isWanted(state, reply)) return [];
     const recipient = indices && (indices[i] as number);
     const path = recipient === null ? '' : ` for ${printRecipient(state, recipient)}`;
-    return [{ command: `the content${path}`, recipient, reply }];
+    return [{ command: `the content${path}`, verb: verdictVerb(plan, state.channel), recipient, reply }];
   });
 }
 
@@ -680,23 +718,29 @@ function afterVerdicts(
   const farewell = verdicts.find(({ code }) => code === 421);
   if (!farewell) return next ? [next, ...settle, { do: 'next' }] : endTransaction(ending, channel, settle, false);
   if (!next) return [{ at: 'closed' }, ...settle, { do: 'destroy' }];
-  const [closed, ...actions] = breakOff(plan, next, lossBy421(next, farewell));
+  const [closed, ...actions] = breakOff(plan, next, lossBy421(plan, next, farewell));
   return [closed, ...settle, { do: 'next' }, ...actions];
 }
 
 /* ---- endings ---- */
 
-/** Where the machine stands, and what a loss there rules out: never more than the address. */
-const where = ({ at }: State): { at: Phase; condemns: Condemned } => ({
-  at,
-  condemns: STEPS[at].condemns === 'host' || STEPS[at].condemns === 'message' ? 'address' : STEPS[at].condemns,
-});
+/** Where the machine stands, what is to be answered there, and what a loss there rules out: never more than the address. */
+function where(plan: Plan, state: State): { at: Phase; condemns: Condemned; verb?: Verb } {
+  const { at } = state;
+  const verb = awaitedVerb(plan, state);
+  return {
+    at,
+    condemns: STEPS[at].condemns === 'host' || STEPS[at].condemns === 'message' ? 'address' : STEPS[at].condemns,
+    ...(verb ? { verb } : {}),
+  };
+}
 
 /** 421 counts as loss of the connection. RFC 5321 §3.8 */
-const lossBy421 = (state: State, reply: Reply, rest = ''): SessionFailure => ({
+const lossBy421 = (plan: Plan, state: State, reply: Reply, rest = ''): SessionFailure => ({
   kind: 'lost',
-  ...where(state),
+  ...where(plan, state),
   command: awaitedCommand(state),
+  reply: showReply(state, reply),
   detail: `the server closes the session: ${printReply(showReply(state, reply))}${showBehind(state, rest)}`,
 });
 
@@ -709,22 +753,41 @@ const rejection = (at: Phase, refusals: readonly [Refusal, ...Refusal[]]): Sessi
   refusals,
 });
 
+const envelopeRejection = ({ partial }: Plan, refusals: LinkedList<Refusal>): SessionFailure => ({
+  ...rejection('envelope', toArray(refusals)),
+  ...(partial === 'any' ? { isAnyEnough: true as const } : {}),
+});
+
 /** Ends the session at once. After the commit nobody knows what became of the message. */
 function breakOff(plan: Plan, state: Open, failure: SessionFailure): Step {
   // Nothing is left to settle here, because the outcome of what went before is known.
   if (state.at === 'quit' || state.at === 'reset' || state.at === 'ready') return [{ at: 'closed' }, { do: 'destroy' }];
   if (state.at === 'noop') return [{ at: 'closed' }, checked(failure), { do: 'destroy' }];
-  const outcome: SessionFailure =
-    state.at === 'commit'
-      ? { kind: 'uncertain', at: 'commit', condemns: 'message', detail: lastWords(failure) + printVerdictsBefore(state) }
-      : (refusalBefore(plan, state, failure) ?? failure);
+  const outcome = state.at === 'commit' ? doubt(plan, state, failure) : (refusalBefore(plan, state, failure) ?? failure);
   return [{ at: 'closed' }, ...settleFailed(outcome), { do: 'destroy' }];
+}
+
+/** Nobody knows what became of the message, except for recipients about whom the server had said something before. */
+function doubt(plan: Plan, state: In<'commit'>, failure: SessionFailure): SessionFailure {
+  const verdicts = state.replies ? toArray(state.replies) : [];
+  const refusals = refusalsOf(plan, state, verdicts);
+  const indices = acceptedIndices(state);
+  const taken = verdicts.flatMap((verdict, i) => (isWanted(state, verdict) ? [indices[i] as number] : []));
+  return {
+    kind: 'uncertain',
+    ...where(plan, state),
+    condemns: 'message',
+    ...(refusals.length > 0 ? { refusals } : {}),
+    ...(taken.length > 0 ? { taken } : {}),
+    ...('reply' in failure ? { reply: failure.reply } : {}),
+    detail: lastWords(failure) + printVerdictsBefore(state, verdicts),
+  };
 }
 
 /** What the server has refused for good stays refused, however the session ends: no other host is asked. */
 function refusalBefore(plan: Plan, state: State, failure: SessionFailure): SessionFailure | null {
   if ((state.at !== 'envelope' && state.at !== 'data') || failure.kind === 'content') return null;
-  return isEnvelopeRefused(plan, state, state.refusals) ? rejection('envelope', toArray(state.refusals)) : null;
+  return isEnvelopeRefused(plan, state, state.refusals) ? envelopeRejection(plan, state.refusals) : null;
 }
 
 function lastWords(failure: SessionFailure): string {
@@ -737,12 +800,14 @@ function lastWords(failure: SessionFailure): string {
 }
 
 /** With LMTP some recipients may have had their verdict already. RFC 2033 §4.2 */
-function printVerdictsBefore(state: In<'commit'>): string {
-  if (state.replies === null) return '';
+function printVerdictsBefore(state: In<'commit'>, verdicts: readonly Reply[]): string {
+  if (verdicts.length === 0) return '';
   const indices = acceptedIndices(state);
-  const verdicts = toArray(state.replies).map((reply, i) => `${printRecipient(state, indices[i] as number)} ${printReply(reply)}`);
   const more = verdicts.length > VERDICTS_SHOWN ? ` / and ${verdicts.length - VERDICTS_SHOWN} more` : '';
-  const shown = verdicts.slice(0, VERDICTS_SHOWN).join(' / ');
+  const shown = verdicts
+    .slice(0, VERDICTS_SHOWN)
+    .map((reply, i) => `${printRecipient(state, indices[i] as number)} ${printReply(reply)}`)
+    .join(' / ');
   return `; for ${verdicts.length} of ${indices.length} recipients one came: ${shown}${more}`;
 }
 
@@ -750,7 +815,8 @@ function printVerdictsBefore(state: In<'commit'>): string {
 const breakOutOfStep = (plan: Plan, state: Open, reply: Reply, rest = ''): Step =>
   breakOff(plan, state, {
     kind: 'malformed',
-    ...where(state),
+    ...where(plan, state),
+    reply: showReply(state, reply),
     detail: `unexpected reply: ${printReply(showReply(state, reply))}${showBehind(state, rest)}`,
   });
 
@@ -764,20 +830,32 @@ const showLines = ({ at }: State, heard: string): string => printHeard(at === 'a
 const showReply = ({ at }: State, reply: Reply): Reply => (at === 'auth' ? maskReply(reply) : reply);
 
 /** Fails at a refusal before any transaction: the session says QUIT and is over. */
-const failRefused = (ending: Ending, state: Open, command: string, reply: Reply): Step =>
-  quit(ending, settleFailed(rejection(state.at, [{ command, recipient: null, reply: showReply(state, reply) }])));
+function failRefused(plan: Plan, ending: Ending, state: Open, command: string, reply: Reply): Step {
+  const verb = awaitedVerb(plan, state);
+  const refusal: Refusal = { command, ...(verb ? { verb } : {}), recipient: null, reply: showReply(state, reply) };
+  return quit(ending, settleFailed(rejection(state.at, [refusal])));
+}
 
 /** Fails because this server lacks what the plan requires. */
-const failLacking = (ending: Ending, { at }: State, condemns: Condemned, detail: string): Step =>
-  quit(ending, settleFailed({ kind: 'unsupported', at, condemns, detail }));
+const failLacking = (
+  ending: Ending,
+  { at }: State,
+  condemns: Condemned,
+  lacks: Lack,
+  detail: string,
+  answered: { readonly verb?: Verb; readonly reply?: Reply } = {},
+): Step => quit(ending, settleFailed({ kind: 'unsupported', at, condemns, lacks, ...answered, detail }));
 
 /** Fails at a refusal within a transaction: the message is not sent, and the session may go on. */
 const failRejected = (ending: Ending, { channel }: Sending, at: Phase, refusals: readonly [Refusal, ...Refusal[]]): Step =>
   endTransaction(ending, channel, settleFailed(rejection(at, refusals)), true);
 
+const failEnvelope = (plan: Plan, ending: Ending, { channel }: Sending, refusals: LinkedList<Refusal>): Step =>
+  endTransaction(ending, channel, settleFailed(envelopeRejection(plan, refusals)), true);
+
 /** Fails because the transaction cannot begin. */
-const failUnsupported = (plan: Plan, channel: Channel, condemns: Condemned, detail: string): Step =>
-  endTransaction(endingOf(plan), channel, settleFailed({ kind: 'unsupported', at: 'ready', condemns, detail }), false);
+const failUnsupported = (plan: Plan, channel: Channel, condemns: Condemned, unmet: Unmet): Step =>
+  endTransaction(endingOf(plan), channel, settleFailed({ kind: 'unsupported', at: 'ready', condemns, ...unmet }), false);
 
 /**
  * Ends a transaction with its outcome and goes on to QUIT, or to the next transaction, after RSET when one is half open. RFC
@@ -828,6 +906,39 @@ function awaitedCommand(state: State): string {
     case 'ready':
     case 'closed':
       return 'nothing';
+    /* c8 ignore next 2 */
+    default:
+      return never(state);
+  }
+}
+
+/** The command that the next reply answers; null where none was said. The replies to content answer DATA or BDAT. */
+function awaitedVerb(plan: Plan, state: State): Verb | null {
+  switch (state.at) {
+    case 'hello':
+      return state.verb;
+    case 'starttls':
+      return 'STARTTLS';
+    case 'auth':
+      return 'AUTH';
+    case 'envelope':
+      return state.answered === 0 ? 'MAIL' : state.answered <= state.transaction.recipients.length ? 'RCPT' : 'DATA';
+    case 'data':
+      return 'DATA';
+    case 'content':
+    case 'commit':
+      return verdictVerb(plan, state.channel);
+    case 'noop':
+      return 'NOOP';
+    case 'reset':
+      return 'RSET';
+    case 'quit':
+      return 'QUIT';
+    case 'greeting':
+    case 'handshake':
+    case 'ready':
+    case 'closed':
+      return null;
     /* c8 ignore next 2 */
     default:
       return never(state);

@@ -9,7 +9,7 @@ import { cramMd5 } from './cram.ts';
 import { external } from './external.ts';
 import { FOR_PASSWORDS, FOR_TOKENS, type MechanismName } from './mechanisms.ts';
 import { oauthBearer, xoauth2 } from './oauth.ts';
-import { type Hashes, keepInitialShort, login, type Mechanism, plain } from './sasl.ts';
+import { type Choice, type Hashes, keepInitialShort, login, type Mechanism, plain } from './sasl.ts';
 import { type Binding, type ChannelBinding, scram } from './scram.ts';
 
 export interface Credentials {
@@ -60,14 +60,17 @@ export function chooseMechanism(
   policy: MechanismPolicy,
   channel: AuthChannel,
   hashes: Hashes,
-): Parsed<Mechanism> {
+): Choice {
   if (offered.size === 0) return unparsed('the server offers no authentication here, and credentials are configured');
   if (!channel.secured && !channel.loopback && !policy.allowPlaintext)
-    return unparsed('the connection is not encrypted, so no credentials are sent; use TLS, or set allow_plaintext = true in [auth]');
+    return {
+      ...unparsed('the connection is not encrypted, so no credentials are sent; use TLS, or set allow_plaintext = true in [auth]'),
+      lacks: 'tls',
+    };
   const fault = credentialFault(credentials);
-  if (fault !== null) return unparsed(fault);
+  if (fault !== null) return unusable(fault);
   if (credentials.kind === 'none' && policy.mechanisms.length === 0 && !credentials.clientCertificate)
-    return unparsed('a user name is configured, but no password, no token and no client certificate');
+    return unusable('a user name is configured, but no password, no token and no client certificate');
   const wanted = policy.mechanisms.length > 0 ? policy.mechanisms : mechanismsFor(credentials);
   const reasons: string[] = [];
   for (const name of wanted.filter((each) => offered.has(each))) {
@@ -80,6 +83,8 @@ export function chooseMechanism(
   const why = policy.mechanisms.length > 0 ? 'auth.mechanisms allows' : 'the credentials fit';
   return unparsed(`the server offers ${has}, and ${why} ${wants}${otherSecret(offered, credentials)}`);
 }
+
+const unusable = (detail: string): Choice => ({ ...unparsed(detail), lacks: 'credentials' });
 
 /** Names the other kind of secret, where the server takes that one only. */
 function otherSecret(offered: ReadonlySet<string>, { kind }: Credentials): string {

@@ -3,6 +3,7 @@
  * Knows neither base64 nor the AUTH command: all texts here are octet strings.
  */
 import { LONGEST_COMMAND_SENT } from '../limits.ts';
+import type { Parsed } from '../parsed.ts';
 import { utf8 } from '../text.ts';
 
 /**
@@ -29,6 +30,12 @@ export interface Mechanism {
   readonly name: string;
   begin(): Exchange;
 }
+
+/**
+ * The choice among the mechanisms that a server offers: one of them, or why none will do. `lacks` tells that TLS is missing or
+ * that the credentials cannot be used; without it the server offers none that fits.
+ */
+export type Choice = Parsed<Mechanism> & { readonly lacks?: 'tls' | 'credentials' };
 
 export type Digest = 'md5' | 'sha1' | 'sha256';
 

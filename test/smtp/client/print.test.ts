@@ -3,6 +3,7 @@ import assert from 'node:assert';
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import { type Extensions, readExtensions } from '../../../src/smtp/client/extensions.ts';
+import type { Lack } from '../../../src/smtp/client/outcome.ts';
 import {
   dropsDsn,
   helloCommand,
@@ -178,7 +179,29 @@ const NEEDS: readonly (readonly [Partial<Transaction>, Extensions, string | null
   [{ submitter: null }, NOTHING, 'the server does not offer AUTH (AUTH= was asked for)', 'RFC 4954'],
 ];
 for (const [changes, extensions, expected, why] of NEEDS)
-  test(`needs ${JSON.stringify(changes)}: ${why}`, () => assert.strictEqual(unmetNeed(about(changes), extensions), expected));
+  test(`needs ${JSON.stringify(changes)}: ${why}`, () =>
+    assert.strictEqual(unmetNeed(about(changes), extensions)?.detail ?? null, expected));
+
+const LACKS: readonly (readonly [Partial<Transaction>, Extensions, Lack])[] = [
+  [{ size: 101 }, offering('SIZE 100'), 'size'],
+  [{ recipients: two }, offering('LIMITS RCPTMAX=1'), 'recipients'],
+  [{ recipients: two }, offering('LIMITS RCPTDOMAINMAX=1'), 'domains'],
+  [{ smtputf8: true }, NOTHING, 'smtputf8'],
+  [{ recipients: [to('ü@foo.com')] }, ALL, 'smtputf8'],
+  [{ binary: true }, offering('CHUNKING'), 'binarymime'],
+  [{ binary: true }, offering('BINARYMIME'), 'chunking'],
+  [{ eightBit: 'some', withoutEightBit: 'refuse' }, NOTHING, '8bitmime'],
+  [{ ret: 'FULL', dsn: 'require' }, NOTHING, 'dsn'],
+  [{ requireTls: true }, NOTHING, 'requiretls'],
+  [{ priority: 0 }, NOTHING, 'mt-priority'],
+  [{ deliverBy: { seconds: 1, mode: 'N' } }, NOTHING, 'deliverby'],
+  [{ hold: { for: 0 } }, NOTHING, 'futurerelease'],
+  [{ solicit: [] }, NOTHING, 'no-soliciting'],
+  [{ submitter: null }, NOTHING, 'auth'],
+];
+for (const [changes, extensions, lacks] of LACKS)
+  test(`${JSON.stringify(changes)}: what is missing is a field, ${lacks}`, () =>
+    assert.strictEqual(unmetNeed(about(changes), extensions)?.lacks, lacks));
 
 test('it is known whether DSN parameters are left out and whether BDAT may be used', () => {
   assert.deepStrictEqual(

@@ -35,6 +35,7 @@ export const PROPERTIES: readonly Property[] = [
   ['an outcome names those who do not have the message: whom RCPT or the verdict refused, nobody else', isTrueToEach],
   ['what was committed or refused goes to no other host, and what was neither may', isMovedRightly],
   ['every failure has its cause', hasCause],
+  ['a failure names the command whose answer it was, or would have been', isOfCommand],
   ['no outcome holds a secret or a challenge, and a line that holds a secret is sent as one', isDiscreet],
   // The channel: P15.
   ['no secret and no MAIL in clear where TLS is required or was offered', isSecure],
@@ -204,6 +205,25 @@ function hasCause(moment: Moment): boolean {
       if (event.type === 'transaction') return plan.protocol === 'lmtp' && plan.partial === 'never' && recipients > 1;
       return /^(AUTH|response|cancel)$/.test(answered(moment)) || (/^([EL]HLO|HELO)$/.test(answered(moment)) && lacks(moment));
   }
+}
+
+/** Lines of an exchange belong to AUTH, and the replies to content to the command that began it. */
+function isOfCommand({ action, before, seen, event }: Moment): boolean {
+  const [awaited] = before.unanswered;
+  // Of a letter behind this one nothing is answered yet.
+  if (action?.do !== 'settle' || action.outcome.kind === 'accepted' || awaited === undefined || Number(awaited[0]) !== seen.current)
+    return true;
+  const { failure } = action.outcome;
+  if (failure.kind === 'connect' || failure.kind === 'unsupported') return true;
+  const what = awaited.slice(1);
+  const content = letterOf(seen).data === 'accepted' ? 'DATA' : 'BDAT';
+  const verb = what === 'greeting' ? undefined : /^(response|cancel)$/.test(what) ? 'AUTH' : what === 'verdict' ? content : what;
+  const code = event?.type === 'reply' ? event.reply.code : 0;
+  // A refusal of the envelope tells what was refused before.
+  if (failure.kind === 'rejected')
+    return failure.at === 'envelope' || code < 400 || code === 421 || failure.refusals.some((refusal) => refusal.verb === verb);
+  if (failure.kind === 'lost' && code === 421 && failure.reply?.code !== code) return false;
+  return failure.verb === verb;
 }
 
 /** TLS is required and cannot be had, or credentials are configured and cannot be used. */
