@@ -138,13 +138,22 @@ const sentencesOf = (doc) =>
     // Outside of code an angle bracket would begin a tag.
     .replace(/`[^`]*`|</g, (found) => (found === '<' ? '\\<' : found));
 
+/** Breaks a long union into lines, one for each member. */
+function breakUnion(code) {
+  const [, head, rest] = /^(type \w+(?:<[^=]*>)? = ?)(.*)$/s.exec(code) ?? [];
+  if (head === undefined || code.length < 110 || /[\n{]/.test(rest)) return code;
+  return [head.trimEnd(), ...rest.split(' | ').map((member) => `  | ${member}`)].join('\n');
+}
+
 /** Declarations as people write them: without `export` and `declare`, two spaces deep. */
 const tidy = (text) =>
-  text
-    .replace(/^export /, '')
-    .replace(/^declare /, '')
-    .replace(/^ {4,}/gm, (spaces) => ' '.repeat(spaces.length / 2))
-    .replace(/ +$/gm, '');
+  breakUnion(
+    text
+      .replace(/^export /, '')
+      .replace(/^declare /, '')
+      .replace(/^ {4,}/gm, (spaces) => ' '.repeat(spaces.length / 2))
+      .replace(/ +$/gm, ''),
+  );
 
 /** The code of a declaration; the comments of its members stand below it. Of a second name for a type the reader wants the type. */
 function codeOf(declaration) {
@@ -283,6 +292,13 @@ export function makeReference() {
   ];
   pages.set('README.md', `${head.join('\n\n')}\n`);
   return { pages, missing };
+}
+
+/** The members of a type at the door `nospool`, with their comments. */
+export function describeType(name) {
+  const { exports } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
+  const [declaration] = find(path.join(root, exports['.'].require.types), name);
+  return membersOf(declaration).map(({ name: member, doc }) => ({ name: member, doc: sentencesOf(doc) }));
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
