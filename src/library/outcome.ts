@@ -25,6 +25,7 @@ export interface ServerFacts {
 export interface SessionFacts extends ServerFacts {
   /** null in clear. `cipher` is `TLS1.3:TLS_AES_256_GCM_SHA384:256` as in Exim's log. */
   readonly tls: { readonly cipher: string; readonly verified: boolean } | null;
+  /** null without authentication. `user` is '' where the caller's own mechanism logged in. */
   readonly auth: { readonly mechanism: string; readonly user: string } | null;
 }
 

@@ -19,6 +19,14 @@ export function trustOf(policy: TlsPolicy, environment: NodeJS.ProcessEnv): Pars
   return pem.ok ? parsed({ name: `tls.ca_file (${policy.caFile})`, ca: pem.value, key: '' }) : pem;
 }
 
+/** A store with further certificates, from the file that NODE_EXTRA_CA_CERTS names. As in Node, one that cannot be read adds nothing. */
+export function addTrust(store: Trust, path: string, own: () => string): Trust {
+  const read = readBundle(path);
+  if (!read?.ok || store.key === 'none') return store;
+  const { ca, key } = read.value;
+  return { name: `${store.name}, with NODE_EXTRA_CA_CERTS`, ca: `${store.ca ?? own()}\n${ca}`, key: store.key && `${store.key} ${key}` };
+}
+
 /** Reads the client's certificate and key; one file may hold both. */
 export function identityOf(policy: TlsPolicy): Parsed<{ readonly cert?: string; readonly key?: string }> {
   if (policy.certificate === '') return parsed({});
@@ -96,7 +104,7 @@ function readTrusted(kind: FileKind, path: string): Parsed<{ readonly pem: strin
 const CERTIFICATE = /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----/;
 
 /** The contents of PEM files, and what people call them. */
-const PEM = {
+export const PEM = {
   certificate: { pattern: CERTIFICATE, called: 'certificate' },
   key: { pattern: /-----BEGIN [A-Z ]*PRIVATE KEY-----/, called: 'private key' },
 } as const;

@@ -24,7 +24,7 @@ import {
   type TlsAttempt,
 } from './failure.ts';
 import { isFor, type WantedPeer } from './peername.ts';
-import { identityOf, trustOf } from './pem.ts';
+import { addTrust, identityOf, type Trust, trustOf } from './pem.ts';
 import { readCertificate } from './x509.ts';
 
 export { wantedNames } from './peername.ts';
@@ -72,20 +72,32 @@ interface Context extends Pick<TlsTerms, 'context' | 'options'> {
   readonly anchors: () => string;
 }
 
-function makeContext(tls: Tls, policy: TlsPolicy, environment: NodeJS.ProcessEnv): Parsed<Context> {
+/** The store that vouches for the server. */
+function findTrust(tls: Tls, policy: TlsPolicy, { ca, extraCertificates = '' }: TlsMaterial, environment: NodeJS.ProcessEnv): Parsed<Trust> {
+  const isAsked = policy.fingerprint.length === 0 && policy.verify;
+  if (ca !== undefined && isAsked) return parsed({ name: 'tls.ca', ca, key: '' });
   const trust = trustOf(policy, environment);
+  if (!trust.ok || extraCertificates === '' || policy.caFile !== '') return trust;
+  return parsed(addTrust(trust.value, extraCertificates, () => tls.rootCertificates.join('\n')));
+}
+
+function makeContext(tls: Tls, policy: TlsPolicy, { environment = process.env, material = {} }: TlsOptions): Parsed<Context> {
+  const trust = findTrust(tls, policy, material, environment);
   if (!trust.ok) return trust;
-  const identity = identityOf(policy);
+  const identity = material.identity ? parsed(material.identity) : identityOf(policy);
   if (!identity.ok) return identity;
   const { name, ca, key } = trust.value;
-  const kept = key === '' || policy.certificate !== '' ? '' : `${policy.minVersion} ${key}`;
+  const { maxVersion = '1.3', ciphers } = material;
+  const isPlain = key !== '' && policy.certificate === '' && ciphers === undefined;
+  const kept = isPlain ? `${policy.minVersion} ${maxVersion} ${key}` : '';
   const anchors = () => ca ?? tls.rootCertificates.join('\n');
   const options: SecureContextOptions = {
     minVersion: `TLSv${policy.minVersion}`,
-    maxVersion: 'TLSv1.3',
+    maxVersion: `TLSv${maxVersion}`,
+    ...(ciphers === undefined ? {} : { ciphers }),
     ...(ca === undefined ? {} : { ca: ca === '' ? [] : ca }),
-    // Whoever writes a ca_file trusts what is in it, be it a root or not.
-    ...(policy.caFile === '' ? {} : { allowPartialTrustChain: true }),
+    // Whoever names certificates trusts them, be they roots or not.
+    ...(policy.caFile === '' && material.ca === undefined ? {} : { allowPartialTrustChain: true }),
     ...identity.value,
   };
   try {
@@ -107,11 +119,25 @@ function contextFailure(policy: TlsPolicy, { message }: Error): string {
 
 /* ---- the handshake ---- */
 
+/** What a program has at hand, where a configuration names files. */
+export interface TlsMaterial {
+  /** The certificates to trust, PEM. */
+  readonly ca?: string;
+  /** A file of certificates that are trusted besides the system's. */
+  readonly extraCertificates?: string;
+  /** The client's own, PEM. */
+  readonly identity?: { readonly cert: string; readonly key: string };
+  readonly maxVersion?: '1.2' | '1.3';
+  /** As in `tls.createSecureContext`. */
+  readonly ciphers?: string;
+}
+
 export interface TlsOptions {
   /** True if TLS begins with the connection, not with STARTTLS. Only words of failures depend on it. */
   readonly implicit: boolean;
   /** The environment, by default that of the process. Only SSL_CERT_FILE is read. */
   readonly environment?: NodeJS.ProcessEnv;
+  readonly material?: TlsMaterial;
 }
 
 /**
@@ -120,7 +146,7 @@ export interface TlsOptions {
  */
 export async function prepareTls(policy: TlsPolicy, wanted: WantedPeer, options: TlsOptions): Promise<Parsed<TlsPreparation>> {
   const tls = await import('node:tls');
-  const context = makeContext(tls, policy, options.environment ?? process.env);
+  const context = makeContext(tls, policy, options);
   if (!context.ok) return context;
   const { store, anchors } = context.value;
   const attempt: TlsAttempt = { policy, wanted, implicit: options.implicit, store };
