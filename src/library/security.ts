@@ -3,12 +3,11 @@ import type { Smarthost } from '../router/smarthost.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { makeSecurity, type SecretReader } from '../submit/security.ts';
 import type { Security } from '../submit/session.ts';
-import type { TlsMaterial } from '../transport/tls/tls.ts';
-import { type Auth, type Host, secretFault, type TlsOptions } from './server.ts';
+import { type Auth, type Host, secretFault } from './server.ts';
 
 /** `tell` gets the first error of a function of the caller's. */
 export function securityOf(hosts: readonly Host[], signal: AbortSignal, tell: (cause: unknown) => void): Security {
-  const known = new Map(hosts.map((host) => [host.smarthost, makeSecurity(process.env, readerOf(host, signal, tell), materialOf(host.tls))]));
+  const known = new Map(hosts.map((host) => [host.smarthost, makeSecurity(process.env, readerOf(host, signal, tell))]));
   const of = (host: Smarthost): Security => {
     const security = known.get(host);
     if (security === undefined) throw new Error('bug: a server that nobody gave');
@@ -21,20 +20,6 @@ export function securityOf(hosts: readonly Host[], signal: AbortSignal, tell: (c
     scrub: (text, isToAuth) => [...known.values()].reduce((shown, security) => security.scrub(shown, isToAuth), text),
   };
 }
-
-/** What the caller gave in memory. */
-function materialOf({ ca, certificate, key, maxVersion, ciphers }: TlsOptions): TlsMaterial {
-  const { NODE_EXTRA_CA_CERTS: extraCertificates = '' } = process.env;
-  return {
-    extraCertificates,
-    ...(ca === undefined ? {} : { ca: [ca].flat().map(textOf).join('\n') }),
-    ...(certificate === undefined || key === undefined ? {} : { identity: { cert: textOf(certificate), key: textOf(key) } }),
-    ...(maxVersion === undefined ? {} : { maxVersion }),
-    ...(ciphers === undefined ? {} : { ciphers }),
-  };
-}
-
-const textOf = (pem: string | Uint8Array): string => (typeof pem === 'string' ? pem : Buffer.from(pem).toString('latin1'));
 
 function readerOf({ auth, proxyPassword }: Host, signal: AbortSignal, tell: (cause: unknown) => void): SecretReader {
   return {

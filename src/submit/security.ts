@@ -44,8 +44,8 @@ export function systemSecurity(environment: NodeJS.ProcessEnv): Security {
   });
 }
 
-/** Security with secrets that `reader` gives. */
-export function makeSecurity(environment: NodeJS.ProcessEnv, reader: SecretReader, material: TlsMaterial = {}): Security {
+/** Security with secrets that `reader` gives. `material`: what a program gives of TLS. */
+export function makeSecurity(environment: NodeJS.ProcessEnv, reader: SecretReader, material?: TlsMaterial): Security {
   const credentials: Credential[] = [];
   let scrub: Security['scrub'] = (text) => text;
 
