@@ -7,7 +7,7 @@ import { type Auth, type Host, secretFault } from './server.ts';
 
 /** `tell` gets the first error of a function of the caller's. */
 export function securityOf(hosts: readonly Host[], signal: AbortSignal, tell: (cause: unknown) => void): Security {
-  const known = new Map(hosts.map((host) => [host.smarthost, makeSecurity(process.env, readerOf(host, signal, tell))]));
+  const known = new Map(hosts.map((host) => [host.smarthost, makeSecurity(process.env, readerOf(host, signal, tell), host.tls)]));
   const of = (host: Smarthost): Security => {
     const security = known.get(host);
     if (security === undefined) throw new Error('bug: a server that nobody gave');
