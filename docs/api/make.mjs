@@ -265,15 +265,20 @@ function makePage(door, file) {
     list.join('\n'),
     ...sections,
   ].join('\n\n');
-  return { page: `${page}\n`, missing, names: sorted.map(({ name }) => name) };
+  const silent = sorted.filter(({ declarations }) => declarations.every(({ doc }) => doc === '')).map(({ name }) => name);
+  return { page: `${page}\n`, missing, silent };
 }
 
-/** All pages, by the names of their files; `missing`: types that appear at a door and cannot be imported from it. */
+/**
+ * All pages, by the names of their files. `missing`: types that appear at a door and cannot be imported from it; `silent`: names without a
+ * comment.
+ */
 export function makeReference() {
   const { exports } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
   const pages = new Map();
   const rows = [];
   const missing = [];
+  const silent = [];
   for (const [place, door] of Object.entries(exports)) {
     if (typeof door === 'string') continue;
     const name = path.posix.join('nospool', place);
@@ -282,6 +287,7 @@ export function makeReference() {
     const made = makePage(name, types);
     pages.set(place === '.' ? 'nospool.md' : file, made.page);
     missing.push(...made.missing.map((each) => `${name}: ${each}`));
+    silent.push(...made.silent.map((each) => `${name}: ${each}`));
     rows.push(`| [\`${name}\`](${place === '.' ? 'nospool.md' : file}) | ${sentencesOf(fileOf(types).head)} |`);
   }
   const head = [
@@ -291,19 +297,21 @@ export function makeReference() {
     ['| door | is |', '|---|---|', ...rows].join('\n'),
   ];
   pages.set('README.md', `${head.join('\n\n')}\n`);
-  return { pages, missing };
+  return { pages, missing, silent };
 }
 
-/** The members of a type at the door `nospool`, with their comments. */
+/** The members of a type, or the words of a union, at the door `nospool`, with their comments. */
 export function describeType(name) {
   const { exports } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
   const [declaration] = find(path.join(root, exports['.'].require.types), name);
+  if (declaration.kind === 'type') return [...codeOf(declaration).matchAll(/'([^']+)'/g)].map((match) => ({ name: match[1], doc: '' }));
   return membersOf(declaration).map(({ name: member, doc }) => ({ name: member, doc: sentencesOf(doc) }));
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { pages, missing } = makeReference();
+  const { pages, missing, silent } = makeReference();
   for (const name of readdirSync(here)) if (name.endsWith('.md') && !pages.has(name)) rmSync(path.join(here, name));
   for (const [name, text] of pages) writeFileSync(path.join(here, name), text);
   for (const each of missing) console.error(`without a name: ${each}`);
+  for (const each of silent) console.error(`without a comment: ${each}`);
 }

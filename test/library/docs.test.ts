@@ -298,7 +298,7 @@ trial('A server with a certificate of your own CA', async (heading) => {
 });
 
 trialWith('A proxy', { tls: { mode: 'starttls', key: cert.key, cert: cert.cert } }, async (host, heading) => {
-  const proxy = await startSocks({ user: 'me', password: 'secret', places: { 'mail.example.org': host.port } });
+  const proxy = await startSocks({ user: 'me', password: 'secret', places: { 'mail.example.org:587': host.port } });
   const { stdout } = await run(heading, { ways: { 'proxy.example.org:1080': proxy.port } });
   await proxy.stop();
   assert.equal(stdout, 'accepted\n');
