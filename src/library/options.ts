@@ -25,6 +25,7 @@ export interface Progress {
   readonly size: number | null;
 }
 
+/** The options of every call. What is undefined has its default. */
 export interface Options {
   /** EHLO argument. Default, and where it is no domain: the address literal of the connection. */
   readonly hello?: string;

@@ -56,6 +56,7 @@ export interface Failed {
   readonly attempts: readonly Attempt[];
 }
 
+/** What became of a message. It is data: it can be cloned, posted to a thread, and written as JSON. */
 export type Outcome = Accepted | Failed;
 
 /** Returns what was accepted, or throws the failure as a `SmtpError`: `await orThrow(submit(…))`. */

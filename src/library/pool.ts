@@ -14,6 +14,7 @@ import { type Attempt, failedHere, type Outcome } from './outcome.ts';
 import { wordsOf } from './security.ts';
 import { type Host, parseServers, type Server } from './server.ts';
 
+/** The options of a pool, besides those of every call. */
 export interface PoolOptions extends Options {
   /** Sessions at a time; default 5. */
   readonly connections?: number;

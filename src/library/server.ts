@@ -53,6 +53,7 @@ export interface Resolver {
   readonly srv?: Names['srv'];
 }
 
+/** Whether there is TLS, and whom to trust. What stands here counts for one server. */
 export interface TlsOptions {
   /** 'required': nothing is sent in clear. 'opportunistic': TLS if the server offers it, whoever it is. Default: required, and off on loopback. */
   readonly mode?: 'required' | 'opportunistic' | 'off';
@@ -75,6 +76,7 @@ export interface TlsOptions {
   readonly ciphers?: string;
 }
 
+/** How to log in: with a password, with an access token, or by a mechanism of the caller's own. */
 export type Auth =
   | ({
       readonly user: string;

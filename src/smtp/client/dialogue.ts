@@ -9,6 +9,7 @@ import { type Action, advance, begin, type Event, type Plan, type State } from '
 export type DriverEvent = WithoutRest<Exclude<Event, { type: 'reply' | 'malformed' }>>;
 type WithoutRest<E> = E extends { readonly rest: string } ? Omit<E, 'rest'> : E;
 
+/** One session of a client, between octets and actions: it takes what the driver gives, and returns what the driver must do, in order. */
 export class Dialogue {
   readonly #plan: Plan;
   #state: State = { at: 'closed' };

@@ -173,6 +173,7 @@ type Failed =
       readonly detail: string;
     };
 
+/** What became of a transaction. */
 export type SessionOutcome =
   | {
       readonly kind: 'accepted';

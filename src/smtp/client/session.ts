@@ -71,6 +71,7 @@ interface Sending {
  */
 type Refusals = LinkedList<Refusal> | null;
 
+/** Where a session stands, with what is needed there and nothing else. */
 export type State =
   | { readonly at: 'greeting'; readonly secured: boolean }
   | { readonly at: 'hello'; readonly verb: 'EHLO' | 'HELO' | 'LHLO'; readonly secured: boolean }
@@ -120,6 +121,7 @@ export type State =
 export type In<A extends Phase> = Extract<State, { at: A }>;
 type Open = Exclude<State, In<'closed'>>;
 
+/** What has happened to a session. */
 export type Event =
   /** `rest`, here and below, is what the server has said behind the last reply that the driver gave; '' when it said nothing. */
   | { readonly type: 'reply'; readonly reply: Reply; readonly rest: string }
@@ -144,6 +146,7 @@ export type Event =
   | { readonly type: 'noop' }
   | { readonly type: 'quit' };
 
+/** What the driver must do. */
 export type Action =
   | { readonly do: 'send'; readonly lines: readonly string[]; readonly secret: boolean }
   | { readonly do: 'startTls' }
@@ -175,6 +178,7 @@ export type Action =
   /** End the connection now, without another octet. */
   | { readonly do: 'destroy' };
 
+/** The next state, and what to do, in order. */
 export type Step = readonly [State, ...Action[]];
 
 type Within = 'greeting' | 'command' | 'handshake' | 'data' | 'block' | 'final' | 'none';
@@ -187,6 +191,7 @@ interface StepFacts {
   readonly condemns: Condemned;
 }
 
+/** For each state the reply that leads on, its time limit, and what a refusal rules out. */
 // biome-ignore format: a table is read as a table
 export const STEPS = {
   greeting:  { wants: 2, within: 'greeting',  condemns: 'address' }, // 220      RFC 5321 §3.1

@@ -25,6 +25,7 @@ export interface Cancelled {
   readonly cancel: string;
 }
 
+/** A way to log in. One mechanism serves one exchange after the other. */
 export interface Mechanism {
   /** SASL name, upper case. */
   readonly name: string;
