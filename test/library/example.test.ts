@@ -88,6 +88,7 @@ library('the driver of examples/ sends a message through the core alone', async 
     'C: EHLO client.example.org',
     'C: MAIL FROM:<web1@example.org>',
     'C: RCPT TO:<alice@example.org>',
+    'C: RCPT TO:<nobody@example.org>',
     'C: DATA',
     'C: Subject: backup',
     'C: ',
@@ -95,9 +96,16 @@ library('the driver of examples/ sends a message through the core alone', async 
     'C: ..',
     'C: A line of one dot is doubled.',
     'C: .',
+    'C: MAIL FROM:<web1@example.org>',
+    'C: RCPT TO:<bob@example.org>',
+    'C: DATA',
+    'C: Subject: alarm',
+    'C: ',
+    'C: The disk is full.',
+    'C: .',
     'C: QUIT',
   ]);
-  assert.match(stdout, /\naccepted\n$/);
+  assert.match(stdout, /\naccepted RCPT TO:<nobody@example\.org>\naccepted\n/);
 });
 
 library.run();

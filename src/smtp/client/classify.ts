@@ -4,7 +4,7 @@
  */
 import { never } from '../parsed.ts';
 import { digit, type Reply } from '../reply.ts';
-import type { Lack, Refusal, SessionFailure, Verb } from './outcome.ts';
+import type { ConnectReason, Lack, Refusal, SessionFailure, Verb } from './outcome.ts';
 
 /**
  * The kinds of failure that a session can end in. No connection: `resolve` to `tls-handshake`. No session: `starttls-missing`
@@ -52,7 +52,7 @@ export interface FailureClass {
 export function classifyFailure(failure: SessionFailure): FailureClass {
   switch (failure.kind) {
     case 'connect':
-      return { code: connectCode(failure), verb: null, retry: reasonOf(failure) === 'certificate' ? 'never' : 'safe' };
+      return { code: connectCode(failure), verb: null, retry: failure.reason === 'certificate' ? 'never' : 'safe' };
     case 'rejected': {
       const { verb = null, reply } = decidingRefusal(failure);
       return { code: failure.at === 'auth' ? 'auth-refused' : 'rejected', verb, reply, retry: digit(reply) === 4 ? 'later' : 'never' };
@@ -97,15 +97,8 @@ function decidingRefusal({ at, refusals, isAnyEnough }: Rejected): Refusal {
 }
 
 type Connect = Extract<SessionFailure, { kind: 'connect' }>;
-type ConnectReason = 'resolve' | 'refused' | 'unreachable' | 'timeout' | 'certificate' | 'handshake' | 'other';
 
-/** Who connects need not know the reason. */
-const reasonOf = (failure: Connect & { readonly reason?: ConnectReason }): ConnectReason => failure.reason ?? 'other';
-
-function connectCode(failure: Connect): SessionFailureCode {
-  const reason = reasonOf(failure);
-  return reason === 'other' ? STAGES[failure.during] : REASONS[reason];
-}
+const connectCode = ({ reason, during }: Connect): SessionFailureCode => (reason === 'other' ? STAGES[during] : REASONS[reason]);
 
 // biome-ignore format: a table is read as a table
 const REASONS: Readonly<Record<Exclude<ConnectReason, 'other'>, SessionFailureCode>> = {

@@ -2,12 +2,14 @@
  * A session as its driver sees it: text and events in, actions out. Joins the reply reader to the machine and holds the state.
  * It is pure all the same, so that a transcript can be replayed through it in any pieces. Knows no socket.
  */
-import { ReplyReader } from '../reply.ts';
+import { type Reply, ReplyReader } from '../reply.ts';
 import { type Action, advance, begin, type Event, type Plan, type State } from './session.ts';
 
 /** The events that a driver reports. The dialogue reads the replies itself, and knows `rest`. */
-export type DriverEvent = WithoutRest<Exclude<Event, { type: 'reply' | 'malformed' }>>;
-type WithoutRest<E> = E extends { readonly rest: string } ? Omit<E, 'rest'> : E;
+export type DriverEvent =
+  Exclude<Event, { type: 'reply' | 'malformed' }> extends infer E ? (E extends { readonly rest: string } ? Omit<E, 'rest'> : E) : never;
+
+type Heard = { readonly type: 'reply'; readonly reply: Reply } | { readonly type: 'malformed'; readonly detail: string };
 
 /** One session of a client, between octets and actions: it takes what the driver gives, and returns what the driver must do, in order. */
 export class Dialogue {
@@ -19,6 +21,7 @@ export class Dialogue {
     this.#plan = plan;
   }
 
+  /** Where the session stands: `STEPS[state.at].within` names the time limit that runs. */
   get state(): State {
     return this.#state;
   }
@@ -30,7 +33,7 @@ export class Dialogue {
     return actions;
   }
 
-  /** Takes octets as an octet string, in pieces of any size. */
+  /** Takes octets of the server as an octet string, in pieces of any size; after the end of the session it takes them without effect. */
   receive(text: string): readonly Action[] {
     this.#reader.push(text);
     const actions: Action[] = [];
@@ -47,11 +50,12 @@ export class Dialogue {
     return actions;
   }
 
+  /** Takes what happened besides; throws where nobody asked for it, because that is a bug of the driver. */
   on(event: DriverEvent): readonly Action[] {
     return this.#advance(event);
   }
 
-  #advance(event: WithoutRest<Event>): readonly Action[] {
+  #advance(event: Heard | DriverEvent): readonly Action[] {
     const [state, ...actions] = advance(this.#plan, this.#state, { ...event, rest: this.#reader.rest } as Event);
     this.#state = state;
     return actions;

@@ -77,13 +77,10 @@ export type Lack =
   | 'argument';
 
 /** A failure of a session. `verb` is the command that was to be answered; absent where it was none. */
-export type SessionFailure = Failed & {
+export type SessionFailure = {
   /** Says in a sentence what people can do about it; it comes from whoever opened the session, who knows its policies. */
   readonly hint?: string;
-};
-
-type Failed =
-  /** No connection could be used, because of the name, TCP, the TLS handshake or the certificate. */
+} /** No connection could be used, because of the name, TCP, the TLS handshake or the certificate. */ & (
   | {
       readonly kind: 'connect';
       readonly at: Phase;
@@ -171,7 +168,8 @@ type Failed =
       readonly taken?: readonly number[];
       readonly reply?: Reply;
       readonly detail: string;
-    };
+    }
+);
 
 /** What became of a transaction. */
 export type SessionOutcome =

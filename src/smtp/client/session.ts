@@ -60,7 +60,8 @@ export interface Channel {
   readonly extensions: Extensions;
 }
 
-interface Sending {
+/** What a state within a transaction holds. */
+export interface Sending {
   readonly channel: Channel;
   readonly transaction: Transaction;
 }
@@ -69,9 +70,9 @@ interface Sending {
  * The refusals of an envelope so far; behind it only `partial: 'any'` has some. A refused MAIL is the only one there is, because what the server says to the commands
  * behind it tells nothing more.
  */
-type Refusals = LinkedList<Refusal> | null;
+export type Refusals = LinkedList<Refusal> | null;
 
-/** Where a session stands, with what is needed there and nothing else. */
+/** Where a session stands. Drivers look at `at` only. */
 export type State =
   | { readonly at: 'greeting'; readonly secured: boolean }
   | { readonly at: 'hello'; readonly verb: 'EHLO' | 'HELO' | 'LHLO'; readonly secured: boolean }
@@ -118,41 +119,59 @@ export type State =
   | { readonly at: 'quit' }
   | { readonly at: 'closed' };
 
+/** The state of that name. */
 export type In<A extends Phase> = Extract<State, { at: A }>;
 type Open = Exclude<State, In<'closed'>>;
 
-/** What has happened to a session. */
+/**
+ * What happened, told to the machine. Octets that arrive are told by `Dialogue.receive`, which makes `reply` and `malformed` of them.
+ * 'lost', 'timeout' and 'abort' may come at any time, the others only where an action has asked for them: anything else is a bug of
+ * the driver, and throws.
+ */
 export type Event =
   /** `rest`, here and below, is what the server has said behind the last reply that the driver gave; '' when it said nothing. */
   | { readonly type: 'reply'; readonly reply: Reply; readonly rest: string }
   | { readonly type: 'malformed'; readonly detail: string; readonly rest: string }
+  /** The TLS handshake is over and the peer is who it should be, as far as the driver is asked to look. */
   | { readonly type: 'secured' }
+  /** TLS did not come about, or the peer is not who it should be. */
   | { readonly type: 'insecure'; readonly detail: string; readonly reason: ConnectReason; readonly systemCode?: string }
+  /** The next message, between transactions; the content is asked for later. */
   | { readonly type: 'transaction'; readonly transaction: Transaction }
-  /** A block of content for BDAT is at hand. The input ended cleanly with the `last` one, and none may follow it. */
+  /**
+   * A block of content for BDAT is at hand, of so many octets as the encoder has made them. The input ended cleanly with the `last`
+   * one, and none may follow it.
+   */
   | { readonly type: 'block'; readonly octets: number; readonly last: boolean }
   /**
    * All content is written, every write has completed, and one turn of the event loop has let input and signals in. `next` is
    * a transaction that waits for its turn. With BDAT the driver reports it only after `flush`.
    */
   | { readonly type: 'contentSent'; readonly rest: string; readonly next?: Transaction | undefined }
+  /** The input ended, but not cleanly: nothing but this report keeps half a message from being delivered. */
   | { readonly type: 'contentFailed'; readonly detail: string }
-  /** A signal or the deadline. */
+  /** A signal or the caller's deadline. After the commit the outcome is uncertain, so a driver may rather wait for the verdict. */
   | { readonly type: 'abort'; readonly detail: string }
   | { readonly type: 'lost'; readonly detail: string; readonly rest: string }
   /** `limit` tells people how long the driver has waited. */
   | { readonly type: 'timeout'; readonly rest: string; readonly limit?: TimeLimit }
   /** Asks the server whether it is there, while nothing else is under way. RFC 5321 §4.1.1.9 */
   | { readonly type: 'noop' }
+  /** Ends the session politely, between transactions. */
   | { readonly type: 'quit' };
 
-/** What the driver must do. */
+/** What the driver does, in order, before it reports anything else. docs/driver.md has a whole driver. */
 export type Action =
+  /** Write the lines, octet strings, each with CRLF behind it. Nobody may see lines that are `secret`. */
   | { readonly do: 'send'; readonly lines: readonly string[]; readonly secret: boolean }
+  /** Begin the TLS handshake on this stream, and report `secured` or `insecure`. */
   | { readonly do: 'startTls' }
-  /** The driver may give a transaction. */
+  /** The driver may report a transaction, NOOP or QUIT, now or later. */
   | { readonly do: 'ready'; readonly channel: Channel }
-  /** Pull all of the content for 'data', the next block for 'bdat'. */
+  /**
+   * 'data': write all of the content, without the terminator, then do as for `flush`. 'bdat': have the next block at hand and report
+   * it. What the encoder of the same framing makes of the input is the content. `eightBit` tells what becomes of octets above 127.
+   */
   | { readonly do: 'pull'; readonly framing: 'data' | 'bdat'; readonly eightBit: 'pass' | 'convert' | 'refuse' }
   /**
    * Write this line and the block that the driver announced last, except for the octets at its end that are `held` for the
@@ -171,18 +190,21 @@ export type Action =
   | { readonly do: 'next' }
   /** NOOP is answered. The session lives where `failure` is null; else it is over, and the failure says why. */
   | { readonly do: 'checked'; readonly failure: SessionFailure | null }
+  /** A sentence for people: something is not as it was asked for. */
   | { readonly do: 'note'; readonly note: string }
+  /** The outcome of the transaction that is under way, or of the first one, when the session ends before it was ready. */
   | { readonly do: 'settle'; readonly outcome: SessionOutcome }
   /** End the connection politely, after what was sent. */
   | { readonly do: 'close' }
   /** End the connection now, without another octet. */
   | { readonly do: 'destroy' };
 
-/** The next state, and what to do, in order. */
+/** The next state, and what the driver does. */
 export type Step = readonly [State, ...Action[]];
 
-type Within = 'greeting' | 'command' | 'handshake' | 'data' | 'block' | 'final' | 'none';
-interface StepFacts {
+/** The time limits that a driver keeps, by their keys; 'none' where no reply is awaited. */
+export type Within = 'greeting' | 'command' | 'handshake' | 'data' | 'block' | 'final' | 'none';
+export interface StepFacts {
   /** The first digit of the reply that leads on; 0 where no reply may come. RFC 5321 §4.3.2 */
   readonly wants: 0 | 2 | 3;
   /** The key in [timeouts] of the time that this step may take; RFC 5321 §4.5.3.2 gives the values. */
@@ -191,7 +213,9 @@ interface StepFacts {
   readonly condemns: Condemned;
 }
 
-/** For each state the reply that leads on, its time limit, and what a refusal rules out. */
+/**
+ * What is awaited in each state. A driver reads `within`, and sets its clock whenever the state has changed.
+ */
 // biome-ignore format: a table is read as a table
 export const STEPS = {
   greeting:  { wants: 2, within: 'greeting',  condemns: 'address' }, // 220      RFC 5321 §3.1

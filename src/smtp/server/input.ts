@@ -21,6 +21,7 @@ export type Performed =
 export interface Reception {
   /** Greets the client; `secured` is true where TLS came first. */
   begin(secured: boolean): void;
+  /** Takes octets, in pieces of any size; they have to stay as they are until `mayRead` is true again. */
   hear(chunk: Uint8Array): void;
   /** Takes the owner's verdict on the last question; null is yes. */
   answer(reply: Reply | null, each?: readonly Reply[]): void;

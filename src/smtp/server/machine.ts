@@ -78,7 +78,8 @@ export interface Received {
   readonly failed: boolean;
 }
 
-interface Chunk {
+/** A block of BDAT. RFC 3030 §2 */
+export interface Chunk {
   readonly octets: number;
   readonly last: boolean;
 }
@@ -134,7 +135,8 @@ export type ServerState =
 
 type StateAt<A extends ServerState['at']> = Extract<ServerState, { at: A }>;
 type Commanding = StateAt<'command'>;
-type Broken = 'none' | 'long' | 'bare';
+/** What is wrong with a line's end. */
+export type Broken = 'none' | 'long' | 'bare';
 
 /** What has happened to a session. */
 export type ServerEvent =
