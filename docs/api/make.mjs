@@ -138,6 +138,8 @@ const sentencesOf = (doc) =>
     // Outside of code an angle bracket would begin a tag.
     .replace(/`[^`]*`|</g, (found) => (found === '<' ? '\\<' : found));
 
+const firstOf = (sentences) => /^.*?\.(?=\s|$)/s.exec(sentences)?.[0] ?? sentences;
+
 /** Breaks a long union into lines, one for each member. */
 function breakUnion(code) {
   const [, head, rest] = /^(type \w+(?:<[^=]*>)? = ?)(.*)$/s.exec(code) ?? [];
@@ -288,7 +290,7 @@ export function makeReference() {
     pages.set(place === '.' ? 'nospool.md' : file, made.page);
     missing.push(...made.missing.map((each) => `${name}: ${each}`));
     silent.push(...made.silent.map((each) => `${name}: ${each}`));
-    rows.push(`| [\`${name}\`](${place === '.' ? 'nospool.md' : file}) | ${sentencesOf(fileOf(types).head)} |`);
+    rows.push(`| [\`${name}\`](${place === '.' ? 'nospool.md' : file}) | ${firstOf(sentencesOf(fileOf(types).head))} |`);
   }
   const head = [
     '# Reference',

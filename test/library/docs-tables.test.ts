@@ -23,7 +23,7 @@ const { makeReference, describeType } = (await import(pathToFileURL(path.join(ro
 /** The rows of the table whose first column has this heading, below that section; names without their back quotes. */
 function rowsOf(section: string, first: string): readonly (readonly string[])[] {
   const body = text.split(new RegExp(`^##+ ${section}$`, 'm'))[1]?.split(/^##+ /m)[0] ?? '';
-  const table = body.split(`| ${first} |`)[1]?.split('\n\n')[0] ?? '';
+  const table = body.split(`\n\n| ${first} |`)[1]?.split('\n\n')[0] ?? '';
   const rows = table.split('\n').slice(2);
   return rows.filter((row) => row !== '').map((row) => row.slice(2, -2).split(/ ?(?<!\\)\| ?/));
 }
