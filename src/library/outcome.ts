@@ -9,6 +9,7 @@ import type { Reply } from '../smtp/reply.ts';
 import { textOf } from '../smtp/text.ts';
 import * as engine from '../submit/outcome.ts';
 import { type Failure, failHere, type RecipientRefusal, SmtpError, withCause } from './failure.ts';
+import { rephrase } from './words.ts';
 
 /** A server, and the address of it that was reached. */
 export interface ServerFacts {
@@ -183,13 +184,3 @@ function classify(failure: SessionFailure, { cause }: Given): FailureClass {
 /** True where something of the caller's may have been the cause: content, credentials, a resolver, a socket. */
 const isOurs = (failure: SessionFailure): boolean =>
   failure.kind === 'content' || failure.kind === 'connect' || (failure.kind === 'unsupported' && failure.isOurs === true);
-
-/* ---- the words ---- */
-
-/** Sentences of the engine name keys of nospool.toml(5), which an author of a program has never seen. */
-const REPHRASED: readonly (readonly [RegExp, string])[] = [
-  [/set allow_plaintext = true in \[auth\]/g, 'set allowPlaintext: true in auth'],
-  [/allow_plaintext/g, 'allowPlaintext'],
-];
-
-const rephrase = (sentence: string): string => REPHRASED.reduce((text, [key, name]) => text.replace(key, name), sentence);
