@@ -116,7 +116,13 @@ export class Pool implements AsyncDisposable {
     const { connections = 5, messagesPerConnection = 100, pipelining = true, idle = 10_000, ttl = Number.POSITIVE_INFINITY } = options;
     const { rate = null, retries = 2 } = options;
     this.#limits = { connections, messages: messagesPerConnection, isPipelining: pipelining, idle, ttl, rate, retries };
+    const { signal } = options;
+    if (fault !== null || signal === undefined) return;
+    if (signal.aborted) this.#obey();
+    else signal.addEventListener('abort', this.#obey, { once: true });
   }
+
+  readonly #obey = (): void => this.destroy(this.#options.signal?.reason);
 
   get stats(): { readonly open: number; readonly busy: number; readonly waiting: number } {
     const busy = [...this.#lines].filter((line) => line.busy > 0).length;
@@ -139,6 +145,8 @@ export class Pool implements AsyncDisposable {
 
   async #sendTaken(envelope: Envelope, taken: TakenContent, options: SendOptions): Promise<Outcome> {
     if (this.#fault !== null || this.#terms === null) return { kind: 'failed', failure: this.#fault as Failure, attempts: [] };
+    const { signal: whole } = this.#options;
+    if (whole?.aborted) return failedHere('aborted', abortReason(whole), whole.reason);
     if (this.#drained !== null) return failedHere('usage', 'the pool was closed');
     const parsedEnvelope = parseEnvelope(envelope);
     if (!parsedEnvelope.ok) return failedHere('usage', parsedEnvelope.detail);
@@ -347,6 +355,7 @@ export class Pool implements AsyncDisposable {
     if (this.#drained === null || this.#pending > 0) return;
     this.#clock();
     for (const line of [...this.#lines]) this.#close(line);
+    this.#options.signal?.removeEventListener('abort', this.#obey);
     if (this.#closing === 0) this.#tellDrained();
   }
 
