@@ -1,6 +1,7 @@
 /** Gives the engine the credentials and certificates of the servers of one call. Every function of the caller's is asked here. */
 import type { Smarthost } from '../router/smarthost.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
+import { reasonOf as wordsOf } from '../submit/interrupts.ts';
 import { makeSecurity, type SecretReader } from '../submit/security.ts';
 import type { Security } from '../submit/session.ts';
 import type { TlsMaterial } from '../transport/tls/tls.ts';
@@ -62,4 +63,4 @@ function askMechanism(
   }
 }
 
-export const wordsOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+export { wordsOf };

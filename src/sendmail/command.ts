@@ -27,6 +27,7 @@ export async function sendmail(argv: readonly string[]): Promise<number> {
   const words = await readArguments(argv.slice(2), process.env);
   const invocation = parseInvocation(argv[1] ?? 'sendmail', words);
   const { mode } = invocation;
+  // A client of -bs waits for a reply also where its options are wrong.
   const speaksSmtp = mode.kind === 'smtp' || (mode.kind === 'misused' && words.includes('-bs'));
   if (speaksSmtp) (await import('./dialogue/speak.ts')).keepRepliesAlone();
   const ended = await run(invocation);
@@ -49,6 +50,7 @@ async function run(invocation: Invocation): Promise<number | Unsent> {
   if (mode.kind === 'help') return show(printUsage());
   const who = identify(process.env);
   const answer = await readConfig({ path: invocation.config, env: process.env, home: who.home, euid: who.euid });
+  // What cannot be obeyed is logged where the configuration says, too.
   useLog(answer.ok ? answer.config : answer, who.login, tag);
   if (mode.kind === 'misused') return { details: [mode.detail], isCallerWriting: true };
   if (mode.kind === 'refused') return { details: [mode.detail], isCallerWriting: false };

@@ -236,6 +236,9 @@ test('M3: an option that runs or shows the queue, or checks aliases, is an error
   ];
   for (const [argv, detail, name = 'sendmail'] of rows)
     assert.deepEqual(parseInvocation(name, argv).mode, { kind: 'misused', detail }, argv.join(' '));
+  // The options before the wrong one say where it is logged.
+  const { config, tag } = parseInvocation('sendmail', ['-C', '/x', '-L', 'web', '-Z']);
+  assert.deepEqual([config, tag], ['/x', 'web']);
   // Nothing is lost where the last of two modes sends, or the operands name messages.
   for (const [argv, name = 'sendmail'] of [
     [['-q', '-bm', 'a@x']],

@@ -24,6 +24,7 @@ export type Phase =
   | 'content'
   | 'BDAT'
   | 'end'
+  | 'NOOP'
   | 'QUIT';
 
 export type { Talk };
@@ -279,7 +280,7 @@ export async function converse(plain: Socket, options: SmarthostOptions, { heard
       recipients = [];
       chunks = [];
       talk.say('250 2.0.0 reset\n');
-    } else if (verb === 'NOOP') talk.say('250 2.0.0 here\n');
+    } else if (verb === 'NOOP') await act('NOOP', '250 2.0.0 here');
     else if (verb === 'QUIT') {
       await act('QUIT', '221 2.0.0 bye');
       if (!over) talk.socket.end();

@@ -176,10 +176,11 @@ test('what was thrown is kept beside the failure, and its words are scrubbed of 
 
 for (const [what, late] of [
   ['a stream', () => loop().stream],
-  ['a socket that still connects', () => createConnection({ port: 1, host: '127.0.0.1' })],
+  ['a socket that still connects', (port: number) => createConnection({ port, host: '127.0.0.1' })],
 ] as const)
   test(`${what} that comes after the time or the signal is destroyed, and the program is told to stop`, () =>
     within(10_000, async () => {
+      const server = await startHost();
       for (const end of ['time', 'signal'] as const) {
         const streams: Duplex[] = [];
         let give: () => void = () => {};
@@ -189,7 +190,7 @@ for (const [what, late] of [
             new Promise((resolve) => {
               give = () => {
                 assert.equal(signal.aborted, true);
-                const stream = late();
+                const stream = late(server.port);
                 streams.push(stream);
                 resolve(stream);
               };
@@ -205,9 +206,11 @@ for (const [what, late] of [
           end === 'time' ? ['timeout', 'no answer within 0.05 s (timeouts.connect)'] : ['other', 'not any more'],
         );
         give();
-        await turns(3);
+        // At once: before it could connect.
+        for (let i = 0; i < 10; i++) await null;
         assert.equal(streams[0]?.destroyed, true);
       }
+      await server.stop();
       assert.deepEqual(unhandled, []);
     }));
 

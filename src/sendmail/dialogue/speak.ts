@@ -17,7 +17,7 @@ import { makeMessages } from './messages.ts';
 export { refuseToSpeak } from './bs.ts';
 export { keepRepliesAlone } from './replies.ts';
 
-/** Speaks SMTP, as a batch without replies; the value is the exit status. */
+/** Speaks SMTP with replies, or as a batch without them; the value is the exit status. */
 export async function speakSmtp(config: Config, by: Submitter, reports: Reports, stdin: Stdin, kind: 'smtp' | 'batch'): Promise<number> {
   stdin.place?.follow();
   const interrupts = listenForSignals(stdin.isTerminal);

@@ -234,7 +234,7 @@ export const keyBits = (cipher: string): number => Number(/(?:AES|ARIA|CAMELLIA)
 function bindingsOf(peer: TlsPeer, version: string): readonly ChannelBinding[] {
   const bindings: ChannelBinding[] = [];
   // RFC 9266 §2: 32 octets, this label, an empty context.
-  if (version === 'TLS1.3')
+  if (version === 'TLS1.3' && peer.exportKeyingMaterial !== undefined)
     bindings.push({
       type: 'tls-exporter',
       data: latin1(peer.exportKeyingMaterial(32, 'EXPORTER-Channel-Binding', Buffer.alloc(0))),
