@@ -23,6 +23,7 @@ export type TransportErrorCode =
   | 'ECONFIG'
   | 'EUNCERTAIN';
 
+/** An error as nodemailer has them, with the failure that it comes from. */
 export interface TransportError extends Error {
   readonly code: TransportErrorCode;
   /** `CONN`, `EHLO`, `STARTTLS`, `AUTH`, `MAIL FROM`, `RCPT TO`, `DATA`; `API` where no server was asked. */

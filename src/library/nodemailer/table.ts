@@ -15,12 +15,14 @@ export type Fate =
 
 /** A fate, and in words what becomes of the option or what to do instead. */
 export type Row = readonly [fate: Fate, why: string];
+/** Options by their names. */
 export type Table = Readonly<Record<string, Row>>;
 
 const ONCE = 'a transport connects more than once: give `getSocket`';
 const OTHER = 'it chooses another transport of nodemailer';
 const FIXED = 'it has no equal here';
 
+/** The options of the transport. */
 // biome-ignore format: a table is read as a table
 export const OPTIONS = {
   url: ['mapped', 'as in nodemailer for `smtp:` and `smtps:`, with options as its query; also nospool\'s `submission:`, `submissions:`, `lmtp:`, `lmtp+unix:` and `unix:`'],
@@ -86,6 +88,7 @@ export const OPTIONS = {
 const CONTEXT = 'no context is made by the caller';
 const NARROW = 'the library decides it';
 
+/** Its options in `tls`. */
 // biome-ignore format: a table is read as a table
 export const TLS_OPTIONS = {
   rejectUnauthorized: ['mapped', 'false: any certificate will do'],
@@ -123,6 +126,7 @@ export const TLS_OPTIONS = {
   timeout: ['refused', 'give `connectionTimeout` and `greetingTimeout`'],
 } as const satisfies Table;
 
+/** Its options in `auth`. */
 // biome-ignore format: a table is read as a table
 export const AUTH_OPTIONS = {
   type: ['mapped', '`OAuth2`, or anything else for a password'],
