@@ -217,8 +217,8 @@ function foreignTypes(declarations, has) {
 /** Code without comments and texts, whose words are no names. */
 const withoutNotes = (code) => code.replace(/\/\*.*?\*\/|'[^'\n]*'/gs, '');
 
-/** The page of one door, and the names that it misses. */
-function makePage(door, file) {
+/** The page of one door, and the names that it misses. `others`: names that the main door has, with links to its page. */
+function makePage(door, file, others) {
   const { head, exported } = fileOf(file);
   const entries = exported.flatMap(({ doc, names, from }) =>
     names.map(({ name, as }) => ({ name: as, doc, declarations: find(from, name) ?? [] })),
@@ -230,10 +230,11 @@ function makePage(door, file) {
   const links = new Map(sorted.map(({ name }) => [name, `[${name}](#${anchor(name)})`]));
   const missing = [];
   const sections = sorted.map(({ name, declarations }) => {
-    const { hidden, missing: unnamed } = foreignTypes(declarations, (each) => links.has(each));
+    const { hidden, missing: unnamed } = foreignTypes(declarations, (each) => links.has(each) || others.has(each));
     const code = [...declarations, ...hidden].map(codeOf).join('\n\n');
     const words = new Set(withoutNotes(code).match(/\b[A-Za-z]\w+\b/g));
-    const uses = [...links.keys()].filter((each) => each !== name && words.has(each) && /^[A-Z]/.test(each)).sort();
+    const known = new Map([...others, ...links]);
+    const uses = [...known.keys()].filter((each) => each !== name && words.has(each) && /^[A-Z]/.test(each)).sort();
     missing.push(...unnamed.map((each) => `${name}: ${each}`));
     const notes = [...declarations, ...hidden].flatMap((each) =>
       membersOf(each).flatMap((member) => (member.doc === '' ? [] : [`- \`${member.name}\`: ${sentencesOf(member.doc)}`])),
@@ -243,7 +244,7 @@ function makePage(door, file) {
       ...declarations.map(({ doc }) => sentencesOf(doc)).filter((each) => each !== ''),
       `\`\`\`ts\n${code}\n\`\`\``,
       ...(notes.length > 0 ? [notes.join('\n')] : []),
-      ...(uses.length > 0 ? [`See ${uses.map((each) => links.get(each)).join(', ')}.`] : []),
+      ...(uses.length > 0 ? [`See ${uses.map((each) => known.get(each)).join(', ')}.`] : []),
     ].join('\n\n');
   });
   const isGrouped = exported.some(({ doc }) => doc !== '');
@@ -268,8 +269,10 @@ function makePage(door, file) {
     ...sections,
   ].join('\n\n');
   const silent = sorted.filter(({ declarations }) => declarations.every(({ doc }) => doc === '')).map(({ name }) => name);
-  return { page: `${page}\n`, missing, silent };
+  return { page: `${page}\n`, missing, silent, links };
 }
+
+const PURE = ['./smtp', './smtp/server', './router'];
 
 /**
  * All pages, by the names of their files. `missing`: types that appear at a door and cannot be imported from it; `silent`: names without a
@@ -281,12 +284,15 @@ export function makeReference() {
   const rows = [];
   const missing = [];
   const silent = [];
+  const main = new Map();
   for (const [place, door] of Object.entries(exports)) {
     if (typeof door === 'string') continue;
     const name = path.posix.join('nospool', place);
     const file = `${place === '.' ? 'index' : place.slice(2).replaceAll('/', '-')}.md`;
     const types = path.join(root, door.require.types);
-    const made = makePage(name, types);
+    // The pure doors stand alone; the others are used together with the main one.
+    const made = makePage(name, types, place === '.' || PURE.includes(place) ? new Map() : main);
+    if (place === '.') for (const [each, link] of made.links) main.set(each, link.replace('(#', '(nospool.md#'));
     pages.set(place === '.' ? 'nospool.md' : file, made.page);
     missing.push(...made.missing.map((each) => `${name}: ${each}`));
     silent.push(...made.silent.map((each) => `${name}: ${each}`));
