@@ -27,8 +27,8 @@ const execute = promisify(execFile);
 
 /* ---- the examples ---- */
 
-/** The blocks of TypeScript below each heading of a document. */
-function blocksOf(file: string): ReadonlyMap<string, readonly string[]> {
+/** The blocks of a language below each heading of a document. */
+function blocksOf(file: string, language = 'ts'): ReadonlyMap<string, readonly string[]> {
   const blocks = new Map<string, string[]>();
   let heading = '';
   let block: string[] | null = null;
@@ -37,7 +37,7 @@ function blocksOf(file: string): ReadonlyMap<string, readonly string[]> {
       blocks.set(heading, [...(blocks.get(heading) ?? []), `${block.join('\n')}\n`]);
       block = null;
     } else if (block !== null) block.push(line);
-    else if (line === '```ts') block = [];
+    else if (line === `\`\`\`${language}`) block = [];
     else heading = /^##+ (.*)/.exec(line)?.[1] ?? heading;
   }
   return blocks;
@@ -46,6 +46,7 @@ function blocksOf(file: string): ReadonlyMap<string, readonly string[]> {
 const examples = new Map<string, string>();
 for (const [heading, blocks] of blocksOf('docs/library.md'))
   for (const [i, block] of blocks.entries()) examples.set(i === 0 ? heading : `${heading} ${i + 1}`, block);
+const plain = [...blocksOf('docs/library.md', 'js').values()].flat().join('');
 for (const block of blocksOf('README.md').get('As a library') ?? []) examples.set('README', block);
 
 const nameOf = (heading: string): string => heading.toLowerCase().replace(/[^a-z0-9]+/g, '-');
@@ -87,7 +88,7 @@ const cert = makeCertificate({
 /** A port where nobody listens. */
 const NOBODY = 1;
 
-/** Runs an example in a folder of its own. */
+/** Runs an example, or a file of the project, in a folder of its own. */
 async function run(heading: string, { ways, files = {}, env = {} }: Surroundings): Promise<Ran> {
   const folder = mkdtempSync(path.join(tmpdir(), 'nospool-'));
   try {
@@ -97,18 +98,22 @@ async function run(heading: string, { ways, files = {}, env = {} }: Surroundings
       chmodSync(path.join(folder, name), 0o755);
     }
     const signposts = path.join(root, 'test', 'library', 'signposts.mjs');
-    return await execute(process.execPath, ['--import', signposts, path.join(project, `${nameOf(heading)}.js`)], {
-      cwd: folder,
-      timeout: 30_000,
-      env: {
-        PATH: `${folder}:${process.env.PATH}`,
-        EXAMPLE_WAYS: JSON.stringify(ways),
-        SSL_CERT_FILE: store,
-        NODE_EXTRA_CA_CERTS: store,
-        SMTP_PASSWORD: 'secret',
-        ...env,
+    return await execute(
+      process.execPath,
+      ['--import', signposts, path.join(project, /\.cjs$/.test(heading) ? heading : `${nameOf(heading)}.js`)],
+      {
+        cwd: folder,
+        timeout: 30_000,
+        env: {
+          PATH: `${folder}:${process.env.PATH}`,
+          EXAMPLE_WAYS: JSON.stringify(ways),
+          SSL_CERT_FILE: store,
+          NODE_EXTRA_CA_CERTS: store,
+          SMTP_PASSWORD: 'secret',
+          ...env,
+        },
       },
-    }).then(
+    ).then(
       (ran) => ({ ...ran, code: 0 }),
       (error: Ran) => error,
     );
@@ -337,6 +342,16 @@ trial('Tests with a smart host of your own', async (heading) => {
   assert.equal(code, 0, stdout);
   assert.match(stdout, /\bpass 3\b/);
 });
+
+test('the example in CommonJS sends', () =>
+  within(60_000, async () => {
+    const host = await sink({ tls: { mode: 'starttls', key: cert.key, cert: cert.cert } });
+    writeFileSync(path.join(project, 'plain.cjs'), plain);
+    const { stdout } = await run('plain.cjs', { ways: { 'mail.example.org:587': host.port } });
+    await host.close();
+    assert.equal(stdout, 'accepted\n');
+    assert.equal(host.messages.length, 1);
+  }));
 
 for (const heading of examples.keys())
   test(`the example "${heading}" does what it says`, () =>
