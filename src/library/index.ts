@@ -10,6 +10,7 @@ export type { AuthChannel } from '../smtp/sasl/choose.ts';
 export type { Cancelled, Exchange, Mechanism } from '../smtp/sasl/sasl.ts';
 export type { ChannelBinding } from '../smtp/sasl/scram.ts';
 export type { Timeouts } from '../submit/settings.ts';
+export type { NameQuestion } from '../transport/lookup/question.ts';
 export { type Client, type Connected, connect, type SendOptions } from './client.ts';
 export type { Content, Octets } from './content.ts';
 export type { Envelope, EnvelopeRecipient } from './envelope.ts';

@@ -11,6 +11,7 @@ export interface TraceEvent {
   readonly server: string;
   /** The attempt of this call, from 0. */
   readonly attempt: number;
+  /** Who said the line; 'event': nobody, it tells in words what happened. */
   readonly side: 'client' | 'server' | 'event';
   readonly line: string;
   /** Milliseconds since 1970. */
@@ -44,7 +45,9 @@ export interface Options {
   readonly window?: number;
   /** 'data': never BDAT. */
   readonly framing?: 'auto' | 'data';
+  /** Hears each line of the conversation, without content and secrets. */
   readonly trace?: ((event: TraceEvent) => void) | undefined;
+  /** Hears how far the content has come. */
   readonly progress?: ((progress: Progress) => void) | undefined;
 }
 

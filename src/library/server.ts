@@ -44,7 +44,7 @@ export interface Destination {
   readonly port: number;
 }
 
-/** Look-ups, as `node:dns/promises` has them; each rejects with a `code` of node:dns. */
+/** Look-ups. Records are those of node:dns, and each function rejects with a `code` of node:dns. Those that are not given are this system's. */
 export interface Resolver {
   readonly addresses?: Names['addresses'];
   /** For `/MX`. */
