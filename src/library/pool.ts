@@ -115,8 +115,8 @@ export class Pool implements AsyncDisposable {
     if (hosts.ok) this.#hosts = hosts.value;
     if (terms.ok) this.#terms = terms.value;
     this.#limits = limits.ok ? limits.value : DEFAULT_LIMITS;
+    if (fault !== null || options.signal === undefined) return;
     const { signal } = options;
-    if (fault !== null || signal === undefined) return;
     if (signal.aborted) this.#obey();
     else signal.addEventListener('abort', this.#obey, { once: true });
   }
