@@ -214,7 +214,7 @@ const FAULTS: readonly Fault[] = [
   {
     what: 'a lost recipient is told as a lost MAIL',
     where: /^smtp, TLS off, AUTH none/,
-    changes: [["return state.answered === 0 ? 'MAIL' : state.answered <=", "return state.answered <= 1 ? 'MAIL' : state.answered <="]],
+    changes: [["return state.answered === 0 ? 'MAIL' : 'RCPT'", "return state.answered <= 1 ? 'MAIL' : 'RCPT'"]],
     found: /^a failure names the command/,
   },
   {

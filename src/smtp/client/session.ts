@@ -696,9 +696,8 @@ function refusalsOf(plan: Plan, state: In<'commit'>, replies: readonly Reply[]):
           reply,
         }))
       : replies.map((reply) => ({ command: 'the content', verb, recipient: null, reply }));
-  return [...(state.refusals ? toArray(state.refusals) : []), ...verdicts.filter(({ reply }) => !isWanted(state, reply))].sort(
-    (one, other) => (one.recipient ?? Number.MAX_VALUE) - (other.recipient ?? Number.MAX_VALUE),
-  );
+  const refusals = [...(state.refusals ? toArray(state.refusals) : []), ...verdicts.filter(({ reply }) => !isWanted(state, reply))];
+  return plan.protocol === 'lmtp' ? refusals.sort((one, other) => (one.recipient as number) - (other.recipient as number)) : refusals;
 }
 
 /** Pairs LMTP's verdicts with the recipients whom the server has accepted, in the order of their RCPT. RFC 2033 §4.2 */
@@ -883,7 +882,6 @@ const VERBS: Partial<Record<Phase, Verb>> = { starttls: 'STARTTLS', auth: 'AUTH'
 /** The command that the next reply answers; none at first, and between commands. The replies to content answer DATA or BDAT. */
 function awaitedVerb(plan: Plan, state: State): Verb | undefined {
   if (state.at === 'hello') return state.verb;
-  if (state.at === 'envelope')
-    return state.answered === 0 ? 'MAIL' : state.answered <= state.transaction.recipients.length ? 'RCPT' : 'DATA';
+  if (state.at === 'envelope') return state.answered === 0 ? 'MAIL' : 'RCPT';
   return state.at === 'content' || state.at === 'commit' ? verdictVerb(plan, state.channel) : VERBS[state.at];
 }

@@ -134,6 +134,8 @@ test('an event that cannot come is a bug of the driver, and throws', () => {
   const dialogue = new Dialogue(PLAN);
   dialogue.begin();
   assert.throws(() => dialogue.on({ type: 'contentSent' }), { message: 'bug: contentSent at greeting' });
+  assert.throws(() => dialogue.on({ type: 'noop' }), { message: 'bug: noop at greeting' });
+  assert.throws(() => dialogue.on({ type: 'quit' }), { message: 'bug: quit at greeting' });
   assert.throws(() => dialogue.on({ type: 'block', octets: 1, last: true }), { message: 'bug: block at greeting' });
   assert.throws(() => dialogue.on({ type: 'transaction', transaction: TRANSACTION }), { message: 'bug: transaction at greeting' });
 });
