@@ -5,13 +5,13 @@
  */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { suite } from 'uvu';
 import { DEFAULT_TLS } from '../src/router/smarthost.ts';
 import type { Extensions } from '../src/smtp/client/extensions.ts';
 import { mailCommand, type Notify, rcptCommand, type Transaction, unmetNeed } from '../src/smtp/client/print.ts';
 import { parseMailbox } from '../src/smtp/path.ts';
 import { submit } from './support/engine.ts';
+import { startHost } from './support/smarthost.ts';
 import { isCommit, readTranscripts, replay, type Transcript } from './support/transcript.ts';
 import { within } from './support/within.ts';
 
@@ -327,73 +327,8 @@ extensions('flights, content of several blocks: the last one waits for the repli
   assert.deepEqual(flightsOf(shown), [['MAIL', 'RCPT'], ['BDAT', 'BDAT'], ['BDAT LAST']]);
 });
 
-/**
- * A server that waits until the client has been silent for a while before it answers all it has been asked: so each answer ends a
- * flight, however the client's octets were cut on their way. It counts how often the client spoke after it had spoken itself.
- */
-async function countingServer(keywords: readonly string[]) {
-  const counted = { flights: 0, terminators: 0 };
-  const server = createServer({ noDelay: true }, (socket) => {
-    let text = '';
-    let content: 'none' | 'dot' | number = 'none';
-    let waits: NodeJS.Timeout | undefined;
-    let hasSpoken = true;
-    const lastBlock = { is: false };
-    const answer = () => {
-      let reply = '';
-      for (;;) {
-        if (content === 'dot') {
-          const end = text.startsWith('.\r\n') ? 0 : text.indexOf('\r\n.\r\n');
-          if (end < 0) break;
-          text = text.slice(end === 0 ? 3 : end + 5);
-          content = 'none';
-          counted.terminators += 1;
-          reply += '250 taken\r\n';
-          continue;
-        }
-        if (typeof content === 'number') {
-          if (text.length < content) break;
-          text = text.slice(content);
-          content = 'none';
-          if (lastBlock.is) counted.terminators += 1;
-          reply += '250 block\r\n';
-          continue;
-        }
-        const end = text.indexOf('\r\n');
-        if (end < 0) break;
-        const line = text.slice(0, end);
-        text = text.slice(end + 2);
-        if (line.startsWith('EHLO')) {
-          const lines = ['foo.com', ...keywords];
-          reply += lines.map((word, i) => `250${i === lines.length - 1 ? ' ' : '-'}${word}\r\n`).join('');
-          counted.flights = 0;
-        } else if (line === 'DATA') {
-          content = 'dot';
-          reply += '354 go\r\n';
-        } else if (line.startsWith('BDAT')) {
-          content = Number(line.split(' ')[1]);
-          lastBlock.is = line.endsWith(' LAST');
-        } else if (line === 'QUIT') socket.end();
-        else reply += '250 fine\r\n';
-      }
-      if (reply === '') return;
-      hasSpoken = true;
-      socket.write(reply);
-    };
-    socket.on('error', () => {});
-    socket.on('data', (chunk) => {
-      const octets = chunk.toString('latin1');
-      if (hasSpoken && !octets.startsWith('QUIT')) counted.flights += 1;
-      hasSpoken = false;
-      text += octets;
-      clearTimeout(waits);
-      waits = setTimeout(answer, 25);
-    });
-    socket.write('220 foo.com\r\n');
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return { counted, port: (server.address() as AddressInfo).port, close: () => server.close() };
-}
+/** Milliseconds of silence that end a flight. */
+const SILENCE = 25;
 
 const SMALL = 'Subject: x\r\n\r\nhello\r\n';
 /** Four blocks of BDAT. */
@@ -417,14 +352,15 @@ for (const [keywords, n, content, flights] of COUNTED) {
   const what = `${keywords.join(', ') || 'nothing'} offered, ${n} recipients, ${content === SMALL ? 'small' : 'large'} content`;
   extensions(`between two sockets: ${what}: ${flights} round trips`, () =>
     within(20_000, async () => {
-      const { counted, port, close } = await countingServer(keywords);
-      const host = { scheme: 'smtp', host: '127.0.0.1', port, expand: 'none', auth: null } as const;
+      const server = await startHost({ offers: keywords, patience: SILENCE });
+      const host = { scheme: 'smtp', host: '127.0.0.1', port: server.port, expand: 'none', auth: null } as const;
       const tls = { ...DEFAULT_TLS, mode: 'off' } as const;
       const to = Array.from({ length: n }, (_, i) => `r${i}@example.org`);
       const outcome = await submit({ from: 'a@example.org', to }, content, { hosts: [{ ...host, tls }], hello: 'bar.com' });
-      close();
+      await server.stop();
       assert.equal(outcome.kind, 'accepted');
-      assert.deepEqual(counted, { flights, terminators: 1 });
+      assert.equal(server.flights.filter((begin) => !/^(EHLO|QUIT)/.test(begin)).length, flights, server.flights.join());
+      assert.equal(server.held.length, 1);
     }),
   );
 }

@@ -224,7 +224,8 @@ laws('docs/protocol.md lists the standards that the code cites', () => {
 /** Settings of TLS and credentials, as configurations and options have them. */
 const POLICY = /\[(tls|auth)\]|\b(tls|auth)\s*[:=]\s*[{'"`]|password\w*\s*[:=]|ca_?file|allow_?plaintext|submissions:|STARTTLS/i;
 /** Addresses of loopback, and the servers of the tests that listen there. */
-const LOOPBACK = /\b127\.\d|\blocalhost\b|::1\b|\b(toHosts|hostAt|smartHost|startHost|faultyHost|serveTranscript|sinkWith)\(/;
+const LOOPBACK =
+  /\b127\.\d|\blocalhost\b|::1\b|\b(toHosts|hostAt|smartHost|startHost|serveTranscript|startScripted|startFollowing|followApart|sinkWith)\(/;
 /** Tests of these rooms connect to nothing: hosts are texts there. */
 const TEXTS = /^test\/(config|router|smtp|message|bench)\/|^test\/nospool\/import\./;
 

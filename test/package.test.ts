@@ -100,6 +100,16 @@ test('both forms of a door give the same names', async () => {
   }
 });
 
+test('SmtpError of either form of the library knows the errors of the other, and no others', async () => {
+  const load = async (file: string) => ((await import(path.join(ROOT, file))) as typeof import('../src/library/index.ts')).SmtpError;
+  const [Imported, Required] = [await load('dist/lib/index.mjs'), await load('dist/cjs/index.cjs')];
+  class Own extends Imported {}
+  const failure = { code: 'lost', message: 'it is gone', retry: 'safe', verb: null, refusals: [], at: null } as const;
+  for (const error of [new Imported(failure), new Required(failure), new Own(failure)])
+    assert.deepEqual([error instanceof Imported, error instanceof Required, error instanceof Own], [true, true, error.constructor === Own]);
+  for (const other of [new Error('x'), {}, null, 'x', undefined]) assert.ok(!(other instanceof Imported));
+});
+
 /** What each of these files imports, and what is imported by them, by their paths from the root; a name that is no path is what it is. */
 async function linked(entries: readonly string[]): Promise<ReadonlyMap<string, readonly string[]>> {
   const { metafile } = await build({

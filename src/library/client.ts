@@ -1,7 +1,7 @@
 /** Sends many messages over one session. Opens no second connection and sends nothing again. */
 import { printSmarthost } from '../router/smarthost.ts';
 import { type Parsed, parsed } from '../smtp/parsed.ts';
-import { abortReason, unlessAborted } from '../submit/interrupts.ts';
+import { abortReason, type Interrupts, unlessAborted, withDeadline } from '../submit/interrupts.ts';
 import { printServer } from '../submit/outcome.ts';
 import type { OpenSession } from '../submit/session.ts';
 import { type Content, failLoading, type GivenContent, type TakenContent, takeContent } from './content.ts';
@@ -118,6 +118,11 @@ export class SessionClient implements Client {
     void session.opened().then(() => opening.removeEventListener('abort', end));
   }
 
+  /** Resolves when the session is over, for whatever reason. */
+  get ended(): Promise<void> {
+    return this.#session.connection.ended;
+  }
+
   get usable(): boolean {
     return mayTakeMore(this.#session, this.#given);
   }
@@ -175,10 +180,21 @@ export class SessionClient implements Client {
     this.#given += 1;
     const { signal } = options;
     if (signal?.aborted) return failedHere('aborted', abortReason(signal), signal.reason);
-    const outcome = await this.#session.submit(withFacts(transaction, content.facts), content);
+    const { interrupts, release } = this.#interruptsOf(signal);
+    const outcome = await this.#session.submit(withFacts(transaction, content.facts), content, interrupts);
+    release();
     if (outcome.kind === 'accepted') return acceptedBy(outcome, this.facts, { addresses });
     const cause = content.cause ?? this.#caught.cause;
     return { kind: 'failed', failure: failureOf(outcome.failure, { addresses, cause }, this.#name), attempts: [] };
+  }
+
+  /** Most messages have neither a signal nor a deadline, and cost nothing here. */
+  #interruptsOf(signal: AbortSignal | undefined): { readonly interrupts: Interrupts | undefined; readonly release: () => void } {
+    const { grace, deadline } = this.#terms;
+    const own = signal && { signal, grace };
+    if (deadline === null) return { interrupts: own, release: () => {} };
+    const { interrupts, release } = withDeadline(own, deadline);
+    return { interrupts, release: () => void release() };
   }
 
   /** Reads the content now, and hands it out behind that of the messages before it. */
@@ -198,7 +214,7 @@ export class SessionClient implements Client {
   }
 
   destroy(reason?: unknown): void {
-    this.#session.connection.abort(reason === undefined ? 'the session was ended' : wordsOf(reason));
+    this.#session.connection.destroy(reason === undefined ? undefined : wordsOf(reason));
   }
 
   [Symbol.asyncDispose](): Promise<void> {

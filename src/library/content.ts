@@ -8,7 +8,7 @@ import { CLEAN, type Ended, type Source, sourceOf } from '../message/source.ts';
 import { scanContent } from '../smtp/client/content.ts';
 import type { Transaction } from '../smtp/client/print.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
-import { abortReason, unlessAborted } from '../submit/interrupts.ts';
+import { abortReason, reasonOf, unlessAborted } from '../submit/interrupts.ts';
 import { treatEightBit } from '../submit/seven-bits.ts';
 import { turn, untilRead } from '../transport/clock.ts';
 import type { EightBitTreatment } from '../transport/driver.ts';
@@ -49,23 +49,16 @@ export interface GivenContent {
   close(): void;
 }
 
-/** Takes in what is given; a stream is listened to from here on. */
+/** Takes in what is given; a stream is listened to from here on. Whatever is given, it throws nothing. */
 export function takeContent(content: Content): Parsed<TakenContent> {
-  const known = knownOctets(content);
-  if (known !== null) return known.ok ? parsed({ known: keepOctets(known.value) }) : known;
-  const found = readerOf(content);
-  if (!found.ok) return found;
-  const input = found.value;
-  if ('open' in input)
-    return parsed({ known: null, load: async (options) => parsed(openEachTime(input, options)), close: () => undefined, cause: undefined });
-  return parsed({
-    known: null,
-    load: (options) => readOnce(input, options),
-    close: () => input.close(),
-    get cause() {
-      return input.cause;
-    },
-  });
+  try {
+    const known = knownOctets(content);
+    if (known !== null) return known.ok ? parsed({ known: keepOctets(known.value) }) : known;
+    const found = readerOf(content);
+    return found.ok ? parsed(takeReader(found.value)) : found;
+  } catch (error) {
+    return unparsed(`the content cannot be looked at: ${reasonOf(error)}`);
+  }
 }
 
 export type TakenContent =
@@ -75,9 +68,42 @@ export type TakenContent =
       readonly known: null;
       /** Reads what must be known before anything connects. */
       load(options: ContentOptions): Promise<Parsed<GivenContent>>;
+      /** Closes what the caller gave, and all that was made of it. */
       close(): void;
       readonly cause: unknown;
     };
+
+function takeReader(found: Input | Opener): TakenContent {
+  let isClosed = false;
+  let given: GivenContent | null = null;
+  return {
+    known: null,
+    async load(options) {
+      const loaded =
+        'next' in found
+          ? await readOnce(found, options)
+          : isAtHand(found, options)
+            ? await readOnce(fromWeb(found.blob.stream()), options)
+            : parsed(openEachTime(found, options));
+      if (!loaded.ok) return loaded;
+      given = loaded.value;
+      if (isClosed) given.close();
+      return loaded;
+    },
+    close() {
+      isClosed = true;
+      given?.close();
+      if ('next' in found) found.close();
+    },
+    get cause() {
+      return 'next' in found ? found.cause : given?.cause;
+    },
+  };
+}
+
+/** What fits the window is read at once, because then its size and its octets are known. */
+const isAtHand = (opener: Opener, { window }: ContentOptions): opener is Opener & { readonly blob: Blob } =>
+  opener.blob !== null && opener.blob.size <= window;
 
 /** Tells a stream that failed from a signal that ended the reading. */
 export function failLoading(given: TakenContent, detail: string, signal: AbortSignal | undefined): Failed {
@@ -95,21 +121,31 @@ const HALF_PAIR = 'the text holds half a surrogate pair, which no encoding can c
 function knownOctets(content: Content): Parsed<Uint8Array> | null {
   if (typeof content === 'string')
     return LONE_SURROGATE.test(content) ? unparsed(`the content cannot be sent: ${HALF_PAIR}`) : parsed(encoder.encode(content));
-  if (content instanceof Uint8Array) return parsed(content);
-  if (isArrayBuffer(content)) return parsed(new Uint8Array(content));
+  const octets = octetsOf(content);
+  if (octets !== null) return parsed(octets);
   if (!Array.isArray(content)) return null;
   const text = new TextJoiner();
   const parts: Uint8Array[] = [];
   for (const each of content as readonly unknown[]) {
-    const octets = text.push(each);
-    if (typeof octets === 'string') return unparsed(`the content cannot be sent: ${octets}`);
-    parts.push(octets);
+    const part = text.push(each);
+    if (typeof part === 'string') return unparsed(`the content cannot be sent: ${part}`);
+    parts.push(part);
   }
   const fault = text.end();
   return fault === null ? parsed(Buffer.concat(parts)) : unparsed(`the content cannot be sent: ${fault}`);
 }
 
-const isArrayBuffer = (value: unknown): value is ArrayBuffer => Object.prototype.toString.call(value) === '[object ArrayBuffer]';
+/** The octets of an array or a buffer; null for anything else. One of another realm (node:vm, test runners) is as good. */
+function octetsOf(value: unknown): Uint8Array | null {
+  if (value instanceof Uint8Array) return value;
+  if (isArrayBuffer(value)) return new Uint8Array(value);
+  return ArrayBuffer.isView(value) && tagOf(value) === '[object Uint8Array]'
+    ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
+    : null;
+}
+
+const isArrayBuffer = (value: unknown): value is ArrayBuffer => tagOf(value) === '[object ArrayBuffer]';
+const tagOf = (value: unknown): string => Object.prototype.toString.call(value);
 
 /** Makes octets of the chunks of one content, and joins text that was cut inside a surrogate pair. */
 class TextJoiner {
@@ -125,9 +161,7 @@ class TextJoiner {
       return LONE_SURROGATE.test(whole) ? HALF_PAIR : encoder.encode(whole);
     }
     if (this.#half !== '') return HALF_PAIR;
-    if (chunk instanceof Uint8Array) return chunk;
-    if (isArrayBuffer(chunk)) return new Uint8Array(chunk);
-    return `a part of it is ${nameOf(chunk)}, neither text nor octets`;
+    return octetsOf(chunk) ?? `a part of it is ${nameOf(chunk)}, neither text nor octets`;
   }
 
   /** A sentence when the last text ended within a pair. */
@@ -167,13 +201,20 @@ const ENDED = Symbol('ended');
 const used = new WeakSet<object>();
 const USED = 'the content was used before: a stream or an iterator can be sent once; give { open: () => … } to send it again';
 
-type Opener = Extract<Content, { open(): unknown }>;
+/** What is opened anew for each server. */
+interface Opener {
+  open(): unknown;
+  readonly size: number | undefined;
+  readonly blob: Blob | null;
+}
 
 function readerOf(content: unknown): Parsed<Input | Opener> {
-  if (typeof content !== 'object' || content === null)
-    return unparsed(`the content is ${nameOf(content)}: give text, octets, a stream or an iterable`);
-  if (isBlob(content)) return parsed({ open: () => content.stream() as unknown as Content, size: content.size });
-  if (isReadable(content)) return claim(content, isUsedReadable(content), () => fromReadable(content));
+  if (typeof content !== 'object' || content === null || ArrayBuffer.isView(content)) return unparsed(notContent(content));
+  if (isBlob(content)) return parsed({ open: () => content.stream(), size: content.size, blob: content });
+  if (isReadable(content)) {
+    const fault = readableFault(content);
+    return fault === null ? claim(content, false, () => fromReadable(content)) : unparsed(fault);
+  }
   if ('getReader' in content && typeof content.getReader === 'function') {
     const stream = content as ReadableStream<unknown>;
     return claim(stream, stream.locked || Readable.isDisturbed(stream as never), () => fromWeb(stream));
@@ -184,9 +225,17 @@ function readerOf(content: unknown): Parsed<Input | Opener> {
     const isIterator = typeof (content as { next?: unknown }).next === 'function';
     return isIterator ? claim(content, false, () => fromIterable(iterable)) : parsed(fromIterable(iterable));
   }
-  if ('open' in content && typeof content.open === 'function') return parsed(content as Opener);
-  return unparsed(`the content is ${nameOf(content)}: give text, octets, a stream or an iterable`);
+  if ('open' in content && typeof content.open === 'function') {
+    const { size } = content as { readonly size?: unknown };
+    if (size !== undefined && !(Number.isSafeInteger(size) && (size as number) >= 0))
+      return unparsed(`content.size is ${reasonOf(size)}, and takes a count of octets`);
+    // It is called as a method, because it may be one.
+    return parsed({ open: () => (content as { open(): unknown }).open(), size: size as number | undefined, blob: null });
+  }
+  return unparsed(notContent(content));
 }
+
+const notContent = (content: unknown): string => `the content is ${nameOf(content)}: give text, octets, a stream or an iterable`;
 
 function claim(content: object, isUsed: boolean, make: () => Input): Parsed<Input> {
   if (isUsed || used.has(content)) return unparsed(USED);
@@ -195,19 +244,29 @@ function claim(content: object, isUsed: boolean, make: () => Input): Parsed<Inpu
 }
 
 const isBlob = (content: object): content is Blob =>
-  /^\[object (Blob|File)\]$/.test(Object.prototype.toString.call(content)) && typeof (content as Blob).stream === 'function';
+  /^\[object (Blob|File)\]$/.test(tagOf(content)) && typeof (content as Blob).stream === 'function';
 
 const isReadable = (content: object): content is Readable =>
   typeof (content as Readable).pipe === 'function' && typeof (content as Readable).on === 'function' && Symbol.asyncIterator in content;
 
-const isUsedReadable = (stream: Readable): boolean =>
-  stream.errored ? false : stream.destroyed || stream.readableDidRead || stream.readableEnded || stream.readableFlowing === true;
+/** A sentence when a stream cannot be the content. One that has failed is no used one: its error is the better sentence. */
+function readableFault(stream: Readable): string | null {
+  if (stream.errored) return null;
+  if (stream.destroyed || stream.readableDidRead || stream.readableEnded || stream.readableFlowing === true) return USED;
+  const encoding = stream.readableEncoding;
+  if (encoding && !TEXT_ENCODINGS.includes(encoding.toLowerCase()))
+    return `the stream gives its octets as ${encoding}, which would go out as text: leave the encoding out`;
+  return null;
+}
+
+/** Those that give text itself. The others give a text for octets, and its UTF-8 would be another message. */
+const TEXT_ENCODINGS = ['utf8', 'utf-8', 'utf16le', 'utf-16le', 'ucs2', 'ucs-2'];
 
 /** An error without a listener would end the process, so the stream has one from the call on. */
 function fromReadable(stream: Readable): Input {
   const input = fromIterable(stream, () => stream.destroy());
   stream.on('error', (error) => {
-    input.cause ??= error;
+    input.cause ??= error ?? new Error('the stream failed and said nothing');
   });
   if (stream.errored) input.cause = stream.errored;
   const { next } = input;
@@ -228,20 +287,33 @@ function fromWeb(stream: ReadableStream<unknown>): Input {
   };
 }
 
+/** `destroy`: closes it in place of the iterator. */
 function fromIterable(iterable: AsyncIterable<unknown> | Iterable<unknown>, destroy: (() => void) | null = null): Input {
   let iterator: AsyncIterator<unknown> | Iterator<unknown> | null = null;
+  /** An iterator that has ended or failed has nothing to close. ECMA-262 §14.7.5.6 */
+  let isOver = false;
   const open = () => (Symbol.asyncIterator in iterable ? iterable[Symbol.asyncIterator]() : iterable[Symbol.iterator]());
+  // An iterator that nobody began is closed all the same, because it may hold a file.
+  const begun = () => iterator ?? ('next' in iterable ? (iterable as unknown as Iterator<unknown>) : null);
   return {
     cause: undefined,
     async next() {
-      iterator ??= open();
-      const { done, value } = await iterator.next();
-      return done ? ENDED : value;
+      try {
+        iterator ??= open();
+        const { done, value } = await iterator.next();
+        if (!done) return value;
+      } catch (error) {
+        isOver = true;
+        throw error;
+      }
+      isOver = true;
+      return ENDED;
     },
     close() {
-      if (destroy) destroy();
-      // An iterator that nobody began is closed all the same, because it may hold a file.
-      else ignoreFailure(() => (iterator ?? ('next' in iterable ? (iterable as unknown as Iterator<unknown>) : null))?.return?.());
+      if (destroy !== null) return ignoreFailure(destroy);
+      if (isOver) return;
+      isOver = true;
+      ignoreFailure(() => begun()?.return?.());
     },
   };
 }
@@ -255,14 +327,15 @@ function ignoreFailure(close: () => unknown): void {
   }
 }
 
-/** Empty chunks after which the event loop turns, because an iterable may give them for ever. */
-const EMPTY_CHUNKS = 32;
+/** Chunks after which the event loop turns, because an iterable that has all of them at hand, or gives empty ones for ever, would hold it. */
+const CHUNKS_IN_A_TURN = 128;
 
 /** Pulls from an input until it ends. */
 function sourceFrom(input: Input): Source {
   const text = new TextJoiner();
   let ended: Ended | null = null;
   let octets = 0;
+  let chunks = 0;
   const fail = (detail: string, cause?: unknown): Ended => {
     if (cause !== undefined) input.cause ??= cause;
     ended = { end: 'failed', detail: `the content failed: ${detail}` };
@@ -271,7 +344,9 @@ function sourceFrom(input: Input): Source {
   };
   return {
     async read() {
-      for (let empty = 1; ended === null; empty++) {
+      while (ended === null) {
+        chunks += 1;
+        if (chunks % CHUNKS_IN_A_TURN === 0) await turn();
         try {
           const chunk = await input.next();
           if (chunk === ENDED) {
@@ -285,9 +360,8 @@ function sourceFrom(input: Input): Source {
           octets += part.length;
           if (part.length > 0) return part;
         } catch (error) {
-          return fail(error instanceof Error ? error.message : String(error), error ?? new Error('the content failed'));
+          return fail(reasonOf(error), error ?? new Error('the content failed and said nothing'));
         }
-        if (empty % EMPTY_CHUNKS === 0) await turn();
       }
       return ended;
     },
@@ -336,57 +410,53 @@ function keepBody(body: Body, source: Source, input: Input): GivenContent {
 
 /* ---- what is opened anew ---- */
 
-function openEachTime({ open, size }: Opener, { patience }: ContentOptions): GivenContent {
+function openEachTime(opener: Opener, { patience }: ContentOptions): GivenContent {
   const opened = new Set<Source>();
   let cause: unknown;
   return {
-    facts: { size: null, estimate: size ?? null, eightBit: 'unknown' },
+    facts: { size: null, estimate: opener.size ?? null, eightBit: 'unknown' },
     replayable: true,
     open(treatment) {
-      const source = openLater(open, (error) => {
-        cause ??= error;
-      });
+      const source = bePatient(
+        openLater(opener, (error) => {
+          cause ??= error;
+        }),
+        patience,
+      );
       opened.add(source);
-      return treatEightBit(bePatient(source, patience), treatment, { octets: null, whole: false, charset: '' });
+      return treatEightBit(source, treatment, { octets: null, whole: false, charset: '' });
     },
     get cause() {
       return cause;
     },
     close() {
       for (const source of opened) source.close();
+      opened.clear();
     },
   };
 }
 
+/** An opener may give another one. More of them are a circle. */
+const MOST_OPENERS = 8;
+
 /** Opens at the first read. */
-function openLater(open: Opener['open'], tell: (cause: unknown) => void): Source {
+function openLater(opener: Opener, tell: (cause: unknown) => void): Source {
   let isClosed = false;
   let opening: Promise<Source> | null = null;
-  const failed = (detail: string): Source => ({
-    read: async () => ({ end: 'failed', detail: `the content failed: ${detail}` }),
-    close: () => undefined,
-  });
   async function begin(): Promise<Source> {
     try {
-      const content = await open();
-      const known = knownOctets(content);
-      if (known) return known.ok ? sourceOf(known.value) : failed(known.detail);
-      const found = readerOf(content);
-      if (!found.ok) return failed(found.detail);
-      if ('open' in found.value) return openLater(found.value.open, tell);
-      const input = found.value;
-      const source = sourceFrom(input);
-      return {
-        async read() {
-          const got = await source.read();
-          if (input.cause !== undefined) tell(input.cause);
-          return got;
-        },
-        close: () => source.close(),
-      };
+      let found: Parsed<Input | Opener> = parsed(opener);
+      for (let i = 0; i < MOST_OPENERS && found.ok && 'open' in found.value; i++) {
+        const content: unknown = await found.value.open();
+        const known = knownOctets(content as Content);
+        if (known) return known.ok ? sourceOf(known.value) : failedSource(known.detail);
+        found = readerOf(content);
+      }
+      if (!found.ok) return failedSource(found.detail);
+      return 'open' in found.value ? failedSource('open gives nothing but openers') : tellingSource(found.value, tell);
     } catch (error) {
       tell(error ?? new Error('the content could not be opened'));
-      return failed(error instanceof Error ? error.message : String(error));
+      return failedSource(reasonOf(error));
     }
   }
   return {
@@ -400,5 +470,23 @@ function openLater(open: Opener['open'], tell: (cause: unknown) => void): Source
       isClosed = true;
       void opening?.then((source) => source.close());
     },
+  };
+}
+
+const failedSource = (detail: string): Source => ({
+  read: async () => ({ end: 'failed', detail: `the content failed: ${detail}` }),
+  close: () => undefined,
+});
+
+/** As sourceFrom; it tells the input's error. */
+function tellingSource(input: Input, tell: (cause: unknown) => void): Source {
+  const source = sourceFrom(input);
+  return {
+    async read() {
+      const got = await source.read();
+      if (input.cause !== undefined) tell(input.cause);
+      return got;
+    },
+    close: () => source.close(),
   };
 }

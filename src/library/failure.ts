@@ -3,7 +3,7 @@
  * sentence. Knows no connection.
  */
 import type { Retry, SessionFailureCode } from '../smtp/client/classify.ts';
-import type { Phase, Verb } from '../smtp/client/outcome.ts';
+import type { Lack, Phase, Verb } from '../smtp/client/outcome.ts';
 import type { Reply } from '../smtp/reply.ts';
 
 /**
@@ -54,6 +54,8 @@ export interface Failure {
   readonly refusals: readonly RecipientRefusal[];
   /** The phase of the session; null where no server was asked. */
   readonly at: Phase | null;
+  /** What was missing, by a word: `requiretls`, `size`. It is there where `code` is `unsupported` or one that says the same closer. */
+  readonly lacks?: Lack;
   /** A further thing to know or to do, for people. */
   readonly hint?: string;
   /** Not enumerable: an error that a callback, a stream, a resolver or a socket of the caller's gave. */
@@ -71,10 +73,15 @@ export function withCause(failure: Failure, cause: unknown): Failure {
   return Object.defineProperty({ ...failure }, 'cause', { value: cause, enumerable: false });
 }
 
+/** Errors of either form of this library have it, because a program that loads both, ES modules and CommonJS, has two classes. */
+const MARK = Symbol.for('nospool.SmtpError');
+
 /** An outcome that is not a success, as an error: for programs that would rather throw. */
 export class SmtpError extends Error {
   static {
     SmtpError.prototype.name = 'SmtpError';
+    Object.defineProperty(SmtpError.prototype, MARK, { value: true });
+    Object.defineProperty(SmtpError, Symbol.hasInstance, { value: isInstance });
   }
   readonly code: FailureCode;
   readonly retry: Retry;
@@ -86,4 +93,10 @@ export class SmtpError extends Error {
     this.retry = failure.retry;
     this.failure = failure;
   }
+}
+
+/** In place of `instanceof`: for this class itself an error of the library's other form will do. */
+function isInstance(this: unknown, value: unknown): boolean {
+  const isOwn = Function.prototype[Symbol.hasInstance].call(this, value);
+  return isOwn || (this === SmtpError && typeof value === 'object' && value !== null && MARK in value);
 }

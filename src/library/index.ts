@@ -3,7 +3,7 @@
  * session, and `Pool` many messages over several. The SMTP core has a door of its own, `nospool/smtp`.
  */
 export type { Retry } from '../smtp/client/classify.ts';
-export type { Phase, Verb } from '../smtp/client/outcome.ts';
+export type { Lack, Phase, Verb } from '../smtp/client/outcome.ts';
 export type { EnhancedStatus, Reply } from '../smtp/reply.ts';
 export type { AuthChannel } from '../smtp/sasl/choose.ts';
 export type { Cancelled, Exchange, Mechanism } from '../smtp/sasl/sasl.ts';

@@ -28,7 +28,7 @@ export interface Progress {
 export interface Options {
   /** EHLO argument. Default, and where it is no domain: the address literal of the connection. */
   readonly hello?: string;
-  /** Milliseconds; Infinity is none. */
+  /** Milliseconds; Infinity is none. `deadline` is for the whole of a `submit`, and where it is given for each message of a session. */
   readonly timeouts?: { readonly [Key in keyof Timeouts]?: number | undefined };
   /** Ends the call. After the commit the verdict is still awaited, for `grace`. */
   readonly signal?: AbortSignal | undefined;
@@ -68,6 +68,8 @@ const WINDOW = 65_536;
 export interface Terms {
   readonly hello: string;
   readonly timeouts: Timeouts;
+  /** For each message of a session, where it was asked for; null: none. */
+  readonly deadline: number | null;
   readonly grace: number | undefined;
   readonly partial: 'never' | 'any';
   readonly window: number;
@@ -101,6 +103,7 @@ export function parseOptions(options: Options, more: readonly string[] = []): Pa
   return parsed({
     hello,
     timeouts: limits as unknown as Timeouts,
+    deadline: timeouts.deadline ?? null,
     grace,
     partial: recipients === 'any' ? 'any' : 'never',
     window,

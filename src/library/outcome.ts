@@ -26,6 +26,8 @@ export interface SessionFacts extends ServerFacts {
   /** null in clear. `cipher` is `TLS1.3:TLS_AES_256_GCM_SHA384:256` as in Exim's log. */
   readonly tls: { readonly cipher: string; readonly verified: boolean } | null;
   readonly auth: { readonly mechanism: string; readonly user: string } | null;
+  /** The lines of the EHLO reply that held last, in upper case: `SIZE 10485760`. [] before it came. */
+  readonly extensions: readonly string[];
 }
 
 /** A server that did not take the message, and why. */
@@ -128,12 +130,13 @@ export function serverFacts({ host, name, endpoint }: Pick<engine.Attempt, 'host
   return { url: printSmarthost(host), name, address: endpoint?.address ?? null, port: endpoint?.port ?? null };
 }
 
-export function sessionFacts(session: Pick<engine.Acceptance, 'host' | 'name' | 'endpoint' | 'tls' | 'auth'>): SessionFacts {
-  const { tls, auth } = session;
+export function sessionFacts(session: Pick<engine.Acceptance, 'host' | 'name' | 'endpoint' | 'tls' | 'auth' | 'offers'>): SessionFacts {
+  const { tls, auth, offers } = session;
   return {
     ...serverFacts(session),
     tls: tls && { cipher: tls.cipher, verified: tls.verified },
     auth: auth && { mechanism: auth.mechanism, user: auth.user },
+    extensions: [...(offers?.keywords ?? [])].map(([keyword, parameters]) => [keyword, ...parameters].join(' ')),
   };
 }
 
@@ -165,6 +168,7 @@ export function failureOf(failure: engine.Failure, given: Given, server = ''): F
     ...(reply === undefined ? {} : { reply: replyOf(reply) }),
     refusals: failure.kind === 'rejected' ? refusalsOf(failure.refusals, given) : [],
     at: failure.at,
+    ...(failure.kind === 'unsupported' ? { lacks: failure.lacks } : {}),
     ...(hint === undefined ? {} : { hint: rephrase(hint) }),
   };
   return withCause(said, isOurs(failure) ? given.cause : undefined);

@@ -225,6 +225,7 @@ export class Pool implements AsyncDisposable {
         this.#opening -= 1;
         const line: Line = { client: opened.client, host, since: performance.now(), given: 0, busy: 0, stop: () => {} };
         this.#lines.add(line);
+        void opened.client.ended.then(() => this.#drop(line));
         this.#wait(line);
         return this.#dispatch();
       }
@@ -278,6 +279,14 @@ export class Pool implements AsyncDisposable {
     }
     const left = line.since + this.#limits.ttl - performance.now();
     line.stop = alarm(Math.min(this.#limits.idle, left), () => this.#close(line));
+  }
+
+  /** Forgets a session that is over; the messages that it had tell it themselves. */
+  #drop(line: Line): void {
+    if (line.busy > 0) return;
+    line.stop();
+    if (this.#lines.delete(line)) this.#dispatch();
+    this.#endIfDrained();
   }
 
   #close(line: Line): void {

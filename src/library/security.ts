@@ -1,13 +1,15 @@
 /** Gives the engine the credentials and certificates of the servers of one call. Every function of the caller's is asked here. */
 import type { Smarthost } from '../router/smarthost.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
+import { reasonOf as wordsOf } from '../submit/interrupts.ts';
 import { makeSecurity, type SecretReader } from '../submit/security.ts';
 import type { Security } from '../submit/session.ts';
+import type { TlsMaterial } from '../transport/tls/tls.ts';
 import { type Auth, type Host, secretFault } from './server.ts';
 
 /** `tell` gets the first error of a function of the caller's. */
 export function securityOf(hosts: readonly Host[], signal: AbortSignal, tell: (cause: unknown) => void): Security {
-  const known = new Map(hosts.map((host) => [host.smarthost, makeSecurity(process.env, readerOf(host, signal, tell))]));
+  const known = new Map(hosts.map((host) => [host.smarthost, makeSecurity(process.env, readerOf(host, signal, tell), materialOf(host))]));
   const of = (host: Smarthost): Security => {
     const security = known.get(host);
     if (security === undefined) throw new Error('bug: a server that nobody gave');
@@ -19,6 +21,11 @@ export function securityOf(hosts: readonly Host[], signal: AbortSignal, tell: (c
     proxyPassword: (host) => of(host).proxyPassword(host),
     scrub: (text, isToAuth) => [...known.values()].reduce((shown, security) => security.scrub(shown, isToAuth), text),
   };
+}
+
+/** Even where nothing is given: failures of TLS then speak of a program's options. */
+function materialOf({ tls: { ca, certificate, key, maxVersion, ciphers } }: Host): TlsMaterial {
+  return { ca, certificate, key, maxVersion, ciphers };
 }
 
 function readerOf({ auth, proxyPassword }: Host, signal: AbortSignal, tell: (cause: unknown) => void): SecretReader {
@@ -56,4 +63,4 @@ function askMechanism(
   }
 }
 
-export const wordsOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+export { wordsOf };

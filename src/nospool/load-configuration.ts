@@ -4,8 +4,7 @@ import type { Config } from '../config/config.ts';
 import { readConfig } from '../config/read.ts';
 import { type Identity, identify } from '../process/identity.ts';
 import { failWith } from '../process/stderr.ts';
-import { VERSION } from '../process/version.ts';
-import { logId } from '../submit/log.ts';
+import { makeSubmitter } from '../process/submitter.ts';
 import type { Submitter } from '../submit/submission.ts';
 
 export interface LoadedConfiguration {
@@ -25,18 +24,5 @@ export async function loadConfiguration(path: string): Promise<LoadedConfigurati
     return null;
   }
   const { config, warnings } = answer;
-  return { config, warnings, who, submitter: () => submitterOf(config, who) };
-}
-
-async function submitterOf({ hostname }: Config, who: Identity): Promise<Submitter> {
-  const date = new Date();
-  return {
-    login: who.login,
-    hostname: hostname === '' ? await who.hostname() : hostname,
-    fullName: who.fullName,
-    charset: who.charset,
-    date,
-    unique: logId(date, process.pid),
-    version: VERSION,
-  };
+  return { config, warnings, who, submitter: () => makeSubmitter(who, config.hostname, null) };
 }

@@ -7,22 +7,46 @@ import { logId, printLog } from '../submit/log.ts';
 import { type LogSink, logAtOnce, openLog } from '../submit/logfile.ts';
 import { exitStatus, type Failure, printOutcome } from '../submit/outcome.ts';
 import { failUnsent, type Submitted, type Submitter } from '../submit/submission.ts';
-import { complain } from './stderr.ts';
+import type { Trace } from '../transport/observer.ts';
+import { complain, makeTrace } from './stderr.ts';
 
-/** Writes the outcome on standard error and in the log; the value is the exit status. */
-export async function reportOutcome(
-  submitted: Submitted,
-  config: Config,
-  by: Submitter,
-  log: LogSink,
-  verbosity: 0 | 1 | 2,
-): Promise<number> {
-  const status = exitStatus(submitted.outcome, config.exitCodes);
-  complain(printOutcome(submitted.outcome, submitted.messageId));
-  const problem = await logOutcome(submitted, config, by, log);
-  // P10: a log that cannot be written changes nothing, so it is no news where all went well.
-  if (problem !== null && (status !== 0 || verbosity > 0)) complain([problem]);
-  return status;
+/** What people and the log hear of the messages of one run, as options and configuration say. */
+export interface Reports {
+  /** Shows the conversations with servers; undefined without -v. */
+  readonly trace: Trace | undefined;
+  /** True: people hear of all that is worth a word, with -v; false: of failures only. */
+  readonly isVerbose: boolean;
+  /** Opens the log for one message. */
+  open(): Report;
+}
+
+/** The report of one message. */
+export interface Report {
+  /** Writes the outcome on standard error and in the log; the value is the exit status. */
+  tell(submitted: Submitted, by: Submitter): Promise<number>;
+  /** Writes the outcome in the log alone; the value says what is wrong with the log, or is null. */
+  log(submitted: Submitted, by: Submitter): Promise<string | null>;
+}
+
+/** `tag`: of syslog lines. */
+export function makeReports(config: Config, tag: string | null, verbosity: 0 | 1 | 2): Reports {
+  const isVerbose = verbosity > 0;
+  function open(): Report {
+    const sink = openLog(config.log, tag);
+    const log: Report['log'] = (submitted, by) => logOutcome(submitted, config, by, sink);
+    return {
+      log,
+      async tell(submitted, by) {
+        const status = exitStatus(submitted.outcome, config.exitCodes);
+        complain(printOutcome(submitted.outcome, submitted.messageId));
+        const problem = await log(submitted, by);
+        // P10: a log that cannot be written changes nothing, so it is no news where all went well.
+        if (problem !== null && (status !== 0 || isVerbose)) complain([problem]);
+        return status;
+      },
+    };
+  }
+  return { trace: makeTrace(verbosity), isVerbose, open };
 }
 
 /** Writes the outcome in the log; the value says what is wrong with the log, or is null. */
@@ -32,41 +56,43 @@ export function logOutcome(submitted: Submitted, config: Config, by: Submitter, 
 
 /* ---- a run that ends without a submission ---- */
 
-/** The log, as far as a run knows it before it has a configuration. */
-export interface EarlyLog extends Pick<Config, 'log' | 'logFormat'> {
+/** The log, as far as a run knows it. */
+interface KnownLog extends Pick<Config, 'log' | 'logFormat'> {
   readonly login: string;
   /** The tag of syslog lines. */
   readonly tag: string | null;
 }
 
-/** The log until the configuration is read, and where it cannot be. */
-const UNCONFIGURED: EarlyLog = { log: '', logFormat: 'exim', login: `uid-${process.geteuid?.()}`, tag: null };
+/** Until the configuration is read. */
+let inForce: KnownLog = { log: '', logFormat: 'exim', login: `uid-${process.geteuid?.()}`, tag: null };
 
-function printEarly(details: readonly string[], { login, logFormat }: EarlyLog): readonly Line[] {
+/** Makes this the log of `reportUnsent` and `reportBug`. A configuration that cannot be used may say a part of it all the same. */
+export function useLog(
+  { log = '', logFormat = 'exim' }: Partial<Pick<Config, 'log' | 'logFormat'>>,
+  login: string,
+  tag: string | null,
+): void {
+  inForce = { log, logFormat, login, tag };
+}
+
+function printUnsent(details: readonly string[]): readonly Line[] {
+  const { login, logFormat } = inForce;
   const time = new Date();
   const failure: Failure = { kind: 'config', details };
   return printLog({ ...failUnsent(failure), time, id: logId(time, process.pid), login }, logFormat);
 }
 
 /** Reports on standard error and in the log why nothing was sent. */
-export async function reportUnsent(details: readonly string[], known: Partial<EarlyLog> = {}): Promise<void> {
+export async function reportUnsent(details: readonly string[]): Promise<void> {
   complain(details);
-  const log: EarlyLog = { ...UNCONFIGURED, ...known };
-  const problem = await openLog(log.log, log.tag).write(printEarly(details, log));
+  const problem = await openLog(inForce.log, inForce.tag).write(printUnsent(details));
   if (problem !== null) complain([problem]);
-}
-
-let inForce = UNCONFIGURED;
-
-/** Makes this the log in which `reportBug` writes. */
-export function useLog(log: EarlyLog): void {
-  inForce = log;
 }
 
 /** Reports a bug, which ends the process, on standard error and in the log. Nothing else gets a turn before that is written. */
 export function reportBug(error: unknown): void {
   const detail = `bug: ${error instanceof Error ? error.message : String(error)}; the message that was under way was not sent to its end`;
   complain([detail]);
-  const problem = logAtOnce(inForce.log, inForce.tag, printEarly([detail], inForce));
+  const problem = logAtOnce(inForce.log, inForce.tag, printUnsent([detail]));
   if (problem !== null) complain([problem]);
 }

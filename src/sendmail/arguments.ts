@@ -2,21 +2,13 @@
  * Parses the words after the program's name by getopt's rules: options cluster, values are attached or follow, the first
  * operand ends them. The table of `options.ts` says what each option changes. Knows no configuration and no message.
  */
-import { parseSender } from '../message/mailboxes.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
-import type { ReversePath } from '../smtp/path.ts';
 import { CALLED_AS, type Invocation, isMessageId, type Mode, OPTIONS, type OptionRow } from './options.ts';
-
-/** Why arguments cannot be obeyed, and the options before the wrong one that say where that is logged. */
-export interface Misused extends Pick<Invocation, 'config' | 'tag'> {
-  readonly ok: false;
-  readonly detail: string;
-}
 
 const DEFAULTS: Invocation = {
   mode: { kind: 'send' },
   operands: [],
-  reversePath: null,
+  reversePath: parsed(undefined),
   fullName: null,
   recipientsFromHead: false,
   dotEnds: true,
@@ -28,13 +20,16 @@ const DEFAULTS: Invocation = {
   envid: null,
 };
 
-/** Parses the arguments after the program's name. `name`: argv[0] or the script's name, with or without its folder. */
-export function parseInvocation(name: string, argv: readonly string[]): { readonly ok: true; readonly value: Invocation } | Misused {
+/**
+ * Parses the arguments after the program's name. `name`: argv[0] or the script's name, with or without its folder. Of arguments that
+ * cannot be obeyed it keeps the options before the wrong one, because they may say where that is logged.
+ */
+export function parseInvocation(name: string, argv: readonly string[]): Invocation {
   const called = name.replace(/^.*\//, '').replace(/\.c?js$/, '');
   let soFar: Invocation = { ...DEFAULTS, ...CALLED_AS[called] };
-  const misuse = (detail: string): Misused => ({ ok: false, detail, config: soFar.config, tag: soFar.tag });
+  const misuse = (detail: string): Invocation => ({ ...soFar, mode: { kind: 'misused', detail } });
   // With an argument it is the envelope identifier; alone it is what people try first.
-  if (argv.length === 1 && argv[0] === '-V') return { ok: true, value: { ...soFar, mode: { kind: 'version' } } };
+  if (argv.length === 1 && argv[0] === '-V') return { ...soFar, mode: { kind: 'version' } };
   let i = 0;
   let isEnded = false;
   for (; i < argv.length; i++) {
@@ -59,14 +54,7 @@ export function parseInvocation(name: string, argv: readonly string[]): { readon
   }
   const invocation = { ...soFar, operands: argv.slice(i) };
   const wrong = findContradiction(invocation) ?? (isEnded ? null : findMisplacedOption(invocation));
-  return wrong === null ? { ok: true, value: invocation } : misuse(wrong);
-}
-
-/** Parses what -f says; undefined when it was not given. A display name or a comment says nothing, as in Exim and Postfix. */
-export function parseSenderOption({ reversePath }: Invocation): Parsed<ReversePath | undefined> {
-  if (reversePath === null) return parsed(undefined);
-  const path = parseSender(reversePath);
-  return path.ok ? path : unparsed(`-f "${reversePath}": ${path.detail}`);
+  return wrong === null ? invocation : misuse(wrong);
 }
 
 /* ---- one option ---- */
@@ -155,5 +143,6 @@ function findDelivery({ mode, operands, recipientsFromHead, reversePath }: Invoc
   const host = run !== null && /^-S \S*[.:]/.test(run) ? '; the smart host is set in the configuration (smarthosts)' : '';
   if (operands.length > 0 && !areIds && !isText) return `there are recipients${host}`;
   if (recipientsFromHead) return `-t takes recipients from a message${host}`;
-  return run !== null && reversePath !== null ? `-f names a sender${host}` : null;
+  const namesSender = !reversePath.ok || reversePath.value !== undefined;
+  return run !== null && namesSender ? `-f names a sender${host}` : null;
 }

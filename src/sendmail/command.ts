@@ -3,55 +3,86 @@
  * status. Knows no message: `one-message.ts` reads one, `dialogue/` reads SMTP.
  */
 import { readConfig } from '../config/read.ts';
-import { type Identity, identify, readArguments } from '../process/identity.ts';
-import { type EarlyLog, reportUnsent, useLog } from '../process/report.ts';
+import { identify, readArguments } from '../process/identity.ts';
+import { makeReports, reportUnsent, useLog } from '../process/report.ts';
 import { complain, say } from '../process/stderr.ts';
 import { drain } from '../process/stdin/drain.ts';
 import { openStdin } from '../process/stdin/open.ts';
+import { makeSubmitter } from '../process/submitter.ts';
 import { VERSION } from '../process/version.ts';
 import { never } from '../smtp/parsed.ts';
-import { logId } from '../submit/log.ts';
-import type { Submitter } from '../submit/submission.ts';
 import { parseInvocation } from './arguments.ts';
 import { sendMessage } from './one-message.ts';
 import { type Invocation, printUsage } from './options.ts';
 
-/** A client of -bs waits for replies; other callers read standard error at most. */
-type Caller = 'reads replies' | 'reads no replies';
+/** Why a run ends before it has read anything from its caller. */
+interface Unsent {
+  readonly details: readonly string[];
+  /** True: the caller writes all the same, so a client of -bs gets a reply, and what comes is read. */
+  readonly isCallerWriting: boolean;
+}
 
 /** Runs the command. `argv` as in process.argv. */
 export async function sendmail(argv: readonly string[]): Promise<number> {
   const words = await readArguments(argv.slice(2), process.env);
   const invocation = parseInvocation(argv[1] ?? 'sendmail', words);
-  const speaksSmtp = invocation.ok ? invocation.value.mode.kind === 'smtp' : words.includes('-bs');
-  const caller: Caller = speaksSmtp ? 'reads replies' : 'reads no replies';
-  if (caller === 'reads replies') (await import('./dialogue/speak.ts')).keepRepliesAlone();
+  const { mode } = invocation;
+  // A client of -bs waits for a reply also where its options are wrong.
+  const speaksSmtp = mode.kind === 'smtp' || (mode.kind === 'misused' && words.includes('-bs'));
+  if (speaksSmtp) (await import('./dialogue/speak.ts')).keepRepliesAlone();
+  const ended = await run(invocation);
+  if (typeof ended === 'number') return ended;
+  const { details, isCallerWriting } = ended;
+  if (isCallerWriting && speaksSmtp) await (await import('./dialogue/speak.ts')).refuseToSpeak(details);
+  await reportUnsent(details);
+  if (isCallerWriting) await drain(openStdin());
+  return 1;
+}
+
+/** The value is the exit status, or why nothing was sent if nobody has told that yet. */
+async function run(invocation: Invocation): Promise<number | Unsent> {
+  const { mode, tag, verbosity } = invocation;
   if (process.getuid?.() !== process.geteuid?.() || process.getgid?.() !== process.getegid?.())
-    return endUnread(['nospool must not be installed set-id: it needs no privilege; run chmod u-s,g-s on it'], {}, caller);
-  if (!invocation.ok) return endUnread([invocation.detail], await findLog(invocation), caller);
-  const { mode } = invocation.value;
+    return { details: ['nospool must not be installed set-id: it needs no privilege; run chmod u-s,g-s on it'], isCallerWriting: true };
+  if (mode.kind === 'queue') return 0;
+  if (mode.kind === 'mailq') return show(['Mail queue is empty']);
+  if (mode.kind === 'version') return show([`nospool ${VERSION}`]);
+  if (mode.kind === 'help') return show(printUsage());
+  const who = identify(process.env);
+  const answer = await readConfig({ path: invocation.config, env: process.env, home: who.home, euid: who.euid });
+  // What cannot be obeyed is logged where the configuration says, too.
+  useLog(answer.ok ? answer.config : answer, who.login, tag);
+  if (mode.kind === 'misused') return { details: [mode.detail], isCallerWriting: true };
+  if (mode.kind === 'refused') return { details: [mode.detail], isCallerWriting: false };
+  const isSending = mode.kind === 'send' || mode.kind === 'smtp' || mode.kind === 'batch';
+  if (!answer.ok && isSending) return { details: answer.errors, isCallerWriting: true };
+  if (!answer.ok) {
+    complain(answer.errors);
+    return 1;
+  }
+  const { config } = answer;
+  if (verbosity > 0) complain(answer.warnings);
+  // A locked configuration is the only one: also for whom to trust.
+  if (config.lock) delete process.env.SSL_CERT_FILE;
+  const by = await makeSubmitter(who, config.hostname, invocation.fullName);
+  const reports = makeReports(config, tag, verbosity);
   switch (mode.kind) {
-    case 'refused':
-      await reportUnsent([mode.detail], await findLog(invocation.value));
-      return 1;
-    case 'queue':
-      return 0;
-    case 'mailq':
-      return show(['Mail queue is empty']);
-    case 'version':
-      return show([`nospool ${VERSION}`]);
-    case 'help':
-      return show(printUsage());
     case 'send':
+      return sendMessage(config, by, reports, invocation);
     case 'smtp':
-    case 'batch':
+    case 'batch': {
+      const stdin = openStdin();
+      if (stdin.inetdPort !== null) return { details: ['no SMTP on a network socket: nospool is not a server'], isCallerWriting: false };
+      return (await import('./dialogue/speak.ts')).speakSmtp(config, by, reports, stdin, mode.kind);
+    }
     case 'route':
     case 'verify':
+      return (await import('./inspect.ts')).showRouting(config, by, invocation);
     case 'newaliases':
-      return runConfigured(invocation.value, caller);
+      return (await import('./inspect.ts')).showAliasCheck(config);
     /* c8 ignore next 2 */
     default:
-      return never(mode);
+      return never(mode.kind);
   }
 }
 
@@ -59,61 +90,3 @@ function show(lines: readonly string[]): number {
   say(1, lines);
   return 0;
 }
-
-async function runConfigured(invocation: Invocation, caller: Caller): Promise<number> {
-  const { kind } = invocation.mode;
-  const who = identify(process.env);
-  const answer = await readConfig({ path: invocation.config, env: process.env, home: who.home, euid: who.euid });
-  if (!answer.ok) {
-    if (kind === 'send' || kind === 'smtp' || kind === 'batch')
-      return endUnread(answer.errors, { ...logOf(answer), login: who.login, tag: invocation.tag }, caller);
-    complain(answer.errors);
-    return 1;
-  }
-  const { config } = answer;
-  useLog({ ...config, login: who.login, tag: invocation.tag });
-  if (invocation.verbosity > 0) complain(answer.warnings);
-  // A locked configuration is the only one: also for whom to trust.
-  if (config.lock) delete process.env.SSL_CERT_FILE;
-  const by = await makeSubmitter(who, config.hostname, invocation.fullName);
-  if (kind === 'newaliases') return (await import('./inspect.ts')).showAliasCheck(config);
-  if (kind === 'route' || kind === 'verify') return (await import('./inspect.ts')).showRouting(config, by, invocation);
-  if (kind === 'smtp' || kind === 'batch') return (await import('./dialogue/speak.ts')).speakSmtp(config, by, invocation, kind);
-  return sendMessage(config, by, invocation);
-}
-
-async function makeSubmitter(who: Identity, hostname: string, fullName: string | null): Promise<Submitter> {
-  const name = hostname === '' ? await who.hostname() : hostname;
-  const date = new Date();
-  return {
-    login: who.login,
-    hostname: name,
-    fullName: async () => fullName ?? (await who.fullName()),
-    charset: who.charset,
-    date,
-    unique: logId(date, process.pid),
-    version: VERSION,
-  };
-}
-
-/* ---- a run that ends before its message ---- */
-
-/** Says why on standard error, in the log and to a client that reads replies, and reads on for a caller that still writes. */
-async function endUnread(details: readonly string[], log: Partial<EarlyLog>, caller: Caller): Promise<number> {
-  if (caller === 'reads replies') await (await import('./dialogue/speak.ts')).refuseToSpeak(details);
-  await reportUnsent(details, log);
-  await drain(openStdin());
-  return 1;
-}
-
-/** Finds the log in force, for a run that needs the configuration for nothing else. */
-async function findLog({ config, tag }: Pick<Invocation, 'config' | 'tag'>): Promise<Partial<EarlyLog>> {
-  const { login, home, euid } = identify(process.env);
-  const answer = await readConfig({ path: config, env: process.env, home, euid });
-  return { ...logOf(answer.ok ? answer.config : answer), login, tag };
-}
-
-const logOf = ({ log, logFormat }: Partial<EarlyLog>): Partial<EarlyLog> => ({
-  ...(log === undefined ? {} : { log }),
-  ...(logFormat === undefined ? {} : { logFormat }),
-});

@@ -3,12 +3,11 @@ import type { Config } from '../config/config.ts';
 import { parseOperands } from '../message/recipients.ts';
 import { complain, say } from '../process/stderr.ts';
 import { printProblems } from '../router/problem.ts';
-import { type ForwardPath, printMailbox, type ReversePath } from '../smtp/path.ts';
-import { chooseReversePath, type Domains, domainsOf, routeRecipients } from '../submit/envelope.ts';
-import { checkAliasFiles } from '../submit/routing.ts';
+import { type ForwardPath, printMailbox } from '../smtp/path.ts';
+import { chooseReversePath, domainsOf, routeRecipients } from '../submit/envelope.ts';
+import { checkAliasFiles, type Routing } from '../submit/routing.ts';
 import { isDeliverable, printRouting } from '../submit/routing-tree.ts';
 import type { Submitter } from '../submit/submission.ts';
-import { parseSenderOption } from './arguments.ts';
 import type { Invocation } from './options.ts';
 
 /** `newaliases`: 0 when every entry can be read. */
@@ -24,28 +23,27 @@ export async function showAliasCheck(config: Config): Promise<number> {
 export async function showRouting(config: Config, by: Submitter, invocation: Invocation): Promise<number> {
   const paths = parseOperands(invocation.operands);
   if (!paths.ok) return fail(paths.detail);
-  const given = parseSenderOption(invocation);
+  const given = invocation.reversePath;
   if (!given.ok) return fail(given.detail);
   if (paths.value.length === 0) return fail('-bt and -bv need an address: sendmail -bt root');
   const domains = domainsOf(config, by.hostname);
   const sender = chooseReversePath(config, domains, by.login, given.value);
   if (!sender.ok) return fail(sender.detail);
   const { reversePath } = sender.value;
-  const routing = await routeRecipients(config, domains, reversePath, paths.value);
-  if (invocation.mode.kind === 'verify') {
-    await showEach(config, domains, reversePath, paths.value);
+  const route = (recipients: readonly ForwardPath[]): Promise<Routing> => routeRecipients(config, domains, reversePath, recipients);
+  const together = await route(paths.value);
+  if (invocation.mode.kind === 'route') say(1, printRouting(together));
+  else {
+    for (const path of paths.value) say(1, [printVerdict(path, await route([path]))]);
     // Each may be deliverable, and all together not.
-    complain(printProblems(routing.problems));
-  } else say(1, printRouting(routing));
-  return isDeliverable(routing) ? 0 : 1;
+    complain(printProblems(together.problems));
+  }
+  return isDeliverable(together) ? 0 : 1;
 }
 
-async function showEach(config: Config, domains: Domains, reversePath: ReversePath, paths: readonly ForwardPath[]): Promise<void> {
-  for (const path of paths) {
-    const alone = await routeRecipients(config, domains, reversePath, [path]);
-    const [root] = alone.tree;
-    say(1, [`${printMailbox(root?.path ?? path)} ${isDeliverable(alone) ? 'can be delivered' : 'cannot be delivered'}`]);
-  }
+function printVerdict(path: ForwardPath, routing: Routing): string {
+  const [root] = routing.tree;
+  return `${printMailbox(root?.path ?? path)} ${isDeliverable(routing) ? 'can be delivered' : 'cannot be delivered'}`;
 }
 
 function fail(detail: string): number {

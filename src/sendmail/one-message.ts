@@ -5,33 +5,32 @@
 import type { Config } from '../config/config.ts';
 import type { LoneDot } from '../message/lone-dot.ts';
 import type { Input } from '../message/source.ts';
-import { reportOutcome } from '../process/report.ts';
+import type { Reports } from '../process/report.ts';
 import { listenForSignals, makeAbortable } from '../process/signals.ts';
-import { complain, makeTrace, say } from '../process/stderr.ts';
+import { complain, say } from '../process/stderr.ts';
 import { drain } from '../process/stdin/drain.ts';
 import { openStdin, type Stdin } from '../process/stdin/open.ts';
 import type { Interrupts } from '../submit/interrupts.ts';
-import { openLog } from '../submit/logfile.ts';
 import { systemSecurity } from '../submit/security.ts';
-import { submitMessage } from '../submit/story.ts';
+import { type StoryObserver, submitMessage } from '../submit/story.ts';
 import { failUnsent, type Submitted, type Submitter } from '../submit/submission.ts';
-import { parseSenderOption } from './arguments.ts';
 import type { Invocation } from './options.ts';
 
 /** Reads one message from standard input and delivers it; the value is the exit status. */
-export async function sendMessage(config: Config, by: Submitter, given: Invocation): Promise<number> {
+export async function sendMessage(config: Config, by: Submitter, reports: Reports, given: Invocation): Promise<number> {
   const invocation = { ...given, dotEnds: given.dotEnds && config.loneDot === 'ends' };
   const stdin = openStdin();
   const interrupts = listenForSignals(stdin.isTerminal);
-  const log = openLog(config.log, invocation.tag);
+  const report = reports.open();
   const dots: LoneDot[] = [];
-  const submitted = await submitStdin(config, by, invocation, interrupts, stdin, (dot) => dots.push(dot));
+  const observer = { trace: reports.trace, loneDot: (dot: LoneDot) => dots.push(dot) };
+  const submitted = await submitStdin(config, by, invocation, interrupts, stdin, observer);
   const { outcome } = submitted;
   const [dot] = dots;
   const warning = dot ? await (await import('../process/stdin/behind-dot.ts')).warnOfText(stdin, dot) : null;
   const reported = warning === null ? submitted : { ...submitted, notes: [...submitted.notes, warning] };
-  const status = await reportOutcome(reported, config, by, log, invocation.verbosity);
-  if (warning !== null && (status !== 0 || invocation.verbosity > 0)) complain([warning]);
+  const status = await report.tell(reported, by);
+  if (warning !== null && (status !== 0 || reports.isVerbose)) complain([warning]);
   await moveBehindMessage(stdin, submitted, dot, invocation.dotEnds, interrupts.signal);
   // A message that aliases discard is not read to its end either.
   const isUnread = status !== 0 || outcome.kind === 'discarded';
@@ -47,19 +46,17 @@ async function submitStdin(
   invocation: Invocation,
   interrupts: Interrupts,
   stdin: Stdin,
-  loneDot: (dot: LoneDot) => void,
+  observer: StoryObserver,
 ): Promise<Submitted> {
-  const { operands, recipientsFromHead, dotEnds, notify, ret, envid, verbosity } = invocation;
+  const { operands, recipientsFromHead, dotEnds, notify, ret, envid, reversePath, verbosity } = invocation;
   const misuse = (detail: string): Submitted => failUnsent({ kind: 'usage', detail });
   const { inetdPort } = stdin;
   if (inetdPort !== null && inetdPort < 1024) return misuse('no input from inetd: nospool is not a server');
-  const sender = parseSenderOption(invocation);
-  if (!sender.ok) return misuse(sender.detail);
+  if (!reversePath.ok) return misuse(reversePath.detail);
   // Before a person at a terminal has written a message for nobody.
   if (operands.length === 0 && !recipientsFromHead) return misuse('no recipients: name them after the options, or use -t');
   if (stdin.isTerminal && process.stderr.isTTY)
     complain([`reading the message from the terminal; end it with Ctrl-D${dotEnds ? ' or a line with a single dot' : ''}`]);
-  const trace = makeTrace(verbosity);
   const tree = verbosity === 2 ? await import('../submit/routing-tree.ts') : null;
   // Where a dot may end the message, the file is read in other steps than its descriptor is moved.
   if (!dotEnds) stdin.place?.follow();
@@ -69,7 +66,7 @@ async function submitStdin(
       by,
       input: sparingMemory(makeAbortable(stdin, interrupts.signal)),
       recipients: { operands, fromFields: recipientsFromHead },
-      reversePath: sender.value,
+      reversePath: reversePath.value,
       dotEnds,
       notify: notify ?? undefined,
       ret: ret ?? undefined,
@@ -78,7 +75,7 @@ async function submitStdin(
     {
       security: systemSecurity(process.env),
       interrupts,
-      observer: { trace, loneDot, routed: tree ? (routing) => say(2, tree.printRouting(routing)) : undefined },
+      observer: { ...observer, routed: tree ? (routing) => say(2, tree.printRouting(routing)) : undefined },
     },
   );
 }

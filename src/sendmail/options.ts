@@ -2,7 +2,9 @@
  * One table of every option that Sendmail 8, Postfix 3, Exim 4 or the LSB knows, and what each changes in an invocation. The
  * parser (`arguments.ts`), `--help`, the manual page and the tests read this table. Knows no configuration and no message.
  */
+import { parseSender } from '../message/mailboxes.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
+import type { ReversePath } from '../smtp/path.ts';
 
 export type Mode =
   /** A message on standard input; SMTP there, with replies or without. */
@@ -13,13 +15,15 @@ export type Mode =
   /** `run`: the option that asks for a run of the queue; null for an operation on messages that the operands name. */
   | { readonly kind: 'queue'; readonly run: string | null }
   /** The caller asks for something that this program is not; the sentence says what. */
-  | { readonly kind: 'refused'; readonly detail: string };
+  | { readonly kind: 'refused'; readonly detail: string }
+  /** Nobody can obey what the caller wrote; the sentence says why. */
+  | { readonly kind: 'misused'; readonly detail: string };
 
 export interface Invocation {
   readonly mode: Mode;
   readonly operands: readonly string[];
-  /** -f or -r as written; null when not given. */
-  readonly reversePath: string | null;
+  /** -f or -r; undefined when not given. Only what needs a sender complains of one that cannot be parsed. */
+  readonly reversePath: Parsed<ReversePath | undefined>;
   /** -F; null when not given. */
   readonly fullName: string | null;
   /** -t */
@@ -132,6 +136,12 @@ const runQueueOfSenders: Apply = (text, soFar) => setMode({ kind: 'queue', run: 
 const setMacro: Apply = (text, soFar) => (isMessageId(text) ? operateOnQueue(text, soFar) : parsed({}));
 export const isMessageId = (text: string): boolean => /^\w{6}-\w{6,11}-\w{2,4}$/.test(text);
 
+/** A display name or a comment in -f says nothing, as in Exim and Postfix. */
+function setReversePath(text: string): Change {
+  const path = parseSender(text);
+  return parsed({ reversePath: path.ok ? path : unparsed(`-f "${text}": ${path.detail}`) });
+}
+
 function setNotify(text: string): Change {
   const words = text
     .toUpperCase()
@@ -243,10 +253,8 @@ const QUEUE_OPERATIONS = [
 export const OPTIONS: readonly OptionRow[] = [
   flag('-t', ALL, 'Take recipients from To, Cc and Bcc (or Resent-To, Resent-Cc, Resent-Bcc).', change({ recipientsFromHead: true })),
   flag('-i', ALL, 'A line with a single dot does not end the message.', change({ dotEnds: false })),
-  value('-f', 'address', ALL, 'The reverse-path; ' + "'<>'" + ' or an empty value is the null reverse-path.', (text) =>
-    parsed({ reversePath: text }),
-  ),
-  value('-r', 'address', SPE, sameAs('-f'), (text) => parsed({ reversePath: text })),
+  value('-f', 'address', ALL, 'The reverse-path; ' + "'<>'" + ' or an empty value is the null reverse-path.', setReversePath),
+  value('-r', 'address', SPE, sameAs('-f'), setReversePath),
   value('-F', 'name', ALL, 'The sender’s full name, for a From field that has to be added.', (text) => parsed({ fullName: text })),
   ...MODES,
   flag('-v', SPE, 'Show the SMTP conversation on standard error, secrets and challenges of AUTH masked.', raiseVerbosity(1)),

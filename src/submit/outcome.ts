@@ -4,6 +4,7 @@
  */
 import { PORTS, printProxy, type Smarthost } from '../router/smarthost.ts';
 import { printDetail } from '../smtp/client/detail.ts';
+import type { Extensions } from '../smtp/client/extensions.ts';
 import type { Refusal, SessionFailure } from '../smtp/client/outcome.ts';
 import { atMost, type Line, lineOf } from '../smtp/line.ts';
 import { never } from '../smtp/parsed.ts';
@@ -37,6 +38,8 @@ export interface Acceptance {
   readonly tls: { readonly cipher: string; readonly verified: boolean } | null;
   /** SASL mechanism and user, null without authentication. */
   readonly auth: { readonly mechanism: string; readonly user: string } | null;
+  /** What the server offered last; undefined before that. */
+  readonly offers?: Extensions | undefined;
 }
 
 export type Failure =

@@ -6,7 +6,7 @@ import type { AuthPolicy, Secret, Smarthost } from '../router/smarthost.ts';
 import { type Parsed, parsed } from '../smtp/parsed.ts';
 import type { AuthChannel } from '../smtp/sasl/choose.ts';
 import type { Mechanism } from '../smtp/sasl/sasl.ts';
-import type { TlsFacts } from '../transport/tls/tls.ts';
+import type { TlsFacts, TlsMaterial } from '../transport/tls/tls.ts';
 import type { Credential } from './scrub.ts';
 import type { SecretOptions } from './secret.ts';
 import type { Authenticator, Handshake, Security } from './session.ts';
@@ -44,8 +44,8 @@ export function systemSecurity(environment: NodeJS.ProcessEnv): Security {
   });
 }
 
-/** Security with secrets that `reader` gives. */
-export function makeSecurity(environment: NodeJS.ProcessEnv, reader: SecretReader): Security {
+/** Security with secrets that `reader` gives. `material`: what a program gives of TLS. */
+export function makeSecurity(environment: NodeJS.ProcessEnv, reader: SecretReader, material?: TlsMaterial): Security {
   const credentials: Credential[] = [];
   let scrub: Security['scrub'] = (text) => text;
 
@@ -98,7 +98,7 @@ export function makeSecurity(environment: NodeJS.ProcessEnv, reader: SecretReade
         import('../transport/tls/peername.ts'),
       ]);
       const wanted = wantedNames(host.tls, target.name, target.fromDns ? host.host : '');
-      return prepareTls(host.tls, wanted, { implicit: host.scheme === 'submissions', environment });
+      return prepareTls(host.tls, wanted, { implicit: host.scheme === 'submissions', environment, material });
     },
     authenticator: readAuthenticator,
     proxyPassword: (host) => keep(reader.proxyPassword(host), host.link?.proxy?.user ?? ''),

@@ -76,7 +76,7 @@ export interface OpenSession {
   /** Waits until the connection is opened, with the same advice. */
   readonly opened: () => Promise<SessionFailure | null>;
   /** The facts that the log has of the server, once it has taken a message. */
-  readonly facts: () => Pick<Acceptance, 'host' | 'name' | 'endpoint' | 'tls' | 'auth'>;
+  readonly facts: () => Pick<Acceptance, 'host' | 'name' | 'endpoint' | 'tls' | 'auth' | 'offers'>;
 }
 
 export interface Opening {
@@ -290,7 +290,7 @@ function beginSession(
     },
     facts() {
       const auth = chosen.mechanism === '' || !host.auth ? null : { mechanism: chosen.mechanism, user: host.auth.user };
-      return { host, name: target.name, endpoint, tls: handshake?.facts() ?? null, auth };
+      return { host, name: target.name, endpoint, tls: handshake?.facts() ?? null, auth, offers: connection.channel?.extensions };
     },
   };
 }

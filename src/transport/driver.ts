@@ -88,6 +88,8 @@ export const SESSION_ENDED = {
   detail: 'the session has ended',
 } as const;
 
+const NOT_CHECKED: SessionFailure = { ...SESSION_ENDED, command: 'NOOP' };
+
 /** Milliseconds that a server has to answer QUIT and to close its side: it must not hold the process, and QUIT is a courtesy. */
 const FAREWELL = 1000;
 
@@ -121,6 +123,8 @@ export class Connection {
   /** The message whose turn it is, and those that wait for theirs. */
   #request: Request | null = null;
   readonly #waiting: Request[] = [];
+  /** Who waits for the answer to a NOOP. */
+  #checks: ((failure: SessionFailure | null) => void)[] = [];
   #channel: Channel | null = null;
   #hasCommitted = false;
   /** Settled when the wire is closed. Where it is there, QUIT follows as soon as the session is ready for it. */
@@ -173,6 +177,10 @@ export class Connection {
   /** True while a transaction may be given: the session is open, and no other is under way where it has but one. */
   get isUsable(): boolean {
     if (this.#options.plan.transactions === 'one' && this.#request !== null) return false;
+    return this.#isAlive;
+  }
+
+  get #isAlive(): boolean {
     return this.#leaving === null && this.#wire.isOpen && this.#dialogue.state.at !== 'closed' && this.#dialogue.state.at !== 'quit';
   }
 
@@ -202,6 +210,20 @@ export class Connection {
       if (signal) request.release = whenAborted(signal, () => this.#interrupt(request, printReason(signal), grace));
       this.#waiting.push(request);
       if (this.#request === null) this.#takeNext();
+      this.#work();
+    });
+  }
+
+  /**
+   * Asks the server whether it is there, behind the message that is under way; null, or why the session is over. A server that refuses
+   * is not used any more. Never rejects.
+   */
+  async noop(): Promise<SessionFailure | null> {
+    const unopened = await this.#opened;
+    if (unopened !== null) return unopened;
+    if (!this.#isAlive) return NOT_CHECKED;
+    return new Promise((resolve) => {
+      this.#checks.push(resolve);
       this.#work();
     });
   }
@@ -274,6 +296,7 @@ export class Connection {
     const arrived = this.#inbox.shift();
     if (arrived !== undefined) return arrived;
     if (this.#dialogue.state.at !== 'ready') return null;
+    if (this.#checks.length > 0) return { type: 'noop' };
     if (this.#request === null) this.#takeNext();
     if (this.#request !== null) {
       this.#request.hasBegun = true;
@@ -351,6 +374,7 @@ export class Connection {
           if (this.#request?.ended) this.abort(this.#request.ended);
           break;
         case 'checked':
+          this.#settleChecks(action.failure);
           break;
         case 'note':
           this.#observer.note?.(action.note);
@@ -445,7 +469,7 @@ export class Connection {
   }
 
   #settle(found: SessionOutcome): void {
-    const outcome = this.#options.scrub ? scrubOutcome(found, this.#options.scrub) : found;
+    const outcome = this.#scrub(found);
     const request = this.#request;
     this.#request = null;
     request?.release();
@@ -454,10 +478,23 @@ export class Connection {
     request?.resolve(outcome);
   }
 
+  /** One answer is for everybody who asked. */
+  #settleChecks(found: SessionFailure | null): void {
+    const outcome = found && this.#scrub(failed(found));
+    const checks = this.#checks;
+    this.#checks = [];
+    for (const resolve of checks) resolve(outcome?.kind === 'failed' ? outcome.failure : null);
+  }
+
+  #scrub(outcome: SessionOutcome): SessionOutcome {
+    return this.#options.scrub ? scrubOutcome(outcome, this.#options.scrub) : outcome;
+  }
+
   /** The machine settles what is under way when a session ends; the messages behind it never had their turn. */
   #settleWaiting(): void {
     this.#settleEnding();
     this.#settleOpening(SESSION_ENDED);
+    this.#settleChecks(NOT_CHECKED);
     while (this.#request !== null || this.#waiting.length > 0) {
       if (this.#request === null) this.#takeNext();
       // One signal may end many messages, and with the first of them the session.

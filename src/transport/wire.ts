@@ -93,8 +93,6 @@ export interface SecuredWire {
   readonly peer: TlsPeer;
 }
 
-/** What a runtime tells of the other side after a handshake, by the names of node:tls. */
-export type TlsPeer = Pick<
-  TLSSocket,
-  'authorized' | 'authorizationError' | 'getPeerCertificate' | 'getProtocol' | 'getCipher' | 'exportKeyingMaterial'
->;
+/** What a runtime tells of the other side after a handshake, by the names of node:tls. Deno exports no keying material. */
+export type TlsPeer = Pick<TLSSocket, 'authorized' | 'authorizationError' | 'getPeerCertificate' | 'getProtocol' | 'getCipher'> &
+  Partial<Pick<TLSSocket, 'exportKeyingMaterial'>>;

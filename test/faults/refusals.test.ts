@@ -4,39 +4,56 @@
  * Loopback: the fault is the subject; TLS is required where there is TLS.
  */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import type { Source } from '../../src/message/source.ts';
 import { type Delivery, deliver } from '../../src/submit/delivery.ts';
 import type { Outcome } from '../../src/submit/outcome.ts';
 import { hostAt, optionsFor, sentences, tlsRequired, tlsWorld, transactionTo, verdictOf } from '../support/delivery.ts';
+import { followApart, type Lines } from '../support/scripted.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('early refusals');
 
 const MIB = 1024 * 1024;
 const TIMES = process.env.FAULTS === 'full' ? 100 : 20;
-const program = fileURLToPath(new URL('support/refuser.mjs', import.meta.url));
 
 interface Refuser {
   readonly after: number;
   readonly reply: string;
-  readonly leave: 'reset' | 'fin' | 'close' | 'drain' | 'stay';
+  readonly leave: keyof typeof LEAVINGS;
   readonly offers?: readonly string[];
   readonly secured?: boolean;
 }
 
-async function withRefuser<T>({ secured, ...how }: Refuser, work: (port: number) => Promise<T>): Promise<T> {
-  const { key, cert } = tlsWorld().certificate;
-  const offers = [...(how.offers ?? []), ...(secured ? ['STARTTLS'] : [])];
-  const child = spawn(process.execPath, [program, JSON.stringify({ ...how, offers, key, cert })], { stdio: ['ignore', 'pipe', 'inherit'] });
+/** Behind its reply the server is reset, dies, closes its side and reads no more, or reads on; or it says nothing and reads no more. */
+const LEAVINGS = {
+  reset: ['*reset'],
+  close: ['*destroy'],
+  fin: ['*deaf', '*close'],
+  drain: ['*silence'],
+  stay: ['*deaf', '*silence'],
+} as const;
+
+/** The script of a server that speaks within the content. */
+function linesOf({ after, reply, leave, offers = [], secured = false }: Refuser): Lines {
+  const greeted = (words: readonly string[]) => ['EHLO', ['250-here', ...words.map((word) => `250-${word}`), '250 HELP'].join('\r\n')];
+  return [
+    '220 here',
+    ...(secured ? [...greeted([...offers, 'STARTTLS']), 'STARTTLS', '220 go', '*starttls'] : []),
+    ...greeted(offers),
+    ...['MAIL', '250 ok', 'RCPT', '250 ok'],
+    ...(offers.includes('CHUNKING') ? ['BDAT'] : ['DATA', '354 go']),
+    ...(leave === 'stay' ? [] : [`*wait ${after}`, reply]),
+    ...LEAVINGS[leave],
+  ];
+}
+
+async function withRefuser<T>(how: Refuser, work: (port: number) => Promise<T>): Promise<T> {
+  const server = await followApart(linesOf(how), how.secured ? tlsWorld().certificate : undefined);
   try {
-    const [port] = (await once(child.stdout, 'data')) as [Buffer];
-    return await work(Number(port));
+    return await work(server.port);
   } finally {
-    child.kill('SIGKILL');
+    server.stop();
   }
 }
 

@@ -9,7 +9,6 @@ import {
   ENVIRONMENT,
   type Ended,
   killAll,
-  faultyHost as openFaulty,
   smartHost as openHost,
   RUNTIME,
   run,
@@ -18,6 +17,7 @@ import {
   start,
   toHosts,
 } from '../support/command.ts';
+import { type SmarthostOptions, startHost, type TestHost } from '../support/smarthost.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('found: message, arguments, standard input');
@@ -33,9 +33,9 @@ async function smartHost(...how: Parameters<typeof openHost>): Promise<SmartHost
   opened.push(host);
   return host;
 }
-async function faultyHost(...how: Parameters<typeof openFaulty>): ReturnType<typeof openFaulty> {
-  const host = await openFaulty(...how);
-  opened.push(host);
+async function hostWith(options: SmarthostOptions): Promise<TestHost> {
+  const host = await startHost(options);
+  opened.push({ close: host.stop });
   return host;
 }
 
@@ -395,8 +395,8 @@ test('C5: a message beyond the window arrives by one attempt and by two, and lea
     const input = `Subject: x\n\n${`${'x'.repeat(60)}\n`.repeat(200_000)}`;
     const good = await smartHost();
     const refusing = await smartHost(({ about }) => (about === 'recipient' ? makeReply(550, '5.1.1', 'no') : null));
-    const lost = await faultyHost({ content: 'drop' }, 500_000);
-    const early = await faultyHost({ EHLO: 'drop' });
+    const lost = await hostWith({ script: { content: 'drop' }, contentOctets: 500_000 });
+    const early = await hostWith({ script: { EHLO: 'drop' } });
     const at = (port: number) => ({ port }) as SmartHost;
     for (const [hosts, args, status, what] of [
       [[good], '-i', 0, 'one attempt'],

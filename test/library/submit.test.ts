@@ -1,13 +1,13 @@
 /** The library as a program uses it, against a receiver in this process. */
 
 import assert from 'node:assert/strict';
-import { type AddressInfo, createServer } from 'node:net';
 import { suite } from 'uvu';
 import { makeReply } from '../../src/smtp/server/answers.ts';
 import { RECEIVING } from '../../src/smtp/server/machine.ts';
 import { type Listener, listen } from '../../src/transport/listen.ts';
 import type { Message } from '../support/engine.ts';
 import { connect, smarthost, submit } from '../support/engine.ts';
+import { startScripted } from '../support/scripted.ts';
 import { startHost } from '../support/smarthost.ts';
 import { within } from '../support/within.ts';
 
@@ -209,13 +209,12 @@ library('connect: opened() waits for the session, before a message and after one
 
 library('connect: a session that cannot be opened says why, as often as it is asked', () =>
   within(10_000, async () => {
-    const listener = createServer((socket) => socket.on('error', () => {}).end('421 not now\r\n'));
-    await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
-    const connected = await connect(host((listener.address() as AddressInfo).port));
+    const server = await startScripted((socket) => socket.end('421 not now\r\n'));
+    const connected = await connect(host(server.port));
     assert.ok(connected.ok);
     const client = connected.value;
     const reasons = [await client.opened(), await client.opened()];
-    listener.close();
+    await server.close();
     for (const reason of reasons) assert.equal(reason?.kind === 'lost' ? reason.reply?.lines[0] : '', 'not now');
     assert.ok(!client.usable);
   }),

@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer, type Socket } from 'node:net';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
@@ -11,6 +10,8 @@ import { carry, type Load, type Measured } from '../../src/nospool/bench/load.ts
 import { printPath } from '../../src/smtp/path.ts';
 import { deadPort, nospool, type RunningSink, sinkWith } from '../support/admin.ts';
 import { scratch } from '../support/command.ts';
+import { startScripted } from '../support/scripted.ts';
+import { startHost, type TestHost } from '../support/smarthost.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('bench');
@@ -159,47 +160,11 @@ test('a wrong password is the reason of the session', () =>
     assert.match(reasons[0].reason, /AUTH \S+: 535 /);
   }));
 
-/** A simple server. `answer` gives the reply to each content; null = it hangs up, undefined = it stays silent. */
-async function server(answer: (message: number, end: { readonly close: () => void }) => string | null | undefined): Promise<{
-  readonly port: number;
-  readonly sessions: () => number;
-  readonly close: () => void;
-}> {
+/** A smart host; `answer` gives the verdict on each message, counted over all sessions, or what is done in its place. */
+function hostAnswering(answer: (message: number, host: TestHost) => string): Promise<TestHost> {
   let messages = 0;
-  let sessions = 0;
-  const sockets = new Set<Socket>();
-  const listener = createServer((socket) => {
-    sessions++;
-    sockets.add(socket);
-    let text = '';
-    let inContent = false;
-    socket.on('error', () => {}).on('close', () => sockets.delete(socket));
-    socket.write('220 x\r\n');
-    socket.on('data', (octets) => {
-      const lines = (text + octets.toString('latin1')).split('\r\n');
-      text = lines.pop() as string;
-      for (const line of lines) {
-        if (inContent && line !== '.') continue;
-        inContent = line === 'DATA';
-        if (line !== '.') socket.write(inContent ? '354 go\r\n' : line === 'QUIT' ? '221 x\r\n' : '250 x\r\n');
-        else {
-          messages++;
-          const reply = answer(messages, { close: () => listener.close() });
-          if (reply === null) socket.destroy();
-          else if (reply !== undefined) socket.write(`${reply}\r\n`);
-        }
-      }
-    });
-  });
-  await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
-  return {
-    port: (listener.address() as AddressInfo).port,
-    sessions: () => sessions,
-    close() {
-      listener.close();
-      for (const socket of sockets) socket.destroy();
-    },
-  };
+  const host = startHost({ script: { end: async () => answer(++messages, await host) } });
+  return host;
 }
 
 const NEVER = new AbortController().signal;
@@ -209,35 +174,35 @@ const fatesOf = ({ fates }: Measured) => Object.entries(fates).filter(([, count]
 
 test('a session that is lost after the end of a content leaves its message uncertain, and another session is opened', () =>
   within(20_000, async () => {
-    const { port, sessions, close } = await server((message) => (message === 4 ? null : '250 x'));
+    const { port, sessions, stop } = await hostAnswering((message) => (message === 4 ? 'drop' : '250 x'));
     const measured = await carry(load({ host: `127.0.0.1:${port}`, messages: 10 }), { signal: NEVER, urgent: NEVER });
-    close();
+    await stop();
     assert.deepEqual(fatesOf(measured), [
       ['accepted', 9],
       ['uncertain', 1],
     ]);
-    assert.deepEqual([sessions(), measured.openings.count, measured.latencies.count, measured.unopened], [2, 2, 9, 0]);
+    assert.deepEqual([sessions.length, measured.openings.count, measured.latencies.count, measured.unopened], [2, 2, 9, 0]);
     assert.match(measured.reasons[0]?.reason ?? '', /no verdict came back/);
   }));
 
 test('a server may close each session with 421 after a message', () =>
   within(20_000, async () => {
-    const { port, sessions, close } = await server(() => '421 enough');
+    const { port, sessions, stop } = await hostAnswering(() => '421 enough');
     const measured = await carry(load({ host: `127.0.0.1:${port}`, messages: 3 }), { signal: NEVER, urgent: NEVER });
-    close();
+    await stop();
     assert.deepEqual(fatesOf(measured), [['rejected', 3]]);
-    assert.equal(sessions(), 3);
+    assert.equal(sessions.length, 3);
   }));
 
 test('when the server dies, the rest counts as not sent, and the run ends', () =>
   within(20_000, async () => {
-    const { port, close } = await server((message, listener) => {
+    const { port, stop } = await hostAnswering((message, host) => {
       if (message < 6) return '250 x';
-      listener.close();
-      return null;
+      void host.stop();
+      return 'drop';
     });
     const measured = await carry(load({ host: `127.0.0.1:${port}`, messages: 50 }), { signal: NEVER, urgent: NEVER });
-    close();
+    await stop();
     assert.deepEqual(fatesOf(measured), [
       ['accepted', 5],
       ['uncertain', 1],
@@ -249,9 +214,9 @@ test('when the server dies, the rest counts as not sent, and the run ends', () =
 
 test('a few distinct reasons are kept, however many there are', () =>
   within(20_000, async () => {
-    const { port, close } = await server((message) => `450 id ${message}`);
+    const { port, stop } = await hostAnswering((message) => `450 id ${message}`);
     const measured = await carry(load({ host: `127.0.0.1:${port}`, messages: 20 }), { signal: NEVER, urgent: NEVER });
-    close();
+    await stop();
     assert.deepEqual(fatesOf(measured), [['rejected', 20]]);
     assert.deepEqual(
       measured.reasons.map(({ reason, times }) => [reason, times]),
@@ -272,7 +237,7 @@ test('a message that the server cannot take is never sent to it', () =>
 test('after the first signal messages under way get their verdict, and no other begins', () =>
   within(20_000, async () => {
     const first = new AbortController();
-    const { port, close } = await server((message) => {
+    const { port, stop } = await hostAnswering((message) => {
       if (message === 3) first.abort('ended by SIGINT');
       return '250 x';
     });
@@ -282,7 +247,7 @@ test('after the first signal messages under way get their verdict, and no other 
       urgent: NEVER,
       progress: (messages) => known.push(messages),
     });
-    close();
+    await stop();
     assert.deepEqual(fatesOf(measured), [
       ['accepted', 3],
       ['unsent', 7],
@@ -293,14 +258,14 @@ test('after the first signal messages under way get their verdict, and no other 
 test('after the second signal the command waits for nothing more', () =>
   within(20_000, async () => {
     const [first, second] = [new AbortController(), new AbortController()];
-    const { port, close } = await server((message) => {
+    const { port, stop } = await hostAnswering((message) => {
       if (message < 3) return '250 x';
       first.abort('ended by SIGINT');
       second.abort('ended by SIGINT');
-      return undefined;
+      return 'silence';
     });
     const measured = await carry(load({ host: `127.0.0.1:${port}`, messages: 10 }), { signal: first.signal, urgent: second.signal });
-    close();
+    await stop();
     assert.deepEqual(fatesOf(measured), [
       ['accepted', 2],
       ['uncertain', 1],
@@ -311,11 +276,9 @@ test('after the second signal the command waits for nothing more', () =>
 test('a signal before the greeting of a silent server is no failure of the server', () =>
   within(20_000, async () => {
     const first = new AbortController();
-    const listener = createServer(() => first.abort('ended by SIGTERM'));
-    await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
-    const { port } = listener.address() as AddressInfo;
+    const { port, close } = await startScripted(() => first.abort('ended by SIGTERM'));
     const measured = await carry(load({ host: `127.0.0.1:${port}`, messages: 10 }), { signal: first.signal, urgent: NEVER });
-    listener.close();
+    await close();
     assert.deepEqual(fatesOf(measured), [['unsent', 10]]);
     assert.deepEqual([measured.unopened, measured.reasons], [0, []]);
   }));

@@ -7,7 +7,6 @@ import { spawn } from 'node:child_process';
 import { createHmac, pbkdf2Sync } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { createServer as createTlsServer } from 'node:tls';
 import { suite } from 'uvu';
 import { interpret } from '../../src/config/interpret.ts';
 import { parseToml } from '../../src/config/toml.ts';
@@ -140,14 +139,13 @@ theCase(6, 'certificates that are not the right one: the exact reason, and nothi
 
 theCase(7, 'TLS 1.1 and older is no TLS', async () => {
   const { key, cert, fingerprints } = serverCertificate();
-  const server = createTlsServer({ key, cert, minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' });
-  server.on('tlsClientError', () => {});
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
+  const old = { key, cert, minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' } as const;
   const tls = { ...REQUIRED, fingerprint: [fingerprints.certificate] };
-  const outcome = await within(10_000, () => send([hostAt(port, { scheme: 'submissions', tls })]));
-  server.close();
-  assertFailed(outcome, /the server has no TLS version from 1\.2 on/);
+  await raw(
+    conversing((line) => usual(line)),
+    async (port) => assertFailed(await send([hostAt(port, { scheme: 'submissions', tls })]), /the server has no TLS version from 1\.2 on/),
+    old,
+  );
 });
 
 theCase(8, 'STARTTLS offered again behind TLS is not asked for again', () => {
@@ -238,15 +236,11 @@ theCase(12, 'SCRAM: a server that cannot prove itself, a nonce not ours, too few
 theCase(13, 'SCRAM over TLS to a server without -PLUS says that we could have bound', async () => {
   const said: string[] = [];
   const { key, cert, fingerprints } = serverCertificate();
-  const server = createTlsServer({ key, cert }, (socket) => {
-    socket.on('error', () => {});
-    scramServer({}, said)(socket);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
   const tls = { ...REQUIRED, fingerprint: [fingerprints.certificate] };
-  assertTaken(await within(10_000, () => send([hostAt(port, { scheme: 'submissions', tls, auth: AUTH })])));
-  server.close();
+  await raw(scramServer({}, said), async (port) => assertTaken(await send([hostAt(port, { scheme: 'submissions', tls, auth: AUTH })])), {
+    key,
+    cert,
+  });
   const [first = ''] = said.filter((line) => line.startsWith('AUTH'));
   assert.match(Buffer.from(first.split(' ')[2] ?? '', 'base64').toString(), /^y,,n=tim,r=/);
 });

@@ -4,10 +4,11 @@
  */
 
 import assert from 'node:assert/strict';
-import { type AddressInfo, createServer, type Socket } from 'node:net';
+import type { TlsOptions } from 'node:tls';
 import { DEFAULT_TLS, type Smarthost } from '../../src/router/smarthost.ts';
 import { type Outcome, printOutcome } from '../../src/submit/outcome.ts';
 import { type Envelope, type Message, type SubmitOptions, submit } from '../support/engine.ts';
+import { type Script, startScripted } from '../support/scripted.ts';
 import { type SmarthostOptions, startHost, type TestHost } from '../support/smarthost.ts';
 import { readTranscripts, replay, type Transcript } from '../support/transcript.ts';
 import { within } from '../support/within.ts';
@@ -79,51 +80,17 @@ export function assertNothingHeld(host: TestHost): void {
   assert.deepEqual(host.held, []);
 }
 
-/** A server that treats a connection as `talk` says. */
-export async function raw(talk: (socket: Socket) => void, work: (port: number) => Promise<void>): Promise<void> {
-  const sockets = new Set<Socket>();
-  const server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
-    sockets.add(socket);
-    socket.on('error', () => {});
-    talk(socket);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+/** A scripted server for the time of the work. */
+export async function raw(script: Script, work: (port: number) => Promise<void>, tls?: TlsOptions): Promise<void> {
+  const server = await startScripted(script, tls);
   try {
-    await within(20_000, () => work((server.address() as AddressInfo).port));
+    await within(20_000, () => work(server.port));
   } finally {
-    for (const socket of sockets) socket.destroy();
-    await new Promise<void>((resolve) => server.close(() => resolve()));
+    await server.close();
   }
 }
 
-/** A whole session of a server that answers line by line, as `answer` says; '' says nothing. DATA's content ends at the dot. */
-export function conversing(answer: (line: string, socket: Socket) => string, greeting = '220 raw.example\r\n'): (socket: Socket) => void {
-  return (socket) => {
-    let text = '';
-    let isContent = false;
-    socket.write(greeting, 'latin1');
-    socket.on('end', () => socket.end());
-    socket.on('data', (chunk) => {
-      text += chunk.toString('latin1');
-      for (let end = text.indexOf('\r\n'); end >= 0; end = text.indexOf('\r\n')) {
-        const line = text.slice(0, end);
-        text = text.slice(end + 2);
-        if (isContent && line !== '.') continue;
-        isContent = false;
-        const reply = answer(line, socket);
-        isContent = line === 'DATA' && reply.startsWith('354');
-        if (reply !== '') socket.write(reply, 'latin1');
-      }
-    });
-  };
-}
-
-/** The usual answers. */
-export function usual(line: string, offers: readonly string[] = []): string {
-  if (/^EHLO/.test(line)) return ['raw.example', ...offers].map((word, i) => `250${i === offers.length ? ' ' : '-'}${word}\r\n`).join('');
-  if (line === 'DATA') return '354 go\r\n';
-  return line === 'QUIT' ? '221 bye\r\n' : '250 fine\r\n';
-}
+export { conversing, usual } from '../support/scripted.ts';
 
 const transcripts = new Map(readTranscripts().map((transcript) => [transcript.file, transcript]));
 

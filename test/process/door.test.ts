@@ -9,19 +9,8 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import { missing } from '../interop/support/needs.ts';
-import {
-  COMMAND,
-  ENVIRONMENT,
-  type Ended,
-  faultyHost,
-  killAll,
-  RUNTIME,
-  run,
-  scratch,
-  setUp,
-  smartHost,
-  toHosts,
-} from '../support/command.ts';
+import { COMMAND, ENVIRONMENT, type Ended, killAll, RUNTIME, run, scratch, setUp, smartHost, toHosts } from '../support/command.ts';
+import { startHost } from '../support/smarthost.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('door');
@@ -170,8 +159,8 @@ test('S9: sendmail and newaliases show contents and names of alias files as harm
 
 test('S9: sendmail shows what a server says, a Message-ID and a content encoding as harmless text, on standard error and in both logs', () =>
   within(60_000, async () => {
-    const host = await faultyHost({ '.': '550 \u001b[2Jgone\u0007 \u009b \u00e2\u0080\u00a8 \u00e2\u0080\u00ae' });
-    const cut = await faultyHost({ '.': 'drop' });
+    const host = await startHost({ script: { end: '550 \u001b[2Jgone\u0007 \u009b \u00e2\u0080\u00a8 \u00e2\u0080\u00ae' } });
+    const cut = await startHost({ script: { end: 'drop' } });
     const head = `From: a@b.example\nMessage-ID: <\u00c2\u009b\u00e2\u0080\u00a8m\u00c3\u00bcller\u001b@b.example>\nSubject: x\n`;
     for (const format of ['exim', 'json'])
       for (const [port, input] of [
@@ -189,13 +178,13 @@ test('S9: sendmail shows what a server says, a Message-ID and a content encoding
         else assert.equal(JSON.parse(logged()).message_id, '<\x9b\u2028müller\x1b@b.example>', 'decoded once');
         if (port === cut.port) assert.match(ended.stderr, /look for Message-ID <\\x9b\\u\{2028\}müller\\x1b@b\.example>/);
       }
-    host.close();
-    cut.close();
+    await host.stop();
+    await cut.stop();
   }));
 
 test('S9: the replies of sendmail -bs are harmless, whatever others say', () =>
   within(20_000, async () => {
-    const host = await faultyHost({ '.': '250 \u001b[2Jtaken\u0007 \u009b \u00e2\u0080\u00ae' });
+    const host = await startHost({ script: { end: '250 \u001b[2Jtaken\u0007 \u009b \u00e2\u0080\u00ae' } });
     const folder = scratch();
     const aliases = path.join(folder, 'aliases');
     writeFileSync(aliases, 'one: :fail: \x1b]0;x\x07 \u009b\u2028\u202e\ntwo: "\u202e\x1b\n');
@@ -227,7 +216,7 @@ test('S9: the replies of sendmail -bs are harmless, whatever others say', () =>
     assert.match(replies, /250 2\.0\.0 \\x1b\[2Jtaken\\x07/);
     assertPlain(said.stderr, 'standard error');
     assertPlain(logged(), 'the log');
-    host.close();
+    await host.stop();
   }));
 
 for (const args of [

@@ -14,7 +14,6 @@ import {
   deadPort,
   ENVIRONMENT,
   type Ended,
-  faultyHost,
   type Judge,
   killAll,
   RUNTIME,
@@ -27,6 +26,7 @@ import {
   start,
   toHosts,
 } from '../support/command.ts';
+import { startHost } from '../support/smarthost.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('sendmail -bs');
@@ -298,10 +298,10 @@ test('a refusal of any phase is the reply to the final dot, with its code, the a
 
 test('when no smart host can be reached, the reply is 451 with every reason', () =>
   within(30_000, async () => {
-    const [one, two, faulty] = [await deadPort(), await deadPort(), await faultyHost({ connect: '554 go away' })];
+    const [one, two, faulty] = [await deadPort(), await deadPort(), await startHost({ script: { greeting: '554 go away' } })];
     const { config } = setUp(toHosts(one, two, faulty.port));
     const { status, stdout } = await run(config, ['-bs'], `HELO x\r\n${MAIL}${RCPT}${DATA}QUIT\r\n`);
-    faulty.close();
+    await faulty.stop();
     assert.equal(
       replies(stdout)[5],
       `451-4.4.0 [127.0.0.1]:${one}: connection refused\n451-4.4.0 [127.0.0.1]:${two}: connection refused\n451 4.4.0 [127.0.0.1]:${faulty.port}: connecting: 554 go away`,
@@ -311,10 +311,10 @@ test('when no smart host can be reached, the reply is 451 with every reason', ()
 
 test('a verdict that did not come is a permanent refusal, because a client that comes again would make two messages of one', () =>
   within(30_000, async () => {
-    const faulty = await faultyHost({ '.': 'drop' });
+    const faulty = await startHost({ script: { end: 'drop' } });
     const { config, loggedFacts } = setUp(toHosts(faulty.port));
     const { status, stdout } = await run(config, ['-bs'], `HELO x\r\n${MAIL}${RCPT}${DATA}QUIT\r\n`);
-    faulty.close();
+    await faulty.stop();
     assert.match(
       replies(stdout)[5] as string,
       /^554-5\.4\.2 .*may have been delivered\n554 5\.4\.2 look for Message-ID <1@foo\.com> before sending it again$/,
@@ -328,13 +328,13 @@ test('the words of the smart host are the reply; nospool puts an enhanced code b
     for (const [said, wanted] of [
       ['250 2.0.0 Ok: queued as 4F2A', '250 2.0.0 Ok: queued as 4F2A'],
       ['250 OK id=1abc', '250 2.0.0 OK id=1abc'],
-      ['250-one\r\n250 two', '250-2.0.0 one\n250 2.0.0 two'],
+      ['250 one\n250 two', '250-2.0.0 one\n250 2.0.0 two'],
       ['200 fine', '250 2.0.0 fine'],
     ] as const) {
-      const host = await faultyHost({ '.': said });
+      const host = await startHost({ script: { end: said } });
       const { config } = setUp(toHosts(host.port));
       const { status, stdout } = await run(config, ['-bs'], `HELO x\r\n${MAIL}${RCPT}${DATA}QUIT\r\n`);
-      host.close();
+      await host.stop();
       assert.deepEqual([status, replies(stdout)[5]], [0, wanted]);
     }
   }));

@@ -3,8 +3,10 @@
 import assert from 'node:assert';
 import fc from 'fast-check';
 import { suite } from 'uvu';
+import type { Config } from '../../src/config/config.ts';
 import { readConfig } from '../../src/config/read.ts';
 import { CLEAN, type Ended, type Source, sourceOf } from '../../src/message/source.ts';
+import { makeReports } from '../../src/process/report.ts';
 import type { Smarthost } from '../../src/router/smarthost.ts';
 import { type LoopEnd, takeCommands } from '../../src/sendmail/dialogue/command-loop.ts';
 import { withNetworkLineEnds } from '../../src/sendmail/dialogue/line-ends.ts';
@@ -176,7 +178,8 @@ test('the owner of the messages is idle, collects or sends, and answers no quest
       version: '0',
     };
     const { signal } = new AbortController();
-    const messages = makeMessages({ ...answer.config, log: 'none' }, by, { verbosity: 0, tag: null }, { signal, urgent: signal });
+    const config: Config = { ...answer.config, log: 'none' };
+    const messages = makeMessages(config, by, makeReports(config, null, 0), { signal, urgent: signal });
     const transaction = { binary: false, smtputf8: false, recipients: 0, refused: 0, domains: [], chunked: null, failed: false };
     const [alice, bob] = [parseMailbox('alice@foo.com'), parseMailbox('bob@bar.com')];
     assert.ok(alice.ok && bob.ok);

@@ -5,88 +5,17 @@
  */
 import assert from 'node:assert';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { createServer, type Socket } from 'node:net';
 import path from 'node:path';
 import { suite } from 'uvu';
 import { deadPort, type Ended, killAll, run, type SmartHost, scratch, setUp, smartHost } from '../support/command.ts';
+import { type Followed, type Lines, startFollowing } from '../support/scripted.ts';
 import { within } from '../support/within.ts';
 
 const test = suite("Exim's rows");
 test.after.each(killAll);
 
-/* ---- servers that follow a script ---- */
-
-interface Scripted {
-  readonly port: number;
-  /** Commands in the order they came, and `.` for a content that came to its end. */
-  readonly heard: string[];
-  /** Faults: what came in place of what the script expects. */
-  readonly unexpected: string[];
-  readonly contents: string[];
-  connections: number;
-  /** Resolves when every connection is closed. */
-  close(): Promise<void>;
-}
-
-/**
- * Plays one script a connection. A step with a reply code is sent; `.` waits for the end of a content; `*close` and `*silence` do what they
- * say; anything else is the beginning of the next command. At the end of its script the server closes.
- */
-async function scripted(...scripts: readonly (readonly string[])[]): Promise<Scripted> {
-  const closed: Promise<void>[] = [];
-  const follow = (socket: Socket, script: readonly string[]): void => {
-    let text = '';
-    let at = 0;
-    const next = (end: string): string | null => {
-      const found = text.indexOf(end);
-      if (found < 0) return null;
-      const part = text.slice(0, found);
-      text = text.slice(found + end.length);
-      return part;
-    };
-    const go = (): void => {
-      for (; at < script.length; at++) {
-        const step = script[at] as string;
-        if (step === '*silence') return;
-        if (step === '*close') break;
-        if (/^\d/.test(step)) socket.write(`${step}\r\n`);
-        else if (step === '.') {
-          const content = next('\r\n.\r\n');
-          if (content === null) return;
-          host.contents.push(`${content}\r\n`);
-          host.heard.push('.');
-        } else {
-          const line = next('\r\n');
-          if (line === null) return;
-          host.heard.push(line);
-          if (!line.startsWith(step)) host.unexpected.push(`${line} in place of ${step}`);
-        }
-      }
-      socket.end();
-    };
-    socket.on('error', () => {});
-    socket.on('data', (part) => {
-      text += part.toString('latin1');
-      go();
-    });
-    closed.push(new Promise((resolve) => socket.once('close', () => resolve())));
-    go();
-  };
-  const server = createServer((socket) => follow(socket, scripts[host.connections++] ?? []));
-  const host: Scripted = {
-    port: 0,
-    heard: [],
-    unexpected: [],
-    contents: [],
-    connections: 0,
-    async close() {
-      server.close();
-      await Promise.all(closed);
-    },
-  };
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return Object.assign(host, { port: (server.address() as { port: number }).port });
-}
+/** Plays one script a connection, and closes any other. */
+const scripted = (...scripts: readonly Lines[]): Promise<Followed> => startFollowing((connection) => scripts[connection] ?? []);
 
 const GREETED = ['220 server ready', 'EHLO client.example.org', '250-server id\r\n250-PIPELINING\r\n250 OK'];
 const TWO = [
@@ -306,7 +235,7 @@ for (const { row, args, first, second, status, reasons = [], heard, input, stdou
       }
       assert.deepEqual([one.connections, two.connections], [(heard ?? []).length > 0 ? 1 : 0, second ? 1 : 0]);
       assert.deepEqual([one.unexpected, two.unexpected], [[], []]);
-      const commands = (host: Scripted): string[] => host.heard.slice(1).map((line) => (SENDER.test(line) ? MAIL : line));
+      const commands = (host: Followed): string[] => host.heard.slice(1).map((line) => (SENDER.test(line) ? MAIL : line));
       assert.deepEqual(commands(one), heard);
       if (second) assert.deepEqual(commands(two), heard);
     }));

@@ -4,9 +4,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import { printProblem } from '../../src/router/problem.ts';
-import { parseInvocation, parseSenderOption } from '../../src/sendmail/arguments.ts';
+import { parseInvocation } from '../../src/sendmail/arguments.ts';
 import { CALLED_AS, type Invocation, OPTIONS, type OptionRow, printUsage } from '../../src/sendmail/options.ts';
-import { unparsed } from '../../src/smtp/parsed.ts';
+import { parsed, unparsed } from '../../src/smtp/parsed.ts';
 import { printPath } from '../../src/smtp/path.ts';
 import { mailbox } from '../support/mailbox.ts';
 
@@ -15,7 +15,7 @@ const test = suite('sendmail options');
 const EMPTY: Invocation = {
   mode: { kind: 'send' },
   operands: [],
-  reversePath: null,
+  reversePath: parsed(undefined),
   fullName: null,
   recipientsFromHead: false,
   dotEnds: true,
@@ -29,24 +29,29 @@ const EMPTY: Invocation = {
 
 function parse(argv: readonly string[], name = 'sendmail'): Invocation {
   const got = parseInvocation(name, argv);
-  if (!got.ok) assert.fail(`${argv.join(' ')}: ${got.detail}`);
-  return got.value;
+  if (got.mode.kind === 'misused') assert.fail(`${argv.join(' ')}: ${got.mode.detail}`);
+  return got;
 }
 
+/** What differs from an invocation without any option; the reverse-path as it is printed, or what is wrong with it. */
+type Changes = Partial<Omit<Invocation, 'reversePath'> & { readonly reversePath: string }>;
+
+const printSender = ({ reversePath: path }: Invocation): string =>
+  path.ok ? (path.value === undefined ? 'none' : printPath(path.value)) : path.detail;
+
 /** Parses, and keeps what differs from an invocation without any option. */
-function changes(argv: readonly string[], name = 'sendmail'): Partial<Invocation> {
+function changes(argv: readonly string[], name = 'sendmail'): Changes {
   return changed(parse(argv, name));
 }
 
-function changed(got: Invocation): Partial<Invocation> {
-  return Object.fromEntries(
-    Object.entries(got).filter(([key, value]) => JSON.stringify(value) !== JSON.stringify(EMPTY[key as keyof Invocation])),
-  );
+function changed(got: Invocation): Changes {
+  const kept = Object.entries(got).filter(([key, value]) => JSON.stringify(value) !== JSON.stringify(EMPTY[key as keyof Invocation]));
+  return Object.fromEntries(kept.map(([key, value]) => [key, key === 'reversePath' ? printSender(got) : value]));
 }
 
 function refusal(argv: readonly string[]): string {
-  const got = parseInvocation('sendmail', argv);
-  return got.ok ? assert.fail(`${argv.join(' ')} was taken`) : got.detail;
+  const { mode } = parseInvocation('sendmail', argv);
+  return mode.kind === 'misused' ? mode.detail : assert.fail(`${argv.join(' ')} was taken`);
 }
 
 const refused = (argv: readonly string[]): string => {
@@ -57,7 +62,7 @@ const refused = (argv: readonly string[]): string => {
 /* ---- what options mean ---- */
 
 // biome-ignore format: a table is read as a table
-const MEANINGS: readonly (readonly [readonly string[], Partial<Invocation>, string])[] = [
+const MEANINGS: readonly (readonly [readonly string[], Changes, string])[] = [
   [[], {}, 'nothing'],
   [['a@b'], { operands: ['a@b'] }, 'an operand'],
   [['a@b', '-', 'c@d'], { operands: ['a@b', '-', 'c@d'] }, 'the first operand ends the options'],
@@ -68,20 +73,20 @@ const MEANINGS: readonly (readonly [readonly string[], Partial<Invocation>, stri
   [['-it'], { recipientsFromHead: true, dotEnds: false }, 'Exim refuses this'],
   [['-tv'], { recipientsFromHead: true, verbosity: 1 }, ''],
   [['-t', '-i', '-oi', '-t'], { recipientsFromHead: true, dotEnds: false }, 'repeated'],
-  [['-tif', 'a@b', 'c'], { recipientsFromHead: true, dotEnds: false, reversePath: 'a@b', operands: ['c'] }, 'a value behind a cluster'],
-  [['-tifa@b', 'c'], { recipientsFromHead: true, dotEnds: false, reversePath: 'a@b', operands: ['c'] }, 'and attached to it'],
+  [['-tif', 'a@b', 'c'], { recipientsFromHead: true, dotEnds: false, reversePath: '<a@b>', operands: ['c'] }, 'a value behind a cluster'],
+  [['-tifa@b', 'c'], { recipientsFromHead: true, dotEnds: false, reversePath: '<a@b>', operands: ['c'] }, 'and attached to it'],
   [['-oi'], { dotEnds: false }, ''],
   [['-o', 'i'], { dotEnds: false }, 'the letters of -o as a word'],
   [['-oitrue'], { dotEnds: false }, 'Exim'],
   [['-ioi'], { dotEnds: false }, 'behind a cluster'],
-  [['-f', 'a@b'], { reversePath: 'a@b' }, ''],
-  [['-fa@b'], { reversePath: 'a@b' }, ''],
-  [['-f', ''], { reversePath: '' }, 'an empty word is a value'],
+  [['-f', 'a@b'], { reversePath: '<a@b>' }, ''],
+  [['-fa@b'], { reversePath: '<a@b>' }, ''],
+  [['-f', ''], { reversePath: '<>' }, 'an empty word is a value'],
   [['-f<>'], { reversePath: '<>' }, ''],
-  [['-f', '-t'], { reversePath: '-t' }, 'the next word is the value, whatever it is'],
-  [['-f', 'a', '-f', 'b'], { reversePath: 'b' }, 'the last counts'],
-  [['-ra@b'], { reversePath: 'a@b' }, ''],
-  [['-r', 'a@b'], { reversePath: 'a@b' }, ''],
+  [['-f', '-t'], { reversePath: '<-t>' }, 'the next word is the value, whatever it is'],
+  [['-f', 'a', '-f', 'b'], { reversePath: '<b>' }, 'the last counts'],
+  [['-ra@b'], { reversePath: '<a@b>' }, ''],
+  [['-r', 'a@b'], { reversePath: '<a@b>' }, ''],
   [['-FCronDaemon'], { fullName: 'CronDaemon' }, ''],
   [['-F', 'Joe Q. Public'], { fullName: 'Joe Q. Public' }, ''],
   [['-v'], { verbosity: 1 }, ''],
@@ -230,7 +235,10 @@ test('M3: an option that runs or shows the queue, or checks aliases, is an error
     [['1abcde-000001-AB'], '-bi (newaliases) checks the alias files and sends nothing, but there are recipients', 'newaliases'],
   ];
   for (const [argv, detail, name = 'sendmail'] of rows)
-    assert.deepEqual(parseInvocation(name, argv), { ok: false, detail, config: null, tag: null }, argv.join(' '));
+    assert.deepEqual(parseInvocation(name, argv).mode, { kind: 'misused', detail }, argv.join(' '));
+  // The options before the wrong one say where it is logged.
+  const { config, tag } = parseInvocation('sendmail', ['-C', '/x', '-L', 'web', '-Z']);
+  assert.deepEqual([config, tag], ['/x', 'web']);
   // Nothing is lost where the last of two modes sends, or the operands name messages.
   for (const [argv, name = 'sendmail'] of [
     [['-q', '-bm', 'a@x']],
@@ -243,7 +251,7 @@ test('M3: an option that runs or shows the queue, or checks aliases, is an error
     [['--version', 'a@x']],
     [['-bd', '-q', 'a@x']],
   ] as const)
-    assert.ok(parseInvocation(name, argv).ok, argv.join(' '));
+    assert.notEqual(parseInvocation(name, argv).mode.kind, 'misused', argv.join(' '));
 });
 
 test('M6: -ba is -bm', () => {
@@ -335,7 +343,7 @@ test('every row can be attached, separate, behind a cluster, repeated, and befor
       if (!change.ok) return assert.fail(`${row.option}: ${change.detail}`);
       const wanted = changed({ ...EMPTY, ...change.value });
       // An option that sends nothing takes neither recipients nor -t.
-      if (!parseInvocation('sendmail', [...words, 'a@b']).ok) {
+      if (parseInvocation('sendmail', [...words, 'a@b']).mode.kind === 'misused') {
         for (const more of [words, [...words, '--'], [...words, ...words]]) assert.deepEqual(changes(more), wanted, more.join(' '));
         assert.deepEqual(changes(['-i', ...words]), { ...wanted, dotEnds: false });
         assert.match(refusal(['-t', ...words]), / and sends nothing, but -t /);
@@ -375,10 +383,10 @@ test('no argument list breaks the parser, and nothing behind the first operand i
   fc.assert(
     fc.property(fc.array(word, { maxLength: 8 }), fc.array(word, { maxLength: 4 }), (options, operands) => {
       const got = parseInvocation('sendmail', [...options, 'joe@bar.com', ...operands]);
-      if (!got.ok) return assert.match(got.detail, /^(-|unknown option )/);
-      const at = got.value.operands.indexOf('joe@bar.com');
+      if (got.mode.kind === 'misused') return assert.match(got.mode.detail, /^(-|unknown option )/);
+      const at = got.operands.indexOf('joe@bar.com');
       // Otherwise a value took it.
-      if (at >= 0 && got.value.operands.length - at === operands.length + 1) assert.deepEqual(got.value.operands.slice(at + 1), operands);
+      if (at >= 0 && got.operands.length - at === operands.length + 1) assert.deepEqual(got.operands.slice(at + 1), operands);
     }),
     { numRuns: 2000 },
   );
@@ -419,10 +427,10 @@ test('options that send a message for one of these programs do so here, with the
 });
 
 // biome-ignore format: a table is read as a table
-const CALLERS: readonly (readonly [string, readonly string[], Partial<Invocation>])[] = [
+const CALLERS: readonly (readonly [string, readonly string[], Changes])[] = [
   ['Debian cron', ['-FCronDaemon', '-i', '-B8BITMIME', '-oem', 'root,ops@foo.com'], { fullName: 'CronDaemon', dotEnds: false, operands: ['root,ops@foo.com'] }],
   ['classic Vixie cron', ['-FCronDaemon', '-odi', '-oem', '-or0s', 'root'], { fullName: 'CronDaemon', operands: ['root'] }],
-  ['cronie', ['-FCronDaemon', '-i', '-odi', '-oem', '-oi', '-t', '-f', 'joe'], { fullName: 'CronDaemon', dotEnds: false, recipientsFromHead: true, reversePath: 'joe' }],
+  ['cronie', ['-FCronDaemon', '-i', '-odi', '-oem', '-oi', '-t', '-f', 'joe'], { fullName: 'CronDaemon', dotEnds: false, recipientsFromHead: true, reversePath: '<joe>' }],
   ['bcron', ['-FCronDaemon', '-odi', '-oem', 'root'], { fullName: 'CronDaemon', operands: ['root'] }],
   ['BusyBox crond', ['-ti'], { recipientsFromHead: true, dotEnds: false }],
   ['systemd-cron', ['-i', '-B8BITMIME', 'root'], { dotEnds: false, operands: ['root'] }],
@@ -431,32 +439,32 @@ const CALLERS: readonly (readonly [string, readonly string[], Partial<Invocation
   ['sudo, mdadm, logwatch, devscripts bts, Mail::Mailer', ['-t'], { recipientsFromHead: true }],
   ['smartd by bsd-mailx', ['-i', '-t'], { dotEnds: false, recipientsFromHead: true }],
   ['unattended-upgrades, apt-listchanges', ['-oi', '-t'], { dotEnds: false, recipientsFromHead: true }],
-  ['popularity-contest', ['-oi', '-f', 'popcon@foo.com', 'survey@popcon.debian.org'], { dotEnds: false, reversePath: 'popcon@foo.com', operands: ['survey@popcon.debian.org'] }],
-  ['fail2ban', ['-f', 'fail2ban@foo.com', 'root@foo.com'], { reversePath: 'fail2ban@foo.com', operands: ['root@foo.com'] }],
-  ['reportbug', ['-f', 'joe@foo.com', '-oi', '-oem', 'a@b.com', 'c@d.com'], { reversePath: 'joe@foo.com', dotEnds: false, operands: ['a@b.com', 'c@d.com'] }],
-  ['Request Tracker 5', ['-oi', '-t', '-f', 'rt@foo.com'], { dotEnds: false, recipientsFromHead: true, reversePath: 'rt@foo.com' }],
+  ['popularity-contest', ['-oi', '-f', 'popcon@foo.com', 'survey@popcon.debian.org'], { dotEnds: false, reversePath: '<popcon@foo.com>', operands: ['survey@popcon.debian.org'] }],
+  ['fail2ban', ['-f', 'fail2ban@foo.com', 'root@foo.com'], { reversePath: '<fail2ban@foo.com>', operands: ['root@foo.com'] }],
+  ['reportbug', ['-f', 'joe@foo.com', '-oi', '-oem', 'a@b.com', 'c@d.com'], { reversePath: '<joe@foo.com>', dotEnds: false, operands: ['a@b.com', 'c@d.com'] }],
+  ['Request Tracker 5', ['-oi', '-t', '-f', 'rt@foo.com'], { dotEnds: false, recipientsFromHead: true, reversePath: '<rt@foo.com>' }],
   ['Request Tracker, as its manual suggests', ['-ODeliveryMode=b', '-OErrorMode=m', '-oi', '-t'], { dotEnds: false, recipientsFromHead: true }],
   ['procmail', ['-oi', 'joe@bar.com'], { dotEnds: false, operands: ['joe@bar.com'] }],
-  ['bsd-mailx -v', ['-i', '-t', '-f', 'joe', '-v'], { dotEnds: false, recipientsFromHead: true, reversePath: 'joe', verbosity: 1 }],
-  ['s-nail', ['-i', '-f', 'joe@foo.com', '--', 'a@b', 'c@d', 'e@f'], { dotEnds: false, reversePath: 'joe@foo.com', operands: ['a@b', 'c@d', 'e@f'] }],
-  ['GNU mailutils', ['-oi', '-f', 'joe@host', '-t'], { dotEnds: false, reversePath: 'joe@host', recipientsFromHead: true }],
-  ['mutt', ['-oem', '-oi', '-f', 'joe@foo.com', '-N', 'failure,delay', '-R', 'hdrs', '--', 'a@b', 'c@d'], { dotEnds: false, reversePath: 'joe@foo.com', notify: ['FAILURE', 'DELAY'], ret: 'HDRS', operands: ['a@b', 'c@d'] }],
+  ['bsd-mailx -v', ['-i', '-t', '-f', 'joe', '-v'], { dotEnds: false, recipientsFromHead: true, reversePath: '<joe>', verbosity: 1 }],
+  ['s-nail', ['-i', '-f', 'joe@foo.com', '--', 'a@b', 'c@d', 'e@f'], { dotEnds: false, reversePath: '<joe@foo.com>', operands: ['a@b', 'c@d', 'e@f'] }],
+  ['GNU mailutils', ['-oi', '-f', 'joe@host', '-t'], { dotEnds: false, reversePath: '<joe@host>', recipientsFromHead: true }],
+  ['mutt', ['-oem', '-oi', '-f', 'joe@foo.com', '-N', 'failure,delay', '-R', 'hdrs', '--', 'a@b', 'c@d'], { dotEnds: false, reversePath: '<joe@foo.com>', notify: ['FAILURE', 'DELAY'], ret: 'HDRS', operands: ['a@b', 'c@d'] }],
   ['git send-email', ['-i', 'a@b', 'c@d'], { dotEnds: false, operands: ['a@b', 'c@d'] }],
-  ['git send-email with an envelope sender', ['-f', 'joe@foo.com', '-i', 'a@b'], { reversePath: 'joe@foo.com', dotEnds: false, operands: ['a@b'] }],
-  ['PHP mail()', ['-t', '-i', '-fjoe@foo.com'], { recipientsFromHead: true, dotEnds: false, reversePath: 'joe@foo.com' }],
-  ['PHPMailer isSendmail', ['-t', '-i', '-oi', '-fjoe@foo.com', '-t'], { recipientsFromHead: true, dotEnds: false, reversePath: 'joe@foo.com' }],
+  ['git send-email with an envelope sender', ['-f', 'joe@foo.com', '-i', 'a@b'], { reversePath: '<joe@foo.com>', dotEnds: false, operands: ['a@b'] }],
+  ['PHP mail()', ['-t', '-i', '-fjoe@foo.com'], { recipientsFromHead: true, dotEnds: false, reversePath: '<joe@foo.com>' }],
+  ['PHPMailer isSendmail', ['-t', '-i', '-oi', '-fjoe@foo.com', '-t'], { recipientsFromHead: true, dotEnds: false, reversePath: '<joe@foo.com>' }],
   ['Symfony Mailer, Swiftmailer', ['-bs'], { mode: { kind: 'smtp' } }],
   ['Laravel', ['-bs', '-i'], { mode: { kind: 'smtp' }, dotEnds: false }],
-  ['Symfony -t -i, PEAR Mail', ['-i', '-fjoe@foo.com', '--', 'a@b', 'c@d'], { dotEnds: false, reversePath: 'joe@foo.com', operands: ['a@b', 'c@d'] }],
-  ['Swiftmailer -t', ['-t', '-fjoe@foo.com'], { recipientsFromHead: true, reversePath: 'joe@foo.com' }],
-  ['Email::Sender', ['-i', '-f', 'joe@foo.com', '--', 'a@b', 'c@d'], { dotEnds: false, reversePath: 'joe@foo.com', operands: ['a@b', 'c@d'] }],
-  ['MIME::Lite', ['-t', '-oi', '-oem', '-fjoe@foo.com'], { recipientsFromHead: true, dotEnds: false, reversePath: 'joe@foo.com' }],
-  ['Ruby mail', ['-i', '-f', 'joe@foo.com', '--', 'a@b'], { dotEnds: false, reversePath: 'joe@foo.com', operands: ['a@b'] }],
-  ['nodemailer', ['-i', '-f', 'joe@foo.com', 'a@b', 'c@d'], { dotEnds: false, reversePath: 'joe@foo.com', operands: ['a@b', 'c@d'] }],
+  ['Symfony -t -i, PEAR Mail', ['-i', '-fjoe@foo.com', '--', 'a@b', 'c@d'], { dotEnds: false, reversePath: '<joe@foo.com>', operands: ['a@b', 'c@d'] }],
+  ['Swiftmailer -t', ['-t', '-fjoe@foo.com'], { recipientsFromHead: true, reversePath: '<joe@foo.com>' }],
+  ['Email::Sender', ['-i', '-f', 'joe@foo.com', '--', 'a@b', 'c@d'], { dotEnds: false, reversePath: '<joe@foo.com>', operands: ['a@b', 'c@d'] }],
+  ['MIME::Lite', ['-t', '-oi', '-oem', '-fjoe@foo.com'], { recipientsFromHead: true, dotEnds: false, reversePath: '<joe@foo.com>' }],
+  ['Ruby mail', ['-i', '-f', 'joe@foo.com', '--', 'a@b'], { dotEnds: false, reversePath: '<joe@foo.com>', operands: ['a@b'] }],
+  ['nodemailer', ['-i', '-f', 'joe@foo.com', 'a@b', 'c@d'], { dotEnds: false, reversePath: '<joe@foo.com>', operands: ['a@b', 'c@d'] }],
   ['nodemailer with args', ['-i', '-t', 'a@b'], { dotEnds: false, recipientsFromHead: true, operands: ['a@b'] }],
   ['Emacs sendmail.el', ['-oi', '-oep', '-odi', '-t'], { dotEnds: false, recipientsFromHead: true }],
-  ['Emacs message.el', ['-oi', '-f', 'joe@foo.com', '-t'], { dotEnds: false, reversePath: 'joe@foo.com', recipientsFromHead: true }],
-  ['UUCP rmail', ['-ee', '-odq', '-oi', '-oMrUUCP', '-oMshost', '-fhost!joe', 'a@b'], { dotEnds: false, reversePath: 'host!joe', operands: ['a@b'] }],
+  ['Emacs message.el', ['-oi', '-f', 'joe@foo.com', '-t'], { dotEnds: false, reversePath: '<joe@foo.com>', recipientsFromHead: true }],
+  ['UUCP rmail', ['-ee', '-odq', '-oi', '-oMrUUCP', '-oMshost', '-fhost!joe', 'a@b'], { dotEnds: false, reversePath: '<host!joe>', operands: ['a@b'] }],
 ];
 
 test('the argument lists of callers, word for word, are understood', () => {
@@ -467,7 +475,7 @@ test('the argument lists of callers, word for word, are understood', () => {
 
 test('the name by which it is called changes the mode', () => {
   // biome-ignore format: a table is read as a table
-  const rows: readonly (readonly [string, readonly string[], Partial<Invocation>])[] = [
+  const rows: readonly (readonly [string, readonly string[], Changes])[] = [
     ['sendmail', [], {}],
     ['/usr/sbin/sendmail', [], {}],
     ['/opt/nospool/dist/sendmail.cjs', [], {}],
@@ -493,11 +501,10 @@ test('-f is a reverse-path', () => {
     ['"a b"@foo.com', '<"a b"@foo.com>'], ['joe@[192.0.2.1]', '<joe@[192.0.2.1]>'], ['host!joe', '<host!joe>'], ['jörg', '<jörg>'],
   ];
   for (const [text, wanted] of rows) {
-    const got = parseSenderOption({ ...EMPTY, reversePath: text });
-    assert.equal(got.ok ? (got.value === undefined ? 'none' : printPath(got.value)) : got.detail, wanted, String(text));
+    assert.equal(printSender(parse(text === null ? [] : ['-f', text])), wanted, String(text));
   }
   for (const text of ['joe@', 'a@b@c', 'joe@foo.com\nRCPT TO:<x>', 'a b@foo.com', 'joe@foo..com', 'Joe <>', 'Joe <a@foo.com\n>', '<a\n b>'])
-    assert.ok(!parseSenderOption({ ...EMPTY, reversePath: text }).ok, text);
+    assert.ok(!parse(['-f', text]).reversePath.ok, text);
 });
 
 test('M4: the address in -f counts, whatever stands around it', () => {
@@ -507,11 +514,7 @@ test('M4: the address in -f counts, whatever stands around it', () => {
     ['root (Cron Daemon)', '<root>'], ['Müller <müller@b>', '<müller@b>'], ['=?utf-8?Q?a?= <a@b>', '<a@b>'], ['a@b (x) ', '<a@b>'], ['<@r.example:a@b>', '<a@b>'],
     ['Foo <"a b"@c>', '<"a b"@c>'], ['a@b,', '<a@b>'], ['\u00a0a@b', '<a@b>'], ['Foo <a@b> (Bar)', '<a@b>'], ['(Foo) a@b', '<a@b>'],
   ];
-  const given = (reversePath: string) => parseSenderOption({ ...EMPTY, reversePath });
-  for (const [text, wanted] of rows) {
-    const got = given(text);
-    assert.equal(got.ok ? printPath(got.value ?? null) : got.detail, wanted, text);
-  }
+  for (const [text, wanted] of rows) assert.equal(printSender(parse(['-f', text])), wanted, text);
   for (const [text, detail] of [
     ['a@b.example, c@d.example', '-f "a@b.example, c@d.example": a message has one sender'],
     ['Foo <a@b>, c', '-f "Foo <a@b>, c": a message has one sender'],
@@ -521,7 +524,7 @@ test('M4: the address in -f counts, whatever stands around it', () => {
     ['Foo Bar', '-f "Foo Bar": "Foo Bar" is not an address: its words are separate; write a name as Name <address>'],
     ['Foo <a@b', '-f "Foo <a@b": the "<" in "<a@b" is not closed by ">"'],
   ] as const)
-    assert.deepEqual(given(text), unparsed(detail), text);
+    assert.deepEqual(parse(['-f', text]).reversePath, unparsed(detail), text);
 });
 
 test('--help fits, and names the options that act, whatever their sentences say', () => {

@@ -1,5 +1,5 @@
 /**
- * Starts the built `sendmail` as a caller does, and smart hosts in this process that write down what they hear and say what a test
+ * Starts the built `sendmail` as a caller does, and smart hosts in this process that write down what they hear and judge as a test
  * tells them to. Knows no assertion.
  */
 
@@ -147,7 +147,10 @@ export type Judge = (question: OwnerQuestion, host: SmartHost) => Verdict | Prom
 
 const judgeNothing: Judge = () => null;
 
-/** Starts a smart host on a free port of loopback. `keep`: octets of a content that are kept. */
+/**
+ * Starts a smart host on a free port of loopback. It is no server of the tests but the program's own receiving side, as `nospool sink`
+ * runs it, so that the tests of the commands try that side, too. `keep`: octets of a content that are kept.
+ */
 export async function smartHost(
   judge: Judge = judgeNothing,
   receiving: Partial<Receiving> = {},
@@ -245,85 +248,6 @@ export async function smartHost(
 /** Prints `smarthosts` of a configuration. */
 export const toHosts = (...ports: readonly number[]): string =>
   `smarthosts = [${ports.map((port) => `"smtp://127.0.0.1:${port}"`).join(', ')}]`;
-
-/** A host that misbehaves says this line in place of its usual reply, or does one of these. */
-export type Fault = 'drop' | 'hang' | (string & {});
-
-export interface FaultyHost {
-  readonly port: number;
-  /** What it has heard: commands, and `.` for a content that came to its end. */
-  readonly heard: string[];
-  /** Octets of content. */
-  octets: number;
-  connections: number;
-  close(): void;
-}
-
-/** Starts a host with faults by `connect` (in place of the greeting), verb, `content` (at `after` octets of it) or `.` (in place of the verdict). */
-export async function faultyHost(faults: Readonly<Record<string, Fault>>, after = 1): Promise<FaultyHost> {
-  const { createServer } = await import('node:net');
-  const sockets = new Set<import('node:net').Socket>();
-  const server = createServer((socket) => {
-    sockets.add(socket);
-    host.connections++;
-    let text = '';
-    let inContent = false;
-    let before = 0;
-    let hangs = false;
-    socket.on('error', () => {}).on('close', () => sockets.delete(socket));
-    const answer = (at: string, usual: string): void => {
-      const fault = faults[at];
-      if (fault === 'drop') socket.destroy();
-      else if (fault === 'hang') {
-        hangs = true;
-        socket.pause();
-      } else socket.write(`${fault ?? usual}\r\n`);
-    };
-    answer('connect', '220 faulty.example.org');
-    socket.on('data', (chunk) => {
-      if (hangs) return;
-      text += chunk.toString('latin1');
-      for (;;) {
-        if (inContent) {
-          const end = text.indexOf('\r\n.\r\n');
-          const octets = end < 0 ? Math.max(0, text.length - 4) : end + 2;
-          before += octets;
-          host.octets += octets;
-          if (faults.content !== undefined && before >= after) return answer('content', '');
-          if (end < 0) {
-            text = text.slice(octets);
-            return;
-          }
-          text = text.slice(end + 5);
-          inContent = false;
-          host.heard.push('.');
-          answer('.', '250 taken');
-          continue;
-        }
-        const end = text.indexOf('\r\n');
-        if (end < 0 || hangs || socket.destroyed) return;
-        const line = text.slice(0, end);
-        text = text.slice(end + 2);
-        host.heard.push(line);
-        const verb = (line.split(' ', 1)[0] as string).toUpperCase();
-        inContent = verb === 'DATA' && faults.DATA === undefined;
-        answer(verb, { EHLO: '250-faulty.example.org\r\n250 PIPELINING', DATA: '354 go on', QUIT: '221 bye' }[verb] ?? '250 fine');
-      }
-    });
-  });
-  const host: FaultyHost = {
-    port: 0,
-    heard: [],
-    octets: 0,
-    connections: 0,
-    close() {
-      server.close();
-      for (const socket of sockets) socket.destroy();
-    },
-  };
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return Object.assign(host, { port: (server.address() as { port: number }).port });
-}
 
 /** Finds a port of loopback on which nobody listens. */
 export async function deadPort(): Promise<number> {

@@ -1,11 +1,13 @@
 /**
- * A smart host under a test's control: it behaves, but for the one thing it is told to do at one phase. It records every
- * message it holds whole, and what it answered to it. Written against RFC 5321 alone: it shares nothing with src.
+ * A smart host that works, one of the two SMTP servers of the tests: it behaves, except for what it is told to do at a phase. It
+ * records every message it holds whole, and what it answered to it. Written against RFC 5321 alone: it shares nothing with src. The
+ * other one (scripted.ts) knows no SMTP and does what its script says.
  */
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import { createSecureContext, TLSSocket } from 'node:tls';
+import { createSecureContext, type SecureContextOptions, TLSSocket } from 'node:tls';
+import { type Talk, talkOn } from './talk.ts';
 
-/** Where a session stands; RCPT is counted: `RCPT 1`, `RCPT 2`. The name alone means the first. */
+/** Where a session stands. RCPT is counted, `RCPT 1`, `RCPT 2`; alone it stands for each. */
 export type Phase =
   | 'connect'
   | 'greeting'
@@ -16,24 +18,29 @@ export type Phase =
   | 'second EHLO'
   | 'AUTH'
   | 'MAIL'
+  | 'RCPT'
   | `RCPT ${number}`
   | 'DATA'
   | 'content'
   | 'BDAT'
   | 'end'
+  | 'NOOP'
   | 'QUIT';
 
-/** A socket and what was read from it and not yet used. */
-export interface Talk {
-  socket: Socket;
-  /** Without its line end; null at the end of the connection. */
-  line(): Promise<string | null>;
-  exactly(count: number): Promise<Buffer | null>;
-  say(text: string): void;
-}
+export type { Talk };
 
-/** A reply (lines by `\n`, codes are added; with CRLF octets as they are), an end of the connection, nothing at all, or anything. After a function the session is over unless it returns a reply. */
-export type Deed = string | 'close' | 'reset' | 'silence' | ((talk: Talk) => Promise<string | undefined> | string | undefined);
+/**
+ * A reply (lines by `\n`, codes are added; with CRLF octets as they are), an end of the connection ('drop': as a process that dies
+ * ends it), no answer ('hang': nothing is read either), or anything. After a function the session is over unless it returns a reply.
+ */
+export type Deed =
+  | string
+  | 'close'
+  | 'reset'
+  | 'drop'
+  | 'silence'
+  | 'hang'
+  | ((talk: Talk) => Promise<string | undefined> | string | undefined);
 
 export interface SmarthostOptions {
   readonly host?: string;
@@ -41,12 +48,17 @@ export interface SmarthostOptions {
   readonly path?: string;
   /** EHLO keywords. */
   readonly offers?: readonly string[];
-  readonly tls?: { readonly key: string; readonly cert: string };
+  readonly tls?: SecureContextOptions;
   /** TLS from the first octet. */
   readonly secure?: boolean;
   readonly script?: Partial<Record<Phase, Deed>>;
   /** Octets of content that are read before the deed of `content` is done. */
   readonly contentOctets?: number;
+  /**
+   * Milliseconds for which the client must be silent before the host answers all it was asked: each answer then ends a flight,
+   * however the client's octets were cut on their way. Without it the host answers at once.
+   */
+  readonly patience?: number;
 }
 
 export interface Held {
@@ -67,52 +79,9 @@ export interface TestHost {
   readonly held: readonly Held[];
   /** Content that ended without its terminator: octets. */
   readonly partial: readonly number[];
+  /** With `patience`: the first octets of each flight. */
+  readonly flights: readonly string[];
   stop(): Promise<void>;
-}
-
-export function talkOn(plain: Socket): Talk & { detach(): void } {
-  let octets: Buffer = Buffer.alloc(0);
-  let wake: (() => void) | undefined;
-  let ended = false;
-  const onData = (chunk: Buffer) => {
-    octets = octets.length === 0 ? chunk : Buffer.concat([octets, chunk]);
-    wake?.();
-  };
-  const onEnd = () => {
-    ended = true;
-    wake?.();
-  };
-  plain.on('data', onData).on('end', onEnd).on('close', onEnd).on('error', onEnd);
-  const more = async (): Promise<boolean> => {
-    if (ended) return false;
-    await new Promise<void>((resolve) => {
-      wake = resolve;
-    });
-    return true;
-  };
-  return {
-    socket: plain,
-    say: (text) => void plain.write(text.replace(/\r?\n/g, '\r\n'), 'latin1'),
-    detach: () => plain.off('data', onData).off('end', onEnd).off('close', onEnd),
-    async line() {
-      for (let from = 0; ; ) {
-        const end = octets.indexOf('\r\n', from);
-        if (end >= 0) {
-          const line = octets.subarray(0, end).toString('latin1');
-          octets = octets.subarray(end + 2);
-          return line;
-        }
-        from = Math.max(0, octets.length - 1);
-        if (!(await more())) return null;
-      }
-    },
-    async exactly(count) {
-      while (octets.length < count) if (!(await more())) return null;
-      const taken = octets.subarray(0, count);
-      octets = octets.subarray(count);
-      return taken;
-    },
-  };
 }
 
 const reply = (text: string): string => {
@@ -132,6 +101,7 @@ export async function startHost(options: SmarthostOptions = {}): Promise<TestHos
   const sessions: string[][] = [];
   const held: Held[] = [];
   const partial: number[] = [];
+  const flights: string[] = [];
   const server: Server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     sockets.add(socket);
     // A test that failed must not keep the others' process alive.
@@ -139,7 +109,7 @@ export async function startHost(options: SmarthostOptions = {}): Promise<TestHos
     socket.on('error', () => undefined).once('close', () => sockets.delete(socket));
     const heard: string[] = [];
     sessions.push(heard);
-    void converse(socket, options, { heard, held, partial }).catch((error: unknown) => {
+    void converse(socket, options, { heard, held, partial, flights }).catch((error: unknown) => {
       console.log(`smart host: ${error}`);
       socket.destroy();
     });
@@ -156,6 +126,7 @@ export async function startHost(options: SmarthostOptions = {}): Promise<TestHos
     sessions,
     held,
     partial,
+    flights,
     async stop() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       for (const socket of sockets) socket.destroy();
@@ -164,10 +135,12 @@ export async function startHost(options: SmarthostOptions = {}): Promise<TestHos
   };
 }
 
-interface Books {
+/** What a host records, of one connection in `heard`. */
+export interface Books {
   readonly heard: string[];
   readonly held: Held[];
   readonly partial: number[];
+  readonly flights: string[];
 }
 
 function securedBy(plain: Socket, tls: SmarthostOptions['tls']): TLSSocket {
@@ -177,17 +150,50 @@ function securedBy(plain: Socket, tls: SmarthostOptions['tls']): TLSSocket {
   return secured;
 }
 
-async function converse(plain: Socket, options: SmarthostOptions, { heard, held, partial }: Books): Promise<void> {
-  const { offers = [], script = {}, tls, secure = false } = options;
+/** Collects what is said until the client has been silent for so many milliseconds, and records how its flights begin. */
+function waitPatiently(talk: Talk, patience: number, flights: string[]): Talk {
+  let collected = '';
+  let isAnswered = true;
+  let timer: NodeJS.Timeout | undefined;
+  const answer = (): void => {
+    if (collected === '') return;
+    isAnswered = true;
+    talk.say(collected);
+    collected = '';
+  };
+  const wait = (): void => {
+    clearTimeout(timer);
+    timer = setTimeout(answer, patience);
+  };
+  talk.socket.on('data', (octets: Buffer) => {
+    if (isAnswered) flights.push(octets.toString('latin1', 0, 4));
+    isAnswered = false;
+    wait();
+  });
+  return {
+    ...talk,
+    say(text) {
+      collected += text;
+      wait();
+    },
+  };
+}
+
+/** Has the session of one connection, also of one that is no socket of the system. */
+export async function converse(plain: Socket, options: SmarthostOptions, { heard, held, partial, flights }: Books): Promise<void> {
+  const { offers = [], script = {}, tls, secure = false, patience } = options;
   let talk = secure ? talkOn(securedBy(plain, tls)) : talkOn(plain);
+  if (patience !== undefined) talk = waitPatiently(talk, patience, flights);
   let over = false;
 
   /** Does what the script has for a phase, else says `usual`; the reply that was said, '' when the session is over. */
   const act = async (phase: Phase, usual: string): Promise<string> => {
-    const deed = script[phase];
+    const deed = script[phase] ?? (phase.startsWith('RCPT') ? script.RCPT : undefined);
     const said = typeof deed === 'function' ? await deed(talk) : (deed ?? usual);
     if (said === 'close') talk.socket.end();
     else if (said === 'reset') (talk.socket instanceof TLSSocket ? plain : talk.socket).resetAndDestroy();
+    else if (said === 'drop') talk.socket.destroy();
+    else if (said === 'hang') talk.socket.pause();
     else if (said !== undefined && said !== 'silence') {
       if (said !== '') talk.say(reply(said));
       return said;
@@ -274,7 +280,8 @@ async function converse(plain: Socket, options: SmarthostOptions, { heard, held,
       recipients = [];
       chunks = [];
       talk.say('250 2.0.0 reset\n');
-    } else if (verb === 'QUIT') {
+    } else if (verb === 'NOOP') await act('NOOP', '250 2.0.0 here');
+    else if (verb === 'QUIT') {
       await act('QUIT', '221 2.0.0 bye');
       if (!over) talk.socket.end();
       over = true;

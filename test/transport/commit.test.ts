@@ -77,9 +77,9 @@ const COMMITS: readonly (readonly [string, string, string, string])[] = [
 for (const [what, message, before, commit] of COMMITS)
   test(`V3: the commit of ${what} with BDAT is its end, and it costs one write more`, async () => {
     const { wire, outcome, writes } = await send(message, 1, { offers: ['CHUNKING'] });
-    assert.equal(printOutcome(outcome), '= accepted 250 ok');
+    assert.equal(printOutcome(outcome), '= accepted 250 2.0.0 taken');
     assert.deepEqual(wire.writes.slice(writes - 1), [before, commit, 'QUIT\r\n']);
-    assert.deepEqual(wire.held, [message.replace(/^\n$/, '\r\n')]);
+    assert.deepEqual(wire.held(), [message.replace(/^\n$/, '\r\n')]);
   });
 
 test('V3: a content of one octet is held back whole', async () => {
@@ -88,7 +88,7 @@ test('V3: a content of one octet is held back whole', async () => {
   const facts = { octetsIn: 1, octetsOut: 1, size: 1, eightBit: false, nul: false, longestLine: 1, lines: 0 };
   const encoder = () => ({ push: (chunk: Uint8Array) => chunk, end: () => nothing, facts });
   const outcome = await within(10_000, () => opened(wire, {}, { encoder }).submit(transactionTo(1), contentOf('x')));
-  assert.equal(printOutcome(outcome), '= accepted 250 ok');
+  assert.equal(printOutcome(outcome), '= accepted 250 2.0.0 taken');
   assert.deepEqual(wire.writes.slice(-3), ['BDAT 1 LAST\r\n', 'x', 'QUIT\r\n']);
 });
 
@@ -102,10 +102,10 @@ test('the envelope that goes along is in the write of the commit', async () => {
     const wire = openWire({ offers });
     const connection = opened(wire, { transactions: 'many' });
     const sent = await within(10_000, () => Promise.all([1, 2].map(() => connection.submit(transactionTo(1), contentOf(MESSAGE)))));
-    assert.deepEqual(sent.map(printOutcome), ['= accepted 250 ok', '= accepted 250 ok']);
+    assert.deepEqual(sent.map(printOutcome), ['= accepted 250 2.0.0 taken', '= accepted 250 2.0.0 taken']);
     const envelope = 'MAIL FROM:<tim@here.example>\r\nRCPT TO:<r1@there.example>\r\n';
     assert.ok(wire.writes.includes(isChunking(offers) ? `\r\n${envelope}` : `.\r\n${envelope}DATA\r\n`), JSON.stringify(wire.writes));
-    assert.deepEqual(wire.held, [MESSAGE, MESSAGE]);
+    assert.deepEqual(wire.held(), [MESSAGE, MESSAGE]);
   }
 });
 
@@ -115,13 +115,13 @@ for (const offers of OFFERS)
   for (const recipients of [1, 2])
     test(`V3: a loss at every octet, ${offers.join(' ') || 'nothing'} offered, ${recipients} recipients: only within the commit it is uncertain`, async () => {
       const clean = await send(MESSAGE, recipients, { offers });
-      assert.equal(printOutcome(clean.outcome), '= accepted 250 ok');
+      assert.equal(printOutcome(clean.outcome), '= accepted 250 2.0.0 taken');
       const end = clean.before + (clean.wire.writes[clean.writes] as string).length;
       for (let dies = 0; dies < end; dies++) {
         const { wire, outcome } = await send(MESSAGE, recipients, { offers, dies });
         const expected = dies < clean.before ? /^= lost at \w+, condemns address$/ : /^= uncertain at commit, condemns message$/;
         assert.match(printOutcome(outcome), expected, `${dies} of ${end} octets`);
-        assert.deepEqual(wire.held, []);
+        assert.deepEqual(wire.held(), []);
       }
       assert.equal(end - clean.before, isChunking(offers) ? 2 : 3);
     });
@@ -180,7 +180,7 @@ for (const offers of OFFERS)
       open();
       assert.match(printOutcome(await within(10_000, () => submitted)), expected);
       assert.equal(connection.hasCommitted, false);
-      assert.deepEqual(wire.held, []);
+      assert.deepEqual(wire.held(), []);
     });
 
 for (const offers of OFFERS)
@@ -198,7 +198,7 @@ for (const offers of OFFERS)
         connection = opened(wire);
         const outcome = await within(10_000, () => (connection as Connection).submit(transactionTo(1), contentOf(UNENDED)));
         assert.match(printOutcome(outcome), expected, what);
-        assert.deepEqual(wire.held, []);
+        assert.deepEqual(wire.held(), []);
       }
   });
 
@@ -232,8 +232,8 @@ test('F6: a block that is pulled while both buffers are on their way waits for o
     each.open();
     await turns(5);
   }
-  assert.equal(printOutcome(await within(10_000, () => submitted)), '= accepted 250 ok');
-  assert.equal(wire.held.join('') === pieces.join(''), true, 'the content is not what was sent');
+  assert.equal(printOutcome(await within(10_000, () => submitted)), '= accepted 250 2.0.0 taken');
+  assert.equal(wire.held().join('') === pieces.join(''), true, 'the content is not what was sent');
 });
 
 test.run();

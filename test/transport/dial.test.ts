@@ -8,13 +8,13 @@ import { createConnection } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { suite } from 'uvu';
 import { sourceOf } from '../../src/message/source.ts';
-import type { Smarthost } from '../../src/router/smarthost.ts';
+import type { Smarthost, TlsPolicy } from '../../src/router/smarthost.ts';
 import { type Dial, type Opening, type OpenSession, openSession, type SessionOptions } from '../../src/submit/session.ts';
 import { dialWire } from '../../src/transport/dial.ts';
 import type { ContentOpener } from '../../src/transport/driver.ts';
 import { byName } from '../../src/transport/lookup/endpoints.ts';
 import { hostAt, MESSAGE, optionsFor, tlsRequired, tlsWorld, transactionTo } from '../support/delivery.ts';
-import { startHost } from '../support/smarthost.ts';
+import { type Deed, startHost } from '../support/smarthost.ts';
 import { loop, tunnelTo } from '../support/streams.ts';
 import { printOutcome } from '../support/transcript.ts';
 import { within } from '../support/within.ts';
@@ -92,6 +92,29 @@ test('nobody knows where a program’s own way leads, so loopback is not exempt 
     await server.stop();
   }));
 
+/** Once the client has begun the handshake, because before that it is clear text out of place. */
+const nonsense: Deed = ({ socket }) => new Promise((resolve) => socket.once('data', () => resolve('220 hello\r\n')));
+
+const HANDSHAKES: readonly (readonly [string, Partial<TlsPolicy>, Deed | undefined, string, RegExp | null])[] = [
+  ['a certificate that is not trusted', { caFile: '', fingerprint: [`sha256:${'0'.repeat(64)}`] }, undefined, 'certificate', /./],
+  ['a name that is not in the certificate', { serverName: 'other.example' }, undefined, 'certificate', null],
+  ['nonsense in place of a handshake', {}, nonsense, 'handshake', /^ERR_SSL/],
+  ['the end in place of a handshake', {}, 'close', 'handshake', /^ECONNRESET$/],
+];
+for (const [what, tls, deed, reason, code] of HANDSHAKES)
+  test(`the reason of a failure is a field: ${what}`, () =>
+    within(10_000, async () => {
+      const script = deed === undefined ? {} : { handshake: deed };
+      const server = await startHost({ offers: ['STARTTLS'], tls: tlsWorld().certificate, script });
+      const session = sessionOf(await open(() => tunnelTo(server.port), { tls: tlsRequired(tls) }));
+      const failure = await session.opened();
+      assert.ok(failure?.kind === 'connect', failure?.kind);
+      assert.deepEqual([failure.during, failure.reason], ['tls', reason]);
+      if (code === null) assert.equal(failure.systemCode, undefined);
+      else if (process.versions.bun === undefined) assert.match(failure.systemCode ?? '', code);
+      await server.stop();
+    }));
+
 const error = (message: string, code?: string): Error => Object.assign(new Error(message), code === undefined ? {} : { code });
 const closed = (): Duplex => {
   const { stream } = loop();
@@ -153,10 +176,11 @@ test('what was thrown is kept beside the failure, and its words are scrubbed of 
 
 for (const [what, late] of [
   ['a stream', () => loop().stream],
-  ['a socket that still connects', () => createConnection({ port: 1, host: '127.0.0.1' })],
+  ['a socket that still connects', (port: number) => createConnection({ port, host: '127.0.0.1' })],
 ] as const)
   test(`${what} that comes after the time or the signal is destroyed, and the program is told to stop`, () =>
     within(10_000, async () => {
+      const server = await startHost();
       for (const end of ['time', 'signal'] as const) {
         const streams: Duplex[] = [];
         let give: () => void = () => {};
@@ -166,7 +190,7 @@ for (const [what, late] of [
             new Promise((resolve) => {
               give = () => {
                 assert.equal(signal.aborted, true);
-                const stream = late();
+                const stream = late(server.port);
                 streams.push(stream);
                 resolve(stream);
               };
@@ -182,9 +206,11 @@ for (const [what, late] of [
           end === 'time' ? ['timeout', 'no answer within 0.05 s (timeouts.connect)'] : ['other', 'not any more'],
         );
         give();
-        await turns(3);
+        // At once: before it could connect.
+        for (let i = 0; i < 10; i++) await null;
         assert.equal(streams[0]?.destroyed, true);
       }
+      await server.stop();
       assert.deepEqual(unhandled, []);
     }));
 

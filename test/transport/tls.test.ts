@@ -14,9 +14,10 @@ import { chooseMechanism } from '../../src/smtp/sasl/choose.ts';
 import { hashes } from '../../src/transport/hashes.ts';
 import { nodeWire } from '../../src/transport/node-wire.ts';
 import { type Certificate, makeCertificate } from '../../src/transport/tls/certificate.ts';
-import { explainChain, explainTlsFailure } from '../../src/transport/tls/failure.ts';
+import { explainChain, explainTlsFailure, type TlsAttempt } from '../../src/transport/tls/failure.ts';
 import { wantedNames } from '../../src/transport/tls/peername.ts';
-import { keyBits, prepareTls, type TlsPreparation } from '../../src/transport/tls/tls.ts';
+import { keyBits, prepareTls, type TlsMaterial, type TlsPreparation } from '../../src/transport/tls/tls.ts';
+import { OF_CONFIGURATION } from '../../src/transport/tls/words.ts';
 import type { Reached, Wire } from '../../src/transport/wire.ts';
 import { within } from '../support/within.ts';
 
@@ -55,12 +56,14 @@ async function handshake<T>(
     domain = '',
     implicit = true,
     environment = {},
+    material,
   }: Partial<{
     with: Partial<TlsPolicy>;
     host: string;
     domain: string;
     implicit: boolean;
     environment: NodeJS.ProcessEnv;
+    material: TlsMaterial;
   }>,
   use: (result: Reached<Wire>, preparation: TlsPreparation, served: Served) => T | Promise<T>,
 ): Promise<T> {
@@ -82,7 +85,7 @@ async function handshake<T>(
     socket.on('error', () => {});
     try {
       const whole = policy(changed);
-      const prepared = await prepareTls(whole, wantedNames(whole, host, domain), { implicit, environment });
+      const prepared = await prepareTls(whole, wantedNames(whole, host, domain), { implicit, environment, material });
       assert.ok(prepared.ok, prepared.ok ? '' : prepared.detail);
       if (socket.connecting) await new Promise((resolve) => socket.once('connect', resolve));
       const result = await prepared.value.secure(nodeWire(socket));
@@ -106,7 +109,7 @@ async function ready(served: Served): Promise<TLSSocket> {
 }
 const detail = (result: Reached<Wire>): string => (result.ok ? 'no failure' : result.detail);
 /** Where the handshake itself fails, no certificate is to blame. */
-const broken = (result: Reached<Wire>): string => {
+const refusal = (result: Reached<Wire>): string => {
   assert.ok(!result.ok && result.reason === 'handshake', detail(result));
   return result.detail;
 };
@@ -440,21 +443,21 @@ test('hostile case 7: old versions, and ciphers without authentication, are refu
   // BoringSSL, which Bun has, cannot be made to serve them.
   if ('bun' in process.versions) return;
   const old = serve(good, { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT:@SECLEVEL=0' });
-  assert.match(await handshake(old, {}, broken), /^the server has no TLS version from 1\.2 on \(tls\.min_version\)$/);
+  assert.match(await handshake(old, {}, refusal), /^the server has no TLS version from 1\.2 on \(tls\.min_version\)$/);
   const twelve = serve(good, { maxVersion: 'TLSv1.2' });
-  assert.match(await handshake(twelve, { with: { minVersion: '1.3' } }, broken), /^the server has no TLS version from 1\.3 on/);
+  assert.match(await handshake(twelve, { with: { minVersion: '1.3' } }, refusal), /^the server has no TLS version from 1\.3 on/);
   const anonymous = tls.createServer({ maxVersion: 'TLSv1.2', ciphers: 'aNULL:@SECLEVEL=0' });
   assert.match(
-    await handshake(anonymous, { with: { verify: false } }, broken),
+    await handshake(anonymous, { with: { verify: false } }, refusal),
     /^the server has no cipher, key exchange or signature in common/,
   );
 });
 
 test('pitfall 27: the sentence for a port that greets in clear says what to write', async () => {
   const greets = () => net.createServer((socket) => void socket.write('220 mail.example.org ESMTP\r\n'));
-  assert.match(await handshake(greets(), {}, broken), /^the port does not speak TLS from the start; .*submission:\/\//);
+  assert.match(await handshake(greets(), {}, refusal), /^the port does not speak TLS from the start; .*submission:\/\//);
   assert.match(
-    await handshake(greets(), { implicit: false }, broken),
+    await handshake(greets(), { implicit: false }, refusal),
     /^the server agreed to STARTTLS and then sent something that is not TLS$/,
   );
 });
@@ -466,7 +469,7 @@ test('a server that closes or resets instead of a handshake is a failure in word
     (socket: net.Socket) => socket.destroy(),
   ]) {
     const server = net.createServer((socket) => void socket.once('data', () => end(socket)));
-    assert.equal(await handshake(server, {}, broken), 'the server closed the connection during the TLS handshake');
+    assert.equal(await handshake(server, {}, refusal), 'the server closed the connection during the TLS handshake');
   }
 });
 
@@ -535,6 +538,122 @@ test('a file that the configuration names and that cannot be used is a failure w
     const prepared = await prepareTls(policy(changed), wantedNames(policy(), HOST), { implicit: true, environment: environment ?? {} });
     assert.match(prepared.ok ? 'no failure' : prepared.detail, expected);
   }
+});
+
+/* ---- what a program gives in memory ---- */
+
+const IN_MEMORY: Partial<TlsPolicy> = { caFile: '' };
+const octetsOf = (pem: string): Uint8Array => new TextEncoder().encode(pem);
+
+test('a program trusts the certificates that it gives in memory, and no others', async () => {
+  const stranger = makeCertificate({ commonName: 'Another CA', ca: true });
+  for (const given of [ca.own, octetsOf(ca.own), Buffer.from(ca.own), [stranger.own, ca.own], [octetsOf(stranger.own), octetsOf(ca.own)]])
+    assert.equal((await succeeds(good, { with: IN_MEMORY, material: { ca: given } })).by, 'ca');
+  // An intermediate is trusted, too, as in a file; and the file does not count beside memory.
+  const below = makeCertificate({ names: [HOST], issuer: intermediate });
+  assert.equal((await succeeds(below, { with: IN_MEMORY, material: { ca: intermediate.own } })).by, 'ca');
+  assert.match(
+    await fails(good, { material: { ca: stranger.own } }),
+    /^the certificate comes from "Test CA", which is not in tls\.ca, or the server does not send its intermediate certificate$/,
+  );
+});
+
+test('NODE_EXTRA_CA_CERTS adds to the store of a program, and of nobody else', async () => {
+  const other = makeCertificate({ commonName: 'Another CA', ca: true });
+  const environment = { SSL_CERT_FILE: file(other.own), NODE_EXTRA_CA_CERTS: caFile };
+  for (const certificate of [good, makeCertificate({ names: [HOST], issuer: other })])
+    assert.equal((await succeeds(certificate, { with: IN_MEMORY, environment, material: {} })).by, 'ca');
+  assert.match(await fails(good, { with: IN_MEMORY, environment }), /which is not in the CA store \(\S+\), or/);
+  const stranger = makeCertificate({ names: [HOST], issuer: makeCertificate({ commonName: 'A third CA', ca: true }) });
+  const both = new RegExp(
+    `which is not in the CA store \\(\\S+\\) and ${caFile}, or the server .*; if that is the right CA, tls\\.ca can hold it$`,
+  );
+  assert.match(await fails(stranger, { with: IN_MEMORY, environment, material: {} }), both);
+  const absent = { ...environment, NODE_EXTRA_CA_CERTS: path.join(folder, 'absent') };
+  assert.match(await fails(good, { with: IN_MEMORY, environment: absent, material: {} }), /which is not in the CA store \(\S+\), or/);
+  const open = file(ca.own);
+  chmodSync(open, 0o666);
+  const refused = await prepareTls(policy(IN_MEMORY), wantedNames(policy(), HOST), {
+    implicit: true,
+    environment: { ...environment, NODE_EXTRA_CA_CERTS: open },
+    material: {},
+  });
+  assert.match(
+    refused.ok ? 'no failure' : refused.detail,
+    /^the file of NODE_EXTRA_CA_CERTS, \S+, is refused, because every user can change/,
+  );
+});
+
+test('a client shows the certificate that a program gives in memory, in one text with its key or in two', async () => {
+  const client = makeCertificate({ commonName: 'host1', issuer: ca });
+  for (const identity of [
+    { certificate: client.cert, key: client.key },
+    { certificate: octetsOf(client.cert), key: octetsOf(client.key) },
+    { certificate: client.cert + client.key },
+  ])
+    await handshake(
+      serve(good, { requestCert: true, rejectUnauthorized: true, ca: ca.own }),
+      { with: IN_MEMORY, material: { ca: ca.own, ...identity } },
+      async (result, _, served) => {
+        assert.ok(result.ok, detail(result));
+        assert.equal((await ready(served)).authorized, true);
+      },
+    );
+});
+
+test('a program may bound versions and ciphers', async () => {
+  const facts = (material: TlsMaterial) => succeeds(good, { with: IN_MEMORY, material: { ca: ca.own, ...material } });
+  assert.equal((await facts({})).version, 'TLS1.3');
+  assert.equal((await facts({ maxVersion: '1.2' })).version, 'TLS1.2');
+  const ciphers = 'ECDHE-ECDSA-CHACHA20-POLY1305';
+  assert.equal((await facts({ maxVersion: '1.2', ciphers })).cipher, `TLS1.2:${ciphers}:256`);
+  // The store is kept, and the bounds with it.
+  const store = { with: IN_MEMORY, environment: { SSL_CERT_FILE: caFile } };
+  const versions = ['1.3', '1.2', '1.3'] as const;
+  for (const maxVersion of versions)
+    assert.equal((await succeeds(good, { ...store, material: { maxVersion } })).version, `TLS${maxVersion}`);
+});
+
+/** Words of a configuration, which no program has. */
+const KEYS = /\[tls\]|ca_file|server_name|certificate_key|min_version/;
+
+test('failures speak to a program of its options, never of a configuration’s keys', async () => {
+  const other = makeCertificate({});
+  const locked = `-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n`;
+  const broken = '-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n';
+  for (const [material, expected, changed] of [
+    [{ ca: 'nothing' }, /^tls\.ca holds no certificate in PEM$/],
+    [{ ca: [] }, /^tls\.ca holds no certificate in PEM$/],
+    [{ certificate: 'nothing', key: other.key }, /^tls\.certificate holds no certificate in PEM$/],
+    [{ certificate: other.cert }, /^tls\.certificate holds no private key in PEM$/],
+    [{ certificate: other.cert, key: 'nothing' }, /^tls\.key holds no private key in PEM$/],
+    [{ certificate: other.cert, key: locked }, /^tls\.key: the private key has a passphrase/],
+    [{ certificate: other.cert, key: ca.key }, /^tls\.certificate and tls\.key do not belong together$/],
+    [{ certificate: broken, key: other.key }, /^tls\.certificate cannot be used: /],
+    [{ ciphers: 'NO-SUCH-CIPHER' }, /^tls\.ciphers cannot be used: /],
+    [{}, /^tls\.caFile: .*absent does not exist$/, { caFile: path.join(folder, 'absent') }],
+  ] as [TlsMaterial, RegExp, Partial<TlsPolicy>?][]) {
+    const whole = policy(changed ?? { verify: false, caFile: '', ...('ca' in material ? { verify: true } : {}) });
+    const prepared = await prepareTls(whole, wantedNames(whole, HOST), { implicit: true, environment: {}, material });
+    assert.match(prepared.ok ? 'no failure' : prepared.detail, expected);
+    assert.doesNotMatch(prepared.ok ? '' : prepared.detail, KEYS);
+  }
+  const client: Parameters<typeof handshake>[1] = { with: IN_MEMORY, material: { ca: ca.own } };
+  for (const [certificate, how, expected] of [
+    [selfSigned, client, /^the certificate is self-signed; if it is the right one, name it as tls\.ca, or its digest as tls\.fingerprint$/],
+    [makeCertificate({ names: ['other.example'], issuer: ca }), client, /not for mail\.example\.org \(see tls\.serverName\)$/],
+    [good, { ...client, host: '/run/smtp' }, /^a unix socket has no name to verify; set tls\.serverName$/],
+  ] as const) {
+    const told = await fails(certificate, how);
+    assert.match(told, expected);
+    assert.doesNotMatch(told, KEYS);
+  }
+  if ('bun' in process.versions) return;
+  const thirteen = serve(good, { minVersion: 'TLSv1.3' });
+  assert.equal(
+    await handshake(thirteen, { ...client, material: { ca: ca.own, maxVersion: '1.2' } }, refusal),
+    'the server has no TLS version from 1.2 to 1.2 (tls.minVersion)',
+  );
 });
 
 test('S3: a key that others can read, and certificates that others can change, are refused', async () => {
@@ -627,18 +746,23 @@ test('the name of a cipher tells the bits of its key', () => {
     assert.equal(keyBits(name), bits, name);
 });
 
+const ATTEMPT: TlsAttempt = {
+  policy: policy(),
+  wanted: wantedNames(policy(), HOST),
+  implicit: true,
+  hasIdentity: false,
+  versions: { from: '1.2', to: null },
+  store: { name: 'the CA store', isGiven: false },
+  words: OF_CONFIGURATION,
+};
+
 test('other failures of TLS have other words', () => {
-  const explain = (code: string, message = '', changed: Partial<TlsPolicy> = {}) =>
-    explainTlsFailure(Object.assign(new Error(message), { code }), {
-      policy: policy(changed),
-      wanted: wantedNames(policy(), HOST),
-      implicit: true,
-      store: 'the CA store',
-    });
+  const explain = (code: string, message = '', changed: Partial<TlsAttempt> = {}) =>
+    explainTlsFailure(Object.assign(new Error(message), { code }), { ...ATTEMPT, ...changed });
   for (const [code, message, changed, expected] of [
     ['ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED', '', {}, /^the server requires a client certificate/],
-    ['ERR_SSL_TLSV1_ALERT_UNKNOWN_CA', '', { certificate: 'x' }, /^the server does not accept our client certificate/],
-    ['ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED', '', { certificate: 'x' }, /^the server does not accept our client certificate/],
+    ['ERR_SSL_TLSV1_ALERT_UNKNOWN_CA', '', { hasIdentity: true }, /^the server does not accept our client certificate/],
+    ['ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED', '', { hasIdentity: true }, /^the server does not accept our client certificate/],
     ['ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE', '', {}, /^the server refuses us for want of a certificate/],
     ['ERR_SSL_TLSV1_UNRECOGNIZED_NAME', '', {}, /^the server does not know the name mail\.example\.org/],
     ['ERR_SSL_DH_KEY_TOO_SMALL', 'dh key too small', {}, /too weak to be used: dh key too small/],
@@ -651,7 +775,6 @@ test('other failures of TLS have other words', () => {
 });
 
 test('faults that a chain seldom has are put into words', () => {
-  const attempt = { policy: policy(), wanted: wantedNames(policy(), HOST), implicit: true, store: 'the CA store' };
   for (const [code, expected] of [
     ['CERT_SIGNATURE_FAILURE', /^the signature of the certificate is wrong$/],
     ['INVALID_PURPOSE', /^the certificate is not meant for a server$/],
@@ -661,7 +784,7 @@ test('faults that a chain seldom has are put into words', () => {
     ['PATH_LENGTH_EXCEEDED', /^the certificate cannot be verified \(PATH_LENGTH_EXCEEDED\)$/],
     ['no verdict', /^the certificate cannot be verified \(no verdict\)$/],
   ] as const)
-    assert.match(explainChain(code, [], attempt), expected, code);
+    assert.match(explainChain(code, [], ATTEMPT), expected, code);
 });
 
 test.run();

@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createConnection, createServer, type Socket } from 'node:net';
+import { createSecureContext, createServer as createTlsServer } from 'node:tls';
 import { suite } from 'uvu';
 import { nodeWire } from '../../src/transport/node-wire.ts';
+import { makeCertificate } from '../../src/transport/tls/certificate.ts';
 import type { Wire, WireEnd } from '../../src/transport/wire.ts';
 import { loop, tunnelTo } from '../support/streams.ts';
 import { within } from '../support/within.ts';
@@ -199,6 +201,33 @@ for (const [what, connect] of KINDS)
       stream.destroy();
       server.close();
     }));
+
+test('a wire under TLS ends with it, and TLS with the wire', () =>
+  within(10_000, async () => {
+    const certificate = makeCertificate({ names: ['smart.example'] });
+    const server = createTlsServer({ key: certificate.key, cert: certificate.cert }, (socket) => socket.on('error', () => {}));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as { port: number };
+    const options = { ca: certificate.own };
+    const terms = { context: createSecureContext(options), options, serverName: 'smart.example', explain: String };
+    for (const [what, connect] of KINDS)
+      for (const end of ['above', 'below'] as const) {
+        const stream = connect(port);
+        const wire = nodeWire(stream);
+        const secured = await wire.startTls(terms);
+        assert.ok(secured.ok, secured.ok ? '' : secured.detail);
+        assert.equal(secured.value.peer.authorized, true);
+        const { closed } = watch(secured.value.wire);
+        if (end === 'above') secured.value.wire.destroy();
+        else wire.destroy();
+        assert.equal(stream.destroyed, true, `${what}, ${end}`);
+        await closed;
+        assert.deepEqual([wire.isOpen, secured.value.wire.isOpen], [false, false]);
+        // No handshake begins on what is closed.
+        assert.equal((await wire.startTls(terms)).ok, false);
+      }
+    server.close();
+  }));
 
 test('a wire over a socket knows its own address, what was heard and what waits', () =>
   within(10_000, async () => {

@@ -6,9 +6,8 @@
 
 import type { Config } from '../../config/config.ts';
 import { CLEAN, type Ended } from '../../message/source.ts';
-import { logOutcome, reportOutcome } from '../../process/report.ts';
+import type { Reports } from '../../process/report.ts';
 import { makeAbortable } from '../../process/signals.ts';
-import { makeTrace } from '../../process/stderr.ts';
 import { printProblems } from '../../router/problem.ts';
 import type { Recipient } from '../../smtp/client/print.ts';
 import { never } from '../../smtp/parsed.ts';
@@ -21,7 +20,6 @@ import { latin1 } from '../../smtp/text.ts';
 import { chooseReversePath, domainsOf, routingDialogue } from '../../submit/envelope.ts';
 import { type Interrupts, unlessAborted } from '../../submit/interrupts.ts';
 import { logId } from '../../submit/log.ts';
-import { openLog } from '../../submit/logfile.ts';
 import type { RoutingDialogue } from '../../submit/routing.ts';
 import { systemSecurity } from '../../submit/security.ts';
 import { submitMessage } from '../../submit/story.ts';
@@ -52,12 +50,6 @@ export interface Tally {
   readonly status: number;
 }
 
-export interface ReportOptions {
-  readonly verbosity: 0 | 1 | 2;
-  /** The tag of syslog lines. */
-  readonly tag: string | null;
-}
-
 /** A message as far as its transaction has come. */
 interface OpenMessage {
   readonly reversePath: ReversePath;
@@ -86,10 +78,9 @@ type OwnerStateAt<A extends OwnerState['at']> = Extract<OwnerState, { at: A }>;
 const IDLE: OwnerState = { at: 'idle' };
 const WITHDRAWN = 'the client has withdrawn the message';
 
-export function makeMessages(config: Config, by: Submitter, { verbosity, tag }: ReportOptions, interrupts: Interrupts): Messages {
+export function makeMessages(config: Config, by: Submitter, reports: Reports, interrupts: Interrupts): Messages {
   const { signal } = interrupts;
   const domains = domainsOf(config, by.hostname);
-  const trace = makeTrace(verbosity);
   const security = systemSecurity(process.env);
   const nextSubmitter = numberSubmitters(by);
   let state: OwnerState = IDLE;
@@ -112,7 +103,7 @@ export function makeMessages(config: Config, by: Submitter, { verbosity, tag }: 
     const submitter = nextSubmitter();
     if (!sender.ok) {
       const unsent = failUnsent({ kind: 'message', detail: sender.detail });
-      doAfterwards(() => logOutcome(unsent, config, submitter, openLog(config.log, tag)));
+      doAfterwards(() => reports.open().log(unsent, submitter));
       return makeReply(550, '5.1.7', sender.detail);
     }
     const routing = routingDialogue(config, domains, sender.value.reversePath);
@@ -147,7 +138,7 @@ export function makeMessages(config: Config, by: Submitter, { verbosity, tag }: 
         dotEnds: false,
         ...readMailDsn(message.parameters),
       },
-      { security, interrupts, observer: { trace } },
+      { security, interrupts, observer: { trace: reports.trace } },
     );
     void submitted.then(content.discard);
     state = { at: 'sending', message, content, submitted, tail: new Uint8Array(0) };
@@ -156,10 +147,10 @@ export function makeMessages(config: Config, by: Submitter, { verbosity, tag }: 
 
   /** Tells what became of a message whose content has ended. */
   async function finish({ message, submitted }: OwnerStateAt<'sending'>): Promise<Submitted> {
-    const log = openLog(config.log, tag);
+    const report = reports.open();
     const done = await submitted;
     const notes = [...message.refusals, ...done.notes];
-    const status = await reportOutcome({ ...done, notes }, config, message.by, log, verbosity);
+    const status = await report.tell({ ...done, notes }, message.by);
     tally = { delivered: tally.delivered + (status === 0 ? 1 : 0), status: tally.status || status };
     return done;
   }
@@ -205,7 +196,7 @@ export function makeMessages(config: Config, by: Submitter, { verbosity, tag }: 
       } else if (left.at === 'collecting' && left.message.refusals.length > 0) {
         const { refusals, reversePath, by: submitter } = left.message;
         const unsent = failUnsent({ kind: 'route', details: refusals, deferred: false });
-        doAfterwards(() => logOutcome({ ...unsent, reversePath }, config, submitter, openLog(config.log, tag)));
+        doAfterwards(() => reports.open().log({ ...unsent, reversePath }, submitter));
       }
       return left.at === 'sending';
     },

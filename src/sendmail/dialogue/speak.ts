@@ -4,29 +4,24 @@
  * decides what may be said when, `src/submit` what becomes of a message.
  */
 import type { Config } from '../../config/config.ts';
-import { reportUnsent } from '../../process/report.ts';
+import type { Reports } from '../../process/report.ts';
 import { listenForSignals } from '../../process/signals.ts';
-import { openStdin } from '../../process/stdin/open.ts';
+import type { Stdin } from '../../process/stdin/open.ts';
 import { RECEIVING, type Receiving, USUAL_EXTENSIONS } from '../../smtp/server/machine.ts';
 import { helloName } from '../../submit/domain.ts';
 import type { Submitter } from '../../submit/submission.ts';
 import { readBatch } from './batch.ts';
 import { speakWithReplies } from './bs.ts';
-import { makeMessages, type ReportOptions } from './messages.ts';
+import { makeMessages } from './messages.ts';
 
 export { refuseToSpeak } from './bs.ts';
 export { keepRepliesAlone } from './replies.ts';
 
-/** Speaks SMTP, as a batch without replies; the value is the exit status. */
-export async function speakSmtp(config: Config, by: Submitter, options: ReportOptions, kind: 'smtp' | 'batch'): Promise<number> {
-  const stdin = openStdin();
-  if (stdin.inetdPort !== null) {
-    await reportUnsent(['no SMTP on a network socket: nospool is not a server'], { ...config, login: by.login, tag: options.tag });
-    return 1;
-  }
+/** Speaks SMTP with replies, or as a batch without them; the value is the exit status. */
+export async function speakSmtp(config: Config, by: Submitter, reports: Reports, stdin: Stdin, kind: 'smtp' | 'batch'): Promise<number> {
   stdin.place?.follow();
   const interrupts = listenForSignals(stdin.isTerminal);
-  const messages = makeMessages(config, by, options, interrupts);
+  const messages = makeMessages(config, by, reports, interrupts);
   const status = await (kind === 'batch' ? readBatch : speakWithReplies)(stdin, messages, settingsFor(config, by), interrupts.signal);
   stdin.close();
   return status;

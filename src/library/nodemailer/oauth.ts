@@ -1,0 +1,153 @@
+/**
+ * Access tokens as nodemailer's `auth` describes them: one that is there already, a function, or a request to a server of tokens with
+ * a refresh token or as a service account. A token is kept until it expires or is refused. Knows no SMTP.
+ */
+import { sign } from 'node:crypto';
+import type { AuthSettings, ProvisionCallback } from './options.ts';
+
+const GOOGLE = 'https://accounts.google.com/o/oauth2/token';
+const GOOGLE_MAIL = 'https://mail.google.com/';
+/** Milliseconds that a server of tokens has. */
+const PATIENCE = 60_000;
+/** Seconds for which a service account vouches, and the most that servers take. */
+const VOUCHED = 300;
+const MOST_VOUCHED = 3600;
+
+/** A new token, as nodemailer's `token` event has it. */
+export interface NewToken {
+  readonly user: string;
+  readonly accessToken: string;
+  /** Milliseconds since 1970; 0 where the server did not say. */
+  readonly expires: number;
+}
+
+export interface TokenOptions {
+  /** A function that was registered elsewhere; it goes before the one in `auth`. */
+  provision(): ProvisionCallback | undefined;
+  /** Is told of a token that a server of tokens gave. */
+  tell(token: NewToken): void;
+}
+
+export class Tokens {
+  readonly #auth: AuthSettings;
+  readonly #options: TokenOptions;
+  #token: string;
+  #expires: number;
+  #isRefused = false;
+  #asking: Promise<string> | null = null;
+  /** Counts the tokens, so that one which was refused several times is renewed once. */
+  generation = 0;
+
+  constructor(auth: AuthSettings, options: TokenOptions) {
+    this.#auth = auth;
+    this.#options = options;
+    this.#token = auth.accessToken ?? '';
+    const lasts = Number(auth.timeout) || 0;
+    this.#expires = Number(auth.expires) || (lasts > 0 ? Date.now() + lasts * 1000 : 0);
+  }
+
+  /** The token to authenticate with. Rejects when none can be had. */
+  async get(signal: AbortSignal): Promise<string> {
+    const isGood = this.#token !== '' && !this.#isRefused && (this.#expires === 0 || this.#expires > Date.now());
+    if (isGood || (this.#token !== '' && !this.#mayRenew)) return this.#token;
+    this.#asking ??= this.#ask(signal).finally(() => {
+      this.#asking = null;
+    });
+    return this.#asking;
+  }
+
+  /** Has the token of that generation replaced; false when there is no way to another. */
+  refuse(generation: number): boolean {
+    if (!this.#mayRenew) return false;
+    if (generation === this.generation) this.#isRefused = true;
+    return true;
+  }
+
+  get #provision(): ProvisionCallback | undefined {
+    return this.#options.provision() ?? this.#auth.provisionCallback;
+  }
+
+  get #mayRenew(): boolean {
+    return this.#provision !== undefined || Boolean(this.#auth.refreshToken) || Boolean(this.#auth.serviceClient);
+  }
+
+  async #ask(signal: AbortSignal): Promise<string> {
+    const provision = this.#provision;
+    if (!this.#mayRenew) throw tokenError('auth has neither an accessToken nor a way to get one');
+    const given = provision
+      ? await callProvision(provision, this.#auth.user ?? '', this.#isRefused)
+      : await requestToken(this.#auth, signal);
+    this.#token = given.token;
+    this.#expires = given.expires;
+    this.#isRefused = false;
+    this.generation += 1;
+    if (!provision) this.#options.tell({ user: this.#auth.user ?? '', accessToken: given.token, expires: given.expires });
+    return given.token;
+  }
+}
+
+interface Given {
+  readonly token: string;
+  readonly expires: number;
+}
+
+const tokenError = (message: string): Error => Object.assign(new Error(message), { code: 'EOAUTH2' });
+
+function callProvision(provision: ProvisionCallback, user: string, renew: boolean): Promise<Given> {
+  return new Promise((resolve, reject) => {
+    const answer = (error: unknown, token?: string, expires?: number): void => {
+      if (error) reject(error);
+      else if (typeof token === 'string' && token !== '') resolve({ token, expires: Number(expires) || 0 });
+      else reject(tokenError('the function for tokens gave none'));
+    };
+    provision(user, renew, answer);
+  });
+}
+
+/** RFC 6749 §6, or RFC 7523 §2.1 for a service account. */
+async function requestToken(auth: AuthSettings, signal: AbortSignal): Promise<Given> {
+  const { accessUrl = GOOGLE, customHeaders = {}, customParams = {}, requestTimeout = PATIENCE } = auth;
+  const form = auth.serviceClient
+    ? { grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer', assertion: vouch(auth, accessUrl) }
+    : {
+        client_id: auth.clientId ?? '',
+        client_secret: auth.clientSecret ?? '',
+        refresh_token: auth.refreshToken ?? '',
+        grant_type: 'refresh_token',
+      };
+  const ends = requestTimeout > 0 ? AbortSignal.any([signal, AbortSignal.timeout(requestTimeout)]) : signal;
+  const body = new URLSearchParams({ ...form, ...customParams });
+  // A redirect would carry the refresh token elsewhere.
+  const response = await fetch(accessUrl, { method: 'POST', headers: { ...customHeaders }, body, signal: ends, redirect: 'error' });
+  const text = await response.text();
+  const answer = parseAnswer(text);
+  if (answer === null) throw tokenError(`the server of tokens answered ${response.status} without JSON`);
+  const { access_token: token, expires_in: lasts, error, error_description: why } = answer;
+  if (error !== undefined) throw tokenError(`${String(error)}${why === undefined ? '' : `: ${String(why)}`}`);
+  if (typeof token !== 'string' || token === '') throw tokenError('the server of tokens gave none');
+  const seconds = Number(lasts) || 0;
+  return { token, expires: seconds > 0 ? Date.now() + seconds * 1000 : 0 };
+}
+
+function parseAnswer(text: string): Readonly<Record<string, unknown>> | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : null;
+  } catch {
+    return null;
+  }
+}
+
+/** A JSON Web Token, signed with RS256. RFC 7515 §3.1 */
+function vouch(auth: AuthSettings, audience: string): string {
+  if (!auth.privateKey || !auth.user) throw tokenError('a service account needs auth.privateKey and auth.user');
+  const now = Math.floor(Date.now() / 1000);
+  const lasts = Math.min(Number(auth.serviceRequestTimeout) || VOUCHED, MOST_VOUCHED);
+  const claims = { iss: auth.serviceClient, scope: auth.scope ?? GOOGLE_MAIL, sub: auth.user, aud: audience, iat: now, exp: now + lasts };
+  const signed = [{ alg: 'RS256', typ: 'JWT' }, claims].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.');
+  try {
+    return `${signed}.${sign('RSA-SHA256', Buffer.from(signed), auth.privateKey).toString('base64url')}`;
+  } catch {
+    throw tokenError('auth.privateKey cannot sign: it is no RSA key in PEM');
+  }
+}

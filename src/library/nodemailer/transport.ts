@@ -1,0 +1,399 @@
+/**
+ * A transport for `nodemailer.createTransport`: nodemailer composes the message, the library sends it. With `pool` messages share
+ * sessions and wait here for their turn, else each has a session of its own. Knows no command of SMTP.
+ */
+import { EventEmitter } from 'node:events';
+import { connect as connectSocket, type Socket } from 'node:net';
+import { abortReason } from '../../submit/interrupts.ts';
+import { connect } from '../client.ts';
+import type { Envelope } from '../envelope.ts';
+import type { Failure } from '../failure.ts';
+import type { Options } from '../options.ts';
+import type { Outcome } from '../outcome.ts';
+import { Pool } from '../pool.ts';
+import { wordsOf } from '../security.ts';
+import type { Destination, Server } from '../server.ts';
+import { mergeAuth, readAuth, usesTokens } from './auth.ts';
+import { ContentSpent, MessageContent } from './content.ts';
+import { errorOf, makeError, type TransportError } from './error.ts';
+import { infoOf, type SentMessageInfo } from './info.ts';
+import { type GetSocket, type LoggerLike, type MailData, type MailerLike, type MailLike, readEnvelope } from './mail.ts';
+import { Tokens } from './oauth.ts';
+import { type AuthSettings, type NospoolTransportOptions, readSettings, type Settings } from './options.ts';
+
+export type SendCallback = (error: TransportError | null, info?: SentMessageInfo) => void;
+export type VerifyCallback = (error: TransportError | null, success?: true) => void;
+
+/** Messages that the pool has for each of its sessions: one under way, and the next. */
+const AHEAD = 2;
+/** nodemailer prints it in its log. */
+const VERSION = '0.2.0';
+
+/** A message of the pool that waits. */
+interface Job {
+  readonly mail: MailLike;
+  readonly data: MailData;
+  readonly settle: (work: Promise<SentMessageInfo>) => void;
+  readonly leave: () => void;
+}
+
+/** The credentials of a transport or of one message. */
+interface Login {
+  readonly auth: AuthSettings | null;
+  readonly tokens: Tokens | null;
+}
+
+/**
+ * Throws an error with the code `ECONFIG` for options that cannot be. Emits `idle` as nodemailer's pool does, when another message
+ * can be taken without waiting.
+ */
+export class NospoolTransport extends EventEmitter {
+  readonly name: string;
+  readonly version: string = VERSION;
+  /** nodemailer leaves cancelling to this transport. */
+  readonly supportsAbortSignal = true;
+  /** nodemailer sets it where a proxy is given to nodemailer itself. */
+  getSocket: GetSocket | undefined;
+  readonly #options: NospoolTransportOptions;
+  readonly #settings: Settings;
+  readonly #login: Login;
+  #mailer: MailerLike | undefined;
+  #pool: Pool | null = null;
+  readonly #waiting: Job[] = [];
+  /** Messages that the pool has, and all that have no result yet. */
+  #given = 0;
+  #pending = 0;
+  #isClosed = false;
+  #isIdle = true;
+  #isDispatching = false;
+
+  constructor(options: NospoolTransportOptions | string | URL) {
+    super();
+    const settings = readSettings(options);
+    if (!settings.ok) throw makeError('ECONFIG', settings.detail);
+    this.#settings = settings.value;
+    this.#options = typeof options === 'object' && !(options instanceof URL) ? options : {};
+    this.name = settings.value.pool ? 'nospool (pool)' : 'nospool';
+    this.getSocket = settings.value.getSocket;
+    this.#login = this.#loginOf(settings.value.auth);
+    if (settings.value.pool) setImmediate(() => this.#isIdle && this.emit('idle'));
+  }
+
+  /** nodemailer gives its `Mail` object, which has read no option of this transport. */
+  set mailer(given: unknown) {
+    const mailer = given as MailerLike;
+    this.#mailer = mailer;
+    const { dkim, ...mail } = this.#settings.mail;
+    for (const [key, value] of Object.entries(mail)) mailer.options[key] ??= value;
+    // It makes its own signer before it gives itself, and reads this one for each message.
+    if (dkim !== undefined) mailer._defaults = { dkim, ...mailer._defaults };
+  }
+
+  get mailer(): undefined {
+    return undefined;
+  }
+
+  /** Sends one message; calls back once. */
+  send(mail: MailLike, callback: SendCallback): void {
+    const data = mail.data as MailData;
+    this.#pending += 1;
+    const settle = (work: Promise<SentMessageInfo>): void => {
+      const done = (error: TransportError | null, info?: SentMessageInfo) => {
+        this.#pending -= 1;
+        this.#call(callback, error, info);
+      };
+      work.then(
+        (info) => done(null, info),
+        (error: TransportError) => done(error),
+      );
+    };
+    if (this.#isClosed) settle(Promise.reject(poolClosed()));
+    else if (this.#settings.pool === null) settle(this.#deliver(mail, data));
+    else this.#queue(mail, data, settle);
+  }
+
+  /** Opens a session, logs in and leaves; the promise, or the callback, gets `true` or the error. */
+  verify(): Promise<true>;
+  verify(callback: VerifyCallback): void;
+  verify(callback?: VerifyCallback): Promise<true> | undefined {
+    const work = this.#verify();
+    if (callback === undefined) return work;
+    work.then(
+      (success) => this.#call(callback, null, success),
+      (error: TransportError) => this.#call(callback, error),
+    );
+    return undefined;
+  }
+
+  /** True while another message would not have to wait for those before it. */
+  isIdle(): boolean {
+    return this.#isIdle;
+  }
+
+  /** Messages that have no result yet. */
+  pendingCount(): number {
+    return this.#pending;
+  }
+
+  /**
+   * Finishes what is under way and takes no more; messages that wait are failed. With `force` what is under way is ended, too.
+   * Resolves when all sessions are closed.
+   */
+  async close({ force = false }: { readonly force?: boolean } = {}): Promise<void> {
+    this.#isClosed = this.#settings.pool !== null;
+    for (const job of this.#waiting.splice(0)) {
+      job.leave();
+      job.settle(Promise.reject(poolClosed()));
+    }
+    this.emit('close');
+    if (force) this.#pool?.destroy(new Error('the transport was closed'));
+    await this.#pool?.drain();
+  }
+
+  /* ---- messages ---- */
+
+  async #deliver(mail: MailLike, data: MailData): Promise<SentMessageInfo> {
+    const { message } = mail;
+    if (message === null) throw makeError('EMESSAGE', 'Empty message');
+    const read = readEnvelope(message.getEnvelope(), data, this.#settings.dsn);
+    if (!read.ok) throw makeError('EENVELOPE', read.detail);
+    const messageId = message.messageId();
+    const { addresses, envelope, size } = read.value;
+    this.#log('info', { tnx: 'send', messageId }, `Sending message ${messageId} to <${summary(addresses.to)}>`);
+    if (envelope.requireTls && !this.#settings.isEncrypted)
+      throw makeError('EREQUIRETLS', 'REQUIRETLS goes over TLS only: set requireTLS or secure', { command: 'MAIL FROM' });
+    const login = this.#loginFor(data);
+    const content = new MessageContent(() => message.createReadStream(), size);
+    try {
+      const sent = await this.#sendRenewing(login, envelope, content, data.signal);
+      if (sent.outcome.kind === 'failed') throw reasonOf(sent.outcome);
+      const ended = performance.now();
+      const pulled = content.firstPull ?? ended;
+      return infoOf(sent.outcome, {
+        envelope: addresses,
+        messageId,
+        envelopeTime: pulled - sent.begun,
+        messageTime: ended - pulled,
+        messageSize: content.sentOctets,
+        ehlo: sent.outcome.server.extensions,
+      });
+    } catch (error) {
+      this.#log('error', { tnx: 'send', messageId, err: error }, `Send error for ${messageId}: ${wordsOf(error)}`);
+      throw error;
+    } finally {
+      content.close();
+    }
+  }
+
+  /** Sends, and once more with another token where the server refuses the one that we have. */
+  async #sendRenewing(login: Login, envelope: Envelope, content: MessageContent, signal: AbortSignal | undefined): Promise<Sent> {
+    const { tokens } = login;
+    const generation = tokens?.generation ?? 0;
+    const sent = await this.#sendOnce(login, envelope, content, signal);
+    const isRefused = sent.outcome.kind === 'failed' && sent.outcome.failure.code === 'auth-refused';
+    return isRefused && tokens?.refuse(generation) ? this.#sendOnce(login, envelope, content, signal) : sent;
+  }
+
+  async #sendOnce(login: Login, envelope: Envelope, content: MessageContent, signal: AbortSignal | undefined): Promise<Sent> {
+    if (this.#settings.pool === null) return this.#sendAlone(login, envelope, content, signal);
+    const begun = performance.now();
+    const outcome = await this.#openPool().send(envelope, content.content, { signal });
+    return { outcome, begun };
+  }
+
+  async #sendAlone(login: Login, envelope: Envelope, content: MessageContent, signal: AbortSignal | undefined): Promise<Sent> {
+    const connected = await connect(this.#serverFor(login), { ...this.#terms, signal });
+    const begun = performance.now();
+    if (!connected.ok) return { outcome: { kind: 'failed', failure: connected.failure, attempts: connected.attempts }, begun };
+    const { client } = connected;
+    const failure = await client.ready(signal);
+    if (failure !== null) {
+      void client.quit();
+      return { outcome: { kind: 'failed', failure, attempts: [] }, begun };
+    }
+    const ready = performance.now();
+    const outcome = await client.send(envelope, content.content, { signal });
+    void client.quit();
+    return { outcome, begun: ready };
+  }
+
+  async #verify(): Promise<true> {
+    if (this.#isClosed) throw poolClosed();
+    const failure = await this.#verifyOnce();
+    if (failure === null) return true;
+    throw errorOf(failure);
+  }
+
+  async #verifyOnce(isRenewed = false): Promise<Failure | null> {
+    const { tokens } = this.#login;
+    const generation = tokens?.generation ?? 0;
+    const connected = await connect(this.#serverFor(this.#login), this.#terms);
+    if (!connected.ok) return connected.failure;
+    const { client } = connected;
+    const failure = await client.ready();
+    const { auth, extensions } = client.facts;
+    void client.quit();
+    if (failure?.code === 'auth-refused' && !isRenewed && tokens?.refuse(generation)) return this.#verifyOnce(true);
+    if (failure === null && this.#settings.forceAuth && auth === null && extensions.some((line) => /^AUTH\b/.test(line)))
+      throw makeError('ENOAUTH', 'Authentication info was not provided');
+    return failure;
+  }
+
+  /* ---- the pool ---- */
+
+  #openPool(): Pool {
+    this.#pool ??= new Pool(this.#serverFor(this.#login), { ...this.#terms, ...this.#settings.pool });
+    return this.#pool;
+  }
+
+  #queue(mail: MailLike, data: MailData, settle: Job['settle']): void {
+    const { signal } = data;
+    const leave = (): void => signal?.removeEventListener('abort', end);
+    const job: Job = { mail, data, settle, leave };
+    const end = (): void => {
+      leave();
+      const at = this.#waiting.indexOf(job);
+      if (at < 0) return;
+      this.#waiting.splice(at, 1);
+      settle(Promise.reject(aborted(signal as AbortSignal)));
+      this.#wake();
+    };
+    signal?.addEventListener('abort', end);
+    this.#waiting.push(job);
+    if (signal?.aborted) end();
+    if (this.#waiting.length >= this.#connections) this.#isIdle = false;
+    this.#wake();
+  }
+
+  get #connections(): number {
+    return this.#settings.pool?.connections ?? 1;
+  }
+
+  /** Later, because a program may give many messages, or close, before it lets anybody work. */
+  #wake(): void {
+    if (this.#isDispatching) return;
+    this.#isDispatching = true;
+    setImmediate(() => {
+      this.#isDispatching = false;
+      this.#dispatch();
+    });
+  }
+
+  #dispatch(): void {
+    while (this.#waiting.length > 0 && this.#given < this.#connections * AHEAD) {
+      const { mail, data, settle, leave } = this.#waiting.shift() as Job;
+      leave();
+      this.#given += 1;
+      const work = this.#deliver(mail, data);
+      const end = () => {
+        this.#given -= 1;
+        this.#wake();
+      };
+      work.then(end, end);
+      settle(work);
+    }
+    if (this.#isIdle || this.#isClosed || this.#waiting.length >= this.#connections) return;
+    this.#isIdle = true;
+    this.emit('idle');
+  }
+
+  /* ---- servers ---- */
+
+  get #terms(): Omit<Options, 'signal'> {
+    const { terms, isTraced } = this.#settings;
+    if (!isTraced) return terms;
+    const tnx = { client: 'client', server: 'server', event: 'network' } as const;
+    return { ...terms, trace: ({ session, side, line }) => this.#log('debug', { tnx: tnx[side], sid: String(session) }, line) };
+  }
+
+  #loginOf(auth: AuthSettings | null): Login {
+    if (auth === null || !usesTokens(auth)) return { auth, tokens: null };
+    const provision = () => this.#mailer?.get('oauth2_provision_cb') as AuthSettings['provisionCallback'];
+    return { auth, tokens: new Tokens(auth, { provision, tell: (token) => void this.#mailer?.emit('token', token) }) };
+  }
+
+  /** The credentials of the message go over those of the transport. */
+  #loginFor({ auth }: MailData): Login {
+    if (auth === undefined || auth === null) return this.#login;
+    if (this.#settings.pool !== null)
+      throw makeError('ECONFIG', 'auth of a message needs a transport without pool, because sessions of a pool are shared');
+    return this.#loginOf(mergeAuth(this.#settings.auth, auth));
+  }
+
+  #serverFor({ auth, tokens }: Login): Server {
+    const { server, authMethod, isSecured } = this.#settings;
+    const read = readAuth(auth ?? {}, tokens, authMethod, isSecured);
+    if (!read.ok) throw makeError('EAUTH', read.detail);
+    return {
+      ...server,
+      ...(read.value === null ? {} : { auth: read.value }),
+      ...(this.getSocket === undefined ? {} : { socket: (to, signal) => this.#giveSocket(to, signal) }),
+    };
+  }
+
+  #giveSocket(to: Destination, signal: AbortSignal): Promise<Socket> {
+    const { getSocket } = this;
+    const { isSecured } = this.#settings;
+    return new Promise((resolve, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+      const asked = { ...this.#options, ...to, connectStartedAt: Date.now() };
+      getSocket?.call(this, asked, (error, found) => {
+        if (error) return reject(error);
+        const { connection, secured = isSecured } = found || {};
+        if (connection === undefined) return resolve(connectSocket({ host: to.host, port: to.port, noDelay: true }));
+        if (signal.aborted) connection.destroy();
+        else if (secured !== isSecured) reject(new Error('getSocket gave a socket that is secured already: set the option secured'));
+        else resolve(connection);
+      });
+    });
+  }
+
+  /* ---- callbacks and logs ---- */
+
+  /** An error of a callback is the program's, and must not end it from here. */
+  #call<Result>(callback: (error: TransportError | null, result?: Result) => void, error: TransportError | null, result?: Result): void {
+    try {
+      if (error === null) callback(null, result);
+      else callback(error);
+    } catch (thrown) {
+      this.#log('error', { tnx: 'callback', err: thrown }, `Callback error: ${wordsOf(thrown)}`);
+      process.emitWarning(`the callback of sendMail failed: ${wordsOf(thrown)}`, 'NospoolWarning');
+    }
+  }
+
+  #log(level: keyof LoggerLike, entry: object, message: string): void {
+    const { logger } = this.#settings;
+    const log = this.#mailer?.logger ?? (typeof logger === 'object' ? logger : undefined);
+    // The message holds what servers said, so it is an argument and no format.
+    if (logger) log?.[level]?.({ component: 'nospool', ...entry }, '%s', message);
+  }
+}
+
+interface Sent {
+  readonly outcome: Outcome;
+  /** When the session was ready for the message, by `performance.now`. */
+  readonly begun: number;
+}
+
+/** Why it was to be sent again is the reason; that it could not be is not. */
+function reasonOf({ failure, attempts }: Extract<Outcome, { kind: 'failed' }>): TransportError {
+  const before = failure.cause instanceof ContentSpent ? attempts.at(-1)?.failure : undefined;
+  return errorOf(before ?? failure);
+}
+
+const poolClosed = (): TransportError => makeError('ECONNECTION', 'Connection pool was closed');
+
+const aborted = (signal: AbortSignal): TransportError =>
+  errorOf({
+    code: 'aborted',
+    message: abortReason(signal),
+    retry: 'safe',
+    verb: null,
+    refusals: [],
+    at: null,
+    cause: signal.reason,
+  });
+
+const SHOWN = 3;
+const summary = (to: readonly string[]): string =>
+  to.length <= SHOWN ? to.join(', ') : `${to.slice(0, SHOWN - 1).join(', ')}, ...and ${to.length - SHOWN + 1} more`;
