@@ -534,11 +534,18 @@ transport('a message of a pool whose session is lost during its content goes out
   );
 });
 
+/** Comes too slowly to be composed before it is sent. */
+async function* slowly(size: number): AsyncGenerator<Buffer> {
+  yield Buffer.alloc(size, 'x');
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  yield Buffer.from('the end');
+}
+
 for (const [size, fate] of [
-  [1000, 'goes out again'],
-  [3_000_000, 'fails by the first reason'],
+  [1000, 'goes out again, whole'],
+  [3_000_000, 'fails, by the first reason'],
 ] as const)
-  transport(`a session that is lost after some content: a message of ${size} octets ${fate}`, () => {
+  transport(`a session that is lost within the content: a message of ${size} octets ${fate}`, () => {
     let count = 0;
     const server: SmarthostOptions = {
       contentOctets: 200,
@@ -551,10 +558,11 @@ for (const [size, fate] of [
       },
     };
     return served(server, { pool: true, maxConnections: 1 }, async ({ send }, host) => {
-      const work = send({ text: undefined, attachments: [{ filename: 'a', content: Readable.from([Buffer.alloc(size, 'x')]) }] });
+      const raw = Readable.from(slowly(size));
+      const work = send({ raw, envelope: { from: 'me@here.example', to: 'you@there.example' } });
       if (size < 65_536) {
         await work;
-        assert.equal(host.held.length, 1);
+        assert.equal(host.held[0]?.octets.toString(), `${'x'.repeat(size)}the end\r\n`);
       } else {
         const error = await failure(work);
         assert.equal(error.code, 'ECONNECTION', error.message);
@@ -563,6 +571,20 @@ for (const [size, fate] of [
       }
     });
   });
+
+transport('a message whose stream fails late is never sent as if it were whole', () =>
+  served({}, { pool: true }, async ({ send }, host) => {
+    async function* breaking(): AsyncGenerator<Buffer> {
+      yield Buffer.from('Subject: x\r\n\r\nbegin');
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      throw new Error('disk gone');
+    }
+    const error = await failure(send({ raw: Readable.from(breaking()), envelope: { from: 'me@here.example', to: 'you@there.example' } }));
+    assert.equal(error.code, 'ESTREAM', error.message);
+    assert.match(error.message, /disk gone/);
+    assert.equal(host.held.length, 0);
+  }),
+);
 
 /* ---- ends ---- */
 
