@@ -21,8 +21,13 @@ const ONCE = 'a transport connects more than once: give `getSocket`';
 const OTHER = 'it chooses another transport of nodemailer';
 const FIXED = 'it has no equal here';
 
+/** The type has the names, and not all the words. */
+function table<Name extends string>(rows: Readonly<Record<Name, Row>>): Readonly<Record<Name, Row>> {
+  return rows;
+}
+
 // biome-ignore format: a table is read as a table
-export const OPTIONS = {
+export const OPTIONS = /* @__PURE__ */ table({
   url: ['mapped', 'as in nodemailer for `smtp:` and `smtps:`, with options as its query; also nospool\'s `submission:`, `submissions:`, `lmtp:`, `lmtp+unix:` and `unix:`'],
   host: ['mapped', 'default `localhost`'],
   port: ['mapped', 'default 587, 465 with `secure`, 24 with `lmtp`'],
@@ -81,13 +86,13 @@ export const OPTIONS = {
   streamTransport: ['refused', OTHER],
   jsonTransport: ['refused', OTHER],
   SES: ['refused', OTHER],
-} as const satisfies Table;
+});
 
 const CONTEXT = 'no context is made by the caller';
 const NARROW = 'the library decides it';
 
 // biome-ignore format: a table is read as a table
-export const TLS_OPTIONS = {
+export const TLS_OPTIONS = /* @__PURE__ */ table({
   rejectUnauthorized: ['mapped', 'false: any certificate will do'],
   ca: ['mapped', 'certificates in PEM that are trusted in place of the system\'s'],
   cert: ['mapped', 'the client\'s own certificate, in PEM'],
@@ -121,10 +126,10 @@ export const TLS_OPTIONS = {
   path: ['refused', 'give `url: "unix:/…"`'],
   socket: ['refused', ONCE],
   timeout: ['refused', 'give `connectionTimeout` and `greetingTimeout`'],
-} as const satisfies Table;
+});
 
 // biome-ignore format: a table is read as a table
-export const AUTH_OPTIONS = {
+export const AUTH_OPTIONS = /* @__PURE__ */ table({
   type: ['mapped', '`OAuth2`, or anything else for a password'],
   user: ['mapped', ''],
   pass: ['mapped', 'a text, or a function that is asked for each connection'],
@@ -150,7 +155,7 @@ export const AUTH_OPTIONS = {
   service: ['refused', 'give `user`'],
   tls: ['refused', 'requests for a token trust what this system trusts; NODE_EXTRA_CA_CERTS adds to it'],
   component: ['refused', 'give it beside `auth`'],
-} as const satisfies Table;
+});
 
 /** The codes of errors: nodemailer's, and one more. */
 // biome-ignore format: a table is read as a table
