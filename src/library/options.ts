@@ -11,6 +11,7 @@ export interface TraceEvent {
   readonly server: string;
   /** The attempt of this call, from 0. */
   readonly attempt: number;
+  /** Who said the line; 'event': nobody, it tells in words what happened. */
   readonly side: 'client' | 'server' | 'event';
   readonly line: string;
   /** Milliseconds since 1970. */
@@ -25,6 +26,7 @@ export interface Progress {
   readonly size: number | null;
 }
 
+/** The options of every call. What is undefined has its default. */
 export interface Options {
   /** EHLO argument. Default, and where it is no domain: the address literal of the connection. */
   readonly hello?: string;
@@ -49,7 +51,9 @@ export interface Options {
    * goes out in one write with its end; this is faster, and more losses are `uncertain`.
    */
   readonly commit?: 'apart' | 'together';
+  /** Hears each line of the conversation, without content and secrets. */
   readonly trace?: ((event: TraceEvent) => void) | undefined;
+  /** Hears how far the content has come. */
   readonly progress?: ((progress: Progress) => void) | undefined;
 }
 

@@ -291,7 +291,7 @@ function beginSession(
       return failure && advise(failure);
     },
     facts() {
-      const auth = chosen.mechanism === '' || !host.auth ? null : { mechanism: chosen.mechanism, user: host.auth.user };
+      const auth = chosen.mechanism === '' ? null : { mechanism: chosen.mechanism, user: host.auth?.user ?? '' };
       return { host, name: target.name, endpoint, tls: handshake?.facts() ?? null, auth, offers: connection.channel?.extensions };
     },
   };

@@ -8,6 +8,7 @@ import type { ERROR_CODES } from './table.ts';
 
 export type TransportErrorCode = keyof typeof ERROR_CODES;
 
+/** An error as nodemailer has them, with the failure that it comes from. */
 export interface TransportError extends Error {
   readonly code: TransportErrorCode;
   /** `CONN`, `EHLO`, `STARTTLS`, `AUTH`, `MAIL FROM`, `RCPT TO`, `DATA`; `API` where no server was asked. */

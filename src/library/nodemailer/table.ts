@@ -15,6 +15,7 @@ export type Fate =
 
 /** A fate, and in words what becomes of the option or what to do instead. */
 export type Row = readonly [fate: Fate, why: string];
+/** Options by their names. */
 export type Table = Readonly<Record<string, Row>>;
 
 const ONCE = 'a transport connects more than once: give `getSocket`';
@@ -26,6 +27,7 @@ function table<Name extends string>(rows: Readonly<Record<Name, Row>>): Readonly
   return rows;
 }
 
+/** The options of the transport. */
 // biome-ignore format: a table is read as a table
 export const OPTIONS = /* @__PURE__ */ table({
   url: ['mapped', 'as in nodemailer for `smtp:` and `smtps:`, with options as its query; also nospool\'s `submission:`, `submissions:`, `lmtp:`, `lmtp+unix:` and `unix:`'],
@@ -91,6 +93,7 @@ export const OPTIONS = /* @__PURE__ */ table({
 const CONTEXT = 'no context is made by the caller';
 const NARROW = 'the library decides it';
 
+/** Its options in `tls`. */
 // biome-ignore format: a table is read as a table
 export const TLS_OPTIONS = /* @__PURE__ */ table({
   rejectUnauthorized: ['mapped', 'false: any certificate will do'],
@@ -128,6 +131,7 @@ export const TLS_OPTIONS = /* @__PURE__ */ table({
   timeout: ['refused', 'give `connectionTimeout` and `greetingTimeout`'],
 });
 
+/** Its options in `auth`. */
 // biome-ignore format: a table is read as a table
 export const AUTH_OPTIONS = /* @__PURE__ */ table({
   type: ['mapped', '`OAuth2`, or anything else for a password'],

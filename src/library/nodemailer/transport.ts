@@ -22,7 +22,9 @@ import { type GetSocket, type GivenSocket, type LoggerLike, type MailData, type 
 import { Tokens } from './oauth.ts';
 import { type AuthSettings, type NospoolTransportOptions, readSettings, type Settings } from './options.ts';
 
+/** Hears what became of a message. */
 export type SendCallback = (error: TransportError | null, info?: SentMessageInfo) => void;
+/** Hears whether messages could be sent. */
 export type VerifyCallback = (error: TransportError | null, success?: true) => void;
 
 /** Messages that the pool has for each of its sessions: one under way, and the next. */
