@@ -702,11 +702,17 @@ transport('DSN of the transport holds for messages that ask for none', () =>
   }),
 );
 
+/** Says it after a while. */
+const later = (reply: string) => async () => {
+  await new Promise((resolve) => setTimeout(resolve, 60));
+  return reply;
+};
+
 transport('times are measured, and nothing is left over', () =>
-  served({}, { pool: true }, async ({ send, transport: own }) => {
+  served({ script: { DATA: later('354 go ahead'), end: later('250 taken') } }, { pool: true }, async ({ send, transport: own }) => {
     const { envelopeTime, messageTime } = await send();
-    assert.ok(Number.isInteger(envelopeTime) && envelopeTime >= 0);
-    assert.ok(Number.isInteger(messageTime) && messageTime >= 0);
+    assert.ok(Number.isInteger(envelopeTime) && envelopeTime >= 50, String(envelopeTime));
+    assert.ok(Number.isInteger(messageTime) && messageTime >= 50, String(messageTime));
     assert.equal(own.pendingCount(), 0);
     assert.ok(own.isIdle());
     assert.equal(MAKERS.nospool({ host: '127.0.0.1' }).isIdle(), true);
