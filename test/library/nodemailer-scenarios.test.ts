@@ -434,6 +434,19 @@ const rows: readonly Scenario[] = [
     gives: sent(),
     hears: [/^EHLO /, /^MAIL FROM:<me@here.example> SIZE=257$/],
   },
+  {
+    title: 'LMTP, where the message is refused for one recipient',
+    server: { offers: OFFERS, script: { end: '250 2.0.0 taken\r\n550 5.2.2 full\r\n' } },
+    options: () => ({ lmtp: true }),
+    mail: two,
+    gives: {
+      info: {
+        accepted: ['you@there.example'],
+        rejected: ['her@there.example'],
+        rejectedErrors: [{ code: 'EMESSAGE', recipient: 'her@there.example', ...refusal('550 5.2.2 full', 'DATA') }],
+      },
+    },
+  },
   { title: 'LMTP', server: { offers: OFFERS }, options: () => ({ lmtp: true }), gives: sent(), hears: [/^LHLO /] },
   {
     title: 'an address with SMTPUTF8',

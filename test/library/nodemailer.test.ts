@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, verify as verifySignature } from 'node:crypto';
+import { getEventListeners } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { type AddressInfo, type Socket, connect as tcp } from 'node:net';
@@ -604,6 +605,15 @@ transport('a signal ends a message that waits, and one that is under way', async
       assert.equal(own.pendingCount(), 0);
     });
 });
+
+transport('a thousand messages may have one signal', () =>
+  served({}, { pool: true }, async ({ send }, host) => {
+    const { signal } = new AbortController();
+    await Promise.all(Array.from({ length: 1000 }, () => send({ signal })));
+    assert.equal(host.held.length, 1000);
+    assert.equal(getEventListeners(signal, 'abort').length, 0);
+  }),
+);
 
 transport('a signal that comes with the message already given to the pool', () =>
   served({}, { pool: true }, async ({ send }, host) => {

@@ -4,7 +4,8 @@
  */
 import { EventEmitter } from 'node:events';
 import { connect as connectSocket, type Socket } from 'node:net';
-import { abortReason, unlessAborted } from '../../submit/interrupts.ts';
+import { abortReason } from '../../submit/interrupts.ts';
+import { whenAborted } from '../../transport/abort.ts';
 import { connect } from '../client.ts';
 import type { Content } from '../content.ts';
 import { type Envelope, parseEnvelope } from '../envelope.ts';
@@ -252,17 +253,14 @@ export class NospoolTransport extends EventEmitter {
 
   #queue(mail: MailLike, data: MailData, settle: Job['settle']): void {
     const { signal } = data;
-    const leave = (): void => signal?.removeEventListener('abort', end);
-    const job: Job = { mail, data, settle, leave };
+    const job: Job = { mail, data, settle, leave: whenAborted(signal, () => end()) };
     const end = (): void => {
-      leave();
       const at = this.#waiting.indexOf(job);
       if (at < 0) return;
       this.#waiting.splice(at, 1);
       settle(Promise.reject(aborted(signal as AbortSignal)));
       this.#wake();
     };
-    signal?.addEventListener('abort', end);
     this.#waiting.push(job);
     if (signal?.aborted) end();
     if (this.#waiting.length >= this.#connections) this.#isIdle = false;
@@ -394,16 +392,13 @@ const unsent = (failure: Failure, attempts: readonly Attempt[] = []): Sent => ({
 });
 
 /** Composes a small message whole. */
-async function takeContent(content: MessageContent, signal: AbortSignal | undefined): Promise<Content> {
-  if (signal?.aborted) throw aborted(signal);
-  const taken = await unlessAborted(
-    content.take().catch((error: unknown) => {
-      throw errorOf(failHere('input', `the message could not be read: ${wordsOf(error)}`, error));
-    }),
-    signal,
-  );
-  if (taken === null) throw aborted(signal as AbortSignal);
-  return taken;
+function takeContent(content: MessageContent, signal: AbortSignal | undefined): Promise<Content> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(aborted(signal));
+    const release = whenAborted(signal, () => reject(aborted(signal as AbortSignal)));
+    const fail = (error: unknown) => reject(errorOf(failHere('input', `the message could not be read: ${wordsOf(error)}`, error)));
+    content.take().then(resolve, fail).finally(release);
+  });
 }
 
 /** Why it was to be sent again is the reason; that it could not be is not. */
