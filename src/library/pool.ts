@@ -106,7 +106,7 @@ export class Pool implements AsyncDisposable {
 
   /** Options that cannot be are told by every `send`, as a failure with the code `usage`. */
   constructor(servers: string | URL | Server | readonly (string | URL | Server)[], options: PoolOptions = {}) {
-    this.#options = options;
+    this.#options = options ?? {};
     const hosts = parseServers(Array.isArray(servers) ? servers : [servers]);
     const terms = parseOptions(options, POOL_KEYS);
     const limits = terms.ok ? unlessThrown('the options', () => parseLimits(options)) : terms;
@@ -115,8 +115,8 @@ export class Pool implements AsyncDisposable {
     if (hosts.ok) this.#hosts = hosts.value;
     if (terms.ok) this.#terms = terms.value;
     this.#limits = limits.ok ? limits.value : DEFAULT_LIMITS;
+    if (fault !== null || options.signal === undefined) return;
     const { signal } = options;
-    if (fault !== null || signal === undefined) return;
     if (signal.aborted) this.#obey();
     else signal.addEventListener('abort', this.#obey, { once: true });
   }
