@@ -15,6 +15,7 @@ import { type Attempt, acceptedBy, attemptOf, failedHere, failureOf, type Outcom
 import { securityOf, wordsOf } from './security.ts';
 import { dialOf, type Host, parseServer, type Server } from './server.ts';
 
+/** The options of one message. */
 export interface SendOptions {
   /** Ends this message; when it is under way, the session ends with it. */
   readonly signal?: AbortSignal | undefined;
@@ -41,6 +42,7 @@ export interface Client extends AsyncDisposable {
   destroy(reason?: unknown): void;
 }
 
+/** The session, or why there is none. */
 export type Connected<Opened extends Client = Client> =
   | { readonly ok: true; readonly client: Opened }
   | { readonly ok: false; readonly failure: Failure; readonly attempts: readonly Attempt[] };
@@ -81,11 +83,12 @@ export async function openClient(host: Host, terms: Terms, options: Options): Pr
     caught.cause ??= error;
   };
   const security = securityOf([host], signal, tell);
-  const { hello, timeouts, partial, framing } = terms;
+  const { hello, timeouts, partial, framing, commitsAtOnce } = terms;
   const { session, attempts } = await open(host.smarthost, {
     hello,
     partial,
     framing,
+    commitsAtOnce,
     timeouts,
     security,
     signal,

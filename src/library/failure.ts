@@ -41,6 +41,7 @@ export interface RecipientRefusal {
   readonly reply: Reply;
 }
 
+/** Why nobody has the message, or why that is not known. It is data: without secrets, and what is enumerable can be cloned and written as JSON. */
 export interface Failure {
   readonly code: FailureCode;
   /** A sentence or two for people; without secrets. */

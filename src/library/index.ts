@@ -4,10 +4,13 @@
  */
 export type { Retry } from '../smtp/client/classify.ts';
 export type { Lack, Phase, Verb } from '../smtp/client/outcome.ts';
+export type { Notify } from '../smtp/client/print.ts';
 export type { EnhancedStatus, Reply } from '../smtp/reply.ts';
 export type { AuthChannel } from '../smtp/sasl/choose.ts';
 export type { Cancelled, Exchange, Mechanism } from '../smtp/sasl/sasl.ts';
+export type { ChannelBinding } from '../smtp/sasl/scram.ts';
 export type { Timeouts } from '../submit/settings.ts';
+export type { NameQuestion } from '../transport/lookup/question.ts';
 export { type Client, type Connected, connect, type SendOptions } from './client.ts';
 export type { Content, Octets } from './content.ts';
 export type { Envelope, EnvelopeRecipient } from './envelope.ts';

@@ -11,6 +11,7 @@ export interface TraceEvent {
   readonly server: string;
   /** The attempt of this call, from 0. */
   readonly attempt: number;
+  /** Who said the line; 'event': nobody, it tells in words what happened. */
   readonly side: 'client' | 'server' | 'event';
   readonly line: string;
   /** Milliseconds since 1970. */
@@ -25,6 +26,7 @@ export interface Progress {
   readonly size: number | null;
 }
 
+/** The options of every call. What is undefined has its default. */
 export interface Options {
   /** EHLO argument. Default, and where it is no domain: the address literal of the connection. */
   readonly hello?: string;
@@ -43,7 +45,15 @@ export interface Options {
   readonly window?: number;
   /** 'data': never BDAT. */
   readonly framing?: 'auto' | 'data';
+  /**
+   * 'apart' (default): the end of a message is a write of its own, after everything before it has left this process, so that a
+   * connection lost before it is `lost` and nobody has the message. 'together': a message that is at hand, of at most 65,536 octets,
+   * goes out in one write with its end; this is faster, and more losses are `uncertain`.
+   */
+  readonly commit?: 'apart' | 'together';
+  /** Hears each line of the conversation, without content and secrets. */
   readonly trace?: ((event: TraceEvent) => void) | undefined;
+  /** Hears how far the content has come. */
   readonly progress?: ((progress: Progress) => void) | undefined;
 }
 
@@ -61,7 +71,18 @@ export const TIMEOUTS: Timeouts = {
   deadline: 7_200_000,
 };
 
-const KEYS: readonly (keyof Options)[] = ['hello', 'timeouts', 'signal', 'grace', 'recipients', 'window', 'framing', 'trace', 'progress'];
+const KEYS: readonly (keyof Options)[] = [
+  'hello',
+  'timeouts',
+  'signal',
+  'grace',
+  'recipients',
+  'window',
+  'framing',
+  'commit',
+  'trace',
+  'progress',
+];
 const WINDOW = 65_536;
 
 /** The options with their defaults. */
@@ -74,6 +95,7 @@ export interface Terms {
   readonly partial: 'never' | 'any';
   readonly window: number;
   readonly framing: 'auto' | 'data';
+  readonly commitsAtOnce: boolean;
 }
 
 /** Throws nothing, whatever is given. `more`: keys that the caller knows besides. */
@@ -84,7 +106,18 @@ function readOptions(options: Options, more: readonly string[]): Parsed<Terms> {
   if (typeof options !== 'object' || options === null) return unparsed('the options are an object');
   const unknown = unknownKey(options, [...KEYS, ...more], '');
   if (unknown !== null) return unparsed(unknown);
-  const { hello = '', timeouts = {}, signal, grace, recipients = 'all', window = WINDOW, framing = 'auto', trace, progress } = options;
+  const {
+    hello = '',
+    timeouts = {},
+    signal,
+    grace,
+    recipients = 'all',
+    window = WINDOW,
+    framing = 'auto',
+    commit = 'apart',
+    trace,
+    progress,
+  } = options;
   if (typeof hello !== 'string' || /\p{Cc}/u.test(hello)) return unparsed('hello is a domain or an address literal');
   if (typeof timeouts !== 'object' || timeouts === null) return unparsed('timeouts is an object: { connect: 10_000 }');
   const strange = unknownKey(timeouts, Object.keys(TIMEOUTS), 'timeouts.');
@@ -102,6 +135,7 @@ function readOptions(options: Options, more: readonly string[]): Parsed<Terms> {
     (signal !== undefined && !isSignal(signal) ? 'signal is an AbortSignal' : null) ??
     (recipients !== 'all' && recipients !== 'any' ? 'recipients is "all" or "any"' : null) ??
     (framing !== 'auto' && framing !== 'data' ? 'framing is "auto" or "data"' : null) ??
+    (commit !== 'apart' && commit !== 'together' ? 'commit is "apart" or "together"' : null) ??
     (trace !== undefined && typeof trace !== 'function' ? 'trace is a function' : null) ??
     (progress !== undefined && typeof progress !== 'function' ? 'progress is a function' : null);
   if (fault !== null) return unparsed(fault);
@@ -113,6 +147,7 @@ function readOptions(options: Options, more: readonly string[]): Parsed<Terms> {
     partial: recipients === 'any' ? 'any' : 'never',
     window,
     framing,
+    commitsAtOnce: commit === 'together',
   });
 }
 

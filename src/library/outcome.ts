@@ -9,6 +9,7 @@ import type { Reply } from '../smtp/reply.ts';
 import { textOf } from '../smtp/text.ts';
 import * as engine from '../submit/outcome.ts';
 import { type Failure, failHere, type RecipientRefusal, SmtpError, withCause } from './failure.ts';
+import { rephrase } from './words.ts';
 
 /** A server, and the address of it that was reached. */
 export interface ServerFacts {
@@ -25,6 +26,7 @@ export interface ServerFacts {
 export interface SessionFacts extends ServerFacts {
   /** null in clear. `cipher` is `TLS1.3:TLS_AES_256_GCM_SHA384:256` as in Exim's log. */
   readonly tls: { readonly cipher: string; readonly verified: boolean } | null;
+  /** null without authentication. `user` is '' where the caller's own mechanism logged in. */
   readonly auth: { readonly mechanism: string; readonly user: string } | null;
   /** The lines of the EHLO reply that held last, in upper case: `SIZE 10485760`. [] before it came. */
   readonly extensions: readonly string[];
@@ -57,6 +59,7 @@ export interface Failed {
   readonly attempts: readonly Attempt[];
 }
 
+/** What became of a message. It is data: it can be cloned, posted to a thread, and written as JSON. */
 export type Outcome = Accepted | Failed;
 
 /** Returns what was accepted, or throws the failure as a `SmtpError`: `await orThrow(submit(…))`. */
@@ -185,26 +188,3 @@ function classify(failure: SessionFailure, { cause }: Given): FailureClass {
 /** True where something of the caller's may have been the cause: content, credentials, a resolver, a socket. */
 const isOurs = (failure: SessionFailure): boolean =>
   failure.kind === 'content' || failure.kind === 'connect' || (failure.kind === 'unsupported' && failure.isOurs === true);
-
-/* ---- the words ---- */
-
-/** Sentences of the engine name keys of nospool.toml(5), which an author of a program has never seen. */
-const REPHRASED: readonly (readonly [RegExp, string])[] = [
-  [/set allow_plaintext = true in \[auth\]/g, 'set auth.allowPlaintext: true'],
-  [/, and lmtp_partial is not set/g, ': send to one, or set recipients: "any"'],
-  [/set lmtp_partial = true, which gives up all or none/g, 'set recipients: "any"'],
-  [/eight_bit = "(\w+)"/g, 'withoutEightBit: "$1"'],
-  [/\bdsn = "require"/g, 'dsn: "require"'],
-  [/write token_file, token_command or token_env in place of the password/g, 'give auth.token in place of auth.password'],
-  [/write password_file or password_command in place of the token/g, 'give auth.password in place of auth.token'],
-  [/with one, write token_file or token_command/g, 'give one as auth.token'],
-  [/write user@ in proxy, and proxy_password_file/g, 'write proxy: "socks5://user:password@host:port"'],
-  [/\bsource_address = /g, 'localAddress: '],
-  [/\bfamily = "(\w+)"/g, 'family: $1'],
-  [/\bignore_extensions makes/g, 'ignoreExtensions makes'],
-  [/write the address, or mode = "off" in \[tls\]/g, 'write the address, or set tls.mode: "off"'],
-  [/write mechanisms = \["([\w-]+)"\] in \[auth\]/g, 'set auth.mechanisms: ["$1"]'],
-  [/^hostname "/g, 'hello "'],
-];
-
-const rephrase = (sentence: string): string => REPHRASED.reduce((text, [key, name]) => text.replace(key, name), sentence);

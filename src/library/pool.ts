@@ -14,6 +14,7 @@ import { type Attempt, failedHere, type Outcome } from './outcome.ts';
 import { wordsOf } from './security.ts';
 import { type Host, parseServers, type Server, unknownKey, unlessThrown } from './server.ts';
 
+/** The options of a pool, besides those of every call. */
 export interface PoolOptions extends Options {
   /** Sessions at a time; default 5. */
   readonly connections?: number;
@@ -114,7 +115,13 @@ export class Pool implements AsyncDisposable {
     if (hosts.ok) this.#hosts = hosts.value;
     if (terms.ok) this.#terms = terms.value;
     this.#limits = limits.ok ? limits.value : DEFAULT_LIMITS;
+    if (fault !== null || options.signal === undefined) return;
+    const { signal } = options;
+    if (signal.aborted) this.#obey();
+    else signal.addEventListener('abort', this.#obey, { once: true });
   }
+
+  readonly #obey = (): void => this.destroy(this.#options.signal?.reason);
 
   get stats(): { readonly open: number; readonly busy: number; readonly waiting: number } {
     const busy = [...this.#lines].filter((line) => line.busy > 0).length;
@@ -139,6 +146,8 @@ export class Pool implements AsyncDisposable {
 
   async #sendTaken(envelope: Envelope, taken: TakenContent, options: SendOptions): Promise<Outcome> {
     if (this.#fault !== null || this.#terms === null) return { kind: 'failed', failure: this.#fault as Failure, attempts: [] };
+    const { signal: whole } = this.#options;
+    if (whole?.aborted) return failedHere('aborted', abortReason(whole), whole.reason);
     if (this.#drained !== null) return failedHere('usage', 'the pool was closed');
     const fault = sendFault(options);
     if (fault !== null) return failedHere('usage', fault);
@@ -350,6 +359,7 @@ export class Pool implements AsyncDisposable {
     if (this.#drained === null || this.#pending > 0) return;
     this.#clock();
     for (const line of [...this.#lines]) this.#close(line);
+    this.#options.signal?.removeEventListener('abort', this.#obey);
     if (this.#closing === 0) this.#tellDrained();
   }
 

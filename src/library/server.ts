@@ -46,7 +46,7 @@ export interface Destination {
   readonly port: number;
 }
 
-/** Look-ups, as `node:dns/promises` has them; each rejects with a `code` of node:dns. */
+/** Look-ups. Records are those of node:dns, and each function rejects with a `code` of node:dns. Those that are not given are this system's. */
 export interface Resolver {
   readonly addresses?: Names['addresses'];
   /** For `/MX`. */
@@ -55,6 +55,7 @@ export interface Resolver {
   readonly srv?: Names['srv'];
 }
 
+/** Whether there is TLS, and whom to trust. What stands here counts for one server. */
 export interface TlsOptions {
   /** 'required': nothing is sent in clear. 'opportunistic': TLS if the server offers it, whoever it is. Default: required, and off on loopback. */
   readonly mode?: 'required' | 'opportunistic' | 'off';
@@ -77,6 +78,7 @@ export interface TlsOptions {
   readonly ciphers?: string;
 }
 
+/** How to log in: with a password, with an access token, or by a mechanism of the caller's own. */
 export type Auth =
   | ({
       readonly user: string;

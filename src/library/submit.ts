@@ -45,7 +45,7 @@ async function submitTaken(
   const { addresses, transaction } = parsedEnvelope.value;
   const signal = options.signal ?? new AbortController().signal;
   if (signal.aborted) return failedHere('aborted', abortReason(signal), signal.reason);
-  const { hello, timeouts, partial, framing, window, grace } = terms.value;
+  const { hello, timeouts, partial, framing, commitsAtOnce, window, grace } = terms.value;
   const loaded = given.known ? parsed(given.known) : await given.load({ window, patience: timeouts.input, signal });
   if (!loaded.ok) return failLoading(given, loaded.detail, signal);
   const content = loaded.value;
@@ -61,6 +61,7 @@ async function submitTaken(
       hello,
       partial,
       framing,
+      commitsAtOnce,
       timeouts,
       security: securityOf(hosts.value, signal, tell),
       observe: (host) => observerOf(options, printSmarthost(host), attempt++, content.facts.size),

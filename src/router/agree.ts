@@ -7,6 +7,7 @@ import { printPath, type ReversePath } from '../smtp/path.ts';
 import type { Route, RoutedRecipient, RouteField, RoutingProblem } from './route.ts';
 import { type AuthPolicy, DIRECT, type Link, printProxy, printSmarthost, type Smarthost, type TlsPolicy } from './smarthost.ts';
 
+/** A recipient and its route. */
 export interface RoutedTo {
   readonly recipient: RoutedRecipient;
   readonly route: Route;
@@ -24,6 +25,7 @@ export function agree(routed: readonly RoutedTo[], reversePath: ReversePath): Ro
   return first.route;
 }
 
+/** The first field in which two routes differ. */
 export interface Difference {
   readonly field: RouteField;
   /** Both values, with "and" between them. */

@@ -176,6 +176,7 @@ export interface AliasSearch extends AliasReader {
   readonly isDone: boolean;
 }
 
+/** Starts a search for the entries of these keys, in one pass over a file. */
 export function searchAliases(keys: Iterable<string>): AliasSearch {
   const missing = new Set(keys);
   const entries: AliasEntry[] = [];

@@ -11,6 +11,7 @@ import type { Answer, ReadList, Unread } from './want.ts';
 /** 'absent': the file is there and does not have the key. */
 export type Found = { readonly kind: 'list'; readonly list: Redirection } | { readonly kind: 'absent' } | Unread;
 
+/** The answers so far, as routers see them. */
 export interface RoutingData {
   /** Here and below: undefined if nobody has asked yet. */
   alias(file: string, key: string): Found | undefined;

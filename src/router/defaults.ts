@@ -6,6 +6,7 @@
 import type { RouterDefinition } from './route.ts';
 import type { Smarthost } from './smarthost.ts';
 
+/** The part of a configuration that routers are made from. */
 export interface RouterConfig {
   readonly routers: readonly RouterDefinition[];
   readonly aliases: readonly string[];
@@ -13,6 +14,7 @@ export interface RouterConfig {
   readonly randomize: boolean;
 }
 
+/** Returns the routers as they are written, or those that alias files and smart hosts alone mean. */
 export function withDefaults({ routers, aliases, smarthosts, randomize }: RouterConfig): readonly RouterDefinition[] {
   const any = { localParts: [], senders: [] };
   const files = routers.length > 0 ? [] : aliases;

@@ -6,6 +6,7 @@
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { type Mailbox, parseMailbox } from '../smtp/path.ts';
 
+/** What an address is redirected to. */
 export type RedirectionTarget =
   | { readonly kind: 'mailbox'; readonly mailbox: Mailbox }
   /** `\user`: it gets the domain of the address that is redirected. */
@@ -16,6 +17,7 @@ export type RedirectionTarget =
   | { readonly kind: 'local'; readonly target: string }
   | { readonly kind: 'fault'; readonly detail: string };
 
+/** One entry of a list, with its line. */
 export type RedirectionItem = RedirectionTarget & { readonly line: number };
 
 /** A list, and its place for error texts. */

@@ -31,11 +31,13 @@ export interface RoutingRules extends RouterFacts {
   readonly shuffle: (n: number) => readonly number[];
 }
 
+/** The recipients of one message, with the rules for them. */
 export interface RoutingQuestion extends RoutingRules {
   /** The recipients as the caller gave them, in order; bare ones are qualified with `qualifyRecipient`. */
   readonly recipients: readonly ForwardPath[];
 }
 
+/** The final recipients, their one route, and every problem. */
 export interface RoutingDone {
   readonly kind: 'done';
   readonly reversePath: ReversePath;
@@ -51,6 +53,7 @@ export interface RoutingDone {
   readonly tree: readonly RoutingNode[];
 }
 
+/** The end of routing, or what it must know to go on. */
 export type RoutingAnswer =
   | RoutingDone
   /** The caller answers every want; no want comes twice. */

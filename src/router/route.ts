@@ -6,6 +6,7 @@ import type { RoutingData } from './data.ts';
 import type { Smarthost } from './smarthost.ts';
 import type { Want } from './want.ts';
 
+/** The changes that a router makes to the header section. */
 export interface HeaderChanges {
   /** Whole fields without a line end, e.g. `X-Site: main`. */
   readonly add: readonly string[];
@@ -42,6 +43,7 @@ export interface Preconditions {
   readonly senders: readonly string[];
 }
 
+/** A router that turns an address into others. */
 export interface RedirectDefinition extends Preconditions {
   readonly driver: 'redirect';
   /** Absolute path of an alias file. Exactly one of `file`, `data` and `forward` is set ('' / null / false if not). */
@@ -55,6 +57,7 @@ export interface RedirectDefinition extends Preconditions {
   readonly ifPresent: boolean;
 }
 
+/** A router that gives an address its hosts. */
 export interface ManualrouteDefinition extends Preconditions {
   readonly driver: 'manualroute';
   readonly hosts: readonly Smarthost[];
@@ -63,6 +66,7 @@ export interface ManualrouteDefinition extends Preconditions {
   readonly changes: HeaderChanges;
 }
 
+/** A router as a configuration writes it. */
 export type RouterDefinition = RedirectDefinition | ManualrouteDefinition;
 
 /** The facts of the message and of this host that a router needs. */
@@ -87,6 +91,7 @@ export type RouteResult =
   /** The router cannot answer before it knows these. */
   | { readonly kind: 'wanting'; readonly wants: readonly Want[] };
 
+/** One router of a chain. */
 export interface Router {
   readonly name: string;
   /** `data` holds the answers so far to the questions of this router. */
@@ -101,6 +106,7 @@ export interface RoutingNode {
   readonly children: readonly RoutingNode[];
 }
 
+/** One router that was asked about an address, and its answer. */
 export interface RoutingStep {
   /** '' when no router was asked. */
   readonly router: string;

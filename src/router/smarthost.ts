@@ -6,6 +6,7 @@ import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { isDomain, isIPv4, isIPv6 } from '../smtp/path.ts';
 import { nearest } from './nearest.ts';
 
+/** Whether there is TLS, and whom to trust. */
 export interface TlsPolicy {
   /** 'default' means 'off' where the host is written as loopback (`loopback.ts`), else 'required'. */
   readonly mode: 'default' | 'required' | 'opportunistic' | 'off';
@@ -42,6 +43,7 @@ export type Secret =
   | { readonly from: 'env'; readonly name: string }
   | { readonly from: 'literal'; readonly value: string };
 
+/** Who logs in, by what, and where that may be said. */
 export interface AuthPolicy {
   readonly user: string;
   /** SASL names, upper case, in order of preference; [] = the strongest that both sides have. */
@@ -73,8 +75,10 @@ export interface Link {
   readonly family: 'any' | 4 | 6;
 }
 
+/** A link without a proxy, from any address of this host. */
 export const DIRECT: Link = { proxy: null, sourceAddress: '', family: 'any' };
 
+/** The scheme of a smart host's URL; `lmtp+unix:` is 'unix' with `lmtp`. */
 export type Scheme = 'smtp' | 'submission' | 'submissions' | 'lmtp' | 'unix';
 
 /** One entry of a host list. Two routes are one transaction only if their lists are equal in every field. */
@@ -117,6 +121,7 @@ export function printSmarthost({ scheme, host, port, expand, lmtp }: Smarthost):
   return `${scheme}://${name}${expand === 'srv' ? '' : `:${port}`}${expand === 'none' ? '' : `/${expand.toUpperCase()}`}`;
 }
 
+/** The part of a smart host that its URL says. */
 export type Address = Pick<Smarthost, 'scheme' | 'host' | 'port' | 'expand' | 'lmtp'>;
 
 const SCHEMES: Readonly<Record<string, Scheme>> = {

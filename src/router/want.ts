@@ -22,6 +22,7 @@ export type Answer =
   | (Extract<Want, { kind: 'include' }> & { readonly got: Unread | ReadList })
   | (Extract<Want, { kind: 'forward' }> & { readonly got: Unread | ReadList });
 
+/** A list that was read. */
 export interface ReadList {
   readonly kind: 'text';
   /** The path for error texts. */

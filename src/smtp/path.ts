@@ -19,6 +19,7 @@ declare abstract class CheckedMailbox {
   readonly domain: string;
 }
 const makeMailbox = (localPart: string, domain: string): Mailbox => ({ localPart, domain }) as Mailbox;
+/** The path of a recipient. RFC 5321 §4.1.2 */
 export type ForwardPath = Mailbox;
 /** null is the null reverse-path `<>`. RFC 5321 §4.5.5 */
 export type ReversePath = Mailbox | null;

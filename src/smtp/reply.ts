@@ -13,6 +13,7 @@ export interface EnhancedStatus {
   readonly detail: number;
 }
 
+/** A reply of a server, all its lines. RFC 5321 §4.2 */
 export interface Reply {
   /** A number from 200 to 599. */
   readonly code: number;

@@ -27,10 +27,12 @@ export interface SinkTls {
   readonly cert?: string;
 }
 
+/** Who may log in; a function decides it itself. */
 export type SinkLogin =
   | { readonly user: string; readonly password: string }
   | ((user: string, password: string) => boolean | Promise<boolean>);
 
+/** The options of a sink. */
 export interface SinkOptions {
   /** Default: 127.0.0.1. */
   readonly host?: string;
@@ -84,6 +86,7 @@ export interface SinkMessage {
   readonly session: SinkSession;
 }
 
+/** A smart host in a test. */
 export interface SmtpSink extends AsyncDisposable {
   /** The sink as a server of `submit`, `connect` or `Pool`. */
   readonly url: string;

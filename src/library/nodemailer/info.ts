@@ -3,6 +3,7 @@ import type { Accepted } from '../outcome.ts';
 import { printResponse, refusalError, type TransportError } from './error.ts';
 import type { MailEnvelope } from './mail.ts';
 
+/** What became of a message, as nodemailer tells it. */
 export interface SentMessageInfo {
   /** Those who have the message. */
   accepted: string[];

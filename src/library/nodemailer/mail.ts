@@ -51,6 +51,7 @@ export interface MailerLike {
 }
 
 type Log = (entry: object, message: string, ...args: readonly unknown[]) => void;
+/** The part of a logger that is used; bunyan and pino have it. */
 export type LoggerLike = Partial<Record<'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal', Log>>;
 
 /** Connects in place of this library; `options` are those of the transport, with host and port. */

@@ -18,6 +18,7 @@ export type ProvisionCallback = (
   callback: (error: Error | null, accessToken?: string, expires?: number) => void,
 ) => void;
 
+/** How to log in, by nodemailer's names. */
 export interface AuthSettings {
   readonly type?: string | undefined;
   readonly user?: string | undefined;
@@ -49,6 +50,7 @@ export interface AuthSettings {
   readonly allowPlaintext?: boolean | undefined;
 }
 
+/** The options of the transport: nodemailer's, and what only nospool has. */
 export interface NospoolTransportOptions {
   /** `smtp://user:pass@mail.example.org:587/?pool=true` as in nodemailer, or a URL as nospool's servers have it. */
   readonly url?: string | URL | undefined;

@@ -38,6 +38,7 @@ export type SessionFailureCode =
  */
 export type Retry = 'safe' | 'later' | 'never' | 'unknown';
 
+/** The facts of a failure by which a program decides. */
 export interface FailureClass {
   readonly code: SessionFailureCode;
   /** The command that was to be answered; null where it was none. */

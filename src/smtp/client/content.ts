@@ -30,6 +30,7 @@ export interface ContentFacts {
   readonly lines: number;
 }
 
+/** Makes the content ready for the line: line ends are CRLF, and under DATA dots are stuffed (RFC 5321 §4.5.2). */
 export interface ContentEncoder {
   /** Returns the octets to write for this chunk, valid until the next call; the chunk itself when nothing had to change. */
   push(chunk: Uint8Array): Uint8Array;

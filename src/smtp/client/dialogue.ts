@@ -11,6 +11,7 @@ export type DriverEvent =
 
 type Heard = { readonly type: 'reply'; readonly reply: Reply } | { readonly type: 'malformed'; readonly detail: string };
 
+/** One session of a client, between octets and actions: it takes what the driver gives, and returns what the driver must do, in order. */
 export class Dialogue {
   readonly #plan: Plan;
   #state: State = { at: 'closed' };

@@ -1,6 +1,7 @@
 /** The offers of a server: the keywords of its EHLO reply (RFC 5321 §4.1.1.1). Knows no session: a new EHLO makes a new value. */
 import type { Reply } from '../reply.ts';
 
+/** The extensions that a server offers in its answer to EHLO. RFC 5321 §4.1.1.1 */
 export interface Extensions {
   /** The parameters of each keyword, in order; all words in upper case. */
   readonly keywords: ReadonlyMap<string, readonly string[]>;
@@ -34,6 +35,7 @@ export function readExtensions(reply: Reply, ignored: readonly string[] = []): E
   return { keywords };
 }
 
+/** True when the server offers the extension; `keyword` is in upper case. */
 export const offers = ({ keywords }: Extensions, keyword: string): boolean => keywords.has(keyword);
 
 /**

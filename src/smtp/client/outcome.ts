@@ -171,6 +171,7 @@ export type SessionFailure = {
     }
 );
 
+/** What became of a transaction. */
 export type SessionOutcome =
   | {
       readonly kind: 'accepted';

@@ -9,8 +9,10 @@ import { isAscii, printable, utf8 } from '../text.ts';
 import { type Extensions, limitOf, offers, sizeLimit } from './extensions.ts';
 import type { Lack } from './outcome.ts';
 
+/** When the sender wants to be told of a recipient's fate. NEVER stands alone. RFC 3461 §4.1 */
 export type Notify = 'NEVER' | 'SUCCESS' | 'FAILURE' | 'DELAY';
 
+/** One RCPT. */
 export interface Recipient {
   readonly path: ForwardPath;
   /** RFC 3461 §4.1 */

@@ -204,6 +204,7 @@ export type Step = readonly [State, ...Action[]];
 
 /** The time limits that a driver keeps, by their keys; 'none' where no reply is awaited. */
 export type Within = 'greeting' | 'command' | 'handshake' | 'data' | 'block' | 'final' | 'none';
+/** What is awaited in a state. */
 export interface StepFacts {
   /** The first digit of the reply that leads on; 0 where no reply may come. RFC 5321 §4.3.2 */
   readonly wants: 0 | 2 | 3;

@@ -12,6 +12,7 @@ import { oauthBearer, xoauth2 } from './oauth.ts';
 import { type Choice, type Hashes, keepInitialShort, login, type Mechanism, plain } from './sasl.ts';
 import { type Binding, type ChannelBinding, scram } from './scram.ts';
 
+/** What the client logs in with. */
 export interface Credentials {
   readonly user: string;
   /** '' where there is none. */
@@ -22,6 +23,7 @@ export interface Credentials {
   readonly clientCertificate: boolean;
 }
 
+/** The mechanisms that may be used, and where. */
 export interface MechanismPolicy {
   /** SASL names, upper case, in order of preference; [] means the strongest that both sides have. */
   readonly mechanisms: readonly string[];

@@ -25,6 +25,7 @@ export interface Cancelled {
   readonly cancel: string;
 }
 
+/** A way to log in. One mechanism serves one exchange after the other. */
 export interface Mechanism {
   /** SASL name, upper case. */
   readonly name: string;
@@ -37,6 +38,7 @@ export interface Mechanism {
  */
 export type Choice = Parsed<Mechanism> & { readonly lacks?: 'tls' | 'credentials' };
 
+/** The digests that mechanisms ask for. */
 export type Digest = 'md5' | 'sha1' | 'sha256';
 
 /** The part of a platform's cryptography that the mechanisms need: octet strings in and out, at once. */

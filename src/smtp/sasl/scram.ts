@@ -27,6 +27,7 @@ export type Binding = ChannelBinding | 'y' | 'n';
  */
 export const ITERATIONS = { least: 4096, most: 600_000 } as const;
 
+/** What SCRAM is made from. */
 export interface ScramOptions {
   readonly digest: Exclude<Digest, 'md5'>;
   readonly user: string;

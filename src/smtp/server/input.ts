@@ -17,6 +17,7 @@ export type Performed =
   /** A line that the client said, for a transcript, with its secrets masked. */
   | { readonly do: 'heard'; readonly line: string };
 
+/** One session of a server, between octets and its owner's decisions. */
 export interface Reception {
   /** Greets the client; `secured` is true where TLS came first. */
   begin(secured: boolean): void;

@@ -107,6 +107,7 @@ export interface ServerVisit {
   readonly faults: number;
 }
 
+/** Where a session stands, with what is needed there. */
 export type ServerState =
   | { readonly at: 'command'; readonly visit: ServerVisit; readonly transaction: Received | null }
   | { readonly at: 'judging'; readonly visit: ServerVisit; readonly question: OwnerQuestion }
@@ -137,6 +138,7 @@ type Commanding = StateAt<'command'>;
 /** What is wrong with a line's end. */
 export type Broken = 'none' | 'long' | 'bare';
 
+/** What has happened to a session. */
 export type ServerEvent =
   /**
    * A line without its end, an octet string. 'long': it was beyond all bounds, and nothing of it is here. 'bare': LF alone
@@ -156,6 +158,7 @@ export type ServerEvent =
   | { readonly type: 'closing' }
   | { readonly type: 'lost' };
 
+/** What the driver must do. */
 export type ServerAction =
   /** Lines as they go out, octet strings without CR LF. */
   | { readonly do: 'reply'; readonly code: number; readonly lines: readonly string[] }
@@ -171,6 +174,7 @@ export type ServerAction =
   | { readonly do: 'abandon' }
   | { readonly do: 'close' };
 
+/** The next state, and what to do, in order. */
 export type ServerStep = readonly [ServerState, ...ServerAction[]];
 
 const UNKNOWN: ServerVisit = { hello: null, secured: false, user: null, mails: 0, faults: 0 };

@@ -12,6 +12,7 @@ export interface Parameter {
   readonly value: string | null;
 }
 
+/** A command that a client has said. */
 export type Command =
   | { readonly verb: 'EHLO' | 'HELO' | 'LHLO'; readonly domain: string }
   | { readonly verb: 'MAIL'; readonly path: ReversePath; readonly parameters: readonly Parameter[] }

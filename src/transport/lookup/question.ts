@@ -1,6 +1,7 @@
 /** A question about a name, and the functions that answer it. Knows no way to answer it. */
 import type { MxRecord, SrvRecord } from 'node:dns';
 
+/** What is asked besides the name. */
 export interface NameQuestion {
   /** The family of addresses to ask for. */
   readonly family: 'any' | 4 | 6;

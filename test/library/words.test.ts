@@ -1,0 +1,52 @@
+/** Failures speak of a program's options: no sentence that a program can get names a key of nospool.toml(5). */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { suite } from 'uvu';
+import { KEYS } from '../../src/config/keys.ts';
+import { rephrase } from '../../src/library/words.ts';
+
+const test = suite('words of the library');
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+/** What a program can hear from; the rest serves the commands alone. TLS is told whose words to use. */
+const HEARD =
+  /^(smtp|transport)\/(?!tls\/words)|^submit\/(advice|delivery|interrupts|outcome|security|session|seven-bits)\.ts|^message\/(body|source|mime\/)/;
+/** Sentences that no program can get. */
+const UNSAID = /replay_window|long_lines|no smart host is configured/;
+
+const named = KEYS.map(({ name }) => name).filter((name) => name.includes('_'));
+const TOML = new RegExp(`\\b(${named.join('|')})\\b|\\[(tls|auth|timeouts)\\]|\\bconfigured\\b`);
+
+test('no key of a configuration is left in a sentence for programs', () => {
+  let count = 0;
+  for (const room of ['smtp', 'transport', 'submit', 'message'])
+    for (const name of readdirSync(path.join(root, 'src', room), { recursive: true, encoding: 'utf8' })) {
+      const file = path.join(room, name);
+      if (!file.endsWith('.ts') || !HEARD.test(file)) continue;
+      const code = readFileSync(path.join(root, 'src', file), 'utf8').replace(/\/\*[\s\S]*?\*\/|(?<![:'"])\/\/.*/g, '');
+      for (const [sentence] of code.matchAll(/'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`/g)) {
+        // A sentence has spaces.
+        if (!/ /.test(sentence) || !TOML.test(sentence) || UNSAID.test(sentence)) continue;
+        count += 1;
+        assert.ok(!TOML.test(rephrase(sentence)), `${file}: ${rephrase(sentence)}`);
+      }
+    }
+  assert.ok(count >= 10, `${count} sentences`);
+});
+
+test('what is said instead can be written so', () => {
+  assert.equal(
+    rephrase('so TLS is required: write the address, or mode = "off" in [tls]'),
+    'so TLS is required: write the address, or set tls.mode to "off"',
+  );
+  assert.equal(
+    rephrase('if the password is right, write mechanisms = ["LOGIN"] in [auth]'),
+    'if the password is right, give mechanisms: ["LOGIN"] in auth',
+  );
+  assert.equal(rephrase('x has no IPv6 address, and family = "6" requires one'), 'x has no IPv6 address, and family 6 requires one');
+  assert.equal(rephrase('sign it, or set eight_bit = "send"'), 'sign it, or set withoutEightBit: "send"');
+});
+
+test.run();
