@@ -189,9 +189,18 @@ export function parseServers(servers: unknown): Parsed<readonly Host[]> {
 /** Names a key that an object should not have; null when it has none. */
 export function unknownKey(object: object, known: readonly string[], place: string): string | null {
   for (const key in object)
-    if (!known.includes(key) && (object as Readonly<Record<string, unknown>>)[key] !== undefined)
-      return `${place}${key} is unknown; did you mean ${place}${nearest(key, known).name}?`;
+    if (!known.includes(key) && (object as Readonly<Record<string, unknown>>)[key] !== undefined) {
+      const meant = meantBy(key, known);
+      return `${place}${key} is unknown; ${meant === null ? `there are ${known.join(', ')}` : `did you mean ${place}${meant}?`}`;
+    }
   return null;
+}
+
+/** The key that begins so, or is written nearly so. */
+function meantBy(key: string, known: readonly string[]): string | null {
+  const longer = known.filter((name) => name.startsWith(key));
+  const { name, near } = nearest(key, known);
+  return longer.length === 1 ? (longer[0] as string) : near ? name : null;
 }
 
 /* ---- the URL ---- */

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import { KEYS } from '../../src/config/keys.ts';
+import { submit } from '../../src/library/index.ts';
 import { rephrase } from '../../src/library/words.ts';
 
 const test = suite('words of the library');
@@ -47,6 +48,21 @@ test('what is said instead can be written so', () => {
   );
   assert.equal(rephrase('x has no IPv6 address, and family = "6" requires one'), 'x has no IPv6 address, and family 6 requires one');
   assert.equal(rephrase('sign it, or set eight_bit = "send"'), 'sign it, or set withoutEightBit: "send"');
+});
+
+test('an unknown option names the one that is meant, or all of them where none is near', async () => {
+  const message = async (server: object): Promise<string> => {
+    const options = { servers: [server] } as unknown as Parameters<typeof submit>[2];
+    const outcome = await submit({ from: '', to: 'bob@example.net' }, 'Subject: hi\r\n\r\n', options);
+    return outcome.kind === 'failed' ? outcome.failure.message : '';
+  };
+  const url = 'smtp://mail.example.org';
+  assert.equal(await message({ url, auth: { user: 'ann', pass: 'secret' } }), 'auth.pass is unknown; did you mean auth.password?');
+  assert.equal(await message({ url, tls: { minversion: '1.3' } }), 'tls.minversion is unknown; did you mean tls.minVersion?');
+  assert.match(
+    await message({ url, tls: { rejectUnauthorized: false } }),
+    /^tls\.rejectUnauthorized is unknown; there are mode, verify, ca, /,
+  );
 });
 
 test.run();
