@@ -6,8 +6,10 @@ import { createHash } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { brotliCompressSync, constants } from 'node:zlib';
+import { Script } from 'node:vm';
+import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
+import { writeTypes } from './build-types.mjs';
 
 const root = fileURLToPath(new URL('.', import.meta.url));
 process.chdir(root);
@@ -21,7 +23,10 @@ function newest(folder) {
 
 function endIfFresh() {
   if (!process.argv.includes('--if-stale') || !existsSync(stamp)) return;
-  const sources = Math.max(newest('src'), ...['package.json', 'build.mjs', 'tsconfig.json'].map((file) => statSync(file).mtimeMs));
+  const sources = Math.max(
+    newest('src'),
+    ...['package.json', 'build.mjs', 'build-types.mjs', 'tsconfig.json'].map((file) => statSync(file).mtimeMs),
+  );
   if (statSync(stamp).mtimeMs > sources) process.exit(0);
 }
 
@@ -91,15 +96,25 @@ const dynamically = {
     }));
   },
 };
-/** Packs the tables of character sets, because they would be a third of all that is installed. A message needs one of them at most. */
+/** Packs the tables of character sets, all together, because they would be a third of all that is installed, and few messages need one. */
+const TABLES = 'node_modules/iconv-lite/encodings/tables';
+const allTables = Object.fromEntries(readdirSync(TABLES).map((name) => [name, JSON.parse(readFileSync(`${TABLES}/${name}`, 'utf8'))]));
+const pack = (value) => brotliCompressSync(JSON.stringify(value), { params: { [constants.BROTLI_PARAM_LGWIN]: 24 } }).toString('base64');
+const printUnpack = (text) => `JSON.parse(require('node:zlib').brotliDecompressSync(Buffer.from('${text}', 'base64')))`;
 const packed = {
   name: 'packed',
-  setup({ onLoad }) {
-    onLoad({ filter: /[\\/]iconv-lite[\\/]encodings[\\/](?:tables[\\/].*\.json|sbcs-data-generated\.js)$/ }, async ({ path: file }) => {
-      const table = JSON.stringify(file.endsWith('.json') ? JSON.parse(readFileSync(file, 'utf8')) : (await import(file)).default);
-      const text = brotliCompressSync(table, { params: { [constants.BROTLI_PARAM_LGWIN]: 24 } }).toString('base64');
-      return { contents: `module.exports = JSON.parse(require('node:zlib').brotliDecompressSync(Buffer.from('${text}', 'base64')));` };
-    });
+  setup({ onLoad, onResolve }) {
+    // In these no ASCII is ASCII, so no message may have them (isCharset).
+    onLoad({ filter: /[\\/]iconv-lite[\\/]encodings[\\/]utf(?:7|16|32)\.js$/ }, () => ({ contents: 'module.exports = {};' }));
+    onLoad({ filter: /[\\/]iconv-lite[\\/]encodings[\\/]sbcs-data-generated\.js$/ }, async ({ path: file }) => ({
+      contents: `module.exports = ${printUnpack(pack((await import(file)).default))};`,
+    }));
+    onLoad({ filter: /[\\/]iconv-lite[\\/]encodings[\\/]tables[\\/]/ }, ({ path: file }) => ({
+      contents: `module.exports = require('packed-tables')[${JSON.stringify(path.basename(file))}];`,
+      loader: 'js',
+    }));
+    onResolve({ filter: /^packed-tables$/ }, ({ path: name }) => ({ path: name, namespace: 'packed' }));
+    onLoad({ filter: /./, namespace: 'packed' }, () => ({ contents: `module.exports = ${printUnpack(pack(allTables))};` }));
   },
 };
 /** The packages of which something is bundled, by their folders. */
@@ -233,15 +248,19 @@ const linking = {
 };
 const { metafile: linked } = await build({ ...linking, entryPoints: { ...DOORS, admin: 'src/nospool/main.ts' } });
 notePackages(linked);
-/** nospool's help is in words of its own. yargs lays one out for every command that waits, and nobody sees it. */
+/**
+ * nospool's help and completion are its own. yargs lays out a help for every command that waits, and nobody sees it; its completion is never
+ * asked.
+ */
 const LAYOUTS = {
+  './completion.js': "export const completion = () => ({ completionKey: 'get-yargs-completions', setParsed() {} });",
   cliui: 'const none = () => ""; export default () => ({ div: none, span: none, resetOutput: none, toString: none });',
   'string-width': 'export default (text) => text.length;',
 };
 const layout = {
   name: 'layout',
   setup({ onResolve, onLoad }) {
-    onResolve({ filter: /^(cliui|string-width)$/ }, ({ path: wanted }) => ({ path: wanted, namespace: 'layout' }));
+    onResolve({ filter: /^(cliui|string-width|\.\/completion\.js)$/ }, ({ path: wanted }) => ({ path: wanted, namespace: 'layout' }));
     onLoad({ filter: /./, namespace: 'layout' }, ({ path: name }) => ({ contents: LAYOUTS[name] }));
   },
 };
@@ -257,32 +276,49 @@ const { metafile: ofYargs } = await build({
   banner: { js: "import { createRequire as __cr } from 'node:module'; const require = __cr(import.meta.url);" },
 });
 
-/** The doors alone make fewer and larger files than together with the command. */
-const { outputFiles: doorFiles } = await build({ ...linking, write: false, entryPoints: DOORS });
-const texts = new Map(doorFiles.map(({ path: file, text }) => [`./${path.basename(file)}`, text]));
-await build({
-  ...command,
-  entryPoints: [...texts.keys()],
-  outdir: `${out}/cjs`,
-  outExtension: { '.js': '.cjs' },
-  plugins: [
-    {
-      name: 'texts',
-      setup({ onResolve, onLoad }) {
-        onResolve({ filter: /^\.{1,2}\// }, ({ kind, path: wanted }) => {
-          if (kind === 'entry-point') return { path: wanted, namespace: 'text' };
-          return { path: wanted.replace(/\.mjs$/, '.cjs'), external: true };
-        });
-        onLoad({ filter: /./, namespace: 'text' }, ({ path: file }) => ({ contents: texts.get(file) }));
-      },
-    },
-  ],
-});
-
 /**
- * Types are CommonJS, which ES modules may import, too, so that both forms of the library have the same ones. The compiler that reads them may
- * be older than ours: they name files as JavaScript does.
+ * Makes CommonJS of a minified ES module of ours: its exports stand last, none of them changes once the module has run, and no module waits for
+ * another that waits for it. What esbuild would make of it is longer by a fifth. `count` is how many imports it has.
  */
+function commonJs(text, count, isDoor) {
+  const required = (from) => `require(${JSON.stringify(from.replace(/\.mjs$/, '.cjs'))})`;
+  let head = '';
+  let found = 0;
+  const withoutImports = text
+    .trim()
+    .replaceAll(
+      /(?<=^|[;}])import(?:\*as ([\w$]+) from|(?: ([\w$]+))?,?(?:\{([^}]*)\})?(?: ?from)?)"([^"]+)";/g,
+      (_, space, alone, list, from) => {
+        const name = space ?? alone;
+        found += 1;
+        if (name !== undefined) head += `const ${name}=${required(from)};`;
+        if (list !== undefined) head += `const{${list.replaceAll(' as ', ':')}}=${name ?? required(from)};`;
+        if (name === undefined && list === undefined) head += `${required(from)};`;
+        return '';
+      },
+    )
+    .replaceAll(/\bimport\("([^"]+)"\)/g, (_, from) => `Promise.resolve().then(()=>${required(from)})`);
+  const [last = '', given = ''] = /export\{([^}]*)\};$/.exec(withoutImports) ?? [];
+  const pairs = given.split(',').map((pair) => pair.split(' as '));
+  const exported = given === '' ? '' : pairs.map(([here, there = here]) => `${there}:${here}`).join(',');
+  const mark = isDoor ? 'Object.defineProperty(module.exports,"__esModule",{value:true});' : '';
+  const made = `"use strict";${head}${withoutImports.slice(0, withoutImports.length - last.length)}module.exports={${exported}};${mark}\n`;
+  if (found !== count) throw new Error(`${found} imports of ${count} were found in ${text.slice(0, 200)}`);
+  // It is no script if anything of a module is left.
+  new Script(`(function(exports,require,module){${made}})`);
+  return made;
+}
+/** The doors alone make fewer and larger files than together with the command. */
+const { outputFiles: doorFiles, metafile: ofDoors } = await build({ ...linking, write: false, entryPoints: DOORS });
+mkdirSync(`${out}/cjs`);
+for (const { path: file, text } of doorFiles) {
+  const name = path.basename(file, '.mjs');
+  const { imports } = ofDoors.outputs[path.relative(root, file)];
+  const count = imports.filter(({ kind }) => kind === 'import-statement').length;
+  writeFileSync(`${out}/cjs/${name}.cjs`, commonJs(text, count, Object.hasOwn(DOORS, name)));
+}
+
+/** Types are CommonJS, which ES modules may import, too, so that both forms of the library have the same ones. */
 function makeTypes() {
   const made = `${out}/types.all`;
   const tsc = spawnSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', '.', '--emitDeclarationOnly', '--outDir', made], {
@@ -290,19 +326,7 @@ function makeTypes() {
   });
   if (tsc.status !== 0) process.exit(1);
   const place = (file) => path.relative('src', file).replace(/\.ts$/, '.d.ts');
-  const needed = new Set(Object.values(DOORS).map(place));
-  // The set grows while it is walked.
-  for (const file of needed) {
-    const text = readFileSync(`${made}/${file}`, 'utf8').replace(
-      /(?<=^(?:import|export)\b[^'"`;]*? from '|^import '|\bimport\(["'])\.{1,2}\/[^'"]+(?=\.ts['"])/gm,
-      (wanted) => {
-        needed.add(path.join(path.dirname(file), `${wanted}.d.ts`));
-        return `${wanted}\0`;
-      },
-    );
-    mkdirSync(path.dirname(`${out}/types/${file}`), { recursive: true });
-    writeFileSync(`${out}/types/${file}`, text.replaceAll('\0.ts', '.js'));
-  }
+  writeTypes(made, `${out}/types`, Object.values(DOORS).map(place));
   writeFileSync(`${out}/types/package.json`, '{ "type": "commonjs" }\n');
   for (const [door, file] of Object.entries(DOORS))
     writeFileSync(`${out}/lib/${door}.d.mts`, `export * from '../types/${place(file).replace(/\.d\.ts$/, '.js')}';\n`);
@@ -325,6 +349,9 @@ function printNotices() {
   const rule = `\n${'-'.repeat(72)}\n\n`;
   return `Parts of these packages are in the files beside this one, under their licences.\n${rule}${entries.join(rule)}`;
 }
+// Manual pages are packed as every system packs them.
+mkdirSync(`${out}/man`);
+for (const page of readdirSync('man')) writeFileSync(`${out}/man/${page}.gz`, gzipSync(readFileSync(`man/${page}`), { level: 9 }));
 writeFileSync(`${out}/THIRD-PARTY.txt`, printNotices());
 for (const command of ['sendmail.cjs', 'nospool.mjs']) chmodSync(`${out}/${command}`, 0o755);
 compile();

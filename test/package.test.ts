@@ -5,6 +5,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createRequire, isBuiltin } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { gunzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 import { suite } from 'uvu';
 
@@ -20,6 +21,7 @@ interface Packed {
 type Door = string | { readonly [condition: string]: Door };
 interface Manifest {
   readonly bin: Readonly<Record<string, string>>;
+  readonly man: readonly string[];
   readonly main: string;
   readonly types: string;
   readonly exports: Readonly<Record<string, Door>>;
@@ -57,7 +59,7 @@ test('S10: the package holds commands, library, manual pages and nothing that wa
       ...[...apart, 'compile.cjs', 'main.cjs', 'nospool.mjs', 'sendmail.cjs', 'THIRD-PARTY.txt'].map((name) => `dist/${name}`),
       'examples/driver.mjs',
       'examples/nospool.example.toml',
-      ...['nospool.1', 'nospool.toml.5', 'sendmail.nospool.8'].map((name) => `man/${name}`),
+      ...['nospool.1', 'nospool.toml.5', 'sendmail.nospool.8'].map((name) => `dist/man/${name}.gz`),
       'package.json',
     ].sort(),
   );
@@ -72,7 +74,11 @@ test('the package holds what README.md sends people to', () => {
   assert.ok(named.length >= 5);
   // These are for people who have the repository.
   for (const file of named.filter((each) => !/^(ARCHITECTURE|CONTRIBUTING|SECURITY)\.md$/.test(each)))
-    assert.ok(files.includes(file), file);
+    assert.ok(files.includes(file.startsWith('man/') ? `dist/${file}.gz` : file), file);
+  for (const file of manifest.man)
+    assert.ok(
+      gunzipSync(readFileSync(path.join(ROOT, file))).equals(readFileSync(path.join(ROOT, file.slice('dist/'.length, -'.gz'.length)))),
+    );
 });
 
 test('every door of the package is there, for both module systems, with its types', () => {

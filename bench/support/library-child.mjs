@@ -23,10 +23,19 @@ const LIBRARIES = {
     return async () => ({ ...(await open()), given: 2 });
   },
 
-  async nospool() {
+  async 'nospool-together'() {
+    return LIBRARIES.nospool({ commit: 'together' });
+  },
+
+  async 'nospool-together-queued'() {
+    const open = await LIBRARIES.nospool({ commit: 'together' });
+    return async () => ({ ...(await open()), given: 2 });
+  },
+
+  async nospool(options = {}) {
     const { connect } = await import(pathToFileURL(`${dist}/lib/index.mjs`));
     return async () => {
-      const connected = await connect({ url: `smtp://127.0.0.1:${port}`, tls: { mode: 'off' } }, { hello: 'bench.example' });
+      const connected = await connect({ url: `smtp://127.0.0.1:${port}`, tls: { mode: 'off' } }, { hello: 'bench.example', ...options });
       if (!connected.ok) throw new Error(connected.failure.message);
       const { client } = connected;
       return {

@@ -10,10 +10,10 @@ import { type Failure, failHere } from './failure.ts';
 import { namesOf } from './names.ts';
 import { observerOf } from './observe.ts';
 import { mayTakeMore, open } from './open.ts';
-import { type Options, type Progress, parseOptions, type Terms } from './options.ts';
+import { isSignal, type Options, type Progress, parseOptions, sendFault, type Terms } from './options.ts';
 import { type Attempt, acceptedBy, attemptOf, failedHere, failureOf, type Outcome, type SessionFacts, sessionFacts } from './outcome.ts';
 import { securityOf, wordsOf } from './security.ts';
-import { dialOf, type Host, parseServer, type Server, unknownKey } from './server.ts';
+import { dialOf, type Host, parseServer, type Server } from './server.ts';
 
 /** The options of one message. */
 export interface SendOptions {
@@ -56,7 +56,11 @@ export async function connect(server: string | URL | Server, options: Options = 
   if (!terms.ok) return notConnected(failHere('usage', terms.detail));
   const host = parseServer(server);
   if (!host.ok) return notConnected(failHere('usage', host.detail));
-  return openClient(host.value, terms.value, options);
+  try {
+    return await openClient(host.value, terms.value, options);
+  } catch (error) {
+    return notConnected(failHere('usage', `bug: ${wordsOf(error)}`, error));
+  }
 }
 
 /** The first error of a function of the caller's. */
@@ -79,11 +83,12 @@ export async function openClient(host: Host, terms: Terms, options: Options): Pr
     caught.cause ??= error;
   };
   const security = securityOf([host], signal, tell);
-  const { hello, timeouts, partial, framing } = terms;
+  const { hello, timeouts, partial, framing, commitsAtOnce } = terms;
   const { session, attempts } = await open(host.smarthost, {
     hello,
     partial,
     framing,
+    commitsAtOnce,
     timeouts,
     security,
     signal,
@@ -142,6 +147,7 @@ export class SessionClient implements Client {
   }
 
   async ready(signal?: AbortSignal): Promise<Failure | null> {
+    if (signal !== undefined && !isSignal(signal)) return failHere('usage', 'signal is an AbortSignal');
     const failure = await unlessAborted(this.#session.opened(), signal);
     if (signal?.aborted) {
       this.destroy(abortReason(signal));
@@ -157,13 +163,17 @@ export class SessionClient implements Client {
   async send(envelope: Envelope, content: Content, options: SendOptions = {}): Promise<Outcome> {
     const taken = takeContent(content);
     if (!taken.ok) return failedHere('usage', taken.detail);
-    const outcome = await this.#sendTaken(envelope, taken.value, options);
-    if (taken.value.known === null) taken.value.close();
-    return outcome;
+    try {
+      return await this.#sendTaken(envelope, taken.value, options);
+    } catch (error) {
+      return failedHere('usage', `bug: ${wordsOf(error)}`, error);
+    } finally {
+      if (taken.value.known === null) taken.value.close();
+    }
   }
 
   async #sendTaken(envelope: Envelope, taken: TakenContent, options: SendOptions): Promise<Outcome> {
-    const fault = unknownKey(options, SEND_KEYS, '');
+    const fault = sendFault(options);
     if (fault !== null) return failedHere('usage', fault);
     const parsedEnvelope = parseEnvelope(envelope);
     if (!parsedEnvelope.ok) return failedHere('usage', parsedEnvelope.detail);
@@ -223,8 +233,6 @@ export class SessionClient implements Client {
     return this.quit();
   }
 }
-
-const SEND_KEYS: readonly (keyof SendOptions)[] = ['signal', 'progress'];
 
 /** Nobody has a message that its session did not begin. */
 function endedBefore({ connection }: OpenSession, sent: number): Outcome {

@@ -39,6 +39,8 @@ export interface ContentOptions {
 
 /** The content of one call. */
 export interface GivenContent {
+  /** Where they are at hand. */
+  readonly octets?: Uint8Array;
   readonly facts: Pick<Transaction, 'size' | 'estimate' | 'eightBit'>;
   /** True while `open` gives the content from its first octet. */
   readonly replayable: boolean;
@@ -180,6 +182,7 @@ function keepOctets(octets: Uint8Array): GivenContent {
   return {
     facts: { size: scan.size, estimate: null, eightBit: scan.eightBit ? 'some' : 'none' },
     replayable: true,
+    octets,
     open: (treatment) => treatEightBit(sourceOf(octets), treatment, { octets: octets.length, whole: true, charset: '' }),
     cause: undefined,
     close: () => undefined,

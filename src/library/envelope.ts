@@ -1,10 +1,10 @@
 /** Makes the transaction of an envelope that a program gives; every address is checked, and none is header text. Knows no server. */
 import type { Notify, Recipient, Transaction } from '../smtp/client/print.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
-import { parseMailbox, parseReversePath } from '../smtp/path.ts';
+import { parseMailbox, parseReversePath, type ReversePath } from '../smtp/path.ts';
 import { isAscii, printable, utf8 } from '../smtp/text.ts';
 import { asciiDomain } from '../submit/domain.ts';
-import { unknownKey } from './server.ts';
+import { unknownKey, unlessThrown } from './server.ts';
 
 /** One recipient, with what is asked for it. */
 export interface EnvelopeRecipient {
@@ -78,7 +78,10 @@ const EXTRAS = ['binary', 'ret', 'envid', 'requireTls', 'priority', 'deliverBy',
 /** The keys of an envelope without extras. */
 const PLAIN_KEYS = 2;
 
-export function parseEnvelope(envelope: Envelope): Parsed<ParsedEnvelope> {
+/** Throws nothing, whatever is given. */
+export const parseEnvelope = (envelope: Envelope): Parsed<ParsedEnvelope> => unlessThrown('the envelope', () => readEnvelope(envelope));
+
+function readEnvelope(envelope: Envelope): Parsed<ParsedEnvelope> {
   if (typeof envelope !== 'object' || envelope === null) return unparsed('the envelope is an object with from and to');
   const { from, to, submitter, withoutEightBit = 'convert', dsn = 'drop', smtputf8 = false } = envelope;
   const unknown = unknownKey(envelope, KEYS, 'envelope.');
@@ -88,7 +91,8 @@ export function parseEnvelope(envelope: Envelope): Parsed<ParsedEnvelope> {
     if (value !== undefined && !(words as readonly unknown[]).includes(value))
       return unparsed(`envelope.${key} is one of ${words.map((word) => `"${word}"`).join(', ')}`);
   }
-  const reversePath = typeof from === 'string' ? parseReversePath(from) : unparsed('it is no text; "" is the null reverse-path');
+  const reversePath =
+    typeof from === 'string' ? withDomain(parseReversePath(from)) : unparsed('it is no text; "" is the null reverse-path');
   if (!reversePath.ok) return unparsed(`from ${quote(from)}: ${reversePath.detail}`);
   const recipients: Recipient[] = [];
   const addresses: string[] = [];
@@ -99,7 +103,9 @@ export function parseEnvelope(envelope: Envelope): Parsed<ParsedEnvelope> {
     addresses.push(typeof entry === 'string' ? entry : entry.address);
   }
   if (recipients.length === 0) return unparsed('the envelope has no recipients: give to');
-  const by = submitter === undefined ? null : parseReversePath(submitter);
+  const fault = Object.keys(envelope).length > PLAIN_KEYS ? extraFault(envelope) : null;
+  if (fault !== null) return unparsed(`envelope.${fault}`);
+  const by = submitter === undefined ? null : withDomain(parseReversePath(submitter));
   if (by && !by.ok) return unparsed(`submitter ${quote(submitter)}: ${by.detail}`);
   const isForeign = ({ localPart }: { readonly localPart: string }): boolean => !isAscii(localPart);
   const needsUtf8 = recipients.some(({ path }) => isForeign(path)) || (reversePath.value !== null && isForeign(reversePath.value));
@@ -120,6 +126,48 @@ export function parseEnvelope(envelope: Envelope): Parsed<ParsedEnvelope> {
   return parsed({ transaction, addresses });
 }
 
+const isFlag = (value: unknown): boolean => value === undefined || typeof value === 'boolean';
+/** Text that can be a parameter: neither empty nor broken by a control character. */
+const isWord = (value: unknown): value is string => typeof value === 'string' && value !== '' && !/\p{Cc}/u.test(value);
+const isInteger = (value: unknown, least: number, most = Number.MAX_SAFE_INTEGER): boolean =>
+  Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most;
+
+/** Says what is wrong with what most envelopes do not have; it begins with the key. */
+function extraFault(envelope: Envelope): string | null {
+  const { binary, smtputf8, requireTls, envid, priority, deliverBy, hold, solicit, submitter } = envelope;
+  for (const [key, flag] of Object.entries({ binary, smtputf8, requireTls })) if (!isFlag(flag)) return `${key} is true or false`;
+  // RFC 3461 §4.4
+  if (envid !== undefined && !(isWord(envid) && envid.length <= 100)) return 'envid is a text of 1 to 100 characters';
+  if (priority !== undefined && !isInteger(priority, -9, 9)) return 'priority is a whole number from -9 to 9';
+  if (submitter !== undefined && typeof submitter !== 'string') return 'submitter is an address, or "" for nobody';
+  // RFC 3865 §4
+  if (
+    solicit !== undefined &&
+    !(Array.isArray(solicit) && solicit.length > 0 && solicit.every((word) => isWord(word) && !/[\s,]/.test(word)))
+  )
+    return 'solicit is a list of keywords, such as "org.example:ADV"';
+  return deliverByFault(deliverBy) ?? holdFault(hold);
+}
+
+/** RFC 2852 §4: only mode N takes a time that has passed. */
+function deliverByFault(deliverBy: unknown): string | null {
+  if (deliverBy === undefined) return null;
+  const { seconds, mode, trace } = (typeof deliverBy === 'object' && deliverBy !== null ? deliverBy : {}) as Record<string, unknown>;
+  const isGood =
+    isFlag(trace) &&
+    ((mode === 'R' && isInteger(seconds, 1, 999_999_999)) || (mode === 'N' && isInteger(seconds, -999_999_999, 999_999_999)));
+  return isGood ? null : 'deliverBy is { seconds, mode: "R" or "N" }, with whole seconds, above 0 in mode R';
+}
+
+/** RFC 4865 §5 */
+function holdFault(hold: unknown): string | null {
+  if (hold === undefined) return null;
+  const { for: seconds, until } = (typeof hold === 'object' && hold !== null ? hold : {}) as Record<string, unknown>;
+  const isDate = typeof until === 'string' && /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/.test(until);
+  const isGood = seconds === undefined ? isDate : until === undefined && isInteger(seconds, 1, 999_999_999);
+  return isGood ? null : 'hold is { for: seconds } or { until: "2030-01-31T12:00:00Z" }';
+}
+
 /** The transaction with the facts of its content. */
 export function withFacts(
   transaction: Transaction,
@@ -134,16 +182,26 @@ function parseRecipient(entry: string | EnvelopeRecipient): Parsed<Recipient> {
   if (typeof entry === 'object' && entry !== null) {
     const unknown = unknownKey(entry, RECIPIENT_KEYS, 'to.');
     if (unknown !== null) return unparsed(unknown);
+    if (entry.notify !== undefined && !(Array.isArray(entry.notify) && entry.notify.length > 0))
+      return unparsed(`to.notify is a list of ${NOTIFY.join(', ')}`);
+    // RFC 3461 §4.1
+    if (entry.notify?.includes('NEVER') && entry.notify.length > 1) return unparsed('to.notify has NEVER, which stands alone');
     const wrong = entry.notify?.find((word) => !NOTIFY.includes(word));
     if (wrong !== undefined) return unparsed(`to.notify has ${quote(wrong)}, and knows ${NOTIFY.join(', ')}`);
   }
   const { address, original, notify } = typeof entry === 'object' && entry !== null ? entry : { address: entry };
-  if (typeof address !== 'string') return unparsed(`to ${quote(address)}: it is no address`);
-  const path = parseMailbox(address);
+  if (typeof address !== 'string') return unparsed(`to ${quote(address)}: it is no text`);
+  const path = withDomain(parseMailbox(address));
   if (!path.ok) return unparsed(`to ${quote(address)}: ${path.detail}`);
-  const first = original === undefined ? null : parseMailbox(original);
+  if (original !== undefined && typeof original !== 'string') return unparsed('to.original is an address');
+  const first = original === undefined ? null : withDomain(parseMailbox(original));
   if (first && !first.ok) return unparsed(`original ${quote(original)}: ${first.detail}`);
   return parsed({ path: asciiDomain(path.value), ...(notify ? { notify } : {}), ...(first ? { original: first.value } : {}) });
 }
 
-const quote = (value: unknown): string => (typeof value === 'string' ? `"${printable(utf8(value), 200)}"` : String(value));
+/** No domain is added, because this host's own may not be the sender's. */
+const withDomain = <Path extends ReversePath>(path: Parsed<Path>): Parsed<Path> =>
+  path.ok && path.value?.domain === '' ? unparsed('it has no domain') : path;
+
+const quote = (value: unknown): string => (typeof value === 'string' ? `"${printable(utf8(value), 200)}"` : `(${kindOf(value)})`);
+const kindOf = (value: unknown): string => (value === null || value === undefined ? String(value) : `a ${typeof value}`);

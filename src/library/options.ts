@@ -1,7 +1,7 @@
 /** The options of a call: defaults filled in, and everything impossible told in a sentence. Knows no server. */
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import type { Timeouts } from '../submit/settings.ts';
-import { unknownKey } from './server.ts';
+import { unknownKey, unlessThrown } from './server.ts';
 
 /** One line of a conversation; secrets are masked. */
 export interface TraceEvent {
@@ -45,6 +45,12 @@ export interface Options {
   readonly window?: number;
   /** 'data': never BDAT. */
   readonly framing?: 'auto' | 'data';
+  /**
+   * 'apart' (default): the end of a message is a write of its own, after everything before it has left this process, so that a
+   * connection lost before it is `lost` and nobody has the message. 'together': a message that is at hand, of at most 65,536 octets,
+   * goes out in one write with its end; this is faster, and more losses are `uncertain`.
+   */
+  readonly commit?: 'apart' | 'together';
   /** Hears each line of the conversation, without content and secrets. */
   readonly trace?: ((event: TraceEvent) => void) | undefined;
   /** Hears how far the content has come. */
@@ -65,7 +71,18 @@ export const TIMEOUTS: Timeouts = {
   deadline: 7_200_000,
 };
 
-const KEYS: readonly (keyof Options)[] = ['hello', 'timeouts', 'signal', 'grace', 'recipients', 'window', 'framing', 'trace', 'progress'];
+const KEYS: readonly (keyof Options)[] = [
+  'hello',
+  'timeouts',
+  'signal',
+  'grace',
+  'recipients',
+  'window',
+  'framing',
+  'commit',
+  'trace',
+  'progress',
+];
 const WINDOW = 65_536;
 
 /** The options with their defaults. */
@@ -78,29 +95,47 @@ export interface Terms {
   readonly partial: 'never' | 'any';
   readonly window: number;
   readonly framing: 'auto' | 'data';
+  readonly commitsAtOnce: boolean;
 }
 
-/** `more`: keys that the caller knows besides. */
-export function parseOptions(options: Options, more: readonly string[] = []): Parsed<Terms> {
+/** Throws nothing, whatever is given. `more`: keys that the caller knows besides. */
+export const parseOptions = (options: Options, more: readonly string[] = []): Parsed<Terms> =>
+  unlessThrown('the options', () => readOptions(options, more));
+
+function readOptions(options: Options, more: readonly string[]): Parsed<Terms> {
+  if (typeof options !== 'object' || options === null) return unparsed('the options are an object');
   const unknown = unknownKey(options, [...KEYS, ...more], '');
   if (unknown !== null) return unparsed(unknown);
-  const { hello = '', timeouts = {}, signal, grace, recipients = 'all', window = WINDOW, framing = 'auto', trace, progress } = options;
-  if (typeof hello !== 'string') return unparsed('hello is a domain or an address literal');
+  const {
+    hello = '',
+    timeouts = {},
+    signal,
+    grace,
+    recipients = 'all',
+    window = WINDOW,
+    framing = 'auto',
+    commit = 'apart',
+    trace,
+    progress,
+  } = options;
+  if (typeof hello !== 'string' || /\p{Cc}/u.test(hello)) return unparsed('hello is a domain or an address literal');
+  if (typeof timeouts !== 'object' || timeouts === null) return unparsed('timeouts is an object: { connect: 10_000 }');
   const strange = unknownKey(timeouts, Object.keys(TIMEOUTS), 'timeouts.');
   if (strange !== null) return unparsed(strange);
   const limits: Record<string, number> = { ...TIMEOUTS };
   for (const [key, value] of Object.entries(timeouts)) {
     if (value === undefined) continue;
     if (typeof value !== 'number' || !(value > 0))
-      return unparsed(`timeouts.${key} is ${value}, and takes milliseconds above 0; Infinity is none`);
+      return unparsed(`timeouts.${key} is ${printValue(value)}, and takes milliseconds above 0; Infinity is none`);
     limits[key] = value;
   }
   const fault =
     countFault('grace', grace) ??
     countFault('window', window) ??
-    (signal !== undefined && !(typeof signal === 'object' && 'aborted' in signal) ? 'signal is an AbortSignal' : null) ??
+    (signal !== undefined && !isSignal(signal) ? 'signal is an AbortSignal' : null) ??
     (recipients !== 'all' && recipients !== 'any' ? 'recipients is "all" or "any"' : null) ??
     (framing !== 'auto' && framing !== 'data' ? 'framing is "auto" or "data"' : null) ??
+    (commit !== 'apart' && commit !== 'together' ? 'commit is "apart" or "together"' : null) ??
     (trace !== undefined && typeof trace !== 'function' ? 'trace is a function' : null) ??
     (progress !== undefined && typeof progress !== 'function' ? 'progress is a function' : null);
   if (fault !== null) return unparsed(fault);
@@ -112,8 +147,33 @@ export function parseOptions(options: Options, more: readonly string[] = []): Pa
     partial: recipients === 'any' ? 'any' : 'never',
     window,
     framing,
+    commitsAtOnce: commit === 'together',
   });
 }
 
+const SEND_KEYS = ['signal', 'progress'];
+
+/** Says what is wrong with the options of one message in a session; null when nothing is. Throws nothing. */
+export function sendFault(options: unknown): string | null {
+  const read = unlessThrown('the options', () => {
+    if (typeof options !== 'object' || options === null) return unparsed('the options are an object');
+    const { signal, progress } = options as Readonly<Record<string, unknown>>;
+    if (signal !== undefined && !isSignal(signal)) return unparsed('signal is an AbortSignal');
+    if (progress !== undefined && typeof progress !== 'function') return unparsed('progress is a function');
+    const unknown = unknownKey(options, SEND_KEYS, '');
+    return unknown === null ? parsed(null) : unparsed(unknown);
+  });
+  return read.ok ? null : read.detail;
+}
+
 const countFault = (key: string, value: unknown): string | null =>
-  value === undefined || (typeof value === 'number' && value >= 0) ? null : `${key} is ${value}, and takes a number from 0`;
+  value === undefined || (typeof value === 'number' && value >= 0) ? null : `${key} is ${printValue(value)}, and takes a number from 0`;
+
+export const isSignal = (value: unknown): value is AbortSignal =>
+  typeof value === 'object' && value !== null && 'aborted' in value && typeof (value as AbortSignal).addEventListener === 'function';
+
+/** A value in a sentence about it. */
+export function printValue(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 50));
+  return typeof value === 'object' && value !== null ? 'an object' : String(value);
+}

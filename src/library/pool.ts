@@ -2,17 +2,17 @@
  * Sends many messages over several sessions, which it opens as they are needed and closes when they are idle. Sends a message again
  * only when nobody has it. Knows no socket.
  */
-import { parsed } from '../smtp/parsed.ts';
+import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { abortReason } from '../submit/interrupts.ts';
 import { alarm } from '../transport/clock.ts';
 import { openClient, type SendOptions, type SessionClient } from './client.ts';
 import { type Content, failLoading, type GivenContent, type TakenContent, takeContent } from './content.ts';
 import { type Envelope, type ParsedEnvelope, parseEnvelope } from './envelope.ts';
 import { type Failure, failHere } from './failure.ts';
-import { type Options, parseOptions, type Terms } from './options.ts';
+import { isSignal, type Options, parseOptions, printValue, sendFault, type Terms } from './options.ts';
 import { type Attempt, failedHere, type Outcome } from './outcome.ts';
 import { wordsOf } from './security.ts';
-import { type Host, parseServers, type Server } from './server.ts';
+import { type Host, parseServers, type Server, unknownKey, unlessThrown } from './server.ts';
 
 /** The options of a pool, besides those of every call. */
 export interface PoolOptions extends Options {
@@ -109,13 +109,12 @@ export class Pool implements AsyncDisposable {
     this.#options = options;
     const hosts = parseServers(Array.isArray(servers) ? servers : [servers]);
     const terms = parseOptions(options, POOL_KEYS);
-    const fault = hosts.ok ? (terms.ok ? limitFault(options) : terms.detail) : hosts.detail;
+    const limits = terms.ok ? unlessThrown('the options', () => parseLimits(options)) : terms;
+    const fault = hosts.ok ? (limits.ok ? null : limits.detail) : hosts.detail;
     if (fault !== null) this.#fault = failHere('usage', fault);
     if (hosts.ok) this.#hosts = hosts.value;
     if (terms.ok) this.#terms = terms.value;
-    const { connections = 5, messagesPerConnection = 100, pipelining = true, idle = 10_000, ttl = Number.POSITIVE_INFINITY } = options;
-    const { rate = null, retries = 2 } = options;
-    this.#limits = { connections, messages: messagesPerConnection, isPipelining: pipelining, idle, ttl, rate, retries };
+    this.#limits = limits.ok ? limits.value : DEFAULT_LIMITS;
     const { signal } = options;
     if (fault !== null || signal === undefined) return;
     if (signal.aborted) this.#obey();
@@ -136,6 +135,8 @@ export class Pool implements AsyncDisposable {
     this.#pending += 1;
     try {
       return await this.#sendTaken(envelope, taken.value, options);
+    } catch (error) {
+      return failedHere('usage', `bug: ${wordsOf(error)}`, error);
     } finally {
       if (taken.value.known === null) taken.value.close();
       this.#pending -= 1;
@@ -148,6 +149,8 @@ export class Pool implements AsyncDisposable {
     const { signal: whole } = this.#options;
     if (whole?.aborted) return failedHere('aborted', abortReason(whole), whole.reason);
     if (this.#drained !== null) return failedHere('usage', 'the pool was closed');
+    const fault = sendFault(options);
+    if (fault !== null) return failedHere('usage', fault);
     const parsedEnvelope = parseEnvelope(envelope);
     if (!parsedEnvelope.ok) return failedHere('usage', parsedEnvelope.detail);
     const { signal } = options;
@@ -328,6 +331,7 @@ export class Pool implements AsyncDisposable {
   async verify(signal?: AbortSignal): Promise<Failure | null> {
     if (this.#fault !== null || this.#terms === null) return this.#fault;
     if (this.#drained !== null) return failHere('usage', 'the pool was closed');
+    if (signal !== undefined && !isSignal(signal)) return failHere('usage', 'signal is an AbortSignal');
     if (signal?.aborted) return failHere('aborted', abortReason(signal), signal.reason);
     for (const line of this.#lines) if (line.client.usable && line.busy === 0 && (await line.client.noop()) === null) return null;
     let failure: Failure | null = null;
@@ -392,10 +396,41 @@ async function openReady(host: Host, terms: Terms, options: Options): Promise<Op
   return { client: null, failure, attempts: [{ server: client.facts, failure }] };
 }
 
-function limitFault({ connections, messagesPerConnection, idle, ttl, rate, retries, pipelining }: PoolOptions): string | null {
-  const counts = { connections, messagesPerConnection, idle, ttl, 'rate.messages': rate?.messages, 'rate.per': rate?.per };
-  for (const [key, value] of Object.entries(counts))
-    if (value !== undefined && !(typeof value === 'number' && value > 0)) return `${key} is ${value}, and takes a number above 0`;
-  if (retries !== undefined && !(typeof retries === 'number' && retries >= 0)) return `retries is ${retries}, and takes a number from 0`;
-  return pipelining === undefined || typeof pipelining === 'boolean' ? null : 'pipelining is true or false';
+const DEFAULT_LIMITS: Limits = {
+  connections: 5,
+  messages: 100,
+  isPipelining: true,
+  idle: 10_000,
+  ttl: Number.POSITIVE_INFINITY,
+  rate: null,
+  retries: 2,
+};
+
+function parseLimits(options: PoolOptions): Parsed<Limits> {
+  const { connections, messagesPerConnection, idle, ttl, rate, retries, pipelining } = options;
+  if (rate !== undefined) {
+    if (typeof rate !== 'object' || rate === null) return unparsed('rate is { messages, per }: per in milliseconds');
+    const unknown = unknownKey(rate, ['messages', 'per'], 'rate.');
+    if (unknown !== null) return unparsed(unknown);
+    if (!isAtLeast(rate.messages, 1)) return unparsed(`rate.messages is ${printValue(rate.messages)}, and takes a number from 1`);
+    if (!isAbove0(rate.per)) return unparsed(`rate.per is ${printValue(rate.per)}, and takes milliseconds above 0`);
+  }
+  for (const [key, value] of Object.entries({ connections, messagesPerConnection }))
+    if (value !== undefined && !isAtLeast(value, 1)) return unparsed(`${key} is ${printValue(value)}, and takes a number from 1`);
+  for (const [key, value] of Object.entries({ idle, ttl }))
+    if (value !== undefined && !isAbove0(value)) return unparsed(`${key} is ${printValue(value)}, and takes milliseconds above 0`);
+  if (retries !== undefined && !isAtLeast(retries, 0)) return unparsed(`retries is ${printValue(retries)}, and takes a number from 0`);
+  if (pipelining !== undefined && typeof pipelining !== 'boolean') return unparsed('pipelining is true or false');
+  return parsed({
+    connections: connections ?? DEFAULT_LIMITS.connections,
+    messages: messagesPerConnection ?? DEFAULT_LIMITS.messages,
+    isPipelining: pipelining ?? DEFAULT_LIMITS.isPipelining,
+    idle: idle ?? DEFAULT_LIMITS.idle,
+    ttl: ttl ?? DEFAULT_LIMITS.ttl,
+    rate: rate ?? null,
+    retries: retries ?? DEFAULT_LIMITS.retries,
+  });
 }
+
+const isAtLeast = (value: unknown, least: number): boolean => typeof value === 'number' && value >= least;
+const isAbove0 = (value: unknown): boolean => typeof value === 'number' && value > 0;

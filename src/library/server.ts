@@ -9,7 +9,9 @@ import { DEFAULT_TLS, DIRECT, type Link, parseSmarthost, type Smarthost, type Tl
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { isIPv4, isIPv6 } from '../smtp/path.ts';
 import type { AuthChannel } from '../smtp/sasl/choose.ts';
+import { MECHANISMS } from '../smtp/sasl/mechanisms.ts';
 import type { Mechanism } from '../smtp/sasl/sasl.ts';
+import { reasonOf } from '../submit/interrupts.ts';
 import type { Dial } from '../submit/session.ts';
 import type { Names } from '../transport/lookup/question.ts';
 
@@ -132,8 +134,10 @@ export function dialOf(host: Host | undefined): Dial | undefined {
   return socket && ((_, { address, port }, signal) => socket({ host: address, port }, signal));
 }
 
-/** Reads one server; the sentence never repeats what may be a password. */
-export function parseServer(given: string | URL | Server): Parsed<Host> {
+/** Reads one server; the sentence never repeats what may be a password. Throws nothing, whatever is given. */
+export const parseServer = (given: string | URL | Server): Parsed<Host> => unlessThrown('the server', () => readServer(given));
+
+function readServer(given: string | URL | Server): Parsed<Host> {
   const server: Server = typeof given === 'string' || given instanceof URL ? { url: given } : given;
   if (typeof server !== 'object' || server === null) return unparsed('a server is a URL or an object with a url');
   const unknown = unknownKey(server, KEYS, '');
@@ -142,6 +146,9 @@ export function parseServer(given: string | URL | Server): Parsed<Host> {
     return unparsed('url is missing: give "submission://mail.example.org"');
   const split = splitUser(String(server.url));
   if (!split.ok) return split;
+  if (split.value.text.includes('@') && !/^(?:lmtp\+)?unix:/i.test(split.value.text))
+    return unparsed('url: user and password are percent-encoded and need a scheme: "submission://user:p%40ss@mail.example.org"');
+  if (split.value.user !== null && server.auth !== undefined) return unparsed('url and auth both have a user: leave out one');
   const address = parseSmarthost(split.value.text);
   if (!address.ok) return unparsed(`url: ${address.detail}`);
   const tls = parseTls(server.tls);
@@ -152,11 +159,14 @@ export function parseServer(given: string | URL | Server): Parsed<Host> {
   if (!auth.ok) return auth;
   const link = parseLink(server);
   if (!link.ok) return link;
+  if (server.resolver !== undefined && (typeof server.resolver !== 'object' || server.resolver === null))
+    return unparsed('resolver is an object with functions');
   for (const name of ['addresses', 'mx', 'srv'] as const)
     if (server.resolver?.[name] !== undefined && typeof server.resolver[name] !== 'function')
       return unparsed(`resolver.${name} is a function`);
   if (server.socket !== undefined && typeof server.socket !== 'function') return unparsed('socket is a function that connects');
   const ignored = server.ignoreExtensions ?? [];
+  if (!isTexts(ignored)) return unparsed('ignoreExtensions is a list of EHLO keywords: ["CHUNKING"]');
   return parsed({
     smarthost: {
       ...address.value,
@@ -173,8 +183,10 @@ export function parseServer(given: string | URL | Server): Parsed<Host> {
   });
 }
 
-/** Reads a list of servers. */
-export function parseServers(servers: unknown): Parsed<readonly Host[]> {
+/** Reads a list of servers. Throws nothing, whatever is given. */
+export const parseServers = (servers: unknown): Parsed<readonly Host[]> => unlessThrown('servers', () => readServers(servers));
+
+function readServers(servers: unknown): Parsed<readonly Host[]> {
   if (!Array.isArray(servers) || servers.length === 0)
     return unparsed('servers is a list of one URL or more: ["submission://mail.example.org"]');
   const hosts: Host[] = [];
@@ -186,21 +198,31 @@ export function parseServers(servers: unknown): Parsed<readonly Host[]> {
   return parsed(hosts);
 }
 
+/** What the caller gives may be anything, and even to look at it may throw. */
+export function unlessThrown<Value>(what: string, read: () => Parsed<Value>): Parsed<Value> {
+  try {
+    return read();
+  } catch (error) {
+    return unparsed(`${what} cannot be read: ${reasonOf(error)}`);
+  }
+}
+
+const isTexts = (value: unknown): value is readonly string[] => Array.isArray(value) && value.every((each) => typeof each === 'string');
+
+/** The name that begins so, however much is missing, or is written nearly so. */
+function meant(written: string, known: readonly string[]): string | null {
+  const { name, near } = nearest(written, known);
+  return known.find((each) => each.toLowerCase().startsWith(written.toLowerCase())) ?? (near ? name : null);
+}
+
 /** Names a key that an object should not have; null when it has none. */
 export function unknownKey(object: object, known: readonly string[], place: string): string | null {
   for (const key in object)
     if (!known.includes(key) && (object as Readonly<Record<string, unknown>>)[key] !== undefined) {
-      const meant = meantBy(key, known);
-      return `${place}${key} is unknown; ${meant === null ? `there are ${known.join(', ')}` : `did you mean ${place}${meant}?`}`;
+      const name = meant(key, known);
+      return `${place}${key} is unknown; ${name === null ? `there are ${known.join(', ')}` : `did you mean ${place}${name}?`}`;
     }
   return null;
-}
-
-/** The key that begins so, or is written nearly so. */
-function meantBy(key: string, known: readonly string[]): string | null {
-  const longer = known.filter((name) => name.startsWith(key));
-  const { name, near } = nearest(key, known);
-  return longer.length === 1 ? (longer[0] as string) : near ? name : null;
 }
 
 /* ---- the URL ---- */
@@ -231,6 +253,8 @@ function splitUser(url: string): Parsed<SplitUrl> {
 
 function parseLink({ proxy, localAddress = '', family }: Server): Parsed<{ readonly link: Link | null; readonly password: string }> {
   if (family !== undefined && family !== 4 && family !== 6) return unparsed('family is 4 or 6');
+  if (typeof localAddress !== 'string') return unparsed('localAddress is an IP address of this host');
+  if (proxy !== undefined && typeof proxy !== 'string' && !(proxy instanceof URL)) return unparsed('proxy is a URL');
   const bare = localAddress.replace(/%[A-Za-z0-9._-]+$/, '');
   const isOurs = localAddress === '' || isIPv4(localAddress) || isIPv6(bare);
   if (!isOurs) return unparsed(`localAddress "${localAddress}" is not an IP address`);
@@ -256,9 +280,27 @@ function parseLink({ proxy, localAddress = '', family }: Server): Parsed<{ reado
 
 /* ---- TLS ---- */
 
+const isPem = (value: unknown): boolean => typeof value === 'string' || value instanceof Uint8Array;
+
+/** Says which option of TLS is of the wrong kind. */
+function tlsFault({ ca, caFile, fingerprint, serverName, certificate, key, ciphers }: TlsOptions): string | null {
+  for (const [name, value] of Object.entries({ caFile, serverName, ciphers }))
+    if (value !== undefined && typeof value !== 'string') return `tls.${name} is a text`;
+  for (const [name, value] of Object.entries({ certificate, key }))
+    if (value !== undefined && !isPem(value)) return `tls.${name} is PEM, as text or octets`;
+  if (ca !== undefined && !isPem(ca) && !(Array.isArray(ca) && ca.every(isPem)))
+    return 'tls.ca is PEM, as text or octets, or a list of these';
+  return fingerprint === undefined || typeof fingerprint === 'string' || isTexts(fingerprint)
+    ? null
+    : 'tls.fingerprint is a text or a list';
+}
+
 function parseTls(options: TlsOptions = {}): Parsed<TlsPolicy> {
+  if (typeof options !== 'object' || options === null) return unparsed('tls is an object: { mode: "required" }');
   const unknown = unknownKey(options, TLS_KEYS, 'tls.');
   if (unknown !== null) return unparsed(unknown);
+  const fault = tlsFault(options);
+  if (fault !== null) return unparsed(fault);
   const { mode, verify = true, caFile = '', fingerprint = [], serverName = '', minVersion = '1.2', maxVersion } = options;
   if (mode !== undefined && !['required', 'opportunistic', 'off'].includes(mode))
     return unparsed('tls.mode is "required", "opportunistic" or "off"');
@@ -304,8 +346,16 @@ function parseAuth(auth: Auth | undefined): Parsed<Auth | null> {
   if (kind === undefined || kinds.length > 1) return unparsed('auth has one of password, token and mechanism');
   if ('mechanism' in auth && auth.mechanism !== undefined)
     return typeof auth.mechanism === 'function' ? parsed(auth) : unparsed('auth.mechanism is a function; names go into auth.mechanisms');
-  const { user } = auth as { readonly user: unknown };
-  if (typeof user !== 'string' || user === '') return unparsed('auth.user is missing');
+  const { user, mechanisms, allowPlaintext } = auth as Readonly<Record<string, unknown>>;
+  if (user === undefined || user === '') return unparsed('auth.user is missing');
+  if (typeof user !== 'string' || /[\p{Cc}\p{Cs}]/u.test(user)) return unparsed('auth.user is a text without control characters');
+  if (allowPlaintext !== undefined && typeof allowPlaintext !== 'boolean') return unparsed('auth.allowPlaintext is true or false');
+  if (mechanisms !== undefined && !isTexts(mechanisms)) return unparsed('auth.mechanisms is a list of SASL names: ["PLAIN"]');
+  const strange = (mechanisms as readonly string[] | undefined)?.find(
+    (name) => !(MECHANISMS as readonly string[]).includes(name.toUpperCase()),
+  );
+  if (strange !== undefined)
+    return unparsed(`auth.mechanisms: ${JSON.stringify(strange)} is unknown; did you mean "${nearest(strange, MECHANISMS).name}"?`);
   const secret: unknown = (auth as unknown as Record<string, unknown>)[kind];
   if (typeof secret !== 'string' && typeof secret !== 'function') return unparsed(`auth.${kind} is a text or a function`);
   const fault = typeof secret === 'string' ? secretFault(secret, `auth.${kind}`) : null;

@@ -3,7 +3,7 @@
 import { printSmarthost, type Smarthost } from '../router/smarthost.ts';
 import { parsed } from '../smtp/parsed.ts';
 import { deliver } from '../submit/delivery.ts';
-import { abortReason } from '../submit/interrupts.ts';
+import { abortReason, reasonOf } from '../submit/interrupts.ts';
 import { type Content, failLoading, type TakenContent, takeContent } from './content.ts';
 import { type Envelope, parseEnvelope, withFacts } from './envelope.ts';
 import { namesOf } from './names.ts';
@@ -25,7 +25,7 @@ export async function submit(
   try {
     return await submitTaken(envelope, given.value, options);
   } catch (error) {
-    return failedHere('usage', `bug: ${String(error)}`, error);
+    return failedHere('usage', `bug: ${reasonOf(error)}`, error);
   } finally {
     if (given.value.known === null) given.value.close();
   }
@@ -36,7 +36,6 @@ async function submitTaken(
   given: TakenContent,
   options: Options & { readonly servers: readonly (string | URL | Server)[] },
 ): Promise<Outcome> {
-  if (typeof options !== 'object' || options === null) return failedHere('usage', 'the options are an object with servers');
   const terms = parseOptions(options, ['servers']);
   if (!terms.ok) return failedHere('usage', terms.detail);
   const hosts = parseServers(options.servers);
@@ -46,7 +45,7 @@ async function submitTaken(
   const { addresses, transaction } = parsedEnvelope.value;
   const signal = options.signal ?? new AbortController().signal;
   if (signal.aborted) return failedHere('aborted', abortReason(signal), signal.reason);
-  const { hello, timeouts, partial, framing, window, grace } = terms.value;
+  const { hello, timeouts, partial, framing, commitsAtOnce, window, grace } = terms.value;
   const loaded = given.known ? parsed(given.known) : await given.load({ window, patience: timeouts.input, signal });
   if (!loaded.ok) return failLoading(given, loaded.detail, signal);
   const content = loaded.value;
@@ -62,6 +61,7 @@ async function submitTaken(
       hello,
       partial,
       framing,
+      commitsAtOnce,
       timeouts,
       security: securityOf(hosts.value, signal, tell),
       observe: (host) => observerOf(options, printSmarthost(host), attempt++, content.facts.size),

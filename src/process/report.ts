@@ -14,7 +14,7 @@ import { complain, makeTrace } from './stderr.ts';
 export interface Reports {
   /** Shows the conversations with servers; undefined without -v. */
   readonly trace: Trace | undefined;
-  /** True: people hear of all that is worth a word, with -v; false: of failures only. */
+  /** With -v and -d people hear also of what is no failure. */
   readonly isVerbose: boolean;
   /** Opens the log for one message. */
   open(): Report;

@@ -20,6 +20,7 @@ export interface Delivery {
   readonly hosts: readonly Smarthost[];
   readonly transaction: Transaction;
   readonly content: {
+    readonly octets?: Uint8Array | undefined;
     /** From the first octet; null when they cannot be read again. `last`: after this attempt there is none. */
     open(eightBit: EightBitTreatment, last: boolean): Source | null;
     /** False once octets were pulled that cannot be pulled again. */
@@ -185,7 +186,10 @@ async function attempt(
     attempts.push({ host, name: target.name, endpoint, failure });
   }
   if (session === null) return null;
-  const submitted = session.submit(delivery.transaction, { open: (eightBit) => delivery.content.open(eightBit, last) });
+  const submitted = session.submit(delivery.transaction, {
+    octets: delivery.content.octets,
+    open: (eightBit) => delivery.content.open(eightBit, last),
+  });
   const release = letInterrupt(session.connection, interrupts);
   const outcome = await submitted;
   release();

@@ -61,6 +61,7 @@ export interface SessionOptions {
   readonly transactions: Plan['transactions'];
   readonly security: Security;
   readonly encoder?: ConnectionOptions['encoder'];
+  readonly commitsAtOnce?: ConnectionOptions['commitsAtOnce'];
   /** Default: this program connects. */
   readonly dial?: Dial | undefined;
   readonly observer?: SessionObserver | undefined;
@@ -273,6 +274,7 @@ function beginSession(
     scrub: security.scrub,
     secure: (plain) => secure(handshake, plain, observer?.trace),
     encoder,
+    commitsAtOnce: options.commitsAtOnce,
     observer,
   });
   if (observer?.trace) tellOfSilence(wire, connection.ended, known, timeouts.greeting, observer.trace);

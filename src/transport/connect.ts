@@ -5,8 +5,8 @@
 import { whenAborted } from './abort.ts';
 import { alarm } from './clock.ts';
 import type { Endpoint } from './lookup/endpoints.ts';
-import { type Connect, connectNode } from './node-wire.ts';
-import type { Unreached, Wire } from './wire.ts';
+import { connectNode } from './node-wire.ts';
+import type { Connect, Unreached, Wire } from './wire.ts';
 
 /** RFC 8305 §5 recommends 250 ms between attempts. */
 const STAGGER = 250;

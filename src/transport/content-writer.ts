@@ -22,6 +22,8 @@ const TURN = 256 * 1024;
  */
 const PIECE = process.versions.bun === undefined ? 1 << 20 : 64 * 1024;
 
+const NOTHING = new Uint8Array(0);
+
 export interface ContentReports {
   /** A block is at hand, the input has failed, or all is written. */
   readonly on: (event: Extract<DriverEvent, { type: 'block' | 'contentFailed' | 'contentSent' }>) => void;
@@ -33,7 +35,8 @@ export interface ContentReports {
 
 export class ContentWriter {
   readonly #wire: Wire;
-  readonly #source: Source;
+  /** null where the octets are at hand. */
+  readonly #source: Source | null;
   readonly #encoder: ContentEncoder;
   readonly #buffers: BlockBuffers;
   readonly #reports: ContentReports;
@@ -47,12 +50,13 @@ export class ContentWriter {
   #isOver = false;
   /** The block that was announced last. */
   #block: Block | null = null;
-  /** The end of the last block, which is the commit. */
-  #held: Uint8Array = new Uint8Array(0);
+  /** The end of the last block, which is the commit; or all of the content, where that goes with it. */
+  #held: Uint8Array = NOTHING;
+  #holdsAll = false;
   /** Octets of a chunk that did not fit into the block before. */
   #rest: Uint8Array | null = null;
 
-  constructor(wire: Wire, source: Source, encoder: ContentEncoder, buffers: BlockBuffers, reports: ContentReports) {
+  constructor(wire: Wire, source: Source | null, encoder: ContentEncoder, buffers: BlockBuffers, reports: ContentReports) {
     this.#wire = wire;
     this.#source = source;
     this.#encoder = encoder;
@@ -68,7 +72,7 @@ export class ContentWriter {
   close(): void {
     this.#isOver = true;
     try {
-      this.#source.close();
+      this.#source?.close();
     } catch {
       // Nothing more is wanted of it.
     }
@@ -91,6 +95,32 @@ export class ContentWriter {
         if (encoded.length > 0 && !(await this.#writeInTurn(encoded))) return;
       }
     }
+  }
+
+  /** Writes content that is at hand, in one write, and reports when it is sent. */
+  writeAtHand(octets: Uint8Array): void {
+    const encoded = this.#encodeAtHand(octets);
+    if (encoded.length > 0) this.#write(encoded, encoded.length);
+    this.flush();
+  }
+
+  /** Holds content that is at hand, so that it goes out in one write with the commit, and reports that nothing else is missing. */
+  holdAtHand(octets: Uint8Array): void {
+    this.#held = this.#encodeAtHand(octets);
+    this.#holdsAll = true;
+    this.#reports.on({ type: 'contentSent' });
+  }
+
+  /** All of the content is still to be written, with the commit. */
+  get holdsAll(): boolean {
+    return this.#holdsAll;
+  }
+
+  /** For DATA. Two pieces are joined, because each write costs more than a copy of some octets. */
+  #encodeAtHand(octets: Uint8Array): Uint8Array {
+    const encoded = this.#encoder.push(octets);
+    const rest = this.#encoder.end();
+    return rest.length === 0 ? encoded : Buffer.concat([encoded, rest]);
   }
 
   /** Collects the next block of BDAT and reports it. It waits for a buffer, and that is the back-pressure. */
@@ -137,17 +167,16 @@ export class ContentWriter {
   }
 
   /** Reports that the content is sent when every write has completed and the event loop has let in what happened meanwhile. */
-  async flush(): Promise<void> {
-    if (this.isWriting)
-      await new Promise<void>((resolve) => {
-        this.#drained = resolve;
-      });
-    await turn();
-    await turn();
-    if (!this.#isOver && this.#wire.isOpen) this.#reports.on({ type: 'contentSent' });
+  flush(): void {
+    const report = (): void => {
+      if (!this.#isOver && this.#wire.isOpen) this.#reports.on({ type: 'contentSent' });
+    };
+    const inTwoTurns = (): void => void setImmediate(() => void setImmediate(report));
+    if (this.isWriting) this.#drained = inTwoTurns;
+    else inTwoTurns();
   }
 
-  /** The commit of BDAT: the octets that were held back, and the commands that go along, in one write. */
+  /** The octets that were held back, and the commands that go along, in one write. */
   writeHeld(commands: Uint8Array): void {
     this.#write(Buffer.concat([this.#held, commands]), this.#held.length);
   }
@@ -155,7 +184,7 @@ export class ContentWriter {
   /** A source is a program's own, and what it throws is a failure of its own. */
   async #read(): Promise<Uint8Array | Ended> {
     try {
-      return await this.#source.read();
+      return await (this.#source as Source).read();
     } catch (thrown) {
       return { end: 'failed', detail: `the content failed: ${printThrown(thrown) || 'without a word'}` };
     }

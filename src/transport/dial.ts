@@ -4,7 +4,8 @@ import type { Duplex } from 'node:stream';
 import { printable, utf8 } from '../smtp/text.ts';
 import { printReason, printThrown, whenAborted } from './abort.ts';
 import { alarm } from './clock.ts';
-import { explainConnectError, nodeWire } from './node-wire.ts';
+import { nodeWire } from './node-wire.ts';
+import { explainConnectError } from './socket-error.ts';
 import { type Reached, type Unreached, unreached, type Wire } from './wire.ts';
 
 export type Dialed = Reached<Wire> & {

@@ -37,7 +37,12 @@ export type EightBitTreatment = Pull['eightBit'];
 export interface ContentOpener {
   /** From the first octet; null when they cannot be read again. */
   open(eightBit: EightBitTreatment): Source | null;
+  /** All octets, where they are at hand. */
+  readonly octets?: Uint8Array | undefined;
 }
+
+/** Octets of content that are written at once where they are at hand; more are read piece by piece. */
+const AT_HAND = 64 * 1024;
 
 export interface ConnectionOptions {
   readonly plan: Plan;
@@ -46,6 +51,11 @@ export interface ConnectionOptions {
   readonly secure: (wire: Wire) => Promise<Reached<Wire>>;
   /** Makes the encoder; a faster one than the portable one may be given. */
   readonly encoder?: ((framing: Framing) => ContentEncoder) | undefined;
+  /**
+   * Content that is at hand goes out in one write with its terminator. This saves a write, and a loss of the connection in that
+   * moment is 'uncertain' where it would have been 'lost'.
+   */
+  readonly commitsAtOnce?: boolean | undefined;
   readonly observer?: Observer | undefined;
   readonly scrub?: Scrub | undefined;
 }
@@ -60,10 +70,15 @@ export interface MessageOptions {
    */
   readonly signal?: AbortSignal | undefined;
   readonly grace?: number | undefined;
+  /** In place of the observer's. */
+  readonly progress?: ((octets: number) => void) | undefined;
 }
 
 /** A message that was given, until its outcome is known. */
 interface Request {
+  /** Counts the messages of the session, from 0. */
+  readonly number: number;
+  readonly progress: ((octets: number) => void) | undefined;
   readonly transaction: Transaction;
   readonly content: ContentOpener;
   readonly resolve: (outcome: SessionOutcome) => void;
@@ -125,6 +140,8 @@ export class Connection {
   readonly #waiting: Request[] = [];
   /** Who waits for the answer to a NOOP. */
   #checks: ((failure: SessionFailure | null) => void)[] = [];
+  /** Messages given so far. */
+  #given = 0;
   #channel: Channel | null = null;
   #hasCommitted = false;
   /** Settled when the wire is closed. Where it is there, QUIT follows as soon as the session is ready for it. */
@@ -149,7 +166,8 @@ export class Connection {
     this.#observer = observer;
     this.#wire = wire;
     this.#dialogue = new Dialogue(plan);
-    this.#heard = observer.trace ? new HeardLines(observer.trace, scrub) : null;
+    const { trace } = observer;
+    this.#heard = trace ? new HeardLines((side, line) => trace(side, line, this.#request?.number ?? null), scrub) : null;
     this.#closed = new Promise((resolve) => {
       this.#settleClosing = resolve;
     });
@@ -197,7 +215,7 @@ export class Connection {
   submit(
     transaction: Transaction,
     content: ContentOpener,
-    { signal, grace = VERDICT_GRACE }: MessageOptions = {},
+    { signal, grace = VERDICT_GRACE, progress }: MessageOptions = {},
   ): Promise<SessionOutcome> {
     if (signal?.aborted) return Promise.resolve(endedBySignal(printReason(signal)));
     if (!this.isUsable) {
@@ -206,7 +224,18 @@ export class Connection {
       return Promise.resolve(failed(SESSION_ENDED));
     }
     return new Promise((resolve) => {
-      const request: Request = { transaction, content, resolve, writer: null, hasBegun: false, ended: null, signal, release: () => {} };
+      const request: Request = {
+        number: this.#given++,
+        progress: progress && guardObserver({ progress }).progress,
+        transaction,
+        content,
+        resolve,
+        writer: null,
+        hasBegun: false,
+        ended: null,
+        signal,
+        release: () => {},
+      };
       if (signal) request.release = whenAborted(signal, () => this.#interrupt(request, printReason(signal), grace));
       this.#waiting.push(request);
       if (this.#request === null) this.#takeNext();
@@ -288,7 +317,10 @@ export class Connection {
     }
     if (this.#leaving !== null) this.#sayFarewell();
     // A part of a reply changes nothing: a deadline is for the whole of it.
-    if (this.#dialogue.state !== before) this.#setDeadline();
+    const { state } = this.#dialogue;
+    if (state === before) return;
+    this.#setDeadline();
+    if (state.at !== before.at) this.#observer.entered?.(state.at);
   }
 
   /** What has arrived; else, in a session that is ready, the next message or the farewell. */
@@ -364,7 +396,7 @@ export class Connection {
           this.#writer().writeBlock(action.line, action.held);
           break;
         case 'flush':
-          void this.#writer().flush();
+          this.#writer().flush();
           break;
         case 'commit':
           this.#commit(action);
@@ -396,8 +428,8 @@ export class Connection {
     if (this.#dialogue.state.at === 'closed') this.#settleWaiting();
   }
 
-  #trace(side: 'C' | '!', line: string): void {
-    this.#observer.trace?.(side, line);
+  #trace(side: 'C' | '!', line: string, message = this.#request?.number ?? null): void {
+    this.#observer.trace?.(side, line, message);
   }
 
   #send(lines: readonly string[], secret: boolean): void {
@@ -423,24 +455,35 @@ export class Connection {
   #pull({ framing, eightBit }: Pull): void {
     const request = this.#request;
     if (request === null) return;
+    const { octets } = request.content;
+    if (framing === 'data' && eightBit === 'pass' && octets !== undefined && octets.length <= AT_HAND) {
+      request.writer = this.#makeWriter(null, framing, request);
+      if (this.#options.commitsAtOnce) request.writer.holdAtHand(octets);
+      else request.writer.writeAtHand(octets);
+      return;
+    }
     request.writer ??= this.#openContent(request, framing, eightBit);
     void (framing === 'data' ? request.writer?.pump() : request.writer?.collectBlock());
   }
 
-  #openContent({ content }: Request, framing: Framing, eightBit: EightBitTreatment): ContentWriter | null {
-    const source = openSource(content, eightBit);
+  #openContent(request: Request, framing: Framing, eightBit: EightBitTreatment): ContentWriter | null {
+    const source = openSource(request.content, eightBit);
     if (!source.ok) {
       this.#on({ type: 'contentFailed', detail: source.detail });
       return null;
     }
+    return this.#makeWriter(source.value, framing, request);
+  }
+
+  #makeWriter(source: Source | null, framing: Framing, { progress }: Request): ContentWriter {
     this.#trace('!', 'content');
     const encoder = (this.#options.encoder ?? contentEncoder)(framing);
-    return new ContentWriter(this.#wire, source.value, encoder, this.#buffers, {
+    return new ContentWriter(this.#wire, source, encoder, this.#buffers, {
       on: (event) => this.#on(event.type === 'contentSent' ? { ...event, next: this.#waiting[0]?.transaction } : event),
       moved: () => {
         if (this.#dialogue.state.at === 'content') this.#setDeadline();
       },
-      progress: (octets) => this.#observer.progress?.(octets),
+      progress: progress ?? ((octets) => this.#observer.progress?.(octets)),
     });
   }
 
@@ -456,10 +499,12 @@ export class Connection {
     const [next] = this.#waiting;
     if (next && along.length > 0) next.hasBegun = true;
     if (line === null) this.#trace('!', 'commit');
+    else this.#trace('C', line);
+    for (const each of along) this.#trace('C', each, next?.number);
     const lines = line === null ? along : [line, ...along];
-    for (const each of lines) this.#trace('C', each);
-    const commands = Buffer.from(lines.map((each) => `${each}\r\n`).join(''), 'latin1');
-    if (line === null) this.#writer().writeHeld(commands);
+    const commands = lines.length === 0 ? '' : `${lines.join('\r\n')}\r\n`;
+    const writer = this.#request?.writer;
+    if (writer && (line === null || writer.holdsAll)) writer.writeHeld(Buffer.from(commands, 'latin1'));
     else this.#wire.write(commands);
   }
 

@@ -5,16 +5,16 @@
  */
 import { createConnection, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { ConnectReason } from '../smtp/client/outcome.ts';
 import { printThrown } from './abort.ts';
 import { turn } from './clock.ts';
 import type { Endpoint } from './lookup/endpoints.ts';
+import { explainConnectError, printSocketError, systemCodeOf } from './socket-error.ts';
 import {
   CLOSED,
+  type Connect,
   type Reached,
   type SecuredWire,
   type TlsTerms,
-  type Unreached,
   unreached,
   type Wire,
   type WireEnd,
@@ -220,17 +220,6 @@ function countQueued(stream: Duplex): number {
  */
 const KEEP_ALIVE = 60_000;
 
-/**
- * Begins to connect, from an address of this host or from any. One of `connected` and `failed` follows, unless the value is called
- * first: it gives the attempt up.
- */
-export type Connect = (
-  endpoint: Endpoint,
-  from: string | undefined,
-  connected: (wire: Wire) => void,
-  failed: (why: Unreached) => void,
-) => () => void;
-
 export const connectNode: Connect = (endpoint, from, connected, failed) => {
   const socket = openSocket(endpoint, from);
   // A listener stays, because an 'error' that nobody hears would end the process.
@@ -254,55 +243,4 @@ function openSocket({ address, family, port }: Endpoint, from: string | undefine
   if (family === 'name') throw new Error('bug: what a proxy connects to is no address of ours');
   const alive = { keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE };
   return createConnection({ host: address, port, family, localAddress: from, noDelay: true, autoSelectFamily: false, ...alive });
-}
-
-/** Why a connection was not made, by the error of the system or of a program's own socket. */
-export function explainConnectError(error: NodeJS.ErrnoException, from?: string): Unreached {
-  const { code } = error;
-  const isOurs = code === 'EADDRNOTAVAIL' && from !== undefined;
-  const detail = isOurs ? `${from} is not an address of this host` : printSocketError(error);
-  return { detail, reason: isOurs ? 'other' : reasonOf(code), ...systemCodeOf(error) };
-}
-
-/** Programs put other things into `code`, too. */
-const systemCodeOf = ({ code }: NodeJS.ErrnoException): { readonly systemCode?: string } =>
-  typeof code === 'string' ? { systemCode: code } : {};
-
-const REASONS: Readonly<Record<string, ConnectReason>> = {
-  ECONNREFUSED: 'refused',
-  ECONNRESET: 'refused',
-  ENOTFOUND: 'resolve',
-  EAI_AGAIN: 'resolve',
-  ENOENT: 'unreachable',
-  EHOSTUNREACH: 'unreachable',
-  EHOSTDOWN: 'unreachable',
-  ENETUNREACH: 'unreachable',
-  ENETDOWN: 'unreachable',
-  EADDRNOTAVAIL: 'unreachable',
-  ETIMEDOUT: 'timeout',
-};
-
-const reasonOf = (code: unknown): ConnectReason => (typeof code === 'string' ? REASONS[code] : undefined) ?? 'other';
-
-/** A Node error of a socket in words: ours, else the system's. Never Node's, which repeats addresses and may say "undefined". */
-export function printSocketError(error: NodeJS.ErrnoException): string {
-  const words: Readonly<Record<string, string>> = {
-    ECONNREFUSED: 'connection refused',
-    ECONNRESET: 'connection reset by the server',
-    EPIPE: 'the server closed the connection',
-    ETIMEDOUT: 'connection timed out',
-    EHOSTUNREACH: 'no route to the host',
-    ENETUNREACH: 'network is unreachable',
-    EACCES: 'permission denied',
-    ENOENT: 'no such socket',
-    EADDRNOTAVAIL: 'address not available',
-    EADDRINUSE: 'every local port is in use',
-    EPERM: 'forbidden by a rule of this host',
-    EMFILE: 'this process may open no more files (ulimit -n)',
-    ENFILE: 'this host can open no more files',
-  };
-  const { code = '', errno, message } = error;
-  const known =
-    words[code] ?? (errno === undefined ? undefined : process.getBuiltinModule('node:util').getSystemErrorMap().get(errno)?.[1]);
-  return known === undefined ? message : words[code] === undefined ? `${known} (${code})` : known;
 }

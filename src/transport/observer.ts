@@ -1,8 +1,12 @@
 /** Who looks on while a message is under way. An observer is told and decides nothing, not even by what it throws. */
+import type { Phase } from '../smtp/client/outcome.ts';
 import { printThrown } from './abort.ts';
 
-/** One line of the conversation: ours (`C`), the server's (`S`), or something that happened (`!`). Secrets are masked. */
-export type Trace = (side: 'C' | 'S' | '!', line: string) => void;
+/**
+ * One line of the conversation: ours (`C`), the server's (`S`), or something that happened (`!`). Secrets are masked. `message`: which
+ * message of the session it is about, from 0; null for none.
+ */
+export type Trace = (side: 'C' | 'S' | '!', line: string, message?: number | null) => void;
 
 export interface Observer {
   readonly trace?: Trace | undefined;
@@ -12,6 +16,8 @@ export interface Observer {
   readonly progress?: ((octets: number) => void) | undefined;
   /** TCP is connected, to the endpoint or to the proxy. */
   readonly connected?: (() => void) | undefined;
+  /** The session waits in this phase now. */
+  readonly entered?: ((at: Phase) => void) | undefined;
   /** Hears the first thing that one of the others has thrown; default: a warning of the process. */
   readonly failed?: ((thrown: unknown) => void) | undefined;
 }
@@ -23,7 +29,7 @@ const guarded = new WeakSet<Observer>();
 export function guardObserver(observer: Observer | undefined): Observer {
   if (observer === undefined) return NOBODY;
   if (guarded.has(observer)) return observer;
-  const { trace, note, progress, connected, failed = warn } = observer;
+  const { trace, note, progress, connected, entered, failed = warn } = observer;
   let isTold = false;
   const tell = (thrown: unknown): void => {
     if (isTold) return;
@@ -45,7 +51,13 @@ export function guardObserver(observer: Observer | undefined): Observer {
         tell(thrown);
       }
     });
-  const quiet: Observer = { trace: guard(trace), note: guard(note), progress: guard(progress), connected: guard(connected) };
+  const quiet: Observer = {
+    trace: guard(trace),
+    note: guard(note),
+    progress: guard(progress),
+    connected: guard(connected),
+    entered: guard(entered),
+  };
   guarded.add(quiet);
   return quiet;
 }

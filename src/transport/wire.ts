@@ -5,6 +5,7 @@
  */
 import type { SecureContext, SecureContextOptions, TLSSocket } from 'node:tls';
 import type { ConnectReason } from '../smtp/client/outcome.ts';
+import type { Endpoint } from './lookup/endpoints.ts';
 
 export interface Wire {
   /** False once it is closed, or about to be: nothing that is written now arrives. */
@@ -71,6 +72,17 @@ export const unreached = (reason: ConnectReason, detail: string, systemCode?: st
   detail,
   ...(systemCode === undefined ? {} : { systemCode }),
 });
+
+/**
+ * Begins to connect, from an address of this host or from any. One of `connected` and `failed` follows, unless the value is called
+ * first: it gives the attempt up.
+ */
+export type Connect = (
+  endpoint: Endpoint,
+  from: string | undefined,
+  connected: (wire: Wire) => void,
+  failed: (why: Unreached) => void,
+) => () => void;
 
 /* ---- TLS ---- */
 

@@ -99,6 +99,7 @@ test('npm install --global gives sendmail and nospool, which send, and install f
     const prefix = path.join(programs, 'global');
     const installed = await run('npm', ['install', '--global', '--prefix', prefix, '--offline', '--no-audit', '--no-fund', tarball]);
     assert.equal(installed.status, 0, installed.said);
+    assert.deepEqual(readdirSync(`${prefix}/share/man/man8`), ['sendmail.nospool.8.gz']);
     const config = path.join(programs, 'nospool.toml');
     const lines = [
       `smarthosts = ["${host.url}"]`,

@@ -24,10 +24,17 @@ const SMALL = `Subject: hi\r\n\r\n${LINE}`;
 const LARGE = `Subject: hi\r\n\r\n${LINE.repeat(300)}`;
 const WINDOW = 2048;
 
-const host: TestHost = await startHost({ offers: ['8BITMIME', 'PIPELINING', 'CHUNKING'] });
-const url = `smtp://127.0.0.1:${host.port}`;
-const held = host.held as Held[];
+let host: TestHost;
+let url = '';
+/** Messages that the server has, taken out by whoever looks at them. */
+let held: Held[] = [];
 
+contents.before(async () => {
+  host = await startHost({ offers: ['8BITMIME', 'PIPELINING', 'CHUNKING'] });
+  url = `smtp://127.0.0.1:${host.port}`;
+  held = host.held as Held[];
+});
+contents.before.each(() => void held.splice(0));
 contents.after.each(() => looking.check());
 contents.after(async () => {
   looking.stop();
@@ -110,6 +117,7 @@ const KINDS: Readonly<Record<string, (text: string) => Content | Promise<Content
   'an array of buffers': (text) => cut(text).map(bufferOf),
   'a Set': (text) => new Set(cut(text)),
   'a generator': (text) => generated(cut(text)),
+  'a generator of promises': (text) => generated(cut(text).map((part) => Promise.resolve(part) as unknown as Octets)),
   'a generator of text': (text) => generated(cutText(text, 1)),
   'an asynchronous generator': (text) => generatedLate(cut(text)),
   'an asynchronous generator of text with empty parts': (text) => generatedLate(cutText(text, 7).flatMap((part) => [part, ''])),
@@ -168,15 +176,15 @@ const failed = (outcome: Outcome): Failed => {
 for (const [kind, make] of Object.entries(KINDS))
   for (const [name, door] of Object.entries(DOORS))
     contents(`${kind} arrives through ${name}, within the window and beyond it, itself and opened`, () =>
-      within(20_000, async () => {
+      within(4000, async () => {
         for (const text of [SMALL, LARGE])
           for (const framing of ['auto', 'data'] as const) {
             const given = await make(text);
-            const outcome = await door(url, given, { framing });
+            const outcome = await door(url, () => given, { framing });
             assert.equal(outcome.kind, 'accepted', JSON.stringify(outcome));
             assert.ok(arrived() === text);
             if (given instanceof Readable) assert.ok(given.destroyed);
-            const opened = await door(url, { open: () => make(text), size: Buffer.byteLength(text) }, { framing });
+            const opened = await door(url, () => ({ open: () => make(text), size: Buffer.byteLength(text) }), { framing });
             assert.equal(opened.kind, 'accepted', JSON.stringify(opened));
             assert.ok(arrived() === text);
           }
@@ -231,11 +239,13 @@ const USED: Readonly<Record<string, () => Promise<Content> | Content>> = {
 
 for (const [kind, make] of Object.entries(USED))
   contents(`${kind} is a usage failure, and nothing is done to it`, () =>
-    within(20_000, async () => {
+    within(4000, async () => {
       for (const door of Object.values(DOORS)) {
         const given = await make();
+        // Node itself adds and removes listeners in the next turns.
+        await turns();
         const listeners = given instanceof Readable ? given.eventNames().map((event) => given.listenerCount(event)) : [];
-        const { failure } = failed(await door(url, given));
+        const { failure } = failed(await door(url, () => given));
         assert.equal(failure.code, 'usage');
         assert.match(failure.message, /used before/);
         if (given instanceof Readable)
@@ -249,7 +259,7 @@ for (const [kind, make] of Object.entries(USED))
   );
 
 contents('a stream, a generator and a web stream can be sent once, whatever became of it', () =>
-  within(20_000, async () => {
+  within(4000, async () => {
     for (const kind of [
       'a generator',
       'an asynchronous generator',
@@ -269,7 +279,7 @@ contents('a stream, a generator and a web stream can be sent once, whatever beca
 );
 
 contents('an iterable that gives one and the same generator is empty the second time, which fails', () =>
-  within(20_000, async () => {
+  within(4000, async () => {
     const inner = generated(cut(SMALL));
     const given = { [Symbol.iterator]: () => inner };
     assert.equal((await submit(ENVELOPE, given, { servers: [url] })).kind, 'accepted');
@@ -281,7 +291,7 @@ contents('an iterable that gives one and the same generator is empty the second 
 );
 
 contents('text, octets, an array, a Blob and an opener can be sent again', () =>
-  within(20_000, async () => {
+  within(4000, async () => {
     for (const given of [SMALL, Buffer.from(SMALL), [SMALL], new Blob([LARGE]), { open: () => generated(cut(LARGE)) }])
       for (let i = 0; i < 2; i++) {
         assert.equal((await submit(ENVELOPE, given, { servers: [url] })).kind, 'accepted');
@@ -317,7 +327,6 @@ const PARTS: readonly (readonly [string, unknown, RegExp])[] = [
   ['an object', { length: 3 }, /a part of it is an object \(Object\)/],
   ['an object without a prototype', BARE, /a part of it is an object/],
   ['words of 16 bits', new Uint16Array(4), /a part of it is an object \(Uint16Array\)/],
-  ['a promise', Promise.resolve('x'), /a part of it is an object \(Promise\)/],
   ['half a surrogate pair at the beginning', '\uDE00', /half a surrogate pair/],
   ['half a surrogate pair within', 'x\uD83Dx', /half a surrogate pair/],
   ['two halves in the wrong order', '\uDE00\uD83D', /half a surrogate pair/],
@@ -327,10 +336,7 @@ const PARTS: readonly (readonly [string, unknown, RegExp])[] = [
 const FAULTS: Readonly<Record<string, Fault>> = {
   ...Object.fromEntries(
     PARTS.flatMap(([name, part, words]): [string, Fault][] => [
-      // A promise would be awaited by the generator's own yield.
-      ...(name === 'a promise'
-        ? []
-        : [[`${name} in an asynchronous generator`, { words, make: (good: string) => then(good, part) }] as [string, Fault]]),
+      [`${name} in an asynchronous generator`, { words, make: (good: string) => then(good, part) }],
       [`${name} in a generator`, { words, make: (good) => generated([...cut(good), part as Octets, 'rest']) }],
       [`${name} in an array`, { words, code: 'usage', make: (good) => [...cut(good), part as Octets, 'rest'] }],
       [`${name} in an opened generator`, { words, make: (good) => ({ open: () => generated([...cut(good), part as Octets, 'rest']) }) }],
@@ -424,15 +430,20 @@ const FAULTS: Readonly<Record<string, Fault>> = {
 
 for (const [name, { words, code = 'input', make }] of Object.entries(FAULTS))
   contents(`${name} fails the message, within the window and beyond it, and nobody has a part of it`, () =>
-    within(20_000, async () => {
+    within(4000, async () => {
       for (const [which, door] of Object.entries(DOORS))
         for (const good of [SMALL, LARGE]) {
-          const given = make(good);
-          const { failure } = failed(await door(url, given));
+          let given: Content | null = null;
+          const { failure } = failed(
+            await door(url, () => {
+              given = make(good);
+              return given;
+            }),
+          );
           assert.equal(failure.code, code, `${which}: ${failure.message}`);
           assert.match(failure.message, words);
           assert.equal(failure.retry, code === 'usage' ? 'never' : 'safe');
-          if (given instanceof Readable) assert.ok(given.destroyed);
+          if ((given as unknown) instanceof Readable) assert.ok((given as unknown as Readable).destroyed);
           await turns();
           assert.deepEqual(held, []);
         }
@@ -440,16 +451,16 @@ for (const [name, { words, code = 'input', make }] of Object.entries(FAULTS))
   );
 
 contents('the error of the caller is the cause of the failure, within the window and beyond it', () =>
-  within(20_000, async () => {
+  within(4000, async () => {
     for (const door of Object.values(DOORS))
       for (const good of [SMALL, LARGE])
         for (const given of [
-          FAULTS['a generator that throws']?.make(good),
-          { open: () => FAULTS['a generator that throws']?.make(good) },
-          FAULTS['a stream that is destroyed with an error']?.make(good),
-          FAULTS['a web stream that errs']?.make(good),
+          () => FAULTS['a generator that throws']?.make(good),
+          () => ({ open: () => FAULTS['a generator that throws']?.make(good) }),
+          () => FAULTS['a stream that is destroyed with an error']?.make(good),
+          () => FAULTS['a web stream that errs']?.make(good),
         ])
-          assert.equal(failed(await door(url, given as Content)).failure.cause, boom);
+          assert.equal(failed(await door(url, given as () => Content)).failure.cause, boom);
   }),
 );
 
@@ -608,9 +619,9 @@ const HOPELESS: Readonly<Record<string, { readonly code: 'usage' | 'input'; read
 
 for (const [name, { code, words, make }] of Object.entries(HOPELESS))
   contents(`${name} is no content: ${code}`, () =>
-    within(20_000, async () => {
+    within(4000, async () => {
       for (const [which, door] of Object.entries(DOORS)) {
-        const { failure } = failed(await door(url, make() as Content));
+        const { failure } = failed(await door(url, () => make() as Content));
         assert.equal(failure.code, code, `${which}: ${failure.message}`);
         assert.match(failure.message, words);
         await turns();
@@ -620,7 +631,7 @@ for (const [name, { code, words, make }] of Object.entries(HOPELESS))
   );
 
 contents('an opener is called as a method, and a wrong size does no harm', () =>
-  within(20_000, async () => {
+  within(4000, async () => {
     class Stored {
       readonly #text = SMALL;
       open(): string {
@@ -629,7 +640,7 @@ contents('an opener is called as a method, and a wrong size does no harm', () =>
     }
     for (const given of [new Stored(), { open: () => SMALL, size: 0 }, { open: () => SMALL, size: 1e9 }])
       for (const door of Object.values(DOORS)) {
-        assert.equal((await door(url, given)).kind, 'accepted');
+        assert.equal((await door(url, () => given)).kind, 'accepted');
         assert.ok(arrived() === SMALL);
       }
   }),
@@ -663,13 +674,13 @@ const ENDLESS: Readonly<Record<string, () => Content>> = {
 for (const [name, make] of Object.entries(ENDLESS))
   for (const [which, door] of Object.entries(DOORS))
     contents(`${name}: through ${which} it ends by timeouts.input and by a signal, and the loop turns meanwhile`, () =>
-      within(20_000, async () => {
-        const late = failed(await door(url, make(), { timeouts: { input: 100 } })).failure;
+      within(4000, async () => {
+        const late = failed(await door(url, make, { timeouts: { input: 100 } })).failure;
         assert.equal(late.code, 'input', late.message);
         assert.match(late.message, /the content gave nothing for 0\.1 s \(timeouts\.input\)/);
         const controller = new AbortController();
         setTimeout(() => controller.abort(new Error('changed my mind')), 50);
-        const { failure } = failed(await door(url, make(), { signal: controller.signal }));
+        const { failure } = failed(await door(url, make, { signal: controller.signal }));
         assert.match(failure.message, /changed my mind/);
         assert.equal(failure.code, 'aborted', failure.message);
         assert.deepEqual(held, []);
@@ -815,7 +826,7 @@ const WATCHED: Readonly<Record<string, () => Watched>> = {
   },
 };
 
-const PATHS: Readonly<Record<string, (door: Door, content: Content) => Promise<Outcome>>> = {
+const PATHS: Readonly<Record<string, (door: Door, content: () => Content) => Promise<Outcome>>> = {
   accepted: (door, content) => door(url, content),
   'MAIL is refused': (door, content) => scripted({ script: { MAIL: '550 no' } }, door, content),
   'RCPT is refused': (door, content) => scripted({ script: { 'RCPT 1': '550 no' } }, door, content),
@@ -840,7 +851,12 @@ const PATHS: Readonly<Record<string, (door: Door, content: Content) => Promise<O
   },
 };
 
-async function scripted(options: Parameters<typeof startHost>[0], door: Door, content: Content, more: Options = {}): Promise<Outcome> {
+async function scripted(
+  options: Parameters<typeof startHost>[0],
+  door: Door,
+  content: () => Content,
+  more: Options = {},
+): Promise<Outcome> {
   const server = await startHost({ ...options, offers: ['8BITMIME'] });
   const outcome = await door(`smtp://127.0.0.1:${server.port}`, content, more);
   await server.stop();
@@ -849,11 +865,11 @@ async function scripted(options: Parameters<typeof startHost>[0], door: Door, co
 
 for (const [way, run] of Object.entries(PATHS))
   contents(`content is closed when ${way}`, () =>
-    within(60_000, async () => {
+    within(20_000, async () => {
       for (const [which, door] of Object.entries(DOORS))
         for (const [kind, make] of Object.entries(WATCHED)) {
           const { content, isClosed } = make();
-          const outcome = await run(door, content);
+          const outcome = await run(door, () => content);
           // Without a client nobody was given the content.
           if (which === 'connect' && outcome.kind === 'failed' && failedBefore.test(way)) continue;
           assert.equal(outcome.kind, way === 'accepted' ? 'accepted' : 'failed', `${which}, ${kind}: ${JSON.stringify(outcome)}`);
@@ -868,7 +884,7 @@ for (const [way, run] of Object.entries(PATHS))
 const failedBefore = /nobody listens|the name is|an option is|the server is impossible/;
 
 contents('an iterator that ended or threw is not closed again, as for await has it', () =>
-  within(20_000, async () => {
+  within(4000, async () => {
     for (const end of [() => ({ done: true }), () => assert.fail(boom)]) {
       let returned = 0;
       const left = cut(SMALL);
@@ -888,11 +904,11 @@ contents('an iterator that ended or threw is not closed again, as for await has 
 );
 
 contents('a message of a stream leaves no clock: a program ends by itself', () =>
-  within(20_000, async () => {
+  within(4000, async () => {
     for (const door of Object.values(DOORS))
       for (const given of [Readable.from(cut(LARGE)), { open: () => generated(cut(LARGE)) }, new Blob([LARGE])]) {
         const before = clocks();
-        await door(url, given);
+        await door(url, () => given);
         await turns();
         assert.ok(clocks() <= before, `${clocks()} clocks, ${before} before`);
         held.length = 0;

@@ -4,23 +4,24 @@ import { type Content, connect, type Envelope, type Options, type Outcome, Pool,
 
 export const ENVELOPE: Envelope = { from: 'me@example.org', to: ['you@example.net'] };
 
-export type Door = (server: string | Server, content: Content, options?: Options, envelope?: Envelope) => Promise<Outcome>;
+/** `content` is made when the door takes it, because a stream may fail at any moment from then on. */
+export type Door = (server: string | Server, content: () => Content, options?: Options, envelope?: Envelope) => Promise<Outcome>;
 
 /** Each ends its session, and gives the outcome of the message. */
 export const DOORS: Readonly<Record<'submit' | 'connect' | 'Pool', Door>> = {
-  submit: (server, content, options = {}, envelope = ENVELOPE) => submit(envelope, content, { ...options, servers: [server] }),
+  submit: (server, content, options = {}, envelope = ENVELOPE) => submit(envelope, content(), { ...options, servers: [server] }),
   async connect(server, content, options = {}, envelope = ENVELOPE) {
     const { signal, ...others } = options;
     const connected = await connect(server, others);
     if (!connected.ok) return { kind: 'failed', failure: connected.failure, attempts: connected.attempts };
-    const outcome = await connected.client.send(envelope, content, { signal });
+    const outcome = await connected.client.send(envelope, content(), { signal });
     await connected.client.quit();
     return outcome;
   },
   async Pool(server, content, options = {}, envelope = ENVELOPE) {
     const { signal, ...others } = options;
     const pool = new Pool(server, { connections: 1, ...others });
-    const outcome = await pool.send(envelope, content, { signal });
+    const outcome = await pool.send(envelope, content(), { signal });
     await pool.drain();
     return outcome;
   },

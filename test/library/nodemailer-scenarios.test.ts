@@ -4,9 +4,11 @@
  * Loopback: nodemailer has no policy for it, and ours is tried in test/world; rows about TLS ask for it by option.
  */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { type Socket, connect as tcp } from 'node:net';
 import { suite } from 'uvu';
 import { tlsWorld } from '../support/delivery.ts';
+import { printDifferences } from '../support/nodemailer-tables.ts';
 import { startHttpProxy } from '../support/proxies.ts';
 import { errorOf, type Failed, MAIL, MAKERS, outcomeOf, SIDES, type Side, type Transporter } from '../support/side-by-side.ts';
 import { type Deed, type SmarthostOptions, startHost, type TestHost } from '../support/smarthost.ts';
@@ -190,7 +192,7 @@ const rows: readonly Scenario[] = [
     title: 'sessions that the server closed while they were idle',
     server: { offers: OFFERS },
     act: closedWhileIdle,
-    gives: { first: 3, then: 3 },
+    gives: { first: 3, later: 3 },
     only: 'pool',
   },
   {
@@ -216,7 +218,7 @@ const rows: readonly Scenario[] = [
     server: { offers: OFFERS, script: { end: 'close' } },
     options: () => ({ maxRequeues: 0 }),
     gives: failed('ECONNECTION'),
-    differs: { gives: failed('EUNCERTAIN', { command: 'DATA' }), why: 'the same' },
+    differs: { gives: failed('EUNCERTAIN', { command: 'DATA' }), why: 'as above' },
   },
 
   /* ---- of smtp-connection ---- */
@@ -500,7 +502,7 @@ const rows: readonly Scenario[] = [
     title: 'a port that is none',
     options: () => ({ port: 123456 }),
     gives: failed('ECONNECTION'),
-    differs: { gives: { error: { code: 'ECONFIG' } }, why: 'the same' },
+    differs: { gives: { error: { code: 'ECONFIG' } }, why: 'as above' },
   },
   {
     title: "a service of nodemailer's table",
@@ -596,7 +598,7 @@ async function closedWhileIdle(run: Run): Promise<object> {
   const again = await startHost({ offers: OFFERS, port: run.host.port });
   try {
     const { length } = await Promise.all(Array.from({ length: 3 }, () => run.transporter.sendMail({ ...MAIL })));
-    return { first, then: length };
+    return { first, later: length };
   } finally {
     await run.transporter.close();
     await again.stop();
@@ -678,5 +680,14 @@ for (const scenario of rows)
       }),
     );
   }
+
+scenarios('docs/nodemailer.md names what differs, and why', () => {
+  const differences = rows.flatMap(({ title, gives: theirs, differs }) =>
+    differs ? [{ title, theirs, ours: differs.gives, why: differs.why }] : [],
+  );
+  const text = readFileSync(new URL('../../docs/nodemailer.md', import.meta.url), 'utf8');
+  const table = printDifferences(differences);
+  assert.ok(text.includes(table), table);
+});
 
 scenarios.run();

@@ -228,7 +228,7 @@ test('quit of a session that is not open yet ends it, unless a message waits for
     const refused = inMemory({ script: { EHLO: '450 no' } }, { observer: { trace } });
     assert.equal(kindOf(await refused.connection.opened()), 'rejected at hello');
     await refused.connection.quit();
-    assert.deepEqual(lines.slice(-3), ['S 450 no', 'C QUIT', 'S 221 bye']);
+    assert.deepEqual(lines.slice(-3), ['S 450 no', 'C QUIT', 'S 221 2.0.0 bye']);
   }));
 
 test('quit of a session that is over has nothing to wait for, and leaves no clock', () =>

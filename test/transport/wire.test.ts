@@ -1,4 +1,7 @@
-/** Wires over Node's sockets and over other streams: who hears what, when, and how it ends. No SMTP is spoken. */
+/**
+ * Wires over Node's sockets and over other streams: who hears what, when, and how it ends. No SMTP is spoken.
+ * Loopback: a handshake is done, and nobody asks whom it trusts.
+ */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createConnection, createServer, type Socket } from 'node:net';

@@ -4,24 +4,9 @@ import type { Retry } from '../../smtp/client/classify.ts';
 import type { Lack, Verb } from '../../smtp/client/outcome.ts';
 import type { Reply } from '../../smtp/reply.ts';
 import type { Failure, FailureCode, RecipientRefusal } from '../failure.ts';
+import type { ERROR_CODES } from './table.ts';
 
-/** Codes are nodemailer's, and one more: with `EUNCERTAIN` the server may have the message, so that it must not be sent again blindly. */
-export type TransportErrorCode =
-  | 'EDNS'
-  | 'ESOCKET'
-  | 'ECONNECTION'
-  | 'ETIMEDOUT'
-  | 'ETLS'
-  | 'EREQUIRETLS'
-  | 'EAUTH'
-  | 'ENOAUTH'
-  | 'EPROTOCOL'
-  | 'EENVELOPE'
-  | 'EMESSAGE'
-  | 'ESTREAM'
-  | 'EABORT'
-  | 'ECONFIG'
-  | 'EUNCERTAIN';
+export type TransportErrorCode = keyof typeof ERROR_CODES;
 
 /** An error as nodemailer has them, with the failure that it comes from. */
 export interface TransportError extends Error {

@@ -6,5 +6,5 @@ export type { TransportError, TransportErrorCode } from './error.ts';
 export type { SentMessageInfo } from './info.ts';
 export type { Dsn, GetSocket, GivenSocket, LoggerLike, MailEnvelope, MailLike, MessageLike } from './mail.ts';
 export type { AuthSettings, NospoolTransportOptions, ProvisionCallback } from './options.ts';
-export { AUTH_OPTIONS, type Fate, OPTIONS, type Row, type Table, TLS_OPTIONS } from './table.ts';
+export { AUTH_OPTIONS, ERROR_CODES, type Fate, OPTIONS, type Row, type Table, TLS_OPTIONS } from './table.ts';
 export { NospoolTransport, type SendCallback, type VerifyCallback } from './transport.ts';

@@ -35,8 +35,8 @@ export class Tokens {
   #expires: number;
   #isRefused = false;
   #asking: Promise<string> | null = null;
-  /** Counts the tokens, so that one which was refused several times is renewed once. */
-  generation = 0;
+  /** Counts the tokens that took the place of one that was refused, so that one refused several times is renewed once. */
+  renewals = 0;
 
   constructor(auth: AuthSettings, options: TokenOptions) {
     this.#auth = auth;
@@ -56,10 +56,10 @@ export class Tokens {
     return this.#asking;
   }
 
-  /** Has the token of that generation replaced; false when there is no way to another. */
-  refuse(generation: number): boolean {
+  /** Has the token replaced, unless it was since `renewals` was so many; false when there is no way to another. */
+  refuse(renewals: number): boolean {
     if (!this.#mayRenew) return false;
-    if (generation === this.generation) this.#isRefused = true;
+    if (renewals === this.renewals) this.#isRefused = true;
     return true;
   }
 
@@ -79,8 +79,8 @@ export class Tokens {
       : await requestToken(this.#auth, signal);
     this.#token = given.token;
     this.#expires = given.expires;
+    if (this.#isRefused) this.renewals += 1;
     this.#isRefused = false;
-    this.generation += 1;
     if (!provision) this.#options.tell({ user: this.#auth.user ?? '', accessToken: given.token, expires: given.expires });
     return given.token;
   }

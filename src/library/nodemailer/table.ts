@@ -1,6 +1,6 @@
 /**
- * Every option that nodemailer's SMTP transports know, and what becomes of it here: one table, which the transport obeys and the
- * documents show. Reads no value.
+ * Every option that nodemailer's SMTP transports know, and what becomes of it here; and the codes of errors. The transport obeys
+ * these tables and the documents show them. Reads no value.
  */
 
 export type Fate =
@@ -22,9 +22,14 @@ const ONCE = 'a transport connects more than once: give `getSocket`';
 const OTHER = 'it chooses another transport of nodemailer';
 const FIXED = 'it has no equal here';
 
+/** The type has the names, and not all the words. */
+function table<Name extends string>(rows: Readonly<Record<Name, Row>>): Readonly<Record<Name, Row>> {
+  return rows;
+}
+
 /** The options of the transport. */
 // biome-ignore format: a table is read as a table
-export const OPTIONS = {
+export const OPTIONS = /* @__PURE__ */ table({
   url: ['mapped', 'as in nodemailer for `smtp:` and `smtps:`, with options as its query; also nospool\'s `submission:`, `submissions:`, `lmtp:`, `lmtp+unix:` and `unix:`'],
   host: ['mapped', 'default `localhost`'],
   port: ['mapped', 'default 587, 465 with `secure`, 24 with `lmtp`'],
@@ -83,14 +88,14 @@ export const OPTIONS = {
   streamTransport: ['refused', OTHER],
   jsonTransport: ['refused', OTHER],
   SES: ['refused', OTHER],
-} as const satisfies Table;
+});
 
 const CONTEXT = 'no context is made by the caller';
 const NARROW = 'the library decides it';
 
 /** Its options in `tls`. */
 // biome-ignore format: a table is read as a table
-export const TLS_OPTIONS = {
+export const TLS_OPTIONS = /* @__PURE__ */ table({
   rejectUnauthorized: ['mapped', 'false: any certificate will do'],
   ca: ['mapped', 'certificates in PEM that are trusted in place of the system\'s'],
   cert: ['mapped', 'the client\'s own certificate, in PEM'],
@@ -124,11 +129,11 @@ export const TLS_OPTIONS = {
   path: ['refused', 'give `url: "unix:/…"`'],
   socket: ['refused', ONCE],
   timeout: ['refused', 'give `connectionTimeout` and `greetingTimeout`'],
-} as const satisfies Table;
+});
 
 /** Its options in `auth`. */
 // biome-ignore format: a table is read as a table
-export const AUTH_OPTIONS = {
+export const AUTH_OPTIONS = /* @__PURE__ */ table({
   type: ['mapped', '`OAuth2`, or anything else for a password'],
   user: ['mapped', ''],
   pass: ['mapped', 'a text, or a function that is asked for each connection'],
@@ -154,7 +159,27 @@ export const AUTH_OPTIONS = {
   service: ['refused', 'give `user`'],
   tls: ['refused', 'requests for a token trust what this system trusts; NODE_EXTRA_CA_CERTS adds to it'],
   component: ['refused', 'give it beside `auth`'],
-} as const satisfies Table;
+});
+
+/** The codes of errors: nodemailer's, and one more. */
+// biome-ignore format: a table is read as a table
+export const ERROR_CODES = {
+  EDNS: 'the name of the server was not found',
+  ESOCKET: 'nobody listens there, or no way leads there',
+  ETIMEDOUT: 'a time was over: `timeoutType` says which',
+  ECONNECTION: 'the connection was lost, or the pool is closed',
+  ETLS: 'TLS is needed and did not come about: no STARTTLS, or a certificate that is not trusted',
+  EAUTH: 'the server refused the credentials, offers no way for them, or they could not be had',
+  ENOAUTH: '`verify` with `forceAuth` and without credentials',
+  EPROTOCOL: 'the server refused the session, or broke the protocol',
+  EENVELOPE: 'the server refused the sender or a recipient, or an address cannot be',
+  EMESSAGE: 'the server refused the message',
+  EREQUIRETLS: 'REQUIRETLS was asked for and cannot be had',
+  ESTREAM: 'the message could not be read: `originalCode` and `cause` say why',
+  EABORT: 'a signal ended it',
+  ECONFIG: 'an option cannot be',
+  EUNCERTAIN: 'the message was sent and no verdict came back: the server may have it, so do not send it again blindly',
+} as const;
 
 /** A sentence about the first option that cannot be; null when there is none. `place` stands before its name. */
 export function refusedOption(given: object, table: Table, place: string): string | null {

@@ -6,8 +6,8 @@ import { EventEmitter } from 'node:events';
 import { connect as connectSocket, type Socket } from 'node:net';
 import { abortReason } from '../../submit/interrupts.ts';
 import { connect } from '../client.ts';
-import type { Envelope } from '../envelope.ts';
-import type { Failure } from '../failure.ts';
+import { type Envelope, parseEnvelope } from '../envelope.ts';
+import { type Failure, withCause } from '../failure.ts';
 import type { Options } from '../options.ts';
 import type { Outcome } from '../outcome.ts';
 import { Pool } from '../pool.ts';
@@ -17,7 +17,7 @@ import { mergeAuth, readAuth, usesTokens } from './auth.ts';
 import { ContentSpent, MessageContent } from './content.ts';
 import { errorOf, makeError, type TransportError } from './error.ts';
 import { infoOf, type SentMessageInfo } from './info.ts';
-import { type GetSocket, type LoggerLike, type MailData, type MailerLike, type MailLike, readEnvelope } from './mail.ts';
+import { type GetSocket, type GivenSocket, type LoggerLike, type MailData, type MailerLike, type MailLike, readEnvelope } from './mail.ts';
 import { Tokens } from './oauth.ts';
 import { type AuthSettings, type NospoolTransportOptions, readSettings, type Settings } from './options.ts';
 
@@ -28,8 +28,9 @@ export type VerifyCallback = (error: TransportError | null, success?: true) => v
 
 /** Messages that the pool has for each of its sessions: one under way, and the next. */
 const AHEAD = 2;
-/** nodemailer prints it in its log. */
-const VERSION = '0.2.0';
+/** The build writes it in. nodemailer prints it in its log. */
+declare const __VERSION__: string;
+const VERSION = typeof __VERSION__ === 'string' ? __VERSION__ : '0';
 
 /** A message of the pool that waits. */
 interface Job {
@@ -159,6 +160,8 @@ export class NospoolTransport extends EventEmitter {
     if (message === null) throw makeError('EMESSAGE', 'Empty message');
     const read = readEnvelope(message.getEnvelope(), data, this.#settings.dsn);
     if (!read.ok) throw makeError('EENVELOPE', read.detail);
+    const fault = parseEnvelope(read.value.envelope);
+    if (!fault.ok) throw makeError('EENVELOPE', fault.detail);
     const messageId = message.messageId();
     const { addresses, envelope, size } = read.value;
     this.#log('info', { tnx: 'send', messageId }, `Sending message ${messageId} to <${summary(addresses.to)}>`);
@@ -168,7 +171,7 @@ export class NospoolTransport extends EventEmitter {
     const content = new MessageContent(() => message.createReadStream(), size);
     try {
       const sent = await this.#sendRenewing(login, envelope, content, data.signal);
-      if (sent.outcome.kind === 'failed') throw reasonOf(sent.outcome);
+      if (sent.outcome.kind === 'failed') throw reasonOf(sent.outcome, data.signal);
       const ended = performance.now();
       const pulled = content.firstPull ?? ended;
       return infoOf(sent.outcome, {
@@ -190,10 +193,10 @@ export class NospoolTransport extends EventEmitter {
   /** Sends, and once more with another token where the server refuses the one that we have. */
   async #sendRenewing(login: Login, envelope: Envelope, content: MessageContent, signal: AbortSignal | undefined): Promise<Sent> {
     const { tokens } = login;
-    const generation = tokens?.generation ?? 0;
+    const renewals = tokens?.renewals ?? 0;
     const sent = await this.#sendOnce(login, envelope, content, signal);
     const isRefused = sent.outcome.kind === 'failed' && sent.outcome.failure.code === 'auth-refused';
-    return isRefused && tokens?.refuse(generation) ? this.#sendOnce(login, envelope, content, signal) : sent;
+    return isRefused && tokens?.refuse(renewals) ? this.#sendOnce(login, envelope, content, signal) : sent;
   }
 
   async #sendOnce(login: Login, envelope: Envelope, content: MessageContent, signal: AbortSignal | undefined): Promise<Sent> {
@@ -228,14 +231,14 @@ export class NospoolTransport extends EventEmitter {
 
   async #verifyOnce(isRenewed = false): Promise<Failure | null> {
     const { tokens } = this.#login;
-    const generation = tokens?.generation ?? 0;
+    const renewals = tokens?.renewals ?? 0;
     const connected = await connect(this.#serverFor(this.#login), this.#terms);
     if (!connected.ok) return connected.failure;
     const { client } = connected;
     const failure = await client.ready();
     const { auth, extensions } = client.facts;
     void client.quit();
-    if (failure?.code === 'auth-refused' && !isRenewed && tokens?.refuse(generation)) return this.#verifyOnce(true);
+    if (failure?.code === 'auth-refused' && !isRenewed && tokens?.refuse(renewals)) return this.#verifyOnce(true);
     if (failure === null && this.#settings.forceAuth && auth === null && extensions.some((line) => /^AUTH\b/.test(line)))
       throw makeError('ENOAUTH', 'Authentication info was not provided');
     return failure;
@@ -329,25 +332,23 @@ export class NospoolTransport extends EventEmitter {
     return {
       ...server,
       ...(read.value === null ? {} : { auth: read.value }),
-      ...(this.getSocket === undefined ? {} : { socket: (to, signal) => this.#giveSocket(to, signal) }),
+      ...(this.getSocket === undefined ? {} : { socket: (to) => this.#giveSocket(to) }),
     };
   }
 
-  #giveSocket(to: Destination, signal: AbortSignal): Promise<Socket> {
-    const { getSocket } = this;
+  /** Asks `getSocket`. */
+  async #giveSocket(to: Destination): Promise<Socket> {
+    const asked = { ...this.#options, ...to, connectStartedAt: Date.now() };
     const { isSecured } = this.#settings;
-    return new Promise((resolve, reject) => {
-      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-      const asked = { ...this.#options, ...to, connectStartedAt: Date.now() };
-      getSocket?.call(this, asked, (error, found) => {
-        if (error) return reject(error);
-        const { connection, secured = isSecured } = found || {};
-        if (connection === undefined) return resolve(connectSocket({ host: to.host, port: to.port, noDelay: true }));
-        if (signal.aborted) connection.destroy();
-        else if (secured !== isSecured) reject(new Error('getSocket gave a socket that is secured already: set the option secured'));
-        else resolve(connection);
-      });
-    });
+    const found = await new Promise<GivenSocket | false | undefined>((resolve, reject) =>
+      this.getSocket?.call(this, asked, (error, given) => (error ? reject(error) : resolve(given))),
+    );
+    const { connection, secured = isSecured } = found || {};
+    if (secured !== isSecured) {
+      connection?.destroy();
+      throw new Error('getSocket gave a socket that is secured already: set the option secured');
+    }
+    return connection ?? connectSocket({ host: to.host, port: to.port, noDelay: true });
   }
 
   /* ---- callbacks and logs ---- */
@@ -378,9 +379,9 @@ interface Sent {
 }
 
 /** Why it was to be sent again is the reason; that it could not be is not. */
-function reasonOf({ failure, attempts }: Extract<Outcome, { kind: 'failed' }>): TransportError {
+function reasonOf({ failure, attempts }: Extract<Outcome, { kind: 'failed' }>, signal: AbortSignal | undefined): TransportError {
   const before = failure.cause instanceof ContentSpent ? attempts.at(-1)?.failure : undefined;
-  return errorOf(before ?? failure);
+  return errorOf(withCause(before ?? failure, failure.code === 'aborted' ? (failure.cause ?? signal?.reason) : undefined));
 }
 
 const poolClosed = (): TransportError => makeError('ECONNECTION', 'Connection pool was closed');

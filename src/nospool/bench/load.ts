@@ -139,11 +139,12 @@ export async function carry(load: Load, { signal, urgent, progress }: LoadOption
 
   // Each session that is being opened listens to the signal, however many there are.
   setMaxListeners(0, signal);
-  const stop = (): void => {
-    for (const session of sessions) void leave(session);
+  /** Ends the sessions, also those that wait for a verdict. */
+  const breakOff = (): void => {
+    for (const session of sessions) session.connection.abort('the session was ended');
   };
-  const soon = (): void => void setTimeout(stop, PARTING).unref();
-  urgent.addEventListener('abort', stop, { once: true });
+  const soon = (): void => void setTimeout(breakOff, PARTING).unref();
+  urgent.addEventListener('abort', breakOff, { once: true });
   signal.addEventListener('abort', soon, { once: true });
   const all = Promise.all(Array.from({ length: load.connections }, work));
   await unlessAborted(all, urgent);
@@ -151,8 +152,11 @@ export async function carry(load: Load, { signal, urgent, progress }: LoadOption
   await Promise.race([all, new Promise((resolve) => void setTimeout(resolve, BREAKING_OFF).unref())]);
   const seconds = ((known > 0 ? last : performance.now()) - begun) / 1000;
   signal.removeEventListener('abort', soon);
-  await leaveAll(sessions, leave);
-  urgent.removeEventListener('abort', stop);
+  // Servers that do not answer QUIT are waited for as long as that.
+  const late = setTimeout(breakOff, PARTING);
+  await Promise.all([...sessions].map(leave));
+  clearTimeout(late);
+  urgent.removeEventListener('abort', breakOff);
   fates.unsent = load.messages - known;
   return {
     fates,
@@ -163,14 +167,6 @@ export async function carry(load: Load, { signal, urgent, progress }: LoadOption
     reasons: [...reasons].map(([reason, times]) => ({ reason, times })),
     interrupted: signal.aborted ? String(signal.reason) : null,
   };
-}
-
-/** Says QUIT to all servers; a second call breaks off the sessions whose server does not answer. */
-async function leaveAll(sessions: ReadonlySet<OpenSession>, leave: (session: OpenSession) => Promise<void>): Promise<void> {
-  const all = () => Promise.all([...sessions].map(leave));
-  const late = setTimeout(() => void all(), PARTING);
-  await all();
-  clearTimeout(late);
 }
 
 function fateOf(failure: SessionFailure): Exclude<Fate, 'accepted'> {

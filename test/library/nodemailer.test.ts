@@ -1,0 +1,694 @@
+/**
+ * The transport for nodemailer by itself: its options, its tokens, its pool, and what a program may do to it.
+ * Loopback: what depends on policy is tried in test/world; here an option asks for it.
+ */
+import assert from 'node:assert/strict';
+import { generateKeyPairSync, verify as verifySignature } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { type AddressInfo, type Socket, connect as tcp } from 'node:net';
+import path from 'node:path';
+import { Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import nodemailer, { type Transporter } from 'nodemailer';
+import { suite } from 'uvu';
+import {
+  AUTH_OPTIONS,
+  NospoolTransport,
+  type NospoolTransportOptions,
+  OPTIONS,
+  type SentMessageInfo,
+  type Table,
+  TLS_OPTIONS,
+} from '../../src/library/nodemailer/index.ts';
+import { readSettings, type Settings } from '../../src/library/nodemailer/options.ts';
+import { startSocks } from '../support/proxies.ts';
+import { errorOf, type Failed, type Info, MAIL, MAKERS } from '../support/side-by-side.ts';
+import { type SmarthostOptions, startHost, type TestHost } from '../support/smarthost.ts';
+import { within } from '../support/within.ts';
+
+const transport = suite('nodemailer: transport');
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const OFFERS = ['PIPELINING', '8BITMIME'];
+const TOKENS = [...OFFERS, 'AUTH XOAUTH2'];
+
+/** A server, and a transport to it. */
+async function served(server: SmarthostOptions, options: object, work: (both: ReturnType<typeof made>, host: TestHost) => Promise<void>) {
+  const host = await startHost({ offers: OFFERS, ...server });
+  const both = made({ host: '127.0.0.1', port: host.port, ...options });
+  try {
+    await within(10_000, () => work(both, host));
+  } finally {
+    await both.transport.close({ force: true });
+    await host.stop();
+  }
+}
+
+function made(options: object) {
+  const own = new NospoolTransport(options as NospoolTransportOptions);
+  const transporter = nodemailer.createTransport(own);
+  return { transport: own, transporter, send: (mail: object = {}) => transporter.sendMail({ ...MAIL, ...mail }) as Promise<Info> };
+}
+
+const failure = (work: Promise<unknown>): Promise<Failed> =>
+  work.then(
+    (found) => assert.fail(`it gave ${JSON.stringify(found)}`),
+    (error: Failed) => error,
+  );
+
+function refusedBy(options: object): string {
+  try {
+    new NospoolTransport(options as NospoolTransportOptions);
+  } catch (error) {
+    assert.equal((error as Failed).code, 'ECONFIG');
+    return (error as Failed).message;
+  }
+  return 'taken';
+}
+
+/* ---- options ---- */
+
+/** The keys that an interface of nodemailer's own types has. */
+function keysOf(file: string, name: string): readonly string[] {
+  const text = readFileSync(path.join(root, 'node_modules/nodemailer/dist/esm', file), 'utf8').replace(/\/\*[\s\S]*?\*\//g, '');
+  const body = new RegExp(`interface ${name}\\b[^{]*\\{([\\s\\S]*?)\\n\\}`).exec(text)?.[1];
+  assert.ok(body, `${file} has no ${name}`);
+  return [...body.matchAll(/^ {4}(\w+)\??:/gm)].map((match) => match[1] as string);
+}
+
+transport('every option that nodemailer documents in its types has a row in the table', () => {
+  const rows: readonly (readonly [Table, readonly (readonly [string, string])[]])[] = [
+    [
+      OPTIONS,
+      [
+        ['smtp-connection/index.d.ts', 'SMTPConnectionOptions'],
+        ['smtp-transport/index.d.ts', 'SMTPTransportOptions'],
+        ['smtp-pool/index.d.ts', 'SMTPPoolOptions'],
+        ['mailer/index.d.ts', 'TransportOptions'],
+      ],
+    ],
+    [
+      AUTH_OPTIONS,
+      [
+        ['smtp-transport/index.d.ts', 'SMTPTransportAuthOptions'],
+        ['xoauth2/index.d.ts', 'XOAuth2Options'],
+      ],
+    ],
+  ];
+  for (const [table, interfaces] of rows)
+    for (const [file, name] of interfaces) {
+      const keys = keysOf(file, name);
+      assert.ok(keys.length > 5, name);
+      for (const key of keys) assert.ok(Object.hasOwn(table, key), `${name}.${key}`);
+    }
+});
+
+transport('what is refused is refused by its name, with what to do instead', () => {
+  for (const [table, place, wrap] of [
+    [OPTIONS, '', (value: object) => value],
+    [TLS_OPTIONS, 'tls.', (tls: object) => ({ tls })],
+    [AUTH_OPTIONS, 'auth.', (auth: object) => ({ auth })],
+  ] as const)
+    for (const [key, [fate, why]] of Object.entries(table as Table)) {
+      if (fate !== 'refused') continue;
+      assert.equal(refusedBy(wrap({ [key]: 'x' })), `the option ${place}${key} is not supported: ${why}`);
+      assert.equal(refusedBy(wrap({ [key]: undefined })), 'taken');
+    }
+});
+
+transport('what cannot be is said when the transport is made', () => {
+  const rows: readonly (readonly [options: object, message: RegExp])[] = [
+    [{ hots: 'a' }, /^the option hots is unknown; did you mean the option host\?$/],
+    [{ tls: { rejectUnauthorised: false } }, /did you mean the option tls\.rejectUnauthorized/],
+    [{ auth: { username: 'x' } }, /^the option auth\.username is unknown/],
+    [{ port: 'abc' }, /^the option port is abc/],
+    [{ secure: true, lmtp: true }, /contradict/],
+    [{ url: 'submission://a.example', port: 25 }, /^the options url and port contradict/],
+    [{ url: 'smtp://a b' }, /^the option url is no URL/],
+    [{ url: 'smtp://a%:b@c.example' }, /percent-encoded/],
+    [{ url: 'direct://' }, /^the option direct is not supported/],
+    [{ url: 'gopher://a.example' }, /scheme "gopher" is unknown/],
+    [{ tls: { minVersion: 'TLSv1' } }, /^the option tls\.minVersion is "TLSv1\.2" or "TLSv1\.3"$/],
+    [{ tls: { cert: ['a', 'b'] } }, /^the option tls\.cert is one text/],
+    [{ tls: { cert: 'a' } }, /together/],
+    [{ tls: 'yes' }, /^the option tls is an object$/],
+    [{ auth: 'tim' }, /^the option auth is an object$/],
+    [{ maxConnections: -1 }, /^the option maxConnections is -1/],
+    [{ socketTimeout: 'soon' }, /^the option socketTimeout is soon/],
+    [{ secured: true }, /^the option secured needs getSocket$/],
+    [{ getSocket: () => undefined, proxy: 'http://a.example:1' }, /contradict/],
+    [{ proxy: 'socks4://a.example' }, /^proxy expects/],
+    [{ localAddress: 'here' }, /localAddress/],
+    [{ grace: -1 }, /^grace is -1/],
+    [{ name: 'a b' }, /^the option name/],
+  ];
+  for (const [options, message] of rows) assert.match(refusedBy(options), message);
+  assert.throws(() => new NospoolTransport(null as unknown as NospoolTransportOptions), { code: 'ECONFIG' });
+});
+
+/** What the settings come to, for one comparison. */
+function settingsOf(options: NospoolTransportOptions | string): Settings {
+  const read = readSettings(options);
+  assert.ok(read.ok, JSON.stringify(read));
+  return read.value;
+}
+
+transport('where, and how far it is trusted', () => {
+  const rows: readonly (readonly [options: NospoolTransportOptions | string, url: string, tls?: object])[] = [
+    [{}, 'submission://localhost:587'],
+    [{ host: 'a.example' }, 'submission://a.example:587'],
+    [{ host: '::1', port: '25' }, 'submission://[::1]:25'],
+    [{ host: 'a.example', secure: true }, 'submissions://a.example:465'],
+    [{ host: 'a.example', port: 465 }, 'submissions://a.example:465'],
+    [{ host: 'a.example', port: 465, secure: false }, 'submission://a.example:465'],
+    [{ host: 'a.example', lmtp: true }, 'lmtp://a.example:24'],
+    ['smtp://a.example', 'submission://a.example:587'],
+    ['smtps://a.example', 'submissions://a.example:465'],
+    ['smtp://a.example:80', 'submission://a.example:80'],
+    ['smtp:u:p@a.example:2525?tls.servername=b.example', 'submission://a.example:2525', { serverName: 'b.example' }],
+    ['submission://a.example', 'submission://a.example'],
+    ['lmtp+unix:/run/lmtp', 'lmtp+unix:/run/lmtp'],
+    [{ url: 'smtp://a.example', host: 'b.example', port: 1 }, 'submission://a.example:1'],
+    [{ requireTLS: true, ignoreTLS: true }, 'submission://localhost:587', { mode: 'required' }],
+    [{ opportunisticTLS: true }, 'submission://localhost:587', { mode: 'opportunistic' }],
+    [{ ignoreTLS: true }, 'submission://localhost:587', { mode: 'off' }],
+    [
+      { servername: 'a.example', tls: { rejectUnauthorized: false, ca: 'x', cert: 'c', key: 'k', minVersion: 'TLSv1.3', ciphers: 'HIGH' } },
+      'submission://localhost:587',
+      { serverName: 'a.example', verify: false, ca: ['x'], certificate: 'c', key: 'k', minVersion: '1.3', ciphers: 'HIGH' },
+    ],
+  ];
+  for (const [options, url, tls = {}] of rows) {
+    const { server } = settingsOf(options);
+    assert.deepEqual([server.url, server.tls], [url, tls], JSON.stringify(options));
+  }
+});
+
+transport('times, pool and credentials keep their meaning', () => {
+  const given = settingsOf('smtp://u%40x:p%2Fq@a.example/?pool=true&maxConnections=3&rateLimit=2&socketTimeout=1000');
+  assert.deepEqual(given.auth, { user: 'u@x', pass: 'p/q' });
+  assert.deepEqual(given.pool, { connections: 3, messagesPerConnection: 100, idle: 240_000, rate: { messages: 2, per: 1000 } });
+  assert.deepEqual(given.terms.timeouts, {
+    resolve: 30_000,
+    connect: 120_000,
+    greeting: 30_000,
+    handshake: 30_000,
+    command: 1000,
+    data: 1000,
+    block: 1000,
+    final: 1000,
+  });
+  assert.equal(settingsOf({}).pool, null);
+  assert.equal(settingsOf({}).terms.recipients, 'all');
+  assert.equal(settingsOf({ allOrNothing: false }).terms.recipients, 'any');
+  const { pool } = settingsOf({ pool: true, idleTimeout: 0, maxRequeues: -1 });
+  assert.deepEqual([pool?.idle, pool?.retries], [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]);
+});
+
+transport('the types fit those of nodemailer, and name and version are told', () => {
+  const own = new NospoolTransport({ host: '127.0.0.1', pool: true });
+  const transporter: Transporter<SentMessageInfo> = nodemailer.createTransport<SentMessageInfo>(own);
+  assert.match(transporter.getVersionString(), /nospool \(pool\)\/\d/);
+  assert.equal(own.mailer, undefined);
+  assert.equal(own.supportsAbortSignal, true);
+});
+
+/* ---- what nodemailer's own object reads ---- */
+
+transport('dkim, disableFileAccess and other options of nodemailer itself reach it', () => {
+  const { privateKey } = generateKeyPairSync('rsa', {
+    modulusLength: 2048,
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+  });
+  const options = { dkim: { domainName: 'here.example', keySelector: 'k', privateKey }, disableFileAccess: true, attachDataUrls: true };
+  return served({}, options, async ({ send }, host) => {
+    await send({ html: '<img src="data:image/png;base64,AAAA">' });
+    const text = host.held[0]?.octets.toString() ?? '';
+    assert.match(text, /^DKIM-Signature: /m);
+    assert.match(text, /^Content-Id: /im);
+    const error = await failure(send({ attachments: [{ path: fileURLToPath(import.meta.url) }], disableFileAccess: false }));
+    assert.equal(error.code, 'ESTREAM');
+    assert.equal((error as { originalCode?: string }).originalCode, 'EFILEACCESS');
+  });
+});
+
+transport('the logger gets the conversation without secrets and without content', () => {
+  const lines: string[] = [];
+  const log = (entry: object, ...words: readonly unknown[]) => lines.push(JSON.stringify([entry, words]));
+  const logger = { trace: log, debug: log, info: log, warn: log, error: log, fatal: log };
+  const options = { logger, debug: true, auth: { user: 'tim', pass: 'secret-word' } };
+  return served({ offers: [...OFFERS, 'AUTH PLAIN'] }, options, async ({ send }) => {
+    await send();
+    const text = lines.join('\n');
+    assert.match(text, /"tnx":"client".*EHLO/);
+    assert.match(text, /"tnx":"server".*250/);
+    assert.match(text, /Sending message <fixed@here\.example>/);
+    assert.doesNotMatch(text, /secret-word|AHRpbQBzZWNyZXQtd29yZA|\.\.dotted/);
+  });
+});
+
+/* ---- credentials ---- */
+
+const XOAUTH2 = (user: string, token: string) =>
+  `AUTH XOAUTH2 ${Buffer.from(`user=${user}\x01auth=Bearer ${token}\x01\x01`).toString('base64')}`;
+
+/** Takes only the token `good`. */
+function takesToken(good: string): SmarthostOptions {
+  return {
+    offers: TOKENS,
+    script: {
+      AUTH: () => (asked.at(-1) === good ? '235 2.7.0 welcome' : '535 5.7.8 not that'),
+    },
+  };
+}
+
+/** Tokens that the function of a test gave. */
+let asked: string[] = [];
+transport.before.each(() => {
+  asked = [];
+});
+
+type Provided = (error: Error | null, token?: string, expires?: number) => void;
+
+for (const pool of [false, true])
+  transport(`a token that is refused is renewed once${pool ? ', for all messages of a pool together' : ''}`, () => {
+    const renewals: boolean[] = [];
+    const provisionCallback = (_user: string, renew: boolean, done: Provided) => {
+      renewals.push(renew);
+      asked.push(renew ? 'new' : 'old');
+      setTimeout(() => done(null, asked.at(-1) as string), 1);
+    };
+    const options = { pool, maxConnections: 2, auth: { type: 'OAuth2', user: 'tim', provisionCallback } };
+    return served(takesToken('new'), options, async ({ send, transporter }, host) => {
+      const results = await Promise.all([send(), ...(pool ? [send(), send(), send()] : [])]);
+      assert.equal(host.held.length, results.length);
+      assert.deepEqual(renewals, [false, true]);
+      assert.ok(host.sessions.some((lines) => lines.includes(XOAUTH2('tim', 'new'))));
+      assert.equal(await transporter.verify(), true);
+      assert.equal(renewals.length, 2, 'the token is kept');
+    });
+  });
+
+transport('a token that is refused again fails the message', () => {
+  const provisionCallback = (_user: string, renew: boolean, done: Provided) => done(null, `${renew}`);
+  return served(takesToken('good'), { auth: { type: 'oauth2', user: 'tim', provisionCallback } }, async ({ send, transporter }, host) => {
+    assert.deepEqual(errorOf(await failure(send())), {
+      code: 'EAUTH',
+      command: 'AUTH',
+      response: '535 5.7.8 not that',
+      responseCode: 535,
+      permanent: true,
+    });
+    assert.equal(host.sessions.length, 2);
+    assert.equal((await failure(transporter.verify())).code, 'EAUTH');
+  });
+});
+
+transport('a token that has expired is not used', () => {
+  const provisionCallback = (_user: string, _renew: boolean, done: Provided) => done(null, 'fresh');
+  const auth = { type: 'OAuth2', user: 'tim', accessToken: 'stale', expires: Date.now() - 1, provisionCallback };
+  return served({ offers: TOKENS }, { auth }, async ({ send }, host) => {
+    await send();
+    assert.ok(host.sessions[0]?.includes(XOAUTH2('tim', 'fresh')));
+  });
+});
+
+transport('the error of a function for tokens is the cause', () => {
+  const broken = Object.assign(new Error('vault closed'), { code: 'EVAULT' });
+  const auth = { type: 'OAuth2', user: 'tim', provisionCallback: (_u: string, _r: boolean, done: Provided) => done(broken) };
+  return served({ offers: TOKENS }, { auth }, async ({ send }) => {
+    const error = await failure(send());
+    assert.equal(error.code, 'EAUTH');
+    assert.equal((error as { originalCode?: string }).originalCode, 'EVAULT');
+    assert.equal(error.cause, broken);
+    assert.match(error.message, /vault closed/);
+  });
+});
+
+/** A server of tokens. */
+async function tokenServer(
+  answer: (form: URLSearchParams) => unknown,
+  work: (url: string, forms: readonly URLSearchParams[]) => Promise<void>,
+) {
+  const forms: URLSearchParams[] = [];
+  const server = createServer((request, response) => {
+    let text = '';
+    request.on('data', (part) => {
+      text += part;
+    });
+    request.on('end', () => {
+      const form = new URLSearchParams(text);
+      form.set('x-header', String(request.headers['x-app'] ?? ''));
+      forms.push(form);
+      const body = answer(form);
+      response.end(typeof body === 'string' ? body : JSON.stringify(body));
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  try {
+    await work(`http://127.0.0.1:${(server.address() as AddressInfo).port}/token`, forms);
+  } finally {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  }
+}
+
+transport('a refresh token is exchanged at accessUrl, and the new token is told', () =>
+  tokenServer(
+    () => ({ access_token: 'fresh', expires_in: 3600 }),
+    async (accessUrl, forms) => {
+      const auth = {
+        type: 'OAuth2',
+        user: 'tim',
+        clientId: 'id',
+        clientSecret: 'hush',
+        refreshToken: 'again',
+        accessUrl,
+        customHeaders: { 'x-app': 'mine' },
+        customParams: { tenant: 't' },
+      };
+      await served({ offers: TOKENS }, { auth, pool: true }, async ({ send, transporter }, host) => {
+        const told: unknown[] = [];
+        transporter.on('token', (token: unknown) => told.push(token));
+        await send();
+        await send();
+        assert.equal(host.held.length, 2);
+        assert.equal(forms.length, 1);
+        const form = Object.fromEntries(forms[0] ?? []);
+        assert.deepEqual(form, {
+          client_id: 'id',
+          client_secret: 'hush',
+          refresh_token: 'again',
+          grant_type: 'refresh_token',
+          tenant: 't',
+          'x-header': 'mine',
+        });
+        assert.equal(told.length, 1);
+        const [{ user, accessToken, expires }] = told as [{ user: string; accessToken: string; expires: number }];
+        assert.deepEqual([user, accessToken, expires > Date.now()], ['tim', 'fresh', true]);
+      });
+    },
+  ),
+);
+
+transport('a service account signs for itself', () => {
+  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  return tokenServer(
+    () => ({ access_token: 'fresh' }),
+    async (accessUrl, forms) => {
+      const key = privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
+      const auth = { type: 'OAuth2', user: 'tim', serviceClient: 'robot', privateKey: key, accessUrl };
+      await served({ offers: TOKENS }, { auth }, async ({ send }, host) => {
+        await send();
+        assert.ok(host.sessions[0]?.includes(XOAUTH2('tim', 'fresh')));
+        const [header = '', claims = '', signature = ''] = forms[0]?.get('assertion')?.split('.') ?? [];
+        assert.ok(verifySignature('RSA-SHA256', Buffer.from(`${header}.${claims}`), publicKey, Buffer.from(signature, 'base64url')));
+        const { iss, sub, aud, iat, exp } = JSON.parse(Buffer.from(claims, 'base64url').toString()) as Record<string, number | string>;
+        assert.deepEqual([iss, sub, aud, Number(exp) - Number(iat)], ['robot', 'tim', accessUrl, 300]);
+      });
+    },
+  );
+});
+
+transport('a server of tokens that gives none says why', async () => {
+  const rows: readonly (readonly [answer: unknown, more: object, message: RegExp])[] = [
+    [{ error: 'invalid_grant', error_description: 'revoked' }, {}, /invalid_grant: revoked/],
+    [{ error: 'invalid_grant' }, {}, /invalid_grant/],
+    ['<html>', {}, /answered 200 without JSON/],
+    ['3', {}, /answered 200 without JSON/],
+    [{}, {}, /gave none/],
+    [{}, { serviceClient: 'robot' }, /needs auth\.privateKey/],
+    [{}, { serviceClient: 'robot', privateKey: 'no key' }, /cannot sign/],
+  ];
+  for (const [answer, more, message] of rows)
+    await tokenServer(
+      () => answer,
+      async (accessUrl) => {
+        const auth = { type: 'OAuth2', user: 'tim', refreshToken: 'again', accessUrl, requestTimeout: 0, ...more };
+        await served({ offers: TOKENS }, { auth }, async ({ send }) => {
+          const error = await failure(send());
+          assert.equal(error.code, 'EAUTH');
+          assert.equal((error as { originalCode?: string }).originalCode, 'EOAUTH2');
+          assert.match(error.message, message);
+        });
+      },
+    );
+});
+
+transport('a message has credentials of its own where no sessions are shared', async () => {
+  const offers = [...OFFERS, 'AUTH PLAIN'];
+  const plain = (user: string, pass: string) => `AUTH PLAIN ${Buffer.from(`\0${user}\0${pass}`).toString('base64')}`;
+  await served({ offers }, { auth: { user: 'tim', pass: 'one' } }, async ({ send }, host) => {
+    await send({ auth: { user: 'eve', pass: 'two', accessUrl: 'http://evil.example' } });
+    assert.ok(host.sessions[0]?.includes(plain('eve', 'two')));
+  });
+  await served({ offers }, { pool: true, auth: { user: 'tim', pass: 'one' } }, async ({ send }, host) => {
+    assert.equal((await failure(send({ auth: { user: 'eve', pass: 'two' } }))).code, 'ECONFIG');
+    assert.equal(host.sessions.length, 0);
+  });
+});
+
+transport('a mechanism of the program, and a password that is asked for', async () => {
+  const exchange = { say: 'hello', mayEnd: true, hear: () => ({ cancel: 'no' }) };
+  const mechanism = () => ({ name: 'X-OWN', begin: () => exchange });
+  await served({ offers: [...OFFERS, 'AUTH X-OWN'] }, { auth: { mechanism } }, async ({ send }, host) => {
+    await send();
+    assert.ok(host.sessions[0]?.includes('AUTH X-OWN aGVsbG8='));
+  });
+  await served({ offers: [...OFFERS, 'AUTH PLAIN'] }, { auth: { user: 'tim', pass: async () => 'secret' } }, async ({ send }, host) => {
+    await send();
+    assert.ok(host.sessions[0]?.includes('AUTH PLAIN AHRpbQBzZWNyZXQ='));
+  });
+});
+
+/* ---- sockets ---- */
+
+transport('getSocket: given or not, and never secured by surprise', async () => {
+  const give = (answer: (socket: Socket) => object | false) => ({
+    ignoreTLS: true,
+    getSocket(options: { port: number }, done: (error: Error | null, found?: object | false) => void) {
+      const socket = tcp({ port: options.port, host: '127.0.0.1' }, () => done(null, answer(socket)));
+    },
+  });
+  await served(
+    {},
+    give((connection) => ({ connection })),
+    async ({ send }) => void (await send()),
+  );
+  await served(
+    {},
+    give((socket) => {
+      socket.destroy();
+      return false;
+    }),
+    async ({ send }) => void (await send()),
+  );
+  await served(
+    {},
+    give((connection) => ({ connection, secured: true })),
+    async ({ send }) => {
+      assert.match((await failure(send())).message, /set the option secured/);
+    },
+  );
+  const secured = {
+    ...give((connection) => ({ connection, secured: true })),
+    secured: true,
+    host: 'smart.example',
+    auth: { user: 'tim', pass: 'secret' },
+  };
+  const host = await startHost({ offers: [...OFFERS, 'AUTH PLAIN'] });
+  const both = made({ ...secured, port: host.port });
+  await both.send({ requireTLSExtensionEnabled: false });
+  assert.ok(host.sessions[0]?.includes('AUTH PLAIN AHRpbQBzZWNyZXQ='));
+  await host.stop();
+});
+
+transport('a proxy is asked by the name of the server, with user and password', () =>
+  within(10_000, async () => {
+    const host = await startHost({ offers: OFFERS });
+    const proxy = await startSocks({ user: 'p', password: 'q/r', places: { 'smart.example:2525': host.port } });
+    for (const scheme of ['socks5', 'socks']) {
+      const { send } = made({ host: 'smart.example', port: 2525, ignoreTLS: true, proxy: `${scheme}://p:q%2Fr@127.0.0.1:${proxy.port}` });
+      await send();
+    }
+    assert.deepEqual(proxy.asked, ['p q/r', 'CONNECT smart.example:2525', 'p q/r', 'CONNECT smart.example:2525']);
+    assert.equal(host.held.length, 2);
+    await proxy.stop();
+    await host.stop();
+  }),
+);
+
+/* ---- sending again, and not ---- */
+
+transport('a message of a pool whose session is lost during its content goes out again whole, once', () => {
+  let lost = 0;
+  return served(
+    { contentOctets: 10, script: { DATA: ({ socket }) => (lost++ === 0 ? void socket.destroy() : '354 go ahead') } },
+    { pool: true },
+    async ({ send }, host) => {
+      await send({ attachments: [{ filename: 'a', content: Readable.from(['streamed']) }] });
+      assert.equal(host.held.length, 1);
+      assert.match(host.held[0]?.octets.toString() ?? '', /c3RyZWFtZWQ=/);
+    },
+  );
+});
+
+for (const [size, fate] of [
+  [1000, 'goes out again'],
+  [3_000_000, 'fails by the first reason'],
+] as const)
+  transport(`a session that is lost after some content: a message of ${size} octets ${fate}`, () => {
+    let count = 0;
+    const server: SmarthostOptions = {
+      contentOctets: 200,
+      script: {
+        content({ socket }) {
+          count += 1;
+          if (count === 1) socket.resetAndDestroy();
+          return count === 1 ? undefined : '';
+        },
+      },
+    };
+    return served(server, { pool: true, maxConnections: 1 }, async ({ send }, host) => {
+      const work = send({ text: undefined, attachments: [{ filename: 'a', content: Readable.from([Buffer.alloc(size, 'x')]) }] });
+      if (size < 65_536) {
+        await work;
+        assert.equal(host.held.length, 1);
+      } else {
+        const error = await failure(work);
+        assert.equal(error.code, 'ECONNECTION', error.message);
+        assert.doesNotMatch(error.message, /read too far/);
+        assert.equal(host.held.length, 0);
+      }
+    });
+  });
+
+/* ---- ends ---- */
+
+transport('a signal ends a message that waits, and one that is under way', async () => {
+  for (const pool of [false, true])
+    await served({ script: { MAIL: 'silence' } }, { pool, maxConnections: 1 }, async ({ send, transport: own }, host) => {
+      const ending = new AbortController();
+      const work = [send({ signal: ending.signal }), ...(pool ? [send({ signal: ending.signal }), send({ signal: ending.signal })] : [])];
+      // Listened to from now on, because all end at once.
+      const errors = work.map(failure);
+      while (!host.sessions[0]?.some((line) => line.startsWith('MAIL'))) await new Promise((resolve) => setTimeout(resolve, 5));
+      const reason = new Error('no longer wanted');
+      ending.abort(reason);
+      for (const error of await Promise.all(errors)) {
+        assert.deepEqual([error.name, error.code, error.cause], ['AbortError', 'EABORT', reason]);
+      }
+      assert.equal(own.pendingCount(), 0);
+    });
+});
+
+transport('a signal that comes with the message already given to the pool', () =>
+  served({}, { pool: true }, async ({ send }, host) => {
+    assert.equal((await failure(send({ signal: AbortSignal.abort() }))).code, 'EABORT');
+    assert.equal(host.sessions.length, 0);
+  }),
+);
+
+transport('close finishes what is under way, refuses what comes later, and can be waited for', () =>
+  served({}, { pool: true }, async ({ send, transport: own, transporter }, host) => {
+    const work = send();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    const closing = own.close();
+    await Promise.all([work, closing]);
+    assert.equal(host.sessions[0]?.at(-1), 'QUIT');
+    assert.deepEqual(errorOf(await failure(send())), { code: 'ECONNECTION', command: 'API' });
+    assert.equal((await failure(transporter.verify())).code, 'ECONNECTION');
+    await own.close();
+  }),
+);
+
+transport('close with force ends what is under way', () =>
+  served({ script: { MAIL: 'silence' } }, { pool: true }, async ({ send, transport: own }, host) => {
+    const work = failure(send());
+    while (!host.sessions[0]?.some((line) => line.startsWith('MAIL'))) await new Promise((resolve) => setTimeout(resolve, 5));
+    await own.close({ force: true });
+    assert.equal((await work).code, 'EABORT');
+  }),
+);
+
+transport('verify by callback', () =>
+  served({}, {}, async ({ transport: own }) => {
+    assert.deepEqual(await new Promise((resolve) => own.verify((error, success) => resolve([error, success]))), [null, true]);
+    const other = new NospoolTransport({ host: '127.0.0.1', port: 1 });
+    const code = await new Promise((resolve) => other.verify((error) => resolve(error?.code)));
+    assert.equal(code, 'ESOCKET');
+  }),
+);
+
+transport('a callback that throws ends nothing, and is told', () =>
+  served({}, {}, async ({ transporter }, host) => {
+    const { emitWarning } = process;
+    const warned = new Promise<unknown>((resolve) => {
+      process.emitWarning = resolve;
+    });
+    transporter.sendMail({ ...MAIL }, () => {
+      throw new Error('oops');
+    });
+    assert.equal(await warned, 'the callback of sendMail failed: oops');
+    process.emitWarning = emitWarning;
+    assert.equal(host.held.length, 1);
+  }),
+);
+
+/* ---- messages that nodemailer did not compose ---- */
+
+transport('envelopes that cannot be are refused before anything connects', () =>
+  served({}, {}, async ({ transport: own }, host) => {
+    const send = (envelope: object | (() => never), data: object = {}) => {
+      const getEnvelope = (): object => (typeof envelope === 'function' ? (envelope as () => never)() : envelope);
+      const message = { getEnvelope, messageId: () => '<a@b>', createReadStream: () => Readable.from(['Subject: x\r\n\r\n']) };
+      return new Promise<Failed | null>((resolve) => own.send({ data, message }, resolve));
+    };
+    const codes = [
+      await send({ from: 'a@b.example>', to: ['c@d.example'] }),
+      await send({ from: 'a@b.example', to: ['c@d.example>\r\nRCPT TO:<x@y.example'] }),
+      await send({ from: 'a@b.example', to: [''] }),
+      await send({ from: 'a@b.example' }),
+      await send({ from: false, to: 'c@d.example' }, { dsn: { ret: 'all' } }),
+      await send({ from: false, to: 'c@d.example' }, { dsn: { recipient: 'x400;c' } }),
+    ].map((error) => error?.code);
+    assert.deepEqual(
+      codes,
+      Array.from({ length: 6 }, () => 'EENVELOPE'),
+    );
+    assert.equal(host.sessions.length, 0);
+    const thrown = await send(() => {
+      throw new Error('no envelope today');
+    });
+    assert.equal(thrown?.message, 'no envelope today');
+    const empty = await new Promise<Failed | null>((resolve) => own.send({ data: {}, message: null }, resolve));
+    assert.equal(empty?.code, 'EMESSAGE');
+    assert.equal(await send({ from: { address: 'a@b.example' }, to: [{ address: 'c@d.example', name: 'C' }] }), null);
+    assert.deepEqual(host.held[0]?.recipients, ['c@d.example']);
+  }),
+);
+
+transport('DSN of the transport holds for messages that ask for none', () =>
+  served({ offers: [...OFFERS, 'DSN'] }, { dsn: { notify: 'never' } }, async ({ send }, host) => {
+    await send();
+    await send({ dsn: { notify: 'success' } });
+    assert.deepEqual(
+      host.sessions.map((lines) => lines.find((line) => line.startsWith('RCPT'))),
+      ['RCPT TO:<you@there.example> NOTIFY=NEVER', 'RCPT TO:<you@there.example> NOTIFY=SUCCESS'],
+    );
+  }),
+);
+
+transport('times are measured, and nothing is left over', () =>
+  served({}, { pool: true }, async ({ send, transport: own }) => {
+    const { envelopeTime, messageTime } = await send();
+    assert.ok(Number.isInteger(envelopeTime) && envelopeTime >= 0);
+    assert.ok(Number.isInteger(messageTime) && messageTime >= 0);
+    assert.equal(own.pendingCount(), 0);
+    assert.ok(own.isIdle());
+    assert.equal(MAKERS.nospool({ host: '127.0.0.1' }).isIdle(), true);
+  }),
+);
+
+transport.run();

@@ -1,0 +1,32 @@
+/** Tables of docs/nodemailer.md as the code has them. */
+import { ERROR_CODES, type Fate, type Table } from '../../src/library/nodemailer/index.ts';
+
+const FATES: Readonly<Record<Fate, string>> = { mapped: 'yes', mail: 'nodemailer', refused: 'no', added: 'new' };
+
+export function printOptions(table: Table): string {
+  const rows = Object.entries(table).map(([key, [fate, why]]) => `| \`${key}\` | ${FATES[fate]} | ${why} |`);
+  return ['| option | works | |', '|---|---|---|', ...rows].join('\n');
+}
+
+export const printErrors = (): string =>
+  ['| `error.code` | means |', '|---|---|', ...Object.entries(ERROR_CODES).map(([code, means]) => `| \`${code}\` | ${means} |`)].join('\n');
+
+/** A difference between the two in one line. */
+export interface Difference {
+  readonly title: string;
+  readonly theirs: unknown;
+  readonly ours: unknown;
+  readonly why: string;
+}
+
+export function printDifferences(differences: readonly Difference[]): string {
+  const rows = differences.map(({ title, theirs, ours, why }) => `| ${title} | ${word(theirs)} | ${word(ours)} | ${why} |`);
+  return ['| case | nodemailer | here | because |', '|---|---|---|---|', ...rows].join('\n');
+}
+
+/** A result in a word or two. */
+function word(result: unknown): string {
+  const { info, error } = result as { readonly info?: object; readonly error?: { readonly code?: string; readonly command?: string } };
+  if (info !== undefined) return 'ehlo' in info ? `\`${(info.ehlo as readonly string[]).at(-1)}\`` : 'sent';
+  return error?.code === undefined ? 'made' : `\`${error.code}\``;
+}
