@@ -301,7 +301,7 @@ const SERVER_ROWS: readonly (readonly [unknown, RegExp])[] = [
   [{ url, tls: 'off' }, /^tls is an object/],
   [{ url, tls: null }, /^tls is an object/],
   [{ url, tls: { mode: 'none' } }, /^tls\.mode is "required", "opportunistic" or "off"/],
-  [{ url, tls: { rejectUnauthorized: false } }, /^tls\.rejectUnauthorized is unknown; did you mean tls\.\w+\?/],
+  [{ url, tls: { rejectUnauthorized: false } }, /^tls\.rejectUnauthorized is unknown; there are mode, verify, ca, /],
   [{ url, tls: { verify: 0 } }, /^tls\.verify is true or false/],
   [{ url, tls: { ca: 7 } }, /^tls\.ca is PEM/],
   [{ url, tls: { ca: [null] } }, /^tls\.ca is PEM/],

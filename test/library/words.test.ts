@@ -18,7 +18,7 @@ const HEARD =
 const UNSAID = /replay_window|long_lines|no smart host is configured/;
 
 const named = KEYS.map(({ name }) => name).filter((name) => name.includes('_'));
-const TOML = new RegExp(`\\b(${named.join('|')})\\b|\\[(tls|auth|timeouts)\\]|\\bconfigured\\b`);
+const TOML = new RegExp(`\\b(${named.join('|')})\\b|\\[(tls|auth|timeouts)\\]`);
 
 test('no key of a configuration is left in a sentence for programs', () => {
   let count = 0;
@@ -40,13 +40,13 @@ test('no key of a configuration is left in a sentence for programs', () => {
 test('what is said instead can be written so', () => {
   assert.equal(
     rephrase('so TLS is required: write the address, or mode = "off" in [tls]'),
-    'so TLS is required: write the address, or set tls.mode to "off"',
+    'so TLS is required: write the address, or set tls.mode: "off"',
   );
   assert.equal(
     rephrase('if the password is right, write mechanisms = ["LOGIN"] in [auth]'),
-    'if the password is right, give mechanisms: ["LOGIN"] in auth',
+    'if the password is right, set auth.mechanisms: ["LOGIN"]',
   );
-  assert.equal(rephrase('x has no IPv6 address, and family = "6" requires one'), 'x has no IPv6 address, and family 6 requires one');
+  assert.equal(rephrase('x has no IPv6 address, and family = "6" requires one'), 'x has no IPv6 address, and family: 6 requires one');
   assert.equal(rephrase('sign it, or set eight_bit = "send"'), 'sign it, or set withoutEightBit: "send"');
 });
 
