@@ -115,8 +115,8 @@ export class Pool implements AsyncDisposable {
     if (hosts.ok) this.#hosts = hosts.value;
     if (terms.ok) this.#terms = terms.value;
     this.#limits = limits.ok ? limits.value : DEFAULT_LIMITS;
-    const signal = fault === null ? options.signal : undefined;
-    if (signal === undefined) return;
+    if (fault !== null || options.signal === undefined) return;
+    const { signal } = options;
     if (signal.aborted) this.#obey();
     else signal.addEventListener('abort', this.#obey, { once: true });
   }
@@ -359,7 +359,7 @@ export class Pool implements AsyncDisposable {
     if (this.#drained === null || this.#pending > 0) return;
     this.#clock();
     for (const line of [...this.#lines]) this.#close(line);
-    this.#options?.signal?.removeEventListener('abort', this.#obey);
+    if (this.#terms !== null) this.#options.signal?.removeEventListener('abort', this.#obey);
     if (this.#closing === 0) this.#tellDrained();
   }
 

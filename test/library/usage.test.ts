@@ -1,4 +1,7 @@
-/** What cannot be is told: as the outcome `failed` with the code `usage`, in the words of the library's own options, and nothing is thrown. */
+/**
+ * What cannot be is told: as the outcome `failed` with the code `usage`, in the words of the library's own options, and nothing is
+ * thrown. Loopback: nothing is connected, or the words of a failure are all that is looked at.
+ */
 import assert from 'node:assert/strict';
 import { connect as connectSocket } from 'node:net';
 import { suite } from 'uvu';

@@ -27,7 +27,8 @@ test('no key of a configuration is left in a sentence for programs', () => {
       const file = path.join(room, name);
       if (!file.endsWith('.ts') || !HEARD.test(file)) continue;
       const code = readFileSync(path.join(root, 'src', file), 'utf8').replace(/\/\*[\s\S]*?\*\/|(?<![:'"])\/\/.*/g, '');
-      for (const [sentence] of code.matchAll(/'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`/g)) {
+      for (const [literal] of code.matchAll(/'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`/g)) {
+        const sentence = literal.replace(/\$\{[^}]*\}/g, 'X');
         // A sentence has spaces.
         if (!/ /.test(sentence) || !TOML.test(sentence) || UNSAID.test(sentence)) continue;
         count += 1;
