@@ -106,7 +106,7 @@ export class Pool implements AsyncDisposable {
 
   /** Options that cannot be are told by every `send`, as a failure with the code `usage`. */
   constructor(servers: string | URL | Server | readonly (string | URL | Server)[], options: PoolOptions = {}) {
-    this.#options = options;
+    this.#options = options ?? {};
     const hosts = parseServers(Array.isArray(servers) ? servers : [servers]);
     const terms = parseOptions(options, POOL_KEYS);
     const limits = terms.ok ? unlessThrown('the options', () => parseLimits(options)) : terms;

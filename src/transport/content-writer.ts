@@ -171,7 +171,10 @@ export class ContentWriter {
     const report = (): void => {
       if (!this.#isOver && this.#wire.isOpen) this.#reports.on({ type: 'contentSent' });
     };
-    const inTwoTurns = (): void => void setImmediate(() => void setImmediate(report));
+    const inTwoTurns = (): void => {
+      this.#drained = () => {};
+      setImmediate(() => void setImmediate(report));
+    };
     if (this.isWriting) this.#drained = inTwoTurns;
     else inTwoTurns();
   }

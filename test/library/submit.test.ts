@@ -215,7 +215,7 @@ library('connect: a session that cannot be opened says why, as often as it is as
     const client = connected.value;
     const reasons = [await client.opened(), await client.opened()];
     await server.close();
-    for (const reason of reasons) assert.match(reason?.kind === 'lost' ? reason.detail : '', /421 not now/);
+    for (const reason of reasons) assert.equal(reason?.kind === 'lost' ? reason.reply?.lines[0] : '', 'not now');
     assert.ok(!client.usable);
   }),
 );
