@@ -33,7 +33,7 @@ export interface Client extends AsyncDisposable {
   readonly facts: SessionFacts;
   /** Waits for greeting, TLS and authentication; null, or why the session is over. Only programs that want to know this before the first message need it. A signal that comes before the session is open ends it. */
   ready(signal?: AbortSignal): Promise<Failure | null>;
-  /** Asks the server whether it is still there, behind the message that is under way; null, or why the session is over. */
+  /** Asks the server whether it is still there, behind the message that is under way; null, or why the session is over. RFC 5321 §4.1.1.9 */
   noop(): Promise<Failure | null>;
   /**
    * Sends one message; never rejects. It may be called before the last message is settled: with PIPELINING the envelope of the

@@ -106,7 +106,7 @@ export class Pool implements AsyncDisposable {
 
   /** Options that cannot be are told by every `send`, as a failure with the code `usage`. */
   constructor(servers: string | URL | Server | readonly (string | URL | Server)[], options: PoolOptions = {}) {
-    this.#options = options;
+    this.#options = options ?? {};
     const hosts = parseServers(Array.isArray(servers) ? servers : [servers]);
     const terms = parseOptions(options, POOL_KEYS);
     const limits = terms.ok ? unlessThrown('the options', () => parseLimits(options)) : terms;
@@ -359,7 +359,7 @@ export class Pool implements AsyncDisposable {
     if (this.#drained === null || this.#pending > 0) return;
     this.#clock();
     for (const line of [...this.#lines]) this.#close(line);
-    this.#options.signal?.removeEventListener('abort', this.#obey);
+    if (this.#terms !== null) this.#options.signal?.removeEventListener('abort', this.#obey);
     if (this.#closing === 0) this.#tellDrained();
   }
 
