@@ -4,6 +4,7 @@ import { type Parsed, parsed } from '../smtp/parsed.ts';
 import { abortReason, type Interrupts, unlessAborted, withDeadline } from '../submit/interrupts.ts';
 import { printServer } from '../submit/outcome.ts';
 import type { OpenSession } from '../submit/session.ts';
+import type { MessageOptions } from '../transport/driver.ts';
 import { type Content, failLoading, type GivenContent, type TakenContent, takeContent } from './content.ts';
 import { type Envelope, type ParsedEnvelope, parseEnvelope, withFacts } from './envelope.ts';
 import { type Failure, failHere } from './failure.ts';
@@ -194,7 +195,7 @@ export class SessionClient implements Client {
     const { signal } = options;
     if (signal?.aborted) return failedHere('aborted', abortReason(signal), signal.reason);
     const { interrupts, release } = this.#interruptsOf(signal);
-    const outcome = await this.#session.submit(withFacts(transaction, content.facts), content, interrupts);
+    const outcome = await this.#session.submit(withFacts(transaction, content.facts), content, withProgress(interrupts, options, content));
     release();
     if (outcome.kind === 'accepted') return acceptedBy(outcome, this.facts, { addresses });
     const cause = content.cause ?? this.#caught.cause;
@@ -233,6 +234,11 @@ export class SessionClient implements Client {
   [Symbol.asyncDispose](): Promise<void> {
     return this.quit();
   }
+}
+
+/** A message without `progress` costs nothing here. */
+function withProgress(interrupts: Interrupts | undefined, { progress }: SendOptions, { facts }: GivenContent): MessageOptions | undefined {
+  return progress === undefined ? interrupts : { ...interrupts, progress: (octets) => progress({ octets, size: facts.size }) };
 }
 
 /** Nobody has a message that its session did not begin. */

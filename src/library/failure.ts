@@ -38,6 +38,8 @@ export interface RecipientRefusal {
   /** In `envelope.to`. */
   readonly index: number;
   readonly address: string;
+  /** `RCPT`; over LMTP also `DATA` or `BDAT`, where the message itself was refused for this recipient. */
+  readonly verb: Verb;
   readonly reply: Reply;
 }
 

@@ -4,7 +4,7 @@
  */
 import { printSmarthost } from '../router/smarthost.ts';
 import { classifyFailure, type FailureClass } from '../smtp/client/classify.ts';
-import type { SessionFailure } from '../smtp/client/outcome.ts';
+import type { Refusal, SessionFailure } from '../smtp/client/outcome.ts';
 import type { Reply } from '../smtp/reply.ts';
 import { textOf } from '../smtp/text.ts';
 import * as engine from '../submit/outcome.ts';
@@ -151,9 +151,9 @@ export const attemptOf = (attempt: engine.Attempt, given: Given): Attempt => ({
 /** The texts of a reply are octet strings in the engine, and text here. */
 const replyOf = (reply: Reply): Reply => ({ ...reply, lines: reply.lines.map(textOf) });
 
-const refusalsOf = (refusals: readonly { readonly recipient: number | null; readonly reply: Reply }[], { addresses }: Given) =>
-  refusals.flatMap(({ recipient, reply }): RecipientRefusal[] =>
-    recipient === null ? [] : [{ index: recipient, address: addresses[recipient] ?? '', reply: replyOf(reply) }],
+const refusalsOf = (refusals: readonly Refusal[], { addresses }: Given) =>
+  refusals.flatMap(({ recipient, verb = 'RCPT', reply }): RecipientRefusal[] =>
+    recipient === null ? [] : [{ index: recipient, address: addresses[recipient] ?? '', verb, reply: replyOf(reply) }],
   );
 
 /** `server`: where it happened, for the sentence. */
@@ -174,7 +174,7 @@ export function failureOf(failure: engine.Failure, given: Given, server = ''): F
     ...(failure.kind === 'unsupported' ? { lacks: failure.lacks } : {}),
     ...(hint === undefined ? {} : { hint: rephrase(hint) }),
   };
-  return withCause(said, isOurs(failure) ? given.cause : undefined);
+  return withCause(said, isOurs(failure) || code === 'auth-mechanism' ? given.cause : undefined);
 }
 
 /** Credentials that a function of the caller's could not give may come the next time. */

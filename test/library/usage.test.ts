@@ -382,7 +382,7 @@ usage('an impossible server is told through every door, without a secret', () =>
 
 /* ---- sentences of the engine ---- */
 
-/** Sends to a server under the test's control. */
+/** Sends to a server under the test's control. Loopback: what is asked is how a failure is told; a server that must not be own is reached by a name. */
 async function sentence(
   host: SmarthostOptions,
   more: {
