@@ -387,9 +387,12 @@ test('the example in CommonJS sends', () =>
 trialWith('Tracing with OpenTelemetry', FOR_WEB1, async (host, heading) => {
   host.refuse('RCPT', '550 5.1.1 No such user');
   const { stdout } = await run(heading, { ways: { 'mail.example.org:587': host.port } });
-  const attributes = { 'smtp.server': 'submission://mail.example.org', 'smtp.session': 1 };
+  const attributes = { 'smtp.server': 'submission://mail.example.org:587', 'smtp.session': 1 };
   const spans = ['connect', 'tls', 'auth', 'transaction'].map((name) => ({ name: `smtp ${name}`, kind: 2, attributes }));
-  const said = stdout.split('\n').filter((line) => line !== '').map((line) => JSON.parse(line) as unknown);
+  const said = stdout
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as unknown);
   assert.deepEqual(said, [...spans.slice(0, 3), { ...spans[3], status: { code: 2, message: 'rejected' } }]);
 });
 
