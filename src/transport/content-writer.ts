@@ -190,6 +190,8 @@ export class ContentWriter {
   /** The octets that were held back, and the commands that go along, in one write. */
   writeHeld(commands: Uint8Array): void {
     this.#write(Buffer.concat([this.#held, commands]), this.#held.length);
+    // The verdict may come before the write is said to be complete, and nothing is reported behind it.
+    this.#reports.progress(this.#octets);
   }
 
   /** A source is a program's own, and what it throws is a failure of its own. */
@@ -229,7 +231,7 @@ export class ContentWriter {
         drained();
       }
       this.#reports.moved();
-      if (!hasFailed) this.#reports.progress(this.#octets);
+      if (!hasFailed && !this.#isOver) this.#reports.progress(this.#octets);
       done(hasFailed);
     });
   }
