@@ -669,6 +669,17 @@ transport('a callback that throws ends nothing, and is told', () =>
   }),
 );
 
+transport('a rate holds back what is over it', () =>
+  served({}, { pool: true, rateLimit: 2, rateDelta: 3_600_000 }, async ({ send, transport: own }, host) => {
+    const third = Promise.all([send(), send()]).then(() => failure(send()));
+    while (own.pendingCount() !== 1 || host.held.length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    assert.equal(host.held.length, 2);
+    await own.close({ force: true });
+    assert.equal((await third).code, 'EABORT');
+  }),
+);
+
 /* ---- messages that nodemailer did not compose ---- */
 
 transport('envelopes that cannot be are refused before anything connects', () =>
