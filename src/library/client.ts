@@ -31,7 +31,7 @@ export interface Client extends AsyncDisposable {
   readonly facts: SessionFacts;
   /** Waits for greeting, TLS and authentication; null, or why the session is over. Only programs that want to know this before the first message need it. */
   ready(signal?: AbortSignal): Promise<Failure | null>;
-  /** Asks whether the session is still there. */
+  /** Asks the server whether it is there, behind the messages that were given; null, or why the session is over. RFC 5321 §4.1.1.9 */
   noop(): Promise<Failure | null>;
   /**
    * Sends one message; never rejects. It may be called before the last message is settled: with PIPELINING the envelope of the
@@ -159,7 +159,8 @@ export class SessionClient implements Client {
   }
 
   async noop(): Promise<Failure | null> {
-    return null;
+    const failure = await this.#session.connection.noop();
+    return failure && failureOf(failure, { addresses: [], cause: this.#caught.cause }, this.#name);
   }
 
   async send(envelope: Envelope, content: Content, options: SendOptions = {}): Promise<Outcome> {

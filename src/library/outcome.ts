@@ -174,7 +174,7 @@ export function failureOf(failure: engine.Failure, given: Given, server = ''): F
     ...(failure.kind === 'unsupported' ? { lacks: failure.lacks } : {}),
     ...(hint === undefined ? {} : { hint: rephrase(hint) }),
   };
-  return withCause(said, isOurs(failure) ? given.cause : undefined);
+  return withCause(said, isOurs(failure) || code === 'auth-mechanism' ? given.cause : undefined);
 }
 
 /** Credentials that a function of the caller's could not give may come the next time. */

@@ -214,7 +214,12 @@ export class ContentWriter {
     this.#reports.moved();
     this.#wire.write(octets, (hasFailed) => {
       this.#pending -= 1;
-      if (this.#pending === 0) this.#drained();
+      if (this.#pending === 0) {
+        // Once, because the commit is a write, too.
+        const drained = this.#drained;
+        this.#drained = () => {};
+        drained();
+      }
       this.#reports.moved();
       if (!hasFailed) this.#reports.progress(this.#octets);
       done(hasFailed);

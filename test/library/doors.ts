@@ -30,26 +30,30 @@ export const DOORS: Readonly<Record<'submit' | 'connect' | 'Pool', Door>> = {
 export interface Watch {
   /** Fails when anything came that would have ended the process. */
   check(): void;
-  readonly warnings: readonly Error[];
+  /** What was said of callbacks that failed. Any other warning fails the run, as always. */
+  readonly warnings: readonly string[];
   stop(): void;
 }
 
 /** Looks on from now. */
 export function watch(): Watch {
   const uncaught: unknown[] = [];
-  const warnings: Error[] = [];
+  const warnings: string[] = [];
+  const { emitWarning } = process;
   const onUncaught = (error: unknown): void => void uncaught.push(error);
-  const onWarning = (warning: Error): void => void warnings.push(warning);
   process.on('unhandledRejection', onUncaught);
   process.on('uncaughtException', onUncaught);
-  process.on('warning', onWarning);
+  process.emitWarning = ((warning: string | Error, ...more: never[]) => {
+    if (typeof warning === 'string' && warning.startsWith('an observer failed')) warnings.push(warning);
+    else emitWarning.call(process, warning, ...more);
+  }) as typeof emitWarning;
   return {
     check: () => assert.deepEqual(uncaught.splice(0), []),
     warnings,
     stop() {
       process.off('unhandledRejection', onUncaught);
       process.off('uncaughtException', onUncaught);
-      process.off('warning', onWarning);
+      process.emitWarning = emitWarning;
     },
   };
 }

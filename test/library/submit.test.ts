@@ -2,11 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
+import { type Content, connect, Pool, submit } from '../../src/library/index.ts';
 import { makeReply } from '../../src/smtp/server/answers.ts';
 import { RECEIVING } from '../../src/smtp/server/machine.ts';
 import { type Listener, listen } from '../../src/transport/listen.ts';
-import type { Message } from '../support/engine.ts';
-import { connect, smarthost, submit } from '../support/engine.ts';
 import { startScripted } from '../support/scripted.ts';
 import { startHost } from '../support/smarthost.ts';
 import { within } from '../support/within.ts';
@@ -58,11 +57,7 @@ async function receiver(): Promise<{ listener: Listener; received: Received[]; c
 const library = suite('library');
 const MESSAGE = 'Subject: hi\r\n\r\nhello\r\n.dot\r\n';
 
-function host(port: number) {
-  const made = smarthost(`smtp://127.0.0.1:${port}`);
-  assert.ok(made.ok);
-  return made.value;
-}
+const host = (port: number): string => `smtp://127.0.0.1:${port}`;
 
 library('submit: text, octets, an iterable and an opener all arrive octet for octet', () =>
   within(10_000, async () => {
@@ -75,7 +70,7 @@ library('submit: text, octets, an iterable and an opener all arrive octet for oc
     }
     for (const message of [MESSAGE, Buffer.from(MESSAGE), parts(), { open: parts }]) {
       const outcome = await submit({ from: 'me@example.org', to: ['a@example.net', 'b@example.net'] }, message, {
-        hosts: [host(listener.port)],
+        servers: [host(listener.port)],
       });
       assert.equal(outcome.kind, 'accepted');
       assert.deepEqual(received.pop(), { paths: ['a@example.net', 'b@example.net'], content: MESSAGE });
@@ -89,19 +84,18 @@ library('submit: content that cannot be opened or is no octets fails the message
     const { listener, received } = await receiver();
     async function* broken() {
       yield 'Subject: hi\r\n\r\n';
-      yield new ArrayBuffer(5) as unknown as Uint8Array;
+      yield 7 as unknown as Uint8Array;
       yield 'the rest\r\n';
     }
-    const rows: readonly (readonly [Message, RegExp])[] = [
-      [{ open: () => assert.fail('no such file') }, /^the content failed: no such file$/],
-      [{ open: () => [MESSAGE] as unknown as AsyncIterable<string> }, /^the content failed: .* is not a function/],
-      [[MESSAGE] as unknown as AsyncIterable<string>, /^the content failed: .* is not a function/],
-      [broken(), /^the content failed: a part of it is neither text nor octets$/],
+    const rows: readonly (readonly [Content, RegExp])[] = [
+      [{ open: () => assert.fail('no such file') }, /the content failed: no such file$/],
+      [{ open: () => ({}) as unknown as Content }, /the content failed: the content is an object/],
+      [broken(), /the content failed: a part of it is a number, neither text nor octets$/],
     ];
-    for (const [message, detail] of rows) {
-      const outcome = await submit({ from: '', to: ['a@example.net'] }, message, { hosts: [host(listener.port)] });
-      assert.ok(outcome.kind === 'failed' && outcome.failure.kind === 'content', JSON.stringify(outcome));
-      assert.match(outcome.failure.detail, detail);
+    for (const [message, sentence] of rows) {
+      const outcome = await submit({ from: '', to: ['a@example.net'] }, message, { servers: [host(listener.port)] });
+      assert.ok(outcome.kind === 'failed' && outcome.failure.code === 'input', JSON.stringify(outcome));
+      assert.match(outcome.failure.message, sentence);
     }
     assert.deepEqual(received, []);
     await listener.close();
@@ -111,13 +105,26 @@ library('submit: content that cannot be opened or is no octets fails the message
 library('submit: one refused recipient fails the message for all, and the outcome says which', () =>
   within(10_000, async () => {
     const { listener, received } = await receiver();
-    const outcome = await submit({ from: '', to: ['a@example.net', 'bad@example.net'] }, MESSAGE, { hosts: [host(listener.port)] });
-    assert.ok(outcome.kind === 'failed' && outcome.failure.kind === 'rejected');
+    const outcome = await submit({ from: '', to: ['a@example.net', 'bad@example.net'] }, MESSAGE, { servers: [host(listener.port)] });
+    assert.ok(outcome.kind === 'failed');
+    const { code, verb, retry, reply, refusals } = outcome.failure;
+    assert.deepEqual([code, verb, retry, reply?.code], ['rejected', 'RCPT', 'never', 550]);
     assert.deepEqual(
-      outcome.failure.refusals.map(({ recipient, reply }) => [recipient, reply.code]),
-      [[1, 550]],
+      refusals.map(({ index, address, reply }) => [index, address, reply.code]),
+      [[1, 'bad@example.net', 550]],
     );
     assert.deepEqual(received, []);
+    const part = await submit({ from: '', to: ['a@example.net', 'bad@example.net'] }, MESSAGE, {
+      servers: [host(listener.port)],
+      recipients: 'any',
+    });
+    assert.ok(part.kind === 'accepted');
+    assert.deepEqual(part.taken, [{ index: 0, address: 'a@example.net' }]);
+    assert.deepEqual(
+      part.refusals.map(({ index, address }) => [index, address]),
+      [[1, 'bad@example.net']],
+    );
+    assert.deepEqual(received.splice(0) as Received[], [{ paths: ['a@example.net'], content: MESSAGE }]);
     await listener.close();
   }),
 );
@@ -126,8 +133,10 @@ library('submit: the next host gets content that can be read again; other conten
   within(10_000, async () => {
     const { listener, received } = await receiver();
     const dead = host(1);
-    const once = await submit({ from: 'me@example.org', to: ['a@example.net'] }, MESSAGE, { hosts: [dead, host(listener.port)] });
+    const once = await submit({ from: 'me@example.org', to: ['a@example.net'] }, MESSAGE, { servers: [dead, host(listener.port)] });
     assert.ok(once.kind === 'accepted' && once.attempts.length === 1);
+    assert.deepEqual([once.attempts[0]?.failure.code, once.attempts[0]?.server.url], ['refused', 'smtp://127.0.0.1:1']);
+    assert.equal(once.server.url, host(listener.port));
     assert.equal(received.length, 1);
     await listener.close();
   }),
@@ -140,9 +149,9 @@ library('submit: an iterable that throws never becomes a message', () =>
       yield MESSAGE;
       throw new Error('disk gone');
     }
-    const outcome = await submit({ from: 'me@example.org', to: ['a@example.net'] }, broken(), { hosts: [host(listener.port)] });
-    assert.ok(outcome.kind === 'failed' && outcome.failure.kind === 'content');
-    assert.match(outcome.failure.detail, /disk gone/);
+    const outcome = await submit({ from: 'me@example.org', to: ['a@example.net'] }, broken(), { servers: [host(listener.port)] });
+    assert.ok(outcome.kind === 'failed' && outcome.failure.code === 'input');
+    assert.match(outcome.failure.message, /disk gone/);
     assert.deepEqual(received, []);
     await listener.close();
   }),
@@ -152,8 +161,8 @@ library('submit: an address that is no address is a usage failure, before anythi
   within(10_000, async () => {
     const { listener, clients } = await receiver();
     for (const to of [['a@b>\r\nRCPT TO:<evil@x'], ['Joe <joe@example.net>'], ['a@example.net, b@example.net'], []]) {
-      const outcome = await submit({ from: 'me@example.org', to }, MESSAGE, { hosts: [host(listener.port)] });
-      assert.ok(outcome.kind === 'failed' && outcome.failure.kind === 'usage', JSON.stringify(to));
+      const outcome = await submit({ from: 'me@example.org', to }, MESSAGE, { servers: [host(listener.port)] });
+      assert.ok(outcome.kind === 'failed' && outcome.failure.code === 'usage', JSON.stringify(to));
     }
     assert.equal(clients(), 0);
     await listener.close();
@@ -164,11 +173,12 @@ library('submit: an aborted signal ends the delivery with its reason', () =>
   within(10_000, async () => {
     const { listener, received } = await receiver();
     const outcome = await submit({ from: 'me@example.org', to: ['a@example.net'] }, MESSAGE, {
-      hosts: [host(listener.port)],
+      servers: [host(listener.port)],
       signal: AbortSignal.abort('changed my mind'),
     });
-    assert.ok(outcome.kind === 'failed' && outcome.failure.kind === 'content');
-    assert.match(outcome.failure.detail, /changed my mind/);
+    assert.ok(outcome.kind === 'failed' && outcome.failure.code === 'aborted');
+    assert.match(outcome.failure.message, /changed my mind/);
+    assert.equal(outcome.failure.cause, 'changed my mind');
     assert.deepEqual(received, []);
     await listener.close();
   }),
@@ -179,7 +189,7 @@ library('connect: many messages over one session, also after a refusal', () =>
     const { listener, received, clients } = await receiver();
     const connected = await connect(host(listener.port));
     assert.ok(connected.ok);
-    const client = connected.value;
+    const { client } = connected;
     for (let i = 0; i < 5; i++) {
       assert.ok(client.usable);
       assert.equal((await client.send({ from: 'me@example.org', to: [`u${i}@example.net`] }, MESSAGE)).kind, 'accepted');
@@ -193,13 +203,13 @@ library('connect: many messages over one session, also after a refusal', () =>
   }),
 );
 
-library('connect: opened() waits for the session, before a message and after one', () =>
+library('connect: ready() waits for the session, before a message and after one', () =>
   within(10_000, async () => {
     const { listener, received } = await receiver();
     const connected = await connect(host(listener.port));
     assert.ok(connected.ok);
-    const client = connected.value;
-    assert.deepEqual([await client.opened(), await client.opened()], [null, null]);
+    const { client } = connected;
+    assert.deepEqual([await client.ready(), await client.ready()], [null, null]);
     assert.equal((await client.send({ from: 'me@example.org', to: ['you@example.net'] }, MESSAGE)).kind, 'accepted');
     await client.quit();
     assert.equal(received.length, 1);
@@ -212,10 +222,10 @@ library('connect: a session that cannot be opened says why, as often as it is as
     const server = await startScripted((socket) => socket.end('421 not now\r\n'));
     const connected = await connect(host(server.port));
     assert.ok(connected.ok);
-    const client = connected.value;
-    const reasons = [await client.opened(), await client.opened()];
+    const { client } = connected;
+    const reasons = [await client.ready(), await client.ready()];
     await server.close();
-    for (const reason of reasons) assert.equal(reason?.kind === 'lost' ? reason.reply?.lines[0] : '', 'not now');
+    for (const reason of reasons) assert.match(reason?.code === 'lost' ? reason.message : JSON.stringify(reason), /421 not now/);
     assert.ok(!client.usable);
   }),
 );
@@ -225,13 +235,14 @@ library('connect: a server that takes no further message in a session is not ask
     const server = await startHost({ offers: ['LIMITS MAILMAX=1'] });
     const connected = await connect(host(server.port));
     assert.ok(connected.ok);
-    const client = connected.value;
+    const { client } = connected;
     const envelope = { from: 'me@example.org', to: ['you@example.net'] };
     assert.equal((await client.send(envelope, MESSAGE)).kind, 'accepted');
     assert.ok(!client.usable);
     const second = await client.send(envelope, MESSAGE);
-    assert.ok(second.kind === 'failed' && second.failure.kind === 'lost');
-    assert.equal(second.failure.detail, 'the server takes no further message in this session');
+    assert.ok(second.kind === 'failed');
+    assert.deepEqual([second.failure.code, second.failure.retry], ['lost', 'safe']);
+    assert.equal(second.failure.message, 'the server takes no further message in this session');
     await client.quit();
     assert.equal(server.held.length, 1);
     assert.deepEqual(server.sessions[0]?.at(-1), 'QUIT');
@@ -242,7 +253,27 @@ library('connect: a server that takes no further message in a session is not ask
 library('connect: a host that does not answer says why', () =>
   within(10_000, async () => {
     const connected = await connect(host(1));
-    assert.match(connected.ok ? '' : connected.detail, /connection refused/);
+    assert.ok(!connected.ok);
+    assert.deepEqual([connected.failure.code, connected.failure.retry, connected.attempts.length], ['refused', 'safe', 1]);
+    assert.match(connected.failure.message, /connection refused/);
+  }),
+);
+
+library('Pool: messages of one pool arrive, each once, over as few sessions as it may open', () =>
+  within(10_000, async () => {
+    const { listener, received, clients } = await receiver();
+    const pool = new Pool(host(listener.port), { connections: 2 });
+    const outcomes = await Promise.all(
+      Array.from({ length: 20 }, (_, i) =>
+        pool.send({ from: 'me@example.org', to: [i % 5 === 4 ? `bad${i}@example.net` : `u${i}@example.net`] }, MESSAGE),
+      ),
+    );
+    assert.equal(outcomes.filter(({ kind }) => kind === 'accepted').length, 16);
+    await pool.drain();
+    assert.equal(new Set(received.flatMap(({ paths }) => paths)).size, 16);
+    assert.equal(received.length, 16);
+    assert.ok(clients() <= 2);
+    await listener.close();
   }),
 );
 
