@@ -7,6 +7,7 @@ import type { Failure, FailureCode, RecipientRefusal } from '../failure.ts';
 import type { ERROR_CODES } from './table.ts';
 
 /** Codes are nodemailer's, and one more: with `EUNCERTAIN` the server may have the message. */
+/** nodemailer's codes, and `EUNCERTAIN`. */
 export type TransportErrorCode = keyof typeof ERROR_CODES;
 
 /** An error as nodemailer has them, with the failure that it comes from. */
