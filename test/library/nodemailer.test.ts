@@ -450,6 +450,16 @@ transport('a message has credentials of its own where no sessions are shared', a
   });
 });
 
+transport('credentials that cannot be are refused before anything connects', async () => {
+  for (const auth of [{ user: 'tim', pass: 'a\nb' }, { user: 'tim', pass: '' }, { pass: 'secret' }, { type: 'OAuth2', accessToken: 'abc' }])
+    for (const pool of [true, false])
+      await served({ offers: [...OFFERS, 'AUTH PLAIN'] }, { auth, pool }, async ({ send, transporter }, host) => {
+        assert.equal((await failure(send())).code, 'EAUTH');
+        assert.equal((await failure(transporter.verify())).code, 'EAUTH');
+        assert.equal(host.sessions.length, 0);
+      });
+});
+
 transport('a mechanism of the program, and a password that is asked for', async () => {
   const exchange = { say: 'hello', mayEnd: true, hear: () => ({ cancel: 'no' }) };
   const mechanism = () => ({ name: 'X-OWN', begin: () => exchange });
@@ -622,6 +632,19 @@ transport('a signal that comes with the message already given to the pool', () =
     assert.equal(host.sessions.length, 0);
   }),
 );
+
+for (const pool of [true, false])
+  transport(`a signal that comes after the message was sent waits for the verdict${pool ? ', pooled' : ''}`, () => {
+    const ending = new AbortController();
+    const end = async (): Promise<string> => {
+      ending.abort();
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      return '250 2.0.0 taken';
+    };
+    return served({ script: { end } }, { pool }, async ({ send }) => {
+      assert.equal((await send({ signal: ending.signal })).response, '250 2.0.0 taken');
+    });
+  });
 
 transport('close finishes what is under way, refuses what comes later, and can be waited for', () =>
   served({}, { pool: true }, async ({ send, transport: own, transporter }, host) => {

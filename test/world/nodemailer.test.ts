@@ -67,6 +67,16 @@ for (const [title, server, options, theirs, ours, inClear] of rows)
     }),
   );
 
+test('advice is in the words of nodemailer', () =>
+  within(10_000, async () => {
+    const host = await startHost({ host: HOST, ...clear });
+    const error = await MAKERS.nospool({ host: HOST, port: host.port, auth })
+      .sendMail({ ...MAIL })
+      .catch((thrown: Failed) => thrown);
+    assert.match((error as Failed).message, /ignoreTLS or opportunisticTLS send in clear.*auth\.allowPlaintext/);
+    await host.stop();
+  }));
+
 test('a password in clear, because the program says so', () =>
   within(10_000, async () => assert.deepEqual(await sendTo(clear, MAKERS.nospool, ALLOWED), { gave: 'sent', inClear: true })));
 
