@@ -1,4 +1,4 @@
-/** A verdict that comes long after the commit was written. Loopback: the server's certificate is handed to the client, and TLS is required. */
+/** A verdict that comes long after the commit was written. */
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { submit } from '../../src/library/index.ts';
