@@ -12,6 +12,7 @@ import path from 'node:path';
 import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import nodemailer, { type Transporter } from 'nodemailer';
+import wellKnown from 'nodemailer/lib/well-known';
 import { suite } from 'uvu';
 import {
   AUTH_OPTIONS,
@@ -153,6 +154,15 @@ function settingsOf(options: NospoolTransportOptions | string): Settings {
   assert.ok(read.ok, JSON.stringify(read));
   return read.value;
 }
+
+transport("every entry of nodemailer's table of services can be spread", () => {
+  const services = JSON.parse(readFileSync(path.join(root, 'node_modules/nodemailer/dist/well-known/services.json'), 'utf8')) as Record<
+    string,
+    object
+  >;
+  assert.ok(Object.keys(services).length > 20);
+  for (const name of Object.keys(services)) assert.equal(refusedBy({ ...wellKnown(name) }), 'taken', name);
+});
 
 transport('where, and how far it is trusted', () => {
   const rows: readonly (readonly [options: NospoolTransportOptions | string, url: string, tls?: object])[] = [
