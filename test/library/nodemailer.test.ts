@@ -23,6 +23,7 @@ import {
   type Table,
   TLS_OPTIONS,
 } from '../../src/library/nodemailer/index.ts';
+import { Tokens } from '../../src/library/nodemailer/oauth.ts';
 import { readSettings, type Settings } from '../../src/library/nodemailer/options.ts';
 import { startSocks } from '../support/proxies.ts';
 import { errorOf, type Failed, type Info, MAIL, MAKERS } from '../support/side-by-side.ts';
@@ -67,6 +68,14 @@ function refusedBy(options: object): string {
   }
   return 'taken';
 }
+
+/** Says it after a while. */
+const later =
+  (reply: string, milliseconds = 60) =>
+  async () => {
+    await new Promise((resolve) => setTimeout(resolve, milliseconds));
+    return reply;
+  };
 
 /* ---- options ---- */
 
@@ -301,6 +310,23 @@ for (const pool of [false, true])
     });
   });
 
+transport('a refusal that comes late, of a token that was replaced, renews nothing', async () => {
+  let given = 0;
+  const tokens = new Tokens(
+    { user: 'tim', provisionCallback: (_user, _renew, done) => done(null, `token ${++given}`) },
+    { provision: () => undefined, tell: () => undefined },
+  );
+  const { signal } = new AbortController();
+  assert.equal(await tokens.get(signal), 'token 1');
+  assert.ok(tokens.refuse(0) && tokens.refuse(0));
+  assert.equal(await tokens.get(signal), 'token 2');
+  assert.ok(tokens.refuse(0));
+  assert.equal(await tokens.get(signal), 'token 2');
+  assert.ok(tokens.refuse(1));
+  assert.equal(await tokens.get(signal), 'token 3');
+  assert.ok(!new Tokens({ accessToken: 'a' }, { provision: () => undefined, tell: () => undefined }).refuse(0));
+});
+
 transport('a token that is refused again fails the message', () => {
   const provisionCallback = (_user: string, renew: boolean, done: Provided) => done(null, `${renew}`);
   return served(takesToken('good'), { auth: { type: 'oauth2', user: 'tim', provisionCallback } }, async ({ send, transporter }, host) => {
@@ -398,6 +424,20 @@ transport('a refresh token is exchanged at accessUrl, and the new token is told'
         assert.equal(told.length, 1);
         const [{ user, accessToken, expires }] = told as [{ user: string; accessToken: string; expires: number }];
         assert.deepEqual([user, accessToken, expires > Date.now()], ['tim', 'fresh', true]);
+      });
+    },
+  ),
+);
+
+transport('a message chooses its user, and never where tokens come from', () =>
+  tokenServer(
+    () => ({ access_token: 'fresh' }),
+    async (accessUrl, forms) => {
+      const auth = { type: 'OAuth2', user: 'tim', clientSecret: 'hush', refreshToken: 'again', accessUrl };
+      await served({ offers: TOKENS }, { auth }, async ({ send }, host) => {
+        await send({ auth: { user: 'eve', accessUrl: 'http://127.0.0.1:1/', clientSecret: 'mine' } });
+        assert.ok(host.sessions[0]?.includes(XOAUTH2('eve', 'fresh')));
+        assert.equal(forms[0]?.get('client_secret'), 'hush');
       });
     },
   ),
@@ -593,19 +633,23 @@ for (const [size, fate] of [
     });
   });
 
-transport('a message whose stream fails late is never sent as if it were whole', () =>
-  served({}, { pool: true }, async ({ send }, host) => {
-    async function* breaking(): AsyncGenerator<Buffer> {
-      yield Buffer.from('Subject: x\r\n\r\nbegin');
-      await new Promise((resolve) => setTimeout(resolve, 200));
-      throw new Error('disk gone');
-    }
-    const error = await failure(send({ raw: Readable.from(breaking()), envelope: { from: 'me@here.example', to: 'you@there.example' } }));
-    assert.equal(error.code, 'ESTREAM', error.message);
-    assert.match(error.message, /disk gone/);
-    assert.equal(host.held.length, 0);
-  }),
-);
+for (const [when, server] of [
+  ['while it is read', {}],
+  ['before it is read on', { script: { DATA: later('354 go ahead', 400) } }],
+] as const)
+  transport(`a message whose stream fails late is never sent as if it were whole: ${when}`, () =>
+    served(server, { pool: true }, async ({ send }, host) => {
+      async function* breaking(): AsyncGenerator<Buffer> {
+        yield Buffer.from('Subject: x\r\n\r\nbegin');
+        await new Promise((resolve) => setTimeout(resolve, 200));
+        throw new Error('disk gone');
+      }
+      const error = await failure(send({ raw: Readable.from(breaking()), envelope: { from: 'me@here.example', to: 'you@there.example' } }));
+      assert.equal(error.code, 'ESTREAM', error.message);
+      assert.match(error.message, /disk gone/);
+      assert.equal(host.held.length, 0);
+    }),
+  );
 
 /* ---- ends ---- */
 
@@ -637,8 +681,11 @@ for (const pool of [true, false])
   );
 
 transport('a signal that comes with the message already given to the pool', () =>
-  served({}, { pool: true }, async ({ send }, host) => {
+  served({}, { pool: true }, async ({ send, transport: own }, host) => {
     assert.equal((await failure(send({ signal: AbortSignal.abort() }))).code, 'EABORT');
+    const message = { getEnvelope: () => ({}), messageId: () => '', createReadStream: () => Readable.from([]) };
+    const error = await new Promise<Failed | null>((resolve) => own.send({ data: { signal: AbortSignal.abort() }, message }, resolve));
+    assert.equal(error?.code, 'EABORT');
     assert.equal(host.sessions.length, 0);
   }),
 );
@@ -756,12 +803,6 @@ transport('DSN of the transport holds for messages that ask for none', () =>
     );
   }),
 );
-
-/** Says it after a while. */
-const later = (reply: string) => async () => {
-  await new Promise((resolve) => setTimeout(resolve, 60));
-  return reply;
-};
 
 transport('times are measured, and nothing is left over', () =>
   served({ script: { DATA: later('354 go ahead'), end: later('250 taken') } }, { pool: true }, async ({ send, transport: own }) => {
