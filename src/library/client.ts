@@ -4,6 +4,7 @@ import { type Parsed, parsed } from '../smtp/parsed.ts';
 import { abortReason, type Interrupts, unlessAborted, withDeadline } from '../submit/interrupts.ts';
 import { printServer } from '../submit/outcome.ts';
 import type { OpenSession } from '../submit/session.ts';
+import { whenAborted } from '../transport/abort.ts';
 import type { MessageOptions } from '../transport/driver.ts';
 import { type Content, failLoading, type GivenContent, type TakenContent, takeContent } from './content.ts';
 import { type Envelope, type ParsedEnvelope, parseEnvelope, withFacts } from './envelope.ts';
@@ -122,8 +123,8 @@ export class SessionClient implements Client {
     this.#caught = caught;
     const end = () => session.connection.abort(abortReason(opening));
     if (opening.aborted) end();
-    opening.addEventListener('abort', end, { once: true });
-    void session.opened().then(() => opening.removeEventListener('abort', end));
+    const release = whenAborted(opening, end);
+    void session.opened().then(release);
   }
 
   /** Resolves when the session is over, for whatever reason. */

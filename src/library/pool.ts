@@ -4,6 +4,7 @@
  */
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { abortReason } from '../submit/interrupts.ts';
+import { whenAborted } from '../transport/abort.ts';
 import { alarm } from '../transport/clock.ts';
 import { openClient, type SendOptions, type SessionClient } from './client.ts';
 import { type Content, failLoading, type GivenContent, type TakenContent, takeContent } from './content.ts';
@@ -172,7 +173,7 @@ export class Pool implements AsyncDisposable {
         send: ({ client }) => client.sendLoaded(envelope, content, options),
         content,
         settle: (outcome) => {
-          signal?.removeEventListener('abort', leave);
+          release();
           resolve(outcome);
         },
         retries: this.#limits.retries,
@@ -185,7 +186,7 @@ export class Pool implements AsyncDisposable {
         this.#waiting.splice(at, 1);
         task.settle(failedHere('aborted', abortReason(signal as AbortSignal), signal?.reason));
       };
-      signal?.addEventListener('abort', leave);
+      const release = whenAborted(signal, leave);
       this.#waiting.push(task);
       this.#dispatch();
     });

@@ -1,4 +1,5 @@
 /** What ends a delivery from outside: signals, and the deadline for the whole of it. Knows no message and no connection. */
+import { whenAborted } from '../transport/abort.ts';
 import { alarm } from '../transport/clock.ts';
 
 export interface Interrupts {
@@ -30,13 +31,11 @@ export const abortReason = ({ reason }: AbortSignal): string => reasonOf(reason)
 export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T | null> {
   if (signal === undefined) return work;
   if (signal.aborted) return null;
-  let interrupt = () => {};
+  let release = () => {};
   const aborted = new Promise<null>((resolve) => {
-    interrupt = () => resolve(null);
-    signal.addEventListener('abort', interrupt, { once: true });
+    release = whenAborted(signal, () => resolve(null));
   });
-  const done = await Promise.race([work, aborted]);
-  signal.removeEventListener('abort', interrupt);
+  const done = await Promise.race([work, aborted]).finally(release);
   return signal.aborted ? null : done;
 }
 
