@@ -112,8 +112,8 @@ function keywordsInCode(): ReadonlySet<string> {
   const asked = [
     ...code.matchAll(/\boffers\([^()]*, '([^']+)'\)/g),
     ...code.matchAll(/keywords\s*\.get\('([^']+)'\)/g),
-    // The list of needs in print.ts: [keyword, why, needed].
-    ...(code.split('const NEEDS')[1]?.split('\n];')[0] ?? '').matchAll(/\['([A-Z0-9-]+)',/g),
+    // The lists of needs in print.ts: [keyword, why, needed].
+    ...['const NEEDS', 'const ASKED'].flatMap((list) => [...(code.split(list)[1]?.split('\n];')[0] ?? '').matchAll(/\['([A-Z0-9-]+)',/g)]),
   ];
   return new Set(asked.map((match) => match[1] as string));
 }

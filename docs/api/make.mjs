@@ -57,7 +57,8 @@ function readFile(file) {
   const declared = new Map();
   const imported = new Map();
   const exported = [];
-  const pieces = cut(readFileSync(file, 'utf8'));
+  // However the build has made them, they are four spaces deep here.
+  const pieces = cut(readFileSync(file, 'utf8').replace(/^\t+/gm, (tabs) => ' '.repeat(tabs.length * 4)));
   const target = (text) => path.join(path.dirname(file), / from '([^']+)'/.exec(text)[1].replace(/\.js$/, '.d.ts'));
   const names = (text) =>
     (/\{([^}]*)\}/.exec(text)?.[1] ?? '')

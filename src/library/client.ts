@@ -4,6 +4,7 @@ import { type Parsed, parsed } from '../smtp/parsed.ts';
 import { abortReason, type Interrupts, unlessAborted, withDeadline } from '../submit/interrupts.ts';
 import { printServer } from '../submit/outcome.ts';
 import type { OpenSession } from '../submit/session.ts';
+import type { MessageOptions } from '../transport/driver.ts';
 import { type Content, failLoading, type GivenContent, type TakenContent, takeContent } from './content.ts';
 import { type Envelope, type ParsedEnvelope, parseEnvelope, withFacts } from './envelope.ts';
 import { type Failure, failHere } from './failure.ts';
@@ -29,7 +30,7 @@ export interface Client extends AsyncDisposable {
   readonly facts: SessionFacts;
   /** Waits for greeting, TLS and authentication; null, or why the session is over. Only programs that want to know this before the first message need it. */
   ready(signal?: AbortSignal): Promise<Failure | null>;
-  /** Asks whether the session is still there. */
+  /** Asks the server whether it is there, behind the messages that were given; null, or why the session is over. RFC 5321 §4.1.1.9 */
   noop(): Promise<Failure | null>;
   /**
    * Sends one message; never rejects. It may be called before the last message is settled: with PIPELINING the envelope of the
@@ -157,7 +158,8 @@ export class SessionClient implements Client {
   }
 
   async noop(): Promise<Failure | null> {
-    return null;
+    const failure = await this.#session.connection.noop();
+    return failure && failureOf(failure, { addresses: [], cause: this.#caught.cause }, this.#name);
   }
 
   async send(envelope: Envelope, content: Content, options: SendOptions = {}): Promise<Outcome> {
@@ -193,7 +195,7 @@ export class SessionClient implements Client {
     const { signal } = options;
     if (signal?.aborted) return failedHere('aborted', abortReason(signal), signal.reason);
     const { interrupts, release } = this.#interruptsOf(signal);
-    const outcome = await this.#session.submit(withFacts(transaction, content.facts), content, interrupts);
+    const outcome = await this.#session.submit(withFacts(transaction, content.facts), content, withProgress(interrupts, options, content));
     release();
     if (outcome.kind === 'accepted') return acceptedBy(outcome, this.facts, { addresses });
     const cause = content.cause ?? this.#caught.cause;
@@ -232,6 +234,11 @@ export class SessionClient implements Client {
   [Symbol.asyncDispose](): Promise<void> {
     return this.quit();
   }
+}
+
+/** A message without `progress` costs nothing here. */
+function withProgress(interrupts: Interrupts | undefined, { progress }: SendOptions, { facts }: GivenContent): MessageOptions | undefined {
+  return progress === undefined ? interrupts : { ...interrupts, progress: (octets) => progress({ octets, size: facts.size }) };
 }
 
 /** Nobody has a message that its session did not begin. */

@@ -38,6 +38,8 @@ export interface RecipientRefusal {
   /** In `envelope.to`. */
   readonly index: number;
   readonly address: string;
+  /** `RCPT`; over LMTP also `DATA` or `BDAT`, where the message itself was refused for this recipient. */
+  readonly verb: Verb;
   readonly reply: Reply;
 }
 
@@ -81,6 +83,8 @@ const MARK = Symbol.for('nospool.SmtpError');
 export class SmtpError extends Error {
   static {
     SmtpError.prototype.name = 'SmtpError';
+    // What is printed has the name of the class, which a minified one lacks.
+    Object.defineProperty(SmtpError, 'name', { value: 'SmtpError' });
     Object.defineProperty(SmtpError.prototype, MARK, { value: true });
     Object.defineProperty(SmtpError, Symbol.hasInstance, { value: isInstance });
   }

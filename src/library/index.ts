@@ -11,6 +11,7 @@ export type { Cancelled, Exchange, Mechanism } from '../smtp/sasl/sasl.ts';
 export type { ChannelBinding } from '../smtp/sasl/scram.ts';
 export type { Timeouts } from '../submit/settings.ts';
 export type { NameQuestion } from '../transport/lookup/question.ts';
+export type { ChannelMessage } from './channels.ts';
 export { type Client, type Connected, connect, type SendOptions } from './client.ts';
 export type { Content, Octets } from './content.ts';
 export type { Envelope, EnvelopeRecipient } from './envelope.ts';

@@ -1,5 +1,6 @@
 /** Tells a program's callbacks what happens in one session. */
 import type { Observer } from '../transport/observer.ts';
+import { channelObserver } from './channels.ts';
 import type { Options } from './options.ts';
 
 let sessions = 0;
@@ -15,6 +16,7 @@ export function observerOf(
   sessions += 1;
   const session = sessions;
   return {
+    ...channelObserver(session, server),
     trace: trace && ((side, line) => trace({ session, server, attempt, side: SIDES[side], line, time: Date.now() })),
     progress: progress && ((octets) => progress({ octets, size })),
   };

@@ -4,7 +4,7 @@
  */
 import { printSmarthost } from '../router/smarthost.ts';
 import { classifyFailure, type FailureClass } from '../smtp/client/classify.ts';
-import type { SessionFailure } from '../smtp/client/outcome.ts';
+import type { Refusal, SessionFailure } from '../smtp/client/outcome.ts';
 import type { Reply } from '../smtp/reply.ts';
 import { textOf } from '../smtp/text.ts';
 import * as engine from '../submit/outcome.ts';
@@ -151,9 +151,9 @@ export const attemptOf = (attempt: engine.Attempt, given: Given): Attempt => ({
 /** The texts of a reply are octet strings in the engine, and text here. */
 const replyOf = (reply: Reply): Reply => ({ ...reply, lines: reply.lines.map(textOf) });
 
-const refusalsOf = (refusals: readonly { readonly recipient: number | null; readonly reply: Reply }[], { addresses }: Given) =>
-  refusals.flatMap(({ recipient, reply }): RecipientRefusal[] =>
-    recipient === null ? [] : [{ index: recipient, address: addresses[recipient] ?? '', reply: replyOf(reply) }],
+const refusalsOf = (refusals: readonly Refusal[], { addresses }: Given) =>
+  refusals.flatMap(({ recipient, verb = 'RCPT', reply }): RecipientRefusal[] =>
+    recipient === null ? [] : [{ index: recipient, address: addresses[recipient] ?? '', verb, reply: replyOf(reply) }],
   );
 
 /** `server`: where it happened, for the sentence. */

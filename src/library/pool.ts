@@ -361,7 +361,7 @@ export class Pool implements AsyncDisposable {
     if (this.#drained === null || this.#pending > 0) return;
     this.#clock();
     for (const line of [...this.#lines]) this.#close(line);
-    this.#options.signal?.removeEventListener('abort', this.#obey);
+    if (this.#terms !== null) this.#options.signal?.removeEventListener('abort', this.#obey);
     if (this.#closing === 0) this.#tellDrained();
   }
 

@@ -209,15 +209,19 @@ export function unlessThrown<Value>(what: string, read: () => Parsed<Value>): Pa
 
 const isTexts = (value: unknown): value is readonly string[] => Array.isArray(value) && value.every((each) => typeof each === 'string');
 
-/** A beginning of a name means that name, however much is missing. */
-const meant = (written: string, known: readonly string[]): string =>
-  known.find((name) => name.toLowerCase().startsWith(written.toLowerCase())) ?? nearest(written, known).name;
+/** The name that begins so, however much is missing, or is written nearly so. */
+function meant(written: string, known: readonly string[]): string | null {
+  const { name, near } = nearest(written, known);
+  return known.find((each) => each.toLowerCase().startsWith(written.toLowerCase())) ?? (near ? name : null);
+}
 
 /** Names a key that an object should not have; null when it has none. */
 export function unknownKey(object: object, known: readonly string[], place: string): string | null {
   for (const key in object)
-    if (!known.includes(key) && (object as Readonly<Record<string, unknown>>)[key] !== undefined)
-      return `${place}${key} is unknown; did you mean ${place}${meant(key, known)}?`;
+    if (!known.includes(key) && (object as Readonly<Record<string, unknown>>)[key] !== undefined) {
+      const name = meant(key, known);
+      return `${place}${key} is unknown; ${name === null ? `there are ${known.join(', ')}` : `did you mean ${place}${name}?`}`;
+    }
   return null;
 }
 

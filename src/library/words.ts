@@ -16,6 +16,7 @@ const REPHRASED: readonly (readonly [RegExp, string])[] = [
   [/\bignore_extensions makes/g, 'ignoreExtensions makes'],
   [/write the address, or mode = "off" in \[tls\]/g, 'write the address, or set tls.mode: "off"'],
   [/write mechanisms = \["([\w-]+)"\] in \[auth\]/g, 'set auth.mechanisms: ["$1"]'],
+  [/\bcredentials are configured/g, 'credentials are given'],
   [/^hostname "/g, 'hello "'],
 ];
 

@@ -13,10 +13,11 @@
 
 export { classifyFailure, type FailureClass, type Retry, type SessionFailureCode } from './client/classify.ts';
 export { type ContentEncoder, type ContentFacts, type ContentScan, contentEncoder, type Framing, scanContent } from './client/content.ts';
+export { printDetail } from './client/detail.ts';
 export { Dialogue, type DriverEvent } from './client/dialogue.ts';
 export { type Extensions, limitOf, mechanismsOf, offers, readExtensions, sizeLimit } from './client/extensions.ts';
 export type { LinkedList } from './client/linked-list.ts';
-export type { Condemned, ConnectReason, Lack, Phase, Refusal, SessionFailure, SessionOutcome, Verb } from './client/outcome.ts';
+export type { Condemned, ConnectReason, Lack, Phase, Refusal, SessionFailure, SessionOutcome, Verb, Verdict } from './client/outcome.ts';
 export { type Notify, type Recipient, type Transaction, xtext } from './client/print.ts';
 export {
   type Action,

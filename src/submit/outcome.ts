@@ -3,12 +3,13 @@
  * and no file.
  */
 import { PORTS, printProxy, type Smarthost } from '../router/smarthost.ts';
+import { printDetail } from '../smtp/client/detail.ts';
 import type { Extensions } from '../smtp/client/extensions.ts';
 import type { Refusal, SessionFailure } from '../smtp/client/outcome.ts';
 import { atMost, type Line, lineOf } from '../smtp/line.ts';
 import { never } from '../smtp/parsed.ts';
 import { type ForwardPath, printPath } from '../smtp/path.ts';
-import { digit, printReply, type Reply } from '../smtp/reply.ts';
+import { digit, printHeard, printReply, type Reply } from '../smtp/reply.ts';
 import { printable, textOf } from '../smtp/text.ts';
 import { printTimeLimit } from '../smtp/timeout.ts';
 import type { Endpoint } from '../transport/lookup/endpoints.ts';
@@ -109,19 +110,22 @@ function printReasons(failure: Failure): readonly string[] {
     case 'connect':
     case 'unsupported':
     case 'content':
+      return [printDetail(failure)];
     case 'message':
     case 'usage':
       return [failure.detail];
     case 'malformed':
-      return [`protocol error at ${printPhase(failure)}: ${failure.detail}`];
+      return [`protocol error at ${printPhase(failure)}: ${printDetail(failure)}`];
     case 'rejected':
       return failure.refusals.map(({ command, reply }) => `${printable(command)}: ${printReply(reply)}`);
     case 'timeout':
-      return [`${printLate(failure)} ${printTimeLimit(failure.limit)}${failure.heard === undefined ? '' : `, only "${failure.heard}"`}`];
+      return [
+        `${printLate(failure)} ${printTimeLimit(failure.limit)}${failure.heard === undefined ? '' : `, only "${printHeard(failure.heard)}"`}`,
+      ];
     case 'lost':
-      return [`connection lost while waiting for ${printable(failure.command)}: ${failure.detail}`];
+      return [`connection lost while waiting for ${printable(failure.command)}: ${printDetail(failure)}`];
     case 'uncertain':
-      return [`the message was sent and no verdict came back (${failure.detail}): it may have been delivered`];
+      return [`the message was sent and no verdict came back (${printDetail(failure)}): it may have been delivered`];
     case 'route':
     case 'config':
       return failure.details;

@@ -116,9 +116,13 @@ export async function openSession(
     trace?.('!', `${endpoint.address}: ${why.detail}`);
     failed.push({ endpoint, failure: unconnected(why), ...(cause === undefined ? {} : { cause }) });
   }
-  if (connected.winner === null) return { failed, session: null };
+  if (connected.winner === null) {
+    observer.unconnected?.(failed.map(({ failure }) => failure));
+    return { failed, session: null };
+  }
   const { wire, endpoint } = connected.winner;
   const giveUp = (...failures: readonly SessionFailure[]): Opening => {
+    observer.unconnected?.(failures);
     wire.destroy();
     return { failed: [...failed, ...failures.map((failure) => ({ endpoint, failure }))], session: null };
   };

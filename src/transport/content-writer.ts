@@ -171,7 +171,10 @@ export class ContentWriter {
     const report = (): void => {
       if (!this.#isOver && this.#wire.isOpen) this.#reports.on({ type: 'contentSent' });
     };
-    const inTwoTurns = (): void => void setImmediate(() => void setImmediate(report));
+    const inTwoTurns = (): void => {
+      this.#drained = () => {};
+      setImmediate(() => void setImmediate(report));
+    };
     if (this.isWriting) this.#drained = inTwoTurns;
     else inTwoTurns();
   }
@@ -211,7 +214,12 @@ export class ContentWriter {
     this.#reports.moved();
     this.#wire.write(octets, (hasFailed) => {
       this.#pending -= 1;
-      if (this.#pending === 0) this.#drained();
+      if (this.#pending === 0) {
+        // Once, because the commit is a write, too.
+        const drained = this.#drained;
+        this.#drained = () => {};
+        drained();
+      }
       this.#reports.moved();
       if (!hasFailed) this.#reports.progress(this.#octets);
       done(hasFailed);

@@ -180,6 +180,7 @@ export class Connection {
     wire.listen(this.#listener);
     this.#perform(this.#dialogue.begin());
     this.#setDeadline();
+    observer.entered?.(this.#dialogue.state.at);
   }
 
   /** True once the last octets were handed to the wire: from here on only the server knows what becomes of the message. */
@@ -331,7 +332,7 @@ export class Connection {
     if (this.#checks.length > 0) return { type: 'noop' };
     if (this.#request === null) this.#takeNext();
     if (this.#request !== null) {
-      this.#request.hasBegun = true;
+      this.#begin(this.#request);
       return { type: 'transaction', transaction: this.#request.transaction };
     }
     return this.#leaving === null ? null : { type: 'quit' };
@@ -497,7 +498,7 @@ export class Connection {
   #commit({ line, along }: Extract<Action, { do: 'commit' }>): void {
     this.#hasCommitted = true;
     const [next] = this.#waiting;
-    if (next && along.length > 0) next.hasBegun = true;
+    if (next && along.length > 0) this.#begin(next);
     if (line === null) this.#trace('!', 'commit');
     else this.#trace('C', line);
     for (const each of along) this.#trace('C', each, next?.number);
@@ -513,6 +514,12 @@ export class Connection {
     this.#hasCommitted = false;
   }
 
+  #begin(request: Request): void {
+    if (request.hasBegun) return;
+    request.hasBegun = true;
+    this.#observer.began?.(request.number);
+  }
+
   #settle(found: SessionOutcome): void {
     const outcome = this.#scrub(found);
     const request = this.#request;
@@ -520,6 +527,7 @@ export class Connection {
     request?.release();
     request?.writer?.close();
     if (outcome.kind === 'failed') this.#settleOpening(outcome.failure);
+    this.#observer.settled?.(outcome, request?.number ?? null);
     request?.resolve(outcome);
   }
 

@@ -1,5 +1,5 @@
 /** Who looks on while a message is under way. An observer is told and decides nothing, not even by what it throws. */
-import type { Phase } from '../smtp/client/outcome.ts';
+import type { Phase, SessionFailure, SessionOutcome } from '../smtp/client/outcome.ts';
 import { printThrown } from './abort.ts';
 
 /**
@@ -16,8 +16,14 @@ export interface Observer {
   readonly progress?: ((octets: number) => void) | undefined;
   /** TCP is connected, to the endpoint or to the proxy. */
   readonly connected?: (() => void) | undefined;
+  /** No address answered, or the connection that was made cannot be used. [] when a signal ended it. */
+  readonly unconnected?: ((failures: readonly SessionFailure[]) => void) | undefined;
   /** The session waits in this phase now. */
   readonly entered?: ((at: Phase) => void) | undefined;
+  /** The first command of a message went out. */
+  readonly began?: ((message: number) => void) | undefined;
+  /** The outcome of a message; with null that of a session which ended without one. */
+  readonly settled?: ((outcome: SessionOutcome, message: number | null) => void) | undefined;
   /** Hears the first thing that one of the others has thrown; default: a warning of the process. */
   readonly failed?: ((thrown: unknown) => void) | undefined;
 }
@@ -29,7 +35,7 @@ const guarded = new WeakSet<Observer>();
 export function guardObserver(observer: Observer | undefined): Observer {
   if (observer === undefined) return NOBODY;
   if (guarded.has(observer)) return observer;
-  const { trace, note, progress, connected, entered, failed = warn } = observer;
+  const { trace, note, progress, connected, unconnected, entered, began, settled, failed = warn } = observer;
   let isTold = false;
   const tell = (thrown: unknown): void => {
     if (isTold) return;
@@ -56,7 +62,10 @@ export function guardObserver(observer: Observer | undefined): Observer {
     note: guard(note),
     progress: guard(progress),
     connected: guard(connected),
+    unconnected: guard(unconnected),
     entered: guard(entered),
+    began: guard(began),
+    settled: guard(settled),
   };
   guarded.add(quiet);
   return quiet;

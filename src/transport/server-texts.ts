@@ -62,12 +62,24 @@ export function scrubFailure(failure: SessionFailure, scrub: Scrub): SessionFail
     }));
     return { ...failure, refusals: [first as Refusal, ...rest] };
   }
-  if (failure.kind === 'timeout') return failure.heard === undefined ? failure : { ...failure, heard: clean(failure.heard) };
-  const reply = 'reply' in failure && failure.reply ? { reply: scrubReply(failure.reply, clean) } : {};
-  const refusals =
-    failure.kind === 'uncertain' && failure.refusals ? { refusals: failure.refusals.map((refusal) => scrubRefusal(refusal, clean)) } : {};
-  return { ...failure, ...reply, ...refusals, detail: clean(failure.detail) };
+  return {
+    ...failure,
+    ...('detail' in failure ? { detail: clean(failure.detail) } : {}),
+    ...('heard' in failure && failure.heard !== undefined ? { heard: clean(failure.heard) } : {}),
+    ...('reply' in failure && failure.reply ? { reply: scrubReply(failure.reply, clean) } : {}),
+    ...(failure.kind === 'uncertain' ? scrubDoubt(failure, scrub, clean) : {}),
+  } as SessionFailure;
 }
+
+const scrubDoubt = (
+  { instead, refusals, verdicts }: Extract<SessionFailure, { kind: 'uncertain' }>,
+  scrub: Scrub,
+  clean: (text: string) => string,
+): Partial<SessionFailure> => ({
+  ...(instead ? { instead: scrubFailure(instead, scrub) } : {}),
+  ...(refusals ? { refusals: refusals.map((refusal) => scrubRefusal(refusal, clean)) } : {}),
+  ...(verdicts ? { verdicts: verdicts.map((verdict) => ({ ...verdict, reply: scrubReply(verdict.reply, clean) })) } : {}),
+});
 
 const scrubRefusal = (refusal: Refusal, clean: (text: string) => string): Refusal => ({
   ...refusal,

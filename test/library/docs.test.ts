@@ -172,6 +172,8 @@ trialWith('Errors that are thrown', FOR_WEB1, async (host, heading) => {
   const { stderr } = await run(heading, { ways: { 'mail.example.org:587': host.port } });
   assert.match(stderr, /^rejected never .*550 5\.1\.1 No such user.*\nnobody@example\.org: 550\n$/);
   assert.deepEqual(held(host), []);
+  writeFileSync(path.join(project, 'thrown.cjs'), "require('nospool').orThrow({ kind: 'failed', failure: { message: 'no' } });");
+  assert.match((await run('thrown.cjs', { ways: {} })).stderr, /\nSmtpError: no\n/, 'its class has its name in what is published');
 });
 
 trialWith('Many messages in one session', FROM_THE_START, async (host, heading) => {

@@ -432,7 +432,20 @@ const rows: readonly Scenario[] = [
     server: { offers: ['SIZE 100000', '8BITMIME'] },
     mail: { envelope: { from: 'me@here.example', to: ['you@there.example'], size: 5000 } },
     gives: sent(),
-    hears: [/^EHLO /, /^MAIL FROM:<me@here.example>.* SIZE=5000/],
+    hears: [/^EHLO /, /^MAIL FROM:<me@here.example> SIZE=257$/],
+  },
+  {
+    title: 'LMTP, where the message is refused for one recipient',
+    server: { offers: OFFERS, script: { end: '250 2.0.0 taken\r\n550 5.2.2 full\r\n' } },
+    options: () => ({ lmtp: true }),
+    mail: two,
+    gives: {
+      info: {
+        accepted: ['you@there.example'],
+        rejected: ['her@there.example'],
+        rejectedErrors: [{ code: 'EMESSAGE', recipient: 'her@there.example', ...refusal('550 5.2.2 full', 'DATA') }],
+      },
+    },
   },
   { title: 'LMTP', server: { offers: OFFERS }, options: () => ({ lmtp: true }), gives: sent(), hears: [/^LHLO /] },
   {

@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, verify as verifySignature } from 'node:crypto';
+import { getEventListeners } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { type AddressInfo, type Socket, connect as tcp } from 'node:net';
@@ -534,11 +535,18 @@ transport('a message of a pool whose session is lost during its content goes out
   );
 });
 
+/** Comes too slowly to be composed before it is sent. */
+async function* slowly(size: number): AsyncGenerator<Buffer> {
+  yield Buffer.alloc(size, 'x');
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  yield Buffer.from('the end');
+}
+
 for (const [size, fate] of [
-  [1000, 'goes out again'],
-  [3_000_000, 'fails by the first reason'],
+  [1000, 'goes out again, whole'],
+  [3_000_000, 'fails, by the first reason'],
 ] as const)
-  transport(`a session that is lost after some content: a message of ${size} octets ${fate}`, () => {
+  transport(`a session that is lost within the content: a message of ${size} octets ${fate}`, () => {
     let count = 0;
     const server: SmarthostOptions = {
       contentOctets: 200,
@@ -551,10 +559,11 @@ for (const [size, fate] of [
       },
     };
     return served(server, { pool: true, maxConnections: 1 }, async ({ send }, host) => {
-      const work = send({ text: undefined, attachments: [{ filename: 'a', content: Readable.from([Buffer.alloc(size, 'x')]) }] });
+      const raw = Readable.from(slowly(size));
+      const work = send({ raw, envelope: { from: 'me@here.example', to: 'you@there.example' } });
       if (size < 65_536) {
         await work;
-        assert.equal(host.held.length, 1);
+        assert.equal(host.held[0]?.octets.toString(), `${'x'.repeat(size)}the end\r\n`);
       } else {
         const error = await failure(work);
         assert.equal(error.code, 'ECONNECTION', error.message);
@@ -563,6 +572,20 @@ for (const [size, fate] of [
       }
     });
   });
+
+transport('a message whose stream fails late is never sent as if it were whole', () =>
+  served({}, { pool: true }, async ({ send }, host) => {
+    async function* breaking(): AsyncGenerator<Buffer> {
+      yield Buffer.from('Subject: x\r\n\r\nbegin');
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      throw new Error('disk gone');
+    }
+    const error = await failure(send({ raw: Readable.from(breaking()), envelope: { from: 'me@here.example', to: 'you@there.example' } }));
+    assert.equal(error.code, 'ESTREAM', error.message);
+    assert.match(error.message, /disk gone/);
+    assert.equal(host.held.length, 0);
+  }),
+);
 
 /* ---- ends ---- */
 
@@ -582,6 +605,15 @@ transport('a signal ends a message that waits, and one that is under way', async
       assert.equal(own.pendingCount(), 0);
     });
 });
+
+transport('a thousand messages may have one signal', () =>
+  served({}, { pool: true }, async ({ send }, host) => {
+    const { signal } = new AbortController();
+    await Promise.all(Array.from({ length: 1000 }, () => send({ signal })));
+    assert.equal(host.held.length, 1000);
+    assert.equal(getEventListeners(signal, 'abort').length, 0);
+  }),
+);
 
 transport('a signal that comes with the message already given to the pool', () =>
   served({}, { pool: true }, async ({ send }, host) => {
@@ -680,11 +712,17 @@ transport('DSN of the transport holds for messages that ask for none', () =>
   }),
 );
 
+/** Says it after a while. */
+const later = (reply: string) => async () => {
+  await new Promise((resolve) => setTimeout(resolve, 60));
+  return reply;
+};
+
 transport('times are measured, and nothing is left over', () =>
-  served({}, { pool: true }, async ({ send, transport: own }) => {
+  served({ script: { DATA: later('354 go ahead'), end: later('250 taken') } }, { pool: true }, async ({ send, transport: own }) => {
     const { envelopeTime, messageTime } = await send();
-    assert.ok(Number.isInteger(envelopeTime) && envelopeTime >= 0);
-    assert.ok(Number.isInteger(messageTime) && messageTime >= 0);
+    assert.ok(Number.isInteger(envelopeTime) && envelopeTime >= 50, String(envelopeTime));
+    assert.ok(Number.isInteger(messageTime) && messageTime >= 50, String(messageTime));
     assert.equal(own.pendingCount(), 0);
     assert.ok(own.isIdle());
     assert.equal(MAKERS.nospool({ host: '127.0.0.1' }).isIdle(), true);

@@ -64,7 +64,7 @@ test('a driver that reports the end of the content while a block is unanswered i
   assert.deepEqual(does(on({ type: 'block', octets: 9, last: false })), ['sendBlock', 'pull']);
   // Every write has completed, but there was no `flush`: the last block waits for the answer to the first.
   assert.deepEqual(does(on({ type: 'block', octets: 12, last: true })), []);
-  assert.throws(() => on({ type: 'contentSent', rest: '' }), { message: 'bug: the end of the content at content' });
+  assert.throws(() => on({ type: 'contentSent', rest: '' }), { message: 'bug: contentSent at content' });
   assert.deepEqual(does(hear('250 the first block\r\n')), ['sendBlock', 'flush'], 'the reply to the first block is no verdict');
   assert.equal(at(), 'content');
   assert.deepEqual(does(on({ type: 'contentSent', rest: '' })), ['commit']);

@@ -168,13 +168,13 @@ const FAULTS: readonly Fault[] = [
   {
     what: 'a recipient whom RCPT refused counts as one who has the message',
     where: /^smtp \(any\)/,
-    changes: [['[...(state.refusals ? toArray(state.refusals) : []), ...refusedVerdicts', '[...refusedVerdicts']],
+    changes: [['[...(state.refusals ? toArray(state.refusals) : []), ...verdicts.filter', '[...verdicts.filter']],
     found: /^an outcome names those/,
   },
   {
     what: 'a verdict of LMTP goes to the recipient whom RCPT refused',
     where: /^lmtp \(any\)/,
-    changes: [['.filter((index) => !refused.has(index))', '']],
+    changes: [['(refused.has(recipient) ? [] : [{ recipient, path }])', '(refused.has(-1) ? [] : [{ recipient, path }])']],
     found: /^an outcome names those/,
   },
   {
@@ -214,13 +214,18 @@ const FAULTS: readonly Fault[] = [
   {
     what: 'a lost recipient is told as a lost MAIL',
     where: /^smtp, TLS off, AUTH none/,
-    changes: [["return state.answered === 0 ? 'MAIL' : state.answered <=", "return state.answered <= 1 ? 'MAIL' : state.answered <="]],
+    changes: [["return state.answered === 0 ? 'MAIL' : 'RCPT'", "return state.answered <= 1 ? 'MAIL' : 'RCPT'"]],
     found: /^a failure names the command/,
   },
   {
     what: '421 is told as any other loss',
     where: /^smtp, TLS off, AUTH none/,
-    changes: [['  command: awaitedCommand(state),\n  reply: showReply(state, reply),', '  command: awaitedCommand(state),']],
+    changes: [
+      [
+        "  reply: showReply(state, reply),\n  ...heardBehind(state, rest),\n  detail: 'the server closes",
+        "  ...heardBehind(state, rest),\n  detail: 'the server closes",
+      ],
+    ],
     found: /^a failure names the command/,
   },
   {
@@ -254,20 +259,13 @@ const FAULTS: readonly Fault[] = [
   {
     what: 'what was committed goes to another host',
     where: /^smtp, TLS off, AUTH none/,
-    changes: [
-      [
-        "    kind: 'uncertain',\n    ...where(plan, state),\n    condemns: 'message',",
-        "    kind: 'uncertain',\n    ...where(plan, state),\n    condemns: 'address' as 'message',",
-      ],
-    ],
+    changes: [["    kind: 'uncertain',\n    condemns: 'message',", "    kind: 'uncertain',\n    condemns: 'address' as 'message',"]],
     found: /^what was committed or refused goes to no other host/,
   },
   {
     what: 'a loss before the commit fails the message',
     where: /^smtp, TLS off, AUTH none/,
-    changes: [
-      ["STEPS[at].condemns === 'host' || STEPS[at].condemns === 'message' ? 'address'", "STEPS[at].condemns === 'host' ? 'address'"],
-    ],
+    changes: [["condemns: STEPS[at].condemns === 'nothing' ? 'nothing' : 'address',", 'condemns: STEPS[at].condemns,']],
     found: /^what was committed or refused goes to no other host, and what was neither may/,
   },
   {
@@ -447,7 +445,7 @@ const FAULTS: readonly Fault[] = [
   {
     what: 'DATA leads on with 2yz',
     where: /^smtp, TLS off, AUTH none/,
-    changes: [['data:      { wants: 3', 'data:      { wants: 2']],
+    changes: [['data:      step(3', 'data:      step(2']],
     found: /^every failure has its cause/,
   },
   {

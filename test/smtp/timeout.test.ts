@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import { parseDuration } from '../../src/config/values.ts';
+import { printDetail } from '../../src/smtp/client/detail.ts';
 import { advance, type Plan, type State } from '../../src/smtp/client/session.ts';
 import { printDuration, printTimeLimit } from '../../src/smtp/timeout.ts';
 import { mailbox } from '../support/mailbox.ts';
@@ -73,7 +74,7 @@ test('W9: so has an outcome that is uncertain because no verdict came', () => {
   const commit: State = { at: 'commit', channel, transaction, refusals: null, replies: null, next: null };
   const detail = (...limits: Parameters<typeof settled> extends [unknown, ...infer L] ? L : never) => {
     const failure = settled(commit, ...limits);
-    return failure.kind === 'uncertain' && failure.detail;
+    return failure.kind === 'uncertain' && printDetail(failure);
   };
   assert.equal(detail({ key: 'final', milliseconds: 600_000 }), 'no reply came within 10m (timeouts.final)');
   assert.equal(detail(), 'no reply came in time');

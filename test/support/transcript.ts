@@ -10,6 +10,7 @@
  * `! ready`, `! next`, `! checked` (NOOP is answered; `! checked: FAILURE`), `! note …`, `! close`, `! destroy`.
  */
 import { readdirSync, readFileSync } from 'node:fs';
+import { printDetail } from '../../src/smtp/client/detail.ts';
 import { Dialogue } from '../../src/smtp/client/dialogue.ts';
 import type { SessionFailure, SessionOutcome } from '../../src/smtp/client/outcome.ts';
 import type { Transaction } from '../../src/smtp/client/print.ts';
@@ -18,6 +19,7 @@ import { parsed, unparsed } from '../../src/smtp/parsed.ts';
 import { parseMailbox, parseReversePath } from '../../src/smtp/path.ts';
 import { printReply } from '../../src/smtp/reply.ts';
 import { type Exchange, login, type Mechanism, plain } from '../../src/smtp/sasl/sasl.ts';
+import { printable, utf8 } from '../../src/smtp/text.ts';
 
 export interface Transcript {
   readonly file: string;
@@ -131,7 +133,7 @@ function printFailed(failure: SessionFailure): string {
   const where = `${failure.kind} at ${failure.at}, condemns ${failure.condemns}`;
   if (failure.kind === 'rejected')
     return `${where}: ${failure.refusals.map(({ command, reply }) => `${command}: ${printReply(reply)}`).join('; ')}`;
-  return failure.kind === 'unsupported' ? `${where}: ${failure.detail}` : where;
+  return failure.kind === 'unsupported' ? `${where}: ${printable(utf8(printDetail(failure)))}` : where;
 }
 
 export function printAction(action: Action): string[] {

@@ -4,6 +4,7 @@ import { suite } from 'uvu';
 import type { Refusal, SessionFailure } from '../../src/smtp/client/outcome.ts';
 import type { Reply } from '../../src/smtp/reply.ts';
 import { scrubFailure, scrubOutcome } from '../../src/transport/server-texts.ts';
+import { mailbox } from '../support/mailbox.ts';
 
 const test = suite('server texts');
 
@@ -23,7 +24,18 @@ const FAILURES: readonly SessionFailure[] = [
   { kind: 'timeout', at: 'data', condemns: 'address', verb: 'DATA', command: 'DATA' },
   { kind: 'lost', at: 'data', condemns: 'address', verb: 'DATA', command: 'DATA', reply, detail },
   { kind: 'content', at: 'data', condemns: 'message', reason: 'aborted', verb: 'DATA', detail },
-  { kind: 'uncertain', at: 'commit', condemns: 'message', verb: 'DATA', refusals: [refusal], taken: [1], reply, detail },
+  { kind: 'lost', at: 'data', condemns: 'address', verb: 'DATA', command: 'DATA', reply, heard: `421 ${SECRET}\r\n`, detail },
+  {
+    kind: 'uncertain',
+    at: 'commit',
+    condemns: 'message',
+    verb: 'DATA',
+    instead: { kind: 'malformed', at: 'commit', condemns: 'address', reply, heard: SECRET, detail },
+    refusals: [refusal],
+    verdicts: [{ recipient: 1, path: mailbox('b@example.org'), reply }],
+    due: 2,
+    detail,
+  },
 ];
 
 for (const failure of FAILURES)

@@ -1,11 +1,15 @@
 /**
- * The octets of one message of nodemailer's. They are composed once, when a server is ready for them, because attachments may be
- * streams; the beginning is kept so that a second attempt can have the same. Counts what DATA makes of them. Knows no server.
+ * The octets of one message of nodemailer's. They are composed once, because attachments may be streams; the beginning is kept so
+ * that a second attempt can have the same. Counts what DATA makes of them. Knows no server.
  */
 import type { Readable } from 'node:stream';
+import { alarm } from '../../transport/clock.ts';
+import type { Content } from '../content.ts';
 
-/** Octets that are kept. */
+/** Octets that are kept, as the library keeps them of a stream. */
 const KEPT = 65_536;
+/** Milliseconds in which a small message is composed; what takes longer is sent as it comes. */
+const COMPOSING = 100;
 
 const LF = 0x0a;
 const CR = 0x0d;
@@ -25,8 +29,8 @@ export class MessageContent {
   #isWhole = false;
   #isSpent = false;
   readonly #sent = new DataSize();
-  /** When the octets were first asked for, by `performance.now`; null before that. */
-  firstPull: number | null = null;
+  /** The error of the stream, once it failed: what is read afterwards would look like an end. */
+  #failed: { readonly error: unknown } | null = null;
 
   /** `size`: octets, where the caller has told. */
   constructor(compose: () => Readable, size: number | null) {
@@ -34,8 +38,23 @@ export class MessageContent {
     this.#size = size;
   }
 
-  /** As the library takes it. */
-  get content(): { open(): AsyncIterable<Uint8Array>; readonly size?: number } {
+  /** The message as the library takes it: its octets if they are few and at hand soon, else what reads them. Rejects with the stream's error. */
+  async take(): Promise<Content> {
+    let isLate = false;
+    let wake = (): void => {};
+    const late = new Promise<void>((resolve) => {
+      wake = resolve;
+    });
+    const stop = alarm(COMPOSING, () => {
+      isLate = true;
+      wake();
+    });
+    try {
+      while (!this.#isWhole && this.#octets <= KEPT && !isLate) await Promise.race([this.#pull(), late]);
+    } finally {
+      stop();
+    }
+    if (this.#isWhole && this.#octets <= KEPT) return Buffer.concat(this.#parts);
     const open = () => this.#open();
     return this.#size === null ? { open } : { open, size: this.#size };
   }
@@ -58,7 +77,6 @@ export class MessageContent {
 
   /** Several readings may be open, of which the last counts; all take from the same parts. */
   async *#read(): AsyncGenerator<Uint8Array> {
-    this.firstPull = performance.now();
     for (let i = 0; ; i++) {
       while (i >= this.#parts.length && !this.#isWhole) await this.#pull();
       const part = this.#parts[i];
@@ -72,10 +90,14 @@ export class MessageContent {
   }
 
   #pull(): Promise<void> {
-    this.#pulling ??= this.#next().finally(() => {
+    if (this.#pulling !== null) return this.#pulling;
+    const pulling = this.#next().finally(() => {
       this.#pulling = null;
     });
-    return this.#pulling;
+    // Whoever waits may have gone meanwhile.
+    pulling.catch(() => undefined);
+    this.#pulling = pulling;
+    return pulling;
   }
 
   async #next(): Promise<void> {
@@ -83,7 +105,11 @@ export class MessageContent {
       this.#stream = this.#compose();
       this.#iterator = this.#stream[Symbol.asyncIterator]();
     }
-    const { done, value } = await this.#iterator.next();
+    if (this.#failed !== null) throw this.#failed.error;
+    const { done, value } = await this.#iterator.next().catch((error: unknown) => {
+      this.#failed = { error };
+      throw error;
+    });
     if (done) {
       this.#isWhole = true;
       return;

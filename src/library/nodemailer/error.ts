@@ -6,6 +6,7 @@ import type { Reply } from '../../smtp/reply.ts';
 import type { Failure, FailureCode, RecipientRefusal } from '../failure.ts';
 import type { ERROR_CODES } from './table.ts';
 
+/** Codes are nodemailer's, and one more: with `EUNCERTAIN` the server may have the message. */
 export type TransportErrorCode = keyof typeof ERROR_CODES;
 
 /** An error as nodemailer has them, with the failure that it comes from. */
@@ -58,6 +59,7 @@ const LACKING: Partial<Record<Lack, TransportErrorCode>> = {
   credentials: 'EAUTH',
   requiretls: 'EREQUIRETLS',
   size: 'EMESSAGE',
+  partial: 'ECONFIG',
 };
 
 /** Verbs as nodemailer says them, and the code of a refusal. */
@@ -136,10 +138,11 @@ export function makeError(
 }
 
 /** An error for one recipient that was refused. */
-export function refusalError({ address, reply }: RecipientRefusal): TransportError {
-  const response = printResponse(reply);
-  return makeError('EENVELOPE', `the recipient was refused: ${response}`, {
-    command: 'RCPT TO',
+export function refusalError({ address, verb, reply }: RecipientRefusal): TransportError {
+  const isOfMessage = verb === 'DATA' || verb === 'BDAT';
+  const what = isOfMessage ? 'the message was refused for the recipient' : 'the recipient was refused';
+  return makeError(isOfMessage ? 'EMESSAGE' : 'EENVELOPE', `${what}: ${printResponse(reply)}`, {
+    command: VERBS[verb][0],
     recipient: address,
     ...replyFacts(reply),
   });

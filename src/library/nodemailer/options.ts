@@ -4,6 +4,7 @@
  */
 import type { ConnectionOptions } from 'node:tls';
 import { isWrittenAsLoopback } from '../../router/loopback.ts';
+import { isLmtp } from '../../router/smarthost.ts';
 import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
 import { type Options, parseOptions } from '../options.ts';
 import type { PoolOptions } from '../pool.ts';
@@ -96,7 +97,7 @@ export interface NospoolTransportOptions {
   readonly attachDataUrls?: boolean | undefined;
   /** What an entry of nodemailer's table of services has besides. */
   readonly description?: string | undefined;
-  /** Default true: everybody gets the message, or nobody. False: those whom the server accepts. */
+  /** Default true, but for LMTP: everybody gets the message, or nobody. False: those whom the server accepts. */
   readonly allOrNothing?: boolean | undefined;
   /** Milliseconds in which a verdict is awaited after a signal came too late; default 30,000. */
   readonly grace?: number | undefined;
@@ -180,7 +181,8 @@ export function readSettings(given: string | URL | NospoolTransportOptions): Par
     ...(name ? { hello: name } : {}),
     timeouts: limits.value.timeouts,
     ...(grace === undefined ? {} : { grace }),
-    recipients: allOrNothing === false ? 'any' : 'all',
+    // LMTP gives every recipient a verdict of its own (RFC 2033 §4.2).
+    recipients: (allOrNothing ?? !isLmtp(read.value.smarthost)) ? 'all' : 'any',
   } as const;
   const termFault = parseOptions(terms);
   if (!termFault.ok) return unparsed(termFault.detail);

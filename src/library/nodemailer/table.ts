@@ -71,7 +71,7 @@ export const OPTIONS = /* @__PURE__ */ table({
   maxRecipients: ['mail', ''],
   attachDataUrls: ['mail', ''],
   description: ['mail', 'a word of nodemailer\'s table of services, without effect'],
-  allOrNothing: ['added', 'default true: one refused recipient fails the message for all; false sends to those who were accepted, as nodemailer does'],
+  allOrNothing: ['added', 'default true, but for LMTP: one refused recipient fails the message for all; false sends to those who were accepted, as nodemailer does'],
   grace: ['added', 'milliseconds in which a verdict is awaited after a signal came too late; default 30,000'],
   family: ['added', '4 or 6: the addresses to connect to'],
   ignoreExtensions: ['added', 'EHLO keywords that count as not offered'],

@@ -5,11 +5,13 @@
 import { EventEmitter } from 'node:events';
 import { connect as connectSocket, type Socket } from 'node:net';
 import { abortReason } from '../../submit/interrupts.ts';
+import { whenAborted } from '../../transport/abort.ts';
 import { connect } from '../client.ts';
+import type { Content } from '../content.ts';
 import { type Envelope, parseEnvelope } from '../envelope.ts';
-import { type Failure, withCause } from '../failure.ts';
+import { type Failure, failHere, withCause } from '../failure.ts';
 import type { Options } from '../options.ts';
-import type { Outcome } from '../outcome.ts';
+import type { Attempt, Outcome } from '../outcome.ts';
 import { Pool } from '../pool.ts';
 import { wordsOf } from '../security.ts';
 import type { Destination, Server } from '../server.ts';
@@ -173,12 +175,12 @@ export class NospoolTransport extends EventEmitter {
       const sent = await this.#sendRenewing(login, envelope, content, data.signal);
       if (sent.outcome.kind === 'failed') throw reasonOf(sent.outcome, data.signal);
       const ended = performance.now();
-      const pulled = content.firstPull ?? ended;
+      const wanted = sent.wanted ?? ended;
       return infoOf(sent.outcome, {
         envelope: addresses,
         messageId,
-        envelopeTime: pulled - sent.begun,
-        messageTime: ended - pulled,
+        envelopeTime: wanted - sent.begun,
+        messageTime: ended - wanted,
         messageSize: content.sentOctets,
         ehlo: sent.outcome.server.extensions,
       });
@@ -201,25 +203,23 @@ export class NospoolTransport extends EventEmitter {
 
   async #sendOnce(login: Login, envelope: Envelope, content: MessageContent, signal: AbortSignal | undefined): Promise<Sent> {
     if (this.#settings.pool === null) return this.#sendAlone(login, envelope, content, signal);
-    const begun = performance.now();
-    const outcome = await this.#openPool().send(envelope, content.content, { signal });
-    return { outcome, begun };
+    const octets = await takeContent(content, signal);
+    return timed((progress) => this.#openPool().send(envelope, octets, { signal, progress }));
   }
 
   async #sendAlone(login: Login, envelope: Envelope, content: MessageContent, signal: AbortSignal | undefined): Promise<Sent> {
     const connected = await connect(this.#serverFor(login), { ...this.#terms, signal });
-    const begun = performance.now();
-    if (!connected.ok) return { outcome: { kind: 'failed', failure: connected.failure, attempts: connected.attempts }, begun };
+    if (!connected.ok) return unsent(connected.failure, connected.attempts);
     const { client } = connected;
-    const failure = await client.ready(signal);
-    if (failure !== null) {
+    try {
+      const failure = await client.ready(signal);
+      if (failure !== null) return unsent(failure);
+      // Not before, because a thousand messages at once must not open the files of all.
+      const octets = await takeContent(content, signal);
+      return await timed((progress) => client.send(envelope, octets, { signal, progress }));
+    } finally {
       void client.quit();
-      return { outcome: { kind: 'failed', failure, attempts: [] }, begun };
     }
-    const ready = performance.now();
-    const outcome = await client.send(envelope, content.content, { signal });
-    void client.quit();
-    return { outcome, begun: ready };
   }
 
   async #verify(): Promise<true> {
@@ -253,17 +253,14 @@ export class NospoolTransport extends EventEmitter {
 
   #queue(mail: MailLike, data: MailData, settle: Job['settle']): void {
     const { signal } = data;
-    const leave = (): void => signal?.removeEventListener('abort', end);
-    const job: Job = { mail, data, settle, leave };
+    const job: Job = { mail, data, settle, leave: whenAborted(signal, () => end()) };
     const end = (): void => {
-      leave();
       const at = this.#waiting.indexOf(job);
       if (at < 0) return;
       this.#waiting.splice(at, 1);
       settle(Promise.reject(aborted(signal as AbortSignal)));
       this.#wake();
     };
-    signal?.addEventListener('abort', end);
     this.#waiting.push(job);
     if (signal?.aborted) end();
     if (this.#waiting.length >= this.#connections) this.#isIdle = false;
@@ -374,8 +371,34 @@ export class NospoolTransport extends EventEmitter {
 
 interface Sent {
   readonly outcome: Outcome;
-  /** When the session was ready for the message, by `performance.now`. */
+  /** When the message was given to the session, and when the server wanted its content, by `performance.now`. */
   readonly begun: number;
+  readonly wanted: number | null;
+}
+
+async function timed(send: (progress: () => void) => Promise<Outcome>): Promise<Sent> {
+  const begun = performance.now();
+  let wanted: number | null = null;
+  const outcome = await send(() => {
+    wanted ??= performance.now();
+  });
+  return { outcome, begun, wanted };
+}
+
+const unsent = (failure: Failure, attempts: readonly Attempt[] = []): Sent => ({
+  outcome: { kind: 'failed', failure, attempts },
+  begun: 0,
+  wanted: null,
+});
+
+/** Composes a small message whole. */
+function takeContent(content: MessageContent, signal: AbortSignal | undefined): Promise<Content> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(aborted(signal));
+    const release = whenAborted(signal, () => reject(aborted(signal as AbortSignal)));
+    const fail = (error: unknown) => reject(errorOf(failHere('input', `the message could not be read: ${wordsOf(error)}`, error)));
+    content.take().then(resolve, fail).finally(release);
+  });
 }
 
 /** Why it was to be sent again is the reason; that it could not be is not. */
@@ -386,16 +409,7 @@ function reasonOf({ failure, attempts }: Extract<Outcome, { kind: 'failed' }>, s
 
 const poolClosed = (): TransportError => makeError('ECONNECTION', 'Connection pool was closed');
 
-const aborted = (signal: AbortSignal): TransportError =>
-  errorOf({
-    code: 'aborted',
-    message: abortReason(signal),
-    retry: 'safe',
-    verb: null,
-    refusals: [],
-    at: null,
-    cause: signal.reason,
-  });
+const aborted = (signal: AbortSignal): TransportError => errorOf(failHere('aborted', abortReason(signal), signal.reason));
 
 const SHOWN = 3;
 const summary = (to: readonly string[]): string =>

@@ -67,7 +67,7 @@ export function classifyFailure(failure: SessionFailure): FailureClass {
     case 'content':
       return { code: failure.reason, ...answered(failure), retry: 'safe' };
     case 'uncertain':
-      return { code: 'uncertain', ...answered(failure), retry: 'unknown' };
+      return { code: 'uncertain', ...answered({ ...failure.instead, ...failure }), retry: 'unknown' };
     /* c8 ignore next 2 */
     default:
       return never(failure);

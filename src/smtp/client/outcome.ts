@@ -3,6 +3,7 @@
  * which is next.
  */
 
+import type { ForwardPath } from '../path.ts';
 import type { Reply } from '../reply.ts';
 import type { TimeLimit } from '../timeout.ts';
 
@@ -76,12 +77,28 @@ export type Lack =
   | 'configuration'
   | 'argument';
 
-/** A failure of a session. `verb` is the command that was to be answered; absent where it was none. */
+/** A server's verdict on the content for one recipient. RFC 2033 §4.2 */
+export interface Verdict {
+  /** The index of the recipient. */
+  readonly recipient: number;
+  readonly path: ForwardPath;
+  readonly reply: Reply;
+}
+
+/**
+ * A failure of a session. `verb` is the command that was to be answered; absent where it was none. `command` names for people what was
+ * awaited, as it stands in the transcript: a command, `the greeting`, `the end of the content`. `reply` is the one that decided,
+ * and `heard` what the server said behind it, or the last one: an octet string with its line ends, secrets of AUTH masked. `detail`
+ * says in few words what happened; `printDetail` adds what the server said.
+ */
 export type SessionFailure = {
+  readonly verb?: Verb;
+  readonly command?: string;
   /** Says in a sentence what people can do about it; it comes from whoever opened the session, who knows its policies. */
   readonly hint?: string;
-} /** No connection could be used, because of the name, TCP, the TLS handshake or the certificate. */ & (
+} & (
   | {
+      /** No connection could be used, because of the name, TCP, the TLS handshake or the certificate. */
       readonly kind: 'connect';
       readonly at: Phase;
       readonly condemns: Condemned;
@@ -109,7 +126,6 @@ export type SessionFailure = {
       readonly at: Phase;
       readonly condemns: Condemned;
       readonly lacks: Lack;
-      readonly verb?: Verb;
       readonly reply?: Reply;
       readonly detail: string;
       readonly isOurs?: true;
@@ -119,19 +135,18 @@ export type SessionFailure = {
       readonly kind: 'malformed';
       readonly at: Phase;
       readonly condemns: Condemned;
-      readonly verb?: Verb;
       readonly reply?: Reply;
+      readonly heard?: string;
       readonly detail: string;
     }
   /**
-   * The session waited for the reply to `command`. `heard` is the beginning of one, where it had come; `limit` tells how long,
-   * where the driver tells it.
+   * The reply did not come in time. `heard` is the beginning of one, where it had come; `limit` tells how long, where
+   * the driver tells it.
    */
   | {
       readonly kind: 'timeout';
       readonly at: Phase;
       readonly condemns: Condemned;
-      readonly verb?: Verb;
       readonly command: string;
       readonly heard?: string;
       readonly limit?: TimeLimit;
@@ -141,9 +156,9 @@ export type SessionFailure = {
       readonly kind: 'lost';
       readonly at: Phase;
       readonly condemns: Condemned;
-      readonly verb?: Verb;
       readonly command: string;
       readonly reply?: Reply;
+      readonly heard?: string;
       readonly detail: string;
     }
   /** Our own input failed, or (`aborted`) a signal or the deadline ended the delivery. */
@@ -152,21 +167,21 @@ export type SessionFailure = {
       readonly at: Phase;
       readonly condemns: 'message';
       readonly reason: 'input' | 'aborted';
-      readonly verb?: Verb;
       readonly detail: string;
     }
   /**
-   * The terminator went out and no verdict came back, so the server may have the message. `refusals` tells who surely does not
-   * have it (RCPT or LMTP's verdict refused them), `taken` by index who surely has it, because LMTP's verdict came.
+   * The terminator went out and no verdict came back, so the server may have the message; `instead` is what came. `refusals` tells
+   * who surely does not have it (RCPT or a verdict refused them). With LMTP `verdicts` are those that came, of so many that were
+   * `due`: whoever has a 2yz there has the message.
    */
   | {
       readonly kind: 'uncertain';
       readonly at: Phase;
       readonly condemns: 'message';
-      readonly verb?: Verb;
+      readonly instead?: SessionFailure;
       readonly refusals?: readonly Refusal[];
-      readonly taken?: readonly number[];
-      readonly reply?: Reply;
+      readonly verdicts?: readonly Verdict[];
+      readonly due?: number;
       readonly detail: string;
     }
 );

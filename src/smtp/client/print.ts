@@ -5,7 +5,7 @@
 
 import { type Parsed, parsed, unparsed } from '../parsed.ts';
 import { type ForwardPath, isAsciiMailbox, isDomain, mailboxKey, printMailbox, printPath, type ReversePath } from '../path.ts';
-import { isAscii, printable, utf8 } from '../text.ts';
+import { isAscii, utf8 } from '../text.ts';
 import { type Extensions, limitOf, offers, sizeLimit } from './extensions.ts';
 import type { Lack } from './outcome.ts';
 
@@ -67,7 +67,7 @@ const CONTROL = /[\u0000-\u001f\u007f]/;
 export function helloCommand(verb: 'EHLO' | 'HELO' | 'LHLO', name: string): Parsed<string> {
   return isAscii(name) && isDomain(name)
     ? parsed(`${verb} ${name}`)
-    : unparsed(`hostname "${printable(utf8(name))}" is neither a domain nor an address literal`);
+    : unparsed(`hostname "${name}" is neither a domain nor an address literal`);
 }
 
 /** Keeps printable octets except "+" and "=", and writes all others as "+HH". RFC 3461 §4 */
@@ -84,19 +84,27 @@ export const dropsDsn = (transaction: Transaction, extensions: Extensions): bool
 /** True when the content may go out by BDAT, which saves the flight that waits for 354. RFC 3030 §2 */
 export const mayChunk = (extensions: Extensions): boolean => offers(extensions, 'CHUNKING');
 
+/** An extension that a transaction needs where the function returns something, and why. */
+type Need = readonly [keyword: Uppercase<Lack>, why: string, needed: (transaction: Transaction) => unknown];
+
 // biome-ignore format: a table is read as a table
-const NEEDS: readonly (readonly [keyword: Uppercase<Lack>, why: string, needed: (transaction: Transaction) => boolean])[] = [
+const NEEDS: readonly Need[] = [
   ['SMTPUTF8', 'an address is not ASCII', ({ smtputf8 }) => smtputf8],
   ['BINARYMIME', 'the content is binary', ({ binary }) => binary === true],
   ['CHUNKING', 'the content is binary', ({ binary }) => binary === true],
   ['8BITMIME', 'the content is 8-bit and eight_bit = "refuse"', ({ eightBit, withoutEightBit }) => eightBit === 'some' && withoutEightBit === 'refuse'],
   ['DSN', 'delivery status notifications were asked for and dsn = "require"', (transaction) => transaction.dsn === 'require' && asksDsn(transaction)],
-  ['REQUIRETLS', 'REQUIRETLS was asked for', ({ requireTls }) => requireTls === true],
-  ['MT-PRIORITY', 'a priority was asked for', ({ priority }) => priority !== undefined],
-  ['DELIVERBY', 'delivery by a time was asked for', ({ deliverBy }) => deliverBy !== undefined],
-  ['FUTURERELEASE', 'future release was asked for', ({ hold }) => hold !== undefined],
-  ['NO-SOLICITING', 'solicitation keywords were given', ({ solicit }) => solicit !== undefined],
-  ['AUTH', 'AUTH= was asked for', ({ submitter }) => submitter !== undefined],
+];
+
+// biome-ignore format: a table is read as a table
+/** Parameters of MAIL that nobody leaves out: the function prints the parameter. */
+const ASKED: readonly Need[] = [
+  ['REQUIRETLS', 'REQUIRETLS was asked for', ({ requireTls }) => requireTls && 'REQUIRETLS'],
+  ['MT-PRIORITY', 'a priority was asked for', ({ priority }) => priority !== undefined && `MT-PRIORITY=${priority}`],
+  ['DELIVERBY', 'delivery by a time was asked for', ({ deliverBy }) => deliverBy && `BY=${deliverBy.seconds};${deliverBy.mode}${deliverBy.trace ? 'T' : ''}`],
+  ['FUTURERELEASE', 'future release was asked for', ({ hold }) => hold && ('for' in hold ? `HOLDFOR=${hold.for}` : `HOLDUNTIL=${hold.until}`)],
+  ['NO-SOLICITING', 'solicitation keywords were given', ({ solicit }) => solicit && `SOLICIT=${solicit.join(',')}`],
+  ['AUTH', 'AUTH= was asked for', ({ submitter }) => submitter !== undefined && `AUTH=${submitter === null ? '<>' : xtext(printMailbox(submitter))}`],
 ];
 
 /** A thing that is missing, and the sentence about it. */
@@ -110,7 +118,7 @@ const unmet = (lacks: Lack, detail: string): Unmet => ({ lacks, detail });
 /** Names the first thing that this server lacks for this transaction; null when nothing is missing. */
 export function unmetNeed(transaction: Transaction, extensions: Extensions): Unmet | null {
   const { size, recipients, reversePath } = transaction;
-  for (const [keyword, why, needed] of NEEDS)
+  for (const [keyword, why, needed] of [...NEEDS, ...ASKED])
     if (needed(transaction) && !offers(extensions, keyword))
       return unmet(
         keyword.toLowerCase() as Lack,
@@ -136,7 +144,7 @@ export function unmetNeed(transaction: Transaction, extensions: Extensions): Unm
  * 3030 §3; SMTPUTF8: RFC 6531 §3.4
  */
 export function mailCommand(transaction: Transaction, extensions: Extensions): Parsed<string> {
-  const { size, estimate, eightBit, ret, envid, priority, deliverBy, hold, solicit, submitter } = transaction;
+  const { size, estimate, eightBit, ret, envid } = transaction;
   const words: string[] = [`MAIL FROM:${printPath(transaction.reversePath)}`];
   // Converted content is longer than it was measured, and nobody knows yet by how much.
   const converted = eightBit !== 'none' && transaction.withoutEightBit === 'convert' && !offers(extensions, '8BITMIME');
@@ -149,12 +157,10 @@ export function mailCommand(transaction: Transaction, extensions: Extensions): P
     if (ret !== undefined) words.push(`RET=${ret}`);
     if (envid !== undefined) words.push(`ENVID=${xtext(envid)}`);
   }
-  if (transaction.requireTls) words.push('REQUIRETLS');
-  if (priority !== undefined) words.push(`MT-PRIORITY=${priority}`);
-  if (deliverBy !== undefined) words.push(`BY=${deliverBy.seconds};${deliverBy.mode}${deliverBy.trace ? 'T' : ''}`);
-  if (hold !== undefined) words.push('for' in hold ? `HOLDFOR=${hold.for}` : `HOLDUNTIL=${hold.until}`);
-  if (solicit !== undefined) words.push(`SOLICIT=${solicit.join(',')}`);
-  if (submitter !== undefined) words.push(`AUTH=${submitter === null ? '<>' : xtext(printMailbox(submitter))}`);
+  for (const [, , print] of ASKED) {
+    const word = print(transaction);
+    if (typeof word === 'string') words.push(word);
+  }
   return joinWords(words);
 }
 

@@ -9,25 +9,15 @@
 
 import { never, type Parsed, parsed } from '../parsed.ts';
 import { printPath } from '../path.ts';
-import { digit, printHeard, printReply, type Reply } from '../reply.ts';
+import { digit, type Reply } from '../reply.ts';
 import { maskLines, maskReply } from '../sasl/mask.ts';
 import type { Cancelled, Choice, Exchange } from '../sasl/sasl.ts';
 import { base64, fromBase64 } from '../text.ts';
-import { printTimeLimit, type TimeLimit } from '../timeout.ts';
+import type { TimeLimit } from '../timeout.ts';
 import { type Extensions, mechanismsOf, NO_EXTENSIONS, offers, readExtensions } from './extensions.ts';
 import { countOf, extend, type LinkedList, toArray } from './linked-list.ts';
-import type { Condemned, ConnectReason, Lack, Phase, Refusal, SessionFailure, SessionOutcome, Verb } from './outcome.ts';
-import {
-  dropsDsn,
-  helloCommand,
-  mailCommand,
-  mayChunk,
-  type Recipient,
-  rcptCommand,
-  type Transaction,
-  type Unmet,
-  unmetNeed,
-} from './print.ts';
+import type { Condemned, ConnectReason, Lack, Phase, Refusal, SessionFailure, SessionOutcome, Verb, Verdict } from './outcome.ts';
+import { dropsDsn, helloCommand, mailCommand, mayChunk, rcptCommand, type Transaction, type Unmet, unmetNeed } from './print.ts';
 
 /** The terms on which a session speaks to any server. They are fixed before it begins. */
 export interface Plan {
@@ -214,26 +204,30 @@ export interface StepFacts {
   readonly condemns: Condemned;
 }
 
-/**
- * What is awaited in each state. A driver reads `within`, and sets its clock whenever the state has changed.
- */
+const step = <Wants extends StepFacts['wants'], Limit extends Within, Rules extends Condemned>(
+  wants: Wants,
+  within: Limit,
+  condemns: Rules,
+) => ({ wants, within, condemns }) as const;
+
+/** What is awaited in each state. A driver reads `within`, and sets its clock whenever the state has changed. */
 // biome-ignore format: a table is read as a table
 export const STEPS = {
-  greeting:  { wants: 2, within: 'greeting',  condemns: 'address' }, // 220      RFC 5321 §3.1
-  hello:     { wants: 2, within: 'command',   condemns: 'address' }, // 250      RFC 5321 §4.1.1.1
-  starttls:  { wants: 2, within: 'command',   condemns: 'address' }, // 220      RFC 3207 §4
-  handshake: { wants: 0, within: 'handshake', condemns: 'address' }, //          RFC 3207 §4.2
-  auth:      { wants: 2, within: 'command',   condemns: 'host'    }, // 235, 334 RFC 4954 §4
-  ready:     { wants: 0, within: 'none',      condemns: 'nothing' }, //          no command is outstanding
-  envelope:  { wants: 2, within: 'command',   condemns: 'message' }, // 250, 251 RFC 5321 §4.1.1.2
-  data:      { wants: 3, within: 'data',      condemns: 'message' }, // 354      RFC 5321 §4.1.1.4
-  content:   { wants: 2, within: 'block',     condemns: 'message' }, // 250 to BDAT only, RFC 3030 §2
-  commit:    { wants: 2, within: 'final',     condemns: 'message' }, // 250      RFC 5321 §4.1.1.4
-  noop:      { wants: 2, within: 'command',   condemns: 'nothing' }, // 250      RFC 5321 §4.1.1.9
-  reset:     { wants: 2, within: 'command',   condemns: 'nothing' }, // 250      RFC 5321 §4.1.1.5
-  quit:      { wants: 2, within: 'command',   condemns: 'nothing' }, // 221      RFC 5321 §4.1.1.10
-  closed:    { wants: 0, within: 'none',      condemns: 'nothing' },
-} as const satisfies Record<Phase, StepFacts>;
+  greeting:  step(2, 'greeting',  'address' ), // 220      RFC 5321 §3.1
+  hello:     step(2, 'command',   'address' ), // 250      RFC 5321 §4.1.1.1
+  starttls:  step(2, 'command',   'address' ), // 220      RFC 3207 §4
+  handshake: step(0, 'handshake', 'address' ), //          RFC 3207 §4.2
+  auth:      step(2, 'command',   'host'    ), // 235, 334 RFC 4954 §4
+  ready:     step(0, 'none',      'nothing' ), //          no command is outstanding
+  envelope:  step(2, 'command',   'message' ), // 250, 251 RFC 5321 §4.1.1.2
+  data:      step(3, 'data',      'message' ), // 354      RFC 5321 §4.1.1.4
+  content:   step(2, 'block',     'message' ), // 250 to BDAT only, RFC 3030 §2
+  commit:    step(2, 'final',     'message' ), // 250      RFC 5321 §4.1.1.4
+  noop:      step(2, 'command',   'nothing' ), // 250      RFC 5321 §4.1.1.9
+  reset:     step(2, 'command',   'nothing' ), // 250      RFC 5321 §4.1.1.5
+  quit:      step(2, 'command',   'nothing' ), // 221      RFC 5321 §4.1.1.10
+  closed:    step(0, 'none',      'nothing' ),
+} satisfies Record<Phase, StepFacts>;
 
 /**
  * BDAT blocks that may be unanswered at a time with PIPELINING: enough to keep the line busy, few enough to hear a refusal
@@ -247,8 +241,8 @@ const BLOCKS_AHEAD = 8;
 const HELD = 2;
 /** No mechanism has more than four steps, so the session stops a server that asks on. */
 const LONGEST_EXCHANGE = 10;
-/** Verdicts of LMTP that an uncertain outcome quotes; more make a sentence that no person reads. */
-const VERDICTS_SHOWN = 5;
+/** Octets of what a server has said besides that a failure keeps: enough for every EHLO reply, and for any sentence. */
+const LONGEST_HEARD = 16_384;
 
 /** After an outcome the session stays and waits for the next transaction, or it says QUIT and leaves. */
 type Ending = 'stay' | 'leave';
@@ -275,33 +269,15 @@ export function advance(plan: Plan, state: State, event: Event): Step {
     case 'reply':
       return hear(plan, state, event.reply, event.rest);
     case 'malformed':
-      return breakOff(plan, state, { kind: 'malformed', ...where(plan, state), detail: event.detail + quote(state, ': ', event.rest) });
     case 'lost':
-      return breakOff(plan, state, {
-        kind: 'lost',
-        ...where(plan, state),
-        command: awaitedCommand(state),
-        detail: event.detail + quote(state, ' after ', event.rest),
-      });
-    case 'timeout':
-      return breakOff(plan, state, {
-        kind: 'timeout',
-        ...where(plan, state),
-        command: awaitedCommand(state),
-        ...(event.rest === '' ? {} : { heard: showLines(state, event.rest) }),
-        ...(event.limit ? { limit: event.limit } : {}),
-      });
-    case 'secured':
-      return state.at === 'handshake' ? takeSecureChannel(plan, state) : throwUnasked(state, 'a TLS handshake');
-    case 'insecure':
-      return breakOff(plan, state, {
-        kind: 'connect',
-        ...where(plan, state),
-        during: 'tls',
-        reason: event.reason,
-        detail: event.detail,
-        ...(event.systemCode === undefined ? {} : { systemCode: event.systemCode }),
-      });
+    case 'timeout': {
+      const { type: kind, rest, ...told } = event;
+      return breakOff(plan, state, { kind, ...where(plan, state), ...told, ...heardBehind(state, rest) } as SessionFailure);
+    }
+    case 'insecure': {
+      const { type: _, ...told } = event;
+      return breakOff(plan, state, { kind: 'connect', ...where(plan, state), during: 'tls', ...told });
+    }
     case 'abort':
     case 'contentFailed':
       return breakOff(plan, state, {
@@ -311,27 +287,30 @@ export function advance(plan: Plan, state: State, event: Event): Step {
         reason: event.type === 'abort' ? 'aborted' : 'input',
         detail: event.detail,
       });
+    case 'secured':
+      if (state.at !== 'handshake') break;
+      return takeSecureChannel(plan, state);
     case 'transaction':
-      return state.at === 'ready' ? openTransaction(plan, state.channel, event.transaction) : throwUnasked(state, 'a transaction');
+      if (state.at !== 'ready') break;
+      return openTransaction(plan, state.channel, event.transaction);
     case 'block':
-      return state.at === 'content' && isPulling(state) ? takeBlock(state, event.octets, event.last) : throwUnasked(state, 'a block');
+      if (state.at !== 'content' || !isPulling(state)) break;
+      return takeBlock(state, event.octets, event.last);
     case 'contentSent':
-      return state.at === 'content' && isComplete(state)
-        ? commitContent(plan, state, event.rest, event.next)
-        : throwUnasked(state, 'the end of the content');
+      if (state.at !== 'content' || !isComplete(state)) break;
+      return commitContent(plan, state, event.rest, event.next);
     case 'noop':
-      return state.at === 'ready' ? [{ at: 'noop', channel: state.channel }, send('NOOP')] : throwUnasked(state, 'NOOP');
+      if (state.at !== 'ready') break;
+      return [{ at: 'noop', channel: state.channel }, send('NOOP')];
     case 'quit':
-      return state.at === 'ready' ? [{ at: 'quit' }, send('QUIT')] : throwUnasked(state, 'QUIT');
+      if (state.at !== 'ready') break;
+      return [{ at: 'quit' }, send('QUIT')];
     /* c8 ignore next 2 */
     default:
       return never(event);
   }
-}
-
-/** A driver that reports what nobody asked it for has a bug, and the peer has not. */
-function throwUnasked(state: State, what: string): never {
-  throw new Error(`bug: ${what} at ${state.at}`);
+  // A driver that reports what nobody asked it for has a bug, and the peer has not.
+  throw new Error(`bug: ${event.type} at ${state.at}`);
 }
 
 /**
@@ -441,10 +420,9 @@ function authenticate(ending: Ending, state: In<'hello'>, channel: Channel, choo
 
 function afterAuth(plan: Plan, ending: Ending, state: In<'auth'>, reply: Reply): Step {
   const { exchange, channel, mechanism, cancelled } = state;
-  const fail = (detail: string) =>
-    failLacking(ending, state, 'host', 'exchange', `AUTH ${mechanism}: ${detail}`, { verb: 'AUTH', reply: maskReply(reply) });
-  if (cancelled !== null)
-    return isWanted(state, reply) ? breakOutOfStep(plan, state, reply) : fail(`${cancelled} (${printReply(maskReply(reply))})`);
+  const fail = (detail: string, answered: { readonly reply?: Reply } = {}) =>
+    failLacking(ending, state, 'host', 'exchange', `AUTH ${mechanism}: ${detail}`, { verb: 'AUTH', ...answered });
+  if (cancelled !== null) return isWanted(state, reply) ? breakOutOfStep(plan, state, reply) : fail(cancelled, { reply: maskReply(reply) });
   if (isWanted(state, reply))
     return exchange.mayEnd
       ? awaitTransaction({ ...channel, authenticated: true })
@@ -664,8 +642,8 @@ function afterBlock(plan: Plan, ending: Ending, state: In<'content'>, reply: Rep
 function commitContent(plan: Plan, state: In<'content'>, rest: string, waiting: Transaction | undefined): Step {
   const { channel, transaction, refusals, framing, last } = state;
   if (rest !== '') {
-    const detail = `the server spoke before the content was complete${quote(state, ': ', rest)}`;
-    return breakOff(plan, state, { kind: 'malformed', ...where(plan, state), detail });
+    const detail = 'the server spoke before the content was complete';
+    return breakOff(plan, state, { kind: 'malformed', ...where(plan, state), ...heardBehind(state, rest), detail });
   }
   const [next, along, ...notes] = waiting ? envelopeAlong(plan, channel, waiting) : [null, []];
   return [
@@ -708,31 +686,30 @@ function afterCommit(plan: Plan, ending: Ending, state: In<'commit'>, reply: Rep
 }
 
 /** Who does not have the message, by index: LMTP refuses some recipients before the content, and some behind it. */
-function refusalsOf(plan: Plan, state: In<'commit'>, verdicts: readonly Reply[]): readonly Refusal[] {
-  const refusals = [...(state.refusals ? toArray(state.refusals) : []), ...refusedVerdicts(plan, state, verdicts)];
-  return refusals.sort((one, other) => (one.recipient ?? Number.MAX_VALUE) - (other.recipient ?? Number.MAX_VALUE));
+function refusalsOf(plan: Plan, state: In<'commit'>, replies: readonly Reply[]): readonly Refusal[] {
+  const verb = verdictVerb(plan, state.channel);
+  const verdicts: readonly Refusal[] =
+    plan.protocol === 'lmtp'
+      ? verdictsOf(state, replies).map(({ recipient, path, reply }) => ({
+          command: `the content for ${printPath(path)}`,
+          verb,
+          recipient,
+          reply,
+        }))
+      : replies.map((reply) => ({ command: 'the content', verb, recipient: null, reply }));
+  const refusals = [...(state.refusals ? toArray(state.refusals) : []), ...verdicts.filter(({ reply }) => !isWanted(state, reply))];
+  return plan.protocol === 'lmtp' ? refusals.sort((one, other) => (one.recipient as number) - (other.recipient as number)) : refusals;
+}
+
+/** Pairs LMTP's verdicts with the recipients whom the server has accepted, in the order of their RCPT. RFC 2033 §4.2 */
+function verdictsOf({ transaction, refusals }: In<'commit'>, replies: readonly Reply[]): readonly Verdict[] {
+  const refused = new Set(refusals && toArray(refusals).map(({ recipient }) => recipient));
+  const accepted = transaction.recipients.flatMap(({ path }, recipient) => (refused.has(recipient) ? [] : [{ recipient, path }]));
+  return replies.map((reply, i) => ({ ...(accepted[i] as Omit<Verdict, 'reply'>), reply }));
 }
 
 /** The command whose last reply is the verdict. */
 const verdictVerb = (plan: Plan, channel: Channel): Verb => (framingOf(plan, channel) === 'bdat' ? 'BDAT' : 'DATA');
-
-function refusedVerdicts(plan: Plan, state: In<'commit'>, verdicts: readonly Reply[]): Refusal[] {
-  const indices = plan.protocol === 'lmtp' ? acceptedIndices(state) : null;
-  return verdicts.flatMap((reply, i) => {
-    if (isWanted(state, reply)) return [];
-    const recipient = indices && (indices[i] as number);
-    const path = recipient === null ? '' : ` for ${printRecipient(state, recipient)}`;
-    return [{ command: `the content${path}`, verb: verdictVerb(plan, state.channel), recipient, reply }];
-  });
-}
-
-/** The recipients whom the server has accepted, in the order of their RCPT. */
-function acceptedIndices({ transaction, refusals }: In<'commit'>): readonly number[] {
-  const refused = new Set(refusals && toArray(refusals).map(({ recipient }) => recipient));
-  return [...transaction.recipients.keys()].filter((index) => !refused.has(index));
-}
-
-const printRecipient = ({ transaction }: Sending, index: number): string => printPath((transaction.recipients[index] as Recipient).path);
 
 /**
  * All verdicts are in. Where one of them is 421, the server closes the session (RFC 5321 §3.8) and does not look at what went
@@ -755,13 +732,14 @@ function afterVerdicts(
 /* ---- endings ---- */
 
 /** Where the machine stands, what is to be answered there, and what a loss there rules out: never more than the address. */
-function where(plan: Plan, state: State): { at: Phase; condemns: Condemned; verb?: Verb } {
+function where(plan: Plan, state: State): { at: Phase; condemns: Condemned; verb?: Verb; command: string } {
   const { at } = state;
   const verb = awaitedVerb(plan, state);
   return {
     at,
-    condemns: STEPS[at].condemns === 'host' || STEPS[at].condemns === 'message' ? 'address' : STEPS[at].condemns,
-    ...(verb ? { verb } : {}),
+    condemns: STEPS[at].condemns === 'nothing' ? 'nothing' : 'address',
+    ...(verb && { verb }),
+    command: awaitedCommand(plan, state),
   };
 }
 
@@ -769,9 +747,9 @@ function where(plan: Plan, state: State): { at: Phase; condemns: Condemned; verb
 const lossBy421 = (plan: Plan, state: State, reply: Reply, rest = ''): SessionFailure => ({
   kind: 'lost',
   ...where(plan, state),
-  command: awaitedCommand(state),
   reply: showReply(state, reply),
-  detail: `the server closes the session: ${printReply(showReply(state, reply))}${showBehind(state, rest)}`,
+  ...heardBehind(state, rest),
+  detail: 'the server closes the session',
 });
 
 const settleFailed = (failure: SessionFailure): [Action] => [{ do: 'settle', outcome: { kind: 'failed', failure } }];
@@ -798,19 +776,17 @@ function breakOff(plan: Plan, state: Open, failure: SessionFailure): Step {
 }
 
 /** Nobody knows what became of the message, except for recipients about whom the server had said something before. */
-function doubt(plan: Plan, state: In<'commit'>, failure: SessionFailure): SessionFailure {
-  const verdicts = state.replies ? toArray(state.replies) : [];
-  const refusals = refusalsOf(plan, state, verdicts);
-  const indices = acceptedIndices(state);
-  const taken = verdicts.flatMap((verdict, i) => (isWanted(state, verdict) ? [indices[i] as number] : []));
+function doubt(plan: Plan, state: In<'commit'>, instead: SessionFailure): SessionFailure {
+  const replies = state.replies ? toArray(state.replies) : [];
+  const refusals = refusalsOf(plan, state, replies);
   return {
-    kind: 'uncertain',
     ...where(plan, state),
+    kind: 'uncertain',
     condemns: 'message',
+    instead,
     ...(refusals.length > 0 ? { refusals } : {}),
-    ...(taken.length > 0 ? { taken } : {}),
-    ...('reply' in failure ? { reply: failure.reply } : {}),
-    detail: lastWords(failure) + printVerdictsBefore(state, verdicts),
+    ...(replies.length > 0 ? { verdicts: verdictsOf(state, replies), due: countVerdicts(plan, state) } : {}),
+    detail: 'detail' in instead ? instead.detail : 'no reply came in time',
   };
 }
 
@@ -820,43 +796,19 @@ function refusalBefore(plan: Plan, state: State, failure: SessionFailure): Sessi
   return isEnvelopeRefused(plan, state, state.refusals) ? envelopeRejection(plan, state.refusals) : null;
 }
 
-function lastWords(failure: SessionFailure): string {
-  if (failure.kind === 'timeout')
-    return failure.heard === undefined
-      ? `no reply came ${printTimeLimit(failure.limit)}`
-      : `no whole reply came ${printTimeLimit(failure.limit)}: "${failure.heard}"`;
-  /* c8 ignore next */
-  return failure.kind === 'rejected' ? '' : failure.detail;
-}
-
-/** With LMTP some recipients may have had their verdict already. RFC 2033 §4.2 */
-function printVerdictsBefore(state: In<'commit'>, verdicts: readonly Reply[]): string {
-  if (verdicts.length === 0) return '';
-  const indices = acceptedIndices(state);
-  const more = verdicts.length > VERDICTS_SHOWN ? ` / and ${verdicts.length - VERDICTS_SHOWN} more` : '';
-  const shown = verdicts
-    .slice(0, VERDICTS_SHOWN)
-    .map((reply, i) => `${printRecipient(state, indices[i] as number)} ${printReply(reply)}`)
-    .join(' / ');
-  return `; for ${verdicts.length} of ${indices.length} recipients one came: ${shown}${more}`;
-}
-
 /** Ends the session at a reply that nobody waits for, or of a kind that cannot come here; the octets behind it mostly say why. */
 const breakOutOfStep = (plan: Plan, state: Open, reply: Reply, rest = ''): Step =>
   breakOff(plan, state, {
     kind: 'malformed',
     ...where(plan, state),
     reply: showReply(state, reply),
-    detail: `unexpected reply: ${printReply(showReply(state, reply))}${showBehind(state, rest)}`,
+    ...heardBehind(state, rest),
+    detail: 'unexpected reply',
   });
 
-const showBehind = (state: State, rest: string): string => (rest === '' ? '' : ` / ${showLines(state, rest)}`);
-
-/** Quotes what a server said that is no reply. */
-const quote = (state: State, before: string, rest: string): string => (rest === '' ? '' : `${before}"${showLines(state, rest)}"`);
-
-/** People see a server's words, except that nothing of AUTH may help anybody to guess a password. */
-const showLines = ({ at }: State, heard: string): string => printHeard(at === 'auth' ? maskLines(heard) : heard);
+/** What a server has said behind the last reply. Nothing of AUTH may help anybody to guess a password. */
+const heardBehind = ({ at }: State, rest: string): { readonly heard?: string } =>
+  rest === '' ? {} : { heard: (at === 'auth' ? maskLines : String)(rest.slice(0, LONGEST_HEARD)) };
 const showReply = ({ at }: State, reply: Reply): Reply => (at === 'auth' ? maskReply(reply) : reply);
 
 /** Fails at a refusal before any transaction: the session says QUIT and is over. */
@@ -906,71 +858,31 @@ function quit(ending: Ending, settle: readonly Action[]): Step {
   return ending === 'leave' ? [{ at: 'closed' }, ...settle, send('QUIT'), { do: 'close' }] : [{ at: 'quit' }, ...settle, send('QUIT')];
 }
 
-/** Names the command whose reply the session awaits, for people. */
-function awaitedCommand(state: State): string {
+/** Names what the session waits for, for people: a command as it stands in the transcript, or what is no command. */
+function awaitedCommand(plan: Plan, state: State): string {
   switch (state.at) {
     case 'greeting':
       return 'the greeting';
-    case 'hello':
-      return state.verb;
-    case 'starttls':
-      return 'STARTTLS';
     case 'handshake':
       return 'the TLS handshake';
     case 'auth':
       return `AUTH ${state.mechanism}`;
     case 'envelope':
       return state.commands[state.answered] as string;
-    case 'data':
-      return 'DATA';
     case 'content':
       return state.blocks > 0 ? 'BDAT' : 'the content';
     case 'commit':
       return 'the end of the content';
-    case 'noop':
-      return 'NOOP';
-    case 'reset':
-      return 'RSET';
-    case 'quit':
-      return 'QUIT';
-    case 'ready':
-    case 'closed':
-      return 'nothing';
-    /* c8 ignore next 2 */
     default:
-      return never(state);
+      return awaitedVerb(plan, state) ?? 'nothing';
   }
 }
 
-/** The command that the next reply answers; null where none was said. The replies to content answer DATA or BDAT. */
-function awaitedVerb(plan: Plan, state: State): Verb | null {
-  switch (state.at) {
-    case 'hello':
-      return state.verb;
-    case 'starttls':
-      return 'STARTTLS';
-    case 'auth':
-      return 'AUTH';
-    case 'envelope':
-      return state.answered === 0 ? 'MAIL' : state.answered <= state.transaction.recipients.length ? 'RCPT' : 'DATA';
-    case 'data':
-      return 'DATA';
-    case 'content':
-    case 'commit':
-      return verdictVerb(plan, state.channel);
-    case 'noop':
-      return 'NOOP';
-    case 'reset':
-      return 'RSET';
-    case 'quit':
-      return 'QUIT';
-    case 'greeting':
-    case 'handshake':
-    case 'ready':
-    case 'closed':
-      return null;
-    /* c8 ignore next 2 */
-    default:
-      return never(state);
-  }
+const VERBS: Partial<Record<Phase, Verb>> = { starttls: 'STARTTLS', auth: 'AUTH', data: 'DATA', noop: 'NOOP', reset: 'RSET', quit: 'QUIT' };
+
+/** The command that the next reply answers; none at first, and between commands. The replies to content answer DATA or BDAT. */
+function awaitedVerb(plan: Plan, state: State): Verb | undefined {
+  if (state.at === 'hello') return state.verb;
+  if (state.at === 'envelope') return state.answered === 0 ? 'MAIL' : 'RCPT';
+  return state.at === 'content' || state.at === 'commit' ? verdictVerb(plan, state.channel) : VERBS[state.at];
 }

@@ -99,7 +99,20 @@ const ROWS: readonly Row[] = [
   [{ kind: 'content', at: 'content', condemns: 'message', reason: 'input', verb: 'DATA', detail }, 'input', 'DATA', null, 'safe'],
   [{ kind: 'content', at: 'closed', condemns: 'message', reason: 'aborted', detail }, 'aborted', null, null, 'safe'],
   [{ kind: 'uncertain', at: 'commit', condemns: 'message', verb: 'BDAT', detail }, 'uncertain', 'BDAT', null, 'unknown'],
-  [{ kind: 'uncertain', at: 'commit', condemns: 'message', verb: 'DATA', reply: said(354), detail }, 'uncertain', 'DATA', 354, 'unknown'],
+  [
+    {
+      kind: 'uncertain',
+      at: 'commit',
+      condemns: 'message',
+      verb: 'DATA',
+      instead: { kind: 'malformed', at: 'commit', condemns: 'address', reply: said(354), detail },
+      detail,
+    },
+    'uncertain',
+    'DATA',
+    354,
+    'unknown',
+  ],
 ];
 
 for (const [failure, code, verb, reply, retry] of ROWS)
@@ -181,7 +194,11 @@ test('LMTP: an uncertain outcome tells who surely has the message, and who surel
   assert.ok(transcript);
   const [failure] = failuresOf(transcript);
   assert.ok(failure?.kind === 'uncertain');
-  assert.deepEqual(failure.taken, [1]);
+  assert.deepEqual(
+    failure.verdicts?.map(({ recipient, reply }) => [recipient, reply.code]),
+    [[1, 250]],
+  );
+  assert.equal(failure.due, 2);
   assert.deepEqual(
     failure.refusals?.map(({ recipient, reply }) => [recipient, reply.code]),
     [[0, 550]],

@@ -114,7 +114,7 @@ const HELLOS: readonly (readonly [string, string, string])[] = [
   ['host_name', 'EHLO host_name', 'what machines are called'],
   ['', '! hostname "" is neither a domain nor an address literal', 'nothing'],
   ['a b', '! hostname "a b" is neither a domain nor an address literal', 'a blank'],
-  ['a\r\nMAIL', '! hostname "a\\x0d\\x0aMAIL" is neither a domain nor an address literal', 'CRLF'],
+  ['a\r\nMAIL', '! hostname "a\r\nMAIL" is neither a domain nor an address literal', 'CRLF'],
   ['bücher.example', '! hostname "bücher.example" is neither a domain nor an address literal', 'not ASCII'],
   ['[999.1.1.1]', '! hostname "[999.1.1.1]" is neither a domain nor an address literal', 'no address'],
 ];
