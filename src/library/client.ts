@@ -1,7 +1,8 @@
 /** Sends many messages over one session. Opens no second connection and sends nothing again. */
 import { printSmarthost } from '../router/smarthost.ts';
+import type { SessionFailure } from '../smtp/client/outcome.ts';
 import { type Parsed, parsed } from '../smtp/parsed.ts';
-import { abortReason, type Interrupts, unlessAborted, withDeadline } from '../submit/interrupts.ts';
+import { abortReason, follow, unlessAborted, withDeadline } from '../submit/interrupts.ts';
 import { printServer } from '../submit/outcome.ts';
 import type { OpenSession } from '../submit/session.ts';
 import { whenAborted } from '../transport/abort.ts';
@@ -21,6 +22,7 @@ import { dialOf, type Host, parseServer, type Server } from './server.ts';
 export interface SendOptions {
   /** Ends this message; when it is under way, the session ends with it. */
   readonly signal?: AbortSignal | undefined;
+  /** Hears how far this message has come, in place of the function that the session has. */
   readonly progress?: ((progress: Progress) => void) | undefined;
 }
 
@@ -29,9 +31,9 @@ export interface Client extends AsyncDisposable {
   /** False when the session has ended, or the server takes no further message in it (MAILMAX, RFC 9422 §4.1). */
   readonly usable: boolean;
   readonly facts: SessionFacts;
-  /** Waits for greeting, TLS and authentication; null, or why the session is over. Only programs that want to know this before the first message need it. */
+  /** Waits for greeting, TLS and authentication; null, or why the session is over. Only programs that want to know this before the first message need it. A signal that comes before the session is open ends it. */
   ready(signal?: AbortSignal): Promise<Failure | null>;
-  /** Asks the server whether it is there, behind the messages that were given; null, or why the session is over. RFC 5321 §4.1.1.9 */
+  /** Asks the server whether it is still there, behind the message that is under way; null, or why the session is over. RFC 5321 §4.1.1.9 */
   noop(): Promise<Failure | null>;
   /**
    * Sends one message; never rejects. It may be called before the last message is settled: with PIPELINING the envelope of the
@@ -99,7 +101,7 @@ export async function openClient(host: Host, terms: Terms, options: Options): Pr
     tell,
     observe: () => observerOf(options, printSmarthost(host.smarthost), 0, null),
   });
-  if (session !== null) return { ok: true, client: new SessionClient(session, terms, signal, caught) };
+  if (session !== null) return { ok: true, client: new SessionClient(session, terms, signal, caught, options.progress) };
   const given = { addresses: [], cause: caught.cause };
   const tried = attempts.map((attempt) => attemptOf(attempt, given));
   const last = tried.at(-1)?.failure;
@@ -112,19 +114,30 @@ export class SessionClient implements Client {
   readonly #terms: Terms;
   readonly #caught: Caught;
   #facts: SessionFacts | null = null;
+  readonly #progress: Options['progress'];
   /** Messages that were given to the session. */
   #given = 0;
+  #isOpen = false;
   /** Resolves when the content of the last message that had to be read is at hand, because messages go in order. */
   #reading: Promise<unknown> | null = null;
+  /** Messages whose content must be read before they are given to the session. */
+  readonly #entering = new Set<Promise<unknown>>();
+  #leaving: Promise<void> | null = null;
+  readonly #ending = new AbortController();
 
-  constructor(session: OpenSession, terms: Terms, opening: AbortSignal, caught: Caught) {
+  constructor(session: OpenSession, terms: Terms, opening: AbortSignal, caught: Caught, progress: Options['progress']) {
     this.#session = session;
     this.#terms = terms;
     this.#caught = caught;
+    this.#progress = progress;
     const end = () => session.connection.abort(abortReason(opening));
     if (opening.aborted) end();
-    const release = whenAborted(opening, end);
-    void session.opened().then(release);
+    const unlink = whenAborted(opening, end);
+    void session.opened().then((failure) => {
+      this.#isOpen = failure === null;
+      unlink();
+    });
+    void this.ended.then(() => this.#ending.abort());
   }
 
   /** Resolves when the session is over, for whatever reason. */
@@ -133,6 +146,10 @@ export class SessionClient implements Client {
   }
 
   get usable(): boolean {
+    return this.#leaving === null && this.#mayTakeMore;
+  }
+
+  get #mayTakeMore(): boolean {
     return mayTakeMore(this.#session, this.#given);
   }
 
@@ -152,14 +169,17 @@ export class SessionClient implements Client {
     if (signal !== undefined && !isSignal(signal)) return failHere('usage', 'signal is an AbortSignal');
     const failure = await unlessAborted(this.#session.opened(), signal);
     if (signal?.aborted) {
-      this.destroy(abortReason(signal));
+      if (!this.#isOpen) this.destroy(abortReason(signal));
       return failHere('aborted', abortReason(signal), signal.reason);
     }
-    return failure && failureOf(failure, { addresses: [], cause: this.#caught.cause }, this.#name);
+    return this.#print(failure);
   }
 
   async noop(): Promise<Failure | null> {
-    const failure = await this.#session.connection.noop();
+    return this.#print(await this.#session.connection.noop());
+  }
+
+  #print(failure: SessionFailure | null): Failure | null {
     return failure && failureOf(failure, { addresses: [], cause: this.#caught.cause }, this.#name);
   }
 
@@ -184,19 +204,32 @@ export class SessionClient implements Client {
     if (signal?.aborted) return failedHere('aborted', abortReason(signal), signal.reason);
     if (!this.usable) return endedBefore(this.#session, this.#given);
     if (taken.known !== null && this.#reading === null) return this.sendLoaded(parsedEnvelope.value, taken.known, options);
+    const sent = this.#readAndSend(parsedEnvelope.value, taken, options);
+    this.#entering.add(sent);
+    try {
+      return await sent;
+    } finally {
+      this.#entering.delete(sent);
+    }
+  }
+
+  async #readAndSend(envelope: ParsedEnvelope, taken: TakenContent, options: SendOptions): Promise<Outcome> {
+    const { signal } = options;
     const read = await this.#readInTurn(taken, signal);
+    if (signal?.aborted) return failedHere('aborted', abortReason(signal), signal.reason);
+    if (read === null) return endedBefore(this.#session, this.#given);
     if (!read.ok) return failLoading(taken, read.detail, signal);
-    return this.sendLoaded(parsedEnvelope.value, read.value, options);
+    return this.sendLoaded(envelope, read.value, options);
   }
 
   /** Sends what is parsed and read already. */
   async sendLoaded({ addresses, transaction }: ParsedEnvelope, content: GivenContent, options: SendOptions): Promise<Outcome> {
-    if (!this.usable) return endedBefore(this.#session, this.#given);
-    this.#given += 1;
     const { signal } = options;
     if (signal?.aborted) return failedHere('aborted', abortReason(signal), signal.reason);
-    const { interrupts, release } = this.#interruptsOf(signal);
-    const outcome = await this.#session.submit(withFacts(transaction, content.facts), content, withProgress(interrupts, options, content));
+    if (!this.#mayTakeMore) return endedBefore(this.#session, this.#given);
+    this.#given += 1;
+    const { message, release } = this.#messageOptions(options, content.facts.size);
+    const outcome = await this.#session.submit(withFacts(transaction, content.facts), content, message);
     release();
     if (outcome.kind === 'accepted') return acceptedBy(outcome, this.facts, { addresses });
     const cause = content.cause ?? this.#caught.cause;
@@ -204,28 +237,43 @@ export class SessionClient implements Client {
   }
 
   /** Most messages have neither a signal nor a deadline, and cost nothing here. */
-  #interruptsOf(signal: AbortSignal | undefined): { readonly interrupts: Interrupts | undefined; readonly release: () => void } {
+  #messageOptions(
+    { signal, progress = this.#progress }: SendOptions,
+    size: number | null,
+  ): { readonly message: MessageOptions; readonly release: () => void } {
     const { grace, deadline } = this.#terms;
-    const own = signal && { signal, grace };
-    if (deadline === null) return { interrupts: own, release: () => {} };
-    const { interrupts, release } = withDeadline(own, deadline);
-    return { interrupts, release: () => void release() };
+    const told = progress && { progress: (octets: number) => progress({ octets, size }) };
+    if (deadline === null) return { message: { signal, grace, ...told }, release: () => {} };
+    const { interrupts, release } = withDeadline(signal && { signal, grace }, deadline);
+    return { message: { ...interrupts, ...told }, release: () => void release() };
   }
 
-  /** Reads the content now, and hands it out behind that of the messages before it. */
-  async #readInTurn(taken: TakenContent, signal: AbortSignal | undefined): Promise<Parsed<GivenContent>> {
+  /** Reads the content now, and hands it out behind that of the messages before it; null when a signal or the end of the session came first. */
+  async #readInTurn(taken: TakenContent, signal: AbortSignal | undefined): Promise<Parsed<GivenContent> | null> {
     const { window, timeouts } = this.#terms;
+    const ending = new AbortController();
+    const unlink = [follow(ending, signal), follow(ending, this.#ending.signal)];
     const before = this.#reading;
-    const reading = taken.known ? parsed(taken.known) : taken.load({ window, patience: timeouts.input, signal });
+    const reading = taken.known ? parsed(taken.known) : taken.load({ window, patience: timeouts.input, signal: ending.signal });
     const inTurn = Promise.all([reading, before]);
     this.#reading = inTurn;
-    const [read] = await inTurn;
-    if (this.#reading === inTurn) this.#reading = null;
-    return read;
+    void inTurn.then(() => {
+      if (this.#reading === inTurn) this.#reading = null;
+    });
+    const read = await unlessAborted(inTurn, ending.signal);
+    for (const each of unlink) each();
+    return read === null ? null : read[0];
   }
 
   quit(): Promise<void> {
-    return this.#session.connection.quit();
+    this.#leaving ??= this.#leave();
+    return this.#leaving;
+  }
+
+  /** The session says QUIT behind the last message, be it one that is still being read. */
+  async #leave(): Promise<void> {
+    await Promise.allSettled(this.#entering);
+    await this.#session.connection.quit();
   }
 
   destroy(reason?: unknown): void {
@@ -237,14 +285,9 @@ export class SessionClient implements Client {
   }
 }
 
-/** A message without `progress` costs nothing here. */
-function withProgress(interrupts: Interrupts | undefined, { progress }: SendOptions, { facts }: GivenContent): MessageOptions | undefined {
-  return progress === undefined ? interrupts : { ...interrupts, progress: (octets) => progress({ octets, size: facts.size }) };
-}
-
 /** Nobody has a message that its session did not begin. */
 function endedBefore({ connection }: OpenSession, sent: number): Outcome {
-  const isFull = connection.isUsable && sent > 0;
+  const isFull = connection.isUsable && sent > 0 && !mayTakeMore({ connection }, sent);
   const message = isFull ? 'the server takes no further message in this session' : 'the session has ended';
   return { kind: 'failed', failure: { code: 'lost', message, retry: 'safe', verb: null, refusals: [], at: 'ready' }, attempts: [] };
 }

@@ -17,7 +17,8 @@ export function observerOf(
   const session = sessions;
   return {
     ...channelObserver(session, server),
-    trace: trace && ((side, line) => trace({ session, server, attempt, side: SIDES[side], line, time: Date.now() })),
+    trace:
+      trace && ((side, line, message = null) => trace({ session, server, attempt, message, side: SIDES[side], line, time: Date.now() })),
     progress: progress && ((octets) => progress({ octets, size })),
   };
 }

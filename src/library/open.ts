@@ -51,7 +51,7 @@ export async function open(host: Smarthost, { names, observe, tell, ...options }
 }
 
 /** False when the session has ended, or its server takes no further message in it (MAILMAX, RFC 9422 §4.1). */
-export function mayTakeMore({ connection }: OpenSession, sent: number): boolean {
+export function mayTakeMore({ connection }: Pick<OpenSession, 'connection'>, sent: number): boolean {
   const most = connection.channel && limitOf(connection.channel.extensions, 'MAILMAX');
   return connection.isUsable && (most === null || sent < most);
 }

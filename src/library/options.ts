@@ -12,6 +12,8 @@ export interface TraceEvent {
   readonly server: string;
   /** The attempt of this call, from 0. */
   readonly attempt: number;
+  /** The message of the session that was under way, from 0; null while there was none. */
+  readonly message: number | null;
   /** Who said the line; 'event': nobody, it tells in words what happened. */
   readonly side: 'client' | 'server' | 'event';
   readonly line: string;

@@ -3,7 +3,7 @@
  * only when nobody has it. Knows no socket.
  */
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
-import { abortReason } from '../submit/interrupts.ts';
+import { abortReason, follow, unlessAborted } from '../submit/interrupts.ts';
 import { whenAborted } from '../transport/abort.ts';
 import { alarm } from '../transport/clock.ts';
 import { openClient, type SendOptions, type SessionClient } from './client.ts';
@@ -99,7 +99,9 @@ export class Pool implements AsyncDisposable {
   /** When the last messages began, as many as the rate allows. */
   readonly #begun: number[] = [];
   #clock: () => void = () => {};
-  /** Messages without an outcome. */
+  /** Stops the clock that ends a pause in the opening of sessions. */
+  #resume: () => void = () => {};
+  /** Messages and verifications without an outcome. */
   #pending = 0;
   readonly #ending = new AbortController();
   #drained: Promise<void> | null = null;
@@ -158,14 +160,24 @@ export class Pool implements AsyncDisposable {
     if (!parsedEnvelope.ok) return failedHere('usage', parsedEnvelope.detail);
     const { signal } = options;
     if (signal?.aborted) return failedHere('aborted', abortReason(signal), signal.reason);
-    let content = taken.known;
-    if (content === null) {
-      const { window, timeouts } = this.#terms;
-      const read = taken.known === null ? await taken.load({ window, patience: timeouts.input, signal }) : parsed(taken.known);
-      if (!read.ok) return failLoading(taken, read.detail, signal);
-      content = read.value;
+    if (taken.known !== null) return this.#queue(parsedEnvelope.value, taken.known, options);
+    const { window, timeouts } = this.#terms;
+    const read = await this.#unlessEnded(signal, async (either) => {
+      const loaded = await taken.load({ window, patience: timeouts.input, signal: either });
+      return loaded.ok && !either.aborted ? loaded : failLoading(taken, loaded.ok ? '' : loaded.detail, either);
+    });
+    return 'kind' in read ? read : this.#queue(parsedEnvelope.value, read.value, options);
+  }
+
+  /** Does work that a signal of the caller's ends, and the end of this pool. */
+  async #unlessEnded<Result>(signal: AbortSignal | undefined, work: (either: AbortSignal) => Promise<Result>): Promise<Result> {
+    const either = new AbortController();
+    const unlink = [follow(either, signal), follow(either, this.#ending.signal)];
+    try {
+      return await work(either.signal);
+    } finally {
+      for (const each of unlink) each();
     }
-    return this.#queue(parsedEnvelope.value, content, options);
   }
 
   #queue(envelope: ParsedEnvelope, content: GivenContent, options: SendOptions): Promise<Outcome> {
@@ -175,20 +187,19 @@ export class Pool implements AsyncDisposable {
         send: ({ client }) => client.sendLoaded(envelope, content, options),
         content,
         settle: (outcome) => {
-          release();
+          unlink();
           resolve(outcome);
         },
         retries: this.#limits.retries,
         hasMetStale: false,
         attempts: [],
       };
-      const leave = (): void => {
+      const unlink = whenAborted(signal, () => {
         const at = this.#waiting.indexOf(task);
         if (at < 0) return;
         this.#waiting.splice(at, 1);
         task.settle(failedHere('aborted', abortReason(signal as AbortSignal), signal?.reason));
-      };
-      const release = whenAborted(signal, leave);
+      });
       this.#waiting.push(task);
       this.#dispatch();
     });
@@ -205,9 +216,18 @@ export class Pool implements AsyncDisposable {
       void this.#carry(line, this.#waiting.shift() as Task);
     }
     const room = this.#limits.connections - this.#lines.size - this.#opening;
-    const wanted = Math.min(room, this.#waiting.length - this.#opening);
-    const isPaused = this.#lines.size > 0 && performance.now() < this.#mayOpenFrom;
-    if (!isPaused) for (let i = 0; i < wanted; i++) void this.#openLine();
+    const wanted = Math.min(room, Math.min(this.#waiting.length, this.#allowance) - this.#opening);
+    if (wanted <= 0) return;
+    const pause = this.#lines.size > 0 ? this.#mayOpenFrom - performance.now() : 0;
+    this.#resume();
+    if (pause > 0) this.#resume = alarm(pause, () => this.#dispatch());
+    else for (let i = 0; i < wanted; i++) void this.#openLine();
+  }
+
+  /** Messages that may begin now: for others no session is opened, because the server would see it idle. */
+  get #allowance(): number {
+    const { rate } = this.#limits;
+    return rate === null ? Number.POSITIVE_INFINITY : rate.messages - this.#begun.length;
   }
 
   /** An idle session; else, when no other may be opened, one that takes a message meanwhile. */
@@ -238,6 +258,10 @@ export class Pool implements AsyncDisposable {
       attempts.push(...opened.attempts);
       if (opened.client !== null) {
         this.#opening -= 1;
+        if (this.#hasEnded) {
+          this.#leave(opened.client);
+          return;
+        }
         const line: Line = { client: opened.client, host, since: performance.now(), given: 0, busy: 0, stop: () => {} };
         this.#lines.add(line);
         void opened.client.ended.then(() => this.#drop(line));
@@ -257,6 +281,7 @@ export class Pool implements AsyncDisposable {
         task.settle({ kind: 'failed', failure, attempts: [...task.attempts, ...attempts] });
       }
     this.#dispatch();
+    this.#endIfDrained();
   }
 
   async #carry(line: Line, task: Task): Promise<void> {
@@ -266,10 +291,9 @@ export class Pool implements AsyncDisposable {
     line.busy += 1;
     const outcome = await task.send(line);
     line.busy -= 1;
-    if (outcome.kind === 'failed' && this.#mayRepeat(task, outcome.failure, isFresh)) {
-      task.attempts = [...task.attempts, { server: line.client.facts, failure: outcome.failure }];
-      this.#waiting.unshift(task);
-    } else task.settle(task.attempts.length === 0 ? outcome : { ...outcome, attempts: [...task.attempts, ...outcome.attempts] });
+    if (outcome.kind === 'failed') task.attempts = [...task.attempts, { server: line.client.facts, failure: outcome.failure }];
+    if (outcome.kind === 'failed' && this.#mayRepeat(task, outcome.failure, isFresh)) this.#waiting.unshift(task);
+    else task.settle(task.attempts.length === 0 ? outcome : { ...outcome, attempts: task.attempts });
     if (line.busy === 0) this.#wait(line);
     this.#dispatch();
   }
@@ -306,9 +330,12 @@ export class Pool implements AsyncDisposable {
 
   #close(line: Line): void {
     line.stop();
-    if (!this.#lines.delete(line)) return;
+    if (this.#lines.delete(line)) this.#leave(line.client);
+  }
+
+  #leave(client: SessionClient): void {
     this.#closing += 1;
-    void line.client.quit().then(() => {
+    void client.quit().then(() => {
       this.#closing -= 1;
       this.#endIfDrained();
     });
@@ -335,16 +362,43 @@ export class Pool implements AsyncDisposable {
     if (this.#fault !== null || this.#terms === null) return this.#fault;
     if (this.#drained !== null) return failHere('usage', 'the pool was closed');
     if (signal !== undefined && !isSignal(signal)) return failHere('usage', 'signal is an AbortSignal');
-    if (signal?.aborted) return failHere('aborted', abortReason(signal), signal.reason);
-    for (const line of this.#lines) if (line.client.usable && line.busy === 0 && (await line.client.noop()) === null) return null;
-    let failure: Failure | null = null;
-    for (const host of this.#hosts) {
-      const opened = await openReady(host, this.#terms, { ...this.#options, signal });
-      failure = opened.failure;
-      if (opened.client === null) continue;
-      await opened.client.quit();
-      return null;
+    this.#pending += 1;
+    try {
+      return await this.#unlessEnded(signal, async (either) => {
+        const failure = (await this.#askSession(either)) ? null : await this.#trySession(either);
+        return either.aborted ? failHere('aborted', abortReason(either), either.reason) : failure;
+      });
+    } finally {
+      this.#pending -= 1;
+      this.#endIfDrained();
     }
+  }
+
+  /** True when a session is there: an idle one, or any where no other may be opened. */
+  async #askSession(signal: AbortSignal): Promise<boolean> {
+    const isFull = this.#lines.size + this.#opening >= this.#limits.connections;
+    const lines = [...this.#lines].sort((a, b) => a.busy - b.busy);
+    for (const { client, busy } of lines) {
+      if (signal.aborted || (busy > 0 && !isFull)) break;
+      if (!client.usable) continue;
+      const asked = client.noop().then((failure) => failure === null);
+      if (await unlessAborted(asked, signal)) return true;
+    }
+    return false;
+  }
+
+  /** Opens a session and closes it; null, or why the last server has none. */
+  async #trySession(signal: AbortSignal): Promise<Failure | null> {
+    let failure: Failure | null = null;
+    this.#opening += 1;
+    for (const host of signal.aborted ? [] : this.#hosts) {
+      const opened = await openReady(host, this.#terms as Terms, { ...this.#options, signal });
+      failure = opened.failure;
+      await opened.client?.quit();
+      if (failure === null) break;
+    }
+    this.#opening -= 1;
+    this.#dispatch();
     return failure;
   }
 
@@ -359,11 +413,19 @@ export class Pool implements AsyncDisposable {
   }
 
   #endIfDrained(): void {
-    if (this.#drained === null || this.#pending > 0) return;
+    if (!this.#hasEnded) return;
     this.#clock();
+    this.#resume();
+    // Whoever wanted the sessions that are being opened has left.
+    if (this.#opening > 0) this.#ending.abort(new Error('the pool was closed'));
     for (const line of [...this.#lines]) this.#close(line);
     if (this.#terms !== null) this.#options.signal?.removeEventListener('abort', this.#obey);
-    if (this.#closing === 0) this.#tellDrained();
+    if (this.#closing === 0 && this.#opening === 0) this.#tellDrained();
+  }
+
+  /** Nothing is left to do, and nothing will come. */
+  get #hasEnded(): boolean {
+    return this.#drained !== null && this.#pending === 0;
   }
 
   /** Ends everything at once: messages that wait are failed as `aborted`, and those under way by what is known of them. */
@@ -391,7 +453,11 @@ interface OpenedClient {
 
 /** Opens a session and waits until it takes a message. */
 async function openReady(host: Host, terms: Terms, options: Options): Promise<OpenedClient> {
-  const connected = await openClient(host, terms, options);
+  const connected = await openClient(host, terms, options).catch((error) => ({
+    ok: false as const,
+    failure: failHere('usage', `bug: ${wordsOf(error)}`, error),
+    attempts: [],
+  }));
   if (!connected.ok) return { client: null, ...connected };
   const { client } = connected;
   const failure = await client.ready();

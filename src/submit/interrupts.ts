@@ -31,11 +31,11 @@ export const abortReason = ({ reason }: AbortSignal): string => reasonOf(reason)
 export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T | null> {
   if (signal === undefined) return work;
   if (signal.aborted) return null;
-  let release = () => {};
+  let unlink = () => {};
   const aborted = new Promise<null>((resolve) => {
-    release = whenAborted(signal, () => resolve(null));
+    unlink = whenAborted(signal, () => resolve(null));
   });
-  const done = await Promise.race([work, aborted]).finally(release);
+  const done = await Promise.race([work, aborted]).finally(unlink);
   return signal.aborted ? null : done;
 }
 
@@ -65,9 +65,8 @@ export function withDeadline(
 }
 
 /** Ends one with the other; the value undoes that. */
-function follow(controller: AbortController, signal: AbortSignal | undefined): () => void {
+export function follow(controller: AbortController, signal: AbortSignal | undefined): () => void {
   const abort = (): void => controller.abort(signal?.reason);
   if (signal?.aborted) abort();
-  signal?.addEventListener('abort', abort, { once: true });
-  return () => signal?.removeEventListener('abort', abort);
+  return whenAborted(signal, abort);
 }

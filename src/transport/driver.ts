@@ -70,6 +70,8 @@ export interface MessageOptions {
    */
   readonly signal?: AbortSignal | undefined;
   readonly grace?: number | undefined;
+  /** Ends even the wait for the verdict. */
+  readonly urgent?: AbortSignal | undefined;
   /** In place of the observer's. */
   readonly progress?: ((octets: number) => void) | undefined;
 }
@@ -103,7 +105,7 @@ export const SESSION_ENDED = {
   detail: 'the session has ended',
 } as const;
 
-const NOT_CHECKED: SessionFailure = { ...SESSION_ENDED, command: 'NOOP' };
+const NOT_CHECKED: SessionFailure = { ...SESSION_ENDED, verb: 'NOOP', command: 'NOOP' };
 
 /** Milliseconds that a server has to answer QUIT and to close its side: it must not hold the process, and QUIT is a courtesy. */
 const FAREWELL = 1000;
@@ -167,7 +169,7 @@ export class Connection {
     this.#wire = wire;
     this.#dialogue = new Dialogue(plan);
     const { trace } = observer;
-    this.#heard = trace ? new HeardLines((side, line) => trace(side, line, this.#request?.number ?? null), scrub) : null;
+    this.#heard = trace ? new HeardLines((side, line) => trace(side, line, this.#about), scrub) : null;
     this.#closed = new Promise((resolve) => {
       this.#settleClosing = resolve;
     });
@@ -216,7 +218,7 @@ export class Connection {
   submit(
     transaction: Transaction,
     content: ContentOpener,
-    { signal, grace = VERDICT_GRACE, progress }: MessageOptions = {},
+    { signal, grace = VERDICT_GRACE, urgent, progress }: MessageOptions = {},
   ): Promise<SessionOutcome> {
     if (signal?.aborted) return Promise.resolve(endedBySignal(printReason(signal)));
     if (!this.isUsable) {
@@ -237,7 +239,7 @@ export class Connection {
         signal,
         release: () => {},
       };
-      if (signal) request.release = whenAborted(signal, () => this.#interrupt(request, printReason(signal), grace));
+      this.#listenFor(request, signal, urgent, grace);
       this.#waiting.push(request);
       if (this.#request === null) this.#takeNext();
       this.#work();
@@ -283,16 +285,33 @@ export class Connection {
     this.#wire.destroy();
   }
 
-  /** The signal of one message has come. */
-  #interrupt(request: Request, detail: string, grace: number): void {
+  #listenFor(request: Request, signal: AbortSignal | undefined, urgent: AbortSignal | undefined, grace: number): void {
+    if (signal === undefined && urgent === undefined) return;
+    let stopClock = (): void => {};
+    const wait = (detail: string): void => {
+      stopClock = alarm(grace, () => this.abort(detail));
+    };
+    const unlink = [
+      whenAborted(signal, () => this.#interrupt(request, printReason(signal as AbortSignal), wait)),
+      whenAborted(urgent, () => this.#interrupt(request, printReason(urgent as AbortSignal), (detail) => this.abort(detail))),
+    ];
+    request.release = () => {
+      for (const each of unlink) each();
+      stopClock();
+    };
+  }
+
+  /** A signal of one message has come; `wait` says what comes of it after the commit. */
+  #interrupt(request: Request, detail: string, wait: (detail: string) => void): void {
     if (request === this.#request && request.hasBegun) {
-      if (this.#hasCommitted) request.release = alarm(grace, () => this.abort(detail));
+      if (this.#hasCommitted) wait(detail);
       else this.abort(detail);
       return;
     }
     if (request === this.#request) this.#request = null;
     else if (request.hasBegun) request.ended = detail;
     else this.#waiting.splice(this.#waiting.indexOf(request), 1);
+    request.release();
     request.resolve(endedBySignal(detail));
     this.#work();
   }
@@ -429,7 +448,12 @@ export class Connection {
     if (this.#dialogue.state.at === 'closed') this.#settleWaiting();
   }
 
-  #trace(side: 'C' | '!', line: string, message = this.#request?.number ?? null): void {
+  /** The message that is under way; what is said before it, to open the session, is about none. */
+  get #about(): number | null {
+    return this.#request?.hasBegun ? this.#request.number : null;
+  }
+
+  #trace(side: 'C' | '!', line: string, message = this.#about): void {
     this.#observer.trace?.(side, line, message);
   }
 

@@ -409,7 +409,7 @@ function takeContent(content: MessageContent, signal: AbortSignal | undefined): 
 
 /** Why it was to be sent again is the reason; that it could not be is not. */
 function reasonOf({ failure, attempts }: Extract<Outcome, { kind: 'failed' }>, signal: AbortSignal | undefined): TransportError {
-  const before = failure.cause instanceof ContentSpent ? attempts.at(-1)?.failure : undefined;
+  const before = failure.cause instanceof ContentSpent ? attempts.findLast((attempt) => attempt.failure !== failure)?.failure : undefined;
   return errorOf(withCause(before ?? failure, failure.code === 'aborted' ? (failure.cause ?? signal?.reason) : undefined));
 }
 

@@ -1,0 +1,560 @@
+/** A session of `connect`: many messages in order, what ends it and them, and the truth about it afterwards. Loopback. */
+import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
+import { suite } from 'uvu';
+import { type Client, connect, type Failure, type Options, type Outcome, type Progress, type TraceEvent } from '../../src/library/index.ts';
+import { sink } from '../../src/testing/index.ts';
+import { conversing, startScripted, usual } from '../support/scripted.ts';
+import { type SmarthostOptions, startHost, type TestHost } from '../support/smarthost.ts';
+import { within } from '../support/within.ts';
+import { ENVELOPE, turns, watch } from './doors.ts';
+
+const test = suite('client');
+const looking = watch();
+test.after.each(() => looking.check());
+test.after(() => looking.stop());
+
+const MESSAGE = 'Subject: hi\r\n\r\nhello\r\n';
+const numbered = (number: number): string => `Subject: ${number}\r\n\r\nhello\r\n`;
+const numbers = (host: TestHost): number[] => host.held.map(({ octets }) => Number(/^Subject: (\d+)/.exec(octets.toString('latin1'))?.[1]));
+
+const urlOf = ({ port }: { readonly port: number }): string => `smtp://127.0.0.1:${port}`;
+
+async function clientOf(server: string, options: Options = {}): Promise<Client> {
+  const connected = await connect(server, options);
+  assert.ok(connected.ok, JSON.stringify(connected));
+  return connected.client;
+}
+
+/** A host and a session with it. */
+async function world(script: SmarthostOptions['script'] = {}, options: Options = {}, more: SmarthostOptions = {}) {
+  const host = await startHost({ script, ...more });
+  return { host, client: await clientOf(urlOf(host), options) };
+}
+
+const brief = (failure: Failure | null): readonly unknown[] => (failure === null ? [] : [failure.code, failure.retry, failure.verb]);
+function failureOf(outcome: Outcome): Failure {
+  assert.equal(outcome.kind, 'failed', JSON.stringify(outcome));
+  return (outcome as Extract<Outcome, { kind: 'failed' }>).failure;
+}
+const verbs = (lines: readonly string[] | undefined): string[] => (lines ?? []).map((line) => line.split(/[ :]/)[0] as string);
+
+/** Resolves when a deed of a host is done; the host then says nothing. */
+function pausePoint(): { readonly deed: () => string; readonly reached: Promise<void> } {
+  let reach = (): void => {};
+  const reached = new Promise<void>((resolve) => {
+    reach = resolve;
+  });
+  return {
+    reached,
+    deed: () => {
+      reach();
+      return 'silence';
+    },
+  };
+}
+
+/** Resolves when the session is seen to be over. */
+async function untilUnusable(client: Client): Promise<void> {
+  while (client.usable) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+/* ---- noop ---- */
+
+test('noop asks the server, and behind a message it waits for its turn', () =>
+  within(10_000, async () => {
+    const { host, client } = await world();
+    assert.equal(await client.noop(), null);
+    const [outcome, failure] = await Promise.all([client.send(ENVELOPE, MESSAGE), client.noop()]);
+    assert.deepEqual([outcome.kind, failure], ['accepted', null]);
+    await client.quit();
+    assert.deepEqual(verbs(host.sessions[0]), ['EHLO', 'NOOP', 'MAIL', 'RCPT', 'DATA', 'NOOP', 'QUIT']);
+    await host.stop();
+  }));
+
+test('noop gives a Failure where the server refuses, closes, is silent or was never reached', () =>
+  within(20_000, async () => {
+    const rows: readonly (readonly [SmarthostOptions['script'], readonly unknown[]])[] = [
+      [{ NOOP: '500 5.5.1 what' }, ['rejected', 'never', 'NOOP']],
+      [{ NOOP: '421 4.3.2 going down' }, ['lost', 'later', 'NOOP']],
+      [{ NOOP: 'close' }, ['lost', 'safe', 'NOOP']],
+      [{ NOOP: 'silence' }, ['timeout', 'safe', 'NOOP']],
+      [{ greeting: '554 5.7.1 not you' }, ['rejected', 'never', null]],
+    ];
+    for (const [script, wanted] of rows) {
+      const { host, client } = await world(script, { timeouts: { command: 200 } });
+      const failure = await client.noop();
+      assert.deepEqual(brief(failure), wanted);
+      assert.match(failure?.message ?? '', /^(?:127\.0\.0\.1 )?\[127\.0\.0\.1\]/);
+      await untilUnusable(client);
+      assert.notEqual(await client.noop(), null);
+      await client.quit();
+      await host.stop();
+    }
+  }));
+
+test('noop after the end says that the session is lost', () =>
+  within(10_000, async () => {
+    const { host, client } = await world();
+    assert.equal(await client.ready(), null);
+    await client.quit();
+    assert.deepEqual(brief(await client.noop()), ['lost', 'safe', 'NOOP']);
+    await host.stop();
+  }));
+
+/* ---- signals ---- */
+
+test('ready ends with its signal in every phase, and the session with it', () =>
+  within(20_000, async () => {
+    for (const phase of ['greeting', 'EHLO'] as const) {
+      const point = pausePoint();
+      const { host, client } = await world({ [phase]: point.deed });
+      const controller = new AbortController();
+      const ready = client.ready(controller.signal);
+      await point.reached;
+      controller.abort(new Error('enough'));
+      const failure = await ready;
+      assert.deepEqual([failure?.code, failure?.message, failure?.cause], ['aborted', 'enough', controller.signal.reason], phase);
+      assert.equal(client.usable, false);
+      await client.quit();
+      await host.stop();
+    }
+  }));
+
+test('ready with a signal that has come ends no session that is open', () =>
+  within(10_000, async () => {
+    const { host, client } = await world();
+    assert.equal(await client.ready(), null);
+    assert.equal((await client.ready(AbortSignal.abort(new Error('no'))))?.code, 'aborted');
+    assert.ok(client.usable);
+    assert.equal((await client.send(ENVELOPE, MESSAGE)).kind, 'accepted');
+    await client.quit();
+    await host.stop();
+  }));
+
+test('ready says once and again why the session did not open', () =>
+  within(10_000, async () => {
+    const { host, client } = await world({ EHLO: '550 5.7.1 no', HELO: '550 5.7.1 no' });
+    for (let i = 0; i < 2; i++) assert.deepEqual(brief(await client.ready()).slice(0, 2), ['rejected', 'never']);
+    assert.equal(client.usable, false);
+    await client.quit();
+    await host.stop();
+  }));
+
+test('the signal of connect ends what follows the connection, and nothing once the session is open', () =>
+  within(10_000, async () => {
+    const point = pausePoint();
+    const host = await startHost({ script: { EHLO: point.deed } });
+    const controller = new AbortController();
+    const client = await clientOf(urlOf(host), { signal: controller.signal });
+    const sent = client.send(ENVELOPE, MESSAGE);
+    await point.reached;
+    controller.abort(new Error('stop'));
+    assert.deepEqual([(await client.ready())?.code, (await client.ready())?.message.includes('stop')], ['aborted', true]);
+    assert.equal(failureOf(await sent).retry, 'safe');
+    await host.stop();
+
+    const open = await startHost();
+    const later = new AbortController();
+    const second = await clientOf(urlOf(open), { signal: later.signal });
+    assert.equal(await second.ready(), null);
+    await turns();
+    assert.equal(getEventListeners(later.signal, 'abort').length, 0);
+    later.abort();
+    assert.equal((await second.send(ENVELOPE, MESSAGE)).kind, 'accepted');
+    await second.quit();
+    await open.stop();
+  }));
+
+test('a signal before its turn ends one message only, also behind a content that is slow to come', () =>
+  within(10_000, async () => {
+    const { host, client } = await world();
+    let giveRest = (): void => {};
+    async function* slow() {
+      yield numbered(1);
+      await new Promise<void>((resolve) => {
+        giveRest = resolve;
+      });
+      yield 'more\r\n';
+    }
+    const first = client.send(ENVELOPE, slow());
+    const controller = new AbortController();
+    const second = client.send(ENVELOPE, numbered(2), { signal: controller.signal });
+    const third = client.send(ENVELOPE, numbered(3));
+    await turns();
+    controller.abort(new Error('not this one'));
+    const failure = failureOf(await second);
+    assert.deepEqual([failure.code, failure.retry, failure.message], ['aborted', 'safe', 'not this one']);
+    assert.equal(failure.cause, controller.signal.reason);
+    giveRest();
+    assert.deepEqual([(await first).kind, (await third).kind], ['accepted', 'accepted']);
+    await client.quit();
+    assert.deepEqual(numbers(host), [1, 3]);
+    assert.equal(host.sessions.length, 1);
+    await host.stop();
+  }));
+
+test('a signal under way ends the message before its commit, and the session with it; the next is lost and safe', () =>
+  within(10_000, async () => {
+    const point = pausePoint();
+    const { host, client } = await world({ DATA: point.deed });
+    const controller = new AbortController();
+    const first = client.send(ENVELOPE, MESSAGE, { signal: controller.signal });
+    const second = client.send(ENVELOPE, MESSAGE);
+    await point.reached;
+    controller.abort(new Error('too slow'));
+    assert.deepEqual(brief(failureOf(await first)).slice(0, 2), ['aborted', 'safe']);
+    assert.deepEqual(brief(failureOf(await second)).slice(0, 2), ['lost', 'safe']);
+    assert.equal(client.usable, false);
+    assert.equal(host.held.length, 0);
+    await client.quit();
+    await host.stop();
+  }));
+
+test('a signal after the commit waits for the verdict, for grace', () =>
+  within(10_000, async () => {
+    let answer = (): void => {};
+    const asked = new Promise<void>((reached) => {
+      answer = reached;
+    });
+    const controller = new AbortController();
+    const { host, client } = await world({
+      end: async () => {
+        controller.abort(new Error('now'));
+        answer();
+        await turns();
+        return '250 2.0.0 taken';
+      },
+    });
+    const outcome = await client.send(ENVELOPE, MESSAGE, { signal: controller.signal });
+    await asked;
+    assert.equal(outcome.kind, 'accepted');
+    await client.quit();
+    await host.stop();
+
+    const late = new AbortController();
+    const point = pausePoint();
+    const other = await world({ end: point.deed }, { grace: 50 });
+    const sent = other.client.send(ENVELOPE, MESSAGE, { signal: late.signal });
+    await point.reached;
+    late.abort(new Error('now'));
+    assert.deepEqual(brief(failureOf(await sent)).slice(0, 2), ['uncertain', 'unknown']);
+    await other.client.quit();
+    await other.host.stop();
+  }));
+
+test('timeouts.deadline is for each message: before the commit it is aborted, after it uncertain, and no grace is given', () =>
+  within(10_000, async () => {
+    const { host, client } = await world({ DATA: 'silence' }, { timeouts: { deadline: 100 } });
+    const failure = failureOf(await client.send(ENVELOPE, MESSAGE));
+    assert.deepEqual(brief(failure).slice(0, 2), ['aborted', 'safe']);
+    assert.match(failure.message, /deadline/);
+    await client.quit();
+    await host.stop();
+
+    const other = await world({ end: 'silence' }, { timeouts: { deadline: 100 }, grace: 3_600_000 });
+    assert.deepEqual(brief(failureOf(await other.client.send(ENVELOPE, MESSAGE))).slice(0, 2), ['uncertain', 'unknown']);
+    await other.client.quit();
+    await other.host.stop();
+
+    const good = await world({}, { timeouts: { deadline: 3_600_000 } });
+    for (let i = 0; i < 3; i++) assert.equal((await good.client.send(ENVELOPE, MESSAGE)).kind, 'accepted');
+    await good.client.quit();
+    await good.host.stop();
+  }));
+
+test('one signal for a thousand sends: no warning, and no listener is left', () =>
+  within(60_000, async () => {
+    for (const timeouts of [{}, { deadline: 3_600_000 }]) {
+      const { host, client } = await world({}, { timeouts }, { offers: ['PIPELINING'] });
+      const { signal } = new AbortController();
+      let most = 0;
+      const outcomes = await Promise.all(
+        Array.from({ length: 1000 }, (_, i) => {
+          const content = i % 3 === 0 ? { open: () => [numbered(i)] } : i % 3 === 1 ? new Blob([numbered(i)]) : numbered(i);
+          const sent = client.send(ENVELOPE, content, { signal });
+          most = Math.max(most, getEventListeners(signal, 'abort').length);
+          return sent;
+        }),
+      );
+      assert.ok(outcomes.every(({ kind }) => kind === 'accepted'));
+      assert.ok(most <= 2, `${most} listeners`);
+      assert.deepEqual(
+        numbers(host),
+        Array.from({ length: 1000 }, (_, i) => i),
+      );
+      assert.equal(getEventListeners(signal, 'abort').length, 0);
+      await client.quit();
+      await host.stop();
+    }
+    assert.deepEqual(looking.warnings, []);
+  }));
+
+/* ---- order, and how many ---- */
+
+test('messages go in order, also when the content of the first is slow', () =>
+  within(10_000, async () => {
+    const { host, client } = await world();
+    async function* slow(number: number) {
+      await turns(20);
+      yield numbered(number);
+      await turns(20);
+    }
+    const outcomes = await Promise.all([
+      client.send(ENVELOPE, slow(1)),
+      client.send(ENVELOPE, numbered(2)),
+      client.send(ENVELOPE, new Blob([numbered(3)])),
+      client.send(ENVELOPE, slow(4)),
+      client.send(ENVELOPE, numbered(5)),
+    ]);
+    assert.deepEqual(
+      outcomes.map(({ kind }) => kind),
+      Array(5).fill('accepted'),
+    );
+    await client.quit();
+    assert.deepEqual(numbers(host), [1, 2, 3, 4, 5]);
+    await host.stop();
+  }));
+
+test('MAILMAX ends the use of the session, and nothing more is sent', () =>
+  within(10_000, async () => {
+    const { host, client } = await world({}, {}, { offers: ['LIMITS MAILMAX=2'] });
+    assert.equal(await client.ready(), null);
+    const ended = AbortSignal.abort();
+    assert.equal(failureOf(await client.send(ENVELOPE, MESSAGE, { signal: ended })).code, 'aborted');
+    assert.equal((await client.send(ENVELOPE, MESSAGE)).kind, 'accepted');
+    assert.ok(client.usable);
+    assert.equal((await client.send(ENVELOPE, MESSAGE)).kind, 'accepted');
+    assert.equal(client.usable, false);
+    const failure = failureOf(await client.send(ENVELOPE, MESSAGE));
+    assert.deepEqual(brief(failure), ['lost', 'safe', null]);
+    assert.match(failure.message, /takes no further message/);
+    await client.quit();
+    assert.deepEqual(verbs(host.sessions[0]).filter((verb) => verb === 'MAIL').length, 2);
+    await host.stop();
+  }));
+
+/* ---- the truth after the end ---- */
+
+const ENDS: Readonly<Record<string, (socket: import('node:net').Socket) => void>> = {
+  FIN: (socket) => socket.end(),
+  RST: (socket) => socket.resetAndDestroy(),
+  421: (socket) => socket.end('421 4.3.2 going down\r\n'),
+};
+
+for (const [name, end] of Object.entries(ENDS))
+  test(`a session that the server ends by ${name} while it is idle: usable is false, and the next send is lost and safe`, () =>
+    within(10_000, async () => {
+      let socket: import('node:net').Socket | undefined;
+      const heard: string[] = [];
+      const server = await startScripted((each) => {
+        socket = each;
+        conversing((line) => {
+          heard.push(line);
+          return usual(line);
+        })(each);
+      });
+      const client = await clientOf(urlOf(server));
+      assert.equal(await client.ready(), null);
+      assert.equal((await client.send(ENVELOPE, MESSAGE)).kind, 'accepted');
+      assert.ok(client.usable);
+      const before = heard.length;
+      end(socket as import('node:net').Socket);
+      await untilUnusable(client);
+      const outcome = await client.send(ENVELOPE, MESSAGE);
+      assert.deepEqual(brief(failureOf(outcome)), ['lost', 'safe', null]);
+      assert.deepEqual(brief(await client.noop()).slice(0, 2), ['lost', 'safe']);
+      await client.quit();
+      assert.deepEqual(
+        heard.slice(before).filter((line) => line !== 'QUIT'),
+        [],
+      );
+      await server.close();
+    }));
+
+test('a session that ends when the next message is given is lost and safe, whatever the client knows yet', () =>
+  within(10_000, async () => {
+    const rows: readonly (readonly [SmarthostOptions['script'], readonly unknown[]])[] = [
+      [{ MAIL: 'close' }, ['lost', 'safe', 'MAIL']],
+      [{ MAIL: 'reset' }, ['lost', 'safe', 'MAIL']],
+      [{ MAIL: '421 4.4.2 idle for too long' }, ['lost', 'safe', 'MAIL']],
+      [{ DATA: 'close' }, ['lost', 'safe', 'DATA']],
+      [{ DATA: '421 4.3.2 going down' }, ['lost', 'later', 'DATA']],
+      [{ end: 'reset' }, ['uncertain', 'unknown', 'DATA']],
+    ];
+    for (const [script, wanted] of rows) {
+      const { host, client } = await world(script);
+      const [outcome, next] = await Promise.all([client.send(ENVELOPE, MESSAGE), client.send(ENVELOPE, MESSAGE)]);
+      const failure = failureOf(outcome);
+      assert.deepEqual(brief(failure), wanted, failure.message);
+      assert.deepEqual(brief(failureOf(next)).slice(0, 2), ['lost', 'safe']);
+      assert.equal(client.usable, false);
+      await client.quit();
+      await host.stop();
+    }
+  }));
+
+/* ---- the end ---- */
+
+test('quit finishes what was given, also what is still being read; twice is one', () =>
+  within(10_000, async () => {
+    const { host, client } = await world();
+    async function* slow() {
+      await turns(20);
+      yield numbered(2);
+    }
+    const sent = [client.send(ENVELOPE, numbered(1)), client.send(ENVELOPE, slow()), client.send(ENVELOPE, numbered(3))];
+    const quits = [client.quit(), client.quit()];
+    assert.equal(client.usable, false);
+    assert.deepEqual(brief(failureOf(await client.send(ENVELOPE, numbered(4)))), ['lost', 'safe', null]);
+    assert.deepEqual(
+      (await Promise.all(sent)).map(({ kind }) => kind),
+      ['accepted', 'accepted', 'accepted'],
+    );
+    await Promise.all(quits);
+    assert.deepEqual(numbers(host), [1, 2, 3]);
+    assert.deepEqual(
+      verbs(host.sessions[0]).filter((verb) => verb === 'QUIT'),
+      ['QUIT'],
+    );
+    await host.stop();
+  }));
+
+test('quit waits a while for 221, and then ends', () =>
+  within(10_000, async () => {
+    const { host, client } = await world({ QUIT: 'silence' });
+    assert.equal((await client.send(ENVELOPE, MESSAGE)).kind, 'accepted');
+    await client.quit();
+    assert.deepEqual(verbs(host.sessions[0]).at(-1), 'QUIT');
+    await host.stop();
+  }));
+
+test('await using says QUIT', () =>
+  within(10_000, async () => {
+    const host = await startHost();
+    {
+      await using client = await clientOf(urlOf(host));
+      assert.equal((await client.send(ENVELOPE, MESSAGE)).kind, 'accepted');
+    }
+    assert.deepEqual(verbs(host.sessions[0]).at(-1), 'QUIT');
+    await host.stop();
+  }));
+
+test('destroy ends everything at once: what is under way, what waits, and what is still being read', () =>
+  within(10_000, async () => {
+    const point = pausePoint();
+    const { host, client } = await world({ DATA: point.deed });
+    let isClosed = false;
+    const never = {
+      [Symbol.asyncIterator]: () => ({
+        next: () => new Promise<IteratorResult<string>>(() => {}),
+        async return() {
+          isClosed = true;
+          return { done: true as const, value: undefined };
+        },
+      }),
+    };
+    const sent = [client.send(ENVELOPE, MESSAGE), client.send(ENVELOPE, MESSAGE), client.send(ENVELOPE, never)];
+    await point.reached;
+    client.destroy(new Error('the program ends'));
+    assert.equal(client.usable, false);
+    const failures = (await Promise.all(sent)).map(failureOf);
+    assert.deepEqual(
+      failures.map(({ retry }) => retry),
+      ['safe', 'safe', 'safe'],
+    );
+    assert.deepEqual([failures[0]?.code, failures[0]?.message.includes('the program ends')], ['aborted', true]);
+    assert.ok(isClosed);
+    client.destroy();
+    await client.quit();
+    assert.equal(host.held.length, 0);
+    await host.stop();
+  }));
+
+/* ---- what is told ---- */
+
+test('facts name server, address and extensions', () =>
+  within(10_000, async () => {
+    const { host, client } = await world({}, {}, { offers: ['SIZE 1000', 'PIPELINING'] });
+    assert.deepEqual(client.facts.extensions, []);
+    assert.equal(await client.ready(), null);
+    assert.deepEqual(client.facts, {
+      url: `smtp://127.0.0.1:${host.port}`,
+      name: '127.0.0.1',
+      address: '127.0.0.1',
+      port: host.port,
+      tls: null,
+      auth: null,
+      extensions: ['SIZE 1000', 'PIPELINING'],
+    });
+    const outcome = await client.send(ENVELOPE, MESSAGE);
+    assert.ok(outcome.kind === 'accepted');
+    assert.deepEqual(outcome.server, client.facts);
+    assert.deepEqual(structuredClone(outcome), outcome);
+    await client.quit();
+    await host.stop();
+  }));
+
+test('progress of one message goes to its own function, with its size; the others to that of the session', () =>
+  within(10_000, async () => {
+    const all: Progress[] = [];
+    const own: Progress[] = [];
+    const { host, client } = await world({}, { progress: (event) => void all.push(event) });
+    const content = `Subject: 1\r\n\r\n${'x'.repeat(70)}\r\n`;
+    const outcomes = await Promise.all([
+      client.send(ENVELOPE, content, { progress: (event) => void own.push(event) }),
+      client.send(ENVELOPE, MESSAGE),
+    ]);
+    assert.ok(outcomes.every(({ kind }) => kind === 'accepted'));
+    assert.deepEqual(
+      [own.at(-1), all.at(-1)],
+      [
+        { octets: content.length, size: content.length },
+        { octets: MESSAGE.length, size: MESSAGE.length },
+      ],
+    );
+    assert.ok(own.every(({ size }) => size === content.length));
+    await client.quit();
+    await host.stop();
+  }));
+
+test('trace events carry session, attempt, message, side, line and time', () =>
+  within(10_000, async () => {
+    const host = await sink({ extensions: ['PIPELINING'] });
+    const events: TraceEvent[] = [];
+    const client = await clientOf(host.url, { trace: (event) => void events.push(event) });
+    await Promise.all([client.send(ENVELOPE, MESSAGE), client.send(ENVELOPE, MESSAGE), client.noop()]);
+    await client.quit();
+    const other: TraceEvent[] = [];
+    const second = await clientOf(host.url, { trace: (event) => void other.push(event) });
+    await second.quit();
+    assert.deepEqual(Object.keys(events[0] as object).sort(), ['attempt', 'line', 'message', 'server', 'session', 'side', 'time']);
+    assert.equal(new Set(events.map(({ session }) => session)).size, 1);
+    assert.ok((other[0]?.session as number) > (events[0]?.session as number));
+    assert.ok(events.every(({ attempt, time, server }) => attempt === 0 && Math.abs(Date.now() - time) < 3_600_000 && server !== ''));
+    const said = events.filter(({ side }) => side === 'client');
+    assert.deepEqual(
+      said.filter(({ line }) => line.startsWith('MAIL')).map(({ message }) => message),
+      [0, 1],
+    );
+    assert.deepEqual(
+      said.filter(({ line }) => /^(EHLO|QUIT)/.test(line)).map(({ message }) => message),
+      [null, null],
+    );
+    const isAnswer = ({ line, side }: TraceEvent): boolean => side === 'server' && /^(?:220|354)/.test(line);
+    assert.deepEqual([events.find(isAnswer)?.message, events.filter(isAnswer).at(-1)?.message === null], [null, false]);
+    await host.close();
+  }));
+
+test('impossible options of one message are usage, and the session stays', () =>
+  within(10_000, async () => {
+    const { host, client } = await world();
+    for (const options of [null, 7, { signal: 7 }, { progress: 7 }, { sginal: AbortSignal.abort() }])
+      assert.equal(failureOf(await client.send(ENVELOPE, MESSAGE, options as never)).code, 'usage');
+    assert.equal((await client.ready(7 as never))?.code, 'usage');
+    assert.equal((await client.send(ENVELOPE, MESSAGE)).kind, 'accepted');
+    await client.quit();
+    await host.stop();
+  }));
+
+test.run();
