@@ -18,6 +18,8 @@ interface Places {
 }
 
 async function serve(): Promise<void> {
+  // They end with the program, however that ends.
+  process.once('disconnect', () => process.exit());
   const certificate = makeCertificate({ names: ['smart.example'], ips: ['127.0.0.1'] });
   const plain = await startHost({ offers: ['PIPELINING', '8BITMIME'], script: { 'RCPT 2': '550 5.1.1 no such user' } });
   const secured = await startHost({
