@@ -233,7 +233,8 @@ export class SessionClient implements Client {
     release();
     if (outcome.kind === 'accepted') return acceptedBy(outcome, this.facts, { addresses });
     const cause = content.cause ?? this.#caught.cause;
-    return { kind: 'failed', failure: failureOf(outcome.failure, { addresses, cause }, this.#name), attempts: [] };
+    const failure = failureOf(outcome.failure, { addresses, cause }, this.#name);
+    return { kind: 'failed', failure, attempts: [{ server: this.facts, failure }] };
   }
 
   /** Most messages have neither a signal nor a deadline, and cost nothing here. */

@@ -10,7 +10,7 @@ import { openClient, type SendOptions, type SessionClient } from './client.ts';
 import { type Content, failLoading, type GivenContent, type TakenContent, takeContent } from './content.ts';
 import { type Envelope, type ParsedEnvelope, parseEnvelope } from './envelope.ts';
 import { type Failure, failHere } from './failure.ts';
-import { isSignal, type Options, parseOptions, printValue, sendFault, type Terms } from './options.ts';
+import { allowMany, isSignal, type Options, parseOptions, printValue, sendFault, type Terms } from './options.ts';
 import { type Attempt, failedHere, type Outcome } from './outcome.ts';
 import { wordsOf } from './security.ts';
 import { type Host, parseServers, type Server, unknownKey, unlessThrown } from './server.ts';
@@ -109,11 +109,13 @@ export class Pool implements AsyncDisposable {
 
   /** Options that cannot be are told by every `send`, as a failure with the code `usage`. */
   constructor(servers: string | URL | Server | readonly (string | URL | Server)[], options: PoolOptions = {}) {
-    this.#options = options ?? {};
+    allowMany(this.#ending.signal);
     const hosts = parseServers(Array.isArray(servers) ? servers : [servers]);
     const terms = parseOptions(options, POOL_KEYS);
     const limits = terms.ok ? unlessThrown('the options', () => parseLimits(options)) : terms;
     const fault = hosts.ok ? (limits.ok ? null : limits.detail) : hosts.detail;
+    // Impossible options are looked at no more.
+    this.#options = fault === null ? options : {};
     if (fault !== null) this.#fault = failHere('usage', fault);
     if (hosts.ok) this.#hosts = hosts.value;
     if (terms.ok) this.#terms = terms.value;

@@ -205,8 +205,8 @@ function parseHost(written: string): Parsed<string> {
   if (name.startsWith('[')) {
     const inside = name.slice(1, -1);
     // A zone (RFC 4007 §11) belongs to a link-local address; the system decides what it is.
-    const isValid = isIPv6(inside.replace(/%[a-z0-9._-]+$/, ''));
-    return isValid ? parsed(inside) : unparsed(`"${name}" is not an IPv6 address in brackets`);
+    const isValid = isIPv4(inside) || isIPv6(inside.replace(/%[a-z0-9._-]+$/, ''));
+    return isValid ? parsed(inside) : unparsed(`"${name}" is not an IP address in brackets`);
   }
   const host = name.replace(/\.$/, '');
   if (!isDomain(host)) return unparsed(`"${name}" is not a host name`);

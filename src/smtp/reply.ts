@@ -58,7 +58,7 @@ export class ReplyReader {
 
   /** The text behind the last reply that `next` returned, line ends included; of a malformed reply all that is worth showing. */
   get rest(): string {
-    return this.#lines.map((line) => `${line}\r\n`).join('') + this.#text;
+    return this.#lines.length === 0 ? this.#text : this.#lines.map((line) => `${line}\r\n`).join('') + this.#text;
   }
 
   /** Returns the next whole reply; null when it needs more text; a sentence when the peer does not speak SMTP. */

@@ -87,7 +87,8 @@ const scrubRefusal = (refusal: Refusal, clean: (text: string) => string): Refusa
 });
 
 /** The lines are one text, because a secret may be folded. */
-const scrubReply = (reply: Reply, clean: (text: string) => string): Reply => ({
-  ...reply,
-  lines: clean(reply.lines.join('\n')).split('\n'),
-});
+function scrubReply(reply: Reply, clean: (text: string) => string): Reply {
+  const text = reply.lines.join('\n');
+  const cleaned = clean(text);
+  return cleaned === text ? reply : { ...reply, lines: cleaned.split('\n') };
+}

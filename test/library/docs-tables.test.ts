@@ -77,6 +77,7 @@ const TABLES: readonly (readonly [section: string, first: string, ...types: stri
   ['A server', 'option', 'Server'],
   ['TLS', 'option', 'TlsOptions'],
   ['The envelope', 'field', 'Envelope'],
+  ['Tracing with OpenTelemetry', 'field', 'ChannelMessage'],
   ['Trace and progress', 'field', 'TraceEvent'],
   ['Signals and time-outs', 'time-out', 'Timeouts'],
 ];

@@ -59,6 +59,9 @@ test.before(async () => {
   symlinkSync(root, path.join(project, 'node_modules', 'nospool'));
   symlinkSync(path.join(root, 'node_modules', '@types', 'node'), path.join(project, 'node_modules', '@types', 'node'));
   writeFileSync(path.join(project, 'package.json'), '{ "type": "module" }');
+  const tracer = path.join(project, 'node_modules', '@opentelemetry', 'api');
+  mkdirSync(tracer, { recursive: true });
+  for (const [file, text] of Object.entries(TRACER)) writeFileSync(path.join(tracer, file), text);
   const files = [...examples].map(([heading, source]) => [`${nameOf(heading)}.ts`, source] as const);
   for (const [file, source] of files) writeFileSync(path.join(project, file), source);
   const tsc = path.join(root, 'node_modules', 'typescript', 'bin', 'tsc');
@@ -68,6 +71,32 @@ test.before(async () => {
   });
 });
 test.after(() => rmSync(project, { recursive: true, force: true }));
+
+/** As much of the package of that name as the example uses. Its spans are printed when they end. */
+const TRACER: Readonly<Record<string, string>> = {
+  'package.json': '{ "name": "@opentelemetry/api", "type": "module", "types": "index.d.ts", "exports": "./index.js" }',
+  'index.d.ts': `
+export declare enum SpanKind { INTERNAL = 0, SERVER = 1, CLIENT = 2, PRODUCER = 3, CONSUMER = 4 }
+export declare enum SpanStatusCode { UNSET = 0, OK = 1, ERROR = 2 }
+export interface Span {
+  setStatus(status: { code: SpanStatusCode; message?: string }): this;
+  end(): void;
+}
+export interface Tracer {
+  startSpan(name: string, options?: { kind?: SpanKind; attributes?: { [key: string]: string | number | boolean | undefined } }): Span;
+}
+export declare const trace: { getTracer(name: string, version?: string): Tracer };
+`,
+  'index.js': `
+export const SpanKind = { CLIENT: 2 };
+export const SpanStatusCode = { ERROR: 2 };
+const startSpan = (name, { kind, attributes }) => {
+  const span = { name, kind, attributes };
+  return { setStatus: (status) => void (span.status = status), end: () => console.log(JSON.stringify(span)) };
+};
+export const trace = { getTracer: () => ({ startSpan }) };
+`,
+};
 
 interface Ran {
   readonly stdout: string;
@@ -203,7 +232,7 @@ trialWith('A file, with progress', FOR_WEB1, async (host, heading) => {
   const ways = { 'mail.example.org:25': broken.port, 'backup.example.net:25': host.port };
   const { stdout } = await run(heading, { ways, files: { 'report.eml': report } });
   await broken.close();
-  assert.match(stdout, /^(\d+ %\n)+accepted\n$|^(\d+ octets\n)+accepted\n$/);
+  assert.match(stdout, new RegExp(`^(\\d+ of about ${report.length} octets\\n){3,}accepted\\n$`));
   assert.deepEqual(held(host), [`web1@example.org > alice@example.org: ${report.replaceAll('\n', '\r\n')}`]);
   assert.equal(broken.messages.length, 0);
 });
@@ -354,6 +383,18 @@ test('the example in CommonJS sends', () =>
     assert.equal(stdout, 'accepted\n');
     assert.equal(host.messages.length, 1);
   }));
+
+trialWith('Tracing with OpenTelemetry', FOR_WEB1, async (host, heading) => {
+  host.refuse('RCPT', '550 5.1.1 No such user');
+  const { stdout } = await run(heading, { ways: { 'mail.example.org:587': host.port } });
+  const attributes = { 'smtp.server': 'submission://mail.example.org:587', 'smtp.session': 1 };
+  const spans = ['connect', 'tls', 'auth', 'transaction'].map((name) => ({ name: `smtp ${name}`, kind: 2, attributes }));
+  const said = stdout
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as unknown);
+  assert.deepEqual(said, [...spans.slice(0, 3), { ...spans[3], status: { code: 2, message: 'rejected' } }]);
+});
 
 for (const heading of examples.keys())
   test(`the example "${heading}" does what it says`, () =>

@@ -12,6 +12,7 @@ import path from 'node:path';
 import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import nodemailer, { type Transporter } from 'nodemailer';
+import wellKnown from 'nodemailer/lib/well-known';
 import { suite } from 'uvu';
 import {
   AUTH_OPTIONS,
@@ -22,6 +23,7 @@ import {
   type Table,
   TLS_OPTIONS,
 } from '../../src/library/nodemailer/index.ts';
+import { Tokens } from '../../src/library/nodemailer/oauth.ts';
 import { readSettings, type Settings } from '../../src/library/nodemailer/options.ts';
 import { startSocks } from '../support/proxies.ts';
 import { errorOf, type Failed, type Info, MAIL, MAKERS } from '../support/side-by-side.ts';
@@ -66,6 +68,14 @@ function refusedBy(options: object): string {
   }
   return 'taken';
 }
+
+/** Says it after a while. */
+const later =
+  (reply: string, milliseconds = 60) =>
+  async () => {
+    await new Promise((resolve) => setTimeout(resolve, milliseconds));
+    return reply;
+  };
 
 /* ---- options ---- */
 
@@ -153,6 +163,15 @@ function settingsOf(options: NospoolTransportOptions | string): Settings {
   assert.ok(read.ok, JSON.stringify(read));
   return read.value;
 }
+
+transport("every entry of nodemailer's table of services can be spread", () => {
+  const services = JSON.parse(readFileSync(path.join(root, 'node_modules/nodemailer/dist/well-known/services.json'), 'utf8')) as Record<
+    string,
+    object
+  >;
+  assert.ok(Object.keys(services).length > 20);
+  for (const name of Object.keys(services)) assert.equal(refusedBy({ ...wellKnown(name) }), 'taken', name);
+});
 
 transport('where, and how far it is trusted', () => {
   const rows: readonly (readonly [options: NospoolTransportOptions | string, url: string, tls?: object])[] = [
@@ -291,6 +310,23 @@ for (const pool of [false, true])
     });
   });
 
+transport('a refusal that comes late, of a token that was replaced, renews nothing', async () => {
+  let given = 0;
+  const tokens = new Tokens(
+    { user: 'tim', provisionCallback: (_user, _renew, done) => done(null, `token ${++given}`) },
+    { provision: () => undefined, tell: () => undefined },
+  );
+  const { signal } = new AbortController();
+  assert.equal(await tokens.get(signal), 'token 1');
+  assert.ok(tokens.refuse(0) && tokens.refuse(0));
+  assert.equal(await tokens.get(signal), 'token 2');
+  assert.ok(tokens.refuse(0));
+  assert.equal(await tokens.get(signal), 'token 2');
+  assert.ok(tokens.refuse(1));
+  assert.equal(await tokens.get(signal), 'token 3');
+  assert.ok(!new Tokens({ accessToken: 'a' }, { provision: () => undefined, tell: () => undefined }).refuse(0));
+});
+
 transport('a token that is refused again fails the message', () => {
   const provisionCallback = (_user: string, renew: boolean, done: Provided) => done(null, `${renew}`);
   return served(takesToken('good'), { auth: { type: 'oauth2', user: 'tim', provisionCallback } }, async ({ send, transporter }, host) => {
@@ -393,6 +429,20 @@ transport('a refresh token is exchanged at accessUrl, and the new token is told'
   ),
 );
 
+transport('a message chooses its user, and never where tokens come from', () =>
+  tokenServer(
+    () => ({ access_token: 'fresh' }),
+    async (accessUrl, forms) => {
+      const auth = { type: 'OAuth2', user: 'tim', clientSecret: 'hush', refreshToken: 'again', accessUrl };
+      await served({ offers: TOKENS }, { auth }, async ({ send }, host) => {
+        await send({ auth: { user: 'eve', accessUrl: 'http://127.0.0.1:1/', clientSecret: 'mine' } });
+        assert.ok(host.sessions[0]?.includes(XOAUTH2('eve', 'fresh')));
+        assert.equal(forms[0]?.get('client_secret'), 'hush');
+      });
+    },
+  ),
+);
+
 transport('a service account signs for itself', () => {
   const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   return tokenServer(
@@ -448,6 +498,16 @@ transport('a message has credentials of its own where no sessions are shared', a
     assert.equal((await failure(send({ auth: { user: 'eve', pass: 'two' } }))).code, 'ECONFIG');
     assert.equal(host.sessions.length, 0);
   });
+});
+
+transport('credentials that cannot be are refused before anything connects', async () => {
+  for (const auth of [{ user: 'tim', pass: 'a\nb' }, { user: 'tim', pass: '' }, { pass: 'secret' }, { type: 'OAuth2', accessToken: 'abc' }])
+    for (const pool of [true, false])
+      await served({ offers: [...OFFERS, 'AUTH PLAIN'] }, { auth, pool }, async ({ send, transporter }, host) => {
+        assert.equal((await failure(send())).code, 'EAUTH');
+        assert.equal((await failure(transporter.verify())).code, 'EAUTH');
+        assert.equal(host.sessions.length, 0);
+      });
 });
 
 transport('a mechanism of the program, and a password that is asked for', async () => {
@@ -573,19 +633,23 @@ for (const [size, fate] of [
     });
   });
 
-transport('a message whose stream fails late is never sent as if it were whole', () =>
-  served({}, { pool: true }, async ({ send }, host) => {
-    async function* breaking(): AsyncGenerator<Buffer> {
-      yield Buffer.from('Subject: x\r\n\r\nbegin');
-      await new Promise((resolve) => setTimeout(resolve, 200));
-      throw new Error('disk gone');
-    }
-    const error = await failure(send({ raw: Readable.from(breaking()), envelope: { from: 'me@here.example', to: 'you@there.example' } }));
-    assert.equal(error.code, 'ESTREAM', error.message);
-    assert.match(error.message, /disk gone/);
-    assert.equal(host.held.length, 0);
-  }),
-);
+for (const [when, server] of [
+  ['while it is read', {}],
+  ['before it is read on', { script: { DATA: later('354 go ahead', 400) } }],
+] as const)
+  transport(`a message whose stream fails late is never sent as if it were whole: ${when}`, () =>
+    served(server, { pool: true }, async ({ send }, host) => {
+      async function* breaking(): AsyncGenerator<Buffer> {
+        yield Buffer.from('Subject: x\r\n\r\nbegin');
+        await new Promise((resolve) => setTimeout(resolve, 200));
+        throw new Error('disk gone');
+      }
+      const error = await failure(send({ raw: Readable.from(breaking()), envelope: { from: 'me@here.example', to: 'you@there.example' } }));
+      assert.equal(error.code, 'ESTREAM', error.message);
+      assert.match(error.message, /disk gone/);
+      assert.equal(host.held.length, 0);
+    }),
+  );
 
 /* ---- ends ---- */
 
@@ -606,21 +670,38 @@ transport('a signal ends a message that waits, and one that is under way', async
     });
 });
 
-transport('a thousand messages may have one signal', () =>
-  served({}, { pool: true }, async ({ send }, host) => {
-    const { signal } = new AbortController();
-    await Promise.all(Array.from({ length: 1000 }, () => send({ signal })));
-    assert.equal(host.held.length, 1000);
-    assert.equal(getEventListeners(signal, 'abort').length, 0);
-  }),
-);
+for (const pool of [true, false])
+  transport(`many messages have one signal${pool ? ', pooled' : ''}`, () =>
+    served({}, { pool }, async ({ send }, host) => {
+      const { signal } = new AbortController();
+      await Promise.all(Array.from({ length: 200 }, () => send({ signal })));
+      assert.equal(host.held.length, 200);
+      assert.equal(getEventListeners(signal, 'abort').length, 0);
+    }),
+  );
 
 transport('a signal that comes with the message already given to the pool', () =>
-  served({}, { pool: true }, async ({ send }, host) => {
+  served({}, { pool: true }, async ({ send, transport: own }, host) => {
     assert.equal((await failure(send({ signal: AbortSignal.abort() }))).code, 'EABORT');
+    const message = { getEnvelope: () => ({}), messageId: () => '', createReadStream: () => Readable.from([]) };
+    const error = await new Promise<Failed | null>((resolve) => own.send({ data: { signal: AbortSignal.abort() }, message }, resolve));
+    assert.equal(error?.code, 'EABORT');
     assert.equal(host.sessions.length, 0);
   }),
 );
+
+for (const pool of [true, false])
+  transport(`a signal that comes after the message was sent waits for the verdict${pool ? ', pooled' : ''}`, () => {
+    const ending = new AbortController();
+    const end = async (): Promise<string> => {
+      ending.abort();
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      return '250 2.0.0 taken';
+    };
+    return served({ script: { end } }, { pool }, async ({ send }) => {
+      assert.equal((await send({ signal: ending.signal })).response, '250 2.0.0 taken');
+    });
+  });
 
 transport('close finishes what is under way, refuses what comes later, and can be waited for', () =>
   served({}, { pool: true }, async ({ send, transport: own, transporter }, host) => {
@@ -668,6 +749,17 @@ transport('a callback that throws ends nothing, and is told', () =>
   }),
 );
 
+transport('a rate holds back what is over it', () =>
+  served({}, { pool: true, rateLimit: 2, rateDelta: 3_600_000 }, async ({ send, transport: own }, host) => {
+    const third = Promise.all([send(), send()]).then(() => failure(send()));
+    while (own.pendingCount() !== 1 || host.held.length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    assert.equal(host.held.length, 2);
+    await own.close({ force: true });
+    assert.equal((await third).code, 'EABORT');
+  }),
+);
+
 /* ---- messages that nodemailer did not compose ---- */
 
 transport('envelopes that cannot be are refused before anything connects', () =>
@@ -711,12 +803,6 @@ transport('DSN of the transport holds for messages that ask for none', () =>
     );
   }),
 );
-
-/** Says it after a while. */
-const later = (reply: string) => async () => {
-  await new Promise((resolve) => setTimeout(resolve, 60));
-  return reply;
-};
 
 transport('times are measured, and nothing is left over', () =>
   served({ script: { DATA: later('354 go ahead'), end: later('250 taken') } }, { pool: true }, async ({ send, transport: own }) => {

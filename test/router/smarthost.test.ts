@@ -26,6 +26,8 @@ const ACCEPTED: [string, string, string][] = [
   ['SUBMISSIONS://mail.example.org', 'submissions mail.example.org 465 none', ''],
   ['smtps://mail.example.org', 'submissions mail.example.org 465 none', 'the old name of submissions'],
   ['smtps://[::1]:4650', 'submissions ::1 4650 none', ''],
+  ['smtp://[192.0.2.1]:2525', 'smtp 192.0.2.1 2525 none', ''],
+  ['[192.0.2.1]', 'submission 192.0.2.1 587 none', ''],
   ['lmtp://mail.example.org', 'lmtp mail.example.org 24 none', ''],
   ['unix:/run/smtp', 'unix /run/smtp 0 none', ''],
   ['unix:///run/smtp', 'unix /run/smtp 0 none', ''],

@@ -1,6 +1,6 @@
 /** Credentials of a transport, or of one message, as the library takes them. Asks for no token. */
 import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
-import type { Auth } from '../server.ts';
+import { type Auth, secretFault } from '../server.ts';
 import type { Tokens } from './oauth.ts';
 import type { AuthSettings } from './options.ts';
 
@@ -26,6 +26,8 @@ export function readAuth(given: AuthSettings, tokens: Tokens | null, method: str
   if (user === '' && !pass) return parsed(null);
   if (user === '' || pass === undefined || pass === '')
     return unparsed(`Missing credentials: auth.${user === '' ? 'user' : 'pass'} is not given`);
+  const fault = typeof pass === 'string' ? secretFault(pass, 'auth.pass') : null;
+  if (fault !== null) return unparsed(fault);
   const chosen = (given.method ?? method ?? '').trim();
   return parsed({ user, password: pass, ...(chosen === '' ? {} : { mechanisms: [chosen] }), ...inClear });
 }

@@ -90,14 +90,10 @@ export class MessageContent {
   }
 
   #pull(): Promise<void> {
-    if (this.#pulling !== null) return this.#pulling;
-    const pulling = this.#next().finally(() => {
+    this.#pulling ??= this.#next().finally(() => {
       this.#pulling = null;
     });
-    // Whoever waits may have gone meanwhile.
-    pulling.catch(() => undefined);
-    this.#pulling = pulling;
-    return pulling;
+    return this.#pulling;
   }
 
   async #next(): Promise<void> {

@@ -7,6 +7,7 @@ import type { Failure, FailureCode, RecipientRefusal } from '../failure.ts';
 import type { ERROR_CODES } from './table.ts';
 
 /** Codes are nodemailer's, and one more: with `EUNCERTAIN` the server may have the message. */
+/** nodemailer's codes, and `EUNCERTAIN`. */
 export type TransportErrorCode = keyof typeof ERROR_CODES;
 
 /** An error as nodemailer has them, with the failure that it comes from. */
@@ -50,8 +51,8 @@ const CODES: Readonly<Record<Exclude<FailureCode, 'rejected' | 'unsupported'>, T
   input: 'ESTREAM',
   aborted: 'EABORT',
   uncertain: 'EUNCERTAIN',
-  // What is wrong with an option was said when the transport was made.
-  usage: 'EENVELOPE',
+  // Envelopes are read before anything is sent.
+  usage: 'ECONFIG',
 };
 
 /** What the server lacks, or the caller, where that says more. */
@@ -98,7 +99,7 @@ const COMMANDS: Partial<Record<FailureCode, string>> = {
 
 export function errorOf(failure: Failure): TransportError {
   const { code, reply, refusals, cause, retry } = failure;
-  const error = makeError(codeOf(failure), failure.message, {
+  const error = makeError(codeOf(failure), wordsOf(failure), {
     command: commandOf(failure),
     ...replyFacts(reply ?? refusals[0]?.reply),
     ...(refusals.length === 0 ? {} : { rejected: refusals.map(({ address }) => address), rejectedErrors: refusals.map(refusalError) }),
@@ -111,6 +112,16 @@ export function errorOf(failure: Failure): TransportError {
   if (code === 'aborted') hide(error, 'name', 'AbortError');
   return error;
 }
+
+/** Advice in the names of nodemailer's options. */
+const ADVICE: Partial<Record<FailureCode, string>> = {
+  'starttls-missing':
+    'ignoreTLS or opportunisticTLS send in clear, if that is what you want, and auth.allowPlaintext lets the credentials go with it',
+  'tls-certificate': 'tls.ca, tls.servername or tls.fingerprint say whom to trust',
+};
+
+const wordsOf = ({ code, message, hint }: Failure): string =>
+  [message, ADVICE[code] ?? hint ?? ''].filter((part) => part !== '').join('; ');
 
 function codeOf({ code, verb, at, lacks }: Failure): TransportErrorCode {
   const lacking = lacks === undefined ? undefined : LACKING[lacks];

@@ -4,7 +4,7 @@
  */
 export type { TransportError, TransportErrorCode } from './error.ts';
 export type { SentMessageInfo } from './info.ts';
-export type { Dsn, GetSocket, GivenSocket, LoggerLike, MailEnvelope, MailLike, MessageLike } from './mail.ts';
+export type { Dsn, GetSocket, GivenSocket, LoggerLike, LogMethod, MailEnvelope, MailLike, MessageLike } from './mail.ts';
 export type { AuthSettings, NospoolTransportOptions, ProvisionCallback } from './options.ts';
 export { AUTH_OPTIONS, ERROR_CODES, type Fate, OPTIONS, type Row, type Table, TLS_OPTIONS } from './table.ts';
-export { NospoolTransport, type SendCallback, type VerifyCallback } from './transport.ts';
+export { type CloseOptions, NospoolTransport, type SendCallback, type VerifyCallback } from './transport.ts';

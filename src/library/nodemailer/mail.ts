@@ -50,9 +50,10 @@ export interface MailerLike {
   emit(event: string, ...args: readonly unknown[]): boolean;
 }
 
-type Log = (entry: object, message: string, ...args: readonly unknown[]) => void;
+/** Writes one line; `message` may have places for `args`, as in `util.format`. */
+export type LogMethod = (entry: object, message: string, ...args: readonly unknown[]) => void;
 /** The part of a logger that is used; bunyan and pino have it. */
-export type LoggerLike = Partial<Record<'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal', Log>>;
+export type LoggerLike = Partial<Record<'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal', LogMethod>>;
 
 /** Connects in place of this library; `options` are those of the transport, with host and port. */
 export type GetSocket = (options: object, callback: (error: Error | null, found?: GivenSocket | false) => void) => void;

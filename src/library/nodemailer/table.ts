@@ -55,7 +55,7 @@ export const OPTIONS = /* @__PURE__ */ table({
   component: ['mail', 'names the log lines'],
   lmtp: ['mapped', ''],
   proxy: ['mapped', '`http:`, `socks5:` and `socks:` by themselves, without a module; user and password in the URL'],
-  getSocket: ['mapped', 'as in nodemailer'],
+  getSocket: ['mapped', 'as in nodemailer; a server behind it never counts as this host, so that TLS is required'],
   pool: ['mapped', 'several messages a session'],
   maxConnections: ['mapped', 'default 5'],
   maxMessages: ['mapped', 'default 100'],

@@ -28,6 +28,12 @@ export type SendCallback = (error: TransportError | null, info?: SentMessageInfo
 /** Hears whether messages could be sent. */
 export type VerifyCallback = (error: TransportError | null, success?: true) => void;
 
+/** How a transport is closed. */
+export interface CloseOptions {
+  /** What is under way is ended, too. Default false. */
+  readonly force?: boolean;
+}
+
 /** Messages that the pool has for each of its sessions: one under way, and the next. */
 const AHEAD = 2;
 /** The build writes it in. nodemailer prints it in its log. */
@@ -144,7 +150,7 @@ export class NospoolTransport extends EventEmitter {
    * Finishes what is under way and takes no more; messages that wait are failed. With `force` what is under way is ended, too.
    * Resolves when all sessions are closed.
    */
-  async close({ force = false }: { readonly force?: boolean } = {}): Promise<void> {
+  async close({ force = false }: CloseOptions = {}): Promise<void> {
     this.#isClosed = this.#settings.pool !== null;
     for (const job of this.#waiting.splice(0)) {
       job.leave();

@@ -56,8 +56,9 @@ export class Dialogue {
   }
 
   #advance(event: Heard | DriverEvent): readonly Action[] {
-    const [state, ...actions] = advance(this.#plan, this.#state, { ...event, rest: this.#reader.rest } as Event);
-    this.#state = state;
-    return actions;
+    const step = advance(this.#plan, this.#state, { ...event, rest: this.#reader.rest } as Event);
+    this.#state = step[0];
+    // A slice, because a rest pattern walks the step by its iterator, for every reply.
+    return step.slice(1) as Action[];
   }
 }
