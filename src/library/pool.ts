@@ -93,6 +93,8 @@ export class Pool implements AsyncDisposable {
   readonly #lines = new Set<Line>();
   readonly #waiting: Task[] = [];
   #opening = 0;
+  /** Settled one by one, when a session is open or could not be opened. */
+  readonly #openings = new Set<Promise<unknown>>();
   /** Sessions that say QUIT. */
   #closing = 0;
   #mayOpenFrom = 0;
@@ -221,7 +223,15 @@ export class Pool implements AsyncDisposable {
     const pause = this.#lines.size > 0 ? this.#mayOpenFrom - performance.now() : 0;
     this.#resume();
     if (pause > 0) this.#resume = alarm(pause, () => this.#dispatch());
-    else for (let i = 0; i < wanted; i++) void this.#openLine();
+    else for (let i = 0; i < wanted; i++) void this.#awaitOpening(this.#openLine());
+  }
+
+  /** Lets others wait for it. */
+  async #awaitOpening<Result>(opening: Promise<Result>): Promise<Result> {
+    this.#openings.add(opening);
+    const result = await opening;
+    this.#openings.delete(opening);
+    return result;
   }
 
   /** Messages that may begin now: for others no session is opened, because the server would see it idle. */
@@ -240,7 +250,7 @@ export class Pool implements AsyncDisposable {
       }
       if (this.#isSpent(line)) continue;
       if (line.busy === 0) return line;
-      const mayWait = this.#limits.isPipelining && line.busy < DEPTH && this.#lines.size + this.#opening >= this.#limits.connections;
+      const mayWait = this.#limits.isPipelining && line.busy < DEPTH && this.#isFull;
       if (mayWait && (best === null || line.busy < best.busy)) best = line;
     }
     return best;
@@ -365,7 +375,10 @@ export class Pool implements AsyncDisposable {
     this.#pending += 1;
     try {
       return await this.#unlessEnded(signal, async (either) => {
-        const failure = (await this.#askSession(either)) ? null : await this.#trySession(either);
+        let isThere = await this.#askSession(either);
+        for (; !isThere && this.#isFull && this.#openings.size > 0 && !either.aborted; isThere = await this.#askSession(either))
+          await unlessAborted(Promise.race(this.#openings), either);
+        const failure = isThere || either.aborted ? null : await this.#awaitOpening(this.#trySession(either));
         return either.aborted ? failHere('aborted', abortReason(either), either.reason) : failure;
       });
     } finally {
@@ -374,9 +387,14 @@ export class Pool implements AsyncDisposable {
     }
   }
 
+  /** No other session may be opened. */
+  get #isFull(): boolean {
+    return this.#lines.size + this.#opening >= this.#limits.connections;
+  }
+
   /** True when a session is there: an idle one, or any where no other may be opened. */
   async #askSession(signal: AbortSignal): Promise<boolean> {
-    const isFull = this.#lines.size + this.#opening >= this.#limits.connections;
+    const isFull = this.#isFull;
     const lines = [...this.#lines].sort((a, b) => a.busy - b.busy);
     for (const { client, busy } of lines) {
       if (signal.aborted || (busy > 0 && !isFull)) break;
@@ -391,7 +409,7 @@ export class Pool implements AsyncDisposable {
   async #trySession(signal: AbortSignal): Promise<Failure | null> {
     let failure: Failure | null = null;
     this.#opening += 1;
-    for (const host of signal.aborted ? [] : this.#hosts) {
+    for (const host of this.#hosts) {
       const opened = await openReady(host, this.#terms as Terms, { ...this.#options, signal });
       failure = opened.failure;
       await opened.client?.quit();

@@ -437,6 +437,34 @@ test('verify keeps to the number of connections: it asks behind the message that
     await host.stop();
   }));
 
+test('verify waits for a session that is being opened where no other may be, and so do others that verify', () =>
+  within(10_000, async () => {
+    const door = gate('250 smart.example');
+    const { host, pool } = await world({ connections: 1 }, { EHLO: door.deed });
+    const sent = pool.send(ENVELOPE, MESSAGE);
+    await door.reached;
+    const verified = [pool.verify(), pool.verify()];
+    await turns();
+    assert.equal(host.sessions.length, 1);
+    door.open();
+    assert.deepEqual(await Promise.all(verified), [null, null]);
+    assert.equal((await sent).kind, 'accepted');
+    assert.equal(host.sessions.length, 1);
+    await pool.drain();
+    await host.stop();
+
+    const shut = await world({ connections: 1 }, { greeting: '554 5.7.1 not you' });
+    const failed = shut.pool.send(ENVELOPE, MESSAGE);
+    assert.deepEqual(
+      (await Promise.all([shut.pool.verify(), shut.pool.verify()])).map((failure) => failure?.code),
+      ['rejected', 'rejected'],
+    );
+    assert.equal(failureOf(await failed).code, 'rejected');
+    assert.equal(shut.host.sessions.length, 3);
+    await shut.pool.drain();
+    await shut.host.stop();
+  }));
+
 test('verify ends with its signal, with that of the options, and with destroy', () =>
   within(20_000, async () => {
     const ends: readonly ((pool: Pool, own: AbortController, whole: AbortController) => void)[] = [
