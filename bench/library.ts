@@ -16,9 +16,12 @@ const FLOOR = 'bare socket writer, Node';
 const QUEUED_FLOOR = `${FLOOR}, the next envelope behind the content`;
 const NODEMAILER = 'nodemailer, SMTPConnection';
 const QUEUED = 'nospool, the next message given meanwhile';
+const TOGETHER = 'nospool, each message in one write with its end';
 const NAMES: readonly (readonly [string, string])[] = [
   ['nospool', 'nospool'],
   [QUEUED, 'nospool-queued'],
+  [TOGETHER, 'nospool-together'],
+  [`${TOGETHER}, the next message given meanwhile`, 'nospool-together-queued'],
   [NODEMAILER, 'nodemailer'],
   ['nodemailer, pool', 'nodemailer-pool'],
   [FLOOR, 'floor'],
@@ -64,7 +67,7 @@ export const library: Bench = {
     const many = await measureSessions(short ? 1000 : 10_000, Math.min(runs, 3), progress);
     return {
       method:
-        'The sessions are open before the clock starts, and every one has sent a message. smtp-source counts from its start. The bare writer says the same commands in the same flights and looks at nothing but the first digit of each reply. "The next message given meanwhile": the program calls send again before the last message is settled, and its envelope goes out with the terminator (RFC 2920 §3.1); who waits for each verdict has two round trips a message.',
+        'The sessions are open before the clock starts, and every one has sent a message. smtp-source counts from its start. The bare writer says the same commands in the same flights and looks at nothing but the first digit of each reply. "The next message given meanwhile": the program calls send again before the last message is settled, and its envelope goes out with the terminator (RFC 2920 §3.1); who waits for each verdict has two round trips a message. "In one write with its end": the option `commit: \'together\'` of the library.',
       tables: [...tables, ...distance, ...many],
       claims: claims(tables, many),
       versions: [node.version],

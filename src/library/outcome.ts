@@ -112,18 +112,20 @@ function lastServer({ failure, attempts }: Extract<engine.Outcome, { kind: 'fail
   return last?.failure === failure ? engine.printServer(last) : '';
 }
 
+const NOBODY: readonly RecipientRefusal[] = [];
+
 export function acceptedBy(
   { reply, refusals }: Pick<engine.Acceptance, 'reply' | 'refusals'>,
   server: SessionFacts,
   given: Given,
 ): Accepted {
-  const refused = refusalsOf(refusals, given);
-  const isRefused = new Set(refused.map(({ index }) => index));
+  const refused = refusals.length === 0 ? NOBODY : refusalsOf(refusals, given);
+  const all = given.addresses.map((address, index) => ({ index, address }));
   return {
     kind: 'accepted',
     reply: replyOf(reply),
     server,
-    taken: given.addresses.flatMap((address, index) => (isRefused.has(index) ? [] : [{ index, address }])),
+    taken: refused.length === 0 ? all : all.filter(({ index }) => !refused.some((each) => each.index === index)),
     refusals: refused,
     attempts: [],
   };
@@ -149,7 +151,7 @@ export const attemptOf = (attempt: engine.Attempt, given: Given): Attempt => ({
 });
 
 /** The texts of a reply are octet strings in the engine, and text here. */
-const replyOf = (reply: Reply): Reply => ({ ...reply, lines: reply.lines.map(textOf) });
+const replyOf = ({ code, enhanced, lines }: Reply): Reply => ({ code, enhanced, lines: lines.map(textOf) });
 
 const refusalsOf = (refusals: readonly Refusal[], { addresses }: Given) =>
   refusals.flatMap(({ recipient, verb = 'RCPT', reply }): RecipientRefusal[] =>

@@ -286,10 +286,10 @@ function beginSession(
   return {
     connection,
     endpoint,
-    async submit(transaction, content, message) {
-      const outcome = await connection.submit(transaction, content, message);
-      return outcome.kind === 'failed' ? { ...outcome, failure: await advise(outcome.failure) } : outcome;
-    },
+    submit: (transaction, content, message) =>
+      connection
+        .submit(transaction, content, message)
+        .then((outcome) => (outcome.kind === 'failed' ? advise(outcome.failure).then((failure) => ({ ...outcome, failure })) : outcome)),
     async opened() {
       const failure = await connection.opened();
       return failure && advise(failure);

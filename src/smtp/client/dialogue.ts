@@ -56,9 +56,15 @@ export class Dialogue {
   }
 
   #advance(event: Heard | DriverEvent): readonly Action[] {
-    const step = advance(this.#plan, this.#state, { ...event, rest: this.#reader.rest } as Event);
+    const step = advance(this.#plan, this.#state, this.#withRest(event));
     this.#state = step[0];
     // A slice, because a rest pattern walks the step by its iterator, for every reply.
     return step.slice(1) as Action[];
+  }
+
+  /** Most events are replies, which are made here in one shape. */
+  #withRest(event: Heard | DriverEvent): Event {
+    const { rest } = this.#reader;
+    return event.type === 'reply' ? { type: 'reply', reply: event.reply, rest } : ({ ...event, rest } as Event);
   }
 }
