@@ -1,10 +1,9 @@
 /** Measures the content encoder alone: its rate when warm, and its first octets in a process. */
-import { existsSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
+import { writeFileSync } from 'node:fs';
 import type { Bench } from './support/bench.ts';
 import { bodyBlock, type Shape } from './support/material.ts';
 import { measureCost } from './support/measure.ts';
-import { DIST, inCache, inSupport } from './support/places.ts';
+import { builtSources, inCache, inSupport } from './support/places.ts';
 import { type Claim, claim, medianOf, ratio } from './support/report.ts';
 import { type Case, runRounds } from './support/rounds.ts';
 import { node } from './support/runtimes.ts';
@@ -30,14 +29,14 @@ export const encoder: Bench = {
   title: 'The content encoder alone',
   async run({ runs, short, progress }) {
     const tables: Table[] = [];
-    if (!existsSync(path.join(DIST, 'lib/transport/kernel/kernel.js'))) throw new Error('build first: npm run build');
+    const sources = builtSources();
     for (const [shape, what] of SHAPES.slice(0, short ? 1 : undefined)) {
       const file = inCache(`block-${shape}`);
       writeFileSync(file, bodyBlock(shape));
       const child =
         (kind: string, flags: readonly string[], mode: string): Case['run'] =>
         async () => {
-          const argv = [process.execPath, ...flags, inSupport('encoder-child.mjs'), DIST, kind, mode, file, short ? '100' : '500'];
+          const argv = [process.execPath, ...flags, inSupport('encoder-child.mjs'), sources, kind, mode, file, short ? '100' : '500'];
           return JSON.parse((await measureCost({ argv })).output) as Record<string, number>;
         };
       const cases = KINDS.map(([name, kind, flags]) => ({ name, run: child(kind, flags, 'warm') }));

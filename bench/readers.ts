@@ -1,7 +1,7 @@
 /** Measures the reply reader and the header reader alone, beside the shortest code that could replace each. */
 import type { Bench } from './support/bench.ts';
 import { measureCost } from './support/measure.ts';
-import { DIST, inSupport } from './support/places.ts';
+import { builtSources, inSupport } from './support/places.ts';
 import { runRounds } from './support/rounds.ts';
 import { node } from './support/runtimes.ts';
 import type { Table } from './support/table.ts';
@@ -42,7 +42,7 @@ export const readers: Bench = {
       const each = cases.map(([name, kind]) => ({
         name,
         run: async () => {
-          const argv = [process.execPath, inSupport('readers-child.mjs'), DIST, kind, short ? '100' : '500'];
+          const argv = [process.execPath, inSupport('readers-child.mjs'), builtSources(), kind, short ? '100' : '500'];
           return JSON.parse((await measureCost({ argv })).output) as Record<string, number>;
         },
       }));

@@ -1,9 +1,7 @@
 /** Measures routing alone, at the promised sizes: many recipients, a large alias file, a large alias. */
-import { existsSync } from 'node:fs';
-import path from 'node:path';
 import type { Bench } from './support/bench.ts';
 import { measureCost } from './support/measure.ts';
-import { DIST, inCache, inSupport } from './support/places.ts';
+import { builtSources, inCache, inSupport } from './support/places.ts';
 import { runRounds } from './support/rounds.ts';
 import { node } from './support/runtimes.ts';
 
@@ -25,13 +23,12 @@ export const routing: Bench = {
   name: 'routing',
   title: 'Routing alone',
   async run({ runs, short, progress }) {
-    if (!existsSync(path.join(DIST, 'lib/submit/routing.js'))) throw new Error('build first: npm run build');
     const cases = SCENARIOS.slice(0, short ? SHORT : undefined).map(([name, scenario]) => ({
       name,
       run: async () => {
         const file = inCache(`routing-${scenario.replaceAll(' ', '-')}`);
         return JSON.parse(
-          (await measureCost({ argv: [...node.argv, inSupport('routing-child.mjs'), DIST, scenario, file] })).output,
+          (await measureCost({ argv: [...node.argv, inSupport('routing-child.mjs'), builtSources(), scenario, file] })).output,
         ) as Record<string, number>;
       },
     }));

@@ -8,7 +8,7 @@ import { installed } from './support/installed.ts';
 import { certificate, message } from './support/material.ts';
 import { MEASURED_BY, measureCost } from './support/measure.ts';
 import { nodeFloor, nospoolBy } from './support/peers.ts';
-import { DIST, inCache, inSupport } from './support/places.ts';
+import { builtSources, DIST, inCache, inSupport } from './support/places.ts';
 import { type Receiver, startReceiver } from './support/receivers.ts';
 import { type Case, runRounds } from './support/rounds.ts';
 import { bun, node, type Runtime } from './support/runtimes.ts';
@@ -135,7 +135,7 @@ function partCases(): Case[] {
   return [...PARTS, ['character sets (iconv-lite, no code kept); first decoding', rare] as const].map(([name, part]) => ({
     name,
     run: async () => {
-      const { output } = await measureCost({ argv: [...node.argv, inSupport('stages-child.mjs'), DIST, part, authority] });
+      const { output } = await measureCost({ argv: [...node.argv, inSupport('stages-child.mjs'), DIST, builtSources(), part, authority] });
       const place = places.get(part);
       const octetsOf = place ? place[1] - place[0] : part === rare ? statSync(path.join(DIST, rare)).size : 0;
       return { ...(octetsOf > 0 ? { size: octetsOf / 1024 } : {}), ...(JSON.parse(output) as Record<string, number>) };

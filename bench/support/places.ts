@@ -1,5 +1,6 @@
 /** Places of the benches: the project, the built program, a cache that is not committed. Knows no bench. */
-import { mkdirSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -14,6 +15,30 @@ export const inSupport = (file: string): string => path.join(ROOT, 'bench/suppor
 export function inCache(file: string): string {
   mkdirSync(CACHE, { recursive: true, mode: 0o755 });
   return path.join(CACHE, file);
+}
+
+let sources: string | null = null;
+/**
+ * A folder with the sources as JavaScript in `lib/`, file by file, for children that load one of them: the package has them bundled.
+ * The first call makes them.
+ */
+export function builtSources(): string {
+  if (sources !== null) return sources;
+  const folder = inCache('sources');
+  const argv = [
+    path.join(ROOT, 'node_modules/typescript/bin/tsc'),
+    '-p',
+    ROOT,
+    '--declaration',
+    'false',
+    '--outDir',
+    path.join(folder, 'lib'),
+  ];
+  const made = spawnSync(process.execPath, argv, { encoding: 'utf8' });
+  if (made.status !== 0) throw new Error(`the sources cannot be compiled: ${made.stdout}`);
+  writeFileSync(path.join(folder, 'package.json'), '{ "type": "module" }\n');
+  sources = folder;
+  return folder;
 }
 
 /**

@@ -1,13 +1,13 @@
-// `stages-child.mjs DIST PART [CA-FILE]` loads a part of the sendmail command in this process, as the command would when it
+// `stages-child.mjs DIST SOURCES PART [CA-FILE]` loads a part of the sendmail command in this process, as the command would when it
 // needs the part, uses it once, and prints as JSON the milliseconds of both.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 
-const [dist, wanted, authority] = process.argv.slice(2);
+const [dist, sources, wanted, authority] = process.argv.slice(2);
 const require = createRequire(import.meta.url);
 const { nameKeptPlace, offerParts, openKept, readMainFile, makeScript } = await import(
-  pathToFileURL(`${dist}/lib/sendmail/start/loader.js`)
+  pathToFileURL(`${sources}/lib/sendmail/start/loader.js`)
 );
 const program = readMainFile(readFileSync(`${dist}/main.cjs`));
 const kept = openKept(nameKeptPlace(dist), program);

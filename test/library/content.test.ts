@@ -1,5 +1,6 @@
 /** Every kind of content, through every door: it arrives octet for octet, or fails in words, and is closed either way. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { createReadStream, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -211,7 +212,11 @@ const USED: Readonly<Record<string, () => Promise<Content> | Content>> = {
     stream.pipe(new PassThrough());
     return stream;
   },
-  'a stream that was destroyed': () => createReadStream(fileOf(SMALL)).destroy(),
+  'a stream that was destroyed': async () => {
+    const stream = createReadStream(fileOf(SMALL)).destroy();
+    await once(stream, 'close');
+    return stream;
+  },
   'a web stream that was read': async () => {
     const stream = webOf(cut(SMALL));
     for await (const _ of stream);
