@@ -37,8 +37,7 @@ export class ContentWriter {
   readonly #wire: Wire;
   /** null where the octets are at hand. */
   readonly #source: Source | null;
-  readonly #makeEncoder: () => ContentEncoder;
-  #madeEncoder: ContentEncoder | null = null;
+  readonly #encoder: ContentEncoder;
   readonly #buffers: BlockBuffers;
   readonly #reports: ContentReports;
   #octets = 0;
@@ -57,18 +56,12 @@ export class ContentWriter {
   /** Octets of a chunk that did not fit into the block before. */
   #rest: Uint8Array | null = null;
 
-  constructor(wire: Wire, source: Source | null, encoder: () => ContentEncoder, buffers: BlockBuffers, reports: ContentReports) {
+  constructor(wire: Wire, source: Source | null, encoder: ContentEncoder, buffers: BlockBuffers, reports: ContentReports) {
     this.#wire = wire;
     this.#source = source;
-    this.#makeEncoder = encoder;
+    this.#encoder = encoder;
     this.#buffers = buffers;
     this.#reports = reports;
-  }
-
-  /** Made when it is needed: content that is at hand may be ready for the wire. */
-  get #encoder(): ContentEncoder {
-    this.#madeEncoder ??= this.#makeEncoder();
-    return this.#madeEncoder;
   }
 
   get isWriting(): boolean {
@@ -104,16 +97,16 @@ export class ContentWriter {
     }
   }
 
-  /** Writes content that is at hand, in one write, and reports when it is sent. `size`: octets with CRLF line ends, where they are counted. */
-  writeAtHand(octets: Uint8Array, size: number | null): void {
-    const encoded = this.#encodeAtHand(octets, size);
+  /** Writes content that is at hand, in one write, and reports when it is sent. */
+  writeAtHand(octets: Uint8Array): void {
+    const encoded = this.#encodeAtHand(octets);
     if (encoded.length > 0) this.#write(encoded, encoded.length);
     this.flush();
   }
 
   /** Holds content that is at hand, so that it goes out in one write with the commit, and reports that nothing else is missing. */
-  holdAtHand(octets: Uint8Array, size: number | null): void {
-    this.#held = this.#encodeAtHand(octets, size);
+  holdAtHand(octets: Uint8Array): void {
+    this.#held = this.#encodeAtHand(octets);
     this.#holdsAll = true;
     this.#reports.on({ type: 'contentSent' });
   }
@@ -124,8 +117,7 @@ export class ContentWriter {
   }
 
   /** For DATA. Two pieces are joined, because each write costs more than a copy of some octets. */
-  #encodeAtHand(octets: Uint8Array, size: number | null): Uint8Array {
-    if (size === octets.length && !hasDotLine(octets)) return octets;
+  #encodeAtHand(octets: Uint8Array): Uint8Array {
     const encoded = this.#encoder.push(octets);
     const rest = this.#encoder.end();
     return rest.length === 0 ? encoded : Buffer.concat([encoded, rest]);
@@ -235,15 +227,6 @@ export class ContentWriter {
       done(hasFailed);
     });
   }
-}
-
-const DOT = 46;
-const LINE_AND_DOT = Buffer.from('\r\n.');
-
-/** True if a line begins with a dot, where all line ends are CRLF. */
-function hasDotLine(octets: Uint8Array): boolean {
-  const bytes = Buffer.from(octets.buffer, octets.byteOffset, octets.length);
-  return octets[0] === DOT || bytes.includes(LINE_AND_DOT);
 }
 
 function* cut(chunk: Uint8Array): Iterable<Uint8Array> {

@@ -483,8 +483,8 @@ export class Connection {
     const { octets } = request.content;
     if (framing === 'data' && eightBit === 'pass' && octets !== undefined && octets.length <= AT_HAND) {
       request.writer = this.#makeWriter(null, framing, request);
-      if (this.#options.commitsAtOnce) request.writer.holdAtHand(octets, request.transaction.size);
-      else request.writer.writeAtHand(octets, request.transaction.size);
+      if (this.#options.commitsAtOnce) request.writer.holdAtHand(octets);
+      else request.writer.writeAtHand(octets);
       return;
     }
     request.writer ??= this.#openContent(request, framing, eightBit);
@@ -502,7 +502,7 @@ export class Connection {
 
   #makeWriter(source: Source | null, framing: Framing, { progress }: Request): ContentWriter {
     this.#trace('!', 'content');
-    const encoder = () => (this.#options.encoder ?? contentEncoder)(framing);
+    const encoder = (this.#options.encoder ?? contentEncoder)(framing);
     return new ContentWriter(this.#wire, source, encoder, this.#buffers, {
       on: (event) => this.#on(event.type === 'contentSent' ? { ...event, next: this.#waiting[0]?.transaction } : event),
       moved: () => {

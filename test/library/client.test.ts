@@ -316,6 +316,25 @@ test('messages go in order, also when the content of the first is slow', () =>
     await host.stop();
   }));
 
+test('octets that their owner changes while they wait still go out as lines, and no line end of theirs ends the message', () =>
+  within(10_000, async () => {
+    for (const commit of ['apart', 'together'] as const) {
+      const { host, client } = await world({}, { commit });
+      const text = 'Subject: 2\r\n\r\nabcdefghijklmnopqrstuvwxyz\r\n';
+      const octets = Buffer.from(text);
+      const sent = [client.send(ENVELOPE, MESSAGE), client.send(ENVELOPE, octets)];
+      octets.write('\n.\nMAIL FROM:<>\n.\r', text.indexOf('abc'));
+      for (const outcome of await Promise.all(sent)) assert.equal(outcome.kind, 'accepted');
+      await client.quit();
+      assert.deepEqual(
+        host.held.map((held) => held.octets.toString()),
+        [MESSAGE, 'Subject: 2\r\n\r\n\r\n.\r\nMAIL FROM:<>\r\n.\r\nstuvwxyz\r\n'],
+      );
+      assert.deepEqual(verbs(host.sessions[0]), ['EHLO', 'MAIL', 'RCPT', 'DATA', 'MAIL', 'RCPT', 'DATA', 'QUIT']);
+      await host.stop();
+    }
+  }));
+
 test('MAILMAX ends the use of the session, and nothing more is sent', () =>
   within(10_000, async () => {
     const { host, client } = await world({}, {}, { offers: ['LIMITS MAILMAX=2'] });
