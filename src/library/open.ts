@@ -2,11 +2,11 @@
 import type { Smarthost } from '../router/smarthost.ts';
 import { limitOf } from '../smtp/client/extensions.ts';
 import { parsed } from '../smtp/parsed.ts';
-import { dialled, unresolved } from '../submit/delivery.ts';
+import { unresolved } from '../submit/delivery.ts';
 import { unlessAborted } from '../submit/interrupts.ts';
 import type { Attempt } from '../submit/outcome.ts';
 import { type OpenSession, openSession, type SessionOptions } from '../submit/session.ts';
-import { endpointsOf, targetsOf } from '../transport/lookup/endpoints.ts';
+import { byName, endpointsOf, targetsOf } from '../transport/lookup/endpoints.ts';
 import type { Names } from '../transport/lookup/question.ts';
 
 export type Opened =
@@ -29,7 +29,7 @@ export async function open(host: Smarthost, { names, observe, tell, ...options }
   if (targets === null) return { session: null, attempts };
   if (!targets.ok) fail(host.host, targets.detail);
   for (const target of targets.ok ? targets.value : []) {
-    const looking = options.dial ? parsed(dialled(target)) : endpointsOf(target, timeouts.resolve, names, signal);
+    const looking = options.dial ? parsed(byName(target)) : endpointsOf(target, timeouts.resolve, names, signal);
     const found = await unlessAborted(Promise.resolve(looking), signal);
     if (found === null) break;
     if (!found.ok) {

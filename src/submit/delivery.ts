@@ -8,8 +8,8 @@ import type { SessionFailure } from '../smtp/client/outcome.ts';
 import type { Transaction } from '../smtp/client/print.ts';
 import { parsed } from '../smtp/parsed.ts';
 import { alarm } from '../transport/clock.ts';
-import type { Connection, EightBitTreatment } from '../transport/driver.ts';
-import { type Endpoint, endpointsOf, type Target, targetsOf } from '../transport/lookup/endpoints.ts';
+import { type Connection, type EightBitTreatment, VERDICT_GRACE } from '../transport/driver.ts';
+import { byName, type Endpoint, endpointsOf, type Target, targetsOf } from '../transport/lookup/endpoints.ts';
 import type { Names } from '../transport/lookup/question.ts';
 import { abortReason, type Interrupts, type UrgentInterrupts, unlessAborted, withDeadline } from './interrupts.ts';
 import { type Acceptance, type Attempt, failedWith, type Outcome, stripSecrets } from './outcome.ts';
@@ -41,9 +41,6 @@ export interface DeliveryOptions extends Omit<SessionOptions, 'transactions' | '
   readonly observe?: ((host: Smarthost) => SessionOptions['observer']) | undefined;
   readonly interrupts?: Interrupts | undefined;
 }
-
-/** Milliseconds that a verdict is awaited after a signal, because the smart host may have reached it already. */
-const VERDICT_GRACE = 30_000;
 
 /** How one attempt ended; null when no endpoint answered (each is in `attempts` then). */
 type AttemptEnd = { readonly by: Acceptance } | { readonly failure: SessionFailure; readonly endpoint: Endpoint } | null;
@@ -110,7 +107,7 @@ async function tryTarget(run: Run, host: Smarthost, target: Target, more: boolea
   const { delivery, options, attempts } = run;
   const { signal } = run.interrupts;
   const looking = options.dialFor?.(host)
-    ? parsed(dialled(target))
+    ? parsed(byName(target))
     : endpointsOf(target, options.timeouts.resolve, namesFor(host, options), signal);
   const found = await unlessAborted(Promise.resolve(looking), signal);
   if (found === null) return endInterrupted(run);
@@ -152,9 +149,6 @@ function endInterrupted({ interrupts, attempts }: Run): Outcome {
 }
 
 const namesFor = (host: Smarthost, { names }: DeliveryOptions): Names | undefined => (typeof names === 'function' ? names(host) : names);
-
-/** Whoever connects by a way of his own looks the name up himself. */
-export const dialled = ({ name, port, unix }: Target): readonly [Endpoint] => [{ address: name, family: unix ? 'unix' : 'name', port }];
 
 /** The failure of a look-up. */
 export const unresolved = (detail: string): SessionFailure => ({

@@ -110,8 +110,8 @@ const NOT_CHECKED: SessionFailure = { ...SESSION_ENDED, verb: 'NOOP', command: '
 /** Milliseconds that a server has to answer QUIT and to close its side: it must not hold the process, and QUIT is a courtesy. */
 const FAREWELL = 1000;
 
-/** Milliseconds that a verdict is awaited after a signal. */
-const VERDICT_GRACE = 30_000;
+/** Milliseconds that a verdict is awaited after a signal, because the server may have reached it already. */
+export const VERDICT_GRACE = 30_000;
 
 const failed = (failure: SessionFailure): SessionOutcome => ({ kind: 'failed', failure });
 const endedBySignal = (detail: string): SessionOutcome =>
