@@ -1,5 +1,4 @@
 /** The options of a call: defaults filled in, and everything impossible told in a sentence. Knows no server. */
-import { setMaxListeners } from 'node:events';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import type { Timeouts } from '../submit/settings.ts';
 import { unknownKey, unlessThrown } from './server.ts';
@@ -142,7 +141,6 @@ function readOptions(options: Options, more: readonly string[]): Parsed<Terms> {
     (trace !== undefined && typeof trace !== 'function' ? 'trace is a function' : null) ??
     (progress !== undefined && typeof progress !== 'function' ? 'progress is a function' : null);
   if (fault !== null) return unparsed(fault);
-  if (signal !== undefined) allowMany(signal);
   return parsed({
     hello,
     timeouts: limits as unknown as Timeouts,
@@ -165,7 +163,6 @@ export function sendFault(options: unknown): string | null {
     if (signal !== undefined && !isSignal(signal)) return unparsed('signal is an AbortSignal');
     if (progress !== undefined && typeof progress !== 'function') return unparsed('progress is a function');
     const unknown = unknownKey(options, SEND_KEYS, '');
-    if (signal !== undefined) allowMany(signal);
     return unknown === null ? parsed(null) : unparsed(unknown);
   });
   return read.ok ? null : read.detail;
@@ -176,15 +173,6 @@ const countFault = (key: string, value: unknown): string | null =>
 
 export const isSignal = (value: unknown): value is AbortSignal =>
   typeof value === 'object' && value !== null && 'aborted' in value && typeof (value as AbortSignal).addEventListener === 'function';
-
-/** One signal may end thousands of calls, which is no leak that the runtime should warn of. */
-export function allowMany(signal: AbortSignal): void {
-  try {
-    setMaxListeners(0, signal);
-  } catch {
-    // A signal that is not the runtime's own knows no limit.
-  }
-}
 
 /** A value in a sentence about it. */
 export function printValue(value: unknown): string {

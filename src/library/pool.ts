@@ -10,7 +10,7 @@ import { openClient, type SendOptions, type SessionClient } from './client.ts';
 import { type Content, failLoading, type GivenContent, type TakenContent, takeContent } from './content.ts';
 import { type Envelope, type ParsedEnvelope, parseEnvelope } from './envelope.ts';
 import { type Failure, failHere } from './failure.ts';
-import { allowMany, isSignal, type Options, parseOptions, printValue, sendFault, type Terms } from './options.ts';
+import { isSignal, type Options, parseOptions, printValue, sendFault, type Terms } from './options.ts';
 import { type Attempt, failedHere, type Outcome } from './outcome.ts';
 import { wordsOf } from './security.ts';
 import { type Host, parseServers, type Server, unknownKey, unlessThrown } from './server.ts';
@@ -108,10 +108,11 @@ export class Pool implements AsyncDisposable {
   readonly #ending = new AbortController();
   #drained: Promise<void> | null = null;
   #tellDrained: () => void = () => {};
+  /** Leaves the signal of the options. */
+  #unlink: () => void = () => {};
 
   /** Options that cannot be are told by every `send`, as a failure with the code `usage`. */
   constructor(servers: string | URL | Server | readonly (string | URL | Server)[], options: PoolOptions = {}) {
-    allowMany(this.#ending.signal);
     const hosts = parseServers(Array.isArray(servers) ? servers : [servers]);
     const terms = parseOptions(options, POOL_KEYS);
     const limits = terms.ok ? unlessThrown('the options', () => parseLimits(options)) : terms;
@@ -124,11 +125,10 @@ export class Pool implements AsyncDisposable {
     this.#limits = limits.ok ? limits.value : DEFAULT_LIMITS;
     if (fault !== null || options.signal === undefined) return;
     const { signal } = options;
-    if (signal.aborted) this.#obey();
-    else signal.addEventListener('abort', this.#obey, { once: true });
+    const obey = (): void => this.destroy(signal.reason);
+    if (signal.aborted) obey();
+    this.#unlink = whenAborted(signal, obey);
   }
-
-  readonly #obey = (): void => this.destroy(this.#options.signal?.reason);
 
   get stats(): { readonly open: number; readonly busy: number; readonly waiting: number } {
     const busy = [...this.#lines].filter((line) => line.busy > 0).length;
@@ -437,7 +437,7 @@ export class Pool implements AsyncDisposable {
     // Whoever wanted the sessions that are being opened has left.
     if (this.#opening > 0) this.#ending.abort(new Error('the pool was closed'));
     for (const line of [...this.#lines]) this.#close(line);
-    if (this.#terms !== null) this.#options.signal?.removeEventListener('abort', this.#obey);
+    this.#unlink();
     if (this.#closing === 0 && this.#opening === 0) this.#tellDrained();
   }
 

@@ -7,6 +7,7 @@ import { isLmtp, type Smarthost } from '../router/smarthost.ts';
 import type { SessionFailure } from '../smtp/client/outcome.ts';
 import type { Transaction } from '../smtp/client/print.ts';
 import { parsed } from '../smtp/parsed.ts';
+import { whenAborted } from '../transport/abort.ts';
 import { alarm } from '../transport/clock.ts';
 import { type Connection, type EightBitTreatment, VERDICT_GRACE } from '../transport/driver.ts';
 import { byName, type Endpoint, endpointsOf, type Target, targetsOf } from '../transport/lookup/endpoints.ts';
@@ -202,11 +203,9 @@ function letInterrupt(connection: Connection, { signal, urgent, grace = VERDICT_
     else end();
   };
   if (signal.aborted) interrupt();
-  signal.addEventListener('abort', interrupt, { once: true });
-  urgent.addEventListener('abort', end, { once: true });
+  const unlink = [whenAborted(signal, interrupt), whenAborted(urgent, end)];
   return () => {
     stop();
-    signal.removeEventListener('abort', interrupt);
-    urgent.removeEventListener('abort', end);
+    for (const each of unlink) each();
   };
 }
