@@ -4,11 +4,10 @@
  * nobody listens.
  */
 import { type Channel, channel } from 'node:diagnostics_channel';
-import { classifyFailure } from '../smtp/client/classify.ts';
 import type { SessionFailure } from '../smtp/client/outcome.ts';
-import { printFailure } from '../submit/outcome.ts';
 import type { Observer } from '../transport/observer.ts';
 import { SmtpError } from './failure.ts';
+import { failureOf } from './outcome.ts';
 
 /** What a subscriber gets; the same object from `start` to `asyncEnd`. */
 export interface ChannelMessage {
@@ -51,17 +50,12 @@ function begin(name: Name, message: ChannelMessage): End | null {
     if (isOver) return;
     isOver = true;
     if (failure !== undefined) {
-      message.error = errorOf(failure);
+      message.error = new SmtpError(failureOf(failure, { addresses: [] }));
       events.error.publish(message);
     }
     events.asyncStart.publish(message);
     events.asyncEnd.publish(message);
   };
-}
-
-function errorOf(failure: SessionFailure): SmtpError {
-  const { code, verb, retry } = classifyFailure(failure);
-  return new SmtpError({ code, verb, retry, message: printFailure(failure).join('; '), refusals: [], at: failure.at });
 }
 
 /** The observer of one session, which is about to connect; {} where nobody listens. */

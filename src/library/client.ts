@@ -2,12 +2,12 @@
 import { printSmarthost } from '../router/smarthost.ts';
 import type { SessionFailure } from '../smtp/client/outcome.ts';
 import { type Parsed, parsed } from '../smtp/parsed.ts';
-import { abortReason, follow, unlessAborted, withDeadline } from '../submit/interrupts.ts';
+import { follow, unlessAborted, withDeadline } from '../submit/interrupts.ts';
 import { printServer } from '../submit/outcome.ts';
 import type { OpenSession } from '../submit/session.ts';
-import { whenAborted } from '../transport/abort.ts';
+import { abortReason, reasonOf, whenAborted } from '../transport/abort.ts';
 import type { MessageOptions } from '../transport/driver.ts';
-import { type Content, failLoading, type GivenContent, type TakenContent, takeContent } from './content.ts';
+import { type Content, failLoading, type GivenContent, sendTaking, type TakenContent } from './content.ts';
 import { type Envelope, type ParsedEnvelope, parseEnvelope, withFacts } from './envelope.ts';
 import { type Failure, failHere } from './failure.ts';
 import { namesOf } from './names.ts';
@@ -15,7 +15,7 @@ import { observerOf } from './observe.ts';
 import { mayTakeMore, open } from './open.ts';
 import { isSignal, type Options, type Progress, parseOptions, sendFault, type Terms } from './options.ts';
 import { type Attempt, acceptedBy, attemptOf, failedHere, failureOf, type Outcome, type SessionFacts, sessionFacts } from './outcome.ts';
-import { securityOf, wordsOf } from './security.ts';
+import { securityOf } from './security.ts';
 import { dialOf, type Host, parseServer, type Server } from './server.ts';
 
 /** The options of one message. */
@@ -63,7 +63,7 @@ export async function connect(server: string | URL | Server, options: Options = 
   try {
     return await openClient(host.value, terms.value, options);
   } catch (error) {
-    return notConnected(failHere('usage', `bug: ${wordsOf(error)}`, error));
+    return notConnected(failHere('usage', `bug: ${reasonOf(error)}`, error));
   }
 }
 
@@ -80,7 +80,10 @@ const notConnected = (failure: Failure, attempts: readonly Attempt[] = []): Extr
 
 /** The same for what is parsed already. */
 export async function openClient(host: Host, terms: Terms, options: Options): Promise<Connected<SessionClient>> {
-  const signal = options.signal ?? new AbortController().signal;
+  // A signal of its own, because the caller's may end a thousand sessions, and look-ups listen to theirs.
+  const ending = new AbortController();
+  const unlink = follow(ending, options.signal);
+  const { signal } = ending;
   if (signal.aborted) return notConnected(failHere('aborted', abortReason(signal), signal.reason));
   const caught: Caught = { cause: undefined };
   const tell = (error: unknown): void => {
@@ -101,7 +104,11 @@ export async function openClient(host: Host, terms: Terms, options: Options): Pr
     tell,
     observe: () => observerOf(options, printSmarthost(host.smarthost), 0, null),
   });
-  if (session !== null) return { ok: true, client: new SessionClient(session, terms, signal, caught, options.progress) };
+  if (session !== null) {
+    void session.opened().then(unlink);
+    return { ok: true, client: new SessionClient(session, terms, signal, caught, options.progress) };
+  }
+  unlink();
   const given = { addresses: [], cause: caught.cause };
   const tried = attempts.map((attempt) => attemptOf(attempt, given));
   const last = tried.at(-1)?.failure;
@@ -183,16 +190,8 @@ export class SessionClient implements Client {
     return failure && failureOf(failure, { addresses: [], cause: this.#caught.cause }, this.#name);
   }
 
-  async send(envelope: Envelope, content: Content, options: SendOptions = {}): Promise<Outcome> {
-    const taken = takeContent(content);
-    if (!taken.ok) return failedHere('usage', taken.detail);
-    try {
-      return await this.#sendTaken(envelope, taken.value, options);
-    } catch (error) {
-      return failedHere('usage', `bug: ${wordsOf(error)}`, error);
-    } finally {
-      if (taken.value.known === null) taken.value.close();
-    }
+  send(envelope: Envelope, content: Content, options: SendOptions = {}): Promise<Outcome> {
+    return sendTaking(content, (taken) => this.#sendTaken(envelope, taken, options));
   }
 
   async #sendTaken(envelope: Envelope, taken: TakenContent, options: SendOptions): Promise<Outcome> {
@@ -278,7 +277,7 @@ export class SessionClient implements Client {
   }
 
   destroy(reason?: unknown): void {
-    this.#session.connection.destroy(reason === undefined ? undefined : wordsOf(reason));
+    this.#session.connection.destroy(reason === undefined ? undefined : reasonOf(reason));
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -8,11 +8,12 @@ import { CLEAN, type Ended, type Source, sourceOf } from '../message/source.ts';
 import { scanContent } from '../smtp/client/content.ts';
 import type { Transaction } from '../smtp/client/print.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
-import { abortReason, reasonOf, unlessAborted } from '../submit/interrupts.ts';
+import { unlessAborted } from '../submit/interrupts.ts';
 import { treatEightBit } from '../submit/seven-bits.ts';
+import { abortReason, reasonOf } from '../transport/abort.ts';
 import { turn, untilRead } from '../transport/clock.ts';
 import type { EightBitTreatment } from '../transport/driver.ts';
-import { type Failed, failedHere } from './outcome.ts';
+import { type Failed, failedHere, type Outcome } from './outcome.ts';
 
 /** Octets, or text that goes out in UTF-8. */
 export type Octets = Uint8Array | ArrayBuffer | string;
@@ -52,7 +53,7 @@ export interface GivenContent {
 }
 
 /** Takes in what is given; a stream is listened to from here on. Whatever is given, it throws nothing. */
-export function takeContent(content: Content): Parsed<TakenContent> {
+function takeContent(content: Content): Parsed<TakenContent> {
   try {
     const known = knownOctets(content);
     if (known !== null) return known.ok ? parsed({ known: keepOctets(known.value) }) : known;
@@ -60,6 +61,22 @@ export function takeContent(content: Content): Parsed<TakenContent> {
     return found.ok ? parsed(takeReader(found.value)) : found;
   } catch (error) {
     return unparsed(`the content cannot be looked at: ${reasonOf(error)}`);
+  }
+}
+
+/**
+ * Takes a content in, before anything is awaited, because a stream may fail at any moment from then on, and has `send` send it. It is
+ * closed on every path, and nothing is thrown.
+ */
+export async function sendTaking(content: Content, send: (taken: TakenContent) => Promise<Outcome>): Promise<Outcome> {
+  const taken = takeContent(content);
+  if (!taken.ok) return failedHere('usage', taken.detail);
+  try {
+    return await send(taken.value);
+  } catch (error) {
+    return failedHere('usage', `bug: ${reasonOf(error)}`, error);
+  } finally {
+    if (taken.value.known === null) taken.value.close();
   }
 }
 

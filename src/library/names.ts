@@ -1,7 +1,8 @@
 /** Look-ups by functions of the caller's; this system answers what they do not. */
+
+import { reasonOf } from '../transport/abort.ts';
 import { systemNames } from '../transport/lookup/endpoints.ts';
 import type { Names } from '../transport/lookup/question.ts';
-import { wordsOf } from './security.ts';
 import type { Host, Resolver } from './server.ts';
 
 /** undefined: this system answers everything. */
@@ -22,7 +23,7 @@ async function inWords<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
     return await ask();
   } catch (error) {
     throw (error as NodeJS.ErrnoException | null)?.code === undefined
-      ? Object.assign(new Error(wordsOf(error)), { code: wordsOf(error) })
+      ? Object.assign(new Error(reasonOf(error)), { code: reasonOf(error) })
       : error;
   }
 }

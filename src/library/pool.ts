@@ -3,16 +3,15 @@
  * only when nobody has it. Knows no socket.
  */
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
-import { abortReason, follow, unlessAborted } from '../submit/interrupts.ts';
-import { whenAborted } from '../transport/abort.ts';
+import { follow, unlessAborted } from '../submit/interrupts.ts';
+import { abortReason, reasonOf, whenAborted } from '../transport/abort.ts';
 import { alarm } from '../transport/clock.ts';
 import { openClient, type SendOptions, type SessionClient } from './client.ts';
-import { type Content, failLoading, type GivenContent, type TakenContent, takeContent } from './content.ts';
+import { type Content, failLoading, type GivenContent, sendTaking, type TakenContent } from './content.ts';
 import { type Envelope, type ParsedEnvelope, parseEnvelope } from './envelope.ts';
 import { type Failure, failHere } from './failure.ts';
 import { isSignal, type Options, parseOptions, printValue, sendFault, type Terms } from './options.ts';
 import { type Attempt, failedHere, type Outcome } from './outcome.ts';
-import { wordsOf } from './security.ts';
 import { type Host, parseServers, type Server, unknownKey, unlessThrown } from './server.ts';
 
 /** The options of a pool, besides those of every call. */
@@ -137,18 +136,11 @@ export class Pool implements AsyncDisposable {
 
   /** As Client's. The messages of a pool go in no order. */
   readonly send = async (envelope: Envelope, content: Content, options: SendOptions = {}): Promise<Outcome> => {
-    const taken = takeContent(content);
-    if (!taken.ok) return failedHere('usage', taken.detail);
     this.#pending += 1;
-    try {
-      return await this.#sendTaken(envelope, taken.value, options);
-    } catch (error) {
-      return failedHere('usage', `bug: ${wordsOf(error)}`, error);
-    } finally {
-      if (taken.value.known === null) taken.value.close();
-      this.#pending -= 1;
-      this.#endIfDrained();
-    }
+    const outcome = await sendTaking(content, (taken) => this.#sendTaken(envelope, taken, options));
+    this.#pending -= 1;
+    this.#endIfDrained();
+    return outcome;
   };
 
   async #sendTaken(envelope: Envelope, taken: TakenContent, options: SendOptions): Promise<Outcome> {
@@ -451,7 +443,7 @@ export class Pool implements AsyncDisposable {
     this.#ending.abort(reason);
     void this.drain();
     this.#clock();
-    for (const task of this.#waiting.splice(0)) task.settle(failedHere('aborted', wordsOf(reason), reason));
+    for (const task of this.#waiting.splice(0)) task.settle(failedHere('aborted', reasonOf(reason), reason));
     for (const line of [...this.#lines]) {
       line.client.destroy(reason);
       this.#close(line);
@@ -473,7 +465,7 @@ interface OpenedClient {
 async function openReady(host: Host, terms: Terms, options: Options): Promise<OpenedClient> {
   const connected = await openClient(host, terms, options).catch((error) => ({
     ok: false as const,
-    failure: failHere('usage', `bug: ${wordsOf(error)}`, error),
+    failure: failHere('usage', `bug: ${reasonOf(error)}`, error),
     attempts: [],
   }));
   if (!connected.ok) return { client: null, ...connected };

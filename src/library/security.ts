@@ -1,9 +1,9 @@
 /** Gives the engine the credentials and certificates of the servers of one call. Every function of the caller's is asked here. */
 import type { Smarthost } from '../router/smarthost.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
-import { reasonOf as wordsOf } from '../submit/interrupts.ts';
 import { makeSecurity, type SecretReader } from '../submit/security.ts';
 import type { Security } from '../submit/session.ts';
+import { reasonOf } from '../transport/abort.ts';
 import type { TlsMaterial } from '../transport/tls/tls.ts';
 import { type Auth, type Host, secretFault } from './server.ts';
 
@@ -45,7 +45,7 @@ async function readSecret(auth: Auth | null, signal: AbortSignal, tell: (cause: 
     return fault === null ? parsed(secret as string) : unparsed(fault);
   } catch (error) {
     tell(error);
-    return unparsed(`${name} failed: ${wordsOf(error)}`);
+    return unparsed(`${name} failed: ${reasonOf(error)}`);
   }
 }
 
@@ -59,8 +59,6 @@ function askMechanism(
     return typeof chosen?.begin === 'function' ? parsed(chosen) : unparsed('auth.mechanism gave no mechanism');
   } catch (error) {
     tell(error);
-    return unparsed(`auth.mechanism failed: ${wordsOf(error)}`);
+    return unparsed(`auth.mechanism failed: ${reasonOf(error)}`);
   }
 }
-
-export { wordsOf };

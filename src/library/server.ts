@@ -11,8 +11,8 @@ import { isIPv4, isIPv6 } from '../smtp/path.ts';
 import type { AuthChannel } from '../smtp/sasl/choose.ts';
 import { MECHANISMS } from '../smtp/sasl/mechanisms.ts';
 import type { Mechanism } from '../smtp/sasl/sasl.ts';
-import { reasonOf } from '../submit/interrupts.ts';
 import type { Dial } from '../submit/session.ts';
+import { reasonOf } from '../transport/abort.ts';
 import type { Names } from '../transport/lookup/question.ts';
 
 /** A server to send to. A string is its URL. */

@@ -3,8 +3,8 @@
 import { printSmarthost, type Smarthost } from '../router/smarthost.ts';
 import { parsed } from '../smtp/parsed.ts';
 import { deliver } from '../submit/delivery.ts';
-import { abortReason, reasonOf } from '../submit/interrupts.ts';
-import { type Content, failLoading, type TakenContent, takeContent } from './content.ts';
+import { abortReason } from '../transport/abort.ts';
+import { type Content, failLoading, sendTaking, type TakenContent } from './content.ts';
 import { type Envelope, parseEnvelope, withFacts } from './envelope.ts';
 import { namesOf } from './names.ts';
 import { observerOf } from './observe.ts';
@@ -14,21 +14,12 @@ import { securityOf } from './security.ts';
 import { dialOf, parseServers, type Server } from './server.ts';
 
 /** Never rejects and never throws: what cannot be is a failure with the code `usage`. Servers are tried in order. */
-export async function submit(
+export function submit(
   envelope: Envelope,
   content: Content,
   options: Options & { readonly servers: readonly (string | URL | Server)[] },
 ): Promise<Outcome> {
-  // Before anything is awaited, because a stream may fail at any moment from now on.
-  const given = takeContent(content);
-  if (!given.ok) return failedHere('usage', given.detail);
-  try {
-    return await submitTaken(envelope, given.value, options);
-  } catch (error) {
-    return failedHere('usage', `bug: ${reasonOf(error)}`, error);
-  } finally {
-    if (given.value.known === null) given.value.close();
-  }
+  return sendTaking(content, (given) => submitTaken(envelope, given, options));
 }
 
 async function submitTaken(

@@ -7,12 +7,12 @@ import { isLmtp, type Smarthost } from '../router/smarthost.ts';
 import type { SessionFailure } from '../smtp/client/outcome.ts';
 import type { Transaction } from '../smtp/client/print.ts';
 import { parsed } from '../smtp/parsed.ts';
-import { whenAborted } from '../transport/abort.ts';
+import { abortReason, whenAborted } from '../transport/abort.ts';
 import { alarm } from '../transport/clock.ts';
 import { type Connection, type EightBitTreatment, VERDICT_GRACE } from '../transport/driver.ts';
 import { byName, type Endpoint, endpointsOf, type Target, targetsOf } from '../transport/lookup/endpoints.ts';
 import type { Names } from '../transport/lookup/question.ts';
-import { abortReason, type Interrupts, type UrgentInterrupts, unlessAborted, withDeadline } from './interrupts.ts';
+import { type Interrupts, type UrgentInterrupts, unlessAborted, withDeadline } from './interrupts.ts';
 import { type Acceptance, type Attempt, failedWith, type Outcome, stripSecrets } from './outcome.ts';
 import { type Dial, openSession, type SessionOptions } from './session.ts';
 

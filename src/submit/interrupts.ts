@@ -15,18 +15,6 @@ export interface UrgentInterrupts extends Interrupts {
   readonly urgent: AbortSignal;
 }
 
-/** What somebody threw or gave as a reason, in words. Some values cannot even be made text. */
-export function reasonOf(thrown: unknown): string {
-  try {
-    return thrown instanceof Error ? String(thrown.message) : String(thrown);
-  } catch {
-    return `an object without words (${typeof thrown})`;
-  }
-}
-
-/** The reason of a signal that has come, in words. */
-export const abortReason = ({ reason }: AbortSignal): string => reasonOf(reason);
-
 /** The result of `work`, or null when the signal came first. */
 export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T | null> {
   if (signal === undefined) return work;

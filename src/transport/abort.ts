@@ -1,6 +1,7 @@
 /**
  * Abort signals that many wait for: one listener for all of them on each signal, because a program may have one signal for a thousand
- * messages, and the runtime takes that many listeners for a leak. Knows not what is ended.
+ * messages, and the runtime takes that many listeners for a leak. Also puts the reason of a signal, or what was thrown, into words.
+ * Knows not what is ended.
  */
 
 const waiting = new WeakMap<AbortSignal, Set<() => void>>();
@@ -38,9 +39,18 @@ function onAbort(this: AbortSignal): void {
   }
 }
 
-/** The reason of a signal in words. */
-export const printReason = ({ reason }: AbortSignal): string => printThrown(reason) || 'the attempt was ended';
+/** The reason of a signal that has come, in words. */
+export const abortReason = ({ reason }: AbortSignal): string => reasonOf(reason) || 'the attempt was ended';
 
-/** What a program has thrown, in its own words; '' if it has none. */
+/** What somebody threw or gave as a reason, in words. Some values cannot even be made text. */
+export function reasonOf(thrown: unknown): string {
+  try {
+    return thrown instanceof Error ? String(thrown.message) : String(thrown);
+  } catch {
+    return `an object without words (${typeof thrown})`;
+  }
+}
+
+/** As reasonOf, but '' for what has no words of its own. */
 export const printThrown = (thrown: unknown): string =>
   typeof thrown === 'string' ? thrown : thrown instanceof Error && typeof thrown.message === 'string' ? thrown.message : '';

@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { printable, utf8 } from '../smtp/text.ts';
-import { printReason, printThrown, whenAborted } from './abort.ts';
+import { abortReason, printThrown, whenAborted } from './abort.ts';
 import { alarm } from './clock.ts';
 import { nodeWire } from './node-wire.ts';
 import { explainConnectError } from './socket-error.ts';
@@ -36,7 +36,7 @@ export function dialWire(
       left.abort();
     };
     const stop = alarm(within, () => giveUp(unreached('timeout', `no answer within ${within / 1000} s (timeouts.connect)`)));
-    const unlink = whenAborted(signal, () => giveUp(unreached('other', signal ? printReason(signal) : '')));
+    const unlink = whenAborted(signal, () => giveUp(unreached('other', signal ? abortReason(signal) : '')));
     const take = async (): Promise<void> => {
       try {
         const stream: unknown = await connect(left.signal);
@@ -49,7 +49,7 @@ export function dialWire(
         if (!isOver) settle({ ok: false, ...explainThrown(cause), cause });
       }
     };
-    if (signal?.aborted) return giveUp(unreached('other', printReason(signal)));
+    if (signal?.aborted) return giveUp(unreached('other', abortReason(signal)));
     void take();
   });
 }

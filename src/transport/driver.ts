@@ -10,7 +10,7 @@ import type { Transaction } from '../smtp/client/print.ts';
 import { type Action, type Channel, type Plan, STEPS } from '../smtp/client/session.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { maskCommand } from '../smtp/sasl/mask.ts';
-import { printReason, printThrown, whenAborted } from './abort.ts';
+import { abortReason, printThrown, whenAborted } from './abort.ts';
 import { alarm } from './clock.ts';
 import { BlockBuffers, ContentWriter } from './content-writer.ts';
 import { Deadline } from './deadline.ts';
@@ -220,7 +220,7 @@ export class Connection {
     content: ContentOpener,
     { signal, grace = VERDICT_GRACE, urgent, progress }: MessageOptions = {},
   ): Promise<SessionOutcome> {
-    if (signal?.aborted) return Promise.resolve(endedBySignal(printReason(signal)));
+    if (signal?.aborted) return Promise.resolve(endedBySignal(abortReason(signal)));
     if (!this.isUsable) {
       if (this.#options.plan.transactions === 'one' && this.#request !== null)
         throw new Error('bug: the connection is not free for a transaction');
@@ -292,8 +292,8 @@ export class Connection {
       stopClock = alarm(grace, () => this.abort(detail));
     };
     const unlink = [
-      whenAborted(signal, () => this.#interrupt(request, printReason(signal as AbortSignal), wait)),
-      whenAborted(urgent, () => this.#interrupt(request, printReason(urgent as AbortSignal), (detail) => this.abort(detail))),
+      whenAborted(signal, () => this.#interrupt(request, abortReason(signal as AbortSignal), wait)),
+      whenAborted(urgent, () => this.#interrupt(request, abortReason(urgent as AbortSignal), (detail) => this.abort(detail))),
     ];
     request.release = () => {
       for (const each of unlink) each();
@@ -576,7 +576,7 @@ export class Connection {
       if (this.#request === null) this.#takeNext();
       // One signal may end many messages, and with the first of them the session.
       const signal = this.#request?.signal;
-      this.#settle(signal?.aborted ? endedBySignal(printReason(signal)) : failed(SESSION_ENDED));
+      this.#settle(signal?.aborted ? endedBySignal(abortReason(signal)) : failed(SESSION_ENDED));
     }
   }
 

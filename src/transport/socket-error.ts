@@ -7,7 +7,7 @@ export function explainConnectError(error: NodeJS.ErrnoException, from?: string)
   const { code } = error;
   const isOurs = code === 'EADDRNOTAVAIL' && from !== undefined;
   const detail = isOurs ? `${from} is not an address of this host` : printSocketError(error);
-  return { detail, reason: isOurs ? 'other' : reasonOf(code), ...systemCodeOf(error) };
+  return { detail, reason: isOurs ? 'other' : reasonOfCode(code), ...systemCodeOf(error) };
 }
 
 /** Programs put other things into `code`, too. */
@@ -28,7 +28,7 @@ const REASONS: Readonly<Record<string, ConnectReason>> = {
   ETIMEDOUT: 'timeout',
 };
 
-const reasonOf = (code: unknown): ConnectReason => (typeof code === 'string' ? REASONS[code] : undefined) ?? 'other';
+const reasonOfCode = (code: unknown): ConnectReason => (typeof code === 'string' ? REASONS[code] : undefined) ?? 'other';
 
 /** A Node error of a socket in words: ours, else the system's. Never Node's, which repeats addresses and may say "undefined". */
 export function printSocketError(error: NodeJS.ErrnoException): string {

@@ -99,7 +99,7 @@ const COMMANDS: Partial<Record<FailureCode, string>> = {
 
 export function errorOf(failure: Failure): TransportError {
   const { code, reply, refusals, cause, retry } = failure;
-  const error = makeError(codeOf(failure), wordsOf(failure), {
+  const error = makeError(codeOf(failure), messageOf(failure), {
     command: commandOf(failure),
     ...replyFacts(reply ?? refusals[0]?.reply),
     ...(refusals.length === 0 ? {} : { rejected: refusals.map(({ address }) => address), rejectedErrors: refusals.map(refusalError) }),
@@ -120,7 +120,7 @@ const ADVICE: Partial<Record<FailureCode, string>> = {
   'tls-certificate': 'tls.ca, tls.servername or tls.fingerprint say whom to trust',
 };
 
-const wordsOf = ({ code, message, hint }: Failure): string =>
+const messageOf = ({ code, message, hint }: Failure): string =>
   [message, ADVICE[code] ?? hint ?? ''].filter((part) => part !== '').join('; ');
 
 function codeOf({ code, verb, at, lacks }: Failure): TransportErrorCode {

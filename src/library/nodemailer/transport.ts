@@ -4,8 +4,7 @@
  */
 import { EventEmitter } from 'node:events';
 import { connect as connectSocket, type Socket } from 'node:net';
-import { abortReason } from '../../submit/interrupts.ts';
-import { whenAborted } from '../../transport/abort.ts';
+import { abortReason, reasonOf, whenAborted } from '../../transport/abort.ts';
 import { connect } from '../client.ts';
 import type { Content } from '../content.ts';
 import { type Envelope, parseEnvelope } from '../envelope.ts';
@@ -13,7 +12,6 @@ import { type Failure, failHere, withCause } from '../failure.ts';
 import type { Options } from '../options.ts';
 import type { Attempt, Outcome } from '../outcome.ts';
 import { Pool } from '../pool.ts';
-import { wordsOf } from '../security.ts';
 import type { Destination, Server } from '../server.ts';
 import { mergeAuth, readAuth, usesTokens } from './auth.ts';
 import { ContentSpent, MessageContent } from './content.ts';
@@ -179,7 +177,7 @@ export class NospoolTransport extends EventEmitter {
     const content = new MessageContent(() => message.createReadStream(), size);
     try {
       const sent = await this.#sendRenewing(login, envelope, content, data.signal);
-      if (sent.outcome.kind === 'failed') throw reasonOf(sent.outcome, data.signal);
+      if (sent.outcome.kind === 'failed') throw errorFor(sent.outcome, data.signal);
       const ended = performance.now();
       const wanted = sent.wanted ?? ended;
       return infoOf(sent.outcome, {
@@ -191,7 +189,7 @@ export class NospoolTransport extends EventEmitter {
         ehlo: sent.outcome.server.extensions,
       });
     } catch (error) {
-      this.#log('error', { tnx: 'send', messageId, err: error }, `Send error for ${messageId}: ${wordsOf(error)}`);
+      this.#log('error', { tnx: 'send', messageId, err: error }, `Send error for ${messageId}: ${reasonOf(error)}`);
       throw error;
     } finally {
       content.close();
@@ -362,8 +360,8 @@ export class NospoolTransport extends EventEmitter {
       if (error === null) callback(null, result);
       else callback(error);
     } catch (thrown) {
-      this.#log('error', { tnx: 'callback', err: thrown }, `Callback error: ${wordsOf(thrown)}`);
-      process.emitWarning(`the callback of sendMail failed: ${wordsOf(thrown)}`, 'NospoolWarning');
+      this.#log('error', { tnx: 'callback', err: thrown }, `Callback error: ${reasonOf(thrown)}`);
+      process.emitWarning(`the callback of sendMail failed: ${reasonOf(thrown)}`, 'NospoolWarning');
     }
   }
 
@@ -402,13 +400,13 @@ function takeContent(content: MessageContent, signal: AbortSignal | undefined): 
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(aborted(signal));
     const release = whenAborted(signal, () => reject(aborted(signal as AbortSignal)));
-    const fail = (error: unknown) => reject(errorOf(failHere('input', `the message could not be read: ${wordsOf(error)}`, error)));
+    const fail = (error: unknown) => reject(errorOf(failHere('input', `the message could not be read: ${reasonOf(error)}`, error)));
     content.take().then(resolve, fail).finally(release);
   });
 }
 
 /** Why it was to be sent again is the reason; that it could not be is not. */
-function reasonOf({ failure, attempts }: Extract<Outcome, { kind: 'failed' }>, signal: AbortSignal | undefined): TransportError {
+function errorFor({ failure, attempts }: Extract<Outcome, { kind: 'failed' }>, signal: AbortSignal | undefined): TransportError {
   const before = failure.cause instanceof ContentSpent ? attempts.findLast((attempt) => attempt.failure !== failure)?.failure : undefined;
   return errorOf(withCause(before ?? failure, failure.code === 'aborted' ? (failure.cause ?? signal?.reason) : undefined));
 }
