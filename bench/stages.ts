@@ -138,7 +138,10 @@ function partCases(): Case[] {
       const { output } = await measureCost({ argv: [...node.argv, inSupport('stages-child.mjs'), DIST, builtSources(), part, authority] });
       const place = places.get(part);
       const octetsOf = place ? place[1] - place[0] : part === rare ? statSync(path.join(DIST, rare)).size : 0;
-      return { ...(octetsOf > 0 ? { size: octetsOf / 1024 } : {}), ...(JSON.parse(output) as Record<string, number>) };
+      return {
+        ...(octetsOf > 0 ? { size: octetsOf / 1024 } : {}),
+        ...(JSON.parse(output.trim().split('\n').at(-1) as string) as Record<string, number>),
+      };
     },
   }));
 }

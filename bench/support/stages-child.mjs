@@ -1,5 +1,5 @@
 // `stages-child.mjs DIST SOURCES PART [CA-FILE]` loads a part of the sendmail command in this process, as the command would when it
-// needs the part, uses it once, and prints as JSON the milliseconds of both.
+// needs the part, uses it once, and prints in its last line the milliseconds of both as JSON.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
@@ -12,6 +12,14 @@ const { nameKeptPlace, offerParts, openKept, readMainFile, makeScript } = await 
 const program = readMainFile(readFileSync(`${dist}/main.cjs`));
 const kept = openKept(nameKeptPlace(dist), program);
 const part = offerParts(dist, program, (name, text) => makeScript(name, text, kept?.(name)), require);
+// Parts take from main what it has. Main runs the command as soon as it is loaded, so it runs one that looks at nothing.
+const { argv, exit } = process;
+process.argv = [process.execPath, 'sendmail', '-bp'];
+await new Promise((resolve) => {
+  process.exit = resolve;
+  part('main');
+});
+Object.assign(process, { argv, exit, exitCode: 0 });
 const CONFIG = `smarthosts = ["submission://mail.example.org"]
 qualify_domain = "example.org"
 [auth]
@@ -38,4 +46,4 @@ const loaded = wanted.startsWith('node:') ? require(wanted) : part(wanted);
 times.push(performance.now());
 await (USES[wanted] ?? nothing)(loaded);
 times.push(performance.now());
-process.stdout.write(JSON.stringify({ load: times[1] - times[0], first: times[2] - times[1], both: times[2] - times[0] }));
+process.stdout.write(`\n${JSON.stringify({ load: times[1] - times[0], first: times[2] - times[1], both: times[2] - times[0] })}\n`);
