@@ -39,7 +39,7 @@ export interface Envelope {
   readonly priority?: number;
   /** RFC 2852 §4 */
   readonly deliverBy?: NonNullable<Transaction['deliverBy']>;
-  /** Seconds, or an RFC 3339 date. RFC 4865 §5 */
+  /** `{ for }` seconds, or `{ until }` an RFC 3339 date. RFC 4865 §5 */
   readonly hold?: NonNullable<Transaction['hold']>;
   /** Solicitation keywords. RFC 3865 §4 */
   readonly solicit?: readonly string[];

@@ -55,7 +55,7 @@ export interface Failure {
   readonly reply?: Reply;
   /** Recipients that were refused; [] when the refusal was not about one of them. */
   readonly refusals: readonly RecipientRefusal[];
-  /** The phase of the session; null where no server was asked. */
+  /** The phase of the session, `greeting` where none could be opened; null where none was tried. */
   readonly at: Phase | null;
   /** What was missing, by a word: `requiretls`, `size`. It is there where `code` is `unsupported` or one that says the same closer. */
   readonly lacks?: Lack;

@@ -69,7 +69,7 @@ export interface TlsOptions {
   readonly fingerprint?: string | readonly string[];
   /** The name for SNI and verification, where it is not the host of the URL. */
   readonly serverName?: string;
-  /** The client's own certificate and its key, in PEM; one text may hold both. */
+  /** The client's own certificate and its key, in PEM; they are given together. */
   readonly certificate?: string | Uint8Array;
   readonly key?: string | Uint8Array;
   readonly minVersion?: '1.2' | '1.3';
