@@ -61,6 +61,23 @@ async function untilUnusable(client: Client): Promise<void> {
 
 /* ---- noop ---- */
 
+test('noop of a session that is there says so, and of one that is not says why', () =>
+  within(20_000, async () => {
+    const host = await sink();
+    const opened = await connect(host.url);
+    assert.ok(opened.ok);
+    const { client } = opened;
+    const [outcome, asked] = await Promise.all([client.send(ENVELOPE, MESSAGE), client.noop()]);
+    assert.deepEqual([outcome.kind, asked, client.usable], ['accepted', null, true]);
+    assert.ok(host.transcript.includes('C: NOOP'));
+    host.drop('NOOP');
+    const failure = await client.noop();
+    assert.deepEqual([failure?.code, failure?.retry, client.usable], ['lost', 'safe', false]);
+    assert.notEqual(await client.noop(), null);
+    await client.quit();
+    await host.close();
+  }));
+
 test('noop asks the server, and behind a message it waits for its turn', () =>
   within(10_000, async () => {
     const { host, client } = await world();

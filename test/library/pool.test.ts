@@ -692,4 +692,46 @@ test('the process ends by itself after drain', () =>
     await host.stop();
   }));
 
+test('verify opens another session where the idle one has ended', () =>
+  within(20_000, async () => {
+    const host = await sink();
+    await using pool = new Pool(host.url);
+    assert.equal((await pool.send(ENVELOPE, MESSAGE)).kind, 'accepted');
+    host.drop('NOOP');
+    assert.equal(await pool.verify(), null);
+    assert.equal(host.connections, 2);
+    await pool.drain();
+    await host.close();
+  }));
+
+test('the signal of the options fails what waits and what comes later, as aborted', () =>
+  within(20_000, async () => {
+    const host = await sink();
+    const whole = new AbortController();
+    const pool = new Pool(host.url, { connections: 1, rate: { messages: 1, per: 3_600_000 }, signal: whole.signal });
+    assert.equal((await pool.send(ENVELOPE, MESSAGE)).kind, 'accepted');
+    const waiting = pool.send(ENVELOPE, MESSAGE);
+    setImmediate(() => whole.abort(new Error('the program ends')));
+    for (const outcome of [await waiting, await pool.send(ENVELOPE, MESSAGE)]) {
+      assert.ok(outcome.kind === 'failed');
+      assert.deepEqual([outcome.failure.code, outcome.failure.message], ['aborted', 'the program ends']);
+    }
+    assert.equal(host.messages.length, 1);
+    const late = new Pool(host.url, { signal: whole.signal });
+    const outcome = await late.send(ENVELOPE, MESSAGE);
+    assert.ok(outcome.kind === 'failed' && outcome.failure.code === 'aborted');
+    await Promise.all([pool.drain(), late.drain(), host.close()]);
+  }));
+
+test('nobody listens to the signal of the options after the end', () =>
+  within(20_000, async () => {
+    const host = await sink();
+    const { signal } = new AbortController();
+    const pool = new Pool(host.url, { signal });
+    assert.equal((await pool.send(ENVELOPE, MESSAGE)).kind, 'accepted');
+    await pool.drain();
+    assert.equal(getEventListeners(signal, 'abort').length, 0);
+    await host.close();
+  }));
+
 test.run();
