@@ -30,7 +30,7 @@ const PREPARE = `printf '#!/bin/sh\\nexit 101\\n' >usr/sbin/policy-rc.d
 chmod 755 usr/sbin/policy-rc.d
 printf 'APT::Sandbox::User "root";\\nDpkg::Use-Pty "0";\\n' >etc/apt/apt.conf.d/99tests`;
 
-const PATH = '/usr/sbin:/usr/bin:/sbin:/bin';
+const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 export async function startSystem(client: Client, release: keyof typeof DEBIAN, hosts: string): Promise<System> {
   const folder = `${client.folder}/system`;
