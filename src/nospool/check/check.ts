@@ -5,7 +5,7 @@
 
 import { statSync } from 'node:fs';
 import type { Config } from '../../config/config.ts';
-import { SYSTEM_FILE, userFile } from '../../config/read.ts';
+import { SYSTEM_FILE, systemFolder, userFile } from '../../config/read.ts';
 import { failWith, makeTrace, writeJson, writeLines } from '../../process/stderr.ts';
 import { NO_SMARTHOST } from '../../router/resolve.ts';
 import type { Smarthost } from '../../router/smarthost.ts';
@@ -65,7 +65,7 @@ export async function runCheck({ config: path, json, verbose }: CheckOptions): P
     environment: process.env,
     ...(trace ? { trace } : {}),
   };
-  const heading: Heading = { path: config.path, warnings, entries: aliases.entries, faults: aliases.faults, log, audience };
+  const heading: Heading = { files: config.files, warnings, entries: aliases.entries, faults: aliases.faults, log, audience };
   if (!json) writeLines(printHeading(heading));
   const checks: HostCheck[] = [];
   for (const [i, { host, router }] of hosts.entries()) {
@@ -97,7 +97,7 @@ function warnUnnamed(config: Config, { hostname, login }: Submitter): readonly s
 
 /** An administrator should know that a user, or a web application, can send by another configuration. */
 function warnUnlocked({ path, lock }: Config, euid: number): readonly string[] {
-  if (euid !== 0 || path !== SYSTEM_FILE || lock) return [];
+  if (euid !== 0 || lock || (path !== SYSTEM_FILE && !path.startsWith(`${systemFolder(SYSTEM_FILE)}/`))) return [];
   return [`${path} is not locked: files of users, -C and the environment are used in its place; lock = true makes it the only one`];
 }
 

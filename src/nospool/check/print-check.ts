@@ -27,7 +27,8 @@ export interface HostCheck {
 }
 
 export interface Heading {
-  readonly path: string;
+  /** The files of the configuration; [] = environment and defaults. */
+  readonly files: readonly string[];
   readonly warnings: readonly string[];
   /** How many aliases were read. */
   readonly entries: number;
@@ -59,9 +60,9 @@ function printRow(label: string, text: string, indent = 0): string[] {
   return [...out, line.trimEnd()];
 }
 
-export function printHeading({ path, warnings, entries, log, audience }: Heading): readonly string[] {
+export function printHeading({ files, warnings, entries, log, audience }: Heading): readonly string[] {
   const rows = [
-    ...printRow('configuration', path === '' ? 'none: environment and defaults' : path),
+    ...printRow('configuration', files.length === 0 ? 'none: environment and defaults' : files.join(' ')),
     ...warnings.flatMap((text) => printRow('warning', text)),
   ];
   if (entries > 0) rows.push(...printRow('aliases', String(entries)));
@@ -129,8 +130,9 @@ function validity({ notBefore, notAfter }: TlsSeen['chain'][number], now: Date):
   return `valid until ${day(notAfter)}${days < SOON ? `: ONLY ${days} DAYS` : ` (${days} days)`}`;
 }
 
-export const headingJson = ({ path, warnings, entries, faults, log, audience }: Heading): Readonly<Record<string, unknown>> => ({
-  path,
+export const headingJson = ({ files, warnings, entries, faults, log, audience }: Heading): Readonly<Record<string, unknown>> => ({
+  path: files[0] ?? '',
+  files,
   warnings,
   entries,
   faults,
