@@ -86,14 +86,16 @@ export const COMMANDS: readonly AdminCommand[] = [
     options: [
       CONFIG,
       option('json', 'switch', '', 'JSON in place of tables'),
+      option('warn-days', 'number', 'N', 'status 2 if a certificate ends within N days'),
       option('verbose', 'switch', '', 'show the conversations (also -v)'),
     ],
-    examples: ['nospool check', 'nospool check --config ./nospool.toml --verbose'],
+    examples: ['nospool check', 'nospool check --config ./nospool.toml --verbose', 'nospool check --warn-days 14 --json'],
     run: async (values) =>
       (await import('./check/check.ts')).runCheck({
         config: asText(values.config) ?? '',
         json: values.json === true,
         verbose: values.verbose === true,
+        warnDays: asNumber(values.warnDays),
       }),
   },
   {
