@@ -75,7 +75,10 @@ test('has a head, the conversation as -v shows it, how it ended and where the ti
     for (const [i, head] of heads.entries()) assert.match(lines[i] as string, head);
     assert.match(first, /^C: AUTH PLAIN \*{4} {2}\(\d+ ms\)$/m);
     assert.match(first, /^S: 250 2\.0\.0 message accepted {2}\(\d+ ms\)$/m);
-    assert.match(first, /\n# accepted by \[127\.0\.0\.1\]:\d+\n# exit status 0\n# time at .*\n(# [a-zA-Z]+ +[\d.]+ ms.*\n)+# total +[\d.]+ ms\n$/);
+    assert.match(
+      first,
+      /\n# accepted by \[127\.0\.0\.1\]:\d+\n# exit status 0\n# time at .*\n(# [a-zA-Z]+ +[\d.]+ ms.*\n)+# total +[\d.]+ ms\n$/,
+    );
     assert.match(second, /^# command: nospool send --config \S+ --to bob@example\.org --verbose --trace/m);
   }));
 
