@@ -271,7 +271,7 @@ export const OPTIONS: readonly OptionRow[] = [
   value('-R', 'return', ['Sendmail', 'Postfix'], 'What a notification returns: full or hdrs.', setRet),
   value('-V', 'envid', ['Sendmail', 'Postfix'], 'The envelope identifier for notifications.', (text) => parsed({ envid: text })),
   value('-B', 'type', SPE, 'The body type, 7BIT or 8BITMIME; the content itself decides.'),
-  value('-X', 'file', ['Sendmail', 'Postfix', 'Exim'], noEffect('an argument names no file to write; see -v')),
+  value('-X', 'file', ['Sendmail', 'Postfix', 'Exim'], noEffect('an argument names no file to write; see -v, and nospool send --trace')),
   value('-L', 'tag', ['Sendmail', 'Postfix', 'Exim'], 'The tag of syslog lines.', (text) => parsed({ tag: text })),
   attached('-q', 'what', SPE, 'Run the queue: there is none. With a time: refused, there is no daemon.', runQueue),
   ...SETTINGS,

@@ -106,6 +106,7 @@ export async function openSession(
   const through = dial ? null : proxyTo(host, target);
   const preparing = prepare(host, target, endpoints, through, options);
   trace?.('!', `connecting to ${printTarget(target, endpoints)}${through ? ` through ${printProxy(through.proxy)}` : ''}`);
+  if (endpoints[0] && (dial || through)) observer.dialing?.(endpoints[0]);
   const connected: DialedOrConnected = await (dial
     ? dialFirst(dial, host, endpoints, options)
     : through
@@ -127,7 +128,7 @@ export async function openSession(
     return { failed: [...failed, ...failures.map((failure) => ({ endpoint, failure }))], session: null };
   };
   trace?.('!', `connected to ${through ? 'the proxy' : endpoint.address}`);
-  observer.connected?.();
+  observer.connected?.(endpoint);
   // A password command may take its time, and a signal does not wait for it.
   const prepared = await unlessAborted(preparing, signal);
   if (prepared === null) return giveUp();
@@ -186,8 +187,9 @@ function proxyTo({ link }: Smarthost, { unix }: Target): Through | null {
   return unix || !link?.proxy ? null : { ...link, proxy: link.proxy };
 }
 
-const connectOptions = ({ sourceAddress }: Link, { timeouts, signal }: SessionOptions) => ({
+const connectOptions = ({ sourceAddress }: Link, { timeouts, signal, observer }: SessionOptions) => ({
   within: timeouts.connect,
+  began: observer?.dialing,
   from: sourceAddress === '' ? undefined : sourceAddress,
   signal,
 });
