@@ -113,7 +113,7 @@ function pipeOf(dice: Dice, octets: Buffer, fails: boolean): Source {
 
 async function readContent(dice: Dice, message: string, fails: boolean): Promise<Delivery['content']> {
   const octets = Buffer.from(message, 'latin1');
-  if (!fails && dice.isIn(0.2)) return { octets, replayable: true, open: () => sourceOf(octets) };
+  if (!fails && dice.isIn(0.2)) return { encoded: encodedOf(octets), replayable: true, open: () => sourceOf(octets) };
   if (!fails && dice.isIn(0.5)) return { replayable: true, open: () => sourceOf(...slices(dice, octets)) };
   const body = await takeBody(new Uint8Array(0), pipeOf(dice, octets, fails), {
     window: dice.isIn(0.6) ? dice.below(100) : 100_000,
