@@ -3,7 +3,6 @@
  * Sends no message and does not choose among smart hosts.
  */
 
-import { isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { isLoopback, isWrittenAsLoopback } from '../router/loopback.ts';
 import { DIRECT, isLmtp, type Link, type ProxyPolicy, printProxy, type Smarthost } from '../router/smarthost.ts';
@@ -11,11 +10,12 @@ import type { SessionFailure, SessionOutcome } from '../smtp/client/outcome.ts';
 import type { Transaction } from '../smtp/client/print.ts';
 import type { Plan } from '../smtp/client/session.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
+import { isIPv6 } from '../smtp/path.ts';
 import { type Connected, connectFirst } from '../transport/connect.ts';
 import { Connection, type ConnectionOptions, type ContentOpener, type MessageOptions, type SessionTimeouts } from '../transport/driver.ts';
 import type { Endpoint, Target } from '../transport/lookup/endpoints.ts';
 import { guardObserver, type Observer, type Trace } from '../transport/observer.ts';
-import type { Reached, Unreached, Wire } from '../transport/wire.ts';
+import type { Connect, Reached, Unreached, Wire } from '../transport/wire.ts';
 import type { Known } from './advice.ts';
 import { helloName } from './domain.ts';
 import { unlessAborted } from './interrupts.ts';
@@ -64,6 +64,8 @@ export interface SessionOptions {
   readonly commitsAtOnce?: ConnectionOptions['commitsAtOnce'];
   /** Default: this program connects. */
   readonly dial?: Dial | undefined;
+  /** Makes the wires of this program to hosts that are spoken to in clear. Default: Node's sockets. */
+  readonly connect?: Connect | undefined;
   readonly observer?: SessionObserver | undefined;
   /** Ends the opening. */
   readonly signal?: AbortSignal | undefined;
@@ -104,13 +106,14 @@ export async function openSession(
   const { signal, dial } = options;
   const { trace } = observer;
   const through = dial ? null : proxyTo(host, target);
-  const preparing = prepare(host, target, endpoints, through, options);
+  const wantsTls = endpoints.some((endpoint) => tlsOf(host, isOwn(host, endpoint, dial)) !== 'off');
+  const preparing = prepare(host, target, wantsTls, through, options);
   trace?.('!', `connecting to ${printTarget(target, endpoints)}${through ? ` through ${printProxy(through.proxy)}` : ''}`);
   const connected: DialedOrConnected = await (dial
     ? dialFirst(dial, host, endpoints, options)
     : through
       ? connectToProxy(through, endpoints, options)
-      : connectFirst(endpoints, connectOptions(host.link ?? DIRECT, options)));
+      : connectFirst(endpoints, connectOptions(host.link ?? DIRECT, options, wantsTls)));
   const failed: Opening['failed'][number][] = [];
   for (const { endpoint, cause, ...why } of connected.failed) {
     trace?.('!', `${endpoint.address}: ${why.detail}`);
@@ -163,11 +166,10 @@ interface Prepared {
 async function prepare(
   host: Smarthost,
   target: Target,
-  endpoints: readonly Endpoint[],
+  wantsTls: boolean,
   through: Through | null,
-  { security, dial }: SessionOptions,
+  { security }: SessionOptions,
 ): Promise<Parsed<Prepared>> {
-  const wantsTls = endpoints.some((endpoint) => tlsOf(host, isOwn(host, endpoint, dial)) !== 'off');
   const [handshake, authenticator, proxyPassword] = await Promise.all([
     wantsTls ? security.handshake(host, target) : parsed(null),
     security.authenticator(host),
@@ -186,10 +188,11 @@ function proxyTo({ link }: Smarthost, { unix }: Target): Through | null {
   return unix || !link?.proxy ? null : { ...link, proxy: link.proxy };
 }
 
-const connectOptions = ({ sourceAddress }: Link, { timeouts, signal }: SessionOptions) => ({
+const connectOptions = ({ sourceAddress }: Link, { timeouts, signal, connect }: SessionOptions, wantsTls: boolean) => ({
   within: timeouts.connect,
   from: sourceAddress === '' ? undefined : sourceAddress,
   signal,
+  connect: wantsTls ? undefined : connect,
 });
 
 /** A connection to the proxy, in place of one to the endpoint. The module is loaded when a proxy is configured. */
@@ -356,5 +359,5 @@ const helloOf = (hello: string, wire: Wire): string => (/\p{Cc}/u.test(hello) ? 
 /** The wire's own address as an EHLO argument. RFC 5321 §4.1.3 */
 function addressLiteral(wire: Wire): string {
   const address = (wire.localAddress ?? '127.0.0.1').replace(/^::ffff:/i, '').replace(/%.*$/, '');
-  return isIP(address) === 6 ? `[IPv6:${address}]` : `[${address}]`;
+  return isIPv6(address) ? `[IPv6:${address}]` : `[${address}]`;
 }

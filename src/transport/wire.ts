@@ -84,6 +84,12 @@ export type Connect = (
   failed: (why: Unreached) => void,
 ) => () => void;
 
+/**
+ * Milliseconds of silence after which the system asks whether the other side is still there. A wait for a verdict lasts minutes,
+ * and a firewall or a router between forgets a silent connection after five, or two.
+ */
+export const KEEP_ALIVE = 60_000;
+
 /* ---- TLS ---- */
 
 export interface TlsTerms {

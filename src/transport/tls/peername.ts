@@ -4,10 +4,10 @@
  */
 
 import { isIP } from 'node:net';
-import { domainToASCII } from 'node:url';
 import type { TlsPolicy } from '../../router/smarthost.ts';
 import { isDomain } from '../../smtp/path.ts';
 import { isAscii } from '../../smtp/text.ts';
+import { aLabels } from '../a-labels.ts';
 
 /** The peer that we want to talk to. */
 export interface WantedPeer {
@@ -36,7 +36,7 @@ function normalName(name: string): string {
   const address = name.replace(/%.*$/, '');
   if (name.startsWith('/') || isIP(address) !== 0) return name.startsWith('/') ? name : address;
   const bare = name.replace(/\.$/, '');
-  return domainToASCII(bare) || bare.toLowerCase();
+  return aLabels(bare) || bare.toLowerCase();
 }
 
 /** Loaded with node:tls already. */
