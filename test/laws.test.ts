@@ -44,7 +44,7 @@ const LAW: Readonly<Record<string, readonly RegExp[]>> = {
   transport: [...CORE, /^router\/(smarthost|loopback)\.ts$/, /^message\/source\.ts$/, /^transport\//],
   'transport/kernel': [/^smtp\/client\/content\.ts$/],
   'transport/lookup': [/^smtp\/(path|parsed)\.ts$/, /^router\/(smarthost|loopback)\.ts$/, /^transport\/(clock|address|a-labels)\.ts$/],
-  'transport/tls': [...CORE, /^router\/smarthost\.ts$/, /^transport\/(address|a-labels|wire)\.ts$/, /^trust\//],
+  'transport/tls': [...CORE, /^router\/smarthost\.ts$/, /^transport\/(address|a-labels|digest|wire)\.ts$/, /^trust\//],
   submit: BELOW_SUBMIT,
   library: BELOW_CONFIG,
   'library/nodemailer': [...BELOW_CONFIG, /^library\/\w[^/]*\.ts$/],

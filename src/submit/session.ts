@@ -33,7 +33,8 @@ export type Authenticator = (endpoint: Endpoint, loopback: boolean, handshake: H
 
 /** Makes what a connection needs besides sockets, while TCP connects and only when a host is reached. */
 export interface Security {
-  readonly handshake: (host: Smarthost, target: Target) => Promise<Parsed<Handshake>>;
+  /** `isContextOfWire`: the wire makes the context of TLS itself. */
+  readonly handshake: (host: Smarthost, target: Target, isContextOfWire: boolean) => Promise<Parsed<Handshake>>;
   /** Reads the secret. */
   readonly authenticator: (host: Smarthost) => Promise<Parsed<Authenticator>>;
   /** The password for the proxy of the host; '' where none is configured. */
@@ -64,7 +65,7 @@ export interface SessionOptions {
   readonly commitsAtOnce?: ConnectionOptions['commitsAtOnce'];
   /** Default: this program connects. */
   readonly dial?: Dial | undefined;
-  /** Makes the wires of this program to hosts that are spoken to in clear. Default: Node's sockets. */
+  /** Makes the wires of this program where it can, and has TLS of its own. Default: Node's sockets. */
   readonly connect?: Connect | undefined;
   readonly observer?: SessionObserver | undefined;
   /** Ends the opening. */
@@ -107,13 +108,14 @@ export async function openSession(
   const { trace } = observer;
   const through = dial ? null : proxyTo(host, target);
   const wantsTls = endpoints.some((endpoint) => tlsOf(host, isOwn(host, endpoint, dial)) !== 'off');
-  const preparing = prepare(host, target, wantsTls, through, options);
+  const connect = through === null && (!wantsTls || isPlainTls(host, target)) ? options.connect : undefined;
+  const preparing = prepare(host, target, wantsTls, through, dial === undefined && connect !== undefined, options);
   trace?.('!', `connecting to ${printTarget(target, endpoints)}${through ? ` through ${printProxy(through.proxy)}` : ''}`);
   const connected: DialedOrConnected = await (dial
     ? dialFirst(dial, host, endpoints, options)
     : through
       ? connectToProxy(through, endpoints, options)
-      : connectFirst(endpoints, connectOptions(host.link ?? DIRECT, options, wantsTls)));
+      : connectFirst(endpoints, { ...connectOptions(host.link ?? DIRECT, options), connect }));
   const failed: Opening['failed'][number][] = [];
   for (const { endpoint, cause, ...why } of connected.failed) {
     trace?.('!', `${endpoint.address}: ${why.detail}`);
@@ -139,6 +141,16 @@ export async function openSession(
   const tunnel = through ? await connectThrough(wire, host, endpoint, through, prepared.value, options) : null;
   if (tunnel?.ok === false) return giveUp(unconnected(tunnel));
   return { failed, session: beginSession(wire, host, target, endpoint, prepared.value, options) };
+}
+
+/**
+ * True for TLS without a client's certificate, with a peer that is not verified or has one name, which is that of its look-up. Sockets
+ * other than Node's do no more: they compare that name with the certificate themselves, and know few ways to write one.
+ */
+export function isPlainTls({ tls }: Pick<Smarthost, 'tls'>, { name, unix, fromDns }: Pick<Target, 'name' | 'unix' | 'fromDns'>): boolean {
+  if (unix || tls.certificate !== '') return false;
+  if (!tls.verify || tls.fingerprint.length > 0) return true;
+  return /^(?:(?!xn--)[a-z0-9-]+\.)*(?!xn--)[a-z][a-z0-9-]*$/i.test(tls.serverName || name) && (tls.serverName !== '' || !fromDns);
 }
 
 const unconnected = ({ detail, reason, systemCode }: Unreached): SessionFailure => ({
@@ -168,10 +180,11 @@ async function prepare(
   target: Target,
   wantsTls: boolean,
   through: Through | null,
+  isContextOfWire: boolean,
   { security }: SessionOptions,
 ): Promise<Parsed<Prepared>> {
   const [handshake, authenticator, proxyPassword] = await Promise.all([
-    wantsTls ? security.handshake(host, target) : parsed(null),
+    wantsTls ? security.handshake(host, target, isContextOfWire) : parsed(null),
     security.authenticator(host),
     through ? security.proxyPassword(host) : parsed(''),
   ]);
@@ -188,11 +201,10 @@ function proxyTo({ link }: Smarthost, { unix }: Target): Through | null {
   return unix || !link?.proxy ? null : { ...link, proxy: link.proxy };
 }
 
-const connectOptions = ({ sourceAddress }: Link, { timeouts, signal, connect }: SessionOptions, wantsTls: boolean) => ({
+const connectOptions = ({ sourceAddress }: Link, { timeouts, signal }: SessionOptions) => ({
   within: timeouts.connect,
   from: sourceAddress === '' ? undefined : sourceAddress,
   signal,
-  connect: wantsTls ? undefined : connect,
 });
 
 /** A connection to the proxy, in place of one to the endpoint. The module is loaded when a proxy is configured. */

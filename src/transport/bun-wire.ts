@@ -1,11 +1,27 @@
 /**
- * Wires over Bun's own sockets, which start in a fraction of the time that Bun's copy of node:net takes to load. They do less than
- * Node's: what they have not written waits here, and so does what comes while nobody listens. Knows no SMTP, and loads nothing.
+ * Wires over Bun's own sockets, which start in a fraction of the time that Bun's copies of node:net and node:tls take to load. They do
+ * less than Node's: what they have not written waits here, and so does what comes while nobody listens. TLS is by the library and the
+ * settings that Bun's node:tls has, except for a client's own certificate and chosen ciphers. Knows no SMTP, and loads nothing.
  */
+/* c8 ignore start: only Bun runs this, and the tests of transport and submit do under Bun. */
+import type { X509Certificate } from 'node:crypto';
+import type { CipherNameAndProtocol, DetailedPeerCertificate, SecureContextOptions } from 'node:tls';
 import { turn } from './clock.ts';
 import type { Endpoint } from './lookup/endpoints.ts';
 import { explainConnectError, printSocketError, systemCodeOf } from './socket-error.ts';
-import { type Connect, KEEP_ALIVE, type Reached, type SecuredWire, type Wire, type WireEnd, type WireListener } from './wire.ts';
+import {
+  CLOSED,
+  type Connect,
+  KEEP_ALIVE,
+  type Reached,
+  type SecuredWire,
+  type TlsPeer,
+  type TlsTerms,
+  unreached,
+  type Wire,
+  type WireEnd,
+  type WireListener,
+} from './wire.ts';
 
 /* ---- what we use of Bun ---- */
 
@@ -20,6 +36,29 @@ interface BunSocket {
   pause(): void;
   resume(): void;
   setKeepAlive(isOn: boolean, milliseconds: number): void;
+  /** Does a handshake over the socket, whose own functions hear of octets that are not theirs from then on. */
+  upgradeTLS(options: { readonly tls: BunTls; readonly socket: BunTlsHandlers }): readonly [raw: BunSocket, secured: BunTlsSocket];
+}
+
+/** Versions are the numbers that a handshake has for them. */
+interface BunTls {
+  readonly ca?: SecureContextOptions['ca'];
+  readonly minVersion: number;
+  readonly maxVersion: number;
+  readonly allowPartialTrustChain: boolean;
+  /** '' is none; without it Bun takes the address. */
+  readonly serverName: string;
+  readonly rejectUnauthorized: false;
+  readonly requestCert: true;
+}
+
+interface BunTlsSocket extends BunSocket {
+  readonly authorized: boolean;
+  getPeerCertificate(isAbbreviated: boolean): DetailedPeerCertificate;
+  getPeerX509Certificate(): X509Certificate | undefined;
+  getTLSVersion(): string;
+  getCipher(): CipherNameAndProtocol;
+  exportKeyingMaterial(octets: number, label: string, context: Buffer): Buffer<ArrayBuffer>;
 }
 
 interface BunHandlers {
@@ -33,6 +72,11 @@ interface BunHandlers {
   close(socket: BunSocket, error?: NodeJS.ErrnoException): void;
   /** Gets what another of these functions has thrown. */
   error(socket: BunSocket, thrown: unknown): void;
+}
+
+interface BunTlsHandlers extends BunHandlers {
+  /** `error`: why there is no handshake, or why the chain is not trusted, or else why the certificate is not for the server's name or address. */
+  handshake(socket: BunTlsSocket, isDone: boolean, error: NodeJS.ErrnoException | null): void;
 }
 
 type Place = { readonly unix: string } | { readonly hostname: string; readonly port: number; readonly localAddress: string | undefined };
@@ -51,6 +95,11 @@ interface Unwritten {
 
 class BunWire implements Wire {
   readonly #socket: BunSocket;
+  readonly #address: string | null;
+  /** The wire below TLS. */
+  readonly #base: BunWire | null;
+  /** The wire that has taken the place of this one, or tries to. */
+  #above: BunWire | null = null;
   #listener: WireListener | null = null;
   /** What came while nobody listened, and what came behind it. */
   readonly #unheard: Buffer[] = [];
@@ -67,8 +116,11 @@ class BunWire implements Wire {
   #error: WireEnd | null = null;
   #closed: WireEnd | null = null;
 
-  constructor(socket: BunSocket) {
+  constructor(socket: BunSocket, base: BunWire | null) {
     this.#socket = socket;
+    this.#base = base;
+    // A socket below TLS tells it no more.
+    this.#address = base === null ? socket.localAddress || null : base.#address;
   }
 
   get isOpen(): boolean {
@@ -80,11 +132,11 @@ class BunWire implements Wire {
   }
 
   get heard(): number {
-    return this.#heard;
+    return this.#base?.heard ?? this.#heard;
   }
 
   get localAddress(): string | null {
-    return (this.#closed === null && this.#socket.localAddress) || null;
+    return this.#closed === null ? this.#address : null;
   }
 
   listen(listener: WireListener | null): void {
@@ -121,17 +173,57 @@ class BunWire implements Wire {
   destroy(): void {
     if (this.#closed !== null || this.#isDestroyed) return;
     this.#isDestroyed = true;
-    this.#socket.close();
+    (this.#above === null ? this.#socket : this.#above.#socket).close();
   }
 
-  startTls(): Promise<Reached<SecuredWire>> {
-    throw new Error('bug: where TLS is wanted, the wire is one of Node');
+  startTls({ options, serverName, explain }: TlsTerms): Promise<Reached<SecuredWire>> {
+    if (options.cert !== undefined || options.ciphers !== undefined) throw new Error('bug: these terms are for a wire of Node');
+    const tls = tlsOf(options, serverName);
+    this.listen(null);
+    return new Promise((resolve) => {
+      const settle = (result: Reached<SecuredWire>): void => {
+        resolve(result);
+        if (!result.ok) this.destroy();
+      };
+      const fail = (error: NodeJS.ErrnoException): void => settle(unreached('handshake', explain(error, 'handshake'), error.code));
+      if (!this.isOpen) return settle(unreached('handshake', CLOSED));
+      // No server says anything before the handshake.
+      if (this.#unheard.length > 0) return fail(Object.assign(new Error('clear text'), { code: 'ERR_SSL_WRONG_VERSION_NUMBER' }));
+      let wire: BunWire | null = null;
+      try {
+        const [, secured] = this.#socket.upgradeTLS({
+          tls,
+          socket: {
+            ...handlersOf(() => wire),
+            handshake: (socket, isDone, error) => {
+              const isOver = !isDone && (error === null || error.code === 'EPROTO' || error.code === 'ECONNRESET');
+              if (wire !== null && !isOver) settle({ ok: true, value: { wire, peer: peerOf(socket, isDone, error) } });
+              else fail(tlsErrorOf(error) ?? error ?? new Error('no handshake'));
+            },
+            close(_, error) {
+              settle(unreached('handshake', CLOSED));
+              wire?.hearClose(error);
+            },
+            error(_, thrown) {
+              const error = tlsErrorOf(thrown);
+              if (error === null) throwLater(thrown);
+              else wire?.hearError({ detail: explain(error, 'later'), ...systemCodeOf(error) });
+            },
+          },
+        });
+        wire = new BunWire(secured, this);
+        this.#above = wire;
+      } catch (error) {
+        settle(unreached('other', `TLS cannot be set up: ${(error as Error).message}`));
+      }
+    });
   }
 
   /* ---- what the socket does ---- */
 
   hear(octets: Buffer): void {
     this.#heard += octets.length;
+    if (this.#above !== null) return;
     if (this.#listener !== null && this.#unheard.length === 0) {
       this.#listener.octets(octets);
       return;
@@ -144,10 +236,14 @@ class BunWire implements Wire {
 
   hearEnd(): void {
     // Behind a failed write it says no more than that.
-    if (this.#error !== null || this.#hasHeardEnd) return;
+    if (this.#error !== null || this.#hasHeardEnd || this.#above !== null) return;
     this.#hasHeardEnd = true;
     this.#untold.push('end');
     this.#tell();
+  }
+
+  hearError(why: WireEnd): void {
+    this.#error ??= why;
   }
 
   hearClose(error: NodeJS.ErrnoException | undefined): void {
@@ -219,6 +315,67 @@ class BunWire implements Wire {
 
 const endOf = (error: NodeJS.ErrnoException): WireEnd => ({ detail: printSocketError(error), ...systemCodeOf(error) });
 
+/** What a socket tells a wire, once there is one. */
+const handlersOf = (wire: () => BunWire | null): BunHandlers => ({
+  binaryType: 'buffer',
+  open: () => {},
+  data: (_, octets) => wire()?.hear(octets),
+  drain: () => wire()?.mayWrite(),
+  end: () => wire()?.hearEnd(),
+  close: (_, error) => wire()?.hearClose(error),
+  error: (_, thrown) => throwLater(thrown),
+});
+
+/** A bug is not to be hidden. */
+const throwLater = (thrown: unknown): void =>
+  void setImmediate(() => {
+    throw thrown;
+  });
+
+/* ---- TLS ---- */
+
+const VERSIONS: Readonly<Record<string, number>> = { 'TLSv1.2': 0x0303, 'TLSv1.3': 0x0304 };
+
+/** Whoever asked reads the verdict of the library together with the certificate, and looks at the names himself. */
+const tlsOf = ({ ca, minVersion, maxVersion, allowPartialTrustChain }: SecureContextOptions, serverName: string): BunTls => ({
+  ...(ca === undefined ? {} : { ca }),
+  minVersion: versionOf(minVersion),
+  maxVersion: versionOf(maxVersion),
+  allowPartialTrustChain: allowPartialTrustChain === true,
+  serverName,
+  rejectUnauthorized: false,
+  requestCert: true,
+});
+
+function versionOf(name: string | undefined): number {
+  const version = VERSIONS[name ?? ''];
+  if (version === undefined) throw new Error(`bug: the version ${name} has no number`);
+  return version;
+}
+
+/** The error of a handshake as node:tls has it; null for what is none of the library's. */
+function tlsErrorOf(thrown: unknown): NodeJS.ErrnoException | null {
+  const reason = thrown instanceof Error ? /^error:[0-9a-f]+:[^:]*:[^:]*:(.+)$/.exec(thrown.message)?.[1] : undefined;
+  return reason === undefined ? null : Object.assign(new Error((thrown as Error).message), { code: `ERR_SSL_${reason}`, reason });
+}
+
+/** Bun looks at the name when it trusts the chain, and cannot be told not to. Whoever asked looks at the names that he wants. */
+const MISNAMED = 'ERR_TLS_CERT_ALTNAME_INVALID';
+
+function peerOf(socket: BunTlsSocket, isDone: boolean, error: NodeJS.ErrnoException | null): TlsPeer {
+  const isMisnamed = error?.code === MISNAMED;
+  return {
+    authorized: isMisnamed || (isDone && !error && socket.authorized === true),
+    authorizationError: (error && !isMisnamed ? error.code || error.message : null) as unknown as Error,
+    isMisnamed,
+    getPeerCertificate: ((isDetailed?: boolean) => socket.getPeerCertificate(!isDetailed)) as TlsPeer['getPeerCertificate'],
+    getProtocol: () => socket.getTLSVersion(),
+    getCipher: () => socket.getCipher(),
+    exportKeyingMaterial: (octets, label, context) => socket.exportKeyingMaterial(octets, label, context),
+    x509: () => socket.getPeerX509Certificate(),
+  };
+}
+
 /* ---- connecting ---- */
 
 /**
@@ -229,19 +386,9 @@ export const connectBun: Connect = (endpoint, from, connected, failed) => {
   let isGivenUp = false;
   let wire: BunWire | null = null;
   const handlers: BunHandlers = {
-    binaryType: 'buffer',
+    ...handlersOf(() => wire),
     open(socket) {
-      wire = new BunWire(socket);
-    },
-    data: (_, octets) => wire?.hear(octets),
-    drain: () => wire?.mayWrite(),
-    end: () => wire?.hearEnd(),
-    close: (_, error) => wire?.hearClose(error),
-    error(_, thrown) {
-      // A bug is not to be hidden.
-      setImmediate(() => {
-        throw thrown;
-      });
+      wire = new BunWire(socket, null);
     },
   };
   const settle = (deed: () => void): void => queueMicrotask(() => isGivenUp || deed());
@@ -268,3 +415,4 @@ function placeOf({ address, family, port }: Endpoint, from: string | undefined):
   if (family === 'name') throw new Error('bug: what a proxy connects to is no address of ours');
   return { hostname: address, port, localAddress: from };
 }
+/* c8 ignore stop */

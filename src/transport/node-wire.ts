@@ -111,12 +111,12 @@ class NodeWire implements Wire {
     if (!emitsClose(this.#stream)) setImmediate(() => this.#close());
   }
 
-  startTls({ context, serverName, explain }: TlsTerms): Promise<Reached<SecuredWire>> {
+  startTls({ context, options, serverName, explain }: TlsTerms): Promise<Reached<SecuredWire>> {
     this.listen(null);
     return new Promise((resolve) => {
       const stream = process.getBuiltinModule('node:tls').connect({
         socket: this.#stream,
-        secureContext: context,
+        ...(context === null ? options : { secureContext: context }),
         // Node would replace an empty name by another.
         ...(serverName === '' ? {} : { servername: serverName }),
         // Whoever asked reads the verdict of the runtime together with the certificate, because a runtime that refuses drops the

@@ -536,6 +536,55 @@ for (const [name, connect] of SOCKETS) {
     }));
 }
 
+test('a wire with TLS of its own ends with it, carries long writes both ways, and tells of its end', () =>
+  within(20_000, async () => {
+    const certificate = makeCertificate({ names: ['smart.example'] });
+    const long = Buffer.alloc(8 << 20, 'x');
+    let heard = 0;
+    const server = createTlsServer({ key: certificate.key, cert: certificate.cert, allowHalfOpen: true }, (socket) => {
+      socket.on('error', () => {});
+      socket.on('data', (octets) => {
+        heard += octets.length;
+      });
+      socket.on('end', () => socket.end(long));
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as { port: number };
+    const options = { ca: certificate.own, minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3' } as const;
+    for (const [name, connect] of SOCKETS) {
+      const context = connect === connectBun ? null : createSecureContext(options);
+      const terms = { context, options, serverName: 'smart.example', explain: String };
+      const secure = async () => {
+        const base = await wireTo(port, connect);
+        const secured = await base.startTls(terms);
+        assert.ok(secured.ok, secured.ok ? '' : `${name}: ${secured.detail}`);
+        assert.equal(secured.value.peer.authorized, true);
+        return { base, wire: secured.value.wire };
+      };
+      for (const end of ['above', 'below'] as const) {
+        const { base, wire } = await secure();
+        const { closed } = watch(wire);
+        if (end === 'above') wire.destroy();
+        else base.destroy();
+        await closed;
+        assert.deepEqual([base.isOpen, wire.isOpen], [false, false], `${name}, ${end}`);
+        // No handshake begins on what is closed.
+        assert.equal((await base.startTls(terms)).ok, false);
+      }
+      heard = 0;
+      const { base, wire } = await secure();
+      const { told, closed } = watch(wire);
+      assert.equal(wire.localAddress, '127.0.0.1');
+      wire.write(long);
+      wire.end();
+      await closed;
+      const octets = told.filter((what) => !what.startsWith('(')).reduce((sum, { length }) => sum + length, 0);
+      assert.deepEqual([heard, octets, told.at(-1)], [long.length, long.length, '(closed: the connection was closed)'], name);
+      assert.ok(base.heard > long.length && wire.heard === base.heard, `${name}: octets of TLS are heard, too`);
+    }
+    server.close();
+  }));
+
 test('a wire over another stream has no address, counts what it hears, and knows of nothing that waits', () =>
   within(10_000, async () => {
     const other = loop();
