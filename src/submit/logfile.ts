@@ -3,7 +3,6 @@
  * is a sentence and never changes a delivery. Knows no line's meaning.
  */
 import { closeSync, constants, openSync, realpathSync, statSync, writeSync } from 'node:fs';
-import { basename } from 'node:path';
 import { type Line, lineOf } from '../smtp/line.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 
@@ -246,7 +245,7 @@ function loggerOptions(logger: string, tag: string, severity: Severity): readonl
 
 function isMulticall(program: string): boolean {
   try {
-    return ['busybox', 'toybox'].includes(basename(realpathSync(program)));
+    return /\/(?:busybox|toybox)$/.test(realpathSync(program));
   } catch {
     return false;
   }
