@@ -122,6 +122,30 @@ test('LMTP over a unix socket takes a message through every door', () =>
     }
   }));
 
+test('REQUIRETLS in clear is unsupported for every door, whatever the server offers, and the next server may have TLS', () =>
+  within(20_000, () =>
+    withSink({ extensions: ['PIPELINING'], tls: 'starttls' }, async (deaf) =>
+      withSink({ extensions: ['REQUIRETLS'], tls: 'starttls' }, async (host) => {
+        const clear = await startHost({ offers: ['REQUIRETLS'] });
+        const url = `smtp://127.0.0.1:${clear.port}`;
+        const envelope = { ...ENVELOPE, requireTls: true };
+        for (const door of Object.values(DOORS)) {
+          const failure = failureOf(await door(url, () => MESSAGE, {}, envelope));
+          assert.deepEqual([failure.code, failure.retry, failure.lacks], ['unsupported', 'never', 'encryption']);
+        }
+        assert.ok(!clear.sessions.flat().some((line) => line.startsWith('MAIL')));
+        const over = ({ url: to, certificate }: SmtpSink): Server => ({ url: to, tls: { mode: 'required', ca: certificate ?? '' } });
+        const outcome = await accepted(submit(envelope, MESSAGE, { servers: [url, over(deaf), over(host)] }));
+        assert.deepEqual(
+          outcome.attempts.map(({ failure }) => failure.lacks),
+          ['encryption', 'requiretls'],
+        );
+        assert.deepEqual(host.messages[0]?.from.parameters, { REQUIRETLS: null });
+        await clear.stop();
+      }),
+    ),
+  ));
+
 /* ---- ways ---- */
 
 test('a proxy by its URL, with user and password, text or URL; a wrong password is told without it', () =>

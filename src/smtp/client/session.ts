@@ -470,7 +470,7 @@ const WOULD_SPLIT: Unmet = {
 function openTransaction(plan: Plan, channel: Channel, transaction: Transaction): Step {
   const isSplit = plan.protocol === 'lmtp' && transaction.recipients.length > 1 && plan.partial === 'never';
   if (isSplit) return failUnsupported(plan, channel, 'message', WOULD_SPLIT);
-  const unmet = unmetNeed(transaction, channel.extensions);
+  const unmet = unmetNeed(transaction, channel);
   if (unmet !== null) return failUnsupported(plan, channel, 'host', unmet);
   const commands = envelopeCommands(plan, { channel, transaction });
   if (!commands.ok) return failUnsupported(plan, channel, 'message', { lacks: 'argument', detail: commands.detail });
