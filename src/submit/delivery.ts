@@ -21,7 +21,7 @@ export interface Delivery {
   readonly hosts: readonly Smarthost[];
   readonly transaction: Transaction;
   readonly content: {
-    readonly octets?: Uint8Array | undefined;
+    readonly encoded?: Uint8Array | undefined;
     /** From the first octet; null when they cannot be read again. `last`: after this attempt there is none. */
     open(eightBit: EightBitTreatment, last: boolean): Source | null;
     /** False once octets were pulled that cannot be pulled again. */
@@ -182,7 +182,7 @@ async function attempt(
   }
   if (session === null) return null;
   const submitted = session.submit(delivery.transaction, {
-    octets: delivery.content.octets,
+    encoded: delivery.content.encoded,
     open: (eightBit) => delivery.content.open(eightBit, last),
   });
   const release = letInterrupt(session.connection, interrupts);
