@@ -56,7 +56,9 @@ export interface GivenContent {
 function takeContent(content: Content): Parsed<TakenContent> {
   try {
     const known = knownOctets(content);
-    if (known !== null) return known.ok ? parsed({ known: new KeptOctets(known.value) }) : known;
+    if (known !== null && !known.ok) return known;
+    // No octet at all is a failed input like that of a stream, because it mostly is a mistake.
+    if (known !== null) return parsed(known.value.length > 0 ? { known: new KeptOctets(known.value) } : takeReader(fromIterable([])));
     const found = readerOf(content);
     return found.ok ? parsed(takeReader(found.value)) : found;
   } catch (error) {
@@ -386,6 +388,8 @@ function ignoreFailure(close: () => unknown): void {
 /** Chunks after which the event loop turns, because an iterable that has all of them at hand, or gives empty ones for ever, would hold it. */
 const CHUNKS_IN_A_TURN = 128;
 
+const EMPTY = 'it ended without an octet, as a stream does that was read before';
+
 /** Pulls from an input until it ends. */
 function sourceFrom(input: Input): Source {
   const text = new TextJoiner();
@@ -406,7 +410,7 @@ function sourceFrom(input: Input): Source {
         try {
           const chunk = await input.next();
           if (chunk === ENDED) {
-            const fault = text.end() ?? (octets === 0 ? 'it ended without an octet; a stream that was read before does' : null);
+            const fault = text.end() ?? (octets === 0 ? EMPTY : null);
             if (fault !== null) return fail(fault);
             ended = CLEAN;
             return ended;
@@ -505,7 +509,7 @@ function openLater(opener: Opener, tell: (cause: unknown) => void): Source {
       for (let i = 0; i < MOST_OPENERS && found.ok && 'open' in found.value; i++) {
         const content: unknown = await found.value.open();
         const known = knownOctets(content as Content);
-        if (known) return known.ok ? sourceOf(known.value) : failedSource(known.detail);
+        if (known) return !known.ok ? failedSource(known.detail) : known.value.length > 0 ? sourceOf(known.value) : failedSource(EMPTY);
         found = readerOf(content);
       }
       if (!found.ok) return failedSource(found.detail);

@@ -153,15 +153,16 @@ function readOptions(options: Options, more: readonly string[]): Parsed<Terms> {
   });
 }
 
-const SEND_KEYS = ['signal', 'progress'];
+const SEND_KEYS = ['signal', 'progress', 'trace'];
 
 /** Says what is wrong with the options of one message in a session; null when nothing is. Throws nothing. */
 export function sendFault(options: unknown): string | null {
   const read = unlessThrown('the options', () => {
     if (typeof options !== 'object' || options === null) return unparsed('the options are an object');
-    const { signal, progress } = options as Readonly<Record<string, unknown>>;
+    const { signal, progress, trace } = options as Readonly<Record<string, unknown>>;
     if (signal !== undefined && !isSignal(signal)) return unparsed('signal is an AbortSignal');
     if (progress !== undefined && typeof progress !== 'function') return unparsed('progress is a function');
+    if (trace !== undefined && typeof trace !== 'function') return unparsed('trace is a function');
     const unknown = unknownKey(options, SEND_KEYS, '');
     return unknown === null ? parsed(null) : unparsed(unknown);
   });

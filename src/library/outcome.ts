@@ -57,6 +57,8 @@ export interface Failed {
   readonly failure: Failure;
   /** Every server that was tried, in order; the last one's failure is `failure`. */
   readonly attempts: readonly Attempt[];
+  /** There: another server, address or session would have been tried, but the content cannot be read again. */
+  readonly unreplayable?: true;
 }
 
 /** What became of a message. It is data: it can be cloned, posted to a thread, and written as JSON. */
@@ -77,6 +79,17 @@ export const failedHere = (...failure: Parameters<typeof failHere>): Failed => (
   attempts: [],
 });
 
+const UNREPLAYABLE =
+  'the content was read beyond the window and cannot be read again, so nothing else was tried: give { open }, or a larger window';
+
+/** Says that this attempt would not have been the last. */
+export function unreplayed({ kind, failure, attempts }: Failed): Failed {
+  const hint = failure.hint === undefined ? UNREPLAYABLE : `${failure.hint}; ${UNREPLAYABLE}`;
+  const told = withCause({ ...failure, hint }, failure.cause);
+  const last = attempts.slice(-1).map((attempt) => ({ ...attempt, failure: told }));
+  return { kind, failure: told, attempts: [...attempts.slice(0, -1), ...last], unreplayable: true };
+}
+
 /* ---- from the delivery ---- */
 
 /** What the callers of this library gave, for the words of an outcome. */
@@ -94,12 +107,14 @@ export function outcomeOf(outcome: engine.Outcome, given: Given): Outcome {
         ...acceptedBy(outcome.by, sessionFacts(outcome.by), given),
         attempts: outcome.attempts.map((each) => attemptOf(each, given)),
       };
-    case 'failed':
-      return {
+    case 'failed': {
+      const failed: Failed = {
         kind: 'failed',
         failure: failureOf(outcome.failure, given, lastServer(outcome)),
         attempts: outcome.attempts.map((each) => attemptOf(each, given)),
       };
+      return outcome.unreplayable ? unreplayed(failed) : failed;
+    }
     /* c8 ignore next 2 */
     case 'discarded':
       throw new Error('bug: a library has no aliases');

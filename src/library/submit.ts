@@ -7,7 +7,7 @@ import { abortReason } from '../transport/abort.ts';
 import { type Content, failLoading, sendTaking, type TakenContent } from './content.ts';
 import { type Envelope, parseEnvelope, withFacts } from './envelope.ts';
 import { namesOf } from './names.ts';
-import { observerOf } from './observe.ts';
+import { nextSession, observerOf } from './observe.ts';
 import { type Options, parseOptions } from './options.ts';
 import { failedHere, type Outcome, outcomeOf } from './outcome.ts';
 import { securityOf } from './security.ts';
@@ -55,7 +55,8 @@ async function submitTaken(
       commitsAtOnce,
       timeouts,
       security: securityOf(hosts.value, signal, tell),
-      observe: (host) => observerOf(options, printSmarthost(host), attempt++, content.facts.size),
+      observe: (host) =>
+        observerOf(options, { session: nextSession(), server: printSmarthost(host), attempt: attempt++ }, content.facts.size),
       names: (host) => namesOf(hostOf(host)),
       dialFor: (host) => dialOf(hostOf(host)),
       tell,

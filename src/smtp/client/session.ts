@@ -371,13 +371,16 @@ function takeReply(plan: Plan, ending: Ending, state: Exclude<Open, In<'quit' | 
 function countDue(plan: Plan, state: State): number {
   if (state.at === 'envelope') return state.sent - state.answered;
   if (state.at === 'content') return state.blocks;
-  if (state.at === 'commit') return countVerdicts(plan, state) - countOf(state.replies) + (state.next?.sent ?? 0);
+  if (state.at === 'commit') return verdictsDue(plan, state) + (state.next?.sent ?? 0);
   return 1;
 }
 
 /** The content gets one final reply, but with LMTP one for each recipient that was accepted. RFC 2033 §4.2 */
 const countVerdicts = (plan: Plan, { transaction, refusals }: In<'commit'>): number =>
   plan.protocol === 'lmtp' ? transaction.recipients.length - countOf(refusals) : 1;
+
+/** Counts the replies to the content that are still to come; behind them the server speaks of the next transaction. */
+export const verdictsDue = (plan: Plan, state: In<'commit'>): number => countVerdicts(plan, state) - countOf(state.replies);
 
 /* ---- opening ---- */
 
