@@ -1,4 +1,7 @@
-/** A session of `connect`: many messages in order, what ends it and them, and the truth about it afterwards. Loopback. */
+/**
+ * A session of `connect`: many messages in order, what ends it and them, and the truth about it afterwards.
+ * Loopback: passwords go in clear because allowPlaintext says so, and what is looked at is what becomes of the messages.
+ */
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { suite } from 'uvu';
