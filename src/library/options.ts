@@ -9,7 +9,7 @@ export interface TraceEvent {
   readonly session: number;
   /** The server, as logs name it. */
   readonly server: string;
-  /** The attempt of this call, from 0. */
+  /** The attempt of this call, from 0; in the trace of a client or a pool it is 0. */
   readonly attempt: number;
   /** The message of the session that was under way, from 0; null while there was none. */
   readonly message: number | null;
@@ -32,7 +32,7 @@ export interface Progress {
 export interface Options {
   /** EHLO argument. Default, and where it is no domain: the address literal of the connection. */
   readonly hello?: string;
-  /** Milliseconds; Infinity is none. `deadline` is for the whole of a `submit`, and where it is given for each message of a session. */
+  /** Milliseconds; Infinity is none. `deadline` is for the whole of a `submit`, and where it is given for the whole of each `send`, waiting included. */
   readonly timeouts?: { readonly [Key in keyof Timeouts]?: number | undefined };
   /** Ends the call. After the commit the verdict is still awaited, for `grace`. */
   readonly signal?: AbortSignal | undefined;

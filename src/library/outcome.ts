@@ -4,8 +4,8 @@
  */
 import { printSmarthost } from '../router/smarthost.ts';
 import { classifyFailure, type FailureClass } from '../smtp/client/classify.ts';
-import type { Refusal, SessionFailure } from '../smtp/client/outcome.ts';
-import type { Reply } from '../smtp/reply.ts';
+import type { Refusal, SessionFailure, Verdict } from '../smtp/client/outcome.ts';
+import { digit, type Reply } from '../smtp/reply.ts';
 import { textOf } from '../smtp/text.ts';
 import * as engine from '../submit/outcome.ts';
 import { type Failure, failHere, type RecipientRefusal, SmtpError, withCause } from './failure.ts';
@@ -173,6 +173,9 @@ const refusalsOf = (refusals: readonly Refusal[], { addresses }: Given) =>
     recipient === null ? [] : [{ index: recipient, address: addresses[recipient] ?? '', verb, reply: replyOf(reply) }],
   );
 
+const takenOf = (verdicts: readonly Verdict[], { addresses }: Given): NonNullable<Failure['taken']> =>
+  verdicts.filter(({ reply }) => digit(reply) === 2).map(({ recipient }) => ({ index: recipient, address: addresses[recipient] ?? '' }));
+
 /** `server`: where it happened, for the sentence. */
 export function failureOf(failure: engine.Failure, given: Given, server = ''): Failure {
   if (!('at' in failure)) return failHere('usage', engine.printFailure(failure).join('; '));
@@ -186,7 +189,8 @@ export function failureOf(failure: engine.Failure, given: Given, server = ''): F
     retry,
     verb,
     ...(reply === undefined ? {} : { reply: replyOf(reply) }),
-    refusals: failure.kind === 'rejected' ? refusalsOf(failure.refusals, given) : [],
+    refusals: 'refusals' in failure ? refusalsOf(failure.refusals ?? [], given) : [],
+    ...(failure.kind === 'uncertain' && failure.verdicts ? { taken: takenOf(failure.verdicts, given) } : {}),
     at: failure.at,
     ...(failure.kind === 'unsupported' ? { lacks: failure.lacks } : {}),
     ...(hint === undefined ? {} : { hint: rephrase(hint) }),

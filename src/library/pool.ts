@@ -2,7 +2,6 @@
  * Sends many messages over several sessions, which it opens as they are needed and closes when they are idle. Sends a message again
  * only when nobody has it. Knows no socket.
  */
-import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { follow, unlessAborted } from '../submit/interrupts.ts';
 import { abortReason, reasonOf, whenAborted } from '../transport/abort.ts';
 import { alarm } from '../transport/clock.ts';
@@ -10,52 +9,11 @@ import { openClient, type SessionClient } from './client.ts';
 import { type Content, failLoading, type GivenContent, sendTaking, type TakenContent } from './content.ts';
 import { type Envelope, parseEnvelope } from './envelope.ts';
 import { type Failure, failHere } from './failure.ts';
+import { DEFAULT_LIMITS, type Limits, POOL_KEYS, type PoolOptions, parseLimits } from './limits.ts';
 import { inTime, type Message, type SendOptions } from './message.ts';
-import { isSignal, type Options, parseOptions, printValue, sendFault, type Terms } from './options.ts';
+import { isSignal, type Options, parseOptions, sendFault, type Terms } from './options.ts';
 import { type Attempt, failedHere, type Outcome, unreplayed } from './outcome.ts';
-import { type Host, parseServers, type Server, unknownKey, unlessThrown } from './server.ts';
-
-/** The options of a pool, besides those of every call. */
-export interface PoolOptions extends Options {
-  /** Sessions at a time; default 5. */
-  readonly connections?: number;
-  /** Messages after which a session is closed; default 100. */
-  readonly messagesPerConnection?: number;
-  /** The next message's envelope goes out with the end of the one before it; default true. */
-  readonly pipelining?: boolean;
-  /** Milliseconds after which a session without work is closed; default 10,000. Servers do the same, mostly later. */
-  readonly idle?: number;
-  /** Milliseconds after which a session is closed when it has no work; Infinity by default. */
-  readonly ttl?: number;
-  /** At most so many messages begin in so many milliseconds. */
-  readonly rate?: { readonly messages: number; readonly per: number };
-  /**
-   * How often a message that nobody has is sent again by itself, over another session or to another server; default 2. Besides, also with
-   * 0, it is sent again whenever the session was idle when it got the message and the server closed it before it had answered anything.
-   */
-  readonly retries?: number;
-}
-
-const POOL_KEYS: readonly Exclude<keyof PoolOptions, keyof Options>[] = [
-  'connections',
-  'messagesPerConnection',
-  'pipelining',
-  'idle',
-  'ttl',
-  'rate',
-  'retries',
-];
-
-/** What the options say, with defaults. */
-interface Limits {
-  readonly connections: number;
-  readonly messages: number;
-  readonly isPipelining: boolean;
-  readonly idle: number;
-  readonly ttl: number;
-  readonly rate: { readonly messages: number; readonly per: number } | null;
-  readonly retries: number;
-}
+import { type Host, parseServers, type Server } from './server.ts';
 
 /** Messages that a session has at a time where the next goes along with the one before it. */
 const DEPTH = 2;
@@ -122,7 +80,7 @@ export class Pool implements AsyncDisposable {
   constructor(servers: string | URL | Server | readonly (string | URL | Server)[], options: PoolOptions = {}) {
     const hosts = parseServers(Array.isArray(servers) ? servers : [servers]);
     const terms = parseOptions(options, POOL_KEYS);
-    const limits = terms.ok ? unlessThrown('the options', () => parseLimits(options)) : terms;
+    const limits = terms.ok ? parseLimits(options) : terms;
     const fault = hosts.ok ? (limits.ok ? null : limits.detail) : hosts.detail;
     // Impossible options are looked at no more.
     this.#options = fault === null ? options : {};
@@ -318,7 +276,7 @@ export class Pool implements AsyncDisposable {
   }
 
   async #carry(line: Line, task: Task): Promise<void> {
-    const wasIdle = line.stop !== null;
+    const before = line.stop !== null ? 'idle' : line.given === 0 ? 'new' : 'busy';
     line.stop?.();
     line.stop = null;
     line.given += 1;
@@ -326,7 +284,7 @@ export class Pool implements AsyncDisposable {
     const { message, content, attempts } = task;
     const outcome = await line.client.sendLoaded({ ...message, attempt: attempts.length }, content);
     line.busy -= 1;
-    if (outcome.kind === 'accepted' || !this.#mayRepeat(task, outcome.failure, line, wasIdle)) task.settle(outcome);
+    if (outcome.kind === 'accepted' || !this.#mayRepeat(task, outcome.failure, line.host, before)) task.settle(outcome);
     else if (!content.replayable) task.settle(unreplayed(outcome));
     else {
       attempts.push(...outcome.attempts);
@@ -336,12 +294,13 @@ export class Pool implements AsyncDisposable {
     this.#dispatch();
   }
 
-  /** True when nobody has the message and another attempt is due. A session that was closed while it was idle costs no retry. */
-  #mayRepeat(task: Task, { retry, code, verb }: Failure, { host }: Line, wasIdle: boolean): boolean {
+  /** True when nobody has the message and another attempt is due. `before`: what the session was when it got the message. */
+  #mayRepeat(task: Task, { retry, code, verb }: Failure, host: Host, before: 'new' | 'idle' | 'busy'): boolean {
     if (retry !== 'safe' || code === 'aborted' || code === 'input' || this.#ending.signal.aborted) return false;
-    // MAIL is the first that is answered for a message.
-    if (wasIdle && code === 'lost' && verb === 'MAIL') return true;
-    this.#rest(host);
+    // MAIL is what a server answers first. It may end a session that was idle or has had its share, and there is nothing wrong with it.
+    const isUnanswered = code === 'lost' && verb === 'MAIL';
+    if (isUnanswered && before === 'idle') return true;
+    if (!isUnanswered || before === 'new') this.#rest(host);
     task.retries -= 1;
     return task.retries >= 0;
   }
@@ -503,42 +462,3 @@ async function openReady(host: Host, terms: Terms, options: Options): Promise<Op
   if (failure === null) return { client, failure, attempts: [] };
   return { client: null, failure, attempts: [{ server: client.facts, failure }] };
 }
-
-const DEFAULT_LIMITS: Limits = {
-  connections: 5,
-  messages: 100,
-  isPipelining: true,
-  idle: 10_000,
-  ttl: Number.POSITIVE_INFINITY,
-  rate: null,
-  retries: 2,
-};
-
-function parseLimits(options: PoolOptions): Parsed<Limits> {
-  const { connections, messagesPerConnection, idle, ttl, rate, retries, pipelining } = options;
-  if (rate !== undefined) {
-    if (typeof rate !== 'object' || rate === null) return unparsed('rate is { messages, per }: per in milliseconds');
-    const unknown = unknownKey(rate, ['messages', 'per'], 'rate.');
-    if (unknown !== null) return unparsed(unknown);
-    if (!isAtLeast(rate.messages, 1)) return unparsed(`rate.messages is ${printValue(rate.messages)}, and takes a number from 1`);
-    if (!isAbove0(rate.per)) return unparsed(`rate.per is ${printValue(rate.per)}, and takes milliseconds above 0`);
-  }
-  for (const [key, value] of Object.entries({ connections, messagesPerConnection }))
-    if (value !== undefined && !isAtLeast(value, 1)) return unparsed(`${key} is ${printValue(value)}, and takes a number from 1`);
-  for (const [key, value] of Object.entries({ idle, ttl }))
-    if (value !== undefined && !isAbove0(value)) return unparsed(`${key} is ${printValue(value)}, and takes milliseconds above 0`);
-  if (retries !== undefined && !isAtLeast(retries, 0)) return unparsed(`retries is ${printValue(retries)}, and takes a number from 0`);
-  if (pipelining !== undefined && typeof pipelining !== 'boolean') return unparsed('pipelining is true or false');
-  return parsed({
-    connections: connections ?? DEFAULT_LIMITS.connections,
-    messages: messagesPerConnection ?? DEFAULT_LIMITS.messages,
-    isPipelining: pipelining ?? DEFAULT_LIMITS.isPipelining,
-    idle: idle ?? DEFAULT_LIMITS.idle,
-    ttl: ttl ?? DEFAULT_LIMITS.ttl,
-    rate: rate ?? null,
-    retries: retries ?? DEFAULT_LIMITS.retries,
-  });
-}
-
-const isAtLeast = (value: unknown, least: number): boolean => typeof value === 'number' && value >= least;
-const isAbove0 = (value: unknown): boolean => typeof value === 'number' && value > 0;

@@ -5,8 +5,8 @@
 import type { ConnectionOptions } from 'node:tls';
 import { isLmtp } from '../../router/smarthost.ts';
 import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
+import type { PoolOptions } from '../limits.ts';
 import { type Options, parseOptions } from '../options.ts';
-import type { PoolOptions } from '../pool.ts';
 import { type Auth, parseServer, type Resolver, type Server, type TlsOptions, unknownKey } from '../server.ts';
 import type { Dsn, GetSocket, LoggerLike } from './mail.ts';
 import { AUTH_OPTIONS, OPTIONS, refusedOption, TLS_OPTIONS } from './table.ts';
