@@ -18,8 +18,8 @@ export interface PoolOptions extends Options {
   /** At most so many messages begin in so many milliseconds. */
   readonly rate?: { readonly messages: number; readonly per: number };
   /**
-   * How often a message that nobody has is sent again by itself, over another session or to another server; default 2. Besides, also with
-   * 0, it is sent again whenever the session was idle when it got the message and the server closed it before it had answered anything.
+   * How often a message that nobody has is sent again by itself, over another session or to another server; default 2. A session that was
+   * idle, or had messages before this one, costs none, also with 0, where the server ends it before it has answered anything for this message.
    */
   readonly retries?: number;
 }
@@ -64,14 +64,14 @@ function readLimits(options: PoolOptions): Parsed<Limits> {
     if (typeof rate !== 'object' || rate === null) return unparsed('rate is { messages, per }: per in milliseconds');
     const unknown = unknownKey(rate, ['messages', 'per'], 'rate.');
     if (unknown !== null) return unparsed(unknown);
-    if (!isAtLeast(rate.messages, 1)) return unparsed(`rate.messages is ${printValue(rate.messages)}, and takes a number from 1`);
+    if (!isCount(rate.messages, 1)) return unparsed(`rate.messages is ${printValue(rate.messages)}, and takes a whole number from 1`);
     if (!isAbove0(rate.per)) return unparsed(`rate.per is ${printValue(rate.per)}, and takes milliseconds above 0`);
   }
   for (const [key, value] of Object.entries({ connections, messagesPerConnection }))
-    if (value !== undefined && !isAtLeast(value, 1)) return unparsed(`${key} is ${printValue(value)}, and takes a number from 1`);
+    if (value !== undefined && !isCount(value, 1)) return unparsed(`${key} is ${printValue(value)}, and takes a whole number from 1`);
   for (const [key, value] of Object.entries({ idle, ttl }))
     if (value !== undefined && !isAbove0(value)) return unparsed(`${key} is ${printValue(value)}, and takes milliseconds above 0`);
-  if (retries !== undefined && !isAtLeast(retries, 0)) return unparsed(`retries is ${printValue(retries)}, and takes a number from 0`);
+  if (retries !== undefined && !isCount(retries, 0)) return unparsed(`retries is ${printValue(retries)}, and takes a whole number from 0`);
   if (pipelining !== undefined && typeof pipelining !== 'boolean') return unparsed('pipelining is true or false');
   return parsed({
     connections: connections ?? DEFAULT_LIMITS.connections,
@@ -84,5 +84,6 @@ function readLimits(options: PoolOptions): Parsed<Limits> {
   });
 }
 
-const isAtLeast = (value: unknown, least: number): boolean => typeof value === 'number' && value >= least;
+const isCount = (value: unknown, least: number): boolean =>
+  typeof value === 'number' && value >= least && (Number.isInteger(value) || value === Number.POSITIVE_INFINITY);
 const isAbove0 = (value: unknown): boolean => typeof value === 'number' && value > 0;

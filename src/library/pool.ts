@@ -276,7 +276,7 @@ export class Pool implements AsyncDisposable {
   }
 
   async #carry(line: Line, task: Task): Promise<void> {
-    const before = line.stop !== null ? 'idle' : line.given === 0 ? 'new' : 'busy';
+    const isNew = line.stop === null && line.given === 0;
     line.stop?.();
     line.stop = null;
     line.given += 1;
@@ -284,7 +284,7 @@ export class Pool implements AsyncDisposable {
     const { message, content, attempts } = task;
     const outcome = await line.client.sendLoaded({ ...message, attempt: attempts.length }, content);
     line.busy -= 1;
-    if (outcome.kind === 'accepted' || !this.#mayRepeat(task, outcome.failure, line.host, before)) task.settle(outcome);
+    if (outcome.kind === 'accepted' || !this.#mayRepeat(task, outcome.failure, line.host, isNew)) task.settle(outcome);
     else if (!content.replayable) task.settle(unreplayed(outcome));
     else {
       attempts.push(...outcome.attempts);
@@ -294,13 +294,12 @@ export class Pool implements AsyncDisposable {
     this.#dispatch();
   }
 
-  /** True when nobody has the message and another attempt is due. `before`: what the session was when it got the message. */
-  #mayRepeat(task: Task, { retry, code, verb }: Failure, host: Host, before: 'new' | 'idle' | 'busy'): boolean {
+  /** True when nobody has the message and another attempt is due. `isNew`: the session was opened for it. */
+  #mayRepeat(task: Task, { retry, code, verb }: Failure, host: Host, isNew: boolean): boolean {
     if (retry !== 'safe' || code === 'aborted' || code === 'input' || this.#ending.signal.aborted) return false;
-    // MAIL is what a server answers first. It may end a session that was idle or has had its share, and there is nothing wrong with it.
-    const isUnanswered = code === 'lost' && verb === 'MAIL';
-    if (isUnanswered && before === 'idle') return true;
-    if (!isUnanswered || before === 'new') this.#rest(host);
+    // MAIL is what a server answers first. It may end a session that was idle or has had its share, and nothing is wrong with it.
+    if (code === 'lost' && verb === 'MAIL' && !isNew) return true;
+    this.#rest(host);
     task.retries -= 1;
     return task.retries >= 0;
   }

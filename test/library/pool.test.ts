@@ -348,6 +348,34 @@ test('with retries 0 nothing else is sent again: not to a session that was new, 
     await fresh.host.stop();
   }));
 
+test('a server that takes few messages in a session costs no failure, whether the next went along or not', () =>
+  within(20_000, async () => {
+    for (const how of ['421 4.7.0 enough in this session', 'close', 'reset'])
+      for (const pipelining of [true, false]) {
+        const counts = new WeakMap<object, number>();
+        const count = (socket: object): number => counts.get(socket) ?? 0;
+        const { host, pool } = await world(
+          { connections: 3, pipelining, retries: 0 },
+          {
+            MAIL: ({ socket }) => (count(socket) >= 2 ? how : '250 2.1.0 ok'),
+            end({ socket }) {
+              counts.set(socket, count(socket) + 1);
+              return '250 2.0.0 taken';
+            },
+          },
+          { offers: ['PIPELINING'] },
+        );
+        const outcomes = await sendMany(pool, 40);
+        assert.deepEqual(
+          outcomes.filter(({ kind }) => kind !== 'accepted'),
+          [],
+        );
+        await pool.drain();
+        assert.deepEqual(numbers(host), upTo(40));
+        await host.stop();
+      }
+  }));
+
 test('however many idle sessions the server has closed, a message outlives them all, and tells of each', () =>
   within(10_000, async () => {
     const sockets: Socket[] = [];
