@@ -3,6 +3,7 @@ import { withDeadline } from '../submit/interrupts.ts';
 import type { MessageOptions } from '../transport/driver.ts';
 import type { ParsedEnvelope } from './envelope.ts';
 import type { Progress, Terms, TraceEvent } from './options.ts';
+import { type Outcome, withReason } from './outcome.ts';
 
 /** The options of one message. */
 export interface SendOptions {
@@ -24,13 +25,17 @@ export interface Message extends ParsedEnvelope, Pick<SendOptions, 'progress' | 
   readonly attempt: number;
 }
 
-/** Does the work of one message, from its call to its outcome. Most messages have no deadline, and it costs nothing there. */
-export function inTime<Result>(
+/** Does the work of one message, from its call to its outcome. Most messages have neither signal nor deadline, and it costs nothing there. */
+export async function inTime(
   signal: AbortSignal | undefined,
   { grace, deadline }: Pick<Terms, 'grace' | 'deadline'>,
-  work: (ends: Ends) => Promise<Result>,
-): Promise<Result> {
-  if (deadline === null) return work({ signal, grace });
+  work: (ends: Ends) => Promise<Outcome>,
+): Promise<Outcome> {
+  if (deadline === null) return withReason(await work({ signal, grace }), signal);
   const { interrupts, release } = withDeadline(signal && { signal, grace }, deadline);
-  return work(interrupts).finally(release);
+  try {
+    return withReason(await work(interrupts), interrupts.signal);
+  } finally {
+    release();
+  }
 }

@@ -90,6 +90,12 @@ export function unreplayed({ kind, failure, attempts }: Failed): Failed {
   return { kind, failure: told, attempts: [...attempts.slice(0, -1), ...last], unreplayable: true };
 }
 
+/** Attaches the reason of the signal that ended the message. */
+export function withReason(outcome: Outcome, signal: AbortSignal | undefined): Outcome {
+  if (outcome.kind === 'accepted' || outcome.failure.code !== 'aborted' || !signal?.aborted) return outcome;
+  return { ...outcome, failure: withCause(outcome.failure, outcome.failure.cause ?? signal.reason) };
+}
+
 /* ---- from the delivery ---- */
 
 /** What the callers of this library gave, for the words of an outcome. */

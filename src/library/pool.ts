@@ -428,13 +428,13 @@ export class Pool implements AsyncDisposable {
   /** Ends everything at once: messages that wait are failed as `aborted`, and those under way by what is known of them. */
   destroy(reason: unknown = new Error('the pool was closed')): void {
     this.#ending.abort(reason);
-    void this.drain();
-    this.#clock();
     for (const task of this.#waiting.splice(0)) task.settle(failedHere('aborted', reasonOf(reason), reason));
     for (const line of [...this.#lines]) {
       line.client.destroy(reason);
       this.#close(line);
     }
+    void this.drain();
+    this.#clock();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -243,6 +243,7 @@ test('a signal under way ends the message before its commit, and the session wit
     await point.reached;
     controller.abort(new Error('too slow'));
     assert.deepEqual(brief(failureOf(await first)).slice(0, 2), ['aborted', 'safe']);
+    assert.equal(failureOf(await first).cause, controller.signal.reason);
     assert.deepEqual(brief(failureOf(await second)).slice(0, 2), ['lost', 'safe']);
     assert.equal(client.usable, false);
     assert.equal(host.held.length, 0);

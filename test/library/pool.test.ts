@@ -746,6 +746,17 @@ test('destroy fails at once what waits, what is under way and what is still bein
     await host.stop();
   }));
 
+test('destroy says no QUIT, not even in an idle session, and waits for nobody', () =>
+  within(10_000, async () => {
+    const { host, pool } = await world({}, { QUIT: 'silence' });
+    assert.equal((await pool.send(ENVELOPE, MESSAGE)).kind, 'accepted');
+    pool.destroy();
+    await pool.drain();
+    await turns(20);
+    assert.ok(!verbs(host.sessions[0]).includes('QUIT'));
+    await host.stop();
+  }));
+
 test('destroy after a commit says uncertain', () =>
   within(10_000, async () => {
     const door = gate('250 2.0.0 taken');

@@ -275,6 +275,26 @@ library('content that was read too far for the next server is told by a field an
   }),
 );
 
+library('the reason of a signal is the cause, also where the message was under way', () =>
+  within(10_000, async () => {
+    const controller = new AbortController();
+    const slow = await startHost({
+      script: {
+        DATA() {
+          controller.abort(new Error('too slow'));
+          return 'silence';
+        },
+      },
+    });
+    const envelope = { from: 'me@example.org', to: ['you@example.net'] };
+    const outcome = await submit(envelope, MESSAGE, { servers: [host(slow.port)], signal: controller.signal });
+    assert.ok(outcome.kind === 'failed');
+    assert.deepEqual([outcome.failure.code, outcome.failure.cause], ['aborted', controller.signal.reason]);
+    assert.ok(!JSON.stringify(outcome).includes('cause'));
+    await slow.stop();
+  }),
+);
+
 library('timeouts.deadline counts while the content is read, too', () =>
   within(10_000, async () => {
     const never = { [Symbol.asyncIterator]: () => ({ next: () => new Promise<IteratorResult<string>>(() => {}) }) };
