@@ -56,9 +56,7 @@ export interface GivenContent {
 function takeContent(content: Content): Parsed<TakenContent> {
   try {
     const known = knownOctets(content);
-    if (known !== null && !known.ok) return known;
-    // No octet at all is a failed input like that of a stream, because it mostly is a mistake.
-    if (known !== null) return parsed(known.value.length > 0 ? { known: new KeptOctets(known.value) } : takeReader(fromIterable([])));
+    if (known !== null) return known.ok ? parsed({ known: new KeptOctets(known.value) }) : known;
     const found = readerOf(content);
     return found.ok ? parsed(takeReader(found.value)) : found;
   } catch (error) {
@@ -138,8 +136,13 @@ const encoder = new TextEncoder();
 const LONE_SURROGATE = /\p{Cs}/u;
 const HALF_PAIR = 'the text holds half a surrogate pair, which no encoding can carry';
 
-/** Octets that the program has already; null for what must be read. */
+/** Octets that the program has already; null for what must be read. No message is without an octet, so that to give none is a mistake. */
 function knownOctets(content: Content): Parsed<Uint8Array> | null {
+  const known = joinOctets(content);
+  return known?.ok && known.value.length === 0 ? unparsed('the content cannot be sent: it has no octet') : known;
+}
+
+function joinOctets(content: Content): Parsed<Uint8Array> | null {
   if (typeof content === 'string')
     return LONE_SURROGATE.test(content) ? unparsed(`the content cannot be sent: ${HALF_PAIR}`) : parsed(encoder.encode(content));
   const octets = octetsOf(content);
@@ -388,8 +391,6 @@ function ignoreFailure(close: () => unknown): void {
 /** Chunks after which the event loop turns, because an iterable that has all of them at hand, or gives empty ones for ever, would hold it. */
 const CHUNKS_IN_A_TURN = 128;
 
-const EMPTY = 'it ended without an octet, as a stream does that was read before';
-
 /** Pulls from an input until it ends. */
 function sourceFrom(input: Input): Source {
   const text = new TextJoiner();
@@ -410,7 +411,7 @@ function sourceFrom(input: Input): Source {
         try {
           const chunk = await input.next();
           if (chunk === ENDED) {
-            const fault = text.end() ?? (octets === 0 ? EMPTY : null);
+            const fault = text.end() ?? (octets === 0 ? 'it ended without an octet; a stream that was read before does' : null);
             if (fault !== null) return fail(fault);
             ended = CLEAN;
             return ended;
@@ -509,7 +510,7 @@ function openLater(opener: Opener, tell: (cause: unknown) => void): Source {
       for (let i = 0; i < MOST_OPENERS && found.ok && 'open' in found.value; i++) {
         const content: unknown = await found.value.open();
         const known = knownOctets(content as Content);
-        if (known) return !known.ok ? failedSource(known.detail) : known.value.length > 0 ? sourceOf(known.value) : failedSource(EMPTY);
+        if (known) return known.ok ? sourceOf(known.value) : failedSource(known.detail);
         found = readerOf(content);
       }
       if (!found.ok) return failedSource(found.detail);
