@@ -7,6 +7,7 @@ import type { LoneDot } from '../message/lone-dot.ts';
 import type { Input } from '../message/source.ts';
 import type { Reports } from '../process/report.ts';
 import { listenForSignals, makeAbortable } from '../process/signals.ts';
+import { chooseSockets } from '../process/sockets.ts';
 import { complain, countColumns, say } from '../process/stderr.ts';
 import { drain } from '../process/stdin/drain.ts';
 import { openStdin, type Stdin } from '../process/stdin/open.ts';
@@ -78,6 +79,7 @@ async function submitStdin(
     {
       security: systemSecurity(process.env),
       interrupts,
+      connect: await chooseSockets(),
       observer: { ...observer, routed: tree ? (routing) => say(2, tree.printRouting(routing)) : undefined },
     },
   );
