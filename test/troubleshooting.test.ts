@@ -49,6 +49,8 @@ const TABLES: readonly (readonly [file: string, parts: readonly string[]])[] = [
   ['src/transport/socket-error.ts', []],
   ['src/transport/connect.ts', []],
   ['src/transport/lookup/endpoints.ts', ['… was given up']],
+  ['src/transport/lookup/codes.ts', []],
+  ['src/transport/lookup/records.ts', []],
   ['src/transport/tls/failure.ts', [', or the server does not send its intermediate certificate', '; if that is the right CA, … can …']],
   ['src/transport/tls/tls.ts', []],
   [
@@ -56,6 +58,9 @@ const TABLES: readonly (readonly [file: string, parts: readonly string[]])[] = [
     ['is no domain of RFC 5321', ', and bare addresses need qualify_domain', '1 smart host is', '… smart hosts are'],
   ],
   ['src/nospool/check/audience.ts', ['for other users it …', ' who are in ', 'nobody is in it', 'members of group … (…)']],
+  ['src/nospool/check/in-place.ts', ['… is this nospool, …']],
+  ['src/submit/logfile.ts', ['no log file is configured', '…; syslog has it', '… as uid …']],
+  ['src/config/merge.ts', []],
   ['src/trust/facts.ts', ['…; its mode is …, its owner uid … and gid …: …', ' (mode …, owner uid …): run chmod o+x …']],
 ];
 for (const [file, parts] of TABLES)
