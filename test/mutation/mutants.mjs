@@ -29,12 +29,21 @@ function* scan(source) {
   let from = 0;
   for (let at = 0; at < source.length; at++) {
     const mark = source[at];
+    const comment = mark === '/' && { '/': '\n', '*': '*/' }[source[at + 1]];
+    if (comment) {
+      // esbuild leaves those within expressions.
+      yield { kind: 'code', from, to: at };
+      at = source.indexOf(comment, at) + comment.length - 1;
+      from = at + 1;
+      continue;
+    }
     if (mark !== '"' && mark !== "'" && mark !== '`' && !(mark === '/' && mayBeginRegex(source, at))) continue;
     yield { kind: 'code', from, to: at };
     const begin = at;
     if (mark === '`') at = endOfTemplate(source, at);
     else
       for (let isClass = false, next = at + 1; ; next++) {
+        if (next >= source.length) throw new Error(`the ${mark} at ${at} has no end`);
         if (source[next] === '\\') next++;
         else if (mark === '/' && source[next] === '[') isClass = true;
         else if (mark === '/' && source[next] === ']') isClass = false;
@@ -52,13 +61,14 @@ function* scan(source) {
 const mayBeginRegex = (source, at) => /(?:[(,=:[!&|?{};+\n]|\breturn|=>)\s*$/.test(source.slice(Math.max(0, at - 20), at));
 
 function endOfTemplate(source, begin) {
-  for (let at = begin + 1, depth = 0; ; at++) {
+  for (let at = begin + 1, depth = 0; at < source.length; at++) {
     if (source[at] === '\\') at++;
     else if (source.startsWith('${', at)) depth++;
     else if (source[at] === '}' && depth > 0) depth--;
     else if (source[at] === '`' && depth === 0) return at;
     else if (source[at] === '`') at = endOfTemplate(source, at);
   }
+  throw new Error(`a template that begins at ${begin} has no end`);
 }
 
 /** Every mutant of a TypeScript source: the whole text, and the line as it was and as it is. */

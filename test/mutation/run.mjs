@@ -25,21 +25,8 @@ export const ROOMS = {
 };
 const named = (of) => [`^${of}[.]test`];
 
-const COPIED = [
-  'src',
-  'test',
-  'docs',
-  'examples',
-  'man',
-  'package.json',
-  'tsconfig.json',
-  'build.mjs',
-  'dist',
-  'ARCHITECTURE.md',
-  'README.md',
-  'CHANGELOG.md',
-  'CONTRIBUTING.md',
-];
+/** What a copy of the project does without. */
+const NOT_COPIED = /^(?:node_modules|[.]git|[.]ci|coverage)$/;
 /** Milliseconds for one unit of tests: a fault may make one wait for ever. */
 const LIMIT = 150_000;
 
@@ -75,7 +62,8 @@ export function drawMutants(room, seed) {
 /** A copy of the project that faults can be put into. */
 export function makeCopy() {
   const folder = mkdtempSync(path.join(tmpdir(), 'nospool-mutation-'));
-  for (const name of COPIED) cpSync(path.join(root, name), path.join(folder, name), { recursive: true });
+  for (const name of readdirSync(root).filter((each) => !NOT_COPIED.test(each)))
+    cpSync(path.join(root, name), path.join(folder, name), { recursive: true });
   symlinkSync(path.join(root, 'node_modules'), path.join(folder, 'node_modules'));
   return folder;
 }
@@ -127,7 +115,10 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const mutants = rooms.flatMap((room) => {
     const all = drawMutants(room, Number(values.seed));
     console.log(`${room}: ${all.length} mutants`);
-    return values.count === 'all' ? all : all.slice(0, Number(values.count));
+    // The first is none: the tests must pass without a fault.
+    const [{ file }] = all;
+    const none = { room, file, before: '', after: '', text: readFileSync(path.join(root, 'src', file), 'utf8') };
+    return [none, ...(values.count === 'all' ? all : all.slice(0, Number(values.count)))];
   });
   const sums = Object.fromEntries(rooms.map((room) => [room, { tried: 0, killed: 0 }]));
   await Promise.all(
@@ -136,6 +127,10 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
       try {
         for (let mutant = mutants.shift(); mutant !== undefined; mutant = mutants.shift()) {
           const by = await kill(folder, mutant);
+          if (mutant.before === '') {
+            if (by !== null) throw new Error(`the tests of ${mutant.room} fail without a fault: ${by}`);
+            continue;
+          }
           const sum = sums[mutant.room];
           sum.tried += 1;
           if (by === null) console.log(`alive:\nsrc/${mutant.file}\n- ${mutant.before}\n+ ${mutant.after}\n`);
