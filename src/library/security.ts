@@ -16,7 +16,7 @@ export function securityOf(hosts: readonly Host[], signal: AbortSignal, tell: (c
     return security;
   };
   return {
-    handshake: (host, target) => of(host).handshake(host, target),
+    handshake: (host, ...how) => of(host).handshake(host, ...how),
     authenticator: (host) => of(host).authenticator(host),
     proxyPassword: (host) => of(host).proxyPassword(host),
     scrub: (text, isToAuth) => [...known.values()].reduce((shown, security) => security.scrub(shown, isToAuth), text),

@@ -3,7 +3,6 @@
  * had before the runtime made text of them. It looks up what costs time only when somebody asks. Knows no message.
  */
 import { readFileSync, statSync } from 'node:fs';
-import { hostname, userInfo } from 'node:os';
 import type { Environment } from '../config/interpret.ts';
 import { localeCharset } from '../message/locale.ts';
 import { isDomain } from '../smtp/path.ts';
@@ -50,7 +49,7 @@ export const SYSTEM: System = {
     // Bun answers with $USER and $HOME, which a caller may have left from somebody else.
     if (process.versions.bun !== undefined) return null;
     try {
-      const { username, homedir } = userInfo();
+      const { username, homedir } = process.getBuiltinModule('node:os').userInfo();
       return { login: username, home: homedir };
     } catch {
       return null;
@@ -64,7 +63,8 @@ export const SYSTEM: System = {
     }
   },
   owner: (path) => statSync(path, { throwIfNoEntry: false })?.uid ?? null,
-  hostname,
+  // Bun takes its time to load what a configured name makes needless.
+  hostname: () => process.getBuiltinModule('node:os').hostname(),
   resolves(name) {
     // Callbacks, because the promises of node:dns take milliseconds to load.
     const { Resolver } = process.getBuiltinModule('node:dns');

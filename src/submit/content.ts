@@ -2,7 +2,6 @@
  * The content of one submission: the completed header section, what is known of the whole message, and a way to open it as often
  * as its body can be. Knows no smart host and no connection.
  */
-import { domainToASCII } from 'node:url';
 import { type Body, limitLines, limitSilence } from '../message/body.ts';
 import { complete, lacksFrom } from '../message/complete.ts';
 import { type Field, findField, parseField, printHead, withoutFields } from '../message/fields.ts';
@@ -17,6 +16,7 @@ import { LONGEST_CONTENT_LINE } from '../smtp/limits.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { type Mailbox, printMailbox, type ReversePath } from '../smtp/path.ts';
 import { isAscii, latin1 } from '../smtp/text.ts';
+import { aLabels } from '../transport/a-labels.ts';
 import { untilRead } from '../transport/clock.ts';
 import type { EightBitTreatment } from '../transport/driver.ts';
 import type { Delivery } from './delivery.ts';
@@ -124,7 +124,7 @@ async function completeFields(
       eightBit: facts.eightBit,
       charset: facts.eightBit && needsCharset(fields) ? await chooseBodyCharset(facts.sample, charset, !facts.whole) : null,
     },
-    toAscii: (domain) => domainToASCII(domain) || null,
+    toAscii: (domain) => aLabels(domain) || null,
   });
 }
 

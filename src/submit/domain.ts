@@ -1,19 +1,19 @@
 /** Domains as SMTP without SMTPUTF8 can carry them, and what EHLO can say of a host by its name. */
-import { domainToASCII } from 'node:url';
 import { isAddressLiteral, isHostName, type Mailbox, withDomain } from '../smtp/path.ts';
 import { isAscii } from '../smtp/text.ts';
+import { aLabels } from '../transport/a-labels.ts';
 
 /** Writes the domain in A-labels where the local-part is ASCII, because then no SMTPUTF8 is needed. RFC 6531 §3.2 */
 export function asciiDomain(mailbox: Mailbox): Mailbox {
   if (isAscii(mailbox.domain) || !isAscii(mailbox.localPart)) return mailbox;
-  return withDomain(mailbox, domainToASCII(mailbox.domain));
+  return withDomain(mailbox, aLabels(mailbox.domain));
 }
 
 /** Both spellings of a domain, or of a pattern of domains or addresses: as it is written and in A-labels. Addresses have the one or the other. */
 export function spellings(pattern: string): readonly string[] {
   if (isAscii(pattern)) return [pattern];
   const at = pattern.lastIndexOf('@') + 1;
-  return [pattern, pattern.slice(0, at) + domainToASCII(pattern.slice(at))];
+  return [pattern, pattern.slice(0, at) + aLabels(pattern.slice(at))];
 }
 
 /**
@@ -23,7 +23,7 @@ export function spellings(pattern: string): readonly string[] {
 export function helloName(hostname: string): string {
   if (isAddressLiteral(hostname)) return hostname;
   const name = hostname.replace(/\.$/, '');
-  const ascii = isAscii(name) ? name : domainToASCII(name);
+  const ascii = isAscii(name) ? name : aLabels(name);
   return isHostName(ascii) ? ascii : '';
 }
 

@@ -6,7 +6,7 @@
 
 import { constants, existsSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { type UserInfo, userInfo } from 'node:os';
+import type { UserInfo } from 'node:os';
 import { agree, type RoutedTo } from '../router/agree.ts';
 import { type AliasEntry, type AliasReader, makeAliasReader, searchAliases } from '../router/aliases.ts';
 import { LONGEST_LIST } from '../router/data.ts';
@@ -383,7 +383,7 @@ function accountsIn(passwd: string): (name: string) => Promise<Account | Unread 
 /** null for a uid without an entry. */
 function ownAccount(): UserInfo<string> | null {
   try {
-    return userInfo();
+    return process.getBuiltinModule('node:os').userInfo();
   } catch {
     return null;
   }

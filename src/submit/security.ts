@@ -92,13 +92,13 @@ export function makeSecurity(environment: NodeJS.ProcessEnv, reader: SecretReade
   }
 
   return {
-    async handshake(host, target) {
+    async handshake(host, target, isContextOfWire) {
       const [{ prepareTls }, { wantedNames }] = await Promise.all([
         import('../transport/tls/tls.ts'),
         import('../transport/tls/peername.ts'),
       ]);
       const wanted = wantedNames(host.tls, target.name, target.fromDns ? host.host : '');
-      return prepareTls(host.tls, wanted, { implicit: host.scheme === 'submissions', environment, material });
+      return prepareTls(host.tls, wanted, { implicit: host.scheme === 'submissions', environment, material, isContextOfWire });
     },
     authenticator: readAuthenticator,
     proxyPassword: (host) => keep(reader.proxyPassword(host), host.link?.proxy?.user ?? ''),

@@ -3,7 +3,6 @@
  * Sends no message and does not choose among smart hosts.
  */
 
-import { isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { isLoopback, isWrittenAsLoopback } from '../router/loopback.ts';
 import { DIRECT, isLmtp, type Link, type ProxyPolicy, printProxy, type Smarthost } from '../router/smarthost.ts';
@@ -11,11 +10,12 @@ import type { SessionFailure, SessionOutcome } from '../smtp/client/outcome.ts';
 import type { Transaction } from '../smtp/client/print.ts';
 import type { Plan } from '../smtp/client/session.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
+import { isIPv6 } from '../smtp/path.ts';
 import { type Connected, connectFirst } from '../transport/connect.ts';
 import { Connection, type ConnectionOptions, type ContentOpener, type MessageOptions, type SessionTimeouts } from '../transport/driver.ts';
 import type { Endpoint, Target } from '../transport/lookup/endpoints.ts';
 import { guardObserver, type Observer, type Trace } from '../transport/observer.ts';
-import type { Reached, Unreached, Wire } from '../transport/wire.ts';
+import type { Connect, Reached, Unreached, Wire } from '../transport/wire.ts';
 import type { Known } from './advice.ts';
 import { helloName } from './domain.ts';
 import { unlessAborted } from './interrupts.ts';
@@ -33,7 +33,8 @@ export type Authenticator = (endpoint: Endpoint, loopback: boolean, handshake: H
 
 /** Makes what a connection needs besides sockets, while TCP connects and only when a host is reached. */
 export interface Security {
-  readonly handshake: (host: Smarthost, target: Target) => Promise<Parsed<Handshake>>;
+  /** `isContextOfWire`: the wire makes the context of TLS itself. */
+  readonly handshake: (host: Smarthost, target: Target, isContextOfWire: boolean) => Promise<Parsed<Handshake>>;
   /** Reads the secret. */
   readonly authenticator: (host: Smarthost) => Promise<Parsed<Authenticator>>;
   /** The password for the proxy of the host; '' where none is configured. */
@@ -64,6 +65,8 @@ export interface SessionOptions {
   readonly commitsAtOnce?: ConnectionOptions['commitsAtOnce'];
   /** Default: this program connects. */
   readonly dial?: Dial | undefined;
+  /** Makes the wires of this program where it can, and has TLS of its own. Default: Node's sockets. */
+  readonly connect?: Connect | undefined;
   readonly observer?: SessionObserver | undefined;
   /** Ends the opening. */
   readonly signal?: AbortSignal | undefined;
@@ -104,13 +107,16 @@ export async function openSession(
   const { signal, dial } = options;
   const { trace } = observer;
   const through = dial ? null : proxyTo(host, target);
-  const preparing = prepare(host, target, endpoints, through, options);
+  const wantsTls = endpoints.some((endpoint) => tlsOf(host, isOwn(host, endpoint, dial)) !== 'off');
+  const connect = through === null && (!wantsTls || isPlainTls(host, target)) ? options.connect : undefined;
+  const preparing = prepare(host, target, wantsTls, through, dial === undefined && connect !== undefined, options);
   trace?.('!', `connecting to ${printTarget(target, endpoints)}${through ? ` through ${printProxy(through.proxy)}` : ''}`);
+  if (endpoints[0] && (dial || through)) observer.dialing?.(endpoints[0]);
   const connected: DialedOrConnected = await (dial
     ? dialFirst(dial, host, endpoints, options)
     : through
       ? connectToProxy(through, endpoints, options)
-      : connectFirst(endpoints, connectOptions(host.link ?? DIRECT, options)));
+      : connectFirst(endpoints, { ...connectOptions(host.link ?? DIRECT, options), connect }));
   const failed: Opening['failed'][number][] = [];
   for (const { endpoint, cause, ...why } of connected.failed) {
     trace?.('!', `${endpoint.address}: ${why.detail}`);
@@ -127,7 +133,7 @@ export async function openSession(
     return { failed: [...failed, ...failures.map((failure) => ({ endpoint, failure }))], session: null };
   };
   trace?.('!', `connected to ${through ? 'the proxy' : endpoint.address}`);
-  observer.connected?.();
+  observer.connected?.(endpoint);
   // A password command may take its time, and a signal does not wait for it.
   const prepared = await unlessAborted(preparing, signal);
   if (prepared === null) return giveUp();
@@ -136,6 +142,16 @@ export async function openSession(
   const tunnel = through ? await connectThrough(wire, host, endpoint, through, prepared.value, options) : null;
   if (tunnel?.ok === false) return giveUp(unconnected(tunnel));
   return { failed, session: beginSession(wire, host, target, endpoint, prepared.value, options) };
+}
+
+/**
+ * True for TLS without a client's certificate, with a peer that is not verified or has one name, which is that of its look-up. Sockets
+ * other than Node's do no more: they compare that name with the certificate themselves, and know few ways to write one.
+ */
+export function isPlainTls({ tls }: Pick<Smarthost, 'tls'>, { name, unix, fromDns }: Pick<Target, 'name' | 'unix' | 'fromDns'>): boolean {
+  if (unix || tls.certificate !== '') return false;
+  if (!tls.verify || tls.fingerprint.length > 0) return true;
+  return /^(?:(?!xn--)[a-z0-9-]+\.)*(?!xn--)[a-z][a-z0-9-]*$/i.test(tls.serverName || name) && (tls.serverName !== '' || !fromDns);
 }
 
 const unconnected = ({ detail, reason, systemCode }: Unreached): SessionFailure => ({
@@ -163,13 +179,13 @@ interface Prepared {
 async function prepare(
   host: Smarthost,
   target: Target,
-  endpoints: readonly Endpoint[],
+  wantsTls: boolean,
   through: Through | null,
-  { security, dial }: SessionOptions,
+  isContextOfWire: boolean,
+  { security }: SessionOptions,
 ): Promise<Parsed<Prepared>> {
-  const wantsTls = endpoints.some((endpoint) => tlsOf(host, isOwn(host, endpoint, dial)) !== 'off');
   const [handshake, authenticator, proxyPassword] = await Promise.all([
-    wantsTls ? security.handshake(host, target) : parsed(null),
+    wantsTls ? security.handshake(host, target, isContextOfWire) : parsed(null),
     security.authenticator(host),
     through ? security.proxyPassword(host) : parsed(''),
   ]);
@@ -186,8 +202,9 @@ function proxyTo({ link }: Smarthost, { unix }: Target): Through | null {
   return unix || !link?.proxy ? null : { ...link, proxy: link.proxy };
 }
 
-const connectOptions = ({ sourceAddress }: Link, { timeouts, signal }: SessionOptions) => ({
+const connectOptions = ({ sourceAddress }: Link, { timeouts, signal, observer }: SessionOptions) => ({
   within: timeouts.connect,
+  began: observer?.dialing,
   from: sourceAddress === '' ? undefined : sourceAddress,
   signal,
 });
@@ -356,5 +373,5 @@ const helloOf = (hello: string, wire: Wire): string => (/\p{Cc}/u.test(hello) ? 
 /** The wire's own address as an EHLO argument. RFC 5321 §4.1.3 */
 function addressLiteral(wire: Wire): string {
   const address = (wire.localAddress ?? '127.0.0.1').replace(/^::ffff:/i, '').replace(/%.*$/, '');
-  return isIP(address) === 6 ? `[IPv6:${address}]` : `[${address}]`;
+  return isIPv6(address) ? `[IPv6:${address}]` : `[${address}]`;
 }

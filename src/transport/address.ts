@@ -1,10 +1,10 @@
 /** IP addresses as octets and as text. Knows no host. */
-import { isIP } from 'node:net';
+import { isIPv4 } from '../smtp/path.ts';
 import { octets } from '../smtp/text.ts';
 
 /** Returns an IP address as octets, in the order of the network. */
 export function addressOctets(address: string): string {
-  if (isIP(address) === 4) return String.fromCharCode(...address.split('.').map(Number));
+  if (isIPv4(address)) return String.fromCharCode(...address.split('.').map(Number));
   // The URL parser writes an IPv6 address in one canonical form, without dotted quads.
   const [head = '', tail] = new URL(`http://[${address}]/`).hostname.slice(1, -1).split('::');
   const groupsOf = (text: string) => (text === '' ? [] : text.split(':').map((group) => Number.parseInt(group, 16)));

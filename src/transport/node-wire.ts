@@ -1,9 +1,9 @@
 /**
  * Wires over Node's sockets, and over any Duplex stream of a program's own. Everything that Node's sockets lack is mended here:
  * errors in words, the last words of a server whose connection fails, how a write goes on, and an end for everything that is
- * written or closed. Knows no SMTP, and loads node:tls when a handshake begins.
+ * written or closed. Knows no SMTP, and loads node:net when something connects, and node:tls when a handshake begins.
  */
-import { createConnection, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { printThrown } from './abort.ts';
 import { turn } from './clock.ts';
@@ -12,6 +12,7 @@ import { explainConnectError, printSocketError, systemCodeOf } from './socket-er
 import {
   CLOSED,
   type Connect,
+  KEEP_ALIVE,
   type Reached,
   type SecuredWire,
   type TlsTerms,
@@ -110,12 +111,12 @@ class NodeWire implements Wire {
     if (!emitsClose(this.#stream)) setImmediate(() => this.#close());
   }
 
-  startTls({ context, serverName, explain }: TlsTerms): Promise<Reached<SecuredWire>> {
+  startTls({ context, options, serverName, explain }: TlsTerms): Promise<Reached<SecuredWire>> {
     this.listen(null);
     return new Promise((resolve) => {
       const stream = process.getBuiltinModule('node:tls').connect({
         socket: this.#stream,
-        secureContext: context,
+        ...(context === null ? options : { secureContext: context }),
         // Node would replace an empty name by another.
         ...(serverName === '' ? {} : { servername: serverName }),
         // Whoever asked reads the verdict of the runtime together with the certificate, because a runtime that refuses drops the
@@ -214,12 +215,6 @@ function countQueued(stream: Duplex): number {
 
 /* ---- connecting ---- */
 
-/**
- * Milliseconds of silence after which the system asks whether the other side is still there. A wait for a verdict lasts minutes,
- * and a firewall or a router between forgets a silent connection after five, or two.
- */
-const KEEP_ALIVE = 60_000;
-
 export const connectNode: Connect = (endpoint, from, connected, failed) => {
   const socket = openSocket(endpoint, from);
   // A listener stays, because an 'error' that nobody hears would end the process.
@@ -239,6 +234,7 @@ export const connectNode: Connect = (endpoint, from, connected, failed) => {
 };
 
 function openSocket({ address, family, port }: Endpoint, from: string | undefined): Socket {
+  const { createConnection } = process.getBuiltinModule('node:net');
   if (family === 'unix') return createConnection({ path: address });
   if (family === 'name') throw new Error('bug: what a proxy connects to is no address of ours');
   const alive = { keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE };

@@ -3,12 +3,12 @@
  * Knows no socket and no time.
  */
 
-import { domainToASCII } from 'node:url';
 import type { ProxyPolicy } from '../router/smarthost.ts';
 import type { ConnectReason } from '../smtp/client/outcome.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { isIPv4, isIPv6 } from '../smtp/path.ts';
 import { base64, printable, utf8 } from '../smtp/text.ts';
+import { aLabels } from './a-labels.ts';
 import { addressOctets } from './address.ts';
 
 /** The server that the proxy is to connect to, by name or address. */
@@ -41,7 +41,7 @@ const fail = (detail: string, reason: ConnectReason = 'other'): Refused => ({ is
 /** Returns the first step; fails if this kind of proxy cannot be told what must be said. */
 export function beginProxy({ scheme, user }: Pick<ProxyPolicy, 'scheme' | 'user'>, password: string, to: Destination): Parsed<ProxyStep> {
   if (to.host.includes('%')) return unparsed('an address with a zone means nothing to a proxy');
-  const host = to.host.includes(':') ? to.host : domainToASCII(to.host) || to.host;
+  const host = to.host.includes(':') ? to.host : aLabels(to.host) || to.host;
   if (host.length > 255) return unparsed('the name of the server is longer than 255 octets');
   return scheme === 'http' ? parsed(connectMethod({ ...to, host }, user, password)) : socks5({ ...to, host }, utf8(user), utf8(password));
 }

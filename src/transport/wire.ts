@@ -3,6 +3,7 @@
  * follows, and the end has a cause. Sockets of another runtime, and streams of a program's own, are wires by one small file each,
  * which also holds what must be mended of them. Knows no SMTP.
  */
+import type { X509Certificate } from 'node:crypto';
 import type { SecureContext, SecureContextOptions, TLSSocket } from 'node:tls';
 import type { ConnectReason } from '../smtp/client/outcome.ts';
 import type { Endpoint } from './lookup/endpoints.ts';
@@ -84,12 +85,18 @@ export type Connect = (
   failed: (why: Unreached) => void,
 ) => () => void;
 
+/**
+ * Milliseconds of silence after which the system asks whether the other side is still there. A wait for a verdict lasts minutes,
+ * and a firewall or a router between forgets a silent connection after five, or two.
+ */
+export const KEEP_ALIVE = 60_000;
+
 /* ---- TLS ---- */
 
 export interface TlsTerms {
-  /** Made while the wire was still being connected. */
-  readonly context: SecureContext;
-  /** What the context was made of, for a runtime that makes its own. */
+  /** Made while the wire was still being connected; null for a wire that makes its own. */
+  readonly context: SecureContext | null;
+  /** What the context was made of, or is to be made of. */
   readonly options: SecureContextOptions;
   /** The name for SNI; '' = none. */
   readonly serverName: string;
@@ -107,4 +114,9 @@ export interface SecuredWire {
 
 /** What a runtime tells of the other side after a handshake, by the names of node:tls. Deno exports no keying material. */
 export type TlsPeer = Pick<TLSSocket, 'authorized' | 'authorizationError' | 'getPeerCertificate' | 'getProtocol' | 'getCipher'> &
-  Partial<Pick<TLSSocket, 'exportKeyingMaterial'>>;
+  Partial<Pick<TLSSocket, 'exportKeyingMaterial'>> & {
+    /** The peer's own certificate, where it is there without node:crypto. */
+    readonly x509?: () => X509Certificate | undefined;
+    /** The runtime has looked at the name, too, and found it wrong: then no name makes the peer trusted. */
+    readonly isMisnamed?: boolean;
+  };

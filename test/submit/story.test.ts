@@ -15,6 +15,7 @@ import type { Submission, Submitted } from '../../src/submit/submission.ts';
 import { verdictOf } from '../support/delivery.ts';
 import { settingsOf } from '../support/settings.ts';
 import { type Deed, type Phase, type SmarthostOptions, startHost, type TestHost } from '../support/smarthost.ts';
+import { connect } from '../support/sockets.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('story');
@@ -75,7 +76,7 @@ async function submit(
 ): Promise<Ran> {
   const host = await startHost(server);
   const settings = settingsOf(`hostname = "here.example"\nsmarthosts = ["smtp://127.0.0.1:${host.port}"]\n${config}`);
-  const submitted = await submitMessage(submissionOf(settings, input, changes), { security: systemSecurity({}), ...options });
+  const submitted = await submitMessage(submissionOf(settings, input, changes), { security: systemSecurity({}), connect, ...options });
   await host.stop();
   return { submitted, server: host, lines: printOutcome(submitted.outcome, submitted.messageId).join('\n') };
 }
@@ -326,7 +327,10 @@ test('a sender without a domain ends a submission before its input is read', asy
   const settings = settingsOf('smarthosts = ["smtp://127.0.0.1:9"]\n');
   const input = pipeOf([HEAD]);
   const { by } = submissionOf(settings, input);
-  const submitted = await submitMessage(submissionOf(settings, input, { by: { ...by, hostname: 'vm' } }), { security: systemSecurity({}) });
+  const submitted = await submitMessage(submissionOf(settings, input, { by: { ...by, hostname: 'vm' } }), {
+    security: systemSecurity({}),
+    connect,
+  });
   assert.match(printOutcome(submitted.outcome, '').join(), /has no domain/);
   assert.equal(input.reads, 0);
 });
@@ -357,7 +361,7 @@ for (const [written, mailFrom] of [
       const host = await startHost({});
       const route = `[[router]]\nname = "m"\ndriver = "manualroute"\nhosts = ["smtp://127.0.0.1:${host.port}"]\nerrors_to = ${written}\n`;
       const settings = settingsOf(`hostname = "here.example"\n${route}`);
-      const submitted = await submitMessage(submissionOf(settings, pipeOf([HEAD])), { security: systemSecurity({}) });
+      const submitted = await submitMessage(submissionOf(settings, pipeOf([HEAD])), { security: systemSecurity({}), connect });
       await host.stop();
       assert.equal(verdictOf(submitted.outcome), 'accepted');
       assert.ok(

@@ -5,12 +5,15 @@ import { type AddressInfo, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
-import { type Connected, connectFirst } from '../../src/transport/connect.ts';
+import { type Connected, type ConnectOptions, connectFirst as connectFirstBy } from '../../src/transport/connect.ts';
 import type { Endpoint } from '../../src/transport/lookup/endpoints.ts';
 import { startDeaf } from '../support/deaf.ts';
+import { connect } from '../support/sockets.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('connect');
+
+const connectFirst = (endpoints: readonly Endpoint[], options: ConnectOptions) => connectFirstBy(endpoints, { connect, ...options });
 
 interface Live {
   readonly endpoint: Endpoint;

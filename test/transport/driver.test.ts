@@ -15,9 +15,10 @@ import { Connection, type ConnectionOptions } from '../../src/transport/driver.t
 import { nodeWire } from '../../src/transport/node-wire.ts';
 import type { Trace } from '../../src/transport/observer.ts';
 import { printSocketError } from '../../src/transport/socket-error.ts';
-import { unreached } from '../../src/transport/wire.ts';
+import { unreached, type Wire } from '../../src/transport/wire.ts';
 import { contentOf, hostAt, MESSAGE, optionsFor, sentences, tlsRequired, tlsWorld, transactionTo, verdictOf } from '../support/delivery.ts';
 import { type Deed, type Phase, type SmarthostOptions, startHost, type Talk, type TestHost } from '../support/smarthost.ts';
+import { untilClosed, wireTo } from '../support/sockets.ts';
 import { printOutcome } from '../support/transcript.ts';
 import { within } from '../support/within.ts';
 
@@ -37,21 +38,24 @@ const PLAN: Plan = {
 
 interface Opened {
   readonly server: TestHost;
-  readonly socket: Socket;
+  readonly wire: Wire;
   readonly connection: Connection;
+}
+
+function connectionOver(wire: Wire, plan: Partial<Plan> = {}, options: Partial<ConnectionOptions> = {}): Connection {
+  const secure = async () => unreached('other', 'no TLS');
+  return new Connection(wire, { plan: { ...PLAN, ...plan }, timeouts: LIMITS, secure, ...options });
 }
 
 async function opened(server: SmarthostOptions, plan: Partial<Plan> = {}, options: Partial<ConnectionOptions> = {}): Promise<Opened> {
   const host = await startHost(server);
-  const socket = createConnection({ port: host.port, host: '127.0.0.1' });
-  await once(socket, 'connect');
-  const secure = async () => unreached('other', 'no TLS');
-  const connection = new Connection(nodeWire(socket), { plan: { ...PLAN, ...plan }, timeouts: LIMITS, secure, ...options });
-  return { server: host, socket, connection };
+  const wire = await wireTo(host.port);
+  return { server: host, wire, connection: connectionOver(wire, plan, options) };
 }
 
 const content = { open: () => sourceOf(Buffer.from(MESSAGE)) };
-const send = ({ connection }: Opened, recipients = 1): Promise<SessionOutcome> => connection.submit(transactionTo(recipients), content);
+const send = ({ connection }: Pick<Opened, 'connection'>, recipients = 1): Promise<SessionOutcome> =>
+  connection.submit(transactionTo(recipients), content);
 
 /* ---- deadlines ---- */
 
@@ -317,9 +321,8 @@ test('a server that does not answer QUIT holds nothing up', () =>
   within(10_000, async () => {
     for (const deed of ['silence', ({ socket }: Talk) => void socket.pause()] as const) {
       const at = await opened({ script: { QUIT: deed } });
-      const closed = once(at.socket, 'close');
       assert.equal(printOutcome(await send(at)), '= accepted 250 2.0.0 taken');
-      await closed;
+      await untilClosed(at.wire);
       await at.server.stop();
     }
   }));
@@ -330,7 +333,7 @@ test('quit() waits for the server’s farewell, and for the end of a session tha
     assert.equal(printOutcome(await send(at)), '= accepted 250 2.0.0 taken');
     await at.connection.quit();
     assert.deepEqual(at.server.sessions[0]?.at(-1), 'QUIT');
-    assert.equal(at.socket.destroyed, true);
+    assert.equal(at.wire.isOpen, false);
     await at.connection.quit();
     assert.equal(at.connection.isUsable, false);
     assert.equal(printOutcome(await send(at)), '= lost at ready, condemns address');
@@ -345,8 +348,11 @@ test('a thousand transactions leave no listener, no timer and no octet behind', 
     const warn = (warning: Error) => warnings.push(warning);
     process.on('warning', warn);
     for (const offers of [[], ['PIPELINING'], ['PIPELINING', 'CHUNKING']]) {
-      const at = await opened({ offers }, { transactions: 'many' });
-      const listeners = () => at.socket.eventNames().map((name) => [String(name), at.socket.listenerCount(name)]);
+      const server = await startHost({ offers });
+      const socket = createConnection({ port: server.port, host: '127.0.0.1' });
+      await once(socket, 'connect');
+      const at = { server, connection: connectionOver(nodeWire(socket), { transactions: 'many' }) };
+      const listeners = () => socket.eventNames().map((name) => [String(name), socket.listenerCount(name)]);
       assert.equal(printOutcome(await send(at)), '= accepted 250 2.0.0 taken');
       const before = listeners();
       for (let i = 0; i < 333; i++) assert.equal(printOutcome(await send(at)), '= accepted 250 2.0.0 taken');
@@ -428,9 +434,8 @@ for (const [what, deed] of IDLE)
       const at = await opened({ script: { end } }, { transactions: 'many' });
       assert.equal(printOutcome(await send(at)), '= accepted 250 2.0.0 taken');
       assert.equal(at.connection.isUsable, true);
-      const closed = new Promise((resolve) => at.socket.once('close', resolve));
       deed(talk as Talk);
-      await closed;
+      await untilClosed(at.wire);
       assert.equal(at.connection.isUsable, false);
       await at.server.stop();
     }));
@@ -444,7 +449,7 @@ test('a message that waits for a session that ends fails as lost', () =>
     assert.match(printOutcome(await send(second)), /^= rejected at envelope/);
     // RSET is under way, the next message is given, and then the server is gone.
     const waiting = send(second);
-    second.socket.destroy();
+    second.wire.destroy();
     assert.equal(printOutcome(await waiting), '= lost at ready, condemns address');
     await second.server.stop();
   }));

@@ -4,17 +4,17 @@
  * Loopback: the driver is handed its plan and knows no policy.
  */
 import assert from 'node:assert/strict';
-import { getEventListeners, once } from 'node:events';
-import { createConnection, type Socket } from 'node:net';
+import { getEventListeners } from 'node:events';
 import { suite } from 'uvu';
 import { type Source, sourceOf } from '../../src/message/source.ts';
 import type { SessionFailure } from '../../src/smtp/client/outcome.ts';
 import type { Plan } from '../../src/smtp/client/session.ts';
 import { Connection, type ConnectionOptions, type ContentOpener, type MessageOptions } from '../../src/transport/driver.ts';
 import { nodeWire } from '../../src/transport/node-wire.ts';
-import { unreached } from '../../src/transport/wire.ts';
+import { type Wire as LiveWire, unreached } from '../../src/transport/wire.ts';
 import { MESSAGE, transactionTo } from '../support/delivery.ts';
 import { type Deed, type SmarthostOptions, startHost, type Talk, type TestHost } from '../support/smarthost.ts';
+import { untilClosed, wireTo } from '../support/sockets.ts';
 import { printOutcome } from '../support/transcript.ts';
 import { openWire, type Wire, type WireOptions } from '../support/wire.ts';
 import { within } from '../support/within.ts';
@@ -45,18 +45,17 @@ const until = async (isSo: () => boolean): Promise<void> => {
 
 interface Opened {
   readonly server: TestHost;
-  readonly socket: Socket;
+  readonly wire: LiveWire;
   readonly connection: Connection;
 }
 
 async function opened(options: SmarthostOptions, more: Partial<ConnectionOptions> = {}, plan: Partial<Plan> = {}): Promise<Opened> {
   const server = await startHost(options);
-  const socket = createConnection({ port: server.port, host: '127.0.0.1' });
-  await once(socket, 'connect');
+  const wire = await wireTo(server.port);
   return {
     server,
-    socket,
-    connection: new Connection(nodeWire(socket), { plan: { ...PLAN, ...plan }, timeouts: LIMITS, secure, ...more }),
+    wire,
+    connection: new Connection(wire, { plan: { ...PLAN, ...plan }, timeouts: LIMITS, secure, ...more }),
   };
 }
 
@@ -182,7 +181,7 @@ test('quit finishes what was given, says QUIT, and takes no more; two are one', 
       await first;
       assert.deepEqual(await Promise.all(sent), [ACCEPTED, ACCEPTED, ACCEPTED]);
       assert.equal(at.server.sessions[0]?.at(-1), 'QUIT');
-      assert.equal(at.socket.destroyed, true);
+      assert.equal(at.wire.isOpen, false);
       await at.connection.ended;
       await at.server.stop();
     }
@@ -207,7 +206,7 @@ test('quit does not wait for a server that says nothing to QUIT, nor for one tha
       const at = await opened({ script: { QUIT } });
       await at.connection.opened();
       await at.connection.quit();
-      assert.equal(at.socket.destroyed, true);
+      assert.equal(at.wire.isOpen, false);
       await at.server.stop();
     }
   }));
@@ -238,10 +237,8 @@ test('quit of a session that is over has nothing to wait for, and leaves no cloc
       const before = timers();
       const at = await opened({}, {}, { transactions });
       assert.equal(await send(at), ACCEPTED);
-      const closed = once(at.socket, 'close');
-      if (transactions === 'one') await closed;
-      else at.connection.destroy();
-      await closed;
+      if (transactions === 'many') at.connection.destroy();
+      await untilClosed(at.wire);
       await at.connection.quit();
       assert.equal(timers(), before);
       const polite = await opened({}, {}, { transactions });
@@ -261,7 +258,7 @@ test('destroy ends the session without a word, and everything that was given', (
     at.connection.destroy('not wanted any more');
     assert.deepEqual(await Promise.all(sent), ['= content at content, condemns message', ENDED]);
     await at.connection.quit();
-    assert.equal(at.socket.destroyed, true);
+    assert.equal(at.wire.isOpen, false);
     at.connection.destroy();
     await at.server.stop();
     assert.equal(at.server.sessions[0]?.includes('QUIT'), false);

@@ -3,14 +3,13 @@
  * Loopback: the driver is handed its plan and knows no policy.
  */
 import assert from 'node:assert/strict';
-import { createConnection } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import { suite } from 'uvu';
 import type { SessionOutcome } from '../../src/smtp/client/outcome.ts';
 import { Connection } from '../../src/transport/driver.ts';
-import { nodeWire } from '../../src/transport/node-wire.ts';
 import { unreached } from '../../src/transport/wire.ts';
 import { serverCertificate, serveTranscript, steered } from '../support/scripted.ts';
+import { wireTo } from '../support/sockets.ts';
 import { printOutcome, readTranscripts, type Transcript } from '../support/transcript.ts';
 import { within } from '../support/within.ts';
 
@@ -29,14 +28,12 @@ async function run(transcript: Transcript): Promise<SessionOutcome> {
   const limit = transcript.lines.some((line) => line.startsWith('! timeout')) ? 120 : 20_000;
   const timeouts = { handshake: limit, greeting: limit, command: limit, data: limit, block: limit, final: limit };
   const insecure = transcript.lines.find((line) => line.startsWith('! insecure'));
-  const socket = createConnection({ port, host: '127.0.0.1' });
-  await new Promise<void>((resolve) => socket.once('connect', resolve));
-  connection = new Connection(nodeWire(socket), {
+  connection = new Connection(await wireTo(port), {
     plan: transcript.plan,
     timeouts,
     secure: async (plain) => {
       if (insecure) return unreached('handshake', insecure);
-      const options = { ca: serverCertificate().cert };
+      const options = { ca: serverCertificate().cert, minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3' } as const;
       const context = createSecureContext(options);
       const secured = await plain.startTls({ context, options, serverName: 'foo.com', explain: ({ message }) => message });
       if (!secured.ok) return secured;

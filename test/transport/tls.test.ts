@@ -11,21 +11,34 @@ import tls, { type TLSSocket, type TlsOptions } from 'node:tls';
 import { suite } from 'uvu';
 import { DEFAULT_TLS, type TlsPolicy } from '../../src/router/smarthost.ts';
 import { chooseMechanism } from '../../src/smtp/sasl/choose.ts';
+import { isPlainTls } from '../../src/submit/session.ts';
+import { connectBun } from '../../src/transport/bun-wire.ts';
 import { hashes } from '../../src/transport/hashes.ts';
-import { nodeWire } from '../../src/transport/node-wire.ts';
+import { connectNode } from '../../src/transport/node-wire.ts';
 import { type Certificate, makeCertificate } from '../../src/transport/tls/certificate.ts';
 import { explainChain, explainTlsFailure, type TlsAttempt } from '../../src/transport/tls/failure.ts';
 import { wantedNames } from '../../src/transport/tls/peername.ts';
 import { keyBits, prepareTls, type TlsMaterial, type TlsPreparation } from '../../src/transport/tls/tls.ts';
 import { OF_CONFIGURATION } from '../../src/transport/tls/words.ts';
-import type { Reached, Wire } from '../../src/transport/wire.ts';
+import type { Connect, Reached, Wire } from '../../src/transport/wire.ts';
+import { wireTo } from '../support/sockets.ts';
 import { within } from '../support/within.ts';
 
-const test = suite('tls');
+const tests = suite('tls');
+
+/** Each test runs on Node's sockets, and under Bun once more on Bun's own. */
+let sockets: Connect = connectNode;
+function test(title: string, body: () => void | Promise<void>): void {
+  for (const by of process.versions.bun === undefined ? [connectNode] : [connectNode, connectBun])
+    tests(by === connectBun ? `${title} (Bun's own sockets)` : title, () => {
+      sockets = by;
+      return body();
+    });
+}
 
 const DAY = 24 * 60 * 60 * 1000;
 const folder = mkdtempSync(path.join(tmpdir(), 'nospool-tls-'));
-test.after(() => rmSync(folder, { recursive: true }));
+tests.after(() => rmSync(folder, { recursive: true }));
 let files = 0;
 function file(text: string): string {
   const name = path.join(folder, `${++files}.pem`);
@@ -81,20 +94,26 @@ async function handshake<T>(
   });
   return within(10_000, async () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const socket = net.connect((server.address() as AddressInfo).port, '127.0.0.1');
-    socket.on('error', () => {});
+    const whole = policy(changed);
+    // As sessions choose it.
+    const isPlain = material === undefined && isPlainTls({ tls: whole }, { name: host, unix: false, fromDns: domain !== '' });
+    const isOwn = sockets === connectBun && isPlain;
+    const wire = await wireTo((server.address() as AddressInfo).port, isOwn ? connectBun : connectNode);
     try {
-      const whole = policy(changed);
-      const prepared = await prepareTls(whole, wantedNames(whole, host, domain), { implicit, environment, material });
+      const prepared = await prepareTls(whole, wantedNames(whole, host, domain), {
+        implicit,
+        environment,
+        material,
+        isContextOfWire: isOwn,
+      });
       assert.ok(prepared.ok, prepared.ok ? '' : prepared.detail);
-      if (socket.connecting) await new Promise((resolve) => socket.once('connect', resolve));
-      const result = await prepared.value.secure(nodeWire(socket));
-      if (!result.ok) assert.ok(socket.destroyed, 'a failed handshake leaves no socket open');
+      const result = await prepared.value.secure(wire);
+      if (!result.ok) assert.equal(wire.isOpen, false, 'a failed handshake leaves no socket open');
       const used = await use(result, prepared.value, served);
       if (result.ok) result.value.destroy();
       return used;
     } finally {
-      socket.destroy();
+      wire.destroy();
       for (const each of open) each.destroy();
       await new Promise((resolve) => server.close(resolve));
     }
@@ -473,16 +492,15 @@ test('a server that closes or resets instead of a handshake is a failure in word
   }
 });
 
-test('the plain socket destroyed from outside ends the handshake', async () => {
+test('the plain wire destroyed from outside ends the handshake', async () => {
   const silent = net.createServer(() => {});
   await within(5000, async () => {
     await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
-    const socket = net.connect((silent.address() as AddressInfo).port, '127.0.0.1');
-    const prepared = await prepareTls(policy(), wantedNames(policy(), HOST), { implicit: true });
+    const wire = await wireTo((silent.address() as AddressInfo).port, sockets);
+    const prepared = await prepareTls(policy(), wantedNames(policy(), HOST), { implicit: true, isContextOfWire: sockets === connectBun });
     assert.ok(prepared.ok);
-    if (socket.connecting) await new Promise((resolve) => socket.once('connect', resolve));
-    const result = prepared.value.secure(nodeWire(socket));
-    setImmediate(() => socket.destroy());
+    const result = prepared.value.secure(wire);
+    setImmediate(() => wire.destroy());
     assert.match(detail(await result), /closed the connection/);
     silent.close();
   });
@@ -787,4 +805,4 @@ test('faults that a chain seldom has are put into words', () => {
     assert.match(explainChain(code, [], ATTEMPT), expected, code);
 });
 
-test.run();
+tests.run();

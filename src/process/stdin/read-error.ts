@@ -1,11 +1,10 @@
 /** An error of the system as the end of standard input. Knows no descriptor. */
-import { getSystemErrorMap } from 'node:util';
 import type { Ended, Source } from '../../message/source.ts';
 
 /** The end of an input that cannot be read, in the system's words. */
 export function endOf(error: unknown): Ended {
   const { code, errno, message } = error as NodeJS.ErrnoException;
-  const words = (errno === undefined ? undefined : getSystemErrorMap().get(errno)?.[1]) ?? message;
+  const words = (errno === undefined ? undefined : process.getBuiltinModule('node:util').getSystemErrorMap().get(errno)?.[1]) ?? message;
   return { end: 'failed', detail: `standard input cannot be read: ${words}${code === undefined ? '' : ` (${code})`}` };
 }
 

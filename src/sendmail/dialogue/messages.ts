@@ -8,6 +8,7 @@ import type { Config } from '../../config/config.ts';
 import { CLEAN, type Ended } from '../../message/source.ts';
 import type { Reports } from '../../process/report.ts';
 import { makeAbortable } from '../../process/signals.ts';
+import { chooseSockets } from '../../process/sockets.ts';
 import { printProblems } from '../../router/problem.ts';
 import type { Recipient } from '../../smtp/client/print.ts';
 import { never } from '../../smtp/parsed.ts';
@@ -138,7 +139,7 @@ export function makeMessages(config: Config, by: Submitter, reports: Reports, in
         dotEnds: false,
         ...readMailDsn(message.parameters),
       },
-      { security, interrupts, observer: { trace: reports.trace } },
+      { security, interrupts, observer: { trace: reports.trace }, connect: await chooseSockets() },
     );
     void submitted.then(content.discard);
     state = { at: 'sending', message, content, submitted, tail: new Uint8Array(0) };

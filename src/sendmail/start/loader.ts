@@ -5,7 +5,7 @@
  * whole. Knows nothing of mail.
  */
 import { closeSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
-import { Script } from 'node:vm';
+import type { Script } from 'node:vm';
 import { refuseToStart } from '../../process/runtime.ts';
 
 declare global {
@@ -175,9 +175,9 @@ type Require = (id: string) => unknown;
 /** Makes something that runs of a part: its text with its code as a script, or a file in place of both. */
 export type Make = (name: string, text: string) => Script | { readonly file: string };
 
-/** Makes a script of this text; an error in it names it. */
+/** Makes a script of this text; an error in it names it. Bun does not load node:vm where it has files of its own. */
 export const makeScript = (name: string, text: string, code: Buffer | null = null): Script =>
-  new Script(text, { filename: name.replace(/(?:\.cjs)?$/, '.cjs'), cachedData: code ?? undefined });
+  new (process.getBuiltinModule('node:vm').Script)(text, { filename: name.replace(/(?:\.cjs)?$/, '.cjs'), cachedData: code ?? undefined });
 
 /**
  * Gives the program its parts, and modules in files of their own. It opens the rare one of those files now, so that it can be

@@ -6,8 +6,7 @@
 
 import type { MxRecord, Resolver, SrvRecord } from 'node:dns';
 import { existsSync, readFileSync } from 'node:fs';
-import { hostname, networkInterfaces } from 'node:os';
-import { domainToASCII } from 'node:url';
+import { aLabels } from '../a-labels.ts';
 import { alarm } from '../clock.ts';
 import {
   addressesIn,
@@ -38,6 +37,8 @@ export interface Host {
   readonly servers: readonly string[] | null;
 }
 
+const os = () => process.getBuiltinModule('node:os');
+
 const THIS_HOST: Host = {
   read(path) {
     try {
@@ -47,8 +48,8 @@ const THIS_HOST: Host = {
     }
   },
   exists: existsSync,
-  hostname,
-  addresses: () => Object.values(networkInterfaces()).flatMap((all) => (all ?? []).map(({ address }) => address)),
+  hostname: () => os().hostname(),
+  addresses: () => Object.values(os().networkInterfaces()).flatMap((all) => (all ?? []).map(({ address }) => address)),
   environment: process.env,
   servers: null,
 };
@@ -165,7 +166,7 @@ const isSilent = (code: string): boolean => code === 'ETIMEOUT' || code === 'ECO
  * name as it is written, no longer name takes its place.
  */
 async function searchDns(name: string, conf: Servers, own: readonly string[], question: NameQuestion): Promise<readonly IpAddress[]> {
-  const ascii = domainToASCII(name) || name;
+  const ascii = aLabels(name) || name;
   let worst = '';
   let isOver = false;
   for (const candidate of candidatesOf(ascii, conf)) {

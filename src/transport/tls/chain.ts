@@ -3,6 +3,7 @@
 import type { DetailedPeerCertificate } from 'node:tls';
 import { printable, utf8 } from '../../smtp/text.ts';
 import { printAddress } from '../address.ts';
+import { digestOf } from '../digest.ts';
 import type { TlsPeer } from '../wire.ts';
 import { type CertificateContent, readCertificate } from './x509.ts';
 
@@ -100,10 +101,8 @@ function factsOfCertificate(peer: DetailedPeerCertificate, content: CertificateC
   };
 }
 
-/** Loaded with node:tls already. */
-const crypto = () => process.getBuiltinModule('node:crypto');
 /** Makes the digest that tls.fingerprint names. */
-const fingerprintOf = (der: Uint8Array): string => `sha256:${crypto().createHash('sha256').update(der).digest('hex')}`;
+const fingerprintOf = (der: Uint8Array): string => `sha256:${digestOf('sha256', der).toString('hex')}`;
 
 /** Returns the most telling part of a distinguished name, printable. */
 function distinguishedName(name: unknown): string {

@@ -2,8 +2,8 @@
  * Explains why a TLS handshake failed, in a sentence that says what to do about it: from OpenSSL's codes to words. Decides
  * nothing, because everything that comes here has failed already.
  */
-import { isIP } from 'node:net';
 import type { TlsPolicy } from '../../router/smarthost.ts';
+import { isIPv4, isIPv6 } from '../../smtp/path.ts';
 import { printable, utf8 } from '../../smtp/text.ts';
 import { CLOSED } from '../wire.ts';
 import type { CertificateFacts, ChainLink, Weakness } from './chain.ts';
@@ -117,7 +117,7 @@ export function explainNames({ facts }: ChainLink, { names }: WantedPeer, words:
   const wanted = names.join(' or ');
   if (facts.names.length === 0)
     return `the certificate names no host in subjectAltName (its common name "${facts.subject}" does not count), so it is not for ${wanted}`;
-  if (names.every((name) => isIP(name) !== 0 && facts.names.includes(name)))
+  if (names.every((name) => (isIPv4(name) || isIPv6(name)) && facts.names.includes(name)))
     return `the certificate names ${wanted} as a domain, which does not count for an IP address: it needs an entry of type IP in subjectAltName`;
   const more = facts.names.length > MOST_NAMES ? ` and ${facts.names.length - MOST_NAMES} more` : '';
   return `the certificate is for ${facts.names.slice(0, MOST_NAMES).join(', ')}${more}, not for ${wanted} (see ${words.byServerName})`;

@@ -1,17 +1,19 @@
 /**
  * TLS for one smart host: the context, which is built while TCP connects; the handshake; and the verification of the peer, by
  * the runtime and the names of `peername.ts`, or by a pinned fingerprint. Knows neither SMTP nor the smart host list. node:tls
- * is loaded when the first connection needs it.
+ * is loaded when the first connection needs it, unless the wire has TLS of its own.
  *
  * The rule of this file: a wire leaves it only verified, or with `verify = false` written in the configuration. Environment
  * variables cannot change that, because every option that they could influence is given a value.
  */
 
+import type { X509Certificate } from 'node:crypto';
 import type { SecureContext, SecureContextOptions } from 'node:tls';
 import type { TlsPolicy } from '../../router/smarthost.ts';
 import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
 import type { ChannelBinding } from '../../smtp/sasl/scram.ts';
 import { latin1, printable, utf8 } from '../../smtp/text.ts';
+import { digestOf } from '../digest.ts';
 import { type Reached, type TlsPeer, type TlsTerms, unreached, type Wire } from '../wire.ts';
 import { type CertificateFacts, type ChainLink, chainOf, keysIn, weaknessOf } from './chain.ts';
 import {
@@ -62,8 +64,6 @@ export interface TlsPreparation {
 
 /* ---- the context ---- */
 
-type Tls = typeof import('node:tls');
-
 /** Contexts that depend on a CA store only; they are kept for the hosts that follow. */
 const contexts = new Map<string, SecureContext>();
 
@@ -80,7 +80,10 @@ export interface TlsMaterial extends PemMaterial {
   readonly ciphers?: string | undefined;
 }
 
-function makeContext(tls: Tls, sources: PemSources & { readonly material: TlsMaterial | undefined }): Parsed<Context> {
+function makeContext(
+  sources: PemSources & { readonly material: TlsMaterial | undefined },
+  makes: (options: SecureContextOptions) => SecureContext | null,
+): Parsed<Context> {
   const { policy, material } = sources;
   const trust = trustOf(sources);
   if (!trust.ok) return trust;
@@ -89,7 +92,7 @@ function makeContext(tls: Tls, sources: PemSources & { readonly material: TlsMat
   const { name, ca, key, isGiven } = trust.value;
   const { maxVersion = '1.3', ciphers } = material ?? {};
   const kept = key === '' || identity.value.cert !== undefined ? '' : [policy.minVersion, maxVersion, ciphers ?? '', key].join(' ');
-  const anchors = () => ca ?? tls.rootCertificates.join('\n');
+  const anchors = () => ca ?? process.getBuiltinModule('node:tls').rootCertificates.join('\n');
   const options: SecureContextOptions = {
     minVersion: `TLSv${policy.minVersion}`,
     maxVersion: `TLSv${maxVersion}`,
@@ -100,8 +103,8 @@ function makeContext(tls: Tls, sources: PemSources & { readonly material: TlsMat
     ...identity.value,
   };
   try {
-    const context = contexts.get(kept) ?? tls.createSecureContext(options);
-    if (kept !== '') contexts.set(kept, context);
+    const context = contexts.get(kept) ?? makes(options);
+    if (kept !== '' && context !== null) contexts.set(kept, context);
     return parsed({ context, options, store: { name, isGiven }, anchors });
   } catch (error) {
     return unparsed(contextFailure(sources, options, error as Error));
@@ -122,6 +125,8 @@ function contextFailure({ words }: PemSources, { cert, ciphers }: SecureContextO
 export interface TlsOptions {
   /** True if TLS begins with the connection, not with STARTTLS. Only words of failures depend on it. */
   readonly implicit: boolean;
+  /** True if the wire makes a context of its own, of the same options: then node:tls is not loaded. */
+  readonly isContextOfWire?: boolean;
   /** The environment, by default that of the process. Only SSL_CERT_FILE is read, and with `material` NODE_EXTRA_CA_CERTS. */
   readonly environment?: NodeJS.ProcessEnv;
   /** Given by programs, if only as {}: failures then speak of a program's options, and not of a configuration's keys. */
@@ -133,10 +138,10 @@ export interface TlsOptions {
  * cannot be used.
  */
 export async function prepareTls(policy: TlsPolicy, wanted: WantedPeer, options: TlsOptions): Promise<Parsed<TlsPreparation>> {
-  const tls = await import('node:tls');
-  const { implicit, material, environment = process.env } = options;
+  const { implicit, isContextOfWire = false, material, environment = process.env } = options;
+  const tls = isContextOfWire ? null : await import('node:tls');
   const words = material === undefined ? OF_CONFIGURATION : OF_PROGRAM;
-  const context = makeContext(tls, { policy, material, environment, words });
+  const context = makeContext({ policy, material, environment, words }, (given) => tls?.createSecureContext(given) ?? null);
   if (!context.ok) return context;
   const { store, anchors } = context.value;
   const hasIdentity = context.value.options.cert !== undefined;
@@ -181,12 +186,18 @@ function verify(peer: TlsPeer, attempt: TlsAttempt, anchors: () => string): Pars
     return unparsed(`the certificate is not the pinned one: it has ${own.facts.fingerprint}, its key ${own.facts.keyFingerprint}`);
   }
   if (!policy.verify) return parsed({ by: 'nothing', peerName: '' });
-  const peerName = wanted.names.find((name) => isFor(own.der, name));
+  const peerName = peer.isMisnamed ? undefined : wanted.names.find((name) => isFor(certificateOf(peer, own.der), name));
   const reason = distrust(peer, chain, attempt, anchors);
   if (reason === null && peerName !== undefined) return parsed({ by: 'ca', peerName });
   return unparsed(
     [...(reason === null ? [] : [reason]), ...(peerName === undefined ? [explainNames(own, wanted, attempt.words)] : [])].join('; '),
   );
+}
+
+/** The peer's own certificate, as the runtime reads it. */
+function certificateOf({ x509 }: TlsPeer, der: Uint8Array): X509Certificate {
+  const given = x509?.();
+  return given && Buffer.compare(given.raw, der) === 0 ? given : new (process.getBuiltinModule('node:crypto').X509Certificate)(der);
 }
 
 /** Says why the chain is not trusted; null if it is. */
@@ -221,9 +232,6 @@ function tlsFactsOf(peer: TlsPeer, { by, peerName }: Grounds): TlsFacts {
   };
 }
 
-/** Loaded with node:tls already. */
-const crypto = () => process.getBuiltinModule('node:crypto');
-
 /** Returns the bits of a cipher's key, from its name. Every cipher of TLS 1.2 and 1.3 whose name does not say has 256. */
 export const keyBits = (cipher: string): number => Number(/(?:AES|ARIA|CAMELLIA)[-_]?(128|256)/.exec(cipher)?.[1] ?? 256);
 
@@ -241,6 +249,6 @@ function bindingsOf(peer: TlsPeer, version: string): readonly ChannelBinding[] {
     });
   const { raw } = peer.getPeerCertificate();
   const digest = raw ? readCertificate(raw)?.endPointDigest : null;
-  if (digest) bindings.push({ type: 'tls-server-end-point', data: latin1(crypto().createHash(digest).update(raw).digest()) });
+  if (digest) bindings.push({ type: 'tls-server-end-point', data: latin1(digestOf(digest, raw)) });
   return bindings;
 }

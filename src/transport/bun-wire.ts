@@ -1,0 +1,418 @@
+/**
+ * Wires over Bun's own sockets, which start in a fraction of the time that Bun's copies of node:net and node:tls take to load. They do
+ * less than Node's: what they have not written waits here, and so does what comes while nobody listens. TLS is by the library and the
+ * settings that Bun's node:tls has, except for a client's own certificate and chosen ciphers. Knows no SMTP, and loads nothing.
+ */
+/* c8 ignore start: only Bun runs this, and the tests of transport and submit do under Bun. */
+import type { X509Certificate } from 'node:crypto';
+import type { CipherNameAndProtocol, DetailedPeerCertificate, SecureContextOptions } from 'node:tls';
+import { turn } from './clock.ts';
+import type { Endpoint } from './lookup/endpoints.ts';
+import { explainConnectError, printSocketError, systemCodeOf } from './socket-error.ts';
+import {
+  CLOSED,
+  type Connect,
+  KEEP_ALIVE,
+  type Reached,
+  type SecuredWire,
+  type TlsPeer,
+  type TlsTerms,
+  unreached,
+  type Wire,
+  type WireEnd,
+  type WireListener,
+} from './wire.ts';
+
+/* ---- what we use of Bun ---- */
+
+interface BunSocket {
+  readonly localAddress?: string;
+  /** How many of the octets the system took at once; negative after a failure. `drain` says when it takes more. */
+  write(octets: Uint8Array): number;
+  /** Ends this side. */
+  shutdown(): void;
+  /** Ends both sides; what the system has taken still leaves. */
+  close(): void;
+  pause(): void;
+  resume(): void;
+  setKeepAlive(isOn: boolean, milliseconds: number): void;
+  /** Does a handshake over the socket, whose own functions hear of octets that are not theirs from then on. */
+  upgradeTLS(options: { readonly tls: BunTls; readonly socket: BunTlsHandlers }): readonly [raw: BunSocket, secured: BunTlsSocket];
+}
+
+/** Versions are the numbers that a handshake has for them. */
+interface BunTls {
+  readonly ca?: SecureContextOptions['ca'];
+  readonly minVersion: number;
+  readonly maxVersion: number;
+  readonly allowPartialTrustChain: boolean;
+  /** '' is none; without it Bun takes the address. */
+  readonly serverName: string;
+  readonly rejectUnauthorized: false;
+  readonly requestCert: true;
+}
+
+interface BunTlsSocket extends BunSocket {
+  readonly authorized: boolean;
+  getPeerCertificate(isAbbreviated: boolean): DetailedPeerCertificate;
+  getPeerX509Certificate(): X509Certificate | undefined;
+  getTLSVersion(): string;
+  getCipher(): CipherNameAndProtocol;
+  exportKeyingMaterial(octets: number, label: string, context: Buffer): Buffer<ArrayBuffer>;
+}
+
+interface BunHandlers {
+  readonly binaryType: 'buffer';
+  open(socket: BunSocket): void;
+  data(socket: BunSocket, octets: Buffer): void;
+  drain(): void;
+  /** The other side has ended. */
+  end(): void;
+  /** Comes once, also when `close` was called, and then before that returns. */
+  close(socket: BunSocket, error?: NodeJS.ErrnoException): void;
+  /** Gets what another of these functions has thrown. */
+  error(socket: BunSocket, thrown: unknown): void;
+}
+
+interface BunTlsHandlers extends BunHandlers {
+  /** `error`: why there is no handshake, or why the chain is not trusted, or else why the certificate is not for the server's name or address. */
+  handshake(socket: BunTlsSocket, isDone: boolean, error: NodeJS.ErrnoException | null): void;
+}
+
+type Place = { readonly unix: string } | { readonly hostname: string; readonly port: number; readonly localAddress: string | undefined };
+
+interface BunSockets {
+  connect(options: Place & { readonly allowHalfOpen: true; readonly socket: BunHandlers }): Promise<BunSocket>;
+}
+
+/* ---- the wire ---- */
+
+/** Octets that the system has not taken yet. */
+interface Unwritten {
+  octets: Uint8Array;
+  readonly done: ((hasFailed: boolean) => void) | undefined;
+}
+
+class BunWire implements Wire {
+  readonly #socket: BunSocket;
+  readonly #address: string | null;
+  /** The wire below TLS. */
+  readonly #base: BunWire | null;
+  /** The wire that has taken the place of this one, or tries to. */
+  #above: BunWire | null = null;
+  #listener: WireListener | null = null;
+  /** What came while nobody listened, and what came behind it. */
+  readonly #unheard: Buffer[] = [];
+  /** What of the end is still to be told. */
+  readonly #untold: ('end' | 'closed')[] = [];
+  #isPaused = false;
+  #hasHeardEnd = false;
+  readonly #unwritten: Unwritten[] = [];
+  #queued = 0;
+  #heard = 0;
+  /** `end` was called: what waits is still written. */
+  #isEnding = false;
+  #isDestroyed = false;
+  #error: WireEnd | null = null;
+  #closed: WireEnd | null = null;
+
+  constructor(socket: BunSocket, base: BunWire | null) {
+    this.#socket = socket;
+    this.#base = base;
+    // A socket below TLS tells it no more.
+    this.#address = base === null ? socket.localAddress || null : base.#address;
+  }
+
+  get isOpen(): boolean {
+    return this.#closed === null && this.#error === null && !this.#isDestroyed;
+  }
+
+  get queued(): number {
+    return this.#queued;
+  }
+
+  get heard(): number {
+    return this.#base?.heard ?? this.#heard;
+  }
+
+  get localAddress(): string | null {
+    return this.#closed === null ? this.#address : null;
+  }
+
+  listen(listener: WireListener | null): void {
+    this.#listener = listener;
+    if (listener === null) return;
+    if (this.#isPaused) {
+      this.#isPaused = false;
+      this.#socket.resume();
+    }
+    if (this.#unheard.length > 0 || this.#untold.length > 0) setImmediate(() => this.#tell());
+  }
+
+  unread(octets: Uint8Array): void {
+    this.#unheard.unshift(Buffer.from(octets));
+  }
+
+  write(octets: Uint8Array | string, done?: (hasFailed: boolean) => void): void {
+    if (!this.isOpen || this.#isEnding) {
+      if (done) queueMicrotask(() => done(true));
+      return;
+    }
+    const unwritten = { octets: typeof octets === 'string' ? Buffer.from(octets, 'latin1') : octets, done };
+    this.#queued += unwritten.octets.length;
+    this.#unwritten.push(unwritten);
+    if (this.#unwritten.length === 1) this.#writeOn();
+  }
+
+  end(): void {
+    if (!this.isOpen || this.#isEnding) return;
+    this.#isEnding = true;
+    if (this.#unwritten.length === 0) this.#socket.shutdown();
+  }
+
+  destroy(): void {
+    if (this.#closed !== null || this.#isDestroyed) return;
+    this.#isDestroyed = true;
+    (this.#above === null ? this.#socket : this.#above.#socket).close();
+  }
+
+  startTls({ options, serverName, explain }: TlsTerms): Promise<Reached<SecuredWire>> {
+    if (options.cert !== undefined || options.ciphers !== undefined) throw new Error('bug: these terms are for a wire of Node');
+    const tls = tlsOf(options, serverName);
+    this.listen(null);
+    return new Promise((resolve) => {
+      const settle = (result: Reached<SecuredWire>): void => {
+        resolve(result);
+        if (!result.ok) this.destroy();
+      };
+      const fail = (error: NodeJS.ErrnoException): void => settle(unreached('handshake', explain(error, 'handshake'), error.code));
+      if (!this.isOpen) return settle(unreached('handshake', CLOSED));
+      // No server says anything before the handshake.
+      if (this.#unheard.length > 0) return fail(Object.assign(new Error('clear text'), { code: 'ERR_SSL_WRONG_VERSION_NUMBER' }));
+      let wire: BunWire | null = null;
+      try {
+        const [, secured] = this.#socket.upgradeTLS({
+          tls,
+          socket: {
+            ...handlersOf(() => wire),
+            handshake: (socket, isDone, error) => {
+              const isOver = !isDone && (error === null || error.code === 'EPROTO' || error.code === 'ECONNRESET');
+              if (wire !== null && !isOver) settle({ ok: true, value: { wire, peer: peerOf(socket, isDone, error) } });
+              else fail(tlsErrorOf(error) ?? error ?? new Error('no handshake'));
+            },
+            close(_, error) {
+              settle(unreached('handshake', CLOSED));
+              wire?.hearClose(error);
+            },
+            error(_, thrown) {
+              const error = tlsErrorOf(thrown);
+              if (error === null) throwLater(thrown);
+              else wire?.hearError({ detail: explain(error, 'later'), ...systemCodeOf(error) });
+            },
+          },
+        });
+        wire = new BunWire(secured, this);
+        this.#above = wire;
+      } catch (error) {
+        settle(unreached('other', `TLS cannot be set up: ${(error as Error).message}`));
+      }
+    });
+  }
+
+  /* ---- what the socket does ---- */
+
+  hear(octets: Buffer): void {
+    this.#heard += octets.length;
+    if (this.#above !== null) return;
+    if (this.#listener !== null && this.#unheard.length === 0) {
+      this.#listener.octets(octets);
+      return;
+    }
+    this.#unheard.push(octets);
+    if (this.#listener !== null || this.#isPaused) return;
+    this.#isPaused = true;
+    this.#socket.pause();
+  }
+
+  hearEnd(): void {
+    // Behind a failed write it says no more than that.
+    if (this.#error !== null || this.#hasHeardEnd || this.#above !== null) return;
+    this.#hasHeardEnd = true;
+    this.#untold.push('end');
+    this.#tell();
+  }
+
+  hearError(why: WireEnd): void {
+    this.#error ??= why;
+  }
+
+  hearClose(error: NodeJS.ErrnoException | undefined): void {
+    if (this.#closed !== null) return;
+    this.#closed = this.#error ?? (error ? endOf(error) : { detail: 'the connection was closed' });
+    this.#dropUnwritten();
+    this.#untold.push('closed');
+    // It may come while somebody calls this wire.
+    queueMicrotask(() => this.#tell());
+  }
+
+  mayWrite(): void {
+    if (this.isOpen && this.#unwritten.length > 0) this.#writeOn();
+  }
+
+  /** Gives the system what waits, as far as it takes it. */
+  #writeOn(): void {
+    for (let first = this.#unwritten[0]; first !== undefined; first = this.#unwritten[0]) {
+      const { octets, done } = first;
+      const taken = octets.length === 0 ? 0 : this.#socket.write(octets);
+      if (taken < 0) {
+        this.#failWrite();
+        return;
+      }
+      this.#queued -= taken;
+      if (taken < octets.length) {
+        first.octets = octets.subarray(taken);
+        return;
+      }
+      this.#unwritten.shift();
+      if (done) queueMicrotask(() => done(false));
+    }
+    if (this.#isEnding) this.#socket.shutdown();
+  }
+
+  /**
+   * What the server said before it closed the connection still waits in the system. Bun reads it before it closes the socket, which it
+   * mostly does by itself. It does not say why a write failed.
+   */
+  #failWrite(): void {
+    this.#error = endOf(Object.assign(new Error(), { code: this.#hasHeardEnd ? 'EPIPE' : 'ECONNRESET' }));
+    this.#dropUnwritten();
+    // Two turns, because the first may come before a poll.
+    void turn()
+      .then(turn)
+      .then(() => this.destroy());
+  }
+
+  #dropUnwritten(): void {
+    this.#queued = 0;
+    for (const { done } of this.#unwritten.splice(0)) if (done) queueMicrotask(() => done(true));
+  }
+
+  /** Tells what waits, in order. A listener may go, or be followed by another, with each that it is told. */
+  #tell(): void {
+    while (this.#listener !== null) {
+      const octets = this.#unheard.shift();
+      const what = octets === undefined ? this.#untold.shift() : undefined;
+      if (octets !== undefined) this.#listener.octets(octets);
+      else if (what === 'closed') this.#listener.closed(this.#closed as WireEnd);
+      else if (what === 'end') {
+        this.#listener.end();
+        // As Node's sockets do, so that no wire stays whose other side has ended.
+        this.end();
+      } else return;
+    }
+  }
+}
+
+const endOf = (error: NodeJS.ErrnoException): WireEnd => ({ detail: printSocketError(error), ...systemCodeOf(error) });
+
+/** What a socket tells a wire, once there is one. */
+const handlersOf = (wire: () => BunWire | null): BunHandlers => ({
+  binaryType: 'buffer',
+  open: () => {},
+  data: (_, octets) => wire()?.hear(octets),
+  drain: () => wire()?.mayWrite(),
+  end: () => wire()?.hearEnd(),
+  close: (_, error) => wire()?.hearClose(error),
+  error: (_, thrown) => throwLater(thrown),
+});
+
+/** A bug is not to be hidden. */
+const throwLater = (thrown: unknown): void =>
+  void setImmediate(() => {
+    throw thrown;
+  });
+
+/* ---- TLS ---- */
+
+const VERSIONS: Readonly<Record<string, number>> = { 'TLSv1.2': 0x0303, 'TLSv1.3': 0x0304 };
+
+/** Whoever asked reads the verdict of the library together with the certificate, and looks at the names himself. */
+const tlsOf = ({ ca, minVersion, maxVersion, allowPartialTrustChain }: SecureContextOptions, serverName: string): BunTls => ({
+  ...(ca === undefined ? {} : { ca }),
+  minVersion: versionOf(minVersion),
+  maxVersion: versionOf(maxVersion),
+  allowPartialTrustChain: allowPartialTrustChain === true,
+  serverName,
+  rejectUnauthorized: false,
+  requestCert: true,
+});
+
+function versionOf(name: string | undefined): number {
+  const version = VERSIONS[name ?? ''];
+  if (version === undefined) throw new Error(`bug: the version ${name} has no number`);
+  return version;
+}
+
+/** The error of a handshake as node:tls has it; null for what is none of the library's. */
+function tlsErrorOf(thrown: unknown): NodeJS.ErrnoException | null {
+  const reason = thrown instanceof Error ? /^error:[0-9a-f]+:[^:]*:[^:]*:(.+)$/.exec(thrown.message)?.[1] : undefined;
+  return reason === undefined ? null : Object.assign(new Error((thrown as Error).message), { code: `ERR_SSL_${reason}`, reason });
+}
+
+/** Bun looks at the name when it trusts the chain, and cannot be told not to. Whoever asked looks at the names that he wants. */
+const MISNAMED = 'ERR_TLS_CERT_ALTNAME_INVALID';
+
+function peerOf(socket: BunTlsSocket, isDone: boolean, error: NodeJS.ErrnoException | null): TlsPeer {
+  const isMisnamed = error?.code === MISNAMED;
+  return {
+    authorized: isMisnamed || (isDone && !error && socket.authorized === true),
+    authorizationError: (error && !isMisnamed ? error.code || error.message : null) as unknown as Error,
+    isMisnamed,
+    getPeerCertificate: ((isDetailed?: boolean) => socket.getPeerCertificate(!isDetailed)) as TlsPeer['getPeerCertificate'],
+    getProtocol: () => socket.getTLSVersion(),
+    getCipher: () => socket.getCipher(),
+    exportKeyingMaterial: (octets, label, context) => socket.exportKeyingMaterial(octets, label, context),
+    x509: () => socket.getPeerX509Certificate(),
+  };
+}
+
+/* ---- connecting ---- */
+
+/**
+ * Bun cannot give up what has begun to connect: the system ends it after two minutes, and the process waits for that unless it ends
+ * by itself. So this is for commands only.
+ */
+export const connectBun: Connect = (endpoint, from, connected, failed) => {
+  let isGivenUp = false;
+  let wire: BunWire | null = null;
+  const handlers: BunHandlers = {
+    ...handlersOf(() => wire),
+    open(socket) {
+      wire = new BunWire(socket, null);
+    },
+  };
+  const settle = (deed: () => void): void => queueMicrotask(() => isGivenUp || deed());
+  bun()
+    .connect({ ...placeOf(endpoint, from), allowHalfOpen: true, socket: handlers })
+    .then(
+      (socket) => {
+        if (endpoint.family !== 'unix') socket.setKeepAlive(true, KEEP_ALIVE);
+        if (isGivenUp) wire?.destroy();
+        else settle(() => connected(wire as BunWire));
+      },
+      (error: NodeJS.ErrnoException) => settle(() => failed(explainConnectError(error, from))),
+    );
+  return () => {
+    isGivenUp = true;
+    wire?.destroy();
+  };
+};
+
+const bun = (): BunSockets => (globalThis as unknown as { readonly Bun: BunSockets }).Bun;
+
+function placeOf({ address, family, port }: Endpoint, from: string | undefined): Place {
+  if (family === 'unix') return { unix: address };
+  if (family === 'name') throw new Error('bug: what a proxy connects to is no address of ours');
+  return { hostname: address, port, localAddress: from };
+}
+/* c8 ignore stop */
