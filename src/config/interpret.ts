@@ -12,6 +12,7 @@ import { readAuthPolicy, readTlsPolicy, refuseHeld, SECRETS } from './policy.ts'
 import { addHosts, draftRouters, readRewrite } from './routers.ts';
 import { type Held, type Reading, readTable, take } from './table.ts';
 import type { Toml } from './toml.ts';
+import type { PathStep } from './toml-lines.ts';
 import { type Directories, type Entries, fromEnvironment, type Location, type Written } from './values.ts';
 
 /** A file that was read. */
@@ -20,8 +21,10 @@ export interface File {
   readonly toml: Toml;
   /** Why the file may not hold a thing that can do harm, a sentence that continues its key; null when it may. */
   readonly refuses: (held: Held) => string | null;
-  /** /etc/nospool.toml, the only file where `lock` counts. */
+  /** The system's, the only one where `lock` counts. */
   readonly isSystem: boolean;
+  /** The files that this one was made of, and which of them has the key of a path. */
+  readonly merged?: { readonly parts: readonly File[]; partOf(path: readonly PathStep[]): number };
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -38,12 +41,13 @@ export function interpret(file: File | null, env: Environment, directories: Dire
   const reading: Reading = {
     directories,
     incomplete: new Set(),
-    refuses: (held) => file?.refuses(held) ?? null,
+    refuses: (held, at) => partAt(file, at.part)?.refuses(held) ?? null,
     at(path, label) {
       const line = file?.toml.line(...path) ?? 0;
-      return { place: `${file?.path}:${line}`, label, line };
+      const part = file?.merged?.partOf(path);
+      return { place: `${partAt(file, part)?.path}:${line}`, label, line, ...(part === undefined ? {} : { part }) };
     },
-    complain: (at, sentence) => errors.push({ at, line: at.line || Infinity, text: printAt(at, sentence) }),
+    complain: (at, sentence) => errors.push({ at, line: orderOf(at), text: printAt(at, sentence) }),
     warn: (at, sentence) => warnings.push(printAt(at, sentence)),
   };
   const config = readAll(reading, file, env);
@@ -53,6 +57,13 @@ export function interpret(file: File | null, env: Environment, directories: Dire
   const isRefused = errors.some(({ at }) => LOG_LABELS.includes(at.label));
   return { ok: false, errors: [...new Set(errors.map(({ text }) => text))], ...(isRefused ? {} : pickLog(config)) };
 }
+
+const partAt = (file: File | null, part: number | undefined): File | null =>
+  part === undefined ? file : (file?.merged?.parts[part] ?? file);
+
+/** More lines than a file can have. */
+const MOST_LINES = 1 << 21;
+const orderOf = ({ line, part = 0 }: Location): number => (line === 0 ? Infinity : part * MOST_LINES + line);
 
 /** An error with one of these labels means that nothing is written to the log. */
 const LOG_LABELS: readonly string[] = ['log', 'log_format'].flatMap((name) => [`key "${name}"`, `NOSPOOL_${name.toUpperCase()}`]);
@@ -103,6 +114,7 @@ function readAll(reading: Reading, file: File | null, env: Environment): Config 
 
   return {
     path: file?.path ?? '',
+    files: file === null ? [] : (file.merged?.parts ?? [file]).map(({ path }) => path),
     smarthosts,
     randomize: isOn('randomize'),
     aliases: take(reading, top, '', 'paths', 'aliases'),

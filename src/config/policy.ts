@@ -128,11 +128,11 @@ const isEmpty = (raw: unknown): boolean => raw === undefined || raw === '' || (A
 
 /** Marks a secret of a file that an argument names: such a file could send any password that the user may read to its own host. */
 export const markOwn = (reading: Reading, written: Written | undefined): { readonly isOwn?: true } =>
-  written && written.line > 0 && reading.refuses('path') !== null ? { isOwn: true } : {};
+  written && written.line > 0 && reading.refuses('path', written) !== null ? { isOwn: true } : {};
 
 /** Reports a key whose file may not hold it. The environment may hold all, because the user who runs this sets it. */
 export function refuseHeld(reading: Reading, written: Written | undefined, held: Held): void {
-  const refused = written && written.line > 0 ? reading.refuses(held) : null;
+  const refused = written && written.line > 0 ? reading.refuses(held, written) : null;
   if (written && refused !== null) reading.complain(written, refused);
 }
 

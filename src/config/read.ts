@@ -3,12 +3,12 @@
  * parser is loaded only when there is a file. Knows no key except `lock`.
  */
 import { isUtf8 } from 'node:buffer';
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
-import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
+import { closeSync, constants, fstatSync, openSync, readdirSync, readSync } from 'node:fs';
 import { fileOwnerOf, whyOpenFileRefused, whyUnread } from '../trust/facts.ts';
 import type { FileKind } from '../trust/rules.ts';
 import type { Config } from './config.ts';
 import { type Environment, type File, type Interpreted, interpret } from './interpret.ts';
+import type { Merged } from './merge.ts';
 
 export const SYSTEM_FILE = '/etc/nospool.toml';
 
@@ -61,28 +61,32 @@ type ConfigKind = Extract<FileKind, 'system' | 'named' | 'own' | 'argument'>;
 async function findConfig(request: ConfigRequest, read: (path: string, kind: ConfigKind) => FileContent): Promise<ConfigAnswer> {
   const { path, isTrusted = false, env, home, systemFile = SYSTEM_FILE } = request;
   const directories = { home };
-  const system = read(systemFile, 'system');
+  const system = readSystem(systemFile, read);
 
   // A refused file may be locked, and the files that a lock keeps out must not count.
-  if (system.state === 'refused') return refusal(system.detail);
-  // A system file that this user cannot read cannot be in force for this user, locked or not.
-  if (system.state === 'read' && system.text.includes('lock')) {
-    const file = await parseFile(systemFile, system, true);
-    if (!file.ok) return refusal(file.detail);
+  const refused = system.find(({ content }) => content.state === 'refused');
+  if (refused !== undefined) return finish([refused], true, env, directories, []);
+  // A system file that this user cannot read cannot be in force for this user, locked or not. One beside it that can be read may lock it.
+  const readable = system.filter(({ content }) => content.state === 'read');
+  const [locking, ...others] = readable.some(({ content }) => content.state === 'read' && content.text.includes('lock')) ? readable : [];
+  if (locking !== undefined) {
+    const file = await parseFiles([locking, ...others], true);
+    if (!file.ok) return file;
     if (file.value.toml.table.lock === true) {
-      const answer = interpret(file.value, {}, directories);
+      const answer = await finish(system, true, {}, directories, []);
       return answer.ok ? { ...answer, warnings: [...answer.warnings, ...listIgnored(request, systemFile)] } : answer;
     }
   }
 
   const named = path ?? (env.NOSPOOL_CONFIG || null);
   if (named !== null) {
-    const content = named === systemFile ? system : read(named, path === null || isTrusted ? 'named' : 'argument');
+    if (named === systemFile && system.length > 0) return finish(system, true, env, directories, []);
+    const content = read(named, path === null || isTrusted ? 'named' : 'argument');
     if (content.state === 'absent')
       return refusal(
         path === null ? `environment: NOSPOOL_CONFIG names "${named}", which does not exist` : `-C names "${named}", which does not exist`,
       );
-    return finish(named, content, named === systemFile, env, directories, []);
+    return finish([{ path: named, content }], false, env, directories, []);
   }
 
   const warnings: string[] = [];
@@ -90,9 +94,35 @@ async function findConfig(request: ConfigRequest, read: (path: string, kind: Con
   if (own !== null) {
     const content = read(own, 'own');
     if (content.state === 'ignored') warnings.push(content.detail);
-    else if (content.state !== 'absent') return finish(own, content, false, env, directories, warnings);
+    else if (content.state !== 'absent') return finish([{ path: own, content }], false, env, directories, warnings);
   }
-  return finish(systemFile, system, true, env, directories, warnings);
+  return finish(system, true, env, directories, warnings);
+}
+
+/** A file, and what came of reading it. */
+interface Found {
+  readonly path: string;
+  readonly content: FileContent;
+}
+
+/** The folder of the files that stand beside the system file: /etc/nospool.d. */
+export const systemFolder = (systemFile: string): string => systemFile.replace(/(\.toml)?$/, '.d');
+
+/** The system file, and behind it those of its folder in the order of their names; [] = none is there. */
+function readSystem(systemFile: string, read: (path: string, kind: ConfigKind) => FileContent): readonly Found[] {
+  const folder = systemFolder(systemFile);
+  let names: readonly string[] = [];
+  const found: Found[] = [];
+  try {
+    names = readdirSync(folder).filter((name) => /^[^.].*\.toml$/.test(name));
+  } catch (error) {
+    if (!['ENOENT', 'ENOTDIR'].includes(codeOf(error)))
+      found.push({ path: folder, content: { state: 'broken', detail: `${folder}: ${whyUnread(folder, error)}` } });
+  }
+  found.unshift(
+    ...[systemFile, ...names.toSorted().map((name) => `${folder}/${name}`)].map((path) => ({ path, content: read(path, 'system') })),
+  );
+  return found.filter(({ content }) => content.state !== 'absent');
 }
 
 const refusal = (sentence: string): ConfigAnswer => ({ ok: false, errors: [sentence] });
@@ -110,26 +140,33 @@ export function userFile(env: Environment, home: string | null): string | null {
   return folder === null ? null : `${folder}/nospool/config.toml`;
 }
 
+/** `files` is one configuration; [] = none. */
 async function finish(
-  path: string,
-  content: FileContent,
+  files: readonly Found[],
   isSystem: boolean,
   env: Environment,
   directories: Parameters<typeof interpret>[2],
   warnings: readonly string[],
 ): Promise<ConfigAnswer> {
-  if (content.state !== 'read' && content.state !== 'absent') return refusal(content.detail);
-  const file = content.state === 'absent' ? parsed(null) : await parseFile(path, content, isSystem);
-  if (!file.ok) return refusal(file.detail);
-  const answer = interpret(file.value, env, directories);
+  for (const { content } of files) if (content.state !== 'read' && content.state !== 'absent') return refusal(content.detail);
+  const file = files.length === 0 ? null : await parseFiles(files, isSystem);
+  if (file?.ok === false) return file;
+  const answer = interpret(file?.value ?? null, env, directories);
   return answer.ok ? { ...answer, warnings: [...warnings, ...answer.warnings] } : answer;
 }
 
-async function parseFile(path: string, { text, refuses }: FileContent & { state: 'read' }, isSystem: boolean): Promise<Parsed<File>> {
+/** Parses files that were read. */
+async function parseFiles(found: readonly Found[], isSystem: boolean): Promise<Merged> {
   const { parseToml } = await import('./toml.ts');
-  const toml = parseToml(text);
-  if (!toml.ok) return unparsed(`${path}:${toml.line}: this is not TOML: ${toml.detail}`);
-  return parsed({ path, toml: toml.value, refuses, isSystem });
+  const files: File[] = [];
+  for (const { path, content } of found) {
+    if (content.state !== 'read') continue;
+    const toml = parseToml(content.text);
+    if (!toml.ok) return { ok: false, errors: [`${path}:${toml.line}: this is not TOML: ${toml.detail}`] };
+    files.push({ path, toml: toml.value, refuses: content.refuses, isSystem });
+  }
+  const [first, ...others] = files as [File, ...File[]];
+  return others.length === 0 ? { ok: true, value: first } : (await import('./merge.ts')).mergeFiles(first, others);
 }
 
 function readText(path: string, kind: ConfigKind, euid: number, opened: number[]): FileContent {

@@ -19,8 +19,8 @@ export interface Reading {
   warn(at: Location, sentence: string): void;
   /** Tables with an unknown key: what they seem to lack may be what that key was to say. */
   readonly incomplete: Set<Entries>;
-  /** Why the file may not hold this; null when it may. */
-  refuses(held: Held): string | null;
+  /** Why the file of this location may not hold this; null when it may. */
+  refuses(held: Held, at: Location): string | null;
 }
 
 /** The keys of a table with their locations. Reports unknown ones and leaves them out. `title` stands behind their names. */

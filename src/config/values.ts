@@ -13,6 +13,8 @@ export interface Location {
   readonly label: string;
   /** 0 = not in a file. */
   readonly line: number;
+  /** Which of several files that are one configuration; absent where there is one. */
+  readonly part?: number;
 }
 
 /** A value as it was written, with its location. */

@@ -5,7 +5,7 @@
 import { Readable } from 'node:stream';
 import { type Body, limitSilence, takeBody } from '../message/body.ts';
 import { CLEAN, type Ended, type Source, sourceOf } from '../message/source.ts';
-import { scanContent } from '../smtp/client/content.ts';
+import { type ContentScan, contentEncoder, scanContent } from '../smtp/client/content.ts';
 import type { Transaction } from '../smtp/client/print.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { unlessAborted } from '../submit/interrupts.ts';
@@ -19,7 +19,7 @@ import { type Failed, failedHere, type Outcome } from './outcome.ts';
 export type Octets = Uint8Array | ArrayBuffer | string;
 
 /**
- * A whole message: header section, empty line, body; any line ends. Octets that are given are not copied. A stream, and an iterator,
+ * A whole message: header section, empty line, body; any line ends. Nobody may change octets before the outcome is known. A stream, and an iterator,
  * is read once and closed on every path; `open` is called anew for each server that is tried.
  */
 export type Content =
@@ -40,8 +40,8 @@ export interface ContentOptions {
 
 /** The content of one call. */
 export interface GivenContent {
-  /** Where they are at hand. */
-  readonly octets?: Uint8Array;
+  /** All octets as DATA sends them, where they are at hand. */
+  readonly encoded?: Uint8Array | undefined;
   readonly facts: Pick<Transaction, 'size' | 'estimate' | 'eightBit'>;
   /** True while `open` gives the content from its first octet. */
   readonly replayable: boolean;
@@ -56,7 +56,7 @@ export interface GivenContent {
 function takeContent(content: Content): Parsed<TakenContent> {
   try {
     const known = knownOctets(content);
-    if (known !== null) return known.ok ? parsed({ known: keepOctets(known.value) }) : known;
+    if (known !== null) return known.ok ? parsed({ known: new KeptOctets(known.value) }) : known;
     const found = readerOf(content);
     return found.ok ? parsed(takeReader(found.value)) : found;
   } catch (error) {
@@ -194,17 +194,53 @@ function nameOf(value: unknown): string {
   return typeof value === 'object' ? `an object (${value.constructor?.name || 'Object'})` : `a ${typeof value}`;
 }
 
-function keepOctets(octets: Uint8Array): GivenContent {
-  const scan = scanContent(octets);
-  return {
-    facts: { size: scan.size, estimate: null, eightBit: scan.eightBit ? 'some' : 'none' },
-    replayable: true,
-    octets,
-    open: (treatment) => treatEightBit(sourceOf(octets), treatment, { octets: octets.length, whole: true, charset: '' }),
-    cause: undefined,
-    close: () => undefined,
-  };
+/** Octets of content that is encoded at once, because one write is enough for it; longer content is encoded on its way. */
+const AT_HAND = 64 * 1024;
+
+type Looked = Pick<GivenContent, 'facts' | 'encoded'>;
+
+/** Octets that are at hand. They are looked at when their turn comes, and short ones are encoded by the same look. */
+class KeptOctets implements GivenContent {
+  readonly replayable = true;
+  readonly cause = undefined;
+  readonly #octets: Uint8Array;
+  #looked: Looked | null = null;
+
+  constructor(octets: Uint8Array) {
+    this.#octets = octets;
+  }
+
+  get facts(): GivenContent['facts'] {
+    this.#looked ??= lookAt(this.#octets);
+    return this.#looked.facts;
+  }
+
+  get encoded(): Uint8Array | undefined {
+    this.#looked ??= lookAt(this.#octets);
+    return this.#looked.encoded;
+  }
+
+  open(treatment: EightBitTreatment): Source {
+    return treatEightBit(sourceOf(this.#octets), treatment, { octets: this.#octets.length, whole: true, charset: '' });
+  }
+
+  close(): void {}
 }
+
+function lookAt(octets: Uint8Array): Looked {
+  if (octets.length > AT_HAND) return { facts: factsOf(scanContent(octets)) };
+  const encoder = contentEncoder('data');
+  const begin = encoder.push(octets);
+  const end = encoder.end();
+  // A copy, because what the caller changes afterwards could end the content, or a line of it.
+  return { encoded: end.length > 0 ? Buffer.concat([begin, end]) : Buffer.from(begin), facts: factsOf(encoder.facts) };
+}
+
+const factsOf = ({ size, eightBit }: ContentScan): GivenContent['facts'] => ({
+  size,
+  estimate: null,
+  eightBit: eightBit ? 'some' : 'none',
+});
 
 /* ---- streams and iterables ---- */
 

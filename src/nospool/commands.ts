@@ -43,6 +43,7 @@ export const COMMANDS: readonly AdminCommand[] = [
       option('to', 'list', 'ADDR', 'a recipient; none: those of To, Cc and Bcc'),
       option('json', 'switch', '', 'the result as JSON, as in a log'),
       option('verbose', 'switch', '', 'show the conversation (also -v)'),
+      option('trace', 'text', 'FILE', 'append the conversation there, for a bug report'),
     ],
     examples: ['nospool send --to you@example.org message.eml'],
     run: async (values, operands) =>
@@ -53,6 +54,7 @@ export const COMMANDS: readonly AdminCommand[] = [
           to: asTexts(values.to),
           json: values.json === true,
           verbose: values.verbose === true,
+          trace: asText(values.trace),
         },
         operands,
       ),
@@ -86,14 +88,16 @@ export const COMMANDS: readonly AdminCommand[] = [
     options: [
       CONFIG,
       option('json', 'switch', '', 'JSON in place of tables'),
+      option('warn-days', 'number', 'N', 'status 2 if a certificate ends within N days'),
       option('verbose', 'switch', '', 'show the conversations (also -v)'),
     ],
-    examples: ['nospool check', 'nospool check --config ./nospool.toml --verbose'],
+    examples: ['nospool check', 'nospool check --config ./nospool.toml --verbose', 'nospool check --warn-days 14 --json'],
     run: async (values) =>
       (await import('./check/check.ts')).runCheck({
         config: asText(values.config) ?? '',
         json: values.json === true,
         verbose: values.verbose === true,
+        warnDays: asNumber(values.warnDays),
       }),
   },
   {
@@ -148,10 +152,15 @@ export const COMMANDS: readonly AdminCommand[] = [
     options: [
       option('root', 'text', 'DIR', 'a folder that stands for /'),
       option('runtime', 'text', 'FILE', 'the interpreter, if not the one that runs now'),
+      option('compile', 'switch', '', 'only compile the code anew, for faster starts'),
     ],
     examples: ['nospool install', 'nospool install --root /srv/image'],
     run: async (values) =>
-      (await import('./install/install.ts')).runInstall({ root: asText(values.root) ?? '/', runtime: asText(values.runtime) }),
+      (await import('./install/install.ts')).runInstall({
+        root: asText(values.root) ?? '/',
+        runtime: asText(values.runtime),
+        compile: values.compile === true,
+      }),
   },
   {
     name: 'uninstall',

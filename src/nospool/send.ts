@@ -3,10 +3,11 @@
  * as JSON. Decides nothing about the message: `src/submit` does.
  */
 import { closeSync, fstatSync, openSync } from 'node:fs';
+import type { Config } from '../config/config.ts';
 import type { Input } from '../message/source.ts';
 import { logOutcome } from '../process/report.ts';
 import { listenForSignals, makeAbortable } from '../process/signals.ts';
-import { countColumns, failWith, makeTrace, remark, writeLines, writeOver, writePrintedLines } from '../process/stderr.ts';
+import { countColumns, failWith, makeTrace, remark, tracePrinter, writeLines, writeOver, writePrintedLines } from '../process/stderr.ts';
 import { openStdin } from '../process/stdin/open.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { printMailbox, printPath } from '../smtp/path.ts';
@@ -17,7 +18,8 @@ import { openLog } from '../submit/logfile.ts';
 import { exitStatus, printAttempt, printOutcome, printServer } from '../submit/outcome.ts';
 import { systemSecurity } from '../submit/security.ts';
 import { submitMessage } from '../submit/story.ts';
-import type { Submitted } from '../submit/submission.ts';
+import type { Submitted, Submitter } from '../submit/submission.ts';
+import type { Trace } from '../transport/observer.ts';
 import { parseFromOption } from './from-option.ts';
 import { loadConfiguration } from './load-configuration.ts';
 import { progressLine } from './progress-line.ts';
@@ -31,8 +33,10 @@ export interface SendOptions {
   /** Address lists; [] = the recipients of the header section. */
   readonly to: readonly string[];
   readonly json: boolean;
-  /** Show the conversation. */
+  /** Show the conversation, and on a terminal where the time went. */
   readonly verbose: boolean;
+  /** A file to which the conversation is appended; null = none. */
+  readonly trace: string | null;
 }
 
 /** 0 when a smart host took the message for every recipient. */
@@ -54,7 +58,9 @@ export async function runSend(options: SendOptions, operands: readonly string[])
   const by = await loaded.submitter();
   const log = openLog(config.log);
   const interrupts = listenForSignals(true);
-  const trace = makeTrace(options.verbose ? 1 : 0);
+  const tracing = options.trace === null ? null : await startTrace(options.trace, options, operands, config, by);
+  const isWatched = options.verbose && process.stderr.isTTY;
+  const waterfall = isWatched || tracing ? (await import('../submit/waterfall.ts')).startWaterfall() : null;
   // The conversation would break the line that is overwritten.
   const progress = process.stderr.isTTY && !options.verbose ? progressLine(total, writeOver, countColumns) : null;
   const submitted = await submitMessage(
@@ -69,7 +75,7 @@ export async function runSend(options: SendOptions, operands: readonly string[])
     {
       security: systemSecurity(process.env),
       interrupts,
-      observer: { trace, progress: progress?.sent },
+      observer: { ...waterfall?.observer, trace: joinTraces(makeTrace(options.verbose ? 1 : 0), tracing?.trace), progress: progress?.sent },
     },
   );
   progress?.end();
@@ -87,7 +93,63 @@ export async function runSend(options: SendOptions, operands: readonly string[])
   }
   const problem = await logOutcome(submitted, config, by, log);
   if (problem !== null) failWith(problem);
+  if (isWatched && waterfall !== null) remark(waterfall.print(submitted.outcome, countColumns()));
+  const untraced = tracing?.end(submitted, status, waterfall?.print(submitted.outcome, 80) ?? []) ?? null;
+  if (untraced !== null) failWith(untraced);
   return status;
+}
+
+/** What is written to the file of --trace. */
+interface Tracing {
+  readonly trace: Trace;
+  /** Writes how it ended, and where the time went; the value says what is wrong with the file, or is null. */
+  readonly end: (submitted: Submitted, status: number, times: readonly string[]) => string | null;
+}
+
+/** Opens the file; null when it cannot be written, which people are told and which changes nothing else. */
+async function startTrace(
+  file: string,
+  { config: named, from, to, json, verbose }: SendOptions,
+  operands: readonly string[],
+  config: Config,
+  by: Submitter,
+): Promise<Tracing | null> {
+  const { openTraceFile, printTraceHead } = await import('./trace-file.ts');
+  const words = [
+    'send',
+    ...(named === '' ? [] : ['--config', named]),
+    ...(from === null ? [] : ['--from', from]),
+    ...to.flatMap((list) => ['--to', list]),
+    ...(json ? ['--json'] : []),
+    ...(verbose ? ['--verbose'] : []),
+    '--trace',
+    file,
+    ...operands,
+  ];
+  const opened = openTraceFile(file, printTraceHead(config, { ...by, time: by.date, words }));
+  if (!opened.ok) {
+    failWith(opened.detail);
+    return null;
+  }
+  const { write, close } = opened.value;
+  const print = tracePrinter();
+  return {
+    trace: (side, line) => write([print(side, line)]),
+    end({ outcome, messageId }, status, times) {
+      const said = outcome.kind === 'accepted' ? [`accepted by ${printServer(outcome.by)}`] : printOutcome(outcome, messageId);
+      write([...said, `exit status ${status}`, ...times].map((line) => `# ${line}`));
+      return close();
+    },
+  };
+}
+
+/** Tells both, if there are two. */
+function joinTraces(first: Trace | undefined, second: Trace | undefined): Trace | undefined {
+  if (first === undefined || second === undefined) return first ?? second;
+  return (...line) => {
+    first(...line);
+    second(...line);
+  };
 }
 
 interface Opened {

@@ -3,7 +3,8 @@
  * even where other messages were sent at the same time. Knows the two forms of the log, and the text that syslog, the journal
  * or a container runtime puts before its lines, but not what the entries mean.
  */
-import { createReadStream } from 'node:fs';
+import { accessSync, constants, createReadStream, readdirSync, statSync } from 'node:fs';
+import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
 import { failWith, writeJson, writeLines } from '../process/stderr.ts';
@@ -47,52 +48,159 @@ const MOST_OPEN = 10_000;
 /** How many entries are shown where neither words nor --last are given. */
 const USUAL = 10;
 
+/** A part of the log: a file, standard input, or the journal. */
+interface Part {
+  /** For people. */
+  readonly name: string;
+  readonly open: () => Promise<Parsed<AsyncIterable<string>>>;
+}
+
 /** 0 when an entry was found. */
 export async function runLog({ config, file, last, failed, json }: LogOptions, given: readonly string[]): Promise<number> {
   // "-" means standard input, because as a word it would match every entry.
   const words = given.filter((word) => word !== '-');
   const named = file ?? (words.length < given.length ? '-' : null);
-  const place = named === null ? await findLogFile(config) : parsed(named);
-  if (place === null) return 1;
-  if (!place.ok) return failWith(place.detail);
-  const path = place.value;
+  const found = named === null ? await findLog(config) : parsed([partOf(named)]);
+  if (found === null) return 1;
+  if (!found.ok) return failWith(found.detail);
+  const parts = found.value;
   const wanted = words.map((word) => word.toLowerCase());
   const limit = last ?? (words.length === 0 ? USUAL : Number.POSITIVE_INFINITY);
-  const found: LogEntry[] = [];
-  let count = 0;
-  try {
-    const lines = await openLines(path);
-    if (!lines.ok) return failWith(lines.detail);
-    for await (const entry of readEntries(lines.value)) {
-      if (!matches(entry, wanted) || (failed && !isFailed(entry))) continue;
-      count++;
-      if (limit === Number.POSITIVE_INFINITY) show(entry, json);
-      else if (limit > 0) {
-        found.push(entry);
-        if (found.length > limit) found.shift();
-      }
-    }
-  } catch (error) {
-    const elsewhere = path === DEFAULT_FILE && file === null ? '; users who may not write it log to syslog (journalctl -t nospool)' : '';
-    return failWith(`cannot read ${nameInput(path)}: ${explainSystemError(error)}${elsewhere}`);
-  }
-  for (const entry of found) show(entry, json);
-  const name = nameInput(path);
-  return count > 0 ? 0 : failWith(words.length === 0 ? `${name} has no such entry` : `${name} has no entry with ${words.join(' and ')}`);
+  const isShown = (entry: LogEntry): boolean => matches(entry, wanted) && (!failed || isFailed(entry));
+  const count = limit === Number.POSITIVE_INFINITY ? await showAll(parts, isShown, json) : await showLast(parts, limit, isShown, json);
+  if (count === null) return 1;
+  if (count > 0) return 0;
+  const name = parts.map((part) => part.name).join(', ');
+  const has = parts.length === 1 ? 'has' : 'have';
+  return failWith(words.length === 0 ? `${name} ${has} no such entry` : `${name} ${has} no entry with ${words.join(' and ')}`);
 }
 
-/** The log file in force. null when the configuration cannot be used, which is reported. */
-async function findLogFile(config: string): Promise<Parsed<string> | null> {
+/** Shows entries as they are read. How many there were; null after a failure, which is reported. */
+async function showAll(parts: readonly Part[], isShown: (entry: LogEntry) => boolean, json: boolean): Promise<number | null> {
+  let count = 0;
+  for (const part of parts) {
+    const isRead = await readPart(part, (entry) => {
+      if (!isShown(entry)) return;
+      count++;
+      show(entry, json);
+    });
+    if (!isRead) return null;
+  }
+  return count;
+}
+
+/** Shows the last entries. Older parts are read only where the newer ones have too few. */
+async function showLast(
+  parts: readonly Part[],
+  limit: number,
+  isShown: (entry: LogEntry) => boolean,
+  json: boolean,
+): Promise<number | null> {
+  let kept: LogEntry[] = [];
+  let count = 0;
+  for (const part of parts.toReversed()) {
+    const ofPart: LogEntry[] = [];
+    const isRead = await readPart(part, (entry) => {
+      if (!isShown(entry)) return;
+      count++;
+      ofPart.push(entry);
+      if (ofPart.length > limit - kept.length) ofPart.shift();
+    });
+    if (!isRead) return null;
+    kept = [...ofPart, ...kept];
+    if (kept.length >= limit) break;
+  }
+  for (const entry of kept) show(entry, json);
+  return count;
+}
+
+/** False after a failure, which is reported. */
+async function readPart({ name, open }: Part, take: (entry: LogEntry) => void): Promise<boolean> {
+  try {
+    const lines = await open();
+    if (!lines.ok) {
+      failWith(lines.detail);
+      return false;
+    }
+    for await (const entry of readEntries(lines.value)) take(entry);
+    return true;
+  } catch (error) {
+    failWith(`cannot read ${name}: ${explainSystemError(error)}`);
+    return false;
+  }
+}
+
+/** The parts of the log in force, the oldest first. null when the configuration cannot be used, which is reported. */
+async function findLog(config: string): Promise<Parsed<readonly Part[]> | null> {
   const loaded = await loadConfiguration(config);
   if (loaded === null) return null;
   if (loaded.warnings.length > 0) failWith(...loaded.warnings);
   const { log } = loaded.config;
-  if (log === 'syslog') return unparsed('the log goes to syslog: look there for "nospool" (journalctl -t nospool)');
   if (log === 'stderr' || log === 'none') return unparsed(`no log is kept: log = "${log}"`);
-  return parsed(log === '' ? DEFAULT_FILE : log);
+  // Users who may not write the default file log to syslog.
+  if (log === 'syslog' || (log === '' && !isReadable(DEFAULT_FILE))) return parsed([JOURNAL]);
+  return parsed(listRotated(log === '' ? DEFAULT_FILE : log).map(partOf));
 }
 
-const nameInput = (path: string): string => (path === '-' ? 'standard input' : path);
+function isReadable(file: string): boolean {
+  try {
+    accessSync(file, constants.R_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** What logrotate puts behind the name. */
+const ROTATED = /^(\.\d+|-\d{8}(-\d+)?)(\.(gz|xz|zst|bz2))?$/;
+
+/** A log and what logrotate has left of it, the oldest first: `log.1`, `log.2.gz`, `log-20261128`, `log-20261128.gz`. */
+function listRotated(file: string): readonly string[] {
+  const folder = path.dirname(file);
+  const name = path.basename(file);
+  const isRotated = (each: string): boolean => each.startsWith(name) && ROTATED.test(each.slice(name.length));
+  try {
+    const rotated = readdirSync(folder)
+      .filter(isRotated)
+      .map((each) => path.join(folder, each));
+    const ages = new Map(rotated.map((each) => [each, statSync(each).mtimeMs]));
+    return [...rotated.toSorted((one, other) => (ages.get(one) as number) - (ages.get(other) as number)), file];
+  } catch {
+    return [file];
+  }
+}
+
+const partOf = (file: string): Part => ({ name: nameInput(file), open: () => openLines(file) });
+
+/** The journal of systemd, which is the syslog of most hosts. */
+const JOURNAL: Part = {
+  name: 'the journal',
+  async open() {
+    // Its status tells nothing: a journal without an entry, or without a file, is no failure.
+    const lines = await linesOf('journalctl', ['-q', '--no-pager', '-o', 'cat', '-t', 'nospool'], () => null);
+    return lines === null ? unparsed('the log goes to syslog, and there is no journalctl: look there for "nospool"') : parsed(lines);
+  },
+};
+
+/** What another program prints; null where it is not there. `faultOf` makes a failure of its status. */
+async function linesOf(
+  program: string,
+  args: readonly string[],
+  faultOf: (status: number | null) => string | null,
+): Promise<AsyncIterable<string> | null> {
+  const { spawn } = await import('node:child_process');
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'ignore'] });
+  const closed = new Promise<number | null>((resolve) => child.on('close', resolve));
+  const isThere = await new Promise<boolean>((resolve) => child.on('spawn', () => resolve(true)).on('error', () => resolve(false)));
+  if (!isThere) return null;
+  return (async function* () {
+    yield* splitLines(child.stdout);
+    const fault = faultOf(await closed);
+    if (fault !== null) throw new Error(fault);
+  })();
+}
+
+const nameInput = (file: string): string => (file === '-' ? 'standard input' : file);
 
 /** The first octets of compressed files, and the program that reads them. nospool itself reads those of gzip. */
 const COMPRESSED: readonly (readonly [Buffer, string])[] = [
@@ -103,8 +211,8 @@ const COMPRESSED: readonly (readonly [Buffer, string])[] = [
 const GZIP = Buffer.from([0x1f, 0x8b]);
 
 /** Lines as octet strings, so that text which is not UTF-8 does no harm. */
-async function openLines(path: string): Promise<Parsed<AsyncIterable<string>>> {
-  const source: Readable = path === '-' ? process.stdin : createReadStream(path);
+async function openLines(file: string): Promise<Parsed<AsyncIterable<string>>> {
+  const source: Readable = file === '-' ? process.stdin : createReadStream(file);
   const octets = source[Symbol.asyncIterator]() as AsyncIterableIterator<Buffer>;
   // A pipe may give the first octet alone.
   let head = Buffer.alloc(0);
@@ -118,7 +226,11 @@ async function openLines(path: string): Promise<Parsed<AsyncIterable<string>>> {
   const other = COMPRESSED.find(([mark]) => begins(mark));
   if (other !== undefined) {
     source.destroy();
-    return unparsed(`${nameInput(path)} is compressed: ${path === '-' ? '' : `${other[1]} ${quoteForShell(path)} | `}nospool log -`);
+    const [, program] = other;
+    const faultOf = (status: number | null) => (status === 0 ? null : `${program} could not decompress it`);
+    const lines = file === '-' ? null : await linesOf(program, [file], faultOf);
+    if (lines !== null) return parsed(lines);
+    return unparsed(`${nameInput(file)} is compressed: ${file === '-' ? '' : `${program} ${quoteForShell(file)} | `}nospool log -`);
   }
   const rest = async function* (): AsyncGenerator<Buffer> {
     yield head;

@@ -3,7 +3,7 @@
  */
 import type { Config } from '../config/config.ts';
 import type { Line } from '../smtp/line.ts';
-import { logId, printLog } from '../submit/log.ts';
+import { logId, printLog, severityOf } from '../submit/log.ts';
 import { type LogSink, logAtOnce, openLog } from '../submit/logfile.ts';
 import { exitStatus, type Failure, printOutcome } from '../submit/outcome.ts';
 import { failUnsent, type Submitted, type Submitter } from '../submit/submission.ts';
@@ -51,7 +51,8 @@ export function makeReports(config: Config, tag: string | null, verbosity: 0 | 1
 
 /** Writes the outcome in the log; the value says what is wrong with the log, or is null. */
 export function logOutcome(submitted: Submitted, config: Config, by: Submitter, log: LogSink): Promise<string | null> {
-  return log.write(printLog({ ...submitted, time: by.date, id: by.unique, login: by.login }, config.logFormat));
+  const lines = printLog({ ...submitted, time: by.date, id: by.unique, login: by.login }, config.logFormat);
+  return log.write(lines, severityOf(submitted.outcome));
 }
 
 /* ---- a run that ends without a submission ---- */
@@ -85,7 +86,7 @@ function printUnsent(details: readonly string[]): readonly Line[] {
 /** Reports on standard error and in the log why nothing was sent. */
 export async function reportUnsent(details: readonly string[]): Promise<void> {
   complain(details);
-  const problem = await openLog(inForce.log, inForce.tag).write(printUnsent(details));
+  const problem = await openLog(inForce.log, inForce.tag).write(printUnsent(details), 'err');
   if (problem !== null) complain([problem]);
 }
 

@@ -42,11 +42,16 @@ export function writeText(fd: number, written: string): void {
  */
 export function makeTrace(verbosity: 0 | 1 | 2): Trace | undefined {
   if (verbosity === 0) return undefined;
-  const start = performance.now();
+  const print = tracePrinter();
   return (side, line) => {
-    if (verbosity === 1 && side === '!') return;
-    say(2, [`${side}${side === '!' ? '' : ':'} ${printable(line)}  (${Math.round(performance.now() - start)} ms)`]);
+    if (verbosity === 2 || side !== '!') say(2, [print(side, line)]);
   };
+}
+
+/** Prints a line of a conversation, with the milliseconds since this was called. */
+export function tracePrinter(): (...line: Parameters<Trace>) => string {
+  const start = performance.now();
+  return (side, line) => `${side}${side === '!' ? '' : ':'} ${printable(line)}  (${Math.round(performance.now() - start)} ms)`;
 }
 
 /** Counts the columns of the terminal on standard error; they may change while we run. */

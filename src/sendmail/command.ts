@@ -54,6 +54,7 @@ async function run(invocation: Invocation): Promise<number | Unsent> {
   useLog(answer.ok ? answer.config : answer, who.login, tag);
   if (mode.kind === 'misused') return { details: [mode.detail], isCallerWriting: true };
   if (mode.kind === 'refused') return { details: [mode.detail], isCallerWriting: false };
+  if (mode.kind === 'facts') return (await import('./inspect.ts')).showFacts(answer);
   const isSending = mode.kind === 'send' || mode.kind === 'smtp' || mode.kind === 'batch';
   if (!answer.ok && isSending) return { details: answer.errors, isCallerWriting: true };
   if (!answer.ok) {

@@ -1,14 +1,36 @@
-/** Shows without delivering how addresses are routed (-bt, -bv) and whether alias files can be read (-bi). */
+/** Shows without delivering how addresses are routed (-bt, -bv), whether alias files can be read (-bi), and what is in force (-bV). */
 import type { Config } from '../config/config.ts';
+import type { ConfigAnswer } from '../config/read.ts';
 import { parseOperands } from '../message/recipients.ts';
 import { complain, say } from '../process/stderr.ts';
+import { VERSION } from '../process/version.ts';
 import { printProblems } from '../router/problem.ts';
 import { type ForwardPath, printMailbox } from '../smtp/path.ts';
 import { chooseReversePath, domainsOf, routeRecipients } from '../submit/envelope.ts';
+import { openLog } from '../submit/logfile.ts';
 import { checkAliasFiles, type Routing } from '../submit/routing.ts';
 import { isDeliverable, printRouting } from '../submit/routing-tree.ts';
 import type { Submitter } from '../submit/submission.ts';
 import type { Invocation } from './options.ts';
+
+/** `-bV`: 0 when the configuration can be used. */
+export async function showFacts(answer: ConfigAnswer): Promise<number> {
+  const { bun, node } = process.versions;
+  const facts = [`nospool ${VERSION}`, row('runtime', `${bun === undefined ? `Node ${node}` : `Bun ${bun}`} (${process.execPath})`)];
+  if (!answer.ok) {
+    say(1, facts);
+    complain(answer.errors);
+    return 1;
+  }
+  const { files, lock, log } = answer.config;
+  const { place, problem } = await openLog(log).test();
+  const found = files.length === 0 ? 'none: environment and defaults' : files.join(' ');
+  say(1, [...facts, row('configuration', `${found}${lock ? ' (locked)' : ''}`), row('log', place ?? 'nowhere')]);
+  complain([...answer.warnings, ...(problem === null ? [] : [problem])]);
+  return 0;
+}
+
+const row = (label: string, text: string): string => label.padEnd(15) + text;
 
 /** `newaliases`: 0 when every entry can be read. */
 export async function showAliasCheck(config: Config): Promise<number> {

@@ -8,7 +8,7 @@ import type { Input } from '../message/source.ts';
 import type { Reports } from '../process/report.ts';
 import { listenForSignals, makeAbortable } from '../process/signals.ts';
 import { chooseSockets } from '../process/sockets.ts';
-import { complain, say } from '../process/stderr.ts';
+import { complain, countColumns, say } from '../process/stderr.ts';
 import { drain } from '../process/stdin/drain.ts';
 import { openStdin, type Stdin } from '../process/stdin/open.ts';
 import type { Interrupts } from '../submit/interrupts.ts';
@@ -24,7 +24,9 @@ export async function sendMessage(config: Config, by: Submitter, reports: Report
   const interrupts = listenForSignals(stdin.isTerminal);
   const report = reports.open();
   const dots: LoneDot[] = [];
-  const observer = { trace: reports.trace, loneDot: (dot: LoneDot) => dots.push(dot) };
+  // A person at a terminal wants to see where the time went, and nobody else pays for it.
+  const waterfall = reports.isVerbose && process.stderr.isTTY ? (await import('../submit/waterfall.ts')).startWaterfall() : null;
+  const observer = { ...waterfall?.observer, trace: reports.trace, loneDot: (dot: LoneDot) => dots.push(dot) };
   const submitted = await submitStdin(config, by, invocation, interrupts, stdin, observer);
   const { outcome } = submitted;
   const [dot] = dots;
@@ -32,6 +34,7 @@ export async function sendMessage(config: Config, by: Submitter, reports: Report
   const reported = warning === null ? submitted : { ...submitted, notes: [...submitted.notes, warning] };
   const status = await report.tell(reported, by);
   if (warning !== null && (status !== 0 || reports.isVerbose)) complain([warning]);
+  if (waterfall !== null) say(2, waterfall.print(outcome, countColumns()));
   await moveBehindMessage(stdin, submitted, dot, invocation.dotEnds, interrupts.signal);
   // A message that aliases discard is not read to its end either.
   const isUnread = status !== 0 || outcome.kind === 'discarded';

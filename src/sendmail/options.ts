@@ -11,7 +11,8 @@ export type Mode =
   | { readonly kind: 'send' | 'smtp' | 'batch' }
   /** The routing of the operands is shown, or only whether they can be delivered. */
   | { readonly kind: 'route' | 'verify' }
-  | { readonly kind: 'mailq' | 'newaliases' | 'version' | 'help' }
+  /** 'facts': the version, and what is in force. */
+  | { readonly kind: 'mailq' | 'newaliases' | 'version' | 'facts' | 'help' }
   /** `run`: the option that asks for a run of the queue; null for an operation on messages that the operands name. */
   | { readonly kind: 'queue'; readonly run: string | null }
   /** The caller asks for something that this program is not; the sentence says what. */
@@ -178,7 +179,7 @@ const MODES: readonly OptionRow[] = [
   flag('-bvs', ['Exim'], sameAs('-bv'), setMode({ kind: 'verify' })),
   attached('-bp', 'order', ALL, 'Print “Mail queue is empty”.', setMode({ kind: 'mailq' })),
   flag('-bi', SPE, 'Check the alias files and say how many entries they have.', setMode({ kind: 'newaliases' })),
-  flag('-bV', ['Exim'], 'Print the version.', setMode({ kind: 'version' })),
+  flag('-bV', ['Exim'], 'Print the version, and which runtime, configuration and log are in force.', setMode({ kind: 'facts' })),
   flag('-bnq', ['Exim'], NO_EFFECT),
   flag('-bC', ['Sendmail'], refused('see nospool check'), refuse('-bC: use “nospool check” to see the configuration')),
   flag('-bd', SPE, refused('there is no daemon'), refuseDaemon),
@@ -270,7 +271,7 @@ export const OPTIONS: readonly OptionRow[] = [
   value('-R', 'return', ['Sendmail', 'Postfix'], 'What a notification returns: full or hdrs.', setRet),
   value('-V', 'envid', ['Sendmail', 'Postfix'], 'The envelope identifier for notifications.', (text) => parsed({ envid: text })),
   value('-B', 'type', SPE, 'The body type, 7BIT or 8BITMIME; the content itself decides.'),
-  value('-X', 'file', ['Sendmail', 'Postfix', 'Exim'], noEffect('an argument names no file to write; see -v')),
+  value('-X', 'file', ['Sendmail', 'Postfix', 'Exim'], noEffect('an argument names no file to write; see -v, and nospool send --trace')),
   value('-L', 'tag', ['Sendmail', 'Postfix', 'Exim'], 'The tag of syslog lines.', (text) => parsed({ tag: text })),
   attached('-q', 'what', SPE, 'Run the queue: there is none. With a time: refused, there is no daemon.', runQueue),
   ...SETTINGS,

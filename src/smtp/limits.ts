@@ -27,5 +27,3 @@ export const LONGEST_CHALLENGE = 9216;
 export const LONGEST_ADDRESS = 1000;
 /** A domain. RFC 5321 §4.5.3.1.2 */
 export const LONGEST_DOMAIN = 255;
-/** A label of a domain. RFC 1035 §2.3.4 */
-export const LONGEST_LABEL = 63;

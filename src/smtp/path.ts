@@ -2,7 +2,7 @@
  * Reverse-paths and forward-paths: RFC 5321 mailboxes as validated atoms. Never reads header text (display names, comments
  * and groups are for `src/message/mailboxes.ts`), never looks a name up.
  */
-import { LONGEST_ADDRESS, LONGEST_DOMAIN, LONGEST_LABEL } from './limits.ts';
+import { LONGEST_ADDRESS, LONGEST_DOMAIN } from './limits.ts';
 import { type Parsed, parsed, unparsed } from './parsed.ts';
 import { isAscii } from './text.ts';
 
@@ -25,23 +25,25 @@ export type ForwardPath = Mailbox;
 export type ReversePath = Mailbox | null;
 
 /** RFC 5322 §3.2.3 atext, and any character above ASCII (RFC 6531 §3.3). */
-const ATOM = /^[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~\u0080-\u{10ffff}]+$/u;
+const ATOM = /^[\w!#$%&'*+\-/=?^`{|}~\u0080-\uffff]+$/;
 /**
  * Deviation: dots may lead, end or follow each other (`a..b`), which RFC 5321 §4.1.2 forbids and Exim, Postfix and
  * the mobile operators that gave out such addresses accept. The smart host decides.
  */
-const DOT_STRING = /^[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~.\u0080-\u{10ffff}]+$/u;
-/** A label; it may hold `_` because hosts of private networks have it. */
-const LABEL = /^[A-Za-z0-9_\u0080-\u{10ffff}]([A-Za-z0-9_\-\u0080-\u{10ffff}]*[A-Za-z0-9_\u0080-\u{10ffff}])?$/u;
+const DOT_STRING = /^[\w!#$%&'*+\-/=?^`{|}~.\u0080-\uffff]+$/;
+/** Labels may hold `_`, because hosts of private networks have it. */
+const LABELS = /^[\w.\-\u0080-\uffff]+$/;
+/** A label is empty, or begins or ends with a hyphen. RFC 1035 §2.3.1 */
+const BAD_LABEL = /(?:^|\.)[-.]|[-.](?:\.|$)/;
+/** RFC 1035 §2.3.4 */
+const LONG_LABEL = /[^.]{64}/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this line looks for.
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
 
 /** True for a dotted domain, a single label or an address literal. RFC 5321 §4.1.2 and §4.1.3 */
 export function isDomain(text: string): boolean {
   if (text.startsWith('[')) return isAddressLiteral(text);
-  return (
-    text.length > 0 && text.length <= LONGEST_DOMAIN && text.split('.').every((label) => label.length <= LONGEST_LABEL && LABEL.test(label))
-  );
+  return text.length <= LONGEST_DOMAIN && LABELS.test(text) && !BAD_LABEL.test(text) && !(text.length > 63 && LONG_LABEL.test(text));
 }
 
 /** Letters, digits, and hyphens within. RFC 5321 §4.1.2 */

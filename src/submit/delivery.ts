@@ -12,6 +12,7 @@ import { alarm } from '../transport/clock.ts';
 import { type Connection, type EightBitTreatment, VERDICT_GRACE } from '../transport/driver.ts';
 import { byName, type Endpoint, endpointsOf, type Target, targetsOf } from '../transport/lookup/endpoints.ts';
 import type { Names } from '../transport/lookup/question.ts';
+import { guardObserver } from '../transport/observer.ts';
 import { type Interrupts, type UrgentInterrupts, unlessAborted, withDeadline } from './interrupts.ts';
 import { type Acceptance, type Attempt, failedWith, type Outcome, stripSecrets } from './outcome.ts';
 import { type Dial, openSession, type SessionOptions } from './session.ts';
@@ -21,7 +22,7 @@ export interface Delivery {
   readonly hosts: readonly Smarthost[];
   readonly transaction: Transaction;
   readonly content: {
-    readonly octets?: Uint8Array | undefined;
+    readonly encoded?: Uint8Array | undefined;
     /** From the first octet; null when they cannot be read again. `last`: after this attempt there is none. */
     open(eightBit: EightBitTreatment, last: boolean): Source | null;
     /** False once octets were pulled that cannot be pulled again. */
@@ -57,7 +58,8 @@ interface Run {
 /** Delivers to the first smart host that takes the message. Never rejects. */
 export async function deliver(delivery: Delivery, options: DeliveryOptions): Promise<Outcome> {
   const { interrupts, release } = withDeadline(options.interrupts, options.timeouts.deadline ?? Number.POSITIVE_INFINITY);
-  const outcome = stripSecrets(await tryHosts({ delivery, options, interrupts, attempts: [] }));
+  const observer = guardObserver(options.observer);
+  const outcome = stripSecrets(await tryHosts({ delivery, options: { ...options, observer }, interrupts, attempts: [] }));
   return release() && outcome.kind === 'failed' ? { ...outcome, isLate: true } : outcome;
 }
 
@@ -83,16 +85,17 @@ const NO_HOST = 'no smart host is configured: set smarthosts';
 
 /** Tries the names of a host, in order. */
 async function tryHost(run: Run, host: Smarthost, moreHosts: boolean): Promise<Outcome | 'next'> {
-  const { timeouts } = run.options;
+  const { timeouts, observer } = run.options;
   const { signal } = run.interrupts;
   if (isLmtp(host) && run.delivery.transaction.recipients.length > 1 && run.options.partial === 'never') {
     run.attempts.push({ host, name: host.host, endpoint: null, failure: WOULD_SPLIT });
     return endFailed(run, false);
   }
+  observer?.resolving?.();
   const targets = await unlessAborted(targetsOf(host, timeouts.resolve, namesFor(host, run.options), signal), signal);
   if (targets === null) return endInterrupted(run);
   if (!targets.ok) {
-    run.attempts.push({ host, name: host.host, endpoint: null, failure: unresolved(targets.detail) });
+    noteUnresolved(run, host, host.host, targets.detail);
     return 'next';
   }
   for (const [i, target] of targets.value.entries()) {
@@ -107,13 +110,14 @@ async function tryHost(run: Run, host: Smarthost, moreHosts: boolean): Promise<O
 async function tryTarget(run: Run, host: Smarthost, target: Target, more: boolean): Promise<Outcome | 'next' | 'next host'> {
   const { delivery, options, attempts } = run;
   const { signal } = run.interrupts;
+  options.observer?.resolving?.();
   const looking = options.dialFor?.(host)
     ? parsed(byName(target))
     : endpointsOf(target, options.timeouts.resolve, namesFor(host, options), signal);
   const found = await unlessAborted(Promise.resolve(looking), signal);
   if (found === null) return endInterrupted(run);
   if (!found.ok) {
-    attempts.push({ host, name: target.name, endpoint: null, failure: unresolved(found.detail) });
+    noteUnresolved(run, host, target.name, found.detail);
     return 'next';
   }
   const before = attempts.length;
@@ -161,6 +165,13 @@ export const unresolved = (detail: string): SessionFailure => ({
   detail,
 });
 
+/** Keeps a look-up that found nothing as an attempt. */
+function noteUnresolved({ attempts, options }: Run, host: Smarthost, name: string, detail: string): void {
+  const failure = unresolved(detail);
+  attempts.push({ host, name, endpoint: null, failure });
+  options.observer?.unconnected?.([failure]);
+}
+
 /** Makes one connection, with one transaction on it. */
 async function attempt(
   { delivery, options, interrupts, attempts }: Run,
@@ -182,7 +193,7 @@ async function attempt(
   }
   if (session === null) return null;
   const submitted = session.submit(delivery.transaction, {
-    octets: delivery.content.octets,
+    encoded: delivery.content.encoded,
     open: (eightBit) => delivery.content.open(eightBit, last),
   });
   const release = letInterrupt(session.connection, interrupts);

@@ -8,6 +8,7 @@ import { jsonLine, type Line, lineOf } from '../smtp/line.ts';
 import { printMailbox, type ReversePath } from '../smtp/path.ts';
 import { printReply } from '../smtp/reply.ts';
 import { printable, textOf } from '../smtp/text.ts';
+import type { Severity } from './logfile.ts';
 import { type Attempt, isMissingHere, type Outcome, printAttempt, printFailure, printOutcome, printServer } from './outcome.ts';
 import type { Settings } from './settings.ts';
 
@@ -147,6 +148,9 @@ function verdictOf(outcome: Outcome): string {
   if (outcome.kind === 'failed') return outcome.failure.kind === 'uncertain' ? 'uncertain' : 'failed';
   return outcome.kind === 'accepted' && outcome.by.refusals.length > 0 ? 'partial' : outcome.kind;
 }
+
+/** An error where somebody does not have the message, or may not. */
+export const severityOf = (outcome: Outcome): Severity => (['accepted', 'discarded'].includes(verdictOf(outcome)) ? 'info' : 'err');
 
 function printJsonRecord({ time, id, login, reversePath, recipients, discarded, octets, messageId, outcome, notes }: LogRecord): Line {
   const verdict = verdictOf(outcome);

@@ -29,6 +29,11 @@ const SYSLOG_PATIENCE = 2000;
 /** Octets of a line that a logger may not cut in two; syslog daemons take as much. */
 const LONGEST_LOGGED = '8192';
 
+/** As syslog(3) has it, 'info' by default; files have none. */
+export type Severity = 'info' | 'err';
+/** The facility is "mail", 2, and severities are 6 and 3. */
+const PRIORITIES: Readonly<Record<Severity, number>> = { info: 22, err: 19 };
+
 export interface LogSink {
   /** A sentence about a fault of the log that was asked for; null when none is known. */
   readonly problem: string | null;
@@ -36,7 +41,7 @@ export interface LogSink {
    * Writes the lines, one write each (safe beside other runs: O_APPEND). Lines that a file does not take go to syslog.
    * Returns a problem or null; never rejects.
    */
-  write(lines: readonly Line[]): Promise<string | null>;
+  write(lines: readonly Line[], severity?: Severity): Promise<string | null>;
   /** Tries the log and writes nothing. */
   test(): Promise<LogTest>;
 }
@@ -61,8 +66,8 @@ export function openLog(setting: string, tag: string | null = null, places: LogP
   if (setting === 'syslog') return syslog.sink;
   const path = setting === '' ? places.file : setting;
   /** Writes lines that the file did not take. Where no file was asked for, syslog is as good. */
-  const elsewhere = async (lines: readonly Line[], reason: string): Promise<LogTest> => {
-    const taken = await syslog.take(lines);
+  const elsewhere = async (lines: readonly Line[], severity: Severity, reason: string): Promise<LogTest> => {
+    const taken = await syslog.take(lines, severity);
     if (taken) return { place: 'syslog', problem: setting === '' ? null : `${reason}; syslog has it` };
     return { place: null, problem: `${reason}, and there is no syslog: nothing was logged; set log` };
   };
@@ -71,26 +76,26 @@ export function openLog(setting: string, tag: string | null = null, places: LogP
     const { detail } = opened;
     return {
       problem: setting === '' ? null : detail,
-      write: async (lines) => (await elsewhere(lines, detail)).problem,
-      test: () => elsewhere([], detail),
+      write: async (lines, severity = 'info') => (await elsewhere(lines, severity, detail)).problem,
+      test: () => elsewhere([], 'info', detail),
     };
   }
   const file = opened.value;
   return {
     problem: null,
-    async write(lines) {
+    async write(lines, severity = 'info') {
       const reason = file.write(lines);
-      return reason === null ? null : ((await elsewhere(lines, reason)).problem ?? reason);
+      return reason === null ? null : ((await elsewhere(lines, severity, reason)).problem ?? reason);
     },
     async test() {
       const reason = file.write([]);
-      return reason === null ? { place: path, problem: null } : elsewhere([], reason);
+      return reason === null ? { place: path, problem: null } : elsewhere([], 'info', reason);
     },
   };
 }
 
 /**
- * Writes the lines before it returns, for a process that is about to end and in which nothing else may get a turn.
+ * Writes the lines of a failure before it returns, for a process that is about to end and in which nothing else may get a turn.
  * Returns a problem or null.
  */
 export function logAtOnce(setting: string, tag: string | null, lines: readonly Line[], places: LogPlaces = PLACES): string | null {
@@ -102,7 +107,7 @@ export function logAtOnce(setting: string, tag: string | null, lines: readonly L
   const { spawnSync } = process.getBuiltinModule('node:child_process');
   const input = joinLines(lines);
   for (const logger of places.loggers) {
-    const { status, error } = spawnSync(logger, loggerOptions(logger, tagOf(tag)), { input, timeout: SYSLOG_PATIENCE, env: {} });
+    const { status, error } = spawnSync(logger, loggerOptions(logger, tagOf(tag), 'err'), { input, timeout: SYSLOG_PATIENCE, env: {} });
     if (status === 0) return null;
     if ((error as NodeJS.ErrnoException | undefined)?.code === 'ETIMEDOUT') break;
   }
@@ -181,7 +186,7 @@ function writeLines(fd: number, lines: readonly Line[], name: string): string | 
 interface Syslog {
   readonly sink: LogSink;
   /** True when syslog has taken the lines; without lines, when it would. */
-  take(lines: readonly Line[]): Promise<boolean>;
+  take(lines: readonly Line[], severity: Severity): Promise<boolean>;
 }
 
 /** One word, because the journal's protocol is lines, to which a caller's tag must not add one. */
@@ -189,17 +194,17 @@ const tagOf = (given: string | null): string => lineOf((given ?? '').replace(/[\
 
 function syslogOf(given: string | null, places: LogPlaces): Syslog {
   const tag = tagOf(given);
-  const take = async (lines: readonly Line[]): Promise<boolean> => {
-    const answer = await toJournal(lines, tag, places);
-    return answer === 'taken' || (answer === 'absent' && (await toLogger(lines, tag, places)));
+  const take = async (lines: readonly Line[], severity: Severity): Promise<boolean> => {
+    const answer = await toJournal(lines, tag, severity, places);
+    return answer === 'taken' || (answer === 'absent' && (await toLogger(lines, tag, severity, places)));
   };
   const problem = `no log was written: there is no syslog at ${places.journal} or ${places.device}; set log`;
   return {
     take,
     sink: {
       problem: null,
-      write: async (lines) => ((await take(lines)) ? null : problem),
-      test: async () => ((await take([])) ? { place: 'syslog', problem: null } : { place: null, problem }),
+      write: async (lines, severity = 'info') => ((await take(lines, severity)) ? null : problem),
+      test: async () => ((await take([], 'info')) ? { place: 'syslog', problem: null } : { place: null, problem }),
     },
   };
 }
@@ -207,8 +212,8 @@ function syslogOf(given: string | null, places: LogPlaces): Syslog {
 /** 'late': it did not take the lines in time. */
 type SyslogAnswer = 'taken' | 'absent' | 'late';
 
-/** journald's stream protocol: identifier, unit, priority (mail is the facility; 6 is "info"), four switches, then lines. */
-async function toJournal(lines: readonly Line[], tag: string, { journal }: LogPlaces): Promise<SyslogAnswer> {
+/** journald's stream protocol: identifier, unit, priority, four switches, then lines. */
+async function toJournal(lines: readonly Line[], tag: string, severity: Severity, { journal }: LogPlaces): Promise<SyslogAnswer> {
   const { createConnection } = await import('node:net');
   return new Promise((resolve) => {
     const socket = createConnection({ path: journal });
@@ -218,7 +223,9 @@ async function toJournal(lines: readonly Line[], tag: string, { journal }: LogPl
     });
     socket.on('error', () => resolve('absent'));
     socket.on('connect', () =>
-      socket.end(`${tag}\n\n22\n0\n0\n0\n0\n${joinLines(lines)}`, (error?: Error) => resolve(error ? 'absent' : 'taken')),
+      socket.end(`${tag}\n\n${PRIORITIES[severity]}\n0\n0\n0\n0\n${joinLines(lines)}`, (error?: Error) =>
+        resolve(error ? 'absent' : 'taken'),
+      ),
     );
     socket.on('close', () => resolve('absent'));
   });
@@ -231,8 +238,8 @@ function hasSyslog({ device }: LogPlaces): boolean {
 }
 
 /** The logger of util-linux must be told that a socket which nobody reads is an error. Others know no long options. */
-function loggerOptions(logger: string, tag: string): readonly string[] {
-  const usual = ['-t', tag, '-p', 'mail.info'];
+function loggerOptions(logger: string, tag: string, severity: Severity): readonly string[] {
+  const usual = ['-t', tag, '-p', `mail.${severity}`];
   return isMulticall(logger) ? usual : ['--socket-errors=on', `--size=${LONGEST_LOGGED}`, ...usual];
 }
 
@@ -244,12 +251,16 @@ function isMulticall(program: string): boolean {
   }
 }
 
-async function toLogger(lines: readonly Line[], tag: string, places: LogPlaces): Promise<boolean> {
+async function toLogger(lines: readonly Line[], tag: string, severity: Severity, places: LogPlaces): Promise<boolean> {
   if (!hasSyslog(places)) return false;
   const { spawn } = await import('node:child_process');
   for (const path of places.loggers) {
     const status = await new Promise<number | 'late' | null>((resolve) => {
-      const child = spawn(path, loggerOptions(path, tag), { stdio: ['pipe', 'ignore', 'ignore'], timeout: SYSLOG_PATIENCE, env: {} });
+      const child = spawn(path, loggerOptions(path, tag, severity), {
+        stdio: ['pipe', 'ignore', 'ignore'],
+        timeout: SYSLOG_PATIENCE,
+        env: {},
+      });
       child.on('error', () => resolve(null));
       child.on('close', (code) => resolve(child.killed ? 'late' : code));
       child.stdin.on('error', () => {});

@@ -111,6 +111,7 @@ export async function openSession(
   const connect = through === null && (!wantsTls || isPlainTls(host, target)) ? options.connect : undefined;
   const preparing = prepare(host, target, wantsTls, through, dial === undefined && connect !== undefined, options);
   trace?.('!', `connecting to ${printTarget(target, endpoints)}${through ? ` through ${printProxy(through.proxy)}` : ''}`);
+  if (endpoints[0] && (dial || through)) observer.dialing?.(endpoints[0]);
   const connected: DialedOrConnected = await (dial
     ? dialFirst(dial, host, endpoints, options)
     : through
@@ -132,7 +133,7 @@ export async function openSession(
     return { failed: [...failed, ...failures.map((failure) => ({ endpoint, failure }))], session: null };
   };
   trace?.('!', `connected to ${through ? 'the proxy' : endpoint.address}`);
-  observer.connected?.();
+  observer.connected?.(endpoint);
   // A password command may take its time, and a signal does not wait for it.
   const prepared = await unlessAborted(preparing, signal);
   if (prepared === null) return giveUp();
@@ -201,8 +202,9 @@ function proxyTo({ link }: Smarthost, { unix }: Target): Through | null {
   return unix || !link?.proxy ? null : { ...link, proxy: link.proxy };
 }
 
-const connectOptions = ({ sourceAddress }: Link, { timeouts, signal }: SessionOptions) => ({
+const connectOptions = ({ sourceAddress }: Link, { timeouts, signal, observer }: SessionOptions) => ({
   within: timeouts.connect,
+  began: observer?.dialing,
   from: sourceAddress === '' ? undefined : sourceAddress,
   signal,
 });

@@ -29,6 +29,8 @@ export interface ConnectOptions {
   readonly from?: string | undefined;
   /** Ends all attempts. */
   readonly signal?: AbortSignal | undefined;
+  /** Hears of each attempt that begins. */
+  readonly began?: ((endpoint: Endpoint) => void) | undefined;
   /** Makes wires; default: Node's sockets. */
   readonly connect?: Connect | undefined;
 }
@@ -54,6 +56,7 @@ export function connectFirst(endpoints: readonly Endpoint[], options: ConnectOpt
       clearTimeout(stagger);
       const endpoint = endpoints[next++];
       if (endpoint === undefined) return;
+      options.began?.(endpoint);
       const lost = (why: Unreached) => {
         stop();
         attempts.delete(giveUp);

@@ -33,11 +33,16 @@ export interface ContentReports {
   readonly progress: (octets: number) => void;
 }
 
+/** Where content comes from, and what makes it ready for the line. */
+export interface Reading {
+  readonly source: Source;
+  readonly encoder: ContentEncoder;
+}
+
 export class ContentWriter {
   readonly #wire: Wire;
-  /** null where the octets are at hand. */
-  readonly #source: Source | null;
-  readonly #encoder: ContentEncoder;
+  /** null where the content is at hand, encoded. */
+  readonly #reading: Reading | null;
   readonly #buffers: BlockBuffers;
   readonly #reports: ContentReports;
   #octets = 0;
@@ -56,10 +61,9 @@ export class ContentWriter {
   /** Octets of a chunk that did not fit into the block before. */
   #rest: Uint8Array | null = null;
 
-  constructor(wire: Wire, source: Source | null, encoder: ContentEncoder, buffers: BlockBuffers, reports: ContentReports) {
+  constructor(wire: Wire, reading: Reading | null, buffers: BlockBuffers, reports: ContentReports) {
     this.#wire = wire;
-    this.#source = source;
-    this.#encoder = encoder;
+    this.#reading = reading;
     this.#buffers = buffers;
     this.#reports = reports;
   }
@@ -72,7 +76,7 @@ export class ContentWriter {
   close(): void {
     this.#isOver = true;
     try {
-      this.#source?.close();
+      this.#reading?.source.close();
     } catch {
       // Nothing more is wanted of it.
     }
@@ -80,33 +84,33 @@ export class ContentWriter {
 
   /** Writes all of the content for DATA, and reports when it is sent. */
   async pump(): Promise<void> {
+    const { encoder } = this.#reading as Reading;
     for (;;) {
       const chunk = await this.#read();
       if (this.#isOver) return;
       if (!(chunk instanceof Uint8Array)) {
         if (chunk.end === 'failed') return this.#reports.on({ type: 'contentFailed', detail: chunk.detail });
-        const rest = this.#encoder.end();
+        const rest = encoder.end();
         if (rest.length > 0) this.#write(rest, rest.length);
         return this.flush();
       }
       for (const piece of cut(chunk)) {
-        const encoded = this.#encoder.push(piece);
+        const encoded = encoder.push(piece);
         // The chunk is the source's again after the next read, and the encoder's memory its own after the next push.
         if (encoded.length > 0 && !(await this.#writeInTurn(encoded))) return;
       }
     }
   }
 
-  /** Writes content that is at hand, in one write, and reports when it is sent. */
-  writeAtHand(octets: Uint8Array): void {
-    const encoded = this.#encodeAtHand(octets);
+  /** Writes content that is at hand, encoded, in one write, and reports when it is sent. */
+  writeAtHand(encoded: Uint8Array): void {
     if (encoded.length > 0) this.#write(encoded, encoded.length);
     this.flush();
   }
 
-  /** Holds content that is at hand, so that it goes out in one write with the commit, and reports that nothing else is missing. */
-  holdAtHand(octets: Uint8Array): void {
-    this.#held = this.#encodeAtHand(octets);
+  /** Holds content that is at hand, encoded, so that it goes out in one write with the commit, and reports that nothing else is missing. */
+  holdAtHand(encoded: Uint8Array): void {
+    this.#held = encoded;
     this.#holdsAll = true;
     this.#reports.on({ type: 'contentSent' });
   }
@@ -116,15 +120,9 @@ export class ContentWriter {
     return this.#holdsAll;
   }
 
-  /** For DATA. Two pieces are joined, because each write costs more than a copy of some octets. */
-  #encodeAtHand(octets: Uint8Array): Uint8Array {
-    const encoded = this.#encoder.push(octets);
-    const rest = this.#encoder.end();
-    return rest.length === 0 ? encoded : Buffer.concat([encoded, rest]);
-  }
-
   /** Collects the next block of BDAT and reports it. It waits for a buffer, and that is the back-pressure. */
   async collectBlock(): Promise<void> {
+    const { encoder } = this.#reading as Reading;
     const block = await this.#buffers.take();
     if (this.#isOver) return;
     block.end = COMMAND_ROOM;
@@ -136,11 +134,11 @@ export class ContentWriter {
         // Lines that end with LF make it a little larger. What is left of a long chunk is for the next block.
         const part = chunk.subarray(0, BLOCK + COMMAND_ROOM - block.end);
         this.#rest = part.length < chunk.length ? chunk.subarray(part.length) : null;
-        append(block, this.#encoder.push(part));
+        append(block, encoder.push(part));
       } else if (chunk.end === 'failed') return this.#reports.on({ type: 'contentFailed', detail: chunk.detail });
       else {
         last = true;
-        append(block, this.#encoder.end());
+        append(block, encoder.end());
       }
     }
     // The last block is written after a flush, which turns anyway.
@@ -189,7 +187,7 @@ export class ContentWriter {
   /** A source is a program's own, and what it throws is a failure of its own. */
   async #read(): Promise<Uint8Array | Ended> {
     try {
-      return await (this.#source as Source).read();
+      return await (this.#reading as Reading).source.read();
     } catch (thrown) {
       return { end: 'failed', detail: `the content failed: ${printThrown(thrown) || 'without a word'}` };
     }

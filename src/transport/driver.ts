@@ -12,7 +12,7 @@ import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { maskCommand } from '../smtp/sasl/mask.ts';
 import { abortReason, printThrown, whenAborted } from './abort.ts';
 import { alarm } from './clock.ts';
-import { BlockBuffers, ContentWriter } from './content-writer.ts';
+import { BlockBuffers, ContentWriter, type Reading } from './content-writer.ts';
 import { Deadline } from './deadline.ts';
 import { guardObserver, type Observer } from './observer.ts';
 import { HeardLines, type Scrub, scrubOutcome } from './server-texts.ts';
@@ -37,12 +37,9 @@ export type EightBitTreatment = Pull['eightBit'];
 export interface ContentOpener {
   /** From the first octet; null when they cannot be read again. */
   open(eightBit: EightBitTreatment): Source | null;
-  /** All octets, where they are at hand. */
-  readonly octets?: Uint8Array | undefined;
+  /** All octets as DATA sends them, where they are at hand: they go out in one write. */
+  readonly encoded?: Uint8Array | undefined;
 }
-
-/** Octets of content that are written at once where they are at hand; more are read piece by piece. */
-const AT_HAND = 64 * 1024;
 
 export interface ConnectionOptions {
   readonly plan: Plan;
@@ -480,11 +477,11 @@ export class Connection {
   #pull({ framing, eightBit }: Pull): void {
     const request = this.#request;
     if (request === null) return;
-    const { octets } = request.content;
-    if (framing === 'data' && eightBit === 'pass' && octets !== undefined && octets.length <= AT_HAND) {
-      request.writer = this.#makeWriter(null, framing, request);
-      if (this.#options.commitsAtOnce) request.writer.holdAtHand(octets);
-      else request.writer.writeAtHand(octets);
+    const { encoded } = request.content;
+    if (framing === 'data' && eightBit === 'pass' && encoded !== undefined) {
+      request.writer = this.#makeWriter(null, request);
+      if (this.#options.commitsAtOnce) request.writer.holdAtHand(encoded);
+      else request.writer.writeAtHand(encoded);
       return;
     }
     request.writer ??= this.#openContent(request, framing, eightBit);
@@ -497,14 +494,13 @@ export class Connection {
       this.#on({ type: 'contentFailed', detail: source.detail });
       return null;
     }
-    return this.#makeWriter(source.value, framing, request);
+    return this.#makeWriter({ source: source.value, encoder: (this.#options.encoder ?? contentEncoder)(framing) }, request);
   }
 
-  #makeWriter(source: Source | null, framing: Framing, { progress }: Request): ContentWriter {
+  #makeWriter(reading: Reading | null, { progress }: Request): ContentWriter {
     this.#trace('!', 'content');
-    const encoder = (this.#options.encoder ?? contentEncoder)(framing);
-    return new ContentWriter(this.#wire, source, encoder, this.#buffers, {
-      on: (event) => this.#on(event.type === 'contentSent' ? { ...event, next: this.#waiting[0]?.transaction } : event),
+    return new ContentWriter(this.#wire, reading, this.#buffers, {
+      on: (event) => this.#on(event.type === 'contentSent' ? { type: 'contentSent', next: this.#waiting[0]?.transaction } : event),
       moved: () => {
         if (this.#dialogue.state.at === 'content') this.#setDeadline();
       },

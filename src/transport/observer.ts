@@ -1,6 +1,7 @@
 /** Who looks on while a message is under way. An observer is told and decides nothing, not even by what it throws. */
 import type { Phase, SessionFailure, SessionOutcome } from '../smtp/client/outcome.ts';
 import { printThrown } from './abort.ts';
+import type { Endpoint } from './lookup/endpoints.ts';
 
 /**
  * One line of the conversation: ours (`C`), the server's (`S`), or something that happened (`!`). Secrets are masked. `message`: which
@@ -14,9 +15,13 @@ export interface Observer {
   readonly note?: ((note: string) => void) | undefined;
   /** Octets of content written so far. */
   readonly progress?: ((octets: number) => void) | undefined;
+  /** The names or addresses of the next smart host are looked up. */
+  readonly resolving?: (() => void) | undefined;
+  /** A connection to this address begins, be it through a proxy or by a program's own way; others may be under way. */
+  readonly dialing?: ((endpoint: Endpoint) => void) | undefined;
   /** TCP is connected, to the endpoint or to the proxy. */
-  readonly connected?: (() => void) | undefined;
-  /** No address answered, or the connection that was made cannot be used. [] when a signal ended it. */
+  readonly connected?: ((endpoint: Endpoint) => void) | undefined;
+  /** No address was found or answered, or the connection that was made cannot be used. [] when a signal ended it. */
   readonly unconnected?: ((failures: readonly SessionFailure[]) => void) | undefined;
   /** The session waits in this phase now. */
   readonly entered?: ((at: Phase) => void) | undefined;
@@ -35,7 +40,7 @@ const guarded = new WeakSet<Observer>();
 export function guardObserver(observer: Observer | undefined): Observer {
   if (observer === undefined) return NOBODY;
   if (guarded.has(observer)) return observer;
-  const { trace, note, progress, connected, unconnected, entered, began, settled, failed = warn } = observer;
+  const { trace, note, progress, resolving, dialing, connected, unconnected, entered, began, settled, failed = warn } = observer;
   let isTold = false;
   const tell = (thrown: unknown): void => {
     if (isTold) return;
@@ -61,6 +66,8 @@ export function guardObserver(observer: Observer | undefined): Observer {
     trace: guard(trace),
     note: guard(note),
     progress: guard(progress),
+    resolving: guard(resolving),
+    dialing: guard(dialing),
     connected: guard(connected),
     unconnected: guard(unconnected),
     entered: guard(entered),

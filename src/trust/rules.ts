@@ -36,7 +36,7 @@ export interface FileRule {
 }
 
 export const RULES: Readonly<Record<FileKind, FileRule>> = {
-  system: rule('/etc/nospool.toml', ['root', 'runner'], 'group'),
+  system: rule('/etc/nospool.toml, a file of /etc/nospool.d', ['root', 'runner'], 'group'),
   named: rule('the file named by -C or NOSPOOL_CONFIG', ['root', 'runner'], 'group'),
   own: rule("the user's own file", ['root', 'runner'], 'own group'),
   command: rule('a configuration that holds password_command or token_command', [], 'nobody'),

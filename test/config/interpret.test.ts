@@ -53,7 +53,7 @@ const PASSWORD = { from: 'file', path: '/p' };
 
 test('without any key the defaults hold', () => {
   for (const got of [config(null), config(''), config('[tls]\n[auth]\n[timeouts]\n[rewrite]\n')]) {
-    const { timeouts, rewrite, path, ...rest } = got;
+    const { timeouts, rewrite, path, files, ...rest } = got;
     assert.deepEqual(rest, {
       smarthosts: [],
       randomize: false,

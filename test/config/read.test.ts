@@ -248,4 +248,88 @@ test('a run without a file loads neither the TOML parser nor anything heavy', ()
   assert.ok(all.length > 8);
 });
 
+/* ---- files beside the system file ---- */
+
+test('files of the folder beside the system file are one configuration with it, in the order of their names', async ({
+  folder,
+  system,
+  write,
+  ask,
+}) => {
+  mkdirSync(path.join(folder, 'etc.d'));
+  const router = (name: string): string => `[[router]]\nname = "${name}"\ndriver = "manualroute"\nhosts = ["${name}.example"]\n`;
+  const third = write('etc.d/30-tls.toml', `[tls]\nmode = "required"\n${router('third')}`);
+  const alone = accepted(await ask());
+  assert.deepEqual([alone.path, alone.files], [third, [third]], 'without the system file itself');
+  write(system, `${host('system')}[tls]\nmin_version = "1.3"\n${router('first')}`);
+  const second = write('etc.d/20-log.toml', `log = "none"\n${router('second')}`);
+  for (const other of ['.hidden.toml', '20-log.toml~', 'readme']) write(`etc.d/${other}`, 'nothing of ours');
+  const config = accepted(await ask());
+  assert.deepEqual([config.path, config.files], [system, [system, second, third]]);
+  assert.deepEqual([config.log, config.smarthosts[0]?.tls.mode, config.smarthosts[0]?.tls.minVersion], ['none', 'required', '1.3']);
+  assert.deepEqual(
+    config.routers.map(({ name }) => name),
+    ['first', 'second', 'third'],
+  );
+  assert.deepEqual(accepted(await ask({ path: system })).files, config.files, 'also where -C names the system file');
+  const named = write('named.toml', host('named'));
+  assert.deepEqual(accepted(await ask({ path: named })).files, [named], 'but not beside another one');
+});
+
+test('a key that two of them set is an error that names both places, and every error names its own file', async ({
+  folder,
+  system,
+  write,
+  ask,
+}) => {
+  mkdirSync(path.join(folder, 'etc.d'));
+  write(system, `${host('system')}\n[tls]\nmode = "required"\n`);
+  const part = write('etc.d/10.toml', `\n${host('part')}[tls]\n\nmode = "off"\n`);
+  const answer = await ask();
+  assert.deepEqual(answer.ok ? [] : answer.errors, [
+    `${part}:2: key "smarthosts" is in ${system}:1, too: keep one of them`,
+    `${part}:5: key "mode" in [tls] is in ${system}:4, too: keep one of them`,
+  ]);
+  write(part, 'tls = 3\n');
+  assert.equal(refused(await ask()), `${part}:1: key "tls" is in ${system}:3, too: keep one of them`);
+  write(system, `${host('system')}nothing = 1\n[[router]]\nname = "a"\n`);
+  write(part, '\n[[router]]\nname = "b"\ndriver = "none"\n[auth]\nwho = 1\n');
+  const wrong = await ask();
+  const places = (wrong.ok ? [] : wrong.errors).map((error) => error.replace(/^(\S+: (?:key "\w+"|\[\[router\]\])).*$/s, '$1'));
+  assert.deepEqual(places, [`${system}:2: key "nothing"`, `${system}:3: [[router]]`, `${part}:4: key "driver"`, `${part}:6: key "who"`]);
+  write(part, 'a = \n');
+  assert.match(refused(await ask()), /10\.toml:1: this is not TOML/);
+});
+
+test('the lock counts in any of them, and one that cannot be read does not open it', async ({ folder, system, own, write, ask }) => {
+  mkdirSync(path.join(folder, 'etc.d'));
+  write(system, host('system'));
+  write(own, host('own'));
+  const part = write('etc.d/10.toml', 'lock = true\n');
+  assert.equal(hostOf(await ask()), 'system');
+  write(part, 'lock = false\n');
+  assert.equal(hostOf(await ask()), 'own');
+  const answer = await ask({ home: null });
+  assert.ok(answer.ok && answer.warnings.length === 0, 'lock is known in each');
+  write(part, 'lock = true\n');
+  mkdirSync(path.join(folder, 'etc.d/20.toml'));
+  assert.match(refused(await ask()), /20\.toml: is a directory/);
+  rmSync(path.join(folder, 'etc.d/20.toml'), { recursive: true });
+  const open = write('etc.d/20.toml', '', 0o646);
+  assert.match(refused(await ask()), /20\.toml: is refused, because every user can change this file/);
+  rmSync(open);
+  rmSync(path.join(folder, 'etc.d'), { recursive: true });
+  write('etc.d', 'no folder');
+  assert.equal(hostOf(await ask()), 'own');
+});
+
+test('each of them may hold what its own owner and mode allow', async ({ folder, system, write, ask }) => {
+  mkdirSync(path.join(folder, 'etc.d'));
+  write(system, '', 0o644);
+  const secret = write('etc.d/50-auth.toml', `${host('a.example')}[auth]\nuser = "u"\npassword = "p"\n`, 0o640);
+  assert.equal(accepted(await ask()).smarthosts[0]?.auth?.user, 'u');
+  chmodSync(secret, 0o644);
+  assert.match(refused(await ask()), /50-auth\.toml:4: key "password" in \[auth\] is refused, because every user can read this file/);
+});
+
 test.run();

@@ -1,13 +1,15 @@
 /** Loopback: the subject is the report about a server. test/world walks what may be sent to which host. */
 
 import assert from 'node:assert';
-import { writeFileSync } from 'node:fs';
+import { symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import { probeAll } from '../../src/nospool/check/check.ts';
-import { printHostCheck } from '../../src/nospool/check/print-check.ts';
+import { findInPlace, printInPlace, SENDMAIL } from '../../src/nospool/check/in-place.ts';
+import { findExpiring, printExpiring, printHostCheck } from '../../src/nospool/check/print-check.ts';
 import type { Probe } from '../../src/nospool/check/probe.ts';
-import { DEFAULT_TLS, type Smarthost } from '../../src/router/smarthost.ts';
+import { VERSION } from '../../src/process/version.ts';
+import { DEFAULT_TLS, printSmarthost, type Smarthost } from '../../src/router/smarthost.ts';
 import { systemSecurity } from '../../src/submit/security.ts';
 import { configured, deadPort, nospool, sinkWith } from '../support/admin.ts';
 import { scratch } from '../support/command.ts';
@@ -269,7 +271,7 @@ const VALIDITY: readonly (readonly [number, number, string, string])[] = [
 for (const [from, until, text, why] of VALIDITY)
   test(`a certificate: ${why}`, () => {
     const names = [{ name: 'mail.example.org', port: 587, problem: null, probes: [probed(from, until)] }];
-    const printed = printHostCheck({ host: HOST, router: 'inside', problem: null, names, usable: true }, 3, NOW)
+    const printed = printHostCheck({ host: HOST, router: 'inside', problem: null, names, usable: true }, 3, NOW, 21)
       .map((line) => `${line}\n`)
       .join('');
     assert.ok(printed.startsWith('3. submission://mail.example.org:587 (router "inside"): usable\n'), printed);
@@ -277,5 +279,92 @@ for (const [from, until, text, why] of VALIDITY)
     assert.ok(printed.includes('     time          connected after 12 ms, ready after 34 ms\n'), printed);
     fits(printed);
   });
+
+/* ---- certificates that end soon ---- */
+
+test('with --warn-days a certificate that ends soon has an exit status of its own, and is said', () =>
+  within(30_000, async () => {
+    const sink = await sinkWith({ starttls: true });
+    const host = `submission://127.0.0.1:${sink.port}`;
+    const { config } = configured(`smarthosts = ["${host}"]`, `[tls]\nmode = "required"\nca_file = "${sink.certificate}"`);
+    const check = (...more: string[]) => nospool('check', '--config', config, ...more);
+    const [plain, later, soon, json] = [
+      await check(),
+      await check('--warn-days', '14'),
+      await check('--warn-days', '40'),
+      await check('--warn-days', '40', '--json'),
+    ];
+    await sink.close();
+    assert.deepEqual([plain.status, later.status, soon.status, json.status], [0, 0, 2, 2]);
+    assert.match(soon.stdout, /ONLY 29 DAYS/);
+    assert.ok(soon.stdout.endsWith(`\n1 smart host is usable\n${host}: the certificate of localhost ends in 29 days\n`), soon.stdout);
+    const { usable, expiring } = JSON.parse(json.stdout);
+    assert.deepEqual([usable, expiring.length, expiring[0].url, expiring[0].days], [true, 1, host, 29]);
+  }));
+
+test('what cannot be used has the status of that, however its certificate ends', () =>
+  within(30_000, async () => {
+    const sink = await sinkWith({ tls: true });
+    const { config } = configured(`smarthosts = ["submissions://127.0.0.1:${sink.port}"]`);
+    const run = await nospool('check', '--config', config, '--warn-days', '40');
+    await sink.close();
+    assert.equal(run.status, 1);
+  }));
+
+test('certificates that end soon are found once a smart host, and roots that a server sends do not count', () => {
+  const NOW = new Date('2026-11-28T12:00:00Z');
+  const certificate = (subject: string, issuer: string, days: number) => ({
+    subject,
+    issuer,
+    names: [],
+    notBefore: 0,
+    notAfter: NOW.getTime() + days * 86_400_000,
+    fingerprint: `${subject} ${days}`,
+    keyFingerprint: '',
+  });
+  const probed = (...chain: readonly ReturnType<typeof certificate>[]): Probe =>
+    ({ tls: { cipher: '', by: 'ca', peerName: '', chain } }) as unknown as Probe;
+  const found = (...probes: readonly Probe[]) =>
+    findExpiring(
+      [{ host: HOST, router: '', problem: null, names: [{ name: 'x', port: 25, problem: null, probes }], usable: true }],
+      NOW,
+      14,
+    );
+  const leaf = certificate('leaf', 'middle', 1);
+  const chain = [leaf, certificate('middle', 'root', 13), certificate('root', 'root', 3)];
+  assert.deepEqual(
+    found(probed(...chain), probed(leaf)).map(({ subject, days }) => [subject, days]),
+    [
+      ['leaf', 1],
+      ['middle', 13],
+    ],
+  );
+  assert.deepEqual(found(probed(certificate('self', 'self', -1))).map(printExpiring), [
+    `${printSmarthost(HOST)}: the certificate of self has ended`,
+  ]);
+  assert.deepEqual(found(probed(certificate('leaf', 'root', 14)), { tls: null } as unknown as Probe), []);
+});
+
+/* ---- /usr/sbin/sendmail ---- */
+
+test('check says what other programs run as sendmail', () => {
+  const folder = scratch();
+  const file = (name: string, text: string): string => {
+    writeFileSync(path.join(folder, name), text);
+    return path.join(folder, name);
+  };
+  const ours = file('ours', '#!/bin/sh\n# Written by "nospool install" of nospool 0.1.0; "nospool uninstall" removes it.\n');
+  const link = path.join(folder, 'link');
+  symlinkSync(ours, link);
+  const other = file('other', 'ELF nospool 1.2.3');
+  assert.deepEqual(findInPlace(link), { file: ours, version: '0.1.0' });
+  assert.deepEqual(findInPlace(other), { file: other, version: null });
+  assert.deepEqual(findInPlace(folder), { file: folder, version: null });
+  assert.deepEqual(findInPlace(path.join(folder, 'none')), { file: null, version: null });
+  assert.match(printInPlace(findInPlace(link)), /sendmail is nospool 0\.1\.0, and this is .*; run nospool install$/);
+  assert.match(printInPlace(findInPlace(other)), /is another program \(.*other\); run nospool install$/);
+  assert.match(printInPlace(findInPlace(path.join(folder, 'none'))), /^there is no \/usr\/sbin\/sendmail; run nospool install$/);
+  assert.equal(printInPlace({ file: SENDMAIL, version: VERSION }), `${SENDMAIL} is this nospool, ${VERSION}`);
+});
 
 test.run();

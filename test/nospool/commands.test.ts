@@ -94,7 +94,7 @@ const USAGE: readonly (readonly [readonly string[], number, RegExp, RegExp])[] =
   [['route', ','], 1, /^$/, /^nospool: name an address: nospool route root\n$/],
   [['--get-yargs-completions', 'nospool', 'sink', '--re'], 0, /^--refuse$/m, /^$/],
   [['--complete', 'c'], 0, /^check\ncompletion\n$/, /^$/],
-  [['--complete', 'check', '--'], 0, /^--config\n--json\n--verbose\n--help\n$/, /^$/],
+  [['--complete', 'check', '--'], 0, /^--config\n--json\n--warn-days\n--verbose\n--help\n$/, /^$/],
   [['--complete', 'check', ''], 0, /^--config\n/, /^$/],
   [['--complete', 'check', '--config', ''], 0, /^$/, /^$/],
   [['--complete', 'send', ''], 0, /^$/, /^$/],

@@ -95,6 +95,66 @@ test('what dpkg-divert has moved is told with the command that puts it back', as
   assert.equal((await nospool('uninstall', '--root', root)).stdout, 'nothing of nospool is installed\n');
 });
 
+test('files of packages: a note names the package of a file that is replaced, and those of our own package stay', async () => {
+  const root = scratch();
+  for (const folder of ['usr/sbin', 'usr/bin', 'usr/lib/nospool', 'var/lib/dpkg/info']) mkdirSync(`${root}/${folder}`, { recursive: true });
+  writeFileSync(`${root}/var/lib/dpkg/info/other-mta:amd64.list`, '/.\n/usr/sbin/sendmail\n/usr/bin/mailq\n/usr/bin/newaliases\n');
+  writeFileSync(
+    `${root}/var/lib/dpkg/diversions`,
+    '/usr/bin/mailq\n/usr/bin/mailq.distrib\n:\n/usr/bin/newaliases\n/usr/bin/n.real\nvacation\n',
+  );
+  for (const place of PLACES.filter((each) => each !== 'usr/lib/sendmail')) writeFileSync(`${root}/${place}`, 'of a package');
+  const noted = (await nospool('install', '--root', root)).stdout.match(/^note: .*belongs to package.*$/gm);
+  const advice = (file: string) =>
+    `whose next upgrade puts its own file there: install the package nospool-mta in its place, or move it with dpkg-divert --local --rename --add ${file}`;
+  assert.deepEqual(noted?.sort(), [
+    `note: ${root}/usr/bin/newaliases belongs to package vacation, ${advice('/usr/bin/newaliases')}`,
+    `note: ${root}/usr/sbin/sendmail belongs to package other-mta, ${advice('/usr/sbin/sendmail')}`,
+  ]);
+  assert.doesNotMatch((await nospool('install', '--root', root)).stdout, /belongs to package/, 'its files are beside ours by now');
+  await nospool('uninstall', '--root', root);
+  for (const place of PLACES) rmSync(`${root}/${place}`, { force: true });
+  writeFileSync(`${root}/var/lib/dpkg/info/other-mta:amd64.list`, '');
+  writeFileSync(`${root}/var/lib/dpkg/info/nospool-mta.list`, '/usr/sbin/sendmail\n');
+  const script = printWrapper({
+    version: '1',
+    interpreter: '/usr/bin/node',
+    command: BUILT,
+    isBun: false,
+    memoryTest: null,
+    hasSplit: true,
+    isPackaged: true,
+  });
+  assert.match(
+    script,
+    /\n# Of the package of nospool 1: an upgrade replaces it\.\n[^]*\/usr\/bin\/node, which runs nospool, is not there: install the package nospool again/,
+  );
+  writeFileSync(`${root}/usr/lib/nospool/sendmail`, script);
+  symlinkSync('../lib/nospool/sendmail', `${root}/usr/sbin/sendmail`);
+  const left = await nospool('install', '--root', root);
+  assert.ok(left.stdout.includes(`${root}/usr/sbin/sendmail belongs to package nospool-mta, and is this program already\n`), left.stdout);
+  const removed = await nospool('uninstall', '--root', root);
+  assert.ok(removed.stdout.includes(`${root}/usr/sbin/sendmail belongs to package nospool-mta: remove that package, and it is gone\n`));
+  assert.equal(readlinkSync(`${root}/usr/sbin/sendmail`), '../lib/nospool/sendmail');
+});
+
+test('install --compile writes nothing but compiled code, and fails where that cannot be kept', () => {
+  const root = scratch();
+  cpSync(path.dirname(BUILT), `${root}/dist`, { recursive: true });
+  rmSync(`${root}/dist/compiled`, { recursive: true, force: true });
+  const compile = () =>
+    spawnSync(process.execPath, [`${root}/dist/nospool.mjs`, 'install', '--root', root, '--compile'], { encoding: 'utf8' });
+  const { status, stdout, stderr } = compile();
+  assert.deepEqual([status, stdout, stderr], [0, `${root}/dist is compiled for ${process.execPath} (${process.version})\n`, '']);
+  assert.ok(readdirSync(`${root}/dist/compiled`).includes('memory-test'));
+  assert.ok(!existsSync(`${root}/usr`));
+  rmSync(`${root}/dist/compiled`, { recursive: true });
+  writeFileSync(`${root}/dist/compiled`, '');
+  const failed = compile();
+  assert.equal(failed.status, 1);
+  assert.match(failed.stderr, /^nospool: starts are not made faster: /);
+});
+
 test('a path inside of the root is written as it will be there', async () => {
   const root = scratch();
   const runtime = `${root}/opt/node`;
@@ -193,7 +253,7 @@ test('S10: install compiles the code anew for the interpreter, and only for this
     assert.deepEqual([first.status, first.stderr], [0, '']);
     assert.doesNotMatch(first.stdout, /note: (?!\S+ is outside)/);
     const kept = `${process.versions.v8}-${process.arch}`;
-    assert.deepEqual(readdirSync(compiled), [kept, `${kept}-jitless`, `memory-test-${process.arch}`]);
+    assert.deepEqual(readdirSync(compiled), [kept, `${kept}-jitless`, 'memory-test']);
     for (const name of readdirSync(compiled)) assert.equal(statSync(`${compiled}/${name}`).mode & 0o022, 0, name);
     writeFileSync(`${compiled}/${kept}`, 'damaged');
     const main = readFileSync(`${root}/dist/main.cjs`, 'latin1');

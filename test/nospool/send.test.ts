@@ -109,6 +109,7 @@ test('the built command reads standard input, and --verbose shows the conversati
     });
     assert.equal(sink.status, 1, sink.stderr);
     assert.match(sink.stderr, /connection refused\nnospool: nobody has the message\n$/);
+    assert.ok(!/^time|^total/m.test(sink.stderr), 'where the time went is for a terminal');
   }));
 
 const MIB = 2 ** 20;

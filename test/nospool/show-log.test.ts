@@ -1,6 +1,6 @@
 import assert from 'node:assert';
 import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
@@ -119,7 +119,7 @@ test('--file is read in place of the configured log', async () => {
 
 // the key log, standard error
 const NOWHERE: readonly (readonly [string, RegExp])[] = [
-  ['syslog', /journalctl -t nospool/],
+  ['syslog', /^nospool: (the log goes to syslog, and there is no journalctl: look there for "nospool"|the journal has no such entry)\n$/],
   ['stderr', /^nospool: no log is kept: log = "stderr"\n$/],
   ['none', /^nospool: no log is kept: log = "none"\n$/],
   ['/nonexistent/log', /^nospool: cannot read \/nonexistent\/log: there is no such file or directory\n$/],
@@ -186,7 +186,70 @@ test('O8: a log that gzip compressed is read, in parts, too; for other programs 
   writeFileSync(file, whole.subarray(0, 60));
   assert.match((await nospool('log', '--file', file)).stderr, /^nospool: cannot read .*: the compressed data ends too early\n$/);
   writeFileSync(file, Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, 0]));
-  assert.equal((await nospool('log', '--file', file)).stderr, `nospool: ${file} is compressed: zstdcat ${file} | nospool log -\n`);
+  const without = await withPath('/nothing', () => nospool('log', '--file', file));
+  assert.equal(without.stderr, `nospool: ${file} is compressed: zstdcat ${file} | nospool log -\n`);
+});
+
+/** Runs with this PATH, one at a time. */
+async function withPath<T>(folders: string, work: () => Promise<T>): Promise<T> {
+  const before = process.env.PATH;
+  process.env.PATH = folders;
+  try {
+    return await work();
+  } finally {
+    process.env.PATH = before;
+  }
+}
+
+/** A folder with a program of this name, as PATH. */
+function pathWith(name: string, script: string): string {
+  const folder = scratch();
+  writeFileSync(path.join(folder, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+  return folder;
+}
+
+test('other compressed logs are read through the program that can, and its failure is said', async () => {
+  const file = path.join(scratch(), 'log.zst');
+  writeFileSync(file, Buffer.concat([Buffer.from([0x28, 0xb5, 0x2f, 0xfd]), Buffer.from('???')]));
+  const plain = path.join(scratch(), 'plain');
+  writeFileSync(plain, `${EXIM.join('\n')}\n`);
+  const run = await withPath(pathWith('zstdcat', `[ "$1" = ${file} ] && exec /bin/cat ${plain}`), () => nospool('log', '--file', file));
+  assert.deepEqual(idsIn(run.stdout), [A, B, C, D]);
+  const failed = await withPath(pathWith('zstdcat', 'exit 3'), () => nospool('log', '--file', file));
+  assert.deepEqual([failed.status, failed.stderr], [1, `nospool: cannot read ${file}: zstdcat could not decompress it\n`]);
+});
+
+test('logs that logrotate has put aside are read, the oldest first', async () => {
+  const { config, log } = configured('');
+  const entry = (id: string): string => `${T} ${id} <= a@b.example\n${T} ${id} Completed\n`;
+  const parts: readonly (readonly [string, string | Buffer])[] = [
+    ['.2.gz', gzipSync(entry(A))],
+    ['-20261127', entry(B)],
+    ['.1', entry(C)],
+    ['', entry(D)],
+    ['.old', entry('1xVA09-000000006RZ-0YbA')],
+    ['.1.toml', entry('1xVA08-000000006RZ-0YbA')],
+  ];
+  for (const [i, [suffix, content]] of parts.entries()) {
+    writeFileSync(log + suffix, content);
+    utimesSync(log + suffix, 1000 + i, 1000 + i);
+  }
+  assert.deepEqual(idsIn((await nospool('log', '--config', config, 'b.example')).stdout), [A, B, C, D]);
+  assert.deepEqual(idsIn((await nospool('log', '--config', config, '--last', '2')).stdout), [C, D]);
+  assert.deepEqual(idsIn((await nospool('log', '--config', config, '--last', '1', A)).stdout), [A]);
+  assert.deepEqual(idsIn((await nospool('log', '--config', config, '--last', '3')).stdout), [B, C, D]);
+  assert.deepEqual(idsIn((await nospool('log', '--file', log, 'b.example')).stdout), [D], 'a named file is one file');
+});
+
+test('a log that goes to syslog is read from the journal', async () => {
+  const file = path.join(scratch(), 'nospool.toml');
+  writeFileSync(file, 'log = "syslog"\n');
+  const journal = path.join(scratch(), 'journal');
+  writeFileSync(journal, `${EXIM.join('\n')}\n`);
+  const PATH = pathWith('journalctl', `[ "$*" = '-q --no-pager -o cat -t nospool' ] && exec /bin/cat ${journal}`);
+  assert.deepEqual(idsIn((await withPath(PATH, () => nospool('log', '--config', file, '--failed'))).stdout), [B, C, D]);
+  const none = await withPath(pathWith('journalctl', 'exit 1'), () => nospool('log', '--config', file));
+  assert.deepEqual([none.status, none.stderr], [1, 'nospool: the journal has no such entry\n']);
 });
 
 const NOSPOOL = fileURLToPath(new URL('../../dist/nospool.mjs', import.meta.url));

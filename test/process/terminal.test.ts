@@ -35,10 +35,15 @@ interface Told {
   readonly taken: readonly string[];
 }
 
-async function on(steps: readonly Step[], args: (config: string) => readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<Told> {
+async function on(
+  steps: readonly Step[],
+  args: (config: string) => readonly string[],
+  environment: NodeJS.ProcessEnv = {},
+  program: readonly string[] = RUNTIME,
+): Promise<Told> {
   const { config, logged } = setUp(`${toHosts(host.port)}\nqualify_domain = "example.org"`);
   const before = host.messages.length;
-  const words = [TERMINAL, JSON.stringify(steps), ...RUNTIME, ...args(config)];
+  const words = [TERMINAL, JSON.stringify(steps), ...program, ...args(config)];
   const told = await new Promise<{ status: number; shown: string }>((resolve, reject) =>
     execFile('/usr/bin/python3', words, { env: { ...ENVIRONMENT, NOSPOOL_CONFIG: config, ...environment } }, (error, stdout) =>
       error ? reject(error) : resolve(JSON.parse(stdout)),
@@ -125,6 +130,35 @@ test('M2: a closed window is no end of a message to nospool send', () =>
     const whole = await on([...HALF, ['type', '\x04']], send);
     assert.equal(whole.status, 0);
     assert.deepEqual(whole.taken, ['half of it\r\n']);
+  }));
+
+test('-v on a terminal ends with a line for each phase, none of which wraps', () =>
+  within(60_000, async () => {
+    const input = path.join(scratch(), 'message');
+    writeFileSync(input, 'Subject: whole\n\nall of it\n');
+    // The words behind the command, as a shell has them.
+    const shell = (columns: number, words: readonly string[]) => ['-c', `stty cols ${columns} <&2; exec "$0" "$@"`, ...RUNTIME, ...words];
+    const send = [ADMIN, 'send', '-v', '--from', 'a@example.org', '--to', 'b@example.org', input];
+    for (const [columns, words] of [
+      [80, [COMMAND, '-v', '-f', 'a@example.org', 'b@example.org']],
+      [40, [COMMAND, '-v', '-f', 'a@example.org', 'b@example.org']],
+      [59, send],
+    ] as const) {
+      const { status, shown, taken } = await on([], () => shell(columns, words), { INPUT: input }, ['/bin/sh']);
+      assert.deepEqual([status, taken], [0, ['all of it\r\n']]);
+      const lines = shown.trimEnd().split('\r\n');
+      const times = lines.slice(lines.indexOf(`time at [127.0.0.1]:${host.port}:`));
+      const rows = times.slice(1).map((line) => /^(\w+) +[\d.]+ ms( {2,}#.*)?$/.exec(line)?.[1] ?? line);
+      assert.deepEqual(
+        rows.filter((row) => row !== 'setup'),
+        ['message', 'resolve', 'TCP', 'greeting', 'EHLO', 'envelope', 'content', 'verdict', 'total'],
+        shown,
+      );
+      for (const line of times) assert.ok(line.length < columns, line);
+    }
+    // Nobody has asked, or nobody looks.
+    const quiet = await on([], sendmail, { INPUT: input });
+    assert.deepEqual([quiet.status, quiet.shown], [0, '']);
   }));
 
 test.run();

@@ -599,7 +599,7 @@ test('sendmail says that there is no queue and no daemon without reading anythin
       [['-bdf'], 1, /^$/, /^sendmail: no daemon: /],
       [['-q30m'], 1, /^$/, /^sendmail: no daemon: /],
       [['-bd', '-q30m'], 1, /^$/, /^sendmail: no daemon: /],
-      [['-bV'], 0, /^nospool \d+\.\d+\.\d+\n$/, /^$/],
+      [['-bV'], 0, /^nospool \d+\.\d+\.\d+\nruntime {8}(Node|Bun) \d\S+ \(\/\S+\)\nconfiguration {2}\/\S+\.toml\nlog {12}\S+\n$/, /^$/],
       [['--version'], 0, /^nospool \d/, /^$/],
       [['--help'], 0, /^usage: sendmail /, /^$/],
     ];

@@ -126,7 +126,7 @@ const MEANINGS: readonly (readonly [readonly string[], Changes, string])[] = [
   [['-bpru'], { mode: { kind: 'mailq' } }, 'Exim: an order'],
   [['-bi'], { mode: { kind: 'newaliases' } }, ''],
   [['-I'], { mode: { kind: 'newaliases' } }, ''],
-  [['-bV'], { mode: { kind: 'version' } }, ''],
+  [['-bV'], { mode: { kind: 'facts' } }, ''],
   [['--version'], { mode: { kind: 'version' } }, ''],
   [['--help'], { mode: { kind: 'help' } }, ''],
   [['-q'], { mode: { kind: 'queue', run: '-q' } }, ''],

@@ -239,15 +239,13 @@ const FAULTS: readonly Fault[] = [
   {
     what: 'a session that dies at NOOP does not say so',
     where: /^smtp, TLS off, AUTH none/,
-    changes: [
-      ["if (state.at === 'noop') return [{ at: 'closed' }, checked(failure), {", "if (state.at === 'noop') return [{ at: 'closed' }, {"],
-    ],
+    changes: [["(state.at === 'noop' ? [checked(failure)] : [])", '[]']],
     found: /^NOOP is answered once/,
   },
   {
     what: 'a session that dies at NOOP fails a message that was never given',
     where: /^smtp, TLS off, AUTH none/,
-    changes: [["  if (state.at === 'noop') return [{ at: 'closed' }, checked(failure), { do: 'destroy' }];\n", '']],
+    changes: [["if (STEPS[state.at].condemns === 'nothing')\n", "if (STEPS[state.at].condemns === 'nothing' && state.at !== 'noop')\n"]],
     found: /^every transaction is settled, once|^NOOP is answered once/,
   },
   {
@@ -277,15 +275,13 @@ const FAULTS: readonly Fault[] = [
   {
     what: 'a second outcome of what was settled',
     where: /^smtp, TLS off, AUTH none/,
-    changes: [
-      ["if (state.at === 'quit' || state.at === 'reset' || state.at === 'ready')", "if (state.at === 'quit' || state.at === 'ready')"],
-    ],
+    changes: [["if (STEPS[state.at].condemns === 'nothing')\n", "if (STEPS[state.at].condemns === 'nothing' && state.at !== 'reset')\n"]],
     found: /^every transaction is settled, once/,
   },
   {
     what: 'a transaction that is dropped without an outcome',
     where: /^smtp, TLS off, AUTH none/,
-    changes: [["if (state.at === 'quit' ||", "if (state.at === 'content' || state.at === 'quit' ||"]],
+    changes: [["if (STEPS[state.at].condemns === 'nothing')\n", "if (state.at === 'content' || STEPS[state.at].condemns === 'nothing')\n"]],
     found: /^every transaction is settled, once/,
   },
   {

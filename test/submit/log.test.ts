@@ -12,7 +12,7 @@ import { suite } from 'uvu';
 import type { RoutedRecipient } from '../../src/router/route.ts';
 import type { SessionFailure } from '../../src/smtp/client/outcome.ts';
 import type { Reply } from '../../src/smtp/reply.ts';
-import { type LogRecord, logId, printLog } from '../../src/submit/log.ts';
+import { type LogRecord, logId, printLog, severityOf } from '../../src/submit/log.ts';
 import { type Acceptance, type Attempt, failedWith, type Outcome } from '../../src/submit/outcome.ts';
 import { hostAt } from '../support/delivery.ts';
 import { mailbox, uncheckedMailbox } from '../support/mailbox.ts';
@@ -380,5 +380,19 @@ real('eximstats counts messages, addresses and octets', () =>
     assert.match(stdout, /^ +Delivered +1034 +3 +4 /m, 'three were delivered or discarded, of four addresses');
   }),
 );
+
+test('syslog has an error where somebody does not have the message, or may not', () => {
+  const doubt: SessionFailure = { kind: 'uncertain', at: 'commit', condemns: 'message', command: '.', instead: refused, detail: 'x' };
+  const [first] = failure([0]).kind === 'rejected' ? (failure([0]) as { readonly refusals: Acceptance['refusals'] }).refusals : [];
+  assert.ok(first);
+  const outcomes: readonly Outcome[] = [
+    accepted(),
+    { kind: 'discarded' } as Outcome,
+    accepted({ refusals: [first] }),
+    failed(refused),
+    failed(doubt),
+  ];
+  assert.deepEqual(outcomes.map(severityOf), ['info', 'info', 'err', 'err', 'err']);
+});
 
 test.run();

@@ -117,10 +117,18 @@ test('the journal takes lines behind its head', () =>
     let heard = '';
     const server = createServer((socket) => socket.on('data', (octets) => (heard += octets)));
     await new Promise<void>((resolve) => server.listen(journal, resolve));
-    const ended = once(server, 'connection').then(([socket]) => once(socket, 'end'));
-    assert.equal(await openLog('syslog', 'my tag\n', { ...NOWHERE, journal }).write(linesOf(['one', 'two ü'])), null);
-    await ended;
-    assert.equal(heard, 'mytag\n\n22\n0\n0\n0\n0\none\ntwo ü\n');
+    const log = openLog('syslog', 'my tag\n', { ...NOWHERE, journal });
+    // mail.info by default, and mail.err.
+    for (const [severity, priority] of [
+      [undefined, 22],
+      ['err', 19],
+    ] as const) {
+      heard = '';
+      const ended = once(server, 'connection').then(([socket]) => once(socket, 'end'));
+      assert.equal(await log.write(linesOf(['one', 'two ü']), severity), null);
+      await ended;
+      assert.equal(heard, `mytag\n\n${priority}\n0\n0\n0\n0\none\ntwo ü\n`);
+    }
     server.close();
   }));
 
@@ -145,6 +153,8 @@ test('logger takes lines where there is no journal, and syslog where the default
     );
     assert.match(environment ?? '', / HOME=$/, 'nothing of our environment is passed on');
     assert.deepEqual(lines, ['one', 'two', '']);
+    assert.equal(await openLog('syslog', 'tag', places).write(linesOf(['three']), 'err'), null);
+    assert.match(logger.noted(), /^6:.* -p mail\.err\n/);
   }));
 
 test('a logger that fails is followed by the next, and none is a problem', () =>
@@ -272,7 +282,7 @@ real('O3: the real logger writes long lines whole, and a socket that nobody read
       const lines = readFileSync(heard, 'utf8')
         .split('\n')
         .filter((line) => line !== '')
-        .map((line) => line.replace(/^<22>.{15} /, ''));
+        .map((line) => line.replace(/^<(?:19|22)>.{15} /, ''));
       assert.deepEqual(lines, [`some-tag: ${text} one`, 'some-tag: two', 'some-tag: three']);
       const nobody = `no log was written: there is no syslog at ${missing} or /dev/log; set log`;
       const none = `cannot write the log ${missing} as uid ${UID}: ENOENT: no such file or directory`;

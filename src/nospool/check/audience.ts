@@ -49,9 +49,12 @@ export function findAudience(config: Config, aliases: readonly { readonly kind: 
   const hosts = [...config.smarthosts, ...config.routers.flatMap((router) => (router.driver === 'manualroute' ? router.hosts : []))];
   const isSecret = hosts.some(({ auth, link }) => [auth?.secret, link?.proxy?.secret].some((secret) => secret?.from === 'literal'));
   const needed: readonly Needed[] = [
-    ...(config.path === ''
-      ? []
-      : [{ key: 'the configuration', path: config.path, kind: isSecret ? ('literal' as const) : ('named' as const) }]),
+    // Of several files each has a mode for what it holds.
+    ...config.files.map((file) => ({
+      key: 'the configuration',
+      path: file,
+      kind: isSecret && config.files.length === 1 ? ('literal' as const) : ('named' as const),
+    })),
     ...hosts.flatMap(listFiles),
     ...aliases.map(({ kind, file }) => ({ key: kind === 'include' ? ':include:' : 'aliases', path: file, kind })),
   ];

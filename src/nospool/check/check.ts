@@ -5,7 +5,7 @@
 
 import { statSync } from 'node:fs';
 import type { Config } from '../../config/config.ts';
-import { SYSTEM_FILE, userFile } from '../../config/read.ts';
+import { SYSTEM_FILE, systemFolder, userFile } from '../../config/read.ts';
 import { failWith, makeTrace, writeJson, writeLines } from '../../process/stderr.ts';
 import { NO_SMARTHOST } from '../../router/resolve.ts';
 import type { Smarthost } from '../../router/smarthost.ts';
@@ -18,7 +18,20 @@ import type { Submitter } from '../../submit/submission.ts';
 import { type Endpoint, endpointsOf, type Target, targetsOf } from '../../transport/lookup/endpoints.ts';
 import { loadConfiguration } from '../load-configuration.ts';
 import { type Audience, findAudience } from './audience.ts';
-import { type Heading, type HostCheck, headingJson, hostJson, type NameCheck, printHeading, printHostCheck } from './print-check.ts';
+import { findInPlace } from './in-place.ts';
+import {
+  expiringJson,
+  findExpiring,
+  type Heading,
+  type HostCheck,
+  headingJson,
+  hostJson,
+  type NameCheck,
+  printExpiring,
+  printHeading,
+  printHostCheck,
+  SOON,
+} from './print-check.ts';
 import { type Probe, type ProbeOptions, probe } from './probe.ts';
 
 export interface CheckOptions {
@@ -27,13 +40,18 @@ export interface CheckOptions {
   readonly json: boolean;
   /** Show the conversation. */
   readonly verbose: boolean;
+  /** A certificate that ends within so many days has an exit status of its own; null = it is only marked. */
+  readonly warnDays: number | null;
 }
+
+/** The exit status where everything can be used, but not for long. */
+const ENDS_SOON = 2;
 
 /** Milliseconds for each step. A delivery would wait longer, but here a person waits. */
 const LONGEST_PROBE_STEP = 20_000;
 
-/** 0 when every smart host can be used and every alias file read. */
-export async function runCheck({ config: path, json, verbose }: CheckOptions): Promise<number> {
+/** 0 when every smart host can be used and every alias file read; 2 when one of their certificates ends soon. */
+export async function runCheck({ config: path, json, verbose, warnDays }: CheckOptions): Promise<number> {
   const loaded = await loadConfiguration(path);
   if (loaded === null) return 1;
   const { config, who } = loaded;
@@ -65,21 +83,32 @@ export async function runCheck({ config: path, json, verbose }: CheckOptions): P
     environment: process.env,
     ...(trace ? { trace } : {}),
   };
-  const heading: Heading = { path: config.path, warnings, entries: aliases.entries, faults: aliases.faults, log, audience };
+  const heading: Heading = {
+    files: config.files,
+    warnings,
+    entries: aliases.entries,
+    faults: aliases.faults,
+    log,
+    sendmail: findInPlace(),
+    audience,
+  };
   if (!json) writeLines(printHeading(heading));
   const checks: HostCheck[] = [];
   for (const [i, { host, router }] of hosts.entries()) {
     const checked = await checkHost(host, router, options);
     checks.push(checked);
-    if (!json) writeLines(printHostCheck(checked, i + 1, new Date()));
+    if (!json) writeLines(printHostCheck(checked, i + 1, new Date(), warnDays ?? SOON));
   }
   const bad = checks.filter(({ usable }) => !usable).length;
-  const status = bad === 0 && hosts.length > 0 && aliases.faults.length === 0 ? 0 : 1;
-  if (json) writeJson({ usable: status === 0, ...headingJson(heading), smarthosts: checks.map(hostJson) });
+  const isUsable = bad === 0 && hosts.length > 0 && aliases.faults.length === 0;
+  const expiring = findExpiring(checks, new Date(), warnDays ?? SOON);
+  if (json)
+    writeJson({ usable: isUsable, ...headingJson(heading), expiring: expiring.map(expiringJson), smarthosts: checks.map(hostJson) });
   if (hosts.length === 0) return failWith(NO_SMARTHOST);
   if (aliases.faults.length > 0) failWith(...aliases.faults);
-  if (!json) writeLines([bad === 0 ? `${printCount(hosts.length)} usable` : `${printCount(bad)} NOT usable`]);
-  return status;
+  if (!json)
+    writeLines([bad === 0 ? `${printCount(hosts.length)} usable` : `${printCount(bad)} NOT usable`, ...expiring.map(printExpiring)]);
+  return isUsable ? (warnDays !== null && expiring.length > 0 ? ENDS_SOON : 0) : 1;
 }
 
 /** Warns of what fails because neither the configuration nor this host's name has a domain that others know. */
@@ -97,7 +126,7 @@ function warnUnnamed(config: Config, { hostname, login }: Submitter): readonly s
 
 /** An administrator should know that a user, or a web application, can send by another configuration. */
 function warnUnlocked({ path, lock }: Config, euid: number): readonly string[] {
-  if (euid !== 0 || path !== SYSTEM_FILE || lock) return [];
+  if (euid !== 0 || lock || (path !== SYSTEM_FILE && !path.startsWith(`${systemFolder(SYSTEM_FILE)}/`))) return [];
   return [`${path} is not locked: files of users, -C and the environment are used in its place; lock = true makes it the only one`];
 }
 

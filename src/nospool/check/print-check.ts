@@ -4,6 +4,7 @@ import { lineOf } from '../../smtp/line.ts';
 import type { LogTest } from '../../submit/logfile.ts';
 import { printServer } from '../../submit/outcome.ts';
 import { type Audience, audienceJson, printAudience } from './audience.ts';
+import { type InPlace, printInPlace } from './in-place.ts';
 import type { Probe, TlsSeen } from './probe.ts';
 
 /** A name of a smart host, and the probes of its addresses. */
@@ -27,18 +28,20 @@ export interface HostCheck {
 }
 
 export interface Heading {
-  readonly path: string;
+  /** The files of the configuration; [] = environment and defaults. */
+  readonly files: readonly string[];
   readonly warnings: readonly string[];
   /** How many aliases were read. */
   readonly entries: number;
   readonly faults: readonly string[];
   readonly log: LogTest;
+  readonly sendmail: InPlace;
   /** null where the configuration is the user's own. */
   readonly audience: Audience | null;
 }
 
 /** Days before its end from which a certificate is marked. Certificates of public CAs are renewed 30 days ahead. */
-const SOON = 21;
+export const SOON = 21;
 const DAY = 86_400_000;
 
 const COLUMNS = 80;
@@ -59,13 +62,13 @@ function printRow(label: string, text: string, indent = 0): string[] {
   return [...out, line.trimEnd()];
 }
 
-export function printHeading({ path, warnings, entries, log, audience }: Heading): readonly string[] {
+export function printHeading({ files, warnings, entries, log, sendmail, audience }: Heading): readonly string[] {
   const rows = [
-    ...printRow('configuration', path === '' ? 'none: environment and defaults' : path),
+    ...printRow('configuration', files.length === 0 ? 'none: environment and defaults' : files.join(' ')),
     ...warnings.flatMap((text) => printRow('warning', text)),
   ];
   if (entries > 0) rows.push(...printRow('aliases', String(entries)));
-  rows.push(...printRow('log', log.place ?? 'nowhere'));
+  rows.push(...printRow('log', log.place ?? 'nowhere'), ...printRow('sendmail', printInPlace(sendmail)));
   if (audience !== null) {
     const { can, cannot } = printAudience(audience);
     rows.push(...printRow('can send', can), ...cannot.flatMap((text) => printRow('cannot send', text)));
@@ -74,7 +77,12 @@ export function printHeading({ path, warnings, entries, log, audience }: Heading
 }
 
 /** The table of a smart host. Its addresses come in the order in which a delivery tries them. */
-export function printHostCheck({ host, router, problem, names, usable }: HostCheck, number: number, now: Date): readonly string[] {
+export function printHostCheck(
+  { host, router, problem, names, usable }: HostCheck,
+  number: number,
+  now: Date,
+  soon: number,
+): readonly string[] {
   const title = `${number}. ${printSmarthost(host)}${router === '' ? '' : ` (router "${router}")`}`;
   const out = [`${title}: ${usable ? 'usable' : 'NOT usable'}`];
   if (host.auth) out.push(...printRow('user', host.auth.user, 3));
@@ -82,7 +90,7 @@ export function printHostCheck({ host, router, problem, names, usable }: HostChe
   if (problem !== null) out.push(...printRow('problem', problem, 3));
   for (const { name, probes, problem: unknown } of names) {
     if (unknown !== null) out.push(...printRow('problem', unknown, 3));
-    for (const each of probes) out.push(...printProbe(host, name, each, now));
+    for (const each of probes) out.push(...printProbe(host, name, each, now, soon));
   }
   return [...out, ''];
 }
@@ -92,27 +100,28 @@ function printProbe(
   name: string,
   { endpoint, usable, connected, opened, greeting, tls, ...said }: Probe,
   now: Date,
+  soon: number,
 ): readonly string[] {
   const out = printRow('address', `${printServer({ host, name, endpoint })}: ${usable ? 'usable' : 'NOT usable'}`, 3);
   const add = (label: string, text: string) => out.push(...printRow(label, text, 5));
   if (connected !== null) add('time', `connected after ${connected} ms${opened === null ? '' : `, ready after ${opened} ms`}`);
   for (const problem of said.problems) add('problem', problem);
   if (greeting !== '') add('greeting', greeting);
-  if (tls !== null) out.push(...printTls(tls, now));
+  if (tls !== null) out.push(...printTls(tls, now, soon));
   else if (usable) add('tls', 'none');
   if (said.extensions.length > 0) add('extensions', said.extensions.join(', '));
   if (said.auth) add('auth', `${said.auth.mechanism} as ${said.auth.user}: accepted`);
   return out;
 }
 
-function printTls({ cipher, by, peerName, chain }: TlsSeen, now: Date): string[] {
+function printTls({ cipher, by, peerName, chain }: TlsSeen, now: Date, soon: number): string[] {
   const how = by === 'ca' ? `verified for ${peerName}` : by === 'fingerprint' ? 'verified by its fingerprint' : 'NOT verified';
   const out = printRow('tls', `${cipher}, ${how}`, 5);
   for (const [i, certificate] of chain.entries()) {
     const { subject, issuer, names, fingerprint, keyFingerprint } = certificate;
     const alternatives = names.filter((name) => name !== subject);
     const also = i > 0 || alternatives.length === 0 ? '' : ` (also ${alternatives.join(', ')})`;
-    out.push(...printRow(i === 0 ? 'certificate' : '', `${subject}${also}, issued by ${issuer}, ${validity(certificate, now)}`, 5));
+    out.push(...printRow(i === 0 ? 'certificate' : '', `${subject}${also}, issued by ${issuer}, ${validity(certificate, now, soon)}`, 5));
     if (i > 0) continue;
     out.push(...printRow('fingerprint', 'of the certificate, then of its key, for tls.fingerprint:', 5));
     out.push(`       ${fingerprint}`, `       ${keyFingerprint}`);
@@ -121,20 +130,56 @@ function printTls({ cipher, by, peerName, chain }: TlsSeen, now: Date): string[]
   return out;
 }
 
-function validity({ notBefore, notAfter }: TlsSeen['chain'][number], now: Date): string {
+function validity({ notBefore, notAfter }: TlsSeen['chain'][number], now: Date, soon: number): string {
   const day = (time: number) => new Date(time).toISOString().slice(0, 10);
-  const days = Math.floor((notAfter - now.getTime()) / DAY);
+  const days = daysUntil(notAfter, now);
   if (now.getTime() < notBefore) return `NOT VALID before ${day(notBefore)}`;
   if (days < 0) return `EXPIRED on ${day(notAfter)}`;
-  return `valid until ${day(notAfter)}${days < SOON ? `: ONLY ${days} DAYS` : ` (${days} days)`}`;
+  return `valid until ${day(notAfter)}${days < soon ? `: ONLY ${days} DAYS` : ` (${days} days)`}`;
 }
 
-export const headingJson = ({ path, warnings, entries, faults, log, audience }: Heading): Readonly<Record<string, unknown>> => ({
-  path,
+const daysUntil = (time: number, now: Date): number => Math.floor((time - now.getTime()) / DAY);
+
+/** A certificate of a smart host that can be used, but ends soon. */
+export interface Expiring {
+  readonly host: Smarthost;
+  readonly subject: string;
+  /** Milliseconds since 1970. */
+  readonly notAfter: number;
+  readonly days: number;
+}
+
+/** Those that end within so many days, each once for its smart host. A root ends when whoever trusts it takes it out, so it does not count. */
+export function findExpiring(checks: readonly HostCheck[], now: Date, soon: number): readonly Expiring[] {
+  const found = new Map<string, Expiring>();
+  for (const { host, names } of checks)
+    for (const { tls } of names.flatMap(({ probes }) => probes))
+      for (const { subject, issuer, notAfter, fingerprint } of tls?.chain ?? []) {
+        const days = daysUntil(notAfter, now);
+        const isRoot = subject === issuer && tls?.chain[0]?.fingerprint !== fingerprint;
+        if (days < soon && !isRoot) found.set(`${printSmarthost(host)} ${fingerprint}`, { host, subject, notAfter, days });
+      }
+  return [...found.values()];
+}
+
+export const printExpiring = ({ host, subject, days }: Expiring): string =>
+  `${printSmarthost(host)}: the certificate of ${subject} ${days < 0 ? 'has ended' : `ends in ${days === 1 ? '1 day' : `${days} days`}`}`;
+
+export const expiringJson = ({ host, subject, notAfter, days }: Expiring): Readonly<Record<string, unknown>> => ({
+  url: printSmarthost(host),
+  subject,
+  not_after: new Date(notAfter).toISOString(),
+  days,
+});
+
+export const headingJson = ({ files, warnings, entries, faults, log, sendmail, audience }: Heading): Readonly<Record<string, unknown>> => ({
+  path: files[0] ?? '',
+  files,
   warnings,
   entries,
   faults,
   log: log.place,
+  sendmail,
   senders: audience && audienceJson(audience),
 });
 

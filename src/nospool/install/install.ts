@@ -30,7 +30,8 @@ import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
 import { quoteForShell } from '../../trust/rules.ts';
 import { explainSystemError, writeWhole } from '../write-files.ts';
 import { printMemoryTest } from './memory-test.ts';
-import { BUN_ENVIRONMENT, BUN_FLAGS, flagsWithoutCompiler, MARK, printWrapper } from './wrapper.ts';
+import { findPackage } from './package-owner.ts';
+import { BUN_ENVIRONMENT, BUN_FLAGS, flagsWithoutCompiler, MARK, PACKAGE_MARK, printWrapper } from './wrapper.ts';
 import { describeDanger } from './writers.ts';
 
 export interface InstallOptions {
@@ -38,6 +39,8 @@ export interface InstallOptions {
   readonly root: string;
   /** The interpreter; null = the one that runs now. */
   readonly runtime: string | null;
+  /** Only compiles the code anew for that interpreter, where it is. */
+  readonly compile: boolean;
 }
 
 /** Programs call the first two (LSB 5.0), and people the others. */
@@ -62,7 +65,7 @@ export async function runInstall(options: InstallOptions): Promise<number> {
   }
 }
 
-async function install({ root, runtime }: InstallOptions): Promise<number> {
+async function install({ root, runtime, compile }: InstallOptions): Promise<number> {
   const base = path.resolve(root);
   const built = COMMAND_FILES.map((place) => fileURLToPath(new URL(place, import.meta.url))).find((file) => existsSync(file));
   if (built === undefined) return failWith('there is no dist/sendmail.cjs beside this program: run "npm run build" first');
@@ -70,6 +73,7 @@ async function install({ root, runtime }: InstallOptions): Promise<number> {
   const answering = await findRuntime(base, runtime, found);
   if (!answering.ok) return failWith(answering.detail);
   const { value: chosen } = answering;
+  if (compile) return compileAlone(chosen, found);
   const facts: string[] = [];
   let command = found;
   const danger = findDanger(base, listCode(found));
@@ -79,7 +83,7 @@ async function install({ root, runtime }: InstallOptions): Promise<number> {
     command = copied.value;
     facts.push(`${danger}, so the code was copied to ${path.dirname(command)}: after an upgrade run "nospool install" again`);
   }
-  const notes = await compileCode(chosen, command);
+  const notes = (await compileCode(chosen, command)).map((fault) => `note: ${fault}`);
   const memoryTest = chosen.isBun ? null : writeMemoryTest(command);
   const script = printWrapper({
     version: VERSION,
@@ -92,7 +96,13 @@ async function install({ root, runtime }: InstallOptions): Promise<number> {
   const scripts = [script];
   for (const place of COMMAND_PLACES) {
     const file = path.join(base, place);
+    const owner = findPackage(base, file);
     try {
+      if (owner !== null && isOfPackage(file)) {
+        facts.push(`${file} belongs to package ${owner}, and is this program already`);
+        continue;
+      }
+      if (owner !== null && exists(file) && !isOurScript(file)) notes.push(notePackage(base, file, owner));
       if (isOurScript(file)) scripts.push(readFileSync(file, 'latin1'));
       facts.push(...installOne(file, script, path.join(base, 'usr/sbin/sendmail')));
     } catch (error) {
@@ -235,23 +245,32 @@ async function hasSplit(base: string): Promise<boolean> {
 }
 
 /**
- * Compiles the code anew and keeps the result beside the command, so that a start need not compile it. A failure is only a
- * note, because without that code the command is merely slower. A Node that may compile nothing at run time needs other code.
+ * Compiles the code anew and keeps the result beside the command, so that a start need not compile it. Returns why it failed, which is only a
+ * note of an installation, because without that code the command is merely slower. A Node that may compile nothing at run time needs other code.
  */
 async function compileCode({ interpreter, isBun, version }: Runtime, command: string): Promise<string[]> {
   const compiler = path.join(path.dirname(command), 'compile.cjs');
   for (const flags of isBun ? [BUN_FLAGS] : [[], flagsWithoutCompiler(version)]) {
     const { status, said } = await run(interpreter, [...flags, compiler], 'Subject: x\n\nx\n');
-    if (status !== 0) return [`note: starts are not made faster: ${said.split('\n')[0] || `${compiler} failed`}`];
+    if (status !== 0) return [`starts are not made faster: ${said.split('\n')[0] || `${compiler} failed`}`];
   }
   return [];
+}
+
+/** What a package does after it was unpacked, and where another runtime has come since. 0 when the code is compiled. */
+async function compileAlone(runtime: Runtime, command: string): Promise<number> {
+  const faults = await compileCode(runtime, command);
+  if (!runtime.isBun) writeMemoryTest(command);
+  if (faults.length > 0) return failWith(...faults);
+  writeLines([`${path.dirname(command)} is compiled for ${runtime.interpreter} (${runtime.version})`]);
+  return 0;
 }
 
 /** Writes the program of memory-test.ts beside the command; null where there is none or it cannot be written. */
 function writeMemoryTest(command: string): string | null {
   const program = printMemoryTest(process.arch);
   if (program === null) return null;
-  const file = path.join(path.dirname(command), 'compiled', `memory-test-${process.arch}`);
+  const file = path.join(path.dirname(command), 'compiled', 'memory-test');
   try {
     mkdirSync(path.dirname(file), { recursive: true, mode: 0o755 });
     writeWhole(file, program, 0o755);
@@ -305,7 +324,12 @@ export async function runUninstall({ root }: Pick<InstallOptions, 'root'>): Prom
   const facts: string[] = [];
   for (const place of COMMAND_PLACES) {
     const file = path.join(base, place);
+    const owner = isOfPackage(file) ? findPackage(base, file) : null;
     try {
+      if (owner !== null) {
+        facts.push(`${file} belongs to package ${owner}: remove that package, and it is gone`);
+        continue;
+      }
       facts.push(...uninstallOne(file));
       if (!exists(file) && exists(file + DIVERTED))
         facts.push(
@@ -334,10 +358,15 @@ function uninstallOne(file: string): string[] {
 const exists = (file: string): boolean => lstatSync(file, { throwIfNoEntry: false }) !== undefined;
 
 /** True for a script of ours, not for a link to one. */
-function isOurScript(file: string): boolean {
-  const stats = lstatSync(file, { throwIfNoEntry: false });
-  return stats?.isFile() === true && stats.size < 16_384 && readFileSync(file, 'latin1').includes(`\n${MARK}`);
-}
+const isOurScript = (file: string): boolean => lstatSync(file, { throwIfNoEntry: false })?.isFile() === true && hasMark(file, MARK);
+
+/** True for the script of our package, and for a link to it. */
+const isOfPackage = (file: string): boolean => statSync(file, { throwIfNoEntry: false })?.isFile() === true && hasMark(file, PACKAGE_MARK);
+
+const hasMark = (file: string, mark: string): boolean => statSync(file).size < 16_384 && readFileSync(file, 'latin1').includes(`\n${mark}`);
+
+const notePackage = (base: string, file: string, owner: string): string =>
+  `note: ${file} belongs to package ${owner}, whose next upgrade puts its own file there: install the package nospool-mta in its place, or move it with dpkg-divert --local --rename --add ${quoteForShell(pathInRoot(base, file))}`;
 
 function leadsTo(file: string, sendmail: string): boolean {
   try {

@@ -16,10 +16,14 @@ export interface Wrapping {
   readonly memoryTest: string | null;
   /** True if /usr/bin/env takes -S. */
   readonly hasSplit: boolean;
+  /** True for the script that is a file of a package. */
+  readonly isPackaged?: boolean;
 }
 
 /** This line tells a script of ours from others. */
 export const MARK = '# Written by "nospool install"';
+/** This line tells the script of a package, which nobody but the package manager replaces or removes. */
+export const PACKAGE_MARK = '# Of the package of nospool';
 
 /**
  * Variables that change or end the runtime before our code runs. NODE_CHANNEL_FD names a descriptor that only a child of
@@ -60,7 +64,8 @@ const WITHOUT_COMPILER: readonly (readonly [pattern: string, least: number])[] =
 const FOR_BUN = 450_000;
 
 /** The script uses only builtins of every POSIX shell, except where mail fails, because there may be no PATH. */
-export function printWrapper({ version, interpreter, command, isBun, memoryTest, hasSplit }: Wrapping): string {
+export function printWrapper({ version, interpreter, command, isBun, memoryTest, hasSplit, isPackaged = false }: Wrapping): string {
+  const cure = isPackaged ? 'install the package nospool again' : 'run "nospool install" again';
   const runtime = quoteForShell(interpreter);
   const program = quoteForShell(command);
   const notSent = (reason: string): string => `end 'not sent' ${quoteForShell(reason)}`;
@@ -68,15 +73,15 @@ export function printWrapper({ version, interpreter, command, isBun, memoryTest,
   const words = isBun ? [runtime, ...BUN_FLAGS, program] : [runtime, program];
   return [
     hasSplit ? SPLIT : '#!/bin/sh',
-    `${MARK} of nospool ${version}; "nospool uninstall" removes it.`,
+    isPackaged ? `${PACKAGE_MARK} ${version}: an upgrade replaces it.` : `${MARK} of nospool ${version}; "nospool uninstall" removes it.`,
     'true 3>&2 || exec 2>/dev/null',
     '{ true 3>&1; } 2>/dev/null || exec >/dev/null',
     foldWords(['unset', ...UNSET, ...(hasSplit ? ['PWD'] : [])]),
     ...(isBun ? Object.entries(BUN_ENVIRONMENT).map(([key, value]) => `export ${key}=${value}`) : []),
     BY_NAME,
     END,
-    `[ -x ${runtime} ] || ${notSent(`${interpreter}, which runs nospool, is not there: run "nospool install" again`)}`,
-    `[ -r ${program} ] || ${notSent(`${command} is not there: run "nospool install" again`)}`,
+    `[ -x ${runtime} ] || ${notSent(`${interpreter}, which runs nospool, is not there: ${cure}`)}`,
+    `[ -r ${program} ] || ${notSent(`${command} is not there: ${cure}`)}`,
     `trap ${quoteForShell(failed)} EXIT`,
     '# Without execfail, bash ends on a failed exec and does not run that trap.',
     '[ -z "$BASH_VERSION" ] || shopt -s execfail',

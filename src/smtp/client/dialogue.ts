@@ -62,9 +62,18 @@ export class Dialogue {
     return step.slice(1) as Action[];
   }
 
-  /** Most events are replies, which are made here in one shape. */
+  /** The events of every message are made in one shape each, because a copy of what may be anything is slow. */
   #withRest(event: Heard | DriverEvent): Event {
     const { rest } = this.#reader;
-    return event.type === 'reply' ? { type: 'reply', reply: event.reply, rest } : ({ ...event, rest } as Event);
+    switch (event.type) {
+      case 'transaction':
+        return event;
+      case 'reply':
+        return { type: 'reply', reply: event.reply, rest };
+      case 'contentSent':
+        return { type: 'contentSent', rest, next: event.next };
+      default:
+        return { ...event, rest } as Event;
+    }
   }
 }

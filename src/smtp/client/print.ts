@@ -107,6 +107,8 @@ const ASKED: readonly Need[] = [
   ['AUTH', 'AUTH= was asked for', ({ submitter }) => submitter !== undefined && `AUTH=${submitter === null ? '<>' : xtext(printMailbox(submitter))}`],
 ];
 
+const ALL_NEEDS: readonly Need[] = [...NEEDS, ...ASKED];
+
 /** A thing that is missing, and the sentence about it. */
 export interface Unmet {
   readonly lacks: Lack;
@@ -118,7 +120,7 @@ const unmet = (lacks: Lack, detail: string): Unmet => ({ lacks, detail });
 /** Names the first thing that this server lacks for this transaction; null when nothing is missing. */
 export function unmetNeed(transaction: Transaction, extensions: Extensions): Unmet | null {
   const { size, recipients, reversePath } = transaction;
-  for (const [keyword, why, needed] of [...NEEDS, ...ASKED])
+  for (const [keyword, why, needed] of ALL_NEEDS)
     if (needed(transaction) && !offers(extensions, keyword))
       return unmet(
         keyword.toLowerCase() as Lack,
@@ -134,8 +136,8 @@ export function unmetNeed(transaction: Transaction, extensions: Extensions): Unm
   const count = domains === null ? 0 : new Set(recipients.map(({ path }) => path.domain.toLowerCase())).size;
   if (domains !== null && count > domains)
     return unmet('domains', `the recipients have ${count} domains and the server takes at most ${domains} in a transaction`);
-  const paths = [reversePath, ...recipients.map(({ path }) => path)];
-  const foreign = transaction.smtputf8 ? undefined : paths.find((path) => path !== null && !isAsciiMailbox(path));
+  const isForeign = (path: ReversePath): boolean => path !== null && !transaction.smtputf8 && !isAsciiMailbox(path);
+  const foreign = isForeign(reversePath) ? reversePath : recipients.find(({ path }) => isForeign(path))?.path;
   return foreign ? unmet('smtputf8', `the address ${printPath(foreign)} needs SMTPUTF8`) : null;
 }
 
@@ -189,11 +191,9 @@ function printOriginal(original: ForwardPath, extensions: Extensions): string {
  * command or parameter.
  */
 function joinWords(words: readonly string[]): Parsed<string> {
-  for (let i = 0; i < words.length; i++) {
-    const word = words[i] as string;
-    if (CONTROL.test(word)) return unparsed('a command parameter holds a control character');
-    // Only a quoted local-part may hold a blank, so only the first word.
-    if (i > 0 && /\s/.test(word)) return unparsed('a command parameter holds a blank');
-  }
-  return parsed(utf8(words.join(' ')));
+  const line = words.join(' ');
+  if (CONTROL.test(line)) return unparsed('a command parameter holds a control character');
+  // Only a quoted local-part may hold a blank, so only the first word.
+  for (let i = 1; i < words.length; i++) if (/\s/.test(words[i] as string)) return unparsed('a command parameter holds a blank');
+  return parsed(utf8(line));
 }

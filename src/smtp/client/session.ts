@@ -226,7 +226,7 @@ export const STEPS = {
   noop:      step(2, 'command',   'nothing' ), // 250      RFC 5321 §4.1.1.9
   reset:     step(2, 'command',   'nothing' ), // 250      RFC 5321 §4.1.1.5
   quit:      step(2, 'command',   'nothing' ), // 221      RFC 5321 §4.1.1.10
-  closed:    step(0, 'none',      'nothing' ),
+  closed:    step(0, 'none',      'nothing' ), //          for drivers, whose clock stands still
 } satisfies Record<Phase, StepFacts>;
 
 /**
@@ -252,6 +252,9 @@ const send = (...lines: string[]): Action => ({ do: 'send', lines, secret: false
 const sendSecret = (line: string): Action => ({ do: 'send', lines: [line], secret: true });
 
 const isWanted = ({ at }: State, reply: Reply): boolean => digit(reply) === STEPS[at].wants;
+/** States in which no reply may come. */
+type Silent = In<{ [A in Phase]: (typeof STEPS)[A]['wants'] extends 0 ? A : never }[Phase]>;
+const isSilent = (state: State): state is Silent => STEPS[state.at].wants === 0;
 const isRefusal = (reply: Reply): boolean => digit(reply) >= 4;
 /** The reply neither leads on nor refuses. AUTH alone may be answered by another question. */
 const isOutOfPlace = (state: State, reply: Reply): boolean =>
@@ -276,7 +279,7 @@ export function advance(plan: Plan, state: State, event: Event): Step {
     }
     case 'insecure': {
       const { type: _, ...told } = event;
-      return breakOff(plan, state, { kind: 'connect', ...where(plan, state), during: 'tls', ...told });
+      return breakOff(plan, state, { kind: 'connect', ...where(plan, state), condemns: STEPS[state.at].condemns, during: 'tls', ...told });
     }
     case 'abort':
     case 'contentFailed':
@@ -318,9 +321,9 @@ export function advance(plan: Plan, state: State, event: Event): Step {
  * behind the last reply that is due are out of step.
  */
 function hear(plan: Plan, state: Open, reply: Reply, rest: string): Step {
-  if (state.at === 'quit') return [{ at: 'closed' }, { do: 'close' }];
   // Any clear text in a handshake is an injection (RFC 3207 §6), so this rule comes before the one for 421.
-  if (state.at === 'handshake') return breakOutOfStep(plan, state, reply, rest);
+  if (isSilent(state)) return breakOutOfStep(plan, state, reply, rest);
+  if (state.at === 'quit') return [{ at: 'closed' }, { do: isWanted(state, reply) ? 'close' : 'destroy' }];
   // In answer to the content 421 is like every other 4yz: the server does not deliver what it answers so. RFC 5321 §4.2.5
   if (reply.code === 421 && state.at !== 'commit') return breakOff(plan, state, lossBy421(plan, state, reply, rest));
   const isOutOfTurn = rest !== '' && countDue(plan, state) <= 1;
@@ -334,7 +337,7 @@ function hear(plan: Plan, state: Open, reply: Reply, rest: string): Step {
 }
 
 /** Takes the reply that was due, when nothing else is against it. */
-function takeReply(plan: Plan, ending: Ending, state: Exclude<Open, In<'quit' | 'handshake'>>, reply: Reply): Step {
+function takeReply(plan: Plan, ending: Ending, state: Exclude<Open, Silent | In<'quit'>>, reply: Reply): Step {
   if (isOutOfPlace(state, reply)) return breakOutOfStep(plan, state, reply);
   switch (state.at) {
     case 'greeting':
@@ -347,8 +350,6 @@ function takeReply(plan: Plan, ending: Ending, state: Exclude<Open, In<'quit' | 
         : failRefused(plan, ending, state, 'STARTTLS', reply);
     case 'auth':
       return afterAuth(plan, ending, state, reply);
-    case 'ready':
-      return breakOutOfStep(plan, state, reply);
     case 'envelope':
       return afterEnvelope(plan, state, reply);
     case 'data':
@@ -768,9 +769,9 @@ const envelopeRejection = ({ partial }: Plan, refusals: LinkedList<Refusal>): Se
 
 /** Ends the session at once. After the commit nobody knows what became of the message. */
 function breakOff(plan: Plan, state: Open, failure: SessionFailure): Step {
-  // Nothing is left to settle here, because the outcome of what went before is known.
-  if (state.at === 'quit' || state.at === 'reset' || state.at === 'ready') return [{ at: 'closed' }, { do: 'destroy' }];
-  if (state.at === 'noop') return [{ at: 'closed' }, checked(failure), { do: 'destroy' }];
+  // Nothing is left to settle where nothing can be ruled out, because the outcome of what went before is known.
+  if (STEPS[state.at].condemns === 'nothing')
+    return [{ at: 'closed' }, ...(state.at === 'noop' ? [checked(failure)] : []), { do: 'destroy' }];
   const outcome = state.at === 'commit' ? doubt(plan, state, failure) : (refusalBefore(plan, state, failure) ?? failure);
   return [{ at: 'closed' }, ...settleFailed(outcome), { do: 'destroy' }];
 }

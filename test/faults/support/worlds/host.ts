@@ -1,0 +1,389 @@
+/**
+ * A smart host in memory that mostly works. At each step it may refuse, be lost, stall, drip, say garbage, speak early or say more
+ * than it was asked; what it is told is cut and delayed. It keeps what it took, and so can say whether an outcome is true. Written
+ * against RFC 5321 alone: it shares nothing with src.
+ */
+import { Duplex } from 'node:stream';
+import type { Dice } from './time.ts';
+
+/** A message that a host took: it answers for it, whoever heard of that. */
+export interface Taken {
+  readonly host: string;
+  readonly recipients: readonly string[];
+  readonly octets: string;
+}
+
+export interface HostTerms {
+  readonly name: string;
+  readonly lmtp: boolean;
+  readonly offers: readonly string[];
+  /** The share of steps that go wrong. */
+  readonly faults: number;
+  /** Milliseconds that the client waits for anything. */
+  readonly limit: number;
+  /** Kinds of faults that do not occur. */
+  readonly spared: ReadonlySet<Kind>;
+}
+
+export type Kind = 'refuse' | 'farewell' | 'close' | 'reset' | 'stall' | 'late' | 'drip' | 'garbage' | 'misplaced' | 'extra' | 'early';
+const KINDS: readonly Kind[] = ['refuse', 'farewell', 'close', 'reset', 'stall', 'late', 'drip', 'garbage', 'misplaced', 'extra', 'early'];
+const GARBAGE = ['what is this', '999 no such code', '25', '', '\xff\xfe\x00', 'y'.repeat(70_000)] as const;
+const REFUSALS = [
+  '421 4.3.2 closing',
+  '450 4.2.1 later',
+  '451 4.3.0 later',
+  '550 5.1.1 no',
+  '552 5.3.4 no',
+  '554-5.7.1 no\r\n554 5.7.1 never',
+];
+
+/** What goes to the client: octets, or the end of the connection. */
+type Piece = { readonly after: number; readonly octets: string } | { readonly after: number; readonly ends: 'close' | 'reset' };
+
+/** One connection to a host. */
+export class Conversation {
+  readonly terms: HostTerms;
+  readonly stream: Duplex;
+  /** The last octets of a message were written by the client, whether or not they arrived. */
+  isCommitted = false;
+  /** Credentials or a message began without TLS. */
+  wasInClear = false;
+  #isSecured = false;
+  /** Commands that came, in order, and what was said to them. */
+  readonly told: string[] = [];
+  readonly #dice: Dice;
+  readonly #take: (taken: Taken) => void;
+  #text = '';
+  #mode: 'command' | 'content' | 'handshake' | 'response' = 'command';
+  /** Octets of the client that still arrive. */
+  #reach: number;
+  /** Octets of a block of BDAT that are still to come, and whether it is the last. */
+  #block: { left: number; readonly last: boolean } | null = null;
+  #content = '';
+  #blocks = 0;
+  #isRefused = false;
+  #hasMail = false;
+  #recipients: string[] = [];
+  /** Content at which the host speaks early, and what it says then. */
+  #early: { readonly at: number; readonly reply: string; readonly takes: boolean } | null = null;
+  /** Content at which the connection is lost. */
+  #lostAt = Number.POSITIVE_INFINITY;
+  #earlySaid: { readonly takes: boolean } | null = null;
+  /** Nothing more is said or taken. */
+  #isDead = false;
+  #flight: Piece[] = [];
+  readonly #pieces: Piece[] = [];
+  #isSaying = false;
+  #hasClosed = false;
+
+  constructor(terms: HostTerms, dice: Dice, take: (taken: Taken) => void) {
+    this.terms = terms;
+    this.#dice = dice;
+    this.#take = take;
+    this.#reach = dice.isIn(terms.faults) ? dice.below(dice.one([150, 500, 1500])) : Number.POSITIVE_INFINITY;
+    const endOfWay = dice.one(['close', 'reset', 'stall', 'full'] as const);
+    const isCut = !terms.spared.has('extra') ? false : dice.isIn(0.3);
+    this.stream = new Duplex({
+      read: () => undefined,
+      write: (chunk: Buffer, _, done) => {
+        const octets = chunk.toString('latin1');
+        const arriving = octets.slice(0, this.#reach);
+        this.#reach -= arriving.length;
+        const isWhole = arriving.length === octets.length;
+        const hear = (): void => {
+          if (isCut && arriving.length > 1) {
+            const at = 1 + dice.below(arriving.length - 1);
+            this.#hear(arriving.slice(0, at));
+            this.#hear(arriving.slice(at));
+          } else this.#hear(arriving);
+          if (isWhole) {
+            done();
+            return;
+          }
+          if (!this.#isDead && endOfWay !== 'stall' && endOfWay !== 'full') this.#end(endOfWay);
+          this.#isDead = true;
+          this.#hear(octets.slice(arriving.length));
+          if (endOfWay !== 'full') done();
+        };
+        if (dice.isIn(0.2)) setTimeout(hear, dice.below(terms.limit / 3));
+        else hear();
+      },
+      final: (done) => {
+        this.#isDead = true;
+        done();
+        setImmediate(() => this.#close());
+      },
+    });
+    this.stream.on('error', () => {});
+    this.#act('greeting', '220 there.example ESMTP');
+    this.#flush();
+  }
+
+  /* ---- hearing ---- */
+
+  #hear(octets: string): void {
+    this.#text += octets;
+    while (this.#work());
+    this.#flush();
+  }
+
+  /** Takes one command or a piece of content; false when none is there. */
+  #work(): boolean {
+    if (this.#block !== null) return this.#workBlock(this.#block);
+    const end = this.#text.indexOf('\r\n');
+    if (this.#mode === 'content') {
+      // Lines are taken together, because a content has many.
+      const stop = this.#text.startsWith('.\r\n') ? 0 : this.#text.indexOf('\r\n.\r\n') + 2;
+      const isEnd = this.#text.startsWith('.\r\n') || stop >= 2;
+      const upTo = isEnd ? stop : this.#text.lastIndexOf('\r\n') + 2;
+      if (!isEnd && upTo < 2) return false;
+      this.#content += this.#text.slice(0, upTo);
+      this.#text = this.#text.slice(upTo);
+      this.#speakEarly();
+      if (!isEnd) return false;
+      this.#text = this.#text.slice(3);
+      this.#mode = 'command';
+      this.#endContent(`\r\n${this.#content}`.replaceAll('\r\n.', '\r\n').slice(2));
+      return true;
+    }
+    if (end < 0) return false;
+    const line = this.#text.slice(0, end);
+    this.#text = this.#text.slice(end + 2);
+    this.told.push(`C ${line}`);
+    if (this.#mode === 'handshake') this.#shake();
+    else if (this.#mode === 'response') {
+      this.#mode = 'command';
+      this.#act('AUTH', '235 2.7.0 welcome');
+    } else this.#obey(line, line.split(' ')[0] ?? '');
+    return true;
+  }
+
+  #workBlock(block: { left: number; readonly last: boolean }): boolean {
+    const octets = this.#text.slice(0, block.left);
+    this.#text = this.#text.slice(octets.length);
+    this.#content += octets;
+    block.left -= octets.length;
+    this.#speakEarly();
+    if (block.left > 0) return false;
+    this.#block = null;
+    if (block.last) this.#endContent(this.#content);
+    else {
+      this.#blocks += 1;
+      this.#isRefused = !this.#act('BDAT', '250 2.0.0 more') || this.#isRefused;
+    }
+    return true;
+  }
+
+  #obey(line: string, verb: string): void {
+    if (!this.#isSecured && (verb === 'AUTH' || verb === 'MAIL')) this.wasInClear = true;
+    switch (verb) {
+      case 'EHLO':
+      case 'LHLO':
+        this.#act('EHLO', ['there.example', ...this.terms.offers.filter((word) => !this.#isSecured || word !== 'STARTTLS')]);
+        break;
+      case 'HELO':
+        this.#act('HELO', '250 there.example');
+        break;
+      case 'STARTTLS':
+        if (this.#act('STARTTLS', '220 go ahead')) this.#mode = 'handshake';
+        break;
+      case 'AUTH':
+        if (this.#dice.isIn(0.1)) {
+          this.#mode = 'response';
+          this.#act('challenge', '334 ');
+        } else this.#act('AUTH', '235 2.7.0 welcome');
+        break;
+      case 'MAIL':
+        this.#recipients = [];
+        this.#hasMail = this.#act('MAIL', '250 2.1.0 ok');
+        break;
+      case 'RCPT':
+        if (!this.#hasMail) this.#say('503 5.5.1 no MAIL');
+        else if (this.#act('RCPT', '250 2.1.5 ok')) this.#recipients.push(/<(.*?)>/.exec(line)?.[1] ?? '');
+        break;
+      case 'DATA':
+        // RFC 2920 §3.1: a server may say 354 though nobody was accepted.
+        if (this.#recipients.length === 0 && this.#dice.isIn(0.5)) this.#say('503 5.5.1 nobody');
+        else if (this.#act('DATA', '354 go ahead')) this.#mode = 'content';
+        this.#beginContent();
+        break;
+      case 'BDAT': {
+        const [, octets, last] = line.split(' ');
+        if (this.#blocks === 0) this.#beginContent();
+        this.#block = { left: Number(octets), last: last === 'LAST' };
+        break;
+      }
+      case 'QUIT':
+        if (this.#act('QUIT', '221 2.0.0 bye')) this.#flight.push({ after: 0, ends: 'close' });
+        break;
+      default:
+        this.#say('500 5.5.2 what');
+    }
+  }
+
+  #shake(): void {
+    this.#mode = 'command';
+    this.#isSecured = this.#act('handshake', 'SHAKEN');
+  }
+
+  #beginContent(): void {
+    this.#content = '';
+    this.#isRefused = this.#recipients.length === 0;
+    this.#early = null;
+    this.#lostAt = this.#dice.isIn(this.terms.faults) ? this.#dice.below(400) : Number.POSITIVE_INFINITY;
+    if (!this.#isIn('early')) return;
+    const takes = this.#dice.isIn(0.3);
+    this.#early = { at: this.#dice.below(200), takes, reply: takes ? '250 2.0.0 taken' : this.#dice.one(REFUSALS) };
+  }
+
+  /** A loss or a reply before the end of the content; the reply counts as the host's verdict, when the content comes to its end all the same. */
+  #speakEarly(): void {
+    if (this.#content.length > this.#lostAt) this.#do(this.#dice.one(['close', 'reset', 'stall'] as const), '');
+    if (this.#early === null || this.#content.length < this.#early.at || this.#isDead) return;
+    this.#earlySaid = { takes: this.#early.takes };
+    this.#say(this.#early.reply);
+    this.#early = null;
+  }
+
+  #endContent(octets: string): void {
+    this.isCommitted = true;
+    this.#blocks = 0;
+    const recipients = this.#recipients;
+    this.#recipients = [];
+    const takeFor = (whom: readonly string[]): void => {
+      if (whom.length > 0 && !this.#isRefused) this.#take({ host: this.terms.name, recipients: whom, octets });
+    };
+    if (this.#isDead) return;
+    if (this.#earlySaid !== null) {
+      if (this.#earlySaid.takes) takeFor(recipients);
+      return;
+    }
+    if (this.#isRefused) this.#say('554 5.5.1 there was an error before');
+    // RFC 2033 §4.2: a verdict for each.
+    else if (this.terms.lmtp) takeFor(recipients.filter(() => this.#verdict()));
+    else if (this.#verdict()) takeFor(recipients);
+  }
+
+  /** Says what becomes of the message; true when the host answers for it. Where it says nothing it may have it or not. */
+  #verdict(): boolean {
+    const coin = this.#dice.isIn(0.5);
+    const kind = this.#fault('end');
+    if (this.#isDead) return coin;
+    if (kind === null || kind === 'late' || kind === 'drip' || kind === 'extra') {
+      this.#do(kind, '250 2.0.0 taken');
+      return true;
+    }
+    this.#do(kind, '250 2.0.0 taken');
+    return kind !== 'refuse' && kind !== 'farewell' && coin;
+  }
+
+  /* ---- speaking ---- */
+
+  #isIn = (kind: Kind): boolean => !this.terms.spared.has(kind) && this.#dice.isIn(this.terms.faults);
+
+  #fault(step: string): Kind | null {
+    if (this.#isDead || !this.#dice.isIn(this.terms.faults)) return null;
+    const kind = this.#dice.one(KINDS);
+    if (kind === 'early' || this.terms.spared.has(kind)) return null;
+    // Nobody could tell the reply to one block from that to another, nor one verdict of LMTP from the next.
+    return kind === 'extra' && (step === 'BDAT' || (step === 'end' && this.terms.lmtp)) ? null : kind;
+  }
+
+  /** Says what is usual at a step, or something goes wrong; true when the step was taken. */
+  #act(step: string, usual: string | readonly string[]): boolean {
+    if (this.#isDead) return false;
+    const reply = typeof usual === 'string' ? usual : usual.map((word, i) => `250${i < usual.length - 1 ? '-' : ' '}${word}`).join('\r\n');
+    const kind = this.#fault(step);
+    this.#do(kind, reply);
+    return kind === null || kind === 'late' || kind === 'drip' || kind === 'extra';
+  }
+
+  #do(kind: Kind | null, usual: string): void {
+    const dice = this.#dice;
+    switch (kind) {
+      case 'refuse':
+        this.#say(dice.one(REFUSALS));
+        break;
+      case 'farewell':
+        this.#say(dice.one(REFUSALS));
+        this.#end('close');
+        break;
+      case 'close':
+      case 'reset':
+        this.#end(kind);
+        break;
+      case 'stall':
+        this.#isDead = true;
+        break;
+      case 'late':
+        this.#say(usual, dice.below(2 * this.terms.limit));
+        break;
+      case 'drip': {
+        const each = dice.below((4 * this.terms.limit) / usual.length);
+        for (const octet of `${usual}\r\n`) this.#flight.push({ after: each, octets: octet });
+        break;
+      }
+      case 'garbage':
+        this.#say(dice.one(GARBAGE));
+        break;
+      case 'misplaced':
+        this.#say(usual.startsWith('3') ? '250 what' : '354 what');
+        break;
+      case 'extra':
+        this.#say(`${usual}\r\n${dice.one(['250 what', '550 what', '421 bye', 'what'])}`);
+        break;
+      default:
+        this.#say(usual);
+    }
+  }
+
+  #say(line: string, after = 0): void {
+    if (!this.#isDead) this.#flight.push({ after, octets: `${line}\r\n` });
+  }
+
+  #end(how: 'close' | 'reset'): void {
+    if (!this.#isDead) this.#flight.push({ after: 0, ends: how });
+    this.#isDead = true;
+  }
+
+  #close(): void {
+    if (!this.#hasClosed) this.stream.push(null);
+    this.#hasClosed = true;
+  }
+
+  /** What was said to one flight goes out together where nothing is late, or piece by piece. */
+  #flush(): void {
+    const flight = this.#flight;
+    this.#flight = [];
+    const isTogether = !this.terms.spared.has('extra') || this.#dice.isIn(0.6);
+    for (const piece of flight) {
+      const last = this.#pieces.at(-1);
+      if (isTogether && piece !== flight[0] && last && 'octets' in last && 'octets' in piece && piece.after === 0)
+        this.#pieces[this.#pieces.length - 1] = { after: last.after, octets: last.octets + piece.octets };
+      else this.#pieces.push(piece);
+    }
+    this.#sayNext();
+  }
+
+  #sayNext(): void {
+    if (this.#isSaying) return;
+    const piece = this.#pieces.shift();
+    if (piece === undefined) return;
+    this.#isSaying = true;
+    const say = (): void => {
+      this.#isSaying = false;
+      if (this.stream.destroyed) return;
+      if ('octets' in piece) {
+        this.told.push(`S ${piece.octets.trimEnd()}`);
+        if (!this.#hasClosed) this.stream.push(Buffer.from(piece.octets, 'latin1'));
+      } else {
+        this.told.push(`! ${piece.ends}`);
+        if (piece.ends === 'close') this.#close();
+        else this.stream.destroy(Object.assign(new Error('reset'), { code: 'ECONNRESET' }));
+      }
+      this.#sayNext();
+    };
+    if (piece.after > 0) setTimeout(say, piece.after);
+    else setImmediate(say);
+  }
+}

@@ -1,0 +1,145 @@
+/**
+ * Whole deliveries in worlds that are drawn from seeds: one to three smart hosts that fail at any step in any way, one to five
+ * recipients, DATA or BDAT, TLS or clear, a message in the window or beyond it. In each of them the promise must hold: accepted, and
+ * exactly one host took it, once, for everybody, octet by octet; failed, and no host took it for anybody. Then one fault after
+ * another is put into the program, and worlds must find it.
+ *
+ * WORLDS says how many (default 3000), WORLD_SEED which is the first: `WORLDS=1 WORLD_SEED=4711` runs that one.
+ */
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { build } from 'esbuild';
+import { suite } from 'uvu';
+import type * as Worlds from './support/worlds/world.ts';
+
+const test = suite('worlds');
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'nospool-worlds-'));
+process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+
+const COUNT = Number(process.env.WORLDS ?? 3000);
+const FIRST = Number(process.env.WORLD_SEED ?? 1);
+
+/** In a file of `src` the words stand once, and others take their place. */
+type Change = readonly [file: string, from: string, to: string];
+
+let built = 0;
+
+/** The worlds with the program in one file, because what it imports as it needs it must not wait for a disk. */
+async function load(changes: readonly Change[]): Promise<typeof Worlds> {
+  const outfile = join(folder, `worlds-${built++}.mjs`);
+  await build({
+    entryPoints: [join(root, 'test/faults/support/worlds/world.ts')],
+    outfile,
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+    logLevel: 'error',
+    plugins: [
+      {
+        name: 'changes',
+        setup({ onLoad }) {
+          for (const [file, from, to] of changes)
+            onLoad({ filter: new RegExp(`/src/${file}$`) }, ({ path }) => {
+              const parts = readFileSync(path, 'utf8').split(from);
+              assert.equal(parts.length, 2, `in ${file} there is not exactly one: ${from}`);
+              return { contents: parts.join(to), loader: 'ts' };
+            });
+        },
+      },
+    ],
+  });
+  return (await import(pathToFileURL(outfile).href)) as typeof Worlds;
+}
+
+const emptyTally = (): Worlds.Tally => ({ accepted: 0, failed: 0, uncertain: 0, connections: 0 });
+
+test(`the promise holds in ${COUNT} worlds`, async () => {
+  const { runWorld } = await load([]);
+  const tally = emptyTally();
+  const begun = performance.now();
+  for (let seed = FIRST; seed < FIRST + COUNT; seed++) {
+    const breach = await runWorld(seed, tally);
+    assert.equal(breach, null, `${breach}\nagain: WORLDS=1 WORLD_SEED=${seed} node test/run.mjs faults/worlds`);
+  }
+  const seconds = (performance.now() - begun) / 1000;
+  console.log(`\n  ${COUNT} worlds in ${seconds.toFixed(1)} s: ${JSON.stringify(tally)}`);
+  if (COUNT >= 1000) for (const count of Object.values(tally)) assert.ok(count > COUNT / 100, 'the worlds have become tame');
+});
+
+/** Faults, and how each breaks the promise. */
+const FAULTS: readonly (readonly [string, RegExp, ...Change[]])[] = [
+  [
+    'a refused recipient is overlooked',
+    /for a part of the recipients/,
+    [
+      'smtp/client/session.ts',
+      '  if (isEnvelopeRefused(plan, state, refusals)) return failEnvelope(plan, endingOf(plan), state, refusals);\n  if (framingOf',
+      '  if (framingOf',
+    ],
+  ],
+  [
+    'after the commit another host is tried',
+    /copies|had been committed/,
+    ['submit/delivery.ts', "    if (ended.failure.condemns === 'message') return endFailed(run, false);\n", ''],
+  ],
+  [
+    'an input that fails is taken for its end',
+    /a host took it|other octets/,
+    [
+      'transport/content-writer.ts',
+      "        if (chunk.end === 'failed') return this.#reports.on({ type: 'contentFailed', detail: chunk.detail });\n        const",
+      '        const',
+    ],
+  ],
+  ['a pipe is read on where it stands', /other octets/, ['message/body.ts', 'if (got instanceof Uint8Array) handedOut = true;', '']],
+  [
+    'the end of the last block gets lost',
+    /never written/,
+    ['transport/content-writer.ts', 'Buffer.concat([this.#held, commands])', 'commands'],
+  ],
+  [
+    'TLS that is required is done without',
+    /less security/,
+    ['smtp/client/session.ts', "  if (!secured && plan.tls === 'required')\n", "  if (!secured && plan.tls === 'implicit')\n"],
+  ],
+  [
+    'a lost verdict is taken for a lost connection',
+    /failed, and a host took it|copies|had been committed/,
+    ['smtp/client/session.ts', "state.at === 'commit' ? doubt(plan, state, failure)", "state.at === 'greeting' ? failure"],
+  ],
+  [
+    'a session that is over keeps its connection',
+    /left open/,
+    [
+      'transport/driver.ts',
+      "        case 'destroy':\n          this.#leave();\n          this.#wire.destroy();\n",
+      "        case 'destroy':\n          this.#leave();\n",
+    ],
+  ],
+  [
+    'what a verdict says is not looked at',
+    /accepted/,
+    ['smtp/client/session.ts', 'verdicts.find((verdict) => isWanted(state, verdict))', 'verdicts[0]'],
+  ],
+  [
+    'a silent server is waited for without an end',
+    /nothing moves/,
+    ['transport/driver.ts', 'isWaiting ? this.#options.timeouts[within] : Number.POSITIVE_INFINITY', 'Number.POSITIVE_INFINITY'],
+  ],
+];
+
+for (const [what, found, ...changes] of FAULTS)
+  test(`worlds find it when ${what}`, async () => {
+    const { runWorld } = await load(changes);
+    let breach: string | null = null;
+    for (let seed = 1; breach === null && seed <= 2000; seed++) breach = await runWorld(seed, emptyTally());
+    assert.match(breach ?? 'nothing was found', found);
+  });
+
+test.run();
