@@ -127,7 +127,7 @@ test('files of packages: a note names the package of a file that is replaced, an
   });
   assert.match(
     script,
-    /\n# Of the package of nospool 1: an upgrade replaces it\.\n[^]*\/usr\/bin\/node, which runs nospool, is not there: install the package nospool again/,
+    /\n# Of the package of nospool 1: an upgrade replaces it\.\n[\s\S]*\/usr\/bin\/node, which runs nospool, is not there: install the package nospool again/,
   );
   writeFileSync(`${root}/usr/lib/nospool/sendmail`, script);
   symlinkSync('../lib/nospool/sendmail', `${root}/usr/sbin/sendmail`);

@@ -7,6 +7,7 @@
 import { takeBody } from '../../../../src/message/body.ts';
 import { CLEAN, type Source, sourceOf } from '../../../../src/message/source.ts';
 import { DEFAULT_TLS, type Smarthost } from '../../../../src/router/smarthost.ts';
+import { contentEncoder } from '../../../../src/smtp/client/content.ts';
 import { parsed, unparsed } from '../../../../src/smtp/parsed.ts';
 import { parseMailbox, printPath } from '../../../../src/smtp/path.ts';
 import { plain } from '../../../../src/smtp/sasl/sasl.ts';
@@ -109,6 +110,12 @@ function pipeOf(dice: Dice, octets: Buffer, fails: boolean): Source {
     },
     close: () => {},
   };
+}
+
+/** Short content at hand, as the library gives it. */
+function encodedOf(octets: Buffer): Uint8Array {
+  const encoder = contentEncoder('data');
+  return Buffer.concat([encoder.push(octets), encoder.end()]);
 }
 
 async function readContent(dice: Dice, message: string, fails: boolean): Promise<Delivery['content']> {
