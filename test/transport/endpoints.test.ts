@@ -5,9 +5,10 @@ import { createSocket } from 'node:dgram';
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import type { Smarthost } from '../../src/router/smarthost.ts';
-import { alternate, type Endpoint, endpointsOf, orderSrv, systemNames, targetsOf } from '../../src/transport/lookup/endpoints.ts';
+import { alternate, type Endpoint, endpointsOf, systemNames, targetsOf } from '../../src/transport/lookup/endpoints.ts';
 import { namesOf } from '../../src/transport/lookup/names.ts';
 import type { Names } from '../../src/transport/lookup/question.ts';
+import { orderSrv } from '../../src/transport/lookup/records.ts';
 import { hostAt } from '../support/delivery.ts';
 import { within } from '../support/within.ts';
 

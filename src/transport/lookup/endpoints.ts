@@ -37,9 +37,8 @@ export const systemNames: Names = {
   srv: async (name, question) => (await import('./names.ts')).theseNames.srv(name, question),
 };
 
-/** A name with more addresses, or a domain with more hosts, is misconfigured; the rest is not tried. */
+/** A name with more addresses is misconfigured; the rest is not tried. */
 const MOST_ADDRESSES = 16;
-const MOST_TARGETS = 16;
 
 /**
  * Returns the result of `work`, or a failure if it takes longer than `milliseconds` or `signal` comes. In both cases nobody
@@ -97,80 +96,11 @@ async function findTargets(
 ): Promise<Parsed<readonly Target[]>> {
   if (host.scheme === 'unix') return parsed([{ name: host.host, port: 0, unix: true, fromDns: false }]);
   if (host.expand === 'none') return parsed([{ name: host.host, port: host.port, unix: false, fromDns: false }]);
-  return inTime(within, `looking up ${host.host}`, signal, (left) => {
+  return inTime(within, `looking up ${host.host}`, signal, async (left) => {
     const question: NameQuestion = { family: 'any', signal: left };
+    const { mxTargets, srvTargets } = await import('./records.ts');
     return host.expand === 'mx' ? mxTargets(host, names, question) : srvTargets(host, names, question);
   });
-}
-
-/**
- * RFC 5321 §5.1: MX records count by preference, equal ones in random order. No MX record means the name itself, also where the
- * name is an alias (the answer is then empty and no error). A null MX (RFC 7505 §3) means no host.
- */
-async function mxTargets({ host, port }: Smarthost, names: Names, question: NameQuestion): Promise<Parsed<readonly Target[]>> {
-  const itself: readonly Target[] = [{ name: host, port, unix: false, fromDns: false }];
-  try {
-    const records = (await names.mx(host, question)).map((record) => ({ ...record, order: Math.random() }));
-    records.sort((a, b) => a.priority - b.priority || a.order - b.order);
-    const [first, ...others] = records;
-    if (first === undefined) return parsed(itself);
-    if (first.exchange === '' && first.priority === 0 && others.length === 0) return unparsed(`${host} says it takes no mail (null MX)`);
-    const targets = toTargets(records.map(({ exchange }) => ({ name: exchange, port })));
-    return targets.length > 0 ? parsed(targets) : unparsed(`the MX records of ${host} name no host`);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    // Bun does not tell a name without such a record from one that is unknown; looking up its address will.
-    const isWithout = code === 'ENODATA' || (code === 'ENOTFOUND' && process.versions.bun !== undefined);
-    if (isWithout) return parsed(itself);
-    return unparsed(`no MX records of ${host}: ${explainCode(code)}`);
-  }
-}
-
-/** RFC 6186 §3.1, RFC 8314 §5.1: `_submissions._tcp` or `_submission._tcp`, ordered as RFC 2782 says. */
-async function srvTargets({ host, scheme }: Smarthost, names: Names, question: NameQuestion): Promise<Parsed<readonly Target[]>> {
-  const service = `_${scheme === 'submissions' ? 'submissions' : 'submission'}._tcp.${host}`;
-  try {
-    const records = orderSrv(await names.srv(service, question), Math.random);
-    // As with MX, an alias leads to an empty answer.
-    if (records.length === 0) return unparsed(`no SRV records of ${service}: ${explainCode('ENODATA')}`);
-    // A record "." says the service is decidedly not available. RFC 2782
-    if (records.every(({ name }) => name === '')) return unparsed(`${host} says it has no such service (${service})`);
-    return parsed(toTargets(records));
-  } catch (error) {
-    return unparsed(`no SRV records of ${service}: ${explainCode((error as NodeJS.ErrnoException).code)}`);
-  }
-}
-
-/** The root among other names is no host that could be reached. */
-const toTargets = (found: readonly { readonly name: string; readonly port: number }[]): readonly Target[] =>
-  found
-    .filter(({ name }) => name !== '')
-    .slice(0, MOST_TARGETS)
-    .map(({ name, port }) => ({ name, port, unix: false, fromDns: true }));
-
-interface Srv {
-  readonly name: string;
-  readonly port: number;
-  readonly priority: number;
-  readonly weight: number;
-}
-
-/** Orders records by priority, and draws those of equal priority by weight. RFC 2782 */
-export function orderSrv(records: readonly Srv[], random: () => number): readonly Srv[] {
-  const left = [...records].sort((a, b) => a.priority - b.priority || a.weight - b.weight);
-  const ordered: Srv[] = [];
-  while (left.length > 0) {
-    const group = left.filter(({ priority }) => priority === left[0]?.priority);
-    const sum = group.reduce((total, { weight }) => total + weight, 0);
-    let draw = Math.floor(random() * (sum + 1));
-    const drawn = group.find(({ weight }) => {
-      draw -= weight;
-      return draw <= 0;
-    }) as Srv;
-    ordered.push(drawn);
-    left.splice(left.indexOf(drawn), 1);
-  }
-  return ordered;
 }
 
 /** The endpoint of a target whose name nobody looks up here, because a proxy or a program's own way leads to it. */
@@ -217,13 +147,16 @@ async function lookUp(
   try {
     const found = name === '' ? [] : await names.addresses(name, question);
     const [first, ...rest] = alternate(found.map(({ address, family }): Endpoint => ({ address, family: family === 6 ? 6 : 4, port })));
-    return first ? parsed([first, ...rest]) : unparsed(`no address of ${name}: ${explainCode('ENODATA')}`);
+    return first ? parsed([first, ...rest]) : explainNone(name, 'ENODATA');
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    return unparsed(
-      code === 'ENODATA' && question.family !== 'any' ? explainFamily(link, name) : `no address of ${name}: ${explainCode(code)}`,
-    );
+    return code === 'ENODATA' && question.family !== 'any' ? unparsed(explainFamily(link, name)) : explainNone(name, code);
   }
+}
+
+async function explainNone(name: string, code: string | undefined): Promise<Parsed<never>> {
+  const { explainCode } = await import('./codes.ts');
+  return unparsed(`no address of ${name}: ${explainCode(code)}`);
 }
 
 /** Puts the first family first, then alternates. RFC 8305 §4 */
@@ -231,23 +164,4 @@ export function alternate(endpoints: readonly Endpoint[]): readonly Endpoint[] {
   const first = endpoints.filter(({ family }) => family === endpoints[0]?.family);
   const second = endpoints.filter(({ family }) => family !== endpoints[0]?.family);
   return first.flatMap((endpoint, i) => (second[i] ? [endpoint, second[i]] : [endpoint])).concat(second.slice(first.length));
-}
-
-/** Puts a resolver's code into words. */
-function explainCode(code: string | undefined): string {
-  const words: Readonly<Record<string, string>> = {
-    ENOTFOUND: 'the name is unknown',
-    ENODATA: 'there is no such record',
-    ENOIPV4: 'it has no IPv4 address, and this host has no address from which another could be reached',
-    ENOIPV6: 'it has no IPv6 address, and this host has no address from which another could be reached',
-    EAI_AGAIN: 'the name servers do not answer',
-    ETIMEOUT: 'the name servers do not answer',
-    ESERVFAIL: 'the name servers failed',
-    EREFUSED: 'the name servers refuse to answer',
-    ECONNREFUSED: 'no name server answers',
-    EFORMERR: 'the name servers do not understand the question',
-    ENOTIMP: 'the name servers do not understand the question',
-    EBADRESP: 'the name servers answer with nonsense',
-  };
-  return words[code ?? ''] ?? code ?? 'unknown error';
 }
