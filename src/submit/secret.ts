@@ -140,6 +140,9 @@ async function readFromCommand(argv: readonly string[], key: string, environment
     };
     const stopClock = alarm(patience, () => stop(`did not end within ${patience / 1000} s`));
     child.on('error', (error) => settle(unstarted(error)));
+    // Half a secret must not be taken for one, and nobody needs what a program complains of.
+    child.stdout?.on('error', ({ code }: NodeJS.ErrnoException) => stop(`cannot be read (${code ?? 'unknown error'})`));
+    child.stderr?.on('error', () => {});
     child.stdout?.on('data', (octetsRead: Buffer) => {
       said.stdout += octetsRead.toString('latin1');
       if (said.stdout.length > LONGEST_SECRET) stop(`writes more than ${LONGEST_SECRET / 1024} KiB`);

@@ -391,6 +391,12 @@ test('nothing routes without a smart host, and the key is named', () => {
   assert.deepEqual(summary(routeIn({ routers: [manualroute({ domains: ['p.q'] })] }, ['a', 'b@p.q'])), [
     'routing a@x.y yielded a failed delivery: unrouteable address: no router takes it; set smarthosts, or a manualroute whose domains include "x.y"',
   ]);
+  const [node] = routeIn({ routers: [] }, ['a']).tree;
+  assert.deepEqual(
+    node?.steps.map(({ router, kind }) => [router, kind]),
+    [['', 'unrouteable']],
+    'no router says so',
+  );
 });
 
 const two = (more: Parameters<typeof manualroute>[0]) => [manualroute({ name: 'r2', localParts: ['other'], ...more }), manualroute()];

@@ -92,7 +92,7 @@ export function printKept({ octets }: MainFile, codes: readonly (readonly [name:
 
 /**
  * Opens a kept file, which gives the codes by the names of the parts; null when it is not there or belongs to another program. A
- * damaged code is null. The file stays open, so that the codes are there when its name is gone.
+ * code that is damaged or cannot be read is null. The file stays open, so that the codes are there when its name is gone.
  */
 export function openKept(file: string, { octets }: MainFile): ((name: string) => Buffer | null) | null {
   let fd: number | undefined;
@@ -125,8 +125,13 @@ function readCodes(fd: number, octets: Buffer): ((name: string) => Buffer | null
     if (place === undefined) return null;
     // V8 wants code at a multiple of 8, where memory of its own begins.
     const code = Buffer.allocUnsafeSlow(place[1]);
-    const isWhole = readSync(fd, code, 0, code.length, place[0]) === code.length;
-    return isWhole && isAt(fd, place[0] + code.length, code, Buffer.allocUnsafe(ROOM)) ? code : null;
+    try {
+      const isWhole = readSync(fd, code, 0, code.length, place[0]) === code.length;
+      return isWhole && isAt(fd, place[0] + code.length, code, Buffer.allocUnsafe(ROOM)) ? code : null;
+    } catch {
+      // The message is under way, and the text of the part is there.
+      return null;
+    }
   };
 }
 

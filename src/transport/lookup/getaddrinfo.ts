@@ -4,6 +4,7 @@
  */
 
 import { spawn } from 'node:child_process';
+import type { Readable } from 'node:stream';
 import type { IpAddress } from './host-files.ts';
 import type { NameQuestion } from './question.ts';
 
@@ -37,9 +38,14 @@ function lookUpInChild(name: string, question: NameQuestion): Promise<readonly I
     const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'ignore'], env: environment });
     const end = (): void => void child.kill('SIGKILL');
     let said = '';
-    child.stdout.on('data', (octets: Buffer) => {
-      said += octets.toString('latin1');
-    });
+    // It is not there where no descriptor was left for it. What cannot be read to its end is no answer.
+    (child.stdout as Readable | null)
+      ?.on('data', (octets: Buffer) => {
+        said += octets.toString('latin1');
+      })
+      .on('error', () => {
+        said = '';
+      });
     child.on('error', reject);
     child.on('close', () => {
       signal.removeEventListener('abort', end);

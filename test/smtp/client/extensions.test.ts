@@ -1,7 +1,16 @@
 /** EHLO replies as real and odd servers give them. */
 import assert from 'node:assert';
+import { readdirSync } from 'node:fs';
 import { suite } from 'uvu';
-import { limitOf, mechanismsOf, NO_EXTENSIONS, offers, readExtensions, sizeLimit } from '../../../src/smtp/client/extensions.ts';
+import {
+  limitOf,
+  mechanismsOf,
+  NO_EXTENSIONS,
+  offers,
+  readExtensions,
+  sizeLimit,
+  USED_EXTENSIONS,
+} from '../../../src/smtp/client/extensions.ts';
 
 const test = suite('extensions');
 
@@ -30,6 +39,14 @@ test('W6: a keyword that the plan ignores counts as not offered', () => {
   const left = (...ignored: string[]) => [...readExtensions(reply, ignored).keywords.keys()];
   assert.deepStrictEqual(left('CHUNKING', 'AUTH', 'X-OTHER'), ['PIPELINING', 'SIZE']);
   assert.deepStrictEqual(left(), ['PIPELINING', 'CHUNKING', 'AUTH', 'SIZE']);
+});
+
+test('what a session makes use of has a transcript each in which it is not offered', () => {
+  const names = readdirSync(new URL('../../sessions/', import.meta.url));
+  // Sessions without these are most of the others, and enhanced codes are taken as they come.
+  const usual = ['PIPELINING', 'SIZE', '8BITMIME', 'CHUNKING', 'STARTTLS', 'AUTH', 'LIMITS', 'ENHANCEDSTATUSCODES', 'REQUIRETLS'];
+  const absent = names.flatMap((name) => /^absent-(.*?)(?:-(?:parameter|address|chunking))?\.smtp$/.exec(name)?.[1]?.toUpperCase() ?? []);
+  assert.deepEqual([...USED_EXTENSIONS].sort(), [...new Set([...usual, ...absent])].sort());
 });
 
 test('the first line is the server’s name, whatever it says', () => {

@@ -72,6 +72,9 @@ test('hostile case 14: explanations of any kind are shown short and printable', 
   assert.ok(explain('x'.repeat(1_000_000)).length < 200, 'a megabyte');
   assert.ok(explain(`{"status":"${'x'.repeat(1_000_000)}"}`).length < 200, 'a megabyte of JSON');
   assert.ok(explain('['.repeat(4000)).length < 200, 'deep nesting');
+  const padded = (octets: number): string => `{"status":"400"}`.padEnd(octets);
+  assert.equal(explain(padded(4096)), 'status 400', 'the longest that is read');
+  assert.match(explain(padded(4097)), /^\{"status":"400"\}/, 'longer ones are shown as they are');
 });
 
 test.run();

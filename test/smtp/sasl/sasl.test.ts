@@ -34,6 +34,10 @@ test('pitfall 63: LOGIN takes any two prompts', () => {
     assert.deepEqual([first.say, first.mayEnd], ['tim', false], 'a 235 to the user name alone is no success');
     const second = heard(first.hear(two));
     assert.deepEqual([second.say, second.mayEnd], ['secret', true]);
+    assert.ok(
+      [begun, first, second].every(({ ignoresChallenge }) => ignoresChallenge),
+      'a prompt need not be base64',
+    );
     assert.match(cancelled(second.hear('Again:')), /asks for more/);
   }
 });
