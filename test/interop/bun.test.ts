@@ -1,4 +1,8 @@
-/** The same bundle under Bun, with the code that `nospool install` leaves for it: the whole matrix against Exim, and a signal. */
+/**
+ * The same bundle under Bun, with the code that `nospool install` leaves for it: the whole matrix against Exim, what a short message
+ * loads, and a signal.
+ * Loopback: what a handshake loads is the subject, and its certificate is verified as everywhere.
+ */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
