@@ -11,7 +11,17 @@ case ${1:-} in
   ;;
 esac
 folder=$2
-mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -v -- -security | head -n 1)
+find_mirror() {
+  apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' | sed -n 1p
+}
+mirror=$(find_mirror)
+# apt knows whose a mirror is when it has its lists.
+[ -n "$mirror" ] || apt-get -qq update
+[ -n "$mirror" ] || mirror=$(find_mirror)
+[ -n "$mirror" ] || {
+  echo 'roots.sh: apt of this host has no mirror of Debian' >&2
+  exit 1
+}
 hooks=()
 # Each alone, because they exclude each other.
 for package in $rivals; do

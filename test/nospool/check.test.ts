@@ -359,6 +359,7 @@ test('check says what other programs run as sendmail', () => {
   const other = file('other', 'ELF nospool 1.2.3');
   assert.deepEqual(findInPlace(link), { file: ours, version: '0.1.0' });
   assert.deepEqual(findInPlace(other), { file: other, version: null });
+  assert.match(printInPlace(findInPlace(process.execPath)), /is this nospool, /, 'one file is its own runtime');
   assert.deepEqual(findInPlace(folder), { file: folder, version: null });
   assert.deepEqual(findInPlace(path.join(folder, 'none')), { file: null, version: null });
   assert.match(printInPlace(findInPlace(link)), /sendmail is nospool 0\.1\.0, and this is .*; run nospool install$/);

@@ -58,6 +58,12 @@ test("the package keeps compiled code for the system's Node, has a group, manual
     );
   }));
 
+test('an upgrade of Node lets the code be compiled anew', () =>
+  within(60_000, async () => {
+    await system.must('rm -r /usr/lib/nospool/compiled; dpkg-trigger --by-package=nodejs /usr/bin/node; dpkg --triggers-only nospool');
+    assert.match(await system.must('ls /usr/lib/nospool/compiled'), /^memory-test$/m);
+  }));
+
 test('nospool init for a group, then check finds nothing wrong, and a member of the group sends', () =>
   within(60_000, async () => {
     const group = await place.configure();

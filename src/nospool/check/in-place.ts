@@ -20,6 +20,8 @@ export function findInPlace(path = SENDMAIL): InPlace {
   let fd: number | null = null;
   try {
     const file = realpathSync(path);
+    // The program in one file is its own runtime, and its name tells which command it is.
+    if (file === process.execPath) return { file, version: VERSION };
     fd = openSync(file, 'r');
     const head = Buffer.alloc(HEAD);
     const text = head.toString('latin1', 0, readSync(fd, head));

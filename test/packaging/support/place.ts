@@ -58,6 +58,7 @@ export async function startPlace(release: keyof typeof DEBIAN): Promise<Place> {
       await system.must(`nospool init --smarthost ${NAME} --user ${USER} --domain peer.test --root ann@peer.test --group nospool`);
       const check = await system.run('nospool check');
       assert.equal(check.status, 0, check.stdout + check.stderr);
+      assert.match(check.stdout, /\/usr\/sbin\/sendmail is this\s+nospool/);
       return group;
     },
     async runCron() {
