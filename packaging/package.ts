@@ -1,7 +1,7 @@
 /**
  * Makes Debian packages and the one-file program of what the build made: `npm run package`, with the names of those that are
  * wanted, or all. They are put into packaging/out, or the folder that PACKAGE_OUT names. Needs dpkg-deb; what has Bun inside also needs a Bun, which BUN names. The
- * same commit gives the same octets, whoever makes them: owners, modes and times come from here. Knows nothing of mail.
+ * same commit gives the same octets, whoever makes them: owners, modes and times come from here. With PACKAGE_COMPRESSION=none it takes less time. Knows nothing of mail.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
@@ -206,7 +206,7 @@ function buildPackage(tree: Tree, { name, architecture, fields, summary, text, s
   for (const [script, file] of Object.entries(scripts)) tree.copy(`DEBIAN/${script}`, file, script === 'triggers' ? 0o644 : 0o755);
   for (const file of tree.list()) lutimesSync(file, epoch, epoch);
   const made = `${OUT}/${name}_${version}_${architecture}.deb`;
-  const argv = ['--root-owner-group', '-Zxz', '--build', tree.folder, made];
+  const argv = ['--root-owner-group', `-Z${process.env.PACKAGE_COMPRESSION ?? 'xz'}`, '--build', tree.folder, made];
   execFileSync('dpkg-deb', argv, { env: { ...process.env, SOURCE_DATE_EPOCH: String(epoch) }, stdio: ['ignore', 'ignore', 'inherit'] });
   report(made);
 }
@@ -297,7 +297,7 @@ async function makeNospoolBun(bun: string): Promise<void> {
     name: 'nospool-bun',
     architecture: 'amd64',
     fields: {
-      Depends: 'libc6 (>= 2.28), passwd',
+      Depends: 'libc6 (>= 2.17), passwd',
       Recommends: 'ca-certificates',
       Suggests: 'nospool-mta, logrotate',
       Provides: `nospool (= ${version})`,
@@ -310,7 +310,47 @@ async function makeNospoolBun(bun: string): Promise<void> {
   });
 }
 
-const WITH_BUN: Readonly<Record<string, (bun: string) => Promise<void> | void>> = { 'nospool-bun': makeNospoolBun };
+/**
+ * The one file: Bun's program with ours in it, compiled. Our sources are joined first, because what the build packs and leaves out of packages is
+ * taken as the build made it. Bun then reads no file of the folder it is called in.
+ */
+async function makeOneFile(bun: string): Promise<void> {
+  const joined = `${OUT}/stage/one-file/nospool.mjs`;
+  const charset = readdirSync('dist').find((name) => name.startsWith('charset-')) as string;
+  const BUILT: Readonly<Record<string, string>> = { charset: `dist/${charset}`, yargs: 'dist/lib/yargs.mjs' };
+  await build({
+    entryPoints: ['packaging/one-file.ts'],
+    outfile: joined,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'esnext',
+    minify: true,
+    legalComments: 'none',
+    define: { __VERSION__: JSON.stringify(version) },
+    logLevel: 'error',
+    plugins: [
+      {
+        name: 'built',
+        setup({ onResolve }) {
+          onResolve({ filter: /(?:^yargs|\/charset\.ts)$/ }, ({ path: wanted, kind }) =>
+            kind === 'entry-point' ? undefined : { path: path.resolve(BUILT[path.basename(wanted, '.ts')] as string), sideEffects: true },
+          );
+        },
+      },
+    ],
+  });
+  const made = `${OUT}/nospool-${version}-linux-x64`;
+  const flags = ['--compile', '--bytecode', '--format=esm', '--target=bun', '--no-compile-autoload-dotenv', '--no-compile-autoload-bunfig'];
+  runBun(bun, ['build', ...flags, joined, '--outfile', path.resolve(made)]);
+  chmodSync(made, 0o755);
+  report(made);
+}
+
+const WITH_BUN: Readonly<Record<string, (bun: string) => Promise<void> | void>> = {
+  'nospool-bun': makeNospoolBun,
+  'one-file': makeOneFile,
+};
 const MAKERS: Readonly<Record<string, () => Promise<void> | void>> = { nospool: makeNospool, 'nospool-mta': makeMta };
 
 async function main(names: readonly string[]): Promise<number> {

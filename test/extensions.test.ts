@@ -186,11 +186,11 @@ extensions('the code puts each parameter where the table says, and nowhere where
     const found = new Map<string, [Verb, string]>();
     for (const asking of ASKING[keyword] ?? []) {
       const transaction = { ...BASE, ...asking };
-      assert.equal(unmetNeed(transaction, ALL), null);
+      assert.equal(unmetNeed(transaction, { secured: true, extensions: ALL }), null);
       const words = said(transaction, ALL);
       assert.ok(words.length > 0, keyword);
       for (const word of words) found.set(word.join(' '), word);
-      const unmet = unmetNeed(transaction, without(keyword));
+      const unmet = unmetNeed(transaction, { secured: true, extensions: without(keyword) });
       if (unmet === null) assert.deepEqual(said(transaction, without(keyword)), [], `${keyword} is not offered`);
       else assert.match(unmet.detail, new RegExp(`does not offer ${keyword} `), keyword);
       const isRuledOut = /ruled out/.test(row(keyword)?.whenAbsent ?? '');

@@ -2,42 +2,45 @@
 import { printSmarthost } from '../router/smarthost.ts';
 import type { SessionFailure } from '../smtp/client/outcome.ts';
 import { type Parsed, parsed } from '../smtp/parsed.ts';
-import { follow, unlessAborted, withDeadline } from '../submit/interrupts.ts';
+import { follow, unlessAborted } from '../submit/interrupts.ts';
 import { printServer } from '../submit/outcome.ts';
 import type { OpenSession } from '../submit/session.ts';
 import { abortReason, reasonOf, whenAborted } from '../transport/abort.ts';
-import type { MessageOptions } from '../transport/driver.ts';
 import { type Content, failLoading, type GivenContent, sendTaking, type TakenContent } from './content.ts';
-import { type Envelope, type ParsedEnvelope, parseEnvelope, withFacts } from './envelope.ts';
+import { type Envelope, parseEnvelope, withFacts } from './envelope.ts';
 import { type Failure, failHere } from './failure.ts';
+import { inTime, type Message, type SendOptions } from './message.ts';
 import { namesOf } from './names.ts';
-import { observerOf } from './observe.ts';
+import { nextSession, observerOf, type Place, traceOf } from './observe.ts';
 import { mayTakeMore, open } from './open.ts';
-import { isSignal, type Options, type Progress, parseOptions, sendFault, type Terms } from './options.ts';
-import { type Attempt, acceptedBy, attemptOf, failedHere, failureOf, type Outcome, type SessionFacts, sessionFacts } from './outcome.ts';
+import { isSignal, type Options, parseOptions, sendFault, type Terms } from './options.ts';
+import {
+  type Attempt,
+  acceptedBy,
+  attemptOf,
+  type Failed,
+  failedHere,
+  failureOf,
+  type Outcome,
+  type SessionFacts,
+  sessionFacts,
+} from './outcome.ts';
 import { securityOf } from './security.ts';
 import { dialOf, type Host, parseServer, type Server } from './server.ts';
-
-/** The options of one message. */
-export interface SendOptions {
-  /** Ends this message; when it is under way, the session ends with it. */
-  readonly signal?: AbortSignal | undefined;
-  /** Hears how far this message has come, in place of the function that the session has. */
-  readonly progress?: ((progress: Progress) => void) | undefined;
-}
 
 /** One session. Messages go in order. */
 export interface Client extends AsyncDisposable {
   /** False when the session has ended, or the server takes no further message in it (MAILMAX, RFC 9422 §4.1). */
   readonly usable: boolean;
   readonly facts: SessionFacts;
-  /** Waits for greeting, TLS and authentication; null, or why the session is over. Only programs that want to know this before the first message need it. A signal that comes before the session is open ends it. */
+  /** Waits for greeting, TLS and authentication; null, or why no message can be sent. Only programs that want to know this before the first message need it. A signal that comes before the session is open ends it. */
   ready(signal?: AbortSignal): Promise<Failure | null>;
   /** Asks the server whether it is still there, behind the message that is under way; null, or why the session is over. RFC 5321 §4.1.1.9 */
   noop(): Promise<Failure | null>;
   /**
    * Sends one message; never rejects. It may be called before the last message is settled: with PIPELINING the envelope of the
-   * next goes out together with the end of the one before, which is one round trip a message (RFC 2920 §3.1).
+   * next goes out together with the end of the one before, which is one round trip a message (RFC 2920 §3.1). Where the session does
+   * not open, all messages that were given have its failure. After `quit` and `destroy` the code is `usage`.
    */
   send(envelope: Envelope, content: Content, options?: SendOptions): Promise<Outcome>;
   /** Finishes what was given, says QUIT, and waits at most a second for the server. */
@@ -91,6 +94,8 @@ export async function openClient(host: Host, terms: Terms, options: Options): Pr
   };
   const security = securityOf([host], signal, tell);
   const { hello, timeouts, partial, framing, commitsAtOnce } = terms;
+  const server = printSmarthost(host.smarthost);
+  let place: Place = { session: 0, server, attempt: 0 };
   const { session, attempts } = await open(host.smarthost, {
     hello,
     partial,
@@ -102,11 +107,14 @@ export async function openClient(host: Host, terms: Terms, options: Options): Pr
     names: namesOf(host),
     dial: dialOf(host),
     tell,
-    observe: () => observerOf(options, printSmarthost(host.smarthost), 0, null),
+    observe() {
+      place = { session: nextSession(), server, attempt: 0 };
+      return observerOf(options, place, null);
+    },
   });
   if (session !== null) {
     void session.opened().then(unlink);
-    return { ok: true, client: new SessionClient(session, terms, signal, caught, options.progress) };
+    return { ok: true, client: new SessionClient(session, terms, signal, caught, options.progress, place) };
   }
   unlink();
   const given = { addresses: [], cause: caught.cause };
@@ -122,6 +130,7 @@ export class SessionClient implements Client {
   readonly #caught: Caught;
   #facts: SessionFacts | null = null;
   readonly #progress: Options['progress'];
+  readonly #place: Place;
   /** Messages that were given to the session. */
   #given = 0;
   #isOpen = false;
@@ -132,11 +141,12 @@ export class SessionClient implements Client {
   #leaving: Promise<void> | null = null;
   readonly #ending = new AbortController();
 
-  constructor(session: OpenSession, terms: Terms, opening: AbortSignal, caught: Caught, progress: Options['progress']) {
+  constructor(session: OpenSession, terms: Terms, opening: AbortSignal, caught: Caught, progress: Options['progress'], place: Place) {
     this.#session = session;
     this.#terms = terms;
     this.#caught = caught;
     this.#progress = progress;
+    this.#place = place;
     const end = () => session.connection.abort(abortReason(opening));
     if (opening.aborted) end();
     const unlink = whenAborted(opening, end);
@@ -176,14 +186,29 @@ export class SessionClient implements Client {
     if (signal !== undefined && !isSignal(signal)) return failHere('usage', 'signal is an AbortSignal');
     const failure = await unlessAborted(this.#session.opened(), signal);
     if (signal?.aborted) {
-      if (!this.#isOpen) this.destroy(abortReason(signal));
+      if (!this.#isOpen) this.#session.connection.destroy(abortReason(signal));
       return failHere('aborted', abortReason(signal), signal.reason);
     }
-    return this.#print(failure);
+    return this.#print(failure) ?? (this.usable ? null : this.#whyUnusable());
   }
 
   async noop(): Promise<Failure | null> {
+    if (this.#leaving !== null) return this.#whyUnusable();
     return this.#print(await this.#session.connection.noop());
+  }
+
+  /** Why no message may be given: the caller has closed the session, it did not open, or it is over. */
+  async #whyUnusable(): Promise<Failure> {
+    if (this.#leaving !== null) return failHere('usage', 'the session was closed');
+    const unopened = this.#print(await this.#session.opened());
+    if (unopened !== null) return unopened;
+    const isFull = this.#session.connection.isUsable;
+    const message = isFull ? 'the server takes no further message in this session' : 'the session has ended';
+    return { code: 'lost', message, retry: 'safe', verb: null, refusals: [], at: 'ready' };
+  }
+
+  async #refuse(): Promise<Failed> {
+    return { kind: 'failed', failure: await this.#whyUnusable(), attempts: [] };
   }
 
   #print(failure: SessionFailure | null): Failure | null {
@@ -199,53 +224,46 @@ export class SessionClient implements Client {
     if (fault !== null) return failedHere('usage', fault);
     const parsedEnvelope = parseEnvelope(envelope);
     if (!parsedEnvelope.ok) return failedHere('usage', parsedEnvelope.detail);
-    const { signal } = options;
+    const { signal, progress, trace } = options;
     if (signal?.aborted) return failedHere('aborted', abortReason(signal), signal.reason);
-    if (!this.usable) return endedBefore(this.#session, this.#given);
-    if (taken.known !== null && this.#reading === null) return this.sendLoaded(parsedEnvelope.value, taken.known, options);
-    const sent = this.#readAndSend(parsedEnvelope.value, taken, options);
-    this.#entering.add(sent);
-    try {
-      return await sent;
-    } finally {
-      this.#entering.delete(sent);
-    }
+    if (!this.usable) return this.#refuse();
+    return inTime(signal, this.#terms, (ends) => {
+      const message: Message = { ...parsedEnvelope.value, progress, trace, ends, attempt: 0 };
+      if (taken.known !== null && this.#reading === null) return this.sendLoaded(message, taken.known);
+      const sent = this.#readAndSend(message, taken);
+      this.#entering.add(sent);
+      return sent.finally(() => this.#entering.delete(sent));
+    });
   }
 
-  async #readAndSend(envelope: ParsedEnvelope, taken: TakenContent, options: SendOptions): Promise<Outcome> {
-    const { signal } = options;
+  async #readAndSend(message: Message, taken: TakenContent): Promise<Outcome> {
+    const { signal } = message.ends;
     const read = await this.#readInTurn(taken, signal);
     if (signal?.aborted) return failedHere('aborted', abortReason(signal), signal.reason);
-    if (read === null) return endedBefore(this.#session, this.#given);
+    if (read === null && this.#leaving === null) return this.#refuse();
+    // A session that quits waits for this message, so that it was destroyed.
+    if (read === null) return failedHere('aborted', abortReason(this.#ending.signal), this.#ending.signal.reason);
     if (!read.ok) return failLoading(taken, read.detail, signal);
-    return this.sendLoaded(envelope, read.value, options);
+    return this.sendLoaded(message, read.value);
   }
 
   /** Sends what is parsed and read already. */
-  async sendLoaded({ addresses, transaction }: ParsedEnvelope, content: GivenContent, options: SendOptions): Promise<Outcome> {
-    const { signal } = options;
+  async sendLoaded({ addresses, transaction, ends, progress, trace, attempt }: Message, content: GivenContent): Promise<Outcome> {
+    const { signal } = ends;
     if (signal?.aborted) return failedHere('aborted', abortReason(signal), signal.reason);
-    if (!this.#mayTakeMore) return endedBefore(this.#session, this.#given);
+    if (this.#session.connection.isUsable && !this.#mayTakeMore) return this.#refuse();
     this.#given += 1;
-    const { message, release } = this.#messageOptions(options, content.facts.size);
-    const outcome = await this.#session.submit(withFacts(transaction, content.facts), content, message);
-    release();
+    const { size } = content.facts;
+    const tell = progress ?? this.#progress;
+    const outcome = await this.#session.submit(withFacts(transaction, content.facts), content, {
+      ...ends,
+      ...(tell && { progress: (octets: number) => tell({ octets, size }) }),
+      ...(trace && { trace: traceOf(trace, { ...this.#place, attempt }) }),
+    });
     if (outcome.kind === 'accepted') return acceptedBy(outcome, this.facts, { addresses });
     const cause = content.cause ?? this.#caught.cause;
     const failure = failureOf(outcome.failure, { addresses, cause }, this.#name);
     return { kind: 'failed', failure, attempts: [{ server: this.facts, failure }] };
-  }
-
-  /** Most messages have neither a signal nor a deadline, and cost nothing here. */
-  #messageOptions(
-    { signal, progress = this.#progress }: SendOptions,
-    size: number | null,
-  ): { readonly message: MessageOptions; readonly release: () => void } {
-    const { grace, deadline } = this.#terms;
-    const told = progress && { progress: (octets: number) => progress({ octets, size }) };
-    if (deadline === null) return { message: { signal, grace, ...told }, release: () => {} };
-    const { interrupts, release } = withDeadline(signal && { signal, grace }, deadline);
-    return { message: { ...interrupts, ...told }, release: () => void release() };
   }
 
   /** Reads the content now, and hands it out behind that of the messages before it; null when a signal or the end of the session came first. */
@@ -276,18 +294,13 @@ export class SessionClient implements Client {
     await this.#session.connection.quit();
   }
 
-  destroy(reason?: unknown): void {
-    this.#session.connection.destroy(reason === undefined ? undefined : reasonOf(reason));
+  destroy(reason: unknown = new Error('the session was ended')): void {
+    this.#ending.abort(reason);
+    this.#session.connection.destroy(reasonOf(reason));
+    this.#leaving ??= this.#leave();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.quit();
   }
-}
-
-/** Nobody has a message that its session did not begin. */
-function endedBefore({ connection }: OpenSession, sent: number): Outcome {
-  const isFull = connection.isUsable && sent > 0 && !mayTakeMore({ connection }, sent);
-  const message = isFull ? 'the server takes no further message in this session' : 'the session has ended';
-  return { kind: 'failed', failure: { code: 'lost', message, retry: 'safe', verb: null, refusals: [], at: 'ready' }, attempts: [] };
 }

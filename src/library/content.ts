@@ -136,8 +136,13 @@ const encoder = new TextEncoder();
 const LONE_SURROGATE = /\p{Cs}/u;
 const HALF_PAIR = 'the text holds half a surrogate pair, which no encoding can carry';
 
-/** Octets that the program has already; null for what must be read. */
+/** Octets that the program has already; null for what must be read. No message is without an octet, so that to give none is a mistake. */
 function knownOctets(content: Content): Parsed<Uint8Array> | null {
+  const known = joinOctets(content);
+  return known?.ok && known.value.length === 0 ? unparsed('the content cannot be sent: it has no octet') : known;
+}
+
+function joinOctets(content: Content): Parsed<Uint8Array> | null {
   if (typeof content === 'string')
     return LONE_SURROGATE.test(content) ? unparsed(`the content cannot be sent: ${HALF_PAIR}`) : parsed(encoder.encode(content));
   const octets = octetsOf(content);

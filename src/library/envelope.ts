@@ -64,7 +64,11 @@ const KEYS: readonly (keyof Envelope)[] = [
   'submitter',
 ];
 const RECIPIENT_KEYS: readonly (keyof EnvelopeRecipient)[] = ['address', 'notify', 'original'];
-const CHOICES = { withoutEightBit: ['convert', 'send', 'refuse'], dsn: ['drop', 'require'], ret: ['FULL', 'HDRS'] } as const;
+const CHOICES: readonly (readonly [keyof Envelope, readonly unknown[]])[] = [
+  ['withoutEightBit', ['convert', 'send', 'refuse']],
+  ['dsn', ['drop', 'require']],
+  ['ret', ['FULL', 'HDRS']],
+];
 const NOTIFY: readonly Notify[] = ['NEVER', 'SUCCESS', 'FAILURE', 'DELAY'];
 
 /** The transaction, whose content is not known yet, and the addresses as they were given. */
@@ -86,9 +90,9 @@ function readEnvelope(envelope: Envelope): Parsed<ParsedEnvelope> {
   const { from, to, submitter, withoutEightBit = 'convert', dsn = 'drop', smtputf8 = false } = envelope;
   const unknown = unknownKey(envelope, KEYS, 'envelope.');
   if (unknown !== null) return unparsed(unknown);
-  for (const [key, words] of Object.entries(CHOICES)) {
-    const value: unknown = envelope[key as keyof Envelope];
-    if (value !== undefined && !(words as readonly unknown[]).includes(value))
+  for (const [key, words] of CHOICES) {
+    const value = envelope[key];
+    if (value !== undefined && !words.includes(value))
       return unparsed(`envelope.${key} is one of ${words.map((word) => `"${word}"`).join(', ')}`);
   }
   const reversePath =

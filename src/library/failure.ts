@@ -55,6 +55,8 @@ export interface Failure {
   readonly reply?: Reply;
   /** Recipients that were refused; [] when the refusal was not about one of them. */
   readonly refusals: readonly RecipientRefusal[];
+  /** Over LMTP, with `uncertain`: those who have the message for sure, because their verdicts came before contact was lost. */
+  readonly taken?: readonly { readonly index: number; readonly address: string }[];
   /** The phase of the session, `greeting` where none could be opened; null where none was tried. */
   readonly at: Phase | null;
   /** What was missing, by a word: `requiretls`, `size`. It is there where `code` is `unsupported` or one that says the same closer. */

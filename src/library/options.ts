@@ -9,7 +9,7 @@ export interface TraceEvent {
   readonly session: number;
   /** The server, as logs name it. */
   readonly server: string;
-  /** The attempt of this call, from 0. */
+  /** The attempt of this call, from 0; in the trace of a client or a pool it is 0. */
   readonly attempt: number;
   /** The message of the session that was under way, from 0; null while there was none. */
   readonly message: number | null;
@@ -32,7 +32,7 @@ export interface Progress {
 export interface Options {
   /** EHLO argument. Default, and where it is no domain: the address literal of the connection. */
   readonly hello?: string;
-  /** Milliseconds; Infinity is none. `deadline` is for the whole of a `submit`, and where it is given for each message of a session. */
+  /** Milliseconds; Infinity is none. `deadline` is for the whole of a `submit`, and where it is given for the whole of each `send`, waiting included. */
   readonly timeouts?: { readonly [Key in keyof Timeouts]?: number | undefined };
   /** Ends the call. After the commit the verdict is still awaited, for `grace`. */
   readonly signal?: AbortSignal | undefined;
@@ -153,15 +153,16 @@ function readOptions(options: Options, more: readonly string[]): Parsed<Terms> {
   });
 }
 
-const SEND_KEYS = ['signal', 'progress'];
+const SEND_KEYS = ['signal', 'progress', 'trace'];
 
 /** Says what is wrong with the options of one message in a session; null when nothing is. Throws nothing. */
 export function sendFault(options: unknown): string | null {
   const read = unlessThrown('the options', () => {
     if (typeof options !== 'object' || options === null) return unparsed('the options are an object');
-    const { signal, progress } = options as Readonly<Record<string, unknown>>;
+    const { signal, progress, trace } = options as Readonly<Record<string, unknown>>;
     if (signal !== undefined && !isSignal(signal)) return unparsed('signal is an AbortSignal');
     if (progress !== undefined && typeof progress !== 'function') return unparsed('progress is a function');
+    if (trace !== undefined && typeof trace !== 'function') return unparsed('trace is a function');
     const unknown = unknownKey(options, SEND_KEYS, '');
     return unknown === null ? parsed(null) : unparsed(unknown);
   });

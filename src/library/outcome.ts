@@ -4,8 +4,8 @@
  */
 import { printSmarthost } from '../router/smarthost.ts';
 import { classifyFailure, type FailureClass } from '../smtp/client/classify.ts';
-import type { Refusal, SessionFailure } from '../smtp/client/outcome.ts';
-import type { Reply } from '../smtp/reply.ts';
+import type { Refusal, SessionFailure, Verdict } from '../smtp/client/outcome.ts';
+import { digit, type Reply } from '../smtp/reply.ts';
 import { textOf } from '../smtp/text.ts';
 import * as engine from '../submit/outcome.ts';
 import { type Failure, failHere, type RecipientRefusal, SmtpError, withCause } from './failure.ts';
@@ -57,6 +57,8 @@ export interface Failed {
   readonly failure: Failure;
   /** Every server that was tried, in order; the last one's failure is `failure`. */
   readonly attempts: readonly Attempt[];
+  /** There: another server, address or session would have been tried, but the content cannot be read again. */
+  readonly unreplayable?: true;
 }
 
 /** What became of a message. It is data: it can be cloned, posted to a thread, and written as JSON. */
@@ -77,6 +79,23 @@ export const failedHere = (...failure: Parameters<typeof failHere>): Failed => (
   attempts: [],
 });
 
+const UNREPLAYABLE =
+  'the content was read beyond the window and cannot be read again, so nothing else was tried: give { open }, or a larger window';
+
+/** Says that this attempt would not have been the last. */
+export function unreplayed({ kind, failure, attempts }: Failed): Failed {
+  const hint = failure.hint === undefined ? UNREPLAYABLE : `${failure.hint}; ${UNREPLAYABLE}`;
+  const told = withCause({ ...failure, hint }, failure.cause);
+  const last = attempts.slice(-1).map((attempt) => ({ ...attempt, failure: told }));
+  return { kind, failure: told, attempts: [...attempts.slice(0, -1), ...last], unreplayable: true };
+}
+
+/** Attaches the reason of the signal that ended the message. */
+export function withReason(outcome: Outcome, signal: AbortSignal | undefined): Outcome {
+  if (outcome.kind === 'accepted' || outcome.failure.code !== 'aborted' || !signal?.aborted) return outcome;
+  return { ...outcome, failure: withCause(outcome.failure, outcome.failure.cause ?? signal.reason) };
+}
+
 /* ---- from the delivery ---- */
 
 /** What the callers of this library gave, for the words of an outcome. */
@@ -94,12 +113,14 @@ export function outcomeOf(outcome: engine.Outcome, given: Given): Outcome {
         ...acceptedBy(outcome.by, sessionFacts(outcome.by), given),
         attempts: outcome.attempts.map((each) => attemptOf(each, given)),
       };
-    case 'failed':
-      return {
+    case 'failed': {
+      const failed: Failed = {
         kind: 'failed',
         failure: failureOf(outcome.failure, given, lastServer(outcome)),
         attempts: outcome.attempts.map((each) => attemptOf(each, given)),
       };
+      return outcome.unreplayable ? unreplayed(failed) : failed;
+    }
     /* c8 ignore next 2 */
     case 'discarded':
       throw new Error('bug: a library has no aliases');
@@ -158,6 +179,9 @@ const refusalsOf = (refusals: readonly Refusal[], { addresses }: Given) =>
     recipient === null ? [] : [{ index: recipient, address: addresses[recipient] ?? '', verb, reply: replyOf(reply) }],
   );
 
+const takenOf = (verdicts: readonly Verdict[], { addresses }: Given): NonNullable<Failure['taken']> =>
+  verdicts.filter(({ reply }) => digit(reply) === 2).map(({ recipient }) => ({ index: recipient, address: addresses[recipient] ?? '' }));
+
 /** `server`: where it happened, for the sentence. */
 export function failureOf(failure: engine.Failure, given: Given, server = ''): Failure {
   if (!('at' in failure)) return failHere('usage', engine.printFailure(failure).join('; '));
@@ -171,7 +195,8 @@ export function failureOf(failure: engine.Failure, given: Given, server = ''): F
     retry,
     verb,
     ...(reply === undefined ? {} : { reply: replyOf(reply) }),
-    refusals: failure.kind === 'rejected' ? refusalsOf(failure.refusals, given) : [],
+    refusals: 'refusals' in failure ? refusalsOf(failure.refusals ?? [], given) : [],
+    ...(failure.kind === 'uncertain' && failure.verdicts ? { taken: takenOf(failure.verdicts, given) } : {}),
     at: failure.at,
     ...(failure.kind === 'unsupported' ? { lacks: failure.lacks } : {}),
     ...(hint === undefined ? {} : { hint: rephrase(hint) }),

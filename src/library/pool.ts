@@ -2,61 +2,26 @@
  * Sends many messages over several sessions, which it opens as they are needed and closes when they are idle. Sends a message again
  * only when nobody has it. Knows no socket.
  */
-import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { follow, unlessAborted } from '../submit/interrupts.ts';
 import { abortReason, reasonOf, whenAborted } from '../transport/abort.ts';
 import { alarm } from '../transport/clock.ts';
-import { openClient, type SendOptions, type SessionClient } from './client.ts';
+import { openClient, type SessionClient } from './client.ts';
 import { type Content, failLoading, type GivenContent, sendTaking, type TakenContent } from './content.ts';
-import { type Envelope, type ParsedEnvelope, parseEnvelope } from './envelope.ts';
+import { type Envelope, parseEnvelope } from './envelope.ts';
 import { type Failure, failHere } from './failure.ts';
-import { isSignal, type Options, parseOptions, printValue, sendFault, type Terms } from './options.ts';
-import { type Attempt, failedHere, type Outcome } from './outcome.ts';
-import { type Host, parseServers, type Server, unknownKey, unlessThrown } from './server.ts';
-
-/** The options of a pool, besides those of every call. */
-export interface PoolOptions extends Options {
-  /** Sessions at a time; default 5. */
-  readonly connections?: number;
-  /** Messages after which a session is closed; default 100. */
-  readonly messagesPerConnection?: number;
-  /** The next message's envelope goes out with the end of the one before it; default true. */
-  readonly pipelining?: boolean;
-  /** Milliseconds after which a session without work is closed; default 10,000. Servers do the same, mostly later. */
-  readonly idle?: number;
-  /** Milliseconds after which a session is closed when it has no work; Infinity by default. */
-  readonly ttl?: number;
-  /** At most so many messages begin in so many milliseconds. */
-  readonly rate?: { readonly messages: number; readonly per: number };
-  /** How often a message that nobody has is sent again by itself, over another session or to another server; default 2. */
-  readonly retries?: number;
-}
-
-const POOL_KEYS: readonly Exclude<keyof PoolOptions, keyof Options>[] = [
-  'connections',
-  'messagesPerConnection',
-  'pipelining',
-  'idle',
-  'ttl',
-  'rate',
-  'retries',
-];
-
-/** What the options say, with defaults. */
-interface Limits {
-  readonly connections: number;
-  readonly messages: number;
-  readonly isPipelining: boolean;
-  readonly idle: number;
-  readonly ttl: number;
-  readonly rate: { readonly messages: number; readonly per: number } | null;
-  readonly retries: number;
-}
+import { DEFAULT_LIMITS, type Limits, POOL_KEYS, type PoolOptions, parseLimits } from './limits.ts';
+import { inTime, type Message, type SendOptions } from './message.ts';
+import { isSignal, type Options, parseOptions, sendFault, type Terms } from './options.ts';
+import { type Attempt, failedHere, type Outcome, unreplayed } from './outcome.ts';
+import { type Host, parseServers, type Server } from './server.ts';
 
 /** Messages that a session has at a time where the next goes along with the one before it. */
 const DEPTH = 2;
 /** Milliseconds without a new attempt to open a session, after one has failed while others serve. */
 const PAUSE = 1000;
+
+/** Milliseconds in which a server that failed comes behind the others: they get the next messages, and nobody waits for its time-outs. */
+const REST = 60_000;
 
 /** One open session. */
 interface Line {
@@ -66,19 +31,18 @@ interface Line {
   /** Messages given to it, and those without an outcome. */
   given: number;
   busy: number;
-  /** Stops the clock of an idle session. */
-  stop: () => void;
+  /** Stops the clock of an idle session; null while it has work. */
+  stop: (() => void) | null;
 }
 
-/** A message that waits for a session. */
+/** A message that waits for a session, or has one. */
 interface Task {
-  readonly send: (line: Line) => Promise<Outcome>;
+  readonly message: Message;
   readonly content: GivenContent;
   readonly settle: (outcome: Outcome) => void;
   retries: number;
-  /** It has met one session that was closed while it was idle. */
-  hasMetStale: boolean;
-  attempts: readonly Attempt[];
+  /** Those that failed, and after which it waits again. */
+  readonly attempts: Attempt[];
 }
 
 /** Many messages to one server, or to the first of several that can be reached. */
@@ -89,6 +53,8 @@ export class Pool implements AsyncDisposable {
   readonly #limits: Limits;
   /** Why nothing can be sent. */
   #fault: Failure | null = null;
+  /** When the servers that failed last have rested. */
+  readonly #resting = new Map<Host, number>();
   readonly #lines = new Set<Line>();
   readonly #waiting: Task[] = [];
   #opening = 0;
@@ -114,7 +80,7 @@ export class Pool implements AsyncDisposable {
   constructor(servers: string | URL | Server | readonly (string | URL | Server)[], options: PoolOptions = {}) {
     const hosts = parseServers(Array.isArray(servers) ? servers : [servers]);
     const terms = parseOptions(options, POOL_KEYS);
-    const limits = terms.ok ? unlessThrown('the options', () => parseLimits(options)) : terms;
+    const limits = terms.ok ? parseLimits(options) : terms;
     const fault = hosts.ok ? (limits.ok ? null : limits.detail) : hosts.detail;
     // Impossible options are looked at no more.
     this.#options = fault === null ? options : {};
@@ -152,15 +118,20 @@ export class Pool implements AsyncDisposable {
     if (fault !== null) return failedHere('usage', fault);
     const parsedEnvelope = parseEnvelope(envelope);
     if (!parsedEnvelope.ok) return failedHere('usage', parsedEnvelope.detail);
-    const { signal } = options;
+    const { signal, progress, trace } = options;
     if (signal?.aborted) return failedHere('aborted', abortReason(signal), signal.reason);
-    if (taken.known !== null) return this.#queue(parsedEnvelope.value, taken.known, options);
-    const { window, timeouts } = this.#terms;
-    const read = await this.#unlessEnded(signal, async (either) => {
+    return inTime(signal, this.#terms, (ends) =>
+      this.#readAndQueue({ ...parsedEnvelope.value, progress, trace, ends, attempt: 0 }, taken, this.#terms as Terms),
+    );
+  }
+
+  async #readAndQueue(message: Message, taken: TakenContent, { window, timeouts }: Terms): Promise<Outcome> {
+    if (taken.known !== null) return this.#queue(message, taken.known);
+    const read = await this.#unlessEnded(message.ends.signal, async (either) => {
       const loaded = await taken.load({ window, patience: timeouts.input, signal: either });
       return loaded.ok && !either.aborted ? loaded : failLoading(taken, loaded.ok ? '' : loaded.detail, either);
     });
-    return 'kind' in read ? read : this.#queue(parsedEnvelope.value, read.value, options);
+    return 'kind' in read ? read : this.#queue(message, read.value);
   }
 
   /** Does work that a signal of the caller's ends, and the end of this pool. */
@@ -174,29 +145,33 @@ export class Pool implements AsyncDisposable {
     }
   }
 
-  #queue(envelope: ParsedEnvelope, content: GivenContent, options: SendOptions): Promise<Outcome> {
-    const { signal } = options;
+  #queue(message: Message, content: GivenContent): Promise<Outcome> {
+    const { signal } = message.ends;
     return new Promise((resolve) => {
+      const attempts: Attempt[] = [];
       const task: Task = {
-        send: ({ client }) => client.sendLoaded(envelope, content, options),
+        message,
         content,
+        attempts,
+        retries: this.#limits.retries,
         settle: (outcome) => {
           unlink();
-          resolve(outcome);
+          resolve(attempts.length === 0 ? outcome : { ...outcome, attempts: [...attempts, ...outcome.attempts] });
         },
-        retries: this.#limits.retries,
-        hasMetStale: false,
-        attempts: [],
       };
       const unlink = whenAborted(signal, () => {
-        const at = this.#waiting.indexOf(task);
-        if (at < 0) return;
-        this.#waiting.splice(at, 1);
-        task.settle(failedHere('aborted', abortReason(signal as AbortSignal), signal?.reason));
+        if (this.#unqueue(task)) task.settle(failedHere('aborted', abortReason(signal as AbortSignal), signal?.reason));
       });
       this.#waiting.push(task);
       this.#dispatch();
     });
+  }
+
+  /** True when the message was waiting; it waits no more. */
+  #unqueue(task: Task): boolean {
+    const at = this.#waiting.indexOf(task);
+    if (at >= 0) this.#waiting.splice(at, 1);
+    return at >= 0;
   }
 
   /* ---- sessions ---- */
@@ -251,63 +226,80 @@ export class Pool implements AsyncDisposable {
   #isSpent = ({ given, since }: Line): boolean => given >= this.#limits.messages || performance.now() - since >= this.#limits.ttl;
 
   async #openLine(): Promise<void> {
-    this.#opening += 1;
     const before = [...this.#waiting];
-    const attempts: Attempt[] = [];
-    let failure: Failure | null = null;
-    for (const host of this.#hosts) {
-      const opened = await openReady(host, this.#terms as Terms, { ...this.#options, signal: this.#ending.signal });
-      attempts.push(...opened.attempts);
-      if (opened.client !== null) {
-        this.#opening -= 1;
-        if (this.#hasEnded) {
-          this.#leave(opened.client);
-          return;
-        }
-        const line: Line = { client: opened.client, host, since: performance.now(), given: 0, busy: 0, stop: () => {} };
-        this.#lines.add(line);
-        void opened.client.ended.then(() => this.#drop(line));
-        this.#wait(line);
-        return this.#dispatch();
-      }
-      failure = opened.failure;
-    }
+    this.#opening += 1;
+    const { host, client, failure, attempts } = await this.#openFirst(this.#ending.signal);
     this.#opening -= 1;
+    if (client !== null) {
+      if (this.#hasEnded) {
+        this.#leave(client);
+        return;
+      }
+      const line: Line = { client, host, since: performance.now(), given: 0, busy: 0, stop: null };
+      this.#lines.add(line);
+      void client.ended.then(() => this.#drop(line));
+      this.#dispatch();
+      if (line.busy === 0) this.#wait(line);
+      return;
+    }
     this.#mayOpenFrom = performance.now() + PAUSE;
     // Where other sessions serve, the messages wait for those.
     if (this.#lines.size === 0 && failure !== null)
-      for (const task of before) {
-        const at = this.#waiting.indexOf(task);
-        if (at < 0) continue;
-        this.#waiting.splice(at, 1);
-        task.settle({ kind: 'failed', failure, attempts: [...task.attempts, ...attempts] });
-      }
+      for (const task of before) if (this.#unqueue(task)) task.settle({ kind: 'failed', failure, attempts });
     this.#dispatch();
     this.#endIfDrained();
   }
 
+  /** Opens a session to the first server that can be reached. Servers that rest come last. */
+  async #openFirst(signal: AbortSignal): Promise<OpenedClient & { readonly host: Host }> {
+    const now = performance.now();
+    const isResting = (host: Host): boolean => (this.#resting.get(host) ?? 0) > now;
+    const ordered = [...this.#hosts].sort((a, b) => Number(isResting(a)) - Number(isResting(b)));
+    const attempts: Attempt[] = [];
+    const tryHost = async (host: Host) => {
+      const opened = await openReady(host, this.#terms as Terms, { ...this.#options, signal });
+      attempts.push(...opened.attempts);
+      if (opened.client !== null) this.#resting.delete(host);
+      else this.#rest(host);
+      return { ...opened, host, attempts };
+    };
+    let opened = await tryHost(ordered[0] as Host);
+    for (const host of ordered.slice(1)) {
+      if (opened.client !== null || signal.aborted) break;
+      opened = await tryHost(host);
+    }
+    return opened;
+  }
+
+  #rest(host: Host): void {
+    this.#resting.set(host, performance.now() + REST);
+  }
+
   async #carry(line: Line, task: Task): Promise<void> {
-    line.stop();
-    const isFresh = line.given === 0;
+    const isNew = line.stop === null && line.given === 0;
+    line.stop?.();
+    line.stop = null;
     line.given += 1;
     line.busy += 1;
-    const outcome = await task.send(line);
+    const { message, content, attempts } = task;
+    const outcome = await line.client.sendLoaded({ ...message, attempt: attempts.length }, content);
     line.busy -= 1;
-    if (outcome.kind === 'failed') task.attempts = [...task.attempts, { server: line.client.facts, failure: outcome.failure }];
-    if (outcome.kind === 'failed' && this.#mayRepeat(task, outcome.failure, isFresh)) this.#waiting.unshift(task);
-    else task.settle(task.attempts.length === 0 ? outcome : { ...outcome, attempts: task.attempts });
+    if (outcome.kind === 'accepted' || !this.#mayRepeat(task, outcome.failure, line.host, isNew)) task.settle(outcome);
+    else if (!content.replayable) task.settle(unreplayed(outcome));
+    else {
+      attempts.push(...outcome.attempts);
+      this.#waiting.unshift(task);
+    }
     if (line.busy === 0) this.#wait(line);
     this.#dispatch();
   }
 
-  /** True when nobody has the message and it can be sent again. A session that was closed while it was idle costs no retry. */
-  #mayRepeat(task: Task, { retry, code }: Failure, isFresh: boolean): boolean {
-    const isSafe = retry === 'safe' && code !== 'aborted' && code !== 'input' && task.content.replayable && !this.#ending.signal.aborted;
-    if (!isSafe) return false;
-    if (!isFresh && !task.hasMetStale) {
-      task.hasMetStale = true;
-      return true;
-    }
+  /** True when nobody has the message and another attempt is due. `isNew`: the session was opened for it. */
+  #mayRepeat(task: Task, { retry, code, verb }: Failure, host: Host, isNew: boolean): boolean {
+    if (retry !== 'safe' || code === 'aborted' || code === 'input' || this.#ending.signal.aborted) return false;
+    // MAIL is what a server answers first. It may end a session that was idle or has had its share, and nothing is wrong with it.
+    if (code === 'lost' && verb === 'MAIL' && !isNew) return true;
+    this.#rest(host);
     task.retries -= 1;
     return task.retries >= 0;
   }
@@ -325,13 +317,13 @@ export class Pool implements AsyncDisposable {
   /** Forgets a session that is over; the messages that it had tell it themselves. */
   #drop(line: Line): void {
     if (line.busy > 0) return;
-    line.stop();
+    line.stop?.();
     if (this.#lines.delete(line)) this.#dispatch();
     this.#endIfDrained();
   }
 
   #close(line: Line): void {
-    line.stop();
+    line.stop?.();
     if (this.#lines.delete(line)) this.#leave(line.client);
   }
 
@@ -399,14 +391,9 @@ export class Pool implements AsyncDisposable {
 
   /** Opens a session and closes it; null, or why the last server has none. */
   async #trySession(signal: AbortSignal): Promise<Failure | null> {
-    let failure: Failure | null = null;
     this.#opening += 1;
-    for (const host of this.#hosts) {
-      const opened = await openReady(host, this.#terms as Terms, { ...this.#options, signal });
-      failure = opened.failure;
-      await opened.client?.quit();
-      if (failure === null) break;
-    }
+    const { client, failure } = await this.#openFirst(signal);
+    await client?.quit();
     this.#opening -= 1;
     this.#dispatch();
     return failure;
@@ -441,13 +428,13 @@ export class Pool implements AsyncDisposable {
   /** Ends everything at once: messages that wait are failed as `aborted`, and those under way by what is known of them. */
   destroy(reason: unknown = new Error('the pool was closed')): void {
     this.#ending.abort(reason);
-    void this.drain();
-    this.#clock();
     for (const task of this.#waiting.splice(0)) task.settle(failedHere('aborted', reasonOf(reason), reason));
     for (const line of [...this.#lines]) {
       line.client.destroy(reason);
       this.#close(line);
     }
+    void this.drain();
+    this.#clock();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -474,42 +461,3 @@ async function openReady(host: Host, terms: Terms, options: Options): Promise<Op
   if (failure === null) return { client, failure, attempts: [] };
   return { client: null, failure, attempts: [{ server: client.facts, failure }] };
 }
-
-const DEFAULT_LIMITS: Limits = {
-  connections: 5,
-  messages: 100,
-  isPipelining: true,
-  idle: 10_000,
-  ttl: Number.POSITIVE_INFINITY,
-  rate: null,
-  retries: 2,
-};
-
-function parseLimits(options: PoolOptions): Parsed<Limits> {
-  const { connections, messagesPerConnection, idle, ttl, rate, retries, pipelining } = options;
-  if (rate !== undefined) {
-    if (typeof rate !== 'object' || rate === null) return unparsed('rate is { messages, per }: per in milliseconds');
-    const unknown = unknownKey(rate, ['messages', 'per'], 'rate.');
-    if (unknown !== null) return unparsed(unknown);
-    if (!isAtLeast(rate.messages, 1)) return unparsed(`rate.messages is ${printValue(rate.messages)}, and takes a number from 1`);
-    if (!isAbove0(rate.per)) return unparsed(`rate.per is ${printValue(rate.per)}, and takes milliseconds above 0`);
-  }
-  for (const [key, value] of Object.entries({ connections, messagesPerConnection }))
-    if (value !== undefined && !isAtLeast(value, 1)) return unparsed(`${key} is ${printValue(value)}, and takes a number from 1`);
-  for (const [key, value] of Object.entries({ idle, ttl }))
-    if (value !== undefined && !isAbove0(value)) return unparsed(`${key} is ${printValue(value)}, and takes milliseconds above 0`);
-  if (retries !== undefined && !isAtLeast(retries, 0)) return unparsed(`retries is ${printValue(retries)}, and takes a number from 0`);
-  if (pipelining !== undefined && typeof pipelining !== 'boolean') return unparsed('pipelining is true or false');
-  return parsed({
-    connections: connections ?? DEFAULT_LIMITS.connections,
-    messages: messagesPerConnection ?? DEFAULT_LIMITS.messages,
-    isPipelining: pipelining ?? DEFAULT_LIMITS.isPipelining,
-    idle: idle ?? DEFAULT_LIMITS.idle,
-    ttl: ttl ?? DEFAULT_LIMITS.ttl,
-    rate: rate ?? null,
-    retries: retries ?? DEFAULT_LIMITS.retries,
-  });
-}
-
-const isAtLeast = (value: unknown, least: number): boolean => typeof value === 'number' && value >= least;
-const isAbove0 = (value: unknown): boolean => typeof value === 'number' && value > 0;

@@ -5,13 +5,14 @@ import { parsed } from '../smtp/parsed.ts';
 import { deliver } from '../submit/delivery.ts';
 import { abortReason } from '../transport/abort.ts';
 import { type Content, failLoading, sendTaking, type TakenContent } from './content.ts';
-import { type Envelope, parseEnvelope, withFacts } from './envelope.ts';
+import { type Envelope, type ParsedEnvelope, parseEnvelope, withFacts } from './envelope.ts';
+import { type Ends, inTime } from './message.ts';
 import { namesOf } from './names.ts';
-import { observerOf } from './observe.ts';
-import { type Options, parseOptions } from './options.ts';
+import { nextSession, observerOf } from './observe.ts';
+import { type Options, parseOptions, type Terms } from './options.ts';
 import { failedHere, type Outcome, outcomeOf } from './outcome.ts';
 import { securityOf } from './security.ts';
-import { dialOf, parseServers, type Server } from './server.ts';
+import { dialOf, type Host, parseServers, type Server } from './server.ts';
 
 /** Never rejects and never throws: what cannot be is a failure with the code `usage`. Servers are tried in order. */
 export function submit(
@@ -33,10 +34,23 @@ async function submitTaken(
   if (!hosts.ok) return failedHere('usage', hosts.detail);
   const parsedEnvelope = parseEnvelope(envelope);
   if (!parsedEnvelope.ok) return failedHere('usage', parsedEnvelope.detail);
-  const { addresses, transaction } = parsedEnvelope.value;
-  const signal = options.signal ?? new AbortController().signal;
-  if (signal.aborted) return failedHere('aborted', abortReason(signal), signal.reason);
-  const { hello, timeouts, partial, framing, commitsAtOnce, window, grace } = terms.value;
+  const { signal } = options;
+  if (signal?.aborted) return failedHere('aborted', abortReason(signal), signal.reason);
+  const { grace, timeouts } = terms.value;
+  return inTime(signal, { grace, deadline: timeouts.deadline }, (ends) =>
+    deliverTaken(parsedEnvelope.value, given, hosts.value, terms.value, options, ends),
+  );
+}
+
+async function deliverTaken(
+  { addresses, transaction }: ParsedEnvelope,
+  given: TakenContent,
+  hosts: readonly Host[],
+  { hello, timeouts, partial, framing, commitsAtOnce, window }: Terms,
+  options: Options,
+  ends: Ends,
+): Promise<Outcome> {
+  const { signal = new AbortController().signal } = ends;
   const loaded = given.known ? parsed(given.known) : await given.load({ window, patience: timeouts.input, signal });
   if (!loaded.ok) return failLoading(given, loaded.detail, signal);
   const content = loaded.value;
@@ -44,22 +58,23 @@ async function submitTaken(
   const tell = (error: unknown): void => {
     cause ??= error;
   };
-  const hostOf = (wanted: Smarthost) => hosts.value.find(({ smarthost }) => smarthost === wanted);
+  const hostOf = (wanted: Smarthost) => hosts.find(({ smarthost }) => smarthost === wanted);
   let attempt = 0;
   const outcome = await deliver(
-    { hosts: hosts.value.map(({ smarthost }) => smarthost), transaction: withFacts(transaction, content.facts), content },
+    { hosts: hosts.map(({ smarthost }) => smarthost), transaction: withFacts(transaction, content.facts), content },
     {
       hello,
       partial,
       framing,
       commitsAtOnce,
-      timeouts,
-      security: securityOf(hosts.value, signal, tell),
-      observe: (host) => observerOf(options, printSmarthost(host), attempt++, content.facts.size),
+      timeouts: { ...timeouts, deadline: Number.POSITIVE_INFINITY },
+      security: securityOf(hosts, signal, tell),
+      observe: (host) =>
+        observerOf(options, { session: nextSession(), server: printSmarthost(host), attempt: attempt++ }, content.facts.size),
       names: (host) => namesOf(hostOf(host)),
       dialFor: (host) => dialOf(hostOf(host)),
       tell,
-      interrupts: { signal, grace },
+      interrupts: { ...ends, signal },
     },
   );
   content.close();

@@ -108,7 +108,7 @@ export function printTraceHead(config: Config, { version, time, login, charset, 
     `system: ${type()} ${release()} ${arch()}${distribution()}`,
     `time: ${time.toISOString()}; user: ${login}, uid ${process.geteuid?.()}; charset: ${charset === '' ? 'none' : charset}`,
     `command: nospool ${words.map(quoteWord).join(' ')}`,
-    `configuration: ${config.path === '' ? 'none: environment and defaults' : config.path}`,
+    `configuration: ${config.files.length === 0 ? 'none: environment and defaults' : config.files.join(', ')}`,
     ...printSettings(config),
   ];
   const secrets = knownSecrets(config, process.env);
@@ -134,7 +134,7 @@ function distribution(): string {
 function printSettings(config: Config): readonly string[] {
   const answer = interpret(null, {}, { home: null });
   const initial: Readonly<Record<string, unknown>> = answer.ok ? { ...answer.config } : {};
-  const { path: _, smarthosts, routers, timeouts, rewrite, ...rest } = config;
+  const { path: _, files: __, smarthosts, routers, timeouts, rewrite, ...rest } = config;
   const durations = answer.ok ? answer.config.timeouts : null;
   return [
     ...smarthosts.map((host) => `smarthost: ${printHost(host)}`),

@@ -181,7 +181,10 @@ class BunWire implements Wire {
     const tls = tlsOf(options, serverName);
     this.listen(null);
     return new Promise((resolve) => {
+      let isOver = false;
       const settle = (result: Reached<SecuredWire>): void => {
+        if (isOver) return;
+        isOver = true;
         resolve(result);
         if (!result.ok) this.destroy();
       };
@@ -196,8 +199,8 @@ class BunWire implements Wire {
           socket: {
             ...handlersOf(() => wire),
             handshake: (socket, isDone, error) => {
-              const isOver = !isDone && (error === null || error.code === 'EPROTO' || error.code === 'ECONNRESET');
-              if (wire !== null && !isOver) settle({ ok: true, value: { wire, peer: peerOf(socket, isDone, error) } });
+              const isBroken = !isDone && (error === null || error.code === 'EPROTO' || error.code === 'ECONNRESET');
+              if (wire !== null && !isBroken) settle({ ok: true, value: { wire, peer: peerOf(socket, isDone, error) } });
               else fail(tlsErrorOf(error) ?? error ?? new Error('no handshake'));
             },
             close(_, error) {

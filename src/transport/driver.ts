@@ -7,14 +7,14 @@ import { type ContentEncoder, contentEncoder, type Framing } from '../smtp/clien
 import { Dialogue, type DriverEvent } from '../smtp/client/dialogue.ts';
 import type { SessionFailure, SessionOutcome } from '../smtp/client/outcome.ts';
 import type { Transaction } from '../smtp/client/print.ts';
-import { type Action, type Channel, type Plan, STEPS } from '../smtp/client/session.ts';
+import { type Action, type Channel, type Plan, STEPS, verdictsDue } from '../smtp/client/session.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { maskCommand } from '../smtp/sasl/mask.ts';
 import { abortReason, printThrown, whenAborted } from './abort.ts';
 import { alarm } from './clock.ts';
 import { BlockBuffers, ContentWriter, type Reading } from './content-writer.ts';
 import { Deadline } from './deadline.ts';
-import { guardObserver, type Observer } from './observer.ts';
+import { guardObserver, type Observer, type Trace } from './observer.ts';
 import { HeardLines, type Scrub, scrubOutcome } from './server-texts.ts';
 import type { Reached, Wire, WireListener } from './wire.ts';
 
@@ -71,6 +71,8 @@ export interface MessageOptions {
   readonly urgent?: AbortSignal | undefined;
   /** In place of the observer's. */
   readonly progress?: ((octets: number) => void) | undefined;
+  /** Hears the lines of this message, as the observer of the session does. */
+  readonly trace?: Trace | undefined;
 }
 
 /** A message that was given, until its outcome is known. */
@@ -78,6 +80,7 @@ interface Request {
   /** Counts the messages of the session, from 0. */
   readonly number: number;
   readonly progress: ((octets: number) => void) | undefined;
+  readonly trace: Trace | undefined;
   readonly transaction: Transaction;
   readonly content: ContentOpener;
   readonly resolve: (outcome: SessionOutcome) => void;
@@ -111,14 +114,16 @@ const FAREWELL = 1000;
 export const VERDICT_GRACE = 30_000;
 
 const failed = (failure: SessionFailure): SessionOutcome => ({ kind: 'failed', failure });
-const endedBySignal = (detail: string): SessionOutcome =>
-  failed({ kind: 'content', at: 'ready', condemns: 'message', reason: 'aborted', detail });
+const aborted = (detail: string): SessionFailure => ({ kind: 'content', at: 'ready', condemns: 'message', reason: 'aborted', detail });
 
 export class Connection {
   readonly #options: ConnectionOptions;
   readonly #observer: Observer;
   readonly #dialogue: Dialogue;
-  readonly #heard: HeardLines | null;
+  /** Made for the first who listens. */
+  #heard: HeardLines | null = null;
+  /** Replies that are still about the message under way; what the server says behind them is about the next, whose envelope went along. */
+  #due = Number.POSITIVE_INFINITY;
   readonly #deadline = new Deadline(() => this.#on(this.#timeout()));
   readonly #buffers = new BlockBuffers();
   #wire: Wire;
@@ -156,17 +161,17 @@ export class Connection {
   #settleEnding: () => void = () => {};
   readonly #opened: Promise<SessionFailure | null>;
   #settleOpening: (failure: SessionFailure | null) => void = () => {};
+  /** What becomes of messages whose turn does not come. */
+  #unbegun: SessionFailure = SESSION_ENDED;
 
   /** The wire is open; nothing has been read from it. */
   constructor(wire: Wire, options: ConnectionOptions) {
-    const { plan, scrub = (text) => text } = options;
     const observer = guardObserver(options.observer);
     this.#options = options;
     this.#observer = observer;
     this.#wire = wire;
-    this.#dialogue = new Dialogue(plan);
-    const { trace } = observer;
-    this.#heard = trace ? new HeardLines((side, line) => trace(side, line, this.#about), scrub) : null;
+    this.#dialogue = new Dialogue(options.plan);
+    if (observer.trace) this.#hearLines();
     this.#closed = new Promise((resolve) => {
       this.#settleClosing = resolve;
     });
@@ -209,24 +214,26 @@ export class Connection {
 
   /**
    * Sends one message; resolves with its fate, never rejects. A message that is given while another is under way waits for its turn,
-   * and with PIPELINING its envelope goes out with the terminator of the one before it. In a session that has ended it is lost, and
-   * nothing of it was sent.
+   * and with PIPELINING its envelope goes out with the terminator of the one before it. In a session that has ended nothing of it is
+   * sent: it has the failure of a session that did not open, and in others it is lost.
    */
   submit(
     transaction: Transaction,
     content: ContentOpener,
-    { signal, grace = VERDICT_GRACE, urgent, progress }: MessageOptions = {},
+    { signal, grace = VERDICT_GRACE, urgent, progress, trace }: MessageOptions = {},
   ): Promise<SessionOutcome> {
-    if (signal?.aborted) return Promise.resolve(endedBySignal(abortReason(signal)));
+    if (signal?.aborted) return Promise.resolve(failed(aborted(abortReason(signal))));
     if (!this.isUsable) {
       if (this.#options.plan.transactions === 'one' && this.#request !== null)
         throw new Error('bug: the connection is not free for a transaction');
-      return Promise.resolve(failed(SESSION_ENDED));
+      return Promise.resolve(failed(this.#unbegun));
     }
+    if (trace) this.#hearLines();
     return new Promise((resolve) => {
       const request: Request = {
         number: this.#given++,
         progress: progress && guardObserver({ progress }).progress,
+        trace: trace && guardObserver({ trace }).trace,
         transaction,
         content,
         resolve,
@@ -278,6 +285,7 @@ export class Connection {
 
   /** Ends the session now, and the connection with it. */
   destroy(detail = 'the session was ended'): void {
+    this.#unbegun = aborted(detail);
     this.abort(detail);
     this.#wire.destroy();
   }
@@ -309,7 +317,7 @@ export class Connection {
     else if (request.hasBegun) request.ended = detail;
     else this.#waiting.splice(this.#waiting.indexOf(request), 1);
     request.release();
-    request.resolve(endedBySignal(detail));
+    request.resolve(failed(aborted(detail)));
     this.#work();
   }
 
@@ -370,7 +378,11 @@ export class Connection {
 
   #receive(octets: Buffer): readonly Action[] {
     const text = octets.toString('latin1');
-    this.#heard?.push(text, this.#dialogue.state.at === 'auth');
+    const { state } = this.#dialogue;
+    if (this.#heard !== null) {
+      this.#due = state.at === 'commit' ? verdictsDue(this.#options.plan, state) : Number.POSITIVE_INFINITY;
+      this.#heard.push(text, state.at === 'auth');
+    }
     return this.#dialogue.receive(text);
   }
 
@@ -442,16 +454,30 @@ export class Connection {
           break;
       }
     }
-    if (this.#dialogue.state.at === 'closed') this.#settleWaiting();
+    const { at } = this.#dialogue.state;
+    if (at === 'closed' || at === 'quit') this.#settleWaiting();
   }
 
   /** The message that is under way; what is said before it, to open the session, is about none. */
-  get #about(): number | null {
-    return this.#request?.hasBegun ? this.#request.number : null;
+  get #about(): Request | null {
+    return this.#request?.hasBegun ? this.#request : null;
   }
 
-  #trace(side: 'C' | '!', line: string, message = this.#about): void {
+  #trace(side: 'C' | 'S' | '!', line: string, about = this.#about): void {
+    const message = about?.number ?? null;
     this.#observer.trace?.(side, line, message);
+    about?.trace?.(side, line, message);
+  }
+
+  #hearLines(): void {
+    this.#heard ??= new HeardLines((_, line) => this.#hear(line), this.#options.scrub ?? ((text) => text));
+  }
+
+  #hear(line: string): void {
+    const [next] = this.#waiting;
+    this.#trace('S', line, this.#due <= 0 && next?.hasBegun ? next : this.#about);
+    // The last line of a reply. RFC 5321 §4.2.1
+    if (/^\d{3}(?!-)/.test(line)) this.#due -= 1;
   }
 
   #send(lines: readonly string[], secret: boolean): void {
@@ -521,7 +547,7 @@ export class Connection {
     if (next && along.length > 0) this.#begin(next);
     if (line === null) this.#trace('!', 'commit');
     else this.#trace('C', line);
-    for (const each of along) this.#trace('C', each, next?.number);
+    for (const each of along) this.#trace('C', each, next);
     const lines = line === null ? along : [line, ...along];
     const commands = lines.length === 0 ? '' : `${lines.join('\r\n')}\r\n`;
     const writer = this.#request?.writer;
@@ -546,7 +572,11 @@ export class Connection {
     this.#request = null;
     request?.release();
     request?.writer?.close();
-    if (outcome.kind === 'failed') this.#settleOpening(outcome.failure);
+    // The first failure is that of the session.
+    if (outcome.kind === 'failed' && this.#channel === null && this.#unbegun === SESSION_ENDED) {
+      this.#unbegun = outcome.failure;
+      this.#settleOpening(outcome.failure);
+    }
     this.#observer.settled?.(outcome, request?.number ?? null);
     request?.resolve(outcome);
   }
@@ -563,16 +593,16 @@ export class Connection {
     return this.#options.scrub ? scrubOutcome(outcome, this.#options.scrub) : outcome;
   }
 
-  /** The machine settles what is under way when a session ends; the messages behind it never had their turn. */
+  /** The machine settles what is under way when a session ends; the messages behind it never had their turn, and need not wait for the answer to QUIT. */
   #settleWaiting(): void {
     this.#settleEnding();
-    this.#settleOpening(SESSION_ENDED);
+    this.#settleOpening(this.#unbegun);
     this.#settleChecks(NOT_CHECKED);
     while (this.#request !== null || this.#waiting.length > 0) {
       if (this.#request === null) this.#takeNext();
       // One signal may end many messages, and with the first of them the session.
       const signal = this.#request?.signal;
-      this.#settle(signal?.aborted ? endedBySignal(abortReason(signal)) : failed(SESSION_ENDED));
+      this.#settle(failed(signal?.aborted ? aborted(abortReason(signal)) : this.#unbegun));
     }
   }
 

@@ -1,8 +1,20 @@
-/** A session of `connect`: many messages in order, what ends it and them, and the truth about it afterwards. Loopback. */
+/**
+ * A session of `connect`: many messages in order, what ends it and them, and the truth about it afterwards.
+ * Loopback: passwords go in clear because allowPlaintext says so, and what is looked at is what becomes of the messages.
+ */
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { suite } from 'uvu';
-import { type Client, connect, type Failure, type Options, type Outcome, type Progress, type TraceEvent } from '../../src/library/index.ts';
+import {
+  type Client,
+  connect,
+  type Failure,
+  type Options,
+  type Outcome,
+  type Progress,
+  type Server,
+  type TraceEvent,
+} from '../../src/library/index.ts';
 import { sink } from '../../src/testing/index.ts';
 import { conversing, startScripted, usual } from '../support/scripted.ts';
 import { type SmarthostOptions, startHost, type TestHost } from '../support/smarthost.ts';
@@ -20,7 +32,7 @@ const numbers = (host: TestHost): number[] => host.held.map(({ octets }) => Numb
 
 const urlOf = ({ port }: { readonly port: number }): string => `smtp://127.0.0.1:${port}`;
 
-async function clientOf(server: string, options: Options = {}): Promise<Client> {
+async function clientOf(server: string | Server, options: Options = {}): Promise<Client> {
   const connected = await connect(server, options);
   assert.ok(connected.ok, JSON.stringify(connected));
   return connected.client;
@@ -110,13 +122,23 @@ test('noop gives a Failure where the server refuses, closes, is silent or was ne
     }
   }));
 
-test('noop after the end says that the session is lost', () =>
+test('after quit and after destroy whatever is asked for is usage, and nothing is said to the server', () =>
   within(10_000, async () => {
-    const { host, client } = await world();
-    assert.equal(await client.ready(), null);
-    await client.quit();
-    assert.deepEqual(brief(await client.noop()), ['lost', 'safe', 'NOOP']);
-    await host.stop();
+    for (const end of [(client: Client) => client.quit(), (client: Client) => client.destroy()]) {
+      const { host, client } = await world();
+      assert.equal(await client.ready(), null);
+      await end(client);
+      const outcome = await client.send(ENVELOPE, MESSAGE);
+      assert.deepEqual(outcome, { ...outcome, attempts: [] });
+      for (const failure of [failureOf(outcome), await client.noop(), await client.ready()])
+        assert.deepEqual([...brief(failure), failure?.message], ['usage', 'never', null, 'the session was closed']);
+      await client.quit();
+      assert.deepEqual(
+        verbs(host.sessions[0]).filter((verb) => verb !== 'QUIT'),
+        ['EHLO'],
+      );
+      await host.stop();
+    }
   }));
 
 /* ---- signals ---- */
@@ -221,6 +243,7 @@ test('a signal under way ends the message before its commit, and the session wit
     await point.reached;
     controller.abort(new Error('too slow'));
     assert.deepEqual(brief(failureOf(await first)).slice(0, 2), ['aborted', 'safe']);
+    assert.equal(failureOf(await first).cause, controller.signal.reason);
     assert.deepEqual(brief(failureOf(await second)).slice(0, 2), ['lost', 'safe']);
     assert.equal(client.usable, false);
     assert.equal(host.held.length, 0);
@@ -368,10 +391,49 @@ test('MAILMAX ends the use of the session, and nothing more is sent', () =>
     const failure = failureOf(await client.send(ENVELOPE, MESSAGE));
     assert.deepEqual(brief(failure), ['lost', 'safe', null]);
     assert.match(failure.message, /takes no further message/);
+    assert.deepEqual(await client.ready(), failure);
     await client.quit();
     assert.deepEqual(verbs(host.sessions[0]).filter((verb) => verb === 'MAIL').length, 2);
     await host.stop();
   }));
+
+/* ---- a session that does not open ---- */
+
+const auth = { user: 'tim', password: 'secret', allowPlaintext: true };
+const REFUSED: readonly (readonly [string, SmarthostOptions, Partial<Server>, readonly unknown[]])[] = [
+  ['the greeting', { script: { greeting: '554 5.7.1 not you' } }, {}, ['rejected', 'never', null]],
+  ['the greeting for now', { script: { greeting: '421 4.3.2 full' } }, {}, ['lost', 'later', null]],
+  ['EHLO', { script: { EHLO: '550 5.7.1 no', HELO: '550 5.7.1 no' } }, {}, ['rejected', 'never', 'HELO']],
+  ['EHLO by hanging up', { script: { EHLO: 'close' } }, {}, ['lost', 'safe', 'EHLO']],
+  [
+    'STARTTLS',
+    { offers: ['STARTTLS'], script: { STARTTLS: '454 4.7.0 no' } },
+    { tls: { mode: 'required' } },
+    ['rejected', 'later', 'STARTTLS'],
+  ],
+  ['to offer STARTTLS', {}, { tls: { mode: 'required' } }, ['starttls-missing', 'never', null]],
+  ['the login', { offers: ['AUTH PLAIN'], script: { AUTH: '535 5.7.8 no', QUIT: 'silence' } }, { auth }, ['auth-refused', 'never', 'AUTH']],
+  ['the login for now', { offers: ['AUTH PLAIN'], script: { AUTH: '454 4.7.0 no' } }, { auth }, ['auth-refused', 'later', 'AUTH']],
+];
+for (const [what, options, policies, wanted] of REFUSED)
+  test(`a server that refuses ${what} fails all messages that were given, and those that are given later, with its reason`, () =>
+    within(10_000, async () => {
+      const host = await startHost(options);
+      const client = await clientOf({ url: urlOf(host), ...policies });
+      async function* slow() {
+        yield numbered(3);
+        await new Promise(() => {});
+      }
+      const sent = [client.send(ENVELOPE, numbered(1)), client.send(ENVELOPE, numbered(2)), client.send(ENVELOPE, slow())];
+      const failures = (await Promise.all(sent)).map(failureOf);
+      failures.push(failureOf(await client.send(ENVELOPE, MESSAGE)), (await client.ready()) as Failure);
+      for (const failure of failures) {
+        assert.deepEqual(brief(failure), wanted, failure.message);
+        assert.equal(failure.message, failures[0]?.message);
+      }
+      await client.quit();
+      await host.stop();
+    }));
 
 /* ---- the truth after the end ---- */
 
@@ -403,6 +465,7 @@ for (const [name, end] of Object.entries(ENDS))
       const outcome = await client.send(ENVELOPE, MESSAGE);
       assert.deepEqual(brief(failureOf(outcome)), ['lost', 'safe', null]);
       assert.deepEqual(brief(await client.noop()).slice(0, 2), ['lost', 'safe']);
+      assert.deepEqual(brief(await client.ready()), ['lost', 'safe', null]);
       await client.quit();
       assert.deepEqual(
         heard.slice(before).filter((line) => line !== 'QUIT'),
@@ -445,7 +508,7 @@ test('quit finishes what was given, also what is still being read; twice is one'
     const sent = [client.send(ENVELOPE, numbered(1)), client.send(ENVELOPE, slow()), client.send(ENVELOPE, numbered(3))];
     const quits = [client.quit(), client.quit()];
     assert.equal(client.usable, false);
-    assert.deepEqual(brief(failureOf(await client.send(ENVELOPE, numbered(4)))), ['lost', 'safe', null]);
+    assert.deepEqual(brief(failureOf(await client.send(ENVELOPE, numbered(4)))), ['usage', 'never', null]);
     assert.deepEqual(
       (await Promise.all(sent)).map(({ kind }) => kind),
       ['accepted', 'accepted', 'accepted'],
@@ -497,12 +560,10 @@ test('destroy ends everything at once: what is under way, what waits, and what i
     await point.reached;
     client.destroy(new Error('the program ends'));
     assert.equal(client.usable, false);
-    const failures = (await Promise.all(sent)).map(failureOf);
-    assert.deepEqual(
-      failures.map(({ retry }) => retry),
-      ['safe', 'safe', 'safe'],
-    );
-    assert.deepEqual([failures[0]?.code, failures[0]?.message.includes('the program ends')], ['aborted', true]);
+    for (const failure of (await Promise.all(sent)).map(failureOf)) {
+      assert.deepEqual(brief(failure).slice(0, 2), ['aborted', 'safe']);
+      assert.match(failure.message, /the program ends/);
+    }
     assert.ok(isClosed);
     client.destroy();
     await client.quit();
@@ -585,10 +646,42 @@ test('trace events carry session, attempt, message, side, line and time', () =>
     await host.close();
   }));
 
+test('trace of one message hears its own lines, also those that came in one piece with another’s, and the session’s trace hears all', () =>
+  within(10_000, async () => {
+    for (const isTraced of [true, false]) {
+      // All that the host says to what came together goes out together.
+      const host = await startHost({ offers: ['PIPELINING'], patience: 50 });
+      const all: TraceEvent[] = [];
+      const own: TraceEvent[][] = [[], [], []];
+      const client = await clientOf(urlOf(host), isTraced ? { trace: (event) => void all.push(event) } : {});
+      const hear = (i: number) => (event: TraceEvent) => {
+        own[i]?.push(event);
+        throw new Error('a trace that fails');
+      };
+      const outcomes = await Promise.all([0, 1, 2].map((i) => client.send(ENVELOPE, numbered(i), i === 1 ? {} : { trace: hear(i) })));
+      assert.ok(outcomes.every(({ kind }) => kind === 'accepted'));
+      await client.quit();
+      for (const i of [0, 2]) {
+        assert.ok(own[i]?.every(({ message, attempt, session }) => message === i && attempt === 0 && session > 0));
+        const lines = own[i]?.filter(({ side }) => side !== 'event').map(({ side, line }) => `${side} ${line.slice(0, 4).trim()}`);
+        const said = ['client MAIL', 'client RCPT', 'client DATA', 'server 250', 'server 250', 'server 354', 'client .', 'server 250'];
+        assert.deepEqual(lines, said);
+        if (isTraced)
+          assert.deepEqual(
+            all.filter(({ message }) => message === i).map(({ line }) => line),
+            own[i]?.map(({ line }) => line),
+          );
+      }
+      assert.equal(own[1]?.length, 0);
+      await host.stop();
+    }
+    assert.ok(looking.warnings.length > 0);
+  }));
+
 test('impossible options of one message are usage, and the session stays', () =>
   within(10_000, async () => {
     const { host, client } = await world();
-    for (const options of [null, 7, { signal: 7 }, { progress: 7 }, { sginal: AbortSignal.abort() }])
+    for (const options of [null, 7, { signal: 7 }, { progress: 7 }, { trace: 7 }, { sginal: AbortSignal.abort() }])
       assert.equal(failureOf(await client.send(ENVELOPE, MESSAGE, options as never)).code, 'usage');
     assert.equal((await client.ready(7 as never))?.code, 'usage');
     assert.equal((await client.send(ENVELOPE, MESSAGE)).kind, 'accepted');

@@ -324,6 +324,164 @@ for (const [name, end] of [
       await server.close();
     }));
 
+test('with retries 0 nothing else is sent again: not to a session that was new, that had answered, or that is silent', () =>
+  within(20_000, async () => {
+    const again = { DATA: once1('354 go ahead', 'close') };
+    const rows: readonly (readonly [SmarthostOptions['script'], readonly unknown[]])[] = [
+      [again, ['lost', 'safe']],
+      [{ RCPT: once1('250 2.1.5 ok', 'close') }, ['lost', 'safe']],
+      [{ MAIL: once1('250 2.1.0 ok', 'silence') }, ['timeout', 'safe']],
+    ];
+    for (const [script, wanted] of rows) {
+      const { host, pool } = await world({ retries: 0, connections: 1, timeouts: { command: 200 } }, script);
+      assert.equal((await pool.send(ENVELOPE, MESSAGE)).kind, 'accepted');
+      const outcome = await pool.send(ENVELOPE, MESSAGE);
+      assert.deepEqual([...brief(failureOf(outcome)), outcome.attempts.length], [...wanted, 1]);
+      await pool.drain();
+      assert.equal(host.sessions.length, 1);
+      await host.stop();
+    }
+    const fresh = await world({ retries: 0 }, { MAIL: 'close' });
+    assert.deepEqual(brief(failureOf(await fresh.pool.send(ENVELOPE, MESSAGE))), ['lost', 'safe']);
+    await fresh.pool.drain();
+    assert.equal(fresh.host.sessions.length, 1);
+    await fresh.host.stop();
+  }));
+
+test('a server that takes few messages in a session costs no failure, whether the next went along or not', () =>
+  within(20_000, async () => {
+    for (const how of ['421 4.7.0 enough in this session', 'close', 'reset'])
+      for (const pipelining of [true, false]) {
+        const counts = new WeakMap<object, number>();
+        const count = (socket: object): number => counts.get(socket) ?? 0;
+        const { host, pool } = await world(
+          { connections: 3, pipelining, retries: 0 },
+          {
+            MAIL: ({ socket }) => (count(socket) >= 2 ? how : '250 2.1.0 ok'),
+            end({ socket }) {
+              counts.set(socket, count(socket) + 1);
+              return '250 2.0.0 taken';
+            },
+          },
+          { offers: ['PIPELINING'] },
+        );
+        const outcomes = await sendMany(pool, 40);
+        assert.deepEqual(
+          outcomes.filter(({ kind }) => kind !== 'accepted'),
+          [],
+        );
+        await pool.drain();
+        assert.deepEqual(numbers(host), upTo(40));
+        await host.stop();
+      }
+  }));
+
+test('however many idle sessions the server has closed, a message outlives them all, and tells of each', () =>
+  within(10_000, async () => {
+    const sockets: Socket[] = [];
+    let ended = 0;
+    const server = await startScripted((socket) => {
+      sockets.push(socket);
+      conversing((line) => {
+        if (line !== '.' || ended >= 3) return usual(line);
+        ended += 1;
+        return '';
+      })(socket);
+    });
+    const pool = new Pool(urlOf(server), { retries: 0, connections: 3, pipelining: false });
+    const sent = sendMany(pool, 3);
+    await until(() => ended === 3);
+    for (const socket of sockets) socket.write('250 taken\r\n');
+    assert.ok((await sent).every(({ kind }) => kind === 'accepted'));
+    for (const socket of sockets) socket.end('421 4.4.2 idle for too long\r\n');
+    const outcome = await pool.send(ENVELOPE, MESSAGE);
+    assert.ok(outcome.kind === 'accepted', JSON.stringify(outcome));
+    assert.ok(outcome.attempts.every(({ failure: { code, verb } }) => code === 'lost' && verb === 'MAIL'));
+    await pool.drain();
+    await server.close();
+  }));
+
+test('a message that waits to be sent again, and is aborted, tells of its attempts', () =>
+  within(10_000, async () => {
+    const ends: readonly ((pool: Pool, own: AbortController) => void)[] = [
+      (_pool, own) => own.abort(new Error('enough')),
+      (pool) => pool.destroy(new Error('enough')),
+    ];
+    for (const end of ends) {
+      const door = gate('250 smart.example');
+      let sessions = 0;
+      const EHLO = () => {
+        sessions += 1;
+        return sessions === 1 ? '250 smart.example' : door.deed();
+      };
+      const { host, pool } = await world({ connections: 1 }, { EHLO, DATA: 'close' });
+      const own = new AbortController();
+      const sent = pool.send(ENVELOPE, MESSAGE, { signal: own.signal });
+      await door.reached;
+      end(pool, own);
+      const outcome = await sent;
+      assert.deepEqual([failureOf(outcome).code, failureOf(outcome).message], ['aborted', 'enough']);
+      assert.deepEqual(
+        outcome.attempts.map(({ failure: { code, verb } }) => [code, verb]),
+        [['lost', 'DATA']],
+      );
+      door.open();
+      pool.destroy();
+      await pool.drain();
+      await host.stop();
+    }
+  }));
+
+test('content that was read too far to be read again is told, where another attempt was due', () =>
+  within(10_000, async () => {
+    const long = `${'x'.repeat(76)}\r\n`.repeat(100);
+    async function* stream() {
+      for (let i = 0; i < 20; i++) yield long;
+      await new Promise(() => {});
+    }
+    for (const retries of [1, 0]) {
+      const { host, pool } = await world({ retries }, { content: 'reset' }, { contentOctets: 100_000 });
+      const outcome = await pool.send(ENVELOPE, stream());
+      assert.ok(outcome.kind === 'failed');
+      assert.equal(outcome.unreplayable, retries > 0 ? true : undefined);
+      assert.equal(/cannot be read again/.test(outcome.failure.hint ?? ''), retries > 0);
+      assert.deepEqual(outcome.attempts.at(-1)?.failure, outcome.failure);
+      await pool.drain();
+      await host.stop();
+    }
+  }));
+
+test('trace of one message hears all its attempts, and tells them apart', () =>
+  within(10_000, async () => {
+    const { host, pool } = await world({ connections: 1 }, { DATA: once1('close', '354 go ahead') });
+    const heard: string[] = [];
+    const trace: SendOptions['trace'] = ({ attempt, session, side, line }) => {
+      if (side === 'client') heard.push(`${attempt} ${line.split(/[ :]/)[0]}`);
+      sessions.add(session);
+    };
+    const sessions = new Set<number>();
+    assert.equal((await pool.send(ENVELOPE, MESSAGE, { trace })).kind, 'accepted');
+    assert.equal((await pool.send(ENVELOPE, MESSAGE)).kind, 'accepted');
+    assert.deepEqual(heard, ['0 MAIL', '0 RCPT', '0 DATA', '1 MAIL', '1 RCPT', '1 DATA', '1 .']);
+    assert.equal(sessions.size, 2);
+    await pool.drain();
+    await host.stop();
+  }));
+
+test('timeouts.deadline counts from the call: also while the content is read, and while the message waits', () =>
+  within(20_000, async () => {
+    const { host, pool } = await world({ rate: { messages: 1, per: 3_600_000 }, timeouts: { deadline: 300 } });
+    const never = { [Symbol.asyncIterator]: () => ({ next: () => new Promise<IteratorResult<string>>(() => {}) }) };
+    assert.equal((await pool.send(ENVELOPE, MESSAGE)).kind, 'accepted');
+    for (const outcome of await Promise.all([pool.send(ENVELOPE, MESSAGE), pool.send(ENVELOPE, never)])) {
+      assert.deepEqual(brief(failureOf(outcome)), ['aborted', 'safe']);
+      assert.match(failureOf(outcome).message, /the deadline of 0\.3 s has passed/);
+    }
+    assert.deepEqual(pool.stats, { open: 1, busy: 0, waiting: 0 });
+    await pool.drain();
+    await host.stop();
+  }));
+
 /* ---- several servers ---- */
 
 test('the next server takes over when the first cannot be reached, refuses the greeting or the login', () =>
@@ -346,6 +504,29 @@ test('the next server takes over when the first cannot be reached, refuses the g
     }
     assert.equal(good.held.length, 3);
     await Promise.all([good.stop(), turned.stop(), locked.stop()]);
+  }));
+
+test('a server that failed rests: the next sessions go to the other, and it is tried again where no other is left', () =>
+  within(20_000, async () => {
+    for (const script of [{ greeting: 'close' }, { MAIL: 'close' }] satisfies SmarthostOptions['script'][]) {
+      const first = await startHost({ script });
+      const second = await startHost();
+      const pool = new Pool([urlOf(first), urlOf(second)], { messagesPerConnection: 1, connections: 1 });
+      for (let i = 0; i < 4; i++) {
+        const outcome = await pool.send(ENVELOPE, numbered(i));
+        assert.ok(outcome.kind === 'accepted', JSON.stringify(outcome));
+        assert.deepEqual([outcome.server.port, outcome.attempts.length], [second.port, script.MAIL && i === 0 ? 1 : 0]);
+      }
+      assert.equal(await pool.verify(), null);
+      assert.equal(first.sessions.length, 1);
+      await second.stop();
+      const none = await pool.send(ENVELOPE, MESSAGE);
+      assert.equal(none.kind, 'failed');
+      assert.ok(none.attempts.some(({ server }) => server.port === first.port));
+      assert.ok(first.sessions.length > 1);
+      await pool.drain();
+      await first.stop();
+    }
   }));
 
 test('when all are down everybody who waited hears of it, and there is no storm of connections', () =>
@@ -562,6 +743,17 @@ test('destroy fails at once what waits, what is under way and what is still bein
     await pool.drain();
     door.open();
     assert.equal(host.held.length, 0);
+    await host.stop();
+  }));
+
+test('destroy says no QUIT, not even in an idle session, and waits for nobody', () =>
+  within(10_000, async () => {
+    const { host, pool } = await world({}, { QUIT: 'silence' });
+    assert.equal((await pool.send(ENVELOPE, MESSAGE)).kind, 'accepted');
+    pool.destroy();
+    await pool.drain();
+    await turns(20);
+    assert.ok(!verbs(host.sessions[0]).includes('QUIT'));
     await host.stop();
   }));
 

@@ -103,6 +103,44 @@ test('recipients: "any" fails when nobody is left, and "all" when one is missing
     }),
   ));
 
+test('LMTP to several without recipients: "any" is unsupported, and nothing is asked of the server', () =>
+  within(10_000, () =>
+    withSink({ lmtp: true }, async (host) => {
+      for (const door of Object.values(DOORS)) {
+        const failure = failureOf(await door(host.url, () => MESSAGE, {}, THREE));
+        assert.deepEqual([failure.code, failure.retry, failure.lacks], ['unsupported', 'never', 'partial']);
+        assert.match(failure.message, /set recipients: "any"/);
+      }
+      assert.ok(!host.transcript.some((line) => line.startsWith('C: MAIL')));
+      // One recipient is all of them.
+      for (const door of Object.values(DOORS)) await accepted(door(host.url, () => MESSAGE));
+    }),
+  ));
+
+test('where LMTP’s verdicts end half-way, the failure names who has the message, who has not, and leaves the others in doubt', () =>
+  within(10_000, async () => {
+    const server = await startScripted(
+      conversing((line, socket) => {
+        if (line.includes('bob@')) return '550 5.1.1 no such user\r\n';
+        if (line !== '.') return usual(line);
+        socket.end('250 2.0.0 ann has it\r\n');
+        return '';
+      }),
+    );
+    for (const door of Object.values(DOORS)) {
+      const outcome = await door(`lmtp://127.0.0.1:${server.port}`, () => MESSAGE, { recipients: 'any' }, THREE);
+      const failure = failureOf(outcome);
+      assert.deepEqual([failure.code, failure.retry], ['uncertain', 'unknown']);
+      assert.deepEqual(failure.taken, [{ index: 0, address: 'ann@example.net' }]);
+      assert.deepEqual(
+        failure.refusals.map(({ index, reply }) => [index, reply.code]),
+        [[1, 550]],
+      );
+      assert.deepEqual(structuredClone(outcome), outcome);
+    }
+    await server.close();
+  }));
+
 test('LMTP over a unix socket takes a message through every door', () =>
   within(10_000, async () => {
     const folder = mkdtempSync(path.join(tmpdir(), 'nospool-reach-'));
@@ -121,6 +159,30 @@ test('LMTP over a unix socket takes a message through every door', () =>
       rmSync(folder, { recursive: true });
     }
   }));
+
+test('REQUIRETLS in clear is unsupported for every door, whatever the server offers, and the next server may have TLS', () =>
+  within(20_000, () =>
+    withSink({ extensions: ['PIPELINING'], tls: 'starttls' }, async (deaf) =>
+      withSink({ extensions: ['REQUIRETLS'], tls: 'starttls' }, async (host) => {
+        const clear = await startHost({ offers: ['REQUIRETLS'] });
+        const url = `smtp://127.0.0.1:${clear.port}`;
+        const envelope = { ...ENVELOPE, requireTls: true };
+        for (const door of Object.values(DOORS)) {
+          const failure = failureOf(await door(url, () => MESSAGE, {}, envelope));
+          assert.deepEqual([failure.code, failure.retry, failure.lacks], ['unsupported', 'never', 'encryption']);
+        }
+        assert.ok(!clear.sessions.flat().some((line) => line.startsWith('MAIL')));
+        const over = ({ url: to, certificate }: SmtpSink): Server => ({ url: to, tls: { mode: 'required', ca: certificate ?? '' } });
+        const outcome = await accepted(submit(envelope, MESSAGE, { servers: [url, over(deaf), over(host)] }));
+        assert.deepEqual(
+          outcome.attempts.map(({ failure }) => failure.lacks),
+          ['encryption', 'requiretls'],
+        );
+        assert.deepEqual(host.messages[0]?.from.parameters, { REQUIRETLS: null });
+        await clear.stop();
+      }),
+    ),
+  ));
 
 /* ---- ways ---- */
 

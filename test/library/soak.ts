@@ -55,9 +55,10 @@ const formOf = (i: number): Content => (FORMS[i % FORMS.length] as () => Content
 
 async function send(): Promise<void> {
   const servers = fork(fileURLToPath(import.meta.url), ['servers'], { execArgv: process.execArgv });
-  servers.channel?.unref();
-  const places = await new Promise<Places>((resolve) => servers.once('message', (message) => resolve(message as Places)));
   try {
+    // Bun's channel does not hold the process, and has nothing to release.
+    servers.channel?.unref?.();
+    const places = await new Promise<Places>((resolve) => servers.once('message', (message) => resolve(message as Places)));
     await runAll(places, 2);
     const before = await count();
     await runAll(places, 1);

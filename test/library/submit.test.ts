@@ -250,6 +250,62 @@ library('connect: a server that takes no further message in a session is not ask
   }),
 );
 
+library('content that was read too far for the next server is told by a field and in words', () =>
+  within(10_000, async () => {
+    const first = await startHost({ script: { content: 'reset' }, contentOctets: 100_000 });
+    const second = await startHost();
+    async function* stream() {
+      for (let i = 0; i < 20; i++) yield `${'x'.repeat(76)}\r\n`.repeat(100);
+      await new Promise(() => {});
+    }
+    const servers = [host(first.port), host(second.port)];
+    const envelope = { from: 'me@example.org', to: ['you@example.net'] };
+    const outcome = await submit(envelope, stream(), { servers });
+    assert.ok(outcome.kind === 'failed');
+    assert.equal(outcome.unreplayable, true);
+    assert.match(outcome.failure.hint ?? '', /the content was read beyond the window.*give \{ open \}, or a larger window/);
+    assert.deepEqual(
+      outcome.attempts.map(({ failure }) => failure),
+      [outcome.failure],
+    );
+    assert.deepEqual(structuredClone(outcome), outcome);
+    const alone = await submit(envelope, stream(), { servers: servers.slice(0, 1) });
+    assert.ok(alone.kind === 'failed' && !('unreplayable' in alone));
+    await Promise.all([first.stop(), second.stop()]);
+  }),
+);
+
+library('the reason of a signal is the cause, also where the message was under way', () =>
+  within(10_000, async () => {
+    const controller = new AbortController();
+    const slow = await startHost({
+      script: {
+        DATA() {
+          controller.abort(new Error('too slow'));
+          return 'silence';
+        },
+      },
+    });
+    const envelope = { from: 'me@example.org', to: ['you@example.net'] };
+    const outcome = await submit(envelope, MESSAGE, { servers: [host(slow.port)], signal: controller.signal });
+    assert.ok(outcome.kind === 'failed');
+    assert.deepEqual([outcome.failure.code, outcome.failure.cause], ['aborted', controller.signal.reason]);
+    assert.ok(!JSON.stringify(outcome).includes('cause'));
+    await slow.stop();
+  }),
+);
+
+library('timeouts.deadline counts while the content is read, too', () =>
+  within(10_000, async () => {
+    const never = { [Symbol.asyncIterator]: () => ({ next: () => new Promise<IteratorResult<string>>(() => {}) }) };
+    const envelope = { from: 'me@example.org', to: ['you@example.net'] };
+    const outcome = await submit(envelope, never, { servers: [host(1)], timeouts: { deadline: 100 } });
+    assert.ok(outcome.kind === 'failed');
+    assert.deepEqual([outcome.failure.code, outcome.failure.retry], ['aborted', 'safe']);
+    assert.match(outcome.failure.message, /deadline/);
+  }),
+);
+
 library('connect: a host that does not answer says why', () =>
   within(10_000, async () => {
     const connected = await connect(host(1));

@@ -172,14 +172,15 @@ const POOL_OPTIONS: readonly (readonly [unknown, RegExp])[] = [
   [{ conections: 2 }, /^conections is unknown; did you mean connections\?/],
   ...['connections', 'messagesPerConnection'].flatMap((key) =>
     [0, -1, Number.NaN, 0.5, '5', null, {}].map(
-      (value) => [{ [key]: value }, new RegExp(`^${key} is .*, and takes a number from 1`)] as const,
+      (value) => [{ [key]: value }, new RegExp(`^${key} is .*, and takes a whole number from 1`)] as const,
     ),
   ),
   ...['idle', 'ttl'].flatMap((key) =>
     [0, -1, Number.NaN, '5', null].map((value) => [{ [key]: value }, new RegExp(`^${key} is .*, and takes milliseconds above 0`)] as const),
   ),
-  [{ retries: -1 }, /^retries is -1, and takes a number from 0/],
+  [{ retries: -1 }, /^retries is -1, and takes a whole number from 0/],
   [{ retries: Number.NaN }, /^retries is NaN/],
+  [{ connections: 1.5 }, /^connections is 1\.5, and takes a whole number from 1/],
   [{ pipelining: 'no' }, /^pipelining is true or false/],
   [{ rate: 5 }, /^rate is \{ messages, per \}/],
   [{ rate: null }, /^rate is \{ messages, per \}/],

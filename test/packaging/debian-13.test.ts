@@ -3,67 +3,35 @@
  * agents, removed and purged. A real Exim at an address that is not loopback wants TLS and a password.
  */
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
-import { scratch } from '../interop/support/daemon.ts';
-import { startExim } from '../interop/support/exim.ts';
 import { suiteWith } from '../interop/support/needs.ts';
-import { PASSWORD, type Peer, USER } from '../interop/support/peer.ts';
 import { within } from '../support/within.ts';
-import { caFile, goodFor } from '../world/support/faces.ts';
-import { type Client, theNetwork } from '../world/support/network.ts';
 import { makeLater, makePackages, VERSION } from './support/packages.ts';
-import { type System, startSystem } from './support/system.ts';
+import { LETTER, NOBODY, type Place, QUIET, startPlace } from './support/place.ts';
+import type { System } from './support/system.ts';
 
 const test = suiteWith('packages in Debian 13', 'root', 'unshare', 'exim4-daemon-heavy', 'dpkg-deb', 'debian-13');
 
-const MAIL = 60;
-const NAME = 'mail.example.org';
-const LETTER = 'Subject: backup\nTo: ann@peer.test\n\nAll done.\n';
-const NOBODY = 65534;
-
-let client: Client;
-let mail: Peer;
+let place: Place;
 let system: System;
 let made: Readonly<Record<string, string>>;
-let debs: Readonly<Record<string, string>>;
+let debs: string;
 
 test.before(() =>
   within(60_000, async () => {
     made = makePackages(['nospool', 'nospool-mta']);
-    const network = theNetwork();
-    const folder = scratch('package');
-    const [certificate, key] = [`${folder}/pem`, `${folder}/key`];
-    const face = goodFor(NAME);
-    writeFileSync(certificate, face.cert, { mode: 0o644 });
-    writeFileSync(key, face.key, { mode: 0o644 });
-    mail = await startExim({ at: [{ addresses: [network.add(MAIL).v4], tls: { certificate, key } }], authRequired: true, user: USER });
-    client = await network.client();
-    system = await startSystem(client, 13, `192.0.2.${MAIL} ${NAME}\n192.0.2.201 web1.example.org web1\n`);
-    await system.write('/etc/ssl/certs/ca-certificates.crt', readFileSync(caFile()));
-    debs = Object.fromEntries(
-      await Promise.all(Object.entries(made).map(async ([name, file]) => [name, await system.take(file)] as const)),
-    );
+    place = await startPlace(13);
+    system = place.system;
+    debs = (await Promise.all(Object.values(made).map((file) => system.take(file)))).join(' ');
   }),
 );
-test.after(async () => {
-  client?.stop();
-  await mail?.stop();
-});
-test.before.each(() => mail.clear());
-
-const apt = (words: string): Promise<string> => system.must(`apt-get -qq --yes --no-install-recommends ${words}`);
-
-async function assertArrived(count = 1): Promise<void> {
-  const arrived = await mail.received('ann', count);
-  for (const { octets } of arrived) assert.match(octets.toString('latin1'), /All done\.\n$/);
-  assert.equal(await mail.total(), count);
-}
+test.after(() => place?.stop());
+test.before.each(() => place.mail.clear());
 
 test('beside another mail transport agent: apt takes it out, and puts nospool in its place', () =>
   within(120_000, async () => {
-    await apt('install msmtp-mta');
+    await place.apt('install msmtp-mta');
     assert.match(await system.must('readlink -f /usr/sbin/sendmail'), /msmtp/);
-    const told = await apt(`install ${debs.nospool} ${debs['nospool-mta']}`);
+    const told = await place.apt(`install ${debs}`);
     assert.match(told, /Removing msmtp-mta/);
     assert.equal(
       await system.must('readlink -f /usr/sbin/sendmail /usr/lib/sendmail /usr/bin/mailq /usr/bin/newaliases'),
@@ -92,32 +60,16 @@ test("the package keeps compiled code for the system's Node, has a group, manual
 
 test('nospool init for a group, then check finds nothing wrong, and a member of the group sends', () =>
   within(60_000, async () => {
-    await system.write('/etc/nospool/password', `${PASSWORD}\n`, '640', 'root:nospool');
-    await system.must(`nospool init --smarthost ${NAME} --user ${USER} --domain peer.test --root ann@peer.test --group nospool`);
-    const check = await system.run('nospool check');
-    assert.equal(check.status, 0, check.stdout + check.stderr);
-    const group = Number((await system.must('getent group nospool')).split(':')[2]);
+    const group = await place.configure();
     const refused = await system.run('/usr/sbin/sendmail -i ann@peer.test', { uid: NOBODY, input: LETTER });
     assert.equal(refused.status, 1);
-    assert.equal(await mail.total(), 0);
+    assert.equal(await place.mail.total(), 0);
     for (const name of ['/usr/sbin/sendmail', '/usr/lib/sendmail', '/usr/sbin/sendmail.nospool'])
-      assert.deepEqual(await system.run(`${name} -i ann@peer.test`, { uid: NOBODY, groups: [group], input: LETTER }), {
-        status: 0,
-        signal: null,
-        stdout: '',
-        stderr: '',
-      });
-    await assertArrived(3);
+      assert.deepEqual(await system.run(`${name} -i ann@peer.test`, { uid: NOBODY, groups: [group], input: LETTER }), QUIET);
+    await place.assertArrived(3);
   }));
 
-test("cron's mail arrives", () =>
-  within(60_000, async () => {
-    await system.write('/etc/cron.d/job', 'MAILTO=ann@peer.test\n@reboot root echo All done.\n');
-    await system.must('rm -f /run/crond.reboot; cron; sleep 1');
-    await assertArrived();
-    await system.must('kill $(cat /run/crond.pid); rm /etc/cron.d/job');
-    assert.match(mail.said(), /A=\w+:host1/);
-  }));
+test("cron's mail arrives", () => within(60_000, () => place.runCron()));
 
 test('an upgrade replaces the program while a message is being written, and the message goes', () =>
   within(120_000, async () => {
@@ -133,7 +85,7 @@ while [ ! -e /tmp/upgraded ]; do sleep 0.1; done; printf '${last.replaceAll('\n'
     assert.equal(await system.must('mailq'), 'Mail queue is EMPTY\n');
     await system.must('touch /tmp/upgraded');
     await slow;
-    await assertArrived();
+    await place.assertArrived();
     assert.match(await system.must('ls /usr/lib/nospool'), /\bcharset-z\w{11}\.cjs/);
   }));
 
@@ -147,14 +99,14 @@ test('nospool install leaves the files of the package as they are', () =>
 
 test('reinstalled, removed and purged: nothing stays but the configuration', () =>
   within(120_000, async () => {
-    await system.must(`dpkg -i ${debs.nospool} ${debs['nospool-mta']} >/dev/null 2>&1`);
+    await system.must(`dpkg -i ${debs} >/dev/null 2>&1`);
     assert.equal(await system.must('mailq'), 'Mail queue is empty\n');
-    await apt('remove nospool nospool-mta');
+    await place.apt('remove nospool nospool-mta');
     assert.match(
       await system.must('ls -d /usr/lib/nospool /usr/sbin/sendmail 2>/dev/null; ls /etc/logrotate.d/nospool /var/log/nospool.log'),
       /^\/etc\/logrotate\.d\/nospool\n\/var\/log\/nospool\.log\n$/,
     );
-    await apt('purge nospool nospool-mta');
+    await place.apt('purge nospool nospool-mta');
     assert.equal(
       await system.must("find / -xdev -path '/tmp' -prune -o -name '*nospool*' -print | sort"),
       '/etc/nospool\n/etc/nospool.toml\n',
@@ -163,11 +115,11 @@ test('reinstalled, removed and purged: nothing stays but the configuration', () 
 
 test('Exim gives way, too, and comes back', () =>
   within(120_000, async () => {
-    await apt('install exim4-daemon-light');
-    await apt(`install ${debs.nospool} ${debs['nospool-mta']}`);
+    await place.apt('install exim4-daemon-light');
+    await place.apt(`install ${debs}`);
     assert.equal(await system.must('mailq'), 'Mail queue is empty\n');
     assert.match(await system.must('dpkg -l exim4-daemon-light'), /^rc +exim4-daemon-light /m);
-    await apt('install exim4-daemon-light');
+    await place.apt('install exim4-daemon-light');
     assert.match(await system.must('readlink -f /usr/sbin/sendmail'), /exim4/);
     const told = await system.must('nospool install');
     assert.match(told, /^note: \/usr\/sbin\/sendmail belongs to package exim4-daemon-light, whose next upgrade puts its own file there: /m);

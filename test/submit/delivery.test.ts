@@ -288,14 +288,14 @@ const LACKING: readonly (readonly [string, readonly string[], Partial<Transactio
   ['room', ['SIZE 100'], { size: 500 }, {}, /the message has 500 octets and the server takes at most 100/],
   ['recipients', ['LIMITS RCPTMAX=1'], {}, {}, /2 recipients and the server takes at most 1/],
   ['SMTPUTF8', [], { smtputf8: true }, {}, /does not offer SMTPUTF8/],
-  ['REQUIRETLS', [], { requireTls: true }, {}, /does not offer REQUIRETLS/],
+  ['MT-PRIORITY', [], { priority: 1 }, {}, /does not offer MT-PRIORITY/],
   ['BINARYMIME', [], { binary: true }, {}, /does not offer BINARYMIME/],
   ['DSN', [], { dsn: 'require', envid: 'x' }, {}, /does not offer DSN/],
   ['8BITMIME', [], { eightBit: 'some', withoutEightBit: 'refuse' }, {}, /does not offer 8BITMIME/],
   ['AUTH', [], {}, { auth: withPassword('tanstaaf') }, /offers no authentication/],
   ['a mechanism', ['AUTH X-OTHER'], {}, { auth: withPassword('tanstaaf') }, /the server offers X-OTHER/],
 ];
-const EVERYTHING = ['SIZE', 'SMTPUTF8', 'REQUIRETLS', 'BINARYMIME', 'CHUNKING', 'DSN', '8BITMIME', 'AUTH PLAIN'];
+const EVERYTHING = ['SIZE', 'SMTPUTF8', 'MT-PRIORITY', 'BINARYMIME', 'CHUNKING', 'DSN', '8BITMIME', 'AUTH PLAIN'];
 for (const [what, offers, changes, host, text] of LACKING)
   test(`the server lacks ${what} → next host`, () =>
     within(20_000, async () => {

@@ -5,13 +5,16 @@
 
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
-import type { AuthPolicy, Smarthost, TlsPolicy } from '../../src/router/smarthost.ts';
+import { type AuthPolicy, DIRECT, type Smarthost, type TlsPolicy } from '../../src/router/smarthost.ts';
 import { deliver } from '../../src/submit/delivery.ts';
+import { isPlainTls } from '../../src/submit/session.ts';
 import type { SessionTimeouts } from '../../src/transport/driver.ts';
 import type { Names } from '../../src/transport/lookup/question.ts';
+import type { Connect } from '../../src/transport/wire.ts';
 import { contentOf, hostAt, optionsFor, sentences, tlsRequired, transactionTo, verdictOf } from '../support/delivery.ts';
 import { smarthost } from '../support/engine.ts';
 import { type Deed, type Phase, type SmarthostOptions, startHost, type Talk } from '../support/smarthost.ts';
+import { connect } from '../support/sockets.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('opening');
@@ -324,6 +327,57 @@ test('W4: a hello with a control character is refused before anything is said', 
     await server.stop();
     assert.match(sentences(outcome), /is neither a domain nor an address literal$/);
     assert.deepEqual(heard, []);
+  }));
+
+/* ---- sockets of a program's choice ---- */
+
+test('TLS is done by the sockets of a choice where the peer has one name, that of the look-up, or is not verified', () => {
+  const host = { name: 'mail.example.org', unix: false, fromDns: false };
+  for (const [policy, target, expected, why] of [
+    [{}, host, true, 'a host name'],
+    [{}, { ...host, name: 'localhost' }, true, 'a name of one label'],
+    [{ serverName: 'smart.example' }, { ...host, name: '127.0.0.1' }, true, 'the configured name'],
+    [{ serverName: 'smart.example' }, { ...host, fromDns: true }, true, 'the configured name of a host of MX records'],
+    [{}, { ...host, fromDns: true }, false, 'a host of MX records, whose certificate may be for its domain'],
+    [{}, { ...host, name: '127.0.0.1' }, false, 'an address'],
+    [{}, { ...host, name: '::1' }, false, 'an address with colons'],
+    [{ serverName: '192.0.2.1' }, host, false, 'a configured address'],
+    [{}, { ...host, name: 'my_host.example.org' }, false, 'an underscore'],
+    [{}, { ...host, name: 'mail.example.org.' }, false, 'a dot at the end'],
+    [{}, { ...host, name: 'b\u00fccher.example' }, false, 'a U-label'],
+    [{}, { ...host, name: 'xn--bcher-kva.example' }, false, 'an A-label'],
+    [{}, { ...host, name: '/run/smtp', unix: true }, false, 'a unix socket'],
+    [{ certificate: '/etc/own.pem' }, host, false, 'a certificate of our own'],
+    [{ verify: false }, { ...host, name: '127.0.0.1' }, true, 'nothing is verified'],
+    [{ fingerprint: ['sha256:00'] }, { ...host, fromDns: true }, true, 'a fingerprint'],
+    [{ verify: false, certificate: '/etc/own.pem' }, host, false, 'a certificate of our own, and nothing is verified'],
+  ] as const)
+    assert.equal(isPlainTls({ tls: { ...DEFAULT, verify: true, fingerprint: [], ...policy } }, target), expected, why);
+});
+
+test('the sockets of a choice connect in clear and for plain TLS; certificates of our own and proxies have those of Node', () =>
+  within(20_000, async () => {
+    const proxy = { scheme: 'socks5', host: '127.0.0.1', port: 1, user: '', secret: { from: 'none' } } as const;
+    for (const [changes, expected, why] of [
+      [{ tls: mode('off') }, 1, 'in clear'],
+      [{ tls: tlsRequired() }, 1, 'TLS'],
+      [{ tls: tlsRequired({ certificate: '/no/such/file' }) }, 0, 'a certificate of our own'],
+      [{ tls: tlsRequired(), scheme: 'submissions', host: '127.0.0.2', port: 1 }, 1, 'TLS from the start'],
+      [{ tls: mode('off'), link: { ...DIRECT, proxy } }, 0, 'a proxy'],
+    ] as const) {
+      const server = await startHost({});
+      let asked = 0;
+      const counting: Connect = (...to) => {
+        asked += 1;
+        return connect(...to);
+      };
+      await deliver(
+        { hosts: [hostAt(server.port, changes)], transaction: transactionTo(1), content: contentOf() },
+        optionsFor(5000, { connect: counting }),
+      );
+      assert.equal(asked, expected, why);
+      await server.stop();
+    }
   }));
 
 test.run();

@@ -15,7 +15,7 @@ import type { Submission, Submitted } from '../../src/submit/submission.ts';
 import { verdictOf } from '../support/delivery.ts';
 import { settingsOf } from '../support/settings.ts';
 import { type Deed, type Phase, type SmarthostOptions, startHost, type TestHost } from '../support/smarthost.ts';
-import { connect } from '../support/sockets.ts';
+import { chosen } from '../support/sockets.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('story');
@@ -76,7 +76,11 @@ async function submit(
 ): Promise<Ran> {
   const host = await startHost(server);
   const settings = settingsOf(`hostname = "here.example"\nsmarthosts = ["smtp://127.0.0.1:${host.port}"]\n${config}`);
-  const submitted = await submitMessage(submissionOf(settings, input, changes), { security: systemSecurity({}), connect, ...options });
+  const submitted = await submitMessage(submissionOf(settings, input, changes), {
+    security: systemSecurity({}),
+    connect: chosen,
+    ...options,
+  });
   await host.stop();
   return { submitted, server: host, lines: printOutcome(submitted.outcome, submitted.messageId).join('\n') };
 }
@@ -329,7 +333,7 @@ test('a sender without a domain ends a submission before its input is read', asy
   const { by } = submissionOf(settings, input);
   const submitted = await submitMessage(submissionOf(settings, input, { by: { ...by, hostname: 'vm' } }), {
     security: systemSecurity({}),
-    connect,
+    connect: chosen,
   });
   assert.match(printOutcome(submitted.outcome, '').join(), /has no domain/);
   assert.equal(input.reads, 0);
@@ -361,7 +365,7 @@ for (const [written, mailFrom] of [
       const host = await startHost({});
       const route = `[[router]]\nname = "m"\ndriver = "manualroute"\nhosts = ["smtp://127.0.0.1:${host.port}"]\nerrors_to = ${written}\n`;
       const settings = settingsOf(`hostname = "here.example"\n${route}`);
-      const submitted = await submitMessage(submissionOf(settings, pipeOf([HEAD])), { security: systemSecurity({}), connect });
+      const submitted = await submitMessage(submissionOf(settings, pipeOf([HEAD])), { security: systemSecurity({}), connect: chosen });
       await host.stop();
       assert.equal(verdictOf(submitted.outcome), 'accepted');
       assert.ok(

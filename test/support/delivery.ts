@@ -12,7 +12,7 @@ import { type Outcome, printOutcome } from '../../src/submit/outcome.ts';
 import { systemSecurity } from '../../src/submit/security.ts';
 import { type Certificate, makeCertificate } from '../../src/transport/tls/certificate.ts';
 import { mailbox } from './mailbox.ts';
-import { connect } from './sockets.ts';
+import { chosen } from './sockets.ts';
 
 const OFF: TlsPolicy = { ...DEFAULT_TLS, mode: 'off' };
 
@@ -107,7 +107,7 @@ export const optionsFor = (limit = 10_000, changes: Partial<DeliveryOptions> = {
   partial: 'never',
   framing: 'auto',
   security: systemSecurity({}),
-  connect,
+  connect: chosen,
   ...changes,
 });
 

@@ -3,7 +3,9 @@ import { connectBun } from '../../src/transport/bun-wire.ts';
 import { connectNode } from '../../src/transport/node-wire.ts';
 import type { Connect, Wire } from '../../src/transport/wire.ts';
 
-export const connect: Connect = process.versions.bun === undefined ? connectNode : connectBun;
+/** What the command chooses: nothing under Node. */
+export const chosen: Connect | undefined = process.versions.bun === undefined ? undefined : connectBun;
+export const connect: Connect = chosen ?? connectNode;
 
 /** A wire to a port on loopback. */
 export const wireTo = (port: number, by: Connect = connect): Promise<Wire> =>

@@ -58,8 +58,11 @@ test('the first that answers wins, and no other is asked', () =>
 test('the next address follows one that refuses', () =>
   within(5000, async () => {
     const third = await live();
-    const connected = await connectFirst([refused(), refused('127.0.0.3'), third.endpoint], { within: 5000 });
+    const endpoints = [refused(), refused('127.0.0.3'), third.endpoint, refused('127.0.0.4')];
+    const begun: unknown[] = [];
+    const connected = await connectFirst(endpoints, { within: 5000, began: (endpoint) => begun.push(endpoint) });
     assert.equal(connected.winner?.endpoint, third.endpoint);
+    assert.deepEqual(begun, endpoints.slice(0, 3), 'each attempt is told, and no other');
     assert.deepEqual(told(connected), ['127.0.0.1: connection refused', '127.0.0.3: connection refused']);
     connected.winner?.wire.destroy();
     third.stop();

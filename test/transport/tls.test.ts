@@ -444,6 +444,56 @@ test('a refused certificate has the code of the library that refused it', async 
   assert.equal(await handshake(serve(makeCertificate({ names: ['other.example.org'], issuer: ca })), {}, code), undefined);
 });
 
+test('a peer whose name the runtime itself found wrong is trusted by no name, and by its fingerprint', async () => {
+  const server = serve(good);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const secure = async (changes: Partial<TlsPolicy>) => {
+    const prepared = await prepareTls(policy(changes), wantedNames(policy(), HOST), { implicit: true });
+    assert.ok(prepared.ok);
+    const plain = await wireTo(port, connectNode);
+    const startTls: Wire['startTls'] = async (terms) => {
+      const secured = await plain.startTls(terms);
+      if (secured.ok) Object.assign(secured.value.peer, { isMisnamed: true });
+      return secured;
+    };
+    const result = await prepared.value.secure({ ...plain, isOpen: true, startTls } as Wire);
+    plain.destroy();
+    return result;
+  };
+  assert.match(detail(await secure({})), /^the certificate is for mail\.example\.org, not for mail\.example\.org/);
+  assert.ok((await secure({ fingerprint: [good.fingerprints.certificate] })).ok);
+  server.close();
+});
+
+test('a certificate for a wanted name that is not the one of SNI is refused by a runtime that looks at that name itself', async () => {
+  if (sockets !== connectBun) return;
+  const server = serve(makeCertificate({ names: ['example.org'], issuer: ca }));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const wanted = wantedNames(policy(), HOST, 'example.org');
+  assert.deepEqual(wanted, { sni: HOST, names: [HOST, 'example.org'] });
+  for (const by of [connectNode, connectBun]) {
+    const prepared = await prepareTls(policy(), wanted, { implicit: true, isContextOfWire: by === connectBun });
+    assert.ok(prepared.ok);
+    const wire = await wireTo((server.address() as AddressInfo).port, by);
+    assert.equal((await prepared.value.secure(wire)).ok, by === connectNode);
+    wire.destroy();
+  }
+  server.close();
+});
+
+test('certificates of authorities that cannot be read are a failure in the same words on all sockets', async () => {
+  // OpenSSL passes them over.
+  if (process.versions.bun === undefined) return;
+  const broken = file('-----BEGIN CERTIFICATE-----\nMIIBqzCC\n-----END CERTIFICATE-----\n');
+  const prepared = await prepareTls(policy({ caFile: broken }), wantedNames(policy(), HOST), {
+    implicit: true,
+    isContextOfWire: sockets === connectBun,
+  });
+  if (sockets === connectNode) return assert.match(prepared.ok ? '' : prepared.detail, /^TLS cannot be set up: /);
+  assert.match(await handshake(serve(good), { with: { caFile: broken } }, detail), /^TLS cannot be set up: /);
+});
+
 test('hostile case 39: NODE_TLS_REJECT_UNAUTHORIZED=0 has no effect', async () => {
   const before = process.env.NODE_TLS_REJECT_UNAUTHORIZED;
   const emitWarning = process.emitWarning;

@@ -59,6 +59,7 @@ const CODES: Readonly<Record<Exclude<FailureCode, 'rejected' | 'unsupported'>, T
 const LACKING: Partial<Record<Lack, TransportErrorCode>> = {
   credentials: 'EAUTH',
   requiretls: 'EREQUIRETLS',
+  encryption: 'EREQUIRETLS',
   size: 'EMESSAGE',
   partial: 'ECONFIG',
 };
@@ -133,7 +134,9 @@ function codeOf({ code, verb, at, lacks }: Failure): TransportErrorCode {
   return verb === null ? 'EPROTOCOL' : VERBS[verb][1];
 }
 
-function commandOf({ code, verb }: Failure): string {
+function commandOf({ code, verb, lacks }: Failure): string {
+  // It would have been a parameter of MAIL.
+  if (lacks === 'requiretls' || lacks === 'encryption') return 'MAIL FROM';
   // What is the caller's own was answered by no server, however far the session was.
   if (code === 'input' || code === 'aborted' || code === 'usage') return 'API';
   return verb === null ? (COMMANDS[code] ?? 'API') : VERBS[verb][0];

@@ -3,12 +3,11 @@
  * sentence. Connects to nothing.
  */
 import type { ConnectionOptions } from 'node:tls';
-import { isWrittenAsLoopback } from '../../router/loopback.ts';
 import { isLmtp } from '../../router/smarthost.ts';
 import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
+import type { PoolOptions } from '../limits.ts';
 import { type Options, parseOptions } from '../options.ts';
-import type { PoolOptions } from '../pool.ts';
-import { type Auth, type Host, parseServer, type Resolver, type Server, type TlsOptions, unknownKey } from '../server.ts';
+import { type Auth, parseServer, type Resolver, type Server, type TlsOptions, unknownKey } from '../server.ts';
 import type { Dsn, GetSocket, LoggerLike } from './mail.ts';
 import { AUTH_OPTIONS, OPTIONS, refusedOption, TLS_OPTIONS } from './table.ts';
 
@@ -122,8 +121,6 @@ export interface Settings {
   readonly dsn: Dsn | undefined;
   readonly getSocket: GetSocket | undefined;
   readonly isSecured: boolean;
-  /** Nothing is sent in clear. */
-  readonly isEncrypted: boolean;
   readonly forceAuth: boolean;
   /** The conversation goes to the logger. */
   readonly isTraced: boolean;
@@ -195,18 +192,12 @@ export function readSettings(given: string | URL | NospoolTransportOptions): Par
     dsn: own.dsn,
     getSocket,
     isSecured: secured === true,
-    isEncrypted: secured === true || isAlwaysEncrypted(read.value),
     forceAuth: own.forceAuth === true,
     isTraced: own.debug === true || own.transactionLog === true,
     logger: own.logger,
     mail: Object.fromEntries(Object.entries(own).filter(([key, value]) => value !== undefined && isMail(key))),
     place: { host: read.value.smarthost.host, port: read.value.smarthost.port },
   });
-}
-
-function isAlwaysEncrypted({ smarthost }: Host): boolean {
-  const { scheme, tls } = smarthost;
-  return scheme === 'submissions' || tls.mode === 'required' || (tls.mode === 'default' && !isWrittenAsLoopback(smarthost));
 }
 
 const isMail = (key: string): boolean => key === 'logger' || OPTIONS[key as keyof typeof OPTIONS][0] === 'mail';

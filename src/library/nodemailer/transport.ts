@@ -171,8 +171,6 @@ export class NospoolTransport extends EventEmitter {
     const messageId = message.messageId();
     const { addresses, envelope, size } = read.value;
     this.#log('info', { tnx: 'send', messageId }, `Sending message ${messageId} to <${summary(addresses.to)}>`);
-    if (envelope.requireTls && !this.#settings.isEncrypted)
-      throw makeError('EREQUIRETLS', 'REQUIRETLS goes over TLS only: set requireTLS or secure', { command: 'MAIL FROM' });
     const login = this.#loginFor(data);
     const content = new MessageContent(() => message.createReadStream(), size);
     try {

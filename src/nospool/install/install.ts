@@ -50,6 +50,8 @@ const SAVED = '.nospool-saved';
 const DIVERTED = '.distrib';
 /** The sendmail command, seen from a chunk of the bundle, from the bundle, and from the sources. */
 const COMMAND_FILES = ['../sendmail.cjs', './sendmail.cjs', '../../../dist/sendmail.cjs'];
+/** Where Bun shows the program in one file to itself. */
+const IN_ONE_FILE = '/$bunfs/';
 /** The folder for copies of the code, which are installed where others may change the code that runs now. */
 const COPIES = 'usr/local/lib/nospool';
 const COPY_NAME = /^code-/;
@@ -68,6 +70,7 @@ export async function runInstall(options: InstallOptions): Promise<number> {
 async function install({ root, runtime, compile }: InstallOptions): Promise<number> {
   const base = path.resolve(root);
   const built = COMMAND_FILES.map((place) => fileURLToPath(new URL(place, import.meta.url))).find((file) => existsSync(file));
+  if (built === undefined && import.meta.url.includes(IN_ONE_FILE)) return failWith(printLinks(base));
   if (built === undefined) return failWith('there is no dist/sendmail.cjs beside this program: run "npm run build" first');
   const found = realpathSync(built);
   const answering = await findRuntime(base, runtime, found);
@@ -126,6 +129,10 @@ interface Runtime {
   /** As the runtime prints it. */
   readonly version: string;
 }
+
+/** The one file is its own runtime, so there is nothing to write: its name tells which command it is. */
+const printLinks = (base: string): string =>
+  `this program is one file, to which links are enough: ${COMMAND_PLACES.map((place) => `ln -s ${quoteForShell(pathInRoot(base, process.execPath))} ${quoteForShell(path.join(base, place))}`).join('; ')}`;
 
 /** The runtime for the script, which has been tried. */
 async function findRuntime(base: string, named: string | null, command: string): Promise<Parsed<Runtime>> {

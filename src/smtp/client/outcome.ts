@@ -50,7 +50,7 @@ export type ConnectReason = 'resolve' | 'refused' | 'unreachable' | 'timeout' | 
 /**
  * What is missing. By the server: STARTTLS; AUTH; a `mechanism` that fits the credentials; an `exchange` of AUTH that comes to
  * its end; `partial`, a verdict for all recipients together; room for the `size`, the number of `recipients` or of their
- * `domains`; an extension, by its keyword in lower case. By the caller: TLS, without which credentials are not sent;
+ * `domains`; an extension, by its keyword in lower case. By the session: `encryption`, without which nobody asks for REQUIRETLS. By the caller: TLS, without which credentials are not sent;
  * `credentials`; a `configuration` that can be used; an `argument` that a command line can carry.
  */
 export type Lack =
@@ -68,6 +68,7 @@ export type Lack =
   | '8bitmime'
   | 'dsn'
   | 'requiretls'
+  | 'encryption'
   | 'mt-priority'
   | 'deliverby'
   | 'futurerelease'

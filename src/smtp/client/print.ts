@@ -117,9 +117,17 @@ export interface Unmet {
 
 const unmet = (lacks: Lack, detail: string): Unmet => ({ lacks, detail });
 
+/** What a server offers, and over what. */
+export interface Offer {
+  readonly secured: boolean;
+  readonly extensions: Extensions;
+}
+
 /** Names the first thing that this server lacks for this transaction; null when nothing is missing. */
-export function unmetNeed(transaction: Transaction, extensions: Extensions): Unmet | null {
+export function unmetNeed(transaction: Transaction, { secured, extensions }: Offer): Unmet | null {
   const { size, recipients, reversePath } = transaction;
+  // In clear a server offers no REQUIRETLS, and if one does, it means nothing. RFC 8689 §2
+  if (transaction.requireTls && !secured) return unmet('encryption', 'REQUIRETLS was asked for, and the session is in clear');
   for (const [keyword, why, needed] of ALL_NEEDS)
     if (needed(transaction) && !offers(extensions, keyword))
       return unmet(

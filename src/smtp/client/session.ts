@@ -372,13 +372,16 @@ function takeReply(plan: Plan, ending: Ending, state: Exclude<Open, Silent | In<
 function countDue(plan: Plan, state: State): number {
   if (state.at === 'envelope') return state.sent - state.answered;
   if (state.at === 'content') return state.blocks;
-  if (state.at === 'commit') return countVerdicts(plan, state) - countOf(state.replies) + (state.next?.sent ?? 0);
+  if (state.at === 'commit') return verdictsDue(plan, state) + (state.next?.sent ?? 0);
   return 1;
 }
 
 /** The content gets one final reply, but with LMTP one for each recipient that was accepted. RFC 2033 §4.2 */
 const countVerdicts = (plan: Plan, { transaction, refusals }: In<'commit'>): number =>
   plan.protocol === 'lmtp' ? transaction.recipients.length - countOf(refusals) : 1;
+
+/** Counts the replies to the content that are still to come; behind them the server speaks of the next transaction. */
+export const verdictsDue = (plan: Plan, state: In<'commit'>): number => countVerdicts(plan, state) - countOf(state.replies);
 
 /* ---- opening ---- */
 
@@ -471,7 +474,7 @@ const WOULD_SPLIT: Unmet = {
 function openTransaction(plan: Plan, channel: Channel, transaction: Transaction): Step {
   const isSplit = plan.protocol === 'lmtp' && transaction.recipients.length > 1 && plan.partial === 'never';
   if (isSplit) return failUnsupported(plan, channel, 'message', WOULD_SPLIT);
-  const unmet = unmetNeed(transaction, channel.extensions);
+  const unmet = unmetNeed(transaction, channel);
   if (unmet !== null) return failUnsupported(plan, channel, 'host', unmet);
   const commands = envelopeCommands(plan, { channel, transaction });
   if (!commands.ok) return failUnsupported(plan, channel, 'message', { lacks: 'argument', detail: commands.detail });

@@ -17,7 +17,9 @@ export function makePackages(names: readonly string[], env: NodeJS.ProcessEnv = 
     env: { ...process.env, ...(bun() === undefined ? {} : { BUN: bun() }), PACKAGE_OUT: folder, ...env },
     stdio: ['ignore', 'ignore', 'inherit'],
   });
-  return Object.fromEntries(readdirSync(folder).map((name) => [name.split('_')[0] as string, path.join(folder, name)]));
+  return Object.fromEntries(
+    readdirSync(folder).map((name) => [name.endsWith('.deb') ? (name.split('_')[0] as string) : 'one-file', path.join(folder, name)]),
+  );
 }
 
 /** The package of a later version, whose program ends at once where an older process reads it, and whose rare parts have other names. */

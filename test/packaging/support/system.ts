@@ -21,6 +21,9 @@ export interface System {
   /** As `run`, and throws where the status is not 0. The value is standard output. */
   must(script: string, options?: SystemOptions): Promise<string>;
   write(file: string, text: string | Buffer, mode?: string, owner?: string): Promise<void>;
+  /** Makes the whole root read-only, as that of a container may be, or writable again. */
+  seal(): Promise<void>;
+  unseal(): Promise<void>;
   /** Copies a package into the system. The value is its path there. */
   take(file: string): Promise<string>;
 }
@@ -30,7 +33,7 @@ const PREPARE = `printf '#!/bin/sh\\nexit 101\\n' >usr/sbin/policy-rc.d
 chmod 755 usr/sbin/policy-rc.d
 printf 'APT::Sandbox::User "root";\\nDpkg::Use-Pty "0";\\n' >etc/apt/apt.conf.d/99tests`;
 
-const PATH = '/usr/sbin:/usr/bin:/sbin:/bin';
+const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 export async function startSystem(client: Client, release: keyof typeof DEBIAN, hosts: string): Promise<System> {
   const folder = `${client.folder}/system`;
@@ -71,5 +74,11 @@ ${PREPARE}`;
     await write(place, readFileSync(file));
     return place;
   };
-  return { run, must, write, take };
+  const remount = async (how: 'ro' | 'rw'): Promise<void> => {
+    for (const mount of [root, `${root}/tmp`]) {
+      const { status, stderr } = await client.run(['mount', '-o', `remount,${how}`, mount], { uid: 0, env: { PATH } });
+      if (status !== 0) throw new Error(stderr);
+    }
+  };
+  return { run, must, write, take, seal: () => remount('ro'), unseal: () => remount('rw') };
 }

@@ -180,7 +180,7 @@ const NEEDS: readonly (readonly [Partial<Transaction>, Extensions, string | null
 ];
 for (const [changes, extensions, expected, why] of NEEDS)
   test(`needs ${JSON.stringify(changes)}: ${why}`, () =>
-    assert.strictEqual(unmetNeed(about(changes), extensions)?.detail ?? null, expected));
+    assert.strictEqual(unmetNeed(about(changes), { secured: true, extensions })?.detail ?? null, expected));
 
 const LACKS: readonly (readonly [Partial<Transaction>, Extensions, Lack])[] = [
   [{ size: 101 }, offering('SIZE 100'), 'size'],
@@ -201,7 +201,16 @@ const LACKS: readonly (readonly [Partial<Transaction>, Extensions, Lack])[] = [
 ];
 for (const [changes, extensions, lacks] of LACKS)
   test(`${JSON.stringify(changes)}: what is missing is a field, ${lacks}`, () =>
-    assert.strictEqual(unmetNeed(about(changes), extensions)?.lacks, lacks));
+    assert.strictEqual(unmetNeed(about(changes), { secured: true, extensions })?.lacks, lacks));
+
+test('REQUIRETLS goes over TLS only, whatever a server offers in clear', () => {
+  for (const extensions of [NOTHING, ALL])
+    assert.deepStrictEqual(unmetNeed(about({ requireTls: true }), { secured: false, extensions }), {
+      lacks: 'encryption',
+      detail: 'REQUIRETLS was asked for, and the session is in clear',
+    });
+  assert.strictEqual(unmetNeed(about({ requireTls: false }), { secured: false, extensions: NOTHING }), null);
+});
 
 test('it is known whether DSN parameters are left out and whether BDAT may be used', () => {
   assert.deepStrictEqual(

@@ -1,0 +1,10 @@
+/**
+ * The program of the one file: sendmail, mailq or newaliases where it is called by such a name, else nospool. Knows only how it is called.
+ */
+import '../src/process/runtime.ts';
+
+const called = process.argv0.replace(/^.*\//, '');
+// Both find here the name that they were called by; Bun has the name of the file inside.
+process.argv[1] = called;
+if (/^(?:sendmail|mailq|newaliases|runq|rsmtp|rmail)(?:[.-]|$)/.test(called)) void import('../src/sendmail/main.ts');
+else void import('../src/nospool/main.ts');

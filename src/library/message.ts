@@ -1,0 +1,41 @@
+/** One message on its way: what it says to a server, what ends it, and who hears of it. Knows no session. */
+import { withDeadline } from '../submit/interrupts.ts';
+import type { MessageOptions } from '../transport/driver.ts';
+import type { ParsedEnvelope } from './envelope.ts';
+import type { Progress, Terms, TraceEvent } from './options.ts';
+import { type Outcome, withReason } from './outcome.ts';
+
+/** The options of one message. */
+export interface SendOptions {
+  /** Ends this message; when it is under way, the session ends with it. */
+  readonly signal?: AbortSignal | undefined;
+  /** Hears how far this message has come, in place of the function that the session has. */
+  readonly progress?: ((progress: Progress) => void) | undefined;
+  /** Hears the lines that are about this message, from MAIL to the verdict. The function that the session has hears them, too. */
+  readonly trace?: ((event: TraceEvent) => void) | undefined;
+}
+
+/** What ends a message: its signal and its deadline. */
+export type Ends = Pick<MessageOptions, 'signal' | 'urgent' | 'grace'>;
+
+/** A message whose envelope is parsed. */
+export interface Message extends ParsedEnvelope, Pick<SendOptions, 'progress' | 'trace'> {
+  readonly ends: Ends;
+  /** Attempts before this one. */
+  readonly attempt: number;
+}
+
+/** Does the work of one message, from its call to its outcome. Most messages have neither signal nor deadline, and it costs nothing there. */
+export async function inTime(
+  signal: AbortSignal | undefined,
+  { grace, deadline }: Pick<Terms, 'grace' | 'deadline'>,
+  work: (ends: Ends) => Promise<Outcome>,
+): Promise<Outcome> {
+  if (deadline === null) return withReason(await work({ signal, grace }), signal);
+  const { interrupts, release } = withDeadline(signal && { signal, grace }, deadline);
+  try {
+    return withReason(await work(interrupts), interrupts.signal);
+  } finally {
+    release();
+  }
+}
