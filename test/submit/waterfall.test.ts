@@ -3,10 +3,11 @@
  * Loopback: which phases there are is the subject; where TLS matters its mode is written.
  */
 import assert from 'node:assert/strict';
+import { createConnection } from 'node:net';
 import { suite } from 'uvu';
 import type { Smarthost } from '../../src/router/smarthost.ts';
 import type { Phase } from '../../src/smtp/client/outcome.ts';
-import { deliver } from '../../src/submit/delivery.ts';
+import { type DeliveryOptions, deliver } from '../../src/submit/delivery.ts';
 import { failedWith, type Outcome } from '../../src/submit/outcome.ts';
 import { startWaterfall, type Waterfall } from '../../src/submit/waterfall.ts';
 import type { Endpoint } from '../../src/transport/lookup/endpoints.ts';
@@ -208,10 +209,13 @@ for (const [why, events, rows] of OTHERS) test(why, () => assert.deepEqual(facts
 test('nothing is printed where no smart host was asked', () => assert.deepEqual(play([]), []));
 
 /** Sends one message to the hosts, of which names lead to loopback; the lines of the waterfall. */
-async function measured(hosts: readonly Smarthost[]): Promise<readonly string[]> {
+async function measured(hosts: readonly Smarthost[], changes: Partial<DeliveryOptions> = {}): Promise<readonly string[]> {
   const names: Names = { addresses: async () => [{ address: '127.0.0.1', family: 4 }], mx: async () => [], srv: async () => [] };
   const { observer, print } = startWaterfall();
-  const outcome = await deliver({ hosts, transaction: transactionTo(1), content: contentOf() }, { ...optionsFor(), names, observer });
+  const outcome = await deliver(
+    { hosts, transaction: transactionTo(1), content: contentOf() },
+    { ...optionsFor(), names, observer, ...changes },
+  );
   return print(outcome, 80);
 }
 const rowsOf = (lines: readonly string[]): readonly string[] =>
@@ -227,6 +231,16 @@ test('a delivery tells its phases in order, and the server that took it', () =>
     assert.deepEqual(rowsOf(lines), [
       ...['message', 'others', 'resolve', 'TCP', 'greeting', 'EHLO', 'TLS', 'AUTH', 'envelope', 'content', 'verdict', 'total'],
     ]);
+  }));
+
+test('a name that is not found is another host, and a way of a program is a connection', () =>
+  within(20_000, async () => {
+    const host = await startHost();
+    const lines = await measured([hostAt(1, { expand: 'srv', host: 'nowhere.example' }), hostAt(host.port)], {
+      dialFor: () => () => createConnection(host.port, '127.0.0.1'),
+    });
+    await host.stop();
+    assert.deepEqual(rowsOf(lines).slice(0, 5), ['message', 'others', 'resolve', 'TCP', 'greeting'], lines.join('\n'));
   }));
 
 test('of a message that nobody took the last server is shown', () =>
