@@ -1,10 +1,17 @@
-/** The same bundle under Bun, with the code that `nospool install` leaves for it: the whole matrix against Exim, and a signal. */
+/**
+ * The same bundle under Bun, with the code that `nospool install` leaves for it: the whole matrix against Exim, what a short message
+ * loads, and a signal.
+ * Loopback: what a handshake loads is the subject, and its certificate is verified as everywhere.
+ */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { BUN_FLAGS } from '../../src/nospool/install/wrapper.ts';
+import { readMainFile } from '../../src/sendmail/start/loader.ts';
+import { tlsWorld } from '../support/delivery.ts';
+import { startHost } from '../support/smarthost.ts';
 import { within } from '../support/within.ts';
 import { HOST } from '../world/support/addresses.ts';
 import { installCommand } from './support/command.ts';
@@ -90,6 +97,48 @@ test('S5: as installed Bun obeys no file of the folder that it is called in, nor
     [],
   );
 });
+
+test('a short message, in clear or over TLS, makes Bun load none of its copies of what Node has but node:fs and node:buffer', () =>
+  within(60_000, async () => {
+    const text = readFileSync(`${DIST}/main.cjs`, 'latin1');
+    const { parts } = readMainFile(Buffer.from(text, 'latin1'));
+    const atOnce = ['main', 'config-toml', 'transport-bun-wire', 'transport-tls-tls', 'transport-tls-peername'].flatMap((part) => [
+      ...text.slice(...(parts.get(part) as readonly [number, number])).matchAll(/(?:=|,)require\("([^"]+)"\)/g),
+    ]);
+    assert.deepEqual([...new Set(atOnce.map(([, name]) => name))].sort(), ['node:buffer', 'node:fs']);
+    const asked = `${scratch('asked')}/asked.json`;
+    const hook = `${asked}.cjs`;
+    // Whatever else is loaded is asked for in this way.
+    writeFileSync(
+      hook,
+      `const { getBuiltinModule } = process;
+const asked = [];
+process.getBuiltinModule = (id) => asked.push(id) && getBuiltinModule.call(process, id);
+process.on('exit', () => require('node:fs').writeFileSync(${JSON.stringify(asked)}, JSON.stringify(asked)));`,
+    );
+    const { certificate, caFile } = tlsWorld();
+    for (const isSecured of [false, true]) {
+      const server = await startHost({ secure: isSecured, tls: { key: certificate.key, cert: certificate.cert } });
+      const command = installCommand(runtime);
+      command.configure(
+        `smarthosts = ["${isSecured ? 'submissions' : 'smtp'}://127.0.0.1:${server.port}"]\nhostname = "c.example"\n[tls]\n${
+          isSecured ? `ca_file = "${caFile}"\nserver_name = "smart.example"` : 'mode = "off"'
+        }\n`,
+      );
+      const [program = '', ...flags] = [...runtime, '--preload', hook, command.file, '-i', '-f', 'a@example.org', 'b@example.org'];
+      const child = spawn(program, flags, {
+        stdio: ['pipe', 'ignore', 'pipe'],
+        env: { PATH: '/usr/bin:/bin', NOSPOOL_CONFIG: command.config },
+      });
+      let said = '';
+      child.stderr?.setEncoding('utf8').on('data', (part) => (said += part));
+      child.stdin?.end('Subject: x\n\nhello\n');
+      const [status] = await once(child, 'close');
+      assert.deepEqual([status, said, server.held.length], [0, '', 1]);
+      assert.deepEqual(JSON.parse(readFileSync(asked, 'utf8')), [], isSecured ? 'TLS' : 'clear');
+      await server.stop();
+    }
+  }));
 
 matrix(test, { start: startExim, mechanisms: ['PLAIN', 'LOGIN', 'CRAM-MD5'], large: 64, runtime });
 

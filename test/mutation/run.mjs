@@ -135,6 +135,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
           sum.tried += 1;
           if (by === null) console.log(`alive:\nsrc/${mutant.file}\n- ${mutant.before}\n+ ${mutant.after}\n`);
           else sum.killed += 1;
+          if (sum.tried % 10 === 0) console.log(`${mutant.room}: ${sum.killed} of ${sum.tried} so far`);
         }
       } finally {
         rmSync(folder, { recursive: true });

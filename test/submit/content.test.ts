@@ -120,6 +120,15 @@ test('a line of more than 998 octets is noted, or refused in body and header sec
   assert.equal(await read(composedOf(await compose(`${HEAD}\nhello\n`, { config })).content.open('pass', true)), `${HEAD}\nhello\n`);
 });
 
+test('a From field that is missing is made with the full name of who runs this', async () => {
+  const fromOf = async (head: string) => {
+    const text = await read(composedOf(await compose(`${head}\n\nhello\n`)).content.open('pass', true));
+    return /^From: (.*?)\r?$/m.exec(text)?.[1];
+  };
+  assert.equal(await fromOf('Subject: x'), 'Tim <tim@box.example.org>');
+  assert.equal(await fromOf('From: ann@there.example'), 'ann@there.example');
+});
+
 test('the route removes fields before it adds some, and a field that is none is refused', async () => {
   const { content } = composedOf(await compose(`X-One: 1\n${HEAD}\nhello\n`, { remove: ['x-one'], add: ['X-One: 2'] }));
   const text = await read(content.open('pass', true));

@@ -171,6 +171,23 @@ for (const [text, mode, isOwn, expected, why] of FORWARDS)
     );
   });
 
+test('a forward file that is a symbolic link is refused as one, and a folder is not', async () => {
+  const uid = process.getuid?.() ?? 0;
+  const place = mkdtempSync(join(tmpdir(), 'nospool-forward-'));
+  try {
+    const files = systemFiles(file('passwd', `joe:x:${uid}:0::${place}:/bin/sh\njim:x:${uid}:0::${place}/jim:/bin/sh`));
+    symlinkSync('/etc/hostname', join(place, '.forward'));
+    mkdirSync(join(place, 'jim/.forward'), { recursive: true });
+    const link = await files.forward('joe');
+    assert.deepEqual(link, { kind: 'unreadable', detail: `${place}/.forward is refused, because it is a symbolic link` });
+    const folder = await files.forward('jim');
+    assert.equal(folder.kind, 'unreadable');
+    assert.ok(!JSON.stringify(folder).includes('symbolic link'));
+  } finally {
+    rmSync(place, { recursive: true });
+  }
+});
+
 test('a user whom the system does not know has no forward file', async () => {
   const routers = [redirect({ forward: true, ifPresent: true }), manualroute()];
   const files = systemFiles(file('passwd', ''));

@@ -212,6 +212,21 @@ test('V7: a secret that is called a token goes by a mechanism of tokens, never b
     assert.ok(!kept.heard.some((line) => line.startsWith('AUTH')));
   }));
 
+test('a password that cannot be read is a failure of ours, and no server hears of it', () =>
+  within(20_000, async () => {
+    const server = await startHost({ offers: ['AUTH PLAIN'] });
+    const secret = { from: 'file', path: '/nonexistent/password' } as const;
+    const outcome = await deliver(
+      { hosts: [hostAt(server.port, { auth: { ...(auth as AuthPolicy), secret } })], transaction: transactionTo(1), content: contentOf() },
+      optionsFor(),
+    );
+    await server.stop();
+    assert.ok(outcome.kind === 'failed' && outcome.failure.kind === 'unsupported');
+    const { at, condemns, lacks, isOurs } = outcome.failure;
+    assert.deepEqual({ at, condemns, lacks, isOurs }, { at: 'ready', condemns: 'host', lacks: 'configuration', isOurs: true });
+    assert.deepEqual(server.sessions.flat(), []);
+  }));
+
 const SECRET = 'correct horse/battery+staple=4711';
 const PLAIN = Buffer.from(`\0tim\0${SECRET}`).toString('base64');
 const folded = (text: string, width: number): string => (text.match(new RegExp(`.{1,${width}}`, 'g')) ?? []).join('\n535 5.7.8 ');

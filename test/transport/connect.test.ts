@@ -91,6 +91,31 @@ test('an address that does not answer is overtaken, does not count as failed, an
     second.stop();
   }));
 
+test('an attempt whose time is over is given up, and so is each that has lost', () =>
+  within(10_000, async () => {
+    const givenUp: number[] = [];
+    const silent: ConnectOptions['connect'] =
+      ({ port }) =>
+      () =>
+        void givenUp.push(port);
+    const late = await connectFirstBy([{ address: '192.0.2.1', family: 4, port: 1 }], { within: 20, connect: silent });
+    assert.equal(late.winner, null);
+    assert.deepEqual(
+      late.failed.map(({ reason }) => reason),
+      ['timeout'],
+    );
+    assert.deepEqual(givenUp, [1]);
+    const signal = new AbortController();
+    const ended = connectFirstBy([{ address: '192.0.2.1', family: 4, port: 2 }], {
+      within: 60_000,
+      connect: silent,
+      signal: signal.signal,
+    });
+    signal.abort();
+    assert.deepEqual(await ended, { winner: null, failed: [] });
+    assert.deepEqual(givenUp, [1, 2]);
+  }));
+
 test('when the last address fails, those that are still under way are awaited', () =>
   within(10_000, async () => {
     const deaf = await startDeaf();
