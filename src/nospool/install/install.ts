@@ -97,6 +97,8 @@ async function install({ root, runtime, compile }: InstallOptions): Promise<numb
     hasSplit: await hasSplit(base),
   });
   const scripts = [script];
+  /** Files that are moved aside, by their packages. */
+  const replaced = new Map<string, readonly string[]>();
   for (const place of COMMAND_PLACES) {
     const file = path.join(base, place);
     const owner = findPackage(base, file);
@@ -105,7 +107,7 @@ async function install({ root, runtime, compile }: InstallOptions): Promise<numb
         facts.push(`${file} belongs to package ${owner}, and is this program already`);
         continue;
       }
-      if (owner !== null && exists(file) && !isOurScript(file)) notes.push(notePackage(base, file, owner));
+      if (owner !== null && exists(file) && !isOurScript(file)) replaced.set(owner, [...(replaced.get(owner) ?? []), file]);
       if (isOurScript(file)) scripts.push(readFileSync(file, 'latin1'));
       facts.push(...installOne(file, script, path.join(base, 'usr/sbin/sendmail')));
     } catch (error) {
@@ -115,6 +117,7 @@ async function install({ root, runtime, compile }: InstallOptions): Promise<numb
       );
     }
   }
+  for (const [owner, files] of replaced) notes.push(notePackage(owner, files));
   // A copy that a script named until now may be starting at this moment, so the next installation removes it.
   removeCopies(base, scripts);
   facts.push(`they run ${pathInRoot(base, command)} with ${pathInRoot(base, chosen.interpreter)}`);
@@ -372,8 +375,8 @@ const isOfPackage = (file: string): boolean => statSync(file, { throwIfNoEntry: 
 
 const hasMark = (file: string, mark: string): boolean => statSync(file).size < 16_384 && readFileSync(file, 'latin1').includes(`\n${mark}`);
 
-const notePackage = (base: string, file: string, owner: string): string =>
-  `note: ${file} belongs to package ${owner}, whose next upgrade puts its own file there: install the package nospool-mta in its place, or move it with dpkg-divert --local --rename --add ${quoteForShell(pathInRoot(base, file))}`;
+const notePackage = (owner: string, files: readonly string[]): string =>
+  `note: of package ${owner}, whose next upgrade puts its own there: ${files.join(' ')}; install the package nospool-mta in its place, or move them with dpkg-divert before`;
 
 function leadsTo(file: string, sendmail: string): boolean {
   try {
