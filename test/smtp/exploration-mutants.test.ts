@@ -147,8 +147,8 @@ const FAULTS: readonly Fault[] = [
     where: /^smtp \(any\)/,
     changes: [
       [
-        '    if (isEnvelopeRefused(plan, state, refusals))\n      return [',
-        "    if (plan.hello === '' && isEnvelopeRefused(plan, state, refusals))\n      return [",
+        '    if (isEnvelopeRefused(plan, state, refusals)) return [CLOSED',
+        "    if (plan.hello === '' && isEnvelopeRefused(plan, state, refusals)) return [CLOSED",
       ],
     ],
     found: /^no content begins/,
@@ -245,7 +245,9 @@ const FAULTS: readonly Fault[] = [
   {
     what: 'a session that dies at NOOP fails a message that was never given',
     where: /^smtp, TLS off, AUTH none/,
-    changes: [["if (STEPS[state.at].condemns === 'nothing')\n", "if (STEPS[state.at].condemns === 'nothing' && state.at !== 'noop')\n"]],
+    changes: [
+      ["if (STEPS[state.at].condemns === 'nothing') return", "if (STEPS[state.at].condemns === 'nothing' && state.at !== 'noop') return"],
+    ],
     found: /^every transaction is settled, once|^NOOP is answered once/,
   },
   {
@@ -275,13 +277,20 @@ const FAULTS: readonly Fault[] = [
   {
     what: 'a second outcome of what was settled',
     where: /^smtp, TLS off, AUTH none/,
-    changes: [["if (STEPS[state.at].condemns === 'nothing')\n", "if (STEPS[state.at].condemns === 'nothing' && state.at !== 'reset')\n"]],
+    changes: [
+      ["if (STEPS[state.at].condemns === 'nothing') return", "if (STEPS[state.at].condemns === 'nothing' && state.at !== 'reset') return"],
+    ],
     found: /^every transaction is settled, once/,
   },
   {
     what: 'a transaction that is dropped without an outcome',
     where: /^smtp, TLS off, AUTH none/,
-    changes: [["if (STEPS[state.at].condemns === 'nothing')\n", "if (state.at === 'content' || STEPS[state.at].condemns === 'nothing')\n"]],
+    changes: [
+      [
+        "if (STEPS[state.at].condemns === 'nothing') return",
+        "if (state.at === 'content' || STEPS[state.at].condemns === 'nothing') return",
+      ],
+    ],
     found: /^every transaction is settled, once/,
   },
   {
@@ -374,12 +383,7 @@ const FAULTS: readonly Fault[] = [
   {
     what: 'QUIT within the content',
     where: /^smtp, TLS off, AUTH none/,
-    changes: [
-      [
-        "? [{ at: 'closed' }, ...settleFailed(rejection('content', refused)), { do: 'destroy' }]",
-        "? failRejected(ending, state, 'content', refused)",
-      ],
-    ],
+    changes: [["? [CLOSED, ...settleFailed(rejection('content', refused)), DESTROY]", "? failRejected(ending, state, 'content', refused)"]],
     found: /^within a content nothing else is said/,
   },
   {

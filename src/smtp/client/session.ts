@@ -260,6 +260,9 @@ const isRefusal = (reply: Reply): boolean => digit(reply) >= 4;
 const isOutOfPlace = (state: State, reply: Reply): boolean =>
   !isWanted(state, reply) && !isRefusal(reply) && !(state.at === 'auth' && digit(reply) === 3);
 
+const CLOSED: In<'closed'> = { at: 'closed' };
+const DESTROY: Action = { do: 'destroy' };
+
 /** Takes the first step on an open connection. */
 export function begin(plan: Plan): Step {
   return plan.tls === 'implicit' ? [{ at: 'handshake', implicit: true }, { do: 'startTls' }] : [{ at: 'greeting', secured: false }];
@@ -323,7 +326,7 @@ export function advance(plan: Plan, state: State, event: Event): Step {
 function hear(plan: Plan, state: Open, reply: Reply, rest: string): Step {
   // Any clear text in a handshake is an injection (RFC 3207 §6), so this rule comes before the one for 421.
   if (isSilent(state)) return breakOutOfStep(plan, state, reply, rest);
-  if (state.at === 'quit') return [{ at: 'closed' }, { do: isWanted(state, reply) ? 'close' : 'destroy' }];
+  if (state.at === 'quit') return [CLOSED, { do: isWanted(state, reply) ? 'close' : 'destroy' }];
   // In answer to the content 421 is like every other 4yz: the server does not deliver what it answers so. RFC 5321 §4.2.5
   if (reply.code === 421 && state.at !== 'commit') return breakOff(plan, state, lossBy421(plan, state, reply, rest));
   const isOutOfTurn = rest !== '' && countDue(plan, state) <= 1;
@@ -361,7 +364,7 @@ function takeReply(plan: Plan, ending: Ending, state: Exclude<Open, Silent | In<
     case 'noop':
       return afterNoop(ending, state, reply);
     case 'reset':
-      return isWanted(state, reply) ? awaitTransaction(state.channel) : [{ at: 'closed' }, { do: 'destroy' }];
+      return isWanted(state, reply) ? awaitTransaction(state.channel) : [CLOSED, DESTROY];
     /* c8 ignore next 2 */
     default:
       return never(state);
@@ -389,9 +392,9 @@ function sayHello(plan: Plan, secured: boolean, verb: In<'hello'>['verb'] = plan
   const command = helloCommand(verb, plan.hello);
   if (!command.ok)
     return [
-      { at: 'closed' },
+      CLOSED,
       ...settleFailed({ kind: 'unsupported', at: 'hello', condemns: 'message', lacks: 'argument', detail: command.detail }),
-      { do: 'destroy' },
+      DESTROY,
     ];
   return [{ at: 'hello', verb, secured }, send(command.value)];
 }
@@ -581,8 +584,7 @@ function afterData(plan: Plan, ending: Ending, state: In<'data'>, reply: Reply):
   const { channel, transaction, refusals } = state;
   if (isWanted(state, reply)) {
     // No dot may follow a refused envelope, so only an abrupt end is left when 354 comes all the same.
-    if (isEnvelopeRefused(plan, state, refusals))
-      return [{ at: 'closed' }, ...settleFailed(envelopeRejection(plan, refusals)), { do: 'destroy' }];
+    if (isEnvelopeRefused(plan, state, refusals)) return [CLOSED, ...settleFailed(envelopeRejection(plan, refusals)), DESTROY];
     return [{ at: 'content', channel, transaction, refusals, framing: 'data', blocks: 0, last: null }, pull('data', state)];
   }
   return isEnvelopeRefused(plan, state, refusals)
@@ -632,9 +634,7 @@ function afterBlock(plan: Plan, ending: Ending, state: In<'content'>, reply: Rep
     reply,
   });
   if (state.blocks === 0)
-    return isRefusal(reply)
-      ? [{ at: 'closed' }, ...settleFailed(rejection('content', refused)), { do: 'destroy' }]
-      : breakOutOfStep(plan, state, reply);
+    return isRefusal(reply) ? [CLOSED, ...settleFailed(rejection('content', refused)), DESTROY] : breakOutOfStep(plan, state, reply);
   // While other blocks are unanswered, nobody could tell the reply to RSET from theirs.
   if (isRefusal(reply)) return failRejected(state.blocks > 1 ? 'leave' : ending, state, 'content', refused);
   const accepted: In<'content'> = { ...state, blocks: state.blocks - 1 };
@@ -728,7 +728,7 @@ function afterVerdicts(
 ): Step {
   const farewell = verdicts.find(({ code }) => code === 421);
   if (!farewell) return next ? [next, ...settle, { do: 'next' }] : endTransaction(ending, channel, settle, false);
-  if (!next) return [{ at: 'closed' }, ...settle, { do: 'destroy' }];
+  if (!next) return [CLOSED, ...settle, DESTROY];
   const [closed, ...actions] = breakOff(plan, next, lossBy421(plan, next, farewell));
   return [closed, ...settle, { do: 'next' }, ...actions];
 }
@@ -773,10 +773,9 @@ const envelopeRejection = ({ partial }: Plan, refusals: LinkedList<Refusal>): Se
 /** Ends the session at once. After the commit nobody knows what became of the message. */
 function breakOff(plan: Plan, state: Open, failure: SessionFailure): Step {
   // Nothing is left to settle where nothing can be ruled out, because the outcome of what went before is known.
-  if (STEPS[state.at].condemns === 'nothing')
-    return [{ at: 'closed' }, ...(state.at === 'noop' ? [checked(failure)] : []), { do: 'destroy' }];
+  if (STEPS[state.at].condemns === 'nothing') return [CLOSED, ...(state.at === 'noop' ? [checked(failure)] : []), DESTROY];
   const outcome = state.at === 'commit' ? doubt(plan, state, failure) : (refusalBefore(plan, state, failure) ?? failure);
-  return [{ at: 'closed' }, ...settleFailed(outcome), { do: 'destroy' }];
+  return [CLOSED, ...settleFailed(outcome), DESTROY];
 }
 
 /** Nobody knows what became of the message, except for recipients about whom the server had said something before. */
@@ -859,7 +858,7 @@ function endTransaction(ending: Ending, channel: Channel, settle: readonly Actio
  * for courtesy.
  */
 function quit(ending: Ending, settle: readonly Action[]): Step {
-  return ending === 'leave' ? [{ at: 'closed' }, ...settle, send('QUIT'), { do: 'close' }] : [{ at: 'quit' }, ...settle, send('QUIT')];
+  return ending === 'leave' ? [CLOSED, ...settle, send('QUIT'), { do: 'close' }] : [{ at: 'quit' }, ...settle, send('QUIT')];
 }
 
 /** Names what the session waits for, for people: a command as it stands in the transcript, or what is no command. */
