@@ -227,8 +227,9 @@ export class SessionClient implements Client {
     const { signal, progress, trace } = options;
     if (signal?.aborted) return failedHere('aborted', abortReason(signal), signal.reason);
     if (!this.usable) return this.#refuse();
+    const { transaction, addresses } = parsedEnvelope.value;
     return inTime(signal, this.#terms, (ends) => {
-      const message: Message = { ...parsedEnvelope.value, progress, trace, ends, attempt: 0 };
+      const message: Message = { transaction, addresses, progress, trace, ends, attempt: 0 };
       if (taken.known !== null && this.#reading === null) return this.sendLoaded(message, taken.known);
       const sent = this.#readAndSend(message, taken);
       this.#entering.add(sent);
@@ -255,10 +256,13 @@ export class SessionClient implements Client {
     this.#given += 1;
     const { size } = content.facts;
     const tell = progress ?? this.#progress;
+    // All keys are written out, because a spread of what may be missing is slow, and this is done for each message.
     const outcome = await this.#session.submit(withFacts(transaction, content.facts), content, {
-      ...ends,
-      ...(tell && { progress: (octets: number) => tell({ octets, size }) }),
-      ...(trace && { trace: traceOf(trace, { ...this.#place, attempt }) }),
+      signal,
+      urgent: ends.urgent,
+      grace: ends.grace,
+      progress: tell && ((octets: number) => tell({ octets, size })),
+      trace: trace && traceOf(trace, { ...this.#place, attempt }),
     });
     if (outcome.kind === 'accepted') return acceptedBy(outcome, this.facts, { addresses });
     const cause = content.cause ?? this.#caught.cause;
