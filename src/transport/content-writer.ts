@@ -112,7 +112,7 @@ export class ContentWriter {
   holdAtHand(encoded: Uint8Array): void {
     this.#held = encoded;
     this.#holdsAll = true;
-    this.#reports.on({ type: 'contentSent' });
+    this.flush();
   }
 
   /** All of the content is still to be written, with the commit. */

@@ -678,6 +678,24 @@ test('trace of one message hears its own lines, also those that came in one piec
     assert.ok(looking.warnings.length > 0);
   }));
 
+test('a message that is given at the outcome of another goes along with the end of the one between, also where that is one write with its content', () =>
+  within(10_000, async () => {
+    for (const commit of ['apart', 'together'] as const) {
+      const host = await startHost({ offers: ['PIPELINING'], patience: 50 });
+      const all: TraceEvent[] = [];
+      const client = await clientOf(urlOf(host), { commit, trace: (event) => void all.push(event) });
+      const [first, second] = [0, 1].map((i) => client.send(ENVELOPE, numbered(i)));
+      assert.equal((await first)?.kind, 'accepted');
+      const third = client.send(ENVELOPE, numbered(2));
+      for (const sent of [second, third]) assert.equal((await sent)?.kind, 'accepted');
+      const mail = all.findIndex(({ message, line }) => message === 2 && line.startsWith('MAIL'));
+      const verdict = all.findLastIndex(({ message, side }) => message === 1 && side === 'server');
+      assert.ok(mail > 0 && mail < verdict, `${commit}: ${mail}, ${verdict}`);
+      await client.quit();
+      await host.stop();
+    }
+  }));
+
 test('impossible options of one message are usage, and the session stays', () =>
   within(10_000, async () => {
     const { host, client } = await world();
