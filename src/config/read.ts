@@ -3,7 +3,7 @@
  * parser is loaded only when there is a file. Knows no key except `lock`.
  */
 import { isUtf8 } from 'node:buffer';
-import { closeSync, constants, fstatSync, openSync, readdirSync, readSync } from 'node:fs';
+import { closeSync, constants, existsSync, fstatSync, openSync, readdirSync, readSync } from 'node:fs';
 import { fileOwnerOf, whyOpenFileRefused, whyUnread } from '../trust/facts.ts';
 import type { FileKind } from '../trust/rules.ts';
 import type { Config } from './config.ts';
@@ -114,9 +114,10 @@ function readSystem(systemFile: string, read: (path: string, kind: ConfigKind) =
   let names: readonly string[] = [];
   const found: Found[] = [];
   try {
-    names = readdirSync(folder).filter((name) => /^[^.].*\.toml$/.test(name));
+    // Most hosts have no such folder, and an error is dear.
+    if (existsSync(folder)) names = readdirSync(folder).filter((name) => /^[^.].*\.toml$/.test(name));
   } catch (error) {
-    if (!['ENOENT', 'ENOTDIR'].includes(codeOf(error)))
+    if (codeOf(error) !== 'ENOTDIR')
       found.push({ path: folder, content: { state: 'broken', detail: `${folder}: ${whyUnread(folder, error)}` } });
   }
   found.unshift(
