@@ -19,7 +19,7 @@ import { nearestKey, type Section } from './keys.ts';
 import { readAuthPolicy, readTlsPolicy } from './policy.ts';
 import { type Reading, readTable, take } from './table.ts';
 import type { PathStep } from './toml-lines.ts';
-import type { Entries, Location } from './values.ts';
+import { type Entries, isTable, type Location } from './values.ts';
 
 /** 'implied': nothing is written, so [auth] applies if that is safe. */
 type WrittenAuth = AuthPolicy | null | 'default' | 'implied';
@@ -65,11 +65,11 @@ export function draftHosts(
 }
 
 function draftTable(reading: Reading, at: Location, raw: unknown, path: readonly PathStep[], shared: Inherited): HostDraft | null {
-  if (typeof raw !== 'object' || raw === null || Array.isArray(raw) || raw instanceof Date) {
+  if (!isTable(raw)) {
     reading.complain(at, 'each item is a text such as "submission://mail.example.org" or a table such as { url = "…", auth = { … } }');
     return null;
   }
-  const entries = readTable(reading, 'host', raw as Readonly<Record<string, unknown>>, path, 'of a smart host');
+  const entries = readTable(reading, 'host', raw, path, 'of a smart host');
   const tls = readTlsKey(reading, entries, 'host', path, shared.tls, 'of a smart host');
   const auth = readAuthKey(reading, entries, 'host', path, shared.auth, 'of a smart host');
   const link = readLink(reading, 'host', shared.link, entries);

@@ -13,7 +13,7 @@ import { addHosts, draftRouters, readRewrite } from './routers.ts';
 import { type Held, type Reading, readTable, take } from './table.ts';
 import type { Toml } from './toml.ts';
 import type { PathStep } from './toml-lines.ts';
-import { type Directories, type Entries, fromEnvironment, type Location, type Written } from './values.ts';
+import { type Directories, type Entries, fromEnvironment, isTable, type Location, type Written } from './values.ts';
 
 /** A file that was read. */
 export interface File {
@@ -159,7 +159,7 @@ function takeLog(reading: Reading, top: Entries): string {
 /** The table in a section of the file; an empty one after an error. */
 function takeTable(reading: Reading, written: Written): Readonly<Record<string, unknown>> {
   const { raw } = written;
-  if (typeof raw === 'object' && raw !== null && !Array.isArray(raw) && !(raw instanceof Date)) return raw as Record<string, unknown>;
+  if (isTable(raw)) return raw;
   reading.complain(written, 'expects a table: write it in brackets on a line of its own, with its keys below');
   return {};
 }

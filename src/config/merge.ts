@@ -4,6 +4,7 @@
  */
 import type { File } from './interpret.ts';
 import type { PathStep } from './toml-lines.ts';
+import { isTable } from './values.ts';
 
 type Table = Record<string, unknown>;
 
@@ -76,6 +77,3 @@ export function mergeFiles(first: File, others: readonly File[]): Merged {
   };
   return { ok: true, value: { ...first, toml: { table, line }, merged: { parts: shares.map(({ file }) => file), partOf } } };
 }
-
-const isTable = (value: unknown): value is Table =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date);

@@ -67,20 +67,17 @@ async function findConfig(request: ConfigRequest, read: (path: string, kind: Con
   const refused = system.find(({ content }) => content.state === 'refused');
   if (refused !== undefined) return finish([refused], true, env, directories, []);
   // A system file that this user cannot read cannot be in force for this user, locked or not. One beside it that can be read may lock it.
-  const readable = system.filter(({ content }) => content.state === 'read');
-  const [locking, ...others] = readable.some(({ content }) => content.state === 'read' && content.text.includes('lock')) ? readable : [];
-  if (locking !== undefined) {
-    const file = await parseFiles([locking, ...others], true);
-    if (!file.ok) return file;
-    if (file.value.toml.table.lock === true) {
-      const answer = await finish(system, true, {}, directories, []);
-      return answer.ok ? { ...answer, warnings: [...answer.warnings, ...listIgnored(request, systemFile)] } : answer;
-    }
+  const mayLock = system.some(({ content }) => content.state === 'read' && content.text.includes('lock'));
+  const file = mayLock ? await parseFiles(system, true) : null;
+  if (file?.ok === false) return file;
+  if (file?.value.toml.table.lock === true) {
+    const answer = await finish(system, true, {}, directories, [], file);
+    return answer.ok ? { ...answer, warnings: [...answer.warnings, ...listIgnored(request, systemFile)] } : answer;
   }
 
   const named = path ?? (env.NOSPOOL_CONFIG || null);
   if (named !== null) {
-    if (named === systemFile && system.length > 0) return finish(system, true, env, directories, []);
+    if (named === systemFile && system.length > 0) return finish(system, true, env, directories, [], file);
     const content = read(named, path === null || isTrusted ? 'named' : 'argument');
     if (content.state === 'absent')
       return refusal(
@@ -96,7 +93,7 @@ async function findConfig(request: ConfigRequest, read: (path: string, kind: Con
     if (content.state === 'ignored') warnings.push(content.detail);
     else if (content.state !== 'absent') return finish([{ path: own, content }], false, env, directories, warnings);
   }
-  return finish(system, true, env, directories, warnings);
+  return finish(system, true, env, directories, warnings, file);
 }
 
 /** A file, and what came of reading it. */
@@ -141,22 +138,23 @@ export function userFile(env: Environment, home: string | null): string | null {
   return folder === null ? null : `${folder}/nospool/config.toml`;
 }
 
-/** `files` is one configuration; [] = none. */
+/** `files` is one configuration; [] = none. `known`: what they are together, where that was parsed already. */
 async function finish(
   files: readonly Found[],
   isSystem: boolean,
   env: Environment,
   directories: Parameters<typeof interpret>[2],
   warnings: readonly string[],
+  known: Merged | null = null,
 ): Promise<ConfigAnswer> {
   for (const { content } of files) if (content.state !== 'read' && content.state !== 'absent') return refusal(content.detail);
-  const file = files.length === 0 ? null : await parseFiles(files, isSystem);
+  const file = files.length === 0 ? null : (known ?? (await parseFiles(files, isSystem)));
   if (file?.ok === false) return file;
   const answer = interpret(file?.value ?? null, env, directories);
   return answer.ok ? { ...answer, warnings: [...warnings, ...answer.warnings] } : answer;
 }
 
-/** Parses files that were read. */
+/** Parses those files that were read; at least one was. */
 async function parseFiles(found: readonly Found[], isSystem: boolean): Promise<Merged> {
   const { parseToml } = await import('./toml.ts');
   const files: File[] = [];

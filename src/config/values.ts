@@ -103,7 +103,7 @@ function nameType(raw: unknown): string {
   return raw instanceof Date ? 'a date' : 'a table';
 }
 
-const isTable = (raw: unknown): raw is Record<string, unknown> =>
+export const isTable = (raw: unknown): raw is Record<string, unknown> =>
   typeof raw === 'object' && raw !== null && !Array.isArray(raw) && !(raw instanceof Date);
 
 function parseText(raw: unknown, { example }: Key): Parsed<string> {

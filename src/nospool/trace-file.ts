@@ -7,6 +7,7 @@ import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync, wri
 import { arch, release, type } from 'node:os';
 import path from 'node:path';
 import type { Config } from '../config/config.ts';
+import { allHosts, printFiles } from '../config/facts.ts';
 import { interpret } from '../config/interpret.ts';
 import { DEFAULT_TLS, printProxy, printSmarthost, type Secret, type Smarthost } from '../router/smarthost.ts';
 import { atMost, lineOf } from '../smtp/line.ts';
@@ -108,7 +109,7 @@ export function printTraceHead(config: Config, { version, time, login, charset, 
     `system: ${type()} ${release()} ${arch()}${distribution()}`,
     `time: ${time.toISOString()}; user: ${login}, uid ${process.geteuid?.()}; charset: ${charset === '' ? 'none' : charset}`,
     `command: nospool ${words.map(quoteWord).join(' ')}`,
-    `configuration: ${config.files.length === 0 ? 'none: environment and defaults' : config.files.join(', ')}`,
+    `configuration: ${printFiles(config, ', ')}`,
     ...printSettings(config),
   ];
   const secrets = knownSecrets(config, process.env);
@@ -193,9 +194,8 @@ function printPlace(secret: Secret): string {
   }
 }
 
-function knownSecrets({ smarthosts, routers }: Config, environment: NodeJS.ProcessEnv): readonly string[] {
-  const hosts = [...smarthosts, ...routers.flatMap((router) => (router.driver === 'manualroute' ? router.hosts : []))];
-  return hosts.flatMap(({ auth, link }) =>
+function knownSecrets(config: Config, environment: NodeJS.ProcessEnv): readonly string[] {
+  return allHosts(config).flatMap(({ auth, link }) =>
     [auth?.secret, link?.proxy?.secret].flatMap((secret) => {
       if (secret?.from === 'literal') return [secret.value];
       return secret?.from === 'env' ? [environment[secret.name] ?? ''] : [];

@@ -1,5 +1,6 @@
 /** Shows without delivering how addresses are routed (-bt, -bv), whether alias files can be read (-bi), and what is in force (-bV). */
 import type { Config } from '../config/config.ts';
+import { printFiles } from '../config/facts.ts';
 import type { ConfigAnswer } from '../config/read.ts';
 import { parseOperands } from '../message/recipients.ts';
 import { complain, say } from '../process/stderr.ts';
@@ -22,10 +23,9 @@ export async function showFacts(answer: ConfigAnswer): Promise<number> {
     complain(answer.errors);
     return 1;
   }
-  const { files, lock, log } = answer.config;
+  const { lock, log } = answer.config;
   const { place, problem } = await openLog(log).test();
-  const found = files.length === 0 ? 'none: environment and defaults' : files.join(' ');
-  say(1, [...facts, row('configuration', `${found}${lock ? ' (locked)' : ''}`), row('log', place ?? 'nowhere')]);
+  say(1, [...facts, row('configuration', `${printFiles(answer.config)}${lock ? ' (locked)' : ''}`), row('log', place ?? 'nowhere')]);
   complain([...answer.warnings, ...(problem === null ? [] : [problem])]);
   return 0;
 }

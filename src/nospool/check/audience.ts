@@ -7,6 +7,7 @@ import { spawnSync } from 'node:child_process';
 import { closeSync, constants, openSync, realpathSync, type Stats, statSync } from 'node:fs';
 import path from 'node:path';
 import type { Config } from '../../config/config.ts';
+import { allHosts } from '../../config/facts.ts';
 import type { Secret, Smarthost } from '../../router/smarthost.ts';
 import { fileFactsOf, nameInAccounts, readAccounts } from '../../trust/facts.ts';
 import { type FileKind, printMode, quoteForShell, whyRefused } from '../../trust/rules.ts';
@@ -46,7 +47,7 @@ const NOBODY = 65_534;
 
 /** `aliases`: alias files, and the files that they include. */
 export function findAudience(config: Config, aliases: readonly { readonly kind: FileKind; readonly file: string }[]): Audience {
-  const hosts = [...config.smarthosts, ...config.routers.flatMap((router) => (router.driver === 'manualroute' ? router.hosts : []))];
+  const hosts = allHosts(config);
   const isSecret = hosts.some(({ auth, link }) => [auth?.secret, link?.proxy?.secret].some((secret) => secret?.from === 'literal'));
   const needed: readonly Needed[] = [
     // Of several files each has a mode for what it holds.

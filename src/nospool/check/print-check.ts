@@ -1,4 +1,5 @@
 /** The findings of `nospool check`: for people as tables, for programs as JSON. Connects to nobody. */
+import { printFiles } from '../../config/facts.ts';
 import { printSmarthost, type Smarthost } from '../../router/smarthost.ts';
 import { lineOf } from '../../smtp/line.ts';
 import type { LogTest } from '../../submit/logfile.ts';
@@ -63,10 +64,7 @@ function printRow(label: string, text: string, indent = 0): string[] {
 }
 
 export function printHeading({ files, warnings, entries, log, sendmail, audience }: Heading): readonly string[] {
-  const rows = [
-    ...printRow('configuration', files.length === 0 ? 'none: environment and defaults' : files.join(' ')),
-    ...warnings.flatMap((text) => printRow('warning', text)),
-  ];
+  const rows = [...printRow('configuration', printFiles({ files })), ...warnings.flatMap((text) => printRow('warning', text))];
   if (entries > 0) rows.push(...printRow('aliases', String(entries)));
   rows.push(...printRow('log', log.place ?? 'nowhere'), ...printRow('sendmail', printInPlace(sendmail)));
   if (audience !== null) {
