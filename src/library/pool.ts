@@ -237,7 +237,7 @@ export class Pool implements AsyncDisposable {
       }
       const line: Line = { client, host, since: performance.now(), given: 0, busy: 0, stop: null };
       this.#lines.add(line);
-      void client.ended.then(() => this.#drop(line));
+      void client.ended().then(() => this.#drop(line));
       this.#dispatch();
       if (line.busy === 0) this.#wait(line);
       return;
