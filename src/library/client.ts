@@ -25,7 +25,7 @@ import {
   type SessionFacts,
   sessionFacts,
 } from './outcome.ts';
-import { securityOf } from './security.ts';
+import { requireTlsFault, securityOf } from './security.ts';
 import { dialOf, type Host, parseServer, type Server } from './server.ts';
 
 /** One session. Messages go in order. */
@@ -226,6 +226,8 @@ export class SessionClient implements Client {
     if (signal?.aborted) return settled(failedHere('aborted', abortReason(signal), signal.reason));
     if (!this.usable) return this.#refuse();
     const { transaction, addresses } = parsedEnvelope.value;
+    const trust = transaction.requireTls ? requireTlsFault(transaction, [this.#session.facts().host]) : null;
+    if (trust !== null) return settled(failedHere('usage', trust));
     return inTime(signal, this.#terms, (ends) => {
       const message: Message = { transaction, addresses, progress, trace, ends, attempt: 0 };
       if (taken.known !== null && this.#reading === null) return this.sendLoaded(message, taken.known);

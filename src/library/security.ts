@@ -1,5 +1,6 @@
 /** Gives the engine the credentials and certificates of the servers of one call. Every function of the caller's is asked here. */
 import type { Smarthost } from '../router/smarthost.ts';
+import type { Transaction } from '../smtp/client/print.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { makeSecurity, type SecretReader } from '../submit/security.ts';
 import type { Security } from '../submit/session.ts';
@@ -30,6 +31,14 @@ export function securityOfAll(hosts: readonly Host[], signal: Ending, tell: Tell
 /** The same for one server, which a session keeps. */
 export const securityOf = (host: Host, signal: Ending, tell: Tell): Security =>
   makeSecurity(process.env, readerOf(host, signal, tell), materialOf(host));
+
+/** Says why REQUIRETLS cannot be asked for: who asks must know who the server is. RFC 8689 §4.2.1 */
+export function requireTlsFault({ requireTls }: Pick<Transaction, 'requireTls'>, hosts: readonly Smarthost[]): string | null {
+  const isTrusting = ({ tls }: Smarthost): boolean => tls.mode === 'opportunistic' || (!tls.verify && tls.fingerprint.length === 0);
+  return requireTls && hosts.some(isTrusting)
+    ? 'envelope.requireTls needs a server whose certificate is verified: tls.verify is not false, and tls.mode is not "opportunistic"'
+    : null;
+}
 
 /** Even where nothing is given: failures of TLS then speak of a program's options. */
 function materialOf({ tls: { ca, certificate, key, maxVersion, ciphers } }: Host): TlsMaterial {

@@ -246,10 +246,8 @@ export class Connection {
    * Asks the server whether it is there, behind the message that is under way; null, or why the session is over. A server that refuses
    * is not used any more. Never rejects.
    */
-  async noop(): Promise<SessionFailure | null> {
-    const unopened = await this.opened();
-    if (unopened !== null) return unopened;
-    if (!this.#isAlive) return NOT_CHECKED;
+  noop(): Promise<SessionFailure | null> {
+    if (!this.#isAlive) return Promise.resolve(this.#unchecked);
     return new Promise((resolve) => {
       this.#checks.push(resolve);
       this.#work();
@@ -356,7 +354,7 @@ export class Connection {
 
   /** Once everything that was given is finished, the session has a second to end. */
   #sayFarewell(): void {
-    if (this.#request !== null || this.#waiting.length > 0 || this.#isGone) return;
+    if (this.#request !== null || this.#waiting.length > 0 || this.#checks.length > 0 || this.#isGone) return;
     const { at } = this.#dialogue.state;
     if (this.#channel === null && at !== 'quit' && at !== 'closed') this.abort('the session was ended');
     else this.#waitForEnd().ref();
@@ -573,6 +571,11 @@ export class Connection {
     request?.resolve(outcome);
   }
 
+  /** Why nobody asks the server any more: the session did not open, or has ended. */
+  get #unchecked(): SessionFailure {
+    return this.#channel === null ? this.#unbegun : NOT_CHECKED;
+  }
+
   /** One answer is for everybody who asked. */
   #settleChecks(found: SessionFailure | null): void {
     const outcome = found && this.#scrub(failed(found));
@@ -589,7 +592,7 @@ export class Connection {
   #settleWaiting(): void {
     this.#ended.settle();
     this.#opened.settle(this.#unbegun);
-    this.#settleChecks(NOT_CHECKED);
+    this.#settleChecks(this.#unchecked);
     while (this.#request !== null || this.#waiting.length > 0) {
       if (this.#request === null) this.#takeNext();
       // One signal may end many messages, and with the first of them the session.
