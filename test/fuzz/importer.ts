@@ -1,0 +1,69 @@
+/** What holds for every import of another program's configuration. */
+import assert from 'node:assert';
+import { parseToml } from '../../src/config/toml.ts';
+import { type ForeignProgram, importFrom } from '../../src/nospool/import/import-from.ts';
+import { textOf } from '../../src/smtp/text.ts';
+import { assertSentence, type Reader } from './reader.ts';
+
+/** What our reader says of a value that is none in the other program's file either; everything else the importer must not write. */
+const VALUE =
+  /^nospool\.toml:\d+: .*(?:is not a (?:host|domain|number from)|is unknown: only|is not SHA|is neither an IPv4|host is missing|IPv6 address: write|expects (?:an address|an absolute path|a domain|the name)|has a control character|has a word in braces|needs user beside it|expects domains|expects "\*"|is no domain|pattern|user and password do not belong|is not an IP address)/s;
+
+/** Files of another program: the first, and behind lines of "=== NAME" those beside it. */
+function readFiles(input: string, first: string): ReadonlyMap<string, string> {
+  const [text = '', ...others] = textOf(input).split(/^=== /m);
+  const files = new Map([[first, text]]);
+  for (const other of others) {
+    const [, name = '', rest = ''] = /^([^\n]*)\n?(.*)$/s.exec(other) as RegExpExecArray;
+    files.set(name.startsWith('/') ? name : `${first.replace(/[^/]*$/, '')}${name}`, rest);
+  }
+  return files;
+}
+
+export function importer(program: ForeignProgram, first: string, seeds: readonly string[], words: readonly string[]): Reader {
+  return {
+    name: `import-${program}`,
+    seeds,
+    words: [
+      ...words,
+      '\n',
+      '#',
+      '"',
+      "'",
+      '\\',
+      ' ',
+      '=',
+      ':',
+      '\r\n',
+      'example.org',
+      'a@b.example',
+      '25',
+      '465',
+      '/etc/x',
+      '[::1]',
+      '\xc3\xbc',
+      '=== ',
+    ],
+    run(input) {
+      const files = readFiles(input, first);
+      const got = importFrom(
+        first,
+        (path) => {
+          const text = files.get(path);
+          return text === undefined ? { kind: 'unread', detail: 'there is no such file' } : { kind: 'file', text };
+        },
+        program,
+      );
+      assert.ok(got.ok, got.ok ? '' : got.detail);
+      const { toml: text, notes, errors } = got.value;
+      for (const error of errors) assert.match(error, VALUE, `our own reader refuses what the importer wrote: ${error}\n${text}`);
+      const read = parseToml(text);
+      assert.ok(read.ok);
+      for (const { place, text: note } of notes) {
+        assertSentence(note);
+        const [, path = '', line] = /^(.*?)(?::(\d+))?$/s.exec(place) as RegExpExecArray;
+        if (line !== undefined && files.has(path)) assert.ok(Number(line) <= (files.get(path) as string).split('\n').length, place);
+      }
+    },
+  };
+}
