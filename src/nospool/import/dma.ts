@@ -5,6 +5,7 @@
 import type { TomlTable } from '../print-config.ts';
 import {
   NO_BOUNCES,
+  NO_PASSWORD,
   NO_QUEUE,
   NOT_KNOWN,
   PASSWORD_IN_FILE,
@@ -145,10 +146,12 @@ function readAuth(file: ForeignFile, host: string, notes: Notes): TomlTable | nu
     else if (name !== host) notes.dropped(file, line, key, `the smart host is ${host}`);
     else {
       if (credentials) notes.dropped(file, credentials.line, credentials.key, `line ${line} is for the same host, and counts`);
-      credentials = { line, key, settings: { user, password } };
+      credentials = { line, key, settings: password === '' ? { user, password_file: '/etc/nospool/password' } : { user, password } };
     }
   }
   if (credentials === null) return null;
-  notes.mapped(file, credentials.line, credentials.key, `auth.user, auth.password; ${PASSWORD_IN_FILE}`);
-  return credentials.settings;
+  const { line, key, settings } = credentials;
+  if ('password' in settings) notes.mapped(file, line, key, `auth.user, auth.password; ${PASSWORD_IN_FILE}`);
+  else notes.approximated(file, line, key, NO_PASSWORD);
+  return settings;
 }
