@@ -3,7 +3,7 @@ import { readFileSync, writeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { Dice } from '../faults/support/worlds/time.ts';
-import { readCorpus, writeCorpus } from './corpus.ts';
+import { printInput, readCorpus, writeCorpus } from './corpus.ts';
 import { startCoverage } from './coverage.ts';
 import { distil, fuzz } from './engine.ts';
 import { pump } from './pump.ts';
@@ -78,5 +78,6 @@ export async function fuzzFor(
   console.log(
     `${reader.name}: ${runs} runs in ${took} s, ${kept.length} inputs kept, ${reached} characters reached, slowest ${slowest.milliseconds.toFixed(0)} ms (${slowest.input.length} octets), ${failures.length} failures`,
   );
+  if (slowest.milliseconds > 1000) console.log(`${reader.name}: the slowest was ${printInput(slowest.input).slice(0, 400)}`);
   process.exit(failures.length > 0 ? 1 : 0);
 }

@@ -8,6 +8,8 @@ export interface Reader {
   readonly seeds: readonly string[];
   /** Words that mean something to it. */
   readonly words: readonly string[];
+  /** Reads the input once and looks at nothing, for those who measure it. */
+  readonly read: (input: string) => unknown;
   /** Reads the input and throws when a property does not hold. The same input always does the same. */
   run(input: string): void | Promise<void>;
 }

@@ -21,6 +21,7 @@ export const reader: Reader = {
     '[IPv6:::1]',
   ],
   words: ADDRESS_WORDS,
+  read: (input) => parseMailbox(textOf(input)),
   run(input) {
     const text = textOf(input);
     const read = parseMailbox(text);

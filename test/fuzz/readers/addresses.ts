@@ -52,6 +52,7 @@ export const reader: Reader = {
     '<x:;>',
   ],
   words: [...ADDRESS_WORDS, '\r\n ', '=?UTF-8?Q?', '?=', '\xc2\xa0', '\xe2\x80\x8b', 'group:', ':;', '<x:;>'],
+  read: (input) => collectRecipients([], [textOf(input)], { fromFields: false, argumentsWithT: 'add', qualifyRecipient: 'q.example' }),
   run(input) {
     const read = parseAddressList(input);
     if (read.ok) checkList(input, read.value);

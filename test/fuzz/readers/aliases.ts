@@ -82,6 +82,7 @@ export const reader: Reader = {
     '<a@b>',
     'include:',
   ],
+  read: (input) => [readAliases([input]).entries.map((entry) => listOfEntry(entry, '/aliases')), parseRedirection(textOf(input), '/list')],
   run(input) {
     const lines = input.split('\n').length;
     const { entries, faults } = sameInAnyPieces(input, readAliases);

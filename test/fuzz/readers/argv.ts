@@ -38,6 +38,7 @@ export const reader: Reader = {
     'success',
     '1abcde-000001-AB',
   ],
+  read: (input) => parseInvocation('sendmail', textOf(input).split('\n')),
   run(input) {
     const [name = '', ...words] = textOf(input).split('\n');
     const read = parseInvocation(name, words);

@@ -241,6 +241,7 @@ export const reader: Reader = {
     '0',
     '9',
   ],
+  read: (input) => hear(SETTINGS[0] as Receiving, 0, [input]),
   async run(input) {
     const first = input.charCodeAt(0) || 0;
     const text = input.slice(1);

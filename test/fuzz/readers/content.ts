@@ -46,6 +46,7 @@ export const reader: Reader = {
   name: 'content',
   seeds: ['Subject: x\n\nhello\n.\n..\nend', 'a\r\nb\rc\n', '.\r\n', '\r\n.\r\n', '\n.\r', 'a\r', '.', '\r.\r\n\n\r', '\0\xff\n'],
   words: ['\r\n.\r\n', '\n.\n', '\r.\r', '.', '..', '\r', '\n', '\r\n', '\n\r', '\r\r\n', '\0'],
+  read: (input) => [encode('data', [input]), readAll(untilDot(sourceOf(octets(input))))],
   async run(input) {
     const normal = input.replace(/\r\n?|\n/g, '\r\n');
     const whole = normal === '' || normal.endsWith('\r\n') ? normal : `${normal}\r\n`;

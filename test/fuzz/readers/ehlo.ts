@@ -28,6 +28,7 @@ export const reader: Reader = {
     '999999',
     '1000000000000000',
   ],
+  read: (input) => readExtensions({ code: 250, enhanced: null, lines: input.split('\n') }),
   run(input) {
     const lines = input.split('\n');
     const reply: Reply = { code: 250, enhanced: null, lines };

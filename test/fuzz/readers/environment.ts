@@ -75,6 +75,7 @@ export const reader: Reader = {
     '\\',
     '"',
   ],
+  read: (input) => interpret(null, readEnvironment(input), HOME),
   run(input) {
     const env = readEnvironment(input);
     const answer = interpret(null, env, HOME);

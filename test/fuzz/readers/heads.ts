@@ -100,6 +100,13 @@ export const reader: Reader = {
     'Content-Type: ',
     'MIME-Version: 1.0',
   ],
+  read: async (input) => {
+    const got = await readHead(sourceOf(octets(input)), { limit: 1 << 24 });
+    if (!got.ok || !rules.ok) return;
+    const { fields } = got.value;
+    collectRecipients(fields, [], { fromFields: true, argumentsWithT: 'add', qualifyRecipient: 'r.example' });
+    await complete(rewriteFields(rules.value, quoteNames(fields), 'q.example'), { ...FACTS, forceFrom: true, from: FACTS.reversePath });
+  },
   async run(input) {
     const first = input.charCodeAt(0);
     const [options, text] = first < 9 ? [first, input.slice(1)] : [0, input];

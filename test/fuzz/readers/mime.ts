@@ -49,6 +49,7 @@ export const reader: Reader = {
     '(',
     '"',
   ],
+  read: (input) => readAll(toSevenBit(sourceOf(octets(input)))),
   async run(input) {
     const head = await readHead(sourceOf(octets(input)), { limit: 1 << 20 });
     if (!head.ok) return;

@@ -63,6 +63,7 @@ export const reader: Reader = {
     '354\r\n',
   ],
   words: ['250 ', '250-', '550 5.1.1 ', '421 4.3.2 ', '354 ', '\r\n', '\n', '\t', '\x15\x03', '999 ', '\xc3\xbc'],
+  read: (input) => hear([input]),
   run(input) {
     const { replies: read, isIdle, rest, fault } = sameInAnyPieces(input, hear);
     read.forEach(checkReply);

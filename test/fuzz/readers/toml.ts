@@ -66,6 +66,10 @@ export const reader: Reader = {
       '\xef\xbb\xbf',
     ],
   ],
+  read: (input) => {
+    const read = parseToml(textOf(input));
+    return read.ok && interpret(fileOf(read.value), {}, HOME);
+  },
   run(input) {
     const text = textOf(input);
     const lines = text.split('\n').length;

@@ -40,6 +40,7 @@ export const reader: Reader = {
     '#',
     '%',
   ],
+  read: (input) => [parseSmarthost(textOf(input)), parseProxy(textOf(input))],
   run(input) {
     const text = textOf(input);
     const host = parseSmarthost(text);
