@@ -79,7 +79,7 @@ export function importDma(file: ForeignFile, findFile: FindFile): Translation {
 function readSettings(file: ForeignFile, notes: Notes): WrittenSettings {
   const settings = new Map<string, WrittenSetting>();
   for (const { line, text } of numberLines(file)) {
-    const [, key, value = ''] = /^\s*([A-Z_]+)(?:\s+(.*?))?\s*$/.exec(text.replace(/#.*$/, '')) ?? [];
+    const [, key, value = ''] = /^([A-Z_]+)(?:\s+(.*))?$/s.exec(text.replace(/#.*$/s, '').trim()) ?? [];
     if (key !== undefined) setLast(settings, key, { line, key, value }, { file, notes });
   }
   return settings;
