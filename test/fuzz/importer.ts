@@ -7,7 +7,7 @@ import { assertSentence, type Reader } from './reader.ts';
 
 /** What our reader says of a value that is none in the other program's file either; everything else the importer must not write. */
 const VALUE =
-  /^nospool\.toml:\d+: .*(?:is not a (?:host|domain|number from)|is unknown: only|is not SHA|is neither an IPv4|host is missing|IPv6 address: write|(?:expects|or) (?:an address|an absolute path|a domain|the name)|has a control character|has a word in braces|needs user beside it|expects domains|expects "\*"|is no domain|pattern|user and password do not belong|is not an IP address)/s;
+  /^nospool\.toml:\d+: .*(?:is not a (?:host|domain|number from)|is unknown: only|is not SHA|is neither an IPv4|host is missing|IPv6 address: write|(?:expects|or) (?:an address|an absolute path|a domain|the name)|has a control character|has a word in braces|needs user beside it|expects domains|expects "\*"|is no domain|pattern|user and password do not belong|is not an IP address|"proxy" .*expects)/s;
 
 /** Files of another program: the first, and behind lines of "=== NAME" those beside it. */
 function readFiles(input: string, first: string): ReadonlyMap<string, string> {

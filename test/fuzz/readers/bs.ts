@@ -195,6 +195,7 @@ export const reader: Reader = {
   name: 'bs',
   seeds: ['\x01', '\x04', '\x07', '\x02', '\x0f'].flatMap((first) => [
     `${first}${HELLO}${MAIL}DATA\r\nSubject: x\r\n\r\n..dot\r\n.\r\nQUIT\r\n`,
+    `${first}${HELLO}${MAIL}DATA\r\na\r\n.\rb\n.\n.\r\n.\r.\r\n.\n\r\n.x\r\n..\r\n.\r\nQUIT\r\n`,
     `${first}${HELLO}${MAIL}BDAT 5\r\nhelloBDAT 3 LAST\r\n\r\n.RSET\r\nNOOP x\r\nVRFY y\r\n`,
     `${first}HELO x\nmail from: a@b SIZE=10 BODY=8BITMIME\nrcpt to:<"x y"@z> NOTIFY=NEVER ORCPT=rfc822;a\nrcpt to:<q>\ndata\n.\n\r\n.\r\n`,
     `${first}${HELLO}AUTH PLAIN AGEAYg==\r\nAUTH LOGIN\r\nYQ==\r\nYg==\r\nSTARTTLS\r\n${HELLO}${MAIL}DATA\r\nx\r\n.\r\n`,
@@ -212,6 +213,8 @@ export const reader: Reader = {
     '\r\n.\r\n',
     '\n.\n',
     '\r.\r',
+    '\r\n.\r.',
+    '\r\n.\r',
     '.',
     'BDAT ',
     ' LAST\r\n',
