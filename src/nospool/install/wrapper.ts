@@ -155,8 +155,9 @@ const runLimited = (name: string, words: readonly string[], failed: string): str
   export MALLOC_ARENA_MAX=1
   ulimit -S -s 2048 2>/dev/null
   child= signal=
-  trap 'signal=TERM; [ -z "$child" ] || kill -TERM $child' TERM
-  trap 'signal=INT; [ -z "$child" ] || kill -INT $child' INT
+  for name in TERM INT QUIT ALRM USR2 XCPU; do
+    trap "signal=$name; [ -z \\"\\$child\\" ] || kill -$name \\$child" $name
+  done
   trap '' HUP USR1
   { true 3<&0; } 2>/dev/null || exec </dev/null
   exec 3<&0
