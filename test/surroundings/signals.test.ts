@@ -2,7 +2,7 @@
  * Every signal at every moment of a run, under Node and Bun. Those that a caller, a terminal or a limit sends to end a process end the
  * delivery in words; after the commit the verdict still counts. Others change nothing. Only SIGKILL ends without a word.
  *
- * SURROUNDINGS=full walks all rows, else some. Loopback: what comes from outside comes to this process, and no host is strange.
+ * SURROUNDINGS=full walks all rows, else some.
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';

@@ -3,7 +3,7 @@
  * caller starts it, and afterwards a look at what it said, what the smart hosts hold and what it left. Knows no row.
  */
 import { type ChildProcess, type SpawnOptions, spawn, spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { BUN_FLAGS } from '../../../src/nospool/install/wrapper.ts';
 import { bun } from '../../interop/support/needs.ts';
@@ -62,6 +62,8 @@ export interface Scene {
   readonly offers?: readonly string[];
   readonly watch?: (phase: Phase) => Promise<void>;
   readonly script?: Parameters<typeof startHost>[0] extends infer T | undefined ? (T extends { script?: infer S } ? S : never) : never;
+  /** Whose its files are; the user's by default. */
+  readonly owner?: number;
   /** False: in clear and without a password. */
   readonly isSecured?: boolean;
   /** False: there is one smart host. */
@@ -113,6 +115,9 @@ export async function setStage(scene: Scene = {}): Promise<Stage> {
     scene.tables ?? '',
   ];
   writeFileSync(config, `${lines.join('\n')}\n`, { mode: 0o600 });
+  if (scene.owner !== undefined)
+    for (const file of [folder, caFile, ...readdirSync(folder).map((name) => path.join(folder, name))])
+      chownSync(file, scene.owner, scene.owner);
   return { folder, config, log, hosts, close: async () => void (await Promise.all(hosts.map((each) => each.stop()))) };
 }
 
@@ -155,6 +160,8 @@ export interface Ended {
   readonly held: readonly { readonly recipients: readonly string[]; readonly isWhole: boolean }[];
   /** Names of files and of processes. */
   readonly left: readonly string[];
+  /** What smart hosts heard besides SMTP. */
+  readonly strange: readonly string[];
 }
 
 /** Processes that have this in their environment. */
@@ -183,6 +190,8 @@ export async function until(what: string, holds: () => boolean): Promise<void> {
   }
   throw new Error(`${what}: it was not so within 15 s`);
 }
+
+const COMMANDS = /^(?:(?:EHLO|MAIL|RCPT|AUTH|BDAT) [\x20-\x7e]+|STARTTLS|DATA|QUIT)$/;
 
 export const children = new Set<ChildProcess>();
 
@@ -233,9 +242,10 @@ export function start(stage: Stage, call: Call): Run {
             isWhole: octets.toString('latin1').endsWith(`\r\n\r\n${body.replaceAll('\n', '\r\n')}`),
           })),
       );
-      const log = existsSync(stage.log) && path.isAbsolute(stage.log) ? readLog(stage.log) : '';
+      const log = existsSync(stage.log) && statSync(stage.log).isFile() ? readLog(stage.log) : '';
       const files = existsSync(own) ? readdirSync(own).map((name) => `file ${name}`) : [];
-      resolve({ status, signal, ...said, log, held, left: [...files, ...processesWith(mark)] });
+      const strange = stage.hosts.flatMap(({ sessions }) => sessions.flat()).filter((line) => !COMMANDS.test(line));
+      resolve({ status, signal, ...said, log, held, strange, left: [...files, ...processesWith(mark)] });
     });
   });
   return { child, finish: () => void child.stdin?.end(message.slice(half)), done };
@@ -264,7 +274,8 @@ export interface Allowed {
 }
 
 /** What is wrong with a run, whatever the row; null when nothing is. */
-export function findBreach({ status, signal, stdout, stderr, held, left }: Ended, allowed: Allowed = {}): string | null {
+export function findBreach({ status, signal, stdout, stderr, held, left, strange }: Ended, allowed: Allowed = {}): string | null {
+  if (strange.length > 0) return `a smart host heard ${strange.join(', ')}`;
   if (held.length > 1) return 'a smart host has it twice';
   if (held.some(({ isWhole, recipients }) => !isWhole || [...recipients].sort().join() !== RECIPIENTS.join()))
     return 'a smart host has a part of it';
