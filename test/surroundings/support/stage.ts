@@ -115,9 +115,10 @@ export async function setStage(scene: Scene = {}): Promise<Stage> {
     scene.tables ?? '',
   ];
   writeFileSync(config, `${lines.join('\n')}\n`, { mode: 0o600 });
-  if (scene.owner !== undefined)
-    for (const file of [folder, caFile, ...readdirSync(folder).map((name) => path.join(folder, name))])
-      chownSync(file, scene.owner, scene.owner);
+  if (scene.owner !== undefined) {
+    chmodSync(path.dirname(caFile), 0o755);
+    for (const file of [folder, ...readdirSync(folder).map((name) => path.join(folder, name))]) chownSync(file, scene.owner, scene.owner);
+  }
   return { folder, config, log, hosts, close: async () => void (await Promise.all(hosts.map((each) => each.stop()))) };
 }
 
