@@ -2,7 +2,7 @@
  * What a caller or a host leaves the command: limits, full and read-only disks, closed descriptors, folders and environments, as tables
  * under Node and Bun. Whatever it is, status 0 comes exactly when a smart host has the message for everyone.
  *
- * SURROUNDINGS=full walks all rows, else some.
+ * SURROUNDINGS=full walks all rows, else some. Loopback: what is tried lies around the process, and no host is strange.
  */
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
