@@ -9,9 +9,10 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
-import { suiteWith } from '../interop/support/needs.ts';
+import { missing, suiteWith } from '../interop/support/needs.ts';
 import { scratch } from '../support/command.ts';
 import { type Deaf, startDeaf } from '../support/deaf.ts';
+import { a, type NameServer, nameServer } from '../support/nameserver.ts';
 import { within } from '../support/within.ts';
 import { type Moment, momentsOf, type Tried, tryAt } from './support/moments.ts';
 import {
@@ -25,6 +26,7 @@ import {
   setStage,
   someOf,
   start,
+  until,
   walk,
 } from './support/stage.ts';
 
@@ -42,7 +44,7 @@ const stopped = suite('surroundings/stopped');
 
 const OVER = `the deadline of ${SHORT} s has passed (timeouts.deadline)`;
 /** Which times may run out at a moment. */
-const KEYS = ['handshake', 'greeting', 'command', 'data', 'block', 'final', 'input'] as const;
+const KEYS = ['resolve', 'handshake', 'greeting', 'command', 'data', 'block', 'final', 'input'] as const;
 
 /** A command that gives the password has a time that no key sets. */
 const STANDING = MOMENTS.filter(({ stands, name }) => stands !== 'lost' && !name.includes('password'));
@@ -81,6 +83,40 @@ function tryStop({ runtime, moment, isOfAll }: Stop): Promise<Tried> {
 stopped('a process that stands still for longer than each of its times', () =>
   within(60_000, async () => {
     assert.deepEqual(await walk('stopped', someOf(STOPS, 5), tryStop), []);
+  }),
+);
+
+const isRoot = missing('root', 'unshare').length === 0;
+if (!isRoot) console.log('stopped while a name is looked up: skipped: needs root, unshare');
+
+/** The answer comes while the process stands still. */
+const RESOLVING: Moment = {
+  name: 'resolving',
+  stands: 'before',
+  scene: () => ({ isSecured: false, hasSecond: false, first: `row${++named}.late.example:PORT` }),
+  reached: (_, stage) => {
+    const name = /row\d+\.late\.example/.exec(readFileSync(stage.config, 'utf8'))?.[0] as string;
+    return until('a question', () => names?.asked.some((question) => question.includes(name)) === true);
+  },
+};
+let named = 0;
+let names: NameServer | undefined;
+
+(isRoot ? stopped : stopped.skip)('a process that stands still while a name server answers', () =>
+  within(60_000, async () => {
+    const folder = scratch();
+    names = await nameServer({ '*': { late: 300, records: [a('127.0.0.1')] } }, '127.0.0.1', 53);
+    for (const [text, place] of [
+      ['nameserver 127.0.0.1\n', '/etc/resolv.conf'],
+      ['hosts: files dns\n', '/etc/nsswitch.conf'],
+    ] as const) {
+      const file = path.join(folder, path.basename(place));
+      writeFileSync(file, text, { mode: 0o644 });
+      execFileSync('mount', ['--bind', file, place]);
+    }
+    const rows = RUNTIMES.map((runtime): Stop => ({ runtime, moment: RESOLVING, isOfAll: false }));
+    assert.deepEqual(await walk('stopped, resolving', rows, tryStop), []);
+    names.close();
   }),
 );
 stopped.after(killChildren);

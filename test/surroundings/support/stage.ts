@@ -53,7 +53,7 @@ export interface Scene {
   readonly config?: string;
   /** Other tables. */
   readonly tables?: string;
-  /** In place of the first host's `HOST:PORT`. */
+  /** In place of the address and port of the first host; PORT is that port. */
   readonly first?: string;
   /** Lines of [auth] in place of a password file. */
   readonly secret?: string;
@@ -93,7 +93,9 @@ export async function setStage(scene: Scene = {}): Promise<Stage> {
   chmodSync(folder, 0o755);
   writeFileSync(path.join(folder, 'password'), 'tanstaaf\n', { mode: 0o600 });
   writeFileSync(path.join(folder, 'aliases'), 'everybody: r2@there.example, r3@there.example\n', { mode: 0o600 });
-  const places = hosts.map(({ port }, i) => (i === 0 ? (scene.first ?? `127.0.0.1:${port}`) : `127.0.0.1:${port}`));
+  const places = hosts.map(({ port }, i) =>
+    i === 0 ? (scene.first?.replace('PORT', String(port)) ?? `127.0.0.1:${port}`) : `127.0.0.1:${port}`,
+  );
   const config = path.join(folder, 'nospool.toml');
   const lines = [
     `log = "${log}"`,
