@@ -2,7 +2,7 @@
  * A process that stands still for longer than its times, and a clock of the host that somebody sets, at every moment of a run, under Node
  * and Bun: what has come meanwhile counts, and no time-out comes because of the clock.
  *
- * SURROUNDINGS=full walks all rows, else some.
+ * SURROUNDINGS=full walks all rows, else some. Loopback: what is tried is the time here, and no host is strange.
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
