@@ -282,8 +282,7 @@ replace(
   'setTimeout',
   (before) =>
     function (ring, milliseconds, ...args) {
-      if (!isArmed || !fails('setTimeout', Math.min(Math.round(milliseconds / 1000), 1) ? 'long' : 'short'))
-        return before.call(this, ring, milliseconds, ...args);
+      if (!fails('setTimeout', milliseconds)) return before.call(this, ring, milliseconds, ...args);
       return before.call(this, ring, 0, ...args);
     },
 );

@@ -9,7 +9,7 @@ import { BUN_FLAGS } from '../../../src/nospool/install/wrapper.ts';
 import { bun } from '../../interop/support/needs.ts';
 import { COMMAND, scratch } from '../../support/command.ts';
 import { tlsWorld } from '../../support/delivery.ts';
-import { type Phase, startHost, type TestHost } from '../../support/smarthost.ts';
+import { type Phase, type SmarthostOptions, startHost, type TestHost } from '../../support/smarthost.ts';
 
 /** Set: every row is walked with every runtime. */
 export const isFull = process.env.SURROUNDINGS === 'full';
@@ -61,7 +61,7 @@ export interface Scene {
   readonly log?: string;
   readonly offers?: readonly string[];
   readonly watch?: (phase: Phase) => Promise<void>;
-  readonly script?: Parameters<typeof startHost>[0] extends infer T | undefined ? (T extends { script?: infer S } ? S : never) : never;
+  readonly script?: NonNullable<SmarthostOptions['script']>;
   /** Whose its files are; the user's by default. */
   readonly owner?: number;
   /** False: in clear and without a password. */
@@ -200,7 +200,8 @@ export const children = new Set<ChildProcess>();
 
 export function start(stage: Stage, call: Call): Run {
   const id = `row ${++serial}`;
-  const mark = `NOSPOOL_ROW=${process.pid}-${serial}-`.replace('NOSPOOL_', '');
+  // What is started has it in its environment.
+  const row = `${process.pid}-${serial}-`;
   const own = path.join(stage.folder, `own-${serial}`);
   mkdirSync(own);
   chmodSync(own, 0o777);
@@ -217,7 +218,7 @@ export function start(stage: Stage, call: Call): Run {
     TMPDIR: own,
     HOME: own,
     ...call.env,
-    ROW: mark.slice('ROW='.length),
+    ROW: row,
   };
   const child = spawn(program, rest, { stdio: call.stdio ?? 'pipe', cwd: call.cwd ?? own, env, detached: true });
   children.add(child);
@@ -236,7 +237,7 @@ export function start(stage: Stage, call: Call): Run {
       children.delete(child);
       // What is under way may still arrive, and what was ended may still be about to end.
       await later(30);
-      for (let i = 0; i < 20 && processesWith(mark).length > 0; i++) await later(50);
+      for (let i = 0; i < 20 && processesWith(`ROW=${row}`).length > 0; i++) await later(50);
       const held = stage.hosts.flatMap((host) =>
         host.held
           .filter(({ octets }) => octets.toString('latin1').includes(`Subject: ${id}\r\n`))
@@ -248,7 +249,7 @@ export function start(stage: Stage, call: Call): Run {
       const log = existsSync(stage.log) && statSync(stage.log).isFile() ? readLog(stage.log) : '';
       const files = existsSync(own) ? readdirSync(own).map((name) => `file ${name}`) : [];
       const strange = stage.hosts.flatMap(({ sessions }) => sessions.flat()).filter((line) => !COMMANDS.test(line));
-      resolve({ status, signal, ...said, log, held, strange, left: [...files, ...processesWith(mark)] });
+      resolve({ status, signal, ...said, log, held, strange, left: [...files, ...processesWith(`ROW=${row}`)] });
     });
   });
   return { child, finish: () => void child.stdin?.end(message.slice(half)), done };
