@@ -78,6 +78,7 @@ export function printWrapper({ version, interpreter, command, isBun, memoryTest,
     '{ true 3>&1; } 2>/dev/null || exec >/dev/null',
     foldWords(['unset', ...UNSET, ...(hasSplit ? ['PWD'] : [])]),
     ...(isBun ? Object.entries(BUN_ENVIRONMENT).map(([key, value]) => `export ${key}=${value}`) : []),
+    ...(isBun ? [] : [LOCALE]),
     BY_NAME,
     END,
     `[ -x ${runtime} ] || ${notSent(`${interpreter}, which runs nospool, is not there: ${cure}`)}`,
@@ -98,6 +99,13 @@ export function printWrapper({ version, interpreter, command, isBun, memoryTest,
  * ask where it is.
  */
 const SPLIT = '#!/usr/bin/env -S PWD=/proc/self/cwd /bin/sh';
+
+/** Node 20 dies of a locale whose language has more than eleven letters, or that is very long, before our first line runs. */
+const LOCALE = `for name in LC_ALL LC_MESSAGES LANG; do
+  eval "value=\\$$name"
+  language=\${value%%[_.@-]*}
+  [ \${#value} -le 100 ] && [ \${#language} -le 11 ] || unset $name
+done`;
 
 const BY_NAME = `case \${0##*/} in
 mailq) set -- -bp "$@" ;;
@@ -155,8 +163,9 @@ const runLimited = (name: string, words: readonly string[], failed: string): str
   export MALLOC_ARENA_MAX=1
   ulimit -S -s 2048 2>/dev/null
   child= signal=
-  trap 'signal=TERM; [ -z "$child" ] || kill -TERM $child' TERM
-  trap 'signal=INT; [ -z "$child" ] || kill -INT $child' INT
+  for name in TERM INT QUIT ALRM USR2 XCPU; do
+    trap "signal=$name; [ -z \\"\\$child\\" ] || kill -$name \\$child" $name
+  done
   trap '' HUP USR1
   { true 3<&0; } 2>/dev/null || exec </dev/null
   exec 3<&0
