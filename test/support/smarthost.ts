@@ -4,7 +4,7 @@
  * other one (scripted.ts) knows no SMTP and does what its script says.
  */
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import { createSecureContext, type SecureContextOptions, TLSSocket } from 'node:tls';
+import { createSecureContext, type SecureContext, type SecureContextOptions, TLSSocket } from 'node:tls';
 import { type Talk, talkOn } from './talk.ts';
 
 /** Where a session stands. RCPT is counted, `RCPT 1`, `RCPT 2`; alone it stands for each. */
@@ -145,9 +145,14 @@ export interface Books {
   readonly flights: string[];
 }
 
+/** To make one costs more than a handshake. */
+const contexts = new WeakMap<SecureContextOptions, SecureContext>();
+
 function securedBy(plain: Socket, tls: SmarthostOptions['tls']): TLSSocket {
   if (!tls) throw new Error('no certificate was given');
-  const secured = new TLSSocket(plain, { isServer: true, secureContext: createSecureContext(tls) });
+  const secureContext = contexts.get(tls) ?? createSecureContext(tls);
+  contexts.set(tls, secureContext);
+  const secured = new TLSSocket(plain, { isServer: true, secureContext });
   secured.on('error', () => undefined);
   return secured;
 }
