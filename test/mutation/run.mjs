@@ -1,34 +1,40 @@
-// Puts one small fault after another into a room, in a copy of the project, and runs the room's own tests until one fails. What no
-// test notices is printed, unless `equivalents.txt` says why nobody could.
-// node test/mutation/run.mjs [--seed N] [--count N|all] [--jobs N] ROOM…
-import { spawn } from 'node:child_process';
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+// Puts one small fault after another into a room, and runs those of the room's own tests that come by it, until one fails. What no test
+// notices is printed, unless `equivalents.txt` says why nobody could.
+// node test/mutation/run.mjs [--seed N] [--count N|all] [--log FILE] [--write] ROOM…
+// --log keeps each verdict, and takes from there which faults have been noticed before: tests only ever become more. --write puts the
+// figures into ARCHITECTURE.md.
+import { fork } from 'node:child_process';
+import { appendFileSync, cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { drawer, mutantsOf } from './mutants.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
-/** For each room: which tests are its own, the quickest first. `of` is the name of the file within src, without its end. */
+/**
+ * For each room the tests that are its own. Left out is what bundles the sources from the disk, and what puts faults of its own into
+ * them. Rooms that touch something outside their process get a new process for each fault.
+ */
 export const ROOMS = {
-  smtp: (of) => [
-    ...named(of),
-    `^${path.posix.dirname(of)}/[^/]*$(?<!exploration.*|size.*)`,
-    ...(of === 'smtp/client/session' ? ['^smtp/exploration[.]test'] : []),
-  ],
-  router: (of) => [...named(of), '^router/'],
-  message: (of) => [...named(of), '^message/'],
-  submit: (of) => [...named(of), '^submit/', '^faults/worlds'],
-  transport: (of) => [...named(of), '^transport/(?!wire)', '^faults/worlds'],
+  smtp: { tests: /^smtp\/(?!exploration-mutants|size|driver)/, isPure: true },
+  router: { tests: /^router\//, isPure: true },
+  message: { tests: /^message\//, isPure: true },
+  submit: { tests: /^submit\/|^mutation\/worlds/, isPure: false },
+  transport: { tests: /^transport\/|^mutation\/worlds/, isPure: false },
 };
-const named = (of) => [`^${of}[.]test`];
 
 /** What a copy of the project does without. */
 const NOT_COPIED = /^(?:node_modules|[.]git|[.]ci|coverage)$/;
-/** Milliseconds for one unit of tests: a fault may make one wait for ever. */
-const LIMIT = 150_000;
+/** Milliseconds of tests for one fault, as they take without it: whoever is noticed later is called alive. */
+const BUDGET = 6000;
+/** How much longer a test may take with a fault in it, and milliseconds on top. */
+const PATIENCE = 10;
+const GRACE = 3000;
+/** Octets of memory after which a process is followed by another one. */
+const HEAVY = 700 * 2 ** 20;
 
 /** Mutants that behave as the program does: file, line, line with the fault, reason. */
 export function readEquivalents() {
@@ -36,7 +42,7 @@ export function readEquivalents() {
   const known = new Set();
   for (const entry of text.split(/\n\n+/)) {
     const [file = '', before = '', after = ''] = entry.split('\n').filter((line) => !line.startsWith('#'));
-    known.add(`${file}\n${before.replace(/^- /, '')}\n${after.replace(/^\+ /, '')}`);
+    if (file !== '') known.add(`${file}\n${before.replace(/^- /, '')}\n${after.replace(/^\+ /, '')}`);
   }
   return known;
 }
@@ -47,16 +53,19 @@ const filesOf = (room) =>
     .filter((name) => name.endsWith('.ts') && !name.endsWith('.d.ts') && !name.endsWith('kernel.wasm.ts'))
     .sort();
 
-/** All mutants of a room, in an order that the seed draws. */
+const nameOf = ({ file, before, after }) => `src/${file}\n${before}\n${after}`;
+
+/** All mutants of a room, in an order that the seed draws; and how many there are that nobody could notice. */
 export function drawMutants(room, seed) {
-  const equivalents = readEquivalents();
+  const known = readEquivalents();
   const draw = drawer(seed);
-  return filesOf(room)
+  const all = filesOf(room)
     .flatMap((file) => mutantsOf(readFileSync(path.join(root, 'src', file), 'utf8')).map((mutant) => ({ room, file, ...mutant })))
-    .filter(({ file, before, after }) => !equivalents.has(`src/${file}\n${before}\n${after}`))
     .map((mutant) => ({ mutant, at: draw() }))
     .sort((a, b) => a.at - b.at)
     .map(({ mutant }) => mutant);
+  const mutants = all.filter((mutant) => !known.has(nameOf(mutant)));
+  return { mutants, equivalent: all.length - mutants.length };
 }
 
 /** A copy of the project that faults can be put into. */
@@ -68,79 +77,199 @@ export function makeCopy() {
   return folder;
 }
 
-/** True when a test of these fails. */
-function fails(folder, pattern) {
-  const files = readdirSync(path.join(folder, 'test'), { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.test.ts') && new RegExp(pattern).test(name))
-    .sort();
-  if (files.length === 0) return Promise.resolve(false);
-  const quoted = files.map((name) => name.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&'));
-  const loading = ['tsx', './test/support/seed.mjs', './test/support/alone.mjs'].flatMap((file) => ['--import', file]);
-  const child = spawn(process.execPath, [...loading, 'node_modules/uvu/bin.js', 'test', `^(?:${quoted.join('|')})$`, '-b'], {
-    cwd: folder,
-    stdio: 'ignore',
-    detached: true,
-    env: { ...process.env, FORCE_COLOR: '0', NODE_EXTRA_CA_CERTS: '', WORLDS: '400' },
-  });
-  return new Promise((resolve) => {
-    const late = setTimeout(() => process.kill(-child.pid, 'SIGKILL'), LIMIT);
-    child.once('exit', (code) => {
-      clearTimeout(late);
-      resolve(code !== 0);
-    });
-  });
+/* ---- a process that runs tests ---- */
+
+/** Processor time of a process in milliseconds, and whether it waits; where no /proc says so, time goes by for all alike. */
+function lookAt(pid) {
+  try {
+    const [state, ...numbers] = readFileSync(`/proc/${pid}/stat`, 'latin1').replace(/^.*\) /, '').split(' ');
+    return { used: (Number(numbers[10]) + Number(numbers[11])) * 10, isIdle: state === 'S' };
+  } catch {
+    return { used: 0, isIdle: true };
+  }
 }
 
-/** Which tests of its room kill a mutant; null when none does. */
-export async function kill(folder, { room, file, text }) {
-  const place = path.join(folder, 'src', file);
-  const before = readFileSync(place, 'utf8');
-  writeFileSync(place, text);
-  try {
-    for (const pattern of ROOMS[room](file.replace(/[.]ts$/, ''))) {
-      if (await fails(folder, pattern)) return pattern;
+/** A process of the copy; `ask` resolves to its answer, or to how it ended. */
+function startWorker(folder, limitOf) {
+  const child = fork(path.join(folder, 'test/mutation/worker.mjs'), [], {
+    cwd: folder,
+    execArgv: ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', '--max-old-space-size=1024'],
+    env: { ...process.env, FORCE_COLOR: '0', NODE_EXTRA_CA_CERTS: '' },
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
+  let answer = () => undefined;
+  let since = null;
+  const clock = setInterval(() => {
+    if (since === null) return;
+    const { used, isIdle } = lookAt(child.pid);
+    if (isIdle) since.idle += 250;
+    // Processor time, not the wall's, because the machine may be busy with something else.
+    if (used - since.used > since.limit || since.idle > since.limit) {
+      since.isLate = true;
+      child.kill('SIGKILL');
     }
-    return null;
+  }, 250);
+  const begin = (limit) => {
+    since = { used: lookAt(child.pid).used, idle: 0, limit, isLate: false };
+  };
+  child.on('message', (message) => {
+    if (message.begin !== undefined) begin(limitOf(message));
+    else if (message.ready === undefined) answer(message);
+  });
+  let isOver = false;
+  const ended = new Promise((resolve) =>
+    child.on('exit', (code, signal) => {
+      clearInterval(clock);
+      isOver = true;
+      answer({ verdict: 'killed', file: null, test: null, how: since?.isLate ? 'time' : `the process ended: ${code ?? signal}`, memory: HEAVY });
+      resolve();
+    }),
+  );
+  return {
+    /** True where it has ended. */
+    isOver: () => isOver,
+    ask(message) {
+      begin(60_000);
+      return new Promise((resolve) => {
+        answer = (found) => {
+          since = null;
+          resolve(found);
+        };
+        child.send(message);
+      });
+    },
+    /** Lets it end by itself; false where something in it does not let it. */
+    async leave() {
+      if (!isOver) child.disconnect();
+      const isGone = await Promise.race([ended.then(() => true), sleep(10_000, false, { ref: false })]);
+      if (!isGone) child.kill('SIGKILL');
+      await ended;
+      return isGone;
+    },
+    async stop() {
+      if (!isOver) child.kill('SIGKILL');
+      await ended;
+    },
+  };
+}
+
+/* ---- which tests come by where ---- */
+
+/** For each file of the room's tests, what `survey` found. */
+async function surveyRoom(folder, room, mutants) {
+  const places = {};
+  for (const { file, at } of mutants) (places[file] ??= []).push(at);
+  const files = readdirSync(path.join(folder, 'test'), { recursive: true, encoding: 'utf8' })
+    .map((name) => name.replaceAll(path.sep, '/'))
+    .filter((name) => name.endsWith('.test.ts') && ROOMS[room].tests.test(name))
+    .sort();
+  const found = new Map();
+  for (const file of files) {
+    const worker = startWorker(folder, () => 600_000);
+    const { survey, broken, how } = await worker.ask({ surveyed: file, places });
+    await worker.stop();
+    if (survey === undefined) throw new Error(`${file} fails without a fault: ${broken ?? how}`);
+    if (survey.strayed !== null) throw new Error(`${file}: ${survey.strayed}`);
+    // Places by their number become places by where they are.
+    const placed = (ran) => new Map(Object.entries(ran).map(([name, list]) => [name, new Set(list.map((index) => places[name][index]))]));
+    found.set(file, { ...survey, loaded: placed(survey.loaded), tests: survey.tests.map((test) => ({ ...test, ran: placed(test.ran) })) });
+  }
+  return found;
+}
+
+/** Files of tests in the order in which they are likely to kill soonest, and within each the tests that come by. */
+function planFor(mutant, survey, kills) {
+  const { file, at } = mutant;
+  const scores = kills.get(file) ?? new Map();
+  const stem = path.posix.basename(file).replace(/ts$/, 'test.ts');
+  const plan = [];
+  for (const [name, { loading, loaded, tests, isOrdered }] of survey) {
+    const isLoaded = loaded.get(file)?.has(at) ?? false;
+    let chosen = tests.flatMap(({ ran }, index) => (isLoaded || ran.get(file)?.has(at) ? [index] : []));
+    if (chosen.length === 0 && !isLoaded) continue;
+    const weight = (index) => tests[index].took / (1 + (scores.get(`${name} ${index}`) ?? 0));
+    if (isOrdered) chosen = Array.from({ length: Math.max(...chosen, 0) + 1 }, (_, index) => index);
+    else chosen.sort((a, b) => weight(a) - weight(b));
+    const took = chosen.reduce((sum, index) => sum + tests[index].took, loading);
+    const bonus = (scores.get(name) ?? 0) + (path.posix.basename(name) === stem ? 5 : 0);
+    plan.push({ file: name, tests: chosen, took, order: took / (1 + bonus) });
+  }
+  plan.sort((a, b) => a.order - b.order);
+  let left = BUDGET;
+  for (const entry of plan) {
+    const { tests } = survey.get(entry.file);
+    entry.tests = entry.tests.filter((index) => {
+      left -= tests[index].took;
+      return left > 0;
+    });
+  }
+  return plan.filter(({ tests }) => tests.length > 0).map(({ file: name, tests }) => ({ file: name, tests }));
+}
+
+/** Verdicts over mutants of one room, one after another. */
+export async function* judgeMutants(room, mutants) {
+  const folder = makeCopy();
+  let worker = null;
+  try {
+    const survey = await surveyRoom(folder, room, mutants);
+    const kills = new Map();
+    const limitOf = ({ begin, test }) => GRACE + PATIENCE * (survey.get(begin)?.tests[test]?.took ?? 1000);
+    const run = async (fault, plan) => {
+      worker ??= startWorker(folder, limitOf);
+      const found = await worker.ask({ fault, plan });
+      if (ROOMS[room].isPure && !found.isStray && found.memory < HEAVY) return found;
+      const mayLinger = found.verdict === 'alive' && !ROOMS[room].isPure;
+      const hasLeft = mayLinger ? await worker.leave() : await worker.stop().then(() => true);
+      worker = null;
+      return hasLeft ? found : { ...found, verdict: 'killed', file: null, test: null, how: 'something is left open' };
+    };
+    // Without a fault all pass; each file by itself, because that is how they are meant.
+    for (const [file, { tests }] of survey) {
+      const clean = await run(null, [{ file, tests: tests.map((_, index) => index) }]);
+      if (clean.verdict !== 'alive') throw new Error(`the tests of ${room} fail without a fault: ${JSON.stringify(clean)}`);
+    }
+    for (const mutant of mutants) {
+      const plan = planFor(mutant, survey, kills);
+      const begun = performance.now();
+      const fault = { file: path.join(folder, 'src', mutant.file), text: mutant.text, isOnDisk: !ROOMS[room].isPure };
+      const found = plan.length === 0 ? { verdict: 'alive', how: 'no test comes by' } : await run(fault, plan);
+      if (found.file) {
+        const scores = kills.get(mutant.file) ?? new Map();
+        for (const key of [found.file, `${found.file} ${found.test}`]) scores.set(key, (scores.get(key) ?? 0) + 1);
+        kills.set(mutant.file, scores);
+      }
+      yield { mutant, ...found, took: Math.round(performance.now() - begun) };
+    }
   } finally {
-    writeFileSync(place, before);
+    await worker?.stop();
+    rmSync(folder, { recursive: true });
   }
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { seed: { type: 'string', default: '1' }, count: { type: 'string', default: '30' }, jobs: { type: 'string' } },
+    options: {
+      seed: { type: 'string', default: '1' },
+      count: { type: 'string', default: '30' },
+      log: { type: 'string' },
+    },
   });
-  const rooms = positionals.length > 0 ? positionals : Object.keys(ROOMS);
-  const mutants = rooms.flatMap((room) => {
-    const all = drawMutants(room, Number(values.seed));
-    console.log(`${room}: ${all.length} mutants`);
-    // The first is none: the tests must pass without a fault.
-    const [{ file }] = all;
-    const none = { room, file, before: '', after: '', text: readFileSync(path.join(root, 'src', file), 'utf8') };
-    return [none, ...(values.count === 'all' ? all : all.slice(0, Number(values.count)))];
-  });
-  const sums = Object.fromEntries(rooms.map((room) => [room, { tried: 0, killed: 0 }]));
-  await Promise.all(
-    Array.from({ length: Number(values.jobs ?? availableParallelism()) }, async () => {
-      const folder = makeCopy();
-      try {
-        for (let mutant = mutants.shift(); mutant !== undefined; mutant = mutants.shift()) {
-          const by = await kill(folder, mutant);
-          if (mutant.before === '') {
-            if (by !== null) throw new Error(`the tests of ${mutant.room} fail without a fault: ${by}`);
-            continue;
-          }
-          const sum = sums[mutant.room];
-          sum.tried += 1;
-          if (by === null) console.log(`alive:\nsrc/${mutant.file}\n- ${mutant.before}\n+ ${mutant.after}\n`);
-          else sum.killed += 1;
-          if (sum.tried % 10 === 0) console.log(`${mutant.room}: ${sum.killed} of ${sum.tried} so far`);
-        }
-      } finally {
-        rmSync(folder, { recursive: true });
-      }
-    }),
-  );
-  for (const [room, { tried, killed }] of Object.entries(sums)) console.log(`${room}: ${killed} of ${tried} killed`);
+  for (const room of positionals.length > 0 ? positionals : Object.keys(ROOMS)) {
+    const { mutants, equivalent } = drawMutants(room, Number(values.seed));
+    const chosen = values.count === 'all' ? mutants : mutants.slice(0, Number(values.count));
+    console.log(`${room}: ${chosen.length} of ${mutants.length} mutants, ${equivalent} equivalent`);
+    const begun = performance.now();
+    const sum = { killed: 0, alive: 0, invalid: 0 };
+    let count = 0;
+    for await (const { mutant, verdict, file, test, how, took } of judgeMutants(room, chosen)) {
+      count += 1;
+      if (count === 1) console.log('survey', performance.now() - begun);
+      sum[verdict] += 1;
+      if (values.log) appendFileSync(values.log, `${JSON.stringify({ ...mutant, text: undefined, verdict, file: mutant.file, by: file, test, how, took })}\n`);
+      if (verdict === 'alive') console.log(`alive:\nsrc/${mutant.file}\n- ${mutant.before}\n+ ${mutant.after}\n`);
+      if (count % 50 === 0) console.log(`${room}: ${JSON.stringify(sum)} so far, ${Math.round((performance.now() - begun) / 1000)} s`);
+    }
+    console.log(`${room}: ${JSON.stringify(sum)} ${Math.round((performance.now() - begun) / 1000)} s`);
+  }
 }
