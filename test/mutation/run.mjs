@@ -1,10 +1,22 @@
 // Puts one small fault after another into a room, and runs those of the room's own tests that come by it, until one fails. What no test
 // notices is printed, unless `equivalents.txt` says why nobody could.
-// node test/mutation/run.mjs [--seed N] [--count N|all] [--log FILE] [--write] ROOM…
-// --log keeps each verdict, and takes from there which faults have been noticed before: tests only ever become more. --write puts the
-// figures into ARCHITECTURE.md.
+// node test/mutation/run.mjs [--seed N] [--count N|all] [--budget MS] [--keep FOLDER] [--write] ROOM…
+// --keep writes into a folder which faults have been noticed, and does not try them again as long as their files stay as they are: for
+// whoever adds tests. --write puts the figures into ARCHITECTURE.md.
 import { fork } from 'node:child_process';
-import { appendFileSync, cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -28,11 +40,10 @@ export const ROOMS = {
 
 /** What a copy of the project does without. */
 const NOT_COPIED = /^(?:node_modules|[.]git|[.]ci|coverage)$/;
-/** Milliseconds of tests for one fault, as they take without it: whoever is noticed later is called alive. */
-const BUDGET = 6000;
-/** How much longer a test may take with a fault in it, and milliseconds on top. */
+/** How much more a test may work with a fault in it, milliseconds on top, and milliseconds for which it may wait beyond that. */
 const PATIENCE = 10;
-const GRACE = 3000;
+const GRACE = 500;
+const IDLE = 5000;
 /** Octets of memory after which a process is followed by another one. */
 const HEAVY = 700 * 2 ** 20;
 
@@ -82,7 +93,9 @@ export function makeCopy() {
 /** Processor time of a process in milliseconds, and whether it waits; where no /proc says so, time goes by for all alike. */
 function lookAt(pid) {
   try {
-    const [state, ...numbers] = readFileSync(`/proc/${pid}/stat`, 'latin1').replace(/^.*\) /, '').split(' ');
+    const [state, ...numbers] = readFileSync(`/proc/${pid}/stat`, 'latin1')
+      .replace(/^.*\) /, '')
+      .split(' ');
     return { used: (Number(numbers[10]) + Number(numbers[11])) * 10, isIdle: state === 'S' };
   } catch {
     return { used: 0, isIdle: true };
@@ -104,7 +117,7 @@ function startWorker(folder, limitOf) {
     const { used, isIdle } = lookAt(child.pid);
     if (isIdle) since.idle += 250;
     // Processor time, not the wall's, because the machine may be busy with something else.
-    if (used - since.used > since.limit || since.idle > since.limit) {
+    if (used - since.used > since.limit || since.idle > since.limit + IDLE) {
       since.isLate = true;
       child.kill('SIGKILL');
     }
@@ -121,7 +134,13 @@ function startWorker(folder, limitOf) {
     child.on('exit', (code, signal) => {
       clearInterval(clock);
       isOver = true;
-      answer({ verdict: 'killed', file: null, test: null, how: since?.isLate ? 'time' : `the process ended: ${code ?? signal}`, memory: HEAVY });
+      answer({
+        verdict: 'killed',
+        file: null,
+        test: null,
+        how: since?.isLate ? 'time' : `the process ended: ${code ?? signal}`,
+        memory: HEAVY,
+      });
       resolve();
     }),
   );
@@ -140,7 +159,7 @@ function startWorker(folder, limitOf) {
     },
     /** Lets it end by itself; false where something in it does not let it. */
     async leave() {
-      if (!isOver) child.disconnect();
+      if (!isOver) child.send({ leave: true });
       const isGone = await Promise.race([ended.then(() => true), sleep(10_000, false, { ref: false })]);
       if (!isGone) child.kill('SIGKILL');
       await ended;
@@ -155,21 +174,36 @@ function startWorker(folder, limitOf) {
 
 /* ---- which tests come by where ---- */
 
+const sumOf = (texts) => createHash('sha256').update(texts.join('\0')).digest('hex').slice(0, 20);
+const textsUnder = (folder, place) =>
+  readdirSync(path.join(folder, place), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .sort()
+    .map((name) => readFileSync(path.join(folder, place, name), 'utf8'));
+
+async function surveyFile(folder, file, places) {
+  const worker = startWorker(folder, () => 600_000);
+  const { survey, broken, how } = await worker.ask({ surveyed: file, places });
+  if (survey === undefined || survey.strayed !== null) throw new Error(`${file} fails without a fault: ${broken ?? how ?? survey.strayed}`);
+  if (!(await worker.leave())) throw new Error(`${file} leaves something open without a fault`);
+  return survey;
+}
+
 /** For each file of the room's tests, what `survey` found. */
-async function surveyRoom(folder, room, mutants) {
-  const places = {};
-  for (const { file, at } of mutants) (places[file] ??= []).push(at);
+async function surveyRoom(folder, room, mutants, keep) {
+  const places = Object.fromEntries(mutants.map(({ file }) => [file, []]));
+  for (const { file, at } of mutants) places[file].push(at);
+  const base = keep && sumOf([...textsUnder(folder, 'src'), ...textsUnder(folder, 'test/support'), JSON.stringify(places)]);
   const files = readdirSync(path.join(folder, 'test'), { recursive: true, encoding: 'utf8' })
     .map((name) => name.replaceAll(path.sep, '/'))
-    .filter((name) => name.endsWith('.test.ts') && ROOMS[room].tests.test(name))
+    .filter((name) => /[.]test[.]ts$|^mutation.worlds/.test(name) && ROOMS[room].tests.test(name))
     .sort();
   const found = new Map();
   for (const file of files) {
-    const worker = startWorker(folder, () => 600_000);
-    const { survey, broken, how } = await worker.ask({ surveyed: file, places });
-    await worker.stop();
-    if (survey === undefined) throw new Error(`${file} fails without a fault: ${broken ?? how}`);
-    if (survey.strayed !== null) throw new Error(`${file}: ${survey.strayed}`);
+    const kept = keep && path.join(keep, `survey-${sumOf([base, file, readFileSync(path.join(folder, 'test', file), 'utf8')])}`);
+    const known = kept && existsSync(kept) ? JSON.parse(readFileSync(kept, 'utf8')) : null;
+    const survey = known ?? (await surveyFile(folder, file, places));
+    if (kept && known === null) writeFileSync(kept, JSON.stringify(survey));
     // Places by their number become places by where they are.
     const placed = (ran) => new Map(Object.entries(ran).map(([name, list]) => [name, new Set(list.map((index) => places[name][index]))]));
     found.set(file, { ...survey, loaded: placed(survey.loaded), tests: survey.tests.map((test) => ({ ...test, ran: placed(test.ran) })) });
@@ -178,7 +212,7 @@ async function surveyRoom(folder, room, mutants) {
 }
 
 /** Files of tests in the order in which they are likely to kill soonest, and within each the tests that come by. */
-function planFor(mutant, survey, kills) {
+function planFor(mutant, survey, kills, budget) {
   const { file, at } = mutant;
   const scores = kills.get(file) ?? new Map();
   const stem = path.posix.basename(file).replace(/ts$/, 'test.ts');
@@ -195,7 +229,7 @@ function planFor(mutant, survey, kills) {
     plan.push({ file: name, tests: chosen, took, order: took / (1 + bonus) });
   }
   plan.sort((a, b) => a.order - b.order);
-  let left = BUDGET;
+  let left = budget;
   for (const entry of plan) {
     const { tests } = survey.get(entry.file);
     entry.tests = entry.tests.filter((index) => {
@@ -207,13 +241,13 @@ function planFor(mutant, survey, kills) {
 }
 
 /** Verdicts over mutants of one room, one after another. */
-export async function* judgeMutants(room, mutants) {
+export async function* judgeMutants(room, mutants, { all, budget, keep }) {
   const folder = makeCopy();
   let worker = null;
   try {
-    const survey = await surveyRoom(folder, room, mutants);
+    const survey = await surveyRoom(folder, room, all, keep);
     const kills = new Map();
-    const limitOf = ({ begin, test }) => GRACE + PATIENCE * (survey.get(begin)?.tests[test]?.took ?? 1000);
+    const limitOf = ({ begin, test }) => GRACE + PATIENCE * (survey.get(begin).tests[test]?.took ?? survey.get(begin).loading);
     const run = async (fault, plan) => {
       worker ??= startWorker(folder, limitOf);
       const found = await worker.ask({ fault, plan });
@@ -223,13 +257,8 @@ export async function* judgeMutants(room, mutants) {
       worker = null;
       return hasLeft ? found : { ...found, verdict: 'killed', file: null, test: null, how: 'something is left open' };
     };
-    // Without a fault all pass; each file by itself, because that is how they are meant.
-    for (const [file, { tests }] of survey) {
-      const clean = await run(null, [{ file, tests: tests.map((_, index) => index) }]);
-      if (clean.verdict !== 'alive') throw new Error(`the tests of ${room} fail without a fault: ${JSON.stringify(clean)}`);
-    }
     for (const mutant of mutants) {
-      const plan = planFor(mutant, survey, kills);
+      const plan = planFor(mutant, survey, kills, budget);
       const begun = performance.now();
       const fault = { file: path.join(folder, 'src', mutant.file), text: mutant.text, isOnDisk: !ROOMS[room].isPure };
       const found = plan.length === 0 ? { verdict: 'alive', how: 'no test comes by' } : await run(fault, plan);
@@ -252,22 +281,40 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     options: {
       seed: { type: 'string', default: '1' },
       count: { type: 'string', default: '30' },
-      log: { type: 'string' },
+      // Milliseconds of tests for one fault, as they take without it: what would be noticed later is called alive.
+      budget: { type: 'string', default: '6000' },
+      keep: { type: 'string' },
     },
   });
+  const { keep } = values;
+  if (keep) mkdirSync(keep, { recursive: true });
   for (const room of positionals.length > 0 ? positionals : Object.keys(ROOMS)) {
     const { mutants, equivalent } = drawMutants(room, Number(values.seed));
     const chosen = values.count === 'all' ? mutants : mutants.slice(0, Number(values.count));
     console.log(`${room}: ${chosen.length} of ${mutants.length} mutants, ${equivalent} equivalent`);
     const begun = performance.now();
     const sum = { killed: 0, alive: 0, invalid: 0 };
+    const log = keep && path.join(keep, `${room}.log`);
+    const known = new Map(
+      (log && existsSync(log) ? readFileSync(log, 'utf8').trim().split('\n') : [])
+        .map((line) => line.split('\t'))
+        .filter(([, verdict]) => verdict !== 'alive')
+        .map(([key, verdict]) => [key, verdict]),
+    );
+    const keyOf = (mutant) => sumOf([mutant.file, mutant.text]);
+    const open = chosen.filter((mutant) => !known.has(keyOf(mutant)));
+    for (const mutant of chosen) if (known.has(keyOf(mutant))) sum[known.get(keyOf(mutant))] += 1;
     let count = 0;
-    for await (const { mutant, verdict, file, test, how, took } of judgeMutants(room, chosen)) {
-      count += 1;
-      if (count === 1) console.log('survey', performance.now() - begun);
+    for await (const { mutant, verdict, file, test, how, took } of judgeMutants(room, open, {
+      all: mutants,
+      budget: Number(values.budget),
+      keep,
+    })) {
+      if (count++ === 0) console.log('survey', performance.now() - begun);
       sum[verdict] += 1;
-      if (values.log) appendFileSync(values.log, `${JSON.stringify({ ...mutant, text: undefined, verdict, file: mutant.file, by: file, test, how, took })}\n`);
-      if (verdict === 'alive') console.log(`alive:\nsrc/${mutant.file}\n- ${mutant.before}\n+ ${mutant.after}\n`);
+      if (log)
+        appendFileSync(log, `${keyOf(mutant)}\t${verdict}\t${JSON.stringify({ ...mutant, text: undefined, by: file, test, how, took })}\n`);
+      if (verdict === 'alive') console.log(`alive:${how ? ` # ${how}` : ''}\nsrc/${mutant.file}\n- ${mutant.before}\n+ ${mutant.after}\n`);
       if (count % 50 === 0) console.log(`${room}: ${JSON.stringify(sum)} so far, ${Math.round((performance.now() - begun) / 1000)} s`);
     }
     console.log(`${room}: ${JSON.stringify(sum)} ${Math.round((performance.now() - begun) / 1000)} s`);

@@ -46,6 +46,7 @@ const FILES: readonly [string, readonly string[], string][] = [
   ['a:\n b\n', ['1 a=\nb'], 'the list may begin on the next line'],
   ['a: b,\n# note\n c\n', ['1 a=b,\n\nc'], 'a comment line within an entry does not end it'],
   ['a: b,\n\n c\n', ['1 a=b,\n\nc'], 'nor does an empty line'],
+  ['a: b,\n\n c,\n d\n', ['1 a=b,\n\nc,\nd'], 'and it counts once'],
   ['a: b,\n   \n c\n', ['1 a=b,\n\nc'], 'nor one of blanks'],
   ['a: b,\n  # note\n c\n', ['1 a=b,\n\nc'], 'an indented comment line is one'],
   ['# a: b\n\n#\nc: d\n', ['4 c=d'], 'comments and empty lines between entries'],
@@ -116,6 +117,13 @@ test('any cut gives the same entries', () => {
       assert.deepEqual(readAll(at.slice(1).map((end, i) => whole.slice(at[i], end))), expected);
     }),
   );
+});
+
+test('the last line may come in pieces and without its end', () => {
+  assert.deepEqual(readAll(['a: b\nc', ': d']).entries, [
+    { key: 'a', text: 'b', line: 1 },
+    { key: 'c', text: 'd', line: 2 },
+  ]);
 });
 
 test('a search takes the first entry of each key and knows when it is done', () => {

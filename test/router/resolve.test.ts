@@ -201,6 +201,17 @@ test('aliases that all name each other end in an error, soon', () => {
   for (const { detail } of problems) assert.equal(detail, 'routing loop: too many aliases of one loop name each other');
 });
 
+test('256 ways to one address of a loop are followed, one more is an error', () => {
+  /** A loop from a0 to a0 over forks with so many ways each, so that a0 has as many ways as they make together, and that of the message. */
+  const loop = (...forks: readonly number[]) => {
+    const ways = (n: number, i: number) => Array.from({ length: n }, (_, way) => `b${i}-${way}`);
+    const lines = forks.flatMap((n, i) => [`a${i}: ${ways(n, i).join(', ')}`, ...ways(n, i).map((each) => `${each}: a${i + 1}`)]);
+    return routeIn(aliases([...lines, `a${forks.length}: a0`].join('\n')), ['a0']).problems.map(({ detail }) => detail);
+  };
+  assert.deepEqual(loop(3, 5, 17), []);
+  assert.deepEqual(loop(2, 2, 2, 2, 2, 2, 2, 2), ['routing loop: too many aliases of one loop name each other']);
+});
+
 /** `n` aliases that all name each other. */
 const knot = (n: number): string => {
   const names = Array.from({ length: n }, (_, i) => `n${i}`);

@@ -51,6 +51,7 @@ test('the routers are the configured ones, or the alias files, and the smart hos
   assert.deepEqual(names({ aliases: ['/a', '/b'] }), ['aliases', 'aliases2']);
   assert.deepEqual(names({ aliases: ['/a'], smarthosts: [host('h')] }), ['aliases', 'smarthosts']);
   assert.deepEqual(names({ aliases: ['/a'], smarthosts: [host('h')], routers: [redirect(), manualroute()] }), ['r1', 'r9', 'smarthosts']);
+  assert.deepEqual(names({ aliases: ['/a'], routers: [redirect()] }), ['r1']);
   const [aliases, smarthosts] = withDefaults({ routers: [], aliases: ['/a'], smarthosts: [host('h')], randomize: true });
   assert.ok(aliases?.driver === 'redirect' && smarthosts?.driver === 'manualroute');
   assert.deepEqual([aliases.domains, aliases.file, aliases.ifPresent], [['@'], '/a', true]);
