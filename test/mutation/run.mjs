@@ -1,6 +1,6 @@
 // Puts one small fault after another into a room, and runs those of the room's own tests that come by it, until one fails. What no test
 // notices is printed, unless `equivalents.txt` says why nobody could.
-// node test/mutation/run.mjs [--seed N] [--count N|all] [--budget MS] [--keep FOLDER] [--write] ROOM…
+// node test/mutation/run.mjs [--seed N] [--count N|all] [--budget MS] [--jobs N] [--keep FOLDER] [--write] ROOM…
 // --keep writes into a folder which faults have been noticed, and does not try them again as long as their files stay as they are: for
 // whoever adds tests. --write puts the figures into ARCHITECTURE.md.
 import { fork } from 'node:child_process';
@@ -17,12 +17,12 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { drawer, mutantsOf } from './mutants.mjs';
+import { mutantsOf } from './mutants.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -31,7 +31,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
  * them. Rooms that touch something outside their process get a new process for each fault.
  */
 export const ROOMS = {
-  smtp: { tests: /^smtp\/(?!exploration-mutants|size|driver)/, isPure: true },
+  smtp: { tests: /^smtp\/(?!exploration|size|driver)/, isPure: true },
   router: { tests: /^router\//, isPure: true },
   message: { tests: /^message\//, isPure: true },
   submit: { tests: /^submit\/|^mutation\/worlds/, isPure: false },
@@ -47,13 +47,15 @@ const IDLE = 5000;
 /** Octets of memory after which a process is followed by another one. */
 const HEAVY = 700 * 2 ** 20;
 
-/** Mutants that behave as the program does: file, line, line with the fault, reason. */
+const sumOf = (texts) => createHash('sha256').update(texts.join('\0')).digest('hex').slice(0, 20);
+
+/** Mutants that behave as the program does: file, line, each line with a fault, reason. */
 export function readEquivalents() {
   const text = readFileSync(new URL('equivalents.txt', import.meta.url), 'utf8');
   const known = new Set();
   for (const entry of text.split(/\n\n+/)) {
-    const [file = '', before = '', after = ''] = entry.split('\n').filter((line) => !line.startsWith('#'));
-    if (file !== '') known.add(`${file}\n${before.replace(/^- /, '')}\n${after.replace(/^\+ /, '')}`);
+    const [file = '', before = '', ...afters] = entry.split('\n').filter((line) => !line.startsWith('#'));
+    for (const after of afters) known.add(`${file}\n${before.replace(/^- /, '')}\n${after.replace(/^\+ /, '')}`);
   }
   return known;
 }
@@ -64,19 +66,20 @@ const filesOf = (room) =>
     .filter((name) => name.endsWith('.ts') && !name.endsWith('.d.ts') && !name.endsWith('kernel.wasm.ts'))
     .sort();
 
+/** A sample stays what it is when other lines change. */
+const drawn = (seed, { at, text, ...mutant }) => sumOf([String(seed), ...Object.values(mutant)]);
+
 const nameOf = ({ file, before, after }) => `src/${file}\n${before}\n${after}`;
 
-/** All mutants of a room, in an order that the seed draws; and how many there are that nobody could notice. */
+/** All mutants of a room, in an order that the seed draws; and those that somebody could notice. */
 export function drawMutants(room, seed) {
   const known = readEquivalents();
-  const draw = drawer(seed);
   const all = filesOf(room)
     .flatMap((file) => mutantsOf(readFileSync(path.join(root, 'src', file), 'utf8')).map((mutant) => ({ room, file, ...mutant })))
-    .map((mutant) => ({ mutant, at: draw() }))
-    .sort((a, b) => a.at - b.at)
+    .map((mutant) => ({ mutant, at: drawn(seed, mutant) }))
+    .sort((a, b) => a.at.localeCompare(b.at))
     .map(({ mutant }) => mutant);
-  const mutants = all.filter((mutant) => !known.has(nameOf(mutant)));
-  return { mutants, equivalent: all.length - mutants.length };
+  return { all, mutants: all.filter((mutant) => !known.has(nameOf(mutant))) };
 }
 
 /** A copy of the project that faults can be put into. */
@@ -174,7 +177,6 @@ function startWorker(folder, limitOf) {
 
 /* ---- which tests come by where ---- */
 
-const sumOf = (texts) => createHash('sha256').update(texts.join('\0')).digest('hex').slice(0, 20);
 const textsUnder = (folder, place) =>
   readdirSync(path.join(folder, place), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.ts'))
@@ -190,16 +192,16 @@ async function surveyFile(folder, file, places) {
 }
 
 /** For each file of the room's tests, what `survey` found. */
-async function surveyRoom(folder, room, mutants, keep) {
-  const places = Object.fromEntries(mutants.map(({ file }) => [file, []]));
-  for (const { file, at } of mutants) places[file].push(at);
+async function surveyRoom(folder, room, { all, keep, jobs }) {
+  const places = Object.fromEntries(all.map(({ file }) => [file, []]));
+  for (const { file, at } of all) places[file].push(at);
   const base = keep && sumOf([...textsUnder(folder, 'src'), ...textsUnder(folder, 'test/support'), JSON.stringify(places)]);
   const files = readdirSync(path.join(folder, 'test'), { recursive: true, encoding: 'utf8' })
     .map((name) => name.replaceAll(path.sep, '/'))
     .filter((name) => /[.]test[.]ts$|^mutation.worlds/.test(name) && ROOMS[room].tests.test(name))
     .sort();
-  const found = new Map();
-  for (const file of files) {
+  const found = new Map(files.map((file) => [file, null]));
+  await inLanes(jobs, files, async (file) => {
     const kept = keep && path.join(keep, `survey-${sumOf([base, file, readFileSync(path.join(folder, 'test', file), 'utf8')])}`);
     const known = kept && existsSync(kept) ? JSON.parse(readFileSync(kept, 'utf8')) : null;
     const survey = known ?? (await surveyFile(folder, file, places));
@@ -207,22 +209,31 @@ async function surveyRoom(folder, room, mutants, keep) {
     // Places by their number become places by where they are.
     const placed = (ran) => new Map(Object.entries(ran).map(([name, list]) => [name, new Set(list.map((index) => places[name][index]))]));
     found.set(file, { ...survey, loaded: placed(survey.loaded), tests: survey.tests.map((test) => ({ ...test, ran: placed(test.ran) })) });
-  }
+  });
   return found;
 }
 
+/** Works through all of these, so many at a time. */
+async function inLanes(jobs, items, work) {
+  const left = [...items];
+  const lane = async (number) => {
+    for (let item = left.shift(); item !== undefined; item = left.shift()) await work(item, number);
+  };
+  await Promise.all(Array.from({ length: jobs }, (_, number) => lane(number)));
+}
+
 /** Files of tests in the order in which they are likely to kill soonest, and within each the tests that come by. */
-function planFor(mutant, survey, kills, budget) {
+function planFor(mutant, survey, kills, ordered, budget) {
   const { file, at } = mutant;
   const scores = kills.get(file) ?? new Map();
   const stem = path.posix.basename(file).replace(/ts$/, 'test.ts');
   const plan = [];
-  for (const [name, { loading, loaded, tests, isOrdered }] of survey) {
+  for (const [name, { loading, loaded, tests }] of survey) {
     const isLoaded = loaded.get(file)?.has(at) ?? false;
     let chosen = tests.flatMap(({ ran }, index) => (isLoaded || ran.get(file)?.has(at) ? [index] : []));
     if (chosen.length === 0 && !isLoaded) continue;
     const weight = (index) => tests[index].took / (1 + (scores.get(`${name} ${index}`) ?? 0));
-    if (isOrdered) chosen = Array.from({ length: Math.max(...chosen, 0) + 1 }, (_, index) => index);
+    if (ordered.has(name)) chosen = Array.from({ length: Math.max(...chosen, 0) + 1 }, (_, index) => index);
     else chosen.sort((a, b) => weight(a) - weight(b));
     const took = chosen.reduce((sum, index) => sum + tests[index].took, loading);
     const bonus = (scores.get(name) ?? 0) + (path.posix.basename(name) === stem ? 5 : 0);
@@ -240,39 +251,107 @@ function planFor(mutant, survey, kills, budget) {
   return plan.filter(({ tests }) => tests.length > 0).map(({ file: name, tests }) => ({ file: name, tests }));
 }
 
-/** Verdicts over mutants of one room, one after another. */
-export async function* judgeMutants(room, mutants, { all, budget, keep }) {
+/** A copy of the project and a process in it, in which a fault is judged by a plan. */
+function startLane(room, limitOf) {
+  const { isPure } = ROOMS[room];
   const folder = makeCopy();
   let worker = null;
+  const run = async (fault, plan) => {
+    worker ??= startWorker(folder, limitOf);
+    const found = await worker.ask({ fault, plan });
+    if (isPure && !found.isStray && found.memory < HEAVY) return found;
+    const hasLeft = isPure || found.verdict !== 'alive' ? await worker.stop().then(() => true) : await worker.leave();
+    worker = null;
+    return hasLeft ? found : { ...found, verdict: 'killed', file: null, test: null, how: 'something is left open' };
+  };
+  return {
+    folder,
+    async judge(mutant, plan) {
+      if (mutant === null) return run(null, plan);
+      const file = path.join(folder, 'src', mutant.file);
+      const before = readFileSync(file, 'utf8');
+      // Tests may start a process of their own, which knows only the disk.
+      if (!isPure) writeFileSync(file, mutant.text);
+      try {
+        return await run({ file, text: mutant.text }, plan);
+      } finally {
+        if (!isPure) writeFileSync(file, before);
+      }
+    },
+    async end() {
+      await worker?.stop();
+      rmSync(folder, { recursive: true });
+    },
+  };
+}
+
+/** Tells the verdicts over mutants of one room. `all` are the places that are looked for; milliseconds of `budget` are those of tests. */
+export async function judgeMutants(room, mutants, { budget, jobs, ...options }, tell) {
+  let survey = new Map();
+  const limitOf = ({ begin, test }) => GRACE + PATIENCE * (survey.get(begin).tests[test]?.took ?? survey.get(begin).loading);
+  const lanes = Array.from({ length: jobs }, () => startLane(room, limitOf));
   try {
-    const survey = await surveyRoom(folder, room, all, keep);
+    survey = await surveyRoom(lanes[0].folder, room, { jobs, ...options });
     const kills = new Map();
-    const limitOf = ({ begin, test }) => GRACE + PATIENCE * (survey.get(begin).tests[test]?.took ?? survey.get(begin).loading);
-    const run = async (fault, plan) => {
-      worker ??= startWorker(folder, limitOf);
-      const found = await worker.ask({ fault, plan });
-      if (ROOMS[room].isPure && !found.isStray && found.memory < HEAVY) return found;
-      const mayLinger = found.verdict === 'alive' && !ROOMS[room].isPure;
-      const hasLeft = mayLinger ? await worker.leave() : await worker.stop().then(() => true);
-      worker = null;
-      return hasLeft ? found : { ...found, verdict: 'killed', file: null, test: null, how: 'something is left open' };
+    /** Tests that pass alone, and files whose tests do not. */
+    const alone = new Set();
+    const ordered = new Set();
+    const judge = async (lane, mutant) => {
+      const plan = planFor(mutant, survey, kills, ordered, budget);
+      if (plan.length === 0) return { verdict: 'alive', how: 'no test comes by' };
+      const found = await lane.judge(mutant, plan);
+      const { verdict, file, test } = found;
+      const key = `${file} ${test}`;
+      if (verdict !== 'killed' || !(test >= 0) || ordered.has(file) || alone.has(key)) return found;
+      // Without the fault it must pass alone, too; else it needs those before it.
+      const { verdict: withoutFault } = await lane.judge(null, [{ file, tests: [test] }]);
+      if (withoutFault === 'alive') alone.add(key);
+      else ordered.add(file);
+      return withoutFault === 'alive' ? found : judge(lane, mutant);
     };
-    for (const mutant of mutants) {
-      const plan = planFor(mutant, survey, kills, budget);
+    await inLanes(jobs, mutants, async (mutant, number) => {
       const begun = performance.now();
-      const fault = { file: path.join(folder, 'src', mutant.file), text: mutant.text, isOnDisk: !ROOMS[room].isPure };
-      const found = plan.length === 0 ? { verdict: 'alive', how: 'no test comes by' } : await run(fault, plan);
+      const found = await judge(lanes[number], mutant);
       if (found.file) {
         const scores = kills.get(mutant.file) ?? new Map();
         for (const key of [found.file, `${found.file} ${found.test}`]) scores.set(key, (scores.get(key) ?? 0) + 1);
         kills.set(mutant.file, scores);
       }
-      yield { mutant, ...found, took: Math.round(performance.now() - begun) };
-    }
+      tell({ mutant, ...found, took: Math.round(performance.now() - begun) });
+    });
   } finally {
-    await worker?.stop();
-    rmSync(folder, { recursive: true });
+    await Promise.all(lanes.map((lane) => lane.end()));
   }
+}
+
+/* ---- figures ---- */
+
+/** The bounds between which the share lies of which a sample shows so much, 95 times of 100 (Wilson). */
+export function boundsOf(killed, tried) {
+  const z = 1.96 ** 2;
+  const middle = (killed + z / 2) / (tried + z);
+  const half = (Math.sqrt(z) * Math.sqrt((killed * (tried - killed)) / tried + z / 4)) / (tried + z);
+  return [middle - half, Math.min(1, middle + half)];
+}
+
+/** A row of the table in ARCHITECTURE.md. */
+export function printRow(room, { killed, alive }, total, equivalent) {
+  const tried = killed + alive;
+  const percent = (share) => (100 * share).toFixed(1);
+  const bounds = boundsOf(killed, tried).map(percent).join(' to ');
+  const share = tried === total ? percent(killed / tried) : `${percent(killed / tried)} (${bounds})`;
+  return `| \`src/${room}\` | ${tried === total ? `all ${total}` : `${tried} of ${total}`} | ${killed} | ${alive} | ${equivalent} | ${share} |`;
+}
+
+function writeRow(room, row) {
+  const page = path.join(root, 'ARCHITECTURE.md');
+  const text = readFileSync(page, 'utf8');
+  const place = new RegExp(`^\\| \`src/${room}\` \\| (?:all )?\\d.*$`, 'm');
+  if (!place.test(text)) throw new Error(`ARCHITECTURE.md has no row for the mutants of src/${room}`);
+  writeFileSync(
+    page,
+    text.replace(place, () => row),
+  );
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
@@ -283,40 +362,38 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
       count: { type: 'string', default: '30' },
       // Milliseconds of tests for one fault, as they take without it: what would be noticed later is called alive.
       budget: { type: 'string', default: '6000' },
+      jobs: { type: 'string', default: String(availableParallelism()) },
       keep: { type: 'string' },
+      write: { type: 'boolean', default: false },
     },
   });
-  const { keep } = values;
+  const { keep, seed, count, write } = values;
   if (keep) mkdirSync(keep, { recursive: true });
   for (const room of positionals.length > 0 ? positionals : Object.keys(ROOMS)) {
-    const { mutants, equivalent } = drawMutants(room, Number(values.seed));
-    const chosen = values.count === 'all' ? mutants : mutants.slice(0, Number(values.count));
-    console.log(`${room}: ${chosen.length} of ${mutants.length} mutants, ${equivalent} equivalent`);
     const begun = performance.now();
+    const { all, mutants } = drawMutants(room, Number(seed));
+    const chosen = count === 'all' ? mutants : mutants.slice(0, Number(count));
+    const equivalent = all.length - mutants.length;
+    console.log(`${room}: ${chosen.length} of ${mutants.length} mutants; ${equivalent} more are equivalent`);
     const sum = { killed: 0, alive: 0, invalid: 0 };
+    const told = () => `${room}: ${sum.killed} killed, ${sum.alive} alive after ${Math.round((performance.now() - begun) / 1000)} s`;
     const log = keep && path.join(keep, `${room}.log`);
-    const known = new Map(
-      (log && existsSync(log) ? readFileSync(log, 'utf8').trim().split('\n') : [])
-        .map((line) => line.split('\t'))
-        .filter(([, verdict]) => verdict !== 'alive')
-        .map(([key, verdict]) => [key, verdict]),
-    );
     const keyOf = (mutant) => sumOf([mutant.file, mutant.text]);
+    const lines = log && existsSync(log) ? readFileSync(log, 'utf8').trim().split('\n') : [];
+    const known = new Map(lines.map((line) => line.split('\t', 2)).filter(([, verdict]) => verdict !== 'alive'));
     const open = chosen.filter((mutant) => !known.has(keyOf(mutant)));
     for (const mutant of chosen) if (known.has(keyOf(mutant))) sum[known.get(keyOf(mutant))] += 1;
-    let count = 0;
-    for await (const { mutant, verdict, file, test, how, took } of judgeMutants(room, open, {
-      all: mutants,
-      budget: Number(values.budget),
-      keep,
-    })) {
-      if (count++ === 0) console.log('survey', performance.now() - begun);
+    const options = { all, budget: Number(values.budget), jobs: Number(values.jobs), keep };
+    await judgeMutants(room, open, options, ({ mutant: { text: _, ...mutant }, verdict, ...more }) => {
       sum[verdict] += 1;
-      if (log)
-        appendFileSync(log, `${keyOf(mutant)}\t${verdict}\t${JSON.stringify({ ...mutant, text: undefined, by: file, test, how, took })}\n`);
-      if (verdict === 'alive') console.log(`alive:${how ? ` # ${how}` : ''}\nsrc/${mutant.file}\n- ${mutant.before}\n+ ${mutant.after}\n`);
-      if (count % 50 === 0) console.log(`${room}: ${JSON.stringify(sum)} so far, ${Math.round((performance.now() - begun) / 1000)} s`);
-    }
-    console.log(`${room}: ${JSON.stringify(sum)} ${Math.round((performance.now() - begun) / 1000)} s`);
+      if (log) appendFileSync(log, `${keyOf({ ...mutant, text: _ })}\t${verdict}\t${JSON.stringify({ mutant, ...more })}\n`);
+      if (verdict === 'alive') console.log(`alive:\nsrc/${mutant.file}\n- ${mutant.before}\n+ ${mutant.after}\n`);
+      if ((sum.killed + sum.alive) % 50 === 0) console.log(`${told()} so far`);
+    });
+    console.log(told());
+    // Faults that the compiler would find are none.
+    const row = printRow(room, sum, mutants.length - sum.invalid, equivalent);
+    console.log(row);
+    if (write) writeRow(room, row);
   }
 }

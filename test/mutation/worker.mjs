@@ -1,7 +1,7 @@
 // Runs tests of this copy of the project with one fault after another in it. All modules are read once and stay in memory as text; for
 // each file of tests they are made anew, so that nothing that a fault left behind in them reaches the next. Knows what it is told by
 // its parent (`run.mjs`), and of no room.
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { Session } from 'node:inspector';
 import { isBuiltin } from 'node:module';
 import path from 'node:path';
@@ -173,7 +173,6 @@ async function judge(fault, plan) {
     } catch {
       return { verdict: 'invalid' };
     }
-    if (fault.isOnDisk) writeFileSync(fault.file, fault.text);
   }
   strayed = null;
   for (const { file, tests } of plan) {
@@ -214,7 +213,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 /** Processor time, because the machine may be busy with something else; what only waits has none. */
 const now = () => (process.cpuUsage().user + process.cpuUsage().system) / 1000;
 
-/** Which of these places in files are run, by load of a file of tests and by each of its tests; how long each takes. */
+/** Which of these places in files are run, when a file of tests is loaded and by each of its tests; how long each takes. */
 async function survey(file, places) {
   isCovering = true;
   const session = new Session();
@@ -247,28 +246,15 @@ async function survey(file, places) {
   const loaded = await take();
   const tests = [];
   for (const test of own.found) {
+    begun = now();
     await runOne(test);
-    tests.push({ title: test.title, took: 0, ran: await take() });
+    const took = now() - begun;
+    tests.push({ title: test.title, took, ran: await take() });
   }
   await endSuites(own.found);
   session.disconnect();
   isCovering = false;
-  // The other way round, each test must pass as well; where one does not, it needs those before it.
-  const again = world(null);
-  await again.load(path.join(root, 'test', file));
-  let isOrdered = false;
-  for (const [index, test] of [...again.found.entries()].reverse()) {
-    begun = now();
-    try {
-      await runOne(test);
-    } catch {
-      isOrdered = true;
-      break;
-    }
-    tests[index].took = now() - begun;
-  }
-  await endSuites(again.found).catch(() => undefined);
-  return { loading, loaded, tests, isOrdered, strayed };
+  return { loading, loaded, tests, strayed };
 }
 
 // Without a parent there is nobody to answer; only who is asked to leave ends by itself.
@@ -288,7 +274,6 @@ process.on('message', async ({ leave, fault, plan, surveyed, places }) => {
     return;
   }
   const verdict = await judge(fault, plan);
-  if (fault?.isOnDisk) writeFileSync(fault.file, textOf(fault.file));
   await turn();
   say({ ...verdict, isStray: strayed !== null, memory: process.memoryUsage().rss });
 });

@@ -47,6 +47,7 @@ const FILES: readonly [string, readonly string[], string][] = [
   ['a: b,\n# note\n c\n', ['1 a=b,\n\nc'], 'a comment line within an entry does not end it'],
   ['a: b,\n\n c\n', ['1 a=b,\n\nc'], 'nor does an empty line'],
   ['a: b,\n\n c,\n d\n', ['1 a=b,\n\nc,\nd'], 'and it counts once'],
+  ['a: b\n   \n', ['1 a=b'], 'at its end it adds nothing'],
   ['a: b,\n   \n c\n', ['1 a=b,\n\nc'], 'nor one of blanks'],
   ['a: b,\n  # note\n c\n', ['1 a=b,\n\nc'], 'an indented comment line is one'],
   ['# a: b\n\n#\nc: d\n', ['4 c=d'], 'comments and empty lines between entries'],
@@ -154,6 +155,21 @@ test('a search is not over before the last entry is whole', () => {
 
 const MiB = 'x'.repeat(1024 * 1024);
 const SIXTEEN = Array.from({ length: 16 }, () => MiB);
+
+test('an entry of the greatest length is read', () => {
+  const long = (less: number) => MiB.repeat(16).slice(less);
+  assert.deepEqual(
+    readAll([`a: ${long(3)}`, '\n', `b: ${long(10)}\n 0123456789\nc: ${long(10)}\n 0123456789x\n`]).entries.map(({ text, fault }) => [
+      text.length,
+      fault === undefined,
+    ]),
+    [
+      [LONGEST_ENTRY - 3, true],
+      [LONGEST_ENTRY + 1, true],
+      [0, false],
+    ],
+  );
+});
 
 test('an entry that is too long is reported as such, and the entries behind it are read', () => {
   for (const pieces of [

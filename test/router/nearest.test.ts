@@ -13,6 +13,8 @@ test('distance counts edits, and swapped neighbours as one', () => {
     ['hostnmae', 'hostname', 1],
     ['kitten', 'sitting', 3],
     ['from', 'form', 1],
+    ['ab', 'ba', 1],
+    ['abc', 'bac', 1],
   ] as const)
     assert.equal(distance(a, b), expected, `${a} ${b}`);
 });

@@ -44,6 +44,7 @@ const LISTS: readonly [string, readonly string[], string][] = [
   ['joe@c (Joe, of C)', ['joe@c'], 'a comment with a comma'],
   ['(Joe (of) \\) C) joe@c', ['joe@c'], 'nested and quoted parentheses'],
   ['(J\\)) joe@c, b', ['joe@c', 'b'], 'a quoted parenthesis at the end of a comment'],
+  ['((J) o, e) joe@c, b', ['joe@c', 'b'], 'a comma behind a nested comment'],
   ['joe(x)@(y)c', ['joe@c'], 'comments around the @'],
   ['joe @ c', ['joe@c'], 'blanks around the @'],
   ['(nobody), a', ['a'], 'an item that is only a comment'],
@@ -154,6 +155,10 @@ test('each item knows its line', () => {
   assert.deepEqual(
     parseRedirection('a\nb,\n\nc', 'f').items.map(({ line }) => line),
     [1, 2, 4],
+  );
+  assert.deepEqual(
+    parseRedirection('a (x\n\n\ny), b', 'f', 1, true).items.map(({ line }) => line),
+    [1, 4],
   );
 });
 

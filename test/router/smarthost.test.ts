@@ -14,6 +14,8 @@ const ACCEPTED: [string, string, string][] = [
   ['mail.example.org:465', 'submissions mail.example.org 465 none', ''],
   ['mail.example.org:25', 'smtp mail.example.org 25 none', ''],
   ['mail.example.org:24', 'lmtp mail.example.org 24 none', ''],
+  ['mail.example.org:1', 'submission mail.example.org 1 none', ''],
+  ['mail.example.org:65535', 'submission mail.example.org 65535 none', ''],
   ['mail.example.org:2525', 'submission mail.example.org 2525 none', ''],
   ['192.0.2.1', 'submission 192.0.2.1 587 none', ''],
   ['[2001:db8::1]', 'submission 2001:db8::1 587 none', ''],
