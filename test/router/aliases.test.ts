@@ -57,6 +57,7 @@ const FILES: readonly [string, readonly string[], string][] = [
   ['a: b # c\n', ['1 a=b # c'], 'a number sign in a list is the list’s matter'],
   ['jürgen: j\n', ['1 jürgen=j'], 'UTF-8 keys'],
   ['JÜRGEN: à\n', ['1 jürgen=à'], 'without case; the octet 160 of à is no blank'],
+  ['a: \u000eb\n', ['1 a=\u000eb'], 'other control characters are no blanks'],
   ['*: all\n', ['1 *=all'], 'the default key'],
   ['a: 1\na: 2\n', ['1 a=1', '2 a=2'], 'both are there; the first counts for who searches'],
   ['', [], 'an empty file'],
@@ -171,9 +172,17 @@ test('an entry of the greatest length is read', () => {
   );
 });
 
+test('a long file of short entries in pieces has no long entry', () => {
+  const { entries } = readAll(Array.from({ length: 17 }, () => ['a: ', MiB, '\n']).flat());
+  assert.deepEqual(
+    entries.map(({ text, fault }) => [text.length, fault]),
+    Array.from({ length: 17 }, () => [MiB.length, undefined]),
+  );
+});
+
 test('an entry that is too long is reported as such, and the entries behind it are read', () => {
   for (const pieces of [
-    ['a: ', ...SIXTEEN, '\nb: c\n'],
+    ['a', ': ', ...SIXTEEN, '\nb: c\n'],
     ['a: b,\n ', ...SIXTEEN, '\nb: c\n'],
     ['a: b', ...SIXTEEN.flatMap((piece) => [',\n ', piece]), '\n x\nb: c\n'],
   ]) {

@@ -13,6 +13,7 @@ test('distance counts edits, and swapped neighbours as one', () => {
     ['hostnmae', 'hostname', 1],
     ['kitten', 'sitting', 3],
     ['from', 'form', 1],
+    ['smarthosts', 'smarthost', 1],
     ['ab', 'ba', 1],
     ['abc', 'bac', 1],
   ] as const)

@@ -45,6 +45,7 @@ const LISTS: readonly [string, readonly string[], string][] = [
   ['(Joe (of) \\) C) joe@c', ['joe@c'], 'nested and quoted parentheses'],
   ['(J\\)) joe@c, b', ['joe@c', 'b'], 'a quoted parenthesis at the end of a comment'],
   ['((J) o, e) joe@c, b', ['joe@c', 'b'], 'a comma behind a nested comment'],
+  ['(J\\), e) joe@c, b', ['joe@c', 'b'], 'a comma behind a quoted parenthesis'],
   ['joe(x)@(y)c', ['joe@c'], 'comments around the @'],
   ['joe @ c', ['joe@c'], 'blanks around the @'],
   ['(nobody), a', ['a'], 'an item that is only a comment'],
@@ -105,8 +106,10 @@ const LISTS: readonly [string, readonly string[], string][] = [
   ['a,\t# the rest', ['a'], 'and behind a tab'],
   ['<a@b, c', ['fault unbalanced angle bracket (in "<a@b, c")'], 'an open bracket'],
   ['a@b>', ['fault unbalanced angle bracket (in "a@b>")'], 'a bracket that never began'],
+  ['a\\,b', ['fault "a\\" is not a local-part; quote it if it is meant (in "a\\")', 'b'], 'nor a comma'],
   ['a\\b@c (x)', ['fault "a\\b" is not a local-part; quote it if it is meant (in "a\\b@c (x)")'], 'a backslash quotes nothing there'],
   ['a\u0000b', ['fault a control character is not allowed in an address (in "a\u0000b")'], 'NUL'],
+  [`:fail:${'x'.repeat(9_994)}`, [`fail ${'x'.repeat(9_994)}`], 'the longest item'],
   ['x'.repeat(10_001), ['fault an item is longer than 10000 characters'], 'no address'],
   ['jürgen@müller.example', ['jürgen@müller.example'], 'international addresses'],
 ];

@@ -500,6 +500,7 @@ test('an address that a router has accepted is asked no further; the tree tells 
 
 test('the tree is plain data', () => {
   const done = routeIn(aliases('a: b'), ['a']);
+  assert.equal(done.kind, 'done');
   assert.deepEqual(JSON.parse(JSON.stringify(done.tree)), done.tree);
 });
 
