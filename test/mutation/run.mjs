@@ -302,7 +302,7 @@ export async function judgeMutants(room, mutants, { budget, jobs, ...options }, 
       const found = await lane.judge(mutant, plan);
       const { verdict, file, test } = found;
       const key = `${file} ${test}`;
-      if (verdict !== 'killed' || !(test >= 0) || ordered.has(file) || alone.has(key)) return found;
+      if (verdict !== 'killed' || !file || test < 0 || ordered.has(file) || alone.has(key)) return found;
       // Without the fault it must pass alone, too; else it needs those before it.
       const { verdict: withoutFault } = await lane.judge(null, [{ file, tests: [test] }]);
       if (withoutFault === 'alive') alone.add(key);
