@@ -1,7 +1,7 @@
 // Puts one small fault after another into a room, and runs those of the room's own tests that come by it, until one fails. What no test
 // notices is printed, unless `equivalents.txt` says why nobody could.
-// node test/mutation/run.mjs [--seed N] [--count N|all] [--budget MS] [--jobs N] [--keep FOLDER] [--write] ROOM…
-// --keep writes into a folder which faults have been noticed, and does not try them again as long as their files stay as they are: for
+// node test/mutation/run.mjs [--seed N] [--count N|all] [--budget MS] [--blind] [--jobs N] [--keep FOLDER] [--write] ROOM…
+// --blind spares the survey of which tests come by where, which pays only for many faults. --keep writes into a folder which faults have been noticed, and does not try them again as long as their files stay as they are: for
 // whoever adds tests. --write puts the figures into ARCHITECTURE.md.
 import { fork } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -44,6 +44,8 @@ const NOT_COPIED = /^(?:node_modules|[.]git|[.]ci|coverage)$/;
 const PATIENCE = 10;
 const GRACE = 500;
 const IDLE = 5000;
+/** Milliseconds for a test of which nobody knows how much it works. */
+const UNKNOWN = 20_000;
 /** Octets of memory after which a process is followed by another one. */
 const HEAVY = 700 * 2 ** 20;
 
@@ -191,15 +193,18 @@ async function surveyFile(folder, file, places) {
   return survey;
 }
 
+const testsOf = (room) =>
+  readdirSync(path.join(root, 'test'), { recursive: true, encoding: 'utf8' })
+    .map((name) => name.replaceAll(path.sep, '/'))
+    .filter((name) => /[.]test[.]ts$|^mutation.worlds/.test(name) && ROOMS[room].tests.test(name))
+    .sort();
+
 /** For each file of the room's tests, what `survey` found. */
 async function surveyRoom(folder, room, { all, keep, jobs }) {
   const places = Object.fromEntries(all.map(({ file }) => [file, []]));
   for (const { file, at } of all) places[file].push(at);
   const base = keep && sumOf([...textsUnder(folder, 'src'), ...textsUnder(folder, 'test/support'), JSON.stringify(places)]);
-  const files = readdirSync(path.join(folder, 'test'), { recursive: true, encoding: 'utf8' })
-    .map((name) => name.replaceAll(path.sep, '/'))
-    .filter((name) => /[.]test[.]ts$|^mutation.worlds/.test(name) && ROOMS[room].tests.test(name))
-    .sort();
+  const files = testsOf(room);
   const found = new Map(files.map((file) => [file, null]));
   await inLanes(jobs, files, async (file) => {
     const kept = keep && path.join(keep, `survey-${sumOf([base, file, readFileSync(path.join(folder, 'test', file), 'utf8')])}`);
@@ -251,14 +256,25 @@ function planFor(mutant, survey, kills, ordered, budget) {
   return plan.filter(({ tests }) => tests.length > 0).map(({ file: name, tests }) => ({ file: name, tests }));
 }
 
+/** All tests of the room, whole files: first the one of the same name, then those of the same folder, then the short ones. */
+function blindPlanFor({ room, file }) {
+  const folder = path.posix.dirname(file);
+  const own = file.replace(/ts$/, 'test.ts');
+  const weight = (name) =>
+    name === own ? 0 : readFileSync(path.join(root, 'test', name)).length + (path.posix.dirname(name) === folder ? 0 : 1e6);
+  return testsOf(room)
+    .map((name) => ({ file: name, tests: null, weight: weight(name) }))
+    .sort((a, b) => a.weight - b.weight);
+}
+
 /** A copy of the project and a process in it, in which a fault is judged by a plan. */
-function startLane(room, limitOf) {
+function startLane(room, limitOf, budget) {
   const { isPure } = ROOMS[room];
   const folder = makeCopy();
   let worker = null;
   const run = async (fault, plan) => {
     worker ??= startWorker(folder, limitOf);
-    const found = await worker.ask({ fault, plan });
+    const found = await worker.ask({ fault, plan, budget });
     if (isPure && !found.isStray && found.memory < HEAVY) return found;
     const hasLeft = isPure || found.verdict !== 'alive' ? await worker.stop().then(() => true) : await worker.leave();
     worker = null;
@@ -286,17 +302,21 @@ function startLane(room, limitOf) {
 }
 
 /** Tells the verdicts over mutants of one room. `all` are the places that are looked for; milliseconds of `budget` are those of tests. */
-export async function judgeMutants(room, mutants, { budget, jobs, ...options }, tell) {
+export async function judgeMutants(room, mutants, { budget, jobs, isBlind, ...options }, tell) {
   let survey = new Map();
-  const limitOf = ({ begin, test }) => GRACE + PATIENCE * (survey.get(begin).tests[test]?.took ?? survey.get(begin).loading);
-  const lanes = Array.from({ length: jobs }, () => startLane(room, limitOf));
+  const limitOf = ({ begin, test }) => {
+    const known = survey.get(begin);
+    return known === undefined ? UNKNOWN : GRACE + PATIENCE * (known.tests[test]?.took ?? known.loading);
+  };
+  const lanes = Array.from({ length: jobs }, () => startLane(room, limitOf, budget));
   try {
-    survey = await surveyRoom(lanes[0].folder, room, { jobs, ...options });
+    if (!isBlind) survey = await surveyRoom(lanes[0].folder, room, { jobs, ...options });
     const kills = new Map();
     /** Tests that pass alone, and files whose tests do not. */
     const alone = new Set();
     const ordered = new Set();
     const judge = async (lane, mutant) => {
+      if (isBlind) return lane.judge(mutant, blindPlanFor(mutant));
       const plan = planFor(mutant, survey, kills, ordered, budget);
       if (plan.length === 0) return { verdict: 'alive', how: 'no test comes by' };
       const found = await lane.judge(mutant, plan);
@@ -309,6 +329,10 @@ export async function judgeMutants(room, mutants, { budget, jobs, ...options }, 
       else ordered.add(file);
       return withoutFault === 'alive' ? found : judge(lane, mutant);
     };
+    if (isBlind && mutants.length > 0) {
+      const clean = await lanes[0].judge(null, blindPlanFor(mutants[0]));
+      if (clean.verdict !== 'alive') throw new Error(`the tests of ${room} fail without a fault: ${JSON.stringify(clean)}`);
+    }
     await inLanes(jobs, mutants, async (mutant, number) => {
       const begun = performance.now();
       const found = await judge(lanes[number], mutant);
@@ -362,6 +386,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
       count: { type: 'string', default: '30' },
       // Milliseconds of tests for one fault, as they take without it: what would be noticed later is called alive.
       budget: { type: 'string', default: '6000' },
+      blind: { type: 'boolean', default: false },
       jobs: { type: 'string', default: String(availableParallelism()) },
       keep: { type: 'string' },
       write: { type: 'boolean', default: false },
@@ -383,7 +408,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     const known = new Map(lines.map((line) => line.split('\t', 2)).filter(([, verdict]) => verdict !== 'alive'));
     const open = chosen.filter((mutant) => !known.has(keyOf(mutant)));
     for (const mutant of chosen) if (known.has(keyOf(mutant))) sum[known.get(keyOf(mutant))] += 1;
-    const options = { all, budget: Number(values.budget), jobs: Number(values.jobs), keep };
+    const options = { all, budget: Number(values.budget), jobs: Number(values.jobs), isBlind: values.blind, keep };
     await judgeMutants(room, open, options, ({ mutant: { text: _, ...mutant }, verdict, ...more }) => {
       sum[verdict] += 1;
       if (log) appendFileSync(log, `${keyOf({ ...mutant, text: _ })}\t${verdict}\t${JSON.stringify({ mutant, ...more })}\n`);

@@ -159,14 +159,20 @@ process.on('warning', ({ name, message }) => {
   stray(strayed);
 });
 
+/** Processor time, because the machine may be busy with something else; what only waits has none. */
+const now = () => (process.cpuUsage().user + process.cpuUsage().system) / 1000;
+
 const say = (message) => process.send(message);
 const brief = (error) =>
   String(error?.message ?? error)
     .split('\n', 1)[0]
     .slice(0, 100);
 
-/** The verdict over one fault: who killed it. `plan` names files, and which of their tests by number. */
-async function judge(fault, plan) {
+/**
+ * The verdict over one fault: who killed it. `plan` names files, and which of their tests by number, null for all; when the tests have
+ * worked for so many milliseconds, no other begins.
+ */
+async function judge(fault, plan, budget) {
   if (fault !== null) {
     try {
       new vm.SourceTextModule(fault.text, { identifier: 'fault' });
@@ -175,7 +181,9 @@ async function judge(fault, plan) {
     }
   }
   strayed = null;
+  const begun = now();
   for (const { file, tests } of plan) {
+    if (now() - begun > budget) break;
     const own = world(fault);
     say({ begin: file, test: -1 });
     try {
@@ -183,7 +191,8 @@ async function judge(fault, plan) {
     } catch (error) {
       return { verdict: 'killed', file, test: -1, how: brief(error) };
     }
-    for (const index of tests) {
+    for (const index of tests ?? own.found.keys()) {
+      if (now() - begun > budget) break;
       const test = own.found[index];
       if (test === undefined) return { verdict: 'killed', file, test: index, how: 'a test is missing' };
       say({ begin: file, test: index });
@@ -209,9 +218,6 @@ async function judge(fault, plan) {
 
 let isCovering = false;
 const root = fileURLToPath(new URL('../..', import.meta.url));
-
-/** Processor time, because the machine may be busy with something else; what only waits has none. */
-const now = () => (process.cpuUsage().user + process.cpuUsage().system) / 1000;
 
 /** Which of these places in files are run, when a file of tests is loaded and by each of its tests; how long each takes. */
 async function survey(file, places) {
@@ -260,7 +266,7 @@ async function survey(file, places) {
 // Without a parent there is nobody to answer; only who is asked to leave ends by itself.
 let isLeaving = false;
 process.on('disconnect', () => isLeaving || process.exit());
-process.on('message', async ({ leave, fault, plan, surveyed, places }) => {
+process.on('message', async ({ leave, fault, plan, budget, surveyed, places }) => {
   if (leave === true) {
     isLeaving = true;
     return process.disconnect();
@@ -273,7 +279,7 @@ process.on('message', async ({ leave, fault, plan, surveyed, places }) => {
     }
     return;
   }
-  const verdict = await judge(fault, plan);
+  const verdict = await judge(fault, plan, budget);
   await turn();
   say({ ...verdict, isStray: strayed !== null, memory: process.memoryUsage().rss });
 });
