@@ -98,8 +98,8 @@ const LISTS: readonly [string, readonly string[], string][] = [
   ['a (b', ['fault the closing parenthesis is missing (in "a (b")'], 'an open comment'],
   ['a) b', ['fault "a) b" is not a local-part; quote it if it is meant (in "a) b")'], 'a comment that never began'],
   [
-    'a), (b, c) d@e',
-    ['fault "a)" is not a local-part; quote it if it is meant (in "a)")', 'd@e'],
+    'a) (b, c), d@e',
+    ['fault "a)" is not a local-part; quote it if it is meant (in "a) (b, c)")', 'd@e'],
     'nor does it count against a comment that begins',
   ],
   ['a,\r# the rest', ['a'], 'a comment behind a return'],
