@@ -1284,6 +1284,23 @@ for (const [said, expected, settings] of CODES)
     assert.ok(last.startsWith(`S: ${expected}`), log.join('\n').slice(-500));
   });
 
+test('domains are kept only where their number is limited', () => {
+  const domainsWith = (limits: string): readonly string[] => {
+    let domains: readonly string[] = [];
+    const settings: Receiving = { ...RECEIVING, extensions: ['PIPELINING', limits] };
+    const reception = makeReception(settings, (action) => {
+      if (action.do !== 'ask') return;
+      if (action.question.about === 'recipient') domains = action.question.transaction.domains;
+      reception.answer(null);
+    });
+    reception.begin(false);
+    reception.hear(octets('EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nRCPT TO:<e@D>\r\nRCPT TO:<f@g>\r\nRCPT TO:<h@i>\r\n'));
+    return domains;
+  };
+  assert.deepEqual(domainsWith('LIMITS RCPTDOMAINMAX=9'), ['d', 'g']);
+  assert.deepEqual(domainsWith('LIMITS RCPTMAX=9'), []);
+});
+
 test('the words for a client that waits too long, and for a server that closes', () => {
   const said = (event: string): string | undefined =>
     play({ ...RECEIVING, hostname: 'here' }, [`! ${event}`], 7, false, false).find((line) => line.startsWith('S: 421'));
