@@ -742,4 +742,19 @@ test('latin1 of the table is what the tests mean', () => {
   assert.equal(lines('é'), latin1(Buffer.from('é\n')));
 });
 
+test('a long body is handed on while it comes, and not at its end', async () => {
+  let reads = 0;
+  const line = octets(`${'x'.repeat(70)}\n`.repeat(900));
+  const source: Source = {
+    async read() {
+      reads += 1;
+      return reads === 1 ? octets('A: b\n\n') : reads < 100 ? line : CLEAN;
+    },
+    close: () => undefined,
+  };
+  const converted = toSevenBit(source, CONVERT);
+  for (let taken = 0; taken < 200_000; ) taken += ((await converted.read()) as Uint8Array).length;
+  assert.ok(reads < 20, `${reads} reads`);
+});
+
 test.run();
