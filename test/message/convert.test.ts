@@ -77,6 +77,21 @@ const TABLE: [why: string, input: string, expected: string][] = [
     result('MIME-Version: 1.0', 'Content-Transfer-Encoding: 7bit~', '', 'a =  '),
   ],
   [
+    'a line has 75 columns and the sign that it goes on, the next one as well',
+    lines('A: b', '', `é${'x'.repeat(69)}${'y'.repeat(75)}`, 'z'.repeat(75), 'z'.repeat(76)),
+    result(
+      'A: b',
+      'MIME-Version: 1.0~',
+      'Content-Transfer-Encoding: quoted-printable~',
+      '',
+      `=C3=A9${'x'.repeat(69)}=~`,
+      `${'y'.repeat(75)}~`,
+      `${'z'.repeat(75)}~`,
+      `${'z'.repeat(75)}=~`,
+      'z~',
+    ),
+  ],
+  [
     'blanks and tabs at the end of a line are encoded, within it they stand',
     lines('Content-Type: text/plain', 'MIME-Version: 1', 'Content-Transfer-Encoding: 8bit', '', 'é \t x', ' \t', 'y\t', ''),
     result(
