@@ -21,7 +21,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
-import { BUN_ENVIRONMENT, BUN_FLAGS, printWrapper } from '../src/nospool/install/wrapper.ts';
+import { BUN_ENVIRONMENT, BUN_FLAGS, foldWords, printWrapper, UNSET } from '../src/nospool/install/wrapper.ts';
 import { completionScript } from '../src/nospool/shell-completion.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -289,7 +289,7 @@ async function makeNospoolBun(bun: string): Promise<void> {
   tree.write(`${HOME}/sendmail`, printWrapper({ ...wrapping, interpreter: `/${HOME}/bun`, isBun: true, memoryTest: null }), 0o755);
   const environment = Object.entries(BUN_ENVIRONMENT).map(([key, value]) => `export ${key}=${value}\n`);
   const command = `exec /${HOME}/bun ${BUN_FLAGS.join(' ')} /${HOME}/nospool.mjs "$@"\n`;
-  tree.write('usr/bin/nospool', `#!/bin/sh\nunset BUN_OPTIONS\n${environment.join('')}${command}`, 0o755);
+  tree.write('usr/bin/nospool', `#!/bin/sh\n${foldWords(['unset', ...UNSET])}\n${environment.join('')}${command}`, 0o755);
   tree.copy('usr/share/lintian/overrides/nospool-bun', 'packaging/lintian-overrides.bun');
   // No other Bun will ever run this, so what it makes of the code is part of the package.
   runBun(bun, [...BUN_FLAGS, `${tree.folder}/${HOME}/compile.cjs`]);
@@ -308,6 +308,28 @@ async function makeNospoolBun(bun: string): Promise<void> {
     text: `${ABOUT}\n\nThis package has the runtime inside, for releases whose Node is too old.`,
     scripts: { postinst: 'packaging/debian/postinst.bun', postrm: 'packaging/debian/postrm' },
   });
+}
+
+/** Variables that must be out of reach in the one file: they turn it into a plain Bun, or let it load code or wait for somebody. */
+const OUT_OF_REACH = ['BUN_OPTIONS', 'BUN_BE_BUN', 'BUN_INSPECT', 'BUN_INSPECT_CONNECT_TO', 'BUN_INSPECT_PRELOAD', 'NODE_EXTRA_CA_CERTS'];
+
+/**
+ * A copy of Bun's program that finds none of its own variables, nor those that a wrapper removes, because there is no shell before the one file, and no
+ * flag for this: the name that it asks for begins with NUL, and no variable does. Throws where this Bun keeps a name otherwise.
+ */
+function shutEnvironment(bun: string): string {
+  const octets = readFileSync(bun);
+  const text = octets.toString('latin1');
+  const found = [...text.matchAll(/(?<=\0)(?:BUN|NODE|OPENSSL|SSL|ICU|UV)_[A-Z0-9_]+(?=\0)/g)].filter(
+    ([name]) => name.startsWith('BUN_') || UNSET.includes(name),
+  );
+  const missing = OUT_OF_REACH.filter((wanted) => !found.some(([name]) => name === wanted));
+  if (missing.length > 0) throw new Error(`this Bun does not keep ${missing.join(', ')} as a name of its own: find out how it reads them`);
+  for (const { index } of found) octets[index] = 0;
+  const copy = `${OUT}/stage/one-file/bun`;
+  mkdirSync(path.dirname(copy), { recursive: true });
+  writeFileSync(copy, octets, { mode: 0o755 });
+  return path.resolve(copy);
 }
 
 /**
@@ -342,7 +364,8 @@ async function makeOneFile(bun: string): Promise<void> {
   });
   const made = `${OUT}/nospool-${version}-linux-x64`;
   const flags = ['--compile', '--bytecode', '--format=esm', '--target=bun', '--no-compile-autoload-dotenv', '--no-compile-autoload-bunfig'];
-  runBun(bun, ['build', ...flags, joined, '--outfile', path.resolve(made)]);
+  const host = `--compile-executable-path=${shutEnvironment(bun)}`;
+  runBun(bun, ['build', ...flags, host, joined, '--outfile', path.resolve(made)]);
   chmodSync(made, 0o755);
   report(made);
 }

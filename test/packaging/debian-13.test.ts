@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { suiteWith } from '../interop/support/needs.ts';
 import { within } from '../support/within.ts';
+import { assertObeysNone, assertVerifies } from './support/hostile.ts';
 import { makeLater, makePackages, VERSION } from './support/packages.ts';
 import { LETTER, NOBODY, type Place, QUIET, startPlace } from './support/place.ts';
 import type { System } from './support/system.ts';
@@ -73,6 +74,12 @@ test('nospool init for a group, then check finds nothing wrong, and a member of 
     for (const name of ['/usr/sbin/sendmail', '/usr/lib/sendmail', '/usr/sbin/sendmail.nospool'])
       assert.deepEqual(await system.run(`${name} -i ann@peer.test`, { uid: NOBODY, groups: [group], input: LETTER }), QUIET);
     await place.assertArrived(3);
+  }));
+
+test('the package obeys neither the folder nor the environment it is called in', () =>
+  within(120_000, async () => {
+    await assertObeysNone(place);
+    await assertVerifies(place);
   }));
 
 test("cron's mail arrives", () => within(60_000, () => place.runCron()));
