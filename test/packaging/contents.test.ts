@@ -6,7 +6,7 @@ import { scratch } from '../interop/support/daemon.ts';
 import { suiteWith } from '../interop/support/needs.ts';
 import { makePackages, ROOT } from './support/packages.ts';
 
-const test = suiteWith('packages', 'dpkg-deb', 'lintian');
+const test = suiteWith('packages', 'dpkg-deb', 'lintian', 'rpm', 'rpmlint');
 
 const made = makePackages(['nospool', 'nospool-mta']);
 
@@ -30,6 +30,17 @@ test('the same commit makes the same packages, octet by octet, whoever makes the
   const again = makePackages(['nospool', 'nospool-mta'], { TZ: 'Asia/Tokyo', LANG: 'C' });
   assert.deepEqual(Object.keys(made).sort(), ['nospool', 'nospool-mta']);
   for (const [name, file] of Object.entries(made)) assert.ok(readFileSync(file).equals(readFileSync(again[name] as string)), name);
+});
+
+test('the same commit makes the same packages for rpm, and rpmlint finds no error', () => {
+  const rpms = makePackages(['nospool.rpm', 'nospool-mta.rpm']);
+  const again = makePackages(['nospool.rpm', 'nospool-mta.rpm'], { TZ: 'Asia/Tokyo', LANG: 'C' });
+  for (const [name, file] of Object.entries(rpms)) assert.ok(readFileSync(file).equals(readFileSync(again[name] as string)), name);
+  const { status, stdout, stderr } = spawnSync('rpmlint', ['-c', `${ROOT}/packaging/rpm/rpmlint.toml`, ...Object.values(rpms)], {
+    encoding: 'utf8',
+  });
+  assert.equal(status, 0, stdout + stderr);
+  assert.match(stdout, / 0 errors, /);
 });
 
 test('all is of root, nobody else may change it, and nothing is set-id', () => {
