@@ -19,7 +19,7 @@ let debs: string;
 
 test.before(() =>
   within(60_000, async () => {
-    made = makePackages(['nospool', 'nospool-mta']);
+    made = makePackages(['nospool', 'nospool-mta'], { PACKAGE_COMPRESSION: 'none' });
     place = await startPlace(13);
     system = place.system;
     debs = (await Promise.all(Object.values(made).map((file) => system.take(file)))).join(' ');

@@ -56,18 +56,18 @@ test.before.each(() => place.mail.clear());
 
 test('a Node that is too old is refused, whatever its epoch, and that of NodeSource will do', () =>
   within(60_000, async () => {
-    const alone = await system.run(`${RPM} -i ${files.nospool}`);
+    const alone = await system.run(`${RPM} -i ${files['nospool.rpm']}`);
     assert.notEqual(alone.status, 0);
     assert.match(alone.stderr, /\/usr\/bin\/node is needed by nospool/);
-    const { status, stderr } = await system.run(`${RPM} -i --test ${nodes.old} ${files.nospool}`);
+    const { status, stderr } = await system.run(`${RPM} -i --test ${nodes.old} ${files['nospool.rpm']}`);
     assert.notEqual(status, 0);
     assert.match(stderr, /\(nodejs\(engine\) >= 20\.19 or nodejs >= 2:20\.19\) is needed by nospool/);
-    await system.must(`${RPM} -i --test ${nodes.nodesource} ${files.nospool}`);
+    await system.must(`${RPM} -i --test ${nodes.nodesource} ${files['nospool.rpm']}`);
   }));
 
 test('they are installed: commands, group, compiled code, and the alternative beside another mail transport agent', () =>
   within(60_000, async () => {
-    await system.must(`${RPM} -i ${nodes.fedora} ${files.nospool} ${files['nospool-mta']}`);
+    await system.must(`${RPM} -i ${nodes.fedora} ${files['nospool.rpm']} ${files['nospool-mta.rpm']}`);
     assert.equal(await system.must(`readlink -f ${PLACES}`), '/usr/lib/nospool/sendmail\n'.repeat(4));
     assert.equal(await system.must(`${RPM} -qf ${PLACES} | sort -u`), `nospool-mta-${VERSION}-1.noarch\n`);
     assert.equal(await system.must('mailq; nospool --version'), `Mail queue is empty\nnospool ${VERSION}\n`);
@@ -95,7 +95,7 @@ test('an upgrade while a message is being written: the message goes, and the alt
     await system.must('rm -f /tmp/slow; mkfifo /tmp/slow');
     const slow = system.run('sendmail -i ann@peer.test </tmp/slow');
     await system.must(
-      `exec 3>/tmp/slow; printf 'Subject: =?iso-8859-1?q?f=FCr?=\\n\\n' >&3; sleep 0.5; ${RPM} -U ${later.nospool} ${later['nospool-mta']} && echo 'All done.' >&3`,
+      `exec 3>/tmp/slow; printf 'Subject: =?iso-8859-1?q?f=FCr?=\\n\\n' >&3; sleep 0.5; ${RPM} -U ${later['nospool.rpm']} ${later['nospool-mta.rpm']} && echo 'All done.' >&3`,
     );
     assert.deepEqual(await slow, QUIET);
     await place.assertArrived();
@@ -107,7 +107,7 @@ test('an upgrade while a message is being written: the message goes, and the alt
 test('the choice of an administrator outlives an upgrade and a reinstallation', () =>
   within(60_000, async () => {
     await system.must('update-alternatives --quiet --set mta /usr/sbin/sendmail.rival');
-    await system.must(`${RPM} -U --replacepkgs ${later.nospool} ${later['nospool-mta']}`);
+    await system.must(`${RPM} -U --replacepkgs ${later['nospool.rpm']} ${later['nospool-mta.rpm']}`);
     assert.equal(await system.must('sendmail'), 'rival\n');
     assert.match(await system.must('nospool check || true'), /\/usr\/sbin\/sendmail is another program\s+\(\/usr\/sbin\/sendmail\.rival\)/);
     await system.must('update-alternatives --quiet --auto mta');
@@ -121,7 +121,7 @@ test('erased, the other mail transport agent is there again, and nothing stays b
     assert.match(stderr, /nospool = \S+ is needed by \(installed\) nospool-mta/);
     // By itself, and where it was chosen by hand.
     for (const choose of [':', 'update-alternatives --quiet --set mta /usr/sbin/sendmail.rival']) {
-      await system.must(`${RPM} -U --replacepkgs ${later['nospool-mta']}; ${choose}`);
+      await system.must(`${RPM} -U --replacepkgs ${later['nospool-mta.rpm']}; ${choose}`);
       await system.must(`${RPM} -e nospool-mta`);
       assert.equal(await system.must('sendmail; mailq'), 'rival\nrival\n');
     }
@@ -134,10 +134,12 @@ test('erased, the other mail transport agent is there again, and nothing stays b
 
 test('the package with its runtime, in place of the other, needs no Node', () =>
   within(120_000, async () => {
-    const both = await system.run(`${RPM} -i --test ${files.nospool} ${files['nospool-bun']}`);
+    const both = await system.run(`${RPM} -i --test ${files['nospool.rpm']} ${files['nospool-bun.rpm']}`);
     assert.notEqual(both.status, 0);
     assert.match(both.stderr, /conflicts with/);
-    await system.must(`update-alternatives --quiet --auto mta; ${RPM} -e nodejs; ${RPM} -i ${files['nospool-bun']} ${files['nospool-mta']}`);
+    await system.must(
+      `update-alternatives --quiet --auto mta; ${RPM} -e nodejs; ${RPM} -i ${files['nospool-bun.rpm']} ${files['nospool-mta.rpm']}`,
+    );
     assert.equal(await system.must('command -v node || mailq'), 'Mail queue is empty\n');
     await system.must('usermod -aG nospool www-data');
     const group = Number((await system.must('getent group nospool')).split(':')[2]);

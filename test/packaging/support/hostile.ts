@@ -14,23 +14,17 @@ echo '{ "compilerOptions": { "paths": { "*": ["./evil.js"] } } }' >tsconfig.json
 echo '{ "main": "evil.js", "imports": { "#x": "./evil.js" } }' >package.json
 mkdir node_modules; cp evil.js node_modules/yargs.js`;
 
-/** Each alone, because one might hide another. */
+/** Those that might hide another stand alone. */
 const ENVIRONMENTS: readonly NodeJS.ProcessEnv[] = [
   { BUN_OPTIONS: '--preload ./evil.js' },
   { BUN_OPTIONS: "--no-such-option 'x" },
   { BUN_BE_BUN: '1' },
   { BUN_INSPECT: 'ws+unix:///tmp/evil?wait=1' },
-  { BUN_INSPECT_PRELOAD: `${FOLDER}/evil.js` },
-  { BUN_INSPECT_CONNECT_TO: TRACE, BUN_INSPECT_NOTIFY: TRACE },
-  { BUN_BYTECODE_ORDER_OUT: TRACE, BUN_WATCHER_TRACE: TRACE, BUN_CONFIG_VERBOSE_FETCH: 'curl' },
-  { NODE_OPTIONS: '--require ./evil.js' },
-  { NODE_OPTIONS: '--no-such-option' },
-  { NODE_PATH: FOLDER, NODE_REPL_EXTERNAL_MODULE: `${FOLDER}/evil.js` },
-  { NODE_CHANNEL_FD: '9', NODE_UNIQUE_ID: '1' },
-  { NODE_EXTRA_CA_CERTS: '/nonexistent' },
-  { NODE_TLS_REJECT_UNAUTHORIZED: '0' },
-  { NODE_V8_COVERAGE: TRACE, NODE_COMPILE_CACHE: TRACE, NODE_REDIRECT_WARNINGS: TRACE },
-  { OPENSSL_CONF: '/nonexistent', OPENSSL_MODULES: FOLDER },
+  { BUN_INSPECT_PRELOAD: `${FOLDER}/evil.js`, BUN_INSPECT_CONNECT_TO: TRACE, BUN_INSPECT_NOTIFY: TRACE },
+  { BUN_BYTECODE_ORDER_OUT: TRACE, BUN_WATCHER_TRACE: TRACE, BUN_CONFIG_VERBOSE_FETCH: 'curl', NODE_TLS_REJECT_UNAUTHORIZED: '0' },
+  { NODE_OPTIONS: '--require ./evil.js', NODE_PATH: FOLDER, NODE_REPL_EXTERNAL_MODULE: `${FOLDER}/evil.js` },
+  { NODE_OPTIONS: '--no-such-option', NODE_V8_COVERAGE: TRACE, NODE_COMPILE_CACHE: TRACE, NODE_REDIRECT_WARNINGS: TRACE },
+  { NODE_CHANNEL_FD: '9', NODE_UNIQUE_ID: '1', NODE_EXTRA_CA_CERTS: '/nonexistent', OPENSSL_CONF: '/nonexistent', OPENSSL_MODULES: FOLDER },
 ];
 
 /** sendmail, called in that folder with such variables, sends the message, says nothing, and obeys none of them. */

@@ -20,9 +20,9 @@ export function makePackages(names: readonly string[], env: NodeJS.ProcessEnv = 
   return Object.fromEntries(readdirSync(folder).map((name) => [nameOf(name), path.join(folder, name)]));
 }
 
-/** A .deb and an .rpm are called by the package that they are; a test has one kind of them. */
+/** As `npm run package` takes it. */
 const nameOf = (file: string): string =>
-  file.endsWith('.deb') ? (file.split('_')[0] as string) : file.endsWith('.rpm') ? file.replace(/-\d.*$/, '') : 'one-file';
+  file.endsWith('.deb') ? (file.split('_')[0] as string) : file.endsWith('.rpm') ? file.replace(/-\d.*$/, '.rpm') : 'one-file';
 
 /** The package of a later version, whose program ends at once where an older process reads it, and whose rare parts have other names. */
 export function makeLater(file: string, version: string): string {
