@@ -76,6 +76,29 @@ test('nospool init for a group, then check finds nothing wrong, and a member of 
     await place.assertArrived(3);
   }));
 
+test('check says which users can send, and it is so: one who is in the group, www-data before and after, and one who is not', () =>
+  within(60_000, async () => {
+    const send = 'echo "All done." | sendmail -i ann@peer.test';
+    const asUser = (user: string) => system.run(`su -s /bin/sh ${user} -c '${send}'`);
+    await system.must('useradd bob; useradd eve; usermod -aG nospool bob');
+    assert.match(await system.must('nospool check'), /^can send +root, members of group nospool \(bob\)$/m);
+    assert.deepEqual(await asUser('bob'), QUIET);
+    for (const user of ['eve', 'www-data']) {
+      const { status, stderr } = await asUser(user);
+      assert.equal(status, 1);
+      assert.match(
+        stderr,
+        new RegExp(
+          `password_file /etc/nospool/password cannot be read by uid .*: put this user into group nospool: usermod -aG nospool ${user}$`,
+          'm',
+        ),
+      );
+    }
+    await system.must('usermod -aG nospool www-data');
+    assert.deepEqual(await asUser('www-data'), QUIET);
+    await place.assertArrived(2);
+  }));
+
 test('the package obeys neither the folder nor the environment it is called in', () =>
   within(120_000, async () => {
     await assertObeysNone(place);
