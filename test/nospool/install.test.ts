@@ -520,4 +520,43 @@ test('O9: a note names a folder that only some users may enter, with a cure', ()
   ]);
 });
 
+test('the one file puts links in place, keeps what was there, and takes them away again', () => {
+  const root = scratch();
+  const program = path.join(root, 'usr/local/bin/nospool');
+  mkdirSync(path.dirname(program), { recursive: true });
+  writeFileSync(program, '', { mode: 0o755 });
+  mkdirSync(path.join(root, 'usr/sbin'), { recursive: true });
+  writeFileSync(path.join(root, 'usr/sbin/sendmail'), 'another');
+  const call = (argument: string): { readonly status: number | null; readonly stdout: string; readonly stderr: string } =>
+    spawnSync(
+      process.execPath,
+      [
+        '--import',
+        'tsx',
+        '--input-type=module',
+        '-e',
+        `import { installLinks } from './src/nospool/install/install.ts'; process.exitCode = installLinks(process.argv[1], process.argv[2]);`,
+        root,
+        argument,
+      ],
+      { encoding: 'utf8', cwd: fileURLToPath(new URL('../..', import.meta.url)) },
+    );
+  for (const time of [1, 2]) {
+    const { status, stdout, stderr } = call(program);
+    assert.equal(status, 0, stderr);
+    assert.match(stdout, /^they are links to \/usr\/local\/bin\/nospool$/m);
+    assert.equal(stdout.includes('the file that was there'), time === 1);
+    for (const place of PLACES) assert.equal(readlinkSync(path.join(root, place)), '/usr/local/bin/nospool');
+  }
+  chmodSync(program, 0o777);
+  assert.match(
+    call(program).stderr,
+    /everybody would run a program that others may change, because .*: put it where only root may change it/,
+  );
+  chmodSync(program, 0o755);
+  spawnSync(process.execPath, [fileURLToPath(new URL('../../dist/nospool.mjs', import.meta.url)), 'uninstall', '--root', root]);
+  assert.equal(readFileSync(path.join(root, 'usr/sbin/sendmail'), 'latin1'), 'another');
+  assert.equal(existsSync(path.join(root, 'usr/lib/sendmail')), false);
+});
+
 test.run();

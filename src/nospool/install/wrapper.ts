@@ -27,15 +27,16 @@ export const PACKAGE_MARK = '# Of the package of nospool';
 
 /**
  * Variables that change or end the runtime before our code runs. NODE_CHANNEL_FD names a descriptor that only a child of
- * the caller has; Node's OpenSSL reads OPENSSL_… and the CA variables.
+ * the caller has; Node's OpenSSL reads OPENSSL_… and the CA variables; Bun's engine takes code and options from the files that the last two name.
  */
-const UNSET = [
+export const UNSET = [
   ...['NODE_OPTIONS', 'NODE_EXTRA_CA_CERTS', 'NODE_PATH', 'NODE_TLS_REJECT_UNAUTHORIZED', 'NODE_REDIRECT_WARNINGS'],
   ...['NODE_PENDING_DEPRECATION', 'NODE_DEBUG', 'NODE_DEBUG_NATIVE', 'NODE_V8_COVERAGE', 'NODE_COMPILE_CACHE', 'NODE_ICU_DATA'],
   ...['NODE_CHANNEL_FD', 'NODE_CHANNEL_SERIALIZATION_MODE', 'NODE_UNIQUE_ID', 'NODE_REPL_EXTERNAL_MODULE', 'NODE_USE_ENV_PROXY'],
   ...['NODE_USE_SYSTEM_CA', 'NODE_PRESERVE_SYMLINKS', 'NODE_PRESERVE_SYMLINKS_MAIN', 'WATCH_REPORT_DEPENDENCIES'],
   ...['OPENSSL_CONF', 'OPENSSL_CONF_INCLUDE', 'OPENSSL_MODULES', 'OPENSSL_ENGINES', 'ICU_TIMEZONE_FILES_DIR', 'UV_THREADPOOL_SIZE'],
   ...['BUN_OPTIONS', 'BUN_INSPECT', 'BUN_INSPECT_CONNECT_TO', 'BUN_INSPECT_NOTIFY', 'BUN_INSPECT_PRELOAD', 'BUN_CONFIG_VERBOSE_FETCH'],
+  ...['BUN_JSC_functionOverrides', 'BUN_JSC_configFile'],
 ];
 
 /** Without these flags Bun would read such files in the caller's folder and in all folders above it. */
@@ -212,7 +213,7 @@ ${WITHOUT_COMPILER.map(([pattern, least]) => `  ${pattern}) least=${least} flags
   fi${runLimited('Node', [runtime, '$flags', '--v8-pool-size=0', program], failed)}
 fi`;
 
-const foldWords = (words: readonly string[]): string =>
+export const foldWords = (words: readonly string[]): string =>
   words
     .join(' ')
     .replace(/(.{1,100})( |$)/g, '$1 \\\n  ')
