@@ -180,7 +180,8 @@ const CHANGES: Readonly<Record<string, (folder: string) => void>> = {
   'is written over': (folder) => {
     // Another build's character sets have another name.
     for (const name of readdirSync(folder))
-      if (/^(main|sendmail|sendmail-bun|compile)\.[cm]js$/.test(name)) writeFileSync(`${folder}/${name}`, 'throw new Error("of another build");');
+      if (/^(main|sendmail|sendmail-bun|compile)\.[cm]js$/.test(name))
+        writeFileSync(`${folder}/${name}`, 'throw new Error("of another build");');
   },
 };
 
