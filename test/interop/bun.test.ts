@@ -38,7 +38,7 @@ function installed(dist = DIST): string {
 test('nospool install leaves code for it', () => {
   installed();
   const version = spawnSync(bun() ?? '', ['--version'], { encoding: 'utf8' }).stdout.trim();
-  for (const file of ['main.cjs', 'main.cjs.jsc', 'config-toml.cjs.jsc', 'sums'])
+  for (const file of ['main.cjs', 'main.cjs.jsc', 'transport-tls-tls.cjs.jsc', 'sums'])
     assert.ok(existsSync(`${DIST}/compiled/bun-${version}-${process.arch}/${file}`), file);
 });
 
