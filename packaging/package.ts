@@ -37,8 +37,8 @@ type Kind = 'deb' | 'rpm';
 
 /** What both packages of the program share: all but the runtime and its launchers. */
 async function addProgram(kind: Kind, tree: Tree, name: string, others: string): Promise<void> {
-  const commonJs = readdirSync('dist').filter((file) => file.endsWith('.cjs'));
-  for (const file of new Set([...commonJs, ...(await listCommandFiles())])) tree.copy(`${HOME}/${file}`, `dist/${file}`);
+  const started = readdirSync('dist').filter((file) => file.endsWith('.cjs') || file === 'sendmail-bun.mjs');
+  for (const file of new Set([...started, ...(await listCommandFiles())])) tree.copy(`${HOME}/${file}`, `dist/${file}`);
   // Neither is started by its name, but for nospool.mjs where Node is in the system.
   for (const file of ['sendmail.cjs', 'nospool.mjs'])
     tree.write(`${HOME}/${file}`, readFileSync(`dist/${file}`, 'latin1').replace(/^#!.*\n/, ''));
@@ -191,7 +191,11 @@ async function makeNospoolBun(kind: Kind, bun: string): Promise<void> {
   const others = `${readFileSync('dist/THIRD-PARTY.txt', 'utf8')}\nThe file bun is Bun, https://bun.com, under the MIT licence, and links libraries under theirs:\nhttps://bun.com/docs/project/licensing`;
   await addProgram(kind, tree, 'nospool-bun', others);
   tree.copy(`${HOME}/bun`, bun, 0o755);
-  tree.write(`${HOME}/sendmail`, printWrapper({ ...wrapping, interpreter: `/${HOME}/bun`, isBun: true, memoryTest: null }), 0o755);
+  tree.write(
+    `${HOME}/sendmail`,
+    printWrapper({ ...wrapping, command: `/${HOME}/sendmail-bun.mjs`, interpreter: `/${HOME}/bun`, isBun: true, memoryTest: null }),
+    0o755,
+  );
   const environment = Object.entries(BUN_ENVIRONMENT).map(([key, value]) => `export ${key}=${value}\n`);
   const command = `exec /${HOME}/bun ${BUN_FLAGS.join(' ')} /${HOME}/nospool.mjs "$@"\n`;
   tree.write('usr/bin/nospool', `#!/bin/sh\n${foldWords(['unset', ...UNSET])}\n${environment.join('')}${command}`, 0o755);

@@ -92,10 +92,11 @@ async function install({ root, runtime, compile }: InstallOptions): Promise<numb
   }
   const notes = (await compileCode(chosen, command)).map((fault) => `note: ${fault}`);
   const memoryTest = chosen.isBun ? null : writeMemoryTest(command);
+  const started = chosen.isBun ? path.join(path.dirname(command), FOR_BUN) : command;
   const script = printWrapper({
     version: VERSION,
     interpreter: pathInRoot(base, chosen.interpreter),
-    command: pathInRoot(base, command),
+    command: pathInRoot(base, started),
     isBun: chosen.isBun,
     memoryTest: memoryTest === null ? null : pathInRoot(base, memoryTest),
     hasSplit: await hasSplit(base),
@@ -221,6 +222,10 @@ function findDanger(base: string, files: readonly string[]): string | null {
   return null;
 }
 
+/** The module that Bun starts, beside sendmail.cjs. */
+const FOR_BUN = 'sendmail-bun.mjs';
+const isStarted = (name: string): boolean => name.endsWith('.cjs') || name === FOR_BUN;
+
 /** The files that run when mail is sent, with their compiled code. */
 function listCode(command: string): string[] {
   const folder = path.dirname(command);
@@ -228,7 +233,7 @@ function listCode(command: string): string[] {
   const kept = existsSync(compiled) ? (readdirSync(compiled, { recursive: true }) as string[]) : [];
   return [
     ...readdirSync(folder)
-      .filter((name) => name.endsWith('.cjs'))
+      .filter(isStarted)
       .map((name) => path.join(folder, name)),
     ...(existsSync(compiled) ? ['', ...kept].map((name) => path.join(compiled, name)) : []),
   ];
@@ -242,7 +247,7 @@ function copyCode(base: string, command: string, danger: string): Parsed<string>
   if (base !== '/')
     return cannot('with --root nothing is copied, so give it to root (chown, chmod), or run it from a folder that only root may change');
   if (process.geteuid?.() !== 0) return cannot('run this as root, and the code is copied to where only root may change it');
-  const names = readdirSync(from).filter((name) => name.endsWith('.cjs'));
+  const names = readdirSync(from).filter(isStarted);
   const sum = names.reduce((hash, name) => hash.update(readFileSync(path.join(from, name))), createHash('sha256'));
   const folder = path.join(base, COPIES, `code-${VERSION}-${sum.digest('hex').slice(0, 12)}`);
   const [fresh, old] = [`${folder}.new`, `${folder}.old`];

@@ -16,7 +16,7 @@ export interface Wrapping {
   readonly memoryTest: string | null;
   /** True if /usr/bin/env takes -S. */
   readonly hasSplit: boolean;
-  /** True for the script that is a file of a package. */
+  /** True for the script that is a file of a package, which has Bun inside where Bun runs it. */
   readonly isPackaged?: boolean;
 }
 
@@ -41,6 +41,11 @@ export const UNSET = [
 
 /** Without these flags Bun would read such files in the caller's folder and in all folders above it. */
 export const BUN_FLAGS = ['--no-env-file', '--config=/dev/null', '--tsconfig-override=/dev/null'];
+/**
+ * Bun makes machine code later with these, because most of our code runs once. Another version may not know them, and then would not start,
+ * so they are only for a Bun that nobody replaces alone.
+ */
+export const OF_PACKAGED_BUN = { BUN_JSC_thresholdForJITAfterWarmUp: '10000', BUN_JSC_thresholdForJITSoon: '10000' };
 /** Otherwise Bun would keep compiled code in $HOME, which may be another user's, and run it from there. */
 export const BUN_ENVIRONMENT = { BUN_RUNTIME_TRANSPILER_CACHE_PATH: '0' };
 
@@ -72,14 +77,14 @@ export function printWrapper({ version, interpreter, command, isBun, memoryTest,
   const notSent = (reason: string): string => `end 'not sent' ${quoteForShell(reason)}`;
   const failed = notSent(`cannot run ${interpreter}`);
   const words = isBun ? [runtime, ...BUN_FLAGS, program] : [runtime, program];
+  const environment = { ...BUN_ENVIRONMENT, ...(isPackaged ? OF_PACKAGED_BUN : {}) };
   return [
     hasSplit ? SPLIT : '#!/bin/sh',
     isPackaged ? `${PACKAGE_MARK} ${version}: an upgrade replaces it.` : `${MARK} of nospool ${version}; "nospool uninstall" removes it.`,
     'true 3>&2 || exec 2>/dev/null',
     '{ true 3>&1; } 2>/dev/null || exec >/dev/null',
     foldWords(['unset', ...UNSET, ...(hasSplit ? ['PWD'] : [])]),
-    ...(isBun ? Object.entries(BUN_ENVIRONMENT).map(([key, value]) => `export ${key}=${value}`) : []),
-    ...(isBun ? [] : [LOCALE]),
+    ...(isBun ? Object.entries(environment).map(([key, value]) => `export ${key}=${value}`) : [LOCALE]),
     BY_NAME,
     END,
     `[ -x ${runtime} ] || ${notSent(`${interpreter}, which runs nospool, is not there: ${cure}`)}`,
