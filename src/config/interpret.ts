@@ -202,14 +202,16 @@ function readVariables(reading: Reading, env: Environment, file: File | null): R
 /** Variables that `password_env` or `token_env` names anywhere. */
 function secretVariables(file: File | null, env: Environment): ReadonlySet<string> {
   const names = new Set<string>();
-  const collect = (value: unknown): void => {
-    if (typeof value !== 'object' || value === null || value instanceof Date) return;
+  // A list of what is left to look at, because a function that calls itself has an end at some depth.
+  const left: unknown[] = [file?.toml.table];
+  while (left.length > 0) {
+    const value = left.pop();
+    if (typeof value !== 'object' || value === null || value instanceof Date) continue;
     for (const [name, inner] of Object.entries(value)) {
       if ((name === 'password_env' || name === 'token_env') && typeof inner === 'string') names.add(inner);
-      else collect(inner);
+      else left.push(inner);
     }
-  };
-  collect(file?.toml.table);
+  }
   for (const name of [env.NOSPOOL_AUTH_PASSWORD_ENV, env.NOSPOOL_AUTH_TOKEN_ENV]) if (name) names.add(name);
   return names;
 }

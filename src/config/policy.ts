@@ -35,7 +35,7 @@ export function readTlsPolicy(reading: Reading, base: TlsPolicy, entries: Entrie
   if (!verify && fingerprint.length > 0) contradict('fingerprint', 'contradicts verify = false: it is a way to verify, remove verify');
   if (caFile !== '' && fingerprint.length > 0)
     contradict('ca_file', 'would not be used: fingerprint replaces verification by CA, remove one of them');
-  if (certificateKey !== '' && certificate === '') contradict('certificate_key', 'needs certificate beside it');
+  if (certificateKey !== '' && isEmpty(entries.get('certificate')?.raw)) contradict('certificate_key', 'needs certificate beside it');
 
   let { verify: verified, caFile: trusted, fingerprint: pinned } = base;
   if (entries.has('verify') || caFile !== '' || fingerprint.length > 0) verified = verify;
@@ -124,7 +124,7 @@ const namesLike = ({ isInFile }: Written, names: readonly string[]): readonly st
   isInFile ? names : keysOf('auth').flatMap((key) => (names.includes(key.name) ? [variableOf(key)].filter((name) => name !== '') : []));
 const nameLike = (written: Written, name: string): string => namesLike(written, [name]).join();
 
-const isEmpty = (raw: unknown): boolean => raw === undefined || raw === '' || (Array.isArray(raw) && raw.length === 0);
+export const isEmpty = (raw: unknown): boolean => raw === undefined || raw === '' || (Array.isArray(raw) && raw.length === 0);
 
 /** Marks a secret of a file that an argument names: such a file could send any password that the user may read to its own host. */
 export const markOwn = (reading: Reading, written: Written | undefined): { readonly isOwn?: true } =>

@@ -36,7 +36,7 @@ export function parseToml(text: string): ParsedToml {
 
 /** The parser's error in words that say how to write the line. Repeats no more of the line than its key. */
 function explain(detail: string, line: string): string {
-  const [, word = '', sign = '', value = ''] = /^\s*([\w.-]*)\s*([=:]?)\s*(.*?)\s*$/.exec(line) ?? [];
+  const [, word = '', sign = '', value = ''] = /^([\w.-]*)\s*([=:]?)\s*(.*)$/s.exec(line.trim()) ?? [];
   const key = word !== '' && sign === '=' ? word : 'key';
   const text = value.startsWith('[') ? `${key} = ["…"]` : `${key} = "…"`;
   if (/[\u2018-\u201f\u00ab\u00bb]/.test(line)) return `quotes are straight ones: ${text}`;

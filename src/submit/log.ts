@@ -44,7 +44,8 @@ function base62(value: number, width: number): string {
  * every exigrep and eximstats reads these, and earlier versions read no others.
  */
 export function logId(now: Date, process: number): string {
-  const milliseconds = now.getTime();
+  // A host whose clock is before 1970 has no digits for it.
+  const milliseconds = Math.max(0, now.getTime());
   return `${base62(Math.floor(milliseconds / 1000), 6)}-${base62(process, 6)}-${base62((milliseconds % 1000) * 2, 2)}`;
 }
 

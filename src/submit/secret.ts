@@ -179,7 +179,7 @@ const running = new Set<ChildProcess>();
 const endAll = (): void => {
   for (const child of running) endGroup(child);
 };
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGALRM'] as const;
 /** Another listener decides what the signal does. Where there is none, the signal does afterwards what it would have done. */
 const passOn = (name: NodeJS.Signals): void => {
   if (process.listenerCount(name) > 1) return;

@@ -60,8 +60,8 @@ export async function runCheck({ config: path, json, verbose, warnDays }: CheckO
   const submitter = await loaded.submitter();
   const { hostname } = submitter;
   const log = await openLog(config.log).test();
-  // Nobody else uses the user's own file.
-  const audience = config.path === userFile(process.env, who.home) ? null : findAudience(config, aliases.files);
+  // Nobody else uses the user's own file, and without a smart host nobody sends.
+  const audience = hosts.length === 0 || config.path === userFile(process.env, who.home) ? null : findAudience(config, aliases.files);
   const warnings = [
     ...loaded.warnings,
     ...warnUnlocked(config, who.euid),
