@@ -60,7 +60,6 @@ test('S10: the package holds commands, library, manual pages and nothing that wa
       ...[...apart, 'compile.cjs', 'main.cjs', 'nospool.mjs', 'sendmail.cjs', 'sendmail-bun.mjs', 'THIRD-PARTY.txt'].map(
         (name) => `dist/${name}`,
       ),
-      'examples/driver.mjs',
       'examples/nospool.example.toml',
       ...['nospool.1', 'nospool.toml.5', 'sendmail.nospool.8'].map((name) => `dist/man/${name}.gz`),
       'package.json',
