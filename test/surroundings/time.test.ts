@@ -119,6 +119,8 @@ let names: NameServer | undefined;
     }
     const rows = RUNTIMES.map((runtime): Stop => ({ runtime, moment: RESOLVING, isOfAll: false }));
     assert.deepEqual(await walk('stopped, resolving', rows, tryStop), []);
+    // Answers are still on their way.
+    await later(500);
     names.close();
   }),
 );
