@@ -234,7 +234,12 @@ async function toJournal(lines: readonly Line[], tag: string, severity: Severity
 /** False where a logger would throw lines away and end with status 0 all the same, because there is no syslog. */
 function hasSyslog({ device }: LogPlaces): boolean {
   // Other systems have their syslog elsewhere.
-  return process.platform !== 'linux' || (statSync(device, { throwIfNoEntry: false })?.isSocket() ?? false);
+  if (process.platform !== 'linux') return true;
+  try {
+    return statSync(device).isSocket();
+  } catch {
+    return false;
+  }
 }
 
 /** The logger of util-linux must be told that a socket which nobody reads is an error. Others know no long options. */

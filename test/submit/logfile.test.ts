@@ -60,6 +60,14 @@ test('"none" writes nothing, and the default file is the first choice', async ()
   assert.equal(readFileSync(places.file, 'utf8'), 'x\n');
 });
 
+test('a place of syslog at which nobody may look is one without syslog, and no failure', async () => {
+  const loop = fresh('loop');
+  symlinkSync(loop, loop);
+  const places = { ...NOWHERE, device: loop };
+  assert.match((await openLog('syslog', null, places).write(linesOf(['x']))) ?? '', /^no log was written: there is no syslog/);
+  assert.match(logAtOnce('', null, linesOf(['x']), places) ?? '', /^cannot write the log/);
+});
+
 test('a file that cannot be opened is a problem from the start, and changes nothing else', async () => {
   const path = join(folder, 'missing', 'log');
   const log = openLog(path, null, NOWHERE);

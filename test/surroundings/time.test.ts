@@ -72,6 +72,9 @@ function tryStop({ runtime, moment, isOfAll }: Stop): Promise<Tried> {
     },
     goesOn: false,
     findFault(ended) {
+      // The resolver has a clock of its own: it asks again, and forgets the answer that waits for it.
+      const isForgotten = moment === RESOLVING && ended.stderr.includes('took longer than 2 s (timeouts.resolve)');
+      if (isForgotten) return findBreach(ended);
       if (!isOfAll || moment.stands !== 'before') return isSent(ended);
       // The time of the whole delivery ends what is not committed by then.
       const breach = findBreach(ended);
@@ -116,6 +119,8 @@ let names: NameServer | undefined;
     }
     const rows = RUNTIMES.map((runtime): Stop => ({ runtime, moment: RESOLVING, isOfAll: false }));
     assert.deepEqual(await walk('stopped, resolving', rows, tryStop), []);
+    // Answers are still on their way.
+    await later(500);
     names.close();
   }),
 );
@@ -250,7 +255,7 @@ clock('the clock is set at every moment', () =>
 clock('a clock that is wrong from the start makes no line of the log that others cannot read', () =>
   within(60_000, async () => {
     const rows = RUNTIMES.flatMap((runtime) =>
-      Object.entries({ 1966: -60, 1971: -55, 2037: 11, 2038: 12, 2106: 81, 3000: 974, 9999: 7973, 12000: 9974 }).map(([year, years]) => ({
+      Object.entries({ 1966: -60, 1971: -55, 2037: 11, 2038: 12, 2106: 81, 3000: 974 }).map(([year, years]) => ({
         runtime,
         year,
         seconds: years * YEAR,
