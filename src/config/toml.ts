@@ -19,8 +19,12 @@ export type ParsedToml = Extract<Parsed<Toml>, { ok: true }> | (Extract<Parsed<T
 export function parseToml(text: string): ParsedToml {
   try {
     const table = parse(text);
-    const lineOf = findLines(text, (quoted) => parse(`k = ${quoted}`).k as string);
-    return { ok: true, value: { table, line: (...path) => lineOf(path) } };
+    let lineOf: ReturnType<typeof findLines> | null = null;
+    const line: Toml['line'] = (...path) => {
+      lineOf ??= findLines(text, (quoted) => parse(`k = ${quoted}`).k as string);
+      return lineOf(path);
+    };
+    return { ok: true, value: { table, line } };
   } catch (error) {
     if (!(error instanceof TomlError)) throw error;
     // Only the first line, because the others repeat the file, and it may hold a password.

@@ -117,7 +117,7 @@ function readItem(text: string): RedirectionTarget | null {
 }
 
 function readBare(text: string): RedirectionTarget | null {
-  const special = text.startsWith(':') ? /^:([a-z]+):\s*(.*)$/is.exec(text) : null;
+  const special = /^:([a-z]+):\s*(.*)$/is.exec(text);
   if (special !== null) return readSpecial((special[1] as string).toLowerCase(), special[2] as string);
   if (text.startsWith('/') || text.startsWith('|')) {
     // X.400 addresses look like this: `/S=joe/C=de/@gate.example`.

@@ -226,6 +226,7 @@ export const SMARTHOST_ERRORS: [string, RegExp, string][] = [
   ['smtp://example.org/SRV', /finds submission servers/, ''],
   ['lmtp://example.org/SRV', /finds submission servers/, ''],
   ['2001:db8::1', /write it in brackets, "\[2001:db8::1\]"/, ''],
+  ['2001:db8::1/MX', /^"2001:db8::1" is an IPv6 address: write it in brackets/, 'whatever follows it'],
   ['[2001:db8::g]', /not an IP address in brackets/, ''],
   ['[::1', /not a host with an optional port/, ''],
   ['[::1]x', /not a host with an optional port/, ''],

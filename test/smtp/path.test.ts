@@ -62,6 +62,7 @@ const CASES: readonly (readonly [string, string, string])[] = [
   ['a@bücher.example', '<a@bücher.example>', 'a U-label'],
   [`${x(64)}@b.example`, `<${x(64)}@b.example>`, 'RFC 5321 §4.5.3.1.1'],
   [`${x(900)}@b.example`, `<${x(900)}@b.example>`, 'VERP is longer, and the server decides'],
+  [`${x(990)}@b.example`, `<${x(990)}@b.example>`, 'as long as it may be'],
   [`${x(991)}@b.example`, '! the address is longer than 1000 characters', 'bounded'],
   ['', '! the local-part is missing', 'nothing'],
   ['@b.example', '! the local-part is missing', 'no local-part'],

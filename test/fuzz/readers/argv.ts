@@ -2,7 +2,7 @@
 import assert from 'node:assert';
 import { parseInvocation } from '../../../src/sendmail/arguments.ts';
 import type { Invocation } from '../../../src/sendmail/options.ts';
-import { OPTIONS } from '../../../src/sendmail/options.ts';
+import { listOptions } from '../../../src/sendmail/options.ts';
 import { textOf } from '../../../src/smtp/text.ts';
 import { assertSentence, type Reader, same } from '../reader.ts';
 
@@ -24,7 +24,7 @@ export const reader: Reader = {
     'rsmtp\n-oMr\nx',
   ],
   words: [
-    ...OPTIONS.map(({ option }) => `\n${option}`),
+    ...listOptions().map(({ option }) => `\n${option}`),
     '\n',
     '\n--',
     '\n-',
