@@ -134,9 +134,7 @@ function endOfLocalPart(text: string): number {
 function shortestLocalPart(text: string): Parsed<string> {
   if (text === '') return unparsed('the local-part is missing');
   if (!text.startsWith('"'))
-    return DOT_STRING.test(text)
-      ? parsed(BLANK.test(text) ? quoteLocalPart(text) : text)
-      : unparsed(`"${text}" is not a local-part; quote it if it is meant`);
+    return DOT_STRING.test(text) ? parsed(text) : unparsed(`"${text}" is not a local-part; quote it if it is meant`);
   return parsed(quoteLocalPart(text.slice(1, -1).replace(/\\(.)/gs, '$1')));
 }
 

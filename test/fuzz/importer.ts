@@ -5,9 +5,12 @@ import { type ForeignProgram, type Found, importFrom } from '../../src/nospool/i
 import { textOf } from '../../src/smtp/text.ts';
 import { assertSentence, type Reader } from './reader.ts';
 
-/** What our reader says of a value that is none in the other program's file either; everything else the importer must not write. */
-const VALUE =
-  /^nospool\.toml:\d+: .*(?:is not a (?:host|domain|number from)|is unknown: only|is not SHA|is neither an IPv4|host is missing|IPv6 address: write|(?:expects|or) (?:an address|an absolute path|a domain|the name)|has a control character|has a word in braces|needs user beside it|expects domains|expects "\*"|is no domain|pattern|user and password do not belong|is not an IP address|"proxy" .*expects)/s;
+/**
+ * What our reader never says of what an importer has written. It may say that a value is wrong, because the other program's file has the same
+ * one, and `nospool import` hands that on; but it knows every key, in its place, and none that goes ill with another.
+ */
+const STRUCTURE =
+  /this is not TOML|: key "[^"]*"(?: in \S+| of a smart host)? (?:is unknown|does not belong)|earlier router|contradicts|would not be used|means nothing|needs (?:certificate|exactly|hosts|a password)|expects (?:a list|a table|true or false)/;
 
 /** Files of another program: the first, and behind lines of "=== NAME" those beside it. */
 function readFiles(input: string, first: string): ReadonlyMap<string, string> {
@@ -57,7 +60,8 @@ export function importer(program: ForeignProgram, first: string, seeds: readonly
       const { files, got } = importFiles(input);
       assert.ok(got.ok, got.ok ? '' : got.detail);
       const { toml: text, notes, errors } = got.value;
-      for (const error of errors) assert.match(error, VALUE, `our own reader refuses what the importer wrote: ${error}\n${text}`);
+      for (const error of errors)
+        assert.doesNotMatch(error, STRUCTURE, `our own reader refuses what the importer wrote: ${error}\n${text}`);
       const read = parseToml(text);
       assert.ok(read.ok);
       const lengths = new Map([...files].map(([path, written]) => [path, written.split('\n').length]));

@@ -419,6 +419,18 @@ for (const [why, input, expected] of TABLE) {
 
 const FAILURES: [why: string, input: string, options: Partial<ConvertOptions>, detail: RegExp][] = [
   [
+    'an 8-bit octet in a message whose part has no header section and no empty line that it could be labelled behind',
+    lines('Content-Type: multipart/digest; boundary=z', '', '--z', '-', 'é', '--z--'),
+    {},
+    /cannot be encoded \(message\/rfc822/,
+  ],
+  [
+    'an 8-bit octet in a multipart with the boundary of the one around it, which is no multipart to other readers',
+    lines(MIXED, '', '--b', MIXED, '', 'é', '--b', '', 'x', '--b--'),
+    {},
+    /cannot be encoded \(multipart\/mixed/,
+  ],
+  [
     'an 8-bit octet in a signed part',
     lines('Content-Type: multipart/signed; boundary=s', '', '--s', '', 'é', '--s--'),
     {},

@@ -452,6 +452,12 @@ const FOUND: readonly (readonly [string, Files, (config: Config) => unknown, unk
     ['smtp://a.example:25 default me:/home/ops/.config/nospool/password'],
   ],
   [
+    'an identity of esmtp may be called as the router of the default one',
+    { '/home/me/.esmtprc': 'force reverse_path = a@b.example\nhostname = x.example:25\nidentity default@ü\nhostname = y.example:25\n' },
+    ({ routers }) => routers.map(({ name }) => name),
+    ['default', 'default-2'],
+  ],
+  [
     'an empty password of esmtp is one that is still to be written',
     { '/home/me/.esmtprc': 'hostname = a.example:25\nusername = me\npassword = ""\n' },
     hosts,

@@ -149,7 +149,11 @@ function makeConverter(out: OctetBuffer, options: ConvertOptions): Converter {
   function startBody(separator: string): void {
     const original = encodedHeader();
     const entity = entityOf(original, fallback);
-    const treatment = treatmentOf(entity, open.length < DEEPEST);
+    const wanted = treatmentOf(entity, open.length < DEEPEST);
+    // Other readers end a multipart that has the boundary of one around it at once, and find no header section where no empty line is.
+    const isNone =
+      (wanted === 'multipart' && open.some(({ boundary }) => boundary === entity.boundary)) || (wanted === 'message' && separator === '');
+    const treatment = isNone ? 'pass' : wanted;
     const part: Part = { entity, header: original, separator, isMessage: place !== 'part' };
     header = null;
     lineStart = true;

@@ -76,8 +76,9 @@ export function importEsmtp(file: ForeignFile): Translation {
   const isRouted = forced !== undefined && routers.length > 0 && !forced.value.includes('%');
   if (isRouted) {
     // The sender chooses the identity, so only the router may replace it.
-    routers.push({ settings: { name: DEFAULT_ROUTER, driver: 'manualroute', errors_to: forced.value }, hosts: [host] });
-    notes.mapped(file, forced.line, 'force reverse_path', `errors_to of the router "${DEFAULT_ROUTER}", which has the smart host`);
+    const name = routerName(DEFAULT_ROUTER, routers);
+    routers.push({ settings: { name, driver: 'manualroute', errors_to: forced.value }, hosts: [host] });
+    notes.mapped(file, forced.line, 'force reverse_path', `errors_to of the router "${name}", which has the smart host`);
   } else if (forced && routers.length > 0)
     notes.dropped(file, forced.line, 'force reverse_path', 'the sender chooses the identity, and errors_to of a router knows no %u');
   else if (forced) {
