@@ -162,10 +162,17 @@ export function publish(result: Result, order: readonly string[]): void {
     .filter((file) => file.endsWith('.json'))
     .map((file) => JSON.parse(readFileSync(path.join(RESULTS, file), 'utf8')) as Result)
     .sort((a, b) => order.indexOf(a.name) - order.indexOf(b.name));
-  writeFileSync(path.join(PUBLISHED, 'RESULTS.md'), asMarkdown(results));
+  writeFileSync(path.join(PUBLISHED, 'RESULTS.md'), asMarkdown(results, proofs()));
 }
 
-export function asMarkdown(results: readonly Result[]): string {
+/** What the long runs of tests came to, written by hand: a section of RESULTS.md. */
+function proofs(): string {
+  const file = path.join(RESULTS, 'proofs.md');
+  return existsSync(file) ? readFileSync(file, 'utf8') : '';
+}
+
+/** `proofs`: a section that comes last. */
+export function asMarkdown(results: readonly Result[], proofs = ''): string {
   const machines = [...new Set(results.map((result) => result.machine))];
   const lines = [
     '# What was measured',
@@ -183,7 +190,9 @@ export function asMarkdown(results: readonly Result[]): string {
     ...glances(results),
     '## Contents',
     '',
-    ...results.map(({ title }) => `* [${title}](#${anchor(title)})`),
+    ...[...results.map(({ title }) => title), ...[...proofs.matchAll(/^## (.*)$/gm)].map((match) => match[1] as string)].map(
+      (title) => `* [${title}](#${anchor(title)})`,
+    ),
   ];
   for (const result of results) {
     lines.push('', `## ${result.title}`, '');
@@ -196,7 +205,7 @@ export function asMarkdown(results: readonly Result[]): string {
       lines.push(...markdownTable(cells(table)));
     });
   }
-  return `${lines.join('\n')}\n`;
+  return `${lines.join('\n')}\n${proofs === '' ? '' : `\n${proofs}`}`;
 }
 
 function goals(results: readonly Result[]): string[] {
