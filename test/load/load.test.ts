@@ -20,14 +20,14 @@ test('20 runs at once are all delivered, each once', () =>
     const run = await runParallel(20, Number.POSITIVE_INFINITY);
     assert.deepEqual(run.breaches, []);
     assert.equal(run.delivered, 20);
-    assert.ok(run.left <= 0, `${run.left} descriptors are left`);
+    assert.equal(run.left, 0);
   }));
 
 test('runs that a full server turns away fail, say so, and leave nothing there', () =>
   within(120_000, async () => {
-    const run = await runParallel(20, 1);
+    const run = await runParallel(20, 5);
     assert.deepEqual(run.breaches, []);
-    assert.ok(run.delivered >= 1, JSON.stringify(run));
+    assert.equal(run.delivered, 5);
     for (const words of Object.keys(run.words)) assert.match(words, /421/);
   }));
 
