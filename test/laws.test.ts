@@ -43,7 +43,11 @@ const LAW: Readonly<Record<string, readonly RegExp[]>> = {
   trust: [],
   transport: [...CORE, /^router\/(smarthost|loopback)\.ts$/, /^message\/source\.ts$/, /^transport\//],
   'transport/kernel': [/^smtp\/client\/content\.ts$/],
-  'transport/lookup': [/^smtp\/(path|parsed)\.ts$/, /^router\/(smarthost|loopback)\.ts$/, /^transport\/(clock|address|a-labels)\.ts$/],
+  'transport/lookup': [
+    /^smtp\/(path|parsed)\.ts$/,
+    /^router\/(smarthost|loopback)\.ts$/,
+    /^transport\/(abort|clock|address|a-labels)\.ts$/,
+  ],
   'transport/tls': [...CORE, /^router\/smarthost\.ts$/, /^transport\/(address|a-labels|digest|wire)\.ts$/, /^trust\//],
   submit: BELOW_SUBMIT,
   library: BELOW_CONFIG,

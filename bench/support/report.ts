@@ -162,17 +162,19 @@ export function publish(result: Result, order: readonly string[]): void {
     .filter((file) => file.endsWith('.json'))
     .map((file) => JSON.parse(readFileSync(path.join(RESULTS, file), 'utf8')) as Result)
     .sort((a, b) => order.indexOf(a.name) - order.indexOf(b.name));
-  writeFileSync(path.join(PUBLISHED, 'RESULTS.md'), asMarkdown(results, proofs()));
+  writeFileSync(path.join(PUBLISHED, 'RESULTS.md'), asMarkdown(results, handwritten()));
 }
 
-/** What the long runs of tests came to, written by hand: a section of RESULTS.md. */
-function proofs(): string {
-  const file = path.join(RESULTS, 'proofs.md');
-  return existsSync(file) ? readFileSync(file, 'utf8') : '';
-}
+/** Sections of RESULTS.md that people have written, of what no bench runs again. */
+const handwritten = (): string =>
+  readdirSync(RESULTS)
+    .filter((file) => file.endsWith('.md'))
+    .sort()
+    .map((file) => readFileSync(path.join(RESULTS, file), 'utf8').trim())
+    .join('\n\n');
 
-/** `proofs`: a section that comes last. */
-export function asMarkdown(results: readonly Result[], proofs = ''): string {
+/** `handwritten`: sections that come last. */
+export function asMarkdown(results: readonly Result[], handwritten = ''): string {
   const machines = [...new Set(results.map((result) => result.machine))];
   const lines = [
     '# What was measured',
@@ -190,7 +192,7 @@ export function asMarkdown(results: readonly Result[], proofs = ''): string {
     ...glances(results),
     '## Contents',
     '',
-    ...[...results.map(({ title }) => title), ...[...proofs.matchAll(/^## (.*)$/gm)].map((match) => match[1] as string)].map(
+    ...[...results.map(({ title }) => title), ...[...handwritten.matchAll(/^## (.*)$/gm)].map((match) => match[1] as string)].map(
       (title) => `* [${title}](#${anchor(title)})`,
     ),
   ];
@@ -205,7 +207,7 @@ export function asMarkdown(results: readonly Result[], proofs = ''): string {
       lines.push(...markdownTable(cells(table)));
     });
   }
-  return `${lines.join('\n')}\n${proofs === '' ? '' : `\n${proofs}`}`;
+  return `${lines.join('\n')}\n${handwritten === '' ? '' : `\n${handwritten}\n`}`;
 }
 
 function goals(results: readonly Result[]): string[] {

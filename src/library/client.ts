@@ -25,7 +25,7 @@ import {
   type SessionFacts,
   sessionFacts,
 } from './outcome.ts';
-import { securityOf } from './security.ts';
+import { requireTlsFault, securityOf } from './security.ts';
 import { dialOf, type Host, parseServer, type Server } from './server.ts';
 
 /** One session. Messages go in order. */
@@ -70,6 +70,8 @@ export async function connect(server: string | URL | Server, options: Options = 
   }
 }
 
+const settled = (outcome: Outcome): Promise<Outcome> => Promise.resolve(outcome);
+
 /** The first error of a function of the caller's. */
 interface Caught {
   cause: unknown;
@@ -83,16 +85,13 @@ const notConnected = (failure: Failure, attempts: readonly Attempt[] = []): Extr
 
 /** The same for what is parsed already. */
 export async function openClient(host: Host, terms: Terms, options: Options): Promise<Connected<SessionClient>> {
-  // A signal of its own, because the caller's may end a thousand sessions, and look-ups listen to theirs.
-  const ending = new AbortController();
-  const unlink = follow(ending, options.signal);
-  const { signal } = ending;
-  if (signal.aborted) return notConnected(failHere('aborted', abortReason(signal), signal.reason));
+  const { signal } = options;
+  if (signal?.aborted) return notConnected(failHere('aborted', abortReason(signal), signal.reason));
   const caught: Caught = { cause: undefined };
   const tell = (error: unknown): void => {
     caught.cause ??= error;
   };
-  const security = securityOf([host], signal, tell);
+  const security = securityOf(host, signal, tell);
   const { hello, timeouts, partial, framing, commitsAtOnce } = terms;
   const server = printSmarthost(host.smarthost);
   let place: Place = { session: 0, server, attempt: 0 };
@@ -112,16 +111,11 @@ export async function openClient(host: Host, terms: Terms, options: Options): Pr
       return observerOf(options, place, null);
     },
   });
-  if (session !== null) {
-    void session.opened().then(unlink);
-    return { ok: true, client: new SessionClient(session, terms, signal, caught, options.progress, place) };
-  }
-  unlink();
+  if (session !== null) return { ok: true, client: new SessionClient(session, terms, signal, caught, options.progress, place) };
   const given = { addresses: [], cause: caught.cause };
   const tried = attempts.map((attempt) => attemptOf(attempt, given));
-  const last = tried.at(-1)?.failure;
-  if (signal.aborted || last === undefined) return notConnected(failHere('aborted', abortReason(signal), signal.reason), tried);
-  return notConnected(last, tried);
+  if (signal?.aborted) return notConnected(failHere('aborted', abortReason(signal), signal.reason), tried);
+  return notConnected(tried.at(-1)?.failure ?? failHere('usage', 'bug: no attempt was made'), tried);
 }
 
 export class SessionClient implements Client {
@@ -133,33 +127,37 @@ export class SessionClient implements Client {
   readonly #place: Place;
   /** Messages that were given to the session. */
   #given = 0;
-  #isOpen = false;
   /** Resolves when the content of the last message that had to be read is at hand, because messages go in order. */
   #reading: Promise<unknown> | null = null;
-  /** Messages whose content must be read before they are given to the session. */
-  readonly #entering = new Set<Promise<unknown>>();
+  /** Settles when all messages whose content had to be read before they were given to the session are settled. */
+  #entering: Promise<unknown> | null = null;
   #leaving: Promise<void> | null = null;
-  readonly #ending = new AbortController();
+  /** Ends the reading of content; made for the first that must be read. */
+  #ending: AbortController | null = null;
 
-  constructor(session: OpenSession, terms: Terms, opening: AbortSignal, caught: Caught, progress: Options['progress'], place: Place) {
+  /** `opening`: ends the session until it is open. */
+  constructor(
+    session: OpenSession,
+    terms: Terms,
+    opening: AbortSignal | undefined,
+    caught: Caught,
+    progress: Options['progress'],
+    place: Place,
+  ) {
     this.#session = session;
     this.#terms = terms;
     this.#caught = caught;
     this.#progress = progress;
     this.#place = place;
+    if (opening === undefined) return;
     const end = () => session.connection.abort(abortReason(opening));
     if (opening.aborted) end();
-    const unlink = whenAborted(opening, end);
-    void session.opened().then((failure) => {
-      this.#isOpen = failure === null;
-      unlink();
-    });
-    void this.ended.then(() => this.#ending.abort());
+    else void session.opened().then(whenAborted(opening, end));
   }
 
   /** Resolves when the session is over, for whatever reason. */
-  get ended(): Promise<void> {
-    return this.#session.connection.ended;
+  ended(): Promise<void> {
+    return this.#session.connection.ended();
   }
 
   get usable(): boolean {
@@ -186,7 +184,7 @@ export class SessionClient implements Client {
     if (signal !== undefined && !isSignal(signal)) return failHere('usage', 'signal is an AbortSignal');
     const failure = await unlessAborted(this.#session.opened(), signal);
     if (signal?.aborted) {
-      if (!this.#isOpen) this.#session.connection.destroy(abortReason(signal));
+      if (this.#session.connection.channel === null) this.#session.connection.destroy(abortReason(signal));
       return failHere('aborted', abortReason(signal), signal.reason);
     }
     return this.#print(failure) ?? (this.usable ? null : this.#whyUnusable());
@@ -219,21 +217,23 @@ export class SessionClient implements Client {
     return sendTaking(content, (taken) => this.#sendTaken(envelope, taken, options));
   }
 
-  async #sendTaken(envelope: Envelope, taken: TakenContent, options: SendOptions): Promise<Outcome> {
+  #sendTaken(envelope: Envelope, taken: TakenContent, options: SendOptions): Promise<Outcome> {
     const fault = sendFault(options);
-    if (fault !== null) return failedHere('usage', fault);
+    if (fault !== null) return settled(failedHere('usage', fault));
     const parsedEnvelope = parseEnvelope(envelope);
-    if (!parsedEnvelope.ok) return failedHere('usage', parsedEnvelope.detail);
+    if (!parsedEnvelope.ok) return settled(failedHere('usage', parsedEnvelope.detail));
     const { signal, progress, trace } = options;
-    if (signal?.aborted) return failedHere('aborted', abortReason(signal), signal.reason);
+    if (signal?.aborted) return settled(failedHere('aborted', abortReason(signal), signal.reason));
     if (!this.usable) return this.#refuse();
     const { transaction, addresses } = parsedEnvelope.value;
+    const trust = transaction.requireTls ? requireTlsFault(transaction, [this.#session.facts().host]) : null;
+    if (trust !== null) return settled(failedHere('usage', trust));
     return inTime(signal, this.#terms, (ends) => {
       const message: Message = { transaction, addresses, progress, trace, ends, attempt: 0 };
       if (taken.known !== null && this.#reading === null) return this.sendLoaded(message, taken.known);
       const sent = this.#readAndSend(message, taken);
-      this.#entering.add(sent);
-      return sent.finally(() => this.#entering.delete(sent));
+      this.#entering = Promise.allSettled([this.#entering, sent]).then(() => null);
+      return sent;
     });
   }
 
@@ -243,7 +243,7 @@ export class SessionClient implements Client {
     if (signal?.aborted) return failedHere('aborted', abortReason(signal), signal.reason);
     if (read === null && this.#leaving === null) return this.#refuse();
     // A session that quits waits for this message, so that it was destroyed.
-    if (read === null) return failedHere('aborted', abortReason(this.#ending.signal), this.#ending.signal.reason);
+    if (read === null) return failedHere('aborted', abortReason(this.#whenEnding()), this.#whenEnding().reason);
     if (!read.ok) return failLoading(taken, read.detail, signal);
     return this.sendLoaded(message, read.value);
   }
@@ -257,7 +257,7 @@ export class SessionClient implements Client {
     const { size } = content.facts;
     const tell = progress ?? this.#progress;
     // All keys are written out, because a spread of what may be missing is slow, and this is done for each message.
-    const outcome = await this.#session.submit(withFacts(transaction, content.facts), content, {
+    const outcome = await this.#session.connection.submit(withFacts(transaction, content.facts), content, {
       signal,
       urgent: ends.urgent,
       grace: ends.grace,
@@ -266,7 +266,7 @@ export class SessionClient implements Client {
     });
     if (outcome.kind === 'accepted') return acceptedBy(outcome, this.facts, { addresses });
     const cause = content.cause ?? this.#caught.cause;
-    const failure = failureOf(outcome.failure, { addresses, cause }, this.#name);
+    const failure = failureOf(await this.#session.advise(outcome.failure), { addresses, cause }, this.#name);
     return { kind: 'failed', failure, attempts: [{ server: this.facts, failure }] };
   }
 
@@ -274,7 +274,7 @@ export class SessionClient implements Client {
   async #readInTurn(taken: TakenContent, signal: AbortSignal | undefined): Promise<Parsed<GivenContent> | null> {
     const { window, timeouts } = this.#terms;
     const ending = new AbortController();
-    const unlink = [follow(ending, signal), follow(ending, this.#ending.signal)];
+    const unlink = [follow(ending, signal), follow(ending, this.#whenEnding())];
     const before = this.#reading;
     const reading = taken.known ? parsed(taken.known) : taken.load({ window, patience: timeouts.input, signal: ending.signal });
     const inTurn = Promise.all([reading, before]);
@@ -287,6 +287,16 @@ export class SessionClient implements Client {
     return read === null ? null : read[0];
   }
 
+  /** Comes when the session is over, or is to be. */
+  #whenEnding(): AbortSignal {
+    if (this.#ending === null) {
+      const ending = new AbortController();
+      this.#ending = ending;
+      void this.ended().then(() => ending.abort());
+    }
+    return this.#ending.signal;
+  }
+
   quit(): Promise<void> {
     this.#leaving ??= this.#leave();
     return this.#leaving;
@@ -294,12 +304,12 @@ export class SessionClient implements Client {
 
   /** The session says QUIT behind the last message, be it one that is still being read. */
   async #leave(): Promise<void> {
-    await Promise.allSettled(this.#entering);
+    await this.#entering;
     await this.#session.connection.quit();
   }
 
   destroy(reason: unknown = new Error('the session was ended')): void {
-    this.#ending.abort(reason);
+    this.#ending?.abort(reason);
     this.#session.connection.destroy(reasonOf(reason));
     this.#leaving ??= this.#leave();
   }

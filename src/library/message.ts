@@ -26,12 +26,22 @@ export interface Message extends ParsedEnvelope, Pick<SendOptions, 'progress' | 
 }
 
 /** Does the work of one message, from its call to its outcome. Most messages have neither signal nor deadline, and it costs nothing there. */
-export async function inTime(
+export function inTime(
   signal: AbortSignal | undefined,
   { grace, deadline }: Pick<Terms, 'grace' | 'deadline'>,
   work: (ends: Ends) => Promise<Outcome>,
 ): Promise<Outcome> {
-  if (deadline === null) return withReason(await work({ signal, grace }), signal);
+  if (deadline !== null) return beforeDeadline(signal, grace, deadline, work);
+  const done = work({ signal, grace });
+  return signal === undefined ? done : done.then((outcome) => withReason(outcome, signal));
+}
+
+async function beforeDeadline(
+  signal: AbortSignal | undefined,
+  grace: number | undefined,
+  deadline: number,
+  work: (ends: Ends) => Promise<Outcome>,
+): Promise<Outcome> {
   const { interrupts, release } = withDeadline(signal && { signal, grace }, deadline);
   try {
     return withReason(await work(interrupts), interrupts.signal);

@@ -124,12 +124,12 @@ function readOptions(options: Options, more: readonly string[]): Parsed<Terms> {
   if (typeof timeouts !== 'object' || timeouts === null) return unparsed('timeouts is an object: { connect: 10_000 }');
   const strange = unknownKey(timeouts, Object.keys(TIMEOUTS), 'timeouts.');
   if (strange !== null) return unparsed(strange);
-  const limits: Record<string, number> = { ...TIMEOUTS };
+  const own: Record<string, number> = {};
   for (const [key, value] of Object.entries(timeouts)) {
     if (value === undefined) continue;
     if (typeof value !== 'number' || !(value > 0))
       return unparsed(`timeouts.${key} is ${printValue(value)}, and takes milliseconds above 0; Infinity is none`);
-    limits[key] = value;
+    own[key] = value;
   }
   const fault =
     countFault('grace', grace) ??
@@ -143,7 +143,7 @@ function readOptions(options: Options, more: readonly string[]): Parsed<Terms> {
   if (fault !== null) return unparsed(fault);
   return parsed({
     hello,
-    timeouts: limits as unknown as Timeouts,
+    timeouts: Object.keys(own).length === 0 ? TIMEOUTS : { ...TIMEOUTS, ...own },
     deadline: timeouts.deadline ?? null,
     grace,
     partial: recipients === 'any' ? 'any' : 'never',

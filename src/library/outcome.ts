@@ -158,8 +158,13 @@ export function serverFacts({ host, name, endpoint }: Pick<engine.Attempt, 'host
 
 export function sessionFacts(session: Pick<engine.Acceptance, 'host' | 'name' | 'endpoint' | 'tls' | 'auth' | 'offers'>): SessionFacts {
   const { tls, auth, offers } = session;
+  const { url, name, address, port } = serverFacts(session);
+  // Key by key, so that the facts of all sessions have one shape: a program may have thousands.
   return {
-    ...serverFacts(session),
+    url,
+    name,
+    address,
+    port,
     tls: tls && { cipher: tls.cipher, verified: tls.verified },
     auth: auth && { mechanism: auth.mechanism, user: auth.user },
     extensions: [...(offers?.keywords ?? [])].map(([keyword, parameters]) => [keyword, ...parameters].join(' ')),

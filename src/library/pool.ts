@@ -13,6 +13,7 @@ import { DEFAULT_LIMITS, type Limits, POOL_KEYS, type PoolOptions, parseLimits }
 import { inTime, type Message, type SendOptions } from './message.ts';
 import { isSignal, type Options, parseOptions, sendFault, type Terms } from './options.ts';
 import { type Attempt, failedHere, type Outcome, unreplayed } from './outcome.ts';
+import { requireTlsFault } from './security.ts';
 import { type Host, parseServers, type Server } from './server.ts';
 
 /** Messages that a session has at a time where the next goes along with the one before it. */
@@ -28,6 +29,8 @@ interface Line {
   readonly client: SessionClient;
   readonly host: Host;
   readonly since: number;
+  /** What failed before it was opened, for the message for which it was. */
+  readonly before: readonly Attempt[];
   /** Messages given to it, and those without an outcome. */
   given: number;
   busy: number;
@@ -118,6 +121,11 @@ export class Pool implements AsyncDisposable {
     if (fault !== null) return failedHere('usage', fault);
     const parsedEnvelope = parseEnvelope(envelope);
     if (!parsedEnvelope.ok) return failedHere('usage', parsedEnvelope.detail);
+    const trust = requireTlsFault(
+      parsedEnvelope.value.transaction,
+      this.#hosts.map(({ smarthost }) => smarthost),
+    );
+    if (trust !== null) return failedHere('usage', trust);
     const { signal, progress, trace } = options;
     if (signal?.aborted) return failedHere('aborted', abortReason(signal), signal.reason);
     return inTime(signal, this.#terms, (ends) =>
@@ -235,9 +243,9 @@ export class Pool implements AsyncDisposable {
         this.#leave(client);
         return;
       }
-      const line: Line = { client, host, since: performance.now(), given: 0, busy: 0, stop: null };
+      const line: Line = { client, host, since: performance.now(), before: attempts, given: 0, busy: 0, stop: null };
       this.#lines.add(line);
-      void client.ended.then(() => this.#drop(line));
+      void client.ended().then(() => this.#drop(line));
       this.#dispatch();
       if (line.busy === 0) this.#wait(line);
       return;
@@ -282,6 +290,7 @@ export class Pool implements AsyncDisposable {
     line.given += 1;
     line.busy += 1;
     const { message, content, attempts } = task;
+    if (isNew) attempts.push(...line.before);
     const outcome = await line.client.sendLoaded({ ...message, attempt: attempts.length }, content);
     line.busy -= 1;
     if (outcome.kind === 'accepted' || !this.#mayRepeat(task, outcome.failure, line.host, isNew)) task.settle(outcome);

@@ -1,5 +1,6 @@
 /** Gives the engine the credentials and certificates of the servers of one call. Every function of the caller's is asked here. */
 import type { Smarthost } from '../router/smarthost.ts';
+import type { Transaction } from '../smtp/client/print.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { makeSecurity, type SecretReader } from '../submit/security.ts';
 import type { Security } from '../submit/session.ts';
@@ -7,9 +8,13 @@ import { reasonOf } from '../transport/abort.ts';
 import type { TlsMaterial } from '../transport/tls/tls.ts';
 import { type Auth, type Host, secretFault } from './server.ts';
 
+type Tell = (cause: unknown) => void;
+/** What ends the call; undefined where nothing can. */
+type Ending = AbortSignal | undefined;
+
 /** `tell` gets the first error of a function of the caller's. */
-export function securityOf(hosts: readonly Host[], signal: AbortSignal, tell: (cause: unknown) => void): Security {
-  const known = new Map(hosts.map((host) => [host.smarthost, makeSecurity(process.env, readerOf(host, signal, tell), materialOf(host))]));
+export function securityOfAll(hosts: readonly Host[], signal: Ending, tell: Tell): Security {
+  const known = new Map(hosts.map((host) => [host.smarthost, securityOf(host, signal, tell)]));
   const of = (host: Smarthost): Security => {
     const security = known.get(host);
     if (security === undefined) throw new Error('bug: a server that nobody gave');
@@ -23,12 +28,24 @@ export function securityOf(hosts: readonly Host[], signal: AbortSignal, tell: (c
   };
 }
 
+/** The same for one server, which a session keeps. */
+export const securityOf = (host: Host, signal: Ending, tell: Tell): Security =>
+  makeSecurity(process.env, readerOf(host, signal, tell), materialOf(host));
+
+/** Says why REQUIRETLS cannot be asked for: who asks must know who the server is. RFC 8689 §4.2.1 */
+export function requireTlsFault({ requireTls }: Pick<Transaction, 'requireTls'>, hosts: readonly Smarthost[]): string | null {
+  const isTrusting = ({ tls }: Smarthost): boolean => tls.mode === 'opportunistic' || (!tls.verify && tls.fingerprint.length === 0);
+  return requireTls && hosts.some(isTrusting)
+    ? 'envelope.requireTls needs a server whose certificate is verified: tls.verify is not false, and tls.mode is not "opportunistic"'
+    : null;
+}
+
 /** Even where nothing is given: failures of TLS then speak of a program's options. */
 function materialOf({ tls: { ca, certificate, key, maxVersion, ciphers } }: Host): TlsMaterial {
   return { ca, certificate, key, maxVersion, ciphers };
 }
 
-function readerOf({ auth, proxyPassword }: Host, signal: AbortSignal, tell: (cause: unknown) => void): SecretReader {
+function readerOf({ auth, proxyPassword }: Host, signal: Ending, tell: Tell): SecretReader {
   return {
     secret: () => readSecret(auth, signal, tell),
     proxyPassword: async () => parsed(proxyPassword),
@@ -36,11 +53,11 @@ function readerOf({ auth, proxyPassword }: Host, signal: AbortSignal, tell: (cau
   };
 }
 
-async function readSecret(auth: Auth | null, signal: AbortSignal, tell: (cause: unknown) => void): Promise<Parsed<string>> {
+async function readSecret(auth: Auth | null, signal: Ending, tell: Tell): Promise<Parsed<string>> {
   if (auth === null || 'mechanism' in auth) return parsed('');
   const [name, given] = 'token' in auth ? (['auth.token', auth.token] as const) : (['auth.password', auth.password] as const);
   try {
-    const secret: unknown = typeof given === 'function' ? await given(signal) : given;
+    const secret: unknown = typeof given === 'function' ? await given(signal ?? new AbortController().signal) : given;
     const fault = secretFault(secret, name);
     return fault === null ? parsed(secret as string) : unparsed(fault);
   } catch (error) {
@@ -51,7 +68,7 @@ async function readSecret(auth: Auth | null, signal: AbortSignal, tell: (cause: 
 
 function askMechanism(
   { mechanism }: Extract<Auth, { mechanism: unknown }>,
-  ...[offered, channel, tell]: [...Parameters<NonNullable<SecretReader['mechanism']>>, (cause: unknown) => void]
+  ...[offered, channel, tell]: [...Parameters<NonNullable<SecretReader['mechanism']>>, Tell]
 ): ReturnType<NonNullable<SecretReader['mechanism']>> {
   try {
     const chosen = mechanism(offered, channel);

@@ -167,14 +167,14 @@ function readServer(given: string | URL | Server): Parsed<Host> {
   if (server.socket !== undefined && typeof server.socket !== 'function') return unparsed('socket is a function that connects');
   const ignored = server.ignoreExtensions ?? [];
   if (!isTexts(ignored)) return unparsed('ignoreExtensions is a list of EHLO keywords: ["CHUNKING"]');
+  const { scheme, host, port, expand, lmtp } = address.value;
+  // Rare keys are added where they are given, so that all others have one shape: a program may have thousands.
+  const smarthost: Smarthost = { scheme, host, port, expand, tls: tls.value, auth: policyOf(auth.value) };
+  if (lmtp) Object.assign(smarthost, { lmtp });
+  if (link.value.link !== null) Object.assign(smarthost, { link: link.value.link });
+  if (ignored.length > 0) Object.assign(smarthost, { ignoreExtensions: ignored.map((keyword) => keyword.toUpperCase()) });
   return parsed({
-    smarthost: {
-      ...address.value,
-      tls: tls.value,
-      auth: policyOf(auth.value),
-      ...(link.value.link === null ? {} : { link: link.value.link }),
-      ...(ignored.length === 0 ? {} : { ignoreExtensions: ignored.map((keyword) => keyword.toUpperCase()) }),
-    },
+    smarthost,
     auth: auth.value,
     proxyPassword: link.value.password,
     tls: server.tls ?? {},
@@ -295,7 +295,8 @@ function tlsFault({ ca, caFile, fingerprint, serverName, certificate, key, ciphe
     : 'tls.fingerprint is a text or a list';
 }
 
-function parseTls(options: TlsOptions = {}): Parsed<TlsPolicy> {
+function parseTls(options: TlsOptions | undefined): Parsed<TlsPolicy> {
+  if (options === undefined) return parsed(DEFAULT_TLS);
   if (typeof options !== 'object' || options === null) return unparsed('tls is an object: { mode: "required" }');
   const unknown = unknownKey(options, TLS_KEYS, 'tls.');
   if (unknown !== null) return unparsed(unknown);

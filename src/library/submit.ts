@@ -11,7 +11,7 @@ import { namesOf } from './names.ts';
 import { nextSession, observerOf } from './observe.ts';
 import { type Options, parseOptions, type Terms } from './options.ts';
 import { failedHere, type Outcome, outcomeOf } from './outcome.ts';
-import { securityOf } from './security.ts';
+import { requireTlsFault, securityOfAll } from './security.ts';
 import { dialOf, type Host, parseServers, type Server } from './server.ts';
 
 /** Never rejects and never throws: what cannot be is a failure with the code `usage`. Servers are tried in order. */
@@ -34,6 +34,9 @@ async function submitTaken(
   if (!hosts.ok) return failedHere('usage', hosts.detail);
   const parsedEnvelope = parseEnvelope(envelope);
   if (!parsedEnvelope.ok) return failedHere('usage', parsedEnvelope.detail);
+  const smarthosts = hosts.value.map(({ smarthost }) => smarthost);
+  const trust = requireTlsFault(parsedEnvelope.value.transaction, smarthosts);
+  if (trust !== null) return failedHere('usage', trust);
   const { signal } = options;
   if (signal?.aborted) return failedHere('aborted', abortReason(signal), signal.reason);
   const { grace, timeouts } = terms.value;
@@ -68,7 +71,7 @@ async function deliverTaken(
       framing,
       commitsAtOnce,
       timeouts: { ...timeouts, deadline: Number.POSITIVE_INFINITY },
-      security: securityOf(hosts, signal, tell),
+      security: securityOfAll(hosts, signal, tell),
       observe: (host) =>
         observerOf(options, { session: nextSession(), server: printSmarthost(host), attempt: attempt++ }, content.facts.size),
       names: (host) => namesOf(hostOf(host)),

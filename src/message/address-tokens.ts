@@ -127,7 +127,6 @@ function endOfBlanks(text: string, start: number): number {
     if (character === ' ' || character === '\t') continue;
     const fold = character === '\n' ? i : character === '\r' && text[i + 1] === '\n' ? i + 1 : -1;
     if (fold < 0 || (text[fold + 1] !== ' ' && text[fold + 1] !== '\t')) return i;
-    i = fold;
   }
 }
 

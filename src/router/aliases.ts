@@ -52,8 +52,8 @@ const isBlank = (unit: number): boolean => unit === 32 || (unit >= 9 && unit <= 
 function trim(octets: string): string {
   let from = 0;
   let to = octets.length;
-  while (from < to && isBlank(octets.charCodeAt(from))) from += 1;
-  while (to > from && isBlank(octets.charCodeAt(to - 1))) to -= 1;
+  while (isBlank(octets.charCodeAt(from))) from += 1;
+  while (isBlank(octets.charCodeAt(to - 1))) to -= 1;
   return octets.slice(from, to);
 }
 
@@ -161,8 +161,7 @@ export function makeAliasReader(visitor: AliasVisitor): AliasReader {
       readLine(beginning, true);
     },
     end() {
-      if (held > 0) readLine(pieces.join(''), false);
-      drop();
+      readLine(pieces.join(''), false);
       finish();
     },
   };

@@ -45,8 +45,22 @@ function hintFor({ kind, at, condemns }: SessionFailure, known: Known): string |
   return at === 'hello' && condemns === 'address' ? aboutLoopback(known) : null;
 }
 
+/** Milliseconds. A person who looks on is told after this, or half of the greeting's time if that is shorter, and need not wait until it is over. */
+const SILENCE = 5000;
+
+/** Looks once whether the server has said anything. `known` gives null when the session is over. */
+export function tellOfSilence(known: () => Known | null, tell: (words: string) => void, within: number, ended: Promise<void>): void {
+  const look = (): void => {
+    const facts = known();
+    const words = facts?.heard === 0 ? aboutSilence(facts.host) : null;
+    if (words) tell(words);
+  };
+  const timer = setTimeout(look, Math.min(SILENCE, within / 2)).unref();
+  void ended.then(() => clearTimeout(timer));
+}
+
 /** The silence may be that of a server that expects a TLS handshake: it waits for us to begin, as we wait for its greeting. */
-export function aboutSilence({ scheme, host, port, expand }: Smarthost): string | null {
+function aboutSilence({ scheme, host, port, expand }: Smarthost): string | null {
   if (scheme !== 'smtp' && scheme !== 'submission') return null;
   const place = expand === 'none' ? `${host.includes(':') ? `[${host}]` : host}:${port}` : '';
   return `nothing at all was heard: a port that is TLS from the start is as silent; if this is one, write submissions://${place}`;

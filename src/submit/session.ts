@@ -76,11 +76,13 @@ export interface OpenSession {
   readonly connection: Connection;
   readonly endpoint: Endpoint;
   /** Submits on the connection, and adds advice to a failure where there is any. */
-  readonly submit: (transaction: Transaction, content: ContentOpener, options?: MessageOptions) => Promise<SessionOutcome>;
+  submit(transaction: Transaction, content: ContentOpener, options?: MessageOptions): Promise<SessionOutcome>;
+  /** The failure with advice, where there is any. */
+  advise(failure: SessionFailure): Promise<SessionFailure>;
   /** Waits until the connection is opened, with the same advice. */
-  readonly opened: () => Promise<SessionFailure | null>;
+  opened(): Promise<SessionFailure | null>;
   /** The facts that the log has of the server, once it has taken a message. */
-  readonly facts: () => Pick<Acceptance, 'host' | 'name' | 'endpoint' | 'tls' | 'auth' | 'offers'>;
+  facts(): Pick<Acceptance, 'host' | 'name' | 'endpoint' | 'tls' | 'auth' | 'offers'>;
 }
 
 export interface Opening {
@@ -141,7 +143,7 @@ export async function openSession(
     return giveUp({ kind: 'unsupported', at: 'ready', condemns: 'host', lacks: 'configuration', detail: prepared.detail, isOurs: true });
   const tunnel = through ? await connectThrough(wire, host, endpoint, through, prepared.value, options) : null;
   if (tunnel?.ok === false) return giveUp(unconnected(tunnel));
-  return { failed, session: beginSession(wire, host, target, endpoint, prepared.value, options) };
+  return { failed, session: new HostSession(wire, host, target, endpoint, prepared.value, options) };
 }
 
 /**
@@ -263,79 +265,104 @@ async function connectThrough(
 
 /* ---- the session ---- */
 
+/** The server has offered nothing yet, or needs no login. */
+const NO_LOGIN: Pick<Known, 'mechanism' | 'offered'> = { mechanism: '', offered: new Set() };
+const NO_EXTENSIONS: readonly string[] = [];
+
+type Watched = SessionOptions & { readonly observer: SessionObserver };
+
 /** Begins the session on a wire that leads to the host. */
-function beginSession(
-  wire: Wire,
-  host: Smarthost,
-  target: Target,
-  endpoint: Endpoint,
-  { handshake, authenticator }: Prepared,
-  options: SessionOptions,
-): OpenSession {
-  const { security, timeouts, observer, encoder } = options;
-  const loopback = isOwn(host, endpoint, options.dial);
-  let chosen: Pick<Known, 'mechanism' | 'offered'> = { mechanism: '', offered: new Set() };
-  const plan: Plan = {
-    protocol: isLmtp(host) ? 'lmtp' : 'smtp',
-    hello: helloOf(options.hello, wire),
-    tls: tlsOf(host, loopback),
-    authenticate: remember(authenticator(endpoint, loopback, handshake), (mechanism, offered) => {
-      chosen = { mechanism, offered };
-    }),
-    transactions: options.transactions,
-    framing: options.framing,
-    partial: options.partial,
-    ignoreExtensions: host.ignoreExtensions ?? [],
-  };
-  const before = wire.heard;
-  const known = (): Known => ({ host, endpoint, isOwn: loopback, ...chosen, heard: wire.heard - before });
-  const connection = new Connection(wire, {
-    plan,
-    timeouts,
-    scrub: security.scrub,
-    secure: (plain) => secure(handshake, plain, observer?.trace),
-    encoder,
-    commitsAtOnce: options.commitsAtOnce,
-    observer,
-  });
-  if (observer?.trace) tellOfSilence(wire, connection.ended, known, timeouts.greeting, observer.trace);
-  const advise = async (failure: SessionFailure): Promise<SessionFailure> => (await loadAdvice())?.advise(failure, known()) ?? failure;
-  return {
-    connection,
-    endpoint,
-    submit: (transaction, content, message) =>
-      connection
-        .submit(transaction, content, message)
-        .then((outcome) => (outcome.kind === 'failed' ? advise(outcome.failure).then((failure) => ({ ...outcome, failure })) : outcome)),
-    async opened() {
-      const failure = await connection.opened();
-      return failure && advise(failure);
-    },
-    facts() {
-      const auth = chosen.mechanism === '' ? null : { mechanism: chosen.mechanism, user: host.auth?.user ?? '' };
-      return { host, name: target.name, endpoint, tls: handshake?.facts() ?? null, auth, offers: connection.channel?.extensions };
-    },
-  };
+class HostSession implements OpenSession {
+  readonly connection: Connection;
+  readonly endpoint: Endpoint;
+  readonly #host: Smarthost;
+  readonly #target: Target;
+  readonly #handshake: Handshake | null;
+  readonly #isOwn: boolean;
+  readonly #wire: Wire;
+  /** Octets that a proxy has said. */
+  readonly #heardBefore: number;
+  #login = NO_LOGIN;
+
+  constructor(
+    wire: Wire,
+    host: Smarthost,
+    target: Target,
+    endpoint: Endpoint,
+    { handshake, authenticator }: Prepared,
+    { security, timeouts, observer, encoder, commitsAtOnce, dial, hello, transactions, framing, partial }: Watched,
+  ) {
+    const isHere = isOwn(host, endpoint, dial);
+    this.endpoint = endpoint;
+    this.#host = host;
+    this.#target = target;
+    this.#handshake = handshake;
+    this.#isOwn = isHere;
+    this.#wire = wire;
+    this.#heardBefore = wire.heard;
+    const plan: Plan = {
+      protocol: isLmtp(host) ? 'lmtp' : 'smtp',
+      hello: helloOf(hello, wire),
+      tls: tlsOf(host, isHere),
+      authenticate: remember(authenticator(endpoint, isHere, handshake), (mechanism, offered) => {
+        this.#login = { mechanism, offered };
+      }),
+      transactions,
+      framing,
+      partial,
+      ignoreExtensions: host.ignoreExtensions ?? NO_EXTENSIONS,
+    };
+    const secure = handshake === null ? refuseTls : (plain: Wire) => secureBy(handshake, plain, observer.trace);
+    // Without a secret there is nothing to hide, and what reads secrets need not stay.
+    const scrub = host.auth === null && !host.link?.proxy ? undefined : security.scrub;
+    this.connection = new Connection(wire, { plan, timeouts, scrub, secure, encoder, commitsAtOnce, observer });
+    const { trace } = observer;
+    if (trace)
+      void loadAdvice().then((advice) =>
+        advice?.tellOfSilence(
+          () => (wire.isOpen ? this.#known() : null),
+          (words) => trace('!', words),
+          timeouts.greeting,
+          this.connection.ended(),
+        ),
+      );
+  }
+
+  #known(): Known {
+    const { endpoint } = this;
+    return { host: this.#host, endpoint, isOwn: this.#isOwn, ...this.#login, heard: this.#wire.heard - this.#heardBefore };
+  }
+
+  async submit(...message: Parameters<OpenSession['submit']>): Promise<SessionOutcome> {
+    const outcome = await this.connection.submit(...message);
+    return outcome.kind === 'failed' ? { ...outcome, failure: await this.advise(outcome.failure) } : outcome;
+  }
+
+  async advise(failure: SessionFailure): Promise<SessionFailure> {
+    return (await loadAdvice())?.advise(failure, this.#known()) ?? failure;
+  }
+
+  async opened(): Promise<SessionFailure | null> {
+    const failure = await this.connection.opened();
+    return failure && this.advise(failure);
+  }
+
+  facts(): ReturnType<OpenSession['facts']> {
+    const host = this.#host;
+    const { mechanism } = this.#login;
+    const auth = mechanism === '' ? null : { mechanism, user: host.auth?.user ?? '' };
+    const tls = this.#handshake?.facts() ?? null;
+    return { host, name: this.#target.name, endpoint: this.endpoint, tls, auth, offers: this.connection.channel?.extensions };
+  }
 }
 
-/** Milliseconds. A person who looks on is told after this, or half of the greeting's time if that is shorter, and need not wait until it is over. */
-const SILENCE = 5000;
-function tellOfSilence(wire: Wire, ended: Promise<void>, known: () => Known, within: number, trace: Trace): void {
-  const look = async (): Promise<void> => {
-    const { heard, host } = known();
-    const words = heard === 0 && wire.isOpen ? (await loadAdvice())?.aboutSilence(host) : null;
-    if (words) trace('!', words);
-  };
-  const timer = setTimeout(() => void look(), Math.min(SILENCE, within / 2)).unref();
-  void ended.then(() => clearTimeout(timer));
-}
-
-/** Only failures need advice, and if the module cannot be had, that must not hide the reason. */
+/** Only failures and people who look on need advice, and if the module cannot be had, that must not hide the reason. */
 const loadAdvice = () => import('./advice.ts').catch(() => null);
 
+const refuseTls = async (): Promise<Reached<Wire>> => ({ ok: false, reason: 'other', detail: 'TLS is off for this host' });
+
 /** Does the handshake, and shows what came of it. */
-async function secure(handshake: Handshake | null, wire: Wire, trace: Trace | undefined): Promise<Reached<Wire>> {
-  if (handshake === null) return { ok: false, reason: 'other', detail: 'TLS is off for this host' };
+async function secureBy(handshake: Handshake, wire: Wire, trace: Trace | undefined): Promise<Reached<Wire>> {
   const done = await handshake.secure(wire);
   const facts = handshake.facts();
   if (facts !== null) trace?.('!', `${facts.cipher}, the certificate is ${facts.verified ? 'verified' : 'not verified'}`);

@@ -14,6 +14,7 @@ import { abortReason, printThrown, whenAborted } from './abort.ts';
 import { alarm } from './clock.ts';
 import { BlockBuffers, ContentWriter, type Reading } from './content-writer.ts';
 import { Deadline } from './deadline.ts';
+import { Fact } from './fact.ts';
 import { guardObserver, type Observer, type Trace } from './observer.ts';
 import { HeardLines, type Scrub, scrubOutcome } from './server-texts.ts';
 import type { Reached, Wire, WireListener } from './wire.ts';
@@ -133,7 +134,7 @@ export class Connection {
     closed: ({ detail }) => {
       this.#isGone = true;
       clearTimeout(this.#farewell);
-      this.#settleClosing();
+      this.#closed.settle();
       this.#on({ type: 'lost', detail });
     },
   };
@@ -153,14 +154,9 @@ export class Connection {
   #farewell: NodeJS.Timeout | undefined;
   /** The wire is closed. */
   #isGone = false;
-  /** Resolves when the wire is closed. */
-  readonly #closed: Promise<void>;
-  #settleClosing: () => void = () => {};
-  /** Resolves as soon as the session is over, for whatever reason: no message may be given any more, and none is under way. */
-  readonly ended: Promise<void>;
-  #settleEnding: () => void = () => {};
-  readonly #opened: Promise<SessionFailure | null>;
-  #settleOpening: (failure: SessionFailure | null) => void = () => {};
+  readonly #closed = new Fact<void>();
+  readonly #ended = new Fact<void>();
+  readonly #opened = new Fact<SessionFailure | null>();
   /** What becomes of messages whose turn does not come. */
   #unbegun: SessionFailure = SESSION_ENDED;
 
@@ -172,15 +168,6 @@ export class Connection {
     this.#wire = wire;
     this.#dialogue = new Dialogue(options.plan);
     if (observer.trace) this.#hearLines();
-    this.#closed = new Promise((resolve) => {
-      this.#settleClosing = resolve;
-    });
-    this.ended = new Promise((resolve) => {
-      this.#settleEnding = resolve;
-    });
-    this.#opened = new Promise((resolve) => {
-      this.#settleOpening = resolve;
-    });
     wire.listen(this.#listener);
     this.#perform(this.#dialogue.begin());
     this.#setDeadline();
@@ -209,7 +196,12 @@ export class Connection {
 
   /** Waits for greeting, TLS and authentication; null, or why the session ended before it was open. Sends no MAIL. */
   opened(): Promise<SessionFailure | null> {
-    return this.#opened;
+    return this.#opened.wait();
+  }
+
+  /** Resolves as soon as the session is over, for whatever reason: no message may be given any more, and none is under way. */
+  ended(): Promise<void> {
+    return this.#ended.wait();
   }
 
   /**
@@ -254,10 +246,8 @@ export class Connection {
    * Asks the server whether it is there, behind the message that is under way; null, or why the session is over. A server that refuses
    * is not used any more. Never rejects.
    */
-  async noop(): Promise<SessionFailure | null> {
-    const unopened = await this.#opened;
-    if (unopened !== null) return unopened;
-    if (!this.#isAlive) return NOT_CHECKED;
+  noop(): Promise<SessionFailure | null> {
+    if (!this.#isAlive) return Promise.resolve(this.#unchecked);
     return new Promise((resolve) => {
       this.#checks.push(resolve);
       this.#work();
@@ -270,7 +260,7 @@ export class Connection {
    */
   quit(): Promise<void> {
     if (this.#leaving === null) {
-      this.#leaving = this.#closed;
+      this.#leaving = this.#closed.wait();
       this.#work();
     }
     // Whoever waits for it wants to see it end.
@@ -325,17 +315,17 @@ export class Connection {
 
   #on(arrival: Arrival): void {
     if (this.#dialogue.state.at === 'closed') return;
-    this.#inbox.push(arrival);
-    this.#work();
+    if (this.#isPerforming) this.#inbox.push(arrival);
+    else this.#work(arrival);
   }
 
-  /** Works the inbox off. What arrives while actions are performed waits until they are. */
-  #work(): void {
+  /** Works off what has arrived, and the inbox: what arrives while actions are performed waits there until they are. */
+  #work(arrived: Arrival | null = null): void {
     if (this.#isPerforming) return;
     this.#isPerforming = true;
     const before = this.#dialogue.state;
     try {
-      for (let next = this.#next(); next !== null; next = this.#next())
+      for (let next = arrived ?? this.#next(); next !== null; next = this.#next())
         this.#perform(next.type === 'octets' ? this.#receive(next.octets) : this.#dialogue.on(next));
     } finally {
       this.#isPerforming = false;
@@ -364,7 +354,7 @@ export class Connection {
 
   /** Once everything that was given is finished, the session has a second to end. */
   #sayFarewell(): void {
-    if (this.#request !== null || this.#waiting.length > 0 || this.#isGone) return;
+    if (this.#request !== null || this.#waiting.length > 0 || this.#checks.length > 0 || this.#isGone) return;
     const { at } = this.#dialogue.state;
     if (this.#channel === null && at !== 'quit' && at !== 'closed') this.abort('the session was ended');
     else this.#waitForEnd().ref();
@@ -415,7 +405,7 @@ export class Connection {
           break;
         case 'ready':
           this.#channel = action.channel;
-          this.#settleOpening(null);
+          this.#opened.settle(null);
           break;
         case 'pull':
           this.#pull(action);
@@ -575,10 +565,15 @@ export class Connection {
     // The first failure is that of the session.
     if (outcome.kind === 'failed' && this.#channel === null && this.#unbegun === SESSION_ENDED) {
       this.#unbegun = outcome.failure;
-      this.#settleOpening(outcome.failure);
+      this.#opened.settle(outcome.failure);
     }
     this.#observer.settled?.(outcome, request?.number ?? null);
     request?.resolve(outcome);
+  }
+
+  /** Why nobody asks the server any more: the session did not open, or has ended. */
+  get #unchecked(): SessionFailure {
+    return this.#channel === null ? this.#unbegun : NOT_CHECKED;
   }
 
   /** One answer is for everybody who asked. */
@@ -595,9 +590,9 @@ export class Connection {
 
   /** The machine settles what is under way when a session ends; the messages behind it never had their turn, and need not wait for the answer to QUIT. */
   #settleWaiting(): void {
-    this.#settleEnding();
-    this.#settleOpening(this.#unbegun);
-    this.#settleChecks(NOT_CHECKED);
+    this.#ended.settle();
+    this.#opened.settle(this.#unbegun);
+    this.#settleChecks(this.#unchecked);
     while (this.#request !== null || this.#waiting.length > 0) {
       if (this.#request === null) this.#takeNext();
       // One signal may end many messages, and with the first of them the session.

@@ -184,28 +184,45 @@ const emitsClose = (stream: Duplex): boolean =>
  * says why still waits in the system. So the stream hears of the failure only when the event loop has polled once more.
  */
 function delayWriteErrors(stream: Duplex): void {
-  type Callback = (error?: Error | null) => void;
-  const later =
-    (callback: Callback): Callback =>
-    (error) => {
-      // Two turns, because the first may come before a poll.
-      if (error)
-        void turn()
-          .then(turn)
-          .then(() => callback(error));
-      else callback();
-    };
-  const { _write, _writev } = stream;
-  stream._write = (chunk, encoding, callback) => {
-    try {
-      _write.call(stream, chunk, encoding, later(callback));
-    } catch (error) {
-      // A stream of a program's own is no reason for the process to end.
-      callback(error as Error);
-    }
-  };
-  if (_writev) stream._writev = (chunks, callback) => _writev.call(stream, chunks, later(callback));
+  const delayed = stream as DelayedDuplex;
+  delayed[WRITE] = stream._write;
+  delayed._write = writeDelayed;
+  if (!stream._writev) return;
+  delayed[WRITEV] = stream._writev;
+  delayed._writev = writeAllDelayed;
 }
+
+type Callback = (error?: Error | null) => void;
+
+const WRITE = Symbol('_write');
+const WRITEV = Symbol('_writev');
+
+/** A stream with its own functions aside. Those in their place are the same for all streams, because a program may have thousands. */
+type DelayedDuplex = Duplex & { [WRITE]: Duplex['_write']; [WRITEV]: NonNullable<Duplex['_writev']> };
+
+function writeDelayed(this: unknown, chunk: unknown, encoding: BufferEncoding, callback: Callback): void {
+  try {
+    (this as DelayedDuplex)[WRITE](chunk, encoding, later(callback));
+  } catch (error) {
+    // A stream of a program's own is no reason for the process to end.
+    callback(error as Error);
+  }
+}
+
+function writeAllDelayed(this: unknown, chunks: Parameters<NonNullable<Duplex['_writev']>>[0], callback: Callback): void {
+  (this as DelayedDuplex)[WRITEV](chunks, later(callback));
+}
+
+const later =
+  (callback: Callback): Callback =>
+  (error) => {
+    // Two turns, because the first may come before a poll.
+    if (error)
+      void turn()
+        .then(turn)
+        .then(() => callback(error));
+    else callback();
+  };
 
 /** Octets that a socket has not given to the system yet. Only Node tells how a write goes on before it is done; elsewhere it is 0. */
 function countQueued(stream: Duplex): number {

@@ -40,7 +40,7 @@ const guarded = new WeakSet<Observer>();
 export function guardObserver(observer: Observer | undefined): Observer {
   if (observer === undefined) return NOBODY;
   if (guarded.has(observer)) return observer;
-  const { trace, note, progress, resolving, dialing, connected, unconnected, entered, began, settled, failed = warn } = observer;
+  const { failed = warn, ...callbacks } = observer;
   let isTold = false;
   const tell = (thrown: unknown): void => {
     if (isTold) return;
@@ -51,9 +51,9 @@ export function guardObserver(observer: Observer | undefined): Observer {
       // Nobody is left who could be told.
     }
   };
-  const guard = <Facts extends unknown[]>(callback: ((...facts: Facts) => unknown) | undefined) =>
-    callback &&
-    ((...facts: Facts): void => {
+  const guard =
+    (callback: (...facts: unknown[]) => unknown) =>
+    (...facts: unknown[]): void => {
       try {
         const made = callback.apply(observer, facts);
         // A promise that fails without anybody to hear it would end the process.
@@ -61,19 +61,12 @@ export function guardObserver(observer: Observer | undefined): Observer {
       } catch (thrown) {
         tell(thrown);
       }
-    });
-  const quiet: Observer = {
-    trace: guard(trace),
-    note: guard(note),
-    progress: guard(progress),
-    resolving: guard(resolving),
-    dialing: guard(dialing),
-    connected: guard(connected),
-    unconnected: guard(unconnected),
-    entered: guard(entered),
-    began: guard(began),
-    settled: guard(settled),
-  };
+    };
+  const given = Object.entries(callbacks as Record<string, (...facts: unknown[]) => unknown>).filter(
+    ([, callback]) => callback !== undefined,
+  );
+  if (given.length === 0) return NOBODY;
+  const quiet: Observer = Object.fromEntries(given.map(([name, callback]) => [name, guard(callback)]));
   guarded.add(quiet);
   return quiet;
 }

@@ -165,8 +165,8 @@ test('Markdown begins with the goals and the limits of those that do not hold, a
   assert.match(text, /^\* \[A sample\]\(#a-sample\)$/m);
 });
 
-test('what the long runs of tests came to is the last section, and has its line in the contents', () => {
-  const text = asMarkdown([result(30, 60)], '## Proofs\n\nNothing was lost.\n');
+test('what people have written comes last, and has its line in the contents', () => {
+  const text = asMarkdown([result(30, 60)], '## Proofs\n\nNothing was lost.');
   assert.match(text, /^\* \[Proofs\]\(#proofs\)$/m);
   assert.ok(text.endsWith('\n\n## Proofs\n\nNothing was lost.\n'));
 });

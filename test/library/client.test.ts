@@ -90,6 +90,18 @@ test('noop of a session that is there says so, and of one that is not says why',
     await host.close();
   }));
 
+test('noop that was asked before quit is answered, also in a session that is still opening', () =>
+  within(10_000, async () => {
+    for (const isReady of [true, false]) {
+      const { host, client } = await world();
+      if (isReady) await client.ready();
+      const [asked] = await Promise.all([client.noop(), client.quit()]);
+      assert.equal(asked, null);
+      assert.deepEqual(verbs(host.sessions[0]), ['EHLO', 'NOOP', 'QUIT']);
+      await host.stop();
+    }
+  }));
+
 test('noop asks the server, and behind a message it waits for its turn', () =>
   within(10_000, async () => {
     const { host, client } = await world();

@@ -184,6 +184,20 @@ test('REQUIRETLS in clear is unsupported for every door, whatever the server off
     ),
   ));
 
+test('REQUIRETLS for a server whose certificate nobody verifies is a mistake, and nothing is sent', () =>
+  within(20_000, () =>
+    withSink({ extensions: ['REQUIRETLS'], tls: 'starttls' }, async (host) => {
+      const envelope = { ...ENVELOPE, requireTls: true };
+      for (const tls of [{ verify: false, mode: 'required' }, { mode: 'opportunistic' }] as const)
+        for (const door of Object.values(DOORS)) {
+          const failure = failureOf(await door({ url: host.url, tls }, () => MESSAGE, {}, envelope));
+          assert.equal(failure.code, 'usage');
+          assert.match(failure.message, /^envelope\.requireTls needs a server whose certificate is verified/);
+        }
+      assert.equal(host.messages.length, 0);
+    }),
+  ));
+
 /* ---- ways ---- */
 
 test('a proxy by its URL, with user and password, text or URL; a wrong password is told without it', () =>

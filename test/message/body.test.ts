@@ -266,6 +266,11 @@ test('a file: an attempt that read nothing beyond the window costs no second ope
 test('a file size below what was read, or of no file, gives no estimate', async () => {
   assert.equal((await taken(octets(LONG), sourceOf(), { window: 8, again: null, fileSize: 5 })).facts.estimate, null);
   assert.equal((await taken(octets(LONG), sourceOf(), PIPE)).facts.estimate, null);
+  assert.equal(
+    (await taken(octets('line one\nl'), sourceOf(), { window: 8, again: null, fileSize: 10 })).facts.estimate,
+    13,
+    'all of it is there',
+  );
   assert.equal((await taken(NOTHING, sourceOf(), { window: 0, again: null, fileSize: 5 })).facts.estimate, 5);
 });
 

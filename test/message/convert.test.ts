@@ -77,6 +77,21 @@ const TABLE: [why: string, input: string, expected: string][] = [
     result('MIME-Version: 1.0', 'Content-Transfer-Encoding: 7bit~', '', 'a =  '),
   ],
   [
+    'a line has 75 columns and the sign that it goes on, the next one as well',
+    lines('A: b', '', `é${'x'.repeat(69)}${'y'.repeat(75)}`, 'z'.repeat(75), 'z'.repeat(76)),
+    result(
+      'A: b',
+      'MIME-Version: 1.0~',
+      'Content-Transfer-Encoding: quoted-printable~',
+      '',
+      `=C3=A9${'x'.repeat(69)}=~`,
+      `${'y'.repeat(75)}~`,
+      `${'z'.repeat(75)}~`,
+      `${'z'.repeat(75)}=~`,
+      'z~',
+    ),
+  ],
+  [
     'blanks and tabs at the end of a line are encoded, within it they stand',
     lines('Content-Type: text/plain', 'MIME-Version: 1', 'Content-Transfer-Encoding: 8bit', '', 'é \t x', ' \t', 'y\t', ''),
     result(
@@ -740,6 +755,21 @@ test('memory does not grow with a part', async () => {
 
 test('latin1 of the table is what the tests mean', () => {
   assert.equal(lines('é'), latin1(Buffer.from('é\n')));
+});
+
+test('a long body is handed on while it comes, and not at its end', async () => {
+  let reads = 0;
+  const line = octets(`${'x'.repeat(70)}\n`.repeat(900));
+  const source: Source = {
+    async read() {
+      reads += 1;
+      return reads === 1 ? octets('A: b\n\n') : reads < 100 ? line : CLEAN;
+    },
+    close: () => undefined,
+  };
+  const converted = toSevenBit(source, CONVERT);
+  for (let taken = 0; taken < 200_000; ) taken += ((await converted.read()) as Uint8Array).length;
+  assert.ok(reads < 20, `${reads} reads`);
 });
 
 test.run();

@@ -176,6 +176,8 @@ test('NUL in a field and a section over the limit are refused, wherever the chun
     ['A: 123456789', 8, long(8)],
     ['A: 12345', 8, [[['A', 'A: 12345']], '', 8]],
     ['A: 12345\n', 8, long(8)],
+    ['A: 12345\0', 8, long(8)],
+    ['A: 1234\0', 8, nul],
     ['A: 1234\nbody x', 8, [[['A', 'A: 1234']], 'body x', 8]],
     ['A: 1234\r\nbody x', 8, long(8)],
     ['A: 1234\r\nB: x', 8, long(8)],
@@ -307,6 +309,14 @@ test('the header section is read as by the obvious model, for any text and any c
     }),
     { numRuns: 5000 },
   );
+});
+
+test('runs of CRs are linear work', async () => {
+  for (const run of ['\r'.repeat(300_000), '\r '.repeat(150_000), ' \r'.repeat(150_000)]) {
+    const head = await readHead(sourceOf(octets(`X: a${run}b\n\n`)), wide);
+    assert.ok(head.ok);
+    assert.equal(head.value.fields.length, 1);
+  }
 });
 
 test.run();

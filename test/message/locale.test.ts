@@ -38,8 +38,64 @@ test('the charset of a locale is found', () => {
   for (const [environment, charset, why] of rows) assert.equal(localeCharset(environment), charset, why);
 });
 
+test('a language alone has the charset that glibc gives it', () => {
+  const rows: [string, string][] = [
+    ['sv_SE', 'ISO-8859-1'],
+    ['hu_HU', 'ISO-8859-2'],
+    ['mk_MK', 'ISO-8859-5'],
+    ['ar_EG', 'ISO-8859-6'],
+    ['el_GR', 'ISO-8859-7'],
+    ['he_IL', 'ISO-8859-8'],
+    ['iw_IL', 'ISO-8859-8'],
+    ['ku_TR', 'ISO-8859-9'],
+    ['tr_TR', 'ISO-8859-9'],
+    ['lt_LT', 'ISO-8859-13'],
+    ['mi_NZ', 'ISO-8859-13'],
+    ['uk_UA', 'KOI8-U'],
+    ['be_BY', 'windows-1251'],
+    ['bg_BG', 'windows-1251'],
+    ['ja_JP', 'EUC-JP'],
+    ['ko_KR', 'EUC-KR'],
+    ['zh_CN', 'GB2312'],
+    ['zh_SG', 'GB2312'],
+    ['zh_HK', 'Big5-HKSCS'],
+    ['th_TH', 'TIS-620'],
+    ['ka_GE', 'GEORGIAN-PS'],
+    ['zh_XX', 'UTF-8'],
+  ];
+  for (const [LANG, expected] of rows) assert.equal(localeCharset({ LANG }), expected, LANG);
+});
+
 test('MIME names', () => {
   const rows: [string, string][] = [
+    ['utf-8', 'UTF-8'],
+    ['KOI8-R', 'KOI8-R'],
+    ['koi8_u', 'KOI8-U'],
+    ['eucJP', 'EUC-JP'],
+    ['ujis', 'EUC-JP'],
+    ['euc-kr', 'EUC-KR'],
+    ['EUC-CN', 'GB2312'],
+    ['gb2312', 'GB2312'],
+    ['GBK', 'GBK'],
+    ['gb-18030', 'GB18030'],
+    ['BIG5', 'Big5'],
+    ['big5hkscs', 'Big5-HKSCS'],
+    ['SJIS', 'Shift_JIS'],
+    ['shift_jis', 'Shift_JIS'],
+    ['PCK', 'Shift_JIS'],
+    ['Windows-31J', 'windows-31j'],
+    ['CP932', 'windows-31j'],
+    ['TIS620', 'TIS-620'],
+    ['latin1', 'ISO-8859-1'],
+    ['ANSI_X3.4-1968', ''],
+    ['ANSI_X341968', ''],
+    ['US-ASCII', ''],
+    ['ascii', ''],
+    ['ISO646-US', ''],
+    ['646', ''],
+    ['cp1250', 'windows-1250'],
+    ['Microsoft-CP1251', 'windows-1251'],
+    ['x'.repeat(40), 'x'.repeat(40)],
     ['iso8859-1', 'ISO-8859-1'],
     ['ISO_8859-16', 'ISO-8859-16'],
     ['8859_2', 'ISO-8859-2'],
@@ -63,6 +119,13 @@ test('UTF-8 is recognized, also if it is cut', () => {
   for (const bad of ['\xff', '\x80', 'a\xc3\xa9\x80', '\xc3a', '\xe2\x82a', '\xf0\x9f\x98', '\xc0'].map((octets) => `${octets}a`))
     assert.ok(!isUtf8(bad, true), bad);
   assert.ok(!isUtf8('\x80\x80\x80\x80', true));
+  for (let first = 0x80; first <= 0xff; first++) {
+    const begins = (tail: string): boolean => isUtf8(`a${String.fromCharCode(first)}${tail}`, true);
+    // RFC 3629 §4: C2 to DF begin two octets, E0 to EF three, F0 to F4 four.
+    assert.equal(begins(''), first >= 0xc2 && first <= 0xf4, `${first.toString(16)}`);
+    // ED A0 A0 would be half of a UTF-16 pair.
+    assert.equal(begins('\xa0\xa0'), first >= 0xe0 && first <= 0xf4 && first !== 0xed, `${first.toString(16)} and two more`);
+  }
   assert.ok(!isUtf8('\xff\xe2\x82', true));
 });
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { suite } from 'uvu';
-import { parseAddressList } from '../../src/message/mailboxes.ts';
-import { printMailbox } from '../../src/smtp/path.ts';
+import { parseAddressList, parseSender } from '../../src/message/mailboxes.ts';
+import { printMailbox, printPath } from '../../src/smtp/path.ts';
 import { utf8 } from '../../src/smtp/text.ts';
 
 const test = suite('message/mailboxes');
@@ -325,6 +325,25 @@ test('no text makes the parser throw, and every offset lies within it', () => {
     ),
     { numRuns: 3000 },
   );
+});
+
+test('a sender is one address, whatever stands around it', () => {
+  for (const [text, expected] of [
+    ['a@b', '<a@b>'],
+    [' <a@b> ', '<a@b>'],
+    ['<>', '<>'],
+    ['', '<>'],
+    ['Joe Doe <a@b> (home)', '<a@b>'],
+    ['jörg@b', '<jörg@b>'],
+    ['Team: a@b;', 'a group is no sender'],
+    ['undisclosed:;', 'a group is no sender'],
+    ['a@b, c@d', 'a message has one sender'],
+    ['(nobody)', 'it holds no address'],
+    ['"a', 'the quoted string ""a" is not closed'],
+  ] as const) {
+    const got = parseSender(text);
+    assert.equal(got.ok ? printPath(got.value) : got.detail, expected, text);
+  }
 });
 
 test.run();

@@ -14,7 +14,7 @@ const CHANGES = [
   [/ \|\| /g, () => ' && '],
   [/ \+ (?=1\b)/g, () => ' - '],
   [/ - (?=1\b)/g, () => ' + '],
-  [/(?<![\w.$#])\d+(?![\w.])/g, (number) => String(Number(number) + 1)],
+  [/(?<![\w.$#]|void )\d+(?![\w.])/g, (number) => String(Number(number) + 1)],
   [/\btrue\b/g, () => 'false'],
   [/\bfalse\b/g, () => 'true'],
   [/!(?=[\w(])/g, () => ''],
@@ -71,17 +71,20 @@ function endOfTemplate(source, begin) {
   throw new Error(`a template that begins at ${begin} has no end`);
 }
 
-/** Every mutant of a TypeScript source: the whole text, and the line as it was and as it is. */
+/** What a TypeScript source is without its types. */
+export const codeOf = (typescript) => transformSync(typescript, { loader: 'ts', target: 'es2022', legalComments: 'none' }).code;
+
+/** Every mutant of a TypeScript source: where in its code, the whole text, and the line as it was and as it is. */
 export function mutantsOf(typescript) {
-  const { code } = transformSync(typescript, { loader: 'ts', target: 'es2022', legalComments: 'none' });
+  const code = codeOf(typescript);
   const found = [];
   const add = (from, to, text) => {
     const begin = code.lastIndexOf('\n', from - 1) + 1;
     const end = code.indexOf('\n', to);
     const line = code.slice(begin, end);
-    if (/^\s*(?:import|export) .* from /.test(line) || /c8 ignore|bug: /.test(line)) return;
+    if (/^\s*(?:import|export) .* from /.test(line) || /c8 ignore|bug: |^\s*never\(/.test(line)) return;
     const mutated = code.slice(begin, from) + text + code.slice(to, end);
-    found.push({ before: line.trim(), after: mutated.trim(), text: code.slice(0, from) + text + code.slice(to) });
+    found.push({ at: from, before: line.trim(), after: mutated.trim(), text: code.slice(0, from) + text + code.slice(to) });
   };
   for (const { kind, from, to } of scan(code)) {
     const piece = code.slice(from, to);
@@ -102,15 +105,4 @@ export function mutantsOf(typescript) {
     if (!code.slice(begin, end).includes('\n')) add(begin, end - 1, `!(${code.slice(begin, end - 1)})`);
   }
   return found;
-}
-
-/** Draws the same for the same seed. */
-export function drawer(seed) {
-  let state = Math.imul(seed ^ 0x9e3779b9, 0x85ebca6b) >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

@@ -1,42 +1,63 @@
-// Puts one small fault after another into a room, in a copy of the project, and runs the room's own tests until one fails. What no
-// test notices is printed, unless `equivalents.txt` says why nobody could.
-// node test/mutation/run.mjs [--seed N] [--count N|all] [--jobs N] ROOM…
-import { spawn } from 'node:child_process';
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+// Puts one small fault after another into a room, and runs those of the room's own tests that come by it, until one fails. What no test
+// notices is printed, unless `equivalents.txt` says why nobody could.
+// node test/mutation/run.mjs [--seed N] [--count N|all] [--budget MS] [--blind] [--jobs N] [--keep FOLDER] [--write] ROOM…
+// --blind spares the survey of which tests come by where, which pays only for many faults. --keep writes into a folder which faults have been noticed, and does not try them again as long as their files stay as they are: for
+// whoever adds tests. --write puts the figures into ARCHITECTURE.md.
+import { fork } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { drawer, mutantsOf } from './mutants.mjs';
+import { mutantsOf } from './mutants.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
-/** For each room: which tests are its own, the quickest first. `of` is the name of the file within src, without its end. */
+/**
+ * For each room the tests that are its own. Left out is what bundles the sources from the disk, and what puts faults of its own into
+ * them. Rooms that touch something outside their process get a new process for each fault.
+ */
 export const ROOMS = {
-  smtp: (of) => [
-    ...named(of),
-    `^${path.posix.dirname(of)}/[^/]*$(?<!exploration.*|size.*)`,
-    ...(of === 'smtp/client/session' ? ['^smtp/exploration[.]test'] : []),
-  ],
-  router: (of) => [...named(of), '^router/'],
-  message: (of) => [...named(of), '^message/'],
-  submit: (of) => [...named(of), '^submit/', '^faults/worlds'],
-  transport: (of) => [...named(of), '^transport/(?!wire)', '^faults/worlds'],
+  smtp: { tests: /^smtp\/(?!exploration|size|driver)/, isPure: true },
+  router: { tests: /^router\//, isPure: true },
+  message: { tests: /^message\//, isPure: true },
+  submit: { tests: /^submit\/|^mutation\/worlds/, isPure: false },
+  transport: { tests: /^transport\/|^mutation\/worlds/, isPure: false },
 };
-const named = (of) => [`^${of}[.]test`];
 
 /** What a copy of the project does without. */
 const NOT_COPIED = /^(?:node_modules|[.]git|[.]ci|coverage)$/;
-/** Milliseconds for one unit of tests: a fault may make one wait for ever. */
-const LIMIT = 150_000;
+/** How much more a test may work with a fault in it, milliseconds on top, and milliseconds for which it may wait beyond that. */
+const PATIENCE = 10;
+const GRACE = 500;
+const IDLE = 5000;
+/** Milliseconds for a test of which nobody knows how much it works. */
+const UNKNOWN = 20_000;
+/** Octets of memory after which a process is followed by another one. */
+const HEAVY = 700 * 2 ** 20;
 
-/** Mutants that behave as the program does: file, line, line with the fault, reason. */
+const sumOf = (texts) => createHash('sha256').update(texts.join('\0')).digest('hex').slice(0, 20);
+
+/** Mutants that behave as the program does: file, line, each line with a fault, reason. */
 export function readEquivalents() {
   const text = readFileSync(new URL('equivalents.txt', import.meta.url), 'utf8');
   const known = new Set();
   for (const entry of text.split(/\n\n+/)) {
-    const [file = '', before = '', after = ''] = entry.split('\n').filter((line) => !line.startsWith('#'));
-    known.add(`${file}\n${before.replace(/^- /, '')}\n${after.replace(/^\+ /, '')}`);
+    const [file = '', before = '', ...afters] = entry.split('\n').filter((line) => !line.startsWith('#'));
+    for (const after of afters) known.add(`${file}\n${before.replace(/^- /, '')}\n${after.replace(/^\+ /, '')}`);
   }
   return known;
 }
@@ -47,16 +68,20 @@ const filesOf = (room) =>
     .filter((name) => name.endsWith('.ts') && !name.endsWith('.d.ts') && !name.endsWith('kernel.wasm.ts'))
     .sort();
 
-/** All mutants of a room, in an order that the seed draws. */
+/** A sample stays what it is when other lines change. */
+const drawn = (seed, { at, text, ...mutant }) => sumOf([String(seed), ...Object.values(mutant)]);
+
+const nameOf = ({ file, before, after }) => `src/${file}\n${before}\n${after}`;
+
+/** All mutants of a room, in an order that the seed draws; and those that somebody could notice. */
 export function drawMutants(room, seed) {
-  const equivalents = readEquivalents();
-  const draw = drawer(seed);
-  return filesOf(room)
+  const known = readEquivalents();
+  const all = filesOf(room)
     .flatMap((file) => mutantsOf(readFileSync(path.join(root, 'src', file), 'utf8')).map((mutant) => ({ room, file, ...mutant })))
-    .filter(({ file, before, after }) => !equivalents.has(`src/${file}\n${before}\n${after}`))
-    .map((mutant) => ({ mutant, at: draw() }))
-    .sort((a, b) => a.at - b.at)
+    .map((mutant) => ({ mutant, at: drawn(seed, mutant) }))
+    .sort((a, b) => a.at.localeCompare(b.at))
     .map(({ mutant }) => mutant);
+  return { all, mutants: all.filter((mutant) => !known.has(nameOf(mutant))) };
 }
 
 /** A copy of the project that faults can be put into. */
@@ -68,79 +93,332 @@ export function makeCopy() {
   return folder;
 }
 
-/** True when a test of these fails. */
-function fails(folder, pattern) {
-  const files = readdirSync(path.join(folder, 'test'), { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.test.ts') && new RegExp(pattern).test(name))
-    .sort();
-  if (files.length === 0) return Promise.resolve(false);
-  const quoted = files.map((name) => name.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&'));
-  const loading = ['tsx', './test/support/seed.mjs', './test/support/alone.mjs'].flatMap((file) => ['--import', file]);
-  const child = spawn(process.execPath, [...loading, 'node_modules/uvu/bin.js', 'test', `^(?:${quoted.join('|')})$`, '-b'], {
-    cwd: folder,
-    stdio: 'ignore',
-    detached: true,
-    env: { ...process.env, FORCE_COLOR: '0', NODE_EXTRA_CA_CERTS: '', WORLDS: '400' },
-  });
-  return new Promise((resolve) => {
-    const late = setTimeout(() => process.kill(-child.pid, 'SIGKILL'), LIMIT);
-    child.once('exit', (code) => {
-      clearTimeout(late);
-      resolve(code !== 0);
-    });
-  });
+/* ---- a process that runs tests ---- */
+
+/** Processor time of a process in milliseconds, and whether it waits; where no /proc says so, time goes by for all alike. */
+function lookAt(pid) {
+  try {
+    const [state, ...numbers] = readFileSync(`/proc/${pid}/stat`, 'latin1')
+      .replace(/^.*\) /, '')
+      .split(' ');
+    return { used: (Number(numbers[10]) + Number(numbers[11])) * 10, isIdle: state === 'S' };
+  } catch {
+    return { used: 0, isIdle: true };
+  }
 }
 
-/** Which tests of its room kill a mutant; null when none does. */
-export async function kill(folder, { room, file, text }) {
-  const place = path.join(folder, 'src', file);
-  const before = readFileSync(place, 'utf8');
-  writeFileSync(place, text);
-  try {
-    for (const pattern of ROOMS[room](file.replace(/[.]ts$/, ''))) {
-      if (await fails(folder, pattern)) return pattern;
+/** A process of the copy; `ask` resolves to its answer, or to how it ended. */
+function startWorker(folder, limitOf) {
+  const child = fork(path.join(folder, 'test/mutation/worker.mjs'), [], {
+    cwd: folder,
+    execArgv: ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', '--max-old-space-size=1024'],
+    env: { ...process.env, FORCE_COLOR: '0', NODE_EXTRA_CA_CERTS: '' },
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
+  let answer = () => undefined;
+  let since = null;
+  const clock = setInterval(() => {
+    if (since === null) return;
+    const { used, isIdle } = lookAt(child.pid);
+    if (isIdle) since.idle += 250;
+    // Processor time, not the wall's, because the machine may be busy with something else.
+    if (used - since.used > since.limit || since.idle > since.limit + IDLE) {
+      since.isLate = true;
+      child.kill('SIGKILL');
     }
-    return null;
-  } finally {
-    writeFileSync(place, before);
+  }, 250);
+  const begin = (limit) => {
+    since = { used: lookAt(child.pid).used, idle: 0, limit, isLate: false };
+  };
+  child.on('message', (message) => {
+    if (message.begin !== undefined) begin(limitOf(message));
+    else if (message.ready === undefined) answer(message);
+  });
+  let isOver = false;
+  const ended = new Promise((resolve) =>
+    child.on('exit', (code, signal) => {
+      clearInterval(clock);
+      isOver = true;
+      answer({
+        verdict: 'killed',
+        file: null,
+        test: null,
+        how: since?.isLate ? 'time' : `the process ended: ${code ?? signal}`,
+        memory: HEAVY,
+      });
+      resolve();
+    }),
+  );
+  return {
+    /** True where it has ended. */
+    isOver: () => isOver,
+    ask(message) {
+      begin(60_000);
+      return new Promise((resolve) => {
+        answer = (found) => {
+          since = null;
+          resolve(found);
+        };
+        child.send(message);
+      });
+    },
+    /** Lets it end by itself; false where something in it does not let it. */
+    async leave() {
+      if (!isOver) child.send({ leave: true });
+      const isGone = await Promise.race([ended.then(() => true), sleep(10_000, false, { ref: false })]);
+      if (!isGone) child.kill('SIGKILL');
+      await ended;
+      return isGone;
+    },
+    async stop() {
+      if (!isOver) child.kill('SIGKILL');
+      await ended;
+    },
+  };
+}
+
+/* ---- which tests come by where ---- */
+
+const textsUnder = (folder, place) =>
+  readdirSync(path.join(folder, place), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .sort()
+    .map((name) => readFileSync(path.join(folder, place, name), 'utf8'));
+
+async function surveyFile(folder, file, places) {
+  const worker = startWorker(folder, () => 600_000);
+  const { survey, broken, how } = await worker.ask({ surveyed: file, places });
+  if (survey === undefined || survey.strayed !== null) throw new Error(`${file} fails without a fault: ${broken ?? how ?? survey.strayed}`);
+  if (!(await worker.leave())) throw new Error(`${file} leaves something open without a fault`);
+  return survey;
+}
+
+const testsOf = (room) =>
+  readdirSync(path.join(root, 'test'), { recursive: true, encoding: 'utf8' })
+    .map((name) => name.replaceAll(path.sep, '/'))
+    .filter((name) => /[.]test[.]ts$|^mutation.worlds/.test(name) && ROOMS[room].tests.test(name))
+    .sort();
+
+/** For each file of the room's tests, what `survey` found. */
+async function surveyRoom(folder, room, { all, keep, jobs }) {
+  const places = Object.fromEntries(all.map(({ file }) => [file, []]));
+  for (const { file, at } of all) places[file].push(at);
+  const base = keep && sumOf([...textsUnder(folder, 'src'), ...textsUnder(folder, 'test/support'), JSON.stringify(places)]);
+  const files = testsOf(room);
+  const found = new Map(files.map((file) => [file, null]));
+  await inLanes(jobs, files, async (file) => {
+    const kept = keep && path.join(keep, `survey-${sumOf([base, file, readFileSync(path.join(folder, 'test', file), 'utf8')])}`);
+    const known = kept && existsSync(kept) ? JSON.parse(readFileSync(kept, 'utf8')) : null;
+    const survey = known ?? (await surveyFile(folder, file, places));
+    if (kept && known === null) writeFileSync(kept, JSON.stringify(survey));
+    // Places by their number become places by where they are.
+    const placed = (ran) => new Map(Object.entries(ran).map(([name, list]) => [name, new Set(list.map((index) => places[name][index]))]));
+    found.set(file, { ...survey, loaded: placed(survey.loaded), tests: survey.tests.map((test) => ({ ...test, ran: placed(test.ran) })) });
+  });
+  return found;
+}
+
+/** Works through all of these, so many at a time. */
+async function inLanes(jobs, items, work) {
+  const left = [...items];
+  const lane = async (number) => {
+    for (let item = left.shift(); item !== undefined; item = left.shift()) await work(item, number);
+  };
+  await Promise.all(Array.from({ length: jobs }, (_, number) => lane(number)));
+}
+
+/** Files of tests in the order in which they are likely to kill soonest, and within each the tests that come by. */
+function planFor(mutant, survey, kills, ordered, budget) {
+  const { file, at } = mutant;
+  const scores = kills.get(file) ?? new Map();
+  const stem = path.posix.basename(file).replace(/ts$/, 'test.ts');
+  const plan = [];
+  for (const [name, { loading, loaded, tests }] of survey) {
+    const isLoaded = loaded.get(file)?.has(at) ?? false;
+    let chosen = tests.flatMap(({ ran }, index) => (isLoaded || ran.get(file)?.has(at) ? [index] : []));
+    if (chosen.length === 0 && !isLoaded) continue;
+    const weight = (index) => tests[index].took / (1 + (scores.get(`${name} ${index}`) ?? 0));
+    if (ordered.has(name)) chosen = Array.from({ length: Math.max(...chosen, 0) + 1 }, (_, index) => index);
+    else chosen.sort((a, b) => weight(a) - weight(b));
+    const took = chosen.reduce((sum, index) => sum + tests[index].took, loading);
+    const bonus = (scores.get(name) ?? 0) + (path.posix.basename(name) === stem ? 5 : 0);
+    plan.push({ file: name, tests: chosen, took, order: took / (1 + bonus) });
   }
+  plan.sort((a, b) => a.order - b.order);
+  let left = budget;
+  for (const entry of plan) {
+    const { tests } = survey.get(entry.file);
+    entry.tests = entry.tests.filter((index) => {
+      left -= tests[index].took;
+      return left > 0;
+    });
+  }
+  return plan.filter(({ tests }) => tests.length > 0).map(({ file: name, tests }) => ({ file: name, tests }));
+}
+
+/** All tests of the room, whole files: first the one of the same name, then those of the same folder, then the short ones. */
+function blindPlanFor({ room, file }) {
+  const folder = path.posix.dirname(file);
+  const own = file.replace(/ts$/, 'test.ts');
+  const weight = (name) =>
+    name === own ? 0 : readFileSync(path.join(root, 'test', name)).length + (path.posix.dirname(name) === folder ? 0 : 1e6);
+  return testsOf(room)
+    .map((name) => ({ file: name, tests: null, weight: weight(name) }))
+    .sort((a, b) => a.weight - b.weight);
+}
+
+/** A copy of the project and a process in it, in which a fault is judged by a plan. */
+function startLane(room, limitOf, budget) {
+  const { isPure } = ROOMS[room];
+  const folder = makeCopy();
+  let worker = null;
+  const run = async (fault, plan) => {
+    worker ??= startWorker(folder, limitOf);
+    const found = await worker.ask({ fault, plan, budget });
+    if (isPure && !found.isStray && found.memory < HEAVY) return found;
+    const hasLeft = isPure || found.verdict !== 'alive' ? await worker.stop().then(() => true) : await worker.leave();
+    worker = null;
+    return hasLeft ? found : { ...found, verdict: 'killed', file: null, test: null, how: 'something is left open' };
+  };
+  return {
+    folder,
+    async judge(mutant, plan) {
+      if (mutant === null) return run(null, plan);
+      const file = path.join(folder, 'src', mutant.file);
+      const before = readFileSync(file, 'utf8');
+      // Tests may start a process of their own, which knows only the disk.
+      if (!isPure) writeFileSync(file, mutant.text);
+      try {
+        return await run({ file, text: mutant.text }, plan);
+      } finally {
+        if (!isPure) writeFileSync(file, before);
+      }
+    },
+    async end() {
+      await worker?.stop();
+      rmSync(folder, { recursive: true });
+    },
+  };
+}
+
+/** Tells the verdicts over mutants of one room. `all` are the places that are looked for; milliseconds of `budget` are those of tests. */
+export async function judgeMutants(room, mutants, { budget, jobs, isBlind, ...options }, tell) {
+  let survey = new Map();
+  const limitOf = ({ begin, test }) => {
+    const known = survey.get(begin);
+    return known === undefined ? UNKNOWN : GRACE + PATIENCE * (known.tests[test]?.took ?? known.loading);
+  };
+  const lanes = Array.from({ length: jobs }, () => startLane(room, limitOf, budget));
+  try {
+    if (!isBlind) survey = await surveyRoom(lanes[0].folder, room, { jobs, ...options });
+    const kills = new Map();
+    /** Tests that pass alone, and files whose tests do not. */
+    const alone = new Set();
+    const ordered = new Set();
+    const judge = async (lane, mutant) => {
+      if (isBlind) return lane.judge(mutant, blindPlanFor(mutant));
+      const plan = planFor(mutant, survey, kills, ordered, budget);
+      if (plan.length === 0) return { verdict: 'alive', how: 'no test comes by' };
+      const found = await lane.judge(mutant, plan);
+      const { verdict, file, test } = found;
+      const key = `${file} ${test}`;
+      if (verdict !== 'killed' || !file || test < 0 || ordered.has(file) || alone.has(key)) return found;
+      // Without the fault it must pass alone, too; else it needs those before it.
+      const { verdict: withoutFault } = await lane.judge(null, [{ file, tests: [test] }]);
+      if (withoutFault === 'alive') alone.add(key);
+      else ordered.add(file);
+      return withoutFault === 'alive' ? found : judge(lane, mutant);
+    };
+    if (isBlind && mutants.length > 0) {
+      const clean = await lanes[0].judge(null, blindPlanFor(mutants[0]));
+      if (clean.verdict !== 'alive') throw new Error(`the tests of ${room} fail without a fault: ${JSON.stringify(clean)}`);
+    }
+    await inLanes(jobs, mutants, async (mutant, number) => {
+      const begun = performance.now();
+      const found = await judge(lanes[number], mutant);
+      if (found.file) {
+        const scores = kills.get(mutant.file) ?? new Map();
+        for (const key of [found.file, `${found.file} ${found.test}`]) scores.set(key, (scores.get(key) ?? 0) + 1);
+        kills.set(mutant.file, scores);
+      }
+      tell({ mutant, ...found, took: Math.round(performance.now() - begun) });
+    });
+  } finally {
+    await Promise.all(lanes.map((lane) => lane.end()));
+  }
+}
+
+/* ---- figures ---- */
+
+/** The bounds between which the share lies of which a sample shows so much, 95 times of 100 (Wilson). */
+export function boundsOf(killed, tried) {
+  const z = 1.96 ** 2;
+  const middle = (killed + z / 2) / (tried + z);
+  const half = (Math.sqrt(z) * Math.sqrt((killed * (tried - killed)) / tried + z / 4)) / (tried + z);
+  return [middle - half, Math.min(1, middle + half)];
+}
+
+/** A row of the table in ARCHITECTURE.md. */
+export function printRow(room, { killed, alive }, total, equivalent) {
+  const tried = killed + alive;
+  const percent = (share) => (100 * share).toFixed(1);
+  const bounds = boundsOf(killed, tried).map(percent).join(' to ');
+  const share = tried === total ? percent(killed / tried) : `${percent(killed / tried)} (${bounds})`;
+  return `| \`src/${room}\` | ${tried === total ? `all ${total}` : `${tried} of ${total}`} | ${killed} | ${alive} | ${equivalent} | ${share} |`;
+}
+
+function writeRow(room, row) {
+  const page = path.join(root, 'ARCHITECTURE.md');
+  const text = readFileSync(page, 'utf8');
+  const place = new RegExp(`^\\| \`src/${room}\` \\| (?:all )?\\d.*$`, 'm');
+  if (!place.test(text)) throw new Error(`ARCHITECTURE.md has no row for the mutants of src/${room}`);
+  writeFileSync(
+    page,
+    text.replace(place, () => row),
+  );
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { seed: { type: 'string', default: '1' }, count: { type: 'string', default: '30' }, jobs: { type: 'string' } },
+    options: {
+      seed: { type: 'string', default: '1' },
+      count: { type: 'string', default: '30' },
+      // Milliseconds of tests for one fault, as they take without it: what would be noticed later is called alive.
+      budget: { type: 'string', default: '6000' },
+      blind: { type: 'boolean', default: false },
+      jobs: { type: 'string', default: String(availableParallelism()) },
+      keep: { type: 'string' },
+      write: { type: 'boolean', default: false },
+    },
   });
-  const rooms = positionals.length > 0 ? positionals : Object.keys(ROOMS);
-  const mutants = rooms.flatMap((room) => {
-    const all = drawMutants(room, Number(values.seed));
-    console.log(`${room}: ${all.length} mutants`);
-    // The first is none: the tests must pass without a fault.
-    const [{ file }] = all;
-    const none = { room, file, before: '', after: '', text: readFileSync(path.join(root, 'src', file), 'utf8') };
-    return [none, ...(values.count === 'all' ? all : all.slice(0, Number(values.count)))];
-  });
-  const sums = Object.fromEntries(rooms.map((room) => [room, { tried: 0, killed: 0 }]));
-  await Promise.all(
-    Array.from({ length: Number(values.jobs ?? availableParallelism()) }, async () => {
-      const folder = makeCopy();
-      try {
-        for (let mutant = mutants.shift(); mutant !== undefined; mutant = mutants.shift()) {
-          const by = await kill(folder, mutant);
-          if (mutant.before === '') {
-            if (by !== null) throw new Error(`the tests of ${mutant.room} fail without a fault: ${by}`);
-            continue;
-          }
-          const sum = sums[mutant.room];
-          sum.tried += 1;
-          if (by === null) console.log(`alive:\nsrc/${mutant.file}\n- ${mutant.before}\n+ ${mutant.after}\n`);
-          else sum.killed += 1;
-          if (sum.tried % 10 === 0) console.log(`${mutant.room}: ${sum.killed} of ${sum.tried} so far`);
-        }
-      } finally {
-        rmSync(folder, { recursive: true });
-      }
-    }),
-  );
-  for (const [room, { tried, killed }] of Object.entries(sums)) console.log(`${room}: ${killed} of ${tried} killed`);
+  const { keep, seed, count, write } = values;
+  if (keep) mkdirSync(keep, { recursive: true });
+  for (const room of positionals.length > 0 ? positionals : Object.keys(ROOMS)) {
+    const begun = performance.now();
+    const { all, mutants } = drawMutants(room, Number(seed));
+    const chosen = count === 'all' ? mutants : mutants.slice(0, Number(count));
+    const equivalent = all.length - mutants.length;
+    console.log(`${room}: ${chosen.length} of ${mutants.length} mutants; ${equivalent} more are equivalent`);
+    const sum = { killed: 0, alive: 0, invalid: 0 };
+    const told = () => `${room}: ${sum.killed} killed, ${sum.alive} alive after ${Math.round((performance.now() - begun) / 1000)} s`;
+    const log = keep && path.join(keep, `${room}.log`);
+    const keyOf = (mutant) => sumOf([mutant.file, mutant.text]);
+    const lines = log && existsSync(log) ? readFileSync(log, 'utf8').trim().split('\n') : [];
+    const known = new Map(lines.map((line) => line.split('\t', 2)).filter(([, verdict]) => verdict !== 'alive'));
+    const open = chosen.filter((mutant) => !known.has(keyOf(mutant)));
+    for (const mutant of chosen) if (known.has(keyOf(mutant))) sum[known.get(keyOf(mutant))] += 1;
+    const options = { all, budget: Number(values.budget), jobs: Number(values.jobs), isBlind: values.blind, keep };
+    await judgeMutants(room, open, options, ({ mutant: { text: _, ...mutant }, verdict, ...more }) => {
+      sum[verdict] += 1;
+      if (log) appendFileSync(log, `${keyOf({ ...mutant, text: _ })}\t${verdict}\t${JSON.stringify({ mutant, ...more })}\n`);
+      if (verdict === 'alive') console.log(`alive:\nsrc/${mutant.file}\n- ${mutant.before}\n+ ${mutant.after}\n`);
+      if ((sum.killed + sum.alive) % 50 === 0) console.log(`${told()} so far`);
+    });
+    console.log(told());
+    // Faults that the compiler would find are none.
+    const row = printRow(room, sum, mutants.length - sum.invalid, equivalent);
+    console.log(row);
+    if (write) writeRow(room, row);
+  }
 }

@@ -46,6 +46,8 @@ const FILES: readonly [string, readonly string[], string][] = [
   ['a:\n b\n', ['1 a=\nb'], 'the list may begin on the next line'],
   ['a: b,\n# note\n c\n', ['1 a=b,\n\nc'], 'a comment line within an entry does not end it'],
   ['a: b,\n\n c\n', ['1 a=b,\n\nc'], 'nor does an empty line'],
+  ['a: b,\n\n c,\n d\n', ['1 a=b,\n\nc,\nd'], 'and it counts once'],
+  ['a: b\n   \n', ['1 a=b'], 'at its end it adds nothing'],
   ['a: b,\n   \n c\n', ['1 a=b,\n\nc'], 'nor one of blanks'],
   ['a: b,\n  # note\n c\n', ['1 a=b,\n\nc'], 'an indented comment line is one'],
   ['# a: b\n\n#\nc: d\n', ['4 c=d'], 'comments and empty lines between entries'],
@@ -55,6 +57,7 @@ const FILES: readonly [string, readonly string[], string][] = [
   ['a: b # c\n', ['1 a=b # c'], 'a number sign in a list is the list’s matter'],
   ['jürgen: j\n', ['1 jürgen=j'], 'UTF-8 keys'],
   ['JÜRGEN: à\n', ['1 jürgen=à'], 'without case; the octet 160 of à is no blank'],
+  ['a: \u000eb\n', ['1 a=\u000eb'], 'other control characters are no blanks'],
   ['*: all\n', ['1 *=all'], 'the default key'],
   ['a: 1\na: 2\n', ['1 a=1', '2 a=2'], 'both are there; the first counts for who searches'],
   ['', [], 'an empty file'],
@@ -118,6 +121,13 @@ test('any cut gives the same entries', () => {
   );
 });
 
+test('the last line may come in pieces and without its end', () => {
+  assert.deepEqual(readAll(['a: b\nc', ': d']).entries, [
+    { key: 'a', text: 'b', line: 1 },
+    { key: 'c', text: 'd', line: 2 },
+  ]);
+});
+
 test('a search takes the first entry of each key and knows when it is done', () => {
   const search = searchAliases(['b', 'a', 'z']);
   search.read('x: 1\nA: 2,\n 3\na: 4\nb: 5\n');
@@ -147,9 +157,32 @@ test('a search is not over before the last entry is whole', () => {
 const MiB = 'x'.repeat(1024 * 1024);
 const SIXTEEN = Array.from({ length: 16 }, () => MiB);
 
+test('an entry of the greatest length is read', () => {
+  const long = (less: number) => MiB.repeat(16).slice(less);
+  assert.deepEqual(
+    readAll([`a: ${long(3)}`, '\n', `b: ${long(10)}\n 0123456789\nc: ${long(10)}\n 0123456789x\n`]).entries.map(({ text, fault }) => [
+      text.length,
+      fault === undefined,
+    ]),
+    [
+      [LONGEST_ENTRY - 3, true],
+      [LONGEST_ENTRY + 1, true],
+      [0, false],
+    ],
+  );
+});
+
+test('a long file of short entries in pieces has no long entry', () => {
+  const { entries } = readAll(Array.from({ length: 17 }, () => ['a: ', MiB, '\n']).flat());
+  assert.deepEqual(
+    entries.map(({ text, fault }) => [text.length, fault]),
+    Array.from({ length: 17 }, () => [MiB.length, undefined]),
+  );
+});
+
 test('an entry that is too long is reported as such, and the entries behind it are read', () => {
   for (const pieces of [
-    ['a: ', ...SIXTEEN, '\nb: c\n'],
+    ['a', ': ', ...SIXTEEN, '\nb: c\n'],
     ['a: b,\n ', ...SIXTEEN, '\nb: c\n'],
     ['a: b', ...SIXTEEN.flatMap((piece) => [',\n ', piece]), '\n x\nb: c\n'],
   ]) {

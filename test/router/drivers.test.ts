@@ -162,6 +162,13 @@ own('redirect asks for all included lists at once', () => {
   });
 });
 
+own('a list that is not known yet may decide before what comes behind it', () => {
+  assert.deepEqual(routed([], 'a@b', { data: { a: ':include:/x, :fail: no' } }), {
+    kind: 'wanting',
+    wants: [{ kind: 'include', file: '/x', by: 'data.a of r1' }],
+  });
+});
+
 own('an inline table has keys without case, and its first', () => {
   assert.deepEqual(routed([], 'ROOT@b', { data: { Root: 'x@z', rOOt: 'y@z' } }), {
     kind: 'redirected',

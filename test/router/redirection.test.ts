@@ -43,11 +43,16 @@ const LISTS: readonly [string, readonly string[], string][] = [
   ['<@a,@b:joe@c>', ['joe@c'], 'a source route, whose comma separates nothing'],
   ['joe@c (Joe, of C)', ['joe@c'], 'a comment with a comma'],
   ['(Joe (of) \\) C) joe@c', ['joe@c'], 'nested and quoted parentheses'],
+  ['(J\\)) joe@c, b', ['joe@c', 'b'], 'a quoted parenthesis at the end of a comment'],
+  ['((J) o, e) joe@c, b', ['joe@c', 'b'], 'a comma behind a nested comment'],
+  ['(J\\), e) joe@c, b', ['joe@c', 'b'], 'a comma behind a quoted parenthesis'],
   ['joe(x)@(y)c', ['joe@c'], 'comments around the @'],
   ['joe @ c', ['joe@c'], 'blanks around the @'],
   ['(nobody), a', ['a'], 'an item that is only a comment'],
   ['"a b"@c', ['"a b"@c'], 'a quoted local-part'],
   ['"a, b"@c', ['"a, b"@c'], 'with a comma'],
+  ['"a\\""@c, b', ['"a\\""@c', 'b'], 'with a quoted quote at its end'],
+  ['"a\\""@c (x), b', ['"a\\""@c', 'b'], 'and a comment behind it'],
   ['"a (b"@c', ['"a (b"@c'], 'with a parenthesis'],
   ['"a \\" b" @c', ['fault " " may not follow the local-part (in ""a \\" b" @c")'], 'blanks there are a fault'],
   ['"joe@c"', ['joe@c'], 'an item quoted as a whole is read without the quotes'],
@@ -92,9 +97,19 @@ const LISTS: readonly [string, readonly string[], string][] = [
   ['"a', ['fault the closing quote is missing (in ""a")'], 'an open quote'],
   ['a (b', ['fault the closing parenthesis is missing (in "a (b")'], 'an open comment'],
   ['a) b', ['fault "a) b" is not a local-part; quote it if it is meant (in "a) b")'], 'a comment that never began'],
+  [
+    'a) (b, c), d@e',
+    ['fault "a)" is not a local-part; quote it if it is meant (in "a) (b, c)")', 'd@e'],
+    'nor does it count against a comment that begins',
+  ],
+  ['a,\r# the rest', ['a'], 'a comment behind a return'],
+  ['a,\t# the rest', ['a'], 'and behind a tab'],
   ['<a@b, c', ['fault unbalanced angle bracket (in "<a@b, c")'], 'an open bracket'],
   ['a@b>', ['fault unbalanced angle bracket (in "a@b>")'], 'a bracket that never began'],
+  ['a\\,b', ['fault "a\\" is not a local-part; quote it if it is meant (in "a\\")', 'b'], 'nor a comma'],
+  ['a\\b@c (x)', ['fault "a\\b" is not a local-part; quote it if it is meant (in "a\\b@c (x)")'], 'a backslash quotes nothing there'],
   ['a\u0000b', ['fault a control character is not allowed in an address (in "a\u0000b")'], 'NUL'],
+  [`:fail:${'x'.repeat(9_994)}`, [`fail ${'x'.repeat(9_994)}`], 'the longest item'],
   ['x'.repeat(10_001), ['fault an item is longer than 10000 characters'], 'no address'],
   ['jürgen@müller.example', ['jürgen@müller.example'], 'international addresses'],
 ];
@@ -143,6 +158,10 @@ test('each item knows its line', () => {
   assert.deepEqual(
     parseRedirection('a\nb,\n\nc', 'f').items.map(({ line }) => line),
     [1, 2, 4],
+  );
+  assert.deepEqual(
+    parseRedirection('a (x\n\n\ny), b', 'f', 1, true).items.map(({ line }) => line),
+    [1, 4],
   );
 });
 
@@ -194,6 +213,14 @@ test('a printed list reads back as itself', () => {
 test('20,000 addresses on one line take time in proportion', () => {
   const text = Array.from({ length: 20_000 }, (_, i) => `user${i}@example.org`).join(', ');
   assert.equal(parseRedirection(text, 'f', 1, true).items.length, 20_000);
+});
+
+test('blanks within items are linear work', () => {
+  const blanks = ' '.repeat(9000);
+  const text = Array.from({ length: 300 }, (_, i) => `a @\n x${i}.example (b${blanks}c), a${blanks}b@d`).join(',');
+  const items = read(text, true);
+  assert.equal(items.length, 600);
+  assert.equal(items[598], 'a@x299.example');
 });
 
 test.run();

@@ -191,6 +191,7 @@ test('more generations end in an error', () => {
   assert.ok(problem && problem.kind === 'deferred');
   assert.equal(problem.detail, 'routing loop: more than 100 generations of redirects');
   assert.equal(problem.chain.length, 102);
+  assert.equal(problem.router, '', 'no router says so');
   assert.deepEqual(problem.address, mailbox('g0@x.y'));
 });
 
@@ -198,7 +199,21 @@ test('aliases that all name each other end in an error, soon', () => {
   const names = Array.from({ length: 10 }, (_, i) => `n${i}`);
   const { problems } = routeIn(aliases(names.map((name) => `${name}: ${names.join(', ')}`).join('\n')), ['n0']);
   assert.equal(problems.length, 10, 'each is told once');
-  for (const { detail } of problems) assert.equal(detail, 'routing loop: too many aliases of one loop name each other');
+  for (const problem of problems) {
+    assert.ok(problem.kind === 'deferred' && problem.router === '');
+    assert.equal(problem.detail, 'routing loop: too many aliases of one loop name each other');
+  }
+});
+
+test('256 ways to one address of a loop are followed, one more is an error', () => {
+  /** A loop from a0 to a0 over forks with so many ways each, so that a0 has as many ways as they make together, and that of the message. */
+  const loop = (...forks: readonly number[]) => {
+    const ways = (n: number, i: number) => Array.from({ length: n }, (_, way) => `b${i}-${way}`);
+    const lines = forks.flatMap((n, i) => [`a${i}: ${ways(n, i).join(', ')}`, ...ways(n, i).map((each) => `${each}: a${i + 1}`)]);
+    return routeIn(aliases([...lines, `a${forks.length}: a0`].join('\n')), ['a0']).problems.map(({ detail }) => detail);
+  };
+  assert.deepEqual(loop(3, 5, 17), []);
+  assert.deepEqual(loop(2, 2, 2, 2, 2, 2, 2, 2), ['routing loop: too many aliases of one loop name each other']);
 });
 
 /** `n` aliases that all name each other. */
@@ -216,6 +231,7 @@ test('S11: sixty aliases that all name each other cost a bounded number of steps
     ['routing is given up, because lists and aliases lead to the same addresses too often: do they name each other?'],
   );
   assert.equal(done.route, null);
+  assert.ok(done.problems.every((problem) => problem.kind === 'deferred' && problem.router === ''));
 });
 
 test('S11: a loop of eight that all name each other is delivered to all', () => {
@@ -484,6 +500,7 @@ test('an address that a router has accepted is asked no further; the tree tells 
 
 test('the tree is plain data', () => {
   const done = routeIn(aliases('a: b'), ['a']);
+  assert.equal(done.kind, 'done');
   assert.deepEqual(JSON.parse(JSON.stringify(done.tree)), done.tree);
 });
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert';
 import fc from 'fast-check';
 import { suite } from 'uvu';
-import { parseSmarthost } from '../../src/router/smarthost.ts';
+import { DEFAULT_TLS, isLmtp, parseSmarthost } from '../../src/router/smarthost.ts';
 import { SMARTHOST_ERRORS } from '../config/errors.ts';
 
 const test = suite('smarthost');
@@ -14,6 +14,8 @@ const ACCEPTED: [string, string, string][] = [
   ['mail.example.org:465', 'submissions mail.example.org 465 none', ''],
   ['mail.example.org:25', 'smtp mail.example.org 25 none', ''],
   ['mail.example.org:24', 'lmtp mail.example.org 24 none', ''],
+  ['mail.example.org:1', 'submission mail.example.org 1 none', ''],
+  ['mail.example.org:65535', 'submission mail.example.org 65535 none', ''],
   ['mail.example.org:2525', 'submission mail.example.org 2525 none', ''],
   ['192.0.2.1', 'submission 192.0.2.1 587 none', ''],
   ['[2001:db8::1]', 'submission 2001:db8::1 587 none', ''],
@@ -50,6 +52,26 @@ test('accepted', () => {
     const { scheme, host, port, expand, lmtp } = got.value;
     assert.equal(`${scheme} ${host} ${port} ${expand}${lmtp ? ' lmtp' : ''}`, expected, why || text);
   }
+});
+
+test('without a table TLS is verified against the system for the name of the host, and shows no certificate', () => {
+  assert.deepEqual(DEFAULT_TLS, {
+    mode: 'default',
+    verify: true,
+    caFile: '',
+    fingerprint: [],
+    serverName: '',
+    certificate: '',
+    certificateKey: '',
+    minVersion: '1.2',
+  });
+});
+
+test('the scheme or the socket says that LMTP is spoken', () => {
+  assert.equal(isLmtp({ scheme: 'lmtp' }), true);
+  assert.equal(isLmtp({ scheme: 'unix', lmtp: true }), true);
+  assert.equal(isLmtp({ scheme: 'unix' }), false);
+  assert.equal(isLmtp({ scheme: 'smtp' }), false);
 });
 
 test('wrong smart hosts are refused with a sentence that holds no password', () => {

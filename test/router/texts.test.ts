@@ -26,6 +26,7 @@ test('S11: a hundred problems are printed, and how many more there are', () => {
   const problem = (n: number) => ({ kind: 'failed', address: mailbox(`a${n}@x`), chain: [], router: 'r', detail: 'no' }) as const;
   const problems = Array.from({ length: 5000 }, (_, i) => problem(i));
   assert.equal(printProblems(problems.slice(0, 100)).length, 100);
+  assert.equal(printProblems(problems.slice(0, 101)).at(-1), 'and 1 more');
   const sentences = printProblems(problems);
   assert.equal(sentences.length, 101);
   assert.equal(sentences[99], 'routing a99@x yielded a failed delivery: no');
@@ -51,6 +52,7 @@ test('the routers are the configured ones, or the alias files, and the smart hos
   assert.deepEqual(names({ aliases: ['/a', '/b'] }), ['aliases', 'aliases2']);
   assert.deepEqual(names({ aliases: ['/a'], smarthosts: [host('h')] }), ['aliases', 'smarthosts']);
   assert.deepEqual(names({ aliases: ['/a'], smarthosts: [host('h')], routers: [redirect(), manualroute()] }), ['r1', 'r9', 'smarthosts']);
+  assert.deepEqual(names({ aliases: ['/a'], routers: [redirect()] }), ['r1']);
   const [aliases, smarthosts] = withDefaults({ routers: [], aliases: ['/a'], smarthosts: [host('h')], randomize: true });
   assert.ok(aliases?.driver === 'redirect' && smarthosts?.driver === 'manualroute');
   assert.deepEqual([aliases.domains, aliases.file, aliases.ifPresent], [['@'], '/a', true]);

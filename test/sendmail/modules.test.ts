@@ -85,7 +85,7 @@ load('-v into a pipe measures no phases', () =>
     const host = await smartHost();
     const { config } = setUp(`smarthosts = ["smtp://127.0.0.1:${host.port}"]`);
     const verbose = await loadedBy(config, ['-v', '-i', 'a@example.net'], 'Subject: hi\n\nhello\n', { LANG: 'C.UTF-8' });
-    assert.deepEqual(namesOf(verbose), ['main.cjs', 'config-toml.cjs']);
+    assert.deepEqual(namesOf(verbose), ['main.cjs', 'config-toml.cjs', 'submit-advice.cjs']);
     await host.close();
   }),
 );

@@ -72,6 +72,7 @@ test('S9: JSON stands on one line, and escapes in its own way all that a termina
   );
   assert.equal(jsonLine('\u{e0041}'), '"\\udb40\\udc41"');
   assert.equal(JSON.parse(jsonLine('x'.repeat(9000))).length, 8000);
+  assert.equal(JSON.parse(jsonLine('x'.repeat(8000))), 'x'.repeat(8000));
   assert.equal(JSON.parse(jsonLine('x'.repeat(9000), Number.POSITIVE_INFINITY)).length, 9000);
 });
 

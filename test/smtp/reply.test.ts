@@ -142,6 +142,10 @@ test('a line and a reply are bounded, however they come', () => {
     'short lines count, too',
   );
   assert.strictEqual(read(`${line.repeat(200)}250 z\r\n`.repeat(3)).length, 3, 'the bound is for each reply');
+  const [rows, rest] = [Math.floor(LONGEST_REPLY_HEARD / 1004) - 1, 1004 + (LONGEST_REPLY_HEARD % 1004)];
+  const longest = `${line.repeat(rows)}250 ${'z'.repeat(rest - 4)}\r\n`;
+  assert.strictEqual(read(longest.repeat(2)).length, 2, 'the longest reply is read, also behind another');
+  assert.match(read(`${line.repeat(rows)}250 ${'z'.repeat(rest - 3)}\r\n`)[0] as string, /^! a reply is longer/);
 });
 
 test('once malformed it stays malformed', () => {
@@ -167,8 +171,13 @@ test('a person sees one line of bounded length', () => {
   assert.strictEqual(show(['a', '', ' b ', '']), '550 a / b', 'empty lines are left out, blanks at the ends, too');
   assert.strictEqual(show(['', 'b']), '550  / b', 'but not the first one');
   assert.strictEqual(show(['']), '550');
+  const whole = [...Array.from({ length: 40 }, () => 'x'.repeat(100)), 'y'.repeat(96)];
+  assert.strictEqual(show(whole), `550 ${whole.join(' / ')}`, 'as much as is shown');
+  assert.ok(show([...whole, 'z']).endsWith('x…'), 'and more');
   const nineteen = Array.from({ length: 19 }, (_, i) => `5.1.1 line ${i} ${'t'.repeat(60)}`);
   assert.strictEqual(show(nineteen), `550 ${nineteen.join(' / ')}`, 'nineteen lines are shown whole');
+  const short = show(Array.from({ length: 4000 }, () => 'x'));
+  assert.strictEqual(short.length, '550 '.length + 4096 + '…'.length, 'what stands between the lines counts, too');
   const most = show(Array.from({ length: 5000 }, () => 'x'.repeat(30)));
   assert.ok(most.length < 4200, `${most.length} characters`);
   assert.ok(most.endsWith('…'));

@@ -52,6 +52,8 @@ export interface SmarthostOptions {
   /** TLS from the first octet. */
   readonly secure?: boolean;
   readonly script?: Partial<Record<Phase, Deed>>;
+  /** Called at each phase; the host goes on as its script says when this has resolved. */
+  readonly watch?: (phase: Phase) => Promise<void>;
   /** Octets of content that are read before the deed of `content` is done. */
   readonly contentOctets?: number;
   /**
@@ -193,6 +195,7 @@ export async function converse(plain: Socket, options: SmarthostOptions, { heard
 
   /** Does what the script has for a phase, else says `usual`; the reply that was said, '' when the session is over. */
   const act = async (phase: Phase, usual: string): Promise<string> => {
+    await options.watch?.(phase);
     const deed = script[phase] ?? (phase.startsWith('RCPT') ? script.RCPT : undefined);
     const said = typeof deed === 'function' ? await deed(talk) : (deed ?? usual);
     if (said === 'close') talk.socket.end();
@@ -234,6 +237,11 @@ export async function converse(plain: Socket, options: SmarthostOptions, { heard
         await act('handshake', '');
         continue;
       }
+      if (options.watch !== undefined) {
+        // What comes meanwhile waits for the handshake.
+        plain.pause();
+        await options.watch('handshake');
+      }
       talk = talkOn(securedBy(plain, tls));
     } else if (verb === 'AUTH') await act('AUTH', '235 2.7.0 welcome');
     else if (verb === 'MAIL') {
@@ -250,7 +258,7 @@ export async function converse(plain: Socket, options: SmarthostOptions, { heard
       let octets = 0;
       let interrupted = false;
       for (;;) {
-        if (script.content !== undefined && !interrupted && octets >= (options.contentOctets ?? 0)) {
+        if ((script.content ?? options.watch) !== undefined && !interrupted && octets >= (options.contentOctets ?? 0)) {
           interrupted = true;
           await act('content', '');
           if (over) {

@@ -159,14 +159,20 @@ export function printAction(action: Action): string[] {
 
 /**
  * Replays a transcript through the machine, the server's text cut into pieces of `size` characters; returns what the client
- * did, with what it was given in between. `settled` gets each outcome with all its fields.
+ * did, with what it was given in between. `settled` gets each outcome with all its fields, and `checked` why NOOP failed.
  */
-export function replay(transcript: Transcript, size: number, settled: (outcome: SessionOutcome) => void = () => {}): string[] {
+export function replay(
+  transcript: Transcript,
+  size: number,
+  settled: (outcome: SessionOutcome) => void = () => {},
+  checked: (failure: SessionFailure | null) => void = () => {},
+): string[] {
   const dialogue = new Dialogue(transcript.plan);
   const said: string[] = [];
   const perform = (actions: readonly Action[]): void => {
     for (const action of actions) {
       if (action.do === 'settle') settled(action.outcome);
+      if (action.do === 'checked') checked(action.failure);
       // The first transaction is waiting for the session to be ready, as in a command; later ones are given by the transcript.
       if (action.do === 'ready' && !said.some((line) => line.startsWith('=')))
         perform(dialogue.on({ type: 'transaction', transaction: transcript.transaction }));

@@ -120,13 +120,13 @@ for (const [what, deed] of IDLE)
       const at = await opened({ script: { end } });
       assert.equal(await send(at), ACCEPTED);
       let isOver = false;
-      void at.connection.ended.then(() => {
+      void at.connection.ended().then(() => {
         isOver = true;
       });
       await turns(3);
       assert.deepEqual([at.connection.isUsable, isOver], [true, false]);
       deed(talk as Talk);
-      await at.connection.ended;
+      await at.connection.ended();
       assert.equal(at.connection.isUsable, false);
       assert.equal(await send(at), ENDED);
       assert.equal(kindOf(await at.connection.noop()), 'lost at ready');
@@ -182,7 +182,7 @@ test('quit finishes what was given, says QUIT, and takes no more; two are one', 
       assert.deepEqual(await Promise.all(sent), [ACCEPTED, ACCEPTED, ACCEPTED]);
       assert.equal(at.server.sessions[0]?.at(-1), 'QUIT');
       assert.equal(at.wire.isOpen, false);
-      await at.connection.ended;
+      await at.connection.ended();
       await at.server.stop();
     }
   }));
@@ -354,7 +354,7 @@ test('a signal ends the session of a message that is under way before its commit
     await until(isOpen);
     controller.abort('not wanted any more');
     assert.equal(await sent, '= content at content, condemns message');
-    await at.connection.ended;
+    await at.connection.ended();
     assert.deepEqual(at.server.held, []);
     await at.server.stop();
   }));

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createConnection, createServer, type Socket } from 'node:net';
+import net, { createConnection, createServer, type Socket } from 'node:net';
 import { createSecureContext, createServer as createTlsServer } from 'node:tls';
 import { suite } from 'uvu';
 import { connectBun } from '../../src/transport/bun-wire.ts';
@@ -535,6 +535,33 @@ for (const [name, connect] of SOCKETS) {
       server.close();
     }));
 }
+
+test("an error of Node's that comes after the attempt was given up is heard by nobody, and ends nothing", () =>
+  within(5000, async () => {
+    const { createConnection: connecting } = net;
+    const made: Socket[] = [];
+    const told: string[] = [];
+    net.createConnection = ((...args: Parameters<typeof connecting>) => {
+      const socket = connecting(...args);
+      made.push(socket);
+      return socket;
+    }) as typeof connecting;
+    try {
+      const giveUp = connectNode(
+        { address: '127.0.0.1', family: 4, port: 1 },
+        undefined,
+        () => told.push('connected'),
+        (why) => told.push(why.detail),
+      );
+      giveUp();
+    } finally {
+      net.createConnection = connecting;
+    }
+    made[0]?.emit('error', new Error('too late'));
+    await turns(3);
+    assert.equal(made[0]?.destroyed, true);
+    assert.deepEqual(told, []);
+  }));
 
 test('a wire with TLS of its own ends with it, carries long writes both ways, and tells of its end', () =>
   within(20_000, async () => {

@@ -125,7 +125,7 @@ export function parseParameters(text: string): Map<string, string> {
     const end = quoted ? endOfQuoted(text, start) : start;
     const next = text.indexOf(';', end);
     const value = quoted
-      ? text.slice(start + 1, text[end - 1] === '"' && end - 1 > start ? end - 1 : end).replace(/\\(.)/g, '$1')
+      ? text.slice(start + 1, text[end - 1] === '"' ? end - 1 : end).replace(/\\(.)/g, '$1')
       : text.slice(start, next < 0 ? undefined : next).trim();
     if (!parameters.has(name)) parameters.set(name, value);
     i = next;

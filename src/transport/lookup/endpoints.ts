@@ -6,6 +6,7 @@
 import { DIRECT, type Link, type Smarthost } from '../../router/smarthost.ts';
 import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
 import { isIPv4, isIPv6 } from '../../smtp/path.ts';
+import { whenAborted } from '../abort.ts';
 import { alarm } from '../clock.ts';
 import type { NameQuestion, Names } from './question.ts';
 
@@ -64,12 +65,12 @@ async function inTime<T>(
     });
   });
   if (signal?.aborted) leave();
-  else signal?.addEventListener('abort', leave, { once: true });
+  const unlink = whenAborted(signal, leave);
   try {
     return await Promise.race([late, work(left.signal)]);
   } finally {
     stop();
-    signal?.removeEventListener('abort', leave);
+    unlink();
   }
 }
 

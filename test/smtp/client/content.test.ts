@@ -61,6 +61,19 @@ test('facts grow while the content is not finished', () => {
   assert.deepEqual(encoder.facts, { octetsIn: 13, octetsOut: 18, size: 16, eightBit: true, nul: false, longestLine: 8, lines: 2 });
 });
 
+test('nothing and empty lines have no octets', () => {
+  assert.deepEqual(contentEncoder('data').facts, {
+    octetsIn: 0,
+    octetsOut: 0,
+    size: 0,
+    eightBit: false,
+    nul: false,
+    longestLine: 0,
+    lines: 0,
+  });
+  assert.deepEqual(scanContent(octets('\n\n')), { size: 4, eightBit: false, nul: false, longestLine: 0 });
+});
+
 test('an 8-bit octet is found wherever it stands', () => {
   const room = new Uint8Array(120);
   for (let start = 0; start < 8; start++) {

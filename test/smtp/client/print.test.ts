@@ -53,6 +53,8 @@ const MAILS: readonly (readonly [Partial<Transaction>, Extensions, string, strin
   [{}, ALL, 'MAIL FROM:<tim@bar.com>', 'nothing that nobody asked for'],
   [{ reversePath: null }, ALL, 'MAIL FROM:<>', 'RFC 5321 §4.5.5'],
   [{ size: 12 }, ALL, 'MAIL FROM:<tim@bar.com> SIZE=12', 'RFC 1870 §3'],
+  [{ size: 12 }, offering('SIZE'), 'MAIL FROM:<tim@bar.com> SIZE=12', 'nothing is to be converted'],
+  [{ size: 12, eightBit: 'some' }, ALL, 'MAIL FROM:<tim@bar.com> SIZE=12 BODY=8BITMIME', 'nothing has to be converted'],
   [{ size: 0 }, ALL, 'MAIL FROM:<tim@bar.com> SIZE=0', 'an empty message'],
   [{ size: 12 }, NOTHING, 'MAIL FROM:<tim@bar.com>', 'not offered'],
   [{ estimate: 12 }, ALL, 'MAIL FROM:<tim@bar.com> SIZE=12', 'an estimate'],

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
-import { isCommit, readTranscripts, replay } from '../../support/transcript.ts';
+import { isCommit, parseTranscript, readTranscripts, replay } from '../../support/transcript.ts';
 
 const sessions = suite('sessions');
 const transcripts = readTranscripts();
@@ -51,6 +51,32 @@ sessions('an outcome "accepted" needs a commit, and a commit that is not accepte
 sessions('F6: credentials stand only in lines that a transcript marks as secret, and never in an outcome', () => {
   for (const { file, lines } of transcripts)
     for (const line of lines) if (!line.startsWith('C*: ')) assert.doesNotMatch(line, /tanstaaf|dGFuc3RhYWZ0YW5zdGFhZg|dGlt|AHRpbQB/, file);
+});
+
+sessions('F6: what a server says in an exchange of AUTH is masked in every outcome', () => {
+  const signature = 'v=rmF9pqV8S7suAoZWja4dJRkFsKQ=';
+  for (const [code, kind] of [
+    ['535', 'rejected'],
+    ['454', 'rejected'],
+    ['421', 'lost'],
+  ] as const) {
+    const lines = [
+      '# x',
+      'plan: {"auth": "CLEAR"}',
+      'S: 220 hi',
+      'S: 250-hi',
+      'S: 250 AUTH PLAIN',
+      `S: ${code}-${signature}`,
+      `S: ${code} ${signature}`,
+    ];
+    const outcomes: string[] = [];
+    const given = lines.flatMap((line, i) => (line.startsWith('S:') && !/^S: ...-/.test(lines[i - 1] ?? '') ? ['C: x', line] : [line]));
+    replay(parseTranscript('x', given.join('\n')), Number.POSITIVE_INFINITY, (outcome) => outcomes.push(JSON.stringify(outcome)));
+    assert.equal(outcomes.length, 1, code);
+    assert.ok(outcomes[0]?.includes(`"kind":"${kind}"`), outcomes[0]);
+    assert.ok(!outcomes[0]?.includes('rmF9pq'), outcomes[0]);
+    assert.ok(outcomes[0]?.includes('"****"'), outcomes[0]);
+  }
 });
 
 sessions.run();

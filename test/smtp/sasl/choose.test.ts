@@ -53,6 +53,15 @@ test('the strongest that both sides have', () => {
     assert.equal(choose(offered, credentials, any, channel), expected, `${offered} (${credentials.kind})`);
 });
 
+test('what the caller lacks is told from what the server lacks', () => {
+  const lacks = (credentials: Credentials) => {
+    const chosen = chooseMechanism(words(FULL), credentials, any, tls, hashes);
+    return chosen.ok ? '' : chosen.lacks;
+  };
+  assert.equal(lacks(nothing), 'credentials');
+  assert.equal(lacks({ ...password, secret: 'a\0b' }), 'credentials');
+});
+
 test('a token is no password, a password no token, unless mechanisms are configured', () => {
   assert.match(choose('PLAIN LOGIN SCRAM-SHA-256', token, any, tls), /^- .*offers PLAIN LOGIN SCRAM-SHA-256.*fit OAUTHBEARER XOAUTH2/);
   assert.match(choose('XOAUTH2 OAUTHBEARER', password, any, tls), /^- .*offers XOAUTH2 OAUTHBEARER.*fit SCRAM/);

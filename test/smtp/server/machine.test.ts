@@ -1183,4 +1183,129 @@ test('an event that cannot be is a bug of the driver', () => {
   for (const bug of bugs) assert.throws(bug, /^Error: bug: /);
 });
 
+/** [what the client says, how the last answer begins, the settings] */
+const CODES: readonly (readonly [string, string, Partial<Receiving>?])[] = [
+  ['', '220 here ESMTP nospool'],
+  ['', '220 here LMTP nospool', { protocol: 'lmtp' }],
+  ['NOOP', '250 2.0.0 nothing done'],
+  ['HELP', '214 2.0.0 RFC 5321 says'],
+  ['VRFY x', '252 2.1.5 send a message'],
+  ['EXPN x', '502 5.5.1 EXPN is not offered'],
+  ['QUIT', '221 2.0.0 here says goodbye'],
+  ['RSET', '250 2.0.0 reset'],
+  ['FOO', '500 5.5.1 not a command'],
+  ['NOOP\\n', '500 5.5.2 end a line with CR LF'],
+  [`NOOP ${'x'.repeat(100_000)}`, '500 5.5.6 the line is too long'],
+  ['GET / HTTP/1.1', '421 4.7.0 here speaks SMTP, not HTTP'],
+  ['STARTTLS', '502 5.5.1 STARTTLS is not offered'],
+  ['STARTTLS', '220 2.0.0 begin TLS', { tls: 'offered' }],
+  ['MAIL FROM:<a@b>', '530 5.7.0 say STARTTLS first', { tls: 'required' }],
+  ['NOOP', '250 2.0.0 nothing done', { tls: 'required' }],
+  ['QUIT', '221 2.0.0 here says goodbye', { tls: 'required' }],
+  ['LHLO x', '500 5.5.1 this is SMTP: say EHLO'],
+  ['EHLO x', '500 5.5.1 this is LMTP: say LHLO', { protocol: 'lmtp' }],
+  ['EHLO', '501 5.5.4 '],
+  ['MAIL FROM:<a@b>', '503 5.5.1 say EHLO or HELO first'],
+  ['MAIL FROM:<a@b>', '503 5.5.1 say LHLO first', { protocol: 'lmtp' }],
+  ['HELO x|MAIL FROM:<a@b>', '250 2.1.0 sender accepted'],
+  ['HELO x|MAIL FROM:<a@b>|MAIL FROM:<a@b>', '503 5.5.1 a transaction is open already'],
+  ['HELO x|MAIL FROM:<a@b>', '530 5.7.0 authentication is required', { authRequired: true }],
+  ['HELO x|MAIL FROM:<a@b', '501 5.1.3 '],
+  ['HELO x|MAIL FROM:<a@b>|RCPT TO:<c@d', '501 5.1.3 '],
+  ['HELO x|MAIL FROM:<a@b> FOO=1', '555 5.5.4 the parameter FOO is not offered'],
+  ['HELO x|MAIL FROM:<a@b> SIZE=x', '501 5.5.4 the value of SIZE is wrong'],
+  ['HELO x|MAIL FROM:<a@b> SIZE=11', '552 5.3.4 a message may have 10 octets', { sizeLimit: 10 }],
+  ['HELO x|MAIL FROM:<a@b> SIZE=10', '250 2.1.0 sender accepted', { sizeLimit: 10 }],
+  ['HELO x|MAIL FROM:<a@b> BODY=BINARYMIME', '501 5.5.4 BINARYMIME is not offered'],
+  ['HELO x|MAIL FROM:<a@b> BODY=BINARYMIME', '250 2.1.0', { extensions: [...RECEIVING.extensions, 'BINARYMIME'] }],
+  ['HELO x|MAIL FROM:<é@b>', '553 5.6.7 an address that is not ASCII'],
+  [
+    'HELO x|MAIL FROM:<a@b>|RSET|MAIL FROM:<a@b>',
+    '421 4.7.0 one session takes 1 messages',
+    { extensions: ['ENHANCEDSTATUSCODES', 'LIMITS MAILMAX=1'] },
+  ],
+  ['RCPT TO:<c@d>', '503 5.5.1 say MAIL first'],
+  ['HELO x|MAIL FROM:<a@b>|RCPT TO:<c@d>', '250 2.1.5 recipient accepted'],
+  ['HELO x|MAIL FROM:<a@b>|RCPT TO:<é@d>', '553 5.6.7 an address that is not ASCII'],
+  ['HELO x|MAIL FROM:<a@b>|RCPT TO:<c@d> FOO', '555 5.5.4 the parameter FOO is not offered'],
+  [
+    'HELO x|MAIL FROM:<a@b>|RCPT TO:<c@d>|RCPT TO:<e@d>',
+    '452 4.5.3 a message may have 1 recipients',
+    { extensions: ['ENHANCEDSTATUSCODES', 'LIMITS RCPTMAX=1'] },
+  ],
+  ['HELO x|MAIL FROM:<a@b>|RCPT TO:<c@d>|RCPT TO:<e@D>', '250 2.1.5', { extensions: ['ENHANCEDSTATUSCODES', 'LIMITS RCPTDOMAINMAX=1'] }],
+  [
+    'HELO x|MAIL FROM:<a@b>|RCPT TO:<c@d>|RCPT TO:<e@f>',
+    '452 4.5.3 the recipients of a message may have 1 domains',
+    { extensions: ['ENHANCEDSTATUSCODES', 'LIMITS RCPTDOMAINMAX=1'] },
+  ],
+  ['DATA', '503 5.5.1 say MAIL first'],
+  ['HELO x|MAIL FROM:<a@b>|DATA', '503 5.5.1 no recipient is known: say RCPT first'],
+  ['HELO x|MAIL FROM:<a@b>|RCPT TO:<550@d>|DATA', '554 5.5.1 no recipient was accepted'],
+  ['LHLO x|MAIL FROM:<a@b>|RCPT TO:<550@d>|DATA', '503 5.5.1 no recipient is known: say RCPT first', { protocol: 'lmtp' }],
+  ['HELO x|MAIL FROM:<a@b>|RCPT TO:<c@d>|DATA', '354 send the content'],
+  ['HELO x|MAIL FROM:<a@b>|RCPT TO:<c@d>|DATA|.', '250 2.0.0 message accepted'],
+  ['HELO x|MAIL FROM:<a@b>|RCPT TO:<c@d>|DATA|123456789|.', '552 5.3.4 a message may have 10 octets', { sizeLimit: 10 }],
+  ['HELO x|MAIL FROM:<a@b>|RCPT TO:<c@d>|DATA|12345678|.', '250 2.0.0 message accepted', { sizeLimit: 10 }],
+  ['HELO x|MAIL FROM:<a@b>|RCPT TO:<c@d>|DATA|a\\nb|.', '550 5.6.0 bare LF or CR'],
+  ['HELO x|MAIL FROM:<a@b>|RCPT TO:<c@d>|BDAT 2', '250 2.0.0 2 octets taken'],
+  ['HELO x|MAIL FROM:<a@b>|RCPT TO:<c@d>|BDAT 11', '552 5.3.4 a message may have 10 octets', { sizeLimit: 10 }],
+  ['HELO x|MAIL FROM:<a@b>|RCPT TO:<c@d>|BDAT 2 LAST', '250 2.0.0 message accepted', { sizeLimit: 2 }],
+  ['BDAT 2', '502 5.5.1 CHUNKING is not offered', { extensions: ['ENHANCEDSTATUSCODES'] }],
+  ['BDAT x', '501 5.5.4 a number of octets'],
+  ['EHLO x|AUTH PLAIN', '502 5.5.1 AUTH is not offered'],
+  ['EHLO x|AUTH PLAIN', '538 5.7.11 AUTH needs TLS: say STARTTLS first', { mechanisms: ['PLAIN'] }],
+  ['AUTH PLAIN', '503 5.5.1 say EHLO first', { mechanisms: ['PLAIN'], authInClear: true }],
+  ['EHLO x|AUTH LOGIN', '504 5.5.4 the mechanism is not offered', { mechanisms: ['PLAIN'], authInClear: true }],
+  ['EHLO x|MAIL FROM:<a@b>|AUTH PLAIN', '503 5.5.1 AUTH may not come inside a transaction', { mechanisms: ['PLAIN'], authInClear: true }],
+  ['EHLO x|AUTH PLAIN|*', '501 5.7.0 authentication is cancelled', { mechanisms: ['PLAIN'], authInClear: true }],
+  ['EHLO x|AUTH PLAIN|!', '501 5.5.2 the response is not base64', { mechanisms: ['PLAIN'], authInClear: true }],
+  ['EHLO x|AUTH PLAIN eA==', '501 5.5.2 the response is not one of PLAIN', { mechanisms: ['PLAIN'], authInClear: true }],
+  ['EHLO x|AUTH PLAIN =', '501 5.5.2 the response is not one of PLAIN', { mechanisms: ['PLAIN'], authInClear: true }],
+  ['EHLO x|AUTH PLAIN|eA==\\n', '500 5.5.2 end a line with CR LF', { mechanisms: ['PLAIN'], authInClear: true }],
+  [`EHLO x|AUTH PLAIN|${'x'.repeat(100_000)}`, '500 5.5.6 the response is too long', { mechanisms: ['PLAIN'], authInClear: true }],
+  ['EHLO x|AUTH PLAIN AG1lAHNlY3JldA==', '235 2.7.0 authenticated', { mechanisms: ['PLAIN'], authInClear: true }],
+  [
+    'EHLO x|AUTH PLAIN AG1lAHNlY3JldA==|AUTH PLAIN',
+    '503 5.5.1 the session is authenticated already',
+    { mechanisms: ['PLAIN'], authInClear: true },
+  ],
+  ['NOOP|FOO', '421 4.7.0 here has had too many errors', { faultLimit: 1 }],
+];
+for (const [said, expected, settings] of CODES)
+  test(`${said.slice(0, 70)}: ${expected}`, () => {
+    const octetsOf = (line: string): string => {
+      const [, count = 0] = /^BDAT (\d+)/.exec(line) ?? [];
+      return `# ${utf8(line)}${line.endsWith('\\n') ? '' : '\\r\\n'}${'x'.repeat(Number(count))}`;
+    };
+    const script = said === '' ? [] : said.split('|').map(octetsOf);
+    const log = play({ ...RECEIVING, hostname: 'here', ...settings }, script, 100_000, false, false);
+    const last = log.filter((line) => line.startsWith('S: ')).at(-1) ?? '';
+    assert.ok(last.startsWith(`S: ${expected}`), log.join('\n').slice(-500));
+  });
+
+test('domains are kept only where their number is limited', () => {
+  const domainsWith = (limits: string): readonly string[] => {
+    let domains: readonly string[] = [];
+    const settings: Receiving = { ...RECEIVING, extensions: ['PIPELINING', limits] };
+    const reception = makeReception(settings, (action) => {
+      if (action.do !== 'ask') return;
+      if (action.question.about === 'recipient') domains = action.question.transaction.domains;
+      reception.answer(null);
+    });
+    reception.begin(false);
+    reception.hear(octets('EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nRCPT TO:<e@D>\r\nRCPT TO:<f@g>\r\nRCPT TO:<h@i>\r\n'));
+    return domains;
+  };
+  assert.deepEqual(domainsWith('LIMITS RCPTDOMAINMAX=9'), ['d', 'g']);
+  assert.deepEqual(domainsWith('LIMITS RCPTMAX=9'), []);
+});
+
+test('the words for a client that waits too long, and for a server that closes', () => {
+  const said = (event: string): string | undefined =>
+    play({ ...RECEIVING, hostname: 'here' }, [`! ${event}`], 7, false, false).find((line) => line.startsWith('S: 421'));
+  assert.equal(said('timeout'), 'S: 421 4.4.2 here has waited too long');
+  assert.equal(said('closing'), 'S: 421 4.3.2 here is closing down');
+});
+
 test.run();
