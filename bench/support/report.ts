@@ -162,11 +162,19 @@ export function publish(result: Result, order: readonly string[]): void {
     .filter((file) => file.endsWith('.json'))
     .map((file) => JSON.parse(readFileSync(path.join(RESULTS, file), 'utf8')) as Result)
     .sort((a, b) => order.indexOf(a.name) - order.indexOf(b.name));
-  const once = path.join(RESULTS, 'once.md');
-  writeFileSync(path.join(PUBLISHED, 'RESULTS.md'), asMarkdown(results) + (existsSync(once) ? readFileSync(once, 'utf8') : ''));
+  writeFileSync(path.join(PUBLISHED, 'RESULTS.md'), asMarkdown(results, handwritten()));
 }
 
-export function asMarkdown(results: readonly Result[]): string {
+/** Sections of RESULTS.md that people have written, of what no bench runs again. */
+const handwritten = (): string =>
+  readdirSync(RESULTS)
+    .filter((file) => file.endsWith('.md'))
+    .sort()
+    .map((file) => readFileSync(path.join(RESULTS, file), 'utf8').trim())
+    .join('\n\n');
+
+/** `handwritten`: sections that come last. */
+export function asMarkdown(results: readonly Result[], handwritten = ''): string {
   const machines = [...new Set(results.map((result) => result.machine))];
   const lines = [
     '# What was measured',
@@ -184,7 +192,9 @@ export function asMarkdown(results: readonly Result[]): string {
     ...glances(results),
     '## Contents',
     '',
-    ...results.map(({ title }) => `* [${title}](#${anchor(title)})`),
+    ...[...results.map(({ title }) => title), ...[...handwritten.matchAll(/^## (.*)$/gm)].map((match) => match[1] as string)].map(
+      (title) => `* [${title}](#${anchor(title)})`,
+    ),
   ];
   for (const result of results) {
     lines.push('', `## ${result.title}`, '');
@@ -197,7 +207,7 @@ export function asMarkdown(results: readonly Result[]): string {
       lines.push(...markdownTable(cells(table)));
     });
   }
-  return `${lines.join('\n')}\n`;
+  return `${lines.join('\n')}\n${handwritten === '' ? '' : `\n${handwritten}\n`}`;
 }
 
 function goals(results: readonly Result[]): string[] {

@@ -165,6 +165,12 @@ test('Markdown begins with the goals and the limits of those that do not hold, a
   assert.match(text, /^\* \[A sample\]\(#a-sample\)$/m);
 });
 
+test('what people have written comes last, and has its line in the contents', () => {
+  const text = asMarkdown([result(30, 60)], '## Proofs\n\nNothing was lost.');
+  assert.match(text, /^\* \[Proofs\]\(#proofs\)$/m);
+  assert.ok(text.endsWith('\n\n## Proofs\n\nNothing was lost.\n'));
+});
+
 test('the summary has programs, not runtimes and floors', () => {
   const names = ['nospool', 'Node 20 -e 0', 'bare socket writer, C', 'minimum', 'nospool, as installed', 'curl --crlf'];
   const rows = names.map((name) => ({ name, ...summary([{ wall: 1 }]) }));

@@ -1,17 +1,15 @@
 /**
  * Sends over two pools, one in clear and one with TLS and a password, to a server that dies again and again, and gives a message again
- * when nobody has it. At the end the server's ledger says whether what the pools said was true. Run as a program it prints what it counts.
+ * when nobody has it. At the end the server's ledger says whether what the pools said was true.
  */
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
+import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type * as Library from '../../src/library/index.ts';
 import { makeCertificate } from '../../src/transport/tls/certificate.ts';
 import { ACCEPTED, type Balance, balance, FAILED, GIVEN, UNCERTAIN } from './ledger.ts';
-import { DEATHS, type Life, messageOf } from './server.ts';
+import { DEATHS, forkServer, type Life, messageOf } from './server.ts';
 
 export interface PoolPlan {
   readonly library: Pick<typeof Library, 'Pool'>;
@@ -51,7 +49,6 @@ export interface Look {
 
 /** Milliseconds before a message is given again, so that a program without a server does not spin. */
 const PAUSE = 50;
-const SERVER = fileURLToPath(new URL('server.ts', import.meta.url));
 const FILLERS = [1, 3, 20, 400].map((lines) => 'what a message is made of, line by line\r\n'.repeat(lines));
 /** Every so many messages is one longer than a window. */
 const LONG = 97;
@@ -106,20 +103,17 @@ function keepServing(facts: Pick<Life, 'ledger' | 'key' | 'cert'>, { dies }: Poo
   let child: ChildProcess;
   const wanted = portOf();
   async function serve(): Promise<number> {
-    child = fork(SERVER, { execArgv: process.execArgv.filter((flag) => flag !== '--expose-gc') });
-    const running = child;
+    const death = DEATHS[deaths % DEATHS.length] as Life['death'];
+    const running = forkServer({ ...facts, port: wanted, death, after: 'messages' in dies ? dies.messages : null });
+    child = running.child;
     let clock: NodeJS.Timeout | undefined;
-    running.once('exit', () => {
+    child.once('exit', () => {
       clearTimeout(clock);
       deaths += 1;
       if (!isOver) void serve();
     });
-    // It may die while it is told.
-    running.on('error', () => {});
-    const death = DEATHS[deaths % DEATHS.length] as Life['death'];
-    running.send({ ...facts, port: wanted, death, after: 'messages' in dies ? dies.messages : null } satisfies Life);
-    const [{ port }] = (await once(running, 'message')) as [{ port: number }];
-    if ('milliseconds' in dies) clock = setTimeout(() => running.send('die'), dies.milliseconds).unref();
+    const port = await running.port;
+    if ('milliseconds' in dies) clock = setTimeout(() => running.child.send('die'), dies.milliseconds).unref();
     return port;
   }
   return {
@@ -216,21 +210,4 @@ async function sendAll(plan: PoolPlan, pools: readonly Library.Pool[], server: S
   clearInterval(clock);
   if (clock !== undefined) look();
   return { told, counts: { given, again, failures, looks } };
-}
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { LOAD_LIBRARY = '../../src/library/index.ts', LOAD_SECONDS = '3600', LOAD_RATE = '100', LOAD_RESTART = '10' } = process.env;
-  const seconds = Number(LOAD_SECONDS);
-  const { looks: _, ...run } = await runPool({
-    library: (await import(LOAD_LIBRARY)) as typeof Library,
-    messages: Math.ceil(seconds * Number(LOAD_RATE)),
-    milliseconds: seconds * 1000,
-    rate: Number(LOAD_RATE),
-    abreast: 500,
-    dies: { milliseconds: Number(LOAD_RESTART) * 1000 },
-    looks: Math.min(60_000, (seconds * 1000) / 10),
-    tell: (line) => console.log(line),
-  });
-  console.log(JSON.stringify({ ...run, breaches: run.breaches.slice(0, 20) }));
-  process.exitCode = run.breaches.length === 0 && run.failed === 0 ? 0 : 1;
 }

@@ -2,6 +2,7 @@
  * The server of the load tests: a process of its own that dies as it is told. It writes what it holds to a ledger before it answers, as a
  * server with a spool does, so that what a killed one had taken is known. Knows no client.
  */
+import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { openSync, writeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -20,8 +21,25 @@ export interface Life {
   readonly key: string;
   readonly cert: string;
   readonly death: Death;
-  /** Messages after which it dies; Infinity is null on the channel: when the parent says so. */
+  /** Messages after which it dies; null: when its parent says so. */
   readonly after: number | null;
+}
+
+const PROGRAM = fileURLToPath(import.meta.url);
+
+export interface Server {
+  readonly child: ChildProcess;
+  /** Resolves when it listens. */
+  readonly port: Promise<number>;
+}
+
+export function forkServer(life: Life): Server {
+  const child = fork(PROGRAM, { execArgv: process.execArgv.filter((flag) => flag !== '--expose-gc') });
+  // It may die while it is told.
+  child.on('error', () => {});
+  child.send(life);
+  const port = once(child, 'message').then(([told]) => (told as { readonly port: number }).port);
+  return { child, port };
 }
 
 /** A message whose subject tells what it is: its id, recipients and octets. The line of the ledger is the id where all of it is here. */
@@ -99,7 +117,7 @@ async function live(life: Life): Promise<void> {
   process.send?.({ port: host.port });
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
+if (process.argv[1] === PROGRAM) {
   // It ends with the program, however that ends.
   process.once('disconnect', () => process.exit());
   const [life] = (await once(process, 'message')) as [Life];

@@ -201,7 +201,8 @@ export async function connect(host: Smarthost, options: Omit<SubmitOptions, 'hos
   return unparsed(failures.join('; '));
 }
 
-function clientOf({ connection, submit, opened, facts }: OpenSession): Client {
+function clientOf(session: OpenSession): Client {
+  const { connection } = session;
   let sent = 0;
   const isFull = () => {
     const most = connection.channel ? limitOf(connection.channel.extensions, 'MAILMAX') : null;
@@ -213,9 +214,9 @@ function clientOf({ connection, submit, opened, facts }: OpenSession): Client {
       return connection.isUsable && !isFull();
     },
     get server() {
-      return printServer(facts());
+      return printServer(session.facts());
     },
-    opened,
+    opened: () => session.opened(),
     async send(envelope, message) {
       const { scan, content } = messageOf(message);
       const transaction = transactionOf(envelope, scan);
@@ -223,7 +224,7 @@ function clientOf({ connection, submit, opened, facts }: OpenSession): Client {
       if (!connection.isUsable) return { kind: 'failed', failure: SESSION_ENDED };
       if (isFull()) return { kind: 'failed', failure: { ...SESSION_ENDED, detail: 'the server takes no further message in this session' } };
       sent += 1;
-      return submit(transaction.value, content);
+      return session.submit(transaction.value, content);
     },
     quit,
     [Symbol.asyncDispose]: quit,
