@@ -361,8 +361,10 @@ export function boundsOf(killed, tried) {
 /** A row of the table in ARCHITECTURE.md. */
 export function printRow(room, { killed, alive }, total, equivalent) {
   const tried = killed + alive;
-  const percent = (share) => (100 * share).toFixed(1);
-  const bounds = boundsOf(killed, tried).map(percent).join(' to ');
+  const percent = (share, digits = 1) => (100 * share).toFixed(digits);
+  const bounds = boundsOf(killed, tried)
+    .map((share) => percent(share, 0))
+    .join(' to ');
   const share = tried === total ? percent(killed / tried) : `${percent(killed / tried)} (${bounds})`;
   return `| \`src/${room}\` | ${tried === total ? `all ${total}` : `${tried} of ${total}`} | ${killed} | ${alive} | ${equivalent} | ${share} |`;
 }
