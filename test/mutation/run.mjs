@@ -45,7 +45,7 @@ const PATIENCE = 10;
 const GRACE = 500;
 const IDLE = 5000;
 /** Milliseconds for a test of which nobody knows how much it works. */
-const UNKNOWN = 20_000;
+const UNKNOWN = 4000;
 /** Octets of memory after which a process is followed by another one. */
 const HEAVY = 700 * 2 ** 20;
 
