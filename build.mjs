@@ -207,6 +207,15 @@ writeFileSync(`${out}/main.cjs`, printMainFile(apart.get('message-charset'), pro
 // Both commands begin with a check that an old Node must be able to read (src/process/runtime.ts).
 const readByAll = { ...common, minify: true, target: 'es2015', banner: { js: '#!/usr/bin/env node' } };
 await build({ ...readByAll, entryPoints: ['src/sendmail/start/launch.ts'], outfile: `${out}/sendmail.cjs`, format: 'cjs' });
+await build({
+  ...common,
+  minify: true,
+  target: 'esnext',
+  entryPoints: ['src/sendmail/start/launch-bun.ts'],
+  outfile: `${out}/sendmail-bun.mjs`,
+  format: 'esm',
+  plugins: [outside(/^\.\/launch\.ts$/, () => './sendmail.cjs')],
+});
 await build({ ...command, entryPoints: ['src/sendmail/start/compile.ts'], outfile: `${out}/compile.cjs` });
 await build({
   ...readByAll,

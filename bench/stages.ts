@@ -4,13 +4,14 @@ import path from 'node:path';
 import { flagsWithoutCompiler } from '../src/nospool/install/wrapper.ts';
 import { readMainFile } from '../src/sendmail/start/loader.ts';
 import { type Bench, CPU, RSS, sendCase, startCase, submission, WALL } from './support/bench.ts';
+import { profile } from './support/dearest.ts';
 import { installed } from './support/installed.ts';
 import { certificate, message } from './support/material.ts';
 import { MEASURED_BY, measureCost } from './support/measure.ts';
 import { nodeFloor, nospoolBy } from './support/peers.ts';
 import { builtSources, DIST, inCache, inSupport } from './support/places.ts';
 import { type Receiver, startReceiver } from './support/receivers.ts';
-import { type Case, runRounds } from './support/rounds.ts';
+import { type Case, runRounds, summary } from './support/rounds.ts';
 import { bun, node, type Runtime } from './support/runtimes.ts';
 import type { Table } from './support/table.ts';
 
@@ -50,6 +51,7 @@ export const stages: Bench = {
       chart: ['both'],
       rows,
     });
+    if (!short) tables.push(await dearest(runs));
     return {
       method: `Whole processes are measured by ${MEASURED_BY}, parts by the clock of the process that loads them; four times as many runs as elsewhere, since they are short.`,
       tables,
@@ -58,6 +60,61 @@ export const stages: Bench = {
     };
   },
 };
+
+/** What the dearest functions are for. */
+const PURPOSES: Readonly<Record<string, string>> = {
+  openSocket: 'the connection, and the loading of node:net: the bare socket writer has both',
+  listenForSignals: 'SIGTERM and SIGINT end a delivery; the first AbortController of a process',
+  makeAbortable: 'a signal ends a read that waits',
+  wind: 'the first timer of a process: every step has its time limit',
+  'stream._write': 'writes to the socket',
+  write: 'writes to the socket',
+  end: 'ends the connection',
+  account: 'who sends: the entry in the password database, for From and the log',
+  leave: 'takes back a listener for signals',
+  listenTo: 'a listener for signals',
+  readText: 'opens and reads the configuration',
+  readOctets: 'reads the configuration',
+  readAll: 'all keys of the configuration',
+  parse: 'TOML',
+  timestamp: 'the time in the log',
+  writeLines: 'appends to the log',
+  parseSmarthost: 'the URL of the smart host',
+  next: 'words of addresses, replies of the server',
+  sticky: 'words of addresses',
+  won: 'the connection that came first',
+  findSpan: 'local time',
+  mimeCharset: 'the character set of the caller',
+  fileSystemOf: 'whether the file of the configuration may be obeyed',
+  push: 'octets of the content: line ends, lengths, eight bits',
+  value: 'the header section',
+  findPosition: 'where the file on standard input stands',
+  isHostName: 'whether the host name may stand in EHLO',
+  readExtensions: 'what the server offers',
+  scanContent: 'octets of the content',
+  logId: 'the id of the message in the log',
+  inTwoTurns: 'the turn of the event loop before the commit',
+};
+
+/** The twenty functions that a short message in clear text spends most in. */
+async function dearest(runs: number): Promise<Table> {
+  const smartHost = await startReceiver({ pipelining: true });
+  const command = smartHost && nospoolBy('', node, []).command(submission(smartHost));
+  const found = command ? await profile(node.argv, command.argv, message('lf', 2048), 4 * runs) : [];
+  smartHost?.stop();
+  return {
+    title: `The dearest functions of a short message, ${node.name}`,
+    note: 'By the profiler, a look every 50 µs, with the code of an earlier run kept. What the runtime does for a function of ours counts as its own. Each of them is needed for a message in clear text from a configuration of a few lines.',
+    base: '',
+    columns: [{ key: 'own', title: 'own, ms', digits: 2 }],
+    chart: [],
+    rows: found.slice(0, 20).map(({ name, own }) => {
+      const [short = ''] = name.split(', ');
+      const purpose = PURPOSES[short.replace(/\d+$/, '')];
+      return { name: purpose === undefined ? name : `${name}: ${purpose}`, ...summary(own.map((ms) => ({ own: ms }))) };
+    }),
+  };
+}
 
 const size = (file: string): string => `${(statSync(path.join(DIST, file)).size / 1024).toFixed(0)} KiB`;
 

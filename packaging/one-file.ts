@@ -6,5 +6,8 @@ import '../src/process/runtime.ts';
 const called = process.argv0.replace(/^.*\//, '');
 // Both find here the name that they were called by; Bun has the name of the file inside.
 process.argv[1] = called;
-if (/^(?:sendmail|mailq|newaliases|runq|rsmtp|rmail)(?:[.-]|$)/.test(called)) void import('../src/sendmail/main.ts');
-else void import('../src/nospool/main.ts');
+if (/^(?:sendmail|mailq|newaliases|runq|rsmtp|rmail)(?:[.-]|$)/.test(called)) {
+  await import('../src/sendmail/main.ts');
+  // The command ends the process: src/sendmail/start/launch-bun.ts says why this waits.
+  await new Promise(() => {});
+} else void import('../src/nospool/main.ts');

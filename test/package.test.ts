@@ -57,7 +57,9 @@ test('S10: the package holds commands, library, manual pages and nothing that wa
         // That page is as large as a manual, and whoever needs it has a browser.
         .filter((name) => name.endsWith('.md') && name !== 'troubleshooting.md')
         .map((name) => `docs/${name}`),
-      ...[...apart, 'compile.cjs', 'main.cjs', 'nospool.mjs', 'sendmail.cjs', 'THIRD-PARTY.txt'].map((name) => `dist/${name}`),
+      ...[...apart, 'compile.cjs', 'main.cjs', 'nospool.mjs', 'sendmail.cjs', 'sendmail-bun.mjs', 'THIRD-PARTY.txt'].map(
+        (name) => `dist/${name}`,
+      ),
       'examples/driver.mjs',
       'examples/nospool.example.toml',
       ...['nospool.1', 'nospool.toml.5', 'sendmail.nospool.8'].map((name) => `dist/man/${name}.gz`),

@@ -1,7 +1,7 @@
 // Runs the tests, as many files at a time as there are cores: `npm test` all but those that need real programs or root
-// (test/interop, test/faults, test/world, test/consumers, test/packaging), `npm test PATH…` the files at these paths or those whose path within test/ matches a
+// (test/interop, test/faults, test/surroundings, test/world, test/consumers, test/packaging), `npm test PATH…` the files at these paths or those whose path within test/ matches a
 // regular expression. TEST_RUNTIME names a Bun to run them under instead of Node, TEST_JOBS how many at a time.
-// Each file of test/interop, test/world and test/packaging runs, where the user is root, in namespaces of its own: a network with the addresses
+// Each file of test/interop, test/surroundings, test/world and test/packaging, and test/faults/torture, runs, where the user is root, in namespaces of its own: a network with the addresses
 // of test/world/support/addresses.ts, and mounts that only it sees.
 // A run fails where a file has no test that ran (uvu exits 0 then), where the runtime warned, and where a file does not end in time.
 import { spawn } from 'node:child_process';
@@ -11,12 +11,12 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-/** Milliseconds for one unit. */
-const LIMIT = 600_000;
+/** Milliseconds for one unit; TEST_LIMIT is seconds. */
+const LIMIT = Number(process.env.TEST_LIMIT) * 1000 || 600_000;
 /** Rooms whose tests touch nothing outside their process: they share one, because to start one costs more than to run them. */
 const PURE = /^(?:smtp|router|message|config)\//;
-const APART = /^(?:interop|faults|world|consumers|packaging)\//;
-const IN_WORLD = /^(?:interop|world|packaging)\//;
+const APART = /^(?:interop|faults|surroundings|world|consumers|packaging)\//;
+const IN_WORLD = /^(?:(?:interop|surroundings|world|packaging)\/|faults\/torture)/;
 
 const bun = process.env.TEST_RUNTIME;
 const jobs = Number(process.env.TEST_JOBS) || availableParallelism();

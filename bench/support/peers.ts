@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { BUN_ENVIRONMENT, OF_PACKAGED_BUN } from '../../src/nospool/install/wrapper.ts';
 import { installed } from './installed.ts';
 import type { Command } from './measure.ts';
 import { native } from './native.ts';
@@ -44,10 +45,15 @@ function nospool(runtime: Runtime): Peer | null {
 }
 
 /** nospool, started by these words. */
-export const nospoolBy = (name: string, { version }: Runtime, argv: readonly string[]): Peer => ({
+export const nospoolBy = (
+  name: string,
+  { version }: Runtime,
+  argv: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+): Peer => ({
   name,
   version,
-  command: (submission) => ({ argv: [...argv, ...ownArguments(submission)] }),
+  command: (submission) => ({ argv: [...argv, ...ownArguments(submission)], environment }),
 });
 
 /** The arguments of sendmail. */
@@ -245,6 +251,25 @@ export function nodeFloor(runtime: Runtime = node): Peer {
         ? null
         : { argv: [...runtime.argv, inSupport('floor.cjs'), String(port), '-', ...(tls === 'off' ? [] : [authority])] },
   };
+}
+
+/** The least that a program can do under Bun, by Bun's own sockets, with a small message. */
+export const bunFloor = (runtime: Runtime): Peer => ({
+  name: `bare conversation, ${runtime.name}`,
+  version: runtime.version,
+  verbatim: true,
+  command: ({ port, tls, auth, authority, recipients }) =>
+    tls === 'starttls' || auth || recipients.length > 1
+      ? null
+      : { argv: [...runtime.argv, inSupport('floor-bun.mjs'), String(port), ...(tls === 'off' ? [] : [authority])] },
+});
+
+/** nospool with the variables by which the package nospool-bun starts the Bun inside. */
+export function asPackaged(runtime: Runtime): Peer | null {
+  const argv = installed(runtime)?.argv;
+  return argv === undefined || !runtime.bun
+    ? null
+    : nospoolBy(`nospool, as packaged, ${runtime.name}`, runtime, argv, { ...BUN_ENVIRONMENT, ...OF_PACKAGED_BUN });
 }
 
 /** The least that a C program can do. */

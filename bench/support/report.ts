@@ -162,7 +162,8 @@ export function publish(result: Result, order: readonly string[]): void {
     .filter((file) => file.endsWith('.json'))
     .map((file) => JSON.parse(readFileSync(path.join(RESULTS, file), 'utf8')) as Result)
     .sort((a, b) => order.indexOf(a.name) - order.indexOf(b.name));
-  writeFileSync(path.join(PUBLISHED, 'RESULTS.md'), asMarkdown(results));
+  const once = path.join(RESULTS, 'once.md');
+  writeFileSync(path.join(PUBLISHED, 'RESULTS.md'), asMarkdown(results) + (existsSync(once) ? readFileSync(once, 'utf8') : ''));
 }
 
 export function asMarkdown(results: readonly Result[]): string {

@@ -28,7 +28,7 @@ function readProxy(reading: Reading, section: '' | 'host', base: Link, entries: 
   const text = take(reading, entries, section, 'text', 'proxy');
   const found = entries.get('proxy_password_file');
   // A proxy from the environment replaces that of the file, and with it the file's password.
-  const password = written?.line === 0 && found?.line !== 0 ? undefined : found;
+  const password = written?.isInFile === false && found?.isInFile !== false ? undefined : found;
   const file = password ? take(reading, entries, section, 'text', 'proxy_password_file') : '';
   if (!written) {
     if (password && file !== '') reading.complain(password, 'needs proxy beside it');

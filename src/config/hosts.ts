@@ -56,7 +56,7 @@ export function draftHosts(
   const written = entries.get(name);
   if (!written) return drafts;
   for (const [i, item] of take(reading, entries, section, 'hosts', name).entries()) {
-    const at = written.line === 0 ? { ...written, label: `${written.label}:` } : reading.at([...path, name, i], `key "${name}":`);
+    const at = written.isInFile ? reading.at([...path, name, i], `key "${name}":`) : { ...written, label: `${written.label}:` };
     const draft =
       typeof item === 'string' ? draftHost(reading, at, item, shared) : draftTable(reading, at, item, [...path, name, i], shared);
     if (draft) drafts.push(draft);
@@ -165,7 +165,7 @@ export function settleAuth(
       if (draft.auth === 'implied' && auth !== null && host !== first)
         reading.complain(
           draft.at,
-          `"${host}" would get the password for "${first}": ${draft.at.line === 0 ? ADVICE_FOR_VARIABLE : 'write a table { url = "…", auth = { user = "…", … } }, or auth = "default" to use [auth] here too, or auth = "none"'}`,
+          `"${host}" would get the password for "${first}": ${draft.at.isInFile ? 'write a table { url = "…", auth = { user = "…", … } }, or auth = "default" to use [auth] here too, or auth = "none"' : ADVICE_FOR_VARIABLE}`,
         );
       const link = isDirect(draft.link) ? {} : { link: draft.link };
       const ignored = draft.ignored.length === 0 ? {} : { ignoreExtensions: draft.ignored };

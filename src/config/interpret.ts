@@ -43,12 +43,11 @@ export function interpret(file: File | null, env: Environment, directories: Dire
     incomplete: new Set(),
     refuses: (held, at) => partAt(file, at.part)?.refuses(held) ?? null,
     at(path, label) {
-      const line = file?.toml.line(...path) ?? 0;
       const part = file?.merged?.partOf(path);
-      return { place: `${partAt(file, part)?.path}:${line}`, label, line, ...(part === undefined ? {} : { part }) };
+      return { label, isInFile: true, line: () => file?.toml.line(...path) ?? 0, ...(part === undefined ? {} : { part }) };
     },
-    complain: (at, sentence) => errors.push({ at, line: orderOf(at), text: printAt(at, sentence) }),
-    warn: (at, sentence) => warnings.push(printAt(at, sentence)),
+    complain: (at, sentence) => errors.push({ at, line: orderOf(at), text: printAt(file, at, sentence) }),
+    warn: (at, sentence) => warnings.push(printAt(file, at, sentence)),
   };
   const config = readAll(reading, file, env);
   if (errors.length === 0) return { ok: true, config, warnings };
@@ -63,13 +62,14 @@ const partAt = (file: File | null, part: number | undefined): File | null =>
 
 /** More lines than a file can have. */
 const MOST_LINES = 1 << 21;
-const orderOf = ({ line, part = 0 }: Location): number => (line === 0 ? Infinity : part * MOST_LINES + line);
+const orderOf = ({ isInFile, line, part = 0 }: Location): number => (isInFile ? part * MOST_LINES + line() : Infinity);
 
 /** An error with one of these labels means that nothing is written to the log. */
 const LOG_LABELS: readonly string[] = ['log', 'log_format'].flatMap((name) => [`key "${name}"`, `NOSPOOL_${name.toUpperCase()}`]);
 const pickLog = ({ log, logFormat }: Config): Pick<Config, 'log' | 'logFormat'> => ({ log, logFormat });
 
-const printAt = ({ place, label }: Location, sentence: string): string => `${place}: ${label} ${sentence}`;
+const printAt = (file: File | null, { isInFile, label, line, part }: Location, sentence: string): string =>
+  `${isInFile ? `${partAt(file, part)?.path}:${line()}` : 'environment'}: ${label} ${sentence}`;
 
 function readAll(reading: Reading, file: File | null, env: Environment): Config {
   const variables = readVariables(reading, env, file);
@@ -152,7 +152,7 @@ function readAll(reading: Reading, file: File | null, env: Environment): Config 
 function takeLog(reading: Reading, top: Entries): string {
   const log = take(reading, top, '', 'log', 'log');
   const written = top.get('log');
-  if (written && written.line > 0 && log.startsWith('/')) refuseHeld(reading, written, 'path');
+  if (written && log.startsWith('/')) refuseHeld(reading, written, 'path');
   return log;
 }
 
@@ -186,7 +186,7 @@ function readVariables(reading: Reading, env: Environment, file: File | null): R
     if (!name.startsWith('NOSPOOL_') || name === 'NOSPOOL_CONFIG') continue;
     const value = env[name];
     if (value === undefined || value === '') continue;
-    const at: Location = { place: 'environment', label: name, line: 0 };
+    const at: Location = { label: name, isInFile: false, line: () => 0 };
     const key = keyOfEnv(name);
     if (key) {
       const entries = sections.get(key.section) ?? new Map<string, Written>();
@@ -202,14 +202,16 @@ function readVariables(reading: Reading, env: Environment, file: File | null): R
 /** Variables that `password_env` or `token_env` names anywhere. */
 function secretVariables(file: File | null, env: Environment): ReadonlySet<string> {
   const names = new Set<string>();
-  const collect = (value: unknown): void => {
-    if (typeof value !== 'object' || value === null || value instanceof Date) return;
+  // A list of what is left to look at, because a function that calls itself has an end at some depth.
+  const left: unknown[] = [file?.toml.table];
+  while (left.length > 0) {
+    const value = left.pop();
+    if (typeof value !== 'object' || value === null || value instanceof Date) continue;
     for (const [name, inner] of Object.entries(value)) {
       if ((name === 'password_env' || name === 'token_env') && typeof inner === 'string') names.add(inner);
-      else collect(inner);
+      else left.push(inner);
     }
-  };
-  collect(file?.toml.table);
+  }
   for (const name of [env.NOSPOOL_AUTH_PASSWORD_ENV, env.NOSPOOL_AUTH_TOKEN_ENV]) if (name) names.add(name);
   return names;
 }

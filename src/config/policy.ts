@@ -35,7 +35,7 @@ export function readTlsPolicy(reading: Reading, base: TlsPolicy, entries: Entrie
   if (!verify && fingerprint.length > 0) contradict('fingerprint', 'contradicts verify = false: it is a way to verify, remove verify');
   if (caFile !== '' && fingerprint.length > 0)
     contradict('ca_file', 'would not be used: fingerprint replaces verification by CA, remove one of them');
-  if (certificateKey !== '' && certificate === '') contradict('certificate_key', 'needs certificate beside it');
+  if (certificateKey !== '' && isEmpty(entries.get('certificate')?.raw)) contradict('certificate_key', 'needs certificate beside it');
 
   let { verify: verified, caFile: trusted, fingerprint: pinned } = base;
   if (entries.has('verify') || caFile !== '' || fingerprint.length > 0) verified = verify;
@@ -120,19 +120,19 @@ export function readAuthPolicy(reading: Reading, entries: Entries): AuthPolicy |
 }
 
 /** Keys of [auth] as they can be written where `written` stands: in the environment they are variables, which some keys lack. */
-const namesLike = ({ line }: Written, names: readonly string[]): readonly string[] =>
-  line > 0 ? names : keysOf('auth').flatMap((key) => (names.includes(key.name) ? [variableOf(key)].filter((name) => name !== '') : []));
+const namesLike = ({ isInFile }: Written, names: readonly string[]): readonly string[] =>
+  isInFile ? names : keysOf('auth').flatMap((key) => (names.includes(key.name) ? [variableOf(key)].filter((name) => name !== '') : []));
 const nameLike = (written: Written, name: string): string => namesLike(written, [name]).join();
 
-const isEmpty = (raw: unknown): boolean => raw === undefined || raw === '' || (Array.isArray(raw) && raw.length === 0);
+export const isEmpty = (raw: unknown): boolean => raw === undefined || raw === '' || (Array.isArray(raw) && raw.length === 0);
 
 /** Marks a secret of a file that an argument names: such a file could send any password that the user may read to its own host. */
 export const markOwn = (reading: Reading, written: Written | undefined): { readonly isOwn?: true } =>
-  written && written.line > 0 && reading.refuses('path', written) !== null ? { isOwn: true } : {};
+  written?.isInFile && reading.refuses('path', written) !== null ? { isOwn: true } : {};
 
 /** Reports a key whose file may not hold it. The environment may hold all, because the user who runs this sets it. */
 export function refuseHeld(reading: Reading, written: Written | undefined, held: Held): void {
-  const refused = written && written.line > 0 ? reading.refuses(held, written) : null;
+  const refused = written?.isInFile ? reading.refuses(held, written) : null;
   if (written && refused !== null) reading.complain(written, refused);
 }
 

@@ -7,6 +7,7 @@ import type { ManualrouteDefinition, Preconditions, RedirectDefinition, RouterDe
 import { isAddressLiteral, isDomain, parseMailbox, parseReversePath } from '../smtp/path.ts';
 import { draftHosts, type HostDraft, type Inherited, readAuthKey, readIgnored, readTlsKey } from './hosts.ts';
 import { keyOf } from './keys.ts';
+import { isEmpty } from './policy.ts';
 import { type Reading, readTable, take } from './table.ts';
 import type { PathStep } from './toml-lines.ts';
 import type { Entries, Location } from './values.ts';
@@ -107,7 +108,7 @@ function readRedirect(
   const data = entries.has('data')
     ? readTexts(reading, take(reading, entries, 'router', 'table', 'data'), [...path, 'data'], 'in data of [[router]]')
     : null;
-  const sources = [file !== '', data !== null, forward].filter(Boolean).length;
+  const sources = [!isEmpty(entries.get('file')?.raw), data !== null, forward].filter(Boolean).length;
   if (sources !== 1)
     reading.complain(at, `"${preconditions.name}" needs exactly one of file = "/etc/aliases", data = { … } and forward = true`);
   return {

@@ -77,6 +77,8 @@ export function take<K extends Kind>(reading: Reading, entries: Entries, section
 
 function takeInitial<K extends Kind>(kind: K, key: Key, directories: Directories): Values[K] {
   if (key.initial === null) return IF_ABSENT[kind] as Values[K];
+  // Defaults of other kinds are what their parsers would make of them.
+  if (kind !== 'duration' && kind !== 'size') return key.initial as Values[K];
   const value = parseValue(kind, key.initial, key, directories);
   if (!value.ok) throw new Error(`bug: the default of ${key.name} ${value.detail}`);
   return value.value;

@@ -5,10 +5,17 @@
 /** A name of a key, or the index of an array item. */
 export type PathStep = string | number;
 
+/** No key of a configuration lies deeper, and the work for one would grow with the square of its depth. */
+const DEEPEST = 64;
+
 /** Encodes as JSON, because a quoted key may hold any character. */
 const encodePath = (path: readonly PathStep[]): string => JSON.stringify(path);
 
-/** The line of every key, table and array item in a text that is TOML; 0 = it is not there. `unquote` reads a quoted key. */
+/** A path to what lies below `base`, no longer than is needed to see that it is too deep. */
+const below = (base: readonly PathStep[], keys: readonly PathStep[]): readonly PathStep[] =>
+  [...base, ...keys.slice(0, DEEPEST + 1)].slice(0, DEEPEST + 1);
+
+/** The line of every key, table and array item in a text that is TOML; 0 = it is not there, or deeper than any key is. `unquote` reads a quoted key. */
 export function findLines(text: string, unquote: (quoted: string) => string): (path: readonly PathStep[]) => number {
   const lines = new Map<string, number>();
   /** The number of tables that an array of tables has so far. */
@@ -17,11 +24,12 @@ export function findLines(text: string, unquote: (quoted: string) => string): (p
   let line = 1;
 
   const mark = (path: readonly PathStep[]): void => {
+    if (path.length > DEEPEST) return;
     const key = encodePath(path);
     if (!lines.has(key)) lines.set(key, line);
   };
   const markAll = (base: readonly PathStep[], keys: readonly PathStep[]): void => {
-    for (let i = 1; i <= keys.length; i++) mark([...base, ...keys.slice(0, i)]);
+    for (let i = 1; i <= Math.min(keys.length, DEEPEST); i++) mark([...base, ...keys.slice(0, i)]);
   };
   const step = (count = 1): void => {
     for (const end = at + count; at < end; at++) if (text[at] === '\n') line++;
@@ -83,8 +91,8 @@ export function findLines(text: string, unquote: (quoted: string) => string): (p
       step();
       space();
       for (let i = 0; text[at] !== ']'; i++) {
-        mark([...path, i]);
-        value([...path, i]);
+        mark(below(path, [i]));
+        value(below(path, [i]));
         separator();
       }
       step();
@@ -111,12 +119,12 @@ export function findLines(text: string, unquote: (quoted: string) => string): (p
     markAll(base, keys);
     blanks();
     step();
-    value([...base, ...keys]);
+    value(below(base, keys));
   };
   /** A table's name as a path. A name below an array of tables belongs to its last table. */
   const resolve = (keys: readonly string[]): PathStep[] => {
     const path: PathStep[] = [];
-    for (const name of keys) {
+    for (const name of keys.slice(0, DEEPEST + 1)) {
       path.push(name);
       mark(path);
       const count = counts.get(encodePath(path));
@@ -137,13 +145,13 @@ export function findLines(text: string, unquote: (quoted: string) => string): (p
     const last = keys.at(-1) as string;
     const base = resolve(keys.slice(0, -1));
     if (isArray) {
-      const array = [...base, last];
+      const array = below(base, [last]);
       mark(array);
       const count = counts.get(encodePath(array)) ?? 0;
       counts.set(encodePath(array), count + 1);
-      table = [...array, count];
+      table = below(array, [count]);
     } else {
-      table = [...base, last];
+      table = below(base, [last]);
     }
     mark(table);
     step(isArray ? 2 : 1);

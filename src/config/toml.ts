@@ -19,8 +19,12 @@ export type ParsedToml = Extract<Parsed<Toml>, { ok: true }> | (Extract<Parsed<T
 export function parseToml(text: string): ParsedToml {
   try {
     const table = parse(text);
-    const lineOf = findLines(text, (quoted) => parse(`k = ${quoted}`).k as string);
-    return { ok: true, value: { table, line: (...path) => lineOf(path) } };
+    let lineOf: ReturnType<typeof findLines> | null = null;
+    const line: Toml['line'] = (...path) => {
+      lineOf ??= findLines(text, (quoted) => parse(`k = ${quoted}`).k as string);
+      return lineOf(path);
+    };
+    return { ok: true, value: { table, line } };
   } catch (error) {
     if (!(error instanceof TomlError)) throw error;
     // Only the first line, because the others repeat the file, and it may hold a password.
@@ -32,7 +36,7 @@ export function parseToml(text: string): ParsedToml {
 
 /** The parser's error in words that say how to write the line. Repeats no more of the line than its key. */
 function explain(detail: string, line: string): string {
-  const [, word = '', sign = '', value = ''] = /^\s*([\w.-]*)\s*([=:]?)\s*(.*?)\s*$/.exec(line) ?? [];
+  const [, word = '', sign = '', value = ''] = /^([\w.-]*)\s*([=:]?)\s*(.*)$/s.exec(line.trim()) ?? [];
   const key = word !== '' && sign === '=' ? word : 'key';
   const text = value.startsWith('[') ? `${key} = ["…"]` : `${key} = "…"`;
   if (/[\u2018-\u201f\u00ab\u00bb]/.test(line)) return `quotes are straight ones: ${text}`;

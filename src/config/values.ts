@@ -7,12 +7,12 @@ import type { Key, Kind } from './keys.ts';
 
 /** The location of a key or a variable. An error is printed as `PLACE: LABEL SENTENCE`. */
 export interface Location {
-  /** `FILE:LINE`, or `environment`. */
-  readonly place: string;
   /** `key "mode" in [tls]`, or the name of a variable. */
   readonly label: string;
-  /** 0 = not in a file. */
-  readonly line: number;
+  /** False: a variable of the environment. */
+  readonly isInFile: boolean;
+  /** Its line in the file, from 1. Only errors and warnings ask, because lines are not counted before. */
+  readonly line: () => number;
   /** Which of several files that are one configuration; absent where there is one. */
   readonly part?: number;
 }

@@ -124,9 +124,9 @@ export function printDate(date: Date, zone: number): string {
 
 /** Obeys the configuration key force_from: the address changes, the name stays. A field that is not one address is written anew. */
 function forceFrom(fields: readonly Field[], from: Mailbox, facts: CompletionFacts): readonly Field[] {
-  const block = resentBlock(fields);
+  const block = new Set(resentBlock(fields));
   return fields.map((field, index) => {
-    if (!isNamed(field, 'from') && !(isNamed(field, 'resent-from') && block.includes(index))) return field;
+    if (!isNamed(field, 'from') && !(isNamed(field, 'resent-from') && block.has(index))) return field;
     const list = parseAddressList(field.raw, bodyOffset(field));
     const only = list.ok && list.value.mailboxes.length === 1 ? list.value.mailboxes[0] : undefined;
     if (!only) return makeField(field.name, printNamed(from, facts.fullName, facts));

@@ -197,7 +197,7 @@ function cut(text: string, bounds: readonly number[]): Field[] {
  * fold: a line of nothing but blanks would be none (RFC 5322 §3.2.2). Before the colon, where nothing folds, it is left out.
  */
 function withoutCr(raw: string, colon: number): string {
-  const value = raw.slice(colon).replaceAll(/\r+(?=\n|$)/g, '');
+  const value = raw.slice(colon).replaceAll(/(?<!\r)\r+(?=\n|$)/g, '');
   const folded = value.replaceAll(/[ \t\r\n]+/g, (blanks, at: number) => {
     if (!blanks.includes('\r')) return blanks;
     return at + blanks.length === value.length ? '' : `\n${blanks.replaceAll(/[\r\n]/g, '') || ' '}`;

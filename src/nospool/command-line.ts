@@ -16,7 +16,7 @@ export function printOverview(): readonly string[] {
     "The administrator's side of nospool, the sendmail command without a queue.",
     '',
     ...lines,
-    `  ${'completion'.padEnd(22)} writeLines a completion script for your shell`,
+    `  ${'completion'.padEnd(22)} print a completion script for your shell`,
     '',
     'nospool COMMAND --help says more; nospool(1) says everything.',
     'Example: nospool init && nospool check',

@@ -23,7 +23,7 @@ const LOGGERS = ['/usr/bin/logger', '/bin/logger'];
 
 /** Ends a command that cannot begin, with status 1. The log says why, too, because a caller of sendmail may throw standard error away. */
 export function refuseToStart(reason: string): never {
-  const name = (process.argv[1] || '').replace(/^.*\//, '').replace(/\.[cm]js$/, '');
+  const name = (process.argv[1] || '').replace(/^.*\//, '').replace(/(?:-bun)?\.[cm]js$/, '');
   const line = reason.replace(/\s+/g, ' ');
   process.stderr.write(`${name}: ${line}\n`);
   const { mainModule } = process as { readonly mainModule?: { require(id: string): unknown } };

@@ -12,7 +12,13 @@ export function exitOnSignals(): void {
 }
 
 /**
- * SIGTERM and SIGINT end the delivery, a second one the wait for a verdict. `isTyped`: so does SIGHUP, because the message
+ * Signals that would end the process without a word: of a caller, a terminal (SIGINT, SIGQUIT), a clock that the caller has left
+ * running (SIGALRM), a limit of processor time (SIGXCPU).
+ */
+const ENDING = ['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGALRM', 'SIGUSR2', 'SIGXCPU'];
+
+/**
+ * Signals that end a process end the delivery, a second one the wait for a verdict. `isTyped`: so does SIGHUP, because the message
  * comes from a person whose terminal is gone.
  */
 export function listenForSignals(isTyped: boolean): UrgentInterrupts {
@@ -23,7 +29,7 @@ export function listenForSignals(isTyped: boolean): UrgentInterrupts {
     if (first.signal.aborted) second.abort(reason);
     else first.abort(reason);
   };
-  for (const name of ['SIGTERM', 'SIGINT', ...(isTyped ? ['SIGHUP'] : [])]) {
+  for (const name of isTyped ? [...ENDING, 'SIGHUP'] : ENDING) {
     // These are the listeners of exitOnSignals, perhaps of another copy of this file. They go last, because a signal without a listener ends the process.
     const earlier = process.listeners(name as NodeJS.Signals);
     process.on(name, interrupt);

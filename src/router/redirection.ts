@@ -63,7 +63,7 @@ export function parseRedirection(text: string, source: string, line = 1, joined 
       end = !isReason ? endOfItem(text, at, joined) : joined ? text.length : endOfLine(text, at);
       const raw = text.slice(at, end);
       const target =
-        raw.length > LONGEST_ITEM ? ITEM_TOO_LONG : readItem(raw.includes('\n') ? raw.replace(/\s*\n\s*/g, ' ').trim() : raw.trim());
+        raw.length > LONGEST_ITEM ? ITEM_TOO_LONG : readItem(raw.includes('\n') ? raw.replace(/(?<!\s)\s*\n\s*/g, ' ').trim() : raw.trim());
       if (target !== null) items.push({ ...target, line: here });
       for (let i = raw.indexOf('\n'); i >= 0; i = raw.indexOf('\n', i + 1)) here += 1;
     }
@@ -152,9 +152,12 @@ function readMailbox(text: string): Parsed<Mailbox | null> {
   return parseMailbox(angle === null ? bare.value : (angle[2] as string));
 }
 
+/** Each run of blanks is looked at from its beginning only, because very many before something else would take too long. */
+const AROUND_AT = /(?:(?<!\s)\s+)?@\s*/g;
+
 /** RFC 5322 §3.2.2: comments nest, and a backslash quotes within them. Blanks around an unquoted `@` go, too. */
 function withoutComments(text: string): Parsed<string> {
-  if (!/["(]/.test(text)) return parsed(text.replace(/\s*@\s*/g, '@'));
+  if (!/["(]/.test(text)) return parsed(text.replace(AROUND_AT, '@'));
   let out = '';
   let depth = 0;
   let quoted = false;
@@ -173,5 +176,5 @@ function withoutComments(text: string): Parsed<string> {
   }
   if (quoted) return unparsed('the closing quote is missing');
   if (depth > 0) return unparsed('the closing parenthesis is missing');
-  return parsed((out.includes('"') ? out : out.replace(/\s*@\s*/g, '@')).trim());
+  return parsed((out.includes('"') ? out : out.replace(AROUND_AT, '@')).trim());
 }

@@ -3,7 +3,7 @@
  * operand ends them. The table of `options.ts` says what each option changes. Knows no configuration and no message.
  */
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
-import { CALLED_AS, type Invocation, isMessageId, type Mode, OPTIONS, type OptionRow } from './options.ts';
+import { CALLED_AS, FREQUENT, type Invocation, isMessageId, listOptions, type Mode, type OptionRow } from './options.ts';
 
 const DEFAULTS: Invocation = {
   mode: { kind: 'send' },
@@ -81,12 +81,13 @@ function takeOption(word: string, next: string | undefined): Parsed<Taken> | nul
   return parsed({ row, text: '', usedNext: false, left: word.length > 2 ? `-${word.slice(2)}` : '' });
 }
 
-const findRow = (word: string): OptionRow | undefined => OPTIONS.find(({ option }) => option === word);
+const findRow = (word: string): OptionRow | undefined =>
+  FREQUENT.find(({ option }) => option === word) ?? listOptions().find(({ option }) => option === word);
 
 /** The longest option of several letters that the word begins with and goes on after. */
 function findLongRow(word: string): OptionRow | undefined {
   let longest: OptionRow | undefined;
-  for (const row of OPTIONS)
+  for (const row of listOptions())
     if (row.argument !== 'none' && row.option.length > (longest?.option.length ?? 2) && word.startsWith(row.option)) longest = row;
   return longest;
 }

@@ -167,8 +167,21 @@ const raiseVerbosity =
   (_, soFar) =>
     parsed({ verbosity: to > soFar.verbosity ? to : soFar.verbosity });
 
+const T = flag(
+  '-t',
+  ALL,
+  'Take recipients from To, Cc and Bcc (or Resent-To, Resent-Cc, Resent-Bcc).',
+  change({ recipientsFromHead: true }),
+);
+const I = flag('-i', ALL, 'A line with a single dot does not end the message.', change({ dotEnds: false }));
+const F = value('-f', 'address', ALL, 'The reverse-path; ' + "'<>'" + ' or an empty value is the null reverse-path.', setReversePath);
+const OI = flag('-oi', ALL, sameAs('-i'), change({ dotEnds: false }));
+const C = value('-C', 'file', SPE, 'The configuration file.', (text) => parsed({ config: text }));
+/** Most callers give no others, so the rest of the rows is made when an option is none of these. */
+export const FREQUENT: readonly OptionRow[] = [T, I, F, OI, C];
+
 /** The rows of -b with its letters. */
-const MODES: readonly OptionRow[] = [
+const makeModes = (): readonly OptionRow[] => [
   flag('-bm', ALL, 'Read a message from standard input and send it (the default).', setMode({ kind: 'send' })),
   // The mode of the ARPANET, in which errors came as replies of FTP: they come as they always do.
   flag('-ba', ['Sendmail'], sameAs('-bm'), setMode({ kind: 'send' })),
@@ -207,8 +220,8 @@ const MODES: readonly OptionRow[] = [
 ];
 
 /** The rows of -o with its letters; it takes other letters without effect. */
-const SETTINGS: readonly OptionRow[] = [
-  flag('-oi', ALL, sameAs('-i'), change({ dotEnds: false })),
+const makeSettings = (): readonly OptionRow[] => [
+  OI,
   flag('-oitrue', ['Exim', 'Sendmail'], sameAs('-i'), change({ dotEnds: false })),
   flag('-ov', ['Sendmail', 'Exim'], sameAs('-v'), raiseVerbosity(1)),
   attached('-od', 'mode', ALL, noEffect('delivery is always in the foreground')),
@@ -251,13 +264,13 @@ const QUEUE_OPERATIONS = [
 ];
 
 /** Every option. A word that is one of them as a whole is taken so; else its letters are looked up one by one. */
-export const OPTIONS: readonly OptionRow[] = [
-  flag('-t', ALL, 'Take recipients from To, Cc and Bcc (or Resent-To, Resent-Cc, Resent-Bcc).', change({ recipientsFromHead: true })),
-  flag('-i', ALL, 'A line with a single dot does not end the message.', change({ dotEnds: false })),
-  value('-f', 'address', ALL, 'The reverse-path; ' + "'<>'" + ' or an empty value is the null reverse-path.', setReversePath),
+const makeOptions = (): readonly OptionRow[] => [
+  T,
+  I,
+  F,
   value('-r', 'address', SPE, sameAs('-f'), setReversePath),
   value('-F', 'name', ALL, 'The sender’s full name, for a From field that has to be added.', (text) => parsed({ fullName: text })),
-  ...MODES,
+  ...makeModes(),
   flag('-v', SPE, 'Show the SMTP conversation on standard error, secrets and challenges of AUTH masked.', raiseVerbosity(1)),
   attached(
     '-d',
@@ -266,7 +279,7 @@ export const OPTIONS: readonly OptionRow[] = [
     { effect: 'as another', meaning: 'As -v, with the decisions: routing, hosts, TLS.' },
     raiseVerbosity(2),
   ),
-  value('-C', 'file', SPE, 'The configuration file.', (text) => parsed({ config: text })),
+  C,
   value('-N', 'when', ['Sendmail', 'Postfix'], 'Delivery status notifications: never, or a list of success, failure, delay.', setNotify),
   value('-R', 'return', ['Sendmail', 'Postfix'], 'What a notification returns: full or hdrs.', setRet),
   value('-V', 'envid', ['Sendmail', 'Postfix'], 'The envelope identifier for notifications.', (text) => parsed({ envid: text })),
@@ -274,7 +287,7 @@ export const OPTIONS: readonly OptionRow[] = [
   value('-X', 'file', ['Sendmail', 'Postfix', 'Exim'], noEffect('an argument names no file to write; see -v, and nospool send --trace')),
   value('-L', 'tag', ['Sendmail', 'Postfix', 'Exim'], 'The tag of syslog lines.', (text) => parsed({ tag: text })),
   attached('-q', 'what', SPE, 'Run the queue: there is none. With a time: refused, there is no daemon.', runQueue),
-  ...SETTINGS,
+  ...makeSettings(),
   value('-o', 'setting', ALL, NO_EFFECT),
   value('-O', 'option=value', SPE, NO_EFFECT),
   value('-e', 'mode', ALL, { effect: 'none', meaning: 'As -oe: no effect.' }),
@@ -312,6 +325,13 @@ export const OPTIONS: readonly OptionRow[] = [
   flag('--help', ['Exim'], 'Print this list.', setMode({ kind: 'help' })),
 ];
 
+let all: readonly OptionRow[] | null = null;
+/** Every option, once. */
+export function listOptions(): readonly OptionRow[] {
+  all ??= makeOptions();
+  return all;
+}
+
 /** Other names by which the program is called, and what they change. */
 export const CALLED_AS: Readonly<Record<string, Partial<Invocation>>> = {
   mailq: { mode: { kind: 'mailq' } },
@@ -322,7 +342,7 @@ export const CALLED_AS: Readonly<Record<string, Partial<Invocation>>> = {
 };
 
 /** Prints --help: the options that act, each once. */
-export function printUsage(options = OPTIONS): readonly string[] {
+export function printUsage(options = listOptions()): readonly string[] {
   const rows = options
     .filter(({ effect }) => effect === 'acts')
     .map(({ option, value: name, meaning }) => `  ${`${option}${name === '' ? '' : ` ${name}`}`.padEnd(14)}${meaning}`);

@@ -31,6 +31,8 @@ const ATOM = /^[\w!#$%&'*+\-/=?^`{|}~\u0080-\uffff]+$/;
  * the mobile operators that gave out such addresses accept. The smart host decides.
  */
 const DOT_STRING = /^[\w!#$%&'*+\-/=?^`{|}~.\u0080-\uffff]+$/;
+/** Blanks outside ASCII and marks that nobody sees: readers of a header take them for what stands between words. */
+const BLANK = /[\s\u200b-\u206f]/;
 /** Labels may hold `_`, because hosts of private networks have it. */
 const LABELS = /^[\w.\-\u0080-\uffff]+$/;
 /** A label is empty, or begins or ends with a hyphen. RFC 1035 §2.3.1 */
@@ -132,13 +134,15 @@ function endOfLocalPart(text: string): number {
 function shortestLocalPart(text: string): Parsed<string> {
   if (text === '') return unparsed('the local-part is missing');
   if (!text.startsWith('"'))
-    return DOT_STRING.test(text) ? parsed(text) : unparsed(`"${text}" is not a local-part; quote it if it is meant`);
+    return DOT_STRING.test(text)
+      ? parsed(BLANK.test(text) ? quoteLocalPart(text) : text)
+      : unparsed(`"${text}" is not a local-part; quote it if it is meant`);
   return parsed(quoteLocalPart(text.slice(1, -1).replace(/\\(.)/gs, '$1')));
 }
 
 /** Prints the content of a local-part for the wire: a dot-string when it can be one, else a quoted-string. RFC 5321 §4.1.2 */
 export function quoteLocalPart(content: string): string {
-  return content.split('.').every((atom) => ATOM.test(atom)) ? content : `"${content.replace(/["\\]/g, '\\$&')}"`;
+  return content.split('.').every((atom) => ATOM.test(atom)) && !BLANK.test(content) ? content : `"${content.replace(/["\\]/g, '\\$&')}"`;
 }
 
 /** Prints the mailbox without brackets; a bare local-part stands alone. */

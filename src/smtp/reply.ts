@@ -33,6 +33,9 @@ const LONGEST_SHOWN = 4096;
  */
 const LONGEST_QUOTED = 1500;
 
+/** What stands between the lines of a reply that is shown on one. */
+const BETWEEN = ' / ';
+
 const LINE = /^([2-5]\d\d)([ \t-]?)/;
 const ENHANCED = /^([245])\.(\d{1,3})\.(\d{1,3})(?=[ \t]|$)/;
 
@@ -144,10 +147,10 @@ function joinLines(lines: readonly string[], limit: number, tidy = (line: string
   for (const [i, line] of lines.entries()) {
     const text = tidy(printable(line));
     if (text === '' && i > 0) continue;
+    length += text.length + (i > 0 ? BETWEEN.length : 0);
     texts.push(text);
-    length += text.length;
     if (length > limit) break;
   }
-  const shown = texts.join(' / ');
+  const shown = texts.join(BETWEEN);
   return length > limit ? `${shown.slice(0, limit)}…` : shown;
 }

@@ -22,6 +22,7 @@ import type { EightBitTreatment } from '../transport/driver.ts';
 import type { Delivery } from './delivery.ts';
 import { helloName } from './domain.ts';
 import type { Domains, Sender } from './envelope.ts';
+import { minutesEast } from './local-time.ts';
 import type { Settings } from './settings.ts';
 import { treatEightBit } from './seven-bits.ts';
 import type { Submission } from './submission.ts';
@@ -107,7 +108,7 @@ async function completeFields(
   const charset = mimeCharset(config.defaultCharset) || by.charset;
   return complete(fields, {
     date: by.date,
-    zone: -by.date.getTimezoneOffset(),
+    zone: minutesEast(by.date),
     unique: by.unique,
     hostname: helloName(domains.host) || domains.host,
     reversePath,

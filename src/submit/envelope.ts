@@ -11,7 +11,7 @@ import type { Notify, Recipient } from '../smtp/client/print.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { type ForwardPath, type Mailbox, parseMailbox, printMailbox, qualify, quoteLocalPart, type ReversePath } from '../smtp/path.ts';
 import { asciiDomain, fullName } from './domain.ts';
-import { ownDomains, type Routing, type RoutingDialogue, type RoutingFacts, routeMessage, routeOneByOne } from './routing.ts';
+import { ownDomains, type Routing, type RoutingFacts, routeMessage } from './routing.ts';
 import type { Settings } from './settings.ts';
 import type { GivenRecipients } from './submission.ts';
 
@@ -105,13 +105,8 @@ export function routeRecipients(
   return routeMessage(config, routingFacts(domains, reversePath), paths.map(asciiDomain));
 }
 
-/** As routeRecipients, one recipient at a time: for the RCPT of `-bs`. */
-export function routingDialogue(config: Settings, domains: Domains, reversePath: ReversePath): RoutingDialogue {
-  const dialogue = routeOneByOne(config, routingFacts(domains, reversePath));
-  return { add: (path) => dialogue.add(asciiDomain(path)) };
-}
-
-const routingFacts = ({ own, recipient }: Domains, reversePath: ReversePath): RoutingFacts => ({
+/** The facts of this host for routing. */
+export const routingFacts = ({ own, recipient }: Domains, reversePath: ReversePath): RoutingFacts => ({
   reversePath,
   ours: own,
   qualifyRecipient: recipient,

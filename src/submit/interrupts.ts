@@ -37,12 +37,16 @@ export function withDeadline(
 ): { readonly interrupts: UrgentInterrupts; readonly release: () => boolean } {
   const [first, second] = [new AbortController(), new AbortController()];
   let isLate = false;
-  const stop = alarm(milliseconds, () => {
-    isLate = true;
-    const reason = `the deadline of ${milliseconds / 1000} s has passed (timeouts.deadline)`;
-    first.abort(reason);
-    second.abort(reason);
-  });
+  const reason = `the deadline of ${milliseconds / 1000} s has passed (timeouts.deadline)`;
+  // A verdict that has arrived counts, but what is read then may not lead to a commit.
+  const stop = alarm(
+    milliseconds,
+    () => second.abort(reason),
+    () => {
+      isLate = true;
+      first.abort(reason);
+    },
+  );
   const unlink = [follow(first, interrupts?.signal), follow(second, interrupts?.urgent)];
   const release = (): boolean => {
     stop();

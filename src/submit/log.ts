@@ -8,6 +8,7 @@ import { jsonLine, type Line, lineOf } from '../smtp/line.ts';
 import { printMailbox, type ReversePath } from '../smtp/path.ts';
 import { printReply } from '../smtp/reply.ts';
 import { printable, textOf } from '../smtp/text.ts';
+import { minutesEast } from './local-time.ts';
 import type { Severity } from './logfile.ts';
 import { type Attempt, isMissingHere, type Outcome, printAttempt, printFailure, printOutcome, printServer } from './outcome.ts';
 import type { Settings } from './settings.ts';
@@ -43,16 +44,18 @@ function base62(value: number, width: number): string {
  * every exigrep and eximstats reads these, and earlier versions read no others.
  */
 export function logId(now: Date, process: number): string {
-  const milliseconds = now.getTime();
+  // A host whose clock is before 1970 has no digits for it.
+  const milliseconds = Math.max(0, now.getTime());
   return `${base62(Math.floor(milliseconds / 1000), 6)}-${base62(process, 6)}-${base62((milliseconds % 1000) * 2, 2)}`;
 }
 
 /** `YYYY-MM-DD hh:mm:ss +hhmm`, as Exim writes it with `log_timezone`, because callers have time zones of their own. */
 function timestamp(time: Date): string {
   const two = (n: number) => String(n).padStart(2, '0');
-  const east = -time.getTimezoneOffset();
+  const east = minutesEast(time);
   const zone = `${east < 0 ? '-' : '+'}${two(Math.floor(Math.abs(east) / 60))}${two(Math.abs(east) % 60)}`;
-  return `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())} ${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())} ${zone}`;
+  const local = new Date(time.getTime() + east * 60_000).toISOString();
+  return `${local.slice(0, 10)} ${local.slice(11, 19)} ${zone}`;
 }
 
 const printSender = (path: ReversePath): string => (path === null ? '<>' : printMailbox(path));

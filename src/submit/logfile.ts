@@ -193,8 +193,8 @@ interface Syslog {
 const tagOf = (given: string | null): string => lineOf((given ?? '').replace(/[\p{Cc}\s]/gu, '')) || 'nospool';
 
 function syslogOf(given: string | null, places: LogPlaces): Syslog {
-  const tag = tagOf(given);
   const take = async (lines: readonly Line[], severity: Severity): Promise<boolean> => {
+    const tag = tagOf(given);
     const answer = await toJournal(lines, tag, severity, places);
     return answer === 'taken' || (answer === 'absent' && (await toLogger(lines, tag, severity, places)));
   };

@@ -4,16 +4,13 @@
  * addresses and does not hold it, except where recipients come one by one. Opens no socket.
  */
 
-import { constants, existsSync } from 'node:fs';
+import { constants } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import type { UserInfo } from 'node:os';
-import { agree, type RoutedTo } from '../router/agree.ts';
 import { type AliasEntry, type AliasReader, makeAliasReader, searchAliases } from '../router/aliases.ts';
 import { LONGEST_LIST } from '../router/data.ts';
 import { type RouterConfig, withDefaults } from '../router/defaults.ts';
-import { makeAliasCheck } from '../router/newaliases.ts';
 import { prepareRouting, type RoutingAnswer, type RoutingDone } from '../router/resolve.ts';
-import type { RoutingProblem } from '../router/route.ts';
 import type { Answer, ReadList, Unread, Want } from '../router/want.ts';
 import type { ForwardPath, ReversePath } from '../smtp/path.ts';
 import { textOf } from '../smtp/text.ts';
@@ -69,7 +66,8 @@ export async function routeMessage(config: RouterConfig, facts: RoutingFacts, re
   return finish(prepare(config, facts)(recipients), files);
 }
 
-function prepare(config: RouterConfig, { shuffle = randomOrder, reversePath, ours, qualifyRecipient }: RoutingFacts) {
+/** What routes recipients, as often as it is called. */
+export function prepare(config: RouterConfig, { shuffle = randomOrder, reversePath, ours, qualifyRecipient }: RoutingFacts) {
   const routers = withDefaults(config).map((router) => ({
     ...router,
     domains: router.domains.flatMap(spellings),
@@ -78,7 +76,8 @@ function prepare(config: RouterConfig, { shuffle = randomOrder, reversePath, our
   return prepareRouting({ routers, reversePath, ours, qualifyRecipient, shuffle });
 }
 
-async function finish(first: RoutingAnswer, files: RoutingFiles): Promise<Routing> {
+/** Answers what the routing of recipients asks for, until it is done. */
+export async function finish(first: RoutingAnswer, files: RoutingFiles): Promise<Routing> {
   let step = first;
   while (step.kind === 'needs') {
     const answers: Answer[] = [];
@@ -87,68 +86,6 @@ async function finish(first: RoutingAnswer, files: RoutingFiles): Promise<Routin
     step = step.resume(answers);
   }
   return step;
-}
-
-/** Routing for a dialogue (`-bs`), where each recipient is answered before the next is known. */
-export interface RoutingDialogue {
-  /**
-   * Routes one more recipient and takes it if it can share the transaction of those before it. The problems say why it cannot;
-   * then it counts for nothing. Calls must not overlap.
-   */
-  add(recipient: ForwardPath): Promise<readonly RoutingProblem[]>;
-}
-
-/**
- * Routes each recipient as if it were alone, which is how `src/router` routes many. It keeps only one of those that were taken, for
- * the others to agree with, because the message is routed as a whole when its content comes.
- */
-export function routeOneByOne(config: RouterConfig, facts: RoutingFacts): RoutingDialogue {
-  const { files = systemFiles(), reversePath } = facts;
-  const start = prepare(config, facts);
-  const kept = withTables(files);
-  let isFirst = true;
-  let first: RoutedTo | null = null;
-  return {
-    async add(recipient) {
-      // The first is often the only one, and for one it is cheaper to pass through a file than to keep it.
-      const using = isFirst ? files : kept;
-      isFirst = false;
-      const { problems, recipients, route } = await finish(start([recipient]), using);
-      if (problems.length > 0) return problems;
-      const routed = route === null ? [] : recipients.map((each): RoutedTo => ({ recipient: each, route }));
-      const agreed = agree(first === null ? routed : [first, ...routed], reversePath);
-      if (agreed !== null && 'kind' in agreed) return [agreed];
-      first ??= routed[0] ?? null;
-      return [];
-    },
-  };
-}
-
-/** Octets of memory for the entries of alias files: enough for some 300,000 of usual length, and as much as the rest of this program takes. */
-const TABLES_ROOM = 64 * 1024 * 1024;
-/** Octets of memory that an entry takes besides its text: strings, object and place in the table. */
-const ENTRY_OVERHEAD = 160;
-
-/**
- * The same files, with each alias file as it was when it was asked first: read once and kept for one transaction. A file for which
- * there is no room is passed through for each question as ever.
- */
-function withTables(files: RoutingFiles): RoutingFiles {
-  const known = new Map<string, Awaited<ReturnType<RoutingFiles['table']>>>();
-  let room = TABLES_ROOM;
-  return {
-    ...files,
-    async aliases(file, keys) {
-      const got = known.get(file) ?? (await files.table(file, room));
-      // The fault may be over by the next time.
-      if (got.kind === 'unreadable') return got;
-      if (got.kind === 'table' && !known.has(file)) room -= got.size;
-      known.set(file, got);
-      if (got.kind === 'missing') return got;
-      if (got.kind === 'too large') return files.aliases(file, keys);
-      return { kind: 'entries', entries: keys.flatMap((key) => got.entries.get(key) ?? []) };
-    },
-  };
 }
 
 async function answer(files: RoutingFiles, want: Want): Promise<Answer> {
@@ -171,6 +108,9 @@ export function randomOrder(n: number): readonly number[] {
   }
   return order;
 }
+
+/** Octets of memory that an entry takes besides its text: strings, object and place in the table. */
+const ENTRY_OVERHEAD = 160;
 
 /** The alias files, included lists and `~/.forward` files of this host, for one message; `passwd` is for tests. */
 export function systemFiles(passwd = '/etc/passwd'): RoutingFiles {
@@ -209,69 +149,12 @@ export function systemFiles(passwd = '/etc/passwd'): RoutingFiles {
   };
 }
 
-/** The findings of `newaliases`. */
-export interface AliasReport {
-  readonly entries: number;
-  /** Sentences that begin with file and line. If there are any, the files need repair. */
-  readonly faults: readonly string[];
-  /** Files and pipes, whose mail fails by design: `file:line: target`. */
-  readonly locals: readonly string[];
-  /** Sentences about entries and files that never count. */
-  readonly idle: readonly string[];
-  /** The files that were asked for, whether or not they could be read. */
-  readonly files: readonly { readonly kind: 'aliases' | 'include'; readonly file: string }[];
-}
-
-/** Reads all alias files of the configuration, and the lists they include, as routing would. */
-export async function checkAliasFiles(config: RouterConfig): Promise<AliasReport> {
-  const check = makeAliasCheck();
-  const { pass, list } = aliasFiles();
-  const faults: string[] = [];
-  const files: { readonly kind: 'aliases' | 'include'; readonly file: string }[] = [];
-  for (const router of withDefaults(config)) {
-    if (router.driver !== 'redirect' || router.file === '') continue;
-    files.push({ kind: 'aliases', file: router.file });
-    const unread = await pass(router.file, check.aliases(router.file), () => false);
-    if (unread !== null && !(unread.kind === 'missing' && router.ifPresent)) faults.push(printUnread(unread, router.file));
-  }
-  // The list of includes grows while it is walked.
-  for (let i = 0; i < check.includes.length; i++) {
-    const { file, by } = check.includes[i] as (typeof check.includes)[number];
-    files.push({ kind: 'include', file });
-    const got = await list(file, by);
-    if (got.kind === 'text') check.list(file, got.text);
-    else faults.push(printUnread(got, file));
-  }
-  return {
-    entries: check.entries,
-    faults: [...new Set([...faults, ...check.faults])],
-    locals: [...new Set(check.locals)],
-    idle: [...listUnread(config), ...check.repeated],
-    files,
-  };
-}
-
-/** Lists alias files that are there but that no router reads, because other routers are written. */
-function listUnread({ routers, aliases }: RouterConfig): readonly string[] {
-  if (routers.length === 0) return [];
-  return aliases
-    .filter((file) => existsSync(file) && !routers.some((router) => router.driver === 'redirect' && router.file === file))
-    .map(
-      (file) =>
-        `${file} is not read: where a [[router]] is written, an alias file needs one of its own, driver = "redirect", file = "${file}"`,
-    );
-}
-
-function printUnread(unread: Unread, file: string): string {
-  return unread.kind === 'missing' ? `cannot read ${file}: no such file or directory` : unread.detail;
-}
-
 const MISSING: Unread = { kind: 'missing' };
 /** Octets of one read: enough for a few thousand lines, and little for a pipe or a page cache. */
 const CHUNK = 64 * 1024;
 
 /** Reads alias files and the lists they include. A list may have the owner of the file that includes it. */
-function aliasFiles() {
+export function aliasFiles() {
   const owners = new Map<string, number>();
   return {
     /** Hands a file's octets to a reader; null when it went well. */

@@ -5,8 +5,6 @@
 
 import type { ChildProcess } from 'node:child_process';
 import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
-import { isAbsolute, join, normalize } from 'node:path';
 import type { Secret } from '../router/smarthost.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { fromUtf8, octets, printable, utf8 } from '../smtp/text.ts';
@@ -84,6 +82,7 @@ async function readFromFile(
   const what = `${key} ${path}`;
   try {
     // It does not wait, because opening a named pipe would otherwise last until somebody writes to it.
+    const { open } = await import('node:fs/promises');
     const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
       const stats = await file.stat();
@@ -101,6 +100,7 @@ async function readFromFile(
 
 /** A name without a leading slash is a systemd credential (systemd.exec(5), LoadCredential=). */
 function placeOf(configured: string, key: string, environment: Environment): Parsed<string> {
+  const { isAbsolute, join, normalize } = process.getBuiltinModule('node:path');
   if (isAbsolute(configured)) return parsed(normalize(configured));
   const folder = environment.CREDENTIALS_DIRECTORY ?? '';
   if (folder === '') return unparsed(`${key} "${configured}" is relative, and there is no $CREDENTIALS_DIRECTORY it could be in`);
@@ -179,7 +179,7 @@ const running = new Set<ChildProcess>();
 const endAll = (): void => {
   for (const child of running) endGroup(child);
 };
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGALRM'] as const;
 /** Another listener decides what the signal does. Where there is none, the signal does afterwards what it would have done. */
 const passOn = (name: NodeJS.Signals): void => {
   if (process.listenerCount(name) > 1) return;

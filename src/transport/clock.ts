@@ -18,8 +18,11 @@ const HANDOVER = 10;
 /** Resolves when what has arrived until now is read, because a timer comes after a poll. */
 export const untilRead = (): Promise<void> => new Promise<void>((resolve) => setTimeout(resolve, HANDOVER)).then(turn);
 
-/** Calls `ring` when the time is over (Infinity: never), unless what arrived until then has stopped it. The value stops it. */
-export function alarm(milliseconds: number, ring: () => void): () => void {
+/**
+ * Calls `ring` when the time is over (Infinity: never), unless what arrived until then has stopped it. The value stops it. `over` is
+ * called before that is read, for what may not be begun any more.
+ */
+export function alarm(milliseconds: number, ring: () => void, over?: () => void): () => void {
   const end = now() + milliseconds;
   let timer: NodeJS.Timeout | undefined;
   let isStopped = false;
@@ -27,11 +30,11 @@ export function alarm(milliseconds: number, ring: () => void): () => void {
     timer = setTimeout(look, Math.min(LONGEST_TIMER, Math.max(1, end - now())));
   };
   const look = (): void => {
-    if (now() < end) wind();
-    else
-      void untilRead().then(() => {
-        if (!isStopped) ring();
-      });
+    if (now() < end) return wind();
+    over?.();
+    void untilRead().then(() => {
+      if (!isStopped) ring();
+    });
   };
   if (milliseconds !== Number.POSITIVE_INFINITY) wind();
   return () => {

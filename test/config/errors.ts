@@ -55,6 +55,7 @@ export const ERRORS: [string, RegExp | string][] = [
   [`[tls]\nverify = false\nfingerprint = ["sha256:${'0'.repeat(64)}"]`, /^\/f:3: .*contradicts verify = false/],
   ['[tls]\nverify = false\nca_file = "/a"', /^\/f:3: .*contradicts verify = false/],
   [`[tls]\nca_file = "/a"\nfingerprint = ["sha256:${'0'.repeat(64)}"]`, /^\/f:2: key "ca_file" in \[tls\] would not be used/],
+  ['[tls]\ncertificate = "m"\ncertificate_key = "/a"', /^\/f:2: key "certificate" in \[tls\] expects an absolute path/],
   ['[tls]\ncertificate_key = "/a"', /^\/f:2: key "certificate_key" in \[tls\] needs certificate beside it$/],
   ['[tls]\nfingerprint = ["sha1:00"]', /expects "sha256:" and 64 hexadecimal digits/],
   [`[tls]\nfingerprint = ["${'0'.repeat(64)}"]`, /expects "sha256:" and 64/],
@@ -135,6 +136,7 @@ export const ERRORS: [string, RegExp | string][] = [
   ['[[router]]\nname = "a"', '/f:1: [[router]] needs driver = "redirect"'],
   ['[[router]]\nname = "a"\ndriver = "dnslookup"', /^\/f:3: key "driver" in \[\[router\]\] expects "redirect" or "manualroute"$/],
   ['[[router]]\nname = "a b"\ndriver = "redirect"\nforward = true', /expects letters, digits/],
+  ['[[router]]\nname = "a"\ndriver = "redirect"\nfile = "m"', /^\/f:4: key "file" in \[\[router\]\] expects an absolute path/],
   ['[[router]]\nname = "a"\ndriver = "redirect"', /"a" needs exactly one of file = "\/etc\/aliases", data = \{ … \} and forward = true$/],
   ['[[router]]\nname = "a"\ndriver = "redirect"\nforward = true\nfile = "/a"', /needs exactly one/],
   [

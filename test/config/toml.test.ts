@@ -2,6 +2,7 @@ import assert from 'node:assert';
 import fc from 'fast-check';
 import { stringify } from 'smol-toml';
 import { suite } from 'uvu';
+import { interpret } from '../../src/config/interpret.ts';
 import { parseToml } from '../../src/config/toml.ts';
 import type { PathStep } from '../../src/config/toml-lines.ts';
 
@@ -159,6 +160,28 @@ function paths(value: unknown, base: PathStep[] = []): PathStep[][] {
       : [];
   return base.length === 0 ? below : [base, ...below];
 }
+
+test('a key of very many parts is linear work, and an error in its line', () => {
+  const parts = 'a.'.repeat(100_000);
+  for (const [text, line] of [
+    [`\n${parts}b = 1`, 2],
+    [`[${parts}b]\nc.d = 1\n`, 1],
+    [`lock = true\na = { ${parts}b = 1 }`, 2],
+    [`[[a]]\n[[${parts}b]]\n${Array.from({ length: 1000 }, (_, i) => `c${i} = 1\n`).join('')}`, 1],
+  ] as const) {
+    const read = parseToml(text);
+    assert.ok(read.ok);
+    const answer = interpret({ path: '/f', toml: read.value, refuses: () => null, isSystem: true }, {}, { home: null });
+    assert.ok(!answer.ok);
+    assert.match(answer.errors.join('\n'), new RegExp(`^/f:${line}: key "a" is unknown`));
+  }
+});
+
+test('blanks in a wrong line are linear work', () => {
+  const read = parseToml(`a = ${' '.repeat(200_000)}${'\u2028'.repeat(1000)}x`);
+  assert.ok(!read.ok);
+  assert.equal(read.line, 1);
+});
 
 test('every key and item that the parser accepts has a line that holds its name', () => {
   const leaf = fc.oneof(fc.string(), fc.integer(), fc.boolean(), fc.double({ noNaN: true }));

@@ -125,4 +125,14 @@ test('the nearest key is found', () => {
   }
 });
 
+test('a default is what its parser would make of it, which only sizes and durations are given to', () => {
+  for (const key of KEYS)
+    if (key.initial !== null && key.kind !== 'size' && key.kind !== 'duration')
+      assert.deepEqual(
+        parseValue(key.kind, key.initial, key, { home: null }),
+        { ok: true, value: key.initial },
+        `${key.section}.${key.name}`,
+      );
+});
+
 test.run();

@@ -287,12 +287,29 @@ webpack({ mode: 'production', target: 'node20', context: __dirname, entry, outpu
     }
   }));
 
-test('Deno sends', () =>
+test('Deno sends, also by nodemailer, and to a sink of its own', () =>
   within(120_000, async () => {
-    const folder = program('deno', { 'package.json': '{ "dependencies": { "nospool": "*" } }', 'esm.mjs': SENDING.esm });
+    const folder = program('deno', {
+      'package.json': '{ "dependencies": { "nospool": "*", "nodemailer": "*" } }',
+      'esm.mjs': SENDING.esm,
+      'doors.mjs': `import nodemailer from 'nodemailer';
+import { NospoolTransport } from 'nospool/nodemailer';
+import { sink } from 'nospool/testing';
+const host = await sink();
+const transport = nodemailer.createTransport(new NospoolTransport({ url: host.url }));
+const { accepted } = await transport.sendMail({ from: 'ann@example.org', to: 'bob@example.net', text: 'hello' });
+transport.close();
+console.log(JSON.stringify([accepted, host.messages.length]));
+await host.close();
+`,
+    });
     mkdirSync(path.join(folder, 'node_modules'));
     symlinkSync(path.join(programs, 'node_modules', 'nospool'), path.join(folder, 'node_modules', 'nospool'));
-    await sends(() => runNode([tool('deno/bin.cjs'), 'run', '--allow-all', '--node-modules-dir=manual', 'esm.mjs'], { cwd: folder }));
+    symlinkSync(path.join(ROOT, 'node_modules', 'nodemailer'), path.join(folder, 'node_modules', 'nodemailer'));
+    const deno = (file: string) => runNode([tool('deno/bin.cjs'), 'run', '--allow-all', '--node-modules-dir=manual', file], { cwd: folder });
+    await sends(() => deno('esm.mjs'));
+    const { status, said } = await deno('doors.mjs');
+    assert.deepEqual([status, said], [0, '[["bob@example.net"],1]\n']);
   }));
 
 if (missing('bun').length === 0)

@@ -1,20 +1,26 @@
 /**
  * Every call of a run that can fail fails once: the command sends to three recipients, with two smart hosts, STARTTLS, a password,
- * an alias file and a log, and for each number the call of that number fails, until a run makes no more calls. Whatever fails, the
- * status is true, the words are sentences, nothing is sent twice, and nothing is left behind. support/torture.cjs lets calls fail.
+ * an alias file and a log, under Node and Bun, and for each number the call of that number fails, until a run makes no more calls.
+ * Whatever fails, the status is true, the words are sentences, nothing is sent twice, and nothing is left behind. support/torture.cjs
+ * lets calls fail: of files, sockets (Bun's own, too), TLS, names, processes and clocks.
  *
  * TORTURE=full tries every call, else every so many-th one. Loopback: the faults are on this side.
  */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
+import { BUN_ENVIRONMENT } from '../../src/nospool/install/wrapper.ts';
+import { missing } from '../interop/support/needs.ts';
 import { COMMAND, ENVIRONMENT, killAll, scratch } from '../support/command.ts';
 import { tlsWorld } from '../support/delivery.ts';
+import { a, nameServer } from '../support/nameserver.ts';
 import { startHost, type TestHost } from '../support/smarthost.ts';
 import { within } from '../support/within.ts';
+import { RUNTIMES, type Runtime } from '../surroundings/support/stage.ts';
 
 const test = suite('torture');
 const isFull = process.env.TORTURE === 'full';
@@ -37,6 +43,73 @@ interface Scene {
   /** Lines of the body. */
   readonly lines: number;
   readonly offers: readonly string[];
+  /** By which name the smart hosts are called; localhost by default. */
+  readonly at?: string;
+  /** In place of a file. */
+  readonly log?: string;
+  /** Prepares the host for the scene, whose folder it may use; the value undoes that. It needs root, and mounts that nobody else sees. */
+  readonly prepare?: (folder: string) => Promise<() => void>;
+}
+
+/** A name that a server of names knows. */
+const NAMED = 'smart.named.example';
+
+function bind(text: string, place: string, folder: string): void {
+  const file = path.join(folder, path.basename(place));
+  writeFileSync(file, text, { mode: 0o644 });
+  execFileSync('mount', ['--bind', file, place]);
+}
+
+/** A host whose names are in the DNS; `hosts` is the line of nsswitch.conf. */
+async function nameHosts(folder: string, hosts: string): Promise<() => void> {
+  const server = await nameServer({ [`A ${NAMED}`]: [a('127.0.0.1')] }, '127.0.0.1', 53);
+  bind('nameserver 127.0.0.1\n', '/etc/resolv.conf', folder);
+  bind(`passwd: files\ngroup: files\nhosts: ${hosts}\n`, '/etc/nsswitch.conf', folder);
+  return () => {
+    execFileSync('umount', ['/etc/resolv.conf']);
+    execFileSync('umount', ['/etc/nsswitch.conf']);
+    server.close();
+  };
+}
+
+/** A daemon of syslog that takes everything at this place. */
+async function takeLogs(place: string): Promise<() => void> {
+  const server = createServer((socket) => socket.on('error', () => {}).resume());
+  await new Promise<void>((resolve) => server.listen(place, resolve));
+  server.unref();
+  return () => void server.close();
+}
+
+async function withJournal(folder: string): Promise<() => void> {
+  execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', '/run']);
+  mkdirSync('/run/systemd/journal', { recursive: true });
+  const stops = [
+    await takeLogs('/run/systemd/journal/stdout'),
+    await nameHosts(folder, 'files dns'),
+    () => void execFileSync('umount', ['/run']),
+  ];
+  return () => {
+    for (const stop of stops) stop();
+  };
+}
+
+/** No journal, and so a logger is run. /dev belongs to all, so it is another one. */
+const OTHER_DEV = `mkdir "$1/dev" && mount --bind /dev "$1/dev" && mount -t tmpfs -o mode=755 tmpfs /dev &&
+for node in null zero full random urandom tty; do : >/dev/$node; mount --bind "$1/dev/$node" /dev/$node; done && ln -s /proc/self/fd /dev/fd`;
+
+async function withLogger(folder: string): Promise<() => void> {
+  execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', '/run']);
+  execFileSync('/bin/sh', ['-c', OTHER_DEV, 'sh', folder]);
+  const stops = [await takeLogs('/dev/log'), await nameHosts(folder, 'files nis dns')];
+  return () => {
+    for (const stop of stops) stop();
+    execFileSync('/bin/sh', [
+      '-c',
+      'for node in null zero full random urandom tty; do umount -l /dev/$node; done; umount -l /dev; umount -l "$1/dev"; umount -l /run',
+      'sh',
+      folder,
+    ]);
+  };
 }
 
 const SCENES: readonly Scene[] = [
@@ -50,6 +123,26 @@ const SCENES: readonly Scene[] = [
   },
   { name: 'a file beyond the window, DATA', config: 'replay_window = "1KiB"', input: 'file', lines: 400, offers: [] },
   { name: 'a long pipe and a password of a command', config: '', input: 'pipe', lines: 12_000, offers: ['PIPELINING', 'CHUNKING'] },
+  {
+    name: 'names in the DNS, and the journal',
+    config: '',
+    input: 'pipe',
+    lines: 3,
+    offers: ['PIPELINING'],
+    at: NAMED,
+    log: 'syslog',
+    prepare: withJournal,
+  },
+  {
+    name: 'names that the C library must look up, and a logger',
+    config: '',
+    input: 'pipe',
+    lines: 3,
+    offers: ['PIPELINING'],
+    at: NAMED,
+    log: 'syslog',
+    prepare: withLogger,
+  },
 ];
 
 interface Stage {
@@ -57,6 +150,7 @@ interface Stage {
   readonly folder: string;
   readonly hosts: readonly [TestHost, TestHost];
   readonly config: string;
+  readonly undo: () => void;
 }
 
 async function setStage(scene: Scene): Promise<Stage> {
@@ -68,11 +162,13 @@ async function setStage(scene: Scene): Promise<Stage> {
   writeFileSync(path.join(folder, 'password'), 'tanstaaf\n', { mode: 0o600 });
   writeFileSync(path.join(folder, 'aliases'), 'everybody: r2@there.example, r3@there.example\n', { mode: 0o600 });
   const config = path.join(folder, 'nospool.toml');
+  const undo = (await scene.prepare?.(folder)) ?? (() => {});
+  const at = scene.at ?? 'localhost';
   const text = [
-    `log = "${folder}/log"`,
+    `log = "${scene.log ?? `${folder}/log`}"`,
     `aliases = ["${folder}/aliases"]`,
     'hostname = "client.example.org"',
-    `smarthosts = ["localhost:${hosts[0].port}", "localhost:${hosts[1].port}"]`,
+    `smarthosts = ["${at}:${hosts[0].port}", "${at}:${hosts[1].port}"]`,
     scene.config,
     '[auth]',
     'user = "tim"',
@@ -83,7 +179,7 @@ async function setStage(scene: Scene): Promise<Stage> {
     'server_name = "smart.example"',
   ];
   writeFileSync(config, `${text.join('\n')}\n`, { mode: 0o600 });
-  return { scene, folder, hosts, config };
+  return { scene, folder, hosts, config, undo };
 }
 
 interface Run {
@@ -100,7 +196,7 @@ interface Run {
 let serial = 0;
 
 /** Runs the command; call number `failing` fails, with 0 none. */
-async function runOnce({ scene, folder, hosts, config }: Stage, failing: number): Promise<Run> {
+async function runOnce({ scene, folder, hosts, config }: Stage, { name, words }: Runtime, failing: number): Promise<Run> {
   const id = `torture ${++serial}`;
   const own = path.join(folder, `run-${serial}`);
   mkdirSync(own);
@@ -110,17 +206,22 @@ async function runOnce({ scene, folder, hosts, config }: Stage, failing: number)
   const file = path.join(folder, `message-${serial}`);
   if (scene.input === 'file') writeFileSync(file, message);
   const fd = scene.input === 'file' ? openSync(file, 'r') : undefined;
-  const child = spawn(
-    process.execPath,
-    ['--require', TORTURE, COMMAND, '-f', 'tim@here.example', '-i', 'r1@there.example', 'everybody@client.example.org'],
-    {
-      stdio: [fd ?? 'pipe', 'pipe', 'pipe'],
-      cwd: own,
-      env: { ...ENVIRONMENT, NOSPOOL_CONFIG: config, TMPDIR: own, HOME: own, TORTURE: String(failing), TORTURE_LOG: report },
-      // A group of its own shows what it leaves behind.
-      detached: true,
+  const [program, ...flags] = [...words, name === 'Bun' ? '--preload' : '--require', TORTURE] as [string, ...string[]];
+  const child = spawn(program, [...flags, COMMAND, '-f', 'tim@here.example', '-i', 'r1@there.example', 'everybody@client.example.org'], {
+    stdio: [fd ?? 'pipe', 'pipe', 'pipe'],
+    cwd: own,
+    env: {
+      ...ENVIRONMENT,
+      NOSPOOL_CONFIG: config,
+      TMPDIR: own,
+      HOME: own,
+      ...(name === 'Bun' ? BUN_ENVIRONMENT : {}),
+      TORTURE: String(failing),
+      TORTURE_LOG: report,
     },
-  );
+    // A group of its own shows what it leaves behind.
+    detached: true,
+  });
   if (fd !== undefined) closeSync(fd);
   child.stdin?.on('error', () => {}).end(message);
   let stderr = '';
@@ -187,12 +288,15 @@ function findFault({ status, signal, stderr, held, isChildLeft, left }: Run, cal
   return held.length === 1 && !/may have been delivered/.test(stderr) ? `status ${status}, and a smart host has it` : null;
 }
 
-for (const scene of SCENES)
-  test(scene.name, () =>
+const isRoot = missing('root', 'unshare').length === 0;
+if (!isRoot) console.log('torture of names and syslog: skipped: needs root, unshare');
+
+for (const { scene, runtime } of SCENES.flatMap((each) => RUNTIMES.map((one) => ({ scene: each, runtime: one }))))
+  (scene.prepare === undefined || isRoot ? test : test.skip)(`${scene.name}, ${runtime.name}`, () =>
     within(isFull ? 500_000 : 60_000, async () => {
       const stage = await setStage(scene);
       try {
-        const clean = await runOnce(stage, 0);
+        const clean = await runOnce(stage, runtime, 0);
         assert.equal(clean.status, 0, clean.stderr);
         assert.equal(findFault(clean, ''), null);
         assert.ok(clean.calls.length > 30, `there are only ${clean.calls.length} calls`);
@@ -206,7 +310,7 @@ for (const scene of SCENES)
             while (next <= most) {
               const number = next;
               next += isFull ? 1 : STRIDE;
-              const run = await runOnce(stage, number);
+              const run = await runOnce(stage, runtime, number);
               most = Math.max(most, run.calls.length);
               const call = run.calls[number - 1] ?? 'none';
               const fault = findFault(run, call);
@@ -216,11 +320,12 @@ for (const scene of SCENES)
             }
           }),
         );
-        console.log(`\n  ${scene.name}: ${most} calls, statuses ${JSON.stringify([...statuses])}`);
+        console.log(`\n  ${scene.name}, ${runtime.name}: ${most} calls, statuses ${JSON.stringify([...statuses])}`);
         assert.deepEqual(faults, []);
       } finally {
         killAll();
         await Promise.all(stage.hosts.map((host) => host.stop()));
+        stage.undo();
       }
     }),
   );

@@ -7,55 +7,16 @@
  * WORLDS says how many (default 3000), WORLD_SEED which is the first: `WORLDS=1 WORLD_SEED=4711` runs that one.
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
-import { build } from 'esbuild';
 import { suite } from 'uvu';
+import { type Change, loadBundled } from './support/bundle.ts';
 import type * as Worlds from './support/worlds/world.ts';
 
 const test = suite('worlds');
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
-const folder = mkdtempSync(join(tmpdir(), 'nospool-worlds-'));
-process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
-
 const COUNT = Number(process.env.WORLDS ?? 3000);
 const FIRST = Number(process.env.WORLD_SEED ?? 1);
 
-/** In a file of `src` the words stand once, and others take their place. */
-type Change = readonly [file: string, from: string, to: string];
-
-let built = 0;
-
-/** The worlds with the program in one file, because what it imports as it needs it must not wait for a disk. */
-async function load(changes: readonly Change[]): Promise<typeof Worlds> {
-  const outfile = join(folder, `worlds-${built++}.mjs`);
-  await build({
-    entryPoints: [join(root, 'test/faults/support/worlds/world.ts')],
-    outfile,
-    bundle: true,
-    format: 'esm',
-    platform: 'node',
-    target: 'node20',
-    logLevel: 'error',
-    plugins: [
-      {
-        name: 'changes',
-        setup({ onLoad }) {
-          for (const [file, from, to] of changes)
-            onLoad({ filter: new RegExp(`/src/${file}$`) }, ({ path }) => {
-              const parts = readFileSync(path, 'utf8').split(from);
-              assert.equal(parts.length, 2, `in ${file} there is not exactly one: ${from}`);
-              return { contents: parts.join(to), loader: 'ts' };
-            });
-        },
-      },
-    ],
-  });
-  return (await import(pathToFileURL(outfile).href)) as typeof Worlds;
-}
+const load = (changes: readonly Change[]) => loadBundled<typeof Worlds>('test/faults/support/worlds/world.ts', changes);
 
 const emptyTally = (): Worlds.Tally => ({ accepted: 0, failed: 0, uncertain: 0, connections: 0 });
 

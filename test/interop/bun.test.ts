@@ -38,7 +38,7 @@ function installed(dist = DIST): string {
 test('nospool install leaves code for it', () => {
   installed();
   const version = spawnSync(bun() ?? '', ['--version'], { encoding: 'utf8' }).stdout.trim();
-  for (const file of ['main.cjs', 'main.cjs.jsc', 'config-toml.cjs.jsc', 'sums'])
+  for (const file of ['main.cjs', 'main.cjs.jsc', 'transport-tls-tls.cjs.jsc', 'sums'])
     assert.ok(existsSync(`${DIST}/compiled/bun-${version}-${process.arch}/${file}`), file);
 });
 
@@ -98,13 +98,14 @@ test('S5: as installed Bun obeys no file of the folder that it is called in, nor
   );
 });
 
-test('a short message, in clear or over TLS, makes Bun load none of its copies of what Node has but node:fs and node:buffer', () =>
+test('a short message, in clear, over TLS or with a password, makes Bun load none of its copies of what Node has but node:fs and node:buffer', () =>
   within(60_000, async () => {
     const text = readFileSync(`${DIST}/main.cjs`, 'latin1');
     const { parts } = readMainFile(Buffer.from(text, 'latin1'));
-    const atOnce = ['main', 'config-toml', 'transport-bun-wire', 'transport-tls-tls', 'transport-tls-peername'].flatMap((part) => [
-      ...text.slice(...(parts.get(part) as readonly [number, number])).matchAll(/(?:=|,)require\("([^"]+)"\)/g),
-    ]);
+    const atOnce = [
+      ...['main', 'config-toml', 'transport-bun-wire', 'transport-tls-tls', 'transport-tls-peername'],
+      ...['submit-secret', 'smtp-sasl-choose', 'submit-scrub'],
+    ].flatMap((part) => [...text.slice(...(parts.get(part) as readonly [number, number])).matchAll(/(?:=|,)require\("([^"]+)"\)/g)]);
     assert.deepEqual([...new Set(atOnce.map(([, name]) => name))].sort(), ['node:buffer', 'node:fs']);
     const asked = `${scratch('asked')}/asked.json`;
     const hook = `${asked}.cjs`;

@@ -508,4 +508,13 @@ test('large heads are linear work', async () => {
   assert.equal(many.fields.length, 100_003);
 });
 
+test('force_from is linear work in a message that was resent very often', async () => {
+  const n = 100_000;
+  const got = await finish([...Array.from({ length: n }, () => 'Resent-From: a@b'), ...WHOLE], {
+    forceFrom: true,
+    from: mailbox('joe@example.org'),
+  });
+  assert.equal(got.fields.filter(({ raw }) => raw === 'Resent-From: joe@example.org').length, n);
+});
+
 test.run();

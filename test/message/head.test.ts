@@ -311,4 +311,12 @@ test('the header section is read as by the obvious model, for any text and any c
   );
 });
 
+test('runs of CRs are linear work', async () => {
+  for (const run of ['\r'.repeat(300_000), '\r '.repeat(150_000), ' \r'.repeat(150_000)]) {
+    const head = await readHead(sourceOf(octets(`X: a${run}b\n\n`)), wide);
+    assert.ok(head.ok);
+    assert.equal(head.value.fields.length, 1);
+  }
+});
+
 test.run();

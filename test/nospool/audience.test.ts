@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suiteWith } from '../interop/support/needs.ts';
@@ -54,6 +54,22 @@ test('O4: an unreadable password is reported with owner, mode, uid and cure, wit
     const lines = readFileSync(log, 'utf8');
     assert.ok(lines.includes(`** you@example.org R=smarthosts T=smtp: ${sentence}\n`), lines);
     assert.ok(!lines.includes('127.0.0.1'), lines);
+  }));
+
+test('nobody can send while the password is missing, and check says so before it says who could read it', () =>
+  within(30_000, async () => {
+    const host = await smartHost();
+    const { config, password } = place(host.port, 0o640);
+    rmSync(password);
+    const text = await nospool('check', '-C', config);
+    const json = await nospool('check', '-C', config, '--json');
+    await host.close();
+    assert.ok(
+      folded(text.stdout).includes(`can send nobody cannot send anybody, because ${password} (password_file) is missing`),
+      text.stdout,
+    );
+    const { senders } = JSON.parse(json.stdout) as { readonly senders: unknown };
+    assert.deepEqual(senders, { all: false, users: [], groups: [], missing: [password], closed: [] });
   }));
 
 test('a password that a group may read: the cure is to join that group, which daemon has by the number 1', () =>
@@ -214,7 +230,10 @@ ${node} ${NOSPOOL} init --smarthost 127.0.0.1:${host.port} --user me --domain ex
     );
     assert.match(stdout, /^can send {6}root, members of group nospool \(www-data\)$/m);
     assert.match(stdout, /^640:0:4711$/m);
-    assert.match(stdout, /^Write the password of me to \/etc\/nospool\/password, and chmod 640 it\.$/m);
+    assert.match(
+      stdout,
+      /^Write the password of me to \/etc\/nospool\/password, and then: chgrp nospool \/etc\/nospool\/password; chmod 640 \/etc\/nospool\/password$/m,
+    );
   }));
 
 test.run();

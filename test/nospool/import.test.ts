@@ -419,6 +419,12 @@ const FOUND: readonly (readonly [string, Files, (config: Config) => unknown, unk
     ['submission://127.0.0.1:2525 default first:p1'],
   ],
   [
+    'an empty name of a file is none, as if the line were not there',
+    { '/etc/ssmtp/ssmtp.conf': 'mailhub=a.example\nUseTLSCert=YES\nTLSCert=\nTLSKey=\nTLS_CA_File=\n' },
+    ({ smarthosts }) => smarthosts.map(({ tls }) => [tls.certificate, tls.certificateKey, tls.caFile]),
+    [['/etc/ssl/certs/ssmtp.pem', '/etc/ssl/certs/ssmtp.pem', '']],
+  ],
+  [
     'every login of the system goes where ssmtp’s root does',
     { '/etc/ssmtp/ssmtp.conf': 'root=noc\nmailhub=a.example\n', '/etc/passwd': 'root:x:0\ndaemon:x:1\nann:x:1000\nlast:x:999\n' },
     routes,
@@ -432,6 +438,24 @@ const FOUND: readonly (readonly [string, Files, (config: Config) => unknown, unk
     },
     hosts,
     ['smtp://smtp.example.org:25 default new@example.org:newpw'],
+  ],
+  [
+    'an empty password of dma is one that is still to be written',
+    { '/etc/dma/dma.conf': 'SMARTHOST smtp.example.org\nAUTHPATH auth.conf\n', '/etc/dma/auth.conf': 'me|smtp.example.org:\n' },
+    hosts,
+    ['smtp://smtp.example.org:25 default me:/etc/nospool/password'],
+  ],
+  [
+    'an empty password of msmtp is one that is still to be written',
+    { '/etc/msmtprc': 'account default\nhost a.example\nauth on\nuser me\npassword ""\n' },
+    hosts,
+    ['smtp://a.example:25 default me:/home/ops/.config/nospool/password'],
+  ],
+  [
+    'an empty password of esmtp is one that is still to be written',
+    { '/home/me/.esmtprc': 'hostname = a.example:25\nusername = me\npassword = ""\n' },
+    hosts,
+    ['smtp://a.example:25 default me:/home/ops/.config/nospool/password'],
   ],
   [
     'a blank may stand before dma’s password',
@@ -531,6 +555,12 @@ test('an error that nospool would report is reported at once', () => {
   const { errors } = imported({ '/etc/msmtprc': 'host a b\ntls on' });
   assert.equal(errors.length, 1);
   assert.match(errors[0] as string, /^nospool\.toml:\d+: key "smarthosts": "a b" is not a host name$/);
+});
+
+test('blanks within the lines of ssmtp are linear work', () => {
+  const blanks = ' '.repeat(100_000);
+  const { notes } = imported({ '/etc/ssmtp/ssmtp.conf': `mailhub=a${blanks}x`, '/etc/ssmtp/revaliases': `root${blanks}x:a@b` });
+  assert.ok(notes.length > 0);
 });
 
 test('a printed text is read back unchanged', () => {

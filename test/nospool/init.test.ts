@@ -130,7 +130,7 @@ test('no question is asked for a flag, nor without a terminal', async () => {
   const run = await tried({ smarthost: 'mail.example.org', user: 'me', domain: 'example.org' }, null);
   assert.equal(run.status, 0, run.stderr);
   assert.deepEqual(run.questions, []);
-  assert.match(run.stdout, /Write the password of me to .*\/password, and chmod 600 it\./);
+  assert.match(run.stdout, /Write the password of me to .*\/password, and then: chmod 600 .*\/password$/m);
   const some = await tried({ smarthost: 'mail.example.org', user: '' }, ['example.org', '']);
   assert.deepEqual([some.status, some.questions.length], [0, 2]);
 });

@@ -422,7 +422,7 @@ for (const shell of EACH_SHELL)
       await host.close();
     }));
 
-for (const signal of ['SIGTERM', 'SIGINT'] as const)
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGALRM'] as const)
   test(`C1: with little address space ${signal} to the script ends the delivery, and no process stays`, () =>
     within(60_000, async () => {
       const { script, host, config, logged } = await installation();
@@ -487,6 +487,9 @@ test('C6: it is silent in a folder that was removed, and a relative name counts 
 test('the script makes Bun read no file of the caller’s folder, and quotes odd paths', () => {
   const wrapping = { version: '1', interpreter: '/usr/bin/bun', command: BUILT, isBun: true, memoryTest: null, hasSplit: false };
   assert.match(printWrapper(wrapping), /\nexport BUN_RUNTIME_TRANSPILER_CACHE_PATH=0\n/);
+  // Another version of Bun may not start with such variables.
+  assert.doesNotMatch(printWrapper(wrapping), /BUN_JSC/);
+  assert.match(printWrapper({ ...wrapping, isPackaged: true }), /\nexport BUN_JSC_thresholdForJITAfterWarmUp=10000\n/);
   assert.match(
     printWrapper(wrapping),
     /\nexec \/usr\/bin\/bun --no-env-file --config=\/dev\/null --tsconfig-override=\/dev\/null \S+\/sendmail\.cjs "\$@"\n/,
@@ -518,6 +521,45 @@ test('O9: a note names a folder that only some users may enter, with a cure', ()
   assert.deepEqual(noteClosedFolders('/', [path.join(folder, 'bin/node'), '/usr/bin/node']), [
     `note: only some users may enter ${folder}, so the others cannot send mail: run chmod o+x ${folder}, or install from where everybody may enter, such as /opt, with such a runtime`,
   ]);
+});
+
+test('the one file puts links in place, keeps what was there, and takes them away again', () => {
+  const root = scratch();
+  const program = path.join(root, 'usr/local/bin/nospool');
+  mkdirSync(path.dirname(program), { recursive: true });
+  writeFileSync(program, '', { mode: 0o755 });
+  mkdirSync(path.join(root, 'usr/sbin'), { recursive: true });
+  writeFileSync(path.join(root, 'usr/sbin/sendmail'), 'another');
+  const call = (argument: string): { readonly status: number | null; readonly stdout: string; readonly stderr: string } =>
+    spawnSync(
+      process.execPath,
+      [
+        '--import',
+        'tsx',
+        '--input-type=module',
+        '-e',
+        `import { installLinks } from './src/nospool/install/install.ts'; process.exitCode = installLinks(process.argv[1], process.argv[2]);`,
+        root,
+        argument,
+      ],
+      { encoding: 'utf8', cwd: fileURLToPath(new URL('../..', import.meta.url)) },
+    );
+  for (const time of [1, 2]) {
+    const { status, stdout, stderr } = call(program);
+    assert.equal(status, 0, stderr);
+    assert.match(stdout, /^they are links to \/usr\/local\/bin\/nospool$/m);
+    assert.equal(stdout.includes('the file that was there'), time === 1);
+    for (const place of PLACES) assert.equal(readlinkSync(path.join(root, place)), '/usr/local/bin/nospool');
+  }
+  chmodSync(program, 0o777);
+  assert.match(
+    call(program).stderr,
+    /everybody would run a program that others may change, because .*: put it where only root may change it/,
+  );
+  chmodSync(program, 0o755);
+  spawnSync(process.execPath, [fileURLToPath(new URL('../../dist/nospool.mjs', import.meta.url)), 'uninstall', '--root', root]);
+  assert.equal(readFileSync(path.join(root, 'usr/sbin/sendmail'), 'latin1'), 'another');
+  assert.equal(existsSync(path.join(root, 'usr/lib/sendmail')), false);
 });
 
 test.run();

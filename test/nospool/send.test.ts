@@ -147,6 +147,48 @@ test('O9: progress leaves out what does not fit before the last column', () => {
   );
 });
 
+/** What shell text prints on a terminal until `last` is seen. */
+async function seeOnTerminal(script: string, last: string): Promise<string> {
+  const typist = fileURLToPath(new URL('../interop/support/typist.py', import.meta.url));
+  const argv = ['/bin/sh', '-c', script];
+  const child = spawn('/usr/bin/python3', ['-B', typist, JSON.stringify({ argv, steps: [[last, '']], seconds: 30 })]);
+  let shown = '';
+  child.stdout.on('data', (octets: Buffer) => {
+    shown += octets.toString();
+  });
+  await new Promise((resolve) => child.on('close', resolve));
+  return shown;
+}
+
+test('with -v both commands end with the phases on a terminal, also a narrow one', () =>
+  within(60_000, async () => {
+    if (!existsSync('/usr/bin/python3')) return;
+    const [nospoolCommand, sendmail] = ['nospool.mjs', 'sendmail.cjs'].map((file) =>
+      fileURLToPath(new URL(`../../dist/${file}`, import.meta.url)),
+    );
+    const host = await smartHost();
+    const { config, folder } = configured(`smarthosts = ["submission://127.0.0.1:${host.port}"]`);
+    const message = path.join(folder, 'small.eml');
+    writeFileSync(message, 'Subject: x\n\nx\n');
+    for (const command of [
+      `${nospoolCommand} send -v --config ${config} --to a@b.example ${message}`,
+      `${sendmail} -v -C ${config} a@b.example <${message}`,
+    ]) {
+      const shown = await seeOnTerminal(`stty cols 40; ${process.execPath} ${command}; echo ended`, 'ended');
+      const lines = shown.replaceAll('\r', '').split('\n');
+      const first = lines.findIndex((line) => line.includes(`time at [127.0.0.1]:${host.port}:`));
+      const phases = lines.slice(first + 1).flatMap((line) => /^\s*(\w+) +[\d.]+ ms/.exec(line) ?? []);
+      assert.deepEqual(
+        // "setup" is shown where it takes a moment.
+        phases.filter((each) => /^\w+$/.test(each) && each !== 'setup'),
+        ['message', 'resolve', 'TCP', 'greeting', 'EHLO', 'envelope', 'content', 'verdict', 'total'],
+        shown,
+      );
+      for (const line of lines.slice(first)) assert.ok(line.length < 40, line);
+    }
+    await host.close();
+  }));
+
 test('O9: progress on a terminal of 40 columns stays in its line', () =>
   within(40_000, async () => {
     if (!existsSync('/usr/bin/python3')) return;
@@ -156,14 +198,7 @@ test('O9: progress on a terminal of 40 columns stays in its line', () =>
     const message = path.join(folder, 'large.eml');
     writeFileSync(message, `Subject: x\n\n${`${'x'.repeat(70)}\n`.repeat(100_000)}`);
     const script = `stty cols 40; exec ${process.execPath} ${built} send --config ${config} --to a@b.example ${message}`;
-    const typist = fileURLToPath(new URL('../interop/support/typist.py', import.meta.url));
-    const argv = ['/bin/sh', '-c', script];
-    const child = spawn('/usr/bin/python3', ['-B', typist, JSON.stringify({ argv, steps: [['accepted by', '']], seconds: 30 })]);
-    let shown = '';
-    child.stdout.on('data', (octets: Buffer) => {
-      shown += octets.toString();
-    });
-    await new Promise((resolve) => child.on('close', resolve));
+    const shown = await seeOnTerminal(script, 'accepted by');
     await host.close();
     const lines = shown
       .split('\u001b[K')

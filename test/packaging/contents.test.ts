@@ -6,9 +6,11 @@ import { scratch } from '../interop/support/daemon.ts';
 import { suiteWith } from '../interop/support/needs.ts';
 import { makePackages, ROOT } from './support/packages.ts';
 
-const test = suiteWith('packages', 'dpkg-deb', 'lintian');
+const test = suiteWith('packages', 'dpkg-deb', 'lintian', 'rpm', 'rpmlint');
 
-const made = makePackages(['nospool', 'nospool-mta']);
+const ALL = ['nospool', 'nospool-mta', 'nospool.rpm', 'nospool-mta.rpm'];
+const everything = makePackages(ALL);
+const made = Object.fromEntries(Object.entries(everything).filter(([, file]) => file.endsWith('.deb')));
 
 interface Entry {
   readonly mode: string;
@@ -27,9 +29,9 @@ const list = (file: string): readonly Entry[] =>
     });
 
 test('the same commit makes the same packages, octet by octet, whoever makes them', () => {
-  const again = makePackages(['nospool', 'nospool-mta'], { TZ: 'Asia/Tokyo', LANG: 'C' });
-  assert.deepEqual(Object.keys(made).sort(), ['nospool', 'nospool-mta']);
-  for (const [name, file] of Object.entries(made)) assert.ok(readFileSync(file).equals(readFileSync(again[name] as string)), name);
+  const again = makePackages(ALL, { TZ: 'Asia/Tokyo', LANG: 'C' });
+  assert.deepEqual(Object.keys(everything).sort(), [...ALL].sort());
+  for (const [name, file] of Object.entries(everything)) assert.ok(readFileSync(file).equals(readFileSync(again[name] as string)), name);
 });
 
 test('all is of root, nobody else may change it, and nothing is set-id', () => {
@@ -84,6 +86,13 @@ test('lintian finds no error', () => {
   const { status, stdout } = spawnSync('lintian', ['--allow-root', '--fail-on', 'error', ...Object.values(made)], { encoding: 'utf8' });
   assert.equal(status, 0, stdout);
   assert.doesNotMatch(stdout, /^E: /m);
+});
+
+test('rpmlint finds no error', () => {
+  const rpms = Object.values(everything).filter((file) => file.endsWith('.rpm'));
+  const { status, stdout, stderr } = spawnSync('rpmlint', ['-c', `${ROOT}/packaging/rpm/rpmlint.toml`, ...rpms], { encoding: 'utf8' });
+  assert.equal(status, 0, stdout + stderr);
+  assert.match(stdout, / 2 packages .* 0 errors, /);
 });
 
 test.run();

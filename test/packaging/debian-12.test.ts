@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { suiteWith } from '../interop/support/needs.ts';
 import { within } from '../support/within.ts';
+import { assertObeysNone, assertVerifies } from './support/hostile.ts';
 import { makePackages, VERSION } from './support/packages.ts';
 import { LETTER, NOBODY, type Place, QUIET, startPlace } from './support/place.ts';
 import type { System } from './support/system.ts';
@@ -49,6 +50,16 @@ test('the package with its runtime takes the place of another mail transport age
     assert.equal(await system.must('dpkg --verify nospool-bun nospool-mta'), '');
   }));
 
+test('the package with its runtime obeys neither the folder nor the environment it is called in', () =>
+  within(120_000, async () => {
+    await assertObeysNone(place);
+    await assertVerifies(place);
+    await system.must('rm -f /tmp/evil');
+    const env = { BUN_OPTIONS: '--preload /tmp/folder/evil.js', BUN_INSPECT_PRELOAD: '/tmp/folder/evil.js' };
+    assert.equal(await system.must('cd /tmp/folder && nospool --version', { env }), `nospool ${VERSION}\n`);
+    assert.equal((await system.run('cat /tmp/evil')).status, 1);
+  }));
+
 test('removed and purged, nothing stays but the configuration', () =>
   within(60_000, async () => {
     await place.apt('purge nospool-bun nospool-mta');
@@ -62,11 +73,14 @@ test('removed and purged, nothing stays but the configuration', () =>
 test('the one file is all commands, by the names of links to it, and needs nothing', () =>
   within(60_000, async () => {
     await system.must(`cp ${files['one-file']} /usr/local/bin/nospool && chmod 755 /usr/local/bin/nospool`);
-    const unlinked = await system.run('nospool install');
-    assert.equal(unlinked.status, 1);
-    const links = unlinked.stderr.match(/ln -s(?: [^\s;]+){2}/g) ?? [];
-    assert.equal(links.length, 4);
-    await system.must(links.join('\n'));
+    await system.write('/usr/sbin/sendmail', '#!/bin/sh\necho another\n', '755');
+    const told = await system.must('nospool install');
+    assert.match(told, /^\/usr\/sbin\/sendmail: the file that was there is now \/usr\/sbin\/sendmail\.nospool-saved$/m);
+    assert.match(told, /^they are links to \/usr\/local\/bin\/nospool$/m);
+    assert.equal(
+      await system.must('readlink /usr/sbin/sendmail /usr/lib/sendmail /usr/bin/mailq /usr/bin/newaliases'),
+      '/usr/local/bin/nospool\n'.repeat(4),
+    );
     assert.equal(await system.must('mailq'), 'Mail queue is empty\n');
     assert.equal(await system.must('nospool --version; sendmail --version'), `nospool ${VERSION}\n`.repeat(2));
     await place.configure();
@@ -84,18 +98,18 @@ test('the one file is all commands, by the names of links to it, and needs nothi
     assert.match(refused.stderr, /^sendmail: .*RCPT TO:<nosuch@peer\.test>: 5/m);
   }));
 
-test('the one file obeys no file of the folder it is called in', () =>
+test('the one file obeys neither the folder nor the environment it is called in', () =>
+  within(120_000, async () => {
+    await assertObeysNone(place);
+    await assertVerifies(place);
+    assert.equal(await system.must('nospool --version', { env: { BUN_BE_BUN: '1', BUN_OPTIONS: '--revision' } }), `nospool ${VERSION}\n`);
+  }));
+
+test('uninstalled, the one file leaves what was there before', () =>
   within(60_000, async () => {
-    const evil = 'require("node:fs").writeFileSync("/tmp/evil", "")';
-    await system.must(`mkdir /tmp/folder; cd /tmp/folder
-echo '${evil}' >evil.js; cp evil.js index.js
-echo 'preload = ["./evil.js"]' >bunfig.toml
-echo 'BUN_OPTIONS=--preload ./evil.js' >.env
-echo '{ "compilerOptions": { "paths": { "*": ["./evil.js"] } } }' >tsconfig.json; cp tsconfig.json jsconfig.json
-echo '{ "main": "evil.js", "imports": { "#x": "./evil.js" } }' >package.json`);
-    assert.deepEqual(await system.run('cd /tmp/folder && sendmail -i ann@peer.test', { input: LETTER }), QUIET);
-    assert.equal((await system.run('cat /tmp/evil')).status, 1);
-    await place.assertArrived();
+    await system.must('nospool install; nospool uninstall');
+    assert.equal(await system.must('sendmail'), 'another\n');
+    assert.equal((await system.run('ls /usr/lib/sendmail /usr/bin/mailq /usr/bin/newaliases')).stdout, '');
   }));
 
 test.run();

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { suiteWith } from '../interop/support/needs.ts';
 import { within } from '../support/within.ts';
+import { assertObeysNone, assertVerifies } from './support/hostile.ts';
 import { makeLater, makePackages, VERSION } from './support/packages.ts';
 import { LETTER, NOBODY, type Place, QUIET, startPlace } from './support/place.ts';
 import type { System } from './support/system.ts';
@@ -18,7 +19,7 @@ let debs: string;
 
 test.before(() =>
   within(60_000, async () => {
-    made = makePackages(['nospool', 'nospool-mta']);
+    made = makePackages(['nospool', 'nospool-mta'], { PACKAGE_COMPRESSION: 'none' });
     place = await startPlace(13);
     system = place.system;
     debs = (await Promise.all(Object.values(made).map((file) => system.take(file)))).join(' ');
@@ -73,6 +74,35 @@ test('nospool init for a group, then check finds nothing wrong, and a member of 
     for (const name of ['/usr/sbin/sendmail', '/usr/lib/sendmail', '/usr/sbin/sendmail.nospool'])
       assert.deepEqual(await system.run(`${name} -i ann@peer.test`, { uid: NOBODY, groups: [group], input: LETTER }), QUIET);
     await place.assertArrived(3);
+  }));
+
+test('check says which users can send, and it is so: one who is in the group, www-data before and after, and one who is not', () =>
+  within(60_000, async () => {
+    const send = 'echo "All done." | sendmail -i ann@peer.test';
+    const asUser = (user: string) => system.run(`su -s /bin/sh ${user} -c '${send}'`);
+    await system.must('useradd bob; useradd eve; usermod -aG nospool bob');
+    assert.match(await system.must('nospool check'), /^can send +root, members of group nospool \(bob\)$/m);
+    assert.deepEqual(await asUser('bob'), QUIET);
+    for (const user of ['eve', 'www-data']) {
+      const { status, stderr } = await asUser(user);
+      assert.equal(status, 1);
+      assert.match(
+        stderr,
+        new RegExp(
+          `password_file /etc/nospool/password cannot be read by uid .*: put this user into group nospool: usermod -aG nospool ${user}$`,
+          'm',
+        ),
+      );
+    }
+    await system.must('usermod -aG nospool www-data');
+    assert.deepEqual(await asUser('www-data'), QUIET);
+    await place.assertArrived(2);
+  }));
+
+test('the package obeys neither the folder nor the environment it is called in', () =>
+  within(120_000, async () => {
+    await assertObeysNone(place);
+    await assertVerifies(place);
   }));
 
 test("cron's mail arrives", () => within(60_000, () => place.runCron()));

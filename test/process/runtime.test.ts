@@ -10,6 +10,8 @@ import { COMMAND, ENVIRONMENT, RUNTIME, scratch, setUp, smartHost, start, toHost
 import { within } from '../support/within.ts';
 
 const test = suite('first');
+/** Also where Bun is started with another module, which begins with this one. */
+const SENDMAIL = path.join(path.dirname(COMMAND), 'sendmail.cjs');
 const NOSPOOL = path.join(path.dirname(COMMAND), 'nospool.mjs');
 
 test('O1: which Node runs it is what package.json says', () => {
@@ -47,7 +49,7 @@ const { Module } = module.constructor;
 const load = Module._load;
 Module._load = (id, ...rest) => { if (id.startsWith('node:')) throw new Error('no such module: ' + id); return load(id, ...rest); };`,
   );
-  for (const command of [COMMAND, NOSPOOL]) {
+  for (const command of [SENDMAIL, NOSPOOL]) {
     const argv = ['--require', `${folder}/old.cjs`, command, '--version'];
     const { status, stdout, stderr } = spawnSync(process.execPath, argv, { encoding: 'utf8', env: ENVIRONMENT });
     const name = path.basename(command).replace(/\..*/, '');
@@ -111,7 +113,7 @@ test('S6: SIGUSR1 to nospool does nothing either', () =>
 
 test('S6: the listener stands before anything is loaded, in each command', () => {
   for (const [file, loads] of [
-    [COMMAND, 'require("node:'],
+    [SENDMAIL, 'require("node:'],
     [NOSPOOL, 'import("./'],
   ] as const) {
     const text = readFileSync(file, 'utf8');

@@ -11,7 +11,7 @@ import { within } from '../support/within.ts';
 const test = suiteWith('process/terminal', 'python3');
 
 const TERMINAL = fileURLToPath(new URL('../support/terminal.py', import.meta.url));
-const ADMIN = COMMAND.replace(/sendmail\.cjs$/, 'nospool.mjs');
+const ADMIN = COMMAND.replace(/[\w-]+\.[cm]js$/, 'nospool.mjs');
 const SIGHUP = 1;
 
 type Step = readonly ['await' | 'type', string] | readonly ['pause' | 'signal', number] | readonly ['close'];

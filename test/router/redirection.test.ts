@@ -215,4 +215,12 @@ test('20,000 addresses on one line take time in proportion', () => {
   assert.equal(parseRedirection(text, 'f', 1, true).items.length, 20_000);
 });
 
+test('blanks within items are linear work', () => {
+  const blanks = ' '.repeat(9000);
+  const text = Array.from({ length: 300 }, (_, i) => `a @\n x${i}.example (b${blanks}c), a${blanks}b@d`).join(',');
+  const items = read(text, true);
+  assert.equal(items.length, 600);
+  assert.equal(items[598], 'a@x299.example');
+});
+
 test.run();

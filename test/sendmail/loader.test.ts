@@ -102,7 +102,7 @@ function installed(): { readonly folder: string; readonly command: string; reado
   const made = spawnSync(RUNTIME[0], [...RUNTIME.slice(1), `${folder}/compile.cjs`], { input: 'Subject: x\n\nx\n', encoding: 'utf8' });
   assert.deepEqual([made.status, made.stderr], [0, '']);
   const [kept = ''] = readdirSync(`${folder}/compiled`);
-  return { folder, command: `${folder}/sendmail.cjs`, kept: `${folder}/compiled/${kept}` };
+  return { folder, command: `${folder}/${path.basename(COMMAND)}`, kept: `${folder}/compiled/${kept}` };
 }
 
 const QUEUE = 'Mail queue is empty\n';
@@ -175,12 +175,13 @@ const CHANGES: Readonly<Record<string, (folder: string) => void>> = {
     renameSync(folder, `${folder}.old`);
     mkdirSync(folder);
     for (const name of readdirSync(`${folder}.old`))
-      if (name.endsWith('.cjs')) writeFileSync(`${folder}/${name}`, 'throw new Error("of another build");');
+      if (/\.[cm]js$/.test(name)) writeFileSync(`${folder}/${name}`, 'throw new Error("of another build");');
   },
   'is written over': (folder) => {
     // Another build's character sets have another name.
     for (const name of readdirSync(folder))
-      if (/^(main|sendmail|compile)\.cjs$/.test(name)) writeFileSync(`${folder}/${name}`, 'throw new Error("of another build");');
+      if (/^(main|sendmail|sendmail-bun|compile)\.[cm]js$/.test(name))
+        writeFileSync(`${folder}/${name}`, 'throw new Error("of another build");');
   },
 };
 

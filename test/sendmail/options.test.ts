@@ -5,11 +5,12 @@ import fc from 'fast-check';
 import { suite } from 'uvu';
 import { printProblem } from '../../src/router/problem.ts';
 import { parseInvocation } from '../../src/sendmail/arguments.ts';
-import { CALLED_AS, type Invocation, OPTIONS, type OptionRow, printUsage } from '../../src/sendmail/options.ts';
+import { CALLED_AS, FREQUENT, type Invocation, listOptions, type OptionRow, printUsage } from '../../src/sendmail/options.ts';
 import { parsed, unparsed } from '../../src/smtp/parsed.ts';
 import { printPath } from '../../src/smtp/path.ts';
 import { mailbox } from '../support/mailbox.ts';
 
+const OPTIONS = listOptions();
 const test = suite('sendmail options');
 
 const EMPTY: Invocation = {
@@ -367,6 +368,7 @@ test('every row can be attached, separate, behind a cluster, repeated, and befor
 
 test('every row says what it means, where it comes from, and once', () => {
   assert.equal(new Set(OPTIONS.map(({ option }) => option)).size, OPTIONS.length);
+  for (const row of FREQUENT) assert.ok(OPTIONS.includes(row), row.option);
   for (const { option, argument, value, meaning, sources } of OPTIONS) {
     assert.match(option, /^-/);
     assert.equal(value === '', argument === 'none', option);

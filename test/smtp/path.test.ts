@@ -57,6 +57,8 @@ const CASES: readonly (readonly [string, string, string])[] = [
   ['<@x.example,@y.example:a@b.example>', '<a@b.example>', 'a source route is dropped. RFC 5321 appendix C'],
   ['@x.example:a@b.example', '<a@b.example>', 'a source route without brackets'],
   ['ü@b.example', '<ü@b.example>', 'RFC 6531 §3.3'],
+  ['"\u200b"@b.example', '<"\u200b"@b.example>', 'quotes stay around what is a blank to readers of a header'],
+  ['a\u00a0b@b.example', '<"a\u00a0b"@b.example>', 'and come where such a blank has none'],
   ['a@bücher.example', '<a@bücher.example>', 'a U-label'],
   [`${x(64)}@b.example`, `<${x(64)}@b.example>`, 'RFC 5321 §4.5.3.1.1'],
   [`${x(900)}@b.example`, `<${x(900)}@b.example>`, 'VERP is longer, and the server decides'],

@@ -176,6 +176,8 @@ test('a person sees one line of bounded length', () => {
   assert.ok(show([...whole, 'z']).endsWith('x…'), 'and more');
   const nineteen = Array.from({ length: 19 }, (_, i) => `5.1.1 line ${i} ${'t'.repeat(60)}`);
   assert.strictEqual(show(nineteen), `550 ${nineteen.join(' / ')}`, 'nineteen lines are shown whole');
+  const short = show(Array.from({ length: 4000 }, () => 'x'));
+  assert.strictEqual(short.length, '550 '.length + 4096 + '…'.length, 'what stands between the lines counts, too');
   const most = show(Array.from({ length: 5000 }, () => 'x'.repeat(30)));
   assert.ok(most.length < 4200, `${most.length} characters`);
   assert.ok(most.endsWith('…'));

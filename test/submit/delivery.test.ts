@@ -577,6 +577,34 @@ test('a signal ends the delivery while addresses are raced', () =>
     deaf.stop();
   }));
 
+test('V9: what is read when the deadline is over already leads to no commit', () =>
+  within(10_000, async () => {
+    const DEADLINE = 500;
+    const begun = performance.now();
+    const host = await startHost({
+      script: {
+        DATA() {
+          // The reply has arrived before this process, which stands still, looks at its clock again.
+          setImmediate(() => {
+            while (performance.now() < begun + DEADLINE + 200);
+          });
+          return '354 go ahead';
+        },
+        end: 'silence',
+      },
+    });
+    const outcome = await deliver(
+      { hosts: [hostAt(host.port)], transaction: transactionTo(2), content: contentOf() },
+      optionsFor(10_000, { timeouts: { ...optionsFor().timeouts, deadline: DEADLINE } }),
+    );
+    assert.equal(verdictOf(outcome), 'failed', sentences(outcome));
+    assert.deepEqual(
+      [sentences(outcome), host.held.length],
+      [`[127.0.0.1]:${host.port}: the deadline of 0.5 s has passed (timeouts.deadline)`, 0],
+    );
+    await host.stop();
+  }));
+
 test('S12: the deadline ends a delivery in every phase, also while a name is looked up, and no listener is left behind', () =>
   within(20_000, async () => {
     const slow = { ...names, addresses: () => new Promise<never>(() => {}) };

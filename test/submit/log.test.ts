@@ -253,6 +253,7 @@ test('no line holds a line end or anything else that a terminal obeys', () => {
 });
 
 test('ids have Exim’s form, go up with time, and differ between processes and moments', () => {
+  assert.equal(logId(new Date(-1), 0), '000000-000000-00');
   assert.equal(logId(new Date(0), 0), '000000-000000-00');
   assert.equal(logId(new Date(999), 62 * 62 + 1), '000000-000101-WE');
   const ids = Array.from({ length: 2000 }, (_, i) => logId(new Date(1_800_000_000_000 + i), 4_194_304));

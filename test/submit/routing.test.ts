@@ -6,17 +6,17 @@ import { basename, join } from 'node:path';
 import { suite } from 'uvu';
 import type { RouterConfig } from '../../src/router/defaults.ts';
 import { printProblem } from '../../src/router/problem.ts';
+import { checkAliasFiles } from '../../src/submit/alias-report.ts';
 import {
-  checkAliasFiles,
   ownDomains,
   type Routing,
   type RoutingFacts,
   type RoutingFiles,
   randomOrder,
   routeMessage,
-  routeOneByOne,
   systemFiles,
 } from '../../src/submit/routing.ts';
+import { routeOneByOne } from '../../src/submit/routing-dialogue.ts';
 import { host, mailbox, manualroute, redirect, summary } from '../router/world.ts';
 import { within } from '../support/within.ts';
 

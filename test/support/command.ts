@@ -15,11 +15,11 @@ import type { Parameter } from '../../src/smtp/server/parse.ts';
 import { type Listener, listen } from '../../src/transport/listen.ts';
 import type { Verdict } from '../../src/transport/serve.ts';
 
-export const COMMAND = fileURLToPath(new URL('../../dist/sendmail.cjs', import.meta.url));
-
 /** The runtime of the command: this Node, or the Bun that TEST_COMMAND_RUNTIME names, which is told to read no file of the folder it is called in. */
 const bun = process.env.TEST_COMMAND_RUNTIME;
 export const RUNTIME: readonly [string, ...string[]] = bun ? [bun, ...BUN_FLAGS] : [process.execPath];
+/** What a script of ours has that runtime start. */
+export const COMMAND = fileURLToPath(new URL(`../../dist/${bun ? 'sendmail-bun.mjs' : 'sendmail.cjs'}`, import.meta.url));
 
 const folders: string[] = [];
 const children = new Set<ChildProcess>();

@@ -4,7 +4,7 @@
  * other one (scripted.ts) knows no SMTP and does what its script says.
  */
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import { createSecureContext, type SecureContextOptions, TLSSocket } from 'node:tls';
+import { createSecureContext, type SecureContext, type SecureContextOptions, TLSSocket } from 'node:tls';
 import { type Talk, talkOn } from './talk.ts';
 
 /** Where a session stands. RCPT is counted, `RCPT 1`, `RCPT 2`; alone it stands for each. */
@@ -52,6 +52,8 @@ export interface SmarthostOptions {
   /** TLS from the first octet. */
   readonly secure?: boolean;
   readonly script?: Partial<Record<Phase, Deed>>;
+  /** Called at each phase; the host goes on as its script says when this has resolved. */
+  readonly watch?: (phase: Phase) => Promise<void>;
   /** Octets of content that are read before the deed of `content` is done. */
   readonly contentOctets?: number;
   /**
@@ -143,9 +145,14 @@ export interface Books {
   readonly flights: string[];
 }
 
+/** To make one costs more than a handshake. */
+const contexts = new WeakMap<SecureContextOptions, SecureContext>();
+
 function securedBy(plain: Socket, tls: SmarthostOptions['tls']): TLSSocket {
   if (!tls) throw new Error('no certificate was given');
-  const secured = new TLSSocket(plain, { isServer: true, secureContext: createSecureContext(tls) });
+  const secureContext = contexts.get(tls) ?? createSecureContext(tls);
+  contexts.set(tls, secureContext);
+  const secured = new TLSSocket(plain, { isServer: true, secureContext });
   secured.on('error', () => undefined);
   return secured;
 }
@@ -188,6 +195,7 @@ export async function converse(plain: Socket, options: SmarthostOptions, { heard
 
   /** Does what the script has for a phase, else says `usual`; the reply that was said, '' when the session is over. */
   const act = async (phase: Phase, usual: string): Promise<string> => {
+    await options.watch?.(phase);
     const deed = script[phase] ?? (phase.startsWith('RCPT') ? script.RCPT : undefined);
     const said = typeof deed === 'function' ? await deed(talk) : (deed ?? usual);
     if (said === 'close') talk.socket.end();
@@ -229,6 +237,11 @@ export async function converse(plain: Socket, options: SmarthostOptions, { heard
         await act('handshake', '');
         continue;
       }
+      if (options.watch !== undefined) {
+        // What comes meanwhile waits for the handshake.
+        plain.pause();
+        await options.watch('handshake');
+      }
       talk = talkOn(securedBy(plain, tls));
     } else if (verb === 'AUTH') await act('AUTH', '235 2.7.0 welcome');
     else if (verb === 'MAIL') {
@@ -245,7 +258,7 @@ export async function converse(plain: Socket, options: SmarthostOptions, { heard
       let octets = 0;
       let interrupted = false;
       for (;;) {
-        if (script.content !== undefined && !interrupted && octets >= (options.contentOctets ?? 0)) {
+        if ((script.content ?? options.watch) !== undefined && !interrupted && octets >= (options.contentOctets ?? 0)) {
           interrupted = true;
           await act('content', '');
           if (over) {

@@ -14,7 +14,7 @@ import { HOST } from './support/addresses.ts';
 
 const test = suiteWith('names in the world', 'root', 'unshare');
 
-const ADMIN = COMMAND.replace(/sendmail\.cjs$/, 'nospool.mjs');
+const ADMIN = COMMAND.replace(/[\w-]+\.[cm]js$/, 'nospool.mjs');
 /** Far more than the whole of a test may take: the C library would keep the process for that long. */
 const PATIENT = 'options timeout:30 attempts:5';
 const LOOPBACK = a('127.0.0.1');

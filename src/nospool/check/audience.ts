@@ -4,7 +4,7 @@
  */
 
 import { spawnSync } from 'node:child_process';
-import { closeSync, constants, openSync, realpathSync, type Stats, statSync } from 'node:fs';
+import { closeSync, constants, existsSync, openSync, realpathSync, type Stats, statSync } from 'node:fs';
 import path from 'node:path';
 import type { Config } from '../../config/config.ts';
 import { allHosts } from '../../config/facts.ts';
@@ -33,8 +33,10 @@ export interface Closed extends Needed {
   readonly cure: string;
 }
 
-/** Root can always send. */
+/** Root can always send, but where a file is missing. */
 export interface Audience {
+  /** Files that are not there, so that nobody can send. Alias files may be missing. */
+  readonly missing: readonly Needed[];
   /** [] = every user can send. */
   readonly closed: readonly Closed[];
   /** When not every user can send: users besides root who can, and groups in all of which another user must be. */
@@ -59,10 +61,11 @@ export function findAudience(config: Config, aliases: readonly { readonly kind: 
     ...hosts.flatMap(listFiles),
     ...aliases.map(({ kind, file }) => ({ key: kind === 'include' ? ':include:' : 'aliases', path: file, kind })),
   ];
+  const missing = hosts.flatMap(listFiles).filter((each) => !existsSync(each.path));
   const distinct = [...new Map(needed.map((each) => [each.path, each])).values()];
   const closed = distinct.flatMap((each) => findClosed(each) ?? []);
   if (closed.length === 0) closed.push(...findUnreadable(distinct));
-  return { closed, ...whoElseCan(closed) };
+  return { missing: distinct.filter(({ path: file }) => missing.some((each) => each.path === file)), closed, ...whoElseCan(closed) };
 }
 
 function listFiles({ auth, link, tls }: Smarthost): readonly Needed[] {
@@ -180,7 +183,8 @@ function membersOf(group: string): readonly string[] {
 const MOST_MEMBERS = 6;
 
 /** The users who can send, and a sentence for each file that keeps the others from it. */
-export function printAudience({ closed, users, groups }: Audience): { readonly can: string; readonly cannot: readonly string[] } {
+export function printAudience({ missing, closed, users, groups }: Audience): { readonly can: string; readonly cannot: readonly string[] } {
+  if (missing.length > 0) return { can: 'nobody', cannot: missing.map((each) => `anybody, because ${each.path} (${each.key}) is missing`) };
   if (closed.length === 0) return { can: 'all users', cannot: [] };
   const who = ['root', ...users, ...(groups.length === 0 ? [] : [groups.map(printGroup).join(' who are in ')])];
   const can = who.length === 1 ? 'root alone' : who.join(', ');
@@ -199,10 +203,11 @@ function printGroup(group: string): string {
   return `members of group ${group} (${members.length === 0 ? 'nobody is in it' : `${shown}${members.length > MOST_MEMBERS ? ', …' : ''}`})`;
 }
 
-export const audienceJson = ({ closed, users, groups }: Audience): Readonly<Record<string, unknown>> => ({
-  all: closed.length === 0,
-  users: ['root', ...users],
-  groups,
+export const audienceJson = ({ missing, closed, users, groups }: Audience): Readonly<Record<string, unknown>> => ({
+  all: closed.length === 0 && missing.length === 0,
+  users: missing.length === 0 ? ['root', ...users] : [],
+  groups: missing.length === 0 ? groups : [],
+  missing: missing.map(({ path: file }) => file),
   closed: closed.map(({ key, path: file, at, uid, gid, mode, cure }) => ({
     key,
     path: file,

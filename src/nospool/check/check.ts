@@ -9,10 +9,10 @@ import { SYSTEM_FILE, systemFolder, userFile } from '../../config/read.ts';
 import { failWith, makeTrace, writeJson, writeLines } from '../../process/stderr.ts';
 import { NO_SMARTHOST } from '../../router/resolve.ts';
 import type { Smarthost } from '../../router/smarthost.ts';
+import { checkAliasFiles } from '../../submit/alias-report.ts';
 import { fullName, helloName } from '../../submit/domain.ts';
 import { chooseReversePath, domainsOf } from '../../submit/envelope.ts';
 import { type LogTest, openLog } from '../../submit/logfile.ts';
-import { checkAliasFiles } from '../../submit/routing.ts';
 import { systemSecurity } from '../../submit/security.ts';
 import type { Submitter } from '../../submit/submission.ts';
 import { type Endpoint, endpointsOf, type Target, targetsOf } from '../../transport/lookup/endpoints.ts';
@@ -60,8 +60,8 @@ export async function runCheck({ config: path, json, verbose, warnDays }: CheckO
   const submitter = await loaded.submitter();
   const { hostname } = submitter;
   const log = await openLog(config.log).test();
-  // Nobody else uses the user's own file.
-  const audience = config.path === userFile(process.env, who.home) ? null : findAudience(config, aliases.files);
+  // Nobody else uses the user's own file, and without a smart host nobody sends.
+  const audience = hosts.length === 0 || config.path === userFile(process.env, who.home) ? null : findAudience(config, aliases.files);
   const warnings = [
     ...loaded.warnings,
     ...warnUnlocked(config, who.euid),

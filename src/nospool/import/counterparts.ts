@@ -17,6 +17,7 @@ export const TLS_WAS_OFF = 'TLS was off; it is now required, except on loopback:
 export const TLS_REQUIRED = 'tls.mode = "required"';
 export const STRONGEST_MECHANISM = 'the strongest mechanism that both sides have';
 export const PASSWORD_IN_FILE = 'better in a file of its own, named by auth.password_file';
+export const NO_PASSWORD = 'no password is written: put it into /etc/nospool/password';
 export const NOT_SHA_256 = 'only SHA-256 is accepted; "nospool check" prints it';
 export const NO_IP_ADDRESS = 'it is no IP address';
 

@@ -5,6 +5,7 @@
 import type { TomlTable } from '../print-config.ts';
 import {
   NO_BOUNCES,
+  NO_PASSWORD,
   NO_QUEUE,
   NOT_KNOWN,
   PASSWORD_IN_FILE,
@@ -78,7 +79,7 @@ export function importDma(file: ForeignFile, findFile: FindFile): Translation {
 function readSettings(file: ForeignFile, notes: Notes): WrittenSettings {
   const settings = new Map<string, WrittenSetting>();
   for (const { line, text } of numberLines(file)) {
-    const [, key, value = ''] = /^\s*([A-Z_]+)(?:\s+(.*?))?\s*$/.exec(text.replace(/#.*$/, '')) ?? [];
+    const [, key, value = ''] = /^([A-Z_]+)(?:\s+(.*))?$/s.exec(text.replace(/#.*$/s, '').trim()) ?? [];
     if (key !== undefined) setLast(settings, key, { line, key, value }, { file, notes });
   }
   return settings;
@@ -145,10 +146,12 @@ function readAuth(file: ForeignFile, host: string, notes: Notes): TomlTable | nu
     else if (name !== host) notes.dropped(file, line, key, `the smart host is ${host}`);
     else {
       if (credentials) notes.dropped(file, credentials.line, credentials.key, `line ${line} is for the same host, and counts`);
-      credentials = { line, key, settings: { user, password } };
+      credentials = { line, key, settings: password === '' ? { user, password_file: '/etc/nospool/password' } : { user, password } };
     }
   }
   if (credentials === null) return null;
-  notes.mapped(file, credentials.line, credentials.key, `auth.user, auth.password; ${PASSWORD_IN_FILE}`);
-  return credentials.settings;
+  const { line, key, settings } = credentials;
+  if ('password' in settings) notes.mapped(file, line, key, `auth.user, auth.password; ${PASSWORD_IN_FILE}`);
+  else notes.approximated(file, line, key, NO_PASSWORD);
+  return settings;
 }

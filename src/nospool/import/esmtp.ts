@@ -190,11 +190,11 @@ function readHost(file: ForeignFile, { line, settings, address }: EsmtpIdentity,
   const password = settings.get('password');
   if (!user) return { url, tls, auth: null };
   notes.mapped(file, user.line, 'username', 'auth.user');
-  if (password) {
+  if (password?.value) {
     notes.mapped(file, password.line, 'password', `auth.password; ${PASSWORD_IN_FILE}`);
     return { url, tls, auth: { user: user.value, password: password.value } };
   }
-  notes.approximated(file, user.line, 'password', 'none is written: put it into ~/.config/nospool/password, mode 0600');
+  notes.approximated(file, (password ?? user).line, 'password', 'none is written: put it into ~/.config/nospool/password, mode 0600');
   return { url, tls, auth: { user: user.value, password_file: '~/.config/nospool/password' } };
 }
 

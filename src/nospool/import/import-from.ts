@@ -85,10 +85,10 @@ function guessProgram({ path, text }: ForeignFile): ForeignProgram | null {
   if (name === 'dma.conf' || /\/dma\//.test(path)) return 'dma';
   if (name === 'remotes' || /\/nullmailer\//.test(path)) return 'nullmailer';
   if (/esmtp/.test(name)) return 'esmtp';
-  if (/^\s*account\s+\S/m.test(text)) return 'msmtp';
-  if (/^\s*mailhub\s*=/im.test(text)) return 'ssmtp';
-  if (/^\s*SMARTHOST\s+\S/m.test(text)) return 'dma';
-  if (/^\s*(identity|hostname)\s*=/m.test(text)) return 'esmtp';
+  if (/^[ \t]*account\s+\S/m.test(text)) return 'msmtp';
+  if (/^[ \t]*mailhub\s*=/im.test(text)) return 'ssmtp';
+  if (/^[ \t]*SMARTHOST\s+\S/m.test(text)) return 'dma';
+  if (/^[ \t]*(identity|hostname)\s*=/m.test(text)) return 'esmtp';
   return null;
 }
 

@@ -31,7 +31,7 @@ export function readAccounts(file: ForeignFile, notes: Notes): MsmtpAccount[] {
     return account;
   };
   for (const { line, text } of numberLines(file)) {
-    const found = /^\s*([^\s#]\S*)(?:\s+(.*?))?\s*$/.exec(text);
+    const found = /^([^\s#]\S*)(?:\s+(.*))?$/s.exec(text.trim());
     if (!found) continue;
     const command = (found[1] as string).toLowerCase();
     const value = stripQuotes(found[2] ?? '');

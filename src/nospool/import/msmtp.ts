@@ -309,14 +309,14 @@ function readAuthSettings(file: ForeignFile, settings: MsmtpAccount['settings'],
   if (command) {
     credentials.password_command = ['/bin/sh', '-c', command.value];
     notes.mapped(file, command.line, 'passwordeval', 'auth.password_command');
-  } else if (password) {
+  } else if (password?.value) {
     credentials.password = password.value;
     notes.mapped(file, password.line, 'password', `auth.password; ${PASSWORD_IN_FILE}`);
   } else if (mechanism !== 'EXTERNAL') {
     credentials.password_file = '~/.config/nospool/password';
     notes.approximated(
       file,
-      auth.line,
+      (password ?? auth).line,
       'password',
       'it was in a keyring or in ~/.netrc: write it into ~/.config/nospool/password, mode 0600',
     );

@@ -5,6 +5,7 @@
 import type { HostPlan, RouterPlan, TomlTable } from '../print-config.ts';
 import {
   mechanismOf,
+  NO_PASSWORD,
   NOT_KNOWN,
   PASSWORD_IN_FILE,
   portOf,
@@ -119,7 +120,7 @@ function readSettings(file: ForeignFile, notes: Notes): WrittenSettings {
   const settings = new Map<string, WrittenSetting>();
   for (const { line, text } of numberLines(file)) {
     // "#" begins a comment anywhere, even within a password.
-    const found = /^\s*([^=\s]+)\s*=\s*(.*?)\s*$/.exec(text.replace(/#.*$/, ''));
+    const found = /^([^=\s]+)\s*=\s*(.*)$/s.exec(text.replace(/#.*$/s, '').trim());
     if (!found) continue;
     const written = found[1] as string;
     const key = written.toLowerCase();
@@ -163,15 +164,15 @@ function readSecurity(settings: WrittenSettings): 'none' | 'starttls' | 'tls' {
 function readTls(settings: WrittenSettings, security: ReturnType<typeof readSecurity>, { map, drop }: SettingNotes): TomlTable {
   const tls: TomlTable = security === 'starttls' ? { ...REQUIRED } : {};
   if (settings.get('usetlscert')?.value.toLowerCase() === 'yes') {
-    tls.certificate = settings.get('tlscert')?.value ?? '/etc/ssl/certs/ssmtp.pem';
+    tls.certificate = settings.get('tlscert')?.value || '/etc/ssl/certs/ssmtp.pem';
     map('tlscert', 'tls.certificate');
     const key = settings.get('tlskey');
-    if (key) tls.certificate_key = key.value;
+    if (key?.value) tls.certificate_key = key.value;
     map('tlskey', 'tls.certificate_key');
   } else for (const key of ['tlscert', 'tlskey']) drop(key, 'UseTLSCert is not on');
   map('usetlscert', 'tls.certificate');
   const ca = settings.get('tls_ca_file');
-  if (ca) tls.ca_file = ca.value;
+  if (ca?.value) tls.ca_file = ca.value;
   map('tls_ca_file', 'tls.ca_file');
   return tls;
 }
@@ -198,7 +199,7 @@ function readAuthSettings(file: ForeignFile, settings: WrittenSettings, notes: N
     map('authpass', `auth.password, which ends before any "#"; ${PASSWORD_IN_FILE}`);
   } else {
     auth.password_file = '/etc/nospool/password';
-    notes.approximated(file, user.line, 'AuthPass', 'no password is written: put it into /etc/nospool/password');
+    notes.approximated(file, user.line, 'AuthPass', NO_PASSWORD);
   }
   return auth;
 }
@@ -230,8 +231,8 @@ function readRevaliases(file: ForeignFile, { notes, rewrite, routers, host, hub,
   for (const { line, text } of numberLines(file)) {
     const [login = '', ...parts] = text
       .replace(/#.*$/, '')
-      .trim()
-      .split(/\s*:\s*/);
+      .split(':')
+      .map((part) => part.trim());
     if (login === '' || parts.length === 0) continue;
     const before = last.get(login);
     if (before) notes.dropped(file, before.line, login, printLaterCounts(line));

@@ -93,7 +93,10 @@ function printLastWords(
     if (fate === 'kept') lines.push(`${passwordFile} still holds a password; nothing uses it now.`);
     return lines;
   }
-  if (fate === 'missing') lines.push(`Write the password of ${user} to ${passwordFile}, and chmod ${group === '' ? '600' : '640'} it.`);
+  if (fate === 'missing') {
+    const share = group === '' ? `chmod 600 ${file}` : `chgrp ${quoteForShell(group)} ${file}; chmod 640 ${file}`;
+    lines.push(`Write the password of ${user} to ${passwordFile}, and then: ${share}`);
+  }
   if (fate === 'kept') lines.push(`${passwordFile} keeps the password that it had: is it that of ${user}?`);
   if (group !== '') lines.push(`Members of group ${group} can send, too: usermod -aG ${group} USER adds one.`);
   else if (isSystem)

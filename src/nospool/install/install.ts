@@ -15,11 +15,13 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   realpathSync,
   renameSync,
   rmdirSync,
   rmSync,
   statSync,
+  symlinkSync,
   unlinkSync,
 } from 'node:fs';
 import path from 'node:path';
@@ -52,6 +54,8 @@ const DIVERTED = '.distrib';
 const COMMAND_FILES = ['../sendmail.cjs', './sendmail.cjs', '../../../dist/sendmail.cjs'];
 /** Where Bun shows the program in one file to itself. */
 const IN_ONE_FILE = '/$bunfs/';
+/** What the one file is called, as it was made or as the documents name it. */
+const ONE_FILE = /^nospool(?:-[\w.+-]+-linux-\w+)?$/;
 /** The folder for copies of the code, which are installed where others may change the code that runs now. */
 const COPIES = 'usr/local/lib/nospool';
 const COPY_NAME = /^code-/;
@@ -70,7 +74,7 @@ export async function runInstall(options: InstallOptions): Promise<number> {
 async function install({ root, runtime, compile }: InstallOptions): Promise<number> {
   const base = path.resolve(root);
   const built = COMMAND_FILES.map((place) => fileURLToPath(new URL(place, import.meta.url))).find((file) => existsSync(file));
-  if (built === undefined && import.meta.url.includes(IN_ONE_FILE)) return failWith(printLinks(base));
+  if (built === undefined && import.meta.url.includes(IN_ONE_FILE)) return installLinks(base, process.execPath);
   if (built === undefined) return failWith('there is no dist/sendmail.cjs beside this program: run "npm run build" first');
   const found = realpathSync(built);
   const answering = await findRuntime(base, runtime, found);
@@ -88,36 +92,22 @@ async function install({ root, runtime, compile }: InstallOptions): Promise<numb
   }
   const notes = (await compileCode(chosen, command)).map((fault) => `note: ${fault}`);
   const memoryTest = chosen.isBun ? null : writeMemoryTest(command);
+  const started = chosen.isBun ? path.join(path.dirname(command), FOR_BUN) : command;
   const script = printWrapper({
     version: VERSION,
     interpreter: pathInRoot(base, chosen.interpreter),
-    command: pathInRoot(base, command),
+    command: pathInRoot(base, started),
     isBun: chosen.isBun,
     memoryTest: memoryTest === null ? null : pathInRoot(base, memoryTest),
     hasSplit: await hasSplit(base),
   });
   const scripts = [script];
-  /** Files that are moved aside, by their packages. */
-  const replaced = new Map<string, readonly string[]>();
-  for (const place of COMMAND_PLACES) {
-    const file = path.join(base, place);
-    const owner = findPackage(base, file);
-    try {
-      if (owner !== null && isOfPackage(file)) {
-        facts.push(`${file} belongs to package ${owner}, and is this program already`);
-        continue;
-      }
-      if (owner !== null && exists(file) && !isOurScript(file)) replaced.set(owner, [...(replaced.get(owner) ?? []), file]);
-      if (isOurScript(file)) scripts.push(readFileSync(file, 'latin1'));
-      facts.push(...installOne(file, script, path.join(base, 'usr/sbin/sendmail')));
-    } catch (error) {
-      writeLines(facts);
-      return failWith(
-        `cannot write ${file}: ${explainSystemError(error)}${isDenied(error) ? '; run it as root, or name another --root' : ''}`,
-      );
-    }
-  }
-  for (const [owner, files] of replaced) notes.push(notePackage(owner, files));
+  const placed = placeAll(base, facts, (file) => {
+    if (isOurScript(file)) scripts.push(readFileSync(file, 'latin1'));
+    writeWhole(file, script, 0o755);
+  });
+  if (!placed.ok) return failWith(placed.detail);
+  notes.push(...placed.value);
   // A copy that a script named until now may be starting at this moment, so the next installation removes it.
   removeCopies(base, scripts);
   facts.push(`they run ${pathInRoot(base, command)} with ${pathInRoot(base, chosen.interpreter)}`);
@@ -133,9 +123,47 @@ interface Runtime {
   readonly version: string;
 }
 
-/** The one file is its own runtime, so there is nothing to write: its name tells which command it is. */
-const printLinks = (base: string): string =>
-  `this program is one file, to which links are enough: ${COMMAND_PLACES.map((place) => `ln -s ${quoteForShell(pathInRoot(base, process.execPath))} ${quoteForShell(path.join(base, place))}`).join('; ')}`;
+/** Puts a file of ours at each place. The value is notes; where one cannot be written, the facts until then are said. */
+function placeAll(base: string, facts: string[], put: (file: string) => void): Parsed<string[]> {
+  /** Files that are moved aside, by their packages. */
+  const replaced = new Map<string, readonly string[]>();
+  for (const place of COMMAND_PLACES) {
+    const file = path.join(base, place);
+    const owner = findPackage(base, file);
+    try {
+      if (owner !== null && isOfPackage(file)) {
+        facts.push(`${file} belongs to package ${owner}, and is this program already`);
+        continue;
+      }
+      if (owner !== null && exists(file) && !isOurs(file)) replaced.set(owner, [...(replaced.get(owner) ?? []), file]);
+      facts.push(...installOne(file, put, path.join(base, 'usr/sbin/sendmail')));
+    } catch (error) {
+      writeLines(facts);
+      return unparsed(
+        `cannot write ${file}: ${explainSystemError(error)}${isDenied(error) ? '; run it as root, or name another --root' : ''}`,
+      );
+    }
+  }
+  return parsed([...replaced].map(([owner, files]) => notePackage(owner, files)));
+}
+
+/** The one file is its own runtime, so links are enough: the name tells which command it is. */
+export function installLinks(base: string, program: string): number {
+  const danger = findDanger(base, [program]);
+  if (danger !== null)
+    return failWith(`everybody would run a program that others may change, because ${danger}: put it where only root may change it`);
+  const facts: string[] = [];
+  const placed = placeAll(base, facts, (file) => {
+    // By a rename, so that there is a sendmail at every moment.
+    rmSync(`${file}.new`, { force: true });
+    symlinkSync(pathInRoot(base, program), `${file}.new`);
+    renameSync(`${file}.new`, file);
+  });
+  if (!placed.ok) return failWith(placed.detail);
+  const notes = [...outsideOf(base, [program]), ...noteClosedFolders(base, [program]), ...placed.value];
+  writeLines([...facts, `they are links to ${pathInRoot(base, program)}`, ...notes]);
+  return 0;
+}
 
 /** The runtime for the script, which has been tried. */
 async function findRuntime(base: string, named: string | null, command: string): Promise<Parsed<Runtime>> {
@@ -194,6 +222,10 @@ function findDanger(base: string, files: readonly string[]): string | null {
   return null;
 }
 
+/** The module that Bun starts, beside sendmail.cjs. */
+const FOR_BUN = 'sendmail-bun.mjs';
+const isStarted = (name: string): boolean => name.endsWith('.cjs') || name === FOR_BUN;
+
 /** The files that run when mail is sent, with their compiled code. */
 function listCode(command: string): string[] {
   const folder = path.dirname(command);
@@ -201,7 +233,7 @@ function listCode(command: string): string[] {
   const kept = existsSync(compiled) ? (readdirSync(compiled, { recursive: true }) as string[]) : [];
   return [
     ...readdirSync(folder)
-      .filter((name) => name.endsWith('.cjs'))
+      .filter(isStarted)
       .map((name) => path.join(folder, name)),
     ...(existsSync(compiled) ? ['', ...kept].map((name) => path.join(compiled, name)) : []),
   ];
@@ -215,7 +247,7 @@ function copyCode(base: string, command: string, danger: string): Parsed<string>
   if (base !== '/')
     return cannot('with --root nothing is copied, so give it to root (chown, chmod), or run it from a folder that only root may change');
   if (process.geteuid?.() !== 0) return cannot('run this as root, and the code is copied to where only root may change it');
-  const names = readdirSync(from).filter((name) => name.endsWith('.cjs'));
+  const names = readdirSync(from).filter(isStarted);
   const sum = names.reduce((hash, name) => hash.update(readFileSync(path.join(from, name))), createHash('sha256'));
   const folder = path.join(base, COPIES, `code-${VERSION}-${sum.digest('hex').slice(0, 12)}`);
   const [fresh, old] = [`${folder}.new`, `${folder}.old`];
@@ -315,16 +347,16 @@ const pathInRoot = (base: string, file: string): string => (isBelow(base, file) 
 
 const isDenied = (error: unknown): boolean => ['EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '');
 
-function installOne(file: string, script: string, sendmail: string): string[] {
+function installOne(file: string, put: (file: string) => void, sendmail: string): string[] {
   mkdirSync(path.dirname(file), { recursive: true, mode: 0o755 });
   // A link to sendmail leads here already, and belongs to the system.
-  if (file !== sendmail && leadsTo(file, sendmail)) return [`${file} is a link to ${sendmail}`];
+  if (file !== sendmail && !isOurs(file) && leadsTo(file, sendmail)) return [`${file} is a link to ${sendmail}`];
   const facts: string[] = [];
-  if (exists(file) && !isOurScript(file)) {
+  if (exists(file) && !isOurs(file)) {
     renameSync(file, file + SAVED);
     facts.push(`${file}: the file that was there is now ${file}${SAVED}`);
   }
-  writeWhole(file, script, 0o755);
+  put(file);
   return [...facts, `${file} written`];
 }
 
@@ -356,7 +388,7 @@ export async function runUninstall({ root }: Pick<InstallOptions, 'root'>): Prom
 }
 
 function uninstallOne(file: string): string[] {
-  if (!isOurScript(file)) return exists(file + SAVED) ? [`${file} is no longer nospool's, so ${file}${SAVED} is left as it is`] : [];
+  if (!isOurs(file)) return exists(file + SAVED) ? [`${file} is no longer nospool's, so ${file}${SAVED} is left as it is`] : [];
   if (exists(file + SAVED)) {
     renameSync(file + SAVED, file);
     return [`${file} is restored`];
@@ -369,6 +401,11 @@ const exists = (file: string): boolean => lstatSync(file, { throwIfNoEntry: fals
 
 /** True for a script of ours, not for a link to one. */
 const isOurScript = (file: string): boolean => lstatSync(file, { throwIfNoEntry: false })?.isFile() === true && hasMark(file, MARK);
+
+/** True for such a script, and for a link to the one file, by the name that it has here or in the system below --root. */
+const isOurs = (file: string): boolean =>
+  isOurScript(file) ||
+  (lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() === true && ONE_FILE.test(path.basename(readlinkSync(file))));
 
 /** True for the script of our package, and for a link to it. */
 const isOfPackage = (file: string): boolean => statSync(file, { throwIfNoEntry: false })?.isFile() === true && hasMark(file, PACKAGE_MARK);

@@ -16,7 +16,7 @@ export interface Wrapping {
   readonly memoryTest: string | null;
   /** True if /usr/bin/env takes -S. */
   readonly hasSplit: boolean;
-  /** True for the script that is a file of a package. */
+  /** True for the script that is a file of a package, which has Bun inside where Bun runs it. */
   readonly isPackaged?: boolean;
 }
 
@@ -27,19 +27,25 @@ export const PACKAGE_MARK = '# Of the package of nospool';
 
 /**
  * Variables that change or end the runtime before our code runs. NODE_CHANNEL_FD names a descriptor that only a child of
- * the caller has; Node's OpenSSL reads OPENSSL_… and the CA variables.
+ * the caller has; Node's OpenSSL reads OPENSSL_… and the CA variables; Bun's engine takes code and options from the files that the last two name.
  */
-const UNSET = [
+export const UNSET = [
   ...['NODE_OPTIONS', 'NODE_EXTRA_CA_CERTS', 'NODE_PATH', 'NODE_TLS_REJECT_UNAUTHORIZED', 'NODE_REDIRECT_WARNINGS'],
   ...['NODE_PENDING_DEPRECATION', 'NODE_DEBUG', 'NODE_DEBUG_NATIVE', 'NODE_V8_COVERAGE', 'NODE_COMPILE_CACHE', 'NODE_ICU_DATA'],
   ...['NODE_CHANNEL_FD', 'NODE_CHANNEL_SERIALIZATION_MODE', 'NODE_UNIQUE_ID', 'NODE_REPL_EXTERNAL_MODULE', 'NODE_USE_ENV_PROXY'],
   ...['NODE_USE_SYSTEM_CA', 'NODE_PRESERVE_SYMLINKS', 'NODE_PRESERVE_SYMLINKS_MAIN', 'WATCH_REPORT_DEPENDENCIES'],
   ...['OPENSSL_CONF', 'OPENSSL_CONF_INCLUDE', 'OPENSSL_MODULES', 'OPENSSL_ENGINES', 'ICU_TIMEZONE_FILES_DIR', 'UV_THREADPOOL_SIZE'],
   ...['BUN_OPTIONS', 'BUN_INSPECT', 'BUN_INSPECT_CONNECT_TO', 'BUN_INSPECT_NOTIFY', 'BUN_INSPECT_PRELOAD', 'BUN_CONFIG_VERBOSE_FETCH'],
+  ...['BUN_JSC_functionOverrides', 'BUN_JSC_configFile'],
 ];
 
 /** Without these flags Bun would read such files in the caller's folder and in all folders above it. */
 export const BUN_FLAGS = ['--no-env-file', '--config=/dev/null', '--tsconfig-override=/dev/null'];
+/**
+ * Bun makes machine code later with these, because most of our code runs once. Another version may not know them, and then would not start,
+ * so they are only for a Bun that nobody replaces alone.
+ */
+export const OF_PACKAGED_BUN = { BUN_JSC_thresholdForJITAfterWarmUp: '10000', BUN_JSC_thresholdForJITSoon: '10000' };
 /** Otherwise Bun would keep compiled code in $HOME, which may be another user's, and run it from there. */
 export const BUN_ENVIRONMENT = { BUN_RUNTIME_TRANSPILER_CACHE_PATH: '0' };
 
@@ -71,13 +77,14 @@ export function printWrapper({ version, interpreter, command, isBun, memoryTest,
   const notSent = (reason: string): string => `end 'not sent' ${quoteForShell(reason)}`;
   const failed = notSent(`cannot run ${interpreter}`);
   const words = isBun ? [runtime, ...BUN_FLAGS, program] : [runtime, program];
+  const environment = { ...BUN_ENVIRONMENT, ...(isPackaged ? OF_PACKAGED_BUN : {}) };
   return [
     hasSplit ? SPLIT : '#!/bin/sh',
     isPackaged ? `${PACKAGE_MARK} ${version}: an upgrade replaces it.` : `${MARK} of nospool ${version}; "nospool uninstall" removes it.`,
     'true 3>&2 || exec 2>/dev/null',
     '{ true 3>&1; } 2>/dev/null || exec >/dev/null',
     foldWords(['unset', ...UNSET, ...(hasSplit ? ['PWD'] : [])]),
-    ...(isBun ? Object.entries(BUN_ENVIRONMENT).map(([key, value]) => `export ${key}=${value}`) : []),
+    ...(isBun ? Object.entries(environment).map(([key, value]) => `export ${key}=${value}`) : [LOCALE]),
     BY_NAME,
     END,
     `[ -x ${runtime} ] || ${notSent(`${interpreter}, which runs nospool, is not there: ${cure}`)}`,
@@ -98,6 +105,13 @@ export function printWrapper({ version, interpreter, command, isBun, memoryTest,
  * ask where it is.
  */
 const SPLIT = '#!/usr/bin/env -S PWD=/proc/self/cwd /bin/sh';
+
+/** Node 20 dies of a locale whose language has more than eleven letters, or that is very long, before our first line runs. */
+const LOCALE = `for name in LC_ALL LC_MESSAGES LANG; do
+  eval "value=\\$$name"
+  language=\${value%%[_.@-]*}
+  [ \${#value} -le 100 ] && [ \${#language} -le 11 ] || unset $name
+done`;
 
 const BY_NAME = `case \${0##*/} in
 mailq) set -- -bp "$@" ;;
@@ -155,8 +169,9 @@ const runLimited = (name: string, words: readonly string[], failed: string): str
   export MALLOC_ARENA_MAX=1
   ulimit -S -s 2048 2>/dev/null
   child= signal=
-  trap 'signal=TERM; [ -z "$child" ] || kill -TERM $child' TERM
-  trap 'signal=INT; [ -z "$child" ] || kill -INT $child' INT
+  for name in TERM INT QUIT ALRM USR2 XCPU; do
+    trap "signal=$name; [ -z \\"\\$child\\" ] || kill -$name \\$child" $name
+  done
   trap '' HUP USR1
   { true 3<&0; } 2>/dev/null || exec </dev/null
   exec 3<&0
@@ -203,7 +218,7 @@ ${WITHOUT_COMPILER.map(([pattern, least]) => `  ${pattern}) least=${least} flags
   fi${runLimited('Node', [runtime, '$flags', '--v8-pool-size=0', program], failed)}
 fi`;
 
-const foldWords = (words: readonly string[]): string =>
+export const foldWords = (words: readonly string[]): string =>
   words
     .join(' ')
     .replace(/(.{1,100})( |$)/g, '$1 \\\n  ')

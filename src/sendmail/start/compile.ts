@@ -16,6 +16,8 @@ const SYSTEM_FILE = '/etc/nospool.toml';
 const ANSWERS: Readonly<Record<string, string>> = { EHLO: '250-x\r\n250-PIPELINING\r\n250 SIZE', DATA: '354', QUIT: '221' };
 /** Nothing is kept for these parts, because they are for people who watch. */
 const LEFT_OUT = ['submit-routing-tree'];
+/** Under Bun every message needs these parts, so they are in one file with `main`: each file costs as much as its code. */
+const WITH_MAIN = ['config-toml', 'transport-bun-wire'];
 
 const program = readMainFile(fs.readFileSync(`${__dirname}/main.cjs`));
 const partText = (name: string): string => program.octets.toString('latin1', ...(program.parts.get(name) ?? [0, 0]));
@@ -31,15 +33,31 @@ function makeKeptFolder(): void {
   openToAll(path.dirname(place));
 }
 
+function printMain(): string {
+  const beside = WITH_MAIN.map((name) => `${JSON.stringify(name)}: function (exports, require, module) {${unwrap(partText(name))}\n}`);
+  return `"use strict"; globalThis.nospoolKept = { ${beside.join(', ')} };\n${unwrap(partText('main'))}`;
+}
+
 function compileForBun(): void {
   const made = `${place}.new`;
   const sources = fs.mkdtempSync(path.join(tmpdir(), 'nospool-'));
   fs.rmSync(made, { recursive: true, force: true });
   makeKeptFolder();
-  const names = [...program.parts.keys()];
+  const names = [...program.parts.keys()].filter((name) => !WITH_MAIN.includes(name));
   const files = names.map((name) => path.join(sources, `${name}.cjs`));
-  for (const [i, name] of names.entries()) fs.writeFileSync(files[i] as string, unwrap(partText(name)));
-  const flags = ['--bytecode', '--target=bun', '--format=cjs', '--root', sources, '--outdir', made, '--entry-naming', '[dir]/[name].cjs'];
+  for (const [i, name] of names.entries()) fs.writeFileSync(files[i] as string, name === 'main' ? printMain() : unwrap(partText(name)));
+  const flags = [
+    '--bytecode',
+    '--minify-whitespace',
+    '--target=bun',
+    '--format=cjs',
+    '--root',
+    sources,
+    '--outdir',
+    made,
+    '--entry-naming',
+    '[dir]/[name].cjs',
+  ];
   // It says why it failed where we would.
   const built = spawnSync(process.execPath, ['build', ...flags, ...files], { stdio: ['ignore', 'ignore', 2] });
   fs.rmSync(sources, { recursive: true });
@@ -86,8 +104,8 @@ function makeSmartHost(): ReturnType<typeof createServer> {
 function compileForNode(): void {
   const folder = fs.mkdtempSync(path.join(tmpdir(), 'nospool-'));
   const scripts = new Map<string, Script>();
-  const make = (name: string, text: string): Script => {
-    const script = makeScript(name, text);
+  const make = (name: string, text: () => string): Script => {
+    const script = makeScript(name, text());
     if (program.parts.has(name)) scripts.set(name, script);
     return script;
   };
@@ -96,7 +114,7 @@ function compileForNode(): void {
     if (status !== 0) return;
     // Parts that this message did not need, TLS and credentials among them, are compiled whole.
     setFlagsFromString('--no-lazy');
-    for (const name of program.parts.keys()) if (!scripts.has(name) && !LEFT_OUT.includes(name)) make(name, partText(name));
+    for (const name of program.parts.keys()) if (!scripts.has(name) && !LEFT_OUT.includes(name)) make(name, () => partText(name));
     // V8 compares its flags with those it had when the code was made.
     setFlagsFromString('--lazy');
     const codes = [...scripts].map(([name, script]) => [name, script.createCachedData()] as const);

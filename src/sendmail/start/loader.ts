@@ -11,6 +11,8 @@ import { refuseToStart } from '../../process/runtime.ts';
 declare global {
   /** Gives the program a part of it by its name, or a module in a file of its own by that file's name. */
   var nospoolPart: ((name: string) => unknown) | undefined;
+  /** Parts that a file which was made for Bun has beside the program, by their names. */
+  var nospoolKept: Readonly<Record<string, PartFunction>> | undefined;
   /** What we use of Bun's own object. */
   var Bun: { hash(octets: Uint8Array): bigint } | undefined;
 }
@@ -172,8 +174,11 @@ export function openKeptOfBun(folder: string, { octets }: MainFile): ((name: str
 
 type Require = (id: string) => unknown;
 
-/** Makes something that runs of a part: its text with its code as a script, or a file in place of both. */
-export type Make = (name: string, text: string) => Script | { readonly file: string };
+/** What Node makes of a module. */
+type PartFunction = (exports: unknown, require: Require, module: { exports: unknown }, file: string, folder: string) => void;
+
+/** Makes something that runs of a part: its text with its code as a script, or the function itself, or a file in place of both. */
+export type Make = (name: string, text: () => string) => Script | PartFunction | { readonly file: string };
 
 /** Makes a script of this text; an error in it names it. Bun does not load node:vm where it has files of its own. */
 export const makeScript = (name: string, text: string, code: Buffer | null = null): Script =>
@@ -201,9 +206,9 @@ export function offerParts(root: string, program: MainFile, make: Make, load: Re
     if (before !== undefined) return before.exports;
     const module: { exports: unknown } = { exports: {} };
     known.set(name, module);
-    const made = make(name, readText(name));
+    const made = make(name, () => readText(name));
     if ('file' in made) module.exports = load(made.file);
-    else made.runInThisContext()(module.exports, load, module, `${root}/main.cjs`, root);
+    else (typeof made === 'function' ? made : made.runInThisContext())(module.exports, load, module, `${root}/main.cjs`, root);
     return module.exports;
   }
   globalThis.nospoolPart = loadPart;
@@ -224,13 +229,15 @@ export function start(root: string): void {
 
 function makeInNode(root: string, program: MainFile): Make {
   const kept = openKept(nameKeptPlace(root), program);
-  return (name, text) => makeScript(name, text, kept?.(name));
+  return (name, text) => makeScript(name, text(), kept?.(name));
 }
 
 function makeInBun(root: string, program: MainFile): Make {
   const kept = openKeptOfBun(nameKeptPlace(root), program);
   return (name, text) => {
+    const beside = globalThis.nospoolKept?.[name];
+    if (beside !== undefined) return beside;
     const file = kept?.(name) ?? null;
-    return file === null ? makeScript(name, text) : { file };
+    return file === null ? makeScript(name, text()) : { file };
   };
 }

@@ -26,7 +26,8 @@ export type Command =
   | { readonly verb: 'malformed'; readonly of: string; readonly detail: string }
   | { readonly verb: 'unknown' };
 
-const BLANK = /^[ \t]+|[ \t]+$/g;
+/** Blanks at the end are looked for only where they begin, because a client may send very many that are not at the end. */
+const BLANK = /^[ \t]+|(?<![ \t])[ \t]+$/g;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this line looks for.
 const CONTROL = /[\u0000-\u0008\u000a-\u001f\u007f]/;
 /** RFC 5321 §4.1.2 esmtp-keyword. */

@@ -21,6 +21,7 @@ delete process.env.TORTURE_LOG;
 delete process.env.NODE_OPTIONS;
 
 const { openSync, writeSync, closeSync } = fs;
+const { setTimeout: later } = globalThis;
 const calls = [];
 /** Descriptors that the command has opened and not closed. */
 const open = new Map();
@@ -195,6 +196,94 @@ replace(
       if (fails('createSecureContext'))
         throw Object.assign(new Error('error:07080041:malloc failure'), { code: 'ERR_OSSL_CRYPTO_MALLOC_FAILURE' });
       return before.apply(this, args);
+    },
+);
+
+/* ---- Bun's own sockets ---- */
+
+const isBun = process.versions.bun !== undefined;
+
+/** Octets that were not taken are wanted again when the socket says so. */
+const DRAIN = 5;
+
+/** What a socket is told and asked; `heard`: the functions that hear of it. */
+function tortureBunSocket(socket, heard) {
+  const write = socket.write;
+  socket.write = function (octets) {
+    if (!fails('socket write')) return write.call(this, octets);
+    if (wanted % 3 === 0) {
+      setImmediate(() => breakBunSocket(socket, heard));
+      return -1;
+    }
+    later(() => heard.drain(socket), DRAIN);
+    return wanted % 3 === 1 ? 0 : write.call(this, octets.subarray(0, Math.floor(octets.length / 2)));
+  };
+  const upgrade = socket.upgradeTLS;
+  socket.upgradeTLS = function (options) {
+    if (fails('upgradeTLS')) throw new Error('error:07080041:bignum:lib:malloc failure');
+    const own = options.socket;
+    const told = tortureBunHandlers(own);
+    told.handshake = (secured, isDone, error) => {
+      if (!fails('handshake')) return own.handshake(secured, isDone, error);
+      own.handshake(secured, false, systemError('ECONNRESET', 'read'));
+    };
+    const [raw, secured] = upgrade.call(this, { ...options, socket: told });
+    tortureBunSocket(secured, told);
+    return [raw, secured];
+  };
+  return socket;
+}
+
+function breakBunSocket(socket, heard) {
+  socket.terminate();
+  heard.close(socket, systemError('ECONNRESET', 'read'));
+}
+
+function tortureBunHandlers(own) {
+  let isBroken = false;
+  const heard = {
+    ...own,
+    open(socket) {
+      own.open(tortureBunSocket(socket, heard));
+    },
+    data(socket, octets) {
+      if (isBroken) return;
+      if (fails('socket read')) breakBunSocket(socket, heard);
+      else own.data(socket, octets);
+    },
+    end(...args) {
+      if (!isBroken) own.end(...args);
+    },
+    close(socket, error) {
+      // One that was broken is told once.
+      if (!isBroken) own.close(socket, error);
+      isBroken = true;
+    },
+  };
+  return heard;
+}
+
+if (isBun)
+  replace(
+    Bun,
+    'connect',
+    (before) =>
+      function (options) {
+        if (fails('connect')) return Promise.reject(systemError('ECONNREFUSED', 'connect'));
+        return before.call(this, { ...options, socket: tortureBunHandlers(options.socket) });
+      },
+  );
+
+/* ---- clocks ---- */
+
+// A timer cannot fail, but it may ring too early, and then it was nobody's time.
+replace(
+  globalThis,
+  'setTimeout',
+  (before) =>
+    function (ring, milliseconds, ...args) {
+      if (!fails('setTimeout', milliseconds)) return before.call(this, ring, milliseconds, ...args);
+      return before.call(this, ring, 0, ...args);
     },
 );
 

@@ -88,8 +88,10 @@ const NEEDS = {
   'dovecot-sieve': () => anyOf('/usr/lib/dovecot/modules/lib90_sieve_plugin.so'),
   'dpkg-deb': () => anyOf('/usr/bin/dpkg-deb'),
   lintian: () => anyOf('/usr/bin/lintian'),
+  rpm: () => anyOf('/usr/bin/rpmbuild'),
+  rpmlint: () => anyOf('/usr/bin/rpmlint'),
   'debian-12': () => anyOf(`${DEBIAN[12]}/usr/bin/dpkg`),
-  'debian-13': () => anyOf(`${DEBIAN[13]}/usr/bin/dpkg`),
+  'debian-13': () => anyOf(`${DEBIAN[13]}/usr/bin/rpm`),
   'consumer-tools': () => CONSUMER_TOOLS !== '' && anyOf(`${CONSUMER_TOOLS}/node_modules/webpack`),
   'old-nodes': () => OLD_NODES.every((node) => anyOf(node)),
 } as const satisfies Record<string, () => boolean>;

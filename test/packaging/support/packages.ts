@@ -17,10 +17,12 @@ export function makePackages(names: readonly string[], env: NodeJS.ProcessEnv = 
     env: { ...process.env, ...(bun() === undefined ? {} : { BUN: bun() }), PACKAGE_OUT: folder, ...env },
     stdio: ['ignore', 'ignore', 'inherit'],
   });
-  return Object.fromEntries(
-    readdirSync(folder).map((name) => [name.endsWith('.deb') ? (name.split('_')[0] as string) : 'one-file', path.join(folder, name)]),
-  );
+  return Object.fromEntries(readdirSync(folder).map((name) => [nameOf(name), path.join(folder, name)]));
 }
+
+/** As `npm run package` takes it. */
+const nameOf = (file: string): string =>
+  file.endsWith('.deb') ? (file.split('_')[0] as string) : file.endsWith('.rpm') ? file.replace(/-\d.*$/, '.rpm') : 'one-file';
 
 /** The package of a later version, whose program ends at once where an older process reads it, and whose rare parts have other names. */
 export function makeLater(file: string, version: string): string {

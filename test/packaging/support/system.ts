@@ -31,7 +31,7 @@ export interface System {
 /** Daemons that packages bring are not started, and apt asks nobody. */
 const PREPARE = `printf '#!/bin/sh\\nexit 101\\n' >usr/sbin/policy-rc.d
 chmod 755 usr/sbin/policy-rc.d
-printf 'APT::Sandbox::User "root";\\nDpkg::Use-Pty "0";\\n' >etc/apt/apt.conf.d/99tests`;
+printf 'APT::Sandbox::User "root";\\nDpkg::Use-Pty "0";\\nDPkg::Options { "--force-unsafe-io"; };\\n' >etc/apt/apt.conf.d/99tests`;
 
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 

@@ -157,4 +157,12 @@ test('a parameter is found by its keyword', () => {
   assert.equal(parameterOf(parameters, 'BODY'), undefined);
 });
 
+test('blanks that end nothing are linear work', () => {
+  const blanks = ' '.repeat(60_000);
+  for (let i = 0; i < 60; i++) {
+    assert.deepEqual(parseCommand(`NOOP${blanks}x`), { verb: 'NOOP' });
+    assert.equal(parseCommand(`MAIL FROM:<a@b>${blanks}SIZE=1${blanks}`).verb, 'MAIL');
+  }
+});
+
 test.run();

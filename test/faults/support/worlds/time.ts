@@ -11,12 +11,18 @@ interface Timer {
 const real = { setImmediate, setTimeout, clearTimeout, uptime: process.uptime };
 
 export class VirtualTime {
+  /** Turns of the event loop in which nothing happened, after which time passes: some of what the system does takes turns that nobody sees. */
+  readonly #patience: number;
   /** Milliseconds. */
   now = 0;
   /** In the order in which they were set. */
   #timers: Timer[] = [];
   /** Turns of the event loop that somebody waits for. */
   #turns = 0;
+
+  constructor(patience = 2) {
+    this.#patience = patience;
+  }
 
   /** Takes the place of the real time, for everything in this process. */
   install(): void {
@@ -52,7 +58,7 @@ export class VirtualTime {
       if (isOver()) return true;
       await new Promise((resolve) => real.setImmediate(resolve));
       quiet = this.#turns === 0 ? quiet + 1 : 0;
-      if (quiet < 2) continue;
+      if (quiet < this.#patience) continue;
       quiet = 0;
       if (!this.#ringNext()) return isOver();
     }

@@ -1,0 +1,115 @@
+/** Local time by the file of a zone is what the runtime says, and where the file alone cannot tell, the runtime does. */
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { suite } from 'uvu';
+import { findSpan, minutesEast } from '../../src/submit/local-time.ts';
+
+const test = suite('local time');
+const zone = process.env.TZ;
+const restore = (): void => {
+  if (zone === undefined) delete process.env.TZ;
+  else process.env.TZ = zone;
+};
+test.after.each(restore);
+
+const ZONES = [
+  ...['UTC', 'Etc/GMT+5', 'Europe/Berlin', 'Europe/London', 'Africa/Casablanca', 'Asia/Kolkata', 'Asia/Kathmandu', 'Asia/Tokyo'],
+  ...['America/New_York', 'America/St_Johns', 'America/Argentina/Buenos_Aires', 'America/Port-au-Prince', 'Australia/Lord_Howe'],
+  ...['Pacific/Chatham', 'Pacific/Kiritimati', 'EST5EDT'],
+];
+
+test('each hour about the changes of the clocks, and each month of ten years, is as the runtime has it', () => {
+  for (const name of ZONES) {
+    process.env.TZ = name;
+    const hours = [Date.UTC(2026, 2, 29), Date.UTC(2026, 9, 25), Date.UTC(2026, 3, 5), Date.UTC(2026, 10, 1)].flatMap((day) =>
+      Array.from({ length: 30 }, (_, i) => day + i * 3_600_000),
+    );
+    const months = Array.from({ length: 120 }, (_, i) => Date.UTC(2026, i, 1, 12));
+    for (const time of [...hours, ...months].map((ms) => new Date(ms)))
+      assert.equal(minutesEast(time), 0 - time.getTimezoneOffset(), `${name} ${time.toISOString()}`);
+  }
+});
+
+test('the host’s own zone, names that lead elsewhere, rules in place of names and names of nothing are as the runtime has them', () => {
+  delete process.env.TZ;
+  const now = new Date();
+  assert.equal(minutesEast(now), 0 - now.getTimezoneOffset());
+  for (const name of [
+    '',
+    ':Europe/Berlin',
+    '../zoneinfo/Europe/Berlin',
+    'CET-1CEST,M3.5.0,M10.5.0/3',
+    'No/Such',
+    '/etc/passwd',
+    'Europe',
+  ]) {
+    process.env.TZ = name;
+    assert.equal(minutesEast(now), 0 - now.getTimezoneOffset(), name);
+  }
+});
+
+/** Prints a file of a zone: its times are there as 32 bits and as 64. */
+function zoneFile(changes: readonly [at: number, type: number][], types: readonly number[], footer: string, leaps = 0): Buffer {
+  const block = (ofTime: number): Buffer => {
+    const header = Buffer.alloc(44);
+    header.write('TZif2', 'latin1');
+    for (const [i, count] of [0, 0, leaps, changes.length, types.length, 4].entries()) header.writeUInt32BE(count, 20 + 4 * i);
+    const times = Buffer.alloc(changes.length * ofTime);
+    for (const [i, [at]] of changes.entries())
+      if (ofTime === 4) times.writeInt32BE(at, i * 4);
+      else times.writeBigInt64BE(BigInt(at), i * 8);
+    const kinds = Buffer.from(changes.map(([, type]) => type));
+    const infos = types.map((east) => {
+      const info = Buffer.alloc(6);
+      info.writeInt32BE(east);
+      return info;
+    });
+    return Buffer.concat([header, times, kinds, ...infos, Buffer.from('XYZ\0'), Buffer.alloc(leaps * (ofTime + 4))]);
+  };
+  return Buffer.concat([block(4), block(8), Buffer.from(`\n${footer}\n`)]);
+}
+
+test('a file tells from when until when it holds, also before 1970', () => {
+  const file = zoneFile(
+    [
+      [-1000, 1],
+      [2000, 0],
+      [3000, 1],
+    ],
+    [3600, -7200],
+    'XYZ2',
+  );
+  assert.equal(findSpan(file, -1001), null, 'before the first change');
+  assert.deepEqual(findSpan(file, -1000), { from: -1000, until: 2000, minutes: -120 });
+  assert.deepEqual(findSpan(file, 1999.9), { from: -1000, until: 2000, minutes: -120 });
+  assert.deepEqual(findSpan(file, 2000), { from: 2000, until: 3000, minutes: 60 });
+  assert.deepEqual(findSpan(file, 3000), { from: 3000, until: Number.POSITIVE_INFINITY, minutes: -120 });
+  const always = { from: Number.NEGATIVE_INFINITY, until: Number.POSITIVE_INFINITY };
+  assert.deepEqual(findSpan(zoneFile([], [3600], 'XYZ-1'), 0), { ...always, minutes: 60 });
+});
+
+test('what a file says by a rule, with leap seconds, in halves of minutes or in another form is left to the runtime', () => {
+  const ruled = zoneFile([[0, 0]], [3600], 'CET-1CEST,M3.5.0,M10.5.0/3');
+  assert.equal(findSpan(ruled, 1), null);
+  assert.equal(findSpan(zoneFile([], [3600], 'CET-1CEST,M3.5.0,M10.5.0/3'), 1), null);
+  assert.equal(findSpan(zoneFile([[0, 0]], [3600], ''), 1), null);
+  assert.equal(findSpan(zoneFile([[0, 0]], [3600], 'XYZ-1', 2), 1), null);
+  assert.equal(findSpan(zoneFile([[0, 0]], [3601], 'XYZ-1'), 1), null);
+  assert.equal(findSpan(Buffer.from('TZif\0'), 1), null);
+  assert.equal(findSpan(Buffer.from('what else'), 1), null);
+  assert.equal(findSpan(Buffer.alloc(8192), 1), null);
+});
+
+test('the files of this host are read', () => {
+  if (!existsSync('/usr/share/zoneinfo/Asia/Kolkata')) return;
+  process.env.TZ = 'Asia/Kolkata';
+  let isAsked = false;
+  const time = new Date(Date.UTC(2026, 6, 1, 12));
+  time.getTimezoneOffset = () => {
+    isAsked = true;
+    return 0;
+  };
+  assert.deepEqual([minutesEast(time), isAsked], [330, false]);
+});
+
+test.run();
