@@ -55,7 +55,7 @@ test('S10: the package holds commands, library, manual pages and nothing that wa
       'README.md',
       ...readdirSync(`${ROOT}/docs`)
         // That page is as large as a manual, and whoever needs it has a browser.
-        .filter((name) => name.endsWith('.md') && name !== 'troubleshooting.md')
+        .filter((name) => name.endsWith('.md') && !['troubleshooting.md', 'packages.md'].includes(name))
         .map((name) => `docs/${name}`),
       ...[...apart, 'compile.cjs', 'main.cjs', 'nospool.mjs', 'sendmail.cjs', 'sendmail-bun.mjs', 'THIRD-PARTY.txt'].map(
         (name) => `dist/${name}`,
@@ -76,7 +76,7 @@ test('the package holds what README.md sends people to', () => {
   const named = [...readme.matchAll(/\]\(((?:docs|man|examples)\/[^)#]+|[A-Z]+\.md)(?:#[^)]*)?\)/g)].map((match) => match[1] as string);
   assert.ok(named.length >= 5);
   // These are for people who have the repository.
-  for (const file of named.filter((each) => !/^(ARCHITECTURE|CONTRIBUTING|SECURITY|docs\/troubleshooting)\.md$/.test(each)))
+  for (const file of named.filter((each) => !/^(ARCHITECTURE|CONTRIBUTING|SECURITY|docs\/troubleshooting|docs\/packages)\.md$/.test(each)))
     assert.ok(files.includes(file.startsWith('man/') ? `dist/${file}.gz` : file), file);
   for (const file of manifest.man)
     assert.ok(

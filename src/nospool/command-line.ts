@@ -37,6 +37,12 @@ export function printHelp(command: AdminCommand): readonly string[] {
 const COMPLETE = '--complete';
 const COMPLETE_BEFORE = '--get-yargs-completions';
 
+const COMPLETION_HELP = [
+  'Usage: nospool completion [bash|zsh]',
+  'Print a completion script, for the shell that SHELL names if none is given.',
+  'Example: nospool completion >> ~/.bashrc',
+];
+
 /** The same letters as sendmail's. */
 const SHORT_NAMES: Readonly<Record<string, string>> = { config: 'C', from: 'f', verbose: 'v' };
 
@@ -108,7 +114,11 @@ export async function main(argv: readonly string[], version: string): Promise<nu
   if (first === '--version' || first === '-V') return say([`nospool ${version}`]);
   if (first === 'completion' || first === COMPLETE || first === COMPLETE_BEFORE) {
     const { completions, completionScript } = await import('./shell-completion.ts');
-    if (first === 'completion') return say(completionScript(process.env.SHELL ?? ''));
+    if (first === 'completion') {
+      const [, shell = process.env.SHELL ?? ''] = argv;
+      if (/^(?:--help|-h)$/.test(shell)) return say(COMPLETION_HELP);
+      return say(completionScript(shell));
+    }
     return say(completions(COMMANDS, argv.slice(first === COMPLETE ? 1 : 2)));
   }
   const asked = COMMANDS.find(({ name }) => name === first);

@@ -1,6 +1,7 @@
 /** Makes signals end a delivery. Knows no message and no connection. */
 import type { Ended, Input } from '../message/source.ts';
 import type { UrgentInterrupts } from '../submit/interrupts.ts';
+import { makeEnding } from '../transport/abort.ts';
 
 /** Makes SIGTERM and SIGINT end the process. It ignores SIGHUP, as Exim does: mailx and mutt start us with it ignored, which the runtime undoes. */
 export function exitOnSignals(): void {
@@ -22,8 +23,7 @@ const ENDING = ['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGALRM', 'SIGUSR2', 'SIGXCPU']
  * comes from a person whose terminal is gone.
  */
 export function listenForSignals(isTyped: boolean): UrgentInterrupts {
-  const first = new AbortController();
-  const second = new AbortController();
+  const [first, second] = [makeEnding(), makeEnding()];
   const interrupt = (name: string) => {
     const reason = `ended by ${name}`;
     if (first.signal.aborted) second.abort(reason);
@@ -35,7 +35,7 @@ export function listenForSignals(isTyped: boolean): UrgentInterrupts {
     process.on(name, interrupt);
     for (const listener of earlier) process.off(name, listener);
   }
-  return { signal: first.signal, urgent: second.signal };
+  return { signal: first.signal, urgent: second.signal, makeController: makeEnding };
 }
 
 /** Makes an input fail as soon as the signal comes, even while it waits. One read at a time. */

@@ -13,7 +13,7 @@ import { VERSION } from '../process/version.ts';
 import { never } from '../smtp/parsed.ts';
 import { parseInvocation } from './arguments.ts';
 import { sendMessage } from './one-message.ts';
-import { type Invocation, printUsage } from './options.ts';
+import type { Invocation } from './options.ts';
 
 /** Why a run ends before it has read anything from its caller. */
 interface Unsent {
@@ -47,7 +47,7 @@ async function run(invocation: Invocation): Promise<number | Unsent> {
   if (mode.kind === 'queue') return 0;
   if (mode.kind === 'mailq') return show(['Mail queue is empty']);
   if (mode.kind === 'version') return show([`nospool ${VERSION}`]);
-  if (mode.kind === 'help') return show(printUsage());
+  if (mode.kind === 'help') return show((await import('./usage.ts')).printUsage());
   const who = identify(process.env);
   const answer = await readConfig({ path: invocation.config, env: process.env, home: who.home, euid: who.euid });
   // What cannot be obeyed is logged where the configuration says, too.

@@ -9,6 +9,8 @@ export interface Interrupts {
   readonly urgent?: AbortSignal | undefined;
   /** Milliseconds. */
   readonly grace?: number | undefined;
+  /** Makes controllers whose signals nobody hears but this program; default: the runtime's own. */
+  readonly makeController?: (() => AbortController) | undefined;
 }
 
 export interface UrgentInterrupts extends Interrupts {
@@ -35,7 +37,8 @@ export function withDeadline(
   interrupts: Interrupts | undefined,
   milliseconds: number,
 ): { readonly interrupts: UrgentInterrupts; readonly release: () => boolean } {
-  const [first, second] = [new AbortController(), new AbortController()];
+  const make = interrupts?.makeController ?? (() => new AbortController());
+  const [first, second] = [make(), make()];
   let isLate = false;
   const reason = `the deadline of ${milliseconds / 1000} s has passed (timeouts.deadline)`;
   // A verdict that has arrived counts, but what is read then may not lead to a commit.

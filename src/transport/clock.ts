@@ -30,7 +30,10 @@ export function alarm(milliseconds: number, ring: () => void, over?: () => void)
     timer = setTimeout(look, Math.min(LONGEST_TIMER, Math.max(1, end - now())));
   };
   const look = (): void => {
-    if (now() < end) return wind();
+    if (now() < end) {
+      wind();
+      return;
+    }
     over?.();
     void untilRead().then(() => {
       if (!isStopped) ring();

@@ -306,7 +306,8 @@ await host.close();
     mkdirSync(path.join(folder, 'node_modules'));
     symlinkSync(path.join(programs, 'node_modules', 'nospool'), path.join(folder, 'node_modules', 'nospool'));
     symlinkSync(path.join(ROOT, 'node_modules', 'nodemailer'), path.join(folder, 'node_modules', 'nodemailer'));
-    const deno = (file: string) => runNode([tool('deno/bin.cjs'), 'run', '--allow-all', '--node-modules-dir=manual', file], { cwd: folder });
+    const deno = (file: string) =>
+      runNode([tool('deno/bin.cjs'), 'run', '--allow-all', '--node-modules-dir=manual', file], { cwd: folder });
     await sends(() => deno('esm.mjs'));
     const { status, said } = await deno('doors.mjs');
     assert.deepEqual([status, said], [0, '[["bob@example.net"],1]\n']);

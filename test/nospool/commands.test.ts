@@ -82,6 +82,8 @@ const USAGE: readonly (readonly [readonly string[], number, RegExp, RegExp])[] =
   [['sink', 'extra'], 1, /^$/, /^nospool: unknown argument: extra; /],
   [['sink', '--listen', '192.0.2.1'], 1, /^$/, /^nospool: 192\.0\.2\.1 is not a loopback address; .*\n$/],
   [['completion'], 0, /nospool/, /^$/],
+  [['completion', 'zsh'], 0, /compadd/, /^$/],
+  [['completion', '--help'], 0, /^Usage: nospool completion \[bash\|zsh\]$/m, /^$/],
   [['route'], 1, /^$/, /^nospool: route expects ADDRESS\.\.\.; "nospool route --help" lists the options\n$/],
   [['route', '--from', 'a b', 'x@y.example'], 1, /^$/, /^nospool: --from "a b": .*\n$/],
   [

@@ -488,7 +488,7 @@ test('the script makes Bun read no file of the caller’s folder, and quotes odd
   const wrapping = { version: '1', interpreter: '/usr/bin/bun', command: BUILT, isBun: true, memoryTest: null, hasSplit: false };
   assert.match(printWrapper(wrapping), /\nexport BUN_RUNTIME_TRANSPILER_CACHE_PATH=0\n/);
   // Another version of Bun may not start with such variables.
-  assert.doesNotMatch(printWrapper(wrapping), /BUN_JSC/);
+  assert.doesNotMatch(printWrapper(wrapping), /export BUN_JSC/);
   assert.match(printWrapper({ ...wrapping, isPackaged: true }), /\nexport BUN_JSC_thresholdForJITAfterWarmUp=10000\n/);
   assert.match(
     printWrapper(wrapping),

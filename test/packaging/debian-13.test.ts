@@ -150,7 +150,7 @@ test('reinstalled, removed and purged: nothing stays but the configuration', () 
   }));
 
 test('Exim gives way, too, and comes back', () =>
-  within(120_000, async () => {
+  within(240_000, async () => {
     await place.apt('install exim4-daemon-light');
     await place.apt(`install ${debs}`);
     assert.equal(await system.must('mailq'), 'Mail queue is empty\n');

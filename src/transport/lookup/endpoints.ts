@@ -6,7 +6,7 @@
 import { DIRECT, type Link, type Smarthost } from '../../router/smarthost.ts';
 import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
 import { isIPv4, isIPv6 } from '../../smtp/path.ts';
-import { whenAborted } from '../abort.ts';
+import { makeEnding, whenAborted } from '../abort.ts';
 import { alarm } from '../clock.ts';
 import type { NameQuestion, Names } from './question.ts';
 
@@ -48,10 +48,12 @@ const MOST_ADDRESSES = 16;
 async function inTime<T>(
   milliseconds: number,
   what: string,
+  names: Names,
   signal: AbortSignal | undefined,
   work: (left: AbortSignal) => Promise<Parsed<T>>,
 ): Promise<Parsed<T>> {
-  const left = new AbortController();
+  // A caller's own names get the runtime's own signal.
+  const left = names === systemNames ? makeEnding() : new AbortController();
   let leave = (): void => {};
   let stop = (): void => {};
   const late = new Promise<Parsed<T>>((resolve) => {
@@ -97,7 +99,7 @@ async function findTargets(
 ): Promise<Parsed<readonly Target[]>> {
   if (host.scheme === 'unix') return parsed([{ name: host.host, port: 0, unix: true, fromDns: false }]);
   if (host.expand === 'none') return parsed([{ name: host.host, port: host.port, unix: false, fromDns: false }]);
-  return inTime(within, `looking up ${host.host}`, signal, async (left) => {
+  return inTime(within, `looking up ${host.host}`, names, signal, async (left) => {
     const question: NameQuestion = { family: 'any', signal: left };
     const { mxTargets, srvTargets } = await import('./records.ts');
     return host.expand === 'mx' ? mxTargets(host, names, question) : srvTargets(host, names, question);
@@ -121,7 +123,7 @@ export async function endpointsOf(
   if (target.unix || link.proxy !== null) return parsed(byName(target));
   if (isIPv4(name)) return keepAllowed(link, name, [{ address: name, family: 4, port }]);
   if (isIPv6(name) || name.includes('%')) return keepAllowed(link, name, [{ address: name, family: 6, port }]);
-  const found = await inTime(within, `looking up ${name}`, signal, (left) =>
+  const found = await inTime(within, `looking up ${name}`, names, signal, (left) =>
     lookUp(name, port, names, link, { family: link.family, signal: left }),
   );
   return found.ok ? keepAllowed(link, name, found.value) : found;

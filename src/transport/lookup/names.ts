@@ -7,6 +7,7 @@
 import type { MxRecord, Resolver, SrvRecord } from 'node:dns';
 import { existsSync, readFileSync } from 'node:fs';
 import { aLabels } from '../a-labels.ts';
+import { makeEnding } from '../abort.ts';
 import { alarm } from '../clock.ts';
 import {
   addressesIn,
@@ -201,7 +202,7 @@ function askBothFamilies(
   return new Promise((resolve, reject) => {
     const found: IpAddress[] = [];
     const codes: string[] = [];
-    const left = new AbortController();
+    const left = makeEnding();
     const leave = (): void => left.abort();
     let stop = (): void => {};
     let open = families.length;

@@ -59,6 +59,8 @@ ${PREPARE}`;
     client.run(['chroot', `--userspec=${uid}:${gid}`, `--groups=${groups.join()}`, root, 'sh', '-c', text], {
       uid: 0,
       input,
+      // A package manager may take minutes on a busy machine.
+      within: 200_000,
       env: { PATH, DEBIAN_FRONTEND: 'noninteractive', LANG: 'C', ...env },
     });
   const must = async (text: string, options: SystemOptions = {}): Promise<string> => {
