@@ -45,7 +45,7 @@ const PATIENCE = 10;
 const GRACE = 500;
 const IDLE = 5000;
 /** Milliseconds for a test of which nobody knows how much it works. */
-const UNKNOWN = 20_000;
+const UNKNOWN = 12_000;
 /** Octets of memory after which a process is followed by another one. */
 const HEAVY = 700 * 2 ** 20;
 
@@ -95,15 +95,17 @@ export function makeCopy() {
 
 /* ---- a process that runs tests ---- */
 
-/** Processor time of a process in milliseconds, and whether it waits; where no /proc says so, time goes by for all alike. */
+/** Processor time of a process in milliseconds, and how much its waiting counts; where no /proc says so, time goes by for all alike. */
 function lookAt(pid) {
   try {
     const [state, ...numbers] = readFileSync(`/proc/${pid}/stat`, 'latin1')
       .replace(/^.*\) /, '')
       .split(' ');
-    return { used: (Number(numbers[10]) + Number(numbers[11])) * 10, isIdle: state === 'S' };
+    // Its children may wait for a processor.
+    const idle = state !== 'S' ? 0 : readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1') === '' ? 1 : 0.2;
+    return { used: (Number(numbers[10]) + Number(numbers[11])) * 10, idle };
   } catch {
-    return { used: 0, isIdle: true };
+    return { used: 0, idle: 1 };
   }
 }
 
@@ -119,19 +121,19 @@ function startWorker(folder, limitOf) {
   let since = null;
   const clock = setInterval(() => {
     if (since === null) return;
-    const { used, isIdle } = lookAt(child.pid);
-    if (isIdle) since.idle += 250;
+    const { used, idle } = lookAt(child.pid);
+    since.idle += 250 * idle;
     // Processor time, not the wall's, because the machine may be busy with something else.
     if (used - since.used > since.limit || since.idle > since.limit + IDLE) {
       since.isLate = true;
       child.kill('SIGKILL');
     }
   }, 250);
-  const begin = (limit) => {
-    since = { used: lookAt(child.pid).used, idle: 0, limit, isLate: false };
+  const begin = (limit, what = 'the beginning') => {
+    since = { used: lookAt(child.pid).used, idle: 0, limit, isLate: false, what };
   };
   child.on('message', (message) => {
-    if (message.begin !== undefined) begin(limitOf(message));
+    if (message.begin !== undefined) begin(limitOf(message), `test ${message.test} of ${message.begin}`);
     else if (message.ready === undefined) answer(message);
   });
   let isOver = false;
@@ -143,7 +145,7 @@ function startWorker(folder, limitOf) {
         verdict: 'killed',
         file: null,
         test: null,
-        how: since?.isLate ? 'time' : `the process ended: ${code ?? signal}`,
+        how: since?.isLate ? `time, in ${since.what}` : `the process ended: ${code ?? signal}`,
         memory: HEAVY,
       });
       resolve();
@@ -361,8 +363,10 @@ export function boundsOf(killed, tried) {
 /** A row of the table in ARCHITECTURE.md. */
 export function printRow(room, { killed, alive }, total, equivalent) {
   const tried = killed + alive;
-  const percent = (share) => (100 * share).toFixed(1);
-  const bounds = boundsOf(killed, tried).map(percent).join(' to ');
+  const percent = (share, digits = 1) => (100 * share).toFixed(digits);
+  const bounds = boundsOf(killed, tried)
+    .map((share) => percent(share, 0))
+    .join(' to ');
   const share = tried === total ? percent(killed / tried) : `${percent(killed / tried)} (${bounds})`;
   return `| \`src/${room}\` | ${tried === total ? `all ${total}` : `${tried} of ${total}`} | ${killed} | ${alive} | ${equivalent} | ${share} |`;
 }

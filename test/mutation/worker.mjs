@@ -91,8 +91,11 @@ function world(fault) {
   };
   const make = (file, href) => {
     const isFaulty = fault !== null && file === fault.file;
-    const cachedData = isFaulty ? undefined : compiled.get(file);
-    const module = new vm.SourceTextModule(isFaulty ? fault.text : textOf(file), {
+    const text = isFaulty ? fault.text : textOf(file);
+    // With data of an earlier compilation the runtime forgets whom to ask for what is imported later.
+    const isKept = !isFaulty && !isCovering && !/\bimport\(/.test(text);
+    const cachedData = isKept ? compiled.get(file) : undefined;
+    const module = new vm.SourceTextModule(text, {
       identifier: href,
       ...(cachedData === undefined ? {} : { cachedData }),
       initializeImportMeta(meta) {
@@ -102,7 +105,7 @@ function world(fault) {
       },
       importModuleDynamically: (specifier) => ready(resolve(specifier, href)),
     });
-    if (!isFaulty && cachedData === undefined && !isCovering) compiled.set(file, module.createCachedData());
+    if (isKept && cachedData === undefined) compiled.set(file, module.createCachedData());
     return module;
   };
   let linking = Promise.resolve();

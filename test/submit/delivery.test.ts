@@ -623,4 +623,21 @@ test('S12: the deadline ends a delivery in every phase, also while a name is loo
     deaf.stop();
   }));
 
+test('the content is told which attempt is the last one', () =>
+  within(20_000, async () => {
+    const first = await startHost({ script: { content: 'close' } });
+    const second = await startHost({ script: { content: 'close' } });
+    const content = contentOf();
+    const told: boolean[] = [];
+    const open: typeof content.open = (treatment, last) => {
+      told.push(last);
+      return content.open(treatment, last);
+    };
+    const hosts = [hostAt(first.port), hostAt(second.port)];
+    const outcome = await deliver({ hosts, transaction: transactionTo(1), content: { ...content, open } }, optionsFor());
+    assert.equal(verdictOf(outcome), 'failed');
+    assert.deepEqual(told, [false, true]);
+    await Promise.all([first.stop(), second.stop()]);
+  }));
+
 test.run();

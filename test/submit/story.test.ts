@@ -128,6 +128,21 @@ for (const [offers, phase, what] of [
       assert.equal(server.held[0]?.octets.toString('latin1'), pieces.join('').replaceAll('\n', '\r\n'));
     }));
 
+test('blocks are used where a server offers them', () =>
+  within(10_000, async () => {
+    for (const [offers, verb] of [
+      [['CHUNKING'], /^BDAT \d+ LAST$/],
+      [[], /^DATA$/],
+    ] as const) {
+      const { submitted, server } = await submit({ offers }, pipeOf([HEAD, LINE]));
+      assert.equal(verdictOf(submitted.outcome), 'accepted');
+      assert.ok(
+        server.sessions[0]?.some((line) => verb.test(line)),
+        server.sessions[0]?.join('\n'),
+      );
+    }
+  }));
+
 /* ---- input that fails ---- */
 
 const failed: Ended = { end: 'failed', detail: 'standard input cannot be read (EIO)' };

@@ -25,7 +25,7 @@ export interface WantedPeer {
 export function wantedNames(policy: TlsPolicy, target: string, domain = ''): WantedPeer {
   const [host, above] = [normalName(policy.serverName || target), policy.serverName ? '' : normalName(domain)];
   if (host.startsWith('/')) return { sni: '', names: [] };
-  const isWithin = above === '' || host === above || host.endsWith(`.${above}`);
+  const isWithin = host === above || host.endsWith(`.${above}`);
   const names = above === '' ? [host] : isWithin ? [...new Set([host, above])] : [above];
   const [first = ''] = names;
   return { sni: isAddress(first) ? '' : first, names };
