@@ -30,6 +30,30 @@ test('alarms for never and for a month do not ring now', () =>
     assert.deepEqual(rung, []);
   }));
 
+test('an alarm whose timer comes too early winds itself anew, and says that it is over before it rings', () =>
+  within(5000, async () => {
+    const { uptime } = process;
+    const begun = uptime();
+    const happened: string[] = [];
+    // A clock that stands still: every timer comes too early.
+    process.uptime = () => begun;
+    try {
+      const stop = alarm(
+        20,
+        () => happened.push('rung'),
+        () => happened.push('over'),
+      );
+      await later(150);
+      assert.deepEqual(happened, []);
+      process.uptime = () => begun + 1;
+      await later(150);
+      assert.deepEqual(happened, ['over', 'rung']);
+      stop();
+    } finally {
+      process.uptime = uptime;
+    }
+  }));
+
 test('V9: an alarm rings after what has arrived was read', () =>
   within(5000, async () => {
     const socket = createSocket('udp4');
