@@ -11,7 +11,7 @@ const { nameKeptPlace, offerParts, openKept, readMainFile, makeScript } = await 
 );
 const program = readMainFile(readFileSync(`${dist}/main.cjs`));
 const kept = openKept(nameKeptPlace(dist), program);
-const part = offerParts(dist, program, (name, text) => makeScript(name, text, kept?.(name)), require);
+const part = offerParts(dist, program, (name, text) => makeScript(name, text(), kept?.(name)), require);
 // Parts take from main what it has. Main runs the command as soon as it is loaded, so it runs one that looks at nothing.
 const { argv, exit } = process;
 process.argv = [process.execPath, 'sendmail', '-bp'];

@@ -2,7 +2,6 @@
  * The load of `nospool bench`: sends many messages over some sessions, and counts their ends. Opens
  * another session when one is lost, and sends no message twice. Knows no command line and prints nothing.
  */
-import { setMaxListeners } from 'node:events';
 import { mayTakeMore, open as openSession } from '../../library/open.ts';
 import { TIMEOUTS } from '../../library/options.ts';
 import { sourceOf } from '../../message/source.ts';
@@ -137,8 +136,6 @@ export async function carry(load: Load, { signal, urgent, progress }: LoadOption
     }
   }
 
-  // Each session that is being opened listens to the signal, however many there are.
-  setMaxListeners(0, signal);
   /** Ends the sessions, also those that wait for a verdict. */
   const breakOff = (): void => {
     for (const session of sessions) session.connection.abort('the session was ended');
