@@ -161,12 +161,10 @@ function readAddress(text: string, tokens: readonly Token[], isInAngle: boolean)
   if (local.some(({ kind }) => kind === 'literal')) return wrong('"[" may only begin a domain');
   if (domain.some(({ kind }) => kind === 'quoted')) return wrong('a domain may not be quoted');
   const quoted = local.some(({ kind }) => kind === 'quoted');
-  const before = local.map((token) => content(text, token)).join('');
-  const localPart = quoted ? quoteLocalPart(before) : before;
-  const after = sign < tokens.length ? `@${domain.map((token) => content(text, token)).join('')}` : '';
-  const unicode = fromUtf8(localPart + after);
-  if (unicode === null) return wrong('it is not valid UTF-8');
-  const mailbox = parseMailbox(unicode);
+  const before = fromUtf8(local.map((token) => content(text, token)).join(''));
+  const after = fromUtf8(sign < tokens.length ? `@${domain.map((token) => content(text, token)).join('')}` : '');
+  if (before === null || after === null) return wrong('it is not valid UTF-8');
+  const mailbox = parseMailbox((quoted ? quoteLocalPart(before) : before) + after);
   return mailbox.ok ? parsed({ mailbox: mailbox.value, isInAngle, start, end }) : wrong(mailbox.detail);
 }
 

@@ -37,6 +37,8 @@ export function checkMailbox(mailbox: Mailbox): void {
   assert.ok(!hasControl(printed) && !/[\u0080-\u009f\u2028\u2029]/.test(printed));
   if (mailbox.domain !== '') assert.ok(isDomain(mailbox.domain));
   const path = parseMailbox(printPath(mailbox));
+  // Brackets count for the length.
+  if (printed.length + 2 > 1000) return;
   assert.ok(path.ok && mailboxKey(path.value) === mailboxKey(mailbox));
   const command = parseCommand(`RCPT TO:${utf8(printPath(mailbox))} NOTIFY=NEVER`);
   assert.ok(command.verb === 'RCPT' && command.parameters.length === 1, `a server does not understand ${printPath(mailbox)}`);

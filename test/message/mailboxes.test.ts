@@ -167,6 +167,7 @@ const alsoTaken: [string, string[], string][] = [
   ['a@b (x\\) (y', ['a@b'], 'nor is one with a quoted parenthesis'],
   ['\u00a0a@b,\u00a0c@d\u00a0', ['a@b', 'c@d'], 'no-break spaces around addresses'],
   ['Foo\u00a0<\u200ba@b\u202f>', ['a@b'], 'and within brackets'],
+  ['"\u200b"@b', ['"\u200b"@b'], 'a quoted local-part keeps its quotes around what nobody sees'],
   ['\ufeff\u202aa@b\u202c', ['a@b'], 'the mark at the start of a file, and marks of direction'],
   ['a@\u3000b', ['a@b'], 'a wide space'],
   ['\u00a0', [], 'nothing else'],

@@ -191,6 +191,10 @@ function checkContent(happened: readonly Happened[], input: string): void {
 const HELLO = 'EHLO x\r\n';
 const MAIL = 'MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n';
 
+/** Content that is abandoned goes nowhere, and how much of it was heard before depends on the pieces. */
+const withoutAbandoned = (happened: readonly Happened[]): readonly Happened[] =>
+  happened.filter(({ is }, i) => is !== 'content' || happened[i + 1]?.is !== 'abandon');
+
 export const reader: Reader = {
   name: 'bs',
   seeds: ['\x01', '\x04', '\x07', '\x02', '\x0f'].flatMap((first) => [
@@ -250,7 +254,7 @@ export const reader: Reader = {
     const text = input.slice(1);
     const settings = SETTINGS[first % SETTINGS.length] as Receiving;
     const seed = (first >> 2) % 16;
-    const happened = sameInAnyPieces(text, (pieces) => hear(settings, seed, pieces));
+    const happened = sameInAnyPieces(text, (pieces) => withoutAbandoned(hear(settings, seed, pieces)));
     checkReplies(happened, settings);
     checkContent(happened, `\n${text}`);
     // What a batch or a terminal writes has the line ends of the network, however it comes.
