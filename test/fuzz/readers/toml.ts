@@ -10,6 +10,8 @@ import { assertSentence, type Reader, same } from '../reader.ts';
 import { checkErrors, fileOf, HOME } from '../settings.ts';
 
 function checkLines(toml: Toml, raw: unknown, path: readonly PathStep[], lines: readonly string[]): void {
+  // Nothing below has a line, because no key of ours lies so deep.
+  if (path.length >= 64) return;
   const children: readonly (readonly [PathStep, unknown])[] = Array.isArray(raw)
     ? [...raw.entries()]
     : isTable(raw)
