@@ -226,7 +226,7 @@ export class SessionClient implements Client {
     if (signal?.aborted) return settled(failedHere('aborted', abortReason(signal), signal.reason));
     if (!this.usable) return this.#refuse();
     const { transaction, addresses } = parsedEnvelope.value;
-    const trust = transaction.requireTls ? requireTlsFault(transaction, [this.#session.facts().host]) : null;
+    const trust = requireTlsFault(transaction, () => [this.#session.facts().host]);
     if (trust !== null) return settled(failedHere('usage', trust));
     return inTime(signal, this.#terms, (ends) => {
       const message: Message = { transaction, addresses, progress, trace, ends, attempt: 0 };

@@ -121,10 +121,7 @@ export class Pool implements AsyncDisposable {
     if (fault !== null) return failedHere('usage', fault);
     const parsedEnvelope = parseEnvelope(envelope);
     if (!parsedEnvelope.ok) return failedHere('usage', parsedEnvelope.detail);
-    const trust = requireTlsFault(
-      parsedEnvelope.value.transaction,
-      this.#hosts.map(({ smarthost }) => smarthost),
-    );
+    const trust = requireTlsFault(parsedEnvelope.value.transaction, () => this.#hosts.map(({ smarthost }) => smarthost));
     if (trust !== null) return failedHere('usage', trust);
     const { signal, progress, trace } = options;
     if (signal?.aborted) return failedHere('aborted', abortReason(signal), signal.reason);

@@ -33,9 +33,9 @@ export const securityOf = (host: Host, signal: Ending, tell: Tell): Security =>
   makeSecurity(process.env, readerOf(host, signal, tell), materialOf(host));
 
 /** Says why REQUIRETLS cannot be asked for: who asks must know who the server is. RFC 8689 §4.2.1 */
-export function requireTlsFault({ requireTls }: Pick<Transaction, 'requireTls'>, hosts: readonly Smarthost[]): string | null {
+export function requireTlsFault({ requireTls }: Pick<Transaction, 'requireTls'>, hosts: () => readonly Smarthost[]): string | null {
   const isTrusting = ({ tls }: Smarthost): boolean => tls.mode === 'opportunistic' || (!tls.verify && tls.fingerprint.length === 0);
-  return requireTls && hosts.some(isTrusting)
+  return requireTls && hosts().some(isTrusting)
     ? 'envelope.requireTls needs a server whose certificate is verified: tls.verify is not false, and tls.mode is not "opportunistic"'
     : null;
 }

@@ -34,8 +34,7 @@ async function submitTaken(
   if (!hosts.ok) return failedHere('usage', hosts.detail);
   const parsedEnvelope = parseEnvelope(envelope);
   if (!parsedEnvelope.ok) return failedHere('usage', parsedEnvelope.detail);
-  const smarthosts = hosts.value.map(({ smarthost }) => smarthost);
-  const trust = requireTlsFault(parsedEnvelope.value.transaction, smarthosts);
+  const trust = requireTlsFault(parsedEnvelope.value.transaction, () => hosts.value.map(({ smarthost }) => smarthost));
   if (trust !== null) return failedHere('usage', trust);
   const { signal } = options;
   if (signal?.aborted) return failedHere('aborted', abortReason(signal), signal.reason);

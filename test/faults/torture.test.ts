@@ -112,6 +112,9 @@ async function withLogger(folder: string): Promise<() => void> {
   };
 }
 
+/** A short message to a host with a name, and syslog. */
+const NAMED_SCENE = { config: '', input: 'pipe', lines: 3, offers: ['PIPELINING'], at: NAMED, log: 'syslog' } as const;
+
 const SCENES: readonly Scene[] = [
   { name: 'a pipe in the window, DATA, a password in a file', config: '', input: 'pipe', lines: 3, offers: ['PIPELINING'] },
   {
@@ -123,26 +126,8 @@ const SCENES: readonly Scene[] = [
   },
   { name: 'a file beyond the window, DATA', config: 'replay_window = "1KiB"', input: 'file', lines: 400, offers: [] },
   { name: 'a long pipe and a password of a command', config: '', input: 'pipe', lines: 12_000, offers: ['PIPELINING', 'CHUNKING'] },
-  {
-    name: 'names in the DNS, and the journal',
-    config: '',
-    input: 'pipe',
-    lines: 3,
-    offers: ['PIPELINING'],
-    at: NAMED,
-    log: 'syslog',
-    prepare: withJournal,
-  },
-  {
-    name: 'names that the C library must look up, and a logger',
-    config: '',
-    input: 'pipe',
-    lines: 3,
-    offers: ['PIPELINING'],
-    at: NAMED,
-    log: 'syslog',
-    prepare: withLogger,
-  },
+  { ...NAMED_SCENE, name: 'names in the DNS, and the journal', prepare: withJournal },
+  { ...NAMED_SCENE, name: 'names that the C library must look up, and a logger', prepare: withLogger },
 ];
 
 interface Stage {

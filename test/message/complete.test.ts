@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { domainToASCII } from 'node:url';
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import { unquote } from '../../src/message/address-tokens.ts';
@@ -10,29 +9,12 @@ import { parseAddressList } from '../../src/message/mailboxes.ts';
 import { sourceOf } from '../../src/message/source.ts';
 import type { Parsed } from '../../src/smtp/parsed.ts';
 import { latin1, octets, utf8 } from '../../src/smtp/text.ts';
+import { FACTS } from '../support/completion.ts';
 import { decodeEncoded, encodedFaults } from '../support/encoded.ts';
 import { mailbox, uncheckedMailbox } from '../support/mailbox.ts';
 
 const test = suite('message/complete');
 
-const facts: CompletionFacts = {
-  date: new Date('2026-11-22T14:56:56Z'),
-  zone: 90,
-  unique: '1700000000.123.abc',
-  hostname: 'host.example.org',
-  reversePath: mailbox('joe@example.org'),
-  fullName: 'Joe Doe',
-  login: 'joe',
-  qualifyDomain: 'q.example',
-  qualifyRecipient: 'r.example',
-  from: null,
-  forceFrom: false,
-  received: null,
-  header8bit: 'encode',
-  defaultCharset: '',
-  body: { eightBit: false, charset: null },
-  toAscii: (domain) => domainToASCII(domain) || null,
-};
 const DATE = 'Date: Sun, 22 Nov 2026 16:26:56 +0130';
 const ID = 'Message-ID: <1700000000.123.abc@host.example.org>';
 /** A head that lacks nothing. */
@@ -41,14 +23,14 @@ const WHOLE = ['From: a@b', 'Date: x', 'Message-ID: <y@z>'];
 const fieldsOf = (raws: readonly string[]): Field[] => raws.map((raw) => ({ name: raw.slice(0, raw.indexOf(':')).trimEnd(), raw }));
 
 async function finish(raws: readonly string[], over: Partial<CompletionFacts> = {}): Promise<CompletedHead> {
-  const got: Parsed<CompletedHead> = await complete(fieldsOf(raws), { ...facts, ...over });
+  const got: Parsed<CompletedHead> = await complete(fieldsOf(raws), { ...FACTS, ...over });
   assert.ok(got.ok, got.ok ? '' : got.detail);
   return got.value;
 }
 const completed = async (raws: readonly string[], over: Partial<CompletionFacts> = {}) =>
   (await finish(raws, over)).fields.map(({ raw }) => raw);
 async function refusal(raws: readonly string[], over: Partial<CompletionFacts> = {}): Promise<string> {
-  const got = await complete(fieldsOf(raws), { ...facts, ...over });
+  const got = await complete(fieldsOf(raws), { ...FACTS, ...over });
   assert.ok(!got.ok);
   return got.detail;
 }
@@ -416,7 +398,7 @@ test('no fact can break out of its field', async () => {
         received,
         body: { eightBit: true, charset },
       };
-      const got = await complete(fieldsOf(['Subject: x']), { ...facts, ...over });
+      const got = await complete(fieldsOf(['Subject: x']), { ...FACTS, ...over });
       assert.ok(got.ok);
       const head = await readHead(sourceOf(printHead(got.value.fields), octets('body')), { limit: 1 << 20 });
       assert.ok(head.ok);
@@ -434,7 +416,7 @@ test('a login from anywhere makes a From field or is refused', async () => {
   await fc.assert(
     fc.asyncProperty(hostile, async (login) => {
       const got = await complete(fieldsOf(['Date: x', 'Message-ID: y']), {
-        ...facts,
+        ...FACTS,
         reversePath: null,
         login: login,
         fullName: '',
@@ -459,7 +441,7 @@ test('a head that lacks nothing leaves as it came, octet for octet', async () =>
       const text = [...raws, 'To: "a" (b)\n <c@d>,, e: f@g;', ...WHOLE].map((line) => `${line}\n`).join('');
       const head = await readHead(sourceOf(octets(`${text}\nbody`)), { limit: 1 << 20 });
       assert.ok(head.ok);
-      const got = await complete(head.value.fields, facts);
+      const got = await complete(head.value.fields, FACTS);
       assert.ok(got.ok);
       assert.equal(latin1(printHead(got.value.fields)), `${text}\n`);
     }),

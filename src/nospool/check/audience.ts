@@ -50,6 +50,7 @@ const NOBODY = 65_534;
 /** `aliases`: alias files, and the files that they include. */
 export function findAudience(config: Config, aliases: readonly { readonly kind: FileKind; readonly file: string }[]): Audience {
   const hosts = allHosts(config);
+  const ofHosts = hosts.flatMap(listFiles);
   const isSecret = hosts.some(({ auth, link }) => [auth?.secret, link?.proxy?.secret].some((secret) => secret?.from === 'literal'));
   const needed: readonly Needed[] = [
     // Of several files each has a mode for what it holds.
@@ -58,15 +59,16 @@ export function findAudience(config: Config, aliases: readonly { readonly kind: 
       path: file,
       kind: isSecret && config.files.length === 1 ? ('literal' as const) : ('named' as const),
     })),
-    ...hosts.flatMap(listFiles),
+    ...ofHosts,
     ...aliases.map(({ kind, file }) => ({ key: kind === 'include' ? ':include:' : 'aliases', path: file, kind })),
   ];
-  const missing = hosts.flatMap(listFiles).filter((each) => !existsSync(each.path));
-  const distinct = [...new Map(needed.map((each) => [each.path, each])).values()];
+  const distinct = onePerPath(needed);
   const closed = distinct.flatMap((each) => findClosed(each) ?? []);
   if (closed.length === 0) closed.push(...findUnreadable(distinct));
-  return { missing: distinct.filter(({ path: file }) => missing.some((each) => each.path === file)), closed, ...whoElseCan(closed) };
+  return { missing: onePerPath(ofHosts).filter((each) => !existsSync(each.path)), closed, ...whoElseCan(closed) };
 }
+
+const onePerPath = (files: readonly Needed[]): readonly Needed[] => [...new Map(files.map((each) => [each.path, each])).values()];
 
 function listFiles({ auth, link, tls }: Smarthost): readonly Needed[] {
   const secret = (key: string, from: Secret | undefined): Needed[] =>

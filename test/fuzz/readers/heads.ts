@@ -1,6 +1,5 @@
 /** Header sections, read, completed and printed. The first octet decides some settings. */
 import assert from 'node:assert';
-import { domainToASCII } from 'node:url';
 import { type CompletionFacts, complete } from '../../../src/message/complete.ts';
 import { type Field, fieldBody, isNamed, printHead, resentBlock } from '../../../src/message/fields.ts';
 import { readHead } from '../../../src/message/head.ts';
@@ -10,32 +9,13 @@ import { sourceOf } from '../../../src/message/source.ts';
 import { quoteNames } from '../../../src/message/unquoted-names.ts';
 import { contentEncoder } from '../../../src/smtp/client/content.ts';
 import { parsed } from '../../../src/smtp/parsed.ts';
-import { parseMailbox } from '../../../src/smtp/path.ts';
 import { isAscii, latin1, octets } from '../../../src/smtp/text.ts';
+import { FACTS } from '../../support/completion.ts';
+import { mailbox } from '../../support/mailbox.ts';
 import { readAll } from '../octets.ts';
 import { assertSentence, type Reader, same, sameInAnyPiecesAsync } from '../reader.ts';
 
-const joe = parseMailbox('joe@example.org');
-assert.ok(joe.ok);
-
-const FACTS: CompletionFacts = {
-  date: new Date('2026-11-22T14:56:56Z'),
-  zone: 90,
-  unique: '1700000000.123.abc',
-  hostname: 'host.example.org',
-  reversePath: joe.value,
-  fullName: 'Joe Doe',
-  login: 'joe',
-  qualifyDomain: 'q.example',
-  qualifyRecipient: 'r.example',
-  from: null,
-  forceFrom: false,
-  received: null,
-  header8bit: 'encode',
-  defaultCharset: '',
-  body: { eightBit: false, charset: null },
-  toAscii: (domain) => domainToASCII(domain) || null,
-};
+const JOE = mailbox('joe@example.org');
 
 const rules = parseRewrite({ 'root@q.example': 'ops@x.example', '*@old.example': '*@new.example' }, 'q.example');
 assert.ok(rules.ok);
@@ -146,7 +126,7 @@ export const reader: Reader = {
       ...FACTS,
       header8bit: (options & 1) > 0 ? 'send' : 'encode',
       forceFrom: (options & 2) > 0,
-      from: (options & 2) > 0 && joe.ok ? joe.value : null,
+      from: (options & 2) > 0 ? JOE : null,
       defaultCharset: (options & 4) > 0 ? 'iso-8859-15' : '',
     };
     const done = await complete(rewritten, facts);
