@@ -91,7 +91,7 @@ function readEnvelope(envelope: Envelope): Parsed<ParsedEnvelope> {
   const { from, to } = envelope;
   const reversePath =
     typeof from === 'string' ? withDomain(parseReversePath(from)) : unparsed('it is no text; "" is the null reverse-path');
-  if (!reversePath.ok) return unparsed(`from ${quote(from)}: ${reversePath.detail}`);
+  if (!reversePath.ok) return unparsed(`from ${quote(from)}: ${reversePath.detail}${adviceFor(from)}`);
   const given = typeof to === 'string' ? [to] : isIterable(to) ? to : [];
   const recipients: Recipient[] = [];
   const addresses: string[] = [];
@@ -219,7 +219,7 @@ function parseRecipient(entry: string | EnvelopeRecipient): Parsed<Recipient> {
   const { address, original, notify } = typeof entry === 'object' && entry !== null ? entry : { address: entry };
   if (typeof address !== 'string') return unparsed(`to ${quote(address)}: it is no text`);
   const path = withDomain(parseMailbox(address));
-  if (!path.ok) return unparsed(`to ${quote(address)}: ${path.detail}`);
+  if (!path.ok) return unparsed(`to ${quote(address)}: ${path.detail}${adviceFor(address)}`);
   if (original !== undefined && typeof original !== 'string') return unparsed('to.original is an address');
   const first = original === undefined ? null : withDomain(parseMailbox(original));
   if (first && !first.ok) return unparsed(`original ${quote(original)}: ${first.detail}`);
@@ -229,6 +229,13 @@ function parseRecipient(entry: string | EnvelopeRecipient): Parsed<Recipient> {
 /** No domain is added, because this host's own may not be the sender's. */
 const withDomain = <Path extends ReversePath>(path: Parsed<Path>): Parsed<Path> =>
   path.ok && path.value?.domain === '' ? unparsed('it has no domain') : path;
+
+/** Header text is what most programs have at hand. */
+function adviceFor(given: unknown): string {
+  if (typeof given !== 'string') return '';
+  if (/[^\s<].*</s.test(given)) return '; an envelope has the bare address: "user@example.org"';
+  return given.includes(',') ? '; several addresses are a list: ["ann@example.org", "bob@example.org"]' : '';
+}
 
 const quote = (value: unknown): string => (typeof value === 'string' ? `"${printable(utf8(value), 200)}"` : `(${kindOf(value)})`);
 const kindOf = (value: unknown): string => (value === null || value === undefined ? String(value) : `a ${typeof value}`);

@@ -105,7 +105,8 @@ export const parseOptions = (options: Options, more: readonly string[] = []): Pa
   unlessThrown('the options', () => readOptions(options, more));
 
 function readOptions(options: Options, more: readonly string[]): Parsed<Terms> {
-  if (typeof options !== 'object' || options === null) return unparsed('the options are an object');
+  if (typeof options !== 'object' || options === null)
+    return unparsed(`the options are an object${more.includes('servers') ? ': { servers: ["submission://mail.example.org"] }' : ''}`);
   const unknown = unknownKey(options, [...KEYS, ...more], '');
   if (unknown !== null) return unparsed(unknown);
   const {

@@ -15,6 +15,8 @@ const REPHRASED: readonly (readonly [RegExp, string])[] = [
   [/\bfamily = "(\w+)"/g, 'family: $1'],
   [/\bignore_extensions makes/g, 'ignoreExtensions makes'],
   [/write the address, or mode = "off" in \[tls\]/g, 'write the address, or set tls.mode: "off"'],
+  [/set mode = "required" in \[tls\]/g, 'set tls.mode: "required"'],
+  [/write \[auth\]/g, 'give auth: { user, password }'],
   [/write mechanisms = \["([\w-]+)"\] in \[auth\]/g, 'set auth.mechanisms: ["$1"]'],
   [/\bcredentials are configured/g, 'credentials are given'],
   [/^hostname "/g, 'hello "'],

@@ -30,7 +30,8 @@ export function advise(failure: SessionFailure, known: Known): SessionFailure {
   return hint === null ? failure : { ...failure, hint };
 }
 
-function hintFor({ kind, at, condemns }: SessionFailure, known: Known): string | null {
+function hintFor(failure: SessionFailure, known: Known): string | null {
+  const { kind, at, condemns } = failure;
   const { host, heard } = known;
   if (kind === 'timeout' && at === 'greeting') return heard === 0 ? aboutSilence(host) : null;
   // A signal or the deadline: whoever waited so long wants to know for what.
@@ -39,8 +40,11 @@ function hintFor({ kind, at, condemns }: SessionFailure, known: Known): string |
     return `the greeting had not come yet${silence === null ? '' : `; ${silence}`}`;
   }
   if (kind === 'rejected' && at === 'auth') return host.auth && aboutRefusal(host.auth, known);
+  if (kind === 'rejected') return failure.refusals.some(({ reply }) => reply.code === 530) ? aboutLogin(known) : null;
   if (kind !== 'unsupported') return null;
   if (host.ignoreExtensions) return `ignore_extensions makes this count as not offered: ${host.ignoreExtensions.join(', ')}`;
+  if (failure.lacks === 'auth')
+    return isInClear(known) ? `TLS is off here, and many servers offer a login over TLS only: ${WITH_TLS}` : null;
   // A lack of STARTTLS is the only one that rules out no more than the address.
   return at === 'hello' && condemns === 'address' ? aboutLoopback(known) : null;
 }
@@ -70,6 +74,18 @@ function aboutSilence({ scheme, host, port, expand }: Smarthost): string | null 
 function aboutLoopback({ host, endpoint, isOwn }: Known): string | null {
   if (host.tls.mode !== 'default' || isOwn || endpoint.family === 'name' || !isLoopback(endpoint.address)) return null;
   return `"${host.host}" leads to a loopback address and is not written as one, so TLS is required: write the address, or mode = "off" in [tls]`;
+}
+
+const WITH_TLS = 'set mode = "required" in [tls]';
+
+/** The policy has no TLS for this host. */
+const isInClear = ({ host: { scheme, tls }, isOwn }: Known): boolean =>
+  scheme !== 'submissions' && (tls.mode === 'off' || (tls.mode === 'default' && isOwn));
+
+/** 530 asks for a login (RFC 4954 §6), and also for STARTTLS (RFC 3207 §4). */
+function aboutLogin(known: Known): string | null {
+  const ways = [...(isInClear(known) ? [WITH_TLS] : []), ...(known.host.auth === null ? ['write [auth]'] : [])];
+  return ways.length === 0 ? null : `530 asks for TLS or for a login: ${ways.join(', or ')}`;
 }
 
 /** Only one mechanism is tried, so that a wrong password is not said twice. Users who know that theirs is right may name another. */

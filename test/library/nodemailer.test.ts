@@ -12,6 +12,8 @@ import path from 'node:path';
 import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import nodemailer, { type Transporter } from 'nodemailer';
+import type SMTPPool from 'nodemailer/lib/smtp-pool';
+import type SMTPTransport from 'nodemailer/lib/smtp-transport';
 import wellKnown from 'nodemailer/lib/well-known';
 import { suite } from 'uvu';
 import {
@@ -141,7 +143,7 @@ transport('what cannot be is said when the transport is made', () => {
     [{ url: 'gopher://a.example' }, /scheme "gopher" is unknown/],
     [{ tls: { minVersion: 'TLSv1' } }, /^the option tls\.minVersion is "TLSv1\.2" or "TLSv1\.3"$/],
     [{ tls: { cert: ['a', 'b'] } }, /^the option tls\.cert is one text/],
-    [{ tls: { cert: 'a' } }, /together/],
+    [{ tls: { cert: 'a' } }, /^tls\.cert and tls\.key are given together$/],
     [{ tls: 'yes' }, /^the option tls is an object$/],
     [{ auth: 'tim' }, /^the option auth is an object$/],
     [{ maxConnections: -1 }, /^the option maxConnections is -1/],
@@ -231,6 +233,9 @@ transport('the types fit those of nodemailer, and name and version are told', ()
   assert.match(transporter.getVersionString(), /nospool \(pool\)\/\d/);
   assert.equal(own.mailer, undefined);
   assert.equal(own.supportsAbortSignal, true);
+  // Options that a program has typed by nodemailer's names go over as they are.
+  const typed: readonly [SMTPTransport.Options, SMTPPool.Options] = [{ host: 'a.example' }, { pool: true, host: 'a.example' }];
+  for (const options of typed) assert.equal(refusedBy(options satisfies NospoolTransportOptions), 'taken');
 });
 
 /* ---- what nodemailer's own object reads ---- */
@@ -376,7 +381,7 @@ async function tokenServer(
     });
     request.on('end', () => {
       const form = new URLSearchParams(text);
-      form.set('x-header', String(request.headers['x-app'] ?? ''));
+      form.set('x-header', ['x-app', 'x-number', 'x-list', 'x-none'].map((name) => String(request.headers[name] ?? '')).join(';'));
       forms.push(form);
       const body = answer(form);
       response.end(typeof body === 'string' ? body : JSON.stringify(body));
@@ -402,7 +407,7 @@ transport('a refresh token is exchanged at accessUrl, and the new token is told'
         clientSecret: 'hush',
         refreshToken: 'again',
         accessUrl,
-        customHeaders: { 'x-app': 'mine' },
+        customHeaders: { 'x-app': 'mine', 'x-number': 7, 'x-list': ['a', 'b'], 'x-none': undefined },
         customParams: { tenant: 't' },
       };
       await served({ offers: TOKENS }, { auth, pool: true }, async ({ send, transporter }, host) => {
@@ -419,7 +424,7 @@ transport('a refresh token is exchanged at accessUrl, and the new token is told'
           refresh_token: 'again',
           grant_type: 'refresh_token',
           tenant: 't',
-          'x-header': 'mine',
+          'x-header': 'mine;7;a, b;',
         });
         assert.equal(told.length, 1);
         const [{ user, accessToken, expires }] = told as [{ user: string; accessToken: string; expires: number }];

@@ -50,6 +50,14 @@ const refused: SessionFailure = {
 const noStarttls: SessionFailure = { kind: 'unsupported', at: 'hello', condemns: 'address', lacks: 'starttls', detail: 'no STARTTLS' };
 const noAuth: SessionFailure = { kind: 'unsupported', at: 'hello', condemns: 'host', lacks: 'auth', detail: 'no AUTH' };
 
+const locked: SessionFailure = {
+  kind: 'rejected',
+  at: 'envelope',
+  condemns: 'message',
+  refusals: [{ command: 'MAIL FROM:<>', recipient: null, reply: { code: 530, enhanced: null, lines: ['5.7.0 login'] } }],
+};
+const inClear = tlsRequired({ mode: 'off' });
+
 /** [what failed, what is known, the hint or null, why]. */
 const ROWS: readonly (readonly [SessionFailure, Known, string | null, string])[] = [
   [
@@ -139,6 +147,27 @@ const ROWS: readonly (readonly [SessionFailure, Known, string | null, string])[]
   [noStarttls, known({ endpoint: LOCAL, host: host({ tls: tlsRequired() }) }), null, 'W3: TLS is required in so many words'],
   [noStarttls, known({ endpoint: { ...LOCAL, family: 'name' } }), null, 'W3: behind a proxy'],
   [noAuth, known({ endpoint: LOCAL }), null, 'W3: something else is lacking'],
+  [
+    noAuth,
+    known({ endpoint: LOCAL, isOwn: true }),
+    'TLS is off here, and many servers offer a login over TLS only: set mode = "required" in [tls]',
+    'no AUTH in clear, on loopback',
+  ],
+  [noAuth, known({ isOwn: true, host: host({ scheme: 'submissions' }) }), null, 'no AUTH over TLS from the start'],
+  [
+    locked,
+    known({ host: host({ tls: inClear }) }),
+    '530 asks for TLS or for a login: set mode = "required" in [tls], or write [auth]',
+    '530 in clear, and no credentials',
+  ],
+  [locked, known(), '530 asks for TLS or for a login: write [auth]', '530 over TLS, and no credentials'],
+  [
+    locked,
+    known({ host: host({ tls: inClear, auth: PASSWORD }) }),
+    '530 asks for TLS or for a login: set mode = "required" in [tls]',
+    '530 in clear, with credentials',
+  ],
+  [locked, known({ host: host({ auth: PASSWORD }) }), null, '530 where nothing is left to do'],
   [
     noStarttls,
     known({ endpoint: LOCAL, host: host({ ignoreExtensions: ['STARTTLS', 'SIZE'] }) }),

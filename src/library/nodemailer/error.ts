@@ -5,8 +5,8 @@ import type { Lack, Verb } from '../../smtp/client/outcome.ts';
 import type { Reply } from '../../smtp/reply.ts';
 import type { Failure, FailureCode, RecipientRefusal } from '../failure.ts';
 import type { ERROR_CODES } from './table.ts';
+import { rename } from './words.ts';
 
-/** Codes are nodemailer's, and one more: with `EUNCERTAIN` the server may have the message. */
 /** nodemailer's codes, and `EUNCERTAIN`. */
 export type TransportErrorCode = keyof typeof ERROR_CODES;
 
@@ -114,15 +114,11 @@ export function errorOf(failure: Failure): TransportError {
   return error;
 }
 
-/** Advice in the names of nodemailer's options. */
-const ADVICE: Partial<Record<FailureCode, string>> = {
-  'starttls-missing':
-    'ignoreTLS or opportunisticTLS send in clear, if that is what you want, and auth.allowPlaintext lets the credentials go with it',
-  'tls-certificate': 'tls.ca, tls.servername or tls.fingerprint say whom to trust',
-};
+const IN_CLEAR =
+  'ignoreTLS or opportunisticTLS send in clear, if that is what you want, and auth.allowPlaintext lets the credentials go with it';
 
 const messageOf = ({ code, message, hint }: Failure): string =>
-  [message, ADVICE[code] ?? hint ?? ''].filter((part) => part !== '').join('; ');
+  [rename(message), ...(hint === undefined ? [] : [rename(hint)]), ...(code === 'starttls-missing' ? [IN_CLEAR] : [])].join('; ');
 
 function codeOf({ code, verb, at, lacks }: Failure): TransportErrorCode {
   const lacking = lacks === undefined ? undefined : LACKING[lacks];

@@ -118,7 +118,7 @@ async function requestToken(auth: AuthSettings, signal: AbortSignal): Promise<Gi
   const ends = requestTimeout > 0 ? AbortSignal.any([signal, AbortSignal.timeout(requestTimeout)]) : signal;
   const body = new URLSearchParams({ ...form, ...customParams });
   // A redirect would carry the refresh token elsewhere.
-  const response = await fetch(accessUrl, { method: 'POST', headers: { ...customHeaders }, body, signal: ends, redirect: 'error' });
+  const response = await fetch(accessUrl, { method: 'POST', headers: fieldsOf(customHeaders), body, signal: ends, redirect: 'error' });
   const text = await response.text();
   const answer = parseAnswer(text);
   if (answer === null) throw tokenError(`the server of tokens answered ${response.status} without JSON`);
@@ -128,6 +128,10 @@ async function requestToken(auth: AuthSettings, signal: AbortSignal): Promise<Gi
   const seconds = Number(lasts) || 0;
   return { token, expires: seconds > 0 ? Date.now() + seconds * 1000 : 0 };
 }
+
+/** As node:http takes them: a number is a text, and a list is several fields of one name. */
+const fieldsOf = (headers: NonNullable<AuthSettings['customHeaders']>): [string, string][] =>
+  Object.entries(headers).flatMap(([name, value]) => [value ?? []].flat().map((each): [string, string] => [name, String(each)]));
 
 function parseAnswer(text: string): Readonly<Record<string, unknown>> | null {
   try {

@@ -2,6 +2,7 @@
  * Reads the options of a transport, in nodemailer's names, into a server, a pool and terms of the library. What cannot be is a
  * sentence. Connects to nothing.
  */
+import type { KeyLike, SignKeyObjectInput, SignPrivateKeyInput } from 'node:crypto';
 import type { ConnectionOptions } from 'node:tls';
 import { isLmtp } from '../../router/smarthost.ts';
 import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
@@ -10,6 +11,7 @@ import { type Options, parseOptions } from '../options.ts';
 import { type Auth, parseServer, type Resolver, type Server, type TlsOptions, unknownKey } from '../server.ts';
 import type { Dsn, GetSocket, LoggerLike } from './mail.ts';
 import { AUTH_OPTIONS, OPTIONS, refusedOption, TLS_OPTIONS } from './table.ts';
+import { rename } from './words.ts';
 
 /** Gives an access token; `renew` says that the last one was refused. `expires`: milliseconds since 1970. */
 export type ProvisionCallback = (
@@ -35,12 +37,12 @@ export interface AuthSettings {
   readonly clientId?: string | undefined;
   readonly clientSecret?: string | undefined;
   readonly accessUrl?: string | undefined;
-  readonly customHeaders?: Readonly<Record<string, string>> | undefined;
+  readonly customHeaders?: Readonly<Record<string, string | number | readonly string[] | undefined>> | undefined;
   readonly customParams?: Readonly<Record<string, string>> | undefined;
   /** Milliseconds. */
   readonly requestTimeout?: number | undefined;
   readonly serviceClient?: string | undefined;
-  readonly privateKey?: string | Buffer | undefined;
+  readonly privateKey?: KeyLike | SignKeyObjectInput | SignPrivateKeyInput | undefined;
   readonly scope?: string | undefined;
   /** Seconds. */
   readonly serviceRequestTimeout?: number | undefined;
@@ -173,7 +175,7 @@ export function readSettings(given: string | URL | NospoolTransportOptions): Par
     ...(resolver === undefined ? {} : { resolver }),
   };
   const read = parseServer(server);
-  if (!read.ok) return unparsed(read.detail);
+  if (!read.ok) return unparsed(rename(read.detail));
   const terms = {
     ...(name ? { hello: name } : {}),
     timeouts: limits.value.timeouts,

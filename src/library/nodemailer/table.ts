@@ -150,7 +150,7 @@ export const AUTH_OPTIONS = /* @__PURE__ */ table({
   customParams: ['mapped', 'form fields of the request for a token'],
   requestTimeout: ['mapped', 'milliseconds for that request; default 60,000'],
   serviceClient: ['mapped', 'a service account, which signs for itself'],
-  privateKey: ['mapped', 'its key, in PEM'],
+  privateKey: ['mapped', 'its key, in PEM or as `crypto.sign` takes it'],
   scope: ['mapped', 'default: Google\'s for mail'],
   serviceRequestTimeout: ['mapped', 'seconds, at most 3,600; default 300'],
   mechanism: ['added', 'makes the SASL mechanism itself, as in `nospool`'],
