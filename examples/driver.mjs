@@ -227,6 +227,32 @@ async function* encode(content, framing, eightBit) {
   yield { octets: join([block, encoder.end()]), isLast: true };
 }
 
+/** Milliseconds. RFC 5321 §4.5.3.2 */
+export const TIMEOUTS = { greeting: 300_000, handshake: 30_000, command: 300_000, data: 120_000, block: 180_000, final: 600_000 };
+
+/** Clear text, no login, and whoever is accepted gets the message. `chooseMechanism` is for `authenticate`. */
+export const PLAN = {
+  protocol: 'smtp',
+  hello: 'client.example.org',
+  tls: 'off',
+  authenticate: null,
+  transactions: 'many',
+  framing: 'auto',
+  partial: 'any',
+};
+
+/** The transaction of an envelope, whose addresses are checked. */
+export function transactionOf(from, ...to) {
+  const mailbox = (text) => {
+    const read = parseMailbox(text);
+    if (!read.ok) throw new Error(read.detail);
+    return read.value;
+  };
+  const recipients = to.map((address) => ({ path: mailbox(address) }));
+  const facts = { size: null, estimate: null, eightBit: 'unknown', withoutEightBit: 'refuse', smtputf8: false, dsn: 'drop' };
+  return { reversePath: mailbox(from), recipients, ...facts };
+}
+
 /* ---- a stream in memory, and a server that takes everything ---- */
 
 /** The client's end of a stream whose other end is a server with these extensions; `tell` hears both. */
@@ -281,30 +307,6 @@ export function streamInMemory(extensions, tell) {
 }
 
 export const NO_CLOCK = { set: () => {} };
-/** RFC 5321 §4.5.3.2 */
-export const TIMEOUTS = { greeting: 300_000, handshake: 30_000, command: 300_000, data: 120_000, block: 180_000, final: 600_000 };
-
-export const PLAN = {
-  protocol: 'smtp',
-  hello: 'client.example.org',
-  tls: 'off',
-  authenticate: null,
-  transactions: 'many',
-  framing: 'auto',
-  partial: 'any',
-};
-
-/** The transaction of an envelope, whose addresses are checked. */
-export function transactionOf(from, ...to) {
-  const mailbox = (text) => {
-    const read = parseMailbox(text);
-    if (!read.ok) throw new Error(read.detail);
-    return read.value;
-  };
-  const recipients = to.map((address) => ({ path: mailbox(address) }));
-  const facts = { size: null, estimate: null, eightBit: 'none', withoutEightBit: 'refuse', smtputf8: false, dsn: 'drop' };
-  return { reversePath: mailbox(from), recipients, ...facts };
-}
 
 /* ---- the example ---- */
 

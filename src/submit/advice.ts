@@ -43,8 +43,7 @@ function hintFor(failure: SessionFailure, known: Known): string | null {
   if (kind === 'rejected') return failure.refusals.some(({ reply }) => reply.code === 530) ? aboutLogin(known) : null;
   if (kind !== 'unsupported') return null;
   if (host.ignoreExtensions) return `ignore_extensions makes this count as not offered: ${host.ignoreExtensions.join(', ')}`;
-  if (failure.lacks === 'auth')
-    return isInClear(known) ? `TLS is off here, and many servers offer a login over TLS only: ${WITH_TLS}` : null;
+  if (failure.lacks === 'auth') return isInClear(known) ? `TLS is off, and a login may need it: ${WITH_TLS}` : null;
   // A lack of STARTTLS is the only one that rules out no more than the address.
   return at === 'hello' && condemns === 'address' ? aboutLoopback(known) : null;
 }
@@ -84,8 +83,8 @@ const isInClear = ({ host: { scheme, tls }, isOwn }: Known): boolean =>
 
 /** 530 asks for a login (RFC 4954 §6), and also for STARTTLS (RFC 3207 §4). */
 function aboutLogin(known: Known): string | null {
-  const ways = [...(isInClear(known) ? [WITH_TLS] : []), ...(known.host.auth === null ? ['write [auth]'] : [])];
-  return ways.length === 0 ? null : `530 asks for TLS or for a login: ${ways.join(', or ')}`;
+  const ways = [isInClear(known) && WITH_TLS, known.host.auth === null && 'write [auth]'].filter(Boolean);
+  return ways.length === 0 ? null : `530 wants TLS or a login: ${ways.join(', or ')}`;
 }
 
 /** Only one mechanism is tried, so that a wrong password is not said twice. Users who know that theirs is right may name another. */

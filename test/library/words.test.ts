@@ -65,7 +65,9 @@ test('a program that uses nodemailer hears the names of its options', () => {
     ['the content gave nothing for 240 s (timeouts.input)', 'the content gave nothing for 240 s'],
     ['if this is one, write submissions://mail.example.org:465', 'if this is one, set secure: true'],
     ['does not offer STARTTLS, and tls.mode is "required"', 'does not offer STARTTLS, and TLS is required'],
-    ['auth.token failed: vault closed', 'no access token: vault closed'],
+    ['auth.token failed: vault closed', 'auth.accessToken failed: vault closed'],
+    ['no reply came within 5m (timeouts.final)', 'no reply came within 5m (socketTimeout)'],
+    ['and not the first of auth.mechanisms', 'and not the first of auth.method'],
     ['send to one, or set recipients: "any"', 'send to one, or set allOrNothing: false'],
   ] as const)
     assert.equal(rename(ours), theirs);

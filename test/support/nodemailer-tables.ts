@@ -4,8 +4,14 @@ import { ERROR_CODES, type Fate, type Table } from '../../src/library/nodemailer
 const FATES: Readonly<Record<Fate, string>> = { mapped: 'yes', mail: 'nodemailer', refused: 'no', added: 'new' };
 
 export function printOptions(table: Table): string {
-  const rows = Object.entries(table).map(([key, [fate, why]]) => `| \`${key}\` | ${FATES[fate]} | ${why} |`);
-  return ['| option | works | |', '|---|---|---|', ...rows].join('\n');
+  const rows: { readonly names: string[]; readonly rest: string }[] = [];
+  for (const [key, [fate, why]] of Object.entries(table)) {
+    const rest = `${FATES[fate]} | ${why} |`;
+    // Neighbours of the same fate share a row.
+    if (rows.at(-1)?.rest === rest) rows.at(-1)?.names.push(`\`${key}\``);
+    else rows.push({ names: [`\`${key}\``], rest });
+  }
+  return ['| option | works | |', '|---|---|---|', ...rows.map(({ names, rest }) => `| ${names.join(', ')} | ${rest}`)].join('\n');
 }
 
 export const printErrors = (): string =>
