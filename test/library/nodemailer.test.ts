@@ -231,6 +231,12 @@ transport('the types fit those of nodemailer, and name and version are told', ()
   const own = new NospoolTransport({ host: '127.0.0.1', pool: true });
   const transporter: Transporter<SentMessageInfo> = nodemailer.createTransport<SentMessageInfo>(own);
   assert.match(transporter.getVersionString(), /nospool \(pool\)\/\d/);
+  const getSocket = (_: SMTPPool.Options & { readonly mine: string }, done: (error: Error) => void) => done(new Error('none'));
+  assert.equal(refusedBy({ getSocket } satisfies NospoolTransportOptions), 'taken');
+  // Variables that a program has typed by nodemailer's names hold it, too.
+  const plain: Transporter = nodemailer.createTransport(own);
+  const exact: Transporter<SMTPTransport.SentMessageInfo> = nodemailer.createTransport(own);
+  assert.deepEqual([plain.transporter, exact.transporter], [own, own]);
   assert.equal(own.mailer, undefined);
   assert.equal(own.supportsAbortSignal, true);
   // Options that a program has typed by nodemailer's names go over as they are.

@@ -56,7 +56,10 @@ export type LogMethod = (entry: object, message: string, ...args: readonly unkno
 export type LoggerLike = Partial<Record<'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal', LogMethod>>;
 
 /** Connects in place of this library; `options` are those of the transport, with host and port. */
-export type GetSocket = (options: object, callback: (error: Error | null, found?: GivenSocket | false) => void) => void;
+export type GetSocket = {
+  // A method, so that a function may have typed its options more narrowly.
+  getSocket(options: object, callback: (error: Error | null, found?: GivenSocket | false) => void): void;
+}['getSocket'];
 
 /** The answer of a `getSocket`. */
 export interface GivenSocket {
@@ -66,6 +69,8 @@ export interface GivenSocket {
 
 /** The addresses of an envelope, which `info.envelope` repeats. */
 export interface MailEnvelope {
+  /** nodemailer's type has it. */
+  [key: string]: unknown;
   from: string | false;
   to: string[];
 }
