@@ -515,11 +515,23 @@ transport('credentials that cannot be are refused before anything connects', asy
   for (const auth of [{ user: 'tim', pass: 'a\nb' }, { user: 'tim', pass: '' }, { pass: 'secret' }, { type: 'OAuth2', accessToken: 'abc' }])
     for (const pool of [true, false])
       await served({ offers: [...OFFERS, 'AUTH PLAIN'] }, { auth, pool }, async ({ send, transporter }, host) => {
-        assert.equal((await failure(send())).code, 'EAUTH');
+        const { code, retry } = await failure(send());
+        assert.deepEqual([code, retry], ['EAUTH', 'never']);
         assert.equal((await failure(transporter.verify())).code, 'EAUTH');
         assert.equal(host.sessions.length, 0);
       });
 });
+
+for (const [reply, retry] of [
+  ['452 4.2.2 full', 'later'],
+  ['550 5.1.1 unknown', 'never'],
+] as const)
+  transport(`a recipient that is refused with ${reply} says when it may be tried again`, () =>
+    served({ script: { RCPT: reply } }, {}, async ({ send }) => {
+      const error = await failure(send());
+      assert.deepEqual([error.retry, error.rejectedErrors?.map((each) => each.retry)], [retry, [retry]]);
+    }),
+  );
 
 transport('a mechanism of the program, and a password that is asked for', async () => {
   const exchange = { say: 'hello', mayEnd: true, hear: () => ({ cancel: 'no' }) };
@@ -721,7 +733,8 @@ transport('close finishes what is under way, refuses what comes later, and can b
     const closing = own.close();
     await Promise.all([work, closing]);
     assert.equal(host.sessions[0]?.at(-1), 'QUIT');
-    assert.deepEqual(errorOf(await failure(send())), { code: 'ECONNECTION', command: 'API' });
+    const late = await failure(send());
+    assert.deepEqual([errorOf(late), late.retry], [{ code: 'ECONNECTION', command: 'API' }, 'safe']);
     assert.equal((await failure(transporter.verify())).code, 'ECONNECTION');
     await own.close();
   }),

@@ -39,6 +39,8 @@ export interface Failed extends Error {
   readonly rejected?: readonly string[];
   readonly rejectedErrors?: readonly Failed[];
   readonly timeoutType?: string;
+  /** Only ours has it. */
+  readonly retry?: string;
 }
 
 export const MAKERS = {

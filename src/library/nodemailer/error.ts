@@ -28,8 +28,9 @@ export interface TransportError extends Error {
   readonly timeoutType?: 'CONNECT_TIMEOUT' | 'GREETING_TIMEOUT' | 'UPGRADE_TIMEOUT' | 'SOCKET_TIMEOUT';
   /** The code of the error that a stream or function of the caller's gave. */
   readonly originalCode?: string;
-  /** The library's own account. `retry` says whether the message may be sent again, and is there where a server was asked. */
+  /** The library's own account, where there is one. */
   readonly failure?: Failure;
+  /** Says whether the message may be sent again. Errors of nodemailer itself have none. */
   readonly retry?: Retry;
 }
 
@@ -144,7 +145,8 @@ export function makeError(
   message: string,
   facts: Partial<Omit<TransportError, keyof Error | 'code'>> = {},
 ): TransportError {
-  return Object.assign(new Error(message), { code, command: 'API', ...facts });
+  // Without a failure no server was asked: a closed pool is no fault of the message, and the rest is a mistake.
+  return Object.assign(new Error(message), { code, command: 'API', retry: code === 'ECONNECTION' ? 'safe' : 'never', ...facts } as const);
 }
 
 /** An error for one recipient that was refused. */
@@ -154,6 +156,7 @@ export function refusalError({ address, verb, reply }: RecipientRefusal): Transp
   return makeError(isOfMessage ? 'EMESSAGE' : 'EENVELOPE', `${what}: ${printResponse(reply)}`, {
     command: VERBS[verb][0],
     recipient: address,
+    retry: reply.code < 500 ? 'later' : 'never',
     ...replyFacts(reply),
   });
 }
