@@ -81,7 +81,7 @@ export function withCause(failure: Failure, cause: unknown): Failure {
 /** Errors of either form of this library have it, because a program that loads both, ES modules and CommonJS, has two classes. */
 const MARK = Symbol.for('nospool.SmtpError');
 
-/** An outcome that is not a success, as an error: for programs that would rather throw. */
+/** An outcome that is not a success, as an error: for programs that would rather throw. Its message has the hint, too. */
 export class SmtpError extends Error {
   static {
     SmtpError.prototype.name = 'SmtpError';
@@ -95,7 +95,8 @@ export class SmtpError extends Error {
   readonly failure: Failure;
 
   constructor(failure: Failure) {
-    super(failure.message, failure.cause === undefined ? undefined : { cause: failure.cause });
+    const { message, hint, cause } = failure;
+    super(hint === undefined ? message : `${message}; ${hint}`, cause === undefined ? undefined : { cause });
     this.code = failure.code;
     this.retry = failure.retry;
     this.failure = failure;

@@ -461,6 +461,7 @@ test('orThrow gives what was accepted, and throws a SmtpError with code, retry, 
     );
     assert.ok(error instanceof SmtpError && error instanceof Error);
     assert.deepEqual([error.name, error.code, error.retry, error.message], ['SmtpError', 'rejected', 'never', error.failure.message]);
+    assert.equal(new SmtpError({ ...error.failure, message: 'no', hint: 'do this' }).message, 'no; do this');
     assert.equal(error.failure.reply?.code, 550);
     assert.ok(!('cause' in error));
     const cause = new Error('gone');
