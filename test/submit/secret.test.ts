@@ -55,6 +55,7 @@ test('a secret may be in a file, and one line end at its end is dropped', async 
     ['', 0o600, / is empty$/, 'nothing'],
     [Uint8Array.of(0x67, 0xfc), 0o600, / is not in UTF-8$/, 'Latin-1'],
     ['x'.repeat(64 * 1024 + 1), 0o600, / is larger than 64 KiB$/, 'a large file'],
+    ['x'.repeat(64 * 1024), 0o600, /^=x{65536}$/, 'the largest'],
   ] as const)
     assert.match(await read({ from: 'file', path: file(content, mode) }), expected, why);
 });
@@ -142,6 +143,12 @@ test('a command gives its first line', async () => {
     ['kill -TERM $$', /was ended by SIGTERM$/, 'a signal'],
     ['cat; echo geheim', /^=geheim$/, 'standard input is empty, not ours'],
     ['head -c 100000 /dev/zero', /writes more than 64 KiB$/, 'too much'],
+    ['head -c 65537 /dev/zero | tr "\\0" x', /writes more than 64 KiB$/, 'an octet too much'],
+    ['head -c 65536 /dev/zero | tr "\\0" x', /^=x{65536}$/, 'as much as may be'],
+    ['head -c 300 /dev/zero | tr "\\0" x >&2; exit 1', /status 1: x{200}…$/, 'a long complaint'],
+    ['echo >&2; echo "  no key" >&2; exit 1', /status 1: no key$/, 'a complaint behind an empty line'],
+    ['printf "no\\r\\nmore" >&2; exit 1', /status 1: no$/, 'a complaint with CRLF'],
+    ['echo geh€im; echo "wrong: geh€im" >&2; exit 1', /status 1: wrong: \*\*\*\*$/, 'its own secret in UTF-8'],
     ['head -c 100000 /dev/zero >&2; echo geheim', /^=geheim$/, 'a talkative one'],
   ] as const)
     assert.match(await read(shell(script), { PATH: '/usr/bin:/bin' }), expected, why);
@@ -156,6 +163,7 @@ test('a command is found with or without PATH, and its arguments are words, not 
     /^password_command \/nonexistent\/prog cannot be run \(ENOENT\)$/,
   );
   assert.match(await read({ from: 'command', argv: [folder] }), /cannot be run \(EACCES\)$/);
+  assert.match(await read({ from: 'command', argv: [`/${'x'.repeat(250)}`] }), /^password_command \/x{199}… cannot be run /);
   assert.match(await read({ from: 'command', argv: [] }), /names no program/);
   assert.match(await read({ from: 'command', argv: ['echo', 'a\0b'] }), /NUL/);
 });
@@ -168,6 +176,14 @@ test('a command that the system does not start is a sentence', async () => {
 test('a command that does not end is stopped, and a child that it leaves behind is not waited for', async () => {
   assert.match(await read(shell('exec sleep 20'), {}, { patience: 200 }), /^password_command \/bin\/sh did not end within 0\.2 s$/);
   assert.equal(await read(shell('echo geheim; sleep 8 &'), { PATH: '/usr/bin:/bin' }), '=geheim');
+});
+
+test('S12: nobody waits for a command that was given up', async () => {
+  // Where the runtime tells what keeps it running.
+  const waitsFor = (): readonly string[] => process.getActiveResourcesInfo?.().filter((what) => /Process|Pipe/.test(what)) ?? [];
+  const before = waitsFor();
+  assert.match(await read(shell('exec sleep 20'), {}, { patience: 100 }), /did not end/);
+  assert.deepEqual(waitsFor(), before);
 });
 
 /** Whether a process with these octets among its arguments is still there. */
@@ -191,6 +207,39 @@ test('S12: a command is stopped together with all that it has started', async ()
   ] as const) {
     assert.match(await read(shell(script), { PATH: '/usr/bin:/bin' }, options), /did not end within|writes more than/);
     assert.ok(await isGone('31.4151'), script);
+  }
+});
+
+test('S12: a signal ends the commands and then does what it would have done, unless somebody else hears it', async () => {
+  const { kill } = process;
+  const killed: unknown[] = [];
+  process.kill = (pid, signal) => {
+    if (pid === process.pid) killed.push(signal);
+    else kill(pid, signal);
+    return true;
+  };
+  const hears = (): void => undefined;
+  try {
+    for (const [isHeard, script, expected] of [
+      [true, 'sleep 0.5; echo geheim', []],
+      [false, 'sleep 31.4153 & sleep 31.4153', ['SIGHUP']],
+    ] as const) {
+      killed.length = 0;
+      const reading = read(shell(script), { PATH: '/usr/bin:/bin' });
+      while (process.listenerCount('SIGHUP') === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+      while (!isHeard && !isAlive('31.4153')) await new Promise((resolve) => setTimeout(resolve, 5));
+      if (isHeard) process.on('SIGHUP', hears);
+      const before = process.listenerCount('SIGHUP');
+      process.emit('SIGHUP', 'SIGHUP');
+      assert.deepEqual([killed, before - process.listenerCount('SIGHUP')], [expected, isHeard ? 0 : 1]);
+      process.off('SIGHUP', hears);
+      assert.match(await reading, isHeard ? /^=geheim$/ : /was ended by SIGKILL$/);
+      assert.ok(isHeard || (await isGone('31.4153')));
+      assert.equal(process.listenerCount('SIGHUP'), 0);
+    }
+  } finally {
+    process.kill = kill;
+    process.off('SIGHUP', hears);
   }
 });
 
