@@ -472,6 +472,14 @@ const FAILURES: [why: string, input: string, options: Partial<ConvertOptions>, d
   ['an 8-bit address in an enclosed message', lines('Content-Type: message/rfc822', '', 'To: é@b.c', '', ''), {}, /"to"/],
   ['an 8-bit line that is no field', lines('Content-Type: message/rfc822', '', 'From é', '', ''), {}, /"" of a part/],
   ['an 8-bit parameter outside a value', lines(MIXED, '', '--b', 'Content-Type: text/plain; é=1', '', '--b--'), {}, /content-type/],
+  ['8-bit text where parts should be and none is', lines(MIXED, '', 'é', 'x'), {}, /multipart without a part/],
+  ['the same where only the end of the parts comes', lines(MIXED, '', 'é', '--b--'), {}, /multipart without a part/],
+  [
+    'the same in a multipart within another',
+    lines(MIXED, '', '--b', 'Content-Type: multipart/mixed; boundary=c', '', '\x80'.replace('\x80', 'é'), '--b', '', 'x', '--b--'),
+    {},
+    /multipart without a part/,
+  ],
   [
     'a header section of a part without end',
     lines(MIXED, '', '--b', `A: ${'x'.repeat(100)}`),
@@ -767,6 +775,52 @@ test('memory does not grow with a part', async () => {
 
 test('latin1 of the table is what the tests mean', () => {
   assert.equal(lines('é'), latin1(Buffer.from('é\n')));
+});
+
+test('the limits are those that are written', () => {
+  assert.deepEqual(CONVERT, { lookahead: 65_536, mislabelled: 'convert', partHeader: 65_536, charset: 'unknown-8bit' });
+});
+
+test('the lowest octet of eight bits is one, also before the first part and behind the last', async () => {
+  const text = `${MIXED}\n\n\x80\xff\n--b\n\nx\n--b--\n\x80\xff\n`;
+  assert.deepEqual(await convert(text), [text.replaceAll(/[\x80\xff]/g, '?'), CLEAN]);
+});
+
+test('a delimiter behind a CR at the start of a chunk ends its part', async () => {
+  const head = `${MIXED}\n\n--b\nContent-Transfer-Encoding: base64\n\nx`;
+  const chunks = [head, '\r--b--\n\x80\n--', 'y'].map(octets);
+  const [text, end] = await drained(toSevenBit(sourceOf(...chunks)));
+  assert.deepEqual([text, end], [`${head}\r--b--\n?\n--y`, CLEAN]);
+});
+
+test('what begins with a hyphen and is no delimiter does not wait for the end of its line', async () => {
+  const chunks = [`${MIXED}\n\n--b\nContent-Transfer-Encoding: base64\n\n`, '-abc', '--x', 'def'].map(octets);
+  let reads = 0;
+  const source: Source = {
+    async read() {
+      return chunks[reads++] ?? CLEAN;
+    },
+    close: () => undefined,
+  };
+  const converted = toSevenBit(source);
+  let text = '';
+  while (!text.includes('-abc')) text += latin1((await converted.read()) as Uint8Array);
+  assert.equal(reads, 2);
+});
+
+test('a line that begins with two hyphens and is longer than any delimiter does not wait for its end', async () => {
+  const start = octets(`${MIXED}\n\n--b\nContent-Transfer-Encoding: base64\n\n`);
+  for (const [length, waits] of [
+    [1000, true],
+    [1001, false],
+  ] as const) {
+    const chunks = [start, octets(`--${'x'.repeat(length - 2)}`), octets('y\n')];
+    let reads = 0;
+    const converted = toSevenBit({ read: async () => chunks[reads++] ?? CLEAN, close: () => undefined });
+    let text = '';
+    while (!text.includes('xx')) text += latin1((await converted.read()) as Uint8Array);
+    assert.equal(reads > 2, waits);
+  }
 });
 
 test('a long body is handed on while it comes, and not at its end', async () => {

@@ -130,6 +130,24 @@ test('characters of any length are packed whole, in both encodings, whatever roo
   );
 });
 
+test('a character that leaves no room for another stands alone', () => {
+  const frame = '=?UTF-8?Q??='.length;
+  for (const [character, room] of [
+    ['€', 12],
+    ['😀', 12],
+    ['é', 12],
+    ['€', 17],
+    ['€', 18],
+  ] as const) {
+    const words = makeEncodedWords(utf8(character.repeat(20)), 'UTF-8', frame + room);
+    assert.ok((words[0] as string).length <= frame + room, words[0]);
+    assert.ok(words.every(({ length }) => length <= 75));
+    assert.equal(words.map(decodeEncoded).join(''), character.repeat(20));
+    const fits = /[?]Q[?]/.test(words[0] as string) ? Math.floor(room / utf8(character).length / 3) : Math.floor((room - (room % 4)) * 0.75 / utf8(character).length);
+    assert.equal([...decodeEncoded(words[0] as string)].length, fits, `${character} in ${room}`);
+  }
+});
+
 test('large fields are linear work', () => {
   const n = 100_000;
   for (const text of [

@@ -319,7 +319,9 @@ export async function judgeMutants(room, mutants, { budget, jobs, isBlind, ...op
     const ordered = new Set();
     const judge = async (lane, mutant) => {
       if (isBlind) return lane.judge(mutant, blindPlanFor(mutant));
-      const plan = planFor(mutant, survey, kills, ordered, budget);
+      let plan = planFor(mutant, survey, kills, ordered, budget);
+      // A process that a test starts may come by, which the survey does not see.
+      if (plan.length === 0 && !ROOMS[room].isPure) plan = blindPlanFor(mutant);
       if (plan.length === 0) return { verdict: 'alive', how: 'no test comes by' };
       const found = await lane.judge(mutant, plan);
       const { verdict, file, test } = found;
