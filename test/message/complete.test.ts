@@ -415,9 +415,24 @@ test('dates are printed as RFC 5322 has them', () => {
   ];
   for (const [date, zone, expected] of rows) assert.equal(printDate(new Date(date), zone), expected);
   const words = (dates: readonly string[], at: number) => dates.map((date) => printDate(new Date(date), 0).split(' ')[at]).join(' ');
-  const [days, months] = [7, 12].map((count) => Array.from({ length: count }, (_, i) => String(i + 1).padStart(2, '0'))) as [string[], string[]];
-  assert.equal(words(days.map((day) => `2026-11-${day}`), 0), 'Sun, Mon, Tue, Wed, Thu, Fri, Sat,');
-  assert.equal(words(months.map((month) => `2026-${month}-15`), 2), 'Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec');
+  const [days, months] = [7, 12].map((count) => Array.from({ length: count }, (_, i) => String(i + 1).padStart(2, '0'))) as [
+    string[],
+    string[],
+  ];
+  assert.equal(
+    words(
+      days.map((day) => `2026-11-${day}`),
+      0,
+    ),
+    'Sun, Mon, Tue, Wed, Thu, Fri, Sat,',
+  );
+  assert.equal(
+    words(
+      months.map((month) => `2026-${month}-15`),
+      2,
+    ),
+    'Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec',
+  );
 });
 
 test('a name and an address of more than sixty octets together are folded between', async () => {

@@ -143,7 +143,9 @@ test('a character that leaves no room for another stands alone', () => {
     assert.ok((words[0] as string).length <= frame + room, words[0]);
     assert.ok(words.every(({ length }) => length <= 75));
     assert.equal(words.map(decodeEncoded).join(''), character.repeat(20));
-    const fits = /[?]Q[?]/.test(words[0] as string) ? Math.floor(room / utf8(character).length / 3) : Math.floor((room - (room % 4)) * 0.75 / utf8(character).length);
+    const fits = /[?]Q[?]/.test(words[0] as string)
+      ? Math.floor(room / utf8(character).length / 3)
+      : Math.floor(((room - (room % 4)) * 0.75) / utf8(character).length);
     assert.equal([...decodeEncoded(words[0] as string)].length, fits, `${character} in ${room}`);
   }
 });

@@ -2,7 +2,16 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import { base64Lines, type PartWriter, quotedPrintable } from '../../src/message/mime/encodings.ts';
-import { delimits, encodeParameters, entityOf, fieldNameOf, fieldsOf, isHeaderLine, parseParameters, withEncoding } from '../../src/message/mime/mime.ts';
+import {
+  delimits,
+  encodeParameters,
+  entityOf,
+  fieldNameOf,
+  fieldsOf,
+  isHeaderLine,
+  parseParameters,
+  withEncoding,
+} from '../../src/message/mime/mime.ts';
 import { makeOctetBuffer, type OctetBuffer } from '../../src/message/octet-buffer.ts';
 import { octets, utf8 } from '../../src/smtp/text.ts';
 
@@ -130,13 +139,37 @@ test('parseParameters: from the first semicolon on, wherever it stands', () => {
     ['', []],
     ['a/b', []],
     [';x=1', [['x', '1']]],
-    ['; X = "1;2" ; y=\t3 ; z', [['x', '1;2'], ['y', '3']]],
+    [
+      '; X = "1;2" ; y=\t3 ; z',
+      [
+        ['x', '1;2'],
+        ['y', '3'],
+      ],
+    ],
     ['a; x="1', [['x', '1']]],
     ['a; x="', [['x', '']]],
-    ['a; x=""; y=', [['x', ''], ['y', '']]],
-    ['a;=1;b=2', [['', '1'], ['b', '2']]],
+    [
+      'a; x=""; y=',
+      [
+        ['x', ''],
+        ['y', ''],
+      ],
+    ],
+    [
+      'a;=1;b=2',
+      [
+        ['', '1'],
+        ['b', '2'],
+      ],
+    ],
     ['a; b; c; d=1', [['d', '1']]],
-    ['a; d="\\"1\\\\" e; f=2', [['d', '"1\\'], ['f', '2']]],
+    [
+      'a; d="\\"1\\\\" e; f=2',
+      [
+        ['d', '"1\\'],
+        ['f', '2'],
+      ],
+    ],
   ] as const)
     assert.deepEqual([...parseParameters(text)], expected, text);
 });

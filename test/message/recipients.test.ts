@@ -78,7 +78,7 @@ const refused: [string[], string[], 'add' | 'remove' | null, RegExp, string][] =
   [[], [''], null, /^no recipients: the only argument is "", and -t was not given$/, 'an empty argument, as cron with MAILTO=""'],
   [[], ['', ',', '()', ' '], null, /^no recipients: 4 arguments hold no address \("" "," "\(\)" …\)/, 'several'],
   [[], ['', ',', '()'], null, /^no recipients: 3 arguments hold no address \("" "," "\(\)"\), and/, 'three'],
-  [[], [`(${'x'.repeat(99)})`, ''], null, new RegExp(`^no recipients: 2 arguments hold no address \\("\\(x{59}…" ""\\)`), 'a long one'],
+  [[], [`(${'x'.repeat(99)})`, ''], null, /^no recipients: 2 arguments hold no address \("\(x{59}…" ""\)/, 'a long one'],
   [[], ['x'.repeat(300)], null, /^the recipient "x{200}…" has no domain/, 'a long address'],
   [[], [`${'x'.repeat(300)}@@`], null, /^in the argument "x{200}…": "x{200}…" is not an address: /, 'a long argument'],
   [['To: '.concat('\xc3\xbc'.repeat(250))], [], 'add', /^in the To field: "ü{200}…" has no "@"/, 'a long word'],

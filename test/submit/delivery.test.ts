@@ -594,7 +594,8 @@ for (const [name, { at, verdict, text, act, grace, offers = [], host = {}, conte
       assert.match(sentences(outcome), text);
       assert.equal(second.sessions.length, 0, 'another host was asked after a signal');
       assert.equal(first.held.length, at === 'end' || at === 'QUIT' ? 1 : 0);
-      for (const each of [to.signal, to.urgent]) assert.equal(getEventListeners(each.signal, 'abort').length, 0, 'a listener is left behind');
+      for (const each of [to.signal, to.urgent])
+        assert.equal(getEventListeners(each.signal, 'abort').length, 0, 'a listener is left behind');
       assert.ok(!('isLate' in outcome));
       await Promise.all([first.stop(), second.stop()]);
     }));
@@ -713,7 +714,11 @@ test('the content is told which attempt is the last one', () =>
     // Also of one host: by its addresses, and by its MX records.
     const both = await startHost({ host: '0.0.0.0', script: { content: 'close' } });
     const mx = ['a', 'b'].map((exchange, priority) => ({ exchange: `${exchange}.example`, priority }));
-    const byMx: Names = { ...names, mx: async () => mx, addresses: async (name) => [{ address: `127.0.0.${name === 'a.example' ? 1 : 2}`, family: 4 }] };
+    const byMx: Names = {
+      ...names,
+      mx: async () => mx,
+      addresses: async (name) => [{ address: `127.0.0.${name === 'a.example' ? 1 : 2}`, family: 4 }],
+    };
     for (const [changes, by] of [
       [{ host: 'smart.example' }, names],
       [{ host: 'smart.example', expand: 'mx' }, byMx],

@@ -76,7 +76,10 @@ test('each log says where its lines would go, and writes none for that', async (
     assert.deepEqual(await log.test(), { place, problem: null });
     assert.deepEqual(await log.test(), { place, problem: null }, 'again');
   }
-  assert.deepEqual([path, places.file].map((file) => readFileSync(file, 'utf8')), ['', '']);
+  assert.deepEqual(
+    [path, places.file].map((file) => readFileSync(file, 'utf8')),
+    ['', ''],
+  );
   assert.deepEqual(logger.noted().split('\n').slice(2), [''], 'no lines');
   assert.deepEqual(await openLog('', null, { ...NOWHERE, loggers: [logger.path] }).test(), { place: 'syslog', problem: null });
   const missing = `cannot write the log ${NOWHERE.file} as uid ${UID}: ENOENT: no such file or directory`;
@@ -299,7 +302,10 @@ test('a journal that does not read is given up, and after it no logger is tried'
     // The wait is over on this side, too: what it had not taken is never sent.
     let octets = 0;
     for (const socket of held) {
-      socket.on('data', (more) => (octets += more.length)).on('error', () => undefined).resume();
+      socket
+        .on('data', (more) => (octets += more.length))
+        .on('error', () => undefined)
+        .resume();
       await once(socket, 'close');
     }
     assert.ok(octets < 5000 * lines.length);

@@ -205,7 +205,12 @@ test('a forward file of somebody else than who runs this is private, and a user 
     mkdirSync(join(home, name));
     writeFileSync(join(home, name, '.forward'), 'joe@p.q\n', { mode: 0o600 });
   }
-  const rows = [`own:x:${me}:0::${home}/own:/bin/sh`, `other:x:12345:0::${home}/other:/bin/sh`, `odd:x:${me}:0::own:/bin/sh`, `none:x:x:0::${home}/own:`];
+  const rows = [
+    `own:x:${me}:0::${home}/own:/bin/sh`,
+    `other:x:12345:0::${home}/other:/bin/sh`,
+    `odd:x:${me}:0::own:/bin/sh`,
+    `none:x:x:0::${home}/own:`,
+  ];
   const files = systemFiles(file('passwd', rows.join('\n')));
   const text = { kind: 'text', file: `${home}/own/.forward`, text: 'joe@p.q\n' };
   assert.deepEqual(await files.forward('own'), text);

@@ -248,7 +248,8 @@ const ESCAPES: readonly (readonly [string, (point: number) => string])[] = [
 for (const [name, write] of ESCAPES)
   test(`S8: a secret of which some characters are written ${name} is masked from its first character to its last`, () => {
     const secret = 'jKLm-opq(z';
-    const at = (places: readonly number[]) => [...secret].map((c, i) => (places.includes(i) ? write(c.codePointAt(0) as number) : c)).join('');
+    const at = (places: readonly number[]) =>
+      [...secret].map((c, i) => (places.includes(i) ? write(c.codePointAt(0) as number) : c)).join('');
     for (const places of [[0], [9], [0, 9], [1, 4, 8]])
       assert.equal(scrubRuns(`535 <${at(places)}> no`, [{ user: 'tim', secret }]), '535 <****> no', at(places));
   });

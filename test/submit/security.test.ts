@@ -101,30 +101,39 @@ test('no text holds a secret that was read, and in answers to AUTH no part of on
 
 test('secrets come from whoever gives them, and each that differs is scrubbed', async () => {
   let count = 0;
-  const security = makeSecurity({}, {
-    secret: async () => {
-      count += 1;
-      return count > 3 ? unparsed('no more') : parsed(`secret-number-${count}`);
+  const security = makeSecurity(
+    {},
+    {
+      secret: async () => {
+        count += 1;
+        return count > 3 ? unparsed('no more') : parsed(`secret-number-${count}`);
+      },
+      proxyPassword: async () => parsed(''),
     },
-    proxyPassword: async () => parsed(''),
-  });
+  );
   const host = withSecret({ from: 'none' });
   for (const number of [1, 2, 3])
-    assert.equal(await chooseBy(security, withSecret({ from: 'literal', value: '' }), 'PLAIN'), `PLAIN "\\u0000tim\\u0000secret-number-${number}"`);
+    assert.equal(
+      await chooseBy(security, withSecret({ from: 'literal', value: '' }), 'PLAIN'),
+      `PLAIN "\\u0000tim\\u0000secret-number-${number}"`,
+    );
   assert.equal(await chooseBy(security, host, 'PLAIN'), 'no more');
   assert.equal(security.scrub('secret-number-1 secret-number-3 secret-number-4', false), '**** **** secret-number-4');
 });
 
 test('a mechanism of the caller’s own is chosen in place of ours, and is told what is known of the connection', async () => {
   const told: AuthChannel[] = [];
-  const security = makeSecurity({}, {
-    secret: async () => unparsed('nobody asks'),
-    proxyPassword: async () => parsed(''),
-    mechanism(offered, channel) {
-      told.push(channel);
-      return offered.has('X-OWN') ? parsed({ ...plain('a', 'b'), name: 'X-OWN' }) : unparsed('not offered');
+  const security = makeSecurity(
+    {},
+    {
+      secret: async () => unparsed('nobody asks'),
+      proxyPassword: async () => parsed(''),
+      mechanism(offered, channel) {
+        told.push(channel);
+        return offered.has('X-OWN') ? parsed({ ...plain('a', 'b'), name: 'X-OWN' }) : unparsed('not offered');
+      },
     },
-  });
+  );
   const bindings = [{ name: 'tls-exporter', data: '1' }];
   const handshake = { facts: () => ({ cipher: 'x', verified: true, bindings: () => bindings }), secure: async () => unparsed('') };
   const host = hostAt(587, { host: 'mail.example' });

@@ -363,13 +363,14 @@ const AT_HOME: Names = { addresses: async () => [{ address: '127.0.0.1', family:
 test('TLS is spoken from the first octet where the scheme says so, and the outcome has the cipher, the verification and the login', () =>
   within(20_000, async () => {
     const offers = ['AUTH PLAIN', 'STARTTLS', 'SIZE 1000000'];
-    for (const [scheme, secure, verify, policy] of [
-      ['submissions', true, true, auth],
-      ['submissions', true, false, null],
-      ['submission', false, true, auth],
+    for (const [scheme, secure, verify, policy, serverName] of [
+      ['submissions', true, true, auth, 'smart.example'],
+      ['submissions', true, true, auth, ''],
+      ['submissions', true, false, null, ''],
+      ['submission', false, true, auth, 'smart.example'],
     ] as const) {
       const server = await startHost({ offers, tls: tlsWorld().certificate, secure });
-      const host = hostAt(server.port, { scheme, host: 'smart.example', tls: tlsRequired({ verify }), auth: policy });
+      const host = hostAt(server.port, { scheme, host: 'smart.example', tls: tlsRequired({ verify, serverName }), auth: policy });
       const { outcome, text, lines } = await send([host]);
       await server.stop();
       assert.ok(outcome.kind === 'accepted', text);
