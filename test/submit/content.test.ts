@@ -124,6 +124,31 @@ test('8-bit content names its charset, and passes, is converted or is refused as
   assert.doesNotMatch(await read(unknown.content.open('pass', false)), /charset=ISO/i);
 });
 
+test('how far the conversion looks ahead, and what it makes of a wrong label, depends on whether all of a message is at hand', async () => {
+  const labelled = (body: string) => `${HEAD}MIME-Version: 1.0\nContent-Transfer-Encoding: 7bit\n\n${body}`;
+  const converted = async (body: string, config = '') =>
+    read(composedOf(await compose(labelled(body), { config })).content.open('convert', true));
+  // 64 KiB are looked at where more may follow.
+  const long = `${'x'.repeat(69)}\n`.repeat(1000);
+  assert.match(await converted(`${long}\xc3\xa9`), /quoted-printable[\s\S]*=C3=A9$/);
+  assert.match(await converted('gr\xc3\xbc'), /quoted-printable[\s\S]*gr=C3=BC$/);
+  const streamed = 'replay_window = "1KiB"';
+  assert.match(await converted(`${long}\xc3\xa9`, streamed), /! .*announced as 7bit/);
+  assert.match(await converted(`gr\xc3\xbc${long}`, streamed), /! .*announced as 7bit/);
+});
+
+test('8-bit fields of enclosed messages and parts are labelled with the charset that is configured', async () => {
+  const enclosed = `${HEAD}MIME-Version: 1.0\nContent-Type: message/rfc822\n\nSubject: gr\xfcn\nContent-Type: a/b; name="\xfc"\n\nx\n`;
+  for (const [config, label, parameter] of [
+    ['', 'unknown-8bit', 'unknown-8bit'],
+    ['default_charset = "KOI8-R"', 'KOI8-R', 'KOI8-R'],
+  ] as const) {
+    const text = await read(composedOf(await compose(enclosed, { config, charset: '' })).content.open('convert', true));
+    assert.match(text, new RegExp(`^Subject: =\\?${label}\\?Q\\?gr=FCn\\?=\\r?$`, 'm'));
+    assert.match(text, new RegExp(`; name\\*=${parameter}''%FC\\r?$`, 'm'));
+  }
+});
+
 test('a line of more than 998 octets is noted, or refused in body and header section', async () => {
   const long = 'y'.repeat(1000);
   assert.deepEqual(composedOf(await compose(`${HEAD}\n${long}\n`)).notes, ['a line of the message is longer than 998 octets']);

@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import type { Source } from '../../src/message/source.ts';
-import type { Smarthost, TlsPolicy } from '../../src/router/smarthost.ts';
+import { DIRECT, type Smarthost, type TlsPolicy } from '../../src/router/smarthost.ts';
 import type { SessionFailure } from '../../src/smtp/client/outcome.ts';
 import type { Transaction } from '../../src/smtp/client/print.ts';
 import { deliver } from '../../src/submit/delivery.ts';
@@ -635,6 +635,22 @@ test('a signal ends the delivery while a password command runs', () =>
   within(5000, async () => {
     const security = { ...optionsFor().security, authenticator: () => new Promise<never>(() => {}) };
     assert.equal(await interruptedEarly({ security }), 'failed: ended by SIGINT');
+  }));
+
+test('a signal ends the delivery while a program connects, or while a proxy is waited for', () =>
+  within(10_000, async () => {
+    assert.equal(await interruptedEarly({ dialFor: () => () => new Promise<never>(() => {}) }), 'failed: ended by SIGINT');
+    const deaf = await startDeaf();
+    const proxy = { scheme: 'socks5', host: '127.0.0.1', port: deaf.port, user: '', secret: { from: 'none' } } as const;
+    const controller = new AbortController();
+    setTimeout(() => controller.abort('ended by SIGINT'), 50);
+    const outcome = await deliver(
+      { hosts: [hostAt(25, { link: { ...DIRECT, proxy } })], transaction: transactionTo(1), content: contentOf() },
+      optionsFor(60_000, { interrupts: { signal: controller.signal } }),
+    );
+    assert.equal(sentences(outcome), 'ended by SIGINT');
+    assert.deepEqual(outcome.kind === 'failed' && outcome.attempts, []);
+    deaf.stop();
   }));
 
 test('a signal ends the delivery while addresses are raced', () =>

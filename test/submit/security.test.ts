@@ -95,6 +95,10 @@ test('no text holds a secret that was read, and in answers to AUTH no part of on
   // The response of PLAIN has the user before the secret: also that of the proxy's user is known.
   const response = Buffer.from(`\0prx\0${VALUE}`).toString('base64').slice(0, 9);
   assert.equal(security.scrub(`535 ${response}`, true), '535 ****');
+  const other = Buffer.from(`\0tim\0${VALUE}`).toString('base64').slice(0, 9);
+  assert.equal(security.scrub(`535 ${other}`, true), `535 ${other}`);
+  await chooseBy(security, withSecret({ from: 'literal', value: VALUE }), 'PLAIN');
+  for (const each of [response, other]) assert.equal(security.scrub(`535 ${each}`, true), '535 ****', 'two users with one secret');
   await chooseBy(security, withSecret({ from: 'literal', value: 'another secret' }), 'PLAIN');
   assert.equal(security.scrub(`another secret ${VALUE}`, false), '**** ****');
 });

@@ -4,12 +4,14 @@
  */
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import { type AuthPolicy, DIRECT, type ProxyPolicy, type Smarthost, type TlsPolicy } from '../../src/router/smarthost.ts';
+import { unparsed } from '../../src/smtp/parsed.ts';
 import { type DeliveryOptions, deliver } from '../../src/submit/delivery.ts';
 import type { Outcome } from '../../src/submit/outcome.ts';
 import { isPlainTls, openSession } from '../../src/submit/session.ts';
@@ -577,6 +579,63 @@ test('a way of a program leads nobody knows where, so nothing there is this very
     const { text } = await send([hostAt(server.port, { tls: DEFAULT })], { dialFor });
     await server.stop();
     assert.match(text, NO_STARTTLS);
+  }));
+
+test('the address literal is that of the stream that a program gives, as IPv4 where it is mapped, and without its zone', () =>
+  within(20_000, async () => {
+    for (const [localAddress, said] of [
+      ['::ffff:192.0.2.9', '[192.0.2.9]'],
+      ['fe80::9%eth0', '[IPv6:fe80::9]'],
+    ] as const) {
+      const server = await startHost();
+      const dialFor = () => async () => {
+        const socket = createConnection(server.port, '127.0.0.1');
+        await once(socket, 'connect');
+        return Object.defineProperty(socket, 'localAddress', { value: localAddress });
+      };
+      const { text } = await send([hostAt(server.port)], { dialFor, hello: '' });
+      await server.stop();
+      assert.deepEqual([text, server.sessions[0]?.[0]], ['', `EHLO ${said}`]);
+    }
+  }));
+
+test('the context of TLS is left to the wire only where other sockets than Node’s connect', () =>
+  within(20_000, async () => {
+    const told: boolean[] = [];
+    for (const [by, isDialed] of [
+      [undefined, false],
+      [connect, false],
+      [connect, true],
+      [undefined, true],
+    ] as const) {
+      const server = await startHost();
+      const { security } = optionsFor();
+      const handshake: typeof security.handshake = async (_host, _target, isContextOfWire) => {
+        told.push(isContextOfWire);
+        return unparsed('this is enough');
+      };
+      const dialFor = isDialed ? () => () => createConnection(server.port, '127.0.0.1') : undefined;
+      await send([hostAt(server.port, { tls: tlsRequired() })], { connect: by, dialFor, security: { ...security, handshake } });
+      await server.stop();
+    }
+    assert.deepEqual(told, [false, true, false, false]);
+  }));
+
+test('a port that does not speak TLS is told how it is to be written, or what it has said instead', () =>
+  within(20_000, async () => {
+    const inClear: Deed = async (talk) => {
+      await talk.exactly(1);
+      return '220 hello';
+    };
+    for (const [scheme, script, expected] of [
+      ['submissions', {}, /: the port does not speak TLS from the start; if it offers STARTTLS, write submission:/],
+      ['submission', { handshake: inClear }, /: the server agreed to STARTTLS and then sent something that is not TLS/],
+    ] as const) {
+      const server = await startHost({ offers: ['STARTTLS'], script });
+      const { text } = await send([hostAt(server.port, { scheme, tls: tlsRequired() })]);
+      await server.stop();
+      assert.match(text, expected);
+    }
   }));
 
 /* ---- a session of one's own ---- */

@@ -453,6 +453,8 @@ test('a sender without a domain ends a submission before its input is read', asy
     connect: chosen,
   });
   assert.match(printOutcome(submitted.outcome, '').join(), /has no domain/);
+  const { outcome: _, ...known } = submitted;
+  assert.deepEqual(known, { reversePath: undefined, recipients: [], discarded: [], messageId: '', octets: null, notes: [] });
   assert.equal(input.reads, 0);
 });
 
