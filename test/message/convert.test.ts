@@ -92,6 +92,14 @@ const TABLE: [why: string, input: string, expected: string][] = [
     ),
   ],
   [
+    'a multipart without a part that has only seven bits stays as it is beside others',
+    lines(MIXED, '', '--b', 'Content-Type: multipart/mixed; boundary=c', '', 'plain', '--b', '', 'é', '--b--'),
+    result(
+      ...[MIXED, '', '--b', 'Content-Type: multipart/mixed; boundary=c', '', 'plain', '--b'],
+      ...['Content-Transfer-Encoding: quoted-printable~', '', '=C3=A9', '--b--'],
+    ),
+  ],
+  [
     'blanks and tabs at the end of a line are encoded, within it they stand',
     lines('Content-Type: text/plain', 'MIME-Version: 1', 'Content-Transfer-Encoding: 8bit', '', 'é \t x', ' \t', 'y\t', ''),
     result(
@@ -496,6 +504,7 @@ for (const [why, input, options, detail] of FAILURES) {
       assert.equal(end.end, 'failed', `chunks of ${size}`);
       assert.match(end.end === 'failed' ? end.detail : '', detail);
       assert.ok(/^[\0-\x7f]*$/.test(text), 'no 8-bit octet got out');
+      if (size === input.length) assert.equal(text, '', 'nothing of the chunk that fails is handed on');
     }
   });
 }
@@ -513,6 +522,9 @@ test('a part that is not announced as 7bit is encoded when it is longer than wha
     assert.match(text, /quoted-printable/);
     const [announced] = await convert(lines('Content-Transfer-Encoding: 7bit', '', '0123456789', 'x'), { lookahead: 10 }, size);
     assert.equal(announced, lines('Content-Transfer-Encoding: 7bit', '', '0123456789', 'x'));
+    // As long as what is held, it is known whole.
+    const whole = 'MIME-Version: 1.0\n\n0123456789';
+    assert.deepEqual((await convert(whole, { lookahead: 10 }, size))[0], whole);
   }
 });
 
@@ -546,8 +558,8 @@ test('a failure of the source is handed on, without the octets before it', async
 
 test('a hundred multiparts within each other are converted, and more pass unconverted', async () => {
   for (const [depth, expected] of [
-    [99, 'clean'],
-    [120, 'failed'],
+    [100, 'clean'],
+    [101, 'failed'],
   ] as const) {
     let text = '';
     for (let i = 0; i < depth; i++) text += lines(`Content-Type: multipart/mixed; boundary=b${i}`, '', `--b${i}`);

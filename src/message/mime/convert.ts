@@ -220,7 +220,6 @@ function makeConverter(out: OctetBuffer, options: ConvertOptions): Converter {
   function endPreamble(depth: number): void {
     if (altered && undelimited > depth) fail(`the message has 8-bit octets in a multipart without a part, which cannot be encoded, ${WHY}`);
     undelimited = -1;
-    altered = false;
   }
 
   function passDelimiter(next: number, found: { level: number; last: boolean }): void {
