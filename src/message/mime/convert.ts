@@ -116,7 +116,7 @@ function makeConverter(out: OctetBuffer, options: ConvertOptions): Converter {
   /** The number of open multiparts while the innermost has had no part yet, else -1; and whether its preamble was altered. */
   let undelimited = -1;
   let altered = false;
-  /** True if `at` is the start of a line. */
+  /** True if `at` is the start of a line, as it is wherever a header section begins or ends, and at a delimiter. */
   let lineStart = true;
   /** The line end before `at`. It belongs to the delimiter if one follows, else to the body. RFC 2046 §5.1.1 */
   let lineEnd: Uint8Array = buffer;
@@ -156,7 +156,6 @@ function makeConverter(out: OctetBuffer, options: ConvertOptions): Converter {
     const treatment = isNone ? 'pass' : wanted;
     const part: Part = { entity, header: original, separator, isMessage: place !== 'part' };
     header = null;
-    lineStart = true;
     lineEnd = lineEnd.subarray(0, 0);
     switch (treatment) {
       case 'encode if 8-bit':
@@ -229,7 +228,6 @@ function makeConverter(out: OctetBuffer, options: ConvertOptions): Converter {
     out.add(buffer.subarray(at, next));
     at = next;
     lineEnd = lineEnd.subarray(0, 0);
-    lineStart = true;
     endPreamble(found.last ? found.level : found.level + 1);
     open.length = found.last ? found.level : found.level + 1;
     writer = writeAside();
