@@ -99,6 +99,11 @@ const TABLE: [why: string, input: string, expected: string][] = [
       ...['Content-Transfer-Encoding: quoted-printable~', '', '=C3=A9', '--b--'],
     ),
   ],
+  ...['x-b', '-xb'].map((line): [string, string, string] => [
+    `a line of which one hyphen is missing delimits nothing: ${line}`,
+    lines(MIXED, '', '--b', line, 'é', line, '--b--'),
+    result(MIXED, '', '--b', 'Content-Transfer-Encoding: quoted-printable~', '~', `${line}~`, '=C3=A9~', line, '--b--'),
+  ]),
   [
     'blanks and tabs at the end of a line are encoded, within it they stand',
     lines('Content-Type: text/plain', 'MIME-Version: 1', 'Content-Transfer-Encoding: 8bit', '', 'é \t x', ' \t', 'y\t', ''),

@@ -65,6 +65,7 @@ const table: [string[], string[], 'add' | 'remove' | null, string[], string][] =
     ['b@x', 'c@x'],
     'two fields of one name beside each other',
   ],
+  [['Resent-To: b@x', 'Received: x', 'Resent-To: c@x'], [], 'add', ['b@x'], 'a block of one field'],
   [['Resent-To: b@x', 'To: a@x', 'Resent-Cc: c@x'], [], 'add', ['b@x', 'c@x'], 'a block may be scattered'],
   [['Resent-Date: x', 'To: a@x'], ['b@x'], 'add', ['b@x'], 'resent to arguments only: To is of the first sending'],
 ];

@@ -112,6 +112,7 @@ function makeConverter(out: OctetBuffer, options: ConvertOptions): Converter {
   /** The owner of that header section: the message that is sent, an enclosed message, or a part. */
   let place: 'message' | 'enclosed' | 'part' = 'message';
   let fallback: 'text/plain' | 'message/rfc822' = 'text/plain';
+  /** That of a part within its body, else one that writes aside. */
   let writer: PartWriter = writeAside();
   /** The number of open multiparts while the innermost has had no part yet, else -1; and whether its preamble was altered. */
   let undelimited = -1;
@@ -174,7 +175,6 @@ function makeConverter(out: OctetBuffer, options: ConvertOptions): Converter {
         open.push({ boundary: entity.boundary as string, digest: entity.subtype === 'digest' });
         undelimited = open.length;
         altered = false;
-        writer = writeAside();
         return;
       case 'message':
         passHeader(out, part);
@@ -196,7 +196,6 @@ function makeConverter(out: OctetBuffer, options: ConvertOptions): Converter {
   function endHeader(): void {
     out.addText(encodedHeader());
     header = null;
-    writer = writeAside();
   }
 
   /**
