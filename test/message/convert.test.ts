@@ -831,6 +831,13 @@ test('what begins with a hyphen and is no delimiter does not wait for the end of
   assert.equal(reads, 2);
 });
 
+test('much at once is handed on in slices of 64 KiB', async () => {
+  const converted = toSevenBit(sourceOf(octets(`A: b\nContent-Transfer-Encoding: base64\n\n${'x'.repeat(150_000)}`)));
+  const lengths: number[] = [];
+  for (let got = await converted.read(); got instanceof Uint8Array; got = await converted.read()) lengths.push(got.length);
+  assert.deepEqual(lengths, [65_536, 65_536, 150_000 + 40 - 2 * 65_536]);
+});
+
 test('a line that begins with two hyphens and is longer than any delimiter does not wait for its end', async () => {
   const start = octets(`${MIXED}\n\n--b\nContent-Transfer-Encoding: base64\n\n`);
   for (const [length, waits] of [

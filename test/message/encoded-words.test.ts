@@ -138,6 +138,14 @@ test('characters of any length are packed whole, in both encodings, whatever roo
   );
 });
 
+test('each word holds as much as it may', () => {
+  const sizes = (words: readonly string[]) => words.map((word) => [...decodeEncoded(word)].length);
+  assert.deepEqual(sizes(makeEncodedWords('\xe9'.repeat(100), 'ISO-8859-1', 75)), [42, 42, 16]);
+  assert.deepEqual(sizes(makeEncodedWords('\xe9'.repeat(100), 'ISO-8859-1', 17 + 12)), [9, 42, 42, 7]);
+  assert.deepEqual(sizes(makeEncodedWords('x'.repeat(200), 'UTF-8', 62)), [50, 63, 63, 24]);
+  assert.deepEqual(sizes(makeEncodedWords(utf8('é'.repeat(100)), 'UTF-8', 75)), [22, 22, 22, 22, 12]);
+});
+
 test('a character that leaves no room for another stands alone', () => {
   const frame = '=?UTF-8?Q??='.length;
   // So much ASCII follows that Q is the shorter one.

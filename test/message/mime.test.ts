@@ -138,6 +138,7 @@ test('parseParameters: from the first semicolon on, wherever it stands', () => {
   for (const [text, expected] of [
     ['', []],
     ['a/b', []],
+    ['a;;x=1', [['x', '1']]],
     [';x=1', [['x', '1']]],
     [
       '; X = "1;2" ; y=\t3 ; z',
