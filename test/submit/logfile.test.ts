@@ -80,8 +80,17 @@ test('each log says where its lines would go, and writes none for that', async (
     [path, places.file].map((file) => readFileSync(file, 'utf8')),
     ['', ''],
   );
-  assert.deepEqual(logger.noted().split('\n').slice(2), [''], 'no lines');
-  assert.deepEqual(await openLog('', null, { ...NOWHERE, loggers: [logger.path] }).test(), { place: 'syslog', problem: null });
+  const asked = '6:--socket-errors=on --size=8192 -t nospool -p mail.info';
+  assert.deepEqual([logger.noted().split('\n')[0], logger.noted().split('\n').slice(2)], [asked, ['']], 'no lines');
+  rmSync(`${logger.path}.noted`);
+  const fallback = { ...NOWHERE, loggers: [logger.path] };
+  assert.deepEqual(await openLog('', null, fallback).test(), { place: 'syslog', problem: null });
+  assert.equal(logger.noted().split('\n')[0], asked);
+  assert.equal(await openLog('', null, fallback).write(linesOf(['x'])), null);
+  assert.equal(logger.noted().split('\n')[0], asked);
+  const busy = openLog('/dev/full', null, fallback);
+  assert.match((await busy.write(linesOf(['x']))) ?? '', /; syslog has it$/);
+  assert.equal(logger.noted().split('\n')[0], asked);
   const missing = `cannot write the log ${NOWHERE.file} as uid ${UID}: ENOENT: no such file or directory`;
   const lost = { place: null, problem: `${missing}, and there is no syslog: nothing was logged; set log` };
   assert.deepEqual(await openLog('', null, NOWHERE).test(), lost);
