@@ -77,6 +77,18 @@ test('sixteen characters show a form of more than twice as many, and a shorter f
     assert.equal(scrub(`535 <${secret.slice(0, shown)}> no`, [secret]), `535 <${expected}> no`);
 });
 
+test('a secret of four characters is masked within a word, one of three is not', () => {
+  assert.equal(scrub('xabcdx xabcx', ['abcd', 'abc']), 'x****x xabcx');
+  assert.equal(
+    scrubRuns('535 xabcdx xa bcx', [
+      { user: 'tim', secret: 'abcd' },
+      { user: 'tim', secret: 'abc' },
+    ]),
+    '535 x****x xa bcx',
+  );
+  assert.equal(scrubRuns('535 xab cdx', [{ user: 'tim', secret: 'abcd' }]), '535 x****x');
+});
+
 test('a coded text is masked from its first character to its last, wherever in a text it stands', () => {
   const run = base64('user:geheim!');
   for (const before of ['', ' ', 'x ', '12 '])
