@@ -213,6 +213,8 @@ test('a header section with 8-bit text is encoded with the charset that is confi
   assert.deepEqual(await headOf(subject, 'header_8bit = "send"', 'KOI8-R'), [subject, 'some']);
   const to = 'To: M\xc3\xbcller, Ann <ann@b.example>';
   assert.deepEqual(await headOf(to, ''), [`To: ${inBase64('Müller, Ann')} <ann@b.example>`, 'none']);
+  const alone = composedOf(await compose('From: M\xc3\xbcller, Ann <ann@b.example>\n\nhello\n'));
+  assert.ok((await read(alone.content.open('pass', true))).startsWith(`From: ${inBase64('Müller, Ann')} <ann@b.example>\n`));
   // Without quotes the word is an address, and what is sent as it is may be one.
   assert.deepEqual(await headOf(to, 'header_8bit = "send"'), [to.replace(',', '@box.example.org,'), 'some']);
 });
