@@ -401,6 +401,19 @@ test('the next recipient asks again for a file that could not be read', async ()
   assert.equal(await add('a'), 0);
 });
 
+test('a user may lie across the borders of reads, and the last line may have no end', async () => {
+  const me = process.getuid?.() ?? 0;
+  writeFileSync(join(home, '.forward'), 'joe@p.q\n', { mode: 0o600 });
+  const row = (name: string): string => `${name}:x:${me}:0::${home}:/bin/sh`;
+  for (const before of [0, 1, 3, 10, row('joe').length, row('joe').length + 1]) {
+    const filler = `${'#'.repeat(64 * 1024 - before - 1)}\n`;
+    const files = systemFiles(
+      file('passwd', `${row('ann')}\n${filler}`.slice(0, 64 * 1024 - before - 1).concat(`\n${row('joe')}\n${row('zoe')}`)),
+    );
+    for (const name of ['ann', 'joe', 'zoe']) assert.equal((await files.forward(name)).kind, 'text', `${name} ${before}`);
+  }
+});
+
 test('the list of users is read once for all users of a message', async () => {
   const homes = ['ann', 'bob', 'cid'].map((name) => {
     mkdirSync(join(home, name));
