@@ -258,7 +258,10 @@ test('S12: a signal ends the command that is left when another has ended', async
 
 test('S12: a command ends with the process that waits for it, and leaves no listener behind', async () => {
   const listeners = (): number =>
-    ['exit', 'SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGALRM'].reduce((count, name) => count + process.listenerCount(name), 0);
+    ['exit', 'SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGALRM', 'SIGUSR2', 'SIGXCPU'].reduce(
+      (count, name) => count + process.listenerCount(name),
+      0,
+    );
   const before = listeners();
   await Promise.all(Array.from({ length: 20 }, () => read(shell('echo geheim'), { PATH: '/usr/bin:/bin' })));
   assert.equal(listeners(), before);
@@ -273,6 +276,8 @@ setTimeout(() => process.argv.at(-1) === 'exit' ? process.exit(3) : process.kill
     ['SIGHUP', 'null SIGHUP'],
     ['SIGQUIT', 'null SIGQUIT'],
     ['SIGALRM', 'null SIGALRM'],
+    ['SIGUSR2', 'null SIGUSR2'],
+    ['SIGXCPU', 'null SIGXCPU'],
   ] as const)
     await within(20_000, async () => {
       const child = spawn(process.execPath, [...loading, '-e', program, '--', how], { cwd: root, stdio: 'ignore' });
