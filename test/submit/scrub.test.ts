@@ -77,6 +77,15 @@ test('sixteen characters show a form of more than twice as many, and a shorter f
     assert.equal(scrub(`535 <${secret.slice(0, shown)}> no`, [secret]), `535 <${expected}> no`);
 });
 
+test('both alphabets of base64 are known, wherever in a longer text a secret stands', () => {
+  for (const secret of ['???>>>???', '>>>???>>>', '??>?>>?>?'])
+    for (const before of ['', 'u', 'us'])
+      for (const coding of ['base64', 'base64url'] as const) {
+        const form = Buffer.from(`${before}${secret}`).toString(coding);
+        assert.equal(scrub(`535 <${form}> no`, [secret]), '535 <****> no', form);
+      }
+});
+
 test('a secret of four characters is masked within a word, one of three is not', () => {
   assert.equal(scrub('xabcdx xabcx', ['abcd', 'abc']), 'x****x xabcx');
   assert.equal(
