@@ -190,6 +190,9 @@ test('S12: nobody waits for a command that was given up', async () => {
   assert.ok(waitsFor() <= before);
 });
 
+/** Seconds that no other process sleeps, not even that of another run of this file. */
+const secondsOf = (test: number): string => `31.${test}${process.pid}`;
+
 /** Whether a process with these octets among its arguments is still there. */
 const isAlive = (mark: string): boolean =>
   readdirSync('/proc').some((pid) => {
@@ -205,12 +208,13 @@ async function isGone(mark: string): Promise<boolean> {
 }
 
 test('S12: a command is stopped together with all that it has started', async () => {
+  const seconds = secondsOf(1);
   for (const [script, options] of [
-    ['sleep 31.4151 & sleep 31.4151', { patience: 200 }],
-    ['sleep 31.4151 & cat /dev/zero', {}],
+    [`sleep ${seconds} & sleep ${seconds}`, { patience: 200 }],
+    [`sleep ${seconds} & cat /dev/zero`, {}],
   ] as const) {
     assert.match(await read(shell(script), { PATH: '/usr/bin:/bin' }, options), /did not end within|writes more than/);
-    assert.ok(await isGone('31.4151'), script);
+    assert.ok(await isGone(seconds), script);
   }
 });
 
@@ -223,22 +227,23 @@ test('S12: a signal ends the commands and then does what it would have done, unl
     return true;
   };
   const hears = (): void => undefined;
+  const seconds = secondsOf(3);
   try {
     for (const [isHeard, script, expected] of [
       [true, 'sleep 0.5; echo geheim', []],
-      [false, 'sleep 31.4153 & sleep 31.4153', ['SIGHUP']],
+      [false, `sleep ${seconds} & sleep ${seconds}`, ['SIGHUP']],
     ] as const) {
       killed.length = 0;
       const reading = read(shell(script), { PATH: '/usr/bin:/bin' });
       while (process.listenerCount('SIGHUP') === 0) await new Promise((resolve) => setTimeout(resolve, 5));
-      while (!isHeard && !isAlive('31.4153')) await new Promise((resolve) => setTimeout(resolve, 5));
+      while (!isHeard && !isAlive(seconds)) await new Promise((resolve) => setTimeout(resolve, 5));
       if (isHeard) process.on('SIGHUP', hears);
       const before = process.listenerCount('SIGHUP');
       process.emit('SIGHUP', 'SIGHUP');
       assert.deepEqual([killed, before - process.listenerCount('SIGHUP')], [expected, isHeard ? 0 : 1]);
       process.off('SIGHUP', hears);
       assert.match(await reading, isHeard ? /^=geheim$/ : /was ended by SIGKILL$/);
-      assert.ok(isHeard || (await isGone('31.4153')));
+      assert.ok(isHeard || (await isGone(seconds)));
       assert.equal(process.listenerCount('SIGHUP'), 0);
     }
   } finally {
@@ -265,8 +270,9 @@ test('S12: a command ends with the process that waits for it, and leaves no list
   const before = listeners();
   await Promise.all(Array.from({ length: 20 }, () => read(shell('echo geheim'), { PATH: '/usr/bin:/bin' })));
   assert.equal(listeners(), before);
+  const seconds = secondsOf(2);
   const program = `import { readSecret } from './src/submit/secret.ts';
-void readSecret({ from: 'command', argv: ['/bin/sh', '-c', 'sleep 31.4152 & echo started >&2; sleep 31.4152'] }, process.env);
+void readSecret({ from: 'command', argv: ['/bin/sh', '-c', 'sleep ${seconds} & echo started >&2; sleep ${seconds}'] }, process.env);
 setTimeout(() => process.argv.at(-1) === 'exit' ? process.exit(3) : process.kill(process.pid, process.argv.at(-1)), 500);`;
   const loading = process.versions.bun === undefined ? ['--import', 'tsx', '--input-type=module'] : [];
   for (const [how, expected] of [
@@ -283,7 +289,7 @@ setTimeout(() => process.argv.at(-1) === 'exit' ? process.exit(3) : process.kill
       const child = spawn(process.execPath, [...loading, '-e', program, '--', how], { cwd: root, stdio: 'ignore' });
       const ended = await new Promise((resolve) => child.once('exit', (code, signal) => resolve(`${code} ${signal}`)));
       assert.equal(ended, expected);
-      assert.ok(await isGone('31.4152'), how);
+      assert.ok(await isGone(seconds), how);
     });
 });
 
