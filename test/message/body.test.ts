@@ -272,6 +272,7 @@ test('a file size below what was read, or of no file, gives no estimate', async 
     'all of it is there',
   );
   assert.equal((await taken(NOTHING, sourceOf(), { window: 0, again: null, fileSize: 5 })).facts.estimate, 5);
+  assert.equal((await taken(octets('\n'), sourceOf(), { window: 0, again: null, fileSize: 5 })).facts.estimate, 10);
 });
 
 /** Reads `count` octets or to the end; the end if it came. */

@@ -348,6 +348,7 @@ test('M5: a name where an address should be, and what is no address list, is enc
     ['Sender: Jörg', 'Sender: =?UTF-8?B?SsO2cmc=?=', 'a word without an "@" is a name'],
     ['Sender: "Jörg Ö", b@x', 'Sender: =?UTF-8?B?SsO2cmcgw5Y=?= , b@x', 'in quotes, too'],
     ['Reply-To: Ö, root, Ü', 'Reply-To: =?UTF-8?B?w5Y=?= , root@q.example, =?UTF-8?B?w5w=?=', 'a word in ASCII is qualified'],
+    ['To: a@b (Jörg', 'To: a@b (=?UTF-8?B?SsO2cmc=?=', 'a comment that is not closed'],
     ['To: Jörg <a@b', 'To: =?UTF-8?B?SsO2cmc=?= <a@b', 'a bracket that is not closed'],
     ['To: Jörg Müller', 'To: =?UTF-8?B?SsO2cmcgTcO8bGxlcg==?=', 'words without brackets'],
     ['To: "Jörg <a@b>', 'To: =?UTF-8?B?IkrDtnJn?= <a@b>', 'a quote that is not closed'],

@@ -53,6 +53,13 @@ test('lines are folded where an encoded word would not fit', () => {
     [43, '\n '],
   ] as const)
     assert.equal(encode(`Subject: ${'x'.repeat(count)} é`), `Subject: ${'x'.repeat(count)}${between}=?UTF-8?B?w6k=?=`);
+  // What follows stays in its line where it fits.
+  const word = ' =?UTF-8?B?w6k=?=';
+  for (const [count, between] of [
+    [76 - 'Subject:'.length - word.length - 1, ' '],
+    [76 - 'Subject:'.length - word.length, '\n '],
+  ] as const)
+    assert.equal(encode(`Subject: é ${'x'.repeat(count)}`), `Subject:${word}${between}${'x'.repeat(count)}`);
   const blanks = `Subject: a\n${' '.repeat(70)}é b`;
   assert.equal(encode(blanks), 'Subject: a\n =?UTF-8?B?w6k=?= b', 'a line of blanks is never left');
   const many = encode(`Subject: ${'äöü'.repeat(100)}`);
@@ -71,6 +78,16 @@ test('the words of a comment are found', () => {
       ['d\\"e', 'd"e'],
     ],
   );
+  for (const [comment, last] of [
+    ['(a né', 'né'],
+    ['(a\\', 'a\\'],
+    ['(a ', 'a'],
+  ] as const) {
+    const { start, end } = commentWords(comment, 0, comment.length).at(-1) ?? { start: 0, end: 0 };
+    assert.equal(comment.slice(start, end), last, 'a comment that is not closed');
+  }
+  const open = utf8('To: a@b (José né');
+  assert.equal(encodeWords(open, commentWords(open, 8, open.length), 'UTF-8'), 'To: a@b (=?UTF-8?B?Sm9zw6kgbsOp?=');
   const jose = utf8('To: a@b (José (né) x)');
   assert.equal(encodeWords(jose, commentWords(jose, 8, jose.length), 'UTF-8'), 'To: a@b (=?UTF-8?B?Sm9zw6k=?= (=?UTF-8?B?bsOp?=) x)');
 });

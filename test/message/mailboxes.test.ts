@@ -148,6 +148,8 @@ test('a text that is no address list is refused, and the sentence names it', () 
     ['a \t b@x, c@d', '"a b@x" is not an address: its words are separate; write a name as Name <address>'],
     ['<a@b, c@d', 'the "<" in "<a@b" is not closed by ">"'],
     ['A:a@b,@host;', '"@host" is not an address: the local-part is missing'],
+    ['A:b@c;x@y;@host', '"@host" is not an address: the local-part is missing'],
+    [';@host', '"@host" is not an address: the local-part is missing'],
     ['a@b;@host', '"@host" is not an address: the local-part is missing'],
     ['"x, y', 'the quoted string ""x" is not closed'],
     ['a@b, "x', 'the quoted string ""x" is not closed'],
