@@ -157,7 +157,6 @@ function makeConverter(out: OctetBuffer, options: ConvertOptions): Converter {
     const treatment = isNone ? 'pass' : wanted;
     const part: Part = { entity, header: original, separator, isMessage: place !== 'part' };
     header = null;
-    lineEnd = lineEnd.subarray(0, 0);
     switch (treatment) {
       case 'encode if 8-bit':
         writer = holdPart(out, part, options, fail);
