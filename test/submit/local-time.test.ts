@@ -1,6 +1,6 @@
 /** Local time by the file of a zone is what the runtime says, and where the file alone cannot tell, the runtime does. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -150,6 +150,17 @@ test('a host without a zone of its own has UTC, one whose zone cannot be read ha
   } finally {
     rmSync(folder, { recursive: true });
   }
+});
+
+test('no file stays open', () => {
+  if (!existsSync('/proc/self/fd')) return;
+  const open = (): number => readdirSync('/proc/self/fd').length;
+  const before = open();
+  for (const name of [...ZONES, 'Europe', 'No/Such']) {
+    process.env.TZ = name;
+    minutesEast(new Date());
+  }
+  assert.equal(open(), before);
 });
 
 test('the files of this host are read', () => {
