@@ -19,6 +19,7 @@ test('texts of a source are found as a person reads them', () => {
     "const a = 'it\\'s'; // 'no'",
     '/* "no" */ const b = /[\'"/]`/.test("b") ? `$@{a}$@{a ? `in $@{b}` : \'x\'} of $@{a}` : `{`;'.replaceAll('$@', '$'),
     'const c = { d: 1 / 2, e: "f/" };',
+    "const g = (h) => /'/.test(h);",
   ].join('\n');
   assert.deepEqual(literalsOf(source), ["it's", 'b', 'in …', 'x', '… of …', '{', 'f/']);
 });
