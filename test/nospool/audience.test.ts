@@ -243,7 +243,7 @@ ${node} ${NOSPOOL} init --smarthost 127.0.0.1:${host.port} --user me --domain ex
     );
   }));
 
-test('import for the system: every user reads the file, unless a password is in it, and then the last lines say who can send', () => {
+test('import for the system: every user reads the file, unless a password is in it, and then the last lines say who can send; beside a file that says the same nothing is written', () => {
   const node = RUNTIME.join(' ');
   const script = `
 cp /etc/passwd /etc/group /etc/nsswitch.conf "$1"
@@ -254,15 +254,23 @@ printf 'host mail.example.org\\ntls on\\nauth on\\nuser me\\npassword secret\\n'
 for name in open secret; do
   ${node} ${NOSPOOL} import "$1"/$name.msmtprc --output /etc/nospool.toml --force 2>&1 | grep -v msmtprc: || true
   stat -c %a /etc/nospool.toml
-done`;
+done
+rm /etc/nospool.toml
+mkdir /etc/nospool.d
+echo 'smarthosts = ["a.example"]' > /etc/nospool.d/10.toml
+${node} ${NOSPOOL} import "$1"/open.msmtprc --output /etc/nospool.toml 2>&1 | grep -v msmtprc:
+${node} ${NOSPOOL} init --smarthost mail.example.org --domain example.org 2>&1 || ls /etc/nospool*`;
   const { stdout, stderr } = spawnSync('unshare', ['--mount', 'sh', '-e', '-c', script, 'sh', scratch()], {
     env: { ...ENVIRONMENT, PATH: '/usr/bin:/bin:/usr/sbin:/sbin' },
     encoding: 'utf8',
   });
+  // What would keep every user from sending is not written.
+  const clash =
+    'nospool: /etc/nospool.d/10.toml:1: key "smarthosts" is in /etc/nospool.toml:2, too: keep one of them\nnospool: nothing was written\n';
   const last = 'written to /etc/nospool.toml; try it with: nospool check --config /etc/nospool.toml\n';
   assert.equal(
     stdout,
-    `${last}644\na password is in it, so root alone can read it and send; to let a group send, run chgrp GROUP /etc/nospool.toml; chmod 640 /etc/nospool.toml, or name a password_file\n${last}600\n`,
+    `${last}644\na password is in it, so root alone can read it and send; to let a group send, run chgrp GROUP /etc/nospool.toml; chmod 640 /etc/nospool.toml, or name a password_file\n${last}600\n${clash}${clash}10.toml\n`,
     stderr,
   );
 });

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { SYSTEM_FILE } from '../../config/read.ts';
 import { failWith, remark, writeDocument } from '../../process/stderr.ts';
+import { findClashes } from '../clashes.ts';
 import { explainSystemError, writeWhole } from '../write-files.ts';
 import { type ForeignProgram, type Found, importFrom } from './import-from.ts';
 
@@ -37,6 +38,8 @@ export async function runImport({ program, output, force }: ImportOptions, opera
     writeDocument(toml);
   } else {
     const isSystem = target === SYSTEM_FILE;
+    const clashes = isSystem ? findClashes(target, toml) : [];
+    if (clashes.length > 0) return failWith(...clashes, 'nothing was written');
     try {
       // Every user's sendmail reads the file in /etc, unless a password is in it.
       writeWhole(target, toml, isSystem && !isSecret ? 0o644 : 0o600);

@@ -10,6 +10,7 @@ import { parseToml } from '../../config/toml.ts';
 import { identify } from '../../process/identity.ts';
 import { failWith, writeDocument, writeLines } from '../../process/stderr.ts';
 import { quoteForShell } from '../../trust/rules.ts';
+import { findClashes } from '../clashes.ts';
 import { closedToGroup } from '../closed-folders.ts';
 import { explainSystemError, makeFoldersAbove, writeWhole } from '../write-files.ts';
 import { type FirstAnswers, printFirstConfig } from './first-config.ts';
@@ -43,7 +44,7 @@ export async function init(options: InitOptions, world: InitSurroundings): Promi
   const answers = { ...answered.value.answers, lock: isSystem };
 
   const text = printFirstConfig(answers);
-  const errors = findErrors(output, text, isSystem, world);
+  const errors = [...findErrors(output, text, isSystem, world), ...(isSystem ? findClashes(output, text) : [])];
   if (errors.length > 0) return failWith(...errors, 'nothing was written');
   const before = existsSync(passwordFile);
   try {
