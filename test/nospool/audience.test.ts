@@ -150,7 +150,10 @@ test('O4: check names each file that keeps users out: configuration, CA, key, al
     assert.match(said, / can send root alone /);
     for (const [name, sentence] of [
       [config, `(the configuration): its mode is 0640, its owner root, its group root; run chmod o+r ${config}`],
-      [ca, `(certificate): ${folder}, its mode is 0750, its owner root, its group daemon; run chmod o+x ${folder}`],
+      [
+        ca,
+        `(certificate): ${folder}, its mode is 0750, its owner root, its group daemon; run chmod o+x ${folder}, or move the file out of it`,
+      ],
       [
         key,
         `(certificate_key): its mode is 0600, its owner root, its group root; to let a group send, run chgrp GROUP ${key}; chmod g+r ${key}`,
