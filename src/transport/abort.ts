@@ -7,7 +7,7 @@
 /** What AbortSignal is, as far as this program asks. */
 class EndingSignal {
   aborted = false;
-  reason: unknown = undefined;
+  reason: unknown;
   readonly #listeners = new Set<() => void>();
 
   addEventListener(_: 'abort', listener: () => void): void {
@@ -64,7 +64,7 @@ export function whenAborted(signal: AbortSignal | undefined, deed: () => void): 
 function listenTo(signal: AbortSignal): Set<() => void> {
   const deeds = new Set<() => void>();
   waiting.set(signal, deeds);
-  signal.addEventListener('abort', onAbort, { once: true });
+  signal.addEventListener('abort', onAbort);
   return deeds;
 }
 
@@ -75,7 +75,6 @@ function leave(signal: AbortSignal): void {
 
 function onAbort(this: AbortSignal): void {
   const deeds = waiting.get(this);
-  waiting.delete(this);
   for (const deed of deeds ?? []) {
     deeds?.delete(deed);
     deed();
