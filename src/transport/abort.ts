@@ -64,7 +64,7 @@ export function whenAborted(signal: AbortSignal | undefined, deed: () => void): 
 function listenTo(signal: AbortSignal): Set<() => void> {
   const deeds = new Set<() => void>();
   waiting.set(signal, deeds);
-  signal.addEventListener('abort', onAbort);
+  signal.addEventListener('abort', onAbort, { once: true });
   return deeds;
 }
 
