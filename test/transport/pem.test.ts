@@ -128,7 +128,7 @@ test('what cannot be used is called by the name of its setting', () => {
     [[{}, { certificate: one.cert, key: one.cert }], '! tls.key holds no private key in PEM'],
     [[{}, { certificate: one.key, key: one.key }], '! tls.certificate holds no certificate in PEM'],
   ] as const)
-    assert.equal(identity(...(given as Parameters<typeof sources>)), expected);
+    assert.equal(identity(...(given as unknown as Parameters<typeof sources>)), expected);
 });
 
 test('no file stays open', () => {
