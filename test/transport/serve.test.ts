@@ -1,6 +1,7 @@
 /** One client of a server, to the millisecond: time-outs, delays, what waits for the owner, and how it ends. Its socket and time are made up. */
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
+import type { DuplexOptions } from 'node:stream';
 import { suite } from 'uvu';
 import { makeReply } from '../../src/smtp/server/answers.ts';
 import { RECEIVING } from '../../src/smtp/server/machine.ts';
@@ -26,6 +27,7 @@ async function served(
   options: Partial<ServeOptions> & { readonly judge?: SessionOwner['judge']; readonly content?: SessionOwner['content'] },
   work: (scene: Scene) => Promise<void>,
   address: { readonly remoteAddress?: string; readonly remotePort?: number } = {},
+  more: DuplexOptions = {},
 ): Promise<void> {
   const time = new VirtualTime();
   time.install();
@@ -42,6 +44,7 @@ async function served(
         note('> (end)');
         done();
       },
+      ...more,
     });
     Object.assign(stream, address);
     let client: ServedClient | undefined;
@@ -184,6 +187,51 @@ test('what an owner takes of the content is waited for, and nothing more is read
     assert.match(happened(), /250 2\.0\.0 message accepted$/);
   });
 });
+
+test('a client that does not read its replies is not read either, until it does', async () => {
+  const held: (() => void)[] = [];
+  await served(
+    {},
+    async (scene) => {
+      const { say, stream } = scene;
+      assert.equal(held.length, 1, 'the greeting waits');
+      say('NOOP\r\n');
+      await settle(scene);
+      say('NOOP\r\n');
+      await settle(scene);
+      assert.equal(stream.isPaused(), true);
+      while (held.length > 0) {
+        held.shift()?.();
+        await settle(scene);
+      }
+      assert.equal(stream.isPaused(), false);
+      say('NOOP\r\n');
+      await settle(scene);
+      assert.equal(held.length, 1);
+      held.shift()?.();
+    },
+    {},
+    { writableHighWaterMark: 20, write: (_chunk, _encoding, done) => void held.push(done) },
+  );
+});
+
+test('STARTTLS: what came in clear behind it is dropped, and the socket is TLS’s from then on', () =>
+  served({ receiving: { ...RECEIVING, hostname: 'here', tls: 'offered' } }, async (scene) => {
+    const { say, happened, client, stream } = scene;
+    say('EHLO x\r\n');
+    await settle(scene);
+    happened();
+    assert.equal(client.tls, null);
+    stream.pause();
+    say('STARTTLS\r\n');
+    say('MAIL FROM:<injected@x.example>\r\n');
+    stream.resume();
+    await settle(scene);
+    assert.match(happened(), /^\d+ > 220 2\.0\.0 begin TLS$/);
+    assert.ok(client.tls);
+    // Those of TLS alone.
+    if (process.versions.bun === undefined) assert.deepEqual([stream.listenerCount('drain'), stream.listenerCount('data')], [0, 1]);
+  }));
 
 test('with a delay every reply is held back as long, and those of a group go together', () =>
   served({ delay: 100 }, async (scene) => {
