@@ -242,13 +242,15 @@ test('with a delay every reply is held back as long, and those of a group go tog
     assert.equal(happened(), '100 > 220 here ESMTP nospool');
     say('HELO x\r\nNOOP\r\n');
     await time.passUntil(180);
-    say('NOOP\r\nQUIT\r\n');
+    say('NOOP\r\n');
+    await time.passUntil(181);
+    say('QUIT\r\n');
     await time.passUntil(249);
     assert.equal(happened(), '');
     await time.passUntil(1000);
     assert.equal(
       happened(),
-      '250 > 250 here | 250 2.0.0 nothing done, 280 > 250 2.0.0 nothing done | 221 2.0.0 here says goodbye, 280 > (end)',
+      '250 > 250 here | 250 2.0.0 nothing done, 280 > 250 2.0.0 nothing done, 281 > 221 2.0.0 here says goodbye, 281 > (end)',
     );
   }));
 
