@@ -4,6 +4,7 @@
  */
 
 import assert from 'node:assert/strict';
+import dns from 'node:dns';
 import { createServer } from 'node:net';
 import { suite } from 'uvu';
 import { DEFAULT_TLS, DIRECT, type Link, type ProxyPolicy, type Smarthost } from '../../src/router/smarthost.ts';
@@ -209,8 +210,25 @@ proxies('what a proxy says of a server that it did not reach is a reason', () =>
   assert.equal(reasonOf(HTTP, '220 mail.example.org ESMTP\r\n'), 'other');
 });
 
+/** Name servers that know no name, whatever those of this host say. */
+async function withoutNames(work: () => Promise<void>): Promise<void> {
+  const { Resolver } = dns;
+  const refuse = (_: string, done: (error: Error) => void) => done(Object.assign(new Error('no'), { code: 'ENOTFOUND' }));
+  dns.Resolver = class {
+    resolve4 = refuse;
+    resolve6 = refuse;
+    getServers = () => [];
+    cancel(): void {}
+  } as unknown as typeof Resolver;
+  try {
+    await within(10_000, work);
+  } finally {
+    dns.Resolver = Resolver;
+  }
+}
+
 proxies('a proxy that is not there, that is not found, or that is silent, is a reason', () =>
-  within(10_000, async () => {
+  withoutNames(async () => {
     const reasons: (string | undefined)[] = [];
     const silent = await startSaying('');
     for (const proxy of [{ port: 1 }, { host: 'no-such-host.invalid', port: 1 }, { port: silent.port }]) {
@@ -234,6 +252,60 @@ proxies('octets before they are asked for are refused, behind the last answer th
   assert.deepEqual(play(NAMED, 'secret', TO, ['\x05\x02', `\x01\x00${FINE}`], Number.POSITIVE_INFINITY), [HELLO_NAMED, LOGIN, early]);
   assert.deepEqual(play(SOCKS, '', TO, ['\x05\x00', `${FINE}220 hello\r\n`], Number.POSITIVE_INFINITY), [HELLO, ASK, '= 11']);
   assert.deepEqual(play(HTTP, '', TO, ['HTTP/1.1 200 OK\r\n\r\n220 \r\n\r\n'], Number.POSITIVE_INFINITY), [ASK_HTTP, '= 8']);
+});
+
+proxies('names, users and passwords have as many octets as a length of one octet can say, and no more', () => {
+  const longest = `${'a.'.repeat(127)}b`;
+  const ask = `\x05\x01\x00\x03\xff${longest}\x00\x19`;
+  assert.deepEqual(play(SOCKS, '', { host: longest, port: 25 }, ['\x05\x00', FINE], 1), [HELLO, ask, '= 0']);
+  assert.match(play(SOCKS, '', { host: `a${longest}`, port: 25 }, [], 1).join(), /^! the name of the server is longer/);
+  const [user, password] = ['u'.repeat(255), 'p'.repeat(255)];
+  const login = `\x01\xff${user}\xff${password}`;
+  assert.deepEqual(play({ ...SOCKS, user }, password, TO, ['\x05\x02', '\x01\x00', FINE], 1), [HELLO_NAMED, login, ASK, '= 0']);
+  for (const [longUser, longPassword] of [
+    [`${user}u`, password],
+    [user, `${password}p`],
+  ] as const)
+    assert.match(
+      play({ ...SOCKS, user: longUser }, longPassword, TO, [], 1).join(),
+      /^! SOCKS5 takes a user and a password of at most 255/,
+    );
+  assert.equal(play({ ...HTTP, user: `${user}u` }, password, TO, ['HTTP/1.1 200\r\n\r\n'], 99).at(-1), '= 0', 'HTTP has no such limit');
+});
+
+proxies('what a proxy says is quoted as far as it helps', () => {
+  const said = (policy: Policy, ...answers: string[]) => play(policy, 'secret', TO, answers, Number.POSITIVE_INFINITY).at(-1);
+  for (const policy of [SOCKS, HTTP]) {
+    assert.match(said(policy, 'x'.repeat(40)) ?? '', /it says "x{40}"$/);
+    assert.match(said(policy, 'x'.repeat(41)) ?? '', /it says "x{40}\u2026"$/);
+  }
+  assert.match(said(HTTP, `HTTP/1.1 ${'x'.repeat(71)}\r\n\r\n`) ?? '', /^! the proxy answers with "HTTP\/1\.1 x{71}", which/);
+  assert.match(said(HTTP, `HTTP/1.1 ${'x'.repeat(72)}\r\n\r\n`) ?? '', /^! the proxy answers with "HTTP\/1\.1 x{71}\u2026", which/);
+  const named = { ...HTTP, user: 'a' };
+  for (const [policy, code] of [
+    [HTTP, 403],
+    [named, 407],
+  ] as const) {
+    assert.match(said(policy, `HTTP/1.1 ${code} ${'x'.repeat(200)}\r\n\r\n`) ?? '', new RegExp(`: ${code} x{200}$`));
+    assert.match(said(policy, `HTTP/1.1 ${code} ${'x'.repeat(201)}\r\n\r\n`) ?? '', new RegExp(`: ${code} x{200}\u2026$`));
+  }
+  for (const code of [199, 299]) assert.equal(said(HTTP, `HTTP/1.1 ${code} x\r\n\r\n`), code === 199 ? '\u2026' : '= 0', `${code}`);
+  for (const code of ['099', '600']) assert.match(said(HTTP, `HTTP/1.1 ${code} x\r\n\r\n`) ?? '', /which is no HTTP status$/);
+});
+
+proxies('the limit of a header section counts what stands before its end', () => {
+  const head = 'HTTP/1.1 200 OK\r\nX: ';
+  const upTo = (octets: number) => head + 'x'.repeat(octets - head.length);
+  const tooLong = '! the proxy answers with a header of more than 16 KiB';
+  for (const [text, expected] of [
+    [upTo(16_384), '\u2026'],
+    [upTo(16_385), tooLong],
+    [`${upTo(16_384)}\r\n\r\n`, '= 0'],
+    [`${upTo(16_385)}\r\n\r\n`, tooLong],
+    [`HTTP/1.1 100 x\r\n\r\n${upTo(16_384 - 18)}\r\n\r\n`, '= 0'],
+    [`HTTP/1.1 100 x\r\n\r\n${upTo(16_385 - 18)}\r\n\r\n`, tooLong],
+  ] as const)
+    assert.equal(play(HTTP, '', TO, [text], Number.POSITIVE_INFINITY).at(-1), expected);
 });
 
 proxies('a header section without an end is cut off at 16 KiB, one within is read', () => {
@@ -447,7 +519,7 @@ for (const [what, answer, end, bySocks, byHttp] of HOSTILE)
   );
 
 proxies('a proxy that does not answer, or whose name is unknown, is named in the failure', () =>
-  within(10_000, async () => {
+  withoutNames(async () => {
     const gone = await startSaying('');
     await gone.stop();
     assert.match(why(await deliver(hostAt(through('socks5', gone.port)))), /: the proxy does not answer: connection refused$/);
