@@ -12,7 +12,7 @@ import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { maskCommand } from '../smtp/sasl/mask.ts';
 import { abortReason, printThrown, whenAborted } from './abort.ts';
 import { alarm } from './clock.ts';
-import { BlockBuffers, ContentWriter, type Reading } from './content-writer.ts';
+import { BlockBuffers, type ContentReports, ContentWriter, type Reading } from './content-writer.ts';
 import { Deadline } from './deadline.ts';
 import { Fact } from './fact.ts';
 import { guardObserver, type Observer, type Trace } from './observer.ts';
@@ -127,6 +127,8 @@ export class Connection {
   #due = Number.POSITIVE_INFINITY;
   readonly #deadline = new Deadline(() => this.#on(this.#timeout()));
   readonly #buffers = new BlockBuffers();
+  /** What a writer says is about the message under way, because it says nothing once that is over. */
+  #reports: ContentReports | null = null;
   #wire: Wire;
   readonly #listener: WireListener = {
     octets: (octets) => this.#on({ type: 'octets', octets }),
@@ -494,7 +496,7 @@ export class Connection {
     if (request === null) return;
     const { encoded } = request.content;
     if (framing === 'data' && eightBit === 'pass' && encoded !== undefined) {
-      request.writer = this.#makeWriter(null, request);
+      request.writer = this.#makeWriter(null);
       if (this.#options.commitsAtOnce) request.writer.holdAtHand(encoded);
       else request.writer.writeAtHand(encoded);
       return;
@@ -509,18 +511,19 @@ export class Connection {
       this.#on({ type: 'contentFailed', detail: source.detail });
       return null;
     }
-    return this.#makeWriter({ source: source.value, encoder: (this.#options.encoder ?? contentEncoder)(framing) }, request);
+    return this.#makeWriter({ source: source.value, encoder: (this.#options.encoder ?? contentEncoder)(framing) });
   }
 
-  #makeWriter(reading: Reading | null, { progress }: Request): ContentWriter {
+  #makeWriter(reading: Reading | null): ContentWriter {
     this.#trace('!', 'content');
-    return new ContentWriter(this.#wire, reading, this.#buffers, {
+    this.#reports ??= {
       on: (event) => this.#on(event.type === 'contentSent' ? { type: 'contentSent', next: this.#waiting[0]?.transaction } : event),
       moved: () => {
         if (this.#dialogue.state.at === 'content') this.#setDeadline();
       },
-      progress: progress ?? ((octets) => this.#observer.progress?.(octets)),
-    });
+      progress: (octets) => (this.#request?.progress ?? this.#observer.progress)?.(octets),
+    };
+    return new ContentWriter(this.#wire, reading, this.#buffers, this.#reports);
   }
 
   #writer(): ContentWriter {
