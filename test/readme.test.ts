@@ -179,7 +179,7 @@ test('the recording has the questions of init in their order, and of check what 
   const [, recording = ''] = blocks('text');
   const asked = [...read('src/nospool/init/questions.ts').matchAll(/\btext: (['"`])(.+?)\1,\s*initial\b/g)].map(([, , text = '']) =>
     // As it would be asked of web1, who has no password file yet.
-    text.replace('${user}', 'web1').replace('${keeps}', 'goes to /etc/nospool/password'),
+    text.replace(/\$\{user\}/, 'web1').replace(/\$\{keeps\}/, 'goes to /etc/nospool/password'),
   );
   assert.equal(asked.length, 6);
   const [init = '', check = '', ...sends] = recording.split(/^# (?=nospool )/m).slice(1);
@@ -193,8 +193,8 @@ test('the recording has the questions of init in their order, and of check what 
   for (const line of ['This is now in …', 'Members of group … can send, too: usermod -aG … USER adds one.'])
     assert.ok(prints.some((text) => text.startsWith(line)) && init.includes(line.split('…')[0] as string), line);
   assert.equal(sends.length, 2);
-  assert.match(sends[0] as string, /RCPT TO:<ghost@example\.org>: 550 [^]*\nnospool: nobody has the message\n/);
-  assert.match(sends[1] as string, /\n\[#+\.+\] +\d+ % [^]*\naccepted by {3}mail/);
+  assert.match(sends[0] as string, /RCPT TO:<ghost@example\.org>: 550 [\s\S]*\nnospool: nobody has the message\n/);
+  assert.match(sends[1] as string, /\n\[#+\.+\] +\d+ % [\s\S]*\naccepted by {3}mail/);
 });
 
 test('CHANGELOG.md begins with the version of package.json, newest first', () => {

@@ -48,7 +48,7 @@ test('the plugin for Icinga has the status that Icinga wants', () =>
     await host.close();
     const dead = await programOf('check_nospool', configured(`smarthosts = ["smtp://127.0.0.1:${await deadPort()}"]`).config)();
     assert.equal(dead.status, 2);
-    assert.match(dead.stdout, /^CRITICAL: 1 smart host is NOT usable\nconfiguration .*\n[^]* problem {7}connection refused\n/);
+    assert.match(dead.stdout, /^CRITICAL: 1 smart host is NOT usable\nconfiguration .*\n[\s\S]* problem {7}connection refused\n/);
   }));
 
 test('the metrics for Prometheus are whole', () =>
