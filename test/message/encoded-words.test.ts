@@ -86,6 +86,8 @@ test('the words of a comment are found', () => {
     const { start, end } = commentWords(comment, 0, comment.length).at(-1) ?? { start: 0, end: 0 };
     assert.equal(comment.slice(start, end), last, 'a comment that is not closed');
   }
+  const beside = utf8('To: a@b (=?utf-8?Q?a?= é)');
+  assert.equal(encodeWords(beside, commentWords(beside, 8, beside.length), 'UTF-8'), 'To: a@b (=?utf-8?Q?a?= =?UTF-8?B?IMOp?=)');
   const open = utf8('To: a@b (José né');
   assert.equal(encodeWords(open, commentWords(open, 8, open.length), 'UTF-8'), 'To: a@b (=?UTF-8?B?Sm9zw6kgbsOp?=');
   const jose = utf8('To: a@b (José (né) x)');
