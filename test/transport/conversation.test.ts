@@ -343,6 +343,43 @@ test('quit: a session that was given nothing just ends; a question or a message 
   });
 });
 
+test('quit: when the last message that it waited for is ended by its signal, the session ends, too', () =>
+  inScene(async ({ connection, submit, settle, happened }) => {
+    const only = new AbortController();
+    submit(1, { signal: only.signal });
+    void connection.quit();
+    await settle();
+    only.abort('no more');
+    await settle();
+    const aborted = '= content at greeting, condemns message';
+    assert.deepEqual(happened(), [
+      ...['entered greeting', `settled null: ${aborted}`, '1 destroyed', 'entered closed'],
+      ...['1 outcome 0: = content at ready, condemns message', 'ended'],
+    ]);
+  }));
+
+test('quit: a server that refuses the session and does not hang up is given its second', () =>
+  inScene(async ({ connection, say, submit, settle, happened, time }) => {
+    let isOver = false;
+    submit();
+    void connection.quit().then(() => {
+      isOver = true;
+    });
+    await settle();
+    await say('554 no\n');
+    const rejected = '= rejected at greeting, condemns address: connecting: 554 no';
+    assert.deepEqual(happened(), [
+      ...['entered greeting', 'S 554 no (null)', `settled 0: ${rejected}`, 'C QUIT (null)', '> QUIT', 'entered quit'],
+      ...[`1 outcome 0: ${rejected}`, 'ended'],
+    ]);
+    await time.passUntil(500);
+    await say('221 bye\n');
+    assert.deepEqual(happened(), ['S 221 bye (null)', '500 we end', 'entered closed']);
+    await time.passUntil(5000);
+    assert.deepEqual(happened(), ['1001 destroyed']);
+    assert.equal(isOver, true);
+  }));
+
 test('an idle server that says 421, or anything, ends the session; the message that comes then is lost unsaid', () =>
   inScene(
     async ({ connection, say, submit, settle, happened }) => {
