@@ -284,6 +284,18 @@ test('who is closed hears it, once; before the greeting nothing can be said', as
   });
 });
 
+test('a client that has been told goodbye has no time-out beside its two seconds', () =>
+  served({ timeout: 500 }, async (scene) => {
+    const { time, say, happened } = scene;
+    say('QUIT\r\n');
+    await settle(scene);
+    assert.match(happened(), /221 2\.0\.0 here says goodbye, \d+ > \(end\)$/);
+    await time.passUntil(1900);
+    assert.equal(happened(), '');
+    await time.passUntil(3000);
+    assert.equal(happened(), '2000 left, 2000 closed');
+  }));
+
 test('TLS before the greeting has the same time, and no word at its end', () =>
   served({ tls: { implicit: true }, timeout: 1000 }, async ({ time, happened, client }) => {
     assert.ok(client.tls);
