@@ -410,6 +410,25 @@ test('a session for one message takes no second while the first is under way', (
     { plan: { transactions: 'one' } },
   ));
 
+test('a session that ends within the handshake hears that its wire is closed', () =>
+  inScene(
+    async ({ say, settle, happened, connection }) => {
+      let isOver = false;
+      await say(GREETING);
+      await say('250-there\n250 STARTTLS\n');
+      await say('220 go\n');
+      void connection.quit().then(() => {
+        isOver = true;
+      });
+      await settle();
+      connection.destroy();
+      await settle();
+      assert.equal(isOver, true);
+      assert.equal(happened().at(-1), 'ended');
+    },
+    { plan: { tls: 'required' }, options: { secure: () => new Promise(() => {}) } },
+  ));
+
 test('secured: what follows goes by the wire above, and the trace says so', () => {
   const said: string[] = [];
   const above = {
