@@ -10,7 +10,7 @@ import type { Transaction } from '../smtp/client/print.ts';
 import { type Action, type Channel, type Plan, STEPS, verdictsDue } from '../smtp/client/session.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { maskCommand } from '../smtp/sasl/mask.ts';
-import { abortReason, printThrown, whenAborted } from './abort.ts';
+import { abortReason, type EndSignal, printThrown, whenAborted } from './abort.ts';
 import { alarm } from './clock.ts';
 import { BlockBuffers, type ContentReports, ContentWriter, type Reading } from './content-writer.ts';
 import { Deadline } from './deadline.ts';
@@ -66,10 +66,10 @@ export interface MessageOptions {
    * Ends this message. Before its turn nothing else is touched; when it is under way, the session ends with it; after the commit the
    * verdict is awaited for `grace` milliseconds (default 30,000), because the server may have reached it already.
    */
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: EndSignal | undefined;
   readonly grace?: number | undefined;
   /** Ends even the wait for the verdict. */
-  readonly urgent?: AbortSignal | undefined;
+  readonly urgent?: EndSignal | undefined;
   /** In place of the observer's. */
   readonly progress?: ((octets: number) => void) | undefined;
   /** Hears the lines of this message, as the observer of the session does. */
@@ -91,7 +91,7 @@ interface Request {
   hasBegun: boolean;
   /** Its signal came when its envelope had gone along, and the message before it must not suffer. */
   ended: string | null;
-  readonly signal: AbortSignal | undefined;
+  readonly signal: EndSignal | undefined;
   /** Stops the waiting for its signal. */
   release: () => void;
 }
@@ -282,15 +282,15 @@ export class Connection {
     this.#wire.destroy();
   }
 
-  #listenFor(request: Request, signal: AbortSignal | undefined, urgent: AbortSignal | undefined, grace: number): void {
+  #listenFor(request: Request, signal: EndSignal | undefined, urgent: EndSignal | undefined, grace: number): void {
     if (signal === undefined && urgent === undefined) return;
     let stopClock = (): void => {};
     const wait = (detail: string): void => {
       stopClock = alarm(grace, () => this.abort(detail));
     };
     const unlink = [
-      whenAborted(signal, () => this.#interrupt(request, abortReason(signal as AbortSignal), wait)),
-      whenAborted(urgent, () => this.#interrupt(request, abortReason(urgent as AbortSignal), (detail) => this.abort(detail))),
+      whenAborted(signal, () => this.#interrupt(request, abortReason(signal as EndSignal), wait)),
+      whenAborted(urgent, () => this.#interrupt(request, abortReason(urgent as EndSignal), (detail) => this.abort(detail))),
     ];
     request.release = () => {
       for (const each of unlink) each();

@@ -4,13 +4,14 @@
  */
 
 import { spawnSync } from 'node:child_process';
-import { closeSync, constants, existsSync, openSync, realpathSync, type Stats, statSync } from 'node:fs';
+import { closeSync, constants, existsSync, openSync, type Stats, statSync } from 'node:fs';
 import path from 'node:path';
 import type { Config } from '../../config/config.ts';
 import { allHosts } from '../../config/facts.ts';
 import type { Secret, Smarthost } from '../../router/smarthost.ts';
 import { fileFactsOf, nameInAccounts, readAccounts } from '../../trust/facts.ts';
 import { type FileKind, printMode, quoteForShell, whyRefused } from '../../trust/rules.ts';
+import { findClosedFolder } from '../closed-folders.ts';
 
 /** A file that a delivery reads. */
 interface Needed {
@@ -41,7 +42,7 @@ export interface Audience {
   readonly closed: readonly Closed[];
   /** When not every user can send: users besides root who can, and groups in all of which another user must be. */
   readonly users: readonly string[];
-  readonly groups: readonly string[];
+  readonly groups: readonly number[];
 }
 
 /** The uid of daemons that need no right. It owns no file. */
@@ -86,7 +87,7 @@ function listFiles({ auth, link, tls }: Smarthost): readonly Needed[] {
 /** null when every user may read the file. Also when it is missing, because its reader reports that. */
 function findClosed(needed: Needed): Closed | null {
   try {
-    const folder = listFolders(needed.path).find((each) => (statSync(each).mode & 0o001) === 0);
+    const folder = findClosedFolder(needed.path);
     if (folder !== undefined) {
       const stats = statSync(folder);
       return { ...describeClosed(needed, folder, stats, 0o010), cure: `run chmod o+x ${quoteForShell(folder)}` };
@@ -98,12 +99,6 @@ function findClosed(needed: Needed): Closed | null {
   } catch {
     return null;
   }
-}
-
-/** The folders above a file, and above the file to which it is a link, from the root. */
-function listFolders(file: string): readonly string[] {
-  const above = (name: string): readonly string[] => (name === '/' ? [] : [...above(path.dirname(name)), path.dirname(name)]);
-  return [...new Set([...above(file), ...above(realpathSync(file))])];
 }
 
 const describeClosed = (needed: Needed, at: string, { uid, gid, mode }: Stats, groupBit: number): Omit<Closed, 'cure'> => ({
@@ -118,7 +113,11 @@ const describeClosed = (needed: Needed, at: string, { uid, gid, mode }: Stats, g
 /** How others can be let in. A file without a secret may be opened to everybody, a secret to a group. */
 function findCure({ kind, path: file }: Needed, { mode, gid }: Stats): string {
   if (!['password', 'key', 'literal'].includes(kind)) return `run chmod o+r ${quoteForShell(file)}`;
-  if ((mode & 0o040) !== 0 && gid !== 0) return `to add one, run usermod -aG ${groupName(gid)} USER`;
+  // A group of Kubernetes or Docker has a number alone, and no members.
+  if ((mode & 0o040) !== 0 && gid !== 0)
+    return nameInAccounts('/etc/group', gid) === null
+      ? `to let a process send, start it in group ${gid} (fsGroup, docker run --group-add)`
+      : `to add one, run usermod -aG ${groupName(gid)} USER`;
   return `to let a group send, run chgrp GROUP ${quoteForShell(file)}; chmod g+r ${quoteForShell(file)}`;
 }
 
@@ -162,7 +161,7 @@ function whoElseCan(closed: readonly Closed[]): Pick<Audience, 'users' | 'groups
   const [owner = 0] = owners;
   return {
     users: owners.size === 1 && owner !== 0 ? [userName(owner)] : [],
-    groups: closed.every(({ isOpenToGroup }) => isOpenToGroup) ? [...new Set(closed.map(({ gid }) => groupName(gid)))] : [],
+    groups: closed.every(({ isOpenToGroup }) => isOpenToGroup) ? [...new Set(closed.map(({ gid }) => gid))] : [],
   };
 }
 
@@ -199,7 +198,9 @@ export function printAudience({ missing, closed, users, groups }: Audience): { r
   };
 }
 
-function printGroup(group: string): string {
+function printGroup(gid: number): string {
+  const group = nameInAccounts('/etc/group', gid);
+  if (group === null) return `processes in group ${gid}`;
   const members = membersOf(group);
   const shown = members.slice(0, MOST_MEMBERS).join(', ');
   return `members of group ${group} (${members.length === 0 ? 'nobody is in it' : `${shown}${members.length > MOST_MEMBERS ? ', …' : ''}`})`;
@@ -208,7 +209,7 @@ function printGroup(group: string): string {
 export const audienceJson = ({ missing, closed, users, groups }: Audience): Readonly<Record<string, unknown>> => ({
   all: closed.length === 0 && missing.length === 0,
   users: missing.length === 0 ? ['root', ...users] : [],
-  groups: missing.length === 0 ? groups : [],
+  groups: missing.length === 0 ? groups.map(groupName) : [],
   missing: missing.map(({ path: file }) => file),
   closed: closed.map(({ key, path: file, at, uid, gid, mode, cure }) => ({
     key,

@@ -7,7 +7,7 @@
 import type { MxRecord, Resolver, SrvRecord } from 'node:dns';
 import { existsSync, readFileSync } from 'node:fs';
 import { aLabels } from '../a-labels.ts';
-import { makeEnding } from '../abort.ts';
+import { type EndSignal, makeEnding } from '../abort.ts';
 import { alarm } from '../clock.ts';
 import {
   addressesIn,
@@ -122,7 +122,7 @@ const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code
  * library; c-ares, as runtimes set it up, goes on only from a silent server. When the signal comes, nothing of the question is
  * left.
  */
-async function askServers<T>({ timeout, attempts, servers }: Servers, signal: AbortSignal, ask: Ask<T>): Promise<T> {
+async function askServers<T>({ timeout, attempts, servers }: Servers, signal: EndSignal, ask: Ask<T>): Promise<T> {
   // The callbacks of node:dns are used, because its promises take milliseconds to load.
   const { Resolver } = process.getBuiltinModule('node:dns');
   const among = (some: readonly string[] | null): Resolver => {
@@ -144,7 +144,7 @@ async function askServers<T>({ timeout, attempts, servers }: Servers, signal: Ab
   }
 }
 
-function askResolver<T>(resolver: Resolver, signal: AbortSignal, ask: Ask<T>): Promise<T> {
+function askResolver<T>(resolver: Resolver, signal: EndSignal, ask: Ask<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const cancel = (): void => resolver.cancel();
     const done = (error: Error | null, found: T): void => {
