@@ -410,6 +410,36 @@ test('a session for one message takes no second while the first is under way', (
     { plan: { transactions: 'one' } },
   ));
 
+test('content at hand is not opened for DATA, and goes in one write, or with the commit; for BDAT it is opened', async () => {
+  const encoded = Buffer.from('Subject: x\r\n\r\nat hand\r\n');
+  for (const [offers, commitsAtOnce, expected] of [
+    ['PIPELINING', false, ['> Subject: x |  | at hand', '> .']],
+    ['PIPELINING', true, ['> Subject: x |  | at hand | .']],
+    ['CHUNKING', false, ['opened', '> BDAT 22 LAST | Subject: x |  | opened', '> ']],
+  ] as const)
+    await inScene(
+      async ({ connection, say, happened }) => {
+        const written: string[] = [];
+        const open = () => {
+          written.push('opened');
+          return sourceOf(Buffer.from('Subject: x\n\nopened\n'));
+        };
+        void connection.submit(transactionTo(1), { open, encoded });
+        await say(GREETING);
+        await say(`250-there\n250 ${offers}\n`);
+        happened();
+        await say('250 from\n');
+        if (offers === 'CHUNKING') {
+          happened();
+          await say('250 to\n');
+        } else await say('250 to\n354 go\n');
+        written.push(...happened());
+        assert.deepEqual(written, expected);
+      },
+      { options: { commitsAtOnce }, tells: /^> / },
+    );
+});
+
 test('a session that ends within the handshake hears that its wire is closed', () =>
   inScene(
     async ({ say, settle, happened, connection }) => {

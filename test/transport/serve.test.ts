@@ -297,12 +297,13 @@ test('a client that has been told goodbye has no time-out beside its two seconds
   }));
 
 test('TLS before the greeting has the same time, and no word at its end', () =>
-  served({ tls: { implicit: true }, timeout: 1000 }, async ({ time, happened, client }) => {
+  served({ tls: { implicit: true }, timeout: 1000 }, async ({ time, happened, client, stream }) => {
     assert.ok(client.tls);
     await time.passUntil(999);
     assert.equal(happened(), '0 ! client 7');
     await time.passUntil(1100);
     assert.match(happened(), /^1000 left, 1000 closed$/);
+    assert.equal(stream.destroyed, true, 'and what lies below it ends, too');
   }));
 
 test('an owner can hang up, and a client that is lost in a transaction leaves it abandoned', async () => {
