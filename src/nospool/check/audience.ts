@@ -90,7 +90,10 @@ function findClosed(needed: Needed): Closed | null {
     const folder = findClosedFolder(needed.path);
     if (folder !== undefined) {
       const stats = statSync(folder);
-      return { ...describeClosed(needed, folder, stats, 0o010), cure: `run chmod o+x ${quoteForShell(folder)}` };
+      return {
+        ...describeClosed(needed, folder, stats, 0o010),
+        cure: `run chmod o+x ${quoteForShell(folder)}, or move the file out of it`,
+      };
     }
     const stats = statSync(needed.path);
     if ((stats.mode & 0o004) === 0) return { ...describeClosed(needed, needed.path, stats, 0o040), cure: findCure(needed, stats) };
