@@ -57,7 +57,10 @@ const TABLES: readonly (readonly [file: string, parts: readonly string[]])[] = [
     'src/nospool/check/check.ts',
     ['is no domain of RFC 5321', ', and bare addresses need qualify_domain', '1 smart host is', '… smart hosts are'],
   ],
-  ['src/nospool/check/audience.ts', ['for other users it …', ' who are in ', 'nobody is in it', 'members of group … (…)']],
+  [
+    'src/nospool/check/audience.ts',
+    ['for other users it …', '… mode is …, its owner …, its group …; …', ' who are in ', 'nobody is in it', 'members of group … (…)'],
+  ],
   ['src/nospool/check/in-place.ts', ['… is this nospool, …']],
   ['src/submit/logfile.ts', ['no log file is configured', '…; syslog has it', '… as uid …']],
   ['src/config/merge.ts', []],

@@ -264,10 +264,12 @@ export function printAudience({ missing, closed, users, groups }: Audience): { r
   const can = who.length === 0 ? 'nobody' : who.length === 1 ? `${who[0]} alone` : who.join(', ');
   return {
     can,
-    cannot: closed.map(
-      (each) =>
-        `${who.length === 0 ? 'anybody' : 'other users'}, because of ${each.path} (${each.key}): ${each.at === each.path ? 'its' : `${each.at}, its`} mode is ${printMode(each.mode)}, its owner ${userName(each.uid)}, its group ${groupName(each.gid)}; ${each.cure}`,
-    ),
+    cannot: closed.map((each) => {
+      const facts = `${each.at === each.path ? 'its' : `${each.at}, its`} mode is ${printMode(each.mode)}, its owner ${userName(each.uid)}, its group ${groupName(each.gid)}; ${each.cure}`;
+      return who.length === 0
+        ? `anybody, because of ${each.path} (${each.key}): ${facts}`
+        : `other users, because of ${each.path} (${each.key}): ${facts}`;
+    }),
   };
 }
 
