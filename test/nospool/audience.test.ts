@@ -234,6 +234,18 @@ for (const [what, script, able] of LAYOUTS)
       assert.doesNotMatch(asNobody.stdout, /all users|is missing/);
     }));
 
+test('O4: a configuration that is named from the current folder is closed, too', () =>
+  within(30_000, async () => {
+    const { config } = place(9, 0o600);
+    chmodSync(config, 0o600);
+    const { stdout } = spawnSync(RUNTIME[0], [...RUNTIME.slice(1), NOSPOOL, 'check', '--config', 'nospool.toml'], {
+      env: ENVIRONMENT,
+      encoding: 'utf8',
+      cwd: path.dirname(config),
+    });
+    assert.match(folded(stdout), new RegExp(`can send root alone cannot send other users, because of ${config} \\(the configuration\\)`));
+  }));
+
 test('O4: a configuration file of several that has the password is not to be opened to everybody', () =>
   within(30_000, async () => {
     const folder = scratch();

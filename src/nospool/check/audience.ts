@@ -59,12 +59,12 @@ export function findAudience(config: Config, aliases: readonly { readonly kind: 
     // Of several files each has a mode for what it holds.
     ...config.files.map((file) => ({
       key: 'the configuration',
-      path: file,
+      path: path.resolve(file),
       // One of them has the secret, and then it is one that others cannot read.
       kind: isSecret && (config.files.length === 1 || isClosedToOthers(file)) ? ('literal' as const) : ('named' as const),
     })),
     ...ofHosts,
-    ...aliases.map(({ kind, file }) => ({ key: kind === 'include' ? ':include:' : 'aliases', path: file, kind })),
+    ...aliases.map(({ kind, file }) => ({ key: kind === 'include' ? ':include:' : 'aliases', path: path.resolve(file), kind })),
   ];
   const distinct = onePerPath(needed);
   const byMode = distinct.flatMap(findClosed);
@@ -78,8 +78,8 @@ const onePerPath = (files: readonly Needed[]): readonly Needed[] => [...new Map(
 
 function listFiles({ auth, link, tls }: Smarthost): readonly Needed[] {
   const secret = (key: string, from: Secret | undefined): Needed[] =>
-    from?.from === 'file' && path.isAbsolute(from.path) ? [{ key, path: from.path, kind: 'password' }] : [];
-  const pem = (key: string, file: string, kind: FileKind): Needed[] => (file === '' ? [] : [{ key, path: file, kind }]);
+    from?.from === 'file' ? [{ key, path: path.resolve(from.path), kind: 'password' }] : [];
+  const pem = (key: string, file: string, kind: FileKind): Needed[] => (file === '' ? [] : [{ key, path: path.resolve(file), kind }]);
   return [
     ...secret(auth?.isToken ? 'token_file' : 'password_file', auth?.secret),
     ...secret('proxy_password_file', link?.proxy?.secret),
