@@ -151,6 +151,17 @@ test('output that the disk does not take is a failure, and that of a reader who 
     }
   }));
 
+test('a folder that is gone is no reason not to run', () =>
+  within(60_000, async () => {
+    const run = (words: string) =>
+      spawnSync('sh', ['-c', `mkdir gone; cd gone; rmdir ../gone; ${process.execPath} ${NOSPOOL} ${words}`], {
+        cwd: scratch(),
+        encoding: 'utf8',
+      });
+    assert.match(run('--version').stdout, /^nospool /);
+    assert.equal(run('import msmtprc').stderr, 'nospool: /proc/self/cwd/msmtprc cannot be read: there is no such file or directory\n');
+  }));
+
 test('a dumb terminal has no line that is written over', () =>
   within(60_000, async () => {
     const host = await smartHost();
