@@ -1,5 +1,16 @@
 /** Writes files whole: a reader finds the old file or the new one, never half of it. */
-import { closeSync, fchmodSync, fsyncSync, mkdirSync, openSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  fchmodSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 
 /** The reason of a system error in words. */
@@ -23,8 +34,7 @@ export function explainSystemError(error: unknown): string {
 /** Writes a file beside its place and then moves it there. It gets `mode` whatever the umask. Throws the system's error. */
 export function writeWhole(file: string, text: string | Uint8Array, mode: number): void {
   const folder = path.dirname(file);
-  const beside = path.join(folder, `.${path.basename(file)}.${process.pid}`);
-  const fd = openSync(beside, 'wx', 0o600);
+  const [beside, fd] = openBeside(path.join(folder, `.${path.basename(file)}.${process.pid}`));
   try {
     writeFileSync(fd, text);
     // The mode comes last, so that nobody can run an incomplete file.
@@ -38,7 +48,26 @@ export function writeWhole(file: string, text: string | Uint8Array, mode: number
   }
 }
 
-/** Makes the folders above a file that do not exist, with `mode`. */
+/** Opens a file that was not there. One of that name may be left of a run that was killed: in a container every run has the same number. */
+function openBeside(name: string): readonly [file: string, fd: number] {
+  for (let more = 0; ; more++) {
+    const file = more === 0 ? name : `${name}-${more}`;
+    try {
+      return [file, openSync(file, 'wx', 0o600)];
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || more === MOST_LEFT) throw error;
+    }
+  }
+}
+
+const MOST_LEFT = 100;
+
+/** Makes the folders above a file that do not exist, with `mode` whatever the umask. Throws the system's error. */
 export function makeFoldersAbove(file: string, mode = 0o700): void {
-  mkdirSync(path.dirname(file), { recursive: true, mode });
+  const folder = path.dirname(file);
+  if (existsSync(folder)) return;
+  makeFoldersAbove(folder, mode);
+  // Not by "recursive", because Node then says of a file system that is read-only that there is no such folder.
+  mkdirSync(folder, { mode });
+  chmodSync(folder, mode);
 }

@@ -333,4 +333,26 @@ ${node} ${NOSPOOL} init --smarthost 127.0.0.1:${host.port} --user me --domain ex
     );
   }));
 
+test('O4: what init makes lets the group in whatever the umask, and a folder that was closed before is named', () => {
+  const run = (before: string) =>
+    spawnSync(
+      'unshare',
+      [
+        '--mount',
+        'sh',
+        '-ec',
+        `mount -t tmpfs -o mode=755 none /etc; echo root:x:0:0::/root:/bin/sh >/etc/passwd; echo nospool:x:4711: >/etc/group; umask 077; ${before}
+${RUNTIME.join(' ')} ${NOSPOOL} init --smarthost mail.example.org --user me --domain example.org --group nospool
+stat -c 'mode %a %n' /etc/nospool /etc/nospool.toml`,
+      ],
+      { env: { ...ENVIRONMENT, PATH: '/usr/bin:/bin:/usr/sbin:/sbin' }, encoding: 'utf8' },
+    );
+  assert.match(run('').stdout, /^mode 755 \/etc\/nospool\nmode 644 \/etc\/nospool\.toml$/m);
+  assert.match(run('mkdir /etc/nospool').stdout, /^First let them enter \/etc\/nospool: chmod o\+x \/etc\/nospool$/m);
+  assert.doesNotMatch(run('').stdout, /First let/);
+  const { status, stderr } = run('mount -o remount,ro /etc');
+  assert.equal(status, 1);
+  assert.match(stderr, /^nospool: cannot write \/etc\/nospool: the file system is read-only$/m);
+});
+
 test.run();

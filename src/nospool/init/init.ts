@@ -2,7 +2,7 @@
  * `nospool init`: writes the first configuration from flags, and on a terminal asks a question for each flag that is
  * missing. The configuration holds no password: that goes into a file of its own.
  */
-import { chmodSync, chownSync, existsSync, readFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { interpret } from '../../config/interpret.ts';
 import { SYSTEM_FILE, userFile } from '../../config/read.ts';
@@ -98,8 +98,12 @@ function printLastWords(
     lines.push(`Write the password of ${user} to ${passwordFile}, and then: ${share}`);
   }
   if (fate === 'kept') lines.push(`${passwordFile} keeps the password that it had: is it that of ${user}?`);
-  if (group !== '') lines.push(`Members of group ${group} can send, too: usermod -aG ${group} USER adds one.`);
-  else if (isSystem)
+  if (group !== '') {
+    lines.push(`Members of group ${group} can send, too: usermod -aG ${group} USER adds one.`);
+    const folder = path.dirname(passwordFile);
+    if ((statSync(folder).mode & 0o001) === 0) lines.push(`First let them enter ${folder}: chmod o+x ${quoteForShell(folder)}`);
+  }
+  if (group === '' && isSystem)
     lines.push(
       'Root alone can read the password, so root alone can send. To let members of a group send, too:',
       `  groupadd --system nospool; chgrp nospool ${file}; chmod 640 ${file}`,
