@@ -85,15 +85,20 @@ const LIBRARIES = {
     });
   },
 
+  /** The same with the terminator in a write of its own, when the content is written and the loop has turned twice: nospool's promise, and nothing else. */
+  async 'floor-apart'() {
+    return LIBRARIES.floor(false, true);
+  },
+
   /** The same, with the next envelope behind the content: one round trip a message, and an envelope too many at the end. */
   async 'floor-queued'() {
     return LIBRARIES.floor(true);
   },
 
   /** The least possible work: four strings a message, and of each reply only the first digit is read. Two round trips, like nospool. */
-  async floor(queued = false) {
+  async floor(queued = false, apart = false) {
     const envelope = `MAIL FROM:<${FROM}>\r\nRCPT TO:<${TO}>\r\nDATA\r\n`;
-    const content = Buffer.concat([MESSAGE, Buffer.from(`.\r\n${queued ? envelope : ''}`)]);
+    const content = apart ? MESSAGE : Buffer.concat([MESSAGE, Buffer.from(`.\r\n${queued ? envelope : ''}`)]);
     return () =>
       new Promise((resolve, reject) => {
         const socket = net.connect({ port, host: '127.0.0.1', noDelay: true });
@@ -126,7 +131,11 @@ const LIBRARIES = {
                 ready = await expect(3);
                 isOpen = queued;
               }
-              socket.write(content);
+              if (apart) {
+                await new Promise((done) => socket.write(content, done));
+                await new Promise((done) => setImmediate(() => setImmediate(done)));
+                socket.write('.\r\n');
+              } else socket.write(content);
               return (await expect(queued ? 4 : 1)) && ready;
             },
             async end() {

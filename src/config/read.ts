@@ -239,9 +239,8 @@ const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code
 
 function explainUnopened(path: string, kind: ConfigKind, euid: number, error: unknown): FileContent {
   const code = codeOf(error);
-  // Without the file that a link of the system's leads to, less would be in force than was written.
-  if (code === 'ENOENT' && kind === 'system' && lstatSync(path, { throwIfNoEntry: false }))
-    return { state: 'broken', detail: `${path}: is a link to nothing` };
+  // Without the file that a link leads to, less would be in force than was written, the lock perhaps.
+  if (code === 'ENOENT' && lstatSync(path, { throwIfNoEntry: false })) return { state: 'broken', detail: `${path}: links to nothing` };
   if (code === 'ENOENT' || code === 'ENOTDIR') return { state: 'absent' };
   if (code !== 'EACCES' && code !== 'EPERM') return { state: 'broken', detail: `${path}: cannot be opened (${code})` };
   const detail = `${path}: ${whyUnread(path, error)}`;

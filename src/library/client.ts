@@ -249,24 +249,26 @@ export class SessionClient implements Client {
   }
 
   /** Sends what is parsed and read already. */
-  async sendLoaded({ addresses, transaction, ends, progress, trace, attempt }: Message, content: GivenContent): Promise<Outcome> {
-    const { signal } = ends;
-    if (signal?.aborted) return failedHere('aborted', abortReason(signal), signal.reason);
-    if (this.#session.connection.isUsable && !this.#mayTakeMore) return this.#refuse();
+  sendLoaded(message: Message, content: GivenContent): Promise<Outcome> {
+    const { signal, urgent, grace } = message.ends;
+    if (signal?.aborted) return settled(failedHere('aborted', abortReason(signal), signal.reason));
+    const { connection } = this.#session;
+    if (connection.isUsable && !this.#mayTakeMore) return this.#refuse();
     this.#given += 1;
-    const { size } = content.facts;
-    const tell = progress ?? this.#progress;
+    const { facts } = content;
+    const tell = message.progress ?? this.#progress;
+    const progress = tell && ((octets: number) => tell({ octets, size: facts.size }));
+    const trace = message.trace && traceOf(message.trace, { ...this.#place, attempt: message.attempt });
     // All keys are written out, because a spread of what may be missing is slow, and this is done for each message.
-    const outcome = await this.#session.connection.submit(withFacts(transaction, content.facts), content, {
-      signal,
-      urgent: ends.urgent,
-      grace: ends.grace,
-      progress: tell && ((octets: number) => tell({ octets, size })),
-      trace: trace && traceOf(trace, { ...this.#place, attempt }),
-    });
-    if (outcome.kind === 'accepted') return acceptedBy(outcome, this.facts, { addresses });
+    const sent = connection.submit(withFacts(message.transaction, facts), content, { signal, urgent, grace, progress, trace });
+    return sent.then((outcome): Outcome | Promise<Outcome> =>
+      outcome.kind === 'accepted' ? acceptedBy(outcome, this.facts, message) : this.#fail(outcome.failure, message, content),
+    );
+  }
+
+  async #fail(found: SessionFailure, { addresses }: Message, content: GivenContent): Promise<Failed> {
     const cause = content.cause ?? this.#caught.cause;
-    const failure = failureOf(await this.#session.advise(outcome.failure), { addresses, cause }, this.#name);
+    const failure = failureOf(await this.#session.advise(found), { addresses, cause }, this.#name);
     return { kind: 'failed', failure, attempts: [{ server: this.facts, failure }] };
   }
 

@@ -68,17 +68,20 @@ function takeContent(content: Content): Parsed<TakenContent> {
  * Takes a content in, before anything is awaited, because a stream may fail at any moment from then on, and has `send` send it. It is
  * closed on every path, and nothing is thrown.
  */
-export async function sendTaking(content: Content, send: (taken: TakenContent) => Promise<Outcome>): Promise<Outcome> {
+export function sendTaking(content: Content, send: (taken: TakenContent) => Promise<Outcome>): Promise<Outcome> {
   const taken = takeContent(content);
-  if (!taken.ok) return failedHere('usage', taken.detail);
+  if (!taken.ok) return Promise.resolve(failedHere('usage', taken.detail));
+  const { value } = taken;
   try {
-    return await send(taken.value);
+    const sent = send(value).catch(failBug);
+    return value.known === null ? sent.finally(() => value.close()) : sent;
   } catch (error) {
-    return failedHere('usage', `bug: ${reasonOf(error)}`, error);
-  } finally {
-    if (taken.value.known === null) taken.value.close();
+    if (value.known === null) value.close();
+    return Promise.resolve(failBug(error));
   }
 }
+
+const failBug = (error: unknown): Failed => failedHere('usage', `bug: ${reasonOf(error)}`, error);
 
 export type TakenContent =
   /** Octets that are at hand. */

@@ -15,8 +15,11 @@ export interface SendOptions {
   readonly trace?: ((event: TraceEvent) => void) | undefined;
 }
 
-/** What ends a message: its signal and its deadline. */
-export type Ends = Pick<MessageOptions, 'signal' | 'urgent' | 'grace'>;
+/** What ends a message: its signal and its deadline. They are the runtime's own, because functions of the caller's get them. */
+export interface Ends extends Pick<MessageOptions, 'grace'> {
+  readonly signal?: AbortSignal | undefined;
+  readonly urgent?: AbortSignal | undefined;
+}
 
 /** A message whose envelope is parsed. */
 export interface Message extends ParsedEnvelope, Pick<SendOptions, 'progress' | 'trace'> {
@@ -42,7 +45,7 @@ async function beforeDeadline(
   deadline: number,
   work: (ends: Ends) => Promise<Outcome>,
 ): Promise<Outcome> {
-  const { interrupts, release } = withDeadline(signal && { signal, grace }, deadline);
+  const { interrupts, release } = withDeadline(signal && { signal, grace }, deadline, () => new AbortController());
   try {
     return withReason(await work(interrupts), interrupts.signal);
   } finally {

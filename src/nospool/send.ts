@@ -2,6 +2,7 @@
  * `nospool send`: sends one message from a file or standard input, as sendmail does, and prints the result for a person or
  * as JSON. Decides nothing about the message: `src/submit` does.
  */
+
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import type { Config } from '../config/config.ts';
 import type { Input } from '../message/source.ts';
@@ -19,6 +20,7 @@ import { exitStatus, printAttempt, printOutcome, printServer } from '../submit/o
 import { systemSecurity } from '../submit/security.ts';
 import { submitMessage } from '../submit/story.ts';
 import type { Submitted, Submitter } from '../submit/submission.ts';
+import type { EndSignal } from '../transport/abort.ts';
 import type { Trace } from '../transport/observer.ts';
 import { parseFromOption } from './from-option.ts';
 import { loadConfiguration } from './load-configuration.ts';
@@ -159,7 +161,7 @@ interface Opened {
   readonly total: number | null;
   readonly close: () => void;
   /** Leaves standard input behind the message, for a caller that reads on from there. */
-  readonly leave: (signal: AbortSignal) => Promise<void>;
+  readonly leave: (signal: EndSignal) => Promise<void>;
 }
 
 const nothing = async (): Promise<void> => undefined;
@@ -169,7 +171,7 @@ function openMessage(name: string): Parsed<Opened> {
     const stdin = openStdin();
     if (stdin.isTerminal) remark(['nospool: reading the message from the terminal; end it with Ctrl-D']);
     stdin.place?.follow();
-    const leave = async (signal: AbortSignal) => stdin.place?.moveTo(null, signal);
+    const leave = async (signal: EndSignal) => stdin.place?.moveTo(null, signal);
     return parsed({ input: stdin, total: stdin.file?.size ?? null, close: () => stdin.close(), leave });
   }
   try {

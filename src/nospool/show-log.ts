@@ -144,7 +144,7 @@ async function findLog(config: string): Promise<Parsed<readonly Part[]> | null> 
   const { log } = loaded.config;
   if (log === 'stderr' || log === 'none') return unparsed(`no log is kept: log = "${log}"`);
   // Users who may not write the default file log to syslog.
-  if (log === 'syslog' || (log === '' && !isReadable(DEFAULT_FILE))) return parsed([JOURNAL]);
+  if (log === 'syslog' || (log === '' && !isReadable(DEFAULT_FILE))) return parsed([makeJournal()]);
   return parsed(listRotated(log === '' ? DEFAULT_FILE : log).map(partOf));
 }
 
@@ -178,15 +178,15 @@ function listRotated(file: string): readonly string[] {
 
 const partOf = (file: string): Part => ({ name: nameInput(file), open: () => openLines(file) });
 
-/** The journal of systemd, which is the syslog of most hosts. */
-const JOURNAL: Part = {
-  name: 'the journal',
+/** The journal of systemd, which is the syslog of most hosts. It shows root everything, and others what they may see. */
+const makeJournal = (): Part => ({
+  name: process.geteuid?.() === 0 ? 'the journal' : 'the journal, as far as this user may read it,',
   async open() {
     // Its status tells nothing: a journal without an entry, or without a file, is no failure.
     const lines = await linesOf('journalctl', ['-q', '--no-pager', '-o', 'cat', '-t', 'nospool'], () => null);
     return lines === null ? unparsed('the log goes to syslog, and there is no journalctl: look there for "nospool"') : parsed(lines);
   },
-};
+});
 
 /** What another program prints; null where it is not there. `faultOf` makes a failure of its status. */
 async function linesOf(

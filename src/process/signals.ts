@@ -1,7 +1,7 @@
 /** Makes signals end a delivery. Knows no message and no connection. */
 import type { Ended, Input } from '../message/source.ts';
-import type { UrgentInterrupts } from '../submit/interrupts.ts';
-import { makeEnding } from '../transport/abort.ts';
+import { ENDING_SIGNALS, type UrgentInterrupts } from '../submit/interrupts.ts';
+import { type EndSignal, makeEnding } from '../transport/abort.ts';
 
 /** Makes SIGTERM and SIGINT end the process. It ignores SIGHUP, as Exim does: mailx and mutt start us with it ignored, which the runtime undoes. */
 export function exitOnSignals(): void {
@@ -11,12 +11,6 @@ export function exitOnSignals(): void {
     .on('SIGTERM', () => process.exit(1))
     .on('SIGINT', () => process.exit(1));
 }
-
-/**
- * Signals that would end the process without a word: of a caller, a terminal (SIGINT, SIGQUIT), a clock that the caller has left
- * running (SIGALRM), a limit of processor time (SIGXCPU).
- */
-const ENDING = ['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGALRM', 'SIGUSR2', 'SIGXCPU'];
 
 /**
  * Signals that end a process end the delivery, a second one the wait for a verdict. `isTyped`: so does SIGHUP, because the message
@@ -29,7 +23,7 @@ export function listenForSignals(isTyped: boolean): UrgentInterrupts {
     if (first.signal.aborted) second.abort(reason);
     else first.abort(reason);
   };
-  for (const name of isTyped ? [...ENDING, 'SIGHUP'] : ENDING) {
+  for (const name of isTyped ? [...ENDING_SIGNALS, 'SIGHUP'] : ENDING_SIGNALS) {
     // These are the listeners of exitOnSignals, perhaps of another copy of this file. They go last, because a signal without a listener ends the process.
     const earlier = process.listeners(name as NodeJS.Signals);
     process.on(name, interrupt);
@@ -39,7 +33,7 @@ export function listenForSignals(isTyped: boolean): UrgentInterrupts {
 }
 
 /** Makes an input fail as soon as the signal comes, even while it waits. One read at a time. */
-export function makeAbortable(input: Input, signal: AbortSignal): Input {
+export function makeAbortable(input: Input, signal: EndSignal): Input {
   const fail = (): Ended => ({ end: 'failed', detail: String(signal.reason) });
   let interrupt = (): void => {};
   // One listener serves all reads, because a long message has many.

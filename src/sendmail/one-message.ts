@@ -2,6 +2,7 @@
  * Sends the one message on standard input: reads it, tells what became of it, and leaves standard input as a caller expects
  * to find it. Knows no option that sends nothing, and no SMTP.
  */
+
 import type { Config } from '../config/config.ts';
 import type { LoneDot } from '../message/lone-dot.ts';
 import type { Input } from '../message/source.ts';
@@ -15,6 +16,7 @@ import type { Interrupts } from '../submit/interrupts.ts';
 import { systemSecurity } from '../submit/security.ts';
 import { type StoryObserver, submitMessage } from '../submit/story.ts';
 import { failUnsent, type Submitted, type Submitter } from '../submit/submission.ts';
+import type { EndSignal } from '../transport/abort.ts';
 import type { Invocation } from './options.ts';
 
 /** Reads one message from standard input and delivers it; the value is the exit status. */
@@ -106,7 +108,7 @@ async function moveBehindMessage(
   { outcome }: Submitted,
   dot: LoneDot | undefined,
   dotEnds: boolean,
-  signal: AbortSignal,
+  signal: EndSignal,
 ): Promise<void> {
   if (!file || !place || (outcome.kind === 'failed' && outcome.failure.kind === 'usage')) return;
   const isUnsearched = dotEnds && dot === undefined && outcome.kind !== 'accepted';

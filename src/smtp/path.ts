@@ -41,6 +41,9 @@ const BAD_LABEL = /(?:^|\.)[-.]|[-.](?:\.|$)/;
 const LONG_LABEL = /[^.]{64}/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this line looks for.
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
+/** Half of a surrogate pair. */
+const SURROGATE = /[\ud800-\udfff]/u;
+const ROUTE = /^@[^:"<>\s]*:/;
 
 /** True for a dotted domain, a single label or an address literal. RFC 5321 §4.1.2 and §4.1.3 */
 export function isDomain(text: string): boolean {
@@ -92,15 +95,14 @@ export function isIPv6(text: string): boolean {
  */
 export function parseMailbox(text: string): Parsed<Mailbox> {
   if (CONTROL.test(text)) return unparsed('a control character is not allowed in an address');
-  if (/[\ud800-\udfff]/u.test(text)) return unparsed('the address is not valid Unicode text');
+  if (SURROGATE.test(text)) return unparsed('the address is not valid Unicode text');
   if (text.length > LONGEST_ADDRESS) return unparsed(`the address is longer than ${LONGEST_ADDRESS} characters`);
   let inner = text;
   if (inner.startsWith('<') || inner.endsWith('>')) {
     if (!inner.startsWith('<') || !inner.endsWith('>')) return unparsed('unbalanced angle bracket');
     inner = inner.slice(1, -1);
   }
-  const route = /^@[^:"<>\s]*:/.exec(inner);
-  if (route) inner = inner.slice(route[0].length);
+  if (inner.startsWith('@')) inner = inner.replace(ROUTE, '');
   const end = endOfLocalPart(inner);
   if (end < 0) return unparsed('the quoted local-part is not closed');
   const rest = inner.slice(end);
@@ -108,7 +110,7 @@ export function parseMailbox(text: string): Parsed<Mailbox> {
   const localPart = shortestLocalPart(inner.slice(0, end));
   if (!localPart.ok) return localPart;
   if (rest === '') return parsed(makeMailbox(localPart.value, ''));
-  const domain = rest.slice(1).replace(/\.$/, '');
+  const domain = rest.slice(1, rest.endsWith('.') ? -1 : undefined);
   if (domain === '') return unparsed('the domain is missing after "@"');
   if (!isDomain(domain)) return unparsed(`"${domain}" is not a domain`);
   return parsed(makeMailbox(localPart.value, domain));

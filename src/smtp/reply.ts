@@ -36,7 +36,8 @@ const LONGEST_QUOTED = 1500;
 /** What stands between the lines of a reply that is shown on one. */
 const BETWEEN = ' / ';
 
-const LINE = /^([2-5]\d\d)([ \t-]?)/;
+/** A code, and then a blank, "-" or the end: "2500 ok" is no reply. RFC 5321 §4.2 */
+const LINE = /^[2-5]\d\d(?:[ \t-]|$)/;
 const ENHANCED = /^([245])\.(\d{1,3})\.(\d{1,3})(?=[ \t]|$)/;
 
 /** Reads replies from text that arrives in any pieces. Once malformed it stays malformed, because the session is out of step. */
@@ -82,17 +83,16 @@ export class ReplyReader {
       this.#octets += line.length;
       if (this.#octets > LONGEST_REPLY_HEARD) return this.#dropAll(`a reply is longer than ${LONGEST_REPLY_HEARD} octets`);
       this.#lines.push(line);
-      const match = LINE.exec(line);
-      // A code and then something else than a blank, "-" or the end ("2500 ok") is no reply. RFC 5321 §4.2
-      if (!match || (match[2] === '' && line.length > 3)) return this.#malformed('not an SMTP reply');
+      if (!LINE.test(line)) return this.#malformed('not an SMTP reply');
       // A reply whose codes differ is read to its end all the same, because its last lines say why.
-      if (match[2] === '-') continue;
-      const code = match[1] as string;
-      if (this.#lines.some((each) => !each.startsWith(code))) return this.#malformed('the lines of one reply carry different codes');
-      const lines = this.#lines.map((each) => each.slice(4));
+      if (line[3] === '-') continue;
+      const code = line.slice(0, 3);
+      const lines = this.#lines;
+      if (lines.some((each) => !each.startsWith(code))) return this.#malformed('the lines of one reply carry different codes');
+      for (let i = 0; i < lines.length; i++) lines[i] = (lines[i] as string).slice(4);
       this.#lines = [];
       this.#octets = 0;
-      return parsed({ code: Number(code), enhanced: readEnhanced(Number(code), lines[0] as string), lines });
+      return parsed({ code: Number(code), enhanced: readEnhanced(code, lines[0] as string), lines });
     }
   }
 
@@ -118,10 +118,10 @@ function looksLikeTls(text: string): boolean {
 }
 
 /** RFC 2034 §4: the class is the code's first digit, else the digits are text. */
-function readEnhanced(code: number, text: string): EnhancedStatus | null {
+function readEnhanced(code: string, text: string): EnhancedStatus | null {
+  if (text[0] !== code[0]) return null;
   const match = ENHANCED.exec(text);
-  if (!match || Number(match[1]) !== Math.floor(code / 100)) return null;
-  return { class: Number(match[1]), subject: Number(match[2]), detail: Number(match[3]) };
+  return match && { class: Number(match[1]), subject: Number(match[2]), detail: Number(match[3]) };
 }
 
 /** The first digit of the code, which is the only one a client has to look at. RFC 5321 §4.3.2 */

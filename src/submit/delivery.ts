@@ -57,7 +57,8 @@ interface Run {
 
 /** Delivers to the first smart host that takes the message. Never rejects. */
 export async function deliver(delivery: Delivery, options: DeliveryOptions): Promise<Outcome> {
-  const { interrupts, release } = withDeadline(options.interrupts, options.timeouts.deadline ?? Number.POSITIVE_INFINITY);
+  const makeController = options.interrupts?.makeController ?? (() => new AbortController());
+  const { interrupts, release } = withDeadline(options.interrupts, options.timeouts.deadline ?? Number.POSITIVE_INFINITY, makeController);
   const observer = guardObserver(options.observer);
   const outcome = stripSecrets(await tryHosts({ delivery, options: { ...options, observer }, interrupts, attempts: [] }));
   return release() && outcome.kind === 'failed' ? { ...outcome, isLate: true } : outcome;

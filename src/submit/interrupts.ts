@@ -1,24 +1,31 @@
 /** What ends a delivery from outside: signals, and the deadline for the whole of it. Knows no message and no connection. */
-import { whenAborted } from '../transport/abort.ts';
+import { type EndController, type EndSignal, whenAborted } from '../transport/abort.ts';
 import { alarm } from '../transport/clock.ts';
+
+/**
+ * Signals that would end the process without a word: of a caller, a terminal (SIGINT, SIGQUIT), a clock that the caller has left
+ * running (SIGALRM), a limit of processor time (SIGXCPU).
+ */
+export const ENDING_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGALRM', 'SIGUSR2', 'SIGXCPU'] as const;
 
 export interface Interrupts {
   /** Ends the delivery; after the commit the verdict is still awaited, for `grace`. Its reason is a sentence. */
-  readonly signal: AbortSignal;
+  readonly signal: EndSignal;
   /** Ends even the wait for the verdict. */
-  readonly urgent?: AbortSignal | undefined;
+  readonly urgent?: EndSignal | undefined;
   /** Milliseconds. */
   readonly grace?: number | undefined;
   /** Makes controllers whose signals nobody hears but this program; default: the runtime's own. */
-  readonly makeController?: (() => AbortController) | undefined;
+  readonly makeController?: (() => EndController) | undefined;
 }
 
-export interface UrgentInterrupts extends Interrupts {
-  readonly urgent: AbortSignal;
+export interface UrgentInterrupts<Signal extends EndSignal = EndSignal> extends Interrupts {
+  readonly signal: Signal;
+  readonly urgent: Signal;
 }
 
 /** The result of `work`, or null when the signal came first. */
-export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T | null> {
+export async function unlessAborted<T>(work: Promise<T>, signal: EndSignal | undefined): Promise<T | null> {
   if (signal === undefined) return work;
   if (signal.aborted) return null;
   let unlink = () => {};
@@ -33,12 +40,12 @@ export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | u
  * The interrupts with a deadline among them, in milliseconds (Infinity: none). It is urgent, because whoever waits has waited long
  * enough. `release` ends the deadline and leaves no listener; true if the deadline has passed.
  */
-export function withDeadline(
-  interrupts: Interrupts | undefined,
+export function withDeadline<Signal extends EndSignal>(
+  interrupts: Omit<Interrupts, 'makeController'> | undefined,
   milliseconds: number,
-): { readonly interrupts: UrgentInterrupts; readonly release: () => boolean } {
-  const make = interrupts?.makeController ?? (() => new AbortController());
-  const [first, second] = [make(), make()];
+  makeController: () => EndController<Signal>,
+): { readonly interrupts: UrgentInterrupts<Signal>; readonly release: () => boolean } {
+  const [first, second] = [makeController(), makeController()];
   let isLate = false;
   const reason = `the deadline of ${milliseconds / 1000} s has passed (timeouts.deadline)`;
   // A verdict that has arrived counts, but what is read then may not lead to a commit.
@@ -60,7 +67,7 @@ export function withDeadline(
 }
 
 /** Ends one with the other; the value undoes that. */
-export function follow(controller: AbortController, signal: AbortSignal | undefined): () => void {
+export function follow(controller: EndController, signal: EndSignal | undefined): () => void {
   const abort = (): void => controller.abort(signal?.reason);
   if (signal?.aborted) abort();
   return whenAborted(signal, abort);

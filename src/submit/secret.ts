@@ -10,6 +10,7 @@ import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { fromUtf8, octets, printable, utf8 } from '../smtp/text.ts';
 import { alarm } from '../transport/clock.ts';
 import { runningUser, whyOpenFileRefused, whyUnread } from '../trust/facts.ts';
+import { ENDING_SIGNALS } from './interrupts.ts';
 import { scrub } from './scrub.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -179,7 +180,7 @@ const running = new Set<ChildProcess>();
 const endAll = (): void => {
   for (const child of running) endGroup(child);
 };
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGALRM'] as const;
+const SIGNALS = [...ENDING_SIGNALS, 'SIGHUP'] as const;
 /** Another listener decides what the signal does. Where there is none, the signal does afterwards what it would have done. */
 const passOn = (name: NodeJS.Signals): void => {
   if (process.listenerCount(name) > 1) return;

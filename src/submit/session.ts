@@ -11,6 +11,7 @@ import type { Transaction } from '../smtp/client/print.ts';
 import type { Plan } from '../smtp/client/session.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { isIPv6 } from '../smtp/path.ts';
+import type { EndSignal } from '../transport/abort.ts';
 import { type Connected, connectFirst } from '../transport/connect.ts';
 import { Connection, type ConnectionOptions, type ContentOpener, type MessageOptions, type SessionTimeouts } from '../transport/driver.ts';
 import type { Endpoint, Target } from '../transport/lookup/endpoints.ts';
@@ -69,7 +70,7 @@ export interface SessionOptions {
   readonly connect?: Connect | undefined;
   readonly observer?: SessionObserver | undefined;
   /** Ends the opening. */
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: EndSignal | undefined;
 }
 
 export interface OpenSession {
@@ -239,7 +240,7 @@ async function dialFirst(
 function toConnected(
   reached: Reached<Wire> & { readonly cause?: unknown },
   endpoint: Endpoint | undefined,
-  signal: AbortSignal | undefined,
+  signal: EndSignal | undefined,
 ): DialedOrConnected {
   if (reached.ok && endpoint && !signal?.aborted) return { winner: { wire: reached.value, endpoint }, failed: [] };
   if (reached.ok) reached.value.destroy();

@@ -7,7 +7,7 @@ import type { Endpoint } from '../transport/lookup/endpoints.ts';
 import type { Observer } from '../transport/observer.ts';
 import { type Outcome, printServer } from './outcome.ts';
 
-/** `message`: it is read and routed. `others`: smart hosts and addresses that did not take it. `setup`: secrets, and the way through a proxy. */
+/** `message`: it is read and routed. `others`: smart hosts and addresses that did not take it. `setup`: TLS is prepared, secrets are read, a proxy connects. */
 type Row = 'message' | 'others' | 'resolve' | 'TCP' | 'setup' | 'greeting' | 'EHLO' | 'TLS' | 'AUTH' | 'envelope' | 'content' | 'verdict';
 
 /** The row of each state; null: nothing is waited for there that is worth a line. */

@@ -4,10 +4,26 @@
  * Knows not what is ended.
  */
 
-/** What AbortSignal is, as far as this program asks. */
-class EndingSignal {
+/**
+ * What this program asks of a signal. Every AbortSignal is one; not every one is an AbortSignal, so that the compiler keeps them from the
+ * runtime's and from a caller's functions.
+ */
+export interface EndSignal {
+  readonly aborted: boolean;
+  readonly reason: unknown;
+  addEventListener(type: 'abort', listener: () => void, options?: { readonly once: true }): void;
+  removeEventListener(type: 'abort', listener: () => void): void;
+}
+
+/** Gives a signal. */
+export interface EndController<Signal extends EndSignal = EndSignal> {
+  readonly signal: Signal;
+  abort(reason?: unknown): void;
+}
+
+class EndingSignal implements EndSignal {
   aborted = false;
-  reason: unknown = undefined;
+  reason: unknown;
   readonly #listeners = new Set<() => void>();
 
   addEventListener(_: 'abort', listener: () => void): void {
@@ -41,16 +57,15 @@ class EndingSignal {
  * An AbortController for signals that only this program hears: the runtime's own takes two mebibytes of memory and a millisecond the first
  * time. A signal that a caller's function may get comes from that one.
  */
-export function makeEnding(): AbortController {
+export function makeEnding(): EndController {
   const signal = new EndingSignal();
-  const abort = (reason: unknown = new Error('the attempt was ended')): void => signal.end(reason);
-  return { signal: signal as unknown as AbortSignal, abort } as AbortController;
+  return { signal, abort: (reason = new Error('the attempt was ended')) => signal.end(reason) };
 }
 
-const waiting = new WeakMap<AbortSignal, Set<() => void>>();
+const waiting = new WeakMap<EndSignal, Set<() => void>>();
 
 /** Calls `deed` once when the signal comes; never, if it has come before. The value undoes this, and leaves no listener. */
-export function whenAborted(signal: AbortSignal | undefined, deed: () => void): () => void {
+export function whenAborted(signal: EndSignal | undefined, deed: () => void): () => void {
   if (signal === undefined || signal.aborted) return () => {};
   const deeds = waiting.get(signal) ?? listenTo(signal);
   // The same function may be given twice.
@@ -61,21 +76,20 @@ export function whenAborted(signal: AbortSignal | undefined, deed: () => void): 
   };
 }
 
-function listenTo(signal: AbortSignal): Set<() => void> {
+function listenTo(signal: EndSignal): Set<() => void> {
   const deeds = new Set<() => void>();
   waiting.set(signal, deeds);
   signal.addEventListener('abort', onAbort, { once: true });
   return deeds;
 }
 
-function leave(signal: AbortSignal): void {
+function leave(signal: EndSignal): void {
   waiting.delete(signal);
   signal.removeEventListener('abort', onAbort);
 }
 
-function onAbort(this: AbortSignal): void {
+function onAbort(this: EndSignal): void {
   const deeds = waiting.get(this);
-  waiting.delete(this);
   for (const deed of deeds ?? []) {
     deeds?.delete(deed);
     deed();
@@ -83,7 +97,7 @@ function onAbort(this: AbortSignal): void {
 }
 
 /** The reason of a signal that has come, in words. */
-export const abortReason = ({ reason }: AbortSignal): string => reasonOf(reason) || 'the attempt was ended';
+export const abortReason = ({ reason }: EndSignal): string => reasonOf(reason) || 'the attempt was ended';
 
 /** What somebody threw or gave as a reason, in words. Some values cannot even be made text. */
 export function reasonOf(thrown: unknown): string {

@@ -2,7 +2,7 @@
  * Connects to the first of several addresses that answers (RFC 8305): attempts start a quarter of a second apart and race. Knows no
  * SMTP.
  */
-import { whenAborted } from './abort.ts';
+import { type EndSignal, whenAborted } from './abort.ts';
 import { alarm } from './clock.ts';
 import type { Endpoint } from './lookup/endpoints.ts';
 import { connectNode } from './node-wire.ts';
@@ -28,7 +28,7 @@ export interface ConnectOptions {
   /** Local address to connect from. */
   readonly from?: string | undefined;
   /** Ends all attempts. */
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: EndSignal | undefined;
   /** Hears of each attempt that begins. */
   readonly began?: ((endpoint: Endpoint) => void) | undefined;
   /** Makes wires; default: Node's sockets. */
@@ -49,7 +49,6 @@ export function connectFirst(endpoints: readonly Endpoint[], options: ConnectOpt
       unlink();
       next = endpoints.length;
       for (const giveUp of attempts) giveUp();
-      attempts.clear();
       resolve({ winner, failed });
     };
     const start = () => {

@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { printable, utf8 } from '../smtp/text.ts';
-import { abortReason, printThrown, whenAborted } from './abort.ts';
+import { abortReason, type EndSignal, printThrown, whenAborted } from './abort.ts';
 import { alarm } from './clock.ts';
 import { nodeWire } from './node-wire.ts';
 import { explainConnectError } from './socket-error.ts';
@@ -20,7 +20,7 @@ export type Dialed = Reached<Wire> & {
 export function dialWire(
   connect: (left: AbortSignal) => Promise<Duplex> | Duplex,
   within: number,
-  signal: AbortSignal | undefined,
+  signal: EndSignal | undefined,
 ): Promise<Dialed> {
   return new Promise((resolve) => {
     const left = new AbortController();
@@ -55,13 +55,13 @@ export function dialWire(
 }
 
 /** A wire of the stream as soon as it is open; null if it is closed already. Rejects with the error of a socket that does not connect. */
-async function openWire(stream: Duplex, left: AbortSignal): Promise<Wire | null> {
+async function openWire(stream: Duplex, left: EndSignal): Promise<Wire | null> {
   if ((stream as Partial<Socket>).connecting === true) await untilConnected(stream, left);
   // What has ended would never say so again.
   return stream.destroyed || !stream.readable || !stream.writable ? null : nodeWire(stream);
 }
 
-async function untilConnected(stream: Duplex, left: AbortSignal): Promise<void> {
+async function untilConnected(stream: Duplex, left: EndSignal): Promise<void> {
   const unlink = whenAborted(left, () => stream.destroy());
   try {
     await new Promise((resolve, reject) => {

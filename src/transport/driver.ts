@@ -10,9 +10,9 @@ import type { Transaction } from '../smtp/client/print.ts';
 import { type Action, type Channel, type Plan, STEPS, verdictsDue } from '../smtp/client/session.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { maskCommand } from '../smtp/sasl/mask.ts';
-import { abortReason, printThrown, whenAborted } from './abort.ts';
+import { abortReason, type EndSignal, printThrown, whenAborted } from './abort.ts';
 import { alarm } from './clock.ts';
-import { BlockBuffers, ContentWriter, type Reading } from './content-writer.ts';
+import { BlockBuffers, type ContentReports, ContentWriter, type Reading } from './content-writer.ts';
 import { Deadline } from './deadline.ts';
 import { Fact } from './fact.ts';
 import { guardObserver, type Observer, type Trace } from './observer.ts';
@@ -66,10 +66,10 @@ export interface MessageOptions {
    * Ends this message. Before its turn nothing else is touched; when it is under way, the session ends with it; after the commit the
    * verdict is awaited for `grace` milliseconds (default 30,000), because the server may have reached it already.
    */
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: EndSignal | undefined;
   readonly grace?: number | undefined;
   /** Ends even the wait for the verdict. */
-  readonly urgent?: AbortSignal | undefined;
+  readonly urgent?: EndSignal | undefined;
   /** In place of the observer's. */
   readonly progress?: ((octets: number) => void) | undefined;
   /** Hears the lines of this message, as the observer of the session does. */
@@ -91,7 +91,7 @@ interface Request {
   hasBegun: boolean;
   /** Its signal came when its envelope had gone along, and the message before it must not suffer. */
   ended: string | null;
-  readonly signal: AbortSignal | undefined;
+  readonly signal: EndSignal | undefined;
   /** Stops the waiting for its signal. */
   release: () => void;
 }
@@ -127,6 +127,8 @@ export class Connection {
   #due = Number.POSITIVE_INFINITY;
   readonly #deadline = new Deadline(() => this.#on(this.#timeout()));
   readonly #buffers = new BlockBuffers();
+  /** What a writer says is about the message under way, because it says nothing once that is over. */
+  #reports: ContentReports | null = null;
   #wire: Wire;
   readonly #listener: WireListener = {
     octets: (octets) => this.#on({ type: 'octets', octets }),
@@ -280,15 +282,15 @@ export class Connection {
     this.#wire.destroy();
   }
 
-  #listenFor(request: Request, signal: AbortSignal | undefined, urgent: AbortSignal | undefined, grace: number): void {
+  #listenFor(request: Request, signal: EndSignal | undefined, urgent: EndSignal | undefined, grace: number): void {
     if (signal === undefined && urgent === undefined) return;
     let stopClock = (): void => {};
     const wait = (detail: string): void => {
       stopClock = alarm(grace, () => this.abort(detail));
     };
     const unlink = [
-      whenAborted(signal, () => this.#interrupt(request, abortReason(signal as AbortSignal), wait)),
-      whenAborted(urgent, () => this.#interrupt(request, abortReason(urgent as AbortSignal), (detail) => this.abort(detail))),
+      whenAborted(signal, () => this.#interrupt(request, abortReason(signal as EndSignal), wait)),
+      whenAborted(urgent, () => this.#interrupt(request, abortReason(urgent as EndSignal), (detail) => this.abort(detail))),
     ];
     request.release = () => {
       for (const each of unlink) each();
@@ -330,12 +332,11 @@ export class Connection {
     } finally {
       this.#isPerforming = false;
     }
-    if (this.#leaving !== null) this.#sayFarewell();
-    // A part of a reply changes nothing: a deadline is for the whole of it.
     const { state } = this.#dialogue;
-    if (state === before) return;
-    this.#setDeadline();
+    // A part of a reply changes nothing: a deadline is for the whole of it.
+    if (state !== before) this.#setDeadline();
     if (state.at !== before.at) this.#observer.entered?.(state.at);
+    if (this.#leaving !== null) this.#sayFarewell();
   }
 
   /** What has arrived; else, in a session that is ready, the next message or the farewell. */
@@ -495,7 +496,7 @@ export class Connection {
     if (request === null) return;
     const { encoded } = request.content;
     if (framing === 'data' && eightBit === 'pass' && encoded !== undefined) {
-      request.writer = this.#makeWriter(null, request);
+      request.writer = this.#makeWriter(null);
       if (this.#options.commitsAtOnce) request.writer.holdAtHand(encoded);
       else request.writer.writeAtHand(encoded);
       return;
@@ -510,18 +511,19 @@ export class Connection {
       this.#on({ type: 'contentFailed', detail: source.detail });
       return null;
     }
-    return this.#makeWriter({ source: source.value, encoder: (this.#options.encoder ?? contentEncoder)(framing) }, request);
+    return this.#makeWriter({ source: source.value, encoder: (this.#options.encoder ?? contentEncoder)(framing) });
   }
 
-  #makeWriter(reading: Reading | null, { progress }: Request): ContentWriter {
+  #makeWriter(reading: Reading | null): ContentWriter {
     this.#trace('!', 'content');
-    return new ContentWriter(this.#wire, reading, this.#buffers, {
+    this.#reports ??= {
       on: (event) => this.#on(event.type === 'contentSent' ? { type: 'contentSent', next: this.#waiting[0]?.transaction } : event),
       moved: () => {
         if (this.#dialogue.state.at === 'content') this.#setDeadline();
       },
-      progress: progress ?? ((octets) => this.#observer.progress?.(octets)),
-    });
+      progress: (octets) => (this.#request?.progress ?? this.#observer.progress)?.(octets),
+    };
+    return new ContentWriter(this.#wire, reading, this.#buffers, this.#reports);
   }
 
   #writer(): ContentWriter {

@@ -5,7 +5,7 @@
 
 import type { Link, ProxyPolicy } from '../router/smarthost.ts';
 import { latin1, octets } from '../smtp/text.ts';
-import { whenAborted } from './abort.ts';
+import { type EndSignal, whenAborted } from './abort.ts';
 import { alarm } from './clock.ts';
 import { connectFirst, type FailedEndpoint } from './connect.ts';
 import { endpointsOf } from './lookup/endpoints.ts';
@@ -23,7 +23,7 @@ interface ProxyLimits {
 export async function connectProxy(
   link: Link & { readonly proxy: ProxyPolicy },
   limits: ProxyLimits,
-  signal?: AbortSignal,
+  signal?: EndSignal,
 ): Promise<Reached<Wire>> {
   const { host, port } = link.proxy;
   const target = { name: host, port, unix: false, fromDns: false, link: { ...link, proxy: null } };
@@ -56,7 +56,7 @@ export function openTunnel(
   /** `speaksFirst`: false for TLS from the first octet, where the server must wait for us. */
   to: Destination & { readonly speaksFirst: boolean },
   { connect: within }: ProxyLimits,
-  signal?: AbortSignal,
+  signal?: EndSignal,
 ): Promise<Reached<null>> {
   return new Promise((resolve) => {
     let heard = '';

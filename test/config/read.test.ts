@@ -323,11 +323,11 @@ test('the lock counts in any of them, and one that cannot be read does not open 
   rmSync(path.join(folder, 'etc.d/a\nb.toml'));
   // Less would be in force than was written, the lock perhaps.
   symlinkSync('/nonexistent', path.join(folder, 'etc.d/20.toml'));
-  assert.match(refused(await ask()), /20\.toml: is a link to nothing$/);
+  assert.match(refused(await ask()), /20\.toml: links to nothing$/);
   rmSync(path.join(folder, 'etc.d'), { recursive: true });
   rmSync(system);
   symlinkSync('/nonexistent', system);
-  assert.match(refused(await ask({ home: null })), /: is a link to nothing$/);
+  assert.match(refused(await ask({ home: null })), /: links to nothing$/);
   write('etc.d', 'no folder');
   assert.equal(hostOf(await ask()), 'own');
 });

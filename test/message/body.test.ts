@@ -430,6 +430,20 @@ test('silence counts only while a read is pending', async () => {
   });
 });
 
+test('no clock runs on when a source has ended or is closed', async () => {
+  // Where the runtime tells what keeps it running.
+  const clocks = (): number => process.getActiveResourcesInfo?.().filter((what) => what === 'Timeout').length ?? 0;
+  const before = clocks();
+  const ended = limitSilence(sourceOf(octets('a')), 60_000);
+  assert.ok((await ended.read()) instanceof Uint8Array);
+  assert.deepEqual(await ended.read(), CLEAN);
+  assert.equal(clocks(), before);
+  const closed = limitSilence(pipe('a').source, 60_000);
+  assert.ok((await closed.read()) instanceof Uint8Array);
+  closed.close();
+  assert.equal(clocks(), before);
+});
+
 test('a source that fails in an unforeseen way is not taken for silence', async () => {
   const source = limitSilence({ read: () => Promise.reject(new Error('no')), close: () => undefined }, 60_000);
   await assert.rejects(source.read(), /no/);

@@ -99,6 +99,13 @@ const MODES: readonly (readonly [number, number, RegExp, RegExp | null])[] = [
     /can send root, members of group daemon \([^)]*\) cannot send other users, /,
     /its mode is 0640, its owner root, its group daemon; to add one, run usermod -aG daemon USER/,
   ],
+  // As fsGroup of Kubernetes sets it.
+  [
+    0o440,
+    10_001,
+    /can send root, processes in group 10001 cannot send other users, /,
+    /its mode is 0440, its owner root, its group gid 10001; to let a process send, start it in group 10001 \(fsGroup, docker run --group-add\)/,
+  ],
 ];
 for (const [mode, gid, can, cannot] of MODES)
   test(`O4: check names the users who can send: a password of mode ${mode.toString(8)} and gid ${gid}`, () =>
@@ -115,7 +122,7 @@ for (const [mode, gid, can, cannot] of MODES)
       assert.match(folded(said.stdout), cannot ?? /./);
       assert.deepEqual(
         [senders.all, senders.users, senders.groups, senders.closed.length],
-        [false, ['root'], gid === 0 ? [] : ['daemon'], 1],
+        [false, ['root'], gid === 0 ? [] : [gid === 1 ? 'daemon' : `gid ${gid}`], 1],
       );
       assert.equal(sent.status, 0);
     }));
@@ -348,11 +355,42 @@ stat -c 'mode %a %n' /etc/nospool /etc/nospool.toml`,
       { env: { ...ENVIRONMENT, PATH: '/usr/bin:/bin:/usr/sbin:/sbin' }, encoding: 'utf8' },
     );
   assert.match(run('').stdout, /^mode 755 \/etc\/nospool\nmode 644 \/etc\/nospool\.toml$/m);
-  assert.match(run('mkdir /etc/nospool').stdout, /^First let them enter \/etc\/nospool: chmod o\+x \/etc\/nospool$/m);
-  assert.doesNotMatch(run('').stdout, /First let/);
+  assert.match(run('mkdir /etc/nospool').stdout, /^Members of group nospool cannot send yet, because they may not enter \/etc\/nospool: /m);
   const { status, stderr } = run('mount -o remount,ro /etc');
   assert.equal(status, 1);
   assert.match(stderr, /^nospool: cannot write \/etc\/nospool: the file system is read-only$/m);
+});
+
+test('import for the system: every user reads the file, unless a password is in it, and then the last lines say who can send; beside a file that says the same nothing is written', () => {
+  const node = RUNTIME.join(' ');
+  const script = `
+cp /etc/passwd /etc/group /etc/nsswitch.conf "$1"
+mount -t tmpfs none /etc
+cp "$1"/passwd "$1"/group "$1"/nsswitch.conf /etc
+printf 'host mail.example.org\\ntls on\\n' > "$1"/open.msmtprc
+printf 'host mail.example.org\\ntls on\\nauth on\\nuser me\\npassword secret\\n' > "$1"/secret.msmtprc
+for name in open secret; do
+  ${node} ${NOSPOOL} import "$1"/$name.msmtprc --output /etc/nospool.toml --force 2>&1 | grep -v msmtprc: || true
+  stat -c %a /etc/nospool.toml
+done
+rm /etc/nospool.toml
+mkdir /etc/nospool.d
+echo 'smarthosts = ["a.example"]' > /etc/nospool.d/10.toml
+${node} ${NOSPOOL} import "$1"/open.msmtprc --output /etc/nospool.toml 2>&1 | grep -v msmtprc:
+${node} ${NOSPOOL} init --smarthost mail.example.org --domain example.org 2>&1 || ls /etc/nospool*`;
+  const { stdout, stderr } = spawnSync('unshare', ['--mount', 'sh', '-e', '-c', script, 'sh', scratch()], {
+    env: { ...ENVIRONMENT, PATH: '/usr/bin:/bin:/usr/sbin:/sbin' },
+    encoding: 'utf8',
+  });
+  // What would keep every user from sending is not written.
+  const clash =
+    'nospool: /etc/nospool.d/10.toml:1: key "smarthosts" is in /etc/nospool.toml:2, too: keep one of them\nnospool: nothing was written\n';
+  const last = 'written to /etc/nospool.toml; try it with: nospool check --config /etc/nospool.toml\n';
+  assert.equal(
+    stdout,
+    `${last}644\na password is in it, so root alone can read it and send; to let a group send, run chgrp GROUP /etc/nospool.toml; chmod 640 /etc/nospool.toml, or name a password_file\n${last}600\n${clash}${clash}10.toml\n`,
+    stderr,
+  );
 });
 
 test.run();

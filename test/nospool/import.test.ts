@@ -180,6 +180,11 @@ test('msmtp: a note names each account that no sender can choose', () => {
   );
   assert.deepEqual(routes(config), ['c: c@x -> smtp://c:25 required']);
   assert.ok(effect('/msmtp/config:4').includes('account b dropped'));
+  // What an account that is dropped says of its host is dropped, too.
+  assert.deepEqual(
+    [5, 6, 8, 12].flatMap((line) => effect(`/msmtp/config:${line}`)),
+    ['host dropped', 'tls dropped', 'host mapped', 'host dropped'],
+  );
   assert.ok(effect('/msmtp/config:14').includes('account d dropped'));
   assert.ok(effect('/msmtp/config:15').includes('account e : nosuch dropped'));
   assert.ok(effect('/msmtp/config:17').includes('account e dropped'));

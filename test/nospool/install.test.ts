@@ -422,7 +422,7 @@ for (const shell of EACH_SHELL)
       await host.close();
     }));
 
-for (const signal of ['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGALRM'] as const)
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGALRM', 'SIGUSR2', 'SIGXCPU'] as const)
   test(`C1: with little address space ${signal} to the script ends the delivery, and no process stays`, () =>
     within(60_000, async () => {
       const { script, host, config, logged } = await installation();

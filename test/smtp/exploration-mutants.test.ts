@@ -168,7 +168,7 @@ const FAULTS: readonly Fault[] = [
   {
     what: 'a recipient whom RCPT refused counts as one who has the message',
     where: /^smtp \(any\)/,
-    changes: [['[...(state.refusals ? toArray(state.refusals) : []), ...verdicts.filter', '[...verdicts.filter']],
+    changes: [['const refusals: Refusal[] = state.refusals ? [...toArray(state.refusals)] : [];', 'const refusals: Refusal[] = [];']],
     found: /^an outcome names those/,
   },
   {

@@ -23,6 +23,7 @@ import {
   later,
   RUNTIMES,
   type Runtime,
+  type Stage,
   setStage,
   someOf,
   start,
@@ -86,6 +87,37 @@ function tryStop({ runtime, moment, isOfAll }: Stop): Promise<Tried> {
 stopped('a process that stands still for longer than each of its times', () =>
   within(60_000, async () => {
     assert.deepEqual(await walk('stopped', someOf(STOPS, 5), tryStop), []);
+  }),
+);
+
+stopped('a process that stands still while a connection comes about, for longer than that may take', () =>
+  within(60_000, async () => {
+    const faults = await walk('stopped, connecting', RUNTIMES, async (runtime) => {
+      const late = await startDeaf();
+      const connecting = momentsOf(late.port).find(({ name }) => name === 'connecting') as Moment;
+      let hosts: Stage['hosts'] = [];
+      const tables = `[timeouts]\nconnect = "${SHORT * 1000}ms"`;
+      const moment: Moment = {
+        ...connecting,
+        scene: () => ({ isSecured: false, hasSecond: false, first: `127.0.0.1:${late.port}`, tables }),
+        async reached(run, stage) {
+          hosts = stage.hosts;
+          await connecting.reached?.(run, stage);
+        },
+      };
+      const tried = await tryAt(moment, runtime, `${runtime.name}, connecting`, {
+        async act({ child }) {
+          child.kill('SIGSTOP');
+          late.wake(hosts[0]?.port as number);
+          await later(LONG * 1000);
+          child.kill('SIGCONT');
+        },
+        findFault: isSent,
+      });
+      late.stop();
+      return tried;
+    });
+    assert.deepEqual(faults, []);
   }),
 );
 

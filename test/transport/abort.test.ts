@@ -1,12 +1,12 @@
 /** What the program makes in place of an AbortController does what that does, as far as the program asks. */
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
-import { makeEnding, whenAborted } from '../../src/transport/abort.ts';
+import { type EndController, makeEnding, whenAborted } from '../../src/transport/abort.ts';
 
 const test = suite('abort');
 
 /** What a signal does, written down. */
-function walk(make: () => AbortController): unknown[] {
+function walk(make: () => EndController): unknown[] {
   const seen: unknown[] = [];
   const controller = make();
   const { signal } = controller;

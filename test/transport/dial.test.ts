@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { createConnection } from 'node:net';
-import type { Duplex } from 'node:stream';
+import { Duplex } from 'node:stream';
 import { suite } from 'uvu';
 import { sourceOf } from '../../src/message/source.ts';
 import type { Smarthost, TlsPolicy } from '../../src/router/smarthost.ts';
@@ -177,6 +177,7 @@ test('what was thrown is kept beside the failure, and its words are scrubbed of 
 for (const [what, late] of [
   ['a stream', () => loop().stream],
   ['a socket that still connects', (port: number) => createConnection({ port, host: '127.0.0.1' })],
+  ['a stream that fails even to be destroyed', () => new Duplex({ destroy: (_, done) => done(error('no')) })],
 ] as const)
   test(`${what} that comes after the time or the signal is destroyed, and the program is told to stop`, () =>
     within(10_000, async () => {

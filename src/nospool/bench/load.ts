@@ -2,6 +2,7 @@
  * The load of `nospool bench`: sends many messages over some sessions, and counts their ends. Opens
  * another session when one is lost, and sends no message twice. Knows no command line and prints nothing.
  */
+
 import { mayTakeMore, open as openSession } from '../../library/open.ts';
 import { TIMEOUTS } from '../../library/options.ts';
 import { sourceOf } from '../../message/source.ts';
@@ -12,6 +13,7 @@ import { unlessAborted } from '../../submit/interrupts.ts';
 import { printAttempt, printFailure, printServer } from '../../submit/outcome.ts';
 import { systemSecurity } from '../../submit/security.ts';
 import type { OpenSession } from '../../submit/session.ts';
+import type { EndSignal } from '../../transport/abort.ts';
 import { countDurations, type Durations } from './durations.ts';
 
 export interface Load {
@@ -46,9 +48,9 @@ export interface Measured {
 
 export interface LoadOptions {
   /** Begins no further message, and waits a moment for the verdicts on those under way. */
-  readonly signal: AbortSignal;
+  readonly signal: EndSignal;
   /** Waits for nothing more. */
-  readonly urgent: AbortSignal;
+  readonly urgent: EndSignal;
   /** Called with the number of messages whose fate is known. */
   readonly progress?: (messages: number) => void;
 }

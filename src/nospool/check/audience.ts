@@ -4,13 +4,14 @@
  */
 
 import { spawnSync } from 'node:child_process';
-import { closeSync, constants, existsSync, openSync, readlinkSync, type Stats, statSync } from 'node:fs';
+import { closeSync, constants, existsSync, openSync, type Stats, statSync } from 'node:fs';
 import path from 'node:path';
 import type { Config } from '../../config/config.ts';
 import { allHosts } from '../../config/facts.ts';
 import type { Secret, Smarthost } from '../../router/smarthost.ts';
 import { fileFactsOf, nameInAccounts, readAccounts } from '../../trust/facts.ts';
 import { type FileKind, printMode, quoteForShell, whyRefused } from '../../trust/rules.ts';
+import { listFolders } from '../closed-folders.ts';
 
 /** A file that a delivery reads. */
 interface Needed {
@@ -44,7 +45,7 @@ export interface Audience {
   readonly closed: readonly Closed[];
   /** When not every user can send: users who can, root first, and groups in all of which another user must be. */
   readonly users: readonly string[];
-  readonly groups: readonly string[];
+  readonly groups: readonly number[];
 }
 
 /** The uid of daemons that need no right. It owns no file. */
@@ -126,29 +127,6 @@ function isMissing(file: string): boolean {
   }
 }
 
-/** The folders above a file, and above what its links lead to, from the root; as far as this user can see. */
-function listFolders(file: string, most = MOST_LINKS): readonly string[] {
-  const above = (name: string): readonly string[] => (name === '/' ? [] : [...above(path.dirname(name)), path.dirname(name)]);
-  const folders = above(file);
-  for (const place of most === 0 ? [] : [...folders, file]) {
-    const target = readLink(place);
-    if (target !== null)
-      return [...new Set([...folders, ...listFolders(path.resolve(path.dirname(place), target, path.relative(place, file)), most - 1)])];
-  }
-  return folders;
-}
-
-/** As Linux has it. */
-const MOST_LINKS = 40;
-
-function readLink(file: string): string | null {
-  try {
-    return readlinkSync(file);
-  } catch {
-    return null;
-  }
-}
-
 const describeClosed = (needed: Needed, at: string, { uid, gid, mode }: Stats, openBits: number): Omit<Closed, 'cure'> => ({
   ...needed,
   at,
@@ -163,7 +141,11 @@ const describeClosed = (needed: Needed, at: string, { uid, gid, mode }: Stats, o
 /** How others can be let in. A file without a secret may be opened to everybody, a secret to a group. */
 function findCure({ kind, path: file }: Needed, { mode, gid }: Stats): string {
   if (!['password', 'key', 'literal'].includes(kind)) return `run chmod o+r ${quoteForShell(file)}`;
-  if ((mode & 0o040) !== 0 && gid !== 0) return `to add one, run usermod -aG ${groupName(gid)} USER`;
+  // A group of Kubernetes or Docker has a number alone, and no members.
+  if ((mode & 0o040) !== 0 && gid !== 0)
+    return nameInAccounts('/etc/group', gid) === null
+      ? `to let a process send, start it in group ${gid} (fsGroup, docker run --group-add)`
+      : `to add one, run usermod -aG ${groupName(gid)} USER`;
   return `to let a group send, run chgrp GROUP ${quoteForShell(file)}; chmod g+r ${quoteForShell(file)}`;
 }
 
@@ -234,7 +216,7 @@ function whoCan(closed: readonly Closed[]): Pick<Audience, 'users' | 'groups'> {
       ...(closed.every(({ isOpenToRoot }) => isOpenToRoot) ? ['root'] : []),
       ...(owners.size === 1 && owner !== 0 ? [userName(owner)] : []),
     ],
-    groups: closed.every(({ isOpenToGroup }) => isOpenToGroup) ? [...new Set(closed.map(({ gid }) => groupName(gid)))] : [],
+    groups: closed.every(({ isOpenToGroup }) => isOpenToGroup) ? [...new Set(closed.map(({ gid }) => gid))] : [],
   };
 }
 
@@ -273,7 +255,9 @@ export function printAudience({ missing, closed, users, groups }: Audience): { r
   };
 }
 
-function printGroup(group: string): string {
+function printGroup(gid: number): string {
+  const group = nameInAccounts('/etc/group', gid);
+  if (group === null) return `processes in group ${gid}`;
   const members = membersOf(group);
   const shown = members.slice(0, MOST_MEMBERS).join(', ');
   return `members of group ${group} (${members.length === 0 ? 'nobody is in it' : `${shown}${members.length > MOST_MEMBERS ? ', …' : ''}`})`;
@@ -282,7 +266,7 @@ function printGroup(group: string): string {
 export const audienceJson = ({ missing, closed, users, groups }: Audience): Readonly<Record<string, unknown>> => ({
   all: closed.length === 0 && missing.length === 0,
   users: missing.length === 0 ? users : [],
-  groups: missing.length === 0 ? groups : [],
+  groups: missing.length === 0 ? groups.map(groupName) : [],
   missing: missing.map(({ path: file }) => file),
   closed: closed.map(({ key, path: file, at, uid, gid, mode, cure }) => ({
     key,

@@ -2,6 +2,7 @@
  * Looks behind a lone dot that ended the message on standard input, or for one that nobody has looked for. Loaded only then.
  * Knows no octet of the message.
  */
+
 import { hasText, type LoneDot, untilDot } from '../../message/lone-dot.ts';
 import type { Stdin } from './open.ts';
 
@@ -34,7 +35,7 @@ async function waitShortly(): Promise<null> {
 const waitOneTurn = (): Promise<unknown> => new Promise((resolve) => setImmediate(resolve));
 
 /** Finds the dot that ends the message of the file; the value is the octets up to it, null where none does. */
-export async function findDot(file: NonNullable<Stdin['file']>, signal: AbortSignal): Promise<number | null> {
+export async function findDot(file: NonNullable<Stdin['file']>, signal: Pick<AbortSignal, 'aborted'>): Promise<number | null> {
   let octets: number | null = null;
   const message = untilDot(file.at(0), (dot) => {
     octets = dot.octets;

@@ -1,4 +1,5 @@
 /** A regular file, which can be read again, and whose descriptor whoever started us may read on from. Knows no message. */
+
 import { closeSync, fstatSync, openSync, readSync, type Stats } from 'node:fs';
 import { CLEAN, type Ended, type Input, type Source } from '../../message/source.ts';
 import { fileSystemOf } from '../../trust/file-system.ts';
@@ -10,7 +11,7 @@ export interface FilePlace {
   /** Lets it move with the octets that are read. */
   follow(): void;
   /** Moves it to so many octets behind where it stood, or (null) to the end of the file. */
-  moveTo(octets: number | null, signal: AbortSignal): Promise<void>;
+  moveTo(octets: number | null, signal: Pick<AbortSignal, 'aborted'>): Promise<void>;
 }
 
 /** One read takes so many octets until other memory is named. The replay window needs a few of these reads, and they read little beyond it. */

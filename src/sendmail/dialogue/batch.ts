@@ -1,9 +1,11 @@
 /** Batch SMTP (`-bS`): commands in a file or a pipe, and nobody who reads a reply, so the first failure ends it. Knows no message. */
+
 import { makeAbortable } from '../../process/signals.ts';
 import { complain } from '../../process/stderr.ts';
 import { drain } from '../../process/stdin/drain.ts';
 import type { Stdin } from '../../process/stdin/open.ts';
 import type { Receiving } from '../../smtp/server/machine.ts';
+import type { EndSignal } from '../../transport/abort.ts';
 import { type LastLine, type LoopEnd, type Said, takeCommands } from './command-loop.ts';
 import { withNetworkLineEnds } from './line-ends.ts';
 import type { Messages } from './messages.ts';
@@ -15,7 +17,7 @@ type Stop =
   | { readonly at: 'verdict' };
 
 /** Reads until QUIT, the end of the input or the first failure; the value is the exit status. */
-export async function readBatch(stdin: Stdin, messages: Messages, settings: Receiving, signal: AbortSignal): Promise<number> {
+export async function readBatch(stdin: Stdin, messages: Messages, settings: Receiving, signal: EndSignal): Promise<number> {
   let stop: Stop | null = null;
   const closed = await takeCommands(settings, messages, {
     input: makeAbortable(withNetworkLineEnds(stdin, stdin.isTerminal), signal),

@@ -5,6 +5,7 @@ import type { Stdin } from '../../process/stdin/open.ts';
 import { replyLines } from '../../smtp/server/answers.ts';
 import type { Receiving } from '../../smtp/server/machine.ts';
 import { unlessAborted } from '../../submit/interrupts.ts';
+import type { EndSignal } from '../../transport/abort.ts';
 import { takeCommands } from './command-loop.ts';
 import { withNetworkLineEnds } from './line-ends.ts';
 import type { Messages } from './messages.ts';
@@ -23,7 +24,7 @@ export async function refuseToSpeak(details: readonly string[]): Promise<void> {
 }
 
 /** Speaks until QUIT, the end of the input or a signal; the value is the exit status. */
-export async function speakWithReplies(stdin: Stdin, messages: Messages, settings: Receiving, signal: AbortSignal): Promise<number> {
+export async function speakWithReplies(stdin: Stdin, messages: Messages, settings: Receiving, signal: EndSignal): Promise<number> {
   const replies = openReplies();
   await takeCommands(settings, messages, {
     input: makeAbortable(stdin.isTerminal ? withNetworkLineEnds(stdin, true) : stdin, signal),

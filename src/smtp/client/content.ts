@@ -81,46 +81,50 @@ function encoder(transparent: boolean, writes: boolean): ContentEncoder {
   let longestLine = 0;
   let eightBit = false;
   let nul = false;
+  // Of the chunk in hand: octets from `kept` on stand unchanged in it and are not yet in `out`, which holds `filled` octets.
+  let kept = 0;
+  let filled = 0;
+  let added = 0;
+
+  /** Puts an octet before the one at `before`. */
+  function insert(chunk: Uint8Array, before: number, octet: number): void {
+    added++;
+    if (!writes) return;
+    if (added === 1) {
+      if (out.length < 2 * chunk.length) out = new Uint8Array(2 * chunk.length);
+      out.set(chunk, out.length - chunk.length);
+    }
+    move(chunk, before);
+    out[filled++] = octet;
+  }
+
+  /**
+   * Moves what is kept, up to `to`, behind what is filled. The chunk's copy lies in the second half of `out`: writing never reaches the octets that
+   * are still to be moved, because no octet becomes more than two.
+   */
+  function move(chunk: Uint8Array, to: number): void {
+    const copy = out.length - chunk.length;
+    out.copyWithin(filled, copy + kept, copy + to);
+    filled += to - kept;
+    kept = to;
+  }
 
   function push(chunk: Uint8Array): Uint8Array {
     const length = chunk.length;
     octetsIn += length;
     eightBit ||= hasEightBit(chunk);
     nul ||= chunk.includes(0);
-    const find = (octet: number, from: number): number => {
-      const found = chunk.indexOf(octet, from);
-      return found < 0 ? length : found;
-    };
-
     let at = afterCR && chunk[0] === LF ? 1 : 0;
     if (length > 0) afterCR = false;
     const first = at;
-    // Octets from `kept` on stand unchanged in the chunk and are not yet in `out`, which holds `filled` octets.
-    let kept = at;
-    let filled = 0;
-    let added = 0;
-    // The chunk's copy lies in the second half of `out`. Writing never reaches the octets that are still to be moved, because
-    // no octet becomes more than two.
-    let copy = 0;
-    const insert = (before: number, octet: number): void => {
-      added++;
-      if (!writes) return;
-      if (added === 1) {
-        if (out.length < 2 * length) out = new Uint8Array(2 * length);
-        copy = out.length - length;
-        out.set(chunk, copy);
-      }
-      out.copyWithin(filled, copy + kept, copy + before);
-      filled += before - kept;
-      out[filled++] = octet;
-      kept = before;
-    };
-
-    let cr = find(CR, at);
-    let lf = find(LF, at);
+    kept = first;
+    filled = 0;
+    added = 0;
+    let cr = find(chunk, CR, at);
+    let lf = find(chunk, LF, at);
     for (;;) {
       if (atLineStart && transparent && chunk[at] === DOT) {
-        insert(at, DOT);
+        insert(chunk, at, DOT);
         dots++;
       }
       const end = Math.min(cr, lf);
@@ -131,24 +135,24 @@ function encoder(transparent: boolean, writes: boolean): ContentEncoder {
       line = 0;
       lines++;
       if (lf < cr) {
-        insert(lf, CR);
+        insert(chunk, lf, CR);
         at = lf + 1;
-        lf = find(LF, at);
+        lf = find(chunk, LF, at);
       } else if (lf === cr + 1 && lf < length) {
         at = lf + 1;
-        lf = find(LF, at);
-        cr = find(CR, at);
+        lf = find(chunk, LF, at);
+        cr = find(chunk, CR, at);
       } else {
         at = cr + 1;
-        insert(at, LF);
+        insert(chunk, at, LF);
         afterCR = at === length;
-        cr = find(CR, at);
+        cr = find(chunk, CR, at);
       }
     }
     octetsOut += length - first + added;
     if (added === 0 || !writes) return first === 0 ? chunk : chunk.subarray(first);
-    out.copyWithin(filled, copy + kept, copy + length);
-    return out.subarray(0, filled + length - kept);
+    move(chunk, length);
+    return out.subarray(0, filled);
   }
 
   return {
@@ -165,6 +169,12 @@ function encoder(transparent: boolean, writes: boolean): ContentEncoder {
       return { octetsIn, octetsOut, size: octetsOut - dots, eightBit, nul, longestLine, lines };
     },
   };
+}
+
+/** Where the octet comes next; the length when it does not. */
+function find(chunk: Uint8Array, octet: number, from: number): number {
+  const found = chunk.indexOf(octet, from);
+  return found < 0 ? chunk.length : found;
 }
 
 /**

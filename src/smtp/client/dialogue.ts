@@ -42,24 +42,27 @@ export class Dialogue {
       if (reply === null) {
         // Even a part of a line is out of step where no clear text may come. RFC 3207 §6
         if (this.#state.at === 'handshake' && !this.#reader.idle)
-          actions.push(...this.#advance({ type: 'malformed', detail: 'clear text before the TLS handshake' }));
+          this.#advance({ type: 'malformed', detail: 'clear text before the TLS handshake' }, actions);
         break;
       }
-      actions.push(...this.#advance(reply.ok ? { type: 'reply', reply: reply.value } : { type: 'malformed', detail: reply.detail }));
+      this.#advance(reply.ok ? { type: 'reply', reply: reply.value } : { type: 'malformed', detail: reply.detail }, actions);
     }
     return actions;
   }
 
   /** Takes what happened besides; throws where nobody asked for it, because that is a bug of the driver. */
   on(event: DriverEvent): readonly Action[] {
-    return this.#advance(event);
+    const actions: Action[] = [];
+    this.#advance(event, actions);
+    return actions;
   }
 
-  #advance(event: Heard | DriverEvent): readonly Action[] {
+  /** Adds what the driver must do. */
+  #advance(event: Heard | DriverEvent, actions: Action[]): void {
     const step = advance(this.#plan, this.#state, this.#withRest(event));
     this.#state = step[0];
-    // A slice, because a rest pattern walks the step by its iterator, for every reply.
-    return step.slice(1) as Action[];
+    // By their places, because a rest pattern walks the step by its iterator, for every reply.
+    for (let i = 1; i < step.length; i++) actions.push(step[i] as Action);
   }
 
   /** The events of every message are made in one shape each, because a copy of what may be anything is slow. */

@@ -43,17 +43,17 @@ export const offers = ({ keywords }: Extensions, keyword: string): boolean => ke
  * RFC 1870 §4
  */
 export function sizeLimit({ keywords }: Extensions): number | null {
-  const value = keywords.get('SIZE')?.[0];
-  return value !== undefined && /^\d{1,15}$/.test(value) && Number(value) > 0 ? Number(value) : null;
+  return numberOf(keywords.get('SIZE')?.[0], /^\d{1,15}$/);
 }
+
+/** A number above 0 of so many digits; null for anything else. */
+const numberOf = (text: string | undefined, digits: RegExp): number | null =>
+  text !== undefined && digits.test(text) && Number(text) > 0 ? Number(text) : null;
 
 /** A limit of RFC 9422 §4; null when the server names none. */
 export function limitOf({ keywords }: Extensions, name: 'RCPTMAX' | 'RCPTDOMAINMAX' | 'MAILMAX'): number | null {
-  const value = keywords
-    .get('LIMITS')
-    ?.find((word) => word.startsWith(`${name}=`))
-    ?.slice(name.length + 1);
-  return value !== undefined && /^\d{1,6}$/.test(value) && Number(value) > 0 ? Number(value) : null;
+  const limit = keywords.get('LIMITS')?.find((word) => word.startsWith(`${name}=`));
+  return numberOf(limit?.slice(name.length + 1), /^\d{1,6}$/);
 }
 
 /** The SASL mechanisms that the server offers, in upper case. RFC 4954 §3 */

@@ -62,6 +62,7 @@ export interface Transaction {
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this line looks for.
 const CONTROL = /[\u0000-\u001f\u007f]/;
+const BLANK = /\s/;
 
 /** Prints EHLO, HELO or LHLO with its domain or address literal. RFC 5321 §4.1.1.1, RFC 2033 §4.1 */
 export function helloCommand(verb: 'EHLO' | 'HELO' | 'LHLO', name: string): Parsed<string> {
@@ -117,6 +118,9 @@ export interface Unmet {
 
 const unmet = (lacks: Lack, detail: string): Unmet => ({ lacks, detail });
 
+const notOffered = ([keyword, why]: Need, { smtputf8For = why }: Transaction): Unmet =>
+  unmet(keyword.toLowerCase() as Lack, `the server does not offer ${keyword} (${keyword === 'SMTPUTF8' ? smtputf8For : why})`);
+
 /** What a server offers, and over what. */
 export interface Offer {
   readonly secured: boolean;
@@ -128,12 +132,8 @@ export function unmetNeed(transaction: Transaction, { secured, extensions }: Off
   const { size, recipients, reversePath } = transaction;
   // In clear a server offers no REQUIRETLS, and if one does, it means nothing. RFC 8689 §2
   if (transaction.requireTls && !secured) return unmet('encryption', 'REQUIRETLS was asked for, and the session is in clear');
-  for (const [keyword, why, needed] of ALL_NEEDS)
-    if (needed(transaction) && !offers(extensions, keyword))
-      return unmet(
-        keyword.toLowerCase() as Lack,
-        `the server does not offer ${keyword} (${keyword === 'SMTPUTF8' ? (transaction.smtputf8For ?? why) : why})`,
-      );
+  // By their places, here and below, because to take a row apart is slow, and this is done for each message.
+  for (const need of ALL_NEEDS) if (need[2](transaction) && !offers(extensions, need[0])) return notOffered(need, transaction);
   const limit = sizeLimit(extensions);
   if (size !== null && limit !== null && size > limit)
     return unmet('size', `the message has ${size} octets and the server takes at most ${limit}`);
@@ -167,8 +167,8 @@ export function mailCommand(transaction: Transaction, extensions: Extensions): P
     if (ret !== undefined) words.push(`RET=${ret}`);
     if (envid !== undefined) words.push(`ENVID=${xtext(envid)}`);
   }
-  for (const [, , print] of ASKED) {
-    const word = print(transaction);
+  for (const need of ASKED) {
+    const word = need[2](transaction);
     if (typeof word === 'string') words.push(word);
   }
   return joinWords(words);
@@ -199,9 +199,13 @@ function printOriginal(original: ForwardPath, extensions: Extensions): string {
  * command or parameter.
  */
 function joinWords(words: readonly string[]): Parsed<string> {
-  const line = words.join(' ');
+  let line = words[0] as string;
+  let hasBlank = false;
+  for (let i = 1; i < words.length; i++) {
+    // Only a quoted local-part may hold a blank, so only the first word.
+    hasBlank ||= BLANK.test(words[i] as string);
+    line += ` ${words[i]}`;
+  }
   if (CONTROL.test(line)) return unparsed('a command parameter holds a control character');
-  // Only a quoted local-part may hold a blank, so only the first word.
-  for (let i = 1; i < words.length; i++) if (/\s/.test(words[i] as string)) return unparsed('a command parameter holds a blank');
-  return parsed(utf8(line));
+  return hasBlank ? unparsed('a command parameter holds a blank') : parsed(utf8(line));
 }

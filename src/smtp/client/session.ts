@@ -452,8 +452,9 @@ function takeSecureChannel(plan: Plan, state: In<'handshake'>): Step {
   return state.implicit ? [{ at: 'greeting', secured: true }] : sayHello(plan, true);
 }
 
-const awaitTransaction = (channel: Channel): Step => [
+const awaitTransaction = (channel: Channel, before: readonly Action[] = []): Step => [
   { at: 'ready', channel },
+  ...before,
   { do: 'ready', channel },
 ];
 
@@ -461,8 +462,7 @@ const awaitTransaction = (channel: Channel): Step => [
 function afterNoop(ending: Ending, state: In<'noop'>, reply: Reply): Step {
   if (!isWanted(state, reply))
     return quit(ending, [checked(rejection('noop', [{ command: 'NOOP', verb: 'NOOP', recipient: null, reply }]))]);
-  const [ready, ...actions] = awaitTransaction(state.channel);
-  return [ready, checked(null), ...actions];
+  return awaitTransaction(state.channel, [checked(null)]);
 }
 
 const checked = (failure: SessionFailure | null): Action => ({ do: 'checked', failure });
@@ -481,7 +481,7 @@ function openTransaction(plan: Plan, channel: Channel, transaction: Transaction)
   if (unmet !== null) return failUnsupported(plan, channel, 'host', unmet);
   const commands = envelopeCommands(plan, { channel, transaction });
   if (!commands.ok) return failUnsupported(plan, channel, 'message', { lacks: 'argument', detail: commands.detail });
-  const [state, ...actions] = sendCommands(plan, {
+  const step = sendCommands(plan, {
     at: 'envelope',
     channel,
     transaction,
@@ -490,9 +490,9 @@ function openTransaction(plan: Plan, channel: Channel, transaction: Transaction)
     answered: 0,
     refusals: null,
   });
-  return dropsDsn(transaction, channel.extensions)
-    ? [state, { do: 'note', note: 'the server does not offer DSN: the notification parameters are left out' }, ...actions]
-    : [state, ...actions];
+  if (!dropsDsn(transaction, channel.extensions)) return step;
+  const [state, ...actions] = step;
+  return [state, { do: 'note', note: 'the server does not offer DSN: the notification parameters are left out' }, ...actions];
 }
 
 const framingOf = (plan: Plan, { extensions }: Channel): 'data' | 'bdat' =>
@@ -691,18 +691,15 @@ function afterCommit(plan: Plan, ending: Ending, state: In<'commit'>, reply: Rep
 
 /** Who does not have the message, by index: LMTP refuses some recipients before the content, and some behind it. */
 function refusalsOf(plan: Plan, state: In<'commit'>, replies: readonly Reply[]): readonly Refusal[] {
+  const refusals: Refusal[] = state.refusals ? [...toArray(state.refusals)] : [];
   const verb = verdictVerb(plan, state.channel);
-  const verdicts: readonly Refusal[] =
-    plan.protocol === 'lmtp'
-      ? verdictsOf(state, replies).map(({ recipient, path, reply }) => ({
-          command: `the content for ${printPath(path)}`,
-          verb,
-          recipient,
-          reply,
-        }))
-      : replies.map((reply) => ({ command: 'the content', verb, recipient: null, reply }));
-  const refusals = [...(state.refusals ? toArray(state.refusals) : []), ...verdicts.filter(({ reply }) => !isWanted(state, reply))];
-  return plan.protocol === 'lmtp' ? refusals.sort((one, other) => (one.recipient as number) - (other.recipient as number)) : refusals;
+  if (plan.protocol === 'smtp') {
+    for (const reply of replies) if (!isWanted(state, reply)) refusals.push({ command: 'the content', verb, recipient: null, reply });
+    return refusals;
+  }
+  for (const { recipient, path, reply } of verdictsOf(state, replies))
+    if (!isWanted(state, reply)) refusals.push({ command: `the content for ${printPath(path)}`, verb, recipient, reply });
+  return refusals.sort((one, other) => (one.recipient as number) - (other.recipient as number));
 }
 
 /** Pairs LMTP's verdicts with the recipients whom the server has accepted, in the order of their RCPT. RFC 2033 §4.2 */
@@ -848,9 +845,7 @@ const failUnsupported = (plan: Plan, channel: Channel, condemns: Condemned, unme
  */
 function endTransaction(ending: Ending, channel: Channel, settle: readonly Action[], isHalfOpen: boolean): Step {
   if (ending === 'leave') return quit(ending, settle);
-  if (isHalfOpen) return [{ at: 'reset', channel }, ...settle, send('RSET')];
-  const [state, ...actions] = awaitTransaction(channel);
-  return [state, ...settle, ...actions];
+  return isHalfOpen ? [{ at: 'reset', channel }, ...settle, send('RSET')] : awaitTransaction(channel, settle);
 }
 
 /**

@@ -39,5 +39,5 @@ function isPart(run: string): boolean {
   if (/^[crsv]=/.test(run)) return true;
   const digits = run.replace(/=+$/, '');
   const message = fromBase64(digits.slice(0, digits.length - (digits.length % 4)));
-  return message !== null && /^(?:(?:n|y|p=[^,]*),[^,]*,)?[cnrsv]=|^<[^>]+@|^.+ [\da-f]{8,}$/.test(message);
+  return message !== null && /^(?:(?:n|y|p=[^,]*),[^,]*,)?[cnrsv]=|^<.+@|^.+ [\da-f]{8,}$/.test(message);
 }

@@ -6,7 +6,7 @@
 import { DIRECT, type Link, type Smarthost } from '../../router/smarthost.ts';
 import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
 import { isIPv4, isIPv6 } from '../../smtp/path.ts';
-import { makeEnding, whenAborted } from '../abort.ts';
+import { type EndSignal, makeEnding, whenAborted } from '../abort.ts';
 import { alarm } from '../clock.ts';
 import type { NameQuestion, Names } from './question.ts';
 
@@ -49,11 +49,11 @@ async function inTime<T>(
   milliseconds: number,
   what: string,
   names: Names,
-  signal: AbortSignal | undefined,
+  signal: EndSignal | undefined,
   work: (left: AbortSignal) => Promise<Parsed<T>>,
 ): Promise<Parsed<T>> {
-  // A caller's own names get the runtime's own signal.
-  const left = names === systemNames ? makeEnding() : new AbortController();
+  // A caller's own names get the runtime's own signal; the system's are ours, and ask no more of it.
+  const left = names === systemNames ? (makeEnding() as AbortController) : new AbortController();
   let leave = (): void => {};
   let stop = (): void => {};
   const late = new Promise<Parsed<T>>((resolve) => {
@@ -84,7 +84,7 @@ export async function targetsOf(
   host: Smarthost,
   within: number,
   names = systemNames,
-  signal?: AbortSignal,
+  signal?: EndSignal,
 ): Promise<Parsed<readonly Target[]>> {
   const { link } = host;
   const targets = await findTargets(host, within, names, signal);
@@ -95,7 +95,7 @@ async function findTargets(
   host: Smarthost,
   within: number,
   names: Names,
-  signal: AbortSignal | undefined,
+  signal: EndSignal | undefined,
 ): Promise<Parsed<readonly Target[]>> {
   if (host.scheme === 'unix') return parsed([{ name: host.host, port: 0, unix: true, fromDns: false }]);
   if (host.expand === 'none') return parsed([{ name: host.host, port: host.port, unix: false, fromDns: false }]);
@@ -117,7 +117,7 @@ export async function endpointsOf(
   target: Target,
   within: number,
   names = systemNames,
-  signal?: AbortSignal,
+  signal?: EndSignal,
 ): Promise<Parsed<readonly [Endpoint, ...Endpoint[]]>> {
   const { name, port, link = DIRECT } = target;
   if (target.unix || link.proxy !== null) return parsed(byName(target));

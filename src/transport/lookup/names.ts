@@ -7,7 +7,7 @@
 import type { MxRecord, Resolver, SrvRecord } from 'node:dns';
 import { existsSync, readFileSync } from 'node:fs';
 import { aLabels } from '../a-labels.ts';
-import { makeEnding } from '../abort.ts';
+import { type EndSignal, makeEnding } from '../abort.ts';
 import { alarm } from '../clock.ts';
 import {
   addressesIn,
@@ -122,7 +122,7 @@ const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code
  * library; c-ares, as runtimes set it up, goes on only from a silent server. When the signal comes, nothing of the question is
  * left.
  */
-async function askServers<T>({ timeout, attempts, servers }: Servers, signal: AbortSignal, ask: Ask<T>): Promise<T> {
+async function askServers<T>({ timeout, attempts, servers }: Servers, signal: EndSignal, ask: Ask<T>): Promise<T> {
   // The callbacks of node:dns are used, because its promises take milliseconds to load.
   const { Resolver } = process.getBuiltinModule('node:dns');
   const among = (some: readonly string[] | null): Resolver => {
@@ -144,7 +144,7 @@ async function askServers<T>({ timeout, attempts, servers }: Servers, signal: Ab
   }
 }
 
-function askResolver<T>(resolver: Resolver, signal: AbortSignal, ask: Ask<T>): Promise<T> {
+function askResolver<T>(resolver: Resolver, signal: EndSignal, ask: Ask<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const cancel = (): void => resolver.cancel();
     const done = (error: Error | null, found: T): void => {
@@ -153,7 +153,7 @@ function askResolver<T>(resolver: Resolver, signal: AbortSignal, ask: Ask<T>): P
       else resolve(found);
     };
     if (signal.aborted) return reject(makeError('ECANCELLED'));
-    signal.addEventListener('abort', cancel, { once: true });
+    signal.addEventListener('abort', cancel);
     ask(resolver, done);
   });
 }
@@ -171,12 +171,12 @@ async function searchDns(name: string, conf: Servers, own: readonly string[], qu
   let worst = '';
   let isOver = false;
   for (const candidate of candidatesOf(ascii, conf)) {
-    const isWritten = candidate === ascii.replace(/\.$/, '');
+    const isWritten = candidate === ascii;
     if (isOver && !isWritten) continue;
     try {
       return await askBothFamilies(candidate, conf, own, question);
     } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code ?? 'ENOTFOUND';
+      const { code } = error as { readonly code: string };
       if (code === 'ECANCELLED' || (isWritten && TEMPORARY.includes(code))) throw error;
       isOver ||= isSilent(code);
       if (worst === '' || TEMPORARY.includes(code) || (isWritten && !TEMPORARY.includes(worst))) worst = code;
@@ -220,7 +220,7 @@ function askBothFamilies(
       reject(makeError(isHalf ? `ENOIPV${families[0]}` : code));
     };
     if (signal.aborted) left.abort();
-    else signal.addEventListener('abort', leave, { once: true });
+    else signal.addEventListener('abort', leave);
     for (const each of families)
       askServers<readonly string[]>(conf, left.signal, (resolver, done) =>
         each === 6 ? resolver.resolve6(name, done) : resolver.resolve4(name, done),

@@ -143,10 +143,14 @@ export interface Call {
   readonly stdio?: SpawnOptions['stdio'];
   /** More words behind the command. */
   readonly args?: readonly string[];
+  /** True: `-bs`, to which the test says everything. */
+  readonly isDialogue?: boolean;
 }
 
 export interface Run {
   readonly child: ChildProcess;
+  /** Header section and body, with LF. */
+  readonly message: string;
   /** What is written last. */
   finish(): void;
   readonly done: Promise<Ended>;
@@ -209,7 +213,9 @@ export function start(stage: Stage, call: Call): Run {
   const body = 'A line of the message, and no two are alike.\n'.repeat(lines);
   const message = `Subject: ${id}\nFrom: tim@here.example\nMessage-ID: <${serial}@here.example>\nTo: everybody@client.example.org\n\n${body}`;
   const command = isInstalled ? [installedFor(runtime)] : [...runtime.words, COMMAND];
-  const words = [...command, '-f', 'tim@here.example', '-i', ...args, 'r1@there.example', 'everybody@client.example.org'];
+  const words = call.isDialogue
+    ? [...command, '-bs', ...args]
+    : [...command, '-f', 'tim@here.example', '-i', ...args, 'r1@there.example', 'everybody@client.example.org'];
   const [program = '', ...rest] = [...before, ...(shell === undefined ? words : ['/bin/sh', '-c', shell, 'sh', ...words])];
   const env = {
     PATH: '/usr/bin:/bin',
@@ -229,8 +235,8 @@ export function start(stage: Stage, call: Call): Run {
     });
   const half = Math.floor(message.length / 2);
   child.stdin?.on('error', () => {});
-  if (call.isOpen === true) child.stdin?.write(message.slice(0, half));
-  else child.stdin?.end(message);
+  if (call.isOpen) child.stdin?.write(message.slice(0, half));
+  else if (!call.isDialogue) child.stdin?.end(message);
   const done = new Promise<Ended>((resolve, reject) => {
     child.once('error', reject);
     child.once('close', async (status, signal) => {
@@ -252,7 +258,7 @@ export function start(stage: Stage, call: Call): Run {
       resolve({ status, signal, ...said, log, held, strange, left: [...files, ...processesWith(`ROW=${row}`)] });
     });
   });
-  return { child, finish: () => void child.stdin?.end(message.slice(half)), done };
+  return { child, message, finish: () => void child.stdin?.end(message.slice(half)), done };
 }
 
 function readLog(file: string): string {
