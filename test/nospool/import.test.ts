@@ -442,6 +442,15 @@ test('what cannot be understood is said, and never shown where it may be a part 
     assert.ok(notesOf(files).includes(note), `${note}\n${notesOf(files).join('\n')}`);
 });
 
+test('a value that is not UTF-8 is an error, because a password would be another one; a comment is none', () => {
+  const errorsOf = (text: string): readonly string[] => imported({ '/etc/msmtprc': text }).errors;
+  assert.deepEqual(errorsOf('# \ufffd\nhost a.example\nauth on\nuser me\npassword p\n'), []);
+  assert.match(
+    errorsOf('host a.example\nauth on\nuser me\npassword p\ufffdss\n').join(),
+    /^\/etc\/msmtprc, or a file beside it, is not UTF-8/,
+  );
+});
+
 test('files without a smart host are told from those with one', () => {
   assert.equal(imported({ '/tmp/x': '' }, 'msmtp').hasSmarthost, false);
   assert.equal(imported({ '/tmp/x': 'mailhub=a' }, 'ssmtp').hasSmarthost, true);
