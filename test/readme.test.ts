@@ -179,7 +179,7 @@ test('the recording has the questions of init in their order, and of check what 
   const [, recording = ''] = blocks('text');
   const asked = [...read('src/nospool/init/questions.ts').matchAll(/\btext: (['"`])(.+?)\1,\s*initial\b/g)].map(([, , text = '']) =>
     // As it would be asked of web1, who has no password file yet.
-    text.replace('${user}', 'web1').replace('${keeps}', 'goes to /etc/nospool/password'),
+    text.replace(/\$\{user\}/, 'web1').replace(/\$\{keeps\}/, 'goes to /etc/nospool/password'),
   );
   assert.equal(asked.length, 6);
   const [init = '', check = '', ...sends] = recording.split(/^# (?=nospool )/m).slice(1);
