@@ -225,7 +225,7 @@ const SSMTP: readonly Row[] = [
     title: 'the sender of a login, behind a blank',
     files: { [OWN]: `${HUB}${HOST}`, '/etc/ssmtp/revaliases': ' root:ops@example.net\n' },
     messages: ['plain'],
-    differs: { plain: [/revaliases:1: root: approximated: ssmtp does not find it/, 'reversePath', 'from'] },
+    differs: { plain: [/revaliases:1: root: approximated: ssmtp does not see it/, 'reversePath', 'from'] },
   },
   {
     title: 'a hub for a login, with the port and the password of the other',

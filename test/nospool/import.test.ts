@@ -428,11 +428,11 @@ test('what cannot be understood is said, and never shown where it may be a part 
     [{ '/etc/nullmailer/remotes': 'a.example smtp port=x\n' }, '/etc/nullmailer/remotes:1: port: approximated: it is no port: 25 is taken'],
     [
       { '/etc/ssmtp/ssmtp.conf': 'mailhub=a\n root=b@c\n' },
-      '/etc/ssmtp/ssmtp.conf:2: root: approximated: ssmtp reads nothing here, because of the blank before the key or beside "="; now the line counts',
+      '/etc/ssmtp/ssmtp.conf:2: root: approximated: ssmtp does not see it, because of the blank; now it counts',
     ],
     [
       { '/etc/ssmtp/ssmtp.conf': 'mailhub=a\n', '/etc/ssmtp/revaliases': 'me :a@b.example:c:x\n' },
-      '/etc/ssmtp/revaliases:1: me: approximated: ssmtp does not find it, because of the blank; now it counts',
+      '/etc/ssmtp/revaliases:1: me: approximated: ssmtp does not see it, because of the blank; now it counts',
     ],
     [
       { '/etc/ssmtp/ssmtp.conf': 'mailhub=a\n', '/etc/ssmtp/revaliases': 'me:a@b.example:c:x\n' },

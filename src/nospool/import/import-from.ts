@@ -72,11 +72,7 @@ export function importFrom(path: string, readText: ReadText, program: ForeignPro
 
 /** An octet that was not UTF-8 became U+FFFD when its file was read, so a password with one would be another password. */
 const findUndecoded = (place: string, toml: string): readonly string[] =>
-  toml.includes('\ufffd')
-    ? [
-        `${place}, or a file beside it, is not UTF-8, and a value that counts has such a character (U+FFFD in what was made): write it there by hand`,
-      ]
-    : [];
+  toml.includes('\ufffd') ? [`${place}, or a file beside it, is not UTF-8: write by hand what is U+FFFD in the result`] : [];
 
 function translate(program: ForeignProgram, file: ForeignFile, findFile: FindFile): Translation {
   switch (program) {

@@ -33,6 +33,9 @@ import {
   type WrittenSettings,
 } from './foreign-file.ts';
 
+/** A blank before a key or a login, or beside "=". */
+const HIDDEN = 'ssmtp does not see it, because of the blank; now it counts';
+
 export function importSsmtp(file: ForeignFile, findFile: FindFile): Translation {
   const notes = collectNotes();
   const settings = readSettings(file, notes);
@@ -127,13 +130,7 @@ function readSettings(file: ForeignFile, notes: Notes): WrittenSettings {
     const [value = ''] = key === 'addheader' ? [found[2]] : (found[2] as string).split(/[=\s]/, 1);
     if (key !== 'addheader' && value !== found[2])
       notes.approximated(file, line, written, 'it was read as ssmtp does, up to the first blank or "="');
-    if (/^\s|^[^=]*\s=|^[^=]*=\s/.test(text))
-      notes.approximated(
-        file,
-        line,
-        written,
-        'ssmtp reads nothing here, because of the blank before the key or beside "="; now the line counts',
-      );
+    if (/^\s|^[^=]*\s=|^[^=]*=\s/.test(text)) notes.approximated(file, line, written, HIDDEN);
     const before = settings.get(key);
     if (before && FIRST_COUNTS.has(key)) {
       notes.dropped(file, line, written, `line ${before.line} is the first, and counts`);
@@ -241,7 +238,7 @@ function readRevaliases(file: ForeignFile, { notes, rewrite, routers, host, hub,
       .split(':')
       .map((part) => part.trim());
     if (login === '' || parts.length === 0) continue;
-    if (/^\s|^[^:]*\s:/.test(text)) notes.approximated(file, line, login, 'ssmtp does not find it, because of the blank; now it counts');
+    if (/^\s|^[^:]*\s:/.test(text)) notes.approximated(file, line, login, HIDDEN);
     const before = last.get(login);
     if (before) notes.dropped(file, before.line, login, printLaterCounts(line));
     last.set(login, { line, parts });
