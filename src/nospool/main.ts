@@ -14,7 +14,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   // The reader of our output may go (`| head`); the command finishes its work all the same.
   if (error.code === 'EPIPE' || isUnwritten) return;
   isUnwritten = true;
-  failWith(`cannot write to standard output: ${explainSystemError(error)}`);
+  failWith(`cannot write standard output: ${explainSystemError(error)}`);
 });
 process.on('exit', () => {
   // A message that was sent stays sent.

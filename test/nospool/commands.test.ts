@@ -146,7 +146,7 @@ test('output that the disk does not take is a failure, and that of a reader who 
         spawnSync('sh', ['-c', `${process.execPath} ${NOSPOOL} ${command} ${to}`], { cwd: folder, encoding: 'utf8' });
       const full = run('>/dev/full');
       assert.equal(full.status, 1, command);
-      assert.match(full.stderr, /^nospool: cannot write to standard output: the disk is full$/m);
+      assert.match(full.stderr, /^nospool: cannot write standard output: the disk is full$/m);
       assert.doesNotMatch(run('| true').stderr, /cannot write/);
     }
   }));

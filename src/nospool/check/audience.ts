@@ -184,7 +184,7 @@ function closeToGroup(closed: readonly Closed[]): readonly Closed[] {
       ? {
           ...each,
           isOpenToGroup: false,
-          cure: `its mode lets group ${groupName(gid)} read it, but a member was refused: is there an access list (getfacl)?`,
+          cure: `its mode lets group ${groupName(gid)} in, but a member was refused: is there an access list (getfacl)?`,
         }
       : each,
   );

@@ -227,7 +227,7 @@ function readTop(file: ForeignFile, { settings }: EsmtpIdentity, notes: Notes): 
   const helo = settings.get('helo');
   if (helo) {
     top.hostname = helo.value;
-    notes.approximated(file, helo.line, 'helo', 'hostname, which also goes behind a sender without a domain: write qualify_domain');
+    notes.approximated(file, helo.line, 'helo', 'hostname, and the domain of a bare sender: write qualify_domain');
   }
   const domain = settings.get('qualifydomain');
   if (domain) {
