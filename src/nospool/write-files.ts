@@ -34,7 +34,9 @@ export function explainSystemError(error: unknown): string {
 /** Writes a file beside its place and then moves it there. It gets `mode` whatever the umask. Throws the system's error. */
 export function writeWhole(file: string, text: string | Uint8Array, mode: number): void {
   const folder = path.dirname(file);
-  const [beside, fd] = openBeside(path.join(folder, `.${path.basename(file)}.${process.pid}`));
+  // A run that was killed may have left such a file, and in a container every run has the same number.
+  const beside = path.join(folder, `.${path.basename(file)}.${process.pid}-${Date.now()}`);
+  const fd = openSync(beside, 'wx', 0o600);
   try {
     writeFileSync(fd, text);
     // The mode comes last, so that nobody can run an incomplete file.
@@ -47,20 +49,6 @@ export function writeWhole(file: string, text: string | Uint8Array, mode: number
     throw error;
   }
 }
-
-/** Opens a file that was not there. One of that name may be left of a run that was killed: in a container every run has the same number. */
-function openBeside(name: string): readonly [file: string, fd: number] {
-  for (let more = 0; ; more++) {
-    const file = more === 0 ? name : `${name}-${more}`;
-    try {
-      return [file, openSync(file, 'wx', 0o600)];
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || more === MOST_LEFT) throw error;
-    }
-  }
-}
-
-const MOST_LEFT = 100;
 
 /** Makes the folders above a file that do not exist, with `mode` whatever the umask. Throws the system's error. */
 export function makeFoldersAbove(file: string, mode = 0o700): void {

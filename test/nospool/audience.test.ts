@@ -150,7 +150,10 @@ test('O4: check names each file that keeps users out: configuration, CA, key, al
     assert.match(said, / can send root alone /);
     for (const [name, sentence] of [
       [config, `(the configuration): its mode is 0640, its owner root, its group root; run chmod o+r ${config}`],
-      [ca, `(certificate): ${folder}, its mode is 0750, its owner root, its group daemon; run chmod o+x ${folder}`],
+      [
+        ca,
+        `(certificate): ${folder}, its mode is 0750, its owner root, its group daemon; run chmod o+x ${folder}, or move the file out of it`,
+      ],
       [
         key,
         `(certificate_key): its mode is 0600, its owner root, its group root; to let a group send, run chgrp GROUP ${key}; chmod g+r ${key}`,
@@ -318,7 +321,9 @@ chmod 600 /etc/nospool/password
 echo "nospool:x:4711:www-data" >> /etc/group
 chgrp nospool /etc/nospool/password
 chmod 640 /etc/nospool/password
-${node} ${NOSPOOL} check || true
+mkdir -p "$1"/.config/nospool
+touch "$1"/.config/nospool/config.toml
+XDG_CONFIG_HOME="$1"/.config ${node} ${NOSPOOL} check || true
 stat -c %a:%u:%g /etc/nospool/password
 rm -r /etc/nospool /etc/nospool.toml
 ${node} ${NOSPOOL} init --smarthost 127.0.0.1:${host.port} --user me --domain example.org --group nospool`;
@@ -333,6 +338,7 @@ ${node} ${NOSPOOL} init --smarthost 127.0.0.1:${host.port} --user me --domain ex
       stderr,
     );
     assert.match(stdout, /^can send {6}root, members of group nospool \(www-data\)$/m);
+    assert.match(folded(stdout), /warning \S+\/\.config\/nospool\/config\.toml is not used, because \/etc\/nospool\.toml is locked/);
     assert.match(stdout, /^640:0:4711$/m);
     assert.match(
       stdout,

@@ -95,7 +95,9 @@ function findClosed(needed: Needed): readonly Closed[] {
   const folders = listFolders(needed.path).flatMap((folder) => {
     const stats = statOf(folder);
     if (stats === null || (stats.mode & 0o001) !== 0) return [];
-    return [{ ...describeClosed(needed, folder, stats, 0o110), cure: `run chmod o+x ${quoteForShell(folder)}` }];
+    return [
+      { ...describeClosed(needed, folder, stats, 0o110), cure: `run chmod o+x ${quoteForShell(folder)}, or move the file out of it` },
+    ];
   });
   const stats = statOf(needed.path);
   return stats === null ? folders : [...folders, ...findClosedFile(needed, stats)];
@@ -169,9 +171,12 @@ function findUnreadable(files: readonly Needed[]): readonly Closed[] {
     .filter((each) => unread.includes(each.path))
     .map((each) => ({
       ...describeClosed(each, each.path, statSync(each.path), 0),
-      cure: `its mode lets everybody read it, but uid ${NOBODY} was refused: is there an access list (getfacl), or another file system?`,
+      cure: explainHidden('everybody'),
     }));
 }
+
+const explainHidden = (who: string): string =>
+  `its mode lets ${who} read it, but uid ${NOBODY} was refused: is there an access list (getfacl), or another file system?`;
 
 /** Closes to its group what no member can read although modes allow it: where there is an access list, the group's bits are only the most that it gives. */
 function closeToGroup(closed: readonly Closed[]): readonly Closed[] {
@@ -184,7 +189,7 @@ function closeToGroup(closed: readonly Closed[]): readonly Closed[] {
       ? {
           ...each,
           isOpenToGroup: false,
-          cure: `its mode lets group ${groupName(gid)} in, but a member was refused: is there an access list (getfacl)?`,
+          cure: explainHidden(`group ${groupName(gid)}`),
         }
       : each,
   );
