@@ -343,6 +343,43 @@ test('quit: a session that was given nothing just ends; a question or a message 
   });
 });
 
+test('quit: when the last message that it waited for is ended by its signal, the session ends, too', () =>
+  inScene(async ({ connection, submit, settle, happened }) => {
+    const only = new AbortController();
+    submit(1, { signal: only.signal });
+    void connection.quit();
+    await settle();
+    only.abort('no more');
+    await settle();
+    const aborted = '= content at greeting, condemns message';
+    assert.deepEqual(happened(), [
+      ...['entered greeting', `settled null: ${aborted}`, '1 destroyed', 'entered closed'],
+      ...['1 outcome 0: = content at ready, condemns message', 'ended'],
+    ]);
+  }));
+
+test('quit: a server that refuses the session and does not hang up is given its second', () =>
+  inScene(async ({ connection, say, submit, settle, happened, time }) => {
+    let isOver = false;
+    submit();
+    void connection.quit().then(() => {
+      isOver = true;
+    });
+    await settle();
+    await say('554 no\n');
+    const rejected = '= rejected at greeting, condemns address: connecting: 554 no';
+    assert.deepEqual(happened(), [
+      ...['entered greeting', 'S 554 no (null)', `settled 0: ${rejected}`, 'C QUIT (null)', '> QUIT', 'entered quit'],
+      ...[`1 outcome 0: ${rejected}`, 'ended'],
+    ]);
+    await time.passUntil(500);
+    await say('221 bye\n');
+    assert.deepEqual(happened(), ['S 221 bye (null)', '500 we end', 'entered closed']);
+    await time.passUntil(5000);
+    assert.deepEqual(happened(), ['1001 destroyed']);
+    assert.equal(isOver, true);
+  }));
+
 test('an idle server that says 421, or anything, ends the session; the message that comes then is lost unsaid', () =>
   inScene(
     async ({ connection, say, submit, settle, happened }) => {
@@ -371,6 +408,55 @@ test('a session for one message takes no second while the first is under way', (
       assert.equal(connection.isUsable, false);
     },
     { plan: { transactions: 'one' } },
+  ));
+
+test('content at hand is not opened for DATA, and goes in one write, or with the commit; for BDAT it is opened', async () => {
+  const encoded = Buffer.from('Subject: x\r\n\r\nat hand\r\n');
+  for (const [offers, commitsAtOnce, expected] of [
+    ['PIPELINING', false, ['> Subject: x |  | at hand', '> .']],
+    ['PIPELINING', true, ['> Subject: x |  | at hand | .']],
+    ['CHUNKING', false, ['opened', '> BDAT 22 LAST | Subject: x |  | opened', '> ']],
+  ] as const)
+    await inScene(
+      async ({ connection, say, happened }) => {
+        const written: string[] = [];
+        const open = () => {
+          written.push('opened');
+          return sourceOf(Buffer.from('Subject: x\n\nopened\n'));
+        };
+        void connection.submit(transactionTo(1), { open, encoded });
+        await say(GREETING);
+        await say(`250-there\n250 ${offers}\n`);
+        happened();
+        await say('250 from\n');
+        if (offers === 'CHUNKING') {
+          happened();
+          await say('250 to\n');
+        } else await say('250 to\n354 go\n');
+        written.push(...happened());
+        assert.deepEqual(written, expected);
+      },
+      { options: { commitsAtOnce }, tells: /^> / },
+    );
+});
+
+test('a session that ends within the handshake hears that its wire is closed', () =>
+  inScene(
+    async ({ say, settle, happened, connection }) => {
+      let isOver = false;
+      await say(GREETING);
+      await say('250-there\n250 STARTTLS\n');
+      await say('220 go\n');
+      void connection.quit().then(() => {
+        isOver = true;
+      });
+      await settle();
+      connection.destroy();
+      await settle();
+      assert.equal(isOver, true);
+      assert.equal(happened().at(-1), 'ended');
+    },
+    { plan: { tls: 'required' }, options: { secure: () => new Promise(() => {}) } },
   ));
 
 test('secured: what follows goes by the wire above, and the trace says so', () => {

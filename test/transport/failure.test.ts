@@ -102,6 +102,7 @@ const facts = (subject: string, changed: Partial<CertificateFacts> = {}): Certif
 const link = (subject: string, changed: Partial<CertificateFacts> = {}, selfIssued = false): ChainLink =>
   ({ facts: facts(subject, changed), content: { selfIssued } }) as ChainLink;
 
+const NOW = Date.UTC(2030, 0, 1, 12);
 const OWN = link('own');
 const SELF = link('own', {}, true);
 const MIDDLE = link('middle');
@@ -128,6 +129,8 @@ const CHAINS: readonly (readonly [string, readonly ChainLink[], Partial<TlsAttem
   ]),
   ['CERT_HAS_EXPIRED', [link('own', { notAfter: Date.UTC(2026, 0, 2, 3, 4, 5) }), MIDDLE], {}, 'the certificate expired on 2026-01-02 03:04 UTC'],
   ['CERT_HAS_EXPIRED', [OWN, link('middle', { notAfter: Date.UTC(2026, 0, 2) })], {}, 'the issuer\'s certificate "middle" expired on 2026-01-02 00:00 UTC'],
+  ['CERT_HAS_EXPIRED', [link('own', { notAfter: NOW }), link('middle', { notAfter: NOW - 1 })], {}, 'the issuer\'s certificate "middle" expired on 2030-01-01 11:59 UTC'],
+  ['CERT_NOT_YET_VALID', [link('own', { notBefore: NOW }), link('middle', { notBefore: NOW + 1 })], {}, 'the issuer\'s certificate "middle" is not valid before 2030-01-01 12:00 UTC, and the clock here says 2030-01-01 12:00 UTC'],
   ['CERT_HAS_EXPIRED', [OWN, MIDDLE], {}, 'the certificate expired on 2100-01-01 00:00 UTC'],
   ['CERT_HAS_EXPIRED', [link('own', { notAfter: Number.NaN })], {}, 'the certificate expired on (unknown)'],
   ['CERT_HAS_EXPIRED', [], {}, 'the certificate expired on (unknown)'],
@@ -143,7 +146,7 @@ const CHAINS: readonly (readonly [string, readonly ChainLink[], Partial<TlsAttem
 for (const [code, chain, changed, expected] of CHAINS)
   test(`${code.slice(0, 40)}, ${chain.length} of a chain ${Object.keys(changed).join(' ')}`, () => {
     const { now } = Date;
-    Date.now = () => Date.UTC(2030, 0, 1, 12);
+    Date.now = () => NOW;
     try {
       assert.equal(explainChain(code, chain, { ...ATTEMPT, ...changed }), expected);
     } finally {

@@ -140,10 +140,10 @@ test('it reads a mebibyte at a time, and what comes behind an end is a line of i
   const ends = (encoder: ReturnType<typeof kernel>): unknown[] => {
     const pushed = (text: string): string => Buffer.from(encoder.push(octets(text))).toString();
     const ended = (): string => Buffer.from(encoder.end()).toString();
-    return [pushed('aaaa'), ended(), ended(), pushed('.b\n'), ended(), encoder.facts];
+    return [pushed('a'), ended(), ended(), pushed('.b\n'), ended(), encoder.facts];
   };
   const expected = ends(contentEncoder('data'));
-  assert.deepEqual(expected.slice(0, 5), ['aaaa', '\r\n', '', '..b\r\n', '']);
+  assert.deepEqual(expected.slice(0, 5), ['a', '\r\n', '', '..b\r\n', '']);
   assert.deepEqual(ends(kernel('data')), expected);
 });
 

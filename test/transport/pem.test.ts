@@ -6,7 +6,7 @@ import path from 'node:path';
 import { suite } from 'uvu';
 import { DEFAULT_TLS, type TlsPolicy } from '../../src/router/smarthost.ts';
 import { makeCertificate } from '../../src/transport/tls/certificate.ts';
-import { identityOf, type PemMaterial, trustOf } from '../../src/transport/tls/pem.ts';
+import { identityOf, type PemMaterial, systemTrust, trustOf } from '../../src/transport/tls/pem.ts';
 import { OF_CONFIGURATION, OF_PROGRAM } from '../../src/transport/tls/words.ts';
 
 const test = suite('pem');
@@ -81,6 +81,23 @@ test('without SSL_CERT_FILE it is the first bundle that is there', () => {
     const found = trust({}, undefined, environment) as { readonly name: string; readonly key: string };
     assert.deepEqual([found.name, found.key], [`the CA store (${bundle})`, keyOf(bundle)]);
   }
+});
+
+test('of several bundles the first that holds a certificate counts, and without any the list that the runtime brings along', () => {
+  const [nothing, first, second] = [file('nothing'), file(one.own), file(two.own)];
+  const store = (environment: NodeJS.ProcessEnv, ...bundles: string[]): unknown => {
+    const found = systemTrust(environment, false, bundles);
+    return found.ok ? found.value : `! ${found.detail}`;
+  };
+  const expected = { name: `the CA store (${first})`, ca: one.own, key: keyOf(first), isGiven: false };
+  assert.deepEqual(store({}, first, second), expected);
+  assert.deepEqual(store({}, absent, nothing, path.join(folder, 'x'), first, second), expected);
+  const own = { name: "the runtime's CA store", ca: undefined, key: 'runtime', isGiven: false };
+  assert.deepEqual(store({}), own);
+  assert.deepEqual(store({ SSL_CERT_FILE: '' }, absent, nothing), own);
+  const none = (shown: string) => `! SSL_CERT_FILE is "${shown}", which holds no certificate that can be read`;
+  assert.equal(store({ SSL_CERT_FILE: absent }, first), none(absent), 'what is named is the only one');
+  assert.equal(store({ SSL_CERT_FILE: 'x'.repeat(201) }, first), none(`${'x'.repeat(200)}\u2026`));
 });
 
 test('the extra file of the environment is a part of the store for a program alone', () => {

@@ -210,13 +210,14 @@ proxies('what a proxy says of a server that it did not reach is a reason', () =>
   assert.equal(reasonOf(HTTP, '220 mail.example.org ESMTP\r\n'), 'other');
 });
 
-/** Name servers that know no name, whatever those of this host say. */
-async function withoutNames(work: () => Promise<void>): Promise<void> {
+/** Name servers that have these addresses for every name, or know none, whatever those of this host say. */
+async function withoutNames(work: () => Promise<void>, addresses: readonly string[] = []): Promise<void> {
   const { Resolver } = dns;
-  const refuse = (_: string, done: (error: Error) => void) => done(Object.assign(new Error('no'), { code: 'ENOTFOUND' }));
+  const answer = (_: string, done: (error: Error | null, found?: readonly string[]) => void) =>
+    addresses.length > 0 ? done(null, addresses) : done(Object.assign(new Error('no'), { code: 'ENOTFOUND' }));
   dns.Resolver = class {
-    resolve4 = refuse;
-    resolve6 = refuse;
+    resolve4 = answer;
+    resolve6 = answer;
     getServers = () => [];
     cancel(): void {}
   } as unknown as typeof Resolver;
@@ -526,6 +527,16 @@ proxies('a proxy that does not answer, or whose name is unknown, is named in the
     const unknown = await deliver(hostAt(through('socks5', 1080, { host: 'proxy.test.invalid' })));
     assert.match(why(unknown), /: the proxy cannot be found: no address of proxy\.test\.invalid: the name/);
   }),
+);
+
+proxies('each address of a proxy that does not answer is named', () =>
+  withoutNames(async () => {
+    const link = { ...through('socks5', 1, { host: 'proxy.test.invalid' }), family: 4 as const };
+    assert.match(
+      why(await deliver(hostAt(link))),
+      /: the proxy does not answer: 127\.0\.0\.1: connection refused; 127\.0\.0\.2: connection refused$/,
+    );
+  }, ['127.0.0.1', '127.0.0.2']),
 );
 
 proxies('a signal while a proxy says nothing ends the delivery', () =>

@@ -284,13 +284,26 @@ test('who is closed hears it, once; before the greeting nothing can be said', as
   });
 });
 
+test('a client that has been told goodbye has no time-out beside its two seconds', () =>
+  served({ timeout: 500 }, async (scene) => {
+    const { time, say, happened } = scene;
+    say('QUIT\r\n');
+    await settle(scene);
+    assert.match(happened(), /221 2\.0\.0 here says goodbye, \d+ > \(end\)$/);
+    await time.passUntil(1900);
+    assert.equal(happened(), '');
+    await time.passUntil(3000);
+    assert.equal(happened(), '2000 left, 2000 closed');
+  }));
+
 test('TLS before the greeting has the same time, and no word at its end', () =>
-  served({ tls: { implicit: true }, timeout: 1000 }, async ({ time, happened, client }) => {
+  served({ tls: { implicit: true }, timeout: 1000 }, async ({ time, happened, client, stream }) => {
     assert.ok(client.tls);
     await time.passUntil(999);
     assert.equal(happened(), '0 ! client 7');
     await time.passUntil(1100);
     assert.match(happened(), /^1000 left, 1000 closed$/);
+    assert.equal(stream.destroyed, true, 'and what lies below it ends, too');
   }));
 
 test('an owner can hang up, and a client that is lost in a transaction leaves it abandoned', async () => {
