@@ -60,7 +60,14 @@ const TABLES: readonly (readonly [file: string, parts: readonly string[]])[] = [
   ],
   [
     'src/nospool/check/audience.ts',
-    ['for other users it …', ' who are in ', 'nobody is in it', 'members of group … (…)', 'processes in group …'],
+    [
+      'for other users it …',
+      '… mode is …, its owner …, its group …; …',
+      ' who are in ',
+      'nobody is in it',
+      'members of group … (…)',
+      'processes in group …',
+    ],
   ],
   ['src/nospool/check/in-place.ts', ['… is this nospool, …']],
   ['src/submit/logfile.ts', ['no log file is configured', '…; syslog has it', '… as uid …']],

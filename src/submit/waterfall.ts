@@ -156,7 +156,9 @@ function printWaterfall(
     ([row, spans]) => lead(row, total(spans)) + (bar < SHORTEST_BAR ? '' : `  ${printBar(spans, end, bar)}`.trimEnd()),
   );
   const title = server === '' ? 'time:' : `time at ${server}:`;
-  return [title, ...lines, lead('total', end)].map((line) => (line.length < columns ? line : `${line.slice(0, columns - 2)}…`));
+  return [title, ...lines, lead('total', end)].map((line) =>
+    line.length < columns ? line : `${line.slice(0, Math.max(0, columns - 2))}…`,
+  );
 }
 
 /** Each span is at least one mark, where it stands in the whole. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert';
 import { spawnSync } from 'node:child_process';
-import { utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
@@ -242,6 +242,28 @@ test('logs that logrotate has put aside are read, the oldest first', async () =>
   assert.deepEqual(idsIn((await nospool('log', '--config', config, '--last', '1', A)).stdout), [A]);
   assert.deepEqual(idsIn((await nospool('log', '--config', config, '--last', '3')).stdout), [B, C, D]);
   assert.deepEqual(idsIn((await nospool('log', '--file', log, 'b.example')).stdout), [D], 'a named file is one file');
+});
+
+test('a part of the log that cannot be read hides no other, and is a failure all the same', async () => {
+  const { config, log } = configured('');
+  const entry = (id: string): string => `${T} ${id} <= a@b.example\n${T} ${id} Completed\n`;
+  const whole = gzipSync(Buffer.from(entry(A)));
+  writeFileSync(`${log}.3.gz`, whole.subarray(0, whole.length - 9));
+  mkdirSync(`${log}.2`);
+  symlinkSync('/nonexistent', `${log}.4`);
+  writeFileSync(`${log}.1`, entry(B));
+  writeFileSync(log, entry(C));
+  for (const [i, suffix] of ['.3.gz', '.2', '.1', ''].entries()) utimesSync(log + suffix, 1000 + i, 1000 + i);
+  for (const words of [[], ['b.example']]) {
+    const { status, stdout, stderr } = await nospool('log', '--config', config, ...words);
+    assert.deepEqual(idsIn(stdout).slice(-2), [B, C]);
+    assert.equal(status, 1);
+    for (const why of ['.3.gz: the compressed data ends too early', '.2: it is a directory', '.4: there is no such file or directory'])
+      assert.ok(stderr.includes(`cannot read ${log}${why}\n`), stderr);
+  }
+  const none = await nospool('log', '--config', config, 'nobody');
+  assert.match(none.stderr, new RegExp(`nospool: ${log}\\.1, ${log} have no entry with nobody\n$`));
+  assert.equal((await nospool('log', '--config', config, '--last', '1')).status, 0, 'what is not needed is not read');
 });
 
 test('a log that goes to syslog is read from the journal', async () => {

@@ -101,7 +101,7 @@ test('has a line for each phase, whose mark stands where it was', () => {
 });
 
 test('no line reaches the last column, and a bar that would tell nothing is left out', () => {
-  for (const columns of [200, 80, 60, 59, 40, 28, 27, 20, 12]) {
+  for (const columns of [200, 80, 60, 59, 40, 28, 27, 20, 12, 3, 2]) {
     const lines = play(WHOLE, columns);
     assert.equal(lines.length, 12);
     for (const line of lines) assert.ok(line.length < columns, `${columns}: ${line}`);

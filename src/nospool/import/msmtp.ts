@@ -10,7 +10,7 @@ import {
   NOT_KNOWN,
   NOT_SHA_256,
   PASSWORD_IN_FILE,
-  portOf,
+  portOr,
   REQUIRED,
   routerName,
   STRONGEST_MECHANISM,
@@ -246,7 +246,8 @@ function readHost(file: ForeignFile, { name, line, settings }: MsmtpAccount, not
   const starttls = settings.get('tls_starttls');
   const implicit = isTls && starttls !== undefined && !isOn(starttls);
   const written = settings.get('port');
-  const port = (written && portOf(written.value)) ?? (lmtp ? 24 : implicit ? 465 : 25);
+  const usual = lmtp ? 24 : implicit ? 465 : 25;
+  const port = portOr(usual, written?.value ?? '', (text) => notes.approximated(file, written?.line ?? 0, 'port', text));
   const url = socket
     ? `${lmtp ? 'lmtp+' : ''}unix:${socket.value}`
     : urlOf((host as WrittenSetting).value, port, lmtp ? 'lmtp' : implicit ? 'tls' : 'smtp');
@@ -272,10 +273,14 @@ function readLinkKeys(file: ForeignFile, settings: MsmtpAccount['settings'], not
   const link: TomlTable = {};
   const [proxy, port, from] = [settings.get('proxy_host'), settings.get('proxy_port'), settings.get('source_ip')];
   if (proxy && proxy.value !== '') {
-    const number = (port && portOf(port.value)) ?? 1080;
+    let isPort = true;
+    const number = portOr(1080, port?.value ?? '', (text) => {
+      isPort = false;
+      notes.approximated(file, port?.line ?? 0, 'proxy_port', text);
+    });
     link.proxy = `socks5://${isIPv6(proxy.value) ? `[${proxy.value}]` : proxy.value}:${number}`;
     notes.mapped(file, proxy.line, 'proxy_host', `proxy = "${link.proxy}"`);
-    if (port && port.value !== '') notes.mapped(file, port.line, 'proxy_port', 'the port of proxy');
+    if (port && port.value !== '' && isPort) notes.mapped(file, port.line, 'proxy_port', 'the port of proxy');
   }
   if (from && (isIPv4(from.value) || isIPv6(from.value))) {
     link.source_address = from.value;
@@ -330,12 +335,13 @@ function readAuthSettings(file: ForeignFile, settings: MsmtpAccount['settings'],
   else notes.approximated(file, auth.line, 'auth', `${word} is not spoken; ${STRONGEST_MECHANISM}`);
   const password = settings.get('password');
   const command = settings.get('passwordeval');
-  if (command) {
-    credentials.password_command = ['/bin/sh', '-c', command.value];
-    notes.mapped(file, command.line, 'passwordeval', 'auth.password_command');
-  } else if (password?.value) {
+  if (password?.value) {
     credentials.password = password.value;
     notes.mapped(file, password.line, 'password', `auth.password; ${PASSWORD_IN_FILE}`);
+    if (command) notes.dropped(file, command.line, 'passwordeval', 'password is written, too, and counts');
+  } else if (command) {
+    credentials.password_command = ['/bin/sh', '-c', command.value];
+    notes.mapped(file, command.line, 'passwordeval', 'auth.password_command');
   } else if (mechanism !== 'EXTERNAL') {
     credentials.password_file = '~/.config/nospool/password';
     notes.approximated(
