@@ -240,9 +240,10 @@ const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code
 function explainUnopened(path: string, kind: ConfigKind, euid: number, error: unknown): FileContent {
   const code = codeOf(error);
   // Without the file that a link leads to, less would be in force than was written, the lock perhaps.
-  if (code === 'ENOENT' && lstatSync(path, { throwIfNoEntry: false })) return { state: 'broken', detail: `${path}: links to nothing` };
-  if (code === 'ENOENT' || code === 'ENOTDIR') return { state: 'absent' };
-  if (code !== 'EACCES' && code !== 'EPERM') return { state: 'broken', detail: `${path}: cannot be opened (${code})` };
+  const isLink = code === 'ENOENT' && lstatSync(path, { throwIfNoEntry: false });
+  if (!isLink && /^(ENOENT|ENOTDIR)$/.test(code)) return { state: 'absent' };
+  if (!/^(EACCES|EPERM)$/.test(code))
+    return { state: 'broken', detail: isLink ? `${path}: links to nothing` : `${path}: cannot be opened (${code})` };
   const detail = `${path}: ${whyUnread(path, error)}`;
   const owner = fileOwnerOf(path);
   // ProtectHome= of systemd leaves a service such a home directory.
