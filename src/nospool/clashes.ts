@@ -17,7 +17,7 @@ export function findClashes(file: string, text: string): readonly string[] {
 function readFilesBeside(file: string): readonly { readonly path: string; readonly text: string }[] {
   const folder = systemFolder(file);
   try {
-    const names = readdirSync(folder).filter((name) => /^[^.].*\.toml$/.test(name));
+    const names = readdirSync(folder).filter((name) => /^[^.].*\.toml$/s.test(name));
     return names.toSorted().map((name) => ({ path: `${folder}/${name}`, text: readFileSync(`${folder}/${name}`, 'utf8') }));
   } catch {
     return [];
