@@ -548,7 +548,7 @@ test('a session that the server ends while quit waits for a content that is bein
     let socket: import('node:net').Socket | undefined;
     const server = await startScripted((each) => {
       socket = each;
-      conversing(usual)(each);
+      conversing((line) => usual(line))(each);
     });
     const client = await clientOf(urlOf(server));
     assert.equal(await client.ready(), null);
