@@ -151,7 +151,7 @@ function makeMta(kind: Kind): void {
       tree.link(place, `/etc/alternatives/${['mta', 'mta-sendmail', 'mta-mailq', 'mta-newaliases'][index]}`);
     buildRpm(tree, described, {
       tags: [
-        `Requires: nospool = ${RPM_VERSION}`,
+        `Requires: nospool >= ${RPM_VERSION}`,
         'Requires(post): (alternatives or update-alternatives or chkconfig)',
         'Requires(postun): (alternatives or update-alternatives or chkconfig)',
         'Provides: MTA',
@@ -169,7 +169,8 @@ function makeMta(kind: Kind): void {
   for (const page of ['mailq', 'newaliases']) tree.link(`usr/share/man/man1/${page}.1.gz`, '../man8/sendmail.nospool.8.gz');
   buildDeb(tree, described, {
     fields: {
-      Depends: `nospool (= ${version}) | nospool-bun (= ${version})`,
+      // Links suit every later version, and a newer nospool that is installed alone must not take the sendmail of the system away.
+      Depends: `nospool (>= ${version}) | nospool-bun (>= ${version})`,
       Provides: 'mail-transport-agent',
       Conflicts: 'mail-transport-agent',
       Replaces: 'mail-transport-agent',

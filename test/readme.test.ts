@@ -15,6 +15,7 @@ import { keyOfEnv } from '../src/config/keys.ts';
 import { parseToml } from '../src/config/toml.ts';
 import { COMMANDS } from '../src/nospool/commands.ts';
 import { parseInvocation } from '../src/sendmail/arguments.ts';
+import { literalsOf } from './support/literals.ts';
 
 const test = suite('readme');
 
@@ -172,6 +173,28 @@ test('the output of the demo is what the demo prints', () => {
   assert.ok(lasting(shown).startsWith('$ sendmail -v '), shown);
   assert.ok(lasting(demo.stdout).includes(lasting(shown)), demo.stdout);
   for (const line of shown.split('\n')) assert.ok(line.length <= 80, line);
+});
+
+test('the recording has the questions of init in their order, and of check what check prints', () => {
+  const [, recording = ''] = blocks('text');
+  const asked = [...read('src/nospool/init/questions.ts').matchAll(/\btext: (['"`])(.+?)\1,\s*initial\b/g)].map(([, , text = '']) =>
+    // As it would be asked of web1, who has no password file yet.
+    text.replace(/\$\{user\}/, 'web1').replace(/\$\{keeps\}/, 'goes to /etc/nospool/password'),
+  );
+  assert.equal(asked.length, 6);
+  const [init = '', check = '', ...sends] = recording.split(/^# (?=nospool )/m).slice(1);
+  const questions = init.split('\n').filter((line) => asked.some((text) => line.startsWith(text)));
+  assert.deepEqual(
+    questions.map((line) => asked.find((text) => line.startsWith(text))),
+    asked,
+  );
+  const prints = [...literalsOf(read('src/nospool/check/print-check.ts')), ...literalsOf(read('src/nospool/init/init.ts'))];
+  for (const [, label = ''] of check.matchAll(/^ {0,5}([a-z]+(?: [a-z]+)?) {2,}(?=\S)/gm)) assert.ok(prints.includes(label), label);
+  for (const line of ['This is now in …', 'Members of group … can send, too: usermod -aG … USER adds one.'])
+    assert.ok(prints.some((text) => text.startsWith(line)) && init.includes(line.split('…')[0] as string), line);
+  assert.equal(sends.length, 2);
+  assert.match(sends[0] as string, /RCPT TO:<ghost@example\.org>: 550 [\s\S]*\nnospool: nobody has the message\n/);
+  assert.match(sends[1] as string, /\n\[#+\.+\] +\d+ % [\s\S]*\naccepted by {3}mail/);
 });
 
 test('CHANGELOG.md begins with the version of package.json, newest first', () => {

@@ -19,6 +19,7 @@ test('texts of a source are found as a person reads them', () => {
     "const a = 'it\\'s'; // 'no'",
     '/* "no" */ const b = /[\'"/]`/.test("b") ? `$@{a}$@{a ? `in $@{b}` : \'x\'} of $@{a}` : `{`;'.replaceAll('$@', '$'),
     'const c = { d: 1 / 2, e: "f/" };',
+    "const g = (h) => /'/.test(h);",
   ].join('\n');
   assert.deepEqual(literalsOf(source), ["it's", 'b', 'in …', 'x', '… of …', '{', 'f/']);
 });
@@ -57,10 +58,30 @@ const TABLES: readonly (readonly [file: string, parts: readonly string[]])[] = [
     'src/nospool/check/check.ts',
     ['is no domain of RFC 5321', ', and bare addresses need qualify_domain', '1 smart host is', '… smart hosts are'],
   ],
-  ['src/nospool/check/audience.ts', ['for other users it …', ' who are in ', 'nobody is in it', 'members of group … (…)']],
+  [
+    'src/nospool/check/audience.ts',
+    [
+      'for other users it …',
+      '… mode is …, its owner …, its group …; …',
+      ' who are in ',
+      'nobody is in it',
+      'members of group … (…)',
+      'processes in group …',
+    ],
+  ],
   ['src/nospool/check/in-place.ts', ['… is this nospool, …']],
   ['src/submit/logfile.ts', ['no log file is configured', '…; syslog has it', '… as uid …']],
   ['src/config/merge.ts', []],
+  ['src/config/values.ts', ['a number without quotes', 'a list of texts', 'true or false without quotes']],
+  ['src/config/policy.ts', ['…, or the name of a systemd credential']],
+  [
+    'src/config/hosts.ts',
+    [
+      'of a smart host',
+      'write a table { url = "…", auth = { user = "…", … } }, or auth = "default" to use [auth] here too, or auth = "none"',
+    ],
+  ],
+  ['src/transport/tls/pem.ts', ['the CA store (…)', 'the CA store … …', 'the file of NODE_EXTRA_CA_CERTS, …, …']],
   ['src/trust/facts.ts', ['…; its mode is …, its owner uid … and gid …: …', ' (mode …, owner uid …): run chmod o+x …']],
 ];
 for (const [file, parts] of TABLES)

@@ -3,7 +3,7 @@
  * parser is loaded only when there is a file. Knows no key except `lock`.
  */
 import { isUtf8 } from 'node:buffer';
-import { closeSync, constants, existsSync, fstatSync, openSync, readdirSync, readSync } from 'node:fs';
+import { closeSync, constants, existsSync, fstatSync, lstatSync, openSync, readdirSync, readSync } from 'node:fs';
 import { fileOwnerOf, whyOpenFileRefused, whyUnread } from '../trust/facts.ts';
 import type { FileKind } from '../trust/rules.ts';
 import type { Config } from './config.ts';
@@ -112,7 +112,7 @@ function readSystem(systemFile: string, read: (path: string, kind: ConfigKind) =
   const found: Found[] = [];
   try {
     // Most hosts have no such folder, and an error is dear.
-    if (existsSync(folder)) names = readdirSync(folder).filter((name) => /^[^.].*\.toml$/.test(name));
+    if (existsSync(folder)) names = readdirSync(folder).filter((name) => /^[^.].*\.toml$/s.test(name));
   } catch (error) {
     if (codeOf(error) !== 'ENOTDIR')
       found.push({ path: folder, content: { state: 'broken', detail: `${folder}: ${whyUnread(folder, error)}` } });
@@ -239,8 +239,11 @@ const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code
 
 function explainUnopened(path: string, kind: ConfigKind, euid: number, error: unknown): FileContent {
   const code = codeOf(error);
-  if (code === 'ENOENT' || code === 'ENOTDIR') return { state: 'absent' };
-  if (code !== 'EACCES' && code !== 'EPERM') return { state: 'broken', detail: `${path}: cannot be opened (${code})` };
+  // Without the file that a link leads to, less would be in force than was written, the lock perhaps.
+  const isLink = code === 'ENOENT' && lstatSync(path, { throwIfNoEntry: false });
+  if (!isLink && /^(ENOENT|ENOTDIR)$/.test(code)) return { state: 'absent' };
+  if (!/^(EACCES|EPERM)$/.test(code))
+    return { state: 'broken', detail: isLink ? `${path}: links to nothing` : `${path}: cannot be opened (${code})` };
   const detail = `${path}: ${whyUnread(path, error)}`;
   const owner = fileOwnerOf(path);
   // ProtectHome= of systemd leaves a service such a home directory.

@@ -215,7 +215,8 @@ function skipEqual(start: Uint8Array, source: Source): Source {
       while (ended === null) {
         const got = await source.read();
         if (!(got instanceof Uint8Array)) {
-          ended = got.end === 'clean' && equal < start.length ? CHANGED : got;
+          // Fewer octets than the window had are fewer beyond it, too, which the reader of this notices.
+          ended = got;
           break;
         }
         const length = Math.min(got.length, start.length - equal);

@@ -34,20 +34,21 @@ export function textWords(raw: string, from: number): Word[] {
   return words;
 }
 
-/** Returns the words of the comment from `start` to `end`, parentheses included. RFC 5322 §3.2.2 */
+/** Returns the words of the comment from `start` to `end`, parentheses included, of which the last may be missing. RFC 5322 §3.2.2 */
 export function commentWords(raw: string, start: number, end: number): Word[] {
   const words: Word[] = [];
   let from = -1;
+  const endWord = (at: number): void => {
+    if (from >= 0) words.push({ start: from, end: at, content: unquote(raw.slice(from, at)), quoted: false });
+    from = -1;
+  };
   for (let i = start; i < end; i++) {
     const character = raw[i] as string;
-    if (' \t\n()'.includes(character)) {
-      if (from >= 0) words.push({ start: from, end: i, content: unquote(raw.slice(from, i)), quoted: false });
-      from = -1;
-      continue;
-    }
-    if (from < 0) from = i;
+    if (' \t\n()'.includes(character)) endWord(i);
+    else if (from < 0) from = i;
     if (character === '\\') i++;
   }
+  endWord(end);
   return words;
 }
 

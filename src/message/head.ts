@@ -119,7 +119,7 @@ const PLACES: Readonly<Record<Place, (scan: Scan, octet: number) => BodyStart>> 
     const nul = line.indexOf(NUL);
     if (nul >= 0 && scan.at + nul < limit) return { fault: 'the header section holds a NUL octet' };
     scan.at += line.length;
-    if (scan.at > limit || (lineEnd >= 0 && scan.at === limit)) return tooLong(limit);
+    if (scan.at > limit) return tooLong(limit);
     return lineEnd < 0 ? null : endLine(scan);
   },
 };

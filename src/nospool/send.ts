@@ -63,8 +63,9 @@ export async function runSend(options: SendOptions, operands: readonly string[])
   const tracing = options.trace === null ? null : await startTrace(options.trace, options, operands, config, by);
   const isWatched = options.verbose && process.stderr.isTTY;
   const waterfall = isWatched || tracing ? (await import('../submit/waterfall.ts')).startWaterfall() : null;
-  // The conversation would break the line that is overwritten.
-  const progress = process.stderr.isTTY && !options.verbose ? progressLine(total, writeOver, countColumns) : null;
+  // The conversation would break the line that is overwritten, and a terminal that is said to be dumb has none.
+  const progress =
+    process.stderr.isTTY && process.env.TERM !== 'dumb' && !options.verbose ? progressLine(total, writeOver, countColumns) : null;
   const submitted = await submitMessage(
     {
       config,

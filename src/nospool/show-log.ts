@@ -67,37 +67,43 @@ export async function runLog({ config, file, last, failed, json }: LogOptions, g
   const wanted = words.map((word) => word.toLowerCase());
   const limit = last ?? (words.length === 0 ? USUAL : Number.POSITIVE_INFINITY);
   const isShown = (entry: LogEntry): boolean => matches(entry, wanted) && (!failed || isFailed(entry));
-  const count = limit === Number.POSITIVE_INFINITY ? await showAll(parts, isShown, json) : await showLast(parts, limit, isShown, json);
-  if (count === null) return 1;
-  if (count > 0) return 0;
-  const name = parts.map((part) => part.name).join(', ');
-  const has = parts.length === 1 ? 'has' : 'have';
+  const { count, unread } = await (limit === Number.POSITIVE_INFINITY
+    ? showAll(parts, isShown, json)
+    : showLast(parts, limit, isShown, json));
+  if (count > 0) return unread.length === 0 ? 0 : 1;
+  const whole = parts.filter((part) => !unread.includes(part));
+  if (whole.length === 0) return 1;
+  const name = whole.map((part) => part.name).join(', ');
+  const has = whole.length === 1 ? 'has' : 'have';
   return failWith(words.length === 0 ? `${name} ${has} no such entry` : `${name} ${has} no entry with ${words.join(' and ')}`);
 }
 
-/** Shows entries as they are read. How many there were; null after a failure, which is reported. */
-async function showAll(parts: readonly Part[], isShown: (entry: LogEntry) => boolean, json: boolean): Promise<number | null> {
+/** How many entries were shown, and the parts that could not be read whole, which was reported. */
+interface Shown {
+  readonly count: number;
+  readonly unread: readonly Part[];
+}
+
+/** Shows entries as they are read. A part that cannot be read hides no other. */
+async function showAll(parts: readonly Part[], isShown: (entry: LogEntry) => boolean, json: boolean): Promise<Shown> {
   let count = 0;
+  const unread: Part[] = [];
   for (const part of parts) {
     const isRead = await readPart(part, (entry) => {
       if (!isShown(entry)) return;
       count++;
       show(entry, json);
     });
-    if (!isRead) return null;
+    if (!isRead) unread.push(part);
   }
-  return count;
+  return { count, unread };
 }
 
 /** Shows the last entries. Older parts are read only where the newer ones have too few. */
-async function showLast(
-  parts: readonly Part[],
-  limit: number,
-  isShown: (entry: LogEntry) => boolean,
-  json: boolean,
-): Promise<number | null> {
+async function showLast(parts: readonly Part[], limit: number, isShown: (entry: LogEntry) => boolean, json: boolean): Promise<Shown> {
   let kept: LogEntry[] = [];
   let count = 0;
+  const unread: Part[] = [];
   for (const part of parts.toReversed()) {
     const ofPart: LogEntry[] = [];
     const isRead = await readPart(part, (entry) => {
@@ -106,12 +112,12 @@ async function showLast(
       ofPart.push(entry);
       if (ofPart.length > limit - kept.length) ofPart.shift();
     });
-    if (!isRead) return null;
+    if (!isRead) unread.push(part);
     kept = [...ofPart, ...kept];
     if (kept.length >= limit) break;
   }
   for (const entry of kept) show(entry, json);
-  return count;
+  return { count, unread };
 }
 
 /** False after a failure, which is reported. */
@@ -138,7 +144,7 @@ async function findLog(config: string): Promise<Parsed<readonly Part[]> | null> 
   const { log } = loaded.config;
   if (log === 'stderr' || log === 'none') return unparsed(`no log is kept: log = "${log}"`);
   // Users who may not write the default file log to syslog.
-  if (log === 'syslog' || (log === '' && !isReadable(DEFAULT_FILE))) return parsed([JOURNAL]);
+  if (log === 'syslog' || (log === '' && !isReadable(DEFAULT_FILE))) return parsed([makeJournal()]);
   return parsed(listRotated(log === '' ? DEFAULT_FILE : log).map(partOf));
 }
 
@@ -163,7 +169,7 @@ function listRotated(file: string): readonly string[] {
     const rotated = readdirSync(folder)
       .filter(isRotated)
       .map((each) => path.join(folder, each));
-    const ages = new Map(rotated.map((each) => [each, statSync(each).mtimeMs]));
+    const ages = new Map(rotated.map((each) => [each, statSync(each, { throwIfNoEntry: false })?.mtimeMs ?? 0]));
     return [...rotated.toSorted((one, other) => (ages.get(one) as number) - (ages.get(other) as number)), file];
   } catch {
     return [file];
@@ -172,15 +178,15 @@ function listRotated(file: string): readonly string[] {
 
 const partOf = (file: string): Part => ({ name: nameInput(file), open: () => openLines(file) });
 
-/** The journal of systemd, which is the syslog of most hosts. */
-const JOURNAL: Part = {
-  name: 'the journal',
+/** The journal of systemd, which is the syslog of most hosts. It shows root everything, and others what they may see. */
+const makeJournal = (): Part => ({
+  name: process.geteuid?.() === 0 ? 'the journal' : 'the journal, as far as this user may read it,',
   async open() {
     // Its status tells nothing: a journal without an entry, or without a file, is no failure.
     const lines = await linesOf('journalctl', ['-q', '--no-pager', '-o', 'cat', '-t', 'nospool'], () => null);
     return lines === null ? unparsed('the log goes to syslog, and there is no journalctl: look there for "nospool"') : parsed(lines);
   },
-};
+});
 
 /** What another program prints; null where it is not there. `faultOf` makes a failure of its status. */
 async function linesOf(

@@ -1,5 +1,16 @@
 /** Writes files whole: a reader finds the old file or the new one, never half of it. */
-import { closeSync, fchmodSync, fsyncSync, mkdirSync, openSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  fchmodSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 
 /** The reason of a system error in words. */
@@ -23,7 +34,8 @@ export function explainSystemError(error: unknown): string {
 /** Writes a file beside its place and then moves it there. It gets `mode` whatever the umask. Throws the system's error. */
 export function writeWhole(file: string, text: string | Uint8Array, mode: number): void {
   const folder = path.dirname(file);
-  const beside = path.join(folder, `.${path.basename(file)}.${process.pid}`);
+  // A run that was killed may have left such a file, and in a container every run has the same number.
+  const beside = path.join(folder, `.${path.basename(file)}.${process.pid}-${Date.now()}`);
   const fd = openSync(beside, 'wx', 0o600);
   try {
     writeFileSync(fd, text);
@@ -38,7 +50,12 @@ export function writeWhole(file: string, text: string | Uint8Array, mode: number
   }
 }
 
-/** Makes the folders above a file that do not exist, with `mode`. */
+/** Makes the folders above a file that do not exist, with `mode` whatever the umask. Throws the system's error. */
 export function makeFoldersAbove(file: string, mode = 0o700): void {
-  mkdirSync(path.dirname(file), { recursive: true, mode });
+  const folder = path.dirname(file);
+  if (existsSync(folder)) return;
+  makeFoldersAbove(folder, mode);
+  // Not by "recursive", because Node then says of a file system that is read-only that there is no such folder.
+  mkdirSync(folder, { mode });
+  chmodSync(folder, mode);
 }

@@ -23,18 +23,18 @@ interface Span {
 
 let last: Span | null = null;
 
-/** How many minutes local time is ahead of UTC at `time`, by TZ in the environment, else as this host is set up. */
-export function minutesEast(time: Date): number {
+/** How many minutes local time is ahead of UTC at `time`, by TZ in the environment, else as this host is set up; `here` is for tests. */
+export function minutesEast(time: Date, here = HERE): number {
   const name = process.env.TZ;
   const seconds = time.getTime() / 1000;
-  if (last === null || last.name !== name || seconds < last.from || seconds >= last.until) last = readSpan(name, seconds);
+  if (last === null || last.name !== name || seconds < last.from || seconds >= last.until) last = readSpan(name, seconds, here);
   return last?.minutes ?? 0 - time.getTimezoneOffset();
 }
 
-function readSpan(name: string | undefined, seconds: number): Span | null {
+function readSpan(name: string | undefined, seconds: number, here: string): Span | null {
   if (name !== undefined && !ZONE_NAME.test(name)) return null;
   try {
-    const found = findSpan(readZone(name === undefined ? HERE : ZONES + name), seconds);
+    const found = findSpan(readZone(name === undefined ? here : ZONES + name), seconds);
     return found && { name, ...found };
   } catch (error) {
     // A host without that file, as many a container, has UTC.

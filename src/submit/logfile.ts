@@ -217,17 +217,21 @@ async function toJournal(lines: readonly Line[], tag: string, severity: Severity
   const { createConnection } = await import('node:net');
   return new Promise((resolve) => {
     const socket = createConnection({ path: journal });
-    socket.setTimeout(SYSLOG_PATIENCE, () => {
+    // Not the socket's own clock, which under Bun stands still while octets wait to be written.
+    const clock = setTimeout(() => {
       resolve('late');
       socket.destroy();
-    });
+    }, SYSLOG_PATIENCE);
     socket.on('error', () => resolve('absent'));
     socket.on('connect', () =>
       socket.end(`${tag}\n\n${PRIORITIES[severity]}\n0\n0\n0\n0\n${joinLines(lines)}`, (error?: Error) =>
         resolve(error ? 'absent' : 'taken'),
       ),
     );
-    socket.on('close', () => resolve('absent'));
+    socket.on('close', () => {
+      clearTimeout(clock);
+      resolve('absent');
+    });
   });
 }
 

@@ -7,7 +7,7 @@ import type { Endpoint } from '../transport/lookup/endpoints.ts';
 import type { Observer } from '../transport/observer.ts';
 import { type Outcome, printServer } from './outcome.ts';
 
-/** `message`: it is read and routed. `others`: smart hosts and addresses that did not take it. `setup`: secrets, and the way through a proxy. */
+/** `message`: it is read and routed. `others`: smart hosts and addresses that did not take it. `setup`: TLS is prepared, secrets are read, a proxy connects. */
 type Row = 'message' | 'others' | 'resolve' | 'TCP' | 'setup' | 'greeting' | 'EHLO' | 'TLS' | 'AUTH' | 'envelope' | 'content' | 'verdict';
 
 /** The row of each state; null: nothing is waited for there that is worth a line. */
@@ -156,7 +156,9 @@ function printWaterfall(
     ([row, spans]) => lead(row, total(spans)) + (bar < SHORTEST_BAR ? '' : `  ${printBar(spans, end, bar)}`.trimEnd()),
   );
   const title = server === '' ? 'time:' : `time at ${server}:`;
-  return [title, ...lines, lead('total', end)].map((line) => (line.length < columns ? line : `${line.slice(0, columns - 2)}…`));
+  return [title, ...lines, lead('total', end)].map((line) =>
+    line.length < columns ? line : `${line.slice(0, Math.max(0, columns - 2))}…`,
+  );
 }
 
 /** Each span is at least one mark, where it stands in the whole. */

@@ -5,4 +5,4 @@ const PLAIN = /^(?:(?:(?!..--)[a-z0-9-]{1,63}\.)*(?!..--)[a-z][a-z0-9-]{0,62})?$
 
 /** The domain in A-labels and in lower case; '' for what is no domain. RFC 5890 §2.3.2.1 */
 export const aLabels = (domain: string): string =>
-  PLAIN.test(domain) && domain.length <= 253 ? domain : process.getBuiltinModule('node:url').domainToASCII(domain);
+  PLAIN.test(domain) ? domain : process.getBuiltinModule('node:url').domainToASCII(domain);

@@ -23,7 +23,7 @@ export interface EndController<Signal extends EndSignal = EndSignal> {
 
 class EndingSignal implements EndSignal {
   aborted = false;
-  reason: unknown = undefined;
+  reason: unknown;
   readonly #listeners = new Set<() => void>();
 
   addEventListener(_: 'abort', listener: () => void): void {
@@ -90,7 +90,6 @@ function leave(signal: EndSignal): void {
 
 function onAbort(this: EndSignal): void {
   const deeds = waiting.get(this);
-  waiting.delete(this);
   for (const deed of deeds ?? []) {
     deeds?.delete(deed);
     deed();

@@ -49,7 +49,6 @@ export function connectFirst(endpoints: readonly Endpoint[], options: ConnectOpt
       unlink();
       next = endpoints.length;
       for (const giveUp of attempts) giveUp();
-      attempts.clear();
       resolve({ winner, failed });
     };
     const start = () => {

@@ -332,12 +332,11 @@ export class Connection {
     } finally {
       this.#isPerforming = false;
     }
-    if (this.#leaving !== null) this.#sayFarewell();
-    // A part of a reply changes nothing: a deadline is for the whole of it.
     const { state } = this.#dialogue;
-    if (state === before) return;
-    this.#setDeadline();
+    // A part of a reply changes nothing: a deadline is for the whole of it.
+    if (state !== before) this.#setDeadline();
     if (state.at !== before.at) this.#observer.entered?.(state.at);
+    if (this.#leaving !== null) this.#sayFarewell();
   }
 
   /** What has arrived; else, in a session that is ready, the next message or the farewell. */

@@ -8,7 +8,6 @@ export class Fact<Value> {
     if (this.#known !== null) return;
     this.#known = { value };
     for (const tell of this.#tell ?? []) tell(value);
-    this.#tell = null;
   }
 
   wait(): Promise<Value> {

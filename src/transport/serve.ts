@@ -9,6 +9,7 @@ import type { Reply } from '../smtp/reply.ts';
 import type { Search } from '../smtp/server/content.ts';
 import { makeReception, type Performed } from '../smtp/server/input.ts';
 import type { OwnerQuestion, Receiving, ServerVisit } from '../smtp/server/machine.ts';
+import { now } from './clock.ts';
 
 /** The owner's answer: null is yes; `each` is for the content in LMTP, one reply for each recipient accepted. */
 export type Verdict = Reply | null | { readonly reply: Reply | null; readonly each: readonly Reply[] };
@@ -180,17 +181,16 @@ export function converse(
       carryOut(deed);
       return;
     }
-    outgoing.push({ ...deed, due: Date.now() + delay });
+    outgoing.push({ ...deed, due: now() + delay });
     if (outgoing.length === 1) setTimeout(flush, delay);
   }
 
   function flush(): void {
-    const now = Date.now();
-    const due = outgoing.filter((deed) => deed.due <= now);
+    const due = outgoing.filter((deed) => deed.due <= now());
     outgoing = outgoing.slice(due.length);
     settle(() => due.forEach(carryOut));
     const [next] = outgoing;
-    if (next) setTimeout(flush, Math.max(1, next.due - now));
+    if (next) setTimeout(flush, Math.max(1, next.due - now()));
   }
 
   function carryOut(deed: Deed): void {

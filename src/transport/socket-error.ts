@@ -47,8 +47,8 @@ export function printSocketError(error: NodeJS.ErrnoException): string {
     EMFILE: 'this process may open no more files (ulimit -n)',
     ENFILE: 'this host can open no more files',
   };
-  const { code = '', errno, message } = error;
-  const known =
-    words[code] ?? (errno === undefined ? undefined : process.getBuiltinModule('node:util').getSystemErrorMap().get(errno)?.[1]);
-  return known === undefined ? message : words[code] === undefined ? `${known} (${code})` : known;
+  const { code, errno, message } = error;
+  if (code === undefined || errno === undefined) return words[code as string] ?? message;
+  const known = process.getBuiltinModule('node:util').getSystemErrorMap().get(errno);
+  return words[code] ?? (known === undefined ? message : `${known[1]} (${code})`);
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert';
 import { spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -318,7 +318,16 @@ test('the lock counts in any of them, and one that cannot be read does not open 
   const open = write('etc.d/20.toml', '', 0o646);
   assert.match(refused(await ask()), /20\.toml: is refused, because every user can change this file/);
   rmSync(open);
+  write('etc.d/a\nb.toml', 'nonsense = 1\n');
+  assert.match(refused(await ask()), /nonsense/, 'a name of two lines is a name');
+  rmSync(path.join(folder, 'etc.d/a\nb.toml'));
+  // Less would be in force than was written, the lock perhaps.
+  symlinkSync('/nonexistent', path.join(folder, 'etc.d/20.toml'));
+  assert.match(refused(await ask()), /20\.toml: links to nothing$/);
   rmSync(path.join(folder, 'etc.d'), { recursive: true });
+  rmSync(system);
+  symlinkSync('/nonexistent', system);
+  assert.match(refused(await ask({ home: null })), /: links to nothing$/);
   write('etc.d', 'no folder');
   assert.equal(hostOf(await ask()), 'own');
 });

@@ -150,6 +150,11 @@ const MSMTP: readonly Row[] = [
     differs: { root: [/recipients: approximated: one without a domain gets/, 'recipients'] },
   },
   {
+    title: 'a password beside a command that gives another',
+    files: { [OWN]: `account default\n${CLEAR}from web1@example.org\nauth plain\nuser me\npassword "a"b #c"\npasswordeval "echo other"\n` },
+    messages: ['plain'],
+  },
+  {
     title: 'the sender of releases up to 1.8.7',
     files: { [OWN]: `account default\n${CLEAR}auto_from on\nmaildomain example.org\n` },
     messages: ['named', 'plain', 'bounce'],
@@ -215,6 +220,12 @@ const SSMTP: readonly Row[] = [
     title: 'the sender of a login',
     files: { [OWN]: `${HUB}${HOST}`, '/etc/ssmtp/revaliases': 'root:old@example.net\nroot:ops@example.net\nbob:bob@example.net\n' },
     messages: ['plain', 'fields', 'bounce'],
+  },
+  {
+    title: 'the sender of a login, behind a blank',
+    files: { [OWN]: `${HUB}${HOST}`, '/etc/ssmtp/revaliases': ' root:ops@example.net\n' },
+    messages: ['plain'],
+    differs: { plain: [/revaliases:1: root: approximated: ssmtp does not see it/, 'reversePath', 'from'] },
   },
   {
     title: 'a hub for a login, with the port and the password of the other',
@@ -403,6 +414,22 @@ const ESMTP: readonly Row[] = [
     messages: ['plain'],
   },
   { title: 'a "#" within a word', files: { [OWN]: 'hostname 127.0.0.1:@PORT@\nusername ops\npassword plain#x\n' }, messages: ['plain'] },
+  {
+    title: 'several settings on a line, by short names, and a value on the next line',
+    files: { [OWN]: 'hostname=127.0.0.1:@PORT@ user = ops\npass\n  "se cret" force  reverse_path me@example.net\n' },
+    messages: ['plain'],
+  },
+  {
+    title: 'characters by their numbers, and words that are keys, too',
+    files: { [OWN]: 'hostname 127.0.0.1:@PORT@\nusername helo\npassword p\\x41\\102\\060d\\q"\n' },
+    messages: ['plain'],
+  },
+  {
+    title: 'another name for EHLO',
+    files: { [OWN]: 'hostname 127.0.0.1:@PORT@\nhelo h.example.net\n' },
+    messages: ['plain', 'work'],
+    differs: { plain: [/helo: approximated: .*write qualify_domain/, 'reversePath', 'from'] },
+  },
   {
     title: 'settings written twice',
     files: { [OWN]: 'hostname nowhere.invalid\nhostname 127.0.0.1:@PORT@\nusername a\nusername b\npassword c\n' },

@@ -272,6 +272,7 @@ test('a file size below what was read, or of no file, gives no estimate', async 
     'all of it is there',
   );
   assert.equal((await taken(NOTHING, sourceOf(), { window: 0, again: null, fileSize: 5 })).facts.estimate, 5);
+  assert.equal((await taken(octets('\n'), sourceOf(), { window: 0, again: null, fileSize: 5 })).facts.estimate, 10);
 });
 
 /** Reads `count` octets or to the end; the end if it came. */
@@ -428,6 +429,20 @@ test('silence counts only while a read is pending', async () => {
     source.close();
     assert.equal(input.closed, true);
   });
+});
+
+test('no clock runs on when a source has ended or is closed', async () => {
+  // Where the runtime tells what keeps it running.
+  const clocks = (): number => process.getActiveResourcesInfo?.().filter((what) => what === 'Timeout').length ?? 0;
+  const before = clocks();
+  const ended = limitSilence(sourceOf(octets('a')), 60_000);
+  assert.ok((await ended.read()) instanceof Uint8Array);
+  assert.deepEqual(await ended.read(), CLEAN);
+  assert.equal(clocks(), before);
+  const closed = limitSilence(pipe('a').source, 60_000);
+  assert.ok((await closed.read()) instanceof Uint8Array);
+  closed.close();
+  assert.equal(clocks(), before);
 });
 
 test('a source that fails in an unforeseen way is not taken for silence', async () => {

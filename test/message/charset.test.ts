@@ -77,6 +77,11 @@ test('UTF-8 is asked first, then what is configured', () => {
   assert.equal(chooseCharset('\x93\xfa\x96', ['Shift_JIS'], false), null);
   assert.equal(chooseCharset(`${utf8('日')}\xe6\x9c`, ['KOI8-R'], true), 'UTF-8');
   assert.equal(chooseCharset('\xff', []), null);
+  // Unless it is said that more follows, nothing does.
+  assert.equal(chooseCharset('gr\xc3', ['ISO-8859-1']), 'ISO-8859-1');
+  assert.deepEqual([isValidIn('gr\xc3', 'utf-8'), isValidIn('gr\xc3', 'utf-8', true)], [false, true]);
+  assert.deepEqual([isValidIn('\x93', 'Shift_JIS'), isValidIn('\x93', 'Shift_JIS', true)], [false, true]);
+  assert.deepEqual([decode('\x93', 'Shift_JIS'), decode('\x93', 'Shift_JIS', true)], [null, '']);
 });
 
 test.run();

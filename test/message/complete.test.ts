@@ -99,6 +99,18 @@ test('missing fields are added behind the fields that are there', async () => {
     ],
     [
       ['Date: x', 'From: a@b'],
+      ['Date: x', 'From: a@b', 'Message-ID: <1700000000.123.abc@nospool.invalid>'],
+      { hostname: '', reversePath: null, qualifyDomain: '' },
+      'or there is none',
+    ],
+    [
+      ['Date: x', 'From: a@b'],
+      ['Date: x', 'From: a@b', 'Message-ID: <1700000000.123.abc@nospool.invalid>'],
+      { hostname: 'höst.example', reversePath: null, qualifyDomain: '', toAscii: () => null },
+      'or one that has no A-labels',
+    ],
+    [
+      ['Date: x', 'From: a@b'],
       ['Date: x', 'From: a@b', 'Message-ID: <1700000000.123.abc@xn--hst-sna.example>'],
       { hostname: 'höst.example' },
       'in A-labels',
@@ -170,6 +182,11 @@ test('bare addresses are qualified in place', async () => {
     ['Cc: "a b"', 'Cc: "a b"@r.example', 'a quoted local-part'],
     ['Resent-To: root', 'Resent-To: root@r.example', 'resent recipients'],
     ['Resent-Sender: root', 'Resent-Sender: root@q.example', 'resent senders'],
+    ['Bcc: root', 'Bcc: root@r.example', 'a field that is kept'],
+    ['Resent-Bcc: root', 'Resent-Bcc: root@r.example', 'and one of a resent message'],
+    ['Resent-Cc: root', 'Resent-Cc: root@r.example', 'resent copies'],
+    ['Resent-Reply-To: root', 'Resent-Reply-To: root@q.example', 'an obsolete field'],
+    ['Resent-From: root', 'Resent-From: root@q.example', 'who resends'],
     ['X-To: root', 'X-To: root', 'another field'],
     ['Subject: root', 'Subject: root', 'another field'],
     ['Errors-To: root', 'Errors-To: root', 'not a field of RFC 5322'],
@@ -179,7 +196,9 @@ test('bare addresses are qualified in place', async () => {
   const rest = ['From: a@b', 'Date: x', 'Message-ID: <y@z>', 'Resent-From: a@b', 'Resent-Date: x', 'Resent-Message-ID: <y@z>'];
   for (const [input, expected, why] of rows)
     assert.equal(
-      (await completed([input, ...rest])).find((raw) => raw.startsWith(input.slice(0, 4))),
+      (await completed([input, ...rest.filter((raw) => !raw.startsWith(input.slice(0, input.indexOf(':'))))])).find((raw) =>
+        raw.startsWith(input.slice(0, input.indexOf(':') + 1)),
+      ),
       expected,
       why,
     );
@@ -205,6 +224,22 @@ test('a bare address without a domain fails and names the key', async () => {
       ['Date: x'],
       { qualifyDomain: '', reversePath: null },
       'the From field has the bare address "joe", and no domain is known for it: set qualify_domain',
+    ],
+    [
+      ['Resent-To: a@b', ...WHOLE],
+      { qualifyDomain: '', reversePath: null },
+      'the Resent-From field has the bare address "joe", and no domain is known for it: set qualify_domain',
+    ],
+    [
+      // Elsewhere such a word is taken for a part of a name.
+      ['Date: x'],
+      { qualifyDomain: '', reversePath: null, login: 'jörg', fullName: '' },
+      'the From field has the bare address "jörg", and no domain is known for it: set qualify_domain',
+    ],
+    [
+      [`To: ${'r'.repeat(300)}`, ...WHOLE],
+      { qualifyRecipient: '' },
+      `the To field has the bare address "${'r'.repeat(200)}…", and no domain is known for it: set qualify_recipient`,
     ],
   ];
   for (const [input, over, expected] of rows) assert.equal(await refusal(input, over), expected);
@@ -313,6 +348,7 @@ test('M5: a name where an address should be, and what is no address list, is enc
     ['Sender: Jörg', 'Sender: =?UTF-8?B?SsO2cmc=?=', 'a word without an "@" is a name'],
     ['Sender: "Jörg Ö", b@x', 'Sender: =?UTF-8?B?SsO2cmcgw5Y=?= , b@x', 'in quotes, too'],
     ['Reply-To: Ö, root, Ü', 'Reply-To: =?UTF-8?B?w5Y=?= , root@q.example, =?UTF-8?B?w5w=?=', 'a word in ASCII is qualified'],
+    ['To: a@b (Jörg', 'To: a@b (=?UTF-8?B?SsO2cmc=?=', 'a comment that is not closed'],
     ['To: Jörg <a@b', 'To: =?UTF-8?B?SsO2cmc=?= <a@b', 'a bracket that is not closed'],
     ['To: Jörg Müller', 'To: =?UTF-8?B?SsO2cmcgTcO8bGxlcg==?=', 'words without brackets'],
     ['To: "Jörg <a@b>', 'To: =?UTF-8?B?IkrDtnJn?= <a@b>', 'a quote that is not closed'],
@@ -379,6 +415,51 @@ test('dates are printed as RFC 5322 has them', () => {
     ['2026-06-05T01:02:03Z', -30, 'Fri, 5 Jun 2026 00:32:03 -0030'],
   ];
   for (const [date, zone, expected] of rows) assert.equal(printDate(new Date(date), zone), expected);
+  const words = (dates: readonly string[], at: number) => dates.map((date) => printDate(new Date(date), 0).split(' ')[at]).join(' ');
+  const [days, months] = [7, 12].map((count) => Array.from({ length: count }, (_, i) => String(i + 1).padStart(2, '0'))) as [
+    string[],
+    string[],
+  ];
+  assert.equal(
+    words(
+      days.map((day) => `2026-11-${day}`),
+      0,
+    ),
+    'Sun, Mon, Tue, Wed, Thu, Fri, Sat,',
+  );
+  assert.equal(
+    words(
+      months.map((month) => `2026-${month}-15`),
+      2,
+    ),
+    'Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec',
+  );
+});
+
+test('a name and an address of more than sixty octets together are folded between', async () => {
+  const fromOf = async (fullName: string, localPart: string) => {
+    const { fields } = await finish(['Date: x', 'Message-ID: y'], { fullName, reversePath: mailbox(`${localPart}@x.example`) });
+    return fields.at(-1)?.raw;
+  };
+  const address = 'a'.repeat(20);
+  for (const [length, between] of [
+    [30, ' '],
+    [31, '\n '],
+  ] as const) {
+    const name = 'N'.repeat(length);
+    assert.equal(await fromOf(name, address), `From: ${name}${between}<${address}@x.example>`);
+  }
+  // Of a name that is folded itself its last line counts.
+  const long = 'é'.repeat(40);
+  const folded = (await fromOf(long, 'a')) ?? '';
+  const last = folded.slice(folded.lastIndexOf('\n') + 1).split(' <')[0] as string;
+  for (const [length, between] of [
+    [60 - last.length, ' '],
+    [61 - last.length, '\n '],
+  ] as const) {
+    const raw = (await fromOf(long, 'a'.repeat(length - '@x.example'.length))) ?? '';
+    assert.ok(raw.includes(`${last}${between}<a`), raw);
+  }
 });
 
 const hostile = fc.oneof(

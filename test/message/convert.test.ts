@@ -92,6 +92,19 @@ const TABLE: [why: string, input: string, expected: string][] = [
     ),
   ],
   [
+    'a multipart without a part that has only seven bits stays as it is beside others',
+    lines(MIXED, '', '--b', 'Content-Type: multipart/mixed; boundary=c', '', 'plain', '--b', '', 'é', '--b--'),
+    result(
+      ...[MIXED, '', '--b', 'Content-Type: multipart/mixed; boundary=c', '', 'plain', '--b'],
+      ...['Content-Transfer-Encoding: quoted-printable~', '', '=C3=A9', '--b--'],
+    ),
+  ],
+  ...['x-b', '-xb'].map((line): [string, string, string] => [
+    `a line of which one hyphen is missing delimits nothing: ${line}`,
+    lines(MIXED, '', '--b', line, 'é', line, '--b--'),
+    result(MIXED, '', '--b', 'Content-Transfer-Encoding: quoted-printable~', '~', `${line}~`, '=C3=A9~', line, '--b--'),
+  ]),
+  [
     'blanks and tabs at the end of a line are encoded, within it they stand',
     lines('Content-Type: text/plain', 'MIME-Version: 1', 'Content-Transfer-Encoding: 8bit', '', 'é \t x', ' \t', 'y\t', ''),
     result(
@@ -472,6 +485,14 @@ const FAILURES: [why: string, input: string, options: Partial<ConvertOptions>, d
   ['an 8-bit address in an enclosed message', lines('Content-Type: message/rfc822', '', 'To: é@b.c', '', ''), {}, /"to"/],
   ['an 8-bit line that is no field', lines('Content-Type: message/rfc822', '', 'From é', '', ''), {}, /"" of a part/],
   ['an 8-bit parameter outside a value', lines(MIXED, '', '--b', 'Content-Type: text/plain; é=1', '', '--b--'), {}, /content-type/],
+  ['8-bit text where parts should be and none is', lines(MIXED, '', 'é', 'x'), {}, /multipart without a part/],
+  ['the same where only the end of the parts comes', lines(MIXED, '', 'é', '--b--'), {}, /multipart without a part/],
+  [
+    'the same in a multipart within another',
+    lines(MIXED, '', '--b', 'Content-Type: multipart/mixed; boundary=c', '', '\x80'.replace('\x80', 'é'), '--b', '', 'x', '--b--'),
+    {},
+    /multipart without a part/,
+  ],
   [
     'a header section of a part without end',
     lines(MIXED, '', '--b', `A: ${'x'.repeat(100)}`),
@@ -492,6 +513,13 @@ for (const [why, input, options, detail] of FAILURES) {
   });
 }
 
+test('of the chunk that fails nothing is handed on', async () => {
+  const encoding = 'Content-Transfer-Encoding: x-uuencode\n\n';
+  const text = (...chunks: readonly string[]) => drained(toSevenBit(sourceOf(...chunks.map(octets))));
+  assert.deepEqual((await text(`${encoding}x\n\xe9`))[0], '');
+  assert.deepEqual((await text(encoding, 'x\n', 'y\xe9', 'z'))[0], `${encoding}x\n`);
+});
+
 test('an announced 7bit part with 8-bit octets is converted while it is held', async () => {
   assert.deepEqual(await convert(lines('MIME-Version: 1.0', 'Content-Transfer-Encoding: 7bit', '', '0123456789', 'é')), [
     result('MIME-Version: 1.0', 'Content-Transfer-Encoding: quoted-printable~', '', '0123456789~', '=C3=A9~'),
@@ -505,6 +533,9 @@ test('a part that is not announced as 7bit is encoded when it is longer than wha
     assert.match(text, /quoted-printable/);
     const [announced] = await convert(lines('Content-Transfer-Encoding: 7bit', '', '0123456789', 'x'), { lookahead: 10 }, size);
     assert.equal(announced, lines('Content-Transfer-Encoding: 7bit', '', '0123456789', 'x'));
+    // As long as what is held, it is known whole.
+    const whole = 'MIME-Version: 1.0\n\n0123456789';
+    assert.deepEqual((await convert(whole, { lookahead: 10 }, size))[0], whole);
   }
 });
 
@@ -538,8 +569,8 @@ test('a failure of the source is handed on, without the octets before it', async
 
 test('a hundred multiparts within each other are converted, and more pass unconverted', async () => {
   for (const [depth, expected] of [
-    [99, 'clean'],
-    [120, 'failed'],
+    [100, 'clean'],
+    [101, 'failed'],
   ] as const) {
     let text = '';
     for (let i = 0; i < depth; i++) text += lines(`Content-Type: multipart/mixed; boundary=b${i}`, '', `--b${i}`);
@@ -767,6 +798,59 @@ test('memory does not grow with a part', async () => {
 
 test('latin1 of the table is what the tests mean', () => {
   assert.equal(lines('é'), latin1(Buffer.from('é\n')));
+});
+
+test('the limits are those that are written', () => {
+  assert.deepEqual(CONVERT, { lookahead: 65_536, mislabelled: 'convert', partHeader: 65_536, charset: 'unknown-8bit' });
+});
+
+test('the lowest octet of eight bits is one, also before the first part and behind the last', async () => {
+  const text = `${MIXED}\n\n\x80\xff\n--b\n\nx\n--b--\n\x80\xff\n`;
+  assert.deepEqual(await convert(text), [text.replaceAll(/[\x80\xff]/g, '?'), CLEAN]);
+});
+
+test('a delimiter behind a CR at the start of a chunk ends its part', async () => {
+  const head = `${MIXED}\n\n--b\nContent-Transfer-Encoding: base64\n\nx`;
+  const chunks = [head, '\r--b--\n\x80\n--', 'y'].map(octets);
+  const [text, end] = await drained(toSevenBit(sourceOf(...chunks)));
+  assert.deepEqual([text, end], [`${head}\r--b--\n?\n--y`, CLEAN]);
+});
+
+test('what begins with a hyphen and is no delimiter does not wait for the end of its line', async () => {
+  const chunks = [`${MIXED}\n\n--b\nContent-Transfer-Encoding: base64\n\n`, '-abc', '--x', 'def'].map(octets);
+  let reads = 0;
+  const source: Source = {
+    async read() {
+      return chunks[reads++] ?? CLEAN;
+    },
+    close: () => undefined,
+  };
+  const converted = toSevenBit(source);
+  let text = '';
+  while (!text.includes('-abc')) text += latin1((await converted.read()) as Uint8Array);
+  assert.equal(reads, 2);
+});
+
+test('much at once is handed on in slices of 64 KiB', async () => {
+  const converted = toSevenBit(sourceOf(octets(`A: b\nContent-Transfer-Encoding: base64\n\n${'x'.repeat(150_000)}`)));
+  const lengths: number[] = [];
+  for (let got = await converted.read(); got instanceof Uint8Array; got = await converted.read()) lengths.push(got.length);
+  assert.deepEqual(lengths, [65_536, 65_536, 150_000 + 40 - 2 * 65_536]);
+});
+
+test('a line that begins with two hyphens and is longer than any delimiter does not wait for its end', async () => {
+  const start = octets(`${MIXED}\n\n--b\nContent-Transfer-Encoding: base64\n\n`);
+  for (const [length, waits] of [
+    [1000, true],
+    [1001, false],
+  ] as const) {
+    const chunks = [start, octets(`--${'x'.repeat(length - 2)}`), octets('y\n')];
+    let reads = 0;
+    const converted = toSevenBit({ read: async () => chunks[reads++] ?? CLEAN, close: () => undefined });
+    let text = '';
+    while (!text.includes('xx')) text += latin1((await converted.read()) as Uint8Array);
+    assert.equal(reads > 2, waits);
+  }
 });
 
 test('a long body is handed on while it comes, and not at its end', async () => {

@@ -47,6 +47,19 @@ test('octets of an unknown charset are encoded as unknown-8bit', () => {
 test('lines are folded where an encoded word would not fit', () => {
   const long = encode(`Subject: ${'x'.repeat(60)} für ${'y'.repeat(60)}`);
   assert.equal(long, `Subject: ${'x'.repeat(60)}\n =?UTF-8?Q?f=C3=BCr?=\n ${'y'.repeat(60)}`);
+  // The shortest first word is one that any character fits in.
+  for (const [count, between] of [
+    [42, ' '],
+    [43, '\n '],
+  ] as const)
+    assert.equal(encode(`Subject: ${'x'.repeat(count)} é`), `Subject: ${'x'.repeat(count)}${between}=?UTF-8?B?w6k=?=`);
+  // What follows stays in its line where it fits.
+  const word = ' =?UTF-8?B?w6k=?=';
+  for (const [count, between] of [
+    [76 - 'Subject:'.length - word.length - 1, ' '],
+    [76 - 'Subject:'.length - word.length, '\n '],
+  ] as const)
+    assert.equal(encode(`Subject: é ${'x'.repeat(count)}`), `Subject:${word}${between}${'x'.repeat(count)}`);
   const blanks = `Subject: a\n${' '.repeat(70)}é b`;
   assert.equal(encode(blanks), 'Subject: a\n =?UTF-8?B?w6k=?= b', 'a line of blanks is never left');
   const many = encode(`Subject: ${'äöü'.repeat(100)}`);
@@ -65,6 +78,18 @@ test('the words of a comment are found', () => {
       ['d\\"e', 'd"e'],
     ],
   );
+  for (const [comment, last] of [
+    ['(a né', 'né'],
+    ['(a\\', 'a\\'],
+    ['(a ', 'a'],
+  ] as const) {
+    const { start, end } = commentWords(comment, 0, comment.length).at(-1) ?? { start: 0, end: 0 };
+    assert.equal(comment.slice(start, end), last, 'a comment that is not closed');
+  }
+  const beside = utf8('To: a@b (=?utf-8?Q?a?= é)');
+  assert.equal(encodeWords(beside, commentWords(beside, 8, beside.length), 'UTF-8'), 'To: a@b (=?utf-8?Q?a?= =?UTF-8?B?IMOp?=)');
+  const open = utf8('To: a@b (José né');
+  assert.equal(encodeWords(open, commentWords(open, 8, open.length), 'UTF-8'), 'To: a@b (=?UTF-8?B?Sm9zw6kgbsOp?=');
   const jose = utf8('To: a@b (José (né) x)');
   assert.equal(encodeWords(jose, commentWords(jose, 8, jose.length), 'UTF-8'), 'To: a@b (=?UTF-8?B?Sm9zw6k=?= (=?UTF-8?B?bsOp?=) x)');
 });
@@ -86,6 +111,8 @@ test('a display name of a composed field', () => {
     ['Jörg\r\nX: y', '=?UTF-8?Q?J=C3=B6rg_X=3A_y?=', 'a line end in it'],
   ];
   for (const [text, expected, why] of rows) assert.equal(printPhrase(text), expected, why);
+  assert.equal(printPhrase('x'.repeat(200)), 'x'.repeat(200));
+  assert.match(printPhrase('x'.repeat(201)), /^=\?UTF-8\?Q\?x+\?=\n /);
   for (const text of ['x'.repeat(5000), 'Д'.repeat(2000), `${'"'.repeat(300)}`]) {
     assert.deepEqual(encodedFaults(`Resent-From: ${printPhrase(text)}`), []);
     assert.equal(decodeEncoded(printPhrase(text)), text);
@@ -128,6 +155,37 @@ test('characters of any length are packed whole, in both encodings, whatever roo
       assert.equal(words.map(decodeEncoded).join(''), clean.replace(/^\ufeff/, ''));
     }),
   );
+});
+
+test('each word holds as much as it may', () => {
+  const sizes = (words: readonly string[]) => words.map((word) => [...decodeEncoded(word)].length);
+  assert.deepEqual(sizes(makeEncodedWords('\xe9'.repeat(100), 'ISO-8859-1', 75)), [42, 42, 16]);
+  assert.deepEqual(sizes(makeEncodedWords('\xe9'.repeat(100), 'ISO-8859-1', 17 + 12)), [9, 42, 42, 7]);
+  assert.deepEqual(sizes(makeEncodedWords('x'.repeat(200), 'UTF-8', 62)), [50, 63, 63, 24]);
+  assert.deepEqual(sizes(makeEncodedWords(utf8('é'.repeat(100)), 'UTF-8', 75)), [22, 22, 22, 22, 12]);
+});
+
+test('a character that leaves no room for another stands alone', () => {
+  const frame = '=?UTF-8?Q??='.length;
+  // So much ASCII follows that Q is the shorter one.
+  const [first, second] = makeEncodedWords(utf8(`😀😀${'x'.repeat(50)}`), 'UTF-8', frame + 12);
+  assert.deepEqual([first, second?.slice(0, 24)], ['=?UTF-8?Q?=F0=9F=98=80?=', '=?UTF-8?Q?=F0=9F=98=80xx']);
+  for (const [character, room] of [
+    ['€', 12],
+    ['😀', 12],
+    ['é', 12],
+    ['€', 17],
+    ['€', 18],
+  ] as const) {
+    const words = makeEncodedWords(utf8(character.repeat(20)), 'UTF-8', frame + room);
+    assert.ok((words[0] as string).length <= frame + room, words[0]);
+    assert.ok(words.every(({ length }) => length <= 75));
+    assert.equal(words.map(decodeEncoded).join(''), character.repeat(20));
+    const fits = /[?]Q[?]/.test(words[0] as string)
+      ? Math.floor(room / utf8(character).length / 3)
+      : Math.floor(((room - (room % 4)) * 0.75) / utf8(character).length);
+    assert.equal([...decodeEncoded(words[0] as string)].length, fits, `${character} in ${room}`);
+  }
 });
 
 test('large fields are linear work', () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
+import { hasAddresses } from '../../src/message/field-names.ts';
 import {
   bodyOffset,
   editField,
@@ -28,6 +29,14 @@ test('fields are found by name in any case', () => {
     withoutFields(fields, 'to', 'x').map(({ raw }) => raw),
     ['SUBJECT : b', 'Subject: d'],
   );
+});
+
+test('fields that hold addresses are those of RFC 5322, and some of other standards', () => {
+  const resent = ['From', 'Sender', 'Reply-To', 'To', 'Cc', 'Bcc'].flatMap((name) => [name, `Resent-${name}`]);
+  const others = ['Disposition-Notification-To', 'Return-Receipt-To', 'Errors-To', 'Mail-Followup-To', 'Mail-Reply-To', 'Apparently-To'];
+  for (const name of [...resent, ...others]) assert.ok(hasAddresses(name.toLowerCase()), name);
+  for (const name of ['', 'subject', 'x-to', 'received', 'return-path', 'delivered-to', 'list-post', 'to '])
+    assert.ok(!hasAddresses(name), name);
 });
 
 test('a body is what follows the colon, unfolded', () => {

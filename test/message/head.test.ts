@@ -178,6 +178,11 @@ test('NUL in a field and a section over the limit are refused, wherever the chun
     ['A: 12345\n', 8, long(8)],
     ['A: 12345\0', 8, long(8)],
     ['A: 1234\0', 8, nul],
+    ['A: 12345\0\n', 8, long(8)],
+    ['A: 12345\n\0', 8, long(8)],
+    ['A: 1\n 45\n\0', 8, long(8)],
+    ['A:\n 3456\0\n', 8, long(8)],
+    ['A:\n 345\0\n', 8, nul],
     ['A: 1234\nbody x', 8, [[['A', 'A: 1234']], 'body x', 8]],
     ['A: 1234\r\nbody x', 8, long(8)],
     ['A: 1234\r\nB: x', 8, long(8)],
@@ -186,7 +191,7 @@ test('NUL in a field and a section over the limit are refused, wherever the chun
     ['no field at all', 8, [[], 'no field at all', 0]],
   ];
   for (const [input, limit, expected] of rows)
-    for (const size of [1, 2, 3, 100])
+    for (const size of [1, 2, 3, 8, 100])
       assert.deepEqual(await read(sourceOf(...pieces(input, size)), limit), expected, `${JSON.stringify(input)} ${limit} (${size})`);
 });
 

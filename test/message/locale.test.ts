@@ -123,6 +123,9 @@ test('UTF-8 is recognized, also if it is cut', () => {
     const begins = (tail: string): boolean => isUtf8(`a${String.fromCharCode(first)}${tail}`, true);
     // RFC 3629 §4: C2 to DF begin two octets, E0 to EF three, F0 to F4 four.
     assert.equal(begins(''), first >= 0xc2 && first <= 0xf4, `${first.toString(16)}`);
+    assert.equal(begins('\xa0'), first >= 0xc2 && first <= 0xf4, `${first.toString(16)} and one more`);
+    // Nor is a character begun by what cannot go on in it.
+    for (const tail of ['\x7f', '\xc0', '\xa0\xc0']) assert.ok(!begins(tail), `${first.toString(16)} and no more`);
     // ED A0 A0 would be half of a UTF-16 pair.
     assert.equal(begins('\xa0\xa0'), first >= 0xe0 && first <= 0xf4 && first !== 0xed, `${first.toString(16)} and two more`);
   }

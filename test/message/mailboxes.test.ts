@@ -142,6 +142,21 @@ test('a text that is no address list is refused, and the sentence names it', () 
     assert.match(got as string, expected, why);
     assert.ok((got as string).length < 500, why);
   }
+  for (const [text, expected] of [
+    [`${'a'.repeat(200)}@@`, `"${'a'.repeat(200)}…" is not an address: it has more than one "@"; separate addresses by commas`],
+    [`${'a'.repeat(197)}@@b`, `"${'a'.repeat(197)}@@b" is not an address: it has more than one "@"; separate addresses by commas`],
+    ['a \t b@x, c@d', '"a b@x" is not an address: its words are separate; write a name as Name <address>'],
+    ['<a@b, c@d', 'the "<" in "<a@b" is not closed by ">"'],
+    ['A:a@b,@host;', '"@host" is not an address: the local-part is missing'],
+    ['A:b@c;x@y;@host', '"@host" is not an address: the local-part is missing'],
+    [';@host', '"@host" is not an address: the local-part is missing'],
+    ['a@b;@host', '"@host" is not an address: the local-part is missing'],
+    ['"x, y', 'the quoted string ""x" is not closed'],
+    ['a@b, "x', 'the quoted string ""x" is not closed'],
+    ['[x, y', 'the "[" in "[x" is not closed'],
+    [`"${'x'.repeat(300)}`, `the quoted string ""${'x'.repeat(199)}…" is not closed`],
+  ] as const)
+    assert.equal(list(text), expected);
   const latin = parseAddressList('j\xf6rg@x');
   assert.ok(!latin.ok);
   assert.equal(latin.detail, '"jörg@x" is not an address: it is not valid UTF-8');
@@ -152,6 +167,7 @@ const alsoTaken: [string, string[], string][] = [
   ['undisclosed-recipients:;@host', [], 'a host behind an empty group'],
   ['A:a@b;@host, c@d', ['a@b', 'c@d'], 'a host behind a group, and more'],
   ['A:a@b;@[192.0.2.1];c@d', ['a@b', 'c@d'], 'an address literal behind a group'],
+  ['<@[192.0.2.1],@r (x), :a@b>', ['a@b'], 'a route over an address literal'],
   ['A:;@r:c@d', ['c@d'], 'what may be a route behind a group loses nobody'],
   ['A:; ;@host', [], 'a host behind a group with two ends'],
   ['undisclosed-recipients:;;', [], 'two ends of a group'],

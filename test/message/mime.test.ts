@@ -2,7 +2,16 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import { base64Lines, type PartWriter, quotedPrintable } from '../../src/message/mime/encodings.ts';
-import { delimits, encodeParameters, entityOf, fieldNameOf, fieldsOf, isHeaderLine, withEncoding } from '../../src/message/mime/mime.ts';
+import {
+  delimits,
+  encodeParameters,
+  entityOf,
+  fieldNameOf,
+  fieldsOf,
+  isHeaderLine,
+  parseParameters,
+  withEncoding,
+} from '../../src/message/mime/mime.ts';
 import { makeOctetBuffer, type OctetBuffer } from '../../src/message/octet-buffer.ts';
 import { octets, utf8 } from '../../src/smtp/text.ts';
 
@@ -31,6 +40,9 @@ const TYPES: [string, string, string, string][] = [
   ['content-type: IMAGE/PNG\n', 'image/png', '', 'in lower case'],
   ['Content-Type: text/html\nContent-Type: image/png\n', 'text/html', '', 'the first field counts'],
   ['Content-Type: (a (nested \\) ) comment) text / html (b)\n', 'text/html', '', 'comments'],
+  ['Content-Type:text/html\n', 'text/html', '', 'no blank behind the colon'],
+  ['Content-Type: multipart/mixed;(a)boundary=a (b (c\\)) d)e\n', 'multipart/mixed', 'a e', 'a comment stands for nothing'],
+  ['Content-Type: multipart/mixed; x=a;boundary=b\n', 'multipart/mixed', 'b', 'no blank behind a semicolon'],
   ['Content-Type: nonsense\n', 'text/plain', '', 'no type: text/plain'],
   ['Content-Type: \n', 'text/plain', '', 'an empty field'],
   ['Content-Type: multipart/mixed; boundary=abc\n', 'multipart/mixed', 'abc', 'a bare boundary'],
@@ -115,6 +127,67 @@ for (const [field, expected, why] of PARAMETERS) {
   const form = (text: string): string => (text.includes('\xe9.txt') && expected?.includes('latin') ? text : utf8(text));
   test(`encodeParameters: ${why}`, () => assert.equal(encodeParameters(form(field), 'latin'), expected));
 }
+
+test('encodeParameters: a line may have 998 octets', () => {
+  const made = (letters: number): string => encodeParameters(utf8(`C: a; x="é${'y'.repeat(letters)}"\r\n`), 'latin') ?? '';
+  const most = 998 - "C: a; x*=utf-8''%C3%A9".length;
+  assert.deepEqual([made(most).length, made(most + 1)], [1000, '']);
+});
+
+test('parseParameters: from the first semicolon on, wherever it stands', () => {
+  for (const [text, expected] of [
+    ['', []],
+    ['a/b', []],
+    ['a;;x=1', [['x', '1']]],
+    [';x=1', [['x', '1']]],
+    [
+      '; X = "1;2" ; y=\t3 ; z',
+      [
+        ['x', '1;2'],
+        ['y', '3'],
+      ],
+    ],
+    ['a; x="1', [['x', '1']]],
+    ['a; x="', [['x', '']]],
+    [
+      'a; x=""; y=',
+      [
+        ['x', ''],
+        ['y', ''],
+      ],
+    ],
+    [
+      'a;=1;b=2',
+      [
+        ['', '1'],
+        ['b', '2'],
+      ],
+    ],
+    ['a; b; c; d=1', [['d', '1']]],
+    [
+      'a; d="\\"1\\\\" e; f=2',
+      [
+        ['d', '"1\\'],
+        ['f', '2'],
+      ],
+    ],
+  ] as const)
+    assert.deepEqual([...parseParameters(text)], expected, text);
+});
+
+test('a boundary may be continued so often as makes sense, and be as long as a delimiter', () => {
+  const boundaryOf = (parameters: string) => entityOf(`Content-Type: multipart/mixed${parameters}\n`, 'text/plain').boundary;
+  const continued = (count: number) => boundaryOf(Array.from({ length: count }, (_, i) => `; boundary*${i}=abcdefghij`).join(''));
+  assert.equal(continued(12), 'abcdefghij'.repeat(12));
+  assert.equal(continued(99), 'abcdefghij'.repeat(99));
+  assert.deepEqual([continued(100), continued(500)], [null, null]);
+  assert.equal(boundaryOf(`; boundary=${'x'.repeat(995)}`)?.length, 995);
+  assert.equal(boundaryOf(`; boundary=${'x'.repeat(996)}`), null);
+  assert.equal(boundaryOf('; boundary*0=a; boundary*2=c'), 'a');
+  assert.equal(boundaryOf("; boundary*0*=a'b'%41; boundary*1*=%42'c'"), "AB'c'");
+  assert.equal(boundaryOf("; boundary*=''%41%4; boundary*0=b"), 'A%4b');
+  assert.equal(boundaryOf('; boundary="x\ty \t"'), 'x\ty');
+});
 
 test('encodeParameters takes no time over a hostile field', () => {
   // 64 KiB is what a part header may have; a pattern that backtracks would not come back.

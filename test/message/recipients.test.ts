@@ -65,6 +65,7 @@ const table: [string[], string[], 'add' | 'remove' | null, string[], string][] =
     ['b@x', 'c@x'],
     'two fields of one name beside each other',
   ],
+  [['Resent-To: b@x', 'Received: x', 'Resent-To: c@x'], [], 'add', ['b@x'], 'a block of one field'],
   [['Resent-To: b@x', 'To: a@x', 'Resent-Cc: c@x'], [], 'add', ['b@x', 'c@x'], 'a block may be scattered'],
   [['Resent-Date: x', 'To: a@x'], ['b@x'], 'add', ['b@x'], 'resent to arguments only: To is of the first sending'],
 ];
@@ -77,6 +78,11 @@ const refused: [string[], string[], 'add' | 'remove' | null, RegExp, string][] =
   [[], [], null, /^no recipients: there are no arguments, and -t was not given$/, 'nothing'],
   [[], [''], null, /^no recipients: the only argument is "", and -t was not given$/, 'an empty argument, as cron with MAILTO=""'],
   [[], ['', ',', '()', ' '], null, /^no recipients: 4 arguments hold no address \("" "," "\(\)" …\)/, 'several'],
+  [[], ['', ',', '()'], null, /^no recipients: 3 arguments hold no address \("" "," "\(\)"\), and/, 'three'],
+  [[], [`(${'x'.repeat(99)})`, ''], null, /^no recipients: 2 arguments hold no address \("\(x{59}…" ""\)/, 'a long one'],
+  [[], ['x'.repeat(300)], null, /^the recipient "x{200}…" has no domain/, 'a long address'],
+  [[], [`${'x'.repeat(300)}@@`], null, /^in the argument "x{200}…": "x{200}…" is not an address: /, 'a long argument'],
+  [['To: '.concat('\xc3\xbc'.repeat(250))], [], 'add', /^in the To field: "ü{200}…" has no "@"/, 'a long word'],
   [['Subject: x'], [], 'add', /^no recipients: there are no arguments, and the To, Cc, Bcc fields hold no address$/, 'no field'],
   [
     ['Resent-Date: x', 'To: a@x'],
@@ -102,7 +108,7 @@ const refused: [string[], string[], 'add' | 'remove' | null, RegExp, string][] =
 
 test('no recipient at all, or one that is no address, fails the message', () => {
   for (const [fields, operands, t, expected, why] of refused) {
-    const got = collect(fields, operands, t);
+    const got = collect(fields, operands, t, why === 'a long address' ? '' : undefined);
     assert.match(String(got), expected, why);
   }
 });

@@ -1,6 +1,7 @@
 /** Loopback: the subject is the report about a server. test/world walks what may be sent to which host. */
 
 import assert from 'node:assert';
+import { spawnSync } from 'node:child_process';
 import { symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
@@ -361,6 +362,9 @@ test('check says what other programs run as sendmail', () => {
   assert.deepEqual(findInPlace(other), { file: other, version: null });
   assert.match(printInPlace(findInPlace(process.execPath)), /is this nospool, /, 'one file is its own runtime');
   assert.deepEqual(findInPlace(folder), { file: folder, version: null });
+  const pipe = path.join(folder, 'pipe');
+  assert.equal(spawnSync('mkfifo', [pipe]).status, 0);
+  assert.deepEqual(findInPlace(pipe), { file: pipe, version: null });
   assert.deepEqual(findInPlace(path.join(folder, 'none')), { file: null, version: null });
   assert.match(printInPlace(findInPlace(link)), /sendmail is nospool 0\.1\.0, and this is .*; run nospool install$/);
   assert.match(printInPlace(findInPlace(other)), /is another program \(.*other\); run nospool install$/);

@@ -1,5 +1,5 @@
 import assert from 'node:assert';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -9,7 +9,7 @@ import { suite } from 'uvu';
 import { main, printHelp, printOverview } from '../../src/nospool/command-line.ts';
 import { COMMANDS } from '../../src/nospool/commands.ts';
 import { SINK_DEFAULTS } from '../../src/nospool/sink/sink-options.ts';
-import { scratch } from '../support/command.ts';
+import { scratch, smartHost } from '../support/command.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('commands');
@@ -135,6 +135,57 @@ test('O9: completion in bash: options of check, files of send and import', () =>
       encoding: 'utf8',
     });
     for (const shown of [/check --json /, /send letter\.eml /, /import --force msmtprc /, /--config +--from/]) assert.match(stdout, shown);
+  }));
+
+test('output that the disk does not take is a failure, and that of a reader who is gone is not', () =>
+  within(60_000, async () => {
+    const folder = scratch();
+    writeFileSync(path.join(folder, 'ssmtp.conf'), 'mailhub=a.example\n');
+    for (const command of ['import ssmtp.conf', 'completion bash', 'sink --help']) {
+      const run = (to: string) =>
+        spawnSync('sh', ['-c', `${process.execPath} ${NOSPOOL} ${command} ${to}`], { cwd: folder, encoding: 'utf8' });
+      const full = run('>/dev/full');
+      assert.equal(full.status, 1, command);
+      assert.match(full.stderr, /^nospool: cannot write standard output: the disk is full$/m);
+      assert.doesNotMatch(run('| true').stderr, /cannot write/);
+    }
+  }));
+
+test('a folder that is gone is no reason not to run', () =>
+  within(60_000, async () => {
+    const run = (words: string) =>
+      spawnSync('sh', ['-c', `mkdir gone; cd gone; rmdir ../gone; ${process.execPath} ${NOSPOOL} ${words}`], {
+        cwd: scratch(),
+        encoding: 'utf8',
+      });
+    assert.match(run('--version').stdout, /^nospool /);
+    assert.equal(run('import msmtprc').stderr, 'nospool: /proc/self/cwd/msmtprc cannot be read: there is no such file or directory\n');
+  }));
+
+test('a dumb terminal has no line that is written over', () =>
+  within(60_000, async () => {
+    const host = await smartHost();
+    const folder = scratch();
+    writeFileSync(
+      path.join(folder, 'c.toml'),
+      `smarthosts = ["submission://127.0.0.1:${host.port}"]\nfrom = "a@b.example"\nhostname = "h.example"\nlog = "none"\naliases = []\n`,
+    );
+    writeFileSync(path.join(folder, 'big.eml'), `Subject: x\n\n${`${'x'.repeat(76)}\n`.repeat(60_000)}`);
+    const argv = [process.execPath, NOSPOOL, 'send', '-C', 'c.toml', '--to', 'x@y.example', 'big.eml'];
+    const shown = async (TERM: string): Promise<string> => {
+      const child = spawn('/usr/bin/python3', ['-B', TYPIST, JSON.stringify({ argv, steps: [], seconds: 40 })], {
+        cwd: folder,
+        env: { ...process.env, TERM },
+      });
+      let text = '';
+      for await (const part of child.stdout) text += part;
+      return text;
+    };
+    assert.match(await shown('xterm'), / MiB/);
+    const dumb = await shown('dumb');
+    await host.close();
+    assert.match(dumb, /^accepted by/m);
+    assert.ok(!dumb.includes('MiB') && !dumb.includes('\x1b'), dumb);
   }));
 
 test('the entry passes arguments and exit status on', () => {

@@ -180,6 +180,11 @@ test('msmtp: a note names each account that no sender can choose', () => {
   );
   assert.deepEqual(routes(config), ['c: c@x -> smtp://c:25 required']);
   assert.ok(effect('/msmtp/config:4').includes('account b dropped'));
+  // What an account that is dropped says of its host is dropped, too.
+  assert.deepEqual(
+    [5, 6, 8, 12].flatMap((line) => effect(`/msmtp/config:${line}`)),
+    ['host dropped', 'tls dropped', 'host mapped', 'host dropped'],
+  );
   assert.ok(effect('/msmtp/config:14').includes('account d dropped'));
   assert.ok(effect('/msmtp/config:15').includes('account e : nosuch dropped'));
   assert.ok(effect('/msmtp/config:17').includes('account e dropped'));
@@ -399,6 +404,53 @@ test('a folder of nullmailer may have any name', () => {
   }
 });
 
+test('what cannot be understood is said, and never shown where it may be a part of a password', () => {
+  const notesOf = (files: Files): string[] =>
+    imported(files).notes.map(({ place, key, effect, text }) => `${place}: ${key}: ${effect}: ${text}`);
+  for (const files of [
+    { '/home/me/.esmtprc': 'hostname = a.example username = me password = hunter2\n' },
+    { '/home/me/.esmtprc': 'hostname = a.example:25\nusername\nme\npassword\nhunter2\n' },
+    { '/home/me/.esmtprc': 'hostname = a.example:25\nusername me\npassword hunter hunter2\nhunter3\n' },
+    { '/home/me/.esmtprc': 'hostname = a.example:25\nusername me\npassword "hunt\nhunter3"\n' },
+    { '/etc/nullmailer/remotes': 'a.example pass=hunter2 user=me\nb.example smtp\n' },
+  ] as readonly Files[]) {
+    assert.doesNotMatch(notesOf(files).join('\n'), /hunt/);
+    assert.ok(imported(files).hasSmarthost);
+  }
+  for (const [files, note] of [
+    [{ '/home/me/.esmtprc': 'hostname = a.example:x25\n' }, '/home/me/.esmtprc:1: hostname: approximated: it is no port: 587 is taken'],
+    [{ '/home/me/.esmtprc': 'hostname a hunter hostname b\n' }, '/home/me/.esmtprc:1: line: dropped: a word on it is not known'],
+    [{ '/home/me/.esmtprc': 'hostname a mda "x"\n' }, '/home/me/.esmtprc:1: mda: dropped: there is no local delivery'],
+    [{ '/etc/dma/dma.conf': 'SMARTHOST a.example\nPORT 587x\n' }, '/etc/dma/dma.conf:2: PORT: approximated: it is no port: 25 is taken'],
+    [{ '/etc/ssmtp/ssmtp.conf': 'mailhub=a:587x\n' }, '/etc/ssmtp/ssmtp.conf:1: mailhub: approximated: it is no port: 25 is taken'],
+    [{ '/etc/msmtprc': 'host a\nport 587x\n' }, '/etc/msmtprc:2: port: approximated: it is no port: 25 is taken'],
+    [{ '/etc/msmtprc': 'host a\nproxy_host b\nproxy_port x\n' }, '/etc/msmtprc:3: proxy_port: approximated: it is no port: 1080 is taken'],
+    [{ '/etc/nullmailer/remotes': 'a.example smtp port=x\n' }, '/etc/nullmailer/remotes:1: port: approximated: it is no port: 25 is taken'],
+    [
+      { '/etc/ssmtp/ssmtp.conf': 'mailhub=a\n root=b@c\n' },
+      '/etc/ssmtp/ssmtp.conf:2: root: approximated: ssmtp does not see it, because of the blank; now it counts',
+    ],
+    [
+      { '/etc/ssmtp/ssmtp.conf': 'mailhub=a\n', '/etc/ssmtp/revaliases': 'me :a@b.example:c:x\n' },
+      '/etc/ssmtp/revaliases:1: me: approximated: ssmtp does not see it, because of the blank; now it counts',
+    ],
+    [
+      { '/etc/ssmtp/ssmtp.conf': 'mailhub=a\n', '/etc/ssmtp/revaliases': 'me:a@b.example:c:x\n' },
+      '/etc/ssmtp/revaliases:1: me: approximated: it is no port: 25 is taken',
+    ],
+  ] as readonly (readonly [Files, string])[])
+    assert.ok(notesOf(files).includes(note), `${note}\n${notesOf(files).join('\n')}`);
+});
+
+test('a value that is not UTF-8 is an error, because a password would be another one; a comment is none', () => {
+  const errorsOf = (text: string): readonly string[] => imported({ '/etc/msmtprc': text }).errors;
+  assert.deepEqual(errorsOf('# \ufffd\nhost a.example\nauth on\nuser me\npassword p\n'), []);
+  assert.match(
+    errorsOf('host a.example\nauth on\nuser me\npassword p\ufffdss\n').join(),
+    /^\/etc\/msmtprc, or a file beside it, is not UTF-8/,
+  );
+});
+
 test('files without a smart host are told from those with one', () => {
   assert.equal(imported({ '/tmp/x': '' }, 'msmtp').hasSmarthost, false);
   assert.equal(imported({ '/tmp/x': 'mailhub=a' }, 'ssmtp').hasSmarthost, true);
@@ -462,6 +514,24 @@ const FOUND: readonly (readonly [string, Files, (config: Config) => unknown, unk
     { '/home/me/.esmtprc': 'hostname = a.example:25\nusername = me\npassword = ""\n' },
     hosts,
     ['smtp://a.example:25 default me:/home/ops/.config/nospool/password'],
+  ],
+  [
+    'a password of msmtp counts before the command',
+    { '/etc/msmtprc': 'account default\nhost a.example\nauth on\nuser me\npasswordeval echo y\npassword x\n' },
+    hosts,
+    ['smtp://a.example:25 default me:x'],
+  ],
+  [
+    'settings of esmtp may share a line, and a value stand on the next',
+    { '/home/me/.esmtprc': 'hostname = a.example:25 username=me pass\n  pw force  reverse_path a@b.example mda "x"\n' },
+    (config) => [...hosts(config), config.from],
+    ['smtp://a.example:25 default me:pw', 'a@b.example'],
+  ],
+  [
+    'digits escape a character of esmtp, by sixteen, eight or ten',
+    { '/home/me/.esmtprc': 'hostname a.example:25\nusername me\npassword p\\x41\\102\\060d\\q"\n' },
+    hosts,
+    ['smtp://a.example:25 default me:pAf0dq"'],
   ],
   [
     'a blank may stand before dma’s password',

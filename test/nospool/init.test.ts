@@ -1,6 +1,6 @@
 import assert from 'node:assert';
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
@@ -204,7 +204,15 @@ test('O4: a group that may send is asked for with the system file, and explained
   const folder = scratch();
   const output = path.join(folder, 'nospool.toml');
   const flags = { smarthost: 'a.example', user: 'me', domain: 'example.org', root: '', output };
-  const run = await tried({ ...flags, group: 'senders' }, ['secret']);
+  const shut = await tried({ ...flags, group: 'senders' }, ['secret']);
+  assert.ok(
+    shut.stdout.includes(
+      `\nMembers of group senders cannot send yet, because they may not enter ${folder}: move the password, to /etc/nospool for instance.\n`,
+    ),
+    shut.stdout,
+  );
+  chmodSync(folder, 0o710);
+  const run = await tried({ ...flags, group: 'senders', force: true }, ['secret']);
   assert.equal(run.status, 0, run.stderr);
   assert.equal(statSync(path.join(folder, 'password')).mode & 0o777, 0o640);
   assert.match(run.stdout, /^Members of group senders can send, too: usermod -aG senders USER adds one\.$/m);

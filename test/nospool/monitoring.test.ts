@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
@@ -47,7 +48,20 @@ test('the plugin for Icinga has the status that Icinga wants', () =>
     assert.match(soon.stdout, /^WARNING: submission:\S+: the certificate of localhost ends in \d+ days\n$/);
     await host.close();
     const dead = await programOf('check_nospool', configured(`smarthosts = ["smtp://127.0.0.1:${await deadPort()}"]`).config)();
-    assert.deepEqual(dead, { status: 2, stdout: 'CRITICAL: 1 smart host is NOT usable\n' });
+    assert.equal(dead.status, 2);
+    assert.match(dead.stdout, /^CRITICAL: 1 smart host is NOT usable\nconfiguration .*\n[\s\S]* problem {7}connection refused\n/);
+  }));
+
+test('what a server says is never a number for Icinga', () =>
+  within(60_000, async () => {
+    const server = createServer((socket) => socket.on('error', () => undefined).end("554 no|'a'=1;2;3\r\n"));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const said = await programOf('check_nospool', configured(`smarthosts = ["smtp://127.0.0.1:${port}"]`).config)();
+    server.close();
+    assert.equal(said.status, 2);
+    assert.match(said.stdout, /554 no\/'a'=1/);
+    assert.doesNotMatch(said.stdout, /\|/);
   }));
 
 test('the metrics for Prometheus are whole', () =>

@@ -1,6 +1,6 @@
 import assert from 'node:assert';
 import { spawnSync } from 'node:child_process';
-import { utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
@@ -119,7 +119,10 @@ test('--file is read in place of the configured log', async () => {
 
 // the key log, standard error
 const NOWHERE: readonly (readonly [string, RegExp])[] = [
-  ['syslog', /^nospool: (the log goes to syslog, and there is no journalctl: look there for "nospool"|the journal has no such entry)\n$/],
+  [
+    'syslog',
+    /^nospool: (the log goes to syslog, and there is no journalctl: look there for "nospool"|the journal(, as far as this user may read it,)? has no such entry)\n$/,
+  ],
   ['stderr', /^nospool: no log is kept: log = "stderr"\n$/],
   ['none', /^nospool: no log is kept: log = "none"\n$/],
   ['/nonexistent/log', /^nospool: cannot read \/nonexistent\/log: there is no such file or directory\n$/],
@@ -241,6 +244,28 @@ test('logs that logrotate has put aside are read, the oldest first', async () =>
   assert.deepEqual(idsIn((await nospool('log', '--file', log, 'b.example')).stdout), [D], 'a named file is one file');
 });
 
+test('a part of the log that cannot be read hides no other, and is a failure all the same', async () => {
+  const { config, log } = configured('');
+  const entry = (id: string): string => `${T} ${id} <= a@b.example\n${T} ${id} Completed\n`;
+  const whole = gzipSync(Buffer.from(entry(A)));
+  writeFileSync(`${log}.3.gz`, whole.subarray(0, whole.length - 9));
+  mkdirSync(`${log}.2`);
+  symlinkSync('/nonexistent', `${log}.4`);
+  writeFileSync(`${log}.1`, entry(B));
+  writeFileSync(log, entry(C));
+  for (const [i, suffix] of ['.3.gz', '.2', '.1', ''].entries()) utimesSync(log + suffix, 1000 + i, 1000 + i);
+  for (const words of [[], ['b.example']]) {
+    const { status, stdout, stderr } = await nospool('log', '--config', config, ...words);
+    assert.deepEqual(idsIn(stdout).slice(-2), [B, C]);
+    assert.equal(status, 1);
+    for (const why of ['.3.gz: the compressed data ends too early', '.2: it is a directory', '.4: there is no such file or directory'])
+      assert.ok(stderr.includes(`cannot read ${log}${why}\n`), stderr);
+  }
+  const none = await nospool('log', '--config', config, 'nobody');
+  assert.match(none.stderr, new RegExp(`nospool: ${log}\\.1, ${log} have no entry with nobody\n$`));
+  assert.equal((await nospool('log', '--config', config, '--last', '1')).status, 0, 'what is not needed is not read');
+});
+
 test('a log that goes to syslog is read from the journal', async () => {
   const file = path.join(scratch(), 'nospool.toml');
   writeFileSync(file, 'log = "syslog"\n');
@@ -248,8 +273,19 @@ test('a log that goes to syslog is read from the journal', async () => {
   writeFileSync(journal, `${EXIM.join('\n')}\n`);
   const PATH = pathWith('journalctl', `[ "$*" = '-q --no-pager -o cat -t nospool' ] && exec /bin/cat ${journal}`);
   assert.deepEqual(idsIn((await withPath(PATH, () => nospool('log', '--config', file, '--failed'))).stdout), [B, C, D]);
-  const none = await withPath(pathWith('journalctl', 'exit 1'), () => nospool('log', '--config', file));
-  assert.deepEqual([none.status, none.stderr], [1, 'nospool: the journal has no such entry\n']);
+  const { geteuid } = process;
+  // Only root sees all of it.
+  for (const [euid, bound] of [
+    [0, ''],
+    [1000, ', as far as this user may read it,'],
+  ] as const)
+    try {
+      process.geteuid = () => euid;
+      const none = await withPath(pathWith('journalctl', 'exit 1'), () => nospool('log', '--config', file));
+      assert.deepEqual([none.status, none.stderr], [1, `nospool: the journal${bound} has no such entry\n`]);
+    } finally {
+      Object.assign(process, { geteuid });
+    }
 });
 
 const NOSPOOL = fileURLToPath(new URL('../../dist/nospool.mjs', import.meta.url));

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import type { AuthPolicy, Smarthost } from '../../src/router/smarthost.ts';
 import type { SessionFailure } from '../../src/smtp/client/outcome.ts';
-import { advise, type Known } from '../../src/submit/advice.ts';
+import { advise, type Known, tellOfSilence } from '../../src/submit/advice.ts';
 import { printFailure } from '../../src/submit/outcome.ts';
 import { hostAt, tlsRequired } from '../support/delivery.ts';
 
@@ -126,7 +126,26 @@ const ROWS: readonly (readonly [SessionFailure, Known, string | null, string])[]
     'the user was "tim"; a token expires soon: see that it is a new one',
     'V7: a token that is named as a password',
   ],
+  [
+    refused,
+    after(PASSWORD, 'SCRAM-SHA-256', 'SCRAM-SHA-256 SCRAM-SHA-1 PLAIN'),
+    'the user was "tim"; only the strongest is tried, and the server offers SCRAM-SHA-1, PLAIN, too: if the password is right, write mechanisms = ["PLAIN"] in [auth]',
+    'V7: PLAIN is what a server takes that knows only hashes, also where it is not the next',
+  ],
+  [
+    refused,
+    after({ ...PASSWORD, mechanisms: ['LOGIN'] }, 'LOGIN', 'PLAIN LOGIN'),
+    'the user was "tim"; only the first of auth.mechanisms is tried, and the server offers PLAIN, too: if the password is right, write mechanisms = ["PLAIN"] in [auth]',
+    'V7: a list of one',
+  ],
   [refused, after(NOTHING, 'EXTERNAL', 'PLAIN EXTERNAL'), 'the user was "tim"', 'W10: a certificate'],
+  [refused, after(NOTHING, 'EXTERNAL', 'EXTERNAL XOAUTH2'), 'the user was "tim"', 'W10: a certificate, where tokens are taken, too'],
+  [
+    refused,
+    after({ ...PASSWORD, user: 'u'.repeat(300) }, 'PLAIN', 'PLAIN'),
+    `the user was "${'u'.repeat(200)}…"`,
+    'W10: a user with a long name',
+  ],
   [refused, after({ ...PASSWORD, user: 'ti\x1bm' }, 'PLAIN', 'PLAIN'), 'the user was "ti\\x1bm"', 'W10: printable'],
   [{ ...refused, at: 'envelope' }, after(PASSWORD, 'PLAIN', 'PLAIN LOGIN'), null, 'W10: a refusal of something else'],
   [
@@ -138,6 +157,8 @@ const ROWS: readonly (readonly [SessionFailure, Known, string | null, string])[]
   [noStarttls, known(), null, 'W3: a name that does not'],
   [noStarttls, known({ endpoint: LOCAL, host: host({ tls: tlsRequired() }) }), null, 'W3: TLS is required in so many words'],
   [noStarttls, known({ endpoint: { ...LOCAL, family: 'name' } }), null, 'W3: behind a proxy'],
+  [noStarttls, known({ endpoint: LOCAL, isOwn: true }), null, 'W3: this very host, by its own name'],
+  [{ ...noStarttls, at: 'ready' }, known({ endpoint: LOCAL }), null, 'W3: a lack that is seen later'],
   [noAuth, known({ endpoint: LOCAL }), null, 'W3: something else is lacking'],
   [
     noStarttls,
@@ -158,5 +179,42 @@ for (const [failure, facts, hint, why] of ROWS)
     assert.deepEqual(told, hint === null ? failure : { ...failure, hint });
     assert.deepEqual(printFailure(told).slice(printFailure(failure).length), hint === null ? [] : [hint]);
   });
+
+test('W9: it is looked for silence once, half-way to the time-out and after five seconds at most', async () => {
+  const { setTimeout: real, clearTimeout: realClear } = globalThis;
+  const asked: number[] = [];
+  let look = (): void => {};
+  let cleared = 0;
+  globalThis.setTimeout = ((work: () => void, milliseconds: number) => {
+    look = work;
+    asked.push(milliseconds);
+    return { unref: () => ({}) };
+  }) as unknown as typeof setTimeout;
+  globalThis.clearTimeout = () => {
+    cleared += 1;
+  };
+  try {
+    const told: string[] = [];
+    for (const within of [3000, 9999, 10_001, 300_000]) tellOfSilence(known, (words) => told.push(words), within, Promise.resolve());
+    assert.deepEqual(asked, [1500, 4999.5, 5000, 5000]);
+    look();
+    assert.deepEqual(told, [advise(silence, known()).hint]);
+    await Promise.resolve();
+    assert.equal(cleared, 4, 'a session that is over is not looked at');
+    for (const facts of [null, known({ heard: 1 }), known({ host: host({ scheme: 'lmtp' }) })]) {
+      tellOfSilence(
+        () => facts,
+        (words) => told.push(words),
+        3000,
+        Promise.resolve(),
+      );
+      look();
+    }
+    assert.equal(told.length, 1, 'nobody is silent there');
+  } finally {
+    globalThis.setTimeout = real;
+    globalThis.clearTimeout = realClear;
+  }
+});
 
 test.run();

@@ -25,23 +25,36 @@ interface Changes {
   readonly add?: readonly string[];
   readonly remove?: readonly string[];
   readonly to?: string;
+  readonly from?: string;
+  /** Octets of a file that the body is read from. */
+  readonly fileSize?: number;
   readonly submission?: Partial<Submission>;
+  /** The configuration says the host's name. */
+  readonly isHostGiven?: boolean;
+  /** Counts how often the full name is looked up. */
+  readonly named?: () => void;
 }
 
-async function compose(message: string, { config = '', charset = 'UTF-8', add = [], remove = [], to, submission }: Changes = {}) {
-  const settings = settingsOf(`smarthosts = ["mail.example"]\nhostname = "box.example.org"\n${config}`);
+async function compose(
+  message: string,
+  { config = '', charset = 'UTF-8', add = [], remove = [], to, from = 'tim', fileSize, submission, isHostGiven, named }: Changes = {},
+) {
+  const settings = settingsOf(`smarthosts = ["mail.example"]\n${isHostGiven ? '' : 'hostname = "box.example.org"\n'}${config}`);
   const domains = domainsOf(settings, '');
   const source = sourceOf(Buffer.from(message, 'latin1'));
   const head = await readHead(source, { limit: settings.headerLimit });
   assert.ok(head.ok);
-  const body = await takeBody(head.value.rest, source, { window: settings.replayWindow, again: null, fileSize: null });
+  const body = await takeBody(head.value.rest, source, { window: settings.replayWindow, again: null, fileSize: fileSize ?? null });
   assert.ok(body.ok);
   const rewrite = parseRewrite({}, '');
   assert.ok(rewrite.ok);
   const by = {
     login: 'tim',
     hostname: '',
-    fullName: async () => 'Tim',
+    fullName: async () => {
+      named?.();
+      return 'Tim';
+    },
     charset,
     date: new Date(2026, 10, 22, 9, 5, 7),
     unique: '1xOWGK-000101-WE',
@@ -57,7 +70,7 @@ async function compose(message: string, { config = '', charset = 'UTF-8', add = 
       route: { hosts: [], changes: { add, remove } },
       rewrite: rewrite.value,
       from: null,
-      reversePath: mailbox('tim@box.example.org'),
+      reversePath: uncheckedMailbox(from, 'box.example.org'),
       recipients: [to === undefined ? TO : { ...TO, path: uncheckedMailbox(to, 'there.example') }],
     },
   );
@@ -111,6 +124,31 @@ test('8-bit content names its charset, and passes, is converted or is refused as
   assert.doesNotMatch(await read(unknown.content.open('pass', false)), /charset=ISO/i);
 });
 
+test('how far the conversion looks ahead, and what it makes of a wrong label, depends on whether all of a message is at hand', async () => {
+  const labelled = (body: string) => `${HEAD}MIME-Version: 1.0\nContent-Transfer-Encoding: 7bit\n\n${body}`;
+  const converted = async (body: string, config = '') =>
+    read(composedOf(await compose(labelled(body), { config })).content.open('convert', true));
+  // 64 KiB are looked at where more may follow.
+  const long = `${'x'.repeat(69)}\n`.repeat(1000);
+  assert.match(await converted(`${long}\xc3\xa9`), /quoted-printable[\s\S]*=C3=A9$/);
+  assert.match(await converted('gr\xc3\xbc'), /quoted-printable[\s\S]*gr=C3=BC$/);
+  const streamed = 'replay_window = "1KiB"';
+  assert.match(await converted(`${long}\xc3\xa9`, streamed), /! .*announced as 7bit/);
+  assert.match(await converted(`gr\xc3\xbc${long}`, streamed), /! .*announced as 7bit/);
+});
+
+test('8-bit fields of enclosed messages and parts are labelled with the charset that is configured', async () => {
+  const enclosed = `${HEAD}MIME-Version: 1.0\nContent-Type: message/rfc822\n\nSubject: gr\xfcn\nContent-Type: a/b; name="\xfc"\n\nx\n`;
+  for (const [config, label, parameter] of [
+    ['', 'unknown-8bit', 'unknown-8bit'],
+    ['default_charset = "KOI8-R"', 'KOI8-R', 'KOI8-R'],
+  ] as const) {
+    const text = await read(composedOf(await compose(enclosed, { config, charset: '' })).content.open('convert', true));
+    assert.match(text, new RegExp(`^Subject: =\\?${label}\\?Q\\?gr=FCn\\?=\\r?$`, 'm'));
+    assert.match(text, new RegExp(`; name\\*=${parameter}''%FC\\r?$`, 'm'));
+  }
+});
+
 test('a line of more than 998 octets is noted, or refused in body and header section', async () => {
   const long = 'y'.repeat(1000);
   assert.deepEqual(composedOf(await compose(`${HEAD}\n${long}\n`)).notes, ['a line of the message is longer than 998 octets']);
@@ -120,13 +158,126 @@ test('a line of more than 998 octets is noted, or refused in body and header sec
   assert.equal(await read(composedOf(await compose(`${HEAD}\nhello\n`, { config })).content.open('pass', true)), `${HEAD}\nhello\n`);
 });
 
-test('a From field that is missing is made with the full name of who runs this', async () => {
-  const fromOf = async (head: string) => {
-    const text = await read(composedOf(await compose(`${head}\n\nhello\n`)).content.open('pass', true));
-    return /^From: (.*?)\r?$/m.exec(text)?.[1];
+test('lines of 998 octets are as long as lines may be, in body and header section', async () => {
+  const config = 'long_lines = "refuse"';
+  const [whole, longer] = [998, 999].map((length) => `X: ${'y'.repeat(length - 3)}`);
+  for (const message of [`${HEAD}\n${whole}\n`, `${whole}\n${HEAD}\nhello\n`]) {
+    const { content, notes } = composedOf(await compose(message, { config }));
+    assert.deepEqual(notes, []);
+    assert.ok((await read(content.open('pass', true))).includes(whole as string));
+  }
+  for (const message of [`${HEAD}\n${longer}\n`, `${longer}\n${HEAD}\nhello\n`])
+    assert.equal(detailOf(await compose(message, { config })), 'a line is longer than 998 octets, and long_lines = "refuse"');
+});
+
+test('a From field that is missing, or written anew, is made with the full name of who runs this, which is looked up for nothing else', async () => {
+  const fromOf = async (head: string, config = '') => {
+    let lookups = 0;
+    const named = () => {
+      lookups += 1;
+    };
+    const text = await read(composedOf(await compose(`${head}\n\nhello\n`, { config, named })).content.open('pass', true));
+    return [/^From: (.*?)\r?$/m.exec(text)?.[1], lookups];
   };
-  assert.equal(await fromOf('Subject: x'), 'Tim <tim@box.example.org>');
-  assert.equal(await fromOf('From: ann@there.example'), 'ann@there.example');
+  assert.deepEqual(await fromOf('Subject: x'), ['Tim <tim@box.example.org>', 1]);
+  assert.deepEqual(await fromOf('From: ann@there.example'), ['ann@there.example', 0]);
+  assert.deepEqual(await fromOf('From: ann@there.example', 'force_from = true\nfrom = "web@box.example.org"'), ['ann@there.example', 1]);
+});
+
+test('Bcc stays only where it is asked for, and never where the recipients were taken from it', async () => {
+  const keptBy = async (config: string, recipients: Submission['recipients']) => {
+    const composed = await compose(`${HEAD}Bcc: eve@there.example\n\nhello\n`, { config, submission: { recipients } });
+    return /^Bcc: eve/m.test(await read(composedOf(composed).content.open('pass', true)));
+  };
+  const [arguments_, fields] = [false, true].map((fromFields) => ({ operands: ['a@b.example'], fromFields }));
+  for (const [config, recipients, isKept] of [
+    ['', arguments_, false],
+    ['keep_bcc = true', arguments_, true],
+    ['keep_bcc = true', fields, false],
+    ['keep_bcc = true', { paths: [] }, true],
+  ] as const)
+    assert.equal(await keptBy(config, recipients as Submission['recipients']), isKept, config);
+});
+
+test('a header section with 8-bit text is encoded with the charset that is configured, else with the caller’s, or sent as it is', async () => {
+  const headOf = async (field: string, config: string, charset = '') => {
+    const composed = composedOf(await compose(`${field}\n${HEAD.replace('Subject: x\n', '')}\nhello\n`, { config, charset }));
+    const text = await read(composed.content.open('pass', true));
+    return [text.slice(0, text.indexOf('\nDate:')).replace('\nFrom: tim@box.example.org', ''), composed.transaction.eightBit];
+  };
+  const subject = 'Subject: gr\xfcn';
+  const inBase64 = (text: string) => `=?UTF-8?B?${Buffer.from(text).toString('base64')}?=`;
+  assert.deepEqual(await headOf(subject, 'default_charset = "latin1"', 'KOI8-R'), [`Subject: ${inBase64('grün')}`, 'none']);
+  assert.deepEqual(await headOf(subject, '', 'KOI8-R'), [`Subject: ${inBase64('grЭn')}`, 'none']);
+  assert.deepEqual(await headOf(subject, '', ''), ['Subject: =?unknown-8bit?Q?gr=FCn?=', 'none']);
+  assert.deepEqual(await headOf(subject, 'header_8bit = "send"', 'KOI8-R'), [subject, 'some']);
+  const to = 'To: M\xc3\xbcller, Ann <ann@b.example>';
+  assert.deepEqual(await headOf(to, ''), [`To: ${inBase64('Müller, Ann')} <ann@b.example>`, 'none']);
+  const alone = composedOf(await compose('From: M\xc3\xbcller, Ann <ann@b.example>\n\nhello\n'));
+  assert.ok((await read(alone.content.open('pass', true))).startsWith(`From: ${inBase64('Müller, Ann')} <ann@b.example>\n`));
+  // Without quotes the word is an address, and what is sent as it is may be one.
+  assert.deepEqual(await headOf(to, 'header_8bit = "send"'), [to.replace(',', '@box.example.org,'), 'some']);
+});
+
+test('domains that are not ASCII are A-labels in the header section, also in an identifier of ours', async () => {
+  const composed = composedOf(
+    await compose('From: tim@m\xc3\xbcller.example\nDate: Sun, 22 Nov 2026 09:05:07 +0000\n\nhello\n', {
+      config: 'qualify_domain = "x.example"',
+    }),
+  );
+  assert.match(await read(composed.content.open('pass', true)), /^From: tim@xn--mller-kva\.example$/m);
+  for (const [hostname, right] of [
+    ['box.example.org', 'box.example.org'],
+    ['m\u00fcller.example', 'xn--mller-kva.example'],
+    ['my_app.local', 'my_app.local'],
+  ]) {
+    const { messageId } = composedOf(
+      await compose('From: a@b.example\n\nhello\n', { config: `hostname = "${hostname}"`, isHostGiven: true }),
+    );
+    assert.equal(messageId, `<1xOWGK-000101-WE@${right}>`);
+  }
+});
+
+test('a Received field is added where it is asked for, and names a single recipient', async () => {
+  const receivedOf = async (config: string) => {
+    const text = await read(composedOf(await compose(`${HEAD}\nhello\n`, { config })).content.open('pass', true));
+    return text.slice(0, text.indexOf('\nSubject:') + 1).replaceAll(/\n\t/g, ' ');
+  };
+  assert.equal(await receivedOf('received = false'), '');
+  assert.match(
+    await receivedOf('received = true'),
+    /^Received: from tim by box\.example\.org with local \(nospool 0\) \(envelope-from <tim@box\.example\.org>\) id 1xOWGK-000101-WE for <ann@there\.example>; Sun, 22 Nov 2026 09:05:07 \S+\n$/,
+  );
+});
+
+test('of a message that is longer than the window its size is estimated, if at all, and of 8-bit text only what is in the window is known', async () => {
+  const config = 'replay_window = "4KiB"';
+  const lines = `${'x'.repeat(63)}\n`.repeat(100);
+  for (const [body, fileSize, estimate, eightBit] of [
+    [lines, undefined, null, 'unknown'],
+    [lines, 6400, Math.round((6400 * 65) / 64), 'unknown'],
+    [`\xe4${lines}`, undefined, null, 'some'],
+  ] as const) {
+    const { transaction, content, notes } = composedOf(
+      await compose(`${HEAD}\n${body}`, { config, charset: 'ISO-8859-1', ...(fileSize === undefined ? {} : { fileSize }) }),
+    );
+    const head = (await read(content.open('pass', true))).split('\n\n')[0] as string;
+    const size = `${head}\n\n`.replaceAll('\n', '\r\n').length;
+    assert.deepEqual(
+      [transaction.size, transaction.estimate, transaction.eightBit, notes],
+      [null, estimate === null ? null : estimate + size, eightBit, []],
+    );
+  }
+});
+
+test('text whose window ends within a character is UTF-8 all the same, but a whole text that ends so is not', async () => {
+  const labelOf = async (body: string, config = '') => {
+    const composed = composedOf(await compose(`${HEAD}\n${body}`, { config, charset: '' }));
+    return /charset=(\S+)/.exec(await read(composed.content.open('pass', true)))?.[1];
+  };
+  assert.equal(await labelOf('gr\xc3'), 'unknown-8bit');
+  assert.equal(await labelOf('gr\xc3\xbc'), 'UTF-8');
+  assert.equal(await labelOf(`${'x'.repeat(1100)}gr\xc3`, 'replay_window = "1KiB"'), 'UTF-8');
 });
 
 test('the route removes fields before it adds some, and a field that is none is refused', async () => {
@@ -140,6 +291,10 @@ test('the route removes fields before it adds some, and a field that is none is 
 test('the sentence about SMTPUTF8 names the first address that is not ASCII', async () => {
   const { transaction } = composedOf(await compose(`${HEAD}\nhello\n`, { to: 'günther' }));
   assert.deepEqual([transaction.smtputf8, transaction.smtputf8For], [true, 'a recipient is günther@there.example']);
+  const sender = composedOf(await compose(`${HEAD}\nhello\n`, { from: 'jörg', to: 'günther' })).transaction;
+  assert.deepEqual([sender.smtputf8, sender.smtputf8For], [true, 'the sender is jörg@box.example.org']);
+  const named = composedOf(await compose(`To: j\xc3\xb6rg@b.example\n${HEAD}\nhello\n`)).transaction;
+  assert.deepEqual([named.smtputf8, named.smtputf8For], [true, 'the To field has jörg@b.example']);
   const plain = composedOf(await compose(`${HEAD}\nhello\n`)).transaction;
   assert.deepEqual([plain.smtputf8, plain.smtputf8For], [false, undefined]);
 });

@@ -11,7 +11,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import type { Source } from '../../src/message/source.ts';
-import type { Smarthost, TlsPolicy } from '../../src/router/smarthost.ts';
+import { DIRECT, type Smarthost, type TlsPolicy } from '../../src/router/smarthost.ts';
+import type { SessionFailure } from '../../src/smtp/client/outcome.ts';
 import type { Transaction } from '../../src/smtp/client/print.ts';
 import { deliver } from '../../src/submit/delivery.ts';
 import { printFailure } from '../../src/submit/outcome.ts';
@@ -283,6 +284,27 @@ for (const [phase, deed, world, effect, why] of ONCE)
       assert.equal(/raise replay_window/.test(ran.text), effect === 'fail, no replay', ran.text);
     }));
 
+test('content that is gone is missed only where another host or address would have been asked', () =>
+  within(30_000, async () => {
+    const lost: SmarthostOptions = { script: { content: 'close' }, contentOctets: 1000 };
+    for (const [hostsOf, unreplayable, why] of [
+      [(port: number) => [hostAt(port)], false, 'the only address of the only host'],
+      [(port: number) => [hostAt(port, { host: 'smart.example' })], true, 'another address'],
+      [(port: number) => [hostAt(port), hostAt(port)], true, 'another host'],
+      [(port: number) => [hostAt(1), hostAt(port)], false, 'the last host'],
+    ] as const) {
+      const server = await startHost(lost);
+      const delivery = {
+        hosts: hostsOf(server.port),
+        transaction: transactionTo(1),
+        content: await streamedContent(slowly(LARGE.message), 4),
+      };
+      const outcome = await deliver(delivery, optionsFor(10_000, { names }));
+      await server.stop();
+      assert.deepEqual(outcome.kind === 'failed' && [outcome.failure.kind, outcome.unreplayable], ['lost', unreplayable], why);
+    }
+  }));
+
 /* What the first server lacks condemns all addresses of its name: they are one server. */
 const LACKING: readonly (readonly [string, readonly string[], Partial<Transaction>, Partial<Smarthost>, RegExp])[] = [
   ['room', ['SIZE 100'], { size: 500 }, {}, /the message has 500 octets and the server takes at most 100/],
@@ -363,6 +385,16 @@ test('the outcome has the last host’s failure, and every host with its reason'
       `[127.0.0.1]:${second.port}: RCPT TO:<r2@there.example>: 550 5.1.1 no such user`,
     ]);
     assert.equal(third.sessions.length, 0, 'a refusal asks nobody else');
+    const unknown = outcome.kind === 'failed' ? outcome.attempts[2] : null;
+    assert.deepEqual(unknown?.endpoint, null);
+    assert.deepEqual(unknown?.failure, {
+      kind: 'connect',
+      at: 'greeting',
+      condemns: 'host',
+      during: 'resolve',
+      reason: 'resolve',
+      detail: 'no address of unknown.example: the name is unknown',
+    });
     await Promise.all([first, second, third].map((each) => each.stop()));
   }));
 
@@ -378,7 +410,42 @@ test('the outcome names every address that refused the connection', () =>
 test('a delivery without a smart host fails and says what to set', async () => {
   const outcome = await deliver({ hosts: [], transaction: transactionTo(1), content: contentOf() }, optionsFor());
   assert.equal(sentences(outcome), 'no smart host is configured: set smarthosts');
+  assert.deepEqual(outcome.kind === 'failed' && outcome.failure, { kind: 'route', details: [sentences(outcome)], deferred: false });
 });
+
+test('a look-up that finds nothing is told to whoever looks on, and a name that is looked up at each step', () =>
+  within(20_000, async () => {
+    const server = await startHost();
+    const heard: string[] = [];
+    const observer = {
+      resolving: () => void heard.push('resolving'),
+      unconnected: (failures: readonly SessionFailure[]) => void heard.push(...failures.map(({ kind, condemns }) => `${kind} ${condemns}`)),
+    };
+    const hosts = [hostAt(25, { host: 'unknown.example' }), hostAt(25, { host: 'unknown.example', expand: 'srv' }), hostAt(server.port)];
+    const outcome = await deliver({ hosts, transaction: transactionTo(1), content: contentOf() }, optionsFor(10_000, { names, observer }));
+    await server.stop();
+    assert.equal(verdictOf(outcome), 'accepted');
+    assert.deepEqual(heard, ['resolving', 'resolving', 'connect host', 'resolving', 'connect host', 'resolving', 'resolving']);
+  }));
+
+test('each attempt has an observer of its own where one is made for it', () =>
+  within(20_000, async () => {
+    const server = await startHost();
+    const [made, heard]: [number[], string[]] = [[], []];
+    const outcome = await deliver(
+      { hosts: [hostAt(1), hostAt(server.port)], transaction: transactionTo(1), content: contentOf() },
+      optionsFor(10_000, {
+        observer: { connected: () => void heard.push('common') },
+        observe: ({ port }) => {
+          made.push(port);
+          return { connected: () => void heard.push('own') };
+        },
+      }),
+    );
+    await server.stop();
+    assert.equal(verdictOf(outcome), 'accepted');
+    assert.deepEqual([made, heard], [[1, server.port], ['own']]);
+  }));
 
 test('hosts of MX records are tried in their order, and a null MX names itself', () =>
   within(20_000, async () => {
@@ -527,6 +594,9 @@ for (const [name, { at, verdict, text, act, grace, offers = [], host = {}, conte
       assert.match(sentences(outcome), text);
       assert.equal(second.sessions.length, 0, 'another host was asked after a signal');
       assert.equal(first.held.length, at === 'end' || at === 'QUIT' ? 1 : 0);
+      for (const each of [to.signal, to.urgent])
+        assert.equal(getEventListeners(each.signal, 'abort').length, 0, 'a listener is left behind');
+      assert.ok(!('isLate' in outcome));
       await Promise.all([first.stop(), second.stop()]);
     }));
 
@@ -541,6 +611,9 @@ async function interruptedEarly(changes: Partial<Parameters<typeof deliver>[1]>,
     optionsFor(10_000, { interrupts: { signal: controller.signal }, ...changes }),
   );
   assert.equal(server.sessions.flat().length, 0, 'the server heard something');
+  const detail = 'ended by SIGINT';
+  const failure = { kind: 'content', at: 'closed', condemns: 'message', reason: 'aborted', detail };
+  assert.deepEqual(outcome, { kind: 'failed', failure, attempts: [], unreplayable: false });
   await server.stop();
   return `${verdictOf(outcome)}: ${sentences(outcome)}`;
 }
@@ -562,6 +635,22 @@ test('a signal ends the delivery while a password command runs', () =>
   within(5000, async () => {
     const security = { ...optionsFor().security, authenticator: () => new Promise<never>(() => {}) };
     assert.equal(await interruptedEarly({ security }), 'failed: ended by SIGINT');
+  }));
+
+test('a signal ends the delivery while a program connects, or while a proxy is waited for', () =>
+  within(10_000, async () => {
+    assert.equal(await interruptedEarly({ dialFor: () => () => new Promise<never>(() => {}) }), 'failed: ended by SIGINT');
+    const deaf = await startDeaf();
+    const proxy = { scheme: 'socks5', host: '127.0.0.1', port: deaf.port, user: '', secret: { from: 'none' } } as const;
+    const controller = new AbortController();
+    setTimeout(() => controller.abort('ended by SIGINT'), 50);
+    const outcome = await deliver(
+      { hosts: [hostAt(25, { link: { ...DIRECT, proxy } })], transaction: transactionTo(1), content: contentOf() },
+      optionsFor(60_000, { interrupts: { signal: controller.signal } }),
+    );
+    assert.equal(sentences(outcome), 'ended by SIGINT');
+    assert.deepEqual(outcome.kind === 'failed' && outcome.attempts, []);
+    deaf.stop();
   }));
 
 test('a signal ends the delivery while addresses are raced', () =>
@@ -638,6 +727,26 @@ test('the content is told which attempt is the last one', () =>
     assert.equal(verdictOf(outcome), 'failed');
     assert.deepEqual(told, [false, true]);
     await Promise.all([first.stop(), second.stop()]);
+    // Also of one host: by its addresses, and by its MX records.
+    const both = await startHost({ host: '0.0.0.0', script: { content: 'close' } });
+    const mx = ['a', 'b'].map((exchange, priority) => ({ exchange: `${exchange}.example`, priority }));
+    const byMx: Names = {
+      ...names,
+      mx: async () => mx,
+      addresses: async (name) => [{ address: `127.0.0.${name === 'a.example' ? 1 : 2}`, family: 4 }],
+    };
+    for (const [changes, by] of [
+      [{ host: 'smart.example' }, names],
+      [{ host: 'smart.example', expand: 'mx' }, byMx],
+    ] as const) {
+      told.length = 0;
+      await deliver(
+        { hosts: [hostAt(both.port, changes)], transaction: transactionTo(1), content: { ...content, open } },
+        optionsFor(10_000, { names: by }),
+      );
+      assert.deepEqual(told, [false, true]);
+    }
+    await both.stop();
   }));
 
 test.run();

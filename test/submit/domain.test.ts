@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { isAddressLiteral } from '../../src/smtp/path.ts';
-import { fullName, helloName, spellings } from '../../src/submit/domain.ts';
+import { asciiDomain, fullName, helloName, spellings } from '../../src/submit/domain.ts';
+import { uncheckedMailbox } from '../support/mailbox.ts';
 
 const test = suite('domain');
 
@@ -47,6 +48,17 @@ for (const [name, said, why] of NAMES)
 test('W4: a name of one label is a domain that nobody outside knows', () => {
   assert.equal(helloName('web1'), 'web1');
   assert.equal(fullName('web1'), '');
+});
+
+test('a domain is written in A-labels only where the local-part is ASCII and the domain is not', () => {
+  for (const [localPart, domain, expected] of [
+    ['a', 'Example.ORG', 'Example.ORG'],
+    ['a', 'M\u00fcller.example', 'xn--mller-kva.example'],
+    ['j\u00f6rg', 'm\u00fcller.example', 'm\u00fcller.example'],
+    ['j\u00f6rg', 'Example.ORG', 'Example.ORG'],
+    ['a', '', ''],
+  ] as const)
+    assert.deepEqual(asciiDomain(uncheckedMailbox(localPart, domain)), { localPart, domain: expected });
 });
 
 test('W5: a domain and a pattern have two spellings where they are not ASCII', () => {

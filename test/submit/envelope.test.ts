@@ -66,8 +66,26 @@ test('a sender without a domain is refused, and the first thing that is missing 
     const got = chooseReversePath(settings, domainsOf(settings, 'box'), 'tim', undefined);
     return got.ok ? '' : got.detail;
   };
-  assert.match(choose('smarthosts = ["mail.example"]'), /^the sender "tim" has no domain, .*: set qualify_domain$/);
+  const unqualified = /^the sender "tim" has no domain, .*: set qualify_domain$/;
+  assert.match(choose('smarthosts = ["mail.example"]'), unqualified);
   assert.match(choose(''), /set smarthosts/);
+  const redirect = '[[router]]\nname = "r"\ndriver = "redirect"\ndata = { a = "b" }\n';
+  assert.match(choose(redirect), /set smarthosts/);
+  assert.match(choose(`${redirect}[[router]]\nname = "m"\ndriver = "manualroute"\nhosts = ["mail.example"]\n`), unqualified);
+});
+
+test('a sender that the configuration or the login does not make is refused, and the sentence names what is wrong', () => {
+  const settings = settingsOf('smarthosts = ["mail.example"]');
+  const choose = (changes: Partial<typeof settings>, login = 'tim') => {
+    const changed = { ...settings, ...changes };
+    const got = chooseReversePath(changed, domainsOf(changed, 'box.example.org'), login, undefined);
+    return got.ok ? printPath(got.value.reversePath) : got.detail;
+  };
+  assert.match(choose({ from: '{login}@' }), /^from = "\{login\}@": /);
+  assert.equal(choose({ from: '{login}+{login}@x.example' }, 'a'), '<a+a@x.example>');
+  assert.match(choose({ rewrite: { 'a@': 'b@x.example' } }), /^\[rewrite\] "a@" = "b@x\.example": the key: /);
+  assert.equal(choose({}, 'tim burton'), '<"tim burton"@box.example.org>');
+  assert.notEqual(choose({}, 'a\nb').slice(0, 1), '<');
 });
 
 test('recipients are operands, header fields with -t, or an envelope that was given', () => {

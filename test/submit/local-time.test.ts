@@ -1,6 +1,8 @@
 /** Local time by the file of a zone is what the runtime says, and where the file alone cannot tell, the runtime does. */
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { suite } from 'uvu';
 import { findSpan, minutesEast } from '../../src/submit/local-time.ts';
 
@@ -56,7 +58,7 @@ function zoneFile(changes: readonly [at: number, type: number][], types: readonl
     for (const [i, count] of [0, 0, leaps, changes.length, types.length, 4].entries()) header.writeUInt32BE(count, 20 + 4 * i);
     const times = Buffer.alloc(changes.length * ofTime);
     for (const [i, [at]] of changes.entries())
-      if (ofTime === 4) times.writeInt32BE(at, i * 4);
+      if (ofTime === 4) times.writeInt32BE(at | 0, i * 4);
       else times.writeBigInt64BE(BigInt(at), i * 8);
     const kinds = Buffer.from(changes.map(([, type]) => type));
     const infos = types.map((east) => {
@@ -98,6 +100,67 @@ test('what a file says by a rule, with leap seconds, in halves of minutes or in 
   assert.equal(findSpan(Buffer.from('TZif\0'), 1), null);
   assert.equal(findSpan(Buffer.from('what else'), 1), null);
   assert.equal(findSpan(Buffer.alloc(8192), 1), null);
+  assert.equal(findSpan(zoneFile([], [], 'XYZ-1'), 1), null, 'no type of local time');
+});
+
+test('a file that fills all the room may have more, so it is left to the runtime', () => {
+  const shortest = zoneFile([], [3600], 'X').length;
+  const ofLength = (length: number) => zoneFile([], [3600], 'X'.repeat(1 + length - shortest));
+  assert.deepEqual(
+    [8191, 8192].map((length) => findSpan(ofLength(length), 1)?.minutes),
+    [60, undefined],
+  );
+});
+
+test('times of 64 bits are read whole', () => {
+  const file = zoneFile(
+    [
+      [-5_000_000_000, 0],
+      [5_000_000_000, 1],
+    ],
+    [0, 3600],
+    'XYZ-1',
+  );
+  assert.deepEqual(findSpan(file, 0), { from: -5_000_000_000, until: 5_000_000_000, minutes: 0 });
+});
+
+test('a host without a zone of its own has UTC, one whose zone cannot be read has what the runtime says, and what is known is kept', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'nospool-zone-'));
+  const time = new Date(0);
+  let asked = 0;
+  time.getTimezoneOffset = () => {
+    asked += 1;
+    return -90;
+  };
+  const minutesBy = (zoneOf: string | undefined, here = join(folder, 'none')): number => {
+    // What is kept is that of another name.
+    process.env.TZ = 'Etc/GMT+5';
+    minutesEast(time);
+    if (zoneOf === undefined) delete process.env.TZ;
+    else process.env.TZ = zoneOf;
+    return minutesEast(time, here);
+  };
+  try {
+    writeFileSync(join(folder, 'zone'), zoneFile([], [7200], 'XYZ-2'));
+    assert.deepEqual([minutesBy(undefined), asked], [0, 0]);
+    assert.deepEqual([minutesEast(time, join(folder, 'zone')), asked], [0, 0], 'it is looked for once');
+    assert.deepEqual([minutesBy(undefined, join(folder, 'zone')), asked], [120, 0]);
+    assert.deepEqual([minutesBy(undefined, folder), asked], [90, 1], 'a folder');
+    assert.deepEqual([minutesBy('No/Such'), asked], [90, 2], 'a zone that is named and not there');
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('no file stays open', () => {
+  if (!existsSync('/proc/self/fd')) return;
+  const open = (): number => readdirSync('/proc/self/fd').length;
+  const before = open();
+  for (const name of [...ZONES, 'Europe', 'No/Such']) {
+    process.env.TZ = name;
+    minutesEast(new Date());
+  }
+  assert.equal(open(), before);
 });
 
 test('the files of this host are read', () => {

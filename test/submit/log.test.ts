@@ -226,6 +226,70 @@ test('the log grows with the number of refusals, not with its square', () => {
   assert.match(one.find((line) => line.startsWith('** r0@')) ?? '', /; and 995 other reasons$/);
 });
 
+test('a text of a thousand characters stands whole beside others, a longer one is cut', () => {
+  const [whole, longer] = ['l', 'm'].map((letter, i) => letter.repeat(1000 + i)) as [string, string];
+  const cut = `${'m'.repeat(1000)}…`;
+  for (const [text, shown] of [
+    [whole, whole],
+    [longer, cut],
+  ] as const) {
+    const auth = { mechanism: 'PLAIN', user: text };
+    const lines = exim(record(accepted({ auth }), { login: text, messageId: '' }));
+    assert.equal(lines[0], `<= tim@here.example U=${shown} P=local S=315`);
+    assert.equal(lines[1], `=> r0@there.example ${FACTS} A=plain:${shown} C="250 2.0.0 taken"`);
+    assert.equal(
+      exim(record(failedWith({ kind: 'usage', detail: text }), { login: text })).at(-2),
+      `** r0@there.example R=smarthosts T=smtp: ${shown}`,
+    );
+  }
+});
+
+test('behind each address there are four reasons, and how many there are besides', () => {
+  const whys = ['a', 'b', 'c', 'd', 'e', 'f'].map((detail): SessionFailure => ({ ...refused, detail }) as SessionFailure);
+  const lastOf = (count: number) => {
+    const all = whys.slice(0, count).map((failure) => ({ ...server('s'), failure }));
+    return exim(record(failed(whys[count - 1] as SessionFailure, all.slice(0, -1)))).at(-2);
+  };
+  const line = (...reasons: readonly string[]) => `** r0@there.example R=smarthosts T=smtp: ${reasons.join('; ')}`;
+  const reason = (letter: string, isLast = false) => `${isLast ? 'b.example' : 's'} [192.0.2.1]: ${letter}`;
+  assert.equal(lastOf(4), line(reason('a'), reason('b'), reason('c'), reason('d', true)));
+  assert.equal(lastOf(5), line(reason('a'), reason('b'), reason('c'), reason('d'), 'and 1 other reasons'));
+  assert.equal(lastOf(6), line(reason('a'), reason('b'), reason('c'), reason('d'), 'and 2 other reasons'));
+});
+
+test('what is missing on this side has no server in the log, and a refusal of everybody is everybody’s reason', () => {
+  const missing: SessionFailure = {
+    kind: 'unsupported',
+    at: 'ready',
+    condemns: 'host',
+    lacks: 'configuration',
+    detail: 'no file',
+    isOurs: true,
+  };
+  assert.deepEqual(exim(record(failed(missing))).slice(1, 3), ['no file', '** r0@there.example R=smarthosts T=smtp: no file']);
+  const content: SessionFailure = {
+    kind: 'rejected',
+    at: 'commit',
+    condemns: 'message',
+    refusals: [{ command: 'the content', recipient: null, reply: said('554 spam') }],
+  };
+  // A refusal that is not that of the last attempt tells nobody's own reason.
+  const earlier: Outcome = {
+    kind: 'failed',
+    failure: failure([0]),
+    attempts: [{ ...server('a.example'), failure: refused }],
+    unreplayable: false,
+  };
+  for (const [outcome, why] of [
+    [failed(content), 'b.example [192.0.2.1]: the content: 554 spam'],
+    [earlier, 'a.example [192.0.2.1]: connection refused; RCPT TO:<r0@there.example>: 550 5.1.1 nobody'],
+  ] as const)
+    assert.deepEqual(
+      exim(record(outcome, { recipients: [to('r0'), to('r1')] })).filter((line) => line.startsWith('**')),
+      ['r0', 'r1'].map((name) => `** ${name}@there.example R=smarthosts T=smtp: ${why}`),
+    );
+});
+
 test('no line holds a line end or anything else that a terminal obeys', () => {
   const evil = fc.string({ unit: 'binary', maxLength: 30 });
   fc.assert(
@@ -256,6 +320,8 @@ test('ids have Exim’s form, go up with time, and differ between processes and 
   assert.equal(logId(new Date(-1), 0), '000000-000000-00');
   assert.equal(logId(new Date(0), 0), '000000-000000-00');
   assert.equal(logId(new Date(999), 62 * 62 + 1), '000000-000101-WE');
+  // The same by hand: 1800000000, 4711 and 1000, each in base 62.
+  assert.equal(logId(new Date(1_800_000_000_500), 4711), '1xocE4-0001Dz-G8');
   const ids = Array.from({ length: 2000 }, (_, i) => logId(new Date(1_800_000_000_000 + i), 4_194_304));
   assert.equal(new Set(ids).size, 2000);
   for (const id of ids) assert.match(id, /^[0-9A-Za-z]{6}-[0-9A-Za-z]{6}-[0-9A-Za-z]{2}$/);
@@ -304,8 +370,21 @@ for (const [verdict, outcome] of VERDICTS)
     assert.equal(read.from, '');
     const early = JSON.parse(printLog(record(outcome, { reversePath: undefined }), 'json')[0] as string);
     assert.equal(early.from, null);
-    if (verdict === 'accepted') assert.deepEqual([read.server, read.reply, read.tls], ['b.example [192.0.2.1]', '250 2.0.0 taken', null]);
+    const isTaken = verdict === 'accepted' || verdict === 'partial';
+    assert.deepEqual(
+      [read.server, read.reply, read.tls],
+      isTaken ? ['b.example [192.0.2.1]', '250 2.0.0 taken', null] : [null, null, null],
+    );
+    assert.deepEqual(
+      [read.attempts.length, read.reasons.length > 0],
+      [verdict === 'uncertain' ? 1 : 0, !['accepted', 'discarded'].includes(verdict)],
+    );
   });
+
+test('JSON names the cipher of a session under TLS', () => {
+  const [line] = printLog(record(accepted({ tls: { cipher: 'TLS1.3:X:256', verified: true } })), 'json');
+  assert.equal(JSON.parse(line as string).tls, 'TLS1.3:X:256');
+});
 
 /* ---- Exim's own tools ---- */
 

@@ -4,6 +4,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   chmodSync,
+  chownSync,
   closeSync,
   existsSync,
   mkdirSync,
@@ -17,7 +18,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { createServer } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -60,12 +61,90 @@ test('"none" writes nothing, and the default file is the first choice', async ()
   assert.equal(readFileSync(places.file, 'utf8'), 'x\n');
 });
 
+test('each log says where its lines would go, and writes none for that', async () => {
+  const [path, logger] = [fresh(), fakeLogger()];
+  const places = { ...NOWHERE, file: fresh(), loggers: [logger.path] };
+  for (const [setting, place] of [
+    ['none', 'none'],
+    ['stderr', 'stderr'],
+    ['syslog', 'syslog'],
+    [path, path],
+    ['', places.file],
+  ] as const) {
+    const log = openLog(setting, null, places);
+    assert.equal(log.problem, null);
+    assert.deepEqual(await log.test(), { place, problem: null });
+    assert.deepEqual(await log.test(), { place, problem: null }, 'again');
+  }
+  assert.deepEqual(
+    [path, places.file].map((file) => readFileSync(file, 'utf8')),
+    ['', ''],
+  );
+  const asked = '6:--socket-errors=on --size=8192 -t nospool -p mail.info';
+  assert.deepEqual([logger.noted().split('\n')[0], logger.noted().split('\n').slice(2)], [asked, ['']], 'no lines');
+  rmSync(`${logger.path}.noted`);
+  const fallback = { ...NOWHERE, loggers: [logger.path] };
+  assert.deepEqual(await openLog('', null, fallback).test(), { place: 'syslog', problem: null });
+  assert.equal(logger.noted().split('\n')[0], asked);
+  assert.equal(await openLog('', null, fallback).write(linesOf(['x'])), null);
+  assert.equal(logger.noted().split('\n')[0], asked);
+  const busy = openLog('/dev/full', null, fallback);
+  assert.match((await busy.write(linesOf(['x']))) ?? '', /; syslog has it$/);
+  assert.equal(logger.noted().split('\n')[0], asked);
+  const missing = `cannot write the log ${NOWHERE.file} as uid ${UID}: ENOENT: no such file or directory`;
+  const lost = { place: null, problem: `${missing}, and there is no syslog: nothing was logged; set log` };
+  assert.deepEqual(await openLog('', null, NOWHERE).test(), lost);
+  const inside = fresh('folder');
+  mkdirSync(inside);
+  const gone = openLog(join(inside, 'log'), null, NOWHERE);
+  await gone.test();
+  rmSync(inside, { recursive: true });
+  assert.match((await gone.test()).problem ?? '', /^cannot write the log .*: ENOENT: .*, and there is no syslog/);
+});
+
+test('a log that is a symbolic link is followed where root alone can have made it', async () => {
+  const inside = fresh('links');
+  mkdirSync(inside);
+  const [target, link] = [fresh('target'), join(inside, 'log')];
+  symlinkSync(target, link);
+  const problemAt = async (mode: number) => {
+    chmodSync(inside, mode);
+    return openLog(link, null, NOWHERE).write(linesOf([mode.toString(8)]));
+  };
+  const refused = `cannot write the log ${link} as uid ${UID}: it is a symbolic link, and others than root may change ${inside}`;
+  for (const mode of [0o777, 0o702]) assert.ok((await problemAt(mode))?.startsWith(refused));
+  if (process.getuid?.() !== 0) return;
+  for (const mode of [0o755, 0o701]) assert.equal(await problemAt(mode), null);
+  assert.equal(readFileSync(target, 'utf8'), '755\n701\n');
+  assert.equal(statSync(target).mode & 0o137, 0, 'not for everybody to read');
+  chownSync(inside, 12345, 0);
+  assert.ok((await problemAt(0o755))?.startsWith(refused), 'a folder of somebody else');
+});
+
 test('a place of syslog at which nobody may look is one without syslog, and no failure', async () => {
   const loop = fresh('loop');
   symlinkSync(loop, loop);
-  const places = { ...NOWHERE, device: loop };
-  assert.match((await openLog('syslog', null, places).write(linesOf(['x']))) ?? '', /^no log was written: there is no syslog/);
+  const logger = fakeLogger();
+  const places = { ...NOWHERE, device: loop, loggers: [logger.path] };
+  const problem = `no log was written: there is no syslog at ${places.journal} or ${loop}; set log`;
+  assert.equal(await openLog('syslog', null, places).write(linesOf(['x'])), problem);
+  assert.deepEqual(await openLog('syslog', null, places).test(), { place: null, problem });
   assert.match(logAtOnce('', null, linesOf(['x']), places) ?? '', /^cannot write the log/);
+  assert.equal(existsSync(`${logger.path}.noted`), false);
+});
+
+test('another system than Linux has its syslog elsewhere, so its logger is believed', async () => {
+  const logger = fakeLogger();
+  const places = { ...NOWHERE, device: join(folder, 'no-device'), loggers: [logger.path] };
+  const platform = Object.getOwnPropertyDescriptor(process, 'platform') as PropertyDescriptor;
+  Object.defineProperty(process, 'platform', { ...platform, value: 'freebsd' });
+  try {
+    assert.equal(await openLog('syslog', null, places).write(linesOf(['x'])), null);
+    assert.equal(logAtOnce('syslog', null, linesOf(['y']), places), null);
+  } finally {
+    Object.defineProperty(process, 'platform', platform);
+  }
+  assert.match(logger.noted(), /^y$/m);
 });
 
 test('a file that cannot be opened is a problem from the start, and changes nothing else', async () => {
@@ -218,6 +297,30 @@ test('a journal that goes away before it has all lines has none of them, so logg
     server.close();
   }));
 
+test('a journal that does not read is given up, and after it no logger is tried', () =>
+  within(10_000, async () => {
+    const journal = fresh('journal');
+    const held = new Set<Socket>();
+    const server = createServer({ pauseOnConnect: true }, (socket) => void held.add(socket));
+    await new Promise<void>((resolve) => server.listen(journal, resolve));
+    const logger = fakeLogger();
+    const lines = Array.from({ length: 1000 }, () => 'x'.repeat(5000));
+    const log = openLog('syslog', null, { ...NOWHERE, journal, loggers: [logger.path] });
+    assert.match((await log.write(linesOf(lines))) ?? '', /^no log was written: /);
+    assert.equal(existsSync(`${logger.path}.noted`), false);
+    // The wait is over on this side, too: what it had not taken is never sent.
+    let octets = 0;
+    for (const socket of held) {
+      socket
+        .on('data', (more) => (octets += more.length))
+        .on('error', () => undefined)
+        .resume();
+      await once(socket, 'close');
+    }
+    assert.ok(octets < 5000 * lines.length);
+    server.close();
+  }));
+
 test('a logger that cannot be started has failed', () =>
   within(10_000, async () => {
     const logger = fakeLogger();
@@ -351,6 +454,16 @@ test('logAtOnce has written the lines when it returns', () => {
   assert.equal(logAtOnce(path, null, linesOf(['one', 'two']), NOWHERE), null);
   assert.equal(readFileSync(path, 'utf8'), 'one\ntwo\n');
   assert.equal(logAtOnce('none', null, linesOf(['one']), NOWHERE), null);
+  const file = fresh();
+  assert.equal(logAtOnce('', null, linesOf(['one']), { ...NOWHERE, file }), null);
+  assert.equal(readFileSync(file, 'utf8'), 'one\n');
+  assert.equal(logAtOnce('syslog', null, linesOf(['one']), NOWHERE), 'no log file is configured');
+  const [bad, good] = [fakeLogger(1), fakeLogger()];
+  assert.equal(logAtOnce('syslog', 'tag', linesOf(['one', 'two']), { ...NOWHERE, loggers: [bad.path, good.path] }), null);
+  const [args, environment, ...lines] = good.noted().split('\n');
+  assert.equal(args, '6:--socket-errors=on --size=8192 -t tag -p mail.err');
+  assert.match(environment ?? '', / HOME=$/);
+  assert.deepEqual(lines, ['one', 'two', '']);
 });
 
 /* ---- processes ---- */
@@ -360,10 +473,12 @@ async function program(): Promise<string> {
   const outfile = join(folder, 'writer.cjs');
   await build({
     stdin: {
-      contents: `import { openLog } from ${JSON.stringify(entry)};
-        const [setting, name] = process.argv.slice(2);
+      contents: `import { logAtOnce, openLog } from ${JSON.stringify(entry)};
+        const [setting, name, isAtOnce] = process.argv.slice(2);
         const lines = Array.from({ length: 20 }, (_, i) => name + ' ' + i + ' ' + name.repeat(1000) + ' end');
-        openLog(setting).write(lines).then((problem) => { process.exitCode = problem === null ? 0 : 1; });`,
+        const end = (problem) => { process.exitCode = problem === null ? 0 : 1; };
+        if (isAtOnce) end(logAtOnce(setting, null, lines));
+        else openLog(setting).write(lines).then(end);`,
       resolveDir: folder,
       loader: 'ts',
     },
@@ -399,9 +514,11 @@ test('a hundred runs at a time append whole lines', () =>
 test('"stderr" writes to standard error, and one that is closed or full does no harm', () =>
   within(20_000, async () => {
     const writer = await program();
-    const said = spawnSync(process.execPath, [writer, 'stderr', 'w00'], { encoding: 'utf8' });
-    assert.equal(said.stderr.split('\n').length, 21);
-    assert.equal(said.stdout, '');
+    for (const more of [[], ['at once']]) {
+      const said = spawnSync(process.execPath, [writer, 'stderr', 'w00', ...more], { encoding: 'utf8' });
+      assert.equal(said.stderr.split('\n').length, 21);
+      assert.deepEqual([said.stdout, said.status], ['', 0]);
+    }
     const full = spawnSync('/bin/sh', ['-c', `${process.execPath} ${writer} stderr w00 2>/dev/full`]);
     assert.equal(full.status, 1);
   }));

@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
+import { DIRECT, type ProxyPolicy } from '../../src/router/smarthost.ts';
 import type { SessionFailure } from '../../src/smtp/client/outcome.ts';
 import type { Reply } from '../../src/smtp/reply.ts';
 import {
@@ -12,10 +13,12 @@ import {
   exitStatus,
   type Failure,
   failedWith,
+  isMissingHere,
   type Outcome,
   printFailure,
   printOutcome,
   printServer,
+  stripSecrets,
 } from '../../src/submit/outcome.ts';
 import { hostAt } from '../support/delivery.ts';
 import { mailbox } from '../support/mailbox.ts';
@@ -64,6 +67,11 @@ const FAILURES: readonly (readonly [Failure, readonly string[], number])[] = [
   [{ kind: 'unsupported', at: 'hello', condemns: 'host', lacks: 'starttls', detail: 'no STARTTLS' }, ['no STARTTLS'], 77],
   [{ kind: 'unsupported', at: 'ready', condemns: 'host', lacks: 'dsn', detail: 'no DSN' }, ['no DSN'], 69],
   [
+    { kind: 'unsupported', at: 'hello', condemns: 'host', lacks: 'configuration', detail: 'no such file', isOurs: true, hint: 'make one' },
+    ['no such file', 'make one'],
+    78,
+  ],
+  [
     { kind: 'malformed', at: 'hello', condemns: 'address', detail: 'not an SMTP reply: "x"' },
     ['protocol error at EHLO: not an SMTP reply: "x"'],
     76,
@@ -71,6 +79,20 @@ const FAILURES: readonly (readonly [Failure, readonly string[], number])[] = [
   [{ kind: 'malformed', at: 'commit', condemns: 'address', detail: 'x' }, ['protocol error at the end of the content: x'], 76],
   [{ kind: 'malformed', at: 'data', condemns: 'address', detail: 'x' }, ['protocol error at data: x'], 76],
   [{ kind: 'timeout', at: 'envelope', condemns: 'address', command: 'MAIL FROM:<a@b>' }, ['no reply to MAIL FROM:<a@b> in time'], 74],
+  [{ kind: 'timeout', at: 'greeting', condemns: 'address', command: 'the greeting' }, ['no greeting came in time'], 74],
+  [{ kind: 'timeout', at: 'handshake', condemns: 'address', command: 'STARTTLS' }, ['the TLS handshake did not end in time'], 74],
+  [
+    {
+      kind: 'timeout',
+      at: 'data',
+      condemns: 'address',
+      command: 'DATA',
+      heard: '354-wait',
+      limit: { key: 'data', milliseconds: 120_000 },
+    },
+    ['no reply to DATA within 2m (timeouts.data), only "354-wait"'],
+    74,
+  ],
   [
     { kind: 'lost', at: 'data', condemns: 'address', command: 'DATA', detail: 'connection reset by the server' },
     ['connection lost while waiting for DATA: connection reset by the server'],
@@ -102,6 +124,7 @@ test('a sentence is one printable line, whatever a reply holds', () => {
 
 /* ---- servers ---- */
 
+const PROXY: ProxyPolicy = { scheme: 'socks5', host: '::1', port: 1080, user: 'tim', secret: { from: 'literal', value: 'of the proxy' } };
 const at = (address: string, family: 4 | 6 | 'unix' | 'name' = 4, port = 25) => ({ address, family, port });
 const SERVERS: readonly (readonly [Pick<Attempt, 'host' | 'name' | 'endpoint'>, string])[] = [
   [{ host: hostAt(25), name: 'mail.example', endpoint: null }, 'mail.example'],
@@ -118,6 +141,11 @@ const SERVERS: readonly (readonly [Pick<Attempt, 'host' | 'name' | 'endpoint'>, 
   [{ host: hostAt(25), name: '192.0.2.1', endpoint: at('192.0.2.1') }, '[192.0.2.1]'],
   [{ host: hostAt(0, { scheme: 'unix' }), name: '/run/lmtp', endpoint: at('/run/lmtp', 'unix', 0) }, '/run/lmtp'],
   [{ host: hostAt(25), name: 'mail.example', endpoint: at('mail.example', 'name') }, 'mail.example'],
+  [{ host: hostAt(2525), name: 'mail.example', endpoint: at('mail.example', 'name', 2525) }, 'mail.example:2525'],
+  [
+    { host: hostAt(25, { link: { ...DIRECT, proxy: PROXY } }), name: 'mail.example', endpoint: at('mail.example', 'name') },
+    'mail.example through socks5://[::1]:1080',
+  ],
 ];
 for (const [server, expected] of SERVERS) test(`a server: ${expected}`, () => assert.equal(printServer(server), expected));
 
@@ -158,6 +186,61 @@ test('a delivery in part names who has the message and who refused', () => {
     'delivered in part, to <a@there.example> only',
   ]);
   assert.deepEqual([exitStatus(part, 'simple'), exitStatus(part, 'sysexits')], [1, 69]);
+});
+
+test('of very many recipients who have the message a hundred are named', () => {
+  const taken = Array.from({ length: 150 }, (_, i) => mailbox(`r${i}@there.example`));
+  const refusals = [{ command: 'x', recipient: 0, reply: said('550 full') }];
+  for (const [count, end] of [
+    [100, '<r99@there.example> only'],
+    [101, '<r99@there.example>, and 1 more only'],
+    [150, '<r99@there.example>, and 50 more only'],
+  ] as const)
+    assert.ok(
+      printOutcome(accepted({ refusals, taken: taken.slice(0, count) }), '')
+        .at(-1)
+        ?.endsWith(`, ${end}`),
+      end,
+    );
+});
+
+test('what is missing on this side has no server, and is said once for all addresses', () => {
+  const missing = (detail: string): SessionFailure => ({
+    kind: 'unsupported',
+    at: 'ready',
+    condemns: 'host',
+    lacks: 'configuration',
+    detail,
+    isOurs: true,
+  });
+  const [first, second] = ['no file /a', 'no file /b'].map(missing) as [SessionFailure, SessionFailure];
+  const refused = connecting('connect', 'connection refused');
+  const attempts = [attempt(first), attempt(first, 'b.example'), attempt(refused), attempt(refused), attempt(second), attempt(first)];
+  const outcome: Outcome = { kind: 'failed', failure: first, attempts, unreplayable: false };
+  const server = 'a.example [192.0.2.1]: connection refused';
+  assert.deepEqual(printOutcome(outcome, ''), ['no file /a', server, server, 'no file /b']);
+  assert.deepEqual(
+    attempts.map(({ failure }) => isMissingHere(failure)),
+    [true, true, false, false, true, true],
+  );
+});
+
+test('an outcome without its secrets holds none of a host, and is otherwise the same', () => {
+  const auth = { user: 'tim', mechanisms: [], secret: { from: 'literal', value: 'of the host' }, allowPlaintext: false } as const;
+  const host = hostAt(25, { auth, link: { ...DIRECT, proxy: PROXY } });
+  const failure = connecting('connect', 'connection refused');
+  const failed: Outcome = { kind: 'failed', failure, attempts: [{ ...attempt(failure), host }], unreplayable: true, isLate: true };
+  const taken: Outcome = { ...accepted({ host }), attempts: failed.attempts } as Outcome;
+  const bare = { ...host, auth: { ...auth, secret: { from: 'none' } }, link: { ...DIRECT, proxy: { ...PROXY, secret: { from: 'none' } } } };
+  assert.deepEqual(stripSecrets(failed), { ...failed, attempts: [{ ...attempt(failure), host: bare }] });
+  assert.deepEqual(stripSecrets(taken), {
+    ...accepted({ host: bare as Acceptance['host'] }),
+    attempts: [{ ...attempt(failure), host: bare }],
+  });
+  const plain = accepted({ host: hostAt(25, { link: DIRECT }) });
+  assert.deepEqual(stripSecrets(plain), plain);
+  assert.deepEqual(stripSecrets(accepted()), accepted());
+  assert.deepEqual(stripSecrets({ kind: 'discarded' }), { kind: 'discarded' });
 });
 
 test('every host that was tried has a line, in order, and the last has only one', () => {

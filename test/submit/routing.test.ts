@@ -85,6 +85,17 @@ test('an included list that is too long defers', async () => {
   ]);
 });
 
+test('an included list may be as long as the limit', async () => {
+  const text = `a@p.q\n${'#'.repeat(1024 * 1024 - 6)}`;
+  const list = file('list', text);
+  file('aliases', `l: :include:${list}`);
+  assert.deepEqual(await routed(['l']), ['a@p.q']);
+  file('list', `${text}#`);
+  assert.deepEqual(await routed(['l']), [
+    `routing l@x.y yielded a deferred delivery: ${home}/aliases:1: ${list} is longer than 1048576 octets`,
+  ]);
+});
+
 test('an entry may lie across the borders of reads', async () => {
   const lines = Array.from({ length: 30_000 }, (_, i) => `user${i}: target${i}@p.q,\n   copy${i}@p.q`);
   file('aliases', lines.join('\n'));
@@ -188,6 +199,27 @@ test('a forward file that is a symbolic link is refused as one, and a folder is 
   }
 });
 
+test('a forward file of somebody else than who runs this is private, and a user whose home is no place has none', async () => {
+  const me = process.getuid?.() ?? 0;
+  for (const name of ['own', 'other']) {
+    mkdirSync(join(home, name));
+    writeFileSync(join(home, name, '.forward'), 'joe@p.q\n', { mode: 0o600 });
+  }
+  const rows = [
+    `own:x:${me}:0::${home}/own:/bin/sh`,
+    `other:x:12345:0::${home}/other:/bin/sh`,
+    `odd:x:${me}:0::own:/bin/sh`,
+    `none:x:x:0::${home}/own:`,
+  ];
+  const files = systemFiles(file('passwd', rows.join('\n')));
+  const text = { kind: 'text', file: `${home}/own/.forward`, text: 'joe@p.q\n' };
+  assert.deepEqual(await files.forward('own'), text);
+  for (const name of ['odd', 'none', 'nobody-at-all']) assert.deepEqual(await files.forward(name), { kind: 'missing' });
+  if (me !== 0) return;
+  chownSync(join(home, 'other/.forward'), 12345, 0);
+  assert.deepEqual(await files.forward('OTHER'), { ...text, file: `${home}/other/.forward`, isPrivate: true });
+});
+
 test('a user whom the system does not know has no forward file', async () => {
   const routers = [redirect({ forward: true, ifPresent: true }), manualroute()];
   const files = systemFiles(file('passwd', ''));
@@ -218,8 +250,11 @@ test('randomize asks each host once, in one order for all', async () => {
     Array.from({ length: 100 }, (_, i) => i),
   );
   assert.deepEqual([randomOrder(0), randomOrder(1)], [[], [0]]);
-  const first = new Set(Array.from({ length: 200 }, () => randomOrder(3)[0]));
-  assert.equal(first.size, 3);
+  for (const place of [0, 1, 2]) {
+    const there = new Set(Array.from({ length: 200 }, () => randomOrder(3)[place]));
+    assert.equal(there.size, 3);
+  }
+  assert.equal(new Set(Array.from({ length: 200 }, () => randomOrder(2)[0])).size, 2);
 });
 
 /** What a dialogue says of each address, in order. */
@@ -323,7 +358,7 @@ test('all alias files share the room', async () => {
   await oneByOne(['user1', 'other', 'else'], { aliases }, { files: watched });
   assert.deepEqual(reads['kept none'], 1, 'that a file is missing is kept, too');
   assert.deepEqual(
-    offered.map((room) => (offered[0] as number) - room),
+    offered.map((room) => 64 * 1024 * 1024 - room),
     [0, size.size, 2 * size.size],
   );
 });
@@ -336,6 +371,10 @@ test('a table has the first entry of each key, as a passage finds it', async () 
   const got = await files.aliases(path, ['a', 'b c', 'broken', '*', 'none']);
   assert.ok(table.kind === 'table' && got.kind === 'entries');
   assert.deepEqual([...table.entries.values()], got.entries);
+  const octets = got.entries.reduce((sum, entry) => sum + 160 + entry.key.length + entry.text.length, 0);
+  assert.equal(table.size, octets, 'each entry takes its text and an object of about 160 octets');
+  assert.equal((await files.table(path, octets)).kind, 'table');
+  assert.deepEqual(await files.table(path, octets - 1), { kind: 'too large' });
   assert.deepEqual(await files.table(path, 100), { kind: 'too large' });
   assert.deepEqual(await files.table(join(home, 'none'), 100), { kind: 'missing' });
 });
@@ -360,6 +399,19 @@ test('the next recipient asks again for a file that could not be read', async ()
   rmSync(join(home, 'aliases'), { recursive: true });
   file('aliases', 'a: a@p.q');
   assert.equal(await add('a'), 0);
+});
+
+test('a user may lie across the borders of reads, and the last line may have no end', async () => {
+  const me = process.getuid?.() ?? 0;
+  writeFileSync(join(home, '.forward'), 'joe@p.q\n', { mode: 0o600 });
+  const row = (name: string): string => `${name}:x:${me}:0::${home}:/bin/sh`;
+  for (const before of [0, 1, 3, 10, row('joe').length, row('joe').length + 1]) {
+    const filler = `${'#'.repeat(64 * 1024 - before - 1)}\n`;
+    const files = systemFiles(
+      file('passwd', `${row('ann')}\n${filler}`.slice(0, 64 * 1024 - before - 1).concat(`\n${row('joe')}\n${row('zoe')}`)),
+    );
+    for (const name of ['ann', 'joe', 'zoe']) assert.equal((await files.forward(name)).kind, 'text', `${name} ${before}`);
+  }
 });
 
 test('the list of users is read once for all users of a message', async () => {
@@ -426,7 +478,9 @@ test('O9: checkAliasFiles reads all alias files and lists, and counts and names 
     redirect({ name: 'r3', file: home }),
     manualroute(),
   ];
-  assert.deepEqual(await within(5000, () => checkAliasFiles(config({ routers }))), {
+  // Of the files that no router reads only those are named that are there.
+  const named = [one, join(home, 'absent'), join(home, 'nowhere')];
+  assert.deepEqual(await within(5000, () => checkAliasFiles(config({ routers, aliases: named }))), {
     entries: 0,
     faults: [`cannot read ${home}/absent: no such file or directory`, `${home} is refused, because it is not a regular file`],
     locals: [],
@@ -436,6 +490,9 @@ test('O9: checkAliasFiles reads all alias files and lists, and counts and names 
       { kind: 'aliases', file: home },
     ],
   });
+  const read = [redirect({ file: two }), redirect({ name: 'r2', file: join(home, 'absent'), ifPresent: true }), manualroute()];
+  const report = await within(5000, () => checkAliasFiles(config({ routers: read, aliases: [two] })));
+  assert.deepEqual([report.entries, report.faults, report.idle], [1, [], []]);
 });
 
 test.run();

@@ -69,6 +69,47 @@ test('short secrets are masked where they stand alone, and in the response of PL
     assert.equal(scrub(text, secrets), expected);
 });
 
+test('sixteen characters show a form of more than twice as many, and a shorter form must be there whole', () => {
+  const letters = 'abcdefghijklmnopqrstuvwxyz0123456789'.slice(0, 33);
+  for (const [secret, shown, expected] of [
+    [letters, 16, '****'],
+    [letters, 15, letters.slice(0, 15)],
+    [letters.slice(0, 32), 31, letters.slice(0, 31)],
+    [letters.slice(0, 32), 32, '****'],
+  ] as const)
+    assert.equal(scrub(`535 <${secret.slice(0, shown)}> no`, [secret]), `535 <${expected}> no`);
+});
+
+test('both alphabets of base64 are known, wherever in a longer text a secret stands', () => {
+  for (const secret of ['???>>>???', '>>>???>>>', '??>?>>?>?'])
+    for (const before of ['', 'u', 'us'])
+      for (const coding of ['base64', 'base64url'] as const) {
+        const form = Buffer.from(`${before}${secret}`).toString(coding);
+        assert.equal(scrub(`535 <${form}> no`, [secret]), '535 <****> no', form);
+      }
+});
+
+test('a secret of four characters is masked within a word, one of three is not', () => {
+  assert.equal(scrub('xabcdx xabcx', ['abcd', 'abc']), 'x****x xabcx');
+  assert.equal(
+    scrubRuns('535 xabcdx xa bcx', [
+      { user: 'tim', secret: 'abcd' },
+      { user: 'tim', secret: 'abc' },
+    ]),
+    '535 x****x xa bcx',
+  );
+  assert.equal(scrubRuns('535 xab cdx', [{ user: 'tim', secret: 'abcd' }]), '535 x****x');
+});
+
+test('a coded text is masked from its first character to its last, wherever in a text it stands', () => {
+  const run = base64('user:geheim!');
+  for (const before of ['', ' ', 'x ', '12 '])
+    for (const behind of ['', ' ', ' x']) assert.equal(scrub(`${before}${run}${behind}`, ['geheim']), `${before}****${behind}`);
+  assert.equal(scrub('geheim', ['geheim']), '****');
+  assert.equal(scrub('ab', ['ab']), '****');
+  assert.equal(scrub('ab_ ab1 1ab üab ab. (ab)', ['ab']), 'ab_ ab1 1ab üab ****. (****)');
+});
+
 test('scrub changes nothing else', () => {
   const text = '550 5.1.1 <a@b.example>: no such user; see https://example.org/?q=%20 YWJjZGVm';
   assert.equal(scrub(text, []), text);
@@ -215,6 +256,49 @@ for (const [name, encode] of FORMS)
         assert.deepEqual(left(scrubRuns(`5.7.8 ${half}… is wrong`, [{ user: 'tim', secret }]), half), [], half);
       }
   });
+
+/** How one character may be written; the others of a secret stay as they are. */
+const ESCAPES: readonly (readonly [string, (point: number) => string])[] = [
+  ['%HH', (point) => `%${two(point)}`],
+  ['=HH', (point) => `=${two(point).toUpperCase()}`],
+  ['+HH', (point) => `+${two(point).toUpperCase()}`],
+  ['&#d;', (point) => `&#${point};`],
+  ['&#xh;', (point) => `&#x${point.toString(16)};`],
+  ['\\xhh', (point) => `\\x${two(point)}`],
+  ['\\uhhhh', (point) => `\\u${point.toString(16).padStart(4, '0')}`],
+  ['\\u{h}', (point) => `\\u{${two(point)}}`],
+  ['\\c', (point) => `\\${String.fromCodePoint(point)}`],
+];
+for (const [name, write] of ESCAPES)
+  test(`S8: a secret of which some characters are written ${name} is masked from its first character to its last`, () => {
+    const secret = 'jKLm-opq(z';
+    const at = (places: readonly number[]) =>
+      [...secret].map((c, i) => (places.includes(i) ? write(c.codePointAt(0) as number) : c)).join('');
+    for (const places of [[0], [9], [0, 9], [1, 4, 8]])
+      assert.equal(scrubRuns(`535 <${at(places)}> no`, [{ user: 'tim', secret }]), '535 <****> no', at(places));
+  });
+
+test('S8: characters with a name in HTML are read, and numbers that are no character are none', () => {
+  for (const [text, secret] of [
+    ['&lt;eheimwor&#62;', '<eheimwor>'],
+    ['&quot;eheimwor&#34;', '"eheimwor"'],
+    ['&amp;eheimwor&#38;', '&eheimwor&'],
+    ['&apos;eheimwor&apos;', "'eheimwor'"],
+    ['gehe&#x10ffff;wort', 'gehe\u{10ffff}wort'],
+    ['geh&#1114112;eimwort', 'geheimwort'],
+    ['geh&#x110000;eimwort', 'geheimwort'],
+    ['geh&#9999999;eimwort', 'geheimwort'],
+  ] as const)
+    assert.equal(scrubRuns(`535 ${text}.`, [{ user: 'tim', secret }]), '535 ****.', text);
+});
+
+test('S8: so much of a text is searched as people may see, and what is behind it is masked, but not where there is no secret', () => {
+  const text = 'no '.repeat(16 * 1024).slice(0, 16 * 1024);
+  const credentials = [{ user: 'tim', secret: LONG }];
+  assert.equal(scrubRuns(text, credentials), text);
+  assert.equal(scrubRuns(`${text}x`, credentials), `${text}****`);
+  assert.equal(scrubRuns(`${text}x`, [{ user: 'tim', secret: '' }]), `${text}x`);
+});
 
 test('S8: words that hold nothing of the secret stay', () => {
   for (const text of [

@@ -55,6 +55,7 @@ test('a secret may be in a file, and one line end at its end is dropped', async 
     ['', 0o600, / is empty$/, 'nothing'],
     [Uint8Array.of(0x67, 0xfc), 0o600, / is not in UTF-8$/, 'Latin-1'],
     ['x'.repeat(64 * 1024 + 1), 0o600, / is larger than 64 KiB$/, 'a large file'],
+    ['x'.repeat(64 * 1024), 0o600, /^=x{65536}$/, 'the largest'],
   ] as const)
     assert.match(await read({ from: 'file', path: file(content, mode) }), expected, why);
 });
@@ -142,6 +143,14 @@ test('a command gives its first line', async () => {
     ['kill -TERM $$', /was ended by SIGTERM$/, 'a signal'],
     ['cat; echo geheim', /^=geheim$/, 'standard input is empty, not ours'],
     ['head -c 100000 /dev/zero', /writes more than 64 KiB$/, 'too much'],
+    ['head -c 65537 /dev/zero | tr "\\0" x', /writes more than 64 KiB$/, 'an octet too much'],
+    ['head -c 65536 /dev/zero | tr "\\0" x', /^=x{65536}$/, 'as much as may be'],
+    ['head -c 300 /dev/zero | tr "\\0" x >&2; exit 1', /status 1: x{200}…$/, 'a long complaint'],
+    ['echo >&2; echo "  no key" >&2; exit 1', /status 1: no key$/, 'a complaint behind an empty line'],
+    ['echo "kaputt: ü" >&2; exit 1', /status 1: kaputt: ü$/, 'a complaint in UTF-8'],
+    ['echo geh€im', /^=geh€im$/, 'a secret in UTF-8'],
+    ['printf "no\\r\\nmore" >&2; exit 1', /status 1: no$/, 'a complaint with CRLF'],
+    ['echo geh€im; echo "wrong: geh€im" >&2; exit 1', /status 1: wrong: \*\*\*\*$/, 'its own secret in UTF-8'],
     ['head -c 100000 /dev/zero >&2; echo geheim', /^=geheim$/, 'a talkative one'],
   ] as const)
     assert.match(await read(shell(script), { PATH: '/usr/bin:/bin' }), expected, why);
@@ -156,6 +165,7 @@ test('a command is found with or without PATH, and its arguments are words, not 
     /^password_command \/nonexistent\/prog cannot be run \(ENOENT\)$/,
   );
   assert.match(await read({ from: 'command', argv: [folder] }), /cannot be run \(EACCES\)$/);
+  assert.match(await read({ from: 'command', argv: [`/${'x'.repeat(250)}`] }), /^password_command \/x{199}… cannot be run /);
   assert.match(await read({ from: 'command', argv: [] }), /names no program/);
   assert.match(await read({ from: 'command', argv: ['echo', 'a\0b'] }), /NUL/);
 });
@@ -169,6 +179,19 @@ test('a command that does not end is stopped, and a child that it leaves behind 
   assert.match(await read(shell('exec sleep 20'), {}, { patience: 200 }), /^password_command \/bin\/sh did not end within 0\.2 s$/);
   assert.equal(await read(shell('echo geheim; sleep 8 &'), { PATH: '/usr/bin:/bin' }), '=geheim');
 });
+
+test('S12: nobody waits for a command that was given up', async () => {
+  // Where the runtime tells what keeps it running.
+  const waitsFor = (): number => process.getActiveResourcesInfo?.().filter((what) => /Process|Pipe|Timeout/.test(what)).length ?? 0;
+  const before = waitsFor();
+  assert.equal(await read(shell('echo geheim'), { PATH: '/usr/bin:/bin' }), '=geheim');
+  assert.ok(waitsFor() <= before);
+  assert.match(await read(shell('exec sleep 20'), {}, { patience: 100 }), /did not end/);
+  assert.ok(waitsFor() <= before);
+});
+
+/** Seconds that no other process sleeps, not even that of another run of this file. */
+const secondsOf = (test: number): string => `31.${test}${process.pid}`;
 
 /** Whether a process with these octets among its arguments is still there. */
 const isAlive = (mark: string): boolean =>
@@ -185,13 +208,57 @@ async function isGone(mark: string): Promise<boolean> {
 }
 
 test('S12: a command is stopped together with all that it has started', async () => {
+  const seconds = secondsOf(1);
   for (const [script, options] of [
-    ['sleep 31.4151 & sleep 31.4151', { patience: 200 }],
-    ['sleep 31.4151 & cat /dev/zero', {}],
+    [`sleep ${seconds} & sleep ${seconds}`, { patience: 200 }],
+    [`sleep ${seconds} & cat /dev/zero`, {}],
   ] as const) {
     assert.match(await read(shell(script), { PATH: '/usr/bin:/bin' }, options), /did not end within|writes more than/);
-    assert.ok(await isGone('31.4151'), script);
+    assert.ok(await isGone(seconds), script);
   }
+});
+
+test('S12: a signal ends the commands and then does what it would have done, unless somebody else hears it', async () => {
+  const { kill } = process;
+  const killed: unknown[] = [];
+  process.kill = (pid, signal) => {
+    if (pid === process.pid) killed.push(signal);
+    else kill(pid, signal);
+    return true;
+  };
+  const hears = (): void => undefined;
+  const seconds = secondsOf(3);
+  try {
+    for (const [isHeard, script, expected] of [
+      [true, 'sleep 0.5; echo geheim', []],
+      [false, `sleep ${seconds} & sleep ${seconds}`, ['SIGHUP']],
+    ] as const) {
+      killed.length = 0;
+      const reading = read(shell(script), { PATH: '/usr/bin:/bin' });
+      while (process.listenerCount('SIGHUP') === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+      while (!isHeard && !isAlive(seconds)) await new Promise((resolve) => setTimeout(resolve, 5));
+      if (isHeard) process.on('SIGHUP', hears);
+      const before = process.listenerCount('SIGHUP');
+      process.emit('SIGHUP', 'SIGHUP');
+      assert.deepEqual([killed, before - process.listenerCount('SIGHUP')], [expected, isHeard ? 0 : 1]);
+      process.off('SIGHUP', hears);
+      assert.match(await reading, isHeard ? /^=geheim$/ : /was ended by SIGKILL$/);
+      assert.ok(isHeard || (await isGone(seconds)));
+      assert.equal(process.listenerCount('SIGHUP'), 0);
+    }
+  } finally {
+    process.kill = kill;
+    process.off('SIGHUP', hears);
+  }
+});
+
+test('S12: a signal ends the command that is left when another has ended', async () => {
+  const hears = (): number => process.listenerCount('SIGHUP');
+  const slow = read(shell('sleep 0.6; echo slow'), { PATH: '/usr/bin:/bin' });
+  assert.equal(await read(shell('echo quick'), { PATH: '/usr/bin:/bin' }), '=quick');
+  assert.equal(hears(), 1);
+  assert.equal(await slow, '=slow');
+  assert.equal(hears(), 0);
 });
 
 test('S12: a command ends with the process that waits for it, and leaves no listener behind', async () => {
@@ -203,8 +270,9 @@ test('S12: a command ends with the process that waits for it, and leaves no list
   const before = listeners();
   await Promise.all(Array.from({ length: 20 }, () => read(shell('echo geheim'), { PATH: '/usr/bin:/bin' })));
   assert.equal(listeners(), before);
+  const seconds = secondsOf(2);
   const program = `import { readSecret } from './src/submit/secret.ts';
-void readSecret({ from: 'command', argv: ['/bin/sh', '-c', 'sleep 31.4152 & echo started >&2; sleep 31.4152'] }, process.env);
+void readSecret({ from: 'command', argv: ['/bin/sh', '-c', 'sleep ${seconds} & echo started >&2; sleep ${seconds}'] }, process.env);
 setTimeout(() => process.argv.at(-1) === 'exit' ? process.exit(3) : process.kill(process.pid, process.argv.at(-1)), 500);`;
   const loading = process.versions.bun === undefined ? ['--import', 'tsx', '--input-type=module'] : [];
   for (const [how, expected] of [
@@ -221,7 +289,7 @@ setTimeout(() => process.argv.at(-1) === 'exit' ? process.exit(3) : process.kill
       const child = spawn(process.execPath, [...loading, '-e', program, '--', how], { cwd: root, stdio: 'ignore' });
       const ended = await new Promise((resolve) => child.once('exit', (code, signal) => resolve(`${code} ${signal}`)));
       assert.equal(ended, expected);
-      assert.ok(await isGone('31.4152'), how);
+      assert.ok(await isGone(seconds), how);
     });
 });
 

@@ -4,15 +4,24 @@
  */
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createConnection } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { suite } from 'uvu';
-import { type AuthPolicy, DIRECT, type Smarthost, type TlsPolicy } from '../../src/router/smarthost.ts';
-import { deliver } from '../../src/submit/delivery.ts';
-import { isPlainTls } from '../../src/submit/session.ts';
+import { type AuthPolicy, DIRECT, type ProxyPolicy, type Smarthost, type TlsPolicy } from '../../src/router/smarthost.ts';
+import { unparsed } from '../../src/smtp/parsed.ts';
+import { type DeliveryOptions, deliver } from '../../src/submit/delivery.ts';
+import type { Outcome } from '../../src/submit/outcome.ts';
+import { isPlainTls, openSession } from '../../src/submit/session.ts';
 import type { SessionTimeouts } from '../../src/transport/driver.ts';
 import type { Names } from '../../src/transport/lookup/question.ts';
 import type { Connect } from '../../src/transport/wire.ts';
-import { contentOf, hostAt, optionsFor, sentences, tlsRequired, transactionTo, verdictOf } from '../support/delivery.ts';
+import { deadPort } from '../support/command.ts';
+import { contentOf, hostAt, optionsFor, sentences, tlsRequired, tlsWorld, transactionTo, verdictOf } from '../support/delivery.ts';
 import { smarthost } from '../support/engine.ts';
+import { startHttpProxy, startSaying, startSocks } from '../support/proxies.ts';
 import { type Deed, type Phase, type SmarthostOptions, startHost, type Talk } from '../support/smarthost.ts';
 import { connect } from '../support/sockets.ts';
 import { within } from '../support/within.ts';
@@ -327,6 +336,363 @@ test('W4: a hello with a control character is refused before anything is said', 
     await server.stop();
     assert.match(sentences(outcome), /is neither a domain nor an address literal$/);
     assert.deepEqual(heard, []);
+  }));
+
+/* ---- TLS, as what it is told ---- */
+
+/** The lines of a trace that this side says of itself. */
+const own = (lines: readonly string[]): readonly string[] => lines.filter((line) => line.startsWith('! '));
+
+interface Sent {
+  readonly outcome: Outcome;
+  readonly text: string;
+  readonly lines: readonly string[];
+}
+
+/** Sends one message, and keeps what is told on the way. */
+async function send(hosts: readonly Smarthost[], changes: Partial<DeliveryOptions> = {}): Promise<Sent> {
+  const lines: string[] = [];
+  const observer = { trace: (side: string, line: string) => void lines.push(`${side} ${line}`) };
+  const outcome = await deliver(
+    { hosts, transaction: transactionTo(1), content: contentOf() },
+    optionsFor(10_000, { observer, names: AT_HOME, ...changes }),
+  );
+  return { outcome, text: sentences(outcome), lines };
+}
+
+const AT_HOME: Names = { addresses: async () => [{ address: '127.0.0.1', family: 4 }], mx: async () => [], srv: async () => [] };
+
+test('TLS is spoken from the first octet where the scheme says so, and the outcome has the cipher, the verification and the login', () =>
+  within(20_000, async () => {
+    const offers = ['AUTH PLAIN', 'STARTTLS', 'SIZE 1000000'];
+    for (const [scheme, secure, verify, policy, serverName] of [
+      ['submissions', true, true, auth, 'smart.example'],
+      ['submissions', true, true, auth, ''],
+      ['submissions', true, false, null, ''],
+      ['submission', false, true, auth, 'smart.example'],
+    ] as const) {
+      const server = await startHost({ offers, tls: tlsWorld().certificate, secure });
+      const host = hostAt(server.port, { scheme, host: 'smart.example', tls: tlsRequired({ verify, serverName }), auth: policy });
+      const { outcome, text, lines } = await send([host]);
+      await server.stop();
+      assert.ok(outcome.kind === 'accepted', text);
+      const { by } = outcome;
+      assert.match(by.tls?.cipher ?? '', /^TLS1\.[23]:\w+:\d+$/);
+      assert.deepEqual(by.tls?.verified, verify);
+      assert.deepEqual(by.auth, policy === null ? null : { mechanism: 'PLAIN', user: 'tim' });
+      assert.ok(by.offers?.keywords.has('SIZE'));
+      assert.deepEqual(own(lines).slice(0, 4), [
+        `! connecting to smart.example port ${server.port}`,
+        '! connected to 127.0.0.1',
+        `! ${by.tls?.cipher}, the certificate is ${verify ? 'verified' : 'not verified'}`,
+        '! secured',
+      ]);
+      assert.equal(server.sessions[0]?.[0], 'EHLO here.example');
+      assert.equal(server.sessions[0]?.includes('STARTTLS'), scheme === 'submission');
+    }
+  }));
+
+test('no TLS is prepared, no secret is looked for and no text is searched for one where none is needed', () =>
+  within(20_000, async () => {
+    const proxied = await startSocks({ places: {} });
+    const proxy: ProxyPolicy = { scheme: 'socks5', host: '127.0.0.1', port: proxied.port, user: '', secret: { from: 'none' } };
+    for (const [changes, prepared, isSearched] of [
+      [{ tls: mode('off') }, [0, 0], false],
+      [{ tls: DEFAULT }, [0, 0], false],
+      [{ tls: mode('opportunistic') }, [1, 0], false],
+      [{ tls: mode('off'), auth: { ...(auth as AuthPolicy), allowPlaintext: true } }, [0, 0], true],
+      [{ tls: mode('off'), host: 'smart.example', link: { ...DIRECT, proxy } }, [0, 1], true],
+    ] as const) {
+      const server = await startHost({ offers: ['AUTH PLAIN'] });
+      const { security } = optionsFor();
+      const asked = [0, 0];
+      let searched = 0;
+      const counting: typeof security = {
+        ...security,
+        handshake: (...of) => {
+          asked[0] = (asked[0] as number) + 1;
+          return security.handshake(...of);
+        },
+        proxyPassword: (of) => {
+          asked[1] = (asked[1] as number) + 1;
+          return security.proxyPassword(of);
+        },
+        scrub: (...of) => {
+          searched += 1;
+          return security.scrub(...of);
+        },
+      };
+      await send([hostAt(server.port, changes)], { security: counting });
+      await server.stop();
+      assert.deepEqual([asked, searched > 0], [prepared, isSearched], JSON.stringify(changes));
+    }
+    await proxied.stop();
+  }));
+
+test('all that is missing on this side is told together, and the next host is asked instead of the next address', () =>
+  within(20_000, async () => {
+    const [server, next] = [await startHost(), await startHost()];
+    const secret = { from: 'file', path: '/no/such/secret' } as const;
+    const names: Names = { ...AT_HOME, addresses: async () => ['127.0.0.1', '127.0.0.2'].map((address) => ({ address, family: 4 })) };
+    const host = hostAt(server.port, {
+      host: 'smart.example',
+      tls: tlsRequired({ certificate: '/no/such/certificate' }),
+      auth: { ...(auth as AuthPolicy), secret },
+    });
+    const { outcome, lines } = await send([host, hostAt(next.port)], { names });
+    await Promise.all([server.stop(), next.stop()]);
+    assert.ok(outcome.kind === 'accepted');
+    assert.equal(outcome.attempts.length, 1);
+    const [failure] = outcome.attempts.map((attempt) => attempt.failure);
+    assert.match(failure?.kind === 'unsupported' ? failure.detail : '', /\/no\/such\/certificate.*; .*\/no\/such\/secret/);
+    assert.deepEqual(server.sessions.flat(), []);
+    assert.ok(lines.length > 0);
+  }));
+
+test('an address that does not answer is told with its reason and the code of the system', () =>
+  within(20_000, async () => {
+    const port = await deadPort();
+    const { outcome, lines } = await send([hostAt(port)]);
+    assert.ok(outcome.kind === 'failed');
+    assert.deepEqual(outcome.failure, {
+      kind: 'connect',
+      at: 'greeting',
+      condemns: 'address',
+      during: 'connect',
+      reason: 'refused',
+      detail: 'connection refused',
+      systemCode: 'ECONNREFUSED',
+    });
+    assert.deepEqual(own(lines), [`! connecting to 127.0.0.1 port ${port}`, '! 127.0.0.1: connection refused']);
+  }));
+
+test('a source address is that from which the server is connected to', () =>
+  within(20_000, async () => {
+    const seen: (string | undefined)[] = [];
+    const greeting: Deed = ({ socket }) => {
+      seen.push(socket.remoteAddress);
+      return '220 hi';
+    };
+    for (const sourceAddress of ['', '127.0.0.7']) {
+      const server = await startHost({ script: { greeting } });
+      await send([hostAt(server.port, { link: { ...DIRECT, sourceAddress } })]);
+      await server.stop();
+    }
+    assert.deepEqual(seen, ['127.0.0.1', '127.0.0.7']);
+  }));
+
+/* ---- a proxy, and a way of a program ---- */
+
+for (const [scheme, startProxy] of [
+  ['socks5', startSocks],
+  ['http', startHttpProxy],
+] as const)
+  test(`through a proxy of ${scheme}: it is logged in to and told the name, and the server is talked to`, () =>
+    within(20_000, async () => {
+      for (const [implicit, together] of [
+        [false, false],
+        [false, true],
+        [true, false],
+      ] as const) {
+        const server = await startHost({ tls: tlsWorld().certificate, secure: implicit, offers: ['STARTTLS'] });
+        const place = `smart.example:${server.port}`;
+        const secret = { from: 'literal', value: 'of the proxy' } as const;
+        const front = await startProxy({ user: 'tim', password: 'of the proxy', places: { [place]: server.port }, together });
+        const proxy: ProxyPolicy = { scheme, host: '127.0.0.1', port: front.port, user: 'tim', secret };
+        const host = hostAt(server.port, {
+          scheme: implicit ? 'submissions' : 'submission',
+          host: 'smart.example',
+          tls: tlsRequired(),
+          link: { ...DIRECT, proxy },
+        });
+        const dialed: string[] = [];
+        const lines: string[] = [];
+        const observer = {
+          trace: (side: string, line: string) => void lines.push(`${side} ${line}`),
+          dialing: ({ address }: { readonly address: string }) => void dialed.push(`dialing ${address}`),
+          connected: ({ address }: { readonly address: string }) => void dialed.push(`connected ${address}`),
+        };
+        const { outcome, text } = await send([host], { observer });
+        await Promise.all([server.stop(), front.stop()]);
+        assert.ok(outcome.kind === 'accepted', text);
+        assert.ok(front.asked.some((line) => line.includes(`CONNECT ${place}`)));
+        assert.deepEqual(dialed, ['dialing smart.example', 'connected smart.example']);
+        assert.deepEqual(own(lines).slice(0, 3), [
+          `! connecting to smart.example port ${server.port} through ${scheme}://127.0.0.1:${front.port}`,
+          '! connected to the proxy',
+          '! the proxy has connected',
+        ]);
+        assert.ok(!JSON.stringify(outcome).includes('of the proxy'));
+      }
+    }));
+
+test('what a proxy repeats of its password is neither told nor shown, not in part either', () =>
+  within(20_000, async () => {
+    const value = 'correct horse/battery+staple=4711';
+    // So much of it is found only by who looks for parts.
+    const front = await startSaying(`HTTP/1.1 502 no ${value.slice(0, 14)}\r\n\r\n`, true);
+    const proxy: ProxyPolicy = { scheme: 'http', host: '127.0.0.1', port: front.port, user: 'tim', secret: { from: 'literal', value } };
+    const { outcome, text, lines } = await send([hostAt(25, { host: 'smart.example', link: { ...DIRECT, proxy } })]);
+    await front.stop();
+    assert.ok(outcome.kind === 'failed' && outcome.failure.kind === 'connect');
+    assert.match(text, /\*\*\*\*/);
+    for (const told of [text, JSON.stringify(outcome), lines.join('\n')]) assert.ok(!told.includes('correct horse'), told);
+    assert.deepEqual([outcome.failure.at, outcome.failure.condemns, outcome.failure.during], ['greeting', 'address', 'connect']);
+  }));
+
+test('a proxy that speaks behind its reply is not believed where the server must wait for us', () =>
+  within(20_000, async () => {
+    for (const [scheme, expected] of [
+      ['submission', /^smart\.example.*: connecting: 554 go away$/],
+      ['submissions', /: clear text before the TLS handshake: /],
+    ] as const) {
+      const front = await startSaying('HTTP/1.1 200 ok\r\n\r\n554 go away\r\n');
+      const proxy: ProxyPolicy = { scheme: 'http', host: '127.0.0.1', port: front.port, user: '', secret: { from: 'none' } };
+      const { text } = await send([hostAt(587, { scheme, host: 'smart.example', tls: tlsRequired(), link: { ...DIRECT, proxy } })]);
+      await front.stop();
+      assert.match(text, expected);
+    }
+  }));
+
+test('a way of a program: what it throws is told to the program as it is, and to people without secrets', () =>
+  within(20_000, async () => {
+    const value = 'correct horse/battery+staple=4711';
+    const thrown = new Error(`no way for ${value.slice(0, 14)}`);
+    const told: unknown[] = [];
+    const secret = { from: 'literal', value } as const;
+    const host = hostAt(25, { host: 'smart.example', auth: { ...(auth as AuthPolicy), secret } });
+    // The secret is read while the program dials.
+    const dial = async () => {
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      throw thrown;
+    };
+    const { text, outcome } = await send([host], { dialFor: () => dial, tell: (cause) => void told.push(cause) });
+    assert.deepEqual(told, [thrown]);
+    assert.match(text, /^smart\.example: .*\*\*\*\*/);
+    assert.ok(!JSON.stringify(outcome).includes('correct horse'));
+  }));
+
+test('a way of a program leads nobody knows where, so nothing there is this very host', () =>
+  within(20_000, async () => {
+    const server = await startHost({ offers: ['AUTH PLAIN'] });
+    const dialFor = () => () => createConnection(server.port, '127.0.0.1');
+    const { text } = await send([hostAt(server.port, { tls: DEFAULT })], { dialFor });
+    await server.stop();
+    assert.match(text, NO_STARTTLS);
+  }));
+
+test('the address literal is that of the stream that a program gives, as IPv4 where it is mapped, and without its zone', () =>
+  within(20_000, async () => {
+    for (const [localAddress, said] of [
+      ['::ffff:192.0.2.9', '[192.0.2.9]'],
+      ['fe80::9%eth0', '[IPv6:fe80::9]'],
+    ] as const) {
+      const server = await startHost();
+      const dialFor = () => async () => {
+        const socket = createConnection(server.port, '127.0.0.1');
+        await once(socket, 'connect');
+        return Object.defineProperty(socket, 'localAddress', { value: localAddress });
+      };
+      const { text } = await send([hostAt(server.port)], { dialFor, hello: '' });
+      await server.stop();
+      assert.deepEqual([text, server.sessions[0]?.[0]], ['', `EHLO ${said}`]);
+    }
+  }));
+
+test('the context of TLS is left to the wire only where other sockets than Node’s connect', () =>
+  within(20_000, async () => {
+    const told: boolean[] = [];
+    for (const [by, isDialed] of [
+      [undefined, false],
+      [connect, false],
+      [connect, true],
+      [undefined, true],
+    ] as const) {
+      const server = await startHost();
+      const { security } = optionsFor();
+      const handshake: typeof security.handshake = async (_host, _target, isContextOfWire) => {
+        told.push(isContextOfWire);
+        return unparsed('this is enough');
+      };
+      const dialFor = isDialed ? () => () => createConnection(server.port, '127.0.0.1') : undefined;
+      await send([hostAt(server.port, { tls: tlsRequired() })], { connect: by, dialFor, security: { ...security, handshake } });
+      await server.stop();
+    }
+    assert.deepEqual(told, [false, true, false, false]);
+  }));
+
+test('a port that does not speak TLS is told how it is to be written, or what it has said instead', () =>
+  within(20_000, async () => {
+    const inClear: Deed = async (talk) => {
+      await talk.exactly(1);
+      return '220 hello';
+    };
+    for (const [scheme, script, expected] of [
+      ['submissions', {}, /: the port does not speak TLS from the start; if it offers STARTTLS, write submission:/],
+      ['submission', { handshake: inClear }, /: the server agreed to STARTTLS and then sent something that is not TLS/],
+    ] as const) {
+      const server = await startHost({ offers: ['STARTTLS'], script });
+      const { text } = await send([hostAt(server.port, { scheme, tls: tlsRequired() })]);
+      await server.stop();
+      assert.match(text, expected);
+    }
+  }));
+
+/* ---- a session of one's own ---- */
+
+test('a session tells with advice why it could not be opened, and what it is when it could', () =>
+  within(20_000, async () => {
+    for (const [offers, isOpened] of [
+      [['AUTH PLAIN'], true],
+      [[], false],
+    ] as const) {
+      const server = await startHost({ offers });
+      const host = hostAt(server.port, { auth: { ...(auth as AuthPolicy), allowPlaintext: true }, ignoreExtensions: ['AUTH-X'] });
+      const target = { name: '127.0.0.1', port: server.port, unix: false, fromDns: false };
+      const endpoints = [{ address: '127.0.0.1', family: 4, port: server.port }] as const;
+      const { session, failed } = await openSession(host, target, endpoints, { ...optionsFor(), transactions: 'many' });
+      assert.ok(session);
+      assert.deepEqual(failed, []);
+      const failure = await session.opened();
+      if (isOpened) {
+        assert.equal(failure, null);
+        const { offers: offered, ...facts } = session.facts();
+        assert.deepEqual(facts, { host, name: '127.0.0.1', endpoint: endpoints[0], tls: null, auth: { mechanism: 'PLAIN', user: 'tim' } });
+        assert.ok(offered?.keywords.has('AUTH'));
+      } else assert.equal(failure?.hint, 'ignore_extensions makes this count as not offered: AUTH-X');
+      session.connection.abort('the test is over');
+      await server.stop();
+    }
+    const none = await openSession(hostAt(25), { name: 'x', port: 25, unix: false, fromDns: false }, [], {
+      ...optionsFor(),
+      transactions: 'one',
+      dial: () => {
+        throw new Error('nobody is asked');
+      },
+    });
+    assert.deepEqual(none, { failed: [], session: null });
+  }));
+
+test('W4: the address literal is that of the wire, and of loopback where there is none', () =>
+  within(20_000, async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'nospool-session-'));
+    try {
+      for (const [host, path, said] of [
+        ['::1', '', '[IPv6:::1]'],
+        ['127.0.0.1', '', '[127.0.0.1]'],
+        ['', join(folder, 'socket'), '[127.0.0.1]'],
+      ] as const) {
+        const server = await startHost(path === '' ? { host } : { path });
+        const to = path === '' ? hostAt(server.port, { host }) : hostAt(0, { scheme: 'unix', host: path });
+        const { text, lines } = await send([to], { hello: '' });
+        await server.stop();
+        assert.equal(text, '');
+        assert.equal(server.sessions[0]?.[0], `EHLO ${said}`);
+        assert.equal(own(lines)[0], path === '' ? `! connecting to ${host} port ${server.port}` : `! connecting to ${path}`);
+      }
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   }));
 
 /* ---- sockets of a program's choice ---- */

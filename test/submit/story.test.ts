@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import type { Config } from '../../src/config/config.ts';
-import type { Ended, Input } from '../../src/message/source.ts';
+import { type Ended, type Input, type Source, sourceOf } from '../../src/message/source.ts';
 import { logId, printLog } from '../../src/submit/log.ts';
 import { printOutcome } from '../../src/submit/outcome.ts';
 import { systemSecurity } from '../../src/submit/security.ts';
@@ -37,6 +37,23 @@ function pipeOf(
     close: () => undefined,
   };
   return input;
+}
+
+/** A regular file, which can be read again; `opened` has the offsets at which it was. */
+function fileOf(text: string): Input & { readonly opened: number[] } {
+  const octets = Buffer.from(text, 'latin1');
+  const opened: number[] = [];
+  const from = (offset: number): Source =>
+    sourceOf(
+      ...Array.from({ length: Math.ceil((octets.length - offset) / 1000) }, (_, i) =>
+        octets.subarray(offset + i * 1000, offset + i * 1000 + 1000),
+      ),
+    );
+  const at = (offset: number): Source => {
+    opened.push(offset);
+    return from(offset);
+  };
+  return { ...from(0), opened, file: { size: octets.length, at } };
 }
 
 const DATE = new Date(2026, 10, 22, 9, 5, 7);
@@ -127,6 +144,79 @@ for (const [offers, phase, what] of [
       assert.ok(server.sessions[0]?.includes('MAIL FROM:<tim@here.example> BODY=8BITMIME'));
       assert.equal(server.held[0]?.octets.toString('latin1'), pieces.join('').replaceAll('\n', '\r\n'));
     }));
+
+test('a file that is longer than the window has an estimated size, is read again for the next host, and ends at its dot', () =>
+  within(20_000, async () => {
+    const body = LINE.repeat(9000);
+    for (const [message, dotEnds, sizes] of [
+      [HEAD + body, false, [(HEAD + body).replaceAll('\n', '\r\n').length]],
+      [`${HEAD}${body}.\n${body}`, true, []],
+    ] as const) {
+      const first = await startHost({ offers: ['SIZE', 'CHUNKING', 'PIPELINING', '8BITMIME'], script: { BDAT: 'close' } });
+      const input = fileOf(message);
+      const hosts = `smarthosts = ["smtp://127.0.0.1:${first.port}", "smtp://127.0.0.2:PORT"]`;
+      const second = await startHost({ offers: ['SIZE', '8BITMIME'], host: '127.0.0.2' });
+      const settings = settingsOf(`hostname = "here.example"\n${hosts.replace('PORT', String(second.port))}\n${WINDOW}`);
+      const options = { security: systemSecurity({}), connect: chosen };
+      const submitted = await submitMessage(submissionOf(settings, input, { dotEnds }), options);
+      await Promise.all([first.stop(), second.stop()]);
+      assert.equal(verdictOf(submitted.outcome), 'accepted', printOutcome(submitted.outcome, '').join());
+      assert.deepEqual(input.opened, [0]);
+      const expected = (HEAD + body).replaceAll('\n', '\r\n');
+      assert.equal(second.held[0]?.octets.toString('latin1'), expected);
+      assert.equal(submitted.octets, expected.length, 'octets that were sent');
+      const said = second.sessions[0]?.find((line) => line.startsWith('MAIL')) ?? '';
+      const told = [...said.matchAll(/ SIZE=(\d+)/g)].map(([, size]) => Number(size));
+      assert.equal(told.length, sizes.length, said);
+      // It is estimated by the line ends of the window.
+      for (const [i, size] of told.entries()) assert.ok(Math.abs(size - (sizes[i] as number)) < 300, said);
+    }
+  }));
+
+test('the octets of a message that was not taken are those it has, as far as they are known', () =>
+  within(20_000, async () => {
+    const exact = (HEAD + LINE).replaceAll('\n', '\r\n').length;
+    const body = LINE.repeat(400);
+    const near = (HEAD + body).replaceAll('\n', '\r\n').length;
+    for (const [input, script, octets, tolerance] of [
+      [pipeOf([HEAD, LINE]), {}, exact, 0],
+      [pipeOf([HEAD, LINE]), { 'RCPT 1': '550 no' }, exact, 0],
+      [fileOf(HEAD + body), { 'RCPT 1': '550 no' }, near, 8],
+      [pipeOf([HEAD, ...long]), { 'RCPT 1': '550 no' }, null, 0],
+      [pipeOf([HEAD, ...long]), {}, (HEAD + long.join('')).replaceAll('\n', '\r\n').length, 0],
+    ] as const) {
+      const { submitted } = await submit({ offers: ['8BITMIME'], script }, input, WINDOW);
+      if (octets === null) assert.equal(submitted.octets, null);
+      else assert.ok(Math.abs((submitted.octets ?? 0) - octets) <= tolerance, `${submitted.octets} for ${octets}`);
+    }
+  }));
+
+test('LMTP: several recipients get verdicts of their own where the configuration allows it, else none is asked', () =>
+  within(10_000, async () => {
+    const verdicts: Deed = ({ say }) => {
+      say('250 first\n552 second\n');
+      return '';
+    };
+    for (const [config, kind] of [
+      ['lmtp_partial = true', 'accepted'],
+      ['', 'failed'],
+    ] as const) {
+      const host = await startHost({ script: { end: verdicts } });
+      const settings = settingsOf(`hostname = "here.example"\nsmarthosts = ["lmtp://127.0.0.1:${host.port}"]\n${config}`);
+      const { outcome } = await submitMessage(submissionOf(settings, pipeOf([HEAD, LINE])), {
+        security: systemSecurity({}),
+        connect: chosen,
+      });
+      await host.stop();
+      assert.equal(outcome.kind, kind);
+      if (outcome.kind === 'accepted')
+        assert.deepEqual(
+          outcome.by.refusals.map(({ recipient }) => recipient),
+          [1],
+        );
+      assert.equal(host.sessions.length, kind === 'accepted' ? 1 : 0);
+    }
+  }));
 
 test('blocks are used where a server offers them', () =>
   within(10_000, async () => {
@@ -332,6 +422,13 @@ const ENDS: readonly (readonly [string, string, string, Partial<Submission>, Reg
   ['a line that is too long', `${HEAD}${'x'.repeat(999)}\n`, 'long_lines = "refuse"\n', {}, /998 octets/],
   ['an alias that fails', HEAD, redirecting(':fail: gone'), {}, /gone/],
   ['an alias that defers', HEAD, redirecting(':defer: later'), {}, /later/],
+  [
+    'an alias that fails beside one that defers',
+    HEAD,
+    redirecting(':defer: later').replace('r1 = ":defer: later"', 'r1 = ":fail: gone"'),
+    {},
+    /gone[\s\S]*later/,
+  ],
 ];
 for (const [what, message, config, changes, sentence] of ENDS)
   test(`${what} ends a submission before anything connects`, () =>
@@ -340,6 +437,11 @@ for (const [what, message, config, changes, sentence] of ENDS)
       assert.equal(verdictOf(submitted.outcome), 'failed');
       assert.match(lines, sentence);
       assert.deepEqual(server.sessions, []);
+      const { outcome } = submitted;
+      const failure = outcome.kind === 'failed' ? outcome.failure : null;
+      const isRoute = config.startsWith('[[router]]');
+      assert.equal(failure?.kind, isRoute ? 'route' : 'message');
+      if (failure?.kind === 'route') assert.equal(failure.deferred, sentence.source === 'later');
     }));
 
 test('a sender without a domain ends a submission before its input is read', async () => {
@@ -351,6 +453,8 @@ test('a sender without a domain ends a submission before its input is read', asy
     connect: chosen,
   });
   assert.match(printOutcome(submitted.outcome, '').join(), /has no domain/);
+  const { outcome: _, ...known } = submitted;
+  assert.deepEqual(known, { reversePath: undefined, recipients: [], discarded: [], messageId: '', octets: null, notes: [] });
   assert.equal(input.reads, 0);
 });
 
@@ -365,8 +469,10 @@ test('a signal while recipients are routed ends the submission with its reason',
   within(10_000, async () => {
     const stop = new AbortController();
     stop.abort('ended by SIGTERM');
-    const { lines } = await submit({}, pipeOf([HEAD]), '', {}, { interrupts: { signal: stop.signal } });
-    assert.match(lines, /ended by SIGTERM/);
+    const { lines, submitted } = await submit({}, pipeOf([HEAD]), '', {}, { interrupts: { signal: stop.signal } });
+    assert.equal(lines, 'ended by SIGTERM');
+    const failure = { kind: 'content', at: 'closed', condemns: 'message', reason: 'aborted', detail: 'ended by SIGTERM' };
+    assert.deepEqual(submitted.outcome, { kind: 'failed', failure, attempts: [], unreplayable: false });
   }));
 
 /* ---- what observers hear, and what a route changes ---- */
@@ -374,6 +480,7 @@ test('a signal while recipients are routed ends the submission with its reason',
 for (const [written, mailFrom] of [
   ['"<>"', 'MAIL FROM:<>'],
   ['"errors@there.example"', 'MAIL FROM:<errors@there.example>'],
+  ['"errors@m\u00fcller.example"', 'MAIL FROM:<errors@xn--mller-kva.example>'],
 ] as const)
   test(`a route with errors_to = ${written} has that reverse-path`, () =>
     within(10_000, async () => {
@@ -416,6 +523,11 @@ test('long content is worked on in the memory that the input is offered', () =>
   within(20_000, async () => {
     const pieces = [HEAD, ...Array.from({ length: 20 }, () => LINE.repeat(400))];
     const memories: number[] = [];
+    const whole = { ...pipeOf(pieces), useMemory: (memory: Uint8Array) => void memories.push(memory.length) };
+    assert.equal(verdictOf((await submit({ offers: ['8BITMIME'] }, whole, 'replay_window = "1MiB"')).submitted.outcome), 'accepted');
+    const short = { ...pipeOf([HEAD]), useMemory: (memory: Uint8Array) => void memories.push(memory.length) };
+    await submit({}, short);
+    assert.equal(memories.length, 0, 'all of it was read before');
     const input = { ...pipeOf(pieces), useMemory: (memory: Uint8Array) => void memories.push(memory.length) };
     const { submitted, server } = await submit({ offers: ['8BITMIME'] }, input, WINDOW);
     assert.equal(verdictOf(submitted.outcome), 'accepted');

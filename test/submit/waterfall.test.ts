@@ -26,14 +26,14 @@ const [FIRST, SECOND] = [endpoint('192.0.2.1'), endpoint('192.0.2.2')];
 type Events = readonly (readonly [after: number, event: (observer: Waterfall['observer']) => void])[];
 
 /** Plays the events, each so many milliseconds after the one before. */
-function play(events: Events, columns = 80): readonly string[] {
+function play(events: Events, columns = 80, outcome = FAILED): readonly string[] {
   let time = 1000;
   const { observer, print } = startWaterfall(() => time);
   for (const [after, event] of events) {
     time += after;
     event(observer);
   }
-  return print(FAILED, columns);
+  return print(outcome, columns);
 }
 
 const at =
@@ -101,13 +101,15 @@ test('has a line for each phase, whose mark stands where it was', () => {
 });
 
 test('no line reaches the last column, and a bar that would tell nothing is left out', () => {
-  for (const columns of [200, 80, 60, 59, 40, 30, 20, 12]) {
+  for (const columns of [200, 80, 60, 59, 40, 28, 27, 20, 12, 3, 2]) {
     const lines = play(WHOLE, columns);
     assert.equal(lines.length, 12);
     for (const line of lines) assert.ok(line.length < columns, `${columns}: ${line}`);
+    // The last phase ends where the line does, unless that is longer than a bar may be.
+    if (columns >= 28 && columns <= 60) assert.equal(Math.max(...lines.map(({ length }) => length)), columns - 1);
     assert.equal(
       lines.some((line) => line.includes('#')),
-      columns >= 30,
+      columns >= 28,
       String(columns),
     );
   }
@@ -207,6 +209,45 @@ const OTHERS: readonly (readonly [string, Events, readonly string[]])[] = [
 for (const [why, events, rows] of OTHERS) test(why, () => assert.deepEqual(facts(play(events)).slice(0, rows.length), rows));
 
 test('nothing is printed where no smart host was asked', () => assert.deepEqual(play([]), []));
+
+test('a message that aliases discarded was at no server', () => assert.equal(play(WHOLE, 80, { kind: 'discarded' })[0], 'time:'));
+
+test('each phase has a mark within the line, also one that took no time, at the beginning, at the end or in no time at all', () => {
+  const marks = (lines: readonly string[]): readonly string[] =>
+    lines.slice(1, -1).map((line) => line.replace(/^\w+ +[\d.]+ ms {2}/, '').replaceAll(' ', '.'));
+  const none = '.'.repeat(47);
+  const late: Events = [
+    [100, resolving],
+    [0, dialing(FIRST)],
+    [0, unconnected],
+  ];
+  assert.deepEqual(marks(play(late)), ['#'.repeat(48), `${none}#`, `${none}#`]);
+  assert.deepEqual(marks(play(late.map(([, event]) => [0, event] as const))), ['#', '#', '#']);
+  assert.deepEqual(marks(play(late.map(([after, event]) => [after / 200, event] as const))), ['#'.repeat(48), `${none}#`, `${none}#`]);
+});
+
+test('a title that is too long is cut before the last column', () => {
+  const attempts = [
+    { host: hostAt(25), name: `${'x'.repeat(60)}.example`, endpoint: FIRST, failure: FAILED.kind === 'failed' ? FAILED.failure : null },
+  ];
+  const outcome = { ...FAILED, attempts } as Outcome;
+  const title = `time at ${'x'.repeat(60)}.example [192.0.2.1]:`;
+  assert.equal(play(WHOLE, title.length + 1, outcome)[0], title);
+  assert.equal(play(WHOLE, title.length, outcome)[0], `${title.slice(0, -2)}…`);
+  assert.ok(play(WHOLE, 40, outcome).every((line) => line.length < 40));
+});
+
+test('a setup of a millisecond has a line, and a shorter one has none', () => {
+  const setup = (milliseconds: number): Events => [
+    [1, resolving],
+    [1, dialing(FIRST)],
+    [1, connected(FIRST)],
+    [milliseconds, at('greeting')],
+    [1, lost],
+  ];
+  assert.ok(facts(play(setup(1))).includes('setup 1.0'));
+  assert.ok(!facts(play(setup(0.9))).some((row) => row.startsWith('setup')));
+});
 
 /** Sends one message to the hosts, of which names lead to loopback; the lines of the waterfall. */
 async function measured(hosts: readonly Smarthost[], changes: Partial<DeliveryOptions> = {}): Promise<readonly string[]> {

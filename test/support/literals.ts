@@ -42,7 +42,7 @@ export function literalsOf(source: string): readonly string[] {
     const end = source.indexOf(mark, at);
     return end < 0 ? source.length : end + length;
   }
-  const mayBeginPattern = (): boolean => /(?:[=(,:[!&|?{};]|return)\s*$/.test(source.slice(Math.max(0, at - 40), at));
+  const mayBeginPattern = (): boolean => /(?:[=(,:[!&|?{};]|=>|return)\s*$/.test(source.slice(Math.max(0, at - 40), at));
   function readPattern(): void {
     let isClass = false;
     for (at++; at < source.length; at++) {

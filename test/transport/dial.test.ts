@@ -4,8 +4,9 @@
  * Loopback: the streams lead there; that they are not exempt from TLS for that is a subject.
  */
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { createConnection } from 'node:net';
-import type { Duplex } from 'node:stream';
+import { Duplex } from 'node:stream';
 import { suite } from 'uvu';
 import { sourceOf } from '../../src/message/source.ts';
 import type { Smarthost, TlsPolicy } from '../../src/router/smarthost.ts';
@@ -177,6 +178,7 @@ test('what was thrown is kept beside the failure, and its words are scrubbed of 
 for (const [what, late] of [
   ['a stream', () => loop().stream],
   ['a socket that still connects', (port: number) => createConnection({ port, host: '127.0.0.1' })],
+  ['a stream that fails even to be destroyed', () => new Duplex({ destroy: (_, done) => done(error('no')) })],
 ] as const)
   test(`${what} that comes after the time or the signal is destroyed, and the program is told to stop`, () =>
     within(10_000, async () => {
@@ -213,6 +215,36 @@ for (const [what, late] of [
       await server.stop();
       assert.deepEqual(unhandled, []);
     }));
+
+test('when there is a wire, or a failure, nobody listens to the signals any more', () =>
+  within(10_000, async () => {
+    const server = await startHost();
+    const { signal } = new AbortController();
+    const given: AbortSignal[] = [];
+    const ways: readonly (() => Duplex)[] = [
+      () => loop().stream,
+      () => createConnection({ port: server.port, host: '127.0.0.1' }),
+      () => createConnection({ port: 1, host: '127.0.0.1' }),
+      throwing(error('no')),
+    ];
+    for (const way of ways) {
+      const dialed = await dialWire(
+        (left) => {
+          given.push(left);
+          return way();
+        },
+        60_000,
+        signal,
+      );
+      if (dialed.ok) dialed.value.destroy();
+      assert.deepEqual(
+        [signal, ...given.splice(0)].map((each) => getEventListeners(each, 'abort').length),
+        [0, 0],
+      );
+    }
+    assert.equal(process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length <= 1, true, 'the clock of this test alone');
+    await server.stop();
+  }));
 
 test('a program that fails after the time is over is not heard', () =>
   within(10_000, async () => {

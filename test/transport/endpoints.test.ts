@@ -4,10 +4,10 @@ import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import fc from 'fast-check';
 import { suite } from 'uvu';
-import type { Smarthost } from '../../src/router/smarthost.ts';
-import { alternate, type Endpoint, endpointsOf, systemNames, targetsOf } from '../../src/transport/lookup/endpoints.ts';
+import { DIRECT, type Link, type Smarthost } from '../../src/router/smarthost.ts';
+import { alternate, byName, type Endpoint, endpointsOf, systemNames, targetsOf } from '../../src/transport/lookup/endpoints.ts';
 import { namesOf } from '../../src/transport/lookup/names.ts';
-import type { Names } from '../../src/transport/lookup/question.ts';
+import type { NameQuestion, Names } from '../../src/transport/lookup/question.ts';
 import { orderSrv } from '../../src/transport/lookup/records.ts';
 import { hostAt } from '../support/delivery.ts';
 import { within } from '../support/within.ts';
@@ -192,6 +192,93 @@ test('an error without a code', async () => {
   });
 });
 
+test('no record of the family that is asked for is a word of the link, where the link asks for one', async () => {
+  const names = failing('ENODATA');
+  const of = async (link: Partial<Link>): Promise<string> => {
+    const endpoints = await endpointsOf({ ...target('x.example'), link: { ...DIRECT, ...link } }, 1000, names);
+    return endpoints.ok ? 'found' : endpoints.detail;
+  };
+  assert.equal(await of({}), 'no address of x.example: there is no such record');
+  assert.equal(await of({ family: 4 }), 'x.example has no IPv4 address, and family = "4" requires one');
+  assert.equal(
+    await of({ family: 6, sourceAddress: '2001:db8::7' }),
+    'x.example has no IPv6 address, and source_address = "2001:db8::7" requires one',
+  );
+});
+
+/** Names that never answer, and what they were asked. */
+function silent(): Names & { readonly asked: { readonly name: string; readonly question: NameQuestion }[] } {
+  const asked: { readonly name: string; readonly question: NameQuestion }[] = [];
+  const wait = (name: string, question: NameQuestion): Promise<never> => {
+    asked.push({ name, question });
+    return new Promise(() => {});
+  };
+  return { asked, addresses: wait, mx: wait, srv: wait };
+}
+
+test('names are asked for both families unless the link says one, and MX and SRV for none', () =>
+  within(10_000, async () => {
+    const names = silent();
+    await targetsOf(mxOf('m.example'), 20, names);
+    await targetsOf(srvOf('s.example'), 20, names);
+    await endpointsOf(target('any.example'), 20, names);
+    await endpointsOf({ ...target('six.example'), link: { ...DIRECT, family: 6 } }, 20, names);
+    await endpointsOf(target(''), 20, names);
+    assert.deepEqual(
+      names.asked.map(({ name, question: { family } }) => `${name} ${family}`),
+      ['m.example any', '_submission._tcp.s.example any', 'any.example any', 'six.example 6'],
+    );
+  }));
+
+test('whoever looks names up hears when nobody waits any more, by a signal of the runtime, and nothing is left of the waiting', () =>
+  within(10_000, async () => {
+    const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+    const before = timers();
+    const given = new AbortController();
+    const listeners = { added: 0, removed: 0 };
+    const { addEventListener, removeEventListener } = given.signal;
+    given.signal.addEventListener = (...args: Parameters<typeof addEventListener>) => {
+      listeners.added += 1;
+      addEventListener.apply(given.signal, args);
+    };
+    given.signal.removeEventListener = (...args: Parameters<typeof removeEventListener>) => {
+      listeners.removed += 1;
+      removeEventListener.apply(given.signal, args);
+    };
+    assert.ok((await endpointsOf(target('x.example'), 60_000, found('192.0.2.1'), given.signal)).ok);
+    assert.deepEqual([listeners, timers() - before], [{ added: 1, removed: 1 }, 0], 'an answer');
+    const names = silent();
+    assert.deepEqual(await endpointsOf(target('x.example'), 20, names, given.signal), {
+      ok: false,
+      detail: 'looking up x.example took longer than 0.02 s (timeouts.resolve)',
+    });
+    assert.deepEqual([listeners, timers() - before], [{ added: 2, removed: 2 }, 0], 'too late');
+    const waiting = endpointsOf(target('y.example'), 60_000, names, given.signal);
+    given.abort();
+    assert.deepEqual(await waiting, { ok: false, detail: 'looking up y.example was given up' });
+    assert.equal(timers() - before, 0, 'given up');
+    const ended = await targetsOf(mxOf('z.example'), 60_000, names, given.signal);
+    assert.deepEqual(ended, { ok: false, detail: 'looking up z.example was given up' });
+    for (const { name, question } of names.asked)
+      assert.deepEqual([name, question.signal instanceof AbortSignal, question.signal.aborted], [name, true, true]);
+  }));
+
+test('each name that a smart host stands for keeps its link', async () => {
+  const link: Link = { ...DIRECT, family: 4 };
+  const linkOf = async (host: Smarthost) => {
+    const targets = await targetsOf(host, 10_000, known);
+    return targets.ok ? targets.value.map((each) => ('link' in each ? each.link : 'none')) : [targets.detail];
+  };
+  assert.deepEqual(await linkOf({ ...mxOf('three.example'), link }), [link, link, link]);
+  assert.deepEqual(await linkOf(mxOf('one.example')), ['none']);
+  assert.deepEqual(await linkOf({ ...mxOf('null.example'), link }), ['null.example says it takes no mail (null MX)']);
+});
+
+test('behind a proxy, or by a program’s own way, a name stays a name', () => {
+  assert.deepEqual(byName(target('x.example')), [{ address: 'x.example', family: 'name', port: 25 }]);
+  assert.deepEqual(byName(target('/run/smtp', true)), [{ address: '/run/smtp', family: 'unix', port: 25 }]);
+});
+
 /* ---- addresses ---- */
 
 const found = (...addresses: string[]): Names => ({
@@ -266,6 +353,15 @@ test('priorities in order, all records, whatever is drawn', () => {
       },
     ),
   );
+});
+
+test('a draw falls where the running sum of the weights reaches it, those of weight 0 first. RFC 2782', () => {
+  const records = [record('ten', 0, 10), record('none', 0, 0), record('three', 0, 3)];
+  const drawn = (draw: number): string | undefined => orderSrv(records, () => draw)[0]?.name;
+  // Of the 14 numbers from 0 to 13.
+  const firsts = Array.from({ length: 14 }, (_, i) => drawn((i + 0.5) / 14));
+  assert.deepEqual(firsts, ['none', 'three', 'three', 'three', ...new Array(10).fill('ten')]);
+  assert.equal(drawn(0.999_999), 'ten');
 });
 
 test('weights are chances, as RFC 2782 has them', () => {

@@ -1,5 +1,6 @@
 /** The process that asks the C library: what it is told, what of its answer counts, and what happens where it gives none. */
 import assert from 'node:assert/strict';
+import dns from 'node:dns';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -77,6 +78,30 @@ if (!isBun) {
     }
   });
 
+  test('this process asks once, for the addresses as the C library sorts them, and says what it is told', async () => {
+    const { lookup } = dns;
+    const { execPath } = process;
+    const asked: unknown[] = [];
+    const refuse = (name: string, options: object, done: (error: Error) => void): void => {
+      asked.push([name, options]);
+      done(Object.assign(new Error('no'), { code: 'EAI_FAIL', syscall: 'getaddrinfo' }));
+    };
+    dns.lookup = refuse as unknown as typeof lookup;
+    try {
+      await instead('exit 1', () => assert.rejects(ask('a.example', 6), { code: 'EAI_FAIL' }));
+      process.execPath = path.join(folder, 'absent');
+      await assert.rejects(ask('b.example'), { code: 'EAI_FAIL' });
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    } finally {
+      process.execPath = execPath;
+      dns.lookup = lookup;
+    }
+    assert.deepEqual(asked, [
+      ['a.example', { all: true, family: 6, verbatim: true }],
+      ['b.example', { all: true, family: 0, verbatim: true }],
+    ]);
+  });
+
   test('whoever gives up ends the child, before it begins and later', async () => {
     const controller = new AbortController();
     await instead('exec sleep 60', async () => {
@@ -93,6 +118,15 @@ if (!isBun) {
     signal.removeEventListener = (type: string) => void left.push(type);
     await instead(`echo '{"found":[]}'`, async () => void (await ask('a.example', 'any', signal)));
     assert.deepEqual(left, ['abort']);
+    const { execPath } = process;
+    process.execPath = path.join(folder, 'absent');
+    try {
+      await ask('localhost', 'any', signal);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    } finally {
+      process.execPath = execPath;
+    }
+    assert.deepEqual(left, ['abort', 'abort'], 'nor when there was no child');
   });
 }
 

@@ -29,11 +29,20 @@ const SWITCHES: readonly (readonly [string | null, string, readonly string[], st
   ['hosts: files mdns4_minimal [NOTFOUND=return] dns', 'printer.LOCAL.', REAL, 'files system', 'however it is written'],
   ['hosts: files dns mdns4', 'mail.example.org', REAL, 'files dns', 'mDNS that knows .local alone'],
   ['hosts: files dns myhostname', 'client', REAL, 'files dns system', 'the name of this host'],
+  ['hosts: files dns mdns', 'printer.local', REAL, 'files dns system', 'mDNS over both families'],
+  ['hosts: files dns mdns', 'mail.example.org', REAL, 'files dns', 'which knows .local alone, too'],
+  ['hosts: files dns mdns6', 'mail.example.org', REAL, 'files dns', 'as over IPv6'],
+  ['hosts: files mdns6_minimal [NOTFOUND=return] dns', 'mail.example.org', REAL, 'files dns', 'the short form'],
+  ['hosts: files mdns_minimal [NOTFOUND=return] dns', 'mail.example.org', REAL, 'files dns', 'the short form over both'],
   ['hosts: files dns myhostname', '_gateway', REAL, 'files dns system', 'the name of the router'],
+  ['hosts: files dns myhostname', '_outbound', REAL, 'files dns system', 'the name of the way out'],
   ['hosts: mymachines resolve [!UNAVAIL=return] files myhostname dns', 'mail.example.org', STUB, 'dns', 'Arch Linux'],
   ['hosts: mymachines resolve [!UNAVAIL=return] files myhostname dns', 'machine', STUB, 'system', 'a container of this host'],
   ['hosts: files myhostname resolve [!UNAVAIL=return] dns', 'mail.example.org', STUB, 'files dns', 'Fedora'],
   ['hosts: files myhostname resolve [!UNAVAIL=return] dns', 'mail.example.org', REAL, 'files system', 'where resolv.conf goes past systemd-resolved'],
+  ['hosts: files resolve [!UNAVAIL=return] dns', 'mail.example.org', ['127.0.0.54'], 'files dns', 'the second address of systemd-resolved'],
+  ['hosts: files resolve [!UNAVAIL=return] dns', 'mail.example.org', ['127.0.0.53', '192.0.2.53'], 'files system', 'systemd-resolved beside another'],
+  ['hosts: files resolve [!UNAVAIL=return] dns', 'mail.example.org', [], 'files system', 'no name server'],
   ['hosts: files myhostname resolve [!UNAVAIL=return] dns', 'mail', STUB, 'files system', 'a name without a dot: LLMNR'],
   ['hosts: files sss dns', 'mail.example.org', REAL, 'files system', 'what only the C library can ask'],
   ['hosts: dns sss', 'mail.example.org', REAL, 'dns system', 'asked last'],
@@ -42,6 +51,7 @@ const SWITCHES: readonly (readonly [string | null, string, readonly string[], st
   ['hosts: files [SUCCESS=merge] dns', 'mail.example.org', REAL, 'system', 'the same'],
   ['hosts: files [UNAVAIL=return] dns', 'mail.example.org', REAL, 'files dns', 'no end'],
   ['hosts: files [!NOTFOUND=return] dns', 'mail.example.org', REAL, 'files dns', 'nor is this'],
+  ['hosts: [NOTFOUND=return] files dns', 'mail.example.org', REAL, 'files dns', 'an action of no service'],
   ['hosts: mdns4_minimal', 'mail.example.org', REAL, '', 'nobody knows it'],
 ];
 for (const [text, name, nameservers, expected, why] of SWITCHES)
@@ -64,6 +74,8 @@ const CONFIGURATIONS: readonly (readonly [string, string, Readonly<Record<string
   ['', 'client', {}, {}, 'nothing'],
   ['', 'client.example.org', {}, { search: ['example.org'] }, 'the domain of the host'],
   ['nameserver 192.0.2.1\nnameserver 2001:db8::1%eth0\n', 'client', {}, { nameservers: ['192.0.2.1', '2001:db8::1%eth0'] }, 'name servers'],
+  ['nameserver 192.0.2.1 192.0.2.2\n', 'client', {}, { nameservers: ['192.0.2.1'] }, 'one on a line'],
+  ['domain a.example b.example\n', 'client', {}, { search: ['a.example'] }, 'one domain'],
   ['search a.example b.example.\n', 'client.example.org', {}, { search: ['a.example', 'b.example'] }, 'a list'],
   ['search a.example\ndomain b.example\n', 'client', {}, { search: ['b.example'] }, 'the last counts'],
   ['search .\n', 'client.example.org', {}, { search: [] }, 'the root is no domain'],
@@ -133,6 +145,9 @@ const ORDERS: readonly (readonly [readonly string[], string, string, string])[] 
   [['192.0.2.10', '2001:0:1::1'], '', FOUR_FIRST, 'and Teredo'],
   [['2001:db8::10'], '', SIX_FIRST, 'a host with IPv6 alone'],
   [['192.0.2.10', '2001:db8::10'], 'precedence ::ffff:0:0/96  100\n', FOUR_FIRST, 'an administrator who wants IPv4'],
+  [['192.0.2.10', '2001:db8::10'], 'precedence ::ffff:0:0/96  40\n', show(both), 'what no line is about has 40, so all stays in its order'],
+  [['192.0.2.10', '2001:db8::10'], 'precedence ::ffff:0:0/96  39\n', SIX_FIRST, 'and less comes behind it'],
+  [['192.0.2.10', 'fd00::1'], 'precedence ::/0  99999\n', FOUR_FIRST, 'no precedence makes up for an address that cannot be reached from here'],
   [['192.0.2.10', '2001:db8::10'], '#precedence ::ffff:0:0/96  100\n', SIX_FIRST, 'as distributions ship it'],
 ];
 for (const [own, gai, expected, why] of ORDERS)
@@ -141,6 +156,8 @@ for (const [own, gai, expected, why] of ORDERS)
 test('addresses of one family stay as they came', () => {
   const four: readonly IpAddress[] = [both[2] as IpAddress, both[0] as IpAddress];
   assert.equal(sortAddresses(four, [], ''), four);
+  const one = four.slice(1);
+  assert.equal(sortAddresses(one, [], ''), one);
 });
 
 test('addresses of loopback, ULA and old tunnels have their place in the order', () => {
@@ -151,6 +168,32 @@ test('addresses of loopback, ULA and old tunnels have their place in the order',
     show(sortAddresses(found, ['192.0.2.10', '2001:db8::10'], '')),
     '::1 6, 2001:db8::1 6, 192.0.2.1 4, 2002::1 6, 2001::1 6, fd00::1 6',
   );
+});
+
+test('a prefix ends at its bit, and a zone is no part of an address', () => {
+  const four: IpAddress = { address: '192.0.2.1', family: 4 };
+  for (const [address, isFirst, why] of [
+    ['fbff::1', true, 'before fc00::/7'],
+    ['fc00::1', false, 'the first of fc00::/7'],
+    ['fdff::1', false, 'the last of fc00::/7'],
+    ['fe00::1', true, 'behind fc00::/7'],
+    ['fe80::1%eth0', true, 'an address of the link'],
+    ['febf::1', true, 'before fec0::/10'],
+    ['fec0::1', false, 'the first of fec0::/10'],
+    ['feff::1', false, 'the last of fec0::/10'],
+    ['ff00::1', true, 'behind fec0::/10'],
+    ['2001:1::1', true, 'behind 2001::/32'],
+    ['3fff::1', true, 'behind 3ffe::/16'],
+    ['3ffe::1', false, 'of 3ffe::/16'],
+    ['::2', false, 'of ::/96'],
+    ['::1:0:0', true, 'behind ::/96'],
+  ] as const) {
+    const six: IpAddress = { address, family: 6 };
+    const own = ['192.0.2.10', '2001:db8::10'];
+    const expected = isFirst ? [six, four] : [four, six];
+    assert.deepEqual(sortAddresses([four, six], own, ''), expected, why);
+    assert.deepEqual(sortAddresses([six, four], own, ''), expected, why);
+  }
 });
 
 // biome-ignore format: a table is read as a table

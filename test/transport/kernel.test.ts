@@ -135,6 +135,18 @@ test('a chunk from elsewhere leaves alone what was read into the input buffer an
   assert.ok(room.every((octet) => octet === 97));
 });
 
+test('it reads a mebibyte at a time, and what comes behind an end is a line of its own', () => {
+  assert.equal(kernel.inputBuffer.length, 1 << 20);
+  const ends = (encoder: ReturnType<typeof kernel>): unknown[] => {
+    const pushed = (text: string): string => Buffer.from(encoder.push(octets(text))).toString();
+    const ended = (): string => Buffer.from(encoder.end()).toString();
+    return [pushed('a'), ended(), ended(), pushed('.b\n'), ended(), encoder.facts];
+  };
+  const expected = ends(contentEncoder('data'));
+  assert.deepEqual(expected.slice(0, 5), ['a', '\r\n', '', '..b\r\n', '']);
+  assert.deepEqual(ends(kernel('data')), expected);
+});
+
 test('a line longer than a chunk is counted whole', () => {
   const encoder = kernel('data');
   for (let i = 0; i < 5; i++) encoder.push(kernel.inputBuffer.fill(97));

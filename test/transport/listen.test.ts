@@ -274,6 +274,32 @@ test('too many clients at a time are turned away', async () => {
   });
 });
 
+test('a hundred clients at a time are enough, unless somebody says otherwise, and each has its number', async () => {
+  const seen = await served({}, async ({ port }) => {
+    const clients: Talker[] = [];
+    for (let i = 0; i < 100; i++) clients.push(await Talker.to(port));
+    for (const client of clients) assert.deepEqual(await client.hear(), ['220 here ESMTP nospool']);
+    const last = await Talker.to(port);
+    assert.deepEqual(await last.hear(2), ['421 4.3.2 too many clients at a time', 'closed']);
+    for (const client of [...clients, last]) client.socket.destroy();
+  });
+  const numbers = seen.trace.flatMap((line) => /^! client (\d+) from 127\.0\.0\.1:\d+$/.exec(line)?.[1] ?? []);
+  assert.deepEqual(
+    numbers,
+    Array.from({ length: 100 }, (_, i) => `${i + 1}`),
+  );
+  assert.equal(seen.closed, 100);
+});
+
+test('the address is the one that is listened at, as a client writes it', async () => {
+  await served({ at: { host: '0.0.0.0', port: 0 }, anywhere: true }, async ({ address, port }) => assert.equal(address, `0.0.0.0:${port}`));
+  const six = await listen({ receiving: RECEIVES, at: { host: '::1', port: 0 }, owner: () => ({ judge: () => null }) });
+  // A host may have no IPv6.
+  if (!six.ok) return assert.match(six.detail, /cannot be listened on/);
+  assert.equal(six.value.address, `[::1]:${six.value.port}`);
+  await six.value.close();
+});
+
 test('closing tells the clients', async () => {
   await served({}, async (listener) => {
     const talker = await Talker.to(listener.port);
@@ -457,6 +483,8 @@ test('why nothing can listen there, in words', () => {
     [port, 'EACCES', '127.0.0.1:25 cannot be listened on: ports below 1024 are for root, so choose another with --port'],
     [{ path: '/run/x' }, 'EACCES', '/run/x cannot be listened on: this user may not write in its folder'],
     [{ path: '/run/x' }, 'EADDRINUSE', '/run/x is in use already; remove it if nothing listens there'],
+    [port, 'EPERM', '127.0.0.1:25 cannot be listened on: ports below 1024 are for root, so choose another with --port'],
+    [port, 'EADDRINUSE', '127.0.0.1:25 is in use already; choose another with --port'],
     [port, 'EADDRNOTAVAIL', '127.0.0.1:25 cannot be listened on: this host does not have that address'],
     [port, 'EMFILE', '127.0.0.1:25 cannot be listened on: the words of the runtime'],
   ] as const)

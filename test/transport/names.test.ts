@@ -103,6 +103,7 @@ const ROWS: readonly (readonly [string, 'any' | 4 | 6, Changes, string, string, 
   ['broken.example', 4, { files: search() }, '! no address of broken.example: the name servers failed', 'A broken.example', 'no other name takes the place of one that could not be asked for'],
   ['silent.example', 4, { files: search() }, '! no address of silent.example: the name servers do not answer', 'A silent.example', 'nor of one whose servers are silent'],
   ['localhost', 'any', {}, '::1 127.0.0.1', '', 'never leaves the host. RFC 6761 §6.3'],
+  ['localhost', 6, {}, '::1', '', 'of the family that is asked for'],
   ['mail.LocalHost', 4, {}, '127.0.0.1', '', 'nor does what is below it'],
   ['localhost', 'any', { files: { '/etc/hosts': '127.0.0.1 localhost' } }, '127.0.0.1', '', '/etc/hosts comes first'],
   ['known.example', 'any', { files: { '/etc/hosts': '192.0.2.7 x known.example' } }, '192.0.2.7', '', 'whatever name servers say'],
@@ -117,6 +118,24 @@ for (const [name, family, changes, expected, asked, why] of ROWS)
       assert.equal(await look(name, family, changes), expected);
       assert.deepEqual([...new Set(server.asked)].sort(), asked === '' ? [] : asked.split(', ').sort());
     }));
+
+test('where no nsswitch.conf is, but for Linux, the C library is asked', async () => {
+  const whole = Object.getOwnPropertyDescriptor(process, 'platform') as PropertyDescriptor;
+  const files = { '/etc/hosts': '192.0.2.9 localhost' };
+  const nsswitch = { ...files, '/etc/nsswitch.conf': 'hosts: files' };
+  try {
+    for (const [value, first, second] of [
+      ['linux', '192.0.2.9', '192.0.2.9'],
+      ['freebsd', '127.0.0.1', '192.0.2.9'],
+    ] as const) {
+      Object.defineProperty(process, 'platform', { ...whole, value });
+      assert.equal(await look('localhost', 4, { files }), first, value);
+      assert.equal(await look('localhost', 4, { files: nsswitch }), second, value);
+    }
+  } finally {
+    Object.defineProperty(process, 'platform', whole);
+  }
+});
 
 test('V1: a name server that is down is passed over', () =>
   within(20_000, async () => {
@@ -174,7 +193,7 @@ test('V9: an answer that came in time is read, though the process was stopped un
 
 test('V1: MX and SRV records are looked up in the same way', () =>
   within(20_000, async () => {
-    const found = await targetsOf(hostAt(25, { host: 'mx.example', expand: 'mx' }), 1000, namesOf(host({})));
+    const found = await targetsOf(hostAt(25, { host: 'mx.example', expand: 'mx' }), 10_000, namesOf(host({})));
     assert.equal(found.ok && found.value[0]?.name, 'one.example');
     const late = await targetsOf(hostAt(25, { host: 'silent.example', expand: 'mx' }), 100, namesOf(host({})));
     assert.deepEqual(late, { ok: false, detail: 'looking up silent.example took longer than 0.1 s (timeouts.resolve)' });

@@ -105,6 +105,23 @@ test('the second of two lists of names does not count (RFC 5280 §4.2: an extens
       assert.equal(isForDer(withSecond(value), name), false, `${why}: ${name}`);
 });
 
+test('the runtime is asked once for a name, and for a label with an underscore once more for one that nobody could foresee', () => {
+  const asked: unknown[] = [];
+  const certificate = {
+    checkHost: (...given: unknown[]) => void asked.push(given),
+    checkIP: (...given: unknown[]) => void asked.push(given),
+  };
+  const options = { subject: 'never', partialWildcards: false };
+  assert.equal(isFor(certificate, 'mail.example.org'), false);
+  assert.deepEqual(asked.splice(0), [['mail.example.org', options]]);
+  assert.equal(isFor(certificate, 'my_host.example.org'), false);
+  const [first, second] = asked.splice(0) as [string, unknown][];
+  assert.deepEqual([first, second?.[1]], [['my_host.example.org', options], options]);
+  assert.match(second?.[0] ?? '', /^[\da-f]{32}\.example\.org$/);
+  assert.equal(isFor(certificate, '192.0.2.1'), false);
+  assert.deepEqual(asked.splice(0), [['192.0.2.1']]);
+});
+
 test('addresses: any way of writing, and back', () => {
   for (const [text, expected] of [
     ['192.0.2.1', 'c0000201'],
@@ -146,6 +163,7 @@ test('the configuration and DNS decide which names a certificate must be for', (
     ['%', '', '', '%', ['%'], 'nonsense stays what it is'],
   ] as const)
     assert.deepEqual(wantedNames({ serverName } as TlsPolicy, target, domain), { sni, names }, why);
+  assert.deepEqual(wantedNames({ serverName: '' } as TlsPolicy, 'a.example'), { sni: 'a.example', names: ['a.example'] });
 });
 
 test.run();

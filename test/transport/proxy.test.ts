@@ -4,15 +4,13 @@
  */
 
 import assert from 'node:assert/strict';
-import { chmodSync, writeFileSync } from 'node:fs';
+import dns from 'node:dns';
 import { createServer } from 'node:net';
-import path from 'node:path';
 import { suite } from 'uvu';
 import { DEFAULT_TLS, DIRECT, type Link, type ProxyPolicy, type Smarthost } from '../../src/router/smarthost.ts';
 import { type Outcome, printOutcome } from '../../src/submit/outcome.ts';
 import { connectFirst } from '../../src/transport/connect.ts';
 import { beginProxy } from '../../src/transport/proxy-talk.ts';
-import { run, setUp } from '../support/command.ts';
 import { submit } from '../support/engine.ts';
 import { startHttpProxy, startSaying, startSocks, type TestProxy } from '../support/proxies.ts';
 import { serverCertificate } from '../support/scripted.ts';
@@ -212,8 +210,26 @@ proxies('what a proxy says of a server that it did not reach is a reason', () =>
   assert.equal(reasonOf(HTTP, '220 mail.example.org ESMTP\r\n'), 'other');
 });
 
+/** Name servers that have these addresses for every name, or know none, whatever those of this host say. */
+async function withoutNames(work: () => Promise<void>, addresses: readonly string[] = []): Promise<void> {
+  const { Resolver } = dns;
+  const answer = (_: string, done: (error: Error | null, found?: readonly string[]) => void) =>
+    addresses.length > 0 ? done(null, addresses) : done(Object.assign(new Error('no'), { code: 'ENOTFOUND' }));
+  dns.Resolver = class {
+    resolve4 = answer;
+    resolve6 = answer;
+    getServers = () => [];
+    cancel(): void {}
+  } as unknown as typeof Resolver;
+  try {
+    await within(10_000, work);
+  } finally {
+    dns.Resolver = Resolver;
+  }
+}
+
 proxies('a proxy that is not there, that is not found, or that is silent, is a reason', () =>
-  within(10_000, async () => {
+  withoutNames(async () => {
     const reasons: (string | undefined)[] = [];
     const silent = await startSaying('');
     for (const proxy of [{ port: 1 }, { host: 'no-such-host.invalid', port: 1 }, { port: silent.port }]) {
@@ -237,6 +253,60 @@ proxies('octets before they are asked for are refused, behind the last answer th
   assert.deepEqual(play(NAMED, 'secret', TO, ['\x05\x02', `\x01\x00${FINE}`], Number.POSITIVE_INFINITY), [HELLO_NAMED, LOGIN, early]);
   assert.deepEqual(play(SOCKS, '', TO, ['\x05\x00', `${FINE}220 hello\r\n`], Number.POSITIVE_INFINITY), [HELLO, ASK, '= 11']);
   assert.deepEqual(play(HTTP, '', TO, ['HTTP/1.1 200 OK\r\n\r\n220 \r\n\r\n'], Number.POSITIVE_INFINITY), [ASK_HTTP, '= 8']);
+});
+
+proxies('names, users and passwords have as many octets as a length of one octet can say, and no more', () => {
+  const longest = `${'a.'.repeat(127)}b`;
+  const ask = `\x05\x01\x00\x03\xff${longest}\x00\x19`;
+  assert.deepEqual(play(SOCKS, '', { host: longest, port: 25 }, ['\x05\x00', FINE], 1), [HELLO, ask, '= 0']);
+  assert.match(play(SOCKS, '', { host: `a${longest}`, port: 25 }, [], 1).join(), /^! the name of the server is longer/);
+  const [user, password] = ['u'.repeat(255), 'p'.repeat(255)];
+  const login = `\x01\xff${user}\xff${password}`;
+  assert.deepEqual(play({ ...SOCKS, user }, password, TO, ['\x05\x02', '\x01\x00', FINE], 1), [HELLO_NAMED, login, ASK, '= 0']);
+  for (const [longUser, longPassword] of [
+    [`${user}u`, password],
+    [user, `${password}p`],
+  ] as const)
+    assert.match(
+      play({ ...SOCKS, user: longUser }, longPassword, TO, [], 1).join(),
+      /^! SOCKS5 takes a user and a password of at most 255/,
+    );
+  assert.equal(play({ ...HTTP, user: `${user}u` }, password, TO, ['HTTP/1.1 200\r\n\r\n'], 99).at(-1), '= 0', 'HTTP has no such limit');
+});
+
+proxies('what a proxy says is quoted as far as it helps', () => {
+  const said = (policy: Policy, ...answers: string[]) => play(policy, 'secret', TO, answers, Number.POSITIVE_INFINITY).at(-1);
+  for (const policy of [SOCKS, HTTP]) {
+    assert.match(said(policy, 'x'.repeat(40)) ?? '', /it says "x{40}"$/);
+    assert.match(said(policy, 'x'.repeat(41)) ?? '', /it says "x{40}\u2026"$/);
+  }
+  assert.match(said(HTTP, `HTTP/1.1 ${'x'.repeat(71)}\r\n\r\n`) ?? '', /^! the proxy answers with "HTTP\/1\.1 x{71}", which/);
+  assert.match(said(HTTP, `HTTP/1.1 ${'x'.repeat(72)}\r\n\r\n`) ?? '', /^! the proxy answers with "HTTP\/1\.1 x{71}\u2026", which/);
+  const named = { ...HTTP, user: 'a' };
+  for (const [policy, code] of [
+    [HTTP, 403],
+    [named, 407],
+  ] as const) {
+    assert.match(said(policy, `HTTP/1.1 ${code} ${'x'.repeat(200)}\r\n\r\n`) ?? '', new RegExp(`: ${code} x{200}$`));
+    assert.match(said(policy, `HTTP/1.1 ${code} ${'x'.repeat(201)}\r\n\r\n`) ?? '', new RegExp(`: ${code} x{200}\u2026$`));
+  }
+  for (const code of [199, 299]) assert.equal(said(HTTP, `HTTP/1.1 ${code} x\r\n\r\n`), code === 199 ? '\u2026' : '= 0', `${code}`);
+  for (const code of ['099', '600']) assert.match(said(HTTP, `HTTP/1.1 ${code} x\r\n\r\n`) ?? '', /which is no HTTP status$/);
+});
+
+proxies('the limit of a header section counts what stands before its end', () => {
+  const head = 'HTTP/1.1 200 OK\r\nX: ';
+  const upTo = (octets: number) => head + 'x'.repeat(octets - head.length);
+  const tooLong = '! the proxy answers with a header of more than 16 KiB';
+  for (const [text, expected] of [
+    [upTo(16_384), '\u2026'],
+    [upTo(16_385), tooLong],
+    [`${upTo(16_384)}\r\n\r\n`, '= 0'],
+    [`${upTo(16_385)}\r\n\r\n`, tooLong],
+    [`HTTP/1.1 100 x\r\n\r\n${upTo(16_384 - 18)}\r\n\r\n`, '= 0'],
+    [`HTTP/1.1 100 x\r\n\r\n${upTo(16_385 - 18)}\r\n\r\n`, tooLong],
+  ] as const)
+    assert.equal(play(HTTP, '', TO, [text], Number.POSITIVE_INFINITY).at(-1), expected);
 });
 
 proxies('a header section without an end is cut off at 16 KiB, one within is read', () => {
@@ -450,13 +520,23 @@ for (const [what, answer, end, bySocks, byHttp] of HOSTILE)
   );
 
 proxies('a proxy that does not answer, or whose name is unknown, is named in the failure', () =>
-  within(10_000, async () => {
+  withoutNames(async () => {
     const gone = await startSaying('');
     await gone.stop();
     assert.match(why(await deliver(hostAt(through('socks5', gone.port)))), /: the proxy does not answer: connection refused$/);
     const unknown = await deliver(hostAt(through('socks5', 1080, { host: 'proxy.test.invalid' })));
     assert.match(why(unknown), /: the proxy cannot be found: no address of proxy\.test\.invalid: the name/);
   }),
+);
+
+proxies('each address of a proxy that does not answer is named', () =>
+  withoutNames(async () => {
+    const link = { ...through('socks5', 1, { host: 'proxy.test.invalid' }), family: 4 as const };
+    assert.match(
+      why(await deliver(hostAt(link))),
+      /: the proxy does not answer: 127\.0\.0\.1: connection refused; 127\.0\.0\.2: connection refused$/,
+    );
+  }, ['127.0.0.1', '127.0.0.2']),
 );
 
 proxies('a signal while a proxy says nothing ends the delivery', () =>
@@ -512,55 +592,6 @@ proxies('family: an address of the other one is not connected to', () =>
 
 proxies('a server behind a proxy is never connected to directly', () =>
   assert.rejects(connectFirst([{ address: '127.0.0.1', family: 'name', port: 25 }], { within: 100 }), /bug/),
-);
-
-/* ---- the command ---- */
-
-proxies('sendmail: proxy, user and password from the configuration; the password is told nowhere', () =>
-  with2(
-    (places) => startSocks({ places, user: 'web1', password: 'tan staaf+7' }),
-    { offers: ['PIPELINING'] },
-    async (proxy, host) => {
-      const toml = (folder: string) =>
-        `smarthosts = ["submission://mail.test.invalid"]\nproxy = "socks5://web1@127.0.0.1:${proxy.port}"\nproxy_password_file = "${folder}/proxy"`;
-      const setup = setUp('');
-      const secret = path.join(setup.folder, 'proxy');
-      const give = (password: string) => {
-        writeFileSync(secret, `${password}\n`);
-        chmodSync(secret, 0o600);
-      };
-      writeFileSync(
-        setup.config,
-        `log = "${setup.log}"\naliases = []\nhostname = "client.example.org"\n${toml(setup.folder)}\n[tls]\nmode = "off"\n`,
-      );
-      give('tan staaf+7');
-      const fine = await run(setup.config, ['-d', '-f', 'a@example.org', 'b@example.org'], 'Subject: x\n\nhello\n');
-      assert.equal(fine.status, 0, fine.stderr);
-      assert.equal(host.held.length, 1);
-      assert.match(fine.stderr, new RegExp(`connecting to mail\\.test\\.invalid port 587 through socks5://127\\.0\\.0\\.1:${proxy.port}`));
-      assert.match(setup.logged(), /=> b@example\.org R=smarthosts T=smtp H=mail\.test\.invalid through socks5:/);
-      give('wrong tan');
-      const wrong = await run(setup.config, ['-d', '-f', 'a@example.org', 'b@example.org'], 'Subject: x\n\nhello\n');
-      assert.equal(wrong.status, 1);
-      assert.match(wrong.stderr, /the proxy refuses the user and password/);
-      chmodSync(secret, 0o644);
-      const open = await run(setup.config, ['-f', 'a@example.org', 'b@example.org'], 'Subject: x\n\nhello\n');
-      assert.match(
-        open.stderr,
-        /proxy_password_file \/\S+ is refused, because every user can read this file \(mode 0\d+, owner uid \d+\): run chmod o-r /,
-      );
-      const told = [fine, wrong, open].map(({ stdout, stderr }) => stdout + stderr).join('') + setup.logged();
-      for (const password of ['tan staaf+7', 'wrong tan'])
-        for (const form of [
-          password,
-          Buffer.from(password).toString('base64'),
-          Buffer.from(password).toString('hex'),
-          encodeURIComponent(password),
-        ])
-          assert.ok(!told.includes(form), form);
-      assert.equal(host.held.length, 1);
-    },
-  ),
 );
 
 proxies.run();

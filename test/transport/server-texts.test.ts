@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import type { Refusal, SessionFailure } from '../../src/smtp/client/outcome.ts';
 import type { Reply } from '../../src/smtp/reply.ts';
-import { scrubFailure, scrubOutcome } from '../../src/transport/server-texts.ts';
+import { HeardLines, scrubFailure, scrubOutcome } from '../../src/transport/server-texts.ts';
 import { mailbox } from '../support/mailbox.ts';
 
 const test = suite('server texts');
@@ -22,6 +22,8 @@ const FAILURES: readonly SessionFailure[] = [
   { kind: 'malformed', at: 'data', condemns: 'address', verb: 'DATA', detail },
   { kind: 'timeout', at: 'data', condemns: 'address', verb: 'DATA', command: 'DATA', heard: detail },
   { kind: 'timeout', at: 'data', condemns: 'address', verb: 'DATA', command: 'DATA' },
+  { kind: 'timeout', at: 'data', condemns: 'address', verb: 'DATA', command: 'DATA', heard: undefined } as unknown as SessionFailure,
+  { kind: 'lost', at: 'data', condemns: 'address', verb: 'DATA', command: 'DATA', reply: null, detail } as unknown as SessionFailure,
   { kind: 'lost', at: 'data', condemns: 'address', verb: 'DATA', command: 'DATA', reply, detail },
   { kind: 'content', at: 'data', condemns: 'message', reason: 'aborted', verb: 'DATA', detail },
   { kind: 'lost', at: 'data', condemns: 'address', verb: 'DATA', command: 'DATA', reply, heard: `421 ${SECRET}\r\n`, detail },
@@ -50,5 +52,65 @@ test('accepted', () => {
   const scrubbed = scrubOutcome({ kind: 'accepted', reply, refusals: [refusal] }, scrub);
   assert.doesNotMatch(JSON.stringify(scrubbed), /tanstaaf|tans","taaf/);
 });
+
+test('only what answers AUTH is scrubbed as such', () => {
+  const asked: boolean[] = [];
+  const note = (text: string, isToAuth: boolean): string => {
+    asked.push(isToAuth);
+    return text;
+  };
+  const isToAuthOf = (work: () => unknown): boolean[] => {
+    work();
+    return [...new Set(asked.splice(0))];
+  };
+  assert.deepEqual(
+    isToAuthOf(() => scrubOutcome({ kind: 'accepted', reply, refusals: [refusal] }, note)),
+    [false],
+  );
+  for (const failure of FAILURES)
+    if (failure.kind === 'rejected' || failure.kind === 'unsupported' || failure.kind === 'malformed')
+      assert.deepEqual(
+        isToAuthOf(() => scrubFailure(failure, note)),
+        [failure.at === 'auth'],
+      );
+});
+
+/* ---- what a trace shows ---- */
+
+/** What is pushed in pieces, those that begin with `AUTH:` in answer to AUTH; what the trace shows, and what was scrubbed. */
+function heard(...pieces: string[]): { readonly shown: string[]; readonly scrubbed: string[] } {
+  const [shown, scrubbed]: string[][] = [[], []];
+  const lines = new HeardLines(
+    (side, line, message) => void shown?.push(`${side} ${line}${message === undefined ? '' : ` ${message}`}`),
+    (text, isToAuth) => {
+      scrubbed?.push(`${isToAuth ? 'AUTH:' : ''}${text}`);
+      return scrub(text);
+    },
+  );
+  for (const piece of pieces) lines.push(piece.replace(/^AUTH:/, ''), piece.startsWith('AUTH:'));
+  lines.end();
+  lines.end();
+  return { shown: shown ?? [], scrubbed: scrubbed ?? [] };
+}
+
+for (const [pieces, shown, scrubbed, why] of [
+  [[], [], [], 'nothing'],
+  [['220 hello\r\n'], ['S 220 hello'], ['220 hello'], 'a line'],
+  [['220 he', 'llo\r', '\n250'], ['S 220 hello', 'S 250'], ['220 hello', '250'], 'a line in pieces, and one without an end'],
+  [['220 hello\n'], ['S 220 hello'], ['220 hello'], 'an LF alone'],
+  [['a\rb\r\r\n'], ['S a\rb\r'], ['a\rb\r'], 'other CRs stay'],
+  [['\r\n'], ['S '], [''], 'an empty line'],
+  [['250-a\r\n250 b\r\n'], ['S 250-a', 'S 250 b'], ['250-a\n250 b'], 'two lines are scrubbed as one text'],
+  [['250-tans\r\ntaaf\r\n'], ['S 250-***'], ['250-tans\ntaaf'], 'because a secret may be folded'],
+  [
+    ['AUTH:535 tanstaaf\r\n', '250 ok\r\n'],
+    ['S 535 ***', 'S 250 ok'],
+    ['AUTH:535 tanstaaf', '250 ok'],
+    'an answer to AUTH, and one to something else',
+  ],
+  [['AUTH:535 no'], ['S 535 no'], ['AUTH:535 no'], 'an answer to AUTH without an end'],
+  [['AUTH:334 dXNlcm5hbWU6IHRhbnN0YWFm\r\n'], ['S 334 …'], ['AUTH:334 …'], 'a challenge'],
+] as const)
+  test(`a trace shows ${JSON.stringify(pieces)}: ${why}`, () => assert.deepEqual(heard(...pieces), { shown, scrubbed }));
 
 test.run();

@@ -699,6 +699,7 @@ test('failures speak to a program of its options, never of a configuration’s k
     [{ certificate: other.cert, key: ca.key }, /^tls\.certificate and tls\.key do not belong together$/],
     [{ certificate: broken, key: other.key }, /^tls\.certificate cannot be used: /],
     [{ ciphers: 'NO-SUCH-CIPHER' }, /^tls\.ciphers cannot be used: /],
+    [{ certificate: broken, key: other.key, ciphers: 'ECDHE-ECDSA-CHACHA20-POLY1305' }, /^tls\.certificate cannot be used: /],
     [{}, /^tls\.caFile: .*absent does not exist$/, { caFile: path.join(folder, 'absent') }],
   ] as [TlsMaterial, RegExp, Partial<TlsPolicy>?][]) {
     const whole = policy(changed ?? { verify: false, caFile: '', ...('ca' in material ? { verify: true } : {}) });

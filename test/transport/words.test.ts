@@ -48,6 +48,12 @@ test('the system has words for what we have none for', () => {
   assert.equal(printSocketError(error('EHOSTDOWN', 'connect EHOSTDOWN undefined', { errno })), `${words} (EHOSTDOWN)`);
   assert.equal(printSocketError(error('ECONNREFUSED', 'x', { errno })), 'connection refused');
   assert.equal(printSocketError(new Error('of a program')), 'of a program');
+  assert.equal(printSocketError(error(undefined, 'without a code', { errno })), 'without a code');
+  assert.equal(printSocketError(error('EHOSTDOWN', 'without a number')), 'without a number');
+  assert.equal(
+    printSocketError(error('X_OTHER', 'a number that the system does not know', { errno: 1 })),
+    'a number that the system does not know',
+  );
   assert.deepEqual(systemCodeOf(error('X')), { systemCode: 'X' });
   assert.deepEqual(systemCodeOf(error(undefined)), {});
 });
@@ -98,11 +104,11 @@ test('many wait for one signal, with one listener, and each can give up', () => 
   let listeners = 0;
   const { addEventListener, removeEventListener } = signal;
   signal.addEventListener = (...args: Parameters<typeof addEventListener>) => {
-    listeners += 1;
+    if (args[0] === 'abort') listeners += 1;
     addEventListener.apply(signal, args);
   };
   signal.removeEventListener = (...args: Parameters<typeof removeEventListener>) => {
-    listeners -= 1;
+    if (args[0] === 'abort') listeners -= 1;
     removeEventListener.apply(signal, args);
   };
   const first = (): void => void told.push('first');
@@ -112,6 +118,7 @@ test('many wait for one signal, with one listener, and each can give up', () => 
   giveUp[0]?.();
   assert.equal(listeners, 1, 'others wait');
   giveUp[1]?.();
+  assert.equal(listeners, 1, 'one waits');
   giveUp[2]?.();
   assert.equal(listeners, 0, 'nobody waits');
   const late = whenAborted(signal, () => {

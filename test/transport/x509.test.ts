@@ -61,6 +61,8 @@ test('RFC 5929 §4.1: the digest for tls-server-end-point', () => {
     [tlv(0x30, oid('2a864886f70d010105'), [5, 0]), 'sha256', 'SHA-1 counts as SHA-256'],
     [tlv(0x30, oid('2a864886f70d01010b'), [5, 0]), 'sha256', 'RSA, SHA-256'],
     [tlv(0x30, oid('2a864886f70d01010c'), [5, 0]), 'sha384', 'RSA, SHA-384'],
+    [tlv(0x30, oid('2a864886f70d01010d'), [5, 0]), 'sha512', 'RSA, SHA-512'],
+    [tlv(0x30, oid('2a8648ce3d040303')), 'sha384', 'ECDSA, SHA-384'],
     [tlv(0x30, oid('2a8648ce3d040304')), 'sha512', 'ECDSA, SHA-512'],
     [tlv(0x30, oid('2b6570')), null, 'Ed25519 has no digest of its own'],
     [tlv(0x30, oid(PSS), tlv(0x30, tlv(0xa0, tlv(0x30, oid('608648016503040202'))))), 'sha384', 'PSS, SHA-384'],
@@ -84,8 +86,19 @@ test('S12: the digest that a certificate is signed with is read', () => {
     [tlv(0x30, oid('2a8648ce380403')), 'sha1', 'DSA, SHA-1'],
     [tlv(0x30, oid('2a8648ce3d0401')), 'sha1', 'ECDSA, SHA-1'],
     [tlv(0x30, oid('2a8648ce3d040301')), 'sha224', 'ECDSA, SHA-224'],
+    [tlv(0x30, oid('2a864886f70d01010e'), [5, 0]), 'sha224', 'RSA, SHA-224'],
     [tlv(0x30, oid('2a864886f70d01010b'), [5, 0]), 'sha256', 'RSA, SHA-256'],
+    [tlv(0x30, oid('2a864886f70d01010c'), [5, 0]), 'sha384', 'RSA, SHA-384'],
+    [tlv(0x30, oid('2a864886f70d01010d'), [5, 0]), 'sha512', 'RSA, SHA-512'],
+    [tlv(0x30, oid('2a8648ce3d040302')), 'sha256', 'ECDSA, SHA-256'],
+    [tlv(0x30, oid('2a8648ce3d040303')), 'sha384', 'ECDSA, SHA-384'],
+    [tlv(0x30, oid('2a8648ce3d040304')), 'sha512', 'ECDSA, SHA-512'],
     [tlv(0x30, oid(PSS), tlv(0x30, tlv(0xa0, tlv(0x30, oid('2b0e03021a'))))), 'sha1', 'PSS, SHA-1'],
+    [tlv(0x30, oid(PSS), tlv(0x30, tlv(0xa0, tlv(0x30, oid('608648016503040204'))))), 'sha224', 'PSS, SHA-224'],
+    [tlv(0x30, oid(PSS), tlv(0x30, tlv(0xa0, tlv(0x30, oid('608648016503040202'))))), 'sha384', 'PSS, SHA-384'],
+    [tlv(0x30, oid(PSS), tlv(0x30, tlv(0xa0, tlv(0x30, oid('608648016503040203'))))), 'sha512', 'PSS, SHA-512'],
+    [tlv(0x30, oid(PSS), tlv(0x30, tlv(0xa0, tlv(0x30, oid('2b6570'))))), '', 'PSS with an unknown digest'],
+    [tlv(0x30, oid(PSS), tlv(0x30, tlv(0xa0, tlv(0x30)))), '', 'PSS with an empty digest'],
     [tlv(0x30, oid(PSS), tlv(0x30, tlv(0xa0, tlv(0x30, oid('608648016503040201'))))), 'sha256', 'PSS, SHA-256'],
     [tlv(0x30, oid(PSS)), 'sha1', 'PSS by default'],
     [tlv(0x30, oid('2b6570')), '', 'Ed25519 takes the certificate itself'],
@@ -114,6 +127,8 @@ test('S12: the length of a key is read', () => {
   assert.deepEqual(of(point(57, 4)), { kind: 'EC', bits: 224 }, 'P-224');
   const rsa = (modulus: number[]) =>
     tlv(0x30, tlv(0x30, oid('2a864886f70d010101'), [5, 0]), tlv(3, [0], tlv(0x30, tlv(2, modulus), tlv(2, [3]))));
+  const pss = tlv(0x30, tlv(0x30, oid(PSS)), tlv(3, [0], tlv(0x30, tlv(2, [0, 0x80, 0]), tlv(2, [3]))));
+  assert.deepEqual(of(pss), { kind: 'RSA', bits: 16 }, 'a key for PSS alone');
   assert.deepEqual(of(rsa([0, 0x80, 0])), { kind: 'RSA', bits: 16 }, 'a zero before it is no part of it');
   assert.deepEqual(of(rsa([1, 0])), { kind: 'RSA', bits: 9 }, 'nor are bits that are not set');
   assert.deepEqual(of(rsa([0])), { kind: 'RSA', bits: 0 }, 'zero');
@@ -126,6 +141,8 @@ test('S12: the length of a key is read', () => {
   for (const [odd, expected] of [
     [tlv(0x30), { kind: '', bits: 0 }],
     [tlv(0x30, tlv(0x30)), { kind: '', bits: 0 }],
+    [tlv(0x30, tlv(0x30), tlv(3, [0])), { kind: '', bits: 0 }],
+    [tlv(0x30, tlv(0x30, oid('2b6570'), tlv(0x30, tlv(2, [1]))), tlv(3, [0])), { kind: '', bits: 0 }],
     [tlv(0x30, tlv(0x30, oid('2a864886f70d010101'))), { kind: '', bits: 0 }],
     [tlv(0x30, tlv(0x30, oid('2a864886f70d010101')), tlv(3)), { kind: 'RSA', bits: 0 }],
     [tlv(0x30, tlv(0x30, oid('2a8648ce380401')), tlv(3)), { kind: 'DSA', bits: 0 }],
@@ -177,6 +194,26 @@ test('octets that are no certificate are read as none', () => {
     [0x30, 5, 0x30, 9, 0, 0, 0],
   ])
     assert.equal(readCertificate(Uint8Array.from(octets)), null, `${octets}`);
+});
+
+test('a length has one octet, or up to four behind their number, and an indefinite one is none', () => {
+  const algorithm = tlv(0x30, oid('2a8648ce3d040302'));
+  const value = made(algorithm).subarray(2);
+  // The signature fills it up to a length whose one octet could be taken for the mark of an indefinite one.
+  const padded = Buffer.concat([value.subarray(0, -3), tlv(3, new Array(128 - value.length + 1).fill(0))]);
+  assert.deepEqual([made(algorithm)[1], padded.length], [value.length, 128]);
+  const isRead = (...head: number[]) => readCertificate(Buffer.concat([Buffer.from([0x30, ...head]), padded])) !== null;
+  for (const [head, expected] of [
+    [[0x81, 128], true],
+    [[0x82, 0, 128], true],
+    [[0x83, 0, 0, 128], true],
+    [[0x84, 0, 0, 0, 128], true],
+    [[0x85, 0, 0, 0, 0, 128], false],
+    [[0x80], false],
+    [[0x81, 129], false],
+    [[0x82, 1, 128], false],
+  ] as const)
+    assert.equal(isRead(...head), expected, `${head}`);
 });
 
 test('any change of any octets is read or refused, and nothing else happens', () => {

@@ -112,11 +112,12 @@ function makeConverter(out: OctetBuffer, options: ConvertOptions): Converter {
   /** The owner of that header section: the message that is sent, an enclosed message, or a part. */
   let place: 'message' | 'enclosed' | 'part' = 'message';
   let fallback: 'text/plain' | 'message/rfc822' = 'text/plain';
+  /** That of a part within its body, else one that writes aside. */
   let writer: PartWriter = writeAside();
   /** The number of open multiparts while the innermost has had no part yet, else -1; and whether its preamble was altered. */
   let undelimited = -1;
   let altered = false;
-  /** True if `at` is the start of a line. */
+  /** True if `at` is the start of a line, as it is wherever a header section begins or ends, and at a delimiter. */
   let lineStart = true;
   /** The line end before `at`. It belongs to the delimiter if one follows, else to the body. RFC 2046 §5.1.1 */
   let lineEnd: Uint8Array = buffer;
@@ -156,8 +157,6 @@ function makeConverter(out: OctetBuffer, options: ConvertOptions): Converter {
     const treatment = isNone ? 'pass' : wanted;
     const part: Part = { entity, header: original, separator, isMessage: place !== 'part' };
     header = null;
-    lineStart = true;
-    lineEnd = lineEnd.subarray(0, 0);
     switch (treatment) {
       case 'encode if 8-bit':
         writer = holdPart(out, part, options, fail);
@@ -175,7 +174,6 @@ function makeConverter(out: OctetBuffer, options: ConvertOptions): Converter {
         open.push({ boundary: entity.boundary as string, digest: entity.subtype === 'digest' });
         undelimited = open.length;
         altered = false;
-        writer = writeAside();
         return;
       case 'message':
         passHeader(out, part);
@@ -197,7 +195,6 @@ function makeConverter(out: OctetBuffer, options: ConvertOptions): Converter {
   function endHeader(): void {
     out.addText(encodedHeader());
     header = null;
-    writer = writeAside();
   }
 
   /**
@@ -220,7 +217,6 @@ function makeConverter(out: OctetBuffer, options: ConvertOptions): Converter {
   function endPreamble(depth: number): void {
     if (altered && undelimited > depth) fail(`the message has 8-bit octets in a multipart without a part, which cannot be encoded, ${WHY}`);
     undelimited = -1;
-    altered = false;
   }
 
   function passDelimiter(next: number, found: { level: number; last: boolean }): void {
@@ -230,7 +226,6 @@ function makeConverter(out: OctetBuffer, options: ConvertOptions): Converter {
     out.add(buffer.subarray(at, next));
     at = next;
     lineEnd = lineEnd.subarray(0, 0);
-    lineStart = true;
     endPreamble(found.last ? found.level : found.level + 1);
     open.length = found.last ? found.level : found.level + 1;
     writer = writeAside();

@@ -88,7 +88,6 @@ function withoutComments(text: string): string {
         else if (text[i] === '(') depth++;
         else if (text[i] === ')' && --depth === 0) break;
       }
-      out += ' ';
     } else out += c;
   }
   return out;
@@ -107,7 +106,7 @@ function endOfQuoted(text: string, start: number): number {
 export function parseParameters(text: string): Map<string, string> {
   const parameters = new Map<string, string>();
   let i = text.indexOf(';');
-  while (i >= 0 && i < text.length) {
+  while (i >= 0) {
     const equals = text.indexOf('=', i);
     const semicolon = text.indexOf(';', i + 1);
     if (equals < 0) break;

@@ -3,7 +3,7 @@
  * Sends no MAIL.
  */
 
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import type { Config } from '../../config/config.ts';
 import { SYSTEM_FILE, systemFolder, userFile } from '../../config/read.ts';
 import { failWith, makeTrace, writeJson, writeLines } from '../../process/stderr.ts';
@@ -61,10 +61,12 @@ export async function runCheck({ config: path, json, verbose, warnDays }: CheckO
   const { hostname } = submitter;
   const log = await openLog(config.log).test();
   // Nobody else uses the user's own file, and without a smart host nobody sends.
-  const audience = hosts.length === 0 || config.path === userFile(process.env, who.home) ? null : findAudience(config, aliases.files);
+  const own = userFile(process.env, who.home);
+  const audience = hosts.length === 0 || config.path === own ? null : findAudience(config, aliases.files);
   const warnings = [
     ...loaded.warnings,
     ...warnUnlocked(config, who.euid),
+    ...warnUnused(config, own),
     ...(hosts.length === 0 ? [] : warnUnnamed(config, submitter)),
     ...aliases.idle,
     ...(log.problem === null ? [] : [log.problem]),
@@ -126,9 +128,15 @@ function warnUnnamed(config: Config, { hostname, login }: Submitter): readonly s
 
 /** An administrator should know that a user, or a web application, can send by another configuration. */
 function warnUnlocked({ path, lock }: Config, euid: number): readonly string[] {
-  if (euid !== 0 || lock || (path !== SYSTEM_FILE && !path.startsWith(`${systemFolder(SYSTEM_FILE)}/`))) return [];
+  if (euid !== 0 || lock || !isOfSystem(path)) return [];
   return [`${path} is not locked: files of users, -C and the environment are used in its place; lock = true makes it the only one`];
 }
+
+/** A user who has written a file should know that it changes nothing. */
+const warnUnused = ({ path, lock }: Config, own: string | null): readonly string[] =>
+  lock && isOfSystem(path) && own !== null && existsSync(own) ? [`${own} is not used, because ${path} is locked`] : [];
+
+const isOfSystem = (path: string): boolean => path === SYSTEM_FILE || path.startsWith(`${systemFolder(SYSTEM_FILE)}/`);
 
 /** Users who cannot write the log have none, unless there is a syslog. */
 async function warnUnlogged({ place }: LogTest, audience: Audience | null): Promise<readonly string[]> {

@@ -1,5 +1,5 @@
 /** Finds out what other programs run as /usr/sbin/sendmail. Runs nothing. */
-import { closeSync, openSync, readSync, realpathSync } from 'node:fs';
+import { closeSync, constants, openSync, readSync, realpathSync } from 'node:fs';
 import { VERSION } from '../../process/version.ts';
 
 export const SENDMAIL = '/usr/sbin/sendmail';
@@ -22,7 +22,8 @@ export function findInPlace(path = SENDMAIL): InPlace {
     const file = realpathSync(path);
     // The program in one file is its own runtime, and its name tells which command it is.
     if (file === process.execPath) return { file, version: VERSION };
-    fd = openSync(file, 'r');
+    // A named pipe must not be waited for.
+    fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
     const head = Buffer.alloc(HEAD);
     const text = head.toString('latin1', 0, readSync(fd, head));
     const [, version = null] = /^#.*\bnospool (\d+\.\d+\.\d+[\w.-]*)/m.exec(text) ?? [];

@@ -49,6 +49,13 @@ export function portOf(text: string): number | null {
   return /^\d{1,5}$/.test(text) && Number(text) > 0 && Number(text) < 65_536 ? Number(text) : null;
 }
 
+/** The port that is written, else the usual one, with a note where what is written is none. `text` '' = nothing is written. */
+export function portOr(usual: number, text: string, note: (text: string) => void): number {
+  const port = portOf(text);
+  if (port === null && text !== '') note(`it is no port: ${usual} is taken`);
+  return port ?? usual;
+}
+
 /** Mechanisms by the names of other programs; null = not spoken here. */
 export function mechanismOf(word: string): string | null {
   const name = word.toUpperCase();

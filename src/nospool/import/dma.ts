@@ -9,7 +9,7 @@ import {
   NO_QUEUE,
   NOT_KNOWN,
   PASSWORD_IN_FILE,
-  portOf,
+  portOr,
   REQUIRED,
   sha256Of,
   TLS_REQUIRED,
@@ -47,12 +47,16 @@ export function importDma(file: ForeignFile, findFile: FindFile): Translation {
   const name = settings.get('SMARTHOST')?.value ?? '';
   const isSecure = settings.has('SECURETRANSFER') || settings.has('SECURETRANS');
   const isImplicit = isSecure && !settings.has('STARTTLS');
-  const port = portOf(settings.get('PORT')?.value ?? '') ?? 25;
+  let isPort = true;
+  const port = portOr(25, settings.get('PORT')?.value ?? '', (text) => {
+    isPort = false;
+    approximate('PORT', text);
+  });
   const tls: TomlTable = isSecure && !isImplicit ? { ...REQUIRED } : {};
   const url = urlOf(name, port, isImplicit ? 'tls' : 'smtp');
   if (name === '') notes.dropped(file, 0, 'SMARTHOST', 'without a smart host dma asks MX records; here smarthosts must be written');
   else map('SMARTHOST', url);
-  map('PORT', 'part of the smart host');
+  if (isPort) map('PORT', 'part of the smart host');
   for (const key of ['SECURETRANSFER', 'SECURETRANS']) map(key, isImplicit ? 'submissions://' : TLS_REQUIRED);
   if (isSecure) map('STARTTLS', TLS_REQUIRED);
   else approximate('STARTTLS', TLS_WAS_OFF);

@@ -8,7 +8,7 @@ import {
   ADDS_MESSAGE_ID,
   NO_LOCAL_DELIVERY,
   PASSWORD_IN_FILE,
-  portOf,
+  portOr,
   REQUIRED,
   routerName,
   splitHost,
@@ -16,7 +16,7 @@ import {
   turnOffAliases,
   urlOf,
 } from './counterparts.ts';
-import { collectNotes, type ForeignFile, type Notes, numberLines, setLast, type Translation, type WrittenSetting } from './foreign-file.ts';
+import { collectNotes, type ForeignFile, type Notes, setLast, type Translation, type WrittenSetting } from './foreign-file.ts';
 
 interface EsmtpIdentity {
   /** '' = it holds the settings before the first identity. */
@@ -40,8 +40,15 @@ const WITHOUT_COUNTERPART: Readonly<Record<string, string>> = {
   force_sender: 'no Sender field is set; headers_add in a [[router]] adds one',
 };
 
-/** Two words, separated by a blank, that are one key. */
-const TWO_WORD_KEYS = ['force sender', 'force reverse_path', 'force mda', 'message id'];
+/** Keys of two words, as they are called here. */
+const TWO_WORD_KEYS = ['force_sender', 'force_reverse_path', 'force_mda', 'message_id'];
+
+const SHORT_KEYS: Readonly<Record<string, string>> = { user: 'username', pass: 'password' };
+
+const KEYS = [
+  ...['identity', 'hostname', 'username', 'password', 'starttls', 'helo', 'qualifydomain', ...TWO_WORD_KEYS],
+  ...Object.keys(WITHOUT_COUNTERPART),
+];
 
 /** Keys that belong to no identity. */
 const GLOBAL = new Set(['mda', 'force_mda']);
@@ -102,10 +109,10 @@ export function importEsmtp(file: ForeignFile): Translation {
     'From',
     'with -t esmtp takes the sender, and with it the identity, from the From field; here -f, else from, else the login: have the callers give -f',
   );
-  const noted = new Set(notes.list.map(({ place }) => place));
+  const noted = new Set(notes.list.map(({ place, key }) => `${place} ${key.replace(' ', '_')}`));
   for (const { settings } of identities)
     for (const { line, key } of settings.values())
-      if (!noted.has(`${file.path}:${line}`))
+      if (!noted.has(`${file.path}:${line} ${key}`))
         notes.dropped(file, line, key, WITHOUT_COUNTERPART[key] ?? 'it is not known, or holds for the default identity only');
   turnOffAliases(top, routers, { notes, file, program: 'esmtp' });
   return { plan: { remarks: [], top, hosts, timeouts: {}, routers, rewrite: {} }, notes };
@@ -114,24 +121,33 @@ export function importEsmtp(file: ForeignFile): Translation {
 /** The name of the last router, for all senders that choose no identity. */
 const DEFAULT_ROUTER = 'default';
 
-/** The default identity is the one marked `default`; else the first that has a setting. */
+/**
+ * The default identity is the one marked `default`; else the first that has a setting. Words count, not lines: several settings may
+ * stand on a line, and a value on the next one.
+ */
 function readIdentities(file: ForeignFile, notes: Notes): Rcfile {
   const identities: EsmtpIdentity[] = [{ address: '', line: 1, settings: new Map() }];
   let declared: EsmtpIdentity | null = null;
   let first: EsmtpIdentity | null = null;
-  for (const { line, text } of numberLines(file)) {
-    const bare = stripComment(text).trim();
-    const joined = TWO_WORD_KEYS.reduce((sofar, words) => sofar.replace(new RegExp(`^${words}\\b`), words.replace(' ', '_')), bare);
-    const found = /^([a-z_]+)\s*=?\s*(.*)$/i.exec(joined);
-    if (!found) continue;
-    const key = (found[1] as string).toLowerCase();
-    const value = stripQuotes(found[2] as string);
+  const tokens = splitTokens(file.text);
+  for (let i = 0; i < tokens.length; i++) {
+    const { line, text } = tokens[i] as Token;
     const current = identities.at(-1) as EsmtpIdentity;
-    if (key === 'identity') {
-      const [address = '', word] = value.split(/\s+/);
-      identities.push({ address: stripQuotes(address), line, settings: new Map() });
-      if (word === 'default') declared = identities.at(-1) as EsmtpIdentity;
-    } else if (key === 'default') declared = current;
+    const pair = `${text}_${tokens[i + 1]?.text}`;
+    const isPair = TWO_WORD_KEYS.includes(pair);
+    if (isPair) i++;
+    const key = isPair ? pair : (SHORT_KEYS[text.toLowerCase()] ?? text.toLowerCase());
+    if (key === 'default') {
+      declared = current;
+      continue;
+    }
+    const isKnown = KEYS.includes(key);
+    // A word that esmtp does not know takes no value from another line. It may be a part of a password, so only one that looks like a setting is shown.
+    const isSetting = isKnown || (tokens[i + 1]?.line === line && /^[a-z_]+$/.test(key));
+    if (isSetting && tokens[i + 1]?.isEquals) i++;
+    const value = isSetting && (isKnown || tokens[i + 1]?.line === line) ? readValue(tokens[++i]?.text ?? '') : '';
+    if (!isSetting) notes.dropped(file, line, 'line', 'a word on it is not known');
+    else if (key === 'identity') identities.push({ address: value, line, settings: new Map() });
     else {
       if (!GLOBAL.has(key)) first ??= current;
       setLast(current.settings, key, { line, key, value }, { file, notes });
@@ -140,29 +156,36 @@ function readIdentities(file: ForeignFile, notes: Notes): Rcfile {
   return { identities, standard: declared ?? first ?? (identities[0] as EsmtpIdentity) };
 }
 
-/** `#` begins a comment where a word could begin, except within quotes. */
-function stripComment(text: string): string {
-  let quote = '';
-  for (let i = 0; i < text.length; i++) {
-    const c = text[i] as string;
-    const isAtWord = i === 0 || /[\s"'=]/.test(text[i - 1] as string);
-    if (quote !== '') {
-      if (c === '\\') i++;
-      else if (c === quote) quote = '';
-    } else if (isAtWord && c === '#') return text.slice(0, i);
-    else if (isAtWord && /["']/.test(c)) quote = c;
-  }
-  return text;
+interface Token {
+  readonly line: number;
+  readonly text: string;
+  readonly isEquals: boolean;
 }
+
+/** Words, quoted texts and "=". `#` begins a comment where a word could begin. A text in quotes may have more than one line. */
+function splitTokens(text: string): readonly Token[] {
+  const tokens: Token[] = [];
+  let line = 1;
+  for (const [part, word] of text.matchAll(/\s+|#[^\n]*|("[^"]*"(?![^\s=])|'[^']*'(?![^\s=])|=|[^\s=]+)/g)) {
+    if (word !== undefined) tokens.push({ line, text: word, isEquals: word === '=' });
+    line += part.split('\n').length - 1;
+  }
+  return tokens;
+}
+
+/** Escapes of a value by their last letter, where that is not the character itself. */
+const ESCAPED: Readonly<Record<string, string>> = { n: '\n', t: '\t', r: '\r', b: '\b' };
 
 /**
  * Reads a value as esmtp does, because that is the password which it sent: a quoted text ends at the first such quote,
- * escaped or not, so a text with a quote inside is a plain word that includes its quotes.
+ * escaped or not, so a text with a quote inside is a plain word that includes its quotes. Escapes count in both, and digits behind a
+ * backslash are decimal, unless they begin with 0 or x.
  */
-function stripQuotes(text: string): string {
-  const quoted = /^(["'])(.*)\1$/s.exec(text);
-  const inner = quoted && !(quoted[2] as string).includes(quoted[1] as string) ? (quoted[2] as string) : text;
-  return inner.replace(/\\(.)/g, (_, c: string) => ({ n: '\n', t: '\t', r: '\r' })[c] ?? c);
+function readValue(text: string): string {
+  const inner = /^(["'])(?:(?!\1).)*\1$/s.test(text) ? text.slice(1, -1) : text;
+  return inner.replace(/\\(?:[xX]([0-9a-fA-F]{1,2})|(0[0-7]{0,2})|([1-9]\d{0,2})|(.))/gs, (_, hex, octal, decimal, c) =>
+    c === undefined ? String.fromCharCode(Number.parseInt(hex ?? octal ?? decimal, hex ? 16 : octal ? 8 : 10) & 0xff) : (ESCAPED[c] ?? c),
+  );
 }
 
 function readHost(file: ForeignFile, { line, settings, address }: EsmtpIdentity, notes: Notes): HostPlan {
@@ -172,7 +195,7 @@ function readHost(file: ForeignFile, { line, settings, address }: EsmtpIdentity,
     notes.approximated(file, line, 'hostname', `${whose}: localhost:25, as esmtp takes it`);
   }
   const { name, port: service } = splitHost(written?.value ?? 'localhost:25');
-  const port = portOf(service) ?? 587;
+  const port = portOr(587, service, (text) => notes.approximated(file, written?.line ?? line, 'hostname', text));
   // esmtp speaks STARTTLS only, yet the port of submissions leaves no other meaning.
   const url = urlOf(name, port, port === 465 ? 'tls' : 'smtp');
   const place = written?.line ?? line;
@@ -204,7 +227,7 @@ function readTop(file: ForeignFile, { settings }: EsmtpIdentity, notes: Notes): 
   const helo = settings.get('helo');
   if (helo) {
     top.hostname = helo.value;
-    notes.mapped(file, helo.line, 'helo', 'hostname');
+    notes.approximated(file, helo.line, 'helo', 'hostname, and the domain of a bare sender: write qualify_domain');
   }
   const domain = settings.get('qualifydomain');
   if (domain) {

@@ -43,6 +43,8 @@ export interface Notes {
   readonly mapped: AddNote;
   readonly approximated: AddNote;
   readonly dropped: AddNote;
+  /** Adds those that were collected apart, while it was open whether they count. */
+  readonly take: (notes: Notes) => void;
 }
 
 export function collectNotes(): Notes {
@@ -51,7 +53,8 @@ export function collectNotes(): Notes {
     (effect: Effect): AddNote =>
     ({ path }, line, key, text) =>
       void list.push({ place: line > 0 ? `${path}:${line}` : path, key, effect, text });
-  return { list, mapped: add('mapped'), approximated: add('approximated'), dropped: add('dropped') };
+  const take = (notes: Notes): void => void list.push(...notes.list);
+  return { list, mapped: add('mapped'), approximated: add('approximated'), dropped: add('dropped'), take };
 }
 
 type NoteSetting = (name: string, text: string) => void;

@@ -60,8 +60,19 @@ export function importFrom(path: string, readText: ReadText, program: ForeignPro
   const hosts: readonly HostPlan[] = [...plan.hosts, ...plan.routers.flatMap((router) => router.hosts ?? [])];
   const isSecret = hosts.some(({ auth }) => auth !== null && typeof auth !== 'string' && 'password' in auth);
   const hasSmarthost = hosts.length > 0;
-  return parsed({ program: known, toml, notes: dropRepetitions(notes.list), isSecret, hasSmarthost, errors: findErrors(toml) });
+  return parsed({
+    program: known,
+    toml,
+    notes: dropRepetitions(notes.list),
+    isSecret,
+    hasSmarthost,
+    errors: [...findUndecoded(place, toml), ...findErrors(toml)],
+  });
 }
+
+/** An octet that was not UTF-8 became U+FFFD when its file was read, so a password with one would be another password. */
+const findUndecoded = (place: string, toml: string): readonly string[] =>
+  toml.includes('\ufffd') ? [`${place}, or a file beside it, is not UTF-8: write by hand what is U+FFFD in the result`] : [];
 
 function translate(program: ForeignProgram, file: ForeignFile, findFile: FindFile): Translation {
   switch (program) {

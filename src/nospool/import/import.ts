@@ -1,7 +1,9 @@
 /** `nospool import`: writes the configuration of another program as nospool.toml, with a note on each of its settings. */
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { SYSTEM_FILE } from '../../config/read.ts';
 import { failWith, remark, writeDocument } from '../../process/stderr.ts';
+import { findClashes } from '../clashes.ts';
 import { explainSystemError, writeWhole } from '../write-files.ts';
 import { type ForeignProgram, type Found, importFrom } from './import-from.ts';
 
@@ -35,11 +37,19 @@ export async function runImport({ program, output, force }: ImportOptions, opera
     if (isSecret) return failWith('there is a password in it: write it to a file that only you can read, with --output FILE');
     writeDocument(toml);
   } else {
+    const isSystem = target === SYSTEM_FILE;
+    const clashes = isSystem ? findClashes(target, toml) : [];
+    if (clashes.length > 0) return failWith(...clashes, 'nothing was written');
     try {
-      writeWhole(target, toml, 0o600);
+      // Every user's sendmail reads the file in /etc, unless a password is in it.
+      writeWhole(target, toml, isSystem && !isSecret ? 0o644 : 0o600);
     } catch (error) {
       return failWith(`cannot write ${target}: ${explainSystemError(error)}`);
     }
+    if (isSystem && isSecret)
+      remark([
+        `a password is in it, so root alone can read it and send; to let a group send, run chgrp GROUP ${target}; chmod 640 ${target}, or name a password_file`,
+      ]);
     remark([`written to ${target}; try it with: nospool check --config ${target}`]);
   }
   return errors.length === 0 ? 0 : failWith(...errors);

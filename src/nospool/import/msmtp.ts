@@ -10,7 +10,7 @@ import {
   NOT_KNOWN,
   NOT_SHA_256,
   PASSWORD_IN_FILE,
-  portOf,
+  portOr,
   REQUIRED,
   routerName,
   STRONGEST_MECHANISM,
@@ -72,7 +72,7 @@ export function importMsmtp(file: ForeignFile, findFile: FindFile): Translation 
   } else {
     notes.dropped(file, 0, 'account default', 'there is no default account: write smarthosts');
   }
-  const routers = makeRouters(file, [...used.values()], standard, hosts[0], notes);
+  const { routers, alive } = makeRouters(file, [...used.values()], standard, hosts[0], notes);
   if (standard) setSender(top, { file, settings: standard.settings, hosts, routers, notes });
   const aliases = standard?.settings.get('aliases');
   if (aliases && aliases.value !== '') setAliases(file, aliases, findFile, { top, routers, notes });
@@ -83,8 +83,14 @@ export function importMsmtp(file: ForeignFile, findFile: FindFile): Translation 
     'recipients',
     'one without a domain gets qualify_recipient, or the name of this host; msmtp sends the bare name',
   );
-  noteTheRest(file, accounts, notes);
+  noteTheRest(file, accounts, alive, notes);
   return { plan: { remarks: [], top, hosts, timeouts, routers, rewrite: {} }, notes };
+}
+
+interface Routed {
+  readonly routers: RouterPlan[];
+  /** The accounts that are not dropped. Settings that only others have are without effect. */
+  readonly alive: ReadonlySet<MsmtpAccount>;
 }
 
 /**
@@ -97,8 +103,9 @@ function makeRouters(
   standard: MsmtpAccount | undefined,
   standardHost: HostPlan | undefined,
   notes: Notes,
-): RouterPlan[] {
+): Routed {
   const routers: RouterPlan[] = [];
+  const alive = new Set(standard ? [standard] : []);
   const owners = new Map<string, MsmtpAccount>();
   for (const account of accounts) {
     const from = account.settings.get('from');
@@ -108,9 +115,19 @@ function makeRouters(
   for (const account of accounts) {
     if (account === standard) continue;
     const key = `account ${account.name}`;
-    const host = readHost(file, account, notes);
-    if (!host) continue;
+    // Its settings are mapped only if the account is.
+    const ofHost = collectNotes();
+    const host = readHost(file, account, ofHost);
+    if (!host) {
+      notes.take(ofHost);
+      continue;
+    }
+    const keep = (): void => {
+      alive.add(account);
+      notes.take(ofHost);
+    };
     if (JSON.stringify(host) === JSON.stringify(standardHost)) {
+      keep();
       notes.mapped(file, account.line, key, 'its smart host is that of the default account');
       continue;
     }
@@ -134,6 +151,7 @@ function makeRouters(
         `the default account has the same from, ${pattern}: its mail goes there, where msmtp sends it here if -f is given`,
       );
     else {
+      keep();
       const name = routerName(account.name, routers);
       routers.push({ settings: { name, driver: 'manualroute', senders: [pattern] }, hosts: [host] });
       notes.mapped(file, from.line, key, `router "${name}", for the sender ${pattern}`);
@@ -141,7 +159,7 @@ function makeRouters(
         notes.approximated(file, from.line, key, `msmtp takes ${pattern.replace('@', '+…@')} for it, too; add such senders to the router`);
     }
   }
-  return routers;
+  return { routers, alive };
 }
 
 interface Aliased {
@@ -188,13 +206,19 @@ function readMsmtpAliases(file: ForeignFile): { readonly byName: ReadonlyMap<str
 }
 
 /** Adds a note for every setting that has none yet. */
-function noteTheRest(file: ForeignFile, accounts: readonly MsmtpAccount[], notes: Notes): void {
+function noteTheRest(file: ForeignFile, accounts: readonly MsmtpAccount[], alive: ReadonlySet<MsmtpAccount>, notes: Notes): void {
   const noted = new Set(notes.list.map(({ place }) => place));
   const left = new Map(
-    accounts.flatMap(({ settings }) => [...settings].map(([key, { line, value }]) => [line, { key, line, value }] as const)),
+    [...accounts.filter((account) => !alive.has(account)), ...alive].flatMap((account) =>
+      [...account.settings].map(([key, { line, value }]) => [line, { account, key, line, value }] as const),
+    ),
   );
-  for (const { key, line, value } of left.values()) {
+  for (const { account, key, line, value } of left.values()) {
     if (noted.has(`${file.path}:${line}`)) continue;
+    if (!alive.has(account)) {
+      notes.dropped(file, line, key, `account ${account.name} is dropped`);
+      continue;
+    }
     const why = WITHOUT_COUNTERPART[key];
     if (why) notes.dropped(file, line, key, why);
     else if (IN_ADDRESS.has(key)) notes.mapped(file, line, key, 'part of the smart host');
@@ -222,7 +246,8 @@ function readHost(file: ForeignFile, { name, line, settings }: MsmtpAccount, not
   const starttls = settings.get('tls_starttls');
   const implicit = isTls && starttls !== undefined && !isOn(starttls);
   const written = settings.get('port');
-  const port = (written && portOf(written.value)) ?? (lmtp ? 24 : implicit ? 465 : 25);
+  const usual = lmtp ? 24 : implicit ? 465 : 25;
+  const port = portOr(usual, written?.value ?? '', (text) => notes.approximated(file, written?.line ?? 0, 'port', text));
   const url = socket
     ? `${lmtp ? 'lmtp+' : ''}unix:${socket.value}`
     : urlOf((host as WrittenSetting).value, port, lmtp ? 'lmtp' : implicit ? 'tls' : 'smtp');
@@ -248,10 +273,14 @@ function readLinkKeys(file: ForeignFile, settings: MsmtpAccount['settings'], not
   const link: TomlTable = {};
   const [proxy, port, from] = [settings.get('proxy_host'), settings.get('proxy_port'), settings.get('source_ip')];
   if (proxy && proxy.value !== '') {
-    const number = (port && portOf(port.value)) ?? 1080;
+    let isPort = true;
+    const number = portOr(1080, port?.value ?? '', (text) => {
+      isPort = false;
+      notes.approximated(file, port?.line ?? 0, 'proxy_port', text);
+    });
     link.proxy = `socks5://${isIPv6(proxy.value) ? `[${proxy.value}]` : proxy.value}:${number}`;
     notes.mapped(file, proxy.line, 'proxy_host', `proxy = "${link.proxy}"`);
-    if (port && port.value !== '') notes.mapped(file, port.line, 'proxy_port', 'the port of proxy');
+    if (port && port.value !== '' && isPort) notes.mapped(file, port.line, 'proxy_port', 'the port of proxy');
   }
   if (from && (isIPv4(from.value) || isIPv6(from.value))) {
     link.source_address = from.value;
@@ -306,12 +335,13 @@ function readAuthSettings(file: ForeignFile, settings: MsmtpAccount['settings'],
   else notes.approximated(file, auth.line, 'auth', `${word} is not spoken; ${STRONGEST_MECHANISM}`);
   const password = settings.get('password');
   const command = settings.get('passwordeval');
-  if (command) {
-    credentials.password_command = ['/bin/sh', '-c', command.value];
-    notes.mapped(file, command.line, 'passwordeval', 'auth.password_command');
-  } else if (password?.value) {
+  if (password?.value) {
     credentials.password = password.value;
     notes.mapped(file, password.line, 'password', `auth.password; ${PASSWORD_IN_FILE}`);
+    if (command) notes.dropped(file, command.line, 'passwordeval', 'password is written, too, and counts');
+  } else if (command) {
+    credentials.password_command = ['/bin/sh', '-c', command.value];
+    notes.mapped(file, command.line, 'passwordeval', 'auth.password_command');
   } else if (mechanism !== 'EXTERNAL') {
     credentials.password_file = '~/.config/nospool/password';
     notes.approximated(

@@ -9,7 +9,7 @@ import {
   NO_IP_ADDRESS,
   NO_QUEUE,
   PASSWORD_IN_FILE,
-  portOf,
+  portOr,
   REQUIRED,
   TLS_WAS_OFF,
   turnOffAliases,
@@ -162,7 +162,8 @@ function readHost(
   notes: Notes,
 ): HostPlan | null {
   if (protocol !== 'smtp') {
-    notes.dropped(file, line, name, `${protocol} is not spoken`);
+    // Another word may be an option, and so a password, where the protocol was forgotten.
+    notes.dropped(file, line, name, protocol === 'qmqp' ? 'qmqp is not spoken' : 'the word behind the host is not "smtp"');
     return null;
   }
   const options = new Map<string, string>();
@@ -172,7 +173,7 @@ function readHost(
   }
   const implicit = options.has('tls') || options.has('ssl');
   const starttls = options.has('starttls');
-  const port = portOf(options.get('port') ?? '') ?? (implicit ? 465 : 25);
+  const port = portOr(implicit ? 465 : 25, options.get('port') ?? '', (text) => notes.approximated(file, line, 'port', text));
   const url = urlOf(name, port, implicit ? 'tls' : 'smtp');
   notes.mapped(file, line, name, url);
   if (!implicit && !starttls) notes.approximated(file, line, name, TLS_WAS_OFF);

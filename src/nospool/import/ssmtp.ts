@@ -8,7 +8,7 @@ import {
   NO_PASSWORD,
   NOT_KNOWN,
   PASSWORD_IN_FILE,
-  portOf,
+  portOr,
   REQUIRED,
   routerName,
   STRONGEST_MECHANISM,
@@ -33,6 +33,9 @@ import {
   type WrittenSettings,
 } from './foreign-file.ts';
 
+/** A blank before a key or a login, or beside "=". */
+const HIDDEN = 'ssmtp does not see it, because of the blank; now it counts';
+
 export function importSsmtp(file: ForeignFile, findFile: FindFile): Translation {
   const notes = collectNotes();
   const settings = readSettings(file, notes);
@@ -44,7 +47,7 @@ export function importSsmtp(file: ForeignFile, findFile: FindFile): Translation 
   const top: TomlTable = {};
   const routers: RouterPlan[] = [];
   const rewrite: TomlTable = {};
-  const hub = readHub(settings);
+  const hub = readHub(settings, noted);
   const security = readSecurity(settings);
   const host: HostPlan = {
     url: urlOf(hub.name, hub.port, security === 'tls' ? 'tls' : 'smtp'),
@@ -127,6 +130,7 @@ function readSettings(file: ForeignFile, notes: Notes): WrittenSettings {
     const [value = ''] = key === 'addheader' ? [found[2]] : (found[2] as string).split(/[=\s]/, 1);
     if (key !== 'addheader' && value !== found[2])
       notes.approximated(file, line, written, 'it was read as ssmtp does, up to the first blank or "="');
+    if (/^\s|^[^=]*\s=|^[^=]*=\s/.test(text)) notes.approximated(file, line, written, HIDDEN);
     const before = settings.get(key);
     if (before && FIRST_COUNTS.has(key)) {
       notes.dropped(file, line, written, `line ${before.line} is the first, and counts`);
@@ -143,11 +147,11 @@ interface Hub {
 }
 
 /** The port is that of MailHub or of RemotePort, whichever comes later. */
-function readHub(settings: WrittenSettings): Hub {
+function readHub(settings: WrittenSettings, { approximate }: SettingNotes): Hub {
   const { name, port } = splitHost(settings.get('mailhub')?.value || 'mailhub');
   const remote = settings.get('remoteport');
   const isLater = remote && (port === '' || remote.line > (settings.get('mailhub')?.line ?? 0));
-  return { name, port: portOf(isLater ? remote.value : port) ?? 25 };
+  return { name, port: portOr(25, isLater ? remote.value : port, (text) => approximate(isLater ? 'remoteport' : 'mailhub', text)) };
 }
 
 /** UseSTARTTLS turns TLS on, and UseTLS = NO turns both off, so the order of the lines counts. */
@@ -234,6 +238,7 @@ function readRevaliases(file: ForeignFile, { notes, rewrite, routers, host, hub,
       .split(':')
       .map((part) => part.trim());
     if (login === '' || parts.length === 0) continue;
+    if (/^\s|^[^:]*\s:/.test(text)) notes.approximated(file, line, login, HIDDEN);
     const before = last.get(login);
     if (before) notes.dropped(file, before.line, login, printLaterCounts(line));
     last.set(login, { line, parts });
@@ -244,7 +249,7 @@ function readRevaliases(file: ForeignFile, { notes, rewrite, routers, host, hub,
     rewrite[login] = address;
     notes.mapped(file, line, login, `rewrite: ${address}`);
     notes.approximated(file, line, login, 'the From field is rewritten as well where it names that login; ssmtp leaves it');
-    const port = portOf(written) ?? hub.port;
+    const port = portOr(hub.port, written, (text) => notes.approximated(file, line, login, text));
     if (name === hub.name && port === hub.port) continue;
     const url = urlOf(name, port, security === 'tls' ? 'tls' : 'smtp');
     const router = routerName(login, routers);

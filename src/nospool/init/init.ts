@@ -10,6 +10,8 @@ import { parseToml } from '../../config/toml.ts';
 import { identify } from '../../process/identity.ts';
 import { failWith, writeDocument, writeLines } from '../../process/stderr.ts';
 import { quoteForShell } from '../../trust/rules.ts';
+import { findClashes } from '../clashes.ts';
+import { closedToGroup } from '../closed-folders.ts';
 import { explainSystemError, makeFoldersAbove, writeWhole } from '../write-files.ts';
 import { type FirstAnswers, printFirstConfig } from './first-config.ts';
 import { collectAnswers, type InitOptions, type InitSurroundings } from './questions.ts';
@@ -42,7 +44,7 @@ export async function init(options: InitOptions, world: InitSurroundings): Promi
   const answers = { ...answered.value.answers, lock: isSystem };
 
   const text = printFirstConfig(answers);
-  const errors = findErrors(output, text, isSystem, world);
+  const errors = [...findErrors(output, text, isSystem, world), ...(isSystem ? findClashes(output, text) : [])];
   if (errors.length > 0) return failWith(...errors, 'nothing was written');
   const before = existsSync(passwordFile);
   try {
@@ -62,25 +64,32 @@ export async function init(options: InitOptions, world: InitSurroundings): Promi
   writeDocument(text);
   const fate = password !== '' ? 'written' : before ? 'kept' : 'missing';
   const usual = output === findPlace(world);
+  const closed = gid === null || answers.user === '' ? null : closedToGroup(path.dirname(passwordFile), gid);
   const lacking = lack === '' ? [] : [`Set qualify_domain: ${lack}.`];
   writeLines([
     '',
-    ...printLastWords(output, isSystem, answers, fate, group),
+    ...printLastWords(output, isSystem, answers, { fate, group, closed }),
     ...lacking,
     `Try it: nospool check${usual ? '' : ` -C ${quoteForShell(output)}`}`,
   ]);
   return 0;
 }
 
-/** The file for the password: written now, left as it was, or still to be written. */
-type PasswordFate = 'written' | 'kept' | 'missing';
+/** What became of the password, and who may read it. */
+interface Shared {
+  /** Its file was written now, was left as it was, or is still to be written. */
+  readonly fate: 'written' | 'kept' | 'missing';
+  /** '' = none. */
+  readonly group: string;
+  /** A folder above the file that keeps the members of the group from it. */
+  readonly closed: string | null;
+}
 
 function printLastWords(
   output: string,
   isSystem: boolean,
   { user, passwordFile }: FirstAnswers,
-  fate: PasswordFate,
-  group: string,
+  { fate, group, closed }: Shared,
 ): string[] {
   const lines = [`This is now in ${output}.`];
   if (isSystem)
@@ -98,7 +107,11 @@ function printLastWords(
     lines.push(`Write the password of ${user} to ${passwordFile}, and then: ${share}`);
   }
   if (fate === 'kept') lines.push(`${passwordFile} keeps the password that it had: is it that of ${user}?`);
-  if (group !== '') lines.push(`Members of group ${group} can send, too: usermod -aG ${group} USER adds one.`);
+  if (group !== '' && closed !== null)
+    lines.push(
+      `Members of group ${group} cannot send yet, because they may not enter ${closed}: move the password, to /etc/nospool for instance.`,
+    );
+  else if (group !== '') lines.push(`Members of group ${group} can send, too: usermod -aG ${group} USER adds one.`);
   else if (isSystem)
     lines.push(
       'Root alone can read the password, so root alone can send. To let members of a group send, too:',

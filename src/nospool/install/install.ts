@@ -30,7 +30,7 @@ import { failWith, writeLines } from '../../process/stderr.ts';
 import { VERSION } from '../../process/version.ts';
 import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
 import { quoteForShell } from '../../trust/rules.ts';
-import { explainSystemError, writeWhole } from '../write-files.ts';
+import { explainSystemError, makeFoldersAbove, writeWhole } from '../write-files.ts';
 import { printMemoryTest } from './memory-test.ts';
 import { findPackage } from './package-owner.ts';
 import { BUN_ENVIRONMENT, BUN_FLAGS, flagsWithoutCompiler, MARK, PACKAGE_MARK, printWrapper } from './wrapper.ts';
@@ -252,7 +252,7 @@ function copyCode(base: string, command: string, danger: string): Parsed<string>
   const folder = path.join(base, COPIES, `code-${VERSION}-${sum.digest('hex').slice(0, 12)}`);
   const [fresh, old] = [`${folder}.new`, `${folder}.old`];
   try {
-    mkdirSync(path.dirname(folder), { recursive: true, mode: 0o755 });
+    makeFoldersAbove(folder, 0o755);
     const other = findDanger(base, [path.dirname(folder)]);
     if (other !== null) return cannot(`it cannot be copied to ${path.dirname(folder)} either, because ${other}`);
     for (const each of [fresh, old]) rmSync(each, { recursive: true, force: true });
@@ -294,7 +294,7 @@ async function compileCode({ interpreter, isBun, version }: Runtime, command: st
   const compiler = path.join(path.dirname(command), 'compile.cjs');
   for (const flags of isBun ? [BUN_FLAGS] : [[], flagsWithoutCompiler(version)]) {
     const { status, said } = await run(interpreter, [...flags, compiler], 'Subject: x\n\nx\n');
-    if (status !== 0) return [`starts are not made faster: ${said.split('\n')[0] || `${compiler} failed`}`];
+    if (status !== 0) return [`starts are not made faster: ${/^\w*error: .*/im.exec(said)?.[0] ?? `${compiler} failed`}`];
   }
   return [];
 }
@@ -314,7 +314,7 @@ function writeMemoryTest(command: string): string | null {
   if (program === null) return null;
   const file = path.join(path.dirname(command), 'compiled', 'memory-test');
   try {
-    mkdirSync(path.dirname(file), { recursive: true, mode: 0o755 });
+    makeFoldersAbove(file, 0o755);
     writeWhole(file, program, 0o755);
     return file;
   } catch {
@@ -348,7 +348,7 @@ const pathInRoot = (base: string, file: string): string => (isBelow(base, file) 
 const isDenied = (error: unknown): boolean => ['EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '');
 
 function installOne(file: string, put: (file: string) => void, sendmail: string): string[] {
-  mkdirSync(path.dirname(file), { recursive: true, mode: 0o755 });
+  makeFoldersAbove(file, 0o755);
   // A link to sendmail leads here already, and belongs to the system.
   if (file !== sendmail && !isOurs(file) && leadsTo(file, sendmail)) return [`${file} is a link to ${sendmail}`];
   const facts: string[] = [];

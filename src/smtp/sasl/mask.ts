@@ -32,12 +32,12 @@ export const maskReply = ({ code, enhanced, lines }: Reply): Reply => ({
 const RUNS = /(?<![^\s,"'(])[crsv]=[!-~]{4,}|[A-Za-z0-9+/]{8,}={0,2}/g;
 
 /**
- * True for a message of SCRAM, or the beginning of one, in clear or in base64; the client's first has the header of channel
- * binding. RFC 5802 §7
+ * True for a message of SCRAM, or the beginning of one, in clear or in base64, where the client's first has the header of channel
+ * binding (RFC 5802 §7); and for challenge and response of CRAM-MD5 in base64 (RFC 2195 §2).
  */
 function isPart(run: string): boolean {
   if (/^[crsv]=/.test(run)) return true;
   const digits = run.replace(/=+$/, '');
   const message = fromBase64(digits.slice(0, digits.length - (digits.length % 4)));
-  return message !== null && /^(?:(?:n|y|p=[^,]*),[^,]*,)?[cnrsv]=/.test(message);
+  return message !== null && /^(?:(?:n|y|p=[^,]*),[^,]*,)?[cnrsv]=|^<.+@|^.+ [\da-f]{8,}$/.test(message);
 }

@@ -49,6 +49,8 @@ function lookUpInChild(name: string, question: NameQuestion): Promise<readonly I
     child.on('error', reject);
     child.on('close', () => {
       signal.removeEventListener('abort', end);
+      // It has never begun, and `error` has said so.
+      if (child.pid === undefined) return;
       try {
         const answer = JSON.parse(said) as { readonly code?: string; readonly found?: readonly IpAddress[] };
         if (answer.found) return resolve(answer.found);
@@ -60,7 +62,7 @@ function lookUpInChild(name: string, question: NameQuestion): Promise<readonly I
       }
     });
     if (signal.aborted) end();
-    else signal.addEventListener('abort', end, { once: true });
+    else signal.addEventListener('abort', end);
   }).catch((error: NodeJS.ErrnoException) => {
     // The system has no room for another process, or the runtime is gone from its place.
     if (error.syscall?.startsWith('spawn')) return lookUpHere(name, question);

@@ -111,7 +111,8 @@ const STUBS = ['127.0.0.53', '127.0.0.54'];
 export function stepsOf(name: string, nsswitch: string | null, facts: SwitchFacts): readonly LookupStep[] {
   const line = /^[ \t]*hosts:([^#\n]*)/m.exec(nsswitch ?? 'hosts: files dns')?.[1] ?? 'files dns';
   const steps: LookupStep[] = [];
-  let isSkipped = false;
+  // An action before the first service is nobody's.
+  let isSkipped = true;
   for (const word of line.match(/\[[^\]]*\]|[^\s[\]]+/g) ?? []) {
     if (word.startsWith('[')) {
       // By default the search stops at success and goes on otherwise.
@@ -213,7 +214,7 @@ export function sortAddresses(found: readonly IpAddress[], own: readonly string[
     isLoopback(address) || (family === 4 ? familiesOf(own)[4] : own.some(isGlobal6));
   const scored = found.map((each) => {
     const bits = bitsOf(each.address);
-    return { each, score: (isFit(each) ? 1000 : 0) + (rules.find(({ prefix }) => bits.startsWith(prefix))?.precedence ?? 40) };
+    return { each, fits: isFit(each) ? 1 : 0, precedence: rules.find(({ prefix }) => bits.startsWith(prefix))?.precedence ?? 40 };
   });
-  return scored.sort((a, b) => b.score - a.score).map(({ each }) => each);
+  return scored.sort((a, b) => b.fits - a.fits || b.precedence - a.precedence).map(({ each }) => each);
 }

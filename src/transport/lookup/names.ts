@@ -153,7 +153,7 @@ function askResolver<T>(resolver: Resolver, signal: EndSignal, ask: Ask<T>): Pro
       else resolve(found);
     };
     if (signal.aborted) return reject(makeError('ECANCELLED'));
-    signal.addEventListener('abort', cancel, { once: true });
+    signal.addEventListener('abort', cancel);
     ask(resolver, done);
   });
 }
@@ -171,12 +171,12 @@ async function searchDns(name: string, conf: Servers, own: readonly string[], qu
   let worst = '';
   let isOver = false;
   for (const candidate of candidatesOf(ascii, conf)) {
-    const isWritten = candidate === ascii.replace(/\.$/, '');
+    const isWritten = candidate === ascii;
     if (isOver && !isWritten) continue;
     try {
       return await askBothFamilies(candidate, conf, own, question);
     } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code ?? 'ENOTFOUND';
+      const { code } = error as { readonly code: string };
       if (code === 'ECANCELLED' || (isWritten && TEMPORARY.includes(code))) throw error;
       isOver ||= isSilent(code);
       if (worst === '' || TEMPORARY.includes(code) || (isWritten && !TEMPORARY.includes(worst))) worst = code;
@@ -220,7 +220,7 @@ function askBothFamilies(
       reject(makeError(isHalf ? `ENOIPV${families[0]}` : code));
     };
     if (signal.aborted) left.abort();
-    else signal.addEventListener('abort', leave, { once: true });
+    else signal.addEventListener('abort', leave);
     for (const each of families)
       askServers<readonly string[]>(conf, left.signal, (resolver, done) =>
         each === 6 ? resolver.resolve6(name, done) : resolver.resolve4(name, done),

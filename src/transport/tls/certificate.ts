@@ -78,7 +78,7 @@ export function makeCertificate(options: CertificateOptions = {}): Certificate {
   ];
   const toBeSigned = sequence(
     explicit(0, integer(Uint8Array.of(2))), // version 3
-    integer(randomBytes(16)),
+    integer(serialNumber()),
     algorithm,
     issuer?.subject ?? subject,
     sequence(time(notBefore), time(notAfter)),
@@ -99,6 +99,13 @@ export function makeCertificate(options: CertificateOptions = {}): Certificate {
     privateKey,
     chain: issuer ? own + issuer.chain : '',
   };
+}
+
+/** A number that no other certificate has, positive and of 16 octets. RFC 5280 §4.1.2.2 */
+function serialNumber(): Uint8Array {
+  const random = randomBytes(16);
+  random[0] = ((random[0] as number) & 0x3f) | 0x40;
+  return random;
 }
 
 /** Makes an RSA key of so many bits, or an EC key on the named curve. */
@@ -134,16 +141,11 @@ const BOOLEAN_TRUE = tlv(0x01, Uint8Array.of(0xff));
 function ascii(text: string): Uint8Array {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: the range is that of IA5String.
   if (!/^[\u0000-\u007f]*$/.test(text)) throw new TypeError(`not an A-label: ${text}`);
-  return Buffer.from(text, 'latin1');
+  return Buffer.from(text);
 }
 
-/** Writes an unsigned integer in as few octets as possible. X.690 §8.3.2 */
-function integer(value: Uint8Array): Uint8Array {
-  let from = 0;
-  while (from < value.length - 1 && value[from] === 0) from++;
-  const short = value.subarray(from);
-  return (short[0] as number) >= 0x80 ? tlv(0x02, Uint8Array.of(0), short) : tlv(0x02, short);
-}
+/** Octets of two's complement, as few as possible: the first nine bits are not all the same. X.690 §8.3.2 */
+const integer = (value: Uint8Array): Uint8Array => tlv(0x02, value);
 
 /** X.690 §8.19: the first two numbers share an octet; the others have base 128, with the high bit on all octets except the last. */
 function oid(first: number, second: number, ...rest: readonly number[]): Uint8Array {
@@ -170,7 +172,7 @@ const SIGNED_WITH = {
 } as const;
 
 /** A Name with one CN, a UTF8String. RFC 5280 §4.1.2.4 */
-const name = (commonName: string): Uint8Array => sequence(tlv(0x31, sequence(oid(2, 5, 4, 3), tlv(0x0c, Buffer.from(commonName, 'utf8')))));
+const name = (commonName: string): Uint8Array => sequence(tlv(0x31, sequence(oid(2, 5, 4, 3), tlv(0x0c, Buffer.from(commonName)))));
 
 /** UTCTime until 2049, GeneralizedTime from 2050. RFC 5280 §4.1.2.5 */
 function time(milliseconds: number): Uint8Array {

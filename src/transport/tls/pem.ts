@@ -95,9 +95,9 @@ export interface Trust {
  * along. Node adds the file that NODE_EXTRA_CA_CERTS names to that list only, so for a program (`isOpen`), whose environment is its
  * own, it is added to the bundle here.
  */
-function systemTrust(environment: NodeJS.ProcessEnv, isOpen: boolean): Parsed<Trust> {
+export function systemTrust(environment: NodeJS.ProcessEnv, isOpen: boolean, bundles: readonly string[] = BUNDLES): Parsed<Trust> {
   const named = environment.SSL_CERT_FILE ?? '';
-  for (const path of named === '' ? BUNDLES : [named]) {
+  for (const path of named === '' ? bundles : [named]) {
     const read = readBundle(path);
     if (read?.ok) return addExtra({ name: `the CA store (${path})`, ...read.value, isGiven: false }, isOpen ? environment : {});
     if (read !== null) return unparsed(`the CA store ${path} ${read.detail}`);

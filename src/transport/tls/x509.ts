@@ -180,9 +180,9 @@ const hexOf = (der: Uint8Array, { from, to }: DerElement): string => Buffer.from
  * indefinite ones.
  */
 function readElement(der: Uint8Array, start: number, end: number): DerElement | null {
-  const tag = der[start];
-  const first = der[start + 1];
-  if (tag === undefined || first === undefined || start + 2 > end) return null;
+  if (start + 2 > end) return null;
+  const tag = der[start] as number;
+  const first = der[start + 1] as number;
   let from = start + 2;
   let length = first;
   if (first >= 0x80) {

@@ -28,6 +28,10 @@ const LINES: readonly (readonly [string, string, string])[] = [
   [`535 ${base64('p=tls-exporter,,n=user,r=fyko')}`, '535 ****', 'with channel binding'],
   [`535 ${base64('c=biws,r=fyko,p=v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=')}`, '535 ****', 'what the client said last'],
   [base64(FIRST).slice(0, 41), '****', 'a part of it, on a line of its own'],
+  [`535 no: ${base64('tim b913a602c7eda7a495b4e6e7334d3890')}`, '535 no: ****', 'what CRAM-MD5 answers'],
+  [base64('tim and tom b913a602c7eda7a495b4e6e7334d3890').slice(0, 41), '****', 'a part of it'],
+  [`535 ${base64('<1896.697170952@postoffice.reston.mci.net>')}`, '535 ****', 'what CRAM-MD5 asks'],
+  [`535 ${base64('see the manual')}`, `535 ${base64('see the manual')}`, 'any other text'],
   ['535 error=invalid_token s=1', '535 error=invalid_token s=1', 'an equals sign is not enough'],
 ];
 for (const [line, expected, why] of LINES) test(`${line.slice(0, 40)}: ${why}`, () => assert.strictEqual(maskLine(line), expected));

@@ -24,6 +24,11 @@ export class VirtualTime {
     this.#patience = patience;
   }
 
+  /** Timers that are wound and have not rung. */
+  get timers(): number {
+    return this.#timers.length;
+  }
+
   /** Takes the place of the real time, for everything in this process. */
   install(): void {
     const set = (ring: (...facts: unknown[]) => void, milliseconds = 1, ...facts: unknown[]) => {
@@ -62,6 +67,17 @@ export class VirtualTime {
       quiet = 0;
       if (!this.#ringNext()) return isOver();
     }
+  }
+
+  /** Lets time pass until it is so late, and everything happen that does until then. */
+  async passUntil(end: number): Promise<void> {
+    let isOver = false;
+    setTimeout(() => {
+      isOver = true;
+    }, end - this.now);
+    await this.pass(() => isOver);
+    for (let quiet = 0; quiet < this.#patience; quiet = this.#turns === 0 ? quiet + 1 : 0)
+      await new Promise((resolve) => real.setImmediate(resolve));
   }
 
   #ringNext(): boolean {
