@@ -70,6 +70,8 @@ export async function connect(server: string | URL | Server, options: Options = 
   }
 }
 
+const failedBefore = (failure: Failure): Failed => ({ kind: 'failed', failure, attempts: [] });
+
 const settled = (outcome: Outcome): Promise<Outcome> => Promise.resolve(outcome);
 
 /** The first error of a function of the caller's. */
@@ -132,6 +134,7 @@ export class SessionClient implements Client {
   /** Settles when all messages whose content had to be read before they were given to the session are settled. */
   #entering: Promise<unknown> | null = null;
   #leaving: Promise<void> | null = null;
+  #destroyed: { readonly reason: unknown } | null = null;
   /** Ends the reading of content; made for the first that must be read. */
   #ending: AbortController | null = null;
 
@@ -197,7 +200,11 @@ export class SessionClient implements Client {
 
   /** Why no message may be given: the caller has closed the session, it did not open, or it is over. */
   async #whyUnusable(): Promise<Failure> {
-    if (this.#leaving !== null) return failHere('usage', 'the session was closed');
+    return this.#leaving === null ? this.#whyOver() : failHere('usage', 'the session was closed');
+  }
+
+  /** The same, where the caller closed nothing, or not for this message. */
+  async #whyOver(): Promise<Failure> {
     const unopened = this.#print(await this.#session.opened());
     if (unopened !== null) return unopened;
     const isFull = this.#session.connection.isUsable;
@@ -206,7 +213,7 @@ export class SessionClient implements Client {
   }
 
   async #refuse(): Promise<Failed> {
-    return { kind: 'failed', failure: await this.#whyUnusable(), attempts: [] };
+    return failedBefore(await this.#whyUnusable());
   }
 
   #print(failure: SessionFailure | null): Failure | null {
@@ -241,9 +248,10 @@ export class SessionClient implements Client {
     const { signal } = message.ends;
     const read = await this.#readInTurn(taken, signal);
     if (signal?.aborted) return failedHere('aborted', abortReason(signal), signal.reason);
-    if (read === null && this.#leaving === null) return this.#refuse();
-    // A session that quits waits for this message, so that it was destroyed.
-    if (read === null) return failedHere('aborted', abortReason(this.#whenEnding()), this.#whenEnding().reason);
+    if (read === null)
+      return this.#destroyed === null
+        ? failedBefore(await this.#whyOver())
+        : failedHere('aborted', reasonOf(this.#destroyed.reason), this.#destroyed.reason);
     if (!read.ok) return failLoading(taken, read.detail, signal);
     return this.sendLoaded(message, read.value);
   }
@@ -311,6 +319,7 @@ export class SessionClient implements Client {
   }
 
   destroy(reason: unknown = new Error('the session was ended')): void {
+    this.#destroyed ??= { reason };
     this.#ending?.abort(reason);
     this.#session.connection.destroy(reasonOf(reason));
     this.#leaving ??= this.#leave();

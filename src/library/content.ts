@@ -72,11 +72,15 @@ export function sendTaking(content: Content, send: (taken: TakenContent) => Prom
   const taken = takeContent(content);
   if (!taken.ok) return Promise.resolve(failedHere('usage', taken.detail));
   const { value } = taken;
+  const sent = unlessBug(() => send(value));
+  return value.known === null ? sent.finally(() => value.close()) : sent;
+}
+
+/** The outcome, whatever is thrown meanwhile. */
+export function unlessBug(send: () => Promise<Outcome>): Promise<Outcome> {
   try {
-    const sent = send(value).catch(failBug);
-    return value.known === null ? sent.finally(() => value.close()) : sent;
+    return send().catch(failBug);
   } catch (error) {
-    if (value.known === null) value.close();
     return Promise.resolve(failBug(error));
   }
 }
@@ -101,12 +105,7 @@ function takeReader(found: Input | Opener): TakenContent {
   return {
     known: null,
     async load(options) {
-      const loaded =
-        'next' in found
-          ? await readOnce(found, options)
-          : isAtHand(found, options)
-            ? await readOnce(fromWeb(found.blob.stream()), options)
-            : parsed(openEachTime(found, options));
+      const loaded = await loadFrom(found, options);
       if (!loaded.ok) return loaded;
       given = loaded.value;
       if (isClosed) given.close();
@@ -121,6 +120,16 @@ function takeReader(found: Input | Opener): TakenContent {
       return 'next' in found ? found.cause : given?.cause;
     },
   };
+}
+
+/** Never rejects, because the messages behind this one wait for it. */
+async function loadFrom(found: Input | Opener, options: ContentOptions): Promise<Parsed<GivenContent>> {
+  try {
+    if ('next' in found) return await readOnce(found, options);
+    return isAtHand(found, options) ? await readOnce(fromWeb(found.blob.stream()), options) : parsed(openEachTime(found, options));
+  } catch (error) {
+    return unparsed(`the content failed: ${reasonOf(error)}`);
+  }
 }
 
 /** What fits the window is read at once, because then its size and its octets are known. */
@@ -212,28 +221,51 @@ class KeptOctets implements GivenContent {
   readonly replayable = true;
   readonly cause = undefined;
   readonly #octets: Uint8Array;
+  readonly #length: number;
   #looked: Looked | null = null;
 
   constructor(octets: Uint8Array) {
     this.#octets = octets;
+    this.#length = octets.length;
+  }
+
+  get #known(): Looked {
+    this.#looked ??= this.#isThere ? lookAt(this.#octets) : NOT_THERE;
+    return this.#looked;
+  }
+
+  /** False when the memory of the octets went to somebody else (a worker) or was made smaller, so that they look like none, or fewer. */
+  get #isThere(): boolean {
+    return this.#octets.length === this.#length;
   }
 
   get facts(): GivenContent['facts'] {
-    this.#looked ??= lookAt(this.#octets);
-    return this.#looked.facts;
+    return this.#known.facts;
   }
 
   get encoded(): Uint8Array | undefined {
-    this.#looked ??= lookAt(this.#octets);
-    return this.#looked.encoded;
+    return this.#known.encoded;
   }
 
   open(treatment: EightBitTreatment): Source {
-    return treatEightBit(sourceOf(this.#octets), treatment, { octets: this.#octets.length, whole: true, charset: '' });
+    const source = sourceOf(this.#octets);
+    const kept: Source = {
+      // Also at the end, because what is gone was not sent.
+      read: () => (this.#isThere ? source.read() : Promise.resolve(TAKEN_AWAY)),
+      close: () => source.close(),
+    };
+    return treatEightBit(kept, treatment, { octets: this.#length, whole: true, charset: '' });
   }
 
   close(): void {}
 }
+
+const TAKEN_AWAY: Ended = {
+  end: 'failed',
+  detail: 'the content failed: the memory of its octets was transferred or made smaller before they were sent',
+};
+/** Nothing is known of them, and opening them fails. */
+const NOT_THERE: Looked = { facts: { size: null, estimate: null, eightBit: 'unknown' } };
 
 function lookAt(octets: Uint8Array): Looked {
   if (octets.length > AT_HAND) return { facts: factsOf(scanContent(octets)) };
@@ -400,6 +432,9 @@ function sourceFrom(input: Input): Source {
   let ended: Ended | null = null;
   let octets = 0;
   let chunks = 0;
+  /** What was given last, and its octets then: they are in use until the next read. */
+  let last: Uint8Array | null = null;
+  let size = 0;
   const fail = (detail: string, cause?: unknown): Ended => {
     if (cause !== undefined) input.cause ??= cause;
     ended = { end: 'failed', detail: `the content failed: ${detail}` };
@@ -408,6 +443,10 @@ function sourceFrom(input: Input): Source {
   };
   return {
     async read() {
+      if (last !== null && last.length !== size) {
+        input.close();
+        ended = TAKEN_AWAY;
+      }
       while (ended === null) {
         chunks += 1;
         if (chunks % CHUNKS_IN_A_TURN === 0) await turn();
@@ -422,7 +461,9 @@ function sourceFrom(input: Input): Source {
           const part = text.push(chunk);
           if (typeof part === 'string') return fail(part);
           octets += part.length;
-          if (part.length > 0) return part;
+          last = part;
+          size = part.length;
+          if (size > 0) return part;
         } catch (error) {
           return fail(reasonOf(error), error ?? new Error('the content failed and said nothing'));
         }

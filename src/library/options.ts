@@ -173,8 +173,12 @@ export function sendFault(options: unknown): string | null {
 const countFault = (key: string, value: unknown): string | null =>
   value === undefined || (typeof value === 'number' && value >= 0) ? null : `${key} is ${printValue(value)}, and takes a number from 0`;
 
+/** True for a signal of any realm or polyfill. What merely looks like one may throw when it is heard, where nobody could catch that. */
 export const isSignal = (value: unknown): value is AbortSignal =>
-  typeof value === 'object' && value !== null && 'aborted' in value && typeof (value as AbortSignal).addEventListener === 'function';
+  Object.prototype.toString.call(value) === '[object AbortSignal]' &&
+  typeof (value as AbortSignal).aborted === 'boolean' &&
+  typeof (value as AbortSignal).addEventListener === 'function' &&
+  typeof (value as AbortSignal).removeEventListener === 'function';
 
 /** A value in a sentence about it. */
 export function printValue(value: unknown): string {

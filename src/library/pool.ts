@@ -6,7 +6,7 @@ import { follow, unlessAborted } from '../submit/interrupts.ts';
 import { abortReason, reasonOf, whenAborted } from '../transport/abort.ts';
 import { alarm } from '../transport/clock.ts';
 import { openClient, type SessionClient } from './client.ts';
-import { type Content, failLoading, type GivenContent, sendTaking, type TakenContent } from './content.ts';
+import { type Content, failLoading, type GivenContent, sendTaking, type TakenContent, unlessBug } from './content.ts';
 import { type Envelope, parseEnvelope } from './envelope.ts';
 import { type Failure, failHere } from './failure.ts';
 import { DEFAULT_LIMITS, type Limits, POOL_KEYS, type PoolOptions, parseLimits } from './limits.ts';
@@ -288,7 +288,7 @@ export class Pool implements AsyncDisposable {
     line.busy += 1;
     const { message, content, attempts } = task;
     if (isNew) attempts.push(...line.before);
-    const outcome = await line.client.sendLoaded({ ...message, attempt: attempts.length }, content);
+    const outcome = await unlessBug(() => line.client.sendLoaded({ ...message, attempt: attempts.length }, content));
     line.busy -= 1;
     if (outcome.kind === 'accepted' || !this.#mayRepeat(task, outcome.failure, line.host, isNew)) task.settle(outcome);
     else if (!content.replayable) task.settle(unreplayed(outcome));

@@ -73,7 +73,10 @@ function askMechanism(
   try {
     const chosen = mechanism(offered, channel);
     if (typeof chosen === 'string') return unparsed(chosen);
-    return typeof chosen?.begin === 'function' ? parsed(chosen) : unparsed('auth.mechanism gave no mechanism');
+    if (typeof chosen?.begin === 'function') return parsed(chosen);
+    // It may be a promise, and one that fails unheard would end the process.
+    new Promise((settle) => settle(chosen)).catch(tell);
+    return unparsed('auth.mechanism gave no mechanism');
   } catch (error) {
     tell(error);
     return unparsed(`auth.mechanism failed: ${reasonOf(error)}`);

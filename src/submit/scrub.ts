@@ -25,8 +25,9 @@ const BASE64_RUN = /[A-Za-z0-9+/=_-]/;
 const TOKEN_RUN = /[^\s"'<>,;)\]}]/;
 
 /**
- * Replaces every secret in the text by `****`: in clear, escaped by `printable`, URL-encoded, in hexadecimal, in base64, and
- * in base64 as a part of something longer (the response of PLAIN or XOAUTH2), which is masked whole. Compares without case.
+ * Replaces every secret in the text by `****`: in clear, escaped by `printable` or for quotes, URL-encoded, as xtext, in
+ * quoted-printable, in hexadecimal, in base64, and in base64 as a part of something longer (the response of PLAIN or XOAUTH2), which is
+ * masked whole. Compares without case.
  * It must be called before a text is cut short, because half a secret is not recognised unless it is long.
  */
 export function scrub(text: string, secrets: readonly string[]): string {
@@ -53,7 +54,7 @@ function maskRanges(text: string, ranges: Range[]): string {
 
 function formsOf(secret: string): readonly Form[] {
   const coded = utf8(secret);
-  const percent = (kept: RegExp) => Array.from(coded, (c) => (kept.test(c) ? c : `%${hex(c)}`)).join('');
+  const percent = (kept: RegExp, sign = '%') => Array.from(coded, (c) => (kept.test(c) ? c : sign + hex(c))).join('');
   const plain = [
     secret,
     coded,
@@ -63,7 +64,9 @@ function formsOf(secret: string): readonly Form[] {
     percent(/[A-Za-z0-9\-._*]/).replaceAll('%20', '+'), // application/x-www-form-urlencoded
     percent(/[^\s\S]/),
     hex(coded),
-    secret.replace(/["\\]/g, '\\$&'),
+    ...[secret, coded].map((text) => text.replace(/["\\]/g, '\\$&')),
+    percent(/[!-*,-<>-~]/, '+'), // xtext, RFC 3461 §4
+    percent(/[!-<>-~]/, '='), // quoted-printable, RFC 2045 §6.7
   ];
   const isShort = coded.length < SHORT_SECRET;
   const inBase64 = isShort ? [base64(coded)] : base64Cores(coded);

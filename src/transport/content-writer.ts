@@ -4,7 +4,7 @@
  * message; when the commit goes out is not decided here.
  */
 import type { Ended, Source } from '../message/source.ts';
-import type { ContentEncoder } from '../smtp/client/content.ts';
+import type { ContentEncoder, Framing } from '../smtp/client/content.ts';
 import type { DriverEvent } from '../smtp/client/dialogue.ts';
 import { printThrown } from './abort.ts';
 import { turn } from './clock.ts';
@@ -82,8 +82,13 @@ export class ContentWriter {
     }
   }
 
+  /** Pulls content until it is all written (DATA), or until a block is at hand. */
+  pull(framing: Framing): Promise<void> {
+    return (framing === 'data' ? this.#pump() : this.#collectBlock()).catch(this.#fail);
+  }
+
   /** Writes all of the content for DATA, and reports when it is sent. */
-  async pump(): Promise<void> {
+  async #pump(): Promise<void> {
     const { encoder } = this.#reading as Reading;
     for (;;) {
       const chunk = await this.#read();
@@ -121,7 +126,7 @@ export class ContentWriter {
   }
 
   /** Collects the next block of BDAT and reports it. It waits for a buffer, and that is the back-pressure. */
-  async collectBlock(): Promise<void> {
+  async #collectBlock(): Promise<void> {
     const { encoder } = this.#reading as Reading;
     const block = await this.#buffers.take();
     if (this.#isOver) return;
@@ -184,13 +189,14 @@ export class ContentWriter {
     this.#reports.progress(this.#octets);
   }
 
-  /** A source is a program's own, and what it throws is a failure of its own. */
-  async #read(): Promise<Uint8Array | Ended> {
-    try {
-      return await (this.#reading as Reading).source.read();
-    } catch (thrown) {
-      return { end: 'failed', detail: `the content failed: ${printThrown(thrown) || 'without a word'}` };
-    }
+  /** A source is a program's own, and what it throws is a failure of its own; so is memory of a chunk that is gone before it is encoded. */
+  readonly #fail = (thrown: unknown): void => {
+    if (!this.#isOver)
+      this.#reports.on({ type: 'contentFailed', detail: `the content failed: ${printThrown(thrown) || 'without a word'}` });
+  };
+
+  #read(): Promise<Uint8Array | Ended> {
+    return (this.#reading as Reading).source.read();
   }
 
   /** Writes octets and waits until the wire has taken them; true when more may follow. */

@@ -58,7 +58,45 @@ export function dialWire(
 async function openWire(stream: Duplex, left: EndSignal): Promise<Wire | null> {
   if ((stream as Partial<Socket>).connecting === true) await untilConnected(stream, left);
   // What has ended would never say so again.
-  return stream.destroyed || !stream.readable || !stream.writable ? null : nodeWire(stream);
+  if (stream.destroyed || !stream.readable || !stream.writable) return null;
+  tame(stream);
+  return nodeWire(stream);
+}
+
+/** What is called where nobody could catch what it throws. */
+const CALLED = ['write', 'end', 'pause', 'resume', 'destroy', '_write', '_writev'] as const;
+
+/** Makes what the stream's own functions throw, and what it gives besides octets and text, an error of the stream, which ends it. */
+function tame(stream: Duplex): void {
+  let hasFailed = false;
+  const fail = (thrown: unknown): void => {
+    if (hasFailed) return;
+    hasFailed = true;
+    setImmediate(() => {
+      stream.emit('error', thrown);
+      stream.destroy();
+      stream.emit('close');
+    });
+  };
+  for (const name of CALLED) {
+    const own = stream[name] as ((...given: unknown[]) => unknown) | null | undefined;
+    if (!own) continue;
+    const tamed = (...given: unknown[]): unknown => {
+      try {
+        return own.apply(stream, given);
+      } catch (thrown) {
+        fail(thrown);
+        return name === 'write' ? false : stream;
+      }
+    };
+    Object.assign(stream, { [name]: tamed });
+  }
+  const emit = stream.emit.bind(stream);
+  stream.emit = (event: string | symbol, ...given: unknown[]): boolean => {
+    if (event !== 'data' || typeof given[0] === 'string' || ArrayBuffer.isView(given[0])) return emit(event, ...given);
+    fail(new Error('the stream gave neither octets nor text'));
+    return true;
+  };
 }
 
 async function untilConnected(stream: Duplex, left: EndSignal): Promise<void> {

@@ -502,7 +502,7 @@ export class Connection {
       return;
     }
     request.writer ??= this.#openContent(request, framing, eightBit);
-    void (framing === 'data' ? request.writer?.pump() : request.writer?.collectBlock());
+    void request.writer?.pull(framing);
   }
 
   #openContent(request: Request, framing: Framing, eightBit: EightBitTreatment): ContentWriter | null {

@@ -201,12 +201,7 @@ const WRITEV = Symbol('_writev');
 type DelayedDuplex = Duplex & { [WRITE]: Duplex['_write']; [WRITEV]: NonNullable<Duplex['_writev']> };
 
 function writeDelayed(this: unknown, chunk: unknown, encoding: BufferEncoding, callback: Callback): void {
-  try {
-    (this as DelayedDuplex)[WRITE](chunk, encoding, later(callback));
-  } catch (error) {
-    // A stream of a program's own is no reason for the process to end.
-    callback(error as Error);
-  }
+  (this as DelayedDuplex)[WRITE](chunk, encoding, later(callback));
 }
 
 function writeAllDelayed(this: unknown, chunks: Parameters<NonNullable<Duplex['_writev']>>[0], callback: Callback): void {

@@ -55,9 +55,9 @@ export function guardObserver(observer: Observer | undefined): Observer {
     (callback: (...facts: unknown[]) => unknown) =>
     (...facts: unknown[]): void => {
       try {
-        const made = callback.apply(observer, facts);
-        // A promise that fails without anybody to hear it would end the process.
-        if (made instanceof Promise) made.catch(tell);
+        const made = callback.apply(observer, facts) as Partial<PromiseLike<unknown>> | undefined;
+        // A promise of whatever kind that fails without anybody to hear it would end the process.
+        if (made?.then) Promise.resolve(made).catch(tell);
       } catch (thrown) {
         tell(thrown);
       }

@@ -543,6 +543,24 @@ test('quit waits a while for 221, and then ends', () =>
     await host.stop();
   }));
 
+test('a session that the server ends while quit waits for a content that is being read: lost and safe, because nobody aborted it', () =>
+  within(10_000, async () => {
+    let socket: import('node:net').Socket | undefined;
+    const server = await startScripted((each) => {
+      socket = each;
+      conversing((line) => usual(line))(each);
+    });
+    const client = await clientOf(urlOf(server));
+    assert.equal(await client.ready(), null);
+    const never = { [Symbol.asyncIterator]: () => ({ next: () => new Promise<IteratorResult<string>>(() => {}) }) };
+    const sent = client.send(ENVELOPE, never);
+    const left = client.quit();
+    socket?.end();
+    assert.deepEqual(brief(failureOf(await sent)), ['lost', 'safe', null]);
+    await left;
+    await server.close();
+  }));
+
 test('await using says QUIT', () =>
   within(10_000, async () => {
     const host = await startHost();

@@ -8,7 +8,7 @@ import path from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
 import { runInNewContext } from 'node:vm';
 import { suite } from 'uvu';
-import { type Content, type Failed, type Octets, type Options, type Outcome, submit } from '../../src/library/index.ts';
+import { type Content, connect, type Failed, type Octets, type Options, type Outcome, submit } from '../../src/library/index.ts';
 import { type Held, startHost, type TestHost } from '../support/smarthost.ts';
 import { within } from '../support/within.ts';
 import { DOORS as ALL_DOORS, type Door, ENVELOPE, turns, watch } from './doors.ts';
@@ -896,6 +896,77 @@ for (const [way, run] of Object.entries(PATHS))
 
 /** Ways on which `connect` itself fails. */
 const failedBefore = /nobody listens|the name is|an option is|the server is impossible/;
+
+/* ---- memory that is gone ---- */
+
+/** Gives the memory to somebody else, as to post it to a worker does. The array is empty from then on. */
+const takeAway = ({ buffer }: Uint8Array): unknown => structuredClone(buffer, { transfer: [buffer as ArrayBuffer] });
+/** With many turns of the loop between its first octet and its last. */
+const LONG = 8 << 20;
+
+for (const [name, door] of Object.entries(DOORS)) {
+  contents(`octets whose memory is taken away before they are sent are no message, and none that is shorter, through ${name}`, () =>
+    within(20_000, async () => {
+      for (const [size, taking] of [
+        [100, queueMicrotask],
+        [LONG, queueMicrotask],
+        [LONG, setImmediate],
+        [LONG, (take: () => void) => setTimeout(take, 10)],
+      ] as const) {
+        const octets = new Uint8Array(size).fill(0x41);
+        taking(() => void takeAway(octets));
+        const outcome = await door(url, () => octets);
+        const arrivedOctets = held.splice(0).map((message) => message.octets.length);
+        if (outcome.kind === 'accepted') assert.ok((arrivedOctets[0] ?? 0) >= size, `${size}: ${arrivedOctets}`);
+        else {
+          // What was empty before it was given is a mistake.
+          assert.ok(['input', 'usage'].includes(outcome.failure.code), outcome.failure.message);
+          assert.deepEqual(arrivedOctets, []);
+        }
+      }
+    }),
+  );
+
+  contents(`a chunk whose memory is taken away while it is sent fails the content, through ${name}`, () =>
+    within(20_000, async () => {
+      async function* chunks(): AsyncGenerator<Octets> {
+        yield SMALL;
+        const octets = new Uint8Array(LONG).fill(0x41);
+        setImmediate(() => void takeAway(octets));
+        yield octets;
+      }
+      for (const framing of ['auto', 'data'] as const) {
+        assert.equal(failed(await door(url, chunks, { framing })).failure.code, 'input');
+        assert.deepEqual(held, []);
+      }
+    }),
+  );
+
+  contents(`what looks like a Blob and cannot be opened fails itself and nothing behind it, through ${name}`, () =>
+    within(4000, async () => {
+      const blob = { [Symbol.toStringTag]: 'Blob', size: 5, stream: () => assert.fail(boom) };
+      const failure = failed(await door(url, () => blob as unknown as Blob)).failure;
+      assert.equal(failure.code, 'input');
+      assert.equal((await door(url, () => SMALL)).kind, 'accepted');
+      held.length = 0;
+    }),
+  );
+}
+
+contents('a session goes on behind a content that cannot be opened', () =>
+  within(4000, async () => {
+    const connected = await connect(url);
+    assert.ok(connected.ok);
+    const blob = { [Symbol.toStringTag]: 'Blob', size: 5, stream: () => assert.fail(boom) } as unknown as Blob;
+    const outcomes = await Promise.all([blob, SMALL, webOf([SMALL])].map((given) => connected.client.send(ENVELOPE, given)));
+    assert.deepEqual(
+      outcomes.map(({ kind }) => kind),
+      ['failed', 'accepted', 'accepted'],
+    );
+    await connected.client.quit();
+    held.length = 0;
+  }),
+);
 
 contents('an iterator that ended or threw is not closed again, as for await has it', () =>
   within(4000, async () => {

@@ -9,6 +9,7 @@ import { createRequire } from 'node:module';
 import { connect as connectSocket, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { suite } from 'uvu';
@@ -295,6 +296,42 @@ test('a socket that throws, gives none, or never answers is a failure with its c
     assert.deepEqual([late.code, late.retry], ['connect-timeout', 'safe']);
   }));
 
+/** What a stream's own functions and events may do wrong, where nobody could catch it. */
+const ODD_STREAMS: Readonly<Record<string, (stream: Duplex) => void>> = {
+  ...Object.fromEntries(
+    (['write', 'end', 'pause', 'resume', 'destroy', '_write', '_writev'] as const).map((name) => [
+      `whose ${name} throws`,
+      (stream: Duplex) => {
+        Object.assign(stream, {
+          [name]: () => {
+            throw new Error('it is odd');
+          },
+        });
+      },
+    ]),
+  ),
+  'that gives an object': (stream) => void setImmediate(() => stream.emit('data', { octets: 5 })),
+  'that gives null': (stream) => void setImmediate(() => stream.emit('data', null)),
+};
+
+for (const [what, spoil] of Object.entries(ODD_STREAMS))
+  test(`a socket ${what} fails the message at most, and never the process`, () =>
+    within(20_000, async () => {
+      const host = await startHost({ offers: ['PIPELINING'] });
+      for (const [name, door] of Object.entries(DOORS)) {
+        const stream = await tunnelTo(host.port);
+        spoil(stream);
+        const server: Server = { url: 'smtp://mail.example', tls: { mode: 'off' }, socket: () => stream };
+        const outcome = await door(server, () => MESSAGE, { timeouts: { command: 300 } });
+        if (outcome.kind === 'failed') assert.equal(outcome.failure.retry, 'safe', `${name}: ${outcome.failure.message}`);
+        const held = (host.held as unknown[]).splice(0).length;
+        assert.equal(held, outcome.kind === 'accepted' ? 1 : 0, name);
+        await turns();
+      }
+      looking.check();
+      await host.stop();
+    }));
+
 test('a socket that comes after the signal is destroyed', () =>
   within(10_000, async () => {
     const { stream } = loop();
@@ -445,6 +482,11 @@ test('a mechanism of the caller’s logs in, and the facts name it; a sentence s
     const failure = failureOf(await send({ url, auth: { mechanism: () => 'no key is plugged in' } }));
     assert.equal(failure.code, 'auth-mechanism');
     assert.match(failure.message, /no key is plugged in/);
+    // A promise is no mechanism, and one that fails does not end the process.
+    const late = failureOf(await send({ url, auth: { mechanism: (() => Promise.reject(new Error('late'))) as never } }));
+    assert.match(late.message, /auth\.mechanism gave no mechanism/);
+    await turns();
+    looking.check();
     await host.stop();
   }));
 

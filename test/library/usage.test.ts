@@ -110,6 +110,24 @@ const ENVELOPES: readonly (readonly [unknown, RegExp])[] = [
   [{ from: '', to, solicit: ['a b'] }, /^envelope\.solicit is a list/],
   [{ from: '', to, submitter: null }, /^submitter|^envelope\.submitter/],
   [{ from: '', to, submitter: 'nobody at all' }, /^submitter "nobody at all"/],
+  // What is not enumerable counts as well: nobody's REQUIRETLS is passed over.
+  ...(
+    [
+      ['withoutEightBit', 'x'],
+      ['binary', 7],
+      ['smtputf8', 7],
+      ['ret', 'x'],
+      ['envid', ''],
+      ['dsn', 'x'],
+      ['requireTls', 7],
+      ['priority', 10],
+      ['deliverBy', 7],
+      ['hold', 7],
+      ['solicit', 7],
+      ['submitter', 7],
+    ] as const
+  ).map(([key, value]) => [Object.defineProperty({ from: '', to }, key, { value }), new RegExp(`^envelope\\.${key} `)] as const),
+  [new Proxy({ from: '', to, priority: 10 }, { ownKeys: () => [] }), /^envelope\.priority is a whole number/],
 ];
 
 usage('an impossible envelope is told through every door', () =>
@@ -161,6 +179,7 @@ const OPTIONS: readonly (readonly [unknown, RegExp])[] = [
   [{ signal: null }, /^signal is an AbortSignal/],
   [{ signal: new AbortController() }, /^signal is an AbortSignal/],
   [{ signal: { aborted: false } }, /^signal is an AbortSignal/],
+  [{ signal: { aborted: false, addEventListener() {}, removeEventListener: boom } }, /^signal is an AbortSignal/],
   [{ recipients: 'some' }, /^recipients is "all" or "any"/],
   [{ framing: 'bdat' }, /^framing is "auto" or "data"/],
   [{ trace: true }, /^trace is a function/],
@@ -254,6 +273,7 @@ usage('impossible options of one message are told by client and pool', () =>
       [THROWING, /the options cannot be read: boom/],
       [{ signal: null }, /^signal is an AbortSignal/],
       [{ signal: 'x' }, /^signal is an AbortSignal/],
+      [{ signal: { aborted: false, addEventListener() {}, removeEventListener: boom } }, /^signal is an AbortSignal/],
       [{ progress: 1 }, /^progress is a function/],
       [{ sginal: AbortSignal.abort() }, /^sginal is unknown; did you mean signal\?/],
     ] as const)

@@ -32,6 +32,9 @@ test('hostile case 15: a secret is masked in any form', () => {
     [base64(plain('u', SECRET).begin().say ?? ''), 'the response of PLAIN, one octet less'],
     [base64(plain('us', SECRET).begin().say ?? ''), 'the response of PLAIN, one octet more'],
     [JSON.stringify(SECRET).slice(1, -1), 'JSON'],
+    [utf8(JSON.stringify(SECRET).slice(1, -1)), 'octets of JSON'],
+    ['p/ss+2Bw?rd+20+E2+82+AC+C3+9F"1', 'xtext'],
+    ['p/ss+w?rd=20=E2=82=AC=C3=9F"1', 'quoted-printable'],
   ] as const)
     assert.equal(scrub(`535 5.7.8 <${form}> is wrong`, ['other', SECRET]), '535 5.7.8 <****> is wrong', why);
 });

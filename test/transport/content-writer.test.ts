@@ -103,7 +103,7 @@ const lettersOf = (length: number): Uint8Array => new Uint8Array(length).fill(97
 test('DATA: what is read is encoded, written and reported, and the end follows two turns behind the last write', async () => {
   const { writer, happened, written, settle } = desk(['Subject: x\n', '\n.dot\n', 'end']);
   await noted(happened, async () => {
-    await writer.pump();
+    await writer.pull('data');
     await settle();
   });
   assert.equal(Buffer.concat(written).toString(), 'Subject: x\r\n\r\n..dot\r\nend\r\n');
@@ -117,7 +117,7 @@ test('DATA: what is read is encoded, written and reported, and the end follows t
 
 test('DATA: a line end at the end needs no write, and a CR alone waits for what follows', async () => {
   const { writer, happened, settle } = desk(['a\n']);
-  await writer.pump();
+  await writer.pull('data');
   await settle();
   assert.deepEqual(only(happened, /^[wc]/), ['w 3', 'contentSent']);
 });
@@ -125,11 +125,11 @@ test('DATA: a line end at the end needs no write, and a CR alone waits for what 
 test('DATA: a long chunk goes in pieces of a mebibyte, and the event loop turns when a quarter of one has gone without a turn', async () => {
   if (BUN) return;
   const long = desk([lettersOf(2 * KIB * KIB + 1), lettersOf(KIB * KIB)]);
-  await long.writer.pump();
+  await long.writer.pull('data');
   await long.settle();
   assert.deepEqual(only(long.happened, /^[wr]/), ['r', 'w 1048576', 'w 1048576', 'w 1', 'r', 'w 1048576', 'r', 'w 2']);
   const many = desk(Array.from({ length: 11 }, () => lettersOf(64 * KIB)));
-  await noted(many.happened, () => many.writer.pump());
+  await noted(many.happened, () => many.writer.pull('data'));
   const writes = only(many.happened, /^[wt]/).map((what) => what[0]);
   assert.equal(writes.join(''), 'wwwwtwwwwwtwwwt', 'the first turn behind 256 KiB, the next behind 320; the last is that of the end');
 });
@@ -145,18 +145,18 @@ test('DATA: an input that fails, or throws, is reported and written no further',
       'the content failed: without a word',
     ],
   ] as const)
-    for (const way of ['pump', 'collectBlock'] as const) {
+    for (const framing of ['data', 'bdat'] as const) {
       const { writer, happened, settle } = desk(['a', last]);
-      await writer[way]();
+      await writer.pull(framing);
       await settle();
-      assert.deepEqual(only(happened, /^[wcb]/), [...(way === 'pump' ? ['w 1'] : []), `contentFailed: ${detail}`]);
+      assert.deepEqual(only(happened, /^[wcb]/), [...(framing === 'data' ? ['w 1'] : []), `contentFailed: ${detail}`]);
     }
 });
 
 test('DATA: after a write that failed, or when the wire has closed, nothing more is read', async () => {
   for (const isDropped of [false, true]) {
     const { writer, happened, complete, settle, drop } = desk(['a', 'b'], { isLate: true });
-    const pumping = writer.pump();
+    const pumping = writer.pull('data');
     await settle();
     assert.equal(writer.isWriting, true);
     if (isDropped) drop();
@@ -178,7 +178,7 @@ test('when it is closed, writes complete, and nothing is reported but them', asy
     // Bun's pieces are smaller.
     if (BUN && when === 'turning') continue;
     const { writer, happened, complete, settle } = desk(when === 'turning' ? [lettersOf(256 * KIB), 'b'] : ['a'], { isLate: true });
-    const pumping = writer.pump();
+    const pumping = writer.pull('data');
     if (when !== 'reading') await settle();
     if (when === 'turning') {
       complete();
@@ -249,7 +249,7 @@ test('BDAT: blocks have 256 KiB, however the chunks come, and the last has what 
       [88 * KIB + 2, ' last', 0],
     ] as const) {
       happened.length = 0;
-      await noted(happened, () => writer.collectBlock());
+      await noted(happened, () => writer.pull('bdat'));
       assert.deepEqual(only(happened, /^[bt]/), [...Array(turns).fill('t'), `block ${octets}${last}`], `${size}`);
       writer.writeBlock(`BDAT ${octets}${last === '' ? '' : ' LAST'}`, last === '' ? 0 : 5);
       await settle();
@@ -266,20 +266,20 @@ test('BDAT: blocks have 256 KiB, however the chunks come, and the last has what 
 
 test('BDAT: a block may be a little larger, because lines become longer; nothing of the next chunk is in it', async () => {
   const { writer, happened, settle } = desk(['a'.repeat(256 * KIB - 2), '\n\n\n', 'b\n'], { framing: 'bdat' });
-  await writer.collectBlock();
+  await writer.pull('bdat');
   writer.writeBlock('BDAT 1', 0);
   await settle();
-  await writer.collectBlock();
+  await writer.pull('bdat');
   assert.deepEqual(only(happened, /^b/), [`block ${256 * KIB + 2}`, 'block 5 last']);
 });
 
 test('BDAT: an empty content is a block, too, and one that is closed meanwhile is none', async () => {
   const empty = desk([], { framing: 'bdat' });
-  await empty.writer.collectBlock();
+  await empty.writer.pull('bdat');
   assert.deepEqual(only(empty.happened, /^b/), ['block 0 last']);
   for (const turnsBefore of [0, 1, 8]) {
     const { writer, happened } = desk([lettersOf(256 * KIB), 'b'], { framing: 'bdat' });
-    const collecting = writer.collectBlock();
+    const collecting = writer.pull('bdat');
     for (let i = 0; i < turnsBefore; i++) await null;
     writer.close();
     await collecting;
@@ -292,10 +292,10 @@ test('BDAT: two buffers take turns, and the third block waits for the first to b
   for (const hasFailed of [false, true]) {
     const { writer, happened, complete, settle } = desk([lettersOf(1024 * KIB)], { framing: 'bdat', isLate: true });
     for (let i = 0; i < 2; i++) {
-      await writer.collectBlock();
+      await writer.pull('bdat');
       writer.writeBlock('BDAT 262144', 0);
     }
-    void writer.collectBlock();
+    void writer.pull('bdat');
     await settle();
     assert.equal(only(happened, /^b/).length, 2);
     complete(hasFailed);
@@ -309,7 +309,7 @@ test('BDAT: a buffer is small at first, stays until it is lent, and grows to wha
   const block = await buffers.take();
   assert.equal(block.octets.length, 16 * KIB);
   assert.equal(await buffers.take(), block, 'nobody has lent it');
-  await writer.collectBlock();
+  await writer.pull('bdat');
   // 32 octets are for the command. It grew to 118,821, and then the last line end doubled it.
   const needed = 32 + 16 * KIB + 5 + 100 * KIB;
   assert.deepEqual([block.end, block.octets.length], [needed + 2, 2 * needed]);
