@@ -127,19 +127,6 @@ test('an error that is none has words, too', () =>
     }
   }));
 
-test('a stream whose write throws has failed', () =>
-  within(5000, async () => {
-    const { stream } = loop({
-      write() {
-        throw new Error('no such channel');
-      },
-    });
-    const wire = nodeWire(stream);
-    const { closed } = watch(wire);
-    wire.write('x');
-    assert.deepEqual(await closed, { detail: 'no such channel' });
-  }));
-
 test('a stream that does not say that it is closed is closed all the same', () =>
   within(5000, async () => {
     for (const end of [
