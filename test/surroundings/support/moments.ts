@@ -62,12 +62,13 @@ const finish = (run: Run): void => run.finish();
 
 const isThere = (file: string) => (_: Run, stage: Stage) => until(file, () => existsSync(path.join(stage.folder, file)));
 
-/** Whether the process has a socket on its way to this port. */
+/** Whether the process has a socket on its way to this port; false where it has ended. */
 function isConnecting(pid: number, port: number): boolean {
+  const folder = `/proc/${pid}/fd`;
   const sockets = new Set(
-    readdirSync(`/proc/${pid}/fd`).map((fd) => {
+    (existsSync(folder) ? readdirSync(folder) : []).map((fd) => {
       try {
-        return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1];
+        return /^socket:\[(\d+)\]$/.exec(readlinkSync(`${folder}/${fd}`))?.[1];
       } catch {
         return undefined;
       }
@@ -100,7 +101,7 @@ export const momentsOf = (deafPort: number): readonly Moment[] => [
   {
     name: 'connecting',
     stands: 'before',
-    scene: () => ({ first: `127.0.0.1:${deafPort}`, tables: '[timeouts]\nconnect = "1s"' }),
+    scene: () => ({ first: `127.0.0.1:${deafPort}`, tables: '[timeouts]\nconnect = "3s"' }),
     reached: ({ child }) => until('connecting', () => isConnecting(child.pid as number, deafPort)),
   },
   ...(['greeting', 'EHLO', 'STARTTLS', 'handshake', 'second EHLO', 'AUTH', 'MAIL', 'RCPT 1', 'RCPT 3', 'DATA'] as const).map(
