@@ -105,6 +105,9 @@ interface Found {
 /** The folder of the files that stand beside the system file: /etc/nospool.d. */
 export const systemFolder = (systemFile: string): string => systemFile.replace(/(\.toml)?$/, '.d');
 
+/** True for the name of a file in that folder that is read: neither a hidden one nor an editor's copy. */
+export const isPart = (name: string): boolean => /^[^.].*\.toml$/s.test(name);
+
 /** The system file, and behind it those of its folder in the order of their names; [] = none is there. */
 function readSystem(systemFile: string, read: (path: string, kind: ConfigKind) => FileContent): readonly Found[] {
   const folder = systemFolder(systemFile);
@@ -112,7 +115,7 @@ function readSystem(systemFile: string, read: (path: string, kind: ConfigKind) =
   const found: Found[] = [];
   try {
     // Most hosts have no such folder, and an error is dear.
-    if (existsSync(folder)) names = readdirSync(folder).filter((name) => /^[^.].*\.toml$/s.test(name));
+    if (existsSync(folder)) names = readdirSync(folder).filter(isPart);
   } catch (error) {
     if (codeOf(error) !== 'ENOTDIR')
       found.push({ path: folder, content: { state: 'broken', detail: `${folder}: ${whyUnread(folder, error)}` } });

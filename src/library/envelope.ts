@@ -208,7 +208,7 @@ export function withFacts(
   transaction: Transaction,
   { size, estimate, eightBit }: Pick<Transaction, 'size' | 'estimate' | 'eightBit'>,
 ): Transaction {
-  // Field by field, because to assign a whole object is slow, and this is done for each message.
+  // It goes field by field, because to assign a whole object is slow, and this is done for each message.
   const known: { -readonly [Key in keyof Transaction]: Transaction[Key] } = transaction;
   known.size = size;
   known.estimate = estimate;

@@ -47,8 +47,10 @@ export function printSocketError(error: NodeJS.ErrnoException): string {
     EMFILE: 'this process may open no more files (ulimit -n)',
     ENFILE: 'this host can open no more files',
   };
-  const { code, errno, message } = error;
-  if (code === undefined || errno === undefined) return words[code as string] ?? message;
-  const known = process.getBuiltinModule('node:util').getSystemErrorMap().get(errno);
-  return words[code] ?? (known === undefined ? message : `${known[1]} (${code})`);
+  const { code = '', errno, message } = error;
+  const known = words[code];
+  if (known || !code || !errno) return known ?? message;
+  // It is loaded only where we have no words of our own.
+  const told = process.getBuiltinModule('node:util').getSystemErrorMap().get(errno);
+  return told ? `${told[1]} (${code})` : message;
 }

@@ -7,6 +7,7 @@ import { takeBody } from '../../src/message/body.ts';
 import { type Source, sourceOf } from '../../src/message/source.ts';
 import { DEFAULT_TLS, type Smarthost, type TlsPolicy } from '../../src/router/smarthost.ts';
 import type { Transaction } from '../../src/smtp/client/print.ts';
+import type { Plan } from '../../src/smtp/client/session.ts';
 import type { Delivery, DeliveryOptions } from '../../src/submit/delivery.ts';
 import { type Outcome, printOutcome } from '../../src/submit/outcome.ts';
 import { systemSecurity } from '../../src/submit/security.ts';
@@ -56,6 +57,17 @@ export const withPassword = (value: string): Smarthost['auth'] => ({
 });
 
 export const MESSAGE = 'Subject: test\r\n\r\nhello\r\n.dotted\r\n';
+
+/** A session of many messages, in clear and without a password. */
+export const PLAN_OF_MANY: Plan = {
+  protocol: 'smtp',
+  hello: 'here.example',
+  tls: 'off',
+  authenticate: null,
+  transactions: 'many',
+  framing: 'auto',
+  partial: 'never',
+};
 
 export const transactionTo = (recipients: number, changes: Partial<Transaction> = {}): Transaction => ({
   reversePath: mailbox('tim@here.example'),

@@ -7,7 +7,7 @@
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { within } from '../support/within.ts';
-import { Gate } from './support/moments.ts';
+import { Gate, isEnding, SIGNALS } from './support/moments.ts';
 import {
   type Ended,
   endOf,
@@ -28,9 +28,6 @@ import {
 } from './support/stage.ts';
 
 const test = suite('surroundings/dialogue');
-
-const ENDING: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGALRM', 'SIGUSR2', 'SIGXCPU'];
-const SIGNALS: readonly NodeJS.Signals[] = [...ENDING, 'SIGHUP', 'SIGPIPE', 'SIGUSR1', 'SIGWINCH', 'SIGXFSZ', 'SIGKILL'];
 
 /** A client of `-bs`. */
 class Client {
@@ -123,7 +120,7 @@ async function tryRow({ runtime, moment, signal }: Row): Promise<{ fault: string
     run.child.kill(signal);
     await later(60);
     gate.open();
-    const mayGoOn = !ENDING.includes(signal) && signal !== 'SIGKILL';
+    const mayGoOn = !isEnding(signal) && signal !== 'SIGKILL';
     if (mayGoOn) {
       if (moment.given === 'nothing') for (const line of [...OPENING, ...ENVELOPE].slice(moment.said.length)) await client.ask(line);
       if (moment.given === 'nothing') client.say(`${content}.\r\n`);
@@ -153,7 +150,7 @@ function findFault(ended: Ended, { given, isCommitted = false }: Moment, signal:
     return `it answers ${verdict}, and the smart host has ${ended.held.length}`;
   if (ended.held.some(({ isWhole }) => !isWhole)) return 'the smart host has a part of it';
   if (signal === 'SIGKILL') return ended.signal === signal ? null : 'it does not end';
-  if (!ENDING.includes(signal)) return verdict === '250' && codes[7] === '221' ? null : 'it is not sent';
+  if (!isEnding(signal)) return verdict === '250' && codes[7] === '221' ? null : 'it is not sent';
   if (isCommitted) return verdict === '250' ? null : 'the verdict is lost';
   const last = codes.at(-1) ?? '';
   if (given === 'all' ? !/^4\d\d$/.test(verdict ?? '') : last !== '421') return `the client is not told: ${codes.join(' ')}`;

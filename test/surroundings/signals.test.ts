@@ -14,19 +14,10 @@ import { scratch } from '../support/command.ts';
 import { type Deaf, startDeaf } from '../support/deaf.ts';
 import { type NameServer, nameServer } from '../support/nameserver.ts';
 import { within } from '../support/within.ts';
-import { type Moment, momentsOf, type Tried, tryAt } from './support/moments.ts';
+import { isEnding, type Moment, momentsOf, SIGNALS, type Tried, tryAt } from './support/moments.ts';
 import { type Ended, findBreach, isFull, killChildren, later, RUNTIMES, type Runtime, someOf, until, walk } from './support/stage.ts';
 
 const test = suite('surroundings/signals');
-
-/* ---- signals ---- */
-
-/** They end the delivery. */
-const ENDING = ['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGALRM', 'SIGUSR2', 'SIGXCPU'] as const;
-/** They change nothing. */
-const IDLE = ['SIGHUP', 'SIGPIPE', 'SIGUSR1', 'SIGWINCH', 'SIGXFSZ'] as const;
-const SIGNALS: readonly NodeJS.Signals[] = [...ENDING, ...IDLE, 'SIGKILL'];
-const isEnding = (signal: NodeJS.Signals): boolean => (ENDING as readonly string[]).includes(signal);
 
 let names: NameServer | undefined;
 let deaf: Deaf;

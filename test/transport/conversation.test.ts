@@ -6,21 +6,12 @@ import type { Plan } from '../../src/smtp/client/session.ts';
 import { Connection, type ConnectionOptions, type MessageOptions, VERDICT_GRACE } from '../../src/transport/driver.ts';
 import { unreached, type Wire, type WireListener } from '../../src/transport/wire.ts';
 import { VirtualTime } from '../faults/support/worlds/time.ts';
-import { transactionTo } from '../support/delivery.ts';
+import { PLAN_OF_MANY as PLAN, transactionTo } from '../support/delivery.ts';
 import { printOutcome } from '../support/transcript.ts';
 
 const test = suite('conversation');
 
 const LIMITS = { handshake: 60_000, greeting: 60_000, command: 60_000, data: 60_000, block: 60_000, final: 600_000 };
-const PLAN: Plan = {
-  protocol: 'smtp',
-  hello: 'here.example',
-  tls: 'off',
-  authenticate: null,
-  transactions: 'many',
-  framing: 'auto',
-  partial: 'never',
-};
 
 interface Scene {
   readonly time: VirtualTime;

@@ -1,7 +1,6 @@
 /**
  * How sessions and messages end: by the server, by the program that gave them, by signals of their own, and by what a program's
  * functions throw.
- * Loopback: the driver is handed its plan and knows no policy.
  */
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
@@ -12,7 +11,7 @@ import type { Plan } from '../../src/smtp/client/session.ts';
 import { Connection, type ConnectionOptions, type ContentOpener, type MessageOptions } from '../../src/transport/driver.ts';
 import { nodeWire } from '../../src/transport/node-wire.ts';
 import { type Wire as LiveWire, unreached } from '../../src/transport/wire.ts';
-import { MESSAGE, transactionTo } from '../support/delivery.ts';
+import { MESSAGE, PLAN_OF_MANY as PLAN, transactionTo } from '../support/delivery.ts';
 import { type Deed, type SmarthostOptions, startHost, type Talk, type TestHost } from '../support/smarthost.ts';
 import { untilClosed, wireTo } from '../support/sockets.ts';
 import { printOutcome } from '../support/transcript.ts';
@@ -22,15 +21,6 @@ import { within } from '../support/within.ts';
 const test = suite('ends');
 
 const LIMITS = { handshake: 10_000, greeting: 10_000, command: 10_000, data: 10_000, block: 10_000, final: 10_000 };
-const PLAN: Plan = {
-  protocol: 'smtp',
-  hello: 'here.example',
-  tls: 'off',
-  authenticate: null,
-  transactions: 'many',
-  framing: 'auto',
-  partial: 'never',
-};
 const secure = async () => unreached('other', 'no TLS');
 const CONTENT: ContentOpener = { open: () => sourceOf(Buffer.from(MESSAGE)) };
 const ACCEPTED = '= accepted 250 2.0.0 taken';

@@ -61,7 +61,7 @@ export class Dialogue {
   #advance(event: Heard | DriverEvent, actions: Action[]): void {
     const step = advance(this.#plan, this.#state, this.#withRest(event));
     this.#state = step[0];
-    // By their places, because a rest pattern walks the step by its iterator, for every reply.
+    // The loop takes them by place, because a rest pattern walks the step by its iterator, for every reply.
     for (let i = 1; i < step.length; i++) actions.push(step[i] as Action);
   }
 

@@ -132,7 +132,7 @@ export function unmetNeed(transaction: Transaction, { secured, extensions }: Off
   const { size, recipients, reversePath } = transaction;
   // In clear a server offers no REQUIRETLS, and if one does, it means nothing. RFC 8689 §2
   if (transaction.requireTls && !secured) return unmet('encryption', 'REQUIRETLS was asked for, and the session is in clear');
-  // By their places, here and below, because to take a row apart is slow, and this is done for each message.
+  // Rows are read by place, here and below, because to take one apart is slow, and this is done for each message.
   for (const need of ALL_NEEDS) if (need[2](transaction) && !offers(extensions, need[0])) return notOffered(need, transaction);
   const limit = sizeLimit(extensions);
   if (size !== null && limit !== null && size > limit)

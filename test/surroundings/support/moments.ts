@@ -1,6 +1,6 @@
 /**
- * The moments of a run at which something comes from outside, and a row that stops there, lets it come, and looks how the run ends.
- * Knows nothing that comes.
+ * The moments of a run at which something comes from outside, and a row that stops there, lets it come, and looks how the run ends. Of what
+ * may come it knows the signals alone.
  */
 import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -20,6 +20,13 @@ import {
   start,
   until,
 } from './stage.ts';
+
+/** They end the delivery. */
+const ENDING = ['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGALRM', 'SIGUSR2', 'SIGXCPU'] as const;
+/** They change nothing. */
+const IDLE = ['SIGHUP', 'SIGPIPE', 'SIGUSR1', 'SIGWINCH', 'SIGXFSZ'] as const;
+export const SIGNALS: readonly NodeJS.Signals[] = [...ENDING, ...IDLE, 'SIGKILL'];
+export const isEnding = (signal: NodeJS.Signals): boolean => (ENDING as readonly string[]).includes(signal);
 
 /** Lets the test wait until something has come to a place, and lets it go on from there when the test says so. */
 export class Gate {
