@@ -38,7 +38,7 @@ function installed(dist = DIST): string {
 test('nospool install leaves code for it', () => {
   installed();
   const version = spawnSync(bun() ?? '', ['--version'], { encoding: 'utf8' }).stdout.trim();
-  for (const file of ['main.cjs', 'main.cjs.jsc', 'transport-tls-tls.cjs.jsc', 'sums'])
+  for (const file of ['main.cjs', 'main.cjs.jsc', 'main.sums', 'transport-tls-tls.cjs.jsc', 'sums'])
     assert.ok(existsSync(`${DIST}/compiled/bun-${version}-${process.arch}/${file}`), file);
 });
 
@@ -168,5 +168,33 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const)
         await exim.stop();
       }
     }));
+
+test('a rejection that nobody hears ends the command with status 1, and nobody has anything', () =>
+  within(30_000, async () => {
+    const exim = await startExim();
+    try {
+      const hook = `${scratch('rejects')}/rejects.cjs`;
+      writeFileSync(hook, "process.once('SIGWINCH', () => void Promise.reject(new Error('unheard')));");
+      const command = installCommand(runtime);
+      command.configure(`smarthosts = ["smtp://${HOST}:${exim.port}"]\nreplay_window = "1KiB"\n[tls]\nmode = "off"\n`);
+      const [program = '', ...args] = [...runtime, '--preload', hook, command.file, '-v', '-i', '-f', at('sender'), at('ann')];
+      const child = spawn(program, args, {
+        stdio: ['pipe', 'ignore', 'pipe'],
+        env: { PATH: '/usr/bin:/bin', NOSPOOL_CONFIG: command.config },
+      });
+      let shown = '';
+      child.stderr?.setEncoding('utf8').on('data', (part) => (shown += part));
+      child.stdin?.on('error', () => undefined);
+      child.stdin?.write(`Subject: s\n\n${'x'.repeat(70)}\n`.repeat(100));
+      await until('the envelope is taken', () => /RCPT TO/.test(shown));
+      child.kill('SIGWINCH');
+      const [status] = await once(child, 'close');
+      assert.equal(status, 1);
+      assert.match(shown, /bug: unheard; the message that was under way was not sent to its end/);
+      assert.equal(await exim.total(), 0);
+    } finally {
+      await exim.stop();
+    }
+  }));
 
 test.run();

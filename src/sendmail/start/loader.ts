@@ -7,14 +7,15 @@
 import { closeSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
 import type { Script } from 'node:vm';
 import { refuseToStart } from '../../process/runtime.ts';
+import { nameKeptPlace, sumOf } from './kept-place.ts';
 
 declare global {
   /** Gives the program a part of it by its name, or a module in a file of its own by that file's name. */
   var nospoolPart: ((name: string) => unknown) | undefined;
+  /** The program whose `main` Bun has begun with: its folder, and the octets of main.cjs. */
+  var nospoolProgram: { readonly root: string; readonly octets: Buffer } | undefined;
   /** Parts that a file which was made for Bun has beside the program, by their names. */
   var nospoolKept: Readonly<Record<string, PartFunction>> | undefined;
-  /** What we use of Bun's own object. */
-  var Bun: { hash(octets: Uint8Array): bigint } | undefined;
 }
 
 /** A part is the text of the function that Node makes of a module. */
@@ -66,16 +67,6 @@ export function readMainFile(octets: Buffer): MainFile {
   }
   if (at !== octets.length || !parts.has('main')) throw new Error('it is not whole');
   return { octets, parts, rare };
-}
-
-/**
- * Names the place below `root` for what is kept for this runtime: for Node a file, for Bun a folder. No other version takes it,
- * nor does Node with other flags of V8.
- */
-export function nameKeptPlace(root: string): string {
-  const { bun, v8 } = process.versions;
-  const flags = process.execArgv.includes('--jitless') ? '-jitless' : '';
-  return `${root}/compiled/${bun === undefined ? v8 : `bun-${bun}`}-${process.arch}${flags}`;
 }
 
 /** The first line of a kept file lies within so many octets. */
@@ -147,9 +138,7 @@ function isAt(fd: number, position: number, octets: Buffer, room: Buffer): boole
   return true;
 }
 
-const sumOf = (octets: Uint8Array): string => `${Bun?.hash(octets).toString(16)}`;
-
-/** Prints the sum of the program, and the sums of the files that Bun made of its parts. Bun itself compares their codes with these files. */
+/** Prints the sum of the program, and the sums of the files that Bun made of its parts but `main`. Bun itself compares their codes with these files. */
 export function printSums({ octets }: MainFile, made: readonly (readonly [name: string, file: Buffer])[]): string {
   return JSON.stringify([sumOf(octets), Object.fromEntries(made.map(([name, file]) => [name, sumOf(file)]))]);
 }
@@ -215,8 +204,14 @@ export function offerParts(root: string, program: MainFile, make: Make, load: Re
   return loadPart;
 }
 
-/** Runs the program of this folder. */
+/** Runs the program of this folder. What is kept of `main` for Bun begins with this, and only needs its parts. */
 export function start(root: string): void {
+  const begun = globalThis.nospoolProgram;
+  if (begun !== undefined) {
+    const program = readMainFile(begun.octets);
+    offerParts(begun.root, program, makeInBun(begun.root, program), require);
+    return;
+  }
   const file = `${root}/main.cjs`;
   try {
     const program = readMainFile(readFileSync(file));
@@ -232,11 +227,13 @@ function makeInNode(root: string, program: MainFile): Make {
   return (name, text) => makeScript(name, text(), kept?.(name));
 }
 
+/** What is kept of `main` is started by sendmail-bun.mjs, or not at all. Most messages need no other file, so the sums are read late. */
 function makeInBun(root: string, program: MainFile): Make {
-  const kept = openKeptOfBun(nameKeptPlace(root), program);
+  let kept: ReturnType<typeof openKeptOfBun> | undefined;
   return (name, text) => {
     const beside = globalThis.nospoolKept?.[name];
     if (beside !== undefined) return beside;
+    if (kept === undefined) kept = openKeptOfBun(nameKeptPlace(root), program);
     const file = kept?.(name) ?? null;
     return file === null ? makeScript(name, text()) : { file };
   };
