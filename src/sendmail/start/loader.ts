@@ -55,9 +55,11 @@ export function printMainFile(rare: string, parts: readonly (readonly [name: str
   return `// ${[rare, ...parts.flatMap(([name, part]) => [name, part.length])].join(' ')}\n${parts.map(([, part]) => part).join('')}`;
 }
 
+const HEAD_AT = '// '.length;
+
 export function readMainFile(octets: Buffer): MainFile {
   const end = octets.indexOf('\n');
-  const [rare = '', ...words] = octets.toString('latin1', '// '.length, end).split(' ');
+  const [rare = '', ...words] = octets.toString('latin1', HEAD_AT, end).split(' ');
   const parts = new Map<string, readonly [number, number]>();
   let at = end + 1;
   for (let i = 0; i + 1 < words.length; i += 2) {
@@ -208,7 +210,15 @@ export function offerParts(root: string, program: MainFile, make: Make, load: Re
 export function start(root: string): void {
   const begun = globalThis.nospoolProgram;
   if (begun !== undefined) {
-    const program = readMainFile(begun.octets);
+    const { octets } = begun;
+    const program = {
+      octets,
+      rare: octets.toString('latin1', HEAD_AT, octets.indexOf(' ', HEAD_AT)),
+      // Most messages need no text of a part.
+      get parts() {
+        return readMainFile(octets).parts;
+      },
+    };
     offerParts(begun.root, program, makeInBun(begun.root, program), require);
     return;
   }
