@@ -145,11 +145,12 @@ export function printSums({ octets }: MainFile, made: readonly (readonly [name: 
   return JSON.stringify([sumOf(octets), Object.fromEntries(made.map(([name, file]) => [name, sumOf(file)]))]);
 }
 
-/** Opens a folder that gives the files which Bun made of the parts of this program; null when there is none. A file that is missing or damaged is null. */
-export function openKeptOfBun(folder: string, { octets }: MainFile): ((name: string) => string | null) | null {
+/** Opens a folder that gives the files which Bun made of the parts of this program. A file that is missing or damaged is null. */
+export function openKeptOfBun(folder: string, { octets }: MainFile): (name: string) => string | null {
+  const none = () => null;
   try {
     const [ofProgram, sums] = JSON.parse(readFileSync(`${folder}/sums`, 'utf8')) as [string, Record<string, string>];
-    if (ofProgram !== sumOf(octets)) return null;
+    if (ofProgram !== sumOf(octets)) return none;
     return (name) => {
       const file = `${folder}/${name}.cjs`;
       try {
@@ -159,7 +160,7 @@ export function openKeptOfBun(folder: string, { octets }: MainFile): ((name: str
       }
     };
   } catch {
-    return null;
+    return none;
   }
 }
 
@@ -244,7 +245,7 @@ function makeInBun(root: string, program: MainFile): Make {
     const beside = globalThis.nospoolKept?.[name];
     if (beside !== undefined) return beside;
     if (kept === undefined) kept = openKeptOfBun(nameKeptPlace(root), program);
-    const file = kept?.(name) ?? null;
+    const file = kept(name);
     return file === null ? makeScript(name, text()) : { file };
   };
 }
