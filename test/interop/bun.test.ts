@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { BUN_FLAGS } from '../../src/nospool/install/wrapper.ts';
 import { readMainFile } from '../../src/sendmail/start/loader.ts';
@@ -95,6 +95,26 @@ test('S5: as installed Bun obeys no file of the folder that it is called in, nor
   assert.deepEqual(
     (readdirSync(home, { recursive: true }) as string[]).filter((name) => /cache|\.bun\//.test(name)),
     [],
+  );
+});
+
+test('as installed Bun does not read the caller’s folder, where a million files may be, and relative names are still looked up there', () => {
+  const sendmail = `${installed()}/usr/sbin/sendmail`;
+  const folder = scratch('caller');
+  writeFileSync(`${folder}/c.toml`, 'x = 1\n');
+  const wasRead = (argv: readonly string[]) => {
+    utimesSync(folder, 0, new Date());
+    const run = spawnSync(argv[0] as string, [...argv.slice(1), '-C', 'c.toml', 'a@example.net'], { cwd: folder, env: {}, input: '' });
+    assert.match(run.stderr.toString(), /^sendmail: c\.toml:1: key "x" is unknown/);
+    return statSync(folder).atimeMs > 0;
+  };
+  assert.ok(wasRead([...runtime, `${DIST}/sendmail-bun.mjs`]), 'this file system does not tell, or Bun does not read it by itself');
+  assert.ok(!wasRead([sendmail]));
+  assert.deepEqual(
+    spawnSync('/bin/sh', ['-c', `mkdir gone; cd gone; rmdir ../gone; ${sendmail} -bp`], {
+      cwd: folder,
+    }).stdout.toString(),
+    'Mail queue is empty\n',
   );
 });
 

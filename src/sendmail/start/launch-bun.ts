@@ -13,7 +13,18 @@ declare global {
 }
 
 const { dirname: root, require } = import.meta;
-const { readFileSync } = require('node:fs') as typeof import('node:fs');
+const { closeSync, readFileSync } = require('node:fs') as typeof import('node:fs');
+// The wrapper has started Bun in another folder, and keeps the caller's open (src/nospool/install/wrapper.ts).
+const { SENDMAIL_FOLDER: folder } = process.env;
+if (folder === '7') {
+  delete process.env.SENDMAIL_FOLDER;
+  try {
+    process.chdir('/proc/self/fd/7');
+  } catch {
+    // It has no name any more, and we are there all the same.
+  }
+  closeSync(7);
+}
 const place = nameKeptPlace(root);
 let file = `${place}/main.cjs`;
 try {
