@@ -118,7 +118,7 @@ test('as installed Bun does not read the caller’s folder, where a million file
   );
 });
 
-test('a short message, in clear, over TLS or with a password, makes Bun load none of its copies of what Node has but node:fs and node:buffer', () =>
+test('a short message, in clear, over TLS or with a password, makes Bun load none of its copies of what Node has but node:fs', () =>
   within(60_000, async () => {
     const text = readFileSync(`${DIST}/main.cjs`, 'latin1');
     const { parts } = readMainFile(Buffer.from(text, 'latin1'));
@@ -126,7 +126,7 @@ test('a short message, in clear, over TLS or with a password, makes Bun load non
       ...['main', 'config-toml', 'transport-bun-wire', 'transport-tls-tls', 'transport-tls-peername'],
       ...['submit-secret', 'smtp-sasl-choose', 'submit-scrub'],
     ].flatMap((part) => [...text.slice(...(parts.get(part) as readonly [number, number])).matchAll(/(?:=|,)require\("([^"]+)"\)/g)]);
-    assert.deepEqual([...new Set(atOnce.map(([, name]) => name))].sort(), ['node:buffer', 'node:fs']);
+    assert.deepEqual([...new Set(atOnce.map(([, name]) => name))].sort(), ['node:fs']);
     const asked = `${scratch('asked')}/asked.json`;
     const hook = `${asked}.cjs`;
     // Whatever else is loaded is asked for in this way.
