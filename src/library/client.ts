@@ -6,6 +6,7 @@ import { follow, unlessAborted } from '../submit/interrupts.ts';
 import { printServer } from '../submit/outcome.ts';
 import type { OpenSession } from '../submit/session.ts';
 import { abortReason, reasonOf, whenAborted } from '../transport/abort.ts';
+import { Causes } from './causes.ts';
 import { type Content, failLoading, type GivenContent, sendTaking, type TakenContent } from './content.ts';
 import { type Envelope, parseEnvelope, withFacts } from './envelope.ts';
 import { type Failure, failHere } from './failure.ts';
@@ -21,6 +22,7 @@ import {
   type Failed,
   failedHere,
   failureOf,
+  type Given,
   type Outcome,
   type SessionFacts,
   sessionFacts,
@@ -74,11 +76,6 @@ const failedBefore = (failure: Failure): Failed => ({ kind: 'failed', failure, a
 
 const settled = (outcome: Outcome): Promise<Outcome> => Promise.resolve(outcome);
 
-/** The first error of a function of the caller's. */
-interface Caught {
-  cause: unknown;
-}
-
 const notConnected = (failure: Failure, attempts: readonly Attempt[] = []): Extract<Connected, { ok: false }> => ({
   ok: false,
   failure,
@@ -89,11 +86,8 @@ const notConnected = (failure: Failure, attempts: readonly Attempt[] = []): Extr
 export async function openClient(host: Host, terms: Terms, options: Options): Promise<Connected<SessionClient>> {
   const { signal } = options;
   if (signal?.aborted) return notConnected(failHere('aborted', abortReason(signal), signal.reason));
-  const caught: Caught = { cause: undefined };
-  const tell = (error: unknown): void => {
-    caught.cause ??= error;
-  };
-  const security = securityOf(host, signal, tell);
+  const causes = new Causes();
+  const security = securityOf(host, signal, causes);
   const { hello, timeouts, partial, framing, commitsAtOnce } = terms;
   const server = printSmarthost(host.smarthost);
   let place: Place = { session: 0, server, attempt: 0 };
@@ -105,16 +99,16 @@ export async function openClient(host: Host, terms: Terms, options: Options): Pr
     timeouts,
     security,
     signal,
-    names: namesOf(host),
+    names: namesOf(host, causes),
     dial: dialOf(host),
-    tell,
+    noteFailure: causes.note,
     observe() {
       place = { session: nextSession(), server, attempt: 0 };
       return observerOf(options, place, null);
     },
   });
-  if (session !== null) return { ok: true, client: new SessionClient(session, terms, signal, caught, options.progress, place) };
-  const given = { addresses: [], cause: caught.cause };
+  if (session !== null) return { ok: true, client: new SessionClient(session, terms, signal, causes, options.progress, place) };
+  const given = { addresses: [], causes };
   const tried = attempts.map((attempt) => attemptOf(attempt, given));
   if (signal?.aborted) return notConnected(failHere('aborted', abortReason(signal), signal.reason), tried);
   return notConnected(tried.at(-1)?.failure ?? failHere('usage', 'bug: no attempt was made'), tried);
@@ -123,7 +117,7 @@ export async function openClient(host: Host, terms: Terms, options: Options): Pr
 export class SessionClient implements Client {
   readonly #session: OpenSession;
   readonly #terms: Terms;
-  readonly #caught: Caught;
+  readonly #causes: Causes;
   #facts: SessionFacts | null = null;
   readonly #progress: Options['progress'];
   readonly #place: Place;
@@ -143,13 +137,13 @@ export class SessionClient implements Client {
     session: OpenSession,
     terms: Terms,
     opening: AbortSignal | undefined,
-    caught: Caught,
+    causes: Causes,
     progress: Options['progress'],
     place: Place,
   ) {
     this.#session = session;
     this.#terms = terms;
-    this.#caught = caught;
+    this.#causes = causes;
     this.#progress = progress;
     this.#place = place;
     if (opening === undefined) return;
@@ -179,8 +173,10 @@ export class SessionClient implements Client {
     return facts;
   }
 
-  get #name(): string {
-    return printServer(this.#session.facts());
+  #failureOf(failure: SessionFailure, given: Given): Failure {
+    const facts = this.#session.facts();
+    this.#causes.note(facts.host, failure);
+    return failureOf(failure, { ...given, causes: this.#causes }, printServer(facts));
   }
 
   async ready(signal?: AbortSignal): Promise<Failure | null> {
@@ -217,7 +213,7 @@ export class SessionClient implements Client {
   }
 
   #print(failure: SessionFailure | null): Failure | null {
-    return failure && failureOf(failure, { addresses: [], cause: this.#caught.cause }, this.#name);
+    return failure && this.#failureOf(failure, { addresses: [] });
   }
 
   send(envelope: Envelope, content: Content, options: SendOptions = {}): Promise<Outcome> {
@@ -275,8 +271,7 @@ export class SessionClient implements Client {
   }
 
   async #fail(found: SessionFailure, { addresses }: Message, content: GivenContent): Promise<Failed> {
-    const cause = content.cause ?? this.#caught.cause;
-    const failure = failureOf(await this.#session.advise(found), { addresses, cause }, this.#name);
+    const failure = this.#failureOf(await this.#session.advise(found), { addresses, cause: content.cause });
     return { kind: 'failed', failure, attempts: [{ server: this.facts, failure }] };
   }
 
