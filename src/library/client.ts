@@ -6,6 +6,7 @@ import { follow, unlessAborted } from '../submit/interrupts.ts';
 import { printServer } from '../submit/outcome.ts';
 import type { OpenSession } from '../submit/session.ts';
 import { abortReason, reasonOf, whenAborted } from '../transport/abort.ts';
+import type { Scrub } from '../transport/server-texts.ts';
 import { Causes } from './causes.ts';
 import { type Content, failLoading, type GivenContent, sendTaking, type TakenContent } from './content.ts';
 import { type Envelope, parseEnvelope, withFacts } from './envelope.ts';
@@ -27,7 +28,7 @@ import {
   type SessionFacts,
   sessionFacts,
 } from './outcome.ts';
-import { requireTlsFault, securityOf } from './security.ts';
+import { requireTlsFault, scrubOf, securityOf } from './security.ts';
 import { dialOf, type Host, parseServer, type Server } from './server.ts';
 
 /** One session. Messages go in order. */
@@ -107,7 +108,8 @@ export async function openClient(host: Host, terms: Terms, options: Options): Pr
       return observerOf(options, place, null);
     },
   });
-  if (session !== null) return { ok: true, client: new SessionClient(session, terms, signal, causes, options.progress, place) };
+  if (session !== null)
+    return { ok: true, client: new SessionClient(session, terms, signal, causes, scrubOf(host, security), options.progress, place) };
   const given = { addresses: [], causes };
   const tried = attempts.map((attempt) => attemptOf(attempt, given));
   if (signal?.aborted) return notConnected(failHere('aborted', abortReason(signal), signal.reason), tried);
@@ -118,6 +120,7 @@ export class SessionClient implements Client {
   readonly #session: OpenSession;
   readonly #terms: Terms;
   readonly #causes: Causes;
+  readonly #scrub: Scrub | undefined;
   #facts: SessionFacts | null = null;
   readonly #progress: Options['progress'];
   readonly #place: Place;
@@ -138,16 +141,21 @@ export class SessionClient implements Client {
     terms: Terms,
     opening: AbortSignal | undefined,
     causes: Causes,
+    scrub: Scrub | undefined,
     progress: Options['progress'],
     place: Place,
   ) {
     this.#session = session;
     this.#terms = terms;
     this.#causes = causes;
+    this.#scrub = scrub;
     this.#progress = progress;
     this.#place = place;
     if (opening === undefined) return;
-    const end = () => session.connection.abort(abortReason(opening));
+    const end = () => {
+      this.#destroyed ??= { reason: opening.reason };
+      session.connection.abort(abortReason(opening));
+    };
     if (opening.aborted) end();
     else void session.opened().then(whenAborted(opening, end));
   }
@@ -167,7 +175,7 @@ export class SessionClient implements Client {
 
   get facts(): SessionFacts {
     if (this.#facts !== null) return this.#facts;
-    const facts = sessionFacts(this.#session.facts());
+    const facts = sessionFacts(this.#session.facts(), this.#scrub);
     // They do not change any more once the session is open.
     if (this.#session.connection.channel !== null) this.#facts = facts;
     return facts;
@@ -176,7 +184,8 @@ export class SessionClient implements Client {
   #failureOf(failure: SessionFailure, given: Given): Failure {
     const facts = this.#session.facts();
     this.#causes.note(facts.host, failure);
-    return failureOf(failure, { ...given, causes: this.#causes }, printServer(facts));
+    const cause = given.cause ?? this.#destroyed?.reason;
+    return failureOf(failure, { ...given, cause, causes: this.#causes }, printServer(facts));
   }
 
   async ready(signal?: AbortSignal): Promise<Failure | null> {

@@ -20,7 +20,7 @@ export function askMechanism(
     const chosen = mechanism(offered, channel);
     if (typeof chosen === 'string') return unparsed(chosen);
     if (typeof chosen?.begin !== 'function') {
-      hush(chosen, tell);
+      hush(chosen);
       return unparsed('auth.mechanism gave no mechanism');
     }
     // It becomes a part of the AUTH command. RFC 4422 §3.1
@@ -48,7 +48,7 @@ function readStep(given: unknown, from: 'begin' | 'hear', tell: Tell): Exchange 
     typeof hear === 'function' &&
     (refusal === undefined || typeof refusal === 'string');
   if (!isStep) {
-    hush(given, tell);
+    hush(given);
     return { cancel: `auth.mechanism: ${from} gave no step: { say, mayEnd, hear }, where say is null or an octet string` };
   }
   return {
@@ -68,6 +68,6 @@ function readStep(given: unknown, from: 'begin' | 'hear', tell: Tell): Exchange 
 }
 
 /** It may be a promise, and one that fails unheard would end the process. */
-function hush(given: unknown, tell: Tell): void {
-  new Promise((settle) => settle(given)).catch(tell);
+function hush(given: unknown): void {
+  new Promise((settle) => settle(given)).catch(() => {});
 }

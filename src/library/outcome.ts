@@ -8,6 +8,7 @@ import type { Refusal, SessionFailure, Verdict } from '../smtp/client/outcome.ts
 import { digit, type Reply } from '../smtp/reply.ts';
 import { textOf } from '../smtp/text.ts';
 import * as engine from '../submit/outcome.ts';
+import type { Scrub } from '../transport/server-texts.ts';
 import type { Causes } from './causes.ts';
 import { type Failure, failHere, type RecipientRefusal, SmtpError, withCause } from './failure.ts';
 import { rephrase } from './words.ts';
@@ -107,13 +108,15 @@ export interface Given {
   readonly cause?: unknown;
   /** Errors of the caller's functions. */
   readonly causes?: Causes;
+  /** Takes secrets out of what the server says; undefined where there are none. */
+  readonly scrub?: Scrub | undefined;
 }
 
 export function outcomeOf(outcome: engine.Outcome, given: Given): Outcome {
   switch (outcome.kind) {
     case 'accepted':
       return {
-        ...acceptedBy(outcome.by, sessionFacts(outcome.by), given),
+        ...acceptedBy(outcome.by, sessionFacts(outcome.by, given.scrub), given),
         attempts: outcome.attempts.map((each) => attemptOf(each, given)),
       };
     case 'failed': {
@@ -159,7 +162,10 @@ export function serverFacts({ host, name, endpoint }: Pick<engine.Attempt, 'host
   return { url: printSmarthost(host), name, address: endpoint?.address ?? null, port: endpoint?.port ?? null };
 }
 
-export function sessionFacts(session: Pick<engine.Acceptance, 'host' | 'name' | 'endpoint' | 'tls' | 'auth' | 'offers'>): SessionFacts {
+export function sessionFacts(
+  session: Pick<engine.Acceptance, 'host' | 'name' | 'endpoint' | 'tls' | 'auth' | 'offers'>,
+  scrub: Scrub | undefined,
+): SessionFacts {
   const { tls, auth, offers } = session;
   const { url, name, address, port } = serverFacts(session);
   // Key by key, so that the facts of all sessions have one shape: a program may have thousands.
@@ -170,7 +176,11 @@ export function sessionFacts(session: Pick<engine.Acceptance, 'host' | 'name' | 
     port,
     tls: tls && { cipher: tls.cipher, verified: tls.verified },
     auth: auth && { mechanism: auth.mechanism, user: auth.user },
-    extensions: [...(offers?.keywords ?? [])].map(([keyword, parameters]) => [keyword, ...parameters].join(' ')),
+    extensions: [...(offers?.keywords ?? [])].map(([keyword, parameters]) => {
+      const line = [keyword, ...parameters].join(' ');
+      // A server may know the password from a session before.
+      return textOf(scrub ? scrub(line, false) : line);
+    }),
   };
 }
 

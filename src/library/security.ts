@@ -5,6 +5,7 @@ import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { makeSecurity, type SecretReader } from '../submit/security.ts';
 import type { Security } from '../submit/session.ts';
 import { reasonOf } from '../transport/abort.ts';
+import type { Scrub } from '../transport/server-texts.ts';
 import type { TlsMaterial } from '../transport/tls/tls.ts';
 import type { Causes, Tell } from './causes.ts';
 import { askMechanism } from './mechanism.ts';
@@ -31,6 +32,10 @@ export function securityOfAll(hosts: readonly Host[], signal: Ending, causes: Ca
 /** The same for one server, which a session keeps. */
 export const securityOf = (host: Host, signal: Ending, causes: Causes): Security =>
   makeSecurity(process.env, readerOf(host, signal, causes.tellOf(host.smarthost, 'login')), materialOf(host));
+
+/** Takes secrets out of texts; undefined where there are none, so that what reads them need not stay. */
+export const scrubOf = ({ auth, proxyPassword }: Host, { scrub }: Security): Scrub | undefined =>
+  auth === null && proxyPassword === '' ? undefined : scrub;
 
 /** Says why REQUIRETLS cannot be asked for: who asks must know who the server is. RFC 8689 §4.2.1 */
 export function requireTlsFault({ requireTls }: Pick<Transaction, 'requireTls'>, hosts: () => readonly Smarthost[]): string | null {

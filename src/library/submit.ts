@@ -58,6 +58,7 @@ async function deliverTaken(
   if (!loaded.ok) return failLoading(given, loaded.detail, signal);
   const content = loaded.value;
   const causes = new Causes();
+  const security = securityOfAll(hosts, signal, causes);
   const hostOf = (wanted: Smarthost) => hosts.find(({ smarthost }) => smarthost === wanted);
   let attempt = 0;
   const outcome = await deliver(
@@ -68,7 +69,7 @@ async function deliverTaken(
       framing,
       commitsAtOnce,
       timeouts: { ...timeouts, deadline: Number.POSITIVE_INFINITY },
-      security: securityOfAll(hosts, signal, causes),
+      security,
       observe: (host) =>
         observerOf(options, { session: nextSession(), server: printSmarthost(host), attempt: attempt++ }, content.facts.size),
       names: (host) => namesOf(hostOf(host), causes),
@@ -78,5 +79,5 @@ async function deliverTaken(
     },
   );
   content.close();
-  return outcomeOf(outcome, { addresses, cause: content.cause, causes });
+  return outcomeOf(outcome, { addresses, cause: content.cause, causes, scrub: security.scrub });
 }

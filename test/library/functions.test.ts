@@ -1,10 +1,10 @@
 /**
  * Functions of the caller's that do what they must not: mechanisms that throw or give no step, resolvers that give no answer, and whose error
- * is whose cause. None of them ends the process, and none brings a command or an address of its own to a server.
+ * is whose cause. None of them ends the process, and none brings a command or an address of its own to a server. Loopback: policy is no question here.
  */
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
-import { type Auth, type Failed, Pool, type Server, submit } from '../../src/library/index.ts';
+import { type Auth, type Client, connect, type Failed, Pool, type Server, submit } from '../../src/library/index.ts';
 import { startHost } from '../support/smarthost.ts';
 import { within } from '../support/within.ts';
 import { DOORS, ENVELOPE, watch } from './doors.ts';
@@ -79,7 +79,7 @@ for (const [what, [mechanism, words, isSaid]] of Object.entries(MECHANISMS))
         assert.equal(outcome.failure.code, 'auth-mechanism', outcome.failure.message);
         assert.match(outcome.failure.message, words);
         if (words.source.includes('boom')) assert.deepEqual([outcome.failure.cause, outcome.failure.retry], [boom, 'safe']);
-        else if (!what.includes('promise')) assert.equal(outcome.failure.retry, 'never');
+        else assert.equal(outcome.failure.retry, 'never');
       }
       const said = host.sessions.flat();
       assert.ok(!said.some((line) => /evil/.test(line)), said.join());
@@ -163,6 +163,29 @@ test('the cause of an attempt is the error of its own server’s function, and o
       [lookup, way, key, undefined],
     );
     await host.stop();
+  }));
+
+test('the reason with which a session ends, opening or under way, is the cause of what it fails', () =>
+  within(10_000, async () => {
+    const reason = new Error('enough of it');
+    for (const phase of ['greeting', 'MAIL'] as const) {
+      const host = await startHost({ script: { [phase]: 'silence' } });
+      const url = `smtp://127.0.0.1:${host.port}`;
+      const opening = new AbortController();
+      const opened = [await connect(url), await connect(url, { signal: opening.signal })].map((each) => each.ok && each.client);
+      const [first, second] = opened as [Client, Client];
+      const pool = new Pool(url);
+      const sent = [first, pool, ...(phase === 'greeting' ? [second] : [])].map((each) => each.send(ENVELOPE, MESSAGE));
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      for (const each of [first, pool]) each.destroy(reason);
+      opening.abort(reason);
+      for (const outcome of await Promise.all(sent)) {
+        assert.ok(outcome.kind === 'failed');
+        assert.deepEqual([outcome.failure.code, outcome.failure.cause], ['aborted', reason], phase);
+      }
+      second.destroy();
+      await host.stop();
+    }
   }));
 
 test.run();
