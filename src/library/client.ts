@@ -6,6 +6,8 @@ import { follow, unlessAborted } from '../submit/interrupts.ts';
 import { printServer } from '../submit/outcome.ts';
 import type { OpenSession } from '../submit/session.ts';
 import { abortReason, reasonOf, whenAborted } from '../transport/abort.ts';
+import type { Scrub } from '../transport/server-texts.ts';
+import { Causes } from './causes.ts';
 import { type Content, failLoading, type GivenContent, sendTaking, type TakenContent } from './content.ts';
 import { type Envelope, parseEnvelope, withFacts } from './envelope.ts';
 import { type Failure, failHere } from './failure.ts';
@@ -21,11 +23,12 @@ import {
   type Failed,
   failedHere,
   failureOf,
+  type Given,
   type Outcome,
   type SessionFacts,
   sessionFacts,
 } from './outcome.ts';
-import { requireTlsFault, securityOf } from './security.ts';
+import { requireTlsFault, scrubOf, securityOf } from './security.ts';
 import { dialOf, type Host, parseServer, type Server } from './server.ts';
 
 /** One session. Messages go in order. */
@@ -74,11 +77,6 @@ const failedBefore = (failure: Failure): Failed => ({ kind: 'failed', failure, a
 
 const settled = (outcome: Outcome): Promise<Outcome> => Promise.resolve(outcome);
 
-/** The first error of a function of the caller's. */
-interface Caught {
-  cause: unknown;
-}
-
 const notConnected = (failure: Failure, attempts: readonly Attempt[] = []): Extract<Connected, { ok: false }> => ({
   ok: false,
   failure,
@@ -89,11 +87,8 @@ const notConnected = (failure: Failure, attempts: readonly Attempt[] = []): Extr
 export async function openClient(host: Host, terms: Terms, options: Options): Promise<Connected<SessionClient>> {
   const { signal } = options;
   if (signal?.aborted) return notConnected(failHere('aborted', abortReason(signal), signal.reason));
-  const caught: Caught = { cause: undefined };
-  const tell = (error: unknown): void => {
-    caught.cause ??= error;
-  };
-  const security = securityOf(host, signal, tell);
+  const causes = new Causes();
+  const security = securityOf(host, signal, causes);
   const { hello, timeouts, partial, framing, commitsAtOnce } = terms;
   const server = printSmarthost(host.smarthost);
   let place: Place = { session: 0, server, attempt: 0 };
@@ -105,16 +100,17 @@ export async function openClient(host: Host, terms: Terms, options: Options): Pr
     timeouts,
     security,
     signal,
-    names: namesOf(host),
+    names: namesOf(host, causes),
     dial: dialOf(host),
-    tell,
+    noteFailure: causes.note,
     observe() {
       place = { session: nextSession(), server, attempt: 0 };
       return observerOf(options, place, null);
     },
   });
-  if (session !== null) return { ok: true, client: new SessionClient(session, terms, signal, caught, options.progress, place) };
-  const given = { addresses: [], cause: caught.cause };
+  if (session !== null)
+    return { ok: true, client: new SessionClient(session, terms, signal, causes, scrubOf(host, security), options.progress, place) };
+  const given = { addresses: [], causes };
   const tried = attempts.map((attempt) => attemptOf(attempt, given));
   if (signal?.aborted) return notConnected(failHere('aborted', abortReason(signal), signal.reason), tried);
   return notConnected(tried.at(-1)?.failure ?? failHere('usage', 'bug: no attempt was made'), tried);
@@ -123,7 +119,8 @@ export async function openClient(host: Host, terms: Terms, options: Options): Pr
 export class SessionClient implements Client {
   readonly #session: OpenSession;
   readonly #terms: Terms;
-  readonly #caught: Caught;
+  readonly #causes: Causes;
+  readonly #scrub: Scrub | undefined;
   #facts: SessionFacts | null = null;
   readonly #progress: Options['progress'];
   readonly #place: Place;
@@ -143,17 +140,22 @@ export class SessionClient implements Client {
     session: OpenSession,
     terms: Terms,
     opening: AbortSignal | undefined,
-    caught: Caught,
+    causes: Causes,
+    scrub: Scrub | undefined,
     progress: Options['progress'],
     place: Place,
   ) {
     this.#session = session;
     this.#terms = terms;
-    this.#caught = caught;
+    this.#causes = causes;
+    this.#scrub = scrub;
     this.#progress = progress;
     this.#place = place;
     if (opening === undefined) return;
-    const end = () => session.connection.abort(abortReason(opening));
+    const end = () => {
+      this.#destroyed ??= { reason: opening.reason };
+      session.connection.abort(abortReason(opening));
+    };
     if (opening.aborted) end();
     else void session.opened().then(whenAborted(opening, end));
   }
@@ -173,14 +175,17 @@ export class SessionClient implements Client {
 
   get facts(): SessionFacts {
     if (this.#facts !== null) return this.#facts;
-    const facts = sessionFacts(this.#session.facts());
+    const facts = sessionFacts(this.#session.facts(), this.#scrub);
     // They do not change any more once the session is open.
     if (this.#session.connection.channel !== null) this.#facts = facts;
     return facts;
   }
 
-  get #name(): string {
-    return printServer(this.#session.facts());
+  #failureOf(failure: SessionFailure, given: Given): Failure {
+    const facts = this.#session.facts();
+    this.#causes.note(facts.host, failure);
+    const cause = given.cause ?? this.#destroyed?.reason;
+    return failureOf(failure, { ...given, cause, causes: this.#causes }, printServer(facts));
   }
 
   async ready(signal?: AbortSignal): Promise<Failure | null> {
@@ -217,7 +222,7 @@ export class SessionClient implements Client {
   }
 
   #print(failure: SessionFailure | null): Failure | null {
-    return failure && failureOf(failure, { addresses: [], cause: this.#caught.cause }, this.#name);
+    return failure && this.#failureOf(failure, { addresses: [] });
   }
 
   send(envelope: Envelope, content: Content, options: SendOptions = {}): Promise<Outcome> {
@@ -275,8 +280,7 @@ export class SessionClient implements Client {
   }
 
   async #fail(found: SessionFailure, { addresses }: Message, content: GivenContent): Promise<Failed> {
-    const cause = content.cause ?? this.#caught.cause;
-    const failure = failureOf(await this.#session.advise(found), { addresses, cause }, this.#name);
+    const failure = this.#failureOf(await this.#session.advise(found), { addresses, cause: content.cause });
     return { kind: 'failed', failure, attempts: [{ server: this.facts, failure }] };
   }
 

@@ -1,29 +1,76 @@
-/** Look-ups by functions of the caller's; this system answers what they do not. */
+/** Look-ups by functions of the caller's, whose answers are checked; this system answers what they do not. */
 
+import { isIPv4, isIPv6 } from '../smtp/path.ts';
 import { reasonOf } from '../transport/abort.ts';
 import { systemNames } from '../transport/lookup/endpoints.ts';
 import type { Names } from '../transport/lookup/question.ts';
+import type { Causes, Tell } from './causes.ts';
 import type { Host, Resolver } from './server.ts';
 
 /** undefined: this system answers everything. */
-export function namesOf(host: Pick<Host, 'resolver'> | undefined): Names | undefined {
+export function namesOf(host: Pick<Host, 'resolver' | 'smarthost'> | undefined, causes: Causes): Names | undefined {
   const resolver = host?.resolver;
-  if (resolver === undefined) return undefined;
-  const { addresses = systemNames.addresses, mx = systemNames.mx, srv = systemNames.srv }: Resolver = resolver;
+  if (host === undefined || resolver === undefined) return undefined;
+  const tell = causes.tellOf(host.smarthost, 'resolver');
+  const { addresses, mx, srv }: Resolver = resolver;
   return {
-    addresses: async (name, question) => inWords(() => addresses.call(resolver, name, question)),
-    mx: async (name, question) => inWords(() => mx.call(resolver, name, question)),
-    srv: async (name, question) => inWords(() => srv.call(resolver, name, question)),
+    addresses: addresses
+      ? (name, question) => inWords('addresses', () => addresses.call(resolver, name, question), addressOf, tell)
+      : systemNames.addresses,
+    mx: mx ? (name, question) => inWords('mx', () => mx.call(resolver, name, question), mxOf, tell) : systemNames.mx,
+    srv: srv ? (name, question) => inWords('srv', () => srv.call(resolver, name, question), srvOf, tell) : systemNames.srv,
   };
 }
 
-/** An error without a code of node:dns is shown with its own words. */
-async function inWords<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
+/** An error without a code of node:dns is shown with its own words. `read` gives null for what is no answer. */
+async function inWords<Answer>(
+  key: keyof Resolver,
+  ask: () => Promise<readonly Answer[]>,
+  read: (answer: Partial<Answer> | null) => Answer | null,
+  tell: Tell,
+): Promise<readonly Answer[]> {
   try {
-    return await ask();
+    const answers: unknown = await ask();
+    const found = Array.isArray(answers) ? answers.map(read) : [null];
+    if (found.includes(null)) throw new Error(`resolver.${key} gave no list of ${ANSWERS[key]}`);
+    return found as readonly Answer[];
   } catch (error) {
-    throw (error as NodeJS.ErrnoException | null)?.code === undefined
-      ? Object.assign(new Error(reasonOf(error)), { code: reasonOf(error) })
-      : error;
+    const code = (error as NodeJS.ErrnoException | null)?.code;
+    // That a name has no such records is an answer.
+    if (code !== 'ENODATA') tell(error);
+    throw code === undefined ? Object.assign(new Error(reasonOf(error)), { code: reasonOf(error) }) : error;
   }
 }
+
+const ANSWERS: Readonly<Record<keyof Resolver, string>> = {
+  addresses: '{ address, family }',
+  mx: '{ exchange, priority }',
+  srv: '{ name, port, priority, weight }',
+};
+
+type Answers<Key extends keyof Names> = Awaited<ReturnType<Names[Key]>>[number];
+
+/** The text of an address decides its family: what is none would be taken for this host. */
+function addressOf(answer: Partial<Answers<'addresses'>> | null): Answers<'addresses'> | null {
+  const address: unknown = answer?.address;
+  if (typeof address !== 'string') return null;
+  if (isIPv4(address)) return { address, family: 4 };
+  return isIPv6(address.replace(/%[\w.-]+$/, '')) ? { address, family: 6 } : null;
+}
+
+function mxOf(answer: Partial<Answers<'mx'>> | null): Answers<'mx'> | null {
+  const { exchange, priority } = answer ?? {};
+  return isName(exchange) && isNumber(priority) ? { exchange: withoutDot(exchange), priority } : null;
+}
+
+function srvOf(answer: Partial<Answers<'srv'>> | null): Answers<'srv'> | null {
+  const { name, port, priority, weight } = answer ?? {};
+  return isName(name) && isNumber(port) && port < 65_536 && isNumber(priority) && isNumber(weight)
+    ? { name: withoutDot(name), port, priority, weight }
+    : null;
+}
+
+const isName = (value: unknown): value is string => typeof value === 'string' && !/[\p{Cc}\s]/u.test(value);
+const isNumber = (value: unknown): value is number => Number.isInteger(value) && (value as number) >= 0;
+/** Other resolvers than node:dns write names with the root. */
+const withoutDot = (name: string): string => name.replace(/\.$/, '');

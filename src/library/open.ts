@@ -1,6 +1,7 @@
 /** Opens a session to a server, at the first of its names and addresses that answers. Sends no message. */
 import type { Smarthost } from '../router/smarthost.ts';
 import { limitOf } from '../smtp/client/extensions.ts';
+import type { SessionFailure } from '../smtp/client/outcome.ts';
 import { parsed } from '../smtp/parsed.ts';
 import { unresolved } from '../submit/delivery.ts';
 import { unlessAborted } from '../submit/interrupts.ts';
@@ -16,15 +17,19 @@ export type Opened =
 export type OpenOptions = Omit<SessionOptions, 'transactions' | 'observer'> & {
   readonly names: Names | undefined;
   readonly observe: (name: string) => SessionOptions['observer'];
-  /** Gets what the caller's own way to the server has thrown. */
-  readonly tell: (cause: unknown) => void;
+  /** Hears of each failure, with what the caller's own way to the server has thrown. */
+  readonly noteFailure: (host: Smarthost, failure: SessionFailure, cause?: unknown) => void;
 };
 
 /** Never rejects. Without a session, and without a signal, the attempts say why. */
-export async function open(host: Smarthost, { names, observe, tell, ...options }: OpenOptions): Promise<Opened> {
+export async function open(host: Smarthost, { names, observe, noteFailure, ...options }: OpenOptions): Promise<Opened> {
   const { signal, timeouts } = options;
   const attempts: Attempt[] = [];
-  const fail = (name: string, detail: string) => attempts.push({ host, name, endpoint: null, failure: unresolved(detail) });
+  const fail = (name: string, detail: string): void => {
+    const failure = unresolved(detail);
+    noteFailure(host, failure);
+    attempts.push({ host, name, endpoint: null, failure });
+  };
   const targets = await unlessAborted(targetsOf(host, timeouts.resolve, names, signal), signal);
   if (targets === null) return { session: null, attempts };
   if (!targets.ok) fail(host.host, targets.detail);
@@ -42,7 +47,7 @@ export async function open(host: Smarthost, { names, observe, tell, ...options }
       observer: observe(target.name),
     });
     for (const { endpoint, failure, cause } of failed) {
-      if (cause !== undefined) tell(cause);
+      noteFailure(host, failure, cause);
       attempts.push({ host, name: target.name, endpoint, failure });
     }
     if (session !== null || signal?.aborted) return { session, attempts };

@@ -8,6 +8,8 @@ import type { Refusal, SessionFailure, Verdict } from '../smtp/client/outcome.ts
 import { digit, type Reply } from '../smtp/reply.ts';
 import { textOf } from '../smtp/text.ts';
 import * as engine from '../submit/outcome.ts';
+import type { Scrub } from '../transport/server-texts.ts';
+import type { Causes } from './causes.ts';
 import { type Failure, failHere, type RecipientRefusal, SmtpError, withCause } from './failure.ts';
 import { rephrase } from './words.ts';
 
@@ -102,15 +104,19 @@ export function withReason(outcome: Outcome, signal: AbortSignal | undefined): O
 export interface Given {
   /** By index in the envelope. */
   readonly addresses: readonly string[];
-  /** The first thing of the caller's that failed, if any did. */
+  /** The error of the content, if it had one. */
   readonly cause?: unknown;
+  /** Errors of the caller's functions. */
+  readonly causes?: Causes;
+  /** Takes secrets out of what the server says; undefined where there are none. */
+  readonly scrub?: Scrub | undefined;
 }
 
 export function outcomeOf(outcome: engine.Outcome, given: Given): Outcome {
   switch (outcome.kind) {
     case 'accepted':
       return {
-        ...acceptedBy(outcome.by, sessionFacts(outcome.by), given),
+        ...acceptedBy(outcome.by, sessionFacts(outcome.by, given.scrub), given),
         attempts: outcome.attempts.map((each) => attemptOf(each, given)),
       };
     case 'failed': {
@@ -156,7 +162,10 @@ export function serverFacts({ host, name, endpoint }: Pick<engine.Attempt, 'host
   return { url: printSmarthost(host), name, address: endpoint?.address ?? null, port: endpoint?.port ?? null };
 }
 
-export function sessionFacts(session: Pick<engine.Acceptance, 'host' | 'name' | 'endpoint' | 'tls' | 'auth' | 'offers'>): SessionFacts {
+export function sessionFacts(
+  session: Pick<engine.Acceptance, 'host' | 'name' | 'endpoint' | 'tls' | 'auth' | 'offers'>,
+  scrub: Scrub | undefined,
+): SessionFacts {
   const { tls, auth, offers } = session;
   const { url, name, address, port } = serverFacts(session);
   // Key by key, so that the facts of all sessions have one shape: a program may have thousands.
@@ -167,7 +176,11 @@ export function sessionFacts(session: Pick<engine.Acceptance, 'host' | 'name' | 
     port,
     tls: tls && { cipher: tls.cipher, verified: tls.verified },
     auth: auth && { mechanism: auth.mechanism, user: auth.user },
-    extensions: [...(offers?.keywords ?? [])].map(([keyword, parameters]) => [keyword, ...parameters].join(' ')),
+    extensions: [...(offers?.keywords ?? [])].map(([keyword, parameters]) => {
+      const line = [keyword, ...parameters].join(' ');
+      // A server may know the password from a session before.
+      return textOf(scrub ? scrub(line, false) : line);
+    }),
   };
 }
 
@@ -190,7 +203,8 @@ const takenOf = (verdicts: readonly Verdict[], { addresses }: Given): NonNullabl
 /** `server`: where it happened, for the sentence. */
 export function failureOf(failure: engine.Failure, given: Given, server = ''): Failure {
   if (!('at' in failure)) return failHere('usage', engine.printFailure(failure).join('; '));
-  const { code, verb, retry, reply } = classify(failure, given);
+  const cause = failure.kind === 'content' ? given.cause : given.causes?.of(failure);
+  const { code, verb, retry, reply } = classify(failure, cause);
   const { hint, ...bare } = failure;
   const said: Failure = {
     code,
@@ -206,17 +220,11 @@ export function failureOf(failure: engine.Failure, given: Given, server = ''): F
     ...(failure.kind === 'unsupported' ? { lacks: failure.lacks } : {}),
     ...(hint === undefined ? {} : { hint: rephrase(hint) }),
   };
-  return withCause(said, isOurs(failure) || code === 'auth-mechanism' ? given.cause : undefined);
+  return withCause(said, cause);
 }
 
 /** Credentials that a function of the caller's could not give may come the next time. */
-function classify(failure: SessionFailure, { cause }: Given): FailureClass {
+function classify(failure: SessionFailure, cause: unknown): FailureClass {
   const found = classifyFailure(failure);
-  return failure.kind === 'unsupported' && failure.isOurs && cause !== undefined
-    ? { ...found, code: 'auth-mechanism', retry: 'safe' }
-    : found;
+  return failure.kind === 'unsupported' && cause !== undefined ? { ...found, code: 'auth-mechanism', retry: 'safe' } : found;
 }
-
-/** True where something of the caller's may have been the cause: content, credentials, a resolver, a socket. */
-const isOurs = (failure: SessionFailure): boolean =>
-  failure.kind === 'content' || failure.kind === 'connect' || (failure.kind === 'unsupported' && failure.isOurs === true);

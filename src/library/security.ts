@@ -5,16 +5,17 @@ import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { makeSecurity, type SecretReader } from '../submit/security.ts';
 import type { Security } from '../submit/session.ts';
 import { reasonOf } from '../transport/abort.ts';
+import type { Scrub } from '../transport/server-texts.ts';
 import type { TlsMaterial } from '../transport/tls/tls.ts';
+import type { Causes, Tell } from './causes.ts';
+import { askMechanism } from './mechanism.ts';
 import { type Auth, type Host, secretFault } from './server.ts';
 
-type Tell = (cause: unknown) => void;
 /** What ends the call; undefined where nothing can. */
 type Ending = AbortSignal | undefined;
 
-/** `tell` gets the first error of a function of the caller's. */
-export function securityOfAll(hosts: readonly Host[], signal: Ending, tell: Tell): Security {
-  const known = new Map(hosts.map((host) => [host.smarthost, securityOf(host, signal, tell)]));
+export function securityOfAll(hosts: readonly Host[], signal: Ending, causes: Causes): Security {
+  const known = new Map(hosts.map((host) => [host.smarthost, securityOf(host, signal, causes)]));
   const of = (host: Smarthost): Security => {
     const security = known.get(host);
     if (security === undefined) throw new Error('bug: a server that nobody gave');
@@ -29,8 +30,12 @@ export function securityOfAll(hosts: readonly Host[], signal: Ending, tell: Tell
 }
 
 /** The same for one server, which a session keeps. */
-export const securityOf = (host: Host, signal: Ending, tell: Tell): Security =>
-  makeSecurity(process.env, readerOf(host, signal, tell), materialOf(host));
+export const securityOf = (host: Host, signal: Ending, causes: Causes): Security =>
+  makeSecurity(process.env, readerOf(host, signal, causes.tellOf(host.smarthost, 'login')), materialOf(host));
+
+/** Takes secrets out of texts; undefined where there are none, so that what reads them need not stay. */
+export const scrubOf = ({ auth, proxyPassword }: Host, { scrub }: Security): Scrub | undefined =>
+  auth === null && proxyPassword === '' ? undefined : scrub;
 
 /** Says why REQUIRETLS cannot be asked for: who asks must know who the server is. RFC 8689 §4.2.1 */
 export function requireTlsFault({ requireTls }: Pick<Transaction, 'requireTls'>, hosts: () => readonly Smarthost[]): string | null {
@@ -63,22 +68,5 @@ async function readSecret(auth: Auth | null, signal: Ending, tell: Tell): Promis
   } catch (error) {
     tell(error);
     return unparsed(`${name} failed: ${reasonOf(error)}`);
-  }
-}
-
-function askMechanism(
-  { mechanism }: Extract<Auth, { mechanism: unknown }>,
-  ...[offered, channel, tell]: [...Parameters<NonNullable<SecretReader['mechanism']>>, Tell]
-): ReturnType<NonNullable<SecretReader['mechanism']>> {
-  try {
-    const chosen = mechanism(offered, channel);
-    if (typeof chosen === 'string') return unparsed(chosen);
-    if (typeof chosen?.begin === 'function') return parsed(chosen);
-    // It may be a promise, and one that fails unheard would end the process.
-    new Promise((settle) => settle(chosen)).catch(tell);
-    return unparsed('auth.mechanism gave no mechanism');
-  } catch (error) {
-    tell(error);
-    return unparsed(`auth.mechanism failed: ${reasonOf(error)}`);
   }
 }

@@ -4,6 +4,7 @@ import { printSmarthost, type Smarthost } from '../router/smarthost.ts';
 import { parsed } from '../smtp/parsed.ts';
 import { deliver } from '../submit/delivery.ts';
 import { abortReason } from '../transport/abort.ts';
+import { Causes } from './causes.ts';
 import { type Content, failLoading, sendTaking, type TakenContent } from './content.ts';
 import { type Envelope, type ParsedEnvelope, parseEnvelope, withFacts } from './envelope.ts';
 import { type Ends, inTime } from './message.ts';
@@ -56,10 +57,8 @@ async function deliverTaken(
   const loaded = given.known ? parsed(given.known) : await given.load({ window, patience: timeouts.input, signal });
   if (!loaded.ok) return failLoading(given, loaded.detail, signal);
   const content = loaded.value;
-  let cause: unknown;
-  const tell = (error: unknown): void => {
-    cause ??= error;
-  };
+  const causes = new Causes();
+  const security = securityOfAll(hosts, signal, causes);
   const hostOf = (wanted: Smarthost) => hosts.find(({ smarthost }) => smarthost === wanted);
   let attempt = 0;
   const measured = withFacts(transaction, content.facts);
@@ -71,14 +70,14 @@ async function deliverTaken(
       framing,
       commitsAtOnce,
       timeouts: { ...timeouts, deadline: Number.POSITIVE_INFINITY },
-      security: securityOfAll(hosts, signal, tell),
+      security,
       observe: (host) => observerOf(options, { session: nextSession(), server: printSmarthost(host), attempt: attempt++ }, measured.size),
-      names: (host) => namesOf(hostOf(host)),
+      names: (host) => namesOf(hostOf(host), causes),
       dialFor: (host) => dialOf(hostOf(host)),
-      tell,
+      noteFailure: causes.note,
       interrupts: { ...ends, signal },
     },
   );
   content.close();
-  return outcomeOf(outcome, { addresses, cause: content.cause ?? cause });
+  return outcomeOf(outcome, { addresses, cause: content.cause, causes, scrub: security.scrub });
 }

@@ -122,6 +122,9 @@ const setMode =
     parsed(soFar.mode.kind === 'refused' ? {} : { mode });
 const refuse = (detail: string): Apply => setMode({ kind: 'refused', detail });
 const NO_DAEMON = refused('there is no daemon');
+const NO_EXPANSIONS = refused('there is nothing to expand');
+const NO_FILTERS = refused('there are no filters');
+const SEE_CHECK = refused('see nospool check');
 const refuseDaemon = refuse('no daemon: nospool delivers while its caller waits, and has neither a queue nor a port');
 const operateOnQueue = setMode({ kind: 'queue', run: null });
 
@@ -195,7 +198,7 @@ const makeModes = (): readonly OptionRow[] => [
   flag('-bi', SPE, 'Check the alias files and say how many entries they have.', setMode({ kind: 'newaliases' })),
   flag('-bV', ['Exim'], 'Print the version, and which runtime, configuration and log are in force.', setMode({ kind: 'facts' })),
   flag('-bnq', ['Exim'], NO_EFFECT),
-  flag('-bC', ['Sendmail'], refused('see nospool check'), refuse('-bC: use “nospool check” to see the configuration')),
+  flag('-bC', ['Sendmail'], SEE_CHECK, refuse('-bC: use “nospool check” to see the configuration')),
   flag('-bd', SPE, NO_DAEMON, refuseDaemon),
   flag('-bdf', ['Exim'], NO_DAEMON, refuseDaemon),
   flag('-bD', ['Sendmail'], NO_DAEMON, refuseDaemon),
@@ -209,11 +212,11 @@ const makeModes = (): readonly OptionRow[] => [
     refuse('-bh: there is no host status, and no session can be simulated'),
   ),
   flag('-bH', ['Sendmail'], refused('there is no host status'), refuse('-bH: there is no host status')),
-  attached('-bP', 'name', ['Sendmail', 'Exim'], refused('see nospool check'), refuse('-bP: use “nospool check” to see the configuration')),
-  flag('-be', ['Exim'], refused('there is nothing to expand'), refuse('-be: there are no expansions to test')),
-  flag('-bem', ['Exim'], refused('there is nothing to expand'), refuse('-bem: there are no expansions to test')),
-  attached('-bf', 'file', ['Exim'], refused('there are no filters'), refuse('-bf: there are no filters to test')),
-  flag('-bF', ['Exim'], refused('there are no filters'), refuse('-bF: there are no filters to test')),
+  attached('-bP', 'name', ['Sendmail', 'Exim'], SEE_CHECK, refuse('-bP: use “nospool check” to see the configuration')),
+  flag('-be', ['Exim'], NO_EXPANSIONS, refuse('-be: there are no expansions to test')),
+  flag('-bem', ['Exim'], NO_EXPANSIONS, refuse('-bem: there are no expansions to test')),
+  attached('-bf', 'file', ['Exim'], NO_FILTERS, refuse('-bf: there are no filters to test')),
+  flag('-bF', ['Exim'], NO_FILTERS, refuse('-bF: there are no filters to test')),
   attached('-bI:', 'topic', ['Exim'], refused('see --help'), refuse('-bI: use --help')),
   flag('-brt', ['Exim'], refused('nothing is retried'), refuse('-brt: nothing is ever retried')),
   flag('-brw', ['Exim'], refused('see nospool route'), refuse('-brw: use “nospool route”')),

@@ -37,8 +37,8 @@ export interface DeliveryOptions extends Omit<SessionOptions, 'transactions' | '
   readonly names?: Names | ((host: Smarthost) => Names | undefined) | undefined;
   /** A caller's own way to a host, in place of ours; undefined where there is none. */
   readonly dialFor?: ((host: Smarthost) => Dial | undefined) | undefined;
-  /** Gets what such a way has thrown. */
-  readonly tell?: ((cause: unknown) => void) | undefined;
+  /** Hears of the failure of each attempt, with what such a way has thrown. */
+  readonly noteFailure?: ((host: Smarthost, failure: SessionFailure, cause?: unknown) => void) | undefined;
   /** Makes an observer for each attempt, in place of `observer`. */
   readonly observe?: ((host: Smarthost) => SessionOptions['observer']) | undefined;
   readonly interrupts?: Interrupts | undefined;
@@ -127,6 +127,7 @@ async function tryTarget(run: Run, host: Smarthost, target: Target, more: boolea
     const ended = await attempt(run, host, target, untried, !more && untried.length === 1);
     if (ended === null) return signal.aborted ? endInterrupted(run) : attempts.at(-1)?.failure.condemns === 'host' ? 'next host' : 'next';
     if ('by' in ended) return { kind: 'accepted', by: ended.by, attempts };
+    options.noteFailure?.(host, ended.failure);
     attempts.push({ host, name: target.name, ...ended });
     const failed = new Set(attempts.slice(before).map(({ endpoint }) => endpoint?.address));
     untried = untried.filter(({ address }) => !failed.has(address));
@@ -169,6 +170,7 @@ export const unresolved = (detail: string): SessionFailure => ({
 /** Keeps a look-up that found nothing as an attempt. */
 function noteUnresolved({ attempts, options }: Run, host: Smarthost, name: string, detail: string): void {
   const failure = unresolved(detail);
+  options.noteFailure?.(host, failure);
   attempts.push({ host, name, endpoint: null, failure });
   options.observer?.unconnected?.([failure]);
 }
@@ -189,7 +191,7 @@ async function attempt(
     signal: interrupts.signal,
   });
   for (const { endpoint, failure, cause } of failed) {
-    if (cause !== undefined) options.tell?.(cause);
+    options.noteFailure?.(host, failure, cause);
     attempts.push({ host, name: target.name, endpoint, failure });
   }
   if (session === null) return null;

@@ -118,6 +118,23 @@ for (const [what, script] of Object.entries(SCRIPTS))
     }),
   );
 
+outcomes('an extension that a server announces with the secret, which it may know from before, shows no secret', () =>
+  within(20_000, async () => {
+    for (const [kind, { secret, make }] of Object.entries(AUTHS))
+      for (const [how, echo] of Object.entries(ECHOES).filter(([name]) => name !== CUT)) {
+        const host = await startHost({ offers: [...OFFERS, `X-ECHO ${echo(secret).replaceAll(/\s+/g, ' ')}`] });
+        const server: Server = { url: `smtp://127.0.0.1:${host.port}`, auth: make() };
+        for (const send of Object.values(DOORS)) {
+          const outcome = await send(server, () => MESSAGE);
+          assert.ok(outcome.kind === 'accepted');
+          assert.ok(outcome.server.extensions.some((line) => line.startsWith('X-ECHO ')));
+          assert.deepEqual(revealed(JSON.stringify(outcome).toLowerCase(), secret.toLowerCase()), [], `${kind}, ${how}`);
+        }
+        await host.stop();
+      }
+  }),
+);
+
 outcomes('user and password of a URL, and of a proxy, are in no outcome', () =>
   within(20_000, async () => {
     const word = encodeURIComponent(SECRET);

@@ -566,7 +566,7 @@ test('a way of a program: what it throws is told to the program as it is, and to
       await new Promise((resolve) => setTimeout(resolve, 200));
       throw thrown;
     };
-    const { text, outcome } = await send([host], { dialFor: () => dial, tell: (cause) => void told.push(cause) });
+    const { text, outcome } = await send([host], { dialFor: () => dial, noteFailure: (_, __, cause) => void told.push(cause) });
     assert.deepEqual(told, [thrown]);
     assert.match(text, /^smart\.example: .*\*\*\*\*/);
     assert.ok(!JSON.stringify(outcome).includes('correct horse'));

@@ -215,7 +215,7 @@ function givenOptions(options: NospoolTransportOptions): NospoolTransportOptions
 
 const isObject = <Value>(value: Value): value is Value & object => typeof value === 'object' && value !== null;
 
-const isMail = (key: string): boolean => key === 'logger' || OPTIONS[key as keyof typeof OPTIONS][0] === 'mail';
+const isMail = (key: string): boolean => key === 'logger' || OPTIONS[key]?.[0] === 'mail';
 
 function optionFault(options: NospoolTransportOptions): string | null {
   const { tls, auth } = options;
@@ -251,7 +251,7 @@ function mergeUrl(options: NospoolTransportOptions): Parsed<Merged> {
       : unparsed(`the options url and ${double} contradict each other: remove one of them`);
   }
   const [, scheme = '', rest = ''] = found;
-  if (scheme.toLowerCase() === 'direct') return unparsed(`the option direct is not supported: ${OPTIONS.direct[1]}`);
+  if (scheme.toLowerCase() === 'direct') return unparsed(`the option direct is not supported: ${OPTIONS.direct?.[1]}`);
   let url: URL;
   try {
     // Only of the schemes of the web does URL know that they have a host.

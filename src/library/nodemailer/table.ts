@@ -23,13 +23,11 @@ const OTHER = 'it chooses another transport of nodemailer';
 const FIXED = 'it has no equal here';
 
 /** The type has the names, and not all the words. */
-function table<Name extends string>(rows: Readonly<Record<Name, Row>>): Readonly<Record<Name, Row>> {
-  return rows;
-}
+const wordsOf = <Name extends string>(codes: Readonly<Record<Name, string>>): Readonly<Record<Name, string>> => codes;
 
 /** The options of the transport. */
 // biome-ignore format: a table is read as a table
-export const OPTIONS = /* @__PURE__ */ table({
+export const OPTIONS: Table = {
   url: ['mapped', 'as in nodemailer for `smtp:` and `smtps:`, with options as its query; also nospool\'s `submission:`, `submissions:`, `lmtp:`, `lmtp+unix:` and `unix:`'],
   host: ['mapped', 'default `localhost`'],
   port: ['mapped', 'default 587, 465 with `secure`, 24 with `lmtp`'],
@@ -88,14 +86,14 @@ export const OPTIONS = /* @__PURE__ */ table({
   streamTransport: ['refused', OTHER],
   jsonTransport: ['refused', OTHER],
   SES: ['refused', OTHER],
-});
+};
 
 const CONTEXT = 'no context is made by the caller';
 const NARROW = 'the library decides it';
 
 /** Its options in `tls`. */
 // biome-ignore format: a table is read as a table
-export const TLS_OPTIONS = /* @__PURE__ */ table({
+export const TLS_OPTIONS: Table = {
   rejectUnauthorized: ['mapped', 'false: any certificate will do'],
   ca: ['mapped', 'certificates in PEM that are trusted in place of the system\'s'],
   cert: ['mapped', 'the client\'s own certificate, in PEM'],
@@ -129,11 +127,11 @@ export const TLS_OPTIONS = /* @__PURE__ */ table({
   path: ['refused', 'give `url: "unix:/…"`'],
   socket: ['refused', ONCE],
   timeout: ['refused', 'give `connectionTimeout` and `greetingTimeout`'],
-});
+};
 
 /** Its options in `auth`. */
 // biome-ignore format: a table is read as a table
-export const AUTH_OPTIONS = /* @__PURE__ */ table({
+export const AUTH_OPTIONS: Table = {
   type: ['mapped', '`OAuth2`, or anything else for a password'],
   user: ['mapped', ''],
   pass: ['mapped', 'a text, or a function that is asked for each connection'],
@@ -159,11 +157,11 @@ export const AUTH_OPTIONS = /* @__PURE__ */ table({
   service: ['refused', 'give `user`'],
   tls: ['refused', 'requests for a token trust what this system trusts; NODE_EXTRA_CA_CERTS adds to it'],
   component: ['refused', 'give it beside `auth`'],
-});
+};
 
 /** The codes of errors: nodemailer's, and one more. */
 // biome-ignore format: a table is read as a table
-export const ERROR_CODES = {
+export const ERROR_CODES = /* @__PURE__ */ wordsOf({
   EDNS: 'the name of the server was not found',
   ESOCKET: 'nobody listens there, or no way leads there',
   ETIMEDOUT: 'a time was over: `timeoutType` says which',
@@ -179,7 +177,7 @@ export const ERROR_CODES = {
   EABORT: 'a signal ended it',
   ECONFIG: 'an option cannot be',
   EUNCERTAIN: 'the message was sent and no verdict came back: the server may have it, so do not send it again blindly',
-} as const;
+});
 
 /** A sentence about the first option that cannot be; null when there is none. `place` stands before its name. */
 export function refusedOption(given: object, table: Table, place: string): string | null {

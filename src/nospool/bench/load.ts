@@ -84,7 +84,7 @@ export async function carry(load: Load, { signal, urgent, progress }: LoadOption
   async function open(): Promise<OpenSession | null> {
     const start = performance.now();
     const options = { hello: '', partial: 'never', framing: 'auto', timeouts: TIMEOUTS, security, names: undefined, signal } as const;
-    const { session, attempts } = await openSession(load.host, { ...options, observe: () => undefined, tell: () => {} });
+    const { session, attempts } = await openSession(load.host, { ...options, observe: () => undefined, noteFailure: () => {} });
     const reason = session ? await reasonUnopened(session) : attempts.map((attempt) => printAttempt(attempt).join('; ')).join('; ');
     if (reason === null) {
       openings.add(performance.now() - start);

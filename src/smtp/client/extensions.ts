@@ -3,7 +3,7 @@ import type { Reply } from '../reply.ts';
 
 /** The extensions that a server offers in its answer to EHLO. RFC 5321 §4.1.1.1 */
 export interface Extensions {
-  /** The parameters of each keyword, in order; all words in upper case. */
+  /** The parameters of each keyword, in order; letters of ASCII in upper case. */
   readonly keywords: ReadonlyMap<string, readonly string[]>;
 }
 
@@ -23,7 +23,7 @@ export function readExtensions(reply: Reply, ignored: readonly string[] = []): E
   const keywords = new Map<string, readonly string[]>();
   for (const line of reply.lines.slice(1)) {
     const words = line
-      .toUpperCase()
+      .replace(/[a-z]+/g, (letters) => letters.toUpperCase())
       .replace(/^\s*AUTH=/, 'AUTH ')
       .split(/[ \t]+/)
       .filter((word) => word !== '');

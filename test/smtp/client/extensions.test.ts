@@ -30,6 +30,7 @@ const CASES: readonly (readonly [readonly string[], readonly string[], string])[
   [['SIZE 5', 'SIZE 6'], ['SIZE 6'], 'of others the last line counts'],
   [['X-AUTH=PLAIN'], ['X-AUTH=PLAIN'], 'another keyword'],
   [['STARTTLSX'], ['STARTTLSX'], 'a longer word is another one'],
+  [['x-\xb5 \xdf'], ['X-\xb5 \xdf'], 'octets that are no ASCII stay as they are'],
 ];
 for (const [lines, expected, why] of CASES)
   test(`${JSON.stringify(lines)}: ${why}`, () => assert.deepStrictEqual(shown(...lines), expected));
