@@ -25,7 +25,7 @@ export function askMechanism(
     }
     // It becomes a part of the AUTH command. RFC 4422 §3.1
     const name: unknown = chosen.name;
-    if (typeof name !== 'string' || !/^[A-Z0-9_-]{1,20}$/.test(name)) return unparsed('auth.mechanism: name is a SASL name in upper case');
+    if (typeof name !== 'string' || !/^[A-Z0-9_-]{1,20}$/.test(name)) return unparsed('auth.mechanism: name is a SASL name');
     // Before AUTH is said, because there is nothing to cancel then.
     const first = readStep(chosen.begin(), 'begin', tell);
     return 'cancel' in first ? unparsed(first.cancel) : parsed({ name, begin: () => first });
@@ -49,7 +49,7 @@ function readStep(given: unknown, from: 'begin' | 'hear', tell: Tell): Exchange 
     (refusal === undefined || typeof refusal === 'string');
   if (!isStep) {
     hush(given);
-    return { cancel: `auth.mechanism: ${from} gave no step: { say, mayEnd, hear }, where say is null or an octet string` };
+    return { cancel: `auth.mechanism: ${from} gave no step: { say, mayEnd, hear }` };
   }
   return {
     say,

@@ -32,7 +32,7 @@ async function inWords<Answer>(
   try {
     const answers: unknown = await ask();
     const found = Array.isArray(answers) ? answers.map(read) : [null];
-    if (found.includes(null)) throw new Error(`resolver.${key} gave no list of ${ANSWERS[key]}`);
+    if (found.includes(null)) throw new Error(`resolver.${key} gave no records`);
     return found as readonly Answer[];
   } catch (error) {
     const code = (error as NodeJS.ErrnoException | null)?.code;
@@ -41,12 +41,6 @@ async function inWords<Answer>(
     throw code === undefined ? Object.assign(new Error(reasonOf(error)), { code: reasonOf(error) }) : error;
   }
 }
-
-const ANSWERS: Readonly<Record<keyof Resolver, string>> = {
-  addresses: '{ address, family }',
-  mx: '{ exchange, priority }',
-  srv: '{ name, port, priority, weight }',
-};
 
 type Answers<Key extends keyof Names> = Awaited<ReturnType<Names[Key]>>[number];
 
