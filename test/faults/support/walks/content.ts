@@ -328,11 +328,11 @@ function makeWeb(
   const source = {
     async pull(controller: ReadableStreamDefaultController<Part>): Promise<void> {
       await slowly();
-      if (flaw === 'silent' && at === wrongAt) await forever();
+      if (flaw === 'silent' && at >= wrongAt) await forever();
       // A stream of octets takes no empty part.
       while (shape === 'bytes' && parts[at]?.length === 0) at += 1;
       if (isClosed) return;
-      if (flaw === 'throws' && at === wrongAt) {
+      if (flaw === 'throws' && at >= wrongAt) {
         close();
         controller.error(broken());
       } else if (at < parts.length) controller.enqueue(parts[at++] as Part);

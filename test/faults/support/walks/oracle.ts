@@ -92,6 +92,9 @@ function mustArrive(sent: Sent, walk: Walked): boolean {
   if (!walk.isVirtual || isSecond || isLate || aborted !== null || made.fate !== 'arrives' || options.deadline !== undefined) return false;
   if (plan.abort !== null || (program.aborted !== null && program.aborted <= (sent.settled ?? Number.POSITIVE_INFINITY))) return false;
   if (end !== 'quit' && end !== 'dispose' && kind !== 'submit') return false;
+  // What ends a message that is under way ends its session.
+  const others = walk.sent.filter((each) => each.program === program);
+  if (kind === 'client' && !others.every((each) => each.plan.abort === null && each.made.fate === 'arrives')) return false;
   return servers.every(
     ({ faults, refuses, idle, most, lmtp, offers, hasAuth }) =>
       faults === 0 &&
@@ -226,8 +229,8 @@ export const CHECKS: readonly (readonly [name: string, find: Check])[] = [
   ['only mistakes are usage', ofEachFailed(({ code, message }, sent) =>
     (code === 'usage' && !isMistake(sent)) || /\bbug\b/.test(message) ? `${code}: ${message}` : null,
   )],
-  ['only what is at fault fails as input', ofEachFailed(({ code, message }, { made }) =>
-    code === 'input' && made.fate === 'arrives' ? message : null,
+  ['only what is at fault fails as input', ofEachFailed(({ code, message }, { made, plan }) =>
+    code === 'input' && made.fate === 'arrives' && plan.withoutEightBit !== 'refuse' ? message : null,
   )],
   ['mistakes are usage', ofEachFailed(({ code }, { isLate, program }) => (isLate && code !== 'usage' && program.aborted === null ? code : null))],
   ['aborted is only what somebody aborted', ofEachFailed(({ code, message }, { aborted, program }) =>
