@@ -64,7 +64,7 @@ export class Pool implements AsyncDisposable {
   /** Settled one by one, when a session is open or could not be opened. */
   readonly #openings = new Set<Promise<unknown>>();
   /** Sessions that say QUIT. */
-  #closing = 0;
+  readonly #leaving = new Set<SessionClient>();
   #mayOpenFrom = 0;
   /** When the last messages began, as many as the rate allows. */
   readonly #begun: number[] = [];
@@ -334,9 +334,9 @@ export class Pool implements AsyncDisposable {
   }
 
   #leave(client: SessionClient): void {
-    this.#closing += 1;
+    this.#leaving.add(client);
     void client.quit().then(() => {
-      this.#closing -= 1;
+      this.#leaving.delete(client);
       this.#endIfDrained();
     });
   }
@@ -423,7 +423,7 @@ export class Pool implements AsyncDisposable {
     if (this.#opening > 0) this.#ending.abort(new Error('the pool was closed'));
     for (const line of [...this.#lines]) this.#close(line);
     this.#unlink();
-    if (this.#closing === 0 && this.#opening === 0) this.#tellDrained();
+    if (this.#leaving.size === 0 && this.#opening === 0) this.#tellDrained();
   }
 
   /** Nothing is left to do, and nothing will come. */
@@ -435,6 +435,7 @@ export class Pool implements AsyncDisposable {
   destroy(reason: unknown = new Error('the pool was closed')): void {
     this.#ending.abort(reason);
     for (const task of this.#waiting.splice(0)) task.settle(failedHere('aborted', reasonOf(reason), reason));
+    for (const client of this.#leaving) client.destroy(reason);
     for (const line of [...this.#lines]) {
       line.client.destroy(reason);
       this.#close(line);

@@ -110,7 +110,7 @@ function makeShape(plan: ContentPlan, dice: Dice, opened: (isClosed: () => boole
   if (flaw === 'number') parts.splice(wrongAt, 0, 42);
   const octets = new Uint8Array(Buffer.from(text));
   const moveLater = (): void => {
-    if (flaw === 'moved') setTimeout(() => void structuredClone(octets.buffer, { transfer: [octets.buffer] }), 1 + dice.below(1500));
+    if (flaw === 'moved') setTimeout(() => void structuredClone(octets.buffer, { transfer: [octets.buffer] }), dice.below(dice.one([2, 50, 1500])));
   };
   switch (shape) {
     case 'text':
@@ -143,6 +143,9 @@ function makeShape(plan: ContentPlan, dice: Dice, opened: (isClosed: () => boole
     case 'passthrough': {
       const stream = makeReadable(shape, parts as Part[], flaw, wrongAt, slowly);
       opened(() => stream.destroyed || stream.readableEnded);
+      // It may fail before anybody reads it, too.
+      if (flaw === 'throws' && dice.isIn(0.3)) stream.destroy(broken());
+      else if (flaw === 'throws' && dice.isIn(0.3)) setTimeout(() => stream.destroy(broken()), dice.below(1500));
       if (flaw === 'spent') {
         if (dice.isIn(0.5)) stream.destroy();
         else stream.resume();

@@ -12,12 +12,12 @@ export interface Breach {
   readonly detail: string;
 }
 
-export function findBreach(walk: Walked): Breach | null {
-  for (const [check, find] of CHECKS) {
+/** One for each check that fails, in the order of the checks. */
+export function findBreaches(walk: Walked): Breach[] {
+  return CHECKS.flatMap(([check, find]) => {
     const detail = find(walk);
-    if (detail !== null) return { check, detail };
-  }
-  return null;
+    return detail === null ? [] : [{ check, detail }];
+  });
 }
 
 type Check = (walk: Walked) => string | null;
@@ -90,14 +90,15 @@ function mustArrive(sent: Sent, walk: Walked): boolean {
   const { kind, options, end } = program.plan;
   const servers = serversOf(program, walk);
   if (!walk.isVirtual || isSecond || isLate || aborted !== null || made.fate !== 'arrives' || options.deadline !== undefined) return false;
-  if (plan.abort !== null || (program.aborted !== null && program.aborted <= (sent.settled ?? Number.POSITIVE_INFINITY))) return false;
+  if ((plan.abort !== null && plan.abort !== 'never') || (program.aborted !== null && program.aborted <= (sent.settled ?? Number.POSITIVE_INFINITY))) return false;
   if (end !== 'quit' && end !== 'dispose' && kind !== 'submit') return false;
   // What ends a message that is under way ends its session.
   const others = walk.sent.filter((each) => each.program === program);
-  if (kind === 'client' && !others.every((each) => each.plan.abort === null && each.made.fate === 'arrives')) return false;
+  if (kind === 'client' && !others.every((each) => (each.plan.abort === null || each.plan.abort === 'never') && each.made.fate === 'arrives')) return false;
   return servers.every(
-    ({ faults, refuses, idle, most, lmtp, offers, hasAuth }) =>
+    ({ faults, refuses, picky, idle, most, lmtp, offers, hasAuth }) =>
       faults === 0 &&
+      picky === 0 &&
       refuses === 0 &&
       // A password function may fail.
       !hasAuth &&
@@ -174,10 +175,6 @@ export const CHECKS: readonly (readonly [name: string, find: Check])[] = [
     const commits = conversations.flatMap((each) => each.commits).filter((from) => from === fromOf(sent)).length;
     return commits > 1 ? `${commits} times` : null;
   })],
-  ['who has a message has it whole', ofEach((sent, walk) => {
-    const wrong = takenOf(sent, walk).find(({ octets }) => !isWhole(octets, sent, walk));
-    return wrong ? `${wrong.octets.length} octets of ${sent.made.octets.length}: ${JSON.stringify(wrong.octets.slice(0, 200))}` : null;
-  })],
   ['content that failed is sent to nobody', ofEach((sent, walk) =>
     sent.made.fate === 'never' && (takenOf(sent, walk).length > 0 || sent.outcome?.kind === 'accepted') ? 'somebody has it' : null,
   )],
@@ -185,6 +182,10 @@ export const CHECKS: readonly (readonly [name: string, find: Check])[] = [
     if (!sent.isSecond || sent.made.isRepeatable) return null;
     if (takenOf(sent, walk).length > 0) return 'somebody has it';
     return sent.outcome?.kind === 'failed' && sent.outcome.failure.code === 'usage' ? null : 'it is no usage';
+  })],
+  ['who has a message has it whole', ofEach((sent, walk) => {
+    const wrong = takenOf(sent, walk).find(({ octets }) => !isWhole(octets, sent, walk));
+    return wrong ? `${wrong.octets.length} octets of ${sent.made.octets.length}: ${JSON.stringify(wrong.octets.slice(0, 200))}` : null;
   })],
   ['whom an outcome calls taken has the message', ofEach((sent, walk) => {
     const { outcome } = sent;

@@ -28,8 +28,8 @@ export interface MessagePlan {
   readonly withoutEightBit: 'convert' | 'send' | 'refuse' | undefined;
   /** Milliseconds before it is given; 'settled': when the one before it has its outcome. */
   readonly wait: number | 'settled';
-  /** Milliseconds until its signal comes; 'before': it has come. */
-  readonly abort: number | 'before' | null;
+  /** Milliseconds until its signal comes; 'before': it has come; 'never': it has one. */
+  readonly abort: number | 'before' | 'never' | null;
   /** Its callbacks throw. */
   readonly throws: boolean;
   /** The program asks behind it whether the server is there. */
@@ -60,7 +60,7 @@ export interface ProgramPlan {
   };
   readonly messages: readonly MessagePlan[];
   /** Milliseconds until the signal of the whole comes. */
-  readonly abort: number | null;
+  readonly abort: number | 'never' | null;
   readonly end: 'quit' | 'destroy' | 'destroy at once' | 'both' | 'dispose';
   /** Milliseconds between the last message that is given and the end. */
   readonly lingers: number;
@@ -95,9 +95,11 @@ function drawServer(dice: Dice, index: number, lmtp: boolean): ServerPlan {
     faults,
     limit: LIMIT,
     spared: new Set(spared),
-    idle: dice.isIn(0.3) ? { after: dice.one([20, 200, 900]), ends: dice.one(['close', 'reset', 'farewell'] as const) } : null,
+    idle: dice.isIn(0.3) ? { after: dice.one([20, 900, 900]), ends: dice.one(['close', 'reset', 'farewell'] as const) } : null,
     most,
     echoes: dice.isIn(0.3),
+    picky: dice.isIn(0.3) ? 0.15 : 0,
+    isRude: dice.isIn(0.1),
     hasAuth,
     refuses: isBad ? dice.one([0, 0.05, 0.3]) : 0,
   };
@@ -121,11 +123,14 @@ function drawText(dice: Dice, id: number): string {
 function drawContent(dice: Dice, id: number): ContentPlan {
   const shape = dice.isIn(0.3) ? 'text' : dice.one(SHAPES);
   const flaws = FLAWS.filter((flaw) => mayHave(shape, flaw));
+  const flaw = flaws.length > 0 && dice.isIn(0.2) ? dice.one(flaws) : null;
+  // What is short is encoded at the call.
+  const more = flaw === 'moved' && dice.isIn(0.7) ? 'a line that was moved\r\n'.repeat(5000) : '';
   return {
     seed: seedOf(dice),
     shape,
-    flaw: flaws.length > 0 && dice.isIn(0.2) ? dice.one(flaws) : null,
-    text: drawText(dice, id),
+    flaw,
+    text: drawText(dice, id) + more,
     pause: dice.one([0, 0, 10, 150]),
   };
 }
@@ -137,8 +142,8 @@ function drawMessage(dice: Dice, id: number, isFirst: boolean): MessagePlan {
     content: drawContent(dice, id),
     sharesContent: !isFirst && dice.isIn(0.04),
     withoutEightBit: dice.one([undefined, undefined, 'convert', 'send', 'refuse'] as const),
-    wait: dice.one([0, 0, 0, 0, dice.below(50), dice.below(1500), 'settled'] as const),
-    abort: dice.isIn(0.15) ? (dice.isIn(0.05) ? 'before' : dice.below(dice.one([5, 100, 2000]))) : null,
+    wait: dice.one([0, 0, 0, 0, dice.below(50), 900 + dice.below(350), 'settled'] as const),
+    abort: dice.isIn(0.25) ? dice.one([dice.below(dice.one([5, 100, 2000])), 'never', 'before'] as const) : null,
     throws: dice.isIn(0.05),
     asks: dice.isIn(0.05),
   };
@@ -161,14 +166,14 @@ function drawProgram(dice: Dice, count: number, servers: number, firstId: number
     pool: {
       connections: 1 + dice.below(4),
       messagesPerConnection: dice.one([1, 3, 100]),
-      pipelining: dice.isIn(0.7),
+      pipelining: dice.isIn(0.6),
       idle: dice.one([1, 50, 1000, 10_000]),
       ttl: dice.one([Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, 500, 3000]),
       retries: dice.below(4),
-      rate: dice.isIn(0.15) ? { messages: 1 + dice.below(5), per: dice.one([50, 1000]) } : undefined,
+      rate: dice.isIn(0.25) ? { messages: 1 + dice.below(5), per: dice.one([50, 1000]) } : undefined,
     },
     messages: Array.from({ length: count }, (_, i) => drawMessage(dice, firstId + i, i === 0)),
-    abort: dice.isIn(0.06) ? dice.below(3000) : null,
+    abort: dice.isIn(0.15) ? dice.one([dice.below(3000), 'never', 'never'] as const) : null,
     end: dice.one(['quit', 'quit', 'quit', 'dispose', 'both', 'destroy', 'destroy at once'] as const),
     lingers: dice.isIn(0.5) ? 0 : dice.below(4000),
   };

@@ -22,7 +22,7 @@ import type { Conversation, Taken } from '../worlds/host.ts';
 import { Dice, VirtualTime } from '../worlds/time.ts';
 import { type Made, makeContent } from './content.ts';
 import { type Ground, openMemory } from './ground.ts';
-import { findBreach } from './oracle.ts';
+import { type Breach, findBreaches } from './oracle.ts';
 import { drawWalk, GRACE, LIMIT, lessOf, type MessagePlan, type ProgramPlan, type WalkPlan } from './plan.ts';
 
 /** A message that a program gave, and all that became of it. */
@@ -316,14 +316,14 @@ class Walk {
     );
   }
 
-  #signalIn(when: number | 'before', tell: (at: number) => void): AbortSignal {
+  #signalIn(when: number | 'before' | 'never', tell: (at: number) => void): AbortSignal {
     const controller = new AbortController();
     const abort = (): void => {
       tell(this.#now());
       controller.abort(new Error('the program has no more time'));
     };
     if (when === 'before') abort();
-    else setTimeout(abort, when);
+    else if (when !== 'never') setTimeout(abort, when);
     this.#signals.push(controller.signal);
     return controller.signal;
   }
@@ -406,17 +406,19 @@ export async function runWalk(seed: number, tally: Tally): Promise<string | null
   const plan = drawWalk(seed);
   const first = await runOnce(plan);
   count(tally, first);
-  const breach = findBreach(first);
-  return breach === null ? null : report(seed, breach, await shrink(plan, breach.check));
+  const [breach] = findBreaches(first);
+  return breach === undefined ? null : report(seed, breach, await shrink(plan, breach.check));
 }
 
-/** The first breach in so many walks, without looking for a shorter one. */
-export async function findFirst(first: number, count: number): Promise<string | null> {
-  for (let seed = first; seed < first + count; seed++) {
-    const breach = findBreach(await runOnce(drawWalk(seed)));
-    if (breach !== null) return `${breach.check}: ${breach.detail}`;
-  }
-  return null;
+/** Runs walks until a check fails that has this name; its sentence, or those of the others that failed. */
+export async function findByCheck(check: string, count: number): Promise<{ readonly found: string | null; readonly others: readonly string[] }> {
+  const others: string[] = [];
+  for (let seed = 1; seed <= count; seed++)
+    for (const breach of findBreaches(await runOnce(drawWalk(seed)))) {
+      if (breach.check === check) return { found: breach.detail, others };
+      others.push(`${breach.check}: ${breach.detail}`);
+    }
+  return { found: null, others };
 }
 
 /** Runs it on sockets of loopback, in real time. */
@@ -428,8 +430,8 @@ export async function runOn(plan: WalkPlan, ground: Ground, tally: Tally): Promi
     await ground.settle();
     const all = walked(walk, ground, ears, false, 0);
     count(tally, all);
-    const breach = findBreach(all);
-    return breach === null ? null : report(plan.seed, breach, plan, all);
+    const [breach] = findBreaches(all);
+    return breach === undefined ? null : report(plan.seed, breach, plan, all);
   } finally {
     ears.stop();
   }
@@ -452,7 +454,7 @@ async function shrink(plan: WalkPlan, check: string): Promise<WalkPlan> {
     isShorter = false;
     for (const less of lessOf(shortest)) {
       if (runs++ > RUNS) return shortest;
-      if (findBreach(await runOnce(less))?.check !== check) continue;
+      if (!findBreaches(await runOnce(less)).some((each) => each.check === check)) continue;
       shortest = less;
       isShorter = true;
       break;
@@ -461,9 +463,9 @@ async function shrink(plan: WalkPlan, check: string): Promise<WalkPlan> {
   return shortest;
 }
 
-async function report(seed: number, first: { check: string; detail: string }, plan: WalkPlan, known?: Walked): Promise<string> {
+async function report(seed: number, first: Breach, plan: WalkPlan, known?: Walked): Promise<string> {
   const walk = known ?? (await runOnce(plan));
-  const breach = findBreach(walk) ?? first;
+  const breach = findBreaches(walk).find(({ check }) => check === first.check) ?? first;
   const lines = [`walk ${seed}: ${breach.check}: ${breach.detail}`];
   for (const server of plan.servers) lines.push(JSON.stringify({ ...server, spared: [...server.spared] }));
   for (const { plan: program, closed, ended } of walk.programs)

@@ -29,8 +29,12 @@ export interface HostTerms {
   readonly idle?: { readonly after: number; readonly ends: 'close' | 'reset' | 'farewell' } | null;
   /** Messages of one session; further ones are refused. */
   readonly most?: number | null;
-  /** A refusal repeats what was said. */
+  /** A refusal, and a welcome, repeats what was said. */
   readonly echoes?: boolean;
+  /** The share of recipients and of logins that are refused. */
+  readonly picky?: number;
+  /** QUIT has no answer. */
+  readonly isRude?: boolean;
 }
 
 export type Kind = 'refuse' | 'farewell' | 'close' | 'reset' | 'stall' | 'late' | 'drip' | 'garbage' | 'misplaced' | 'extra' | 'early';
@@ -154,8 +158,10 @@ export class Conversation {
     if (!idle || this.stream.destroyed) return;
     this.#idle = setTimeout(() => {
       if (this.#isDead || this.#hasMail || this.#mode !== 'command' || this.#text !== '' || this.#block !== null) return;
-      if (idle.ends === 'farewell') this.#say('421 4.4.2 idle for too long');
-      this.#end(idle.ends === 'reset' ? 'reset' : 'close');
+      // What the client says until it hears of that is lost.
+      const after = this.#dice.below(this.terms.limit / 3);
+      if (idle.ends === 'farewell') this.#say('421 4.4.2 idle for too long', after);
+      this.#end(idle.ends === 'reset' ? 'reset' : 'close', idle.ends === 'farewell' ? 0 : after);
       this.#flush();
     }, idle.after);
   }
@@ -186,7 +192,8 @@ export class Conversation {
     if (this.#mode === 'handshake') this.#shake();
     else if (this.#mode === 'response') {
       this.#mode = 'command';
-      this.#act('AUTH', '235 2.7.0 welcome');
+      this.#heard = line;
+      this.#welcome();
     } else this.#obey(line, line.split(' ')[0] ?? '');
     return true;
   }
@@ -227,7 +234,7 @@ export class Conversation {
         if (this.#dice.isIn(0.1)) {
           this.#mode = 'response';
           this.#act('challenge', '334 ');
-        } else this.#act('AUTH', '235 2.7.0 welcome');
+        } else this.#welcome();
         break;
       case 'MAIL':
         if (this.#hasMail && !this.isOutOfStep) this.wrongs.push(`a transaction within another: ${line}`);
@@ -246,6 +253,7 @@ export class Conversation {
         break;
       case 'RCPT':
         if (!this.#hasMail) this.#say('503 5.5.1 no MAIL');
+        else if (this.#isPicky) this.#say(`${this.#dice.one(['550 5.1.1 nobody', '450 4.2.1 later'])}${this.terms.echoes ? ` ${line}` : ''}`);
         else if (this.#act('RCPT', '250 2.1.5 ok')) this.#recipients.push(/<(.*?)>/.exec(line)?.[1] ?? '');
         break;
       case 'DATA':
@@ -262,11 +270,23 @@ export class Conversation {
       }
       case 'QUIT':
         this.hasQuit = true;
-        if (this.#act('QUIT', '221 2.0.0 bye')) this.#flight.push({ after: 0, ends: 'close' });
+        if (this.terms.isRude) this.#isDead = true;
+        else if (this.#act('QUIT', '221 2.0.0 bye')) this.#flight.push({ after: 0, ends: 'close' });
         break;
       default:
         this.#say('500 5.5.2 what');
     }
+  }
+
+  /** Nothing is drawn where everybody is welcome. */
+  get #isPicky(): boolean {
+    return (this.terms.picky ?? 0) > 0 && this.#dice.isIn(this.terms.picky as number);
+  }
+
+  #welcome(): void {
+    const echo = this.terms.echoes ? ` ${this.#heard}` : '';
+    if (this.#isPicky) this.#say(`535 5.7.8 no${echo}`);
+    else this.#act('AUTH', `235 2.7.0 welcome${echo}`);
   }
 
   #shake(): void {
@@ -408,8 +428,8 @@ export class Conversation {
     if (!this.#isDead) this.#flight.push({ after, octets: `${line}\r\n` });
   }
 
-  #end(how: 'close' | 'reset'): void {
-    if (!this.#isDead) this.#flight.push({ after: 0, ends: how });
+  #end(how: 'close' | 'reset', after = 0): void {
+    if (!this.#isDead) this.#flight.push({ after, ends: how });
     this.#isDead = true;
   }
 
