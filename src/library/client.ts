@@ -266,7 +266,7 @@ export class SessionClient implements Client {
     const { signal, urgent, grace } = message.ends;
     if (signal?.aborted) return settled(failedHere('aborted', abortReason(signal), signal.reason));
     const { connection } = this.#session;
-    if (connection.isUsable && !this.#mayTakeMore) return this.#refuse();
+    if (connection.isUsable && !this.#mayTakeMore) return this.#whyOver().then(failedBefore);
     this.#given += 1;
     const { facts } = content;
     const tell = message.progress ?? this.#progress;

@@ -72,31 +72,23 @@ const FAULTS: readonly (readonly [what: string, check: string, ...Change[]])[] =
     'a message is committed once',
     ['library/pool.ts', "if (retry !== 'safe' || code", "if (retry === 'never' || code"],
   ],
-  [
-    'a pool counts no messages',
-    'a pool keeps to its limits',
-    ['library/pool.ts', 'given >= this.#limits.messages || ', ''],
-  ],
-  [
-    'a pool knows no rate',
-    'a pool keeps to its limits',
-    ['library/pool.ts', '+ rate.per <= now)', '+ rate.per / 2 <= now)'],
-  ],
+  ['a pool counts no messages', 'a pool keeps to its limits', ['library/pool.ts', 'given >= this.#limits.messages || ', '']],
+  ['a pool knows no rate', 'a pool keeps to its limits', ['library/pool.ts', '+ rate.per <= now)', '+ rate.per / 2 <= now)']],
   [
     'a pool that is destroyed forgets what waits',
     'each message has an outcome',
-    ['library/pool.ts', 'for (const task of this.#waiting.splice(0)) task.settle(', 'for (const task of this.#waiting.splice(0)) if (task === null) (task as Task).settle('],
+    [
+      'library/pool.ts',
+      'for (const task of this.#waiting.splice(0)) task.settle(',
+      'for (const task of this.#waiting.splice(0)) if (task === null) (task as Task).settle(',
+    ],
   ],
   [
     'a session that was idle costs a retry',
     'what has no fault arrives',
     ['library/pool.ts', "if (code === 'lost' && verb === 'MAIL' && !isNew) return true;", ''],
   ],
-  [
-    'a session quits before what is read is sent',
-    'aborted is only what somebody aborted',
-    ['library/client.ts', 'await this.#entering;', ''],
-  ],
+  ['a session quits before what is read is sent', 'what has no fault arrives', ['library/client.ts', 'await this.#entering;', '']],
   [
     'a session takes more messages than its server',
     'the client keeps to the protocol',
@@ -117,16 +109,8 @@ const FAULTS: readonly (readonly [what: string, check: string, ...Change[]])[] =
     'no clock and no listener is left',
     ['submit/interrupts.ts', '    stop();\n    for', '    for'],
   ],
-  [
-    'a signal keeps a listener',
-    'no clock and no listener is left',
-    ['submit/interrupts.ts', '.finally(unlink)', ''],
-  ],
-  [
-    'a signal is not heard while a content is read',
-    'a signal is obeyed in time',
-    ['library/client.ts', 'follow(ending, signal), ', ''],
-  ],
+  ['a signal keeps a listener', 'no clock and no listener is left', ['submit/interrupts.ts', '.finally(unlink)', '']],
+  ['a signal is not heard while a content is read', 'a signal is obeyed in time', ['library/client.ts', 'follow(ending, signal), ', '']],
   [
     'eight bits go to everybody',
     'eight bits go only where they may',
@@ -154,7 +138,11 @@ const FAULTS: readonly (readonly [what: string, check: string, ...Change[]])[] =
   [
     'credentials are printed as they are',
     'no word has a secret',
-    ['submit/scrub.ts', 'function maskRanges(text: string, ranges: Range[]): string {', 'function maskRanges(text: string, ranges: Range[]): string {\n  if (ranges !== null) return text;'],
+    [
+      'submit/scrub.ts',
+      'function maskRanges(text: string, ranges: Range[]): string {',
+      'function maskRanges(text: string, ranges: Range[]): string {\n  if (ranges !== null) return text;',
+    ],
   ],
 ];
 

@@ -102,15 +102,17 @@ function makeShape(plan: ContentPlan, dice: Dice, opened: (isClosed: () => boole
   const slowly = async (): Promise<void> => {
     if (pause > 0 && dice.isIn(0.3)) await pass(dice.below(pause));
   };
-  const isStreamOfOctets = ['readable', 'passthrough', 'bytes', 'transform', 'from'].includes(shape);
-  const parts: unknown[] = cut(dice, text, !isStreamOfOctets, pause === 0);
+  const takesText =
+    !['readable', 'passthrough', 'bytes', 'transform', 'from', 'blob'].includes(shape) && (shape !== 'set' || flaw !== null);
+  const parts: unknown[] = cut(dice, text, takesText, pause === 0);
   if (flaw === 'half' && typeof parts[0] !== 'string') parts.splice(0, parts.length, text);
   const wrongAt = dice.isIn(0.3) ? 0 : dice.below(parts.length + 1);
   if (flaw === 'null') parts.splice(wrongAt, 0, null);
   if (flaw === 'number') parts.splice(wrongAt, 0, 42);
   const octets = new Uint8Array(Buffer.from(text));
   const moveLater = (): void => {
-    if (flaw === 'moved') setTimeout(() => void structuredClone(octets.buffer, { transfer: [octets.buffer] }), dice.below(dice.one([2, 50, 1500])));
+    if (flaw === 'moved')
+      setTimeout(() => void structuredClone(octets.buffer, { transfer: [octets.buffer] }), dice.below(dice.one([2, 50, 1500])));
   };
   switch (shape) {
     case 'text':
@@ -131,7 +133,7 @@ function makeShape(plan: ContentPlan, dice: Dice, opened: (isClosed: () => boole
     case 'set':
     case 'iterable': {
       const all = parts as Part[];
-      if (shape === 'set' && flaw === null) return new Set(all.map((part) => (typeof part === 'string' ? Buffer.from(part) : part)));
+      if (shape === 'set' && flaw === null) return new Set(all);
       return { [Symbol.iterator]: () => iterate(dice, all, flaw === 'throws' ? wrongAt : null, opened) };
     }
     case 'iterator':
@@ -161,7 +163,8 @@ function makeShape(plan: ContentPlan, dice: Dice, opened: (isClosed: () => boole
     case 'open': {
       const size = dice.isIn(0.3) && flaw === null ? { size: octets.length } : {};
       const isLate = dice.isIn(0.5);
-      const inner = flaw === 'unopened' ? 'text' : dice.one(SHAPES.filter((each) => each !== 'open' && (flaw === null || mayHave(each, flaw))));
+      const inner =
+        flaw === 'unopened' ? 'text' : dice.one(SHAPES.filter((each) => each !== 'open' && (flaw === null || mayHave(each, flaw))));
       let count = 0;
       const open = (): Content => {
         if (flaw === 'unopened') return dice.isIn(0.5) ? raise() : (42 as never);
@@ -331,9 +334,9 @@ function makeWeb(
   const source = {
     async pull(controller: ReadableStreamDefaultController<Part>): Promise<void> {
       await slowly();
-      if (flaw === 'silent' && at >= wrongAt) await forever();
       // A stream of octets takes no empty part.
       while (shape === 'bytes' && parts[at]?.length === 0) at += 1;
+      if (flaw === 'silent' && at >= wrongAt) await forever();
       if (isClosed) return;
       if (flaw === 'throws' && at >= wrongAt) {
         close();

@@ -1,6 +1,7 @@
 /** Where the servers of a walk are: in memory, behind a socket that the program makes itself, or on ports of loopback. */
-import { createServer, type Server as Listener, type Socket } from 'node:net';
+
 import type { AddressInfo } from 'node:net';
+import { createServer, type Server as Listener, type Socket } from 'node:net';
 import type { Server } from '../../../../src/library/index.ts';
 import { Conversation, type Taken } from '../worlds/host.ts';
 import { Dice } from '../worlds/time.ts';
@@ -68,10 +69,12 @@ export async function openLoopback(plans: readonly ServerPlan[]): Promise<Ground
       const conversation = new Conversation(plan, new Dice(plan.seed + 7919 * ++connections), (each) => void taken.push(each));
       conversations.push(conversation);
       const { stream } = conversation;
-      socket.on('error', () => {}).on('close', () => {
-        sockets.delete(socket);
-        stream.destroy();
-      });
+      socket
+        .on('error', () => {})
+        .on('close', () => {
+          sockets.delete(socket);
+          stream.destroy();
+        });
       stream.on('error', () => socket.resetAndDestroy());
       socket.pipe(stream).pipe(socket);
     });

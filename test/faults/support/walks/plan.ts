@@ -75,13 +75,13 @@ export interface WalkPlan {
 const some = <T>(dice: Dice, share: number, values: readonly T[]): T[] => values.filter(() => dice.isIn(share));
 const seedOf = (dice: Dice): number => dice.below(2 ** 31);
 
-function drawServer(dice: Dice, index: number, lmtp: boolean): ServerPlan {
-  const isBad = dice.isIn(0.6);
+function drawServer(dice: Dice, index: number, lmtp: boolean, isFair: boolean): ServerPlan {
+  const isBad = !isFair && dice.isIn(0.7);
   const faults = isBad ? dice.one([0.01, 0.03, 0.1]) : 0;
   const spared: Kind[] = dice.isIn(0.7) ? ['extra'] : [];
   // Most servers refuse and close more often than they break the protocol.
   if (dice.isIn(0.5)) spared.push('garbage', 'misplaced', 'early');
-  const hasAuth = dice.isIn(0.2);
+  const hasAuth = !isFair && dice.isIn(0.25);
   const most = dice.isIn(0.1) ? 1 + dice.below(4) : null;
   return {
     seed: seedOf(dice),
@@ -95,10 +95,12 @@ function drawServer(dice: Dice, index: number, lmtp: boolean): ServerPlan {
     faults,
     limit: LIMIT,
     spared: new Set(spared),
-    idle: dice.isIn(0.3) ? { after: dice.one([20, 900, 900]), ends: dice.one(['close', 'reset', 'farewell'] as const) } : null,
+    idle: dice.isIn(isFair ? 0.6 : 0.3)
+      ? { after: dice.one([20, 900, 900]), ends: dice.one(['close', 'reset', 'farewell'] as const) }
+      : null,
     most,
     echoes: dice.isIn(0.3),
-    picky: dice.isIn(0.3) ? 0.15 : 0,
+    picky: !isFair && dice.isIn(0.4) ? 0.15 : 0,
     isRude: dice.isIn(0.1),
     hasAuth,
     refuses: isBad ? dice.one([0, 0.05, 0.3]) : 0,
@@ -120,10 +122,10 @@ function drawText(dice: Dice, id: number): string {
   return `${[...head, '', ...lines].join(end)}${dice.isIn(0.8) ? end : ''}`;
 }
 
-function drawContent(dice: Dice, id: number): ContentPlan {
+function drawContent(dice: Dice, id: number, isGentle: boolean): ContentPlan {
   const shape = dice.isIn(0.3) ? 'text' : dice.one(SHAPES);
   const flaws = FLAWS.filter((flaw) => mayHave(shape, flaw));
-  const flaw = flaws.length > 0 && dice.isIn(0.2) ? dice.one(flaws) : null;
+  const flaw = flaws.length > 0 && !isGentle && dice.isIn(0.25) ? dice.one(flaws) : null;
   // What is short is encoded at the call.
   const more = flaw === 'moved' && dice.isIn(0.7) ? 'a line that was moved\r\n'.repeat(5000) : '';
   return {
@@ -135,15 +137,15 @@ function drawContent(dice: Dice, id: number): ContentPlan {
   };
 }
 
-function drawMessage(dice: Dice, id: number, isFirst: boolean): MessagePlan {
+function drawMessage(dice: Dice, id: number, isFirst: boolean, isGentle: boolean): MessagePlan {
   return {
     id,
     recipients: dice.isIn(0.5) ? 1 : 1 + dice.below(4),
-    content: drawContent(dice, id),
+    content: drawContent(dice, id, isGentle),
     sharesContent: !isFirst && dice.isIn(0.04),
     withoutEightBit: dice.one([undefined, undefined, 'convert', 'send', 'refuse'] as const),
-    wait: dice.one([0, 0, 0, 0, dice.below(50), 900 + dice.below(350), 'settled'] as const),
-    abort: dice.isIn(0.25) ? dice.one([dice.below(dice.one([5, 100, 2000])), 'never', 'before'] as const) : null,
+    wait: dice.one([0, 0, 0, dice.below(50), 900 + dice.below(350), 'settled'] as const),
+    abort: dice.isIn(0.25) && !isGentle ? dice.one([dice.below(dice.one([5, 100, 2000])), 'never', 'before'] as const) : null,
     throws: dice.isIn(0.05),
     asks: dice.isIn(0.05),
   };
@@ -151,6 +153,8 @@ function drawMessage(dice: Dice, id: number, isFirst: boolean): MessagePlan {
 
 function drawProgram(dice: Dice, count: number, servers: number, firstId: number): ProgramPlan {
   const kind = dice.one(['submit', 'client', 'client', 'pool', 'pool', 'pool'] as const);
+  // Its messages are good, and it gives none of them up.
+  const isGentle = dice.isIn(0.4);
   return {
     kind,
     seed: seedOf(dice),
@@ -169,10 +173,10 @@ function drawProgram(dice: Dice, count: number, servers: number, firstId: number
       pipelining: dice.isIn(0.6),
       idle: dice.one([1, 50, 1000, 10_000]),
       ttl: dice.one([Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, 500, 3000]),
-      retries: dice.below(4),
+      retries: dice.one([0, 0, 1, 2, 3]),
       rate: dice.isIn(0.25) ? { messages: 1 + dice.below(5), per: dice.one([50, 1000]) } : undefined,
     },
-    messages: Array.from({ length: count }, (_, i) => drawMessage(dice, firstId + i, i === 0)),
+    messages: Array.from({ length: count }, (_, i) => drawMessage(dice, firstId + i, i === 0, isGentle)),
     abort: dice.isIn(0.15) ? dice.one([dice.below(3000), 'never', 'never'] as const) : null,
     end: dice.one(['quit', 'quit', 'quit', 'dispose', 'both', 'destroy', 'destroy at once'] as const),
     lingers: dice.isIn(0.5) ? 0 : dice.below(4000),
@@ -183,7 +187,9 @@ export function drawWalk(seed: number): WalkPlan {
   const dice = new Dice(seed);
   // A server of LMTP is not mixed with others, because no list of servers does.
   const lmtp = dice.isIn(0.12);
-  const servers = Array.from({ length: 1 + dice.below(3) }, (_, i) => drawServer(dice, i, lmtp));
+  // In some walks nothing goes wrong but idle sessions, so that everything must arrive.
+  const isFair = dice.isIn(0.3);
+  const servers = Array.from({ length: 1 + dice.below(3) }, (_, i) => drawServer(dice, i, lmtp, isFair));
   const programs: ProgramPlan[] = [];
   let id = 0;
   for (let i = 1 + dice.below(3); i > 0; i--) {
@@ -199,7 +205,10 @@ export function* lessOf(plan: WalkPlan): Generator<WalkPlan> {
   const without = <T>(all: readonly T[], i: number): T[] => all.filter((_, at) => at !== i);
   const { programs, servers } = plan;
   if (programs.length > 1) for (const i of programs.keys()) yield { ...plan, programs: without(programs, i) };
-  const withProgram = (i: number, program: ProgramPlan): WalkPlan => ({ ...plan, programs: programs.map((each, at) => (at === i ? program : each)) });
+  const withProgram = (i: number, program: ProgramPlan): WalkPlan => ({
+    ...plan,
+    programs: programs.map((each, at) => (at === i ? program : each)),
+  });
   for (const [i, program] of programs.entries()) {
     const { messages } = program;
     const half = messages.length >> 1;
@@ -208,7 +217,8 @@ export function* lessOf(plan: WalkPlan): Generator<WalkPlan> {
       yield withProgram(i, { ...program, messages: messages.slice(0, half) });
     }
     if (messages.length > 1) for (const at of messages.keys()) yield withProgram(i, { ...program, messages: without(messages, at) });
-    if (program.servers.length > 1) for (const at of program.servers.keys()) yield withProgram(i, { ...program, servers: without(program.servers, at) });
+    if (program.servers.length > 1)
+      for (const at of program.servers.keys()) yield withProgram(i, { ...program, servers: without(program.servers, at) });
     if (program.abort !== null) yield withProgram(i, { ...program, abort: null });
     for (const [at, message] of messages.entries()) {
       const withMessage = (less: Partial<MessagePlan>) =>
@@ -217,11 +227,15 @@ export function* lessOf(plan: WalkPlan): Generator<WalkPlan> {
       if (message.throws || message.asks) yield withMessage({ throws: false, asks: false });
       if (message.recipients > 1) yield withMessage({ recipients: 1 });
       if (message.content.pause > 0) yield withMessage({ content: { ...message.content, pause: 0 } });
-      if (message.content.text.length > 2000) yield withMessage({ content: { ...message.content, text: `Subject: m${message.id}\r\n\r\nhello\r\n` } });
+      if (message.content.text.length > 2000)
+        yield withMessage({ content: { ...message.content, text: `Subject: m${message.id}\r\n\r\nhello\r\n` } });
     }
   }
   for (const [i, server] of servers.entries()) {
-    const withServer = (less: Partial<ServerPlan>) => ({ ...plan, servers: servers.map((each, at) => (at === i ? { ...each, ...less } : each)) });
+    const withServer = (less: Partial<ServerPlan>) => ({
+      ...plan,
+      servers: servers.map((each, at) => (at === i ? { ...each, ...less } : each)),
+    });
     if (server.faults > 0) yield withServer({ faults: 0 });
     if (server.refuses > 0) yield withServer({ refuses: 0 });
     if (server.idle) yield withServer({ idle: null });

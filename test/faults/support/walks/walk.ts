@@ -131,7 +131,7 @@ class Walk {
     this.programs.push(ran);
     await pass(plan.begins);
     const { recipients, commit, framing, window, deadline } = plan.options;
-    const limits = { resolve: LIMIT, connect: LIMIT, handshake: LIMIT, greeting: LIMIT, command: LIMIT, data: LIMIT, block: LIMIT, final: LIMIT };
+    const soon = { resolve: LIMIT, connect: LIMIT, greeting: LIMIT, data: LIMIT, block: LIMIT, final: LIMIT, input: LIMIT };
     const options: Options = {
       hello: 'here.example',
       recipients,
@@ -139,15 +139,19 @@ class Walk {
       framing,
       window,
       grace: GRACE,
-      timeouts: { ...limits, input: LIMIT, deadline },
+      // QUIT waits for a second, whatever a command may take.
+      timeouts: { ...soon, command: 3 * LIMIT, deadline },
       trace: ({ side, line, session }) => {
         ran.trace.push({ side, line, session, at: this.#now() });
         if (dice.isIn(0.001)) throw new Error('the trace fails');
       },
     };
-    const whole = plan.abort === null ? undefined : this.#signalIn(plan.abort, (at) => {
-      ran.aborted ??= at;
-    });
+    const whole =
+      plan.abort === null
+        ? undefined
+        : this.#signalIn(plan.abort, (at) => {
+            ran.aborted ??= at;
+          });
     if (plan.kind === 'submit') await this.#submitAll(ran, options);
     else if (plan.kind === 'client') await this.#useClient(ran, dice, { ...options, ...(whole ? { signal: whole } : {}) });
     else await this.#usePool(ran, dice, { ...options, ...(whole ? { signal: whole } : {}) });
@@ -171,9 +175,16 @@ class Walk {
     const { client } = connected;
     ran.client = client;
     void client.facts;
-    if (dice.isIn(0.2)) void client.ready(dice.isIn(0.5) ? this.#signalIn(dice.below(200), () => {
-      ran.aborted ??= this.#now();
-    }) : undefined).then((failure) => this.#tell(ran, failure));
+    if (dice.isIn(0.2))
+      void client
+        .ready(
+          dice.isIn(0.5)
+            ? this.#signalIn(dice.below(200), () => {
+                ran.aborted ??= this.#now();
+              })
+            : undefined,
+        )
+        .then((failure) => this.#tell(ran, failure));
     const ask = () => void client.noop().then((failure) => this.#tell(ran, failure));
     await this.#giveAll(ran, (...given) => client.send(...given), ask);
     await this.#end(ran, client, () => client.quit());
@@ -187,9 +198,7 @@ class Walk {
     const pool = new Pool(ran.servers, { ...options, ...ran.plan.pool });
     ran.pool = pool;
     const ask = () =>
-      void pool
-        .verify(dice.isIn(0.3) ? this.#signalIn(dice.below(500), () => {}) : undefined)
-        .then((failure) => this.#tell(ran, failure));
+      void pool.verify(dice.isIn(0.3) ? this.#signalIn(dice.below(500), () => {}) : undefined).then((failure) => this.#tell(ran, failure));
     await this.#giveAll(ran, (...given) => pool.send(...given), ask);
     await this.#end(ran, pool, () => pool.drain());
     const { open, busy, waiting } = pool.stats;
@@ -411,7 +420,10 @@ export async function runWalk(seed: number, tally: Tally): Promise<string | null
 }
 
 /** Runs walks until a check fails that has this name; its sentence, or those of the others that failed. */
-export async function findByCheck(check: string, count: number): Promise<{ readonly found: string | null; readonly others: readonly string[] }> {
+export async function findByCheck(
+  check: string,
+  count: number,
+): Promise<{ readonly found: string | null; readonly others: readonly string[] }> {
   const others: string[] = [];
   for (let seed = 1; seed <= count; seed++)
     for (const breach of findBreaches(await runOnce(drawWalk(seed)))) {
@@ -440,7 +452,9 @@ export async function runOn(plan: WalkPlan, ground: Ground, tally: Tally): Promi
 /** A digest of a walk, by which two runs of it can be compared. */
 export async function digest(seed: number): Promise<string> {
   const { sent, conversations } = await runOnce(drawWalk(seed));
-  const outcomes = sent.map(({ plan, called, settled, outcome }) => `m${plan.id} ${called} ${settled} ${outcome && JSON.stringify(outcome)}`);
+  const outcomes = sent.map(
+    ({ plan, called, settled, outcome }) => `m${plan.id} ${called} ${settled} ${outcome && JSON.stringify(outcome)}`,
+  );
   return [...outcomes, ...conversations.flatMap(({ told }) => told)].join('\n');
 }
 
@@ -475,7 +489,8 @@ async function report(seed: number, first: Breach, plan: WalkPlan, known?: Walke
       JSON.stringify({ ...message, content: { ...message.content, text: message.content.text.length } }),
       `  ${called} to ${settled}${aborted === null ? '' : `, aborted at ${aborted}`}: ${JSON.stringify(outcome)?.slice(0, 600)}`,
     );
-  for (const { trace } of walk.programs) for (const { side, line, session, at } of trace) lines.push(`${at} ${session} ${side} ${line.slice(0, 120)}`);
+  for (const { trace } of walk.programs)
+    for (const { side, line, session, at } of trace) lines.push(`${at} ${session} ${side} ${line.slice(0, 120)}`);
   for (const conversation of walk.conversations) {
     lines.push(`${conversation.terms.name}${conversation.stream.destroyed ? '' : ' (open)'}`);
     for (const line of conversation.told) lines.push(`  ${line.slice(0, 120)}`);

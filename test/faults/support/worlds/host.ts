@@ -253,7 +253,8 @@ export class Conversation {
         break;
       case 'RCPT':
         if (!this.#hasMail) this.#say('503 5.5.1 no MAIL');
-        else if (this.#isPicky) this.#say(`${this.#dice.one(['550 5.1.1 nobody', '450 4.2.1 later'])}${this.terms.echoes ? ` ${line}` : ''}`);
+        else if (this.#isPicky)
+          this.#say(`${this.#dice.one(['550 5.1.1 nobody', '450 4.2.1 later'])}${this.terms.echoes ? ` ${line}` : ''}`);
         else if (this.#act('RCPT', '250 2.1.5 ok')) this.#recipients.push(/<(.*?)>/.exec(line)?.[1] ?? '');
         break;
       case 'DATA':
