@@ -9,6 +9,7 @@
  */
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
+import { within } from '../support/within.ts';
 import { type Change, loadBundled } from './support/bundle.ts';
 import type * as Walks from './support/walks/walk.ts';
 
@@ -29,6 +30,13 @@ test(`the promises of the library hold in ${COUNT} walks`, async () => {
   console.log(`\n  ${COUNT} walks: ${JSON.stringify(tally)}`);
   if (COUNT >= 100) for (const count of Object.values(tally)) assert.ok(count > COUNT / 10, 'the walks have become tame');
 });
+
+test('they hold on sockets of loopback, in real time', () =>
+  within(60_000, async () => {
+    const { runOnLoopback, emptyTally } = await load();
+    const seeds = Array.from({ length: Math.min(COUNT, 30) }, (_, i) => FIRST + i);
+    assert.equal(await runOnLoopback(seeds, emptyTally()), null);
+  }));
 
 test('a seed goes the same way each time', async () => {
   const { digest } = await load();
@@ -88,7 +96,11 @@ const FAULTS: readonly (readonly [what: string, check: string, ...Change[]])[] =
     'what has no fault arrives',
     ['library/pool.ts', "if (code === 'lost' && verb === 'MAIL' && !isNew) return true;", ''],
   ],
-  ['a session quits before what is read is sent', 'what has no fault arrives', ['library/client.ts', 'await this.#entering;', '']],
+  [
+    'a session quits before what is read is sent',
+    'aborted is only what somebody aborted',
+    ['library/client.ts', 'await this.#entering;', ''],
+  ],
   [
     'a session takes more messages than its server',
     'the client keeps to the protocol',

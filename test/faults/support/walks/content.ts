@@ -146,8 +146,11 @@ function makeShape(plan: ContentPlan, dice: Dice, opened: (isClosed: () => boole
       const stream = makeReadable(shape, parts as Part[], flaw, wrongAt, slowly);
       opened(() => stream.destroyed || stream.readableEnded);
       // It may fail before anybody reads it, too.
-      if (flaw === 'throws' && dice.isIn(0.3)) stream.destroy(broken());
-      else if (flaw === 'throws' && dice.isIn(0.3)) setTimeout(() => stream.destroy(broken()), dice.below(1500));
+      if (flaw === 'throws') {
+        const when = dice.one(['now', 'later', 'when it is read'] as const);
+        if (when === 'now') stream.destroy(broken());
+        else if (when === 'later') setTimeout(() => stream.destroy(broken()), dice.below(1500));
+      }
       if (flaw === 'spent') {
         if (dice.isIn(0.5)) stream.destroy();
         else stream.resume();
@@ -171,7 +174,11 @@ function makeShape(plan: ContentPlan, dice: Dice, opened: (isClosed: () => boole
         count += 1;
         return makeShape({ ...plan, shape: inner }, new Dice(plan.seed + count), opened);
       };
-      return { ...size, open: isLate ? async () => (await slowly(), open()) : open };
+      const openLate = async (): Promise<Content> => {
+        await slowly();
+        return open();
+      };
+      return { ...size, open: isLate ? openLate : open };
     }
   }
 }
@@ -352,7 +359,7 @@ function makeWeb(
   };
   const stream =
     shape === 'bytes'
-      ? (new ReadableStream({ type: 'bytes', ...(source as unknown as UnderlyingByteSource) }) as unknown as ReadableStream<Part>)
+      ? (new ReadableStream({ type: 'bytes', ...source } as never) as ReadableStream<Part>)
       : new ReadableStream<Part>(source);
   if (flaw === 'spent') {
     const reader = stream.getReader();

@@ -398,7 +398,7 @@ export const CHECKS: readonly (readonly [name: string, find: Check])[] = [
         for (const { mails } of walk.conversations)
           if (mails.filter((from) => own.has(from)).length > messagesPerConnection) return `${mails.length} messages in a session`;
         const begun = program.trace.filter(({ side, line }) => side === 'client' && line.startsWith('MAIL ')).map(({ at }) => at);
-        if (rate === undefined || pipelining) continue;
+        if (rate === null || pipelining) continue;
         const isFast = begun.some((at, i) => i >= rate.messages && at - (begun[i - rate.messages] as number) < rate.per - 1);
         if (isFast && walk.isVirtual) return `more than ${rate.messages} messages in ${rate.per} ms`;
       }

@@ -56,7 +56,7 @@ export interface ProgramPlan {
     readonly idle: number;
     readonly ttl: number;
     readonly retries: number;
-    readonly rate: { readonly messages: number; readonly per: number } | undefined;
+    readonly rate: { readonly messages: number; readonly per: number } | null;
   };
   readonly messages: readonly MessagePlan[];
   /** Milliseconds until the signal of the whole comes. */
@@ -95,8 +95,8 @@ function drawServer(dice: Dice, index: number, lmtp: boolean, isFair: boolean): 
     faults,
     limit: LIMIT,
     spared: new Set(spared),
-    idle: dice.isIn(isFair ? 0.6 : 0.3)
-      ? { after: dice.one([20, 900, 900]), ends: dice.one(['close', 'reset', 'farewell'] as const) }
+    idle: dice.isIn(isFair ? 0.8 : 0.3)
+      ? { after: isFair ? 900 : dice.one([20, 900]), ends: dice.one(['close', 'reset', 'farewell'] as const) }
       : null,
     most,
     echoes: dice.isIn(0.3),
@@ -133,7 +133,7 @@ function drawContent(dice: Dice, id: number, isGentle: boolean): ContentPlan {
     shape,
     flaw,
     text: drawText(dice, id) + more,
-    pause: dice.one([0, 0, 10, 150]),
+    pause: dice.one([0, 0, 10, 150, 600]),
   };
 }
 
@@ -144,8 +144,8 @@ function drawMessage(dice: Dice, id: number, isFirst: boolean, isGentle: boolean
     content: drawContent(dice, id, isGentle),
     sharesContent: !isFirst && dice.isIn(0.04),
     withoutEightBit: dice.one([undefined, undefined, 'convert', 'send', 'refuse'] as const),
-    wait: dice.one([0, 0, 0, dice.below(50), 900 + dice.below(350), 'settled'] as const),
-    abort: dice.isIn(0.25) && !isGentle ? dice.one([dice.below(dice.one([5, 100, 2000])), 'never', 'before'] as const) : null,
+    wait: dice.one([0, 0, 0, dice.below(50), 900 + dice.below(350), 900 + dice.below(350), 'settled'] as const),
+    abort: dice.isIn(0.25) && !isGentle ? dice.one([dice.below(5), dice.below(100), dice.below(2000), 'never', 'before'] as const) : null,
     throws: dice.isIn(0.05),
     asks: dice.isIn(0.05),
   };
@@ -171,10 +171,10 @@ function drawProgram(dice: Dice, count: number, servers: number, firstId: number
       connections: 1 + dice.below(4),
       messagesPerConnection: dice.one([1, 3, 100]),
       pipelining: dice.isIn(0.6),
-      idle: dice.one([1, 50, 1000, 10_000]),
+      idle: dice.one([1, 50, 1000, 10_000, 10_000]),
       ttl: dice.one([Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, 500, 3000]),
-      retries: dice.one([0, 0, 1, 2, 3]),
-      rate: dice.isIn(0.25) ? { messages: 1 + dice.below(5), per: dice.one([50, 1000]) } : undefined,
+      retries: dice.one([0, 0, 0, 1, 3]),
+      rate: dice.isIn(0.25) ? { messages: 1 + dice.below(5), per: dice.one([50, 1000]) } : null,
     },
     messages: Array.from({ length: count }, (_, i) => drawMessage(dice, firstId + i, i === 0, isGentle)),
     abort: dice.isIn(0.15) ? dice.one([dice.below(3000), 'never', 'never'] as const) : null,
@@ -241,4 +241,36 @@ export function* lessOf(plan: WalkPlan): Generator<WalkPlan> {
     if (server.idle) yield withServer({ idle: null });
     if (server.hasAuth) yield withServer({ hasAuth: false, offers: server.offers.filter((offer) => !offer.startsWith('AUTH')) });
   }
+}
+
+/** Several walks as one, so that they go on at the same time; `faster`: what takes time in them takes so many times less. */
+export function drawTogether(seeds: readonly number[], faster: number): WalkPlan {
+  const soon = (milliseconds: number): number => Math.ceil(milliseconds / faster);
+  const servers: ServerPlan[] = [];
+  const programs: ProgramPlan[] = [];
+  for (const [i, seed] of seeds.entries()) {
+    const walk = drawWalk(seed);
+    const before = servers.length;
+    for (const server of walk.servers)
+      servers.push({
+        ...server,
+        name: `host${servers.length + 1}.example`,
+        limit: soon(server.limit),
+        idle: server.idle ? { ...server.idle, after: soon(server.idle.after) } : null,
+      });
+    for (const program of walk.programs)
+      programs.push({
+        ...program,
+        servers: program.servers.map((at) => before + at),
+        begins: soon(program.begins),
+        lingers: soon(program.lingers),
+        messages: program.messages.map((message) => ({
+          ...message,
+          id: 100_000 * (i + 1) + message.id,
+          wait: message.wait === 'settled' ? 'settled' : soon(message.wait),
+          abort: typeof message.abort === 'number' ? soon(message.abort) : message.abort,
+        })),
+      });
+  }
+  return { seed: seeds[0] ?? 0, servers, programs };
 }

@@ -21,9 +21,9 @@ import {
 import type { Conversation, Taken } from '../worlds/host.ts';
 import { Dice, VirtualTime } from '../worlds/time.ts';
 import { type Made, makeContent } from './content.ts';
-import { type Ground, openMemory } from './ground.ts';
+import { type Ground, openLoopback, openMemory } from './ground.ts';
 import { type Breach, findBreaches } from './oracle.ts';
-import { drawWalk, GRACE, LIMIT, lessOf, type MessagePlan, type ProgramPlan, type WalkPlan } from './plan.ts';
+import { drawTogether, drawWalk, GRACE, LIMIT, lessOf, type MessagePlan, type ProgramPlan, type WalkPlan } from './plan.ts';
 
 /** A message that a program gave, and all that became of it. */
 export interface Sent {
@@ -195,7 +195,8 @@ class Walk {
   }
 
   async #usePool(ran: Ran, dice: Dice, options: Options): Promise<void> {
-    const pool = new Pool(ran.servers, { ...options, ...ran.plan.pool });
+    const { rate, ...limits } = ran.plan.pool;
+    const pool = new Pool(ran.servers, { ...options, ...limits, ...(rate === null ? {} : { rate }) });
     ran.pool = pool;
     const ask = () =>
       void pool.verify(dice.isIn(0.3) ? this.#signalIn(dice.below(500), () => {}) : undefined).then((failure) => this.#tell(ran, failure));
@@ -365,7 +366,7 @@ function listen(): { readonly uncaught: unknown[]; readonly warnings: string[]; 
 /** Milliseconds in which everything is closed behind the last outcome: QUIT waits a second, and a server of the walk delays as long. */
 const AFTERWARDS = 20_000;
 
-export async function runOnce(plan: WalkPlan): Promise<Walked> {
+async function runOnce(plan: WalkPlan): Promise<Walked> {
   const time = new VirtualTime(6);
   const ears = listen();
   time.install();
@@ -433,9 +434,11 @@ export async function findByCheck(
   return { found: null, others };
 }
 
-/** Runs it on sockets of loopback, in real time. */
-export async function runOn(plan: WalkPlan, ground: Ground, tally: Tally): Promise<string | null> {
+/** Runs several walks at once on sockets of loopback, in real time; as `runWalk`, and nothing is left out. */
+export async function runOnLoopback(seeds: readonly number[], tally: Tally): Promise<string | null> {
+  const plan = drawTogether(seeds, 10);
   const ears = listen();
+  const ground = await openLoopback(plan.servers);
   try {
     const walk = new Walk(plan, ground, () => performance.now());
     await walk.run();
@@ -445,6 +448,7 @@ export async function runOn(plan: WalkPlan, ground: Ground, tally: Tally): Promi
     const [breach] = findBreaches(all);
     return breach === undefined ? null : report(plan.seed, breach, plan, all);
   } finally {
+    await ground.stop();
     ears.stop();
   }
 }
