@@ -133,7 +133,7 @@ function drawContent(dice: Dice, id: number, isGentle: boolean): ContentPlan {
     shape,
     flaw,
     text: drawText(dice, id) + more,
-    pause: dice.one([0, 0, 10, 150, 600]),
+    pause: dice.one([0, 0, 10, 150, 300]),
   };
 }
 
