@@ -214,7 +214,6 @@ await build({
   entryPoints: ['src/sendmail/start/launch-bun.ts'],
   outfile: `${out}/sendmail-bun.mjs`,
   format: 'esm',
-  plugins: [outside(/^\.\/launch\.ts$/, () => './sendmail.cjs')],
 });
 await build({ ...command, entryPoints: ['src/sendmail/start/compile.ts'], outfile: `${out}/compile.cjs` });
 await build({

@@ -3,7 +3,7 @@ import { type Bench, CPU, glance, RSS, sendCase, startCase, submission, WALL } f
 import { installed } from './support/installed.ts';
 import { message } from './support/material.ts';
 import { MEASURED_BY } from './support/measure.ts';
-import { asInstalled, asPackaged, bunFloor, nativeFloor, nodeFloor, others, ours, type Peer } from './support/peers.ts';
+import { asInstalled, asPackaged, bunFloor, loadedFloor, nativeFloor, nodeFloor, others, ours, type Peer } from './support/peers.ts';
 import { type Offer, startReceiver } from './support/receivers.ts';
 import { type Claim, claim, type Floor, medianOf, ratio } from './support/report.ts';
 import { type Case, type Row, runRounds } from './support/rounds.ts';
@@ -32,7 +32,14 @@ export const startup: Bench = {
     const other = bun();
     const scripts = [node, other].flatMap((runtime) => (runtime ? (asInstalled(runtime) ?? []) : []));
     const ofBun = other ? [bunFloor(other), ...[asPackaged(other)].flatMap((peer) => peer ?? [])] : [];
-    const peers = [...ours(), ...scripts, ...ofBun, ...runtimes().map(nodeFloor), ...(floor ? [floor] : []), ...others()];
+    const peers = [
+      ...ours(),
+      ...scripts,
+      ...ofBun,
+      ...runtimes().flatMap((runtime) => [nodeFloor(runtime), loadedFloor(runtime)]),
+      ...(floor ? [floor] : []),
+      ...others(),
+    ];
     const tables: Table[] = [];
     const measured: [Kind, readonly Row[]][] = [];
     for (const kind of KINDS) {
@@ -74,11 +81,15 @@ export const startup: Bench = {
 };
 
 const LOADED = 'sendmail --version';
+const loadedUnder = (runtime: Runtime): string => (runtime === node ? LOADED : `${LOADED}, ${runtime.name}`);
 
 /** Loads all that a message in clear text needs, except the TOML parser, and sends nothing. */
 function loaded(): Case[] {
-  const command = installed(node);
-  return command ? [startCase(LOADED, [...command.argv, '--version'])] : [];
+  const other = bun();
+  return [node, ...(other ? [other] : [])].flatMap((runtime) => {
+    const command = installed(runtime);
+    return command ? [startCase(loadedUnder(runtime), [...command.argv, '--version'])] : [];
+  });
 }
 
 /** Nodes besides the default one, which have a table of their own. */
@@ -90,6 +101,7 @@ function byRuntime(measured: readonly [Kind, readonly Row[]][]): Table {
     const names: [string, string][] = [
       ['bare', `${runtime.name} -e 0`],
       ['floor', nodeFloor(runtime).name],
+      ['loaded', loadedFloor(runtime).name],
       ['own', runtime === node ? 'nospool' : `nospool, ${runtime.name}`],
     ];
     const measures: Record<string, Row['measures'][string]> = {};
@@ -108,13 +120,15 @@ function byRuntime(measured: readonly [Kind, readonly Row[]][]): Table {
   const column = (key: string, title: string, single = false) => ({ key, title, digits: 1, single });
   return {
     title: '2 KiB under each runtime',
-    note: 'From the same runs as above; ms unless said. The bare socket writer is the least that a program under that runtime can do.',
+    note: 'From the same runs as above; ms unless said. The bare socket writer is the least that a program under that runtime can do; with our code loaded, the least that one of our size can.',
     base: '',
     columns: [
       column('bare clear wall', '-e 0'),
       column('floor clear wall', 'bare socket writer'),
+      column('loaded clear wall', 'with our code loaded'),
       column('own clear wall', 'nospool'),
       column('floor tls wall', 'bare socket writer, TLS'),
+      column('loaded tls wall', 'with our code loaded, TLS'),
       column('own tls wall', 'nospool, TLS'),
       column('own auth wall', 'nospool, STARTTLS and AUTH'),
       column('bare clear rss', '-e 0, MiB', true),
@@ -126,8 +140,8 @@ function byRuntime(measured: readonly [Kind, readonly Row[]][]): Table {
   };
 }
 
-/** How much more memory the least conversation under Bun takes than Bun itself. */
-function bunRss(clear: Table, name: string, floor: string): number | null {
+/** How much more memory a case takes than its runtime alone. */
+function rssOver(clear: Table, name: string, floor: string): number | null {
   const [above, below] = [medianOf(clear, floor, 'rss'), medianOf(clear, `${name} -e 0`, 'rss')];
   return above === undefined || below === undefined ? null : above - below;
 }
@@ -142,7 +156,6 @@ function claims([clear, tls]: readonly Table[], all: Table): Claim[] {
   const inMs = (table: Table | undefined): string =>
     [`${other?.name} -e 0`, floor, own, EXIM].map((name) => `${name}: ${medianOf(table, name, 'wall')?.toFixed(1) ?? '–'} ms`).join('; ');
   const least = nodeFloor().name;
-  const leastRss = medianOf(clear, least, 'rss');
   const loading = ratio(clear, LOADED, BARE, 'wall');
   const parts = 'What each part of a start takes: [What a start consists of](#what-a-start-consists-of).';
   /** A ratio or a difference of two columns of one runtime. */
@@ -151,6 +164,7 @@ function claims([clear, tls]: readonly Table[], all: Table): Claim[] {
     return above === undefined || below === undefined ? null : isRatio ? above / below : above - below;
   };
   const current = 'Node 24';
+  const ofCurrent = loadedFloor().name.replace(node.name, current);
   const floorOf = (kind: string): string => `the bare socket writer: ${medianOf(all, current, `floor ${kind} wall`)?.toFixed(1) ?? '–'} ms`;
   return [
     claim(
@@ -159,20 +173,31 @@ function claims([clear, tls]: readonly Table[], all: Table): Claim[] {
       { most: 1.4 },
       {
         unit: ' ×',
-        floor: { name: nodeFloor().name.replace(node.name, current), value: of(current, 'floor clear wall', 'bare clear wall', true) },
+        floor: { name: ofCurrent, value: of(current, 'loaded clear wall', 'bare clear wall', true) },
       },
     ),
     claim(
       '2 KiB over TLS under Node 24 against the bare socket writer over TLS: wall',
       of(current, 'own tls wall', 'floor tls wall', true),
       { most: 1.15 },
-      { unit: ' ×', limit: `${floorOf('tls')}, over TLS; ${floorOf('clear')}, in clear. ${parts}` },
+      {
+        unit: ' ×',
+        floor: { name: ofCurrent, value: of(current, 'loaded tls wall', 'floor tls wall', true) },
+        limit: `${floorOf('tls')}, over TLS; ${floorOf('clear')}, in clear. ${parts}`,
+      },
     ),
     claim(
       '2 KiB under Bun: peak RSS over that of `bun -e 0`',
       other ? of(other.name, 'own clear rss', 'bare clear rss', false) : null,
       { most: 13 },
-      { unit: ' MiB', floor: { name: floor, value: other ? bunRss(clear, other.name, floor) : null } },
+      {
+        unit: ' MiB',
+        floor: {
+          name: other ? `${loadedUnder(other)}, which sends nothing` : '',
+          value: other ? rssOver(clear, other.name, loadedUnder(other)) : null,
+        },
+        limit: `${floor}: ${rssOver(clear, other?.name ?? '', floor)?.toFixed(1) ?? '–'} MiB.`,
+      },
     ),
     claim(
       '2 KiB in clear text against `node -e 0`: wall',
@@ -180,8 +205,8 @@ function claims([clear, tls]: readonly Table[], all: Table): Claim[] {
       { most: 1.3 },
       {
         unit: ' ×',
-        floor: { name: least, value: ratio(clear, least, BARE, 'wall') },
-        limit: `${loading === null ? '' : `${LOADED}, which loads the program and sends nothing: ${loading.toFixed(2)} ×. `}${parts}`,
+        floor: { name: loadedFloor().name, value: ratio(clear, loadedFloor().name, BARE, 'wall') },
+        limit: `${least}: ${ratio(clear, least, BARE, 'wall')?.toFixed(2) ?? '–'} ×. ${loading === null ? '' : `${LOADED}, which loads the program and sends nothing: ${loading.toFixed(2)} ×. `}${parts}`,
       },
     ),
     claim(
@@ -209,7 +234,11 @@ function claims([clear, tls]: readonly Table[], all: Table): Claim[] {
       '2 KiB: peak RSS over that of `node -e 0`',
       rss === undefined || bareRss === undefined ? null : rss - bareRss,
       { most: 5 },
-      { unit: ' MiB', floor: { name: least, value: leastRss === undefined || bareRss === undefined ? null : leastRss - bareRss } },
+      {
+        unit: ' MiB',
+        floor: { name: loadedFloor().name, value: rssOver(clear, node.name, loadedFloor().name) },
+        limit: `${least}: ${rssOver(clear, node.name, least)?.toFixed(1) ?? '–'} MiB.`,
+      },
     ),
   ];
 }

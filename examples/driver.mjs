@@ -163,7 +163,7 @@ export class Driver {
         const { value: block, done } = await message.blocks.next();
         if (this.#message !== message) return;
         if (done) return this.#endContent(message);
-        if (framing === 'bdat') {
+        if (framing !== 'data') {
           message.block = block.octets;
           return this.#report({ type: 'block', octets: block.octets.length, last: block.isLast });
         }

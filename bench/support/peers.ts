@@ -253,6 +253,17 @@ export function nodeFloor(runtime: Runtime = node): Peer {
   };
 }
 
+/** The least that a program with our code can do on this runtime: the limit as long as that code is not less. */
+export const loadedFloor = (runtime: Runtime = node): Peer => ({
+  name: `the same with our code loaded, ${runtime.name}`,
+  version: runtime.version,
+  verbatim: true,
+  command: ({ port, tls, auth, authority, recipients }) =>
+    tls === 'starttls' || auth || recipients.length > 1 || runtime.bun || installed(runtime) === null
+      ? null
+      : { argv: [...runtime.argv, inSupport('floor-loaded.cjs'), DIST, String(port), '-', ...(tls === 'off' ? [] : [authority])] },
+});
+
 /** The least that a program can do under Bun, by Bun's own sockets, with a small message. */
 export const bunFloor = (runtime: Runtime): Peer => ({
   name: `bare conversation, ${runtime.name}`,

@@ -65,7 +65,7 @@ const MOST_LINES = 1 << 21;
 const orderOf = ({ isInFile, line, part = 0 }: Location): number => (isInFile ? part * MOST_LINES + line() : Infinity);
 
 /** An error with one of these labels means that nothing is written to the log. */
-const LOG_LABELS: readonly string[] = ['log', 'log_format'].flatMap((name) => [`key "${name}"`, `NOSPOOL_${name.toUpperCase()}`]);
+const LOG_LABELS: readonly string[] = ['key "log"', 'NOSPOOL_LOG', 'key "log_format"', 'NOSPOOL_LOG_FORMAT'];
 const pickLog = ({ log, logFormat }: Config): Pick<Config, 'log' | 'logFormat'> => ({ log, logFormat });
 
 const printAt = (file: File | null, { isInFile, label, line, part }: Location, sentence: string): string =>

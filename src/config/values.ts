@@ -182,9 +182,10 @@ export function parseValue<K extends Kind>(kind: K, raw: unknown, key: Key, dire
   return PARSERS[kind](raw, key, directories);
 }
 
-const SWITCHES = new Map<string, boolean>([
-  ...['true', 'yes', 'on', '1'].map((word) => [word, true] as const),
-  ...['false', 'no', 'off', '0'].map((word) => [word, false] as const),
+// biome-ignore format: a table is read as a table
+const SWITCHES = new Map([
+  ['true', true], ['yes', true], ['on', true], ['1', true],
+  ['false', false], ['no', false], ['off', false], ['0', false],
 ]);
 
 /** The value that a variable's text would have in the file. Blanks divide lists, and switches are words. */

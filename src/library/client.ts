@@ -268,12 +268,12 @@ export class SessionClient implements Client {
     const { connection } = this.#session;
     if (connection.isUsable && !this.#mayTakeMore) return this.#whyOver().then(failedBefore);
     this.#given += 1;
-    const { facts } = content;
+    const transaction = withFacts(message.transaction, content.facts);
     const tell = message.progress ?? this.#progress;
-    const progress = tell && ((octets: number) => tell({ octets, size: facts.size }));
+    const progress = tell && ((octets: number) => tell({ octets, size: transaction.size }));
     const trace = message.trace && traceOf(message.trace, { ...this.#place, attempt: message.attempt });
     // All keys are written out, because a spread of what may be missing is slow, and this is done for each message.
-    const sent = connection.submit(withFacts(message.transaction, facts), content, { signal, urgent, grace, progress, trace });
+    const sent = connection.submit(transaction, content, { signal, urgent, grace, progress, trace });
     return sent.then((outcome): Outcome | Promise<Outcome> =>
       outcome.kind === 'accepted' ? acceptedBy(outcome, this.facts, message) : this.#fail(outcome.failure, message, content),
     );

@@ -38,11 +38,14 @@ export interface ContentOptions {
   readonly signal: AbortSignal | undefined;
 }
 
+/** `octets`: those that were given, where all of them are known. Only binary content goes out as they are. */
+export type MeasuredFacts = Pick<Transaction, 'size' | 'estimate' | 'eightBit'> & { readonly octets: number | null };
+
 /** The content of one call. */
 export interface GivenContent {
   /** All octets as DATA sends them, where they are at hand. */
   readonly encoded?: Uint8Array | undefined;
-  readonly facts: Pick<Transaction, 'size' | 'estimate' | 'eightBit'>;
+  readonly facts: MeasuredFacts;
   /** True while `open` gives the content from its first octet. */
   readonly replayable: boolean;
   open(treatment: EightBitTreatment, last?: boolean): Source | null;
@@ -265,19 +268,20 @@ const TAKEN_AWAY: Ended = {
   detail: 'the content failed: the memory of its octets was transferred or made smaller before they were sent',
 };
 /** Nothing is known of them, and opening them fails. */
-const NOT_THERE: Looked = { facts: { size: null, estimate: null, eightBit: 'unknown' } };
+const NOT_THERE: Looked = { facts: { size: null, octets: null, estimate: null, eightBit: 'unknown' } };
 
 function lookAt(octets: Uint8Array): Looked {
-  if (octets.length > AT_HAND) return { facts: factsOf(scanContent(octets)) };
+  if (octets.length > AT_HAND) return { facts: factsOf(scanContent(octets), octets.length) };
   const encoder = contentEncoder('data');
   const begin = encoder.push(octets);
   const end = encoder.end();
   // A copy, because what the caller changes afterwards could end the content, or a line of it.
-  return { encoded: end.length > 0 ? Buffer.concat([begin, end]) : Buffer.from(begin), facts: factsOf(encoder.facts) };
+  return { encoded: end.length > 0 ? Buffer.concat([begin, end]) : Buffer.from(begin), facts: factsOf(encoder.facts, octets.length) };
 }
 
-const factsOf = ({ size, eightBit }: ContentScan): GivenContent['facts'] => ({
+const factsOf = ({ size, eightBit }: ContentScan, octets: number): MeasuredFacts => ({
   size,
+  octets,
   estimate: null,
   eightBit: eightBit ? 'some' : 'none',
 });
@@ -498,7 +502,12 @@ async function readOnce(input: Input, { window, patience, signal }: ContentOptio
 function keepBody(body: Body, source: Source, input: Input): GivenContent {
   const { facts } = body;
   return {
-    facts: { size: facts.size, estimate: null, eightBit: facts.eightBit ? 'some' : facts.whole ? 'none' : 'unknown' },
+    facts: {
+      size: facts.size,
+      octets: facts.octets,
+      estimate: null,
+      eightBit: facts.eightBit ? 'some' : facts.whole ? 'none' : 'unknown',
+    },
     get replayable() {
       return body.replayable;
     },
@@ -519,7 +528,7 @@ function openEachTime(opener: Opener, { patience }: ContentOptions): GivenConten
   const opened = new Set<Source>();
   let cause: unknown;
   return {
-    facts: { size: null, estimate: opener.size ?? null, eightBit: 'unknown' },
+    facts: { size: null, octets: null, estimate: opener.size ?? null, eightBit: 'unknown' },
     replayable: true,
     open(treatment) {
       const source = bePatient(

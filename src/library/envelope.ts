@@ -4,6 +4,7 @@ import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { parseMailbox, parseReversePath, type ReversePath } from '../smtp/path.ts';
 import { isAscii, printable, utf8 } from '../smtp/text.ts';
 import { asciiDomain } from '../submit/domain.ts';
+import type { MeasuredFacts } from './content.ts';
 import { unknownKey, unlessThrown } from './server.ts';
 
 /** One recipient, with what is asked for it. */
@@ -23,7 +24,7 @@ export interface Envelope {
   readonly to: string | readonly (string | EnvelopeRecipient)[];
   /** The fate of 8-bit content where the server does not offer 8BITMIME: 'convert' (default), 'send' it all the same, or 'refuse' to send. */
   readonly withoutEightBit?: Transaction['withoutEightBit'];
-  /** The content is binary, so that it needs BINARYMIME and CHUNKING. RFC 3030 §3 */
+  /** The content is binary, so that it needs BINARYMIME and CHUNKING, and goes out octet by octet as it is. RFC 3030 §3 */
   readonly binary?: boolean;
   /** The header section needs RFC 6531; addresses say it themselves. */
   readonly smtputf8?: boolean;
@@ -204,15 +205,13 @@ function holdFault(hold: unknown): string | null {
 }
 
 /** The transaction with the facts of its content. */
-export function withFacts(
-  transaction: Transaction,
-  { size, estimate, eightBit }: Pick<Transaction, 'size' | 'estimate' | 'eightBit'>,
-): Transaction {
+export function withFacts(transaction: Transaction, { size, octets, estimate, eightBit }: MeasuredFacts): Transaction {
   // It goes field by field, because to assign a whole object is slow, and this is done for each message.
   const known: { -readonly [Key in keyof Transaction]: Transaction[Key] } = transaction;
-  known.size = size;
+  known.size = transaction.binary ? octets : size;
   known.estimate = estimate;
-  known.eightBit = eightBit;
+  // Binary content needs no 8BITMIME, and nothing converts it.
+  known.eightBit = transaction.binary ? 'none' : eightBit;
   return known;
 }
 

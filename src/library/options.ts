@@ -45,7 +45,7 @@ export interface Options {
   readonly recipients?: 'all' | 'any';
   /** Octets of a stream that are read before anything connects, and kept so that another server can be tried. Default 65,536. */
   readonly window?: number;
-  /** 'data': never BDAT. */
+  /** 'data': never BDAT, but for binary content. */
   readonly framing?: 'auto' | 'data';
   /**
    * 'apart' (default): the end of a message is a write of its own, after everything before it has left this process, so that a

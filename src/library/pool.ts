@@ -12,13 +12,13 @@ import { type Failure, failHere } from './failure.ts';
 import { DEFAULT_LIMITS, type Limits, POOL_KEYS, type PoolOptions, parseLimits } from './limits.ts';
 import { inTime, type Message, type SendOptions } from './message.ts';
 import { isSignal, type Options, parseOptions, sendFault, type Terms } from './options.ts';
-import { type Attempt, failedHere, type Outcome, unreplayed } from './outcome.ts';
+import { type Attempt, type Failed, failedHere, type Outcome, unreplayed } from './outcome.ts';
 import { requireTlsFault } from './security.ts';
 import { type Host, parseServers, type Server } from './server.ts';
 
 /** Messages that a session has at a time where the next goes along with the one before it. */
 const DEPTH = 2;
-/** Milliseconds without a new attempt to open a session, after one has failed while others serve. */
+/** Milliseconds without a new attempt to open a session, after one has failed. While others serve they double with each attempt, up to REST. */
 const PAUSE = 1000;
 
 /** Milliseconds in which a server that failed comes behind the others: they get the next messages, and nobody waits for its time-outs. */
@@ -63,9 +63,15 @@ export class Pool implements AsyncDisposable {
   #opening = 0;
   /** Settled one by one, when a session is open or could not be opened. */
   readonly #openings = new Set<Promise<unknown>>();
+  /** Attempts to open a session, and sessions that say QUIT: what may end in a session, or makes room for one at the server. */
+  readonly #hopes = new Set<Promise<unknown>>();
   /** Sessions that say QUIT. */
   readonly #leaving = new Set<SessionClient>();
-  #mayOpenFrom = 0;
+  /** Sessions that there were when another could not be opened; and when that was, or when it was last tried. */
+  #ceiling = Number.POSITIVE_INFINITY;
+  #refusedAt = 0;
+  /** Milliseconds after which it is tried again while others serve. */
+  #pause = PAUSE;
   /** When the last messages began, as many as the rate allows. */
   readonly #begun: number[] = [];
   #clock: () => void = () => {};
@@ -189,21 +195,32 @@ export class Pool implements AsyncDisposable {
       if (this.#limits.rate !== null) this.#begun.push(performance.now());
       void this.#carry(line, this.#waiting.shift() as Task);
     }
-    const room = this.#limits.connections - this.#lines.size - this.#opening;
-    const wanted = Math.min(room, Math.min(this.#waiting.length, this.#allowance) - this.#opening);
+    const there = this.#taken;
+    const wanted = Math.min(this.#limits.connections - there, Math.min(this.#waiting.length, this.#allowance) - this.#opening);
     if (wanted <= 0) return;
-    const pause = this.#lines.size > 0 ? this.#mayOpenFrom - performance.now() : 0;
     this.#resume();
-    if (pause > 0) this.#resume = alarm(pause, () => this.#dispatch());
-    else for (let i = 0; i < wanted; i++) void this.#awaitOpening(this.#openLine());
+    const welcome = Math.min(wanted, this.#ceiling - there);
+    for (let i = 0; i < welcome; i++) this.#open();
+    if (welcome > 0) return;
+    // The server had no room for more. One session asks whether it has now.
+    const now = performance.now();
+    const pause = this.#refusedAt + (this.#lines.size > 0 ? this.#pause : PAUSE) - now;
+    if (pause > 0) {
+      this.#resume = alarm(pause, () => this.#dispatch());
+      return;
+    }
+    this.#refusedAt = now;
+    this.#pause = Math.min(2 * this.#pause, REST);
+    this.#open();
   }
 
-  /** Lets others wait for it. */
-  async #awaitOpening<Result>(opening: Promise<Result>): Promise<Result> {
-    this.#openings.add(opening);
-    const result = await opening;
-    this.#openings.delete(opening);
-    return result;
+  /** Connections that the server may count: also of a session that says QUIT. */
+  get #taken(): number {
+    return this.#lines.size + this.#opening + this.#leaving.size;
+  }
+
+  #open(): void {
+    void among(this.#openings, this.#openLine());
   }
 
   /** Messages that may begin now: for others no session is opened, because the server would see it idle. */
@@ -233,7 +250,7 @@ export class Pool implements AsyncDisposable {
   async #openLine(): Promise<void> {
     const before = [...this.#waiting];
     this.#opening += 1;
-    const { host, client, failure, attempts } = await this.#openFirst(this.#ending.signal);
+    const { host, client, failure, attempts } = await among(this.#hopes, this.#openFirst(this.#ending.signal));
     this.#opening -= 1;
     if (client !== null) {
       if (this.#hasEnded) {
@@ -242,15 +259,26 @@ export class Pool implements AsyncDisposable {
       }
       const line: Line = { client, host, since: performance.now(), before: attempts, given: 0, busy: 0, stop: null };
       this.#lines.add(line);
+      if (this.#lines.size > this.#ceiling) this.#ceiling = Number.POSITIVE_INFINITY;
       void client.ended().then(() => this.#drop(line));
       this.#dispatch();
       if (line.busy === 0) this.#wait(line);
       return;
     }
-    this.#mayOpenFrom = performance.now() + PAUSE;
-    // Where other sessions serve, the messages wait for those.
-    if (this.#lines.size === 0 && failure !== null)
-      for (const task of before) if (this.#unqueue(task)) task.settle({ kind: 'failed', failure, attempts });
+    this.#refusedAt = performance.now();
+    if (this.#ceiling === Number.POSITIVE_INFINITY) this.#pause = PAUSE;
+    this.#ceiling = this.#lines.size + this.#leaving.size;
+    void this.#tellNone(before, { kind: 'failed', failure: failure as Failure, attempts });
+  }
+
+  /** Tells those who waited that no session can be had, unless others serve, are being opened, or make room at the server. */
+  async #tellNone(waited: readonly Task[], outcome: Failed): Promise<void> {
+    const makesRoom = this.#leaving.size > 0;
+    if (this.#hopes.size > 0) {
+      this.#dispatch();
+      await Promise.all(this.#hopes);
+    }
+    if (this.#lines.size === 0 && !makesRoom) for (const task of waited) if (this.#unqueue(task)) task.settle(outcome);
     this.#dispatch();
     this.#endIfDrained();
   }
@@ -335,8 +363,9 @@ export class Pool implements AsyncDisposable {
 
   #leave(client: SessionClient): void {
     this.#leaving.add(client);
-    void client.quit().then(() => {
+    void among(this.#hopes, client.quit()).then(() => {
       this.#leaving.delete(client);
+      this.#dispatch();
       this.#endIfDrained();
     });
   }
@@ -368,7 +397,7 @@ export class Pool implements AsyncDisposable {
         let isThere = await this.#askSession(either);
         for (; !isThere && this.#isFull && this.#openings.size > 0 && !either.aborted; isThere = await this.#askSession(either))
           await unlessAborted(Promise.race(this.#openings), either);
-        const failure = isThere || either.aborted ? null : await this.#awaitOpening(this.#trySession(either));
+        const failure = isThere || either.aborted ? null : await among(this.#openings, this.#trySession(either));
         return either.aborted ? failHere('aborted', abortReason(either), either.reason) : failure;
       });
     } finally {
@@ -379,7 +408,7 @@ export class Pool implements AsyncDisposable {
 
   /** No other session may be opened. */
   get #isFull(): boolean {
-    return this.#lines.size + this.#opening >= this.#limits.connections;
+    return this.#taken >= this.#limits.connections;
   }
 
   /** True when a session is there: an idle one, or any where no other may be opened. */
@@ -447,6 +476,14 @@ export class Pool implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.drain();
   }
+}
+
+/** Does work for which others may wait. */
+async function among<Result>(others: Set<Promise<unknown>>, work: Promise<Result>): Promise<Result> {
+  others.add(work);
+  const result = await work;
+  others.delete(work);
+  return result;
 }
 
 interface OpenedClient {

@@ -62,8 +62,9 @@ async function deliverTaken(
   };
   const hostOf = (wanted: Smarthost) => hosts.find(({ smarthost }) => smarthost === wanted);
   let attempt = 0;
+  const measured = withFacts(transaction, content.facts);
   const outcome = await deliver(
-    { hosts: hosts.map(({ smarthost }) => smarthost), transaction: withFacts(transaction, content.facts), content },
+    { hosts: hosts.map(({ smarthost }) => smarthost), transaction: measured, content },
     {
       hello,
       partial,
@@ -71,8 +72,7 @@ async function deliverTaken(
       commitsAtOnce,
       timeouts: { ...timeouts, deadline: Number.POSITIVE_INFINITY },
       security: securityOfAll(hosts, signal, tell),
-      observe: (host) =>
-        observerOf(options, { session: nextSession(), server: printSmarthost(host), attempt: attempt++ }, content.facts.size),
+      observe: (host) => observerOf(options, { session: nextSession(), server: printSmarthost(host), attempt: attempt++ }, measured.size),
       names: (host) => namesOf(hostOf(host)),
       dialFor: (host) => dialOf(hostOf(host)),
       tell,

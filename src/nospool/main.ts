@@ -24,5 +24,6 @@ function fail(error: unknown): never {
   failWith(`bug: ${error instanceof Error ? error.message : String(error)}`);
   process.exit(1);
 }
-process.on('uncaughtException', fail);
+// Bun ends no process for a rejection that nobody has heard.
+process.on('uncaughtException', fail).on('unhandledRejection', fail);
 process.exitCode = await main(process.argv.slice(2), typeof __VERSION__ === 'string' ? __VERSION__ : 'from source').catch(fail);

@@ -15,7 +15,8 @@ function fail(error: unknown): never {
   reportBug(error);
   process.exit(1);
 }
-process.on('uncaughtException', fail);
+// Bun ends no process for a rejection that nobody has heard.
+process.on('uncaughtException', fail).on('unhandledRejection', fail);
 
 // Everything is written, so neither a QUIT that lingers, nor under Bun a read that waits, may hold the caller. One
 // turn of the event loop lets the connection say that it is closed.

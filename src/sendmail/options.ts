@@ -121,6 +121,7 @@ const setMode =
   (_, soFar) =>
     parsed(soFar.mode.kind === 'refused' ? {} : { mode });
 const refuse = (detail: string): Apply => setMode({ kind: 'refused', detail });
+const NO_DAEMON = refused('there is no daemon');
 const refuseDaemon = refuse('no daemon: nospool delivers while its caller waits, and has neither a queue nor a port');
 const operateOnQueue = setMode({ kind: 'queue', run: null });
 
@@ -195,11 +196,11 @@ const makeModes = (): readonly OptionRow[] => [
   flag('-bV', ['Exim'], 'Print the version, and which runtime, configuration and log are in force.', setMode({ kind: 'facts' })),
   flag('-bnq', ['Exim'], NO_EFFECT),
   flag('-bC', ['Sendmail'], refused('see nospool check'), refuse('-bC: use “nospool check” to see the configuration')),
-  flag('-bd', SPE, refused('there is no daemon'), refuseDaemon),
-  flag('-bdf', ['Exim'], refused('there is no daemon'), refuseDaemon),
-  flag('-bD', ['Sendmail'], refused('there is no daemon'), refuseDaemon),
-  flag('-bl', ['Postfix'], refused('there is no daemon'), refuseDaemon),
-  flag('-bw', ['Exim'], refused('there is no daemon'), refuseDaemon),
+  flag('-bd', SPE, NO_DAEMON, refuseDaemon),
+  flag('-bdf', ['Exim'], NO_DAEMON, refuseDaemon),
+  flag('-bD', ['Sendmail'], NO_DAEMON, refuseDaemon),
+  flag('-bl', ['Postfix'], NO_DAEMON, refuseDaemon),
+  flag('-bw', ['Exim'], NO_DAEMON, refuseDaemon),
   attached(
     '-bh',
     'address',

@@ -107,8 +107,8 @@ export interface SmtpSink extends AsyncDisposable {
    * counts. Throws if the reply is none, or does not refuse.
    */
   refuse(at: RefusalPoint, reply: string, scope?: number | RefusalScope): void;
-  /** Hangs up at this point, for so many times; default: once. */
-  drop(at: DropPoint, times?: number): void;
+  /** Hangs up at this point, for so many times, as a number or as `refuse` takes it; default: once. */
+  drop(at: DropPoint, times?: number | Pick<RefusalScope, 'times'>): void;
   /** Forgets messages, transcript, refusals and drops. */
   reset(): void;
   /** Ends all sessions and stops listening. */
@@ -298,7 +298,7 @@ export async function sink(options: SinkOptions = {}): Promise<SmtpSink> {
       return new Promise((resolve, reject) => waiting.push({ resolve, reject }));
     },
     refuse: (at, reply, scope = {}) => refusals.add(at, reply, scope),
-    drop: (at, times = 1) => void drops.set(at, times),
+    drop: (at, scope = 1) => void drops.set(at, typeof scope === 'number' ? scope : (scope.times ?? 1)),
     reset() {
       messages = [];
       transcript = [];

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { BUN_FLAGS } from '../../src/nospool/install/wrapper.ts';
 import { readMainFile } from '../../src/sendmail/start/loader.ts';
@@ -38,7 +38,7 @@ function installed(dist = DIST): string {
 test('nospool install leaves code for it', () => {
   installed();
   const version = spawnSync(bun() ?? '', ['--version'], { encoding: 'utf8' }).stdout.trim();
-  for (const file of ['main.cjs', 'main.cjs.jsc', 'transport-tls-tls.cjs.jsc', 'sums'])
+  for (const file of ['main.cjs', 'main.cjs.jsc', 'main.sums', 'transport-tls-tls.cjs.jsc', 'sums'])
     assert.ok(existsSync(`${DIST}/compiled/bun-${version}-${process.arch}/${file}`), file);
 });
 
@@ -98,7 +98,27 @@ test('S5: as installed Bun obeys no file of the folder that it is called in, nor
   );
 });
 
-test('a short message, in clear, over TLS or with a password, makes Bun load none of its copies of what Node has but node:fs and node:buffer', () =>
+test('as installed Bun does not read the caller’s folder, where a million files may be, and relative names are still looked up there', () => {
+  const sendmail = `${installed()}/usr/sbin/sendmail`;
+  const folder = scratch('caller');
+  writeFileSync(`${folder}/c.toml`, 'x = 1\n');
+  const wasRead = (argv: readonly string[]) => {
+    utimesSync(folder, 0, new Date());
+    const run = spawnSync(argv[0] as string, [...argv.slice(1), '-C', 'c.toml', 'a@example.net'], { cwd: folder, env: {}, input: '' });
+    assert.match(run.stderr.toString(), /^sendmail: c\.toml:1: key "x" is unknown/);
+    return statSync(folder).atimeMs > 0;
+  };
+  assert.ok(wasRead([...runtime, `${DIST}/sendmail-bun.mjs`]), 'this file system does not tell, or Bun does not read it by itself');
+  assert.ok(!wasRead([sendmail]));
+  assert.deepEqual(
+    spawnSync('/bin/sh', ['-c', `mkdir gone; cd gone; rmdir ../gone; ${sendmail} -bp`], {
+      cwd: folder,
+    }).stdout.toString(),
+    'Mail queue is empty\n',
+  );
+});
+
+test('a short message, in clear, over TLS or with a password, makes Bun load none of its copies of what Node has but node:fs', () =>
   within(60_000, async () => {
     const text = readFileSync(`${DIST}/main.cjs`, 'latin1');
     const { parts } = readMainFile(Buffer.from(text, 'latin1'));
@@ -106,7 +126,7 @@ test('a short message, in clear, over TLS or with a password, makes Bun load non
       ...['main', 'config-toml', 'transport-bun-wire', 'transport-tls-tls', 'transport-tls-peername'],
       ...['submit-secret', 'smtp-sasl-choose', 'submit-scrub'],
     ].flatMap((part) => [...text.slice(...(parts.get(part) as readonly [number, number])).matchAll(/(?:=|,)require\("([^"]+)"\)/g)]);
-    assert.deepEqual([...new Set(atOnce.map(([, name]) => name))].sort(), ['node:buffer', 'node:fs']);
+    assert.deepEqual([...new Set(atOnce.map(([, name]) => name))].sort(), ['node:fs']);
     const asked = `${scratch('asked')}/asked.json`;
     const hook = `${asked}.cjs`;
     // Whatever else is loaded is asked for in this way.
@@ -168,5 +188,33 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const)
         await exim.stop();
       }
     }));
+
+test('a rejection that nobody hears ends the command with status 1, and nobody has anything', () =>
+  within(30_000, async () => {
+    const exim = await startExim();
+    try {
+      const hook = `${scratch('rejects')}/rejects.cjs`;
+      writeFileSync(hook, "process.once('SIGWINCH', () => void Promise.reject(new Error('unheard')));");
+      const command = installCommand(runtime);
+      command.configure(`smarthosts = ["smtp://${HOST}:${exim.port}"]\nreplay_window = "1KiB"\n[tls]\nmode = "off"\n`);
+      const [program = '', ...args] = [...runtime, '--preload', hook, command.file, '-v', '-i', '-f', at('sender'), at('ann')];
+      const child = spawn(program, args, {
+        stdio: ['pipe', 'ignore', 'pipe'],
+        env: { PATH: '/usr/bin:/bin', NOSPOOL_CONFIG: command.config },
+      });
+      let shown = '';
+      child.stderr?.setEncoding('utf8').on('data', (part) => (shown += part));
+      child.stdin?.on('error', () => undefined);
+      child.stdin?.write(`Subject: s\n\n${'x'.repeat(70)}\n`.repeat(100));
+      await until('the envelope is taken', () => /RCPT TO/.test(shown));
+      child.kill('SIGWINCH');
+      const [status] = await once(child, 'close');
+      assert.equal(status, 1);
+      assert.match(shown, /bug: unheard; the message that was under way was not sent to its end/);
+      assert.equal(await exim.total(), 0);
+    } finally {
+      await exim.stop();
+    }
+  }));
 
 test.run();

@@ -9,6 +9,7 @@ import { PassThrough, Readable } from 'node:stream';
 import { runInNewContext } from 'node:vm';
 import { suite } from 'uvu';
 import { type Content, connect, type Failed, type Octets, type Options, type Outcome, submit } from '../../src/library/index.ts';
+import { type SinkMessage, sink } from '../../src/testing/index.ts';
 import { type Held, startHost, type TestHost } from '../support/smarthost.ts';
 import { within } from '../support/within.ts';
 import { DOORS as ALL_DOORS, type Door, ENVELOPE, turns, watch } from './doors.ts';
@@ -1002,5 +1003,33 @@ contents('a message of a stream leaves no clock: a program ends by itself', () =
 );
 
 const clocks = (): number => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+
+/** What a BINARYMIME message may hold, and text may not: a lone LF, a lone CR, NUL, a dot at the beginning, and no line end at the end. */
+const BINARY = Buffer.concat([Buffer.from('Subject: b\r\n\r\n'), Buffer.from([0, 10, 13, 255, 13, 13, 10, 10, 46, 10, 46])]);
+
+contents('binary content goes out octet by octet as it is, in every form, and SIZE is its own', () =>
+  within(20_000, async () => {
+    const host = await sink({ extensions: ['PIPELINING', 'SIZE', '8BITMIME', 'CHUNKING', 'BINARYMIME'] });
+    const forms: readonly (() => Content)[] = [
+      () => BINARY,
+      () => Readable.from([BINARY.subarray(0, 16), BINARY.subarray(16)]),
+      () => ({ open: () => Readable.from([BINARY]), size: BINARY.length }),
+      () => new Blob([BINARY]),
+      () => Buffer.concat([BINARY, Buffer.alloc(600_000, '\n\r.')]),
+    ];
+    for (const make of forms)
+      for (const [name, send] of Object.entries(ALL_DOORS))
+        for (const framing of ['auto', 'data'] as const) {
+          const content = make();
+          const outcome = await send(host.url, () => content, { framing }, { ...ENVELOPE, binary: true });
+          assert.equal(outcome.kind, 'accepted', JSON.stringify(outcome));
+          const { from, content: held } = host.messages.at(-1) as SinkMessage;
+          const whole = content instanceof Uint8Array ? content : BINARY;
+          assert.ok(Buffer.from(held).equals(whole), name);
+          assert.deepEqual(from.parameters, { SIZE: String(whole.length), BODY: 'BINARYMIME' });
+        }
+    await host.close();
+  }),
+);
 
 contents.run();

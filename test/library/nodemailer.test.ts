@@ -154,9 +154,37 @@ transport('what cannot be is said when the transport is made', () => {
     [{ localAddress: 'here' }, /localAddress/],
     [{ grace: -1 }, /^grace is -1/],
     [{ name: 'a b' }, /^the option name/],
+    [{ host: '' }, /^the option host is empty/],
   ];
   for (const [options, message] of rows) assert.match(refusedBy(options), message);
   assert.throws(() => new NospoolTransport(null as unknown as NospoolTransportOptions), { code: 'ECONFIG' });
+});
+
+transport('null is not given, as in JSON: everywhere among the options', () => {
+  const keys = [
+    'url',
+    'host',
+    'port',
+    'secure',
+    'tls',
+    'auth',
+    'authMethod',
+    'name',
+    'localAddress',
+    'family',
+    'resolver',
+    'pool',
+    'dkim',
+    'service',
+  ];
+  const nothing: object = Object.fromEntries(keys.map((key) => [key, null]));
+  const plain = { tls: { rejectUnauthorized: false }, auth: { user: 'tim', pass: 'tanstaaf' } };
+  assert.deepEqual(settingsOf(nothing), settingsOf({}));
+  assert.deepEqual(settingsOf({ auth: { user: null, pass: null } } as object).auth, {});
+  assert.deepEqual(
+    settingsOf({ tls: { ...plain.tls, ca: null, servername: null }, auth: { ...plain.auth, method: null } } as object),
+    settingsOf(plain),
+  );
 });
 
 /** What the settings come to, for one comparison. */

@@ -575,6 +575,107 @@ test('while one session is stuck and no other could be opened, another is tried 
     await host.stop();
   }));
 
+/** A server that has room for so many sessions; one counts until its QUIT is answered. */
+function rooms(room: number) {
+  const seen = { live: 0, most: 0, refused: 0 };
+  const script: SmarthostOptions['script'] = {
+    greeting: () => {
+      if (seen.live === room) {
+        seen.refused += 1;
+        return '421 4.7.0 too many connections';
+      }
+      seen.live += 1;
+      seen.most = Math.max(seen.most, seen.live);
+      return '220 smart.example';
+    },
+    EHLO: async () => {
+      await pause(20);
+      return '250-smart.example\n250 PIPELINING';
+    },
+    QUIT: async () => {
+      await pause(20);
+      seen.live -= 1;
+      return '221 2.0.0 bye';
+    },
+  };
+  return { seen, script };
+}
+
+test('a server that has room for fewer sessions than connections costs no message, and is not asked for more all the time', () =>
+  within(30_000, async () => {
+    const { seen, script } = rooms(2);
+    const { host, pool } = await world({ connections: 5, messagesPerConnection: 10 }, script);
+    const outcomes = await sendMany(pool, 200);
+    assert.equal(
+      outcomes.find(({ kind }) => kind === 'failed'),
+      undefined,
+    );
+    assert.deepEqual(numbers(host), upTo(200));
+    assert.ok(seen.refused <= 10, `${seen.refused} sessions were refused`);
+    await pool.drain();
+    await host.stop();
+  }));
+
+test('a session that says QUIT still counts: there are never more than connections, and the last room is waited for', () =>
+  within(30_000, async () => {
+    const { seen, script } = rooms(3);
+    const { host, pool } = await world({ connections: 3, messagesPerConnection: 2 }, script);
+    const outcomes = await sendMany(pool, 30);
+    assert.equal(
+      outcomes.find(({ kind }) => kind === 'failed'),
+      undefined,
+    );
+    assert.deepEqual([seen.most, seen.refused], [3, 0]);
+    await pool.drain();
+    await host.stop();
+  }));
+
+test('where the only room is taken by a session of its own that says QUIT, messages wait for it', () =>
+  within(30_000, async () => {
+    const { seen, script } = rooms(1);
+    const { host, pool } = await world({ connections: 2, messagesPerConnection: 1 }, script);
+    const outcomes = await sendMany(pool, 3);
+    assert.equal(
+      outcomes.find(({ kind }) => kind === 'failed'),
+      undefined,
+    );
+    assert.equal(seen.most, 1);
+    await pool.drain();
+    await host.stop();
+  }));
+
+test('a program that tries again at once is no storm: after a session that could not be opened the next is a second later', () =>
+  within(30_000, async () => {
+    const { host, pool } = await world({ connections: 5 }, { greeting: '421 4.3.2 full' });
+    const end = performance.now() + 1500;
+    let sends = 0;
+    const insist = async (): Promise<void> => {
+      for (; performance.now() < end; sends += 1) assert.equal(failureOf(await pool.send(ENVELOPE, MESSAGE)).code, 'lost');
+    };
+    await Promise.all(upTo(20).map(insist));
+    assert.ok(host.sessions.length <= 5 + 3, `${host.sessions.length} connections for ${sends} sends`);
+    await pool.drain();
+    await host.stop();
+  }));
+
+test('a session that hangs while it is opened holds nobody: another is tried, and a message that waits goes over that', () =>
+  within(30_000, async () => {
+    let greetings = 0;
+    const { host, pool } = await world(
+      { connections: 2 },
+      {
+        greeting: () => {
+          greetings += 1;
+          return ['', '421 4.3.2 busy', '220 smart.example'][Math.min(greetings - 1, 2)] || new Promise<string>(() => {});
+        },
+      },
+    );
+    for (const outcome of await sendMany(pool, 2)) assert.equal(outcome.kind, 'accepted');
+    pool.destroy();
+    await pool.drain();
+    await host.stop();
+  }));
+
 /* ---- verify ---- */
 
 test('verify asks an idle session, opens one where there is none, and tells of a wrong password', () =>

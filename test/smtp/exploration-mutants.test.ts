@@ -97,7 +97,7 @@ const FAULTS: readonly Fault[] = [
   {
     what: 'a block is taken behind the last one',
     where: /^smtp, TLS off, AUTH none/,
-    changes: [["framing === 'bdat' && last === null && ", "framing === 'bdat' && "]],
+    changes: [["framing !== 'data' && last === null && ", "framing === 'bdat' && "]],
     found: /^what was not asked for is obeyed/,
   },
   {
@@ -377,7 +377,7 @@ const FAULTS: readonly Fault[] = [
   {
     what: 'BDAT without CHUNKING',
     where: /^smtp, TLS off, AUTH none/,
-    changes: [["plan.framing === 'auto' && mayChunk(extensions)", "plan.framing === 'auto'"]],
+    changes: [["framing === 'auto' && offers(extensions, 'CHUNKING')", "framing === 'auto'"]],
     found: /^nothing is used that was not announced/,
   },
   {
@@ -433,13 +433,13 @@ const FAULTS: readonly Fault[] = [
   {
     what: 'a driver is asked for nothing, and waits for ever',
     where: /^smtp, TLS off, AUTH none/,
-    changes: [["return isPulling(sent) ? [sent, write, pull('bdat', state)] : [sent, write];", 'return [sent, write];']],
+    changes: [['return isPulling(sent) ? [sent, write, pull(state)] : [sent, write];', 'return [sent, write];']],
     found: /^what was not asked for is obeyed|^after the end nothing is done/,
   },
   {
     what: 'nobody is asked for the content',
     where: /^smtp, TLS off, AUTH none/,
-    changes: [["framing: 'data', blocks: 0, last: null }, pull('data', state)]", "framing: 'data', blocks: 0, last: null }]"]],
+    changes: [['return [state, pull(state)];', 'return [state];']],
     found: /^what was not asked for is obeyed|^after the end nothing is done/,
   },
   {

@@ -28,6 +28,12 @@ test('every string up to six octets of CR, LF, dot and letter, under every cut',
   for (const input of allStrings(ENDS, 6)) check(kernel, input, true);
 });
 
+test('binary content stays as it is', () => {
+  const input = Uint8Array.of(46, 10, 13, 255);
+  const encoder = kernel('binary');
+  assert.deepEqual([encoder.push(input), encoder.end().length], [input, 0]);
+});
+
 test('each octet of interest at each place of three vectors, from each alignment', () => {
   for (const octet of [...ENDS, 0, 128, 255]) {
     for (let start = 0; start < 16; start++) {

@@ -145,8 +145,9 @@ const SECURE_PORT = 465;
 const LMTP_PORT = 24;
 
 export function readSettings(given: string | URL | NospoolTransportOptions): Parsed<Settings> {
-  const options = typeof given === 'string' || given instanceof URL ? { url: given } : given;
-  if (typeof options !== 'object' || options === null) return unparsed('the options are an object, or a URL');
+  const named = typeof given === 'string' || given instanceof URL ? { url: given } : given;
+  if (!isObject(named)) return unparsed('the options are an object, or a URL');
+  const options = givenOptions(named);
   const unknown = optionFault(options);
   if (unknown !== null) return unparsed(unknown);
   const merged = mergeUrl(options);
@@ -202,11 +203,23 @@ export function readSettings(given: string | URL | NospoolTransportOptions): Par
   });
 }
 
+/** What is null is not given: JSON has no undefined, and nodemailer takes the one for the other. */
+const withoutNulls = <Given extends object>(options: Given): Given =>
+  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== null)) as Given;
+
+function givenOptions(options: NospoolTransportOptions): NospoolTransportOptions {
+  const { tls, auth } = options;
+  const below = { ...(isObject(tls) ? { tls: withoutNulls(tls) } : {}), ...(isObject(auth) ? { auth: withoutNulls(auth) } : {}) };
+  return withoutNulls({ ...options, ...below });
+}
+
+const isObject = <Value>(value: Value): value is Value & object => typeof value === 'object' && value !== null;
+
 const isMail = (key: string): boolean => key === 'logger' || OPTIONS[key as keyof typeof OPTIONS][0] === 'mail';
 
 function optionFault(options: NospoolTransportOptions): string | null {
   const { tls, auth } = options;
-  if (tls !== undefined && (typeof tls !== 'object' || tls === null)) return 'the option tls is an object';
+  if (tls !== undefined && typeof tls !== 'object') return 'the option tls is an object';
   if (auth && typeof auth !== 'object') return 'the option auth is an object';
   return (
     refusedOption(options, OPTIONS, '') ??
@@ -289,6 +302,7 @@ function decode(text: string): string | null {
 function readPlace(options: NospoolTransportOptions, url: string | null): Parsed<{ readonly url: string }> {
   if (url !== null) return parsed({ url });
   const { host = 'localhost', lmtp = false } = options;
+  if (host === '') return unparsed('the option host is empty; a server is named, or the option is left out for localhost');
   const given = options.port === undefined || options.port === '' ? 0 : Number(options.port);
   if (!Number.isInteger(given) || given < 0 || given > 65_535)
     return unparsed(`the option port is ${options.port}, and takes a number from 1 to 65535`);

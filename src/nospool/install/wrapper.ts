@@ -89,6 +89,7 @@ export function printWrapper({ version, interpreter, command, isBun, memoryTest,
     END,
     `[ -x ${runtime} ] || ${notSent(`${interpreter}, which runs nospool, is not there: ${cure}`)}`,
     `[ -r ${program} ] || ${notSent(`${command} is not there: ${cure}`)}`,
+    ...(isBun ? [FOLDER] : []),
     `trap ${quoteForShell(failed)} EXIT`,
     '# Without execfail, bash ends on a failed exec and does not run that trap.',
     '[ -z "$BASH_VERSION" ] || shopt -s execfail',
@@ -112,6 +113,18 @@ const LOCALE = `for name in LC_ALL LC_MESSAGES LANG; do
   language=\${value%%[_.@-]*}
   [ \${#value} -le 100 ] && [ \${#language} -le 11 ] || unset $name
 done`;
+
+/**
+ * Bun reads the names of all files in the folder that it starts in, and in those above, which takes a second and a hundred mebibytes
+ * where there are a million. So it starts where few are, and sendmail-bun.mjs goes back by the descriptor, which needs no name.
+ */
+const FOLDER = `unset SENDMAIL_FOLDER
+if [ -x . ] && [ -d /proc/self/fd ] && { true 7<.; } 2>/dev/null; then
+  exec 7<.
+  export SENDMAIL_FOLDER=7
+  cd /
+  unset PWD OLDPWD
+fi`;
 
 const BY_NAME = `case \${0##*/} in
 mailq) set -- -bp "$@" ;;

@@ -10,7 +10,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import type { Script } from 'node:vm';
-import { makeScript, nameKeptPlace, offerParts, printKept, printSums, readMainFile, unwrap } from './loader.ts';
+import { nameKeptPlace, printMainSums } from './kept-place.ts';
+import { makeScript, offerParts, printKept, printSums, readMainFile, unwrap } from './loader.ts';
 
 const SYSTEM_FILE = '/etc/nospool.toml';
 const ANSWERS: Readonly<Record<string, string>> = { EHLO: '250-x\r\n250-PIPELINING\r\n250 SIZE', DATA: '354', QUIT: '221' };
@@ -33,9 +34,12 @@ function makeKeptFolder(): void {
   openToAll(path.dirname(place));
 }
 
+/** Prints the file that Bun starts in place of sendmail.cjs, so it begins with that. */
 function printMain(): string {
-  const beside = WITH_MAIN.map((name) => `${JSON.stringify(name)}: function (exports, require, module) {${unwrap(partText(name))}\n}`);
-  return `"use strict"; globalThis.nospoolKept = { ${beside.join(', ')} };\n${unwrap(partText('main'))}`;
+  const printFunction = (text: string) => `function (exports, require, module) {${text}\n}`;
+  const beside = WITH_MAIN.map((name) => `${JSON.stringify(name)}: ${printFunction(unwrap(partText(name)))}`);
+  const loader = printFunction(fs.readFileSync(`${__dirname}/sendmail.cjs`, 'latin1').replace(/^#!.*/, ''));
+  return `"use strict"; globalThis.nospoolKept = { ${beside.join(', ')} };\n(${loader})({}, require);\n${unwrap(partText('main'))}`;
 }
 
 function compileForBun(): void {
@@ -65,11 +69,16 @@ function compileForBun(): void {
     fs.rmSync(made, { recursive: true, force: true });
     process.exit(1);
   }
-  const sums = printSums(
-    program,
-    names.map((name) => [name, fs.readFileSync(`${made}/${name}.cjs`)]),
+  const madeOf = (name: string): Buffer => fs.readFileSync(`${made}/${name}.cjs`);
+  const others = names.filter((name) => name !== 'main');
+  fs.writeFileSync(
+    `${made}/sums`,
+    printSums(
+      program,
+      others.map((name) => [name, madeOf(name)]),
+    ),
   );
-  fs.writeFileSync(`${made}/sums`, sums);
+  fs.writeFileSync(`${made}/main.sums`, printMainSums(program.octets, madeOf('main')));
   for (const name of ['', ...fs.readdirSync(made)]) openToAll(path.join(made, name));
   fs.rmSync(place, { recursive: true, force: true });
   fs.renameSync(made, place);

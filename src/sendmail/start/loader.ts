@@ -7,14 +7,15 @@
 import { closeSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
 import type { Script } from 'node:vm';
 import { refuseToStart } from '../../process/runtime.ts';
+import { nameKeptPlace, sumOf } from './kept-place.ts';
 
 declare global {
   /** Gives the program a part of it by its name, or a module in a file of its own by that file's name. */
   var nospoolPart: ((name: string) => unknown) | undefined;
+  /** The program whose `main` Bun has begun with: its folder, and the octets of main.cjs. */
+  var nospoolProgram: { readonly root: string; readonly octets: Buffer } | undefined;
   /** Parts that a file which was made for Bun has beside the program, by their names. */
   var nospoolKept: Readonly<Record<string, PartFunction>> | undefined;
-  /** What we use of Bun's own object. */
-  var Bun: { hash(octets: Uint8Array): bigint } | undefined;
 }
 
 /** A part is the text of the function that Node makes of a module. */
@@ -54,9 +55,11 @@ export function printMainFile(rare: string, parts: readonly (readonly [name: str
   return `// ${[rare, ...parts.flatMap(([name, part]) => [name, part.length])].join(' ')}\n${parts.map(([, part]) => part).join('')}`;
 }
 
+const HEAD_AT = '// '.length;
+
 export function readMainFile(octets: Buffer): MainFile {
   const end = octets.indexOf('\n');
-  const [rare = '', ...words] = octets.toString('latin1', '// '.length, end).split(' ');
+  const [rare = '', ...words] = octets.toString('latin1', HEAD_AT, end).split(' ');
   const parts = new Map<string, readonly [number, number]>();
   let at = end + 1;
   for (let i = 0; i + 1 < words.length; i += 2) {
@@ -66,16 +69,6 @@ export function readMainFile(octets: Buffer): MainFile {
   }
   if (at !== octets.length || !parts.has('main')) throw new Error('it is not whole');
   return { octets, parts, rare };
-}
-
-/**
- * Names the place below `root` for what is kept for this runtime: for Node a file, for Bun a folder. No other version takes it,
- * nor does Node with other flags of V8.
- */
-export function nameKeptPlace(root: string): string {
-  const { bun, v8 } = process.versions;
-  const flags = process.execArgv.includes('--jitless') ? '-jitless' : '';
-  return `${root}/compiled/${bun === undefined ? v8 : `bun-${bun}`}-${process.arch}${flags}`;
 }
 
 /** The first line of a kept file lies within so many octets. */
@@ -147,18 +140,17 @@ function isAt(fd: number, position: number, octets: Buffer, room: Buffer): boole
   return true;
 }
 
-const sumOf = (octets: Uint8Array): string => `${Bun?.hash(octets).toString(16)}`;
-
-/** Prints the sum of the program, and the sums of the files that Bun made of its parts. Bun itself compares their codes with these files. */
+/** Prints the sum of the program, and the sums of the files that Bun made of its parts but `main`. Bun itself compares their codes with these files. */
 export function printSums({ octets }: MainFile, made: readonly (readonly [name: string, file: Buffer])[]): string {
   return JSON.stringify([sumOf(octets), Object.fromEntries(made.map(([name, file]) => [name, sumOf(file)]))]);
 }
 
-/** Opens a folder that gives the files which Bun made of the parts of this program; null when there is none. A file that is missing or damaged is null. */
-export function openKeptOfBun(folder: string, { octets }: MainFile): ((name: string) => string | null) | null {
+/** Opens a folder that gives the files which Bun made of the parts of this program. A file that is missing or damaged is null. */
+export function openKeptOfBun(folder: string, { octets }: MainFile): (name: string) => string | null {
+  const none = () => null;
   try {
     const [ofProgram, sums] = JSON.parse(readFileSync(`${folder}/sums`, 'utf8')) as [string, Record<string, string>];
-    if (ofProgram !== sumOf(octets)) return null;
+    if (ofProgram !== sumOf(octets)) return none;
     return (name) => {
       const file = `${folder}/${name}.cjs`;
       try {
@@ -168,7 +160,7 @@ export function openKeptOfBun(folder: string, { octets }: MainFile): ((name: str
       }
     };
   } catch {
-    return null;
+    return none;
   }
 }
 
@@ -215,8 +207,22 @@ export function offerParts(root: string, program: MainFile, make: Make, load: Re
   return loadPart;
 }
 
-/** Runs the program of this folder. */
+/** Runs the program of this folder. What is kept of `main` for Bun begins with this, and only needs its parts. */
 export function start(root: string): void {
+  const begun = globalThis.nospoolProgram;
+  if (begun !== undefined) {
+    const { octets } = begun;
+    const program = {
+      octets,
+      rare: octets.toString('latin1', HEAD_AT, octets.indexOf(' ', HEAD_AT)),
+      // Most messages need no text of a part.
+      get parts() {
+        return readMainFile(octets).parts;
+      },
+    };
+    offerParts(begun.root, program, makeInBun(begun.root, program), require);
+    return;
+  }
   const file = `${root}/main.cjs`;
   try {
     const program = readMainFile(readFileSync(file));
@@ -232,12 +238,14 @@ function makeInNode(root: string, program: MainFile): Make {
   return (name, text) => makeScript(name, text(), kept?.(name));
 }
 
+/** What is kept of `main` is started by sendmail-bun.mjs, or not at all. Most messages need no other file, so the sums are read late. */
 function makeInBun(root: string, program: MainFile): Make {
-  const kept = openKeptOfBun(nameKeptPlace(root), program);
+  let kept: ReturnType<typeof openKeptOfBun> | undefined;
   return (name, text) => {
     const beside = globalThis.nospoolKept?.[name];
     if (beside !== undefined) return beside;
-    const file = kept?.(name) ?? null;
+    if (kept === undefined) kept = openKeptOfBun(nameKeptPlace(root), program);
+    const file = kept(name);
     return file === null ? makeScript(name, text()) : { file };
   };
 }

@@ -8,10 +8,13 @@ const CR = 13;
 const DOT = 46;
 const NOTHING = new Uint8Array(0);
 
-/** Content is framed by transparency and a terminator (RFC 5321 §4.1.1.4), or by counted octets (RFC 3030 §2). */
-export type Framing = 'data' | 'bdat';
+/**
+ * Content is framed by transparency and a terminator (RFC 5321 §4.1.1.4), or by counted octets (RFC 3030 §2). 'binary' is counted,
+ * too, and every octet stays as it is (RFC 3030 §3).
+ */
+export type Framing = 'data' | 'bdat' | 'binary';
 
-/** The facts of the content so far. All counts are exact up to 2^53. */
+/** The facts of the content so far. All counts are exact up to 2^53. Of binary content only the octets are counted. */
 export interface ContentFacts {
   readonly octetsIn: number;
   /** Octets that push and end have returned, transparency dots included. */
@@ -30,7 +33,7 @@ export interface ContentFacts {
   readonly lines: number;
 }
 
-/** Makes the content ready for the line: line ends are CRLF, and under DATA dots are stuffed (RFC 5321 §4.5.2). */
+/** Makes the content ready for the line: line ends are CRLF, and under DATA dots are stuffed (RFC 5321 §4.5.2). Binary content is ready. */
 export interface ContentEncoder {
   /** Returns the octets to write for this chunk, valid until the next call; the chunk itself when nothing had to change. */
   push(chunk: Uint8Array): Uint8Array;
@@ -51,7 +54,7 @@ export interface ContentScan {
 
 /** Makes an encoder at the start of the content, which is the start of a line. */
 export function contentEncoder(framing: Framing): ContentEncoder {
-  return encoder(framing === 'data', true);
+  return encoder(framing === 'data', true, framing === 'binary');
 }
 
 /** Measures whole content without writing it anywhere. */
@@ -69,7 +72,7 @@ export function scanContent(octets: Uint8Array): ContentScan {
  * counts because most messages are over before an engine has compiled a loop over octets, and they are the fastest way where
  * nothing is compiled at all.
  */
-function encoder(transparent: boolean, writes: boolean): ContentEncoder {
+function encoder(transparent: boolean, writes: boolean, isBinary?: boolean): ContentEncoder {
   let atLineStart = true;
   let afterCR = false;
   let out = NOTHING;
@@ -112,6 +115,10 @@ function encoder(transparent: boolean, writes: boolean): ContentEncoder {
   function push(chunk: Uint8Array): Uint8Array {
     const length = chunk.length;
     octetsIn += length;
+    if (isBinary) {
+      octetsOut = octetsIn;
+      return chunk;
+    }
     eightBit ||= hasEightBit(chunk);
     nul ||= chunk.includes(0);
     let at = afterCR && chunk[0] === LF ? 1 : 0;

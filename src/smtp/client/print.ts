@@ -82,9 +82,6 @@ const asksDsn = ({ ret, envid, recipients }: Transaction): boolean =>
 /** True when the caller asks for DSN parameters and they are left out because the server does not offer them. */
 export const dropsDsn = (transaction: Transaction, extensions: Extensions): boolean => asksDsn(transaction) && !offers(extensions, 'DSN');
 
-/** True when the content may go out by BDAT, which saves the flight that waits for 354. RFC 3030 §2 */
-export const mayChunk = (extensions: Extensions): boolean => offers(extensions, 'CHUNKING');
-
 /** An extension that a transaction needs where the function returns something, and why. */
 type Need = readonly [keyword: Uppercase<Lack>, why: string, needed: (transaction: Transaction) => unknown];
 

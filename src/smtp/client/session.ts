@@ -14,10 +14,11 @@ import { maskLines, maskReply } from '../sasl/mask.ts';
 import type { Cancelled, Choice, Exchange } from '../sasl/sasl.ts';
 import { base64, fromBase64 } from '../text.ts';
 import type { TimeLimit } from '../timeout.ts';
+import type { Framing } from './content.ts';
 import { type Extensions, mechanismsOf, NO_EXTENSIONS, offers, readExtensions } from './extensions.ts';
 import { countOf, extend, type LinkedList, toArray } from './linked-list.ts';
 import type { Condemned, ConnectReason, Lack, Phase, Refusal, SessionFailure, SessionOutcome, Verb, Verdict } from './outcome.ts';
-import { dropsDsn, helloCommand, mailCommand, mayChunk, rcptCommand, type Transaction, type Unmet, unmetNeed } from './print.ts';
+import { dropsDsn, helloCommand, mailCommand, rcptCommand, type Transaction, type Unmet, unmetNeed } from './print.ts';
 
 /** The terms on which a session speaks to any server. They are fixed before it begins. */
 export interface Plan {
@@ -32,7 +33,7 @@ export interface Plan {
    * transaction.
    */
   readonly transactions: 'one' | 'many';
-  /** 'data': the session never says BDAT. */
+  /** 'data': the session never says BDAT, but for binary content, which nothing else can carry. */
   readonly framing: 'auto' | 'data';
   /**
    * Says who has to be accepted before anybody gets the message. 'never': all recipients, so LMTP carries one only. 'verdicts':
@@ -92,7 +93,7 @@ export type State =
    */
   | (Sending & {
       readonly at: 'content';
-      readonly framing: 'data' | 'bdat';
+      readonly framing: Framing;
       readonly refusals: Refusals;
       readonly blocks: number;
       readonly last: number | null;
@@ -159,10 +160,10 @@ export type Action =
   /** The driver may report a transaction, NOOP or QUIT, now or later. */
   | { readonly do: 'ready'; readonly channel: Channel }
   /**
-   * 'data': write all of the content, without the terminator, then do as for `flush`. 'bdat': have the next block at hand and report
-   * it. What the encoder of the same framing makes of the input is the content. `eightBit` tells what becomes of octets above 127.
+   * 'data': write all of the content, without the terminator, then do as for `flush`. 'bdat', 'binary': have the next block at hand and
+   * report it. What the encoder of the same framing makes of the input is the content. `eightBit` tells what becomes of octets above 127.
    */
-  | { readonly do: 'pull'; readonly framing: 'data' | 'bdat'; readonly eightBit: 'pass' | 'convert' | 'refuse' }
+  | { readonly do: 'pull'; readonly framing: Framing; readonly eightBit: 'pass' | 'convert' | 'refuse' }
   /**
    * Write this line and the block that the driver announced last, except for the octets at its end that are `held` for the
    * commit.
@@ -495,8 +496,9 @@ function openTransaction(plan: Plan, channel: Channel, transaction: Transaction)
   return [state, { do: 'note', note: 'the server does not offer DSN: the notification parameters are left out' }, ...actions];
 }
 
-const framingOf = (plan: Plan, { extensions }: Channel): 'data' | 'bdat' =>
-  plan.framing === 'auto' && mayChunk(extensions) ? 'bdat' : 'data';
+/** BDAT saves the flight that waits for 354 (RFC 3030 §2). Binary content goes by nothing else, and gets here only where that is offered (§3). */
+const framingOf = ({ framing }: Plan, { extensions }: Channel, { binary }: Transaction): Framing =>
+  binary ? 'binary' : framing === 'auto' && offers(extensions, 'CHUNKING') ? 'bdat' : 'data';
 
 /**
  * DATA flies along where the server's answers to RCPT cannot ask for another decision than its answer to DATA: with one
@@ -505,7 +507,7 @@ const framingOf = (plan: Plan, { extensions }: Channel): 'data' | 'bdat' =>
 const dataFliesAlong = (plan: Plan, { channel, transaction }: Sending): boolean =>
   (transaction.recipients.length === 1 || plan.partial === 'any') &&
   offers(channel.extensions, 'PIPELINING') &&
-  framingOf(plan, channel) === 'data';
+  framingOf(plan, channel, transaction) === 'data';
 
 /** Prints all commands before the first one goes out, so that one that no command line can carry fails the message before MAIL. */
 function envelopeCommands(plan: Plan, sending: Sending): Parsed<readonly string[]> {
@@ -576,16 +578,22 @@ function takeFarewell(plan: Plan, state: In<'envelope'>, reply: Reply, rest: str
 function beginContent(plan: Plan, state: In<'envelope'>): Step {
   const { channel, transaction, refusals } = state;
   if (isEnvelopeRefused(plan, state, refusals)) return failEnvelope(plan, endingOf(plan), state, refusals);
-  if (framingOf(plan, channel) === 'data') return [{ at: 'data', channel, transaction, refusals }, send('DATA')];
-  return [{ at: 'content', channel, transaction, refusals, framing: 'bdat', blocks: 0, last: null }, pull('bdat', state)];
+  const framing = framingOf(plan, channel, transaction);
+  if (framing === 'data') return [{ at: 'data', channel, transaction, refusals }, send('DATA')];
+  return openContent(state, framing);
+}
+
+function openContent({ channel, transaction, refusals }: In<'envelope' | 'data'>, framing: Framing): Step {
+  const state: In<'content'> = { at: 'content', channel, transaction, refusals, framing, blocks: 0, last: null };
+  return [state, pull(state)];
 }
 
 function afterData(plan: Plan, ending: Ending, state: In<'data'>, reply: Reply): Step {
-  const { channel, transaction, refusals } = state;
+  const { refusals } = state;
   if (isWanted(state, reply)) {
     // No dot may follow a refused envelope, so only an abrupt end is left when 354 comes all the same.
     if (isEnvelopeRefused(plan, state, refusals)) return [CLOSED, ...settleFailed(envelopeRejection(plan, refusals)), DESTROY];
-    return [{ at: 'content', channel, transaction, refusals, framing: 'data', blocks: 0, last: null }, pull('data', state)];
+    return openContent(state, 'data');
   }
   return isEnvelopeRefused(plan, state, refusals)
     ? failEnvelope(plan, ending, state, refusals)
@@ -595,8 +603,9 @@ function afterData(plan: Plan, ending: Ending, state: In<'data'>, reply: Reply):
 /** The refusals of the envelope, and the one that then failed the message for everybody else. */
 const behind = (refusals: Refusals, refusal: Refusal): readonly [Refusal, ...Refusal[]] => toArray(extend(refusals, refusal));
 
-const pull = (framing: 'data' | 'bdat', { channel, transaction }: Sending): Action => {
-  const eightBit = transaction.eightBit === 'none' || offers(channel.extensions, '8BITMIME') ? 'pass' : transaction.withoutEightBit;
+const pull = ({ framing, channel, transaction }: In<'content'>): Action => {
+  const isAnything = transaction.binary || transaction.eightBit === 'none' || offers(channel.extensions, '8BITMIME');
+  const eightBit = isAnything ? 'pass' : transaction.withoutEightBit;
   return { do: 'pull', framing, eightBit: eightBit === 'send' ? 'pass' : eightBit };
 };
 
@@ -604,7 +613,7 @@ const aheadOf = ({ extensions }: Channel): number => (offers(extensions, 'PIPELI
 
 /** The driver was asked for a block, and has not given it yet. */
 const isPulling = ({ framing, blocks, last, channel }: In<'content'>): boolean =>
-  framing === 'bdat' && last === null && blocks < aheadOf(channel);
+  framing !== 'data' && last === null && blocks < aheadOf(channel);
 
 /** Only the end of the content is missing: with BDAT the last block is at hand, and the server has accepted all others. */
 const isComplete = ({ framing, blocks, last }: In<'content'>): boolean => framing === 'data' || (last !== null && blocks === 0);
@@ -613,7 +622,7 @@ function takeBlock(state: In<'content'>, octets: number, last: boolean): Step {
   if (last) return state.blocks === 0 ? [{ ...state, last: octets }, ...sendAllButTheEnd(octets)] : [{ ...state, last: octets }];
   const sent: In<'content'> = { ...state, blocks: state.blocks + 1 };
   const write: Action = { do: 'sendBlock', line: `BDAT ${octets}`, held: 0 };
-  return isPulling(sent) ? [sent, write, pull('bdat', state)] : [sent, write];
+  return isPulling(sent) ? [sent, write, pull(state)] : [sent, write];
 }
 
 /**
@@ -628,8 +637,8 @@ const lastLine = (octets: number): string => `BDAT ${octets} LAST`;
 /** Takes a reply while content is being sent: it answers a BDAT block, or it is the server's early refusal of DATA's content. */
 function afterBlock(plan: Plan, ending: Ending, state: In<'content'>, reply: Reply): Step {
   const refused = behind(state.refusals, {
-    command: state.framing === 'bdat' ? 'BDAT' : 'the content',
-    verb: state.framing === 'bdat' ? 'BDAT' : 'DATA',
+    command: state.framing === 'data' ? 'the content' : 'BDAT',
+    verb: state.framing === 'data' ? 'DATA' : 'BDAT',
     recipient: null,
     reply,
   });
@@ -640,7 +649,7 @@ function afterBlock(plan: Plan, ending: Ending, state: In<'content'>, reply: Rep
   const accepted: In<'content'> = { ...state, blocks: state.blocks - 1 };
   if (state.last !== null) return accepted.blocks === 0 ? [accepted, ...sendAllButTheEnd(state.last)] : [accepted];
   // Pulling stopped only when the window was full.
-  return isPulling(state) ? [accepted] : [accepted, pull('bdat', state)];
+  return isPulling(state) ? [accepted] : [accepted, pull(state)];
 }
 
 function commitContent(plan: Plan, state: In<'content'>, rest: string, waiting: Transaction | undefined): Step {
@@ -692,7 +701,7 @@ function afterCommit(plan: Plan, ending: Ending, state: In<'commit'>, reply: Rep
 /** Who does not have the message, by index: LMTP refuses some recipients before the content, and some behind it. */
 function refusalsOf(plan: Plan, state: In<'commit'>, replies: readonly Reply[]): readonly Refusal[] {
   const refusals: Refusal[] = state.refusals ? [...toArray(state.refusals)] : [];
-  const verb = verdictVerb(plan, state.channel);
+  const verb = verdictVerb(plan, state);
   if (plan.protocol === 'smtp') {
     for (const reply of replies) if (!isWanted(state, reply)) refusals.push({ command: 'the content', verb, recipient: null, reply });
     return refusals;
@@ -710,7 +719,8 @@ function verdictsOf({ transaction, refusals }: In<'commit'>, replies: readonly R
 }
 
 /** The command whose last reply is the verdict. */
-const verdictVerb = (plan: Plan, channel: Channel): Verb => (framingOf(plan, channel) === 'bdat' ? 'BDAT' : 'DATA');
+const verdictVerb = (plan: Plan, { channel, transaction }: Sending): Verb =>
+  framingOf(plan, channel, transaction) === 'data' ? 'DATA' : 'BDAT';
 
 /**
  * All verdicts are in. Where one of them is 421, the server closes the session (RFC 5321 §3.8) and does not look at what went
@@ -882,5 +892,5 @@ const VERBS: Partial<Record<Phase, Verb>> = { starttls: 'STARTTLS', auth: 'AUTH'
 function awaitedVerb(plan: Plan, state: State): Verb | undefined {
   if (state.at === 'hello') return state.verb;
   if (state.at === 'envelope') return state.answered === 0 ? 'MAIL' : 'RCPT';
-  return state.at === 'content' || state.at === 'commit' ? verdictVerb(plan, state.channel) : VERBS[state.at];
+  return state.at === 'content' || state.at === 'commit' ? verdictVerb(plan, state) : VERBS[state.at];
 }

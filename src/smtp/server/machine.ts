@@ -555,7 +555,12 @@ function refuseChunk(
 
 function endChunk(settings: Receiving, state: StateAt<'chunk'>): ServerStep {
   const { visit, chunk } = state;
-  if (state.refusal) return [{ at: 'command', visit, transaction: state.transaction }, sayReply(settings, state.refusal)];
+  if (state.refusal) {
+    const { transaction, refusal } = state;
+    // Behind LAST an LMTP client waits for as many replies as it has recipients, whatever they are.
+    const says = chunk.last && transaction?.recipients ? sayFinal(settings, transaction, refusal, []) : [sayReply(settings, refusal)];
+    return [{ at: 'command', visit, transaction }, ...says];
+  }
   const transaction: Received = { ...state.transaction, chunked: state.total };
   return chunk.last
     ? askOwner(visit, { about: 'content', facts: { octets: state.total, bare: 0 }, transaction })

@@ -3,7 +3,7 @@
  * Below 64 KiB it does not pay, because it costs about 0.7 ms and 5 MiB before its first octet. It owns the memory into which
  * input is read and from which output is written. Knows no socket and no file; kernel.wat says what happens to the octets.
  */
-import type { ContentEncoder, Framing } from '../../smtp/client/content.ts';
+import { type ContentEncoder, contentEncoder, type Framing } from '../../smtp/client/content.ts';
 import { KERNEL } from './kernel.wasm.ts';
 
 /**
@@ -58,7 +58,9 @@ export function loadKernel(): Kernel | null {
     const { encode, sum } = new Instance(new Module(Buffer.from(KERNEL, 'base64')), { '': { memory } }).exports;
     const slots = slotsOf(memory.buffer);
     const results = new Int32Array(memory.buffer, 0, 16);
-    return Object.assign((framing: Framing) => kernelEncoder(framing, slots, results, encode), {
+    const makeEncoder = (framing: Framing) =>
+      framing === 'binary' ? contentEncoder(framing) : kernelEncoder(framing, slots, results, encode);
+    return Object.assign(makeEncoder, {
       inputBuffer: slots.input,
       addOctets(octets: Uint8Array, before: readonly [number, number]): readonly [number, number] {
         let [first, second] = before;

@@ -45,14 +45,15 @@ const THIS: readonly string[] = bun ? [bun, ...BUN_FLAGS] : [process.execPath];
 /** Installs the built command. `NOSPOOL_TEST_COMMAND` names another script to try instead. */
 export function installCommand(runtime: readonly string[] = THIS): Command {
   const folder = scratch('command');
-  const built = process.env.NOSPOOL_TEST_COMMAND ?? path.join(ROOT, 'dist/sendmail.cjs');
+  const started = /\bbun$/.test(runtime[0] ?? '') ? 'sendmail-bun.mjs' : 'sendmail.cjs';
+  const built = process.env.NOSPOOL_TEST_COMMAND ?? path.join(ROOT, 'dist', started);
   if (!existsSync(built)) throw new Error(`${built} is missing: npm run build`);
-  const file = `${folder}/sendmail.cjs`;
+  const file = `${folder}/${started}`;
   cpSync(built, file);
   // What it is made of lies beside it.
   const beside = path.dirname(built);
   for (const name of readdirSync(beside))
-    if (name === 'compiled' || name.endsWith('.cjs')) cpSync(path.join(beside, name), `${folder}/${name}`, { recursive: true });
+    if (name === 'compiled' || /\.[cm]js$/.test(name)) cpSync(path.join(beside, name), `${folder}/${name}`, { recursive: true });
   mkdirSync(`${folder}/var`);
   chmodSync(`${folder}/var`, 0o777);
   const config = `${folder}/nospool.toml`;

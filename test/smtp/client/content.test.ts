@@ -38,6 +38,13 @@ for (const [input, data, bdat, why] of TABLE) {
   });
 }
 
+test('binary content stays as it is, and only its octets are counted', () => {
+  const encoder = contentEncoder('binary');
+  for (const chunk of [octets('.\n\r.\xff'), octets('\n'), octets('a\0')]) assert.equal(encoder.push(chunk), chunk);
+  assert.equal(encoder.end().length, 0);
+  assert.deepEqual(encoder.facts, { octetsIn: 8, octetsOut: 8, size: 8, eightBit: false, nul: false, longestLine: 0, lines: 0 });
+});
+
 test('the encoder hands back a chunk itself that needs no change', () => {
   const encoder = contentEncoder('data');
   for (const chunk of [octets('a\r\nb'), octets('.c\r\n'), octets('d\r\n\r\ne'), octets('')]) assert.equal(encoder.push(chunk), chunk);

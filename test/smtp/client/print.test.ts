@@ -8,7 +8,6 @@ import {
   dropsDsn,
   helloCommand,
   mailCommand,
-  mayChunk,
   type Recipient,
   rcptCommand,
   type Transaction,
@@ -214,12 +213,11 @@ test('REQUIRETLS goes over TLS only, whatever a server offers in clear', () => {
   assert.strictEqual(unmetNeed(about({ requireTls: false }), { secured: false, extensions: NOTHING }), null);
 });
 
-test('it is known whether DSN parameters are left out and whether BDAT may be used', () => {
+test('it is known whether DSN parameters are left out', () => {
   assert.deepStrictEqual(
     [dropsDsn(about({ envid: 'x' }), NOTHING), dropsDsn(about({ envid: 'x' }), ALL), dropsDsn(about(), NOTHING)],
     [true, false, false],
   );
-  assert.deepStrictEqual([mayChunk(ALL), mayChunk(NOTHING)], [true, false]);
 });
 
 test('xtext is printable ASCII without a blank, and reads back', () => {

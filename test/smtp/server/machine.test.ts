@@ -737,6 +737,23 @@ scenario(
   - abandon
   S: 552 a message may have 10 octets
   S: 552 a message may have 10 octets
+  ${TRANSACTION}
+  C: RCPT TO:<d@d.example>
+  ? recipient <d@d.example>
+  S: 250 recipient accepted
+  C: BDAT 11
+  # 01234567890
+  S: 552 a message may have 10 octets
+  C: BDAT 1 LAST
+  # a
+  S: 503 the transaction has failed: say RSET
+  S: 503 the transaction has failed: say RSET
+  C: RSET
+  - abandon
+  S: 250 reset
+  C: BDAT 1 LAST
+  # a
+  S: 503 say MAIL first
 `,
 );
 
