@@ -428,8 +428,12 @@ export class Pool implements AsyncDisposable {
   async #trySession(signal: AbortSignal): Promise<Failure | null> {
     this.#opening += 1;
     const { client, failure } = await this.#openFirst(signal);
-    await client?.quit();
     this.#opening -= 1;
+    if (client !== null) {
+      this.#leaving.add(client);
+      await client.quit();
+      this.#leaving.delete(client);
+    }
     this.#dispatch();
     return failure;
   }

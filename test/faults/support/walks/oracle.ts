@@ -71,11 +71,11 @@ const headOf = (octets: string): string[] => (octets.split('\r\n\r\n')[0] as str
 const bodyOf = (octets: string): string => octets.slice(octets.indexOf('\r\n\r\n') + 4);
 const sameLines = (text: string): string => text.replace(/(\r\n)+$/, '');
 
-/** True where a server may get it in seven bits: what is longer than is looked ahead is converted in any case. */
+/** True where a server may get it in seven bits: one that refuses EHLO offers nothing, and what is longer than is looked ahead is converted in any case. */
 const mayBeConverted = ({ plan, program }: Sent, walk: Walked): boolean =>
   plan.withoutEightBit !== 'send' &&
   plan.withoutEightBit !== 'refuse' &&
-  serversOf(program, walk).some(({ offers }) => !offers.includes('8BITMIME'));
+  serversOf(program, walk).some(({ offers, faults }) => !offers.includes('8BITMIME') || faults > 0);
 
 function isWhole(octets: string, sent: Sent, walk: Walked): boolean {
   const { octets: given } = sent.made;
@@ -411,7 +411,9 @@ export const CHECKS: readonly (readonly [name: string, find: Check])[] = [
     ({ programs, sent, isVirtual }) => {
       for (const program of programs) {
         const { closed, ended, plan } = program;
-        if (closed === null || ended === null || !isVirtual) continue;
+        // A pool that was asked whether its server is there waits for the answer.
+        const isAsking = plan.kind === 'pool' && !plan.end.startsWith('destroy') && plan.messages.some(({ asks }) => asks);
+        if (closed === null || ended === null || !isVirtual || isAsking) continue;
         const last = sent.reduce(
           (latest, each) => (each.program === program && !each.isLate ? Math.max(latest, each.settled ?? 0) : latest),
           closed,
