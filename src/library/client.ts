@@ -242,11 +242,16 @@ export class SessionClient implements Client {
     if (trust !== null) return settled(failedHere('usage', trust));
     return inTime(signal, this.#terms, (ends) => {
       const message: Message = { transaction, addresses, progress, trace, ends, attempt: 0 };
-      if (taken.known !== null && this.#reading === null) return this.sendLoaded(message, taken.known);
+      if (taken.known !== null && this.#mayGoAtOnce) return this.sendLoaded(message, taken.known);
       const sent = this.#readAndSend(message, taken);
       this.#entering = Promise.allSettled([this.#entering, sent]).then(() => null);
       return sent;
     });
+  }
+
+  /** Nothing is before the message, or it goes behind what was given to a session that is open: until then nobody knows how many it takes. */
+  get #mayGoAtOnce(): boolean {
+    return this.#reading === null && (this.#given === 0 || this.#session.connection.channel !== null || !this.#session.connection.isUsable);
   }
 
   async #readAndSend(message: Message, taken: TakenContent): Promise<Outcome> {
@@ -266,7 +271,7 @@ export class SessionClient implements Client {
     const { signal, urgent, grace } = message.ends;
     if (signal?.aborted) return settled(failedHere('aborted', abortReason(signal), signal.reason));
     const { connection } = this.#session;
-    if (connection.isUsable && !this.#mayTakeMore) return this.#refuse();
+    if (connection.isUsable && !this.#mayTakeMore) return this.#whyOver().then(failedBefore);
     this.#given += 1;
     const transaction = withFacts(message.transaction, content.facts);
     const tell = message.progress ?? this.#progress;
@@ -289,7 +294,10 @@ export class SessionClient implements Client {
     const { window, timeouts } = this.#terms;
     const ending = new AbortController();
     const unlink = [follow(ending, signal), follow(ending, this.#whenEnding())];
-    const before = this.#reading;
+    const isFirst = this.#given === 0 && this.#reading === null;
+    const before = isFirst ? null : Promise.all([this.#reading, this.#session.opened()]);
+    // It is looked at now, because its owner may change it while it waits.
+    void taken.known?.facts;
     const reading = taken.known ? parsed(taken.known) : taken.load({ window, patience: timeouts.input, signal: ending.signal });
     const inTurn = Promise.all([reading, before]);
     this.#reading = inTurn;

@@ -561,7 +561,9 @@ function openLater(opener: Opener, tell: (cause: unknown) => void): Source {
     try {
       let found: Parsed<Input | Opener> = parsed(opener);
       for (let i = 0; i < MOST_OPENERS && found.ok && 'open' in found.value; i++) {
-        const content: unknown = await found.value.open();
+        const opened: unknown = found.value.open();
+        // What is there is listened to at once, because a stream may fail before the next turn.
+        const content: unknown = isPromise(opened) ? await opened : opened;
         const known = knownOctets(content as Content);
         if (known) return known.ok ? sourceOf(known.value) : failedSource(known.detail);
         found = readerOf(content);
@@ -586,6 +588,8 @@ function openLater(opener: Opener, tell: (cause: unknown) => void): Source {
     },
   };
 }
+
+const isPromise = (value: unknown): boolean => typeof (value as { then?: unknown } | null | undefined)?.then === 'function';
 
 const failedSource = (detail: string): Source => ({
   read: async () => ({ end: 'failed', detail: `the content failed: ${detail}` }),

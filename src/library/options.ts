@@ -24,7 +24,7 @@ export interface TraceEvent {
 export interface Progress {
   /** Octets of content written in this attempt. */
   readonly octets: number;
-  /** Octets of the whole message as they are sent; null where they are not known. */
+  /** Octets of the whole message as SIZE counts them (RFC 1870 §3): without stuffed dots, before a conversion; null where they are not known. */
   readonly size: number | null;
 }
 

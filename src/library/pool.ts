@@ -66,7 +66,7 @@ export class Pool implements AsyncDisposable {
   /** Attempts to open a session, and sessions that say QUIT: what may end in a session, or makes room for one at the server. */
   readonly #hopes = new Set<Promise<unknown>>();
   /** Sessions that say QUIT. */
-  #closing = 0;
+  readonly #leaving = new Set<SessionClient>();
   /** Sessions that there were when another could not be opened; and when that was, or when it was last tried. */
   #ceiling = Number.POSITIVE_INFINITY;
   #refusedAt = 0;
@@ -216,7 +216,7 @@ export class Pool implements AsyncDisposable {
 
   /** Connections that the server may count: also of a session that says QUIT. */
   get #taken(): number {
-    return this.#lines.size + this.#opening + this.#closing;
+    return this.#lines.size + this.#opening + this.#leaving.size;
   }
 
   #open(): void {
@@ -267,13 +267,13 @@ export class Pool implements AsyncDisposable {
     }
     this.#refusedAt = performance.now();
     if (this.#ceiling === Number.POSITIVE_INFINITY) this.#pause = PAUSE;
-    this.#ceiling = this.#lines.size + this.#closing;
+    this.#ceiling = this.#lines.size + this.#leaving.size;
     void this.#tellNone(before, { kind: 'failed', failure: failure as Failure, attempts });
   }
 
   /** Tells those who waited that no session can be had, unless others serve, are being opened, or make room at the server. */
   async #tellNone(waited: readonly Task[], outcome: Failed): Promise<void> {
-    const makesRoom = this.#closing > 0;
+    const makesRoom = this.#leaving.size > 0;
     if (this.#hopes.size > 0) {
       this.#dispatch();
       await Promise.all(this.#hopes);
@@ -362,9 +362,9 @@ export class Pool implements AsyncDisposable {
   }
 
   #leave(client: SessionClient): void {
-    this.#closing += 1;
+    this.#leaving.add(client);
     void among(this.#hopes, client.quit()).then(() => {
-      this.#closing -= 1;
+      this.#leaving.delete(client);
       this.#dispatch();
       this.#endIfDrained();
     });
@@ -428,8 +428,12 @@ export class Pool implements AsyncDisposable {
   async #trySession(signal: AbortSignal): Promise<Failure | null> {
     this.#opening += 1;
     const { client, failure } = await this.#openFirst(signal);
-    await client?.quit();
     this.#opening -= 1;
+    if (client !== null) {
+      this.#leaving.add(client);
+      await client.quit();
+      this.#leaving.delete(client);
+    }
     this.#dispatch();
     return failure;
   }
@@ -452,7 +456,7 @@ export class Pool implements AsyncDisposable {
     if (this.#opening > 0) this.#ending.abort(new Error('the pool was closed'));
     for (const line of [...this.#lines]) this.#close(line);
     this.#unlink();
-    if (this.#closing === 0 && this.#opening === 0) this.#tellDrained();
+    if (this.#leaving.size === 0 && this.#opening === 0) this.#tellDrained();
   }
 
   /** Nothing is left to do, and nothing will come. */
@@ -464,6 +468,7 @@ export class Pool implements AsyncDisposable {
   destroy(reason: unknown = new Error('the pool was closed')): void {
     this.#ending.abort(reason);
     for (const task of this.#waiting.splice(0)) task.settle(failedHere('aborted', reasonOf(reason), reason));
+    for (const client of this.#leaving) client.destroy(reason);
     for (const line of [...this.#lines]) {
       line.client.destroy(reason);
       this.#close(line);

@@ -409,6 +409,22 @@ test('MAILMAX ends the use of the session, and nothing more is sent', () =>
     await host.stop();
   }));
 
+test('MAILMAX counts for messages that were given before the session is open, be they at hand or read', () =>
+  within(10_000, async () => {
+    for (const content of [() => MESSAGE, () => [MESSAGE].values()]) {
+      const { host, client } = await world({}, {}, { offers: ['PIPELINING', 'LIMITS MAILMAX=2'] });
+      const outcomes = Promise.all([1, 2, 3, 4].map(() => client.send(ENVELOPE, content())));
+      const quitting = client.quit();
+      const [first, second, ...others] = await outcomes;
+      await quitting;
+      assert.deepEqual([first?.kind, second?.kind], ['accepted', 'accepted']);
+      // They were given in time, and the program made no mistake.
+      for (const other of others) assert.deepEqual(brief(failureOf(other)), ['lost', 'safe', null]);
+      assert.deepEqual(verbs(host.sessions[0]).filter((verb) => verb === 'MAIL').length, 2);
+      await host.stop();
+    }
+  }));
+
 /* ---- a session that does not open ---- */
 
 const auth = { user: 'tim', password: 'secret', allowPlaintext: true };

@@ -21,6 +21,7 @@ import {
 import { sink } from '../../src/testing/index.ts';
 import { conversing, startScripted, usual } from '../support/scripted.ts';
 import { type Deed, type SmarthostOptions, startHost, type TestHost } from '../support/smarthost.ts';
+import { tunnelTo } from '../support/streams.ts';
 import { within } from '../support/within.ts';
 import { ENVELOPE, turns, watch } from './doors.ts';
 
@@ -844,6 +845,20 @@ test('destroy fails at once what waits, what is under way and what is still bein
     await pool.drain();
     door.open();
     assert.equal(host.held.length, 0);
+    await host.stop();
+  }));
+
+test('destroy ends a session that has said QUIT, too, and waits for no answer', () =>
+  within(10_000, async () => {
+    const host = await startHost({ script: { QUIT: 'silence' } });
+    const stream = tunnelTo(host.port);
+    const pool = new Pool({ url: urlOf(host), tls: { mode: 'off' }, socket: () => stream }, { messagesPerConnection: 1 });
+    assert.equal((await pool.send(ENVELOPE, MESSAGE)).kind, 'accepted');
+    await until(() => host.sessions[0]?.includes('QUIT') === true);
+    pool.destroy();
+    await turns();
+    assert.ok(stream.destroyed);
+    await pool.drain();
     await host.stop();
   }));
 

@@ -9,6 +9,8 @@ import type { Dice } from './time.ts';
 /** A message that a host took: it answers for it, whoever heard of that. */
 export interface Taken {
   readonly host: string;
+  /** The reverse-path; '' = none. */
+  readonly from: string;
   readonly recipients: readonly string[];
   readonly octets: string;
 }
@@ -23,6 +25,16 @@ export interface HostTerms {
   readonly limit: number;
   /** Kinds of faults that do not occur. */
   readonly spared: ReadonlySet<Kind>;
+  /** A session that asks nothing is ended after so many milliseconds. */
+  readonly idle?: { readonly after: number; readonly ends: 'close' | 'reset' | 'farewell' } | null;
+  /** Messages of one session; further ones are refused. */
+  readonly most?: number | null;
+  /** A refusal, and a welcome, repeats what was said. */
+  readonly echoes?: boolean;
+  /** The share of recipients and of logins that are refused. */
+  readonly picky?: number;
+  /** QUIT has no answer. */
+  readonly isRude?: boolean;
 }
 
 export type Kind = 'refuse' | 'farewell' | 'close' | 'reset' | 'stall' | 'late' | 'drip' | 'garbage' | 'misplaced' | 'extra' | 'early';
@@ -51,6 +63,14 @@ export class Conversation {
   #isSecured = false;
   /** Commands that came, in order, and what was said to them. */
   readonly told: string[] = [];
+  /** Reverse-paths of the messages that began, and of those whose last octets were written for somebody. */
+  readonly mails: string[] = [];
+  readonly commits: string[] = [];
+  /** What a client may not do, as it did it. */
+  readonly wrongs: string[] = [];
+  hasQuit = false;
+  /** The host said more than it was asked: from then on nobody can tell to what its replies belong. */
+  isOutOfStep = false;
   readonly #dice: Dice;
   readonly #take: (taken: Taken) => void;
   #text = '';
@@ -63,6 +83,9 @@ export class Conversation {
   #blocks = 0;
   #isRefused = false;
   #hasMail = false;
+  #from = '';
+  #heard = '';
+  #idle: ReturnType<typeof setTimeout> | undefined;
   #recipients: string[] = [];
   /** Content at which the host speaks early, and what it says then. */
   #early: { readonly at: number; readonly reply: string; readonly takes: boolean } | null = null;
@@ -114,7 +137,7 @@ export class Conversation {
         setImmediate(() => this.#close());
       },
     });
-    this.stream.on('error', () => {});
+    this.stream.on('error', () => {}).on('close', () => clearTimeout(this.#idle));
     this.#act('greeting', '220 there.example ESMTP');
     this.#flush();
   }
@@ -125,6 +148,22 @@ export class Conversation {
     this.#text += octets;
     while (this.#work());
     this.#flush();
+    this.#awaitMore();
+  }
+
+  /** Ends a session that was idle for too long. */
+  #awaitMore(): void {
+    clearTimeout(this.#idle);
+    const { idle } = this.terms;
+    if (!idle || this.stream.destroyed) return;
+    this.#idle = setTimeout(() => {
+      if (this.#isDead || this.#hasMail || this.#mode !== 'command' || this.#text !== '' || this.#block !== null) return;
+      // What the client says until it hears of that is lost.
+      const after = this.#dice.below(this.terms.limit / 3);
+      if (idle.ends === 'farewell') this.#say('421 4.4.2 idle for too long', after);
+      this.#end(idle.ends === 'reset' ? 'reset' : 'close', idle.ends === 'farewell' ? 0 : after);
+      this.#flush();
+    }, idle.after);
   }
 
   /** Takes one command or a piece of content; false when none is there. */
@@ -153,7 +192,8 @@ export class Conversation {
     if (this.#mode === 'handshake') this.#shake();
     else if (this.#mode === 'response') {
       this.#mode = 'command';
-      this.#act('AUTH', '235 2.7.0 welcome');
+      this.#heard = line;
+      this.#welcome();
     } else this.#obey(line, line.split(' ')[0] ?? '');
     return true;
   }
@@ -175,6 +215,9 @@ export class Conversation {
   }
 
   #obey(line: string, verb: string): void {
+    this.#heard = line;
+    const isOwing = !this.#isDead && (this.#isSaying || this.#pieces.length > 0 || this.#flight.length > 0);
+    if (isOwing && verb !== 'QUIT' && !this.#mayPipeline) this.wrongs.push(`asked before it was answered: ${line}`);
     if (!this.#isSecured && (verb === 'AUTH' || verb === 'MAIL')) this.wasInClear = true;
     switch (verb) {
       case 'EHLO':
@@ -191,14 +234,27 @@ export class Conversation {
         if (this.#dice.isIn(0.1)) {
           this.#mode = 'response';
           this.#act('challenge', '334 ');
-        } else this.#act('AUTH', '235 2.7.0 welcome');
+        } else this.#welcome();
         break;
       case 'MAIL':
+        if (this.#hasMail && !this.isOutOfStep) this.wrongs.push(`a transaction within another: ${line}`);
         this.#recipients = [];
+        this.#from = /<(.*?)>/.exec(line)?.[1] ?? '';
+        this.mails.push(this.#from);
+        if (this.mails.length > (this.terms.most ?? Number.POSITIVE_INFINITY)) this.wrongs.push('more messages than LIMITS allows');
         this.#hasMail = this.#act('MAIL', '250 2.1.0 ok');
+        break;
+      case 'RSET':
+        this.#reset();
+        this.#act('RSET', '250 2.0.0 reset');
+        break;
+      case 'NOOP':
+        this.#act('NOOP', '250 2.0.0 here');
         break;
       case 'RCPT':
         if (!this.#hasMail) this.#say('503 5.5.1 no MAIL');
+        else if (this.#isPicky)
+          this.#say(`${this.#dice.one(['550 5.1.1 nobody', '450 4.2.1 later'])}${this.terms.echoes ? ` ${line}` : ''}`);
         else if (this.#act('RCPT', '250 2.1.5 ok')) this.#recipients.push(/<(.*?)>/.exec(line)?.[1] ?? '');
         break;
       case 'DATA':
@@ -214,11 +270,24 @@ export class Conversation {
         break;
       }
       case 'QUIT':
-        if (this.#act('QUIT', '221 2.0.0 bye')) this.#flight.push({ after: 0, ends: 'close' });
+        this.hasQuit = true;
+        if (this.terms.isRude) this.#isDead = true;
+        else if (this.#act('QUIT', '221 2.0.0 bye')) this.#flight.push({ after: 0, ends: 'close' });
         break;
       default:
         this.#say('500 5.5.2 what');
     }
+  }
+
+  /** Nothing is drawn where everybody is welcome. */
+  get #isPicky(): boolean {
+    return (this.terms.picky ?? 0) > 0 && this.#dice.isIn(this.terms.picky as number);
+  }
+
+  #welcome(): void {
+    const echo = this.terms.echoes ? ` ${this.#heard}` : '';
+    if (this.#isPicky) this.#say(`535 5.7.8 no${echo}`);
+    else this.#act('AUTH', `235 2.7.0 welcome${echo}`);
   }
 
   #shake(): void {
@@ -230,6 +299,7 @@ export class Conversation {
     this.#content = '';
     this.#isRefused = this.#recipients.length === 0;
     this.#early = null;
+    this.#earlySaid = null;
     this.#lostAt = this.#dice.isIn(this.terms.faults) ? this.#dice.below(400) : Number.POSITIVE_INFINITY;
     if (!this.#isIn('early')) return;
     const takes = this.#dice.isIn(0.3);
@@ -247,11 +317,12 @@ export class Conversation {
 
   #endContent(octets: string): void {
     this.isCommitted = true;
-    this.#blocks = 0;
     const recipients = this.#recipients;
-    this.#recipients = [];
+    const from = this.#from;
+    this.#reset();
+    if (recipients.length > 0) this.commits.push(from);
     const takeFor = (whom: readonly string[]): void => {
-      if (whom.length > 0 && !this.#isRefused) this.#take({ host: this.terms.name, recipients: whom, octets });
+      if (whom.length > 0 && !this.#isRefused) this.#take({ host: this.terms.name, from, recipients: whom, octets });
     };
     if (this.#isDead) return;
     if (this.#earlySaid !== null) {
@@ -262,6 +333,17 @@ export class Conversation {
     // RFC 2033 §4.2: a verdict for each.
     else if (this.terms.lmtp) takeFor(recipients.filter(() => this.#verdict()));
     else if (this.#verdict()) takeFor(recipients);
+  }
+
+  #reset(): void {
+    this.#hasMail = false;
+    this.#recipients = [];
+    this.#blocks = 0;
+  }
+
+  /** RFC 2920 §3.1 */
+  get #mayPipeline(): boolean {
+    return this.terms.offers.some((offer) => offer === 'PIPELINING');
   }
 
   /** Says what becomes of the message; true when the host answers for it. Where it says nothing it may have it or not. */
@@ -302,10 +384,10 @@ export class Conversation {
     const dice = this.#dice;
     switch (kind) {
       case 'refuse':
-        this.#say(dice.one(REFUSALS));
+        this.#say(this.#refusal());
         break;
       case 'farewell':
-        this.#say(dice.one(REFUSALS));
+        this.#say(this.#refusal());
         this.#end('close');
         break;
       case 'close':
@@ -330,6 +412,7 @@ export class Conversation {
         this.#say(usual.startsWith('3') ? '250 what' : '354 what');
         break;
       case 'extra':
+        this.isOutOfStep = true;
         this.#say(`${usual}\r\n${dice.one(['250 what', '550 what', '421 bye', 'what'])}`);
         break;
       default:
@@ -337,12 +420,17 @@ export class Conversation {
     }
   }
 
+  #refusal(): string {
+    const refusal = this.#dice.one(REFUSALS);
+    return this.terms.echoes ? `${refusal}: ${this.#heard}` : refusal;
+  }
+
   #say(line: string, after = 0): void {
     if (!this.#isDead) this.#flight.push({ after, octets: `${line}\r\n` });
   }
 
-  #end(how: 'close' | 'reset'): void {
-    if (!this.#isDead) this.#flight.push({ after: 0, ends: how });
+  #end(how: 'close' | 'reset', after = 0): void {
+    if (!this.#isDead) this.#flight.push({ after, ends: how });
     this.#isDead = true;
   }
 

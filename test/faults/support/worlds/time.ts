@@ -8,7 +8,7 @@ interface Timer {
   readonly ring: () => void;
 }
 
-const real = { setImmediate, setTimeout, clearTimeout, uptime: process.uptime };
+const real = { setImmediate, setTimeout, clearTimeout, uptime: process.uptime, now: performance.now };
 
 export class VirtualTime {
   /** Turns of the event loop in which nothing happened, after which time passes: some of what the system does takes turns that nobody sees. */
@@ -34,7 +34,12 @@ export class VirtualTime {
     const set = (ring: (...facts: unknown[]) => void, milliseconds = 1, ...facts: unknown[]) => {
       const timer: Timer = { at: this.now + Math.max(1, milliseconds), ring: () => ring(...facts) };
       this.#timers.push(timer);
-      return Object.assign(timer, { ref: () => timer, unref: () => timer, hasRef: () => true });
+      const refresh = () => {
+        timer.at = this.now + Math.max(1, milliseconds);
+        if (!this.#timers.includes(timer)) this.#timers.push(timer);
+        return timer;
+      };
+      return Object.assign(timer, { ref: () => timer, unref: () => timer, hasRef: () => true, refresh });
     };
     const clear = (timer: unknown): void => {
       const at = this.#timers.indexOf(timer as Timer);
@@ -49,12 +54,14 @@ export class VirtualTime {
     };
     Object.assign(globalThis, { setTimeout: set, clearTimeout: clear, setImmediate: turn });
     process.uptime = () => this.now / 1000;
+    performance.now = () => this.now;
   }
 
   uninstall(): void {
-    const { setImmediate: turn, setTimeout: set, clearTimeout: clear, uptime } = real;
+    const { setImmediate: turn, setTimeout: set, clearTimeout: clear, uptime, now } = real;
     Object.assign(globalThis, { setTimeout: set, clearTimeout: clear, setImmediate: turn });
     process.uptime = uptime;
+    performance.now = now;
   }
 
   /** Lets everything happen until `isOver`; false when nothing can happen any more and it is not. */

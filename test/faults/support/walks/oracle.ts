@@ -1,0 +1,438 @@
+/**
+ * The promises of the library, each as a check of what is known behind the end of a walk. A check returns a sentence for the first
+ * thing that is not as it was promised, or null. Knows no time but the walk's, and asks the servers what they have.
+ */
+import { inspect } from 'node:util';
+import type { Accepted, Failure, Outcome } from '../../../../src/library/index.ts';
+import { GRACE, LIMIT, PASSWORD, type ServerPlan } from './plan.ts';
+import type { Ran, Sent, Walked } from './walk.ts';
+
+export interface Breach {
+  readonly check: string;
+  readonly detail: string;
+}
+
+/** One for each check that fails, in the order of the checks. */
+export function findBreaches(walk: Walked): Breach[] {
+  return CHECKS.flatMap(([check, find]) => {
+    const detail = find(walk);
+    return detail === null ? [] : [{ check, detail }];
+  });
+}
+
+type Check = (walk: Walked) => string | null;
+
+function nameOf({ plan: { id }, program, made: { plan } }: Sent): string {
+  return `m${id} (${program.plan.kind}, ${plan.shape}${plan.flaw ? ` ${plan.flaw}` : ''})`;
+}
+
+/** A check of each message by itself. */
+const ofEach =
+  (find: (sent: Sent, walk: Walked) => string | null): Check =>
+  (walk) => {
+    for (const sent of walk.sent) {
+      const detail = find(sent, walk);
+      if (detail !== null) return `${nameOf(sent)}: ${detail}`;
+    }
+    return null;
+  };
+
+const ofEachAccepted = (find: (outcome: Accepted, sent: Sent, walk: Walked) => string | null): Check =>
+  ofEach((sent, walk) => (sent.outcome?.kind === 'accepted' ? find(sent.outcome, sent, walk) : null));
+
+const ofEachFailed = (find: (failure: Failure, sent: Sent, walk: Walked) => string | null): Check =>
+  ofEach((sent, walk) => (sent.outcome?.kind === 'failed' ? find(sent.outcome.failure, sent, walk) : null));
+
+const fromOf = ({ plan }: Sent): string => `m${plan.id}@here.example`;
+const takenOf = (sent: Sent, { taken }: Walked) => taken.filter(({ from }) => from === fromOf(sent));
+const recipientsOf = (sent: Sent, walk: Walked): string[] => takenOf(sent, walk).flatMap(({ recipients }) => recipients);
+const serversOf = ({ plan }: Ran, walk: Walked): ServerPlan[] => plan.servers.map((at) => walk.plan.servers[at] as ServerPlan);
+const isEightBit = (octets: string): boolean => /[\x80-\xff]/.test(octets);
+/** The servers say which reply belongs to what; where one said too much, nobody can. */
+const isInStep = (sent: Sent, { conversations }: Walked): boolean =>
+  !conversations.some(({ mails, isOutOfStep }) => isOutOfStep && mails.includes(fromOf(sent)));
+
+/* ---- what arrives ---- */
+
+/** The body as it was before it was made 7-bit; the head is not compared. */
+function decoded(octets: string): string {
+  const [head = '', ...rest] = octets.split('\r\n\r\n');
+  const body = rest.join('\r\n\r\n');
+  const encoding = /^content-transfer-encoding: *(\S+)/im.exec(head)?.[1]?.toLowerCase();
+  if (encoding === 'base64') return Buffer.from(body, 'base64').toString('latin1');
+  if (encoding !== 'quoted-printable') return body;
+  return body
+    .replace(/[ \t]+$/gm, '')
+    .replaceAll('=\r\n', '')
+    .replace(/=([0-9A-F]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+}
+
+const headOf = (octets: string): string[] => (octets.split('\r\n\r\n')[0] as string).split('\r\n');
+const bodyOf = (octets: string): string => octets.slice(octets.indexOf('\r\n\r\n') + 4);
+const sameLines = (text: string): string => text.replace(/(\r\n)+$/, '');
+
+/** True where a server may get it in seven bits: one that refuses EHLO offers nothing, and what is longer than is looked ahead is converted in any case. */
+const mayBeConverted = ({ plan, program }: Sent, walk: Walked): boolean =>
+  plan.withoutEightBit !== 'send' &&
+  plan.withoutEightBit !== 'refuse' &&
+  serversOf(program, walk).some(({ offers, faults }) => !offers.includes('8BITMIME') || faults > 0);
+
+function isWhole(octets: string, sent: Sent, walk: Walked): boolean {
+  const { octets: given } = sent.made;
+  if (octets === given) return true;
+  const isHeadKept = headOf(given).every((line) => /^content-transfer-encoding:/i.test(line) || headOf(octets).includes(line));
+  return mayBeConverted(sent, walk) && isHeadKept && !isEightBit(octets) && sameLines(decoded(octets)) === sameLines(bodyOf(given));
+}
+
+/* ---- when something may fail ---- */
+
+/** True where nothing of the program's or its servers' stands in the way of the message. */
+function mustArrive(sent: Sent, walk: Walked): boolean {
+  const { plan, program, made, isSecond, isLate, aborted } = sent;
+  const { kind, options, end } = program.plan;
+  const servers = serversOf(program, walk);
+  if (!walk.isVirtual || isSecond || isLate || aborted !== null || made.fate !== 'arrives' || options.deadline !== undefined) return false;
+  if (
+    (plan.abort !== null && plan.abort !== 'never') ||
+    (program.aborted !== null && program.aborted <= (sent.settled ?? Number.POSITIVE_INFINITY))
+  )
+    return false;
+  if (end !== 'quit' && end !== 'dispose' && kind !== 'submit') return false;
+  // What ends a message that is under way ends its session.
+  const others = walk.sent.filter((each) => each.program === program);
+  if (
+    kind === 'client' &&
+    !others.every(
+      (each) =>
+        (each.plan.abort === null || each.plan.abort === 'never') && each.made.fate === 'arrives' && each.plan.withoutEightBit !== 'refuse',
+    )
+  )
+    return false;
+  return servers.every(
+    ({ faults, refuses, picky, idle, most, lmtp, offers, hasAuth }) =>
+      faults === 0 &&
+      picky === 0 &&
+      refuses === 0 &&
+      // A password function may fail.
+      !hasAuth &&
+      (idle === null || idle === undefined || (kind !== 'client' && idle.after >= 900)) &&
+      (kind !== 'client' || most === null) &&
+      !(lmtp && plan.recipients > 1 && options.recipients === 'all') &&
+      (offers.includes('8BITMIME') || plan.withoutEightBit !== 'refuse' || !isEightBit(made.octets)),
+  );
+}
+
+/** True where the call is a mistake of the program. */
+const isMistake = ({ made, isSecond, isLate }: Sent): boolean =>
+  isLate || (isSecond && !made.isRepeatable) || ['spent', 'empty', 'half', 'null', 'number', 'moved'].includes(made.plan.flaw ?? '');
+
+const RETRIES: Readonly<Record<Failure['code'], readonly Failure['retry'][]>> = {
+  resolve: ['safe'],
+  refused: ['safe'],
+  unreachable: ['safe'],
+  'connect-timeout': ['safe'],
+  'tls-certificate': ['never'],
+  'tls-handshake': ['safe'],
+  'starttls-missing': ['never'],
+  'auth-missing': ['never'],
+  'auth-mechanism': ['never', 'safe'],
+  'auth-refused': ['never', 'later'],
+  unsupported: ['never'],
+  rejected: ['never', 'later'],
+  timeout: ['safe'],
+  lost: ['safe', 'later'],
+  malformed: ['safe'],
+  input: ['safe', 'never'],
+  aborted: ['safe'],
+  uncertain: ['unknown'],
+  usage: ['never'],
+};
+
+/** All that a program could print. */
+function allWords(walk: Walked): string[] {
+  return [
+    ...walk.sent.flatMap(({ outcome, heard }) => [JSON.stringify(outcome), inspect(outcome, { depth: 9 }), ...heard]),
+    ...walk.programs.flatMap(({ trace, failures }) => [...trace.map(({ line }) => line), inspect(failures, { depth: 9 })]),
+  ];
+}
+
+const SECRETS = [PASSWORD, ...[`\0tim\0${PASSWORD}`, PASSWORD].map((text) => Buffer.from(text).toString('base64').replace(/=+$/, ''))];
+
+/** Milliseconds that a server of the walk takes until it has heard what was written, and some more. */
+const SLACK = LIMIT / 2;
+
+const isAttempted = (outcome: Outcome, sent: Sent, walk: Walked): string | null => {
+  const urls = sent.program.servers.map(({ url }) => String(url));
+  const wrong = outcome.attempts.find(
+    ({ server }) => !urls.some((url) => url.replace(':25', '').startsWith(server.url.replace(':25', ''))),
+  );
+  if (wrong) return `an attempt at ${wrong.server.url}, which nobody gave`;
+  const last = outcome.attempts.at(-1);
+  if (outcome.kind === 'failed' && last && last.failure.message !== outcome.failure.message && outcome.failure.code !== 'aborted')
+    return 'the last attempt has another failure';
+  const begun = walk.conversations.filter(({ mails }) => mails.includes(fromOf(sent))).length;
+  const told = outcome.attempts.length + (outcome.kind === 'accepted' ? 1 : 0);
+  return begun > told ? `it began ${begun} times, and ${told} attempts are told` : null;
+};
+
+/* ---- the promises ---- */
+
+export const CHECKS: readonly (readonly [name: string, find: Check])[] = [
+  ['nothing goes uncaught', ({ uncaught }) => (uncaught.length > 0 ? `${(uncaught[0] as Error)?.stack ?? uncaught[0]}` : null)],
+  ['the runtime warns of nothing', ({ warnings }) => warnings[0] ?? null],
+  ['a call never throws and never rejects', ofEach(({ thrown }) => (thrown === undefined ? null : inspect(thrown)))],
+  ['each message has an outcome', ofEach(({ outcome, thrown }) => (outcome === null && thrown === undefined ? 'nothing came' : null))],
+  [
+    'nobody gets a message twice',
+    ofEach((sent, walk) => {
+      const got = recipientsOf(sent, walk);
+      return new Set(got).size < got.length ? `${got.join()} got it` : null;
+    }),
+  ],
+  [
+    'a message is committed once',
+    ofEach((sent, { conversations }) => {
+      const commits = conversations.flatMap((each) => each.commits).filter((from) => from === fromOf(sent)).length;
+      return commits > 1 ? `${commits} times` : null;
+    }),
+  ],
+  [
+    'content that failed is sent to nobody',
+    ofEach((sent, walk) =>
+      sent.made.fate === 'never' && (takenOf(sent, walk).length > 0 || sent.outcome?.kind === 'accepted') ? 'somebody has it' : null,
+    ),
+  ],
+  [
+    'content is sent twice only where it can be read twice',
+    ofEach((sent, walk) => {
+      if (!sent.isSecond || sent.made.isRepeatable) return null;
+      if (takenOf(sent, walk).length > 0) return 'somebody has it';
+      return sent.outcome?.kind === 'failed' && sent.outcome.failure.code === 'usage' ? null : 'it is no usage';
+    }),
+  ],
+  [
+    'who has a message has it whole',
+    ofEach((sent, walk) => {
+      const wrong = takenOf(sent, walk).find(({ octets }) => !isWhole(octets, sent, walk));
+      return wrong ? `${wrong.octets.length} octets of ${sent.made.octets.length}: ${JSON.stringify(wrong.octets.slice(0, 200))}` : null;
+    }),
+  ],
+  [
+    'whom an outcome calls taken has the message',
+    ofEach((sent, walk) => {
+      const { outcome } = sent;
+      if (outcome === null || !isInStep(sent, walk)) return null;
+      const got = new Set(recipientsOf(sent, walk));
+      const claimed = (outcome.kind === 'accepted' ? outcome.taken : (outcome.failure.taken ?? [])).map(({ address }) => address);
+      const without = claimed.filter((address) => !got.has(address));
+      if (without.length > 0) return `${without.join()} do not have it`;
+      if (outcome.kind === 'accepted' && got.size > claimed.length)
+        return `${[...got].join()} have it, and only ${claimed.join()} are told`;
+      return null;
+    }),
+  ],
+  [
+    'the server that is named has the message',
+    ofEachAccepted(({ server }, sent, walk) => {
+      if (!walk.isVirtual || !isInStep(sent, walk)) return null;
+      return takenOf(sent, walk).every(({ host }) => host === server.name) ? null : `${server.name} does not`;
+    }),
+  ],
+  [
+    'of a message that failed nobody has anything',
+    ofEachFailed(({ code }, sent, walk) =>
+      code !== 'uncertain' && takenOf(sent, walk).length > 0 ? `${code}, and ${recipientsOf(sent, walk).join()} have it` : null,
+    ),
+  ],
+  [
+    'all or nobody',
+    ofEach((sent, walk) => {
+      const { options } = sent.program.plan;
+      if (options.recipients === 'any' || takenOf(sent, walk).length === 0 || !isInStep(sent, walk)) return null;
+      const got = recipientsOf(sent, walk);
+      return got.length === sent.plan.recipients ? null : `${got.join()} have it, of ${sent.plan.recipients}`;
+    }),
+  ],
+  [
+    'each recipient is told of once',
+    ofEachAccepted(({ taken, refusals }, { plan, program }) => {
+      const told = [...taken, ...refusals].map(({ index }) => index).sort();
+      const all = Array.from({ length: plan.recipients }, (_, i) => i);
+      if (told.join() !== all.join()) return `told of ${told.join()}, of ${plan.recipients}`;
+      if (program.plan.options.recipients === 'all' && refusals.length > 0) return 'somebody was refused';
+      return [...taken, ...refusals].some(({ index, address }) => address !== `r${index}@there.example`)
+        ? 'an address belongs to another'
+        : null;
+    }),
+  ],
+  [
+    'uncertain is only what was committed',
+    ofEachFailed(({ code }, sent, { conversations, isVirtual }) =>
+      code === 'uncertain' &&
+      isVirtual &&
+      !conversations.some(({ commits }) => commits.includes(fromOf(sent))) &&
+      sent.program.plan.options.commit === 'apart'
+        ? 'its last octets were never written'
+        : null,
+    ),
+  ],
+  [
+    'retry fits the code',
+    ofEachFailed(({ code, retry, reply, message }) => {
+      if (!RETRIES[code].includes(retry)) return `${code} is ${retry}: ${message}`;
+      if (retry === 'later' && reply && !String(reply.code).startsWith('4')) return `later, and the reply is ${reply.code}`;
+      return code === 'rejected' && !/^[45]/.test(String(reply?.code)) ? `rejected by ${reply?.code}` : null;
+    }),
+  ],
+  [
+    'only mistakes are usage',
+    ofEachFailed(({ code, message }, sent) =>
+      (code === 'usage' && !isMistake(sent)) || /\bbug\b/.test(message) ? `${code}: ${message}` : null,
+    ),
+  ],
+  [
+    'only what is at fault fails as input',
+    ofEachFailed(({ code, message }, { made, plan }) =>
+      code === 'input' && made.fate === 'arrives' && plan.withoutEightBit !== 'refuse' ? message : null,
+    ),
+  ],
+  [
+    'mistakes are usage',
+    ofEachFailed(({ code }, { isLate, program }) => (isLate && code !== 'usage' && program.aborted === null ? code : null)),
+  ],
+  [
+    'aborted is only what somebody aborted',
+    ofEachFailed(({ code, message }, { aborted, program }) =>
+      code === 'aborted' && aborted === null && program.aborted === null && program.plan.options.deadline === undefined ? message : null,
+    ),
+  ],
+  [
+    'a signal is obeyed in time',
+    ofEachFailed(({ code }, sent, { isVirtual }) => {
+      const { aborted, settled } = sent;
+      if (aborted === null || settled === null || !isVirtual) return null;
+      const most = aborted + (code === 'uncertain' ? GRACE + SLACK : code === 'aborted' ? SLACK / 5 : GRACE + SLACK);
+      return settled > Math.max(most, sent.called) ? `${code} ${settled - aborted} ms behind the signal` : null;
+    }),
+  ],
+  [
+    'a deadline is kept',
+    ofEach(({ called, settled, program }, { isVirtual }) => {
+      const { deadline } = program.plan.options;
+      if (deadline === undefined || settled === null || !isVirtual) return null;
+      return settled > called + deadline + SLACK / 5 ? `${settled - called} ms, and the deadline is ${deadline}` : null;
+    }),
+  ],
+  [
+    'an outcome is data',
+    ofEach(({ outcome }) => {
+      if (outcome === null) return null;
+      const text = JSON.stringify(outcome);
+      return JSON.stringify(structuredClone(outcome)) === text && JSON.stringify(JSON.parse(text)) === text ? null : 'a copy of it differs';
+    }),
+  ],
+  ['no word has a secret', (walk) => allWords(walk).find((word) => SECRETS.some((secret) => word.includes(secret))) ?? null],
+  [
+    'a sentence is one',
+    ofEachFailed(({ message, hint }) => (/undefined|\[object|NaN|\n\s+at /.test(`${message} ${hint ?? ''}`) ? message : null)),
+  ],
+  [
+    'a message hears its own lines',
+    ofEach((sent) => {
+      const other = sent.heard.find((line) => /^client MAIL FROM/.test(line) && !line.includes(fromOf(sent)));
+      return sent.program.plan.kind === 'submit' || other === undefined ? null : other;
+    }),
+  ],
+  [
+    'progress goes on, to the end',
+    ofEach((sent, walk) => {
+      const { progress, outcome, program, made } = sent;
+      // Octets of dots that are stuffed count, and the size is that of SIZE.
+      const dots = made.octets.match(/^\./gm)?.length ?? 0;
+      const most = mayBeConverted(sent, walk) ? Number.POSITIVE_INFINITY : made.octets.length + dots;
+      for (const [i, { octets, size }] of progress.entries()) {
+        if (size !== null && size !== made.octets.length && made.fate === 'arrives')
+          return `a size of ${size}, and it has ${made.octets.length} octets`;
+        if (octets > most) return `${octets} of ${most} octets`;
+        const before = progress[i - 1];
+        if (before && octets < before.octets && program.plan.kind === 'client') return `${octets} behind ${before.octets}`;
+      }
+      const last = progress.at(-1);
+      if (outcome?.kind !== 'accepted' || most === Number.POSITIVE_INFINITY || made.fate !== 'arrives' || program.plan.kind === 'submit')
+        return null;
+      return last && [most, most - dots].includes(last.octets) ? null : `${last?.octets} of ${most} octets in the end`;
+    }),
+  ],
+  ['attempts are told', ofEach((sent, walk) => (sent.outcome === null ? null : isAttempted(sent.outcome, sent, walk)))],
+  ['what has no fault arrives', ofEachFailed(({ code, message }, sent, walk) => (mustArrive(sent, walk) ? `${code}: ${message}` : null))],
+  ['content is closed', ofEach(({ made }) => (made.isClosed() ? null : 'it is open'))],
+  [
+    'eight bits go only where they may',
+    ofEach((sent, walk) => {
+      const taken = takenOf(sent, walk).find(({ octets }) => isEightBit(octets));
+      if (!taken || sent.plan.withoutEightBit === 'send') return null;
+      const may = walk.plan.servers.some(({ name, offers }) => name === taken.host && offers.includes('8BITMIME'));
+      return may ? null : `${taken.host} has it in eight bits`;
+    }),
+  ],
+  ['the client keeps to the protocol', ({ conversations }) => conversations.flatMap(({ wrongs }) => wrongs)[0] ?? null],
+  [
+    'messages of a session keep their order',
+    ({ programs, conversations, sent }) => {
+      for (const program of programs.filter(({ plan }) => plan.kind === 'client')) {
+        const own = sent.filter((each) => each.program === program).map(fromOf);
+        for (const { mails } of conversations) {
+          const places = mails.filter((from) => own.includes(from)).map((from) => own.indexOf(from));
+          if (places.some((place, i) => i > 0 && place <= (places[i - 1] as number))) return mails.join(' ');
+        }
+      }
+      return null;
+    },
+  ],
+  [
+    'a pool keeps to its limits',
+    (walk) => {
+      for (const program of walk.programs.filter(({ plan }) => plan.kind === 'pool')) {
+        const own = new Set(walk.sent.filter((each) => each.program === program).map(fromOf));
+        const { messagesPerConnection, rate, pipelining } = program.plan.pool;
+        for (const { mails } of walk.conversations)
+          if (mails.filter((from) => own.has(from)).length > messagesPerConnection) return `${mails.length} messages in a session`;
+        const begun = program.trace.filter(({ side, line }) => side === 'client' && line.startsWith('MAIL ')).map(({ at }) => at);
+        if (rate === null || pipelining) continue;
+        const isFast = begun.some((at, i) => i >= rate.messages && at - (begun[i - rate.messages] as number) < rate.per - 1);
+        if (isFast && walk.isVirtual) return `more than ${rate.messages} messages in ${rate.per} ms`;
+      }
+      return null;
+    },
+  ],
+  ['the end comes behind what was given', ({ seen }) => seen[0] ?? null],
+  [
+    'QUIT waits a second',
+    ({ programs, sent, isVirtual }) => {
+      for (const program of programs) {
+        const { closed, ended, plan } = program;
+        // A pool that was asked whether its server is there waits for the answer.
+        const isAsking = plan.kind === 'pool' && !plan.end.startsWith('destroy') && plan.messages.some(({ asks }) => asks);
+        if (closed === null || ended === null || !isVirtual || isAsking) continue;
+        const last = sent.reduce(
+          (latest, each) => (each.program === program && !each.isLate ? Math.max(latest, each.settled ?? 0) : latest),
+          closed,
+        );
+        const most = plan.end.startsWith('destroy') ? GRACE + SLACK : 1000 + SLACK;
+        if (ended > last + most) return `a ${plan.kind} ended ${ended - last} ms behind its last message`;
+      }
+      return null;
+    },
+  ],
+  [
+    'no connection is left open',
+    ({ conversations }) => {
+      const open = conversations.find(({ stream }) => !stream.destroyed);
+      return open ? `one to ${open.terms.name}` : null;
+    },
+  ],
+  [
+    'no clock and no listener is left',
+    ({ left: { clocks, listeners } }) => (clocks + listeners > 0 ? `${clocks} clocks, ${listeners} listeners` : null),
+  ],
+];

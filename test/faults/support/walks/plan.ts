@@ -1,0 +1,276 @@
+/**
+ * What a walk is made of, drawn from a seed as data, so that a part of it can be left out and the rest goes the same way: servers
+ * and what goes wrong at them, programs that send, their messages, and when they give up. Runs nothing.
+ */
+import type { HostTerms, Kind } from '../worlds/host.ts';
+import { Dice } from '../worlds/time.ts';
+import { type ContentPlan, FLAWS, mayHave, SHAPES } from './content.ts';
+
+/** Milliseconds for whatever is waited for, but for a verdict after a signal. */
+export const LIMIT = 1000;
+export const GRACE = 400;
+export const PASSWORD = 'tanstaaf:geheim';
+
+export interface ServerPlan extends HostTerms {
+  readonly seed: number;
+  /** Asks for a password. */
+  readonly hasAuth: boolean;
+  /** The share of connections that do not come about. */
+  readonly refuses: number;
+}
+
+export interface MessagePlan {
+  readonly id: number;
+  readonly recipients: number;
+  readonly content: ContentPlan;
+  /** It is sent with the content of the message before it. */
+  readonly sharesContent: boolean;
+  readonly withoutEightBit: 'convert' | 'send' | 'refuse' | undefined;
+  /** Milliseconds before it is given; 'settled': when the one before it has its outcome. */
+  readonly wait: number | 'settled';
+  /** Milliseconds until its signal comes; 'before': it has come; 'never': it has one. */
+  readonly abort: number | 'before' | 'never' | null;
+  /** Its callbacks throw. */
+  readonly throws: boolean;
+  /** The program asks behind it whether the server is there. */
+  readonly asks: boolean;
+}
+
+export interface ProgramPlan {
+  readonly kind: 'submit' | 'client' | 'pool';
+  readonly seed: number;
+  /** By place in the walk. */
+  readonly servers: readonly number[];
+  readonly begins: number;
+  readonly options: {
+    readonly recipients: 'all' | 'any';
+    readonly commit: 'apart' | 'together';
+    readonly framing: 'auto' | 'data';
+    readonly window: number;
+    readonly deadline: number | undefined;
+  };
+  readonly pool: {
+    readonly connections: number;
+    readonly messagesPerConnection: number;
+    readonly pipelining: boolean;
+    readonly idle: number;
+    readonly ttl: number;
+    readonly retries: number;
+    readonly rate: { readonly messages: number; readonly per: number } | null;
+  };
+  readonly messages: readonly MessagePlan[];
+  /** Milliseconds until the signal of the whole comes. */
+  readonly abort: number | 'never' | null;
+  readonly end: 'quit' | 'destroy' | 'destroy at once' | 'both' | 'dispose';
+  /** Milliseconds between the last message that is given and the end. */
+  readonly lingers: number;
+}
+
+export interface WalkPlan {
+  readonly seed: number;
+  readonly servers: readonly ServerPlan[];
+  readonly programs: readonly ProgramPlan[];
+}
+
+const some = <T>(dice: Dice, share: number, values: readonly T[]): T[] => values.filter(() => dice.isIn(share));
+const seedOf = (dice: Dice): number => dice.below(2 ** 31);
+
+function drawServer(dice: Dice, index: number, lmtp: boolean, isFair: boolean): ServerPlan {
+  const isBad = !isFair && dice.isIn(0.7);
+  const faults = isBad ? dice.one([0.01, 0.03, 0.1]) : 0;
+  const spared: Kind[] = dice.isIn(0.7) ? ['extra'] : [];
+  // Most servers refuse and close more often than they break the protocol.
+  if (dice.isIn(0.5)) spared.push('garbage', 'misplaced', 'early');
+  const hasAuth = !isFair && dice.isIn(0.25);
+  const most = dice.isIn(0.1) ? 1 + dice.below(4) : null;
+  return {
+    seed: seedOf(dice),
+    name: `host${index + 1}.example`,
+    lmtp,
+    offers: [
+      ...some(dice, 0.6, ['PIPELINING', 'CHUNKING', '8BITMIME', 'SIZE 0', 'ENHANCEDSTATUSCODES']),
+      ...(hasAuth ? ['AUTH PLAIN LOGIN'] : []),
+      ...(most === null ? [] : [`LIMITS MAILMAX=${most}`]),
+    ],
+    faults,
+    limit: LIMIT,
+    spared: new Set(spared),
+    idle: dice.isIn(isFair ? 0.8 : 0.3)
+      ? { after: isFair ? 900 : dice.one([20, 900]), ends: dice.one(['close', 'reset', 'farewell'] as const) }
+      : null,
+    most,
+    echoes: dice.isIn(0.3),
+    picky: !isFair && dice.isIn(0.4) ? 0.15 : 0,
+    isRude: dice.isIn(0.1),
+    hasAuth,
+    refuses: isBad ? dice.one([0, 0.05, 0.3]) : 0,
+  };
+}
+
+const LINES = ['hello', '.', '..', '.dotted', '', 'From here', 'RSET', 'x'.repeat(900), 'a\tb '] as const;
+const MIME = ['MIME-Version: 1.0', 'Content-Type: text/plain; charset=utf-8', 'Content-Transfer-Encoding: 8bit'];
+
+function drawText(dice: Dice, id: number): string {
+  const isEightBit = dice.isIn(0.2);
+  const end = dice.one(['\r\n', '\r\n', '\r\n', '\n', '\r']);
+  const lines: string[] = Array.from({ length: 1 + dice.below(10) }, () => dice.one(LINES));
+  if (isEightBit) lines.push('Grüße an 世界 🎉');
+  const size = dice.isIn(0.12) ? dice.one([20_000, 65_530, 65_540, 70_000, 300_000]) : 0;
+  const more = size > 0 ? 'line of text '.repeat(5) : '';
+  for (let octets = 0; octets < size; octets += more.length + 2) lines.push(more);
+  const head = [`Subject: m${id}`, ...(isEightBit ? MIME : [])];
+  return `${[...head, '', ...lines].join(end)}${dice.isIn(0.8) ? end : ''}`;
+}
+
+function drawContent(dice: Dice, id: number, isGentle: boolean): ContentPlan {
+  const shape = dice.isIn(0.3) ? 'text' : dice.one(SHAPES);
+  const flaws = FLAWS.filter((flaw) => mayHave(shape, flaw));
+  const flaw = flaws.length > 0 && !isGentle && dice.isIn(0.25) ? dice.one(flaws) : null;
+  // What is short is encoded at the call.
+  const more = flaw === 'moved' && dice.isIn(0.7) ? 'a line that was moved\r\n'.repeat(5000) : '';
+  return {
+    seed: seedOf(dice),
+    shape,
+    flaw,
+    text: drawText(dice, id) + more,
+    pause: dice.one([0, 0, 10, 150, 300]),
+  };
+}
+
+function drawMessage(dice: Dice, id: number, isFirst: boolean, isGentle: boolean): MessagePlan {
+  return {
+    id,
+    recipients: dice.isIn(0.5) ? 1 : 1 + dice.below(4),
+    content: drawContent(dice, id, isGentle),
+    sharesContent: !isFirst && dice.isIn(0.04),
+    withoutEightBit: dice.one([undefined, undefined, 'convert', 'send', 'refuse'] as const),
+    wait: dice.one([0, 0, 0, dice.below(50), 900 + dice.below(350), 900 + dice.below(350), 'settled'] as const),
+    abort: dice.isIn(0.25) && !isGentle ? dice.one([dice.below(5), dice.below(100), dice.below(2000), 'never', 'before'] as const) : null,
+    throws: dice.isIn(0.05),
+    asks: dice.isIn(0.05),
+  };
+}
+
+function drawProgram(dice: Dice, count: number, servers: number, firstId: number): ProgramPlan {
+  const kind = dice.one(['submit', 'client', 'client', 'pool', 'pool', 'pool'] as const);
+  // Its messages are good, and it gives none of them up.
+  const isGentle = dice.isIn(0.4);
+  return {
+    kind,
+    seed: seedOf(dice),
+    servers: Array.from({ length: kind === 'client' ? 1 : 1 + dice.below(3) }, () => dice.below(servers)),
+    begins: dice.isIn(0.5) ? 0 : dice.below(2000),
+    options: {
+      recipients: dice.isIn(0.3) ? 'any' : 'all',
+      commit: dice.one(['apart', 'apart', 'together'] as const),
+      framing: dice.isIn(0.2) ? 'data' : 'auto',
+      window: dice.one([65_536, 65_536, 0, 1000, 1_000_000]),
+      deadline: dice.isIn(0.1) ? 100 + dice.below(4000) : undefined,
+    },
+    pool: {
+      connections: 1 + dice.below(4),
+      messagesPerConnection: dice.one([1, 3, 100]),
+      pipelining: dice.isIn(0.6),
+      idle: dice.one([1, 50, 1000, 10_000, 10_000]),
+      ttl: dice.one([Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, 500, 3000]),
+      retries: dice.one([0, 0, 0, 1, 3]),
+      rate: dice.isIn(0.25) ? { messages: 1 + dice.below(5), per: dice.one([50, 1000]) } : null,
+    },
+    messages: Array.from({ length: count }, (_, i) => drawMessage(dice, firstId + i, i === 0, isGentle)),
+    abort: dice.isIn(0.15) ? dice.one([dice.below(3000), 'never', 'never'] as const) : null,
+    end: dice.one(['quit', 'quit', 'quit', 'dispose', 'both', 'destroy', 'destroy at once'] as const),
+    lingers: dice.isIn(0.5) ? 0 : dice.below(4000),
+  };
+}
+
+export function drawWalk(seed: number): WalkPlan {
+  const dice = new Dice(seed);
+  // A server of LMTP is not mixed with others, because no list of servers does.
+  const lmtp = dice.isIn(0.12);
+  // In some walks nothing goes wrong but idle sessions, so that everything must arrive.
+  const isFair = dice.isIn(0.3);
+  const servers = Array.from({ length: 1 + dice.below(3) }, (_, i) => drawServer(dice, i, lmtp, isFair));
+  const programs: ProgramPlan[] = [];
+  let id = 0;
+  for (let i = 1 + dice.below(3); i > 0; i--) {
+    const count = 1 + dice.below(dice.one([2, 8, 20]));
+    programs.push(drawProgram(dice, count, servers.length, id));
+    id += count;
+  }
+  return { seed, servers, programs };
+}
+
+/** The walk with one part less, for each part that it has; the greatest parts come first. */
+export function* lessOf(plan: WalkPlan): Generator<WalkPlan> {
+  const without = <T>(all: readonly T[], i: number): T[] => all.filter((_, at) => at !== i);
+  const { programs, servers } = plan;
+  if (programs.length > 1) for (const i of programs.keys()) yield { ...plan, programs: without(programs, i) };
+  const withProgram = (i: number, program: ProgramPlan): WalkPlan => ({
+    ...plan,
+    programs: programs.map((each, at) => (at === i ? program : each)),
+  });
+  for (const [i, program] of programs.entries()) {
+    const { messages } = program;
+    const half = messages.length >> 1;
+    if (half > 0) {
+      yield withProgram(i, { ...program, messages: messages.slice(half) });
+      yield withProgram(i, { ...program, messages: messages.slice(0, half) });
+    }
+    if (messages.length > 1) for (const at of messages.keys()) yield withProgram(i, { ...program, messages: without(messages, at) });
+    if (program.servers.length > 1)
+      for (const at of program.servers.keys()) yield withProgram(i, { ...program, servers: without(program.servers, at) });
+    if (program.abort !== null) yield withProgram(i, { ...program, abort: null });
+    for (const [at, message] of messages.entries()) {
+      const withMessage = (less: Partial<MessagePlan>) =>
+        withProgram(i, { ...program, messages: messages.map((each, k) => (k === at ? { ...each, ...less } : each)) });
+      if (message.abort !== null) yield withMessage({ abort: null });
+      if (message.throws || message.asks) yield withMessage({ throws: false, asks: false });
+      if (message.recipients > 1) yield withMessage({ recipients: 1 });
+      if (message.content.pause > 0) yield withMessage({ content: { ...message.content, pause: 0 } });
+      if (message.content.text.length > 2000)
+        yield withMessage({ content: { ...message.content, text: `Subject: m${message.id}\r\n\r\nhello\r\n` } });
+    }
+  }
+  for (const [i, server] of servers.entries()) {
+    const withServer = (less: Partial<ServerPlan>) => ({
+      ...plan,
+      servers: servers.map((each, at) => (at === i ? { ...each, ...less } : each)),
+    });
+    if (server.faults > 0) yield withServer({ faults: 0 });
+    if (server.refuses > 0) yield withServer({ refuses: 0 });
+    if (server.idle) yield withServer({ idle: null });
+    if (server.hasAuth) yield withServer({ hasAuth: false, offers: server.offers.filter((offer) => !offer.startsWith('AUTH')) });
+  }
+}
+
+/** Several walks as one, so that they go on at the same time; `faster`: what takes time in them takes so many times less. */
+export function drawTogether(seeds: readonly number[], faster: number): WalkPlan {
+  const soon = (milliseconds: number): number => Math.ceil(milliseconds / faster);
+  const servers: ServerPlan[] = [];
+  const programs: ProgramPlan[] = [];
+  for (const [i, seed] of seeds.entries()) {
+    const walk = drawWalk(seed);
+    const before = servers.length;
+    for (const server of walk.servers)
+      servers.push({
+        ...server,
+        name: `host${servers.length + 1}.example`,
+        limit: soon(server.limit),
+        idle: server.idle ? { ...server.idle, after: soon(server.idle.after) } : null,
+      });
+    for (const program of walk.programs)
+      programs.push({
+        ...program,
+        servers: program.servers.map((at) => before + at),
+        begins: soon(program.begins),
+        lingers: soon(program.lingers),
+        messages: program.messages.map((message) => ({
+          ...message,
+          id: 100_000 * (i + 1) + message.id,
+          wait: message.wait === 'settled' ? 'settled' : soon(message.wait),
+          abort: typeof message.abort === 'number' ? soon(message.abort) : message.abort,
+        })),
+      });
+  }
+  return { seed: seeds[0] ?? 0, servers, programs };
+}

@@ -1,0 +1,168 @@
+/**
+ * Programs that send through the library, drawn from seeds: one message or many, by `submit`, a session or a pool, in every shape of
+ * content, with signals and ends at any moment, to servers that fail at any step in any way. In each walk what docs/library.md
+ * promises must hold: the checks are in support/walks/oracle.ts. Then one fault after another is put into the library, and walks must
+ * find it.
+ *
+ * WALKS says how many (default 300), WALK_SEED which is the first: `WALKS=1 WALK_SEED=4711` runs that one. A breach is printed with
+ * the shortest walk in which it is still there.
+ */
+import assert from 'node:assert/strict';
+import { suite } from 'uvu';
+import { within } from '../support/within.ts';
+import { type Change, loadBundled } from './support/bundle.ts';
+import type * as Walks from './support/walks/walk.ts';
+
+const test = suite('walks');
+
+const COUNT = Number(process.env.WALKS ?? 300);
+const FIRST = Number(process.env.WALK_SEED ?? 1);
+
+const load = (changes: readonly Change[] = []) => loadBundled<typeof Walks>('test/faults/support/walks/walk.ts', changes);
+
+test(`the promises of the library hold in ${COUNT} walks`, async () => {
+  const { runWalk, emptyTally } = await load();
+  const tally = emptyTally();
+  for (let seed = FIRST; seed < FIRST + COUNT; seed++) {
+    const breach = await runWalk(seed, tally);
+    assert.equal(breach, null, `${breach}\nagain: WALKS=1 WALK_SEED=${seed} node test/run.mjs faults/walks`);
+  }
+  console.log(`\n  ${COUNT} walks: ${JSON.stringify(tally)}`);
+  if (COUNT >= 100) for (const count of Object.values(tally)) assert.ok(count > COUNT / 10, 'the walks have become tame');
+});
+
+test('they hold on sockets of loopback, in real time', () =>
+  within(60_000, async () => {
+    const { runOnLoopback, emptyTally } = await load();
+    const seeds = Array.from({ length: Math.min(COUNT, 30) }, (_, i) => FIRST + i);
+    assert.equal(await runOnLoopback(seeds, emptyTally()), null);
+  }));
+
+test('a seed goes the same way each time', async () => {
+  const { digest } = await load();
+  for (let seed = FIRST; seed < FIRST + Math.min(COUNT, 25); seed++) assert.equal(await digest(seed), await digest(seed), `walk ${seed}`);
+});
+
+/** Faults, and the check that finds each. */
+const FAULTS: readonly (readonly [what: string, check: string, ...Change[]])[] = [
+  [
+    'a part that is null counts as the end of a content',
+    'content that failed is sent to nobody',
+    ['library/content.ts', 'const part = text.push(chunk);', 'if (chunk === null) return CLEAN;\n const part = text.push(chunk);'],
+  ],
+  [
+    'a stream that was used is used again',
+    'content is sent twice only where it can be read twice',
+    ['library/content.ts', '  used.add(content);\n', ''],
+  ],
+  [
+    'a content stays open',
+    'content is closed',
+    ['library/content.ts', 'value.known === null ? sent.finally(() => value.close()) : sent', 'sent'],
+  ],
+  [
+    'an error of a stream has no listener',
+    'nothing goes uncaught',
+    ['library/content.ts', "stream.on('error', (error) => {\n    input.cause", "stream.on('nothing', (error) => {\n    input.cause"],
+  ],
+  [
+    'memory that is gone counts as content',
+    'who has a message has it whole',
+    ['library/content.ts', '(this.#isThere ? source.read() : Promise.resolve(TAKEN_AWAY))', 'source.read()'],
+  ],
+  [
+    'half a pair is forgotten',
+    'content that failed is sent to nobody',
+    ['library/content.ts', "return this.#half === '' ? null : HALF_PAIR;", 'return null;'],
+  ],
+  [
+    'a pool sends again what is uncertain',
+    'a message is committed once',
+    ['library/pool.ts', "if (retry !== 'safe' || code", "if (retry === 'never' || code"],
+  ],
+  ['a pool counts no messages', 'a pool keeps to its limits', ['library/pool.ts', 'given >= this.#limits.messages || ', '']],
+  ['a pool knows no rate', 'a pool keeps to its limits', ['library/pool.ts', '+ rate.per <= now)', '+ rate.per / 2 <= now)']],
+  [
+    'a pool that is destroyed forgets what waits',
+    'each message has an outcome',
+    [
+      'library/pool.ts',
+      'for (const task of this.#waiting.splice(0)) task.settle(',
+      'for (const task of this.#waiting.splice(0)) if (task === null) (task as Task).settle(',
+    ],
+  ],
+  [
+    'a session that was idle costs a retry',
+    'what has no fault arrives',
+    ['library/pool.ts', "if (code === 'lost' && verb === 'MAIL' && !isNew) return true;", ''],
+  ],
+  [
+    'a session quits before what is read is sent',
+    'aborted is only what somebody aborted',
+    ['library/client.ts', 'await this.#entering;', ''],
+  ],
+  [
+    'a session takes more messages than its server',
+    'the client keeps to the protocol',
+    ['library/open.ts', 'connection.isUsable && (most === null || sent < most)', 'connection.isUsable'],
+  ],
+  [
+    'messages pass one another while they are read',
+    'messages of a session keep their order',
+    ['library/client.ts', 'Promise.all([this.#reading, this.#session.opened()])', 'null'],
+  ],
+  [
+    'recipients that were refused count as taken',
+    'whom an outcome calls taken has the message',
+    ['library/outcome.ts', 'taken: refused.length === 0 ? all :', 'taken: refused.length >= 0 ? all :'],
+  ],
+  [
+    'a deadline goes on behind the outcome',
+    'no clock and no listener is left',
+    ['submit/interrupts.ts', '    stop();\n    for', '    for'],
+  ],
+  ['a signal keeps a listener', 'no clock and no listener is left', ['submit/interrupts.ts', '.finally(unlink)', '']],
+  ['a signal is not heard while a content is read', 'a signal is obeyed in time', ['library/client.ts', 'follow(ending, signal), ', '']],
+  [
+    'eight bits go to everybody',
+    'eight bits go only where they may',
+    ['submit/seven-bits.ts', "if (treatment === 'pass') return message;", 'return message;'],
+  ],
+  [
+    'QUIT waits as long as the server likes',
+    'QUIT waits a second',
+    ['transport/driver.ts', 'setTimeout(() => this.destroy(), FAREWELL)', 'setTimeout(() => this.destroy(), 40 * FAREWELL)'],
+  ],
+  [
+    'a refused recipient is overlooked',
+    'all or nobody',
+    [
+      'smtp/client/session.ts',
+      '  if (isEnvelopeRefused(plan, state, refusals)) return failEnvelope(plan, endingOf(plan), state, refusals);\n  if (framingOf',
+      '  if (framingOf',
+    ],
+  ],
+  [
+    'a lost verdict is taken for a lost connection',
+    'of a message that failed nobody has anything',
+    ['smtp/client/session.ts', "state.at === 'commit' ? doubt(plan, state, failure)", "state.at === 'greeting' ? failure"],
+  ],
+  [
+    'credentials are printed as they are',
+    'no word has a secret',
+    [
+      'submit/scrub.ts',
+      'function maskRanges(text: string, ranges: Range[]): string {',
+      'function maskRanges(text: string, ranges: Range[]): string {\n  if (ranges !== null) return text;',
+    ],
+  ],
+];
+
+for (const [what, check, ...changes] of FAULTS)
+  test(`walks find it when ${what}: ${check}`, async () => {
+    const { findByCheck } = await load(changes);
+    const { found, others } = await findByCheck(check, 300);
+    assert.ok(found !== null, `not found; besides: ${others.slice(0, 3).join('\n') || 'nothing'}`);
+  });
+
+test.run();
