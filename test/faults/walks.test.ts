@@ -92,16 +92,6 @@ const FAULTS: readonly (readonly [what: string, check: string, ...Change[]])[] =
     ],
   ],
   [
-    'a session that was idle costs a retry',
-    'what has no fault arrives',
-    ['library/pool.ts', "if (code === 'lost' && verb === 'MAIL' && !isNew) return true;", ''],
-  ],
-  [
-    'a session quits before what is read is sent',
-    'aborted is only what somebody aborted',
-    ['library/client.ts', 'await this.#entering;', ''],
-  ],
-  [
     'a session takes more messages than its server',
     'the client keeps to the protocol',
     ['library/open.ts', 'connection.isUsable && (most === null || sent < most)', 'connection.isUsable'],
@@ -122,7 +112,6 @@ const FAULTS: readonly (readonly [what: string, check: string, ...Change[]])[] =
     ['submit/interrupts.ts', '    stop();\n    for', '    for'],
   ],
   ['a signal keeps a listener', 'no clock and no listener is left', ['submit/interrupts.ts', '.finally(unlink)', '']],
-  ['a signal is not heard while a content is read', 'a signal is obeyed in time', ['library/client.ts', 'follow(ending, signal), ', '']],
   [
     'eight bits go to everybody',
     'eight bits go only where they may',

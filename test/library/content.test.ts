@@ -1032,4 +1032,20 @@ contents('binary content goes out octet by octet as it is, in every form, and SI
   }),
 );
 
+contents('a stream that fails before the next turn of what opened it is a failed input, and ends no process', () =>
+  within(20_000, async () => {
+    const open = (): Readable => {
+      const stream = new Readable({ read() {} });
+      stream.destroy(new Error('broken'));
+      return stream;
+    };
+    for (const door of Object.values(DOORS))
+      for (const framing of ['auto', 'data'] as const) {
+        const outcome = await door(url, () => ({ open }), { framing });
+        assert.equal(outcome.kind === 'failed' && outcome.failure.code, 'input');
+      }
+    assert.equal(held.length, 0);
+  }),
+);
+
 contents.run();
