@@ -6,9 +6,9 @@ import { pathToFileURL } from 'node:url';
 
 const [dist, sources, wanted, authority] = process.argv.slice(2);
 const require = createRequire(import.meta.url);
-const { nameKeptPlace, offerParts, openKept, readMainFile, makeScript } = await import(
-  pathToFileURL(`${sources}/lib/sendmail/start/loader.js`)
-);
+const sourceOf = (name) => import(pathToFileURL(`${sources}/lib/sendmail/start/${name}.js`));
+const { offerParts, openKept, readMainFile, makeScript } = await sourceOf('loader');
+const { nameKeptPlace } = await sourceOf('kept-place');
 const program = readMainFile(readFileSync(`${dist}/main.cjs`));
 const kept = openKept(nameKeptPlace(dist), program);
 const part = offerParts(dist, program, (name, text) => makeScript(name, text(), kept?.(name)), require);
