@@ -40,8 +40,8 @@ const FAULTS: readonly (readonly [string, RegExp, ...Change[]])[] = [
     /for a part of the recipients/,
     [
       'smtp/client/session.ts',
-      '  if (isEnvelopeRefused(plan, state, refusals)) return failEnvelope(plan, endingOf(plan), state, refusals);\n  if (framingOf',
-      '  if (framingOf',
+      '  if (isEnvelopeRefused(plan, state, refusals)) return failEnvelope(plan, endingOf(plan), state, refusals);\n  const framing',
+      '  const framing',
     ],
   ],
   [
