@@ -361,13 +361,12 @@ export class Pool implements AsyncDisposable {
     if (this.#lines.delete(line)) this.#leave(line.client);
   }
 
-  #leave(client: SessionClient): void {
+  async #leave(client: SessionClient): Promise<void> {
     this.#leaving.add(client);
-    void among(this.#hopes, client.quit()).then(() => {
-      this.#leaving.delete(client);
-      this.#dispatch();
-      this.#endIfDrained();
-    });
+    await among(this.#hopes, client.quit());
+    this.#leaving.delete(client);
+    this.#dispatch();
+    this.#endIfDrained();
   }
 
   /** Keeps to the rate; wakes up when the next message may begin. */
@@ -429,12 +428,8 @@ export class Pool implements AsyncDisposable {
     this.#opening += 1;
     const { client, failure } = await this.#openFirst(signal);
     this.#opening -= 1;
-    if (client !== null) {
-      this.#leaving.add(client);
-      await client.quit();
-      this.#leaving.delete(client);
-    }
-    this.#dispatch();
+    if (client === null) this.#dispatch();
+    else await this.#leave(client);
     return failure;
   }
 

@@ -163,58 +163,44 @@ process.on('exit', () => require('node:fs').writeFileSync(${JSON.stringify(asked
 
 matrix(test, { start: startExim, mechanisms: ['PLAIN', 'LOGIN', 'CRAM-MD5'], large: 64, runtime });
 
+/** Gives the command a signal once the envelope is taken and standard input is open: it must end with status 1, and nobody has anything. */
+async function signalMidway(signal: NodeJS.Signals, flags: readonly string[] = []): Promise<string> {
+  const exim = await startExim();
+  try {
+    const command = installCommand(runtime);
+    command.configure(`smarthosts = ["smtp://${HOST}:${exim.port}"]\nreplay_window = "1KiB"\n[tls]\nmode = "off"\n`);
+    const [program = '', ...args] = [...runtime, ...flags, command.file, '-v', '-i', '-f', at('sender'), at('ann')];
+    const child = spawn(program, args, {
+      stdio: ['pipe', 'ignore', 'pipe'],
+      env: { PATH: '/usr/bin:/bin', NOSPOOL_CONFIG: command.config },
+    });
+    let shown = '';
+    child.stderr?.setEncoding('utf8').on('data', (part) => (shown += part));
+    child.stdin?.on('error', () => undefined);
+    child.stdin?.write(`Subject: s\n\n${'x'.repeat(70)}\n`.repeat(100));
+    await until('the envelope is taken', () => /RCPT TO/.test(shown));
+    child.kill(signal);
+    const [status] = await once(child, 'close');
+    assert.equal(status, 1);
+    assert.equal(await exim.total(), 0);
+    return shown;
+  } finally {
+    await exim.stop();
+  }
+}
+
 for (const signal of ['SIGTERM', 'SIGINT'] as const)
   test(`${signal} while standard input is open: exit status 1, and nobody has anything`, () =>
-    within(30_000, async () => {
-      const exim = await startExim();
-      try {
-        const command = installCommand(runtime);
-        command.configure(`smarthosts = ["smtp://${HOST}:${exim.port}"]\nreplay_window = "1KiB"\n[tls]\nmode = "off"\n`);
-        const [program = '', ...args] = [...runtime, command.file, '-v', '-i', '-f', at('sender'), at('ann')];
-        const child = spawn(program, args, {
-          stdio: ['pipe', 'ignore', 'pipe'],
-          env: { PATH: '/usr/bin:/bin', NOSPOOL_CONFIG: command.config },
-        });
-        let shown = '';
-        child.stderr?.setEncoding('utf8').on('data', (part) => (shown += part));
-        child.stdin?.on('error', () => undefined);
-        child.stdin?.write(`Subject: s\n\n${'x'.repeat(70)}\n`.repeat(100));
-        await until('the envelope is taken', () => /RCPT TO/.test(shown));
-        child.kill(signal);
-        const [status] = await once(child, 'exit');
-        assert.equal(status, 1);
-        assert.equal(await exim.total(), 0);
-      } finally {
-        await exim.stop();
-      }
-    }));
+    within(30_000, async () => void (await signalMidway(signal))));
 
 test('a rejection that nobody hears ends the command with status 1, and nobody has anything', () =>
   within(30_000, async () => {
-    const exim = await startExim();
-    try {
-      const hook = `${scratch('rejects')}/rejects.cjs`;
-      writeFileSync(hook, "process.once('SIGWINCH', () => void Promise.reject(new Error('unheard')));");
-      const command = installCommand(runtime);
-      command.configure(`smarthosts = ["smtp://${HOST}:${exim.port}"]\nreplay_window = "1KiB"\n[tls]\nmode = "off"\n`);
-      const [program = '', ...args] = [...runtime, '--preload', hook, command.file, '-v', '-i', '-f', at('sender'), at('ann')];
-      const child = spawn(program, args, {
-        stdio: ['pipe', 'ignore', 'pipe'],
-        env: { PATH: '/usr/bin:/bin', NOSPOOL_CONFIG: command.config },
-      });
-      let shown = '';
-      child.stderr?.setEncoding('utf8').on('data', (part) => (shown += part));
-      child.stdin?.on('error', () => undefined);
-      child.stdin?.write(`Subject: s\n\n${'x'.repeat(70)}\n`.repeat(100));
-      await until('the envelope is taken', () => /RCPT TO/.test(shown));
-      child.kill('SIGWINCH');
-      const [status] = await once(child, 'close');
-      assert.equal(status, 1);
-      assert.match(shown, /bug: unheard; the message that was under way was not sent to its end/);
-      assert.equal(await exim.total(), 0);
-    } finally {
-      await exim.stop();
-    }
+    const hook = `${scratch('rejects')}/rejects.cjs`;
+    writeFileSync(hook, "process.once('SIGWINCH', () => void Promise.reject(new Error('unheard')));");
+    assert.match(
+      await signalMidway('SIGWINCH', ['--preload', hook]),
+      /bug: unheard; the message that was under way was not sent to its end/,
+    );
   }));
 
 test.run();

@@ -203,12 +203,8 @@ function returning(dice: Dice, close: () => void): { return?: () => never } {
   return { return: end as () => never };
 }
 
-function iterate(
-  dice: Dice,
-  parts: readonly Part[],
-  throwsAt: number | null,
-  opened: (isClosed: () => boolean) => void,
-): IterableIterator<Part> {
+/** What iterators of both kinds have: the parts in order, and an end. `close` tells that whoever reads need not close it. */
+function makeSteps(dice: Dice, parts: readonly Part[], opened: (isClosed: () => boolean) => void) {
   let at = 0;
   let isClosed = false;
   opened(() => isClosed);
@@ -216,17 +212,31 @@ function iterate(
     isClosed = true;
   };
   return {
-    next() {
-      if (at === throwsAt) {
-        close();
-        throw broken();
-      }
+    isAt: (place: number | null): boolean => at === place,
+    fail(): never {
+      close();
+      throw broken();
+    },
+    next(): IteratorResult<Part, undefined> {
       const value = parts[at++];
       if (at <= parts.length) return { done: false, value: value as Part };
       close();
       return { done: true, value: undefined };
     },
-    ...returning(dice, close),
+    returning: returning(dice, close),
+  };
+}
+
+function iterate(
+  dice: Dice,
+  parts: readonly Part[],
+  throwsAt: number | null,
+  opened: (isClosed: () => boolean) => void,
+): IterableIterator<Part> {
+  const steps = makeSteps(dice, parts, opened);
+  return {
+    next: () => (steps.isAt(throwsAt) ? steps.fail() : steps.next()),
+    ...steps.returning,
     [Symbol.iterator]() {
       return this;
     },
@@ -241,26 +251,14 @@ function iterateSlowly(
   slowly: () => Promise<void>,
   opened: (isClosed: () => boolean) => void,
 ): AsyncIterableIterator<Part> {
-  let at = 0;
-  let isClosed = false;
-  opened(() => isClosed);
-  const close = (): void => {
-    isClosed = true;
-  };
+  const steps = makeSteps(dice, parts, opened);
   return {
     async next() {
       await slowly();
-      if (flaw === 'silent' && at === wrongAt) await forever();
-      if (flaw === 'throws' && at === wrongAt) {
-        close();
-        throw broken();
-      }
-      const value = parts[at++];
-      if (at <= parts.length) return { done: false, value: value as Part };
-      close();
-      return { done: true, value: undefined };
+      if (flaw === 'silent' && steps.isAt(wrongAt)) await forever();
+      return flaw === 'throws' && steps.isAt(wrongAt) ? steps.fail() : steps.next();
     },
-    ...returning(dice, close),
+    ...steps.returning,
     [Symbol.asyncIterator]() {
       return this;
     },
