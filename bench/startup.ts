@@ -67,7 +67,7 @@ export const startup: Bench = {
     }
     const all = byRuntime(measured);
     return {
-      method: `Each run is a fresh process with the message as a regular file on standard input, measured by ${MEASURED_BY}; four times as many runs as elsewhere, since they are short. NODE_EXTRA_CA_CERTS and NODE_OPTIONS are unset. nospool has the code that \`nospool install\` keeps for a runtime; "as installed" is the shell script that it writes, which starts a shell first.`,
+      method: `Each run is a fresh process with the message as a regular file on standard input, measured by ${MEASURED_BY}; four times as many runs as elsewhere, since they are short. NODE_EXTRA_CA_CERTS, SSL_CERT_FILE and NODE_OPTIONS are unset. nospool has the code that \`nospool install\` keeps for a runtime; "as installed" is the shell script that it writes, which starts a shell first.`,
       tables: [...tables, all],
       claims: claims(tables, all),
       glance: [

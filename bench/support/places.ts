@@ -43,11 +43,11 @@ export function builtSources(): string {
 
 /**
  * The environment of every measured process, without variables that make a runtime start slower or differently.
- * NODE_EXTRA_CA_CERTS alone costs Node 20 60 ms.
+ * NODE_EXTRA_CA_CERTS alone costs Node 20 60 ms, and OpenSSL reads the list that SSL_CERT_FILE names.
  */
 export function cleanEnvironment(): Record<string, string> {
   const kept: Record<string, string> = {};
   for (const [name, value] of Object.entries(process.env))
-    if (value !== undefined && !/^(NODE_|NPM_|npm_|NOSPOOL|BUN_)/.test(name)) kept[name] = value;
+    if (value !== undefined && !/^(NODE_|NPM_|npm_|NOSPOOL|BUN_|SSL_CERT_)/.test(name)) kept[name] = value;
   return kept;
 }

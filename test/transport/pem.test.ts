@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { rootCertificates } from 'node:tls';
 import { suite } from 'uvu';
 import { DEFAULT_TLS, type TlsPolicy } from '../../src/router/smarthost.ts';
 import { makeCertificate } from '../../src/transport/tls/certificate.ts';
@@ -95,6 +96,13 @@ test('of several bundles the first that holds a certificate counts, and without 
   const own = { name: "the runtime's CA store", ca: undefined, key: 'runtime', isGiven: false };
   assert.deepEqual(store({}), own);
   assert.deepEqual(store({ SSL_CERT_FILE: '' }, absent, nothing), own);
+  const whereReplaced = (isOpen: boolean) => systemTrust({}, isOpen, [], ['--use-openssl-ca']);
+  assert.deepEqual(
+    whereReplaced(false),
+    { ok: true, value: { ...own, ca: rootCertificates.join('\n') } },
+    'the flag of the installed command',
+  );
+  assert.deepEqual(whereReplaced(true), { ok: true, value: own }, 'a program was started with it on purpose');
   const none = (shown: string) => `! SSL_CERT_FILE is "${shown}", which holds no certificate that can be read`;
   assert.equal(store({ SSL_CERT_FILE: absent }, first), none(absent), 'what is named is the only one');
   assert.equal(store({ SSL_CERT_FILE: 'x'.repeat(201) }, first), none(`${'x'.repeat(200)}\u2026`));

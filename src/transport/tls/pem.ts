@@ -92,10 +92,15 @@ export interface Trust {
  * Reads the system's store: the file that SSL_CERT_FILE names, as in OpenSSL, else the first bundle there is. Its 140 odd
  * certificates cost 5 ms more than a single one (20 ms on Node 20), while TCP connects; the runtime's own
  * getCACertificates('system') takes 60 ms. A host without a bundle, mostly a container, gets the list that the runtime brings
- * along. Node adds the file that NODE_EXTRA_CA_CERTS names to that list only, so for a program (`isOpen`), whose environment is its
- * own, it is added to the bundle here.
+ * along, which the installed command has to name, because its `flags` put OpenSSL's store in its place. Node adds the file that
+ * NODE_EXTRA_CA_CERTS names to that list only, so for a program (`isOpen`), whose environment is its own, it is added to the bundle here.
  */
-export function systemTrust(environment: NodeJS.ProcessEnv, isOpen: boolean, bundles: readonly string[] = BUNDLES): Parsed<Trust> {
+export function systemTrust(
+  environment: NodeJS.ProcessEnv,
+  isOpen: boolean,
+  bundles: readonly string[] = BUNDLES,
+  flags: readonly string[] = process.execArgv,
+): Parsed<Trust> {
   const named = environment.SSL_CERT_FILE ?? '';
   for (const path of named === '' ? bundles : [named]) {
     const read = readBundle(path);
@@ -103,7 +108,9 @@ export function systemTrust(environment: NodeJS.ProcessEnv, isOpen: boolean, bun
     if (read !== null) return unparsed(`the CA store ${path} ${read.detail}`);
   }
   if (named !== '') return unparsed(`SSL_CERT_FILE is "${printable(utf8(named), 200)}", which holds no certificate that can be read`);
-  return parsed({ name: "the runtime's CA store", ca: undefined, key: 'runtime', isGiven: false });
+  const isReplaced = !isOpen && flags.includes('--use-openssl-ca');
+  const ca = isReplaced ? process.getBuiltinModule('node:tls').rootCertificates.join('\n') : undefined;
+  return parsed({ name: "the runtime's CA store", ca, key: 'runtime', isGiven: false });
 }
 
 /** Node has warned of a file that is not there. */
