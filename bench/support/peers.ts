@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { BUN_ENVIRONMENT, OF_PACKAGED_BUN } from '../../src/nospool/install/wrapper.ts';
+import { BUN_ENVIRONMENT, NODE_FLAGS, OF_PACKAGED_BUN } from '../../src/nospool/install/wrapper.ts';
 import { installed } from './installed.ts';
 import type { Command } from './measure.ts';
 import { native } from './native.ts';
@@ -253,7 +253,18 @@ export function nodeFloor(runtime: Runtime = node): Peer {
   };
 }
 
-/** The least that a program with our code can do on this runtime: the limit as long as that code is not less. */
+/** The same over TLS with the flags of the script that `nospool install` writes. */
+export const flaggedFloor = (): Peer => ({
+  ...nodeFloor(),
+  name: `${nodeFloor().name}, ${NODE_FLAGS.join(' ')}`,
+  command: (submission) => {
+    const plain = submission.tls === 'off' ? null : nodeFloor().command(submission);
+    const [interpreter = '', ...words] = plain?.argv ?? [];
+    return plain === null ? null : { ...plain, argv: [interpreter, ...NODE_FLAGS, ...words] };
+  },
+});
+
+/** The least that a program with our code can do on this runtime, with the flags of our script: the limit as long as that code is not less. */
 export const loadedFloor = (runtime: Runtime = node): Peer => ({
   name: `the same with our code loaded, ${runtime.name}`,
   version: runtime.version,
@@ -261,7 +272,17 @@ export const loadedFloor = (runtime: Runtime = node): Peer => ({
   command: ({ port, tls, auth, authority, recipients }) =>
     tls === 'starttls' || auth || recipients.length > 1 || runtime.bun || installed(runtime) === null
       ? null
-      : { argv: [...runtime.argv, inSupport('floor-loaded.cjs'), DIST, String(port), '-', ...(tls === 'off' ? [] : [authority])] },
+      : {
+          argv: [
+            ...runtime.argv,
+            ...NODE_FLAGS,
+            inSupport('floor-loaded.cjs'),
+            DIST,
+            String(port),
+            '-',
+            ...(tls === 'off' ? [] : [authority]),
+          ],
+        },
 });
 
 /** The least that a program can do under Bun, by Bun's own sockets, with a small message. */
