@@ -5,7 +5,7 @@
 import { Readable } from 'node:stream';
 import { type Body, limitSilence, takeBody } from '../message/body.ts';
 import { CLEAN, type Ended, type Source, sourceOf } from '../message/source.ts';
-import { type ContentScan, contentEncoder, scanContent } from '../smtp/client/content.ts';
+import { type ContentScan, contentEncoder, hasEightBit, scanContent } from '../smtp/client/content.ts';
 import type { Transaction } from '../smtp/client/print.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { unlessAborted } from '../submit/interrupts.ts';
@@ -272,11 +272,33 @@ const NOT_THERE: Looked = { facts: { size: null, octets: null, estimate: null, e
 
 function lookAt(octets: Uint8Array): Looked {
   if (octets.length > AT_HAND) return { facts: factsOf(scanContent(octets), octets.length) };
-  const encoder = contentEncoder('data');
-  const begin = encoder.push(octets);
-  const end = encoder.end();
   // A copy, because what the caller changes afterwards could end the content, or a line of it.
-  return { encoded: end.length > 0 ? Buffer.concat([begin, end]) : Buffer.from(begin), facts: factsOf(encoder.facts, octets.length) };
+  const copy = Buffer.from(octets);
+  // Most programs give what is ready, and to see that takes half of the encoder's time.
+  if (isReady(copy)) {
+    const size = copy.length;
+    return { encoded: copy, facts: { size, octets: size, estimate: null, eightBit: hasEightBit(copy) ? 'some' : 'none' } };
+  }
+  const encoder = contentEncoder('data');
+  const begin = encoder.push(copy);
+  return { encoded: Buffer.concat([begin, encoder.end()]), facts: factsOf(encoder.facts, copy.length) };
+}
+
+const [LF, CR, DOT] = [10, 13, 46];
+
+/** True where the encoder would change nothing: all lines end in CRLF, none begins with a dot, and no CR stands elsewhere. */
+function isReady(octets: Uint8Array): boolean {
+  if (octets[0] === DOT) return false;
+  let lines = 0;
+  let at = 0;
+  for (let lf = octets.indexOf(LF); lf >= 0; lf = octets.indexOf(LF, at)) {
+    if (octets[lf - 1] !== CR || octets[lf + 1] === DOT) return false;
+    lines++;
+    at = lf + 1;
+  }
+  if (at !== octets.length) return false;
+  for (let cr = octets.indexOf(CR); cr >= 0; cr = octets.indexOf(CR, cr + 1)) lines--;
+  return lines === 0;
 }
 
 const factsOf = ({ size, eightBit }: ContentScan, octets: number): MeasuredFacts => ({

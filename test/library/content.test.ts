@@ -8,7 +8,9 @@ import path from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
 import { runInNewContext } from 'node:vm';
 import { suite } from 'uvu';
+import { sendTaking } from '../../src/library/content.ts';
 import { type Content, connect, type Failed, type Octets, type Options, type Outcome, submit } from '../../src/library/index.ts';
+import { contentEncoder } from '../../src/smtp/client/content.ts';
 import { type SinkMessage, sink } from '../../src/testing/index.ts';
 import { type Held, startHost, type TestHost } from '../support/smarthost.ts';
 import { within } from '../support/within.ts';
@@ -1047,5 +1049,27 @@ contents('a stream that fails before the next turn of what opened it is a failed
     assert.equal(held.length, 0);
   }),
 );
+
+contents('octets at hand are what the encoder makes of them, whether they are ready or not', async () => {
+  const signs = [...'\r\n.a', '\xe9'].map((sign) => sign.charCodeAt(0));
+  const all: number[][] = [[]];
+  // The list grows while it is walked.
+  for (const octets of all) if (octets.length < 6) all.push(...signs.map((sign) => [...octets, sign]));
+  let ready = 0;
+  for (const octets of all) {
+    const content = Uint8Array.from(octets);
+    const expected = contentEncoder('data');
+    const encoded = Buffer.concat([expected.push(content), expected.end()]);
+    const { size } = expected.facts;
+    if (encoded.equals(content)) ready++;
+    await sendTaking(content, ({ known }) => {
+      assert.deepEqual(known?.encoded, encoded, octets.join(' '));
+      const eightBit = octets.includes(0xe9) ? 'some' : 'none';
+      assert.deepEqual(known?.facts, { size, octets: octets.length, estimate: null, eightBit }, octets.join(' '));
+      return new Promise<never>((_, reject) => reject(new Error('not sent')));
+    });
+  }
+  assert.ok(ready > 20 && ready < all.length / 2);
+});
 
 contents.run();

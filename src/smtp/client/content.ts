@@ -188,7 +188,7 @@ function find(chunk: Uint8Array, octet: number, from: number): number {
  * True when an octet is above 127. Looks at the words that lie in the octets, eight at a time, and at the octets left at either
  * end.
  */
-function hasEightBit(octets: Uint8Array): boolean {
+export function hasEightBit(octets: Uint8Array): boolean {
   const { length, byteOffset } = octets;
   const head = Math.min(-byteOffset & 3, length);
   const count = (length - head) >> 2;
