@@ -484,6 +484,25 @@ test('C6: it is silent in a folder that was removed, and a relative name counts 
     await host.close();
   }));
 
+// Loopback: what is shown happens before the handshake, with any server.
+test('a pipe that SSL_CERT_FILE names is not waited for where the configuration names its authority, and children still have the variable', () =>
+  within(60_000, async () => {
+    const [root, folder] = [scratch(), scratch()];
+    assert.equal((await nospool('install', '--root', root)).status, 0);
+    const sink = await sinkWith({ starttls: true, auth: 'me:secret' });
+    const { config } = configured(
+      `smarthosts = ["submission://127.0.0.1:${sink.port}"]`,
+      `[tls]\nmode = "required"\nca_file = "${sink.certificate}"\n[auth]\nuser = "me"\npassword_command = ["/bin/sh", "-c", "echo $SSL_CERT_FILE >${folder}/seen; echo secret"]`,
+    );
+    assert.equal(spawnSync('mkfifo', [`${folder}/pipe`]).status, 0);
+    const env = { SSL_CERT_FILE: `${folder}/pipe`, PATH: '/usr/bin:/bin' };
+    const run = spawn(`${root}/usr/sbin/sendmail`, ['-C', config, '-i', 'a@example.org'], { env, stdio: ['pipe', 'inherit', 'inherit'] });
+    run.stdin.end('Subject: x\n\nx\n');
+    assert.equal(await new Promise((resolve) => run.on('close', resolve)), 0);
+    assert.equal(readFileSync(`${folder}/seen`, 'utf8'), `${folder}/pipe\n`);
+    await sink.close();
+  }));
+
 test('the script makes Bun read no file of the caller’s folder, and quotes odd paths', () => {
   const wrapping = { version: '1', interpreter: '/usr/bin/bun', command: BUILT, isBun: true, memoryTest: null, hasSplit: false };
   assert.match(printWrapper(wrapping), /\nexport BUN_RUNTIME_TRANSPILER_CACHE_PATH=0\n/);

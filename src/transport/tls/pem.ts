@@ -88,6 +88,9 @@ export interface Trust {
   readonly isGiven: boolean;
 }
 
+/** Whether OpenSSL's store stands in place of the runtime's list, as under the script of `nospool install`. */
+export const hasOpensslStore = (flags: readonly string[] = process.execArgv): boolean => flags.includes('--use-openssl-ca');
+
 /**
  * Reads the system's store: the file that SSL_CERT_FILE names, as in OpenSSL, else the first bundle there is. Its 140 odd
  * certificates cost 5 ms more than a single one (20 ms on Node 20), while TCP connects; the runtime's own
@@ -108,8 +111,7 @@ export function systemTrust(
     if (read !== null) return unparsed(`the CA store ${path} ${read.detail}`);
   }
   if (named !== '') return unparsed(`SSL_CERT_FILE is "${printable(utf8(named), 200)}", which holds no certificate that can be read`);
-  const isReplaced = !isOpen && flags.includes('--use-openssl-ca');
-  const ca = isReplaced ? process.getBuiltinModule('node:tls').rootCertificates.join('\n') : undefined;
+  const ca = !isOpen && hasOpensslStore(flags) ? process.getBuiltinModule('node:tls').rootCertificates.join('\n') : undefined;
   return parsed({ name: "the runtime's CA store", ca, key: 'runtime', isGiven: false });
 }
 

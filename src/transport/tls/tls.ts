@@ -26,7 +26,7 @@ import {
   type TlsAttempt,
 } from './failure.ts';
 import { isFor, type WantedPeer } from './peername.ts';
-import { identityOf, type PemMaterial, type PemSources, trustOf } from './pem.ts';
+import { hasOpensslStore, identityOf, type PemMaterial, type PemSources, trustOf } from './pem.ts';
 import { OF_CONFIGURATION, OF_PROGRAM } from './words.ts';
 import { readCertificate } from './x509.ts';
 
@@ -103,11 +103,28 @@ function makeContext(
     ...identity.value,
   };
   try {
-    const context = contexts.get(kept) ?? makes(options);
+    const context =
+      contexts.get(kept) ?? (material === undefined && hasOpensslStore() ? withEmptyStore(() => makes(options)) : makes(options));
     if (kept !== '' && context !== null) contexts.set(kept, context);
     return parsed({ context, options, store: { name, isGiven }, anchors });
   } catch (error) {
     return unparsed(contextFailure(sources, options, error as Error));
+  }
+}
+
+/**
+ * Node has OpenSSL fill its store, which no context of ours looks into, from the file that SSL_CERT_FILE names, or else from
+ * /etc/ssl/cert.pem. That costs what the flag saves, and never ends if the file is a pipe.
+ */
+function withEmptyStore<T>(make: () => T): T {
+  const { env } = process;
+  const { SSL_CERT_FILE: named } = env;
+  env.SSL_CERT_FILE = '/dev/null';
+  try {
+    return make();
+  } finally {
+    if (named === undefined) delete env.SSL_CERT_FILE;
+    else env.SSL_CERT_FILE = named;
   }
 }
 
