@@ -3,6 +3,7 @@
  * addresses, encodes raw 8-bit text, and leaves everything else octet for octet as it came. The caller hands in every fact
  * (date, names, addresses). Knows neither the clock nor the configuration.
  */
+
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import {
   isAsciiMailbox,
@@ -17,6 +18,7 @@ import {
 } from '../smtp/path.ts';
 import { fromUtf8, isAscii, printable, utf8 } from '../smtp/text.ts';
 import { type TextSpan, unquote } from './address-tokens.ts';
+import { printDate } from './date.ts';
 import { commentWords, encodeWords, printPhrase, textWords, type Word } from './encoded-words.ts';
 import { hasAddresses, NEVER_ENCODED, RECIPIENTS, SENDERS } from './field-names.ts';
 import {
@@ -108,18 +110,6 @@ export async function complete(fields: readonly Field[], facts: CompletionFacts)
   }
   const messageId = findField(done, 'message-id') ?? findField(done, 'resent-message-id');
   return parsed({ fields: done, messageId: messageId ? fieldBody(messageId) : '', needsSmtputf8 });
-}
-
-/** Prints a date by RFC 5322 §3.3: `Sun, 22 Nov 2026 14:56:56 +0000`. `zone`: minutes east of UTC. */
-export function printDate(date: Date, zone: number): string {
-  const local = new Date(date.getTime() + zone * 60_000);
-  const two = (n: number) => String(n).padStart(2, '0');
-  const day = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat'][local.getUTCDay()];
-  const month = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'][local.getUTCMonth()];
-  const time = [local.getUTCHours(), local.getUTCMinutes(), local.getUTCSeconds()].map(two).join(':');
-  const minutes = Math.abs(Math.trunc(zone));
-  const offset = `${zone < 0 ? '-' : '+'}${two(Math.trunc(minutes / 60))}${two(minutes % 60)}`;
-  return `${day}, ${local.getUTCDate()} ${month} ${local.getUTCFullYear()} ${time} ${offset}`;
 }
 
 /** Obeys the configuration key force_from: the address changes, the name stays. A field that is not one address is written anew. */

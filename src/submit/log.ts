@@ -3,6 +3,7 @@
  * Knows the outcome, not how it came about, and no place where lines go.
  */
 
+import { printStamp } from '../message/date.ts';
 import type { RoutedRecipient } from '../router/route.ts';
 import { jsonLine, type Line, lineOf } from '../smtp/line.ts';
 import { printMailbox, type ReversePath } from '../smtp/path.ts';
@@ -47,15 +48,6 @@ export function logId(now: Date, process: number): string {
   // A host whose clock is before 1970 has no digits for it.
   const milliseconds = Math.max(0, now.getTime());
   return `${base62(Math.floor(milliseconds / 1000), 6)}-${base62(process, 6)}-${base62((milliseconds % 1000) * 2, 2)}`;
-}
-
-/** `YYYY-MM-DD hh:mm:ss +hhmm`, as Exim writes it with `log_timezone`, because callers have time zones of their own. */
-function timestamp(time: Date): string {
-  const two = (n: number) => String(n).padStart(2, '0');
-  const east = minutesEast(time);
-  const zone = `${east < 0 ? '-' : '+'}${two(Math.floor(Math.abs(east) / 60))}${two(Math.abs(east) % 60)}`;
-  const local = new Date(time.getTime() + east * 60_000).toISOString();
-  return `${local.slice(0, 10)} ${local.slice(11, 19)} ${zone}`;
 }
 
 const printSender = (path: ReversePath): string => (path === null ? '<>' : printMailbox(path));
@@ -119,7 +111,8 @@ function printEximRecord({
           : 'Failed: nobody has the message',
     );
   }
-  return lines.map((line) => lineOf(`${timestamp(time)} ${id} ${line}`));
+  const stamp = printStamp(time, minutesEast(time));
+  return lines.map((line) => lineOf(`${stamp} ${id} ${line}`));
 }
 
 /** Characters of a text that stands in a line beside other texts. */
