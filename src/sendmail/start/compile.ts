@@ -1,7 +1,7 @@
 /**
- * Keeps for `loader.ts` what this runtime makes of the parts of `main.cjs`: in Node the code that V8 has compiled once one
- * message was sent, lazily compiled functions included; in Bun what its bundler makes. The build and `nospool install` run it, with
- * that message on standard input. The smart host of that message is in this file, and no configuration of this host is read.
+ * Keeps for `loader.ts` what this runtime makes of the parts of `main.cjs`: in Node the code that V8 has compiled once two
+ * messages were sent, lazily compiled functions included; in Bun what its bundler makes. The build and `nospool install` run it, with
+ * the first message on standard input. Their smart host is in this file, and no configuration of this host is read.
  */
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -110,18 +110,37 @@ function makeSmartHost(): ReturnType<typeof createServer> {
   });
 }
 
+/** Messages as most callers send them: from a pipe, and from a file with `-t`, an alias and a log. */
+function writeCalls(folder: string, port: number): { readonly letter: string; readonly calls: readonly (readonly string[])[] } {
+  const write = (name: string, text: string): string => {
+    fs.writeFileSync(path.join(folder, name), text, { mode: 0o600 });
+    return path.join(folder, name);
+  };
+  const begin = `smarthosts = ["smtp://127.0.0.1:${port}"]\nhostname = "host.example.org"\n`;
+  const plain = write('plain.toml', `${begin}log = "none"\naliases = []\n`);
+  const aliases = write('aliases', '# those who read\nroot: b@example.org\n');
+  const whole = write('whole.toml', `${begin}log = "${folder}/log"\naliases = ["${aliases}"]\n[tls]\nmode = "off"\n`);
+  return {
+    letter: write('letter', 'From: Cron <root>\nTo: root\nSubject: x\n\nhello\n'),
+    calls: [
+      ['-C', plain, '-i', '-f', 'a@example.org', 'b@example.org'],
+      ['-C', whole, '-t', '-i'],
+    ],
+  };
+}
+
 function compileForNode(): void {
   const folder = fs.mkdtempSync(path.join(tmpdir(), 'nospool-'));
   const scripts = new Map<string, Script>();
   const make = (name: string, text: () => string): Script => {
-    const script = makeScript(name, text());
+    const script = scripts.get(name) ?? makeScript(name, text());
     if (program.parts.has(name)) scripts.set(name, script);
     return script;
   };
-  process.on('exit', (status) => {
-    fs.rmSync(folder, { recursive: true, force: true });
+  process.on('exit', () => fs.rmSync(folder, { recursive: true, force: true }));
+  const keep = (status: number): void => {
     if (status !== 0) return;
-    // Parts that this message did not need, TLS and credentials among them, are compiled whole.
+    // Parts that no message needed, TLS and credentials among them, are compiled whole.
     setFlagsFromString('--no-lazy');
     for (const name of program.parts.keys()) if (!scripts.has(name) && !LEFT_OUT.includes(name)) make(name, () => partText(name));
     // V8 compares its flags with those it had when the code was made.
@@ -133,15 +152,24 @@ function compileForNode(): void {
     openToAll(`${place}.new`);
     fs.rmSync(place, { recursive: true, force: true });
     fs.renameSync(`${place}.new`, place);
-  });
+  };
   const host = makeSmartHost().listen(0, '127.0.0.1', () => {
-    const { port } = host.address() as { readonly port: number };
-    const config = path.join(folder, 'nospool.toml');
-    const names = 'hostname = "host.example.org"\nlog = "none"\naliases = []\n';
-    fs.writeFileSync(config, `smarthosts = ["smtp://127.0.0.1:${port}"]\n${names}`, { mode: 0o600 });
-    process.argv.splice(2, process.argv.length, '-C', config, '-i', '-f', 'a@example.org', 'b@example.org');
+    const { letter, calls } = writeCalls(folder, (host.address() as { readonly port: number }).port);
     const seen = withoutConfiguration();
-    offerParts(__dirname, program, make, (id) => (/^(node:)?fs$/.test(id) ? seen : require(id)))('main');
+    const { exit } = process;
+    const run = ([words, ...others]: readonly (readonly string[])[]): void => {
+      // The program ends the process behind each message; what it does at the end is kept, too.
+      process.exit = (() => {
+        process.exit = exit;
+        if (others.length === 0 || process.exitCode !== 0) exit.call(process.on('exit', keep));
+        fs.closeSync(0);
+        fs.openSync(letter, 'r');
+        run(others);
+      }) as typeof exit;
+      process.argv.splice(2, process.argv.length, ...(words as readonly string[]));
+      offerParts(__dirname, program, make, (id) => (/^(node:)?fs$/.test(id) ? seen : require(id)))('main');
+    };
+    run(calls);
   });
 }
 
