@@ -22,10 +22,11 @@ function findBun(): string | null {
 /** The files of dist/ that the nospool command is made of: the library's doors are npm's to install. */
 async function listCommandFiles(): Promise<string[]> {
   const linked = await build({
-    entryPoints: ['dist/nospool.mjs'],
+    entryPoints: ['dist/nospool.mjs', 'dist/compile.cjs'],
     bundle: true,
     platform: 'node',
     format: 'esm',
+    outdir: 'dist',
     write: false,
     metafile: true,
     logLevel: 'error',

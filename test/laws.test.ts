@@ -58,7 +58,8 @@ const LAW: Readonly<Record<string, readonly RegExp[]>> = {
   'process/stdin': [/^message\/(source|lone-dot)\.ts$/, /^trust\/file-system\.ts$/],
   sendmail: [...BELOW_COMMANDS, /^sendmail\/dialogue\//],
   'sendmail/dialogue': BELOW_COMMANDS,
-  'sendmail/start': [/^process\/runtime\.ts$/],
+  // compile.ts has messages sent to sinks.
+  'sendmail/start': [/^process\/runtime\.ts$/, /^testing\/index\.ts$/],
   nospool: [...BELOW_COMMANDS, /^nospool\//],
   ...Object.fromEntries(
     ['bench', 'check', 'import', 'init', 'install', 'sink'].map((name) => [
