@@ -155,15 +155,15 @@ async function compileForNode(): Promise<void> {
   const { letter, calls } = await prepareCalls(folder);
   const seen = withoutConfiguration();
   const { exit } = process;
-  const run = ([call, ...others]: readonly Call[]): void => {
+  const run = ([call, ...others]: readonly Call[], sent = 0): void => {
     const { words, authority } = call as Call;
-    // The program ends the process behind each message; what it does at the end is kept, too.
+    // The program ends the process behind each message; what it does at the end is kept, too, and what one message ran without the others.
     process.exit = (() => {
       process.exit = exit;
-      if (others.length === 0 || process.exitCode !== 0) exit.call(process.on('exit', keep));
+      if (others.length === 0 || process.exitCode !== 0) exit.call(process.on('exit', keep), sent > 0 ? 0 : process.exitCode);
       fs.closeSync(0);
       fs.openSync(letter, 'r');
-      run(others);
+      run(others, sent + 1);
     }) as typeof exit;
     process.argv.splice(2, process.argv.length, ...words);
     if (authority !== undefined) process.env.SSL_CERT_FILE = authority;
