@@ -105,20 +105,43 @@ async function prepareCalls(folder: string): Promise<{ readonly letter: string; 
     fs.writeFileSync(path.join(folder, name), text, { mode: 0o600 });
     return path.join(folder, name);
   };
-  const configure = (name: string, { port }: { readonly port: number }, ...lines: readonly string[]): string =>
-    write(name, [`smarthosts = ["submission://127.0.0.1:${port}"]`, 'hostname = "host.example.org"', ...lines, ''].join('\n'));
-  const [clear, secure] = [await sink(), await sink({ tls: 'starttls', auth: { user: 'user', password: 'password' } })];
+  const configure = (name: string, place: string, ...lines: readonly string[]): string =>
+    write(name, [`smarthosts = ["submission://${place}"]`, 'hostname = "host.example.org"', ...lines, ''].join('\n'));
+  // One takes the content by DATA, the other by BDAT.
+  const [clear, secure] = [
+    await sink({ extensions: ['PIPELINING', 'SIZE'] }),
+    await sink({ tls: 'starttls', auth: { user: 'user', password: 'password' } }),
+  ];
   const aliases = `aliases = ["${write('aliases', '# those who read\nroot: b@example.org\n')}"]`;
   const log = `log = "${folder}/log"`;
   return {
     letter: write('letter', 'From: Cron <root>\nTo: root\nSubject: x\n\nhello\n'),
     calls: [
-      { words: ['-C', configure('plain', clear, 'log = "none"', 'aliases = []'), '-i', '-f', 'a@example.org', 'b@example.org'] },
-      { words: ['-C', configure('whole', clear, log, aliases, '[tls]', 'mode = "off"'), '-t', '-i'] },
       {
         words: [
           '-C',
-          configure('secure', secure, log, aliases, '[tls]', 'mode = "required"', '[auth]', 'user = "user"', 'password = "password"'),
+          configure('plain', `127.0.0.1:${clear.port}`, 'log = "none"', 'aliases = []'),
+          '-i',
+          '-f',
+          'a@example.org',
+          'b@example.org',
+        ],
+      },
+      { words: ['-C', configure('whole', `127.0.0.1:${clear.port}`, log, aliases, '[tls]', 'mode = "off"'), '-t', '-i'] },
+      {
+        words: [
+          '-C',
+          configure(
+            'secure',
+            `localhost:${secure.port}`,
+            log,
+            aliases,
+            '[tls]',
+            'mode = "required"',
+            '[auth]',
+            'user = "user"',
+            'password = "password"',
+          ),
           '-i',
           'root',
         ],
