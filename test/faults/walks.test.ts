@@ -118,6 +118,67 @@ const FAULTS: readonly (readonly [what: string, check: string, ...Change[]])[] =
     ['submit/seven-bits.ts', "if (treatment === 'pass') return message;", 'return message;'],
   ],
   [
+    'a stream with eight bits that is refused fails as a broken one',
+    'only what is at fault fails as input',
+    ['message/mime/convert.ts', ", lacks: '8bitmime' };\n      return ended", ' };\n      return ended'],
+  ],
+  [
+    'a signed part that is not converted fails as a broken stream',
+    'only what is at fault fails as input',
+    ['message/mime/convert.ts', "failure ??= { end: 'failed', detail, lacks: '8bitmime' };", "failure ??= { end: 'failed', detail };"],
+  ],
+  [
+    'eight bits that are refused pass',
+    'eight bits go only where they may',
+    ['smtp/client/session.ts', "eightBit: eightBit === 'send' ?", "eightBit: eightBit !== 'convert' ?"],
+  ],
+  [
+    'a signed part is altered',
+    'who has a message has it whole',
+    ['message/mime/part.ts', "  if (type === 'multipart' && subtype === 'signed') return 'signed';\n", ''],
+  ],
+  ['eight bits are not announced', 'eight bits are announced', ['smtp/client/print.ts', "words.push('BODY=8BITMIME')", "words.push('')"]],
+  [
+    'a recipient has parameters of DSN at every server',
+    'the client keeps to the protocol',
+    ['smtp/client/print.ts', "  if (offers(extensions, 'DSN')) {\n    if (notify", '  {\n    if (notify'],
+  ],
+  [
+    'nobody is told who wants a notification',
+    'what is asked for is said where it is understood',
+    ['smtp/client/print.ts', 'words.push(`NOTIFY=${', 'words.push(...[], `NOTIFY=NEVER${'],
+  ],
+  [
+    'the address before has no xtext',
+    'what is asked for is said where it is understood',
+    ['smtp/client/print.ts', 'return `ORCPT=rfc822;${xtext(text)}`', 'return `ORCPT=rfc822;${text}`'],
+  ],
+  [
+    'DSN that is required is dropped',
+    'nobody gets what it cannot take',
+    ['smtp/client/print.ts', "(transaction) => transaction.dsn === 'require' && asksDsn(transaction)]", '() => false]'],
+  ],
+  [
+    'every message needs DSN',
+    'unsupported is what a server lacks',
+    ['smtp/client/print.ts', "(transaction) => transaction.dsn === 'require' && asksDsn(transaction)]", 'asksDsn]'],
+  ],
+  [
+    'an address beyond ASCII goes to every server',
+    'nobody gets what it cannot take',
+    ['smtp/client/print.ts', '({ smtputf8 }) => smtputf8]', '() => false]'],
+  ],
+  [
+    'an address beyond ASCII is said without SMTPUTF8',
+    'the client keeps to the protocol',
+    ['smtp/client/print.ts', "if (transaction.smtputf8) words.push('SMTPUTF8');", ''],
+  ],
+  [
+    'a domain beyond ASCII is said as it is written',
+    'unsupported is what a server lacks',
+    ['submit/domain.ts', 'return withDomain(mailbox, aLabels(mailbox.domain));', 'return mailbox;'],
+  ],
+  [
     'QUIT waits as long as the server likes',
     'QUIT waits a second',
     ['transport/driver.ts', 'setTimeout(() => this.destroy(), FAREWELL)', 'setTimeout(() => this.destroy(), 40 * FAREWELL)'],

@@ -4,7 +4,7 @@
  */
 import { inspect } from 'node:util';
 import type { Accepted, Failure, Outcome } from '../../../../src/library/index.ts';
-import { GRACE, LIMIT, PASSWORD, type ServerPlan } from './plan.ts';
+import { GRACE, isSigned, LIMIT, originalOf, PASSWORD, recipientsOf, type ServerPlan, senderOf, spoken } from './plan.ts';
 import type { Ran, Sent, Walked } from './walk.ts';
 
 export interface Breach {
@@ -43,9 +43,9 @@ const ofEachAccepted = (find: (outcome: Accepted, sent: Sent, walk: Walked) => s
 const ofEachFailed = (find: (failure: Failure, sent: Sent, walk: Walked) => string | null): Check =>
   ofEach((sent, walk) => (sent.outcome?.kind === 'failed' ? find(sent.outcome.failure, sent, walk) : null));
 
-const fromOf = ({ plan }: Sent): string => `m${plan.id}@here.example`;
+const fromOf = ({ plan }: Sent): string => spoken(senderOf(plan));
 const takenOf = (sent: Sent, { taken }: Walked) => taken.filter(({ from }) => from === fromOf(sent));
-const recipientsOf = (sent: Sent, walk: Walked): string[] => takenOf(sent, walk).flatMap(({ recipients }) => recipients);
+const reachedBy = (sent: Sent, walk: Walked): string[] => takenOf(sent, walk).flatMap(({ recipients }) => recipients);
 const serversOf = ({ plan }: Ran, walk: Walked): ServerPlan[] => plan.servers.map((at) => walk.plan.servers[at] as ServerPlan);
 const isEightBit = (octets: string): boolean => /[\x80-\xff]/.test(octets);
 /** The servers say which reply belongs to what; where one said too much, nobody can. */
@@ -86,6 +86,32 @@ function isWhole(octets: string, sent: Sent, walk: Walked): boolean {
 
 /* ---- when something may fail ---- */
 
+/** Keywords that a server must offer to get the message. */
+function needsOf({ plan: { wants, withoutEightBit }, made }: Sent): string[] {
+  const { beyondAscii, needsDsn, ret, envid, notify, requireTls } = wants;
+  const needs: string[] = [];
+  if (needsDsn && (ret || envid || notify)) needs.push('DSN');
+  if (beyondAscii !== undefined && beyondAscii !== 'domain') needs.push('SMTPUTF8');
+  const mayNotBeConverted = withoutEightBit === 'refuse' || (withoutEightBit !== 'send' && isSigned(made.plan));
+  if (isEightBit(made.octets) && mayNotBeConverted) needs.push('8BITMIME');
+  if (requireTls) needs.push('REQUIRETLS', 'encryption');
+  return needs;
+}
+
+const xtext = (text: string): string =>
+  Buffer.from(text)
+    .toString('latin1')
+    .replace(/[^!-~]|[+=]/g, (octet) => `+${octet.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`);
+
+/** The parameters of DSN in the commands of a message that went to a server with DSN. RFC 3461 §4 */
+function dsnOf({ plan }: Sent, index: number | null): string[] {
+  const { ret, envid, notify, originals } = plan.wants;
+  if (index === null) return [...(ret ? [`RET=${ret}`] : []), ...(envid ? [`ENVID=${xtext(envid)}`] : [])];
+  return [...(notify ? [`NOTIFY=${notify.join()}`] : []), ...(originals ? [`ORCPT=rfc822;${xtext(originalOf(index))}`] : [])];
+}
+
+const parametersOf = (line: string): string[] => line.slice(line.lastIndexOf('>') + 1).split(' ');
+
 /** True where nothing of the program's or its servers' stands in the way of the message. */
 function mustArrive(sent: Sent, walk: Walked): boolean {
   const { plan, program, made, isSecond, isLate, aborted } = sent;
@@ -104,7 +130,10 @@ function mustArrive(sent: Sent, walk: Walked): boolean {
     kind === 'client' &&
     !others.every(
       (each) =>
-        (each.plan.abort === null || each.plan.abort === 'never') && each.made.fate === 'arrives' && each.plan.withoutEightBit !== 'refuse',
+        (each.plan.abort === null || each.plan.abort === 'never') &&
+        each.made.fate === 'arrives' &&
+        each.plan.withoutEightBit !== 'refuse' &&
+        !isSigned(each.made.plan),
     )
   )
     return false;
@@ -118,7 +147,7 @@ function mustArrive(sent: Sent, walk: Walked): boolean {
       (idle === null || idle === undefined || (kind !== 'client' && idle.after >= 900)) &&
       (kind !== 'client' || most === null) &&
       !(lmtp && plan.recipients > 1 && options.recipients === 'all') &&
-      (offers.includes('8BITMIME') || plan.withoutEightBit !== 'refuse' || !isEightBit(made.octets)),
+      needsOf(sent).every((keyword) => keyword !== 'encryption' && offers.includes(keyword)),
   );
 }
 
@@ -185,7 +214,7 @@ export const CHECKS: readonly (readonly [name: string, find: Check])[] = [
   [
     'nobody gets a message twice',
     ofEach((sent, walk) => {
-      const got = recipientsOf(sent, walk);
+      const got = reachedBy(sent, walk);
       return new Set(got).size < got.length ? `${got.join()} got it` : null;
     }),
   ],
@@ -222,8 +251,8 @@ export const CHECKS: readonly (readonly [name: string, find: Check])[] = [
     ofEach((sent, walk) => {
       const { outcome } = sent;
       if (outcome === null || !isInStep(sent, walk)) return null;
-      const got = new Set(recipientsOf(sent, walk));
-      const claimed = (outcome.kind === 'accepted' ? outcome.taken : (outcome.failure.taken ?? [])).map(({ address }) => address);
+      const got = new Set(reachedBy(sent, walk));
+      const claimed = (outcome.kind === 'accepted' ? outcome.taken : (outcome.failure.taken ?? [])).map(({ address }) => spoken(address));
       const without = claimed.filter((address) => !got.has(address));
       if (without.length > 0) return `${without.join()} do not have it`;
       if (outcome.kind === 'accepted' && got.size > claimed.length)
@@ -241,7 +270,7 @@ export const CHECKS: readonly (readonly [name: string, find: Check])[] = [
   [
     'of a message that failed nobody has anything',
     ofEachFailed(({ code }, sent, walk) =>
-      code !== 'uncertain' && takenOf(sent, walk).length > 0 ? `${code}, and ${recipientsOf(sent, walk).join()} have it` : null,
+      code !== 'uncertain' && takenOf(sent, walk).length > 0 ? `${code}, and ${reachedBy(sent, walk).join()} have it` : null,
     ),
   ],
   [
@@ -249,7 +278,7 @@ export const CHECKS: readonly (readonly [name: string, find: Check])[] = [
     ofEach((sent, walk) => {
       const { options } = sent.program.plan;
       if (options.recipients === 'any' || takenOf(sent, walk).length === 0 || !isInStep(sent, walk)) return null;
-      const got = recipientsOf(sent, walk);
+      const got = reachedBy(sent, walk);
       return got.length === sent.plan.recipients ? null : `${got.join()} have it, of ${sent.plan.recipients}`;
     }),
   ],
@@ -260,9 +289,8 @@ export const CHECKS: readonly (readonly [name: string, find: Check])[] = [
       const all = Array.from({ length: plan.recipients }, (_, i) => i);
       if (told.join() !== all.join()) return `told of ${told.join()}, of ${plan.recipients}`;
       if (program.plan.options.recipients === 'all' && refusals.length > 0) return 'somebody was refused';
-      return [...taken, ...refusals].some(({ index, address }) => address !== `r${index}@there.example`)
-        ? 'an address belongs to another'
-        : null;
+      const addresses = recipientsOf(plan);
+      return [...taken, ...refusals].some(({ index, address }) => address !== addresses[index]) ? 'an address belongs to another' : null;
     }),
   ],
   [
@@ -292,9 +320,7 @@ export const CHECKS: readonly (readonly [name: string, find: Check])[] = [
   ],
   [
     'only what is at fault fails as input',
-    ofEachFailed(({ code, message }, { made, plan }) =>
-      code === 'input' && made.fate === 'arrives' && plan.withoutEightBit !== 'refuse' ? message : null,
-    ),
+    ofEachFailed(({ code, message }, { made }) => (code === 'input' && made.fate === 'arrives' ? message : null)),
   ],
   [
     'mistakes are usage',
@@ -373,6 +399,56 @@ export const CHECKS: readonly (readonly [name: string, find: Check])[] = [
       if (!taken || sent.plan.withoutEightBit === 'send') return null;
       const may = walk.plan.servers.some(({ name, offers }) => name === taken.host && offers.includes('8BITMIME'));
       return may ? null : `${taken.host} has it in eight bits`;
+    }),
+  ],
+  [
+    'eight bits are announced',
+    ofEach((sent, walk) => {
+      const taken = takenOf(sent, walk).find(({ octets, announced }) => isEightBit(octets) && announced.includes('8BITMIME'));
+      return taken && !parametersOf(taken.said[0] as string).includes('BODY=8BITMIME') ? (taken.said[0] as string) : null;
+    }),
+  ],
+  [
+    'nobody gets what it cannot take',
+    ofEach((sent, walk) => {
+      for (const { host, announced, isSecured } of takenOf(sent, walk)) {
+        const lacking = needsOf(sent).find((keyword) => (keyword === 'encryption' ? !isSecured : !announced.includes(keyword)));
+        if (lacking !== undefined) return `${host} has it without ${lacking}`;
+      }
+      return null;
+    }),
+  ],
+  [
+    'what is asked for is said where it is understood',
+    ofEach((sent, walk) => {
+      const { wants } = sent.plan;
+      const addresses = recipientsOf(sent.plan).map(spoken);
+      for (const { said, announced } of takenOf(sent, walk)) {
+        const [mail = '', ...rcpts] = said;
+        const missing = (line: string, wanted: readonly string[]) => wanted.find((each) => !parametersOf(line).includes(each));
+        const isForeign = wants.beyondAscii !== undefined && wants.beyondAscii !== 'domain';
+        if (parametersOf(mail).includes('SMTPUTF8') !== isForeign) return mail;
+        if (wants.requireTls && missing(mail, ['REQUIRETLS'])) return mail;
+        if (!announced.includes('DSN')) continue;
+        if (missing(mail, dsnOf(sent, null))) return mail;
+        for (const rcpt of rcpts) {
+          const index = addresses.findIndex((address) => rcpt.startsWith(`RCPT TO:<${address}>`));
+          if (missing(rcpt, dsnOf(sent, index))) return rcpt;
+        }
+      }
+      return null;
+    }),
+  ],
+  [
+    'unsupported is what a server lacks',
+    ofEachFailed(({ code, lacks = '', message }, sent, walk) => {
+      if (code !== 'unsupported' || lacks === 'partial') return null;
+      const keyword = lacks === 'encryption' ? lacks : lacks.toUpperCase();
+      if (!needsOf(sent).includes(keyword)) return `${lacks}: ${message}`;
+      // One that refuses EHLO offers nothing.
+      return serversOf(sent.program, walk).every(({ offers, faults }) => faults === 0 && offers.includes(keyword))
+        ? `${lacks}: ${message}`
+        : null;
     }),
   ],
   ['the client keeps to the protocol', ({ conversations }) => conversations.flatMap(({ wrongs }) => wrongs)[0] ?? null],

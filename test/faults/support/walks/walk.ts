@@ -23,7 +23,19 @@ import { Dice, VirtualTime } from '../worlds/time.ts';
 import { type Made, makeContent } from './content.ts';
 import { type Ground, openLoopback, openMemory } from './ground.ts';
 import { type Breach, findBreaches } from './oracle.ts';
-import { drawTogether, drawWalk, GRACE, LIMIT, lessOf, type MessagePlan, type ProgramPlan, type WalkPlan } from './plan.ts';
+import {
+  drawTogether,
+  drawWalk,
+  GRACE,
+  LIMIT,
+  lessOf,
+  type MessagePlan,
+  originalOf,
+  type ProgramPlan,
+  recipientsOf,
+  senderOf,
+  type WalkPlan,
+} from './plan.ts';
 
 /** A message that a program gave, and all that became of it. */
 export interface Sent {
@@ -88,6 +100,25 @@ export interface Tally {
 }
 
 export const emptyTally = (): Tally => ({ messages: 0, accepted: 0, failed: 0, uncertain: 0, sessions: 0 });
+
+function envelopeOf(plan: MessagePlan): Envelope {
+  const { id, withoutEightBit, wants } = plan;
+  const { notify, originals, needsDsn, beyondAscii, requireTls, ret, envid } = wants;
+  const to = recipientsOf(plan).map((address, i) =>
+    notify || originals ? { address, ...(notify ? { notify } : {}), ...(originals ? { original: originalOf(i) } : {}) } : address,
+  );
+  const [first] = to;
+  return {
+    from: senderOf(plan),
+    to: to.length === 1 && id % 2 === 0 && typeof first === 'string' ? first : to,
+    ...(withoutEightBit === undefined ? {} : { withoutEightBit }),
+    ...(ret ? { ret } : {}),
+    ...(envid ? { envid } : {}),
+    ...(needsDsn ? { dsn: 'require' } : {}),
+    ...(beyondAscii === 'header' ? { smtputf8: true } : {}),
+    ...(requireTls ? { requireTls } : {}),
+  };
+}
 
 const pass = (milliseconds: number) => new Promise<void>((resolve) => setTimeout(resolve, milliseconds));
 
@@ -276,13 +307,7 @@ class Walk {
       heard: [],
     };
     this.sent.push(sent);
-    const to = Array.from({ length: plan.recipients }, (_, i) => `r${i}@there.example`);
-    const { withoutEightBit } = plan;
-    const envelope: Envelope = {
-      from: `m${plan.id}@here.example`,
-      to: to.length === 1 && plan.id % 2 === 0 ? (to[0] as string) : to,
-      ...(withoutEightBit === undefined ? {} : { withoutEightBit }),
-    };
+    const envelope = envelopeOf(plan);
     const fail = (): void => {
       if (plan.throws) throw new Error('the callback fails');
     };
