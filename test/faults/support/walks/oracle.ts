@@ -4,6 +4,7 @@
  */
 import { inspect } from 'node:util';
 import type { Accepted, Failure, Outcome } from '../../../../src/library/index.ts';
+import { answers } from './mailer.ts';
 import { GRACE, isSigned, LIMIT, originalOf, PASSWORD, recipientsOf, type ServerPlan, senderOf, spoken } from './plan.ts';
 import type { Ran, Sent, Walked } from './walk.ts';
 
@@ -104,10 +105,13 @@ const xtext = (text: string): string =>
     .replace(/[^!-~]|[+=]/g, (octet) => `+${octet.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`);
 
 /** The parameters of DSN in the commands of a message that went to a server with DSN. RFC 3461 §4 */
-function dsnOf({ plan }: Sent, index: number | null): string[] {
+function dsnOf({ plan, program }: Sent, index: number | null): string[] {
   const { ret, envid, notify, originals } = plan.wants;
   if (index === null) return [...(ret ? [`RET=${ret}`] : []), ...(envid ? [`ENVID=${xtext(envid)}`] : [])];
-  return [...(notify ? [`NOTIFY=${notify.join()}`] : []), ...(originals ? [`ORCPT=rfc822;${xtext(originalOf(index))}`] : [])];
+  return [
+    ...(notify ? [`NOTIFY=${notify.join()}`] : []),
+    ...(originals ? [`ORCPT=rfc822;${xtext(originalOf(program.plan.kind === 'nodemailer' ? 0 : index))}`] : []),
+  ];
 }
 
 const parametersOf = (line: string): string[] => line.slice(line.lastIndexOf('>') + 1).split(' ');
@@ -191,6 +195,8 @@ const SECRETS = [PASSWORD, ...[`\0tim\0${PASSWORD}`, PASSWORD].map((text) => Buf
 const SLACK = LIMIT / 2;
 
 const isAttempted = (outcome: Outcome, sent: Sent, walk: Walked): string | null => {
+  // nodemailer has no word for it.
+  if (sent.program.plan.kind === 'nodemailer') return null;
   const urls = sent.program.servers.map(({ url }) => String(url));
   const wrong = outcome.attempts.find(
     ({ server }) => !urls.some((url) => url.replace(':25', '').startsWith(server.url.replace(':25', ''))),
@@ -384,8 +390,8 @@ export const CHECKS: readonly (readonly [name: string, find: Check])[] = [
         if (before && octets < before.octets && program.plan.kind === 'client') return `${octets} behind ${before.octets}`;
       }
       const last = progress.at(-1);
-      if (outcome?.kind !== 'accepted' || most === Number.POSITIVE_INFINITY || made.fate !== 'arrives' || program.plan.kind === 'submit')
-        return null;
+      const isHeard = program.plan.kind !== 'submit' && program.plan.kind !== 'nodemailer';
+      if (outcome?.kind !== 'accepted' || most === Number.POSITIVE_INFINITY || made.fate !== 'arrives' || !isHeard) return null;
       return last && [most, most - dots].includes(last.octets) ? null : `${last?.octets} of ${most} octets in the end`;
     }),
   ],
@@ -468,7 +474,8 @@ export const CHECKS: readonly (readonly [name: string, find: Check])[] = [
   [
     'a pool keeps to its limits',
     (walk) => {
-      for (const program of walk.programs.filter(({ plan }) => plan.kind === 'pool')) {
+      const isPool = ({ kind, pool }: Ran['plan']): boolean => kind === 'pool' || (kind === 'nodemailer' && pool.connections > 1);
+      for (const program of walk.programs.filter(({ plan }) => isPool(plan))) {
         const own = new Set(walk.sent.filter((each) => each.program === program).map(fromOf));
         const { messagesPerConnection, rate, pipelining } = program.plan.pool;
         for (const { mails } of walk.conversations)
@@ -478,12 +485,34 @@ export const CHECKS: readonly (readonly [name: string, find: Check])[] = [
         const isBehindNoop = ({ session }: Ran['trace'][number], i: number): boolean =>
           said.slice(0, i).findLast((before) => before.session === session)?.line === 'NOOP';
         const begun = said.filter((each, i) => each.line.startsWith('MAIL ') && !isBehindNoop(each, i)).map(({ at }) => at);
-        if (rate === null || pipelining) continue;
+        // In nodemailer's pool they always follow closely.
+        if (rate === null || pipelining || program.plan.kind === 'nodemailer') continue;
         const isFast = begun.some((at, i) => i >= rate.messages && at - (begun[i - rate.messages] as number) < rate.per - 1);
         if (isFast && walk.isVirtual) return `more than ${rate.messages} messages in ${rate.per} ms`;
       }
       return null;
     },
+  ],
+  [
+    'nodemailer hears what became of a message',
+    ofEach(({ outcome, made, plan }) => {
+      const answer = outcome && answers.get(outcome);
+      if (!answer) return null;
+      if ('info' in answer) {
+        const { info } = answer;
+        const dots = made.octets.match(/^\./gm)?.length ?? 0;
+        const size = made.octets.length + dots + 3;
+        if (info.messageSize !== size) return `a size of ${info.messageSize}, not ${size}`;
+        return info.accepted.length + info.rejected.length === plan.recipients ? null : `${info.accepted} and ${info.rejected}`;
+      }
+      const { error } = answer;
+      const { failure, code, retry, rejected = [], responseCode } = error;
+      if (failure === undefined) return null;
+      if ((failure.code === 'uncertain') !== (code === 'EUNCERTAIN')) return `${code} for ${failure.code}`;
+      if (failure.retry !== retry) return `${retry} for ${failure.retry}`;
+      if (rejected.join() !== failure.refusals.map(({ address }) => address).join()) return `${rejected} are told`;
+      return responseCode === (failure.reply ?? failure.refusals[0]?.reply)?.code ? null : `${responseCode} is told`;
+    }),
   ],
   ['the end comes behind what was given', ({ seen }) => seen[0] ?? null],
   [

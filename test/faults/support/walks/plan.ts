@@ -4,7 +4,7 @@
  */
 import type { HostTerms, Kind } from '../worlds/host.ts';
 import { Dice } from '../worlds/time.ts';
-import { type ContentPlan, FLAWS, mayHave, SHAPES } from './content.ts';
+import { type ContentPlan, FLAWS, type Flaw, mayHave, SHAPES, type Shape } from './content.ts';
 
 /** Milliseconds for whatever is waited for, but for a verdict after a signal. */
 export const LIMIT = 1000;
@@ -63,7 +63,8 @@ export const originalOf = (index: number): string => `o${index}=@old.example`;
 export const spoken = (address: string): string => Buffer.from(address.replace('dörf', 'xn--drf-sna')).toString('latin1');
 
 export interface ProgramPlan {
-  readonly kind: 'submit' | 'client' | 'pool';
+  /** With nodemailer `pool.connections` of 1 is no pool. */
+  readonly kind: 'submit' | 'client' | 'pool' | 'nodemailer';
   readonly seed: number;
   /** By place in the walk. */
   readonly servers: readonly number[];
@@ -226,9 +227,10 @@ function drawProgram(dice: Dice, count: number, servers: number, firstId: number
   const kind = dice.one(['submit', 'client', 'client', 'pool', 'pool', 'pool'] as const);
   // Its messages are good, and it gives none of them up.
   const isGentle = dice.isIn(0.4);
-  return {
+  const seed = seedOf(dice);
+  const program: ProgramPlan = {
     kind,
-    seed: seedOf(dice),
+    seed,
     servers: Array.from({ length: kind === 'client' ? 1 : 1 + dice.below(3) }, () => dice.below(servers)),
     begins: dice.isIn(0.5) ? 0 : dice.below(2000),
     options: {
@@ -251,6 +253,37 @@ function drawProgram(dice: Dice, count: number, servers: number, firstId: number
     abort: dice.isIn(0.15) ? dice.one([dice.below(3000), 'never', 'never'] as const) : null,
     end: dice.one(['quit', 'quit', 'quit', 'dispose', 'both', 'destroy', 'destroy at once'] as const),
     lingers: dice.isIn(0.5) ? 0 : dice.below(4000),
+  };
+  return besides(seed).isIn(0.15) ? withNodemailer(program) : program;
+}
+
+/** Shapes that nodemailer takes as a whole message, and what of theirs it hands over. */
+const RAW: readonly Shape[] = ['text', 'octets', 'readable', 'passthrough', 'from'];
+const RAW_FLAWS: readonly Flaw[] = ['throws', 'dies', 'silent', 'spent'];
+
+/** The same program through nodemailer, which knows one server, and no word for some of what a message may want. */
+function withNodemailer(program: ProgramPlan): ProgramPlan {
+  const withRaw = ({ shape, flaw, ...content }: ContentPlan): ContentPlan => {
+    const raw = RAW.includes(shape) ? shape : 'from';
+    return { ...content, shape: raw, flaw: flaw !== null && RAW_FLAWS.includes(flaw) && mayHave(raw, flaw) ? flaw : null };
+  };
+  return {
+    ...program,
+    kind: 'nodemailer',
+    servers: program.servers.slice(0, 1),
+    options: { ...program.options, commit: 'apart', framing: 'auto', window: 65_536, deadline: undefined },
+    abort: null,
+    messages: program.messages.map((message) => {
+      const { needsDsn: _, beyondAscii, ...wants } = message.wants;
+      return {
+        ...message,
+        content: withRaw(message.content),
+        sharesContent: false,
+        withoutEightBit: undefined,
+        throws: false,
+        wants: beyondAscii === undefined || beyondAscii === 'header' ? wants : { ...wants, beyondAscii },
+      };
+    }),
   };
 }
 
@@ -338,6 +371,9 @@ export function drawTogether(seeds: readonly number[], faster: number): WalkPlan
         lingers: soon(program.lingers),
         messages: program.messages.map((message) => ({
           ...message,
+          // nodemailer has no limit for it but that of RFC 5321.
+          content:
+            program.kind === 'nodemailer' && message.content.flaw === 'silent' ? { ...message.content, flaw: null } : message.content,
           id: 100_000 * (i + 1) + message.id,
           wait: message.wait === 'settled' ? 'settled' : soon(message.wait),
           abort: typeof message.abort === 'number' ? soon(message.abort) : message.abort,

@@ -22,6 +22,7 @@ import type { Conversation, Taken } from '../worlds/host.ts';
 import { Dice, VirtualTime } from '../worlds/time.ts';
 import { type Made, makeContent } from './content.ts';
 import { type Ground, openLoopback, openMemory } from './ground.ts';
+import { openMailer } from './mailer.ts';
 import { type Breach, findBreaches } from './oracle.ts';
 import {
   drawTogether,
@@ -184,6 +185,7 @@ class Walk {
             ran.aborted ??= at;
           });
     if (plan.kind === 'submit') await this.#submitAll(ran, options);
+    else if (plan.kind === 'nodemailer') await this.#useMailer(ran);
     else if (plan.kind === 'client') await this.#useClient(ran, dice, { ...options, ...(whole ? { signal: whole } : {}) });
     else await this.#usePool(ran, dice, { ...options, ...(whole ? { signal: whole } : {}) });
   }
@@ -236,6 +238,20 @@ class Walk {
     const { open, busy, waiting } = pool.stats;
     if (open + busy + waiting > 0) this.seen.push(`a pool that has ended has ${open} open, ${busy} busy, ${waiting} waiting`);
     if (ran.aborted === null || ran.plan.abort === null) await this.#giveLate(ran, dice, (...given) => pool.send(...given));
+  }
+
+  /** Closing fails what waits in a pool, and without one it ends nothing; so that what was given is waited for. */
+  async #useMailer(ran: Ran): Promise<void> {
+    const mailer = openMailer(ran.plan, ran.servers[0] as Server, (side, line, session) => {
+      ran.trace.push({ side, line, session, at: this.#now() });
+    });
+    await this.#giveAll(ran, (...given) => mailer.send(...given));
+    const quit = async (): Promise<void> => {
+      await Promise.all(ran.sending);
+      await mailer.close(false);
+    };
+    const destroy = (): void => void mailer.close(mailer.isPool);
+    await this.#end(ran, { destroy, [Symbol.asyncDispose]: quit }, quit);
   }
 
   #tell(ran: Ran, failure: Failure | null): void {
